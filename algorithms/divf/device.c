@@ -1,5 +1,5 @@
-/* device.c - device = cuda: the nearest lists of a batch of rows are computed on a GPU, as in the
- * paper's code; everything else stays on the CPU. Centroids are copied to the device when they have
+/* device.c - device = cuda: the nearest lists of an insert batch are computed on a GPU, as in the
+ * paper's code (searches: search/device.c). Centroids are copied to the device when they have
  * changed, and only list numbers are copied back. */
 #include "algorithms/divf/divf.h"
 
@@ -19,6 +19,7 @@ static void drop_centroids(struct divf_gpu *device)
 
 void divf_device_close(struct divf *d)
 {
+    divf_device_drop(d);
     drop_centroids(&d->device);
     cuda_close(&d->device.cuda);
 }

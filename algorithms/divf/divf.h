@@ -47,6 +47,7 @@
 #include "algorithms/divf/storage/latch.h"
 #include "algorithms/divf/storage/rows.h"
 #include "algorithms/divf/storage/segments.h"
+#include "src/core/device/copy.h"
 #include "src/core/device/cuda.h"
 #include "src/core/index.h"
 #include "src/core/slot_table.h"
@@ -153,11 +154,17 @@ struct divf_lists {
     struct divf_list *removed; /* lists that the published view still has */
 };
 
-/* device = cuda: the library, and a copy of the centroids of `codebook`. */
+/* device = cuda: the library, and copies on the device. For insertion: the centroids of `codebook`. For
+   searches, made by the first: the vectors by slot, the centroids of list_codebook, and the lists
+   as they were at list_changes. */
 struct divf_gpu {
     struct cuda cuda;
     struct device_centroids *centroids;
     uint64_t codebook;
+    struct device_rows *rows, *list_centroids;
+    struct device_lists *lists;
+    struct cuda_copy copy; /* of the rows */
+    uint64_t list_codebook, list_changes;
 };
 
 struct divf_slots {
@@ -362,6 +369,11 @@ int divf_stop_rule(struct divf *, struct stop_rule *);
 int divf_device_open(struct divf *);
 void divf_device_close(struct divf *);
 int divf_device_assign(struct divf *, const float *rows, size_t n, size_t s, uint32_t *lists);
+/* search/device.c. fits: whether the request can be searched on the device, which search() does;
+   drop: frees what it has there for that. */
+bool divf_device_fits(const struct divf *, const struct search_request *);
+int divf_device_search(struct divf *, const struct search_request *, struct search_result *);
+void divf_device_drop(struct divf *);
 
 int divf_train(struct index *, struct vectors sample);
 int divf_train_if_due(struct divf *, struct vectors rows);

@@ -58,8 +58,10 @@ static const struct param param_table[] = {
         struct divf_params, storage, DIVF_RAM, "ram|mmap",
         "where vectors are stored: in memory, or in a mapped file that may be larger than memory; "
         "a loaded index maps the saved file"),
-    PARAM_CHOICE(struct divf_params, device, CUDA_CPU, "cpu|cuda",
-                 "what computes the distances of insert batches to centroids"),
+    PARAM_CHOICE(
+        struct divf_params, device, CUDA_CPU, "cpu|cuda",
+        "what computes the distances of insert batches to centroids, and those of batches of 32 "
+        "queries or more"),
     PARAM_INT(struct divf_params, train_iters, 25, 1, 10000,
               "passes of k-means in training, at most"),
     PARAM_INT(struct divf_params, train_sample, 0, 0, 1e15,
@@ -222,6 +224,14 @@ static int cluster(struct index *index, const struct cluster_request *request,
     return end(d, divf_cluster(index, request, result));
 }
 
+static int search(struct index *index, const struct search_request *request,
+                  struct search_result *result)
+{
+    struct divf *d = divf_of(index);
+    return divf_device_fits(d, request) ? divf_device_search(d, request, result)
+                                        : divf_search(index, request, result);
+}
+
 const struct index_ops divf_ops = {
     .abi = INDEX_ABI,
     .name = "divf",
@@ -239,7 +249,7 @@ const struct index_ops divf_ops = {
     .train = train,
     .insert = insert,
     .remove = remove_ids,
-    .search = divf_search,
+    .search = search,
     .range = divf_range,
     .maintain = maintain,
     .set_params = set_params,

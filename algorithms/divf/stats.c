@@ -34,6 +34,12 @@ static struct divf_stops stops_of(const struct divf *d)
     return stops;
 }
 
+static double device_bytes(const struct divf_gpu *g)
+{
+    const struct device_ops *ops = g->cuda.library.ops;
+    return (double)(ops->rows->bytes(g->rows) + ops->lists->bytes(g->lists));
+}
+
 int divf_stats(const struct index *index, struct stat_sink *sink)
 {
     const struct divf *d = divf_of_const(index);
@@ -78,6 +84,8 @@ int divf_stats(const struct index *index, struct stat_sink *sink)
     for (size_t i = 0; i < sizeof values / sizeof *values; i++)
         sink->value(sink->to, values[i].name, values[i].value);
     cuda_stats(&d->device.cuda, sink);
+    if (d->device.rows && d->device.lists)
+        sink->value(sink->to, "device_bytes", device_bytes(&d->device));
     for (size_t i = 0; i < d->lists.n; i++) {
         const struct divf_list *l = d->lists.list[i];
         sink->cell(sink->to, "clusters", i, "live", l->live);

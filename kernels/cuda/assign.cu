@@ -55,7 +55,10 @@ __global__ static void __launch_bounds__(TILE_THREADS)
     }
     for (size_t c = 0; c < k; c += TILE) {
         float sum[EACH][EACH];
-        tile_distances(rows, first, n, centroids, c, k, dim, shared, sum);
+        tile_distances(
+            [=](unsigned i) { return first + i < n ? rows + (first + i) * dim : nullptr; },
+            [=](unsigned i) { return c + i < k ? centroids + (c + i) * dim : nullptr; }, dim,
+            shared, sum);
         for (int i = 0; i < EACH; i++)
             for (int j = 0; j < EACH; j++)
                 tile[y * EACH + i][x + j * SIDE] = sum[i][j];

@@ -4,7 +4,7 @@
  * installed) and returns its table of functions. The same sources are compiled for the processor,
  * too (emulated/), so that tests run every kernel on a machine without a device.
  *
- *   1 loading   2 sessions   3 centroids   4 rows   5 codes   6 the table
+ *   1 loading   2 sessions   3 centroids   4 rows   5 lists   6 codes   7 the table
  *
  * Rows are host memory, contiguous, borrowed for the call; calls block. Functions that return int
  * return 0 or an error of enum device_error, and then the session has the sentence. A session and
@@ -129,7 +129,30 @@ struct device_row_ops {
     size_t (*bytes)(const struct device_rows *); /* of device memory */
 };
 
-/* 5. Codes: 64 bits each, compared by Hamming distance */
+/* 5. Lists of rows: candidates for the k nearest among the rows of some lists */
+
+struct device_lists; /* positions of rows, by list */
+
+#define DEVICE_NO_LIST UINT32_MAX
+
+struct device_list_ops {
+    int (*create)(struct device_session *, struct device_lists **);
+    void (*destroy)(struct device_lists *);
+    /* Replaces the lists by n others: list i has the rows positions[starts[i] .. starts[i + 1]);
+       starts[0] = 0. */
+    int (*put)(struct device_lists *, const uint32_t *positions, const uint64_t *starts, size_t n);
+    /* Candidates for each of nq queries among the rows, of metric DEVICE_L2SQ, of its lists
+       probes[q * nprobe ..], which are distinct, or DEVICE_NO_LIST for none: every row that
+       can be among the k nearest by a distance in single precision, of squared differences that are
+       added up in any order. `low` is not above that distance. A row in several lists counts as
+       several. k <= DEVICE_MAX_K; found and out as those of struct device_row_ops. */
+    int (*candidates)(struct device_lists *, const struct device_rows *, const float *queries,
+                      size_t nq, const uint32_t *probes, size_t nprobe, size_t k, size_t capacity,
+                      uint32_t *found, struct device_candidate *out);
+    size_t (*bytes)(const struct device_lists *); /* of device memory */
+};
+
+/* 6. Codes: 64 bits each, compared by Hamming distance */
 
 struct device_codes; /* codes in device memory */
 
@@ -154,7 +177,7 @@ struct device_code_ops {
     size_t (*bytes)(const struct device_codes *); /* of device memory */
 };
 
-/* 6. The table: the symbol driftline_device_ops */
+/* 7. The table: the symbol driftline_device_ops */
 
 struct device_ops {
     uint32_t abi; /* DEVICE_ABI */
@@ -172,6 +195,7 @@ struct device_ops {
 
     const struct device_centroid_ops *centroids;
     const struct device_row_ops *rows;
+    const struct device_list_ops *lists;
     const struct device_code_ops *codes;
 };
 

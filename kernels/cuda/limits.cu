@@ -2,6 +2,7 @@
  * product, and copies between host and device as the sessions make them. The best of a few runs. */
 #include <algorithm>
 #include <chrono>
+#include <new>
 #include <vector>
 
 #include "kernels/cuda/session.h"
@@ -100,9 +101,9 @@ static int measure_sgemm(device_session *session, double *rate)
     });
 }
 
-static int measure_copies(device_session *session, device_limits *out)
+static int measure_copies(device_session *session, std::vector<unsigned char> &host,
+                          device_limits *out)
 {
-    std::vector<unsigned char> host(COPY_BYTES);
     device_array<unsigned char> device;
     int rc = session->reserve(device, COPY_BYTES, "room for measuring");
     if (!rc)
@@ -124,5 +125,12 @@ extern "C" int device_measure_limits(device_session *session, device_limits *out
     int rc = measure_reading(session, &out->read_bytes_per_s);
     if (!rc)
         rc = measure_sgemm(session, &out->sgemm_flops_per_s);
-    return rc ? rc : measure_copies(session, out);
+    if (rc)
+        return rc;
+    try {
+        std::vector<unsigned char> host(COPY_BYTES);
+        return measure_copies(session, host, out);
+    } catch (const std::bad_alloc &) {
+        return session->say(DEVICE_MEMORY, "CUDA: no memory of the host for measuring");
+    }
 }

@@ -14,6 +14,7 @@
 #include <cmath>
 #include <new>
 
+#include "kernels/cuda/rows.h"
 #include "kernels/cuda/select.h"
 #include "kernels/cuda/session.h"
 
@@ -28,19 +29,6 @@ static constexpr size_t STAGE_ROWS = size_t{ 1 } << 16;
 
 /* Up to a length of 1e17, no square, product or score overflows. */
 static constexpr float LONGEST_SQ = 1e34f;
-
-struct device_rows {
-    device_session *session;
-    device_metric metric;
-    size_t dim, n = 0;
-    size_t tile_rows;                     /* a multiple of SELECT_MAX_GROUPS */
-    device_array<float> rows, lengths_sq; /* n x dim, n */
-    device_array<unsigned> longest_sq;    /* the bits of a float */
-    device_array<uint8_t> bytes;
-    device_array<float> queries, query_lengths_sq, scores, minima, limits;
-    device_array<uint32_t> found;
-    device_array<device_candidate> candidates;
-};
 
 __device__ static float warp_sum(float sum)
 {
@@ -82,14 +70,6 @@ __global__ static void __launch_bounds__(NORM_THREADS)
         out[i] = bytes[i];
 }
 
-__global__ static void __launch_bounds__(NORM_THREADS)
-    fill_floats(float *out, size_t n, float value)
-{
-    const size_t i = static_cast<size_t>(blockIdx.x) * NORM_THREADS + threadIdx.x;
-    if (i < n)
-        out[i] = value;
-}
-
 /* The bound of a score's error. */
 __device__ static float error_bound(int metric, size_t dim, float query_sq, float longest_sq)
 {
@@ -126,7 +106,7 @@ __global__ static void __launch_bounds__(SELECT_THREADS)
                     bound;
     }
     __syncthreads();
-    select_scores({ scores, rows, first, k, groups, minima + query * groups, limits + query,
+    select_scores({ scores, rows, first, k, groups, minima + query * groups, limits + query, 1.0f,
                     2.0f * bound, capacity, found + query, out + query * capacity });
 }
 
@@ -239,10 +219,10 @@ static int start_queries(device_rows *r, const float *queries, size_t nq, unsign
     launch(measure_rows, blocks_for(nq, NORM_WARPS), NORM_THREADS, r->queries.data, nq, r->dim,
            static_cast<int>(r->metric == DEVICE_COS), r->query_lengths_sq.data,
            static_cast<unsigned *>(nullptr));
-    launch(fill_floats, blocks_for(nq * groups, NORM_THREADS), NORM_THREADS, r->minima.data,
+    launch(fill_floats, blocks_for(nq * groups, SELECT_THREADS), SELECT_THREADS, r->minima.data,
            nq * groups, INFINITY);
     if (!limits)
-        launch(fill_floats, blocks_for(nq, NORM_THREADS), NORM_THREADS, r->limits.data, nq,
+        launch(fill_floats, blocks_for(nq, SELECT_THREADS), SELECT_THREADS, r->limits.data, nq,
                INFINITY);
     return session->launched("preparing the queries");
 }

@@ -45,13 +45,21 @@ struct selection {
     const float *scores; /* n; that of row first + i at i */
     size_t n, first, k;
     unsigned groups;
-    float *minima; /* [groups], over the tiles so far */
-    float *limit;  /* in and out */
-    float margin;  /* added to the k-th smallest minimum */
+    float *minima;        /* [groups], over the tiles so far */
+    float *limit;         /* in and out */
+    float factor, margin; /* the limit is the k-th smallest minimum * factor + margin */
     size_t capacity;
     uint32_t *found;
     device_candidate *out;
 };
+
+__global__ static void __launch_bounds__(SELECT_THREADS)
+    fill_floats(float *out, size_t n, float value)
+{
+    const size_t i = static_cast<size_t>(blockIdx.x) * SELECT_THREADS + threadIdx.x;
+    if (i < n)
+        out[i] = value;
+}
 
 /* By a block of SELECT_THREADS threads. `first` must be a multiple of the groups. */
 __device__ inline void select_scores(const selection &s)
@@ -65,7 +73,7 @@ __device__ inline void select_scores(const selection &s)
         sorted[group] = least;
     }
     sort_shared(sorted, s.groups);
-    const float bound = sorted[s.k - 1] + s.margin;
+    const float bound = sorted[s.k - 1] * s.factor + s.margin;
     const float limit = bound < *s.limit ? bound : *s.limit;
     __syncthreads();
     if (threadIdx.x == 0)

@@ -89,8 +89,17 @@ static int describe(device_session *session, device_description *out)
 extern "C" {
 extern const device_ops driftline_device_ops __attribute__((visibility("default")));
 const device_ops driftline_device_ops = {
-    DEVICE_ABI,         count,    session_create,        session_destroy,        session_error,
-    session_traffic,    describe, device_measure_limits, &device_centroid_table, &device_row_table,
+    DEVICE_ABI,
+    count,
+    session_create,
+    session_destroy,
+    session_error,
+    session_traffic,
+    describe,
+    device_measure_limits,
+    &device_centroid_table,
+    &device_row_table,
+    &device_list_table,
     &device_code_table,
 };
 }

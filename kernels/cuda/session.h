@@ -128,6 +128,7 @@ extern "C" {
 int device_measure_limits(device_session *, device_limits *);
 extern const device_centroid_ops device_centroid_table;
 extern const device_row_ops device_row_table;
+extern const device_list_ops device_list_table;
 extern const device_code_ops device_code_table;
 }
 

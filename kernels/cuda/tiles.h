@@ -1,4 +1,4 @@
-/* tiles.h - a tile of distances, for assignment.
+/* tiles.h - a tile of distances, for assignment and for lists.
  *
  * A block of 16 x 16 threads computes 64 x 64 squared distances, 4 x 4 per thread, reading both
  * sides through shared memory 16 components at a time: each component loaded is used 64 times.
@@ -16,20 +16,21 @@ struct tile_rows {
     float a[DEPTH][TILE + 1], b[DEPTH][TILE + 1];
 };
 
-/* Rows and components past the end read as 0 on both sides; the caller ignores results past
-   the end. */
-__device__ inline void tile_load(float to[DEPTH][TILE + 1], const float *rows, size_t first,
-                                 size_t n, size_t dim, size_t at)
+/* row(i) is row i of the tile, or null past the end. These and components past the end read as 0 on
+   both sides; the caller ignores results past the end. */
+template <class Row>
+__device__ inline void tile_load(float to[DEPTH][TILE + 1], Row row, size_t dim, size_t at)
 {
     for (unsigned i = threadIdx.x; i < TILE * DEPTH; i += TILE_THREADS) {
-        const size_t row = first + i / DEPTH, component = at + i % DEPTH;
-        to[i % DEPTH][i / DEPTH] = row < n && component < dim ? rows[row * dim + component] : 0.0f;
+        const float *const x = row(i / DEPTH);
+        const size_t component = at + i % DEPTH;
+        to[i % DEPTH][i / DEPTH] = x && component < dim ? x[component] : 0.0f;
     }
 }
 
-/* sum[i][j] = |a's row first_a + y * EACH + i - b's row first_b + x + j * SIDE|^2 */
-__device__ inline void tile_distances(const float *a, size_t first_a, size_t na, const float *b,
-                                      size_t first_b, size_t nb, size_t dim, tile_rows &shared,
+/* sum[i][j] = |a(y * EACH + i) - b(x + j * SIDE)|^2 */
+template <class RowA, class RowB>
+__device__ inline void tile_distances(RowA a, RowB b, size_t dim, tile_rows &shared,
                                       float sum[EACH][EACH])
 {
     const unsigned x = threadIdx.x % SIDE, y = threadIdx.x / SIDE;
@@ -37,8 +38,8 @@ __device__ inline void tile_distances(const float *a, size_t first_a, size_t na,
         for (int j = 0; j < EACH; j++)
             sum[i][j] = 0.0f;
     for (size_t at = 0; at < dim; at += DEPTH) {
-        tile_load(shared.a, a, first_a, na, dim, at);
-        tile_load(shared.b, b, first_b, nb, dim, at);
+        tile_load(shared.a, a, dim, at);
+        tile_load(shared.b, b, dim, at);
         __syncthreads();
 #pragma unroll
         for (int d = 0; d < DEPTH; d++) {

@@ -117,6 +117,7 @@ uint32_t divf_slot_take(struct divf *d, uint64_t id)
     } else {
         s->first_free = *next_of(d, slot);
         s->n_free--;
+        cuda_copy_note(&d->device.copy, slot, s->n);
     }
     set_id(s, slot, id);
     for (size_t j = 0; j < d->lists.soft_k; j++)

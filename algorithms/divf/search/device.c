@@ -1,0 +1,341 @@
+/* device.c - device = cuda: batches of queries on a GPU, with its own copy of the vectors, the lists
+ * and the centroids.
+ *
+ * The device hands back candidates that contain the nearest centroids, and the nearest rows of the
+ * probed lists. Their distances are computed here. A quantizer is not used there: every row of a
+ * probed list is compared.
+ *
+ * A batch takes its turn with changes, so lists and rows stay as they are. */
+#include <string.h>
+
+#include "algorithms/divf/search/scan.h"
+#include "kernels/kernels.h"
+#include "src/core/mem.h"
+#include "src/core/parallel.h"
+
+enum { QUERIES_MIN = 32, QUERIES_A_CALL = 1024, CHUNK = 16 };
+
+struct device_batch {
+    struct divf *d;
+    const struct search_request *request;
+    struct search_result *result;
+    size_t first, n; /* queries of this call */
+    size_t nprobe, k, capacity, probe_capacity;
+    float *floats;                       /* of the queries; NULL: they are floats */
+    const float *queries;                /* of this call, as floats */
+    uint32_t *probes, *found;            /* QUERIES_A_CALL x nprobe; QUERIES_A_CALL */
+    struct device_candidate *candidates; /* QUERIES_A_CALL x the larger capacity */
+    uint64_t *probe_ids;                 /* while lists are chosen: x nprobe */
+    float *probe_distances;
+    bool *others; /* of each query of the request: searched by the processor */
+};
+
+/* The next batch copies everything. */
+static void drop(struct divf_gpu *g)
+{
+    const struct device_ops *ops = g->cuda.library.ops;
+    if (g->lists)
+        ops->lists->destroy(g->lists);
+    if (g->rows)
+        ops->rows->destroy(g->rows);
+    if (g->list_centroids)
+        ops->rows->destroy(g->list_centroids);
+    g->lists = NULL;
+    g->rows = g->list_centroids = NULL;
+    g->copy = (struct cuda_copy){ 0 };
+}
+
+void divf_device_drop(struct divf *d)
+{
+    if (cuda_is_open(&d->device.cuda))
+        drop(&d->device);
+}
+
+/* ------------------------------------------------------------------------ the copy */
+
+static int put_rows(void *to, size_t first, size_t n)
+{
+    struct divf *d = to;
+    const struct device_row_ops *ops = d->device.cuda.library.ops->rows;
+    const size_t segment = (size_t)1 << d->vectors.shift;
+    int rc = 0;
+    while (rc == 0 && n > 0) {
+        const size_t left = segment - (first & (segment - 1)), now = left < n ? left : n;
+        const void *rows = divf_segments_at(&d->vectors, (uint32_t)first);
+        rc = d->space.kind == DIVF_BYTES ? ops->put_u8(d->device.rows, first, rows, now)
+                                         : ops->put_f32(d->device.rows, first, rows, now);
+        first += now;
+        n -= now;
+    }
+    return rc;
+}
+
+static int bring_rows(struct divf *d)
+{
+    struct divf_gpu *g = &d->device;
+    const int rc = g->rows ? 0
+                           : g->cuda.library.ops->rows->create(g->cuda.session, DEVICE_L2SQ,
+                                                               d->space.row_dim, &g->rows);
+    return cuda_check(&g->cuda, rc ? rc : cuda_copy_bring(&g->copy, d->slots.n, put_rows, d),
+                      "divf", d->env.error);
+}
+
+static int bring_centroids(struct divf *d)
+{
+    struct divf_gpu *g = &d->device;
+    const struct device_row_ops *ops = g->cuda.library.ops->rows;
+    int rc = 0;
+    if (g->list_centroids && g->list_codebook == d->lists.codebook)
+        return OK;
+    if (g->list_centroids)
+        ops->destroy(g->list_centroids);
+    g->list_centroids = NULL;
+    rc = ops->create(g->cuda.session, DEVICE_L2SQ, d->env.dim, &g->list_centroids);
+    if (rc == 0)
+        rc = ops->put_f32(g->list_centroids, 0, d->lists.centroids, d->lists.n);
+    g->list_codebook = d->lists.codebook;
+    return cuda_check(&g->cuda, rc, "divf", d->env.error);
+}
+
+/* After any change, all lists: four bytes a copy. */
+static int bring_lists(struct divf *d)
+{
+    struct divf_gpu *g = &d->device;
+    const struct device_list_ops *ops = g->cuda.library.ops->lists;
+    const struct divf_lists *lists = &d->lists;
+    const uint64_t changes = atomic_load(&d->changes);
+    if (g->lists && g->list_changes == changes)
+        return OK;
+    uint64_t *starts = mem_array(d->env.mem, lists->n + 1, sizeof *starts);
+    uint32_t *slots = mem_array(d->env.mem, lists->live + 1, sizeof *slots);
+    int rc = OK;
+    if (starts && slots) {
+        starts[0] = 0;
+        for (size_t l = 0; l < lists->n; l++)
+            starts[l + 1] = starts[l] + divf_list_slots(lists, l, slots + starts[l]);
+        int failed = g->lists ? 0 : ops->create(g->cuda.session, &g->lists);
+        if (failed == 0)
+            failed = ops->put(g->lists, slots, starts, lists->n);
+        rc = cuda_check(&g->cuda, failed, "divf", d->env.error);
+        g->list_changes = changes;
+    } else {
+        rc = fail(d->env.error, ERR_NO_MEMORY, "divf: out of memory for a copy of the lists");
+    }
+    mem_free(d->env.mem, starts);
+    mem_free(d->env.mem, slots);
+    return rc;
+}
+
+/* ------------------------------------------------------------------------ choosing lists */
+
+static void offer_centroid(const struct device_batch *b, const float *query, struct topk *nearest,
+                           size_t list)
+{
+    const struct divf *d = b->d;
+    topk_push(nearest,
+              d->env.kernels->l2sq_f32(query, d->lists.centroids + list * d->env.dim, d->env.dim),
+              list);
+}
+
+/* Chooses the lists of queries [first, end) of the call by their exact distances. */
+static int choose_lists(void *arg, size_t first, size_t end, size_t worker)
+{
+    struct device_batch *b = arg;
+    (void)worker;
+    for (size_t q = first; q < end; q++) {
+        const float *query = b->queries + q * b->d->env.dim;
+        struct topk nearest =
+            topk_begin(b->nprobe, b->probe_distances + q * b->nprobe, b->probe_ids + q * b->nprobe);
+        if (b->found[q] <= b->probe_capacity)
+            for (size_t i = 0; i < b->found[q]; i++)
+                offer_centroid(b, query, &nearest,
+                               b->candidates[q * b->probe_capacity + i].position);
+        else
+            for (size_t l = 0; l < b->d->lists.n; l++)
+                offer_centroid(b, query, &nearest, l);
+        topk_sort(&nearest);
+        for (size_t p = 0; p < b->nprobe; p++)
+            b->probes[q * b->nprobe + p] = (uint32_t)nearest.ids[p];
+    }
+    return OK;
+}
+
+static int find_lists(struct device_batch *b)
+{
+    struct divf *d = b->d;
+    struct divf_gpu *g = &d->device;
+    if (b->nprobe == d->lists.n) {
+        for (size_t i = 0; i < b->n * b->nprobe; i++)
+            b->probes[i] = (uint32_t)(i % b->nprobe);
+        return OK;
+    }
+    const int rc = cuda_check(&g->cuda,
+                              g->cuda.library.ops->rows->candidates(
+                                  g->list_centroids, d->lists.n, b->queries, b->n, b->nprobe, NULL,
+                                  b->probe_capacity, b->found, b->candidates),
+                              "divf", d->env.error);
+    b->result->work.distances += (double)b->n * (double)d->lists.n;
+    return rc == OK ? parallel_for(d->env.pool, b->request->threads, b->n, CHUNK, choose_lists, b)
+                    : rc;
+}
+
+/* ------------------------------------------------------------------------ answers */
+
+static bool is_held(const struct topk *t, uint64_t id)
+{
+    bool found = false;
+    for (size_t i = 0; i < t->n; i++)
+        found |= t->ids[i] == id;
+    return found;
+}
+
+/* The k nearest among the candidates of queries [first, end) of the call. */
+static int choose_rows(void *arg, size_t first, size_t end, size_t worker)
+{
+    struct device_batch *b = arg;
+    const struct divf *d = b->d;
+    (void)worker;
+    for (size_t q = first; q < end; q++) {
+        const size_t query = b->first + q;
+        const char *row = (const char *)b->request->queries.rows + query * d->vectors.element_bytes;
+        struct topk nearest =
+            topk_begin(b->k, b->result->distances + query * b->k, b->result->ids + query * b->k);
+        b->others[query] = b->found[q] > b->capacity;
+        for (size_t i = 0; !b->others[query] && i < b->found[q]; i++) {
+            const uint32_t slot = b->candidates[q * b->capacity + i].position;
+            const float distance =
+                divf_distance(&d->space, row, divf_segments_at(&d->vectors, slot));
+            const uint64_t id = divf_id(d, slot);
+            if (distance <= topk_limit(&nearest) &&
+                (d->lists.soft_k == 1 || !is_held(&nearest, id)))
+                topk_push(&nearest, distance, id);
+        }
+        topk_sort(&nearest);
+    }
+    return OK;
+}
+
+static void count_work(struct device_batch *b)
+{
+    struct divf *d = b->d;
+    double rows = 0;
+    for (size_t i = 0; i < b->n * b->nprobe; i++) {
+        struct divf_list *list = d->lists.list[b->probes[i]];
+        divf_mark_probed(d, list, 1);
+        rows += (double)list->live;
+    }
+    b->result->work.distances += rows;
+    b->result->work.scanned += rows;
+    b->result->work.bytes_read += rows * (double)d->vectors.element_bytes;
+}
+
+static int search_call(struct device_batch *b)
+{
+    struct divf *d = b->d;
+    struct divf_gpu *g = &d->device;
+    const char *rows = (const char *)b->request->queries.rows + b->first * d->vectors.element_bytes;
+    b->queries = divf_query_floats(&d->space, rows, b->n, b->floats);
+    int rc = find_lists(b);
+    if (rc == OK)
+        rc = cuda_check(&g->cuda,
+                        g->cuda.library.ops->lists->candidates(
+                            g->lists, g->rows, b->queries, b->n, b->probes, b->nprobe,
+                            b->k * d->lists.soft_k, b->capacity, b->found, b->candidates),
+                        "divf", d->env.error);
+    if (rc != OK)
+        return rc;
+    count_work(b);
+    return parallel_for(d->env.pool, b->request->threads, b->n, CHUNK, choose_rows, b);
+}
+
+/* ------------------------------------------------------------------------ the request */
+
+bool divf_device_fits(const struct divf *d, const struct search_request *request)
+{
+    const struct divf_knobs *knobs = request->knobs;
+    return cuda_is_open(&d->device.cuda) && d->space.kind != DIVF_LIFTED && !request->filter &&
+           request->queries.n >= QUERIES_MIN && knobs->nprobe <= DEVICE_MAX_K &&
+           knobs->rerank == 0 && knobs->scan_budget == 0 && knobs->target_recall <= 0;
+}
+
+static int search_calls(struct device_batch *b)
+{
+    struct divf *d = b->d;
+    int rc = bring_rows(d);
+    if (rc == OK)
+        rc = bring_centroids(d);
+    if (rc == OK)
+        rc = bring_lists(d);
+    for (; rc == OK && b->first < b->request->queries.n; b->first += QUERIES_A_CALL) {
+        const size_t left = b->request->queries.n - b->first;
+        b->n = left < QUERIES_A_CALL ? left : QUERIES_A_CALL;
+        rc = search_call(b);
+    }
+    if (rc != OK)
+        drop(&d->device); /* they may be lost with the device */
+    return rc;
+}
+
+static int allocate(struct device_batch *b)
+{
+    const struct divf *d = b->d;
+    struct mem *mem = d->env.mem;
+    const size_t asked = b->request->queries.n;
+    const size_t n = asked < QUERIES_A_CALL ? asked : QUERIES_A_CALL;
+    const size_t most = b->capacity > b->probe_capacity ? b->capacity : b->probe_capacity;
+    const size_t floats = divf_floats_needed(&d->space, n);
+    b->floats = floats ? mem_array(mem, floats, sizeof *b->floats) : NULL;
+    b->probes = mem_array(mem, n * b->nprobe, sizeof *b->probes);
+    b->probe_ids = mem_array(mem, n * b->nprobe, sizeof *b->probe_ids);
+    b->probe_distances = mem_array(mem, n * b->nprobe, sizeof *b->probe_distances);
+    b->found = mem_array(mem, n, sizeof *b->found);
+    b->candidates = mem_array(mem, n * most, sizeof *b->candidates);
+    b->others = mem_zalloc(mem, asked * sizeof *b->others);
+    if (b->probes && b->probe_ids && b->probe_distances && b->found && b->candidates && b->others &&
+        (floats == 0 || b->floats))
+        return OK;
+    return fail(d->env.error, ERR_NO_MEMORY, "divf: out of memory for candidates");
+}
+
+/* Queries with more candidates than there is room for. */
+static int search_others(struct device_batch *b)
+{
+    int rc = OK;
+    for (size_t q = 0; rc == OK && q < b->request->queries.n; q++) {
+        struct search_request one = *b->request;
+        struct search_result its = { .ids = b->result->ids + q * b->k,
+                                     .distances = b->result->distances + q * b->k };
+        one.queries.rows = (const char *)one.queries.rows + q * b->d->vectors.element_bytes;
+        one.queries.n = 1;
+        if (b->others[q])
+            rc = divf_search(&b->d->base, &one, &its);
+    }
+    return rc;
+}
+
+int divf_device_search(struct divf *d, const struct search_request *request,
+                       struct search_result *result)
+{
+    const struct divf_knobs *knobs = request->knobs;
+    struct device_batch b = { .d = d, .request = request, .result = result, .k = request->k };
+    struct mem *mem = d->env.mem;
+    pthread_mutex_lock(&d->changing);
+    b.nprobe = (size_t)knobs->nprobe < d->lists.n ? (size_t)knobs->nprobe : d->lists.n;
+    b.capacity = 8 * b.k * d->lists.soft_k + 64;
+    b.probe_capacity = 8 * b.nprobe + 64;
+    const bool fits = b.k * d->lists.soft_k <= DEVICE_MAX_K;
+    int rc = fits ? allocate(&b) : OK;
+    if (rc == OK && fits)
+        rc = search_calls(&b);
+    pthread_mutex_unlock(&d->changing);
+    if (rc == OK)
+        rc = fits ? search_others(&b) : divf_search(&d->base, request, result);
+    mem_free(mem, b.floats);
+    mem_free(mem, b.probes);
+    mem_free(mem, b.probe_ids);
+    mem_free(mem, b.probe_distances);
+    mem_free(mem, b.found);
+    mem_free(mem, b.candidates);
+    mem_free(mem, b.others);
+    return rc;
+}

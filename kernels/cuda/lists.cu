@@ -1,0 +1,345 @@
+/* lists.cu - lists of rows on the device, and the candidates for the nearest rows of the lists that
+ * a query probes.
+ *
+ * The queries of a call are sorted by the lists they probe. A block compares 64 rows of a list with
+ * 64 of its queries, so a row is read once for these. The distances of a query are adjacent, in the
+ * order of its lists; a block per query selects from them (select.h).
+ *
+ * Differences are squared and added up, so a distance of d components is within a factor of
+ * 1 +- g of the exact one, g = (d + 2) u / (1 - (d + 2) u), u = 2^-24; so is the one that the
+ * processor computes. Between the two is a factor of at most 1 +- c, c = (d + 16) 2^-22. */
+#include <algorithm>
+#include <new>
+#include <vector>
+
+#include "kernels/cuda/rows.h"
+#include "kernels/cuda/select.h"
+#include "kernels/cuda/tiles.h"
+
+/* The distances of a call's queries take at most this share of the device's memory. */
+static constexpr size_t SCORES_OF_MEMORY = 8;
+static constexpr size_t LIST_QUERIES = 1024;
+
+/* A query that probes a list: where the distances of the list's rows go. */
+struct list_entry {
+    uint64_t scores;
+    uint32_t query;
+};
+
+/* The work of a block: rows [first, first + rows) of the positions, the entries from first_entry
+   on. */
+struct list_item {
+    uint64_t first;
+    uint32_t rows, first_row; /* first_row: of the list */
+    uint32_t first_entry, entries;
+};
+
+struct device_lists {
+    device_session *session;
+    size_t memory_bytes = 0, n = 0;
+    std::vector<uint64_t> starts; /* n + 1 */
+    device_array<uint32_t> positions;
+    device_array<uint64_t> list_starts;
+    /* of a call */
+    std::vector<list_entry> entries;
+    std::vector<list_item> items;
+    std::vector<uint64_t> query_starts, probe_starts;
+    std::vector<uint32_t> probed; /* by list: where its entries begin */
+    device_array<list_entry> device_entries;
+    device_array<list_item> device_items;
+    device_array<uint64_t> device_query_starts, device_probe_starts;
+    device_array<uint32_t> probes, found;
+    device_array<float> queries, scores, minima, limits;
+    device_array<device_candidate> candidates;
+};
+
+__device__ static float list_error(size_t dim)
+{
+    return (static_cast<float>(dim) + 16.0f) * 0x1p-22f;
+}
+
+__global__ static void __launch_bounds__(TILE_THREADS)
+    compare_lists(const list_item *items, const list_entry *entries, const uint32_t *positions,
+                  const float *rows, const float *queries, size_t dim, float *scores)
+{
+    __shared__ tile_rows shared;
+    const list_item item = items[blockIdx.x];
+    const unsigned x = threadIdx.x % SIDE, y = threadIdx.x / SIDE;
+    float sum[EACH][EACH];
+    tile_distances(
+        [=](unsigned i) {
+            return i < item.entries ? queries + entries[item.first_entry + i].query * dim : nullptr;
+        },
+        [=](unsigned i) {
+            return i < item.rows ? rows + positions[item.first + i] * dim : nullptr;
+        },
+        dim, shared, sum);
+    const float lower = 1.0f - list_error(dim);
+    for (unsigned i = 0; i < EACH; i++) {
+        const unsigned entry = y * EACH + i;
+        if (entry >= item.entries)
+            break;
+        float *const to = scores + entries[item.first_entry + entry].scores + item.first_row;
+        for (unsigned j = 0; j < EACH; j++)
+            if (x + j * SIDE < item.rows)
+                to[x + j * SIDE] = sum[i][j] * lower;
+    }
+}
+
+/* A block per query. Candidates are numbered by their place among the query's distances. */
+__global__ static void __launch_bounds__(SELECT_THREADS)
+    select_from_lists(const float *scores, const uint64_t *starts, size_t dim, size_t k,
+                      unsigned groups, float *minima, float *limits, size_t capacity,
+                      uint32_t *found, device_candidate *out)
+{
+    const size_t query = blockIdx.x;
+    const float c = list_error(dim);
+    select_scores({ scores + starts[query], starts[query + 1] - starts[query], 0, k, groups,
+                    minima + query * groups, limits + query, (1.0f + 2 * c) / (1.0f - 2 * c),
+                    1e-37f, capacity, found + query, out + query * capacity });
+}
+
+/* Replaces the numbers of candidates by the positions of their rows: place i of a query is row
+   i - probe_starts[p] of its list p. */
+__global__ static void __launch_bounds__(SELECT_THREADS)
+    name_candidates(const uint32_t *probes, const uint64_t *probe_starts, size_t nprobe,
+                    const uint64_t *list_starts, const uint32_t *positions, size_t capacity,
+                    const uint32_t *found, device_candidate *candidates)
+{
+    const size_t query = blockIdx.x;
+    const uint64_t *const starts = probe_starts + query * nprobe;
+    const size_t n = found[query] < capacity ? found[query] : capacity;
+    for (size_t i = threadIdx.x; i < n; i += SELECT_THREADS) {
+        device_candidate &candidate = candidates[query * capacity + i];
+        size_t low = 0, high = nprobe; /* the last list that begins at it or before, and has rows */
+        while (high - low > 1) {
+            const size_t middle = low + (high - low) / 2;
+            if (starts[middle] <= candidate.position)
+                low = middle;
+            else
+                high = middle;
+        }
+        const uint64_t row = candidate.position - starts[low];
+        candidate.position = positions[list_starts[probes[query * nprobe + low]] + row];
+    }
+}
+
+static int lists_create(device_session *session, device_lists **out)
+{
+    size_t free_bytes;
+    device_lists *made = new (std::nothrow) device_lists;
+    *out = nullptr;
+    if (!made)
+        return session->say(DEVICE_MEMORY, "CUDA: no memory for the lists' handle");
+    made->session = session;
+    if (const int rc = session->check(cudaMemGetInfo(&free_bytes, &made->memory_bytes),
+                                      "asking for the device's memory")) {
+        delete made;
+        return rc;
+    }
+    *out = made;
+    return 0;
+}
+
+static void lists_destroy(device_lists *lists)
+{
+    delete lists;
+}
+
+static int no_memory(device_session *session)
+{
+    return session->say(DEVICE_MEMORY, "CUDA: no memory of the host for lists");
+}
+
+static int lists_put(device_lists *l, const uint32_t *positions, const uint64_t *starts, size_t n)
+{
+    const char *const what = "copying lists to the device";
+    l->n = 0;
+    try {
+        l->starts.assign(starts, starts + n + 1);
+    } catch (const std::bad_alloc &) {
+        return no_memory(l->session);
+    }
+    int rc = l->session->fill(l->positions, positions, starts[n], what);
+    if (!rc)
+        rc = l->session->fill(l->list_starts, starts, n + 1, what);
+    if (!rc)
+        l->n = n;
+    return rc;
+}
+
+static uint64_t list_rows(const device_lists *l, uint32_t list)
+{
+    return list == DEVICE_NO_LIST ? 0 : l->starts[list + 1] - l->starts[list];
+}
+
+/* How many of the queries fit into a call: at least one. Sets query_starts and probe_starts. */
+static size_t queries_of_call(device_lists *l, const uint32_t *probes, size_t nq, size_t nprobe)
+{
+    const uint64_t most = l->memory_bytes / SCORES_OF_MEMORY / sizeof(float);
+    uint64_t scores = 0;
+    l->query_starts.assign(1, 0);
+    l->probe_starts.clear();
+    for (size_t q = 0; q < nq && q < LIST_QUERIES; q++) {
+        uint64_t rows = 0;
+        for (size_t p = 0; p < nprobe; p++)
+            rows += list_rows(l, probes[q * nprobe + p]);
+        if (q > 0 && scores + rows > most)
+            return q;
+        uint64_t start = 0;
+        for (size_t p = 0; p < nprobe; p++) {
+            l->probe_starts.push_back(start);
+            start += list_rows(l, probes[q * nprobe + p]);
+        }
+        l->query_starts.push_back(scores += rows);
+    }
+    return nq < LIST_QUERIES ? nq : LIST_QUERIES;
+}
+
+/* Sorts the probes of nq queries by list, and cuts each list with its queries into items. */
+static void plan_items(device_lists *l, const uint32_t *probes, size_t nq, size_t nprobe)
+{
+    l->probed.assign(l->n + 1, 0);
+    for (size_t i = 0; i < nq * nprobe; i++)
+        if (probes[i] != DEVICE_NO_LIST)
+            l->probed[probes[i] + 1]++;
+    for (size_t list = 0; list < l->n; list++)
+        l->probed[list + 1] += l->probed[list];
+    l->entries.resize(l->probed[l->n]);
+    std::vector<uint32_t> next(l->probed.begin(), l->probed.end() - 1);
+    for (size_t i = 0; i < nq * nprobe; i++)
+        if (probes[i] != DEVICE_NO_LIST)
+            l->entries[next[probes[i]]++] = { l->query_starts[i / nprobe] + l->probe_starts[i],
+                                              static_cast<uint32_t>(i / nprobe) };
+    l->items.clear();
+    for (size_t list = 0; list < l->n; list++) {
+        const uint64_t rows = list_rows(l, static_cast<uint32_t>(list));
+        for (uint32_t entry = l->probed[list]; entry < l->probed[list + 1]; entry += TILE)
+            for (uint64_t row = 0; row < rows; row += TILE)
+                l->items.push_back({ l->starts[list] + row,
+                                     static_cast<uint32_t>(std::min<uint64_t>(TILE, rows - row)),
+                                     static_cast<uint32_t>(row), entry,
+                                     std::min<uint32_t>(TILE, l->probed[list + 1] - entry) });
+    }
+}
+
+/* Copies a call's arguments and plan. */
+static int start_call(device_lists *l, size_t dim, const float *queries, size_t nq,
+                      const uint32_t *probes, size_t nprobe, unsigned groups, size_t capacity)
+{
+    device_session *session = l->session;
+    const char *const what = "copying queries to the device", *const room = "room for the queries";
+    int rc = session->fill(l->queries, queries, nq * dim, what);
+    if (!rc)
+        rc = session->fill(l->probes, probes, nq * nprobe, what);
+    if (!rc)
+        rc = session->fill(l->device_entries, l->entries.data(), l->entries.size(), what);
+    if (!rc)
+        rc = session->fill(l->device_items, l->items.data(), l->items.size(), what);
+    if (!rc)
+        rc = session->fill(l->device_query_starts, l->query_starts.data(), nq + 1, what);
+    if (!rc)
+        rc = session->fill(l->device_probe_starts, l->probe_starts.data(), nq * nprobe, what);
+    if (!rc)
+        rc = session->reserve(l->scores, l->query_starts[nq], "room for the distances");
+    if (!rc)
+        rc = session->reserve(l->minima, nq * groups, room);
+    if (!rc)
+        rc = session->reserve(l->limits, nq, room);
+    if (!rc)
+        rc = session->reserve(l->found, nq, room);
+    if (!rc)
+        rc = session->reserve(l->candidates, nq * capacity, "room for the candidates");
+    if (!rc)
+        rc = session->check(cudaMemset(l->found.data, 0, nq * sizeof *l->found.data), room);
+    if (rc)
+        return rc;
+    launch(fill_floats, blocks_for(nq * groups, SELECT_THREADS), SELECT_THREADS, l->minima.data,
+           nq * groups, INFINITY);
+    launch(fill_floats, blocks_for(nq, SELECT_THREADS), SELECT_THREADS, l->limits.data, nq,
+           INFINITY);
+    return session->launched("preparing the queries");
+}
+
+static int run_call(device_lists *l, const device_rows *rows, size_t nq, size_t nprobe, size_t k,
+                    unsigned groups, size_t capacity)
+{
+    device_session *session = l->session;
+    const unsigned blocks = static_cast<unsigned>(nq);
+    if (!l->items.empty()) {
+        launch(compare_lists, static_cast<unsigned>(l->items.size()), TILE_THREADS,
+               l->device_items.data, l->device_entries.data, l->positions.data, rows->rows.data,
+               l->queries.data, rows->dim, l->scores.data);
+        if (const int rc = session->launched("comparing queries with lists"))
+            return rc;
+    }
+    launch(select_from_lists, blocks, SELECT_THREADS, l->scores.data, l->device_query_starts.data,
+           rows->dim, k, groups, l->minima.data, l->limits.data, capacity, l->found.data,
+           l->candidates.data);
+    if (const int rc = session->launched("selecting the nearest rows"))
+        return rc;
+    launch(name_candidates, blocks, SELECT_THREADS, l->probes.data, l->device_probe_starts.data,
+           nprobe, l->list_starts.data, l->positions.data, capacity, l->found.data,
+           l->candidates.data);
+    return session->launched("naming the candidates");
+}
+
+static int search_lists(device_lists *l, const device_rows *rows, const float *queries, size_t nq,
+                        const uint32_t *probes, size_t nprobe, size_t k, size_t capacity,
+                        uint32_t *found, device_candidate *out)
+{
+    const unsigned groups = select_groups(k);
+    for (size_t first = 0, now; first < nq; first += now) {
+        const uint32_t *const its = probes + first * nprobe;
+        now = queries_of_call(l, its, nq - first, nprobe);
+        plan_items(l, its, now, nprobe);
+        int rc = start_call(l, rows->dim, queries + first * rows->dim, now, its, nprobe, groups,
+                            capacity);
+        if (!rc)
+            rc = run_call(l, rows, now, nprobe, k, groups, capacity);
+        if (!rc)
+            rc = l->session->copy_out(found + first, l->found.data, now,
+                                      "selecting the nearest rows");
+        if (!rc)
+            rc = l->session->copy_out(out + first * capacity, l->candidates.data, now * capacity,
+                                      "copying the candidates back");
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+static int lists_candidates(device_lists *l, const device_rows *rows, const float *queries,
+                            size_t nq, const uint32_t *probes, size_t nprobe, size_t k,
+                            size_t capacity, uint32_t *found, device_candidate *out)
+{
+    if (k == 0 || k > DEVICE_MAX_K || nprobe == 0 || rows->metric != DEVICE_L2SQ)
+        return l->session->say(DEVICE_REFUSED,
+                               "CUDA: the %zu nearest rows of %zu lists: expected 1 to %d nearest, "
+                               "at least one list, and squared distances",
+                               k, nprobe, static_cast<int>(DEVICE_MAX_K));
+    for (size_t i = 0; i < nq * nprobe; i++)
+        if (probes[i] != DEVICE_NO_LIST && probes[i] >= l->n)
+            return l->session->say(DEVICE_REFUSED, "CUDA: list %u of %zu", probes[i], l->n);
+    try {
+        return search_lists(l, rows, queries, nq, probes, nprobe, k, capacity, found, out);
+    } catch (const std::bad_alloc &) {
+        return no_memory(l->session);
+    }
+}
+
+static size_t lists_bytes(const device_lists *l)
+{
+    return (l->positions.capacity + l->probes.capacity + l->found.capacity) * sizeof(uint32_t) +
+           (l->list_starts.capacity + l->device_query_starts.capacity +
+            l->device_probe_starts.capacity) *
+               sizeof(uint64_t) +
+           l->device_entries.capacity * sizeof(list_entry) +
+           l->device_items.capacity * sizeof(list_item) +
+           (l->queries.capacity + l->scores.capacity + l->minima.capacity + l->limits.capacity) *
+               sizeof(float) +
+           l->candidates.capacity * sizeof(device_candidate);
+}
+
+extern "C" const device_list_ops device_list_table = { lists_create, lists_destroy, lists_put,
+                                                       lists_candidates, lists_bytes };

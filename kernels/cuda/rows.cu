@@ -1,5 +1,10 @@
-/* rows.cu - rows on the device, and the candidates for their nearest: cuBLAS's product of a tile of
- * queries and a tile of rows, then the scores and the selection in one pass over the products.
+/* rows.cu - rows on the device, and the candidates for their nearest.
+ *
+ * cuBLAS multiplies a tile of queries and a tile of rows on tensor cores (TF32); then come scores
+ * and a selection, in one pass over the products (select.h). A block per query computes the scores
+ * of what was selected again, in single precision, and selects from these. A query for which the
+ * first selection finds more than there is room for, because many rows are about equally near, is
+ * multiplied in single precision.
  *
  *     score   L2 |x|^2 - 2 <q, x>    IP -<q, x>    COS -2 <q, x>, of unit length
  *
@@ -9,10 +14,14 @@
  *
  *     L2  c (|q| + L)^2    IP  c |q| L    COS  4 c        c = (d + 16) 2^-23, L the longest row
  *
- * of the exact distance minus its base (truth/scan.h); c is about twice g. */
+ * of the exact distance minus its base (truth/scan.h); c is about twice g. In TF32 a factor may lose
+ * all bits of its mantissa after the tenth, so that a product of two is within 2^-9 + 2^-20, and a
+ * sum may be cut off instead of rounded; that adds e |q| L to the dot product's error,
+ * e = 1.01 * 2^-9 + (d + 16) 2^-21. */
 #include <algorithm>
 #include <cmath>
 #include <new>
+#include <vector>
 
 #include "kernels/cuda/rows.h"
 #include "kernels/cuda/select.h"
@@ -24,6 +33,8 @@ enum { NORM_THREADS = 256, NORM_WARPS = NORM_THREADS / WARP };
    device, fewer rows: a tile takes at most an eighth of its memory. */
 static constexpr size_t TILE_QUERIES = 1024, TILE_ROWS = size_t{ 1 } << 16;
 static constexpr size_t TILE_SHARE = 8;
+/* Candidates of a query before they are refined. */
+static constexpr size_t ROOM_OF_K = 16, ROOM_LEAST = 1024;
 /* Bytes that are copied at a time before they are widened. */
 static constexpr size_t STAGE_ROWS = size_t{ 1 } << 16;
 
@@ -70,23 +81,32 @@ __global__ static void __launch_bounds__(NORM_THREADS)
         out[i] = bytes[i];
 }
 
-/* The bound of a score's error. */
-__device__ static float error_bound(int metric, size_t dim, float query_sq, float longest_sq)
+/* The bound of a score's error; coarse: of a product in TF32. */
+__device__ static float error_bound(int metric, size_t dim, int coarse, float query_sq,
+                                    float longest_sq)
 {
-    const float c = (static_cast<float>(dim) + 16.0f) * 1.1920929e-7f;
+    const float c = (static_cast<float>(dim) + 16.0f) * 0x1p-23f;
+    const float e = coarse ? 1.01f * 0x1p-9f + 4.0f * c : 0.0f;
     const float q = sqrtf(query_sq), x = sqrtf(longest_sq);
-    const float bound = metric == DEVICE_L2SQ ? c * (q + x) * (q + x)
-                        : metric == DEVICE_IP ? c * q * x
-                                              : 4.0f * c;
+    const float bound = metric == DEVICE_L2SQ ? c * (q + x) * (q + x) + 2.0f * e * q * x
+                        : metric == DEVICE_IP ? (c + e) * q * x
+                                              : 4.0f * c + 2.0f * e;
     return bound * 1.0001f + 1e-30f;
+}
+
+__device__ static float score_of(int metric, float product, float length_sq)
+{
+    return metric == DEVICE_L2SQ ? fmaf(-2.0f, product, length_sq)
+           : metric == DEVICE_IP ? -product
+                                 : -2.0f * product;
 }
 
 /* A block turns a query's products into scores and selects from them. */
 __global__ static void __launch_bounds__(SELECT_THREADS)
     select_rows(float *products, size_t ld, size_t rows, size_t first, int metric, size_t dim,
-                const float *lengths_sq, const unsigned *longest_sq, const float *query_lengths_sq,
-                size_t k, unsigned groups, float *minima, float *limits, size_t capacity,
-                uint32_t *found, device_candidate *out)
+                int coarse, const float *lengths_sq, const unsigned *longest_sq,
+                const float *query_lengths_sq, size_t k, unsigned groups, float *minima,
+                float *limits, size_t capacity, uint32_t *found, device_candidate *out)
 {
     const size_t query = blockIdx.x;
     float *const scores = products + query * ld;
@@ -97,17 +117,54 @@ __global__ static void __launch_bounds__(SELECT_THREADS)
         return;
     }
     const float bound =
-        error_bound(metric, dim, query_lengths_sq[query], __uint_as_float(*longest_sq));
-    for (size_t i = threadIdx.x; i < rows; i += SELECT_THREADS) {
-        const float product = scores[i];
-        scores[i] = (metric == DEVICE_L2SQ ? fmaf(-2.0f, product, lengths_sq[first + i])
-                     : metric == DEVICE_IP ? -product
-                                           : -2.0f * product) -
-                    bound;
-    }
+        error_bound(metric, dim, coarse, query_lengths_sq[query], __uint_as_float(*longest_sq));
+    for (size_t i = threadIdx.x; i < rows; i += SELECT_THREADS)
+        scores[i] = score_of(metric, scores[i], lengths_sq[first + i]) - bound;
     __syncthreads();
     select_scores({ scores, rows, first, k, groups, minima + query * groups, limits + query, 1.0f,
                     2.0f * bound, capacity, found + query, out + query * capacity });
+}
+
+/* A block per query: the scores of its candidates in single precision, and a selection from these.
+   If there were more than fit, kept is as many. */
+__global__ static void __launch_bounds__(SELECT_THREADS)
+    refine_rows(const device_candidate *candidates, const uint32_t *found, size_t room,
+                const float *rows, const float *queries, int metric, size_t dim,
+                const float *lengths_sq, const unsigned *longest_sq, const float *query_lengths_sq,
+                size_t k, unsigned groups, float *minima, float *limits, float *refined,
+                size_t capacity, uint32_t *kept, device_candidate *out)
+{
+    const size_t query = blockIdx.x;
+    const uint32_t n = found[query];
+    const device_candidate *const its = candidates + query * room;
+    const float *const x = queries + query * dim;
+    float *const scores = refined + query * room;
+    if (n > room) {
+        if (threadIdx.x == 0)
+            kept[query] = n;
+        return;
+    }
+    const float bound =
+        error_bound(metric, dim, 0, query_lengths_sq[query], __uint_as_float(*longest_sq));
+    for (uint32_t i = threadIdx.x / WARP; i < n; i += SELECT_THREADS / WARP) {
+        const uint32_t position = its[i].position;
+        const float *const row = rows + position * dim;
+        float sum = 0.0f;
+        for (size_t j = threadIdx.x % WARP; j < dim; j += WARP)
+            sum = fmaf(x[j], row[j], sum);
+        sum = warp_sum(sum);
+        if (threadIdx.x % WARP == 0)
+            scores[i] = score_of(metric, sum, lengths_sq[position]) - bound;
+    }
+    for (unsigned group = threadIdx.x; group < groups; group += SELECT_THREADS)
+        minima[query * groups + group] = INFINITY;
+    __syncthreads();
+    out += query * capacity;
+    select_scores({ scores, n, 0, k, groups, minima + query * groups, limits + query, 1.0f,
+                    2.0f * bound, capacity, kept + query, out });
+    const size_t most = kept[query] < capacity ? kept[query] : capacity;
+    for (size_t i = threadIdx.x; i < most; i += SELECT_THREADS)
+        out[i].position = its[out[i].position].position;
 }
 
 static int rows_create(device_session *session, device_metric metric, size_t dim, device_rows **out)
@@ -132,6 +189,7 @@ static int rows_create(device_session *session, device_metric metric, size_t dim
         return rc;
     }
     const size_t rows = bytes / TILE_SHARE / (TILE_QUERIES * sizeof(float));
+    made->memory_bytes = bytes;
     made->tile_rows = rows / SELECT_MAX_GROUPS * SELECT_MAX_GROUPS;
     made->tile_rows = std::min(std::max(made->tile_rows, size_t{ SELECT_MAX_GROUPS }), TILE_ROWS);
     *out = made;
@@ -195,60 +253,131 @@ static int rows_put_u8(device_rows *r, size_t first, const uint8_t *rows, size_t
     return rc || n == 0 ? rc : rows_measure(r, first, n);
 }
 
-static int start_queries(device_rows *r, const float *queries, size_t nq, unsigned groups,
-                         const float *limits, size_t capacity)
+/* A call's queries on the device, and how their products are computed. */
+struct row_search {
+    size_t n, nq, k, room, capacity;
+    unsigned groups;
+    bool coarse; /* products in TF32 */
+};
+
+static int start_queries(device_rows *r, const row_search &s, const float *queries,
+                         const float *limits)
 {
     device_session *session = r->session;
-    const char *const room = "room for the queries";
-    int rc = session->fill(r->queries, queries, nq * r->dim, "copying queries to the device");
+    const char *const room = "room for the queries", *const more = "room for the candidates";
+    int rc = session->fill(r->queries, queries, s.nq * r->dim, "copying queries to the device");
     if (!rc)
-        rc = session->reserve(r->query_lengths_sq, nq, room);
+        rc = session->reserve(r->query_lengths_sq, s.nq, room);
     if (!rc)
-        rc = session->reserve(r->minima, nq * groups, room);
+        rc = session->reserve(r->minima, s.nq * s.groups, room);
     if (!rc)
-        rc = limits ? session->fill(r->limits, limits, nq, room)
-                    : session->reserve(r->limits, nq, room);
+        rc = limits ? session->fill(r->limits, limits, s.nq, room)
+                    : session->reserve(r->limits, s.nq, room);
     if (!rc)
-        rc = session->reserve(r->found, nq, room);
+        rc = session->reserve(r->found, s.nq, room);
     if (!rc)
-        rc = session->reserve(r->candidates, nq * capacity, "room for the candidates");
+        rc = session->reserve(r->kept, s.nq, room);
     if (!rc)
-        rc = session->check(cudaMemset(r->found.data, 0, nq * sizeof *r->found.data), room);
+        rc = session->reserve(r->candidates, s.nq * s.room, more);
+    if (!rc)
+        rc = session->reserve(r->refined, s.nq * s.room, more);
+    if (!rc)
+        rc = session->reserve(r->nearest, s.nq * s.capacity, more);
+    if (!rc)
+        rc = session->check(cudaMemset(r->found.data, 0, s.nq * sizeof *r->found.data), room);
+    if (!rc)
+        rc = session->check(cudaMemset(r->kept.data, 0, s.nq * sizeof *r->kept.data), room);
     if (rc)
         return rc;
-    launch(measure_rows, blocks_for(nq, NORM_WARPS), NORM_THREADS, r->queries.data, nq, r->dim,
+    launch(measure_rows, blocks_for(s.nq, NORM_WARPS), NORM_THREADS, r->queries.data, s.nq, r->dim,
            static_cast<int>(r->metric == DEVICE_COS), r->query_lengths_sq.data,
            static_cast<unsigned *>(nullptr));
-    launch(fill_floats, blocks_for(nq * groups, SELECT_THREADS), SELECT_THREADS, r->minima.data,
-           nq * groups, INFINITY);
+    launch(fill_floats, blocks_for(s.nq * s.groups, SELECT_THREADS), SELECT_THREADS, r->minima.data,
+           s.nq * s.groups, INFINITY);
     if (!limits)
-        launch(fill_floats, blocks_for(nq, SELECT_THREADS), SELECT_THREADS, r->limits.data, nq,
+        launch(fill_floats, blocks_for(s.nq, SELECT_THREADS), SELECT_THREADS, r->limits.data, s.nq,
                INFINITY);
     return session->launched("preparing the queries");
 }
 
 /* One tile of rows for all queries of a tile. */
-static int candidates_of_rows(device_rows *r, size_t first, size_t rows, size_t nq, size_t k,
-                              unsigned groups, size_t capacity)
+static int select_tile(device_rows *r, const row_search &s, size_t first, size_t rows)
 {
     device_session *session = r->session;
     const float one = 1.0f, zero = 0.0f;
     const int dim = static_cast<int>(r->dim);
     session->traffic.launches++;
-    if (cublasSgemm(session->blas, CUBLAS_OP_T, CUBLAS_OP_N, static_cast<int>(rows),
-                    static_cast<int>(nq), dim, &one, r->rows.data + first * r->dim, dim,
-                    r->queries.data, dim, &zero, r->scores.data,
-                    static_cast<int>(rows)) != CUBLAS_STATUS_SUCCESS) {
+    if (cublasGemmEx(session->blas, CUBLAS_OP_T, CUBLAS_OP_N, static_cast<int>(rows),
+                     static_cast<int>(s.nq), dim, &one, r->rows.data + first * r->dim, CUDA_R_32F,
+                     dim, r->queries.data, CUDA_R_32F, dim, &zero, r->scores.data, CUDA_R_32F,
+                     static_cast<int>(rows),
+                     s.coarse ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F,
+                     CUBLAS_GEMM_DEFAULT) != CUBLAS_STATUS_SUCCESS) {
         const cudaError_t error = cudaGetLastError();
         return session->say(DEVICE_FAILED, "CUDA: cuBLAS's product of %zu queries and %zu rows: %s",
-                            nq, rows,
+                            s.nq, rows,
                             error == cudaSuccess ? "it failed" : cudaGetErrorString(error));
     }
-    launch(select_rows, static_cast<unsigned>(nq), SELECT_THREADS, r->scores.data, rows, rows,
-           first, static_cast<int>(r->metric), r->dim, r->lengths_sq.data, r->longest_sq.data,
-           r->query_lengths_sq.data, k, groups, r->minima.data, r->limits.data, capacity,
-           r->found.data, r->candidates.data);
+    launch(select_rows, static_cast<unsigned>(s.nq), SELECT_THREADS, r->scores.data, rows, rows,
+           first, static_cast<int>(r->metric), r->dim, static_cast<int>(s.coarse),
+           r->lengths_sq.data, r->longest_sq.data, r->query_lengths_sq.data, s.k, s.groups,
+           r->minima.data, r->limits.data, s.room, r->found.data, r->candidates.data);
     return session->launched("selecting the nearest rows");
+}
+
+static int search_queries(device_rows *r, const row_search &s, const float *queries,
+                          const float *limits, uint32_t *found, device_candidate *out)
+{
+    device_session *session = r->session;
+    const size_t tile = s.n < r->tile_rows ? s.n : r->tile_rows;
+    int rc = session->reserve(r->scores, s.nq * tile, "room for the scores");
+    if (!rc)
+        rc = start_queries(r, s, queries, limits);
+    for (size_t first = 0; !rc && first < s.n; first += tile)
+        rc = select_tile(r, s, first, s.n - first < tile ? s.n - first : tile);
+    if (rc)
+        return rc;
+    launch(refine_rows, static_cast<unsigned>(s.nq), SELECT_THREADS, r->candidates.data,
+           r->found.data, s.room, r->rows.data, r->queries.data, static_cast<int>(r->metric),
+           r->dim, r->lengths_sq.data, r->longest_sq.data, r->query_lengths_sq.data, s.k, s.groups,
+           r->minima.data, r->limits.data, r->refined.data, s.capacity, r->kept.data,
+           r->nearest.data);
+    rc = session->launched("refining the candidates");
+    if (!rc)
+        rc = session->copy_out(found, r->kept.data, s.nq, "selecting the nearest rows");
+    return rc ? rc
+              : session->copy_out(out, r->nearest.data, s.nq * s.capacity,
+                                  "copying the candidates back");
+}
+
+/* Searches those queries again, in single precision, for which the first selection found more than
+   it had room for. */
+static int search_again(device_rows *r, row_search s, const float *queries, const float *limits,
+                        uint32_t *found, device_candidate *out)
+{
+    std::vector<size_t> which;
+    std::vector<float> some, some_limits;
+    for (size_t q = 0; q < s.nq; q++) {
+        if (found[q] <= s.room || found[q] == UINT32_MAX)
+            continue;
+        which.push_back(q);
+        some.insert(some.end(), queries + q * r->dim, queries + (q + 1) * r->dim);
+        if (limits)
+            some_limits.push_back(limits[q]);
+    }
+    if (which.empty())
+        return 0;
+    std::vector<uint32_t> some_found(which.size());
+    std::vector<device_candidate> some_out(which.size() * s.capacity);
+    s.nq = which.size();
+    s.coarse = false;
+    const int rc = search_queries(r, s, some.data(), limits ? some_limits.data() : nullptr,
+                                  some_found.data(), some_out.data());
+    for (size_t i = 0; !rc && i < which.size(); i++) {
+        found[which[i]] = some_found[i];
+        std::copy_n(some_out.data() + i * s.capacity, s.capacity, out + which[i] * s.capacity);
+    }
+    return rc;
 }
 
 static int rows_candidates(device_rows *r, size_t n, const float *queries, size_t nq, size_t k,
@@ -261,23 +390,21 @@ static int rows_candidates(device_rows *r, size_t n, const float *queries, size_
                             "CUDA: the %zu nearest of %zu rows: expected 1 to %d nearest of at "
                             "most %zu rows",
                             k, n, static_cast<int>(DEVICE_MAX_K), r->n);
-    const unsigned groups = select_groups(k);
-    const size_t tile = n < r->tile_rows ? n : r->tile_rows;
-    for (size_t first_query = 0; first_query < nq; first_query += TILE_QUERIES) {
-        const size_t now = nq - first_query < TILE_QUERIES ? nq - first_query : TILE_QUERIES;
-        int rc = session->reserve(r->scores, now * tile, "room for the scores");
-        if (!rc)
-            rc = start_queries(r, queries + first_query * r->dim, now, groups,
-                               limits ? limits + first_query : nullptr, capacity);
-        for (size_t first = 0; !rc && first < n; first += tile)
-            rc = candidates_of_rows(r, first, n - first < tile ? n - first : tile, now, k, groups,
-                                    capacity);
-        if (!rc)
-            rc = session->copy_out(found + first_query, r->found.data, now,
-                                   "selecting the nearest rows");
-        if (!rc)
-            rc = session->copy_out(out + first_query * capacity, r->candidates.data, now * capacity,
-                                   "copying the candidates back");
+    const size_t room = std::max(ROOM_OF_K * k + ROOM_LEAST, capacity);
+    const size_t most = r->memory_bytes / TILE_SHARE / (room * sizeof(device_candidate));
+    const size_t tile = std::min(std::max(most, size_t{ 1 }), TILE_QUERIES);
+    for (size_t first = 0; first < nq; first += tile) {
+        const row_search s = { n,        std::min(tile, nq - first), k,   room,
+                               capacity, select_groups(k),           true };
+        const float *const its = queries + first * r->dim;
+        const float *const its_limits = limits ? limits + first : nullptr;
+        int rc = search_queries(r, s, its, its_limits, found + first, out + first * capacity);
+        try {
+            if (!rc)
+                rc = search_again(r, s, its, its_limits, found + first, out + first * capacity);
+        } catch (const std::bad_alloc &) {
+            rc = session->say(DEVICE_MEMORY, "CUDA: no memory of the host for queries");
+        }
         if (rc)
             return rc;
     }
@@ -288,10 +415,10 @@ static size_t rows_bytes(const device_rows *r)
 {
     return (r->rows.capacity + r->lengths_sq.capacity + r->queries.capacity +
             r->query_lengths_sq.capacity + r->scores.capacity + r->minima.capacity +
-            r->limits.capacity) *
+            r->limits.capacity + r->refined.capacity) *
                sizeof(float) +
-           r->bytes.capacity + r->found.capacity * sizeof(uint32_t) +
-           r->candidates.capacity * sizeof(device_candidate);
+           r->bytes.capacity + (r->found.capacity + r->kept.capacity) * sizeof(uint32_t) +
+           (r->candidates.capacity + r->nearest.capacity) * sizeof(device_candidate);
 }
 
 extern "C" const device_row_ops device_row_table = { rows_create, rows_destroy,    rows_put_f32,

@@ -213,25 +213,44 @@ cublasStatus_t cublasDestroy(cublasHandle_t handle)
     return CUBLAS_STATUS_SUCCESS;
 }
 
+/* As tensor cores read a float for TF32: 10 bits of the mantissa, the others cut off. */
+static float as_tf32(float value)
+{
+    return __uint_as_float(__float_as_uint(value) & ~0x1fffu);
+}
+
 cublasStatus_t cublasSgemm(cublasHandle_t, cublasOperation_t op_a, cublasOperation_t op_b, int m,
                            int n, int k, const float *alpha, const float *a, int lda,
                            const float *b, int ldb, const float *beta, float *c, int ldc)
 {
+    return cublasGemmEx(nullptr, op_a, op_b, m, n, k, alpha, a, CUDA_R_32F, lda, b, CUDA_R_32F, ldb,
+                        beta, c, CUDA_R_32F, ldc, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT);
+}
+
+cublasStatus_t cublasGemmEx(cublasHandle_t, cublasOperation_t op_a, cublasOperation_t op_b, int m,
+                            int n, int k, const void *alpha, const void *a, cudaDataType_t, int lda,
+                            const void *b, cudaDataType_t, int ldb, const void *beta, void *c,
+                            cudaDataType_t, int ldc, cublasComputeType_t compute, cublasGemmAlgo_t)
+{
     if (emulated_call() != cudaSuccess)
         return CUBLAS_STATUS_EXECUTION_FAILED;
-    const auto at = [](const float *from, int ld, int row, int column) {
-        return from[static_cast<size_t>(column) * static_cast<size_t>(ld) +
-                    static_cast<size_t>(row)];
+    const bool tf32 = compute == CUBLAS_COMPUTE_32F_FAST_TF32;
+    const auto at = [tf32](const void *from, int ld, int row, int column) {
+        const float value = static_cast<const float *>(
+            from)[static_cast<size_t>(column) * static_cast<size_t>(ld) + static_cast<size_t>(row)];
+        return tf32 ? as_tf32(value) : value;
     };
+    const float scale = *static_cast<const float *>(alpha);
+    const float keep = *static_cast<const float *>(beta);
     for (int j = 0; j < n; j++)
         for (int i = 0; i < m; i++) {
             float sum = 0;
             for (int l = 0; l < k; l++)
                 sum = fmaf(op_a == CUBLAS_OP_T ? at(a, lda, l, i) : at(a, lda, i, l),
                            op_b == CUBLAS_OP_T ? at(b, ldb, j, l) : at(b, ldb, l, j), sum);
-            float *to =
-                c + static_cast<size_t>(j) * static_cast<size_t>(ldc) + static_cast<size_t>(i);
-            *to = *alpha * sum + (*beta == 0 ? 0 : *beta * *to);
+            float *to = static_cast<float *>(c) +
+                        static_cast<size_t>(j) * static_cast<size_t>(ldc) + static_cast<size_t>(i);
+            *to = scale * sum + (keep == 0 ? 0 : keep * *to);
         }
     return CUBLAS_STATUS_SUCCESS;
 }

@@ -234,10 +234,20 @@ enum cublasOperation_t { CUBLAS_OP_N = 0, CUBLAS_OP_T = 1 };
 
 cublasStatus_t cublasCreate(cublasHandle_t *);
 cublasStatus_t cublasDestroy(cublasHandle_t);
+enum cudaDataType_t { CUDA_R_32F = 0 };
+enum cublasComputeType_t { CUBLAS_COMPUTE_32F = 68, CUBLAS_COMPUTE_32F_FAST_TF32 = 77 };
+enum cublasGemmAlgo_t { CUBLAS_GEMM_DEFAULT = -1 };
+
 /* C (m x n) = alpha * op(A) op(B) + beta * C, column by column. */
 cublasStatus_t cublasSgemm(cublasHandle_t, cublasOperation_t, cublasOperation_t, int m, int n,
                            int k, const float *alpha, const float *a, int lda, const float *b,
                            int ldb, const float *beta, float *c, int ldc);
+
+/* The same, of floats; with CUBLAS_COMPUTE_32F_FAST_TF32 the factors have 10 bits of mantissa. */
+cublasStatus_t cublasGemmEx(cublasHandle_t, cublasOperation_t, cublasOperation_t, int m, int n,
+                            int k, const void *alpha, const void *a, cudaDataType_t, int lda,
+                            const void *b, cudaDataType_t, int ldb, const void *beta, void *c,
+                            cudaDataType_t, int ldc, cublasComputeType_t, cublasGemmAlgo_t);
 
 /* 6. Faults for tests: the symbol driftline_emulated of the library */
 

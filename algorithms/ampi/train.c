@@ -150,9 +150,12 @@ static int train_on(struct ampi *a, const float *rows, size_t n)
     if (rc) {
         (void)fail(env->error, rc, "ampi: out of memory training %zu clusters", wanted);
     } else {
-        struct kmeans_options options = { wanted, TRAIN_PASSES, KMEANS_RANDOM,
-                                          rng_mix(env->seed,
-                                                  STREAM_TRAIN + 2 * a->counters.trainings + 1) };
+        const struct kmeans_options options = {
+            .k = wanted,
+            .iterations = TRAIN_PASSES,
+            .init = KMEANS_RANDOM,
+            .seed = rng_mix(env->seed, STREAM_TRAIN + 2 * a->counters.trainings + 1)
+        };
         rc = kmeans_train(env, &options, rows, n, centroids, &made);
     }
     if (!rc)

@@ -63,6 +63,7 @@ struct asteria_counts {
 };
 
 struct asteria_audit; /* search/bounds_audit.c */
+struct asteria_device;
 
 /* How an index is opened. */
 struct asteria_opening {
@@ -116,6 +117,7 @@ struct asteria {
     struct durable durable;      /* durable.wal: NULL if updates are volatile */
     struct scratch_pool scratch; /* struct asteria_scratch; its lock also guards counts, audit */
     struct asteria_counts counts;
+    struct asteria_device *device; /* buckets/device.h; NULL: device = cpu */
     /* NULL: no search has been audited. */
     struct asteria_audit *audit;
 };

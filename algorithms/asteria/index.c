@@ -1,10 +1,12 @@
 /* index.c - creation and destruction of an index without model and rows. */
 #define _GNU_SOURCE /* pthread_rwlockattr_setkind_np() */
 #include "algorithms/asteria/asteria.h"
+#include "algorithms/asteria/buckets/device.h"
 #include "algorithms/asteria/code/ecc.h"
 #include "algorithms/asteria/durable/durable.h"
 #include "algorithms/asteria/rows/slots.h"
 #include "algorithms/asteria/search/search.h"
+#include "src/core/device/cuda.h"
 #include "src/core/mem.h"
 
 static int check_params(const struct index_env *env, const struct asteria_params *p)
@@ -62,6 +64,8 @@ int asteria_open(struct asteria **out, const struct index_env *env, const struct
     rc = asteria_log_create(a, opening);
     if (rc == OK)
         rc = asteria_rows_create(&a->rows, &a->base.env, &a->params, &rows);
+    if (rc == OK && p->device == CUDA_CUDA)
+        rc = asteria_device_open(&a->device, &a->base.env);
     if (rc == OK && p->caprg)
         rc = asteria_caprg_create(&a->graph, &a->base.env, (size_t)p->degree);
     if (rc == OK)
@@ -99,6 +103,7 @@ void asteria_destroy(struct index *index)
     struct mem *mem = index->env.mem;
 
     asteria_scratch_free(a);
+    asteria_device_close(a->device, &index->env);
     mem_free(mem, a->audit);
     asteria_bec_destroy(a->bec);
     asteria_caprg_destroy(a->graph);

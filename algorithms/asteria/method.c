@@ -2,6 +2,7 @@
  * its invariants.
  */
 #include "algorithms/asteria/asteria.h"
+#include "src/core/device/cuda.h"
 
 #define P struct asteria_params
 #define K struct asteria_knobs
@@ -101,6 +102,9 @@ static const struct param options[] = {
         P, checkpoint_mb, 64, 1, 1 << 20,
         "megabytes of log after which a checkpoint is due, or the size of the last snapshot if "
         "that is more"),
+    PARAM_CHOICE(P, device, CUDA_CPU, "cpu|cuda",
+                 "rotation = bor, hadamard: what rotates batches of 64 rows or more, and takes "
+                 "their sign bits"),
     PARAM_END
 };
 

@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "algorithms/asteria/asteria.h"
+#include "algorithms/asteria/buckets/device.h"
 #include "algorithms/asteria/search/search.h"
 
 struct sums {
@@ -202,6 +203,7 @@ int asteria_stats(const struct index *index, struct stat_sink *sink)
         emit_now(a, sink);
     pthread_rwlock_unlock(&a->lock);
     emit_bytes(a, sink);
+    asteria_device_stats(a->device, sink);
     asteria_search_stats(a, sink);
     return OK;
 }

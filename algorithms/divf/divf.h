@@ -364,11 +364,13 @@ size_t divf_clusters_wanted(const struct divf *, size_t n);
 /* stop.c. Returns a rule that fits the index as it is now. Thread-safe. ERR_NO_MEMORY. */
 int divf_stop_rule(struct divf *, struct stop_rule *);
 
-/* device.c. assign: the s nearest lists of each of n rows, to lists[n x s].
-   ERR_UNSUPPORTED, ERR_NO_MEMORY, ERR_BASELINE. */
+/* device.c. assign: the s nearest lists of each of n rows, to lists[n x s]. nearest: nearest_all() for
+   s = 1, to = the struct divf. ERR_UNSUPPORTED, ERR_NO_MEMORY, ERR_BASELINE. */
 int divf_device_open(struct divf *);
 void divf_device_close(struct divf *);
 int divf_device_assign(struct divf *, const float *rows, size_t n, size_t s, uint32_t *lists);
+int divf_device_nearest(void *to, const struct centroids *, const float *rows, size_t n,
+                        uint32_t *out);
 /* search/device.c. fits: whether the request can be searched on the device, which search() does;
    drop: frees what it has there for that. */
 bool divf_device_fits(const struct divf *, const struct search_request *);

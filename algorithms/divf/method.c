@@ -60,8 +60,8 @@ static const struct param param_table[] = {
         "a loaded index maps the saved file"),
     PARAM_CHOICE(
         struct divf_params, device, CUDA_CPU, "cpu|cuda",
-        "what computes the distances of insert batches to centroids, and those of batches of 32 "
-        "queries or more"),
+        "what computes the distances of training and of insert batches to centroids, and those of "
+        "batches of 32 queries or more"),
     PARAM_INT(struct divf_params, train_iters, 25, 1, 10000,
               "passes of k-means in training, at most"),
     PARAM_INT(struct divf_params, train_sample, 0, 0, 1e15,

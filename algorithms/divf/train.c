@@ -219,10 +219,14 @@ static int train_on(struct divf *d, struct vectors from, size_t n_total)
     if (rc) {
         fail(env->error, rc, "divf: out of memory training %zu clusters", wanted);
     } else {
-        struct kmeans_options options = { wanted, (size_t)d->params.train_iters,
-                                          d->params.init ? KMEANS_PLUS_PLUS : KMEANS_RANDOM,
-                                          rng_mix(env->seed,
-                                                  STREAM_TRAIN + 2 * d->counters.trainings + 1) };
+        const struct kmeans_options options = {
+            .k = wanted,
+            .iterations = (size_t)d->params.train_iters,
+            .init = d->params.init ? KMEANS_PLUS_PLUS : KMEANS_RANDOM,
+            .seed = rng_mix(env->seed, STREAM_TRAIN + 2 * d->counters.trainings + 1),
+            .nearest = cuda_is_open(&d->device.cuda) ? divf_device_nearest : NULL,
+            .to = d
+        };
         rc = kmeans_train(env, &options, rows, n, centroids, &made);
     }
     struct quantizer *quantizer = NULL, *sketch = NULL;

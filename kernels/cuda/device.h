@@ -4,7 +4,8 @@
  * installed) and returns its table of functions. The same sources are compiled for the processor,
  * too (emulated/), so that tests run every kernel on a machine without a device.
  *
- *   1 loading   2 sessions   3 centroids   4 rows   5 lists   6 codes   7 the table
+ *   1 loading   2 sessions   3 centroids   4 rows   5 lists   6 codes   7 rotations
+ *   8 the table
  *
  * Rows are host memory, contiguous, borrowed for the call; calls block. Functions that return int
  * return 0 or an error of enum device_error, and then the session has the sentence. A session and
@@ -177,7 +178,35 @@ struct device_code_ops {
     size_t (*bytes)(const struct device_codes *); /* of device memory */
 };
 
-/* 7. The table: the symbol driftline_device_ops */
+/* 7. Rotations: rows through a butterfly, and the signs of their outputs */
+
+enum { DEVICE_MAX_OUTPUTS = 8192 };
+
+/* algorithms/asteria/rotation/bor.h says what the arrays are. size = 2^stages >= dim; a row is padded
+   with zeros. The first `bits` outputs, at most 64, give the bits of a word: 1 where one is
+   negative. */
+struct device_butterfly {
+    size_t dim, size, passes, stages, bits;
+    const float *cosines, *sines; /* passes x stages x size / 2 */
+    const float *signs;           /* passes x size */
+    const float *shift;           /* size; subtracted from the outputs */
+};
+
+struct device_encoder;
+
+struct device_encoder_ops {
+    int (*create)(struct device_session *, const struct device_butterfly *,
+                  struct device_encoder **); /* copies the arrays */
+    void (*destroy)(struct device_encoder *);
+    /* Writes the outputs of n rows to z, n x size, and their words; without bits, words is not
+       written. Bytes are divided by their length first; a row of zeros stays zero. */
+    int (*encode_f32)(struct device_encoder *, const float *rows, size_t n, float *z,
+                      uint64_t *words);
+    int (*encode_u8)(struct device_encoder *, const uint8_t *rows, size_t n, float *z,
+                     uint64_t *words);
+};
+
+/* 8. The table: the symbol driftline_device_ops */
 
 struct device_ops {
     uint32_t abi; /* DEVICE_ABI */
@@ -197,6 +226,7 @@ struct device_ops {
     const struct device_row_ops *rows;
     const struct device_list_ops *lists;
     const struct device_code_ops *codes;
+    const struct device_encoder_ops *encoders;
 };
 
 #ifdef __cplusplus

@@ -101,5 +101,6 @@ const device_ops driftline_device_ops = {
     &device_row_table,
     &device_list_table,
     &device_code_table,
+    &device_encoder_table,
 };
 }

@@ -130,6 +130,7 @@ extern const device_centroid_ops device_centroid_table;
 extern const device_row_ops device_row_table;
 extern const device_list_ops device_list_table;
 extern const device_code_ops device_code_table;
+extern const device_encoder_ops device_encoder_table;
 }
 
 #endif

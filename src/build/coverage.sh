@@ -7,7 +7,7 @@ set -eu
 out=$1
 cd "$out"
 # One report a source, of only our own sources; headers are counted where they are included.
-find obj -name '*.gcda' ! -path 'obj/tests/*' -exec gcov -n -r -s "$OLDPWD" {} + 2>/dev/null |
+mkdir -p emulated && find obj emulated -name '*.gcda' ! -path 'obj/tests/*' -exec gcov -n -r -s "$OLDPWD" {} + 2>/dev/null |
     awk -F"'" '
         /^File / { file = $2; next }
         /^Lines executed:/ && file != "" {

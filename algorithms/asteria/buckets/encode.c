@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "algorithms/asteria/buckets/device.h"
 #include "algorithms/asteria/buckets/encode.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
@@ -44,13 +45,20 @@ struct encode_job {
     const struct asteria_model *model;
     const unsigned char *rows;
     float *units, *z, *p;
+    const uint64_t *words; /* NULL: to be rotated and hashed; else z, and without vantages these */
     struct asteria_encoding *out;
 };
+
+/* Sets p and the word; z is set, and so is words[i] if there are words. */
+static void hash_row(const struct encode_job *j, size_t i, struct asteria_encoding *e)
+{
+    asteria_model_hash(j->model, j->env->kernels, e->z, e->p);
+    e->word = j->words && !j->model->vantages ? j->words[i] : asteria_ecc_word(j->model->ecc, e->p);
+}
 
 static int encode_rows(void *arg, size_t first, size_t end, size_t worker)
 {
     const struct encode_job *j = arg;
-    const struct kernels *kernels = j->env->kernels;
     const size_t out_dim = j->model->rotation->out_dim, m = j->model->m;
     const size_t row_bytes = element_row_bytes(j->env->element, j->env->dim);
 
@@ -62,9 +70,9 @@ static int encode_rows(void *arg, size_t first, size_t end, size_t worker)
         e->unit = asteria_unit(j->env, e->row, j->units ? j->units + i * j->env->dim : NULL);
         e->z = j->z + i * out_dim;
         e->p = j->p + i * m;
-        asteria_model_rotate(j->model, kernels, e->unit, e->z);
-        asteria_model_hash(j->model, kernels, e->z, e->p);
-        e->word = asteria_ecc_word(j->model->ecc, e->p);
+        if (!j->words)
+            asteria_model_rotate(j->model, j->env->kernels, e->unit, e->z);
+        hash_row(j, i, e);
         e->address = asteria_ecc_decode(j->model->ecc, e->p);
     }
     return OK;
@@ -74,10 +82,20 @@ int asteria_encode(const struct asteria *a, const struct asteria_model *model, c
                    size_t n, float *units, float *z, float *p, struct asteria_encoding *out)
 {
     enum { CHUNK = 32 };
-    struct encode_job job = { &a->base.env, model, rows, units, z, p, out };
+    const struct index_env *env = &a->base.env;
+    struct encode_job job = { env, model, rows, units, z, p, NULL, out };
+    uint64_t *words = NULL;
+    int rc = OK;
 
-    return parallel_for(a->base.env.pool, pool_threads(a->base.env.pool), n, CHUNK, encode_rows,
-                        &job);
+    if (asteria_device_rotates(a->device, model, n)) {
+        job.words = words = mem_array(env->mem, n, sizeof *words);
+        rc = words ? asteria_device_rotate(a->device, env, model, rows, n, z, words)
+                   : fail(env->error, ERR_NO_MEMORY, "asteria: out of memory for %zu words", n);
+    }
+    if (rc == OK)
+        rc = parallel_for(env->pool, pool_threads(env->pool), n, CHUNK, encode_rows, &job);
+    mem_free(env->mem, words);
+    return rc;
 }
 
 /* ---------------------------------------------------------------------------- the graph's */

@@ -23,7 +23,7 @@
 #include "algorithms/asteria/asteria.h"
 #include "algorithms/common/durable/store_file.h"
 
-enum { SNAPSHOT_VERSION = 3 };
+enum { SNAPSHOT_VERSION = 4 };
 #define SNAPSHOT_RUNNING "asteria.snapshot"
 #define SNAPSHOT_SAVED   "asteria.index"
 

@@ -92,7 +92,9 @@ static struct centroids centroids_of(const struct refining *r)
 /* Groups the centres by k-means. */
 static int make_groups(struct refining *r)
 {
-    const struct kmeans_options o = { r->n_groups, GROUP_PASSES, KMEANS_RANDOM, r->env->seed };
+    const struct kmeans_options o = {
+        .k = r->n_groups, .iterations = GROUP_PASSES, .init = KMEANS_RANDOM, .seed = r->env->seed
+    };
     const struct vectors all = { r->to, r->n, r->dim, r->rows.element };
 
     balanced_gather(all, NULL, 0, r->n, r->centres);

@@ -45,12 +45,14 @@ static bool lloyd_alloc(struct lloyd *l)
     return l->norm_sq && l->assigned && l->previous && l->order && l->start && l->sums;
 }
 
-static int lloyd_assign(struct lloyd *l, bool again)
+static int lloyd_assign(struct lloyd *l, const struct kmeans_options *options, bool again)
 {
     float max = nearest_centroid_norms(l->env->kernels, l->centroids, l->k, l->dim, l->norm_sq);
     struct centroids centroids = { l->centroids, l->norm_sq, max, l->k, l->dim, 0 };
-    int rc = again ? nearest_again(l->env, &centroids, l->rows, l->n, l->assigned)
-                   : nearest_all(l->env, &centroids, l->rows, l->n, 1, l->assigned);
+    int rc = options->nearest
+                 ? options->nearest(options->to, &centroids, l->rows, l->n, l->assigned)
+             : again ? nearest_again(l->env, &centroids, l->rows, l->n, l->assigned)
+                     : nearest_all(l->env, &centroids, l->rows, l->n, 1, l->assigned);
     if (rc)
         return rc;
 
@@ -232,7 +234,7 @@ static int lloyd_run(struct lloyd *l, const struct kmeans_options *options, size
     size_t passes_max = options->iterations + 10, left = 0;
     int rc = lloyd_seed(l, options);
     for (size_t pass = 0; !rc && pass < passes_max; pass++) {
-        rc = lloyd_assign(l, pass > 0);
+        rc = lloyd_assign(l, options, pass > 0);
         if (rc)
             break;
         size_t empty = 0;

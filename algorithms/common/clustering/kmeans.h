@@ -67,6 +67,9 @@ struct kmeans_options {
     size_t iterations;
     enum kmeans_init init;
     uint64_t seed;
+    /* Does what nearest_all() does for s = 1, instead of it; NULL: none. */
+    int (*nearest)(void *to, const struct centroids *, const float *rows, size_t n, uint32_t *out);
+    void *to;
 };
 
 /* m of n rows (env->dim floats each), drawn without repetition, in their order, m <= n. The caller

@@ -245,7 +245,9 @@ static void test_more_passes_cost_less(void **state)
         float *centroids = calloc(40 * 20, sizeof *centroids);
         double before = INFINITY;
         for (size_t passes = 1; passes <= 16; passes *= 2) {
-            struct kmeans_options options = { 40, passes, (enum kmeans_init)init, test_seed() };
+            struct kmeans_options options = {
+                .k = 40, .iterations = passes, .init = (enum kmeans_init)init, .seed = test_seed()
+            };
             size_t made = 0;
             assert_ok(kmeans_train(&p.bench.env, &options, p.rows, p.n, centroids, &made),
                       &p.bench.error);
@@ -266,7 +268,9 @@ static void test_same_at_any_thread_count(void **state)
     for (size_t threads = 1; threads <= 4; threads++) {
         struct points p;
         points_open(&p, 4000, 12, 10, 0.5, threads);
-        struct kmeans_options options = { 50, 12, KMEANS_RANDOM, 99 };
+        struct kmeans_options options = {
+            .k = 50, .iterations = 12, .init = KMEANS_RANDOM, .seed = 99
+        };
         size_t made;
         assert_ok(
             kmeans_train(&p.bench.env, &options, p.rows, p.n, threads == 1 ? first : again, &made),
@@ -289,7 +293,9 @@ static void test_too_few_vectors(void **state)
             points_open(&p, 500, 5, 0, 1, 1);
             for (size_t i = 0; i < p.n; i++)
                 memcpy(p.rows + i * 5, p.rows + i % distinct * 5, 5 * sizeof(float));
-            struct kmeans_options options = { 64, 25, (enum kmeans_init)init, test_seed() };
+            struct kmeans_options options = {
+                .k = 64, .iterations = 25, .init = (enum kmeans_init)init, .seed = test_seed()
+            };
             size_t made = 0;
             assert_ok(kmeans_train(&p.bench.env, &options, p.rows, p.n, centroids, &made),
                       &p.bench.error);
@@ -315,7 +321,9 @@ static void test_empty_clusters_are_seeded_again(void **state)
             p.rows[i * 4 + j] += (float)(50 + 10 * i);
     for (uint64_t seed = 0; seed < 20; seed++) {
         float centroids[12 * 4];
-        struct kmeans_options options = { 12, 20, KMEANS_RANDOM, seed };
+        struct kmeans_options options = {
+            .k = 12, .iterations = 20, .init = KMEANS_RANDOM, .seed = seed
+        };
         size_t made = 0;
         assert_ok(kmeans_train(&p.bench.env, &options, p.rows, p.n, centroids, &made),
                   &p.bench.error);
@@ -338,7 +346,9 @@ static void test_out_of_memory(void **state)
             memcpy(p.rows + i * 6, p.rows + i % 7 * 6, 6 * sizeof(float));
         p.bench.mem.fail_at = at;
         p.bench.mem.fail_after = at % 2;
-        struct kmeans_options options = { 20, 5, KMEANS_PLUS_PLUS, 1 };
+        struct kmeans_options options = {
+            .k = 20, .iterations = 5, .init = KMEANS_PLUS_PLUS, .seed = 1
+        };
         size_t made = 0;
         int rc = kmeans_train(&p.bench.env, &options, p.rows, p.n, centroids, &made);
         done = !p.bench.mem.failed;

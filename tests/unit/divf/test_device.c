@@ -9,6 +9,7 @@ static struct divf_params on_device(void)
     params.clusters = 12;
     params.soft_k = 2;
     params.split_threshold = 2;
+    params.train_iters = 2;
     params.device = CUDA_CUDA;
     return params;
 }
@@ -165,7 +166,7 @@ static void test_searches(void **state)
             const size_t grids = device->grids;
             pair_compare(&p);
             assert_true(device->grids > grids);
-            for (size_t round = 0; round < 3 / test_scale(); round++) {
+            for (size_t round = 0; round < 2 / test_scale(); round++) {
                 pair_remove(&p, 60);
                 pair_insert(&p, 90); /* in their slots, and more */
                 pair_compare(&p);

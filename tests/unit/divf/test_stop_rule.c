@@ -22,7 +22,9 @@ static void world_open(struct world *w, size_t threads)
     w->centroids = calloc((size_t)LISTS * DIM, sizeof *w->centroids);
     assert_non_null(w->rows);
     test_fill_f32(&r, w->rows, (size_t)2 * N, DIM, 60, 1.2);
-    const struct kmeans_options options = { LISTS, 8, KMEANS_RANDOM, test_seed() };
+    const struct kmeans_options options = {
+        .k = LISTS, .iterations = 8, .init = KMEANS_RANDOM, .seed = test_seed()
+    };
     assert_ok(kmeans_train(&w->bench.env, &options, w->rows, N, w->centroids, &made),
               &w->bench.error);
     assert_int_equal(made, LISTS);

@@ -1,0 +1,24 @@
+/* device.h - device = cuda: batches of rows are rotated, and hashed where words are the signs of the
+   rotated row, on a GPU; bit for bit as by the processor. */
+#ifndef DRIFTLINE_ASTERIA_BUCKETS_DEVICE_H
+#define DRIFTLINE_ASTERIA_BUCKETS_DEVICE_H
+
+#include "algorithms/asteria/asteria.h"
+
+struct asteria_device;
+
+/* On failure *out is NULL. ERR_UNSUPPORTED, ERR_NO_MEMORY. */
+int asteria_device_open(struct asteria_device **out, const struct index_env *);
+void asteria_device_close(struct asteria_device *, const struct index_env *); /* NULL is allowed */
+/* Whether it rotates n rows for the model; false for NULL. A dense matrix is left to the
+   processor, whose sums have another order. */
+bool asteria_device_rotates(const struct asteria_device *, const struct asteria_model *, size_t n);
+/* Writes z, n x out_dim, and without vantages the words. Any number of threads may call.
+   ERR_NO_MEMORY, ERR_BASELINE. */
+int asteria_device_rotate(struct asteria_device *, const struct index_env *,
+                          const struct asteria_model *, const void *rows, size_t n, float *z,
+                          uint64_t *words);
+void asteria_device_stats(const struct asteria_device *, struct stat_sink *);
+size_t asteria_device_bytes(const struct asteria_device *); /* of host memory */
+
+#endif

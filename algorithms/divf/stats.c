@@ -34,10 +34,13 @@ static struct divf_stops stops_of(const struct divf *d)
     return stops;
 }
 
-static double device_bytes(const struct divf_gpu *g)
+static void emit_device(const struct divf_gpu *g, struct stat_sink *sink)
 {
     const struct device_ops *ops = g->cuda.library.ops;
-    return (double)(ops->rows->bytes(g->rows) + ops->lists->bytes(g->lists));
+    cuda_stats(&g->cuda, sink);
+    if (g->rows && g->lists)
+        sink->value(sink->to, "device_bytes",
+                    (double)(ops->rows->bytes(g->rows) + ops->lists->bytes(g->lists)));
 }
 
 int divf_stats(const struct index *index, struct stat_sink *sink)
@@ -83,9 +86,7 @@ int divf_stats(const struct index *index, struct stat_sink *sink)
     };
     for (size_t i = 0; i < sizeof values / sizeof *values; i++)
         sink->value(sink->to, values[i].name, values[i].value);
-    cuda_stats(&d->device.cuda, sink);
-    if (d->device.rows && d->device.lists)
-        sink->value(sink->to, "device_bytes", device_bytes(&d->device));
+    emit_device(&d->device, sink);
     for (size_t i = 0; i < d->lists.n; i++) {
         const struct divf_list *l = d->lists.list[i];
         sink->cell(sink->to, "clusters", i, "live", l->live);

@@ -41,7 +41,7 @@ size_t asteria_bor_n_angles(const struct asteria_bor *);
 size_t asteria_bor_bytes(const struct asteria_bor *);
 
 /* One row: dim floats in, size floats out; row and z must not overlap. Equals asteria_bor_forward()
-   bit for bit, unless the compiler fuses multiplications and additions. */
+   bit for bit. */
 void asteria_bor_apply(const struct asteria_bor *, const float *row, float *z);
 
 /* lanes: BOR_LANES rows side by side, component i of row r at [i * BOR_LANES + r]; transformed

@@ -38,13 +38,16 @@ struct fiber {
     size_t stack_bytes = STACK_BYTES;
     void *fake_stack = nullptr;
     state now = ENDED;
-    unsigned mask = 0; /* IN_WARP */
+    unsigned mask = 0;  /* IN_WARP */
+    unsigned turns = 0; /* exchanges so far */
     dim3 index;
 };
 
+/* Of two exchanges that follow each other, one uses values[0] and one values[1]: no lane posts to
+   the same again before all have posted to the other, and so have read this one. */
 struct warp_board {
     unsigned arrived = 0;
-    unsigned char values[EMULATED_WARP * EMULATED_VALUE_BYTES];
+    unsigned char values[2][EMULATED_WARP * EMULATED_VALUE_BYTES];
 };
 
 /* The block that runs. */
@@ -123,6 +126,7 @@ static void start_fiber(fiber &f, size_t number)
     const unsigned at = static_cast<unsigned>(number);
     f.index = dim3(at % blockDim.x, at / blockDim.x % blockDim.y, at / blockDim.x / blockDim.y);
     f.entered = false;
+    f.turns = 0;
     f.now = READY;
 }
 
@@ -150,6 +154,10 @@ static bool release_warp(size_t warp)
                 if (block.fibers[first + other].mask != mask) {
                     block.running = &block.fibers[first + other];
                     stop("lanes of a warp named different masks");
+                }
+                if (block.fibers[first + other].turns != f.turns) {
+                    block.running = &block.fibers[first + other];
+                    stop("it was in fewer warp functions than others of its mask: not emulated");
                 }
                 block.fibers[first + other].now = READY;
             }
@@ -239,7 +247,6 @@ unsigned emulated_lane()
     return static_cast<unsigned>(block.running - block.fibers.data()) % EMULATED_WARP;
 }
 
-/* A lane waits twice, so that no lane posts its next value before all have read this one. */
 void emulated_exchange(unsigned mask, const void *mine, size_t bytes, unsigned char *all)
 {
     fiber *self = block.running;
@@ -248,14 +255,12 @@ void emulated_exchange(unsigned mask, const void *mine, size_t bytes, unsigned c
     warp_board &board = block.warps[number / EMULATED_WARP];
     if (!(mask & bit))
         stop("it is not in the mask of its warp function");
-    memcpy(board.values + number % EMULATED_WARP * bytes, mine, bytes);
-    for (int phase = 0; phase < 2; phase++) {
-        self->mask = mask;
-        board.arrived |= bit;
-        to_scheduler(IN_WARP);
-        if (phase == 0)
-            memcpy(all, board.values, EMULATED_WARP * bytes);
-    }
+    unsigned char *const values = board.values[self->turns++ % 2];
+    memcpy(values + number % EMULATED_WARP * bytes, mine, bytes);
+    self->mask = mask;
+    board.arrived |= bit;
+    to_scheduler(IN_WARP);
+    memcpy(all, values, EMULATED_WARP * bytes);
 }
 
 unsigned __ballot_sync(unsigned mask, int predicate)

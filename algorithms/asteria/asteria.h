@@ -47,6 +47,7 @@
 #include "algorithms/asteria/tree/bec.h"
 #include "algorithms/common/concurrency/scratch_pool.h"
 #include "algorithms/common/durable/durable.h"
+#include "src/core/device/copy.h"
 #include "src/core/index.h"
 #include "src/core/slot_table.h"
 
@@ -118,6 +119,7 @@ struct asteria {
     struct scratch_pool scratch; /* struct asteria_scratch; its lock also guards counts, audit */
     struct asteria_counts counts;
     struct asteria_device *device; /* buckets/device.h; NULL: device = cpu */
+    struct cuda_copy on_device;    /* of the LRSQ codes of generations[now] */
     /* NULL: no search has been audited. */
     struct asteria_audit *audit;
 };

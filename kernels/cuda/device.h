@@ -4,8 +4,8 @@
  * installed) and returns its table of functions. The same sources are compiled for the processor,
  * too (emulated/), so that tests run every kernel on a machine without a device.
  *
- *   1 loading   2 sessions   3 centroids   4 rows   5 lists   6 codes   7 rotations
- *   8 the table
+ *   1 loading   2 sessions   3 centroids   4 rows   5 lists   6 codes   7 rotations   8 bounds
+ *   9 the table
  *
  * Rows are host memory, contiguous, borrowed for the call; calls block. Functions that return int
  * return 0 or an error of enum device_error, and then the session has the sentence. A session and
@@ -22,7 +22,7 @@ extern "C" {
 
 /* 1. Loading */
 
-enum { DEVICE_ABI = 3 };
+enum { DEVICE_ABI = 4 };
 
 struct device_ops;
 
@@ -73,6 +73,7 @@ struct device_description {
 struct device_limits {
     double read_bytes_per_s;  /* of the device's memory */
     double sgemm_flops_per_s; /* cuBLAS, single precision, 8192 x 8192 x 8192 */
+    double int8_ops_per_s;    /* tensor cores, products and additions, by mma.sync */
     double to_device_bytes_per_s, from_device_bytes_per_s; /* of ordinary host memory */
 };
 
@@ -206,7 +207,46 @@ struct device_encoder_ops {
                      uint64_t *words);
 };
 
-/* 8. The table: the symbol driftline_device_ops */
+/* 8. Bounds: rows as codes of a byte per component, and candidates by certain bounds */
+
+struct device_bounds; /* codes in device memory */
+
+/* With T the squared distance of a query and a row, and `sum` the product of their weights and code
+   components, algorithms/asteria/residual/ has
+       (sqrt T + d)^2 >= A + d^2 - rest e,   (sqrt T - d)^2 <= A + d^2 + rest e,
+       A = whole + norm - unit sum +- slack,
+   in floats, whose rounding is at most 2^-20 of (size + |norm| + |unit sum| + rest e + d^2). */
+struct device_bound_row {
+    float norm, d, e; /* norm INFINITY: there is no row */
+};
+struct device_bound_query {
+    float whole, unit, rest, slack, size;
+};
+
+struct device_bound_queries {
+    size_t n;
+    const int8_t *high, *low; /* n x dim; weights are 256 high + low, and no sum exceeds 31 bits */
+    const struct device_bound_query *terms; /* n */
+};
+
+struct device_bound_ops {
+    /* dim: a multiple of 16. */
+    int (*create)(struct device_session *, size_t dim, struct device_bounds **);
+    void (*destroy)(struct device_bounds *);
+    /* Copies n codes, n x dim, and the rows' terms to the positions from `first` on, first <= the
+       number of codes so far. */
+    int (*put)(struct device_bounds *, size_t first, const uint8_t *codes,
+               const struct device_bound_row *, size_t n);
+    /* Candidates among the first n rows: every row whose lower bound does not exceed the upper
+       bounds of k rows, plus `slack`. `low` is the lower bound. k <= DEVICE_MAX_K. found and out as
+       those of struct device_row_ops. With fewer than some 16 k rows there can be all rows. */
+    int (*candidates)(struct device_bounds *, size_t n, const struct device_bound_queries *,
+                      size_t k, float slack, size_t capacity, uint32_t *found,
+                      struct device_candidate *out);
+    size_t (*bytes)(const struct device_bounds *); /* of device memory */
+};
+
+/* 9. The table: the symbol driftline_device_ops */
 
 struct device_ops {
     uint32_t abi; /* DEVICE_ABI */
@@ -227,6 +267,7 @@ struct device_ops {
     const struct device_list_ops *lists;
     const struct device_code_ops *codes;
     const struct device_encoder_ops *encoders;
+    const struct device_bound_ops *bounds;
 };
 
 #ifdef __cplusplus

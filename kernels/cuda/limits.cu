@@ -1,21 +1,25 @@
 /* limits.cu - the device's limits, by which the kernels are judged: reading its memory, cuBLAS's
- * product, and copies between host and device as the sessions make them. The best of a few runs. */
+ * product, the products of bytes on tensor cores, and copies between host and device as the sessions make them. The best of a few runs. */
 #include <algorithm>
 #include <chrono>
 #include <new>
 #include <vector>
 
 #include "kernels/cuda/session.h"
+#include "kernels/cuda/tensor.h"
 
 enum { LIMIT_THREADS = 256, LIMIT_LOADS = 8, LIMIT_RUNS = 5 };
 
 #ifdef CUDA_EMULATED
 static constexpr size_t READ_BYTES = size_t{ 1 } << 20, COPY_BYTES = size_t{ 1 } << 20;
 static constexpr int SGEMM_SIDE = 64;
+static constexpr unsigned TENSOR_BLOCKS = 1, TENSOR_STEPS = 16;
 #else
 static constexpr size_t READ_BYTES = size_t{ 1 } << 31, COPY_BYTES = size_t{ 64 } << 20;
 static constexpr int SGEMM_SIDE = 8192;
+static constexpr unsigned TENSOR_BLOCKS = 4096, TENSOR_STEPS = 4096;
 #endif
+enum { TENSOR_CHAINS = 8 };             /* products that do not wait for each other */
 static constexpr size_t READ_SHARE = 4; /* at most this share of the memory is read */
 
 /* A block reads LIMIT_LOADS words of each thread; writes only what never happens. */
@@ -33,6 +37,23 @@ __global__ static void __launch_bounds__(LIMIT_THREADS)
     }
     if (sum.x != 0 && sum.y == 1) /* the words are zeros */
         *never = sum;
+}
+
+/* Products of what is in registers; writes only what never happens. */
+__global__ static void __launch_bounds__(LIMIT_THREADS)
+    multiply_bytes(unsigned steps, int32_t *never)
+{
+    const uint32_t a[4] = { threadIdx.x, 0, 0, 0 }, b[2] = { 0, threadIdx.x };
+    int32_t sums[TENSOR_CHAINS][4] = {}, all = 0;
+    for (unsigned step = 0; step < steps; step++)
+#pragma unroll
+        for (unsigned i = 0; i < TENSOR_CHAINS; i++)
+            tensor_multiply(sums[i], a, b);
+#pragma unroll
+    for (unsigned i = 0; i < TENSOR_CHAINS; i++)
+        all |= sums[i][0] | sums[i][1] | sums[i][2] | sums[i][3];
+    if (all != 0) /* no product has two factors */
+        *never = all;
 }
 
 /* The best rate of `work` per second; run() returns an error of the session. */
@@ -101,6 +122,19 @@ static int measure_sgemm(device_session *session, double *rate)
     });
 }
 
+static int measure_tensor_cores(device_session *session, double *rate)
+{
+    device_array<int32_t> never;
+    if (const int rc = session->reserve(never, 1, "room for measuring"))
+        return rc;
+    const double products = 16.0 * 8 * 32 * int{ TENSOR_CHAINS } * TENSOR_STEPS;
+    return best_rate(
+        session, 2 * products * TENSOR_BLOCKS * int{ LIMIT_THREADS / WARP }, rate, [&] {
+            launch(multiply_bytes, TENSOR_BLOCKS, LIMIT_THREADS, TENSOR_STEPS, never.data);
+            return session->launched("multiplying on tensor cores");
+        });
+}
+
 static int measure_copies(device_session *session, std::vector<unsigned char> &host,
                           device_limits *out)
 {
@@ -125,6 +159,8 @@ extern "C" int device_measure_limits(device_session *session, device_limits *out
     int rc = measure_reading(session, &out->read_bytes_per_s);
     if (!rc)
         rc = measure_sgemm(session, &out->sgemm_flops_per_s);
+    if (!rc)
+        rc = measure_tensor_cores(session, &out->int8_ops_per_s);
     if (rc)
         return rc;
     try {

@@ -53,7 +53,7 @@ struct selection {
     device_candidate *out;
 };
 
-__global__ static void __launch_bounds__(SELECT_THREADS)
+[[maybe_unused]] __global__ static void __launch_bounds__(SELECT_THREADS)
     fill_floats(float *out, size_t n, float value)
 {
     const size_t i = static_cast<size_t>(blockIdx.x) * SELECT_THREADS + threadIdx.x;

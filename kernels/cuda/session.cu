@@ -102,5 +102,6 @@ const device_ops driftline_device_ops = {
     &device_list_table,
     &device_code_table,
     &device_encoder_table,
+    &device_bound_table,
 };
 }

@@ -131,6 +131,7 @@ extern const device_row_ops device_row_table;
 extern const device_list_ops device_list_table;
 extern const device_code_ops device_code_table;
 extern const device_encoder_ops device_encoder_table;
+extern const device_bound_ops device_bound_table;
 }
 
 #endif

@@ -25,9 +25,10 @@ static const struct sizes {
     size_t rows, dim, queries, k;             /* exact neighbours */
     size_t assigned, assigned_dim, centroids; /* assignment */
     size_t codes, code_queries, code_k;
+    size_t bounded; /* rows of BOUND_DIM bytes */
 } sizes[] = {
-    { 1000000, 768, 1024, 100, 1000000, 128, 4096, (size_t)1 << 28, 1024, 10 },
-    { 2000, 64, 32, 10, 500, 32, 64, 20000, 32, 10 },
+    { 1000000, 768, 1024, 100, 1000000, 128, 4096, (size_t)1 << 28, 1024, 10, 1 << 24 },
+    { 2000, 64, 32, 10, 500, 32, 64, 20000, 32, 10, 2000 },
 };
 
 struct bench {
@@ -277,6 +278,84 @@ static int measure_codes(struct bench *b)
     return rc;
 }
 
+/* ------------------------------------------------------------------------ bounds of codes */
+
+enum { BOUND_DIM = 96, HOST_BOUNDS = 65536 }; /* asteria's default; codes at a time */
+
+/* Products of one query with the codes. */
+static void host_bounds(struct bench *b)
+{
+    const struct kernels *kernels = kernels_select(kernels_best_isa());
+    const int8_t *weights = (const int8_t *)b->floats;
+    const struct mixed_weights w = { weights, weights + 128,
+                                     (const int16_t *)(const void *)b->floats };
+    volatile int32_t last = 0;
+    for (size_t first = 0; first < HOST_BOUNDS; first += 16) {
+        const uint8_t *at[16];
+        int32_t sums[16];
+        for (size_t i = 0; i < 16; i++)
+            at[i] = (const uint8_t *)b->codes + (first + i) * BOUND_DIM;
+        kernels->ip_mixed_n(&w, at, 16, BOUND_DIM, 0, sums);
+        last = sums[0];
+    }
+    (void)last;
+}
+
+static int run_bounds(struct bench *b, void *bounds)
+{
+    const struct sizes *s = b->sizes;
+    const int8_t *weights = (const int8_t *)b->floats;
+    struct device_bound_query *terms = (void *)b->scores;
+    for (size_t q = 0; q < s->queries; q++)
+        terms[q] = (struct device_bound_query){ .whole = 4, .unit = 0x1p-24f };
+    const struct device_bound_queries queries = { s->queries, weights,
+                                                  weights + s->queries * BOUND_DIM, terms };
+    return b->library.ops->bounds->candidates(bounds, s->bounded, &queries, s->code_k, 0,
+                                              8 * s->code_k + 64, b->found, b->answers);
+}
+
+/* The same codes again and again, so that the host needs not hold all. */
+static int put_bounds(struct bench *b, struct device_bounds *bounds)
+{
+    const size_t rows = b->sizes->bounded;
+    struct device_bound_row *terms = mem_zalloc(NULL, HOST_BOUNDS * sizeof *terms);
+    int rc = terms ? OK : fail(b->error, ERR_NO_MEMORY, "bench cuda: out of memory");
+    for (size_t first = 0; rc == OK && first < rows; first += HOST_BOUNDS)
+        rc = check(b, b->library.ops->bounds->put(bounds, first, (const uint8_t *)b->codes, terms,
+                                                  rows - first < HOST_BOUNDS ? rows - first
+                                                                             : HOST_BOUNDS));
+    mem_free(NULL, terms);
+    return rc;
+}
+
+static int measure_bounds(struct bench *b)
+{
+    const struct sizes *s = b->sizes;
+    const struct device_bound_ops *ops = b->library.ops->bounds;
+    struct device_bounds *bounds;
+    char shape[96];
+    int rc = check(b, ops->create(b->session, BOUND_DIM, &bounds));
+    if (rc != OK)
+        return rc;
+    rc = put_bounds(b, bounds);
+    (void)snprintf(shape, sizeof shape, "%zu x %d bytes, %zu queries, k = %zu", s->bounded,
+                   BOUND_DIM, s->queries, s->code_k);
+    /* two products, of the high and the low bytes */
+    const struct item item = { .name = "bounds of codes",
+                               .shape = shape,
+                               .comparisons = (double)s->bounded * (double)s->queries,
+                               .limit_per_s = b->limits.int8_ops_per_s / 2 / 2 / BOUND_DIM,
+                               .limit = "int8 products",
+                               .host_comparisons = HOST_BOUNDS,
+                               .run = run_bounds,
+                               .host = host_bounds,
+                               .with = bounds };
+    if (rc == OK)
+        rc = measure(b, &item);
+    ops->destroy(bounds);
+    return rc;
+}
+
 /* ------------------------------------------------------------------------ the whole */
 
 static void print_device(struct bench *b)
@@ -295,6 +374,7 @@ static void print_device(struct bench *b)
                         "of a GPU, and sizes are small.\n");
     fprintf(b->out, "  reading its memory    %8.1f GB/s\n", b->limits.read_bytes_per_s / 1e9);
     fprintf(b->out, "  SGEMM by cuBLAS       %8.1f GFLOP/s\n", b->limits.sgemm_flops_per_s / 1e9);
+    fprintf(b->out, "  int8 products         %8.1f Gop/s\n", b->limits.int8_ops_per_s / 1e9);
     fprintf(b->out, "  copying to it         %8.1f GB/s\n", b->limits.to_device_bytes_per_s / 1e9);
     fprintf(b->out, "  copying from it       %8.1f GB/s\n\n",
             b->limits.from_device_bytes_per_s / 1e9);
@@ -312,11 +392,14 @@ static int print_all(struct bench *b)
         rc = measure_assign(b);
     if (rc == OK)
         rc = measure_codes(b);
+    if (rc == OK)
+        rc = measure_bounds(b);
     if (rc == OK) {
         table_print(&b->table, b->out);
         fprintf(b->out,
                 "\nMedians of %d calls, with copies of the arguments and answers. One core: "
-                "SGEMM and the nearest, or the scan of codes, by this processor.\n",
+                "SGEMM and the nearest, the scan of codes, or their products, by this "
+                "processor.\n",
                 REPEATS);
     }
     table_free(&b->table);

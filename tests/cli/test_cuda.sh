@@ -54,7 +54,7 @@ check "dynamic IVF finds all with every list probed" '[ "$(summary cuda divf rec
 check "the result has what was transferred" 'grep -q "\"device_in_bytes\"" results/cuda/result.json'
 check "and names the library" 'grep -rq "libdriftline_cuda_emulated.so" results/cuda/result.json'
 run bench cuda
-check "bench cuda measures every kernel" '[ $status = 0 ] && [ "$(grep -c "^nearest rows\|^assignment\|^Hamming scan" out)" = 6 ]'
+check "bench cuda measures every kernel" '[ $status = 0 ] && [ "$(grep -c "^nearest rows\|^assignment\|^Hamming scan\|^bounds of codes" out)" = 7 ]'
 check "and warns that this is no GPU" 'grep -q "^warning: the kernels run on the processor" out'
 run run --no-plots --out results --set n=3000 --set queries=400 "$root/configs/gpu/codes.lua"
 check "codes are compared there with the same answers" '[ $status = 0 ] && [ "$(grep -c "cuda: range_recall/near = 1.0000, range_recall/far = 1.0000, recall@10/nearest = 1.0000" out)" = 2 ]'

@@ -88,6 +88,16 @@ struct asteria_lrsq_distance asteria_lrsq_bounds(const struct asteria_lrsq *, co
 struct asteria_lrsq_distance asteria_lrsq_between(const struct asteria_lrsq *, const void *code_a,
                                                   const void *code_b);
 
+/* For a device: components of a code, a multiple of 16; a code and its terms; a query's weights and
+   terms. bytes, high and low have that many components. */
+struct device_bound_row;
+struct device_bound_query;
+size_t asteria_lrsq_device_dim(const struct asteria_lrsq *);
+void asteria_lrsq_device_code(const struct asteria_lrsq *, const void *code, uint8_t *bytes,
+                              struct device_bound_row *);
+void asteria_lrsq_device_query(const struct asteria_lrsq *, const void *query, int8_t *high,
+                               int8_t *low, struct device_bound_query *);
+
 /* ERR_INVARIANT: d, e or norm of the code do not fit z. */
 int asteria_lrsq_check(const struct asteria_lrsq *, const float *z, const void *code,
                        struct error *);

@@ -77,6 +77,7 @@ void asteria_slots_take(struct asteria *a, const uint64_t *ids, const uint32_t *
     for (size_t i = 0; i < n; i++) {
         a->ids[slots[i]] = ids[i];
         slot_table_put(&a->slots, ids[i], slots[i]);
+        cuda_copy_note(&a->on_device, slots[i], a->n_slots);
     }
     a->live += n;
     a->changes += n;
@@ -109,6 +110,7 @@ void asteria_slot_tombstone(struct asteria *a, uint32_t slot, bool linked)
 
     (void)slot_table_remove(&a->slots, a->ids, a->ids[slot], &found);
     a->ids[slot] = ID_NONE;
+    cuda_copy_note(&a->on_device, slot, a->n_slots);
     a->live--;
     a->changes++;
     set_tombstone(a, slot, 0, true);

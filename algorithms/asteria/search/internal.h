@@ -141,7 +141,7 @@ void asteria_scratch_give(struct asteria *, struct asteria_scratch *);
 int asteria_scratch_prepare(struct asteria *, struct asteria_scratch *,
                             const struct asteria_knobs *, size_t best);
 
-/* -------------------------------------------------------------------------- search.c */
+/* -------------------------------------------------------------------------- query.c */
 
 enum asteria_query_needs {
     NEEDS_SCAN = 1,  /* the quantizer's tables */
@@ -154,6 +154,11 @@ void asteria_query_begin(const struct asteria_job *, struct asteria_scratch *, c
 /* Computes z and p of the scratch's unit vector; all: also what bounds need. */
 void asteria_query_hash(const struct index_env *, const struct asteria_scratch *,
                         struct asteria_view *, bool all);
+/* Query q of a search. The lock must be held. */
+int asteria_query_search(const struct asteria_job *, struct asteria_scratch *, size_t q);
+
+/* -------------------------------------------------------------------------- search.c */
+
 int asteria_job_open(struct asteria_job *, size_t *threads, struct asteria_scratch **scratch);
 void asteria_job_close(struct asteria_job *, size_t threads, struct work *);
 static inline int search_no_memory(const struct asteria *a)
@@ -286,6 +291,12 @@ bool asteria_bounds_skip(const struct asteria_job *, struct asteria_scratch *,
 /* certified.c. Probes all buckets in the order of their bounds, and skips rows by LRSQ's
    bounds. Exact. */
 void asteria_certified_query(const struct asteria_job *, struct asteria_scratch *);
+
+/* -------------------------------------------------------------------------- device.c */
+
+/* Whether a device searches for n queries. The lock must be held, here and below. */
+bool asteria_device_searches(const struct asteria_job *, size_t n);
+int asteria_device_search(const struct asteria_job *, size_t n, size_t threads);
 
 /* --------------------------------------------------------------------- beam.c, bounds_audit.c */
 

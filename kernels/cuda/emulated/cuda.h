@@ -89,6 +89,9 @@ struct dim3 {
 struct alignas(16) ulonglong2 {
     unsigned long long x, y;
 };
+struct alignas(16) uint4 {
+    unsigned x, y, z, w;
+};
 
 extern dim3 threadIdx, blockIdx, blockDim, gridDim;
 

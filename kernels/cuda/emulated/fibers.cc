@@ -182,16 +182,24 @@ static bool release()
     return true;
 }
 
-/* Runs all that can run, from a drawn place on and in a drawn direction. */
-static void run_ready()
+static unsigned draw()
 {
     unsigned &seed = driftline_emulated.seed;
     seed = seed * 1664525u + 1013904223u;
-    const size_t first = (seed >> 8) % block.threads;
+    return seed >> 8;
+}
+
+/* Runs what can run of half of the warps, which are drawn: so one warp may be ahead of another by
+   all that no barrier forbids. From a drawn place on and in a drawn direction. */
+static void run_ready()
+{
+    const unsigned late = draw() | draw() << 16, drawn = draw();
+    const size_t first = drawn / 2 % block.threads;
     for (size_t i = 0; i < block.threads; i++) {
-        const size_t step = seed >> 31 ? block.threads - 1 - i : i;
-        fiber &f = block.fibers[(first + step) % block.threads];
-        if (f.now == READY)
+        const size_t step = drawn & 1 ? block.threads - 1 - i : i;
+        const size_t number = (first + step) % block.threads;
+        fiber &f = block.fibers[number];
+        if (f.now == READY && !(late >> number / EMULATED_WARP % 32 & 1))
             run(f);
     }
 }
@@ -206,7 +214,7 @@ static void run_block()
         run_ready();
         if (count(ENDED) == block.threads)
             break;
-        if (!release())
+        if (!release() && count(READY) == 0)
             stop("the threads wait at different barriers, or for lanes that have ended");
     }
     block.running = nullptr;

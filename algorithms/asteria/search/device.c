@@ -1,0 +1,151 @@
+/* device.c - device = cuda: certified searches for batches of queries. The device bounds all rows by
+ * their LRSQ codes (B3); the rows that these bounds leave get their distances here. So the answers are
+ * those of certified.c, which are exact. */
+#include <stdlib.h>
+
+#include "algorithms/asteria/buckets/device.h"
+#include "algorithms/asteria/buckets/encode.h"
+#include "algorithms/asteria/search/internal.h"
+#include "src/core/device/cuda.h"
+#include "src/core/mem.h"
+#include "src/core/parallel.h"
+
+enum { QUERIES_MIN = 32, QUERIES_A_CALL = 1024, CHUNK = 8 };
+
+struct device_batch {
+    const struct asteria_job *job;
+    size_t first, n; /* queries of this call */
+    size_t dim, capacity;
+    int8_t *high, *low; /* QUERIES_A_CALL x dim */
+    struct device_bound_query *terms;
+    uint32_t *found;
+    struct device_candidate *candidates; /* QUERIES_A_CALL x capacity */
+};
+
+bool asteria_device_searches(const struct asteria_job *job, size_t n)
+{
+    const struct asteria *a = job->a;
+    const struct asteria_knobs *knobs = job->knobs;
+    return a->device && n >= QUERIES_MIN && job->k <= DEVICE_MAX_K && job->k < a->live &&
+           knobs->mode == MODE_CERTIFIED && knobs->use_b3 && !knobs->audit && !job->filter &&
+           !a->generations[!a->now] && !asteria_rows_are_tiered(a->rows);
+}
+
+/* Prepares queries [first, end) of the call. */
+static int prepare_queries(void *arg, size_t first, size_t end, size_t worker)
+{
+    struct device_batch *b = arg;
+    const struct asteria_job *job = b->job;
+    struct asteria_scratch *s = job->scratch[worker];
+    int rc = asteria_scratch_prepare(job->a, s, job->knobs, 0);
+    for (size_t q = first; rc == OK && q < end; q++) {
+        asteria_query_begin(job, s, job->queries + (b->first + q) * job->query_bytes, NEEDS_BOUNDS);
+        asteria_lrsq_device_query(s->views[0].g->model->lrsq, s->views[0].residual_query,
+                                  b->high + q * b->dim, b->low + q * b->dim, &b->terms[q]);
+    }
+    return rc;
+}
+
+static int by_bound(const void *x, const void *y)
+{
+    const struct device_candidate *a = x, *b = y;
+    return (a->low > b->low) - (a->low < b->low);
+}
+
+/* The k nearest of n candidates, in the order of their bounds. */
+static void measure(const struct asteria_job *job, struct asteria_scratch *s,
+                    struct device_candidate *candidates, size_t n)
+{
+    const struct asteria *a = job->a;
+    const void *rows[ROWS_AT_ONCE];
+    float distances[ROWS_AT_ONCE];
+    qsort(candidates, n, sizeof *candidates, by_bound);
+    for (size_t first = 0, now; first < n; first += now) {
+        if (candidates[first].low > topk_limit(&s->nearest) + BOUND_SLACK)
+            return;
+        now = n - first < ROWS_AT_ONCE ? n - first : ROWS_AT_ONCE;
+        for (size_t i = 0; i < now; i++)
+            rows[i] = asteria_rows_resident(a->rows, candidates[first + i].position);
+        asteria_distances(&a->base.env, s->query, rows, now, distances);
+        for (size_t i = 0; i < now; i++)
+            if (distances[i] <= topk_limit(&s->nearest))
+                topk_push(&s->nearest, distances[i], a->ids[candidates[first + i].position]);
+        s->work.distances += (double)now;
+        s->work.bytes_read += (double)(now * job->query_bytes);
+        s->counts.exact += (double)now;
+    }
+}
+
+/* Answers queries [first, end) of the call. One with too many candidates is searched by the
+   processor alone. */
+static int answer_queries(void *arg, size_t first, size_t end, size_t worker)
+{
+    struct device_batch *b = arg;
+    const struct asteria_job *job = b->job;
+    struct asteria_scratch *s = job->scratch[worker];
+    const double live = (double)job->a->live;
+    int rc = OK;
+    for (size_t q = first; rc == OK && q < end; q++) {
+        const size_t query = b->first + q;
+        if (b->found[q] > b->capacity) {
+            rc = asteria_query_search(job, s, query);
+            continue;
+        }
+        s->query = job->queries + query * job->query_bytes;
+        s->nearest = topk_begin(job->k, job->distances + query * job->k, job->ids + query * job->k);
+        measure(job, s, b->candidates + q * b->capacity, b->found[q]);
+        topk_sort(&s->nearest);
+        s->work.estimates += live;
+        s->work.scanned += live;
+        s->counts.estimates += live;
+        s->counts.scanned += live;
+        s->counts.queries += 1;
+    }
+    return rc;
+}
+
+static int allocate(struct device_batch *b, size_t n)
+{
+    const struct index_env *env = &b->job->a->base.env;
+    b->high = mem_array(env->mem, n * b->dim, sizeof *b->high);
+    b->low = mem_array(env->mem, n * b->dim, sizeof *b->low);
+    b->terms = mem_array(env->mem, n, sizeof *b->terms);
+    b->found = mem_array(env->mem, n, sizeof *b->found);
+    b->candidates = mem_array(env->mem, n * b->capacity, sizeof *b->candidates);
+    if (b->high && b->low && b->terms && b->found && b->candidates)
+        return OK;
+    return fail(env->error, ERR_NO_MEMORY, "asteria: out of memory for candidates");
+}
+
+static int search_call(struct device_batch *b, size_t threads)
+{
+    const struct asteria_job *job = b->job;
+    struct pool *pool = job->a->base.env.pool;
+    const struct device_bound_queries queries = { b->n, b->high, b->low, b->terms };
+    int rc = parallel_for(pool, threads, b->n, CHUNK, prepare_queries, b);
+    if (rc == OK)
+        rc = asteria_device_candidates(job->a, &queries, job->k, BOUND_SLACK, b->capacity, b->found,
+                                       b->candidates);
+    return rc == OK ? parallel_for(pool, threads, b->n, CHUNK, answer_queries, b) : rc;
+}
+
+int asteria_device_search(const struct asteria_job *job, size_t n, size_t threads)
+{
+    const size_t most = n < QUERIES_A_CALL ? n : QUERIES_A_CALL;
+    struct mem *mem = job->a->base.env.mem;
+    struct device_batch b = { .job = job,
+                              .dim = asteria_lrsq_device_dim(
+                                  job->a->generations[job->a->now]->model->lrsq),
+                              .capacity = 16 * job->k + 2048 };
+    int rc = allocate(&b, most);
+    for (; rc == OK && b.first < n; b.first += most) {
+        b.n = n - b.first < most ? n - b.first : most;
+        rc = search_call(&b, threads);
+    }
+    mem_free(mem, b.high);
+    mem_free(mem, b.low);
+    mem_free(mem, b.terms);
+    mem_free(mem, b.found);
+    mem_free(mem, b.candidates);
+    return rc;
+}

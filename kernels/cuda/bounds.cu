@@ -1,0 +1,351 @@
+/* bounds.cu - rows as codes of a byte per component, and the candidates for the nearest rows by
+ * certain bounds of their distances: products of codes and weights on tensor cores.
+ *
+ * A weight has 16 bits, 256 high + low, so the product of a query and a code is that of the high
+ * bytes and that of the low bytes, both exact. A block computes those of 64 queries with 128 rows,
+ * and from them the bounds.
+ *
+ * All rows are read twice, and no bound is stored. The first pass keeps the least upper bound of each
+ * of many groups of rows. The k-th smallest of these minima are upper bounds of k different rows, so
+ * no row whose lower bound is greater is among the k nearest. The second pass collects the others. */
+#include <algorithm>
+#include <new>
+
+#include "kernels/cuda/select.h"
+#include "kernels/cuda/session.h"
+#include "kernels/cuda/tensor.h"
+
+enum {
+    BOUND_THREADS = 256,
+    QUERY_WARPS = 4, /* 16 queries each */
+    TILE_QUERIES = 16 * QUERY_WARPS,
+    WARP_TILES = 8, /* of 8 rows */
+    ROW_WARPS = BOUND_THREADS / WARP / QUERY_WARPS,
+    TILE_ROWS = 8 * WARP_TILES * ROW_WARPS,
+    STEP_WORDS = 8,                /* 32 components: those of one product */
+    DEPTH_WORDS = 2 * STEP_WORDS,  /* in shared memory at a time */
+    PITCH_WORDS = DEPTH_WORDS + 4, /* rows 8 words apart start in different banks */
+    BOUND_QUERIES = 1024,          /* of a launch */
+    GROUPS_A_TILE = 4 * ROW_WARPS, /* groups that a tile's rows are in */
+};
+
+struct device_bounds {
+    device_session *session;
+    size_t dim, n = 0;
+    device_array<uint8_t> codes;
+    device_array<device_bound_row> rows;
+    /* of a call */
+    device_array<int8_t> high, low;
+    device_array<device_bound_query> queries;
+    device_array<uint32_t> minima, found; /* minima: bits of floats that are not negative */
+    device_array<float> limits;
+    device_array<device_candidate> candidates;
+};
+
+/* What the kernels below read and write. */
+struct bound_call {
+    const uint8_t *codes;
+    const device_bound_row *rows;
+    const int8_t *high, *low;
+    const device_bound_query *queries;
+    size_t n;
+    unsigned nq, dim, groups, query_tiles;
+    uint32_t *minima;
+    const float *limits;
+    size_t capacity;
+    uint32_t *found;
+    device_candidate *out;
+};
+
+struct alignas(16) bound_tile {
+    uint32_t high[TILE_QUERIES][PITCH_WORDS], low[TILE_QUERIES][PITCH_WORDS];
+    uint32_t codes[TILE_ROWS][PITCH_WORDS];
+    device_bound_row rows[TILE_ROWS];
+};
+
+/* Components [at, at + 64) of rows [first, first + count); past the end, 0. dim is a multiple of
+   16. */
+__device__ static void load_part(uint32_t (*to)[PITCH_WORDS], unsigned count, const void *from,
+                                 size_t first, size_t n, size_t dim, size_t at)
+{
+    constexpr unsigned PIECES = DEPTH_WORDS / 4;
+    for (unsigned i = threadIdx.x; i < count * PIECES; i += BOUND_THREADS) {
+        const unsigned row = i / PIECES, piece = i % PIECES;
+        uint4 *const place = reinterpret_cast<uint4 *>(to[row]) + piece;
+        const size_t component = at + 16 * piece;
+        const uint8_t *const source =
+            static_cast<const uint8_t *>(from) + (first + row) * dim + component;
+        *place = first + row < n && component < dim ? *reinterpret_cast<const uint4 *>(source)
+                                                    : uint4{ 0, 0, 0, 0 };
+    }
+}
+
+/* Of this thread, for tile i of its warp's rows: as tensor.h says. */
+struct bound_sums {
+    int32_t high[WARP_TILES][4], low[WARP_TILES][4];
+};
+
+__device__ static void multiply_part(const bound_tile &tile, unsigned query, unsigned row,
+                                     bound_sums &sums)
+{
+    const unsigned g = threadIdx.x % WARP / 4, t = threadIdx.x % 4;
+#pragma unroll
+    for (unsigned step = 0; step < DEPTH_WORDS; step += STEP_WORDS) {
+        const unsigned word = step + t;
+        uint32_t high[4], low[4];
+#pragma unroll
+        for (unsigned i = 0; i < 4; i++) {
+            high[i] = tile.high[query + g + i % 2 * 8][word + i / 2 * 4];
+            low[i] = tile.low[query + g + i % 2 * 8][word + i / 2 * 4];
+        }
+#pragma unroll
+        for (unsigned i = 0; i < WARP_TILES; i++) {
+            const uint32_t *const code = tile.codes[row + 8 * i + g];
+            const uint32_t words[2] = { code[word], code[word + 4] };
+            tensor_multiply(sums.high[i], high, words);
+            tensor_multiply(sums.low[i], low, words);
+        }
+    }
+}
+
+struct bound_interval {
+    float lower, upper;
+};
+
+__device__ static float root_of(float square)
+{
+    return square > 0 ? sqrtf(square) : 0;
+}
+
+/* algorithms/asteria/residual/lrsq.h (B3); slack includes the rounding of these floats
+   (residual/query.c). */
+__device__ static bound_interval bounds_of(const device_bound_query &q, const device_bound_row &row,
+                                           int32_t sum)
+{
+    const float product = q.unit * static_cast<float>(sum), d_sq = row.d * row.d;
+    const float rest = q.rest * row.e;
+    const float size = q.size + fabsf(row.norm) + fabsf(product) + rest + d_sq;
+    const float slack = q.slack + 0x1p-20f * size;
+    const float middle = (q.whole + row.norm) - product + d_sq;
+    const float near = root_of(middle - rest - slack) - row.d;
+    const float far = root_of(middle + rest + slack) + row.d;
+    return { near > 0 ? near * near - slack : 0, far * far + slack };
+}
+
+/* Hands each pair of a query and a row that exist to take(query, row, bounds, half): half says
+   which of the thread's two queries it is. */
+template <class Take>
+__device__ static void each_bound(const bound_call &call, bound_tile &tile, Take take)
+{
+    const unsigned warp = threadIdx.x / WARP, g = threadIdx.x % WARP / 4, t = threadIdx.x % 4;
+    const unsigned query = 16 * (warp % QUERY_WARPS), row = 8 * WARP_TILES * (warp / QUERY_WARPS);
+    const size_t first_query = blockIdx.x % call.query_tiles * size_t{ TILE_QUERIES };
+    const size_t first_row = blockIdx.x / call.query_tiles * size_t{ TILE_ROWS };
+    bound_sums sums = {};
+    for (unsigned i = threadIdx.x; i < TILE_ROWS && first_row + i < call.n; i += BOUND_THREADS)
+        tile.rows[i] = call.rows[first_row + i];
+    for (size_t at = 0; at < call.dim; at += 4 * DEPTH_WORDS) {
+        load_part(tile.high, TILE_QUERIES, call.high, first_query, call.nq, call.dim, at);
+        load_part(tile.low, TILE_QUERIES, call.low, first_query, call.nq, call.dim, at);
+        load_part(tile.codes, TILE_ROWS, call.codes, first_row, call.n, call.dim, at);
+        __syncthreads();
+        multiply_part(tile, query, row, sums);
+        __syncthreads();
+    }
+#pragma unroll
+    for (unsigned half = 0; half < 2; half++) {
+        const size_t q = first_query + query + g + 8 * half;
+        if (q >= call.nq)
+            continue;
+        const device_bound_query terms = call.queries[q];
+#pragma unroll
+        for (unsigned i = 0; i < 2 * WARP_TILES; i++) {
+            const unsigned place = row + i / 2 * 8 + 2 * t + i % 2;
+            const unsigned sum = 256u * static_cast<unsigned>(sums.high[i / 2][2 * half + i % 2]) +
+                                 static_cast<unsigned>(sums.low[i / 2][2 * half + i % 2]);
+            if (first_row + place < call.n && tile.rows[place].norm < INFINITY)
+                take(q, first_row + place,
+                     bounds_of(terms, tile.rows[place], static_cast<int32_t>(sum)), half);
+        }
+    }
+}
+
+__global__ static void __launch_bounds__(BOUND_THREADS) keep_minima(bound_call call)
+{
+    __shared__ bound_tile tile;
+    float least[2] = { INFINITY, INFINITY };
+    each_bound(call, tile, [&](size_t, size_t, bound_interval bounds, unsigned half) {
+        least[half] = bounds.upper < least[half] ? bounds.upper : least[half];
+    });
+    const unsigned warp = threadIdx.x / WARP;
+    const size_t row_tile = blockIdx.x / call.query_tiles;
+    const size_t group =
+        (row_tile * GROUPS_A_TILE + warp / QUERY_WARPS * 4 + threadIdx.x % 4) % call.groups;
+#pragma unroll
+    for (unsigned half = 0; half < 2; half++) {
+        const size_t q = blockIdx.x % call.query_tiles * size_t{ TILE_QUERIES } +
+                         16 * (warp % QUERY_WARPS) + threadIdx.x % WARP / 4 + 8 * half;
+        if (least[half] < INFINITY)
+            atomicMin(&call.minima[q * call.groups + group], __float_as_uint(least[half]));
+    }
+}
+
+/* A block per query. */
+__global__ static void __launch_bounds__(SELECT_THREADS)
+    limit_bounds(const uint32_t *minima, unsigned groups, size_t k, float slack, float *limits)
+{
+    __shared__ float sorted[SELECT_MAX_GROUPS];
+    for (unsigned i = threadIdx.x; i < groups; i += SELECT_THREADS)
+        sorted[i] = __uint_as_float(minima[static_cast<size_t>(blockIdx.x) * groups + i]);
+    sort_shared(sorted, groups);
+    if (threadIdx.x == 0)
+        limits[blockIdx.x] = sorted[k - 1] + slack;
+}
+
+__global__ static void __launch_bounds__(BOUND_THREADS) collect_bounds(bound_call call)
+{
+    __shared__ bound_tile tile;
+    each_bound(call, tile, [&](size_t q, size_t row, bound_interval bounds, unsigned) {
+        if (!(bounds.lower <= call.limits[q]))
+            return;
+        const uint32_t at = atomicAdd(call.found + q, 1u);
+        if (at < call.capacity)
+            call.out[q * call.capacity + at] = { static_cast<uint32_t>(row), bounds.lower };
+    });
+}
+
+static int bounds_create(device_session *session, size_t dim, device_bounds **out)
+{
+    *out = nullptr;
+    if (dim == 0 || dim % 16 != 0 || dim > UINT32_MAX / 2)
+        return session->say(DEVICE_REFUSED,
+                            "CUDA: codes of %zu components: expected a multiple of 16", dim);
+    device_bounds *made = new (std::nothrow) device_bounds;
+    if (!made)
+        return session->say(DEVICE_MEMORY, "CUDA: no memory for the codes' handle");
+    made->session = session;
+    made->dim = dim;
+    *out = made;
+    return 0;
+}
+
+static void bounds_destroy(device_bounds *b)
+{
+    delete b;
+}
+
+static int bounds_put(device_bounds *b, size_t first, const uint8_t *codes,
+                      const device_bound_row *rows, size_t n)
+{
+    device_session *session = b->session;
+    if (first > b->n || first + n >= UINT32_MAX)
+        return session->say(DEVICE_REFUSED, "CUDA: %zu codes from %zu on, of %zu", n, first, b->n);
+    int rc = session->extend(b->codes, b->n * b->dim, (first + n) * b->dim, "room for codes");
+    if (!rc)
+        rc = session->extend(b->rows, b->n, first + n, "room for codes");
+    if (!rc)
+        rc = session->copy_in(b->codes.data + first * b->dim, codes, n * b->dim,
+                              "copying codes to the device");
+    if (!rc)
+        rc = session->copy_in(b->rows.data + first, rows, n, "copying codes to the device");
+    if (!rc)
+        b->n = std::max(b->n, first + n);
+    return rc;
+}
+
+static int start_call(device_bounds *b, const device_bound_queries *queries, size_t first,
+                      size_t nq, unsigned groups, size_t capacity)
+{
+    device_session *session = b->session;
+    const char *const what = "copying queries to the device", *const room = "room for the queries";
+    int rc = session->fill(b->high, queries->high + first * b->dim, nq * b->dim, what);
+    if (!rc)
+        rc = session->fill(b->low, queries->low + first * b->dim, nq * b->dim, what);
+    if (!rc)
+        rc = session->fill(b->queries, queries->terms + first, nq, what);
+    if (!rc)
+        rc = session->reserve(b->minima, nq * groups, room);
+    if (!rc)
+        rc = session->reserve(b->limits, nq, room);
+    if (!rc)
+        rc = session->reserve(b->found, nq, room);
+    if (!rc)
+        rc = session->reserve(b->candidates, nq * capacity, "room for the candidates");
+    if (!rc) /* 3.4e38, as a float */
+        rc = session->check(cudaMemset(b->minima.data, 0x7f, nq * groups * sizeof(uint32_t)), room);
+    if (!rc)
+        rc = session->check(cudaMemset(b->found.data, 0, nq * sizeof(uint32_t)), room);
+    return rc;
+}
+
+static int run_call(device_bounds *b, size_t n, size_t nq, size_t k, float slack, unsigned groups,
+                    size_t capacity)
+{
+    device_session *session = b->session;
+    const unsigned query_tiles = blocks_for(nq, TILE_QUERIES);
+    const unsigned blocks = query_tiles * blocks_for(n, TILE_ROWS);
+    const bound_call call = { b->codes.data,
+                              b->rows.data,
+                              b->high.data,
+                              b->low.data,
+                              b->queries.data,
+                              n,
+                              static_cast<unsigned>(nq),
+                              static_cast<unsigned>(b->dim),
+                              groups,
+                              query_tiles,
+                              b->minima.data,
+                              b->limits.data,
+                              capacity,
+                              b->found.data,
+                              b->candidates.data };
+    launch(keep_minima, blocks, BOUND_THREADS, call);
+    int rc = session->launched("multiplying codes");
+    if (rc)
+        return rc;
+    launch(limit_bounds, static_cast<unsigned>(nq), SELECT_THREADS, b->minima.data, groups, k,
+           slack, b->limits.data);
+    rc = session->launched("selecting the smallest bounds");
+    if (rc)
+        return rc;
+    launch(collect_bounds, blocks, BOUND_THREADS, call);
+    return session->launched("collecting candidates");
+}
+
+static int bounds_candidates(device_bounds *b, size_t n, const device_bound_queries *queries,
+                             size_t k, float slack, size_t capacity, uint32_t *found,
+                             device_candidate *out)
+{
+    if (n == 0 || n > b->n || k == 0 || k > DEVICE_MAX_K)
+        return b->session->say(DEVICE_REFUSED,
+                               "CUDA: the %zu nearest of %zu codes: expected 1 to %d nearest, and "
+                               "at most the %zu codes there are",
+                               k, n, static_cast<int>(DEVICE_MAX_K), b->n);
+    const unsigned groups = select_groups(k);
+    for (size_t first = 0, now; first < queries->n; first += now) {
+        now = std::min(queries->n - first, size_t{ BOUND_QUERIES });
+        int rc = start_call(b, queries, first, now, groups, capacity);
+        if (!rc)
+            rc = run_call(b, n, now, k, slack, groups, capacity);
+        if (!rc)
+            rc = b->session->copy_out(found + first, b->found.data, now, "collecting candidates");
+        if (!rc)
+            rc = b->session->copy_out(out + first * capacity, b->candidates.data, now * capacity,
+                                      "copying the candidates back");
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+static size_t bounds_bytes(const device_bounds *b)
+{
+    return b->codes.capacity + b->high.capacity + b->low.capacity +
+           b->rows.capacity * sizeof(device_bound_row) +
+           b->queries.capacity * sizeof(device_bound_query) +
+           (b->minima.capacity + b->found.capacity + b->limits.capacity) * sizeof(uint32_t) +
+           b->candidates.capacity * sizeof(device_candidate);
+}
+
+extern "C" const device_bound_ops device_bound_table = { bounds_create, bounds_destroy, bounds_put,
+                                                         bounds_candidates, bounds_bytes };

@@ -231,6 +231,65 @@ struct asteria_lrsq_distance asteria_lrsq_bounds(const struct asteria_lrsq *l, c
     return bounded(estimate_of(q, head, sum), lower > 0 ? lower : 0, far * far + slack);
 }
 
+typedef float floats_16 __attribute__((vector_size(64)));
+typedef int32_t ints_16 __attribute__((vector_size(64)));
+#define HALVES(x) ((floats_16)((x) << 13) * 0x1p112f)
+
+/* The heads of AHEAD codes, side by side. */
+struct head_lanes {
+    floats_16 norm;
+    ints_16 halves, sums; /* d in the lower half, e in the upper */
+};
+
+/* From T <= limit follows, without a root for each, A + d^2 - 2 e_q e <= (sqrt limit + d)^2. slack
+   twice, as above. */
+static uint64_t within_of(const struct asteria_lrsq_query *q, const struct head_lanes *at,
+                          float root)
+{
+    const floats_16 product = q->unit * __builtin_convertvector(at->sums, floats_16);
+    const floats_16 d = HALVES(at->halves & 0xffff), rest = q->rest * HALVES(at->halves >> 16);
+    const floats_16 size = q->size + (floats_16)((ints_16)at->norm & INT32_MAX) +
+                           (floats_16)((ints_16)product & INT32_MAX) + rest + d * d;
+    const floats_16 slack = q->slack + 0x1p-20f * size, most = root + d;
+    const floats_16 least = (q->whole + at->norm) - product + d * d - rest - 2 * slack;
+    const ints_16 far = least > most * most;
+    uint64_t within = 0;
+    for (size_t i = 0; i < AHEAD; i++)
+        within |= (uint64_t)!far[i] << i;
+    return within;
+}
+
+uint64_t asteria_lrsq_within(const struct asteria_lrsq *l, const void *query,
+                             const void *const *codes, size_t n, float limit)
+{
+    const struct mixed_weights w = weights_of(l, query);
+    const float root = sqrtf(limit);
+    uint64_t within = 0;
+    for (size_t i = 0; i < n && i < AHEAD; i++)
+        fetch(l, codes[i]);
+    for (size_t first = 0; first < n; first += AHEAD) {
+        const size_t m = n - first < AHEAD ? n - first : AHEAD;
+        float norm[AHEAD] = { 0 };
+        int32_t halves[AHEAD] = { 0 }, sums[AHEAD] = { 0 };
+        const uint8_t *at[AHEAD];
+        struct head_lanes lanes;
+        for (size_t i = first + AHEAD; i < n && i < first + 2 * AHEAD; i++)
+            fetch(l, codes[i]);
+        for (size_t i = 0; i < m; i++) {
+            at[i] = lrsq_codes(codes[first + i]);
+            const struct asteria_lrsq_head *head = codes[first + i];
+            norm[i] = head->norm;
+            memcpy(&halves[i], &head->d, sizeof halves[i]);
+        }
+        l->kernels->ip_mixed_n(&w, at, m, l->n_bytes, l->n_nibbles, sums);
+        memcpy(&lanes.norm, norm, sizeof norm);
+        memcpy(&lanes.halves, halves, sizeof halves);
+        memcpy(&lanes.sums, sums, sizeof sums);
+        within |= within_of(query, &lanes, root) << first;
+    }
+    return n < 64 ? within & (((uint64_t)1 << n) - 1) : within;
+}
+
 /* |P (z_a - z_b)| differs from |yhat_a - yhat_b| by at most d_a + d_b. The part outside the axes is
    between |e_a - e_b| and e_a + e_b. Halves are too large by up to 2^-10 of e, at least 2^-14. The
    defect of principal axes leaves 0 as the lower bound of that part. */

@@ -192,13 +192,11 @@ static inline bool reads_rows(const struct asteria_job *job)
     return job->range || job->knobs->exact || job->knobs->mode == MODE_CERTIFIED;
 }
 
-/* Whether LRSQ codes are used, for a bound or an estimate; else every row offered is read.
-   In heuristic search the rows have passed the scan, and LRSQ's bound would exclude too
-   few of them. */
+/* Whether LRSQ codes are used for rows that have passed the scan; else every row offered is read:
+   LRSQ's bound would exclude too few of them. */
 static inline bool uses_codes(const struct asteria_job *job, const struct asteria_scratch *s)
 {
-    const bool certified = job->range || job->knobs->mode == MODE_CERTIFIED;
-    return s->best.k > 0 || !reads_rows(job) || (certified && job->knobs->use_b3);
+    return s->best.k > 0 || !reads_rows(job);
 }
 
 /* Whether a row is offered for the first time. A scan offers each row once; only the beam search

@@ -20,6 +20,31 @@ static void count(struct tally *t, struct asteria_lrsq_distance d, double exact)
     t->error += fabs((double)d.estimate - exact);
 }
 
+/* asteria_lrsq_within() with the limit of some row's distance: it excludes no row that is as near,
+   and every row whose lower bound is clearly above. Up to 64 rows from `first` on. */
+static void count_within(struct tally *t, const struct coded *c, const float *z, size_t first)
+{
+    const size_t n = c->n - first < 64 ? c->n - first : 64;
+    const void *codes[64] = { NULL };
+    double exact[64] = { 0 };
+    for (size_t i = 0; i < n; i++) {
+        codes[i] = code_at(c, first + i);
+        exact[i] = distance_of(z, c->rows + (first + i) * c->dim, c->dim);
+    }
+    const double limit = exact[first / 64 * 7 % n];
+    const float rounded = nextafterf((float)limit, INFINITY);
+    const uint64_t within = asteria_lrsq_within(c->l, c->query, codes, n, rounded);
+    for (size_t i = 0; i < n; i++) {
+        const double lower = (double)asteria_lrsq_bounds(c->l, c->query, codes[i]).lower;
+        const bool is = within >> i & 1;
+        t->violations += exact[i] <= limit && !is;
+        t->violations += lower > limit + 1e-3 * (1 + limit) && is;
+    }
+    t->violations += n < 64 && within >> n != 0;
+    t->violations += asteria_lrsq_within(c->l, c->query, codes, n, INFINITY) !=
+                     (n < 64 ? ((uint64_t)1 << n) - 1 : UINT64_MAX);
+}
+
 /* Every query against every row. */
 static struct tally run_pairs(struct coded *c, const float *queries, size_t n_queries)
 {
@@ -30,6 +55,8 @@ static struct tally run_pairs(struct coded *c, const float *queries, size_t n_qu
         for (size_t i = 0; i < c->n; i++)
             count(&t, asteria_lrsq_bounds(c->l, c->query, code_at(c, i)),
                   distance_of(z, c->rows + i * c->dim, c->dim));
+        for (size_t first = 0; first < c->n; first += q % 2 ? 64 : 50)
+            count_within(&t, c, z, first);
     }
     for (size_t a = 0; a < c->n && a < BETWEEN; a++)
         for (size_t b = 0; b < c->n; b++) {

@@ -20,7 +20,10 @@ static const struct {
     { 20, 5, 3, 50, 0, false, 0 },
     /* too near each other for TF32 */
     { 3000, 8, 4, 10, 30, false, 200 },
+    { 5000, 4, 3, 20, 0, false, 0 },
 };
+
+enum { LONGEST = sizeof shapes / sizeof *shapes - 1 };
 
 static const enum metric metrics[] = { METRIC_L2SQ, METRIC_IP, METRIC_COS };
 
@@ -203,11 +206,34 @@ static void test_limits(void **state)
     test_each_device(check_limits);
 }
 
+/* So little memory that the scores of the rows take three tiles. */
+static void test_tiles(void **state)
+{
+    (void)state;
+    test_emulate_device()->memory_bytes = (size_t)4 << 20;
+    char why[500];
+    struct device_library library;
+    struct device_session *session;
+    assert_int_equal(device_load(test_emulated_library(), &library, why, sizeof why), 0);
+    assert_int_equal(library.ops->session_create(&session, why, sizeof why), 0);
+    for (size_t m = 0; m < 3; m++) {
+        struct device_traffic before, after;
+        library.ops->session_traffic(session, &before);
+        check_shape(library.ops, session, LONGEST, metrics[m], ELEMENT_F32);
+        library.ops->session_traffic(session, &after);
+        assert_true(after.launches - before.launches >= 6);
+    }
+    library.ops->session_destroy(session);
+    device_unload(&library);
+    (void)test_emulate_device();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_candidates),
         cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_tiles),
     };
     return test_run("rows", tests);
 }

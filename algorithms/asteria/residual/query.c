@@ -259,35 +259,62 @@ static uint64_t within_of(const struct asteria_lrsq_query *q, const struct head_
     return within;
 }
 
+#define EACH_OF_16(f)                                                                           \
+    {                                                                                           \
+        f(0), f(1), f(2), f(3), f(4), f(5), f(6), f(7), f(8), f(9), f(10), f(11), f(12), f(13), \
+            f(14), f(15)                                                                        \
+    }
+#define NORM_OF(i)   (heads[i]->norm)
+#define HALVES_OF(i) ((int32_t)((uint32_t)heads[i]->e << 16 | heads[i]->d))
+
+/* Of 1 to AHEAD codes; those past the end are the last again. */
+static uint64_t within_some(const struct asteria_lrsq *l, const void *query,
+                            const void *const *codes, size_t n, float root)
+{
+    const struct mixed_weights w = weights_of(l, query);
+    const struct asteria_lrsq_head *heads[AHEAD];
+    const uint8_t *at[AHEAD];
+    int32_t sums[AHEAD];
+    for (size_t i = 0; i < AHEAD; i++) {
+        heads[i] = codes[i < n ? i : n - 1];
+        at[i] = lrsq_codes(heads[i]);
+    }
+    l->kernels->ip_mixed_n(&w, at, AHEAD, l->n_bytes, l->n_nibbles, sums);
+    struct head_lanes lanes = { EACH_OF_16(NORM_OF), EACH_OF_16(HALVES_OF), { 0 } };
+    memcpy(&lanes.sums, sums, sizeof sums);
+    return within_of(query, &lanes, root) & (((uint64_t)1 << n) - 1);
+}
+
 uint64_t asteria_lrsq_within(const struct asteria_lrsq *l, const void *query,
                              const void *const *codes, size_t n, float limit)
 {
-    const struct mixed_weights w = weights_of(l, query);
     const float root = sqrtf(limit);
     uint64_t within = 0;
     for (size_t i = 0; i < n && i < AHEAD; i++)
         fetch(l, codes[i]);
     for (size_t first = 0; first < n; first += AHEAD) {
-        const size_t m = n - first < AHEAD ? n - first : AHEAD;
-        float norm[AHEAD] = { 0 };
-        int32_t halves[AHEAD] = { 0 }, sums[AHEAD] = { 0 };
-        const uint8_t *at[AHEAD];
-        struct head_lanes lanes;
         for (size_t i = first + AHEAD; i < n && i < first + 2 * AHEAD; i++)
             fetch(l, codes[i]);
-        for (size_t i = 0; i < m; i++) {
-            at[i] = lrsq_codes(codes[first + i]);
-            const struct asteria_lrsq_head *head = codes[first + i];
-            norm[i] = head->norm;
-            memcpy(&halves[i], &head->d, sizeof halves[i]);
-        }
-        l->kernels->ip_mixed_n(&w, at, m, l->n_bytes, l->n_nibbles, sums);
-        memcpy(&lanes.norm, norm, sizeof norm);
-        memcpy(&lanes.halves, halves, sizeof halves);
-        memcpy(&lanes.sums, sums, sizeof sums);
-        within |= within_of(query, &lanes, root) << first;
+        within |= within_some(l, query, codes + first, n - first < AHEAD ? n - first : AHEAD, root)
+                  << first;
     }
-    return n < 64 ? within & (((uint64_t)1 << n) - 1) : within;
+    return within;
+}
+
+uint64_t asteria_lrsq_within_row(const struct asteria_lrsq *l, const void *query, const void *codes,
+                                 size_t n, float limit)
+{
+    const float root = sqrtf(limit);
+    const char *at = codes;
+    uint64_t within = 0;
+    for (size_t first = 0; first < n; first += AHEAD) {
+        const size_t m = n - first < AHEAD ? n - first : AHEAD;
+        const void *each[AHEAD];
+        for (size_t i = 0; i < m; i++, at += l->code_bytes)
+            each[i] = at;
+        within |= within_some(l, query, each, m, root) << first;
+    }
+    return within;
 }
 
 /* |P (z_a - z_b)| differs from |yhat_a - yhat_b| by at most d_a + d_b. The part outside the axes is

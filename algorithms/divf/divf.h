@@ -141,7 +141,8 @@ struct divf_lists {
     float centroid_error;
     float *work;         /* for maintenance: CHUNK_VECTORS vectors, and as many transformed */
     uint64_t codebook;   /* changes whenever a centroid changes */
-    uint64_t rows, live; /* over all lists */
+    struct cuda_copy copied; /* the chunks' codes, for a device: divf_gpu.codes */
+    uint64_t rows, live;     /* over all lists */
     size_t soft_k;       /* places per slot, the largest number of copies */
     uint32_t *places;    /* soft_k per slot, for slots.capacity slots */
     /* Two sets of the arrays that a view has: views.c. */
@@ -155,14 +156,16 @@ struct divf_lists {
 };
 
 /* device = cuda: the library, and copies on the device. For insertion: the centroids of `codebook`. For
-   searches, made by the first: the vectors by slot, the centroids of list_codebook, and the lists
-   as they were at list_changes. */
+   searches, made by the first: the vectors by slot, the centroids of list_codebook, the lists as they
+   were at list_changes, and the codes by place, of the chunks codes_of. */
 struct divf_gpu {
     struct cuda cuda;
     struct device_centroids *centroids;
     uint64_t codebook;
     struct device_rows *rows, *list_centroids;
     struct device_lists *lists;
+    struct device_rabitq *codes;
+    const struct chunks *codes_of;
     struct cuda_copy copy; /* of the rows */
     uint64_t list_codebook, list_changes;
 };
@@ -340,6 +343,8 @@ int divf_slots_widen(struct divf *, size_t soft_k);
 /* Writes the slots of a list's live vectors in the order of their places to `slots`, which has
    space for list->live; returns their number. */
 size_t divf_list_slots(const struct divf_lists *, size_t list, uint32_t *slots);
+/* The same for their places. */
+size_t divf_list_places(const struct divf_lists *, size_t list, uint32_t *places);
 /* Whether the vector has a copy in the list. */
 bool divf_slot_in_list(const struct divf_lists *, uint32_t slot, size_t list);
 /* Moves the copies of n vectors to another list. Their codes move too, or are made again if

@@ -40,7 +40,8 @@ static void emit_device(const struct divf_gpu *g, struct stat_sink *sink)
     cuda_stats(&g->cuda, sink);
     if (g->rows && g->lists)
         sink->value(sink->to, "device_bytes",
-                    (double)(ops->rows->bytes(g->rows) + ops->lists->bytes(g->lists)));
+                    (double)(ops->rows->bytes(g->rows) + ops->lists->bytes(g->lists) +
+                             (g->codes ? ops->rabitq->bytes(g->codes) : 0)));
 }
 
 int divf_stats(const struct index *index, struct stat_sink *sink)

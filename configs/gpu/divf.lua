@@ -1,5 +1,5 @@
 -- divf.lua - Dynamic IVF with and without a GPU, on the same work: batches of rows find their lists on the device, and
--- batches of queries are compared there with the rows of theirs.
+-- batches of queries are compared there with the rows of theirs, or with their RaBitQ codes first.
 --
 -- On a machine without one the cell of the GPU is `unsupported`, with the reason. docs/cuda.md says how the kernels run
 -- on the processor instead.
@@ -8,9 +8,9 @@ local data = dataset "photo-sift"
 local rows = option("rows", quick and 20000 or 200000, "descriptors inserted")
 local lists = option("lists", 316, "clusters")
 
-local function variant(device)
-  return method { "divf", label = device, element = "f32", params = { clusters = lists, split_threshold = 0, device = device },
-    knobs = { nprobe = 16 } }
+local function variant(device, quantizer)
+  return method { "divf", label = quantizer and device .. ", " .. quantizer or device, element = "f32",
+    params = { clusters = lists, split_threshold = 0, device = device, quantizer = quantizer }, knobs = { nprobe = 16 } }
 end
 
 experiment {
@@ -26,13 +26,16 @@ experiment {
     w:search { data:queries(500), tag = "ask" }
   end,
 
-  methods = { variant "cpu", variant "cuda" },
+  methods = { variant "cpu", variant "cuda", variant("cpu", "rabitq"), variant("cuda", "rabitq") },
 
   claims = {
     { "(ours) the answers do not depend on the device, within .01 of the recall", function(r)
       return math.abs(r("cuda", "recall@10/ask") - r("cpu", "recall@10/ask")) <= .01
+        and math.abs(r("cuda, rabitq", "recall@10/ask") - r("cpu, rabitq", "recall@10/ask")) <= .01
     end },
     { "(ours) insertion is faster on the device", function(r) return r("cuda", "per_second/load") > r("cpu", "per_second/load") end },
-    { "(ours) batches of queries are faster on the device", function(r) return r("cuda", "qps/ask") > r("cpu", "qps/ask") end },
+    { "(ours) batches of queries are faster on the device", function(r)
+      return r("cuda", "qps/ask") > r("cpu", "qps/ask") and r("cuda, rabitq", "qps/ask") > r("cpu, rabitq", "qps/ask")
+    end },
   },
 }

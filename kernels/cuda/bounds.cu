@@ -6,25 +6,16 @@
  * and from them the bounds.
  *
  * All rows are read twice, and no bound is stored. The first pass keeps the least upper bound of each
- * of many groups of rows. The k-th smallest of these minima are upper bounds of k different rows, so
- * no row whose lower bound is greater is among the k nearest. The second pass collects the others. */
+ * of many groups of rows. The k smallest of these minima are upper bounds of k different rows, so no
+ * row whose lower bound is greater is among the k nearest. The second pass collects the others. */
 #include <algorithm>
 #include <new>
 
 #include "kernels/cuda/select.h"
 #include "kernels/cuda/session.h"
-#include "kernels/cuda/tensor.h"
+#include "kernels/cuda/tensor_tile.h"
 
 enum {
-    BOUND_THREADS = 256,
-    QUERY_WARPS = 4, /* 16 queries each */
-    TILE_QUERIES = 16 * QUERY_WARPS,
-    WARP_TILES = 8, /* of 8 rows */
-    ROW_WARPS = BOUND_THREADS / WARP / QUERY_WARPS,
-    TILE_ROWS = 8 * WARP_TILES * ROW_WARPS,
-    STEP_WORDS = 8,                /* 32 components: those of one product */
-    DEPTH_WORDS = 2 * STEP_WORDS,  /* in shared memory at a time */
-    PITCH_WORDS = DEPTH_WORDS + 4, /* rows 8 words apart start in different banks */
     BOUND_QUERIES = 1024,          /* of a launch */
     GROUPS_A_TILE = 4 * ROW_WARPS, /* groups that a tile's rows are in */
 };
@@ -57,56 +48,10 @@ struct bound_call {
     device_candidate *out;
 };
 
-struct alignas(16) bound_tile {
-    uint32_t high[TILE_QUERIES][PITCH_WORDS], low[TILE_QUERIES][PITCH_WORDS];
-    uint32_t codes[TILE_ROWS][PITCH_WORDS];
+struct bound_tile {
+    product_tile codes;
     device_bound_row rows[TILE_ROWS];
 };
-
-/* Components [at, at + 64) of rows [first, first + count); past the end, 0. dim is a multiple of
-   16. */
-__device__ static void load_part(uint32_t (*to)[PITCH_WORDS], unsigned count, const void *from,
-                                 size_t first, size_t n, size_t dim, size_t at)
-{
-    constexpr unsigned PIECES = DEPTH_WORDS / 4;
-    for (unsigned i = threadIdx.x; i < count * PIECES; i += BOUND_THREADS) {
-        const unsigned row = i / PIECES, piece = i % PIECES;
-        uint4 *const place = reinterpret_cast<uint4 *>(to[row]) + piece;
-        const size_t component = at + 16 * piece;
-        const uint8_t *const source =
-            static_cast<const uint8_t *>(from) + (first + row) * dim + component;
-        *place = first + row < n && component < dim ? *reinterpret_cast<const uint4 *>(source)
-                                                    : uint4{ 0, 0, 0, 0 };
-    }
-}
-
-/* Of this thread, for tile i of its warp's rows: as tensor.h says. */
-struct bound_sums {
-    int32_t high[WARP_TILES][4], low[WARP_TILES][4];
-};
-
-__device__ static void multiply_part(const bound_tile &tile, unsigned query, unsigned row,
-                                     bound_sums &sums)
-{
-    const unsigned g = threadIdx.x % WARP / 4, t = threadIdx.x % 4;
-#pragma unroll
-    for (unsigned step = 0; step < DEPTH_WORDS; step += STEP_WORDS) {
-        const unsigned word = step + t;
-        uint32_t high[4], low[4];
-#pragma unroll
-        for (unsigned i = 0; i < 4; i++) {
-            high[i] = tile.high[query + g + i % 2 * 8][word + i / 2 * 4];
-            low[i] = tile.low[query + g + i % 2 * 8][word + i / 2 * 4];
-        }
-#pragma unroll
-        for (unsigned i = 0; i < WARP_TILES; i++) {
-            const uint32_t *const code = tile.codes[row + 8 * i + g];
-            const uint32_t words[2] = { code[word], code[word + 4] };
-            tensor_multiply(sums.high[i], high, words);
-            tensor_multiply(sums.low[i], low, words);
-        }
-    }
-}
 
 struct bound_interval {
     float lower, upper;
@@ -137,40 +82,47 @@ __device__ static bound_interval bounds_of(const device_bound_query &q, const de
 template <class Take>
 __device__ static void each_bound(const bound_call &call, bound_tile &tile, Take take)
 {
-    const unsigned warp = threadIdx.x / WARP, g = threadIdx.x % WARP / 4, t = threadIdx.x % 4;
-    const unsigned query = 16 * (warp % QUERY_WARPS), row = 8 * WARP_TILES * (warp / QUERY_WARPS);
+    const product_place at = product_place_of();
     const size_t first_query = blockIdx.x % call.query_tiles * size_t{ TILE_QUERIES };
     const size_t first_row = blockIdx.x / call.query_tiles * size_t{ TILE_ROWS };
-    bound_sums sums = {};
-    for (unsigned i = threadIdx.x; i < TILE_ROWS && first_row + i < call.n; i += BOUND_THREADS)
+    product_sums sums = {};
+    for (unsigned i = threadIdx.x; i < TILE_ROWS && first_row + i < call.n; i += TENSOR_THREADS)
         tile.rows[i] = call.rows[first_row + i];
-    for (size_t at = 0; at < call.dim; at += 4 * DEPTH_WORDS) {
-        load_part(tile.high, TILE_QUERIES, call.high, first_query, call.nq, call.dim, at);
-        load_part(tile.low, TILE_QUERIES, call.low, first_query, call.nq, call.dim, at);
-        load_part(tile.codes, TILE_ROWS, call.codes, first_row, call.n, call.dim, at);
+    const auto query_at = [=](const int8_t *weights) {
+        return [=](unsigned i) {
+            return first_query + i < call.nq ? weights + (first_query + i) * call.dim : nullptr;
+        };
+    };
+    for (size_t first = 0; first < call.dim; first += 4 * DEPTH_WORDS) {
+        load_part(tile.codes.high, TILE_QUERIES, query_at(call.high), call.dim, first);
+        load_part(tile.codes.low, TILE_QUERIES, query_at(call.low), call.dim, first);
+        load_part(
+            tile.codes.rows, TILE_ROWS,
+            [=](unsigned i) {
+                return first_row + i < call.n ? call.codes + (first_row + i) * call.dim : nullptr;
+            },
+            call.dim, first);
         __syncthreads();
-        multiply_part(tile, query, row, sums);
+        multiply_part(tile.codes, at, sums);
         __syncthreads();
     }
 #pragma unroll
     for (unsigned half = 0; half < 2; half++) {
-        const size_t q = first_query + query + g + 8 * half;
+        const size_t q = first_query + at.query + 8 * half;
         if (q >= call.nq)
             continue;
         const device_bound_query terms = call.queries[q];
 #pragma unroll
         for (unsigned i = 0; i < 2 * WARP_TILES; i++) {
-            const unsigned place = row + i / 2 * 8 + 2 * t + i % 2;
-            const unsigned sum = 256u * static_cast<unsigned>(sums.high[i / 2][2 * half + i % 2]) +
-                                 static_cast<unsigned>(sums.low[i / 2][2 * half + i % 2]);
+            const unsigned place = at.row + i / 2 * 8 + i % 2;
             if (first_row + place < call.n && tile.rows[place].norm < INFINITY)
                 take(q, first_row + place,
-                     bounds_of(terms, tile.rows[place], static_cast<int32_t>(sum)), half);
+                     bounds_of(terms, tile.rows[place], product_of(sums, half, i)), half);
         }
     }
 }
 
-__global__ static void __launch_bounds__(BOUND_THREADS) keep_minima(bound_call call)
+__global__ static void __launch_bounds__(TENSOR_THREADS) keep_minima(bound_call call)
 {
     __shared__ bound_tile tile;
     float least[2] = { INFINITY, INFINITY };
@@ -202,7 +154,7 @@ __global__ static void __launch_bounds__(SELECT_THREADS)
         limits[blockIdx.x] = sorted[k - 1] + slack;
 }
 
-__global__ static void __launch_bounds__(BOUND_THREADS) collect_bounds(bound_call call)
+__global__ static void __launch_bounds__(TENSOR_THREADS) collect_bounds(bound_call call)
 {
     __shared__ bound_tile tile;
     each_bound(call, tile, [&](size_t q, size_t row, bound_interval bounds, unsigned) {
@@ -299,7 +251,7 @@ static int run_call(device_bounds *b, size_t n, size_t nq, size_t k, float slack
                               capacity,
                               b->found.data,
                               b->candidates.data };
-    launch(keep_minima, blocks, BOUND_THREADS, call);
+    launch(keep_minima, blocks, TENSOR_THREADS, call);
     int rc = session->launched("multiplying codes");
     if (rc)
         return rc;
@@ -308,7 +260,7 @@ static int run_call(device_bounds *b, size_t n, size_t nq, size_t k, float slack
     rc = session->launched("selecting the smallest bounds");
     if (rc)
         return rc;
-    launch(collect_bounds, blocks, BOUND_THREADS, call);
+    launch(collect_bounds, blocks, TENSOR_THREADS, call);
     return session->launched("collecting candidates");
 }
 

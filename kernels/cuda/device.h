@@ -5,7 +5,7 @@
  * too (emulated/), so that tests run every kernel on a machine without a device.
  *
  *   1 loading   2 sessions   3 centroids   4 rows   5 lists   6 codes   7 rotations   8 bounds
- *   9 the table
+ *   9 RaBitQ codes   10 the table
  *
  * Rows are host memory, contiguous, borrowed for the call; calls block. Functions that return int
  * return 0 or an error of enum device_error, and then the session has the sentence. A session and
@@ -22,7 +22,7 @@ extern "C" {
 
 /* 1. Loading */
 
-enum { DEVICE_ABI = 4 };
+enum { DEVICE_ABI = 5 };
 
 struct device_ops;
 
@@ -141,8 +141,10 @@ struct device_list_ops {
     int (*create)(struct device_session *, struct device_lists **);
     void (*destroy)(struct device_lists *);
     /* Replaces the lists by n others: list i has the rows positions[starts[i] .. starts[i + 1]);
-       starts[0] = 0. */
-    int (*put)(struct device_lists *, const uint32_t *positions, const uint64_t *starts, size_t n);
+       starts[0] = 0. codes[i]: the position of the code of that copy of the row (section 9); NULL if
+       there are none. */
+    int (*put)(struct device_lists *, const uint32_t *positions, const uint32_t *codes,
+               const uint64_t *starts, size_t n);
     /* Candidates for each of nq queries among the rows, of metric DEVICE_L2SQ, of its lists
        probes[q * nprobe ..], which are distinct, or DEVICE_NO_LIST for none: every row that
        can be among the k nearest by a distance in single precision, of squared differences that are
@@ -217,7 +219,7 @@ struct device_bounds; /* codes in device memory */
        A = whole + norm - unit sum +- slack,
    in floats, whose rounding is at most 2^-20 of (size + |norm| + |unit sum| + rest e + d^2). */
 struct device_bound_row {
-    float norm, d, e; /* norm INFINITY: there is no row */
+    float norm, d, e; /* norm: INFINITY where the position has no row */
 };
 struct device_bound_query {
     float whole, unit, rest, slack, size;
@@ -246,7 +248,62 @@ struct device_bound_ops {
     size_t (*bytes)(const struct device_bounds *); /* of device memory */
 };
 
-/* 9. The table: the symbol driftline_device_ops */
+/* 9. RaBitQ codes: the k nearest of lists of rows, compared by their codes first */
+
+enum { DEVICE_RABITQ_MAX_K = 64 };
+
+struct device_rabitq; /* codes in device memory */
+
+/* A code of `bits` bits has a number u_i of so many bits per component. It is packed, component 0
+   first, into words: 32 components of 1 bit, the first the lowest; 8 of 4 bits, components 0 .. 3 in
+   the low halves of the bytes and 4 .. 7 in the high ones; or 4 bytes. */
+static inline unsigned device_rabitq_stored_bits(unsigned bits)
+{
+    return bits == 1 ? 1 : bits <= 4 ? 4 : 8;
+}
+
+/* With |q - c|^2 = base the squared distance of a query and a list's centroid, sum = sum of weight_i u_i,
+   root = sure sqrt(base): algorithms/common/quantizer/rabitq_internal.h has the estimate
+       add + base + scale (unit sum + offset)
+   of the squared distance, and it is wrong by at most
+       error root - scale (slack + linear root),
+   surely or with the probability for which `sure` was chosen. scale is not above 0. */
+struct device_rabitq_row {
+    float add, scale, error;
+};
+struct device_rabitq_query {
+    float unit, offset, slack, linear, sure;
+};
+
+struct device_rabitq_queries {
+    size_t n;
+    const float *rows;        /* n x the dimension of the rows */
+    const int8_t *high, *low; /* n x dim; weights are 256 high + low, and no sum exceeds 31 bits */
+    const struct device_rabitq_query *terms; /* n */
+    const uint32_t *probes;                  /* n x nprobe: as for struct device_list_ops */
+    const float *distances;                  /* n x nprobe: |q - c|^2 of each; finite */
+    size_t nprobe;
+};
+
+struct device_rabitq_ops {
+    /* dim: of codes, a multiple of 32. 1 to 8 bits. */
+    int (*create)(struct device_session *, size_t dim, unsigned bits, struct device_rabitq **);
+    void (*destroy)(struct device_rabitq *);
+    /* Copies n codes, n x dim, and their terms to the positions from `first` on, first <= the number of
+       codes so far. */
+    int (*put)(struct device_rabitq *, size_t first, const uint32_t *codes,
+               const struct device_rabitq_row *, size_t n);
+    /* Candidates as those of struct device_list_ops, of lists that were put with codes; but a row whose
+       code's lower bound is above the k-th smallest distance may be missing. k <=
+       DEVICE_RABITQ_MAX_K. found[q] > capacity also where more rows must be measured than the
+       device has room for. */
+    int (*candidates)(struct device_rabitq *, struct device_lists *, const struct device_rows *,
+                      const struct device_rabitq_queries *, size_t k, size_t capacity,
+                      uint32_t *found, struct device_candidate *out);
+    size_t (*bytes)(const struct device_rabitq *); /* of device memory */
+};
+
+/* 10. The table: the symbol driftline_device_ops */
 
 struct device_ops {
     uint32_t abi; /* DEVICE_ABI */
@@ -268,6 +325,7 @@ struct device_ops {
     const struct device_code_ops *codes;
     const struct device_encoder_ops *encoders;
     const struct device_bound_ops *bounds;
+    const struct device_rabitq_ops *rabitq;
 };
 
 #ifdef __cplusplus

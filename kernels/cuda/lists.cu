@@ -10,8 +10,8 @@
  * processor computes. Between the two is a factor of at most 1 +- c, c = (d + 16) 2^-22. */
 #include <algorithm>
 #include <new>
-#include <vector>
 
+#include "kernels/cuda/lists.h"
 #include "kernels/cuda/rows.h"
 #include "kernels/cuda/select.h"
 #include "kernels/cuda/tiles.h"
@@ -19,44 +19,6 @@
 /* The distances of a call's queries take at most this share of the device's memory. */
 static constexpr size_t SCORES_OF_MEMORY = 8;
 static constexpr size_t LIST_QUERIES = 1024;
-
-/* A query that probes a list: where the distances of the list's rows go. */
-struct list_entry {
-    uint64_t scores;
-    uint32_t query;
-};
-
-/* The work of a block: rows [first, first + rows) of the positions, the entries from first_entry
-   on. */
-struct list_item {
-    uint64_t first;
-    uint32_t rows, first_row; /* first_row: of the list */
-    uint32_t first_entry, entries;
-};
-
-struct device_lists {
-    device_session *session;
-    size_t memory_bytes = 0, n = 0;
-    std::vector<uint64_t> starts; /* n + 1 */
-    device_array<uint32_t> positions;
-    device_array<uint64_t> list_starts;
-    /* of a call */
-    std::vector<list_entry> entries;
-    std::vector<list_item> items;
-    std::vector<uint64_t> query_starts, probe_starts;
-    std::vector<uint32_t> probed; /* by list: where its entries begin */
-    device_array<list_entry> device_entries;
-    device_array<list_item> device_items;
-    device_array<uint64_t> device_query_starts, device_probe_starts;
-    device_array<uint32_t> probes, found;
-    device_array<float> queries, scores, minima, limits;
-    device_array<device_candidate> candidates;
-};
-
-__device__ static float list_error(size_t dim)
-{
-    return (static_cast<float>(dim) + 16.0f) * 0x1p-22f;
-}
 
 __global__ static void __launch_bounds__(TILE_THREADS)
     compare_lists(const list_item *items, const list_entry *entries, const uint32_t *positions,
@@ -99,28 +61,19 @@ __global__ static void __launch_bounds__(SELECT_THREADS)
                     1e-37f, capacity, found + query, out + query * capacity });
 }
 
-/* Replaces the numbers of candidates by the positions of their rows: place i of a query is row
-   i - probe_starts[p] of its list p. */
+/* Replaces the numbers of candidates by the positions of their rows. */
 __global__ static void __launch_bounds__(SELECT_THREADS)
     name_candidates(const uint32_t *probes, const uint64_t *probe_starts, size_t nprobe,
                     const uint64_t *list_starts, const uint32_t *positions, size_t capacity,
                     const uint32_t *found, device_candidate *candidates)
 {
     const size_t query = blockIdx.x;
-    const uint64_t *const starts = probe_starts + query * nprobe;
+    const list_names names = { probes + query * nprobe, probe_starts + query * nprobe, nprobe,
+                               list_starts };
     const size_t n = found[query] < capacity ? found[query] : capacity;
     for (size_t i = threadIdx.x; i < n; i += SELECT_THREADS) {
         device_candidate &candidate = candidates[query * capacity + i];
-        size_t low = 0, high = nprobe; /* the last list that begins at it or before, and has rows */
-        while (high - low > 1) {
-            const size_t middle = low + (high - low) / 2;
-            if (starts[middle] <= candidate.position)
-                low = middle;
-            else
-                high = middle;
-        }
-        const uint64_t row = candidate.position - starts[low];
-        candidate.position = positions[list_starts[probes[query * nprobe + low]] + row];
+        candidate.position = positions[names.of(candidate.position)];
     }
 }
 
@@ -146,21 +99,24 @@ static void lists_destroy(device_lists *lists)
     delete lists;
 }
 
-static int no_memory(device_session *session)
+int device_lists_no_memory(device_lists *l)
 {
-    return session->say(DEVICE_MEMORY, "CUDA: no memory of the host for lists");
+    return l->session->say(DEVICE_MEMORY, "CUDA: no memory of the host for lists");
 }
 
-static int lists_put(device_lists *l, const uint32_t *positions, const uint64_t *starts, size_t n)
+static int lists_put(device_lists *l, const uint32_t *positions, const uint32_t *codes,
+                     const uint64_t *starts, size_t n)
 {
     const char *const what = "copying lists to the device";
     l->n = 0;
     try {
         l->starts.assign(starts, starts + n + 1);
     } catch (const std::bad_alloc &) {
-        return no_memory(l->session);
+        return device_lists_no_memory(l);
     }
     int rc = l->session->fill(l->positions, positions, starts[n], what);
+    if (!rc && codes)
+        rc = l->session->fill(l->codes, codes, starts[n], what);
     if (!rc)
         rc = l->session->fill(l->list_starts, starts, n + 1, what);
     if (!rc)
@@ -197,7 +153,8 @@ static size_t queries_of_call(device_lists *l, const uint32_t *probes, size_t nq
 }
 
 /* Sorts the probes of nq queries by list, and cuts each list with its queries into items. */
-static void plan_items(device_lists *l, const uint32_t *probes, size_t nq, size_t nprobe)
+static void plan_items(device_lists *l, const uint32_t *probes, size_t nq, size_t nprobe,
+                       size_t tile_rows)
 {
     l->probed.assign(l->n + 1, 0);
     for (size_t i = 0; i < nq * nprobe; i++)
@@ -210,22 +167,39 @@ static void plan_items(device_lists *l, const uint32_t *probes, size_t nq, size_
     for (size_t i = 0; i < nq * nprobe; i++)
         if (probes[i] != DEVICE_NO_LIST)
             l->entries[next[probes[i]]++] = { l->query_starts[i / nprobe] + l->probe_starts[i],
-                                              static_cast<uint32_t>(i / nprobe) };
+                                              static_cast<uint32_t>(i / nprobe),
+                                              static_cast<uint32_t>(i) };
     l->items.clear();
     for (size_t list = 0; list < l->n; list++) {
         const uint64_t rows = list_rows(l, static_cast<uint32_t>(list));
-        for (uint32_t entry = l->probed[list]; entry < l->probed[list + 1]; entry += TILE)
-            for (uint64_t row = 0; row < rows; row += TILE)
-                l->items.push_back({ l->starts[list] + row,
-                                     static_cast<uint32_t>(std::min<uint64_t>(TILE, rows - row)),
-                                     static_cast<uint32_t>(row), entry,
-                                     std::min<uint32_t>(TILE, l->probed[list + 1] - entry) });
+        for (uint32_t entry = l->probed[list]; entry < l->probed[list + 1]; entry += ITEM_QUERIES)
+            for (uint64_t row = 0; row < rows; row += tile_rows)
+                l->items.push_back(
+                    { l->starts[list] + row,
+                      static_cast<uint32_t>(std::min<uint64_t>(tile_rows, rows - row)),
+                      static_cast<uint32_t>(row), entry,
+                      std::min<uint32_t>(ITEM_QUERIES, l->probed[list + 1] - entry) });
     }
 }
 
-/* Copies a call's arguments and plan. */
-static int start_call(device_lists *l, size_t dim, const float *queries, size_t nq,
-                      const uint32_t *probes, size_t nprobe, unsigned groups, size_t capacity)
+int device_lists_check(device_lists *l, const uint32_t *probes, size_t nq, size_t nprobe)
+{
+    for (size_t i = 0; i < nq * nprobe; i++)
+        if (probes[i] != DEVICE_NO_LIST && probes[i] >= l->n)
+            return l->session->say(DEVICE_REFUSED, "CUDA: list %u of %zu", probes[i], l->n);
+    return 0;
+}
+
+size_t device_lists_plan(device_lists *l, const uint32_t *probes, size_t nq, size_t nprobe,
+                         size_t tile_rows)
+{
+    const size_t now = queries_of_call(l, probes, nq, nprobe);
+    plan_items(l, probes, now, nprobe, tile_rows);
+    return now;
+}
+
+int device_lists_start(device_lists *l, size_t dim, const float *queries, size_t nq,
+                       const uint32_t *probes, size_t nprobe, size_t capacity)
 {
     device_session *session = l->session;
     const char *const what = "copying queries to the device", *const room = "room for the queries";
@@ -243,15 +217,27 @@ static int start_call(device_lists *l, size_t dim, const float *queries, size_t 
     if (!rc)
         rc = session->reserve(l->scores, l->query_starts[nq], "room for the distances");
     if (!rc)
-        rc = session->reserve(l->minima, nq * groups, room);
-    if (!rc)
-        rc = session->reserve(l->limits, nq, room);
-    if (!rc)
         rc = session->reserve(l->found, nq, room);
     if (!rc)
         rc = session->reserve(l->candidates, nq * capacity, "room for the candidates");
+    return rc ? rc : session->check(cudaMemset(l->found.data, 0, nq * sizeof *l->found.data), room);
+}
+
+int device_lists_finish(device_lists *l, size_t nq, size_t capacity, uint32_t *found,
+                        device_candidate *out)
+{
+    const int rc = l->session->copy_out(found, l->found.data, nq, "selecting the nearest rows");
+    return rc ? rc
+              : l->session->copy_out(out, l->candidates.data, nq * capacity,
+                                     "copying the candidates back");
+}
+
+static int start_limits(device_lists *l, size_t nq, unsigned groups)
+{
+    device_session *session = l->session;
+    int rc = session->reserve(l->minima, nq * groups, "room for the queries");
     if (!rc)
-        rc = session->check(cudaMemset(l->found.data, 0, nq * sizeof *l->found.data), room);
+        rc = session->reserve(l->limits, nq, "room for the queries");
     if (rc)
         return rc;
     launch(fill_floats, blocks_for(nq * groups, SELECT_THREADS), SELECT_THREADS, l->minima.data,
@@ -291,18 +277,15 @@ static int search_lists(device_lists *l, const device_rows *rows, const float *q
     const unsigned groups = select_groups(k);
     for (size_t first = 0, now; first < nq; first += now) {
         const uint32_t *const its = probes + first * nprobe;
-        now = queries_of_call(l, its, nq - first, nprobe);
-        plan_items(l, its, now, nprobe);
-        int rc = start_call(l, rows->dim, queries + first * rows->dim, now, its, nprobe, groups,
-                            capacity);
+        now = device_lists_plan(l, its, nq - first, nprobe, TILE);
+        int rc = device_lists_start(l, rows->dim, queries + first * rows->dim, now, its, nprobe,
+                                    capacity);
+        if (!rc)
+            rc = start_limits(l, now, groups);
         if (!rc)
             rc = run_call(l, rows, now, nprobe, k, groups, capacity);
         if (!rc)
-            rc = l->session->copy_out(found + first, l->found.data, now,
-                                      "selecting the nearest rows");
-        if (!rc)
-            rc = l->session->copy_out(out + first * capacity, l->candidates.data, now * capacity,
-                                      "copying the candidates back");
+            rc = device_lists_finish(l, now, capacity, found + first, out + first * capacity);
         if (rc)
             return rc;
     }
@@ -318,19 +301,19 @@ static int lists_candidates(device_lists *l, const device_rows *rows, const floa
                                "CUDA: the %zu nearest rows of %zu lists: expected 1 to %d nearest, "
                                "at least one list, and squared distances",
                                k, nprobe, static_cast<int>(DEVICE_MAX_K));
-    for (size_t i = 0; i < nq * nprobe; i++)
-        if (probes[i] != DEVICE_NO_LIST && probes[i] >= l->n)
-            return l->session->say(DEVICE_REFUSED, "CUDA: list %u of %zu", probes[i], l->n);
+    if (const int rc = device_lists_check(l, probes, nq, nprobe))
+        return rc;
     try {
         return search_lists(l, rows, queries, nq, probes, nprobe, k, capacity, found, out);
     } catch (const std::bad_alloc &) {
-        return no_memory(l->session);
+        return device_lists_no_memory(l);
     }
 }
 
 static size_t lists_bytes(const device_lists *l)
 {
-    return (l->positions.capacity + l->probes.capacity + l->found.capacity) * sizeof(uint32_t) +
+    return (l->positions.capacity + l->codes.capacity + l->probes.capacity + l->found.capacity) *
+               sizeof(uint32_t) +
            (l->list_starts.capacity + l->device_query_starts.capacity +
             l->device_probe_starts.capacity) *
                sizeof(uint64_t) +

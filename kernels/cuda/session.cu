@@ -103,5 +103,6 @@ const device_ops driftline_device_ops = {
     &device_code_table,
     &device_encoder_table,
     &device_bound_table,
+    &device_rabitq_table,
 };
 }

@@ -132,6 +132,7 @@ extern const device_list_ops device_list_table;
 extern const device_code_ops device_code_table;
 extern const device_encoder_ops device_encoder_table;
 extern const device_bound_ops device_bound_table;
+extern const device_rabitq_ops device_rabitq_table;
 }
 
 #endif

@@ -2,12 +2,14 @@
  * and the centroids.
  *
  * The device hands back candidates that contain the nearest centroids, and the nearest rows of the
- * probed lists. Their distances are computed here. A quantizer is not used there: every row of a
- * probed list is compared.
+ * probed lists. Their distances are computed here. With RaBitQ codes of up to 8 bits, it measures only
+ * rows whose codes' bounds leave them (device_codes.c); with another quantizer, or none, every row of a
+ * probed list.
  *
  * A batch takes its turn with changes, so lists and rows stay as they are. */
 #include <string.h>
 
+#include "algorithms/divf/search/device_codes.h"
 #include "algorithms/divf/search/scan.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
@@ -21,6 +23,7 @@ struct device_batch {
     struct search_result *result;
     size_t first, n; /* queries of this call */
     size_t nprobe, k, capacity, probe_capacity;
+    bool by_codes;
     float *floats;                       /* of the queries; NULL: they are floats */
     const float *queries;                /* of this call, as floats */
     uint32_t *probes, *found;            /* QUERIES_A_CALL x nprobe; QUERIES_A_CALL */
@@ -31,9 +34,11 @@ struct device_batch {
 };
 
 /* The next batch copies everything. */
-static void drop(struct divf_gpu *g)
+static void drop(struct divf *d)
 {
+    struct divf_gpu *g = &d->device;
     const struct device_ops *ops = g->cuda.library.ops;
+    divf_device_drop_codes(d);
     if (g->lists)
         ops->lists->destroy(g->lists);
     if (g->rows)
@@ -48,7 +53,7 @@ static void drop(struct divf_gpu *g)
 void divf_device_drop(struct divf *d)
 {
     if (cuda_is_open(&d->device.cuda))
-        drop(&d->device);
+        drop(d);
 }
 
 /* ------------------------------------------------------------------------ the copy */
@@ -97,7 +102,7 @@ static int bring_centroids(struct divf *d)
     return cuda_check(&g->cuda, rc, "divf", d->env.error);
 }
 
-/* After any change, all lists: four bytes a copy. */
+/* After any change, all lists: eight bytes a copy. */
 static int bring_lists(struct divf *d)
 {
     struct divf_gpu *g = &d->device;
@@ -107,21 +112,25 @@ static int bring_lists(struct divf *d)
     if (g->lists && g->list_changes == changes)
         return OK;
     uint64_t *starts = mem_array(d->env.mem, lists->n + 1, sizeof *starts);
+    uint32_t *places = mem_array(d->env.mem, lists->live + 1, sizeof *places);
     uint32_t *slots = mem_array(d->env.mem, lists->live + 1, sizeof *slots);
     int rc = OK;
-    if (starts && slots) {
+    if (starts && places && slots) {
         starts[0] = 0;
         for (size_t l = 0; l < lists->n; l++)
-            starts[l + 1] = starts[l] + divf_list_slots(lists, l, slots + starts[l]);
+            starts[l + 1] = starts[l] + divf_list_places(lists, l, places + starts[l]);
+        for (size_t i = 0; i < starts[lists->n]; i++)
+            slots[i] = divf_place_slot(lists->chunks, places[i]);
         int failed = g->lists ? 0 : ops->create(g->cuda.session, &g->lists);
         if (failed == 0)
-            failed = ops->put(g->lists, slots, starts, lists->n);
+            failed = ops->put(g->lists, slots, places, starts, lists->n);
         rc = cuda_check(&g->cuda, failed, "divf", d->env.error);
         g->list_changes = changes;
     } else {
         rc = fail(d->env.error, ERR_NO_MEMORY, "divf: out of memory for a copy of the lists");
     }
     mem_free(d->env.mem, starts);
+    mem_free(d->env.mem, places);
     mem_free(d->env.mem, slots);
     return rc;
 }
@@ -164,16 +173,20 @@ static int find_lists(struct device_batch *b)
 {
     struct divf *d = b->d;
     struct divf_gpu *g = &d->device;
-    if (b->nprobe == d->lists.n) {
+    int rc = OK;
+    if (b->nprobe < d->lists.n)
+        rc = cuda_check(&g->cuda,
+                        g->cuda.library.ops->rows->candidates(
+                            g->list_centroids, d->lists.n, b->queries, b->n, b->nprobe, NULL,
+                            b->probe_capacity, b->found, b->candidates),
+                        "divf", d->env.error);
+    else if (b->by_codes) /* which need the distances of all */
+        memset(b->found, 0xff, b->n * sizeof *b->found);
+    else {
         for (size_t i = 0; i < b->n * b->nprobe; i++)
             b->probes[i] = (uint32_t)(i % b->nprobe);
         return OK;
     }
-    const int rc = cuda_check(&g->cuda,
-                              g->cuda.library.ops->rows->candidates(
-                                  g->list_centroids, d->lists.n, b->queries, b->n, b->nprobe, NULL,
-                                  b->probe_capacity, b->found, b->candidates),
-                              "divf", d->env.error);
     b->result->work.distances += (double)b->n * (double)d->lists.n;
     return rc == OK ? parallel_for(d->env.pool, b->request->threads, b->n, CHUNK, choose_lists, b)
                     : rc;
@@ -224,24 +237,47 @@ static void count_work(struct device_batch *b)
         divf_mark_probed(d, list, 1);
         rows += (double)list->live;
     }
-    b->result->work.distances += rows;
     b->result->work.scanned += rows;
-    b->result->work.bytes_read += rows * (double)d->vectors.element_bytes;
+    if (b->by_codes) {
+        b->result->work.estimates += rows;
+        for (size_t q = 0; q < b->n;
+             q++) /* what the processor measures; the device does not count */
+            b->result->work.distances += b->found[q] <= b->capacity ? b->found[q] : 0;
+    } else
+        b->result->work.distances += rows;
+    b->result->work.bytes_read +=
+        rows * (b->by_codes ? d->lists.quantizer->code_bytes : (double)d->vectors.element_bytes);
+}
+
+static int find_rows(struct device_batch *b)
+{
+    struct divf *d = b->d;
+    struct divf_gpu *g = &d->device;
+    const size_t k = b->k * d->lists.soft_k;
+    if (b->by_codes) {
+        const struct device_rabitq_queries queries = { .n = b->n,
+                                                       .rows = b->queries,
+                                                       .probes = b->probes,
+                                                       .distances = b->probe_distances,
+                                                       .nprobe = b->nprobe };
+        return divf_device_code_candidates(d, &queries, b->request->threads, k, b->capacity,
+                                           b->found, b->candidates);
+    }
+    return cuda_check(&g->cuda,
+                      g->cuda.library.ops->lists->candidates(g->lists, g->rows, b->queries, b->n,
+                                                             b->probes, b->nprobe, k, b->capacity,
+                                                             b->found, b->candidates),
+                      "divf", d->env.error);
 }
 
 static int search_call(struct device_batch *b)
 {
     struct divf *d = b->d;
-    struct divf_gpu *g = &d->device;
     const char *rows = (const char *)b->request->queries.rows + b->first * d->vectors.element_bytes;
     b->queries = divf_query_floats(&d->space, rows, b->n, b->floats);
     int rc = find_lists(b);
     if (rc == OK)
-        rc = cuda_check(&g->cuda,
-                        g->cuda.library.ops->lists->candidates(
-                            g->lists, g->rows, b->queries, b->n, b->probes, b->nprobe,
-                            b->k * d->lists.soft_k, b->capacity, b->found, b->candidates),
-                        "divf", d->env.error);
+        rc = find_rows(b);
     if (rc != OK)
         return rc;
     count_work(b);
@@ -266,13 +302,15 @@ static int search_calls(struct device_batch *b)
         rc = bring_centroids(d);
     if (rc == OK)
         rc = bring_lists(d);
+    if (rc == OK && b->by_codes)
+        rc = divf_device_bring_codes(d);
     for (; rc == OK && b->first < b->request->queries.n; b->first += QUERIES_A_CALL) {
         const size_t left = b->request->queries.n - b->first;
         b->n = left < QUERIES_A_CALL ? left : QUERIES_A_CALL;
         rc = search_call(b);
     }
     if (rc != OK)
-        drop(&d->device); /* they may be lost with the device */
+        drop(d); /* they may be lost with the device */
     return rc;
 }
 
@@ -321,6 +359,7 @@ int divf_device_search(struct divf *d, const struct search_request *request,
     struct mem *mem = d->env.mem;
     pthread_mutex_lock(&d->changing);
     b.nprobe = (size_t)knobs->nprobe < d->lists.n ? (size_t)knobs->nprobe : d->lists.n;
+    b.by_codes = divf_device_uses_codes(d, b.k * d->lists.soft_k);
     b.capacity = 8 * b.k * d->lists.soft_k + 64;
     b.probe_capacity = 8 * b.nprobe + 64;
     const bool fits = b.k * d->lists.soft_k <= DEVICE_MAX_K;

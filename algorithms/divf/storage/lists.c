@@ -149,6 +149,11 @@ static uint32_t put_slot(struct divf_lists *lists, size_t list, uint32_t slot)
     return place;
 }
 
+static void note_code(struct divf_lists *lists, uint32_t place)
+{
+    cuda_copy_note(&lists->copied, place >> CHUNK_SHIFT, lists->chunks->n_used);
+}
+
 static void put_code(struct divf_lists *lists, size_t list, uint32_t place,
                      const float *transformed)
 {
@@ -157,6 +162,7 @@ static void put_code(struct divf_lists *lists, size_t list, uint32_t place,
         quantizer_put(lists->quantizer, transformed, divf_work_centroid(lists, list),
                       divf_place_chunk(lists->chunks, place)->block, divf_place_in_chunk(place));
     l->error = fmaxf(l->error, error);
+    note_code(lists, place);
 }
 
 /* A search that sees the bit sees the slot, its id and its vector. */
@@ -201,10 +207,12 @@ static void place_moved(struct divf_lists *lists, uint32_t slot, uint32_t from, 
 
 static void code_copy(struct divf_lists *lists, uint32_t from, uint32_t to)
 {
-    if (lists->quantizer)
-        quantizer_copy(lists->quantizer, divf_place_chunk(lists->chunks, from)->block,
-                       divf_place_in_chunk(from), divf_place_chunk(lists->chunks, to)->block,
-                       divf_place_in_chunk(to));
+    if (!lists->quantizer)
+        return;
+    quantizer_copy(lists->quantizer, divf_place_chunk(lists->chunks, from)->block,
+                   divf_place_in_chunk(from), divf_place_chunk(lists->chunks, to)->block,
+                   divf_place_in_chunk(to));
+    note_code(lists, to);
 }
 
 static bool is_live(const struct divf_lists *lists, const struct divf_list *l, size_t position)
@@ -275,15 +283,21 @@ void divf_compact_probed(struct divf *d)
 
 /* ---------------------------------------------------------------------------- maintenance */
 
-size_t divf_list_slots(const struct divf_lists *lists, size_t list, uint32_t *slots)
+size_t divf_list_places(const struct divf_lists *lists, size_t list, uint32_t *places)
 {
     const struct divf_list *l = lists->list[list];
     size_t n = 0;
-    for (uint32_t c = 0; c < l->n_chunks; c++) {
-        const struct divf_chunk *chunk = divf_chunk_at(lists->chunks, l->chunks[c]);
+    for (uint32_t c = 0; c < l->n_chunks; c++)
         for (uint64_t live = divf_chunk_live(lists->chunks, l->chunks[c]); live; live &= live - 1)
-            slots[n++] = chunk->slots[__builtin_ctzll(live)];
-    }
+            places[n++] = l->chunks[c] << CHUNK_SHIFT | (uint32_t)__builtin_ctzll(live);
+    return n;
+}
+
+size_t divf_list_slots(const struct divf_lists *lists, size_t list, uint32_t *slots)
+{
+    const size_t n = divf_list_places(lists, list, slots);
+    for (size_t i = 0; i < n; i++)
+        slots[i] = divf_place_slot(lists->chunks, slots[i]);
     return n;
 }
 

@@ -144,7 +144,7 @@ static void compare_shapes(const struct device_ops *ops, struct device_session *
         test_device_ok(ops, session, ops->rows->create(session, DEVICE_L2SQ, s.dim, &rows));
         test_device_ok(ops, session, ops->rows->put_f32(rows, 0, s.rows, s.n));
         test_device_ok(ops, session, ops->lists->create(session, &lists));
-        test_device_ok(ops, session, ops->lists->put(lists, s.positions, s.starts, s.lists));
+        test_device_ok(ops, session, ops->lists->put(lists, s.positions, NULL, s.starts, s.lists));
         test_device_ok(ops, session,
                        ops->lists->candidates(lists, rows, s.queries, s.nq, s.probes, s.nprobe, s.k,
                                               CAPACITY, found, out));
@@ -193,7 +193,7 @@ static void test_little_memory(void **state)
     test_device_ok(ops, session, ops->rows->create(session, DEVICE_L2SQ, s.dim, &rows));
     test_device_ok(ops, session, ops->rows->put_f32(rows, 0, s.rows, s.n));
     test_device_ok(ops, session, ops->lists->create(session, &lists));
-    test_device_ok(ops, session, ops->lists->put(lists, s.positions, s.starts, s.lists));
+    test_device_ok(ops, session, ops->lists->put(lists, s.positions, NULL, s.starts, s.lists));
     struct device_traffic before, after;
     ops->session_traffic(session, &before);
     test_device_ok(ops, session,

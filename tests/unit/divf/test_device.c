@@ -125,10 +125,16 @@ static void pair_compare(struct pair *p)
     assert_ok(divf_ops.check(p->there, NULL), &p->bench.error);
 }
 
-static void pair_begin(struct pair *p, enum element element, int64_t soft_k)
+/* bits: of RaBitQ codes; 0: none. Their bounds never fail: eps0 is above the root of their dimension. */
+static void pair_begin(struct pair *p, enum element element, int64_t soft_k, int64_t bits)
 {
     struct divf_params params = on_device();
     params.soft_k = soft_k;
+    if (bits > 0) {
+        params.quantizer = DIVF_RABITQ;
+        params.bits = bits;
+        params.eps0 = 2.9;
+    }
     *p = (struct pair){ .rng = rng_at(test_seed(), element * 10 + (uint64_t)soft_k) };
     test_bench_begin(&p->bench, element, METRIC_L2SQ, DIM, 2);
     p->row_bytes = element_row_bytes(element, DIM);
@@ -151,46 +157,63 @@ static void pair_end(struct pair *p)
 }
 
 /* The same answers after any history: rows that are inserted, removed and replaced, lists that are
-   split and maintained. */
+   split and maintained, a codebook that is trained again. */
+static void compare_history(enum element element, int64_t soft_k, int64_t bits)
+{
+    struct emulated_device *device = test_emulate_device();
+    static struct pair p;
+    static _Alignas(64) char sample[200 * DIM * sizeof(float)];
+    const struct vectors v = { sample, 200, DIM, element };
+    bool more = true;
+    pair_begin(&p, element, soft_k, bits);
+    pair_compare(&p); /* of nothing */
+    pair_insert(&p, 300);
+    const size_t grids = device->grids;
+    pair_compare(&p);
+    assert_true(device->grids > grids);
+    for (size_t round = 0; round < 2 / test_scale(); round++) {
+        pair_remove(&p, 60);
+        pair_insert(&p, 90); /* in their slots, and more */
+        pair_compare(&p);
+    }
+    assert_ok(divf_ops.maintain(p.here, 0, &more), &p.bench.error);
+    assert_ok(divf_ops.maintain(p.there, 0, &more), &p.bench.error);
+    pair_compare(&p);
+    pair_draw(&p, sample, 200);
+    assert_ok(divf_ops.train(p.here, v), &p.bench.error);
+    assert_ok(divf_ops.train(p.there, v), &p.bench.error);
+    pair_compare(&p);
+    assert_true(test_stat(p.there, "device_bytes") > 0);
+    pair_end(&p);
+    assert_int_equal(device->used_bytes, 0);
+}
+
 static void test_searches(void **state)
 {
     (void)state;
-    struct emulated_device *device = test_emulate_device();
     for (int64_t soft_k = 1; soft_k <= 2; soft_k++)
-        for (int bytes = test_scale() > 1; bytes < 2; bytes++) {
-            static struct pair p;
-            bool more = true;
-            pair_begin(&p, bytes ? ELEMENT_U8 : ELEMENT_F32, soft_k);
-            pair_compare(&p); /* of nothing */
-            pair_insert(&p, 300);
-            const size_t grids = device->grids;
-            pair_compare(&p);
-            assert_true(device->grids > grids);
-            for (size_t round = 0; round < 2 / test_scale(); round++) {
-                pair_remove(&p, 60);
-                pair_insert(&p, 90); /* in their slots, and more */
-                pair_compare(&p);
-            }
-            assert_ok(divf_ops.maintain(p.here, 0, &more), &p.bench.error);
-            assert_ok(divf_ops.maintain(p.there, 0, &more), &p.bench.error);
-            pair_compare(&p);
-            assert_true(test_stat(p.there, "device_bytes") > 0);
-            pair_end(&p);
-            assert_int_equal(device->used_bytes, 0);
-        }
+        for (int bytes = test_scale() > 1; bytes < 2; bytes++)
+            compare_history(bytes ? ELEMENT_U8 : ELEMENT_F32, soft_k, 0);
+}
+
+static void test_searches_by_codes(void **state)
+{
+    (void)state;
+    static const int64_t bits[] = { 1, 4, 7 };
+    for (size_t i = 0; i < sizeof bits / sizeof *bits; i += test_scale())
+        compare_history(i == 1 ? ELEMENT_U8 : ELEMENT_F32, i == 2 ? 2 : 1, bits[i]);
 }
 
 /* A failed search is an error with the device's sentence, and the next one is right. */
-static void test_failed_searches(void **state)
+static void fail_searches(bool codes)
 {
-    (void)state;
     struct emulated_device *device = test_emulate_device();
     static struct pair p;
     static _Alignas(64) char queries[QUERIES * DIM * sizeof(float)];
     static uint64_t ids[QUERIES * 5];
     static float distances[QUERIES * 5];
     size_t failed = 0;
-    pair_begin(&p, ELEMENT_F32, 2);
+    pair_begin(&p, ELEMENT_F32, 2, codes ? 4 : 0);
     pair_insert(&p, 150);
     pair_draw(&p, queries, QUERIES);
     for (size_t at = 1;; at += test_scale()) {
@@ -211,6 +234,13 @@ static void test_failed_searches(void **state)
     assert_true(failed > 20 / test_scale());
     pair_compare(&p);
     pair_end(&p);
+}
+
+static void test_failed_searches(void **state)
+{
+    (void)state;
+    fail_searches(false);
+    fail_searches(true);
 }
 
 /* A failed batch is an error with the device's sentence; the index is whole, and goes on when the
@@ -256,9 +286,8 @@ static void test_failures(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_insertion),
-        cmocka_unit_test(test_failures),
-        cmocka_unit_test(test_searches),
+        cmocka_unit_test(test_insertion),       cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_searches),        cmocka_unit_test(test_searches_by_codes),
         cmocka_unit_test(test_failed_searches),
     };
     return test_run("divf_device", tests);

@@ -103,8 +103,8 @@ static const struct param options[] = {
         "megabytes of log after which a checkpoint is due, or the size of the last snapshot if "
         "that is more"),
     PARAM_CHOICE(P, device, CUDA_CPU, "cpu|cuda",
-                 "rotation = bor, hadamard: what rotates batches of 64 rows or more and takes "
-                 "their sign bits; any: what bounds the rows of certified searches of 32 "
+                 "rotation = bor: what computes the gradients of training; bor, hadamard: what "
+                 "rotates batches of 64 rows or more and takes their sign bits; any: what bounds the rows of certified searches of 32 "
                  "queries or more"),
     PARAM_END
 };

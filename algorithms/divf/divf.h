@@ -157,7 +157,7 @@ struct divf_lists {
 
 /* device = cuda: the library, and copies on the device. For insertion: the centroids of `codebook`. For
    searches, made by the first: the vectors by slot, the centroids of list_codebook, the lists as they
-   were at list_changes, and the codes by place, of the chunks codes_of. */
+   were at list_changes, and the codes by place. */
 struct divf_gpu {
     struct cuda cuda;
     struct device_centroids *centroids;
@@ -165,7 +165,6 @@ struct divf_gpu {
     struct device_rows *rows, *list_centroids;
     struct device_lists *lists;
     struct device_rabitq *codes;
-    const struct chunks *codes_of;
     struct cuda_copy copy; /* of the rows */
     uint64_t list_codebook, list_changes;
 };

@@ -5,7 +5,7 @@
  * too (emulated/), so that tests run every kernel on a machine without a device.
  *
  *   1 loading   2 sessions   3 centroids   4 rows   5 lists   6 codes   7 rotations   8 bounds
- *   9 RaBitQ codes   10 the table
+ *   9 RaBitQ codes   10 training   11 the table
  *
  * Rows are host memory, contiguous, borrowed for the call; calls block. Functions that return int
  * return 0 or an error of enum device_error, and then the session has the sentence. A session and
@@ -303,7 +303,39 @@ struct device_rabitq_ops {
     size_t (*bytes)(const struct device_rabitq *); /* of device memory */
 };
 
-/* 10. The table: the symbol driftline_device_ops */
+/* 10. Training of a butterfly: its outputs for a batch, and the gradient by its angles */
+
+enum { DEVICE_TRAIN_LANES = 16 };
+
+struct device_training {
+    struct device_butterfly butterfly; /* at least 2 outputs; cosines, sines, shift and bits are not
+                                          read */
+    const float *rows;                 /* n x dim, copied by create() */
+    const float *mean;                 /* dim, subtracted from the rows; NULL: none */
+    size_t n;
+    size_t batch; /* rows of a batch: a multiple of DEVICE_TRAIN_LANES */
+    size_t m;     /* outputs that the loss reads one by one */
+    size_t chunk; /* blocks of DEVICE_TRAIN_LANES rows whose sums are added first */
+};
+
+struct device_trainer;
+
+struct device_trainer_ops {
+    int (*create)(struct device_session *, const struct device_training *,
+                  struct device_trainer **);
+    void (*destroy)(struct device_trainer *);
+    /* Rotates the rows batch[0 .. batch). heads: of each 16 rows side by side the first m outputs, output
+       i of row r at [i * 16 + r]. energies: for each output the sum of its squares over the batch. */
+    int (*forward)(struct device_trainer *, const float *cosines, const float *sines,
+                   const uint32_t *batch, float *heads, double *energies);
+    /* After forward(), once. The gradient of the loss by output i of row r is
+       gradient[r * m + i], for i < m, plus pull[i] times the output. d_angles: the gradient by the
+       angles. */
+    int (*backward)(struct device_trainer *, const float *gradient, const float *pull,
+                    double *d_angles);
+};
+
+/* 11. The table: the symbol driftline_device_ops */
 
 struct device_ops {
     uint32_t abi; /* DEVICE_ABI */
@@ -326,6 +358,7 @@ struct device_ops {
     const struct device_encoder_ops *encoders;
     const struct device_bound_ops *bounds;
     const struct device_rabitq_ops *rabitq;
+    const struct device_trainer_ops *trainers;
 };
 
 #ifdef __cplusplus

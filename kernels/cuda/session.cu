@@ -104,5 +104,6 @@ const device_ops driftline_device_ops = {
     &device_encoder_table,
     &device_bound_table,
     &device_rabitq_table,
+    &device_trainer_table,
 };
 }

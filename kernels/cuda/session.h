@@ -133,6 +133,7 @@ extern const device_code_ops device_code_table;
 extern const device_encoder_ops device_encoder_table;
 extern const device_bound_ops device_bound_table;
 extern const device_rabitq_ops device_rabitq_table;
+extern const device_trainer_ops device_trainer_table;
 }
 
 #endif

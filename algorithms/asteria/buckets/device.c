@@ -66,6 +66,11 @@ bool asteria_device_rotates(const struct asteria_device *d, const struct asteria
            model->rotation->out_dim <= DEVICE_MAX_OUTPUTS;
 }
 
+struct asteria_trainer asteria_device_trainer(struct asteria_device *d)
+{
+    return d ? (struct asteria_trainer){ &d->cuda, &d->lock } : (struct asteria_trainer){ 0 };
+}
+
 static int bring_encoder(struct asteria_device *d, const struct asteria_model *model)
 {
     const struct asteria_bor *b = model->rotation->bor;

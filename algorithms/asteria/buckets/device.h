@@ -1,5 +1,5 @@
 /* device.h - device = cuda: batches of rows are rotated, and hashed where words are the signs of the
-   rotated row, on a GPU, bit for bit as by the processor; and batches of queries get candidates by
+   rotated row, on a GPU, bit for bit as by the processor; training has its gradients from it; and batches of queries get candidates by
    the certain bounds of LRSQ codes, of which the device has a copy. */
 #ifndef DRIFTLINE_ASTERIA_BUCKETS_DEVICE_H
 #define DRIFTLINE_ASTERIA_BUCKETS_DEVICE_H
@@ -25,6 +25,8 @@ int asteria_device_rotate(struct asteria_device *, const struct index_env *,
 int asteria_device_candidates(struct asteria *, const struct device_bound_queries *, size_t k,
                               float slack, size_t capacity, uint32_t *found,
                               struct device_candidate *out);
+/* What training computes its gradients on; none for NULL. */
+struct asteria_trainer asteria_device_trainer(struct asteria_device *);
 void asteria_device_stats(const struct asteria_device *, struct stat_sink *);
 size_t asteria_device_bytes(const struct asteria_device *); /* of host memory */
 

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "algorithms/asteria/buckets/device.h"
 #include "algorithms/asteria/buckets/encode.h"
 #include "algorithms/asteria/durable/durable.h"
 #include "algorithms/asteria/maintenance/internal.h"
@@ -96,8 +97,9 @@ static int fit(struct asteria *a, const float *units, size_t n, struct successor
 
     fitted.expected_n = n > a->live ? n : a->live;
     fitted.expected_n = fitted.expected_n > env->expected_n ? fitted.expected_n : env->expected_n;
+    const struct asteria_trainer device = asteria_device_trainer(a->device);
     int rc = asteria_model_fit(&model, &fitted, &a->params, address_bits(a, fitted.expected_n),
-                               units, n, from, ++a->last_version);
+                               units, n, from, ++a->last_version, a->device ? &device : NULL);
 
     if (rc == OK && (rc = asteria_generation_create(&s->generation, env, model)) != OK)
         asteria_model_destroy(env, model);

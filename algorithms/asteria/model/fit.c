@@ -26,6 +26,7 @@ enum { SEED_SAMPLE = 101, SEED_ROTATION, SEED_CODE, SEED_VANTAGES, SEED_LRSQ, SE
 struct fit {
     const struct index_env *env;
     const struct asteria_params *params;
+    const struct asteria_trainer *device;
     struct asteria_model *model;
     const float *rows; /* rows of the sample that parts are fitted to */
     size_t n;
@@ -182,7 +183,8 @@ static int train_rotation(struct fit *f, enum asteria_rotation_kind kind,
         .batch = (size_t)params->batch,
         .learning_rate = params->learning_rate,
         .init = (enum asteria_bor_init)params->init,
-        .from = same ? from->rotation : NULL
+        .from = same ? from->rotation : NULL,
+        .device = f->device,
     };
 
     return asteria_rotation_train(out, f->env, &options, f->rows, f->n, report);
@@ -344,10 +346,11 @@ static int fit_parts(struct fit *f, unsigned address_bits, const struct asteria_
 
 int asteria_model_fit(struct asteria_model **out, const struct index_env *env,
                       const struct asteria_params *params, unsigned address_bits, const float *rows,
-                      size_t n, const struct asteria_model *from, uint32_t version)
+                      size_t n, const struct asteria_model *from, uint32_t version,
+                      const struct asteria_trainer *device)
 {
     const double expected = (double)(env->expected_n > n ? env->expected_n : n);
-    struct fit f = { .env = env, .params = params, .expected = expected };
+    struct fit f = { .env = env, .params = params, .device = device, .expected = expected };
     int rc = OK;
 
     *out = NULL;

@@ -50,10 +50,11 @@ struct asteria_model {
    are assumed. address_bits: as resolved by the caller. The model has ecc->k of them,
    at most the code's; if the rotation has fewer useful outputs than the code has bits, it has
    min(address_bits, outputs) raw bits (ECC_NONE) instead. ERR_ARGUMENT: fewer rows than bits of a
-   word. ERR_NO_MEMORY. */
+   word. ERR_NO_MEMORY; with a device, which may be NULL, ERR_BASELINE. */
 int asteria_model_fit(struct asteria_model **, const struct index_env *,
                       const struct asteria_params *, unsigned address_bits, const float *rows,
-                      size_t n, const struct asteria_model *from, uint32_t version);
+                      size_t n, const struct asteria_model *from, uint32_t version,
+                      const struct asteria_trainer *device);
 void asteria_model_destroy(const struct index_env *, struct asteria_model *); /* NULL is allowed */
 size_t asteria_model_bytes(const struct asteria_model *);
 

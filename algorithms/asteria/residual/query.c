@@ -301,8 +301,8 @@ uint64_t asteria_lrsq_within(const struct asteria_lrsq *l, const void *query,
     return within;
 }
 
-uint64_t asteria_lrsq_within_adjacent(const struct asteria_lrsq *l, const void *query, const void *codes,
-                                 size_t n, float limit)
+uint64_t asteria_lrsq_within_adjacent(const struct asteria_lrsq *l, const void *query,
+                                      const void *codes, size_t n, float limit)
 {
     const float root = sqrtf(limit);
     const char *at = codes;

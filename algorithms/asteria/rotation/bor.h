@@ -99,6 +99,7 @@ int asteria_bor_neighbours_find(struct asteria_bor_neighbours *, const struct in
                                 const float *rows, size_t n, uint64_t seed);
 void asteria_bor_neighbours_free(struct asteria_bor_neighbours *, const struct index_env *);
 
+enum { BOR_CHUNK = 8 }; /* blocks of BOR_LANES rows that share a sum in training */
 /* Adam on the loss, over the rows minus `mean` (NULL: the rows as they are).
    See asteria_rotation_train(). */
 int asteria_bor_train(struct asteria_bor *, const struct index_env *,

@@ -5,7 +5,7 @@
  * Chunks of lanes have sums of their own, added in the order of the chunks: the angles do not
  * depend on the number of threads.
  */
-#include "algorithms/asteria/rotation/bor.h"
+#include "algorithms/asteria/rotation/bor_device.h"
 
 #include <math.h>
 #include <string.h>
@@ -15,8 +15,6 @@
 #include "src/core/parallel.h"
 #include "src/core/rng.h"
 
-/* Blocks of BOR_LANES rows that share a sum. */
-enum { CHUNK = 8 };
 /* A hard negative is the nearest of this many random anchors. */
 enum { HARD_OF = 16 };
 enum { STREAM_BATCHES = 8, STREAM_NEIGHBOURS, STREAM_MEASURE }; /* 0 and 1 are bor.c's */
@@ -44,6 +42,7 @@ struct training {
     float *angles, *good;   /* after the next step; of the last step whose loss and gradient
                                were finite */
     size_t steps;           /* taken so far */
+    struct asteria_bor_device device;
 };
 
 static void training_free(struct training *t, const struct index_env *env)
@@ -60,6 +59,7 @@ static void training_free(struct training *t, const struct index_env *env)
     mem_free(env->mem, t->second);
     mem_free(env->mem, t->angles);
     mem_free(env->mem, t->good);
+    asteria_bor_device_end(&t->device, env);
 }
 
 static int training_init(struct training *t, const struct index_env *env, size_t n_rows)
@@ -69,7 +69,7 @@ static int training_init(struct training *t, const struct index_env *env, size_t
     t->threads = pool_threads(env->pool);
     t->n_angles = asteria_bor_n_angles(t->bor);
     t->blocks = 2 * n / BOR_LANES;
-    t->chunks = (t->blocks + CHUNK - 1) / CHUNK;
+    t->chunks = (t->blocks + BOR_CHUNK - 1) / BOR_CHUNK;
     t->rng = rng_at(t->options->seed, STREAM_BATCHES);
     int rc = asteria_bor_loss_init(&t->loss, env, t->options->m, t->options->rank, size, n);
     if (rc == OK)
@@ -93,7 +93,8 @@ static int training_init(struct training *t, const struct index_env *env, size_t
                     "asteria: train: out of memory for batches of %zu rows", n);
     memcpy(t->angles, t->bor->angles, t->n_angles * sizeof *t->angles);
     memcpy(t->good, t->bor->angles, t->n_angles * sizeof *t->good);
-    return OK;
+    return asteria_bor_device_begin(&t->device, env, t->options->device, t->bor, &t->loss, t->mean,
+                                    t->rows, n_rows);
 }
 
 static void draw(struct training *t)
@@ -121,7 +122,7 @@ static int go_forward(void *arg, size_t first, size_t end, size_t worker)
 {
     struct training *t = arg;
     const size_t size = t->bor->size;
-    double *energy = t->energy + first / CHUNK * size;
+    double *energy = t->energy + first / BOR_CHUNK * size;
     (void)worker;
     memset(energy, 0, size * sizeof *energy);
     for (size_t block = first; block < end; block++) {
@@ -144,7 +145,7 @@ static int go_backward(void *arg, size_t first, size_t end, size_t worker)
 {
     struct training *t = arg;
     const size_t size = t->bor->size, m = t->loss.m;
-    double *d_angles = t->d_angles + first / CHUNK * t->n_angles;
+    double *d_angles = t->d_angles + first / BOR_CHUNK * t->n_angles;
     float *back = t->back + worker * BOR_LANES * size;
     memset(d_angles, 0, t->n_angles * sizeof *d_angles);
     for (size_t block = first; block < end; block++) {
@@ -201,13 +202,30 @@ static void choose_negatives(struct training *t)
     }
 }
 
+static int forward(struct training *t, const struct index_env *env)
+{
+    if (t->device.trainer)
+        return asteria_bor_device_forward(&t->device, env, t->bor, &t->loss, t->batch, t->energy);
+    const int rc = parallel_for(env->pool, t->threads, t->blocks, BOR_CHUNK, go_forward, t);
+    add_chunks(t->energy, rc == OK ? t->chunks : 0, t->loss.size);
+    return rc;
+}
+
+static int backward(struct training *t, const struct index_env *env)
+{
+    if (t->device.trainer)
+        return asteria_bor_device_backward(&t->device, env, &t->loss, t->d_angles);
+    const int rc = parallel_for(env->pool, t->threads, t->blocks, BOR_CHUNK, go_backward, t);
+    add_chunks(t->d_angles, rc == OK ? t->chunks : 0, t->n_angles);
+    return rc;
+}
+
 /* The loss of the batch drawn. */
 static int evaluate(struct training *t, const struct index_env *env, double *loss)
 {
-    const int rc = parallel_for(env->pool, t->threads, t->blocks, CHUNK, go_forward, t);
+    const int rc = forward(t, env);
     if (rc != OK)
         return rc;
-    add_chunks(t->energy, t->chunks, t->loss.size);
     for (size_t i = 0; i < t->loss.size; i++)
         t->loss.energy[i] = t->energy[i] / (double)(2 * t->loss.n);
     choose_negatives(t);
@@ -250,11 +268,9 @@ static int step(struct training *t, const struct index_env *env, bool *finite)
     draw(t);
     int rc = evaluate(t, env, &loss);
     if (rc == OK && isfinite(loss))
-        rc = parallel_for(env->pool, t->threads, t->blocks, CHUNK, go_backward, t);
+        rc = backward(t, env);
     if (rc != OK)
         return rc;
-    if (isfinite(loss))
-        add_chunks(t->d_angles, t->chunks, t->n_angles);
     *finite = isfinite(loss) && all_finite(t->d_angles, t->n_angles);
     if (!*finite) {
         asteria_bor_set_angles(t->bor, t->good);

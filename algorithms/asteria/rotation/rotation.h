@@ -19,6 +19,7 @@
 #ifndef DRIFTLINE_ASTERIA_ROTATION_ROTATION_H
 #define DRIFTLINE_ASTERIA_ROTATION_ROTATION_H
 
+#include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -40,6 +41,14 @@ struct asteria_rotation {
     float *matrix;           /* dense kinds: out_dim x dim, row-major; else NULL */
 };
 
+struct cuda;
+
+/* A device that other threads use between the calls. */
+struct asteria_trainer {
+    const struct cuda *cuda;
+    pthread_mutex_t *lock;
+};
+
 struct asteria_rotation_options {
     enum asteria_rotation_kind kind;
     bool centre;
@@ -53,6 +62,9 @@ struct asteria_rotation_options {
     enum asteria_bor_init init;
     /* Training continues from this one, which has the same kind and shape; NULL: from init. */
     const struct asteria_rotation *from;
+    const struct asteria_trainer
+        *device; /* bor: what computes the gradients; NULL: the processor. The
+                                             result is the same. */
 };
 
 /* What training measured, for stats. */

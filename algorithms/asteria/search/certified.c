@@ -51,7 +51,7 @@ static uint64_t bound_slots(const struct asteria_job *job, struct asteria_scratc
         return all_of(n);
     const uint64_t within =
         asteria_lrsq_within_adjacent(lrsq, v->residual_query, segmented_at(&v->g->codes, first), n,
-                                limit_of(job, s) + BOUND_SLACK);
+                                     limit_of(job, s) + BOUND_SLACK);
     count_bounds(s, lrsq, n, within);
     return within;
 }

@@ -18,7 +18,6 @@ void divf_device_drop_codes(struct divf *d)
     if (g->codes)
         g->cuda.library.ops->rabitq->destroy(g->codes);
     g->codes = NULL;
-    g->codes_of = NULL;
     d->lists.copied = (struct cuda_copy){ 0 };
 }
 
@@ -53,12 +52,9 @@ static int bring(struct divf *d, struct copying *c)
     struct divf_gpu *g = &d->device;
     const struct quantizer *quantizer = d->lists.quantizer;
     int rc = 0;
-    if (g->codes_of != d->lists.chunks)
-        divf_device_drop_codes(d);
     if (!g->codes)
         rc = g->cuda.library.ops->rabitq->create(g->cuda.session, rabitq_device_dim(quantizer),
                                                  rabitq_device_bits(quantizer), &g->codes);
-    g->codes_of = d->lists.chunks;
     if (rc == 0)
         rc = cuda_copy_bring(&d->lists.copied, d->lists.chunks->n_used, put_chunks, c);
     return cuda_check(&g->cuda, rc, "divf", d->env.error);

@@ -36,7 +36,7 @@ static inline struct asteria_model *fitted(struct test_bench *b, const struct as
 {
     struct asteria_model *model = NULL;
     assert_ok(
-        asteria_model_fit(&model, &b->env, p, bits, rows, n, from, from ? from->version + 1 : 1),
+        asteria_model_fit(&model, &b->env, p, bits, rows, n, from, from ? from->version + 1 : 1, NULL),
         &b->error);
     assert_ok(asteria_model_check(model, &b->env), &b->error);
     return model;

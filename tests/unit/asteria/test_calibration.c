@@ -18,7 +18,7 @@ static struct asteria_model *fitted(struct test_bench *b, const struct asteria_p
                                     unsigned bits, const float *rows, size_t n)
 {
     struct asteria_model *model = NULL;
-    assert_ok(asteria_model_fit(&model, &b->env, p, bits, rows, n, NULL, 1), &b->error);
+    assert_ok(asteria_model_fit(&model, &b->env, p, bits, rows, n, NULL, 1, NULL), &b->error);
     return model;
 }
 

@@ -87,7 +87,7 @@ static void test_few_rows(void **state)
         struct asteria_model *model = fitted(&b, &p, 12, rows, 24, NULL);
         asteria_model_destroy(&b.env, model);
         model = NULL;
-        assert_int_equal(asteria_model_fit(&model, &b.env, &p, 12, rows, 23, NULL, 1),
+        assert_int_equal(asteria_model_fit(&model, &b.env, &p, 12, rows, 23, NULL, 1, NULL),
                          ERR_ARGUMENT);
         assert_null(model);
         assert_non_null(strstr(b.error.text, "23 rows"));

@@ -220,7 +220,7 @@ struct trial {
 
 static int fit_once(struct trial *t, struct asteria_model **out)
 {
-    return asteria_model_fit(out, &t->b.env, &t->p, 6, t->rows, t->n, NULL, 1);
+    return asteria_model_fit(out, &t->b.env, &t->p, 6, t->rows, t->n, NULL, 1, NULL);
 }
 
 static int read_once(struct trial *t, struct asteria_model **out)

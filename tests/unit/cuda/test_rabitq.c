@@ -352,8 +352,11 @@ static void narrow_bounds(const struct device_ops *ops, struct device_session *s
     for (size_t shape = 1; shape < sizeof shapes / sizeof *shapes; shape++) {
         struct set s;
         begin(&s, shape);
-        for (size_t q = 0; q < s.nq; q++)
+        for (size_t q = 0; q < s.nq; q++) {
             s.terms[q].sure = 0.3f;
+            s.terms[q].slack += q % 2 ? 0.2f : 0;
+            s.terms[q].linear += q % 3 ? 0.1f : 0;
+        }
         const struct device_rabitq_queries queries = queries_of(&s);
         struct on_device d = put(ops, session, &s);
         test_device_ok(
@@ -394,8 +397,41 @@ static void far_bounds(const struct device_ops *ops, struct device_session *sess
         for (size_t i = 0; i < found[q]; i++)
             assert_true(out[q * CAPACITY + i].position % 7 != 3);
     }
+    for (size_t q = 0; q < s.nq; q++)
+        s.terms[q].sure = 1e9f;
+    test_device_ok(
+        ops, session,
+        ops->rabitq->candidates(d.codes, d.lists, d.rows, &queries, s.k, CAPACITY, found, out));
+    for (size_t q = 0; q < s.nq; q++)
+        assert_true(found[q] >= s.k && found[q] <= CAPACITY);
     take(ops, &d);
     end(&s);
+}
+
+/* More rows than the device measures for a query. */
+static void many_rows(const struct device_ops *ops, struct device_session *session)
+{
+    static uint32_t found[200];
+    static struct device_candidate out[200 * CAPACITY];
+    struct set s;
+    begin(&s, 6);
+    for (size_t q = 0; q < s.nq; q++)
+        s.terms[q].sure = 1e9f;
+    const struct device_rabitq_queries queries = queries_of(&s);
+    struct on_device d = put(ops, session, &s);
+    test_device_ok(
+        ops, session,
+        ops->rabitq->candidates(d.codes, d.lists, d.rows, &queries, s.k, CAPACITY, found, out));
+    for (size_t q = 0; q < s.nq; q++)
+        assert_true(found[q] > CAPACITY || s.probes[q] == DEVICE_NO_LIST);
+    take(ops, &d);
+    end(&s);
+}
+
+static void test_many_rows(void **state)
+{
+    (void)state;
+    test_each_device(many_rows);
 }
 
 static void test_far_bounds(void **state)
@@ -410,6 +446,7 @@ int main(void)
         cmocka_unit_test(test_candidates),
         cmocka_unit_test(test_narrow_bounds),
         cmocka_unit_test(test_far_bounds),
+        cmocka_unit_test(test_many_rows),
     };
     return test_run("cuda_rabitq", tests);
 }

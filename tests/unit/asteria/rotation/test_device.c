@@ -1,6 +1,6 @@
 /* test_device.c - asteria with device = cuda, on the emulated device: check() computes every row's
- * outputs, word and address again on the processor, so they are the same bit for bit; and a device
- * that fails. */
+ * outputs, word and address again on the processor, so they are the same bit for bit; training there;
+ * and a device that fails. */
 #include "tests/support/device.h"
 #include "tests/unit/asteria/support.h"
 
@@ -10,11 +10,11 @@ static void test_histories(void **state)
 {
     (void)state;
     static const char *const settings[] = {
-        "device=cuda,caprg=false",
-        "device=cuda,caprg=false,passes=2,centering=false,code=none",
-        "device=cuda,caprg=false,vantages=learned",
-        "device=cuda,caprg=false,rotation=pca",
-        "device=cuda,caprg=false,rotation=hadamard,retrain_share=.2",
+        "device=cuda,caprg=false,train_steps=3,batch=32",
+        "device=cuda,caprg=false,train_steps=3,batch=32,passes=2,centering=false,code=none",
+        "device=cuda,caprg=false,train_steps=3,batch=32,vantages=learned",
+        "device=cuda,caprg=false,train_steps=3,batch=32,rotation=pca",
+        "device=cuda,caprg=false,train_steps=3,batch=32,rotation=hadamard,retrain_share=.2",
     };
     struct emulated_device *device = test_emulate_device();
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
@@ -46,7 +46,8 @@ static void test_failures(void **state)
     struct emulated_device *device = test_emulate_device();
     struct asteria_world w;
     size_t failed = 0;
-    asteria_world_open(&w, "device=cuda,caprg=false", ELEMENT_F32, DIM, ROWS, 1);
+    asteria_world_open(&w, "device=cuda,caprg=false,train_steps=3,batch=32", ELEMENT_F32, DIM, ROWS,
+                       1);
     asteria_world_train(&w, 0, 300);
     for (size_t at = 1;; at++) {
         device->calls = 0;

@@ -104,7 +104,8 @@ static const struct param options[] = {
         "that is more"),
     PARAM_CHOICE(P, device, CUDA_CPU, "cpu|cuda",
                  "rotation = bor: what computes the gradients of training; bor, hadamard: what "
-                 "rotates batches of 64 rows or more and takes their sign bits; any: what bounds the rows of certified searches of 32 "
+                 "rotates batches of 64 rows or more and takes their sign bits; any: what bounds "
+                 "the rows of certified searches of 32 "
                  "queries or more"),
     PARAM_END
 };

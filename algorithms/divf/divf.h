@@ -139,12 +139,12 @@ struct divf_lists {
     float *work_centroids;         /* transformed, if quantizer->per_list: capacity x work_dim */
     unsigned char *centroid_codes; /* of `sketch`: blocks of 64 centroids */
     float centroid_error;
-    float *work;         /* for maintenance: CHUNK_VECTORS vectors, and as many transformed */
-    uint64_t codebook;   /* changes whenever a centroid changes */
+    float *work;             /* for maintenance: CHUNK_VECTORS vectors, and as many transformed */
+    uint64_t codebook;       /* changes whenever a centroid changes */
     struct cuda_copy copied; /* the chunks' codes, for a device: divf_gpu.codes */
     uint64_t rows, live;     /* over all lists */
-    size_t soft_k;       /* places per slot, the largest number of copies */
-    uint32_t *places;    /* soft_k per slot, for slots.capacity slots */
+    size_t soft_k;           /* places per slot, the largest number of copies */
+    uint32_t *places;        /* soft_k per slot, for slots.capacity slots */
     /* Two sets of the arrays that a view has: views.c. */
     struct divf_view *view[2];
     unsigned working;          /* the set that the fields above are */

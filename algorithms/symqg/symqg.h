@@ -10,7 +10,7 @@
  * reads consecutive lines:
  *
  *     row     row_bytes, in env's element, up to a multiple of 64
- *     blocks  degree / 32 blocks of codes (rabitq_edges.h)
+ *     blocks  degree / 32 blocks of codes (quantizer/rabitq/edges.h)
  *     links   degree x uint32_t: the neighbours; SYMQG_NONE at the places after the last one
  *
  * A vertex is live; or removed, but edges may still lead to it, and searches pass through it; or
@@ -29,7 +29,7 @@
 
 #include "algorithms/common/concurrency/scratch_pool.h"
 #include "algorithms/common/durable/durable.h"
-#include "algorithms/common/quantizer/rabitq_edges.h"
+#include "algorithms/common/quantizer/rabitq/edges.h"
 #include "kernels/kernels.h"
 #include "src/core/index.h"
 #include "src/core/slot_table.h"

@@ -263,7 +263,7 @@ static inline unsigned device_rabitq_stored_bits(unsigned bits)
 }
 
 /* With |q - c|^2 = base the squared distance of a query and a list's centroid, sum = sum of weight_i u_i,
-   root = sure sqrt(base): algorithms/common/quantizer/rabitq_internal.h has the estimate
+   root = sure sqrt(base): algorithms/common/quantizer/rabitq/internal.h has the estimate
        add + base + scale (unit sum + offset)
    of the squared distance, and it is wrong by at most
        error root - scale (slack + linear root),

@@ -81,7 +81,7 @@ struct rabitq_estimate {
     float distance, lower;
 };
 
-/* algorithms/common/quantizer/rabitq_internal.h */
+/* algorithms/common/quantizer/rabitq/internal.h */
 __device__ static rabitq_estimate estimate_of(const device_rabitq_query &q,
                                               const device_rabitq_row &row, float base, int32_t sum)
 {

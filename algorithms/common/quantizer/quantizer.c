@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "algorithms/common/quantizer/internal.h"
+#include "algorithms/common/quantizer/kind.h"
 #include "algorithms/common/quantizer/sketch_internal.h"
 
 /* The functions of a kind are in the file of its name; NULL: not in this build. */

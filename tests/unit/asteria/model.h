@@ -35,9 +35,9 @@ static inline struct asteria_model *fitted(struct test_bench *b, const struct as
                                            const struct asteria_model *from)
 {
     struct asteria_model *model = NULL;
-    assert_ok(
-        asteria_model_fit(&model, &b->env, p, bits, rows, n, from, from ? from->version + 1 : 1, NULL),
-        &b->error);
+    assert_ok(asteria_model_fit(&model, &b->env, p, bits, rows, n, from,
+                                from ? from->version + 1 : 1, NULL),
+              &b->error);
     assert_ok(asteria_model_check(model, &b->env), &b->error);
     return model;
 }

@@ -3,7 +3,7 @@
  * the right terms, leave the rows that they should. */
 #include <math.h>
 
-#include "algorithms/common/quantizer/rabitq_device.h"
+#include "algorithms/common/quantizer/rabitq/device.h"
 #include "kernels/kernels.h"
 #include "tests/support/device.h"
 #include "tests/support/testing.h"

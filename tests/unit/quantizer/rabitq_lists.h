@@ -3,7 +3,7 @@
 #define DRIFTLINE_TESTS_UNIT_QUANTIZER_RABITQ_LISTS_H
 
 #include "algorithms/common/quantizer/quantizer.h"
-#include "algorithms/common/quantizer/rabitq_internal.h"
+#include "algorithms/common/quantizer/rabitq/internal.h"
 #include "algorithms/common/rotation/rotation.h"
 #include "tests/support/testing.h"
 

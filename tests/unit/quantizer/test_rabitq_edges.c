@@ -1,6 +1,6 @@
 /* test_rabitq_edges.c - codes of a vertex's neighbours: their estimates are those of the same codes
  * in a list whose centroid is the vertex, for every dimension and every set of kernels. */
-#include "algorithms/common/quantizer/rabitq_edges.h"
+#include "algorithms/common/quantizer/rabitq/edges.h"
 #include "tests/unit/quantizer/rabitq_lists.h"
 
 /* Encodes rows 1 .. n - 1 as neighbours of row 0. */

@@ -1,4 +1,4 @@
-/* rabitq_grid_internal.h - the grid point of nearest direction: RaBitQ's code beyond the signs.
+/* grid_internal.h - the grid point of nearest direction: RaBitQ's code beyond the signs.
  *
  * A vector's magnitudes a are coded by levels floor(t a_i), at most 2^bits - 1, which represent v_i
  * = level + 1/2. The t that brings v nearest to a in direction is the best rescaling of Gao et al.

@@ -1,5 +1,5 @@
 /* rabitq.c - the RaBitQ quantizer: training, storing, and scanning signs. */
-#include "algorithms/common/quantizer/rabitq_internal.h"
+#include "algorithms/common/quantizer/rabitq/internal.h"
 
 #include <math.h>
 #include <string.h>

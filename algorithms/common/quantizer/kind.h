@@ -1,11 +1,11 @@
-/* internal.h - the functions that a kind of quantizer implements. Private to the kinds' files and
+/* kind.h - the functions that a kind of quantizer implements. Private to the kinds' files and
  * quantizer.c, which dispatches to them and checks only what is noted here.
  *
  * A kind's own struct begins with struct quantizer, whose fields train and load fill; quantizer.c
  * sets `ops`, `kind` and `dim` after they return. A kind keeps what it needs of the env, above all
  * the kernels, for the calls that get no env. */
-#ifndef DRIFTLINE_COMMON_QUANTIZER_INTERNAL_H
-#define DRIFTLINE_COMMON_QUANTIZER_INTERNAL_H
+#ifndef DRIFTLINE_COMMON_QUANTIZER_KIND_H
+#define DRIFTLINE_COMMON_QUANTIZER_KIND_H
 
 #include "algorithms/common/quantizer/quantizer.h"
 

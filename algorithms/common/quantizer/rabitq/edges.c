@@ -1,10 +1,10 @@
-/* rabitq_edges.c - codes of a vertex's neighbours; see rabitq_edges.h. */
-#include "algorithms/common/quantizer/rabitq_edges.h"
+/* edges.c - codes of a vertex's neighbours; see edges.h. */
+#include "algorithms/common/quantizer/rabitq/edges.h"
 
 #include <math.h>
 #include <string.h>
 
-#include "algorithms/common/quantizer/rabitq_internal.h"
+#include "algorithms/common/quantizer/rabitq/internal.h"
 #include "kernels/kernels.h"
 
 static const struct rabitq *of(const struct quantizer *q)

@@ -1,9 +1,9 @@
-/* rabitq_code.c - encoding of residuals, and estimates from the whole code. */
+/* code.c - encoding of residuals, and estimates from the whole code. */
 #include <math.h>
 #include <string.h>
 
-#include "algorithms/common/quantizer/rabitq_grid_internal.h"
-#include "algorithms/common/quantizer/rabitq_internal.h"
+#include "algorithms/common/quantizer/rabitq/grid_internal.h"
+#include "algorithms/common/quantizer/rabitq/internal.h"
 #include "kernels/kernels.h"
 
 /* The parts of a residual; the arrays end in zeros up to padded_dim. */

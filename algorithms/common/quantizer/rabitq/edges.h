@@ -1,8 +1,8 @@
-/* rabitq_edges.h - 1-bit RaBitQ codes of a vertex's neighbours in a graph, relative to the vertex,
+/* edges.h - 1-bit RaBitQ codes of a vertex's neighbours in a graph, relative to the vertex,
  * in place of exact distances (Gou et al. 2025).
  *
  * A block has the codes of RABITQ_EDGES neighbours of one vertex. They are scanned all at once with
- * the kernel estimate_32(): rabitq_internal.h has the formulas, with the vertex as the centroid. No
+ * the kernel estimate_32(): internal.h has the formulas, with the vertex as the centroid. No
  * bound is kept: the caller computes the exact distance of a neighbour if it expands it.
  *
  * Block:  lines  64 bytes per 16 dimensions, as in estimate_32()

@@ -1,4 +1,4 @@
-/* rabitq_planes.c - RaBitQ codes of few bits, all of them scanned: one bit plane at a time
+/* planes.c - RaBitQ codes of few bits, all of them scanned: one bit plane at a time
  * with the lookup tables of the signs, or 4-bit numbers by products.
  *
  * <xb, q> = sum over planes p of 2^p <bits of p, q>, less (2^B - 1)/2 sum q. There is nothing
@@ -10,8 +10,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "algorithms/common/quantizer/rabitq_grid_internal.h"
-#include "algorithms/common/quantizer/rabitq_internal.h"
+#include "algorithms/common/quantizer/rabitq/grid_internal.h"
+#include "algorithms/common/quantizer/rabitq/internal.h"
 #include "kernels/kernels.h"
 
 enum { NIBBLE_BITS = 4, WEIGHT_MOST = 127 };

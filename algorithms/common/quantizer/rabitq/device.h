@@ -1,4 +1,4 @@
-/* rabitq_device.h - RaBitQ codes and queries in the layout of a device's kernels
+/* device.h - RaBitQ codes and queries in the layout of a device's kernels
  * (kernels/cuda/device.h, section 9). */
 #ifndef DRIFTLINE_COMMON_QUANTIZER_RABITQ_DEVICE_H
 #define DRIFTLINE_COMMON_QUANTIZER_RABITQ_DEVICE_H

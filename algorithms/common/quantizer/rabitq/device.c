@@ -1,16 +1,16 @@
-/* rabitq_device.c - codes and queries for a device.
+/* device.c - codes and queries for a device.
  *
  * A query's components x_i are rounded to weights w_i times a unit. With m = (2^B - 1) / 2,
  *
  *     <xb, x> = unit sum w_i u_i - m unit sum w_i  +-  m sum |x_i - unit w_i|.
  *
  * What floats add to that error is at most q->rounding (2 |x| + |x - c|), as in rabitq_refine(). */
-#include "algorithms/common/quantizer/rabitq_device.h"
+#include "algorithms/common/quantizer/rabitq/device.h"
 
 #include <math.h>
 #include <string.h>
 
-#include "algorithms/common/quantizer/rabitq_internal.h"
+#include "algorithms/common/quantizer/rabitq/internal.h"
 
 enum { WEIGHT_MAX = 32639 }; /* 127 * 256 + 127 */
 

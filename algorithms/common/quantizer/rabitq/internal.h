@@ -1,4 +1,4 @@
-/* rabitq_internal.h - the parts of the RaBitQ quantizer.
+/* internal.h - the parts of the RaBitQ quantizer.
  *
  * Gao and Long 2024 (1 bit), Gao et al. 2025 (more). Vectors are rotated at random. For a list's
  * vector x, r = x - c is the residual and l its length. The code represents the direction of xb:
@@ -32,7 +32,7 @@
 #ifndef DRIFTLINE_COMMON_QUANTIZER_RABITQ_INTERNAL_H
 #define DRIFTLINE_COMMON_QUANTIZER_RABITQ_INTERNAL_H
 
-#include "algorithms/common/quantizer/internal.h"
+#include "algorithms/common/quantizer/kind.h"
 #include "algorithms/common/rotation/rotation.h"
 
 struct kernels;

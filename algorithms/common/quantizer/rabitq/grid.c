@@ -1,5 +1,5 @@
-/* rabitq_grid.c - the grid point of nearest direction. */
-#include "algorithms/common/quantizer/rabitq_grid_internal.h"
+/* grid.c - the grid point of nearest direction. */
+#include "algorithms/common/quantizer/rabitq/grid_internal.h"
 
 #include <math.h>
 

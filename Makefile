@@ -96,10 +96,12 @@ KERNEL_SOURCES := $(filter-out kernels/cuda/%,$(call find,kernels,c))
 CUDA_SOURCES := $(wildcard kernels/cuda/*.cu)
 # Opened at run time, so that the program starts where there is no GPU.
 CUDA_LIBRARY := $(if $(and $(NVCC),$(CUDA_SOURCES)),build/libdriftline_cuda.so)
+# Opened at run time, too: run --mpi.
+MPI_LIBRARY := $(if $(MPI_CFLAGS),build/libdriftline_mpi.so)
 # The same kernels for the processor, for tests; the thread sanitizer does not follow its fibers.
 EMULATED_CUDA := $(if $(HAVE_CXX),$(if $(filter tsan fuzz,$(MODE)),,$(OUT)/libdriftline_cuda_emulated.so))
 # algorithms/skeleton is copied by `./harness new` and is itself a method, so it is built like one.
-SOURCES := $(wildcard kernels/cuda/*.c) $(call find,src algorithms,c)
+SOURCES := $(wildcard kernels/cuda/*.c) $(filter-out src/cluster/mpi/%,$(call find,src algorithms,c))
 CXX_SOURCES := $(if $(HAVE_CXX),$(call find,algorithms,cc))
 
 # A method whose library is not there is left out whole; registry.def asks for the same macro.
@@ -134,7 +136,7 @@ say = $(if $(filter 1,$(V)),,@printf '  %-5s %s\n' $(1) '$(2)')
 EXTERNAL_CLIENT := $(if $(wildcard configs/examples/external/client.c),build/external-client)
 
 ## all: the program, build/driftline; MODE=debug: build/debug/driftline, for gdb, valgrind and perf
-all: $(if $(filter release,$(MODE)),build/driftline,$(OUT)/driftline) $(CUDA_LIBRARY) $(EXTERNAL_CLIENT)
+all: $(if $(filter release,$(MODE)),build/driftline,$(OUT)/driftline) $(CUDA_LIBRARY) $(MPI_LIBRARY) $(EXTERNAL_CLIENT)
 
 build/external-client: configs/examples/external/client.c
 	$(call say,CC,$<)
@@ -187,6 +189,12 @@ $(CUDA_OBJECTS): build/cuda/%.o: % $(wildcard kernels/cuda/*.h kernels/*.h) buil
 build/libdriftline_cuda.so: $(CUDA_OBJECTS)
 	$(call say,LINK,$@)
 	$(Q)$(NVCC) $(CUDA_FLAGS) -shared -Xlinker -z,nodelete -o $@ $^ $(CUDA_LIBS)
+
+# RTLD_GLOBAL of its symbols is for Open MPI's own plugins.
+build/libdriftline_mpi.so: src/cluster/mpi/library.c src/cluster/mpi/library.h build/config.mk
+	$(call say,CC,$<)
+	$(Q)$(CC) -std=c11 -O2 -g -fPIC -fvisibility=hidden $(WARN_C) -I. -D_POSIX_C_SOURCE=200809L $(MPI_CFLAGS) \
+	    -shared -Wl,-z,nodelete -o $@ $< $(MPI_LIBS)
 
 EMULATED_FLAGS = $(CXXFLAGS_ALL) -fPIC -fvisibility=hidden -Wno-unknown-pragmas -Wno-sign-conversion -DCUDA_EMULATED
 # Not below obj, where lint reads the names that the program exports.

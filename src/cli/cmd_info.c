@@ -6,9 +6,9 @@
 #include "src/base/table.h"
 #include "src/bench/cuda.h"
 #include "src/bench/kernels.h"
-#include "src/cli/app.h"
 #include "src/cli/commands.h"
 #include "src/cli/configs.h"
+#include "src/cli/support/app.h"
 #include "src/config/data/catalog.h"
 
 #include "build_info.h"

@@ -9,8 +9,8 @@
 
 #include "src/base/json.h"
 #include "src/base/quote.h"
-#include "src/cli/app.h"
 #include "src/cli/commands.h"
+#include "src/cli/support/app.h"
 #include "src/result/result.h"
 #include "src/run/saved/saved.h"
 #include "src/structure/json.h"

@@ -6,8 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "src/cli/app.h"
 #include "src/cli/commands.h"
+#include "src/cli/support/app.h"
 
 /* NAME becomes a folder, a file and the start of C names. */
 static bool is_name(const char *name)

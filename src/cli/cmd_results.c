@@ -5,8 +5,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "src/cli/app.h"
 #include "src/cli/commands.h"
+#include "src/cli/support/app.h"
 #include "src/export/export.h"
 #include "src/report/plot.h"
 #include "src/report/report.h"

@@ -7,8 +7,8 @@
 
 #include "src/base/json.h"
 #include "src/base/quote.h"
-#include "src/cli/app.h"
 #include "src/cli/commands.h"
+#include "src/cli/support/app.h"
 #include "src/config/data/rows.h"
 #include "src/core/parallel.h"
 #include "src/data/files/file.h"

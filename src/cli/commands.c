@@ -7,10 +7,10 @@
 #include <string.h>
 
 #include "kernels/kernels.h"
-#include "src/cli/app.h"
 #include "src/cli/docs/docs.h"
 #include "src/cli/methods.h"
 #include "src/cli/options.h"
+#include "src/cli/support/app.h"
 
 static int command_docs(struct app *);
 

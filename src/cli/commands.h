@@ -2,7 +2,7 @@
 #ifndef DRIFTLINE_CLI_COMMANDS_H
 #define DRIFTLINE_CLI_COMMANDS_H
 
-#include "src/cli/app.h"
+#include "src/cli/support/app.h"
 
 /* Runs the command that the arguments name; returns an exit status. */
 int commands_run(struct app *);

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "src/base/table.h"
-#include "src/cli/app.h"
+#include "src/cli/support/app.h"
 
 static bool is_lua(const char *name)
 {

@@ -7,9 +7,9 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include "src/cli/app.h"
 #include "src/cli/commands.h"
 #include "src/cli/options.h"
+#include "src/cli/support/app.h"
 
 /* The only mutable globals: a signal handler can access nothing else. */
 static volatile sig_atomic_t interrupted, measuring;

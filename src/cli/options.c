@@ -2,6 +2,7 @@
 #include "src/cli/options.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,10 @@ struct flag {
     const char *applies_to;   /* commands, separated by blanks; NULL: all */
     const char *help;
     int (*take)(struct app *, const char *text); /* 0, or -1: not a valid value */
+    size_t sets; /* without take: the offset in struct app of a bool that becomes true */
 };
+
+#define SETS(member) offsetof(struct app, member)
 
 static void *grown(void *array, size_t n, size_t element_bytes)
 {
@@ -71,20 +75,6 @@ static int take_node(struct app *app, const char *text)
     return *text ? 0 : -1;
 }
 
-static int take_json(struct app *app, const char *text)
-{
-    (void)text;
-    app->json = true;
-    return 0;
-}
-
-static int take_all(struct app *app, const char *text)
-{
-    (void)text;
-    app->all = true;
-    return 0;
-}
-
 static int take_truth(struct app *app, const char *text)
 {
     app->truth = text;
@@ -126,13 +116,6 @@ static int take_only(struct app *app, const char *text)
     return 0;
 }
 
-static int take_allow_programs(struct app *app, const char *text)
-{
-    (void)text;
-    app->options.allow_programs = true;
-    return 0;
-}
-
 static int take_plugin(struct app *app, const char *text)
 {
     append(&app->options.plugins, &app->options.n_plugins, text);
@@ -143,34 +126,6 @@ static int take_out(struct app *app, const char *text)
 {
     app->options.out = text;
     return *text ? 0 : -1;
-}
-
-static int take_quick(struct app *app, const char *text)
-{
-    (void)text;
-    app->options.quick = true;
-    return 0;
-}
-
-static int take_in_process(struct app *app, const char *text)
-{
-    (void)text;
-    app->options.in_process = true;
-    return 0;
-}
-
-static int take_resume(struct app *app, const char *text)
-{
-    (void)text;
-    app->options.resume = true;
-    return 0;
-}
-
-static int take_force(struct app *app, const char *text)
-{
-    (void)text;
-    app->options.force = true;
-    return 0;
 }
 
 static int take_id(struct app *app, const char *text)
@@ -208,27 +163,6 @@ static int take_style(struct app *app, const char *text)
     return app->figure_style < FIGURE_STYLES ? 0 : -1;
 }
 
-static int take_no_plots(struct app *app, const char *text)
-{
-    (void)text;
-    app->options.no_plots = true;
-    return 0;
-}
-
-static int take_quiet(struct app *app, const char *text)
-{
-    (void)text;
-    app->options.quiet = true;
-    return 0;
-}
-
-static int take_fail_on_regression(struct app *app, const char *text)
-{
-    (void)text;
-    app->fail_on_regression = true;
-    return 0;
-}
-
 static int take_regression(struct app *app, const char *text)
 {
     return options_real(text, 1e-9, 1e6, &app->regression_percent);
@@ -237,20 +171,6 @@ static int take_regression(struct app *app, const char *text)
 static int take_tolerance(struct app *app, const char *text)
 {
     return options_real(text, 1e-9, 1e6, &app->tolerance_percent);
-}
-
-static int take_csv(struct app *app, const char *text)
-{
-    (void)text;
-    app->csv = true;
-    return 0;
-}
-
-static int take_markdown(struct app *app, const char *text)
-{
-    (void)text;
-    app->markdown = true;
-    return 0;
 }
 
 static int take_workload(struct app *app, const char *text)
@@ -294,84 +214,102 @@ static const struct flag flags[] = {
       "change a key of the experiment, an option() of the config, or METHOD.parameter; may be "
       "given "
       "again",
-      take_set },
-    { "repeats", "N", CONFIGS, "measure every method N times (config: repeats)", take_repeats },
+      .take = take_set },
+    { "repeats", "N", CONFIGS, "measure every method N times (config: repeats)",
+      .take = take_repeats },
     { "quick", NULL, BUILDS,
-      "one repeat, one seed, and what else the config does when `quick` is true", take_quick },
+      "one repeat, one seed, and what else the config does when `quick` is true",
+      .sets = SETS(options.quick) },
     { "in-process", NULL, "run",
       "run the cells in the harness's process, for gdb, valgrind and perf: no limits, no claims",
-      take_in_process },
+      .sets = SETS(options.in_process) },
+    { "mpi", NULL, "run",
+      "hand the cells to the ranks of mpirun, which started this (docs/cluster.md)",
+      .sets = SETS(options.mpi) },
     { "only", "LABEL", CONFIGS " dump inspect advise", "use this label only; may be given again",
-      take_only },
-    { "method", "LABEL", "build", "build the index of this method (config: label)", take_only },
-    { "save", "DIR", "build", "the folder of the index; an index there is replaced", take_save },
+      .take = take_only },
+    { "method", "LABEL", "build", "build the index of this method (config: label)",
+      .take = take_only },
+    { "save", "DIR", "build", "the folder of the index; an index there is replaced",
+      .take = take_save },
     { "threads", "N", BUILDS " search advise",
       "threads a method may use (config: threads); search: by default as many as built the index",
-      take_threads },
-    { "seed", "N", BUILDS, "the experiment's seed (config: seed)", take_seed },
-    { "k", "N", "search", "answers for each query; default 10", take_k },
+      .take = take_threads },
+    { "seed", "N", BUILDS, "the experiment's seed (config: seed)", .take = take_seed },
+    { "k", "N", "search", "answers for each query; default 10", .take = take_k },
     { "knob", "NAME=VALUE", "search",
-      "a search option of the method (describe lists them); may be given again", take_knob },
+      "a search option of the method (describe lists them); may be given again",
+      .take = take_knob },
     { "truth", "FILE", "search",
-      "print recall, by this file of true ids: a row for each query, nearest first", take_truth },
-    { "depth", "N", "inspect", "print N levels of nodes below the root; default: all", take_depth },
+      "print recall, by this file of true ids: a row for each query, nearest first",
+      .take = take_truth },
+    { "depth", "N", "inspect", "print N levels of nodes below the root; default: all",
+      .take = take_depth },
     { "node", "'KIND N'", "inspect", "print this node and what is below it, such as 'list 3'",
-      take_node },
+      .take = take_node },
     { "all", NULL, "inspect compare",
-      "inspect: print long lists in full; compare: print rows without a difference too", take_all },
-    { "json", NULL, "inspect compare", "print JSON, in full", take_json },
-    { "csv", NULL, "compare", "print CSV, in full", take_csv },
-    { "markdown", NULL, "compare", "print a table in Markdown", take_markdown },
+      "inspect: print long lists in full; compare: print rows without a difference too",
+      .sets = SETS(all) },
+    { "json", NULL, "inspect compare", "print JSON, in full", .sets = SETS(json) },
+    { "csv", NULL, "compare", "print CSV, in full", .sets = SETS(csv) },
+    { "markdown", NULL, "compare", "print a table in Markdown", .sets = SETS(markdown) },
     { "out", "PATH", CONFIGS " search export advise",
       "write PATH/NAME/ instead of results/NAME/; check: estimate by results in PATH; search: "
       "write the ids found to the file PATH; "
       "export: the file or folder to write",
-      take_out },
+      .take = take_out },
     { "resume", NULL, RUNS " advise",
       "keep the finished cells of an interrupted run of this same program, and run the rest",
-      take_resume },
+      .sets = SETS(options.resume) },
     { "force", NULL, RUNS " convert export",
       "run: replace a finished result by a smaller one, which otherwise moves to "
       "results/NAME/older/; convert, export: overwrite OUT",
-      take_force },
-    { "timeout", "S", BUILDS, "time limit of a cell, in seconds (config: timeout)", take_timeout },
+      .sets = SETS(options.force) },
+    { "timeout", "S", BUILDS, "time limit of a cell, in seconds (config: timeout)",
+      .take = take_timeout },
     { "memory-limit", "B", BUILDS, "memory limit of a cell, as 4G or 512M (config: memory_limit)",
-      take_memory },
+      .take = take_memory },
     { "plugin", "SO", BUILDS " search inspect list describe",
-      "load a method from a shared object; may be given again", take_plugin },
+      "load a method from a shared object; may be given again", .take = take_plugin },
     { "allow-programs", NULL, BUILDS " search inspect",
       "start the programs that the config or the index names, for the method external",
-      take_allow_programs },
+      .sets = SETS(options.allow_programs) },
     { "style", "S", "plot",
       "page (default), paper: a column of 3.4 inches in 8 points, or slides: 16:9, large letters",
-      take_style },
-    { "no-plots", NULL, RUNS, "write result.json, no figures and no report", take_no_plots },
-    { "quiet", NULL, NULL, "no progress on stderr", take_quiet },
+      .take = take_style },
+    { "no-plots", NULL, RUNS, "write result.json, no figures and no report",
+      .sets = SETS(options.no_plots) },
+    { "quiet", NULL, NULL, "no progress on stderr", .sets = SETS(options.quiet) },
     { "id", "N", "convert search",
-      "text: column N is an id or label, not a component; 0: no column is", take_id },
+      "text: column N is an id or label, not a component; 0: no column is", .take = take_id },
     { "header", "yes|no", "convert search", "text: whether the first line is a header",
-      take_header },
+      .take = take_header },
     { "add", "N", "convert", "add N to every integer: -1 for ids counted from 1; 128 for i8 as u8",
-      take_add },
-    { "dataset", "NAME", "convert", "HDF5, npz: name of the data set in the file", take_dataset },
+      .take = take_add },
+    { "dataset", "NAME", "convert", "HDF5, npz: name of the data set in the file",
+      .take = take_dataset },
     { "fail-on-regression", NULL, "compare",
       "exit 1 when B is worse than A anywhere, lacks what A has, or when the repeats could not "
       "show a slow-down of --regression",
-      take_fail_on_regression },
+      .sets = SETS(fail_on_regression) },
     { "regression", "PERCENT", "compare",
-      "the slow-down that --fail-on-regression must be able to see; default 10", take_regression },
+      "the slow-down that --fail-on-regression must be able to see; default 10",
+      .take = take_regression },
     { "workload", "W", "advise",
       "how the data change: static, growth, churn (default), drift, window, or FILE.yaml, a "
       "runbook",
-      take_workload },
-    { "recall", "R", "advise", "recall@10 that the answers must have; default 0.95", take_recall },
+      .take = take_workload },
+    { "recall", "R", "advise", "recall@10 that the answers must have; default 0.95",
+      .take = take_recall },
     { "memory", "B", "advise",
-      "memory that an index may take at the end, as 4G or 512M; default: any", take_memory_wish },
-    { "rows", "N", "advise", "use N rows of the data; default: all", take_rows },
-    { "time", "S", "advise", "seconds that the study may take; default 600", take_time },
-    { "distance", "D", "advise", "l2, ip or cosine; by default the data set's", take_distance },
+      "memory that an index may take at the end, as 4G or 512M; default: any",
+      .take = take_memory_wish },
+    { "rows", "N", "advise", "use N rows of the data; default: all", .take = take_rows },
+    { "time", "S", "advise", "seconds that the study may take; default 600", .take = take_time },
+    { "distance", "D", "advise", "l2, ip or cosine; by default the data set's",
+      .take = take_distance },
     { "tolerance", "PERCENT", "compare", "a difference of at most this is neither better nor worse",
-      take_tolerance },
+      .take = take_tolerance },
 };
 enum { N_FLAGS = sizeof flags / sizeof *flags };
 _Static_assert(N_FLAGS < (int)OPTIONS_MAX, "app.given has a bit for each");
@@ -441,6 +379,15 @@ static int unknown_option(const struct app *app, const char *given, size_t lengt
     return EXIT_USAGE;
 }
 
+/* 0, or -1: not a valid value. */
+static int take(const struct flag *flag, struct app *app, const char *text)
+{
+    if (flag->take)
+        return flag->take(app, text);
+    *(bool *)((char *)app + flag->sets) = true;
+    return 0;
+}
+
 /* Parses one "--name", "--name=value" or "--name value"; *used: how many arguments that took. */
 static int parse_one(struct app *app, char **argv, int left, int *used)
 {
@@ -463,7 +410,7 @@ static int parse_one(struct app *app, char **argv, int left, int *used)
              flag->value);
     else if (!flag->value && value)
         fail(&error, ERR_CONFIG, "--%s takes no value", flag->name);
-    else if (flag->take(app, value))
+    else if (take(flag, app, value))
         fail(&error, ERR_CONFIG, "--%s %s: expected %s (%s)", flag->name, value, flag->value,
              flag->help);
     else

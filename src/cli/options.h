@@ -2,8 +2,8 @@
 #ifndef DRIFTLINE_CLI_OPTIONS_H
 #define DRIFTLINE_CLI_OPTIONS_H
 
-#include "src/cli/app.h"
 #include "src/cli/docs/docs.h"
+#include "src/cli/support/app.h"
 
 /* Stores the options of argv in app, and the rest in app->arguments. Returns EXIT_OK, or prints an
  * error and returns EXIT_USAGE. */

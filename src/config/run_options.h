@@ -28,6 +28,7 @@ struct run_options {
     bool quick, resume, force, no_plots, quiet;
     bool allow_programs; /* the method `external` may start its client */
     bool in_process;     /* cells run in the harness's process (src/run/in_process.h) */
+    bool mpi;            /* cells run on the ranks of mpirun (src/cli/run/ranks.c) */
 
     /* from the environment, read once by main.c */
     const char *root; /* the checkout: configs/ datasets/ plots/ results/ are under it */

@@ -25,6 +25,7 @@ int cell_in_process_check(const struct experiment *x, const struct run_options *
     } conflicts[] = { { o->timeout_s > 0, "--timeout", limit },
                       { o->memory_limit > 0, "--memory-limit", limit },
                       { x->memory_limit > 0, "the config's memory_limit", limit },
+                      { o->mpi, "--mpi", "its cells are of several processes" },
                       { o->resume, "--resume", stored } };
 
     for (size_t i = 0; o->in_process && i < sizeof conflicts / sizeof *conflicts; i++)

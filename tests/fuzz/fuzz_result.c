@@ -12,8 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "src/cli/app.h"
 #include "src/cli/commands.h"
+#include "src/cli/support/app.h"
 #include "src/report/plot.h"
 #include "src/report/report.h"
 #include "src/result/result.h"

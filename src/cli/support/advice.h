@@ -4,7 +4,7 @@
 
 #include <limits.h>
 
-#include "src/cli/app.h"
+#include "src/cli/support/app.h"
 #include "src/ranking/ranking.h"
 
 enum { STUDY_ROUNDS = 8, STUDY_QUERIES = 1000 };

@@ -1,6 +1,6 @@
 /* app.h - state and functions that the commands share. */
-#ifndef DRIFTLINE_CLI_APP_H
-#define DRIFTLINE_CLI_APP_H
+#ifndef DRIFTLINE_CLI_SUPPORT_APP_H
+#define DRIFTLINE_CLI_SUPPORT_APP_H
 
 #include "src/config/run_options.h"
 #include "src/core/registry.h"

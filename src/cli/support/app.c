@@ -1,5 +1,5 @@
 /* app.c - shared by the commands: errors and warnings on the terminal, paths, drawing a result. */
-#include "src/cli/app.h"
+#include "src/cli/support/app.h"
 
 #include <errno.h>
 #include <jansson.h>

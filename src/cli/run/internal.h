@@ -1,0 +1,63 @@
+/* internal.h - the state of a run: run.c measures its cells one after another, ranks.c on several
+ * processes under mpirun (worker.c: what a rank does with a cell); state.c is for both. */
+#ifndef DRIFTLINE_CLI_RUN_INTERNAL_H
+#define DRIFTLINE_CLI_RUN_INTERNAL_H
+
+#include "src/base/clock.h"
+#include "src/cli/run/run.h"
+#include "src/cli/support/progress.h"
+#include "src/cluster/messenger.h"
+#include "src/result/older.h"
+#include "src/result/result.h"
+#include "src/run/cell.h"
+
+/* The state of one run; run_free() releases it at any stage. */
+struct run_state {
+    struct app *app;
+    struct experiment *experiment;
+    struct plan plan;
+    struct oracle oracle;
+    struct progress progress;
+    json_t *environment, *result;
+    json_t **finished; /* each cell's JSON by its number, NULL until it has run */
+    char *dir, *scratch;
+    int lock; /* of dir; -1: not taken */
+    struct older_result older;
+    json_t *not_kept; /* set of reasons (JSON keys) already printed for measuring a cell again */
+    size_t failed, kept;
+    bool replacing;              /* dir has files of this run */
+    struct messenger *messenger; /* --mpi; NULL: without */
+    bool unwritten;              /* cells have finished since result.json was written */
+    double written_s, writing_s; /* when result.json was last written, and how long that took */
+};
+
+static inline double run_now_s(void)
+{
+    return 1e-9 * (double)clock_ns();
+}
+
+/* Loads the config and plans its cells. */
+int run_load(struct run_state *, const char *path, struct error *);
+int run_make_truth(struct run_state *, struct error *);
+void run_free(struct run_state *);
+struct cell_env run_cell_env(struct run_state *);
+struct result_run run_result_state(const struct run_state *);
+
+/* Called before a file of the older result is replaced; acts on the first call only. */
+void run_replace_older(struct run_state *);
+/* Writes result.json with the cells finished so far. */
+int run_write_result(struct run_state *, struct error *);
+
+/* --resume: *cells is what is stored of the cell; NULL: it is to be measured. */
+int run_take_stored(struct run_state *, const struct cell *, json_t **cells, struct error *);
+/* Stores a cell that was measured, with the files of its answers and structure, which are moved. */
+int run_store(struct run_state *, const struct cell *, json_t *cells, const char *answers,
+              const char *structure, struct error *);
+/* Counts and reports a cell, and writes the result so far. The caller keeps its reference. */
+int run_cell_finished(struct run_state *, const struct cell *, json_t *cells, bool kept,
+                      double seconds, struct error *);
+
+/* Measures the cells on all ranks; by rank 0. */
+int ranks_run_cells(struct run_state *, struct error *);
+
+#endif

@@ -1,0 +1,209 @@
+/* state.c - what run.c and ranks.c need of a run: loading it, its ground truth, and storing cells. */
+#include "src/cli/run/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+#include "src/base/path.h"
+#include "src/data/fetch/cache.h"
+#include "src/result/lookup.h"
+#include "src/result/result.h"
+#include "src/truth/apart.h"
+
+void run_free(struct run_state *run)
+{
+    json_decref(run->result);
+    for (size_t i = 0; run->finished && i < run->plan.n; i++)
+        json_decref(run->finished[i]);
+    free(run->finished);
+    json_decref(run->environment);
+    oracle_free(&run->oracle);
+    plan_free(&run->plan);
+    experiment_free(run->experiment);
+    free(run->dir);
+    free(run->scratch);
+    older_result_free(&run->older);
+    json_decref(run->not_kept);
+    if (run->lock >= 0)
+        close(run->lock);
+}
+
+int run_load(struct run_state *run, const char *path, struct error *error)
+{
+    struct run_options *o = &run->app->options;
+    o->say = app_say;
+    o->say_to = run->app;
+    int rc = experiment_load(&run->experiment, path, o, &run->app->registry, error);
+    rc = rc ? rc : cell_in_process_check(run->experiment, o, error);
+    return rc ? rc : plan_make(&run->plan, run->experiment, o, error);
+}
+
+static void show_truth_progress(void *to, double share)
+{
+    progress_share(to, "exact truth", share);
+}
+
+int run_make_truth(struct run_state *run, struct error *error)
+{
+    char *cache = app_path(run->app->options.cache, "truth");
+    const struct oracle_env env = { .kernels = run->app->kernels,
+                                    .threads = (size_t)get_nprocs(),
+                                    .on_device = run->experiment->truth_on_device,
+                                    .cache_dir = cache,
+                                    .progress = show_truth_progress,
+                                    .to = &run->progress,
+                                    .interrupted = run->app->interrupted };
+    int rc = cache_prepare(run->app->options.cache, error);
+    if (!rc)
+        rc = path_make_folders(cache, 0777, error);
+    if (!rc)
+        rc = oracle_make_apart(&run->oracle, run->experiment->ops, &env, error);
+    free(cache);
+    for (size_t i = 0; i < run->oracle.n_notes; i++)
+        app_warn(run->app, "%s", run->oracle.notes[i]);
+    if (!rc && run->oracle.seconds > 0.5)
+        progress_note(&run->progress, "exact truth computed in %.1f s", run->oracle.seconds);
+    return rc;
+}
+
+struct cell_env run_cell_env(struct run_state *run)
+{
+    return (struct cell_env){ .experiment = run->experiment,
+                              .options = &run->app->options,
+                              .oracle = &run->oracle,
+                              .kernels = run->app->kernels,
+                              .scratch_dir = run->scratch,
+                              .progress = progress_of_cell,
+                              .to = &run->progress,
+                              .interrupted = run->app->interrupted };
+}
+
+struct result_run run_result_state(const struct run_state *run)
+{
+    return (struct result_run){ run->plan.n, run->progress.finished, run->kept,
+                                run->app->options.quick, run->app->options.in_process };
+}
+
+/* Called before a file of the older result is replaced; acts on the first call only. */
+void run_replace_older(struct run_state *run)
+{
+    if (!run->replacing)
+        older_result_replace(&run->older, run->dir);
+    run->replacing = true;
+}
+
+/* Writes result.json with the cells finished so far, so that it can be read during the run. Cells
+   are in the plan's order, not in the shuffled order of execution. */
+int run_write_result(struct run_state *run, struct error *error)
+{
+    json_t *cells = json_array();
+    for (size_t i = 0; i < run->plan.n; i++)
+        json_array_extend(cells, run->finished[i]);
+    json_decref(run->result);
+    run->result = NULL;
+    const struct result_run state = run_result_state(run);
+    int rc = result_make(run->experiment, &run->oracle, run->environment, &state, cells,
+                         &run->result, error);
+    json_decref(cells);
+    run_replace_older(run);
+    rc = rc ? rc : result_save(run->result, run->dir, error);
+    run->unwritten = false;
+    return rc;
+}
+
+/* Called after each cell; spends at most a tenth of the time on writing, because with many cells
+   the file is large. Each cell also has its own file, so a crash in between loses nothing. */
+static int write_at_times(struct run_state *run, struct error *error)
+{
+    const double most = .1, began = run_now_s();
+    run->unwritten = true;
+    if (run->writing_s > most * (began - run->written_s))
+        return OK;
+    const int rc = run_write_result(run, error);
+    run->written_s = run_now_s();
+    run->writing_s = run->written_s - began;
+    return rc;
+}
+
+/* The points of a sweep share the cell's warnings, so those of the first point are printed. */
+static void print_cell_warnings(struct run_state *run, const struct cell *cell, const json_t *cells)
+{
+    char label[300];
+    result_build_label(json_array_get(cells, 0), label, sizeof label);
+    size_t i;
+    json_t *warning;
+    json_array_foreach(json_object_get(json_array_get(cells, 0), "warnings"), i, warning)
+        app_warn(run->app, "%s, repeat %zu: %s", label, cell->repeat + 1,
+                 json_string_value(warning));
+}
+
+static const char *worst_status(const json_t *cells)
+{
+    const char *worst = "ok";
+    size_t i;
+    json_t *cell;
+    json_array_foreach(cells, i, cell) {
+        const char *status = json_string_value(json_object_get(cell, "status"));
+        if (status && strcmp(status, "ok") != 0)
+            worst = status;
+    }
+    return worst;
+}
+
+/* A stored cell from another program, config or machine is measured again. Each reason is printed
+   once, for the first cell that has it. */
+int run_take_stored(struct run_state *run, const struct cell *cell, json_t **cells,
+                    struct error *error)
+{
+    char why[600];
+    *cells = NULL;
+    if (!run->app->options.resume)
+        return OK;
+    const int rc = result_stored_cell(run->dir, cell, cells, why, sizeof why, error);
+    if (!rc && *why && !json_object_get(run->not_kept, why)) {
+        json_object_set_new(run->not_kept, why, json_true());
+        progress_note(&run->progress, "--resume: \"%s\", repeat %zu, is measured again: %s",
+                      cell->method->label, cell->repeat + 1, why);
+    }
+    return rc;
+}
+
+/* Adds two members to each cell of result.json: `kept`, and `identity` where it differs from the
+   identity in `environment`. */
+static void mark_cells(const struct run_state *run, const struct cell *cell, json_t *cells,
+                       bool kept)
+{
+    const json_t *common = json_object_get(run->environment, "identity");
+    size_t i;
+    json_t *one;
+    json_array_foreach(cells, i, one) {
+        json_object_set_new(one, "kept", json_boolean(kept));
+        if (!json_equal(common, cell->identity))
+            json_object_set(one, "identity", cell->identity);
+    }
+}
+
+int run_store(struct run_state *run, const struct cell *cell, json_t *cells, const char *answers,
+              const char *structure, struct error *error)
+{
+    run_replace_older(run);
+    return result_store_cell(run->dir, cell, cells, answers, structure, error);
+}
+
+int run_cell_finished(struct run_state *run, const struct cell *cell, json_t *cells, bool kept,
+                      double seconds, struct error *error)
+{
+    const char *status = worst_status(cells);
+    const bool fine = !strcmp(status, "ok") || !strcmp(status, "unsupported");
+    char label[300];
+    plan_build_label(cell, label, sizeof label);
+    run->failed += !fine;
+    run->kept += kept;
+    progress_cell_done(&run->progress, label, cell->repeat, status, kept, seconds);
+    print_cell_warnings(run, cell, cells);
+    mark_cells(run, cell, cells, kept);
+    run->finished[cell->number] = json_incref(cells);
+    return write_at_times(run, error);
+}

@@ -1,0 +1,173 @@
+#include "src/cli/run/worker_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "src/base/path.h"
+#include "src/core/mem.h"
+
+enum { FILES = 2 };
+static const char *const names[FILES] = { "rank-answers", "rank-structure" };
+
+/* A message: this, the text of a JSON object { cells, identity, key }, the files. */
+struct head {
+    uint64_t number, json_bytes, file_bytes[FILES]; /* UINT64_MAX: no file */
+    double seconds;
+};
+
+struct part {
+    char *bytes;
+    size_t n;
+};
+
+static int send_result(const struct rank_worker *w, const struct head *head,
+                       const struct part parts[3], struct error *err)
+{
+    size_t n = sizeof *head;
+    for (size_t i = 0; i < 3; i++)
+        n += parts[i].n;
+    unsigned char *message = mem_alloc(NULL, n), *at = message;
+    if (!message)
+        return fail(err, ERR_NO_MEMORY, "--mpi: out of memory for a result of %zu bytes", n);
+    memcpy(at, head, sizeof *head);
+    at += sizeof *head;
+    for (size_t i = 0; i < 3; i++)
+        if (parts[i].n > 0) {
+            memcpy(at, parts[i].bytes, parts[i].n);
+            at += parts[i].n;
+        }
+    const int rc = messenger_send(w->run->messenger, 0, MESSAGE_DONE, message, n, err);
+    mem_free(NULL, message);
+    return rc;
+}
+
+/* A file that is not there is left out: .bytes is NULL. */
+static int read_file(const char *folder, const char *name, struct part *out, struct error *err)
+{
+    char *path = app_path(folder, name);
+    const int there = access(path, F_OK) == 0;
+    free(path);
+    return there ? path_read_file(folder, name, &out->bytes, &out->n, err) : OK;
+}
+
+static int pack(const struct rank_worker *w, const struct cell *cell, json_t *cells, double seconds,
+                struct error *err)
+{
+    struct part parts[3] = { 0 };
+    json_t *object =
+        json_pack("{s:O, s:O, s:s}", "cells", cells, "identity", cell->identity, "key", cell->key);
+    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    int rc = text ? OK : fail(err, ERR_NO_MEMORY, "--mpi: out of memory for a cell's result");
+    parts[0] = (struct part){ text, text ? strlen(text) : 0 };
+    for (size_t i = 0; !rc && i < FILES; i++)
+        rc = read_file(w->scratch, names[i], &parts[1 + i], err);
+    const struct head head = {
+        .number = cell->number,
+        .json_bytes = parts[0].n,
+        .file_bytes = { parts[1].bytes ? parts[1].n : UINT64_MAX,
+                        parts[2].bytes ? parts[2].n : UINT64_MAX },
+        .seconds = seconds,
+    };
+    if (!rc)
+        rc = send_result(w, &head, parts, err);
+    for (size_t i = 0; i < 3; i++)
+        free(parts[i].bytes);
+    json_decref(object);
+    return rc;
+}
+
+static int measure(const struct rank_worker *w, const struct cell *cell, struct error *err)
+{
+    struct cell_env env = run_cell_env(w->run);
+    char *const paths[FILES] = { app_path(w->scratch, names[0]), app_path(w->scratch, names[1]) };
+    json_t *cells = NULL;
+    const double began = run_now_s();
+    env.scratch_dir = w->scratch;
+    env.answers_path = paths[0];
+    env.structure_path = paths[1];
+    env.progress = NULL;
+    int rc = cell_run(cell, &env, &cells, err);
+    if (!rc)
+        rc = pack(w, cell, cells, run_now_s() - began, err);
+    json_decref(cells);
+    for (size_t i = 0; i < FILES; i++) {
+        (void)unlink(paths[i]);
+        free(paths[i]);
+    }
+    return rc;
+}
+
+static const struct cell *cell_of(const struct rank_worker *w, const struct message *message)
+{
+    uint64_t number;
+    if (message->n != sizeof number)
+        return NULL;
+    memcpy(&number, message->bytes, sizeof number);
+    for (size_t i = 0; i < w->run->plan.n; i++)
+        if (w->run->plan.cells[i].number == number)
+            return &w->run->plan.cells[i];
+    return NULL;
+}
+
+void worker_serve(const struct rank_worker *w)
+{
+    struct messenger *m = w->run->messenger;
+    bool more = true;
+    while (more) {
+        struct message *message = messenger_take(m, BOX_WORKER, 1);
+        struct error err = { 0 };
+        if (!message) {
+            more = messenger_hears(m, 0);
+            continue;
+        }
+        if (message->kind == MESSAGE_CELL) {
+            const struct cell *cell = cell_of(w, message);
+            const int rc = cell ? measure(w, cell, &err)
+                                : fail(&err, ERR_CORRUPT, "--mpi: a cell that the plan has not");
+            if (rc)
+                (void)messenger_send(m, 0, MESSAGE_FAILED, err.text, strlen(err.text), &err);
+        }
+        more = message->kind != MESSAGE_STOP;
+        message_free(message);
+    }
+}
+
+/* ------------------------------------------------------------------------------- rank 0 */
+
+void worker_result_free(struct worker_result *r)
+{
+    json_decref(r->head);
+    *r = (struct worker_result){ 0 };
+}
+
+int worker_result_read(struct worker_result *r, const struct message *m, struct error *err)
+{
+    struct head head;
+    size_t n = sizeof head;
+    *r = (struct worker_result){ 0 };
+    if (m->n >= n) {
+        memcpy(&head, m->bytes, sizeof head);
+        const unsigned char *at = m->bytes + n;
+        r->number = head.number;
+        r->seconds = head.seconds;
+        n += head.json_bytes;
+        if (n <= m->n)
+            r->head = json_loadb((const char *)at, head.json_bytes, 0, NULL);
+        for (size_t i = 0; i < FILES; i++) {
+            if (head.file_bytes[i] == UINT64_MAX)
+                continue;
+            r->files[i] = m->bytes + n;
+            r->bytes[i] = head.file_bytes[i];
+            n += r->bytes[i];
+        }
+    }
+    r->cells = json_object_get(r->head, "cells");
+    r->identity = json_object_get(r->head, "identity");
+    r->key = json_string_value(json_object_get(r->head, "key"));
+    if (n == m->n && json_is_array(r->cells) && json_is_object(r->identity) && r->key)
+        return OK;
+    worker_result_free(r);
+    return fail(err, ERR_CORRUPT, "--mpi: rank %d sent a result that cannot be read", m->from);
+}

@@ -1,0 +1,32 @@
+/* worker_internal.h - a rank's part of a run under mpirun: it takes the numbers of cells, measures the cells, and
+ * sends what rank 0 stores. */
+#ifndef DRIFTLINE_CLI_RUN_WORKER_INTERNAL_H
+#define DRIFTLINE_CLI_RUN_WORKER_INTERNAL_H
+
+#include "src/cli/run/internal.h"
+
+struct rank_worker {
+    struct run_state *run; /* loaded, with its ground truth; read only */
+    const char *scratch;   /* an existing folder of this machine */
+};
+
+/* Measures cells until MESSAGE_STOP, or until rank 0 is not heard of any more. A failure of the harness
+   itself is sent as MESSAGE_FAILED. */
+void worker_serve(const struct rank_worker *);
+
+/* What a worker sends of a cell. */
+struct worker_result {
+    size_t number; /* cell.number */
+    double seconds;
+    json_t *cells, *identity; /* parts of head */
+    const char *key;          /* of the cell, by the worker's machine and program; likewise */
+    const void *files[2];     /* answers, structure; NULL: there is none */
+    size_t bytes[2];
+    json_t *head; /* owned */
+};
+
+/* `files` point into the message. ERR_CORRUPT. */
+int worker_result_read(struct worker_result *, const struct message *, struct error *);
+void worker_result_free(struct worker_result *);
+
+#endif

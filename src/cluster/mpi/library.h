@@ -1,0 +1,34 @@
+/* library.h - messages by MPI, in a library of its own that is loaded for --mpi only, so that the program
+ * needs no MPI and a run without it none of its start.
+ *
+ * All functions are called by one thread. Those that return int return 0, or another value with a sentence
+ * in `why`. */
+#ifndef DRIFTLINE_CLUSTER_MPI_LIBRARY_H
+#define DRIFTLINE_CLUSTER_MPI_LIBRARY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { MPI_LIBRARY_ABI = 1 };
+
+struct mpi_send; /* a message under way */
+
+struct mpi_library {
+    uint32_t abi; /* MPI_LIBRARY_ABI */
+    /* Starts MPI. An error of it is returned from now on, and does not end the processes. */
+    int (*begin)(int *rank, int *ranks, char *why, size_t why_bytes);
+    void (*end)(void);
+    /* Begins to send; the bytes must stay until is_sent() returns 1, which frees *send. At most
+       2^31 - 1 bytes. */
+    int (*send)(int to, int tag, const void *bytes, size_t n, struct mpi_send **send, char *why,
+                size_t why_bytes);
+    int (*is_sent)(struct mpi_send *);
+    /* Whether a message waits: 1 with its sender, tag and bytes; else 0. */
+    int (*is_waiting)(int *from, int *tag, size_t *n);
+    int (*take)(int from, int tag, void *bytes, size_t n, char *why, size_t why_bytes);
+};
+
+#define MPI_LIBRARY        "libdriftline_mpi.so"
+#define MPI_LIBRARY_SYMBOL "driftline_mpi_library"
+
+#endif

@@ -1,0 +1,108 @@
+#!/bin/bash
+# test_cluster.sh - run --mpi: the cells of a sweep on the ranks of mpirun have the results of a single process, and a rank that
+# is killed loses its cell alone.
+# shellcheck disable=SC2016,SC2034,SC2154,SC2317  # conditions given to check are evaluated there
+set -u
+
+. tests/cli/checks.sh
+own_program
+export TMPDIR=$work
+
+if [ ! -e "$root/build/libdriftline_mpi.so" ] || ! command -v mpirun >/dev/null; then
+    run run --mpi --no-plots --out results "$root/configs/cluster/sweep.lua"
+    check "without Open MPI, --mpi says what is missing" '[ $status = 2 ] && grep -q "^error: --mpi: .*libopenmpi-dev" err'
+    echo "ok - sweeps on ranks # SKIP there is no Open MPI"
+    exit $failed
+fi
+run run --mpi --no-plots --out results "$root/configs/cluster/sweep.lua"
+check "without the library beside the program, --mpi says so" '[ $status = 2 ] && grep -q "^error: --mpi: there is no libdriftline_mpi.so" err'
+cp "$root/build/libdriftline_mpi.so" .
+run run --in-process --mpi --no-plots --out results "$root/configs/cluster/sweep.lua"
+check "--in-process and --mpi are refused together" '[ $status = 2 ] && grep -q "^error: --in-process cannot be used with --mpi" err'
+
+# In a container without ptrace, or as root, mpirun wants to be told.
+ranks() { # N OPTION... PROGRAM ARGUMENT...
+    timeout 120 mpirun --allow-run-as-root --oversubscribe -n "$@" >out 2>err
+    status=$?
+}
+
+run --quick --no-plots --out one "$root/configs/cluster/sweep.lua"
+check "one process measures the sweep" '[ $status = 0 ]'
+ranks 2 "$program" run --mpi --quick --no-plots --out two "$root/configs/cluster/sweep.lua"
+check "two ranks measure it" '[ $status = 0 ] && [ -s two/cluster_sweep/result.json ]'
+check "and are said to share a machine" '[ "$(grep -c "^warning: ranks 0 and 1 share the machine" err)" = 1 ]'
+
+cat >same.py <<'PY'
+import json, pathlib, sys
+import jsonschema
+schema, first, second, ranks = json.load(open(sys.argv[1])), sys.argv[2], sys.argv[3], int(sys.argv[4])
+one, two = (json.load(open(f"{d}/cluster_sweep/result.json")) for d in (first, second))
+jsonschema.Draft7Validator(schema).validate(two)
+counted = ("recall", "distances", "scanned", "estimates")
+
+def plain(result):
+    return {(s["label"], s["metric"]): s["median"] for s in result["summary"] if s["metric"].startswith(counted)}
+
+def hits(value):
+    if isinstance(value, dict):
+        return [value["hits"]] if "hits" in value else [h for v in value.values() for h in hits(v)]
+    return [h for v in value for h in hits(v)] if isinstance(value, list) else []
+
+assert plain(one) == plain(two), set(plain(one).items()) ^ set(plain(two).items())
+assert any("recall" in metric for _, metric in plain(one))
+for a, b in zip(one["cells"], two["cells"], strict=True):
+    assert all(a[k] == b[k] for k in ("label", "point", "method", "params", "knobs", "repeat", "seed", "status")), (a, b)
+stored = sorted(pathlib.Path(first, "cluster_sweep/cells").glob("*.json"))
+assert stored
+for path in stored:
+    a, b = (hits(json.loads(pathlib.Path(d, "cluster_sweep/cells", path.name).read_text())) for d in (first, second))
+    assert a and a == b, path
+assert [r["rank"] for r in two["environment"]["ranks"]] == list(range(ranks))
+assert sum(r["cells"] for r in two["environment"]["ranks"]) == len({(c["label"].split("[")[0], c["repeat"]) for c in two["cells"]})
+assert all(c["rank"] < ranks for c in two["cells"])
+PY
+check "with the result of one process, but for times" 'python3 same.py "$root/results/schema.json" one two 2 2>why || { cat why >>err; false; }'
+check "and the answers of each cell" '[ "$(find two/cluster_sweep/cells -name "*.answers*" | wc -l)" = "$(find one/cluster_sweep/cells -name "*.answers*" | wc -l)" ]'
+check "no scratch folder of a rank stays" '[ -z "$(find . -maxdepth 1 -name "driftline-rank*")" ]'
+
+ranks 1 "$program" run --mpi --quick --resume --no-plots --out two "$root/configs/cluster/sweep.lua"
+check "one rank keeps what two have stored" '[ $status = 0 ] && grep -q "kept\|earlier" err && python3 -c "
+import json; r = json.load(open(\"two/cluster_sweep/result.json\")); assert r[\"run\"][\"kept\"] == r[\"run\"][\"cells\"] > 0"'
+
+ranks 2 "$program" run --mpi --quick --no-plots --out three /nowhere.lua
+check "a config that is not there ends all ranks with an error" '[ $status != 0 ] && [ $status != 124 ] && grep -q "^error: " err'
+
+# Long enough that a rank is killed while it measures.
+ranks_of() { # NUMBER: the process of that rank
+    for p in $(pgrep -f "^$program run --mpi"); do
+        [ "$(ps -o comm= -p "$(ps -o ppid= -p "$p")" 2>/dev/null)" = mpirun ] &&
+            grep -qz "^OMPI_COMM_WORLD_RANK=$1$" "/proc/$p/environ" && echo "$p"
+    done
+}
+cat >long.lua <<'LUA'
+local data = synthetic { kind = "mixture", rows = 20000, dim = 64, clusters = 40 }
+experiment {
+  name = "long", k = 10, repeats = 2,
+  workload = function(w) w:insert { data, tag = "load" } w:search { data:queries(2000), tag = "ask" } end,
+  methods = { method { "hnsw" }, method { "flat" } },
+}
+LUA
+ranks 2 --enable-recovery "$program" run --mpi --no-plots --out killed long.lua &
+job=$!
+for _ in $(seq 300); do
+    grep -q "begins on rank 1" err 2>/dev/null && break
+    sleep .1
+done
+victim=$(ranks_of 1)
+kill -9 "${victim:-0}"
+wait "$job"
+check "a rank is killed while it measures" '[ -n "$victim" ]'
+check "the other goes on" 'grep -q "^warning: rank 1 is lost with" err && [ -s killed/long/result.json ]'
+check "and measures its cell" 'python3 -c "
+import json
+r = json.load(open(\"killed/long/result.json\"))
+assert r[\"run\"][\"finished\"] and all(c[\"status\"] == \"ok\" for c in r[\"cells\"])
+assert [c[\"lost_ranks\"] for c in r[\"cells\"] if \"lost_ranks\" in c] == [[1]]
+assert [x[\"lost\"] for x in r[\"environment\"][\"ranks\"]] == [False, True]"'
+
+exit $failed

@@ -33,6 +33,10 @@ build|optional|ca-certificates|downloads datasets over TLS
 build|optional|dataset-fashion-mnist|the Fashion-MNIST images
 test|needed|libcmocka-dev|the unit tests are cmocka programs
 test|needed|python3-jsonschema|a written result is held to results/schema.json
+test|optional|slurmctld|jobs of Slurm, on one node
+test|optional|slurmd|the same
+test|optional|slurm-client|the same
+test|optional|munge|the same
 test|optional|chromium|opens a report as its readers do
 lint|needed|clang|a second compiler's warnings; the fuzzers, the sanitizers
 lint|needed|libclang-rt-dev|what programs with sanitizers are linked with

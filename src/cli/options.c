@@ -91,6 +91,17 @@ static int take_threads(struct app *app, const char *text)
     return options_count(text, &app->options.threads);
 }
 
+static int take_part(struct app *app, const char *text)
+{
+    char *end;
+    errno = 0;
+    const unsigned long part = strtoul(text, &end, 10);
+    const unsigned long parts = *end == '/' ? strtoul(end + 1, &end, 10) : 0;
+    app->options.part = part;
+    app->options.parts = parts;
+    return errno || *end || part == 0 || part > parts || strchr(text, '-') ? -1 : 0;
+}
+
 static int take_seed(struct app *app, const char *text)
 {
     char *end;
@@ -223,6 +234,10 @@ static const struct flag flags[] = {
     { "in-process", NULL, "run",
       "run the cells in the harness's process, for gdb, valgrind and perf: no limits, no claims",
       .sets = SETS(options.in_process) },
+    { "part", "I/N", "run",
+      "measure every N-th cell only, from the I-th on; --resume puts parts together "
+      "(docs/cluster.md)",
+      .take = take_part },
     { "mpi", NULL, "run",
       "hand the cells to the ranks of mpirun, which started this (docs/cluster.md)",
       .sets = SETS(options.mpi) },

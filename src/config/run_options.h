@@ -28,6 +28,7 @@ struct run_options {
     bool quick, resume, force, no_plots, quiet;
     bool allow_programs; /* the method `external` may start its client */
     bool in_process;     /* cells run in the harness's process (src/run/in_process.h) */
+    size_t part, parts;  /* --part I/N: measure every N-th cell, from the I-th on; 0: all */
     bool mpi;            /* cells run on the ranks of mpirun (src/cli/run/ranks.c) */
 
     /* from the environment, read once by main.c */

@@ -1,12 +1,17 @@
 #!/bin/bash
 # test_cluster.sh - run --mpi: the cells of a sweep on the ranks of mpirun have the results of a single process, and a rank that
-# is killed loses its cell alone.
+# is killed loses its cell alone. Every command of docs/cluster.md, those of Slurm on one node that the test starts.
 # shellcheck disable=SC2016,SC2034,SC2154,SC2317  # conditions given to check are evaluated there
 set -u
 
 . tests/cli/checks.sh
 own_program
 export TMPDIR=$work
+
+run run --part 3/2 --no-plots --out results "$root/configs/cluster/sweep.lua"
+check "a part beyond the last is refused" '[ $status = 2 ] && grep -q "^error: --part 3/2: expected I/N" err'
+run run --part 2 --no-plots --out results "$root/configs/cluster/sweep.lua"
+check "and one of no number" '[ $status = 2 ] && grep -q "^error: --part 2: expected I/N" err'
 
 if [ ! -e "$root/build/libdriftline_mpi.so" ] || ! command -v mpirun >/dev/null; then
     run run --mpi --no-plots --out results "$root/configs/cluster/sweep.lua"
@@ -75,12 +80,12 @@ check "a config that is not there ends all ranks with an error" '[ $status != 0 
 # Long enough that a rank is killed while it measures.
 ranks_of() { # NUMBER: the process of that rank
     for p in $(pgrep -f "^$program run --mpi"); do
-        [ "$(ps -o comm= -p "$(ps -o ppid= -p "$p")" 2>/dev/null)" = mpirun ] &&
+        [ "$(cat "/proc/$(ps -o ppid= -p "$p" | tr -d ' ')/comm" 2>/dev/null)" = mpirun ] &&
             grep -qz "^OMPI_COMM_WORLD_RANK=$1$" "/proc/$p/environ" && echo "$p"
     done
 }
 cat >long.lua <<'LUA'
-local data = synthetic { kind = "mixture", rows = 20000, dim = 64, clusters = 40 }
+local data = synthetic { kind = "mixture", rows = 40000, dim = 64, clusters = 40 }
 experiment {
   name = "long", k = 10, repeats = 2,
   workload = function(w) w:insert { data, tag = "load" } w:search { data:queries(2000), tag = "ask" } end,
@@ -94,7 +99,7 @@ for _ in $(seq 300); do
     sleep .1
 done
 victim=$(ranks_of 1)
-kill -9 "${victim:-0}"
+[ -z "$victim" ] || kill -9 "$victim"
 wait "$job"
 check "a rank is killed while it measures" '[ -n "$victim" ]'
 check "the other goes on" 'grep -q "^warning: rank 1 is lost with" err && [ -s killed/long/result.json ]'
@@ -104,5 +109,91 @@ r = json.load(open(\"killed/long/result.json\"))
 assert r[\"run\"][\"finished\"] and all(c[\"status\"] == \"ok\" for c in r[\"cells\"])
 assert [c[\"lost_ranks\"] for c in r[\"cells\"] if \"lost_ranks\" in c] == [[1]]
 assert [x[\"lost\"] for x in r[\"environment\"][\"ranks\"]] == [False, True]"'
+
+# The commands of the document, in a folder that stands for the checkout.
+mkdir checkout && cd checkout || exit 1
+ln -s "$root"/{configs,datasets,plots} .
+printf '#!/bin/sh\nexec %s "$@"\n' "$program" >harness && chmod +x harness
+echo "localhost slots=4" >hosts
+export DRIFTLINE_ROOT=$PWD OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
+
+documented() { # BEGINNING: runs the commands of docs/cluster.md that begin so
+    while read -r line; do
+        timeout 300 bash -c "$line --quick" </dev/null >out 2>err
+        status=$?
+        check "$line" '[ $status = 0 ]'
+    done < <(sed -n "s|^    \\($1 .*\\)|\\1|p" "$root/docs/cluster.md")
+}
+documented mpirun
+check "they measured the sweep on four ranks at last" 'python3 -c "
+import json; assert len(json.load(open(\"results/cluster_sweep/result.json\"))[\"environment\"][\"ranks\"]) == 4"'
+
+for command in munged slurmctld slurmd sbatch; do
+    PATH=$PATH:/usr/sbin command -v $command >/dev/null && [ "$(id -u)" = 0 ] && continue
+    echo "ok - jobs of Slurm # SKIP there is no $command, or this is not root"
+    exit $failed
+done
+export PATH=$PATH:/usr/sbin SLURM_CONF=$work/slurm/slurm.conf
+stop_slurm() {
+    for pid in "$work"/slurm/*.pid; do
+        [ -s "$pid" ] && kill "$(cat "$pid")" 2>/dev/null
+    done
+    sleep 1
+    rm -rf "$work"
+}
+trap stop_slurm EXIT
+free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+mkdir -p "$work"/slurm/{state,spool}
+head -c 1024 /dev/urandom >"$work/slurm/munge.key"
+chmod 600 "$work/slurm/munge.key"
+chmod 755 "$work" "$work/slurm"
+host=$(hostname -s)
+cat >"$SLURM_CONF" <<CONF
+ClusterName=driftline
+SlurmctldHost=$host(127.0.0.1)
+SlurmctldPort=$(free_port)
+SlurmdPort=$(free_port)
+SlurmUser=root
+SlurmdUser=root
+AuthType=auth/munge
+AuthInfo=socket=$work/slurm/munge.socket
+CredType=cred/munge
+StateSaveLocation=$work/slurm/state
+SlurmdSpoolDir=$work/slurm/spool
+SlurmctldPidFile=$work/slurm/slurmctld.pid
+SlurmdPidFile=$work/slurm/slurmd.pid
+SlurmctldLogFile=$work/slurm/slurmctld.log
+SlurmdLogFile=$work/slurm/slurmd.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_CPU
+ReturnToService=2
+MpiDefault=none
+NodeName=$host NodeAddr=127.0.0.1 CPUs=$(nproc) State=UNKNOWN
+PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+CONF
+munged --force --key-file="$work/slurm/munge.key" --socket="$work/slurm/munge.socket" --pid-file="$work/slurm/munged.pid" \
+    --log-file="$work/slurm/munged.log" --seed-file="$work/slurm/munge.seed" >out 2>err &&
+    slurmctld >>out 2>>err && slurmd -N "$host" >>out 2>>err
+for _ in $(seq 100); do
+    sinfo -h -o %t 2>/dev/null | grep -q idle && break
+    sleep .1
+done
+if ! sinfo -h -o %t 2>/dev/null | grep -q idle; then
+    echo "ok - jobs of Slurm # SKIP its node does not start here: $(tail -n 1 "$work/slurm/slurmd.log" err 2>/dev/null | tr -d '\n')"
+    exit $failed
+fi
+rm -rf results
+documented sbatch
+check "the parts of the array are there" '[ -s results/parts/1/cluster_sweep/result.json ] && [ -s results/parts/3/cluster_sweep/result.json ]'
+check "with a part each" 'python3 -c "
+import json
+parts = [json.load(open(f\"results/parts/{i}/cluster_sweep/result.json\"))[\"run\"] for i in (1, 2, 3)]
+assert all(0 < p[\"cells\"] < p[\"planned\"] for p in parts) and sum(p[\"cells\"] for p in parts) == parts[0][\"planned\"], parts"'
+rm -rf results/cluster_sweep
+documented configs/cluster/gather.sh
+check "which are put together" 'python3 -c "
+import json; r = json.load(open(\"results/cluster_sweep/result.json\"))[\"run\"]; assert r[\"finished\"] and r[\"kept\"] == r[\"planned\"], r"'
 
 exit $failed

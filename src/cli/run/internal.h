@@ -48,6 +48,13 @@ void run_replace_older(struct run_state *);
 /* Writes result.json with the cells finished so far. */
 int run_write_result(struct run_state *, struct error *);
 
+/* Whether the cell is in the part that --part leaves. */
+static inline bool run_is_mine(const struct run_state *run, const struct cell *cell)
+{
+    const struct run_options *o = &run->app->options;
+    return o->parts == 0 || cell->number % o->parts == o->part - 1;
+}
+
 /* --resume: *cells is what is stored of the cell; NULL: it is to be measured. */
 int run_take_stored(struct run_state *, const struct cell *, json_t **cells, struct error *);
 /* Stores a cell that was measured, with the files of its answers and structure, which are moved. */

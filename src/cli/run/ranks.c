@@ -308,6 +308,11 @@ static int take_all_stored(struct ranks *r, struct error *error)
     for (size_t i = 0; !rc && i < r->run->plan.n; i++) {
         const struct cell *cell = &r->run->plan.cells[i];
         json_t *cells;
+        if (!run_is_mine(r->run, cell)) {
+            r->state[i] = CELL_FINISHED;
+            r->left--;
+            continue;
+        }
         rc = run_take_stored(r->run, cell, &cells, error);
         if (!rc && cells) {
             r->state[i] = CELL_FINISHED;
@@ -444,5 +449,11 @@ int ranks_serve(struct app *app, const char *path, struct messenger *m)
     progress_end(&run.progress);
     run_free(&run);
     *app->measuring = 0;
-    return EXIT_OK;
+    if (messenger_hears(m, 0))
+        return EXIT_OK;
+    app_warn(app,
+             "rank 0 was not heard of for 15 seconds; ./harness run --resume %s goes on from "
+             "the cells that it has stored",
+             path);
+    return EXIT_SOME_FAILED;
 }

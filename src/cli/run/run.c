@@ -123,6 +123,8 @@ static int run_cells(struct run_state *run, struct error *error)
     for (size_t i = 0; i < run->plan.n; i++) {
         if (*run->app->interrupted)
             return fail(error, ERR_INTERRUPTED, "interrupted");
+        if (!run_is_mine(run, &run->plan.cells[i]))
+            continue;
         int rc = run_cell(run, &run->plan.cells[i], error);
         if (rc)
             return rc;

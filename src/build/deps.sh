@@ -33,6 +33,7 @@ build|optional|ca-certificates|downloads datasets over TLS
 build|optional|dataset-fashion-mnist|the Fashion-MNIST images
 test|needed|libcmocka-dev|the unit tests are cmocka programs
 test|needed|python3-jsonschema|a written result is held to results/schema.json
+test|optional|iproute2|hosts in network namespaces
 test|optional|slurmctld|jobs of Slurm, on one node
 test|optional|slurmd|the same
 test|optional|slurm-client|the same

@@ -36,37 +36,7 @@ check "one process measures the sweep" '[ $status = 0 ]'
 ranks 2 "$program" run --mpi --quick --no-plots --out two "$root/configs/cluster/sweep.lua"
 check "two ranks measure it" '[ $status = 0 ] && [ -s two/cluster_sweep/result.json ]'
 check "and are said to share a machine" '[ "$(grep -c "^warning: ranks 0 and 1 share the machine" err)" = 1 ]'
-
-cat >same.py <<'PY'
-import json, pathlib, sys
-import jsonschema
-schema, first, second, ranks = json.load(open(sys.argv[1])), sys.argv[2], sys.argv[3], int(sys.argv[4])
-one, two = (json.load(open(f"{d}/cluster_sweep/result.json")) for d in (first, second))
-jsonschema.Draft7Validator(schema).validate(two)
-counted = ("recall", "distances", "scanned", "estimates")
-
-def plain(result):
-    return {(s["label"], s["metric"]): s["median"] for s in result["summary"] if s["metric"].startswith(counted)}
-
-def hits(value):
-    if isinstance(value, dict):
-        return [value["hits"]] if "hits" in value else [h for v in value.values() for h in hits(v)]
-    return [h for v in value for h in hits(v)] if isinstance(value, list) else []
-
-assert plain(one) == plain(two), set(plain(one).items()) ^ set(plain(two).items())
-assert any("recall" in metric for _, metric in plain(one))
-for a, b in zip(one["cells"], two["cells"], strict=True):
-    assert all(a[k] == b[k] for k in ("label", "point", "method", "params", "knobs", "repeat", "seed", "status")), (a, b)
-stored = sorted(pathlib.Path(first, "cluster_sweep/cells").glob("*.json"))
-assert stored
-for path in stored:
-    a, b = (hits(json.loads(pathlib.Path(d, "cluster_sweep/cells", path.name).read_text())) for d in (first, second))
-    assert a and a == b, path
-assert [r["rank"] for r in two["environment"]["ranks"]] == list(range(ranks))
-assert sum(r["cells"] for r in two["environment"]["ranks"]) == len({(c["label"].split("[")[0], c["repeat"]) for c in two["cells"]})
-assert all(c["rank"] < ranks for c in two["cells"])
-PY
-check "with the result of one process, but for times" 'python3 same.py "$root/results/schema.json" one two 2 2>why || { cat why >>err; false; }'
+check "with the result of one process, but for times" 'python3 "$root/tests/cli/same_result.py" one two 2 2>why || { cat why >>err; false; }'
 check "and the answers of each cell" '[ "$(find two/cluster_sweep/cells -name "*.answers*" | wc -l)" = "$(find one/cluster_sweep/cells -name "*.answers*" | wc -l)" ]'
 check "no scratch folder of a rank stays" '[ -z "$(find . -maxdepth 1 -name "driftline-rank*")" ]'
 
@@ -122,7 +92,7 @@ documented() { # BEGINNING: runs the commands of docs/cluster.md that begin so
         timeout 300 bash -c "$line --quick" </dev/null >out 2>err
         status=$?
         check "$line" '[ $status = 0 ]'
-    done < <(sed -n "s|^    \\($1 .*\\)|\\1|p" "$root/docs/cluster.md")
+    done < <(sed -n "s|/tmp/|$work/|; s|^    \\($1 .*\\)|\\1|p" "$root/docs/cluster.md")
 }
 documented mpirun
 check "they measured the sweep on four ranks at last" 'python3 -c "

@@ -97,7 +97,7 @@ CUDA_SOURCES := $(wildcard kernels/cuda/*.cu)
 # Opened at run time, so that the program starts where there is no GPU.
 CUDA_LIBRARY := $(if $(and $(NVCC),$(CUDA_SOURCES)),build/libdriftline_cuda.so)
 # Opened at run time, too: run --mpi.
-MPI_LIBRARY := $(if $(MPI_CFLAGS),build/libdriftline_mpi.so)
+MPI_LIBRARY := $(if $(and $(MPI_CFLAGS),$(wildcard src/cluster/mpi/library.c)),build/libdriftline_mpi.so)
 # The same kernels for the processor, for tests; the thread sanitizer does not follow its fibers.
 EMULATED_CUDA := $(if $(HAVE_CXX),$(if $(filter tsan fuzz,$(MODE)),,$(OUT)/libdriftline_cuda_emulated.so))
 # algorithms/skeleton is copied by `./harness new` and is itself a method, so it is built like one.

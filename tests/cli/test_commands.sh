@@ -30,8 +30,8 @@ for command in $("$program" help | sed -n 's/^  .\/harness \([a-z]*\) .*/\1/p');
     of_command=$("$program" help "$command" | sed -n 's/^  --\([a-z-]*\).*/\1/p')
     for option in $options; do
         case $option in
-            set | knob) value='=a=1' ;; header) value='=yes' ;; distance) value='=l2' ;; style) value='=paper' ;; memory-limit) value='=1M' ;;
-            quick | in-process | resume | force | no-plots | quiet | fail-on-regression | json | csv | markdown | all | allow-programs) value= ;;
+            part) value="=1/2" ;; set | knob) value='=a=1' ;; header) value='=yes' ;; distance) value='=l2' ;; style) value='=paper' ;; memory-limit) value='=1M' ;;
+            quick | in-process | mpi | resume | force | no-plots | quiet | fail-on-regression | json | csv | markdown | all | allow-programs) value= ;;
             *) value='=1' ;;
         esac
         # The argument is nothing that a command finds, so that those that take the option stop there.

@@ -41,7 +41,7 @@ for word; do case $word in -* | install | *=*) ;; *) echo "$word" >>installed ;;
 SH
 
 all="pkg-config liblua5.4-dev libopenblas-dev libjansson-dev libyaml-dev zlib1g-dev libxxhash-dev libssl-dev
-g++ cmake npm libhdf5-dev liburing-dev librocksdb-dev gnuplot-nox fonts-dejavu-core curl ca-certificates dataset-fashion-mnist"
+g++ cmake npm libhdf5-dev liburing-dev librocksdb-dev libopenmpi-dev gnuplot-nox fonts-dejavu-core curl ca-certificates dataset-fashion-mnist"
 
 # Whether programs like npm happen to be on this machine must not matter, so PATH has only the basics.
 for tool in sh sed tr cut cat paste mkdir env printf tail dirname true; do

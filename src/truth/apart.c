@@ -2,7 +2,8 @@
  *
  *     seconds, gflops, number of notes, for each note { bytes, string padded }
  *     for each operation: n_queries, k, available, number of ids, whether it has starts,
- *                         [n_queries + 1 starts], ids, distances (32-bit, padded) */
+ *                         whether it is of a part, [n_queries + 1 starts], ids,
+ *                         distances (32-bit, padded), [exact distances, 2 words of key] */
 #define _GNU_SOURCE /* memfd_create */
 #include "src/truth/apart.h"
 
@@ -61,10 +62,15 @@ static void put_truth(FILE *out, const struct truth *t)
     put_word(out, t->available);
     put_word(out, n);
     put_word(out, t->starts != NULL);
+    put_word(out, t->exact != NULL);
     if (t->starts)
         put_words(out, t->starts, (t->n_queries + 1) * sizeof *t->starts);
     put_words(out, t->ids, n * sizeof *t->ids);
     put_words(out, t->distances, n * sizeof *t->distances);
+    if (t->exact) {
+        put_words(out, t->exact, n * sizeof *t->exact);
+        put_words(out, t->key, sizeof t->key);
+    }
 }
 
 static bool put_oracle(int fd, const struct oracle *o)
@@ -122,6 +128,7 @@ static _Noreturn void compute(const struct order *order)
 struct reader {
     const uint64_t *words;
     size_t n, at;
+    bool past; /* words past the end were asked for */
 };
 
 /* A pointer to the next words in the mapped file; NULL past its end. */
@@ -129,7 +136,8 @@ static const void *take(struct reader *r, size_t bytes)
 {
     const size_t words = (bytes + 7) / 8;
 
-    if (words > r->n - r->at)
+    r->past |= words > r->n - r->at;
+    if (r->past)
         return NULL;
     r->at += words;
     return r->words + r->at - words;
@@ -148,14 +156,22 @@ static bool take_truth(struct reader *r, struct truth *t)
     t->k = (size_t)take_word(r);
     t->available = (size_t)take_word(r);
     const size_t n = (size_t)take_word(r);
-    const bool starts = take_word(r) != 0;
+    const bool starts = take_word(r) != 0, part = take_word(r) != 0;
 
     /* The casts remove const although the mapping is read-only: no caller writes to a truth. */
     if (starts)
         t->starts = (uint64_t *)(uintptr_t)take(r, (t->n_queries + 1) * sizeof *t->starts);
     t->ids = (uint64_t *)(uintptr_t)take(r, n * sizeof *t->ids);
     t->distances = (float *)(uintptr_t)take(r, n * sizeof *t->distances);
-    return t->ids && t->distances && (!starts || t->starts);
+    if (!t->ids || !t->distances || (starts && !t->starts) || (t->n_queries && ids_of(t) != n))
+        return false;
+    if (!part)
+        return true;
+    t->exact = (double *)(uintptr_t)take(r, n * sizeof *t->exact);
+    const uint64_t *key = take(r, sizeof t->key);
+    if (key)
+        memcpy(t->key, key, sizeof t->key);
+    return t->exact && key;
 }
 
 static bool take_notes(struct reader *r, struct oracle *o)
@@ -172,22 +188,11 @@ static bool take_notes(struct reader *r, struct oracle *o)
     return true;
 }
 
-static int read_oracle(struct oracle *o, const struct op_list *list, int fd, struct error *err)
+int oracle_read_block(struct oracle *o, const struct op_list *list, struct error *err)
 {
-    struct stat st;
-
-    if (fstat(fd, &st) != 0 || st.st_size == 0)
-        return fail(err, ERR_IO, "truth: the process that computes it sent nothing");
-    o->mapped_bytes = (size_t)st.st_size;
-    o->mapped = mmap(NULL, o->mapped_bytes, PROT_READ, MAP_SHARED, fd, 0);
-    if (o->mapped == MAP_FAILED) {
-        o->mapped = NULL;
-        return fail_errno(err, ERR_NO_MEMORY, "truth: %zu bytes cannot be mapped", o->mapped_bytes);
-    }
-    if (madvise(o->mapped, o->mapped_bytes, MADV_DONTFORK) != 0)
-        return fail_errno(err, ERR_IO, "truth: cannot hide it from the methods' processes");
-    struct reader r = { o->mapped, o->mapped_bytes / sizeof(uint64_t), 0 };
+    struct reader r = { o->mapped, o->mapped_bytes / sizeof(uint64_t), 0, false };
     const double *numbers = take(&r, 2 * sizeof *numbers);
+
     o->truths = mem_zalloc(NULL, (list->n + 1) * sizeof *o->truths);
     if (!o->truths)
         return fail(err, ERR_NO_MEMORY, "truth: out of memory for %zu operations", list->n);
@@ -195,11 +200,44 @@ static int read_oracle(struct oracle *o, const struct op_list *list, int fd, str
     bool whole = numbers && take_notes(&r, o);
     for (size_t i = 0; i < list->n && whole; i++)
         whole = take_truth(&r, &o->truths[i]);
-    if (!whole)
+    if (!whole || r.past)
         return fail(err, ERR_IO, "truth: the answers received are truncated");
     o->seconds = numbers[0];
     o->gflops = numbers[1];
     return OK;
+}
+
+/* fd -1: zeros, which can be written. */
+static int map_block(struct oracle *o, int fd, size_t bytes, struct error *err)
+{
+    const int anonymous = fd < 0 ? MAP_ANONYMOUS : 0;
+
+    o->mapped_bytes = bytes;
+    o->mapped =
+        mmap(NULL, bytes, PROT_READ | (fd < 0 ? PROT_WRITE : 0), MAP_SHARED | anonymous, fd, 0);
+    if (o->mapped == MAP_FAILED) {
+        o->mapped = NULL;
+        return fail_errno(err, ERR_NO_MEMORY, "truth: %zu bytes cannot be mapped", bytes);
+    }
+    if (madvise(o->mapped, bytes, MADV_DONTFORK) != 0)
+        return fail_errno(err, ERR_IO, "truth: cannot hide it from the methods' processes");
+    return OK;
+}
+
+int oracle_make_block(struct oracle *o, size_t bytes, struct error *err)
+{
+    *o = (struct oracle){ 0 };
+    return map_block(o, -1, bytes, err);
+}
+
+static int read_oracle(struct oracle *o, const struct op_list *list, int fd, struct error *err)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) != 0 || st.st_size == 0)
+        return fail(err, ERR_IO, "truth: the process that computes it sent nothing");
+    const int rc = map_block(o, fd, (size_t)st.st_size, err);
+    return rc ? rc : oracle_read_block(o, list, err);
 }
 
 /* Reports the child's progress until it ends, and kills it after an interrupt.
@@ -282,6 +320,9 @@ int oracle_make_apart(struct oracle *oracle, const struct op_list *list,
         close_ends(&ends);
         return rc;
     }
+    for (size_t i = 0; i < env->n_merge; i++)
+        if (env->merge[i].mapped)
+            (void)madvise(env->merge[i].mapped, env->merge[i].mapped_bytes, MADV_DOFORK);
     order.progress = ends.progress[1];
     order.errors = ends.errors[1];
     (void)fflush(NULL);

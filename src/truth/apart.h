@@ -9,8 +9,15 @@
 
 #include "src/truth/oracle.h"
 
-/* As oracle_make(), on env->threads threads of the child. The caller calls oracle_free(). */
+/* As oracle_make(), on env->threads threads of the child. The caller calls oracle_free(). Of parts
+   to merge, the mappings are no longer hidden; free them before methods run. */
 int oracle_make_apart(struct oracle *, const struct op_list *, const struct oracle_env *,
                       struct error *);
+
+/* The mapping, o->mapped, is one block of words, which another process with the same list can read:
+   it makes a mapping, writes the block to it, and reads the truths. The caller calls oracle_free(),
+   after a failure, too. ERR_IO: the block is not whole. */
+int oracle_make_block(struct oracle *, size_t bytes, struct error *);
+int oracle_read_block(struct oracle *, const struct op_list *, struct error *);
 
 #endif

@@ -68,20 +68,35 @@ static int find_query_sets(struct oracle_run *w)
     return OK;
 }
 
-static int fill_search(struct truth *t, const struct query_set *q, struct error *err)
+/* Space for n answers, in a part with their exact distances. */
+static bool make_space(struct truth *t, size_t n, bool part)
 {
-    t->ids = mem_array(NULL, t->n_queries * t->k + 1, sizeof *t->ids);
-    t->distances = mem_array(NULL, t->n_queries * t->k + 1, sizeof *t->distances);
-    if (!t->ids || !t->distances)
-        return fail(err, ERR_NO_MEMORY, "truth: out of memory for %zu answers",
+    t->ids = mem_array(NULL, n + 1, sizeof *t->ids);
+    t->distances = mem_array(NULL, n + 1, sizeof *t->distances);
+    t->exact = part ? mem_array(NULL, n + 1, sizeof *t->exact) : NULL;
+    return t->ids && t->distances && (t->exact || !part);
+}
+
+static void put_answer(struct truth *t, size_t at, struct neighbour answer)
+{
+    t->ids[at] = answer.id;
+    t->distances[at] = (float)answer.distance;
+    if (t->exact)
+        t->exact[at] = answer.distance;
+}
+
+static int fill_search(const struct oracle_run *w, struct truth *t, const struct query_set *q)
+{
+    static const struct neighbour none = { HUGE_VAL, ID_NONE };
+
+    if (!make_space(t, t->n_queries * t->k, w->env->parts > 0))
+        return fail(w->err, ERR_NO_MEMORY, "truth: out of memory for %zu answers",
                     t->n_queries * t->k);
     for (size_t i = 0; i < t->n_queries; i++)
         for (size_t j = 0; j < t->k; j++) {
             const struct neighbours *known = &q->known[i];
-            const bool there = j < known->n;
 
-            t->ids[i * t->k + j] = there ? known->items[j].id : ID_NONE;
-            t->distances[i * t->k + j] = there ? (float)known->items[j].distance : INFINITY;
+            put_answer(t, i * t->k + j, j < known->n ? known->items[j] : none);
         }
     return OK;
 }
@@ -95,28 +110,25 @@ static size_t answers_of(const struct query_set *q)
     return n;
 }
 
-/* *left: bytes that the ground truth of all range searches together may still use. */
-static int fill_range(struct truth *t, const struct query_set *q, size_t *left, struct error *err)
+static int fill_range(struct oracle_run *w, struct truth *t, const struct query_set *q)
 {
+    const bool part = w->env->parts > 0;
     size_t n = answers_of(q);
-    const size_t bytes = n * (sizeof *t->ids + sizeof *t->distances);
+    const size_t bytes =
+        n * (sizeof *t->ids + sizeof *t->distances + (part ? sizeof *t->exact : 0));
 
-    if (bytes > *left)
-        return fail(err, ERR_NO_MEMORY,
+    if (bytes > w->range_bytes)
+        return fail(w->err, ERR_NO_MEMORY,
                     "%zu answers need more than what is left of half the memory", n);
-    *left -= bytes;
+    w->range_bytes -= bytes;
     t->starts = mem_array(NULL, t->n_queries + 1, sizeof *t->starts);
-    t->ids = mem_array(NULL, n + 1, sizeof *t->ids);
-    t->distances = mem_array(NULL, n + 1, sizeof *t->distances);
-    if (!t->starts || !t->ids || !t->distances)
-        return fail(err, ERR_NO_MEMORY, "truth: out of memory for %zu answers", n);
+    if (!make_space(t, n, part) || !t->starts)
+        return fail(w->err, ERR_NO_MEMORY, "truth: out of memory for %zu answers", n);
     n = 0;
     for (size_t i = 0; i < t->n_queries; i++) {
         t->starts[i] = n;
-        for (size_t j = 0; j < q->known[i].n; j++, n++) {
-            t->ids[n] = q->known[i].items[j].id;
-            t->distances[n] = (float)q->known[i].items[j].distance;
-        }
+        for (size_t j = 0; j < q->known[i].n; j++, n++)
+            put_answer(t, n, q->known[i].items[j]);
     }
     t->starts[t->n_queries] = n;
     return OK;
@@ -191,9 +203,9 @@ static bool from_cache(struct oracle_run *w, struct query_set *q, const struct o
     struct error note = { 0 };
     struct query_set read = { .n_queries = q->n_queries };
 
-    if (!w->cache_dir || oracle_query_set_begin(w, &read, op) != OK)
+    if (!w->env->cache_dir || oracle_query_set_begin(w, &read, op) != OK)
         return false;
-    bool found = truth_load(w->cache_dir, key, w->ids, w->n_ids, read.known, read.n_queries,
+    bool found = truth_load(w->env->cache_dir, key, w->ids, w->n_ids, read.known, read.n_queries,
                             range ? SIZE_MAX : op->k, &note);
     found = found && holds_up(w, &read, op, &note);
     add_note(w->oracle, &note);
@@ -213,10 +225,8 @@ static bool from_cache(struct oracle_run *w, struct query_set *q, const struct o
     return true;
 }
 
-static int compute(struct oracle_run *w, struct query_set *q, const struct op *op,
-                   XXH128_hash_t key)
+static int compute(struct oracle_run *w, struct query_set *q, const struct op *op)
 {
-    const uint64_t start = clock_ns();
     uint32_t *which = mem_array(NULL, q->n_queries + 1, sizeof *which);
     struct buffer rows = { 0 };
     struct vectors queries;
@@ -232,11 +242,24 @@ static int compute(struct oracle_run *w, struct query_set *q, const struct op *o
     }
     mem_free(NULL, which);
     buffer_free(&rows);
+    return rc;
+}
+
+static int compute_and_store(struct oracle_run *w, struct query_set *q, size_t at,
+                             XXH128_hash_t key)
+{
+    const struct op *op = &w->list->ops[at];
+    const uint64_t start = clock_ns();
+
+    if (w->env->only_cached)
+        return fail(w->err, ERR_NOT_FOUND, "truth: the cache has none of the operation on line %d",
+                    op->line);
+    const int rc = w->env->merge ? oracle_merge(w, q, at) : compute(w, q, op);
     w->oracle->seconds += clock_seconds(clock_ns() - start);
-    if (rc == OK && w->cache_dir && answers_of(q) <= MOST_CACHED) {
+    if (rc == OK && w->env->cache_dir && answers_of(q) <= MOST_CACHED) {
         struct error note = { 0 };
 
-        truth_store(w->cache_dir, key, w->ids, w->n_ids, q->known, q->n_queries,
+        truth_store(w->env->cache_dir, key, w->ids, w->n_ids, q->known, q->n_queries,
                     op->kind == OP_RANGE ? SIZE_MAX : op->k, &note);
         add_note(w->oracle, &note);
     }
@@ -252,16 +275,18 @@ static int answer(struct oracle_run *w, size_t i)
 
     w->asked = w->scan.at = live_state_of(&w->now, op);
     w->n_ids = live_state_ids(w->asked, op->filter_bits, op->filter_ids, w->ids);
+    w->n_ids = oracle_part_of(w->env->part, w->env->parts, w->ids, w->n_ids, w->ids);
     q->left--;
     *t = (struct truth){ .n_queries = op->rows->n,
                          .k = op->kind == OP_RANGE ? 0 : op->k,
                          .available = w->n_ids };
-    const XXH128_hash_t key = oracle_truth_key(w, op);
+    const XXH128_hash_t key = oracle_truth_key(w, op, w->ids, w->n_ids);
+    if (w->env->parts > 0)
+        memcpy(t->key, (const uint64_t[]){ key.low64, key.high64 }, sizeof t->key);
     if (!from_cache(w, q, op, key))
-        rc = compute(w, q, op, key);
+        rc = compute_and_store(w, q, i, key);
     if (rc == OK)
-        rc = op->kind == OP_RANGE ? fill_range(t, q, &w->range_bytes, w->err)
-                                  : fill_search(t, q, w->err);
+        rc = op->kind == OP_RANGE ? fill_range(w, t, q) : fill_search(w, t, q);
     if (rc == ERR_NO_MEMORY && op->kind == OP_RANGE)
         fail_within(w->err,
                     "truth of the range search on line %d, radius %g, %zu queries, %zu rows live "
@@ -306,10 +331,29 @@ static void end(struct oracle_run *w)
     live_state_free(&w->now);
 }
 
-static int make(struct oracle_run *w, const struct oracle_env *env)
+/* The parts were computed at the same time, so the slowest counts. */
+static void add_parts(struct oracle_run *w)
 {
+    for (size_t i = 0; i < w->env->n_merge; i++) {
+        const struct oracle *part = &w->env->merge[i];
+
+        w->scan.flops += part->gflops * part->seconds * 1e9;
+        if (w->oracle->seconds < part->seconds)
+            w->oracle->seconds = part->seconds;
+        for (size_t j = 0; j < part->n_notes; j++) {
+            struct error note = { 0 };
+            fail(&note, ERR_CORRUPT, "%s", part->notes[j]);
+            add_note(w->oracle, &note);
+        }
+    }
+}
+
+static int make(struct oracle_run *w)
+{
+    const struct oracle_env *env = w->env;
     int rc = OK;
 
+    add_parts(w);
     for (size_t i = 0; rc == OK && i < w->list->n; i++) {
         rc = live_state_step(&w->now, i, w->err);
         if (rc == OK && has_truth(&w->list->ops[i]))
@@ -323,11 +367,9 @@ static int make(struct oracle_run *w, const struct oracle_env *env)
 int oracle_make(struct oracle *oracle, const struct op_list *list, const struct oracle_env *env,
                 struct error *err)
 {
-    struct oracle_run w = { .oracle = oracle,
-                            .list = list,
-                            .cache_dir = env->cache_dir,
-                            .range_bytes = memory_for_ranges(),
-                            .err = err };
+    struct oracle_run w = {
+        .oracle = oracle, .list = list, .env = env, .range_bytes = memory_for_ranges(), .err = err
+    };
     struct cuda cuda = { 0 };
     int rc = OK;
 
@@ -341,7 +383,7 @@ int oracle_make(struct oracle *oracle, const struct op_list *list, const struct 
     w.scan.interrupted = env->interrupted;
     w.scan.cuda = env->on_device ? &cuda : NULL;
     if (rc == OK)
-        rc = make(&w, env);
+        rc = make(&w);
     if (oracle->seconds > 0)
         oracle->gflops = w.scan.flops / oracle->seconds * 1e-9;
     end(&w);
@@ -357,6 +399,7 @@ void oracle_free(struct oracle *oracle)
         mem_free(NULL, oracle->truths[i].ids);
         mem_free(NULL, oracle->truths[i].distances);
         mem_free(NULL, oracle->truths[i].starts);
+        mem_free(NULL, oracle->truths[i].exact);
     }
     mem_free(NULL, oracle->truths);
     if (oracle->mapped)

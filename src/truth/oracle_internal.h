@@ -1,6 +1,6 @@
 /* oracle_internal.h - the computation of a list's ground truth. oracle.c goes through the
  * operations, oracle_query_set.c updates queries that are searched again, oracle_key.c makes the
- * keys of query sets and of cache files. */
+ * keys of query sets and of cache files, oracle_merge.c merges parts. */
 #ifndef DRIFTLINE_TRUTH_ORACLE_INTERNAL_H
 #define DRIFTLINE_TRUTH_ORACLE_INTERNAL_H
 
@@ -24,15 +24,15 @@ struct query_set {
 struct oracle_run {
     struct oracle *oracle;
     const struct op_list *list;
-    const char *cache_dir;
+    const struct oracle_env *env;
     struct live_state now;
     const struct live_state *asked; /* `now`, or the snapshot that the operation searches */
     struct exact_scan scan;
     struct query_set *query_sets;
     size_t n_query_sets;
     size_t *query_set_of; /* by operation; SIZE_MAX: none */
-    uint64_t *ids;        /* n_ids live ids that pass the filter; capacity list->n_ids */
-    uint64_t *fresh;      /* those inserted since the query set was last searched */
+    uint64_t *ids;   /* n_ids live ids of the part that pass the filter; capacity list->n_ids */
+    uint64_t *fresh; /* those inserted since the query set was last searched */
     size_t n_ids;
     bool shrinks;       /* the list deletes or updates */
     size_t range_bytes; /* bytes that the truths of ranges may still use */
@@ -42,8 +42,9 @@ struct oracle_run {
 
 /* Hash of queries, k or radius, and filter. Both functions return 0 if out of memory. */
 XXH128_hash_t oracle_query_set_key(const struct op_list *, const struct op *);
-/* Hash of queries, k or radius, and the rows that are searched (w->ids). */
-XXH128_hash_t oracle_truth_key(const struct oracle_run *w, const struct op *);
+/* Hash of queries, k or radius, and the rows of the n ids that are searched. */
+XXH128_hash_t oracle_truth_key(const struct oracle_run *w, const struct op *, const uint64_t *ids,
+                               size_t n);
 
 /* Allocates q->known, without neighbours. */
 int oracle_query_set_begin(struct oracle_run *, struct query_set *, const struct op *);
@@ -52,5 +53,11 @@ void oracle_query_set_free(struct query_set *);
    have lost too many neighbours. which: scratch space for n_queries. */
 int oracle_query_set_update(struct oracle_run *, struct query_set *, const struct op *,
                             uint32_t *which);
+
+/* Keeps the ids of the part; returns how many. In and out may be the same. */
+size_t oracle_part_of(size_t part, size_t parts, const uint64_t *ids, size_t n, uint64_t *out);
+/* Replaces the query set's neighbours by those of the parts of operation `at`, merged. ERR_CORRUPT:
+   a part is of another shape, or of other queries or rows. */
+int oracle_merge(struct oracle_run *, struct query_set *, size_t at);
 
 #endif

@@ -65,9 +65,10 @@ XXH128_hash_t oracle_query_set_key(const struct op_list *list, const struct op *
     return key;
 }
 
-/* Hashes the queries' key and the searched rows in rank order. The rows already reflect the filter.
+/* Hashes the queries' key and the searched rows in rank order, so that a part has a key of its own. The rows already reflect the filter.
    Its bits are left out, because they depend on ids, which the cache does not store. */
-XXH128_hash_t oracle_truth_key(const struct oracle_run *w, const struct op *op)
+XXH128_hash_t oracle_truth_key(const struct oracle_run *w, const struct op *op, const uint64_t *ids,
+                               size_t n)
 {
     struct op unfiltered = *op;
     XXH3_state_t *state = XXH3_createState();
@@ -82,8 +83,8 @@ XXH128_hash_t oracle_truth_key(const struct oracle_run *w, const struct op *op)
     XXH3_128bits_reset(state);
     XXH3_128bits_update(state, &key, sizeof key);
     struct row_hash h = { .state = state };
-    for (size_t i = 0; i < w->n_ids; i++) {
-        const struct live_row at = w->asked->rows[w->ids[i]];
+    for (size_t i = 0; i < n; i++) {
+        const struct live_row at = w->asked->rows[ids[i]];
         hash_row(&h, w->list->datasets[at.dataset].source->hash, at.row);
     }
     flush_run(&h);

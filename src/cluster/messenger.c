@@ -302,6 +302,16 @@ int messenger_send(struct messenger *m, int to, enum message_kind kind, const vo
     return OK;
 }
 
+size_t messenger_queued(struct messenger *m, int to)
+{
+    size_t n = 0;
+    (void)pthread_mutex_lock(&m->lock);
+    for (const struct outgoing *o = m->queue; o; o = o->next)
+        n += o->message->from == to;
+    (void)pthread_mutex_unlock(&m->lock);
+    return n;
+}
+
 static struct timespec after(double seconds)
 {
     struct timespec t;

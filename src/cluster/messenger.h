@@ -11,12 +11,15 @@
 
 #include "src/core/error.h"
 
-enum message_kind {                 /* to rank 0's dispatcher, then to a worker */
-                    MESSAGE_READY,  /* a worker has loaded the config: JSON about its machine */
-                    MESSAGE_DONE,   /* a cell's result */
-                    MESSAGE_FAILED, /* a worker gives up: text */
-                    MESSAGE_LOAD,   /* load the config */
-                    MESSAGE_CELL,   /* run a cell: its number */
+enum message_kind {                  /* to rank 0's dispatcher, then to a worker */
+                    MESSAGE_READY,   /* a worker has loaded the config: JSON about its machine */
+                    MESSAGE_PART,    /* a piece of a part of the ground truth */
+                    MESSAGE_DONE,    /* a cell's result */
+                    MESSAGE_FAILED,  /* a worker gives up: text */
+                    MESSAGE_LOAD,    /* load the config */
+                    MESSAGE_COMPUTE, /* compute a part of the ground truth: which */
+                    MESSAGE_TRUTH,   /* a piece of the whole ground truth */
+                    MESSAGE_CELL,    /* run a cell: its number */
                     MESSAGE_STOP,
                     MESSAGE_KINDS
 };
@@ -45,6 +48,8 @@ int messenger_ranks(const struct messenger *);
 /* Copies the bytes and returns at once. ERR_NO_MEMORY. */
 int messenger_send(struct messenger *, int to, enum message_kind, const void *bytes, size_t n,
                    struct error *);
+/* How many messages to the rank are not sent yet. */
+size_t messenger_queued(struct messenger *, int to);
 /* Waits at most wait_s seconds for a message; NULL: none. The caller frees it. */
 struct message *messenger_take(struct messenger *, enum message_box, double wait_s);
 void message_free(struct message *);

@@ -1,6 +1,6 @@
 #!/bin/bash
-# test_cluster.sh - run --mpi: the cells of a sweep on the ranks of mpirun have the results of a single process, and a rank that
-# is killed loses its cell alone. Every command of docs/cluster.md, those of Slurm on one node that the test starts.
+# test_cluster.sh - run --mpi: the ground truth and the cells of a sweep on the ranks of mpirun are those of a single process, and a
+# rank that is killed loses its part or its cell alone. Every command of docs/cluster.md, those of Slurm on one node that the test starts.
 # shellcheck disable=SC2016,SC2034,SC2154,SC2317  # conditions given to check are evaluated there
 set -u
 
@@ -47,6 +47,44 @@ import json; r = json.load(open(\"two/cluster_sweep/result.json\")); assert r[\"
 ranks 2 "$program" run --mpi --quick --no-plots --out three /nowhere.lua
 check "a config that is not there ends all ranks with an error" '[ $status != 0 ] && [ $status != 124 ] && grep -q "^error: " err'
 
+# Parts of the ground truth: of several pieces, with deletes, filters and ranges, in a cache of its own each time.
+cat >truth.lua <<'LUA'
+local data = synthetic { kind = "mixture", rows = 60000, dim = 32, clusters = 40 }
+experiment {
+  name = "truth", k = 100,
+  workload = function(w)
+    w:insert { data:rows(1, 50000), tag = "load" } w:search { data:queries(1000), tag = "ask" }
+    w:delete { random = 20000 } w:insert { data:rows(50001, 60000) } w:search { data:queries(1000), tag = "ask" }
+    w:range { data:queries(50), radius = 30 } w:search { data:queries(50), filter = { fraction = .1 }, k = 20, tag = "few" }
+  end,
+  methods = { method { "divf", params = { clusters = 64 } } },
+}
+LUA
+same_truths() { # CACHE CACHE: whether the second has every truth of the first; the last 32 bytes are signed with a key of its own
+    ls "$1"/truth/*.truth >/dev/null || return 1
+    for file in "$1"/truth/*.truth; do
+        cmp <(head -c -32 "$file") <(head -c -32 "$2/truth/${file##*/}") || return 1
+    done
+}
+of_ranks() { # RESULT EXPRESSION of `ranks` and `truth`
+    python3 -c "
+import json, sys
+r = json.load(open('$1')); ranks, truth = r['environment']['ranks'], r['truth']
+sys.exit(not ($2))"
+}
+DRIFTLINE_CACHE=$work/cache1 run run --no-plots --out one truth.lua
+check "one process computes a ground truth" '[ $status = 0 ]'
+for n in 2 3; do
+    DRIFTLINE_CACHE=$work/cache$n ranks $n "$program" run --mpi --no-plots --out ranks$n truth.lua
+    check "$n ranks compute it in parts" '[ $status = 0 ] && grep -q "^part $n of $n of the exact truth begins on rank" err'
+    check "which are the whole, bit for bit" 'same_truths cache1 cache$n'
+    check "with the result of one process" 'python3 "$root/tests/cli/same_result.py" one ranks$n $n truth 2>why || { cat why >>err; false; }'
+    check "and all rows, of $n ranks" 'of_ranks ranks$n/truth/result.json "sum(x[\"truth_rows\"] for x in ranks) == 60000"'
+done
+DRIFTLINE_CACHE=$work/cache3 ranks 2 "$program" run --mpi --no-plots --out again truth.lua
+check "what is in the cache is computed by no rank" '[ $status = 0 ] && of_ranks again/truth/result.json "truth[\"seconds\"] == 0 and not any(x[\"truth_rows\"] for x in ranks)"'
+check "and has the same result" 'python3 "$root/tests/cli/same_result.py" one again 2 truth 2>why || { cat why >>err; false; }'
+
 # Long enough that a rank is killed while it measures.
 ranks_of() { # NUMBER: the process of that rank
     for p in $(pgrep -f "^$program run --mpi"); do
@@ -62,15 +100,18 @@ experiment {
   methods = { method { "hnsw" }, method { "flat" } },
 }
 LUA
-ranks 2 --enable-recovery "$program" run --mpi --no-plots --out killed long.lua &
-job=$!
-for _ in $(seq 300); do
-    grep -q "begins on rank 1" err 2>/dev/null && break
-    sleep .1
-done
-victim=$(ranks_of 1)
-[ -z "$victim" ] || kill -9 "$victim"
-wait "$job"
+kill_when() { # LINE CONFIG: kills rank 1 of a run of the config after this line of it
+    ranks 2 --enable-recovery "$program" run --mpi --no-plots --out killed "$2" &
+    local job=$!
+    for _ in $(seq 300); do
+        grep -q "$1" err 2>/dev/null && break
+        sleep .1
+    done
+    victim=$(ranks_of 1)
+    [ -z "$victim" ] || kill -9 "$victim"
+    wait "$job"
+}
+kill_when "repeat .*begins on rank 1" long.lua
 check "a rank is killed while it measures" '[ -n "$victim" ]'
 check "the other goes on" 'grep -q "^warning: rank 1 is lost with" err && [ -s killed/long/result.json ]'
 check "and measures its cell" 'python3 -c "
@@ -79,6 +120,11 @@ r = json.load(open(\"killed/long/result.json\"))
 assert r[\"run\"][\"finished\"] and all(c[\"status\"] == \"ok\" for c in r[\"cells\"])
 assert [c[\"lost_ranks\"] for c in r[\"cells\"] if \"lost_ranks\" in c] == [[1]]
 assert [x[\"lost\"] for x in r[\"environment\"][\"ranks\"]] == [False, True]"'
+
+sed 's/"truth"/"lost"/; s/rows = 60000, dim = 32/rows = 60000, dim = 256/; s/queries(1000)/queries(4000)/' truth.lua >lost.lua
+kill_when "truth begins on rank 1" lost.lua
+check "a rank is killed while it computes a part of the ground truth" '[ -n "$victim" ] && grep -q "^warning: rank 1 is lost with part . of 2 of the exact truth" err'
+check "the other computes it" 'of_ranks killed/lost/result.json "[x[\"truth_rows\"] for x in ranks] == [60000, 0] and ranks[1][\"lost\"]"'
 
 # The commands of the document, in a folder that stands for the checkout.
 mkdir checkout && cd checkout || exit 1

@@ -38,7 +38,11 @@ static inline double run_now_s(void)
 
 /* Loads the config and plans its cells. */
 int run_load(struct run_state *, const char *path, struct error *);
-int run_make_truth(struct run_state *, struct error *);
+/* The ground truth that `what` asks for: whole (all 0), a part, merged, only from the cache. Its other
+   fields are set here. The caller calls oracle_free(). */
+int run_make_truth(struct run_state *, struct oracle *, struct oracle_env what, struct error *);
+/* Prints what the user must know of run->oracle. */
+void run_report_truth(struct run_state *);
 void run_free(struct run_state *);
 struct cell_env run_cell_env(struct run_state *);
 struct result_run run_result_state(const struct run_state *);
@@ -64,7 +68,7 @@ int run_store(struct run_state *, const struct cell *, json_t *cells, const char
 int run_cell_finished(struct run_state *, const struct cell *, json_t *cells, bool kept,
                       double seconds, struct error *);
 
-/* Measures the cells on all ranks; by rank 0. */
+/* Computes the ground truth and measures the cells on all ranks; by rank 0. */
 int ranks_run_cells(struct run_state *, struct error *);
 
 #endif

@@ -1,6 +1,6 @@
 /* ranks.c - a run on several processes under mpirun (docs/cluster.md).
  *
- * Rank 0 plans, computes the ground truth, stores all results, and hands cells to all ranks, itself
+ * Rank 0 plans, stores all results, and hands parts of the ground truth and then cells to all ranks, itself
  * included: a thread of it measures, as the other ranks do. A build whose time is not known yet goes
  * first, then the slowest. A rank that is not heard of any more loses its cell, which goes to another. */
 #include <math.h>
@@ -12,34 +12,11 @@
 #include "src/base/json.h"
 #include "src/base/path.h"
 #include "src/base/sysinfo.h"
+#include "src/cli/run/ranks_internal.h"
 #include "src/cli/run/worker_internal.h"
 #include "src/core/mem.h"
 #include "src/plan/key.h"
 #include "src/run/measure/folder.h"
-
-enum { NO_CELL = -1 };
-
-struct rank {
-    bool ready, lost;
-    long cell; /* its place in the plan, or NO_CELL */
-    size_t measured;
-    json_t *about; /* its machine; NULL: not known yet */
-};
-
-enum cell_state { CELL_WAITS, CELL_RUNS, CELL_FINISHED };
-
-struct ranks {
-    struct run_state *run;
-    struct messenger *messenger;
-    int n;
-    struct rank *rank;
-    enum cell_state *state; /* by place in the plan */
-    size_t *build;          /* the first cell with the same label and params */
-    double *seconds;        /* of a build's cells so far: sum, */
-    size_t *timed;          /* number */
-    json_t **lost;          /* the ranks that were lost with the cell; NULL: none */
-    size_t left;            /* cells not finished */
-};
 
 /* ------------------------------------------------------------------------------- state */
 
@@ -47,6 +24,7 @@ static void ranks_free(struct ranks *r)
 {
     for (int i = 0; r->rank && i < r->n; i++)
         json_decref(r->rank[i].about);
+    ranks_truth_free(r);
     for (size_t i = 0; r->lost && i < r->run->plan.n; i++)
         json_decref(r->lost[i]);
     mem_free(NULL, r->rank);
@@ -87,10 +65,12 @@ static int ranks_init(struct ranks *r, struct run_state *run, struct error *erro
     r->lost = mem_zalloc(NULL, n * sizeof *r->lost);
     if (!r->rank || !r->state || !r->build || !r->seconds || !r->timed || !r->lost)
         return fail(error, ERR_NO_MEMORY, "--mpi: out of memory for %zu cells", run->plan.n);
-    for (int i = 0; i < r->n; i++)
+    for (int i = 0; i < r->n; i++) {
         r->rank[i].cell = NO_CELL;
+        r->rank[i].part = NO_PART;
+    }
     find_builds(r);
-    return OK;
+    return ranks_truth_begin(r, error);
 }
 
 /* environment.ranks of the result. */
@@ -102,6 +82,8 @@ static void record_ranks(const struct ranks *r)
         json_t *one = rank->about ? json_copy(rank->about) : json_object();
         json_object_set_new(one, "rank", json_integer(i));
         json_object_set_new(one, "cells", json_integer((json_int_t)rank->measured));
+        json_object_set_new(one, "truth_rows", json_integer((json_int_t)rank->truth_rows));
+        json_object_set_new(one, "truth_seconds", json_real(rank->truth_seconds));
         json_object_set_new(one, "lost", json_boolean(rank->lost));
         json_array_append_new(all, one);
     }
@@ -140,7 +122,10 @@ static int hand_out(struct ranks *r, struct error *error)
     for (int i = 0; !rc && i < r->n; i++) {
         struct rank *rank = &r->rank[i];
         const long at = rank->ready && !rank->lost && rank->cell == NO_CELL ? longest(r) : NO_CELL;
-        if (at == NO_CELL)
+        bool sent = false;
+        if (at != NO_CELL)
+            rc = ranks_truth_send(r, i, &sent, error);
+        if (rc || !sent)
             continue;
         const struct cell *cell = &r->run->plan.cells[at];
         const uint64_t number = cell->number;
@@ -238,11 +223,11 @@ static int finished(struct ranks *r, const struct message *message, struct error
     return rc;
 }
 
-/* Its cell waits for another rank. dead: nothing is sent to it any more, not even the end. */
+/* Its cell or its part of the ground truth waits for another rank. dead: nothing is sent to it any more, not even the end. */
 static void lose(struct ranks *r, int i, bool dead, const char *why)
 {
     struct rank *rank = &r->rank[i];
-    char label[300] = "no cell";
+    char label[300], what[400] = "no cell";
     if (rank->lost)
         return;
     rank->lost = true;
@@ -254,8 +239,14 @@ static void lose(struct ranks *r, int i, bool dead, const char *why)
         json_array_append_new(*lost, json_integer(i));
         r->state[rank->cell] = CELL_WAITS;
         plan_build_label(&r->run->plan.cells[rank->cell], label, sizeof label);
+        (void)snprintf(what, sizeof what, "%s, which another measures", label);
+    } else if (rank->part != NO_PART) {
+        (void)snprintf(what, sizeof what,
+                       "part %ld of %d of the exact truth, which another computes", rank->part + 1,
+                       r->n);
     }
-    app_warn(r->run->app, "rank %d is lost with %s, which another measures: %s", i, label, why);
+    app_warn(r->run->app, "rank %d is lost with %s: %s", i, what, why);
+    ranks_truth_lose(r, rank);
     rank->cell = NO_CELL;
     record_ranks(r);
 }
@@ -295,9 +286,15 @@ static int take_message(struct ranks *r, const struct message *message, struct e
         share_note(r, from);
         return OK;
     }
+    if (message->kind == MESSAGE_PART) {
+        const int rc = ranks_truth_take(r, message, error);
+        record_ranks(r);
+        return rc;
+    }
+    if (*r->run->app->interrupted)
+        return fail(error, ERR_INTERRUPTED, "interrupted");
     if (from == 0)
-        return *r->run->app->interrupted ? fail(error, ERR_INTERRUPTED, "interrupted")
-                                         : fail(error, ERR_IO, "%s", (const char *)message->bytes);
+        return fail(error, ERR_IO, "%s", (const char *)message->bytes);
     lose(r, from, false, (const char *)message->bytes);
     return OK;
 }
@@ -324,23 +321,38 @@ static int take_all_stored(struct ranks *r, struct error *error)
     return rc;
 }
 
+/* Waits for a message, and notices ranks that are not heard of. */
+static int hear(struct ranks *r, struct error *error)
+{
+    struct message *message = messenger_take(r->messenger, BOX_DISPATCHER, .1);
+    int rc = OK;
+    if (message && !r->rank[message->from].lost)
+        rc = take_message(r, message, error);
+    message_free(message);
+    for (int i = 1; i < r->n; i++)
+        if (!messenger_hears(r->messenger, i))
+            lose(r, i, true, "it was not heard of for 15 seconds");
+    if (!rc && *r->run->app->interrupted)
+        rc = fail(error, ERR_INTERRUPTED, "interrupted");
+    return rc;
+}
+
 static int dispatch(struct ranks *r, struct error *error)
 {
-    int rc = take_all_stored(r, error);
+    int rc = OK;
     for (int i = 1; !rc && i < r->n; i++)
         rc = messenger_send(r->messenger, i, MESSAGE_LOAD, NULL, 0, error);
-    while (!rc && r->left > 0) {
-        struct message *message = messenger_take(r->messenger, BOX_DISPATCHER, .1);
-        if (message && !r->rank[message->from].lost)
-            rc = take_message(r, message, error);
-        message_free(message);
-        for (int i = 1; i < r->n; i++)
-            if (!messenger_hears(r->messenger, i))
-                lose(r, i, true, "it was not heard of for 15 seconds");
-        if (!rc && *r->run->app->interrupted)
-            rc = fail(error, ERR_INTERRUPTED, "interrupted");
+    while (!rc && !r->truth_known) {
+        rc = ranks_truth_hand_out(r, error);
         if (!rc)
-            rc = hand_out(r, error);
+            rc = hear(r, error);
+    }
+    if (!rc)
+        rc = take_all_stored(r, error);
+    while (!rc && r->left > 0) {
+        rc = hand_out(r, error);
+        if (!rc)
+            rc = hear(r, error);
     }
     return rc;
 }
@@ -434,8 +446,6 @@ int ranks_serve(struct app *app, const char *path, struct messenger *m)
     int rc = run_load(&run, path, &error);
     if (!rc)
         rc = plan_identify(&run.plan, run.experiment, &app->identity, &error);
-    if (!rc)
-        rc = run_make_truth(&run, &error);
     if (!rc)
         rc = make_scratch(&run, &error);
     if (!rc)

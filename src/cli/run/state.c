@@ -1,6 +1,8 @@
 /* state.c - what run.c and ranks.c need of a run: loading it, its ground truth, and storing cells. */
+#define _GNU_SOURCE /* sched_getaffinity */
 #include "src/cli/run/internal.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sysinfo.h>
@@ -45,27 +47,43 @@ static void show_truth_progress(void *to, double share)
     progress_share(to, "exact truth", share);
 }
 
-int run_make_truth(struct run_state *run, struct error *error)
+/* mpirun may bind a rank to a core. */
+static size_t processors(void)
+{
+    cpu_set_t may;
+    const int n = sched_getaffinity(0, sizeof may, &may) == 0 ? CPU_COUNT(&may) : get_nprocs();
+    return n > 0 ? (size_t)n : 1;
+}
+
+int run_make_truth(struct run_state *run, struct oracle *oracle, struct oracle_env what,
+                   struct error *error)
 {
     char *cache = app_path(run->app->options.cache, "truth");
-    const struct oracle_env env = { .kernels = run->app->kernels,
-                                    .threads = (size_t)get_nprocs(),
-                                    .on_device = run->experiment->truth_on_device,
-                                    .cache_dir = cache,
-                                    .progress = show_truth_progress,
-                                    .to = &run->progress,
-                                    .interrupted = run->app->interrupted };
+    what.kernels = run->app->kernels;
+    what.threads = processors();
+    what.on_device = run->experiment->truth_on_device;
+    what.cache_dir = cache;
+    what.interrupted = run->app->interrupted;
+    if (what.parts == 0) { /* parts are computed while another thread prints */
+        what.progress = show_truth_progress;
+        what.to = &run->progress;
+    }
+    *oracle = (struct oracle){ 0 };
     int rc = cache_prepare(run->app->options.cache, error);
     if (!rc)
         rc = path_make_folders(cache, 0777, error);
     if (!rc)
-        rc = oracle_make_apart(&run->oracle, run->experiment->ops, &env, error);
+        rc = oracle_make_apart(oracle, run->experiment->ops, &what, error);
     free(cache);
+    return rc;
+}
+
+void run_report_truth(struct run_state *run)
+{
     for (size_t i = 0; i < run->oracle.n_notes; i++)
         app_warn(run->app, "%s", run->oracle.notes[i]);
-    if (!rc && run->oracle.seconds > 0.5)
+    if (run->oracle.seconds > 0.5)
         progress_note(&run->progress, "exact truth computed in %.1f s", run->oracle.seconds);
-    return rc;
 }
 
 struct cell_env run_cell_env(struct run_state *run)

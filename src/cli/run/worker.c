@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "src/base/path.h"
+#include "src/cli/run/pieces_internal.h"
 #include "src/core/mem.h"
 
 enum { FILES = 2 };
@@ -111,27 +112,67 @@ static const struct cell *cell_of(const struct rank_worker *w, const struct mess
     return NULL;
 }
 
+static int compute_part(const struct rank_worker *w, const struct message *message,
+                        struct error *err)
+{
+    struct worker_part which;
+    struct oracle part;
+    size_t at = 0;
+    if (message->n != sizeof which)
+        return fail(err, ERR_CORRUPT, "--mpi: a part of the ground truth without a number");
+    memcpy(&which, message->bytes, sizeof which);
+    const struct oracle_env what = { .part = (size_t)which.part, .parts = (size_t)which.parts };
+    int rc = run_make_truth(w->run, &part, what, err);
+    while (!rc && at < part.mapped_bytes)
+        rc = run_send_piece(w->run->messenger, 0, MESSAGE_PART, &part, &at, err);
+    oracle_free(&part);
+    return rc;
+}
+
+static int take_truth(const struct rank_worker *w, struct run_pieces *arriving,
+                      const struct message *message, struct error *err)
+{
+    bool whole;
+    const int rc = run_take_piece(arriving, w->run->experiment->ops, message, &whole, err);
+    if (rc || !whole)
+        return rc;
+    w->run->oracle = arriving->oracle;
+    *arriving = (struct run_pieces){ 0 };
+    return OK;
+}
+
+static int run_cell(const struct rank_worker *w, const struct message *message, struct error *err)
+{
+    const struct cell *cell = cell_of(w, message);
+    return cell ? measure(w, cell, err)
+                : fail(err, ERR_CORRUPT, "--mpi: a cell that the plan has not");
+}
+
 void worker_serve(const struct rank_worker *w)
 {
     struct messenger *m = w->run->messenger;
+    struct run_pieces arriving = { 0 };
     bool more = true;
     while (more) {
         struct message *message = messenger_take(m, BOX_WORKER, 1);
-        struct error err = { 0 };
+        struct error err = { 0 }, unsent = { 0 };
+        int rc = OK;
         if (!message) {
             more = messenger_hears(m, 0);
             continue;
         }
-        if (message->kind == MESSAGE_CELL) {
-            const struct cell *cell = cell_of(w, message);
-            const int rc = cell ? measure(w, cell, &err)
-                                : fail(&err, ERR_CORRUPT, "--mpi: a cell that the plan has not");
-            if (rc)
-                (void)messenger_send(m, 0, MESSAGE_FAILED, err.text, strlen(err.text), &err);
-        }
+        if (message->kind == MESSAGE_COMPUTE)
+            rc = compute_part(w, message, &err);
+        else if (message->kind == MESSAGE_TRUTH)
+            rc = take_truth(w, &arriving, message, &err);
+        else if (message->kind == MESSAGE_CELL)
+            rc = run_cell(w, message, &err);
+        if (rc)
+            (void)messenger_send(m, 0, MESSAGE_FAILED, err.text, strlen(err.text), &unsent);
         more = message->kind != MESSAGE_STOP;
         message_free(message);
     }
+    oracle_free(&arriving.oracle);
 }
 
 /* ------------------------------------------------------------------------------- rank 0 */

@@ -1,16 +1,21 @@
-/* worker_internal.h - a rank's part of a run under mpirun: it takes the numbers of cells, measures the cells, and
- * sends what rank 0 stores. */
+/* worker_internal.h - a rank's part of a run under mpirun: it computes parts of the ground truth, takes the numbers
+ * of cells, measures the cells, and sends what rank 0 stores. */
 #ifndef DRIFTLINE_CLI_RUN_WORKER_INTERNAL_H
 #define DRIFTLINE_CLI_RUN_WORKER_INTERNAL_H
 
 #include "src/cli/run/internal.h"
 
 struct rank_worker {
-    struct run_state *run; /* loaded, with its ground truth; read only */
+    struct run_state *run; /* loaded; on rank 0 read only, else its ground truth arrives */
     const char *scratch;   /* an existing folder of this machine */
 };
 
-/* Measures cells until MESSAGE_STOP, or until rank 0 is not heard of any more. A failure of the harness
+/* MESSAGE_COMPUTE. */
+struct worker_part {
+    uint64_t part, parts;
+};
+
+/* Computes and measures until MESSAGE_STOP, or until rank 0 is not heard of any more. A failure of the harness
    itself is sent as MESSAGE_FAILED. */
 void worker_serve(const struct rank_worker *);
 

@@ -29,7 +29,7 @@ extern "C" {
 #define INDEX_INT
 #endif
 
-#define INDEX_ABI 5
+#define INDEX_ABI 6
 
 /* 1. Vectors, ids, spaces */
 
@@ -79,6 +79,10 @@ extern const char *const element_names[], *const metric_names[];
 struct mem;
 struct pool;
 struct kernels;
+struct registry;
+struct ranks;
+struct rank_group;
+struct row_files;
 
 struct index_env {
     size_t dim;
@@ -98,6 +102,10 @@ struct index_env {
     void *log_to;
     /* A monotonic clock, for statistics alone: no answer may depend on it. NULL: no times. */
     uint64_t (*clock_ns)(void);
+    /* For a method that contains others; NULL: no method may be contained. */
+    const struct registry *registry;
+    struct ranks *ranks; /* ranks.h; NULL: this process only */
+    const struct row_files *files; /* ranks.h; NULL: rows of a call are in its memory alone */
 };
 
 /* The state of every method begins with this struct. create() and load() copy the env. */
@@ -138,6 +146,9 @@ struct work {
     /* Stored copies compared, by distance or by code, each counted once. A row in two lists counts
        as two; centroids do not count. 0 while other fields are above 0: not reported. */
     double scanned;
+    /* Queries answered without all the parts of the index that they asked: one did not answer in
+       time, or is lost. */
+    double partial;
 };
 
 /* The answers to query q are at ids[q * k .. q * k + k - 1], nearest first; ties go to the smaller
@@ -167,6 +178,10 @@ enum index_flags {
     INDEX_CONCURRENT_SEARCH = 1 << 3, /* search and range may run in several threads at once */
     INDEX_CONCURRENT_UPDATE = 1 << 4, /* insert and remove may run during searches */
     INDEX_NO_SIMD = 1 << 5,           /* a baseline built without SIMD; all results mark it */
+    /* Contains indexes of another method, which the text param `of` names. Configs may give that
+       method's options beside the own ones; they arrive as the text param `of_params` and the text
+       knob `of_knobs`, "name=value,name=value". Takes the spaces that the other method takes. */
+    INDEX_CONTAINS = 1 << 6,
 };
 
 /* A NULL operation is a missing capability: the harness records `unsupported` and continues. */
@@ -218,6 +233,9 @@ struct index_ops {
     int (*cluster)(struct index *, const struct cluster_request *, struct cluster_result *);
     const struct index_txn_ops *txn;
     const struct index_attribute_ops *attributes;
+    /* What another rank of env.ranks runs, until rank 0 ends or is lost. The env has no dimension,
+       element and metric; its dir is the rank's own folder. */
+    int (*serve)(const struct index_env *, struct rank_group *);
 };
 
 /* Whether ops->spaces contains (element, metric). */

@@ -269,30 +269,39 @@ static void put_bytes(struct world *w, const struct file *f, size_t first, size_
     (void)close(fd);
 }
 
-static size_t read_files(struct world *w, struct file *files, size_t most)
+static void read_file(struct world *w, struct file *f, int fd, size_t n)
 {
-    size_t n = 0;
-    DIR *dir = opendir(w->saved);
-    world_expect(w, dir, "cannot list %s", w->saved);
-    for (struct dirent *e = readdir(dir); e && n < most; e = readdir(dir)) {
+    f->n = n;
+    f->bytes = malloc(n + 64);
+    world_expect(w, f->bytes && read(fd, f->bytes, n) == (ssize_t)n, "cannot read %s", f->path);
+}
+
+/* Appends the files of a folder and of the folders in it. */
+static void read_files(struct world *w, const char *folder, struct file *files, size_t most,
+                       size_t *n)
+{
+    DIR *dir = opendir(folder);
+    world_expect(w, dir, "cannot list %s", folder);
+    for (struct dirent *e = readdir(dir); e && *n < most; e = readdir(dir)) {
         if (e->d_name[0] == '.')
             continue;
-        struct file *f = &files[n++];
-        world_expect(w,
-                     snprintf(f->path, sizeof f->path, "%.3000s/%.255s", w->saved, e->d_name) > 0,
+        struct file *f = &files[*n];
+        world_expect(w, snprintf(f->path, sizeof f->path, "%.3000s/%.255s", folder, e->d_name) > 0,
                      "path");
         const int fd = open(f->path, O_RDONLY);
         struct stat st;
-        world_expect(w, fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode), "cannot open %s",
-                     f->path);
-        f->n = (size_t)st.st_size;
-        f->bytes = malloc(f->n + 64);
-        world_expect(w, f->bytes && read(fd, f->bytes, f->n) == st.st_size, "cannot read %s",
-                     f->path);
+        world_expect(w, fd >= 0 && fstat(fd, &st) == 0, "cannot open %s", f->path);
+        if (S_ISDIR(st.st_mode)) {
+            char inner[PATH_MAX];
+            strcpy(inner, f->path);
+            read_files(w, inner, files, most, n);
+        } else {
+            ++*n;
+            read_file(w, f, fd, (size_t)st.st_size);
+        }
         (void)close(fd);
     }
     (void)closedir(dir);
-    return n;
 }
 
 /* Damage must be an error; where a load succeeds nevertheless, the answers must be right. */
@@ -347,7 +356,8 @@ static void test_damaged_files(struct world *w)
         world_remove(w, 30);
     world_ok(w, index_save(&w->index, w->saved));
     struct file files[16];
-    const size_t n = read_files(w, files, 16);
+    size_t n = 0;
+    read_files(w, w->saved, files, 16, &n);
     world_expect(w, n > 0, "save() left no file");
     /* Only what is loaded is damaged; the running index keeps its own state elsewhere. */
     char running[PATH_MAX];

@@ -121,6 +121,11 @@ static const struct setting settings[] = {
     { "kmeans", "clusters=5,iterations=3", "", 0 },
     { "hdbscan", "", "", HAS_NOISE },
     { "hdbscan", "min_cluster_size=5,min_samples=3,neighbours=4", "", HAS_NOISE },
+    { "sharded", "", "", EXHAUSTIVE },
+    { "sharded", "shards=3,buckets=4,split_rows=60,placement=cluster,balance=1.05", "route=0",
+      EXHAUSTIVE | SOME_SPACES | UNTRAINED },
+    { "sharded", "shards=2,buckets=3,split_rows=40,placement=range,balance=1.05", "", EXHAUSTIVE },
+    { "sharded", "shards=3,buckets=2,placement=cluster", "route=2", SOME_SPACES | UNTRAINED },
     { "external", "command=build/external-client", "", EXHAUSTIVE | BASELINE },
     { "external", "command=python3 configs/examples/external/client.py", "",
       EXHAUSTIVE | BASELINE | PYTHON },
@@ -167,6 +172,17 @@ static bool is_left_out(const struct case_state *c, size_t place)
     return (c->number + place) % (TEST_IS_THREAD_SANITIZED ? places : 4) != 0;
 }
 
+/* Whether the setting refuses the world's space. */
+static bool refuses(struct world *w)
+{
+    if (!(w->flags & SOME_SPACES))
+        return false;
+    const bool refused = world_open(w) == ERR_UNSUPPORTED;
+    index_close(&w->index);
+    error_clear(&w->bench.error);
+    return refused;
+}
+
 static void run_case(void **state)
 {
     const struct case_state *c = *state;
@@ -187,14 +203,15 @@ static void run_case(void **state)
             if (!codes && is_left_out(c, place++))
                 continue;
             world_begin(&w, &c->subject, *s, codes ? 64 : dims[i]);
-            c->test(&w);
+            if (!refuses(&w))
+                c->test(&w);
             world_end(&w);
         }
     }
 }
 
-static void add_cases(struct case_state *cases, size_t *n, const struct index_ops *ops,
-                      bool is_plugin, const char *name, world_test *test)
+static void add_cases(struct case_state *cases, size_t *n, const struct registry *registry,
+                      const struct index_ops *ops, const char *name, world_test *test)
 {
     bool known = false;
     for (size_t i = 0; i <= sizeof settings / sizeof *settings; i++) {
@@ -205,13 +222,13 @@ static void add_cases(struct case_state *cases, size_t *n, const struct index_op
             continue;
         known = true;
         struct case_state *c = &cases[*n];
-        *c = (struct case_state){ .subject = { .ops = ops, .setting = *s },
+        *c = (struct case_state){ .subject = { .ops = ops, .registry = registry, .setting = *s },
                                   .test_name = name,
                                   .test = test,
                                   .number = (*n)++ };
         if (ops->flags & INDEX_EXACT)
             c->subject.setting.flags |= EXHAUSTIVE;
-        if (is_plugin)
+        if (registry->n_plugins > 0)
             c->subject.setting.flags |= PLUGIN;
         (void)snprintf(c->subject.name, sizeof c->subject.name, "%s%s%s%s", ops->name,
                        *s->params ? " " : "", s->params,
@@ -235,7 +252,7 @@ static int run_registry(const struct registry *registry, const char *group,
         for (size_t t = 0; t < n_tests; t++)
             if ((!only || !*only || strcmp(only, registry->ops[m]->name) == 0) &&
                 (!these || these(registry->ops[m])))
-                add_cases(cases, &n, registry->ops[m], registry->n_plugins > 0, names[t], tests[t]);
+                add_cases(cases, &n, registry, registry->ops[m], names[t], tests[t]);
     int status = these == NULL; /* for few methods there may be nothing to do */
     if (n == 0)
         fprintf(stderr, "%s: no method%s%s%s to test\n", group, only ? " \"" : "", only ? only : "",

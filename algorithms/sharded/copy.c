@@ -1,0 +1,342 @@
+#include "algorithms/sharded/copy.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "src/core/mem.h"
+#include "src/core/rng.h"
+
+static int no_memory(const struct copy *c, size_t n)
+{
+    return fail(c->env.error, ERR_NO_MEMORY, "sharded: out of memory for %zu rows", n);
+}
+
+/* ---- 1. making */
+
+int copy_options(const struct param *table, void *out, const char *text, const char *owner,
+                 struct error *err)
+{
+    int rc = OK;
+    param_defaults(table, out);
+    for (const char *at = text; rc == OK && *at;) {
+        char name[PARAM_TEXT_BYTES], value[PARAM_TEXT_BYTES];
+        const size_t n = strcspn(at, ","), equals = strcspn(at, "=,");
+        if (equals == 0 || at[equals] != '=' || n >= sizeof name)
+            return fail(err, ERR_CONFIG, "%s: options \"%s\": expected name=value,name=value",
+                        owner, text);
+        (void)snprintf(name, sizeof name, "%.*s", (int)equals, at);
+        (void)snprintf(value, sizeof value, "%.*s", (int)(n - equals - 1), at + equals + 1);
+        rc = param_set(table, out, name, (struct param_value){ .kind = VALUE_TEXT, .text = value },
+                       owner, err);
+        at += n + (at[n] == ',');
+    }
+    return rc;
+}
+
+static char *join(struct mem *mem, const char *folder, const char *name)
+{
+    char path[PATH_MAX];
+    const int n = snprintf(path, sizeof path, "%s/%s", folder, name);
+    return n < 0 || n >= PATH_MAX ? NULL : mem_strdup(mem, path);
+}
+
+struct copy *copy_new(const struct copy_spec *spec)
+{
+    struct mem *mem = spec->env->mem;
+    struct copy *c = mem_zalloc(mem, sizeof *c);
+    if (!c)
+        return NULL;
+    c->env = *spec->env;
+    c->ops = spec->ops;
+    idmap_init(&c->live, mem);
+    idmap_init(&c->leaving, mem);
+    c->params = mem_zalloc(mem, spec->ops->params_bytes + 1);
+    c->knobs = mem_zalloc(mem, spec->ops->knobs_bytes + 1);
+    c->folder = mem_strdup(mem, spec->folder);
+    c->index_folder = join(mem, spec->folder, "index");
+    if (!c->params || !c->knobs || !c->folder || !c->index_folder) {
+        copy_destroy(c);
+        return NULL;
+    }
+    c->env.dir = c->index_folder;
+    return c;
+}
+
+int copy_make_index(struct copy *c, const char *from)
+{
+    struct index *index = NULL;
+    if (c->index)
+        c->ops->destroy(c->index);
+    c->index = NULL;
+    log_remove_folder(c->index_folder);
+    if (mkdir(c->index_folder, 0700) != 0)
+        return fail_errno(c->env.error, ERR_IO, "sharded: %s cannot be made", c->index_folder);
+    const int rc =
+        from ? c->ops->load(&index, &c->env, from) : c->ops->create(&index, &c->env, c->params);
+    c->index = rc == OK ? index : NULL;
+    return rc;
+}
+
+int copy_create(struct copy **out, const struct copy_spec *spec)
+{
+    struct copy *c = copy_new(spec);
+    *out = NULL;
+    if (!c)
+        return fail(spec->env->error, ERR_NO_MEMORY, "sharded: out of memory for a shard");
+    int rc = OK;
+    if (mkdir(c->folder, 0700) != 0 && errno != EEXIST)
+        rc = fail_errno(c->env.error, ERR_IO, "sharded: %s cannot be made", c->folder);
+    if (rc == OK)
+        rc = copy_options(c->ops->params, c->params, spec->of_params, c->ops->name, c->env.error);
+    if (rc == OK)
+        rc = copy_options(c->ops->knobs, c->knobs, "", c->ops->name, c->env.error);
+    if (rc == OK)
+        rc = copy_make_index(c, NULL);
+    if (rc == OK)
+        rc = log_create(&c->log, &c->env, c->folder);
+    if (rc == OK)
+        *out = c;
+    else
+        copy_destroy(c);
+    return rc;
+}
+
+void copy_destroy(struct copy *c)
+{
+    if (!c)
+        return;
+    struct mem *mem = c->env.mem;
+    if (c->index)
+        c->ops->destroy(c->index);
+    log_close(&c->log);
+    idmap_free(&c->live);
+    idmap_free(&c->leaving);
+    mem_free(mem, c->sample);
+    mem_free(mem, c->params);
+    mem_free(mem, c->knobs);
+    mem_free(mem, c->folder);
+    mem_free(mem, c->index_folder);
+    mem_free(mem, c);
+}
+
+/* ---- 2. changing */
+
+int copy_train(struct copy *c, uint64_t sequence, struct vectors sample)
+{
+    int rc = copy_flush(c);
+    if (rc == OK && c->ops->train)
+        rc = c->ops->train(c->index, sample);
+    const struct log_record r = {
+        .op = LOG_TRAIN, .sequence = sequence, .ends = true, .n = sample.n, .rows = sample.rows
+    };
+    if (rc == OK && c->ops->train)
+        rc = log_write(&c->log, &r);
+    c->sequence = rc == OK ? sequence : c->sequence;
+    return rc;
+}
+
+int copy_reserve(struct copy *c, size_t n)
+{
+    if (!idmap_reserve(&c->live, c->live.n + n) || !idmap_reserve(&c->leaving, c->leaving.n + n))
+        return no_memory(c, n);
+    return OK;
+}
+
+/* Rows that are in the index but shall not be. Space is reserved. */
+static void leave(struct copy *c, const uint64_t *ids, size_t n)
+{
+    struct error unreported = { 0 };
+    struct error *before = error_divert(&unreported);
+    for (size_t i = 0; i < n; i++)
+        (void)idmap_put(&c->leaving, ids[i], 0);
+    (void)copy_flush(c);
+    (void)error_divert(before);
+}
+
+int copy_insert(struct copy *c, uint64_t sequence, struct vectors v, const uint64_t *ids,
+                const uint32_t *buckets)
+{
+    size_t done = 0;
+    int rc = copy_flush(c);
+    if (rc == OK)
+        rc = copy_reserve(c, v.n);
+    if (rc != OK || v.n == 0)
+        return rc;
+    rc = c->ops->insert(c->index, v, ids, &done);
+    const struct log_record r = { .op = LOG_INSERT,
+                                  .sequence = sequence,
+                                  .ends = true,
+                                  .n = v.n,
+                                  .ids = ids,
+                                  .buckets = buckets,
+                                  .rows = v.rows };
+    if (rc == OK)
+        rc = log_write(&c->log, &r);
+    if (rc != OK) {
+        leave(c, ids, done);
+        return rc;
+    }
+    const uint64_t first = wal_last(c->log.wal) - (v.n - 1) / LOG_ROWS;
+    for (size_t i = 0; i < v.n; i++)
+        (void)idmap_put(&c->live, ids[i], (first + i / LOG_ROWS) << BUCKET_BITS | buckets[i]);
+    c->sequence = sequence;
+    return OK;
+}
+
+int copy_mark(struct copy *c, uint64_t sequence, const uint64_t *ids, size_t n, size_t *found)
+{
+    *found = 0;
+    if (!c->ops->remove)
+        return fail(c->env.error, ERR_UNSUPPORTED, "sharded: method \"%s\" cannot delete",
+                    c->ops->name);
+    int rc = copy_flush(c);
+    if (rc == OK)
+        rc = copy_reserve(c, n);
+    for (size_t i = 0; rc == OK && i < n; i++) {
+        uint64_t value;
+        if (!idmap_remove(&c->live, ids[i], &value))
+            continue;
+        (void)idmap_put(&c->leaving, ids[i], value);
+        ++*found;
+    }
+    c->sequence = rc == OK ? sequence : c->sequence;
+    return rc;
+}
+
+void copy_unmark(struct copy *c, const uint64_t *ids, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint64_t value;
+        if (idmap_remove(&c->leaving, ids[i], &value))
+            (void)idmap_put(&c->live, ids[i], value);
+    }
+}
+
+int copy_flush(struct copy *c)
+{
+    const size_t n = c->leaving.n;
+    size_t at = 0, done = 0, i = 0;
+    if (c->lsns_are_old) {
+        const int rc = copy_take_lsns(c);
+        if (rc != OK)
+            return rc;
+    }
+    if (n == 0)
+        return OK;
+    uint64_t value, *ids = mem_array(c->env.mem, n, sizeof *ids);
+    if (!ids)
+        return no_memory(c, n);
+    while (i < n && idmap_next(&c->leaving, &at, &ids[i], &value))
+        i++;
+    const struct log_record r = {
+        .op = LOG_REMOVE, .sequence = c->sequence, .ends = true, .n = n, .ids = ids
+    };
+    int rc = log_write(&c->log, &r);
+    if (rc == OK)
+        rc = c->ops->remove ? c->ops->remove(c->index, ids, n, &done)
+                            : fail(c->env.error, ERR_UNSUPPORTED,
+                                   "sharded: an insertion failed, and method \"%s\" cannot delete "
+                                   "the rows that were inserted",
+                                   c->ops->name);
+    for (i = 0; i < done; i++)
+        (void)idmap_remove(&c->leaving, ids[i], NULL);
+    mem_free(c->env.mem, ids);
+    return rc;
+}
+
+int copy_relabel(struct copy *c, uint64_t sequence, const uint64_t *ids, const uint32_t *buckets,
+                 size_t n)
+{
+    const struct log_record r = { .op = LOG_RELABEL,
+                                  .sequence = sequence,
+                                  .ends = true,
+                                  .n = n,
+                                  .ids = ids,
+                                  .buckets = buckets };
+    const int rc = log_write(&c->log, &r);
+    uint64_t value;
+    for (size_t i = 0; rc == OK && i < n; i++)
+        if (idmap_get(&c->live, ids[i], &value))
+            (void)idmap_put(&c->live, ids[i], value >> BUCKET_BITS << BUCKET_BITS | buckets[i]);
+    c->sequence = rc == OK ? sequence : c->sequence;
+    return rc;
+}
+
+/* ---- 3. asking */
+
+static int take_knobs(struct copy *c, const char *of_knobs)
+{
+    if (strcmp(of_knobs, c->of_knobs) == 0)
+        return OK;
+    const int rc = copy_options(c->ops->knobs, c->knobs, of_knobs, c->ops->name, c->env.error);
+    if (rc == OK)
+        (void)snprintf(c->of_knobs, sizeof c->of_knobs, "%s", of_knobs);
+    else
+        (void)copy_options(c->ops->knobs, c->knobs, c->of_knobs, c->ops->name, NULL);
+    return rc;
+}
+
+int copy_search(struct copy *c, const char *of_knobs, struct search_request request,
+                struct search_result *result)
+{
+    int rc = copy_flush(c);
+    if (rc == OK)
+        rc = take_knobs(c, of_knobs);
+    request.knobs = c->ops->knobs ? c->knobs : NULL;
+    return rc == OK ? c->ops->search(c->index, &request, result) : rc;
+}
+
+int copy_range(struct copy *c, const char *of_knobs, struct range_request request,
+               struct range_result *result)
+{
+    if (!c->ops->range)
+        return fail(c->env.error, ERR_UNSUPPORTED, "sharded: method \"%s\" has no range search",
+                    c->ops->name);
+    int rc = copy_flush(c);
+    if (rc == OK)
+        rc = take_knobs(c, of_knobs);
+    request.knobs = c->ops->knobs ? c->knobs : NULL;
+    return rc == OK ? c->ops->range(c->index, &request, result) : rc;
+}
+
+uint64_t copy_digest(const struct copy *c)
+{
+    uint64_t sum = c->live.n, id, value;
+    for (size_t at = 0; idmap_next(&c->live, &at, &id, &value);)
+        sum += rng_mix(id, copy_bucket(value));
+    return sum;
+}
+
+struct log_count {
+    const struct copy *copy;
+    size_t found;
+};
+
+static int count_record(void *to, const struct log_record *r)
+{
+    struct log_count *count = to;
+    uint64_t value;
+    for (size_t i = 0; r->op == LOG_INSERT && i < r->n; i++)
+        count->found +=
+            idmap_get(&count->copy->live, r->ids[i], &value) && value >> BUCKET_BITS == r->lsn;
+    return OK;
+}
+
+/* Each live row is in the log once. */
+int copy_check(struct copy *c)
+{
+    struct log_count count = { c, 0 };
+    int rc = copy_flush(c);
+    if (rc == OK && c->ops->check)
+        rc = c->ops->check(c->index, NULL);
+    if (rc == OK)
+        rc = log_read(&c->log, 0, count_record, &count);
+    if (rc == OK && count.found != c->live.n)
+        rc = fail(c->env.error, ERR_INVARIANT, "sharded: %s: the log has %zu of %zu live rows",
+                  c->folder, count.found, c->live.n);
+    return rc;
+}

@@ -1,0 +1,115 @@
+/* copy.h - one copy of a shard: an index of another method, the ids in it, and the log of its rows. It
+ * lives in one process, in a folder of its own.
+ *
+ *   1 making   2 changing   3 asking   4 rows and records   5 storing */
+#ifndef DRIFTLINE_SHARDED_COPY_H
+#define DRIFTLINE_SHARDED_COPY_H
+
+#include "algorithms/sharded/log.h"
+#include "src/core/idmap.h"
+#include "src/core/index.h"
+
+enum { BUCKET_BITS = 24, BUCKETS_MAX = 1 << BUCKET_BITS };
+
+/* An id that is removed leaves `live` at once, and the index and the log when they have the memory
+   for it: until then it is in `leaving`, and the next call tries again. So a change that fails for
+   one shard can be taken back in the others. */
+struct copy {
+    struct index_env env; /* of the index */
+    const struct index_ops *ops;
+    struct index *index;
+    void *params, *knobs;
+    char of_knobs[PARAM_TEXT_BYTES]; /* what `knobs` was made from */
+    char *folder, *index_folder;
+    struct row_log log;
+    struct idmap live;    /* id -> lsn of its record << BUCKET_BITS | bucket */
+    struct idmap leaving; /* id -> its value in live */
+    uint64_t sequence;    /* the last operation that was done whole */
+    uint64_t checkpoint;  /* the lsn that the last one includes; 0: none */
+    bool lsns_are_old;    /* those in `live` are of the log before the compaction */
+    /* A sample of more than one record, of which the last has not come yet. */
+    unsigned char *sample;
+    size_t sample_bytes, sample_capacity;
+};
+
+static inline uint32_t copy_bucket(uint64_t live_value)
+{
+    return (uint32_t)(live_value & (BUCKETS_MAX - 1));
+}
+
+/* 1. Making. The env is that of the whole index; its dir is not used. */
+
+struct copy_spec {
+    const struct index_env *env;
+    const struct index_ops *ops;
+    const char *of_params; /* "clusters=64,soft_k=2" */
+    const char *folder;    /* made if it is new */
+};
+
+int copy_create(struct copy **, const struct copy_spec *);
+/* Makes the copy that the folder's process had, from its log and its checkpoint. ERR_NOT_FOUND: the
+   folder has no log. */
+int copy_recover(struct copy **, const struct copy_spec *);
+/* Makes the copy that copy_save() stored in `from`. */
+int copy_load(struct copy **, const struct copy_spec *, const char *from);
+void copy_destroy(struct copy *);
+/* Fills the struct of an option table from "name=value,name=value". ERR_CONFIG. */
+int copy_options(const struct param *table, void *out, const char *text, const char *owner,
+                 struct error *);
+
+/* 2. Changing. All rows of a call, or none. */
+
+int copy_train(struct copy *, uint64_t sequence, struct vectors sample);
+int copy_insert(struct copy *, uint64_t sequence, struct vectors, const uint64_t *ids,
+                const uint32_t *buckets);
+/* Takes ids out of `live`; those that are not there are ignored. Nothing is removed from the index
+   yet. *found: how many were there. */
+int copy_mark(struct copy *, uint64_t sequence, const uint64_t *ids, size_t n, size_t *found);
+/* Puts marked ids back. Cannot fail. */
+void copy_unmark(struct copy *, const uint64_t *ids, size_t n);
+/* Removes what is marked from the index, and writes the log. On failure the rest stays marked. */
+int copy_flush(struct copy *);
+int copy_relabel(struct copy *, uint64_t sequence, const uint64_t *ids, const uint32_t *buckets,
+                 size_t n);
+/* Maintenance of the index; and the log is compacted if most of it is of rows that are gone. */
+int copy_maintain(struct copy *, uint64_t budget, bool *more);
+
+/* 3. Asking. of_knobs: as of_params. */
+
+int copy_search(struct copy *, const char *of_knobs, struct search_request, struct search_result *);
+int copy_range(struct copy *, const char *of_knobs, struct range_request, struct range_result *);
+int copy_check(struct copy *);
+/* The same for copies with the same live rows in the same buckets. */
+uint64_t copy_digest(const struct copy *);
+
+/* 4. Rows and records */
+
+/* Calls `row` for each live row with want[bucket] (of n_buckets), in the order of the log, starting
+   after record `after`; stops at the end of a record once there were `most`. *last: the last record
+   that was read; UINT64_MAX: the end. */
+struct copy_rows {
+    const uint64_t *want; /* bits */
+    size_t n_buckets, most;
+    int (*row)(void *to, uint64_t id, uint32_t bucket, const void *row);
+    void *to;
+};
+int copy_read_rows(struct copy *, const struct copy_rows *, uint64_t after, uint64_t *last);
+/* Does what a record of another copy says, and logs it. Rows that are there already are left out. */
+int copy_apply(struct copy *, const struct log_record *);
+
+/* 5. Storing */
+
+/* Stores the copy in a folder, which is empty. ERR_UNSUPPORTED: its method cannot be saved. */
+int copy_save(struct copy *, const char *to);
+/* Saves the index beside the log, so that a restart need not insert the rows before again. */
+int copy_checkpoint(struct copy *);
+
+/* internal: restore.c uses them. */
+struct copy *copy_new(const struct copy_spec *);
+/* Empty, or saved in the folder `from`. */
+int copy_make_index(struct copy *, const char *from);
+int copy_reserve(struct copy *, size_t n);
+/* Sets the lsns in `live` by the log. */
+int copy_take_lsns(struct copy *);
+
+#endif

@@ -1,0 +1,292 @@
+#include "algorithms/sharded/log.h"
+
+#include <dirent.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "algorithms/sharded/wire.h"
+#include "src/core/mem.h"
+
+enum { HEAD_WORDS = 4 };
+
+static size_t row_bytes_of(const struct index_env *env)
+{
+    return element_row_bytes(env->element, env->dim);
+}
+
+/* ---- records */
+
+static bool has_ids(enum log_op op)
+{
+    return op == LOG_INSERT || op == LOG_REMOVE || op == LOG_RELABEL;
+}
+
+static bool has_buckets(enum log_op op)
+{
+    return op == LOG_INSERT || op == LOG_RELABEL;
+}
+
+static bool has_rows(enum log_op op)
+{
+    return op == LOG_INSERT || op == LOG_TRAIN;
+}
+
+void log_put(struct wire *w, const struct log_record *r, size_t row_bytes)
+{
+    wire_put(w, r->op);
+    wire_put(w, r->sequence);
+    wire_put(w, r->ends);
+    wire_put(w, r->n);
+    if (has_ids(r->op))
+        wire_put_bytes(w, r->ids, r->n * sizeof *r->ids);
+    if (has_buckets(r->op))
+        wire_put_bytes(w, r->buckets, r->n * sizeof *r->buckets);
+    if (has_rows(r->op))
+        wire_put_bytes(w, r->rows, r->n * row_bytes);
+}
+
+bool log_take(struct wire_reader *from, struct log_record *r, size_t row_bytes)
+{
+    *r = (struct log_record){ .op = (enum log_op)wire_take(from) };
+    r->sequence = wire_take(from);
+    r->ends = wire_take(from) != 0;
+    r->n = (size_t)wire_take(from);
+    if (r->op < LOG_TRAIN || r->op > LOG_BASE)
+        from->failed = true;
+    if (has_ids(r->op))
+        r->ids = wire_take_array(from, r->n, sizeof *r->ids);
+    if (has_buckets(r->op))
+        r->buckets = wire_take_array(from, r->n, sizeof *r->buckets);
+    if (has_rows(r->op))
+        r->rows = wire_take_array(from, r->n, row_bytes);
+    return !from->failed;
+}
+
+/* ---- files */
+
+void log_remove_folder(const char *path)
+{
+    DIR *folder = opendir(path);
+    if (!folder)
+        return;
+    for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
+        char inner[PATH_MAX];
+        if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
+            continue;
+        if (snprintf(inner, sizeof inner, "%s/%s", path, entry->d_name) >= (int)sizeof inner)
+            continue;
+        if (unlink(inner) != 0)
+            log_remove_folder(inner);
+    }
+    (void)closedir(folder);
+    (void)rmdir(path);
+}
+
+/* Prepares a log of this number; a new one's folder is made. */
+static int begin(struct row_log *log, const struct index_env *env, const char *folder,
+                 uint64_t number, bool is_new)
+{
+    char path[PATH_MAX];
+    *log = (struct row_log){ .env = *env, .folder = folder, .number = number };
+    if (snprintf(path, sizeof path, "%s/log.%" PRIu64, folder, number) >= PATH_MAX)
+        return fail(env->error, ERR_IO, "sharded: %s: the path is too long", folder);
+    log->path = mem_strdup(env->mem, path);
+    if (!log->path)
+        return fail(env->error, ERR_NO_MEMORY, "sharded: out of memory for a log");
+    log->env.dir = log->path;
+    if (!is_new)
+        return OK;
+    log_remove_folder(log->path);
+    if (mkdir(log->path, 0700) != 0)
+        return fail_errno(env->error, ERR_IO, "sharded: %s cannot be made", log->path);
+    return OK;
+}
+
+void log_close(struct row_log *log)
+{
+    wal_close(log->wal);
+    mem_free(log->env.mem, log->path);
+    *log = (struct row_log){ 0 };
+}
+
+int log_create(struct row_log *log, const struct index_env *env, const char *folder)
+{
+    const struct log_record base = { .op = LOG_BASE, .ends = true };
+    int rc = begin(log, env, folder, 1, true);
+    if (rc == OK)
+        rc = wal_open(&log->wal, &log->env, WAL_WRITTEN, 0, NULL);
+    if (rc == OK)
+        rc = log_write(log, &base);
+    if (rc != OK)
+        log_close(log);
+    return rc;
+}
+
+uint64_t log_bytes(const struct row_log *log)
+{
+    return log->wal ? wal_bytes(log->wal) : 0;
+}
+
+/* ---- writing and reading */
+
+static int append(struct row_log *log, const struct log_record *r)
+{
+    struct wire head = { .mem = log->env.mem };
+    log_put(&head, r, row_bytes_of(&log->env));
+    const struct wal_part part = { head.bytes, head.n };
+    const int rc = head.failed ? fail(log->env.error, ERR_NO_MEMORY,
+                                      "sharded: out of memory for a record of %zu rows", r->n)
+                               : wal_append(log->wal, (uint8_t)r->op, &part, 1);
+    wire_free(&head);
+    return rc;
+}
+
+int log_write(struct row_log *log, const struct log_record *r)
+{
+    const size_t row_bytes = row_bytes_of(&log->env);
+    size_t first = 0;
+    int rc = OK;
+    do {
+        struct log_record one = *r;
+        one.n = r->n - first < LOG_ROWS ? r->n - first : LOG_ROWS;
+        one.ends = r->ends && first + one.n == r->n;
+        one.ids = r->ids ? r->ids + first : NULL;
+        one.buckets = r->buckets ? r->buckets + first : NULL;
+        one.rows = r->rows ? (const char *)r->rows + first * row_bytes : NULL;
+        rc = append(log, &one);
+        rc = rc ? rc : wal_commit(log->wal);
+        first += one.n;
+    } while (rc == OK && first < r->n);
+    return rc;
+}
+
+struct reading {
+    const struct row_log *log;
+    int (*visit)(void *to, const struct log_record *);
+    void *to;
+};
+
+static int read_one(void *of, const struct wal_record *from)
+{
+    const struct reading *reading = of;
+    struct wire_reader r = { from->payload, from->n, false };
+    struct log_record record;
+    if (!log_take(&r, &record, row_bytes_of(&reading->log->env)))
+        return fail(reading->log->env.error, ERR_CORRUPT, "sharded: %s: record %llu is damaged",
+                    reading->log->path, (unsigned long long)from->lsn);
+    record.lsn = from->lsn;
+    return reading->visit(reading->to, &record);
+}
+
+int log_read(const struct row_log *log, uint64_t after,
+             int (*visit)(void *to, const struct log_record *), void *to)
+{
+    struct reading reading = { log, visit, to };
+    uint64_t last, dropped;
+    return wal_replay(&log->env, log->path, after, read_one, &reading, &last, &dropped);
+}
+
+/* ---- opening */
+
+struct base_search {
+    bool found;
+    uint64_t sequence;
+};
+
+static int find_base(void *to, const struct log_record *r)
+{
+    struct base_search *s = to;
+    s->found |= r->op == LOG_BASE;
+    s->sequence = r->op == LOG_BASE ? r->sequence : s->sequence;
+    return OK;
+}
+
+/* The newest log in the folder that is older than `below`; 0: none. */
+static uint64_t newest(const char *folder, uint64_t below)
+{
+    DIR *dir = opendir(folder);
+    uint64_t best = 0;
+    for (struct dirent *entry; dir && (entry = readdir(dir)) != NULL;) {
+        char *end;
+        if (strncmp(entry->d_name, "log.", 4) != 0)
+            continue;
+        const uint64_t number = strtoull(entry->d_name + 4, &end, 10);
+        if (!*end && number < below && number > best)
+            best = number;
+    }
+    if (dir)
+        (void)closedir(dir);
+    return best;
+}
+
+int log_open(struct row_log *log, const struct index_env *env, const char *folder)
+{
+    for (uint64_t number = UINT64_MAX;;) {
+        struct base_search search = { 0 };
+        struct reading reading = { log, find_base, &search };
+        uint64_t last, dropped;
+        number = newest(folder, number);
+        if (number == 0)
+            return fail(env->error, ERR_NOT_FOUND, "sharded: %s has no complete log", folder);
+        int rc = begin(log, env, folder, number, false);
+        if (rc == OK)
+            rc = wal_replay(&log->env, log->path, 0, read_one, &reading, &last, &dropped);
+        if (rc == OK && search.found)
+            rc = wal_open(&log->wal, &log->env, WAL_WRITTEN, last, NULL);
+        log->base = search.sequence;
+        if (rc == OK && search.found)
+            return OK;
+        log_close(log);
+        if (rc != OK)
+            return rc;
+    }
+}
+
+/* ---- compaction */
+
+struct compaction {
+    const struct log_keeper *keeper;
+    struct row_log *to;
+    uint64_t sequence;
+};
+
+static int copy_record(void *of, const struct log_record *r)
+{
+    struct compaction *c = of;
+    struct log_record kept = { 0 };
+    if (!c->keeper->keep(c->keeper->to, r, &kept))
+        return OK;
+    kept.op = r->op;
+    kept.sequence = c->sequence;
+    return log_write(c->to, &kept);
+}
+
+int log_compact(struct row_log *log, uint64_t sequence, const struct log_keeper *keeper)
+{
+    struct row_log fresh;
+    const struct log_record base = { .op = LOG_BASE, .sequence = sequence, .ends = true };
+    struct compaction c = { keeper, &fresh, sequence };
+    int rc = begin(&fresh, &log->env, log->folder, log->number + 1, true);
+    if (rc == OK)
+        rc = wal_open(&fresh.wal, &fresh.env, WAL_WRITTEN, 0, NULL);
+    if (rc == OK)
+        rc = log_read(log, 0, copy_record, &c);
+    if (rc == OK)
+        rc = log_write(&fresh, &base);
+    if (rc != OK) {
+        if (fresh.path)
+            log_remove_folder(fresh.path);
+        log_close(&fresh);
+        return rc;
+    }
+    fresh.base = sequence;
+    log_remove_folder(log->path);
+    log_close(log);
+    *log = fresh;
+    return OK;
+}

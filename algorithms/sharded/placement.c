@@ -1,0 +1,293 @@
+/* placement.c - which bucket a row is in, and which shard a bucket. */
+#include <math.h>
+#include <string.h>
+
+#include "algorithms/sharded/sharded.h"
+#include "kernels/kernels.h"
+#include "src/core/mem.h"
+
+/* Ids of a bucket of PLACE_RANGE if the number of rows is not known. */
+enum { RANGE_WIDTH = 1024 };
+
+/* A shard takes no further bucket by nearness once it has this share above the mean. */
+static const double CAPACITY = 1.1;
+
+static int no_memory(const struct sharded *s)
+{
+    return fail(s->base.env.error, ERR_NO_MEMORY, "sharded: out of memory for the placement");
+}
+
+static size_t wanted(const struct sharded *s)
+{
+    return (size_t)s->params.buckets * (size_t)s->params.shards;
+}
+
+/* ---- the table */
+
+static bool reserve(struct sharded *s, size_t n)
+{
+    struct mem *mem = s->base.env.mem;
+    struct placement *p = &s->placement;
+    const size_t dim = s->base.env.dim;
+    bool ok = mem_grow(mem, &p->shard_of, &p->room_shard_of, n, sizeof *p->shard_of);
+    if (s->params.placement == PLACE_RANGE)
+        ok = ok && mem_grow(mem, &p->starts, &p->room_starts, n, sizeof *p->starts);
+    if (s->params.placement == PLACE_CLUSTER)
+        ok = ok &&
+             mem_grow(mem, &p->centroids, &p->room_centroids, n * dim, sizeof *p->centroids) &&
+             mem_grow(mem, &p->norms, &p->room_norms, n, sizeof *p->norms);
+    return ok;
+}
+
+int placement_begin(struct sharded *s)
+{
+    struct placement *p = &s->placement;
+    const size_t n = s->params.placement == PLACE_CLUSTER ? 0 : wanted(s);
+    const size_t expected = s->base.env.expected_n;
+    const size_t width = expected ? (expected + n) / (n + 1) : RANGE_WIDTH;
+    if (n > BUCKETS_MAX)
+        return fail(s->base.env.error, ERR_ARGUMENT,
+                    "sharded: %zu buckets; at most %d are possible", n, BUCKETS_MAX);
+    if (!reserve(s, n))
+        return no_memory(s);
+    p->n_buckets = n;
+    for (size_t i = 0; i < n; i++) {
+        const bool range = s->params.placement == PLACE_RANGE;
+        p->shard_of[i] = (uint32_t)(range ? i * s->n_shards / n : i % s->n_shards);
+        if (range)
+            p->starts[i] = i * (width ? width : 1);
+    }
+    return OK;
+}
+
+void placement_free(struct sharded *s)
+{
+    struct mem *mem = s->base.env.mem;
+    mem_free(mem, s->placement.shard_of);
+    mem_free(mem, s->placement.starts);
+    mem_free(mem, s->placement.centroids);
+    mem_free(mem, s->placement.norms);
+    s->placement = (struct placement){ 0 };
+}
+
+static void take_norms(struct sharded *s)
+{
+    struct placement *p = &s->placement;
+    p->norm_max = nearest_centroid_norms(s->base.env.kernels, p->centroids, p->n_buckets,
+                                         s->base.env.dim, p->norms);
+    p->version++;
+}
+
+void placement_set_centroid(struct sharded *s, uint32_t bucket, const float *centroid)
+{
+    const size_t dim = s->base.env.dim;
+    memcpy(s->placement.centroids + bucket * dim, centroid, dim * sizeof *centroid);
+    take_norms(s);
+}
+
+int placement_add(struct sharded *s, uint32_t shard, const float *centroid, uint64_t start,
+                  uint32_t *bucket)
+{
+    struct placement *p = &s->placement;
+    if (p->n_buckets == BUCKETS_MAX || !reserve(s, p->n_buckets + 1))
+        return no_memory(s);
+    *bucket = (uint32_t)p->n_buckets;
+    p->shard_of[p->n_buckets] = shard;
+    if (s->params.placement == PLACE_RANGE)
+        p->starts[p->n_buckets] = start;
+    p->n_buckets++;
+    if (s->params.placement == PLACE_CLUSTER)
+        placement_set_centroid(s, *bucket, centroid);
+    return OK;
+}
+
+/* ---- finding */
+
+int placement_floats(struct sharded *s, struct vectors v, const float **rows, float **owned)
+{
+    *owned = NULL;
+    if (v.element == ELEMENT_F32) {
+        *rows = v.rows;
+        return OK;
+    }
+    *owned = mem_array(s->base.env.mem, v.n * v.dim + 1, sizeof **owned);
+    if (!*owned)
+        return no_memory(s);
+    for (size_t i = 0; i < v.n * v.dim; i++)
+        (*owned)[i] = ((const uint8_t *)v.rows)[i];
+    *rows = *owned;
+    return OK;
+}
+
+/* The last bucket that starts at or before the id. Buckets that were split are not in order of their
+   starts. */
+static uint32_t find_range(const struct placement *p, uint64_t id)
+{
+    size_t best = 0;
+    for (size_t i = 1; i < p->n_buckets; i++)
+        if (p->starts[i] <= id && p->starts[i] > p->starts[best])
+            best = i;
+    return (uint32_t)best;
+}
+
+int placement_nearest(struct sharded *s, struct vectors v, size_t n, uint32_t *out)
+{
+    const struct placement *p = &s->placement;
+    const struct index_env *env = &s->base.env;
+    const struct centroids centroids = { p->centroids, p->norms, p->norm_max,
+                                         p->n_buckets, env->dim, p->version };
+    const float *rows = NULL;
+    float *owned;
+    if (p->n_buckets == 0)
+        return fail(env->error, ERR_UNTRAINED,
+                    "sharded: placement = \"cluster\" needs training before rows");
+    int rc = placement_floats(s, v, &rows, &owned);
+    if (rc == OK && v.n == 1) {
+        float *distances = mem_array(env->mem, p->n_buckets, sizeof *distances);
+        if (distances)
+            nearest_one(env->kernels, &centroids, rows, n, distances, out);
+        else
+            rc = no_memory(s);
+        mem_free(env->mem, distances);
+    } else if (rc == OK) {
+        rc = nearest_all(env, &centroids, rows, v.n, n, out);
+    }
+    mem_free(env->mem, owned);
+    return rc;
+}
+
+int placement_find(struct sharded *s, struct vectors v, const uint64_t *ids, uint32_t *out)
+{
+    const struct placement *p = &s->placement;
+    if (s->params.placement == PLACE_CLUSTER)
+        return placement_nearest(s, v, 1, out);
+    for (size_t i = 0; i < v.n; i++)
+        out[i] = s->params.placement == PLACE_RANGE
+                     ? find_range(p, ids[i])
+                     : (uint32_t)(rng_mix(ids[i], s->base.env.seed) % p->n_buckets);
+    return OK;
+}
+
+/* ---- dividing buckets among shards */
+
+struct divide {
+    float *centres;   /* of the shards */
+    float *distances; /* buckets x centres */
+    double *regret;   /* how much farther a bucket's second centre is than its first */
+    double *load;
+    uint32_t *order;
+    size_t centres_n;
+};
+
+static double regret_of(const float *distances, size_t n)
+{
+    double first = INFINITY, second = INFINITY;
+    for (size_t i = 0; i < n; i++) {
+        const double d = distances[i];
+        second = d < first ? first : d < second ? d : second;
+        first = d < first ? d : first;
+    }
+    return n > 1 ? second - first : 0;
+}
+
+/* Descending regret; a few thousand buckets, once. */
+static void sort_by_regret(struct divide *d, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        size_t at = i;
+        for (; at > 0 && d->regret[d->order[at - 1]] < d->regret[i]; at--)
+            d->order[at] = d->order[at - 1];
+        d->order[at] = (uint32_t)i;
+    }
+}
+
+static void assign(struct sharded *s, struct divide *d, const uint64_t *rows, double most)
+{
+    struct placement *p = &s->placement;
+    for (size_t i = 0; i < p->n_buckets; i++) {
+        const uint32_t bucket = d->order[i];
+        const float *distances = d->distances + bucket * d->centres_n;
+        size_t best = s->n_shards, least = 0;
+        for (size_t j = 0; j < s->n_shards; j++) {
+            least = d->load[j] < d->load[least] ? j : least;
+            if (j < d->centres_n && d->load[j] + (double)rows[bucket] <= most &&
+                (best == s->n_shards || distances[j] < distances[best]))
+                best = j;
+        }
+        best = best < s->n_shards ? best : least;
+        p->shard_of[bucket] = (uint32_t)best;
+        d->load[best] += (double)rows[bucket];
+    }
+}
+
+int placement_divide(struct sharded *s, const uint64_t *rows)
+{
+    const struct index_env *env = &s->base.env;
+    struct placement *p = &s->placement;
+    struct mem *mem = env->mem;
+    const size_t n = p->n_buckets, m = s->n_shards;
+    const struct kmeans_options options = { m,    20,  KMEANS_PLUS_PLUS, rng_mix(env->seed, 2),
+                                            NULL, NULL };
+    struct divide d = { mem_array(mem, m * env->dim, sizeof *d.centres),
+                        mem_array(mem, n * m + 1, sizeof *d.distances),
+                        mem_array(mem, n + 1, sizeof *d.regret),
+                        mem_zalloc(mem, m * sizeof *d.load),
+                        mem_array(mem, n + 1, sizeof *d.order),
+                        0 };
+    double total = 0;
+    int rc = d.centres && d.distances && d.regret && d.load && d.order ? OK : no_memory(s);
+    if (rc == OK)
+        rc = kmeans_train(env, &options, p->centroids, n, d.centres, &d.centres_n);
+    for (size_t i = 0; rc == OK && i < n; i++) {
+        float *distances = d.distances + i * d.centres_n;
+        env->kernels->l2sq_f32_1n(p->centroids + i * env->dim, d.centres, d.centres_n, env->dim,
+                                  distances);
+        d.regret[i] = regret_of(distances, d.centres_n);
+        total += (double)rows[i];
+    }
+    if (rc == OK) {
+        sort_by_regret(&d, n);
+        assign(s, &d, rows, CAPACITY * total / (double)m);
+    }
+    mem_free(mem, d.centres);
+    mem_free(mem, d.distances);
+    mem_free(mem, d.regret);
+    mem_free(mem, d.load);
+    mem_free(mem, d.order);
+    return rc;
+}
+
+int placement_train(struct sharded *s, struct vectors sample)
+{
+    const struct index_env *env = &s->base.env;
+    struct placement *p = &s->placement;
+    const size_t n = wanted(s) < sample.n ? wanted(s) : sample.n;
+    const struct kmeans_options options = {
+        n, 10, KMEANS_RANDOM, rng_mix(env->seed, 1), NULL, NULL
+    };
+    const float *rows = NULL;
+    float *owned;
+    if (n == 0)
+        return OK;
+    uint32_t *of = mem_array(env->mem, sample.n, sizeof *of);
+    uint64_t *counts = mem_zalloc(env->mem, n * sizeof *counts);
+    int rc = placement_floats(s, sample, &rows, &owned);
+    if (rc == OK && (!of || !counts || !reserve(s, n)))
+        rc = no_memory(s);
+    if (rc == OK)
+        rc = kmeans_train(env, &options, rows, sample.n, p->centroids, &p->n_buckets);
+    if (rc == OK) {
+        take_norms(s);
+        rc = placement_nearest(s, sample, 1, of);
+    }
+    for (size_t i = 0; rc == OK && i < sample.n; i++)
+        counts[of[i]]++;
+    if (rc == OK)
+        rc = placement_divide(s, counts);
+    if (rc != OK)
+        p->n_buckets = 0;
+    mem_free(env->mem, of);
+    mem_free(env->mem, counts);
+    mem_free(env->mem, owned);
+    return rc;
+}

@@ -1,0 +1,355 @@
+/* restore.c - copies of shards from logs and checkpoints, and the rows that move between them. */
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "algorithms/common/durable/store_file.h"
+#include "algorithms/sharded/copy.h"
+#include "src/core/mem.h"
+
+#define CHECKPOINT "sharded.checkpoint"
+#define VERSION    1
+
+/* ---- replaying records */
+
+static size_t row_bytes_of(const struct copy *c)
+{
+    return element_row_bytes(c->env.element, c->env.dim);
+}
+
+/* A part of an INSERT record: the rows that are not there yet. */
+struct chosen {
+    uint64_t *ids;
+    uint32_t *buckets;
+    unsigned char *rows;
+    size_t n;
+};
+
+static bool chosen_begin(struct chosen *chosen, struct mem *mem, size_t n, size_t row_bytes)
+{
+    *chosen = (struct chosen){ mem_array(mem, n + 1, sizeof *chosen->ids),
+                               mem_array(mem, n + 1, sizeof *chosen->buckets),
+                               mem_array(mem, n + 1, row_bytes), 0 };
+    return chosen->ids && chosen->buckets && chosen->rows;
+}
+
+static void chosen_end(struct chosen *chosen, struct mem *mem)
+{
+    mem_free(mem, chosen->ids);
+    mem_free(mem, chosen->buckets);
+    mem_free(mem, chosen->rows);
+}
+
+static void choose(struct chosen *chosen, const struct log_record *r, size_t i, size_t row_bytes)
+{
+    chosen->ids[chosen->n] = r->ids[i];
+    chosen->buckets[chosen->n] = r->buckets[i];
+    memcpy(chosen->rows + chosen->n * row_bytes, (const char *)r->rows + i * row_bytes, row_bytes);
+    chosen->n++;
+}
+
+static int replay_insert(struct copy *c, const struct log_record *r, bool index)
+{
+    const size_t row_bytes = row_bytes_of(c);
+    struct chosen chosen;
+    size_t done;
+    int rc = copy_reserve(c, r->n);
+    if (!chosen_begin(&chosen, c->env.mem, r->n, row_bytes) && rc == OK)
+        rc = fail(c->env.error, ERR_NO_MEMORY, "sharded: out of memory for %zu rows", r->n);
+    for (size_t i = 0; rc == OK && i < r->n; i++)
+        if (!idmap_get(&c->live, r->ids[i], NULL))
+            choose(&chosen, r, i, row_bytes);
+    const struct vectors v = { chosen.rows, chosen.n, c->env.dim, c->env.element };
+    if (rc == OK && index && chosen.n > 0)
+        rc = c->ops->insert(c->index, v, chosen.ids, &done);
+    for (size_t i = 0; rc == OK && i < chosen.n; i++)
+        (void)idmap_put(&c->live, chosen.ids[i], r->lsn << BUCKET_BITS | chosen.buckets[i]);
+    chosen_end(&chosen, c->env.mem);
+    return rc;
+}
+
+static int replay_remove(struct copy *c, const struct log_record *r, bool index)
+{
+    size_t n = 0, done;
+    uint64_t *ids = mem_array(c->env.mem, r->n + 1, sizeof *ids);
+    int rc =
+        ids ? OK : fail(c->env.error, ERR_NO_MEMORY, "sharded: out of memory for %zu ids", r->n);
+    for (size_t i = 0; rc == OK && i < r->n; i++)
+        if (idmap_remove(&c->live, r->ids[i], NULL))
+            ids[n++] = r->ids[i];
+    if (rc == OK && index && n > 0)
+        rc = c->ops->remove(c->index, ids, n, &done);
+    mem_free(c->env.mem, ids);
+    return rc;
+}
+
+static int replay(struct copy *c, const struct log_record *r, bool index)
+{
+    const struct vectors sample = { r->rows, r->n, c->env.dim, c->env.element };
+    uint64_t value;
+    int rc = OK;
+    switch (r->op) {
+        case LOG_TRAIN: rc = index && c->ops->train ? c->ops->train(c->index, sample) : OK; break;
+        case LOG_INSERT: rc = replay_insert(c, r, index); break;
+        case LOG_REMOVE: rc = replay_remove(c, r, index); break;
+        case LOG_RELABEL:
+            for (size_t i = 0; i < r->n; i++)
+                if (idmap_get(&c->live, r->ids[i], &value))
+                    (void)idmap_put(&c->live, r->ids[i],
+                                    value >> BUCKET_BITS << BUCKET_BITS | r->buckets[i]);
+            break;
+        case LOG_BASE: break;
+    }
+    if (rc == OK && r->ends && r->sequence > c->sequence)
+        c->sequence = r->sequence;
+    return rc;
+}
+
+/* A sample of more than LOG_ROWS rows has several records, but training needs it whole. */
+static int replay_whole(struct copy *c, const struct log_record *r, bool index)
+{
+    const size_t bytes = r->n * row_bytes_of(c);
+    if (r->op != LOG_TRAIN || (r->ends && c->sample_bytes == 0))
+        return replay(c, r, index);
+    if (!mem_grow(c->env.mem, &c->sample, &c->sample_capacity, c->sample_bytes + bytes, 1))
+        return fail(c->env.error, ERR_NO_MEMORY, "sharded: out of memory for a sample");
+    memcpy(c->sample + c->sample_bytes, r->rows, bytes);
+    c->sample_bytes += bytes;
+    if (!r->ends)
+        return OK;
+    struct log_record whole = *r;
+    whole.rows = c->sample;
+    whole.n = c->sample_bytes / row_bytes_of(c);
+    c->sample_bytes = 0;
+    return replay(c, &whole, index);
+}
+
+int copy_apply(struct copy *c, const struct log_record *r)
+{
+    struct log_record mine = *r;
+    int rc = copy_flush(c);
+    if (rc == OK && r->op != LOG_BASE)
+        rc = log_write(&c->log, r);
+    mine.lsn = wal_last(c->log.wal);
+    return rc == OK ? replay_whole(c, &mine, true) : rc;
+}
+
+/* ---- checkpoints and recovery */
+
+struct checkpoint {
+    uint64_t log, lsn;
+};
+
+static void checkpoint_folder(const struct copy *c, uint64_t log, uint64_t lsn, char path[PATH_MAX])
+{
+    (void)snprintf(path, PATH_MAX, "%s/index-%" PRIu64 "-%" PRIu64, c->folder, log, lsn);
+}
+
+int copy_checkpoint(struct copy *c)
+{
+    const struct store_identity identity = store_identity_of(&c->env, "sharded", VERSION);
+    struct store_writer w;
+    char path[PATH_MAX], old[PATH_MAX];
+    int rc = copy_flush(c);
+    const struct checkpoint at = { c->log.number, wal_last(c->log.wal) };
+    if (!c->ops->save || !c->ops->load || rc != OK || c->checkpoint == at.lsn)
+        return rc;
+    checkpoint_folder(c, at.log, at.lsn, path);
+    checkpoint_folder(c, at.log, c->checkpoint, old);
+    log_remove_folder(path);
+    if (mkdir(path, 0700) != 0)
+        return fail_errno(c->env.error, ERR_IO, "sharded: %s cannot be made", path);
+    rc = c->ops->save(c->index, path);
+    if (rc == OK) {
+        (void)store_begin(&w, c->folder, CHECKPOINT, &identity, NULL, c->env.error);
+        store_section(&w, "checkpoint");
+        store_write(&w, &at, sizeof at);
+        rc = store_commit(&w);
+    }
+    log_remove_folder(rc == OK ? old : path);
+    c->checkpoint = rc == OK ? at.lsn : c->checkpoint;
+    return rc;
+}
+
+/* Loads the index of a checkpoint that belongs to the log; else makes an empty one. */
+static int load_checkpoint(struct copy *c, uint64_t *lsn)
+{
+    const struct store_identity identity = store_identity_of(&c->env, "sharded", VERSION);
+    struct store_reader r;
+    struct checkpoint at = { 0, 0 };
+    struct error none = { 0 };
+    const void *bytes;
+    char path[PATH_MAX];
+    *lsn = 0;
+    if (store_open(&r, c->folder, CHECKPOINT, &identity, &none) == OK) {
+        if (store_need(&r, "checkpoint", sizeof at, &bytes, NULL) == OK)
+            memcpy(&at, bytes, sizeof at);
+        store_close(&r);
+    }
+    checkpoint_folder(c, at.log, at.lsn, path);
+    if (at.log != c->log.number || !c->ops->load)
+        return copy_make_index(c, NULL);
+    const int rc = copy_make_index(c, path);
+    *lsn = c->checkpoint = rc == OK ? at.lsn : 0;
+    return rc;
+}
+
+struct recovery {
+    struct copy *copy;
+    uint64_t index_from; /* the index has the records up to this one */
+};
+
+static int recover_record(void *to, const struct log_record *r)
+{
+    const struct recovery *recovery = to;
+    return replay_whole(recovery->copy, r, r->lsn > recovery->index_from);
+}
+
+int copy_recover(struct copy **out, const struct copy_spec *spec)
+{
+    struct copy *c = copy_new(spec);
+    struct recovery recovery = { .copy = c };
+    *out = NULL;
+    if (!c)
+        return fail(spec->env->error, ERR_NO_MEMORY, "sharded: out of memory for a shard");
+    int rc = copy_options(c->ops->params, c->params, spec->of_params, c->ops->name, c->env.error);
+    if (rc == OK)
+        rc = copy_options(c->ops->knobs, c->knobs, "", c->ops->name, c->env.error);
+    if (rc == OK)
+        rc = log_open(&c->log, &c->env, c->folder);
+    if (rc == OK)
+        rc = load_checkpoint(c, &recovery.index_from);
+    if (rc == OK)
+        rc = log_read(&c->log, 0, recover_record, &recovery);
+    if (rc == OK)
+        *out = c;
+    else
+        copy_destroy(c);
+    return rc;
+}
+
+/* ---- reading rows */
+
+struct row_reading {
+    struct copy *copy;
+    const struct copy_rows *rows;
+    size_t read;
+    uint64_t last;
+};
+
+/* Stops with ERR_INTERRUPTED, which is not reported. */
+static int read_record(void *to, const struct log_record *r)
+{
+    struct row_reading *reading = to;
+    const struct copy_rows *rows = reading->rows;
+    const size_t row_bytes = row_bytes_of(reading->copy);
+    if (reading->read >= rows->most)
+        return ERR_INTERRUPTED;
+    for (size_t i = 0; r->op == LOG_INSERT && i < r->n; i++) {
+        uint64_t value;
+        if (!idmap_get(&reading->copy->live, r->ids[i], &value) || value >> BUCKET_BITS != r->lsn)
+            continue;
+        const uint32_t bucket = copy_bucket(value);
+        if (bucket >= rows->n_buckets || !(rows->want[bucket / 64] >> bucket % 64 & 1))
+            continue;
+        const int rc =
+            rows->row(rows->to, r->ids[i], bucket, (const char *)r->rows + i * row_bytes);
+        if (rc != OK)
+            return rc;
+        reading->read++;
+    }
+    reading->last = r->lsn;
+    return OK;
+}
+
+int copy_read_rows(struct copy *c, const struct copy_rows *rows, uint64_t after, uint64_t *last)
+{
+    struct row_reading reading = { c, rows, 0, after };
+    const int flushed = copy_flush(c);
+    const int rc = flushed == OK ? log_read(&c->log, after, read_record, &reading) : flushed;
+    *last = rc == ERR_INTERRUPTED ? reading.last : UINT64_MAX;
+    return rc == ERR_INTERRUPTED ? OK : rc;
+}
+
+/* ---- maintenance */
+
+struct keeping {
+    struct copy *copy;
+    struct chosen chosen;
+};
+
+static bool keep_live(void *to, const struct log_record *r, struct log_record *kept)
+{
+    struct keeping *k = to;
+    const size_t row_bytes = row_bytes_of(k->copy);
+    *kept = *r;
+    if (r->op == LOG_TRAIN)
+        return true;
+    k->chosen.n = 0;
+    for (size_t i = 0; r->op == LOG_INSERT && i < r->n; i++) {
+        uint64_t value;
+        if (!idmap_get(&k->copy->live, r->ids[i], &value) || value >> BUCKET_BITS != r->lsn)
+            continue;
+        choose(&k->chosen, r, i, row_bytes);
+        k->chosen.buckets[k->chosen.n - 1] = copy_bucket(value);
+    }
+    kept->ids = k->chosen.ids;
+    kept->buckets = k->chosen.buckets;
+    kept->rows = k->chosen.rows;
+    kept->n = k->chosen.n;
+    return k->chosen.n > 0;
+}
+
+static int take_lsn(void *to, const struct log_record *r)
+{
+    struct copy *c = to;
+    uint64_t value;
+    for (size_t i = 0; r->op == LOG_INSERT && i < r->n; i++)
+        if (idmap_get(&c->live, r->ids[i], &value))
+            (void)idmap_put(&c->live, r->ids[i], r->lsn << BUCKET_BITS | copy_bucket(value));
+    return OK;
+}
+
+int copy_take_lsns(struct copy *c)
+{
+    const int rc = log_read(&c->log, 0, take_lsn, c);
+    c->lsns_are_old = rc != OK;
+    return rc;
+}
+
+static int compact(struct copy *c)
+{
+    const size_t row_bytes = row_bytes_of(c);
+    struct keeping k = { .copy = c };
+    char checkpoint[PATH_MAX];
+    checkpoint_folder(c, c->log.number, c->checkpoint, checkpoint);
+    int rc = chosen_begin(&k.chosen, c->env.mem, LOG_ROWS, row_bytes)
+                 ? OK
+                 : fail(c->env.error, ERR_NO_MEMORY, "sharded: out of memory for a log");
+    const struct log_keeper keeper = { keep_live, &k };
+    if (rc == OK)
+        rc = log_compact(&c->log, c->sequence, &keeper);
+    if (rc == OK && c->checkpoint > 0) {
+        log_remove_folder(checkpoint);
+        c->checkpoint = 0;
+    }
+    if (rc == OK)
+        rc = copy_take_lsns(c);
+    chosen_end(&k.chosen, c->env.mem);
+    return rc;
+}
+
+int copy_maintain(struct copy *c, uint64_t budget, bool *more)
+{
+    const uint64_t live = c->live.n * (row_bytes_of(c) + sizeof(uint64_t)), small = 1 << 20;
+    *more = false;
+    int rc = copy_flush(c);
+    if (rc == OK && log_bytes(&c->log) > 2 * live + small)
+        rc = compact(c);
+    if (rc == OK && c->ops->maintain)
+        rc = c->ops->maintain(c->index, budget, more);
+    return rc;
+}

@@ -1,0 +1,186 @@
+/* save.c - copies of shards in saved files. */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "algorithms/common/durable/store_file.h"
+#include "algorithms/sharded/copy.h"
+#include "src/core/mem.h"
+
+#define SAVED   "sharded.shard"
+#define VERSION 1
+
+static size_t row_bytes_of(const struct copy *c)
+{
+    return element_row_bytes(c->env.element, c->env.dim);
+}
+
+/* ---- saving */
+
+struct saving {
+    struct copy *copy;
+    struct store_writer *to;
+    struct mem *mem;
+    uint64_t *ids;
+    uint32_t *buckets;
+    size_t n;
+};
+
+static int save_row(void *to, uint64_t id, uint32_t bucket, const void *row)
+{
+    struct saving *s = to;
+    s->ids[s->n] = id;
+    s->buckets[s->n++] = bucket;
+    store_write(s->to, row, row_bytes_of(s->copy));
+    return OK;
+}
+
+static int save_sample(void *to, const struct log_record *r)
+{
+    struct saving *s = to;
+    if (r->op == LOG_TRAIN)
+        store_write(s->to, r->rows, r->n * row_bytes_of(s->copy));
+    return OK;
+}
+
+static int save_sections(struct copy *c, struct store_writer *w)
+{
+    struct mem *mem = c->env.mem;
+    struct saving s = { c,
+                        w,
+                        mem,
+                        mem_array(mem, c->live.n + 1, sizeof *s.ids),
+                        mem_array(mem, c->live.n + 1, sizeof *s.buckets),
+                        0 };
+    uint64_t all = ~UINT64_C(0), *want = mem_array(mem, BUCKETS_MAX / 64, sizeof *want), last;
+    int rc = s.ids && s.buckets && want
+                 ? OK
+                 : fail(c->env.error, ERR_NO_MEMORY, "sharded: out of memory to save a shard");
+    for (size_t i = 0; rc == OK && i < BUCKETS_MAX / 64; i++)
+        want[i] = all;
+    const struct copy_rows rows = { want, BUCKETS_MAX, SIZE_MAX, save_row, &s };
+    store_section(w, "rows");
+    if (rc == OK)
+        rc = copy_read_rows(c, &rows, 0, &last);
+    store_section(w, "sample");
+    if (rc == OK)
+        rc = log_read(&c->log, 0, save_sample, &s);
+    if (rc == OK) {
+        store_section(w, "ids");
+        store_write(w, s.ids, s.n * sizeof *s.ids);
+        store_section(w, "buckets");
+        store_write(w, s.buckets, s.n * sizeof *s.buckets);
+        store_section(w, "sequence");
+        store_write(w, &c->sequence, sizeof c->sequence);
+    }
+    mem_free(mem, s.ids);
+    mem_free(mem, s.buckets);
+    mem_free(mem, want);
+    return rc;
+}
+
+int copy_save(struct copy *c, const char *to)
+{
+    const struct store_identity identity = store_identity_of(&c->env, "sharded", VERSION);
+    struct store_writer *w;
+    char path[PATH_MAX];
+    int rc = copy_flush(c);
+    if (!c->ops->save || !c->ops->load)
+        return fail(c->env.error, ERR_UNSUPPORTED, "sharded: method \"%s\" cannot be saved",
+                    c->ops->name);
+    if (rc != OK)
+        return rc;
+    if (snprintf(path, sizeof path, "%s/index", to) >= PATH_MAX)
+        return fail(c->env.error, ERR_IO, "sharded: %s: the path is too long", to);
+    if ((mkdir(to, 0700) != 0 && errno != EEXIST) || (mkdir(path, 0700) != 0 && errno != EEXIST))
+        return fail_errno(c->env.error, ERR_IO, "sharded: %s cannot be made", path);
+    rc = c->ops->save(c->index, path);
+    if (rc != OK)
+        return rc;
+    w = mem_alloc(c->env.mem, sizeof *w);
+    if (!w)
+        return fail(c->env.error, ERR_NO_MEMORY, "sharded: out of memory to save a shard");
+    (void)store_begin(w, to, SAVED, &identity, NULL, c->env.error);
+    rc = save_sections(c, w);
+    if (rc != OK)
+        store_fail(w, rc);
+    rc = store_commit(w);
+    mem_free(c->env.mem, w);
+    return rc;
+}
+
+/* ---- loading */
+
+static int load_sections(struct copy *c, const struct store_reader *r)
+{
+    const size_t row_bytes = row_bytes_of(c);
+    const void *rows, *sample, *sequence;
+    const uint64_t *ids;
+    const uint32_t *buckets;
+    size_t rows_bytes, sample_bytes;
+    int rc = store_need(r, "rows", SIZE_MAX, &rows, &rows_bytes);
+    if (rc == OK)
+        rc = store_need(r, "sample", SIZE_MAX, &sample, &sample_bytes);
+    if (rc == OK && (rows_bytes % row_bytes != 0 || sample_bytes % row_bytes != 0))
+        rc = store_corrupt(r, "rows are not whole");
+    const size_t n = rows_bytes / row_bytes;
+    if (rc == OK)
+        rc = store_need_array(r, "ids", n, sizeof *ids, &ids);
+    if (rc == OK)
+        rc = store_need_array(r, "buckets", n, sizeof *buckets, &buckets);
+    if (rc == OK)
+        rc = store_need(r, "sequence", sizeof c->sequence, &sequence, NULL);
+    if (rc == OK)
+        rc = copy_reserve(c, n);
+    if (rc != OK)
+        return rc;
+    memcpy(&c->sequence, sequence, sizeof c->sequence);
+    struct log_record part = { .op = LOG_TRAIN,
+                               .sequence = c->sequence,
+                               .ends = true,
+                               .n = sample_bytes / row_bytes,
+                               .rows = sample };
+    if (part.n > 0)
+        rc = log_write(&c->log, &part);
+    part = (struct log_record){ .op = LOG_INSERT,
+                                .sequence = c->sequence,
+                                .ends = true,
+                                .n = n,
+                                .ids = ids,
+                                .buckets = buckets,
+                                .rows = rows };
+    if (rc == OK && n > 0)
+        rc = log_write(&c->log, &part);
+    if (rc == OK && n > 0) {
+        const uint64_t first = wal_last(c->log.wal) - (n - 1) / LOG_ROWS;
+        for (size_t i = 0; i < n; i++)
+            (void)idmap_put(&c->live, ids[i], (first + i / LOG_ROWS) << BUCKET_BITS | buckets[i]);
+    }
+    return rc;
+}
+
+int copy_load(struct copy **out, const struct copy_spec *spec, const char *from)
+{
+    struct copy *c;
+    struct store_reader r;
+    char path[PATH_MAX];
+    const struct store_identity identity = store_identity_of(spec->env, "sharded", VERSION);
+    int rc = copy_create(&c, spec);
+    *out = NULL;
+    if (rc != OK)
+        return rc;
+    rc = snprintf(path, sizeof path, "%s/index", from) < PATH_MAX
+             ? copy_make_index(c, path)
+             : fail(c->env.error, ERR_IO, "sharded: %s: the path is too long", from);
+    if (rc == OK && (rc = store_open(&r, from, SAVED, &identity, c->env.error)) == OK) {
+        rc = load_sections(c, &r);
+        store_close(&r);
+    }
+    if (rc == OK)
+        *out = c;
+    else
+        copy_destroy(c);
+    return rc;
+}

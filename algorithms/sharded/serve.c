@@ -1,0 +1,239 @@
+#include "algorithms/sharded/serve.h"
+
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "src/core/mem.h"
+#include "src/core/registry.h"
+
+int server_open(struct server *s, const struct index_env *env)
+{
+    *s = (struct server){ .env = *env };
+    s->env.error = &s->error;
+    return OK;
+}
+
+void server_close(struct server *s)
+{
+    for (size_t i = 0; i < s->n; i++)
+        copy_destroy(s->copies[i]);
+    mem_free(s->env.mem, s->copies);
+    *s = (struct server){ 0 };
+}
+
+struct copy *server_copy(struct server *s, uint64_t shard)
+{
+    if (shard < s->n && s->copies[shard])
+        return s->copies[shard];
+    fail(&s->error, ERR_ARGUMENT, "sharded: this rank has no copy of shard %" PRIu64, shard);
+    return NULL;
+}
+
+int server_damaged(struct server *s)
+{
+    return fail(&s->error, ERR_CORRUPT, "sharded: a message between ranks is damaged");
+}
+
+/* ---- creating */
+
+static int put_copy(struct server *s, uint64_t shard, struct copy *copy)
+{
+    const size_t before = s->n;
+    if (shard >= BUCKETS_MAX ||
+        !mem_grow(s->env.mem, &s->copies, &s->capacity, (size_t)shard + 1, sizeof *s->copies)) {
+        copy_destroy(copy);
+        return fail(&s->error, ERR_NO_MEMORY, "sharded: out of memory for a shard");
+    }
+    if (shard >= s->n)
+        s->n = (size_t)shard + 1;
+    for (size_t i = before; i < s->n; i++)
+        s->copies[i] = NULL;
+    copy_destroy(s->copies[shard]);
+    s->copies[shard] = copy;
+    return OK;
+}
+
+static void drop(struct server *s, uint64_t shard)
+{
+    char folder[PATH_MAX];
+    if (shard >= s->n || !s->copies[shard])
+        return;
+    (void)snprintf(folder, sizeof folder, "%s", s->copies[shard]->folder);
+    copy_destroy(s->copies[shard]);
+    s->copies[shard] = NULL;
+    log_remove_folder(folder);
+}
+
+static int create(struct server *s, uint64_t shard, struct wire_reader *r, struct wire *reply)
+{
+    char folder[PATH_MAX];
+    struct copy *copy = NULL;
+    const uint64_t made = wire_take(r);
+    struct index_env env = s->env;
+    env.dim = (size_t)wire_take(r);
+    env.element = (enum element)wire_take(r);
+    env.metric = (enum metric)wire_take(r);
+    env.expected_n = (size_t)wire_take(r);
+    env.seed = wire_take(r);
+    env.k_hint = (size_t)wire_take(r);
+    const char *of = wire_take_text(r), *of_params = wire_take_text(r);
+    const char *from = wire_take_text(r);
+    if (r->failed)
+        return server_damaged(s);
+    const struct index_ops *ops = registry_find(s->env.registry, of, &s->error);
+    if (!ops)
+        return s->error.code;
+    if (snprintf(folder, sizeof folder, "%s/shard-%" PRIu64, s->env.dir, shard) >= PATH_MAX)
+        return fail(&s->error, ERR_IO, "sharded: %s: the path is too long", s->env.dir);
+    const struct copy_spec spec = { &env, ops, of_params, folder };
+    drop(s, shard);
+    int rc = made == COPY_RECOVERED ? copy_recover(&copy, &spec)
+             : made == COPY_LOADED  ? copy_load(&copy, &spec, from)
+                                    : copy_create(&copy, &spec);
+    if (rc == OK) {
+        wire_put(reply, copy->sequence);
+        rc = put_copy(s, shard, copy);
+    }
+    return rc;
+}
+
+/* ---- executing */
+
+static int change(struct server *s, enum request_kind kind, struct copy *c, struct wire_reader *r,
+                  struct wire *reply)
+{
+    const uint64_t sequence = kind == REQUEST_UNMARK ? 0 : wire_take(r);
+    const size_t n = (size_t)wire_take(r);
+    const struct index_env *env = &c->env;
+    if (kind == REQUEST_TRAIN) {
+        const void *rows = wire_take_array(r, n, element_row_bytes(env->element, env->dim));
+        const struct vectors sample = { rows, n, env->dim, env->element };
+        return r->failed ? server_damaged(s) : copy_train(c, sequence, sample);
+    }
+    const uint64_t *ids = wire_take_array(r, n, sizeof *ids);
+    const uint32_t *buckets =
+        kind == REQUEST_RELABEL ? wire_take_array(r, n, sizeof *buckets) : NULL;
+    if (r->failed)
+        return server_damaged(s);
+    if (kind == REQUEST_RELABEL)
+        return copy_relabel(c, sequence, ids, buckets, n);
+    if (kind == REQUEST_UNMARK) {
+        copy_unmark(c, ids, n);
+        return OK;
+    }
+    size_t found;
+    int rc = copy_mark(c, sequence, ids, n, &found);
+    wire_put(reply, found);
+    /* What is marked is gone, even if it is removed from the index later. */
+    if (rc == OK && wire_take(r))
+        (void)copy_flush(c);
+    return rc;
+}
+
+static int maintain(struct server *s, struct copy *c, struct wire_reader *r, struct wire *reply)
+{
+    const uint64_t budget = wire_take(r);
+    bool more = false;
+    if (r->failed)
+        return server_damaged(s);
+    const int rc = copy_maintain(c, budget, &more);
+    wire_put(reply, more);
+    return rc;
+}
+
+static int save(struct server *s, struct copy *c, struct wire_reader *r)
+{
+    const char *folder = wire_take_text(r);
+    return folder ? copy_save(c, folder) : server_damaged(s);
+}
+
+static int execute(struct server *s, struct wire_reader *r, struct wire *reply)
+{
+    const enum request_kind kind = (enum request_kind)wire_take(r);
+    const uint64_t shard = wire_take(r);
+    switch (kind) {
+        case REQUEST_CREATE: return create(s, shard, r, reply);
+        case REQUEST_SEARCH: return server_search(s, r, reply);
+        case REQUEST_RANGE: return server_range(s, r, reply);
+        case REQUEST_PING: return OK;
+        case REQUEST_DROP: drop(s, shard); return OK;
+        default: break;
+    }
+    struct copy *c = server_copy(s, shard);
+    if (!c)
+        return s->error.code;
+    switch (kind) {
+        case REQUEST_TRAIN:
+        case REQUEST_MARK:
+        case REQUEST_UNMARK:
+        case REQUEST_RELABEL: return change(s, kind, c, r, reply);
+        case REQUEST_INSERT: return server_insert(s, c, r);
+        case REQUEST_FLUSH: return copy_flush(c);
+        case REQUEST_MAINTAIN: return maintain(s, c, r, reply);
+        case REQUEST_CHECKPOINT: return copy_checkpoint(c);
+        case REQUEST_ROWS: return server_rows(c, r, reply);
+        case REQUEST_RECORDS: return server_records(c, r, reply);
+        case REQUEST_APPLY: return server_apply(c, r, reply);
+        case REQUEST_SAVE: return save(s, c, r);
+        case REQUEST_REPORT: return server_report(c, r, reply);
+        case REQUEST_CHECK: return server_check(c, reply);
+        default: return server_damaged(s);
+    }
+}
+
+void server_execute(struct server *s, const void *request, size_t n, struct wire *reply)
+{
+    struct wire_reader r = { request, n, false };
+    const size_t begin = reply->n;
+    error_clear(&s->error);
+    /* A change that was made must not go unreported for lack of memory. */
+    if (!wire_make_room(reply, sizeof s->error.text + 128))
+        return;
+    wire_put(reply, OK);
+    const int rc = execute(s, &r, reply);
+    if (rc == OK || reply->failed)
+        return;
+    reply->n = begin;
+    wire_put(reply, (uint64_t)rc);
+    wire_put_text(reply, s->error.text);
+    error_clear(&s->error);
+}
+
+/* ---- the loop of a rank */
+
+int sharded_serve(const struct index_env *env, struct rank_group *group)
+{
+    static const uint64_t wait_ns = 1000000000;
+    struct server server;
+    struct wire reply = { .mem = env->mem };
+    int rc = server_open(&server, env);
+    while (rc == OK && !group->ops->is_lost(group, 0)) {
+        struct rank_message m;
+        if (!group->ops->receive(group, wait_ns, &m))
+            continue;
+        struct wire_reader r = { m.bytes, m.n, false };
+        const uint64_t number = wire_take(&r);
+        reply.n = 0;
+        reply.failed = false;
+        if (number > 0) {
+            wire_put(&reply, number);
+            server_execute(&server, r.at, r.left, &reply);
+        }
+        mem_free(NULL, m.bytes);
+        if (number == 0)
+            break;
+        if (reply.failed || reply.n > RANK_MESSAGE_BYTES_MAX) {
+            wire_free(&reply);
+            wire_put(&reply, number);
+            wire_put(&reply, ERR_NO_MEMORY);
+            wire_put_text(&reply, "sharded: out of memory for a reply");
+        }
+        rc = group->ops->send(group, 0, reply.bytes, reply.n, env->error);
+    }
+    wire_free(&reply);
+    server_close(&server);
+    return rc;
+}

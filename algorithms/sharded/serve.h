@@ -1,0 +1,72 @@
+/* serve.h - what a rank does: it has copies of shards, and does what requests say. Rank 0's own copies
+ * are served in the same way, without messages. */
+#ifndef DRIFTLINE_SHARDED_SERVE_H
+#define DRIFTLINE_SHARDED_SERVE_H
+
+#include "algorithms/sharded/copy.h"
+#include "algorithms/sharded/wire.h"
+#include "src/core/ranks.h"
+
+/* A request: its kind, the shard, then as below; n_ is a number of what follows. A reply: a code of
+   error.h, the sentence if it is not OK, then as below. */
+enum request_kind {
+    REQUEST_CREATE = 1, /* made, dim, element, metric, expected_n, seed, k_hint, of, of_params, the
+                           folder to load from or "" -> sequence */
+    REQUEST_DROP,       /* the copy, and its files */
+    REQUEST_TRAIN,      /* sequence, n, rows */
+    REQUEST_INSERT, /* sequence, n, ids, buckets, in_file; rows, or (in_file) path, dataset, offset,
+                           stride, numbers of the rows */
+    REQUEST_MARK,   /* sequence, n, ids, whether to flush -> found */
+    REQUEST_UNMARK, /* n, ids */
+    REQUEST_FLUSH,
+    REQUEST_RELABEL,  /* sequence, n, ids, buckets */
+    REQUEST_MAINTAIN, /* budget -> more */
+    REQUEST_CHECKPOINT,
+    REQUEST_SEARCH,  /* of_knobs, k, threads, filter, n, queries, n_lists; lists of a shard and the
+                           numbers of its queries -> n x k ids, distances; work */
+    REQUEST_RANGE,   /* of_knobs, radius, threads, filter, n, queries, n_lists; lists -> n, query
+                           numbers, ids, distances; work */
+    REQUEST_ROWS,    /* n_buckets, bits, most, after -> last, n, ids, buckets, rows */
+    REQUEST_RECORDS, /* after operation, lsn -> whether all since the base, last lsn or UINT64_MAX,
+                           n, records */
+    REQUEST_APPLY,   /* n, records -> sequence */
+    REQUEST_SAVE,    /* folder */
+    REQUEST_REPORT,  /* n_buckets -> rows, sequence, memory, log bytes, rows of each bucket */
+    REQUEST_CHECK,   /* -> digest, n, ids, buckets */
+    REQUEST_PING,
+};
+
+enum copy_made { COPY_NEW, COPY_RECOVERED, COPY_LOADED };
+
+/* A filter in a request: 0 for none, else 1, n_ids, bits. */
+
+struct server {
+    struct index_env env; /* dir: this rank's folder; no dimension, element and metric */
+    struct error error;
+    struct copy **copies; /* by shard; NULL: it has none */
+    size_t n, capacity;
+};
+
+/* The env is borrowed but for its error. */
+int server_open(struct server *, const struct index_env *);
+void server_close(struct server *);
+/* Writes the reply. Running out of memory for the reply sets reply->failed. */
+void server_execute(struct server *, const void *request, size_t n, struct wire *reply);
+
+/* index_ops.serve: requests and replies begin with a number, by which rank 0 matches them. Number 0
+   ends the rank. */
+int sharded_serve(const struct index_env *, struct rank_group *);
+
+/* serve_search.c, serve_rows.c; each reads the rest of its request and writes the rest of its reply. */
+struct copy *server_copy(struct server *, uint64_t shard);
+int server_damaged(struct server *);
+int server_search(struct server *, struct wire_reader *, struct wire *reply);
+int server_range(struct server *, struct wire_reader *, struct wire *reply);
+int server_insert(struct server *, struct copy *, struct wire_reader *);
+int server_rows(struct copy *, struct wire_reader *, struct wire *reply);
+int server_records(struct copy *, struct wire_reader *, struct wire *reply);
+int server_apply(struct copy *, struct wire_reader *, struct wire *reply);
+int server_report(struct copy *, struct wire_reader *, struct wire *reply);
+int server_check(struct copy *, struct wire *reply);
+
+#endif

@@ -1,0 +1,208 @@
+/* serve_rows.c - rows that a rank takes and gives, and what it reports of a copy. */
+#include <stdio.h>
+
+#include "algorithms/sharded/serve.h"
+#include "src/core/mem.h"
+
+/* A reply of this many bytes ends with the record that reached it. */
+enum { REPLY_BYTES = 16 << 20 };
+
+static int no_memory(const struct copy *c, size_t n)
+{
+    return fail(c->env.error, ERR_NO_MEMORY, "sharded: out of memory for %zu rows", n);
+}
+
+static size_t row_bytes_of(const struct copy *c)
+{
+    return element_row_bytes(c->env.element, c->env.dim);
+}
+
+/* ---- insertion */
+
+/* Rows that this rank reads from the file where they are. */
+static int insert_from_file(struct server *s, struct copy *c, struct wire_reader *r,
+                            uint64_t sequence, size_t n, const uint64_t *ids,
+                            const uint32_t *buckets)
+{
+    struct row_origin from = { 0 };
+    const char *path = wire_take_text(r), *dataset = wire_take_text(r);
+    from.offset = wire_take(r);
+    from.stride = wire_take(r);
+    const uint64_t *numbers = wire_take_array(r, n, sizeof *numbers);
+    if (r->failed || snprintf(from.path, sizeof from.path, "%s", path) >= (int)sizeof from.path ||
+        snprintf(from.dataset, sizeof from.dataset, "%s", dataset) >= (int)sizeof from.dataset)
+        return server_damaged(s);
+    void *rows = mem_array(c->env.mem, n + 1, row_bytes_of(c));
+    int rc = rows ? OK : no_memory(c, n);
+    if (rc == OK && !s->env.files)
+        rc = fail(&s->error, ERR_NOT_FOUND, "sharded: this rank reads no files");
+    if (rc == OK)
+        rc = s->env.files->read(&from, numbers, n, row_bytes_of(c), rows, &s->error);
+    const struct vectors v = { rows, n, c->env.dim, c->env.element };
+    if (rc == OK)
+        rc = copy_insert(c, sequence, v, ids, buckets);
+    mem_free(c->env.mem, rows);
+    return rc;
+}
+
+int server_insert(struct server *s, struct copy *c, struct wire_reader *r)
+{
+    const uint64_t sequence = wire_take(r);
+    const size_t n = (size_t)wire_take(r);
+    const uint64_t *ids = wire_take_array(r, n, sizeof *ids);
+    const uint32_t *buckets = wire_take_array(r, n, sizeof *buckets);
+    if (wire_take(r) && !r->failed)
+        return insert_from_file(s, c, r, sequence, n, ids, buckets);
+    const struct vectors v = { wire_take_array(r, n, row_bytes_of(c)), n, c->env.dim,
+                               c->env.element };
+    return r->failed ? server_damaged(s) : copy_insert(c, sequence, v, ids, buckets);
+}
+
+/* ---- rows */
+
+struct taken {
+    struct copy *copy;
+    struct wire ids, buckets, rows;
+    size_t n;
+};
+
+static int take_row(void *to, uint64_t id, uint32_t bucket, const void *row)
+{
+    struct taken *t = to;
+    wire_append(&t->ids, &id, sizeof id);
+    wire_append(&t->buckets, &bucket, sizeof bucket);
+    wire_append(&t->rows, row, row_bytes_of(t->copy));
+    t->n++;
+    return t->ids.failed || t->buckets.failed || t->rows.failed ? no_memory(t->copy, t->n) : OK;
+}
+
+int server_rows(struct copy *c, struct wire_reader *r, struct wire *reply)
+{
+    struct taken t = { c, { .mem = c->env.mem }, { .mem = c->env.mem }, { .mem = c->env.mem }, 0 };
+    uint64_t last = 0;
+    struct copy_rows rows = { .n_buckets = (size_t)wire_take(r), .row = take_row, .to = &t };
+    rows.want = wire_take_array(r, rows.n_buckets / 64 + 1, sizeof *rows.want);
+    rows.most = (size_t)wire_take(r);
+    const uint64_t after = wire_take(r);
+    const size_t fit = REPLY_BYTES / (row_bytes_of(c) + 16);
+    rows.most = rows.most < fit ? rows.most : fit;
+    int rc = r->failed ? fail(c->env.error, ERR_CORRUPT, "sharded: a request for rows is damaged")
+                       : copy_read_rows(c, &rows, after, &last);
+    if (rc == OK) {
+        wire_put(reply, last);
+        wire_put(reply, t.n);
+        wire_put_bytes(reply, t.ids.bytes, t.ids.n);
+        wire_put_bytes(reply, t.buckets.bytes, t.buckets.n);
+        wire_put_bytes(reply, t.rows.bytes, t.rows.n);
+    }
+    wire_free(&t.ids);
+    wire_free(&t.buckets);
+    wire_free(&t.rows);
+    return rc;
+}
+
+/* ---- records for another copy */
+
+struct records {
+    struct copy *copy;
+    uint64_t after; /* the other copy has done operations up to this one */
+    bool whole;     /* it has nothing: the base is for it, too */
+    struct wire wire;
+    size_t n;
+    uint64_t last;
+};
+
+/* Stops with ERR_INTERRUPTED, which is not reported. */
+static int put_record(void *to, const struct log_record *r)
+{
+    struct records *records = to;
+    if (records->wire.n >= REPLY_BYTES)
+        return ERR_INTERRUPTED;
+    records->last = r->lsn;
+    if (!records->whole && r->sequence <= records->after)
+        return OK;
+    log_put(&records->wire, r, row_bytes_of(records->copy));
+    records->n++;
+    return records->wire.failed ? no_memory(records->copy, r->n) : OK;
+}
+
+int server_records(struct copy *c, struct wire_reader *r, struct wire *reply)
+{
+    const uint64_t after = wire_take(r), lsn = wire_take(r);
+    struct records records = { .copy = c,
+                               .after = after,
+                               .whole = after < c->log.base || after == 0,
+                               .wire = { .mem = c->env.mem },
+                               .last = lsn };
+    int rc = copy_flush(c);
+    if (rc == OK)
+        rc = log_read(&c->log, lsn, put_record, &records);
+    const bool end = rc == OK;
+    if (rc == OK || rc == ERR_INTERRUPTED) {
+        rc = OK;
+        wire_put(reply, records.whole);
+        wire_put(reply, end ? UINT64_MAX : records.last);
+        wire_put(reply, records.n);
+        wire_put_bytes(reply, records.wire.bytes, records.wire.n);
+    }
+    wire_free(&records.wire);
+    return rc;
+}
+
+int server_apply(struct copy *c, struct wire_reader *r, struct wire *reply)
+{
+    const uint64_t n = wire_take(r);
+    int rc = OK;
+    for (uint64_t i = 0; rc == OK && i < n; i++) {
+        struct log_record record;
+        rc = log_take(r, &record, row_bytes_of(c))
+                 ? copy_apply(c, &record)
+                 : fail(c->env.error, ERR_CORRUPT, "sharded: a record from a replica is damaged");
+    }
+    wire_put(reply, c->sequence);
+    return rc;
+}
+
+/* ---- reports */
+
+int server_report(struct copy *c, struct wire_reader *r, struct wire *reply)
+{
+    const size_t n_buckets = (size_t)wire_take(r);
+    struct memory_use use = { 0 };
+    int rc = copy_flush(c);
+    if (rc == OK && c->ops->memory)
+        rc = c->ops->memory(c->index, &use);
+    if (rc != OK)
+        return rc;
+    wire_put(reply, c->live.n);
+    wire_put(reply, c->sequence);
+    wire_put(reply, use.vectors);
+    wire_put(reply, use.codes);
+    wire_put(reply, use.graph);
+    wire_put(reply, use.ids + idmap_bytes(&c->live) + idmap_bytes(&c->leaving));
+    wire_put(reply, use.other + sizeof *c + c->sample_capacity);
+    wire_put(reply, use.disk + log_bytes(&c->log));
+    uint64_t *counts = n_buckets ? wire_reserve(reply, n_buckets * sizeof *counts) : NULL;
+    for (size_t i = 0; counts && i < n_buckets; i++)
+        counts[i] = 0;
+    uint64_t id, value;
+    for (size_t at = 0; counts && idmap_next(&c->live, &at, &id, &value);)
+        if (copy_bucket(value) < n_buckets)
+            counts[copy_bucket(value)]++;
+    return OK;
+}
+
+int server_check(struct copy *c, struct wire *reply)
+{
+    const int rc = copy_check(c);
+    uint64_t id, value;
+    if (rc != OK)
+        return rc;
+    wire_put(reply, copy_digest(c));
+    wire_put(reply, c->live.n);
+    for (size_t at = 0; idmap_next(&c->live, &at, &id, &value);) {
+        wire_put(reply, id);
+        wire_put(reply, copy_bucket(value));
+    }
+    return OK;
+}

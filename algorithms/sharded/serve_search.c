@@ -1,0 +1,255 @@
+/* serve_search.c - searches of a rank's shards: the answers of its shards are merged before they are
+ * sent. */
+#include <math.h>
+#include <string.h>
+
+#include "algorithms/sharded/serve.h"
+#include "src/core/mem.h"
+#include "src/core/parallel.h"
+#include "src/core/topk.h"
+
+/* What both kinds of search have. */
+struct asked {
+    const char *of_knobs;
+    size_t k;
+    double radius;
+    size_t threads;
+    const struct id_filter *filter; /* NULL, or &its */
+    struct id_filter its;
+    struct vectors queries;
+    size_t n_lists;
+};
+
+static bool take_asked(struct wire_reader *r, struct asked *a, bool range)
+{
+    *a = (struct asked){ .of_knobs = wire_take_text(r) };
+    if (range)
+        a->radius = wire_take_real(r);
+    else
+        a->k = (size_t)wire_take(r);
+    a->threads = (size_t)wire_take(r);
+    if (wire_take(r)) {
+        a->its.n_ids = wire_take(r);
+        a->its.bits = wire_take_array(r, a->its.n_ids / 64 + 1, sizeof(uint64_t));
+        a->filter = &a->its;
+    }
+    a->queries.n = (size_t)wire_take(r);
+    a->queries.dim = (size_t)wire_take(r);
+    a->queries.element = (enum element)wire_take(r);
+    a->queries.rows =
+        wire_take_array(r, a->queries.n, element_row_bytes(a->queries.element, a->queries.dim));
+    a->n_lists = (size_t)wire_take(r);
+    return !r->failed;
+}
+
+/* The queries that a shard is asked. */
+struct query_list {
+    struct copy *copy;
+    struct vectors queries; /* these: those of the request if they are all */
+    size_t n;
+    const uint32_t *numbers;
+    void *gathered;
+};
+
+/* Whether the list is of all queries in their order. */
+static bool is_whole(const struct query_list *list, size_t n)
+{
+    size_t same = 0;
+    while (same < list->n && list->numbers[same] == same)
+        same++;
+    return same == n && list->n == n;
+}
+
+static int take_list(struct server *s, struct wire_reader *r, const struct asked *a,
+                     struct query_list *list)
+{
+    const size_t row_bytes = element_row_bytes(a->queries.element, a->queries.dim);
+    const uint64_t shard = wire_take(r);
+    *list = (struct query_list){ .n = (size_t)wire_take(r), .queries = a->queries };
+    list->numbers = wire_take_array(r, list->n, sizeof *list->numbers);
+    if (r->failed || list->n > a->queries.n)
+        return server_damaged(s);
+    list->copy = server_copy(s, shard);
+    if (!list->copy)
+        return s->error.code;
+    if (is_whole(list, a->queries.n))
+        return OK;
+    char *rows = list->gathered = mem_array(s->env.mem, list->n + 1, row_bytes);
+    if (!rows)
+        return fail(&s->error, ERR_NO_MEMORY, "sharded: out of memory for %zu queries", list->n);
+    for (size_t i = 0; i < list->n; i++) {
+        if (list->numbers[i] >= a->queries.n)
+            return server_damaged(s);
+        memcpy(rows + i * row_bytes, (const char *)a->queries.rows + list->numbers[i] * row_bytes,
+               row_bytes);
+    }
+    list->queries.rows = rows;
+    list->queries.n = list->n;
+    return OK;
+}
+
+static void add_work(struct work *sum, struct work w)
+{
+    sum->distances += w.distances;
+    sum->estimates += w.estimates;
+    sum->bytes_read += w.bytes_read;
+    sum->scanned += w.scanned;
+    sum->partial += w.partial;
+}
+
+static void put_work(struct wire *reply, struct work w)
+{
+    wire_put_real(reply, w.distances);
+    wire_put_real(reply, w.estimates);
+    wire_put_real(reply, w.bytes_read);
+    wire_put_real(reply, w.scanned);
+    wire_put_real(reply, w.partial);
+}
+
+static size_t threads_of(const struct server *s, const struct asked *a)
+{
+    const size_t most = pool_threads(s->env.pool);
+    return a->threads < most ? a->threads : most;
+}
+
+/* ---- k nearest */
+
+struct merging {
+    struct topk *nearest; /* of each query, in arrays of n x k */
+    uint64_t *ids;
+    float *distances;
+    uint64_t *own_ids; /* a shard's answers */
+    float *own_distances;
+};
+
+static bool merging_begin(struct merging *m, struct mem *mem, size_t n, size_t k)
+{
+    const size_t all = n * k + 1;
+    *m = (struct merging){
+        mem_array(mem, n + 1, sizeof *m->nearest),     mem_array(mem, all, sizeof *m->ids),
+        mem_array(mem, all, sizeof *m->distances),     mem_array(mem, all, sizeof *m->own_ids),
+        mem_array(mem, all, sizeof *m->own_distances),
+    };
+    if (!m->nearest || !m->ids || !m->distances || !m->own_ids || !m->own_distances)
+        return false;
+    for (size_t q = 0; q < n; q++)
+        m->nearest[q] = topk_begin(k, m->distances + q * k, m->ids + q * k);
+    return true;
+}
+
+static void merging_end(struct merging *m, struct mem *mem)
+{
+    mem_free(mem, m->nearest);
+    mem_free(mem, m->ids);
+    mem_free(mem, m->distances);
+    mem_free(mem, m->own_ids);
+    mem_free(mem, m->own_distances);
+}
+
+static int search_list(struct server *s, const struct asked *a, const struct query_list *list,
+                       struct merging *m, struct work *work)
+{
+    const struct search_request request = {
+        .queries = list->queries, .k = a->k, .filter = a->filter, .threads = threads_of(s, a)
+    };
+    struct search_result result = { .ids = m->own_ids, .distances = m->own_distances };
+    const int rc = copy_search(list->copy, a->of_knobs, request, &result);
+    for (size_t i = 0; rc == OK && i < list->n; i++)
+        for (size_t j = 0; j < a->k; j++) {
+            const size_t at = i * a->k + j;
+            if (m->own_ids[at] == ID_NONE)
+                break;
+            topk_push(&m->nearest[list->numbers[i]], m->own_distances[at], m->own_ids[at]);
+        }
+    add_work(work, result.work);
+    return rc;
+}
+
+int server_search(struct server *s, struct wire_reader *r, struct wire *reply)
+{
+    struct mem *mem = s->env.mem;
+    struct merging m = { 0 };
+    struct work work = { 0 };
+    struct asked a;
+    if (!take_asked(r, &a, false) || a.k == 0 || a.queries.n > SIZE_MAX / a.k - 1)
+        return server_damaged(s);
+    int rc = merging_begin(&m, mem, a.queries.n, a.k)
+                 ? OK
+                 : fail(&s->error, ERR_NO_MEMORY, "sharded: out of memory for %zu answers",
+                        a.queries.n * a.k);
+    for (size_t i = 0; rc == OK && i < a.n_lists; i++) {
+        struct query_list list;
+        rc = take_list(s, r, &a, &list);
+        if (rc == OK)
+            rc = search_list(s, &a, &list, &m, &work);
+        mem_free(mem, list.gathered);
+    }
+    if (rc == OK) {
+        for (size_t q = 0; q < a.queries.n; q++)
+            topk_sort(&m.nearest[q]);
+        wire_put_bytes(reply, m.ids, a.queries.n * a.k * sizeof *m.ids);
+        wire_put_bytes(reply, m.distances, a.queries.n * a.k * sizeof *m.distances);
+        put_work(reply, work);
+    }
+    merging_end(&m, mem);
+    return rc;
+}
+
+/* ---- radius */
+
+struct found {
+    struct mem *mem;
+    const struct query_list *list;
+    uint32_t *queries;
+    uint64_t *ids;
+    float *distances;
+    size_t n, room_queries, room_ids, room_distances;
+    struct error *error;
+};
+
+static int on_found(void *to, size_t query, uint64_t id, float distance)
+{
+    struct found *f = to;
+    if (!mem_grow(f->mem, &f->queries, &f->room_queries, f->n + 1, sizeof *f->queries) ||
+        !mem_grow(f->mem, &f->ids, &f->room_ids, f->n + 1, sizeof *f->ids) ||
+        !mem_grow(f->mem, &f->distances, &f->room_distances, f->n + 1, sizeof *f->distances))
+        return fail(f->error, ERR_NO_MEMORY, "sharded: out of memory for %zu answers", f->n + 1);
+    f->queries[f->n] = f->list->numbers[query];
+    f->ids[f->n] = id;
+    f->distances[f->n++] = distance;
+    return OK;
+}
+
+int server_range(struct server *s, struct wire_reader *r, struct wire *reply)
+{
+    struct mem *mem = s->env.mem;
+    struct found found = { .mem = mem, .error = &s->error };
+    struct range_result result = { .found = on_found, .to = &found };
+    struct asked a;
+    if (!take_asked(r, &a, true))
+        return server_damaged(s);
+    int rc = OK;
+    for (size_t i = 0; rc == OK && i < a.n_lists; i++) {
+        struct query_list list;
+        rc = take_list(s, r, &a, &list);
+        const struct range_request request = { .queries = list.queries,
+                                               .radius = a.radius,
+                                               .filter = a.filter,
+                                               .threads = threads_of(s, &a) };
+        found.list = &list;
+        if (rc == OK)
+            rc = copy_range(list.copy, a.of_knobs, request, &result);
+        mem_free(mem, list.gathered);
+    }
+    if (rc == OK) {
+        wire_put(reply, found.n);
+        wire_put_bytes(reply, found.queries, found.n * sizeof *found.queries);
+        wire_put_bytes(reply, found.ids, found.n * sizeof *found.ids);
+        wire_put_bytes(reply, found.distances, found.n * sizeof *found.distances);
+        put_work(reply, result.work);
+    }
+    mem_free(mem, found.queries);
+    mem_free(mem, found.ids);
+    mem_free(mem, found.distances);
+    return rc;
+}

@@ -1,0 +1,226 @@
+/* sharded.h - an index divided into shards, each an index of another method, on several processes.
+ *
+ * A row belongs to a bucket, by its id or by its nearest centroid, and a bucket to a shard. A shard has
+ * one or more copies (replicas), each on another rank. Rank 0, whose operations are called, sends
+ * requests (serve.h) to the ranks and merges what they answer. It keeps no rows and no ids: what there
+ * is of a shard is in its copies.
+ *
+ *   1 options   2 state   3 requests   4 placement   5 changes   6 maintenance */
+#ifndef DRIFTLINE_SHARDED_SHARDED_H
+#define DRIFTLINE_SHARDED_SHARDED_H
+
+#include "algorithms/common/clustering/kmeans.h"
+#include "algorithms/sharded/serve.h"
+
+/* 1. Options */
+
+enum placement_kind { PLACE_HASH, PLACE_CLUSTER, PLACE_RANGE };
+
+struct sharded_params {
+    char of[PARAM_TEXT_BYTES], of_params[PARAM_TEXT_BYTES];
+    int64_t shards, ranks, replicas, placement, buckets, split_rows, checkpoint_rows;
+    double balance;
+};
+
+struct sharded_knobs {
+    char of_knobs[PARAM_TEXT_BYTES];
+    int64_t route;
+    double timeout_ms;
+};
+
+/* 2. State */
+
+enum { REPLICAS_MAX = 8, SHARDS_MAX = 4096, RANKS_MAX = 1024 };
+
+struct replica {
+    size_t rank;
+    bool up; /* it has all operations of its shard */
+};
+
+struct shard {
+    uint64_t sequence; /* of the last operation */
+    uint64_t logged;   /* rows since the last checkpoint */
+    size_t rows;       /* live */
+    struct replica replicas[REPLICAS_MAX];
+};
+
+/* Which bucket a row is in, and which shard a bucket is in. */
+struct placement {
+    size_t n_buckets;
+    uint32_t *shard_of; /* of each bucket */
+    uint64_t *starts;   /* PLACE_RANGE: the first id of each bucket, ascending */
+    float *centroids;   /* PLACE_CLUSTER: n_buckets x dim; NULL: not trained */
+    float *norms;
+    float norm_max;
+    uint64_t version;
+    size_t room_shard_of, room_starts, room_centroids, room_norms;
+};
+
+struct counters { /* since the index was made */
+    uint64_t queries, asked, partial, requests, sent_bytes, received_bytes, rows_from_files;
+    uint64_t moved_rows, bucket_splits, shard_splits, lost, recovered, late;
+};
+
+struct sharded {
+    struct index base;
+    struct sharded_params params;
+    const struct index_ops *of;
+    struct server local; /* rank 0's copies */
+    char *folder;        /* of rank 0's copies */
+    struct rank_group *group;
+    bool *is_up; /* of each rank; 0 is */
+    struct shard *shards;
+    size_t n_shards, room_shards;
+    struct placement placement;
+    /* A move of rows was broken off: rows may be in another shard than that of their bucket. */
+    bool unsettled;
+    struct sharded_group *undo; /* changes that have yet to be taken back in some shards */
+    bool sends_rows;            /* a rank could not read a file of rows */
+    uint64_t call;              /* the number of the last request */
+    uint64_t round_trip_ns;     /* of an empty request to a rank, median; 0: no other rank */
+    struct counters counters;
+};
+
+static inline struct sharded *sharded_of(struct index *index)
+{
+    return (struct sharded *)index;
+}
+
+static inline size_t sharded_replicas(const struct sharded *s)
+{
+    return (size_t)s->params.replicas;
+}
+
+static inline size_t sharded_row_bytes(const struct sharded *s)
+{
+    return element_row_bytes(s->base.env.element, s->base.env.dim);
+}
+
+/* 3. Requests (exchange.c) */
+
+struct call {
+    size_t rank;
+    struct wire request; /* begun by call_begin() */
+    /* After the exchange: */
+    int code;  /* the reply's; ERR_IO: lost, ERR_INTERRUPTED: not in time */
+    bool lost; /* the rank is, before it replied */
+    bool late;
+    const char *text;         /* the reply's sentence */
+    struct wire_reader reply; /* the rest of the reply */
+    /* Private. */
+    uint64_t number;
+    struct wire local;
+    unsigned char *bytes;
+    bool done;
+};
+
+void call_begin(struct sharded *, struct call *, size_t rank, enum request_kind, uint64_t shard);
+void call_end(struct call *);
+/* Sends the requests, serves rank 0's own, and takes the replies. deadline_ns: by env's clock; 0: none.
+   ERR_NO_MEMORY: nothing was sent; other failures are those of the calls. A rank that is lost is
+   marked so. */
+int sharded_exchange(struct sharded *, struct call *, size_t n, uint64_t deadline_ns);
+/* Records the failure of a call that has one; returns its code. */
+int call_check(struct sharded *, const struct call *);
+/* One request to one rank. The caller calls call_end(). */
+int sharded_ask(struct sharded *, struct call *);
+/* The replica that answers for the shard: the first one that is up. NULL: none, which is recorded as
+   ERR_IO. */
+struct replica *sharded_primary(struct sharded *, size_t shard);
+/* A request to each replica of the shards that is up. All that answer must succeed, or the first
+   failure is returned; so is ERR_IO if none of a shard is up. */
+struct shard_call {
+    size_t shard;
+    /* The request to this rank after kind and shard; NULL: nothing. */
+    void (*put)(void *to, size_t rank, struct wire *request);
+    void *to;
+    uint64_t found; /* the first word of a reply */
+    bool done;      /* some replica did it */
+};
+int sharded_tell(struct sharded *, enum request_kind, struct shard_call *, size_t n);
+
+/* 4. Placement (placement.c) */
+
+int placement_begin(struct sharded *);
+void placement_free(struct sharded *);
+/* Centroids of the buckets, which are divided among the shards. */
+int placement_train(struct sharded *, struct vectors sample);
+/* out[i]: the bucket of row i. ERR_UNTRAINED. */
+int placement_find(struct sharded *, struct vectors, const uint64_t *ids, uint32_t *out);
+/* Of rows without ids and of queries, by their centroids: s of them, nearest first. */
+int placement_nearest(struct sharded *, struct vectors, size_t s, uint32_t *out);
+/* Rows as floats: those of the vectors, or in *owned, which the caller frees. */
+int placement_floats(struct sharded *, struct vectors, const float **rows, float **owned);
+/* Adds a bucket to the shard. centroid: PLACE_CLUSTER; start: PLACE_RANGE, whose bucket then has
+   its place in order. *bucket: its number. ERR_NO_MEMORY. */
+int placement_add(struct sharded *, uint32_t shard, const float *centroid, uint64_t start,
+                  uint32_t *bucket);
+void placement_set_centroid(struct sharded *, uint32_t bucket, const float *centroid);
+/* Divides the buckets, with so many rows each, among the shards: near buckets together, none of
+   them with many more rows than the others. */
+int placement_divide(struct sharded *, const uint64_t *rows);
+
+/* 5. Changes (update.c, search.c, range.c, store.c, report.c) */
+
+int sharded_train(struct index *, struct vectors sample);
+int sharded_insert(struct index *, struct vectors, const uint64_t *ids, size_t *done);
+int sharded_remove(struct index *, const uint64_t *ids, size_t n, size_t *done);
+int sharded_search(struct index *, const struct search_request *, struct search_result *);
+int sharded_range(struct index *, const struct range_request *, struct range_result *);
+int sharded_save(struct index *, const char *dir);
+int sharded_load(struct index **, const struct index_env *, const char *dir);
+int sharded_stats(const struct index *, struct stat_sink *);
+int sharded_memory(const struct index *, struct memory_use *);
+int sharded_check(const struct index *, struct stat_sink *);
+/* Every operation begins with it: takes back what a failed one could not, for lack of memory. */
+int sharded_settle(struct sharded *);
+void sharded_forget_undo(struct sharded *);
+/* Moves rows from a shard to those of their buckets, which are others. All of them, or none. */
+int sharded_move(struct sharded *, size_t from, struct vectors, const uint64_t *ids,
+                 const uint32_t *buckets);
+int sharded_train_shard(struct sharded *, size_t shard, struct vectors sample);
+
+/* method.c */
+int sharded_new(struct sharded **, const struct index_env *, const struct sharded_params *);
+void sharded_destroy(struct index *);
+/* Makes the copies of a new shard on the ranks with the fewest. from: the folder of a saved shard;
+   NULL: empty ones. On failure there is no new shard. */
+int sharded_add_shard(struct sharded *, const char *from);
+/* The last one, which has no rows. */
+void sharded_drop_shard(struct sharded *);
+int sharded_create_copy(struct sharded *, size_t shard, size_t rank, enum copy_made,
+                        const char *from, uint64_t *sequence);
+
+/* 6. Maintenance (maintain.c, recover.c) */
+
+int sharded_maintain(struct index *, uint64_t budget, bool *more);
+/* Starts lost ranks again, and gives their copies what they lack. */
+int sharded_recover(struct sharded *);
+/* Rows of buckets in `want` (bits) that are in the shard get the bucket that placement_find() says,
+   and move to its shard. *moved: added to. On failure, and until all is done, s->unsettled is set. */
+int sharded_rehome(struct sharded *, size_t shard, const uint64_t *want, size_t *moved);
+/* Up to `most` rows of the buckets: ids, buckets and rows are valid until call_end(). *after: 0 at
+   first; UINT64_MAX: there are no more. */
+struct shard_rows {
+    struct call call;
+    size_t n;
+    const uint64_t *ids;
+    const uint32_t *buckets;
+    const void *rows;
+};
+int sharded_read_rows(struct sharded *, size_t shard, const uint64_t *want, size_t most,
+                      uint64_t *after, struct shard_rows *);
+/* split.c: divides a bucket, or a shard, whose rows are read for it. *done: whether it could. */
+int sharded_split_bucket(struct sharded *, uint32_t bucket, size_t *moved, bool *done);
+int sharded_split_shard(struct sharded *, size_t shard, const uint64_t *counts, size_t *moved);
+
+struct shard_report {
+    uint64_t rows, sequence;
+    struct memory_use memory;
+    uint64_t log_bytes;
+};
+/* Of the shard's replica on `rank`; counts: rows of each of n_buckets, added; NULL: not wanted. */
+int sharded_report(struct sharded *, size_t shard, size_t rank, struct shard_report *,
+                   uint64_t *counts);
+
+#endif

@@ -1,0 +1,461 @@
+/* update.c - training, insertions and deletions: each by all replicas of the shards it concerns, and
+ * taken back in all if it fails in one. */
+#include <string.h>
+
+#include "algorithms/sharded/sharded.h"
+#include "src/core/mem.h"
+
+/* Rows of a call that are sent together. */
+enum { PIECE_BYTES = 32 << 20 };
+
+static int no_memory(const struct sharded *s, size_t n)
+{
+    return fail(s->base.env.error, ERR_NO_MEMORY, "sharded: out of memory for %zu rows", n);
+}
+
+/* ---- requests */
+
+/* Rows, ids or both, for one shard. */
+struct change {
+    uint64_t sequence;
+    size_t n;
+    const uint64_t *ids;
+    const uint32_t *buckets;
+    const void *rows;
+    size_t row_bytes;
+    const struct row_origin *origin; /* NULL: rows are sent */
+    const uint64_t *numbers;         /* of the rows in the file */
+    uint64_t *from_file;             /* counts rows that are not sent */
+    bool flush;
+};
+
+static void put_rows(const struct change *c, size_t rank, struct wire *w)
+{
+    const bool in_file = c->origin && rank > 0;
+    wire_put(w, in_file);
+    if (!in_file) {
+        wire_put_bytes(w, c->rows, c->n * c->row_bytes);
+        return;
+    }
+    wire_put_text(w, c->origin->path);
+    wire_put_text(w, c->origin->dataset);
+    wire_put(w, c->origin->offset);
+    wire_put(w, c->origin->stride);
+    wire_put_bytes(w, c->numbers, c->n * sizeof *c->numbers);
+    *c->from_file += c->n;
+}
+
+static void put_insert(void *to, size_t rank, struct wire *w)
+{
+    const struct change *c = to;
+    wire_put(w, c->sequence);
+    wire_put(w, c->n);
+    wire_put_bytes(w, c->ids, c->n * sizeof *c->ids);
+    wire_put_bytes(w, c->buckets, c->n * sizeof *c->buckets);
+    put_rows(c, rank, w);
+}
+
+static void put_train(void *to, size_t rank, struct wire *w)
+{
+    const struct change *c = to;
+    (void)rank;
+    wire_put(w, c->sequence);
+    wire_put(w, c->n);
+    wire_put_bytes(w, c->rows, c->n * c->row_bytes);
+}
+
+static void put_mark(void *to, size_t rank, struct wire *w)
+{
+    const struct change *c = to;
+    (void)rank;
+    wire_put(w, c->sequence);
+    wire_put(w, c->n);
+    wire_put_bytes(w, c->ids, c->n * sizeof *c->ids);
+    wire_put(w, c->flush);
+}
+
+static void put_unmark(void *to, size_t rank, struct wire *w)
+{
+    const struct change *c = to;
+    (void)rank;
+    wire_put(w, c->n);
+    wire_put_bytes(w, c->ids, c->n * sizeof *c->ids);
+}
+
+/* ---- rows by shard */
+
+/* The rows of a call, sorted by shard; those of shard i begin at first[i]. */
+struct sharded_group {
+    struct sharded_group *next; /* in s->undo */
+    enum request_kind redo;     /* what has yet to be asked of the shards: MARK or UNMARK */
+    size_t *first;              /* n_shards + 1 */
+    uint64_t *ids, *numbers;
+    uint32_t *buckets;
+    unsigned char *rows;
+    struct change *changes;
+    struct shard_call *calls;
+    size_t n_calls;
+};
+
+static void group_free(struct sharded *s, struct sharded_group *g)
+{
+    struct mem *mem = s->base.env.mem;
+    if (!g)
+        return;
+    mem_free(mem, g->first);
+    mem_free(mem, g->ids);
+    mem_free(mem, g->numbers);
+    mem_free(mem, g->buckets);
+    mem_free(mem, g->rows);
+    mem_free(mem, g->changes);
+    mem_free(mem, g->calls);
+    mem_free(mem, g);
+}
+
+static struct sharded_group *group_new(struct sharded *s, size_t n, size_t row_bytes)
+{
+    struct mem *mem = s->base.env.mem;
+    struct sharded_group *g = mem_zalloc(mem, sizeof *g);
+    if (g) {
+        g->first = mem_zalloc(mem, (s->n_shards + 2) * sizeof *g->first);
+        g->ids = mem_array(mem, n + 1, sizeof *g->ids);
+        g->numbers = mem_array(mem, n + 1, sizeof *g->numbers);
+        g->buckets = mem_array(mem, n + 1, sizeof *g->buckets);
+        g->rows = mem_alloc(mem, n * row_bytes + 1);
+        g->changes = mem_zalloc(mem, s->n_shards * sizeof *g->changes);
+        g->calls = mem_zalloc(mem, s->n_shards * sizeof *g->calls);
+    }
+    if (g && g->first && g->ids && g->numbers && g->buckets && g->rows && g->changes && g->calls)
+        return g;
+    group_free(s, g);
+    (void)no_memory(s, n);
+    return NULL;
+}
+
+static void add_call(struct sharded *s, struct sharded_group *g, size_t shard, struct change change)
+{
+    struct change *c = &g->changes[g->n_calls];
+    *c = change;
+    c->sequence = ++s->shards[shard].sequence;
+    c->from_file = &s->counters.rows_from_files;
+    g->calls[g->n_calls++] = (struct shard_call){ .shard = shard, .to = c };
+}
+
+/* Copies the rows of a call, by shard. v.rows = NULL: ids alone. NULL: out of memory. */
+static struct sharded_group *group_by_shard(struct sharded *s, struct vectors v,
+                                            const uint64_t *ids, const uint32_t *buckets,
+                                            uint64_t first_number)
+{
+    const size_t row_bytes = v.rows ? sharded_row_bytes(s) : 0;
+    struct sharded_group *g = group_new(s, v.n, row_bytes);
+    if (!g)
+        return NULL;
+    size_t *first = g->first + 1; /* counts, then places; shifted by one shard */
+    for (size_t i = 0; i < v.n; i++)
+        first[s->placement.shard_of[buckets[i]]]++;
+    for (size_t i = 0, at = 0; i < s->n_shards; i++) {
+        const size_t n = first[i];
+        first[i] = at;
+        at += n;
+    }
+    for (size_t i = 0; i < v.n; i++) {
+        const size_t at = first[s->placement.shard_of[buckets[i]]]++;
+        g->ids[at] = ids[i];
+        g->buckets[at] = buckets[i];
+        g->numbers[at] = first_number + i;
+        if (v.rows)
+            memcpy(g->rows + at * row_bytes, (const char *)v.rows + i * row_bytes, row_bytes);
+    }
+    for (size_t i = 0; i < s->n_shards; i++) {
+        const size_t at = g->first[i], n = g->first[i + 1] - at;
+        if (n > 0)
+            add_call(s, g, i,
+                     (struct change){ .n = n,
+                                      .ids = g->ids + at,
+                                      .buckets = g->buckets + at,
+                                      .rows = g->rows + at * row_bytes,
+                                      .row_bytes = row_bytes,
+                                      .numbers = g->numbers + at });
+    }
+    return g;
+}
+
+/* The same ids for every shard, or for one of them; SIZE_MAX: every one. */
+static struct sharded_group *group_of_ids(struct sharded *s, size_t shard, const uint64_t *ids,
+                                          size_t n)
+{
+    struct sharded_group *g = group_new(s, n, 0);
+    if (!g)
+        return NULL;
+    if (n > 0)
+        memcpy(g->ids, ids, n * sizeof *ids);
+    for (size_t i = 0; i < s->n_shards; i++)
+        if (shard == SIZE_MAX || shard == i)
+            add_call(s, g, i, (struct change){ .n = n, .ids = g->ids });
+    return g;
+}
+
+/* ---- taking back. MARK and UNMARK may be repeated. Where there is no memory to ask for them, they are
+   asked for before the next operation. */
+
+static int tell_group(struct sharded *s, struct sharded_group *g, enum request_kind kind,
+                      void (*put)(void *, size_t, struct wire *))
+{
+    for (size_t i = 0; i < g->n_calls; i++)
+        g->calls[i].put = put;
+    return sharded_tell(s, kind, g->calls, g->n_calls);
+}
+
+/* Inserted rows are marked and then removed; marked rows are unmarked. */
+static int undo(struct sharded *s, struct sharded_group *g)
+{
+    if (g->redo == REQUEST_UNMARK)
+        return tell_group(s, g, REQUEST_UNMARK, put_unmark);
+    for (size_t i = 0; i < g->n_calls; i++) {
+        g->changes[i].sequence = ++s->shards[g->calls[i].shard].sequence;
+        g->changes[i].flush = true;
+    }
+    return tell_group(s, g, REQUEST_MARK, put_mark);
+}
+
+/* Frees the group, or keeps it for later. */
+static void take_back(struct sharded *s, struct sharded_group *g, enum request_kind redo)
+{
+    struct error unreported = { 0 };
+    struct error *before = error_divert(&unreported);
+    g->redo = redo;
+    if (undo(s, g) == ERR_NO_MEMORY) {
+        g->next = s->undo;
+        s->undo = g;
+    } else {
+        group_free(s, g);
+    }
+    (void)error_divert(before);
+}
+
+int sharded_settle(struct sharded *s)
+{
+    while (s->undo) {
+        struct sharded_group *g = s->undo;
+        const int rc = undo(s, g);
+        if (rc == ERR_NO_MEMORY)
+            return rc;
+        error_clear(s->base.env.error);
+        s->undo = g->next;
+        group_free(s, g);
+    }
+    return OK;
+}
+
+void sharded_forget_undo(struct sharded *s)
+{
+    while (s->undo) {
+        struct sharded_group *g = s->undo;
+        s->undo = g->next;
+        group_free(s, g);
+    }
+}
+
+/* ---- training */
+
+int sharded_train_shard(struct sharded *s, size_t shard, struct vectors sample)
+{
+    struct change c = { .sequence = ++s->shards[shard].sequence,
+                        .n = sample.n,
+                        .rows = sample.rows,
+                        .row_bytes = sharded_row_bytes(s) };
+    struct shard_call call = { .shard = shard, .put = put_train, .to = &c };
+    return sharded_tell(s, REQUEST_TRAIN, &call, 1);
+}
+
+int sharded_train(struct index *index, struct vectors sample)
+{
+    struct sharded *s = sharded_of(index);
+    size_t rows = 0;
+    int rc = OK;
+    for (size_t i = 0; i < s->n_shards; i++)
+        rows += s->shards[i].rows;
+    if (s->params.placement == PLACE_CLUSTER && rows == 0)
+        rc = placement_train(s, sample);
+    for (size_t i = 0; rc == OK && s->of->train && i < s->n_shards; i++)
+        rc = sharded_train_shard(s, i, sample);
+    return rc;
+}
+
+/* ---- insertion */
+
+/* Rows to the shards of their buckets. On success, *inserted is what can be taken back; else all are
+   taken back. */
+static int insert_piece(struct sharded *s, struct vectors v, const uint64_t *ids,
+                        const uint32_t *buckets, const struct row_origin *origin,
+                        struct sharded_group **inserted)
+{
+    struct sharded_group *g = group_by_shard(s, v, ids, buckets, origin ? origin->first : 0);
+    *inserted = NULL;
+    if (!g)
+        return ERR_NO_MEMORY;
+    for (size_t i = 0; i < g->n_calls; i++)
+        g->changes[i].origin = origin;
+    const int rc = tell_group(s, g, REQUEST_INSERT, put_insert);
+    if (rc != OK) {
+        take_back(s, g, REQUEST_MARK);
+        return rc;
+    }
+    *inserted = g;
+    return OK;
+}
+
+static void note_inserted(struct sharded *s, const struct sharded_group *g)
+{
+    for (size_t i = 0; i < g->n_calls; i++) {
+        s->shards[g->calls[i].shard].rows += g->changes[i].n;
+        s->shards[g->calls[i].shard].logged += g->changes[i].n;
+    }
+}
+
+/* With an origin, ranks read the rows themselves; where one cannot, rows are sent from then on. */
+static int insert_or_send(struct sharded *s, struct vectors v, const uint64_t *ids,
+                          const uint32_t *buckets, struct sharded_group **inserted)
+{
+    const struct row_files *files = s->base.env.files;
+    struct row_origin origin;
+    if (s->group && files && !s->sends_rows && files->origin(v, &origin)) {
+        struct error why = { 0 };
+        struct error *before = error_divert(&why);
+        const int rc = insert_piece(s, v, ids, buckets, &origin, inserted);
+        (void)error_divert(before);
+        if (rc == OK)
+            return OK;
+        s->sends_rows = rc == ERR_NOT_FOUND || rc == ERR_IO;
+        if (!s->sends_rows)
+            return fail(s->base.env.error, rc, "%s", why.text);
+    }
+    return insert_piece(s, v, ids, buckets, NULL, inserted);
+}
+
+/* The rows are in; a checkpoint that fails is made later. */
+static void make_checkpoints(struct sharded *s)
+{
+    struct error unreported = { 0 };
+    struct error *before = error_divert(&unreported);
+    for (size_t i = 0; s->params.checkpoint_rows && i < s->n_shards; i++) {
+        struct shard_call call = { .shard = i };
+        if (s->shards[i].logged >= (uint64_t)s->params.checkpoint_rows &&
+            sharded_tell(s, REQUEST_CHECKPOINT, &call, 1) == OK)
+            s->shards[i].logged = 0;
+    }
+    (void)error_divert(before);
+}
+
+int sharded_insert(struct index *index, struct vectors v, const uint64_t *ids, size_t *done)
+{
+    struct sharded *s = sharded_of(index);
+    const size_t row_bytes = sharded_row_bytes(s);
+    const size_t piece = PIECE_BYTES / row_bytes > 0 ? PIECE_BYTES / row_bytes : 1;
+    *done = 0;
+    int rc = sharded_settle(s);
+    if (rc != OK)
+        return rc;
+    uint32_t *buckets = mem_array(index->env.mem, v.n + 1, sizeof *buckets);
+    rc = buckets ? placement_find(s, v, ids, buckets) : no_memory(s, v.n);
+    while (rc == OK && *done < v.n) {
+        struct sharded_group *g;
+        struct vectors part = v;
+        part.rows = (const char *)v.rows + *done * row_bytes;
+        part.n = v.n - *done < piece ? v.n - *done : piece;
+        rc = insert_or_send(s, part, ids + *done, buckets + *done, &g);
+        if (rc == OK) {
+            note_inserted(s, g);
+            group_free(s, g);
+            *done += part.n;
+        }
+    }
+    mem_free(index->env.mem, buckets);
+    if (rc == OK)
+        make_checkpoints(s);
+    return rc;
+}
+
+/* ---- deletion */
+
+/* Marks, and removes what is marked, or takes the marks back. `expected` rows are there; SIZE_MAX:
+   any number. Frees the group. */
+static int remove_group(struct sharded *s, struct sharded_group *g, size_t expected)
+{
+    size_t found = 0;
+    const bool at_once = g->n_calls == 1 && sharded_replicas(s) == 1;
+    for (size_t i = 0; i < g->n_calls; i++)
+        g->changes[i].flush = at_once;
+    int rc = tell_group(s, g, REQUEST_MARK, put_mark);
+    for (size_t i = 0; i < g->n_calls; i++)
+        found += g->calls[i].done ? (size_t)g->calls[i].found : 0;
+    if (rc == OK && found != expected && expected != SIZE_MAX)
+        rc =
+            fail(s->base.env.error, ERR_INVARIANT,
+                 "sharded: the shards have %zu of %zu ids that are to be deleted", found, expected);
+    if (rc != OK) {
+        take_back(s, g, REQUEST_UNMARK);
+        return rc;
+    }
+    for (size_t i = 0; i < g->n_calls; i++)
+        s->shards[g->calls[i].shard].rows -= (size_t)g->calls[i].found;
+    if (!at_once) {
+        /* What cannot be removed now is when there is memory for it. */
+        struct error unreported = { 0 };
+        struct error *before = error_divert(&unreported);
+        (void)tell_group(s, g, REQUEST_FLUSH, NULL);
+        (void)error_divert(before);
+    }
+    group_free(s, g);
+    return OK;
+}
+
+static struct sharded_group *group_removed(struct sharded *s, const uint64_t *ids, size_t n)
+{
+    const struct vectors none = { NULL, n, s->base.env.dim, s->base.env.element };
+    struct sharded_group *g = NULL;
+    if (s->params.placement == PLACE_CLUSTER || s->unsettled)
+        return group_of_ids(s, SIZE_MAX, ids, n);
+    uint32_t *buckets = mem_array(s->base.env.mem, n + 1, sizeof *buckets);
+    if (!buckets)
+        (void)no_memory(s, n);
+    else if (placement_find(s, none, ids, buckets) == OK)
+        g = group_by_shard(s, none, ids, buckets, 0);
+    mem_free(s->base.env.mem, buckets);
+    return g;
+}
+
+int sharded_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)
+{
+    struct sharded *s = sharded_of(index);
+    *done = 0;
+    int rc = sharded_settle(s);
+    if (rc != OK)
+        return rc;
+    struct sharded_group *g = group_removed(s, ids, n);
+    rc = g ? remove_group(s, g, n) : ERR_NO_MEMORY;
+    *done = rc == OK ? n : 0;
+    return rc;
+}
+
+int sharded_move(struct sharded *s, size_t from, struct vectors v, const uint64_t *ids,
+                 const uint32_t *buckets)
+{
+    struct sharded_group *inserted, *removed = group_of_ids(s, from, ids, v.n);
+    if (!removed)
+        return ERR_NO_MEMORY;
+    int rc = insert_piece(s, v, ids, buckets, NULL, &inserted);
+    if (rc != OK) {
+        group_free(s, removed);
+        return rc;
+    }
+    rc = remove_group(s, removed, v.n);
+    if (rc != OK) {
+        take_back(s, inserted, REQUEST_MARK);
+        return rc;
+    }
+    note_inserted(s, inserted);
+    group_free(s, inserted);
+    s->counters.moved_rows += v.n;
+    return OK;
+}

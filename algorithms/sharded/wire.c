@@ -1,0 +1,133 @@
+#include "algorithms/sharded/wire.h"
+
+#include <string.h>
+
+#include "src/core/mem.h"
+
+enum { WORD = sizeof(uint64_t), TEXT_MAX = 1 << 16 };
+
+static size_t padded(size_t n_bytes)
+{
+    return (n_bytes + WORD - 1) / WORD * WORD;
+}
+
+/* 1. Writing */
+
+void wire_free(struct wire *w)
+{
+    mem_free(w->mem, w->bytes);
+    *w = (struct wire){ .mem = w->mem };
+}
+
+bool wire_make_room(struct wire *w, size_t n_bytes)
+{
+    w->failed |= !mem_grow(w->mem, &w->bytes, &w->capacity, w->n + n_bytes, 1);
+    return !w->failed;
+}
+
+void *wire_reserve(struct wire *w, size_t n_bytes)
+{
+    const size_t n = padded(n_bytes);
+    if (w->failed || n < n_bytes || n > SIZE_MAX - w->n ||
+        !mem_grow(w->mem, &w->bytes, &w->capacity, w->n + n, 1)) {
+        w->failed = true;
+        return NULL;
+    }
+    unsigned char *at = w->bytes + w->n;
+    if (n > n_bytes)
+        memset(at + n - WORD, 0, WORD);
+    w->n += n;
+    return at;
+}
+
+void wire_put_bytes(struct wire *w, const void *bytes, size_t n_bytes)
+{
+    void *at = n_bytes ? wire_reserve(w, n_bytes) : NULL;
+    if (at)
+        memcpy(at, bytes, n_bytes);
+}
+
+void wire_append(struct wire *w, const void *bytes, size_t n_bytes)
+{
+    if (w->failed || !mem_grow(w->mem, &w->bytes, &w->capacity, w->n + n_bytes, 1)) {
+        w->failed = true;
+        return;
+    }
+    memcpy(w->bytes + w->n, bytes, n_bytes);
+    w->n += n_bytes;
+}
+
+void wire_put(struct wire *w, uint64_t word)
+{
+    wire_put_bytes(w, &word, sizeof word);
+}
+
+void wire_put_real(struct wire *w, double real)
+{
+    wire_put_bytes(w, &real, sizeof real);
+}
+
+void wire_put_text(struct wire *w, const char *text)
+{
+    const size_t n = strlen(text) + 1;
+    wire_put(w, n);
+    wire_put_bytes(w, text, n);
+}
+
+void wire_set(struct wire *w, size_t offset, uint64_t word)
+{
+    if (!w->failed)
+        memcpy(w->bytes + offset, &word, sizeof word);
+}
+
+/* 2. Reading */
+
+const void *wire_take_bytes(struct wire_reader *r, size_t n_bytes)
+{
+    const size_t n = padded(n_bytes);
+    if (r->failed || n < n_bytes || n > r->left) {
+        r->failed = true;
+        return NULL;
+    }
+    const unsigned char *at = r->at;
+    r->at += n;
+    r->left -= n;
+    return at;
+}
+
+uint64_t wire_take(struct wire_reader *r)
+{
+    uint64_t word = 0;
+    const void *at = wire_take_bytes(r, sizeof word);
+    if (at)
+        memcpy(&word, at, sizeof word);
+    return word;
+}
+
+double wire_take_real(struct wire_reader *r)
+{
+    double real = 0;
+    const void *at = wire_take_bytes(r, sizeof real);
+    if (at)
+        memcpy(&real, at, sizeof real);
+    return real;
+}
+
+const void *wire_take_array(struct wire_reader *r, uint64_t n, size_t each)
+{
+    if (each > 0 && n > SIZE_MAX / each) {
+        r->failed = true;
+        return NULL;
+    }
+    return wire_take_bytes(r, (size_t)n * each);
+}
+
+const char *wire_take_text(struct wire_reader *r)
+{
+    const uint64_t n = wire_take(r);
+    const char *text = n > 0 && n < TEXT_MAX ? wire_take_bytes(r, (size_t)n) : NULL;
+    if (text && text[n - 1] == '\0')
+        return text;
+    r->failed = true;
+    return NULL;
+}

@@ -101,6 +101,7 @@ experiment {
 }
 LUA
 kill_when() { # LINE CONFIG: kills rank 1 of a run of the config after this line of it
+    : >err
     ranks 2 --enable-recovery "$program" run --mpi --no-plots --out killed "$2" &
     local job=$!
     for _ in $(seq 300); do

@@ -64,7 +64,7 @@ int run_make_truth(struct run_state *run, struct oracle *oracle, struct oracle_e
     what.on_device = run->experiment->truth_on_device;
     what.cache_dir = cache;
     what.interrupted = run->app->interrupted;
-    if (what.parts == 0) { /* parts are computed while another thread prints */
+    if (what.parts == 0 && !what.merge) { /* of parts, rank 0 shows how many are finished */
         what.progress = show_truth_progress;
         what.to = &run->progress;
     }

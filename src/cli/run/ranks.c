@@ -20,7 +20,7 @@
 
 /* ------------------------------------------------------------------------------- state */
 
-static void ranks_free(struct ranks *r)
+static void ranks_free(struct dispatcher *r)
 {
     for (int i = 0; r->rank && i < r->n; i++)
         json_decref(r->rank[i].about);
@@ -35,7 +35,7 @@ static void ranks_free(struct ranks *r)
     mem_free(NULL, r->lost);
 }
 
-static void find_builds(struct ranks *r)
+static void find_builds(struct dispatcher *r)
 {
     const struct plan *plan = &r->run->plan;
     json_t *known = json_object();
@@ -50,13 +50,13 @@ static void find_builds(struct ranks *r)
     json_decref(known);
 }
 
-static int ranks_init(struct ranks *r, struct run_state *run, struct error *error)
+static int ranks_init(struct dispatcher *r, struct run_state *run, struct error *error)
 {
     const size_t n = run->plan.n + 1;
-    *r = (struct ranks){ .run = run,
-                         .messenger = run->messenger,
-                         .n = messenger_ranks(run->messenger),
-                         .left = run->plan.n };
+    *r = (struct dispatcher){ .run = run,
+                              .messenger = run->messenger,
+                              .n = messenger_ranks(run->messenger),
+                              .left = run->plan.n };
     r->rank = mem_zalloc(NULL, (size_t)r->n * sizeof *r->rank);
     r->state = mem_zalloc(NULL, n * sizeof *r->state);
     r->build = mem_zalloc(NULL, n * sizeof *r->build);
@@ -74,11 +74,11 @@ static int ranks_init(struct ranks *r, struct run_state *run, struct error *erro
 }
 
 /* environment.ranks of the result. */
-static void record_ranks(const struct ranks *r)
+static void record_ranks(const struct dispatcher *r)
 {
     json_t *all = json_array();
     for (int i = 0; i < r->n; i++) {
-        const struct rank *rank = &r->rank[i];
+        const struct rank_state *rank = &r->rank[i];
         json_t *one = rank->about ? json_copy(rank->about) : json_object();
         json_object_set_new(one, "rank", json_integer(i));
         json_object_set_new(one, "cells", json_integer((json_int_t)rank->measured));
@@ -93,7 +93,7 @@ static void record_ranks(const struct ranks *r)
 /* ------------------------------------------------------------------------------- handing out */
 
 /* Seconds that a cell may take; INFINITY if none of its build has finished. */
-static double expected_s(const struct ranks *r, size_t cell)
+static double expected_s(const struct dispatcher *r, size_t cell)
 {
     const size_t build = r->build[cell];
     return r->timed[build] ? r->seconds[build] / (double)r->timed[build] : INFINITY;
@@ -101,7 +101,7 @@ static double expected_s(const struct ranks *r, size_t cell)
 
 /* The waiting cell that takes longest; of those not known, the one with most points. NO_CELL: none
    waits. */
-static long longest(const struct ranks *r)
+static long longest(const struct dispatcher *r)
 {
     const struct plan *plan = &r->run->plan;
     long best = NO_CELL;
@@ -116,11 +116,11 @@ static long longest(const struct ranks *r)
     return best;
 }
 
-static int hand_out(struct ranks *r, struct error *error)
+static int hand_out(struct dispatcher *r, struct error *error)
 {
     int rc = OK;
     for (int i = 0; !rc && i < r->n; i++) {
-        struct rank *rank = &r->rank[i];
+        struct rank_state *rank = &r->rank[i];
         const long at = rank->ready && !rank->lost && rank->cell == NO_CELL ? longest(r) : NO_CELL;
         bool sent = false;
         if (at != NO_CELL)
@@ -145,7 +145,7 @@ static int hand_out(struct ranks *r, struct error *error)
 
 /* ------------------------------------------------------------------------------- results */
 
-static void note_cell(const struct ranks *r, int rank, size_t at, json_t *cells)
+static void note_cell(const struct dispatcher *r, int rank, size_t at, json_t *cells)
 {
     size_t i;
     json_t *one;
@@ -174,7 +174,7 @@ static int write_file(const struct run_state *run, const char *name, const void 
     return fclose(file) ? fail_errno(error, ERR_IO, "%s cannot be written", *path) : OK;
 }
 
-static int store(struct ranks *r, struct cell *cell, const struct worker_result *result,
+static int store(struct dispatcher *r, struct cell *cell, const struct worker_result *result,
                  struct error *error)
 {
     struct run_state *run = r->run;
@@ -196,9 +196,9 @@ static int store(struct ranks *r, struct cell *cell, const struct worker_result 
     return rc;
 }
 
-static int finished(struct ranks *r, const struct message *message, struct error *error)
+static int finished(struct dispatcher *r, const struct message *message, struct error *error)
 {
-    struct rank *rank = &r->rank[message->from];
+    struct rank_state *rank = &r->rank[message->from];
     struct worker_result result;
     int rc = worker_result_read(&result, message, error);
     const long at = rank->cell;
@@ -224,9 +224,9 @@ static int finished(struct ranks *r, const struct message *message, struct error
 }
 
 /* Its cell or its part of the ground truth waits for another rank. dead: nothing is sent to it any more, not even the end. */
-static void lose(struct ranks *r, int i, bool dead, const char *why)
+static void lose(struct dispatcher *r, int i, bool dead, const char *why)
 {
-    struct rank *rank = &r->rank[i];
+    struct rank_state *rank = &r->rank[i];
     char label[300], what[400] = "no cell";
     if (rank->lost)
         return;
@@ -259,7 +259,7 @@ static void *serve_here(void *of)
     return NULL;
 }
 
-static void share_note(const struct ranks *r, int i)
+static void share_note(const struct dispatcher *r, int i)
 {
     const char *host = field_text(r->rank[i].about, "host", "");
     for (int j = 0; j < i; j++)
@@ -272,10 +272,10 @@ static void share_note(const struct ranks *r, int i)
         }
 }
 
-static int take_message(struct ranks *r, const struct message *message, struct error *error)
+static int take_message(struct dispatcher *r, const struct message *message, struct error *error)
 {
     const int from = message->from;
-    struct rank *rank = &r->rank[from];
+    struct rank_state *rank = &r->rank[from];
     if (message->kind == MESSAGE_DONE)
         return finished(r, message, error);
     if (message->kind == MESSAGE_READY) {
@@ -299,7 +299,7 @@ static int take_message(struct ranks *r, const struct message *message, struct e
     return OK;
 }
 
-static int take_all_stored(struct ranks *r, struct error *error)
+static int take_all_stored(struct dispatcher *r, struct error *error)
 {
     int rc = OK;
     for (size_t i = 0; !rc && i < r->run->plan.n; i++) {
@@ -322,7 +322,7 @@ static int take_all_stored(struct ranks *r, struct error *error)
 }
 
 /* Waits for a message, and notices ranks that are not heard of. */
-static int hear(struct ranks *r, struct error *error)
+static int hear(struct dispatcher *r, struct error *error)
 {
     struct message *message = messenger_take(r->messenger, BOX_DISPATCHER, .1);
     int rc = OK;
@@ -337,7 +337,7 @@ static int hear(struct ranks *r, struct error *error)
     return rc;
 }
 
-static int dispatch(struct ranks *r, struct error *error)
+static int dispatch(struct dispatcher *r, struct error *error)
 {
     int rc = OK;
     for (int i = 1; !rc && i < r->n; i++)
@@ -381,7 +381,7 @@ static int send_ready(const struct run_state *run, struct error *error)
 
 int ranks_run_cells(struct run_state *run, struct error *error)
 {
-    struct ranks r;
+    struct dispatcher r;
     struct error late = { 0 };
     struct rank_worker worker = { run, run->scratch };
     pthread_t thread;

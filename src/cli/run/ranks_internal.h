@@ -8,7 +8,7 @@
 
 enum { NO_CELL = -1, NO_PART = -1 };
 
-struct rank {
+struct rank_state {
     bool ready, lost;
     long cell; /* its place in the plan, or NO_CELL */
     size_t measured;
@@ -22,11 +22,11 @@ struct rank {
 
 enum cell_state { CELL_WAITS, CELL_RUNS, CELL_FINISHED };
 
-struct ranks {
+struct dispatcher {
     struct run_state *run;
     struct messenger *messenger;
     int n;
-    struct rank *rank;
+    struct rank_state *rank;
     enum cell_state *state; /* by place in the plan */
     size_t *build;          /* the first cell with the same label and params */
     double *seconds;        /* of a build's cells so far: sum, */
@@ -41,15 +41,15 @@ struct ranks {
 };
 
 /* Sets truth_known if the cache has all of it. */
-int ranks_truth_begin(struct ranks *, struct error *);
-void ranks_truth_free(struct ranks *);
+int ranks_truth_begin(struct dispatcher *, struct error *);
+void ranks_truth_free(struct dispatcher *);
 /* Hands each rank that is ready and computes none a part, while there are any. */
-int ranks_truth_hand_out(struct ranks *, struct error *);
+int ranks_truth_hand_out(struct dispatcher *, struct error *);
 /* Takes a piece of a part; after the last piece of the last part, merges them. */
-int ranks_truth_take(struct ranks *, const struct message *, struct error *);
+int ranks_truth_take(struct dispatcher *, const struct message *, struct error *);
 /* Its part waits for another rank. */
-void ranks_truth_lose(struct ranks *, struct rank *);
+void ranks_truth_lose(struct dispatcher *, struct rank_state *);
 /* Sends the rank some more of the whole; *sent: it has all of it. */
-int ranks_truth_send(struct ranks *, int rank, bool *sent, struct error *);
+int ranks_truth_send(struct dispatcher *, int rank, bool *sent, struct error *);
 
 #endif

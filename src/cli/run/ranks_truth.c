@@ -10,13 +10,13 @@
 /* Pieces that wait to be sent to one rank, so that a large truth is not copied whole for each. */
 enum { MOST_QUEUED = 64 };
 
-static void truth_is_known(struct ranks *r)
+static void truth_is_known(struct dispatcher *r)
 {
     r->truth_known = true;
     run_report_truth(r->run);
 }
 
-int ranks_truth_begin(struct ranks *r, struct error *error)
+int ranks_truth_begin(struct dispatcher *r, struct error *error)
 {
     const size_t n = (size_t)r->n;
     struct error missing = { 0 };
@@ -33,13 +33,13 @@ int ranks_truth_begin(struct ranks *r, struct error *error)
     return rc == OK || rc == ERR_NOT_FOUND ? OK : fail(error, rc, "%s", missing.text);
 }
 
-static void free_parts(struct ranks *r)
+static void free_parts(struct dispatcher *r)
 {
     for (int i = 0; r->parts && i < r->n; i++)
         oracle_free(&r->parts[i]);
 }
 
-void ranks_truth_free(struct ranks *r)
+void ranks_truth_free(struct dispatcher *r)
 {
     free_parts(r);
     for (int i = 0; r->rank && i < r->n; i++)
@@ -48,11 +48,11 @@ void ranks_truth_free(struct ranks *r)
     mem_free(NULL, r->parts);
 }
 
-int ranks_truth_hand_out(struct ranks *r, struct error *error)
+int ranks_truth_hand_out(struct dispatcher *r, struct error *error)
 {
     int rc = OK, at = 0;
     for (int i = 0; !rc && i < r->n; i++) {
-        struct rank *rank = &r->rank[i];
+        struct rank_state *rank = &r->rank[i];
         if (!rank->ready || rank->lost || rank->part != NO_PART)
             continue;
         while (at < r->n && r->part[at] != CELL_WAITS)
@@ -69,7 +69,7 @@ int ranks_truth_hand_out(struct ranks *r, struct error *error)
     return rc;
 }
 
-static int merge(struct ranks *r, struct error *error)
+static int merge(struct dispatcher *r, struct error *error)
 {
     const struct oracle_env parts = { .merge = r->parts, .n_merge = (size_t)r->n };
     const int rc = run_make_truth(r->run, &r->run->oracle, parts, error);
@@ -79,9 +79,9 @@ static int merge(struct ranks *r, struct error *error)
     return rc;
 }
 
-int ranks_truth_take(struct ranks *r, const struct message *message, struct error *error)
+int ranks_truth_take(struct dispatcher *r, const struct message *message, struct error *error)
 {
-    struct rank *rank = &r->rank[message->from];
+    struct rank_state *rank = &r->rank[message->from];
     const struct op_list *ops = r->run->experiment->ops;
     bool whole;
     if (rank->part == NO_PART)
@@ -102,7 +102,7 @@ int ranks_truth_take(struct ranks *r, const struct message *message, struct erro
     return r->parts_left > 0 ? OK : merge(r, error);
 }
 
-void ranks_truth_lose(struct ranks *r, struct rank *rank)
+void ranks_truth_lose(struct dispatcher *r, struct rank_state *rank)
 {
     oracle_free(&rank->arriving.oracle);
     rank->arriving = (struct run_pieces){ 0 };
@@ -111,9 +111,9 @@ void ranks_truth_lose(struct ranks *r, struct rank *rank)
     rank->part = NO_PART;
 }
 
-int ranks_truth_send(struct ranks *r, int i, bool *sent, struct error *error)
+int ranks_truth_send(struct dispatcher *r, int i, bool *sent, struct error *error)
 {
-    struct rank *rank = &r->rank[i];
+    struct rank_state *rank = &r->rank[i];
     const struct oracle *whole = &r->run->oracle;
     int rc = OK;
     while (!rc && i > 0 && rank->sent < whole->mapped_bytes &&

@@ -191,10 +191,10 @@ build/libdriftline_cuda.so: $(CUDA_OBJECTS)
 	$(Q)$(NVCC) $(CUDA_FLAGS) -shared -Xlinker -z,nodelete -o $@ $^ $(CUDA_LIBS)
 
 # RTLD_GLOBAL of its symbols is for Open MPI's own plugins.
-build/libdriftline_mpi.so: src/cluster/mpi/library.c src/cluster/mpi/library.h build/config.mk
-	$(call say,CC,$<)
+build/libdriftline_mpi.so: $(wildcard src/cluster/mpi/*.c src/cluster/mpi/*.h) build/config.mk
+	$(call say,CC,$@)
 	$(Q)$(CC) -std=c11 -O2 -g -fPIC -fvisibility=hidden $(WARN_C) -I. -D_POSIX_C_SOURCE=200809L $(MPI_CFLAGS) \
-	    -shared -Wl,-z,nodelete -o $@ $< $(MPI_LIBS)
+	    -shared -Wl,-z,nodelete -o $@ $(filter %.c,$^) $(MPI_LIBS)
 
 EMULATED_FLAGS = $(CXXFLAGS_ALL) -fPIC -fvisibility=hidden -Wno-unknown-pragmas -Wno-sign-conversion -DCUDA_EMULATED
 # Not below obj, where lint reads the names that the program exports.

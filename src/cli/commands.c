@@ -5,14 +5,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "kernels/kernels.h"
 #include "src/cli/docs/docs.h"
 #include "src/cli/methods.h"
 #include "src/cli/options.h"
 #include "src/cli/support/app.h"
+#include "src/cluster/ranks.h"
 
 static int command_docs(struct app *);
+static int command_rank(struct app *);
 
 struct command {
     const char *name, *arguments, *help;
@@ -67,7 +70,9 @@ static const struct command commands[] = {
     { "version", "", "print version, build, kernels and baseline libraries", 0, 0,
       command_version },
     { "help", "[COMMAND]", "print this text, or the help of a command", 0, 1, command_help },
-    { "docs", "DIR", NULL, 1, 1, command_docs }, /* for `make docs`; --help does not list it */
+    /* --help does not list these: for `make docs`; what a run starts on other ranks. */
+    { "docs", "DIR", NULL, 1, 1, command_docs },
+    { CLUSTER_RANK_COMMAND, "", NULL, 0, 0, command_rank },
     { NULL, NULL, NULL, 0, 0, NULL },
 };
 
@@ -110,7 +115,7 @@ static void help_all(void)
 static void help_one(const struct command *c)
 {
     printf("usage: ./harness %s%s%s\n\n%s\n\noptions:\n", c->name, *c->arguments ? " " : "",
-           c->arguments, c->help ? c->help : "write the generated documents into DIR");
+           c->arguments, c->help ? c->help : "of the program itself: make docs, and runs on several ranks");
     options_help(c->name);
 }
 
@@ -187,6 +192,17 @@ static int command_docs(struct app *app)
         return EXIT_OK;
     app_error(app, &error);
     return EXIT_SOME_FAILED;
+}
+
+/* Not exit(): MPI's handlers would wait for ranks that have ended. */
+static int command_rank(struct app *app)
+{
+    struct error error = { 0 };
+    const int rc = cluster_serve(&app->registry, app->kernels, NULL, &error);
+    if (rc != OK)
+        app_error(app, &error);
+    (void)fflush(NULL);
+    _exit(rc != OK);
 }
 
 int command_help(struct app *app)

@@ -1,7 +1,5 @@
 #include "src/cluster/messenger.h"
 
-#include <dlfcn.h>
-#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +8,7 @@
 #include <unistd.h>
 
 #include "src/base/clock.h"
+#include "src/cluster/load.h"
 #include "src/cluster/mpi/library.h"
 #include "src/core/mem.h"
 
@@ -23,7 +22,6 @@ struct outgoing {
 };
 
 struct messenger {
-    void *handle;
     const struct mpi_library *mpi;
     pthread_t thread;
     pthread_mutex_t lock;
@@ -187,40 +185,14 @@ static void *exchange(void *of)
 
 /* ---------------------------------------------------------------------------- opening, closing */
 
-/* Beside the program, or in a folder above: build/ for build/release/driftline. */
-static bool load(struct messenger *m, struct error *err)
-{
-    char program[PATH_MAX - 64], path[PATH_MAX];
-    const ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
-    program[n > 0 ? n : 0] = 0;
-    for (char *slash = strrchr(program, '/'); slash && !m->handle; slash = strrchr(program, '/')) {
-        *slash = 0;
-        (void)snprintf(path, sizeof path, "%s/" MPI_LIBRARY, program);
-        if (access(path, F_OK) == 0 && !(m->handle = dlopen(path, RTLD_NOW | RTLD_GLOBAL))) {
-            fail(err, ERR_UNSUPPORTED, "--mpi: %s", dlerror());
-            return false;
-        }
-    }
-    if (!m->handle) {
-        fail(err, ERR_UNSUPPORTED,
-             "--mpi: there is no " MPI_LIBRARY " beside the program or above it; install Open MPI "
-             "(apt-get install libopenmpi-dev) and build again");
-        return false;
-    }
-    m->mpi = dlsym(m->handle, MPI_LIBRARY_SYMBOL);
-    if (m->mpi && m->mpi->abi == MPI_LIBRARY_ABI)
-        return true;
-    fail(err, ERR_UNSUPPORTED, "--mpi: %s is of another version of the program; build again", path);
-    return false;
-}
-
 int messenger_open(struct messenger **out, struct error *err)
 {
     struct messenger *m = mem_zalloc(NULL, sizeof *m);
     *out = NULL;
     if (!m)
         return fail(err, ERR_NO_MEMORY, "--mpi: out of memory");
-    if (!load(m, err)) {
+    m->mpi = cluster_load(MPI_LIBRARY_SYMBOL, "--mpi", err);
+    if (!m->mpi) {
         mem_free(NULL, m);
         return ERR_UNSUPPORTED;
     }

@@ -155,6 +155,7 @@ static char *head_comment(const char *text, size_t bytes)
 static int load(struct experiment *ex, struct run_options *options, const struct registry *registry,
                 struct error *err)
 {
+    ex->registry = registry;
     int rc = script_new(&ex->script, options, registry, err);
     if (rc)
         return rc;

@@ -24,7 +24,9 @@ enum deletes_policy {
 struct method_spec {
     char *name, *label; /* label: unique; the name if the config gives none */
     const struct index_ops *ops;
-    json_t *params, *knobs; /* objects of the values that the config sets, checked */
+    const struct index_ops *of; /* the method that it contains (INDEX_CONTAINS); NULL: none */
+    /* Objects of the values that the config sets, checked; those of `of` are among them. */
+    json_t *params, *knobs;
     json_t *sweep, *grid;   /* objects: name -> array of values, sorted by name; may be empty */
     /* object: point name -> object of params and knobs; keeps the order of a list in the config */
     json_t *ablations;
@@ -106,6 +108,7 @@ struct experiment {
     json_t *figures;
     /* the Lua state and what it refers to; opaque outside src/config */
     struct script *script;
+    const struct registry *registry; /* that it was loaded with */
     struct op_list *ops; /* the recorded workload; see src/workload/record.h */
 };
 

@@ -142,6 +142,30 @@ static int fill(const struct param *table, size_t bytes, const json_t *const *se
     return rc;
 }
 
+/* The options of the method that this one contains, as the text option that is for them. */
+static int fill_contained(const struct method_spec *m, bool knobs, const json_t *const *sets,
+                          size_t n, void *out, struct error *err)
+{
+    const struct param *own = knobs ? m->ops->knobs : m->ops->params;
+    const struct param *table = !m->of ? NULL : knobs ? m->of->knobs : m->of->params;
+    const char *name = knobs ? "of_knobs" : "of_params";
+    json_t *values = json_object();
+    const char *key;
+    json_t *value;
+    for (size_t i = 0; i < n; i++)
+        json_object_foreach((json_t *)(uintptr_t)sets[i], key, value)
+            if (!param_find(own, key) && param_find(table, key))
+                json_object_set(values, key, value);
+    char *text = name_values(values);
+    int rc = values && text ? OK : no_memory(err);
+    if (rc == OK && json_object_size(values) > 0)
+        rc = param_set(own, out, name, (struct param_value){ VALUE_TEXT, 0, false, text },
+                       m->ops->name, err);
+    json_decref(values);
+    free(text);
+    return rc;
+}
+
 static json_t *values_json(const struct param *table, const void *values)
 {
     json_t *json = json_object();
@@ -213,6 +237,8 @@ static int make_points(struct cell *c, const struct build *b, const struct setti
         const json_t *sets[3] = { b->method->knobs, s->values, b->changes };
         int rc =
             fill(ops->knobs, ops->knobs_bytes, sets, b->changes ? 3 : 2, owner, &p->knobs, err);
+        if (!rc && b->method->of)
+            rc = fill_contained(b->method, true, sets, b->changes ? 3 : 2, p->knobs, err);
         if (rc)
             return rc;
         p->knobs_json = values_json(ops->knobs, p->knobs);
@@ -223,16 +249,21 @@ static int make_points(struct cell *c, const struct build *b, const struct setti
     return OK;
 }
 
+static bool takes(const struct method_spec *m, enum element element, enum metric metric)
+{
+    return index_takes(m->ops, element, metric) && (!m->of || index_takes(m->of, element, metric));
+}
+
 /* The method gets the data's own element. Bytes are widened to floats if the method does not take
    them or the config requests floats. */
 static void choose_element(struct cell *c, const struct op_list *list)
 {
-    const struct index_ops *ops = c->method->ops;
+    const struct index_ops *ops = c->method->of ? c->method->of : c->method->ops;
     const bool bytes = list->element == ELEMENT_U8;
     c->element = list->element;
-    if (!(bytes && c->method->floats) && index_takes(ops, list->element, list->metric))
+    if (!(bytes && c->method->floats) && takes(c->method, list->element, list->metric))
         return;
-    if (bytes && index_takes(ops, ELEMENT_F32, list->metric)) {
+    if (bytes && takes(c->method, ELEMENT_F32, list->metric)) {
         c->element = ELEMENT_F32;
         c->widened = true;
         return;
@@ -256,6 +287,8 @@ static int make_cell(struct cell *c, const struct experiment *ex, const struct b
     choose_element(c, ex->ops);
     const json_t *sets[3] = { b->method->params, b->grid->values, b->changes };
     int rc = fill(ops->params, ops->params_bytes, sets, b->changes ? 3 : 2, owner, &c->params, err);
+    if (!rc && b->method->of)
+        rc = fill_contained(b->method, false, sets, b->changes ? 3 : 2, c->params, err);
     if (rc)
         return rc;
     c->params_json = values_json(ops->params, c->params);

@@ -1,15 +1,16 @@
 #include "src/cluster/mpi/library.h"
 
 #include <limits.h>
-#include <mpi.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "src/cluster/mpi/internal.h"
 
 struct mpi_send {
     MPI_Request request;
 };
 
-static int check(int rc, const char *doing, char *why, size_t why_bytes)
+int mpi_check(int rc, const char *doing, char *why, size_t why_bytes)
 {
     char text[MPI_MAX_ERROR_STRING] = "";
     int n = 0;
@@ -26,13 +27,13 @@ static int begin(int *rank, int *ranks, char *why, size_t why_bytes)
     /* Cells are forked: shared memory of MPI in them would look like files of theirs. */
     (void)setenv("OMPI_MCA_pml", "ob1", 0);
     (void)setenv("OMPI_MCA_btl", "self,tcp", 0);
-    if (check(MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided), "starting", why,
-              why_bytes))
+    if (mpi_check(MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided), "starting", why,
+                  why_bytes))
         return -1;
     (void)MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
-    if (check(MPI_Comm_rank(MPI_COMM_WORLD, rank), "asking for the rank", why, why_bytes))
+    if (mpi_check(MPI_Comm_rank(MPI_COMM_WORLD, rank), "asking for the rank", why, why_bytes))
         return -1;
-    return check(MPI_Comm_size(MPI_COMM_WORLD, ranks), "asking for the ranks", why, why_bytes);
+    return mpi_check(MPI_Comm_size(MPI_COMM_WORLD, ranks), "asking for the ranks", why, why_bytes);
 }
 
 static void end(void)
@@ -40,8 +41,8 @@ static void end(void)
     (void)MPI_Finalize();
 }
 
-static int begin_send(int to, int tag, const void *bytes, size_t n, struct mpi_send **send,
-                      char *why, size_t why_bytes)
+int mpi_send_to(MPI_Comm comm, int to, int tag, const void *bytes, size_t n, struct mpi_send **send,
+                char *why, size_t why_bytes)
 {
     *send = NULL;
     if (n > INT_MAX) {
@@ -54,8 +55,8 @@ static int begin_send(int to, int tag, const void *bytes, size_t n, struct mpi_s
         (void)snprintf(why, why_bytes, "MPI: out of memory for a message");
         return -1;
     }
-    if (check(MPI_Isend(bytes, (int)n, MPI_BYTE, to, tag, MPI_COMM_WORLD, &made->request),
-              "sending", why, why_bytes)) {
+    if (mpi_check(MPI_Isend(bytes, (int)n, MPI_BYTE, to, tag, comm, &made->request), "sending", why,
+                  why_bytes)) {
         free(made);
         return -1;
     }
@@ -63,13 +64,19 @@ static int begin_send(int to, int tag, const void *bytes, size_t n, struct mpi_s
     return 0;
 }
 
-static int is_sent(struct mpi_send *send)
+int mpi_is_sent(struct mpi_send *send)
 {
     int done = 0;
     if (MPI_Test(&send->request, &done, MPI_STATUS_IGNORE) == MPI_SUCCESS && !done)
         return 0;
     free(send);
     return 1;
+}
+
+static int begin_send(int to, int tag, const void *bytes, size_t n, struct mpi_send **send,
+                      char *why, size_t why_bytes)
+{
+    return mpi_send_to(MPI_COMM_WORLD, to, tag, bytes, n, send, why, why_bytes);
 }
 
 static int is_waiting(int *from, int *tag, size_t *n)
@@ -87,10 +94,11 @@ static int is_waiting(int *from, int *tag, size_t *n)
 
 static int take(int from, int tag, void *bytes, size_t n, char *why, size_t why_bytes)
 {
-    return check(MPI_Recv(bytes, (int)n, MPI_BYTE, from, tag, MPI_COMM_WORLD, MPI_STATUS_IGNORE),
-                 "receiving", why, why_bytes);
+    return mpi_check(
+        MPI_Recv(bytes, (int)n, MPI_BYTE, from, tag, MPI_COMM_WORLD, MPI_STATUS_IGNORE),
+        "receiving", why, why_bytes);
 }
 
 extern const struct mpi_library driftline_mpi_library __attribute__((visibility("default")));
 const struct mpi_library driftline_mpi_library = { MPI_LIBRARY_ABI, begin,      end, begin_send,
-                                                   is_sent,         is_waiting, take };
+                                                   mpi_is_sent,     is_waiting, take };

@@ -1,4 +1,4 @@
-/* library.h - messages by MPI, in a library of its own that is loaded for --mpi only, so that the program
+/* library.h - messages by MPI, in a library of its own that is loaded when it is needed, so that the program
  * needs no MPI and a run without it none of its start.
  *
  * All functions are called by one thread. Those that return int return 0, or another value with a sentence
@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { MPI_LIBRARY_ABI = 1 };
+enum { MPI_LIBRARY_ABI = 2 };
 
 struct mpi_send; /* a message under way */
 
@@ -28,7 +28,31 @@ struct mpi_library {
     int (*take)(int from, int tag, void *bytes, size_t n, char *why, size_t why_bytes);
 };
 
-#define MPI_LIBRARY        "libdriftline_mpi.so"
-#define MPI_LIBRARY_SYMBOL "driftline_mpi_library"
+/* Processes that a process starts by itself, without mpirun. They are linked with it, not with each
+   other. */
+struct mpi_link;
+
+struct mpi_processes {
+    uint32_t abi; /* MPI_LIBRARY_ABI */
+    /* Starts MPI in this process, for calls of one thread at a time; again: does nothing. Not
+       possible under mpirun. */
+    int (*begin)(char *why, size_t why_bytes);
+    /* Starts n processes of the program, which call begin() and parent(). */
+    int (*start)(const char *program, const char *argument, size_t n, struct mpi_link **links,
+                 char *why, size_t why_bytes);
+    /* The link to the process that started this one. */
+    int (*parent)(struct mpi_link **, char *why, size_t why_bytes);
+    void (*unlink)(struct mpi_link *);
+    /* As above, by a link. */
+    int (*send)(struct mpi_link *, int tag, const void *bytes, size_t n, struct mpi_send **send,
+                char *why, size_t why_bytes);
+    int (*is_sent)(struct mpi_send *);
+    int (*is_waiting)(struct mpi_link *, int *tag, size_t *n);
+    int (*take)(struct mpi_link *, int tag, void *bytes, size_t n, char *why, size_t why_bytes);
+};
+
+#define MPI_LIBRARY          "libdriftline_mpi.so"
+#define MPI_PROCESSES_SYMBOL "driftline_mpi_processes"
+#define MPI_LIBRARY_SYMBOL   "driftline_mpi_library"
 
 #endif

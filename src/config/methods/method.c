@@ -77,30 +77,30 @@ static void check_once(const struct fields *f, const struct param *p, const json
 }
 
 /* Reads { name = value } into `to`, which the spec owns; pops the table. */
-static void read_values(const struct fields *f, const struct index_ops *ops, enum option_home homes,
+static void read_values(const struct fields *f, const struct method_spec *m, enum option_home homes,
                         json_t *to)
 {
     lua_State *L = f->L;
     size_t n;
     const char **names = fields_names(f, &n);
     for (size_t i = 0; i < n; i++) {
-        enum option_home home;
         const struct script_place at = key_place(f, names[i]);
-        const struct param *p = lua_option_find(L, at, ops, homes, names[i], &home);
-        check_once(f, p, to);
+        const struct lua_option o = lua_option_find(L, at, m, homes, names[i]);
+        check_once(f, o.row, to);
         fields_push(f, names[i]);
         json_object_set_new(
-            to, p->name, lua_option_value(L, at, ops, p, home, lua_option_at(L, at, -1, names[i])));
+            to, o.row->name,
+            lua_option_value(L, at, o.ops, o.row, o.home, lua_option_at(L, at, -1, names[i])));
         lua_pop(L, 1);
     }
     lua_pop(L, 1);
 }
 
 /* Reads the list of values on top of the stack into `to`. */
-static void read_axis(const struct fields *f, const struct index_ops *ops, const struct param *p,
-                      enum option_home home, json_t *to)
+static void read_axis(const struct fields *f, const struct lua_option *o, json_t *to)
 {
     lua_State *L = f->L;
+    const struct param *p = o->row;
     const struct script_place at = key_place(f, p->name);
     const size_t n = lua_istable(L, -1) ? (size_t)lua_rawlen(L, -1) : 0;
     if (!n || n > AXIS_MAX)
@@ -109,7 +109,8 @@ static void read_axis(const struct fields *f, const struct index_ops *ops, const
                        p->name, lua_istable(L, -1) ? "an empty one" : script_shown(L, -1));
     for (size_t i = 1; i <= n; i++) {
         lua_rawgeti(L, -1, (lua_Integer)i);
-        json_t *value = lua_option_value(L, at, ops, p, home, lua_option_at(L, at, -1, p->name));
+        json_t *value =
+            lua_option_value(L, at, o->ops, p, o->home, lua_option_at(L, at, -1, p->name));
         lua_pop(L, 1);
         bool again = false;
         for (size_t j = 0; j < json_array_size(to) && !again; j++)
@@ -121,7 +122,7 @@ static void read_axis(const struct fields *f, const struct index_ops *ops, const
     }
 }
 
-static void read_axes(const struct fields *f, const char *key, const struct index_ops *ops,
+static void read_axes(const struct fields *f, const char *key, const struct method_spec *m,
                       enum option_home home, json_t *to)
 {
     struct fields sub;
@@ -131,15 +132,14 @@ static void read_axes(const struct fields *f, const char *key, const struct inde
     size_t n;
     const char **names = fields_names(&sub, &n);
     for (size_t i = 0; i < n; i++) {
-        enum option_home found;
-        const struct param *p =
-            lua_option_find(L, key_place(&sub, names[i]), ops, home, names[i], &found);
-        check_once(&sub, p, to);
+        const struct lua_option o =
+            lua_option_find(L, key_place(&sub, names[i]), m, home, names[i]);
+        check_once(&sub, o.row, to);
         json_t *values = json_array();
-        lua_axis_set(to, p->name, values);
+        lua_axis_set(to, o.row->name, values);
         json_decref(values);
         fields_push(&sub, names[i]);
-        read_axis(&sub, ops, p, home, values);
+        read_axis(&sub, &o, values);
         lua_pop(L, 1);
     }
     lua_pop(L, 2);
@@ -155,7 +155,7 @@ static void check_name(const struct fields *f, const char *what, const char *nam
 }
 
 /* Reads the table of options on top of the stack into `to` under the name; pops it. */
-static void read_ablation(const struct fields *f, const struct index_ops *ops, const char *name,
+static void read_ablation(const struct fields *f, const struct method_spec *m, const char *name,
                           json_t *to)
 {
     lua_State *L = f->L;
@@ -170,7 +170,7 @@ static void read_ablation(const struct fields *f, const struct index_ops *ops, c
     json_t *values = json_object();
     json_object_set_new(to, name, values);
     const struct fields sub = { L, lua_gettop(L), f->what, f->call, f->depth + 1 };
-    read_values(&sub, ops, HOME_EITHER, values);
+    read_values(&sub, m, HOME_EITHER, values);
     if (!json_object_size(values))
         script_fail_at(L, key_place(f, name), ERR_CONFIG, "%s: ablation \"%s\" changes nothing",
                        f->what, name);
@@ -179,7 +179,7 @@ static void read_ablation(const struct fields *f, const struct index_ops *ops, c
 
 /* Reads { ["no X"] = { option = value } }, sorted by name, or { { "no X", { option = value } } },
    in that order. */
-static void read_ablations(const struct fields *f, const struct index_ops *ops, json_t *to)
+static void read_ablations(const struct fields *f, const struct method_spec *m, json_t *to)
 {
     struct fields sub;
     lua_State *L = f->L;
@@ -192,7 +192,7 @@ static void read_ablations(const struct fields *f, const struct index_ops *ops, 
             fields_fail(f, "ablations", ERR_CONFIG,
                         "ablation %zu must be { \"name\", { option = value } }", i);
         lua_rawgeti(L, -2, 2);
-        read_ablation(&sub, ops, lua_tostring(L, -2), to);
+        read_ablation(&sub, m, lua_tostring(L, -2), to);
         lua_pop(L, 2);
     }
     size_t n = 0;
@@ -200,7 +200,7 @@ static void read_ablations(const struct fields *f, const struct index_ops *ops, 
         const char **names = fields_names(&sub, &n);
         for (size_t i = 0; i < n; i++) {
             fields_push(&sub, names[i]);
-            read_ablation(&sub, ops, names[i], to);
+            read_ablation(&sub, m, names[i], to);
         }
         lua_pop(L, 1);
     }
@@ -282,9 +282,24 @@ static void read_preset(const struct fields *f, struct method_spec *m)
     take_paper(f, m->ops, HOME_KNOBS, m->sweep, m->knobs);
 }
 
+/* What a method contains decides which options it has. */
+static void read_of(const struct fields *f, struct method_spec *m)
+{
+    struct fields sub;
+    if (!(m->ops->flags & INDEX_CONTAINS) || !sub_table(f, "params", &sub)) {
+        lua_option_contain(f->L, script_place(f->L), m, NULL);
+        return;
+    }
+    fields_push(&sub, "of");
+    const char *of = lua_type(f->L, -1) == LUA_TSTRING ? lua_tostring(f->L, -1) : NULL;
+    lua_option_contain(f->L, key_place(&sub, "of"), m, of);
+    lua_pop(f->L, 2);
+}
+
 static void read_spec(const struct fields *f, struct method_spec *m)
 {
     struct fields sub;
+    read_of(f, m);
     const char *label = fields_text(f, "label", m->name);
     check_name(f, "label", label);
     m->label = strdup(label);
@@ -294,12 +309,12 @@ static void read_spec(const struct fields *f, struct method_spec *m)
     m->grid = json_object();
     m->ablations = json_object();
     if (sub_table(f, "params", &sub))
-        read_values(&sub, m->ops, HOME_PARAMS, m->params);
+        read_values(&sub, m, HOME_PARAMS, m->params);
     if (sub_table(f, "knobs", &sub))
-        read_values(&sub, m->ops, HOME_KNOBS, m->knobs);
-    read_axes(f, "sweep", m->ops, HOME_KNOBS, m->sweep);
-    read_axes(f, "grid", m->ops, HOME_PARAMS, m->grid);
-    read_ablations(f, m->ops, m->ablations);
+        read_values(&sub, m, HOME_KNOBS, m->knobs);
+    read_axes(f, "sweep", m, HOME_KNOBS, m->sweep);
+    read_axes(f, "grid", m, HOME_PARAMS, m->grid);
+    read_ablations(f, m, m->ablations);
     check_overlap(f, m->sweep, m->knobs, "knobs");
     check_overlap(f, m->grid, m->params, "params");
     const char *name;

@@ -15,11 +15,19 @@ void lua_method_overrides(lua_State *, struct method_spec *);
 
 /* options.c: values of option tables, shared by method and --set. */
 enum option_home { HOME_PARAMS = 1, HOME_KNOBS = 2, HOME_EITHER = 3 };
-/* The row of an option in the tables of `homes`, by its name or old name; *home: the table that has
-   it. Raises ERR_CONFIG, with a suggestion, if there is none. */
-const struct param *lua_option_find(lua_State *, struct script_place, const struct index_ops *,
-                                    enum option_home homes, const char *name,
-                                    enum option_home *home);
+/* The row of an option, and whose it is: the method's, or that of the method which it contains. */
+struct lua_option {
+    const struct param *row;
+    const struct index_ops *ops;
+    enum option_home home; /* the table that has it */
+};
+/* The option in the tables of `homes`, by its name or old name. Raises ERR_CONFIG, with a suggestion, if
+   there is none. */
+struct lua_option lua_option_find(lua_State *, struct script_place, const struct method_spec *,
+                                  enum option_home homes, const char *name);
+/* Sets spec->of of a method that contains another, by the value of "of"; NULL: its default. Raises
+   ERR_CONFIG if there is no such method. */
+void lua_option_contain(lua_State *, struct script_place, struct method_spec *, const char *of);
 /* The value, checked for type and range, in the form that the table stores. New reference. */
 json_t *lua_option_value(lua_State *, struct script_place, const struct index_ops *,
                          const struct param *, enum option_home, struct param_value);

@@ -14,35 +14,57 @@ static const struct param *table_of(const struct index_ops *ops, enum option_hom
     return home == HOME_PARAMS ? ops->params : ops->knobs;
 }
 
-const struct param *lua_option_find(lua_State *L, struct script_place at,
-                                    const struct index_ops *ops, enum option_home homes,
-                                    const char *name, enum option_home *home)
+/* Raises: the option is of the other table. */
+static void refuse_home(lua_State *L, struct script_place at, const struct index_ops *ops,
+                        enum option_home home, const char *name)
+{
+    if (home == HOME_PARAMS)
+        script_fail_at(L, at, ERR_CONFIG,
+                       "method \"%s\": \"%s\" is set when the index is built, not when it is "
+                       "searched: write it under params or grid",
+                       ops->name, name);
+    script_fail_at(L, at, ERR_CONFIG,
+                   "method \"%s\": \"%s\" is a knob, set when the index is searched: "
+                   "write it under knobs or sweep",
+                   ops->name, name);
+}
+
+struct lua_option lua_option_find(lua_State *L, struct script_place at, const struct method_spec *m,
+                                  enum option_home homes, const char *name)
 {
     static const enum option_home both[2] = { HOME_PARAMS, HOME_KNOBS };
+    const struct index_ops *const owners[2] = { m->ops, m->of };
     const char *names[NAMES_MAX];
     size_t n = 0;
-    for (int i = 0; i < 2; i++) {
-        const struct param *p = param_find(table_of(ops, both[i]), name);
-        *home = both[i];
-        if (p && (homes & both[i]))
-            return p;
-        if (p && both[i] == HOME_PARAMS)
-            script_fail_at(L, at, ERR_CONFIG,
-                           "method \"%s\": \"%s\" is set when the index is built, not when it is "
-                           "searched: write it under params or grid",
-                           ops->name, name);
+    for (int i = 0; i < 4; i++) {
+        const struct index_ops *ops = owners[i / 2];
+        const enum option_home home = both[i % 2];
+        const struct param *p = ops ? param_find(table_of(ops, home), name) : NULL;
+        if (p && (homes & home))
+            return (struct lua_option){ p, ops, home };
         if (p)
-            script_fail_at(L, at, ERR_CONFIG,
-                           "method \"%s\": \"%s\" is a knob, set when the index is searched: "
-                           "write it under knobs or sweep",
-                           ops->name, name);
-        for (p = table_of(ops, both[i]); (homes & both[i]) && p && p->name && n < NAMES_MAX; p++)
+            refuse_home(L, at, ops, home, name);
+        for (p = ops ? table_of(ops, home) : NULL; (homes & home) && p && p->name && n < NAMES_MAX;
+             p++)
             names[n++] = p->name;
     }
     const char *kind = homes == HOME_KNOBS ? "knob" : "parameter";
     script_fail_at(L, at, ERR_CONFIG,
-                   "method \"%s\" has no %s \"%.60s\"%s  (./harness describe %s)", ops->name, kind,
-                   name, n ? script_hint(L, name, names, n) : "; it has none", ops->name);
+                   "method \"%s\"%s%s%s has no %s \"%.60s\"%s  (./harness describe %s)",
+                   m->ops->name, m->of ? " of \"" : "", m->of ? m->of->name : "", m->of ? "\"" : "",
+                   kind, name, n ? script_hint(L, name, names, n) : "; it has none",
+                   m->of ? m->of->name : m->ops->name);
+}
+
+void lua_option_contain(lua_State *L, struct script_place at, struct method_spec *m, const char *of)
+{
+    const struct param *row = param_find(m->ops->params, "of");
+    struct error err = { 0 };
+    if (!(m->ops->flags & INDEX_CONTAINS) || !row)
+        return;
+    m->of = registry_find(script_of(L)->registry, of ? of : row->text, &err);
+    if (!m->of)
+        script_raise(L, at, NULL, &err);
 }
 
 json_t *lua_option_value(lua_State *L, struct script_place at, const struct index_ops *ops,
@@ -85,17 +107,18 @@ struct param_value lua_option_at(lua_State *L, struct script_place at, int index
 /* --set */
 
 /* Appends one value, such as the "4" of "1,4,16", to the array. */
-static void append_value(lua_State *L, struct method_spec *m, const struct param *p,
-                         enum option_home home, const char *text, size_t n, json_t *values)
+static void append_value(lua_State *L, const struct method_spec *m, const struct lua_option *o,
+                         const char *text, size_t n, json_t *values)
 {
     char one[PARAM_TEXT_BYTES];
     const struct script_place at = script_place(L);
     if (n >= sizeof one || json_array_size(values) == VALUES_MAX)
-        script_fail_at(L, at, ERR_CONFIG, "--set %s.%s: the name is too long", m->name, p->name);
+        script_fail_at(L, at, ERR_CONFIG, "--set %s.%s: the name is too long", m->name,
+                       o->row->name);
     memcpy(one, text, n);
     one[n] = '\0';
     const struct param_value value = { VALUE_TEXT, 0, false, one };
-    json_array_append_new(values, lua_option_value(L, at, m->ops, p, home, value));
+    json_array_append_new(values, lua_option_value(L, at, o->ops, o->row, o->home, value));
 }
 
 void lua_axis_set(json_t *axes, const char *name, json_t *values)
@@ -121,16 +144,16 @@ void lua_axis_set(json_t *axes, const char *name, json_t *values)
 
 static void apply_set(lua_State *L, struct method_spec *m, const char *name, const char *value)
 {
-    enum option_home home;
-    const struct param *p = lua_option_find(L, script_place(L), m->ops, HOME_EITHER, name, &home);
-    json_t *values = json_array(), *axes = home == HOME_KNOBS ? m->sweep : m->grid;
-    json_t *fixed = home == HOME_KNOBS ? m->knobs : m->params;
+    const struct lua_option o = lua_option_find(L, script_place(L), m, HOME_EITHER, name);
+    const struct param *p = o.row;
+    json_t *values = json_array(), *axes = o.home == HOME_KNOBS ? m->sweep : m->grid;
+    json_t *fixed = o.home == HOME_KNOBS ? m->knobs : m->params;
     /* If an error is raised below, the array is freed with the overrides. */
     json_object_set_new(script_of(L)->overrides, "", values);
     const bool list = p->type != PARAM_TYPE_TEXT;
     for (const char *at = value;;) {
         const size_t n = list ? strcspn(at, ",") : strlen(at);
-        append_value(L, m, p, home, at, n, values);
+        append_value(L, m, &o, at, n, values);
         if (!at[n])
             break;
         at += n + 1;
@@ -141,6 +164,8 @@ static void apply_set(lua_State *L, struct method_spec *m, const char *name, con
     } else {
         json_object_set(fixed, p->name, json_array_get(values, 0));
     }
+    if (o.ops == m->ops && strcmp(p->name, "of") == 0)
+        lua_option_contain(L, script_place(L), m, value);
     json_object_del(script_of(L)->overrides, "");
 }
 

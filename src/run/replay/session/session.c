@@ -102,6 +102,7 @@ int session_begin(struct replay_session *r, const struct replay_env *env, struct
     r->pool = pool_create(env->threads);
     if (!r->pool)
         return fail(err, ERR_NO_MEMORY, "cannot start %zu threads", env->threads);
+    r->ranks = cluster_ranks_of(r->ops, env->experiment->registry, env->threads);
     r->index_env = (struct index_env){
         .dim = list->dim,
         .element = env->cell->element,
@@ -117,6 +118,8 @@ int session_begin(struct replay_session *r, const struct replay_env *env, struct
         .dir = r->state_dir,
         .device = "cpu",
         .clock_ns = clock_ns,
+        .registry = env->experiment->registry,
+        .ranks = &r->ranks.base,
     };
     return open_first(r);
 }

@@ -5,6 +5,7 @@
 #include <limits.h>
 
 #include "src/base/clock.h"
+#include "src/cluster/ranks.h"
 #include "src/core/checked.h"
 #include "src/core/mem.h"
 #include "src/run/measure/histogram.h"
@@ -22,6 +23,7 @@ struct replay_session {
     bool params_changed;
     struct mem account;
     struct pool *pool;
+    struct cluster_ranks ranks; /* of index_env */
     struct index_env index_env;
     /* checked.live: the ids in the index. A policy may keep them after their deletion. */
     struct checked checked;

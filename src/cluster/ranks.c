@@ -1,0 +1,349 @@
+/* ranks.c - rank 0's side. Messages have the tag of their kind; a new rank first says who it is, and is
+ * then told what to do. */
+#include "src/cluster/ranks.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysinfo.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "src/base/clock.h"
+#include "src/cluster/load.h"
+#include "src/cluster/mpi/library.h"
+#include "src/cluster/ranks_internal.h"
+#include "src/cluster/wait.h"
+#include "src/core/mem.h"
+
+static const double SILENCE_S = 15, START_S = 60;
+/* The time after a pause in which what arrived meanwhile is taken. */
+static const double LISTEN_S = .5;
+
+struct member {
+    struct mpi_link *link; /* NULL: never started */
+    bool lost, greeted;
+    struct rank_hello hello;
+    uint64_t heard_ns;
+};
+
+struct queued {
+    struct rank_message message;
+    struct queued *next;
+};
+
+struct group {
+    struct rank_group base;
+    struct cluster_ranks *of;
+    const struct mpi_processes *mpi;
+    struct member *members; /* by rank; 0 is unused */
+    size_t n;
+    struct queued *first, *last;
+    struct cluster_wait wait;
+    uint64_t polled_ns, listening_ns; /* the last look; since when there was no pause */
+    char host[RANK_HOST_BYTES];
+};
+
+/* ---- taking messages */
+
+static void enqueue(struct group *g, size_t from, unsigned char *bytes, size_t n)
+{
+    struct queued *q = mem_zalloc(NULL, sizeof *q);
+    if (!q) { /* as if the rank had not answered */
+        mem_free(NULL, bytes);
+        return;
+    }
+    q->message = (struct rank_message){ from, bytes, n };
+    if (g->last)
+        g->last->next = q;
+    else
+        g->first = q;
+    g->last = q;
+}
+
+static void take(struct group *g, size_t rank, int tag, size_t n)
+{
+    struct member *m = &g->members[rank];
+    char why[200];
+    unsigned char *bytes = mem_alloc(NULL, n);
+    if (!bytes || g->mpi->take(m->link, tag, bytes, n, why, sizeof why)) {
+        mem_free(NULL, bytes);
+        return;
+    }
+    m->heard_ns = clock_ns();
+    if (tag == TAG_HELLO && n == sizeof m->hello) {
+        memcpy(&m->hello, bytes, n);
+        m->hello.host[RANK_HOST_BYTES - 1] = '\0';
+        m->greeted = true;
+    }
+    if (tag == TAG_MESSAGE && !m->lost)
+        enqueue(g, rank, bytes, n);
+    else
+        mem_free(NULL, bytes);
+}
+
+/* Takes what has arrived; returns whether anything has. */
+static bool poll_ranks(struct group *g)
+{
+    const uint64_t now = clock_ns();
+    bool any = false;
+    if (clock_seconds(now - g->polled_ns) > LISTEN_S)
+        g->listening_ns = now;
+    g->polled_ns = now;
+    for (size_t i = 1; i < g->n; i++) {
+        int tag;
+        size_t n;
+        while (g->members[i].link && g->mpi->is_waiting(g->members[i].link, &tag, &n)) {
+            take(g, i, tag, n);
+            any = true;
+        }
+    }
+    if (any)
+        g->wait.since_ns = now;
+    return any;
+}
+
+/* ---- the operations */
+
+/* On this machine, a process that has ended is noticed at once; on another, its silence is. */
+static bool is_gone(struct group *g, const struct member *m)
+{
+    if (m->greeted && strcmp(m->hello.host, g->host) == 0)
+        return kill((pid_t)m->hello.pid, 0) != 0 && errno == ESRCH;
+    const uint64_t since = m->heard_ns > g->listening_ns ? m->heard_ns : g->listening_ns;
+    return clock_seconds(clock_ns() - since) > SILENCE_S;
+}
+
+static bool group_is_lost(struct rank_group *base, size_t rank)
+{
+    struct group *g = (struct group *)base;
+    struct member *m = &g->members[rank];
+    if (m->lost)
+        return true;
+    (void)poll_ranks(g);
+    m->lost = is_gone(g, m);
+    return m->lost;
+}
+
+static bool group_receive(struct rank_group *base, uint64_t wait_ns, struct rank_message *out)
+{
+    struct group *g = (struct group *)base;
+    const uint64_t begin = clock_ns();
+    g->wait.since_ns = begin;
+    for (;;) {
+        (void)poll_ranks(g);
+        struct queued *q = g->first;
+        if (q) {
+            g->first = q->next;
+            g->last = q->next ? g->last : NULL;
+            *out = q->message;
+            mem_free(NULL, q);
+            return true;
+        }
+        const uint64_t now = clock_ns();
+        if (now - begin >= wait_ns)
+            return false;
+        cluster_wait_step(&g->wait, now);
+    }
+}
+
+/* A rank may be sending, too, and does not receive until that is taken. */
+static int group_send(struct rank_group *base, size_t to, const void *bytes, size_t n,
+                      struct error *err)
+{
+    struct group *g = (struct group *)base;
+    struct member *m = &g->members[to];
+    struct mpi_send *send;
+    char why[200];
+    if (m->lost)
+        return OK;
+    if (g->mpi->send(m->link, TAG_MESSAGE, bytes, n, &send, why, sizeof why))
+        return fail(err, ERR_IO, "rank %zu: %s", to, why);
+    for (size_t i = 1; !g->mpi->is_sent(send); i++) {
+        const bool any = poll_ranks(g);
+        if (i % 1024 == 0 && is_gone(g, m)) {
+            m->lost = true; /* the send stays with MPI, which may still look at it */
+            return fail(err, ERR_IO, "rank %zu is lost", to);
+        }
+        if (!any)
+            cluster_wait_step(&g->wait, clock_ns());
+    }
+    return OK;
+}
+
+/* ---- starting */
+
+static int put_text(char *text, size_t bytes, size_t *at, const char *line, struct error *err)
+{
+    const size_t n = strlen(line) + 1;
+    if (*at + n > bytes)
+        return fail(err, ERR_IO, "ranks: the paths of the plugins are too long");
+    memcpy(text + *at, line, n);
+    *at += n;
+    return OK;
+}
+
+/* Texts, each with its zero: method, threads, crowded, folder, paths of plugins. */
+static int instruct(struct group *g, size_t rank, const char *dir, struct error *err)
+{
+    const struct registry *registry = g->of->registry;
+    char text[1 << 16], line[PATH_MAX];
+    struct mpi_send *send;
+    char why[200];
+    size_t n = 0;
+    int rc = put_text(text, sizeof text, &n, g->of->ops->name, err);
+    (void)snprintf(line, sizeof line, "%zu", g->of->threads);
+    rc = rc ? rc : put_text(text, sizeof text, &n, line, err);
+    rc = rc ? rc : put_text(text, sizeof text, &n, g->wait.crowded ? "1" : "0", err);
+    if (snprintf(line, sizeof line, "%s/rank-%zu", dir, rank) >= (int)sizeof line)
+        return fail(err, ERR_IO, "ranks: %s: the path is too long", dir);
+    rc = rc ? rc : put_text(text, sizeof text, &n, line, err);
+    for (size_t i = 0; rc == OK && i < registry->n_plugins; i++) {
+        char real[PATH_MAX];
+        rc = put_text(text, sizeof text, &n,
+                      realpath(registry->plugins[i].path, real) ? real : registry->plugins[i].path,
+                      err);
+    }
+    if (rc != OK)
+        return rc;
+    if (g->mpi->send(g->members[rank].link, TAG_HELLO, text, n, &send, why, sizeof why))
+        return fail(err, ERR_IO, "rank %zu: %s", rank, why);
+    while (!g->mpi->is_sent(send))
+        (void)poll_ranks(g);
+    return OK;
+}
+
+/* Whether more ranks than cores are on this machine. */
+static bool is_crowded(const struct group *g)
+{
+    size_t here = 1;
+    for (size_t i = 1; i < g->n; i++)
+        here += g->members[i].greeted && strcmp(g->members[i].hello.host, g->host) == 0;
+    return here * g->of->threads > (size_t)get_nprocs();
+}
+
+static int await_hello(struct group *g, size_t first, size_t n, struct error *err)
+{
+    const uint64_t begin = clock_ns();
+    for (size_t i = first; i < first + n;) {
+        (void)poll_ranks(g);
+        if (g->members[i].greeted) {
+            i++;
+            continue;
+        }
+        if (clock_seconds(clock_ns() - begin) > START_S)
+            return fail(err, ERR_IO, "rank %zu did not start within %.0f seconds", i, START_S);
+        const struct timespec pause = { 0, 200000 };
+        (void)nanosleep(&pause, NULL);
+    }
+    return OK;
+}
+
+static int group_start(struct rank_group *base, size_t first, size_t n, const char *dir,
+                       struct error *err)
+{
+    struct group *g = (struct group *)base;
+    char program[PATH_MAX], why[500];
+    const ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+    struct member *members = mem_resize(NULL, g->members, (first + n) * sizeof *members);
+    struct mpi_link **links = mem_zalloc(NULL, n * sizeof *links);
+    int rc = OK;
+    if (members)
+        g->members = members;
+    if (!members || !links)
+        rc = fail(err, ERR_NO_MEMORY, "ranks: out of memory for %zu", n);
+    program[length > 0 ? length : 0] = '\0';
+    for (size_t i = g->n; rc == OK && i < first + n; i++)
+        members[i] = (struct member){ 0 };
+    g->n = rc == OK && first + n > g->n ? first + n : g->n;
+    for (size_t i = first; rc == OK && i < first + n; i++) {
+        if (members[i].link)
+            g->mpi->unlink(members[i].link);
+        members[i] = (struct member){ .heard_ns = clock_ns() };
+    }
+    if (rc == OK && g->mpi->start(program, CLUSTER_RANK_COMMAND, n, links, why, sizeof why))
+        rc = fail(err, ERR_IO, "ranks: %s", why);
+    for (size_t i = 0; links && i < n; i++)
+        if (links[i])
+            g->members[first + i].link = links[i];
+    if (rc == OK)
+        rc = await_hello(g, first, n, err);
+    g->wait.crowded = is_crowded(g);
+    for (size_t i = first; rc == OK && i < first + n; i++)
+        rc = instruct(g, i, dir, err);
+    g->of->base.started += n;
+    mem_free(NULL, links);
+    return rc;
+}
+
+/* ---- ending */
+
+/* A message with the number 0 ends a rank; one that does not end soon is killed, if it is here. */
+static void group_close(struct rank_group *base)
+{
+    struct group *g = (struct group *)base;
+    static const double PATIENCE_S = 2;
+    const uint64_t end = 0, begin = clock_ns();
+    struct error unreported = { 0 };
+    for (size_t i = 1; i < g->n; i++)
+        if (g->members[i].link && !group_is_lost(base, i))
+            (void)group_send(base, i, &end, sizeof end, &unreported);
+    for (size_t i = 1; i < g->n; i++) {
+        const struct member *m = &g->members[i];
+        const bool here = m->greeted && strcmp(m->hello.host, g->host) == 0;
+        while (here && !is_gone(g, m) && clock_seconds(clock_ns() - begin) < PATIENCE_S) {
+            const struct timespec pause = { 0, 1000000 };
+            (void)poll_ranks(g);
+            (void)nanosleep(&pause, NULL);
+        }
+        if (here && !is_gone(g, m))
+            (void)kill((pid_t)m->hello.pid, SIGKILL);
+    }
+    for (size_t i = 1; i < g->n; i++)
+        if (g->members[i].link)
+            g->mpi->unlink(g->members[i].link);
+    for (struct queued *q = g->first, *next; q; q = next) {
+        next = q->next;
+        mem_free(NULL, q->message.bytes);
+        mem_free(NULL, q);
+    }
+    mem_free(NULL, g->members);
+    mem_free(NULL, g);
+}
+
+static const struct rank_group_ops group_ops = { group_start, group_send, group_receive,
+                                                 group_is_lost, group_close };
+
+/* MPI is started once in a process, and not ended: its daemon notices the end of the process. */
+static int open_group(struct ranks *base, struct rank_group **out, struct error *err)
+{
+    struct cluster_ranks *of = (struct cluster_ranks *)base;
+    char why[500];
+    struct group *g = mem_zalloc(NULL, sizeof *g);
+    *out = NULL;
+    if (!g)
+        return fail(err, ERR_NO_MEMORY, "ranks: out of memory");
+    *g = (struct group){ .base.ops = &group_ops, .of = of };
+    g->mpi = cluster_load(MPI_PROCESSES_SYMBOL, "ranks", err);
+    int rc = g->mpi ? OK : ERR_UNSUPPORTED;
+    if (rc == OK && g->mpi->begin(why, sizeof why))
+        rc = fail(err, ERR_UNSUPPORTED, "ranks: %s", why);
+    if (rc != OK) {
+        mem_free(NULL, g);
+        return rc;
+    }
+    (void)gethostname(g->host, sizeof g->host - 1);
+    *out = &g->base;
+    return OK;
+}
+
+struct cluster_ranks cluster_ranks_of(const struct index_ops *ops, const struct registry *registry,
+                                      size_t threads)
+{
+    return (struct cluster_ranks){
+        .base.open = open_group, .ops = ops, .registry = registry, .threads = threads
+    };
+}

@@ -1,0 +1,240 @@
+/* serve.c - the side of a rank that rank 0 has started. */
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "src/base/clock.h"
+#include "src/cluster/load.h"
+#include "src/cluster/mpi/library.h"
+#include "src/cluster/ranks.h"
+#include "src/cluster/ranks_internal.h"
+#include "src/cluster/wait.h"
+#include "src/core/mem.h"
+#include "src/core/parallel.h"
+
+enum { BEAT_US = 1000000 };
+
+/* The thread that works holds the lock while it calls MPI; a second one lets rank 0 hear of the rank
+   while it does not. */
+struct rank {
+    struct rank_group base;
+    const struct mpi_processes *mpi;
+    struct mpi_link *parent;
+    pid_t daemon; /* the process that started this one: it ends when rank 0 does */
+    pthread_mutex_t lock;
+    pthread_t beats;
+    bool ending; /* by the lock */
+    struct cluster_wait wait;
+};
+
+static bool rank_is_lost(struct rank_group *base, size_t other)
+{
+    struct rank *r = (struct rank *)base;
+    return other == 0 && getppid() != r->daemon;
+}
+
+static int send_tag(struct rank *r, int tag, const void *bytes, size_t n, struct error *err)
+{
+    struct mpi_send *send = NULL;
+    char why[200];
+    bool sent = false;
+    (void)pthread_mutex_lock(&r->lock);
+    const int rc = r->mpi->send(r->parent, tag, bytes, n, &send, why, sizeof why);
+    sent = rc == 0 && r->mpi->is_sent(send);
+    (void)pthread_mutex_unlock(&r->lock);
+    if (rc)
+        return fail(err, ERR_IO, "rank: %s", why);
+    r->wait.since_ns = clock_ns();
+    while (!sent && !rank_is_lost(&r->base, 0)) {
+        cluster_wait_step(&r->wait, clock_ns());
+        (void)pthread_mutex_lock(&r->lock);
+        sent = r->mpi->is_sent(send);
+        (void)pthread_mutex_unlock(&r->lock);
+    }
+    return OK;
+}
+
+static int rank_send(struct rank_group *base, size_t to, const void *bytes, size_t n,
+                     struct error *err)
+{
+    (void)to;
+    return send_tag((struct rank *)base, TAG_MESSAGE, bytes, n, err);
+}
+
+static bool look(struct rank *r, struct rank_message *out)
+{
+    int tag;
+    size_t n;
+    char why[200];
+    bool got = false;
+    (void)pthread_mutex_lock(&r->lock);
+    if (r->mpi->is_waiting(r->parent, &tag, &n)) {
+        *out = (struct rank_message){ 0, mem_alloc(NULL, n), n };
+        got = out->bytes && r->mpi->take(r->parent, tag, out->bytes, n, why, sizeof why) == 0;
+        if (!got)
+            mem_free(NULL, out->bytes);
+    }
+    (void)pthread_mutex_unlock(&r->lock);
+    return got;
+}
+
+static bool rank_receive(struct rank_group *base, uint64_t wait_ns, struct rank_message *out)
+{
+    struct rank *r = (struct rank *)base;
+    const uint64_t begin = clock_ns();
+    r->wait.since_ns = begin;
+    for (;;) {
+        if (look(r, out))
+            return true;
+        const uint64_t now = clock_ns();
+        if (now - begin >= wait_ns)
+            return false;
+        cluster_wait_step(&r->wait, now);
+    }
+}
+
+static const struct rank_group_ops rank_ops = { NULL, rank_send, rank_receive, rank_is_lost, NULL };
+
+static void *beat(void *of)
+{
+    struct rank *r = of;
+    struct mpi_send *send = NULL;
+    for (bool ending = false; !ending;) {
+        char why[200];
+        (void)usleep(BEAT_US);
+        (void)pthread_mutex_lock(&r->lock);
+        if (!send || r->mpi->is_sent(send)) {
+            send = NULL;
+            (void)r->mpi->send(r->parent, TAG_ALIVE, "", 0, &send, why, sizeof why);
+        }
+        ending = r->ending;
+        (void)pthread_mutex_unlock(&r->lock);
+    }
+    return NULL;
+}
+
+/* ---- starting */
+
+static int make_folders(char *path, struct error *err)
+{
+    for (char *at = path + 1; *at; at++) {
+        if (*at != '/')
+            continue;
+        *at = '\0';
+        if (mkdir(path, 0700) != 0 && errno != EEXIST)
+            return fail_errno(err, ERR_IO, "rank: %s cannot be made", path);
+        *at = '/';
+    }
+    if (mkdir(path, 0700) != 0 && errno != EEXIST)
+        return fail_errno(err, ERR_IO, "rank: %s cannot be made", path);
+    return OK;
+}
+
+/* What rank 0 says at first. */
+struct orders {
+    const char *method, *threads, *crowded, *folder, *plugins;
+    const char *end;
+};
+
+static const char *next_text(const char **at, const char *end)
+{
+    const char *text = *at;
+    const size_t n = strnlen(text, (size_t)(end - text));
+    *at = text + n < end ? text + n + 1 : end;
+    return text;
+}
+
+static int take_orders(struct rank *r, struct rank_message *m, struct orders *o, struct error *err)
+{
+    struct rank_hello hello = { .pid = getpid() };
+    (void)gethostname(hello.host, sizeof hello.host - 1);
+    int rc = send_tag(r, TAG_HELLO, &hello, sizeof hello, err);
+    while (rc == OK && !rank_receive(&r->base, BEAT_US * UINT64_C(1000), m))
+        if (rank_is_lost(&r->base, 0))
+            return fail(err, ERR_IO, "rank: rank 0 has ended");
+    if (rc != OK)
+        return rc;
+    if (m->n == 0 || m->bytes[m->n - 1] != '\0')
+        return fail(err, ERR_CORRUPT, "rank: the first message is damaged");
+    const char *at = (const char *)m->bytes;
+    o->end = at + m->n;
+    o->method = next_text(&at, o->end);
+    o->threads = next_text(&at, o->end);
+    o->crowded = next_text(&at, o->end);
+    o->folder = next_text(&at, o->end);
+    o->plugins = at;
+    return OK;
+}
+
+static int serve(struct rank *r, struct registry *registry, const struct kernels *kernels,
+                 const struct row_files *files, struct error *err)
+{
+    struct rank_message m = { 0 };
+    struct orders orders = { 0 };
+    char folder[PATH_MAX];
+    int rc = take_orders(r, &m, &orders, err);
+    if (rc != OK)
+        return rc;
+    for (const char *at = orders.plugins; rc == OK && at < orders.end;)
+        rc = registry_load_plugin(registry, next_text(&at, orders.end), err);
+    const struct index_ops *ops = rc == OK ? registry_find(registry, orders.method, err) : NULL;
+    if (rc == OK && (!ops || !ops->serve))
+        rc = fail(err, ERR_UNSUPPORTED, "rank: method \"%s\" has nothing to serve", orders.method);
+    (void)snprintf(folder, sizeof folder, "%s", orders.folder);
+    if (rc == OK)
+        rc = make_folders(folder, err);
+    struct mem account = { 0 };
+    struct pool *pool = pool_create((size_t)strtoull(orders.threads, NULL, 10));
+    if (rc == OK && !pool)
+        rc = fail(err, ERR_NO_MEMORY, "rank: cannot start %s threads", orders.threads);
+    r->wait.crowded = orders.crowded[0] == '1';
+    mem_free(NULL, m.bytes);
+    const struct index_env env = { .mem = &account,
+                                   .pool = pool,
+                                   .kernels = kernels,
+                                   .error = err,
+                                   .dir = folder,
+                                   .device = "cpu",
+                                   .clock_ns = clock_ns,
+                                   .registry = registry,
+                                   .files = files };
+    if (rc == OK)
+        rc = ops->serve(&env, &r->base);
+    if (pool)
+        pool_destroy(pool);
+    return rc;
+}
+
+int cluster_serve(struct registry *registry, const struct kernels *kernels,
+                  const struct row_files *files, struct error *err)
+{
+    struct rank r = { .base.ops = &rank_ops, .daemon = getppid() };
+    char why[500];
+    /* A rank ends when rank 0 does, not by what is typed there. */
+    (void)signal(SIGINT, SIG_IGN);
+    (void)prctl(PR_SET_TIMERSLACK, 1000);
+    r.mpi = cluster_load(MPI_PROCESSES_SYMBOL, "rank", err);
+    if (!r.mpi)
+        return ERR_UNSUPPORTED;
+    if (!getenv("PMIX_RANK"))
+        return fail(err, ERR_UNSUPPORTED,
+                    "rank: a run starts its ranks itself; this command is not for users");
+    if (r.mpi->begin(why, sizeof why) || r.mpi->parent(&r.parent, why, sizeof why))
+        return fail(err, ERR_UNSUPPORTED, "rank: %s", why);
+    (void)pthread_mutex_init(&r.lock, NULL);
+    if (pthread_create(&r.beats, NULL, beat, &r))
+        return fail_errno(err, ERR_IO, "rank: a thread cannot be started");
+    const int rc = serve(&r, registry, kernels, files, err);
+    (void)pthread_mutex_lock(&r.lock);
+    r.ending = true;
+    (void)pthread_mutex_unlock(&r.lock);
+    (void)pthread_join(r.beats, NULL);
+    return rc;
+}

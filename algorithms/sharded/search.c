@@ -213,7 +213,6 @@ static void take_work(struct gathering *g, struct wire_reader *r)
     g->work->estimates += wire_take_real(r);
     g->work->bytes_read += wire_take_real(r);
     g->work->scanned += wire_take_real(r);
-    (void)wire_take_real(r);
 }
 
 static int damaged(const struct gathering *g, const struct rank_part *part)
@@ -277,6 +276,7 @@ static int ask_round(struct gathering *g, size_t *end_of_key)
     const size_t n_pairs = sort_pairs(g, end_of_key);
     g->n_pairs = 0;
     g->s->counters.asked += n_pairs;
+    g->work->shards += (double)n_pairs;
     const size_t n = make_parts(g, end_of_key);
     struct call *calls = mem_array(g->s->base.env.mem, n + 1, sizeof *calls);
     int rc = calls ? OK : no_memory(g->s, g->queries.n);

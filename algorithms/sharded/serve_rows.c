@@ -37,7 +37,8 @@ static int insert_from_file(struct server *s, struct copy *c, struct wire_reader
     if (rc == OK && !s->env.files)
         rc = fail(&s->error, ERR_NOT_FOUND, "sharded: this rank reads no files");
     if (rc == OK)
-        rc = s->env.files->read(&from, numbers, n, row_bytes_of(c), rows, &s->error);
+        rc = s->env.files->read(s->env.files->to, &from, numbers, n, row_bytes_of(c), rows,
+                                &s->error);
     const struct vectors v = { rows, n, c->env.dim, c->env.element };
     if (rc == OK)
         rc = copy_insert(c, sequence, v, ids, buckets);

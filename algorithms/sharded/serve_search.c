@@ -94,7 +94,6 @@ static void add_work(struct work *sum, struct work w)
     sum->estimates += w.estimates;
     sum->bytes_read += w.bytes_read;
     sum->scanned += w.scanned;
-    sum->partial += w.partial;
 }
 
 static void put_work(struct wire *reply, struct work w)
@@ -103,7 +102,6 @@ static void put_work(struct wire *reply, struct work w)
     wire_put_real(reply, w.estimates);
     wire_put_real(reply, w.bytes_read);
     wire_put_real(reply, w.scanned);
-    wire_put_real(reply, w.partial);
 }
 
 static size_t threads_of(const struct server *s, const struct asked *a)

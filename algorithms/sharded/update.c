@@ -319,7 +319,7 @@ static int insert_or_send(struct sharded *s, struct vectors v, const uint64_t *i
 {
     const struct row_files *files = s->base.env.files;
     struct row_origin origin;
-    if (s->group && files && !s->sends_rows && files->origin(v, &origin)) {
+    if (s->group && files && !s->sends_rows && files->origin(files->to, v, &origin)) {
         struct error why = { 0 };
         struct error *before = error_divert(&why);
         const int rc = insert_piece(s, v, ids, buckets, &origin, inserted);

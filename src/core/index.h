@@ -146,9 +146,9 @@ struct work {
     /* Stored copies compared, by distance or by code, each counted once. A row in two lists counts
        as two; centroids do not count. 0 while other fields are above 0: not reported. */
     double scanned;
-    /* Queries answered without all the parts of the index that they asked: one did not answer in
-       time, or is lost. */
-    double partial;
+    /* For an index in shards, else 0. shards: how many were asked, each with one query. partial:
+       queries that one of their shards did not answer, in time or at all. */
+    double shards, partial;
 };
 
 /* The answers to query q are at ids[q * k .. q * k + k - 1], nearest first; ties go to the smaller

@@ -67,11 +67,13 @@ struct row_origin {
 /* What the harness gives to a method, so that a rank reads the rows that it gets from their file
    instead of receiving them. */
 struct row_files {
-    /* The file that these rows were mapped from. Returns whether there is one. */
-    bool (*origin)(struct vectors, struct row_origin *);
-    /* Reads n rows by their numbers, of row_bytes each. ERR_IO, ERR_NOT_FOUND. */
-    int (*read)(const struct row_origin *, const uint64_t *numbers, size_t n, size_t row_bytes,
-                void *out, struct error *);
+    /* The file that has these rows, as they are in memory. Returns whether there is one. NULL in a
+       rank that serves. */
+    bool (*origin)(void *to, struct vectors, struct row_origin *);
+    /* Reads n rows by their numbers, of row_bytes each. ERR_IO, ERR_NOT_FOUND, ERR_CORRUPT. */
+    int (*read)(void *to, const struct row_origin *, const uint64_t *numbers, size_t n,
+                size_t row_bytes, void *out, struct error *);
+    void *to;
 };
 
 #endif

@@ -272,12 +272,14 @@ static void drop_dead(const struct query_batch *batch, size_t n,
 
 bool query_batch_add_work(struct query_batch *batch, struct work w)
 {
-    const double all[] = { w.distances, w.estimates, w.bytes_read, w.scanned };
+    const double all[] = { w.distances, w.estimates, w.bytes_read, w.scanned, w.shards, w.partial };
 
     batch->work.distances += w.distances;
     batch->work.estimates += w.estimates;
     batch->work.bytes_read += w.bytes_read;
     batch->work.scanned += w.scanned;
+    batch->work.shards += w.shards;
+    batch->work.partial += w.partial;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (all[i] < 0 || isinf(all[i])) {
             fail(batch->replay->err, ERR_INVARIANT,

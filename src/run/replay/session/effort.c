@@ -71,6 +71,10 @@ void step_take_work(struct step_record *s, struct work work, size_t n)
     s->bytes_read = work.bytes_read / (double)n;
     s->scanned =
         work.scanned > 0 || work.distances + work.estimates == 0 ? work.scanned / (double)n : NAN;
+    if (work.shards > 0 || work.partial > 0) {
+        s->shards_asked = work.shards / (double)n;
+        s->partial_answers = work.partial;
+    }
 }
 
 void step_take_batch(struct replay_session *r, struct step_record *s, uint64_t start, uint64_t end,

@@ -18,7 +18,7 @@ struct step_record {
     const char *status; /* "ok" "unsupported" "failed" */
     char note[400];     /* a remark on how it was measured, or "" */
     double count, seconds, per_second, single_per_second, ns_each;
-    double distances, estimates, bytes_read, scanned, wrong_ids;
+    double distances, estimates, bytes_read, scanned, shards_asked, partial_answers, wrong_ids;
     bool warmup, cold;
     struct histogram *latency; /* borrowed from the replay */
     json_t *memory, *stats, *queries, *calibrated;

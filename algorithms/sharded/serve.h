@@ -15,7 +15,7 @@ enum request_kind {
     REQUEST_DROP,       /* the copy, and its files */
     REQUEST_TRAIN,      /* sequence, n, rows */
     REQUEST_INSERT, /* sequence, n, ids, buckets, in_file; rows, or (in_file) path, dataset, offset,
-                           stride, numbers of the rows */
+                           stride, hash, numbers of the rows */
     REQUEST_MARK,   /* sequence, n, ids, whether to flush -> found */
     REQUEST_UNMARK, /* n, ids */
     REQUEST_FLUSH,

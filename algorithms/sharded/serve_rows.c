@@ -25,10 +25,12 @@ static int insert_from_file(struct server *s, struct copy *c, struct wire_reader
                             const uint32_t *buckets)
 {
     struct row_origin from = { 0 };
+    struct row_request request = { .from = &from, .n = n, .row_bytes = row_bytes_of(c) };
     const char *path = wire_take_text(r), *dataset = wire_take_text(r);
     from.offset = wire_take(r);
     from.stride = wire_take(r);
-    const uint64_t *numbers = wire_take_array(r, n, sizeof *numbers);
+    request.hash = wire_take(r);
+    request.numbers = wire_take_array(r, n, sizeof *request.numbers);
     if (r->failed || snprintf(from.path, sizeof from.path, "%s", path) >= (int)sizeof from.path ||
         snprintf(from.dataset, sizeof from.dataset, "%s", dataset) >= (int)sizeof from.dataset)
         return server_damaged(s);
@@ -37,8 +39,7 @@ static int insert_from_file(struct server *s, struct copy *c, struct wire_reader
     if (rc == OK && !s->env.files)
         rc = fail(&s->error, ERR_NOT_FOUND, "sharded: this rank reads no files");
     if (rc == OK)
-        rc = s->env.files->read(s->env.files->to, &from, numbers, n, row_bytes_of(c), rows,
-                                &s->error);
+        rc = s->env.files->read(s->env.files->to, &request, rows, &s->error);
     const struct vectors v = { rows, n, c->env.dim, c->env.element };
     if (rc == OK)
         rc = copy_insert(c, sequence, v, ids, buckets);

@@ -23,24 +23,26 @@ struct change {
     const uint32_t *buckets;
     const void *rows;
     size_t row_bytes;
-    const struct row_origin *origin; /* NULL: rows are sent */
-    const uint64_t *numbers;         /* of the rows in the file */
-    uint64_t *from_file;             /* counts rows that are not sent */
+    const struct row_request *in_file; /* NULL: rows are sent */
+    const uint64_t *numbers;           /* of the rows in the file */
+    uint64_t (*hash)(const void *rows, size_t bytes);
+    uint64_t *from_file; /* counts rows that are not sent */
     bool flush;
 };
 
 static void put_rows(const struct change *c, size_t rank, struct wire *w)
 {
-    const bool in_file = c->origin && rank > 0;
-    wire_put(w, in_file);
-    if (!in_file) {
+    const struct row_origin *from = c->in_file && rank > 0 ? c->in_file->from : NULL;
+    wire_put(w, from != NULL);
+    if (!from) {
         wire_put_bytes(w, c->rows, c->n * c->row_bytes);
         return;
     }
-    wire_put_text(w, c->origin->path);
-    wire_put_text(w, c->origin->dataset);
-    wire_put(w, c->origin->offset);
-    wire_put(w, c->origin->stride);
+    wire_put_text(w, from->path);
+    wire_put_text(w, from->dataset);
+    wire_put(w, from->offset);
+    wire_put(w, from->stride);
+    wire_put(w, c->hash(c->rows, c->n * c->row_bytes));
     wire_put_bytes(w, c->numbers, c->n * sizeof *c->numbers);
     *c->from_file += c->n;
 }
@@ -141,10 +143,11 @@ static void add_call(struct sharded *s, struct sharded_group *g, size_t shard, s
     g->calls[g->n_calls++] = (struct shard_call){ .shard = shard, .to = c };
 }
 
-/* Copies the rows of a call, by shard. v.rows = NULL: ids alone. NULL: out of memory. */
+/* Copies the rows of a call, by shard. v.rows = NULL: ids alone. numbers: of the rows in their file;
+   NULL: none. NULL: out of memory. */
 static struct sharded_group *group_by_shard(struct sharded *s, struct vectors v,
                                             const uint64_t *ids, const uint32_t *buckets,
-                                            uint64_t first_number)
+                                            const uint64_t *numbers)
 {
     const size_t row_bytes = v.rows ? sharded_row_bytes(s) : 0;
     struct sharded_group *g = group_new(s, v.n, row_bytes);
@@ -162,7 +165,7 @@ static struct sharded_group *group_by_shard(struct sharded *s, struct vectors v,
         const size_t at = first[s->placement.shard_of[buckets[i]]]++;
         g->ids[at] = ids[i];
         g->buckets[at] = buckets[i];
-        g->numbers[at] = first_number + i;
+        g->numbers[at] = numbers ? numbers[i] : 0;
         if (v.rows)
             memcpy(g->rows + at * row_bytes, (const char *)v.rows + i * row_bytes, row_bytes);
     }
@@ -284,18 +287,20 @@ int sharded_train(struct index *index, struct vectors sample)
 
 /* ---- insertion */
 
-/* Rows to the shards of their buckets. On success, *inserted is what can be taken back; else all are
-   taken back. */
+/* Rows to the shards of their buckets; in_file: the file that ranks read them from, and their numbers
+   there, or NULL. On success, *inserted is what can be taken back; else all are taken back. */
 static int insert_piece(struct sharded *s, struct vectors v, const uint64_t *ids,
-                        const uint32_t *buckets, const struct row_origin *origin,
+                        const uint32_t *buckets, const struct row_request *in_file,
                         struct sharded_group **inserted)
 {
-    struct sharded_group *g = group_by_shard(s, v, ids, buckets, origin ? origin->first : 0);
+    struct sharded_group *g = group_by_shard(s, v, ids, buckets, in_file ? in_file->numbers : NULL);
     *inserted = NULL;
     if (!g)
         return ERR_NO_MEMORY;
-    for (size_t i = 0; i < g->n_calls; i++)
-        g->changes[i].origin = origin;
+    for (size_t i = 0; in_file && i < g->n_calls; i++) {
+        g->changes[i].in_file = in_file;
+        g->changes[i].hash = s->base.env.files->hash;
+    }
     const int rc = tell_group(s, g, REQUEST_INSERT, put_insert);
     if (rc != OK) {
         take_back(s, g, REQUEST_MARK);
@@ -313,24 +318,44 @@ static void note_inserted(struct sharded *s, const struct sharded_group *g)
     }
 }
 
-/* With an origin, ranks read the rows themselves; where one cannot, rows are sent from then on. */
+/* Ranks read the rows themselves, from their file. *cannot: there is none, or a rank cannot read it. */
+static int insert_from_file(struct sharded *s, struct vectors v, const uint64_t *ids,
+                            const uint32_t *buckets, struct sharded_group **inserted, bool *cannot)
+{
+    const struct row_files *files = s->base.env.files;
+    const uint64_t read_before = s->counters.rows_from_files;
+    struct row_origin origin;
+    uint64_t *numbers = mem_array(s->base.env.mem, v.n + 1, sizeof *numbers);
+    *cannot = false;
+    int rc = numbers ? OK : no_memory(s, v.n);
+    if (rc == OK && !files->origin(files->to, v, &origin, numbers)) {
+        *cannot = true;
+    } else if (rc == OK) {
+        struct error why = { 0 };
+        struct error *before = error_divert(&why);
+        const struct row_request in_file = { .from = &origin, .numbers = numbers };
+        rc = insert_piece(s, v, ids, buckets, &in_file, inserted);
+        (void)error_divert(before);
+        *cannot = rc == ERR_NOT_FOUND || rc == ERR_IO || rc == ERR_CORRUPT || rc == ERR_UNSUPPORTED;
+        s->sends_rows = *cannot;
+        if (rc != OK)
+            s->counters.rows_from_files = read_before;
+        if (rc != OK && !*cannot)
+            rc = fail(s->base.env.error, rc, "%s", why.text);
+    }
+    mem_free(s->base.env.mem, numbers);
+    return rc;
+}
+
+/* Where a rank cannot read a file, rows are sent from then on. */
 static int insert_or_send(struct sharded *s, struct vectors v, const uint64_t *ids,
                           const uint32_t *buckets, struct sharded_group **inserted)
 {
-    const struct row_files *files = s->base.env.files;
-    struct row_origin origin;
-    if (s->group && files && !s->sends_rows && files->origin(files->to, v, &origin)) {
-        struct error why = { 0 };
-        struct error *before = error_divert(&why);
-        const int rc = insert_piece(s, v, ids, buckets, &origin, inserted);
-        (void)error_divert(before);
-        if (rc == OK)
-            return OK;
-        s->sends_rows = rc == ERR_NOT_FOUND || rc == ERR_IO;
-        if (!s->sends_rows)
-            return fail(s->base.env.error, rc, "%s", why.text);
-    }
-    return insert_piece(s, v, ids, buckets, NULL, inserted);
+    bool sends = !s->group || !s->base.env.files || s->sends_rows;
+    int rc = OK;
+    if (!sends)
+        rc = insert_from_file(s, v, ids, buckets, inserted, &sends);
+    return sends ? insert_piece(s, v, ids, buckets, NULL, inserted) : rc;
 }
 
 /* The rows are in; a checkpoint that fails is made later. */
@@ -420,7 +445,7 @@ static struct sharded_group *group_removed(struct sharded *s, const uint64_t *id
     if (!buckets)
         (void)no_memory(s, n);
     else if (placement_find(s, none, ids, buckets) == OK)
-        g = group_by_shard(s, none, ids, buckets, 0);
+        g = group_by_shard(s, none, ids, buckets, NULL);
     mem_free(s->base.env.mem, buckets);
     return g;
 }

@@ -13,6 +13,7 @@
 #include "src/cli/options.h"
 #include "src/cli/support/app.h"
 #include "src/cluster/ranks.h"
+#include "src/data/files/file_rows.h"
 
 static int command_docs(struct app *);
 static int command_rank(struct app *);
@@ -198,7 +199,10 @@ static int command_docs(struct app *app)
 static int command_rank(struct app *app)
 {
     struct error error = { 0 };
-    const int rc = cluster_serve(&app->registry, app->kernels, NULL, &error);
+    struct file_rows rows = FILE_ROWS_CLOSED;
+    const struct row_files files = { .hash = file_rows_hash, .read = file_rows_read, .to = &rows };
+    const int rc = cluster_serve(&app->registry, app->kernels, &files, &error);
+    file_rows_close(&rows);
     if (rc != OK)
         app_error(app, &error);
     (void)fflush(NULL);

@@ -56,23 +56,31 @@ struct ranks {
     size_t started; /* ranks, by all groups so far; of the implementation */
 };
 
-/* Rows of a file, which several processes can read. */
+/* A file that several processes can read, and where its rows are. */
 struct row_origin {
     char path[3072];
-    char dataset[256]; /* of an HDF5 file; "": a row is at offset + its number * stride */
-    uint64_t first;    /* the number of the first row of the call */
-    uint64_t offset, stride;
+    char dataset[256];       /* of an HDF5 file; "": row i is at offset + i * stride */
+    uint64_t offset, stride; /* bytes */
+};
+
+/* Rows that a rank reads from a file. */
+struct row_request {
+    const struct row_origin *from;
+    const uint64_t *numbers; /* of the rows in the file, counted from 0 */
+    size_t n, row_bytes;
+    uint64_t hash; /* of the rows, by row_files.hash */
 };
 
 /* What the harness gives to a method, so that a rank reads the rows that it gets from their file
    instead of receiving them. */
 struct row_files {
-    /* The file that has these rows, as they are in memory. Returns whether there is one. NULL in a
-       rank that serves. */
-    bool (*origin)(void *to, struct vectors, struct row_origin *);
-    /* Reads n rows by their numbers, of row_bytes each. ERR_IO, ERR_NOT_FOUND, ERR_CORRUPT. */
-    int (*read)(void *to, const struct row_origin *, const uint64_t *numbers, size_t n,
-                size_t row_bytes, void *out, struct error *);
+    /* The file that has these rows, as they are in memory, and their numbers in it: an array of
+       the caller. Returns whether there is such a file. NULL in a rank that serves. */
+    bool (*origin)(void *to, struct vectors, struct row_origin *, uint64_t *numbers);
+    uint64_t (*hash)(const void *rows, size_t bytes);
+    /* ERR_NOT_FOUND, ERR_IO, ERR_UNSUPPORTED: the file cannot be read here; ERR_CORRUPT: it has
+       other rows. */
+    int (*read)(void *to, const struct row_request *, void *out, struct error *);
     void *to;
 };
 

@@ -59,3 +59,31 @@ int gather_positions(const struct view *v, const uint64_t *positions, size_t n, 
         gather_scale_to_unit(buffer->bytes, n, v->dim);
     return OK;
 }
+
+/* Below this, a rank's cost to start a process and to open an HDF5 file is larger than that of sending. */
+enum { HDF5_BYTES_MIN = 1 << 18 };
+
+bool gather_origin(void *to, struct vectors v, struct row_origin *out, uint64_t *numbers)
+{
+    const struct gathered *g = to;
+    const size_t row_bytes = element_row_bytes(v.element, v.dim);
+    const uintptr_t from = (uintptr_t)g->rows.rows, at = (uintptr_t)v.rows;
+    const struct source *source = NULL;
+    if (!g->view || v.n == 0 || v.n > g->rows.n || v.dim != g->rows.dim ||
+        v.element != g->rows.element || at < from || at - from > (g->rows.n - v.n) * row_bytes)
+        return false;
+    const size_t first = (at - from) / row_bytes;
+    for (size_t i = 0; i < v.n; i++) {
+        size_t row;
+        const struct source *of =
+            view_row(g->view, g->positions ? (size_t)g->positions[first + i] : first + i, &row);
+        if (!of->origin || of->element != v.element || (source && source != of))
+            return false;
+        source = of;
+        numbers[i] = row;
+    }
+    if (*source->origin->dataset && v.n * row_bytes < HDF5_BYTES_MIN)
+        return false;
+    *out = *source->origin;
+    return true;
+}

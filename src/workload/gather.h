@@ -3,6 +3,7 @@
 #ifndef DRIFTLINE_WORKLOAD_GATHER_H
 #define DRIFTLINE_WORKLOAD_GATHER_H
 
+#include "src/core/ranks.h"
 #include "src/workload/buffer.h"
 #include "src/workload/view.h"
 
@@ -13,6 +14,15 @@ int gather_view(const struct view *, size_t first, size_t n, enum element want, 
 /* The same for positions[0 .. n-1]; always copies. */
 int gather_positions(const struct view *, const uint64_t *positions, size_t n, enum element want,
                      bool unit, struct buffer *, struct vectors *out, struct error *);
+/* Where a method's rows were gathered from. Zeroed: nothing is known of them. */
+struct gathered {
+    const struct view *view;
+    const uint64_t *positions; /* row i is at positions[i] of the view; NULL: at i */
+    struct vectors rows;       /* not scaled */
+};
+/* row_files.origin (src/core/ranks.h), of a struct gathered: rows that all are in one file as they are,
+   wherever they were copied to. */
+bool gather_origin(void *gathered, struct vectors, struct row_origin *, uint64_t *numbers);
 /* Scales n rows in place; does not change a zero row. */
 void gather_scale_to_unit(float *rows, size_t n, size_t dim);
 

@@ -1,6 +1,7 @@
 /* file.c - opens a file: its bytes, format and layout; then reads rows in the requested element. */
 #include "src/data/files/file.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@ struct file_state {
     struct row_layout layout;
     int add;    /* as in struct file_options */
     char *path; /* bytes.name points here */
+    struct row_origin origin;
 };
 
 /* Values that need swapping or widening are copied through a buffer of this size, a multiple of the
@@ -142,6 +144,16 @@ static int settle_element(struct source *s, const struct file_options *options, 
     return OK;
 }
 
+/* Whether a row's bytes in the layout are those that calls of read() get. */
+static bool stored_as_read(const struct source *s)
+{
+    const struct file_state *f = s->state;
+    const enum element stored = f->layout.stored;
+    const bool same = stored == s->element || (stored == ELEMENT_U8 && s->element == ELEMENT_B64);
+    const bool swapped = f->layout.big_endian && stored != ELEMENT_U8 && stored != ELEMENT_I8;
+    return same && !swapped && !f->add;
+}
+
 /* The rows in the mapped file, if no row needs skipped bytes, swapping, widening or
    alignment; else NULL. */
 static const void *rows_in_place(const struct source *s)
@@ -149,11 +161,25 @@ static const void *rows_in_place(const struct source *s)
     const struct file_state *f = s->state;
     const struct row_layout *l = &f->layout;
     const uint8_t *at = (l->owned ? (const uint8_t *)l->owned : f->bytes.at) + l->offset;
-    bool same = l->stored == s->element || (l->stored == ELEMENT_U8 && s->element == ELEMENT_B64);
     size_t width = s->element == ELEMENT_B64 ? 8 : data_row_bytes(s->element, 1);
-    bool swapped = l->big_endian && width > 1;
     bool packed = l->stride_bytes == data_row_bytes(l->stored, l->dim);
-    return same && packed && !swapped && !f->add && (uintptr_t)at % width == 0 ? at : NULL;
+    return stored_as_read(s) && packed && (uintptr_t)at % width == 0 ? at : NULL;
+}
+
+/* The file from which other processes can read the rows: the one that is mapped, or the HDF5 file whose
+   dataset was copied to a scratch file. is_file: the block was the file before that. */
+static const struct row_origin *origin_of(const struct source *s, bool is_file)
+{
+    struct file_state *f = s->state;
+    const bool in_dataset = is_file && *f->origin.dataset;
+    char path[PATH_MAX];
+    if ((!f->bytes.is_file && !in_dataset) || f->layout.owned || !stored_as_read(s) ||
+        !realpath(f->path, path) ||
+        snprintf(f->origin.path, sizeof f->origin.path, "%s", path) >= (int)sizeof f->origin.path)
+        return NULL;
+    f->origin.offset = f->layout.offset;
+    f->origin.stride = f->layout.stride_bytes;
+    return &f->origin;
 }
 
 /* Reads the layout of one data set of a file that holds several. */
@@ -168,6 +194,8 @@ static int unpack(struct source *s, const struct format *format, const struct fi
     const size_t used = strlen(s->name);
     snprintf(s->name + used, sizeof s->name - used, "[%.64s]", names.dataset);
     memcpy(s->metric, names.metric, sizeof s->metric);
+    if (format->unpack == reader_hdf5)
+        memcpy(f->origin.dataset, names.dataset, sizeof names.dataset);
     return OK;
 }
 
@@ -181,6 +209,7 @@ static int open_layout(struct source *s, const struct format *format,
     if (!format->unpack && options->dataset)
         return fail(err, ERR_ARGUMENT, "%s: dataset is for HDF5 and npz, this is %s", s->name,
                     format->name);
+    const bool is_file = f->bytes.is_file;
     int rc = format->read ? format->read(&f->bytes, options, &f->layout, err)
                           : unpack(s, format, options, err);
     if (!rc && f->layout.by_columns)
@@ -193,6 +222,7 @@ static int open_layout(struct source *s, const struct format *format,
     f->add = options->add;
     memcpy(s->note, f->layout.note, sizeof s->note);
     s->rows = rows_in_place(s);
+    s->origin = origin_of(s, is_file);
     s->read = file_read;
     return source_scan(s, err);
 }

@@ -219,6 +219,7 @@ int bytes_open(struct bytes *b, const char *path, const char *scratch_dir, size_
         close(fd);
         return rc;
     }
+    b->is_file = true;
     if (is_gzip(b))
         rc = inflate_whole(b, scratch_dir, limit_bytes, err);
     if (rc)

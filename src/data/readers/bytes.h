@@ -18,6 +18,7 @@ struct bytes {
     size_t size;
     const char *name; /* borrowed, for messages */
     bool was_gzip;
+    bool is_file;  /* the block is the file `name` itself, neither inflated nor rewritten */
     int fd;        /* of the original or inflated file; -1 for borrowed memory */
     void *mapping; /* mapping to undo, or NULL */
 };

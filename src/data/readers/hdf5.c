@@ -28,7 +28,7 @@ int reader_hdf5(struct bytes *b, const struct file_options *options, struct row_
 
 #else
 
-#include "src/data/readers/hdf5_error.h"
+#include "src/data/readers/hdf5_dataset.h"
 
 enum { BLOCK_BYTES = 16 << 20 };
 static const size_t MEMORY_BYTES = (size_t)4 << 30;
@@ -71,17 +71,6 @@ static bool is_numeric(hid_t dataset)
     return class == H5T_FLOAT || class == H5T_INTEGER;
 }
 
-static int shape_of(hid_t dataset, hsize_t extent[2])
-{
-    const hid_t space = H5Dget_space(dataset);
-    const int rank = H5Sget_simple_extent_ndims(space);
-    extent[0] = extent[1] = 1;
-    if (rank == 1 || rank == 2)
-        H5Sget_simple_extent_dims(space, extent, NULL);
-    H5Sclose(space);
-    return rank;
-}
-
 static void list_add(struct name_list *list, const char *name, int rank, const hsize_t extent[2])
 {
     const size_t used = strlen(list->text);
@@ -103,7 +92,7 @@ static herr_t collect(hid_t group, const char *name, const H5L_info_t *info, voi
     const hid_t object = H5Oopen(group, name, H5P_DEFAULT);
     if (object >= 0 && H5Iget_type(object) == H5I_DATASET && is_numeric(object)) {
         hsize_t extent[2];
-        list_add(context, name, shape_of(object, extent), extent);
+        list_add(context, name, hdf5_shape_of(object, extent), extent);
     }
     if (object >= 0)
         H5Oclose(object);
@@ -120,40 +109,6 @@ static struct name_list list_datasets(hid_t group)
         H5Lvisit(group, H5_INDEX_NAME, H5_ITER_NATIVE, collect, &list);
     }
     return list;
-}
-
-/* Each part of the path must be a hard link. */
-static int check_links(const struct hdf5_job *job, hid_t file, const char *path, struct error *err)
-{
-    char part[sizeof job->found.names.dataset];
-    for (size_t end = 0; path[end];) {
-        end += strspn(path + end, "/");
-        end += strcspn(path + end, "/");
-        H5L_info_t info;
-        snprintf(part, sizeof part, "%.*s", (int)end, path);
-        if (H5Lget_info(file, part, &info, H5P_DEFAULT) >= 0 && info.type != H5L_TYPE_HARD)
-            return fail(err, ERR_UNSUPPORTED,
-                        "%s: \"%s\" is %s link; links can lead to other files and are not followed",
-                        job->name, part, info.type == H5L_TYPE_SOFT ? "a soft" : "an external");
-    }
-    return OK;
-}
-
-/* ERR_UNSUPPORTED if the rows are stored outside this file. */
-static int check_storage(const struct hdf5_job *job, struct error *err)
-{
-    hid_t properties = H5Dget_create_plist(job->dataset);
-    const bool outside = properties >= 0 && H5Pget_external_count(properties) != 0;
-    const H5D_layout_t layout = properties < 0 ? H5D_LAYOUT_ERROR : H5Pget_layout(properties);
-    if (properties >= 0)
-        H5Pclose(properties);
-    if (outside || layout == H5D_VIRTUAL)
-        return fail(err, ERR_UNSUPPORTED,
-                    "%s: its rows lie in other files (%s), which are not read", job->name,
-                    outside ? "external raw storage" : "a virtual dataset");
-    if (layout == H5D_LAYOUT_ERROR)
-        return fail(err, ERR_CORRUPT, "%s: does not state how its rows are stored", job->name);
-    return OK;
 }
 
 /* Chooses the only dataset of rows and columns in the group; an error if there are more. */
@@ -202,7 +157,7 @@ static int name_dataset(struct hdf5_job *job, hid_t file, struct error *err)
     if (strlen(name) >= sizeof names->dataset)
         return fail(err, ERR_ARGUMENT, "%s: a dataset's name of more than %zu bytes", job->name,
                     sizeof names->dataset - 1);
-    int rc = check_links(job, file, name, err);
+    int rc = hdf5_check_links(file, name, job->name, err);
     if (rc)
         return rc;
     const H5I_type_t type = type_of(file, name);
@@ -229,7 +184,7 @@ static int choose_dataset(struct hdf5_job *job, hid_t file, struct error *err)
         return fail(err, ERR_CORRUPT, "%s: dataset \"%s\" cannot be opened", job->name, name);
     size_t used = strlen(job->name);
     snprintf(job->name + used, sizeof job->name - used, "[%.64s]", name);
-    return check_storage(job, err);
+    return hdf5_check_storage(job->dataset, job->name, err);
 }
 
 /* h5py stores booleans as an enumeration. Codes of ann-benchmarks are such, a column per bit. */
@@ -239,33 +194,6 @@ static bool is_boolean(hid_t dataset)
     const bool is = H5Tget_class(type) == H5T_ENUM && H5Tget_size(type) == 1;
     H5Tclose(type);
     return is;
-}
-
-static bool settle_type(struct hdf5_job *job)
-{
-    hid_t stored = H5Dget_type(job->dataset);
-    const size_t bytes = H5Tget_size(stored);
-    const H5T_class_t class = H5Tget_class(stored);
-    const bool is_signed = class == H5T_INTEGER && H5Tget_sign(stored) == H5T_SGN_2;
-    enum element *element = &job->found.element;
-    H5Tclose(stored);
-    job->memory_type = H5T_NATIVE_FLOAT;
-    *element = ELEMENT_F32;
-    if (class == H5T_FLOAT)
-        return true;
-    if (class != H5T_INTEGER)
-        return false;
-    if (bytes == 1 && !is_signed)
-        *element = ELEMENT_U8, job->memory_type = H5T_NATIVE_UINT8;
-    else if (bytes == 1)
-        *element = ELEMENT_I8, job->memory_type = H5T_NATIVE_INT8;
-    else if (bytes == 4 && is_signed)
-        *element = ELEMENT_I32, job->memory_type = H5T_NATIVE_INT32;
-    else if (bytes == 4 || (bytes == 8 && is_signed))
-        *element = ELEMENT_I64, job->memory_type = H5T_NATIVE_INT64;
-    else if (bytes == 8)
-        *element = ELEMENT_B64, job->memory_type = H5T_NATIVE_UINT64;
-    return *element != ELEMENT_F32 || bytes == 2;
 }
 
 static int check_size(const struct hdf5_job *job, size_t columns, struct error *err)
@@ -294,7 +222,7 @@ static int settle_shape(struct hdf5_job *job, struct error *err)
 {
     struct found *f = &job->found;
     hsize_t extent[2];
-    const int rank = shape_of(job->dataset, extent);
+    const int rank = hdf5_shape_of(job->dataset, extent);
     if (rank != 1 && rank != 2)
         return fail(err, ERR_DIMENSION, "%s: has %d dimensions, rows and columns were expected",
                     job->name, rank);
@@ -303,7 +231,7 @@ static int settle_shape(struct hdf5_job *job, struct error *err)
                     "%s: holds booleans, codes of %llu bits; only codes of 64 bits are supported. "
                     "As u8 columns of 0 and 1 their L2 distances are the Hamming distances",
                     job->name, (unsigned long long)extent[1]);
-    if (!settle_type(job))
+    if (!hdf5_element_of(job->dataset, &f->element, &job->memory_type))
         return fail(err, ERR_UNSUPPORTED,
                     "%s: holds neither floats nor integers of 1, 4 or 8 bytes", job->name);
     f->n = extent[0];
@@ -339,22 +267,14 @@ static void read_metric(hid_t file, char metric[16])
     H5Aclose(attribute);
 }
 
-static int copy_block(const struct hdf5_job *job, hid_t space, size_t first, size_t n, void *block,
+static int copy_block(const struct hdf5_job *job, size_t first, size_t n, void *block,
                       struct error *err)
 {
     const struct found *f = &job->found;
     const size_t bytes = n * data_row_bytes(f->element, f->dim);
-    const hsize_t start[2] = { first, 0 },
-                  count[2] = { n, f->element == ELEMENT_B64 ? f->dim / 64 : f->dim };
-    char text[HDF5_REASON_BYTES];
-    hid_t memory = H5Screate_simple(H5Sget_simple_extent_ndims(space), count, NULL);
-    H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL);
-    const herr_t status =
-        H5Dread(job->dataset, job->memory_type, memory, space, H5P_DEFAULT, block);
-    H5Sclose(memory);
-    if (status < 0)
-        return fail(err, ERR_CORRUPT, "%s: rows %zu to %zu cannot be read: %s", job->name,
-                    first + 1, first + n, hdf5_reason(text));
+    const int rc = hdf5_read_rows(job->dataset, job->memory_type, first, n, block, job->name, err);
+    if (rc)
+        return rc;
     if (bytes_put(job->rows, block, bytes))
         return fail_errno(err, ERR_IO, "%s: cannot store its rows", job->name);
     return OK;
@@ -367,26 +287,17 @@ static int copy_rows(const struct hdf5_job *job, struct error *err)
     const size_t most = row_bytes < BLOCK_BYTES ? BLOCK_BYTES / row_bytes : 1;
     const size_t block = most < f->n ? most : f->n;
     void *rows = calloc(block, row_bytes);
-    hid_t space = H5Dget_space(job->dataset);
     int rc = rows ? OK : fail(err, ERR_NO_MEMORY, "%s: out of memory", job->name);
     for (size_t first = 0; !rc && first < f->n; first += block)
-        rc = copy_block(job, space, first, f->n - first < block ? f->n - first : block, rows, err);
-    H5Sclose(space);
+        rc = copy_block(job, first, f->n - first < block ? f->n - first : block, rows, err);
     free(rows);
     return rc;
 }
 
 static int unpack(struct hdf5_job *job, struct error *err)
 {
-    char path[64], text[HDF5_REASON_BYTES];
-    hdf5_silence();
-    H5PLset_loading_state(0);
-    H5Lunregister(H5L_TYPE_EXTERNAL);
-    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-    H5Pset_fapl_sec2(access);
-    /* Opens the file that was checked, by its descriptor; an inflated file has no name. */
-    snprintf(path, sizeof path, "/proc/self/fd/%d", job->file->fd);
-    hid_t file = H5Fopen(path, H5F_ACC_RDONLY, access);
+    char text[HDF5_REASON_BYTES];
+    const hid_t file = hdf5_open_file(job->file->fd);
     if (file < 0)
         return fail(err, ERR_CORRUPT, "%s: HDF5 cannot open it: %s", job->name, hdf5_reason(text));
     int rc = choose_dataset(job, file, err);

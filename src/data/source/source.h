@@ -14,6 +14,7 @@
 
 #include "src/core/error.h"
 #include "src/core/index.h" /* enum element */
+#include "src/core/ranks.h" /* struct row_origin */
 
 /* 1. The type */
 
@@ -38,6 +39,8 @@ struct source {
     char metric[16];              /* metric that the file states ("euclidean", "angular"), or "" */
     /* what the reader decided on its own, such as "line 1 is a header, skipped", or "" */
     char note[160];
+    /* the file that has the rows as they are in memory, row 0 first; NULL: none */
+    const struct row_origin *origin;
 
     int (*read)(const struct source *, size_t first, size_t n, void *out, struct error *);
     void (*close)(struct source *); /* frees state; source_close() calls it */

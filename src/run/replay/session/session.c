@@ -12,6 +12,7 @@
 
 #include "src/base/clock.h"
 #include "src/core/parallel.h"
+#include "src/data/files/file_rows.h"
 #include "src/run/replay/session/time_mark.h"
 
 /* ---- 1. the index */
@@ -103,6 +104,8 @@ int session_begin(struct replay_session *r, const struct replay_env *env, struct
     if (!r->pool)
         return fail(err, ERR_NO_MEMORY, "cannot start %zu threads", env->threads);
     r->ranks = cluster_ranks_of(r->ops, env->experiment->registry, env->threads);
+    r->files =
+        (struct row_files){ .origin = gather_origin, .hash = file_rows_hash, .to = &r->gathered };
     r->index_env = (struct index_env){
         .dim = list->dim,
         .element = env->cell->element,
@@ -120,6 +123,7 @@ int session_begin(struct replay_session *r, const struct replay_env *env, struct
         .clock_ns = clock_ns,
         .registry = env->experiment->registry,
         .ranks = &r->ranks.base,
+        .files = &r->files,
     };
     return open_first(r);
 }

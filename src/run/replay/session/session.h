@@ -23,7 +23,9 @@ struct replay_session {
     bool params_changed;
     struct mem account;
     struct pool *pool;
-    struct cluster_ranks ranks; /* of index_env */
+    struct cluster_ranks ranks; /* of index_env; so are the files */
+    struct row_files files;
+    struct gathered gathered; /* the rows that are being inserted */
     struct index_env index_env;
     /* checked.live: the ids in the index. A policy may keep them after their deletion. */
     struct checked checked;

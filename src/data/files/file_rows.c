@@ -1,0 +1,114 @@
+/* file_rows.c - see file_rows.h. */
+#define _GNU_SOURCE
+#include "src/data/files/file_rows.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "src/data/readers/spans.h"
+
+uint64_t file_rows_hash(const void *rows, size_t bytes)
+{
+    return XXH3_64bits(rows, bytes);
+}
+
+void file_rows_close(struct file_rows *f)
+{
+    if (f->fd >= 0)
+        close(f->fd);
+    f->fd = -1;
+}
+
+static int open_file(struct file_rows *f, const char *path, struct error *err)
+{
+    struct stat st;
+    if (f->fd >= 0 && strcmp(f->path, path) == 0)
+        return OK;
+    file_rows_close(f);
+    /* Without O_NONBLOCK, opening a named pipe would block. */
+    f->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (f->fd < 0)
+        return fail_errno(err, errno == ENOENT || errno == ENOTDIR ? ERR_NOT_FOUND : ERR_IO,
+                          "%s: cannot open", path);
+    if (fstat(f->fd, &st) != 0)
+        return fail_errno(err, ERR_IO, "%s: cannot read its size", path);
+    if (!S_ISREG(st.st_mode))
+        return fail(err, ERR_IO, "%s: is not a regular file", path);
+    (void)snprintf(f->path, sizeof f->path, "%s", path);
+    f->size = (size_t)st.st_size;
+    f->opened++;
+    return OK;
+}
+
+/* ---- rows at offset + number * stride */
+
+struct strided {
+    struct file_rows *file;
+    const struct row_origin *from;
+    size_t row_bytes;
+};
+
+static int read_exactly(struct file_rows *f, uint64_t offset, char *out, size_t n,
+                        struct error *err)
+{
+    while (n > 0) {
+        const ssize_t got = pread(f->fd, out, n, (off_t)offset);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return fail_errno(err, ERR_IO, "%s: cannot read", f->path);
+        if (got == 0)
+            return fail(err, ERR_CORRUPT, "%s: it has become shorter", f->path);
+        out += got;
+        offset += (uint64_t)got;
+        n -= (size_t)got;
+        f->read_bytes += (uint64_t)got;
+    }
+    return OK;
+}
+
+static int read_span(void *of, uint64_t first, uint64_t last, void *span, struct error *err)
+{
+    const struct strided *s = of;
+    uint64_t begin, end;
+    if (__builtin_mul_overflow(last, s->from->stride, &end) ||
+        __builtin_add_overflow(end, s->from->offset, &end) ||
+        __builtin_add_overflow(end, s->row_bytes, &end) || end > s->file->size)
+        return fail(err, ERR_CORRUPT, "%s: row %llu is beyond its %zu bytes", s->file->path,
+                    (unsigned long long)last + 1, s->file->size);
+    begin = s->from->offset + first * s->from->stride;
+    return read_exactly(s->file, begin, span, (size_t)(end - begin), err);
+}
+
+static int read_strided(struct file_rows *f, const struct row_request *r, void *out,
+                        struct error *err)
+{
+    struct strided strided = { f, r->from, r->row_bytes };
+    const struct row_spans spans = { read_span, &strided, (size_t)r->from->stride };
+    if (r->row_bytes == 0 || r->from->stride < r->row_bytes || r->from->stride > f->size)
+        return fail(err, ERR_CORRUPT, "%s: rows of %zu bytes cannot be every %llu bytes", f->path,
+                    r->row_bytes, (unsigned long long)r->from->stride);
+    return reader_spans(&spans, r, out, err);
+}
+
+/* ---- both */
+
+int file_rows_read(void *of, const struct row_request *r, void *out, struct error *err)
+{
+    struct file_rows *f = of;
+    int rc = open_file(f, r->from->path, err);
+    if (rc == OK)
+        rc = *r->from->dataset ? reader_hdf5_rows(f->fd, r, out, &f->read_bytes, err)
+                               : read_strided(f, r, out, err);
+    if (rc == OK && file_rows_hash(out, r->n * r->row_bytes) != r->hash)
+        rc = fail(err, ERR_CORRUPT, "%s: has other rows than the file of that name on rank 0",
+                  r->from->path);
+    if (rc != OK)
+        file_rows_close(f);
+    return rc;
+}

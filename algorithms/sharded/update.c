@@ -347,11 +347,12 @@ static int insert_from_file(struct sharded *s, struct vectors v, const uint64_t 
     return rc;
 }
 
-/* Where a rank cannot read a file, rows are sent from then on. */
+/* Where a rank cannot read a file, the rows that others have read are taken back, which needs remove();
+   all are then sent, and so are those of later calls. */
 static int insert_or_send(struct sharded *s, struct vectors v, const uint64_t *ids,
                           const uint32_t *buckets, struct sharded_group **inserted)
 {
-    bool sends = !s->group || !s->base.env.files || s->sends_rows;
+    bool sends = !s->group || !s->base.env.files || !s->of->remove || s->sends_rows;
     int rc = OK;
     if (!sends)
         rc = insert_from_file(s, v, ids, buckets, inserted, &sends);

@@ -199,10 +199,11 @@ static int command_docs(struct app *app)
 static int command_rank(struct app *app)
 {
     struct error error = { 0 };
-    struct file_rows rows = FILE_ROWS_CLOSED;
+    struct file_rows rows;
+    file_rows_begin(&rows);
     const struct row_files files = { .hash = file_rows_hash, .read = file_rows_read, .to = &rows };
     const int rc = cluster_serve(&app->registry, app->kernels, &files, &error);
-    file_rows_close(&rows);
+    file_rows_end(&rows);
     if (rc != OK)
         app_error(app, &error);
     (void)fflush(NULL);

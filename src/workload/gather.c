@@ -60,9 +60,6 @@ int gather_positions(const struct view *v, const uint64_t *positions, size_t n, 
     return OK;
 }
 
-/* Below this, a rank's cost to start a process and to open an HDF5 file is larger than that of sending. */
-enum { HDF5_BYTES_MIN = 1 << 18 };
-
 bool gather_origin(void *to, struct vectors v, struct row_origin *out, uint64_t *numbers)
 {
     const struct gathered *g = to;
@@ -82,8 +79,6 @@ bool gather_origin(void *to, struct vectors v, struct row_origin *out, uint64_t 
         source = of;
         numbers[i] = row;
     }
-    if (*source->origin->dataset && v.n * row_bytes < HDF5_BYTES_MIN)
-        return false;
     *out = *source->origin;
     return true;
 }

@@ -10,18 +10,30 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-#include "src/data/readers/spans.h"
+#include "src/data/files/hdf5_rows.h"
+#include "src/data/files/row_spans.h"
 
 uint64_t file_rows_hash(const void *rows, size_t bytes)
 {
     return XXH3_64bits(rows, bytes);
 }
 
-void file_rows_close(struct file_rows *f)
+void file_rows_begin(struct file_rows *f)
+{
+    *f = (struct file_rows){ .fd = -1, .hdf5 = hdf5_rows_begin() };
+}
+
+static void close_file(struct file_rows *f)
 {
     if (f->fd >= 0)
         close(f->fd);
     f->fd = -1;
+}
+
+void file_rows_end(struct file_rows *f)
+{
+    close_file(f);
+    hdf5_rows_end(f->hdf5);
 }
 
 static int open_file(struct file_rows *f, const char *path, struct error *err)
@@ -29,7 +41,7 @@ static int open_file(struct file_rows *f, const char *path, struct error *err)
     struct stat st;
     if (f->fd >= 0 && strcmp(f->path, path) == 0)
         return OK;
-    file_rows_close(f);
+    close_file(f);
     /* Without O_NONBLOCK, opening a named pipe would block. */
     f->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (f->fd < 0)
@@ -93,7 +105,7 @@ static int read_strided(struct file_rows *f, const struct row_request *r, void *
     if (r->row_bytes == 0 || r->from->stride < r->row_bytes || r->from->stride > f->size)
         return fail(err, ERR_CORRUPT, "%s: rows of %zu bytes cannot be every %llu bytes", f->path,
                     r->row_bytes, (unsigned long long)r->from->stride);
-    return reader_spans(&spans, r, out, err);
+    return file_read_spans(&spans, r, out, err);
 }
 
 /* ---- both */
@@ -101,14 +113,14 @@ static int read_strided(struct file_rows *f, const struct row_request *r, void *
 int file_rows_read(void *of, const struct row_request *r, void *out, struct error *err)
 {
     struct file_rows *f = of;
-    int rc = open_file(f, r->from->path, err);
-    if (rc == OK)
-        rc = *r->from->dataset ? reader_hdf5_rows(f->fd, r, out, &f->read_bytes, err)
-                               : read_strided(f, r, out, err);
+    int rc = OK;
+    if (*r->from->dataset)
+        rc = hdf5_rows_read(f->hdf5, r, out, &f->read_bytes, err);
+    else if ((rc = open_file(f, r->from->path, err)) == OK)
+        rc = read_strided(f, r, out, err);
     if (rc == OK && file_rows_hash(out, r->n * r->row_bytes) != r->hash)
-        rc = fail(err, ERR_CORRUPT, "%s: has other rows than the file of that name on rank 0",
-                  r->from->path);
+        rc = fail(err, ERR_CORRUPT, "%s: its rows are not those that rank 0 has", r->from->path);
     if (rc != OK)
-        file_rows_close(f);
+        close_file(f);
     return rc;
 }

@@ -16,16 +16,18 @@ struct file_rows {
     int fd; /* -1: none */
     size_t size;
     char path[sizeof((struct row_origin *)0)->path];
-    uint64_t opened, read_bytes; /* files, and bytes read from them, so far */
+    struct hdf5_rows *hdf5;
+    uint64_t opened, read_bytes; /* files but HDF5, and bytes read from all, so far */
 };
 
-#define FILE_ROWS_CLOSED ((struct file_rows){ .fd = -1 })
+/* Starts a child process for HDF5, so the sooner the better (hdf5_rows.h). */
+void file_rows_begin(struct file_rows *);
+void file_rows_end(struct file_rows *);
 
 /* row_files.hash */
 uint64_t file_rows_hash(const void *rows, size_t bytes);
-/* row_files.read; `of` is a struct file_rows, for one thread at a time. HDF5 is read by a child process.
-   An error closes the file, so that the next call opens it anew. */
+/* row_files.read; `of` is a struct file_rows, for one thread at a time. An error closes the file, so
+   that the next call opens it anew. */
 int file_rows_read(void *of, const struct row_request *, void *out, struct error *);
-void file_rows_close(struct file_rows *);
 
 #endif

@@ -13,7 +13,9 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { TICK_MS = 100, READ_BYTES = 1 << 16 };
@@ -38,7 +40,8 @@ static void set_limits(const struct child_process *c)
     /* The soft limit sends SIGXCPU, which identifies the cause; the hard limit kills. */
     const struct rlimit core = { 0, 0 }, cpu = { cpu_s, cpu_s + 1 }, memory = { data, data };
     (void)setrlimit(RLIMIT_CORE, &core);
-    (void)setrlimit(RLIMIT_CPU, &cpu);
+    if (c->cpu_s > 0)
+        (void)setrlimit(RLIMIT_CPU, &cpu);
     if (c->memory_bytes)
         (void)setrlimit(RLIMIT_DATA, &memory);
 }
@@ -131,4 +134,45 @@ int child_run(struct child_process *c, struct error *err)
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         continue;
     return rc ? rc : judge(c, status, err);
+}
+
+int child_begin(struct child_process *c, int *socket, struct error *err)
+{
+    int ends[2];
+    const pid_t parent = getpid();
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends))
+        return fail_errno(err, ERR_IO, "cannot get a socket");
+    c->pid = fork();
+    if (c->pid == 0) {
+        close(ends[0]);
+        be_child(c, ends[1], parent);
+    }
+    close(ends[1]);
+    if (c->pid < 0) {
+        fail_errno(err, ERR_IO, "cannot be forked");
+        close(ends[0]);
+        return ERR_IO;
+    }
+    *socket = ends[0];
+    return OK;
+}
+
+int child_end(struct child_process *c, int socket, struct error *err)
+{
+    enum { WAIT_MS = 1000 };
+    const struct timespec pause = { .tv_nsec = 1000000 };
+    int status = 0;
+    pid_t ended = 0;
+    close(socket);
+    for (int ms = 0; ended == 0 && ms < WAIT_MS; ms++) {
+        ended = waitpid(c->pid, &status, WNOHANG);
+        if (ended == 0)
+            (void)nanosleep(&pause, NULL);
+    }
+    if (ended == 0) {
+        (void)kill(c->pid, SIGKILL);
+        while (waitpid(c->pid, &status, 0) < 0 && errno == EINTR)
+            continue;
+    }
+    return judge(c, status, err);
 }

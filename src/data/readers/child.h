@@ -7,6 +7,7 @@
 #define DRIFTLINE_DATA_READERS_CHILD_H
 
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "src/core/error.h"
 
@@ -14,7 +15,7 @@ struct child_process {
     /* Runs in the child. child_run() returns the bytes that it writes to `out`. */
     void (*work)(void *context, int out);
     void *context;
-    double cpu_s;        /* limit of processor time, rounded up to whole seconds */
+    double cpu_s;        /* limit of processor time, rounded up to whole seconds; 0: none */
     size_t memory_bytes; /* limit of additional memory; 0: no limit */
     /* Called in the parent about ten times per second; a result other than 0 ends the child.
        May be NULL. */
@@ -22,6 +23,7 @@ struct child_process {
 
     char *output; /* followed by a zero byte; freed by the caller */
     size_t output_bytes;
+    pid_t pid; /* of child_begin() */
 };
 
 enum { CHILD_OUTPUT_BYTES_MAX = 64 << 20 };
@@ -31,5 +33,12 @@ enum { CHILD_OUTPUT_BYTES_MAX = 64 << 20 };
    ERR_IO. The message is a clause without a subject: "crashed (SIGSEGV)", "took more than 10
    s of processor time". */
 int child_run(struct child_process *, struct error *);
+
+/* A child for several requests: work() gets a socket instead of a pipe, and should return when the
+   other end, *socket, is closed. tick and output are not used. ERR_IO. */
+int child_begin(struct child_process *, int *socket, struct error *);
+/* Closes the socket and waits; kills a child that does not end at once. OK: it ended by itself, else
+   as child_run(). */
+int child_end(struct child_process *, int socket, struct error *);
 
 #endif

@@ -1,5 +1,5 @@
-/* spans.c - see spans.h. */
-#include "src/data/readers/spans.h"
+/* row_spans.c - see row_spans.h. */
+#include "src/data/files/row_spans.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -42,8 +42,8 @@ static size_t span_length(const struct pick *picks, size_t n, size_t stride, siz
     return i;
 }
 
-int reader_spans(const struct row_spans *spans, const struct row_request *r, void *out,
-                 struct error *err)
+int file_read_spans(const struct row_spans *spans, const struct row_request *r, void *out,
+                    struct error *err)
 {
     const size_t stride = spans->stride, fit = SPAN_BYTES / stride, most_rows = fit > 0 ? fit : 1;
     struct pick *picks = calloc(r->n + 1, sizeof *picks);

@@ -1,0 +1,411 @@
+/* test_file_rows.c - which files other processes can read rows from, and that reads by number give the rows that
+ * the file had, or an error. */
+#define _GNU_SOURCE
+#include "tests/unit/data/data_files.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "src/data/files/file_rows.h"
+
+#ifdef HAVE_HDF5
+#include <hdf5.h>
+#endif
+
+enum { ROWS = 5000 };
+
+static struct file_rows files_of_rank(void)
+{
+    struct file_rows files;
+    file_rows_begin(&files);
+    return files;
+}
+
+/* A file of random values under this name, by conversion from raw ones. */
+static struct source *make_file(struct scratch *s, const char *name, enum element stored,
+                                size_t dim, const struct file_options *options)
+{
+    struct rng r = rng_at(test_seed(), dim);
+    const size_t bytes = ROWS * data_row_bytes(stored, dim);
+    unsigned char *values = malloc(bytes);
+    struct source *source = NULL;
+    struct error err = { 0 };
+    char in[PATH_MAX + 256];
+    assert_non_null(values);
+    for (size_t i = 0; stored == ELEMENT_U8 && i < bytes; i++)
+        values[i] = (uint8_t)rng_below(&r, 256);
+    for (size_t i = 0; stored == ELEMENT_F32 && i < bytes / sizeof(float); i++)
+        ((float *)(void *)values)[i] = (float)rng_normal(&r);
+    snprintf(in, sizeof in, "%s",
+             scratch_write(s, stored == ELEMENT_U8 ? "in.u8" : "in.f32", values, bytes));
+    free(values);
+    const struct file_options raw = { .dim = dim };
+    assert_ok(data_convert(in, &raw, scratch_path(s, name), NULL, NULL, NULL, &err), &err);
+    assert_ok(file_open(scratch_path(s, name), options, &source, &err), &err);
+    return source;
+}
+
+/* ---- rows by number */
+
+/* Reads rows of these numbers and compares them. */
+static void expect_rows(struct file_rows *files, const struct source *s, const char *name,
+                        const uint64_t *numbers, size_t n)
+{
+    const size_t row_bytes = source_row_bytes(s);
+    char *expected = malloc(n * row_bytes + 1), *got = calloc(1, n * row_bytes + 1);
+    struct error err = { 0 };
+    for (size_t i = 0; i < n; i++)
+        assert_ok(source_read(s, (size_t)numbers[i], 1, expected + i * row_bytes, &err), &err);
+    const struct row_request r = { s->origin, numbers, n, row_bytes,
+                                   file_rows_hash(expected, n * row_bytes) };
+    if (file_rows_read(files, &r, got, &err))
+        fail_with("%s: %s", name, err.text);
+    assert_memory_equal(got, expected, n * row_bytes);
+    free(expected);
+    free(got);
+}
+
+static void expect_every_order(const struct source *s, const char *name)
+{
+    struct file_rows files = files_of_rank();
+    struct rng r = rng_at(test_seed(), 3);
+    uint64_t numbers[ROWS];
+    expect_rows(&files, s, name, numbers, 0);
+    for (size_t i = 0; i < ROWS; i++)
+        numbers[i] = i;
+    expect_rows(&files, s, name, numbers, ROWS);
+    expect_rows(&files, s, name, numbers + ROWS - 1, 1);
+    rng_shuffle_u64(&r, numbers, ROWS);
+    expect_rows(&files, s, name, numbers, ROWS);
+    expect_rows(&files, s, name, numbers, 40);
+    for (size_t step = 1; step < ROWS; step = step * 5 + 1) {
+        size_t n = 0;
+        for (size_t i = 0; i < ROWS; i += step)
+            numbers[n++] = i;
+        expect_rows(&files, s, name, numbers, n);
+    }
+    for (size_t i = 0; i < 10; i++)
+        numbers[i] = 77; /* the same row */
+    expect_rows(&files, s, name, numbers, 10);
+    file_rows_end(&files);
+}
+
+static void reads_every_format(void **state)
+{
+    static const struct {
+        const char *name;
+        enum element stored;
+        const struct file_options options;
+    } cases[] = {
+        { "o.fbin", ELEMENT_F32, { 0 } },  { "o.u8bin", ELEMENT_U8, { 0 } },
+        { "o.fvecs", ELEMENT_F32, { 0 } }, { "o.bvecs", ELEMENT_U8, { 0 } },
+        { "o.npy", ELEMENT_F32, { 0 } },   { "p.npy", ELEMENT_U8, { 0 } },
+        { "o.idx", ELEMENT_U8, { 0 } },
+#ifdef HAVE_HDF5
+        { "o.hdf5", ELEMENT_F32, { 0 } },  { "o.h5", ELEMENT_U8, { 0 } },
+#endif
+    };
+    static const size_t dims[] = { 1, 7, 13, 64, 129 };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (size_t d = 0; d < sizeof dims / sizeof *dims; d++) {
+            struct source *s =
+                make_file(*state, cases[i].name, cases[i].stored, dims[d], &cases[i].options);
+            if (!s->origin)
+                fail_with("%s: no origin", cases[i].name);
+            assert_int_equal(s->origin->path[0], '/');
+            assert_int_equal(*s->origin->dataset != '\0', strchr(cases[i].name, 'h') != NULL);
+            expect_every_order(s, cases[i].name);
+            source_close(s);
+        }
+}
+
+/* Rows of 8 bytes are codes if that is requested; `first_rows` leaves the rest of the file alone. */
+static void reads_codes_and_first_rows(void **state)
+{
+    const struct file_options codes = { .element = "b64" };
+    struct source *s = make_file(*state, "codes.u8bin", ELEMENT_U8, 8, &codes);
+    assert_int_equal(s->element, ELEMENT_B64);
+    expect_every_order(s, "codes");
+    source_close(s);
+    struct file_rows files = files_of_rank();
+    const struct file_options first = { .first_rows = 10 };
+    s = make_file(*state, "first.fbin", ELEMENT_F32, 9, &first);
+    assert_int_equal(s->n, 10);
+    expect_rows(&files, s, "first", (const uint64_t[]){ 9, 0, 3 }, 3);
+    source_close(s);
+    file_rows_end(&files);
+}
+
+static void expect_no_origin(struct source *s, const char *name)
+{
+    if (s->origin)
+        fail_with("%s: has the origin %s", name, s->origin->path);
+    source_close(s);
+}
+
+static void has_no_origin_unless_the_bytes_are_the_rows(void **state)
+{
+    struct error err = { 0 };
+    struct source *s;
+    const struct file_options wide = { .element = "f32" }, sums = { .add = 1 };
+    expect_no_origin(make_file(*state, "o.fbin.gz", ELEMENT_F32, 5, NULL), "gzip");
+    expect_no_origin(make_file(*state, "o.csv", ELEMENT_F32, 5, NULL), "text");
+    expect_no_origin(make_file(*state, "o.f64", ELEMENT_F32, 1, NULL), "f64");
+    expect_no_origin(make_file(*state, "o.idx", ELEMENT_F32, 5, NULL), "big-endian floats");
+    expect_no_origin(make_file(*state, "o.u8bin", ELEMENT_U8, 5, &wide), "widened");
+    expect_no_origin(make_file(*state, "s.u8bin", ELEMENT_U8, 5, &sums), "sums");
+#ifdef HAVE_HDF5
+    expect_no_origin(make_file(*state, "o.hdf5", ELEMENT_U8, 5, &wide), "HDF5, widened");
+#endif
+    const float values[6] = { 1, 2, 3, 4, 5, 6 };
+    struct blob b = npy_bytes(1, "{'descr': '<f4', 'fortran_order': True, 'shape': (2, 3), }\n",
+                              values, sizeof values);
+    assert_ok(file_open(scratch_write(*state, "columns.npy", b.at, b.n), NULL, &s, &err), &err);
+    expect_no_origin(s, "by columns");
+    assert_ok(file_open_block("block.f32", values, sizeof values, NULL, &s, &err), &err);
+    expect_no_origin(s, "a block in memory");
+}
+
+/* ---- what is read, and what is opened */
+
+static void touches_only_the_rows_it_needs(void **state)
+{
+    enum { DIM = 257, EACH = 50 };
+    struct file_rows files = files_of_rank();
+    struct source *s = make_file(*state, "o.fvecs", ELEMENT_F32, DIM, NULL);
+    const size_t row_bytes = source_row_bytes(s);
+    uint64_t numbers[EACH];
+    for (size_t call = 0; call < 1000; call++) {
+        const uint64_t before = files.read_bytes;
+        for (size_t i = 0; i < EACH; i++)
+            numbers[i] = call % 2 ? 1000 + i : 90 * i; /* a run, or rows that are far apart */
+        expect_rows(&files, s, "parts", numbers, EACH);
+        assert_int_equal(files.read_bytes - before,
+                         EACH * row_bytes + (call % 2 ? (EACH - 1) * sizeof(uint32_t) : 0));
+    }
+    assert_int_equal(files.opened, 1);
+    source_close(s);
+    file_rows_end(&files);
+}
+
+/* ---- files that are not those of rank 0 */
+
+static int read_row(struct file_rows *files, const struct row_origin *from, const void *row,
+                    size_t row_bytes, uint64_t number, struct error *err)
+{
+    char out[1024];
+    const struct row_request r = { from, &number, 1, row_bytes, file_rows_hash(row, row_bytes) };
+    error_clear(err);
+    return file_rows_read(files, &r, out, err);
+}
+
+/* The file is replaced, as by another version of the data. */
+static void expect_replaced(struct scratch *s, const char *name, const struct row_origin *from,
+                            const void *row, size_t row_bytes, const void *bytes, size_t n,
+                            int expected)
+{
+    char new[PATH_MAX + 256];
+    struct error err = { 0 };
+    struct file_rows files = files_of_rank();
+    snprintf(new, sizeof new, "%s", scratch_write(s, "new", bytes, n));
+    assert_int_equal(rename(new, scratch_path(s, name)), 0);
+    const int rc = read_row(&files, from, row, row_bytes, 3, &err);
+    if (rc != expected)
+        fail_with("%s, %zu bytes: %d instead of %d: %s", name, n, rc, expected, err.text);
+    if (rc)
+        expect_text(name, &err, name);
+    file_rows_end(&files);
+}
+
+static void refuses_files_of_other_rows(void **state)
+{
+    static const char *const names[] = { "o.fbin", "o.fvecs",
+#ifdef HAVE_HDF5
+                                         "o.hdf5"
+#endif
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names && names[i]; i++) {
+        struct source *s = make_file(*state, names[i], ELEMENT_F32, 11, NULL);
+        const size_t row_bytes = source_row_bytes(s);
+        struct error err = { 0 };
+        struct stat st;
+        char row[64];
+        unsigned char *bytes;
+        assert_ok(source_read(s, 3, 1, row, &err), &err);
+        assert_int_equal(stat(s->origin->path, &st), 0);
+        const size_t n = (size_t)st.st_size;
+        assert_non_null(bytes = malloc(n));
+        FILE *f = fopen(s->origin->path, "rb");
+        assert_int_equal(fread(bytes, 1, n, f), n);
+        fclose(f);
+        expect_replaced(*state, names[i], s->origin, row, row_bytes, bytes, n, OK);
+        unsigned char *at = memmem(bytes, n, row, row_bytes);
+        assert_non_null(at);
+        at[5] ^= 1; /* of the same size */
+        expect_replaced(*state, names[i], s->origin, row, row_bytes, bytes, n, ERR_CORRUPT);
+        at[5] ^= 1;
+        expect_replaced(*state, names[i], s->origin, row, row_bytes, bytes,
+                        (size_t)(at - bytes) + 10, ERR_CORRUPT);
+        expect_replaced(*state, names[i], s->origin, row, row_bytes, "other", 5, ERR_CORRUPT);
+        expect_replaced(*state, names[i], s->origin, row, row_bytes, bytes, n, OK);
+        free(bytes);
+        source_close(s);
+    }
+}
+
+/* The open file is not the old one for ever: an error closes it. */
+static void opens_a_file_anew_after_an_error(void **state)
+{
+    struct source *s = make_file(*state, "o.fbin", ELEMENT_F32, 11, NULL);
+    struct file_rows files = files_of_rank();
+    struct error err = { 0 };
+    char row[64], kept[PATH_MAX + 256];
+    assert_ok(source_read(s, 3, 1, row, &err), &err);
+    snprintf(kept, sizeof kept, "%s", scratch_path(*state, "kept"));
+    assert_int_equal(rename(s->origin->path, kept), 0);
+    assert_int_equal(read_row(&files, s->origin, row, 44, 3, &err), ERR_NOT_FOUND);
+    assert_int_equal(mkdir(s->origin->path, 0700), 0);
+    assert_int_equal(read_row(&files, s->origin, row, 44, 3, &err), ERR_IO);
+    assert_int_equal(rmdir(s->origin->path), 0);
+    assert_int_equal(mkfifo(s->origin->path, 0600), 0);
+    assert_int_equal(read_row(&files, s->origin, row, 44, 3, &err), ERR_IO);
+    assert_int_equal(rename(kept, s->origin->path), 0);
+    assert_ok(read_row(&files, s->origin, row, 44, 3, &err), &err);
+    /* It becomes shorter while it is open. */
+    assert_int_equal(truncate(s->origin->path, 8 + 3 * 44), 0);
+    assert_int_equal(read_row(&files, s->origin, row, 44, 3, &err), ERR_CORRUPT);
+    source_close(s);
+    file_rows_end(&files);
+}
+
+static void refuses_numbers_beyond_the_file(void **state)
+{
+    struct source *s = make_file(*state, "o.fbin", ELEMENT_F32, 11, NULL);
+    struct file_rows files = files_of_rank();
+    struct error err = { 0 };
+    struct row_origin from = *s->origin;
+    char row[64] = { 0 };
+    const uint64_t numbers[] = { ROWS,           ROWS + 1,  UINT64_MAX / 44, UINT64_MAX / 44 + 1,
+                                 UINT64_MAX - 1, UINT64_MAX };
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        assert_int_equal(read_row(&files, &from, row, 44, numbers[i], &err), ERR_CORRUPT);
+    static const struct {
+        uint64_t offset, stride;
+    } wrong[] = { { 8, 0 }, { 8, 43 }, { 8, UINT64_MAX }, { UINT64_MAX - 50, 44 } };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        from.offset = wrong[i].offset;
+        from.stride = wrong[i].stride;
+        assert_int_equal(read_row(&files, &from, row, 44, 1, &err), ERR_CORRUPT);
+    }
+    source_close(s);
+    file_rows_end(&files);
+}
+
+/* ---- HDF5 */
+
+#ifndef HAVE_HDF5
+
+static void reads_packed_chunks_in_a_group(void **state)
+{
+    (void)state;
+    skip();
+}
+
+static void survives_the_end_of_the_child(void **state)
+{
+    (void)state;
+    skip();
+}
+
+#else
+
+static void make_chunks(const char *path, hsize_t chunk)
+{
+    enum { DIM = 10 };
+    int *values = malloc(ROWS * DIM * sizeof *values);
+    for (int i = 0; i < ROWS * DIM; i++)
+        values[i] = i % 1000;
+    const hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    const hid_t group = H5Gcreate2(file, "deep", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    const hid_t packed = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_chunk(packed, 2, (hsize_t[]){ chunk, 4 });
+    H5Pset_deflate(packed, 4);
+    const hid_t space = H5Screate_simple(2, (hsize_t[]){ ROWS, DIM }, NULL);
+    /* Doubles, which become floats in memory. */
+    const hid_t dataset =
+        H5Dcreate2(group, "rows", H5T_IEEE_F64BE, space, H5P_DEFAULT, packed, H5P_DEFAULT);
+    assert_true(H5Dwrite(dataset, H5T_NATIVE_INT, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0);
+    H5Dclose(dataset);
+    H5Sclose(space);
+    H5Pclose(packed);
+    H5Gclose(group);
+    assert_true(H5Fclose(file) >= 0);
+    free(values);
+}
+
+static void reads_packed_chunks_in_a_group(void **state)
+{
+    static const hsize_t chunks[] = { 7, ROWS };
+    for (size_t i = 0; i < 2; i++) {
+        struct source *s = NULL;
+        struct error err = { 0 };
+        make_chunks(scratch_path(*state, "chunks.h5"), chunks[i]);
+        assert_ok(file_open(scratch_path(*state, "chunks.h5"), NULL, &s, &err), &err);
+        assert_string_equal(s->origin->dataset, "deep/rows");
+        expect_every_order(s, "chunks.h5");
+        source_close(s);
+    }
+}
+
+static pid_t only_child(void)
+{
+    char path[64], text[64] = "";
+    snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    assert_non_null(fgets(text, sizeof text, f));
+    fclose(f);
+    return (pid_t)strtol(text, NULL, 10);
+}
+
+/* As where the library crashes on a file that has changed. */
+static void survives_the_end_of_the_child(void **state)
+{
+    struct source *s = make_file(*state, "o.hdf5", ELEMENT_F32, 11, NULL);
+    struct source *plain = make_file(*state, "o.fbin", ELEMENT_F32, 11, NULL);
+    struct file_rows files = files_of_rank();
+    struct error err = { 0 };
+    char row[64];
+    assert_ok(source_read(s, 3, 1, row, &err), &err);
+    assert_ok(read_row(&files, s->origin, row, 44, 3, &err), &err);
+    assert_int_equal(kill(only_child(), SIGSEGV), 0);
+    assert_int_equal(read_row(&files, s->origin, row, 44, 3, &err), ERR_CORRUPT);
+    expect_text("the call that notices", &err, "o.hdf5|SIGSEGV");
+    assert_int_equal(read_row(&files, s->origin, row, 44, 3, &err), ERR_UNSUPPORTED);
+    assert_ok(read_row(&files, plain->origin, row, 44, 3, &err), &err);
+    file_rows_end(&files);
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+    source_close(s);
+    source_close(plain);
+}
+
+#endif
+
+int main(void)
+{
+#define WITH_SCRATCH(test) cmocka_unit_test_setup_teardown(test, scratch_setup, scratch_teardown)
+    const struct CMUnitTest tests[] = {
+        WITH_SCRATCH(reads_every_format),
+        WITH_SCRATCH(reads_codes_and_first_rows),
+        WITH_SCRATCH(has_no_origin_unless_the_bytes_are_the_rows),
+        WITH_SCRATCH(touches_only_the_rows_it_needs),
+        WITH_SCRATCH(refuses_files_of_other_rows),
+        WITH_SCRATCH(opens_a_file_anew_after_an_error),
+        WITH_SCRATCH(refuses_numbers_beyond_the_file),
+        WITH_SCRATCH(reads_packed_chunks_in_a_group),
+        WITH_SCRATCH(survives_the_end_of_the_child),
+    };
+    return test_run("data_file_rows", tests);
+}

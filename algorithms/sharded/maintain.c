@@ -7,6 +7,8 @@
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
 
+/* A division may take a few rows only, so a bucket may be divided again by the same call. */
+enum { DIVISIONS_MAX = 8 };
 /* A bucket of fewer rows is not divided, */
 enum { SPLIT_ROWS_MIN = 64 };
 /* nor one with fewer than this many times the mean of a bucket at first. */
@@ -197,24 +199,24 @@ int sharded_report(struct sharded *s, size_t shard, size_t rank, struct shard_re
 struct balance {
     uint64_t *counts; /* rows of each bucket */
     size_t room;
-    uint64_t *tried; /* bits: buckets that cannot be divided */
-    size_t room_tried;
+    uint8_t *divided; /* how often a bucket was divided by this call */
+    size_t room_divided;
     size_t moved;
 };
 
 static int count_buckets(struct sharded *s, struct balance *b)
 {
     struct mem *mem = s->base.env.mem;
-    const size_t n = s->placement.n_buckets, words = n / 64 + 1, before = b->room_tried;
+    const size_t n = s->placement.n_buckets, before = b->room_divided;
     int rc = mem_grow(mem, &b->counts, &b->room, n + 1, sizeof *b->counts) &&
-                     mem_grow(mem, &b->tried, &b->room_tried, words, sizeof *b->tried)
+                     mem_grow(mem, &b->divided, &b->room_divided, n + 1, sizeof *b->divided)
                  ? OK
                  : no_memory(s);
     if (rc != OK)
         return rc;
     memset(b->counts, 0, (n + 1) * sizeof *b->counts);
-    if (b->room_tried > before)
-        memset(b->tried + before, 0, (b->room_tried - before) * sizeof *b->tried);
+    if (b->room_divided > before)
+        memset(b->divided + before, 0, (b->room_divided - before) * sizeof *b->divided);
     for (size_t i = 0; rc == OK && i < s->n_shards; i++) {
         const struct replica *primary = sharded_primary(s, i);
         struct shard_report report;
@@ -242,7 +244,7 @@ static uint32_t bucket_to_split(const struct sharded *s, const struct balance *b
         return best;
     for (size_t i = 0; i < s->placement.n_buckets; i++)
         if (b->counts[i] > SPLIT_ROWS_MIN && (double)b->counts[i] > most &&
-            !(b->tried[i / 64] >> i % 64 & 1) &&
+            b->divided[i] < DIVISIONS_MAX &&
             (best == BUCKETS_MAX || b->counts[i] > b->counts[best]))
             best = (uint32_t)i;
     return best;
@@ -331,8 +333,9 @@ static int balance_step(struct sharded *s, struct balance *b, bool *done)
     const uint32_t split = bucket_to_split(s, b);
     if (split != BUCKETS_MAX) {
         bool divided;
-        b->tried[split / 64] |= UINT64_C(1) << split % 64;
-        return sharded_split_bucket(s, split, &b->moved, &divided);
+        rc = sharded_split_bucket(s, split, &b->moved, &divided);
+        b->divided[split] = divided ? b->divided[split] + 1 : DIVISIONS_MAX;
+        return rc;
     }
     const size_t shard = shard_to_split(s);
     if (shard != SIZE_MAX)
@@ -392,6 +395,6 @@ int sharded_maintain(struct index *index, uint64_t budget, bool *more)
         rc = balance_step(s, &b, &done);
     *more |= !done && s->of->remove;
     mem_free(index->env.mem, b.counts);
-    mem_free(index->env.mem, b.tried);
+    mem_free(index->env.mem, b.divided);
     return rc;
 }

@@ -51,13 +51,11 @@ static int no_memory(const struct sharded *s, size_t n)
 
 /* ---- the shards of a query */
 
-static int ask_everywhere(struct gathering *g)
+static void ask_everywhere(struct gathering *g, size_t query)
 {
-    for (size_t q = 0; q < g->queries.n; q++)
-        for (size_t i = 0; i < g->s->n_shards; i++)
-            if (g->s->shards[i].rows > 0)
-                g->pairs[g->n_pairs++] = (struct pair){ (uint32_t)q, (uint32_t)i };
-    return OK;
+    for (size_t i = 0; i < g->s->n_shards; i++)
+        if (g->s->shards[i].rows > 0)
+            g->pairs[g->n_pairs++] = (struct pair){ (uint32_t)query, (uint32_t)i };
 }
 
 /* The shards of the buckets with the nearest centroids. */
@@ -66,14 +64,18 @@ static int route(struct gathering *g)
     struct sharded *s = g->s;
     const struct placement *p = &s->placement;
     const size_t all = p->n_buckets, wanted = (size_t)g->knobs->route;
-    if (s->params.placement != PLACE_CLUSTER || wanted == 0 || wanted >= all) /* 0: untrained */
-        return ask_everywhere(g);
+    if (s->params.placement != PLACE_CLUSTER || wanted == 0 || wanted >= all) {
+        for (size_t q = 0; q < g->queries.n; q++)
+            ask_everywhere(g, q);
+        return OK;
+    }
     struct mem *mem = s->base.env.mem;
     uint32_t *nearest = mem_array(mem, g->queries.n * wanted + 1, sizeof *nearest);
     uint32_t *asked = mem_zalloc(mem, s->n_shards * sizeof *asked); /* by query + 1 */
     int rc = nearest && asked ? placement_nearest(s, g->queries, wanted, nearest)
                               : no_memory(s, g->queries.n);
-    for (size_t q = 0; rc == OK && q < g->queries.n; q++)
+    for (size_t q = 0; rc == OK && q < g->queries.n; q++) {
+        const size_t before = g->n_pairs;
         for (size_t i = 0; i < wanted; i++) {
             const uint32_t shard = p->shard_of[nearest[q * wanted + i]];
             if (asked[shard] == q + 1 || s->shards[shard].rows == 0)
@@ -81,6 +83,9 @@ static int route(struct gathering *g)
             asked[shard] = (uint32_t)q + 1;
             g->pairs[g->n_pairs++] = (struct pair){ (uint32_t)q, shard };
         }
+        if (g->n_pairs == before) /* there are no rows in its buckets' shards */
+            ask_everywhere(g, q);
+    }
     g->work->distances += (double)(g->queries.n * all);
     mem_free(mem, nearest);
     mem_free(mem, asked);

@@ -1,0 +1,402 @@
+/* test_ranks.c - indexes on several ranks: random histories with ranks that die, time-outs, recovery,
+ * routing, balance. */
+#include "tests/unit/sharded/cluster.h"
+
+/* ---- histories */
+
+static void random_step(struct cluster *c, size_t ranks)
+{
+    switch (rng_below(&c->rng, 9)) {
+        case 0:
+        case 1: cluster_insert(c, 1 + rng_below(&c->rng, 200), 0); break;
+        case 2: cluster_insert(c, 1, 0); break;
+        case 3: cluster_remove(c, 1 + rng_below(&c->rng, 80)); break;
+        case 4: cluster_remove(c, 1); break;
+        case 5: cluster_maintain(c); break;
+        case 6: cluster_range(c, 3); break;
+        case 7:
+            if (rng_below(&c->rng, 3) == 0)
+                cluster_reload(c);
+            break;
+        default: thread_ranks_kill(&c->ranks, 1 + rng_below(&c->rng, ranks - 1)); break;
+    }
+}
+
+/* With two replicas and one rank dead at a time, nothing is lost and no answer is partial. */
+static void history(const char *options)
+{
+    struct cluster c;
+    cluster_open(&c, options);
+    cluster_train(&c, 300);
+    cluster_insert(&c, 200, 0);
+    for (size_t i = 0; i < 60; i++) {
+        random_step(&c, (size_t)c.params.ranks);
+        size_t dead = 0;
+        for (size_t r = 1; r < (size_t)c.params.ranks; r++)
+            dead += c.ranks.ranks[r].killed;
+        assert_int_equal(cluster_search(&c, 1 + rng_below(&c.rng, 20)), 0);
+        if (dead > 0)
+            cluster_maintain(&c);
+        cluster_check(&c);
+    }
+    cluster_close(&c);
+}
+
+static void test_history_hash(void **state)
+{
+    (void)state;
+    history("shards=5,ranks=3,replicas=2,buckets=4,balance=1.05");
+}
+
+static void test_history_cluster(void **state)
+{
+    (void)state;
+    history("shards=4,ranks=4,replicas=2,buckets=6,placement=cluster,balance=1.05,split_rows=150,"
+            "checkpoint_rows=60");
+}
+
+static void test_history_range(void **state)
+{
+    (void)state;
+    history("shards=3,ranks=3,replicas=3,buckets=4,placement=range,balance=1.05,split_rows=200");
+}
+
+/* ---- lost ranks */
+
+static void test_replicas_answer(void **state)
+{
+    struct cluster c;
+    (void)state;
+    cluster_open(&c, "shards=4,ranks=3,replicas=2");
+    cluster_insert(&c, 500, 0);
+    thread_ranks_kill(&c.ranks, 1);
+    assert_int_equal(cluster_search(&c, 10), 0);
+    cluster_insert(&c, 100, 0);
+    cluster_remove(&c, 50);
+    assert_int_equal(cluster_search(&c, 10), 0);
+    assert_int_equal(cluster_sharded(&c)->counters.lost, 1);
+    cluster_maintain(&c);
+    assert_true(cluster_sharded(&c)->counters.recovered > 0);
+    /* What it missed is there: the other ranks can go. */
+    thread_ranks_kill(&c.ranks, 2);
+    assert_int_equal(cluster_search(&c, 10), 0);
+    cluster_check(&c);
+    cluster_close(&c);
+}
+
+/* Without replicas, answers are partial until the rank has recovered from its files. */
+static void lose_and_recover(const char *options, bool checkpoint)
+{
+    struct cluster c;
+    char path[PATH_MAX];
+    cluster_open(&c, options);
+    cluster_insert(&c, 400, 0);
+    cluster_insert(&c, 100, 0);
+    cluster_remove(&c, 60);
+    (void)snprintf(path, sizeof path, "%.3500s/rank-1/shard-1/sharded.checkpoint", c.bench.env.dir);
+    assert_int_equal(access(path, F_OK) == 0, checkpoint);
+    thread_ranks_kill(&c.ranks, 1);
+    assert_int_equal(cluster_search(&c, 12), 12);
+    assert_int_equal(cluster_sharded(&c)->counters.partial, 12);
+    cluster_maintain(&c);
+    assert_int_equal(cluster_search(&c, 12), 0);
+    assert_int_equal(c.ranks.restarts, 1);
+    cluster_check(&c);
+    cluster_insert(&c, 30, 0);
+    assert_int_equal(cluster_search(&c, 5), 0);
+    cluster_close(&c);
+}
+
+static void test_recovery_by_log(void **state)
+{
+    (void)state;
+    lose_and_recover("shards=2,ranks=2", false);
+}
+
+static void test_recovery_by_checkpoint(void **state)
+{
+    (void)state;
+    lose_and_recover("shards=2,ranks=2,checkpoint_rows=150", true);
+}
+
+static void test_insert_without_rank(void **state)
+{
+    struct cluster c;
+    size_t done;
+    (void)state;
+    cluster_open(&c, "shards=2,ranks=2");
+    cluster_insert(&c, 50, 0);
+    thread_ranks_kill(&c.ranks, 1);
+    float *rows = cluster_rows(&c, 20, 0);
+    uint64_t ids[20];
+    for (size_t i = 0; i < 20; i++)
+        ids[i] = 1000 + i;
+    assert_code(index_insert(&c.index, (struct vectors){ rows, 20, DIM, ELEMENT_F32 }, ids, &done),
+                ERR_IO, &c.bench.error);
+    assert_int_equal(done, 0);
+    cluster_maintain(&c);
+    cluster_check(&c);
+    assert_int_equal(cluster_search(&c, 6), 0);
+    assert_ok(index_insert(&c.index, (struct vectors){ rows, 20, DIM, ELEMENT_F32 }, ids, &done),
+              &c.bench.error);
+    assert_ok(index_insert(&c.exact, (struct vectors){ rows, 20, DIM, ELEMENT_F32 }, ids, &done),
+              &c.bench.error);
+    assert_int_equal(cluster_search(&c, 6), 0);
+    cluster_check(&c);
+    free(rows);
+    cluster_close(&c);
+}
+
+/* The log of the other copy was compacted: all of its rows are sent. */
+static void test_recovery_from_compacted(void **state)
+{
+    struct cluster c;
+    (void)state;
+    cluster_open(&c, "shards=1,ranks=2,replicas=2");
+    cluster_insert(&c, 100, 0);
+    thread_ranks_kill(&c.ranks, 1);
+    struct server *s = &cluster_sharded(&c)->local;
+    for (size_t i = 0; i < 12; i++) {
+        cluster_insert(&c, 4000, 0);
+        cluster_remove(&c, 3990);
+    }
+    bool more;
+    assert_ok(copy_maintain(s->copies[0], 0, &more), &c.bench.error);
+    assert_true(s->copies[0]->log.base > 0);
+    cluster_maintain(&c);
+    cluster_check(&c);
+    cluster_insert(&c, 10, 0);
+    cluster_remove(&c, 5);
+    cluster_check(&c);
+    assert_int_equal(cluster_search(&c, 6), 0);
+    cluster_close(&c);
+}
+
+static void test_rank_that_does_not_start(void **state)
+{
+    struct cluster c;
+    bool more;
+    (void)state;
+    cluster_open(&c, "shards=3,ranks=3,replicas=2");
+    cluster_insert(&c, 100, 0);
+    thread_ranks_kill(&c.ranks, 1);
+    c.ranks.refuses_start = true;
+    assert_code(index_maintain(&c.index, 0, &more), ERR_IO, &c.bench.error);
+    assert_int_equal(cluster_search(&c, 6), 0);
+    c.ranks.refuses_start = false;
+    cluster_maintain(&c);
+    cluster_check(&c);
+    cluster_close(&c);
+}
+
+/* ---- time */
+
+static void test_time_out(void **state)
+{
+    struct cluster c;
+    (void)state;
+    cluster_open(&c, "shards=3,ranks=3");
+    cluster_insert(&c, 300, 0);
+    c.knobs.timeout_ms = 20;
+    thread_ranks_silence(&c.ranks, 2, true);
+    assert_int_equal(cluster_search(&c, 5), 5);
+    assert_true(cluster_sharded(&c)->is_up[2]);
+    thread_ranks_silence(&c.ranks, 2, false);
+    /* The late reply is not taken for that of a later search. */
+    c.knobs.timeout_ms = 0;
+    assert_int_equal(cluster_search(&c, 5), 0);
+    assert_int_equal(cluster_search(&c, 1), 0);
+    assert_int_equal(cluster_sharded(&c)->counters.late, 1);
+    cluster_close(&c);
+}
+
+/* ---- placement */
+
+static double asked_per_query(struct cluster *c, size_t route, size_t n)
+{
+    const struct counters before = cluster_sharded(c)->counters;
+    float *rows = cluster_rows(c, n, 0);
+    uint64_t *ids = calloc(n * K, sizeof *ids);
+    float *distances = calloc(n * K, sizeof *distances);
+    struct search_result result = { .ids = ids, .distances = distances };
+    c->knobs.route = (int64_t)route;
+    const struct search_request request = { { rows, n, DIM, ELEMENT_F32 }, K, &c->knobs, NULL, 1 };
+    assert_ok(index_search(&c->index, &request, &result), &c->bench.error);
+    free(rows);
+    free(ids);
+    free(distances);
+    return (double)(cluster_sharded(c)->counters.asked - before.asked) / (double)n;
+}
+
+static void test_routing(void **state)
+{
+    struct cluster c;
+    (void)state;
+    cluster_open(&c, "shards=8,ranks=2,placement=cluster,buckets=8");
+    cluster_train(&c, 2000);
+    cluster_insert(&c, 4000, 0);
+    size_t filled = 0;
+    for (size_t i = 0; i < 8; i++)
+        filled += cluster_sharded(&c)->shards[i].rows > 0;
+    assert_true(filled > 4);
+    assert_true(fabs(asked_per_query(&c, 0, 50) - (double)filled) < .01);
+    assert_true(asked_per_query(&c, 1, 50) < 4);
+    assert_true(asked_per_query(&c, 4, 50) < 4.01);
+    assert_true(fabs(asked_per_query(&c, 100000, 50) - (double)filled) < .01);
+    cluster_close(&c);
+}
+
+static double fullest(struct cluster *c)
+{
+    const struct sharded *s = cluster_sharded(c);
+    size_t most = 0, all = 0;
+    for (size_t i = 0; i < s->n_shards; i++) {
+        most = s->shards[i].rows > most ? s->shards[i].rows : most;
+        all += s->shards[i].rows;
+    }
+    return (double)most * (double)s->n_shards / (double)all;
+}
+
+/* Rows that come to where few were when it was trained. */
+static void drift(const char *options, size_t shards)
+{
+    struct cluster c;
+    cluster_open(&c, options);
+    if (strcmp(c.params.of, "divf") == 0)
+        strcpy(c.knobs.of_knobs, "nprobe=4194304");
+    cluster_train(&c, 600);
+    cluster_insert(&c, 600, 0);
+    cluster_insert(&c, 3000, 6);
+    const double before = fullest(&c);
+    cluster_maintain(&c);
+    cluster_check(&c);
+    assert_true(before > 1.5);
+    assert_true(fullest(&c) < (shards ? 2.1 : 1.4));
+    assert_true(cluster_sharded(&c)->counters.moved_rows > 0);
+    if (shards)
+        assert_true(cluster_sharded(&c)->n_shards >= shards);
+    assert_int_equal(cluster_search(&c, 20), 0);
+    cluster_remove(&c, 1000);
+    cluster_check(&c);
+    assert_int_equal(cluster_search(&c, 20), 0);
+    cluster_reload(&c);
+    cluster_check(&c);
+    cluster_close(&c);
+}
+
+static void test_drift_balance(void **state)
+{
+    (void)state;
+    drift("shards=4,ranks=2,placement=cluster,buckets=8", 0);
+}
+
+static void test_drift_split(void **state)
+{
+    (void)state;
+    drift("shards=4,ranks=2,placement=cluster,buckets=8,split_rows=500,balance=100", 8);
+}
+
+static void test_drift_divf(void **state)
+{
+    (void)state;
+    drift("of=divf,of_params=clusters=6,shards=4,ranks=2,placement=range,buckets=8,split_rows=500,"
+          "balance=100",
+          8);
+}
+
+/* ---- messages */
+
+/* Each prefix of a request is refused, and leaves the copy as it was. */
+static void test_damaged_requests(void **state)
+{
+    struct cluster c;
+    (void)state;
+    cluster_open(&c, "shards=1,placement=hash");
+    cluster_insert(&c, 40, 0);
+    struct sharded *s = cluster_sharded(&c);
+    struct call call;
+    call_begin(s, &call, 0, REQUEST_INSERT, 0);
+    const uint64_t ids[2] = { 9001, 9002 };
+    const uint32_t buckets[2] = { 0, 1 };
+    const float rows[2 * DIM] = { 1 };
+    wire_put(&call.request, 77);
+    wire_put(&call.request, 2);
+    wire_put_bytes(&call.request, ids, sizeof ids);
+    wire_put_bytes(&call.request, buckets, sizeof buckets);
+    wire_put(&call.request, 0);
+    wire_put_bytes(&call.request, rows, sizeof rows);
+    for (size_t n = 0; n < call.request.n - 8; n += 8) {
+        struct wire reply = { .mem = &c.bench.mem };
+        server_execute(&s->local, call.request.bytes + 8, n, &reply);
+        struct wire_reader r = { reply.bytes, reply.n, false };
+        assert_int_not_equal(wire_take(&r), OK);
+        assert_non_null(wire_take_text(&r));
+        wire_free(&reply);
+    }
+    call_end(&call);
+    cluster_check(&c);
+    assert_int_equal(cluster_search(&c, 3), 0);
+    cluster_close(&c);
+}
+
+static void test_refused_options(void **state)
+{
+    static const struct {
+        const char *options;
+        int code;
+        const char *sentence;
+    } wrong[] = {
+        { "replicas=2,ranks=1", ERR_ARGUMENT, "each replica is on another rank" },
+        { "of=sharded", ERR_ARGUMENT, "a shard cannot contain shards" },
+        { "of=flatt", ERR_NOT_FOUND, "flat" },
+        { "of=hftrie", ERR_UNSUPPORTED, "does not take f32 rows" },
+        { "of_params=nothing=1", ERR_CONFIG, "nothing" },
+        { "of=divf,of_params=clusters", ERR_CONFIG, "name=value" },
+    };
+    struct cluster c;
+    (void)state;
+    cluster_open(&c, "shards=1");
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct sharded_params params;
+        struct index *index;
+        const struct index_ops *ops = c.index.ops;
+        param_defaults(ops->params, &params);
+        const char *inner = strstr(wrong[i].options, "of_params=");
+        if (inner) { /* its value has a sign of the syntax in it */
+            (void)snprintf(params.of_params, sizeof params.of_params, "%s", inner + 10);
+            if (strncmp(wrong[i].options, "of=divf", 7) == 0)
+                (void)snprintf(params.of, sizeof params.of, "divf");
+        } else {
+            assert_ok(
+                copy_options(ops->params, &params, wrong[i].options, "the test", &c.bench.error),
+                &c.bench.error);
+        }
+        assert_int_equal(ops->create(&index, &c.bench.env, &params), wrong[i].code);
+        assert_non_null(strstr(c.bench.error.text, wrong[i].sentence));
+        error_clear(&c.bench.error);
+    }
+    cluster_close(&c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_history_hash),
+        cmocka_unit_test(test_history_cluster),
+        cmocka_unit_test(test_history_range),
+        cmocka_unit_test(test_replicas_answer),
+        cmocka_unit_test(test_recovery_by_log),
+        cmocka_unit_test(test_recovery_by_checkpoint),
+        cmocka_unit_test(test_insert_without_rank),
+        cmocka_unit_test(test_recovery_from_compacted),
+        cmocka_unit_test(test_rank_that_does_not_start),
+        cmocka_unit_test(test_time_out),
+        cmocka_unit_test(test_routing),
+        cmocka_unit_test(test_drift_balance),
+        cmocka_unit_test(test_drift_split),
+        cmocka_unit_test(test_drift_divf),
+        cmocka_unit_test(test_damaged_requests),
+        cmocka_unit_test(test_refused_options),
+    };
+    return test_run("sharded ranks", tests);
+}

@@ -64,12 +64,13 @@ bool gather_origin(void *to, struct vectors v, struct row_origin *out, uint64_t 
 {
     const struct gathered *g = to;
     const size_t row_bytes = element_row_bytes(v.element, v.dim);
-    const uintptr_t from = (uintptr_t)g->rows.rows, at = (uintptr_t)v.rows;
     const struct source *source = NULL;
+    /* An address below the rows is a large difference. */
+    const size_t offset = (size_t)((uintptr_t)v.rows - (uintptr_t)g->rows.rows);
     if (!g->view || v.n == 0 || v.n > g->rows.n || v.dim != g->rows.dim ||
-        v.element != g->rows.element || at < from || at - from > (g->rows.n - v.n) * row_bytes)
+        offset > (g->rows.n - v.n) * row_bytes)
         return false;
-    const size_t first = (at - from) / row_bytes;
+    const size_t first = offset / row_bytes;
     for (size_t i = 0; i < v.n; i++) {
         size_t row;
         const struct source *of =

@@ -26,8 +26,7 @@ void file_rows_end(struct file_rows *);
 
 /* row_files.hash */
 uint64_t file_rows_hash(const void *rows, size_t bytes);
-/* row_files.read; `of` is a struct file_rows, for one thread at a time. An error closes the file, so
-   that the next call opens it anew. */
+/* row_files.read; `of` is a struct file_rows, for one thread at a time. */
 int file_rows_read(void *of, const struct row_request *, void *out, struct error *);
 
 #endif

@@ -155,7 +155,7 @@ static void has_no_origin_unless_the_bytes_are_the_rows(void **state)
     expect_no_origin(make_file(*state, "o.f64", ELEMENT_F32, 1, NULL), "f64");
     expect_no_origin(make_file(*state, "o.idx", ELEMENT_F32, 5, NULL), "big-endian floats");
     expect_no_origin(make_file(*state, "o.u8bin", ELEMENT_U8, 5, &wide), "widened");
-    expect_no_origin(make_file(*state, "s.u8bin", ELEMENT_U8, 5, &sums), "sums");
+    expect_no_origin(make_file(*state, "o.ibin", ELEMENT_U8, 5, &sums), "sums");
 #ifdef HAVE_HDF5
     expect_no_origin(make_file(*state, "o.hdf5", ELEMENT_U8, 5, &wide), "HDF5, widened");
 #endif
@@ -273,9 +273,19 @@ static void opens_a_file_anew_after_an_error(void **state)
     assert_int_equal(read_row(&files, s->origin, row, 44, 3, &err), ERR_IO);
     assert_int_equal(rename(kept, s->origin->path), 0);
     assert_ok(read_row(&files, s->origin, row, 44, 3, &err), &err);
-    /* It becomes shorter while it is open. */
-    assert_int_equal(truncate(s->origin->path, 8 + 3 * 44), 0);
+    /* Rank 0 has read another file of that name since. */
+    struct source *other = make_file(*state, "new.fbin", ELEMENT_F32, 12, NULL);
+    assert_ok(source_read(other, 3, 1, row, &err), &err);
+    assert_int_equal(rename(other->origin->path, s->origin->path), 0);
     assert_int_equal(read_row(&files, s->origin, row, 44, 3, &err), ERR_CORRUPT);
+    struct row_origin from = *other->origin;
+    memcpy(from.path, s->origin->path, sizeof from.path);
+    assert_ok(read_row(&files, &from, row, 48, 3, &err), &err);
+    source_close(other);
+    /* It becomes shorter while it is open. */
+    assert_int_equal(truncate(s->origin->path, 8 + 3 * 48), 0);
+    assert_int_equal(read_row(&files, &from, row, 48, 3, &err), ERR_CORRUPT);
+    expect_text("shorter", &err, "o.fbin: it has become shorter");
     source_close(s);
     file_rows_end(&files);
 }
@@ -290,7 +300,9 @@ static void refuses_numbers_beyond_the_file(void **state)
     const uint64_t numbers[] = { ROWS,           ROWS + 1,  UINT64_MAX / 44, UINT64_MAX / 44 + 1,
                                  UINT64_MAX - 1, UINT64_MAX };
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        assert_int_equal(read_row(&files, &from, row, 44, numbers[i], &err), ERR_CORRUPT);
+        if (read_row(&files, &from, row, 44, numbers[i], &err) != ERR_CORRUPT ||
+            !strstr(err.text, "is beyond its"))
+            fail_with("row %llu: %s", (unsigned long long)numbers[i], err.text);
     static const struct {
         uint64_t offset, stride;
     } wrong[] = { { 8, 0 }, { 8, 43 }, { 8, UINT64_MAX }, { UINT64_MAX - 50, 44 } };
@@ -380,6 +392,10 @@ static void survives_the_end_of_the_child(void **state)
     char row[64];
     assert_ok(source_read(s, 3, 1, row, &err), &err);
     assert_ok(read_row(&files, s->origin, row, 44, 3, &err), &err);
+    assert_int_equal(read_row(&files, s->origin, row, 40, 3, &err), ERR_CORRUPT);
+    expect_text("shorter rows", &err, "has rows of 44 bytes, not 40");
+    assert_int_equal(read_row(&files, s->origin, row, 44, ROWS, &err), ERR_CORRUPT);
+    expect_text("a row too many", &err, "o.hdf5[train]: row 5001 of 5000");
     assert_int_equal(kill(only_child(), SIGSEGV), 0);
     assert_int_equal(read_row(&files, s->origin, row, 44, 3, &err), ERR_CORRUPT);
     expect_text("the call that notices", &err, "o.hdf5|SIGSEGV");

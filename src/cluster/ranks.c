@@ -256,6 +256,8 @@ static int group_start(struct rank_group *base, size_t first, size_t n, const ch
     if (!members || !links)
         rc = fail(err, ERR_NO_MEMORY, "ranks: out of memory for %zu", n);
     program[length > 0 ? length : 0] = '\0';
+    if (rc == OK && access(program, X_OK) != 0)
+        rc = fail(err, ERR_IO, "ranks: %s: the program was replaced while it runs", program);
     for (size_t i = g->n; rc == OK && i < first + n; i++)
         members[i] = (struct member){ 0 };
     g->n = rc == OK && first + n > g->n ? first + n : g->n;

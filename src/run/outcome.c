@@ -153,7 +153,8 @@ static struct effort effort_of(const struct cell_watch *w)
         e.untimed += fmax(0, field_number(step, "untimed_seconds"));
         e.cpu += fmax(0, field_number(step, "cpu_seconds"));
     }
-    if (isfinite(own) && isfinite(w->all_seconds)) {
+    /* Other ranks of an index work within timed calls, too. */
+    if (isfinite(own) && isfinite(w->all_seconds) && !w->cell->method->ops->serve) {
         e.children = fmax(0, w->all_seconds - own);
         e.untimed += e.children;
     }

@@ -21,10 +21,19 @@ enum { PROCESSES_MAX = 1 << 16, LARGE_BYTES = 1 << 20 };
 
 /* ---- 1. files that this process can write to */
 
+/* What Open MPI maps in a process that has ranks; it holds no rows. */
+static bool is_of_mpi(const char *name)
+{
+    return strncmp(name, "/dev/shm/open_mpi.", 18) == 0 ||
+           (strstr(name, "/ompi.") && strstr(name, "/pmix_dstor_"));
+}
+
 static void add(json_t *names, const char *name)
 {
-    json_t *plain = quote_json(name);
+    json_t *plain = is_of_mpi(name) ? NULL : quote_json(name);
 
+    if (!plain)
+        return;
     (void)json_object_set_new(names, json_string_value(plain), json_true());
     json_decref(plain);
 }

@@ -7,8 +7,8 @@
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
 
-/* A division may take a few rows only, so a bucket may be divided again by the same call. */
-enum { DIVISIONS_MAX = 8 };
+/* A part may have most of the rows, so a bucket may be divided again by the same call. */
+enum { DIVISIONS_MAX = 8, PARTS_MAX = 64 };
 /* A bucket of fewer rows is not divided, */
 enum { SPLIT_ROWS_MIN = 64 };
 /* nor one with fewer than this many times the mean of a bucket at first. */
@@ -234,20 +234,41 @@ static size_t total_rows(const struct sharded *s)
     return n;
 }
 
-/* The largest bucket that is to be divided; BUCKETS_MAX: none. */
-static uint32_t bucket_to_split(const struct sharded *s, const struct balance *b)
+/* The buckets that are to be divided, each into parts of half of what a bucket may have. */
+static size_t buckets_to_split(const struct sharded *s, const struct balance *b,
+                               struct bucket_split *out)
 {
-    const size_t first = (size_t)(s->params.buckets * s->params.shards);
-    const double most = SPLIT_RATIO * (double)total_rows(s) / (double)first;
-    uint32_t best = BUCKETS_MAX;
+    const double first = (double)(s->params.buckets * s->params.shards);
+    const double most = fmax(SPLIT_ROWS_MIN, SPLIT_RATIO * (double)total_rows(s) / first);
+    size_t n = 0;
     if (s->params.placement == PLACE_HASH)
-        return best;
-    for (size_t i = 0; i < s->placement.n_buckets; i++)
-        if (b->counts[i] > SPLIT_ROWS_MIN && (double)b->counts[i] > most &&
-            b->divided[i] < DIVISIONS_MAX &&
-            (best == BUCKETS_MAX || b->counts[i] > b->counts[best]))
-            best = (uint32_t)i;
-    return best;
+        return 0;
+    for (size_t i = 0; i < s->placement.n_buckets; i++) {
+        const double parts = ceil(2 * (double)b->counts[i] / most);
+        if ((double)b->counts[i] > most && b->divided[i] < DIVISIONS_MAX)
+            out[n++] =
+                (struct bucket_split){ (uint32_t)i, parts < PARTS_MAX ? (size_t)parts : PARTS_MAX };
+    }
+    return n;
+}
+
+static int split_buckets(struct sharded *s, struct balance *b, size_t *n)
+{
+    struct mem *mem = s->base.env.mem;
+    const size_t all = s->placement.n_buckets;
+    struct bucket_split *splits = mem_array(mem, all + 1, sizeof *splits);
+    bool *done = mem_zalloc(mem, all + 1);
+    int rc = splits && done ? OK : no_memory(s);
+    *n = rc == OK ? buckets_to_split(s, b, splits) : 0;
+    if (*n > 0)
+        rc = sharded_split_buckets(s, splits, *n, done, &b->moved);
+    for (size_t i = 0; i < *n; i++) {
+        uint8_t *divided = &b->divided[splits[i].bucket];
+        *divided = done[i] ? *divided + 1 : DIVISIONS_MAX;
+    }
+    mem_free(mem, splits);
+    mem_free(mem, done);
+    return rc;
 }
 
 static size_t shard_to_split(const struct sharded *s)
@@ -330,13 +351,10 @@ static int balance_step(struct sharded *s, struct balance *b, bool *done)
     int rc = count_buckets(s, b);
     if (rc != OK)
         return rc;
-    const uint32_t split = bucket_to_split(s, b);
-    if (split != BUCKETS_MAX) {
-        bool divided;
-        rc = sharded_split_bucket(s, split, &b->moved, &divided);
-        b->divided[split] = divided ? b->divided[split] + 1 : DIVISIONS_MAX;
+    size_t n_split;
+    rc = split_buckets(s, b, &n_split);
+    if (rc != OK || n_split > 0)
         return rc;
-    }
     const size_t shard = shard_to_split(s);
     if (shard != SIZE_MAX)
         return sharded_split_shard(s, shard, b->counts, &b->moved);

@@ -23,7 +23,7 @@ static const struct param param_table[] = {
               "copies of each shard, each on another rank"),
     PARAM_CHOICE(struct sharded_params, placement, PLACE_HASH, "hash|cluster|range",
                  "the shard of a row: by a hash of its id, by its nearest centroid, or by its id"),
-    PARAM_INT(struct sharded_params, buckets, 32, 1, 4096,
+    PARAM_INT(struct sharded_params, buckets, 128, 1, 4096,
               "buckets per shard, the units that move between shards"),
     PARAM_REAL(struct sharded_params, balance, 1.25, 1.01, 100,
                "maintenance moves buckets from a shard with this many times the mean of rows"),

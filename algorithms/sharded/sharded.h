@@ -210,8 +210,14 @@ struct shard_rows {
 };
 int sharded_read_rows(struct sharded *, size_t shard, const uint64_t *want, size_t most,
                       uint64_t *after, struct shard_rows *);
-/* split.c: divides a bucket, or a shard, whose rows are read for it. *done: whether it could. */
-int sharded_split_bucket(struct sharded *, uint32_t bucket, size_t *moved, bool *done);
+/* split.c: divides buckets into so many parts, at least 2. done[i]: whether it could. */
+struct bucket_split {
+    uint32_t bucket;
+    size_t parts;
+};
+int sharded_split_buckets(struct sharded *, const struct bucket_split *, size_t n, bool *done,
+                          size_t *moved);
+/* Divides a shard, given the rows of each bucket. */
 int sharded_split_shard(struct sharded *, size_t shard, const uint64_t *counts, size_t *moved);
 
 struct shard_report {

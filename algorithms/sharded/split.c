@@ -6,8 +6,8 @@
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
 
-/* Rows that decide how a bucket is divided, or train a new shard. */
-enum { SAMPLE_ROWS = 16384 };
+/* Rows that train a new shard; rows for each part of a bucket that decide how it is divided. */
+enum { SAMPLE_ROWS = 16384, SAMPLE_ROWS_EACH = 128 };
 /* Buckets near a new centroid, whose rows may be nearer to it. */
 enum { NEIGHBOURS = 16 };
 
@@ -45,47 +45,62 @@ static int rehome_buckets(struct sharded *s, const uint64_t *want, size_t *moved
     return rc;
 }
 
-/* ---- a bucket */
+/* ---- buckets */
 
-/* Two centroids for the bucket; its rows, and those of the buckets around, go to their nearest. */
-static int split_cluster(struct sharded *s, uint32_t bucket, const struct shard_rows *rows,
-                         size_t *moved, bool *done)
+/* A bucket that is divided into parts, by a sample of its rows. */
+struct division {
+    uint32_t bucket;
+    size_t parts;
+    struct shard_rows sample;
+    uint64_t *want; /* bits of buckets whose rows may be nearer to a new centroid, added to */
+};
+
+static size_t more_buckets(const struct sharded *s, size_t parts)
+{
+    const size_t room = BUCKETS_MAX - s->placement.n_buckets;
+    return parts - 1 < room ? parts - 1 : room;
+}
+
+/* The buckets around, whose rows may be nearer to the new centroids. */
+static int want_neighbours(struct sharded *s, const struct division *d, const float *centroids,
+                           size_t n)
+{
+    const size_t dim = s->base.env.dim, all = s->placement.n_buckets;
+    const size_t each = all < NEIGHBOURS ? all : NEIGHBOURS;
+    const struct vectors centres = { centroids, n, dim, ELEMENT_F32 };
+    uint32_t *near = mem_array(s->base.env.mem, n * each + 1, sizeof *near);
+    int rc = near ? placement_nearest(s, centres, each, near) : no_memory(s);
+    for (size_t i = 0; rc == OK && i < n * each; i++)
+        set_bit(d->want, near[i]);
+    mem_free(s->base.env.mem, near);
+    return rc;
+}
+
+/* *made: buckets, at least two, or the bucket stays as it is. */
+static int divide_cluster(struct sharded *s, const struct division *d, size_t *made)
 {
     const struct index_env *env = &s->base.env;
     const size_t dim = env->dim;
-    const struct kmeans_options options = { 2,    10,  KMEANS_PLUS_PLUS, rng_mix(env->seed, bucket),
-                                            NULL, NULL };
-    const struct vectors v = { rows->rows, rows->n, dim, env->element };
-    uint32_t near[NEIGHBOURS], added;
-    const float *floats = NULL;
-    float *owned = NULL, *two = mem_array(env->mem, 2 * dim, sizeof *two);
-    size_t made = 0;
-    int rc = two ? placement_floats(s, v, &floats, &owned) : no_memory(s);
+    const struct kmeans_options options = {
+        d->parts, 10, KMEANS_PLUS_PLUS, rng_mix(env->seed, d->bucket), NULL, NULL
+    };
+    const struct vectors v = { d->sample.rows, d->sample.n, dim, env->element };
+    const float *rows = NULL;
+    float *owned = NULL, *centroids = mem_array(env->mem, d->parts * dim, sizeof *centroids);
+    int rc = centroids ? placement_floats(s, v, &rows, &owned) : no_memory(s);
+    *made = 0;
     if (rc == OK)
-        rc = kmeans_train(env, &options, floats, rows->n, two, &made);
-    *done = made == 2;
-    if (rc == OK && *done)
-        rc = placement_add(s, s->placement.shard_of[bucket], two + dim, 0, &added);
-    uint64_t *want = rc == OK && *done ? bucket_bits(s) : NULL;
-    if (rc == OK && *done && !want)
-        rc = no_memory(s);
-    if (rc == OK && *done) {
-        const size_t n = s->placement.n_buckets < NEIGHBOURS ? s->placement.n_buckets : NEIGHBOURS;
-        const struct vectors centre = { s->placement.centroids + bucket * dim, 1, dim,
-                                        ELEMENT_F32 };
-        s->unsettled = true;
-        rc = placement_nearest(s, centre, n, near);
-        placement_set_centroid(s, bucket, two);
-        set_bit(want, bucket);
-        for (size_t i = 0; rc == OK && i < n; i++)
-            set_bit(want, near[i]);
-        s->unsettled = rc != OK;
-        if (rc == OK)
-            rc = rehome_buckets(s, want, moved);
+        rc = kmeans_train(env, &options, rows, d->sample.n, centroids, made);
+    if (rc == OK && *made > 1)
+        rc = want_neighbours(s, d, centroids, *made);
+    for (size_t i = 1; rc == OK && *made > 1 && i < *made; i++) {
+        uint32_t added;
+        rc = placement_add(s, s->placement.shard_of[d->bucket], centroids + i * dim, 0, &added);
     }
-    mem_free(env->mem, want);
+    if (rc == OK && *made > 1)
+        placement_set_centroid(s, d->bucket, centroids);
     mem_free(env->mem, owned);
-    mem_free(env->mem, two);
+    mem_free(env->mem, centroids);
     return rc;
 }
 
@@ -95,50 +110,72 @@ static int compare_ids(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static int split_range(struct sharded *s, uint32_t bucket, const struct shard_rows *rows,
-                       size_t *moved, bool *done)
+/* At quantiles of the ids. */
+static int divide_range(struct sharded *s, const struct division *d, size_t *made)
 {
     struct mem *mem = s->base.env.mem;
-    uint64_t *ids = mem_array(mem, rows->n + 1, sizeof *ids), *want = NULL;
-    uint32_t added;
+    const size_t n = d->sample.n;
+    uint64_t *ids = mem_array(mem, n + 1, sizeof *ids);
     int rc = ids ? OK : no_memory(s);
-    *done = false;
+    *made = 1;
     if (rc == OK) {
-        memcpy(ids, rows->ids, rows->n * sizeof *ids);
-        qsort(ids, rows->n, sizeof *ids, compare_ids);
-        const uint64_t start = ids[rows->n / 2];
-        *done = start > ids[0];
-        if (*done)
-            rc = placement_add(s, s->placement.shard_of[bucket], NULL, start, &added);
+        memcpy(ids, d->sample.ids, n * sizeof *ids);
+        qsort(ids, n, sizeof *ids, compare_ids);
     }
-    if (rc == OK && *done) {
-        want = bucket_bits(s);
-        rc = want ? OK : no_memory(s);
-        s->unsettled |= !want;
+    for (size_t i = 1; rc == OK && i < d->parts; i++) {
+        const uint64_t start = ids[i * n / d->parts], before = ids[(i - 1) * n / d->parts];
+        uint32_t added;
+        if (start == before)
+            continue;
+        rc = placement_add(s, s->placement.shard_of[d->bucket], NULL, start, &added);
+        ++*made;
     }
-    if (want) {
-        set_bit(want, bucket);
-        rc = sharded_rehome(s, s->placement.shard_of[bucket], want, moved);
-    }
-    mem_free(mem, want);
     mem_free(mem, ids);
     return rc;
 }
 
-int sharded_split_bucket(struct sharded *s, uint32_t bucket, size_t *moved, bool *done)
+static int divide(struct sharded *s, struct division *d, bool *done)
 {
     uint64_t after = 0, *want = bucket_bits(s);
-    struct shard_rows rows;
+    size_t made = 0;
     *done = false;
     if (!want)
         return no_memory(s);
-    set_bit(want, bucket);
-    int rc = sharded_read_rows(s, s->placement.shard_of[bucket], want, SAMPLE_ROWS, &after, &rows);
-    if (rc == OK && rows.n > 1)
-        rc = s->params.placement == PLACE_CLUSTER ? split_cluster(s, bucket, &rows, moved, done)
-                                                  : split_range(s, bucket, &rows, moved, done);
-    s->counters.bucket_splits += rc == OK && *done;
-    call_end(&rows.call);
+    set_bit(want, d->bucket);
+    int rc = sharded_read_rows(s, s->placement.shard_of[d->bucket], want,
+                               d->parts * SAMPLE_ROWS_EACH, &after, &d->sample);
+    if (rc == OK && d->sample.n >= d->parts)
+        rc = s->params.placement == PLACE_CLUSTER ? divide_cluster(s, d, &made)
+                                                  : divide_range(s, d, &made);
+    *done = rc == OK && made > 1;
+    s->counters.bucket_splits += *done;
+    call_end(&d->sample.call);
+    mem_free(s->base.env.mem, want);
+    return rc;
+}
+
+int sharded_split_buckets(struct sharded *s, const struct bucket_split *splits, size_t n,
+                          bool *done, size_t *moved)
+{
+    /* Neighbours are looked for among the buckets that there will be. */
+    size_t most = s->placement.n_buckets;
+    for (size_t i = 0; i < n; i++)
+        most += splits[i].parts;
+    uint64_t *want = mem_zalloc(s->base.env.mem, (most / 64 + 2) * sizeof *want);
+    bool any = false;
+    int rc = want ? OK : no_memory(s);
+    s->unsettled |= rc == OK;
+    for (size_t i = 0; rc == OK && i < n; i++) {
+        const size_t parts = more_buckets(s, splits[i].parts) + 1;
+        struct division d = { splits[i].bucket, parts, { .n = 0 }, want };
+        rc = divide(s, &d, &done[i]);
+        any |= done[i];
+        if (done[i])
+            set_bit(want, splits[i].bucket);
+    }
+    if (rc == OK && any)
+        rc = rehome_buckets(s, want, moved);
+    s->unsettled = rc != OK;
     mem_free(s->base.env.mem, want);
     return rc;
 }

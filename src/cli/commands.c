@@ -116,7 +116,8 @@ static void help_all(void)
 static void help_one(const struct command *c)
 {
     printf("usage: ./harness %s%s%s\n\n%s\n\noptions:\n", c->name, *c->arguments ? " " : "",
-           c->arguments, c->help ? c->help : "of the program itself: make docs, and runs on several ranks");
+           c->arguments,
+           c->help ? c->help : "of the program itself: make docs, and runs on several ranks");
     options_help(c->name);
 }
 

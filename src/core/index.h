@@ -104,7 +104,7 @@ struct index_env {
     uint64_t (*clock_ns)(void);
     /* For a method that contains others; NULL: no method may be contained. */
     const struct registry *registry;
-    struct ranks *ranks; /* ranks.h; NULL: this process only */
+    struct ranks *ranks;           /* ranks.h; NULL: this process only */
     const struct row_files *files; /* ranks.h; NULL: rows of a call are in its memory alone */
 };
 

@@ -23,7 +23,7 @@ enum setting_flags {
     PYTHON = 256,    /* needs python3, and is skipped where there is none */
     PLUGIN = 512,    /* of a plugin, which may allocate on its own account, as C++'s new does */
     SOME_SPACES = 1024, /* the setting refuses some of the method's spaces as unsupported */
-    UNTRAINED = 64,  /* with this setting it needs training, which its flags do not say */
+    UNTRAINED = 64,     /* with this setting it needs training, which its flags do not say */
 };
 
 struct setting {

@@ -10,7 +10,7 @@
 #include "src/core/mem.h"
 #include "src/core/rng.h"
 
-static int no_memory(const struct copy *c, size_t n)
+static int no_memory(const struct shard_copy *c, size_t n)
 {
     return fail(c->env.error, ERR_NO_MEMORY, "sharded: out of memory for %zu rows", n);
 }
@@ -44,10 +44,10 @@ static char *join(struct mem *mem, const char *folder, const char *name)
     return n < 0 || n >= PATH_MAX ? NULL : mem_strdup(mem, path);
 }
 
-struct copy *copy_new(const struct copy_spec *spec)
+struct shard_copy *copy_new(const struct copy_spec *spec)
 {
     struct mem *mem = spec->env->mem;
-    struct copy *c = mem_zalloc(mem, sizeof *c);
+    struct shard_copy *c = mem_zalloc(mem, sizeof *c);
     if (!c)
         return NULL;
     c->env = *spec->env;
@@ -66,7 +66,7 @@ struct copy *copy_new(const struct copy_spec *spec)
     return c;
 }
 
-int copy_make_index(struct copy *c, const char *from)
+int copy_make_index(struct shard_copy *c, const char *from)
 {
     struct index *index = NULL;
     if (c->index)
@@ -81,9 +81,9 @@ int copy_make_index(struct copy *c, const char *from)
     return rc;
 }
 
-int copy_create(struct copy **out, const struct copy_spec *spec)
+int copy_create(struct shard_copy **out, const struct copy_spec *spec)
 {
-    struct copy *c = copy_new(spec);
+    struct shard_copy *c = copy_new(spec);
     *out = NULL;
     if (!c)
         return fail(spec->env->error, ERR_NO_MEMORY, "sharded: out of memory for a shard");
@@ -105,7 +105,7 @@ int copy_create(struct copy **out, const struct copy_spec *spec)
     return rc;
 }
 
-void copy_destroy(struct copy *c)
+void copy_destroy(struct shard_copy *c)
 {
     if (!c)
         return;
@@ -125,7 +125,7 @@ void copy_destroy(struct copy *c)
 
 /* ---- 2. changing */
 
-int copy_train(struct copy *c, uint64_t sequence, struct vectors sample)
+int copy_train(struct shard_copy *c, uint64_t sequence, struct vectors sample)
 {
     int rc = copy_flush(c);
     if (rc == OK && c->ops->train)
@@ -139,7 +139,7 @@ int copy_train(struct copy *c, uint64_t sequence, struct vectors sample)
     return rc;
 }
 
-int copy_reserve(struct copy *c, size_t n)
+int copy_reserve(struct shard_copy *c, size_t n)
 {
     if (!idmap_reserve(&c->live, c->live.n + n) || !idmap_reserve(&c->leaving, c->leaving.n + n))
         return no_memory(c, n);
@@ -147,7 +147,7 @@ int copy_reserve(struct copy *c, size_t n)
 }
 
 /* Rows that are in the index but shall not be. Space is reserved. */
-static void leave(struct copy *c, const uint64_t *ids, size_t n)
+static void leave(struct shard_copy *c, const uint64_t *ids, size_t n)
 {
     struct error unreported = { 0 };
     struct error *before = error_divert(&unreported);
@@ -157,7 +157,7 @@ static void leave(struct copy *c, const uint64_t *ids, size_t n)
     (void)error_divert(before);
 }
 
-int copy_insert(struct copy *c, uint64_t sequence, struct vectors v, const uint64_t *ids,
+int copy_insert(struct shard_copy *c, uint64_t sequence, struct vectors v, const uint64_t *ids,
                 const uint32_t *buckets)
 {
     size_t done = 0;
@@ -187,7 +187,7 @@ int copy_insert(struct copy *c, uint64_t sequence, struct vectors v, const uint6
     return OK;
 }
 
-int copy_mark(struct copy *c, uint64_t sequence, const uint64_t *ids, size_t n, size_t *found)
+int copy_mark(struct shard_copy *c, uint64_t sequence, const uint64_t *ids, size_t n, size_t *found)
 {
     *found = 0;
     if (!c->ops->remove)
@@ -207,7 +207,7 @@ int copy_mark(struct copy *c, uint64_t sequence, const uint64_t *ids, size_t n, 
     return rc;
 }
 
-void copy_unmark(struct copy *c, const uint64_t *ids, size_t n)
+void copy_unmark(struct shard_copy *c, const uint64_t *ids, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         uint64_t value;
@@ -216,7 +216,24 @@ void copy_unmark(struct copy *c, const uint64_t *ids, size_t n)
     }
 }
 
-int copy_flush(struct copy *c)
+static int take_lsn(void *to, const struct log_record *r)
+{
+    struct shard_copy *c = to;
+    uint64_t value;
+    for (size_t i = 0; r->op == LOG_INSERT && i < r->n; i++)
+        if (idmap_get(&c->live, r->ids[i], &value))
+            (void)idmap_put(&c->live, r->ids[i], r->lsn << BUCKET_BITS | copy_bucket(value));
+    return OK;
+}
+
+int copy_take_lsns(struct shard_copy *c)
+{
+    const int rc = log_read(&c->log, 0, take_lsn, c);
+    c->lsns_are_old = rc != OK;
+    return rc;
+}
+
+int copy_flush(struct shard_copy *c)
 {
     const size_t n = c->leaving.n;
     size_t at = 0, done = 0, i = 0;
@@ -248,8 +265,8 @@ int copy_flush(struct copy *c)
     return rc;
 }
 
-int copy_relabel(struct copy *c, uint64_t sequence, const uint64_t *ids, const uint32_t *buckets,
-                 size_t n)
+int copy_relabel(struct shard_copy *c, uint64_t sequence, const uint64_t *ids,
+                 const uint32_t *buckets, size_t n)
 {
     const struct log_record r = { .op = LOG_RELABEL,
                                   .sequence = sequence,
@@ -268,7 +285,7 @@ int copy_relabel(struct copy *c, uint64_t sequence, const uint64_t *ids, const u
 
 /* ---- 3. asking */
 
-static int take_knobs(struct copy *c, const char *of_knobs)
+static int take_knobs(struct shard_copy *c, const char *of_knobs)
 {
     if (strcmp(of_knobs, c->of_knobs) == 0)
         return OK;
@@ -280,7 +297,7 @@ static int take_knobs(struct copy *c, const char *of_knobs)
     return rc;
 }
 
-int copy_search(struct copy *c, const char *of_knobs, struct search_request request,
+int copy_search(struct shard_copy *c, const char *of_knobs, struct search_request request,
                 struct search_result *result)
 {
     int rc = copy_flush(c);
@@ -290,7 +307,7 @@ int copy_search(struct copy *c, const char *of_knobs, struct search_request requ
     return rc == OK ? c->ops->search(c->index, &request, result) : rc;
 }
 
-int copy_range(struct copy *c, const char *of_knobs, struct range_request request,
+int copy_range(struct shard_copy *c, const char *of_knobs, struct range_request request,
                struct range_result *result)
 {
     if (!c->ops->range)
@@ -303,7 +320,7 @@ int copy_range(struct copy *c, const char *of_knobs, struct range_request reques
     return rc == OK ? c->ops->range(c->index, &request, result) : rc;
 }
 
-uint64_t copy_digest(const struct copy *c)
+uint64_t copy_digest(const struct shard_copy *c)
 {
     uint64_t sum = c->live.n, id, value;
     for (size_t at = 0; idmap_next(&c->live, &at, &id, &value);)
@@ -312,7 +329,7 @@ uint64_t copy_digest(const struct copy *c)
 }
 
 struct log_count {
-    const struct copy *copy;
+    const struct shard_copy *copy;
     size_t found;
 };
 
@@ -327,7 +344,7 @@ static int count_record(void *to, const struct log_record *r)
 }
 
 /* Each live row is in the log once. */
-int copy_check(struct copy *c)
+int copy_check(struct shard_copy *c)
 {
     struct log_count count = { c, 0 };
     int rc = copy_flush(c);

@@ -14,7 +14,7 @@ enum { BUCKET_BITS = 24, BUCKETS_MAX = 1 << BUCKET_BITS };
 /* An id that is removed leaves `live` at once, and the index and the log when they have the memory
    for it: until then it is in `leaving`, and the next call tries again. So a change that fails for
    one shard can be taken back in the others. */
-struct copy {
+struct shard_copy {
     struct index_env env; /* of the index */
     const struct index_ops *ops;
     struct index *index;
@@ -46,41 +46,43 @@ struct copy_spec {
     const char *folder;    /* made if it is new */
 };
 
-int copy_create(struct copy **, const struct copy_spec *);
+int copy_create(struct shard_copy **, const struct copy_spec *);
 /* Makes the copy that the folder's process had, from its log and its checkpoint. ERR_NOT_FOUND: the
    folder has no log. */
-int copy_recover(struct copy **, const struct copy_spec *);
+int copy_recover(struct shard_copy **, const struct copy_spec *);
 /* Makes the copy that copy_save() stored in `from`. */
-int copy_load(struct copy **, const struct copy_spec *, const char *from);
-void copy_destroy(struct copy *);
+int copy_load(struct shard_copy **, const struct copy_spec *, const char *from);
+void copy_destroy(struct shard_copy *);
 /* Fills the struct of an option table from "name=value,name=value". ERR_CONFIG. */
 int copy_options(const struct param *table, void *out, const char *text, const char *owner,
                  struct error *);
 
 /* 2. Changing. All rows of a call, or none. */
 
-int copy_train(struct copy *, uint64_t sequence, struct vectors sample);
-int copy_insert(struct copy *, uint64_t sequence, struct vectors, const uint64_t *ids,
+int copy_train(struct shard_copy *, uint64_t sequence, struct vectors sample);
+int copy_insert(struct shard_copy *, uint64_t sequence, struct vectors, const uint64_t *ids,
                 const uint32_t *buckets);
 /* Takes ids out of `live`; those that are not there are ignored. Nothing is removed from the index
    yet. *found: how many were there. */
-int copy_mark(struct copy *, uint64_t sequence, const uint64_t *ids, size_t n, size_t *found);
+int copy_mark(struct shard_copy *, uint64_t sequence, const uint64_t *ids, size_t n, size_t *found);
 /* Puts marked ids back. Cannot fail. */
-void copy_unmark(struct copy *, const uint64_t *ids, size_t n);
+void copy_unmark(struct shard_copy *, const uint64_t *ids, size_t n);
 /* Removes what is marked from the index, and writes the log. On failure the rest stays marked. */
-int copy_flush(struct copy *);
-int copy_relabel(struct copy *, uint64_t sequence, const uint64_t *ids, const uint32_t *buckets,
-                 size_t n);
+int copy_flush(struct shard_copy *);
+int copy_relabel(struct shard_copy *, uint64_t sequence, const uint64_t *ids,
+                 const uint32_t *buckets, size_t n);
 /* Maintenance of the index; and the log is compacted if most of it is of rows that are gone. */
-int copy_maintain(struct copy *, uint64_t budget, bool *more);
+int copy_maintain(struct shard_copy *, uint64_t budget, bool *more);
 
 /* 3. Asking. of_knobs: as of_params. */
 
-int copy_search(struct copy *, const char *of_knobs, struct search_request, struct search_result *);
-int copy_range(struct copy *, const char *of_knobs, struct range_request, struct range_result *);
-int copy_check(struct copy *);
+int copy_search(struct shard_copy *, const char *of_knobs, struct search_request,
+                struct search_result *);
+int copy_range(struct shard_copy *, const char *of_knobs, struct range_request,
+               struct range_result *);
+int copy_check(struct shard_copy *);
 /* The same for copies with the same live rows in the same buckets. */
-uint64_t copy_digest(const struct copy *);
+uint64_t copy_digest(const struct shard_copy *);
 
 /* 4. Rows and records */
 
@@ -93,23 +95,23 @@ struct copy_rows {
     int (*row)(void *to, uint64_t id, uint32_t bucket, const void *row);
     void *to;
 };
-int copy_read_rows(struct copy *, const struct copy_rows *, uint64_t after, uint64_t *last);
+int copy_read_rows(struct shard_copy *, const struct copy_rows *, uint64_t after, uint64_t *last);
 /* Does what a record of another copy says, and logs it. Rows that are there already are left out. */
-int copy_apply(struct copy *, const struct log_record *);
+int copy_apply(struct shard_copy *, const struct log_record *);
 
 /* 5. Storing */
 
 /* Stores the copy in a folder, which is empty. ERR_UNSUPPORTED: its method cannot be saved. */
-int copy_save(struct copy *, const char *to);
+int copy_save(struct shard_copy *, const char *to);
 /* Saves the index beside the log, so that a restart need not insert the rows before again. */
-int copy_checkpoint(struct copy *);
+int copy_checkpoint(struct shard_copy *);
 
 /* internal: restore.c uses them. */
-struct copy *copy_new(const struct copy_spec *);
+struct shard_copy *copy_new(const struct copy_spec *);
 /* Empty, or saved in the folder `from`. */
-int copy_make_index(struct copy *, const char *from);
-int copy_reserve(struct copy *, size_t n);
+int copy_make_index(struct shard_copy *, const char *from);
+int copy_reserve(struct shard_copy *, size_t n);
 /* Sets the lsns in `live` by the log. */
-int copy_take_lsns(struct copy *);
+int copy_take_lsns(struct shard_copy *);
 
 #endif

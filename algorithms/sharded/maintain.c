@@ -21,136 +21,6 @@ static int no_memory(const struct sharded *s)
 
 /* ---- rows that are in the wrong shard */
 
-int sharded_read_rows(struct sharded *s, size_t shard, const uint64_t *want, size_t most,
-                      uint64_t *after, struct shard_rows *out)
-{
-    const struct replica *primary = sharded_primary(s, shard);
-    const size_t n_buckets = s->placement.n_buckets;
-    *out = (struct shard_rows){ 0 };
-    if (!primary)
-        return ERR_IO;
-    call_begin(s, &out->call, primary->rank, REQUEST_ROWS, shard);
-    struct wire *w = &out->call.request;
-    wire_put(w, n_buckets);
-    wire_put_bytes(w, want, (n_buckets / 64 + 1) * sizeof *want);
-    wire_put(w, most);
-    wire_put(w, *after);
-    const int rc = sharded_ask(s, &out->call);
-    if (rc != OK)
-        return rc;
-    struct wire_reader *r = &out->call.reply;
-    *after = wire_take(r);
-    out->n = (size_t)wire_take(r);
-    out->ids = wire_take_array(r, out->n, sizeof *out->ids);
-    out->buckets = wire_take_array(r, out->n, sizeof *out->buckets);
-    out->rows = wire_take_array(r, out->n, sharded_row_bytes(s));
-    if (r->failed)
-        return fail(s->base.env.error, ERR_CORRUPT, "sharded: rows of rank %zu are damaged",
-                    primary->rank);
-    return OK;
-}
-
-struct labels {
-    uint64_t sequence;
-    size_t n;
-    const uint64_t *ids;
-    const uint32_t *buckets;
-};
-
-static void put_labels(void *to, size_t rank, struct wire *w)
-{
-    const struct labels *l = to;
-    (void)rank;
-    wire_put(w, l->sequence);
-    wire_put(w, l->n);
-    wire_put_bytes(w, l->ids, l->n * sizeof *l->ids);
-    wire_put_bytes(w, l->buckets, l->n * sizeof *l->buckets);
-}
-
-/* Rows picked from those that were read. */
-struct picked {
-    size_t n;
-    uint64_t *ids;
-    uint32_t *buckets;
-    unsigned char *rows;
-};
-
-static bool picked_begin(struct sharded *s, struct picked *p, size_t n)
-{
-    struct mem *mem = s->base.env.mem;
-    *p = (struct picked){ 0, mem_array(mem, n + 1, sizeof *p->ids),
-                          mem_array(mem, n + 1, sizeof *p->buckets),
-                          mem_array(mem, n + 1, sharded_row_bytes(s)) };
-    return p->ids && p->buckets && p->rows;
-}
-
-static void picked_end(struct sharded *s, struct picked *p)
-{
-    mem_free(s->base.env.mem, p->ids);
-    mem_free(s->base.env.mem, p->buckets);
-    mem_free(s->base.env.mem, p->rows);
-}
-
-/* Those that stay in the shard come first, then, by moves = true, those that leave. */
-static void pick(struct sharded *s, const struct shard_rows *from, size_t shard,
-                 const uint32_t *buckets, bool moves, struct picked *p)
-{
-    const size_t row_bytes = sharded_row_bytes(s);
-    p->n = 0;
-    for (size_t i = 0; i < from->n; i++) {
-        const bool leaves = s->placement.shard_of[buckets[i]] != shard;
-        if (leaves != moves || (!leaves && buckets[i] == from->buckets[i]))
-            continue;
-        p->ids[p->n] = from->ids[i];
-        p->buckets[p->n] = buckets[i];
-        memcpy(p->rows + p->n++ * row_bytes, (const char *)from->rows + i * row_bytes, row_bytes);
-    }
-}
-
-static int rehome_rows(struct sharded *s, size_t shard, const struct shard_rows *from,
-                       size_t *moved)
-{
-    const struct vectors all = { from->rows, from->n, s->base.env.dim, s->base.env.element };
-    uint32_t *buckets = mem_array(s->base.env.mem, from->n + 1, sizeof *buckets);
-    struct picked p;
-    int rc = picked_begin(s, &p, from->n) && buckets ? OK : no_memory(s);
-    if (rc == OK && from->n > 0)
-        rc = placement_find(s, all, from->ids, buckets);
-    if (rc == OK)
-        pick(s, from, shard, buckets, false, &p);
-    if (rc == OK && p.n > 0) {
-        struct labels labels = { ++s->shards[shard].sequence, p.n, p.ids, p.buckets };
-        struct shard_call call = { .shard = shard, .put = put_labels, .to = &labels };
-        rc = sharded_tell(s, REQUEST_RELABEL, &call, 1);
-    }
-    if (rc == OK)
-        pick(s, from, shard, buckets, true, &p);
-    if (rc == OK && p.n > 0) {
-        const struct vectors v = { p.rows, p.n, s->base.env.dim, s->base.env.element };
-        rc = sharded_move(s, shard, v, p.ids, p.buckets);
-        *moved += rc == OK ? p.n : 0;
-    }
-    picked_end(s, &p);
-    mem_free(s->base.env.mem, buckets);
-    return rc;
-}
-
-int sharded_rehome(struct sharded *s, size_t shard, const uint64_t *want, size_t *moved)
-{
-    const bool before = s->unsettled;
-    int rc = OK;
-    s->unsettled = true;
-    for (uint64_t after = 0; rc == OK && after != UINT64_MAX;) {
-        struct shard_rows rows;
-        rc = sharded_read_rows(s, shard, want, LOG_ROWS, &after, &rows);
-        if (rc == OK)
-            rc = rehome_rows(s, shard, &rows, moved);
-        call_end(&rows.call);
-    }
-    s->unsettled = before || rc != OK;
-    return rc;
-}
-
 /* All rows of all shards, after a move that was broken off. */
 static int rehome_all(struct sharded *s, size_t *moved)
 {
@@ -163,34 +33,6 @@ static int rehome_all(struct sharded *s, size_t *moved)
         rc = sharded_rehome(s, i, want, moved);
     s->unsettled = rc != OK;
     mem_free(s->base.env.mem, want);
-    return rc;
-}
-
-/* ---- reports */
-
-int sharded_report(struct sharded *s, size_t shard, size_t rank, struct shard_report *out,
-                   uint64_t *counts)
-{
-    const size_t n = counts ? s->placement.n_buckets : 0;
-    struct call call;
-    call_begin(s, &call, rank, REQUEST_REPORT, shard);
-    wire_put(&call.request, n);
-    const int rc = sharded_ask(s, &call);
-    if (rc == OK) {
-        struct wire_reader *r = &call.reply;
-        out->rows = wire_take(r);
-        out->sequence = wire_take(r);
-        out->memory.vectors = wire_take(r);
-        out->memory.codes = wire_take(r);
-        out->memory.graph = wire_take(r);
-        out->memory.ids = wire_take(r);
-        out->memory.other = wire_take(r);
-        out->memory.disk = wire_take(r);
-        const uint64_t *own = wire_take_array(r, n, sizeof *own);
-        for (size_t i = 0; own && i < n; i++)
-            counts[i] += own[i];
-    }
-    call_end(&call);
     return rc;
 }
 
@@ -289,7 +131,7 @@ static size_t shard_to_split(const struct sharded *s)
 /* How far the bucket is from the nearest one of the shard; 0 without centroids. */
 static float distance_to_shard(const struct sharded *s, size_t bucket, size_t shard)
 {
-    const struct placement *p = &s->placement;
+    const struct bucket_placement *p = &s->placement;
     const size_t dim = s->base.env.dim;
     float best = INFINITY;
     if (s->params.placement != PLACE_CLUSTER)

@@ -1,4 +1,4 @@
-/* method.c - options, making and ending an index, the table. */
+/* method.c - options, the table. */
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,228 +44,10 @@ static const struct param knob_table[] = {
     PARAM_END,
 };
 
-/* ---- shards */
-
-static void put_create(struct sharded *s, struct wire *w, size_t shard, enum copy_made made,
-                       const char *from)
-{
-    const struct index_env *env = &s->base.env;
-    wire_put(w, made);
-    wire_put(w, env->dim);
-    wire_put(w, env->element);
-    wire_put(w, env->metric);
-    wire_put(w, env->expected_n ? env->expected_n / (size_t)s->params.shards + 1 : 0);
-    wire_put(w, env->seed + shard);
-    wire_put(w, env->k_hint);
-    wire_put_text(w, s->params.of);
-    wire_put_text(w, s->params.of_params);
-    wire_put_text(w, from ? from : "");
-}
-
-int sharded_create_copy(struct sharded *s, size_t shard, size_t rank, enum copy_made made,
-                        const char *from, uint64_t *sequence)
-{
-    struct call call;
-    call_begin(s, &call, rank, REQUEST_CREATE, shard);
-    put_create(s, &call.request, shard, made, from);
-    const int rc = sharded_ask(s, &call);
-    *sequence = rc == OK ? wire_take(&call.reply) : 0;
-    call_end(&call);
-    return rc;
-}
-
-/* The rank that is up with the fewest copies, and none of this shard. */
-static size_t freest_rank(const struct sharded *s, const struct shard *shard, size_t n_replicas)
-{
-    size_t best = RANKS_MAX, fewest = SIZE_MAX;
-    for (size_t rank = 0; rank < (size_t)s->params.ranks; rank++) {
-        size_t copies = 0;
-        bool taken = !s->is_up[rank];
-        for (size_t j = 0; j < n_replicas; j++)
-            taken |= shard->replicas[j].rank == rank;
-        for (size_t i = 0; i < s->n_shards; i++)
-            for (size_t j = 0; j < sharded_replicas(s); j++)
-                copies += s->shards[i].replicas[j].rank == rank;
-        if (!taken && copies < fewest) {
-            best = rank;
-            fewest = copies;
-        }
-    }
-    return best;
-}
-
-static void drop_copies(struct sharded *s, size_t shard, const struct shard *of, size_t n)
-{
-    struct error unreported = { 0 };
-    struct error *before = error_divert(&unreported);
-    for (size_t j = 0; j < n; j++) {
-        struct call call;
-        call_begin(s, &call, of->replicas[j].rank, REQUEST_DROP, shard);
-        (void)sharded_ask(s, &call);
-        call_end(&call);
-    }
-    (void)error_divert(before);
-}
-
-int sharded_add_shard(struct sharded *s, const char *from)
-{
-    struct shard shard = { 0 };
-    int rc = OK;
-    size_t n = 0;
-    if (s->n_shards == SHARDS_MAX)
-        return fail(s->base.env.error, ERR_ARGUMENT, "sharded: more than %d shards", SHARDS_MAX);
-    if (!mem_grow(s->base.env.mem, &s->shards, &s->room_shards, s->n_shards + 1, sizeof *s->shards))
-        return fail(s->base.env.error, ERR_NO_MEMORY, "sharded: out of memory for a shard");
-    for (; rc == OK && n < sharded_replicas(s); n++) {
-        uint64_t sequence;
-        const size_t rank = freest_rank(s, &shard, n);
-        if (rank == RANKS_MAX) {
-            rc = fail(s->base.env.error, ERR_IO, "sharded: too few ranks are left for a new shard");
-            break;
-        }
-        rc = sharded_create_copy(s, s->n_shards, rank, from ? COPY_LOADED : COPY_NEW, from,
-                                 &sequence);
-        shard.replicas[n] = (struct replica){ rank, true };
-        shard.sequence = sequence;
-    }
-    if (rc != OK) {
-        drop_copies(s, s->n_shards, &shard, n);
-        return rc;
-    }
-    s->shards[s->n_shards++] = shard;
-    return OK;
-}
-
-void sharded_drop_shard(struct sharded *s)
-{
-    const struct shard last = s->shards[s->n_shards - 1];
-    s->n_shards--;
-    drop_copies(s, s->n_shards, &last, sharded_replicas(s));
-}
-
-/* ---- ranks */
-
-static int compare_ns(const void *a, const void *b)
-{
-    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
-}
-
-static int measure_round_trip(struct sharded *s)
-{
-    enum { PINGS = 21 };
-    uint64_t ns[PINGS];
-    int rc = OK;
-    for (size_t i = 0; rc == OK && s->base.env.clock_ns && i < PINGS; i++) {
-        struct call call;
-        const uint64_t start = s->base.env.clock_ns();
-        call_begin(s, &call, 1, REQUEST_PING, 0);
-        rc = sharded_ask(s, &call);
-        call_end(&call);
-        ns[i] = s->base.env.clock_ns() - start;
-    }
-    if (rc == OK && s->base.env.clock_ns) {
-        qsort(ns, PINGS, sizeof *ns, compare_ns);
-        s->round_trip_ns = ns[PINGS / 2];
-    }
-    return rc;
-}
-
-static int start_ranks(struct sharded *s)
-{
-    const struct index_env *env = &s->base.env;
-    const size_t n = (size_t)s->params.ranks;
-    s->is_up = mem_zalloc(env->mem, n * sizeof *s->is_up);
-    if (!s->is_up)
-        return fail(env->error, ERR_NO_MEMORY, "sharded: out of memory for %zu ranks", n);
-    s->is_up[0] = true;
-    if (n == 1)
-        return OK;
-    if (!env->ranks)
-        return fail(env->error, ERR_UNSUPPORTED,
-                    "sharded: ranks = %zu, but processes cannot be "
-                    "started here; use ranks = 1",
-                    n);
-    int rc = env->ranks->open(env->ranks, &s->group, env->error);
-    if (rc == OK)
-        rc = s->group->ops->start(s->group, 1, n - 1, env->dir, env->error);
-    for (size_t i = 1; rc == OK && i < n; i++)
-        s->is_up[i] = true;
-    return rc == OK ? measure_round_trip(s) : rc;
-}
-
-/* ---- the index */
-
-static int check_options(const struct index_env *env, const struct sharded_params *p,
-                         const struct index_ops **of)
-{
-    const bool cluster = p->placement == PLACE_CLUSTER;
-    if (!env->dir)
-        return fail(env->error, ERR_UNSUPPORTED, "sharded: needs a folder for its logs");
-    if (!env->registry)
-        return fail(env->error, ERR_UNSUPPORTED, "sharded: no methods to contain are known here");
-    *of = registry_find(env->registry, p->of, env->error);
-    if (!*of)
-        return env->error->code;
-    if ((*of)->flags & INDEX_CONTAINS)
-        return fail(env->error, ERR_ARGUMENT, "sharded: of = \"%s\": a shard cannot contain shards",
-                    p->of);
-    if (!index_takes(*of, env->element, env->metric))
-        return fail(env->error, ERR_UNSUPPORTED,
-                    "sharded: method \"%s\" does not take %s rows under metric \"%s\"", p->of,
-                    element_name(env->element), metric_name(env->metric));
-    if (cluster && (env->element == ELEMENT_B64 || env->metric == METRIC_IP))
-        return fail(env->error, ERR_UNSUPPORTED,
-                    "sharded: placement = \"cluster\" needs vectors under l2 or cosine; use "
-                    "\"hash\" or \"range\"");
-    if (p->replicas > p->ranks)
-        return fail(env->error, ERR_ARGUMENT,
-                    "sharded: replicas = %lld, but ranks = %lld; each replica is on another rank",
-                    (long long)p->replicas, (long long)p->ranks);
-    return OK;
-}
-
-int sharded_new(struct sharded **out, const struct index_env *env, const struct sharded_params *p)
-{
-    char folder[PATH_MAX];
-    const struct index_ops *of = NULL;
-    int rc = check_options(env, p, &of);
-    *out = NULL;
-    if (rc != OK)
-        return rc;
-    struct sharded *s = mem_zalloc(env->mem, sizeof *s);
-    if (!s)
-        return fail(env->error, ERR_NO_MEMORY, "sharded: out of memory for an index");
-    s->base.ops = &sharded_ops;
-    s->base.env = *env;
-    s->params = *p;
-    s->of = of;
-    struct index_env local = *env;
-    if (snprintf(folder, sizeof folder, "%s/rank-0", env->dir) >= PATH_MAX)
-        rc = fail(env->error, ERR_IO, "sharded: %s: the path is too long", env->dir);
-    else if (!(s->folder = mem_strdup(env->mem, folder)))
-        rc = fail(env->error, ERR_NO_MEMORY, "sharded: out of memory for an index");
-    else {
-        log_remove_folder(folder); /* of an attempt that failed */
-        if (mkdir(folder, 0700) != 0)
-            rc = fail_errno(env->error, ERR_IO, "sharded: %s cannot be made", folder);
-    }
-    local.dir = s->folder;
-    if (rc == OK)
-        rc = server_open(&s->local, &local);
-    if (rc == OK)
-        rc = start_ranks(s);
-    if (rc == OK)
-        *out = s;
-    else
-        sharded_destroy(&s->base);
-    return rc;
-}
-
 static int sharded_create(struct index **index, const struct index_env *env, const void *params)
 {
     struct sharded *s;
-    int rc = sharded_new(&s, env, params);
+    int rc = sharded_new(&s, &sharded_ops, env, params);
     for (int64_t i = 0; rc == OK && i < s->params.shards; i++)
         rc = sharded_add_shard(s, NULL);
     if (rc == OK)
@@ -277,19 +59,9 @@ static int sharded_create(struct index **index, const struct index_env *env, con
     return rc;
 }
 
-void sharded_destroy(struct index *index)
+static int sharded_load_saved(struct index **index, const struct index_env *env, const char *dir)
 {
-    struct sharded *s = sharded_of(index);
-    struct mem *mem = index->env.mem;
-    if (s->group)
-        s->group->ops->close(s->group);
-    server_close(&s->local);
-    sharded_forget_undo(s);
-    placement_free(s);
-    mem_free(mem, s->folder);
-    mem_free(mem, s->is_up);
-    mem_free(mem, s->shards);
-    mem_free(mem, s);
+    return sharded_load(index, &sharded_ops, env, dir);
 }
 
 static const struct index_space spaces[] = {
@@ -319,7 +91,7 @@ const struct index_ops sharded_ops = {
     .range = sharded_range,
     .maintain = sharded_maintain,
     .save = sharded_save,
-    .load = sharded_load,
+    .load = sharded_load_saved,
     .stats = sharded_stats,
     .memory = sharded_memory,
     .check = sharded_check,

@@ -27,7 +27,7 @@ static size_t wanted(const struct sharded *s)
 static bool reserve(struct sharded *s, size_t n)
 {
     struct mem *mem = s->base.env.mem;
-    struct placement *p = &s->placement;
+    struct bucket_placement *p = &s->placement;
     const size_t dim = s->base.env.dim;
     bool ok = mem_grow(mem, &p->shard_of, &p->room_shard_of, n, sizeof *p->shard_of);
     if (s->params.placement == PLACE_RANGE)
@@ -41,7 +41,7 @@ static bool reserve(struct sharded *s, size_t n)
 
 int placement_begin(struct sharded *s)
 {
-    struct placement *p = &s->placement;
+    struct bucket_placement *p = &s->placement;
     const size_t n = s->params.placement == PLACE_CLUSTER ? 0 : wanted(s);
     const size_t expected = s->base.env.expected_n;
     const size_t width = expected ? (expected + n) / (n + 1) : RANGE_WIDTH;
@@ -67,12 +67,12 @@ void placement_free(struct sharded *s)
     mem_free(mem, s->placement.starts);
     mem_free(mem, s->placement.centroids);
     mem_free(mem, s->placement.norms);
-    s->placement = (struct placement){ 0 };
+    s->placement = (struct bucket_placement){ 0 };
 }
 
 static void take_norms(struct sharded *s)
 {
-    struct placement *p = &s->placement;
+    struct bucket_placement *p = &s->placement;
     p->norm_max = nearest_centroid_norms(s->base.env.kernels, p->centroids, p->n_buckets,
                                          s->base.env.dim, p->norms);
     p->version++;
@@ -88,7 +88,7 @@ void placement_set_centroid(struct sharded *s, uint32_t bucket, const float *cen
 int placement_add(struct sharded *s, uint32_t shard, const float *centroid, uint64_t start,
                   uint32_t *bucket)
 {
-    struct placement *p = &s->placement;
+    struct bucket_placement *p = &s->placement;
     if (p->n_buckets == BUCKETS_MAX || !reserve(s, p->n_buckets + 1))
         return no_memory(s);
     *bucket = (uint32_t)p->n_buckets;
@@ -121,7 +121,7 @@ int placement_floats(struct sharded *s, struct vectors v, const float **rows, fl
 
 /* The last bucket that starts at or before the id. Buckets that were split are not in order of their
    starts. */
-static uint32_t find_range(const struct placement *p, uint64_t id)
+static uint32_t find_range(const struct bucket_placement *p, uint64_t id)
 {
     size_t best = 0;
     for (size_t i = 1; i < p->n_buckets; i++)
@@ -132,7 +132,7 @@ static uint32_t find_range(const struct placement *p, uint64_t id)
 
 int placement_nearest(struct sharded *s, struct vectors v, size_t n, uint32_t *out)
 {
-    const struct placement *p = &s->placement;
+    const struct bucket_placement *p = &s->placement;
     const struct index_env *env = &s->base.env;
     const struct centroids centroids = { p->centroids, p->norms, p->norm_max,
                                          p->n_buckets, env->dim, p->version };
@@ -158,7 +158,7 @@ int placement_nearest(struct sharded *s, struct vectors v, size_t n, uint32_t *o
 
 int placement_find(struct sharded *s, struct vectors v, const uint64_t *ids, uint32_t *out)
 {
-    const struct placement *p = &s->placement;
+    const struct bucket_placement *p = &s->placement;
     if (s->params.placement == PLACE_CLUSTER)
         return placement_nearest(s, v, 1, out);
     for (size_t i = 0; i < v.n; i++)
@@ -203,7 +203,7 @@ static void sort_by_regret(struct divide *d, size_t n)
 
 static void assign(struct sharded *s, struct divide *d, const uint64_t *rows, double most)
 {
-    struct placement *p = &s->placement;
+    struct bucket_placement *p = &s->placement;
     for (size_t i = 0; i < p->n_buckets; i++) {
         const uint32_t bucket = d->order[i];
         const float *distances = d->distances + bucket * d->centres_n;
@@ -223,7 +223,7 @@ static void assign(struct sharded *s, struct divide *d, const uint64_t *rows, do
 int placement_divide(struct sharded *s, const uint64_t *rows)
 {
     const struct index_env *env = &s->base.env;
-    struct placement *p = &s->placement;
+    struct bucket_placement *p = &s->placement;
     struct mem *mem = env->mem;
     const size_t n = p->n_buckets, m = s->n_shards;
     const struct kmeans_options options = { m,    20,  KMEANS_PLUS_PLUS, rng_mix(env->seed, 2),
@@ -260,7 +260,7 @@ int placement_divide(struct sharded *s, const uint64_t *rows)
 int placement_train(struct sharded *s, struct vectors sample)
 {
     const struct index_env *env = &s->base.env;
-    struct placement *p = &s->placement;
+    struct bucket_placement *p = &s->placement;
     const size_t n = wanted(s) < sample.n ? wanted(s) : sample.n;
     const struct kmeans_options options = {
         n, 10, KMEANS_RANDOM, rng_mix(env->seed, 1), NULL, NULL

@@ -61,7 +61,7 @@ int sharded_stats(const struct index *index, struct stat_sink *sink)
 int sharded_memory(const struct index *index, struct memory_use *use)
 {
     struct sharded *s = asked(index);
-    const struct placement *p = &s->placement;
+    const struct bucket_placement *p = &s->placement;
     *use = (struct memory_use){ 0 };
     int rc = sharded_settle(s);
     for (size_t i = 0; rc == OK && i < s->n_shards; i++)
@@ -95,7 +95,7 @@ static int broken(const struct sharded *s, const char *what, size_t shard, uint6
 /* Each id is in one shard, in a bucket of that shard. */
 static int check_ids(struct sharded *s, size_t shard, struct wire_reader *r, struct idmap *seen)
 {
-    const struct placement *p = &s->placement;
+    const struct bucket_placement *p = &s->placement;
     const uint64_t n = wire_take(r);
     const bool by_id = s->params.placement != PLACE_CLUSTER;
     if (n != s->shards[shard].rows)

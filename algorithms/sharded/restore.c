@@ -15,7 +15,7 @@
 
 /* ---- replaying records */
 
-static size_t row_bytes_of(const struct copy *c)
+static size_t row_bytes_of(const struct shard_copy *c)
 {
     return element_row_bytes(c->env.element, c->env.dim);
 }
@@ -51,7 +51,7 @@ static void choose(struct chosen *chosen, const struct log_record *r, size_t i, 
     chosen->n++;
 }
 
-static int replay_insert(struct copy *c, const struct log_record *r, bool index)
+static int replay_insert(struct shard_copy *c, const struct log_record *r, bool index)
 {
     const size_t row_bytes = row_bytes_of(c);
     struct chosen chosen;
@@ -71,7 +71,7 @@ static int replay_insert(struct copy *c, const struct log_record *r, bool index)
     return rc;
 }
 
-static int replay_remove(struct copy *c, const struct log_record *r, bool index)
+static int replay_remove(struct shard_copy *c, const struct log_record *r, bool index)
 {
     size_t n = 0, done;
     uint64_t *ids = mem_array(c->env.mem, r->n + 1, sizeof *ids);
@@ -86,7 +86,7 @@ static int replay_remove(struct copy *c, const struct log_record *r, bool index)
     return rc;
 }
 
-static int replay(struct copy *c, const struct log_record *r, bool index)
+static int replay(struct shard_copy *c, const struct log_record *r, bool index)
 {
     const struct vectors sample = { r->rows, r->n, c->env.dim, c->env.element };
     uint64_t value;
@@ -109,7 +109,7 @@ static int replay(struct copy *c, const struct log_record *r, bool index)
 }
 
 /* A sample of more than LOG_ROWS rows has several records, but training needs it whole. */
-static int replay_whole(struct copy *c, const struct log_record *r, bool index)
+static int replay_whole(struct shard_copy *c, const struct log_record *r, bool index)
 {
     const size_t bytes = r->n * row_bytes_of(c);
     if (r->op != LOG_TRAIN || (r->ends && c->sample_bytes == 0))
@@ -127,7 +127,7 @@ static int replay_whole(struct copy *c, const struct log_record *r, bool index)
     return replay(c, &whole, index);
 }
 
-int copy_apply(struct copy *c, const struct log_record *r)
+int copy_apply(struct shard_copy *c, const struct log_record *r)
 {
     struct log_record mine = *r;
     int rc = copy_flush(c);
@@ -143,12 +143,13 @@ struct checkpoint {
     uint64_t log, lsn;
 };
 
-static void checkpoint_folder(const struct copy *c, uint64_t log, uint64_t lsn, char path[PATH_MAX])
+static void checkpoint_folder(const struct shard_copy *c, uint64_t log, uint64_t lsn,
+                              char path[PATH_MAX])
 {
     (void)snprintf(path, PATH_MAX, "%s/index-%" PRIu64 "-%" PRIu64, c->folder, log, lsn);
 }
 
-int copy_checkpoint(struct copy *c)
+int copy_checkpoint(struct shard_copy *c)
 {
     const struct store_identity identity = store_identity_of(&c->env, "sharded", VERSION);
     struct store_writer w;
@@ -175,7 +176,7 @@ int copy_checkpoint(struct copy *c)
 }
 
 /* Loads the index of a checkpoint that belongs to the log; else makes an empty one. */
-static int load_checkpoint(struct copy *c, uint64_t *lsn)
+static int load_checkpoint(struct shard_copy *c, uint64_t *lsn)
 {
     const struct store_identity identity = store_identity_of(&c->env, "sharded", VERSION);
     struct store_reader r;
@@ -198,7 +199,7 @@ static int load_checkpoint(struct copy *c, uint64_t *lsn)
 }
 
 struct recovery {
-    struct copy *copy;
+    struct shard_copy *copy;
     uint64_t index_from; /* the index has the records up to this one */
 };
 
@@ -208,9 +209,9 @@ static int recover_record(void *to, const struct log_record *r)
     return replay_whole(recovery->copy, r, r->lsn > recovery->index_from);
 }
 
-int copy_recover(struct copy **out, const struct copy_spec *spec)
+int copy_recover(struct shard_copy **out, const struct copy_spec *spec)
 {
-    struct copy *c = copy_new(spec);
+    struct shard_copy *c = copy_new(spec);
     struct recovery recovery = { .copy = c };
     *out = NULL;
     if (!c)
@@ -234,7 +235,7 @@ int copy_recover(struct copy **out, const struct copy_spec *spec)
 /* ---- reading rows */
 
 struct row_reading {
-    struct copy *copy;
+    struct shard_copy *copy;
     const struct copy_rows *rows;
     size_t read;
     uint64_t last;
@@ -265,7 +266,8 @@ static int read_record(void *to, const struct log_record *r)
     return OK;
 }
 
-int copy_read_rows(struct copy *c, const struct copy_rows *rows, uint64_t after, uint64_t *last)
+int copy_read_rows(struct shard_copy *c, const struct copy_rows *rows, uint64_t after,
+                   uint64_t *last)
 {
     struct row_reading reading = { c, rows, 0, after };
     const int flushed = copy_flush(c);
@@ -277,7 +279,7 @@ int copy_read_rows(struct copy *c, const struct copy_rows *rows, uint64_t after,
 /* ---- maintenance */
 
 struct keeping {
-    struct copy *copy;
+    struct shard_copy *copy;
     struct chosen chosen;
 };
 
@@ -303,24 +305,7 @@ static bool keep_live(void *to, const struct log_record *r, struct log_record *k
     return k->chosen.n > 0;
 }
 
-static int take_lsn(void *to, const struct log_record *r)
-{
-    struct copy *c = to;
-    uint64_t value;
-    for (size_t i = 0; r->op == LOG_INSERT && i < r->n; i++)
-        if (idmap_get(&c->live, r->ids[i], &value))
-            (void)idmap_put(&c->live, r->ids[i], r->lsn << BUCKET_BITS | copy_bucket(value));
-    return OK;
-}
-
-int copy_take_lsns(struct copy *c)
-{
-    const int rc = log_read(&c->log, 0, take_lsn, c);
-    c->lsns_are_old = rc != OK;
-    return rc;
-}
-
-static int compact(struct copy *c)
+static int compact(struct shard_copy *c)
 {
     const size_t row_bytes = row_bytes_of(c);
     struct keeping k = { .copy = c };
@@ -342,7 +327,7 @@ static int compact(struct copy *c)
     return rc;
 }
 
-int copy_maintain(struct copy *c, uint64_t budget, bool *more)
+int copy_maintain(struct shard_copy *c, uint64_t budget, bool *more)
 {
     const uint64_t live = c->live.n * (row_bytes_of(c) + sizeof(uint64_t)), small = 1 << 20;
     *more = false;

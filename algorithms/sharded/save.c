@@ -12,7 +12,7 @@
 #define SAVED   "sharded.shard"
 #define VERSION 1
 
-static size_t row_bytes_of(const struct copy *c)
+static size_t row_bytes_of(const struct shard_copy *c)
 {
     return element_row_bytes(c->env.element, c->env.dim);
 }
@@ -20,7 +20,7 @@ static size_t row_bytes_of(const struct copy *c)
 /* ---- saving */
 
 struct saving {
-    struct copy *copy;
+    struct shard_copy *copy;
     struct store_writer *to;
     struct mem *mem;
     uint64_t *ids;
@@ -45,7 +45,7 @@ static int save_sample(void *to, const struct log_record *r)
     return OK;
 }
 
-static int save_sections(struct copy *c, struct store_writer *w)
+static int save_sections(struct shard_copy *c, struct store_writer *w)
 {
     struct mem *mem = c->env.mem;
     struct saving s = { c,
@@ -81,7 +81,7 @@ static int save_sections(struct copy *c, struct store_writer *w)
     return rc;
 }
 
-int copy_save(struct copy *c, const char *to)
+int copy_save(struct shard_copy *c, const char *to)
 {
     const struct store_identity identity = store_identity_of(&c->env, "sharded", VERSION);
     struct store_writer *w;
@@ -113,7 +113,7 @@ int copy_save(struct copy *c, const char *to)
 
 /* ---- loading */
 
-static int load_sections(struct copy *c, const struct store_reader *r)
+static int load_sections(struct shard_copy *c, const struct store_reader *r)
 {
     const size_t row_bytes = row_bytes_of(c);
     const void *rows, *sample, *sequence;
@@ -161,9 +161,9 @@ static int load_sections(struct copy *c, const struct store_reader *r)
     return rc;
 }
 
-int copy_load(struct copy **out, const struct copy_spec *spec, const char *from)
+int copy_load(struct shard_copy **out, const struct copy_spec *spec, const char *from)
 {
-    struct copy *c;
+    struct shard_copy *c;
     struct store_reader r;
     char path[PATH_MAX];
     const struct store_identity identity = store_identity_of(spec->env, "sharded", VERSION);

@@ -62,7 +62,7 @@ static void ask_everywhere(struct gathering *g, size_t query)
 static int route(struct gathering *g)
 {
     struct sharded *s = g->s;
-    const struct placement *p = &s->placement;
+    const struct bucket_placement *p = &s->placement;
     const size_t all = p->n_buckets, wanted = (size_t)g->knobs->route;
     if (s->params.placement != PLACE_CLUSTER || wanted == 0 || wanted >= all) {
         for (size_t q = 0; q < g->queries.n; q++)

@@ -24,22 +24,9 @@ void server_close(struct server *s)
     *s = (struct server){ 0 };
 }
 
-struct copy *server_copy(struct server *s, uint64_t shard)
-{
-    if (shard < s->n && s->copies[shard])
-        return s->copies[shard];
-    fail(&s->error, ERR_ARGUMENT, "sharded: this rank has no copy of shard %" PRIu64, shard);
-    return NULL;
-}
-
-int server_damaged(struct server *s)
-{
-    return fail(&s->error, ERR_CORRUPT, "sharded: a message between ranks is damaged");
-}
-
 /* ---- creating */
 
-static int put_copy(struct server *s, uint64_t shard, struct copy *copy)
+static int put_copy(struct server *s, uint64_t shard, struct shard_copy *copy)
 {
     const size_t before = s->n;
     if (shard >= BUCKETS_MAX ||
@@ -70,7 +57,7 @@ static void drop(struct server *s, uint64_t shard)
 static int create(struct server *s, uint64_t shard, struct wire_reader *r, struct wire *reply)
 {
     char folder[PATH_MAX];
-    struct copy *copy = NULL;
+    struct shard_copy *copy = NULL;
     const uint64_t made = wire_take(r);
     struct index_env env = s->env;
     env.dim = (size_t)wire_take(r);
@@ -102,8 +89,8 @@ static int create(struct server *s, uint64_t shard, struct wire_reader *r, struc
 
 /* ---- executing */
 
-static int change(struct server *s, enum request_kind kind, struct copy *c, struct wire_reader *r,
-                  struct wire *reply)
+static int change(struct server *s, enum request_kind kind, struct shard_copy *c,
+                  struct wire_reader *r, struct wire *reply)
 {
     const uint64_t sequence = kind == REQUEST_UNMARK ? 0 : wire_take(r);
     const size_t n = (size_t)wire_take(r);
@@ -133,7 +120,8 @@ static int change(struct server *s, enum request_kind kind, struct copy *c, stru
     return rc;
 }
 
-static int maintain(struct server *s, struct copy *c, struct wire_reader *r, struct wire *reply)
+static int maintain(struct server *s, struct shard_copy *c, struct wire_reader *r,
+                    struct wire *reply)
 {
     const uint64_t budget = wire_take(r);
     bool more = false;
@@ -144,7 +132,7 @@ static int maintain(struct server *s, struct copy *c, struct wire_reader *r, str
     return rc;
 }
 
-static int save(struct server *s, struct copy *c, struct wire_reader *r)
+static int save(struct server *s, struct shard_copy *c, struct wire_reader *r)
 {
     const char *folder = wire_take_text(r);
     return folder ? copy_save(c, folder) : server_damaged(s);
@@ -162,7 +150,7 @@ static int execute(struct server *s, struct wire_reader *r, struct wire *reply)
         case REQUEST_DROP: drop(s, shard); return OK;
         default: break;
     }
-    struct copy *c = server_copy(s, shard);
+    struct shard_copy *c = server_copy(s, shard);
     if (!c)
         return s->error.code;
     switch (kind) {

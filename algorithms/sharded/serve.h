@@ -5,7 +5,7 @@
 
 #include "algorithms/sharded/copy.h"
 #include "algorithms/sharded/wire.h"
-#include "src/core/ranks.h"
+#include "src/core/ranks/ranks.h"
 
 /* A request: its kind, the shard, then as below; n_ is a number of what follows. A reply: a code of
    error.h, the sentence if it is not OK, then as below. */
@@ -43,9 +43,23 @@ enum copy_made { COPY_NEW, COPY_RECOVERED, COPY_LOADED };
 struct server {
     struct index_env env; /* dir: this rank's folder; no dimension, element and metric */
     struct error error;
-    struct copy **copies; /* by shard; NULL: it has none */
+    struct shard_copy **copies; /* by shard; NULL: it has none */
     size_t n, capacity;
 };
+
+static inline int server_damaged(struct server *s)
+{
+    return fail(&s->error, ERR_CORRUPT, "sharded: a message between ranks is damaged");
+}
+
+/* NULL: it has no such copy, which is recorded. */
+static inline struct shard_copy *server_copy(struct server *s, uint64_t shard)
+{
+    if (shard < s->n && s->copies[shard])
+        return s->copies[shard];
+    fail(&s->error, ERR_ARGUMENT, "sharded: this rank has no copy of shard %zu", (size_t)shard);
+    return NULL;
+}
 
 /* The env is borrowed but for its error. */
 int server_open(struct server *, const struct index_env *);
@@ -58,15 +72,13 @@ void server_execute(struct server *, const void *request, size_t n, struct wire 
 int sharded_serve(const struct index_env *, struct rank_group *);
 
 /* serve_search.c, serve_rows.c; each reads the rest of its request and writes the rest of its reply. */
-struct copy *server_copy(struct server *, uint64_t shard);
-int server_damaged(struct server *);
 int server_search(struct server *, struct wire_reader *, struct wire *reply);
 int server_range(struct server *, struct wire_reader *, struct wire *reply);
-int server_insert(struct server *, struct copy *, struct wire_reader *);
-int server_rows(struct copy *, struct wire_reader *, struct wire *reply);
-int server_records(struct copy *, struct wire_reader *, struct wire *reply);
-int server_apply(struct copy *, struct wire_reader *, struct wire *reply);
-int server_report(struct copy *, struct wire_reader *, struct wire *reply);
-int server_check(struct copy *, struct wire *reply);
+int server_insert(struct server *, struct shard_copy *, struct wire_reader *);
+int server_rows(struct shard_copy *, struct wire_reader *, struct wire *reply);
+int server_records(struct shard_copy *, struct wire_reader *, struct wire *reply);
+int server_apply(struct shard_copy *, struct wire_reader *, struct wire *reply);
+int server_report(struct shard_copy *, struct wire_reader *, struct wire *reply);
+int server_check(struct shard_copy *, struct wire *reply);
 
 #endif

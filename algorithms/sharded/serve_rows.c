@@ -7,12 +7,12 @@
 /* A reply of this many bytes ends with the record that reached it. */
 enum { REPLY_BYTES = 16 << 20 };
 
-static int no_memory(const struct copy *c, size_t n)
+static int no_memory(const struct shard_copy *c, size_t n)
 {
     return fail(c->env.error, ERR_NO_MEMORY, "sharded: out of memory for %zu rows", n);
 }
 
-static size_t row_bytes_of(const struct copy *c)
+static size_t row_bytes_of(const struct shard_copy *c)
 {
     return element_row_bytes(c->env.element, c->env.dim);
 }
@@ -20,7 +20,7 @@ static size_t row_bytes_of(const struct copy *c)
 /* ---- insertion */
 
 /* Rows that this rank reads from the file where they are. */
-static int insert_from_file(struct server *s, struct copy *c, struct wire_reader *r,
+static int insert_from_file(struct server *s, struct shard_copy *c, struct wire_reader *r,
                             uint64_t sequence, size_t n, const uint64_t *ids,
                             const uint32_t *buckets)
 {
@@ -47,7 +47,7 @@ static int insert_from_file(struct server *s, struct copy *c, struct wire_reader
     return rc;
 }
 
-int server_insert(struct server *s, struct copy *c, struct wire_reader *r)
+int server_insert(struct server *s, struct shard_copy *c, struct wire_reader *r)
 {
     const uint64_t sequence = wire_take(r);
     const size_t n = (size_t)wire_take(r);
@@ -63,7 +63,7 @@ int server_insert(struct server *s, struct copy *c, struct wire_reader *r)
 /* ---- rows */
 
 struct taken {
-    struct copy *copy;
+    struct shard_copy *copy;
     struct wire ids, buckets, rows;
     size_t n;
 };
@@ -78,7 +78,7 @@ static int take_row(void *to, uint64_t id, uint32_t bucket, const void *row)
     return t->ids.failed || t->buckets.failed || t->rows.failed ? no_memory(t->copy, t->n) : OK;
 }
 
-int server_rows(struct copy *c, struct wire_reader *r, struct wire *reply)
+int server_rows(struct shard_copy *c, struct wire_reader *r, struct wire *reply)
 {
     struct taken t = { c, { .mem = c->env.mem }, { .mem = c->env.mem }, { .mem = c->env.mem }, 0 };
     uint64_t last = 0;
@@ -106,7 +106,7 @@ int server_rows(struct copy *c, struct wire_reader *r, struct wire *reply)
 /* ---- records for another copy */
 
 struct records {
-    struct copy *copy;
+    struct shard_copy *copy;
     uint64_t after; /* the other copy has done operations up to this one */
     bool whole;     /* it has nothing: the base is for it, too */
     struct wire wire;
@@ -128,7 +128,7 @@ static int put_record(void *to, const struct log_record *r)
     return records->wire.failed ? no_memory(records->copy, r->n) : OK;
 }
 
-int server_records(struct copy *c, struct wire_reader *r, struct wire *reply)
+int server_records(struct shard_copy *c, struct wire_reader *r, struct wire *reply)
 {
     const uint64_t after = wire_take(r), lsn = wire_take(r);
     struct records records = { .copy = c,
@@ -151,7 +151,7 @@ int server_records(struct copy *c, struct wire_reader *r, struct wire *reply)
     return rc;
 }
 
-int server_apply(struct copy *c, struct wire_reader *r, struct wire *reply)
+int server_apply(struct shard_copy *c, struct wire_reader *r, struct wire *reply)
 {
     const uint64_t n = wire_take(r);
     int rc = OK;
@@ -167,7 +167,7 @@ int server_apply(struct copy *c, struct wire_reader *r, struct wire *reply)
 
 /* ---- reports */
 
-int server_report(struct copy *c, struct wire_reader *r, struct wire *reply)
+int server_report(struct shard_copy *c, struct wire_reader *r, struct wire *reply)
 {
     const size_t n_buckets = (size_t)wire_take(r);
     struct memory_use use = { 0 };
@@ -194,7 +194,7 @@ int server_report(struct copy *c, struct wire_reader *r, struct wire *reply)
     return OK;
 }
 
-int server_check(struct copy *c, struct wire *reply)
+int server_check(struct shard_copy *c, struct wire *reply)
 {
     const int rc = copy_check(c);
     uint64_t id, value;

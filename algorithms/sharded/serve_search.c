@@ -44,7 +44,7 @@ static bool take_asked(struct wire_reader *r, struct asked *a, bool range)
 
 /* The queries that a shard is asked. */
 struct query_list {
-    struct copy *copy;
+    struct shard_copy *copy;
     struct vectors queries; /* these: those of the request if they are all */
     size_t n;
     const uint32_t *numbers;

@@ -45,7 +45,7 @@ struct shard {
 };
 
 /* Which bucket a row is in, and which shard a bucket is in. */
-struct placement {
+struct bucket_placement {
     size_t n_buckets;
     uint32_t *shard_of; /* of each bucket */
     uint64_t *starts;   /* PLACE_RANGE: the first id of each bucket, ascending */
@@ -71,7 +71,7 @@ struct sharded {
     bool *is_up; /* of each rank; 0 is */
     struct shard *shards;
     size_t n_shards, room_shards;
-    struct placement placement;
+    struct bucket_placement placement;
     /* A move of rows was broken off: rows may be in another shard than that of their bucket. */
     bool unsettled;
     struct sharded_group *undo; /* changes that have yet to be taken back in some shards */
@@ -168,7 +168,8 @@ int sharded_remove(struct index *, const uint64_t *ids, size_t n, size_t *done);
 int sharded_search(struct index *, const struct search_request *, struct search_result *);
 int sharded_range(struct index *, const struct range_request *, struct range_result *);
 int sharded_save(struct index *, const char *dir);
-int sharded_load(struct index **, const struct index_env *, const char *dir);
+int sharded_load(struct index **, const struct index_ops *, const struct index_env *,
+                 const char *dir);
 int sharded_stats(const struct index *, struct stat_sink *);
 int sharded_memory(const struct index *, struct memory_use *);
 int sharded_check(const struct index *, struct stat_sink *);
@@ -180,8 +181,9 @@ int sharded_move(struct sharded *, size_t from, struct vectors, const uint64_t *
                  const uint32_t *buckets);
 int sharded_train_shard(struct sharded *, size_t shard, struct vectors sample);
 
-/* method.c */
-int sharded_new(struct sharded **, const struct index_env *, const struct sharded_params *);
+/* index.c */
+int sharded_new(struct sharded **, const struct index_ops *, const struct index_env *,
+                const struct sharded_params *);
 void sharded_destroy(struct index *);
 /* Makes the copies of a new shard on the ranks with the fewest. from: the folder of a saved shard;
    NULL: empty ones. On failure there is no new shard. */
@@ -191,7 +193,7 @@ void sharded_drop_shard(struct sharded *);
 int sharded_create_copy(struct sharded *, size_t shard, size_t rank, enum copy_made,
                         const char *from, uint64_t *sequence);
 
-/* 6. Maintenance (maintain.c, recover.c) */
+/* 6. Maintenance (maintain.c, rehome.c, split.c, recover.c) */
 
 int sharded_maintain(struct index *, uint64_t budget, bool *more);
 /* Starts lost ranks again, and gives their copies what they lack. */

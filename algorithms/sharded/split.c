@@ -187,7 +187,7 @@ int sharded_split_buckets(struct sharded *s, const struct bucket_split *splits, 
 static int order_buckets(struct sharded *s, const uint32_t *buckets, size_t n, double *key)
 {
     const struct index_env *env = &s->base.env;
-    const struct placement *p = &s->placement;
+    const struct bucket_placement *p = &s->placement;
     const size_t dim = env->dim;
     const struct kmeans_options options = { 2,    10,  KMEANS_PLUS_PLUS, rng_mix(env->seed, n),
                                             NULL, NULL };

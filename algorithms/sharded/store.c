@@ -75,7 +75,7 @@ static int save_shard(struct sharded *s, const char *dir, uint64_t folder, size_
 static int write_manifest(struct sharded *s, const char *dir, uint64_t folder)
 {
     const struct store_identity identity = store_identity_of(&s->base.env, "sharded", VERSION);
-    const struct placement *p = &s->placement;
+    const struct bucket_placement *p = &s->placement;
     const struct manifest m = { folder, s->n_shards, p->n_buckets, s->unsettled };
     struct store_writer *w = mem_alloc(s->base.env.mem, sizeof *w);
     if (!w)
@@ -172,9 +172,8 @@ static int take_params(const struct store_reader *r, const struct index_ops *ops
     return OK;
 }
 
-extern const struct index_ops sharded_ops;
-
-int sharded_load(struct index **index, const struct index_env *env, const char *dir)
+int sharded_load(struct index **index, const struct index_ops *ops, const struct index_env *env,
+                 const char *dir)
 {
     const struct store_identity identity = store_identity_of(env, "sharded", VERSION);
     struct store_reader r;
@@ -187,9 +186,9 @@ int sharded_load(struct index **index, const struct index_env *env, const char *
     int rc = store_open(&r, real, FILE_NAME, &identity, env->error);
     if (rc != OK)
         return rc;
-    rc = take_params(&r, &sharded_ops, env, &m, &params);
+    rc = take_params(&r, ops, env, &m, &params);
     if (rc == OK)
-        rc = sharded_new(&s, env, &params);
+        rc = sharded_new(&s, ops, env, &params);
     for (size_t i = 0; rc == OK && i < m.n_shards; i++) {
         struct shard_report report;
         rc = shard_folder(env, real, m.folder, i, path);

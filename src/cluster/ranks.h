@@ -1,4 +1,4 @@
-/* ranks.h - the processes of an index (src/core/ranks.h), started by MPI: both sides.
+/* ranks.h - the processes of an index (src/core/ranks/ranks.h), started by MPI: both sides.
  *
  * The process of a cell starts them itself, by MPI_Comm_spawn, so that no mpirun is needed and a rank that
  * has died can be started again. OMPI_MCA_ variables say where: docs/cluster.md.
@@ -7,7 +7,7 @@
 #define DRIFTLINE_CLUSTER_RANKS_H
 
 #include "src/core/index.h"
-#include "src/core/ranks.h"
+#include "src/core/ranks/ranks.h"
 #include "src/core/registry.h"
 
 struct kernels;

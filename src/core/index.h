@@ -104,8 +104,8 @@ struct index_env {
     uint64_t (*clock_ns)(void);
     /* For a method that contains others; NULL: no method may be contained. */
     const struct registry *registry;
-    struct ranks *ranks;           /* ranks.h; NULL: this process only */
-    const struct row_files *files; /* ranks.h; NULL: rows of a call are in its memory alone */
+    struct ranks *ranks;           /* ranks/ranks.h; NULL: this process only */
+    const struct row_files *files; /* ranks/ranks.h; NULL: rows of a call are in its memory alone */
 };
 
 /* The state of every method begins with this struct. create() and load() copy the env. */

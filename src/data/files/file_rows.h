@@ -1,5 +1,5 @@
 /* file_rows.h - rows of a file by their numbers, for a process that needs a part of them: the side of
- * struct row_files (src/core/ranks.h) that reads.
+ * struct row_files (src/core/ranks/ranks.h) that reads.
  *
  * Nothing says that the file is the one that the other process has: it may have been replaced, and on
  * another machine another file may have its name. Sizes and times differ between copies of one file,
@@ -9,7 +9,7 @@
 #ifndef DRIFTLINE_DATA_FILES_FILE_ROWS_H
 #define DRIFTLINE_DATA_FILES_FILE_ROWS_H
 
-#include "src/core/ranks.h"
+#include "src/core/ranks/ranks.h"
 
 /* The last file stays open, so that many small reads open it once. */
 struct file_rows {

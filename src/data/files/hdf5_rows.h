@@ -7,7 +7,7 @@
 #ifndef DRIFTLINE_DATA_FILES_HDF5_ROWS_H
 #define DRIFTLINE_DATA_FILES_HDF5_ROWS_H
 
-#include "src/core/ranks.h"
+#include "src/core/ranks/ranks.h"
 
 struct hdf5_rows;
 

@@ -2,7 +2,7 @@
 #ifndef DRIFTLINE_DATA_FILES_ROW_SPANS_H
 #define DRIFTLINE_DATA_FILES_ROW_SPANS_H
 
-#include "src/core/ranks.h"
+#include "src/core/ranks/ranks.h"
 
 struct row_spans {
     /* Reads rows first .. last: row i's bytes are at (i - first) * stride of the span. ERR_IO,

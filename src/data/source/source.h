@@ -14,7 +14,7 @@
 
 #include "src/core/error.h"
 #include "src/core/index.h" /* enum element */
-#include "src/core/ranks.h" /* struct row_origin */
+#include "src/core/ranks/ranks.h" /* struct row_origin */
 
 /* 1. The type */
 

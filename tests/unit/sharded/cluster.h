@@ -5,7 +5,7 @@
 #include "algorithms/sharded/sharded.h"
 #include "src/core/checked.h"
 #include "tests/support/testing.h"
-#include "tests/support/thread_ranks.h"
+#include "tests/unit/sharded/thread_ranks.h"
 
 enum { DIM = 12, K = 7 };
 

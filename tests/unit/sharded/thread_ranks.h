@@ -1,11 +1,11 @@
 /* thread_ranks.h - the ranks of an index as threads of the test, which can be killed, delayed and silenced. */
-#ifndef DRIFTLINE_TESTS_SUPPORT_THREAD_RANKS_H
-#define DRIFTLINE_TESTS_SUPPORT_THREAD_RANKS_H
+#ifndef DRIFTLINE_TESTS_SHARDED_THREAD_RANKS_H
+#define DRIFTLINE_TESTS_SHARDED_THREAD_RANKS_H
 
 #include <pthread.h>
 
 #include "src/core/index.h"
-#include "src/core/ranks.h"
+#include "src/core/ranks/ranks.h"
 #include "src/core/registry.h"
 
 enum { THREAD_RANKS_MAX = 16 };

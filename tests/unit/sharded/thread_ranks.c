@@ -1,4 +1,4 @@
-#include "tests/support/thread_ranks.h"
+#include "tests/unit/sharded/thread_ranks.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -6,8 +6,8 @@
  *
  * The harness provides both sides: by MPI (src/cluster), or by threads in tests.
  */
-#ifndef DRIFTLINE_CORE_RANKS_H
-#define DRIFTLINE_CORE_RANKS_H
+#ifndef DRIFTLINE_CORE_RANKS_RANKS_H
+#define DRIFTLINE_CORE_RANKS_RANKS_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -19,8 +19,9 @@
 #include "src/run/measure/proc.h"
 
 /* A process that ends by itself within GRACE_MS after the cell is not reported as left running.
-   END_MS limits the wait for a killed process, which may be in an uninterruptible call. */
-enum { GRACE_MS = 50, END_MS = 3000, TICK_MS = 10, NAMED_MAX = 16, CHILDREN_MAX = 256 };
+   Open MPI's daemons, and the ranks on other machines, need longer. END_MS limits the wait for a
+   killed process, which may be in an uninterruptible call. */
+enum { GRACE_MS = 50, RANKS_GRACE_MS = 2000, END_MS = 3000, TICK_MS = 10, NAMED_MAX = 16, CHILDREN_MAX = 256 };
 
 struct guard {
     pid_t harness, cell;
@@ -78,7 +79,7 @@ static void wait_for_cell(struct guard *g)
 
 /* Orphans of the cell are children of this process. Killing one may orphan others, and a list of
    processes may miss one that was just forked. Only waitpid() shows reliably that none are left. */
-static json_t *end_left(struct guard *g)
+static json_t *end_left(struct guard *g, uint64_t grace_ms)
 {
     json_t *left = json_array(), *named = json_object();
     const uint64_t start = clock_ns();
@@ -86,7 +87,7 @@ static json_t *end_left(struct guard *g)
     char name[160];
 
     while (reap(g) && ms_since(start) < END_MS) {
-        const bool spared = ms_since(start) < GRACE_MS;
+        const bool spared = ms_since(start) < grace_ms;
         const size_t n = spared ? 0 : proc_list(getpid(), pids, CHILDREN_MAX);
 
         for (size_t i = 0; i < n; i++) {
@@ -142,7 +143,8 @@ _Noreturn void cell_guard(const struct cell *cell, const struct cell_env *env, c
         _exit(0);
     }
     wait_for_cell(&g);
-    (void)cell_send(channel, json_pack("{s:o}", "left", end_left(&g)));
+    const uint64_t grace_ms = cell->method->ops->serve ? RANKS_GRACE_MS : GRACE_MS;
+    (void)cell_send(channel, json_pack("{s:o}", "left", end_left(&g, grace_ms)));
     (void)cell_send(channel, json_pack("{s:o}", "temporary", outside_left(temporary, g.cell)));
     /* All processes of the cell have been reaped, so their processor time is complete. */
     (void)cell_send(

@@ -3,7 +3,7 @@
 #ifndef DRIFTLINE_WORKLOAD_GATHER_H
 #define DRIFTLINE_WORKLOAD_GATHER_H
 
-#include "src/core/ranks.h"
+#include "src/core/ranks/ranks.h"
 #include "src/workload/buffer.h"
 #include "src/workload/view.h"
 
@@ -20,7 +20,7 @@ struct gathered {
     const uint64_t *positions; /* row i is at positions[i] of the view; NULL: at i */
     struct vectors rows;       /* not scaled */
 };
-/* row_files.origin (src/core/ranks.h), of a struct gathered: rows that all are in one file as they are,
+/* row_files.origin (src/core/ranks/ranks.h), of a struct gathered: rows that all are in one file as they are,
    wherever they were copied to. */
 bool gather_origin(void *gathered, struct vectors, struct row_origin *, uint64_t *numbers);
 /* Scales n rows in place; does not change a zero row. */

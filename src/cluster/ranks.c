@@ -248,7 +248,8 @@ static int group_start(struct rank_group *base, size_t first, size_t n, const ch
     struct group *g = (struct group *)base;
     char program[PATH_MAX], why[500];
     const ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
-    struct member *members = mem_resize(NULL, g->members, (first + n) * sizeof *members);
+    const size_t all = first + n > g->n ? first + n : g->n;
+    struct member *members = mem_resize(NULL, g->members, all * sizeof *members);
     struct mpi_link **links = mem_zalloc(NULL, n * sizeof *links);
     int rc = OK;
     if (members)
@@ -258,9 +259,9 @@ static int group_start(struct rank_group *base, size_t first, size_t n, const ch
     program[length > 0 ? length : 0] = '\0';
     if (rc == OK && access(program, X_OK) != 0)
         rc = fail(err, ERR_IO, "ranks: %s: the program was replaced while it runs", program);
-    for (size_t i = g->n; rc == OK && i < first + n; i++)
+    for (size_t i = g->n; rc == OK && i < all; i++)
         members[i] = (struct member){ 0 };
-    g->n = rc == OK && first + n > g->n ? first + n : g->n;
+    g->n = rc == OK ? all : g->n;
     for (size_t i = first; rc == OK && i < first + n; i++) {
         if (members[i].link)
             g->mpi->unlink(members[i].link);

@@ -145,6 +145,13 @@ documented mpirun
 check "they measured the sweep on four ranks at last" 'python3 -c "
 import json; assert len(json.load(open(\"results/cluster_sweep/result.json\"))[\"environment\"][\"ranks\"]) == 4"'
 
+documented ./harness
+documented OMPI_MCA
+check "they measured an index on two ranks" 'python3 -c "
+import json
+cells = json.load(open(\"results/cluster_sharded/result.json\"))[\"cells\"]
+assert all(c[\"status\"] == \"ok\" for c in cells) and any(c[\"params\"].get(\"ranks\") == 2 for c in cells)"'
+
 for command in munged slurmctld slurmd sbatch; do
     PATH=$PATH:/usr/sbin command -v $command >/dev/null && [ "$(id -u)" = 0 ] && continue
     echo "ok - jobs of Slurm # SKIP there is no $command, or this is not root"

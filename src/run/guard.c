@@ -21,7 +21,7 @@
 /* A process that ends by itself within GRACE_MS after the cell is not reported as left running.
    Open MPI's daemons, and the ranks on other machines, need longer. END_MS limits the wait for a
    killed process, which may be in an uninterruptible call. */
-enum { GRACE_MS = 50, RANKS_GRACE_MS = 2000, END_MS = 3000, TICK_MS = 10, NAMED_MAX = 16, CHILDREN_MAX = 256 };
+enum { GRACE_MS = 50, RANKS_GRACE_MS = 5000, END_MS = 3000, TICK_MS = 10, NAMED_MAX = 16, CHILDREN_MAX = 256 };
 
 struct guard {
     pid_t harness, cell;
@@ -86,7 +86,7 @@ static json_t *end_left(struct guard *g, uint64_t grace_ms)
     pid_t pids[CHILDREN_MAX];
     char name[160];
 
-    while (reap(g) && ms_since(start) < END_MS) {
+    while (reap(g) && ms_since(start) < grace_ms + END_MS) {
         const bool spared = ms_since(start) < grace_ms;
         const size_t n = spared ? 0 : proc_list(getpid(), pids, CHILDREN_MAX);
 

@@ -1,9 +1,11 @@
 /* ranks.c - rank 0's side. Messages have the tag of their kind; a new rank first says who it is, and is
  * then told what to do. */
+#define _GNU_SOURCE /* pthread_timedjoin_np */
 #include "src/cluster/ranks.h"
 
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -320,7 +322,7 @@ static void group_close(struct rank_group *base)
 static const struct rank_group_ops group_ops = { group_start, group_send, group_receive,
                                                  group_is_lost, group_close };
 
-/* MPI is started once in a process, and not ended: its daemon notices the end of the process. */
+/* MPI is started once in a process. */
 static int open_group(struct ranks *base, struct rank_group **out, struct error *err)
 {
     struct cluster_ranks *of = (struct cluster_ranks *)base;
@@ -338,6 +340,7 @@ static int open_group(struct ranks *base, struct rank_group **out, struct error 
         mem_free(NULL, g);
         return rc;
     }
+    of->mpi = g->mpi;
     (void)gethostname(g->host, sizeof g->host - 1);
     *out = &g->base;
     return OK;
@@ -349,4 +352,26 @@ struct cluster_ranks cluster_ranks_of(const struct index_ops *ops, const struct 
     return (struct cluster_ranks){
         .base.open = open_group, .ops = ops, .registry = registry, .threads = threads
     };
+}
+
+/* In a thread, for MPI may wait for ranks that have died. */
+static void *end_mpi(void *of)
+{
+    const struct mpi_processes *mpi = of;
+    mpi->end();
+    return NULL;
+}
+
+void cluster_ranks_end(struct cluster_ranks *r)
+{
+    static const time_t PATIENCE_S = 3;
+    struct timespec until;
+    pthread_t thread;
+    if (!r->mpi || pthread_create(&thread, NULL, end_mpi, (void *)(uintptr_t)r->mpi))
+        return;
+    (void)clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += PATIENCE_S;
+    if (pthread_timedjoin_np(thread, NULL, &until))
+        (void)pthread_detach(thread);
+    r->mpi = NULL;
 }

@@ -11,17 +11,22 @@
 #include "src/core/registry.h"
 
 struct kernels;
+struct mpi_processes;
 
 struct cluster_ranks {
     struct ranks base;
     const struct index_ops *ops;     /* whose serve() they run */
     const struct registry *registry; /* its plugins are loaded by them, too */
     size_t threads;                  /* of each rank */
+    const struct mpi_processes *mpi; /* once it runs */
 };
 
 /* A source of groups for one method; nothing is started yet. `ops` and the registry are borrowed. */
 struct cluster_ranks cluster_ranks_of(const struct index_ops *ops, const struct registry *,
                                       size_t threads);
+
+/* After the last group: ends MPI, if it runs. No index of this process can have ranks again. */
+void cluster_ranks_end(struct cluster_ranks *);
 
 /* The argument of the command that a rank runs, which no user types. */
 #define CLUSTER_RANK_COMMAND "rank"

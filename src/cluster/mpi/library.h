@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { MPI_LIBRARY_ABI = 2 };
+enum { MPI_LIBRARY_ABI = 3 };
 
 struct mpi_send; /* a message under way */
 
@@ -37,6 +37,9 @@ struct mpi_processes {
     /* Starts MPI in this process, for calls of one thread at a time; again: does nothing. Not
        possible under mpirun. */
     int (*begin)(char *why, size_t why_bytes);
+    /* Ends MPI, so that its daemon ends and removes its files; nothing may be called after it. It can
+       wait for processes that have died. */
+    void (*end)(void);
     /* Starts n processes of the program, which call begin() and parent(). */
     int (*start)(const char *program, const char *argument, size_t n, struct mpi_link **links,
                  char *why, size_t why_bytes);

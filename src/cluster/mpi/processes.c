@@ -34,8 +34,12 @@ static void set_defaults(void)
 static int begin(char *why, size_t why_bytes)
 {
     cpu_set_t own, all;
-    static bool began; /* MPI can be started once */
-    int provided, running = 0;
+    static bool began;
+    int provided, running = 0, ended = 0;
+    if (MPI_Finalized(&ended) == MPI_SUCCESS && ended) {
+        (void)snprintf(why, why_bytes, "MPI: it can be started once in a process (--in-process)");
+        return -1;
+    }
     if (began)
         return 0;
     if (MPI_Initialized(&running) != MPI_SUCCESS || running) {
@@ -60,6 +64,11 @@ static int begin(char *why, size_t why_bytes)
     }
     began = true;
     return 0;
+}
+
+static void end(void)
+{
+    (void)MPI_Finalize();
 }
 
 static struct mpi_link *link_new(MPI_Comm comm, int rank, char *why, size_t why_bytes)
@@ -134,6 +143,6 @@ static int take(struct mpi_link *link, int tag, void *bytes, size_t n, char *why
 }
 
 extern const struct mpi_processes driftline_mpi_processes __attribute__((visibility("default")));
-const struct mpi_processes driftline_mpi_processes = { MPI_LIBRARY_ABI, begin,          start,
-                                                       parent,          unlink_process, send,
-                                                       mpi_is_sent,     is_waiting,     take };
+const struct mpi_processes driftline_mpi_processes = {
+    MPI_LIBRARY_ABI, begin, end, start, parent, unlink_process, send, mpi_is_sent, is_waiting, take
+};

@@ -132,6 +132,7 @@ void session_end(struct replay_session *r)
 {
     if (r->open)
         index_close(&r->checked);
+    cluster_ranks_end(&r->ranks);
     if (r->pool)
         pool_destroy(r->pool);
     live_state_free(&r->now);

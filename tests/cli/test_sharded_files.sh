@@ -36,7 +36,7 @@ run convert rows.fbin rows.fvecs
 run convert rows.fbin rows.npy
 run convert rows.fbin rows.fbin.gz
 formats="rows.fbin rows.fvecs rows.npy rows.u8bin"
-if run convert rows.fbin rows.hdf5 && [ $status = 0 ]; then
+if run convert rows.fbin rows.hdf5 && [ "$status" = 0 ]; then
     formats="$formats rows.hdf5"
 else
     echo "ok - ranks that read HDF5 # SKIP $(tail -n 1 err)"

@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #include "src/core/error.h"
-#include "src/core/index.h" /* enum element */
+#include "src/core/index.h"       /* enum element */
 #include "src/core/ranks/ranks.h" /* struct row_origin */
 
 /* 1. The type */

@@ -21,7 +21,14 @@
 /* A process that ends by itself within GRACE_MS after the cell is not reported as left running.
    Open MPI's daemons, and the ranks on other machines, need longer. END_MS limits the wait for a
    killed process, which may be in an uninterruptible call. */
-enum { GRACE_MS = 50, RANKS_GRACE_MS = 5000, END_MS = 3000, TICK_MS = 10, NAMED_MAX = 16, CHILDREN_MAX = 256 };
+enum {
+    GRACE_MS = 50,
+    RANKS_GRACE_MS = 5000,
+    END_MS = 3000,
+    TICK_MS = 10,
+    NAMED_MAX = 16,
+    CHILDREN_MAX = 256
+};
 
 struct guard {
     pid_t harness, cell;

@@ -62,7 +62,7 @@ int gather_positions(const struct view *v, const uint64_t *positions, size_t n, 
 
 bool gather_origin(void *to, struct vectors v, struct row_origin *out, uint64_t *numbers)
 {
-    const struct gathered *g = to;
+    const struct gathered_rows *g = to;
     const size_t row_bytes = element_row_bytes(v.element, v.dim);
     const struct source *source = NULL;
     /* An address below the rows is a large difference. */

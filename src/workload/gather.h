@@ -15,12 +15,12 @@ int gather_view(const struct view *, size_t first, size_t n, enum element want, 
 int gather_positions(const struct view *, const uint64_t *positions, size_t n, enum element want,
                      bool unit, struct buffer *, struct vectors *out, struct error *);
 /* Where a method's rows were gathered from. Zeroed: nothing is known of them. */
-struct gathered {
+struct gathered_rows {
     const struct view *view;
     const uint64_t *positions; /* row i is at positions[i] of the view; NULL: at i */
     struct vectors rows;       /* not scaled */
 };
-/* row_files.origin (src/core/ranks/ranks.h), of a struct gathered: rows that all are in one file as they are,
+/* row_files.origin (src/core/ranks/ranks.h), of a struct gathered_rows: rows that all are in one file as they are,
    wherever they were copied to. */
 bool gather_origin(void *gathered, struct vectors, struct row_origin *, uint64_t *numbers);
 /* Scales n rows in place; does not change a zero row. */

@@ -183,7 +183,7 @@ static int run_part(struct change_calls *c, const struct op *op, const uint64_t 
                        : gather_view(op->rows, 0, n, element, session_unit_rows(r), &rows, &c->rows,
                                      r->err);
     if (rc == OK && !session_unit_rows(r))
-        r->gathered = (struct gathered){ op->rows, positions, c->rows };
+        r->gathered = (struct gathered_rows){ op->rows, positions, c->rows };
     if (rc == OK && c->call == call_insert)
         rc = index_admit_insert(&r->checked, c->rows, c->ids);
     if (rc == OK && c->call == call_update)
@@ -192,7 +192,7 @@ static int run_part(struct change_calls *c, const struct op *op, const uint64_t 
         rc = index_admit_remove(&r->checked, c->ids, n);
     if (rc == OK)
         rc = run_calls(c, batch, latency);
-    r->gathered = (struct gathered){ 0 };
+    r->gathered = (struct gathered_rows){ 0 };
     buffer_free(&rows);
     buffer_free(&ids);
     buffer_free(&numbers);

@@ -26,7 +26,7 @@ static void files_close(struct files *f)
 
 /* The source whose file has rows first .. first + n - 1 of what was gathered, with the right numbers; -1:
    none has. */
-static int file_of(const struct files *f, struct gathered *g, size_t first, size_t n)
+static int file_of(const struct files *f, struct gathered_rows *g, size_t first, size_t n)
 {
     const float *rows = (const float *)g->rows.rows + first * DIM;
     const struct vectors v = { rows, n, DIM, ELEMENT_F32 };
@@ -41,11 +41,11 @@ static int file_of(const struct files *f, struct gathered *g, size_t first, size
     return (int)source;
 }
 
-static struct gathered gather(const struct view *v, const uint64_t *positions, size_t n,
-                              struct buffer *buffer)
+static struct gathered_rows gather(const struct view *v, const uint64_t *positions, size_t n,
+                                   struct buffer *buffer)
 {
     struct error err = { 0 };
-    struct gathered g = { .view = v, .positions = positions };
+    struct gathered_rows g = { .view = v, .positions = positions };
     if (positions)
         assert_ok(gather_positions(v, positions, n, ELEMENT_F32, false, buffer, &g.rows, &err),
                   &err);
@@ -62,7 +62,7 @@ static void finds_the_file_of_rows(void **state)
     (void)state;
     files_open(&f);
     struct view *range = view_range(f.sources[1], METRIC_L2SQ, 5, 40);
-    struct gathered g = gather(range, NULL, 40, &buffer);
+    struct gathered_rows g = gather(range, NULL, 40, &buffer);
     assert_ptr_equal(g.rows.rows, (const float *)f.sources[1]->rows + (size_t)5 * DIM);
     assert_int_equal(file_of(&f, &g, 0, 40), 1);
     assert_int_equal(file_of(&f, &g, 39, 1), 1);
@@ -98,7 +98,7 @@ static void keeps_files_apart(void **state)
     for (size_t i = 0; i < SOURCES; i++)
         parts[i] = view_range(f.sources[i], METRIC_L2SQ, i, 10);
     struct view *all = view_concat((const struct view *const *)parts, SOURCES);
-    struct gathered g = gather(all, NULL, 30, &buffer);
+    struct gathered_rows g = gather(all, NULL, 30, &buffer);
     assert_int_equal(file_of(&f, &g, 0, 10), 0);
     assert_int_equal(file_of(&f, &g, 10, 10), 1);
     assert_int_equal(file_of(&f, &g, 9, 2), -1);
@@ -120,7 +120,7 @@ static void knows_only_what_was_gathered(void **state)
     (void)state;
     files_open(&f);
     struct view *range = view_range(f.sources[1], METRIC_L2SQ, 5, 40);
-    struct gathered g = gather(range, NULL, 40, &buffer);
+    struct gathered_rows g = gather(range, NULL, 40, &buffer);
     const float *rows = g.rows.rows;
     const struct vectors others[] = {
         { rows - DIM, 2, DIM, ELEMENT_F32 },      { rows, 41, DIM, ELEMENT_F32 },
@@ -130,7 +130,7 @@ static void knows_only_what_was_gathered(void **state)
     };
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         assert_false(gather_origin(&g, others[i], &origin, numbers));
-    g = (struct gathered){ 0 };
+    g = (struct gathered_rows){ 0 };
     assert_false(
         gather_origin(&g, (struct vectors){ rows, 1, DIM, ELEMENT_F32 }, &origin, numbers));
     /* Bytes that became floats on the way. */

@@ -25,7 +25,7 @@ struct replay_session {
     struct pool *pool;
     struct cluster_ranks ranks; /* of index_env; so are the files */
     struct row_files files;
-    struct gathered gathered; /* the rows that are being inserted */
+    struct gathered_rows gathered; /* the rows that are being inserted */
     struct index_env index_env;
     /* checked.live: the ids in the index. A policy may keep them after their deletion. */
     struct checked checked;

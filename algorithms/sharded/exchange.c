@@ -216,7 +216,7 @@ int sharded_tell(struct sharded *s, enum request_kind kind, struct shard_call *c
         rc =
             fail(s->base.env.error, ERR_NO_MEMORY, "sharded: out of memory for %zu requests", most);
     for (size_t i = 0; i < n; i++)
-        calls[i].done = false;
+        calls[i].done = calls[i].failed = false;
     for (; rc == OK && (c = next_of(s, calls, n, &at, &replica)) != NULL; m++) {
         of[m] = c;
         call_begin(s, &all[m], replica->rank, kind, c->shard);
@@ -232,6 +232,7 @@ int sharded_tell(struct sharded *s, enum request_kind kind, struct shard_call *c
             if (all[i].reply.left >= sizeof of[i]->found)
                 of[i]->found = wire_take(&all[i].reply);
         } else if (exchanged && !all[i].lost) {
+            of[i]->failed = true;
             rc = rc ? rc : call_check(s, &all[i]);
         }
         call_end(&all[i]);

@@ -247,6 +247,8 @@ int sharded_maintain(struct index *index, uint64_t budget, bool *more)
     int rc = sharded_settle(s);
     if (rc == OK)
         rc = sharded_recover(s);
+    if (rc == OK)
+        rc = sharded_settle(s);
     if (rc == OK && s->unsettled)
         rc = rehome_all(s, &b.moved);
     if (rc == OK)

@@ -135,7 +135,8 @@ struct shard_call {
     void (*put)(void *to, size_t rank, struct wire *request);
     void *to;
     uint64_t found; /* the first word of a reply */
-    bool done;      /* some replica did it */
+    bool done;      /* some replica did it, */
+    bool failed;    /* and some replica that is up did not */
 };
 int sharded_tell(struct sharded *, enum request_kind, struct shard_call *, size_t n);
 

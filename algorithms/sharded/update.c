@@ -209,16 +209,29 @@ static int tell_group(struct sharded *s, struct sharded_group *g, enum request_k
     return sharded_tell(s, kind, g->calls, g->n_calls);
 }
 
-/* Inserted rows are marked and then removed; marked rows are unmarked. */
+/* Inserted rows are marked and then removed; marked rows are unmarked. Only what is not done stays in
+   the group: new rows may have the same ids. */
 static int undo(struct sharded *s, struct sharded_group *g)
 {
-    if (g->redo == REQUEST_UNMARK)
-        return tell_group(s, g, REQUEST_UNMARK, put_unmark);
-    for (size_t i = 0; i < g->n_calls; i++) {
-        g->changes[i].sequence = ++s->shards[g->calls[i].shard].sequence;
-        g->changes[i].flush = true;
+    size_t left = 0;
+    for (size_t i = 0; g->redo == REQUEST_MARK && i < g->n_calls; i++) {
+        struct change *c = g->calls[i].to;
+        c->sequence = ++s->shards[g->calls[i].shard].sequence;
+        c->flush = true;
     }
-    return tell_group(s, g, REQUEST_MARK, put_mark);
+    const int rc = tell_group(s, g, g->redo, g->redo == REQUEST_MARK ? put_mark : put_unmark);
+    for (size_t i = 0; i < g->n_calls; i++)
+        if (!g->calls[i].done || g->calls[i].failed)
+            g->calls[left++] = g->calls[i];
+    g->n_calls = left;
+    return rc;
+}
+
+/* Whether the rest must be asked for again: for lack of memory, or because a rank is lost that may
+   have inserted the rows and find them in its log. */
+static bool is_left(const struct sharded_group *g, int rc)
+{
+    return g->n_calls > 0 && (rc == ERR_NO_MEMORY || (rc == ERR_IO && g->redo == REQUEST_MARK));
 }
 
 /* Frees the group, or keeps it for later. */
@@ -227,7 +240,7 @@ static void take_back(struct sharded *s, struct sharded_group *g, enum request_k
     struct error unreported = { 0 };
     struct error *before = error_divert(&unreported);
     g->redo = redo;
-    if (undo(s, g) == ERR_NO_MEMORY) {
+    if (is_left(g, undo(s, g))) {
         g->next = s->undo;
         s->undo = g;
     } else {
@@ -238,13 +251,18 @@ static void take_back(struct sharded *s, struct sharded_group *g, enum request_k
 
 int sharded_settle(struct sharded *s)
 {
-    while (s->undo) {
-        struct sharded_group *g = s->undo;
+    for (struct sharded_group **at = &s->undo, *g = *at; g; g = *at) {
+        struct error why = { 0 };
+        struct error *before = error_divert(&why);
         const int rc = undo(s, g);
-        if (rc == ERR_NO_MEMORY)
-            return rc;
-        error_clear(s->base.env.error);
-        s->undo = g->next;
+        (void)error_divert(before);
+        if (rc == ERR_NO_MEMORY && g->n_calls > 0)
+            return fail(s->base.env.error, rc, "%s", why.text);
+        if (is_left(g, rc)) {
+            at = &g->next;
+            continue;
+        }
+        *at = g->next;
         group_free(s, g);
     }
     return OK;

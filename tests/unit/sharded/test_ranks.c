@@ -147,6 +147,33 @@ static void test_insert_without_rank(void **state)
     cluster_close(&c);
 }
 
+/* The rank dies after it has logged an insertion that fails for it: the rows do not come back. */
+static void test_insert_as_rank_dies(void **state)
+{
+    struct cluster c;
+    size_t done;
+    (void)state;
+    cluster_open(&c, "shards=2,ranks=2");
+    cluster_insert(&c, 50, 0);
+    float *rows = cluster_rows(&c, 20, 0);
+    uint64_t ids[20];
+    for (size_t i = 0; i < 20; i++)
+        ids[i] = 1000 + i;
+    const struct vectors v = { rows, 20, DIM, ELEMENT_F32 };
+    c.ranks.dies_after = 1;
+    assert_code(index_insert(&c.index, v, ids, &done), ERR_IO, &c.bench.error);
+    assert_int_equal(done, 0);
+    cluster_maintain(&c);
+    cluster_check(&c);
+    assert_int_equal(cluster_search(&c, 6), 0);
+    assert_ok(index_insert(&c.index, v, ids, &done), &c.bench.error);
+    assert_ok(index_insert(&c.exact, v, ids, &done), &c.bench.error);
+    cluster_check(&c);
+    assert_int_equal(cluster_search(&c, 6), 0);
+    free(rows);
+    cluster_close(&c);
+}
+
 /* The log of the other copy was compacted: all of its rows are sent. */
 static void test_recovery_from_compacted(void **state)
 {
@@ -388,6 +415,7 @@ int main(void)
         cmocka_unit_test(test_recovery_by_log),
         cmocka_unit_test(test_recovery_by_checkpoint),
         cmocka_unit_test(test_insert_without_rank),
+        cmocka_unit_test(test_insert_as_rank_dies),
         cmocka_unit_test(test_recovery_from_compacted),
         cmocka_unit_test(test_rank_that_does_not_start),
         cmocka_unit_test(test_time_out),

@@ -87,6 +87,10 @@ static int rank_send(struct rank_group *base, size_t to, const void *bytes, size
     (void)to;
     (void)err;
     (void)pthread_mutex_lock(&r->all->lock);
+    if (r->all->dies_after == r->number) {
+        r->all->dies_after = 0;
+        r->killed = true;
+    }
     if (!r->killed)
         put(r->all, &r->all->box, r->number, bytes, n);
     (void)pthread_mutex_unlock(&r->all->lock);

@@ -45,6 +45,8 @@ struct thread_ranks {
     bool refuses_start;
     bool silent[THREAD_RANKS_MAX]; /* its replies wait until it is not */
     size_t restarts;
+    size_t
+        dies_after; /* this rank is killed once it has done its next request, before it replies; 0: none */
 };
 
 void thread_ranks_begin(struct thread_ranks *, const struct index_ops *, const struct registry *);

@@ -22,7 +22,7 @@ extern "C" {
 
 /* 1. Loading */
 
-enum { DEVICE_ABI = 5 };
+enum { DEVICE_ABI = 6 };
 
 struct device_ops;
 
@@ -207,6 +207,9 @@ struct device_encoder_ops {
                       uint64_t *words);
     int (*encode_u8)(struct device_encoder *, const uint8_t *rows, size_t n, float *z,
                      uint64_t *words);
+    /* For measuring: encodes the rows that the last call left in device memory, `times` times, without
+       copies, and waits. *rows: how many they are; 0 before the first call. */
+    int (*encode_again)(struct device_encoder *, size_t times, size_t *rows);
 };
 
 /* 8. Bounds: rows as codes of a byte per component, and candidates by certain bounds */

@@ -24,6 +24,8 @@ struct device_encoder {
     device_array<float> cosines, sines, signs, shift, rows, z;
     device_array<uint8_t> bytes;
     device_array<uint64_t> words;
+    size_t n = 0; /* rows in device memory, of the last call */
+    bool are_bytes = false;
 };
 
 struct butterfly {
@@ -158,19 +160,9 @@ static int encoder_create(device_session *session, const device_butterfly *b, de
     return rc;
 }
 
-static int encode_some(device_encoder *e, const float *rows, const uint8_t *bytes, size_t n,
-                       float *z, uint64_t *words)
+/* Encodes the rows in device memory. */
+static int encode_there(device_encoder *e)
 {
-    device_session *session = e->session;
-    const char *const what = "copying rows to the device";
-    int rc = rows ? session->fill(e->rows, rows, n * e->dim, what)
-                  : session->fill(e->bytes, bytes, n * e->dim, what);
-    if (!rc)
-        rc = session->reserve(e->z, n * e->size, "room for rotated rows");
-    if (!rc)
-        rc = session->reserve(e->words, n, "room for words");
-    if (rc)
-        return rc;
     const butterfly b = { e->cosines.data,
                           e->sines.data,
                           e->signs.data,
@@ -182,9 +174,29 @@ static int encode_some(device_encoder *e, const float *rows, const uint8_t *byte
                           static_cast<unsigned>(e->bits) };
     const size_t fit = ENCODE_FLOATS / std::max(e->size, size_t{ ENCODE_LEAST }) / 2;
     const unsigned each = static_cast<unsigned>(std::max(fit, size_t{ 1 }));
-    launch(encode_rows, blocks_for(n, each), ENCODE_THREADS, b, rows ? e->rows.data : nullptr,
-           rows ? nullptr : e->bytes.data, n, each, e->z.data, e->words.data);
-    rc = session->launched("encoding rows");
+    launch(encode_rows, blocks_for(e->n, each), ENCODE_THREADS, b,
+           e->are_bytes ? nullptr : e->rows.data, e->are_bytes ? e->bytes.data : nullptr, e->n,
+           each, e->z.data, e->words.data);
+    return e->session->launched("encoding rows");
+}
+
+static int encode_some(device_encoder *e, const float *rows, const uint8_t *bytes, size_t n,
+                       float *z, uint64_t *words)
+{
+    device_session *session = e->session;
+    const char *const what = "copying rows to the device";
+    e->n = 0;
+    int rc = rows ? session->fill(e->rows, rows, n * e->dim, what)
+                  : session->fill(e->bytes, bytes, n * e->dim, what);
+    if (!rc)
+        rc = session->reserve(e->z, n * e->size, "room for rotated rows");
+    if (!rc)
+        rc = session->reserve(e->words, n, "room for words");
+    if (rc)
+        return rc;
+    e->n = n;
+    e->are_bytes = bytes != nullptr;
+    rc = encode_there(e);
     if (!rc)
         rc = session->copy_out(z, e->z.data, n * e->size, "encoding rows");
     if (!rc && e->bits > 0)
@@ -216,5 +228,14 @@ static int encode_u8(device_encoder *e, const uint8_t *rows, size_t n, float *z,
     return encode(e, nullptr, rows, n, z, words);
 }
 
+static int encode_again(device_encoder *e, size_t times, size_t *rows)
+{
+    int rc = 0;
+    *rows = e->n;
+    for (size_t i = 0; !rc && i < times && e->n > 0; i++)
+        rc = encode_there(e);
+    return rc ? rc : e->session->check(cudaDeviceSynchronize(), "encoding rows");
+}
+
 extern "C" const device_encoder_ops device_encoder_table = { encoder_create, encoder_destroy,
-                                                             encode_f32, encode_u8 };
+                                                             encode_f32, encode_u8, encode_again };

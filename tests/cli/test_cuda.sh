@@ -54,7 +54,16 @@ check "dynamic IVF finds all with every list probed" '[ "$(summary cuda divf rec
 check "the result has what was transferred" 'grep -q "\"device_in_bytes\"" results/cuda/result.json'
 check "and names the library" 'grep -rq "libdriftline_cuda_emulated.so" results/cuda/result.json'
 run bench cuda
-check "bench cuda measures every kernel" '[ $status = 0 ] && [ "$(grep -c "^nearest rows\|^assignment\|^Hamming scan\|^bounds of codes" out)" = 7 ]'
+check "bench cuda ends well" '[ $status = 0 ]'
+lines() { # NAME: the lines of the kernel in the table
+    grep -c "^$1  .* \(memory\|SGEMM\|int8 products\|copies\) *[0-9.-]*$" out
+}
+for kernel in "nearest rows:1" "assignment:1" "list scan:1" "RaBitQ scan:2" "Hamming scan:4" "bounds of codes:1" \
+    "rotation and signs:4" "step of training:1"; do
+    check "and measures ${kernel%:*} against a limit" '[ "$(lines "${kernel%:*}")" = "${kernel#*:}" ]'
+done
+check "rotations on the device alone, too" '[ "$(grep -c "^rotation and signs .* on the device " out)" = 2 ]'
+check "one core beside all but rotations and training" '[ "$(grep -c "  -$" out)" = 5 ]'
 check "and warns that this is no GPU" 'grep -q "^warning: the kernels run on the processor" out'
 run run --no-plots --out results --set n=3000 --set queries=400 "$root/configs/gpu/codes.lua"
 check "codes are compared there with the same answers" '[ $status = 0 ] && [ "$(grep -c "cuda: range_recall/near = 1.0000, range_recall/far = 1.0000, recall@10/nearest = 1.0000" out)" = 2 ]'

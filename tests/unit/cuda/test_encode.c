@@ -67,12 +67,45 @@ static void check_shape(const struct device_ops *ops, struct device_session *ses
     free(words);
 }
 
+/* Rows encoded again are those of the last call, once for each time. */
+static void check_again(const struct device_ops *ops, struct device_session *session)
+{
+    static const float angles[4], signs[4] = { 1, 1, 1, 1 }, shift[4], rows[3 * 4];
+    static const uint8_t bytes[2 * 4];
+    const struct device_butterfly butterfly = { 4, 4, 1, 2, 4, angles, angles, signs, shift };
+    struct device_traffic before, after;
+    struct device_encoder *encoder;
+    float z[3 * 4];
+    uint64_t words[3];
+    size_t n = 1;
+    test_device_ok(ops, session, ops->encoders->create(session, &butterfly, &encoder));
+    test_device_ok(ops, session, ops->encoders->encode_again(encoder, 2, &n));
+    assert_int_equal(n, 0);
+    test_device_ok(ops, session, ops->encoders->encode_f32(encoder, rows, 3, z, words));
+    ops->session_traffic(session, &before);
+    test_device_ok(ops, session, ops->encoders->encode_again(encoder, 2, &n));
+    ops->session_traffic(session, &after);
+    assert_int_equal(n, 3);
+    assert_int_equal(after.launches - before.launches, 2);
+    assert_int_equal(after.from_device_bytes, before.from_device_bytes);
+    test_device_ok(ops, session, ops->encoders->encode_u8(encoder, bytes, 2, z, words));
+    test_device_ok(ops, session, ops->encoders->encode_again(encoder, 1, &n));
+    assert_int_equal(n, 2);
+    ops->encoders->destroy(encoder);
+}
+
 static void check_all(const struct device_ops *ops, struct device_session *session)
 {
     for (size_t shape = 0; shape < sizeof shapes / sizeof *shapes; shape++) {
         check_shape(ops, session, shape, ELEMENT_F32);
         check_shape(ops, session, shape, ELEMENT_U8);
     }
+}
+
+static void test_again(void **state)
+{
+    (void)state;
+    test_each_device(check_again);
 }
 
 static void test_outputs(void **state)
@@ -83,6 +116,9 @@ static void test_outputs(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_outputs) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_outputs),
+        cmocka_unit_test(test_again),
+    };
     return test_run("cuda_encode", tests);
 }

@@ -1,0 +1,155 @@
+/* cuda_codes.c - scans of 64-bit codes, and bounds of codes of a byte per component. */
+#include "kernels/kernels.h"
+#include "src/bench/cuda_internal.h"
+#include "src/core/mem.h"
+
+/* ------------------------------------------------------------------------ Hamming distances */
+
+struct code_run {
+    struct device_codes *codes;
+    size_t queries, k; /* k = 0: a range of `radius` */
+    unsigned radius;
+};
+
+static void host_codes(struct bench_cuda *b)
+{
+    volatile size_t within = kernels_select(kernels_best_isa())
+                                 ->hamming_b64_within(b->codes[1], b->codes, BENCH_HOST_CODES, 8,
+                                                      (uint32_t *)(void *)b->scores);
+    (void)within;
+}
+
+static int run_codes(struct bench_cuda *b, void *with)
+{
+    const struct code_run *r = with;
+    const struct device_code_ops *ops = b->library.ops->codes;
+    return r->k > 0 ? ops->nearest(r->codes, b->sizes->codes, b->codes, r->queries, r->k,
+                                   BENCH_CODE_CAPACITY, b->found, b->answers)
+                    : ops->range(r->codes, b->sizes->codes, b->codes, r->queries, r->radius,
+                                 BENCH_CODE_CAPACITY, b->found, b->answers);
+}
+
+/* The limit is that of one query, which reads all codes. Many queries share the reading, and can
+   pass it. */
+static int measure_code_run(struct bench_cuda *b, struct code_run *r)
+{
+    const struct bench_cuda_sizes *s = b->sizes;
+    const double pairs = (double)s->codes * (double)r->queries;
+    char shape[96];
+    (void)snprintf(shape, sizeof shape, "%zu codes, %zu quer%s, %s %zu", s->codes, r->queries,
+                   r->queries == 1 ? "y" : "ies", r->k ? "k =" : "radius",
+                   r->k ? r->k : (size_t)r->radius);
+    const struct bench_cuda_item item = { .name = "Hamming scan",
+                                          .shape = shape,
+                                          .work = { .pairs = pairs,
+                                                    .memory_bytes = pairs * sizeof(uint64_t) },
+                                          .run = run_codes,
+                                          .with = r,
+                                          .host = host_codes,
+                                          .host_pairs = BENCH_HOST_CODES };
+    return bench_cuda_measure(b, &item);
+}
+
+int bench_cuda_hamming(struct bench_cuda *b)
+{
+    const struct bench_cuda_sizes *s = b->sizes;
+    const struct device_code_ops *ops = b->library.ops->codes;
+    struct device_codes *codes;
+    int rc = bench_cuda_check(b, ops->create(b->session, &codes));
+    if (rc != OK)
+        return rc;
+    for (size_t first = 0; rc == OK && first < s->codes; first += b->n_codes)
+        rc = bench_cuda_check(
+            b, ops->put(codes, first, b->codes,
+                        s->codes - first < b->n_codes ? s->codes - first : b->n_codes));
+    struct code_run runs[] = { { codes, 1, 0, 8 },
+                               { codes, 1, s->code_k, 0 },
+                               { codes, s->code_queries, 0, 8 },
+                               { codes, s->code_queries, s->code_k, 0 } };
+    for (size_t i = 0; rc == OK && i < sizeof runs / sizeof *runs; i++)
+        rc = measure_code_run(b, &runs[i]);
+    ops->destroy(codes);
+    return rc;
+}
+
+/* ------------------------------------------------------------------------ bounds of codes */
+
+enum { BOUND_DIM = 96, HOST_BOUNDS = 65536 }; /* asteria's default; codes at a time */
+
+/* Products of one query with the codes. */
+static void host_bounds(struct bench_cuda *b)
+{
+    const struct kernels *kernels = kernels_select(kernels_best_isa());
+    const int8_t *weights = (const int8_t *)b->floats;
+    const struct mixed_weights w = { weights, weights + 128,
+                                     (const int16_t *)(const void *)b->floats };
+    volatile int32_t last = 0;
+    for (size_t first = 0; first < HOST_BOUNDS; first += 16) {
+        const uint8_t *at[16];
+        int32_t sums[16];
+        for (size_t i = 0; i < 16; i++)
+            at[i] = (const uint8_t *)b->codes + (first + i) * BOUND_DIM;
+        kernels->ip_mixed_n(&w, at, 16, BOUND_DIM, 0, sums);
+        last = sums[0];
+    }
+    (void)last;
+}
+
+static int run_bounds(struct bench_cuda *b, void *bounds)
+{
+    const struct bench_cuda_sizes *s = b->sizes;
+    const int8_t *weights = (const int8_t *)b->floats;
+    struct device_bound_query *terms = (void *)b->scores;
+    for (size_t q = 0; q < s->queries; q++)
+        terms[q] = (struct device_bound_query){ .whole = 4, .unit = 0x1p-24f };
+    const struct device_bound_queries queries = { s->queries, weights,
+                                                  weights + s->queries * BOUND_DIM, terms };
+    return b->library.ops->bounds->candidates(bounds, s->bounded, &queries, s->code_k, 0,
+                                              8 * s->code_k + 64, b->found, b->answers);
+}
+
+/* The same codes again and again, so that the host needs not hold all. */
+static int put_bounds(struct bench_cuda *b, struct device_bounds *bounds)
+{
+    const size_t rows = b->sizes->bounded;
+    struct device_bound_row *terms = mem_zalloc(NULL, HOST_BOUNDS * sizeof *terms);
+    int rc = terms ? OK : bench_cuda_no_memory(b);
+    for (size_t first = 0; rc == OK && first < rows; first += HOST_BOUNDS) {
+        const size_t n = rows - first < HOST_BOUNDS ? rows - first : HOST_BOUNDS;
+        rc = bench_cuda_check(
+            b, b->library.ops->bounds->put(bounds, first, (const uint8_t *)b->codes, terms, n));
+    }
+    mem_free(NULL, terms);
+    return rc;
+}
+
+int bench_cuda_bounds(struct bench_cuda *b)
+{
+    const struct bench_cuda_sizes *s = b->sizes;
+    const struct device_bound_ops *ops = b->library.ops->bounds;
+    const double pairs = (double)s->bounded * (double)s->queries;
+    struct device_bounds *bounds;
+    char shape[96];
+    int rc = bench_cuda_check(b, ops->create(b->session, BOUND_DIM, &bounds));
+    if (rc != OK)
+        return rc;
+    rc = put_bounds(b, bounds);
+    (void)snprintf(shape, sizeof shape, "%zu x %d bytes, %zu queries, k = %zu", s->bounded,
+                   BOUND_DIM, s->queries, s->code_k);
+    const struct bench_cuda_item item = {
+        .name = "bounds of codes",
+        .shape = shape,
+        .work = { .pairs = pairs,
+                  .memory_bytes =
+                      (double)s->bounded * (BOUND_DIM + (double)sizeof(struct device_bound_row)),
+                  .int8_ops = 2 * 2 * pairs * BOUND_DIM }, /* of the high bytes, and of the low */
+        .run = run_bounds,
+        .with = bounds,
+        .host = host_bounds,
+        .host_pairs = HOST_BOUNDS
+    };
+    if (rc == OK)
+        rc = bench_cuda_measure(b, &item);
+    ops->destroy(bounds);
+    return rc;
+}

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/cli/simulate_options.h"
 #include "src/cli/support/values.h"
 
 struct flag {
@@ -268,10 +269,10 @@ static const struct flag flags[] = {
     { "json", NULL, "inspect compare", "print JSON, in full", .sets = SETS(json) },
     { "csv", NULL, "compare", "print CSV, in full", .sets = SETS(csv) },
     { "markdown", NULL, "compare", "print a table in Markdown", .sets = SETS(markdown) },
-    { "out", "PATH", CONFIGS " search export advise",
+    { "out", "PATH", CONFIGS " search export advise simulate",
       "write PATH/NAME/ instead of results/NAME/; check: estimate by results in PATH; search: "
       "write the ids found to the file PATH; "
-      "export: the file or folder to write",
+      "export: the file or folder to write; simulate: the folder to write",
       .take = take_out },
     { "resume", NULL, RUNS " advise",
       "keep the finished cells of an interrupted run of this same program, and run the rest",
@@ -292,7 +293,8 @@ static const struct flag flags[] = {
     { "style", "S", "plot",
       "page (default), paper: a column of 3.4 inches in 8 points, or slides: 16:9, large letters",
       .take = take_style },
-    { "no-plots", NULL, RUNS, "write result.json, no figures and no report",
+    { "no-plots", NULL, RUNS " simulate",
+      "write result.json or simulate.json, no figures and no report",
       .sets = SETS(options.no_plots) },
     { "quiet", NULL, NULL, "no progress on stderr", .sets = SETS(options.quiet) },
     { "id", "N", "convert search",
@@ -323,6 +325,22 @@ static const struct flag flags[] = {
     { "time", "S", "advise", "seconds that the study may take; default 600", .take = take_time },
     { "distance", "D", "advise", "l2, ip or cosine; by default the data set's",
       .take = take_distance },
+    { "shards", "N,N,...", "simulate", "numbers of shards to predict, each with as many ranks",
+      .take = options_take_shards },
+    { "vectors", "N,N,...", "simulate", "numbers of vectors to predict, such as 1e9,1e11",
+      .take = options_take_vectors },
+    { "cores", "N", "simulate", "cores of each machine; default: as measured",
+      .take = options_take_cores },
+    { "ranks-per-machine", "N", "simulate", "ranks on a machine; default: one for each core",
+      .take = options_take_per_machine },
+    { "latency-us", "US", "simulate",
+      "what a round trip between two machines takes longer than on one; default 0",
+      .take = options_take_latency },
+    { "bandwidth-gbit", "G", "simulate",
+      "what rank 0's network can send in Gbit/s; default: without a bound",
+      .take = options_take_bandwidth },
+    { "asked", "SHARE", "simulate", "share of the shards that a query asks; default: as measured",
+      .take = options_take_asked },
     { "tolerance", "PERCENT", "compare", "a difference of at most this is neither better nor worse",
       .take = take_tolerance },
 };

@@ -7,6 +7,7 @@
 #include "src/data/files/file.h"
 #include "src/plan/identity.h"
 #include "src/report/plot.h"
+#include "src/simulate/simulate.h"
 
 struct kernels;
 
@@ -17,6 +18,12 @@ struct advise_options { /* 0 and NULL: the default */
     double recall, seconds;
     uint64_t memory_bytes;
     size_t rows; /* of the data that are used; 0: all */
+};
+
+struct simulate_options { /* 0: the default, which is as measured */
+    struct simulate_list shards, vectors;
+    size_t cores, per_machine;
+    double latency_us, bandwidth_gbit, asked;
 };
 
 struct app {
@@ -37,14 +44,15 @@ struct app {
     enum figure_style figure_style; /* only for plot */
     bool csv, markdown;             /* only for compare: what to print */
     struct advise_options advise;   /* only for advise */
-    struct file_options in;         /* only for convert and search: how to read vectors */
-    size_t depth;                   /* only for inspect: levels below the node; 0: all */
-    const char *node;               /* only for inspect: "list 3"; NULL: the root */
-    bool json, all;                 /* only for inspect and compare: print JSON; print everything */
-    const char *save;               /* only for build: --save DIR */
-    const char *truth;              /* only for search: file of true ids; NULL: none */
-    struct override *knobs;         /* only for search: --knob NAME=VALUE */
-    size_t n_knobs, k;              /* k: only for search; 0: its default */
+    struct simulate_options simulate; /* only for simulate */
+    struct file_options in;           /* only for convert and search: how to read vectors */
+    size_t depth;                     /* only for inspect: levels below the node; 0: all */
+    const char *node;                 /* only for inspect: "list 3"; NULL: the root */
+    bool json, all;         /* only for inspect and compare: print JSON; print everything */
+    const char *save;       /* only for build: --save DIR */
+    const char *truth;      /* only for search: file of true ids; NULL: none */
+    struct override *knobs; /* only for search: --knob NAME=VALUE */
+    size_t n_knobs, k;      /* k: only for search; 0: its default */
 };
 
 /* Prints "error: " and the message on stderr; the prefix is red if colours are on. */

@@ -1,0 +1,7 @@
+# predicted.gp - The figures of `simulate`, log-log: what was measured as points, predictions for the same machine as
+# lines, and those for more machines dashed. The name of a series ends so, and series come in this order. Those that
+# differ in the ending alone have one colour.
+
+x_log = 1
+y_log = 1
+template = "predicted_lines.gp"

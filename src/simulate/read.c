@@ -1,0 +1,264 @@
+/* read.c - the methods of a result that are measured without shards and in shards. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/base/json.h"
+#include "src/core/index.h"
+#include "src/simulate/samples.h"
+#include "src/simulate/simulate.h"
+
+static const char sharded[] = "sharded";
+
+static bool is_ok(const json_t *cell)
+{
+    return !strcmp(field_text(cell, "status", ""), "ok");
+}
+
+/* ---- which method is in the shards */
+
+/* Whether a value of JSON is what "name=value" of the shards' options gives. */
+static bool same_value(const json_t *value, const char *text, size_t n)
+{
+    char copy[256], *end;
+    if (n >= sizeof copy)
+        return false;
+    memcpy(copy, text, n);
+    copy[n] = '\0';
+    if (json_is_string(value))
+        return !strcmp(json_string_value(value), copy);
+    if (json_is_boolean(value))
+        return !strcmp(copy, json_is_true(value) ? "true" : "false");
+    const double number = strtod(copy, &end);
+    return json_is_number(value) && end > copy && !*end && json_number_value(value) == number;
+}
+
+/* Whether each of "name=value,name=value" is an option of the method. */
+static bool has_options(const json_t *options, const char *list)
+{
+    for (const char *at = list; *at;) {
+        char name[256];
+        const size_t n = strcspn(at, ","), length = strcspn(at, "=");
+        if (length >= n || length >= sizeof name)
+            return false;
+        memcpy(name, at, length);
+        name[length] = '\0';
+        if (!same_value(json_object_get(options, name), at + length + 1, n - length - 1))
+            return false;
+        at += n + (at[n] == ',');
+    }
+    return true;
+}
+
+/* A result may be anyone's. */
+static bool is_sharded(const json_t *cell)
+{
+    const json_t *params = json_object_get(cell, "params");
+    const double shards = field_number(params, "shards"), ranks = field_number(params, "ranks");
+    return is_ok(cell) && !strcmp(field_text(cell, "method", ""), sharded) && shards >= 1 &&
+           shards <= SIMULATE_SHARDS_MOST && ranks >= 1;
+}
+
+static bool contains(const json_t *cell, const json_t *alone)
+{
+    const json_t *params = json_object_get(cell, "params"), *knobs = json_object_get(cell, "knobs");
+    return is_ok(alone) && strcmp(field_text(alone, "method", ""), sharded) != 0 &&
+           !strcmp(field_text(params, "of", ""), field_text(alone, "method", "")) &&
+           has_options(json_object_get(alone, "params"), field_text(params, "of_params", "")) &&
+           has_options(json_object_get(alone, "knobs"), field_text(knobs, "of_knobs", ""));
+}
+
+static const json_t *alone_of(const json_t *cells, const json_t *cell)
+{
+    size_t i;
+    const json_t *alone;
+    json_array_foreach(cells, i, alone)
+        if (contains(cell, alone))
+            return alone;
+    return NULL;
+}
+
+/* ---- methods */
+
+static void method_name(struct simulate_method *m, const json_t *cell)
+{
+    m->of = field_text(cell, "method", "");
+    m->label = field_text(cell, "label", "");
+    m->point = field_text(cell, "point", "");
+    (void)snprintf(m->name, sizeof m->name, *m->point ? "%s[%s]" : "%s", m->label, m->point);
+}
+
+static int measure_costs(struct simulate_method *m, const json_t *cells, const json_t *alone,
+                         struct error *err)
+{
+    double rows[SIMULATE_LIST];
+    samples_rows(cells, alone, rows, &m->curve.n);
+    m->curve.at = calloc(m->curve.n + 1, sizeof *m->curve.at);
+    struct samples *s = malloc(sizeof *s);
+    if (!m->curve.at || !s) {
+        free(s);
+        return fail(err, ERR_NO_MEMORY, "out of memory for the costs of %s", m->name);
+    }
+    for (size_t i = 0; i < m->curve.n; i++) {
+        struct simulate_cost *c = &m->curve.at[i];
+        samples_take(s, cells, alone, rows[i]);
+        c->rows = rows[i];
+        c->batch_s = 1 / samples_median(s->qps, s->n);
+        c->single_s = samples_median(s->p50_s, s->n);
+        c->recall = samples_median(s->recall, s->n);
+        for (size_t j = 0; j < SIMULATE_SHAPE; j++)
+            c->shape[j] = s->shape[j] / (double)s->n;
+    }
+    free(s);
+    return OK;
+}
+
+/* A query's row, and as many ids of 8 bytes and distances of 4 as neighbours. */
+static double bytes_asked(const json_t *result, const json_t *cell)
+{
+    const double dim = field_number(json_array_get(json_object_get(result, "datasets"), 0), "dim");
+    const double k = field_number(json_object_get(result, "experiment"), "k");
+    enum element element = ELEMENT_F32;
+    (void)element_named(field_text(cell, "element", "f32"), &element);
+    return dim > 0 && k > 0 ? (double)element_row_bytes(element, (size_t)dim) + k * 12 : 0;
+}
+
+static int add_method(struct simulate *out, const json_t *result, const json_t *alone,
+                      size_t *number, struct error *err)
+{
+    for (*number = 0; *number < out->n_methods; ++*number)
+        if (!strcmp(out->methods[*number].label, field_text(alone, "label", "")) &&
+            !strcmp(out->methods[*number].point, field_text(alone, "point", "")))
+            return OK;
+    struct simulate_method *grown = realloc(out->methods, (out->n_methods + 1) * sizeof *grown);
+    if (!grown)
+        return fail(err, ERR_NO_MEMORY, "out of memory for %zu methods", out->n_methods + 1);
+    out->methods = grown;
+    struct simulate_method *m = &out->methods[out->n_methods++];
+    *m = (struct simulate_method){ .asked_bytes = bytes_asked(result, alone) };
+    method_name(m, alone);
+    return measure_costs(m, json_object_get(result, "cells"), alone, err);
+}
+
+/* ---- runs in shards */
+
+static void fill_run(struct simulate_run *r, struct samples *s, const json_t *cell)
+{
+    const json_t *params = json_object_get(cell, "params");
+    r->label = field_text(cell, "label", "");
+    r->tag = s->tag;
+    r->shards = field_number(params, "shards");
+    r->ranks = fmin(field_number(params, "ranks"), r->shards);
+    r->repeats = s->n;
+    r->qps = samples_median(s->qps, s->n); /* sorted now */
+    r->qps_low = s->qps[0];
+    r->qps_high = s->qps[s->n - 1];
+    r->p50_s = samples_median(s->p50_s, s->n);
+    r->p99_s = samples_median(s->p99_s, s->n);
+    r->recall = samples_median(s->recall, s->n);
+    r->batch = samples_median(s->batch, s->n);
+    const double asked = s->asked[0] / r->shards;
+    r->asked = asked > 0 && asked < 1 ? asked : 1;
+    r->round_trip_s = s->n_round_trips ? samples_median(s->round_trip_s, s->n_round_trips) : NAN;
+}
+
+static int add_runs(struct simulate *out, const json_t *cells, const json_t *cell, size_t method,
+                    struct error *err)
+{
+    double rows[SIMULATE_LIST];
+    size_t n;
+    samples_rows(cells, cell, rows, &n);
+    struct simulate_run *grown = realloc(out->runs, (out->n_runs + n + 1) * sizeof *grown);
+    struct samples *s = malloc(sizeof *s);
+    if (grown)
+        out->runs = grown;
+    if (!grown || !s) {
+        free(s);
+        return fail(err, ERR_NO_MEMORY, "out of memory for %zu runs", out->n_runs + n);
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct simulate_run *r = &out->runs[out->n_runs++];
+        samples_take(s, cells, cell, rows[i]);
+        *r = (struct simulate_run){ .method = method, .rows = rows[i] };
+        fill_run(r, s, cell);
+    }
+    free(s);
+    return OK;
+}
+
+static bool is_first_repeat(const json_t *cells, size_t number)
+{
+    const json_t *cell = json_array_get(cells, number);
+    for (size_t i = 0; i < number; i++)
+        if (is_ok(json_array_get(cells, i)) && samples_same(json_array_get(cells, i), cell))
+            return false;
+    return true;
+}
+
+static int by_place(const void *a_of, const void *b_of)
+{
+    const struct simulate_run *a = a_of, *b = b_of;
+    if (a->method != b->method)
+        return a->method < b->method ? -1 : 1;
+    if (a->ranks != b->ranks)
+        return a->ranks < b->ranks ? -1 : 1;
+    return a->rows < b->rows ? -1 : a->rows > b->rows;
+}
+
+/* ---- all of it */
+
+static int check(const struct simulate *s, const char *name, size_t n_sharded, struct error *err)
+{
+    if (n_sharded == 0)
+        return fail(err, ERR_CONFIG,
+                    "%s: no cell of the method sharded has run; a result of "
+                    "configs/cluster/scaling.lua has some",
+                    name);
+    if (s->n_runs == 0)
+        return fail(err, ERR_CONFIG,
+                    "%s: no method is measured both in shards and without them, with the same "
+                    "parameters; add the method alone to the config",
+                    name);
+    for (size_t i = 0; i < s->n_methods; i++)
+        if (s->methods[i].curve.n < 2)
+            return fail(err, ERR_CONFIG,
+                        "%s: %s without shards is searched at one number of rows only; costs by "
+                        "rows need two or more",
+                        name, s->methods[i].name);
+    return OK;
+}
+
+int simulate_read(struct simulate *out, const json_t *result, const char *name, struct error *err)
+{
+    const json_t *cells = json_object_get(result, "cells"), *cell;
+    size_t i, n_sharded = 0;
+    int rc = OK;
+    *out = (struct simulate){ 0 };
+    out->cores =
+        field_number(json_object_get(json_object_get(result, "environment"), "cpu"), "online");
+    out->cores = out->cores >= 1 ? out->cores : 1;
+    json_array_foreach(cells, i, cell) {
+        if (!is_sharded(cell) || !is_first_repeat(cells, i))
+            continue;
+        const json_t *alone = alone_of(cells, cell);
+        size_t method;
+        n_sharded++;
+        out->unmatched += !alone;
+        rc = rc || !alone ? rc : add_method(out, result, alone, &method, err);
+        rc = rc || !alone ? rc : add_runs(out, cells, cell, method, err);
+    }
+    rc = rc ? rc : check(out, name, n_sharded, err);
+    if (rc)
+        return rc;
+    qsort(out->runs, out->n_runs, sizeof *out->runs, by_place);
+    return OK;
+}
+
+void simulate_free(struct simulate *s)
+{
+    for (size_t i = 0; i < s->n_methods; i++)
+        free(s->methods[i].curve.at);
+    free(s->methods);
+    free(s->runs);
+    *s = (struct simulate){ 0 };
+}

@@ -1,0 +1,33 @@
+/* samples.h - what the repeats of one search measured. Private to this folder. */
+#ifndef DRIFTLINE_SIMULATE_SAMPLES_H
+#define DRIFTLINE_SIMULATE_SAMPLES_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "src/simulate/simulate.h"
+
+enum { SAMPLES_MOST = 256 };
+
+/* The searches of LABEL[point] at one number of live rows, all repeats and seeds. */
+struct samples {
+    const char *tag; /* of the first */
+    size_t n;        /* the first SAMPLES_MOST of them */
+    double qps[SAMPLES_MOST], p50_s[SAMPLES_MOST], p99_s[SAMPLES_MOST], recall[SAMPLES_MOST];
+    double batch[SAMPLES_MOST], asked[SAMPLES_MOST]; /* asked: shards per query, NAN: none */
+    double round_trip_s[SAMPLES_MOST];
+    size_t n_round_trips;
+    double shape[SIMULATE_SHAPE]; /* sum over the repeats */
+};
+
+/* Whether two cells are repeats of one LABEL[point]. */
+bool samples_same(const json_t *a, const json_t *b);
+/* Collects those of all cells like this one. Sorts nothing. */
+void samples_take(struct samples *, const json_t *cells, const json_t *like, double rows);
+/* The different numbers of rows at which cells like this one are searched, ascending; *n of at most
+   SIMULATE_LIST. */
+void samples_rows(const json_t *cells, const json_t *like, double rows[SIMULATE_LIST], size_t *n);
+/* The median of n values, which are sorted; NAN for none. */
+double samples_median(double *values, size_t n);
+
+#endif

@@ -1,0 +1,229 @@
+/* table.c - predictions beside measured runs, and those beyond, as text. */
+#include <math.h>
+#include <string.h>
+
+#include "src/base/table.h"
+#include "src/simulate/simulate.h"
+
+static void add_number(struct table *t, double value)
+{
+    char text[32];
+    table_number(value, text, sizeof text);
+    table_add(t, "%s", text);
+}
+
+static void add_seconds(struct table *t, double value)
+{
+    char text[32];
+    table_seconds(value, text, sizeof text);
+    table_add(t, "%s", text);
+}
+
+static void add_recall(struct table *t, double value)
+{
+    if (isnan(value))
+        table_add(t, "-");
+    else
+        table_add(t, "%.4f", value);
+}
+
+static void add_header(struct table *t, const char *const *names, size_t n)
+{
+    table_init(t, n);
+    for (size_t i = 0; i < n; i++)
+        table_add(t, "%s", names[i]);
+}
+
+static void end_table(struct table *t, FILE *out)
+{
+    table_print(t, out);
+    table_free(t);
+}
+
+/* ---- measured beside predicted */
+
+static void add_run(struct table *t, const struct simulate_run *r, const struct simulate_method *m,
+                    const struct simulate_answer *a)
+{
+    char low[32], high[32];
+    table_number(r->qps_low, low, sizeof low);
+    table_number(r->qps_high, high, sizeof high);
+    table_add(t, "%s", m->name);
+    table_add(t, "%g", r->ranks);
+    table_add(t, "%g", r->shards);
+    add_number(t, r->rows);
+    add_number(t, r->qps);
+    table_add(t, "%s..%s", low, high);
+    add_number(t, a->qps);
+    table_add(t, "%+.0f %%", 100 * (a->qps / r->qps - 1));
+    add_seconds(t, r->p50_s);
+    add_seconds(t, a->p50_s);
+    add_seconds(t, r->p99_s);
+    add_seconds(t, a->p99_s);
+    add_recall(t, r->recall);
+    add_recall(t, a->recall);
+}
+
+static void print_runs(const struct simulate *s, FILE *out)
+{
+    static const char *const names[] = { "method",  "ranks",     "shards",  "vectors",  "QPS",
+                                         "repeats", "predicted", "differs", "p50",      "predicted",
+                                         "p99",     "predicted", "recall",  "predicted" };
+    struct table t;
+    add_header(&t, names, sizeof names / sizeof *names);
+    for (size_t i = 0; i < s->n_runs; i++) {
+        const struct simulate_answer a = simulate_run_answer(s, &s->runs[i]);
+        add_run(&t, &s->runs[i], &s->methods[s->runs[i].method], &a);
+    }
+    (void)fputs("measured, and predicted from the method without shards\n\n", out);
+    end_table(&t, out);
+}
+
+/* ---- how far off, by ranks */
+
+struct offsets {
+    size_t n, within; /* 15 % */
+    double sum, most; /* of |predicted / measured - 1| */
+};
+
+static struct offsets offsets_of(const struct simulate *s, double ranks, double rows)
+{
+    struct offsets o = { 0 };
+    for (size_t i = 0; i < s->n_runs; i++) {
+        const struct simulate_run *r = &s->runs[i];
+        if (r->ranks != ranks || (rows > 0 && r->rows != rows))
+            continue;
+        const double off = fabs(simulate_run_answer(s, r).qps / r->qps - 1);
+        o.n++;
+        o.within += off <= .15;
+        o.sum += off;
+        o.most = fmax(o.most, off);
+    }
+    return o;
+}
+
+static double most_rows(const struct simulate *s)
+{
+    double most = 0;
+    for (size_t i = 0; i < s->n_runs; i++)
+        most = fmax(most, s->runs[i].rows);
+    return most;
+}
+
+static void print_offsets(const struct simulate *s, FILE *out)
+{
+    static const char *const names[] = { "ranks",       "runs", "within 15 %",
+                                         "mean",        "most", "runs of all vectors",
+                                         "within 15 %", "mean", "most" };
+    struct table t;
+    double before = 0;
+    add_header(&t, names, sizeof names / sizeof *names);
+    for (;;) {
+        double ranks = INFINITY;
+        for (size_t i = 0; i < s->n_runs; i++)
+            if (s->runs[i].ranks > before)
+                ranks = fmin(ranks, s->runs[i].ranks);
+        if (isinf(ranks))
+            break;
+        table_add(&t, "%g", ranks);
+        for (int all = 0; all < 2; all++) {
+            const struct offsets o = offsets_of(s, ranks, all ? most_rows(s) : 0);
+            table_add(&t, "%zu", o.n);
+            table_add(&t, "%zu", o.within);
+            table_add(&t, "%.0f %%", o.n ? 100 * o.sum / (double)o.n : NAN);
+            table_add(&t, "%.0f %%", 100 * o.most);
+        }
+        before = ranks;
+    }
+    (void)fputs("\npredicted QPS against measured\n\n", out);
+    end_table(&t, out);
+}
+
+/* ---- the costs that were found */
+
+static void print_sharing(const struct simulate_costs *c, const char *of, FILE *out)
+{
+    if (c->fitted == 0)
+        (void)fprintf(out,
+                      "cores with several ranks%s%s: assumed, as no other method is in shards "
+                      "on more ranks than cores",
+                      *of ? ", for " : "", of);
+    else
+        (void)fprintf(out, "cores with several ranks%s%s: fitted to %zu runs%s",
+                      *of ? ", for " : "", of, c->fitted, *of ? " of other methods" : "");
+    (void)fprintf(out,
+                  ": %.0f %% more processor time for each doubling of ranks per core, and %.1f ms "
+                  "per batch and rank beyond the cores\n",
+                  100 * c->sharing, 1e3 * c->handoff_s);
+}
+
+static void print_costs(const struct simulate *s, FILE *out)
+{
+    char message[32], turn[32], merge[32], request[32];
+    const struct simulate_costs all = simulate_costs_of(s, NULL);
+    table_seconds(all.message_s, message, sizeof message);
+    table_seconds(all.turn_s, turn, sizeof turn);
+    table_seconds(all.merge_s, merge, sizeof merge);
+    table_seconds(all.request_s, request, sizeof request);
+    (void)fprintf(out,
+                  "\nround trip %s; turn of a waiting rank %s; per query and shard beside its "
+                  "search %s in a batch, %s alone\n",
+                  message, turn, merge, request);
+    for (size_t i = 0; i < s->n_methods; i++) {
+        const char *of = s->methods[i].of;
+        const struct simulate_costs c = simulate_costs_of(s, of);
+        if (i == 0 || strcmp(of, s->methods[i - 1].of) != 0)
+            print_sharing(&c, of, out);
+    }
+}
+
+/* ---- predictions */
+
+static void print_machine(const struct simulate_wish *w, FILE *out)
+{
+    (void)fprintf(out, "\npredictions: one shard per rank, ");
+    (void)fprintf(out, "%g ranks per machine of %g cores", w->machine.per_machine,
+                  w->machine.cores);
+    if (w->machine.latency_s > 0)
+        (void)fprintf(out, ", %g us between machines", 1e6 * w->machine.latency_s);
+    if (isfinite(w->machine.bytes_per_s))
+        (void)fprintf(out, ", %g Gbit/s", w->machine.bytes_per_s * 8e-9);
+    if (!isnan(w->asked))
+        (void)fprintf(out, ", %g of the shards asked per query", w->asked);
+    (void)fputs("; * beyond the numbers of rows that were measured\n\n", out);
+}
+
+static void print_wished(const struct simulate *s, const struct simulate_wish *w, FILE *out)
+{
+    static const char *const names[] = { "method", "vectors", "shards", "QPS",
+                                         "p50",    "p99",     "recall", "" };
+    const struct simulate_costs costs = simulate_costs_of(s, NULL);
+    struct table t;
+    print_machine(w, out);
+    add_header(&t, names, sizeof names / sizeof *names);
+    for (size_t m = 0; m < s->n_methods; m++)
+        for (size_t v = 0; v < w->vectors.n; v++)
+            for (size_t i = 0; i < w->shards.n; i++) {
+                const struct simulate_question q =
+                    simulate_wished(s, w, m, w->shards.at[i], w->vectors.at[v]);
+                const struct simulate_answer a =
+                    simulate_predict(&s->methods[m], &costs, &w->machine, &q);
+                table_add(&t, "%s", s->methods[m].name);
+                add_number(&t, w->vectors.at[v]);
+                table_add(&t, "%g", w->shards.at[i]);
+                add_number(&t, a.qps);
+                add_seconds(&t, a.p50_s);
+                add_seconds(&t, a.p99_s);
+                add_recall(&t, a.recall);
+                table_add(&t, "%s", a.extrapolated ? "*" : "");
+            }
+    end_table(&t, out);
+}
+
+void simulate_print(const struct simulate *s, const struct simulate_wish *w, FILE *out)
+{
+    print_runs(s, out);
+    print_offsets(s, out);
+    print_costs(s, out);
+    print_wished(s, w, out);
+}

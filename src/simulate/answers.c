@@ -5,16 +5,6 @@
 #include "src/simulate/internal.h"
 #include "src/simulate/samples.h"
 
-struct simulate_machine simulate_machine_of(const struct simulate *s)
-{
-    return (struct simulate_machine){ s->cores, INFINITY, 0, INFINITY };
-}
-
-struct simulate_question simulate_question_of(const struct simulate_run *r)
-{
-    return (struct simulate_question){ r->shards, r->ranks, r->rows, r->asked, r->batch };
-}
-
 struct simulate_answer simulate_run_answer(const struct simulate *s, const struct simulate_run *r)
 {
     const struct simulate_machine m = simulate_machine_of(s);

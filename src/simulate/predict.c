@@ -3,25 +3,6 @@
 
 #include "src/simulate/internal.h"
 
-struct simulate_layout simulate_layout_of(const struct simulate_machine *m,
-                                          const struct simulate_question *q)
-{
-    struct simulate_layout l = { .per_rank = ceil(q->shards / q->ranks),
-                                 .here = fmin(q->ranks, m->per_machine),
-                                 .rows = q->rows / q->shards };
-    l.cores = fmin(l.here, m->cores);
-    l.per_core = l.here / l.cores;
-    l.is_crowded = l.here > m->cores;
-    l.is_remote = q->ranks > l.here;
-    return l;
-}
-
-double simulate_shared_cost(double (*cost)(const struct simulate_curve *, double),
-                            const struct simulate_curve *c, double rows, double shards)
-{
-    return fmax(cost(c, rows), cost(c, rows * shards) / shards);
-}
-
 /* Per query: rank 0's machine has all ranks that fit, so none takes longer. Its processor time is that
    of its shards and of rank 0's merging, and rank 0 alone does not take less than its own. */
 static double query_s(const struct simulate_method *method, const struct simulate_costs *costs,

@@ -94,7 +94,7 @@ static int measure_costs(struct simulate_method *m, const json_t *cells, const j
     double rows[SIMULATE_LIST];
     samples_rows(cells, alone, rows, &m->curve.n);
     m->curve.at = calloc(m->curve.n + 1, sizeof *m->curve.at);
-    struct samples *s = malloc(sizeof *s);
+    struct search_samples *s = malloc(sizeof *s);
     if (!m->curve.at || !s) {
         free(s);
         return fail(err, ERR_NO_MEMORY, "out of memory for the costs of %s", m->name);
@@ -142,7 +142,7 @@ static int add_method(struct simulate *out, const json_t *result, const json_t *
 
 /* ---- runs in shards */
 
-static void fill_run(struct simulate_run *r, struct samples *s, const json_t *cell)
+static void fill_run(struct simulate_run *r, struct search_samples *s, const json_t *cell)
 {
     const json_t *params = json_object_get(cell, "params");
     r->label = field_text(cell, "label", "");
@@ -169,7 +169,7 @@ static int add_runs(struct simulate *out, const json_t *cells, const json_t *cel
     size_t n;
     samples_rows(cells, cell, rows, &n);
     struct simulate_run *grown = realloc(out->runs, (out->n_runs + n + 1) * sizeof *grown);
-    struct samples *s = malloc(sizeof *s);
+    struct search_samples *s = malloc(sizeof *s);
     if (grown)
         out->runs = grown;
     if (!grown || !s) {

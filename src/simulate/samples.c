@@ -44,7 +44,7 @@ static void add_shape(double shape[SIMULATE_SHAPE], const json_t *counts, double
         shape[at] += 1;
 }
 
-static void take_step(struct samples *s, const json_t *step)
+static void take_step(struct search_samples *s, const json_t *step)
 {
     const json_t *latency = json_object_get(step, "latency_ns");
     const double qps = field_number(step, "per_second"), p50_ns = field_number(latency, "p50");
@@ -62,7 +62,7 @@ static void take_step(struct samples *s, const json_t *step)
 }
 
 /* One per cell: it is measured when an index is made. */
-static void take_round_trip(struct samples *s, const json_t *steps)
+static void take_round_trip(struct search_samples *s, const json_t *steps)
 {
     for (size_t i = json_array_size(steps); i-- > 0 && s->n_round_trips < SAMPLES_MOST;) {
         const double ns =
@@ -74,11 +74,11 @@ static void take_round_trip(struct samples *s, const json_t *steps)
     }
 }
 
-void samples_take(struct samples *s, const json_t *cells, const json_t *like, double rows)
+void samples_take(struct search_samples *s, const json_t *cells, const json_t *like, double rows)
 {
     size_t i, j;
     const json_t *cell, *step;
-    *s = (struct samples){ .tag = "" };
+    *s = (struct search_samples){ .tag = "" };
     json_array_foreach(cells, i, cell) {
         const json_t *steps = json_object_get(cell, "steps");
         if (!samples_same(cell, like) || strcmp(field_text(cell, "status", ""), "ok") != 0)

@@ -10,7 +10,7 @@
 enum { SAMPLES_MOST = 256 };
 
 /* The searches of LABEL[point] at one number of live rows, all repeats and seeds. */
-struct samples {
+struct search_samples {
     const char *tag; /* of the first */
     size_t n;        /* the first SAMPLES_MOST of them */
     double qps[SAMPLES_MOST], p50_s[SAMPLES_MOST], p99_s[SAMPLES_MOST], recall[SAMPLES_MOST];
@@ -23,7 +23,7 @@ struct samples {
 /* Whether two cells are repeats of one LABEL[point]. */
 bool samples_same(const json_t *a, const json_t *b);
 /* Collects those of all cells like this one. Sorts nothing. */
-void samples_take(struct samples *, const json_t *cells, const json_t *like, double rows);
+void samples_take(struct search_samples *, const json_t *cells, const json_t *like, double rows);
 /* The different numbers of rows at which cells like this one are searched, ascending; *n of at most
    SIMULATE_LIST. */
 void samples_rows(const json_t *cells, const json_t *like, double rows[SIMULATE_LIST], size_t *n);

@@ -108,6 +108,7 @@ static void test_machines(void **state)
     m.asked_bytes = 1000;
     four.bytes_per_s = 1e7; /* the four ranks of the other machine */
     assert_near(query_s(&m, &none, &four, 8, 8, 1), 4000 / 1e7 + 1e-3);
+    assert_near(query_s(&m, &none, &four, 8, 8, .5), 2000 / 1e7 + 1e-3);
 }
 
 /* A shard that fits a cache is not faster on a core with eight of them than their rows together. */
@@ -160,6 +161,7 @@ static void test_slowest_of_many(void **state)
     (void)state;
     for (size_t i = 0; i < SIMULATE_SHAPE; i++)
         linear[0].shape[i] = linear[1].shape[i] = 2 * ((double)i + .5) / SIMULATE_SHAPE;
+    assert_near(simulate_shape(&m.curve, 1000, .5), 1);
     for (double n = 1; n <= 64; n *= 4) {
         double p50, p99;
         latency(&m, &none, &many_cores, n, &p50, &p99);
@@ -358,11 +360,14 @@ static void refused(json_t *cells, const char *why)
 static void test_refusals(void **state)
 {
     (void)state;
-    json_t *one_size = alone(100), *huge = in_shards("lists=64", 2);
+    json_t *one_size = alone(100), *huge = in_shards("lists=64", 2),
+           *failed = in_shards("lists=64", 2);
     json_array_remove(json_object_get(one_size, "steps"), 1);
+    json_object_set_new(failed, "status", json_string("failed"));
     json_object_set_new(json_object_get(huge, "params"), "shards", json_real(1e300));
     refused(json_pack("[o]", alone(100)), "R: no cell of the method sharded");
     refused(json_pack("[o,o]", alone(100), huge), "no cell of the method sharded");
+    refused(json_pack("[o,o]", alone(100), failed), "no cell of the method sharded");
     refused(json_pack("[o]", in_shards("lists=64", 2)), "no method is measured both in shards");
     refused(json_pack("[o,o]", alone(100), in_shards("lists=32", 2)), "same parameters");
     refused(json_pack("[o,o]", alone(100), in_shards("soft=false", 2)), "same parameters");

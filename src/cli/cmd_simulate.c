@@ -1,5 +1,5 @@
-/* cmd_simulate.c - `simulate RESULT`: throughput, latency and recall of more shards and vectors, from the
- * costs of a shard that a result has; beside them what was measured. */
+/* cmd_simulate.c - `simulate RESULT`: throughput, latency and recall of more shards and vectors,
+ * from the costs of a shard that a result has; beside them what was measured. */
 #include <math.h>
 #include <stdlib.h>
 

@@ -1,4 +1,5 @@
-/* answers.c - what is asked: for each run on the machine that measured it, and what the user wishes. */
+/* answers.c - what is asked: for each run on the machine that measured it, and what the user
+ * wishes. */
 #include <math.h>
 
 #include "src/base/stats.h"

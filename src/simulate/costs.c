@@ -32,7 +32,8 @@ static double message_of(const struct simulate *s)
     return n ? stats_median(alone, n) : isfinite(least) ? least : 0;
 }
 
-/* While a message waits for one of q ranks that take turns on a core, (q - 1) / 2 others have theirs. */
+/* While a message waits for one of q ranks that take turns on a core, (q - 1) / 2 others have
+   theirs. */
 static double turn_of(const struct simulate *s, double message_s)
 {
     double turns[SAMPLES_MOST];
@@ -61,8 +62,8 @@ static double single_excess(const struct simulate_run *r, const struct simulate_
     return r->p50_s - *alone_s;
 }
 
-/* What one shard on one rank takes more than its method alone, which is the same for all methods. The
-   noise of times is in proportion to them, so fast searches weigh more. */
+/* What one shard on one rank takes more than its method alone, which is the same for all
+   methods. The noise of times is in proportion to them, so fast searches weigh more. */
 static double excess_of_one(const struct simulate *s,
                             double (*excess)(const struct simulate_run *,
                                              const struct simulate_curve *, double *))
@@ -125,8 +126,8 @@ static void solve(const struct sums *s, struct simulate_costs *c)
     c->handoff_s = by_x ? 0 : z;
 }
 
-/* Least absolute deviations, by weighted least squares: another program can make one run of many far
-   slower, which squares would weigh most. */
+/* Least absolute deviations, by weighted least squares: another program can make one run of many
+   far slower, which squares would weigh most. */
 static void fit(const struct excess *e, size_t n, struct simulate_costs *c)
 {
     enum { ROUNDS = 30 };

@@ -1,4 +1,5 @@
-/* internal.h - where ranks and shards are, shared by throughput and latency; private to this folder. */
+/* internal.h - where ranks and shards are, shared by throughput and latency; private to this
+ * folder. */
 #ifndef DRIFTLINE_SIMULATE_INTERNAL_H
 #define DRIFTLINE_SIMULATE_INTERNAL_H
 
@@ -16,8 +17,8 @@ struct simulate_layout {
 
 struct simulate_layout simulate_layout_of(const struct simulate_machine *,
                                           const struct simulate_question *);
-/* The cost of a shard on a core with so many: they share its caches, so that it costs no less than its
-   part of an index with the rows of all. */
+/* The cost of a shard on a core with so many: they share its caches, so that it costs no less
+   than its part of an index with the rows of all. */
 double simulate_shared_cost(double (*cost)(const struct simulate_curve *, double),
                             const struct simulate_curve *, double rows, double shards);
 

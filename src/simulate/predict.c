@@ -3,8 +3,9 @@
 
 #include "src/simulate/internal.h"
 
-/* Per query: rank 0's machine has all ranks that fit, so none takes longer. Its processor time is that
-   of its shards and of rank 0's merging, and rank 0 alone does not take less than its own. */
+/* Per query: rank 0's machine has all ranks that fit, so none takes longer. Its processor time
+   is that of its shards and of rank 0's merging, and rank 0 alone does not take less than its
+   own. */
 static double query_s(const struct simulate_method *method, const struct simulate_costs *costs,
                       const struct simulate_machine *m, const struct simulate_question *q)
 {

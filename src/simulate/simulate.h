@@ -36,14 +36,15 @@ struct simulate_curve {
 double simulate_batch_s(const struct simulate_curve *, double rows);
 double simulate_single_s(const struct simulate_curve *, double rows);
 double simulate_recall(const struct simulate_curve *, double rows);
-/* The latency of a query alone that is exceeded with probability 1 - u, 0 <= u < 1, over its median. */
+/* The latency of a query alone that is exceeded with probability 1 - u, 0 <= u < 1, over its
+   median. */
 double simulate_shape(const struct simulate_curve *, double rows, double u);
 bool simulate_is_extrapolated(const struct simulate_curve *, double rows);
 
 /* 2. What a result has (read.c) */
 
-/* A method, with one setting of a sweep, that is measured without shards and in shards. Texts belong
-   to the result. */
+/* A method, with one setting of a sweep, that is measured without shards and in shards. Texts
+   belong to the result. */
 struct simulate_method {
     const char *of, *label, *point;
     char name[400]; /* LABEL[point] */
@@ -72,8 +73,8 @@ struct simulate {
     size_t unmatched; /* cells in shards whose method is not measured without them */
 };
 
-/* The result must outlive *out; the caller calls simulate_free(), also on failure. ERR_CONFIG: it has
-   no method in shards, none of it without shards, or only one number of rows. */
+/* The result must outlive *out; the caller calls simulate_free(), also on failure. ERR_CONFIG:
+   it has no method in shards, none of it without shards, or only one number of rows. */
 int simulate_read(struct simulate *out, const json_t *result, const char *name, struct error *);
 void simulate_free(struct simulate *);
 
@@ -155,7 +156,8 @@ void simulate_print(const struct simulate *, const struct simulate_wish *, FILE 
 /* A new document, as docs/results-format.md describes it. */
 json_t *simulate_document(const struct simulate *, const struct simulate_wish *,
                           const json_t *result);
-/* Draws strong and weak scaling, and throughput by vectors, into dir; root: the folder of plots/. */
+/* Draws strong and weak scaling, and throughput by vectors, into dir; root: the folder of
+   plots/. */
 int simulate_draw(const struct simulate *, const struct simulate_wish *, const json_t *result,
                   const char *dir, const char *root, const volatile int *interrupted,
                   struct error *);

@@ -104,7 +104,7 @@ refused "so is one number of rows" "flat without shards is searched at one numbe
 refused "so is a folder that is not there" "no-such/result.json: cannot be read" no-such
 mkdir wrong && echo '{"schema": "driftline-plan/1"}' >wrong/result.json
 refused "so is another file" "wrong/result.json" wrong
-for value in shards=0 shards=1,x shards=1,2, vectors=-1 asked=0 asked=2 cores=0 bandwidth-gbit=0; do
+for value in shards=0 shards=1,x 'shards=1,2,' vectors=-1 asked=0 asked=2 cores=0 bandwidth-gbit=0; do
     refused "--$value is refused" "--${value%%=*} ${value#*=}: expected" two "--$value"
 done
 exit $failed

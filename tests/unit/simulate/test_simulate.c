@@ -1,4 +1,5 @@
-/* test_simulate.c - costs by rows, throughput and latency of made-up costs, the fit, and what is read. */
+/* test_simulate.c - costs by rows, throughput and latency of made-up costs, the fit, and what is
+ * read. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -152,8 +153,8 @@ static void test_latency_of_equal_times(void **state)
     assert_near(p50, 8e-5 + 1e-5 + 1e-3);
 }
 
-/* Of n uniform times in 0 .. 2 medians the median of the largest is 2 / 2^(1/n) (David and Nagaraja,
-   Order Statistics, 2003, 2.1). */
+/* Of n uniform times in 0 .. 2 medians the median of the largest is 2 / 2^(1/n) (David and
+   Nagaraja, Order Statistics, 2003, 2.1). */
 static void test_slowest_of_many(void **state)
 {
     struct simulate_method m = linear_method("scan");

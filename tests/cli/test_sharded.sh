@@ -111,6 +111,11 @@ if ! command -v ip >/dev/null || [ ! -c /dev/net/tun ] || ! ip netns add "$one" 
     echo "ok - ranks of an index on two hosts # SKIP no /dev/net/tun, or no right to make a network namespace"
     exit $failed
 fi
+if ! ip netns exec "$one" true 2>out; then # in a chroot, for one
+    echo "ok - ranks of an index on two hosts # SKIP a network namespace cannot be entered here: $(head -n 1 out)"
+    ip netns del "$one"
+    exit $failed
+fi
 link=
 remove() {
     [ -z "$link" ] || kill "$link" 2>/dev/null

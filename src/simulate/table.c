@@ -62,20 +62,25 @@ static void add_run(struct table *t, const struct simulate_run *r, const struct 
     add_seconds(t, a->p99_s);
     add_recall(t, r->recall);
     add_recall(t, a->recall);
+    table_add(t, "%s", a->extrapolated ? "*" : "");
 }
 
 static void print_runs(const struct simulate *s, FILE *out)
 {
-    static const char *const names[] = { "method",  "ranks",     "shards",  "vectors",  "QPS",
-                                         "repeats", "predicted", "differs", "p50",      "predicted",
-                                         "p99",     "predicted", "recall",  "predicted" };
+    static const char *const names[] = { "method", "ranks",     "shards",    "vectors",
+                                         "QPS",    "repeats",   "predicted", "differs",
+                                         "p50",    "predicted", "p99",       "predicted",
+                                         "recall", "predicted", "" };
     struct table t;
     add_header(&t, names, sizeof names / sizeof *names);
     for (size_t i = 0; i < s->n_runs; i++) {
         const struct simulate_answer a = simulate_run_answer(s, &s->runs[i]);
         add_run(&t, &s->runs[i], &s->methods[s->runs[i].method], &a);
     }
-    (void)fputs("measured, and predicted from the method without shards\n\n", out);
+    (void)fputs("measured, and predicted from the method without shards\n"
+                "*: shards have fewer or more vectors than the method without shards was measured "
+                "with\n\n",
+                out);
     end_table(&t, out);
 }
 
@@ -93,7 +98,10 @@ static struct offsets offsets_of(const struct simulate *s, double ranks, double 
         const struct simulate_run *r = &s->runs[i];
         if (r->ranks != ranks || (rows > 0 && r->rows != rows))
             continue;
-        const double off = fabs(simulate_run_answer(s, r).qps / r->qps - 1);
+        const struct simulate_answer a = simulate_run_answer(s, r);
+        const double off = fabs(a.qps / r->qps - 1);
+        if (a.extrapolated)
+            continue;
         o.n++;
         o.within += off <= .15;
         o.sum += off;
@@ -135,7 +143,7 @@ static void print_offsets(const struct simulate *s, FILE *out)
         }
         before = ranks;
     }
-    (void)fputs("\npredicted QPS against measured\n\n", out);
+    (void)fputs("\npredicted QPS against measured, without *\n\n", out);
     end_table(&t, out);
 }
 
@@ -190,7 +198,7 @@ static void print_machine(const struct simulate_wish *w, FILE *out)
         (void)fprintf(out, ", %g Gbit/s", w->machine.bytes_per_s * 8e-9);
     if (!isnan(w->asked))
         (void)fprintf(out, ", %g of the shards asked per query", w->asked);
-    (void)fputs("; * beyond the numbers of rows that were measured\n\n", out);
+    (void)fputs("\n\n", out);
 }
 
 static void print_wished(const struct simulate *s, const struct simulate_wish *w, FILE *out)

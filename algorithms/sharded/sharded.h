@@ -74,10 +74,10 @@ struct sharded {
     struct bucket_placement placement;
     /* A move of rows was broken off: rows may be in another shard than that of their bucket. */
     bool unsettled;
-    struct sharded_group *undo; /* changes that have yet to be taken back in some shards */
-    bool sends_rows;            /* a rank could not read a file of rows */
-    uint64_t call;              /* the number of the last request */
-    uint64_t round_trip_ns;     /* of an empty request to a rank, median; 0: no other rank */
+    struct changes *undo;   /* changes that have yet to be taken back in some shards */
+    bool sends_rows;        /* a rank could not read a file of rows */
+    uint64_t call;          /* the number of the last request */
+    uint64_t round_trip_ns; /* of an empty request to a rank, median; 0: no other rank */
     struct counters counters;
 };
 
@@ -161,7 +161,7 @@ void placement_set_centroid(struct sharded *, uint32_t bucket, const float *cent
    them with many more rows than the others. */
 int placement_divide(struct sharded *, const uint64_t *rows);
 
-/* 5. Changes (update.c, search.c, range.c, store.c, report.c) */
+/* 5. Changes (changes.c, update.c, search.c, range.c, store.c, report.c) */
 
 int sharded_train(struct index *, struct vectors sample);
 int sharded_insert(struct index *, struct vectors, const uint64_t *ids, size_t *done);

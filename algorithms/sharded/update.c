@@ -2,292 +2,13 @@
  * taken back in all if it fails in one. */
 #include <string.h>
 
-#include "algorithms/sharded/sharded.h"
+#include "algorithms/sharded/changes.h"
 #include "src/core/mem.h"
 
 /* Rows of a call that are sent together. */
 enum { PIECE_BYTES = 32 << 20 };
 
-static int no_memory(const struct sharded *s, size_t n)
-{
-    return fail(s->base.env.error, ERR_NO_MEMORY, "sharded: out of memory for %zu rows", n);
-}
-
-/* ---- requests */
-
-/* Rows, ids or both, for one shard. */
-struct change {
-    uint64_t sequence;
-    size_t n;
-    const uint64_t *ids;
-    const uint32_t *buckets;
-    const void *rows;
-    size_t row_bytes;
-    const struct row_request *in_file; /* NULL: rows are sent */
-    const uint64_t *numbers;           /* of the rows in the file */
-    uint64_t (*hash)(const void *rows, size_t bytes);
-    uint64_t *from_file; /* counts rows that are not sent */
-    bool flush;
-};
-
-static void put_rows(const struct change *c, size_t rank, struct wire *w)
-{
-    const struct row_origin *from = c->in_file && rank > 0 ? c->in_file->from : NULL;
-    wire_put(w, from != NULL);
-    if (!from) {
-        wire_put_bytes(w, c->rows, c->n * c->row_bytes);
-        return;
-    }
-    wire_put_text(w, from->path);
-    wire_put_text(w, from->dataset);
-    wire_put(w, from->offset);
-    wire_put(w, from->stride);
-    wire_put(w, c->hash(c->rows, c->n * c->row_bytes));
-    wire_put_bytes(w, c->numbers, c->n * sizeof *c->numbers);
-    *c->from_file += c->n;
-}
-
-static void put_insert(void *to, size_t rank, struct wire *w)
-{
-    const struct change *c = to;
-    wire_put(w, c->sequence);
-    wire_put(w, c->n);
-    wire_put_bytes(w, c->ids, c->n * sizeof *c->ids);
-    wire_put_bytes(w, c->buckets, c->n * sizeof *c->buckets);
-    put_rows(c, rank, w);
-}
-
-static void put_train(void *to, size_t rank, struct wire *w)
-{
-    const struct change *c = to;
-    (void)rank;
-    wire_put(w, c->sequence);
-    wire_put(w, c->n);
-    wire_put_bytes(w, c->rows, c->n * c->row_bytes);
-}
-
-static void put_mark(void *to, size_t rank, struct wire *w)
-{
-    const struct change *c = to;
-    (void)rank;
-    wire_put(w, c->sequence);
-    wire_put(w, c->n);
-    wire_put_bytes(w, c->ids, c->n * sizeof *c->ids);
-    wire_put(w, c->flush);
-}
-
-static void put_unmark(void *to, size_t rank, struct wire *w)
-{
-    const struct change *c = to;
-    (void)rank;
-    wire_put(w, c->n);
-    wire_put_bytes(w, c->ids, c->n * sizeof *c->ids);
-}
-
-/* ---- rows by shard */
-
-/* The rows of a call, sorted by shard; those of shard i begin at first[i]. */
-struct sharded_group {
-    struct sharded_group *next; /* in s->undo */
-    enum request_kind redo;     /* what has yet to be asked of the shards: MARK or UNMARK */
-    size_t *first;              /* n_shards + 1 */
-    uint64_t *ids, *numbers;
-    uint32_t *buckets;
-    unsigned char *rows;
-    struct change *changes;
-    struct shard_call *calls;
-    size_t n_calls;
-};
-
-static void group_free(struct sharded *s, struct sharded_group *g)
-{
-    struct mem *mem = s->base.env.mem;
-    if (!g)
-        return;
-    mem_free(mem, g->first);
-    mem_free(mem, g->ids);
-    mem_free(mem, g->numbers);
-    mem_free(mem, g->buckets);
-    mem_free(mem, g->rows);
-    mem_free(mem, g->changes);
-    mem_free(mem, g->calls);
-    mem_free(mem, g);
-}
-
-static struct sharded_group *group_new(struct sharded *s, size_t n, size_t row_bytes)
-{
-    struct mem *mem = s->base.env.mem;
-    struct sharded_group *g = mem_zalloc(mem, sizeof *g);
-    if (g) {
-        g->first = mem_zalloc(mem, (s->n_shards + 2) * sizeof *g->first);
-        g->ids = mem_array(mem, n + 1, sizeof *g->ids);
-        g->numbers = mem_array(mem, n + 1, sizeof *g->numbers);
-        g->buckets = mem_array(mem, n + 1, sizeof *g->buckets);
-        g->rows = mem_alloc(mem, n * row_bytes + 1);
-        g->changes = mem_zalloc(mem, s->n_shards * sizeof *g->changes);
-        g->calls = mem_zalloc(mem, s->n_shards * sizeof *g->calls);
-    }
-    if (g && g->first && g->ids && g->numbers && g->buckets && g->rows && g->changes && g->calls)
-        return g;
-    group_free(s, g);
-    (void)no_memory(s, n);
-    return NULL;
-}
-
-static void add_call(struct sharded *s, struct sharded_group *g, size_t shard, struct change change)
-{
-    struct change *c = &g->changes[g->n_calls];
-    *c = change;
-    c->sequence = ++s->shards[shard].sequence;
-    c->from_file = &s->counters.rows_from_files;
-    g->calls[g->n_calls++] = (struct shard_call){ .shard = shard, .to = c };
-}
-
-/* Copies the rows of a call, by shard. v.rows = NULL: ids alone. numbers: of the rows in their file;
-   NULL: none. NULL: out of memory. */
-static struct sharded_group *group_by_shard(struct sharded *s, struct vectors v,
-                                            const uint64_t *ids, const uint32_t *buckets,
-                                            const uint64_t *numbers)
-{
-    const size_t row_bytes = v.rows ? sharded_row_bytes(s) : 0;
-    struct sharded_group *g = group_new(s, v.n, row_bytes);
-    if (!g)
-        return NULL;
-    size_t *first = g->first + 1; /* counts, then places; shifted by one shard */
-    for (size_t i = 0; i < v.n; i++)
-        first[s->placement.shard_of[buckets[i]]]++;
-    for (size_t i = 0, at = 0; i < s->n_shards; i++) {
-        const size_t n = first[i];
-        first[i] = at;
-        at += n;
-    }
-    for (size_t i = 0; i < v.n; i++) {
-        const size_t at = first[s->placement.shard_of[buckets[i]]]++;
-        g->ids[at] = ids[i];
-        g->buckets[at] = buckets[i];
-        g->numbers[at] = numbers ? numbers[i] : 0;
-        if (v.rows)
-            memcpy(g->rows + at * row_bytes, (const char *)v.rows + i * row_bytes, row_bytes);
-    }
-    for (size_t i = 0; i < s->n_shards; i++) {
-        const size_t at = g->first[i], n = g->first[i + 1] - at;
-        if (n > 0)
-            add_call(s, g, i,
-                     (struct change){ .n = n,
-                                      .ids = g->ids + at,
-                                      .buckets = g->buckets + at,
-                                      .rows = g->rows + at * row_bytes,
-                                      .row_bytes = row_bytes,
-                                      .numbers = g->numbers + at });
-    }
-    return g;
-}
-
-/* The same ids for every shard, or for one of them; SIZE_MAX: every one. */
-static struct sharded_group *group_of_ids(struct sharded *s, size_t shard, const uint64_t *ids,
-                                          size_t n)
-{
-    struct sharded_group *g = group_new(s, n, 0);
-    if (!g)
-        return NULL;
-    if (n > 0)
-        memcpy(g->ids, ids, n * sizeof *ids);
-    for (size_t i = 0; i < s->n_shards; i++)
-        if (shard == SIZE_MAX || shard == i)
-            add_call(s, g, i, (struct change){ .n = n, .ids = g->ids });
-    return g;
-}
-
-/* ---- taking back. MARK and UNMARK may be repeated. Where there is no memory to ask for them, they are
-   asked for before the next operation. */
-
-static int tell_group(struct sharded *s, struct sharded_group *g, enum request_kind kind,
-                      void (*put)(void *, size_t, struct wire *))
-{
-    for (size_t i = 0; i < g->n_calls; i++)
-        g->calls[i].put = put;
-    return sharded_tell(s, kind, g->calls, g->n_calls);
-}
-
-/* Inserted rows are marked and then removed; marked rows are unmarked. Only what is not done stays in
-   the group: new rows may have the same ids. */
-static int undo(struct sharded *s, struct sharded_group *g)
-{
-    size_t left = 0;
-    for (size_t i = 0; g->redo == REQUEST_MARK && i < g->n_calls; i++) {
-        struct change *c = g->calls[i].to;
-        c->sequence = ++s->shards[g->calls[i].shard].sequence;
-        c->flush = true;
-    }
-    const int rc = tell_group(s, g, g->redo, g->redo == REQUEST_MARK ? put_mark : put_unmark);
-    for (size_t i = 0; i < g->n_calls; i++)
-        if (!g->calls[i].done || g->calls[i].failed)
-            g->calls[left++] = g->calls[i];
-    g->n_calls = left;
-    return rc;
-}
-
-/* Whether the rest must be asked for again: for lack of memory, or because a rank is lost that may
-   have inserted the rows and find them in its log. */
-static bool is_left(const struct sharded_group *g, int rc)
-{
-    return g->n_calls > 0 && (rc == ERR_NO_MEMORY || (rc == ERR_IO && g->redo == REQUEST_MARK));
-}
-
-/* Frees the group, or keeps it for later. */
-static void take_back(struct sharded *s, struct sharded_group *g, enum request_kind redo)
-{
-    struct error unreported = { 0 };
-    struct error *before = error_divert(&unreported);
-    g->redo = redo;
-    if (is_left(g, undo(s, g))) {
-        g->next = s->undo;
-        s->undo = g;
-    } else {
-        group_free(s, g);
-    }
-    (void)error_divert(before);
-}
-
-int sharded_settle(struct sharded *s)
-{
-    for (struct sharded_group **at = &s->undo, *g = *at; g; g = *at) {
-        struct error why = { 0 };
-        struct error *before = error_divert(&why);
-        const int rc = undo(s, g);
-        (void)error_divert(before);
-        if (rc == ERR_NO_MEMORY && g->n_calls > 0)
-            return fail(s->base.env.error, rc, "%s", why.text);
-        if (is_left(g, rc)) {
-            at = &g->next;
-            continue;
-        }
-        *at = g->next;
-        group_free(s, g);
-    }
-    return OK;
-}
-
-void sharded_forget_undo(struct sharded *s)
-{
-    while (s->undo) {
-        struct sharded_group *g = s->undo;
-        s->undo = g->next;
-        group_free(s, g);
-    }
-}
-
 /* ---- training */
-
-int sharded_train_shard(struct sharded *s, size_t shard, struct vectors sample)
-{
-    struct change c = { .sequence = ++s->shards[shard].sequence,
-                        .n = sample.n,
-                        .rows = sample.rows,
-                        .row_bytes = sharded_row_bytes(s) };
-    struct shard_call call = { .shard = shard, .put = put_train, .to = &c };
-    return sharded_tell(s, REQUEST_TRAIN, &call, 1);
-}
 
 int sharded_train(struct index *index, struct vectors sample)
 {
@@ -309,9 +30,9 @@ int sharded_train(struct index *index, struct vectors sample)
    there, or NULL. On success, *inserted is what can be taken back; else all are taken back. */
 static int insert_piece(struct sharded *s, struct vectors v, const uint64_t *ids,
                         const uint32_t *buckets, const struct row_request *in_file,
-                        struct sharded_group **inserted)
+                        struct changes **inserted)
 {
-    struct sharded_group *g = group_by_shard(s, v, ids, buckets, in_file ? in_file->numbers : NULL);
+    struct changes *g = changes_by_shard(s, v, ids, buckets, in_file ? in_file->numbers : NULL);
     *inserted = NULL;
     if (!g)
         return ERR_NO_MEMORY;
@@ -319,16 +40,16 @@ static int insert_piece(struct sharded *s, struct vectors v, const uint64_t *ids
         g->changes[i].in_file = in_file;
         g->changes[i].hash = s->base.env.files->hash;
     }
-    const int rc = tell_group(s, g, REQUEST_INSERT, put_insert);
+    const int rc = changes_tell(s, REQUEST_INSERT, g);
     if (rc != OK) {
-        take_back(s, g, REQUEST_MARK);
+        changes_take_back(s, g, REQUEST_MARK);
         return rc;
     }
     *inserted = g;
     return OK;
 }
 
-static void note_inserted(struct sharded *s, const struct sharded_group *g)
+static void note_inserted(struct sharded *s, const struct changes *g)
 {
     for (size_t i = 0; i < g->n_calls; i++) {
         s->shards[g->calls[i].shard].rows += g->changes[i].n;
@@ -338,14 +59,14 @@ static void note_inserted(struct sharded *s, const struct sharded_group *g)
 
 /* Ranks read the rows themselves, from their file. *cannot: there is none, or a rank cannot read it. */
 static int insert_from_file(struct sharded *s, struct vectors v, const uint64_t *ids,
-                            const uint32_t *buckets, struct sharded_group **inserted, bool *cannot)
+                            const uint32_t *buckets, struct changes **inserted, bool *cannot)
 {
     const struct row_files *files = s->base.env.files;
     const uint64_t read_before = s->counters.rows_from_files;
     struct row_origin origin;
     uint64_t *numbers = mem_array(s->base.env.mem, v.n + 1, sizeof *numbers);
     *cannot = false;
-    int rc = numbers ? OK : no_memory(s, v.n);
+    int rc = numbers ? OK : changes_no_memory(s, v.n);
     if (rc == OK && !files->origin(files->to, v, &origin, numbers)) {
         *cannot = true;
     } else if (rc == OK) {
@@ -368,7 +89,7 @@ static int insert_from_file(struct sharded *s, struct vectors v, const uint64_t 
 /* Where a rank cannot read a file, the rows that others have read are taken back, which needs remove();
    all are then sent, and so are those of later calls. */
 static int insert_or_send(struct sharded *s, struct vectors v, const uint64_t *ids,
-                          const uint32_t *buckets, struct sharded_group **inserted)
+                          const uint32_t *buckets, struct changes **inserted)
 {
     bool sends = !s->group || !s->base.env.files || !s->of->remove || s->sends_rows;
     int rc = OK;
@@ -401,16 +122,16 @@ int sharded_insert(struct index *index, struct vectors v, const uint64_t *ids, s
     if (rc != OK)
         return rc;
     uint32_t *buckets = mem_array(index->env.mem, v.n + 1, sizeof *buckets);
-    rc = buckets ? placement_find(s, v, ids, buckets) : no_memory(s, v.n);
+    rc = buckets ? placement_find(s, v, ids, buckets) : changes_no_memory(s, v.n);
     while (rc == OK && *done < v.n) {
-        struct sharded_group *g;
+        struct changes *g;
         struct vectors part = v;
         part.rows = (const char *)v.rows + *done * row_bytes;
         part.n = v.n - *done < piece ? v.n - *done : piece;
         rc = insert_or_send(s, part, ids + *done, buckets + *done, &g);
         if (rc == OK) {
             note_inserted(s, g);
-            group_free(s, g);
+            changes_free(s, g);
             *done += part.n;
         }
     }
@@ -424,13 +145,13 @@ int sharded_insert(struct index *index, struct vectors v, const uint64_t *ids, s
 
 /* Marks, and removes what is marked, or takes the marks back. `expected` rows are there; SIZE_MAX:
    any number. Frees the group. */
-static int remove_group(struct sharded *s, struct sharded_group *g, size_t expected)
+static int remove_group(struct sharded *s, struct changes *g, size_t expected)
 {
     size_t found = 0;
     const bool at_once = g->n_calls == 1 && sharded_replicas(s) == 1;
     for (size_t i = 0; i < g->n_calls; i++)
         g->changes[i].flush = at_once;
-    int rc = tell_group(s, g, REQUEST_MARK, put_mark);
+    int rc = changes_tell(s, REQUEST_MARK, g);
     for (size_t i = 0; i < g->n_calls; i++)
         found += g->calls[i].done ? (size_t)g->calls[i].found : 0;
     if (rc == OK && found != expected && expected != SIZE_MAX)
@@ -438,7 +159,7 @@ static int remove_group(struct sharded *s, struct sharded_group *g, size_t expec
             fail(s->base.env.error, ERR_INVARIANT,
                  "sharded: the shards have %zu of %zu ids that are to be deleted", found, expected);
     if (rc != OK) {
-        take_back(s, g, REQUEST_UNMARK);
+        changes_take_back(s, g, REQUEST_UNMARK);
         return rc;
     }
     for (size_t i = 0; i < g->n_calls; i++)
@@ -447,24 +168,24 @@ static int remove_group(struct sharded *s, struct sharded_group *g, size_t expec
         /* What cannot be removed now is when there is memory for it. */
         struct error unreported = { 0 };
         struct error *before = error_divert(&unreported);
-        (void)tell_group(s, g, REQUEST_FLUSH, NULL);
+        (void)changes_tell(s, REQUEST_FLUSH, g);
         (void)error_divert(before);
     }
-    group_free(s, g);
+    changes_free(s, g);
     return OK;
 }
 
-static struct sharded_group *group_removed(struct sharded *s, const uint64_t *ids, size_t n)
+static struct changes *group_removed(struct sharded *s, const uint64_t *ids, size_t n)
 {
     const struct vectors none = { NULL, n, s->base.env.dim, s->base.env.element };
-    struct sharded_group *g = NULL;
+    struct changes *g = NULL;
     if (s->params.placement == PLACE_CLUSTER || s->unsettled)
-        return group_of_ids(s, SIZE_MAX, ids, n);
+        return changes_of_ids(s, SIZE_MAX, ids, n);
     uint32_t *buckets = mem_array(s->base.env.mem, n + 1, sizeof *buckets);
     if (!buckets)
-        (void)no_memory(s, n);
+        (void)changes_no_memory(s, n);
     else if (placement_find(s, none, ids, buckets) == OK)
-        g = group_by_shard(s, none, ids, buckets, NULL);
+        g = changes_by_shard(s, none, ids, buckets, NULL);
     mem_free(s->base.env.mem, buckets);
     return g;
 }
@@ -476,7 +197,7 @@ int sharded_remove(struct index *index, const uint64_t *ids, size_t n, size_t *d
     int rc = sharded_settle(s);
     if (rc != OK)
         return rc;
-    struct sharded_group *g = group_removed(s, ids, n);
+    struct changes *g = group_removed(s, ids, n);
     rc = g ? remove_group(s, g, n) : ERR_NO_MEMORY;
     *done = rc == OK ? n : 0;
     return rc;
@@ -485,21 +206,21 @@ int sharded_remove(struct index *index, const uint64_t *ids, size_t n, size_t *d
 int sharded_move(struct sharded *s, size_t from, struct vectors v, const uint64_t *ids,
                  const uint32_t *buckets)
 {
-    struct sharded_group *inserted, *removed = group_of_ids(s, from, ids, v.n);
+    struct changes *inserted, *removed = changes_of_ids(s, from, ids, v.n);
     if (!removed)
         return ERR_NO_MEMORY;
     int rc = insert_piece(s, v, ids, buckets, NULL, &inserted);
     if (rc != OK) {
-        group_free(s, removed);
+        changes_free(s, removed);
         return rc;
     }
     rc = remove_group(s, removed, v.n);
     if (rc != OK) {
-        take_back(s, inserted, REQUEST_MARK);
+        changes_take_back(s, inserted, REQUEST_MARK);
         return rc;
     }
     note_inserted(s, inserted);
-    group_free(s, inserted);
+    changes_free(s, inserted);
     s->counters.moved_rows += v.n;
     return OK;
 }

@@ -47,6 +47,7 @@ struct group {
     struct cluster_wait wait;
     uint64_t polled_ns, listening_ns; /* the last look; since when there was no pause */
     char host[RANK_HOST_BYTES];
+    bool stuck; /* MPI must not be called */
 };
 
 /* ---- taking messages */
@@ -95,7 +96,7 @@ static bool poll_ranks(struct group *g)
     if (clock_seconds(now - g->polled_ns) > LISTEN_S)
         g->listening_ns = now;
     g->polled_ns = now;
-    for (size_t i = 1; i < g->n; i++) {
+    for (size_t i = 1; !g->stuck && i < g->n; i++) {
         int tag;
         size_t n;
         while (g->members[i].link && g->mpi->is_waiting(g->members[i].link, &tag, &n)) {
@@ -123,7 +124,7 @@ static bool group_is_lost(struct rank_group *base, size_t rank)
 {
     struct group *g = (struct group *)base;
     struct member *m = &g->members[rank];
-    if (m->lost)
+    if (m->lost || g->stuck)
         return true;
     (void)poll_ranks(g);
     m->lost = is_gone(g, m);
@@ -160,7 +161,7 @@ static int group_send(struct rank_group *base, size_t to, const void *bytes, siz
     struct member *m = &g->members[to];
     struct mpi_send *send;
     char why[200];
-    if (m->lost)
+    if (m->lost || g->stuck)
         return OK;
     if (g->mpi->send(m->link, TAG_MESSAGE, bytes, n, &send, why, sizeof why))
         return fail(err, ERR_IO, "rank %zu: %s", to, why);
@@ -244,16 +245,61 @@ static int await_hello(struct group *g, size_t first, size_t n, struct error *er
     return OK;
 }
 
+/* Left to the thread that starts the rank if it does not return in time. */
+struct starting {
+    const struct mpi_processes *mpi;
+    char program[PATH_MAX], why[500];
+    struct mpi_link *link;
+    int rc;
+};
+
+static void *start_in_thread(void *of)
+{
+    struct starting *s = of;
+    s->rc = s->mpi->start(s->program, CLUSTER_RANK_COMMAND, 1, &s->link, s->why, sizeof s->why);
+    return NULL;
+}
+
+/* One at a time: with several, one in some two hundred never came out of PMIx_Init() (Open MPI 4.1.4). If
+   one does not start, MPI is stuck in this process, and nothing more is asked of it. */
+static int start_one(struct group *g, const char *program, struct mpi_link **link,
+                     struct error *err)
+{
+    struct starting *s = mem_zalloc(NULL, sizeof *s);
+    struct timespec until;
+    pthread_t thread;
+    if (!s)
+        return fail(err, ERR_NO_MEMORY, "ranks: out of memory to start one");
+    s->mpi = g->mpi;
+    (void)snprintf(s->program, sizeof s->program, "%s", program);
+    if (pthread_create(&thread, NULL, start_in_thread, s)) {
+        mem_free(NULL, s);
+        return fail_errno(err, ERR_IO, "ranks: a thread cannot be started");
+    }
+    (void)clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += (time_t)START_S;
+    if (pthread_timedjoin_np(thread, NULL, &until)) {
+        (void)pthread_detach(thread); /* with what it was given */
+        g->of->mpi = NULL;
+        g->stuck = true;
+        return fail(err, ERR_IO, "ranks: Open MPI did not start one within %.0f seconds", START_S);
+    }
+    const int rc = s->rc ? fail(err, ERR_IO, "ranks: %s", s->why) : OK;
+    *link = s->link;
+    mem_free(NULL, s);
+    return rc;
+}
+
 static int group_start(struct rank_group *base, size_t first, size_t n, const char *dir,
                        struct error *err)
 {
     struct group *g = (struct group *)base;
-    char program[PATH_MAX], why[500];
+    char program[PATH_MAX];
     const ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
     const size_t all = first + n > g->n ? first + n : g->n;
     struct member *members = mem_resize(NULL, g->members, all * sizeof *members);
     struct mpi_link **links = mem_zalloc(NULL, n * sizeof *links);
-    int rc = OK;
+    int rc = g->stuck ? fail(err, ERR_IO, "ranks: Open MPI is stuck in this process") : OK;
     if (members)
         g->members = members;
     if (!members || !links)
@@ -269,8 +315,8 @@ static int group_start(struct rank_group *base, size_t first, size_t n, const ch
             g->mpi->unlink(members[i].link);
         members[i] = (struct member){ .heard_ns = clock_ns() };
     }
-    if (rc == OK && g->mpi->start(program, CLUSTER_RANK_COMMAND, n, links, why, sizeof why))
-        rc = fail(err, ERR_IO, "ranks: %s", why);
+    for (size_t i = 0; rc == OK && i < n; i++)
+        rc = start_one(g, program, &links[i], err);
     for (size_t i = 0; links && i < n; i++)
         if (links[i])
             g->members[first + i].link = links[i];

@@ -1,0 +1,255 @@
+/* changes.c - the changes of a call by shard: their requests, and how they are taken back. */
+#include <string.h>
+
+#include "algorithms/sharded/changes.h"
+#include "src/core/mem.h"
+
+int changes_no_memory(const struct sharded *s, size_t n)
+{
+    return fail(s->base.env.error, ERR_NO_MEMORY, "sharded: out of memory for %zu rows", n);
+}
+
+/* ---- requests */
+
+static void put_rows(const struct change *c, size_t rank, struct wire *w)
+{
+    const struct row_origin *from = c->in_file && rank > 0 ? c->in_file->from : NULL;
+    wire_put(w, from != NULL);
+    if (!from) {
+        wire_put_bytes(w, c->rows, c->n * c->row_bytes);
+        return;
+    }
+    wire_put_text(w, from->path);
+    wire_put_text(w, from->dataset);
+    wire_put(w, from->offset);
+    wire_put(w, from->stride);
+    wire_put(w, c->hash(c->rows, c->n * c->row_bytes));
+    wire_put_bytes(w, c->numbers, c->n * sizeof *c->numbers);
+    *c->from_file += c->n;
+}
+
+static void put_insert(void *to, size_t rank, struct wire *w)
+{
+    const struct change *c = to;
+    wire_put(w, c->sequence);
+    wire_put(w, c->n);
+    wire_put_bytes(w, c->ids, c->n * sizeof *c->ids);
+    wire_put_bytes(w, c->buckets, c->n * sizeof *c->buckets);
+    put_rows(c, rank, w);
+}
+
+static void put_train(void *to, size_t rank, struct wire *w)
+{
+    const struct change *c = to;
+    (void)rank;
+    wire_put(w, c->sequence);
+    wire_put(w, c->n);
+    wire_put_bytes(w, c->rows, c->n * c->row_bytes);
+}
+
+static void put_mark(void *to, size_t rank, struct wire *w)
+{
+    const struct change *c = to;
+    (void)rank;
+    wire_put(w, c->sequence);
+    wire_put(w, c->n);
+    wire_put_bytes(w, c->ids, c->n * sizeof *c->ids);
+    wire_put(w, c->flush);
+}
+
+static void put_unmark(void *to, size_t rank, struct wire *w)
+{
+    const struct change *c = to;
+    (void)rank;
+    wire_put(w, c->n);
+    wire_put_bytes(w, c->ids, c->n * sizeof *c->ids);
+}
+
+/* ---- rows by shard */
+
+void changes_free(struct sharded *s, struct changes *g)
+{
+    struct mem *mem = s->base.env.mem;
+    if (!g)
+        return;
+    mem_free(mem, g->first);
+    mem_free(mem, g->ids);
+    mem_free(mem, g->numbers);
+    mem_free(mem, g->buckets);
+    mem_free(mem, g->rows);
+    mem_free(mem, g->changes);
+    mem_free(mem, g->calls);
+    mem_free(mem, g);
+}
+
+static struct changes *changes_new(struct sharded *s, size_t n, size_t row_bytes)
+{
+    struct mem *mem = s->base.env.mem;
+    struct changes *g = mem_zalloc(mem, sizeof *g);
+    if (g) {
+        g->first = mem_zalloc(mem, (s->n_shards + 2) * sizeof *g->first);
+        g->ids = mem_array(mem, n + 1, sizeof *g->ids);
+        g->numbers = mem_array(mem, n + 1, sizeof *g->numbers);
+        g->buckets = mem_array(mem, n + 1, sizeof *g->buckets);
+        g->rows = mem_alloc(mem, n * row_bytes + 1);
+        g->changes = mem_zalloc(mem, s->n_shards * sizeof *g->changes);
+        g->calls = mem_zalloc(mem, s->n_shards * sizeof *g->calls);
+    }
+    if (g && g->first && g->ids && g->numbers && g->buckets && g->rows && g->changes && g->calls)
+        return g;
+    changes_free(s, g);
+    (void)changes_no_memory(s, n);
+    return NULL;
+}
+
+static void add_call(struct sharded *s, struct changes *g, size_t shard, struct change change)
+{
+    struct change *c = &g->changes[g->n_calls];
+    *c = change;
+    c->sequence = ++s->shards[shard].sequence;
+    c->from_file = &s->counters.rows_from_files;
+    g->calls[g->n_calls++] = (struct shard_call){ .shard = shard, .to = c };
+}
+
+struct changes *changes_by_shard(struct sharded *s, struct vectors v, const uint64_t *ids,
+                                 const uint32_t *buckets, const uint64_t *numbers)
+{
+    const size_t row_bytes = v.rows ? sharded_row_bytes(s) : 0;
+    struct changes *g = changes_new(s, v.n, row_bytes);
+    if (!g)
+        return NULL;
+    size_t *first = g->first + 1; /* counts, then places; shifted by one shard */
+    for (size_t i = 0; i < v.n; i++)
+        first[s->placement.shard_of[buckets[i]]]++;
+    for (size_t i = 0, at = 0; i < s->n_shards; i++) {
+        const size_t n = first[i];
+        first[i] = at;
+        at += n;
+    }
+    for (size_t i = 0; i < v.n; i++) {
+        const size_t at = first[s->placement.shard_of[buckets[i]]]++;
+        g->ids[at] = ids[i];
+        g->buckets[at] = buckets[i];
+        g->numbers[at] = numbers ? numbers[i] : 0;
+        if (v.rows)
+            memcpy(g->rows + at * row_bytes, (const char *)v.rows + i * row_bytes, row_bytes);
+    }
+    for (size_t i = 0; i < s->n_shards; i++) {
+        const size_t at = g->first[i], n = g->first[i + 1] - at;
+        if (n > 0)
+            add_call(s, g, i,
+                     (struct change){ .n = n,
+                                      .ids = g->ids + at,
+                                      .buckets = g->buckets + at,
+                                      .rows = g->rows + at * row_bytes,
+                                      .row_bytes = row_bytes,
+                                      .numbers = g->numbers + at });
+    }
+    return g;
+}
+
+struct changes *changes_of_ids(struct sharded *s, size_t shard, const uint64_t *ids, size_t n)
+{
+    struct changes *g = changes_new(s, n, 0);
+    if (!g)
+        return NULL;
+    if (n > 0)
+        memcpy(g->ids, ids, n * sizeof *ids);
+    for (size_t i = 0; i < s->n_shards; i++)
+        if (shard == SIZE_MAX || shard == i)
+            add_call(s, g, i, (struct change){ .n = n, .ids = g->ids });
+    return g;
+}
+
+/* ---- asking, and taking back */
+
+static void (*const put_change[])(void *, size_t, struct wire *) = {
+    [REQUEST_INSERT] = put_insert,
+    [REQUEST_MARK] = put_mark,
+    [REQUEST_UNMARK] = put_unmark,
+    [REQUEST_FLUSH] = NULL,
+};
+
+int changes_tell(struct sharded *s, enum request_kind kind, struct changes *g)
+{
+    for (size_t i = 0; i < g->n_calls; i++)
+        g->calls[i].put = put_change[kind];
+    return sharded_tell(s, kind, g->calls, g->n_calls);
+}
+
+int sharded_train_shard(struct sharded *s, size_t shard, struct vectors sample)
+{
+    struct change c = { .sequence = ++s->shards[shard].sequence,
+                        .n = sample.n,
+                        .rows = sample.rows,
+                        .row_bytes = sharded_row_bytes(s) };
+    struct shard_call call = { .shard = shard, .put = put_train, .to = &c };
+    return sharded_tell(s, REQUEST_TRAIN, &call, 1);
+}
+
+/* Inserted rows are marked and then removed; marked rows are unmarked. Only what is not done stays in
+   the group: new rows may have the same ids. */
+static int undo(struct sharded *s, struct changes *g)
+{
+    size_t left = 0;
+    for (size_t i = 0; g->redo == REQUEST_MARK && i < g->n_calls; i++) {
+        struct change *c = g->calls[i].to;
+        c->sequence = ++s->shards[g->calls[i].shard].sequence;
+        c->flush = true;
+    }
+    const int rc = changes_tell(s, g->redo, g);
+    for (size_t i = 0; i < g->n_calls; i++)
+        if (!g->calls[i].done || g->calls[i].failed)
+            g->calls[left++] = g->calls[i];
+    g->n_calls = left;
+    return rc;
+}
+
+/* Whether the rest must be asked for again: for lack of memory, or because a rank is lost that may
+   have inserted the rows and find them in its log. */
+static bool is_left(const struct changes *g, int rc)
+{
+    return g->n_calls > 0 && (rc == ERR_NO_MEMORY || (rc == ERR_IO && g->redo == REQUEST_MARK));
+}
+
+void changes_take_back(struct sharded *s, struct changes *g, enum request_kind redo)
+{
+    struct error unreported = { 0 };
+    struct error *before = error_divert(&unreported);
+    g->redo = redo;
+    if (is_left(g, undo(s, g))) {
+        g->next = s->undo;
+        s->undo = g;
+    } else {
+        changes_free(s, g);
+    }
+    (void)error_divert(before);
+}
+
+int sharded_settle(struct sharded *s)
+{
+    for (struct changes **at = &s->undo, *g = *at; g; g = *at) {
+        struct error why = { 0 };
+        struct error *before = error_divert(&why);
+        const int rc = undo(s, g);
+        (void)error_divert(before);
+        if (rc == ERR_NO_MEMORY && g->n_calls > 0)
+            return fail(s->base.env.error, rc, "%s", why.text);
+        if (is_left(g, rc)) {
+            at = &g->next;
+            continue;
+        }
+        *at = g->next;
+        changes_free(s, g);
+    }
+    return OK;
+}
+
+void sharded_forget_undo(struct sharded *s)
+{
+    while (s->undo) {
+        struct changes *g = s->undo;
+        s->undo = g->next;
+        changes_free(s, g);
+    }
+}

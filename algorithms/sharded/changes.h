@@ -1,0 +1,50 @@
+/* changes.h - insertions and deletions of a call, by the shards that they concern. MARK and UNMARK may be
+ * repeated; where a change cannot be taken back for lack of memory, it is before the next operation. */
+#ifndef DRIFTLINE_SHARDED_CHANGES_H
+#define DRIFTLINE_SHARDED_CHANGES_H
+
+#include "algorithms/sharded/sharded.h"
+
+/* Rows, ids or both, for one shard. */
+struct change {
+    uint64_t sequence;
+    size_t n;
+    const uint64_t *ids;
+    const uint32_t *buckets;
+    const void *rows;
+    size_t row_bytes;
+    const struct row_request *in_file; /* NULL: rows are sent */
+    const uint64_t *numbers;           /* of the rows in the file */
+    uint64_t (*hash)(const void *rows, size_t bytes);
+    uint64_t *from_file; /* counts rows that are not sent */
+    bool flush;
+};
+
+/* The rows of a call, sorted by shard; those of shard i begin at first[i]. */
+struct changes {
+    struct changes *next;   /* in s->undo */
+    enum request_kind redo; /* what has yet to be asked of the shards: MARK or UNMARK */
+    size_t *first;          /* n_shards + 1 */
+    uint64_t *ids, *numbers;
+    uint32_t *buckets;
+    unsigned char *rows;
+    struct change *changes;
+    struct shard_call *calls;
+    size_t n_calls;
+};
+
+/* Copies the rows of a call. v.rows = NULL: ids alone. numbers: of the rows in their file; NULL: none.
+   NULL: out of memory, which is recorded. The caller calls changes_free(). */
+struct changes *changes_by_shard(struct sharded *, struct vectors, const uint64_t *ids,
+                                 const uint32_t *buckets, const uint64_t *numbers);
+/* The same ids for every shard, or for one of them; SIZE_MAX: every one. */
+struct changes *changes_of_ids(struct sharded *, size_t shard, const uint64_t *ids, size_t n);
+void changes_free(struct sharded *, struct changes *);
+/* Asks the shards: INSERT, MARK, UNMARK or FLUSH. */
+int changes_tell(struct sharded *, enum request_kind, struct changes *);
+/* Asks for the opposite, MARK or UNMARK. Frees the changes, or keeps them for sharded_settle(). */
+void changes_take_back(struct sharded *, struct changes *, enum request_kind redo);
+/* Records ERR_NO_MEMORY, and returns it. */
+int changes_no_memory(const struct sharded *, size_t rows);
+
+#endif

@@ -3,8 +3,8 @@
 #ifndef DRIFTLINE_SHARDED_SERVE_H
 #define DRIFTLINE_SHARDED_SERVE_H
 
-#include "algorithms/sharded/copy.h"
-#include "algorithms/sharded/wire.h"
+#include "algorithms/sharded/copy/copy.h"
+#include "algorithms/sharded/copy/wire.h"
 #include "src/core/ranks/ranks.h"
 
 /* A request: its kind, the shard, then as below; n_ is a number of what follows. A reply: a code of

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 
 #include "algorithms/common/durable/store_file.h"
-#include "algorithms/sharded/copy.h"
+#include "algorithms/sharded/copy/copy.h"
 #include "src/core/mem.h"
 
 #define SAVED   "sharded.shard"

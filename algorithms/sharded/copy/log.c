@@ -1,4 +1,4 @@
-#include "algorithms/sharded/log.h"
+#include "algorithms/sharded/copy/log.h"
 
 #include <dirent.h>
 #include <inttypes.h>
@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "algorithms/sharded/wire.h"
+#include "algorithms/sharded/copy/wire.h"
 #include "src/core/mem.h"
 
 enum { HEAD_WORDS = 4 };

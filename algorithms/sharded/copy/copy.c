@@ -1,4 +1,4 @@
-#include "algorithms/sharded/copy.h"
+#include "algorithms/sharded/copy/copy.h"
 
 #include <errno.h>
 #include <inttypes.h>

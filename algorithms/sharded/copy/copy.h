@@ -5,7 +5,7 @@
 #ifndef DRIFTLINE_SHARDED_COPY_H
 #define DRIFTLINE_SHARDED_COPY_H
 
-#include "algorithms/sharded/log.h"
+#include "algorithms/sharded/copy/log.h"
 #include "src/core/idmap.h"
 #include "src/core/index.h"
 

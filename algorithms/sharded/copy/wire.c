@@ -1,4 +1,4 @@
-#include "algorithms/sharded/wire.h"
+#include "algorithms/sharded/copy/wire.h"
 
 #include <string.h>
 

@@ -91,6 +91,17 @@ run simulate one/result.json --no-plots
 check "with one method, the cost of shared cores is assumed, and the output says so" \
     '[ $status = 0 ] && grep -q "for flat: assumed, as no other method is in shards" out'
 
+if [ -e "$root/build/libdriftline_mpi.so" ]; then
+    cp "$root/build/libdriftline_mpi.so" .
+    run run --quick --no-plots --set rows=6400 --set queries=100 --only flat --only "flat, 1 rank" --only "flat, 2 ranks" --out results "$root/configs/cluster/scaling.lua"
+    check "shards are measured on 1 and 2 ranks" '[ $status = 0 ]'
+    run simulate results/cluster_scaling --no-plots --shards 8,64,512 --vectors 1e9,1e11
+    check "and predicted from what the method costs alone" \
+        '[ $status = 0 ] && [ "$(grep -cE "^flat  *[12] " out)" = 12 ] && grep -qE "^flat  *100G  *512 " out'
+else
+    echo "ok - shards are measured on 1 and 2 ranks # SKIP there is no Open MPI"
+fi
+
 refused() { # NAME WORDS ARGUMENT...
     local name=$1 words=$2
     shift 2

@@ -69,7 +69,8 @@ MODE_FLAGS := $(MODE_$(MODE))
 INCLUDES := -I. -I$(OUT)/include
 # POSIX and mmap's flags for all; a file that needs more of the system defines _GNU_SOURCE itself.
 CPPFLAGS_ALL = $(INCLUDES) -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE $(DEP_CFLAGS) $(if $(CUDA_LIBRARY),-DHAVE_CUDA) $(CPPFLAGS)
-CFLAGS_ALL = -std=c11 $(MODE_FLAGS) $(ARCH) -g $(WARN_C) $(CFLAGS)
+# A product is rounded before it is added, by every compiler and as on a device (kernels/cuda); so gcc does for -std=c11.
+CFLAGS_ALL = -std=c11 -ffp-contract=off $(MODE_FLAGS) $(ARCH) -g $(WARN_C) $(CFLAGS)
 # The shims compile the baselines' headers, which load unaligned floats and copy nothing from NULL: theirs, and harmless here.
 MODE_CXX_asan := -fno-sanitize=alignment,nonnull-attribute,vptr,pointer-overflow
 CXXFLAGS_ALL = -std=c++17 $(MODE_FLAGS) $(MODE_CXX_$(MODE)) $(ARCH) -g $(WARN) $(CXXFLAGS)
@@ -81,9 +82,9 @@ LIBS = $(DEP_LIBS) -ldl -lpthread -lm
 # arrays that end at an unreadable page; but not in the long tier. Plain in coverage and debug, too, where gcc's intrinsics
 # without -O are macros that convert with a warning.
 KERNELS_PLAIN := $(filter fuzz coverage debug $(if $(filter long,$(TIER)),,asan tsan),$(MODE))
-KERNEL_CFLAGS := -std=c11 $(if $(KERNELS_PLAIN),-O2,$(MODE_FLAGS)) -g -march=x86-64 $(WARN_C)
-KERNEL_scalar := -fno-tree-vectorize -fno-tree-slp-vectorize -ffp-contract=off
-KERNEL_avx2 := -mavx2 -mfma -mf16c -mpopcnt -mbmi -mbmi2 -ffp-contract=off
+KERNEL_CFLAGS := -std=c11 -ffp-contract=off $(if $(KERNELS_PLAIN),-O2,$(MODE_FLAGS)) -g -march=x86-64 $(WARN_C)
+KERNEL_scalar := -fno-tree-vectorize -fno-tree-slp-vectorize
+KERNEL_avx2 := -mavx2 -mfma -mf16c -mpopcnt -mbmi -mbmi2
 KERNEL_avx512 := $(KERNEL_avx2) -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vbmi \
                  -mavx512vnni -mavx512vpopcntdq
 kernel_flags = $(foreach set,scalar avx2 avx512,$(if $(filter kernels/$(set)%,$(1)),$(KERNEL_$(set))))

@@ -16,12 +16,6 @@
 #include "src/core/mem.h"
 #include "src/core/rng.h"
 
-/* A product is rounded before it is added, as on a device (kernels/cuda/encode.cu); gcc does so for
-   -std=c11. */
-#ifdef __clang__
-#pragma STDC FP_CONTRACT OFF
-#endif
-
 #define PI 3.14159265358979323846
 
 enum { STREAM_ANGLES, STREAM_SIGNS };

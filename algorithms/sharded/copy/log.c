@@ -169,26 +169,42 @@ struct reading {
     const struct row_log *log;
     int (*visit)(void *to, const struct log_record *);
     void *to;
+    unsigned char *aligned; /* the record: its arrays are of words */
+    size_t room;
 };
 
 static int read_one(void *of, const struct wal_record *from)
 {
-    const struct reading *reading = of;
-    struct wire_reader r = { from->payload, from->n, false };
+    struct reading *reading = of;
+    const struct index_env *env = &reading->log->env;
+    if (!mem_grow(env->mem, &reading->aligned, &reading->room, from->n + 1, 1))
+        return fail(env->error, ERR_NO_MEMORY, "sharded: out of memory for a record of the log");
+    memcpy(reading->aligned, from->payload, from->n);
+    struct wire_reader r = { reading->aligned, from->n, false };
     struct log_record record;
-    if (!log_take(&r, &record, row_bytes_of(&reading->log->env)))
-        return fail(reading->log->env.error, ERR_CORRUPT, "sharded: %s: record %llu is damaged",
+    if (!log_take(&r, &record, row_bytes_of(env)))
+        return fail(env->error, ERR_CORRUPT, "sharded: %s: record %llu is damaged",
                     reading->log->path, (unsigned long long)from->lsn);
     record.lsn = from->lsn;
     return reading->visit(reading->to, &record);
 }
 
+/* *last: the last record; 0: none. */
+static int read_all(const struct row_log *log, uint64_t after,
+                    int (*visit)(void *to, const struct log_record *), void *to, uint64_t *last)
+{
+    struct reading reading = { .log = log, .visit = visit, .to = to };
+    uint64_t dropped;
+    const int rc = wal_replay(&log->env, log->path, after, read_one, &reading, last, &dropped);
+    mem_free(log->env.mem, reading.aligned);
+    return rc;
+}
+
 int log_read(const struct row_log *log, uint64_t after,
              int (*visit)(void *to, const struct log_record *), void *to)
 {
-    struct reading reading = { log, visit, to };
-    uint64_t last, dropped;
-    return wal_replay(&log->env, log->path, after, read_one, &reading, &last, &dropped);
+    uint64_t last;
+    return read_all(log, after, visit, to, &last);
 }
 
 /* ---- opening */
@@ -228,14 +244,13 @@ int log_open(struct row_log *log, const struct index_env *env, const char *folde
 {
     for (uint64_t number = UINT64_MAX;;) {
         struct base_search search = { 0 };
-        struct reading reading = { log, find_base, &search };
-        uint64_t last, dropped;
+        uint64_t last;
         number = newest(folder, number);
         if (number == 0)
             return fail(env->error, ERR_NOT_FOUND, "sharded: %s has no complete log", folder);
         int rc = begin(log, env, folder, number, false);
         if (rc == OK)
-            rc = wal_replay(&log->env, log->path, 0, read_one, &reading, &last, &dropped);
+            rc = read_all(log, 0, find_base, &search, &last);
         if (rc == OK && search.found)
             rc = wal_open(&log->wal, &log->env, WAL_WRITTEN, last, NULL);
         log->base = search.sequence;

@@ -6,7 +6,7 @@
 -- all on 1, 2, 4 and 8 ranks are weak scaling. `--set source=photo-sift` uses descriptors of photographs.
 
 local rows    = option("rows", quick and 8000 or 80000, "vectors at the end")
-local queries = option("queries", quick and 400 or 4000, "half of them singly, half as one batch")
+local queries = option("queries", quick and 400 or 16000, "half of them singly, half as one batch")
 local source  = option("source", "synthetic", "synthetic, or a data set of the catalog")
 local data    = source == "synthetic" and synthetic { kind = "mixture", rows = rows, dim = 64, clusters = 100 }
                 or dataset(source):rows(1, rows)

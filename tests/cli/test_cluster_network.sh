@@ -5,61 +5,16 @@
 set -u
 
 . tests/cli/checks.sh
+. tests/cli/hosts.sh
 own_program
 export TMPDIR=$work
 
-export PATH=$PATH:/usr/sbin:/sbin
-for needed in mpirun ip python3; do
-    command -v $needed >/dev/null && continue
-    echo "ok - ranks on two hosts # SKIP there is no $needed"
-    exit 0
-done
-one=driftline-$$-1 two=driftline-$$-2
-if [ ! -e "$root/build/libdriftline_mpi.so" ] || [ ! -c /dev/net/tun ] || ! ip netns add "$one" 2>out; then
-    echo "ok - ranks on two hosts # SKIP no Open MPI, no /dev/net/tun, or no right to make a network namespace"
+if [ ! -e "$root/build/libdriftline_mpi.so" ]; then
+    echo "ok - ranks on two hosts # SKIP there is no Open MPI"
     exit 0
 fi
-if ! ip netns exec "$one" true 2>out; then # in a chroot, for one
-    echo "ok - ranks on two hosts # SKIP a network namespace cannot be entered here: $(head -n 1 out)"
-    ip netns del "$one"
-    exit 0
-fi
-link=
-remove() {
-    [ -z "$link" ] || kill "$link" 2>/dev/null
-    ip netns del "$one"
-    ip netns del "$two"
-    rm -rf "$work"
-}
-trap remove EXIT
-ip netns add "$two"
 cp "$root/build/libdriftline_mpi.so" .
-
-python3 "$root/tests/cli/lossy_link.py" "$one" "$two" 20 .01 >link.out 2>&1 &
-link=$!
-for _ in $(seq 100); do
-    grep -q ready link.out && break
-    sleep .1
-done
-if ! grep -q ready link.out; then
-    echo "ok - ranks on two hosts # SKIP no link between namespaces: $(tail -n 1 link.out)"
-    exit 0
-fi
-for i in 1 2; do
-    host=driftline-$$-$i
-    ip -n $host addr add 10.77.0.$i/24 dev lossy
-    ip -n $host link set lossy up
-    ip -n $host link set lo up
-done
-printf '10.77.0.1 slots=1\n10.77.0.2 slots=1\n' >hosts
-# What mpirun takes for ssh: HOST COMMAND.
-cat >agent <<AGENT
-#!/bin/bash
-host=\$1
-shift
-exec ip netns exec "driftline-$$-\${host##*.}" bash -c "\$*"
-AGENT
-chmod +x agent
+on_two_hosts "ranks on two hosts" 10.77.0 20 .01 1
 
 run run --quick --no-plots --out one "$root/configs/cluster/sweep.lua"
 timeout 200 ip netns exec "$one" mpirun --allow-run-as-root --mca plm_rsh_agent "$work/agent" --mca oob_tcp_if_include lossy \

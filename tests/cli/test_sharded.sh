@@ -5,6 +5,7 @@
 set -u
 
 . tests/cli/checks.sh
+. tests/cli/hosts.sh
 own_program
 export TMPDIR=$work PATH=$PATH:/usr/sbin:/sbin
 
@@ -106,45 +107,7 @@ assert ($replicas == 1) == any(during), during
 ' 2>>err"
 done
 
-one=driftline-$$-1 two=driftline-$$-2
-if ! command -v ip >/dev/null || [ ! -c /dev/net/tun ] || ! ip netns add "$one" 2>out; then
-    echo "ok - ranks of an index on two hosts # SKIP no /dev/net/tun, or no right to make a network namespace"
-    exit $failed
-fi
-if ! ip netns exec "$one" true 2>out; then # in a chroot, for one
-    echo "ok - ranks of an index on two hosts # SKIP a network namespace cannot be entered here: $(head -n 1 out)"
-    ip netns del "$one"
-    exit $failed
-fi
-link=
-remove() {
-    [ -z "$link" ] || kill "$link" 2>/dev/null
-    ip netns del "$one"
-    ip netns del "$two"
-    rm -rf "$work"
-}
-trap remove EXIT
-ip netns add "$two"
-python3 "$root/tests/cli/lossy_link.py" "$one" "$two" 3 .002 >link.out 2>&1 &
-link=$!
-for _ in $(seq 100); do
-    grep -q ready link.out && break
-    sleep .1
-done
-for i in 1 2; do
-    ip -n driftline-$$-$i addr add 10.78.0.$i/24 dev lossy
-    ip -n driftline-$$-$i link set lossy up
-    ip -n driftline-$$-$i link set lo up
-done
-printf '10.78.0.1 slots=1\n10.78.0.2 slots=2\n' >hosts
-cat >agent <<AGENT
-#!/bin/bash
-echo "\$1" >>agent.log
-host=\$1
-shift
-exec ip netns exec "driftline-$$-\${host##*.}" bash -c "\$*"
-AGENT
-chmod +x agent
+on_two_hosts "ranks of an index on two hosts" 10.78.0 3 .002 2
 timeout 200 ip netns exec "$one" env OMPI_MCA_plm_rsh_agent="$work/agent" OMPI_MCA_oob_tcp_if_include=lossy \
     OMPI_MCA_btl_tcp_if_include=lossy OMPI_MCA_orte_default_hostfile="$work/hosts" OMPI_MCA_rmaps_base_mapping_policy=node \
     "$program" run --no-plots --only two --only range --only four --only flat --only one --only cluster --only divf --out far few.lua \

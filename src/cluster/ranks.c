@@ -262,8 +262,7 @@ static void *start_in_thread(void *of)
 
 /* One at a time: with several, one in some two hundred never came out of PMIx_Init() (Open MPI 4.1.4). If
    one does not start, MPI is stuck in this process, and nothing more is asked of it. */
-static int start_one(struct group *g, const char *program, struct mpi_link **link,
-                     struct error *err)
+static int start_one(struct group *g, size_t rank, const char *program, struct error *err)
 {
     struct starting *s = mem_zalloc(NULL, sizeof *s);
     struct timespec until;
@@ -285,7 +284,7 @@ static int start_one(struct group *g, const char *program, struct mpi_link **lin
         return fail(err, ERR_IO, "ranks: Open MPI did not start one within %.0f seconds", START_S);
     }
     const int rc = s->rc ? fail(err, ERR_IO, "ranks: %s", s->why) : OK;
-    *link = s->link;
+    g->members[rank].link = s->link;
     mem_free(NULL, s);
     return rc;
 }
@@ -298,11 +297,10 @@ static int group_start(struct rank_group *base, size_t first, size_t n, const ch
     const ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
     const size_t all = first + n > g->n ? first + n : g->n;
     struct member *members = mem_resize(NULL, g->members, all * sizeof *members);
-    struct mpi_link **links = mem_zalloc(NULL, n * sizeof *links);
     int rc = g->stuck ? fail(err, ERR_IO, "ranks: Open MPI is stuck in this process") : OK;
     if (members)
         g->members = members;
-    if (!members || !links)
+    else
         rc = fail(err, ERR_NO_MEMORY, "ranks: out of memory for %zu", n);
     program[length > 0 ? length : 0] = '\0';
     if (rc == OK && access(program, X_OK) != 0)
@@ -315,18 +313,14 @@ static int group_start(struct rank_group *base, size_t first, size_t n, const ch
             g->mpi->unlink(members[i].link);
         members[i] = (struct member){ .heard_ns = clock_ns() };
     }
-    for (size_t i = 0; rc == OK && i < n; i++)
-        rc = start_one(g, program, &links[i], err);
-    for (size_t i = 0; links && i < n; i++)
-        if (links[i])
-            g->members[first + i].link = links[i];
+    for (size_t i = first; rc == OK && i < first + n; i++)
+        rc = start_one(g, i, program, err);
     if (rc == OK)
         rc = await_hello(g, first, n, err);
     g->wait.crowded = is_crowded(g);
     for (size_t i = first; rc == OK && i < first + n; i++)
         rc = instruct(g, i, dir, err);
     g->of->base.started += n;
-    mem_free(NULL, links);
     return rc;
 }
 
@@ -353,7 +347,7 @@ static void group_close(struct rank_group *base)
         if (here && !is_gone(g, m))
             (void)kill((pid_t)m->hello.pid, SIGKILL);
     }
-    for (size_t i = 1; i < g->n; i++)
+    for (size_t i = 1; !g->stuck && i < g->n; i++)
         if (g->members[i].link)
             g->mpi->unlink(g->members[i].link);
     for (struct queued *q = g->first, *next; q; q = next) {

@@ -38,15 +38,6 @@ static void put_insert(void *to, size_t rank, struct wire *w)
     put_rows(c, rank, w);
 }
 
-static void put_train(void *to, size_t rank, struct wire *w)
-{
-    const struct change *c = to;
-    (void)rank;
-    wire_put(w, c->sequence);
-    wire_put(w, c->n);
-    wire_put_bytes(w, c->rows, c->n * c->row_bytes);
-}
-
 static void put_mark(void *to, size_t rank, struct wire *w)
 {
     const struct change *c = to;
@@ -177,18 +168,8 @@ int changes_tell(struct sharded *s, enum request_kind kind, struct changes *g)
     return sharded_tell(s, kind, g->calls, g->n_calls);
 }
 
-int sharded_train_shard(struct sharded *s, size_t shard, struct vectors sample)
-{
-    struct change c = { .sequence = ++s->shards[shard].sequence,
-                        .n = sample.n,
-                        .rows = sample.rows,
-                        .row_bytes = sharded_row_bytes(s) };
-    struct shard_call call = { .shard = shard, .put = put_train, .to = &c };
-    return sharded_tell(s, REQUEST_TRAIN, &call, 1);
-}
-
-/* Inserted rows are marked and then removed; marked rows are unmarked. Only what is not done stays in
-   the group: new rows may have the same ids. */
+/* Inserted rows are marked and then removed; marked rows are unmarked. Only what is not done stays:
+   new rows may have the same ids. */
 static int undo(struct sharded *s, struct changes *g)
 {
     size_t left = 0;

@@ -10,6 +10,25 @@ enum { PIECE_BYTES = 32 << 20 };
 
 /* ---- training */
 
+static void put_train(void *to, size_t rank, struct wire *w)
+{
+    const struct change *c = to;
+    (void)rank;
+    wire_put(w, c->sequence);
+    wire_put(w, c->n);
+    wire_put_bytes(w, c->rows, c->n * c->row_bytes);
+}
+
+int sharded_train_shard(struct sharded *s, size_t shard, struct vectors sample)
+{
+    struct change c = { .sequence = ++s->shards[shard].sequence,
+                        .n = sample.n,
+                        .rows = sample.rows,
+                        .row_bytes = sharded_row_bytes(s) };
+    struct shard_call call = { .shard = shard, .put = put_train, .to = &c };
+    return sharded_tell(s, REQUEST_TRAIN, &call, 1);
+}
+
 int sharded_train(struct index *index, struct vectors sample)
 {
     struct sharded *s = sharded_of(index);
@@ -144,8 +163,8 @@ int sharded_insert(struct index *index, struct vectors v, const uint64_t *ids, s
 /* ---- deletion */
 
 /* Marks, and removes what is marked, or takes the marks back. `expected` rows are there; SIZE_MAX:
-   any number. Frees the group. */
-static int remove_group(struct sharded *s, struct changes *g, size_t expected)
+   any number. Frees the changes. */
+static int remove_changes(struct sharded *s, struct changes *g, size_t expected)
 {
     size_t found = 0;
     const bool at_once = g->n_calls == 1 && sharded_replicas(s) == 1;
@@ -175,7 +194,7 @@ static int remove_group(struct sharded *s, struct changes *g, size_t expected)
     return OK;
 }
 
-static struct changes *group_removed(struct sharded *s, const uint64_t *ids, size_t n)
+static struct changes *changes_of_removed(struct sharded *s, const uint64_t *ids, size_t n)
 {
     const struct vectors none = { NULL, n, s->base.env.dim, s->base.env.element };
     struct changes *g = NULL;
@@ -197,8 +216,8 @@ int sharded_remove(struct index *index, const uint64_t *ids, size_t n, size_t *d
     int rc = sharded_settle(s);
     if (rc != OK)
         return rc;
-    struct changes *g = group_removed(s, ids, n);
-    rc = g ? remove_group(s, g, n) : ERR_NO_MEMORY;
+    struct changes *g = changes_of_removed(s, ids, n);
+    rc = g ? remove_changes(s, g, n) : ERR_NO_MEMORY;
     *done = rc == OK ? n : 0;
     return rc;
 }
@@ -214,7 +233,7 @@ int sharded_move(struct sharded *s, size_t from, struct vectors v, const uint64_
         changes_free(s, removed);
         return rc;
     }
-    rc = remove_group(s, removed, v.n);
+    rc = remove_changes(s, removed, v.n);
     if (rc != OK) {
         changes_take_back(s, inserted, REQUEST_MARK);
         return rc;

@@ -32,7 +32,8 @@ void wire_put_text(struct wire *, const char *text);
 /* Replaces the word at this offset. */
 void wire_set(struct wire *, size_t offset, uint64_t word);
 
-/* 2. Reading. What is past the end is 0 or NULL, and sets `failed`. */
+/* 2. Reading, from an address that is a multiple of 8, so that arrays are aligned. What is past the end is
+   0 or NULL, and sets `failed`. */
 struct wire_reader {
     const unsigned char *at;
     size_t left;

@@ -19,6 +19,9 @@ ifneq ($(filter $(MODE),fuzz asan),)
 CC := clang
 CXX := clang++
 endif
+# Both save a developer minutes, and neither is needed: a faster linker, and results of the compiler kept from build to build.
+FAST_LINKER := $(or $(and $(shell command -v mold),-fuse-ld=mold),$(and $(shell command -v ld.lld),-fuse-ld=lld))
+CCACHE := $(if $(shell command -v ccache),ccache )
 
 OUT := build/$(MODE)
 MAKEFLAGS += --no-builtin-rules --no-print-directory
@@ -74,7 +77,7 @@ CFLAGS_ALL = -std=c11 -ffp-contract=off $(MODE_FLAGS) $(ARCH) -g $(WARN_C) $(CFL
 # The shims compile the baselines' headers, which load unaligned floats and copy nothing from NULL: theirs, and harmless here.
 MODE_CXX_asan := -fno-sanitize=alignment,nonnull-attribute,vptr,pointer-overflow
 CXXFLAGS_ALL = -std=c++17 $(MODE_FLAGS) $(MODE_CXX_$(MODE)) $(ARCH) -g $(WARN) $(CXXFLAGS)
-LDFLAGS_ALL = $(MODE_FLAGS) -rdynamic $(LDFLAGS)
+LDFLAGS_ALL = $(MODE_FLAGS) -rdynamic $(FAST_LINKER) $(LDFLAGS)
 LIBS = $(DEP_LIBS) -ldl -lpthread -lm
 
 # Each instruction set in its own file, whatever -march says. The oracle is neither vectorised nor contracted.
@@ -151,13 +154,9 @@ $(OUT)/driftline: $(OBJECTS)
 	$(call say,LINK,$@)
 	$(Q)$(LINK) $(LDFLAGS_ALL) -o $@ $(OBJECTS) $(LIBS)
 
-$(OUT)/libdriftline.a: $(filter-out $(MAIN),$(OBJECTS))
-	$(call say,AR,$@)
-	$(Q)rm -f $@ && ar rcs $@ $^
-
 $(call objects,$(KERNEL_SOURCES)): $(OUT)/obj/%.c.o: %.c $(OUT)/flags
 	$(call say,CC,$<)
-	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS_ALL) $(KERNEL_CFLAGS) $(call kernel_flags,$<) -MMD -MP -c -o $@ $<
+	$(Q)mkdir -p $(@D) && $(CCACHE)$(CC) $(CPPFLAGS_ALL) $(KERNEL_CFLAGS) $(call kernel_flags,$<) -MMD -MP -c -o $@ $<
 
 # Texts that the program carries, as string literals to be included.
 EMBEDDED := $(patsubst %,$(OUT)/include/%.inc,$(wildcard src/report/page.css src/report/page.js))
@@ -168,11 +167,11 @@ $(EMBEDDED): $(OUT)/include/%.inc: % Makefile
 
 $(OUT)/obj/%.c.o: %.c $(OUT)/flags | $(GENERATED)
 	$(call say,CC,$<)
-	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+	$(Q)mkdir -p $(@D) && $(CCACHE)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
 $(OUT)/obj/%.cc.o: %.cc $(OUT)/flags | $(GENERATED)
 	$(call say,CXX,$<)
-	$(Q)mkdir -p $(@D) && $(CXX) $(CPPFLAGS_ALL) $(CXXFLAGS_ALL) -MMD -MP -c -o $@ $<
+	$(Q)mkdir -p $(@D) && $(CCACHE)$(CXX) $(CPPFLAGS_ALL) $(CXXFLAGS_ALL) -MMD -MP -c -o $@ $<
 
 ## cuda: the kernels for a GPU (where nvcc is), and the same for the processor, which the tests run
 cuda: $(CUDA_LIBRARY) $(EMULATED_CUDA)
@@ -249,9 +248,9 @@ $(OUT)/include/build_info.h: FORCE
 # Below tests/unit, contract and recall, each test_*.c is a program. Other files there, and tests/support, are for all of them.
 TEST_FILES := $(call find,tests/unit tests/contract tests/recall,c)
 TEST_PROGRAMS := $(patsubst %.c,%,$(foreach file,$(TEST_FILES),$(if $(filter test_%,$(notdir $(file))),$(file))))
-# These take the place of system calls, so they are only in the program that wants that.
-FAULT_DISK := $(wildcard tests/support/fault_disk*.c)
-TEST_HELP := $(filter-out $(addsuffix .c,$(TEST_PROGRAMS)) $(FAULT_DISK),$(TEST_FILES) $(wildcard tests/support/*.c))
+# The first take the place of system calls, so they are only in the test that wants that.
+CRASH_HELP := $(wildcard tests/support/fault_disk*.c tests/contract/crash_*.c)
+TEST_HELP := $(filter-out $(addsuffix .c,$(TEST_PROGRAMS)) $(CRASH_HELP),$(TEST_FILES) $(wildcard tests/support/*.c))
 FUZZ_TARGETS := $(patsubst %.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 GOLDEN_TESTS := $(patsubst %/cmd.sh,%,$(wildcard tests/cli/golden/*/cmd.sh))
 TEST_SCRIPTS := $(GOLDEN_TESTS) $(wildcard tests/cli/test_*.sh)
@@ -277,22 +276,42 @@ endif
 
 # cmocka's macros convert as they please.
 $(OUT)/obj/tests/% build/lint/tests/%: private WARN_C += -Wno-conversion -Wno-sign-conversion
+# The code under test is as released; the tests themselves are compiled sooner.
+$(OUT)/obj/tests/%: private MODE_FLAGS := $(patsubst -O3,-O1,$(MODE_FLAGS))
 
-$(addprefix $(OUT)/,$(TEST_PROGRAMS)): $(OUT)/%: $(OUT)/obj/%.c.o $(OUT)/libtesting.a $(OUT)/libdriftline.a
+# Test binaries: one of all tests; one of the contract tests, so that who writes a method builds no others; and one of each test
+# that takes the place of system calls, below apart/. Each test file is a program of its own, whose main() gets the test's name here.
+APART_TESTS := tests/contract/test_crash $(addprefix tests/unit/,io/test_files io/test_io_ring io/test_read_queue \
+                 postings/test_rocksdb_faults spfresh/test_lost)
+CONTRACT_TESTS := $(filter tests/contract/%,$(TEST_PROGRAMS))
+run_TESTS := $(filter-out tests/contract/%,$(TEST_PROGRAMS)) $(if $(filter fuzz,$(MODE)),,$(FUZZ_TARGETS))
+run_TESTS := $(filter-out $(APART_TESTS),$(run_TESTS))
+run-contract_TESTS := $(filter-out $(APART_TESTS),$(CONTRACT_TESTS))
+TEST_BINARIES := $(addprefix $(OUT)/tests/,run run-contract $(APART_TESTS:tests/%=apart/%))
+# The binary of a test; src/build/run-test.sh knows the same.
+binary_of = $(OUT)/tests/$(if $(filter $(APART_TESTS),$(1)),$(1:tests/%=apart/%),$(if $(filter tests/contract/%,$(1)),run-contract,run))
+test_binaries = $(sort $(foreach test,$(1),$(call binary_of,$(test))))
+tests_of = $(or $($(notdir $(1))_TESTS),$(patsubst $(OUT)/tests/apart/%,tests/%,$(1)))
+in_a_table = $(subst /,_,$(patsubst $(OUT)/obj/%.c.o,%,$@))
+$(addprefix $(OUT)/obj/,$(addsuffix .c.o,$(TEST_PROGRAMS))): private CPPFLAGS_ALL += -Dmain=$(in_a_table)
+ifneq ($(MODE),fuzz)
+$(addprefix $(OUT)/obj/,$(addsuffix .c.o,$(FUZZ_TARGETS))): private CPPFLAGS_ALL += \
+    -DLLVMFuzzerTestOneInput=$(in_a_table) -DLLVMFuzzerInitialize=$(in_a_table)_begin
+endif
+
+TEST_OBJECTS := $(call objects,$(TEST_HELP) tests/fuzz/replay.c) $(filter-out $(MAIN),$(OBJECTS))
+$(OUT)/tests/apart/contract/test_crash: $(call objects,$(CRASH_HELP))
+.SECONDEXPANSION:
+$(TEST_BINARIES): $$(call objects,$$(addsuffix .c,$$(call tests_of,$$@))) $(TEST_OBJECTS) src/build/test-table.sh
 	$(call say,LINK,$@)
-	$(Q)mkdir -p $(@D) && $(LINK) $(LDFLAGS_ALL) -o $@ $^ $(OUT)/libdriftline.a -lcmocka $(LIBS)
+	$(Q)mkdir -p $(@D) && src/build/test-table.sh $(call tests_of,$@) >$@.c
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -c -o $@.o $@.c
+	$(Q)$(LINK) $(LDFLAGS_ALL) -o $@ $@.o $(filter %.o,$^) -lcmocka $(LIBS)
 
-$(OUT)/tests/contract/test_crash: $(call objects,$(FAULT_DISK))
-
-$(OUT)/libtesting.a: $(call objects,$(TEST_HELP))
-	$(call say,AR,$@)
-	$(Q)mkdir -p $(@D) && rm -f $@ && ar rcs $@ $^
-
-# Without a fuzzer, replay.c hands a target each file of its corpus once.
-FUZZ_DRIVER := $(if $(filter fuzz,$(MODE)),,$(OUT)/obj/tests/fuzz/replay.c.o)
-$(addprefix $(OUT)/,$(FUZZ_TARGETS)): $(OUT)/%: $(OUT)/obj/%.c.o $(FUZZ_DRIVER) $(OUT)/libdriftline.a
+# libFuzzer has a main() of its own, so each target is a program there.
+$(addprefix $(OUT)/,$(FUZZ_TARGETS)): $(OUT)/%: $(OUT)/obj/%.c.o $(filter-out $(MAIN),$(OBJECTS))
 	$(call say,LINK,$@)
-	$(Q)mkdir -p $(@D) && $(LINK) $(LDFLAGS_ALL) $(if $(FUZZ_DRIVER),,-fsanitize=fuzzer) -o $@ $^ $(LIBS)
+	$(Q)mkdir -p $(@D) && $(LINK) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 
 $(filter-out $(LIARS) $(CXX_PLUGINS),$(TEST_PLUGINS)): $(OUT)/%.so: %.c $(OUT)/flags
 	$(call say,CC,$@)
@@ -308,28 +327,27 @@ $(LIARS): $(LIAR_FILES) $(wildcard tests/plugins/liar/*.h src/core/*.h) $(OUT)/f
 	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -fPIC -shared -o $@ $(LIAR_FILES)
 
 # test_cxx_plugin runs the contract tests, so that it needs not build them.
-build-tests: $(addprefix $(OUT)/,$(CHOSEN_TESTS) $(CHOSEN_FUZZ)) $(TEST_PLUGINS) $(EMULATED_CUDA) $(EXTERNAL_CLIENT) \
-    $(if $(filter %/test_cxx_plugin.sh,$(CHOSEN_SCRIPTS)),$(addprefix $(OUT)/,$(filter tests/contract/%,$(TEST_PROGRAMS))))
+build-tests: $(call test_binaries,$(CHOSEN_TESTS) $(CHOSEN_FUZZ)) $(TEST_PLUGINS) $(EMULATED_CUDA) $(EXTERNAL_CLIENT) \
+    $(if $(filter %/test_cxx_plugin.sh,$(CHOSEN_SCRIPTS)),$(call test_binaries,$(CONTRACT_TESTS)))
 
 ## test: every test, a few minutes; T=divf for a part; V=1 shows the logs of those that pass, too
 test: $(if $(CHOSEN_SCRIPTS),all) build-tests
 	@exec src/build/run-tests.sh $(OUT) "$(METHOD)" $(CHOSEN_TESTS) $(CHOSEN_FUZZ) $(CHOSEN_SCRIPTS)
 
-# Each of these takes more than two seconds of a processor.
-SLOW_TESTS := $(addprefix tests/unit/,$(addprefix asteria/test_,bounds checkpoint ecc full_disk model recovery replace search \
-                store updates) asteria/residual/test_lrsq asteria/tree/test_bec baselines/test_faiss_binary \
-              baselines/test_faiss_factory channi/cache/test_cache_faults channi/files/test_crash \
-              $(addprefix channi/test_,build faults filter patience search) channi/maintenance/test_drift \
-              channi/maintenance/test_jobs config/test_config_limits config/test_wrong data/test_hdf5 \
-              divf/test_codes divf/test_store durable/test_wal_faults durable/test_wal_power_cut graph/test_graph \
-              graph/test_image postings/test_file postings/test_rocksdb_faults run/test_versions \
-              $(addprefix spfresh/test_,codec_scan faults histories recovery))
+# Unit tests that took more than a second of a processor, by the last run where it has them.
+SLOW_TESTS := $(filter $(TEST_PROGRAMS),$(shell awk '{ spent[$$1] = $$3 } END { for (job in spent) if (spent[job] > 1) print job }' \
+                $(wildcard tests/times.txt $(OUT)/test-times) /dev/null))
 QUICK_TESTS := $(filter-out $(SLOW_TESTS),$(filter tests/unit/%,$(TEST_PROGRAMS))) tests/contract/test_contract tests/contract/test_input
 ## quick: what finds most faults in a minute: the faster unit tests and the contract of one method, flat; T=divf for another
-quick: $(addprefix $(OUT)/,$(QUICK_TESTS)) $(TEST_PLUGINS)
+quick: $(call test_binaries,$(QUICK_TESTS)) $(TEST_PLUGINS)
 	@src/build/run-tests.sh $(OUT) $(or $(METHOD),flat) $(QUICK_TESTS)
-	@echo "left out: $(words $(SLOW_TESTS)) slow unit tests (SLOW_TESTS in the Makefile), the contract of other methods and its" \
-	    "crash, fault and version tests, recall, corpora, command line: make test runs them"
+	@echo "left out: $(words $(filter tests/unit/%,$(SLOW_TESTS))) unit tests that took more than a second (build/release/test-times)," \
+	    "the contract of other methods and its crash, fault and version tests, recall, corpora, command line: make test runs them"
+
+## record-times: keeps the times of the last run for those who have not run the tests yet
+record-times:
+	@awk '$$2 >= 0.5' $(OUT)/test-times >tests/times.txt
+	@git diff --stat -- tests/times.txt
 
 ## golden-record: records anew what tests/cli/golden print; T=cli/golden/help for one. Read the difference before a commit
 golden-record: all
@@ -337,7 +355,7 @@ golden-record: all
 	@git diff --stat -- tests/cli/golden
 
 ## test-plugin: the contract tests of the method in a plugin, SO=./x.so
-test-plugin: $(addprefix $(OUT)/,$(filter tests/contract/%,$(TEST_PROGRAMS)))
+test-plugin: $(call test_binaries,$(CONTRACT_TESTS))
 	@[ -f "$(SO)" ] || { echo 'test-plugin: SO="$(SO)" is not a file; name the plugin: make test-plugin SO=./x.so' >&2; exit 2; }
 	@DRIFTLINE_TEST_PLUGIN=$(abspath $(SO)) exec src/build/run-tests.sh $(OUT) "$(METHOD)" \
 	    $(sort $(filter tests/contract/%,$(TEST_PROGRAMS)))
@@ -345,7 +363,7 @@ test-plugin: $(addprefix $(OUT)/,$(filter tests/contract/%,$(TEST_PROGRAMS)))
 ## prove: unit, contract and recall tests under perl's prove, by their TAP output; T=divf for a part
 prove: build-tests
 	@DRIFTLINE_ROOT=$(CURDIR) $(if $(METHOD),DRIFTLINE_TEST_METHOD=$(METHOD)) CMOCKA_MESSAGE_OUTPUT=TAP \
-	    prove -j$(shell nproc) -e '' $(addprefix $(OUT)/,$(CHOSEN_TESTS))
+	    prove -j$(shell nproc) -e 'src/build/run-test.sh $(OUT)' $(addsuffix .c,$(CHOSEN_TESTS))
 
 ## asan: unit, contract and fuzz-corpus tests under the address and the undefined-behaviour sanitizer
 ## tsan: the same under the thread sanitizer, those where threads meet
@@ -371,7 +389,7 @@ nightly:
 
 # Long enough for the slowest of them.
 test-sanitized: export DRIFTLINE_TEST_TIMEOUT ?= $(if $(filter long,$(TIER)),14400,1200)
-test-sanitized: $(addprefix $(OUT)/,$(SANITIZED_TESTS)) $(TEST_PLUGINS) $(EMULATED_CUDA) $(EXTERNAL_CLIENT)
+test-sanitized: $(call test_binaries,$(SANITIZED_TESTS)) $(TEST_PLUGINS) $(EMULATED_CUDA) $(EXTERNAL_CLIENT)
 	@exec src/build/run-tests.sh $(OUT) "$(METHOD)" $(SANITIZED_TESTS)
 
 FUZZ_SECONDS ?= 60
@@ -458,10 +476,10 @@ baselines:
 clean:
 	@rm -rf build
 
-.PHONY: FORCE help all cuda docs build-tests test test-plugin quick prove golden-record asan tsan ubsan sanitize nightly test-sanitized fuzz fuzz-run coverage lint format run bench aa-study \
+.PHONY: FORCE help all cuda docs build-tests test test-plugin quick record-times prove golden-record asan tsan ubsan sanitize nightly test-sanitized fuzz fuzz-run coverage lint format run bench aa-study \
         figures deps deps-test deps-lint baselines clean
 FORCE:
 
 -include $(OBJECTS:.o=.d) $(EMULATED_OBJECTS:.o=.d) $(patsubst %,$(OUT)/obj/%.c.d,$(TEST_PROGRAMS) $(FUZZ_TARGETS) tests/fuzz/replay) \
-         $(patsubst %.c,$(OUT)/obj/%.c.d,$(TEST_HELP) $(FAULT_DISK)) $(TEST_PLUGINS:.so=.d) \
+         $(patsubst %.c,$(OUT)/obj/%.c.d,$(TEST_HELP) $(CRASH_HELP)) $(TEST_PLUGINS:.so=.d) \
          $(patsubst %,build/lint/%.d,$(C_FILES))

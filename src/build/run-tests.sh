@@ -1,5 +1,5 @@
 #!/bin/bash
-# run-tests.sh - runs tests, prints a line for each in the order given, and ends with the count.
+# run-tests.sh - runs tests, prints a line for each as it ends, and ends with the count.
 #
 #   run-tests.sh OUT METHOD TEST...
 #
@@ -7,18 +7,22 @@
 # log is shown. V=1 in the environment shows the logs of all. A log with a sanitizer's report is a failure, whatever
 # the cases and the exit status say: a process that the test started may have written it.
 #
-# OUT is the folder of the build, METHOD the one method the contract suite runs (or ""), a TEST is
-# tests/KIND/NAME, built to OUT/tests/KIND/NAME, a script tests/cli/NAME.sh or a folder tests/cli/golden/NAME. A test counts as many
-# cases as its cmocka or TAP output lists, else as one. It runs in the repository's root with a
-# TMPDIR of its own, removed when it passes, and a DRIFTLINE_TEST_MEMORY where /dev/shm is, always removed:
-# what a killed test leaves must not fill the memory; of a failed one the TMPDIR gets it. Programs run side by side, DRIFTLINE_TEST_JOBS (the number of
-# processors) at a time, and with them the scripts that have the line "# Runs beside other tests."; the other scripts, which
-# measure time, look at processes, or run make, after them and alone.
+# OUT is the folder of the build, METHOD the one method the contract tests run for (or ""), a TEST is tests/KIND/NAME,
+# which src/build/run-test.sh finds, a script tests/cli/NAME.sh or a folder tests/cli/golden/NAME. A contract test is
+# one job for each of its methods, any other test is one job. A job counts as many cases as its cmocka or TAP output
+# lists, else as one. It runs in the repository's root with a TMPDIR of its own, removed when it passes, and a
+# DRIFTLINE_TEST_MEMORY where /dev/shm is, always removed: what a killed test leaves must not fill the memory; of a
+# failed one the TMPDIR gets it.
+#
+# Jobs run side by side, DRIFTLINE_TEST_JOBS (the number of processors) at a time, the longest first. OUT/test-times
+# keeps how long each took, and of how much of a processor, in seconds; tests/times.txt stands in where it has no
+# line. A script with "# Runs alone: WHY" in its first lines runs after all others.
 # Exit status: 0 all passed, 1 some failed.
 set -u
 
 out=$1 method=$2
 shift 2
+run_test=$(dirname "$0")/run-test.sh
 
 DRIFTLINE_ROOT=$PWD
 export DRIFTLINE_ROOT
@@ -52,32 +56,44 @@ count() {
         }' "$1"
 }
 
-log_of() { printf '%s\n' "$out/$1.log"; }
+log_of() { printf '%s\n' "$out/${1/:/.}.log"; }
 
-# Runs one test; beside its log go "STATUS SECONDS WORK-FOLDER" as LOG.done, whole or not at all.
-run_test() {
-    local test=$1 log work memory start status command
-    log=$(log_of "$test")
+# Runs one job; beside its log go its children's times, and as LOG.done, whole or not at all, "STATUS SECONDS
+# WORK-FOLDER".
+run_job() {
+    local job=$1 log work memory start status command
+    log=$(log_of "$job")
     work=$(mktemp -d "${TMPDIR:-/tmp}/driftline-test.XXXXXX") || exit 1
     memory=$(mktemp -d /dev/shm/driftline-test.XXXXXX 2>/dev/null) || memory=$work
-    case $test in
-        *.sh) command=(bash "$test") ;;
-        tests/cli/golden/*) command=(bash tests/cli/golden.sh "$test") ;;
-        tests/fuzz/*) command=("$out/$test" "tests/fuzz/corpus/${test##*/fuzz_}") ;;
-        *) command=("$out/$test") ;;
+    case $job in
+        *.sh) command=(bash "$job") ;;
+        tests/cli/golden/*) command=(bash tests/cli/golden.sh "$job") ;;
+        tests/fuzz/*) command=("$run_test" "$out" "$job" "tests/fuzz/corpus/${job##*/fuzz_}") ;;
+        *:*) command=(env "DRIFTLINE_TEST_METHOD=${job#*:}" "$run_test" "$out" "${job%:*}") ;;
+        *) command=("$run_test" "$out" "$job") ;;
     esac
-    start=$(date +%s%N)
+    start=$EPOCHREALTIME
     TMPDIR=$work DRIFTLINE_TEST_MEMORY=$memory timeout -k 5 "$limit_s" "${command[@]}" </dev/null >"$log" 2>&1 &
     # shellcheck disable=SC2064  # the process as it is now; timeout passes the signal on
     trap "kill $!; wait $!; [ '$memory' = '$work' ] || rm -rf '$memory'; exit" TERM
     wait $!
     status=$?
+    times >"$log.times"
     if [ "$memory" != "$work" ]; then
         [ "$status" = 0 ] || cp -R "$memory" "$work/memory" 2>/dev/null
         rm -rf "$memory"
     fi
-    echo "$status $((($(date +%s%N) - start) / 100000000)) $work" >"$log.part"
+    echo "$status $(((${EPOCHREALTIME/./} - ${start/./}) / 100000)) $work" >"$log.part"
     mv "$log.part" "$log.done"
+}
+
+# Prints "JOB SECONDS PROCESSOR-SECONDS"; times(1) writes the children's in its second line, as 1m2.5s 0m1.0s.
+times_of() { # JOB LOG TENTHS
+    awk -v job="$1" -v tenths="$3" 'NR == 2 {
+        gsub(/s/, ""); split($1, own, "m"); split($2, sys, "m")
+        printf "%s %.1f %.1f\n", job, tenths / 10, 60 * (own[1] + sys[1]) + own[2] + sys[2]
+    }' "$2.times"
+    rm -f "$2.times"
 }
 
 # The first line of a sanitizer's report in a log, or nothing.
@@ -95,18 +111,19 @@ skip_reasons() {
 
 passed=0 failed=0 skipped=0
 failures=()
-report_test() {
-    local test=$1 log status tenths work ok bad left why name report seconds
-    log=$(log_of "$test")
+report_job() {
+    local job=$1 log status tenths work ok bad left why name report seconds
+    log=$(log_of "$job")
     read -r status tenths work <"$log.done"
     rm "$log.done"
+    times_of "$job" "$log" "$tenths" >>"$out/test-times.new"
     seconds="$((tenths / 10)).$((tenths % 10)) s"
     read -r ok bad left < <(count "$log" "$status")
     report=$(sanitizer_report "$log")
     [ -z "$report" ] || [ "$bad" != 0 ] || bad=1
     passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + left))
     if [ "$bad" = 0 ]; then
-        printf 'ok      %-55s %4d cases %9s%s\n' "$test" $((ok + left)) "$seconds" \
+        printf 'ok      %-55s %4d cases %9s%s\n' "$job" $((ok + left)) "$seconds" \
             "$([ "$left" = 0 ] || printf '  %d skipped: %s' "$left" "$(skip_reasons "$log")")"
         [ "${V:-}" != 1 ] || cat "$log"
         rm -rf "$work"
@@ -116,32 +133,77 @@ report_test() {
     [ "$tenths" -lt $((limit_s * 10)) ] || why="no end within $limit_s s, "
     [ -z "$report" ] || why+="$report, "
     why="$ok passed, $bad failed: ${why}log $log, files $work"
-    printf 'FAILED  %-55s %4d cases %9s\n' "$test" $((ok + bad + left)) "$seconds"
+    printf 'FAILED  %-55s %4d cases %9s\n' "$job" $((ok + bad + left)) "$seconds"
     # The cases that passed only hide the others.
     grep -vE '^ok |^\[ RUN  |^\[       OK ' "$log"
-    name=${test#tests/}
-    name=${name%.sh}
-    # A fault in the contract of one method is searched for again in that one only.
-    case $name in contract/*) name=${method:-$name} ;; esac
-    failures+=("$test: $why" "    again: make ${out#build/} T=$name")
+    name=${job#tests/} name=${name%.sh}
+    failures+=("$job: $why" "    again: $(again "$name")")
 }
 
-# Runs the tests given, $1 at a time, and reports each as soon as those before it are reported.
+again() { # NAME or NAME:METHOD
+    local mode=${out#build/} method=
+    case $1 in *:*) method="DRIFTLINE_TEST_METHOD=${1#*:} " ;; esac
+    case $mode in release) mode="test" ;; debug) mode="MODE=debug test" ;; esac
+    printf '%smake %s T=%s' "$method" "$mode" "${1%:*}"
+}
+
+# Runs the jobs given, $1 at a time, and reports each when it ends.
 run_all() {
-    local jobs=$1 next=0 test
+    local most=$1 running=() job
     shift
-    local tests=("$@")
-    for test; do
-        mkdir -p "$(dirname "$(log_of "$test")")"
-        rm -f "$(log_of "$test").done"
+    for job; do
+        mkdir -p "$(dirname "$(log_of "$job")")"
+        rm -f "$(log_of "$job").done"
     done
-    for test; do
-        while [ "$(jobs -rp | wc -l)" -ge "$jobs" ]; do wait -n; done
-        while [ -e "$(log_of "${tests[next]}").done" ]; do report_test "${tests[next]}"; next=$((next + 1)); done
-        run_test "$test" &
+    for job; do
+        while [ ${#running[@]} -ge "$most" ]; do
+            wait -n
+            report_ended
+        done
+        run_job "$job" &
+        running+=("$job")
     done
-    wait
-    for test in "${tests[@]:next}"; do report_test "$test"; done
+    while [ ${#running[@]} -gt 0 ]; do
+        wait -n
+        report_ended
+    done
+}
+
+report_ended() { # of the jobs in running, which keeps the others
+    local still=() job
+    for job in "${running[@]}"; do
+        if [ -e "$(log_of "$job").done" ]; then report_job "$job"; else still+=("$job"); fi
+    done
+    running=(${still[@]+"${still[@]}"})
+}
+
+# Prints the jobs of the tests given: a contract test has one for each method.
+jobs_of() {
+    local test method methods
+    for test; do
+        case $test in
+            tests/contract/*)
+                methods=$("$run_test" "$out" "$test" --methods) || { echo "$test"; continue; }
+                for method in $methods; do echo "$test:$method"; done
+                ;;
+            *) echo "$test" ;;
+        esac
+    done
+}
+
+# Sorts jobs, a line each, by how long they took last; those that never ran come first.
+longest_first() {
+    awk 'FILENAME != "-" { seconds[$1] = $2; next } { print ($1 in seconds ? seconds[$1] : 1000), $1 }' \
+        "${known_times[@]}" - | sort -s -k 1,1 -rn | cut -d ' ' -f 2
+}
+
+# Puts the times of this run in the place of earlier ones.
+keep_times() {
+    [ -e "$out/test-times.new" ] || return
+    touch "$out/test-times"
+    awk '{ line[$1] = $0 } END { for (job in line) print line[job] }' "$out/test-times" "$out/test-times.new" |
+        sort >"$out/test-times.part" && mv "$out/test-times.part" "$out/test-times"
+    rm -f "$out/test-times.new"
 }
 
 if [ $# = 0 ]; then
@@ -150,21 +212,26 @@ if [ $# = 0 ]; then
 fi
 # shellcheck disable=SC2046  # one process a word
 trap 'kill $(jobs -rp) 2>/dev/null; exit 130' INT TERM
+mkdir -p "$out"
+rm -f "$out/test-times.new"
+known_times=()
+for file in tests/times.txt "$out/test-times"; do [ ! -e "$file" ] || known_times+=("$file"); done
 beside=() alone=()
-for test; do
-    if [[ $test != *.sh ]] || grep -qx '# Runs beside other tests.' "$test"; then
-        beside+=("$test")
+while read -r job; do
+    if [[ $job == *.sh ]] && head -n 15 "$job" | grep -q '^# Runs alone: '; then
+        alone+=("$job")
     else
-        alone+=("$test")
+        beside+=("$job")
     fi
-done
-run_all "$jobs" "${beside[@]}"
-run_all 1 "${alone[@]}"
+done < <(jobs_of "$@" | longest_first)
+run_all "$jobs" ${beside[@]+"${beside[@]}"}
+run_all 1 ${alone[@]+"${alone[@]}"}
+keep_times
 
 if [ ${#failures[@]} -gt 0 ]; then
     echo
     echo "Failed:"
-    printf '  %s\n' "${failures[@]}" | sed 's/make release /make test /; s/make debug /make MODE=debug test /'
+    printf '  %s\n' "${failures[@]}"
 fi
 echo "$passed passed, $failed failed, $skipped skipped (${out#build/})"
 [ "$failed" = 0 ]

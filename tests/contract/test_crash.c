@@ -213,6 +213,7 @@ int main(void)
     struct registry registry;
     struct error error = { 0 };
     const char *only = getenv("DRIFTLINE_TEST_METHOD");
+    const bool list = getenv("DRIFTLINE_TEST_LIST_METHODS") != NULL;
     size_t n = 0;
 
     if (methods_open(&registry, &error) != OK)
@@ -221,6 +222,10 @@ int main(void)
         const struct index_ops *ops = ops_named(&registry, settings[i].method);
         if (!ops || (only && *only && strcmp(only, settings[i].method) != 0))
             continue;
+        if (list) {
+            printf("%s\n", settings[i].method);
+            continue;
+        }
         crashes[n] = (struct crash_run){ .setting = &settings[i], .ops = ops };
         crashes[n].history = mmap(NULL, sizeof(struct crash_history), PROT_READ | PROT_WRITE,
                                   MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -237,6 +237,21 @@ static void add_cases(struct case_state *cases, size_t *n, const struct registry
     }
 }
 
+static bool is_chosen(const struct index_ops *ops, const char *only,
+                      bool (*these)(const struct index_ops *))
+{
+    return (!only || !*only || strcmp(only, ops->name) == 0) && (!these || these(ops));
+}
+
+static int list_methods(const struct registry *registry, const char *only,
+                        bool (*these)(const struct index_ops *))
+{
+    for (size_t m = 0; m < registry->n; m++)
+        if (is_chosen(registry->ops[m], only, these))
+            printf("%s\n", registry->ops[m]->name);
+    return 0;
+}
+
 static int run_registry(const struct registry *registry, const char *group,
                         const char *const *names, world_test *const *tests, size_t n_tests,
                         bool (*these)(const struct index_ops *))
@@ -244,14 +259,15 @@ static int run_registry(const struct registry *registry, const char *group,
     const char *only = getenv("DRIFTLINE_TEST_METHOD");
     if (registry->n_plugins > 0)
         only = registry->ops[registry->plugins[0].op]->name;
+    if (getenv("DRIFTLINE_TEST_LIST_METHODS"))
+        return list_methods(registry, only, these);
     const size_t most = n_tests * (registry->n + sizeof settings / sizeof *settings);
     struct case_state *cases = calloc(most, sizeof *cases);
     struct CMUnitTest *units = calloc(most, sizeof *units);
     size_t n = 0;
     for (size_t m = 0; cases && units && m < registry->n; m++)
         for (size_t t = 0; t < n_tests; t++)
-            if ((!only || !*only || strcmp(only, registry->ops[m]->name) == 0) &&
-                (!these || these(registry->ops[m])))
+            if (is_chosen(registry->ops[m], only, these))
                 add_cases(cases, &n, registry, registry->ops[m], names[t], tests[t]);
     int status = these == NULL; /* for few methods there may be nothing to do */
     if (n == 0)
@@ -267,16 +283,6 @@ static int run_registry(const struct registry *registry, const char *group,
     return status;
 }
 
-/* FAISS's OpenMP threads spin while they wait, which on few processors makes the suite several
-   times slower. The library reads its settings before main(), so the program starts itself
-   once more. */
-static void let_openmp_sleep(void)
-{
-    if (getenv("OMP_WAIT_POLICY") || setenv("OMP_WAIT_POLICY", "passive", 1) != 0)
-        return;
-    (void)execl("/proc/self/exe", "contract", (char *)NULL);
-}
-
 int world_run(const char *group, const char *const *names, world_test *const *tests, size_t n)
 {
     return world_run_those(group, names, tests, n, NULL);
@@ -287,7 +293,6 @@ int world_run_those(const char *group, const char *const *names, world_test *con
 {
     struct registry registry;
     struct error error = { 0 };
-    let_openmp_sleep();
     const char *plugin = getenv("DRIFTLINE_TEST_PLUGIN");
     int rc = methods_open(&registry, &error);
     if (rc == OK && plugin && *plugin)

@@ -29,28 +29,6 @@ static char dir[PATH_MAX], result_path[PATH_MAX + 16], cell_path[PATH_MAX + 16];
 static FILE *nowhere;
 static json_t *whole;
 
-/* Defined in main.c for the commands. */
-void app_error(const struct app *app, const struct error *error)
-{
-    (void)app;
-    (void)error;
-}
-
-void app_warn(const struct app *app, const char *format, ...)
-{
-    (void)app;
-    (void)format;
-}
-
-char *app_path(const char *first, const char *second)
-{
-    char *path = malloc(strlen(first) + strlen(second) + 2);
-
-    if (path)
-        sprintf(path, "%s/%s", first, second);
-    return path;
-}
-
 static void give_up(const char *what)
 {
     fprintf(stderr, "%s: %s\n", what, strerror(errno));
@@ -89,6 +67,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     whole = json_load_file(whole_path, 0, NULL);
     if (!nowhere || !whole)
         give_up(whole_path);
+    stderr = nowhere; /* of the commands; libFuzzer and the sanitizers write to the descriptor */
     return 0;
 }
 

@@ -1,10 +1,10 @@
 /* replay.c - runs a fuzz target without a fuzzer: its corpus, then seeded mutations of it.
  *
- *     fuzz_NAME [FILE|FOLDER]...
+ *     run fuzz/fuzz_NAME [FILE|FOLDER]...
  *
  * Each file is passed unchanged, then with DRIFTLINE_FUZZ_ROUNDS (64) mutations. The current
- * input is in TMPDIR/input while the target runs, so a crash leaves it there; `fuzz_NAME INPUT`
- * replays it from there.
+ * input is in TMPDIR/input while the target runs, so a crash leaves it there, and
+ * `run fuzz/fuzz_NAME INPUT` repeats it.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -18,11 +18,10 @@
 #include <sys/stat.h>
 
 #include "src/core/rng.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
-int LLVMFuzzerInitialize(int *argc, char ***argv) __attribute__((weak));
+#include "tests/support/run.h"
 
 struct replay {
+    fuzz_target *target;
     char input[PATH_MAX]; /* path of the current input */
     uint64_t seed;
     size_t rounds, files, runs;
@@ -42,7 +41,7 @@ static void hand_over(struct replay *r, const uint8_t *data, size_t bytes)
         exit(1);
     if (bytes)
         memcpy(exact, data, bytes);
-    (void)LLVMFuzzerTestOneInput(exact, bytes);
+    (void)r->target(exact, bytes);
     free(exact);
     r->runs++;
 }
@@ -131,18 +130,19 @@ static uint64_t number_from(const char *variable, uint64_t otherwise)
     return text && *text ? strtoull(text, NULL, 0) : otherwise;
 }
 
-int main(int argc, char **argv)
+int fuzz_replay(fuzz_target *target, fuzz_begin *begin, int n, char **paths)
 {
-    struct replay r = { .seed = number_from("DRIFTLINE_SEED", 1),
+    struct replay r = { .target = target,
+                        .seed = number_from("DRIFTLINE_SEED", 1),
                         .rounds = (size_t)number_from("DRIFTLINE_FUZZ_ROUNDS", 64) };
     const char *tmp = getenv("TMPDIR");
     (void)snprintf(r.input, sizeof r.input, "%s/input", tmp && *tmp ? tmp : "/tmp");
-    if (LLVMFuzzerInitialize)
-        (void)LLVMFuzzerInitialize(&argc, &argv);
+    if (begin)
+        (void)begin(&n, &paths);
 
     hand_over(&r, (const uint8_t *)"", 0);
-    for (int i = 1; i < argc; i++)
-        replay_path(&r, argv[i]);
+    for (int i = 0; i < n; i++)
+        replay_path(&r, paths[i]);
     (void)remove(r.input);
     if (!r.files)
         fprintf(stderr, "no corpus: only the empty input was run\n");

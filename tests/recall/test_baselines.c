@@ -189,13 +189,11 @@ static void test_factory(void **state)
 }
 
 /* FAISS's k-means follows the rounding of SGEMM: with the kernels for Skylake, the add-only index has
-   recall .9548, with all others .9528. OpenBLAS chooses before main(), so the program starts itself once
-   more. */
+   recall .9548, with all others .9528. OpenBLAS chooses before main(). */
 static void fix_blas_kernels(void)
 {
-    if (getenv("OPENBLAS_CORETYPE") || setenv("OPENBLAS_CORETYPE", "Haswell", 1) != 0)
-        return;
-    (void)execl("/proc/self/exe", "test_baselines", (char *)NULL);
+    if (!getenv("OPENBLAS_CORETYPE") && setenv("OPENBLAS_CORETYPE", "Haswell", 1) == 0)
+        test_restart();
 }
 
 int main(void)

@@ -14,6 +14,7 @@
  *         return test_run("sums", tests);
  *     }
  *
+ * The program has many such files; run.c calls the main() of one.
  * A failing group ends with the line that runs it again with the same seed.
  */
 #ifndef DRIFTLINE_TESTS_SUPPORT_TESTING_H
@@ -51,6 +52,10 @@
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
 #include "src/core/rng.h"
+#include "tests/support/run.h"
+
+/* Each test file defines it; the Makefile gives each another name. */
+int main(void);
 
 /* Whether what is sampled is to be run whole: `make nightly`. */
 static inline bool test_is_long(void)
@@ -94,13 +99,9 @@ static inline uint64_t test_seed(void)
 
 static inline int test_verdict(int failed)
 {
-    char program[PATH_MAX] = "the test";
-    const ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
-    if (n > 0)
-        program[n] = '\0';
     if (failed)
         fprintf(stderr, "seed %" PRIu64 ": rerun with DRIFTLINE_SEED=%" PRIu64 " %s\n", test_seed(),
-                test_seed(), program);
+                test_seed(), test_command());
     return failed ? 1 : 0;
 }
 

@@ -335,7 +335,7 @@ static void loads_no_plugin(void **state)
     const ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
     assert_true(n > 0);
     program[n] = '\0';
-    *strstr(program, "/tests/unit/") = '\0';
+    *strstr(program, "/tests/run") = '\0';
     strcat(program, "/tests/plugins/hdf5_filter.so");
     snprintf(plugin, sizeof plugin, "%s/libfilter.so", s->dir);
     snprintf(mark, sizeof mark, "%s/mark", s->dir);

@@ -149,10 +149,17 @@ build/external-client: configs/examples/external/client.c
 build/driftline: build/release/driftline
 	$(Q)ln -sfn release/driftline $@
 
-$(OUT)/driftline: $(OBJECTS)
+# The program names its version and commit; in the library, for tests, stamp.c takes their place.
+STAMPED := $(filter-out $(call objects,src/core/stamp/stamp.c),$(OBJECTS)) $(OUT)/build_stamp.o
+$(OUT)/driftline: $(STAMPED)
 	$(if $(MAIN),,$(error src/cli/main.c is not there))
 	$(call say,LINK,$@)
-	$(Q)$(LINK) $(LDFLAGS_ALL) -o $@ $(OBJECTS) $(LIBS)
+	$(Q)$(LINK) $(LDFLAGS_ALL) -o $@ $(STAMPED) $(LIBS)
+
+# Link-time optimisation would copy the text into other objects.
+$(OUT)/build_stamp.o: $(OUT)/build_stamp.c $(OUT)/flags
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -fno-lto -MMD -MP -c -o $@ $<
 
 $(call objects,$(KERNEL_SOURCES)): $(OUT)/obj/%.c.o: %.c $(OUT)/flags
 	$(call say,CC,$<)
@@ -163,7 +170,7 @@ EMBEDDED := $(patsubst %,$(OUT)/include/%.inc,$(wildcard src/report/page.css src
 GENERATED := $(OUT)/include/build_info.h $(EMBEDDED)
 
 $(EMBEDDED): $(OUT)/include/%.inc: % Makefile
-	$(Q)mkdir -p $(@D) && sed 's/[\\"]/\\&/g; s/^/"/; s/$$/\\n"/' $< >$@
+	@sed 's/[\\"]/\\&/g; s/^/"/; s/$$/\\n"/' $< | { $(write_if_changed); }
 
 $(OUT)/obj/%.c.o: %.c $(OUT)/flags | $(GENERATED)
 	$(call say,CC,$<)
@@ -224,14 +231,10 @@ $(OUT)/flags: FORCE
 
 define BUILD_INFO
 /* build_info.h - how this program was built. Written by the Makefile. */
-#define BUILD_VERSION "$(VERSION)"
 #define BUILD_COMPILER "$(shell $(CC) --version | head -n 1)"
 #define BUILD_CFLAGS "$(strip -std=c11 $(MODE_FLAGS) $(ARCH) $(CFLAGS))"
 #define BUILD_MODE "$(MODE)"
 #define BUILD_PORTABLE $(if $(PORTABLE),1,0)
-#define BUILD_GIT_COMMIT "$(shell git rev-parse --verify -q HEAD 2>/dev/null)"
-/* 1 where the sources differ from that commit. */
-#define BUILD_GIT_DIRTY $(shell test -z "$$(git status --porcelain -- Makefile harness src algorithms kernels 2>/dev/null)"; echo $$?)
 /* X(name, version, compiler, flags, widest SIMD in its code), one for each baseline compiled in; "" where it is ours */
 #define BUILD_BASELINES(X) $(BASELINES_INFO)
 /* X(path, sha256) of each library that they are loaded from */
@@ -241,6 +244,20 @@ define BUILD_INFO
 endef
 $(OUT)/include/build_info.h: export TEXT = $(BUILD_INFO)
 $(OUT)/include/build_info.h: FORCE
+	@printf '%s\n' "$$TEXT" | { $(write_if_changed); }
+
+# Not in build_info.h: a commit is to compile this alone, and to link the program again, but no test.
+define BUILD_STAMP
+/* build_stamp.c - the sources that this program was built from. Written by the Makefile. */
+#include "src/core/stamp/stamp.h"
+const struct build_stamp build_stamp = {
+    .version = "$(VERSION)",
+    .git_commit = "$(shell git rev-parse --verify -q HEAD 2>/dev/null)",
+    .git_dirty = $(shell test -z "$$(git status --porcelain -- Makefile harness src algorithms kernels 2>/dev/null)"; echo $$?),
+};
+endef
+$(OUT)/build_stamp.c: export TEXT = $(BUILD_STAMP)
+$(OUT)/build_stamp.c: FORCE
 	@printf '%s\n' "$$TEXT" | { $(write_if_changed); }
 
 # ---------------------------------------------------------------------------------------- tests
@@ -480,6 +497,6 @@ clean:
         figures deps deps-test deps-lint baselines clean
 FORCE:
 
--include $(OBJECTS:.o=.d) $(EMULATED_OBJECTS:.o=.d) $(patsubst %,$(OUT)/obj/%.c.d,$(TEST_PROGRAMS) $(FUZZ_TARGETS) tests/fuzz/replay) \
+-include $(OBJECTS:.o=.d) $(OUT)/build_stamp.d $(EMULATED_OBJECTS:.o=.d) $(patsubst %,$(OUT)/obj/%.c.d,$(TEST_PROGRAMS) $(FUZZ_TARGETS) tests/fuzz/replay) \
          $(patsubst %.c,$(OUT)/obj/%.c.d,$(TEST_HELP) $(CRASH_HELP)) $(TEST_PLUGINS:.so=.d) \
          $(patsubst %,build/lint/%.d,$(C_FILES))

@@ -15,15 +15,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "build_info.h"
 #include "kernels/kernels.h"
 #include "src/base/process.h"
 #include "src/base/quote.h"
 #include "src/base/variables.h"
 #include "src/core/mem.h"
-
-#if __has_include("build_info.h")
-#include "build_info.h"
-#endif
+#include "src/core/stamp/stamp.h"
 
 /* ---- small files */
 
@@ -144,31 +142,21 @@ static json_t *build_json(const char *root)
 {
     json_t *peers = json_array(), *missing = json_array();
 
-#ifdef BUILD_BASELINES
 #define ADD_BASELINE(name, version, compiler, flags, simd)                                  \
     (void)json_array_append_new(peers, json_pack("{s:s, s:s, s:s, s:s, s:s}", "name", name, \
                                                  "version", version, "compiler", compiler,  \
                                                  "flags", flags, "simd", simd));
     BUILD_BASELINES(ADD_BASELINE)
 #undef ADD_BASELINE
-#endif
-#ifdef BUILD_MISSING
 #define ADD_MISSING(name, why) \
     (void)json_array_append_new(missing, json_pack("{s:s, s:s}", "name", name, "why", why));
     BUILD_MISSING(ADD_MISSING)
 #undef ADD_MISSING
-#endif
-#ifdef BUILD_COMPILER
-    return json_pack("{s:s, s:s, s:s, s:s, s:b, s:s, s:b, s:o, s:o}", "version", BUILD_VERSION,
-                     "compiler", BUILD_COMPILER, "cflags", BUILD_CFLAGS, "mode", BUILD_MODE,
-                     "portable", BUILD_PORTABLE, "git_commit", BUILD_GIT_COMMIT, "git_dirty",
-                     BUILD_GIT_DIRTY || inputs_changed(root), "peers", peers, "missing", missing);
-#else
-    (void)inputs_changed;
-    return json_pack("{s:s, s:n, s:n, s:n, s:n, s:n, s:o, s:o}", "compiler", __VERSION__, "cflags",
-                     "mode", "portable", "git_commit", "git_dirty", "peers", peers, "missing",
-                     missing);
-#endif
+    return json_pack(
+        "{s:s, s:s, s:s, s:s, s:b, s:s, s:b, s:o, s:o}", "version", build_stamp.version, "compiler",
+        BUILD_COMPILER, "cflags", BUILD_CFLAGS, "mode", BUILD_MODE, "portable", BUILD_PORTABLE,
+        "git_commit", build_stamp.git_commit, "git_dirty",
+        build_stamp.git_dirty || inputs_changed(root), "peers", peers, "missing", missing);
 }
 
 /* ---- libraries */

@@ -10,6 +10,7 @@
 #include "src/cli/configs.h"
 #include "src/cli/support/app.h"
 #include "src/config/data/catalog.h"
+#include "src/core/stamp/stamp.h"
 
 #include "build_info.h"
 
@@ -197,11 +198,12 @@ int command_describe(struct app *app)
 
 int command_version(struct app *app)
 {
-    printf("Driftline " BUILD_VERSION "\ncommit %.12s%s, method ABI %d\n"
+    const struct build_stamp *stamp = &build_stamp;
+    printf("Driftline %s\ncommit %.12s%s, method ABI %d\n"
            "built by %s, %s, %s\nkernels %s\n",
-           *BUILD_GIT_COMMIT ? BUILD_GIT_COMMIT : "unknown", BUILD_GIT_DIRTY ? " (changed)" : "",
-           INDEX_ABI, BUILD_COMPILER, BUILD_PORTABLE ? "portable" : "for this processor",
-           BUILD_CFLAGS, app->kernels->name);
+           stamp->version, *stamp->git_commit ? stamp->git_commit : "unknown",
+           stamp->git_dirty ? " (changed)" : "", INDEX_ABI, BUILD_COMPILER,
+           BUILD_PORTABLE ? "portable" : "for this processor", BUILD_CFLAGS, app->kernels->name);
     /* A header-only baseline is compiled with the program's flags: its `simd` is empty. */
 #define BASELINE(name, version, compiler, flags, simd) \
     printf("baseline %s %s%s%s\n", name, version, *(simd) ? ": " : "", simd);

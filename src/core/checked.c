@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "build_info.h"
+#include "src/core/stamp/stamp.h"
 
 #define DIM_MAX 65535 /* up to this dimension integer sums are exact; see kernels.h */
 
@@ -34,9 +34,9 @@ int index_ops_check(const struct index_ops *ops, struct error *err)
         return fail(err, ERR_VERSION, "a method has no struct index_ops");
     if (ops->abi != INDEX_ABI)
         return fail(err, ERR_VERSION,
-                    "a method has ABI %" PRIu32 ", this program (Driftline " BUILD_VERSION
-                    ") has ABI %d; compile the method with this program's src/core/index.h",
-                    ops->abi, INDEX_ABI);
+                    "a method has ABI %" PRIu32 ", this program (Driftline %s) has ABI %d; "
+                    "compile the method with this program's src/core/index.h",
+                    ops->abi, build_stamp.version, INDEX_ABI);
     if (!ops->name || !*ops->name)
         return fail(err, ERR_VERSION, "a method has no name; set .name in its struct index_ops");
     const struct {

@@ -8,6 +8,7 @@ set -u
 mkdir -p "$work/src/core" "$work/src/cli" "$work/kernels/avx2"
 cp -r Makefile "$work/"
 cp -r src/build "$work/src/"
+cp -r src/core/stamp "$work/src/core/"
 cd "$work" || exit 1
 # The parts left out keep this quick; a make of the tests must not hand its own settings on.
 unset MAKEFLAGS MAKELEVEL MFLAGS CFLAGS DRIFTLINE_PORTABLE
@@ -26,10 +27,12 @@ C
 cat >src/cli/main.c <<'C'
 #include "build_info.h"
 #include "src/core/one.h"
+#include "src/core/stamp/stamp.h"
 #include <stdio.h>
 int main(void)
 {
     printf("%s portable=%d %s\n", BUILD_CFLAGS, BUILD_PORTABLE, BUILD_MODE);
+    printf("%s commit %s%s\n", build_stamp.version, build_stamp.git_commit, build_stamp.git_dirty ? " (changed)" : "");
     return one() - 1;
 }
 C
@@ -59,12 +62,32 @@ touch src/core/one.h
 run make
 check "a header's users are compiled, no others" '[ "$(compiled)" = 2 ] && ! grep -q kernels out'
 run make CPPFLAGS=-DCHANGED
-check "other flags: all is compiled" '[ "$(compiled)" = 4 ]'
+check "other flags: all is compiled" '[ "$(compiled)" = 5 ]'
 DRIFTLINE_PORTABLE=1 run make
 check "portable: all is compiled, and the program knows" \
-    '[ "$(compiled)" = 4 ] && build/driftline >told && grep -q "x86-64-v2 portable=1" told'
+    '[ "$(compiled)" = 5 ] && build/driftline >told && grep -q "x86-64-v2 portable=1" told'
 run make
-check "and back" '[ "$(compiled)" = 4 ] && [ $status = 0 ]'
+check "and back" '[ "$(compiled)" = 5 ] && [ $status = 0 ]'
+
+# What names the sources is one object of the program, and is not in the library that tests link.
+as_told() { # TEXT: the build compiled the stamp and linked the program, and that says TEXT; the library is as it was
+    run make all build/release/libdriftline.a
+    [ "$status" = 0 ] && build/driftline >told && grep -qF "$1" told &&
+        [ "$(grep -E '^  [A-Z]' out)" = "  CC    build/release/build_stamp.c"$'\n'"  LINK  build/release/driftline" ]
+}
+export GIT_CONFIG_GLOBAL=/dev/null GIT_AUTHOR_NAME=t GIT_AUTHOR_EMAIL=t@t GIT_COMMITTER_NAME=t GIT_COMMITTER_EMAIL=t@t
+run make build/release/libdriftline.a
+check "the library has a stamp of its own" '[ "$(compiled)" = 1 ] && grep -q "CC    src/core/stamp/stamp.c" out'
+git init -q . && git add Makefile src kernels && git commit -qm one
+commit=$(git rev-parse HEAD)
+check "a commit compiles the stamp alone" 'as_told " commit $commit"'
+check "and is clean" '! grep -q changed told'
+git commit -q --allow-empty -m two
+check "so does one that changes nothing" 'as_told " commit $(git rev-parse HEAD)"'
+echo >src/core/note.txt
+check "so does a file that is in no commit" 'as_told " commit $(git rev-parse HEAD) (changed)"'
+sed -i 's/^VERSION := .*/VERSION := 9.8.7/' Makefile
+check "so does another version" 'as_told "9.8.7 commit "'
 
 check "the oracle is neither vectorised nor contracted" '! code scalar | grep -qE "[yz]mm|mulps|addps|fmadd"'
 check "an instruction set's file is compiled for it" 'code avx2/table | grep -q ymm'

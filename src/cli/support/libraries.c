@@ -6,14 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "src/data/files/sha256.h"
-
-#if __has_include("build_info.h")
 #include "build_info.h"
-#endif
-#ifndef BUILD_BASELINE_LIBRARIES
-#define BUILD_BASELINE_LIBRARIES(X)
-#endif
+#include "src/data/files/sha256.h"
 
 struct search {
     const struct linked_library *linked;

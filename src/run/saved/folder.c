@@ -7,10 +7,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "build_info.h"
 #include "src/base/atomic_file.h"
 #include "src/base/json.h"
 #include "src/base/path.h"
+#include "src/core/stamp/stamp.h"
 #include "src/plan/plan.h"
 #include "src/run/measure/folder.h"
 #include "src/run/saved/saved.h"
@@ -114,7 +114,7 @@ json_t *saved_about(const struct cell *cell, const struct experiment *x, const c
 
     return json_pack(
         "{s:i, s:s, s:s, s:s, s:s?, s:O, s:O, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:s}",
-        "driftline_index", SAVED_FORMAT, "version", BUILD_VERSION, "method",
+        "driftline_index", SAVED_FORMAT, "version", build_stamp.version, "method",
         cell->method->ops->name, "label", cell->method->label, "plugin", plugin, "params",
         cell->params_json, "knobs", cell->method->knobs, "element", element_name(cell->element),
         "metric", metric_name(list->metric), "dim", (json_int_t)list->dim, "rows", (json_int_t)rows,

@@ -13,6 +13,7 @@
 #include "src/base/quote.h"
 #include "src/base/sysinfo.h"
 #include "src/data/files/sha256.h"
+#include "src/plan/loaded.h"
 
 extern char **environ;
 
@@ -110,7 +111,7 @@ int identity_open(struct identity *id, const struct registry *r, const struct ke
     char program[SHA256_HEX_BYTES];
     struct loaded loaded = { json_object(), r, err };
     *id = (struct identity){ 0 };
-    int rc = sha256_file("/proc/self/exe", program, NULL, err);
+    int rc = identity_hash_loaded("/proc/self/exe", program, err);
     if (!rc)
         rc = hash_plugins(id, r, err);
     if (!rc)

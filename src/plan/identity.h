@@ -18,9 +18,9 @@ struct identity {
     json_t *plugins; /* object: name of a plugin's method -> sha256 of the plugin's file */
 };
 
-/* Hashes the running program, the plugins and every loaded library; takes about 0.2 s. Called
-   before anything else, because a download or a figure loads libraries that do not affect
-   measurements. ERR_IO, ERR_NO_MEMORY. */
+/* Hashes what is loaded of the running program (loaded.h), the plugins and every loaded library,
+   these by their whole files; takes about 0.2 s. Called before anything else, because a download
+   or a figure loads libraries that do not affect measurements. ERR_IO, ERR_NO_MEMORY. */
 int identity_open(struct identity *, const struct registry *, const struct kernels *,
                   struct error *);
 void identity_close(struct identity *);

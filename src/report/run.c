@@ -141,7 +141,7 @@ static void machine_and_program(FILE *out, json_t *const *results, size_t n)
     common_text(out, results, n, commit);
     fputs(any_dirty(results, n) ? ", <b class=\"bad\">with changes that are in no commit</b>" : "",
           out);
-    fputs(", sha256 ", out);
+    fputs(", sha256 of its code and data ", out);
     common_text(out, results, n, program);
     fputs(".</p>\n", out);
 }

@@ -220,7 +220,7 @@ check "of a quick run no claim is measured" \
 check "has every config, with what its author says of it" \
     '[ "$(grep -c "A small thing, &amp; what it &lt;shows&gt;" $page)" = 2 ] && grep -q "id=\"result-2\"" $page'
 check "and says first that it was quick, on what machine and by what program" \
-    'grep -q "reproduce toy: not a full run (--quick)" out && grep -q "Not a full run</b>: 0 of 2 configs" $page && grep -q "Machine: .*Program: Driftline $version, commit .*sha256 [0-9a-f]\{64\}" $page'
+    'grep -q "reproduce toy: not a full run (--quick)" out && grep -q "Not a full run</b>: 0 of 2 configs" $page && grep -q "Machine: .*Program: Driftline $version, commit .*sha256 of its code and data [0-9a-f]\{64\}" $page'
 check "and what each config ran" 'grep -q "small</a></td><td class=\"wrap\">--quick</td><td class=\"text\">3000 x 16</td><td>1</td><td>2 of 2</td><td>0</td>" $page'
 run reproduce toy
 check "a full run counts what holds, the publication's and ours" \

@@ -88,7 +88,7 @@ import json, hashlib
 for n in range(6):
     cell = json.load(open(\"r/two/cells/%d.json\" % n))
     identity = cell[\"identity\"]
-    assert identity[\"program_sha256\"] == hashlib.sha256(open(\"driftline\", \"rb\").read()).hexdigest()
+    assert identity[\"program_sha256\"] == \"$(python3 "$root/tests/cli/elf.py" hash driftline)\"
     plugin = hashlib.sha256(open(\"plug.so\", \"rb\").read()).hexdigest()
     assert identity[\"plugin_sha256\"] == (plugin if cell[\"cells\"][0][\"method\"] == \"plug\" else None), identity
     assert any(name.startswith(\"libopenblas\") for name in identity[\"libraries\"]), identity
@@ -126,7 +126,20 @@ OMP_DYNAMIC=true MALLOC_ARENA_MAX=1 run --plugin ./plug.so --resume two.lua
 check "other tunables: nothing is kept" \
     '[ $status = 0 ] && [ "$(field "r[\"run\"][\"kept\"]")" = 0 ] && grep -q "OMP_DYNAMIC not set -> \"true\"" err && grep -q MALLOC_ARENA_MAX err'
 run --plugin ./plug.so two.lua
-printf '\0' >>"$program" # as a rebuild would: another file that does the same
+is_kept() { # the same program with another name
+    run --plugin ./plug.so --resume two.lua
+    [ "$status" = 0 ] && [ "$(field 'r["run"]["kept"]')" = 6 ]
+}
+commit=$(field 'r["environment"]["build"]["git_commit"]')
+if [ -n "$commit" ]; then
+    python3 "$root/tests/cli/elf.py" replace "$program" "$commit" "${commit//?/a}"
+    check "the program of another commit of the same code: all is kept" \
+        'is_kept && "$program" version | grep -q "^commit aaaaaaaaaaaa" && [ "$(field "r[\"environment\"][\"build\"][\"git_commit\"]")" = "${commit//?/a}" ]'
+fi
+strip -g "$program"
+check "a program without debugging information: all is kept" is_kept
+# As a rebuild does: another constant.
+python3 "$root/tests/cli/elf.py" replace "$program" "keep the finished cells of" "Keep the finished cells of"
 run --plugin ./plug.so --resume two.lua
 check "another program: nothing is kept" '[ $status = 0 ] && [ "$(field "r[\"run\"][\"kept\"]")" = 0 ] && grep -q "is measured again: program rebuilt" err'
 

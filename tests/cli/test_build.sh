@@ -11,7 +11,7 @@ cp -r src/build "$work/src/"
 cp -r src/core/stamp "$work/src/core/"
 cd "$work" || exit 1
 # The parts left out keep this quick; a make of the tests must not hand its own settings on.
-unset MAKEFLAGS MAKELEVEL MFLAGS CFLAGS DRIFTLINE_PORTABLE
+unset MAKEFLAGS MAKELEVEL MFLAGS V CFLAGS DRIFTLINE_PORTABLE
 export DRIFTLINE_WITHOUT="faiss hnswlib usearch hdf5 rocksdb cuda"
 
 cat >src/core/one.h <<'C'

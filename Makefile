@@ -37,8 +37,10 @@ endif
 UNCONFIGURED := help deps deps-test deps-lint baselines clean format run bench aa-study figures fuzz asan tsan ubsan sanitize \
                 nightly coverage
 GOALS := $(or $(MAKECMDGOALS),all)
-GROUPS := build $(if $(filter test quick prove test-sanitized build-tests lint,$(GOALS)),test) \
-          $(if $(filter lint fuzz-run,$(GOALS))$(filter asan,$(MODE)),lint)
+# Each goal installs what it needs: packages by group, as src/build/deps.sh lists them.
+GROUPS = build $(if $(filter test quick prove test-sanitized build-tests test-plugin lint-change,$(GOALS)),test) \
+         $(if $(filter test build-tests,$(GOALS)),$(SCRIPT_NEEDS)) \
+         $(if $(filter lint lint-change fuzz-run,$(GOALS))$(filter asan,$(MODE)),lint)
 ifneq ($(filter-out $(UNCONFIGURED),$(GOALS)),)
 include build/config.mk
 endif
@@ -151,7 +153,7 @@ build/driftline: build/release/driftline
 
 # The program names its version and commit; in the library, for tests, stamp.c takes their place.
 STAMPED := $(filter-out $(call objects,src/core/stamp/stamp.c),$(OBJECTS)) $(OUT)/build_stamp.o
-$(OUT)/driftline: $(STAMPED)
+$(OUT)/driftline: $(STAMPED) $(OUT)/link-flags
 	$(if $(MAIN),,$(error src/cli/main.c is not there))
 	$(call say,LINK,$@)
 	$(Q)$(LINK) $(LDFLAGS_ALL) -o $@ $(STAMPED) $(LIBS)
@@ -189,7 +191,7 @@ CUDA_OBJECTS := $(patsubst %,build/cuda/%.o,$(CUDA_SOURCES))
 # Neither library is unloaded: the C++ runtime and CUDA's leave memory behind if they are.
 # cuBLAS is found where the toolkit of the build has it, too.
 CUDA_LIBS = -L$(dir $(NVCC))../lib64 -lcublas -Xlinker -rpath,$(abspath $(dir $(NVCC))../lib64)
-$(CUDA_OBJECTS): build/cuda/%.o: % $(wildcard kernels/cuda/*.h kernels/*.h) build/config.mk
+$(CUDA_OBJECTS): build/cuda/%.o: % $(wildcard kernels/cuda/*.h kernels/*.h) build/cuda/flags
 	$(call say,NVCC,$<)
 	$(Q)mkdir -p $(@D) && $(NVCC) $(CUDA_FLAGS) -c -o $@ $<
 
@@ -222,11 +224,12 @@ define FLAGS_TEXT
 $(shell $(CC) --version | head -n 1)
 $(if $(CXX_SOURCES),$(shell $(CXX) --version | head -n 1))
 $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(CXXFLAGS_ALL) $(KERNEL_CFLAGS)
-$(LDFLAGS_ALL) $(LIBS)
 native: $(shell $(CC) -march=native -Q --help=target 2>/dev/null | grep -E 'enabled|-march=|-mtune=' | cksum)
 endef
 $(OUT)/flags: export TEXT = $(FLAGS_TEXT)
-$(OUT)/flags: FORCE
+$(OUT)/link-flags: export TEXT = $(LINK) $(LDFLAGS_ALL) $(LIBS)
+build/cuda/flags: export TEXT = $(NVCC) $(CUDA_FLAGS)
+$(OUT)/flags $(OUT)/link-flags build/cuda/flags: FORCE
 	@printf '%s\n' "$$TEXT" | { $(write_if_changed); }
 
 define BUILD_INFO
@@ -267,7 +270,7 @@ TEST_FILES := $(call find,tests/unit tests/contract tests/recall,c)
 TEST_PROGRAMS := $(patsubst %.c,%,$(foreach file,$(TEST_FILES),$(if $(filter test_%,$(notdir $(file))),$(file))))
 # The first take the place of system calls, so they are only in the test that wants that.
 CRASH_HELP := $(wildcard tests/support/fault_disk*.c tests/contract/crash_*.c)
-TEST_HELP := $(filter-out $(addsuffix .c,$(TEST_PROGRAMS)) $(CRASH_HELP),$(TEST_FILES) $(wildcard tests/support/*.c))
+TEST_HELP := $(filter-out $(addsuffix .c,$(TEST_PROGRAMS)) $(CRASH_HELP),$(TEST_FILES) $(wildcard tests/support/*.c tests/run/*.c))
 FUZZ_TARGETS := $(patsubst %.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 GOLDEN_TESTS := $(patsubst %/cmd.sh,%,$(wildcard tests/cli/golden/*/cmd.sh))
 TEST_SCRIPTS := $(GOLDEN_TESTS) $(wildcard tests/cli/test_*.sh)
@@ -277,13 +280,14 @@ LIARS := $(OUT)/tests/plugins/liar.so $(OUT)/tests/plugins/liar-exact.so
 CXX_PLUGINS := $(if $(HAVE_CXX),$(patsubst %.cc,$(OUT)/%.so,$(wildcard tests/plugins/*.cc)))
 TEST_PLUGINS := $(patsubst %.c,$(OUT)/%.so,$(wildcard tests/plugins/*.c)) $(LIARS) $(CXX_PLUGINS)
 
-# T=name: the tests with that in their path and, where it names a method, the contract for that one alone.
-METHOD := $(if $(T),$(shell grep -rqsF '.name = "$(T)"' algorithms && echo $(T)))
-chosen = $(strip $(if $(T),$(foreach test,$(1),$(if $(findstring $(T),$(test)),$(test))),$(1)))
+# T=name: the tests with that in their path and, where it names a method, the contract for that one alone. T="name name": of each.
+METHOD := $(foreach name,$(T),$(shell grep -rqsF '.name = "$(name)"' algorithms && echo $(name)))
+chosen = $(strip $(if $(T),$(sort $(foreach name,$(T),$(foreach test,$(1),$(if $(findstring $(name),$(test)),$(test))))),$(1)))
 CHOSEN_TESTS := $(sort $(call chosen,$(TEST_PROGRAMS)) $(if $(METHOD),$(filter tests/contract/%,$(TEST_PROGRAMS))))
 CHOSEN_FUZZ := $(call chosen,$(FUZZ_TARGETS))
 # The scripts run build/driftline, which is the release.
 CHOSEN_SCRIPTS := $(if $(filter release,$(MODE)),$(call chosen,$(TEST_SCRIPTS)))
+SCRIPT_NEEDS = $(sort $(shell sed -n 's/^\# Needs: //p' $(filter %.sh,$(CHOSEN_SCRIPTS)) /dev/null))
 SANITIZED_TESTS := $(filter tests/unit/% tests/contract/%,$(CHOSEN_TESTS)) $(CHOSEN_FUZZ)
 # One thread races with nothing: the thread sanitizer's short tier runs what speaks of threads.
 ifeq ($(MODE)$(TIER)$(T),tsanshort)
@@ -319,16 +323,16 @@ endif
 TEST_OBJECTS := $(call objects,$(TEST_HELP) tests/fuzz/replay.c) $(filter-out $(MAIN),$(OBJECTS))
 $(OUT)/tests/apart/contract/test_crash: $(call objects,$(CRASH_HELP))
 .SECONDEXPANSION:
-$(TEST_BINARIES): $$(call objects,$$(addsuffix .c,$$(call tests_of,$$@))) $(TEST_OBJECTS) src/build/test-table.sh
+$(TEST_BINARIES): $$(call objects,$$(addsuffix .c,$$(call tests_of,$$@))) $(TEST_OBJECTS) $(OUT)/link-flags src/build/test-table.sh
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D) && src/build/test-table.sh $(call tests_of,$@) >$@.c
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -c -o $@.o $@.c
 	$(Q)$(LINK) $(LDFLAGS_ALL) -o $@ $@.o $(filter %.o,$^) -lcmocka $(LIBS)
 
 # libFuzzer has a main() of its own, so each target is a program there.
-$(addprefix $(OUT)/,$(FUZZ_TARGETS)): $(OUT)/%: $(OUT)/obj/%.c.o $(filter-out $(MAIN),$(OBJECTS))
+$(addprefix $(OUT)/,$(FUZZ_TARGETS)): $(OUT)/%: $(OUT)/obj/%.c.o $(filter-out $(MAIN),$(OBJECTS)) $(OUT)/link-flags
 	$(call say,LINK,$@)
-	$(Q)mkdir -p $(@D) && $(LINK) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(LIBS)
+	$(Q)mkdir -p $(@D) && $(LINK) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $(filter %.o,$^) $(LIBS)
 
 $(filter-out $(LIARS) $(CXX_PLUGINS),$(TEST_PLUGINS)): $(OUT)/%.so: %.c $(OUT)/flags
 	$(call say,CC,$@)
@@ -357,7 +361,7 @@ SLOW_TESTS := $(filter $(TEST_PROGRAMS),$(shell awk '{ spent[$$1] = $$3 } END { 
 QUICK_TESTS := $(filter-out $(SLOW_TESTS),$(filter tests/unit/%,$(TEST_PROGRAMS))) tests/contract/test_contract tests/contract/test_input
 ## quick: what finds most faults in a minute: the faster unit tests and the contract of one method, flat; T=divf for another
 quick: $(call test_binaries,$(QUICK_TESTS)) $(TEST_PLUGINS)
-	@src/build/run-tests.sh $(OUT) $(or $(METHOD),flat) $(QUICK_TESTS)
+	@src/build/run-tests.sh $(OUT) "$(or $(METHOD),flat)" $(QUICK_TESTS)
 	@echo "left out: $(words $(filter tests/unit/%,$(SLOW_TESTS))) unit tests that took more than a second (build/release/test-times)," \
 	    "the contract of other methods and its crash, fault and version tests, recall, corpora, command line: make test runs them"
 
@@ -379,7 +383,7 @@ test-plugin: $(call test_binaries,$(CONTRACT_TESTS))
 
 ## prove: unit, contract and recall tests under perl's prove, by their TAP output; T=divf for a part
 prove: build-tests
-	@DRIFTLINE_ROOT=$(CURDIR) $(if $(METHOD),DRIFTLINE_TEST_METHOD=$(METHOD)) CMOCKA_MESSAGE_OUTPUT=TAP \
+	@DRIFTLINE_ROOT=$(CURDIR) $(if $(METHOD),DRIFTLINE_TEST_METHOD='$(METHOD)') CMOCKA_MESSAGE_OUTPUT=TAP \
 	    prove -j$(shell nproc) -e 'src/build/run-test.sh $(OUT)' $(addsuffix .c,$(CHOSEN_TESTS))
 
 ## asan: unit, contract and fuzz-corpus tests under the address and the undefined-behaviour sanitizer
@@ -430,8 +434,22 @@ FORMATTED := $(foreach ext,c h cc cu,$(call find,kernels src algorithms tests,$(
 SHELL_FILES := harness .ci/run $(wildcard src/build/*.sh configs/*/*.sh configs/*/*.sbatch tests/cli/*.sh datasets/*.sh datasets/*/*.sh tests/*.sh)
 LINT_CPPFLAGS = -I. -Ibuild/release/include $(filter-out $(INCLUDES),$(CPPFLAGS_ALL))
 
-## lint: a second compiler's warnings, the format, the shell scripts, the order of folders
-lint: all $(patsubst %,build/lint/%.ok,$(C_FILES)) build/lint/format.ok build/lint/shell.ok
+## lint: the format, the shell scripts, the order of folders; a second compiler's warnings are asan's, which is built with clang
+lint: all build/lint/format.ok build/lint/shell.ok layout
+
+# In seconds, before each commit.
+CHANGED := $(if $(filter lint-change,$(GOALS)),$(shell src/build/changed.sh))
+CHANGED_SOURCES := $(if $(CHANGED),$(filter $(C_FILES),$(shell src/build/changed.sh --sources)))
+CHANGED_FORMATTED := $(filter $(FORMATTED),$(CHANGED))
+CHANGED_SHELL := $(filter $(SHELL_FILES),$(CHANGED))
+## lint-change: lint of what differs from the last landed commit, with clang's warnings; DRIFTLINE_BASE=COMMIT: from that one
+lint-change: $(patsubst %,build/lint/%.ok,$(CHANGED_SOURCES)) all
+	$(if $(CHANGED_FORMATTED),$(Q)src/build/check-format.sh $(CHANGED_FORMATTED))
+	$(if $(CHANGED_SHELL),$(Q)shellcheck -x $(CHANGED_SHELL))
+	@$(MAKE) layout
+	@echo "lint-change: $(words $(CHANGED)) files, $(words $(CHANGED_SOURCES)) of them compiled by clang"
+
+layout:
 	@src/build/check-manners.sh
 	@src/build/layout.py build/release/obj
 
@@ -477,11 +495,13 @@ aa-study:
 figures:
 	@./harness plot $(or $(wildcard results/*/result.json),$(error no result yet; make run writes one))
 
-## deps: installs the missing packages that the build needs; deps-test and deps-lint the others
+## deps: installs the missing packages that the build needs; deps-test those of all tests, deps-lint those of lint
 deps:
 	@src/build/deps.sh build
-deps-test deps-lint:
-	@src/build/deps.sh $(@:deps-%=%)
+deps-test:
+	@src/build/deps.sh test schema network slurm browser
+deps-lint:
+	@src/build/deps.sh lint
 
 ## baselines: builds FAISS, fetches hnswlib and usearch, and says how they were built
 baselines:
@@ -493,7 +513,7 @@ baselines:
 clean:
 	@rm -rf build
 
-.PHONY: FORCE help all cuda docs build-tests test test-plugin quick record-times prove golden-record asan tsan ubsan sanitize nightly test-sanitized fuzz fuzz-run coverage lint format run bench aa-study \
+.PHONY: FORCE help all cuda docs build-tests test test-plugin quick record-times lint-change layout prove golden-record asan tsan ubsan sanitize nightly test-sanitized fuzz fuzz-run coverage lint format run bench aa-study \
         figures deps deps-test deps-lint baselines clean
 FORCE:
 

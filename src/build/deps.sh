@@ -1,7 +1,8 @@
 #!/bin/sh
 # deps.sh - installs the Debian packages that are missing, and says which and why.
 #
-#   deps.sh [GROUP...]     groups: build (the default), test, lint
+#   deps.sh [GROUP...]     groups: build (the default), test, lint, and what single scripts of tests/cli need,
+#                          which name it in a line "# Needs: GROUP...": schema, network, slurm, browser
 #
 # Works as root or with a sudo that asks nothing. DRIFTLINE_NO_INSTALL=1 only prints the command.
 # Exit status: 0 all there; 1 something the group cannot do without is missing; 3 only parts that cost
@@ -32,13 +33,14 @@ build|optional|curl|downloads datasets
 build|optional|ca-certificates|downloads datasets over TLS
 build|optional|dataset-fashion-mnist|the Fashion-MNIST images
 test|needed|libcmocka-dev|the unit tests are cmocka programs
-test|needed|python3-jsonschema|a written result is held to results/schema.json
-test|optional|iproute2|hosts in network namespaces
-test|optional|slurmctld|jobs of Slurm, on one node
-test|optional|slurmd|the same
-test|optional|slurm-client|the same
-test|optional|munge|the same
-test|optional|chromium|opens a report as its readers do
+test|needed|python3|servers that unit tests download from
+schema|needed|python3-jsonschema|a written result is held to results/schema.json
+network|optional|iproute2|hosts in network namespaces
+slurm|optional|slurmctld|jobs of Slurm, on one node
+slurm|optional|slurmd|the same
+slurm|optional|slurm-client|the same
+slurm|optional|munge|the same
+browser|optional|chromium|opens a report as its readers do
 lint|needed|clang|a second compiler's warnings; the fuzzers, the sanitizers
 lint|needed|libclang-rt-dev|what programs with sanitizers are linked with
 lint|optional|libomp-dev|FAISS's headers include omp.h, which clang has in a package of its own
@@ -53,15 +55,15 @@ say() { printf 'driftline: %s\n' "$*" >&2; }
 groups=" ${*:-build} "
 for group in $groups; do
     case $group in
-        build | test | lint) ;;
-        *) say "deps: unknown group \"$group\"; expected build, test or lint"; exit 2 ;;
+        build | test | lint | schema | network | slurm | browser) ;;
+        *) say "deps: unknown group \"$group\"; expected build, test, lint, schema, network, slurm or browser"; exit 2 ;;
     esac
 done
 
 # Any npm or curl will do, Debian's is only the fallback: npm's pulls in some hundred packages.
 present_otherwise() {
     case $1 in
-        npm | cmake | curl | pkg-config | g++ | clang | clang-format | shellcheck | chromium) command -v "$1" >/dev/null ;;
+        npm | cmake | curl | pkg-config | g++ | clang | clang-format | shellcheck | chromium | python3) command -v "$1" >/dev/null ;;
         gnuplot-nox) command -v gnuplot >/dev/null ;;
         *) return 1 ;;
     esac

@@ -94,20 +94,22 @@ def check_includes(table):
 
 def read_objects(root):
     """Per source file: names it defines, names it wants."""
-    defined, wanted = {}, {}
+    objects = []
     for folder, _, names in os.walk(root):
         for name in names:
             path = f"{folder}/{name}"[len(root) + 1:-2]
-            if not name.endswith(".o") or path.startswith("tests/") or not os.path.exists(path):
-                continue
-            defined[path], wanted[path] = set(), set()
-            output = subprocess.run(["nm", f"{folder}/{name}"], capture_output=True, text=True, check=True).stdout
-            for line in output.splitlines():
-                words = line.split()
-                if len(words) == 2 and words[0] == "U":
-                    wanted[path].add(words[1])
-                elif len(words) == 3 and words[1] in "TDBRG":
-                    defined[path].add(words[2])
+            if name.endswith(".o") and not path.startswith("tests/") and os.path.exists(path):
+                objects.append(f"{folder}/{name}")
+    defined = {name[len(root) + 1:-2]: set() for name in objects}
+    wanted = {path: set() for path in defined}
+    output = subprocess.run(["nm", "-A", *objects], capture_output=True, text=True, check=True).stdout
+    for line in output.splitlines():
+        name, _, rest = line.partition(":")
+        words, path = rest.split(), name[len(root) + 1:-2]
+        if len(words) == 2 and words[0] == "U":
+            wanted[path].add(words[1])
+        elif len(words) == 3 and words[1] in "TDBRG":
+            defined[path].add(words[2])
     return defined, wanted
 
 

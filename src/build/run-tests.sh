@@ -7,7 +7,7 @@
 # log is shown. V=1 in the environment shows the logs of all. A log with a sanitizer's report is a failure, whatever
 # the cases and the exit status say: a process that the test started may have written it.
 #
-# OUT is the folder of the build, METHOD the one method the contract tests run for (or ""), a TEST is tests/KIND/NAME,
+# OUT is the folder of the build, METHOD the methods the contract tests run for (or ""), a TEST is tests/KIND/NAME,
 # which src/build/run-test.sh finds, a script tests/cli/NAME.sh or a folder tests/cli/golden/NAME. A contract test is
 # one job for each of its methods, any other test is one job. A job counts as many cases as its cmocka or TAP output
 # lists, else as one. It runs in the repository's root with a TMPDIR of its own, removed when it passes, and a
@@ -184,6 +184,7 @@ jobs_of() {
         case $test in
             tests/contract/*)
                 methods=$("$run_test" "$out" "$test" --methods) || { echo "$test"; continue; }
+                methods=$(sort -u <<<"$methods")
                 for method in $methods; do echo "$test:$method"; done
                 ;;
             *) echo "$test" ;;

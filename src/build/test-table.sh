@@ -1,12 +1,12 @@
 #!/bin/sh
-# test-table.sh TEST... - prints the C table of a test binary: tests/support/run.h says what is in it.
+# test-table.sh TEST... - prints the C table of a test binary: tests/run/run.h says what is in it.
 #
 # A TEST is tests/KIND/.../NAME, without .c. Its main(), or its LLVMFuzzerTestOneInput(), was compiled
 # under another name, which the Makefile and this script make from the path: / becomes _.
 set -eu
 
 echo '/* Written by src/build/test-table.sh. */'
-echo '#include "tests/support/run.h"'
+echo '#include "tests/run/run.h"'
 for test; do
     name=$(printf '%s' "$test" | tr / _)
     case $test in

@@ -220,7 +220,7 @@ int main(void)
         return 1;
     for (size_t i = 0; i < N; i++) {
         const struct index_ops *ops = ops_named(&registry, settings[i].method);
-        if (!ops || (only && *only && strcmp(only, settings[i].method) != 0))
+        if (!ops || !test_is_chosen(only, settings[i].method))
             continue;
         if (list) {
             printf("%s\n", settings[i].method);

@@ -240,7 +240,7 @@ static void add_cases(struct case_state *cases, size_t *n, const struct registry
 static bool is_chosen(const struct index_ops *ops, const char *only,
                       bool (*these)(const struct index_ops *))
 {
-    return (!only || !*only || strcmp(only, ops->name) == 0) && (!these || these(ops));
+    return test_is_chosen(only, ops->name) && (!these || these(ops));
 }
 
 static int list_methods(const struct registry *registry, const char *only,

@@ -18,7 +18,7 @@
 #include <sys/stat.h>
 
 #include "src/core/rng.h"
-#include "tests/support/run.h"
+#include "tests/run/run.h"
 
 struct replay {
     fuzz_target *target;

@@ -52,7 +52,7 @@
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
 #include "src/core/rng.h"
-#include "tests/support/run.h"
+#include "tests/run/run.h"
 
 /* Each test file defines it; the Makefile gives each another name. */
 int main(void);
@@ -114,6 +114,18 @@ static inline void test_filter(void)
     const char *pattern = getenv("CMOCKA_TEST_FILTER");
     if (pattern && *pattern)
         cmocka_set_test_filter(pattern);
+}
+
+/* Whether `name` is one of the names in `only`, which spaces separate; NULL or "": all are. */
+static inline bool test_is_chosen(const char *only, const char *name)
+{
+    const size_t n = strlen(name);
+    if (!only || !*only)
+        return true;
+    for (const char *at = strstr(only, name); at; at = strstr(at + 1, name))
+        if ((at == only || at[-1] == ' ') && (!at[n] || at[n] == ' '))
+            return true;
+    return false;
 }
 
 /* rc is OK, or the test fails with the sentence. */

@@ -1,6 +1,6 @@
 /* run.h - the tests of a test binary, and what a test may ask of the one it is in. */
-#ifndef DRIFTLINE_TESTS_SUPPORT_RUN_H
-#define DRIFTLINE_TESTS_SUPPORT_RUN_H
+#ifndef DRIFTLINE_TESTS_RUN_RUN_H
+#define DRIFTLINE_TESTS_RUN_RUN_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -9,7 +9,7 @@
  * the test's name and writes the table. A fuzz target is run on the files and folders given.
  * Exit status: the test's; 2 for a name that is not in the table.
  */
-#include "tests/support/run.h"
+#include "tests/run/run.h"
 
 #include <limits.h>
 #include <stdio.h>

@@ -1,0 +1,68 @@
+#!/bin/bash
+# changed.sh - what differs from the last landed commit: in commits, in the working tree, and new files.
+#
+#   changed.sh             the files
+#   changed.sh --sources   the C files among them, and those that include a header among them
+#   changed.sh --tests     what make's T= is to be for the methods and folders they are in; "all" where all methods use them
+#
+# The last landed commit is DRIFTLINE_BASE, or else the branch's upstream, or else, where there is none or it is HEAD, the
+# newest commit that is four hours older than HEAD: a session of work.
+# Who includes a header is read from the dependencies of earlier builds.
+set -eu
+
+cd "$(dirname "$0")/../.."
+git rev-parse -q --verify HEAD >/dev/null || exit 0
+
+base() {
+    local head upstream now
+    head=$(git rev-parse HEAD)
+    if [ -n "${DRIFTLINE_BASE:-}" ]; then
+        git rev-parse --verify "$DRIFTLINE_BASE^{commit}"
+        return
+    fi
+    if upstream=$(git rev-parse -q --verify '@{upstream}' 2>/dev/null) && [ "$upstream" != "$head" ]; then
+        git merge-base "$upstream" HEAD
+        return
+    fi
+    now=$(git log -1 --format=%ct)
+    git rev-list -1 --before=$((now - 4 * 3600)) HEAD
+}
+
+files() {
+    local from
+    from=$(base)
+    {
+        if [ -n "$from" ]; then git diff --name-only --diff-filter=d "$from"; else git ls-files; fi
+        git ls-files --others --exclude-standard
+    } | sort -u
+}
+
+sources() {
+    local changed
+    changed=$(files)
+    {
+        grep -E '^(src|algorithms|kernels|tests)/.*\.c$' <<<"$changed"
+        grep -E '\.(h|def)$' <<<"$changed" | sed 's/$/:/' | {
+            # -MP gives each header a rule of its own; the first rule of a file names what is compiled.
+            grep -rlFx -f - --include='*.d' build/release/obj build/lint 2>/dev/null |
+                sed -nE 's#^build/(release/obj|lint)/(.*\.c)\.d$#\2#p'
+        }
+    } | sort -u | while read -r file; do [ ! -e "$file" ] || echo "$file"; done
+}
+
+tests() {
+    files | sed -nE '
+        s#^(src/core|algorithms/common|kernels|tests/support|tests/contract)/.*#all#p
+        s#^algorithms/([^/]+)/.*#\1#p
+        s#^src/(build|cli)/.*##
+        s#^src/([^/]+)/.*#unit/\1#p
+        s#^tests/(unit/[^/]+)/.*#\1#p' | sort -u | awk '$1 == "all" { all = 1 } { list = list $1 "\n" }
+            END { printf "%s", all ? "all\n" : list }'
+}
+
+case ${1:-} in
+    '') files ;;
+    --sources) sources ;;
+    --tests) tests ;;
+    *) echo "changed.sh: \"$1\"; expected --sources or --tests" >&2; exit 2 ;;
+esac

@@ -56,8 +56,9 @@ tests() {
         s#^algorithms/([^/]+)/.*#\1#p
         s#^src/(build|cli)/.*##
         s#^src/([^/]+)/.*#unit/\1#p
-        s#^tests/(unit/[^/]+)/.*#\1#p' | sort -u | awk '$1 == "all" { all = 1 } { list = list $1 "\n" }
-            END { printf "%s", all ? "all\n" : list }'
+        s#^tests/(unit/[^/]+)/.*#\1#p' | sort -u | while read -r name; do
+        case $name in unit/*) [ ! -d "tests/$name" ] || echo "$name" ;; *) echo "$name" ;; esac
+    done | awk '$1 == "all" { all = 1 } { list = list $1 "\n" } END { printf "%s", all ? "all\n" : list }'
 }
 
 case ${1:-} in

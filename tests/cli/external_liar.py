@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""external_liar.py MODE - a client of `external` that misbehaves: tests/cli/test_external.sh says what the cell must report.
+"""external_liar.py MODE SECONDS - a client of `external` that misbehaves: tests/cli/test_external.sh says what the cell must report.
 
 It is the reference client with one fault. A fault of MODE "memory-..." is one of a client that answers by shared memory.
+A process that it leaves sleeps for SECONDS, which a test knows it by.
 """
 import os
 import pathlib
@@ -88,7 +89,7 @@ class Liar(client.Exact):
                 os.ftruncate(int(fd), 0)
 
     def strays(self, request):
-        subprocess.Popen(["sleep", "4242"])
+        subprocess.Popen(["sleep", sys.argv[2]])
         hang()
 
 

@@ -1,6 +1,5 @@
 #!/bin/bash
 # test_advise.sh - advise: rounds on ever more rows, the table, the config that repeats it, and what it refuses.
-# Runs beside other tests.
 # shellcheck disable=SC2016,SC2034,SC2317  # conditions given to check are evaluated there
 set -u
 

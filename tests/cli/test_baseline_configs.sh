@@ -1,7 +1,6 @@
 #!/bin/bash
 # test_baseline_configs.sh - the baselines from a config: factory strings with their knobs, every
 # policy for deletes, filters.
-# Runs beside other tests.
 # shellcheck disable=SC2016,SC2034,SC2317  # conditions given to check are evaluated there
 set -u
 

@@ -18,14 +18,14 @@ run() {
 says() { grep -qF -- "$1" out err; }
 left_over() { find cache/peers -mindepth 1 ! -name '*.lock' ! -name '*.log' | wc -l; }
 
-# A baseline that takes a moment, and fails while the file `broken` is there.
+# A baseline that fails while the file `broken` is there, and with `held` takes until another build waits for it.
 cat >toy.sh <<SH
 set -eu
 . "$build/baseline-cache.sh"
 build_baseline() {
     echo built >>$work/builds
     echo half >"\$1/half"
-    sleep 0.3
+    [ ! -e $work/held ] || for _ in \$(seq 3000); do ! grep -q waiting $work/first $work/second || break; sleep 0.01; done
     [ ! -e $work/broken ] || fail "broken on purpose"
     echo '{}' >"\$1/build.json"
 }
@@ -35,12 +35,15 @@ touch broken
 run bash toy.sh
 check "a failed build leaves nothing behind" '[ $status != 0 ] && [ "$(left_over)" = 0 ] && says "broken on purpose"'
 rm broken builds
+touch held first second
 bash toy.sh 2>first &
-run bash toy.sh
+bash toy.sh 2>second
+status=$?
 wait
+rm held
 check "two at once: built once, both are served" \
     '[ $status = 0 ] && [ "$(wc -l <builds)" = 1 ] && [ -e cache/peers/toy-1/SHA256SUMS ]'
-check "the one that waits says so" 'cat first err | grep -q "waiting for another build"'
+check "the one that waits says so" 'cat first second | grep -q "waiting for another build"'
 run bash toy.sh
 check "a third finds it made" '[ $status = 0 ] && [ "$(wc -l <builds)" = 1 ] && [ ! -s err ]'
 

@@ -1,6 +1,5 @@
 #!/bin/bash
 # test_catalog.sh - the catalog: every entry is described, and one is fetched from a folder, run and searched.
-# Runs beside other tests.
 # shellcheck disable=SC2016,SC2034  # conditions given to check are evaluated there
 set -u
 

@@ -1,7 +1,6 @@
 #!/bin/bash
 # test_channi_configs.sh - the configs of CHANNI load without data; transactions, versions,
 # attributes, saving and recovery run from Lua; damage and a full disk are reported.
-# Runs beside other tests.
 # shellcheck disable=SC2016,SC2034,SC2317  # conditions given to check are evaluated there
 set -u
 

@@ -1,6 +1,5 @@
 #!/bin/bash
 # test_clusters.sh - w:cluster: its answers, its scores in the result, what is refused.
-# Runs beside other tests.
 # shellcheck disable=SC2016,SC2034  # conditions given to check are evaluated there
 set -u
 

@@ -1,7 +1,6 @@
 #!/bin/bash
 # test_codes.sh - 64-bit codes from a config: range search, planted neighbours, figures by radius,
 # image hashes; and the configs of the HFTrie paper load.
-# Runs beside other tests.
 # shellcheck disable=SC2016,SC2034,SC2317  # conditions given to check are evaluated there
 set -u
 
@@ -54,7 +53,7 @@ PY
 status=$?
 check "the result keeps to the schema" '[ $status = 0 ]'
 
-sed 's/rows = 3000, clusters = 5/rows = 100000000, clusters = 5000/; s/queries(5)/queries(5000)/; s/{ 0, 4, 24, 64 }/{ 65 }/' codes.lua >wrong.lua
+sed 's/rows = 3000, clusters = 5/rows = 3000000, clusters = 5000/; s/queries(5)/queries(5000)/; s/{ 0, 4, 24, 64 }/{ 65 }/' codes.lua >wrong.lua
 run --out results wrong.lua
 check "a radius past 64 is refused in its line" '[ $status = 2 ] && grep -q "wrong.lua:7: w:range: radius = 65 is not a number of differing bits" err'
 

@@ -1,6 +1,5 @@
 #!/bin/bash
 # test_commands.sh - the command line: its output, its refusals, its exit status.
-# Runs beside other tests.
 # shellcheck disable=SC2016,SC2034  # conditions given to check are evaluated there
 set -u
 

@@ -1,7 +1,6 @@
 #!/bin/bash
 # test_cuda.sh - device = cuda and truth_device = cuda from the command line: on the emulated device, and the one line that
 # says why there is none.
-# Runs beside other tests.
 # shellcheck disable=SC2016,SC2034,SC2154,SC2317  # conditions given to check are evaluated there
 set -u
 

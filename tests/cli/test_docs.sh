@@ -5,15 +5,8 @@
 set -u
 
 . tests/cli/checks.sh
-export DRIFTLINE_ROOT=$PWD
-root=$PWD
-cp -R docs "$work/docs"
-cd "$work" || exit 1
-
-run() {
-    "$root/build/driftline" "$@" >out 2>err
-    status=$?
-}
+own_program
+cp -R "$root/docs" .
 
 run docs docs
 check "the documents are generated" '[ $status = 0 ] && [ ! -s out ] && [ ! -s err ]'

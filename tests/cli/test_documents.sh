@@ -2,7 +2,6 @@
 # test_documents.sh - checks the statements of the documents: runs documents.py in a
 # copy of the project whose ./harness starts the program built here. Before that, checks
 # that documents.py detects errors.
-# Runs beside other tests.
 # shellcheck disable=SC2016  # conditions given to check are evaluated there
 set -u
 

@@ -1,7 +1,6 @@
 #!/bin/bash
 # test_examples.sh - every config of configs/examples runs, its claims hold, and together they use
 # every operation and key.
-# Runs beside other tests.
 # shellcheck disable=SC2016,SC2034  # conditions given to check are evaluated there
 set -u
 

@@ -1,7 +1,6 @@
 #!/bin/bash
 # test_external_libraries.sh - the clients of `external` over Python libraries: without the library the cell says so; with a fake
 # of the library's interface (tests/cli/fakes) the answers are exact and the calls are the expected ones.
-# Runs beside other tests.
 # shellcheck disable=SC2016,SC2034,SC2317  # conditions given to check are evaluated there
 set -u
 

@@ -1,24 +1,22 @@
 #!/bin/bash
-# test_new.sh - `new NAME` in a copy of the project: the skeleton becomes a method that builds, is
+# test_new.sh - `new NAME` in a built copy of the project: the skeleton becomes a method that builds, is
 # listed, and passes its tests.
-# Runs beside other tests.
 # shellcheck disable=SC2016,SC2034  # conditions given to check are evaluated there
 set -u
 
 . tests/cli/checks.sh
-git ls-files -z | xargs -0 tar -cf - | tar -C "$work" -xf - || exit 1
-program=$work/driftline
-cp -L build/driftline "$program"
-cd "$work" || exit 1
-# Unoptimised and without the baselines: this is about the steps, not the speed.
+. tests/cli/tree.sh
 unset MAKEFLAGS MAKELEVEL MFLAGS
-export DRIFTLINE_ROOT=$work CFLAGS=-O0 DRIFTLINE_WITHOUT="faiss hnswlib usearch hdf5 rocksdb cuda"
+built_tree "$work/tree"
+cd "$work/tree" || exit 1
+export DRIFTLINE_ROOT=$PWD
 
-"$program" new tiny >out 2>err
+build/driftline new tiny >out 2>err
 status=$?
 check "a new method is made, built and tested" \
     '[ $status = 0 ] && [ -s algorithms/tiny/tiny.c ] && grep -q "METHOD(tiny_ops)" algorithms/registry.def'
 check "its tests ran and passed" 'grep -qE "^[1-9][0-9]* passed, 0 failed" out'
+
 check "nothing of the skeleton's name is left in it" '! grep -q skeleton algorithms/tiny/tiny.c'
 check "nor what is true of the skeleton alone" '! grep -qE "smallest|harness new|Driftline\"" algorithms/tiny/tiny.c'
 check "its head names it" 'head -1 algorithms/tiny/tiny.c | grep -qF "/* tiny.c - what it is"'

@@ -1,6 +1,5 @@
 #!/bin/bash
 # test_simulate.sh - simulate: predictions from a made-up result, its files and figures, and what it refuses.
-# Runs beside other tests.
 # shellcheck disable=SC2016,SC2034,SC2317  # conditions given to check are evaluated there
 set -u
 

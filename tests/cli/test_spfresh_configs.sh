@@ -1,7 +1,6 @@
 #!/bin/bash
 # test_spfresh_configs.sh - the configs of SPANN and SPFresh load without data; a small churn and a
 # recovery give the expected results.
-# Runs beside other tests.
 # shellcheck disable=SC2016,SC2034,SC2317  # conditions given to check are evaluated there
 set -u
 

@@ -86,10 +86,10 @@ def run(name, command, shown, run_it=True, status=0):
         return
     line = command if changed == words else shlex.join(changed)
     try:
-        done = subprocess.run(["bash", "-c", line], cwd=scratch, stdin=subprocess.DEVNULL, timeout=120, text=True, errors="replace",
+        done = subprocess.run(["bash", "-c", line], cwd=scratch, stdin=subprocess.DEVNULL, timeout=600, text=True, errors="replace",
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     except subprocess.TimeoutExpired:
-        return say(False, f"{name}: {line}", "no end within 120 s")
+        return say(False, f"{name}: {line}", "no end within 600 s")
     if done.returncode and re.search("offline was asked for|no source provides", done.stdout):
         return print(f"ok - {name}: {line} # SKIP its data are not on this machine")
     say(done.returncode == status, f"{name}: {line}", f"exit status {done.returncode}, expected {status}\n" + done.stdout)

@@ -112,7 +112,7 @@ class Page(html.parser.HTMLParser):
 
 
 def run(*args):
-    return subprocess.run([program, *args], capture_output=True, text=True, errors="replace", timeout=120)
+    return subprocess.run([program, *args], capture_output=True, text=True, errors="replace", timeout=900)
 
 
 def one_round(number, strings):

@@ -17,7 +17,7 @@ cp "$root/build/libdriftline_mpi.so" .
 on_two_hosts "ranks on two hosts" 10.77.0 20 .01 1
 
 run run --quick --no-plots --out one "$root/configs/cluster/sweep.lua"
-timeout 200 ip netns exec "$one" mpirun --allow-run-as-root --mca plm_rsh_agent "$work/agent" --mca oob_tcp_if_include lossy \
+timeout 800 ip netns exec "$one" mpirun --allow-run-as-root --mca plm_rsh_agent "$work/agent" --mca oob_tcp_if_include lossy \
     --mca btl_tcp_if_include lossy --hostfile hosts --map-by node -n 2 -x TMPDIR -x DRIFTLINE_ROOT -x DRIFTLINE_CACHE \
     "$program" run --mpi --quick --no-plots --out two "$root/configs/cluster/sweep.lua" </dev/null >out 2>err
 status=$?

@@ -49,7 +49,7 @@ for _, m in ipairs {
   method { "liar-exact", label = "exact_flag_recall_zero", params = { mode = "exact_flag_recall_zero" } },
 } do methods[#methods + 1] = m end
 experiment {
-  name = "main", k = 10, timeout = 60,
+  name = "main", k = 10, timeout = 300,
   workload = function(w)
     w:insert { liar.data, tag = "load" }
     w:search { liar.data:queries(200), tag = "search" }
@@ -63,7 +63,7 @@ LUA
 cat >live.lua <<'LUA'
 local liar = require "liar"
 experiment {
-  name = "live", k = 10, timeout = 60,
+  name = "live", k = 10, timeout = 300,
   workload = function(w)
     w:insert { liar.data:rows(1, 2950), tag = "load" }
     w:concurrent { liar.data:queries(200), writes = liar.data:rows(2951, 3000), writers = 1, readers = 1, seconds = 0.5, tag = "live" }
@@ -74,7 +74,7 @@ LUA
 cat >repeated.lua <<'LUA'
 local liar = require "liar"
 experiment {
-  name = "repeated", k = 10, timeout = 60,
+  name = "repeated", k = 10, timeout = 300,
   workload = function(w)
     w:insert { liar.data, tag = "load" }
     w:search { liar.data:queries(200), repeated = true, tag = "search" }
@@ -91,7 +91,7 @@ for _, mode in ipairs { "memory_memfd", "memory_child", "memory_shm", "memory_sh
   methods[#methods + 1] = method { "liar", label = mode, params = { mode = mode, hold_ms = 2500 } }
 end
 experiment {
-  name = "limit", k = 10, timeout = 60, methods = methods, $small,
+  name = "limit", k = 10, timeout = 300, methods = methods, $small,
 }
 LUA
 for name in hang:closes_descriptors_and_hangs stopped:stops_the_guard poisoned:poisons_truth_cache signed:signs_poisoned_truths; do
@@ -106,7 +106,7 @@ run() { # NAME SECONDS OPTION...: results in r/NAME, what it prints in r/NAME.ou
     status=$?
     cp "r/$1.out" out
 }
-run main 200
+run main 800
 check "cells that fail do not end the run" '[ $status = 1 ] && [ -s r/main/result.json ]'
 python3 - "$root/results/schema.json" >out 2>&1 <<'PY'
 import json, jsonschema, sys
@@ -115,16 +115,16 @@ for e in jsonschema.Draft7Validator(json.load(open(sys.argv[1]))).iter_errors(js
 PY
 status=$?
 check "the result is as the schema says" '[ $status = 0 ]'
-run live 60
-run repeated 60
-run limit 60 --memory-limit 32M
+run live 400
+run repeated 400
+run limit 400 --memory-limit 32M
 for name in poisoned signed; do
-    run $name 60
-    run $name 60
+    run $name 400
+    run $name 400
     rm -rf cache/truth
 done
 for name in hang stopped; do
-    run $name 20 --timeout 3
+    run $name 100 --timeout 5
     check "a method that hangs does not hang the run ($name)" '[ $status = 1 ] && [ -s r/$name/result.json ]'
 done
 

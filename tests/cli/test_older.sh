@@ -65,7 +65,7 @@ run --quick --force small.lua
 check "--force replaces it" '[ $status = 0 ] && [ ! -e r/small/older ] && [ "$(grep -c "\"kept\": false" r/small/result.json)" = 2 ] && ! grep -q older out err'
 
 # ---- a run that does not finish
-sed -e 's/"small"/"long"/' -e 's/600/20000/' -e 's/repeats = 3/repeats = 30/' -e 's/dim = 8/dim = 64/' small.lua >long.lua
+sed -e 's/"small"/"long"/' -e 's/600/20000/' -e 's/repeats = 3/repeats = 1000/' -e 's/dim = 8/dim = 64/' small.lua >long.lua
 run --repeats 2 long.lua
 cp r/long/result.json whole.json
 finished() { # the finished result is in its place or beside
@@ -94,14 +94,14 @@ run --repeats 2 long.lua
 cp r/long/result.json whole.json
 stop_with INT '[ "$(ls r/long/cells/*.json | wc -l)" -ge 6 ]'
 check "Ctrl-C: the finished one is kept beside what there is, and where is said" \
-    '[ $status = 1 ] && finished && grep -q "^the older, finished result is kept in r/long/older/" out && grep -q "of 60 cells have run" out'
+    '[ $status = 1 ] && finished && grep -q "^the older, finished result is kept in r/long/older/" out && grep -q "of 2000 cells have run" out'
 run --resume --repeats 6 long.lua
 check "what the older run measured is kept by --resume all the same" '[ $status = 0 ] && grep -q "cells were kept" out && finished'
 rm -rf r/long
 
 # Nothing is replaced before there is something to put in its place.
 cat >none.lua <<'LUA'
-local s = synthetic { kind = "gaussian", rows = 20000, dim = 256 }
+local s = synthetic { kind = "gaussian", rows = 50000, dim = 256 }
 experiment {
   name = "small", k = 5, repeats = 9,
   workload = function(w) w:insert { s }; w:search { s:queries(20000), tag = "q" } end,
@@ -111,10 +111,11 @@ LUA
 rm -rf r/small && cp -r saved r/small
 "$program" --out r none.lua >out 2>err &
 pid=$!
-for _ in $(seq 2000); do
-    [ -e r/small/older ] && break
-    sleep 0.01
+for _ in $(seq 6000); do
+    grep -q "results in r/small" err && break
+    sleep 0.02
 done
+sleep 0.3
 kill -INT $pid
 wait $pid
 status=$?

@@ -16,7 +16,7 @@ run "$root/configs/examples/figures.lua" --out r --quick
 check "a result with figures" '[ $status = 0 ] && [ -s r/figures/report.html ]'
 
 look() { # FILE: its document, once its scripts have run, in `dom`; messages of the console in `console`
-    HOME=$work timeout 120 "$browser" --headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage \
+    HOME=$work timeout 600 "$browser" --headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage \
         --allow-file-access-from-files --virtual-time-budget=20000 --enable-logging=stderr --dump-dom \
         "file://$PWD/$1" >dom 2>messages
     grep CONSOLE messages >console

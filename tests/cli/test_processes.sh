@@ -19,11 +19,11 @@ seconds=$((100000 + $$))
 ours() { pgrep -f "^$program" || pgrep -f "^sleep $seconds$"; }
 kill_ours() { for pid in $(ours); do kill -KILL "$pid" 2>/dev/null; done; }
 run() {
-    timeout 60 "$program" "$@" >out 2>err
+    timeout 600 "$program" "$@" >out 2>err
     status=$?
 }
-wait_for() { # CONDITION: up to ten seconds
-    for _ in $(seq 200); do
+wait_for() { # CONDITION: up to a minute
+    for _ in $(seq 1200); do
         eval "$1" && return 0
         sleep 0.05
     done
@@ -36,7 +36,7 @@ result() { # EXPRESSION of the result r and its first cell c
 cat >stray.lua <<'LUA'
 local s = synthetic { kind = "gaussian", rows = 500, dim = 8 }
 experiment {
-  name = "stray", k = 5, timeout = 30,
+  name = "stray", k = 5, timeout = 600,
   workload = function(w) w:insert { s }; w:search { s:queries(10), tag = "q" } end,
   methods = { method { "stray", params = { what = option("what", 0, "what is left"), seconds = option("seconds", 60, "how long") } } },
 }
@@ -46,7 +46,7 @@ stray() { run --plugin "$plugin" --out r --set seconds=$seconds --set what="$1" 
 # ---- what a method leaves
 stray 0 --no-plots
 check "a method that leaves nothing has no warning of its own" \
-    '[ $status = 0 ] && ! result "c[\"warnings\"]" | grep -q "running\|outside\|driftline-stray"'
+    '[ $status = 0 ] && ! result "c[\"warnings\"]" | grep -q "running\|outside the cell.s folder\|driftline-stray"'
 stray 1 --no-plots
 check "a process that left its session is ended and named" \
     '[ $status = 0 ] && ! ours && result "c[\"warnings\"]" | grep -q "still running.*(sleep $seconds)"'
@@ -84,7 +84,8 @@ ended() { # SIGNAL
     status=$?
     took_ms=$((($(date +%s%N) - start) / 1000000))
 }
-# Of three tries the first that takes under a second: other tests may keep all processors.
+# Of three tries the first that takes under a second. On a busy machine it may take several; without the signal, more than a minute.
+soon='[ $took_ms -lt 20000 ]'
 ended_soon() { # SIGNAL BEGIN...: starts a process as pid, ready to be ended
     for _ in 1 2 3; do
         "${@:2}"
@@ -99,8 +100,8 @@ check "of a killed run no process stays, those of its method neither" 'wait_for 
 check "nor does its scratch folder" 'wait_for "[ -z \"\$(ls r/stray/scratch)\" ]"'
 for signal in HUP TERM INT; do
     ended_soon $signal begin 17
-    check "SIG$signal ends a run within a second, and all it started" \
-        '[ $took_ms -lt 1000 ] && [ $status = 1 ] && grep -q "interrupted" err && ! ours && [ ! -e r/stray/scratch ]'
+    check "SIG$signal ends a run at once, and all it started" \
+        "$soon"' && [ $status = 1 ] && grep -q "interrupted" err && ! ours && [ ! -e r/stray/scratch ]'
 done
 rm -rf r
 nohup "$program" --plugin "$plugin" --no-plots --out r --set seconds=$seconds --set what=17 stray.lua >out 2>err &
@@ -167,8 +168,8 @@ begin_truth() {
     sleep 0.3
 }
 ended_soon INT begin_truth
-check "SIGINT ends a run within a second while the truth is computed" \
-    '[ $took_ms -lt 1000 ] && [ $status = 1 ] && grep -q "interrupted: 0 of 1 cells" err && [ ! -e r/truth/result.json ]'
+check "SIGINT ends a run at once while the truth is computed" \
+    "$soon"' && [ $status = 1 ] && grep -q "interrupted: 0 of 1 cells" err && [ ! -e r/truth/result.json ]'
 
 begin_bench() {
     "$program" bench kernels >out 2>err &
@@ -176,7 +177,7 @@ begin_bench() {
     sleep 0.5
 }
 ended_soon INT begin_bench
-check "SIGINT ends a command that has nothing to finish" '[ $took_ms -lt 1000 ] && [ $status != 0 ]'
+check "SIGINT ends a command that has nothing to finish" "$soon"' && [ $status != 0 ]'
 
 # ---- Ctrl-C while gnuplot runs
 mkdir bin
@@ -195,8 +196,8 @@ begin_drawing() {
 }
 for signal in INT HUP; do
     ended_soon $signal begin_drawing
-    check "SIG$signal ends a run within a second while gnuplot runs, and gnuplot" \
-        '[ $took_ms -lt 1000 ] && [ $status = 1 ] && ! ours && grep -q "harness plot r/stray draws them" err'
+    check "SIG$signal ends a run at once while gnuplot runs, and gnuplot" \
+        "$soon"' && [ $status = 1 ] && ! ours && grep -q "harness plot r/stray draws them" err'
     check "what was measured is written, and reported" '[ "$(result "c[\"status\"]")" = ok ] && [ -s r/stray/report.html ]'
 done
 rm drawing

@@ -165,7 +165,11 @@ lost=
 for _ in $(seq 20); do
     "$program" --no-plots --out r --resume killed.lua >out 2>err &
     pid=$!
-    sleep "0.$(printf %03d $((RANDOM % 400 + 50)))"
+    for _ in $(seq 3000); do # a moment after a cell has begun, however long that takes
+        grep -q "begins" err && break
+        sleep 0.02
+    done
+    sleep "0.$(printf %03d $((RANDOM % 200)))"
     kill -KILL $pid
     wait $pid 2>/dev/null
     finished >now 2>>err || lost=yes

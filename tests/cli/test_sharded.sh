@@ -15,10 +15,10 @@ local function shards(label, params) params.shards = 4 return method { "sharded"
 experiment {
   name = "few", k = 10, seed = 3,
   workload = function(w)
-    w:train { data:rows(1, 2000) } w:insert { data:rows(1, 4000), tag = "load" } w:search { data:queries(100), tag = "ask" }
+    w:train { data:rows(1, 2000) } w:insert { data:rows(1, 4000), tag = "load" } w:search { data:queries(30), tag = "ask" }
     w:delete { random = 1000, tag = "del" } w:insert { data:rows(4001, 6000), tag = "more" } w:maintain { tag = "care" }
-    w:search { data:queries(100), tag = "again" } w:range { data:queries(20), radius = 30, tag = "near" }
-    w:save {} w:reload {} w:search { data:queries(100), tag = "loaded" }
+    w:search { data:queries(30), tag = "again" } w:range { data:queries(20), radius = 30, tag = "near" }
+    w:save {} w:reload {} w:search { data:queries(30), tag = "loaded" }
   end,
   methods = {
     method { "flat" }, shards("one", {}), shards("two", { ranks = 2 }), shards("range", { ranks = 3, placement = "range" }),
@@ -72,9 +72,9 @@ local data = synthetic { kind = "mixture", rows = 20000, dim = 32, clusters = 30
 experiment {
   name = "kill", k = 10,
   workload = function(w)
-    w:insert { data, tag = "load" }
-    for _ = 1, 60 do w:search { data:queries(400), tag = "during" } end
-    w:maintain { tag = "care" } w:search { data:queries(400), tag = "after" }
+    w:insert { data, tag = "load" } w:save {} -- after which it is searched
+    for _ = 1, 40 do w:search { data:queries(300), tag = "during" } end
+    w:maintain { tag = "care" } w:search { data:queries(300), tag = "after" }
   end,
   methods = { method { "sharded", params = { shards = 4, ranks = 3, replicas = option("replicas", 1, "of each shard") } } },
 }
@@ -83,12 +83,11 @@ killed() { # REPLICAS: runs it, and kills a rank once it searches
     run run --no-plots --out "killed$1" --set "replicas=$1" kill.lua &
     job=$!
     victim=
-    for _ in $(seq 300); do
-        victim=$(pgrep -f "^$program rank" | head -n 1)
-        [ -n "$victim" ] && grep -qs . killed"$1"/kill/result.json && break
-        [ -n "$victim" ] && [ "$(pgrep -fc "^$program rank")" -ge 2 ] && sleep .6 && break
-        sleep .05
+    for _ in $(seq 6000); do
+        ls killed"$1"/kill/scratch/*/saved/sharded.index >/dev/null 2>&1 && break
+        sleep .02
     done
+    victim=$(pgrep -f "^$program rank" | head -n 1)
     [ -z "$victim" ] || kill -9 "$victim"
     wait $job
 }
@@ -108,7 +107,7 @@ assert ($replicas == 1) == any(during), during
 done
 
 on_two_hosts "ranks of an index on two hosts" 10.78.0 3 .002 2
-timeout 200 ip netns exec "$one" env OMPI_MCA_plm_rsh_agent="$work/agent" OMPI_MCA_oob_tcp_if_include=lossy \
+timeout 800 ip netns exec "$one" env OMPI_MCA_plm_rsh_agent="$work/agent" OMPI_MCA_oob_tcp_if_include=lossy \
     OMPI_MCA_btl_tcp_if_include=lossy OMPI_MCA_orte_default_hostfile="$work/hosts" OMPI_MCA_rmaps_base_mapping_policy=node \
     "$program" run --no-plots --only two --only range --only four --only flat --only one --only cluster --only divf --out far few.lua \
     </dev/null >out 2>err

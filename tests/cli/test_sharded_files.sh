@@ -49,10 +49,10 @@ local data = file { path, queries = path:match("u8bin") and "queries.u8bin" or "
 experiment {
   name = "load", k = 10,
   workload = function(w)
-    w:insert { data:rows(1, 3000), tag = "load" }
-    w:insert { data:rows(3001, 5000):shuffle(), batch = 500, singles = 7, tag = "shuffled" }
-    w:delete { random = 1000 }
-    w:insert { data:rows(5001, 6000), batch = 100, tag = "rest" }
+    w:insert { data:rows(1, 1500), tag = "load" }
+    w:insert { data:rows(1501, 2500):shuffle(), batch = 250, singles = 7, tag = "shuffled" }
+    w:delete { random = 500 }
+    w:insert { data:rows(2501, 3000), batch = 100, tag = "rest" }
     w:search { data:queries(), tag = "ask" }
     w:checkpoint "end"
   end,
@@ -79,7 +79,7 @@ PYTHON
 
 for path in $formats; do
     run run --no-plots --out "from-$path" --set path="$path" load.lua
-    check "rows of $path are read by the ranks" 'result "from-$path/load/result.json" "files > 3000" 2>why || { cat why >>err; false; }'
+    check "rows of $path are read by the ranks" 'result "from-$path/load/result.json" "files > 1500" 2>why || { cat why >>err; false; }'
 done
 run run --no-plots --out sent --set path=rows.fbin.gz load.lua
 check "rows of a gzip file are sent" 'result sent/load/result.json "files == 0" 2>why || { cat why >>err; false; }'
@@ -89,7 +89,7 @@ import json
 r = json.load(open('$1/load/result.json'))
 print(int([s['stats']['sent_bytes'] for s in r['cells'][0]['steps'] if 'sent_bytes' in s['stats']][-1]))"
 }
-check "reading saves most of their bytes" '[ $(($(sent_bytes sent) - $(sent_bytes from-rows.fbin))) -gt $((rows * 2 / 3 * (dim * 4 - 16) * 9 / 10)) ]'
+check "reading saves most of their bytes" '[ $(($(sent_bytes sent) - $(sent_bytes from-rows.fbin))) -gt $((3000 * 2 / 3 * (dim * 4 - 16) * 9 / 10)) ]'
 
 # While the centroids are computed, which takes a second or more, the file goes.
 cat >late.lua <<'LUA'
@@ -111,9 +111,9 @@ late() { # COMMAND...: run when the cell has begun
     cp rows.fbin here.fbin
     "$program" run --no-plots --out late late.lua >out 2>err &
     local job=$!
-    for _ in $(seq 300); do
+    for _ in $(seq 6000); do
         grep -q "begins" err && break
-        sleep .02
+        sleep .01
     done
     "$@"
     wait $job

@@ -13,7 +13,7 @@ mkdir "$work/run" "$work/home" && cd "$work/run" || exit 1
 export HOME=$work/home XDG_CACHE_HOME=$work/fonts
 
 run() {
-    timeout 60 "$program" "$@" >out 2>err
+    timeout 600 "$program" "$@" >out 2>err
     status=$?
 }
 
@@ -94,7 +94,7 @@ assert allowed == {"default-src": "\x27none\x27", "base-uri": "\x27none\x27", "f
                    "img-src": "data:", "style-src": hashed("style"), "script-src": hashed("script")}, allowed
 PY'
 if browser=$(command -v chromium || command -v chromium-browser); then
-    timeout 60 "$browser" --headless --no-sandbox --disable-gpu --dump-dom "file://$PWD/page/report.html" >dom 2>/dev/null
+    timeout 600 "$browser" --headless --no-sandbox --disable-gpu --dump-dom "file://$PWD/page/report.html" >dom 2>/dev/null
     check "a browser shows the page" 'grep -q "<td" dom && grep -q "data:image/svg" dom'
 else
     echo "ok - a browser shows the page # SKIP no chromium"

@@ -1,6 +1,6 @@
 -- Options that change while the index lives: more copies of each vector and more splits, from the second half of the
 -- rows on. A method without these options has the step as `unsupported` and keeps its own.
-local data = synthetic { kind = "mixture", rows = 20000, dim = 32, clusters = 200 }
+local data = synthetic { kind = "mixture", rows = 6000, dim = 32, clusters = 60 }
 
 experiment {
   name = "set",
@@ -8,11 +8,11 @@ experiment {
   k = 10,
 
   workload = function(w)
-    w:insert { data:rows(1, 10000), tag = "first half" }
-    w:search { data:queries(500), tag = "before" }
+    w:insert { data:rows(1, 3000), tag = "first half" }
+    w:search { data:queries(200), tag = "before" }
     w:set { soft_k = 2, split_threshold = 1.5, tag = "more copies" }
-    w:insert { data:rows(10001, 20000), tag = "second half" }
-    w:search { data:queries(500), tag = "after" }
+    w:insert { data:rows(3001, 6000), tag = "second half" }
+    w:search { data:queries(200), tag = "after" }
   end,
 
   methods = {

@@ -110,6 +110,14 @@ kill_when() { # LINE CONFIG: kills rank 1 of a run of the config after this line
     done
     victim=$(ranks_of 1)
     [ -z "$victim" ] || kill -9 "$victim"
+    # Open MPI may take minutes to end where a rank was killed: once the result is there, it is not waited for.
+    for _ in $(seq 6000); do
+        grep -qs '"finished": true' "killed/${2%.lua}/result.json" && break
+        kill -0 "$job" 2>/dev/null || break
+        sleep .1
+    done
+    sleep 1
+    pkill -P "$job"
     wait "$job"
 }
 kill_when "repeat .*begins on rank 1" long.lua

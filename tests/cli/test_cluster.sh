@@ -1,6 +1,7 @@
 #!/bin/bash
 # test_cluster.sh - run --mpi: the ground truth and the cells of a sweep on the ranks of mpirun are those of a single process, and a
 # rank that is killed loses its part or its cell alone. Every command of docs/cluster.md, those of Slurm on one node that the test starts.
+# Needs: schema slurm
 # shellcheck disable=SC2016,SC2034,SC2154,SC2317  # conditions given to check are evaluated there
 set -u
 

@@ -1,6 +1,7 @@
 #!/bin/bash
 # test_cluster_network.sh - run --mpi on two hosts, each a network namespace, between which packets take 20 ms and 1 % are lost:
 # the result is that of a single process.
+# Needs: schema network
 # shellcheck disable=SC2016,SC2034,SC2154,SC2317  # conditions given to check are evaluated there
 set -u
 

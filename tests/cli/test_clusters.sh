@@ -1,5 +1,6 @@
 #!/bin/bash
 # test_clusters.sh - w:cluster: its answers, its scores in the result, what is refused.
+# Needs: schema
 # shellcheck disable=SC2016,SC2034  # conditions given to check are evaluated there
 set -u
 

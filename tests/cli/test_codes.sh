@@ -1,6 +1,7 @@
 #!/bin/bash
 # test_codes.sh - 64-bit codes from a config: range search, planted neighbours, figures by radius,
 # image hashes; and the configs of the HFTrie paper load.
+# Needs: schema
 # shellcheck disable=SC2016,SC2034,SC2317  # conditions given to check are evaluated there
 set -u
 

@@ -1,5 +1,6 @@
 #!/bin/bash
 # test_commands.sh - the command line: its output, its refusals, its exit status.
+# Needs: schema
 # shellcheck disable=SC2016,SC2034  # conditions given to check are evaluated there
 set -u
 

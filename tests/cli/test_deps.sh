@@ -4,7 +4,7 @@
 # shellcheck disable=SC2016,SC2034,SC2317  # conditions given to check are evaluated there
 set -u
 
-deps=$PWD/src/build/deps.sh
+deps=$PWD/src/build/deps.sh scripts=$PWD/tests/cli
 . tests/cli/checks.sh
 mkdir "$work/bin"
 cd "$work" || exit 1
@@ -113,6 +113,14 @@ check "a package that does not exist costs only itself" \
 system 0 1 0
 run "$deps" test
 check "groups are apart" '[ $status = 0 ] && grep -q " libcmocka-dev" calls && ! grep -q jansson calls'
+
+groups=$(sed -n 's/^# Needs: //p' "$scripts"/test_*.sh | tr ' ' '\n' | sort -u)
+check "scripts name what they need" '[ "$(echo $groups)" = "browser network schema slurm" ]'
+# shellcheck disable=SC2086  # a list of groups
+run DRIFTLINE_NO_INSTALL=1 "$deps" $groups
+check "and deps.sh knows it" '[ $status != 2 ] && says "python3-jsonschema" && says "slurmctld" && says "chromium" && says "iproute2"'
+bare=$(cd "$scripts" && grep -lE 'jsonschema|same_result|hosts\.sh|slurmctld|chromium' test_*.sh | grep -v test_deps | xargs grep -L '^# Needs: ')
+check "no script needs what it does not name" '[ -z "$bare" ]'
 
 run "$deps" tests
 check "an unknown group is refused" '[ $status = 2 ] && says "unknown group"'

@@ -1,6 +1,7 @@
 #!/bin/bash
 # test_dump.sh - two methods measured alternately, and the answers that a run stores,
 # from the command line.
+# Needs: schema
 # shellcheck disable=SC2016,SC2034  # conditions given to check are evaluated there
 set -u
 

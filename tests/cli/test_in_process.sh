@@ -1,6 +1,7 @@
 #!/bin/bash
 # test_in_process.sh - run --in-process: no cell has a process of its own, the result records that,
 # and no command treats it as a measurement.
+# Needs: schema
 # shellcheck disable=SC2016,SC2034,SC2317  # conditions given to check are evaluated there
 set -u
 

@@ -2,6 +2,7 @@
 # test_liar.sh - results of methods that lie: runs each mode of tests/plugins/liar/liar.c and
 # compares its result with the table in liar.py. Modes that need other options, another workload or
 # more time have runs of their own.
+# Needs: schema
 # shellcheck disable=SC2016,SC2034,SC2317  # conditions given to check are evaluated there
 set -u
 

@@ -1,6 +1,7 @@
 #!/bin/bash
 # test_page.sh - a report in a browser: no message on the console, every figure is shown, nothing is wider than a
 # screen of 1280 or 390 pixels, columns sort by keyboard, and a print has all details open.
+# Needs: browser
 # shellcheck disable=SC2016,SC2034,SC2317  # conditions given to check are evaluated there
 set -u
 

@@ -1,6 +1,7 @@
 #!/bin/bash
 # test_processes.sh - processes, files, scratch folders and locks that runs, methods
 # and signals leave behind.
+# Needs: schema
 # shellcheck disable=SC2016,SC2034,SC2317  # conditions given to check are evaluated there
 set -u
 

@@ -1,6 +1,7 @@
 #!/bin/bash
 # test_resume.sh - --resume keeps cells of the same program, plugin, kernels and settings, and marks
 # them; for other cells it reports the reason.
+# Needs: schema
 # shellcheck disable=SC2016,SC2034,SC2317  # conditions given to check are evaluated there
 set -u
 

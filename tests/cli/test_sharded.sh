@@ -1,6 +1,7 @@
 #!/bin/bash
 # test_sharded.sh - an index on several processes that its cell starts by MPI: the answers of one process, a rank that is killed while
 # it is used, an answer in part, and ranks on two hosts behind latency and loss.
+# Needs: network
 # shellcheck disable=SC2016,SC2034,SC2154,SC2317  # conditions given to check are evaluated there
 set -u
 

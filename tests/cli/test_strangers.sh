@@ -1,6 +1,7 @@
 #!/bin/bash
 # test_strangers.sh - untrusted configs and results cannot run commands or write files when they are
 # run, drawn or reported.
+# Needs: browser
 # shellcheck disable=SC2016,SC2034,SC2317  # conditions given to check are evaluated there
 set -u
 

@@ -151,7 +151,7 @@ static void clustered_step(struct world *w)
 
 static void test_clusters(struct world *w)
 {
-    if (!w->ops->cluster)
+    if (!w->ops->cluster || !world_is_sampled(w, 0))
         return;
     const uint64_t unknown = UINT64_C(1) << 50;
     const struct cluster_request request = { .ids = &unknown,

@@ -63,15 +63,17 @@ static void test_history(struct world *w)
     }
 }
 
-/* One long insert, so that what grows by batches grows past a few thousand rows once. */
+/* One long insert, so that what grows by batches grows past a few thousand rows once for each
+   element; for the other metrics more rows than in a history. */
 static void test_many_rows(struct world *w)
 {
     if (w->dim != 7 && w->dim != 64)
         return;
+    const size_t n = test_is_long() || world_is_first_metric(w) ? 1500 : 400;
     world_ok(w, world_open(w));
     world_train(w);
-    world_insert(w, 1500);
-    world_insert(w, 500);
+    world_insert(w, n);
+    world_insert(w, n / 3);
     world_check(w);
     world_search(w, 40, 10, NULL, 3);
     world_search(w, 1, 100, NULL, 3);
@@ -81,7 +83,7 @@ static void test_many_rows(struct world *w)
         world_range_at(w, queries, 3, NULL, radii[i]);
     free(queries);
     if (w->ops->remove)
-        world_remove(w, 1900);
+        world_remove(w, n + n / 3 - 100);
     world_check(w);
     world_search(w, 3, 200, NULL, 1);
 }
@@ -124,6 +126,8 @@ static void test_determinism(struct world *w)
 {
     uint64_t ids[2][QUERIES * K];
     float distances[2][QUERIES * K];
+    if (!world_is_sampled(w, 1))
+        return;
     struct pool *one_thread = pool_create(1);
     world_expect(w, one_thread, "no thread");
     w->bench.env.pool = one_thread;
@@ -145,6 +149,8 @@ static void test_save_load(struct world *w)
 {
     uint64_t ids[2][QUERIES * K];
     float distances[2][QUERIES * K];
+    if (!world_is_sampled(w, 0))
+        return;
     if (!w->ops->save || !w->ops->load) {
         print_message("           %s cannot save and load: skipped\n", w->ops->name);
         return;
@@ -178,6 +184,8 @@ static void test_save_load(struct world *w)
 
 static void test_filters(struct world *w)
 {
+    if (!world_is_sampled(w, 0))
+        return;
     world_ok(w, world_open(w));
     world_train(w);
     world_insert(w, 300);
@@ -198,6 +206,8 @@ static void test_filters(struct world *w)
 /* Identical rows in bulk, then more of them: no method may lose or multiply them. */
 static void test_equal_rows(struct world *w)
 {
+    if (!world_is_sampled(w, 1))
+        return;
     world_ok(w, world_open(w));
     world_train(w);
     const size_t n = 200;
@@ -240,6 +250,8 @@ static void search_or_refusal(struct world *w)
 static void test_knobs(struct world *w)
 {
     char before[512];
+    if (!world_is_sampled(w, 0))
+        return;
     world_ok(w, world_open(w));
     world_train(w);
     world_insert(w, 250);
@@ -306,14 +318,16 @@ static void expect_reports(struct world *w)
 
 static void test_reports(struct world *w)
 {
+    if (!world_is_sampled(w, 1))
+        return;
     world_ok(w, world_open(w));
     expect_reports(w);
     world_train(w);
     expect_reports(w);
-    world_insert(w, 700);
+    world_insert(w, 400);
     expect_reports(w);
     if (w->ops->remove)
-        world_remove(w, 500);
+        world_remove(w, 280);
     expect_reports(w);
     world_search(w, 5, 10, NULL, 1);
     expect_reports(w);
@@ -321,6 +335,8 @@ static void test_reports(struct world *w)
 
 static void test_work(struct world *w)
 {
+    if (!world_is_sampled(w, 0))
+        return;
     world_ok(w, world_open(w));
     world_train(w);
     world_insert(w, 333);
@@ -396,7 +412,7 @@ static void test_side_by_side(struct world *w)
     static struct searcher all[SEARCHERS];
     uint64_t ids[QUERIES * K];
     float distances[QUERIES * K];
-    if (!(w->ops->flags & INDEX_CONCURRENT_SEARCH))
+    if (!(w->ops->flags & INDEX_CONCURRENT_SEARCH) || !world_is_sampled(w, 1))
         return;
     history_with_answers(w, ids, distances);
     void *queries = world_rows(w, QUERIES);

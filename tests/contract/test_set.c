@@ -82,6 +82,8 @@ static void random_step(struct world *w)
 
 static void test_options_that_change(struct world *w)
 {
+    if (!world_is_sampled(w, 0))
+        return;
     world_ok(w, world_open(w));
     world_train(w);
     for (w->step = 1; w->step <= 40; w->step++) {

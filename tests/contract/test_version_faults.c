@@ -112,7 +112,7 @@ static void test_allocator(struct world *w)
         (w->space.metric != METRIC_L2SQ && w->dim != 64))
         return;
     bool hit = true;
-    for (size_t i = 1; hit; i++) {
+    for (size_t i = 1; hit; i = world_next_fault(w, i)) {
         hit = false;
         for (int persistent = 0; persistent < 2; persistent++) {
             struct mem *mem = &w->bench.mem;

@@ -76,6 +76,37 @@ void world_begin(struct world *w, const struct subject *subject, struct index_sp
     set_options(w, w->ops->knobs, w->knobs, subject->setting.knobs);
 }
 
+bool world_is_sampled(const struct world *w, size_t half)
+{
+    const size_t dim = w->dim <= 1 ? 0 : w->dim <= 7 ? 1 : w->dim <= 32 ? 2 : 3;
+    size_t space = 0;
+
+    /* A sanitizer, and an interpreter, have few places already. */
+    if (test_is_long() || TEST_IS_SANITIZED || (w->flags & PYTHON) ||
+        w->space.element == ELEMENT_B64)
+        return true;
+    while (w->ops->spaces[space].element != w->space.element ||
+           w->ops->spaces[space].metric != w->space.metric)
+        space++;
+    return (space + dim + half) % 2 == 0;
+}
+
+bool world_is_first_metric(const struct world *w)
+{
+    const struct index_space *s = w->ops->spaces;
+
+    while (s->element != w->space.element)
+        s++;
+    return s->metric == w->space.metric;
+}
+
+size_t world_next_fault(const struct world *w, size_t at)
+{
+    const bool first = w->space.element == w->ops->spaces->element;
+
+    return test_is_long() ? at + 1 : at + 1 + at / (first ? 30 : 8);
+}
+
 void world_end(struct world *w)
 {
     index_close(&w->index);

@@ -72,6 +72,16 @@ int world_run_those(const char *group, const char *const *names, world_test *con
                     bool (*these)(const struct index_ops *));
 
 void world_begin(struct world *, const struct subject *, struct index_space, size_t dim);
+/* For tests of what hardly depends on space and dimension, which test_history() runs at all of
+   them: two of a space's four dimensions, the other two for its neighbour and for the other
+   `half`. The long tier, and codes, take all. */
+bool world_is_sampled(const struct world *, size_t half);
+/* For tests of what does not depend on the metric: whether none of the method's spaces with this
+   element comes before. */
+bool world_is_first_metric(const struct world *);
+/* The allocation to fail after number `at`: each of the first, then fewer and fewer. Of a second
+   element sooner, and others, as most of what is allocated does not depend on it. */
+size_t world_next_fault(const struct world *, size_t at);
 void world_end(struct world *); /* closes; the account must be empty then */
 /* Leaves the test unless `holds`, saying where it was. */
 #define world_expect(w, holds, ...)                           \

@@ -40,7 +40,7 @@ static struct asteria_params params_of(const struct kind *k)
 
 /* ------------------------------------------------------------------ a halted call */
 
-enum { WAIT_MS = 20000, SOON_MS = 500 };
+enum { WAIT_MS = 600000, SOON_MS = 500 };
 
 struct halt {
     pthread_mutex_t lock;

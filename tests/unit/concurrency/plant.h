@@ -10,7 +10,7 @@
 #include "src/core/mem.h"
 #include "tests/support/testing.h"
 
-enum { LOG = 4096, PATIENCE_S = 60 };
+enum { LOG = 4096, PATIENCE_S = 600 };
 
 /* TAKE: only logged. FAIL, BUSY: as many times as `left`. SPAWN: queues `left` TAKEs. GATE: ends
    once the gate is opened. */

@@ -9,7 +9,7 @@
 #include "src/core/mem.h"
 #include "tests/support/testing.h"
 
-enum { THREADS = 3, PIECES = 2000, PATIENCE_S = 60 };
+enum { THREADS = 3, PIECES = 2000, PATIENCE_S = 600 };
 
 /* An index whose queue is only a number. */
 struct heap {

@@ -48,7 +48,7 @@ static pid_t start_server(struct world *w, const char *log, const char *ranges, 
         execlp("python3", "python3", "-c", server, w->file, port_file, log, ranges, (char *)NULL);
         _exit(127);
     }
-    for (int i = 0; i < 500; i++) {
+    for (int i = 0; i < 6000; i++) {
         FILE *f = fopen(port_file, "r");
         if (f && fscanf(f, "%d\n", port) == 1) {
             fclose(f);

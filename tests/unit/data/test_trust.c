@@ -58,7 +58,7 @@ static struct server start_server(struct world *w, const char *certificate)
         execlp("python3", "python3", "-c", server, w->file, s.port_file, certificate, (char *)NULL);
         _exit(127);
     }
-    for (int i = 0; i < 500; i++) {
+    for (int i = 0; i < 6000; i++) {
         FILE *f = fopen(s.port_file, "r");
         const bool ready = f && fscanf(f, "%d\n", &s.port) == 1;
         if (f)

@@ -171,8 +171,17 @@ static void test_out_of_memory(void **state)
 
 enum { THREADS = 6, COMMITS = 40 };
 
+/* Before each sync waits until all threads that have not ended are in a commit, and then a little, so
+   that others commit in the meantime; fails every 7th. */
+struct slow {
+    atomic_size_t syncs, committing, ended;
+    atomic_bool all_started;
+    bool fails;
+};
+
 struct committer {
     struct wal *j;
+    struct slow *slow;
     uint64_t first;
     size_t failed;
 };
@@ -181,23 +190,24 @@ struct committer {
 static void *commit_many(void *arg)
 {
     struct committer *c = arg;
-    for (uint64_t i = 0; i < COMMITS; i++)
+    for (uint64_t i = 0; i < COMMITS; i++) {
+        atomic_fetch_add(&c->slow->committing, 1);
         if (commit(c->j, c->first + 3 * i, 3) != OK)
             c->failed++;
+        atomic_fetch_sub(&c->slow->committing, 1);
+    }
+    atomic_fetch_add(&c->slow->ended, 1);
     return NULL;
 }
-
-/* Sleeps before each sync, so that others commit in the meantime; fails every 7th. */
-struct slow {
-    atomic_size_t syncs;
-    bool fails;
-};
 
 static int slow_sync(void *to, const char *call)
 {
     struct slow *s = to;
     if (strcmp(call, "fsync") != 0)
         return 0;
+    while (atomic_load(&s->all_started) &&
+           atomic_load(&s->committing) + atomic_load(&s->ended) < THREADS)
+        usleep(200);
     usleep(2000);
     const size_t n = atomic_fetch_add(&s->syncs, 1) + 1;
     return s->fails && n % 7 == 0 ? EIO : 0;
@@ -215,9 +225,10 @@ static void run_threads(bool fails)
     begin(&t);
     assert_ok(wal_open(&j, &t.env, WAL_SYNCED, 0, &fault), &t.error);
     for (size_t i = 0; i < THREADS; i++) {
-        committers[i] = (struct committer){ j, i * 1000, 0 };
+        committers[i] = (struct committer){ j, &slow, i * 1000, 0 };
         assert_int_equal(pthread_create(&threads[i], NULL, commit_many, &committers[i]), 0);
     }
+    atomic_store(&slow.all_started, true);
     for (int i = 0; i < 5; i++) {
         usleep(5000);
         assert_ok(wal_rotate(j, &lsn), fails ? NULL : &t.error);

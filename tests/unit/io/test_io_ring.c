@@ -259,7 +259,7 @@ int main(void)
         cmocka_unit_test(test_read_queues),
     };
 
-    (void)alarm(250); /* in case the queue never ends */
+    (void)alarm(800); /* in case the queue never ends */
     return test_run("io_ring", tests);
 }
 #endif

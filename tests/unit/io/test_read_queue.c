@@ -228,6 +228,6 @@ int main(void)
         cmocka_unit_test(cancelled_in_a_ring),
     };
 
-    (void)alarm(100); /* in case the queue never ends */
+    (void)alarm(800); /* in case the queue never ends */
     return test_run("read_queue", tests);
 }

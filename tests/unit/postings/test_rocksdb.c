@@ -130,11 +130,11 @@ static void test_deadline(void **state)
         assert_ok(posting_splice(b.store, p, 0, &p, sizeof p), &b.bench.error);
     }
     const unsigned ticket = epoch_enter(b.epoch);
-    assert_ok(posting_read(b.reader, some, 64, &(struct posting_read_options){ 0, 20000 }),
+    assert_ok(posting_read(b.reader, some, 64, &(struct posting_read_options){ 0, 1500000 }),
               &b.bench.error);
     for (size_t i = 0; i < 64; i++) {
         if (i == 20)
-            (void)usleep(30000);
+            (void)usleep(1600000);
         assert_ok(posting_next(b.reader, &bytes, &n), &b.bench.error);
         late += bytes == NULL;
         assert_true(bytes ? n == sizeof(uint32_t) : n == 0);

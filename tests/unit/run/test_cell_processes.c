@@ -14,7 +14,7 @@ static int forking_train(struct index *index, struct vectors v)
     assert_non_null(note);
     const pid_t left = fork();
     if (left == 0) {
-        sleep(30);
+        sleep(1000);
         _exit(0);
     }
     fprintf(note, "%ld", (long)left);
@@ -72,7 +72,7 @@ static void test_a_grandchild(void **state)
 
     (void)state;
     const long pid = run_noted(forking_train, &warning);
-    assert_true(clock_seconds(clock_ns() - start) < 10);
+    assert_true(clock_seconds(clock_ns() - start) < 600);
     assert_true(is_dead(pid));
     snprintf(number, sizeof number, "%ld (", pid);
     assert_non_null(strstr(warning, "processes still running at the end of the cell"));
@@ -97,7 +97,7 @@ static int detaching_train(struct index *index, struct vectors v)
             (void)fork(); /* two processes that nobody waits for */
             (void)signal(SIGTERM, SIG_IGN);
             (void)signal(SIGHUP, SIG_IGN);
-            sleep(30);
+            sleep(1000);
             _exit(0);
         }
         assert_int_equal(write(ends[1], &parent, sizeof parent), sizeof parent);
@@ -147,8 +147,8 @@ static void test_a_hang_without_a_pipe(void **state)
     (void)state;
     stage_begin(&s, 1);
     s.ops.search = closing_search;
-    s.options.timeout_s = .4;
-    expect(&s, "timeout", (const char *const[]){ "search q", "0.4 s", NULL }, 2);
+    s.options.timeout_s = 2; /* enough to begin the search on a busy machine */
+    expect(&s, "timeout", (const char *const[]){ "search q", "2 s", NULL }, 2);
 }
 
 /* The guard process is the parent of the cell. */

@@ -35,7 +35,7 @@ static long gone_process(unsigned long long *start)
     const pid_t pid = fork();
 
     if (pid == 0) {
-        (void)alarm(60);
+        (void)alarm(800);
         pause();
         _exit(0);
     }
@@ -106,7 +106,7 @@ static pid_t fork_ready(void (*begin)(const char *dir), const char *dir)
     assert_int_equal(pipe(ends), 0);
     const pid_t pid = fork();
     if (pid == 0) {
-        (void)alarm(60); /* in case the test ends first */
+        (void)alarm(800); /* in case the test ends first */
         begin(dir);
         (void)!write(ends[1], "x", 1);
         for (;;)

@@ -240,7 +240,7 @@ static void expect_first(struct worker *w)
     (void)pthread_rwlock_rdlock(lock);
     atomic_store(&updating, true);
     w->rc = ERR_INVARIANT;
-    for (size_t i = 0; i < 5000 && w->rc != OK; i++) {
+    for (size_t i = 0; i < 300000 && w->rc != OK; i++) {
         (void)usleep(1000);
         if (pthread_rwlock_tryrdlock(lock) == 0)
             (void)pthread_rwlock_unlock(lock);

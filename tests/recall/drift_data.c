@@ -57,23 +57,39 @@ static bool load_all(struct drift *d)
     return all;
 }
 
-/* Pixels are integers and neighbours nearer than 2^24, so their distances are exact in a float. */
+/* Keeps the K smallest, ascending. */
+static void keep(float nearest[K], float distance)
+{
+    size_t at = K;
+    for (; at > 0 && distance < nearest[at - 1]; at--)
+        if (at < K)
+            nearest[at] = nearest[at - 1];
+    if (at < K)
+        nearest[at] = distance;
+}
+
+/* Pixels are integers and neighbours nearer than 2^24, so their distances are exact in a float. Rows
+   are compared with all queries while they are in the cache. */
 static void find_truth(struct drift *d)
 {
+    enum { BLOCK = 150 };
     const struct kernels *kernels = kernels_select(ISA_AVX512);
-    float *distances = malloc(sizeof *distances * ROWS);
-    assert_non_null(distances);
-    for (size_t i = 0; i < 2 * QUERIES; i++) {
-        size_t set = i / QUERIES, q = i % QUERIES;
-        kernels->l2sq_f32_1n(d->queries[set] + q * DIM, d->rows, ROWS, DIM, distances);
-        for (size_t k = 0; k < K; k++) { /* the K-th smallest; the smaller ones are removed first */
-            size_t nearest = kernels->argmin_f32(distances, ROWS);
-            d->kth[set][q] = distances[nearest];
-            distances[nearest] = INFINITY;
+    static float nearest[2 * QUERIES][K];
+    float distances[BLOCK];
+    for (size_t i = 0; i < 2 * QUERIES; i++)
+        for (size_t k = 0; k < K; k++)
+            nearest[i][k] = INFINITY;
+    for (size_t at = 0; at < ROWS; at += BLOCK)
+        for (size_t i = 0; i < 2 * QUERIES; i++) {
+            kernels->l2sq_f32_1n(d->queries[i / QUERIES] + i % QUERIES * DIM, d->rows + at * DIM,
+                                 BLOCK, DIM, distances);
+            for (size_t j = 0; j < BLOCK; j++)
+                keep(nearest[i], distances[j]);
         }
-        assert_true(d->kth[set][q] < 1 << 24);
+    for (size_t i = 0; i < 2 * QUERIES; i++) {
+        d->kth[i / QUERIES][i % QUERIES] = nearest[i][K - 1];
+        assert_true(nearest[i][K - 1] < 1 << 24);
     }
-    free(distances);
 }
 
 int drift_set_up(void **state)

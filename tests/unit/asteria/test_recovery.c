@@ -2,6 +2,7 @@
  * acknowledged, and nothing else. A torn tail of the log is cut off; other damage is refused.
  * Interrupted training leaves only a logged line.
  */
+#include "tests/support/fault_steps.h"
 #include "tests/unit/asteria/crash.h"
 
 /* The same stream, killed at call 1, 2, 3, ... until it finishes. */
@@ -13,7 +14,7 @@ static void test_every_call(void **state)
     for (size_t k = 0; k < KINDS; k++) {
         bool finished = false;
         size_t i = 1;
-        for (; !finished; i = test_next_fault(i)) {
+        for (; !finished; i = test_sampled_fault(i)) {
             begin(&c, &kinds[k]);
             atomic_store(&c.faults.kill_at, i);
             finished = child(&c, 14, true, 0);
@@ -21,7 +22,7 @@ static void test_every_call(void **state)
             recover(&c, true);
             end(&c);
         }
-        print_message("           %s: killed at calls 1 to %zu\n", kinds[k].name, i);
+        print_message("           %s: killed at calls up to %zu\n", kinds[k].name, i);
         assert_true(i > 60);
     }
 }

@@ -136,8 +136,8 @@ static void test_rerank(void **state)
             if (kind > 1)
                 assert_true(common_answers(ids, truth_ids[0]) > QUERIES * K * 9 / 10);
             few.rerank = N;
-            search_at(&w, few, NULL, 0, QUERIES, ids, distances);
-            assert_memory_equal(ids, truth_ids[0], sizeof ids);
+            search_at(&w, few, NULL, 0, QUERIES / 4, ids, distances);
+            assert_memory_equal(ids, truth_ids[0], sizeof ids / 4);
             few.rerank = 1; /* rerank below k counts as k */
             search_at(&w, few, NULL, 0, QUERIES, ids, distances);
             for (size_t i = 0; i < QUERIES * K; i++)

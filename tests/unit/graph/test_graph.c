@@ -1,4 +1,5 @@
 /* test_graph.c - proximity graphs against the exact neighbours: built, changed, saved. */
+#include "tests/support/fault_steps.h"
 #include "tests/unit/graph/support.h"
 
 /* Recall of the k nearest; queries are random rows, moved a little towards their neighbours. */
@@ -259,7 +260,7 @@ static void test_out_of_memory(void **state)
         for (enum graph_kind kind = GRAPH_HNSW; kind <= GRAPH_BKT; kind++) {
             bool done = false;
 
-            for (size_t at = 1; !done; at = test_next_fault(at)) {
+            for (size_t at = 1; !done; at = test_sampled_fault(at)) {
                 struct bed b;
                 uint32_t node;
 

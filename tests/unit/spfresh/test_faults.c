@@ -2,6 +2,7 @@
  * survived, and never causes a wrong answer. */
 #include <sys/wait.h>
 
+#include "tests/support/fault_steps.h"
 #include "tests/support/index_folder.h"
 #include "tests/unit/spfresh/crash.h"
 
@@ -47,7 +48,7 @@ static void fail_at_every_call(const char *name, struct spfresh_params p, bool o
     bool finished = false;
     size_t i = 1;
 
-    for (; !finished; i++) {
+    for (; !finished; i = test_sampled_fault(i)) {
         bool more;
         crash_begin(&c, true, p);
         crash_bench(&c);
@@ -84,7 +85,7 @@ static void fail_at_every_call(const char *name, struct spfresh_params p, bool o
         crash_close(&c);
         crash_end(&c);
     }
-    print_message("           %s: each of %zu calls failed%s\n", name, i - 2,
+    print_message("           %s: calls up to %zu failed%s\n", name, i - 2,
                   on ? ", and all after it" : "");
 }
 

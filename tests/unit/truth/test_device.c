@@ -2,6 +2,7 @@
  * for bit; rows that do not fit into its memory at once; ties; and a device that fails. */
 #include "src/truth/oracle.h"
 #include "tests/support/device.h"
+#include "tests/support/fault_steps.h"
 #include "tests/support/tiny_workload.h"
 
 static int make(struct oracle *oracle, const struct op_list *list, bool on_device,
@@ -124,7 +125,7 @@ static void test_failures(void **state)
     workload_begin(&w, &r, ELEMENT_U8, METRIC_COS, 120, 32, 9);
     struct op_list *list = workload_history(&w, &r, 1, 10, 1);
     for (int lost = 0; lost < 2; lost++)
-        for (size_t at = 1;; at += test_scale()) {
+        for (size_t at = 1;; at = test_sampled_fault(at)) {
             struct oracle oracle;
             struct error err = { 0 };
 

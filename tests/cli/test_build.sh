@@ -69,15 +69,15 @@ check "portable: all is compiled, and the program knows" \
 run make
 check "and back" '[ "$(compiled)" = 5 ] && [ $status = 0 ]'
 
-# What names the sources is one object of the program, and is not in the library that tests link.
-as_told() { # TEXT: the build compiled the stamp and linked the program, and that says TEXT; the library is as it was
-    run make all build/release/libdriftline.a
+# What names the sources is one object of the program, and is not among those that tests link.
+as_told() { # TEXT: the build compiled the stamp and linked the program, and that says TEXT; no object of a test is compiled
+    run make all build/release/obj/src/core/stamp/stamp.c.o
     [ "$status" = 0 ] && build/driftline >told && grep -qF "$1" told &&
         [ "$(grep -E '^  [A-Z]' out)" = "  CC    build/release/build_stamp.c"$'\n'"  LINK  build/release/driftline" ]
 }
 export GIT_CONFIG_GLOBAL=/dev/null GIT_AUTHOR_NAME=t GIT_AUTHOR_EMAIL=t@t GIT_COMMITTER_NAME=t GIT_COMMITTER_EMAIL=t@t
-run make build/release/libdriftline.a
-check "the library has a stamp of its own" '[ "$(compiled)" = 1 ] && grep -q "CC    src/core/stamp/stamp.c" out'
+run make build/release/obj/src/core/stamp/stamp.c.o
+check "tests have a stamp of their own" '[ "$(compiled)" = 1 ] && grep -q "CC    src/core/stamp/stamp.c" out'
 git init -q . && git add Makefile src kernels && git commit -qm one
 commit=$(git rev-parse HEAD)
 check "a commit compiles the stamp alone" 'as_told " commit $commit"'

@@ -61,8 +61,9 @@ import json
 result = json.load(open("results/exact/result.json"))
 (cell,) = result["cells"]
 steps = {s["tag"]: s for s in cell["steps"]}
-# On a slow machine the start of the interpreter takes longer than the small workload.
-assert all("outside the timed calls" in w for w in cell["warnings"]), cell["warnings"]
+# On a slow machine the start of the interpreter takes longer than the small workload; other tests write temporary files.
+harmless = "outside the timed calls", "by the method or by another program"
+assert all(any(text in w for text in harmless) for w in cell["warnings"]), cell["warnings"]
 assert steps["ask"]["recall"]["mean"] == steps["again"]["recall"]["mean"] == 1
 assert 0 < steps["load"]["stats"]["call_overhead_ns"] < 1e8
 assert steps["load"]["stats"]["client_bytes"] > 50000

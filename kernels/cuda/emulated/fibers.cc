@@ -37,8 +37,6 @@ struct fiber {
     const void *stack = nullptr; /* for the sanitizer */
     size_t stack_bytes = STACK_BYTES;
     void *fake_stack = nullptr;
-    state now = ENDED;
-    unsigned mask = 0;  /* IN_WARP */
     unsigned turns = 0; /* exchanges so far */
     dim3 index;
 };
@@ -53,6 +51,9 @@ struct warp_board {
 /* The block that runs. */
 static struct {
     std::vector<fiber> fibers;
+    /* Of each fiber, beside each other: the scheduler looks at all of them after each change. */
+    unsigned char now[MOST_THREADS]; /* enum state */
+    unsigned mask[MOST_THREADS];     /* IN_WARP */
     warp_board warps[MOST_THREADS / EMULATED_WARP];
     fiber scheduler;
     fiber *running;
@@ -88,19 +89,22 @@ static void change(fiber &from, fiber &to)
 static void to_scheduler(state next)
 {
     fiber *self = block.running;
-    self->now = next;
-    SWITCH_BEGINS(next == ENDED ? nullptr : &self->fake_stack, block.scheduler);
+    block.now[self - block.fibers.data()] = static_cast<unsigned char>(next);
+    SWITCH_BEGINS(&self->fake_stack, block.scheduler);
     change(*self, block.scheduler);
     SWITCH_ENDED(self->fake_stack);
 }
 
+/* Thread after thread: to make a context costs system calls, and most threads are short. */
 static void fiber_main()
 {
 #ifdef __SANITIZE_ADDRESS__
     __sanitizer_finish_switch_fiber(nullptr, &block.scheduler.stack, &block.scheduler.stack_bytes);
 #endif
-    (*block.body)();
-    to_scheduler(ENDED);
+    for (;;) {
+        (*block.body)();
+        to_scheduler(ENDED);
+    }
 }
 
 static void run(fiber &f)
@@ -112,10 +116,9 @@ static void run(fiber &f)
     SWITCH_ENDED(block.scheduler.fake_stack);
 }
 
-static void start_fiber(fiber &f, size_t number)
+static void make_stack(fiber &f)
 {
-    if (!f.own)
-        f.own.reset(new char[STACK_BYTES]);
+    f.own.reset(new char[STACK_BYTES]);
     f.stack = f.own.get();
     if (getcontext(&f.context))
         stop("no context for it");
@@ -123,18 +126,24 @@ static void start_fiber(fiber &f, size_t number)
     f.context.uc_stack.ss_size = f.stack_bytes;
     f.context.uc_link = nullptr;
     makecontext(&f.context, fiber_main, 0);
+    f.entered = false;
+}
+
+static void start_fiber(fiber &f, size_t number)
+{
+    if (!f.own)
+        make_stack(f);
     const unsigned at = static_cast<unsigned>(number);
     f.index = dim3(at % blockDim.x, at / blockDim.x % blockDim.y, at / blockDim.x / blockDim.y);
-    f.entered = false;
     f.turns = 0;
-    f.now = READY;
+    block.now[number] = READY;
 }
 
 static size_t count(state wanted)
 {
     size_t n = 0;
     for (size_t i = 0; i < block.threads; i++)
-        n += block.fibers[i].now == wanted;
+        n += block.now[i] == wanted;
     return n;
 }
 
@@ -145,21 +154,21 @@ static bool release_warp(size_t warp)
     const size_t first = warp * EMULATED_WARP;
     bool woke = false;
     for (size_t lane = 0; lane < EMULATED_WARP && first + lane < block.threads; lane++) {
-        fiber &f = block.fibers[first + lane];
-        if (f.now != IN_WARP || (board.arrived & f.mask) != f.mask)
+        const unsigned mask = block.mask[first + lane];
+        if (block.now[first + lane] != IN_WARP || (board.arrived & mask) != mask)
             continue;
-        const unsigned mask = f.mask;
+        const unsigned turns = block.fibers[first + lane].turns;
         for (size_t other = 0; other < EMULATED_WARP; other++)
             if (mask >> other & 1) {
-                if (block.fibers[first + other].mask != mask) {
+                if (block.mask[first + other] != mask) {
                     block.running = &block.fibers[first + other];
                     stop("lanes of a warp named different masks");
                 }
-                if (block.fibers[first + other].turns != f.turns) {
+                if (block.fibers[first + other].turns != turns) {
                     block.running = &block.fibers[first + other];
                     stop("it was in fewer warp functions than others of its mask: not emulated");
                 }
-                block.fibers[first + other].now = READY;
+                block.now[first + other] = READY;
             }
         board.arrived &= ~mask;
         woke = true;
@@ -176,8 +185,8 @@ static bool release()
     if (woke || waiting == 0 || waiting + count(ENDED) < block.threads)
         return woke;
     for (size_t i = 0; i < block.threads; i++)
-        if (block.fibers[i].now == AT_BARRIER)
-            block.fibers[i].now = READY;
+        if (block.now[i] == AT_BARRIER)
+            block.now[i] = READY;
     driftline_emulated.barriers++;
     return true;
 }
@@ -197,10 +206,9 @@ static void run_ready()
     const size_t first = drawn / 2 % block.threads;
     for (size_t i = 0; i < block.threads; i++) {
         const size_t step = drawn & 1 ? block.threads - 1 - i : i;
-        const size_t number = (first + step) % block.threads;
-        fiber &f = block.fibers[number];
-        if (f.now == READY && !(late >> number / EMULATED_WARP % 32 & 1))
-            run(f);
+        const size_t number = first + step - (first + step >= block.threads ? block.threads : 0);
+        if (block.now[number] == READY && !(late >> number / EMULATED_WARP % 32 & 1))
+            run(block.fibers[number]);
     }
 }
 
@@ -232,6 +240,7 @@ void emulated_launch(dim3 grid, dim3 of, const std::function<void()> &thread)
         emulated_report(cudaErrorInvalidConfiguration);
         return;
     }
+    block.fibers.reserve(MOST_THREADS); /* their stacks point at them */
     if (block.fibers.size() < threads)
         block.fibers.resize(threads);
     block.threads = threads;
@@ -265,7 +274,7 @@ void emulated_exchange(unsigned mask, const void *mine, size_t bytes, unsigned c
         stop("it is not in the mask of its warp function");
     unsigned char *const values = board.values[self->turns++ % 2];
     memcpy(values + number % EMULATED_WARP * bytes, mine, bytes);
-    self->mask = mask;
+    block.mask[number] = mask;
     board.arrived |= bit;
     to_scheduler(IN_WARP);
     memcpy(all, values, EMULATED_WARP * bytes);

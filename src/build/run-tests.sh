@@ -14,7 +14,7 @@
 # DRIFTLINE_TEST_MEMORY where /dev/shm is, always removed: what a killed test leaves must not fill the memory; of a
 # failed one the TMPDIR gets it.
 #
-# Jobs run side by side, DRIFTLINE_TEST_JOBS (the number of processors) at a time, the longest first. OUT/test-times
+# Jobs run side by side, DRIFTLINE_TEST_JOBS (three for two processors) at a time, the longest first. OUT/test-times
 # keeps how long each took, and of how much of a processor, in seconds; tests/times.txt stands in where it has no
 # line. A script with "# Runs alone: WHY" in its first lines runs after all others.
 # Exit status: 0 all passed, 1 some failed.
@@ -33,8 +33,10 @@ export TSAN_OPTIONS=${TSAN_OPTIONS:-suppressions=$PWD/src/build/tsan.supp}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 [ -z "$method" ] || export DRIFTLINE_TEST_METHOD=$method
 limit_s=${DRIFTLINE_TEST_TIMEOUT:-900}
+# Some jobs wait most of their time, for a disk, a rank or a limit: one more than there are processors for each two of these.
 # nproc takes OpenMP's limits for the machine's.
-jobs=${DRIFTLINE_TEST_JOBS:-$(env -u OMP_THREAD_LIMIT -u OMP_NUM_THREADS nproc)}
+processors=$(env -u OMP_THREAD_LIMIT -u OMP_NUM_THREADS nproc)
+jobs=${DRIFTLINE_TEST_JOBS:-$(((3 * processors + 1) / 2))}
 
 # Prints "PASSED FAILED SKIPPED" from the log of a test that ended with the given status.
 count() {

@@ -29,21 +29,22 @@ experiment {
     method { "divf", params = { clusters = 16 }, sweep = { nprobe = { 1, 16 } } },
   },
   compare = { { "divf[nprobe=1]", "flat", within = .2, budget = 4 }, { "flat", "divf[nprobe=16]", within = 2, budget = 12 } },
-  claims = { { "there is a ratio", function(r) return select(2, r.ratio("divf[nprobe=1]", "flat", "q")) > 0 end } },
+  -- A tenth of the work: the median is beyond 1 on any machine, the interval is not.
+  claims = { { "a list is faster than all rows", function(r) return r.ratio("divf[nprobe=1]", "flat", "q") > 1 end } },
 }
 LUA
 run run --no-plots --out r duel.lua
 check "two pairs are measured alternately" '[ $status = 0 ] && [ "$(grep -c "measuring alternately" err)" = 2 ]'
 check "a search in rounds, changes once a replay" 'grep -qE "^divf\[nprobe=1\] +flat +q +[0-9.]+ +[0-9.]+ \.\. [0-9.]+ +[0-9]+ in .*" out && grep -qE "^divf\[nprobe=1\] +flat +gone +[0-9.]+ " out'
 check "what one of them does not do is not measured" 'grep -qE "flat +train +- +- +0 in .*not measured: one of the two does not support it" out'
-check "a claim asks for the ratio" 'grep -q "^holds *there is a ratio" out'
+check "a claim asks for the ratio" 'grep -q "^holds *a list is faster" out'
 python3 - "$root/results/schema.json" >out 2>&1 <<'PY'
 import json, jsonschema, sys
 result = json.load(open("r/duel/result.json"))
 jsonschema.Draft7Validator(json.load(open(sys.argv[1]))).validate(result)
 rows = {(c["a"], c["b"], c["op"], c["tag"]): c for c in result["compare"]}
 q = rows["divf[nprobe=1]", "flat", "search", "q"]
-assert q["rounds"] >= 8 and 0 < q["low"] <= q["ratio"] <= q["high"], q
+assert q["rounds"] >= 8 and q["low"] <= q["ratio"] <= q["high"] and q["ratio"] > 1, q
 assert rows["divf[nprobe=1]", "flat", "range", "within"]["rounds"] >= 8
 assert rows["divf[nprobe=1]", "flat", "insert", "load"]["rounds"] >= 2
 PY

@@ -70,12 +70,12 @@ check "no process of a rank is left" '! pgrep -f "^$program rank" >/dev/null'
 # Messages are few and searches long, for ranks that wait hand a busy processor on.
 # A rank is killed while the index is searched. With replicas no answer is partial; without, some are until maintenance starts it again.
 cat >kill.lua <<'LUA'
-local data = synthetic { kind = "mixture", rows = 60000, dim = 128, clusters = 30 }
+local data = synthetic { kind = "mixture", rows = 20000, dim = 64, clusters = 30 }
 experiment {
   name = "kill", k = 10,
   workload = function(w)
     w:insert { data, tag = "load" } w:save {} -- after which it is searched
-    for _ = 1, 100 do w:search { data:queries(20), tag = "during" } end
+    for _ = 1, 60 do w:search { data:queries(20), tag = "during" } end
     w:maintain { tag = "care" } w:search { data:queries(20), tag = "after" }
   end,
   methods = { method { "sharded", params = { shards = 4, ranks = 3, replicas = option("replicas", 1, "of each shard") } } },

@@ -61,11 +61,12 @@ static int list(FILE *to)
     return 0;
 }
 
-/* FAISS's OpenMP threads spin while they wait, which on few processors makes a test several times
-   slower. The library reads the variable before main(), so the program starts itself once more. */
-static void let_openmp_sleep(void)
+/* Threads of FAISS's OpenMP and of OpenBLAS spin while they wait, which on few processors makes a test several times slower. The
+   libraries read the variables before main(), so the program starts itself once more. */
+static void let_threads_sleep(void)
 {
-    if (!getenv("OMP_WAIT_POLICY") && setenv("OMP_WAIT_POLICY", "passive", 1) == 0)
+    if (!getenv("OMP_WAIT_POLICY") && setenv("OMP_WAIT_POLICY", "passive", 1) == 0 &&
+        setenv("OPENBLAS_THREAD_TIMEOUT", "4", 0) == 0)
         test_restart();
 }
 
@@ -84,6 +85,6 @@ int main(int argc, char **argv)
     if (argc > 2 && strcmp(argv[2], "--methods") == 0 &&
         setenv("DRIFTLINE_TEST_LIST_METHODS", "1", 1) != 0)
         return 1;
-    let_openmp_sleep();
+    let_threads_sleep();
     return test->fuzz ? fuzz_replay(test->fuzz, test->fuzz_begin, argc - 2, argv + 2) : test->run();
 }

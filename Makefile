@@ -435,7 +435,7 @@ SHELL_FILES := harness .ci/run $(wildcard src/build/*.sh configs/*/*.sh configs/
 LINT_CPPFLAGS = -I. -Ibuild/release/include $(filter-out $(INCLUDES),$(CPPFLAGS_ALL))
 
 ## lint: the format, the shell scripts, the order of folders; a second compiler's warnings are asan's, which is built with clang
-lint: all build/lint/format.ok build/lint/shell.ok layout
+lint: build/lint/format.ok build/lint/shell.ok layout
 
 # In seconds, before each commit.
 CHANGED := $(if $(filter lint-change,$(GOALS)),$(shell src/build/changed.sh))
@@ -443,13 +443,13 @@ CHANGED_SOURCES := $(if $(CHANGED),$(filter $(C_FILES),$(shell src/build/changed
 CHANGED_FORMATTED := $(filter $(FORMATTED),$(CHANGED))
 CHANGED_SHELL := $(filter $(SHELL_FILES),$(CHANGED))
 ## lint-change: lint of what differs from the last landed commit, with clang's warnings; DRIFTLINE_BASE=COMMIT: from that one
-lint-change: $(patsubst %,build/lint/%.ok,$(CHANGED_SOURCES)) all
+lint-change: $(patsubst %,build/lint/%.ok,$(CHANGED_SOURCES)) layout
 	$(if $(CHANGED_FORMATTED),$(Q)src/build/check-format.sh $(CHANGED_FORMATTED))
 	$(if $(CHANGED_SHELL),$(Q)shellcheck -x $(CHANGED_SHELL))
-	@$(MAKE) layout
 	@echo "lint-change: $(words $(CHANGED)) files, $(words $(CHANGED_SOURCES)) of them compiled by clang"
 
-layout:
+# Who may call whom is read from the objects of the release.
+layout: all
 	@src/build/check-manners.sh
 	@src/build/layout.py build/release/obj
 

@@ -339,6 +339,32 @@ static void damage(struct world *w, struct file *f)
     put_bytes(w, f, 0, f->n, f->n);
 }
 
+/* What was saved opens in its own space alone. */
+static void refuse_other_spaces(struct world *w)
+{
+    struct checked loaded;
+    struct index_env *env = &w->bench.env;
+    if (w->dim != 64) {
+        env->dim++;
+        test_dir_clear(w->state);
+        world_refuses(w, ERR_DIMENSION,
+                      index_open_saved(&loaded, w->ops, env, w->saved, &w->index));
+        env->dim--;
+    }
+    for (const struct index_space *s = w->ops->spaces; (int)s->element != -1; s++) {
+        if ((s->element == w->space.element && s->metric == w->space.metric) ||
+            (s->element == ELEMENT_B64 && w->dim != 64))
+            continue;
+        env->element = s->element;
+        env->metric = s->metric;
+        test_dir_clear(w->state);
+        world_refuses(w, ERR_DIMENSION,
+                      index_open_saved(&loaded, w->ops, env, w->saved, &w->index));
+    }
+    env->element = w->space.element;
+    env->metric = w->space.metric;
+}
+
 static void test_damaged_files(struct world *w)
 {
     if (!w->ops->save || !w->ops->load || (w->dim != 7 && w->dim != 64) ||
@@ -364,27 +390,7 @@ static void test_damaged_files(struct world *w)
     for (size_t i = 0; i < n; i++)
         damage(w, &files[i]);
 
-    struct checked loaded;
-    struct index_env *env = &w->bench.env;
-    if (w->dim != 64) {
-        env->dim++;
-        test_dir_clear(w->state);
-        world_refuses(w, ERR_DIMENSION,
-                      index_open_saved(&loaded, w->ops, env, w->saved, &w->index));
-        env->dim--;
-    }
-    for (const struct index_space *s = w->ops->spaces; (int)s->element != -1; s++) {
-        if ((s->element == w->space.element && s->metric == w->space.metric) ||
-            (s->element == ELEMENT_B64 && w->dim != 64))
-            continue;
-        env->element = s->element;
-        env->metric = s->metric;
-        test_dir_clear(w->state);
-        world_refuses(w, ERR_DIMENSION,
-                      index_open_saved(&loaded, w->ops, env, w->saved, &w->index));
-    }
-    env->element = w->space.element;
-    env->metric = w->space.metric;
+    refuse_other_spaces(w);
     test_dir_clear(w->state);
     w->step++;
     world_expect(w, world_reload(w), "reload");

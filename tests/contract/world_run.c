@@ -293,6 +293,7 @@ int world_run_those(const char *group, const char *const *names, world_test *con
 {
     struct registry registry;
     struct error error = { 0 };
+    test_any_order_of_locks();
     const char *plugin = getenv("DRIFTLINE_TEST_PLUGIN");
     int rc = methods_open(&registry, &error);
     if (rc == OK && plugin && *plugin)

@@ -193,6 +193,7 @@ static void test_empty(void **state)
 
 int main(void)
 {
+    test_any_order_of_locks();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_finds_neighbours),
         cmocka_unit_test(test_exhaustive_is_exact),

@@ -290,6 +290,7 @@ static void test_churn(void **state)
 
 int main(void)
 {
+    test_any_order_of_locks();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_finds_neighbours),
         cmocka_unit_test(test_exhaustive_is_exact),

@@ -104,6 +104,7 @@ static void test_someone_is_always_there(void **state)
 
 int main(void)
 {
+    test_any_order_of_locks();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_changes_beside_searches),
         cmocka_unit_test(test_someone_is_always_there),

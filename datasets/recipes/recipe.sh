@@ -14,6 +14,10 @@ mkdir -p "$1" "${2:-$1/packages}"
 out=$(cd "$1" && pwd)
 packages=$(cd "${2:-$1/packages}" && pwd)
 
+# Held by every program that the recipe starts: what a killed recipe left behind has ended once this one goes on.
+exec 8>"$out/recipe.lock"
+flock 8
+
 say() { printf '%s\n' "$*"; }
 
 die() {
@@ -24,7 +28,8 @@ die() {
 # recipe_install GROUP - installs what the recipe runs, by the list of src/build/deps.sh.
 recipe_install() {
     say "installing what the recipe needs (make deps-$1)"
-    (cd "$recipes/../.." && src/build/deps.sh "$1" </dev/null) || die "the recipe cannot run without these packages: $(
+    # setsid: ending the recipe does not end an installation half-way.
+    (cd "$recipes/../.." && setsid -w src/build/deps.sh "$1" </dev/null 8>&-) || die "the recipe cannot run without these packages: $(
         cd "$recipes/../.." && DRIFTLINE_NO_INSTALL=1 src/build/deps.sh "$1" 2>/dev/null)"
 }
 
@@ -52,13 +57,13 @@ recipe_packages() {
         [ -e "$packages/$name/.complete" ] && continue
         [ -n "${apt_options:-}" ] || recipe_lists "$name"
         say "downloading package $number of $#: $name"
-        rm -rf "$packages/$name" "$packages/new"
+        rm -rf "${packages:?}/$name" "$packages/new"
         mkdir "$packages/new"
         (
             cd "$packages/new"
             # shellcheck disable=SC2086  # options
-            apt-get -q $apt_options download -- "$wanted" >../log 2>&1 9>&- ||
-                apt-get -q $apt_options download -- "$name" >../log 2>&1 9>&- ||
+            apt-get -q $apt_options download -- "$wanted" >../log 2>&1 ||
+                apt-get -q $apt_options download -- "$name" >../log 2>&1 ||
                 die "$name cannot be downloaded: $(tail -n 1 ../log)"
             dpkg-deb --fsys-tarfile ./*.deb | tar -xf - --no-same-owner --wildcards "./$pattern"
             dpkg-deb -f ./*.deb Version >.complete

@@ -182,7 +182,7 @@ int process_run(struct process *p, struct error *err)
     if (started)
         rc = follow(p, l.output[0], err);
     if (started && rc != OK)
-        (void)kill(pid, p->bound ? SIGKILL : SIGTERM);
+        (void)kill(p->bound ? -pid : pid, p->bound ? SIGKILL : SIGTERM);
     close_pipe(l.output);
     close_pipe(l.failure);
     free(l.environment);

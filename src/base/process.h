@@ -19,8 +19,8 @@ struct process {
     const char *const *unset;
     bool without_stderr; /* stderr goes to /dev/null */
     /* The program is killed when this process ends, even if this process is killed. Ctrl-C reaches
-       only this process, whose `tick` may end the program. Must be false for programs that should
-       not be interrupted, such as installers. */
+       only this process, whose `tick` may end the program and what it started. Must be false for
+       programs that should not be interrupted, such as installers. */
     bool bound;
     unsigned limit_s; /* seconds after which the program is ended; 0: no limit */
     /* Called at least five times per second. A nonzero value ends the program and gives

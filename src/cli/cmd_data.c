@@ -1,17 +1,24 @@
 /* cmd_data.c - `fetch` and `convert`. */
+#include <errno.h>
 #include <libgen.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "src/cli/commands.h"
 #include "src/cli/support/app.h"
 #include "src/config/data/catalog.h"
 #include "src/data/files/file.h"
 
-static int fetch_one(struct app *app, struct catalog *catalog, const char *name,
-                     struct error *error)
+enum { FETCHED_AT_ONCE = 4 };
+
+static int fetch_parts(struct app *app, struct catalog *catalog, const char *name,
+                       struct error *error)
 {
     struct catalog_entry *entry = catalog_find(catalog, name);
     size_t n;
@@ -34,6 +41,56 @@ static int fetch_one(struct app *app, struct catalog *catalog, const char *name,
     return OK;
 }
 
+/* The exit status. */
+static int fetch_one(struct app *app, struct catalog *catalog, const char *name)
+{
+    struct error error = { 0 };
+    if (!fetch_parts(app, catalog, name, &error))
+        return EXIT_OK;
+    app_error(app, &error);
+    return error.code == ERR_CONFIG ? EXIT_USAGE : EXIT_SOME_FAILED;
+}
+
+/* Waits for one of the processes; the worse of its exit status and `status`. */
+static int wait_for_one(int status)
+{
+    int how = 0;
+    while (wait(&how) < 0 && errno == EINTR)
+        continue;
+    const int one = WIFEXITED(how) ? WEXITSTATUS(how) : EXIT_SOME_FAILED;
+    return one == EXIT_USAGE || !status ? one : status;
+}
+
+/* Each data set in a process of its own, as HDF5 is for one thread, and Ctrl-C reaches all. */
+static int fetch_side_by_side(struct app *app, struct catalog *catalog)
+{
+    const pid_t parent = getpid();
+    int status = EXIT_OK;
+    size_t running = 0;
+    for (size_t i = 0; i < app->n_arguments && !*app->interrupted; i++) {
+        if (running == FETCHED_AT_ONCE) {
+            status = wait_for_one(status);
+            running--;
+        }
+        (void)fflush(NULL);
+        const pid_t child = fork();
+        if (!child) {
+            (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+            const int one =
+                getppid() == parent ? fetch_one(app, catalog, app->arguments[i]) : EXIT_SOME_FAILED;
+            (void)fflush(stdout);
+            _exit(one);
+        }
+        if (child < 0)
+            status = fetch_one(app, catalog, app->arguments[i]);
+        else
+            running++;
+    }
+    while (running--)
+        status = wait_for_one(status);
+    return status;
+}
+
 int command_fetch(struct app *app)
 {
     struct catalog *catalog;
@@ -44,14 +101,8 @@ int command_fetch(struct app *app)
         app_error(app, &error);
         return EXIT_USAGE;
     }
-    int status = EXIT_OK;
-    for (size_t i = 0; i < app->n_arguments; i++) {
-        struct error one = { 0 };
-        if (!fetch_one(app, catalog, app->arguments[i], &one))
-            continue;
-        app_error(app, &one);
-        status = one.code == ERR_CONFIG ? EXIT_USAGE : EXIT_SOME_FAILED;
-    }
+    const int status = app->n_arguments == 1 ? fetch_one(app, catalog, app->arguments[0])
+                                             : fetch_side_by_side(app, catalog);
     catalog_close(catalog);
     return status;
 }

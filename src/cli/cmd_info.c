@@ -45,14 +45,18 @@ static int list_datasets(const struct app *app)
     size_t n;
     const char *const *names = catalog_names(catalog, &n);
     struct table table;
-    table_init(&table, 3);
+    table_init(&table, 4);
     table_add(&table, "dataset");
     table_add(&table, "metric");
+    table_add(&table, "from");
     table_add(&table, "about");
     for (size_t i = 0; i < n; i++) {
         struct catalog_entry *entry = catalog_find(catalog, names[i]);
+        char from[64];
         table_add(&table, "%s", names[i]);
         table_add(&table, "%s", metric_name(catalog_metric(entry)));
+        catalog_whence(entry, &app->options, from, sizeof from);
+        table_add(&table, "%s", from);
         table_add(&table, "%s", catalog_summary(entry));
     }
     table_print(&table, stdout);

@@ -83,8 +83,8 @@ modes=$(sed 's/#.*//' <<'TABLE'
 refuses|failed|create: RuntimeError: libfast.so.3 is not installed
 unsupported|unsupported|create: NotImplementedError: codes
 no-memory|out-of-memory|create: MemoryError: 32 GiB
-hangs|failed|did not answer search within 4 s \(timeout_s\) and was killed
-hangs-at-start|failed|sent no hello within 4 s and was killed
+hangs|failed|did not answer search within 8 s \(timeout_s\) and was killed
+hangs-at-start|failed|sent no hello within 8 s and was killed
 exits-at-start|failed|ended with exit status 3 during its start
 dies|failed|was killed by signal 11 during search
 exits|failed|ended with exit status 7 during search[^~]*goodbye from the client
@@ -102,8 +102,8 @@ wrong-count|failed|answered insert of 500 with status 0 and count 505
 wrong-status|failed|with status 77
 wrong-version|failed|speaks version 99 of the protocol; this program speaks 1
 short-hello|failed|sent a hello of 2 bytes
-strays|failed|did not answer search within 4 s
-memory-hangs|failed|did not answer search within 4 s
+strays|failed|did not answer search within 8 s
+memory-hangs|failed|did not answer search within 8 s
 memory-dies|failed|was killed by signal 9 during search
 TABLE
 )
@@ -121,7 +121,7 @@ experiment { name = "'"$1"'", k = 10,
     echo '} }'
 }
 # Those that hang until their time is over run beside the others, whose time must not be over while the processors are busy.
-lies late 4 -e >late.lua
+lies late 8 -e >late.lua
 lies lies 100 -v -e >lies.lua
 "$program" run --allow-programs --no-plots --timeout 300 --out results late.lua >late.out 2>&1 &
 run run --allow-programs --no-plots --timeout 300 --out results lies.lua

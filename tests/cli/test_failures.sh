@@ -79,7 +79,7 @@ for c in json.load(open('r/wild/result.json'))['cells']:
 wild 1
 check "a crash is a cell's status, with its signal; the others ran" \
     '[ $status = 1 ] && [ "$(cell wild status)" = failed ] && cell wild error | grep -qi "sig\|segm" && [ "$(cell flat status)" = ok ]'
-wild 2 --timeout 3
+wild 2 --timeout 8
 check "a hang is a time-out" '[ $status = 1 ] && [ "$(cell wild status)" = timeout ] && [ "$(cell flat status)" = ok ]'
 wild 3 --memory-limit 600M
 check "a leak is stopped at the limit" \

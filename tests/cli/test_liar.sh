@@ -125,7 +125,7 @@ for name in poisoned signed; do
     rm -rf cache/truth
 done
 for name in hang stopped; do
-    run $name 100 --timeout 5
+    run $name 100 --timeout 10
     check "a method that hangs does not hang the run ($name)" '[ $status = 1 ] && [ -s r/$name/result.json ]'
 done
 

@@ -11,6 +11,7 @@
 #include <limits.h>
 #include <lua.h>
 #include <lualib.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -206,8 +207,8 @@ static enum metric read_metric(lua_State *L, const struct catalog *c, const stru
 
 static void read_entry(lua_State *L, struct catalog *c, struct catalog_entry *out)
 {
-    static const char *const keys[] = { "about", "metric",  "licence", "note", "rows",
-                                        "dim",   "element", "files",   NULL };
+    static const char *const keys[] = { "about", "metric",  "licence", "note",  "rows",
+                                        "dim",   "element", "minutes", "files", NULL };
     struct dataset_entry *e = &out->entry;
     e->name = c->where;
     only_fields(L, c, keys);
@@ -218,6 +219,7 @@ static void read_entry(lua_State *L, struct catalog *c, struct catalog_entry *ou
     e->element = text_field(L, c, "element", false);
     e->rows = count_field(L, c, "rows");
     e->dim = count_field(L, c, "dim");
+    e->minutes = count_field(L, c, "minutes");
     struct dataset_part *parts = list_field(L, c, "files", sizeof *parts, &e->n_parts);
     for (size_t i = 0; i < e->n_parts; i++) {
         push_item(L, c, "files", i);
@@ -424,6 +426,8 @@ static int say_progress(void *context, const char *what, size_t done, size_t tot
     struct telling *t = context;
     const struct run_options *o = t->options;
     char line[600];
+    if (o->interrupted && *o->interrupted)
+        return 1;
     if (strcmp(t->what, what) != 0) {
         (void)snprintf(t->what, sizeof t->what, "%s", what);
         t->tenth = 0;
@@ -469,14 +473,59 @@ static struct fetch_env env_of(const struct run_options *o, struct telling *t)
                                .progress = { say_progress, t } };
 }
 
+/* Bytes of the files of the data set, each once; 0: not known of one of them. */
+static size_t bytes_of(const struct dataset_entry *d)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < d->n_parts; i++) {
+        bool again = false;
+        for (size_t j = 0; j < i && !again; j++)
+            again = !strcmp(d->parts[i].file, d->parts[j].file);
+        if (!again && !d->parts[i].bytes)
+            return 0;
+        bytes += again ? 0 : d->parts[i].bytes;
+    }
+    return bytes;
+}
+
+void catalog_whence(const struct catalog_entry *e, const struct run_options *o, char *out,
+                    size_t out_bytes)
+{
+    static const char *const from[] = { "internet", "Debian", "npm", "" };
+    const struct dataset_entry *d = &e->entry;
+    struct telling telling;
+    const struct fetch_env env = env_of(o, &telling);
+    const struct dataset_origin *first =
+        d->n_parts && d->parts[0].n_origins ? d->parts[0].origins : NULL;
+    const double megabytes = 1e-6 * (double)bytes_of(d);
+    bool at_hand = true;
+    for (size_t i = 0; i < d->n_parts && at_hand; i++)
+        at_hand = fetch_at_hand(d, &d->parts[i], &env);
+    if (at_hand)
+        (void)snprintf(out, out_bytes, "at hand");
+    else if (!first)
+        (void)snprintf(out, out_bytes, "DRIFTLINE_DATA alone");
+    else if (first->kind == ORIGIN_RECIPE)
+        (void)snprintf(out, out_bytes, "made here, %zu min", d->minutes);
+    else if (megabytes >= 1000)
+        (void)snprintf(out, out_bytes, "%s, %.1f GB", from[first->kind], 1e-3 * megabytes);
+    else if (megabytes > 0)
+        (void)snprintf(out, out_bytes, "%s, %.0f MB", from[first->kind], ceil(megabytes));
+    else
+        (void)snprintf(out, out_bytes, "%s", from[first->kind]);
+}
+
 int catalog_open_part(const struct catalog_entry *e, const char *part, const struct run_options *o,
                       struct source **source, char sha256[65], struct error *err)
 {
     struct telling telling;
     const struct fetch_env env = env_of(o, &telling);
     const struct dataset_part *p = fetch_find_part(&e->entry, part);
-    (void)snprintf(sha256, 65, "%s", p && p->sha256 ? p->sha256 : "");
-    return fetch_part(&e->entry, part, &env, source, err);
+    const int rc = fetch_part(&e->entry, part, &env, source, err);
+    sha256[0] = 0;
+    if (!rc)
+        fetch_sha256(&e->entry, p, &env, sha256);
+    return rc;
 }
 
 int catalog_file(const struct catalog_entry *e, const char *part, const struct run_options *o,

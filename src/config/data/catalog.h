@@ -30,6 +30,10 @@ const char *catalog_name(const struct catalog_entry *);
 enum metric catalog_metric(const struct catalog_entry *);
 const char *catalog_summary(const struct catalog_entry *); /* one line of text */
 
+/* Where its files come from now: "at hand", "made here, 5 min", "npm, 11 MB", "internet, 1.2 GB". */
+void catalog_whence(const struct catalog_entry *, const struct run_options *, char *out,
+                    size_t out_bytes);
+
 /* Prints the description of a data set for ./harness describe. */
 void catalog_describe(const struct catalog_entry *, FILE *);
 
@@ -42,7 +46,7 @@ bool catalog_has_recipe(const struct catalog_entry *, const char *part);
 void catalog_recipe_dir(const struct run_options *, char *path);
 
 /* Fetches, verifies, converts and maps a part; the caller closes the source. Progress goes to
-   options->say. sha256 gets the catalog's hash of the part, or "". ERR_FETCH lists each origin that
+   options->say. sha256 gets the hash of the part's file as it came, or "". ERR_FETCH lists each origin that
    was tried and why it failed. */
 int catalog_open_part(const struct catalog_entry *, const char *part, const struct run_options *,
                       struct source **, char sha256[65], struct error *);

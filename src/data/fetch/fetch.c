@@ -109,6 +109,15 @@ static int sha256_inflated(const char *path, char hex[SHA256_HEX_BYTES], struct 
     return rc;
 }
 
+/* A recipe's bytes depend on versions of packages, so its sha256 is what they are expected to be. */
+static bool made_here(const struct dataset_part *part)
+{
+    for (size_t i = 0; i < part->n_origins; i++)
+        if (part->origins[i].kind == ORIGIN_RECIPE)
+            return true;
+    return false;
+}
+
 /* hex gets the file's sha256. ERR_CORRUPT unless the file, or its inflated data, has
  * the catalog's sha256. */
 static int check_sha256(const struct delivery *d, const char *path, char hex[SHA256_HEX_BYTES],
@@ -116,7 +125,7 @@ static int check_sha256(const struct delivery *d, const char *path, char hex[SHA
 {
     char inflated[SHA256_HEX_BYTES] = "";
     int rc = sha256_file(path, hex, &d->env->progress, err);
-    if (rc || !d->part->sha256 || !strcmp(hex, d->part->sha256))
+    if (rc || !d->part->sha256 || !strcmp(hex, d->part->sha256) || made_here(d->part))
         return rc;
     struct error ignored = { 0 };
     if (!sha256_inflated(path, inflated, &ignored) && !strcmp(inflated, d->part->sha256))
@@ -128,30 +137,34 @@ static int check_sha256(const struct delivery *d, const char *path, char hex[SHA
         path, d->part->sha256, hex, stat(path, &st) ? 0LL : (long long)st.st_size);
 }
 
-static void note_path(const struct delivery *d, char out[PATH_MAX + 16])
+/* Where the hash of a file is recorded when it is first delivered; false: the path is too long. */
+static bool record_path(const struct dataset_entry *entry, const struct dataset_part *part,
+                        const struct fetch_env *env, char out[PATH_MAX])
 {
-    snprintf(out, PATH_MAX + 16, "%s.sha256", d->target);
+    const char *slash = strrchr(part->file, '/');
+    return snprintf(out, PATH_MAX, "%s/downloads/%s/%s.sha256", env->cache_dir, entry->name,
+                    slash ? slash + 1 : part->file) < PATH_MAX;
 }
 
-/* Whether the hash of an unpinned download is the one recorded at the first; true if there
- * is no record. */
-static bool agrees_with_record(const struct delivery *d, const char *hex)
+/* False if there is no record. */
+static bool read_record(const struct dataset_entry *entry, const struct dataset_part *part,
+                        const struct fetch_env *env, char recorded[SHA256_HEX_BYTES])
 {
-    char path[PATH_MAX + 16], recorded[SHA256_HEX_BYTES] = "";
-    note_path(d, path);
-    FILE *f = fopen(path, "re");
+    char path[PATH_MAX];
+    FILE *f = record_path(entry, part, env, path) ? fopen(path, "re") : NULL;
     if (!f)
-        return true;
-    size_t n = fread(recorded, 1, SHA256_HEX_BYTES - 1, f);
+        return false;
+    const size_t n = fread(recorded, 1, SHA256_HEX_BYTES - 1, f);
+    recorded[n] = 0;
     fclose(f);
-    return n == SHA256_HEX_BYTES - 1 && !strcmp(recorded, hex);
+    return true;
 }
 
 static int record(const struct delivery *d, const char *hex, struct error *err)
 {
-    char path[PATH_MAX + 16];
-    char line[SHA256_HEX_BYTES + 2];
-    note_path(d, path);
+    char path[PATH_MAX], line[SHA256_HEX_BYTES + 2];
+    if (!record_path(d->entry, d->part, d->env, path))
+        return fail(err, ERR_ARGUMENT, "%.80s...: the path is too long", d->target);
     const int n = snprintf(line, sizeof line, "%s\n", hex);
     return atomic_file_write(path, line, (size_t)n, err);
 }
@@ -226,7 +239,7 @@ static int look_locally(struct delivery *d, struct attempts *tried, struct error
             continue;
         }
         memcpy(d->found, path, sizeof d->found);
-        return OK;
+        return made_here(d->part) ? record(d, hex, err) : OK;
     }
     if (!d->env->data_path || !*d->env->data_path)
         add_attempt(tried, "DRIFTLINE_DATA", "names no folder");
@@ -237,18 +250,46 @@ static int look_locally(struct delivery *d, struct attempts *tried, struct error
 
 static int check_delivered(struct delivery *d, struct error *err)
 {
-    char hex[SHA256_HEX_BYTES];
+    char hex[SHA256_HEX_BYTES], recorded[SHA256_HEX_BYTES];
+    const bool pinned = d->part->sha256 && !made_here(d->part);
     int rc = check_sha256(d, d->found, hex, err);
-    if (!rc && !d->part->sha256 && !agrees_with_record(d, hex))
+    if (!rc && !pinned && read_record(d->entry, d->part, d->env, recorded) &&
+        strcmp(recorded, hex) != 0)
         rc = fail(err, ERR_CORRUPT,
                   "%s: sha256 %s is not the one recorded when it was first downloaded (%s.sha256)",
                   d->found, hex, d->target);
     bool ours = !strcmp(d->found, d->target);
     if (rc == ERR_CORRUPT && ours)
         set_aside(d->found);
-    if (!rc && !d->part->sha256 && ours)
+    if (!rc && !pinned && ours)
         rc = record(d, hex, err);
     return rc;
+}
+
+/* Before a recipe makes all files of the data set anew. */
+static void forget_records(const struct delivery *d)
+{
+    char path[PATH_MAX];
+    for (size_t i = 0; i < d->entry->n_parts; i++)
+        if (made_here(&d->entry->parts[i]) &&
+            record_path(d->entry, &d->entry->parts[i], d->env, path))
+            unlink(path);
+}
+
+/* Warns that a recipe's file is not the one that the catalog knows. */
+static int say_other(const struct dataset_entry *entry, const struct dataset_part *part,
+                     const struct fetch_env *env)
+{
+    char line[400], hex[SHA256_HEX_BYTES];
+    if (!env->progress.step || !part->sha256 || !made_here(part) ||
+        !read_record(entry, part, env, hex) || !strcmp(hex, part->sha256))
+        return 0;
+    snprintf(
+        line, sizeof line,
+        "fetch %s/%s: other bytes than the catalog's, as from other versions of what the recipe "
+        "uses: sha256 %.16s..., expected %.16s...; results name it",
+        entry->name, part->part, hex, part->sha256);
+    return env->progress.step(env->progress.context, line, 0, 0);
 }
 
 /* Warns before a download that has no sha256 to check it against. */
@@ -256,7 +297,7 @@ static int say_trust(const struct delivery *d, const struct dataset_origin *o, c
 {
     const struct data_progress *progress = &d->env->progress;
     char line[512];
-    if (!progress->step || d->part->sha256)
+    if (!progress->step || d->part->sha256 || o->kind == ORIGIN_RECIPE)
         return 0;
     snprintf(line, sizeof line,
              "%s: trusting %s%s: the catalog has no sha256 of it; what comes is recorded", d->what,
@@ -275,6 +316,8 @@ static int try_origins(struct delivery *d, struct attempts *tried, struct error 
         origin_name(&d->part->origins[i], name, sizeof name);
         if (say_trust(d, &d->part->origins[i], name))
             return fail(err, ERR_INTERRUPTED, "%s: interrupted", d->what);
+        if (d->part->origins[i].kind == ORIGIN_RECIPE)
+            forget_records(d);
         int rc = origin_get(d, &d->part->origins[i], &why);
         if (!rc)
             rc = check_delivered(d, &why);
@@ -352,13 +395,17 @@ static const char *or_dash(const char *text)
 static void name_cached(const struct dataset_entry *entry, const struct dataset_part *part,
                         const struct fetch_env *env, struct cached *c)
 {
+    char recorded[SHA256_HEX_BYTES];
+    const char *sha256 = part->sha256;
+    if (made_here(part) && read_record(entry, part, env, recorded))
+        sha256 = recorded;
     snprintf(c->npy, sizeof c->npy, "%s/datasets/%s/%s.npy", env->cache_dir, entry->name,
              part->part);
     snprintf(c->name, sizeof c->name, "%s/%s", entry->name, part->part);
     snprintf(c->key, sizeof c->key,
              "file=%s sha256=%s format=%s dataset=%s element=%s rows=%zu dim=%zu", part->file,
-             or_dash(part->sha256), or_dash(part->format), or_dash(part->dataset),
-             or_dash(part->element), part->rows, part->dim);
+             or_dash(sha256), or_dash(part->format), or_dash(part->dataset), or_dash(part->element),
+             part->rows, part->dim);
     /* Only where it is used, so that files converted before it was known stay valid. */
     const size_t used = strlen(c->key);
     if (part->add)
@@ -396,8 +443,8 @@ static int convert(struct delivery *d, const struct cached *c, struct error *err
 }
 
 static int fetch_and_convert(const struct dataset_entry *entry, const struct dataset_part *part,
-                             const struct fetch_env *env, const struct cached *c,
-                             struct source **out, struct error *err)
+                             const struct fetch_env *env, struct cached *c, struct source **out,
+                             struct error *err)
 {
     struct delivery *d = malloc(sizeof *d);
     int lock = -1, rc = d ? begin_delivery(d, entry, part, env, err)
@@ -410,6 +457,7 @@ static int fetch_and_convert(const struct dataset_entry *entry, const struct dat
     if (!rc && !*out)
         rc = deliver(d, err);
     if (!rc && !*out) {
+        name_cached(entry, part, env, c); /* with the hash of what has come */
         rc = convert(d, c, err);
         if (!rc)
             rc = cache_open(c->npy, c->key, c->name, out, err);
@@ -437,7 +485,49 @@ int fetch_part(const struct dataset_entry *entry, const char *part_name,
         return rc;
     name_cached(entry, part, env, &c);
     rc = cache_open(c.npy, c.key, c.name, out, err);
-    if (rc || *out)
-        return rc;
-    return fetch_and_convert(entry, part, env, &c, out, err);
+    if (!rc && !*out)
+        rc = fetch_and_convert(entry, part, env, &c, out, err);
+    if (!rc && say_other(entry, part, env)) {
+        source_close(*out);
+        *out = NULL;
+        rc = fail(err, ERR_INTERRUPTED, "fetch %s/%s: interrupted", entry->name, part->part);
+    }
+    return rc;
+}
+
+/* 6. What is known without fetching */
+
+void fetch_sha256(const struct dataset_entry *entry, const struct dataset_part *part,
+                  const struct fetch_env *env, char hex[SHA256_HEX_BYTES])
+{
+    if ((part->sha256 && !made_here(part)) || !read_record(entry, part, env, hex))
+        snprintf(hex, SHA256_HEX_BYTES, "%s", part->sha256 ? part->sha256 : "");
+}
+
+bool fetch_at_hand(const struct dataset_entry *entry, const struct dataset_part *part,
+                   const struct fetch_env *env)
+{
+    char folder[PATH_MAX], path[PATH_MAX];
+    const char *slash = strrchr(part->file, '/');
+    bool certain, found = false;
+    struct delivery d = { .entry = entry, .part = part, .env = env };
+    if (env->cache_dir) {
+        (void)snprintf(path, sizeof path, "%s/datasets/%s/%s.npy.meta", env->cache_dir, entry->name,
+                       part->part);
+        found = exists(path);
+        (void)snprintf(path, sizeof path, "%s/downloads/%s/%s", env->cache_dir, entry->name,
+                       slash ? slash + 1 : part->file);
+        found |= exists(path);
+    }
+    for (const char *list = env->data_path; !found && list && *list;) {
+        const size_t n = strcspn(list, ":");
+        snprintf(folder, sizeof folder, "%.*s", (int)(n < PATH_MAX ? n : 0), list);
+        list += n + (list[n] == ':');
+        found = folder[0] && find_in_folder(&d, folder, &certain, path);
+    }
+    for (size_t i = 0; !found && i < part->n_origins; i++)
+        found = part->origins[i].kind == ORIGIN_DEBIAN &&
+                snprintf(path, sizeof path, "/%s", part->origins[i].member) < PATH_MAX &&
+                exists(path);
+    return found;
 }

@@ -14,6 +14,7 @@
 #include <stddef.h>
 
 #include "src/data/files/file.h"
+#include "src/data/files/sha256.h"
 
 /* 1. The catalog */
 
@@ -21,7 +22,9 @@ enum origin_kind {
     ORIGIN_URL,    /* address: https, http or ftp; member: path inside, if it is a tar archive */
     ORIGIN_DEBIAN, /* address: a package; member: path inside, "usr/share/..." */
     ORIGIN_NPM,    /* address: a package; version; member: path inside the tarball, "package/..." */
-    ORIGIN_RECIPE, /* address: a program in recipe_dir; its argument is the folder to write into */
+    /* address: a program in recipe_dir. Its arguments are the folder to write into and one for what
+       all recipes download; the last line it prints is its progress. */
+    ORIGIN_RECIPE,
 };
 
 struct dataset_origin {
@@ -35,7 +38,9 @@ struct dataset_part {
     const char *part; /* "base", "query", "truth", "labels", "time", "words", "runbook" ... */
     /* name as delivered; may have folders, which DRIFTLINE_DATA is searched with */
     const char *file;
-    const char *sha256;                     /* of the file as delivered; NULL only if unpinned */
+    /* of the file as delivered; NULL only if unpinned. Where a recipe makes the file, with the versions
+       that the recipe names: other bytes are taken too, with a warning, and fetch_sha256() tells. */
+    const char *sha256;
     const char *format, *dataset, *element; /* as in struct file_options; may be NULL */
     size_t rows, dim;                       /* shape that it must have; 0: any. dim of b64 is 64 */
     int add;                                /* as in struct file_options */
@@ -56,6 +61,7 @@ struct dataset_entry {
     const char *name, *about, *metric, *licence, *note;
     size_t rows, dim;    /* of the base */
     const char *element; /* one of element_names[] */
+    size_t minutes;      /* that its recipe takes on two processors; 0: no recipe, or not known */
     const struct dataset_part *parts;
     size_t n_parts;
 };
@@ -87,6 +93,16 @@ int fetch_check_trust(const struct dataset_part *, struct error *);
    ERR_INTERRUPTED, ERR_IO, ERR_CONFIG, ERR_NO_MEMORY. */
 int fetch_part(const struct dataset_entry *, const char *part, const struct fetch_env *,
                struct source **out, struct error *);
+
+/* hex gets the sha256 of the part's file as it was delivered: the one recorded then, else the
+ * catalog's, else "". */
+void fetch_sha256(const struct dataset_entry *, const struct dataset_part *,
+                  const struct fetch_env *, char hex[SHA256_HEX_BYTES]);
+
+/* Whether the part needs no network and no recipe: it is converted or delivered in the cache, under
+ * DRIFTLINE_DATA or in an installed package. It is not checked. */
+bool fetch_at_hand(const struct dataset_entry *, const struct dataset_part *,
+                   const struct fetch_env *);
 
 /* The path of the part's file, checked but not converted: under DRIFTLINE_DATA, in the system or in
  * the cache. Errors as fetch_part(). */

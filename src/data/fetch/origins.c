@@ -254,12 +254,30 @@ static int get_npm(struct delivery *d, const struct dataset_origin *o, struct er
     return fail(err, ERR_FETCH, "%s cannot be unpacked", pattern);
 }
 
-/* 5. A recipe: a program of this project that rebuilds the file, which may differ from the original
- * in its bytes */
+/* 5. A recipe: a program of this project that makes the files of a data set */
+
+struct recipe_watch {
+    const struct delivery *d;
+    const struct process *program;
+};
+
+/* Tells the last whole line that the recipe printed. */
+static int recipe_tick(void *context)
+{
+    const struct recipe_watch *w = context;
+    const struct data_progress *progress = &w->d->env->progress;
+    const char *end = strrchr(w->program->output, '\n'), *line = end;
+    char what[300];
+    while (line && line > w->program->output && line[-1] != '\n')
+        line--;
+    snprintf(what, sizeof what, "%s%s%.*s", w->d->what, line ? ": " : "",
+             line ? (int)(end - line < 120 ? end - line : 120) : 0, line ? line : "");
+    return progress->step ? progress->step(progress->context, what, 0, 0) : 0;
+}
 
 static int get_recipe(struct delivery *d, const struct dataset_origin *o, struct error *err)
 {
-    char program[PATH_MAX];
+    char program[PATH_MAX], packages[PATH_MAX];
     if (d->env->offline)
         return fail(err, ERR_FETCH, "offline (DRIFTLINE_OFFLINE)");
     if (!d->env->recipe_dir)
@@ -269,10 +287,18 @@ static int get_recipe(struct delivery *d, const struct dataset_origin *o, struct
         return rc;
     if (access(program, X_OK))
         return fail(err, ERR_FETCH, "%s: it is not there, or not executable", program);
-    const char *argv[] = { program, d->folder, NULL };
-    rc = run_or_fail(d, argv, "/", err);
+    rc = join(packages, d->env->cache_dir, "downloads/packages", err);
     if (rc)
         return rc;
+    const char *argv[] = { program, d->folder, packages, NULL };
+    struct process p = { .argv = argv, .directory = "/", .bound = true, .tick = recipe_tick };
+    struct recipe_watch watch = { d, &p };
+    p.context = &watch;
+    rc = process_run(&p, err);
+    if (rc)
+        return rc;
+    if (p.status)
+        return fail(err, ERR_FETCH, "it failed (%d): %.300s", p.status, process_last_line(&p));
     if (!exists(d->target))
         return fail(err, ERR_FETCH, "it ran but did not create %s", d->target);
     memcpy(d->found, d->target, sizeof d->found);

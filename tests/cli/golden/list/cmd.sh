@@ -1,3 +1,4 @@
 # Methods of other libraries are listed where they were built.
 FILTER="grep -v '^faiss\|^hnswlib\|^usearch\|^not in this build'" run list methods
-run list datasets
+# Debian's package may be installed.
+FILTER="sed '/^fashion-mnist /s/at hand      /Debian, 31 MB/'" run list datasets

@@ -432,7 +432,8 @@ coverage:
 
 C_FILES := $(KERNEL_SOURCES) $(SOURCES) $(call find,tests,c)
 FORMATTED := $(foreach ext,c h cc cu,$(call find,kernels src algorithms tests,$(ext)))
-SHELL_FILES := harness .ci/run $(wildcard src/build/*.sh configs/*/*.sh configs/*/*.sbatch tests/cli/*.sh datasets/*.sh datasets/*/*.sh tests/*.sh)
+SHELL_FILES := harness .ci/run $(wildcard src/build/*.sh configs/*/*.sh configs/*/*.sbatch tests/cli/*.sh tests/*.sh) \
+               $(shell grep -ls "^#!/bin/sh" datasets/recipes/*)
 LINT_CPPFLAGS = -I. -Ibuild/release/include $(filter-out $(INCLUDES),$(CPPFLAGS_ALL))
 
 ## lint: the format, the shell scripts, the order of folders; a second compiler's warnings are asan's, which is built with clang

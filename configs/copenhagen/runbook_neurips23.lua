@@ -19,8 +19,8 @@ local rows  = option("rows", quick and 40000 or 60000, "rows that the runbook is
 local lists = option("lists", quick and 128 or 256, "clusters of every inverted file")
 local base  = sift:rows(1, rows)
 -- --quick runs a shorter runbook of the same track.
-local book, part = "neurips23/final_runbook", "msturing-30M-clustered"
-if quick then book, part = "neurips23/delete_runbook", "msturing-10M-clustered" end
+local book, millions = "final", 30
+if quick then book, millions = "delete", 10 end
 
 local probes = quick and { 2, 8, 32 } or { 8, 32, 96 }
 local addonly, hnsw = "FAISS IVF add-only", "hnswlib"
@@ -40,7 +40,8 @@ experiment {
 
   workload = function(w)
     w:train { base:rows(1, rows // 20) }
-    w:runbook { book, base, queries = sift:queries(quick and 20 or 30), dataset = part }
+    w:runbook { ("neurips23/%s_runbook"):format(book), base, queries = sift:queries(quick and 20 or 30),
+                dataset = ("msturing-%dM-clustered"):format(millions) }
   end,
 
   methods = {

@@ -52,10 +52,9 @@ static inline float *rows_make(struct rng *r, enum rows_kind kind, size_t n, siz
    embeddings have. */
 static inline float *rows_embedded(uint64_t seed, size_t n, size_t *dim)
 {
-    const struct synthetic_params how = { .rows = (int64_t)n,
-                                          .dim = 324,
-                                          .exponent = 1,
-                                          .mean_cosine = 0.75 };
+    const struct synthetic_params how = {
+        .rows = (int64_t)n, .dim = 324, .exponent = 1, .mean_cosine = 0.75
+    };
     struct source *source;
     struct error err = { 0 };
     assert_ok(synthetic_open(SYNTHETIC_SPHERE, &how, seed, &source, &err), &err);

@@ -462,12 +462,12 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_widths),       cmocka_unit_test(test_constants),
-        cmocka_unit_test(test_errors_fall),  cmocka_unit_test(test_water_filling),
-        cmocka_unit_test(test_recall),       cmocka_unit_test(test_blur),
+        cmocka_unit_test(test_widths),          cmocka_unit_test(test_constants),
+        cmocka_unit_test(test_errors_fall),     cmocka_unit_test(test_water_filling),
+        cmocka_unit_test(test_recall),          cmocka_unit_test(test_blur),
         cmocka_unit_test(test_recall_embedded), cmocka_unit_test(test_ways),
-        cmocka_unit_test(test_small),        cmocka_unit_test(test_halves),
-        cmocka_unit_test(test_check),        cmocka_unit_test(test_rounding),
+        cmocka_unit_test(test_small),           cmocka_unit_test(test_halves),
+        cmocka_unit_test(test_check),           cmocka_unit_test(test_rounding),
         cmocka_unit_test(test_no_memory),
     };
     return test_run("asteria_lrsq_codes", tests);

@@ -1,5 +1,7 @@
 -- baselines_churn.lua - Every method that can follow changes, tuned alike, while all rows are replaced.
 --
+-- Data: photo-sift; --set data=sift1m, gist1m or deep-10M takes another.
+--
 -- Ten steps each replace a tenth of the rows. Each method is built with each combination of a small grid of
 -- parameters. For each build, tuning queries choose the first point of the sweep that reaches the recall; other
 -- queries measure it. A baseline that cannot delete filters its answers, as its users would. One query at a time, one
@@ -9,10 +11,8 @@
 
 local baselines = require "baselines"
 
-local cosine = { ["photo-hog"] = true, w2v100 = true, ["git-lsa96"] = true }
-local name = option("data", "photo-sift", "photo-sift, photo-hog, w2v100 or another data set with queries")
+local data, name = require("datasets").open "photo-sift"
 local recall = option("recall", 0.95, "recall@10 that each build is calibrated to")
-local data = dataset(name)
 local rows = option("rows", math.min(quick and 2500 or 50000, #data // 2), "held at a time; twice as many are used")
 local queries = option("queries", quick and 200 or 2000, "asked; half of them tune")
 local steps = 10
@@ -35,7 +35,7 @@ experiment {
     w:search { data:queries(queries), tag = "after" }
   end,
 
-  methods = baselines.methods { rows = rows, dim = data.dim, metric = cosine[name] and "cosine" or "l2", recall = recall, changes = true },
+  methods = baselines.methods { rows = rows, dim = data.dim, metric = data.metric, recall = recall, changes = true },
 
   figures = {
     { "bars", y = "single_qps", where = { tag = "after" }, title = "Queries per second at equal recall, after all rows were replaced" },

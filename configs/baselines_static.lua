@@ -1,5 +1,7 @@
 -- baselines_static.lua - Every method, ours and the baselines, tuned alike on data that do not change.
 --
+-- Data: photo-sift; --set data=sift1m, gist1m or deep-10M takes another.
+--
 -- Each method is built with each combination of a small grid of parameters. For each build, tuning queries choose the
 -- first point of the sweep that reaches the recall; other queries measure it. The best build of a method is then the
 -- fastest of its rows. One query at a time, one thread.
@@ -8,10 +10,8 @@
 
 local baselines = require "baselines"
 
-local cosine = { ["photo-hog"] = true, w2v100 = true, ["git-lsa96"] = true }
-local name = option("data", "photo-sift", "photo-sift, photo-hog, w2v100 or another data set with queries")
+local data, name = require("datasets").open "photo-sift"
 local recall = option("recall", 0.95, "recall@10 that each build is calibrated to")
-local data = dataset(name)
 local rows = option("rows", math.min(quick and 5000 or 100000, #data), "inserted")
 local queries = option("queries", quick and 200 or 2000, "asked; half of them tune")
 
@@ -26,7 +26,7 @@ experiment {
     w:search { data:queries(queries), tag = "full" }
   end,
 
-  methods = baselines.methods { rows = rows, dim = data.dim, metric = cosine[name] and "cosine" or "l2", recall = recall },
+  methods = baselines.methods { rows = rows, dim = data.dim, metric = data.metric, recall = recall },
 
   figures = {
     { "bars", y = "single_qps", where = { tag = "full" }, title = "Queries per second at equal recall" },

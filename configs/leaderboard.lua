@@ -1,5 +1,7 @@
 -- leaderboard.lua - Every method, ours and the baselines, tuned alike, under one way in which data change.
 --
+-- Data: photo-sift; --set data=sift1m, gist1m or deep-10M takes another, as does the path of a file.
+--
 -- Each method is built with each combination of a small grid of parameters. Tuning queries choose the first point of
 -- its sweep that reaches the recall; other queries measure it. One query at a time. `./harness reproduce leaderboard`
 -- runs all workloads. `./harness advise` runs this config on parts of the data with ever fewer builds.
@@ -23,12 +25,10 @@ local pair = option("pair", "", "two points to measure alternately, separated by
 local seconds = option("seconds", 20, "for the pair")
 local front = option("front", "no", "yes: every point of a sweep, for a front of recall and throughput; best with keep") == "yes"
 
-local opened = { name, metric = distance ~= "" and distance or nil }
-local data = name:find("[/.]") and file(opened) or dataset(opened)
-
 ranking.experiment {
   name = "leaderboard_" .. (workload:match("([^/]+)%.ya?ml$") or workload:match("[^/]+$")),
   title = ("Every method tuned to recall %g: %s, %s"):format(recall, name, workload),
-  data = data, workload = workload, recall = recall, rows = rows, asked = asked, keep = keep, pair = pair,
-  seconds = seconds, front = front, part = part ~= "" and part or nil, queries = other ~= "" and dataset(other):queries() or nil,
+  data = name, metric = distance ~= "" and distance or nil, workload = workload, recall = recall, rows = rows, asked = asked,
+  keep = keep, pair = pair, seconds = seconds, front = front, part = part ~= "" and part or nil,
+  queries = other ~= "" and dataset(other):queries() or nil,
 }

@@ -5,7 +5,8 @@
 --              users), files (a list of parts).
 -- One part:    part     "base" "query" "truth" (ids of the nearest rows) "labels" "time" "words" "source" "learn" (queries
 --                       to train on), a runbook's name
---              file     name as delivered; looked for under each folder of DRIFTLINE_DATA as DATASET/file and as file.
+--              file     name as delivered; looked for under each folder of DRIFTLINE_DATA, and last under this folder, as
+--                       DATASET/file and as file.
 --                       It has a folder where files of other data sets have the same name
 --              sha256   of that file
 --              unpinned    true: there is no sha256. The first download records one, and later downloads must match it.

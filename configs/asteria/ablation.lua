@@ -1,12 +1,13 @@
 -- ablation.lua - The contribution of each part of Asteria: without the graph, without the code, with other rotations,
 -- and with other sizes.
 --
+-- Data: photo-hog; --set data=laion-clip-300K takes another. Parameters and claims are set for photo-hog.
+--
 -- The paper names these ablations: no CAPRG, no ECC, BOR against dense OPQ, and different m, code rates and probes.
 -- The others are ours: other rotations, learned vantages, the order of probes, the rank and bits of LRSQ, passes and
 -- training. The comparison is at recall .95: the rate and the rows scanned. Rows are in memory, in heuristic mode.
 
-local asteria = require "asteria"
-local data    = asteria.hog()
+local data    = require("datasets").open("photo-hog", "cosine")
 local rows    = option("rows", quick and 2000 or 50000, "vectors")
 local queries = data:queries(option("queries", quick and 50 or 500, "asked"))
 local probes  = quick and { 1, 4, 16, 64 } or { 1, 2, 4, 8, 16, 32, 64, 128 }

@@ -1,5 +1,7 @@
 -- bounds.lua - The bounds of Asteria against every row: violations, coverage and tightness.
 --
+-- Data: photo-hog; --set data=laion-clip-300K takes another. Parameters and claims are set for photo-hog.
+--
 -- An audited search compares B1, B2 and B3 (docs/theory.md) with the exact distance of each live row, for each query.
 -- A certified bound above the distance is a violation, and there must be none. Tightness is the share of rows that a
 -- bound alone would prune in a search that knows its k-th distance.
@@ -8,8 +10,7 @@
 -- distribution, and on rows after drift. It gives no guarantee under another distribution or after drift, and
 -- certified mode never uses it.
 
-local asteria = require "asteria"
-local hog     = asteria.hog()
+local hog     = require("datasets").open("photo-hog", "cosine")
 local dim     = hog.dim
 local rows    = option("rows", quick and 2000 or 20000, "vectors, of the data and, as drift, of other data")
 local asked   = option("queries", quick and 30 or 200, "asked of each kind")

@@ -1,8 +1,9 @@
 -- certified.lua - Asteria's certified search, one query at a time, beside a scan of all rows: both are exact. By the kind of
 -- LRSQ codes, since a certified search reads the code of nearly every row.
+--
+-- Data: photo-hog; --set data=laion-clip-300K takes another. Parameters and claims are set for photo-hog.
 
-local name = option("data", "photo-hog", "data set")
-local data = dataset(name)
+local data, name = require("datasets").open("photo-hog", "cosine")
 local rows = option("rows", quick and 5000 or 100000, "rows stored")
 local asked = option("queries", quick and 50 or 500, "asked")
 

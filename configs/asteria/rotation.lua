@@ -1,12 +1,13 @@
 -- rotation.lua - The learned rotation beside principal axes, with and without a code, and what rotation = "auto"
 -- chooses: on word vectors, descriptors or digits.
 --
+-- Data: words; --set data=glove-100-angular takes another. Parameters and claims are set for words.
+--
 -- Principal axes scan fewer rows for a recall, and cost a dense product per query. Which is faster depends on the
--- dimension and on the rows scanned, so --set data=words, hog or mnist gives different answers.
+-- dimension and on the rows scanned, so --set data=words, photo-hog or mnist gives different answers.
 
 local asteria = require "asteria"
-local name    = option("data", "words", "words, hog or mnist")
-local data    = name == "words" and asteria.words() or name == "hog" and asteria.hog() or dataset { "mnist", metric = "cosine" }
+local data, name = require("datasets").open("words", "cosine")
 local rows    = option("rows", quick and 5000 or math.min(#data, 100000), "vectors")
 local queries = data:queries(option("queries", quick and 100 or 500, "asked"))
 local probes  = quick and { 4, 16, 64 } or { 16, 24, 32, 48, 64, 96, 128 }

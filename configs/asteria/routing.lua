@@ -1,12 +1,14 @@
 -- routing.lua - The paper's claim that "expected candidates per probe decay exponentially in h": candidates and true
 -- neighbours by Hamming radius.
 --
+-- Data: photo-hog; --set data=laion-clip-300K takes another. Parameters and claims are set for photo-hog.
+--
 -- A ring of radius h has C(m, h) words, so candidates grow up to h = m/2. The quantity that should decay is the share
 -- of true neighbours among them. An audited search counts both, and the calibrated quantile of angles
 -- (docs/theory.md). Orders of probing are compared at equal nprobe.
 
 local asteria = require "asteria"
-local data    = asteria.hog()
+local data    = require("datasets").open("photo-hog", "cosine")
 local rows    = option("rows", quick and 3000 or #data, "vectors")
 local queries = data:queries(option("queries", quick and 50 or 200, "asked"))
 local probes  = quick and { 1, 16, 64 } or { 1, 2, 4, 8, 16, 32, 64, 128 }

@@ -10,7 +10,7 @@ local asteria = require "asteria"
 local rows    = option("rows", quick and 8000 or 320000, "vectors at the largest size")
 local dim     = option("dim", 128, "components of a vector")
 local steps   = option("steps", quick and 3 or 6, "sizes, each twice the one before")
-local data    = asteria.sphere(dim, rows)
+local data    = synthetic { kind = "sphere", rows = rows, dim = dim }
 local queries = data:queries(option("queries", quick and 100 or 500, "asked at every size"))
 local probes  = { 1, 2, 4, 8, 16, 32, 64, 128 }
 local mark    = 16

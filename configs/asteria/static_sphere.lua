@@ -7,6 +7,6 @@ local dim = option("dim", 512, "components of a vector")
 
 require "asteria_static".run {
   name = "asteria_static_sphere", title = "Asteria on synthetic embeddings",
-  data = require "asteria".sphere(dim),
+  data = synthetic { kind = "sphere", rows = 100000, dim = dim },
   params = { scan_dims = 63 },
 }

@@ -1,7 +1,9 @@
 -- ablation.lua - The contribution of each part of CHANNI: eightfold growth and a turnover for every choice, with all
 -- other parameters at their defaults.
 --
--- SIFT descriptors arrive image by image. An eighth of them is expected, so most arrive after the build. Then as many
+-- Data: photo-sift; --set data=sift1m, gist1m or deep-10M takes another. Parameters and claims are set for photo-sift.
+--
+-- SIFT descriptors arrive picture by picture. An eighth of them is expected, so most arrive after the build. Then as many
 -- are replaced. The groups vary the choice and number of primaries; splits (temporary centroids, parts, outliers and
 -- their sigma, the nearest primary against the nearest centroid, whether the old route is kept); merges (both routes
 -- or one); the search in a cluster; the time of the build; the time of maintenance; and the cache and its read-ahead
@@ -12,7 +14,7 @@
 -- dimensions that cosdata filters by: they change the vectors themselves, which no view does.
 
 local channi  = require "channi"
-local sift    = channi.sift()
+local sift    = require("datasets").stream "photo-sift"
 local n       = option("rows", quick and 800 or 24000, "descriptors live in the end")
 local queries = sift:queries(option("queries", quick and 50 or 500, "asked"))
 local few     = sift:queries(quick and 8 or 50) -- cold: the files are synced and dropped from the page cache before each query
@@ -22,7 +24,7 @@ local target  = quick and 30 or 250
 
 local probes = quick and { 1, 4, 8, 16 } or { 1, 2, 4, 8, 16, 32 }
 local mark   = 8
-local base   = { cluster_index = "graph", target_cluster = target, expected_n = n // 8, cache_mb = channi.megabytes(n, 128, 5) }
+local base   = { cluster_index = "graph", target_cluster = target, expected_n = n // 8, cache_mb = channi.megabytes(n, sift, 5) }
 
 local sampling = {
   { "distant", { sampling = "distant" } }, { "farthest", { sampling = "farthest" } }, { "density", { sampling = "density" } },
@@ -49,7 +51,7 @@ local when = {
   { "volatile", { wal = "none" } }, { "synced", { wal = "synced" } },
 }
 local cached = {
-  { "quarter", { cache_mb = channi.megabytes(n, 128, .25) } }, { "1 MB", { cache_mb = 1 } }, { "1 MB, pread", { cache_mb = 1, io = "pread" } },
+  { "quarter", { cache_mb = channi.megabytes(n, sift, .25) } }, { "1 MB", { cache_mb = 1 } }, { "1 MB, pread", { cache_mb = 1, io = "pread" } },
   { "1 MB, direct", { cache_mb = 1, direct = true } },
 }
 -- `early_stop_clusters` searches clusters one after the other, so read-ahead matters. Otherwise all are

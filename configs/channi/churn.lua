@@ -1,13 +1,16 @@
 -- churn.lua - CHANNI while every vector is replaced, compared with fresh builds, our HNSW and hnswlib.
 --
+-- Data: photo-sift; --set data=sift1m, gist1m or deep-10M takes another. Parameters and claims are set for photo-sift.
+--
 -- Each step replaces a fiftieth of the SIFT descriptors, a hundred rows per commit. By default random rows leave and
--- rows arrive in random order. --set leave=oldest deletes the oldest and inserts rows of other images, so the data
--- shift. `rebuilt` is built anew half-way and at the end. "aliases dropped" drops the routes of the smaller cluster
+-- rows arrive in random order. --set leave=oldest deletes the oldest and inserts rows of other pictures, so the
+-- data shift. `rebuilt` is built anew half-way and at the end. "aliases dropped" drops the routes of the smaller cluster
 -- at a merge. Recall is compared at the same knobs and, as cluster sizes differ, at equal distances.
 
 local channi = require "channi"
 local leave  = option("leave", "random", "\"random\" or \"oldest\"")
-local data   = leave == "random" and channi.sift():shuffle(1) or channi.sift()
+local datasets = require "datasets"
+local data   = (leave == "random" and datasets.open or datasets.stream) "photo-sift"
 local n      = option("rows", quick and 4000 or 100000, "descriptors live")
 local steps  = option("steps", quick and 10 or 50, "until all were replaced")
 local queries = data:queries(option("queries", quick and 100 or 1000, "asked"))
@@ -21,7 +24,7 @@ local ours = { live, rebuilt, dropped }
 local last = moments + 1
 
 local function index(label, params, rebuild)
-  return channi.index(label, channi.with({ cache_mb = channi.megabytes(n, 128, 8) }, params), { sweep = { nprobe = probes }, rebuild = rebuild })
+  return channi.index(label, channi.with({ cache_mb = channi.megabytes(n, data, 8) }, params), { sweep = { nprobe = probes }, rebuild = rebuild })
 end
 local function at(label) return channi.point(label, mark) end
 local function final(r, label, metric) return r(at(label), ("%s/churn#%d"):format(metric, last)) end

@@ -1,5 +1,7 @@
 -- filter.lua - Searches by attributes: what conditions cost in recall and distances, before and after rows were replaced.
 --
+-- Data: photo-sift; --set data=sift1m, gist1m or deep-10M takes another. Parameters and claims are set for photo-sift.
+--
 -- Each row has a price, a shop and a year, which do not depend on its place. Conditions on one or on several of them
 -- pass one row in ten, in a hundred and in a thousand. CHANNI keeps the attributes in its cluster files: it leaves out
 -- clusters without a row that passes, searches more clusters the fewer rows pass, and below one in a hundred compares
@@ -9,7 +11,7 @@
 local channi = require "channi"
 local n      = option("rows", quick and 6000 or 60000, "descriptors; a quarter of them is replaced")
 local asked  = option("queries", quick and 100 or 500, "queries")
-local sift   = channi.sift()
+local sift   = require("datasets").open "photo-sift"
 local data   = sift:rows(1, n + n // 4)
 local probes = quick and { 4, 16 } or { 2, 4, 8, 16, 32 }
 local mark   = 16
@@ -23,7 +25,7 @@ local function attributes(rows, from)
 end
 
 local tags = { "no condition", "a tenth by price", "a hundredth by three", "a thousandth by three" }
-local cache = channi.megabytes(n, 128, 2) -- all clusters: a search by a rare attribute touches many
+local cache = channi.megabytes(n, sift, 2) -- all clusters: a search by a rare attribute touches many
 
 experiment {
   name = "channi_filter",

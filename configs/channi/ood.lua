@@ -34,7 +34,7 @@ local all     = { whole, no_ood, dropped, neither }
 local sigma   = { 1.5, 2.5, 3 }
 
 local function index(label, params)
-  return channi.index(label, channi.with({ target_cluster = target, expected_n = n // 8, cache_mb = channi.megabytes(n, 4 * dim, 4) }, params),
+  return channi.index(label, channi.with({ target_cluster = target, expected_n = n // 8, cache_mb = channi.megabytes(n, data, 4) }, params),
                       { sweep = { nprobe = probes, ood_probe = looks } })
 end
 local function at(label, look, probe) return ("%s[nprobe=%d,ood_probe=%d]"):format(label, probe or mark, look or 2) end

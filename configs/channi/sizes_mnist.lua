@@ -2,5 +2,5 @@
 
 require "channi_sizes".run {
   name = "channi_sizes_mnist", title = "CHANNI: cluster sizes, digits",
-  data = dataset "mnist", row_bytes = 784,
+  data = dataset "mnist",
 }

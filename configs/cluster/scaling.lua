@@ -3,14 +3,13 @@
 --
 -- The index grows from a 64th of the rows, which is the smallest shard, to all of them, and is searched at each size.
 -- So the method alone shows the cost of a shard by its rows; the last tag is strong scaling; eighth, quarter, half and
--- all on 1, 2, 4 and 8 ranks are weak scaling. `--set source=photo-sift` uses descriptors of photographs.
+-- all on 1, 2, 4 and 8 ranks are weak scaling. `--set data=photo-sift` uses descriptors of photographs.
 
 local rows    = option("rows", quick and 8000 or 80000, "vectors at the end")
 local queries = option("queries", quick and 400 or 16000, "half of them singly, half as one batch")
-local source  = option("source", "synthetic", "synthetic, or a data set of the catalog")
-local data    = source == "synthetic" and synthetic { kind = "mixture", rows = rows, dim = 64, clusters = 100 }
-                or dataset(source):rows(1, rows)
-local asked   = source == "synthetic" and data:queries(queries) or dataset(source):queries(queries)
+local name    = option("data", "synthetic", "synthetic, or a data set of the catalog")
+local set     = name == "synthetic" and synthetic { kind = "mixture", rows = rows, dim = 64, clusters = 100 } or dataset(name)
+local data, asked = set:rows(1, rows), set:queries(queries)
 
 local function of(method_name, params, sweep)
   local list = { method { method_name, params = params, sweep = sweep } }

@@ -1,6 +1,8 @@
 -- churn_sift.lua - Churn on real data at constant size, with every policy of deletion: each round replaces the oldest
 -- 30 %.
 --
+-- Data: photo-sift; --set data=sift1m, gist1m or deep-10M takes another. Parameters and claims are set for photo-sift.
+--
 -- In the paper's churn experiment (configs/copenhagen/churn_gaussian.lua) the index shrinks to a fourteenth, on data
 -- without neighbourhoods. Here the number of SIFT descriptors is constant and their order is random, so only the
 -- index changes. Dynamic IVF and FAISS IVF train once, on the first rows. HNSW deletes in three ways: a filter in the
@@ -10,16 +12,16 @@
 -- inserted, a replacement costs several fresh insertions, and a rebuild costs a full build. Where deleted vectors are
 -- only dropped from ten times k answers (FAISS's HNSW here), recall falls from round to round.
 --
--- --set images=true inserts the rows image by image. Then the inserted rows differ from the deleted ones and from the
+-- --set images=true inserts the rows picture by picture. Then the inserted rows differ from the deleted ones and from the
 -- training sample.
 local n      = option("rows", quick and 3000 or 25000, "descriptors live")
 local rounds = option("rounds", quick and 2 or 6, "rounds of churn")
-local images = option("images", false, "rows in the order of their images, in place of a random one")
+local images = option("images", false, "rows in the order of their pictures, in place of a random one")
 local lists  = option("lists", quick and 64 or 256, "clusters of every inverted file")
 
 local part = math.floor(0.3 * n)
-local sift = dataset "photo-sift"
-if not images then sift = sift:shuffle(1) end
+local datasets = require "datasets"
+local sift = (images and datasets.stream or datasets.open) "photo-sift"
 
 local probes = { 4, 8, 16, 32 }
 
@@ -53,11 +55,11 @@ experiment {
   workload = function(w)
     w:train  { sift:rows(1, n) }
     w:insert { sift:rows(1, n), tag = "load" }
-    w:search { dataset("photo-sift"):queries(500), tag = "churn" }
+    w:search { sift:queries(500), tag = "churn" }
     for round = 1, rounds do
       w:delete { oldest = part, tag = "leave" }
       w:insert { sift:rows(n + (round - 1) * part + 1, n + round * part), tag = "arrive" }
-      w:search { dataset("photo-sift"):queries(500), tag = "churn" }
+      w:search { sift:queries(500), tag = "churn" }
     end
   end,
 

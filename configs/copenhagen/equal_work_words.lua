@@ -1,6 +1,8 @@
--- equal_work_words.lua - soft_k against nprobe at equal scanned volume, on word vectors under cosine: w2v100, 100,000
--- words, 316 lists.
-local words = dataset "w2v100"
+-- equal_work_words.lua - soft_k against nprobe at equal scanned volume, on word vectors under cosine: 100,000 words in 316
+-- lists.
+--
+-- Data: words; --set data=glove-100-angular takes another. Parameters and claims are set for words.
+local words = require("datasets").open "words"
 local rows  = option("rows", quick and 30000 or 100000, "words inserted")
 
 require "equal_work" {

@@ -2,13 +2,13 @@
 -- that each of them moves.
 --
 -- data = "fashion" (the default): MNIST fills a window, then Fashion-MNIST arrives in twenty batches. Each new vector
--- replaces the oldest, until no digit is left. data = "commits": a window slides over commit messages in the order of
+-- replaces the oldest, until no digit is left. data = "changelogs": a window slides over changelogs in the order of
 -- writing. The queries come from the arriving data. A rebuild at every batch is the upper end. The policy "none" is
 -- the lower end: the same lists, and nothing moves.
 --
 -- The policies have different numbers of lists, so nothing is compared at equal nprobe. The comparison is the number
 -- of vectors that a query scans for a given recall.
-local data  = option("data", "fashion", "fashion: MNIST, then Fashion-MNIST; commits: messages in time")
+local data  = option("data", "fashion", "fashion: MNIST, then Fashion-MNIST; changelogs: entries in time")
 local lists = option("lists", data == "fashion" and 32 or 96, "clusters of training")
 
 local rounds = 20
@@ -20,10 +20,10 @@ if data == "fashion" then
   first = mnist:rows(1, window)
   coming = function(round) return fashion:rows(block * (round - 1) + 1, block * round) end
 else
-  local commits = dataset("git-lsa96"):sort_by "time"
+  local entries = dataset("changelogs"):sort_by "time"
   window, block, asked = quick and 2500 or 10000, quick and 250 or 2000, 100
-  first = commits:rows(1, window)
-  coming = function(round) return commits:rows(window + block * (round - 1) + 1, window + block * round) end
+  first = entries:rows(1, window)
+  coming = function(round) return entries:rows(window + block * (round - 1) + 1, window + block * round) end
 end
 
 -- Queries are never stored. They are the last `asked` of the arriving rows, or the test images of Fashion-MNIST.

@@ -1,10 +1,12 @@
 -- pq8.lua - The product quantizer of the dynamic IVF paper, 8 groups with 256 codewords each, beside FAISS's.
 --
+-- Data: photo-sift; --set data=sift1m, gist1m or deep-10M takes another. Parameters and claims are set for photo-sift.
+--
 -- Both have the same number of lists and code residuals in 8 bytes. FAISS answers by estimates alone. divf answers by
 -- exact distances: with rerank = k the answers are the k best estimates, so the recall is that of the codes. The rows
 -- with rerank = 100 have the paper's later setting, 100 vectors by exact distance.
 
-local sift = dataset "photo-sift"
+local sift = require("datasets").open "photo-sift"
 local rows = option("rows", quick and 20000 or 100000, "descriptors inserted")
 local queries = option("queries", quick and 200 or 1000, "asked")
 local lists = option("lists", quick and 128 or 512, "clusters")

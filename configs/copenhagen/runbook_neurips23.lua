@@ -1,9 +1,12 @@
 -- runbook_neurips23.lua - The final runbook of the NeurIPS'23 streaming track (big-ann-benchmarks), rescaled to
 -- photo-sift.
 --
+-- Data: photo-sift; --set data=msturing-30M-clustered --set rows=29998994 takes the data that the runbook is written for.
+-- Parameters and claims are set for photo-sift.
+--
 -- Its 1280 operations insert, delete and search clusters of points. Insertions and searches alternate; deletions
 -- remove whole clusters. The 30 million ids of the runbook are mapped in proportion to the first rows of photo-sift.
--- The runbook's data were sorted by cluster. photo-sift is sorted by photograph, so a range of ids is a cluster of
+-- The runbook's data were sorted by cluster. photo-sift is taken picture by picture, so a range of ids is a cluster of
 -- similar vectors here too.
 --
 -- The track's baseline, DiskANN, reached a mean recall of .722, and the best entry .912, each on its own hardware and
@@ -11,13 +14,13 @@
 --
 -- Lists are trained on the first twentieth of the rows, as in a system that goes live early. The track reports the
 -- mean recall over all searches, which hides when recall is lost. The timeline shows it.
-local sift  = dataset "photo-sift"
-local rows  = option("rows", quick and 40000 or 60000, "rows of photo-sift the runbook is mapped onto")
+local sift  = require("datasets").stream "photo-sift"
+local rows  = option("rows", quick and 40000 or 60000, "rows that the runbook is mapped onto")
 local lists = option("lists", quick and 128 or 256, "clusters of every inverted file")
 local base  = sift:rows(1, rows)
 -- --quick runs a shorter runbook of the same track.
-local book, part = "neurips23/final_runbook", "msturing-30M-clustered"
-if quick then book, part = "neurips23/delete_runbook", "msturing-10M-clustered" end
+local book, millions = "final", 30
+if quick then book, millions = "delete", 10 end
 
 local probes = quick and { 2, 8, 32 } or { 8, 32, 96 }
 local addonly, hnsw = "FAISS IVF add-only", "hnswlib"
@@ -37,7 +40,8 @@ experiment {
 
   workload = function(w)
     w:train { base:rows(1, rows // 20) }
-    w:runbook { book, base, queries = sift:queries(quick and 20 or 30), dataset = part }
+    w:runbook { ("neurips23/%s_runbook"):format(book), base, queries = sift:queries(quick and 20 or 30),
+                dataset = ("msturing-%dM-clustered"):format(millions) }
   end,
 
   methods = {

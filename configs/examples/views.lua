@@ -7,7 +7,7 @@ experiment {
   title = "Which rows, in which order",
 
   workload = function(w)
-    print(string.format("%d rows of %d columns, compared by %s", #data, data.dim, data.metric))
+    print(string.format("%d rows of %d x %s, compared by %s", #data, data.dim, data.element, data.metric))
     w:insert { last:sample(500) .. first:shuffle(3), tag = "load" }
     local rounds = { 100, 200, 300 }
     w.rng:shuffle(rounds)

@@ -1,8 +1,10 @@
 -- asteria.lua - Asteria with and without a GPU, on the same work: batches of rows are rotated and hashed on the device,
 -- bit for bit as by the processor; certified searches of batches are bounded there by the rows' codes; the gradients of
 -- training are computed there, with the same result. Decoding, codes and heuristic searches are the processor's in both.
+--
+-- Data: photo-sift; --set data=sift1m, gist1m or deep-10M takes another. Parameters and claims are set for photo-sift.
 
-local data = dataset "photo-sift"
+local data = require("datasets").open "photo-sift"
 local rows = option("rows", quick and 20000 or 200000, "descriptors inserted")
 
 local function variant(mode, device)

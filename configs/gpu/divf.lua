@@ -1,10 +1,12 @@
 -- divf.lua - Dynamic IVF with and without a GPU, on the same work: batches of rows find their lists on the device, and
 -- batches of queries are compared there with the rows of theirs, or with their RaBitQ codes first.
 --
+-- Data: photo-sift; --set data=sift1m, gist1m or deep-10M takes another. Parameters and claims are set for photo-sift.
+--
 -- On a machine without one the cell of the GPU is `unsupported`, with the reason. docs/cuda.md says how the kernels run
 -- on the processor instead.
 
-local data = dataset "photo-sift"
+local data = require("datasets").open "photo-sift"
 local rows = option("rows", quick and 20000 or 200000, "descriptors inserted")
 local lists = option("lists", 316, "clusters")
 

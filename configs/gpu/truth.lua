@@ -1,9 +1,11 @@
 -- truth.lua - Exact neighbours by a GPU: they are those of the processor, so the exact scan has a recall of 1, on either.
 --
+-- Data: photo-sift; --set data=sift1m, gist1m or deep-10M takes another. Parameters and claims are set for photo-sift.
+--
 -- `--set truth_device=cpu` computes them on the processor; the line "exact truth computed in" has the time of either, if
 -- there is nothing in the cache (DRIFTLINE_CACHE).
 
-local data = dataset "photo-sift"
+local data = require("datasets").open "photo-sift"
 local rows = option("rows", quick and 20000 or 200000, "descriptors")
 
 experiment {

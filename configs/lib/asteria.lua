@@ -1,4 +1,4 @@
--- asteria.lua - Shared by the configs of Asteria: the data, the baselines, and the comparison of points of a sweep.
+-- asteria.lua - Shared by the configs of Asteria: the baselines, and the comparison of points of a sweep.
 --
 -- All data are under cosine. configs/targets/tune_baselines.lua found the parameters of the baselines
 -- (docs/results/baselines.md). For FAISS's fast scan, a code of four bits for two dimensions is best. Eight-bit codes
@@ -6,20 +6,6 @@
 
 local spfresh = require "spfresh"
 local asteria = { with = spfresh.with }
-
--- HOG descriptors of photographs, in place of image embeddings. Unit vectors of the same anisotropy where
--- they are missing.
-function asteria.hog()
-  local there, hog = pcall(dataset, "photo-hog")
-  if there then return hog end
-  print "photo-hog is not at hand: a synthetic sphere of as many rows instead"
-  return synthetic { kind = "sphere", rows = 105688, dim = 324, mean_cosine = .75 }
-end
-
-function asteria.words() return require "channi".words() end
-
--- Synthetic vectors with the spectrum and the common mean of embeddings.
-function asteria.sphere(dim, rows) return synthetic { kind = "sphere", rows = rows or 100000, dim = dim } end
 
 -- The number of lists of an inverted file: the power of two nearest, by ratio, to twice the square root of its rows.
 function asteria.lists(rows)

@@ -1,25 +1,19 @@
--- channi.lua - Shared by the configs of CHANNI: the data, the baselines, and the comparison of points of a sweep.
+-- channi.lua - Shared by the configs of CHANNI: the baselines, and the comparison of points of a sweep.
 --
 -- A point names the axes of its sweep in order. Where nprobe is the only axis, as in most of these configs, it is
 -- "LABEL[nprobe=8]". Clusters have graphs, as in the paper. target_cluster is 1000, as specified. --quick has a few
 -- thousand rows and a smaller target_cluster, so there are several clusters.
 
 local spfresh = require "spfresh"
-local channi = { with = spfresh.with, point = spfresh.point, recall_at = spfresh.recall_at, sift = spfresh.sift }
+local channi = { with = spfresh.with, point = spfresh.point, recall_at = spfresh.recall_at }
 
 channi.target = quick and 100 or 1000
 local base = { cluster_index = "graph", target_cluster = channi.target, flat_below = quick and 25 or nil }
 
--- Word vectors under cosine. Clustered directions on a sphere where they are missing.
-function channi.words()
-  local there, words = pcall(dataset, "w2v100")
-  if there then return words end
-  print "w2v100 is not at hand: a synthetic mixture of as many rows instead"
-  return synthetic { kind = "mixture", rows = 100000, dim = 100, clusters = 300 }
+-- A share of the bytes of n rows of a view in megabytes, for cache_mb.
+function channi.megabytes(n, view, share)
+  return math.max(1, math.ceil(n * view.dim * (view.element == "u8" and 1 or 4) * share / 1048576))
 end
-
--- A share of the bytes of n rows in megabytes, for cache_mb.
-function channi.megabytes(n, row_bytes, share) return math.max(1, math.ceil(n * row_bytes * share / 1048576)) end
 
 -- CHANNI with params in addition to target_cluster. more: knobs, sweep, rebuild, ablations.
 function channi.index(label, params, more)

@@ -11,7 +11,7 @@ local sizes  = {}
 
 local kinds = { "uniform", "distant", "farthest", "density", "kmeans" }
 
--- of: name, title, data, row_bytes.
+-- of: name, title, data.
 function sizes.run(of)
   local n       = math.min(option("rows", quick and 5000 or #of.data, "vectors"), #of.data)
   local data    = of.data:shuffle(1):rows(1, n)
@@ -29,7 +29,7 @@ function sizes.run(of)
 
   local methods = {
     method { "channi", label = "CHANNI", params = { cluster_index = "graph", expected_n = n, defer_fraction = 1, maintenance = "explicit", wal = "none",
-             cache_mb = channi.megabytes(n, of.row_bytes, 4) },
+             cache_mb = channi.megabytes(n, of.data, 4) },
              grid = { sampling = kinds, target_cluster = targets }, sweep = { nprobe = probes } },
   }
   for _, target in ipairs(targets) do

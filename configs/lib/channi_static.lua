@@ -14,13 +14,13 @@ local few    = { 4, 8, 16 }
 local ef     = { 10, 16, 24, 32, 48, 64, 96, 128, 192 }
 local mark   = 8 -- clusters probed where labels are compared
 
--- of: { name, title, data = view, row_bytes }
+-- of: { name, title, data = view }
 function static.run(of)
   local rows    = option("rows", quick and 6000 or #of.data, "vectors")
   local queries = option("queries", quick and 200 or 1000, "asked")
   local cold    = option("cold", quick and 20 or 100, "asked with a cold page cache")
-  local all     = channi.megabytes(rows, of.row_bytes, 4)
-  local tenth   = channi.megabytes(rows, of.row_bytes, .1)
+  local all     = channi.megabytes(rows, of.data, 4)
+  local tenth   = channi.megabytes(rows, of.data, .1)
 
   local graph, scan, codes, disk = "CHANNI", "CHANNI, scan", "CHANNI, RaBitQ", "CHANNI, RaBitQ, vectors on disk"
   local quarter, direct = "CHANNI, a quarter cached", "CHANNI, a tenth cached, direct"
@@ -54,7 +54,7 @@ function static.run(of)
       index(scan, { cache_mb = all, cluster_index = "scan" }),
       index(codes, { cache_mb = all, cluster_index = "codes" }),
       index(disk, { cache_mb = all, cluster_index = "codes", cold_rows = true }),
-      index(quarter, { cache_mb = channi.megabytes(rows, of.row_bytes, .25) }, few),
+      index(quarter, { cache_mb = channi.megabytes(rows, of.data, .25) }, few),
       index(direct, { cache_mb = tenth, direct = true }, few),
       channi.hnsw(nil, { sweep = { ef_search = ef } }),
       channi.hnswlib(nil, { sweep = { ef_search = ef } }),

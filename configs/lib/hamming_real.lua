@@ -8,23 +8,13 @@ local real = {}
 -- Every second radius to 32, and a few larger ones. Beyond half of the bits all codes are found.
 local radii = { 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30, 32, 40, 48, 64 }
 
--- The set of that name where it is available, else hashes of the available images, under another name. The rows are
--- shuffled, because the file lists one image set after another.
-function real.codes(name, kind)
-  local there, codes = pcall(dataset, name)
-  if there then return codes:shuffle(1), name end
-  print(("%s is not at hand: %s of MNIST and Fashion-MNIST instead"):format(name, kind))
-  local own = hashes { dataset "mnist" .. dataset "fashion-mnist", kind = kind }
-  return own:shuffle(1), kind .. "64-digits-clothes"
-end
-
 local function queries_at(radius, most)
   return math.min(most, radius <= 8 and most or radius <= 20 and 100 or 20)
 end
 
--- of: { name, title, set, kind }
+-- of: { name, title, images = view, kind }
 function real.run(of)
-  local all, name = real.codes(of.set, of.kind)
+  local all  = hashes { of.images, kind = of.kind }:shuffle(1)
   local most = option("queries", 500, "hashes held back from the index, and asked for; fewer past radius 8")
   local n    = math.min(#all - most, option("rows", quick and 20000 or #all - most, "hashes in the index"))
   local base, queries = all:rows(1, n), all:rows(#all - most + 1, #all)
@@ -108,11 +98,11 @@ function real.run(of)
     },
 
     figures = {
-      { "radius", y = "mean_ns", baseline = scan, where = { tag = "range", label = shown }, title = name .. ": one range search; rings are where a method meets the scan" },
-      { "radius", y = { "distances_percent", "range_results" }, where = { tag = "range", label = shown }, title = name .. ": work, and what is found" },
-      { "bars", y = "ns_each", x = "label", group = "tag", where = { tag = { "load", "leave" }, label = shown }, title = name .. ": ns an insertion and a deletion" },
-      { "bars", y = "stats.crowding_0", x = "label", where = { tag = "load", label = shown }, title = name .. ": codes in the bucket of a code, first table" },
-      { "bars", y = "index_bytes", x = "label", where = { tag = "load", label = shown }, title = name .. ": memory" },
+      { "radius", y = "mean_ns", baseline = scan, where = { tag = "range", label = shown }, title = of.kind .. ": one range search; rings are where a method meets the scan" },
+      { "radius", y = { "distances_percent", "range_results" }, where = { tag = "range", label = shown }, title = of.kind .. ": work, and what is found" },
+      { "bars", y = "ns_each", x = "label", group = "tag", where = { tag = { "load", "leave" }, label = shown }, title = of.kind .. ": ns an insertion and a deletion" },
+      { "bars", y = "stats.crowding_0", x = "label", where = { tag = "load", label = shown }, title = of.kind .. ": codes in the bucket of a code, first table" },
+      { "bars", y = "index_bytes", x = "label", where = { tag = "load", label = shown }, title = of.kind .. ": memory" },
     },
   }
 end

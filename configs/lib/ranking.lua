@@ -2,6 +2,7 @@
 -- at the first point of its sweep that reaches the recall on tuning queries, and measured on other queries.
 
 local baselines = require "baselines"
+local datasets = require "datasets"
 local workloads = require "workloads"
 
 local ranking = {}
@@ -16,13 +17,15 @@ local function listed(text)
 end
 
 -- With --quick, and without keep, each method has its first build alone.
--- t: name, title, data, workload, recall, rows, asked, threads, queries, part (the last two as in workloads.make); keep:
--- labels of builds, separated by semicolons (all without); pair: two points, separated by a semicolon, that are then
--- measured alternately for `seconds`; front: true measures every point of a sweep instead.
+-- t: name, title, workload, recall, rows, asked, threads; data, metric: as in datasets.named; queries, part: as in
+-- workloads.make; keep: labels of builds, separated by semicolons (all without); pair: two points, separated by a
+-- semicolon, that are then measured alternately for `seconds`; front: true measures every point of a sweep instead.
 function ranking.experiment(t)
-  local made = workloads.make { kind = t.workload, data = t.data, rows = t.rows, asked = t.asked, queries = t.queries, part = t.part }
+  local data = datasets.named(t.data, t.metric)
+  local made = workloads.make { kind = t.workload, data = data, name = t.data, rows = t.rows, asked = t.asked,
+                               queries = t.queries, part = t.part }
   local kept, known, methods = listed(t.keep or ""), {}, {}
-  local builds = baselines.builds { rows = made.live, trained = made.trained, dim = t.data.dim, metric = t.data.metric, recall = t.recall, changes = made.changes }
+  local builds = baselines.builds { rows = made.live, trained = made.trained, dim = data.dim, metric = data.metric, recall = t.recall, changes = made.changes }
   for _, build in ipairs(builds) do
     if t.front then build.calibrate = nil end
     known[build.label] = true

@@ -1,13 +1,14 @@
 -- workloads.lua - The ways in which data change: each inserts and deletes rows of `data`, and then searches.
 --
--- workloads.make { kind, data, rows, asked, queries, part } returns a table:
+-- workloads.make { kind, data, name, rows, asked, queries, part } returns a table:
 --   changes   whether rows are deleted
 --   live      the number of rows that an index holds at the end
 --   trained   the number of rows that it is trained on
 --   record    the function for `workload`; its last step has the tag "after"
 -- `rows` rows are used, and `asked` queries: those given, else the data set's own. Where it has none, rows are held
--- out. `part`: the data set's name in a runbook that has several.
+-- out. `name`: of the data set. `part`: its name in a runbook that has several.
 
+local datasets = require "datasets"
 local workloads = {}
 local STEPS <const> = 10
 
@@ -43,10 +44,10 @@ end
 -- Half of the rows, in random order, are replaced by the other half in ten steps.
 kinds.churn = { trained = 1 / 2, changes = true, record = replace }
 
--- Rows in the file's order: a tenth, then the rest in nine steps.
+-- Rows as a stream: a tenth, then the rest in nine steps.
 kinds.drift = { trained = 1 / STEPS, ordered = true, record = kinds.growth.record }
 
--- Rows in the file's order: the first half is replaced by the second in ten steps.
+-- Rows as a stream: the first half is replaced by the second in ten steps.
 kinds.window = { trained = 1 / 2, ordered = true, changes = true, record = replace }
 
 workloads.names = "static, growth, churn, drift, window, or a runbook of big-ann-benchmarks: FILE.yaml or SET/RUNBOOK"
@@ -67,7 +68,7 @@ end
 
 local function runbook(t, queries)
   if not queries then error("a runbook needs a data set with queries") end
-  local rows = t.data:rows(1, math.min(t.rows, #t.data))
+  local rows = datasets.in_order(t.data, t.name):rows(1, math.min(t.rows, #t.data))
   local trained = math.max(#rows // 4, 1)
   return { changes = true, live = #rows, trained = trained, record = function(w)
     w:train   { rows:rows(1, trained) }
@@ -86,7 +87,8 @@ function workloads.make(t)
   local kind = kinds[t.kind]
   if not kind and not t.kind:find("[/.]") then error(("workload=%s: expected %s"):format(t.kind, workloads.names)) end
   if not kind then return runbook(t, own_queries(t)) end
-  local rows, queries = split(t.data, kind, t.rows, t.asked, not kind.ordered and own_queries(t) or nil)
+  local data = kind.ordered and datasets.in_order(t.data, t.name) or t.data
+  local rows, queries = split(data, kind, t.rows, t.asked, not kind.ordered and own_queries(t) or nil)
   return {
     changes = kind.changes, live = kind.changes and #rows // 2 or #rows, trained = math.floor(kind.trained * #rows),
     record = function(w)

@@ -1,7 +1,9 @@
 -- ablation.lua - The contribution of each part of SPFresh: a small churn for every choice, with all other parameters
 -- at their defaults.
 --
--- SIFT descriptors arrive image by image and the oldest leave, until all were replaced once. The first group
+-- Data: photo-sift; --set data=sift1m, gist1m or deep-10M takes another. Parameters and claims are set for photo-sift.
+--
+-- SIFT descriptors arrive picture by picture and the oldest leave, until all were replaced once. The first group
 -- varies maintenance: the number of postings examined after a split (reassign_heads, the paper's ReassignK),
 -- either condition of reassignment, merges, the placement of vectors (replicas, the factor of the RNG rule),
 -- the balance of the tree, and the bits of a version. The second group varies where postings are stored, and
@@ -12,7 +14,7 @@
 -- (bytes_read@recall=0.95).
 
 local spfresh = require "spfresh"
-local sift    = spfresh.sift()
+local sift    = require("datasets").stream "photo-sift"
 local n       = option("rows", quick and 1500 or 15000, "descriptors live")
 local steps   = option("steps", quick and 3 or 20, "steps until all were replaced")
 local queries = option("queries", quick and 200 or 500, "asked")

@@ -1,6 +1,8 @@
 -- recovery.lua - Recovery time of SPFresh after a kill, by the length of the write-ahead log and the checkpoint
 -- interval.
 --
+-- Data: photo-sift; --set data=sift1m, gist1m or deep-10M takes another. Parameters and claims are set for photo-sift.
+--
 -- After the load, rows arrive in rounds. Each round inserts twice as many as the one before and deletes as many of
 -- the oldest half as long. Then the index is abandoned as a killed process would leave it, opened again from its
 -- folder, and searched with the same queries. A checkpoint is due when the log has grown by checkpoint_mb. With few
@@ -8,7 +10,7 @@
 -- the machine. The cost of its fsyncs depends on the disk alone.
 
 local spfresh = require "spfresh"
-local sift    = spfresh.sift()
+local sift    = require("datasets").open "photo-sift"
 local n       = option("rows", quick and 5000 or 50000, "descriptors loaded")
 local rounds  = option("rounds", quick and 3 or 6, "rounds, each twice as long as the one before")
 local first   = option("first", quick and 250 or 1000, "descriptors that come in the first")

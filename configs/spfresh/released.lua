@@ -1,12 +1,14 @@
 -- released.lua - Our SPANN beside the released one, on the same rows, in one run: recall, latency, pages and distances.
 --
+-- Data: photo-sift; --set data=sift1m, gist1m or deep-10M takes another.
+--
 -- The released code is SPTAG of March 2023 as Debian 12 compiles it (generic amd64; it chooses AVX-512 or AVX2 when it
 -- starts). It runs in a process of its own, so the overhead of a call is in its latencies; stats.call_overhead_ns has
 -- it. It reads postings with O_DIRECT, as ours does here. Both store floats. bytes_read / 4096 is the number of pages.
 --
 --   ./harness run --allow-programs --set sptag=$(src/build/baseline-sptag.sh) configs/spfresh/released.lua
 local spfresh = require "spfresh"
-local sift    = spfresh.sift()
+local sift    = require("datasets").open "photo-sift"
 local rows    = option("rows", quick and 5000 or 20000, "descriptors")
 local sptag   = option("sptag", "", "the folder that src/build/baseline-sptag.sh prints; without it, ours alone")
 local ours, theirs = "SPANN", "SPANN, released"

@@ -1,10 +1,11 @@
--- spann_static.lua - SPANN on 296 507 SIFT descriptors that do not change: recall, latency, throughput, memory
--- and disk.
+-- spann_static.lua - SPANN on SIFT descriptors that do not change: recall, latency, throughput, memory and disk.
 --
--- Heads are in memory under a graph. Postings of a few pages are on disk. The released C++ code was measured on the
--- same descriptors with ratio .12, 8 replicas and postings of at most 4 pages. Its figures are compared at the same
--- number of heads probed. Its distances count stored vectors without duplicates, as our `scanned` does. Our
--- `distances` also counts those of heads.
+-- Data: photo-sift; --set data=sift1m, gist1m or deep-10M takes another. Parameters and claims are set for photo-sift.
+--
+-- Heads are in memory under a graph. Postings of a few pages are on disk. The released C++ code was measured on
+-- 296 507 descriptors of an earlier photo-sift with ratio .12, 8 replicas and postings of at most 4 pages. Its figures
+-- are compared at the same number of heads probed. Its distances count stored vectors without duplicates, as our
+-- `scanned` does. Our `distances` also counts those of heads.
 --
 -- The variants store postings in a mapped file, in a block file through the page cache, in a block file with
 -- O_DIRECT, and in RocksDB. A posting holds vectors, or RabitQ codes with the vectors apart. The exact rerank then
@@ -14,7 +15,7 @@
 -- FAISS's IVF and hnswlib are baselines. Neither stores anything on disk, so a figure compares their memory as well.
 
 local spfresh = require "spfresh"
-local sift    = spfresh.sift()
+local sift    = require("datasets").open "photo-sift"
 local rows    = option("rows", quick and 20000 or #sift, "descriptors")
 local queries = option("queries", quick and 500 or 2000, "asked")
 local lists   = option("faiss_lists", quick and 256 or 2048, "clusters of FAISS's IVF")

@@ -1,13 +1,15 @@
 -- channi_live.lua - Searches while clusters split: one thread searches at a steady rate, first alone,
 -- then concurrently with a writer.
 --
+-- Data: photo-sift; --set data=sift1m, gist1m or deep-10M takes another. Parameters and claims are set for photo-sift.
+--
 -- Writes arrive at a steady rate too. The first index has the default of maintenance, which with two threads is the
 -- background at the default priority; the second works at commits. Latency counts from the moment a search was due. In
 -- the idle phase there are no writes. A reader that was pinned before searches again afterwards: `as_of` must return the same
 -- answers. On two processors the reader, the writer and maintenance share them.
 
 local channi  = require "channi"
-local data    = channi.sift():shuffle(1)
+local data    = require("datasets").open "photo-sift"
 local n       = option("rows", quick and 4000 or 100000, "descriptors at first")
 local part    = option("part", quick and 1500 or 60000, "written at most")
 local seconds = option("seconds", quick and 2 or 30, "of each step")
@@ -16,7 +18,7 @@ local asked   = data:queries(option("queries", quick and 100 or 1000, "asked"))
 
 local background, at_commit = "CHANNI, default", "CHANNI, at commit"
 local function index(label, maintenance)
-  return channi.index(label, { expected_n = n, cache_mb = channi.megabytes(n + part, 128, 8), maintenance = maintenance, split_max = 2 * channi.target },
+  return channi.index(label, { expected_n = n, cache_mb = channi.megabytes(n + part, data, 8), maintenance = maintenance, split_max = 2 * channi.target },
                       { knobs = { nprobe = 8 } })
 end
 

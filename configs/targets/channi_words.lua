@@ -1,4 +1,6 @@
--- channi_words.lua - The targets of CHANNI on word vectors under cosine: w2v100, 100 000 words of 100 floats.
+-- channi_words.lua - The targets of CHANNI on word vectors under cosine.
+--
+-- Data: words; --set data=glove-100-angular takes another. Parameters and claims are set for words.
 --
 -- A row is 400 bytes in both methods, and a quarter of hnswlib's memory is links. 35 % of that memory has no space
 -- for the vectors. Clusters are RaBitQ codes in the cache. The few vectors that the codes cannot exclude are read one
@@ -10,7 +12,7 @@
 
 require "target_channi".run {
   name = "target_channi_words", title = "CHANNI against hnswlib on word vectors",
-  data = require "channi".words(),
+  data = require("datasets").open "words",
   params = { target_cluster = 300, sampling = "kmeans", cache_mb = 16, cluster_index = "codes", bits = 5, eps0 = 1.7, cold_rows = true },
   sweep = { nprobe = { 8, 12, 14, 16, 18, 20, 24, 32, 48 } },
   quick = { target_cluster = 100 },

@@ -1,6 +1,8 @@
 -- channi_writes.lua - What CHANNI writes while every vector is replaced, and its recall after that beside a fresh
 -- build's, over eight seeds.
 --
+-- Data: photo-sift; --set data=sift1m, gist1m or deep-10M takes another. Parameters and claims are set for photo-sift.
+--
 -- Fifty steps each replace a fiftieth of the descriptors, a hundred rows per commit: random rows leave, rows in random
 -- order arrive. Everything but the size of the clusters is at its default; clusters of 250 rows make a hundred and
 -- twenty of 30 000 descriptors. `rebuilt` is built anew at the last step. Recall is compared at the same nprobe and, as
@@ -8,7 +10,7 @@
 -- takes some minutes.
 
 local spfresh = require "spfresh"
-local data  = spfresh.sift():shuffle(1)
+local data  = require("datasets").open "photo-sift"
 local n     = option("rows", quick and 4000 or 30000, "held at a time; twice as many are used")
 local steps = 50
 local part  = n // steps

@@ -1,4 +1,6 @@
--- divf.lua - The targets of dynamic IVF in one run, on 296 507 SIFT descriptors and one thread.
+-- divf.lua - The targets of dynamic IVF in one run, on SIFT descriptors and one thread.
+--
+-- Data: photo-sift; --set data=sift1m, gist1m or deep-10M takes another. Parameters and claims are set for photo-sift.
 --
 -- Insertion, deletion, memory and float search are compared with FAISS's IVF with the same 316 lists. Quantised
 -- search is compared with the best of hnswlib, usearch and FAISS's fast-scan with refinement, at the parameters that
@@ -10,7 +12,7 @@
 -- an idle core, mostly for the two graphs. Searches are repeated `rounds` times.
 
 local bars, paired = require "target_divf", require "paired"
-local sift = dataset "photo-sift"
+local sift = require("datasets").open "photo-sift"
 local rows = option("rows", quick and 20000 or #sift, "descriptors inserted")
 local rounds = option("rounds", quick and 1 or 3, "times the queries are asked")
 local lists = option("lists", 316, "clusters of the float indexes")
@@ -72,7 +74,7 @@ experiment {
     with_codes(coded, "f32"),
     with_codes(bytes),
     method { "faiss-factory", label = "FAISS fast-scan",
-             params = { factory = ("IVF%d,PQ64x4fs,RFlat"):format(faiss_lists) },
+             params = { factory = ("IVF%d,PQ%dx4fs,RFlat"):format(faiss_lists, sift.dim // 2) },
              sweep = { nprobe = { 8, 12, 16, 24, 32, 48, 64, 96 }, k_factor_rf = { 4, 8, 16 } } },
     method { "hnswlib", params = { M = 16, ef_construction = 200 }, sweep = { ef_search = ef } },
     method { "usearch", params = { connectivity = 16, expansion_add = 128, scalar = "bf16" },

@@ -4,7 +4,7 @@
 -- data = "drift" (the default): MNIST is replaced by Fashion-MNIST. Any other name is a data set whose first rows are
 -- replaced by its next ones, which drift little or not at all. Compared are the median latency at a recall, which a
 -- busy machine does not change, and the time of the insertions.
-local data  = option("data", "drift", "drift, or the name of a data set with queries: photo-sift, w2v100")
+local data  = option("data", "drift", "drift, or the name of a data set with queries: photo-sift, words")
 local rows  = option("rows", quick and 2000 or data == "drift" and 10000 or 16000, "rows held; twice as many are used")
 local asked = option("queries", quick and 100 or 300, "asked")
 

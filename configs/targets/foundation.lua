@@ -1,12 +1,14 @@
 -- foundation.lua - The first targets of dynamic IVF: insertion, deletion and search at the same recall, compared with
 -- FAISS's IVF on real descriptors.
 --
+-- Data: photo-sift; --set data=sift1m, gist1m or deep-10M takes another. Parameters and claims are set for photo-sift.
+--
 -- Both methods get the same 100 000 SIFT descriptors as floats, the same number of lists, one thread and one batch.
 -- The targets: batch insertion no slower than FAISS, at most 150 ns per deleted id, and at least as many queries per
 -- second at the same recall.
 
 local paired = require "paired"
-local sift = dataset "photo-sift"
+local sift = require("datasets").open "photo-sift"
 local rows = option("rows", quick and 20000 or 100000, "descriptors inserted")
 local lists = option("lists", 316, "clusters of both inverted files")
 
@@ -22,7 +24,7 @@ end
 
 experiment {
   name = "target_foundation",
-  title = "Dynamic IVF against FAISS IVF on photo-sift",
+  title = "Dynamic IVF against FAISS IVF on descriptors",
   seed = 1, repeats = 3, k = 10, threads = 1,
 
   workload = function(w)

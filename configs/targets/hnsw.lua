@@ -1,5 +1,7 @@
--- hnsw.lua - The targets of our HNSW in one run: compared with hnswlib on 296 507 SIFT descriptors as floats,
+-- hnsw.lua - The targets of our HNSW in one run: compared with hnswlib on SIFT descriptors as floats,
 -- on one thread.
+--
+-- Data: photo-sift; --set data=sift1m, gist1m or deep-10M takes another. Parameters and claims are set for photo-sift.
 --
 -- M is the same, so a row has at most 2 M neighbours on the lowest layer in both, and ef_construction is the same.
 -- The distances at a recall show how good a graph is. They are counted, so they do not depend on the load of the
@@ -10,7 +12,7 @@
 -- two builds, each made twice.
 
 local paired = require "paired"
-local sift = dataset "photo-sift"
+local sift = require("datasets").open "photo-sift"
 local rows = option("rows", quick and 20000 or #sift, "descriptors inserted")
 local rounds = option("rounds", quick and 1 or 3, "times the queries are asked")
 local m = option("m", 16, "neighbours on upper layers; twice as many on the lowest")

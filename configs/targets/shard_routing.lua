@@ -1,6 +1,8 @@
 -- shard_routing.lua - how many of 8 shards a query must be asked of, placed by clusters: at most half of them at recall .95.
+--
+-- Data: photo-sift; --set data=sift1m, gist1m or deep-10M takes another. Parameters and claims are set for photo-sift.
 
-local photo = dataset "photo-sift"
+local photo = require("datasets").open "photo-sift"
 local rows = option("rows", quick and 20000 or 280000, "vectors")
 
 experiment {

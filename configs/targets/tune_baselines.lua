@@ -1,14 +1,15 @@
 -- tune_baselines.lua - A search for the parameters of the baselines and of our codes: the build that answers fastest
 -- at recall .95 and .99.
 --
+-- Data: photo-sift; --set data=sift1m, gist1m or deep-10M takes another.
+--
 -- The best parameters are in configs/targets/divf.lua and configs/copenhagen/static_recall_qps.lua.
 -- docs/results/baselines.md has the result of each build. This is neither a target nor a table of a paper. It takes
 -- an hour on one core, so it runs in parts:
 --
 --   ./harness configs/targets/tune_baselines.lua --set data=photo-hog --only hnswlib
 
-local name = option("data", "photo-sift", "photo-sift or photo-hog")
-local data = dataset(name)
+local data = require("datasets").open "photo-sift"
 local rows = option("rows", quick and 10000 or #data, "inserted")
 local queries = option("queries", quick and 200 or 1000, "asked")
 
@@ -22,7 +23,7 @@ local function fast_scan(label, factory)
 end
 
 -- photo-sift's components are whole numbers, so its rows fit into bytes. Unit vectors do not.
-local usearch_scalars = name == "photo-sift" and { "f32", "bf16", "u8" } or { "f32", "bf16" }
+local usearch_scalars = data.element == "u8" and data.metric == "l2" and { "f32", "bf16", "u8" } or { "f32", "bf16" }
 
 experiment {
   name = "tune_baselines",

@@ -1,12 +1,14 @@
--- vamana.lua - The targets of our Vamana in one run: compared with hnswlib and with our HNSW on 269 552 SIFT
--- descriptors as floats, on one thread.
+-- vamana.lua - The targets of our Vamana in one run: compared with hnswlib and with our HNSW on SIFT descriptors
+-- as floats, on one thread.
+--
+-- Data: photo-sift; --set data=sift1m, gist1m or deep-10M takes another. Parameters and claims are set for photo-sift.
 --
 -- The rows are loaded in one call, for which Vamana has two passes. Then a tenth of the rows is replaced, so that
 -- the deletes of all three are compared: Vamana consolidates in w:maintain, hnswlib marks.
 --
 -- The queries are asked `rounds` times. Most of a run goes into the three builds; --set rows=50000 is a short one.
 
-local sift = dataset "photo-sift"
+local sift = require("datasets").open "photo-sift"
 local rows = option("rows", quick and 20000 or #sift - #sift // 11, "descriptors inserted first; a tenth as many are inserted later")
 local rounds = option("rounds", quick and 1 or 3, "times the queries are asked")
 local degree = option("degree", 32, "Vamana: neighbours of a row at most")

@@ -1,10 +1,12 @@
 -- vamana_disk.lua - The target of our DiskANN index on disk: recall .95 at a median of at most 2 ms with at most 15 % of
--- the raw vectors in memory, on 296 507 SIFT descriptors as floats, on one thread.
+-- the raw vectors in memory, on SIFT descriptors as floats, on one thread.
+--
+-- Data: photo-sift; --set data=sift1m, gist1m or deep-10M takes another. Parameters and claims are set for photo-sift.
 --
 -- Reads bypass the page cache (`direct`), so that each page comes from the disk. --set direct=false reads through it.
 -- Most of a run goes into the build; --set rows=50000 is a short one.
 
-local sift = dataset "photo-sift"
+local sift = require("datasets").open "photo-sift"
 local rows = option("rows", quick and 20000 or #sift, "descriptors inserted")
 local degree = option("degree", 32, "neighbours of a row at most")
 local groups = option("groups", 32, "bytes of a row's code in memory")

@@ -285,6 +285,6 @@ run --no-plots --out r --set path=torn.hdf5 own.lua
 check "a torn HDF5 file" '[ $status = 2 ] && grep -q "torn.hdf5" err'
 DRIFTLINE_OFFLINE=1 run fetch sift-128-euclidean
 check "a dataset that cannot be fetched names each source and why" \
-    '[ $status = 1 ] && grep -q "DRIFTLINE_DATA" err && grep -qi "offline" err && grep -q "ann-benchmarks" err'
+    '[ $status = 1 ] && grep -q "/datasets: has no such file" err && grep -qi "offline" err && grep -q "ann-benchmarks" err'
 
 exit $failed

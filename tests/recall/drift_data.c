@@ -43,7 +43,6 @@ static bool load_all(struct drift *d)
     const char *root = getenv("DRIFTLINE_ROOT");
     const struct run_options options = { .root = root && *root ? root : ".",
                                          .cache = cache_dir(),
-                                         .data = getenv("DRIFTLINE_DATA"),
                                          .no_install = true };
     struct catalog *catalog;
     struct error err = { 0 };

@@ -1,9 +1,17 @@
-/* configs.c - a table of a folder's configs, each with the first paragraph of its head comment. */
+/* configs.c - a table of a folder's configs: the first paragraph of the head comment, and the data.
+ *
+ * Configs are read, not run, as running one makes or fetches its data. A config itself names its
+ * data sets, each in a string of its own; configs/lib opens none by name.
+ * tests/cli/test_data_sets.sh compares the tables with what the configs open.
+ */
+#include <ctype.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/base/path.h"
 #include "src/cli/docs/internal.h"
+#include "src/config/data/catalog.h"
 
 int docs_is_config(const struct dirent *entry)
 {
@@ -31,6 +39,91 @@ static void purpose_cell(const char *path, const char *name, FILE *out)
         (void)fclose(in);
 }
 
+struct data_cells {
+    struct catalog *catalog;
+    char names[1000], origins[1000];
+};
+
+static void add_to_cell(char cell[1000], const char *text)
+{
+    const size_t used = strlen(cell);
+    (void)snprintf(cell + used, 1000 - used, "%s%s", used ? "; " : "", text);
+}
+
+/* Whether the cell, a list with "; " between its items, has the item. */
+static bool cell_has(const char *cell, const char *item)
+{
+    const size_t length = strlen(item);
+    for (const char *at = cell; (at = strstr(at, item)); at += length)
+        if ((at == cell || at[-1] == ' ') && (!at[length] || at[length] == ';'))
+            return true;
+    return false;
+}
+
+/* A string of a config, without its quotes. */
+static void add_string(struct data_cells *cells, const char *from, size_t length)
+{
+    char name[100], origin[64];
+    (void)snprintf(name, sizeof name, "%.*s", (int)length, from);
+    const struct catalog_entry *entry = catalog_find(cells->catalog, name);
+    if (!entry || cell_has(cells->names, name))
+        return;
+    add_to_cell(cells->names, name);
+    catalog_origin(entry, origin, sizeof origin);
+    add_to_cell(cells->origins, origin);
+}
+
+/* Whether the line, without the text of its strings, calls the function. */
+static bool calls(const char *line, const char *function)
+{
+    const size_t length = strlen(function);
+    for (const char *at = line; (at = strstr(at, function)); at += length) {
+        const char *next = at + length + strspn(at + length, " ");
+        if ((at == line || !isalnum((unsigned char)at[-1])) && *next && strchr("(\"{", *next))
+            return true;
+    }
+    return false;
+}
+
+/* What is neither named nor a file is synthetic, by the config or by a module of configs/lib. */
+static void find_data(struct data_cells *cells, char *text)
+{
+    bool made = false, file = false;
+    char *rest = text;
+    for (char *line; (line = strsep(&rest, "\n"));) {
+        if (strncmp(line, "--", 2) == 0)
+            continue;
+        for (char *at = line; (at = strchr(at, '"'));) {
+            const size_t length = strcspn(++at, "\"");
+            add_string(cells, at, length);
+            memset(at, ' ', length);
+            at += length + (at[length] == '"');
+        }
+        made = made || calls(line, "synthetic");
+        file = file || calls(line, "file");
+    }
+    if (file)
+        add_to_cell(cells->names, "a file");
+    if (made || !*cells->names)
+        add_to_cell(cells->names, "synthetic");
+}
+
+static int data_cells(struct catalog *catalog, const char *folder, const char *name, FILE *out,
+                      struct error *error)
+{
+    struct data_cells cells = { .catalog = catalog };
+    char *text;
+    size_t bytes;
+    if (path_read_file(folder, name, &text, &bytes, error))
+        return error->code;
+    find_data(&cells, text);
+    free(text);
+    docs_cell(out, cells.names);
+    fputs(" | ", out);
+    docs_cell(out, cells.origins);
+    return OK;
+}
+
 enum docs_result docs_configs(const struct docs_program *program, FILE *out, const char *arguments,
                               struct error *error)
 {
@@ -39,22 +132,29 @@ enum docs_result docs_configs(const struct docs_program *program, FILE *out, con
     struct dirent **entries;
     (void)snprintf(folder, sizeof folder, "%s/configs%s%s", program->root, top ? "" : "/",
                    top ? "" : arguments);
-    const int n = scandir(folder, &entries, docs_is_config, alphasort);
-    if (n < 0) {
-        fail_errno(error, ERR_NOT_FOUND, "%s", folder);
+    const struct run_options options = { .root = program->root };
+    struct catalog *catalog;
+    if (catalog_open(&catalog, &options, error))
         return DOCS_FAILED;
-    }
-    fputs("\n| config | what it measures |\n| --- | --- |\n", out);
+    const int n = scandir(folder, &entries, docs_is_config, alphasort);
+    if (n < 0)
+        fail_errno(error, ERR_NOT_FOUND, "%s", folder);
+    fputs("\n| config | what it measures | data | from |\n| --- | --- | --- | --- |\n", out);
     for (int i = 0; i < n; i++) {
         const char *name = entries[i]->d_name;
         fprintf(out, "| [%s](../configs%s%s/%s) | ", name, top ? "" : "/", top ? "" : arguments,
                 name);
         (void)snprintf(path, sizeof path, "%s/%s", folder, name);
         purpose_cell(path, name, out);
+        fputs(" | ", out);
+        if (!error->code)
+            data_cells(catalog, folder, name, out, error);
         fputs(" |\n", out);
         free(entries[i]);
     }
-    free(entries);
+    if (n >= 0)
+        free(entries);
+    catalog_close(catalog);
     fputc('\n', out);
-    return DOCS_WRITTEN;
+    return error->code ? DOCS_FAILED : DOCS_WRITTEN;
 }

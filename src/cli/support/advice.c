@@ -97,10 +97,10 @@ static void print_config(const struct study *s, FILE *out)
         "ranking.experiment {\n  name = \"advice\", title = \"What advise compared last\",\n"
         "  data = ",
         out);
-    (void)fprintf(out, "%s { ", strpbrk(s->data, "/.") ? "file" : "dataset");
     quote_lua(out, s->data);
-    (void)fprintf(
-        out, distance ? ", metric = \"%s\" },\n  workload = " : " },\n  workload = ", distance);
+    if (distance)
+        (void)fprintf(out, ", metric = \"%s\"", distance);
+    (void)fputs(",\n  workload = ", out);
     quote_lua(out, s->workload);
     (void)fprintf(out, ", recall = %g, rows = %zu, asked = %d, threads = %zu,\n", s->recall,
                   last->rows, STUDY_QUERIES, s->app->options.threads ? s->app->options.threads : 1);

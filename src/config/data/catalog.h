@@ -30,7 +30,9 @@ const char *catalog_name(const struct catalog_entry *);
 enum metric catalog_metric(const struct catalog_entry *);
 const char *catalog_summary(const struct catalog_entry *); /* one line of text */
 
-/* Where its files come from now: "at hand", "made here, 5 min", "npm, 11 MB", "internet, 1.2 GB". */
+/* Where its files come from: "made here, 5 min", "npm, 11 MB", "internet, 1.2 GB". */
+void catalog_origin(const struct catalog_entry *, char *out, size_t out_bytes);
+/* The same, but "at hand" where nothing is to be fetched or made. */
 void catalog_whence(const struct catalog_entry *, const struct run_options *, char *out,
                     size_t out_bytes);
 

@@ -267,8 +267,10 @@ enum { METHODS = sizeof methods / sizeof *methods };
 
 static int view_index(lua_State *L)
 {
-    const char *names[METHODS + 2] = { lua_call_member(CALL_V_DIM),
-                                       lua_call_member(CALL_V_METRIC) };
+    enum { VALUES = 3 };
+    const char *names[METHODS + VALUES] = { lua_call_member(CALL_V_DIM),
+                                            lua_call_member(CALL_V_METRIC),
+                                            lua_call_member(CALL_V_ELEMENT) };
     const struct lua_view *v = luaL_checkudata(L, 1, VIEW_NAME);
     const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
     if (strcmp(key, names[0]) == 0) {
@@ -279,15 +281,19 @@ static int view_index(lua_State *L)
         lua_pushstring(L, metric_name(v->view->metric));
         return 1;
     }
+    if (strcmp(key, names[2]) == 0) {
+        lua_pushstring(L, data_element_name(v->view->element));
+        return 1;
+    }
     for (size_t i = 0; i < METHODS; i++) {
-        names[i + 2] = lua_call_member(methods[i].call);
-        if (strcmp(key, names[i + 2]) == 0) {
+        names[i + VALUES] = lua_call_member(methods[i].call);
+        if (strcmp(key, names[i + VALUES]) == 0) {
             lua_pushcfunction(L, methods[i].func);
             return 1;
         }
     }
     script_fail(L, ERR_CONFIG, "a view has no %s%s", script_shown(L, 2),
-                script_hint(L, key, names, METHODS + 2));
+                script_hint(L, key, names, METHODS + VALUES));
 }
 
 void lua_view_register(struct script *s)

@@ -4,7 +4,6 @@
 #include "src/data/fetch/fetch.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,12 +11,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "src/base/atomic_file.h"
 #include "src/base/path.h"
 #include "src/data/fetch/cache.h"
 #include "src/data/fetch/origins.h"
-#include "src/data/files/sha256.h"
-#include "src/data/readers/bytes.h"
+#include "src/data/fetch/sums.h"
 
 /* 1. Names */
 
@@ -93,82 +90,6 @@ static bool exists(const char *path)
 
 /* 2. Checking */
 
-/* The sha256 of the inflated data of a gzip file, "" for another file: a local copy may be
-   compressed where the catalog's file is not. */
-static int sha256_inflated(const char *path, char hex[SHA256_HEX_BYTES], struct error *err)
-{
-    struct bytes b;
-    int rc = bytes_open(&b, path, NULL, 0, err);
-    if (rc)
-        return rc;
-    if (b.was_gzip)
-        rc = sha256_block(b.at, b.size, hex, err);
-    else
-        hex[0] = 0;
-    bytes_close(&b);
-    return rc;
-}
-
-/* A recipe's bytes depend on versions of packages, so its sha256 is what they are expected to be. */
-static bool made_here(const struct dataset_part *part)
-{
-    for (size_t i = 0; i < part->n_origins; i++)
-        if (part->origins[i].kind == ORIGIN_RECIPE)
-            return true;
-    return false;
-}
-
-/* hex gets the file's sha256. ERR_CORRUPT unless the file, or its inflated data, has
- * the catalog's sha256. */
-static int check_sha256(const struct delivery *d, const char *path, char hex[SHA256_HEX_BYTES],
-                        struct error *err)
-{
-    char inflated[SHA256_HEX_BYTES] = "";
-    int rc = sha256_file(path, hex, &d->env->progress, err);
-    if (rc || !d->part->sha256 || !strcmp(hex, d->part->sha256) || made_here(d->part))
-        return rc;
-    struct error ignored = { 0 };
-    if (!sha256_inflated(path, inflated, &ignored) && !strcmp(inflated, d->part->sha256))
-        return OK;
-    struct stat st;
-    return fail(
-        err, ERR_CORRUPT,
-        "%s: expected sha256 %s, found %s (%lld bytes); the file is damaged, short or another one",
-        path, d->part->sha256, hex, stat(path, &st) ? 0LL : (long long)st.st_size);
-}
-
-/* Where the hash of a file is recorded when it is first delivered; false: the path is too long. */
-static bool record_path(const struct dataset_entry *entry, const struct dataset_part *part,
-                        const struct fetch_env *env, char out[PATH_MAX])
-{
-    const char *slash = strrchr(part->file, '/');
-    return snprintf(out, PATH_MAX, "%s/downloads/%s/%s.sha256", env->cache_dir, entry->name,
-                    slash ? slash + 1 : part->file) < PATH_MAX;
-}
-
-/* False if there is no record. */
-static bool read_record(const struct dataset_entry *entry, const struct dataset_part *part,
-                        const struct fetch_env *env, char recorded[SHA256_HEX_BYTES])
-{
-    char path[PATH_MAX];
-    FILE *f = record_path(entry, part, env, path) ? fopen(path, "re") : NULL;
-    if (!f)
-        return false;
-    const size_t n = fread(recorded, 1, SHA256_HEX_BYTES - 1, f);
-    recorded[n] = 0;
-    fclose(f);
-    return true;
-}
-
-static int record(const struct delivery *d, const char *hex, struct error *err)
-{
-    char path[PATH_MAX], line[SHA256_HEX_BYTES + 2];
-    if (!record_path(d->entry, d->part, d->env, path))
-        return fail(err, ERR_ARGUMENT, "%.80s...: the path is too long", d->target);
-    const int n = snprintf(line, sizeof line, "%s\n", hex);
-    return atomic_file_write(path, line, (size_t)n, err);
-}
-
 static void set_aside(const char *path)
 {
     char bad[PATH_MAX + 8];
@@ -231,7 +152,7 @@ static int look_locally(struct delivery *d, struct attempts *tried, struct error
             continue;
         }
         struct error why = { 0 };
-        int rc = check_sha256(d, path, hex, &why);
+        int rc = fetch_check_sha256(d, path, hex, &why);
         if (rc && (certain || rc == ERR_INTERRUPTED))
             return fail(err, rc, "%s: %s", d->what, why.text);
         if (rc) {
@@ -239,7 +160,7 @@ static int look_locally(struct delivery *d, struct attempts *tried, struct error
             continue;
         }
         memcpy(d->found, path, sizeof d->found);
-        return made_here(d->part) ? record(d, hex, err) : OK;
+        return fetch_made_here(d->part) ? fetch_record(d, hex, err) : OK;
     }
     if (!d->env->data_path || !*d->env->data_path)
         add_attempt(tried, "DRIFTLINE_DATA", "names no folder");
@@ -251,9 +172,9 @@ static int look_locally(struct delivery *d, struct attempts *tried, struct error
 static int check_delivered(struct delivery *d, struct error *err)
 {
     char hex[SHA256_HEX_BYTES], recorded[SHA256_HEX_BYTES];
-    const bool pinned = d->part->sha256 && !made_here(d->part);
-    int rc = check_sha256(d, d->found, hex, err);
-    if (!rc && !pinned && read_record(d->entry, d->part, d->env, recorded) &&
+    const bool pinned = d->part->sha256 && !fetch_made_here(d->part);
+    int rc = fetch_check_sha256(d, d->found, hex, err);
+    if (!rc && !pinned && fetch_read_record(d->entry, d->part, d->env, recorded) &&
         strcmp(recorded, hex) != 0)
         rc = fail(err, ERR_CORRUPT,
                   "%s: sha256 %s is not the one recorded when it was first downloaded (%s.sha256)",
@@ -262,18 +183,8 @@ static int check_delivered(struct delivery *d, struct error *err)
     if (rc == ERR_CORRUPT && ours)
         set_aside(d->found);
     if (!rc && !pinned && ours)
-        rc = record(d, hex, err);
+        rc = fetch_record(d, hex, err);
     return rc;
-}
-
-/* Before a recipe makes all files of the data set anew. */
-static void forget_records(const struct delivery *d)
-{
-    char path[PATH_MAX];
-    for (size_t i = 0; i < d->entry->n_parts; i++)
-        if (made_here(&d->entry->parts[i]) &&
-            record_path(d->entry, &d->entry->parts[i], d->env, path))
-            unlink(path);
 }
 
 /* Warns that a recipe's file is not the one that the catalog knows. */
@@ -281,8 +192,8 @@ static int say_other(const struct dataset_entry *entry, const struct dataset_par
                      const struct fetch_env *env)
 {
     char line[400], hex[SHA256_HEX_BYTES];
-    if (!env->progress.step || !part->sha256 || !made_here(part) ||
-        !read_record(entry, part, env, hex) || !strcmp(hex, part->sha256))
+    if (!env->progress.step || !part->sha256 || !fetch_made_here(part) ||
+        !fetch_read_record(entry, part, env, hex) || !strcmp(hex, part->sha256))
         return 0;
     snprintf(
         line, sizeof line,
@@ -317,7 +228,7 @@ static int try_origins(struct delivery *d, struct attempts *tried, struct error 
         if (say_trust(d, &d->part->origins[i], name))
             return fail(err, ERR_INTERRUPTED, "%s: interrupted", d->what);
         if (d->part->origins[i].kind == ORIGIN_RECIPE)
-            forget_records(d);
+            fetch_forget_records(d);
         int rc = origin_get(d, &d->part->origins[i], &why);
         if (!rc)
             rc = check_delivered(d, &why);
@@ -397,7 +308,7 @@ static void name_cached(const struct dataset_entry *entry, const struct dataset_
 {
     char recorded[SHA256_HEX_BYTES];
     const char *sha256 = part->sha256;
-    if (made_here(part) && read_record(entry, part, env, recorded))
+    if (fetch_made_here(part) && fetch_read_record(entry, part, env, recorded))
         sha256 = recorded;
     snprintf(c->npy, sizeof c->npy, "%s/datasets/%s/%s.npy", env->cache_dir, entry->name,
              part->part);
@@ -496,13 +407,6 @@ int fetch_part(const struct dataset_entry *entry, const char *part_name,
 }
 
 /* 6. What is known without fetching */
-
-void fetch_sha256(const struct dataset_entry *entry, const struct dataset_part *part,
-                  const struct fetch_env *env, char hex[SHA256_HEX_BYTES])
-{
-    if ((part->sha256 && !made_here(part)) || !read_record(entry, part, env, hex))
-        snprintf(hex, SHA256_HEX_BYTES, "%s", part->sha256 ? part->sha256 : "");
-}
 
 bool fetch_at_hand(const struct dataset_entry *entry, const struct dataset_part *part,
                    const struct fetch_env *env)

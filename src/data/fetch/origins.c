@@ -291,7 +291,7 @@ static int get_recipe(struct delivery *d, const struct dataset_origin *o, struct
     if (rc)
         return rc;
     const char *argv[] = { program, d->folder, packages, NULL };
-    struct process p = { .argv = argv, .directory = "/", .bound = true, .tick = recipe_tick };
+    struct process p = { .argv = argv, .bound = true, .tick = recipe_tick };
     struct recipe_watch watch = { d, &p };
     p.context = &watch;
     rc = process_run(&p, err);

@@ -4,10 +4,9 @@
 
 #include "tests/support/testing.h"
 
-#include <zlib.h>
-
 #include "algorithms/asteria/residual/internal.h"
 #include "algorithms/common/durable/store_file.h"
+#include "src/data/synthetic/synthetic.h"
 
 enum rows_kind {
     ROWS_ANISOTROPIC, /* unit rows, deviations 1 / (1 + j) */
@@ -49,31 +48,20 @@ static inline float *rows_make(struct rng *r, enum rows_kind kind, size_t n, siz
     return rows;
 }
 
-/* Rows of photo-hog, normalised; NULL: the data set is missing. */
-static inline float *rows_photo(size_t n, size_t *dim)
+/* Unit rows of 324 dimensions with a common mean and a spectrum of power law, as descriptors and
+   embeddings have. */
+static inline float *rows_embedded(uint64_t seed, size_t n, size_t *dim)
 {
-    const char *folder = getenv("DRIFTLINE_DATA");
-    char path[PATH_MAX];
-    uint32_t shape[2];
-    (void)snprintf(path, sizeof path, "%s/photo-hog/base.u8bin.gz",
-                   folder ? folder : "../shared/data");
-    gzFile file = gzopen(path, "rb");
-    if (!file)
-        return NULL;
-    assert_int_equal(gzread(file, shape, sizeof shape), sizeof shape);
-    assert_true(shape[0] >= n && shape[1] < 4096);
-    *dim = shape[1];
+    const struct synthetic_params how = {
+        .rows = (int64_t)n, .dim = 324, .exponent = 1, .mean_cosine = 0.75
+    };
+    struct source *source;
+    struct error err = { 0 };
+    assert_ok(synthetic_open(SYNTHETIC_SPHERE, &how, seed, &source, &err), &err);
+    *dim = source->dim;
     float *rows = floats(n * *dim);
-    uint8_t *bytes = malloc(*dim);
-    assert_non_null(bytes);
-    for (size_t i = 0; i < n; i++) {
-        assert_int_equal(gzread(file, bytes, (unsigned)*dim), *dim);
-        for (size_t j = 0; j < *dim; j++)
-            rows[i * *dim + j] = bytes[j];
-    }
-    free(bytes);
-    (void)gzclose(file);
-    test_normalise_f32(rows, n, *dim);
+    assert_ok(source_read_f32(source, 0, n, rows, &err), &err);
+    source_close(source);
     return rows;
 }
 

@@ -121,13 +121,16 @@ end
 -- photo-sift and photo-hog, of the pictures that datasets/recipes/photos.sh finds in packages. picture: of each row of
 -- the base the number of its picture, in the order of their paths. pictures: a line for each picture.
 local photo_licence = "derived from wallpapers in Debian; each package's copyright file names its licences"
+local function recipe_files(recipe, files)
+  for _, file in ipairs(files) do file.sources = { { recipe = recipe } } end
+  return files
+end
 local function photo_files(recipe, dim, sums)
-  local function part(part, file, columns)
-    return { part = part, file = file, dim = columns, plain = columns == nil, sha256 = sums[part],
-             sources = { { recipe = recipe } } }
-  end
-  return { part("base", "base.u8bin", dim), part("query", "query.u8bin", dim), part("picture", "picture.npy", 1),
-           part("pictures", "pictures.tsv") }
+  return recipe_files(recipe, {
+    { part = "base", file = "base.u8bin", dim = dim, sha256 = sums.base },
+    { part = "query", file = "query.u8bin", dim = dim, sha256 = sums.query },
+    { part = "picture", file = "picture.npy", dim = 1, sha256 = sums.picture },
+    { part = "pictures", file = "pictures.tsv", plain = true, sha256 = sums.pictures } })
 end
 
 local mnist = "https://storage.googleapis.com/cvdf-datasets/mnist/"
@@ -196,6 +199,20 @@ local catalog = {
       query = "df090e8c8925f1368464372de49d3dac29f978c2c8cfff1ca1f8f7198d392777",
       picture = "04ce0fc2c284d401b6328cd2d88db570bd3b65e2c1f6a7087e39656b0f246f37",
       pictures = "e1fbff725917ab520a9cf30cd5af27ed36ae0953b404e258d029e5e0b3561e67" }),
+  },
+
+  ["words"] = {
+    about = "word vectors (fastText, skip-gram) of dictionaries and manuals, the most frequent first, with the words",
+    metric = "cosine", element = "f32", rows = 162767, dim = 100, minutes = 5, licence = "derived from free texts of Debian",
+    files = recipe_files("words", {
+      { part = "base", file = "base.fbin", dim = 100,
+        sha256 = "cf98b3267e9be72b9972448cfa14a35430556b48976ee5f76cdabbbc69d3438b" },
+      { part = "query", file = "query.fbin", dim = 100,
+        sha256 = "71c7f9875dd800afca04cf443f72549c8438387c6df385252d89b7cebb2c7368" },
+      { part = "words", file = "words.txt", plain = true,
+        sha256 = "c7bd18736466f165b064682ffe8af987c4076b55d3f899e27005735722b7ae04" },
+      { part = "query-words", file = "query-words.txt", plain = true,
+        sha256 = "51e3ebc76017bc8a1d43c6e6462889762c622d2c45d8b08001fd44a92aaf87c9" } }),
   },
 
   -- Runbooks: each part is a file for w:runbook. Its ids are rescaled to the rows of the experiment.

@@ -201,9 +201,25 @@ local catalog = {
       pictures = "e1fbff725917ab520a9cf30cd5af27ed36ae0953b404e258d029e5e0b3561e67" }),
   },
 
+  ["changelogs"] = {
+    about = "a sentence encoder's embeddings of the entries of Debian's changelogs, in order of time: real drift",
+    metric = "cosine", element = "f32", rows = 100000, dim = 512, minutes = 8,
+    licence = "derived from changelogs of Debian; each package's copyright file names its licences",
+    note = "time is seconds since 1970",
+    files = recipe_files("changelogs", {
+      { part = "base", file = "base.fbin", dim = 512, unpinned = true },
+      { part = "time", file = "time.i64", dim = 1, unpinned = true },
+      { part = "query", file = "query.fbin", dim = 512, unpinned = true },
+      { part = "query-time", file = "query-time.i64", dim = 1, unpinned = true },
+      { part = "texts", file = "texts.txt", plain = true, unpinned = true },
+      { part = "query-texts", file = "query-texts.txt", plain = true, unpinned = true } }),
+  },
+
   ["words"] = {
-    about = "word vectors (fastText, skip-gram) of dictionaries and manuals, the most frequent first, with the words",
-    metric = "cosine", element = "f32", rows = 162767, dim = 100, minutes = 5, licence = "derived from free texts of Debian",
+    about = "word vectors (fastText, skip-gram) of dictionaries, WordNet and manuals, with the words",
+    metric = "cosine", element = "f32", rows = 162767, dim = 100, minutes = 6,
+    licence = "derived from texts of Debian: GPL, GFDL, BSD, WordNet's and others; each package's copyright file names its own",
+    note = "the first n rows are the n most frequent words, not a random sample",
     files = recipe_files("words", {
       { part = "base", file = "base.fbin", dim = 100,
         sha256 = "cf98b3267e9be72b9972448cfa14a35430556b48976ee5f76cdabbbc69d3438b" },

@@ -4,7 +4,7 @@
 -- Data: photo-hog; --set data=laion-clip-300K takes another. Parameters and claims are set for photo-hog.
 
 local data, name = require("datasets").open("photo-hog", "cosine")
-local rows = option("rows", quick and 5000 or 100000, "rows stored")
+local rows = option("rows", math.min(quick and 5000 or 100000, #data), "rows stored")
 local asked = option("queries", quick and 50 or 500, "asked")
 
 local function certified(label, r, bits, pca)

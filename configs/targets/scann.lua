@@ -20,7 +20,7 @@ local sets = {
 
 local data, name = require("datasets").open "photo-sift"
 local set = sets[name] or sets["photo-sift"]
-local rows = option("rows", quick and 20000 or 100000, "inserted")
+local rows = option("rows", math.min(quick and 20000 or 100000, #data), "inserted")
 local queries = option("queries", quick and 200 or 1000, "asked")
 
 local ours, faiss = "ScaNN", "FAISS fast-scan"

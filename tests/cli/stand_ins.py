@@ -39,11 +39,14 @@ def write_rows(path, element, rows, dim):
 
 
 def write_numbers(path, rows):
-    """A .npy file: of each row a number below 500, as of pictures."""
+    """A .npy or .i64 file: of each row a number below 500, as of pictures."""
+    numbers = array.array("q", (random.randrange(500) for _ in range(rows))).tobytes()
+    if path.suffix == ".i64":
+        path.write_bytes(numbers)
+        return
     head = "{'descr': '<i8', 'fortran_order': False, 'shape': (%d,), }" % rows
     head += " " * (63 - (len(head) + 10) % 64) + "\n"
-    numbers = array.array("q", (random.randrange(500) for _ in range(rows)))
-    path.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head.encode() + numbers.tobytes())
+    path.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head.encode() + numbers)
 
 
 random.seed(42)
@@ -56,7 +59,7 @@ for name in sys.argv[3:] or [line.split()[0] for line in described("list", "data
         rows = int(shape[1])
         if file.endswith("bin"):
             write_rows(path, shape[3], rows if part == "base" else OTHERS, int(shape[2]))
-        elif file.endswith(".npy"):
-            write_numbers(path, rows)
+        elif file.endswith((".npy", ".i64")):
+            write_numbers(path, OTHERS if part.startswith("query") else rows)
         else:
             path.write_text("stand-in\n")

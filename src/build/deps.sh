@@ -60,7 +60,10 @@ TABLE
 say() { printf 'driftline: %s\n' "$*" >&2; }
 
 groups=" ${*:-build} "
-known=$(table | cut -d'|' -f1 | uniq | paste -sd' ' -)
+known=$(table | while IFS='|' read -r group need package why; do
+    [ "$group" = "${last:-}" ] || printf '%s ' "$group"
+    last=$group
+done)
 for group in $groups; do
     case " $known " in
         *" $group "*) ;;

@@ -16,7 +16,7 @@ local window = 12000
 local block, asked = 1000, 50
 local rounds = option("rounds", quick and 12 or (#in_time - window) // block, "blocks of 1000 entries after the window")
 
-local probes = quick and { 8, 16, 32 } or { 2, 4, 8, 16, 32 }
+local probes = quick and { 8, 16, 32 } or { 2, 4, 8, 16, 32, 64 }
 local addonly, rebuilt = "FAISS IVF add-only", "FAISS IVF rebuild"
 local fixed, source, soft2 = "dynamic IVF, no maintenance", "dynamic IVF, source's splits", "dynamic IVF soft_k=2, source's splits"
 local lire, dedrift, costs = "dynamic IVF, lire", "dynamic IVF, dedrift", "dynamic IVF, cost-model"
@@ -77,14 +77,12 @@ experiment {
   methods = methods,
 
   claims = {
-    { "(ours) drift hides from recall: at nprobe 8 frozen lists lose less than 3 % of it over all rounds", function(r)
-      return growth(r, at8(addonly), "recall@10") >= 0.97 and growth(r, at8(fixed), "recall@10") >= 0.97
+    { "(ours) drift shows in recall: at nprobe 8 frozen lists lose 3 % of it or more, lists rebuilt every round less than 1 %", function(r)
+      return growth(r, at8(addonly), "recall@10") <= 0.97 and growth(r, at8(fixed), "recall@10") <= 0.97
+             and growth(r, at8(rebuilt), "recall@10") > 0.99
     end },
-    { "(ours) drift shows in work: frozen lists scan 1.5 times as much in the last quarter as in the first, or more", function(r)
-      return growth(r, at8(addonly), "scanned") >= 1.5 and growth(r, at8(fixed), "scanned") >= 1.5
-    end },
-    { "(ours) rebuilt every round, lists scan less than 1.25 times as much", function(r)
-      return growth(r, at8(rebuilt), "scanned") < 1.25
+    { "(ours) and in work: frozen lists scan more in the last quarter than in the first, rebuilt ones do not", function(r)
+      return growth(r, at8(addonly), "scanned") > 1 and growth(r, at8(fixed), "scanned") > 1 and growth(r, at8(rebuilt), "scanned") <= 1
     end },
     { "(ours) for recall .95 a frozen index scans 1.2 times what a rebuilt one scans, or more, over all rounds", function(r)
       return r(addonly, "scanned@recall=0.95/newest") >= 1.2 * r(rebuilt, "scanned@recall=0.95/newest")

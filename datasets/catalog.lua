@@ -1,7 +1,7 @@
 -- catalog.lua - Every dataset known by name: its content, its shape, and where its files come from.
 --
 -- One entry:   about, metric ("l2" "ip" "cosine" "hamming"), element ("f32" "u8" "b64"), rows and dim of the base (dim
---              of b64 in bits), minutes (that a recipe takes on two processors), licence, note (optional: a warning to
+--              of b64 in bits), minutes (that a recipe takes on two processors, about), licence, note (optional: a warning to
 --              users), files (a list of parts).
 -- One part:    part     "base" "query" "truth" (ids of the nearest rows) "labels" "time" "words" "source" "learn" (queries
 --                       to train on), a runbook's name

@@ -11,28 +11,26 @@
 
 python=/usr/bin/python3
 "$python" -c 'import cv2, numpy' 2>/dev/null || recipe_install photos
-recipe_packages 'usr/share/*' gnome-backgrounds=43.1-1 lomiri-wallpapers-16.04=20.04.0-2 \
-    lomiri-wallpapers-20.04=20.04.0-2 mate-backgrounds=1.26.0-1 plasma-workspace-wallpapers=4:5.27.5-2 \
-    ukui-wallpapers=20.04.3-1.1
+set -- gnome-backgrounds=43.1-1 lomiri-wallpapers-16.04=20.04.0-2 lomiri-wallpapers-20.04=20.04.0-2 \
+    mate-backgrounds=1.26.0-1 plasma-workspace-wallpapers=4:5.27.5-2 ukui-wallpapers=20.04.3-1.1
+recipe_packages 'usr/share/*' "$@"
 
 # Without these instruction sets the code is that for any x86-64, which rounds alike everywhere.
 export OPENCV_CPU_DISABLE=SSE4.1,SSE4.2,POPCNT,AVX,FP16,AVX2,FMA3,AVX512-SKX OPENCV_OPENCL_RUNTIME=disabled
-exec "$python" - "$kind" "$out" "$packages" <<'PYTHON'
+exec "$python" - "$kind" "$out" "$packages" "$@" <<'PYTHON'
 import ctypes, hashlib, multiprocessing, os, signal, sys, time
 import cv2, numpy
 
-kind, out, packages = sys.argv[1:]
+kind, out, packages, *wallpapers = sys.argv[1:]
 LONGEST, MOST_FEATURES, QUERY_EVERY, SEED = 2560, 20000, 9, 1
 QUERIES = {"sift": 10000, "hog": 2000}[kind]
-FOLDERS = ("gnome-backgrounds", "lomiri-wallpapers-16.04", "lomiri-wallpapers-20.04", "mate-backgrounds",
-           "plasma-workspace-wallpapers", "ukui-wallpapers")
 done = os.path.join(out, "described")
 
 def pictures():
     """[(package/path, sha256)] of every distinct picture; of a folder of one wallpaper in many sizes the largest."""
     largest, seen, found = {}, set(), []
-    for package in FOLDERS:
-        for folder, _, names in os.walk(os.path.join(packages, package)):
+    for package in wallpapers:
+        for folder, _, names in os.walk(os.path.join(packages, package.partition("=")[0])):
             for name in names:
                 path = os.path.join(folder, name)
                 if not name.lower().endswith((".jpg", ".jpeg", ".png")) or os.path.islink(path) or "screenshot" in name:
@@ -97,12 +95,12 @@ def write_u8bin(name, rows):
 
 cv2.setNumThreads(1)
 os.makedirs(done, exist_ok=True)
-found, told = pictures(), 0
+found, shown = pictures(), 0
 with multiprocessing.Pool(min(8, len(os.sched_getaffinity(0))), begin_worker) as pool:
     try:
         for i, _ in enumerate(pool.imap_unordered(describe, found)):
-            if time.monotonic() - told > 5:
-                told = time.monotonic()
+            if time.monotonic() - shown > 5:
+                shown = time.monotonic()
                 print("described %d of %d pictures" % (i + 1, len(found)), flush=True)
     except ValueError as error:
         sys.exit(str(error))

@@ -8,7 +8,7 @@
 set -eu
 export LC_ALL=C
 
-[ $# -ge 1 ] || { sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 2; }
+[ $# -ge 1 ] || { sed -n '2,/^[^#]/{/^# shellcheck/d;s/^# \{0,1\}//p}' "$0"; exit 2; }
 recipes=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$1" "${2:-$1/packages}"
 out=$(cd "$1" && pwd)

@@ -55,7 +55,7 @@ static int list_datasets(const struct app *app)
         char from[64];
         table_add(&table, "%s", names[i]);
         table_add(&table, "%s", metric_name(catalog_metric(entry)));
-        catalog_whence(entry, &app->options, from, sizeof from);
+        catalog_origin_now(entry, &app->options, from, sizeof from);
         table_add(&table, "%s", from);
         table_add(&table, "%s", catalog_summary(entry));
     }

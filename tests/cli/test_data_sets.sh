@@ -21,7 +21,7 @@ if [ "${DRIFTLINE_TEST_TIER:-short}" != long ]; then
 fi
 
 "$program" list datasets | awk 'NR > 1 { print $1 }' | sort >known
-told() { # the data sets of a config, by its table in the documents
+listed() { # the data sets of a config, by its table in the documents
     grep -F "](../configs/$1.lua) |" "$root/docs/experiments.md" | awk -F ' [|] ' '{ print $3 }' | tr ';' '\n' | tr -d ' ' | sort
 }
 opened() { # those that it opened, by what `check` printed
@@ -38,7 +38,7 @@ for config in "$root"/configs/*.lua "$root"/configs/[!l]*/*.lua; do
     fi
     run check --allow-programs "$config"
     check "$name" '[ $status = 0 ] && ! head -n 1 "$config" | grep -q "Needs the internet"'
-    check "$name: what it opens is in the table of experiments.md" '[ -z "$(comm -13 <(told "$name") <(opened))" ]'
+    check "$name: what it opens is in the table of experiments.md" '[ -z "$(comm -13 <(listed "$name") <(opened))" ]'
 done
 
 # The configs of papers with their settings, and the commands of documents and configs.

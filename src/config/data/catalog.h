@@ -33,8 +33,8 @@ const char *catalog_summary(const struct catalog_entry *); /* one line of text *
 /* Where its files come from: "made here, 5 min", "npm, 11 MB", "internet, 1.2 GB". */
 void catalog_origin(const struct catalog_entry *, char *out, size_t out_bytes);
 /* The same, but "at hand" where nothing is to be fetched or made. */
-void catalog_whence(const struct catalog_entry *, const struct run_options *, char *out,
-                    size_t out_bytes);
+void catalog_origin_now(const struct catalog_entry *, const struct run_options *, char *out,
+                        size_t out_bytes);
 
 /* Prints the description of a data set for ./harness describe. */
 void catalog_describe(const struct catalog_entry *, FILE *);

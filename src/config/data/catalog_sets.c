@@ -108,10 +108,7 @@ static int say_progress(void *context, const char *what, size_t done, size_t tot
 bool catalog_has_recipe(const struct catalog_entry *e, const char *part)
 {
     const struct dataset_part *p = fetch_find_part(&e->entry, part);
-    for (size_t i = 0; p && i < p->n_origins; i++)
-        if (p->origins[i].kind == ORIGIN_RECIPE)
-            return true;
-    return false;
+    return p && fetch_made_here(p);
 }
 
 void catalog_recipe_dir(const struct run_options *o, char *path)
@@ -167,8 +164,8 @@ void catalog_origin(const struct catalog_entry *e, char *out, size_t out_bytes)
         (void)snprintf(out, out_bytes, "%s", from[first->kind]);
 }
 
-void catalog_whence(const struct catalog_entry *e, const struct run_options *o, char *out,
-                    size_t out_bytes)
+void catalog_origin_now(const struct catalog_entry *e, const struct run_options *o, char *out,
+                        size_t out_bytes)
 {
     const struct dataset_entry *d = &e->entry;
     struct telling telling;

@@ -69,14 +69,11 @@ static int begin_delivery(struct delivery *d, const struct dataset_entry *entry,
                           const struct dataset_part *part, const struct fetch_env *env,
                           struct error *err)
 {
-    const char *slash = strrchr(part->file, '/');
     *d = (struct delivery){ .entry = entry, .part = part, .env = env };
     snprintf(d->what, sizeof d->what, "fetch %s/%s", entry->name, part->part);
     int folder =
         snprintf(d->folder, sizeof d->folder, "%s/downloads/%s", env->cache_dir, entry->name);
-    int target =
-        snprintf(d->target, sizeof d->target, "%s/%s", d->folder, slash ? slash + 1 : part->file);
-    if (folder >= PATH_MAX || target >= PATH_MAX - 16)
+    if (folder >= PATH_MAX || !fetch_target(entry, part, env, d->target))
         return fail(err, ERR_ARGUMENT, "%.80s...: the path of the cache is too long",
                     env->cache_dir);
     return path_make_folders(d->folder, 0755, err);
@@ -122,6 +119,18 @@ static bool find_in_folder(const struct delivery *d, const char *folder, bool *c
     return try_local(folder, file, "", out) || try_local(folder, bare, packed ? "" : ".gz", out);
 }
 
+/* Takes the first folder off a list separated by ':'; false at its end. "" for one that is empty or
+ * whose path is too long. */
+static bool next_folder(const char **list, char folder[PATH_MAX])
+{
+    if (!*list || !**list)
+        return false;
+    const size_t n = strcspn(*list, ":");
+    snprintf(folder, PATH_MAX, "%.*s", (int)(n < PATH_MAX ? n : 0), *list);
+    *list += n + ((*list)[n] == ':');
+    return true;
+}
+
 struct attempts {
     char text[900];
 };
@@ -138,12 +147,10 @@ static void add_attempt(struct attempts *a, const char *source, const char *why)
 static int look_locally(struct delivery *d, struct attempts *tried, struct error *err)
 {
     const char *list = d->env->data_path;
+    char folder[PATH_MAX];
     d->found[0] = 0;
-    while (list && *list) {
-        char folder[PATH_MAX], path[PATH_MAX], hex[SHA256_HEX_BYTES];
-        size_t n = strcspn(list, ":");
-        snprintf(folder, sizeof folder, "%.*s", (int)(n < PATH_MAX ? n : 0), list);
-        list += n + (list[n] == ':');
+    while (next_folder(&list, folder)) {
+        char path[PATH_MAX], hex[SHA256_HEX_BYTES];
         if (!folder[0])
             continue;
         bool certain;
@@ -412,23 +419,16 @@ bool fetch_at_hand(const struct dataset_entry *entry, const struct dataset_part 
                    const struct fetch_env *env)
 {
     char folder[PATH_MAX], path[PATH_MAX];
-    const char *slash = strrchr(part->file, '/');
     bool certain, found = false;
     struct delivery d = { .entry = entry, .part = part, .env = env };
     if (env->cache_dir) {
         (void)snprintf(path, sizeof path, "%s/datasets/%s/%s.npy.meta", env->cache_dir, entry->name,
                        part->part);
-        found = exists(path);
-        (void)snprintf(path, sizeof path, "%s/downloads/%s/%s", env->cache_dir, entry->name,
-                       slash ? slash + 1 : part->file);
-        found |= exists(path);
+        found = exists(path) || (fetch_target(entry, part, env, path) && exists(path));
     }
-    for (const char *list = env->data_path; !found && list && *list;) {
-        const size_t n = strcspn(list, ":");
-        snprintf(folder, sizeof folder, "%.*s", (int)(n < PATH_MAX ? n : 0), list);
-        list += n + (list[n] == ':');
+    const char *list = env->data_path;
+    while (!found && next_folder(&list, folder))
         found = folder[0] && find_in_folder(&d, folder, &certain, path);
-    }
     for (size_t i = 0; !found && i < part->n_origins; i++)
         found = part->origins[i].kind == ORIGIN_DEBIAN &&
                 snprintf(path, sizeof path, "/%s", part->origins[i].member) < PATH_MAX &&

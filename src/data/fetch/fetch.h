@@ -39,7 +39,7 @@ struct dataset_part {
     /* name as delivered; may have folders, which DRIFTLINE_DATA is searched with */
     const char *file;
     /* of the file as delivered; NULL only if unpinned. Where a recipe makes the file, with the versions
-       that the recipe names: other bytes are taken too, with a warning, and fetch_sha256() tells. */
+       that the recipe names: other bytes are taken too, with a warning; fetch_sha256() gives theirs. */
     const char *sha256;
     const char *format, *dataset, *element; /* as in struct file_options; may be NULL */
     size_t rows, dim;                       /* shape that it must have; 0: any. dim of b64 is 64 */
@@ -81,6 +81,10 @@ struct fetch_env {
 /* 3. The calls */
 
 const struct dataset_part *fetch_find_part(const struct dataset_entry *, const char *part);
+
+/* Whether a recipe makes the part. Its bytes depend on versions of packages, so the catalog's sha256
+ * is what they are expected to be. */
+bool fetch_made_here(const struct dataset_part *);
 
 /* ERR_CONFIG unless the part has a sha256 or is `unpinned`, and each of its addresses is
  * https or `insecure`. */

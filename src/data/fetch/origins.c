@@ -261,7 +261,7 @@ struct recipe_watch {
     const struct process *program;
 };
 
-/* Tells the last whole line that the recipe printed. */
+/* Shows the last whole line that the recipe printed. */
 static int recipe_tick(void *context)
 {
     const struct recipe_watch *w = context;

@@ -51,13 +51,22 @@ int fetch_check_sha256(const struct delivery *d, const char *path, char hex[SHA2
         path, d->part->sha256, hex, stat(path, &st) ? 0LL : (long long)st.st_size);
 }
 
+bool fetch_target(const struct dataset_entry *entry, const struct dataset_part *part,
+                  const struct fetch_env *env, char out[PATH_MAX])
+{
+    const char *slash = strrchr(part->file, '/');
+    return snprintf(out, PATH_MAX, "%s/downloads/%s/%s", env->cache_dir, entry->name,
+                    slash ? slash + 1 : part->file) < PATH_MAX - 16;
+}
+
 /* Where the hash of a file is recorded when it is first delivered; false: the path is too long. */
 static bool record_path(const struct dataset_entry *entry, const struct dataset_part *part,
                         const struct fetch_env *env, char out[PATH_MAX])
 {
-    const char *slash = strrchr(part->file, '/');
-    return snprintf(out, PATH_MAX, "%s/downloads/%s/%s.sha256", env->cache_dir, entry->name,
-                    slash ? slash + 1 : part->file) < PATH_MAX;
+    const bool fits = fetch_target(entry, part, env, out);
+    if (fits)
+        memcpy(out + strlen(out), ".sha256", sizeof ".sha256");
+    return fits;
 }
 
 bool fetch_read_record(const struct dataset_entry *entry, const struct dataset_part *part,

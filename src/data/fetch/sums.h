@@ -1,12 +1,12 @@
-/* sums.h - the sha256 of delivered files: held to the catalog's, or recorded. For src/data/fetch only. */
+/* sums.h - where delivered files lie, and their sha256: held to the catalog's, or recorded. For src/data/fetch only. */
 #ifndef DRIFTLINE_DATA_FETCH_SUMS_H
 #define DRIFTLINE_DATA_FETCH_SUMS_H
 
 #include "src/data/fetch/origins.h"
 
-/* Whether a recipe makes the part. Its bytes depend on versions of packages, so the catalog's sha256 is what they are
- * expected to be. */
-bool fetch_made_here(const struct dataset_part *);
+/* The path in the cache that the part's file is delivered to; false: it is too long, with 16 bytes for an ending. */
+bool fetch_target(const struct dataset_entry *, const struct dataset_part *,
+                  const struct fetch_env *, char out[PATH_MAX]);
 
 /* hex gets the file's sha256. ERR_CORRUPT unless the file, or its inflated data, has the catalog's sha256. */
 int fetch_check_sha256(const struct delivery *, const char *path, char hex[SHA256_HEX_BYTES],

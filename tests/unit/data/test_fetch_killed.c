@@ -1,5 +1,5 @@
-/* test_fetch_killed.c - a fetch that is killed at any of its file operations, or finds the disk full
- * from there on: the next one gets the rows, whatever was left. */
+/* test_fetch_killed.c - a fetch after one that failed. The failed fetch is killed at one of its file
+ * operations, or finds the disk full from that operation on. The next fetch must get the rows. */
 #include "tests/unit/data/fetch_world.h"
 
 #include <sys/wait.h>

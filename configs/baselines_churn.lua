@@ -2,7 +2,7 @@
 --
 -- Data: photo-sift; --set data=sift1m, gist1m or deep-10M takes another.
 --
--- Ten steps each replace a tenth of the rows. Each method is built with each combination of a small grid of
+-- Ten steps each replace a tenth of the rows, photo-sift picture by picture. Each method is built with each combination of a small grid of
 -- parameters. For each build, tuning queries choose the first point of the sweep that reaches the recall; other
 -- queries measure it. A baseline that cannot delete filters its answers, as its users would. One query at a time, one
 -- thread.
@@ -11,7 +11,7 @@
 
 local baselines = require "baselines"
 
-local data, name = require("datasets").open "photo-sift"
+local data, name = require("datasets").stream "photo-sift"
 local recall = option("recall", 0.95, "recall@10 that each build is calibrated to")
 local rows = option("rows", math.min(quick and 2500 or 50000, #data // 2), "held at a time; twice as many are used")
 local queries = option("queries", quick and 200 or 2000, "asked; half of them tune")

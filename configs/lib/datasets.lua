@@ -30,6 +30,9 @@ function datasets.in_order(rows, name)
 end
 
 -- As open, in that order.
-function datasets.stream(default) return datasets.in_order(datasets.open(default)) end
+function datasets.stream(default)
+  local rows, name = datasets.open(default)
+  return datasets.in_order(rows, name), name
+end
 
 return datasets

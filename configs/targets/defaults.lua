@@ -15,7 +15,7 @@ local made = {
 }
 local most = quick and 8000 or 64000
 local asked = option("queries", quick and 100 or 500, "asked")
-local set = made[data] and made[data](2 * most) or dataset(data)
+local set = made[data] and made[data](2 * most) or require("datasets").in_order(dataset(data), data)
 local queries = set:queries(asked)
 local rows = option("rows", math.min(most, #set) // 2, "rows held at a time; twice as many are used")
 local recalls = { "0.9", "0.95", "0.98", "0.99" }

@@ -3,13 +3,13 @@
 --
 -- Data: photo-sift; --set data=sift1m, gist1m or deep-10M takes another. Parameters and claims are set for photo-sift.
 --
--- Twenty steps each replace a twentieth of the rows. Edges that removals lose show as recall at one ef_search below
+-- Twenty steps each replace a twentieth of the rows, photo-sift picture by picture. Edges that removals lose show as recall at one ef_search below
 -- that of `rebuilt`, which builds all rows anew at the last step. --set data=photo-hog and --set data=words ask
 -- on those.
 
 local turnover = require "turnover"
 
-local data = require("datasets").open "photo-sift"
+local data = require("datasets").stream "photo-sift"
 local rows = option("rows", quick and 4000 or 20000, "held at a time; twice as many are used")
 
 local sweep = { ef_search = { 16, 32, 64, 128 } }

@@ -3,13 +3,13 @@
 --
 -- Data: photo-sift; --set data=sift1m, gist1m or deep-10M takes another. Parameters and claims are set for photo-sift.
 --
--- Twenty steps each replace a twentieth of the rows. Streaming merges bring them to disk when they are a tenth of the
+-- Twenty steps each replace a twentieth of the rows, photo-sift picture by picture. Streaming merges bring them to disk when they are a tenth of the
 -- rows there, and at the end. Links that merges lose show as recall at one search_list below that of `rebuilt`, which
 -- loads all rows anew at the last step.
 
 local turnover = require "turnover"
 
-local sift = require("datasets").open "photo-sift"
+local sift = require("datasets").stream "photo-sift"
 local rows = option("rows", quick and 4000 or 20000, "held at a time; twice as many are used")
 local degree = option("degree", 32, "neighbours of a row at most")
 local groups = option("groups", 32, "bytes of a row's code in memory")

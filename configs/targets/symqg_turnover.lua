@@ -3,9 +3,9 @@
 --
 -- Data: photo-sift; --set data=sift1m, gist1m or deep-10M takes another. Parameters and claims are set for photo-sift.
 --
--- Twenty steps each replace a twentieth of the rows, photo-sift picture by picture. Edges that removals lose show as recall at one ef_search below
--- that of `rebuilt`, which builds all rows anew at the last step. --set data=photo-hog and --set data=words ask
--- on those.
+-- Twenty steps each replace a twentieth of the rows, photo-sift picture by picture. Edges that removals lose show as
+-- recall at one ef_search below that of `rebuilt`, which builds all rows anew at the last step. --set data=photo-hog
+-- and --set data=words ask on those.
 
 local turnover = require "turnover"
 

@@ -3,9 +3,9 @@
 --
 -- Data: photo-sift; --set data=sift1m, gist1m or deep-10M takes another. Parameters and claims are set for photo-sift.
 --
--- Twenty steps each replace a twentieth of the rows, photo-sift picture by picture. Streaming merges bring them to disk when they are a tenth of the
--- rows there, and at the end. Links that merges lose show as recall at one search_list below that of `rebuilt`, which
--- loads all rows anew at the last step.
+-- Twenty steps each replace a twentieth of the rows, photo-sift picture by picture. Streaming merges bring them to
+-- disk when they are a tenth of the rows there, and at the end. Links that merges lose show as recall at one
+-- search_list below that of `rebuilt`, which loads all rows anew at the last step.
 
 local turnover = require "turnover"
 

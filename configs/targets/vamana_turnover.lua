@@ -3,9 +3,10 @@
 --
 -- Data: photo-sift; --set data=sift1m, gist1m or deep-10M takes another. Parameters and claims are set for photo-sift.
 --
--- Twenty steps each replace a twentieth of the rows, photo-sift picture by picture. Deleted rows of `vamana` are consolidated when they are a tenth of
--- the graph, and at the end; those of `in place` leave the graph at once. Edges that deletes lose show as recall at one
--- search_list below that of `rebuilt`, which links all rows anew at the last step.
+-- Twenty steps each replace a twentieth of the rows, photo-sift picture by picture. Deleted rows of `vamana` are
+-- consolidated when they are a tenth of the graph, and at the end; those of `in place` leave the graph at once.
+-- Edges that deletes lose show as recall at one search_list below that of `rebuilt`, which links all rows anew at
+-- the last step.
 
 local turnover = require "turnover"
 

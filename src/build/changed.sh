@@ -3,7 +3,9 @@
 #
 #   changed.sh             the files
 #   changed.sh --sources   the C files among them, and those that include a header among them
-#   changed.sh --tests     what make's T= is to be for the methods and folders they are in; "all" where all methods use them
+#   changed.sh --threads   what T= of make tsan is to be: methods that changed, and unit tests of folders that changed where
+#                          they speak of threads; divf, which has all that threads meet in, stands for the methods where
+#                          all use what changed
 #
 # The last landed commit is DRIFTLINE_BASE, or else the branch's upstream, or else, where there is none or it is HEAD, the
 # newest commit that is four hours older than HEAD: a session of work.
@@ -50,20 +52,26 @@ sources() {
     } | sort -u | while read -r file; do [ ! -e "$file" ] || echo "$file"; done
 }
 
-tests() {
+threads() {
     files | sed -nE '
-        s#^(src/core|algorithms/common|kernels|tests/support|tests/contract)/.*#all#p
-        s#^algorithms/([^/]+)/.*#\1#p
-        s#^src/(build|cli)/.*##
-        s#^src/([^/]+)/.*#unit/\1#p
-        s#^tests/(unit/[^/]+)/.*#\1#p' | sort -u | while read -r name; do
-        case $name in unit/*) [ ! -d "tests/$name" ] || echo "$name" ;; *) echo "$name" ;; esac
-    done | awk '$1 == "all" { all = 1 } { list = list $1 "\n" } END { printf "%s", all ? "all\n" : list }'
+        s#^(src/core|algorithms/common|kernels|tests/support|tests/contract)/.*#&\ndivf#
+        s#^algorithms/common/([^/]+)/[^\n]*#unit/\1#
+        s#^algorithms/([^/]+)/[^\n]*#\1#
+        s#^src/([^/]+)/[^\n]*#unit/\1#
+        s#^kernels/[^\n]*#unit/kernels#
+        s#^tests/(unit/[^/]+)/.*#\1#
+        p' | sort -u | while read -r name; do
+        case $name in
+            unit/*) grep -rliE --include='test_*.c' 'thread|background' "tests/$name" 2>/dev/null | sed 's#^tests/##; s#\.c$##' ;;
+            */* | *.* | '') ;;
+            *) [ ! -d "algorithms/$name" ] || echo "$name" ;;
+        esac
+    done
 }
 
 case ${1:-} in
     '') files ;;
     --sources) sources ;;
-    --tests) tests ;;
-    *) echo "changed.sh: \"$1\"; expected --sources or --tests" >&2; exit 2 ;;
+    --threads) threads ;;
+    *) echo "changed.sh: \"$1\"; expected --sources or --threads" >&2; exit 2 ;;
 esac

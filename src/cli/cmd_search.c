@@ -203,8 +203,12 @@ static void print_times(const struct search *s, FILE *out)
         fprintf(out, "recall   %.4f of the first %zu ids of %s\n", s->recall, s->k, s->app->truth);
     fprintf(out, "batch    %.0f queries a second (%zu queries)\n", t->queries_per_second,
             t->n_batch);
-    fprintf(out, "latency  p50 %.1f us, p99 %.1f us (%zu queries, one at a time)\n",
-            t->p50_ns / 1000, t->p99_ns / 1000, t->n_single);
+    fprintf(out, "latency  p50 %.1f us, ", t->p50_ns / 1000);
+    if (!isnan(t->p99_ns))
+        fprintf(out, "p99 %.1f us ", t->p99_ns / 1000);
+    else
+        (void)fputs("p99 needs 100 ", out);
+    fprintf(out, "(%zu queries, one at a time)\n", t->n_single);
 }
 
 static void print(const struct search *s)

@@ -19,41 +19,68 @@
    as the cells. */
 enum { NAME_BYTES = 400, LONG_SERIES = 100 };
 
-/* ---- 1. the metrics of one cell: name -> [sum, n] */
+/* ---- 1. the metrics of one cell: name -> [sum, weight, is it a rate] */
 
-static void add_value(json_t *metrics, const char *name, double value)
+/* How the values of several steps become one: a rate is all their counts over all their seconds;
+   what is measured for each query or row is weighted by their number, for the same reason; anything
+   else is the mean over the steps. */
+enum kind { MEAN, PER_ITEM, RATE };
+
+static enum kind kind_of(const struct result_metric *m)
 {
-    json_t *entry = json_object_get(metrics, name);
+    static const char *const per_item[] = { "ns_each", "mean_ns",    "distances",   "estimates",
+                                            "scanned", "bytes_read", "shards_asked" };
 
-    if (!isfinite(value))
-        return;
-    if (!entry) {
-        entry = json_pack("[f, i]", 0.0, 0);
-        (void)json_object_set_new(metrics, name, entry);
-    }
-    (void)json_array_set_new(entry, 0,
-                             json_real(json_number_value(json_array_get(entry, 0)) + value));
-    (void)json_array_set_new(entry, 1,
-                             json_integer(json_integer_value(json_array_get(entry, 1)) + 1));
+    for (size_t i = 0; i < sizeof per_item / sizeof *per_item; i++)
+        if (strcmp(m->name, per_item[i]) == 0)
+            return PER_ITEM;
+    return m->unit == UNIT_PER_SECOND ? RATE : MEAN;
 }
 
-/* Adds METRIC/TAG, and METRIC/TAG#number if the tag repeats (number > 0). */
-static void add_metric(json_t *metrics, const char *metric, const char *tag, size_t number,
-                       double value)
+/* Where a metric of a step goes: METRIC/TAG, and METRIC/TAG#number if the tag repeats (number > 0).
+   count: rows or queries of the step. */
+struct place {
+    json_t *metrics;
+    const char *tag;
+    size_t number;
+    double count;
+};
+
+static void add_value(json_t *metrics, const char *name, double weighted, double weight, bool rate)
 {
+    json_t *entry = json_object_get(metrics, name);
+    const double sum = weighted + (entry ? json_number_value(json_array_get(entry, 0)) : 0);
+    const double weights = weight + (entry ? json_number_value(json_array_get(entry, 1)) : 0);
+
+    (void)json_object_set_new(metrics, name, json_pack("[f, f, b]", sum, weights, (int)rate));
+}
+
+static void add_as(const struct place *at, enum kind kind, const char *metric, double value)
+{
+    const double weight = kind != MEAN && at->count > 0 ? at->count : 1;
+    const double weighted = kind == RATE ? weight / value : weight * value;
     char name[NAME_BYTES];
 
-    (void)snprintf(name, sizeof name, "%s/%s", metric, tag);
-    add_value(metrics, name, value);
-    if (number > 0) {
-        (void)snprintf(name, sizeof name, "%s/%s#%zu", metric, tag, number);
-        add_value(metrics, name, value);
+    if (!isfinite(value) || !isfinite(weighted))
+        return;
+    (void)snprintf(name, sizeof name, "%s/%s", metric, at->tag);
+    add_value(at->metrics, name, weighted, weight, kind == RATE);
+    if (at->number > 0) {
+        (void)snprintf(name, sizeof name, "%s/%s#%zu", metric, at->tag, at->number);
+        add_value(at->metrics, name, weighted, weight, kind == RATE);
     }
+}
+
+static double value_of(const json_t *entry)
+{
+    const double sum = json_number_value(json_array_get(entry, 0));
+    const double weight = json_number_value(json_array_get(entry, 1));
+
+    return json_is_true(json_array_get(entry, 2)) ? weight / sum : sum / weight;
 }
 
 /* Adds each number of an object as PREFIX.NAME. */
-static void add_numbers(json_t *metrics, const char *prefix, json_t *object, const char *tag,
-                        size_t number)
+static void add_numbers(const struct place *at, const char *prefix, json_t *object)
 {
     const char *key;
     json_t *value;
@@ -63,40 +90,40 @@ static void add_numbers(json_t *metrics, const char *prefix, json_t *object, con
 
         (void)snprintf(name, sizeof name, "%s.%s", prefix, key);
         if (json_is_number(value))
-            add_metric(metrics, name, tag, number, json_number_value(value));
+            add_as(at, MEAN, name, json_number_value(value));
     }
 }
 
 /* Adds the method's statistics after the step as stats.NAME and, for objects such as the latency of
    writers, stats.GROUP.NAME. Arrays and strings remain only in the cell. */
-static void add_stats(json_t *metrics, const json_t *step, const char *tag, size_t number)
+static void add_stats(const struct place *at, const json_t *step)
 {
     json_t *stats = json_object_get(step, "stats"), *value;
     const char *key;
 
-    add_numbers(metrics, "stats", stats, tag, number);
+    add_numbers(at, "stats", stats);
     json_object_foreach(stats, key, value) {
         char group[100];
 
         (void)snprintf(group, sizeof group, "stats.%s", key);
-        add_numbers(metrics, group, value, tag, number);
+        add_numbers(at, group, value);
     }
 }
 
 /* Adds NAME@K. A step without queries has a null recall and adds no metric. */
-static void add_recall(json_t *metrics, const char *name, const json_t *recall, const char *tag,
-                       size_t number)
+static void add_recall(const struct place *at, const char *name, const json_t *recall)
 {
     char metric[64];
 
     (void)snprintf(metric, sizeof metric, "%s@%lld", name, field_integer(recall, "k", 0));
-    add_metric(metrics, metric, tag, number, field_number(recall, "mean"));
+    add_as(at, MEAN, metric, field_number(recall, "mean"));
 }
 
 static void add_step(json_t *metrics, const json_t *step, size_t number, bool long_series)
 {
-    const char *op = field_text(step, "op", ""), *tag = series_step_tag(step);
-    const json_t *recall = json_object_get(step, "recall");
+    const char *op = field_text(step, "op", "");
+    const struct place at = { metrics, series_step_tag(step), number, field_number(step, "count") };
+    const struct place in_short = { metrics, at.tag, long_series ? 0 : number, at.count };
     size_t i = 0;
     const bool asks =
         strcmp(op, "search") == 0 || strcmp(op, "range") == 0 || strcmp(op, "concurrent") == 0;
@@ -105,47 +132,43 @@ static void add_step(json_t *metrics, const json_t *step, size_t number, bool lo
         const json_t *object = m->object ? json_object_get(step, m->object) : step;
 
         if (m->field)
-            add_metric(metrics, m->name, tag, number, field_number(object, m->field));
+            add_as(&at, kind_of(m), m->name, field_number(object, m->field));
     }
     if (asks) {
         const double of = field_number(step, "distances") / field_number(step, "live");
 
-        add_metric(metrics, "qps", tag, number, field_number(step, "per_second"));
-        add_metric(metrics, "distances_percent", tag, number, 100 * of);
+        add_as(&at, RATE, "qps", field_number(step, "per_second"));
+        add_as(&at, PER_ITEM, "distances_percent", 100 * of);
     }
-    add_recall(metrics, "recall", recall, tag, number);
-    add_recall(metrics, "throughput_recall", json_object_get(step, "throughput_recall"), tag,
-               number);
-    add_stats(metrics, step, tag, long_series ? 0 : number);
-    add_numbers(metrics, "parts", json_object_get(json_object_get(step, "memory"), "parts"), tag,
-                long_series ? 0 : number);
+    add_recall(&at, "recall", json_object_get(step, "recall"));
+    add_recall(&at, "throughput_recall", json_object_get(step, "throughput_recall"));
+    add_stats(&in_short, step);
+    add_numbers(&in_short, "parts", json_object_get(json_object_get(step, "memory"), "parts"));
 }
 
-/* Returns a new object: metric -> mean over the steps that have it. NULL: out of memory. */
+/* Returns a new object: metric -> its value over the steps that have it. NULL: out of memory. */
 static json_t *cell_metrics(const json_t *cell)
 {
     const json_t *steps = json_object_get(cell, "steps");
     struct place_in_series *series = series_places(steps);
-    json_t *sums, *means, *step, *entry;
+    json_t *sums, *values, *step, *entry;
     const char *name;
     size_t i;
 
     if (!series)
         return NULL;
     sums = json_object();
-    means = json_object();
+    values = json_object();
     json_array_foreach(steps, i, step) {
         const struct place_in_series at = series[i];
         add_step(sums, step, at.of > 1 ? at.number : 0, at.of > LONG_SERIES);
     }
     json_object_foreach(sums, name, entry) {
-        const double sum = json_number_value(json_array_get(entry, 0));
-        (void)json_object_set_new(means, name,
-                                  json_real(sum / json_number_value(json_array_get(entry, 1))));
+        (void)json_object_set_new(values, name, json_number(value_of(entry)));
     }
     json_decref(sums);
     free(series);
-    return means;
+    return values;
 }
 
 json_t *summary_of_step(const json_t *step)
@@ -159,8 +182,7 @@ json_t *summary_of_step(const json_t *step)
         char metric[NAME_BYTES];
 
         (void)snprintf(metric, sizeof metric, "%.*s", (int)(strlen(name) - tag), name);
-        (void)json_object_set_new(metrics, metric,
-                                  json_number(json_number_value(json_array_get(entry, 0))));
+        (void)json_object_set_new(metrics, metric, json_number(value_of(entry)));
     }
     json_decref(sums);
     return metrics;
@@ -338,29 +360,19 @@ static json_t *number_json(double value)
     return isfinite(value) ? json_real(value) : json_null();
 }
 
-/* True if the metric is at most 1. Its interval then ends at 1 or below. */
-static bool is_share(const char *metric)
-{
-    static const char *const shares[] = { "recall@", "range_recall/", "range_precision/" };
-
-    for (size_t i = 0; i < sizeof shares / sizeof *shares; i++)
-        if (strncmp(metric, shares[i], strlen(shares[i])) == 0)
-            return true;
-    return false;
-}
-
 /* Returns { label, metric, median, low, high, repeats } of one sample. `scratch` has space for
    the values of the sample. */
 static json_t *median_json(const json_t *sample, double *scratch)
 {
     const json_t *list = json_object_get(sample, "values");
     const size_t n = json_array_size(list);
+    char name[NAME_BYTES], tag[NAME_BYTES];
     double low, high;
 
     for (size_t i = 0; i < n; i++)
         scratch[i] = json_number_value(json_array_get(list, i));
-    if (stats_median_interval(scratch, n, &low, &high) &&
-        is_share(field_text(sample, "metric", "")))
+    result_metric_split(field_text(sample, "metric", ""), name, sizeof name, tag, sizeof tag);
+    if (stats_median_interval(scratch, n, &low, &high) && result_metric(name)->unit == UNIT_SHARE)
         high = fmin(high, 1);
     return json_pack("{s:O, s:O, s:o, s:o, s:o, s:I}", "label", json_object_get(sample, "label"),
                      "metric", json_object_get(sample, "metric"), "median",

@@ -1,8 +1,9 @@
 /* summary.h - medians of cells over repeats, with intervals, by LABEL[point] and metric.
  *
  * METRIC/TAG names a metric of a step; TAG is the step's tag, or its operation's name. If several
- * steps of an operation share a tag, METRIC/TAG#i belongs to the i-th step, and METRIC/TAG is the
- * mean over these steps in one repeat. Cells that failed are left out. stats.NAME/TAG is a
+ * steps of an operation share a tag, METRIC/TAG#i belongs to the i-th step, and METRIC/TAG is of all
+ * these steps in one repeat: a rate is the sum of their counts over the sum of their seconds, what is
+ * measured for each query or row is weighted by their number, anything else is the mean. Cells that failed are left out. stats.NAME/TAG is a
  * statistic that the method reports. RATE@recall=R/TAG interpolates linearly between the two
  * measured points of a sweep around R, for query rates and work per query. It is absent outside the
  * measured range.

@@ -73,6 +73,11 @@ double histogram_quantile(const struct histogram *h, double q)
     return (double)h->max;
 }
 
+double histogram_tail(const struct histogram *h, double q)
+{
+    return (double)h->n * (1 - q) > 1 - 1e-9 ? histogram_quantile(h, q) : NAN;
+}
+
 double histogram_mean(const struct histogram *h)
 {
     return h->n == 0 ? NAN : h->sum / (double)h->n;

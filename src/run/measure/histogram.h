@@ -23,6 +23,9 @@ void histogram_merge(struct histogram *to, const struct histogram *from);
 /* The smallest value v such that a share q (0 to 1) of all values is at most v; exact to one
    bucket. q = 1: the exact maximum. NAN when empty. */
 double histogram_quantile(const struct histogram *, double q);
+/* The quantile q < 1 if at least one value in expectation is above it: n (1 - q) >= 1, which 100
+   values are for q = .99. Of fewer it would be the maximum: NAN. */
+double histogram_tail(const struct histogram *, double q);
 double histogram_mean(const struct histogram *); /* exact; NAN when empty */
 /* Iterates over the buckets that are not empty, ascending; *at is 0 before the first call. Returns
    the bucket's count and sets *value to its middle; returns 0 at the end. */

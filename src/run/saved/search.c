@@ -85,7 +85,7 @@ static int timed(struct asked *a, struct histogram *latency, struct saved_times 
     times->n_single = a->shares.n_single;
     times->n_batch = a->shares.n_batch;
     times->p50_ns = histogram_quantile(latency, .5);
-    times->p99_ns = histogram_quantile(latency, .99);
+    times->p99_ns = histogram_tail(latency, .99);
     return rc;
 }
 

@@ -7,7 +7,7 @@
 struct saved_times {
     size_t n_single, n_batch;  /* queries that were timed each way */
     double queries_per_second; /* of the batch */
-    double p50_ns, p99_ns;     /* of single queries */
+    double p50_ns, p99_ns;     /* of single queries; p99_ns is NAN below 100 */
 };
 
 /* Answers all queries: every second one by itself, the others as one batch, after a warm-up with

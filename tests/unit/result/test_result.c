@@ -116,6 +116,7 @@ static void test_no_recall_past_one(void **state)
     json_t *summary = summary_make(cells);
 
     assert_true(value_at(summary, "a", "recall@10/q", "high") == 1);
+    assert_true(value_at(summary, "a", "throughput_recall@10/q", "high") == 1);
     assert_true(value_at(summary, "a", "recall@10/q", "low") < .98);
     json_decref(summary);
     json_decref(cells);
@@ -150,6 +151,39 @@ static void test_series_and_tagless_steps(void **state)
     assert_true(value_at(summary, "a", "recall@10/once", "median") == .7);
     assert_true(isnan(value_at(summary, "a", "recall@10/once#1", "median")));
     assert_true(isnan(value_at(summary, "a", "qps/now", "low"))); /* one repeat has no interval */
+    json_decref(summary);
+    json_decref(cells);
+}
+
+/* Nine short steps and a long one: the mean of their rates would be of the short ones. */
+static void test_rates_of_several_steps(void **state)
+{
+    json_t *steps = json_array(), *cells = json_pack("[o]", cell_of("a", "", 0, steps)), *summary;
+    double rows = 0, seconds = 0, distances = 0;
+
+    (void)state;
+    for (int i = 0; i < 10; i++) {
+        const double n = i == 9 ? 1000 : 100, took = i == 9 ? 5 : 1e-5, work = i == 9 ? 70 : 3;
+
+        json_array_append_new(
+            steps, json_pack("{s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "op", "search", "tag",
+                             "now", "count", n, "seconds", took, "per_second", n / took,
+                             "single_per_second", n / took / 2, "ns_each", took / n * 1e9,
+                             "distances", work, "live", 100.0));
+        rows += n;
+        seconds += took;
+        distances += n * work;
+    }
+    summary = summary_make(cells);
+    const double rate = rows / seconds;
+    assert_true(fabs(value_at(summary, "a", "per_second/now", "median") / rate - 1) < 1e-9);
+    assert_true(fabs(value_at(summary, "a", "qps/now", "median") / rate - 1) < 1e-9);
+    assert_true(fabs(value_at(summary, "a", "single_qps/now", "median") / rate - .5) < 1e-9);
+    assert_true(fabs(value_at(summary, "a", "ns_each/now", "median") * rate / 1e9 - 1) < 1e-9);
+    assert_true(fabs(value_at(summary, "a", "distances/now", "median") * rows / distances - 1) <
+                1e-9);
+    assert_true(fabs(value_at(summary, "a", "seconds/now", "median") * 10 / seconds - 1) < 1e-9);
+    assert_true(fabs(value_at(summary, "a", "per_second/now#10", "median") - 200) < 1e-9);
     json_decref(summary);
     json_decref(cells);
 }
@@ -303,6 +337,7 @@ int main(void)
         cmocka_unit_test(test_medians),
         cmocka_unit_test(test_no_recall_past_one),
         cmocka_unit_test(test_series_and_tagless_steps),
+        cmocka_unit_test(test_rates_of_several_steps),
         cmocka_unit_test(test_qps_at_a_recall),
         cmocka_unit_test(test_a_long_series),
         cmocka_unit_test(test_loading),

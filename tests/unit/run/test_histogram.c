@@ -117,11 +117,32 @@ static void test_the_clock(void **state)
     clock_wait_until(start); /* long ago: returns at once */
 }
 
+/* The 99th percentile of fewer than 100 values would be their maximum. */
+static void test_tails_need_values(void **state)
+{
+    static struct histogram h;
+    static const struct {
+        double share;
+        size_t needs;
+    } tails[] = { { .9, 10 }, { .99, 100 }, { .999, 1000 } };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof tails / sizeof *tails; i++) {
+        histogram_clear(&h);
+        assert_true(isnan(histogram_tail(&h, tails[i].share)));
+        for (size_t n = 1; n <= tails[i].needs; n++) {
+            histogram_add(&h, n);
+            assert_true(isnan(histogram_tail(&h, tails[i].share)) == (n < tails[i].needs));
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_quantiles),
         cmocka_unit_test(test_edges),
+        cmocka_unit_test(test_tails_need_values),
         cmocka_unit_test(test_merging_and_walking),
         cmocka_unit_test(test_the_clock),
     };

@@ -114,11 +114,11 @@ json_t *step_latency_json(const struct histogram *h)
 {
     if (h->n == 0)
         return NULL;
-    return json_pack(
-        "{s:o, s:o, s:o, s:o, s:o, s:o}", "p50", json_number(histogram_quantile(h, .5)), "p90",
-        json_number(histogram_quantile(h, .9)), "p99", json_number(histogram_quantile(h, .99)),
-        "p999", json_number(histogram_quantile(h, .999)), "max", json_number((double)h->max),
-        "mean", json_number(histogram_mean(h)));
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "p50",
+                     json_number(histogram_quantile(h, .5)), "p90",
+                     json_number(histogram_tail(h, .9)), "p99", json_number(histogram_tail(h, .99)),
+                     "p999", json_number(histogram_tail(h, .999)), "max",
+                     json_number((double)h->max), "mean", json_number(histogram_mean(h)));
 }
 
 /* [[ns, count], ...] ascending, for a plot of the complementary distribution. */

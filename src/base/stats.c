@@ -268,23 +268,3 @@ double stats_yekutieli_adjust(double *p, size_t n)
             p[i] = -1 - p[i];
     return factor;
 }
-
-size_t stats_holm_adjust(double *p, size_t n)
-{
-    double most = 0; /* keeps adjusted values monotonic in p */
-    size_t tests = 0;
-    for (size_t i = 0; i < n; i++)
-        tests += isnan(p[i]) ? 0 : 1;
-    for (size_t left = tests; left > 0; left--) {
-        size_t next = n;
-        for (size_t i = 0; i < n; i++)
-            if (p[i] >= 0 && (next == n || p[i] < p[next]))
-                next = i;
-        most = fmax(most, fmin(1, p[next] * (double)left));
-        p[next] = -1 - most; /* a negative value marks a finished p */
-    }
-    for (size_t i = 0; i < n; i++)
-        if (p[i] < 0)
-            p[i] = -1 - p[i];
-    return tests;
-}

@@ -59,9 +59,4 @@ double stats_wilcoxon_p(const double *differences, size_t n);
    f = m (1 + 1/2 + ... + 1/m) for m tests; the k-th smallest p-value is multiplied by f / k. */
 double stats_yekutieli_adjust(double *p, size_t n);
 
-/* Adjusts p-values in place (Holm, Scandinavian Journal of Statistics 6, 1979): if those up to 0.05
-   are rejected, the chance of any false rejection is at most 5 %, for any dependence. For a few
-   tests, each of which is read alone. Returns how many are not NAN. */
-size_t stats_holm_adjust(double *p, size_t n);
-
 #endif

@@ -5,11 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "src/base/clock.h"
 #include "src/base/json.h"
 #include "src/base/quote.h"
 #include "src/core/mem.h"
+#include "src/core/rng.h"
 #include "src/run/replay/replay.h"
 #include "src/run/rounds.h"
 #include "src/run/watch.h"
@@ -19,8 +21,11 @@ struct tag_rounds {
     enum op_kind kind;
     const char *tag;
     struct rounds rounds;
-    uint64_t began_ns; /* its first round */
-    bool begun, done;
+    bool done;
+    /* Recall of the rounds that were scored, and the largest amount by which that of an operation
+       differs from its cell's beyond what chance explains. */
+    double recall[2], excess[2];
+    size_t scored;
 };
 
 struct duel {
@@ -32,11 +37,17 @@ struct duel {
     struct tag_rounds *slots;
     size_t n_slots, searches; /* searches: how many slots are of searches or range searches */
     size_t *slot_of;          /* by operation; SIZE_MAX: not compared */
-    uint64_t began_ns;
-    size_t replays, wanted; /* wanted: operations up to the last one that needs more rounds */
-    char cause[700];        /* why a cell ended early, or "" */
+    struct rng rng;           /* draws the rounds that are scored */
+    uint64_t began_ns;        /* of the first replay */
+    uint64_t replay_ns;       /* when the replay in progress began */
+    uint64_t rounds_ns;       /* time of its rounds */
+    size_t replays, wanted;   /* wanted: operations up to the last one that needs more rounds */
+    char cause[700];          /* why a cell ended early, or "" */
     struct error *err;
 };
+
+/* Less is as much as the cost of starting two processes. */
+#define LEAST_SECONDS .25
 
 /* ---- 1. operations to compare */
 
@@ -106,27 +117,14 @@ static int find_slots(struct duel *d)
     }
     json_array_foreach(c->tags, t, tag)
         find_tagged(d, json_string_value(tag));
-    /* Searches share half of the budget, or all of it if only searches are compared. */
-    const double for_searches = d->searches < d->n_slots ? c->budget_s / 2 : c->budget_s;
     for (size_t i = 0; i < d->n_slots; i++)
-        rounds_init(&d->slots[i].rounds, c->until,
-                    is_search(d->slots[i].kind) ? for_searches / (double)d->searches : c->budget_s);
+        rounds_init(&d->slots[i].rounds, c->until, c->budget_s);
     return OK;
 }
 
 static double spent(const struct duel *d)
 {
     return clock_seconds(clock_ns() - d->began_ns);
-}
-
-/* Adds a pair of times in nanoseconds. Returns whether the slot needs another. */
-static bool add_pair(struct tag_rounds *s, const double ns[2])
-{
-    if (s->done || !(ns[0] > 0 && ns[1] > 0))
-        return false;
-    rounds_add(&s->rounds, ns[0], ns[1]);
-    s->done = !rounds_go_on(&s->rounds, clock_seconds(clock_ns() - s->began_ns));
-    return !s->done;
 }
 
 /* ---- 2. two processes alternately */
@@ -146,18 +144,72 @@ static bool give_order(struct cell_watch *w, enum replay_order order)
     return wait_ready(w);
 }
 
-/* Measures the rounds of a search; `first` is the cell that begins. Returns false if
-   a cell has ended. */
-static bool make_rounds(struct duel *d, struct tag_rounds *s, size_t first)
+/* Recall of the operation in the cell that this one repeats; NAN: not known. *answers: ids that it
+   is a mean over. */
+static double measured_recall(const struct held_cell *of, const struct op *op, size_t index,
+                              double *answers)
+{
+    const bool range = op->kind == OP_RANGE;
+    json_t *step;
+    size_t i;
+
+    json_array_foreach(json_object_get(of->measured, "steps"), i, step) {
+        const json_t *recall = json_object_get(step, range ? "range" : "recall");
+
+        if (field_integer(step, "index", -1) != (long long)index)
+            continue;
+        *answers = field_number(step, "count") * (range ? 1 : field_number(recall, "k"));
+        return field_number(recall, range ? "recall" : "mean");
+    }
+    return NAN;
+}
+
+/* Lets both cells give the answers of their last round and compares their recall with that of their
+   cells. Two builds of one index differ by chance; twice the standard deviation of a difference and
+   a hundredth are allowed. Returns false if a cell has ended. */
+static bool score_round(struct duel *d, struct tag_rounds *s, size_t op)
+{
+    for (size_t who = 0; who < 2; who++) {
+        struct cell_watch *w = d->watches[who];
+        double n = NAN;
+        const double expected = measured_recall(d->cells[who], &d->list->ops[op], op, &n);
+
+        w->recall = NAN;
+        if (!give_order(w, ORDER_SCORE))
+            return false;
+        if (isnan(w->recall))
+            continue;
+        s->recall[who] += w->recall;
+        if (!isnan(expected)) {
+            const double chance = 2 * sqrt(2 * expected * (1 - expected) / fmax(n, 1));
+            s->excess[who] = fmax(s->excess[who], fabs(w->recall - expected) - chance - .01);
+        }
+    }
+    s->scored++;
+    return true;
+}
+
+/* Seconds of this search's rounds in one replay: as long as the replay has taken apart from rounds,
+   because more rounds make the value of a replay no better than more replays. */
+static double seconds_of_rounds(const struct duel *d)
+{
+    const double setup = clock_seconds(clock_ns() - d->replay_ns - d->rounds_ns);
+
+    return fmin(fmax(setup, LEAST_SECONDS), d->asked->budget_s / REPLAYS_MIN) / (double)d->searches;
+}
+
+/* Measures the rounds of a search in one replay; `first` is the cell that begins. A round in eight
+   is scored, drawn after it has been run, and at least one. Returns false if a cell has ended. */
+static bool make_rounds(struct duel *d, struct tag_rounds *s, size_t op, size_t first)
 {
     const enum replay_order order = d->asked->single ? ORDER_ROUND_SINGLE : ORDER_ROUND;
+    const double most_s = seconds_of_rounds(d);
+    const uint64_t began = clock_ns();
+    const size_t scored = s->scored, before = s->rounds.n_open;
     double ns[2];
-    bool more = true;
 
-    if (!s->begun)
-        s->began_ns = clock_ns();
-    s->begun = true;
-    for (size_t round = first; more; round++) {
+    for (size_t round = first;
+         clock_seconds(clock_ns() - began) < most_s || (round - first) % 2 != 0; round++) {
         for (size_t turn = 0; turn < 2; turn++) {
             const size_t who = (round + turn) % 2;
 
@@ -165,9 +217,14 @@ static bool make_rounds(struct duel *d, struct tag_rounds *s, size_t first)
                 return false;
             ns[who] = d->watches[who]->round_ns;
         }
-        more = add_pair(s, ns);
+        rounds_add(&s->rounds, ns[0], ns[1]);
+        if (s->rounds.n_open == before) /* not supported */
+            return true;
+        if (rng_below(&d->rng, 8) == 0 && !score_round(d, s, op))
+            return false;
     }
-    return true;
+    d->rounds_ns += clock_ns() - began;
+    return s->scored > scored || score_round(d, s, op);
 }
 
 /* Nanoseconds of the operation per row (in total without rows); NAN if it did not succeed. */
@@ -188,12 +245,8 @@ static bool run_operation(struct duel *d, size_t op, bool last)
     struct tag_rounds *s = d->slot_of[op] < d->n_slots ? &d->slots[d->slot_of[op]] : NULL;
     double ns[2];
 
-    if (s && is_search(s->kind) && !s->done && !make_rounds(d, s, first))
+    if (s && is_search(s->kind) && !s->done && !make_rounds(d, s, op, first))
         return false;
-    if (s && !s->begun) {
-        s->began_ns = clock_ns();
-        s->begun = true;
-    }
     for (size_t turn = 0; turn < 2; turn++) {
         struct cell_watch *w = d->watches[(first + turn) % 2];
 
@@ -201,8 +254,8 @@ static bool run_operation(struct duel *d, size_t op, bool last)
             return false;
         ns[(first + turn) % 2] = step_ns(w, op);
     }
-    if (s && !is_search(s->kind))
-        (void)add_pair(s, ns);
+    if (s && !is_search(s->kind) && !s->done)
+        rounds_add(&s->rounds, ns[0], ns[1]);
     return true;
 }
 
@@ -225,15 +278,21 @@ static bool is_wanted(struct duel *d, size_t op)
     return op < d->wanted;
 }
 
-/* Both cells replay the workload once, up to the last operation that needs rounds. */
+/* Both cells replay the workload once, up to the last operation that needs rounds. Which of them
+   starts first alternates. */
 static int replay_both(struct duel *d)
 {
     bool whole = true;
     int rc = OK;
 
-    for (size_t i = 0; rc == OK && whole && i < 2; i++)
+    d->replay_ns = clock_ns();
+    d->rounds_ns = 0;
+    for (size_t turn = 0; rc == OK && whole && turn < 2; turn++) {
+        const size_t i = (d->replays + turn) % 2;
+
         if ((rc = watch_open(&d->watches[i], d->cells[i]->cell, &d->env[i], d->err)) == OK)
             whole = wait_ready(d->watches[i]);
+    }
     for (size_t op = 0; rc == OK && whole && is_wanted(d, op); op++)
         whole = run_operation(d, op, op + 1 == d->list->n);
     for (size_t i = 0; i < 2; i++)
@@ -255,19 +314,18 @@ static int replay_both(struct duel *d)
 
 /* ---- 3. the whole comparison */
 
-/* If a tag has fewer than ROUNDS_MIN pairs, twice the budget may be spent: otherwise a slow run
-   would give no result at all. */
-static bool wants_more(const struct duel *d)
+/* Ends the replay for each tag. Returns whether to begin another. */
+static bool wants_more(struct duel *d)
 {
-    const double budget_s = d->asked->budget_s, spent_s = spent(d);
     bool more = false;
 
-    for (size_t i = 0; i < d->n_slots; i++) {
-        const struct tag_rounds *s = &d->slots[i];
+    for (size_t i = 0; i < d->n_slots && !d->cause[0]; i++) {
+        struct tag_rounds *s = &d->slots[i];
 
-        if (!is_search(s->kind) && s->rounds.n > 0 && !s->done)
-            more |= spent_s < (s->rounds.n < ROUNDS_MIN ? 2 * budget_s : budget_s);
+        s->done = s->done || !rounds_go_on(&s->rounds, spent(d));
+        more |= !s->done;
     }
+    d->wanted = d->list->n;
     return more && !d->cause[0];
 }
 
@@ -276,23 +334,44 @@ static bool is_interrupted(const struct duel *d)
     return d->env[0].interrupted && *d->env[0].interrupted;
 }
 
-static json_t *slot_json(struct duel *d, struct tag_rounds *s)
+/* Why the numbers of a tag are not believed; "" if they are. */
+static void doubt(const struct duel *d, const struct tag_rounds *s, char *why, size_t bytes)
 {
-    char why[800];
+    why[0] = '\0';
+    if (d->cause[0])
+        (void)snprintf(why, bytes, "%s", d->cause);
+    else if (s->rounds.n == 0)
+        (void)snprintf(why, bytes, "one of the two does not support it");
+    for (size_t i = 0; i < 2 && !why[0]; i++)
+        if (s->excess[i] > 0)
+            (void)snprintf(why, bytes,
+                           "%s answers otherwise in rounds than in its cell: recall %.4f",
+                           d->cells[i]->label, s->recall[i] / (double)s->scored);
+}
 
-    /* The budget is spent, so this is the last test. */
-    if (s->begun && !s->done)
-        (void)rounds_go_on(&s->rounds, fmax(d->asked->budget_s, spent(d)));
+static json_t *recall_json(const struct tag_rounds *s, size_t who)
+{
+    return s->scored > 0 ? json_real(s->recall[who] / (double)s->scored) : json_null();
+}
+
+static json_t *slot_json(const struct duel *d, struct tag_rounds *s)
+{
+    char why[800], verdict[900];
+
+    doubt(d, s, why, sizeof why);
+    if (why[0])
+        rounds_init(&s->rounds, s->rounds.until, s->rounds.budget_s);
     json_t *json = rounds_json(&s->rounds);
     (void)json_object_set_new(json, "a", quote_json(d->cells[0]->label));
     (void)json_object_set_new(json, "b", quote_json(d->cells[1]->label));
     (void)json_object_set_new(json, "tag", quote_json(s->tag));
     (void)json_object_set_new(json, "op", json_string(op_name(s->kind)));
     (void)json_object_set_new(json, "single", json_boolean(is_search(s->kind) && d->asked->single));
-    if (s->rounds.n == 0) {
-        (void)snprintf(why, sizeof why, "not measured: %s",
-                       d->cause[0] ? d->cause : "one of the two does not support it");
-        (void)json_object_set_new(json, "verdict", quote_json(why));
+    (void)json_object_set_new(json, "recall_a", recall_json(s, 0));
+    (void)json_object_set_new(json, "recall_b", recall_json(s, 1));
+    if (why[0]) {
+        (void)snprintf(verdict, sizeof verdict, "not measured: %s", why);
+        (void)json_object_set_new(json, "verdict", quote_json(verdict));
     }
     return json;
 }
@@ -304,6 +383,7 @@ int cell_rounds_run(const struct held_cell *a, const struct held_cell *b,
     struct duel d = { .cells = { a, b },
                       .list = env->experiment->ops,
                       .asked = asked,
+                      .rng = rng_at(clock_ns(), (uint64_t)getpid()),
                       .wanted = env->experiment->ops->n,
                       .env = { *env, *env },
                       .began_ns = clock_ns(),
@@ -314,6 +394,7 @@ int cell_rounds_run(const struct held_cell *a, const struct held_cell *b,
         d.env[i].held = true;
         d.env[i].held_point = d.cells[i]->point;
         d.env[i].progress = NULL;
+        d.env[i].answers_path = NULL;
     }
     do {
         if (rc == OK)

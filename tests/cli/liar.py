@@ -88,6 +88,18 @@ truth_noted = ("the result has a note on the ground truth", lambda c: c.result["
                lambda c: c.result["truth"]["notes"])
 
 
+def pair(pattern):
+    """The pair with the honest method has no ratio, for this reason, and the claim about it is not judged."""
+    def entry(c):
+        return next((e for e in c.result["compare"] if e["a"] == c.label), {})
+
+    def holds(c):
+        return [k["holds"] for k in c.result["claims"] if k["text"].startswith(c.label)]
+    return (f"no ratio: /{pattern}/; the claim is not judged",
+            lambda c: entry(c)["ratio"] is None and re.search(pattern, entry(c)["verdict"]) and holds(c) == [None],
+            lambda c: (entry(c), holds(c)))
+
+
 def sound(c):
     """No note, no warning; files that other programs leave in /tmp meanwhile are not the cell's."""
     notes = [s["note"] for p in c.points for s in p["steps"] if s["note"]]
@@ -247,6 +259,15 @@ TABLE = [
      "`ok`; recall 1 / k, `wrong_ids` counts the repetitions",
      main("repeats_ids", status("ok"), between("search/recall/mean", .1, .1), equal("search/wrong_ids", 1800),
           between("search/throughput_wrong_ids", 900, 1800))),
+    ("rounds_answer_nothing", "answers nothing in paired rounds, and rightly in its cell",
+     "the pair is not measured: it answers otherwise in rounds; a claim about their ratio is not judged",
+     [("pairs", "rounds_answer_nothing", status("ok")),
+      ("pairs", "rounds_answer_nothing", pair("not measured: rounds_answer_nothing answers otherwise in rounds than in its "
+                                              "cell: recall 0.0000"))]),
+    ("fails_at_the_end", "fails in its check of itself, which paired rounds do not reach",
+     "`failed`; the pair is not measured, for that reason",
+     [("pairs", "fails_at_the_end", failed("not whole")),
+      ("pairs", "fails_at_the_end", pair("not measured: fails_at_the_end: its cell failed: .*not whole"))]),
 ]
 
 

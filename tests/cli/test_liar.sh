@@ -83,6 +83,25 @@ experiment {
   methods = { liar.swept "honest", liar.swept "memoises" },
 }
 LUA
+cat >pairs.lua <<'LUA'
+local liar = require "liar"
+local all = { "rounds_answer_nothing", "fails_at_the_end", "honest" }
+local pairs_, claims = {}, {}
+for i = 1, 2 do
+  pairs_[i] = { all[i], "honest", budget = 3, within = 1, tags = "search" }
+  claims[i] = { all[i] .. " is faster", function(r) return select(2, r.ratio(all[i], "honest", "search")) > 1 end }
+end
+experiment {
+  name = "pairs", k = 10, timeout = 300,
+  workload = function(w)
+    w:insert { liar.data, tag = "load" }
+    w:search { liar.data:queries(200), tag = "search" }
+  end,
+  methods = liar.modes(table.unpack(all)),
+  compare = pairs_,
+  claims = claims,
+}
+LUA
 small='workload = function(w) w:insert { liar.data, tag = "load" }; w:search { liar.data:queries(50), tag = "search" } end'
 # Held for longer than a second: so often the memory of child processes is looked at.
 cat >limit.lua <<LUA
@@ -118,6 +137,7 @@ status=$?
 check "the result is as the schema says" '[ $status = 0 ]'
 run live 400
 run repeated 400
+run pairs 400
 run limit 400 --memory-limit 32M
 for name in poisoned signed; do
     run $name 400

@@ -140,8 +140,8 @@ static void say_comparison(void *to, const char *a, const char *b)
 static int run_comparisons(struct run_state *run, struct error *error)
 {
     const struct cell_env env = run_cell_env(run);
-    const int rc =
-        compare_pairs(run->experiment, &run->plan, &env, say_comparison, &run->progress, error);
+    const int rc = compare_pairs(run->experiment, &run->plan, run->finished, &env, say_comparison,
+                                 &run->progress, error);
 
     run->unwritten |= run->experiment->n_compare > 0;
     return rc;

@@ -1,5 +1,8 @@
 /* held.c - a replay that alternates with another one: it runs rounds of a search between the
    rounds of another method. */
+#include <string.h>
+
+#include "src/core/rng.h"
 #include "src/run/replay/query/answer_buffer.h"
 #include "src/run/replay/query/range_batch.h"
 #include "src/run/replay/verbs.h"
@@ -12,6 +15,11 @@ struct held_search {
     struct query_batch batch;
     struct answer_buffer answers; /* of one call; a range search uses `caught` */
     struct range_catch caught;
+    /* All answers of one repetition of the last round, drawn at random: the method cannot know which,
+       nor whether they will be scored. */
+    struct buffer kept; /* ids, queries.n x k */
+    struct range_catch kept_range;
+    struct rng rng;
     size_t each; /* queries per call: all, or one */
     bool range;  /* it is a range search */
     bool open;   /* the batch exists, since the first round */
@@ -30,6 +38,7 @@ static int open_range(struct held_search *h, struct replay_session *r, const str
     int rc;
 
     range_catch_init(&h->caught, r);
+    range_catch_init(&h->kept_range, r);
     rc = range_batch_begin(&h->batch, r, op, NULL, knobs);
     if (rc == OK)
         rc = range_choose_filter(&h->batch, &h->caught, s);
@@ -46,13 +55,18 @@ static int open_held(struct held_search *h, struct replay_session *r, const stru
     int rc;
 
     h->open = true;
+    h->rng = rng_at(clock_ns(), r->at);
     h->range = op->kind == OP_RANGE;
+    if (r->env->begin)
+        r->env->begin(r->env->to, r->at, r->env->held_point);
     h->each = single ? 1 : op->rows->n;
     if (h->range)
         return open_range(h, r, op, knobs, s);
     rc = query_batch_begin(&h->batch, r, op, NULL, op->rows->n, knobs, s);
     if (rc == OK)
         rc = answer_buffer_make(&h->answers, &h->batch, h->each);
+    if (rc == OK)
+        rc = buffer_reserve(&h->kept, h->batch.queries.n * h->batch.k * sizeof(uint64_t), r->err);
     for (size_t first = 0; rc == OK && first < h->batch.queries.n; first += h->each)
         rc = ask(h, first);
     return rc;
@@ -61,6 +75,8 @@ static int open_held(struct held_search *h, struct replay_session *r, const stru
 static void close_held(struct held_search *h)
 {
     range_catch_free(&h->caught);
+    range_catch_free(&h->kept_range);
+    buffer_free(&h->kept);
     answer_buffer_free(&h->answers);
     query_batch_end(&h->batch);
 }
@@ -78,6 +94,29 @@ static int call(struct held_search *h, const struct replay_session *r, size_t fi
     return rc == OK && !h->range ? answer_buffer_check(&h->answers, &h->batch, first) : rc;
 }
 
+/* Keeps the answers of the call that began at query `first`; outside the clock. */
+static int keep(struct held_search *h, size_t first)
+{
+    struct range_catch *all = &h->kept_range;
+    const size_t k = h->batch.k;
+
+    if (!h->range) {
+        memcpy((uint64_t *)h->kept.bytes + first * k, h->answers.kept,
+               h->each * k * sizeof(uint64_t));
+        return OK;
+    }
+    if (first == 0)
+        all->n = 0;
+    if (all->capacity < all->n + h->caught.n &&
+        !mem_grow(NULL, &all->found, &all->capacity, all->n + h->caught.n, sizeof *all->found))
+        return fail(all->err, ERR_NO_MEMORY, "range: out of memory for %zu answers",
+                    all->n + h->caught.n);
+    if (h->caught.n > 0)
+        memcpy(all->found + all->n, h->caught.found, h->caught.n * sizeof *all->found);
+    all->n += h->caught.n;
+    return OK;
+}
+
 static int make_round(struct held_search *h, const struct replay_session *r, double *ns)
 {
     const size_t n = h->batch.queries.n;
@@ -85,11 +124,27 @@ static int make_round(struct held_search *h, const struct replay_session *r, dou
     size_t times = 0;
     int rc = OK;
 
-    for (; rc == OK && (double)total < ROUND_SECONDS * 1e9; times++)
-        for (size_t first = 0; rc == OK && first < n; first += h->each)
+    for (; rc == OK && (double)total < ROUND_SECONDS * 1e9; times++) {
+        /* The first is kept; each later one takes its place so that all are equally likely. */
+        const bool kept = rng_below(&h->rng, times + 1) == 0;
+
+        for (size_t first = 0; rc == OK && first < n; first += h->each) {
             rc = call(h, r, first, &total);
+            if (rc == OK && kept)
+                rc = keep(h, first);
+        }
+    }
     *ns = (double)total / (double)times / (double)n;
     return rc;
+}
+
+/* The harness draws the rounds that it scores when they are over. */
+static int score_round(struct held_search *h)
+{
+    const size_t n = h->batch.queries.n;
+
+    return h->range ? range_batch_score(&h->batch, &h->kept_range, PASS_TUNING, 0, n, NULL)
+                    : query_batch_score(&h->batch, PASS_TUNING, 0, h->kept.bytes, n, NULL);
 }
 
 static bool can_round(const struct replay_session *r, const struct op *op)
@@ -114,10 +169,14 @@ int replay_wait_held(struct replay_session *r, bool *run)
         ns = NAN;
         if (!can_round(r, op))
             continue;
-        if (!h.open)
-            rc = open_held(&h, r, op, order == ORDER_ROUND_SINGLE, &s);
-        if (rc == OK)
-            rc = make_round(&h, r, &ns);
+        if (order == ORDER_SCORE) {
+            rc = h.open ? score_round(&h) : OK;
+        } else {
+            if (!h.open)
+                rc = open_held(&h, r, op, order == ORDER_ROUND_SINGLE, &s);
+            if (rc == OK)
+                rc = make_round(&h, r, &ns);
+        }
         if (rc != OK)
             break;
     }

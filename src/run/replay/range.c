@@ -41,49 +41,6 @@ static int pass_singles(struct passes *p)
     return rc;
 }
 
-/* Groups the answers of queries [first, first + n) by query: those of query
-   i begin at ids[starts[i]]. */
-static int by_query(const struct range_catch *c, size_t first, size_t n, struct buffer *buffer,
-                    uint64_t **starts, uint64_t **ids)
-{
-    const int rc = buffer_reserve(buffer, (n + 2 + c->n) * sizeof(uint64_t), c->err);
-
-    if (rc != OK)
-        return rc;
-    uint64_t *start = buffer->bytes;
-    memset(start, 0, (n + 2) * sizeof *start);
-    *ids = start + n + 2;
-    for (size_t i = 0; i < c->n; i++)
-        start[c->found[i].query - first + 2]++;
-    for (size_t q = 2; q < n + 2; q++)
-        start[q] += start[q - 1];
-    for (size_t i = 0; i < c->n; i++)
-        (*ids)[start[c->found[i].query - first + 1]++] = c->found[i].id;
-    *starts = start;
-    return OK;
-}
-
-static int score_found(const struct passes *p, enum pass pass, size_t first, size_t n)
-{
-    const struct replay_session *r = p->batch->replay;
-    struct buffer buffer = { 0 };
-    uint64_t *starts, *ids;
-    int rc = by_query(p->found, first, n, &buffer, &starts, &ids);
-
-    if (rc == OK && r->env->score) {
-        const struct answers answers = { .pass = pass,
-                                         .op = r->at,
-                                         .n = n,
-                                         .n_ids = p->found->n,
-                                         .positions = p->batch->positions + first,
-                                         .starts = starts,
-                                         .ids = ids };
-        rc = r->env->score(r->env->to, &answers, NULL, r->err);
-    }
-    buffer_free(&buffer);
-    return rc;
-}
-
 static int ask_warm(void *to, struct query_batch *batch, size_t q)
 {
     struct range_catch *c = to;
@@ -116,7 +73,8 @@ static int pass_remaining(const struct passes *p)
     for (size_t q = p->shares.n_single; rc == OK && q < batch->queries.n; q++)
         rc = range_batch_search(batch, p->found, batch->queries, q, 1);
     step_take_untimed_search(p->step, &from, batch->queries.n - p->shares.n_single);
-    return rc == OK ? score_found(p, PASS_SINGLE, 0, batch->queries.n) : rc;
+    return rc == OK ? range_batch_score(batch, p->found, PASS_SINGLE, 0, batch->queries.n, NULL)
+                    : rc;
 }
 
 static int pass_batch(const struct passes *p)
@@ -131,7 +89,7 @@ static int pass_batch(const struct passes *p)
     const int rc = range_batch_search(batch, p->found, batch->queries, first, n);
     step_take_batch(batch->replay, p->step, start, clock_ns(), n);
     step_take_timed(p->step, &from, batch->threads);
-    return rc == OK ? score_found(p, PASS_THROUGHPUT, first, n) : rc;
+    return rc == OK ? range_batch_score(batch, p->found, PASS_THROUGHPUT, first, n, NULL) : rc;
 }
 
 /* The batch runs before its queries run one at a time. */

@@ -19,6 +19,7 @@ enum replay_order {
     /* Run the queries of the search once more, as one batch, and call `held` again. */
     ORDER_ROUND,
     ORDER_ROUND_SINGLE, /* the same, one query at a time */
+    ORDER_SCORE,        /* score the answers of the last round, and call `held` again */
 };
 
 struct replay_env {

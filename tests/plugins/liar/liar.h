@@ -47,7 +47,9 @@
     LIE(nan_distances)                     \
     LIE(negative_distances)                \
     LIE(exact_flag_recall_zero)            \
-    LIE(repeats_ids)
+    LIE(repeats_ids)                       \
+    LIE(rounds_answer_nothing)             \
+    LIE(fails_at_the_end)
 
 #define LIE_NUMBER(name) lie_##name,
 enum lie { lie_honest, LIES(LIE_NUMBER) };
@@ -73,8 +75,9 @@ struct liar {
     uint64_t *ids;
     size_t n, rows_capacity, ids_capacity;
     struct memory_of_answers *remembered; /* of memoises */
-    bool work_left;                       /* work_in_*: inserted, not yet paid for */
-    bool threaded;                        /* work_in_thread: `thread` runs */
+    bool asked, in_rounds; /* rounds_answer_nothing: in rounds no query precedes the first batch */
+    bool work_left;        /* work_in_*: inserted, not yet paid for */
+    bool threaded;         /* work_in_thread: `thread` runs */
     pthread_t thread;
     pid_t child; /* work_in_child, memory_child; 0: none */
     int memory_fd;

@@ -113,6 +113,13 @@ bool lie_in_place_of_scan(struct liar *l, const struct search_request *q, struct
         case lie_exact_flag_recall_zero:
         case lie_poisons_truth_cache: *rc = liar_scan(l, q, 0, q->queries.n, true, r); return true;
         case lie_memoises: *rc = answer_from_memory(l, q, r); return true;
+        case lie_rounds_answer_nothing:
+            l->in_rounds |= batch && !l->asked;
+            l->asked = true;
+            if (l->in_rounds)
+                liar_answer_none(q, r);
+            *rc = OK;
+            return l->in_rounds;
         case lie_two_threads:
             if (batch)
                 *rc = liar_scan_with_two_threads(l, q, r);

@@ -152,7 +152,7 @@ static void test_pairs_are_not_measured(void **state)
     struct error err = { 0 };
 
     (void)state;
-    assert_ok(compare_pairs(&x, &plan, &env, NULL, NULL, &err), &err);
+    assert_ok(compare_pairs(&x, &plan, NULL, &env, NULL, NULL, &err), &err);
     assert_non_null(strstr(text_at(json_array_get(x.compared, 0), "verdict"), "--in-process"));
     json_decref(x.compared);
 }

@@ -8,7 +8,7 @@ static const char *verdict_of(struct experiment *x, const struct cell *cells, si
     const struct cell_env env = { .experiment = x };
     struct error err = { 0 };
 
-    assert_ok(compare_pairs(x, &plan, &env, NULL, NULL, &err), &err);
+    assert_ok(compare_pairs(x, &plan, NULL, &env, NULL, NULL, &err), &err);
     assert_int_equal(json_array_size(x->compared), 1);
     const json_t *entry = json_array_get(x->compared, 0);
     assert_string_equal(json_string_value(json_object_get(entry, "a")), "first");

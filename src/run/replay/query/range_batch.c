@@ -2,6 +2,7 @@
 #include "src/run/replay/query/range_batch.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 void range_catch_init(struct range_catch *c, const struct replay_session *r)
 {
@@ -85,4 +86,48 @@ int range_choose_filter(struct query_batch *batch, struct range_catch *c, struct
     c->live = &batch->replay->now.live;
     step_note(s, "no filter in this method: dead answers were dropped");
     return OK;
+}
+
+/* Groups the answers of queries [first, first + n) by query: those of query
+   i begin at ids[starts[i]]. */
+static int by_query(const struct range_catch *c, size_t first, size_t n, struct buffer *buffer,
+                    uint64_t **starts, uint64_t **ids)
+{
+    const int rc = buffer_reserve(buffer, (n + 2 + c->n) * sizeof(uint64_t), c->err);
+
+    if (rc != OK)
+        return rc;
+    uint64_t *start = buffer->bytes;
+    memset(start, 0, (n + 2) * sizeof *start);
+    *ids = start + n + 2;
+    for (size_t i = 0; i < c->n; i++)
+        start[c->found[i].query - first + 2]++;
+    for (size_t q = 2; q < n + 2; q++)
+        start[q] += start[q - 1];
+    for (size_t i = 0; i < c->n; i++)
+        (*ids)[start[c->found[i].query - first + 1]++] = c->found[i].id;
+    *starts = start;
+    return OK;
+}
+
+int range_batch_score(const struct query_batch *batch, const struct range_catch *c, enum pass pass,
+                      size_t first, size_t n, double *recall)
+{
+    const struct replay_session *r = batch->replay;
+    struct buffer buffer = { 0 };
+    uint64_t *starts, *ids;
+    int rc = by_query(c, first, n, &buffer, &starts, &ids);
+
+    if (rc == OK && r->env->score) {
+        const struct answers answers = { .pass = pass,
+                                         .op = r->at,
+                                         .n = n,
+                                         .n_ids = c->n,
+                                         .positions = batch->positions + first,
+                                         .starts = starts,
+                                         .ids = ids };
+        rc = r->env->score(r->env->to, &answers, recall, r->err);
+    }
+    buffer_free(&buffer);
+    return rc;
 }

@@ -36,5 +36,8 @@ int range_choose_filter(struct query_batch *, struct range_catch *, struct step_
 /* Searches queries [first, first + n) of `of` and appends their answers. The clock is running. */
 int range_batch_search(struct query_batch *, struct range_catch *, struct vectors of, size_t first,
                        size_t n);
+/* Scores the caught answers, which are those of queries [first, first + n). recall may be NULL. */
+int range_batch_score(const struct query_batch *, const struct range_catch *, enum pass,
+                      size_t first, size_t n, double *recall);
 
 #endif

@@ -17,6 +17,7 @@
 #include "src/cli/support/advice.h"
 #include "src/cli/support/app.h"
 #include "src/result/result.h"
+#include "src/run/rounds.h"
 
 /* 1. Settings */
 
@@ -284,7 +285,8 @@ static size_t find_rival(const struct ranking *r)
     return r->ranked > 1;
 }
 
-/* Measures the best and its rival alternately, in the time that is left. */
+/* Measures the best and its rival alternately, in the time that is left: at most twice the budget
+   (rounds.h). */
 static int run_pair(struct study *s)
 {
     char first[400], second[400], pair[820];
@@ -294,15 +296,17 @@ static int run_pair(struct study *s)
         return OK;
     const struct ranking_build *a = &s->ranking.of[0], *b = &s->ranking.of[s->rival];
     const double builds = a->cell_s + b->cell_s;
-    if (left < builds + 2) {
-        app_warn(s->app, "the best and its rival were not measured alternately: %.0f s were left",
-                 left);
+    if (left < REPLAYS_MIN * builds + 2) {
+        app_warn(s->app,
+                 "the best and its rival were not measured alternately: %.0f s were left, %.0f s "
+                 "are needed to build both %d times",
+                 left, REPLAYS_MIN * builds + 2, REPLAYS_MIN);
         return OK;
     }
     point_text(a, first, sizeof first);
     point_text(b, second, sizeof second);
     snprintf(pair, sizeof pair, "%s; %s", first, second);
-    if (run_round(s, &s->rounds[s->n - 1], pair, fmin(left - builds, s->pair_s)))
+    if (run_round(s, &s->rounds[s->n - 1], pair, fmin(left / 2, s->pair_s)))
         return ERR_CONFIG;
     s->pair = json_array_get(json_object_get(s->result, "compare"), 0);
     return OK;

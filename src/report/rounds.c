@@ -9,7 +9,7 @@
 
 enum { COLUMNS = 8, CELL_BYTES = 300 };
 static const char *const header[COLUMNS] = {
-    "a", "b", "operation", "time of b / a", "95 % interval", "rounds", "could see", "verdict"
+    "a", "b", "operation", "time of b / a", "95 % interval", "replays", "could see", "verdict"
 };
 
 static void fill_row(const json_t *entry, char cells[COLUMNS][CELL_BYTES])
@@ -25,7 +25,7 @@ static void fill_row(const json_t *entry, char cells[COLUMNS][CELL_BYTES])
         snprintf(cells[4], CELL_BYTES, "-");
     else
         snprintf(cells[4], CELL_BYTES, "%.3f .. %.3f", low, high);
-    snprintf(cells[5], CELL_BYTES, "%lld in %.3g s", field_integer(entry, "rounds", 0),
+    snprintf(cells[5], CELL_BYTES, "%lld in %.3g s", field_integer(entry, "replays", 0),
              field_number(entry, "seconds"));
     snprintf(cells[6], CELL_BYTES, isnan(could_see) ? "-" : "%.2g %%", 100 * could_see);
     snprintf(cells[7], CELL_BYTES, "%s", field_text(entry, "verdict", ""));

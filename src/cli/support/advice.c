@@ -28,10 +28,10 @@ static void print_sureness(const struct study *s, FILE *out)
                  high = field_number(s->pair, "high");
     if (!s->rival)
         (void)fprintf(out, "It is the only build that met the wish.\n");
-    else if (!s->pair || isnan(ratio))
+    else if (!s->pair || isnan(low))
         (void)fprintf(out,
-                      "%s is the best of another kind. The two were not measured alternately, so "
-                      "the order of "
+                      "%s is the best of another kind. The two were not measured alternately often "
+                      "enough, so the order of "
                       "close rates is not sure.\n",
                       b->label);
     else if (low > 1 || high < 1)

@@ -168,20 +168,43 @@ void lua_compare_free(struct experiment *ex)
 
 /* 2. r.ratio("LABEL A", "LABEL B", "TAG") */
 
-/* The entry of the pair and tag; *reversed: it has the labels in the other order. */
-static const json_t *find_rounds(const json_t *compared, const char *a, const char *b,
-                                 const char *tag, bool *reversed)
+/* The entry of the pair and tag; *reversed: it has the labels in the other order. NULL: none. */
+static const json_t *find_rounds(lua_State *L, const char *a, const char *b, const char *tag,
+                                 bool *reversed)
 {
+    const json_t *compared = script_of(L)->experiment->compared, *entry, *found = NULL;
     size_t i;
-    const json_t *entry;
+
     json_array_foreach(compared, i, entry) {
         const char *x = field_text(entry, "a", ""), *y = field_text(entry, "b", "");
-        *reversed = strcmp(x, b) == 0 && strcmp(y, a) == 0;
-        if (strcmp(field_text(entry, "tag", ""), tag) == 0 &&
-            (*reversed || (strcmp(x, a) == 0 && strcmp(y, b) == 0)))
-            return entry;
+        const bool same = strcmp(x, a) == 0 && strcmp(y, b) == 0;
+        const bool other = strcmp(x, b) == 0 && strcmp(y, a) == 0;
+
+        if (strcmp(field_text(entry, "tag", ""), tag) != 0 || !(same || other))
+            continue;
+        if (found)
+            script_fail(L, ERR_CONFIG,
+                        "r.ratio: \"%s\" is the tag of two operations, %s and %s; give them different tags",
+                        tag, field_text(found, "op", ""), field_text(entry, "op", ""));
+        *reversed = other;
+        found = entry;
     }
-    return NULL;
+    return found;
+}
+
+/* Fails with why the pair has no interval. */
+static void fail_unmeasured(lua_State *L, const json_t *entry, const char *a, const char *b,
+                            const char *tag)
+{
+    if (entry)
+        script_fail(L, ERR_NOT_FOUND, "r.ratio: \"%s\" and \"%s\" on \"%s\": %s", a, b, tag,
+                    field_text(entry, "verdict", "not measured"));
+    lua_check_label(L, script_place(L), "r.ratio", a);
+    lua_check_label(L, script_place(L), "r.ratio", b);
+    script_fail(L, ERR_NOT_FOUND,
+                "r.ratio: \"%s\" and \"%s\" were not measured in rounds on \"%s\"; write "
+                "compare = { { \"%s\", \"%s\" } } in the experiment, and run both",
+                a, b, tag, a, b);
 }
 
 static int ask_ratio(lua_State *L)
@@ -194,17 +217,11 @@ static int ask_ratio(lua_State *L)
                         "\"divf[nprobe=4]\", \"search\")");
     const char *a = lua_tostring(L, 1), *b = lua_tostring(L, 2), *tag = lua_tostring(L, 3);
     bool reversed = false;
-    const json_t *entry = find_rounds(script_of(L)->experiment->compared, a, b, tag, &reversed);
+    const json_t *entry = find_rounds(L, a, b, tag, &reversed);
     double ratio = field_number(entry, "ratio"), low = field_number(entry, "low"),
            high = field_number(entry, "high");
-    if (isnan(ratio) || isnan(low) || isnan(high)) {
-        lua_check_label(L, script_place(L), "r.ratio", a);
-        lua_check_label(L, script_place(L), "r.ratio", b);
-        script_fail(L, ERR_NOT_FOUND,
-                    "r.ratio: \"%s\" and \"%s\" were not measured in rounds on \"%s\"; write "
-                    "compare = { { \"%s\", \"%s\" } } in the experiment, and run both",
-                    a, b, tag, a, b);
-    }
+    if (isnan(ratio) || isnan(low) || isnan(high))
+        fail_unmeasured(L, entry, a, b, tag);
     if (reversed) {
         const double least = 1 / high;
         ratio = 1 / ratio;

@@ -121,17 +121,28 @@ static void claims_ask_for_ratios(void **state)
                  "return x == 1 / 1.25 and low == 1 / 1.6 and high == 1 / 1.1 end },\n"
                  "{ 'no such pair', function(r) return r.ratio('flat', 'divf', 'q') > 1 end },\n"
                  "{ 'misspelt', function(r) return r.ratio('flat', 'agian', 'q') > 1 end },\n"
-                 "{ 'no tag', function(r) return r.ratio('flat', 'again') > 1 end } }"),
+                 "{ 'no tag', function(r) return r.ratio('flat', 'again') > 1 end },\n"
+                 "{ 'twice', function(r) return r.ratio('flat', 'twice', 'q') > 1 end },\n"
+                 "{ 'failed', function(r) return r.ratio('failed', 'flat', 'q') > 1 end } }"),
         OK);
-    d.experiment->compared = json_pack("[o]", rounds_of("flat", "again", 1.25, 1.1, 1.6));
+    json_t *insert = rounds_of("flat", "twice", 728, 700, 750), *search = json_copy(insert),
+           *failed = rounds_of("failed", "flat", 1, 1, 1);
+    (void)json_object_set_new(insert, "op", json_string("insert"));
+    (void)json_object_set_new(search, "op", json_string("search"));
+    (void)json_object_set_new(failed, "low", json_null());
+    (void)json_object_set_new(failed, "verdict", json_string("not measured: its cell failed"));
+    d.experiment->compared = json_pack("[o, o, o, o]", rounds_of("flat", "again", 1.25, 1.1, 1.6),
+                                       insert, search, failed);
     assert_int_equal(experiment_claims(d.experiment, look_up, NULL, &out, &d.error), OK);
     for (size_t i = 0; i < 3; i++)
         assert_true(json_is_true(json_object_get(json_array_get(out, i), "holds")));
     const json_t *values = json_object_get(json_array_get(out, 1), "values");
     assert_true(json_real_value(json_object_get(values, "flat ratio of again/q")) == 1.25);
     static const char *const expected[] = { "test.lua:7: r.ratio: \"flat\" and \"divf\" were not",
-                                            "did you mean \"again\"?", "takes three strings" };
-    for (size_t i = 0; i < 3; i++) {
+                                            "did you mean \"again\"?", "takes three strings",
+                                            "the tag of two operations, insert and search",
+                                            "not measured: its cell failed" };
+    for (size_t i = 0; i < 5; i++) {
         const json_t *claim = json_array_get(out, i + 3);
         assert_true(json_is_null(json_object_get(claim, "holds")));
         if (!strstr(json_string_value(json_object_get(claim, "why")), expected[i]))

@@ -23,7 +23,7 @@ experiment {
   },
 
   compare = {
-    { "IVF", "graph", within = 0.05, budget = 20, tags = "after" },
+    { "IVF", "graph", within = 0.05, budget = 40, tags = "after" },
   },
 
   claims = {

@@ -96,6 +96,26 @@ static size_t warn_about_missing(const struct app *app, const struct compare_sid
     return n;
 }
 
+/* Warns of what B does not do any longer. Returns how many measurements are lost. */
+static size_t warn_about_lost(const struct app *app, const struct compare_side *a,
+                              const struct compare_side *b)
+{
+    enum { NAMED = 5 };
+    json_t *lost = compare_lost(a, b), *sample;
+    const size_t n = json_array_size(lost);
+    size_t i;
+    json_array_foreach(lost, i, sample) {
+        if (i < NAMED)
+            app_warn(app, "%s has no %s of \"%s\", which %s has", app->arguments[1],
+                     field_text(sample, "metric", ""), field_text(sample, "label", ""),
+                     app->arguments[0]);
+    }
+    if (n > NAMED)
+        app_warn(app, "nor %zu more measurements", n - NAMED);
+    json_decref(lost);
+    return n;
+}
+
 static size_t failed_cells(const struct compare_side *side)
 {
     size_t n = 0, i;
@@ -215,7 +235,8 @@ static int report(const struct app *app, const struct compare_side *a, const str
         app_warn(app, "%s and %s have no label and metric in common", app->arguments[0],
                  app->arguments[1]);
     const size_t missing =
-        (rows.n ? warn_about_missing(app, a, b) : 1) + warn_about_failed(app, a, b);
+        (rows.n ? warn_about_missing(app, a, b) + warn_about_lost(app, a, b) : 1) +
+        warn_about_failed(app, a, b);
     const size_t worse = print(app, &rows, a, b);
     size_t blind = 0;
     if (app->fail_on_regression)
@@ -238,6 +259,24 @@ static int refuse_in_process(const struct app *app, const struct compare_side *s
     return OK;
 }
 
+/* What was asked differently is said; unless --different, that is an error. */
+static int refuse_different(const struct app *app, const struct compare_side *sides[2],
+                            struct error *error)
+{
+    json_t *differences = compare_differences(sides[0], sides[1]), *text;
+    size_t i;
+    int rc = OK;
+    json_array_foreach(differences, i, text)
+        app_warn(app, "the two results differ in %s", json_string_value(text));
+    if (i > 0 && !app->different)
+        rc = fail(error, ERR_CONFIG,
+                  "%s and %s are not of the same measurement; --different compares them all the "
+                  "same",
+                  app->arguments[0], app->arguments[1]);
+    json_decref(differences);
+    return rc;
+}
+
 static int refuse_two_formats(const struct app *app, struct error *error)
 {
     return app->json + app->csv + app->markdown > 1
@@ -252,7 +291,8 @@ int command_compare(struct app *app)
     struct error error = { 0 };
     int status = EXIT_USAGE;
     if (refuse_two_formats(app, &error) || compare_side_read(&a, app->arguments[0], &error) ||
-        compare_side_read(&b, app->arguments[1], &error) || refuse_in_process(app, sides, &error))
+        compare_side_read(&b, app->arguments[1], &error) || refuse_in_process(app, sides, &error) ||
+        refuse_different(app, sides, &error))
         app_error(app, &error);
     else
         status = report(app, &a, &b);

@@ -305,6 +305,9 @@ static const struct flag flags[] = {
       .take = take_add },
     { "dataset", "NAME", "convert", "HDF5, npz: name of the data set in the file",
       .take = take_dataset },
+    { "different", NULL, "compare",
+      "compare results that differ in data, k, metric, threads, seed or workload",
+      .sets = SETS(different) },
     { "fail-on-regression", NULL, "compare",
       "exit 1 when B is worse than A anywhere, lacks what A has, or when the repeats could not "
       "show a slow-down of --regression",

@@ -73,6 +73,13 @@ struct compare_side {
 int compare_side_read(struct compare_side *, const char *path, struct error *);
 void compare_side_free(struct compare_side *);
 
+/* Defined in compare_differ.c. What makes the two incomparable: a new array of texts, one for each
+   of data, k, metric, threads, seed, workload and --quick that differs. */
+json_t *compare_differences(const struct compare_side *a, const struct compare_side *b);
+/* The samples of A that B lacks, of labels that B has: a search that B does not support, for one. A
+   new array. */
+json_t *compare_lost(const struct compare_side *a, const struct compare_side *b);
+
 /* Defined in compare_judge.c. Makes a row with a verdict for every metric that both results have.
    The caller frees the rows with compare_rows_free(), also after ERR_NO_MEMORY. */
 int compare_sides(struct compare_rows *, const struct compare_side *a, const struct compare_side *b,

@@ -118,7 +118,8 @@ static int find_slots(struct duel *d)
     json_array_foreach(c->tags, t, tag)
         find_tagged(d, json_string_value(tag));
     for (size_t i = 0; i < d->n_slots; i++)
-        rounds_init(&d->slots[i].rounds, c->until, c->budget_s);
+        rounds_init(&d->slots[i].rounds, c->until, c->budget_s,
+                    d->n_slots * d->env[0].experiment->n_compare);
     return OK;
 }
 
@@ -360,7 +361,7 @@ static json_t *slot_json(const struct duel *d, struct tag_rounds *s)
 
     doubt(d, s, why, sizeof why);
     if (why[0])
-        rounds_init(&s->rounds, s->rounds.until, s->rounds.budget_s);
+        rounds_init(&s->rounds, s->rounds.until, s->rounds.budget_s, 1);
     json_t *json = rounds_json(&s->rounds);
     (void)json_object_set_new(json, "a", quote_json(d->cells[0]->label));
     (void)json_object_set_new(json, "b", quote_json(d->cells[1]->label));

@@ -31,12 +31,11 @@ static bool find_cell(const struct plan *plan, json_t *const *finished, const ch
     return false;
 }
 
-/* Why the cell's rate is no rate: it failed, or did not do an operation. "" if there is no reason. */
+/* Why the cell's rate is no rate; "" if it is one. An operation that a method does not support is
+   not measured, but others are. */
 static void refuse(const struct held_cell *c, char *why, size_t bytes)
 {
     const char *status = field_text(c->measured, "status", "ok");
-    json_t *step;
-    size_t i;
 
     why[0] = '\0';
     if (c->cell->unsupported)
@@ -45,11 +44,6 @@ static void refuse(const struct held_cell *c, char *why, size_t bytes)
         (void)snprintf(why, bytes, "its cell %s: %.300s",
                        strcmp(status, "failed") == 0 ? "failed" : "did not finish",
                        field_text(c->measured, "error", status));
-    json_array_foreach(json_object_get(c->measured, "steps"), i, step) {
-        if (!why[0] && strcmp(field_text(step, "status", ""), "unsupported") == 0)
-            (void)snprintf(why, bytes, "%s: %.300s", field_text(step, "op", ""),
-                           field_text(step, "note", "not supported"));
-    }
 }
 
 /* Adds an entry without numbers; its verdict has the reason. */

@@ -13,10 +13,11 @@ enum { TESTS = sizeof tests_after / sizeof *tests_after };
 static const double level = 0.05 / TESTS;
 static const double not_seen = 0.2; /* 1 - power */
 
-void rounds_init(struct rounds *r, double until, double budget_s)
+void rounds_init(struct rounds *r, double until, double budget_s, size_t comparisons)
 {
     r->until = until;
     r->budget_s = budget_s;
+    r->comparisons = (double)comparisons;
     r->seconds = 0;
     r->ratio = r->low = r->high = r->p = r->visible = NAN;
     r->rounds = r->n = r->n_open = 0;
@@ -60,6 +61,12 @@ static bool narrow(double low, double high, double until)
     return sqrt(high / low) <= 1 + until;
 }
 
+/* How much wider the interval of n replays is when it is one of m. */
+static double widening(double m, double n)
+{
+    return stats_student_t(level / m, n - 1) / stats_student_t(level, n - 1);
+}
+
 static bool is_test(size_t n)
 {
     for (size_t i = 0; i < TESTS; i++)
@@ -82,7 +89,10 @@ bool rounds_go_on(struct rounds *r, double seconds)
     const bool last = seconds >= r->budget_s || r->n == REPLAYS_MAX;
     if (last || is_test(r->n))
         test(r);
-    return !last && !(is_test(r->n) && narrow(r->low, r->high, r->until));
+    if (last || !is_test(r->n))
+        return !last;
+    const double wider = widening(r->comparisons, (double)r->n);
+    return !narrow(pow(r->low, wider), pow(r->high, wider), r->until);
 }
 
 static json_t *number_json(double value)
@@ -138,9 +148,7 @@ json_t *rounds_json(const struct rounds *r)
 static void correct(json_t *entry, double m)
 {
     const double low = log(field_number(entry, "low")), high = log(field_number(entry, "high"));
-    const double df = (double)field_integer(entry, "replays", 0) - 1;
-    const double half =
-        (high - low) / 2 * stats_student_t(level / m, df) / stats_student_t(level, df);
+    const double half = (high - low) / 2 * widening(m, (double)field_integer(entry, "replays", 0));
 
     (void)json_object_set_new(entry, "low", json_real(exp((low + high) / 2 - half)));
     (void)json_object_set_new(entry, "high", json_real(exp((low + high) / 2 + half)));

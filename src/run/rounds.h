@@ -27,7 +27,8 @@
 enum { REPLAYS_MIN = 5, REPLAYS_MAX = 64, ROUNDS_MAX = 2048 };
 
 struct rounds {
-    double until, budget_s;  /* see rounds_init() */
+    double until, budget_s; /* see rounds_init() */
+    double comparisons;
     double seconds;          /* as last passed to rounds_go_on() */
     double ratio, low, high; /* b / a and its interval in the last test; NAN before the first */
     double p;                /* that of the last test, times the number of tests */
@@ -41,9 +42,11 @@ struct rounds {
 };
 
 /* until: the half width of the interval, as a share of the ratio, at which the replays stop; > 0.
+   comparisons: how many the interval will be corrected for, at least 1; it is narrow when it is so
+   after that.
    budget_s: seconds after which no replay begins once there are REPLAYS_MIN; after twice as many
    none begins. */
-void rounds_init(struct rounds *, double until, double budget_s);
+void rounds_init(struct rounds *, double until, double budget_s, size_t comparisons);
 
 /* Adds one round: nanoseconds per query of both methods. Ignores a round with a value that is not
    positive, and any past ROUNDS_MAX of a replay. */

@@ -268,6 +268,14 @@ TABLE = [
      "`failed`; the pair is not measured, for that reason",
      [("pairs", "fails_at_the_end", failed("not whole")),
       ("pairs", "fails_at_the_end", pair("not measured: fails_at_the_end: its cell failed: .*not whole"))]),
+    ("predicts_samples", "answers every 64th query of a thread of `w:concurrent`, which once were those scored",
+     "`throughput_recall` is that of a random sample; the note that it differs from the recall afterwards",
+     [("live", "predicts_samples", between("live/throughput_recall/mean", 0, .3)),
+      ("live", "predicts_samples", note("live", "answers differently|differ"))]),
+    ("stalls", "stalls in a paced step until after its end",
+     "every request that was due meanwhile has its latency; a note counts them",
+     [("paced", "honest", between("live/latency_ns/p50", 1, 1e8)), ("paced", "stalls", between("live/latency_ns/p50", 2e8, 1e9)),
+      ("paced", "stalls", note("live", r"\d+ requests that were due had not begun at the end"))]),
 ]
 
 

@@ -35,7 +35,7 @@ for command in $("$program" help | sed -n 's/^  .\/harness \([a-z]*\) .*/\1/p');
         [ $(((tried + turn) % 5)) = 0 ] || grep -qx -- "$option" <<<"$of_command" || continue
         case $option in
             part) value="=1/2" ;; set | knob) value='=a=1' ;; header) value='=yes' ;; distance) value='=l2' ;; style) value='=paper' ;; memory-limit) value='=1M' ;;
-            quick | in-process | mpi | resume | force | no-plots | quiet | fail-on-regression | json | csv | markdown | all | allow-programs) value= ;;
+            quick | in-process | mpi | resume | force | no-plots | quiet | different | fail-on-regression | json | csv | markdown | all | allow-programs) value= ;;
             *) value='=1' ;;
         esac
         # The argument is nothing that a command finds, so that those that take the option stop there.
@@ -191,6 +191,36 @@ json.dump(result, open(sys.argv[1], "w"), indent=2)
 PY
 run compare --all --fail-on-regression --regression 100 only/small only/small
 check "three repeats show what is large enough" '[ $status = 0 ] && grep -q "could see" out && grep -q "at different times" out'
+cp -r only lost
+python3 - lost/small/result.json <<'PY'
+import json, sys
+result = json.load(open(sys.argv[1]))
+for cell in result["cells"]:
+    for step in cell["steps"]:
+        if step["op"] == "search": step.update(status="unsupported", recall=None, single_per_second=None, per_second=None)
+json.dump(result, open(sys.argv[1], "w"))
+PY
+run compare --fail-on-regression --regression 100 only/small lost/small
+check "what B does not do any longer is a regression" '[ $status = 1 ] && grep -q "lost/small has no recall@5/q of \"exact\", which only/small has" err'
+for change in 'k=7' 'threads=2' 'seed=9'; do
+    cp -r only other
+    python3 - other/small/result.json "${change%=*}" "${change#*=}" <<'PY'
+import json, sys
+result = json.load(open(sys.argv[1]))
+result["experiment"][sys.argv[2]] = int(sys.argv[3])
+json.dump(result, open(sys.argv[1], "w"))
+PY
+    run compare only/small other/small
+    check "another measurement is refused, with what differs: $change" \
+        '[ $status = 2 ] && grep -q "the two results differ in ${change%=*}: .* in A, ${change#*=} in B" err && grep -q "are not of the same measurement; --different" err && [ ! -s out ]'
+    rm -r other
+done
+cp -r only other
+sed -i '0,/"sha256": "xxh64:/s//"sha256": "xxh64:0/; 0,/"rows": [0-9]*/s//"rows": 12345/' other/small/result.json
+run compare only/small other/small
+check "so is one of other data" '[ $status = 2 ] && grep -q "the two results differ in data: " err'
+run compare --different only/small other/small
+check "unless it is meant" '[ $status = 0 ] && grep -q "the two results differ in data: " err && grep -q "^B against A: " out'
 cp -r only busy
 python3 - busy/small/result.json <<'PY'
 import json, sys

@@ -69,7 +69,18 @@ experiment {
     w:insert { liar.data:rows(1, 2950), tag = "load" }
     w:concurrent { liar.data:queries(200), writes = liar.data:rows(2951, 3000), writers = 1, readers = 1, seconds = 0.5, tag = "live" }
   end,
-  methods = liar.modes("honest", "concurrent_readers_answer_nothing"),
+  methods = liar.modes("honest", "concurrent_readers_answer_nothing", "predicts_samples"),
+}
+LUA
+cat >paced.lua <<'LUA'
+local liar = require "liar"
+experiment {
+  name = "paced", k = 10, timeout = 300,
+  workload = function(w)
+    w:insert { liar.data, tag = "load" }
+    w:concurrent { liar.data:queries(200), readers = 1, seconds = 1, rate = 1000, tag = "live" }
+  end,
+  methods = liar.modes("honest", "stalls"),
 }
 LUA
 cat >repeated.lua <<'LUA'
@@ -136,6 +147,7 @@ PY
 status=$?
 check "the result is as the schema says" '[ $status = 0 ]'
 run live 400
+run paced 400
 run repeated 400
 run pairs 400
 run limit 400 --memory-limit 32M

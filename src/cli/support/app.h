@@ -39,6 +39,7 @@ struct app {
     bool help;                      /* --help was given */
     bool brief;                     /* a run prints no tables, as another command prints its own */
     bool fail_on_regression;        /* only for compare */
+    bool different;                 /* only for compare */
     double regression_percent;      /* only for compare; 0: its default */
     double tolerance_percent;       /* only for compare */
     enum figure_style figure_style; /* only for plot */

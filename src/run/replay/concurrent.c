@@ -32,8 +32,8 @@ struct concurrent_run {
 struct worker {
     struct concurrent_run *all;
     pthread_t thread;
-    size_t first, n; /* a writer's rows; a reader's first query, with n = 0 */
-    size_t done;
+    size_t first, n;     /* a writer's rows; a reader's first query, with n = 0 */
+    size_t done, missed; /* missed: due before the end, and not begun */
     uint64_t finished_ns;
     /* A reader's copy of the step's batch, with its own work counters. */
     struct query_batch batch;
@@ -50,14 +50,34 @@ static void give_up(struct concurrent_run *t, int rc)
     atomic_store(&t->stop, true);
 }
 
+/* When a worker's operation i is due, with a rate. */
+static uint64_t due_ns(const struct concurrent_run *t, size_t i)
+{
+    return t->start_ns + (uint64_t)((double)i / t->op->rate * 1e9);
+}
+
 /* Returns the intended start of this worker's operation i. With a rate, it waits for that time. */
 static uint64_t intended_start(const struct concurrent_run *t, size_t i)
 {
     if (t->op->rate <= 0)
         return clock_ns();
-    const uint64_t at = t->start_ns + (uint64_t)((double)i / t->op->rate * 1e9);
-    clock_wait_until(at);
-    return at;
+    clock_wait_until(due_ns(t, i));
+    return due_ns(t, i);
+}
+
+/* Charges a stall that lasted past the end to the operations [done, n) that were due meanwhile:
+   their latency counts to now. */
+static void charge_missed(struct worker *w, size_t n)
+{
+    const struct concurrent_run *t = w->all;
+    const uint64_t end = t->end_ns ? t->end_ns : w->finished_ns;
+
+    if (t->op->rate <= 0 || atomic_load(&t->code) != OK)
+        return;
+    for (size_t i = w->done; i < n && due_ns(t, i) < end; i++) {
+        histogram_add(&w->latency, w->finished_ns - due_ns(t, i));
+        w->missed++;
+    }
 }
 
 static bool is_over(const struct concurrent_run *t, uint64_t now)
@@ -87,6 +107,7 @@ static void *read_loop(void *arg)
         w->done++;
     }
     w->finished_ns = clock_ns();
+    charge_missed(w, SIZE_MAX);
     return NULL;
 }
 
@@ -141,6 +162,7 @@ static void *write_loop(void *arg)
         w->done++;
     }
     w->finished_ns = clock_ns();
+    charge_missed(w, w->n);
     if (atomic_fetch_sub(&t->writers_left, 1) == 1 && t->end_ns == 0)
         atomic_store(&t->stop, true);
     return NULL;
@@ -184,6 +206,21 @@ static double add_up(const struct concurrent_run *t, const struct worker *worker
     return last > t->start_ns ? (double)*done / clock_seconds(last - t->start_ns) : NAN;
 }
 
+static void report_missed(struct step_record *s, const struct worker *workers)
+{
+    const struct op *op = s->op;
+    size_t missed = 0;
+
+    for (size_t i = 0; i < op->readers + op->writers; i++)
+        missed += workers[i].missed;
+    if (op->rate > 0)
+        step_stat(s, "missed", (double)missed);
+    if (missed > 0)
+        step_note(s,
+                  "%zu requests that were due had not begun at the end; their latency counts to it",
+                  missed);
+}
+
 static int report(struct concurrent_run *t, struct step_record *s, const struct worker *workers)
 {
     const struct op *op = t->op;
@@ -203,6 +240,7 @@ static int report(struct concurrent_run *t, struct step_record *s, const struct 
     step_stat(s, "writes_after", (double)(t->rows.n - written));
     step_stat(s, "writes_per_second", op->writers ? writes_s : NAN);
     step_stat(s, "rate", op->rate > 0 ? op->rate : NAN);
+    report_missed(s, workers);
     (void)json_object_set_new(s->stats, "loop", json_string(op->rate > 0 ? "paced" : "closed"));
     (void)json_object_set_new(s->stats, "write_latency_ns", latency_or_null(writes));
     if (op->removes) {

@@ -3,6 +3,7 @@
 #define DRIFTLINE_TESTS_PLUGINS_LIAR_LIAR_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/types.h>
 
 #include "src/core/index.h"
@@ -49,7 +50,9 @@
     LIE(exact_flag_recall_zero)            \
     LIE(repeats_ids)                       \
     LIE(rounds_answer_nothing)             \
-    LIE(fails_at_the_end)
+    LIE(fails_at_the_end)                  \
+    LIE(predicts_samples)                  \
+    LIE(stalls)
 
 #define LIE_NUMBER(name) lie_##name,
 enum lie { lie_honest, LIES(LIE_NUMBER) };
@@ -75,6 +78,7 @@ struct liar {
     uint64_t *ids;
     size_t n, rows_capacity, ids_capacity;
     struct memory_of_answers *remembered; /* of memoises */
+    atomic_size_t searches;               /* predicts_samples, stalls */
     bool asked, in_rounds; /* rounds_answer_nothing: in rounds no query precedes the first batch */
     bool work_left;        /* work_in_*: inserted, not yet paid for */
     bool threaded;         /* work_in_thread: `thread` runs */

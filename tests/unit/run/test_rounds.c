@@ -19,7 +19,7 @@ static void run(struct rounds *r, enum noise_kind kind, uint64_t stream, double 
     struct noise between = noise_new(kind, SEED, stream);
     struct noise within = noise_new(NOISE_HEAVY, SEED + 1, stream);
 
-    rounds_init(r, 0.03, 1e9);
+    rounds_init(r, 0.03, 1e9, 1);
     do {
         const double shared = of_replays * noise_next(&between);
 
@@ -96,11 +96,39 @@ static void quiet_replays_end_early_and_noisy_ones_late(void **state)
     assert_int_equal(r.n, REPLAYS_MAX);
 }
 
+/* One of many comparisons is measured until its interval is narrow after their correction. */
+static void one_of_many_is_measured_longer(void **state)
+{
+    static const double same[] = { 100, 101.2, 98.8, 100 };
+    static struct rounds r;
+    size_t replays[2];
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        size_t n = 0;
+
+        rounds_init(&r, .025, 1e9, i == 0 ? 1 : 50);
+        do
+            rounds_add(&r, 100, same[n++ % 4]);
+        while (rounds_go_on(&r, 1));
+        replays[i] = r.n;
+    }
+    assert_true(replays[1] > replays[0]);
+    /* Beside 49 others, it is still as narrow as asked. */
+    json_t *many = json_array();
+    for (size_t i = 0; i < 50; i++)
+        json_array_append_new(many, rounds_json(&r));
+    rounds_correct(many);
+    const double low = field_number(json_array_get(many, 0), "low");
+    assert_true(low > 1 - .025 && low < r.low);
+    json_decref(many);
+}
+
 /* The verdict of n replays, of four rounds each. */
 static json_t *json_of(const double *b_ns, size_t n, double until, double budget_s, double each_s,
                        struct rounds *r)
 {
-    rounds_init(r, until, budget_s);
+    rounds_init(r, until, budget_s, 1);
     for (size_t i = 0; i < n; i++) {
         for (int round = 0; round < ROUNDS; round++)
             rounds_add(r, 100, b_ns[i % 4]);
@@ -142,7 +170,7 @@ static void several_comparisons_are_corrected(void **state)
     json_t *alone = json_array(), *many = json_array();
 
     (void)state;
-    rounds_init(&r, 1e-9, 1);
+    rounds_init(&r, 1e-9, 1, 1);
     for (size_t i = 0; i < 16; i++) {
         rounds_add(&r, 100, slight[i % 4] + (i < 8 ? 0 : 1.5));
         (void)rounds_go_on(&r, .01);
@@ -199,7 +227,7 @@ static void rounds_without_a_time_do_not_count(void **state)
 {
     static struct rounds r;
     (void)state;
-    rounds_init(&r, 0.03, 1);
+    rounds_init(&r, 0.03, 1, 1);
     rounds_add(&r, 0, 1);
     rounds_add(&r, 1, -1);
     rounds_add(&r, NAN, 1);
@@ -220,6 +248,7 @@ int main(void)
         cmocka_unit_test(processes_that_differ_are_no_difference),
         cmocka_unit_test(a_true_difference_is_seen),
         cmocka_unit_test(quiet_replays_end_early_and_noisy_ones_late),
+        cmocka_unit_test(one_of_many_is_measured_longer),
         cmocka_unit_test(verdicts_say_what_was_seen),
         cmocka_unit_test(several_comparisons_are_corrected),
         cmocka_unit_test(a_spent_budget_ends_after_the_least_replays),

@@ -2,39 +2,31 @@
 #include "src/run/replay/query/samples.h"
 
 #include <string.h>
+#include <sys/random.h>
 
 #include "src/run/replay/query/answer_buffer.h"
-
-/* Drops every second sample. */
-static void thin_out(struct samples *s, size_t k)
-{
-    for (size_t i = 0; 2 * i < s->n; i++) {
-        s->positions[i] = s->positions[2 * i];
-        memmove(s->ids + i * k, s->ids + 2 * i * k, k * sizeof *s->ids);
-        memmove(s->distances + i * k, s->distances + 2 * i * k, k * sizeof *s->distances);
-    }
-    s->n = (s->n + 1) / 2;
-    s->stride *= 2;
-}
 
 void samples_offer(struct samples *s, size_t k, size_t i, size_t position, const uint64_t *ids,
                    const float *distances)
 {
-    if (i % s->stride != 0)
+    const uint64_t slot = i < SAMPLES ? i : rng_below(&s->rng, i + 1);
+
+    if (slot >= SAMPLES)
         return;
-    if (s->n == SAMPLES)
-        thin_out(s, k);
-    if (i % s->stride != 0)
-        return;
-    s->positions[s->n] = position;
-    memcpy(s->ids + s->n * k, ids, k * sizeof *ids);
-    memcpy(s->distances + s->n * k, distances, k * sizeof *distances);
-    s->n++;
+    s->positions[slot] = position;
+    memcpy(s->ids + slot * k, ids, k * sizeof *ids);
+    memcpy(s->distances + slot * k, distances, k * sizeof *distances);
+    if (s->n <= slot)
+        s->n = slot + 1;
 }
 
 bool samples_make(struct samples *s, size_t k)
 {
-    s->stride = 1;
+    uint64_t seed = 0;
+
+    if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
+        seed = clock_ns();
+    s->rng = rng_at(seed, 0);
     s->positions = mem_array(NULL, SAMPLES, sizeof *s->positions);
     s->ids = mem_array(NULL, SAMPLES * k + 1, sizeof *s->ids);
     s->distances = mem_array(NULL, SAMPLES * k + 1, sizeof *s->distances);

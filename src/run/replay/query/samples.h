@@ -2,16 +2,19 @@
 #ifndef DRIFTLINE_RUN_REPLAY_SAMPLES_H
 #define DRIFTLINE_RUN_REPLAY_SAMPLES_H
 
+#include "src/core/rng.h"
 #include "src/run/replay/query/query_batch.h"
 
 enum { SAMPLES = 64 };
 
-/* Every stride-th answer, spread evenly over time. */
+/* A random sample (reservoir sampling; Vitter, 1985), from a seed that the system draws: a method
+   cannot know which of its answers will be scored. */
 struct samples {
     /* positions: SAMPLES positions in the operation's queries. ids: SAMPLES x k. */
     uint64_t *positions, *ids;
     float *distances; /* SAMPLES x k */
-    size_t n, stride;
+    size_t n;
+    struct rng rng;
 };
 
 /* Returns false if out of memory. The caller calls samples_free() in both cases. */

@@ -7,25 +7,32 @@
 
 enum { TABLE_ROWS = 16384 };
 
-/* Stores a statistic of the method. If the harness has set a value of that name for the step, the
-   method's value is stored as method.NAME. */
+enum { OWN_NAME = 128 };
+
+/* The name of a statistic or table of the method: method.NAME if the harness has set NAME for the
+   step. */
+static const char *own_name(const struct step_record *s, const char *name, char own[OWN_NAME])
+{
+    if (!json_object_get(s->harness_stats, name))
+        return name;
+    (void)snprintf(own, OWN_NAME, "method.%s", name);
+    return own;
+}
+
 static void take_value(void *to, const char *name, double value)
 {
-    const struct step_record *s = to;
-    char own[128];
+    char own[OWN_NAME];
 
-    if (json_object_get(s->harness_stats, name)) {
-        (void)snprintf(own, sizeof own, "method.%s", name);
-        name = own;
-    }
-    step_stat(to, name, value);
+    step_stat(to, own_name(to, name, own), value);
 }
 
 /* Stores one cell of a table. A table is an object of columns, each an array. A row without a value
    in a column is null there. */
-static void take_cell(void *to, const char *table, size_t row, const char *column, double value)
+static void take_cell(void *to, const char *name, size_t row, const char *column, double value)
 {
     struct step_record *s = to;
+    char own[OWN_NAME];
+    const char *table = own_name(s, name, own);
 
     if (row >= TABLE_ROWS)
         return;

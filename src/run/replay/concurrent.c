@@ -186,14 +186,12 @@ static int finish_writes(struct concurrent_run *t, const struct worker *writers,
 
 static json_t *latency_or_null(const struct histogram *h)
 {
-    json_t *latency = step_latency_json(h);
-
-    return latency ? latency : json_null();
+    return h->n ? step_latency_json(h) : json_null();
 }
 
 /* Adds up the workers of one kind. Returns operations per second until the last worker's end. */
 static double add_up(const struct concurrent_run *t, const struct worker *workers, size_t n,
-                     struct histogram *latency, size_t *done)
+                     struct histogram *latency, size_t *done, size_t *missed)
 {
     uint64_t last = t->start_ns;
 
@@ -201,24 +199,10 @@ static double add_up(const struct concurrent_run *t, const struct worker *worker
     for (size_t i = 0; i < n; i++) {
         histogram_merge(latency, &workers[i].latency);
         *done += workers[i].done;
+        *missed += workers[i].missed;
         last = workers[i].finished_ns > last ? workers[i].finished_ns : last;
     }
     return last > t->start_ns ? (double)*done / clock_seconds(last - t->start_ns) : NAN;
-}
-
-static void report_missed(struct step_record *s, const struct worker *workers)
-{
-    const struct op *op = s->op;
-    size_t missed = 0;
-
-    for (size_t i = 0; i < op->readers + op->writers; i++)
-        missed += workers[i].missed;
-    if (op->rate > 0)
-        step_stat(s, "missed", (double)missed);
-    if (missed > 0)
-        step_note(s,
-                  "%zu requests that were due had not begun at the end; their latency counts to it",
-                  missed);
 }
 
 static int report(struct concurrent_run *t, struct step_record *s, const struct worker *workers)
@@ -226,12 +210,13 @@ static int report(struct concurrent_run *t, struct step_record *s, const struct 
     const struct op *op = t->op;
     struct replay_session *r = t->replay;
     struct histogram *writes = mem_zalloc(NULL, sizeof *writes);
-    size_t read, written;
+    size_t read, written, missed = 0;
 
     if (!writes)
         return fail(r->err, ERR_NO_MEMORY, "concurrent: out of memory for a histogram");
-    const double reads_s = add_up(t, workers, op->readers, &r->latency, &read);
-    const double writes_s = add_up(t, workers + op->readers, op->writers, writes, &written);
+    const double reads_s = add_up(t, workers, op->readers, &r->latency, &read, &missed);
+    const double writes_s =
+        add_up(t, workers + op->readers, op->writers, writes, &written, &missed);
     s->count = (double)read;
     s->per_second = op->readers ? reads_s : NAN;
     step_stat(s, "reads", (double)read);
@@ -240,7 +225,11 @@ static int report(struct concurrent_run *t, struct step_record *s, const struct 
     step_stat(s, "writes_after", (double)(t->rows.n - written));
     step_stat(s, "writes_per_second", op->writers ? writes_s : NAN);
     step_stat(s, "rate", op->rate > 0 ? op->rate : NAN);
-    report_missed(s, workers);
+    step_stat(s, "missed", op->rate > 0 ? (double)missed : NAN);
+    if (missed > 0)
+        step_note(s,
+                  "%zu requests that were due had not begun at the end; their latency counts to it",
+                  missed);
     (void)json_object_set_new(s->stats, "loop", json_string(op->rate > 0 ? "paced" : "closed"));
     (void)json_object_set_new(s->stats, "write_latency_ns", latency_or_null(writes));
     if (op->removes) {

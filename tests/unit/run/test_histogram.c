@@ -140,10 +140,8 @@ static void test_tails_need_values(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_quantiles),
-        cmocka_unit_test(test_edges),
-        cmocka_unit_test(test_tails_need_values),
-        cmocka_unit_test(test_merging_and_walking),
+        cmocka_unit_test(test_quantiles),         cmocka_unit_test(test_edges),
+        cmocka_unit_test(test_tails_need_values), cmocka_unit_test(test_merging_and_walking),
         cmocka_unit_test(test_the_clock),
     };
     return test_run("histogram", tests);

@@ -183,9 +183,10 @@ static const json_t *find_rounds(lua_State *L, const char *a, const char *b, con
         if (strcmp(field_text(entry, "tag", ""), tag) != 0 || !(same || other))
             continue;
         if (found)
-            script_fail(L, ERR_CONFIG,
-                        "r.ratio: \"%s\" is the tag of two operations, %s and %s; give them different tags",
-                        tag, field_text(found, "op", ""), field_text(entry, "op", ""));
+            script_fail(
+                L, ERR_CONFIG,
+                "r.ratio: \"%s\" is the tag of two operations, %s and %s; give them different tags",
+                tag, field_text(found, "op", ""), field_text(entry, "op", ""));
         *reversed = other;
         found = entry;
     }

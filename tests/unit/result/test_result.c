@@ -165,11 +165,11 @@ static void test_rates_of_several_steps(void **state)
     for (int i = 0; i < 10; i++) {
         const double n = i == 9 ? 1000 : 100, took = i == 9 ? 5 : 1e-5, work = i == 9 ? 70 : 3;
 
-        json_array_append_new(
-            steps, json_pack("{s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "op", "search", "tag",
-                             "now", "count", n, "seconds", took, "per_second", n / took,
-                             "single_per_second", n / took / 2, "ns_each", took / n * 1e9,
-                             "distances", work, "live", 100.0));
+        json_array_append_new(steps, json_pack("{s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f}",
+                                               "op", "search", "tag", "now", "count", n, "seconds",
+                                               took, "per_second", n / took, "single_per_second",
+                                               n / took / 2, "ns_each", took / n * 1e9, "distances",
+                                               work, "live", 100.0));
         rows += n;
         seconds += took;
         distances += n * work;

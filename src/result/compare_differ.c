@@ -8,17 +8,16 @@
 #include "src/base/result_metrics.h"
 #include "src/result/compare.h"
 
-/* Adds "NAME: A, B" if the two values differ. */
+/* Adds "NAME: A, B" if both values are known and differ; results of earlier versions lack some. */
 static void add_if_differs(json_t *list, const char *name, const json_t *a, const json_t *b)
 {
-    if (json_equal(a, b))
+    if (!a || !b || json_equal(a, b))
         return;
-    char *x = a ? json_dumps(a, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
-    char *y = b ? json_dumps(b, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
+    char *x = json_dumps(a, JSON_ENCODE_ANY | JSON_COMPACT);
+    char *y = json_dumps(b, JSON_ENCODE_ANY | JSON_COMPACT);
     char text[500];
 
-    (void)snprintf(text, sizeof text, "%s: %.200s in A, %.200s in B", name, x ? x : "not known",
-                   y ? y : "not known");
+    (void)snprintf(text, sizeof text, "%s: %.200s in A, %.200s in B", name, x ? x : "", y ? y : "");
     (void)json_array_append_new(list, quote_json(text));
     free(x);
     free(y);
@@ -37,7 +36,7 @@ static void add_data(json_t *list, const json_t *a, const json_t *b)
     const size_t n =
         json_array_size(a) > json_array_size(b) ? json_array_size(a) : json_array_size(b);
 
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; a && b && i < n; i++) {
         json_t *x = shape_of(json_array_get(a, i)), *y = shape_of(json_array_get(b, i));
         add_if_differs(list, "data", x, y);
         json_decref(x);

@@ -55,7 +55,7 @@ smaller "without figures" "--quick" --quick --set rows=600 --repeats 3 --no-plot
 run --quick small.lua
 kept=$(older)
 check "the older one can be reported, drawn and compared" \
-    '"$program" report "$kept" >out 2>err && "$program" plot "$kept" >>out 2>>err && "$program" compare "$kept" r/small >>out 2>>err'
+    '"$program" report "$kept" >out 2>err && "$program" plot "$kept" >>out 2>>err && "$program" compare --different "$kept" r/small >>out 2>>err'
 run --quick small.lua
 check "a second small run keeps nothing more: the first was no larger" '[ "$(n_older)" = 1 ]'
 run small.lua

@@ -390,6 +390,41 @@ static void test_memory(void **state)
     stored_close(&w);
 }
 
+/* Each allocation of a long insertion, and of the splits after it, fails in turn: vectors are stored
+   in order up to the failure, none in part, and the rest can follow. */
+static void test_insertion_out_of_memory(void **state)
+{
+    (void)state;
+    struct divf_params params = divf_defaults();
+    params.clusters = 10;
+    params.soft_k = 2;
+    params.split_threshold = 1.5;
+    bool failed = true;
+    size_t refused = 0;
+    for (size_t at = 1; failed; at = test_next_fault(at)) {
+        struct stored_rows w;
+        world_open(&w, params, 8, 500, 1);
+        test_fill_f32(&w.rng, w.rows, 300, 8, 10, 0.2);
+        test_fill_f32(&w.rng, w.rows + 300 * 8, 200, 8, 1, 0.5); /* these go to few lists */
+        assert_ok(stored_insert(&w, 0, 300), &w.bench.error);
+        w.bench.mem.calls = 0;
+        w.bench.mem.failed = false;
+        w.bench.mem.fail_at = at;
+        const int rc = stored_insert(&w, 300, 200);
+        failed = w.bench.mem.failed;
+        w.bench.mem.fail_at = 0;
+        assert_true(rc == OK || (failed && rc == ERR_NO_MEMORY));
+        refused += rc != OK;
+        error_clear(&w.bench.error);
+        stored_check(&w);
+        assert_ok(stored_insert(&w, w.n, 500 - w.n), &w.bench.error);
+        stored_check(&w);
+        world_expect_exact(&w, w.rows + 400 * 8, 20, NULL);
+        stored_close(&w);
+    }
+    assert_true(refused > 10);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -403,6 +438,7 @@ int main(void)
         cmocka_unit_test(test_forced_and_lazy_compaction),
         cmocka_unit_test(test_bad_parameters),
         cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_insertion_out_of_memory),
     };
     return test_run("divf", tests);
 }

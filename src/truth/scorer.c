@@ -219,36 +219,73 @@ static void add_note(json_t *step, const char *text)
     (void)json_object_set_new(step, "note", quote_json(both));
 }
 
-/* Adds a note if right answers differ between the passes, over the queries that both passes ran. */
-static void note_difference(json_t *step, const struct scored *single, const struct scored *batch)
-{
-    double right[2] = { 0 }, n = 0;
-    char text[160];
+/* Right answers of single queries, by whether the batch has the query, too. Those that it has not were
+   timed one at a time; those that it has were asked one at a time later, untimed. */
+struct halves {
+    double timed, timed_sq, later, later_sq, batch; /* sums, and of squares */
+    double n_timed, n_later;
+};
 
-    for (size_t i = 0, j = 0; i < single->n && j < batch->n;) {
-        if (single->hits[i].position == batch->hits[j].position) {
-            right[0] += single->hits[i++].n;
-            right[1] += batch->hits[j++].n;
-            n++;
-        } else if (single->hits[i].position < batch->hits[j].position) {
-            i++;
-        } else {
+static struct halves split(const struct scored *single, const struct scored *batch)
+{
+    struct halves h = { 0 };
+
+    for (size_t i = 0, j = 0; i < single->n; i++) {
+        const double n = single->hits[i].n;
+
+        while (j < batch->n && batch->hits[j].position < single->hits[i].position)
             j++;
+        if (j < batch->n && batch->hits[j].position == single->hits[i].position) {
+            h.later += n;
+            h.later_sq += n * n;
+            h.batch += batch->hits[j].n;
+            h.n_later++;
+        } else {
+            h.timed += n;
+            h.timed_sq += n * n;
+            h.n_timed++;
         }
     }
-    const double most = single->most > 0 ? n * (double)single->most : fmax(right[0], right[1]);
-    if (!(fabs(right[0] - right[1]) > RECALLS_DIFFER * most))
+    return h;
+}
+
+/* Adds a note if right answers differ between the passes, over the queries that both passes ran. */
+static void note_difference(json_t *step, const struct scored *single, const struct halves *h)
+{
+    const double most =
+        single->most > 0 ? h->n_later * (double)single->most : fmax(h->later, h->batch);
+    char text[160];
+
+    if (!(fabs(h->later - h->batch) > RECALLS_DIFFER * most))
         return;
     if (single->most > 0)
         (void)snprintf(text, sizeof text,
                        "the batch answers differently: recall %.4f, of the same queries one at a "
                        "time %.4f",
-                       right[1] / most, right[0] / most);
+                       h->batch / most, h->later / most);
     else
         (void)snprintf(text, sizeof text,
                        "the batch answers differently: %.0f right answers, of the same queries one "
                        "at a time %.0f",
-                       right[1], right[0]);
+                       h->batch, h->later);
+    add_note(step, text);
+}
+
+/* Adds a note if timed queries have other answers than untimed ones, by more than two samples of the
+   same queries differ: four standard deviations, and RECALLS_DIFFER. */
+static void note_timed(json_t *step, const struct scored *single, const struct halves *h)
+{
+    const double most = (double)single->most;
+    const double timed = h->timed / h->n_timed, later = h->later / h->n_later;
+    const double variance = (h->timed_sq / h->n_timed - timed * timed) / h->n_timed +
+                            (h->later_sq / h->n_later - later * later) / h->n_later;
+    char text[160];
+
+    if (most == 0 || !(fabs(timed - later) > 4 * sqrt(fmax(variance, 0)) + RECALLS_DIFFER * most))
+        return;
+    (void)snprintf(text, sizeof text,
+                   "timed queries answer differently: recall %.4f, of untimed ones after them %.4f",
+                   timed / most, later / most);
     add_note(step, text);
 }
 
@@ -265,6 +302,21 @@ static void note_worse_beside_changes(json_t *step, const struct scored *single,
                    "at a time after them %.4f",
                    batch->recall, single->recall);
     add_note(step, text);
+}
+
+/* Sets recall.timed, which stands beside latencies, and notes what differs. With one query, it is in
+   both passes. */
+static void compare_passes(json_t *step, const struct scored *single, const struct scored *batch)
+{
+    const struct halves h = split(single, batch);
+    json_t *recall = json_object_get(step, "recall");
+
+    if (recall && single->most > 0 && h.n_timed > 0)
+        (void)json_object_set_new(recall, "timed",
+                                  json_real(h.timed / h.n_timed / (double)single->most));
+    note_difference(step, single, &h);
+    if (h.n_timed > 0 && h.n_later > 0)
+        note_timed(step, single, &h);
 }
 
 static void set_scores(json_t *step, const json_t *single, const json_t *throughput)
@@ -315,6 +367,6 @@ void scorer_finish_step(struct scorer *s, json_t *step)
     if (single->json && batch->json && batch->concurrent)
         note_worse_beside_changes(step, single, batch);
     else if (single->json && batch->json)
-        note_difference(step, single, batch);
+        compare_passes(step, single, batch);
     forget_scores(s);
 }

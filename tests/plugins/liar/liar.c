@@ -97,7 +97,8 @@ int liar_scan(const struct liar *l, const struct search_request *q, size_t first
               bool farthest, struct search_result *r)
 {
     const struct liar_knobs *k = q->knobs;
-    const size_t wanted = poisons(l) ? q->k : l->n * (size_t)k->effort / 100;
+    const size_t share = mode_of(l) == lie_lazy_until_batch && !l->batched ? 50 : (size_t)k->effort;
+    const size_t wanted = poisons(l) ? q->k : l->n * share / 100;
     const size_t n = wanted < l->n ? wanted : l->n, dim = l->base.env.dim;
     struct near_row *near = mem_array(NULL, q->k, sizeof *near);
 
@@ -233,6 +234,7 @@ static int search(struct index *index, const struct search_request *q, struct se
     liar_do_work(l, lie_work_in_search_warmup);
     if (mode_of(l) == lie_reads_truth && isnan(l->truth_found))
         l->truth_found = liar_finds_truth(l, q);
+    l->batched |= q->queries.n > 1;
     if (!lie_in_place_of_scan(l, q, r, &rc))
         rc = liar_scan(l, q, 0, q->queries.n, false, r);
     if (rc == OK)

@@ -52,7 +52,8 @@
     LIE(rounds_answer_nothing)             \
     LIE(fails_at_the_end)                  \
     LIE(predicts_samples)                  \
-    LIE(stalls)
+    LIE(stalls)                            \
+    LIE(lazy_until_batch)
 
 #define LIE_NUMBER(name) lie_##name,
 enum lie { lie_honest, LIES(LIE_NUMBER) };
@@ -79,6 +80,7 @@ struct liar {
     size_t n, rows_capacity, ids_capacity;
     struct memory_of_answers *remembered; /* of memoises */
     atomic_size_t searches;               /* predicts_samples, stalls */
+    bool batched;                         /* lazy_until_batch */
     bool asked, in_rounds; /* rounds_answer_nothing: in rounds no query precedes the first batch */
     bool work_left;        /* work_in_*: inserted, not yet paid for */
     bool threaded;         /* work_in_thread: `thread` runs */

@@ -2,10 +2,10 @@
 --
 -- Data: photo-sift; --set data=sift1m, gist1m or deep-10M takes another.
 --
--- Ten steps each replace a tenth of the rows, photo-sift picture by picture. Each method is built with each combination of a small grid of
--- parameters. For each build, tuning queries choose the first point of the sweep that reaches the recall; other
--- queries measure it. A baseline that cannot delete filters its answers, as its users would. One query at a time, one
--- thread.
+-- Ten steps each replace a tenth of the rows, photo-sift picture by picture. Each method is built with each
+-- combination of a small grid of parameters. For each build, tuning queries choose the first point of the sweep that
+-- reaches the recall; other queries measure it. A baseline that cannot delete filters its answers, as its users
+-- would. One query at a time, one thread.
 --
 --   ./harness configs/baselines_churn.lua --set data=photo-hog --set recall=0.99
 

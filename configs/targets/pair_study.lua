@@ -1,10 +1,11 @@
 -- pair_study.lua - The error rates of paired rounds: each method under two labels, and beside itself with a tenth more
--- candidates or lists, which takes some 3 to 8 % longer.
+-- candidates or lists.
 --
 -- Data: photo-sift; --set data=sift1m, gist1m or deep-10M takes another.
 --
 -- Two labels of one method do not differ, so each difference between them is false: at most 5 % of many runs may have
--- one. A pair with more work is missed where no difference is found. Run it several times with different --out; docs/measuring.md has a table.
+-- one. A pair with more work is missed where no difference is found. One run has eight pairs of one method; run it
+-- several times with different --out.
 --
 --   ./harness configs/targets/pair_study.lua --no-plots --out results/pairs-1
 

@@ -33,7 +33,7 @@ export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:strict_string_checks=1}
 export TSAN_OPTIONS=${TSAN_OPTIONS:-suppressions=$PWD/src/build/tsan.supp:atexit_sleep_ms=50}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 # The python3 itself: pyenv's is a script that starts ten others, half a second of processor each time.
-python=$(python3 -c 'import sys; print(sys.executable)' 2>/dev/null) && [ "$python" != "$(command -v python3)" ] &&
+python=$(python3 -c 'import sys; print(sys.executable)' 2>/dev/null) && [ -x "$python" ] && [ "$python" != "$(command -v python3)" ] &&
     PATH=${python%/*}:$PATH
 [ -z "$method" ] || export DRIFTLINE_TEST_METHOD=$method
 limit_s=${DRIFTLINE_TEST_TIMEOUT:-900}

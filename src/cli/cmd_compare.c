@@ -96,7 +96,7 @@ static size_t warn_about_missing(const struct app *app, const struct compare_sid
     return n;
 }
 
-/* Warns of what B does not do any longer. Returns how many measurements are lost. */
+/* Warns of each measurement that A has and B lacks. Returns how many there are. */
 static size_t warn_about_lost(const struct app *app, const struct compare_side *a,
                               const struct compare_side *b)
 {
@@ -259,7 +259,7 @@ static int refuse_in_process(const struct app *app, const struct compare_side *s
     return OK;
 }
 
-/* What was asked differently is said; unless --different, that is an error. */
+/* Warns of each difference between the two measurements. Without --different it is an error. */
 static int refuse_different(const struct app *app, const struct compare_side *sides[2],
                             struct error *error)
 {

@@ -22,10 +22,10 @@ struct tag_rounds {
     const char *tag;
     struct rounds rounds;
     bool done;
-    /* Recall of the rounds that were scored, and the largest amount by which that of an operation
-       differs from its cell's beyond what chance explains. */
+    /* Of the rounds that were scored: the sum of their recalls, their number, and the largest amount
+       by which the recall of one differs from the cell's beyond what chance explains. */
     double recall[2], excess[2];
-    size_t scored;
+    size_t scored[2];
 };
 
 struct duel {
@@ -181,12 +181,12 @@ static bool score_round(struct duel *d, struct tag_rounds *s, size_t op)
         if (isnan(w->recall))
             continue;
         s->recall[who] += w->recall;
+        s->scored[who]++;
         if (!isnan(expected)) {
             const double chance = 2 * sqrt(2 * expected * (1 - expected) / fmax(n, 1));
             s->excess[who] = fmax(s->excess[who], fabs(w->recall - expected) - chance - .01);
         }
     }
-    s->scored++;
     return true;
 }
 
@@ -206,7 +206,8 @@ static bool make_rounds(struct duel *d, struct tag_rounds *s, size_t op, size_t 
     const enum replay_order order = d->asked->single ? ORDER_ROUND_SINGLE : ORDER_ROUND;
     const double most_s = seconds_of_rounds(d);
     const uint64_t began = clock_ns();
-    const size_t scored = s->scored, before = s->rounds.n_open;
+    const size_t before = s->rounds.n_open;
+    bool scored = false;
     double ns[2];
 
     for (size_t round = first;
@@ -221,11 +222,14 @@ static bool make_rounds(struct duel *d, struct tag_rounds *s, size_t op, size_t 
         rounds_add(&s->rounds, ns[0], ns[1]);
         if (s->rounds.n_open == before) /* not supported */
             return true;
-        if (rng_below(&d->rng, 8) == 0 && !score_round(d, s, op))
+        if (rng_below(&d->rng, 8) != 0)
+            continue;
+        scored = true;
+        if (!score_round(d, s, op))
             return false;
     }
     d->rounds_ns += clock_ns() - began;
-    return s->scored > scored || score_round(d, s, op);
+    return scored || score_round(d, s, op);
 }
 
 /* Nanoseconds of the operation per row (in total without rows); NAN if it did not succeed. */
@@ -335,8 +339,9 @@ static bool is_interrupted(const struct duel *d)
     return d->env[0].interrupted && *d->env[0].interrupted;
 }
 
-/* Why the numbers of a tag are not believed; "" if they are. */
-static void doubt(const struct duel *d, const struct tag_rounds *s, char *why, size_t bytes)
+/* Writes why a tag is not measured; "" if it is. */
+static void why_not_measured(const struct duel *d, const struct tag_rounds *s, char *why,
+                             size_t bytes)
 {
     why[0] = '\0';
     if (d->cause[0])
@@ -347,19 +352,19 @@ static void doubt(const struct duel *d, const struct tag_rounds *s, char *why, s
         if (s->excess[i] > 0)
             (void)snprintf(why, bytes,
                            "%s answers otherwise in rounds than in its cell: recall %.4f",
-                           d->cells[i]->label, s->recall[i] / (double)s->scored);
+                           d->cells[i]->label, s->recall[i] / (double)s->scored[i]);
 }
 
 static json_t *recall_json(const struct tag_rounds *s, size_t who)
 {
-    return s->scored > 0 ? json_real(s->recall[who] / (double)s->scored) : json_null();
+    return s->scored[who] > 0 ? json_real(s->recall[who] / (double)s->scored[who]) : json_null();
 }
 
 static json_t *slot_json(const struct duel *d, struct tag_rounds *s)
 {
     char why[800], verdict[900];
 
-    doubt(d, s, why, sizeof why);
+    why_not_measured(d, s, why, sizeof why);
     if (why[0])
         rounds_init(&s->rounds, s->rounds.until, s->rounds.budget_s, 1);
     json_t *json = rounds_json(&s->rounds);

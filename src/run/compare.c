@@ -31,9 +31,9 @@ static bool find_cell(const struct plan *plan, json_t *const *finished, const ch
     return false;
 }
 
-/* Why the cell's rate is no rate; "" if it is one. An operation that a method does not support is
-   not measured, but others are. */
-static void refuse(const struct held_cell *c, char *why, size_t bytes)
+/* Writes why a pair with this cell is not measured: the method cannot hold the data, or the cell did
+   not finish. "" if it can be measured. */
+static void why_not_measured(const struct held_cell *c, char *why, size_t bytes)
 {
     const char *status = field_text(c->measured, "status", "ok");
 
@@ -78,10 +78,10 @@ static int compare_one(struct experiment *x, const struct comparison *c, const s
     if (!find_cell(plan, finished, c->a, &a) ||
         !find_cell(plan, finished, c->b, &b)) /* excluded by --only */
         return not_measured(c, x->compared, "", "one of the two did not run");
-    refuse(&a, why, sizeof why);
+    why_not_measured(&a, why, sizeof why);
     if (why[0])
         return not_measured(c, x->compared, c->a, why);
-    refuse(&b, why, sizeof why);
+    why_not_measured(&b, why, sizeof why);
     if (why[0])
         return not_measured(c, x->compared, c->b, why);
     return cell_rounds_run(&a, &b, env, &asked, x->compared, err);

@@ -6,7 +6,8 @@
 
 /* Sets experiment->compared, the "compare" of result.json. finished: the cells of result.json by
    the plan's number, an array with one for each point; NULL, or NULL for a cell: not known. A pair of
-   which a cell failed is not measured. Calls say, which may be NULL, before each pair. --quick reduces the budget of each pair to one second. */
+   which a cell failed is not measured. Calls say, which may be NULL, before each pair. --quick
+   reduces the budget of each pair to one second. */
 int compare_pairs(struct experiment *, const struct plan *, json_t *const *finished,
                   const struct cell_env *, void (*say)(void *to, const char *a, const char *b),
                   void *to, struct error *);

@@ -306,7 +306,7 @@ static int check(const struct index *index, struct stat_sink *sink)
 
     (void)sink;
     liar_do_work(l, lie_work_in_check);
-    /* In rounds there is no check. */
+    /* A replay for paired rounds ends before the check. */
     return mode_of(l) == lie_fails_at_the_end
                ? fail(index->env.error, ERR_INVARIANT, "liar: it is not whole")
                : OK;

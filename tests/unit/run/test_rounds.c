@@ -1,7 +1,6 @@
 /* test_rounds.c - when paired rounds end, the verdict that they give, and that their interval keeps
  * its level although processes differ and it is checked again and again. */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "src/base/json.h"
@@ -47,9 +46,8 @@ static void intervals_hold_although_looked_at(void **state)
             /* An estimate of the correlation of a few replays is too small. */
             const double share = kind >= NOISE_CORRELATED ? .9 : .94;
 
-            if (held < share * TRIALS || getenv("SHOW"))
-                print_message("%s, deviation %g, seed %d: %d of %d, %.0f replays\n",
-                              noise_name(kind), deviations[d], SEED, held, TRIALS, replays);
+            print_message("%s, deviation %g, seed %d: %d of %d, %.0f replays\n", noise_name(kind),
+                          deviations[d], SEED, held, TRIALS, replays);
             assert_true(held >= share * TRIALS);
         }
 }

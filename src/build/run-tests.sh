@@ -31,6 +31,8 @@ unset MAKEFLAGS MAKELEVEL MFLAGS
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:strict_string_checks=1}
 # A process waits a second for its other threads before it ends, by default; tests of processes start hundreds.
 export TSAN_OPTIONS=${TSAN_OPTIONS:-suppressions=$PWD/src/build/tsan.supp:atexit_sleep_ms=50}
+# One pass of each search: tests look at answers.
+export DRIFTLINE_MIN_TIME=0
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 # The python3 itself: pyenv's is a script that starts ten others, half a second of processor each time.
 python=$(python3 -c 'import sys; print(sys.executable)' 2>/dev/null) && [ -x "$python" ] && [ "$python" != "$(command -v python3)" ] &&

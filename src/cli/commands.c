@@ -89,6 +89,8 @@ static const char environment[] =
     "  DRIFTLINE_KERNELS      scalar, avx2 or avx512: at most this instruction set\n"
     "  DRIFTLINE_CUDA_LIBRARY the library of CUDA kernels; by default libdriftline_cuda.so beside "
     "the program\n"
+    "  DRIFTLINE_MIN_TIME     seconds that a search is timed where the config has no min_time; by "
+    "default 0.3\n"
     "  DRIFTLINE_OFFLINE      1: download nothing\n"
     "  DRIFTLINE_NO_INSTALL   1: install nothing, print the command instead\n"
     "  DRIFTLINE_KEEP_ENV     1: hand on OPENBLAS_*, OMP_*, MALLOC_*, GLIBC_TUNABLES, "
@@ -139,6 +141,23 @@ static int choose_kernels(struct app *app)
         app_warn(app, "DRIFTLINE_KERNELS=%s: this processor has no %s; using %s", name, name,
                  app->kernels->name);
     return EXIT_OK;
+}
+
+static int choose_min_time(struct app *app)
+{
+    const char *text = getenv("DRIFTLINE_MIN_TIME");
+    char *end;
+
+    app->options.min_time_s = .3;
+    if (!text || !*text)
+        return EXIT_OK;
+    app->options.min_time_s = strtod(text, &end);
+    if (!*end && app->options.min_time_s >= 0 && app->options.min_time_s <= 1000)
+        return EXIT_OK;
+    struct error error = { 0 };
+    fail(&error, ERR_CONFIG, "DRIFTLINE_MIN_TIME=%s: expected seconds, 0 to 1000", text);
+    app_error(app, &error);
+    return EXIT_USAGE;
 }
 
 static int open_registry(struct app *app, bool measures)
@@ -257,6 +276,8 @@ int commands_run(struct app *app)
     int status = check_usage(app, command);
     if (!status)
         status = choose_kernels(app);
+    if (!status)
+        status = choose_min_time(app);
     if (!status)
         status =
             open_registry(app, command->run == command_run || command->run == command_reproduce ||

@@ -37,8 +37,8 @@ static void push_typed(lua_State *L, const char *text)
    the config's claims still apply. */
 static bool is_measured_by(const char *key)
 {
-    static const char *const apart[] = { "memory_limit", "name",    "repeats", "seed",
-                                         "seeds",        "timeout", "title",   "truth_device" };
+    static const char *const apart[] = { "memory_limit", "min_time", "name",  "repeats",     "seed",
+                                         "seeds",        "timeout",  "title", "truth_device" };
     for (size_t i = 0; i < sizeof apart / sizeof *apart; i++)
         if (strcmp(apart[i], key) == 0)
             return false;
@@ -215,6 +215,9 @@ static void read_numbers(const struct fields *f, struct script *s, struct experi
     ex->threads = (size_t)fields_count(f, "threads", 1, 1, 1024);
     ex->timeout_s = fields_real(f, "timeout", 1800, 0.001, 1e9);
     ex->memory_limit = read_bytes(f, "memory_limit");
+    ex->min_time_s = fields_real(f, "min_time", o->min_time_s, 0, 1000);
+    if (o->quick)
+        ex->min_time_s = fmin(ex->min_time_s, .05);
     ex->warmup = fields_bool(f, "warmup", true);
     static const char *const devices[] = { "cpu", "cuda", NULL };
     ex->truth_on_device = fields_choice(f, "truth_device", 0, devices) == 1;

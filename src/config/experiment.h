@@ -88,6 +88,8 @@ struct experiment {
     size_t seeds, repeats, k, threads; /* each >= 1 */
     double timeout_s;                  /* time limit of a cell; default 1800 */
     uint64_t memory_limit;             /* bytes; 0: 80 % of the machine's */
+    /* How long a search is timed; 0: in one pass (run/replay/session/timing.h). */
+    double min_time_s;
     bool warmup; /* before a search is timed, its first 32 queries run untimed; default true */
     bool truth_on_device; /* truth_device = "cuda"; the truth is the same; default "cpu" */
     bool size_hint;       /* env.expected_n is the largest number of live rows; default true */

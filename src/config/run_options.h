@@ -35,7 +35,8 @@ struct run_options {
     const char *root; /* the checkout: configs/ datasets/ plots/ results/ are under it */
     /* DRIFTLINE_CACHE, or a folder in the home folder; NULL if there is neither */
     const char *cache;
-    const char *data; /* DRIFTLINE_DATA, folders separated by ':'; may be NULL */
+    const char *data;  /* DRIFTLINE_DATA, folders separated by ':'; may be NULL */
+    double min_time_s; /* DRIFTLINE_MIN_TIME: of configs without min_time */
     bool offline, no_install;
     bool colour, terminal; /* of stderr */
 

@@ -112,6 +112,7 @@ static void hash_settings(EVP_MD_CTX *hash, const struct experiment *ex)
     const uint64_t flags[] = { ex->warmup, !ex->size_hint };
     EVP_DigestUpdate(hash, flags, sizeof flags);
     EVP_DigestUpdate(hash, &ex->timeout_s, sizeof ex->timeout_s);
+    EVP_DigestUpdate(hash, &ex->min_time_s, sizeof ex->min_time_s);
 }
 
 static void hash_method(EVP_MD_CTX *hash, const struct cell *c)

@@ -30,7 +30,8 @@ static void cell_value(FILE *out, const struct result_metric *info, const json_t
     result_metric_text(info, json_number_value(median), value, sizeof value);
     result_metric_text(info, json_number_value(json_object_get(entry, "low")), low, sizeof low);
     result_metric_text(info, json_number_value(json_object_get(entry, "high")), high, sizeof high);
-    fprintf(out, "<td data-v=\"%.9g\">%s", json_number_value(median), value);
+    fprintf(out, "<td data-v=\"%.9g\">%s%s", json_number_value(median),
+            json_is_true(json_object_get(entry, "noisy")) ? "~" : "", value);
     if (strcmp(low, high) != 0)
         fprintf(out, " <small>%s … %s</small>", low, high);
     fputs("</td>", out);

@@ -35,12 +35,13 @@ static void print_values(const json_t *result, const struct summary_index *index
         (by_build ? result_build_label : result_cell_label)(cell, shown, sizeof shown);
         table_add(&table, "%s", shown);
         json_array_foreach(columns, c, column) {
+            const json_t *entry = summary_find(index, label, json_string_value(column));
             char text[64], name[64], tag[128];
             result_metric_split(json_string_value(column), name, sizeof name, tag, sizeof tag);
-            result_metric_text(result_metric(name),
-                               summary_median(index, label, json_string_value(column)), text,
+            result_metric_text(result_metric(name), field_number(entry, "median"), text,
                                sizeof text);
-            table_add(&table, "%s", text);
+            table_add(&table, "%s%s", json_is_true(json_object_get(entry, "noisy")) ? "~" : "",
+                      text);
         }
     }
     if (table.n > table.columns) {

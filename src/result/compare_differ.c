@@ -55,6 +55,7 @@ json_t *compare_differences(const struct compare_side *a, const struct compare_s
         { "experiment", "seed", "seed" },
         { "experiment", "seeds", "seeds" },
         { "experiment", "warmup", "warmup" },
+        { "experiment", "min_time", "min_time" },
         { "run", "quick", "--quick" },
         { "run", "operations", "operations" },
         { "run", "rows", "rows and queries of all operations" },

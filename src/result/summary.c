@@ -19,7 +19,7 @@
    as the cells. */
 enum { NAME_BYTES = 400, LONG_SERIES = 100 };
 
-/* ---- 1. the metrics of one cell: name -> [sum, weight, is it a rate] */
+/* ---- 1. the metrics of one cell: name -> [sum, weight, is it a rate, is it noisy] */
 
 /* How the values of several steps become one: a rate is all their counts over all their seconds;
    what is measured for each query or row is weighted by their number, for the same reason; anything
@@ -37,6 +37,36 @@ static enum kind kind_of(const struct result_metric *m)
     return m->unit == UNIT_PER_SECOND ? RATE : MEAN;
 }
 
+/* Whether an interval is wider than a tenth of its middle. */
+static bool is_wide(double low, double high)
+{
+    return high - low > .1 * (low + high) / 2;
+}
+
+/* Whether the passes of a timing differ by more than a tenth, or waited a tenth of their time for a
+   processor. */
+static bool is_noisy(const json_t *timing)
+{
+    static const char *const intervals[] = { "per_second", "p50_ns" };
+    const double most_waited = .1;
+    bool noisy = field_number(timing, "waited") > most_waited;
+
+    for (size_t i = 0; i < sizeof intervals / sizeof *intervals; i++) {
+        const json_t *at = json_object_get(timing, intervals[i]);
+
+        noisy |= is_wide(json_number_value(json_array_get(at, 0)),
+                         json_number_value(json_array_get(at, 1)));
+    }
+    return noisy;
+}
+
+/* Whether a metric is of queries one at a time; other times are of a batch. */
+static bool is_of_single(const struct result_metric *m)
+{
+    return strcmp(m->name, "single_qps") == 0 ||
+           (m->object && strcmp(m->object, "latency_ns") == 0);
+}
+
 /* Where a metric of a step goes: METRIC/TAG, and METRIC/TAG#number if the tag repeats (number > 0).
    count: rows or queries of the step. */
 struct place {
@@ -44,15 +74,19 @@ struct place {
     const char *tag;
     size_t number;
     double count;
+    bool noisy; /* the next metrics are, too */
 };
 
-static void add_value(json_t *metrics, const char *name, double weighted, double weight, bool rate)
+static void add_value(json_t *metrics, const char *name, double weighted, double weight, bool rate,
+                      bool noisy)
 {
     json_t *entry = json_object_get(metrics, name);
     const double sum = weighted + (entry ? json_number_value(json_array_get(entry, 0)) : 0);
     const double weights = weight + (entry ? json_number_value(json_array_get(entry, 1)) : 0);
 
-    (void)json_object_set_new(metrics, name, json_pack("[f, f, b]", sum, weights, (int)rate));
+    noisy |= json_is_true(json_array_get(entry, 3));
+    (void)json_object_set_new(metrics, name,
+                              json_pack("[f, f, b, b]", sum, weights, (int)rate, (int)noisy));
 }
 
 static void add_as(const struct place *at, enum kind kind, const char *metric, double value)
@@ -64,10 +98,10 @@ static void add_as(const struct place *at, enum kind kind, const char *metric, d
     if (!isfinite(value) || !isfinite(weighted))
         return;
     (void)snprintf(name, sizeof name, "%s/%s", metric, at->tag);
-    add_value(at->metrics, name, weighted, weight, kind == RATE);
+    add_value(at->metrics, name, weighted, weight, kind == RATE, at->noisy);
     if (at->number > 0) {
         (void)snprintf(name, sizeof name, "%s/%s#%zu", metric, at->tag, at->number);
-        add_value(at->metrics, name, weighted, weight, kind == RATE);
+        add_value(at->metrics, name, weighted, weight, kind == RATE, at->noisy);
     }
 }
 
@@ -122,8 +156,12 @@ static void add_recall(const struct place *at, const char *name, const json_t *r
 static void add_step(json_t *metrics, const json_t *step, size_t number, bool long_series)
 {
     const char *op = field_text(step, "op", "");
-    const struct place at = { metrics, series_step_tag(step), number, field_number(step, "count") };
-    const struct place in_short = { metrics, at.tag, long_series ? 0 : number, at.count };
+    struct place at = { metrics, series_step_tag(step), number, field_number(step, "count"),
+                        false };
+    const struct place in_short = { metrics, at.tag, long_series ? 0 : number, at.count, false };
+    const json_t *timing = json_object_get(step, "timing");
+    const bool noisy_single = is_noisy(json_object_get(timing, "single")),
+               noisy_batch = is_noisy(json_object_get(timing, "batch"));
     size_t i = 0;
     const bool asks =
         strcmp(op, "search") == 0 || strcmp(op, "range") == 0 || strcmp(op, "concurrent") == 0;
@@ -131,23 +169,29 @@ static void add_step(json_t *metrics, const json_t *step, size_t number, bool lo
     for (const struct result_metric *m = result_metric_at(0); m; m = result_metric_at(++i)) {
         const json_t *object = m->object ? json_object_get(step, m->object) : step;
 
+        at.noisy =
+            result_metric_is_timed(m->name) && (is_of_single(m) ? noisy_single : noisy_batch);
         if (m->field)
             add_as(&at, kind_of(m), m->name, field_number(object, m->field));
     }
     if (asks) {
         const double of = field_number(step, "distances") / field_number(step, "live");
 
+        at.noisy = noisy_batch;
         add_as(&at, RATE, "qps", field_number(step, "per_second"));
+        at.noisy = false;
         add_as(&at, PER_ITEM, "distances_percent", 100 * of);
     }
+    at.noisy = false;
     add_recall(&at, "recall", json_object_get(step, "recall"));
     add_recall(&at, "throughput_recall", json_object_get(step, "throughput_recall"));
     add_stats(&in_short, step);
     add_numbers(&in_short, "parts", json_object_get(json_object_get(step, "memory"), "parts"));
 }
 
-/* Returns a new object: metric -> its value over the steps that have it. NULL: out of memory. */
-static json_t *cell_metrics(const json_t *cell)
+/* Returns a new object: metric -> its value over the steps that have it; the names of noisy ones
+   become keys of *noisy. NULL: out of memory. */
+static json_t *cell_metrics(const json_t *cell, json_t *noisy)
 {
     const json_t *steps = json_object_get(cell, "steps");
     struct place_in_series *series = series_places(steps);
@@ -165,6 +209,8 @@ static json_t *cell_metrics(const json_t *cell)
     }
     json_object_foreach(sums, name, entry) {
         (void)json_object_set_new(values, name, json_number(value_of(entry)));
+        if (json_is_true(json_array_get(entry, 3)))
+            (void)json_object_set_new(noisy, name, json_true());
     }
     json_decref(sums);
     free(series);
@@ -188,22 +234,27 @@ json_t *summary_of_step(const json_t *step)
     return metrics;
 }
 
-/* ---- 2. samples: (label, metric) -> { label, metric, values: one per repeat } */
+/* ---- 2. samples: (label, metric) -> { label, metric, noisy, values: one per repeat } */
 
-static void add_sample(json_t *samples, const char *label, const char *metric, double value)
+static void add_sample(json_t *samples, const char *label, const char *metric, double value,
+                       bool noisy)
 {
     char key[2 * NAME_BYTES];
     json_t *entry;
 
     (void)snprintf(key, sizeof key, "%s\n%s", label, metric);
     if (!(entry = json_object_get(samples, key))) {
-        entry = json_pack("{s:s, s:s, s:[]}", "label", label, "metric", metric, "values");
+        entry = json_pack("{s:s, s:s, s:b, s:[]}", "label", label, "metric", metric, "noisy", 0,
+                          "values");
         (void)json_object_set_new(samples, key, entry);
     }
+    if (noisy)
+        (void)json_object_set_new(entry, "noisy", json_true());
     (void)json_array_append_new(json_object_get(entry, "values"), json_real(value));
 }
 
-static void add_cell(json_t *samples, const json_t *cell, const json_t *metrics)
+static void add_cell(json_t *samples, const json_t *cell, const json_t *metrics,
+                     const json_t *noisy)
 {
     char label[NAME_BYTES];
     const char *name;
@@ -211,7 +262,7 @@ static void add_cell(json_t *samples, const json_t *cell, const json_t *metrics)
 
     result_cell_label(cell, label, sizeof label);
     json_object_foreach((json_t *)(uintptr_t)metrics, name, value)
-        add_sample(samples, label, name, json_number_value(value));
+        add_sample(samples, label, name, json_number_value(value), json_object_get(noisy, name));
 }
 
 /* ---- 3. curves: the points of one build in one repeat, for RATE@recall=R */
@@ -347,7 +398,8 @@ static bool add_curve(json_t *samples, const json_t *curve)
         (void)snprintf(metric, sizeof metric, "%s@recall=%s/%s", rate->name, recalls[i],
                        field_text(curve, "tag", ""));
         if (isfinite(value))
-            add_sample(samples, field_text(curve, "label", ""), metric, rate->better * value);
+            add_sample(samples, field_text(curve, "label", ""), metric, rate->better * value,
+                       false);
     }
     mem_free(NULL, p);
     return true;
@@ -360,7 +412,7 @@ static json_t *number_json(double value)
     return isfinite(value) ? json_real(value) : json_null();
 }
 
-/* Returns { label, metric, median, low, high, repeats } of one sample. `scratch` has space for
+/* Returns { label, metric, median, low, high, repeats, noisy } of one sample. `scratch` has space for
    the values of the sample. */
 static json_t *median_json(const json_t *sample, double *scratch)
 {
@@ -368,16 +420,18 @@ static json_t *median_json(const json_t *sample, double *scratch)
     const size_t n = json_array_size(list);
     char name[NAME_BYTES], tag[NAME_BYTES];
     double low, high;
+    bool noisy = json_is_true(json_object_get(sample, "noisy"));
 
     for (size_t i = 0; i < n; i++)
         scratch[i] = json_number_value(json_array_get(list, i));
     result_metric_split(field_text(sample, "metric", ""), name, sizeof name, tag, sizeof tag);
     if (stats_median_interval(scratch, n, &low, &high) && result_metric(name)->unit == UNIT_SHARE)
         high = fmin(high, 1);
-    return json_pack("{s:O, s:O, s:o, s:o, s:o, s:I}", "label", json_object_get(sample, "label"),
-                     "metric", json_object_get(sample, "metric"), "median",
-                     number_json(stats_median(scratch, n)), "low", number_json(low), "high",
-                     number_json(high), "repeats", (json_int_t)n);
+    noisy |= result_metric_is_timed(name) && is_wide(low, high);
+    return json_pack("{s:O, s:O, s:o, s:o, s:o, s:I, s:b}", "label",
+                     json_object_get(sample, "label"), "metric", json_object_get(sample, "metric"),
+                     "median", number_json(stats_median(scratch, n)), "low", number_json(low),
+                     "high", number_json(high), "repeats", (json_int_t)n, "noisy", (int)noisy);
 }
 
 json_t *summary_samples(const json_t *cells)
@@ -390,10 +444,11 @@ json_t *summary_samples(const json_t *cells)
     json_array_foreach(cells, i, cell) {
         if (strcmp(field_text(cell, "status", ""), "ok") != 0)
             continue;
-        json_t *metrics = cell_metrics(cell);
+        json_t *noisy = json_object(), *metrics = cell_metrics(cell, noisy);
         ok = ok && metrics;
-        add_cell(samples, cell, metrics);
+        add_cell(samples, cell, metrics, noisy);
         add_to_curves(curves, cell, metrics);
+        json_decref(noisy);
         json_decref(metrics);
     }
     json_object_foreach(curves, key, entry) {

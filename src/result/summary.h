@@ -13,16 +13,18 @@
 
 #include <jansson.h>
 
-/* Returns a new array of { label, metric, median, low, high, repeats }. low and high are the 95 %
+/* Returns a new array of { label, metric, median, low, high, repeats, noisy }. low and high are the 95 %
    interval of the median over this run's repeats by stats_median_interval() (stats.h); null below
-   three repeats. NULL: out of memory. */
+   three repeats. noisy: a time or rate that is not steady: this interval, or in one repeat that over the
+   passes of the search, is wider than a tenth, or the passes waited for a processor more than a
+   tenth of their time. NULL: out of memory. */
 json_t *summary_make(const json_t *cells);
 
 /* Returns the metrics of one step in a new object: METRIC -> value, without a tag. NULL: out of
    memory. */
 json_t *summary_of_step(const json_t *step);
 
-/* Returns the values behind the medians in a new object: "LABEL\nMETRIC" -> { label, metric,
+/* Returns the values behind the medians in a new object: "LABEL\nMETRIC" -> { label, metric, noisy,
    values: one per repeat }. NULL: out of memory. */
 json_t *summary_samples(const json_t *cells);
 

@@ -21,7 +21,7 @@ import sys
 LONG = {"new", "reproduce", "fetch", "bench"}  # what takes minutes, installs or writes to the tree
 OTHERS = {"gdb", "valgrind", "perf", "git", "sudo", "apt-get", "firefox"}
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
-NUMBER = re.compile(r"\b\d[\d.,]*(e[+-]?\d+)?( ?([kMGT]|[num]s|s|%|B|[KMGT]iB)\b)?")
+NUMBER = re.compile(r"~?\b\d[\d.,]*(e[+-]?\d+)?( ?([kMGT]|[num]s|s|%|B|[KMGT]iB)\b)?")
 failed = False
 
 

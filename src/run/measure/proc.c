@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -161,6 +162,29 @@ double proc_own_seconds(void)
 double proc_children_seconds(void)
 {
     return used_seconds(RUSAGE_CHILDREN);
+}
+
+double proc_waited_ns(void)
+{
+    DIR *threads = opendir("/proc/self/task");
+    bool known = false;
+    double sum = 0, waited;
+
+    for (struct dirent *e; threads && (e = readdir(threads));) {
+        char name[64], text[128];
+        size_t n;
+
+        (void)snprintf(name, sizeof name, "task/%.20s/schedstat", e->d_name);
+        /* running, waiting, slices */
+        if (e->d_name[0] != '.' && read_small(getpid(), name, text, sizeof text, &n) &&
+            sscanf(text, "%*s %lf", &waited) == 1) {
+            sum += waited;
+            known = true;
+        }
+    }
+    if (threads)
+        (void)closedir(threads);
+    return known ? sum : NAN;
 }
 
 void proc_name(pid_t pid, char *text, size_t bytes)

@@ -295,7 +295,7 @@ static int score_afterwards(struct concurrent_run *t, struct step_record *s)
         rc = query_batch_search(batch, batch->queries, 0, batch->queries.n, &answers);
     step_take_untimed_search(s, &from, batch->queries.n);
     if (rc == OK)
-        rc = answer_buffer_check(&answers, batch, 0);
+        rc = answer_buffer_check(&answers, batch, 0, NULL);
     if (rc == OK)
         rc = query_batch_score(batch, PASS_SINGLE, 0, answers.kept, batch->queries.n, NULL);
     answer_buffer_free(&answers);
@@ -310,7 +310,7 @@ static int score_readers(struct concurrent_run *t, struct step_record *s,
     int rc = sample_set_make(&all, t->batch, t->op->readers);
 
     for (size_t i = 0; rc == OK && i < t->op->readers; i++) {
-        rc = answer_buffer_check(&readers[i].answers, t->batch, 0);
+        rc = answer_buffer_check(&readers[i].answers, t->batch, 0, NULL);
         if (rc == OK)
             rc = sample_set_add(&all, t->batch, &readers[i].samples);
     }

@@ -91,7 +91,7 @@ static int call(struct held_search *h, const struct replay_session *r, size_t fi
     const int rc = ask(h, first);
 
     *total += session_interval_ns(r, start, clock_ns());
-    return rc == OK && !h->range ? answer_buffer_check(&h->answers, &h->batch, first) : rc;
+    return rc == OK && !h->range ? answer_buffer_check(&h->answers, &h->batch, first, NULL) : rc;
 }
 
 /* Keeps the answers of the call that began at query `first`; outside the clock. */

@@ -6,6 +6,7 @@
 #include "src/run/measure/folder.h"
 #include "src/run/replay/query/answer_buffer.h"
 #include "src/run/replay/query/answer_clusters.h"
+#include "src/run/replay/query/samples.h"
 #include "src/run/replay/verbs.h"
 
 /* ---- 1. the passes */
@@ -17,21 +18,31 @@ struct passes {
     struct query_shares shares;
     /* Answers of one query, and answers of the whole batch. */
     struct answer_buffer single_answers, batch_answers;
-    struct buffer found; /* ids of single queries' answers, queries.n x k */
+    /* What is scored: of each query the answers of a pass that is drawn at random. */
+    struct buffer found;       /* ids of single queries, queries.n x k */
+    struct buffer batch_found; /* ids of the batch's queries, n_batch x k */
+    struct rng rng;
+    struct buffer shuffled; /* the batch's queries in the order of a pass */
+    struct query_times times;
 };
 
 static int passes_make(struct passes *p, struct query_batch *batch, struct step_record *s,
                        struct query_shares shares)
 {
-    *p = (struct passes){ .batch = batch, .step = s, .shares = shares };
+    struct error *err = batch->replay->err;
+    const size_t words = batch->queries.n * batch->k + 1,
+                 batch_words = shares.n_batch * batch->k + 1;
+
+    *p = (struct passes){ .batch = batch, .step = s, .shares = shares, .rng = samples_rng() };
     int rc = answer_buffer_make(&p->single_answers, batch, 1);
     if (rc == OK)
         rc = answer_buffer_make(&p->batch_answers, batch, shares.n_batch);
     if (rc == OK)
-        rc = buffer_reserve(&p->found, (batch->queries.n * batch->k + 1) * sizeof(uint64_t),
-                            batch->replay->err);
+        rc = buffer_reserve(&p->found, words * sizeof(uint64_t), err);
+    if (rc == OK)
+        rc = buffer_reserve(&p->batch_found, batch_words * sizeof(uint64_t), err);
     if (rc == OK) /* prevents page faults later */
-        memset(p->found.bytes, 0xff, (batch->queries.n * batch->k + 1) * sizeof(uint64_t));
+        memset(p->found.bytes, 0xff, words * sizeof(uint64_t));
     return rc;
 }
 
@@ -40,6 +51,16 @@ static void passes_free(struct passes *p)
     answer_buffer_free(&p->single_answers);
     answer_buffer_free(&p->batch_answers);
     buffer_free(&p->found);
+    buffer_free(&p->batch_found);
+    buffer_free(&p->shuffled);
+    query_times_free(&p->times);
+}
+
+/* Whether the answers of pass `number` take the place of those of earlier passes: each pass is as
+   likely to stay, and the method cannot know which. */
+static bool is_drawn(struct passes *p, size_t number)
+{
+    return number == 0 || rng_below(&p->rng, number + 1) == 0;
 }
 
 /* Clears the answers and runs one query. *ns: its time; ns may be NULL. */
@@ -55,19 +76,19 @@ static int ask_one(struct passes *p, struct vectors of, size_t q, uint64_t *ns)
     const uint64_t end = clock_ns();
 
     if (ns)
-        *ns = end - start;
+        *ns = session_interval_ns(batch->replay, start, end);
     session_tick(batch->replay, end, q, batch->queries.n);
     return rc;
 }
 
-static int ask_and_keep(struct passes *p, size_t q, uint64_t *ns)
+static int ask_and_keep(struct passes *p, size_t q, size_t number, uint64_t *ns)
 {
     struct query_batch *batch = p->batch;
     int rc = ask_one(p, batch->queries, q, ns);
 
     if (rc == OK)
-        rc = answer_buffer_check(&p->single_answers, batch, q);
-    if (rc == OK)
+        rc = answer_buffer_check(&p->single_answers, batch, q, NULL);
+    if (rc == OK && is_drawn(p, number))
         memcpy((uint64_t *)p->found.bytes + q * batch->k, p->single_answers.kept,
                batch->k * sizeof(uint64_t));
     return rc;
@@ -91,53 +112,89 @@ static int warm_up(struct passes *p)
     return rc;
 }
 
-static int single_pass(struct passes *p)
+static int single_pass(void *to, const uint64_t *order, struct timed_pass *pass)
+{
+    struct passes *p = to;
+    struct query_batch *batch = p->batch;
+    uint64_t *ns = query_times_begin(&p->times, batch->replay);
+    struct time_mark from;
+    int rc = ns ? OK : batch->replay->err->code;
+
+    time_mark_take(&from);
+    for (size_t i = 0; rc == OK && i < p->shares.n_single; i++)
+        rc = ask_and_keep(p, order[i], pass->number, &ns[order[i]]);
+    step_take_timed(p->step, &from, batch->threads);
+    if (rc != OK)
+        return rc;
+    query_times_end(&p->times, pass);
+    step_add_timed(p->step, pass, p->times.n);
+    return OK;
+}
+
+/* The queries of the batch that run one at a time, timed. */
+static int single_passes(struct passes *p)
 {
     struct query_batch *batch = p->batch;
     const size_t n = p->shares.n_single;
-    struct buffer times = { 0 };
-    struct time_mark from;
-    int rc = buffer_reserve(&times, (n + 1) * sizeof(uint64_t), batch->replay->err);
-    uint64_t *ns = times.bytes;
+    struct timing timing = { 0 };
 
-    if (rc == OK)
-        memset(ns, 0, n * sizeof *ns); /* touched before the clock starts */
     batch->work = (struct work){ 0 };
-    time_mark_take(&from);
-    for (size_t q = 0; rc == OK && q < n; q++)
-        rc = ask_and_keep(p, q, &ns[q]);
-    step_take_timed(p->step, &from, batch->threads);
+    p->times.n = n;
+    int rc = timing_run(&timing, batch->replay, n, p->step->cold, single_pass, p);
     if (rc == OK) {
-        step_take_times(batch->replay, p->step, ns, n);
-        step_take_work(p->step, batch->work, n);
+        step_take_times(batch->replay, p->step, &timing, &p->times);
+        step_take_work(p->step, batch->work, n * p->times.n_passes);
     }
-    buffer_free(&times);
+    timing_free(&timing);
     return rc;
 }
 
-static int batch_pass(struct passes *p)
+static int batch_pass(void *to, const uint64_t *order, struct timed_pass *pass)
 {
+    struct passes *p = to;
     struct query_batch *batch = p->batch;
-    const size_t first = p->shares.first_batch, n = p->shares.n_batch;
+    const size_t first = p->shares.first_batch, n = p->shares.n_batch, k = batch->k;
+    struct vectors queries;
     struct time_mark from;
+    int rc = query_batch_permute(batch, first, n, order, &p->shuffled, &queries);
 
+    if (rc != OK)
+        return rc;
     answer_buffer_clear(&p->batch_answers, batch);
     if (p->step->cold)
         folder_uncache(batch->replay->state_dir);
     time_mark_take(&from);
     const uint64_t start = clock_ns();
-    int rc = query_batch_search(batch, batch->queries, first, n, &p->batch_answers);
-    step_take_batch(batch->replay, p->step, start, clock_ns(), n);
+    rc = query_batch_search(batch, queries, 0, n, &p->batch_answers);
+    pass->ns = session_interval_ns(batch->replay, start, clock_ns());
     step_take_timed(p->step, &from, batch->threads);
+    step_add_timed(p->step, pass, 0);
     if (rc == OK)
-        rc = answer_buffer_check(&p->batch_answers, batch, first);
-    return rc == OK
-               ? query_batch_score(batch, PASS_THROUGHPUT, first, p->batch_answers.kept, n, NULL)
-               : rc;
+        rc = answer_buffer_check(&p->batch_answers, batch, first, order);
+    for (size_t i = 0; rc == OK && i < n; i++)
+        if (is_drawn(p, pass->number))
+            memcpy((uint64_t *)p->batch_found.bytes + order[i] * k, p->batch_answers.kept + i * k,
+                   k * sizeof(uint64_t));
+    return rc;
+}
+
+static int batch_passes(struct passes *p)
+{
+    struct query_batch *batch = p->batch;
+    const size_t n = p->shares.n_batch;
+    struct timing timing = { 0 };
+    int rc = timing_run(&timing, batch->replay, n, p->step->cold, batch_pass, p);
+
+    if (rc == OK)
+        step_take_batch(p->step, &timing);
+    timing_free(&timing);
+    return rc == OK ? query_batch_score(batch, PASS_THROUGHPUT, p->shares.first_batch,
+                                        p->batch_found.bytes, n, NULL)
+                    : rc;
 }
 
 /* Runs the queries of the batch one at a time, untimed. Recall then covers all queries, and the two
-   passes can be compared. */
+   kinds of passes can be compared. */
 static int remaining_pass(struct passes *p)
 {
     struct query_batch *batch = p->batch;
@@ -147,7 +204,7 @@ static int remaining_pass(struct passes *p)
 
     time_mark_take(&from);
     for (size_t q = first; rc == OK && q < n; q++)
-        rc = ask_and_keep(p, q, NULL);
+        rc = ask_and_keep(p, q, 0, NULL);
     step_take_untimed_search(p->step, &from, n - first);
     return rc == OK ? query_batch_score(batch, PASS_SINGLE, 0, p->found.bytes, n, NULL) : rc;
 }
@@ -184,13 +241,13 @@ static int run_passes(struct passes *p)
     }
     if (rc == OK) {
         look_at_cache(r, p->step);
-        rc = single_pass(p);
+        rc = single_passes(p);
     }
     /* The probe compares repeated queries with new ones, so these must run once. */
     if (rc == OK && !warmup)
         rc = warm_up(p);
     if (rc == OK)
-        rc = batch_pass(p);
+        rc = batch_passes(p);
     if (rc == OK)
         rc = remaining_pass(p);
     return rc == OK ? query_batch_probe(p->batch, p->step, ask_warm, p) : rc;
@@ -244,7 +301,7 @@ static int tuning_recall(struct replay_session *r, struct step_record *s, const 
     if (rc == OK)
         rc = query_batch_search(&batch, batch.queries, 0, n, &answers);
     if (rc == OK)
-        rc = answer_buffer_check(&answers, &batch, 0);
+        rc = answer_buffer_check(&answers, &batch, 0, NULL);
     if (rc == OK)
         rc = query_batch_score(&batch, PASS_TUNING, 0, answers.kept, n, recall);
     answer_buffer_free(&answers);

@@ -132,13 +132,13 @@ int answer_buffer_check_query(const struct query_batch *batch, const uint64_t *i
 }
 
 int answer_buffer_check(const struct answer_buffer *answers, const struct query_batch *batch,
-                        size_t first)
+                        size_t first, const uint64_t *order)
 {
     int rc = check_guards(answers, batch);
 
     for (size_t q = 0; rc == OK && q < answers->n; q++)
         rc = answer_buffer_check_query(batch, answers->ids + q * batch->k_fetched,
                                        answers->distances + q * batch->k_fetched, batch->k_fetched,
-                                       (size_t)batch->positions[first + q]);
+                                       (size_t)batch->positions[first + (order ? order[q] : q)]);
     return rc;
 }

@@ -21,9 +21,10 @@ int answer_buffer_make(struct answer_buffer *, const struct query_batch *, size_
 void answer_buffer_free(struct answer_buffer *);
 /* Marks every entry as unanswered. */
 void answer_buffer_clear(struct answer_buffer *, const struct query_batch *);
-/* ERR_INVARIANT: the method wrote beyond the ends, or the answers are invalid by index.h. first:
-   the number of the buffer's first query. */
-int answer_buffer_check(const struct answer_buffer *, const struct query_batch *, size_t first);
+/* ERR_INVARIANT: the method wrote beyond the ends, or the answers are invalid by index.h. The
+   buffer's query i is the batch's query first + order[i]; order may be NULL: first + i. */
+int answer_buffer_check(const struct answer_buffer *, const struct query_batch *, size_t first,
+                        const uint64_t *order);
 /* The same for n answers to one query. position: its number in the operation. */
 int answer_buffer_check_query(const struct query_batch *, const uint64_t *ids,
                               const float *distances, size_t n, size_t position);

@@ -316,6 +316,20 @@ int query_batch_search(struct query_batch *batch, struct vectors of, size_t firs
     return query_batch_add_work(batch, result.work) ? OK : batch->replay->err->code;
 }
 
+int query_batch_permute(const struct query_batch *batch, size_t first, size_t n,
+                        const uint64_t *order, struct buffer *rows, struct vectors *out)
+{
+    const struct vectors of = batch->queries;
+    const size_t bytes = element_row_bytes(of.element, of.dim);
+    const int rc = buffer_reserve(rows, n * bytes + 1, batch->replay->err);
+
+    for (size_t i = 0; rc == OK && i < n; i++)
+        memcpy((char *)rows->bytes + i * bytes, (const char *)of.rows + (first + order[i]) * bytes,
+               bytes);
+    *out = (struct vectors){ rows->bytes, n, of.dim, of.element };
+    return rc;
+}
+
 int query_batch_score(struct query_batch *batch, enum pass pass, size_t first, const uint64_t *ids,
                       size_t n, double *recall)
 {

@@ -49,6 +49,10 @@ void query_batch_end(struct query_batch *);
    does nothing else, since the clock is running. */
 int query_batch_search(struct query_batch *, struct vectors of, size_t first, size_t n,
                        struct answer_buffer *);
+/* Copies queries [first, first + n) in this order, query i of `out` being first + order[i]. `out`
+   points into `rows`. */
+int query_batch_permute(const struct query_batch *, size_t first, size_t n, const uint64_t *order,
+                        struct buffer *rows, struct vectors *out);
 /* Adds a call's work to the batch's. Returns false if it is negative or infinite. */
 bool query_batch_add_work(struct query_batch *, struct work);
 /* Scores the answers to queries [first, first + n), k each. recall may be NULL. */

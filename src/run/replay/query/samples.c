@@ -20,13 +20,18 @@ void samples_offer(struct samples *s, size_t k, size_t i, size_t position, const
         s->n = slot + 1;
 }
 
-bool samples_make(struct samples *s, size_t k)
+struct rng samples_rng(void)
 {
     uint64_t seed = 0;
 
     if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
         seed = clock_ns();
-    s->rng = rng_at(seed, 0);
+    return rng_at(seed, 0);
+}
+
+bool samples_make(struct samples *s, size_t k)
+{
+    s->rng = samples_rng();
     s->positions = mem_array(NULL, SAMPLES, sizeof *s->positions);
     s->ids = mem_array(NULL, SAMPLES * k + 1, sizeof *s->ids);
     s->distances = mem_array(NULL, SAMPLES * k + 1, sizeof *s->distances);

@@ -17,6 +17,8 @@ struct samples {
     struct rng rng;
 };
 
+/* A generator with a seed that the system draws. */
+struct rng samples_rng(void);
 /* Returns false if out of memory. The caller calls samples_free() in both cases. */
 bool samples_make(struct samples *, size_t k);
 void samples_free(struct samples *);

@@ -42,23 +42,34 @@ void step_take_untimed_search(struct step_record *s, const struct time_mark *fro
 
 /* ---- 2. times and work of queries */
 
-void step_take_times(struct replay_session *r, struct step_record *s, const uint64_t *ns, size_t n)
+static void put_timing(struct step_record *s, const char *kind, const struct timing *timing)
+{
+    if (!s->timing)
+        s->timing = json_object();
+    (void)json_object_set_new(s->timing, kind, timing_json(timing));
+}
+
+void step_add_timed(struct step_record *s, const struct timed_pass *pass, size_t queries)
+{
+    s->timed_ns += pass->ns;
+    s->timed_queries += queries;
+    s->timed_queries_ns += queries > 0 ? pass->ns : 0;
+}
+
+void step_take_times(struct replay_session *r, struct step_record *s, const struct timing *timing,
+                     const struct query_times *times)
 {
     json_t *each = json_array();
-    double total = 0;
 
-    for (size_t i = 0; i < n; i++) {
-        const uint64_t less = ns[i] > r->clock_cost_ns ? ns[i] - r->clock_cost_ns : 0;
-
-        histogram_add(&r->latency, less);
-        total += (double)less;
-        (void)json_array_append_new(each, json_integer((json_int_t)less));
-    }
-    if (n > 0 && total > 0)
-        s->single_per_second = (double)n / total * 1e9;
-    s->timed_ns += (uint64_t)total;
-    s->timed_queries += n;
-    s->timed_queries_ns += (uint64_t)total;
+    for (size_t i = 0; i < timing->n_counted; i++)
+        for (size_t q = 0; q < times->n; q++)
+            histogram_add(&r->latency,
+                          (uint64_t)times->ns[timing->passes[i].number * times->n + q]);
+    for (size_t q = 0; q < times->n; q++)
+        (void)json_array_append_new(each,
+                                    json_integer((json_int_t)query_times_of(times, timing, q)));
+    s->single_per_second = timing_rate(timing);
+    put_timing(s, "single", timing);
     step_set_queries(s, "ns", each);
 }
 
@@ -77,15 +88,12 @@ void step_take_work(struct step_record *s, struct work work, size_t n)
     }
 }
 
-void step_take_batch(struct replay_session *r, struct step_record *s, uint64_t start, uint64_t end,
-                     size_t n)
+void step_take_batch(struct step_record *s, const struct timing *timing)
 {
-    const double ns = (double)session_interval_ns(r, start, end);
+    const double rate = timing_rate(timing);
 
-    s->seconds = ns * 1e-9;
-    s->timed_ns += (uint64_t)ns;
-    if (n > 0 && ns > 0) {
-        s->per_second = (double)n / ns * 1e9;
-        s->ns_each = ns / (double)n;
-    }
+    put_timing(s, "batch", timing);
+    s->seconds = timing->queries > 0 ? (double)timing->queries / rate : 0;
+    s->per_second = rate;
+    s->ns_each = 1e9 / rate;
 }

@@ -201,6 +201,7 @@ static json_t *step_json(struct step_record *s, const struct replay_session *r)
         { "repeated", json_boolean(s->op && s->op->repeated) },
         { "calibrated", or_null(s->calibrated) },
         { "stats", s->stats ? s->stats : json_object() },
+        { "timing", or_null(s->timing) },
         { "queries", or_null(s->queries) },
     };
 
@@ -209,7 +210,7 @@ static json_t *step_json(struct step_record *s, const struct replay_session *r)
     if (s->op && s->op->settings)
         (void)json_object_set_new(json, "set", or_null(json_loads(s->op->settings, 0, NULL)));
     put_work(s, json);
-    s->memory = s->stats = s->queries = s->calibrated = NULL;
+    s->memory = s->stats = s->queries = s->calibrated = s->timing = NULL;
     return json;
 }
 

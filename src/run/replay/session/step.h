@@ -10,6 +10,7 @@
 #include "src/base/json.h"
 #include "src/run/replay/session/session.h"
 #include "src/run/replay/session/time_mark.h"
+#include "src/run/replay/session/timing.h"
 
 /* One step's measurements. NAN and NULL mean unknown, which is null in the result. */
 struct step_record {
@@ -21,7 +22,7 @@ struct step_record {
     double distances, estimates, bytes_read, scanned, shards_asked, partial_answers, wrong_ids;
     bool warmup, cold;
     struct histogram *latency; /* borrowed from the replay */
-    json_t *memory, *stats, *queries, *calibrated;
+    json_t *memory, *stats, *queries, *calibrated, *timing;
     /* A copy of the statistics that the harness set, kept while the method reports its own. */
     json_t *harness_stats;
     /* The method's work, timed and untimed (effort.c). */
@@ -68,11 +69,13 @@ void step_take_timed(struct step_record *, const struct time_mark *from, size_t 
 void step_take_untimed(struct step_record *, const struct time_mark *from);
 /* Adds untimed searches. Only the excess over the time of timed queries counts as untimed work. */
 void step_take_untimed_search(struct step_record *, const struct time_mark *from, size_t queries);
+/* Adds the timed pass of single queries (queries: their number) or of a batch (0). */
+void step_add_timed(struct step_record *, const struct timed_pass *, size_t queries);
 /* Times of single queries, work per query, and time of a batch. */
-void step_take_times(struct replay_session *, struct step_record *, const uint64_t *ns, size_t n);
+void step_take_times(struct replay_session *, struct step_record *, const struct timing *,
+                     const struct query_times *);
 void step_take_work(struct step_record *, struct work, size_t n);
-void step_take_batch(struct replay_session *, struct step_record *, uint64_t start, uint64_t end,
-                     size_t n);
+void step_take_batch(struct step_record *, const struct timing *);
 
 /* 3. Memory, statistics and invariants (observe.c). tables: also records the rows of tables, and
    checks the invariants whatever their cost. */

@@ -189,9 +189,11 @@ static void warn_of_untimed(json_t *warnings, const struct cell_watch *w)
     (void)json_array_append_new(warnings, json_string(text));
 }
 
-/* The rates of batches and of single queries are not comparable if their answers differ. */
-static void warn_of_batches(json_t *warnings, const struct cell_watch *w)
+/* Repeats notes of steps that say of answers what a rate or a recall beside them does not. */
+static void warn_of_answers(json_t *warnings, const struct cell_watch *w)
 {
+    static const char *const said[] = { "the batch answers differently",
+                                        "distances are not those" };
     enum { NAMED = 3 };
     char text[600];
     json_t *line;
@@ -199,14 +201,45 @@ static void warn_of_batches(json_t *warnings, const struct cell_watch *w)
 
     json_array_foreach(w->steps, i, line) {
         const json_t *step = json_object_get(line, "step");
-        const char *at = strstr(field_text(step, "note", ""), "the batch answers differently");
+        const char *note = field_text(step, "note", "");
 
-        if (!at || n++ >= NAMED)
-            continue;
-        (void)snprintf(text, sizeof text, "%s %s: %.*s", field_text(step, "op", ""),
-                       field_text(step, "tag", ""), (int)strcspn(at, ";"), at);
-        (void)json_array_append_new(warnings, quote_json(text));
+        for (size_t j = 0; j < sizeof said / sizeof *said; j++) {
+            const char *at = strstr(note, said[j]);
+
+            if (!at || n++ >= NAMED)
+                continue;
+            (void)snprintf(text, sizeof text, "%s %s: %.*s", field_text(step, "op", ""),
+                           field_text(step, "tag", ""), (int)strcspn(at, ";"), at);
+            (void)json_array_append_new(warnings, quote_json(text));
+        }
     }
+}
+
+/* Deleted, unknown and repeated ids. They cost recall, which does not say why. */
+static void warn_of_wrong_ids(json_t *warnings, const struct cell_watch *w)
+{
+    double wrong = 0;
+    const char *tag = NULL;
+    char text[300];
+    json_t *line;
+    size_t i;
+
+    json_array_foreach(w->steps, i, line) {
+        const json_t *step = json_object_get(line, "step");
+        const double of_step = fmax(0, field_number(step, "wrong_ids")) +
+                               fmax(0, field_number(step, "throughput_wrong_ids"));
+
+        if (of_step > 0 && !tag)
+            tag = field_text(step, "tag", field_text(step, "op", ""));
+        wrong += of_step;
+    }
+    if (!tag)
+        return;
+    (void)snprintf(text, sizeof text,
+                   "%.0f answers are ids that were deleted, filtered out, repeated or never "
+                   "inserted (wrong_ids), first in \"%.100s\"",
+                   wrong, tag);
+    (void)json_array_append_new(warnings, quote_json(text));
 }
 
 static json_t *warnings_of(const struct cell_watch *w)
@@ -218,7 +251,8 @@ static json_t *warnings_of(const struct cell_watch *w)
                 w->outside);
     add_warning(warnings, "new temporary files, by the method or by another program", w->temporary);
     warn_of_untimed(warnings, w);
-    warn_of_batches(warnings, w);
+    warn_of_answers(warnings, w);
+    warn_of_wrong_ids(warnings, w);
     return warnings;
 }
 

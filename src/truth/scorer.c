@@ -116,14 +116,24 @@ static int score(struct scorer *s, const struct answers *a, struct score *score,
 }
 
 static int hold_to_exact(const struct scorer *s, const struct answers *a, double recall,
-                         struct error *err)
+                         size_t wrong_ids, struct error *err)
 {
-    if (!s->exact || a->concurrent || a->pass == PASS_TUNING || !(recall < EXACT_RECALL))
+    const char *as = a->pass == PASS_THROUGHPUT ? " as a batch" : "";
+
+    if (!s->exact || a->concurrent || a->pass == PASS_TUNING)
         return OK;
-    return fail(err, ERR_INVARIANT,
-                "the method claims to be exact (INDEX_EXACT), but its recall is %.4f%s; fix the "
-                "method, or remove the flag",
-                recall, a->pass == PASS_THROUGHPUT ? " as a batch" : "");
+    if (wrong_ids > 0)
+        return fail(err, ERR_INVARIANT,
+                    "the method claims to be exact (INDEX_EXACT), but %zu of its %zu answers%s are "
+                    "ids that were deleted, filtered out, repeated or never inserted; fix the "
+                    "method, or remove the flag",
+                    wrong_ids, a->n_ids, as);
+    return recall < EXACT_RECALL
+               ? fail(err, ERR_INVARIANT,
+                      "the method claims to be exact (INDEX_EXACT), but its recall is %.4f%s; fix "
+                      "the method, or remove the flag",
+                      recall, as)
+               : OK;
 }
 
 static int by_position(const void *a, const void *b)
@@ -179,8 +189,9 @@ int scorer_take(struct scorer *s, const struct answers *a, double *recall, struc
         *recall = mean;
     if (a->pass != PASS_TUNING)
         rc = keep(s, a, &of, err);
+    const size_t wrong_ids = (size_t)of.wrong_ids;
     score_free(&of);
-    return rc == OK ? hold_to_exact(s, a, mean, err) : rc;
+    return rc == OK ? hold_to_exact(s, a, mean, wrong_ids, err) : rc;
 }
 
 int scorer_distances(const struct scorer *s, const struct answers *a, float *out, struct error *err)

@@ -259,6 +259,15 @@ TABLE = [
      "`ok`; recall 1 / k, `wrong_ids` counts the repetitions",
      main("repeats_ids", status("ok"), between("search/recall/mean", .1, .1), equal("search/wrong_ids", 1800),
           between("search/throughput_wrong_ids", 900, 1800))),
+    ("answers_deleted", "keeps half of the rows that it is to delete, and answers them",
+     "a warning of the cell: how many answers are deleted ids; an exact method is `failed`, for that reason",
+     main("answers_deleted", status("ok"), warned(r"\d+ answers are ids that were deleted.*first in \"after\""))
+     + [("main", "exact_answers_deleted", failed(r"exact \(INDEX_EXACT\), but \d+ of its \d+ answers.* deleted"))]),
+    ("square_roots", "reports the roots of the metric's distances",
+     "a warning of the cell: they differ from the metric's; an exact method is `failed`, for that reason",
+     main("square_roots", status("ok"), between("search/recall/mean", 1, 1),
+          warned("distances are not those of l2: they differ from them by"))
+     + [("main", "exact_square_roots", failed("its distances differ from those of l2"))]),
     ("rounds_answer_nothing", "answers nothing in paired rounds, and rightly in its cell",
      "the pair is not measured: it answers otherwise in rounds; a claim about their ratio is not judged",
      [("pairs", "rounds_answer_nothing", status("ok")),

@@ -42,12 +42,14 @@ local methods = liar.modes("batch_writes_nothing", "batch_answers_garbage", "ran
   "work_assigned", "work_negative", "work_nan", "reads_truth", "forges_records", "forges_and_goes_on",
   "memory_memfd", "memory_child", "memory_shm", "memory_shared_map", "stats_named_as_harness",
   "range_query_out_of_range", "writes_past_the_end", "unsorted_distances", "nan_distances", "negative_distances",
-  "repeats_ids", "lazy_until_batch")
+  "repeats_ids", "lazy_until_batch", "answers_deleted", "square_roots")
 for _, m in ipairs {
   liar.swept "honest", liar.swept "memoises",
   method { "liar", label = "two_threads", params = { mode = "two_threads", work_ms = 200 } },
   method { "liar", label = "unknown_ids_overfetch", params = { mode = "unknown_ids_overfetch" }, deletes = "filter", overfetch = 3 },
   method { "liar-exact", label = "exact_flag_recall_zero", params = { mode = "exact_flag_recall_zero" } },
+  method { "liar-exact", label = "exact_answers_deleted", params = { mode = "answers_deleted" } },
+  method { "liar-exact", label = "exact_square_roots", params = { mode = "square_roots" } },
 } do methods[#methods + 1] = m end
 experiment {
   name = "main", k = 10, timeout = 300,

@@ -164,24 +164,33 @@ double proc_children_seconds(void)
     return used_seconds(RUSAGE_CHILDREN);
 }
 
-double proc_waited_ns(void)
+/* Adds what one thread has waited. false: unknown. */
+static bool add_waited(const char *task, double *sum)
 {
-    DIR *threads = opendir("/proc/self/task");
+    char name[64], text[128];
+    size_t n;
+    double waited;
+
+    (void)snprintf(name, sizeof name, "task/%.20s/schedstat", task);
+    /* running, waiting, slices */
+    if (!read_small(getpid(), name, text, sizeof text, &n) || sscanf(text, "%*s %lf", &waited) != 1)
+        return false;
+    *sum += waited;
+    return true;
+}
+
+double proc_waited_ns(bool all)
+{
+    DIR *threads = all ? opendir("/proc/self/task") : NULL;
+    char own[32];
     bool known = false;
-    double sum = 0, waited;
+    double sum = 0;
 
-    for (struct dirent *e; threads && (e = readdir(threads));) {
-        char name[64], text[128];
-        size_t n;
-
-        (void)snprintf(name, sizeof name, "task/%.20s/schedstat", e->d_name);
-        /* running, waiting, slices */
-        if (e->d_name[0] != '.' && read_small(getpid(), name, text, sizeof text, &n) &&
-            sscanf(text, "%*s %lf", &waited) == 1) {
-            sum += waited;
-            known = true;
-        }
-    }
+    (void)snprintf(own, sizeof own, "%ld", (long)gettid());
+    if (!all)
+        known = add_waited(own, &sum);
+    for (struct dirent *e; threads && (e = readdir(threads));)
+        known |= e->d_name[0] != '.' && add_waited(e->d_name, &sum);
     if (threads)
         (void)closedir(threads);
     return known ? sum : NAN;

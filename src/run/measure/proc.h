@@ -21,9 +21,9 @@ size_t proc_threads(void);
 double proc_own_seconds(void);
 /* The same of the descendants that have ended and been waited for. */
 double proc_children_seconds(void);
-/* How long the threads of this process have waited for a processor, in ns; NAN: this kernel does not
-   say. */
-double proc_waited_ns(void);
+/* How long this thread, or all threads of the process, have waited for a processor, in ns; NAN: this
+   kernel does not say. */
+double proc_waited_ns(bool all);
 /* Writes pid and command line: "4711 (sleep 30)". */
 void proc_name(pid_t pid, char *text, size_t bytes);
 /* Whether the process has `path` open. With `below`, a file under `path` or a working folder there

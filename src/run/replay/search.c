@@ -6,6 +6,7 @@
 #include "src/run/measure/folder.h"
 #include "src/run/replay/query/answer_buffer.h"
 #include "src/run/replay/query/answer_clusters.h"
+#include "src/run/replay/query/answer_distances.h"
 #include "src/run/replay/query/samples.h"
 #include "src/run/replay/verbs.h"
 
@@ -24,6 +25,7 @@ struct passes {
     struct rng rng;
     struct buffer shuffled; /* the batch's queries in the order of a pass */
     struct query_times times;
+    struct answer_distances distances;
 };
 
 static int passes_make(struct passes *p, struct query_batch *batch, struct step_record *s,
@@ -41,6 +43,8 @@ static int passes_make(struct passes *p, struct query_batch *batch, struct step_
         rc = buffer_reserve(&p->found, words * sizeof(uint64_t), err);
     if (rc == OK)
         rc = buffer_reserve(&p->batch_found, batch_words * sizeof(uint64_t), err);
+    if (rc == OK)
+        rc = answer_distances_make(&p->distances, batch);
     if (rc == OK) /* prevents page faults later */
         memset(p->found.bytes, 0xff, words * sizeof(uint64_t));
     return rc;
@@ -54,6 +58,7 @@ static void passes_free(struct passes *p)
     buffer_free(&p->batch_found);
     buffer_free(&p->shuffled);
     query_times_free(&p->times);
+    answer_distances_free(&p->distances);
 }
 
 /* Whether the answers of pass `number` take the place of those of earlier passes: each pass is as
@@ -88,6 +93,9 @@ static int ask_and_keep(struct passes *p, size_t q, size_t number, uint64_t *ns)
 
     if (rc == OK)
         rc = answer_buffer_check(&p->single_answers, batch, q, NULL);
+    if (rc == OK && number == 0)
+        answer_distances_keep(&p->distances, batch, q, p->single_answers.kept,
+                              p->single_answers.kept_distances);
     if (rc == OK && is_drawn(p, number))
         memcpy((uint64_t *)p->found.bytes + q * batch->k, p->single_answers.kept,
                batch->k * sizeof(uint64_t));
@@ -250,6 +258,8 @@ static int run_passes(struct passes *p)
         rc = batch_passes(p);
     if (rc == OK)
         rc = remaining_pass(p);
+    if (rc == OK)
+        rc = answer_distances_check(&p->distances, p->batch, p->step);
     return rc == OK ? query_batch_probe(p->batch, p->step, ask_warm, p) : rc;
 }
 

@@ -193,7 +193,7 @@ static int remove_ids(struct index *index, const uint64_t *ids, size_t n, size_t
     pthread_rwlock_wrlock(&l->lock);
     for (size_t i = 0; i < n; i++)
         for (size_t slot = 0; slot < l->n; slot++)
-            if (l->ids[slot] == ids[i]) {
+            if (l->ids[slot] == ids[i] && (mode_of(l) != lie_answers_deleted || i % 2 == 0)) {
                 l->n--;
                 l->ids[slot] = l->ids[l->n];
                 memmove(l->rows + slot * dim, l->rows + l->n * dim, dim * sizeof(float));

@@ -49,6 +49,8 @@
     LIE(negative_distances)                \
     LIE(exact_flag_recall_zero)            \
     LIE(repeats_ids)                       \
+    LIE(answers_deleted)                   \
+    LIE(square_roots)                      \
     LIE(rounds_answer_nothing)             \
     LIE(fails_at_the_end)                  \
     LIE(predicts_samples)                  \

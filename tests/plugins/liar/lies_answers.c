@@ -150,6 +150,8 @@ static void spoil_distances(enum lie mode, size_t k, uint64_t *ids, float *dista
         distances[0] = NAN;
     else if (mode == lie_negative_distances)
         distances[0] = -1;
+    for (size_t j = 0; mode == lie_square_roots && j < k; j++)
+        distances[j] = sqrtf(distances[j]);
     if (mode != lie_unsorted_distances || k < 2)
         return;
     ids[0] = ids[1];

@@ -35,11 +35,12 @@ static int run_pass(const struct replay_session *r, timing_pass *pass, void *to,
     struct time_mark from;
 
     *timed = (struct timed_pass){ .number = number, .p50_ns = NAN };
-    const double before = proc_waited_ns();
+    const bool all = r->env->threads > 1; /* else others are the method's own, or idle */
+    const double before = proc_waited_ns(all);
     time_mark_take(&from);
     const int rc = pass(to, order, timed);
     const struct time_mark took = time_mark_since(&from);
-    timed->waited = share_waited(&took, proc_waited_ns() - before, r->env->threads);
+    timed->waited = share_waited(&took, proc_waited_ns(all) - before, r->env->threads);
     return rc;
 }
 

@@ -73,7 +73,9 @@ static void study_init(struct study *s, struct app *app)
 static void study_free(struct study *s)
 {
     ranking_free(&s->ranking);
+    ranking_free(&s->again);
     json_decref(s->result);
+    json_decref(s->again_result);
     json_decref(s->seconds_before);
     free(s->keep);
     free(s->dir);
@@ -99,9 +101,10 @@ static void set_number(struct sets *sets, const char *key, double value)
     set_text(sets, key, sets->text[sets->n]);
 }
 
-/* Runs the config and reads its result; `pair` is NULL or two points separated by ';'. */
-static int run_round(struct study *s, const struct study_round *round, const char *pair,
-                     double pair_s)
+/* Runs the config with the builds `keep` (NULL: all), and reads its result; `pair` is NULL or two
+   points separated by ';'. */
+static int run_round(struct study *s, const struct study_round *round, const char *keep,
+                     const char *pair, double pair_s, json_t **result, struct ranking *ranking)
 {
     struct app *app = s->app;
     struct sets sets = { .n = 0 };
@@ -113,8 +116,8 @@ static int run_round(struct study *s, const struct study_round *round, const cha
     set_number(&sets, "queries", STUDY_QUERIES);
     if (app->advise.distance)
         set_text(&sets, "distance", app->advise.distance);
-    if (s->keep)
-        set_text(&sets, "keep", s->keep);
+    if (keep)
+        set_text(&sets, "keep", keep);
     if (pair) {
         set_text(&sets, "pair", pair);
         set_number(&sets, "seconds", pair_s);
@@ -124,25 +127,25 @@ static int run_round(struct study *s, const struct study_round *round, const cha
     app->options.n_sets = sets.n;
     app->options.out = s->dir;
     app->options.force = true;
-    app->options.n_only *= !s->keep; /* s->keep has fewer of the same labels */
+    app->options.n_only *= !keep; /* it has fewer of the same labels */
     app->options.no_plots = round->rows < s->rows || !s->rows;
-    app->options.resume |= pair != NULL; /* the cells of this round are kept */
     app->brief = true;
     char *config = app_path(app->options.root, "configs/leaderboard.lua"), *dir = NULL;
     const int status = run_config(app, config, &dir);
     app->options = before;
     struct error error = { 0 };
     int rc = status == EXIT_USAGE || !dir || *app->interrupted ? ERR_CONFIG : OK;
+    s->usage |= status == EXIT_USAGE;
     if (!rc) {
-        ranking_free(&s->ranking);
-        json_decref(s->result);
-        s->result = NULL;
+        ranking_free(ranking);
+        json_decref(*result);
+        *result = NULL;
         const struct ranking_wish wish = { s->recall, (double)app->advise.memory_bytes,
                                            app->options.threads > 1 };
         char *path = app_path(dir, "result.json");
-        rc = result_load(path, &s->result, &error);
+        rc = result_load(path, result, &error);
         free(path);
-        rc = rc ? rc : ranking_read(&s->ranking, s->result, tag, &wish, &error);
+        rc = rc ? rc : ranking_read(ranking, *result, tag, &wish, &error);
         if (rc)
             app_error(app, &error);
     }
@@ -173,7 +176,7 @@ static int next_round(struct study *s, size_t rows)
     else
         printf("round 1: every build on %zu rows\n", rows);
     fflush(stdout);
-    if (run_round(s, round, NULL, 0))
+    if (run_round(s, round, s->keep, NULL, 0, &s->result, &s->ranking))
         return ERR_CONFIG;
     round->builds = s->ranking.n;
     const json_t *data = json_array_get(json_object_get(s->result, "datasets"), 0);
@@ -220,17 +223,15 @@ static void keep_labels(struct study *s)
             end += sprintf(end, "%s%s", end > s->keep ? "; " : "", s->ranking.of[i].label);
 }
 
-static void refuse_time(struct study *s, double needed)
+/* The time is spent: what was judged so far is the advice. */
+static void say_time(struct study *s, size_t rows, double needed)
 {
-    struct error error = { 0 };
-    char table[64];
-    table_number((double)s->rows, table, sizeof table);
-    fail(&error, ERR_CONFIG,
-         "advise: all %s rows cannot be judged in %.0f s: two builds alone take about %.0f s more, "
-         "and %.0f s are left; give --time %.0f, or fewer --rows",
-         table, s->seconds, needed, fmax(left_s(s), 0),
-         ceil((s->seconds - left_s(s) + needed / share_of_the_last) / 60) * 60);
-    app_error(s->app, &error);
+    app_warn(
+        s->app,
+        "all %zu rows cannot be judged in %.0f s: two builds alone take about %.0f s more, and "
+        "%.0f s are left; the advice is of %zu rows (give --time %.0f for all)",
+        s->rows, s->seconds, needed, fmax(left_s(s), 0), rows,
+        ceil((s->seconds - left_s(s) + needed / share_of_the_last) / 60) * 60);
 }
 
 static double two_best_s(const struct study *s)
@@ -245,6 +246,8 @@ static double two_best_s(const struct study *s)
 static int run_rounds(struct study *s)
 {
     size_t rows = (size_t)fmin(fmax(s->seconds * first_rows_per_second, FIRST_LEAST), FIRST_MOST);
+    if (s->app->advise.rows && rows > s->app->advise.rows)
+        rows = s->app->advise.rows;
     if (next_round(s, rows))
         return ERR_CONFIG;
     while (rows < s->rows && s->n < STUDY_ROUNDS) {
@@ -259,8 +262,8 @@ static int run_rounds(struct study *s)
         /* Not less than in proportion to the rows. */
         const double all = fmax(two_best_s(s) * ratio, last ? s->ranking.fewest_s : 0);
         if (!fits || all > left_s(s)) {
-            refuse_time(s, all);
-            return ERR_CONFIG;
+            say_time(s, rows, all);
+            return OK;
         }
         keep_labels(s);
         rows = next;
@@ -285,31 +288,53 @@ static size_t find_rival(const struct ranking *r)
     return r->ranked > 1;
 }
 
-/* Measures the best and its rival alternately, in the time that is left: at most twice the budget
+/* Measures the best and its rival once more, in a run of their own: their rates then are not those that
+   they were chosen for. And alternately, in the time that is left: at most twice the budget
    (rounds.h). */
-static int run_pair(struct study *s)
+static int measure_again(struct study *s)
 {
-    char first[400], second[400], pair[820];
-    const double left = left_s(s);
+    char first[400], second[400], pair[820], keep[820];
+    struct study_round again = s->rounds[s->n - 1];
     s->rival = find_rival(&s->ranking);
     if (!s->rival)
         return OK;
     const struct ranking_build *a = &s->ranking.of[0], *b = &s->ranking.of[s->rival];
-    const double builds = a->cell_s + b->cell_s;
-    if (left < REPLAYS_MIN * builds + 2) {
+    const double builds = a->cell_s + b->cell_s, left = left_s(s) - builds,
+                 replays = REPLAYS_MIN * builds + 2;
+    if (left < replays)
         app_warn(s->app,
-                 "the best and its rival were not measured alternately: %.0f s were left, %.0f s "
-                 "are needed to build both %d times",
-                 left, REPLAYS_MIN * builds + 2, REPLAYS_MIN);
+                 "the best and its rival are not measured alternately: %.0f s are left, %.0f s are "
+                 "needed to build both %d times",
+                 fmax(left, 0), replays, REPLAYS_MIN);
+    if (left < 0)
         return OK;
-    }
     point_text(a, first, sizeof first);
     point_text(b, second, sizeof second);
     snprintf(pair, sizeof pair, "%s; %s", first, second);
-    if (run_round(s, &s->rounds[s->n - 1], pair, fmin(left / 2, s->pair_s)))
+    snprintf(keep, sizeof keep, "%s; %s", a->label, b->label);
+    snprintf(again.name, sizeof again.name, "again");
+    printf("once more: the best and its rival\n");
+    fflush(stdout);
+    if (run_round(s, &again, keep, left < replays ? NULL : pair, fmin(left / 2, s->pair_s),
+                  &s->again_result, &s->again))
         return ERR_CONFIG;
-    s->pair = json_array_get(json_object_get(s->result, "compare"), 0);
+    s->pair = json_array_get(json_object_get(s->again_result, "compare"), 0);
     return OK;
+}
+
+/* Brings the data here, which is no part of the study's time. */
+static int prepare(struct study *s)
+{
+    if (s->app->advise.rows && s->app->advise.rows < FIRST_LEAST) {
+        struct error error = { 0 };
+        fail(&error, ERR_CONFIG, "--rows %zu: expected %d or more: fewer rows rank nothing",
+             s->app->advise.rows, FIRST_LEAST);
+        app_error(s->app, &error);
+        return EXIT_USAGE;
+    }
+    const int status = strpbrk(s->data, "/.") ? EXIT_OK : command_fetch(s->app);
+    s->began_s = now_s();
+    return status;
 }
 
 int command_advise(struct app *app)
@@ -322,14 +347,17 @@ int command_advise(struct app *app)
         app_error(app, &error);
         return EXIT_USAGE;
     }
+    const int status = prepare(&s);
+    if (status)
+        return status;
     s.dir = study_folder(&s);
     int rc = run_rounds(&s);
-    rc = rc ? rc : run_pair(&s);
+    rc = rc ? rc : measure_again(&s);
     rc = rc ? rc : app_advice_give(&s, &error);
     if (error.code)
         app_error(app, &error);
     if (*app->interrupted)
         app_warn(app, "the finished cells are kept; continue with --resume");
     study_free(&s);
-    return rc ? EXIT_SOME_FAILED : EXIT_OK;
+    return s.usage ? EXIT_USAGE : rc ? EXIT_SOME_FAILED : EXIT_OK;
 }

@@ -278,8 +278,8 @@ static const struct flag flags[] = {
       "keep the finished cells of an interrupted run of this same program, and run the rest",
       .sets = SETS(options.resume) },
     { "force", NULL, RUNS " convert export",
-      "run: replace a finished result by a smaller one, which otherwise moves to "
-      "results/NAME/older/; convert, export: overwrite OUT",
+      "run: replace a finished result by a smaller one, or one of other data or methods, which "
+      "otherwise moves to results/NAME/older/; convert, export: overwrite OUT",
       .sets = SETS(options.force) },
     { "timeout", "S", BUILDS, "time limit of a cell, in seconds (config: timeout)",
       .take = take_timeout },

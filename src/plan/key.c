@@ -46,9 +46,14 @@ static void hash_view(EVP_MD_CTX *hash, const struct view *v)
     }
 }
 
-/* OP_FIELDS also declares struct op, so no field can be missing here. */
-static void hash_op(EVP_MD_CTX *hash, const struct op *op)
+/* OP_FIELDS also declares struct op, so no field can be missing here. Its line is where the config
+   has it, which a comment above changes. */
+static void hash_op(EVP_MD_CTX *hash, const struct op *stated)
 {
+    struct op anywhere = *stated;
+    const struct op *op = &anywhere;
+
+    anywhere.line = 0;
 #define HASH_NUMBER(type, name)                         \
     {                                                   \
         const uint64_t number = (uint64_t)op->name;     \
@@ -149,8 +154,7 @@ static json_t *common_parts(const struct experiment *ex)
     hash_end(hash, settings);
     if (!*data || !*workload || !*settings)
         return NULL;
-    return json_pack("{s:s, s:s, s:s, s:s}", "config", ex->config_sha256, "data", data, "workload",
-                     workload, "settings", settings);
+    return json_pack("{s:s, s:s, s:s}", "data", data, "workload", workload, "settings", settings);
 }
 
 /* 3. The key */

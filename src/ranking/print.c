@@ -10,7 +10,8 @@
 
 static void print_row(const struct ranking_build *s, size_t rank, FILE *out)
 {
-    char qps[32], p99[32], work[32], memory[32], disk[32], build[32], insert[32], deleted[32];
+    char qps[32], p99[32], work[32], memory[32], disk[32], build[32], insert[32], deleted[32],
+        maintain[32];
     table_number(s->qps, qps, sizeof qps);
     table_seconds(s->p99_s, p99, sizeof p99);
     table_number(s->distances, work, sizeof work);
@@ -19,9 +20,10 @@ static void print_row(const struct ranking_build *s, size_t rank, FILE *out)
     table_seconds(s->build_s, build, sizeof build);
     table_seconds(s->insert_s, insert, sizeof insert);
     table_seconds(s->delete_s, deleted, sizeof deleted);
-    (void)fprintf(out, "| %zu | %.*s | %s | %s | %.4f | %s | %s | %s | %s | %s | %s | %s |\n", rank,
-                  (int)s->family, s->label, s->point ? s->point : "", qps, s->recall, p99, work,
-                  memory, disk, build, insert, deleted);
+    table_seconds(s->maintain_s, maintain, sizeof maintain);
+    (void)fprintf(out, "| %zu | %.*s | %s | %s | %.4f | %s | %s | %s | %s | %s | %s | %s | %s |\n",
+                  rank, (int)s->family, s->label, s->point ? s->point : "", qps, s->recall, p99,
+                  work, memory, disk, build, insert, deleted, maintain);
 }
 
 /* Those before it in the ranking are faster. */
@@ -38,8 +40,8 @@ int ranking_print(const struct ranking *r, bool families, FILE *out, struct erro
     size_t rank = 0;
     (void)fputs("| rank | method | parameters | QPS | recall | p99 | distances a query | memory | "
                 "disk | build "
-                "| insert a row | delete a row |\n"
-                "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+                "| insert a row | delete a row | maintenance |\n"
+                "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
                 out);
     for (size_t i = 0; i < r->ranked; i++)
         if (!families || is_best_of_family(r, i))

@@ -21,7 +21,7 @@ struct ranking_build {
     const json_t *knobs; /* of that point; NULL: the defaults */
     double qps, p99_s, recall;
     double distances;                /* exact ones, per query */
-    double memory_bytes, disk_bytes; /* at the end */
+    double memory_bytes, disk_bytes; /* at the end; memory: as measured, if that is more */
     double build_s;                  /* training and the first insertion */
     double insert_s, delete_s;       /* for each row inserted after that, and deleted */
     double maintain_s;               /* explicit maintenance, in total */
@@ -38,7 +38,7 @@ struct ranking {
 };
 
 struct ranking_wish {
-    double recall;       /* that the answers must have */
+    double recall;       /* that the answers must have, on queries that did not tune */
     double memory_bytes; /* that an index may take at the end, at most; 0: any */
     bool batches;        /* rank by the rate of batches, not of single queries */
 };

@@ -155,18 +155,29 @@ static bool overlap(const struct summary_index *index, const char *a, const char
            field_number(y, "low") <= field_number(x, "high");
 }
 
-/* A line for each time or rate that the claim read of two labels and that does not tell them apart. */
+/* Whether a metric has an interval over repeats, which fewer than three do not have. */
+static bool has_interval(const struct summary_index *index, const char *label, const char *metric)
+{
+    return !isnan(field_number(summary_find(index, label, metric), "low"));
+}
+
+/* A line for each time or rate that the claim read of two labels and that does not tell them apart; one
+   if it cannot be known. */
 static void append_noise(const json_t *result, json_t *groups, json_t *lines)
 {
     struct summary_index index;
+    bool unknown = false;
     summary_index_init(&index, result);
     for (void *a = json_object_iter(groups); a; a = json_object_iter_next(groups, a))
         for (void *b = json_object_iter_next(groups, a); b; b = json_object_iter_next(groups, b)) {
             const char *metric;
             json_t *value;
             json_object_foreach(json_object_iter_value(a), metric, value) {
-                if (!is_noisy(metric) || !json_object_get(json_object_iter_value(b), metric) ||
-                    !overlap(&index, json_object_iter_key(a), json_object_iter_key(b), metric))
+                if (!is_noisy(metric) || !json_object_get(json_object_iter_value(b), metric))
+                    continue;
+                unknown |= !has_interval(&index, json_object_iter_key(a), metric) ||
+                           !has_interval(&index, json_object_iter_key(b), metric);
+                if (!overlap(&index, json_object_iter_key(a), json_object_iter_key(b), metric))
                     continue;
                 json_array_append_new(
                     lines,
@@ -174,6 +185,10 @@ static void append_noise(const json_t *result, json_t *groups, json_t *lines)
                                  metric, json_object_iter_key(a), json_object_iter_key(b)));
             }
         }
+    if (unknown)
+        json_array_append_new(lines,
+                              json_string("warning: times of fewer than 3 repeats: whether "
+                                          "they differ by chance is not known (--repeats 3)"));
     summary_index_free(&index);
 }
 

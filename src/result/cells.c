@@ -58,40 +58,6 @@ int result_store_cell(const char *dir, const struct cell *cell, json_t *cells, c
     return rc == OK ? move_beside(dir, cell, "structure", structure, err) : rc;
 }
 
-/* Writes to `why` the reason for running the cell again: a damaged file, a failed cell, or a
-   different key. Writes "" if the stored cell is valid. */
-static void why_not_kept(const struct cell *cell, const json_t *file, char *why, size_t bytes)
-{
-    const json_t *first = json_array_get(json_object_get(file, "cells"), 0);
-    const char *status = json_string_value(json_object_get(first, "status"));
-
-    if (!status)
-        (void)snprintf(why, bytes, "its file is damaged");
-    else if (strcmp(status, "ok") != 0 && strcmp(status, "unsupported") != 0)
-        (void)snprintf(why, bytes, "it did not finish (%.40s)", status);
-    else
-        plan_key_difference(cell, file, why, bytes);
-}
-
-int result_stored_cell(const char *dir, const struct cell *cell, json_t **cells, char *why,
-                       size_t why_bytes, struct error *err)
-{
-    char path[PATH_MAX];
-    struct error unread = { 0 };
-    int rc = cell_path(dir, cell, "json", path, sizeof path, err);
-
-    *cells = NULL;
-    *why = '\0';
-    if (rc != OK || access(path, F_OK) != 0)
-        return rc;
-    json_t *file = json_read(path, &unread);
-    why_not_kept(cell, file, why, why_bytes);
-    if (!*why)
-        *cells = json_incref(json_object_get(file, "cells"));
-    json_decref(file);
-    return OK;
-}
-
 /* An identifier that a stored cell shares only with its copy in result.json. The duration in
    seconds separates cells of different runs. */
 static json_t *cell_name(const json_t *cell)
@@ -106,22 +72,182 @@ static json_t *cell_name(const json_t *cell)
     return json_string(text);
 }
 
-/* Appends the cells of one file whose name is in `wanted` (name -> true). The folder may also hold
-   files of earlier runs. */
-static void append_stored(const char *path, const json_t *wanted, json_t *to)
+json_t *result_cells_by_name(const json_t *result)
+{
+    json_t *by_name = json_object(), *cell;
+    size_t i;
+
+    json_array_foreach(json_object_get(result, "cells"), i, cell) {
+        json_t *name = cell_name(cell);
+
+        (void)json_object_set(by_name, json_string_value(name), cell);
+        json_decref(name);
+    }
+    return by_name;
+}
+
+static json_t *cell_of_name(const json_t *by_name, const json_t *stored)
+{
+    json_t *name = cell_name(stored), *cell = json_object_get(by_name, json_string_value(name));
+
+    json_decref(name);
+    return cell;
+}
+
+/* Whether the steps of a stored cell are those of its copy in result.json, which has no queries. */
+static bool is_unchanged(const json_t *stored, const json_t *copy)
+{
+    const json_t *steps = json_object_get(stored, "steps"),
+                 *copied = json_object_get(copy, "steps");
+    bool same = json_array_size(steps) == json_array_size(copied);
+    json_t *step;
+    size_t i;
+
+    json_array_foreach(steps, i, step) {
+        json_t *lean = json_copy(step);
+
+        (void)json_object_del(lean, "queries");
+        same = same && json_equal(lean, json_array_get(copied, i));
+        json_decref(lean);
+    }
+    return same;
+}
+
+static bool are_unchanged(const json_t *cells, const json_t *by_name)
+{
+    bool same = true;
+    json_t *cell;
+    size_t i;
+
+    json_array_foreach(cells, i, cell) {
+        const json_t *copy = cell_of_name(by_name, cell);
+
+        same = same && (!copy || is_unchanged(cell, copy));
+    }
+    return same;
+}
+
+/* Writes to `why` the reason for running the cell again: a damaged file, a failed cell, or a
+   different key. Writes "" if the stored cell is valid. */
+static void why_not_kept(const struct cell *cell, const json_t *file, const json_t *by_name,
+                         char *why, size_t bytes)
+{
+    const json_t *first = json_array_get(json_object_get(file, "cells"), 0);
+    const char *status = json_string_value(json_object_get(first, "status"));
+
+    if (!status)
+        (void)snprintf(why, bytes, "its file is damaged");
+    else if (strcmp(status, "ok") != 0 && strcmp(status, "unsupported") != 0)
+        (void)snprintf(why, bytes, "it did not finish (%.40s)", status);
+    else if (!are_unchanged(json_object_get(file, "cells"), by_name))
+        (void)snprintf(why, bytes, "its file was changed after result.json was written");
+    else
+        plan_key_difference(cell, file, why, bytes);
+}
+
+int result_stored_cell(const char *dir, const struct cell *cell, const json_t *by_name,
+                       json_t **cells, char *why, size_t why_bytes, struct error *err)
+{
+    char path[PATH_MAX];
+    struct error unread = { 0 };
+    int rc = cell_path(dir, cell, "json", path, sizeof path, err);
+
+    *cells = NULL;
+    *why = '\0';
+    if (rc != OK || access(path, F_OK) != 0)
+        return rc;
+    json_t *file = json_read(path, &unread);
+    why_not_kept(cell, file, by_name, why, why_bytes);
+    if (!*why)
+        *cells = json_incref(json_object_get(file, "cells"));
+    json_decref(file);
+    return OK;
+}
+
+/* ---- Numbers: a method that was added, moved or left out gives the cells after it other numbers. */
+
+static const char *const kinds[] = { "json", "answers", "structure" };
+enum { KINDS = sizeof kinds / sizeof *kinds };
+#define MOVED ".moved"
+
+static bool stored_path(const char *dir, unsigned long number, const char *kind, const char *ending,
+                        char path[PATH_MAX])
+{
+    return snprintf(path, PATH_MAX, "%s/cells/%lu.%s%s", dir, number, kind, ending) < PATH_MAX;
+}
+
+static json_t *stored_file(const char *dir, unsigned long number)
+{
+    char path[PATH_MAX];
+    struct error unread = { 0 };
+
+    return stored_path(dir, number, "json", "", path) ? json_read(path, &unread) : NULL;
+}
+
+/* Renames the files of a cell. What the new number had goes, of each kind. */
+static void rename_cell(const char *dir, unsigned long from, const char *from_ending,
+                        unsigned long to, const char *to_ending)
+{
+    char old[PATH_MAX], new[PATH_MAX];
+
+    for (size_t i = KINDS; i-- > 0;) /* the answers first: without its .json a cell is not stored */
+        if (stored_path(dir, from, kinds[i], from_ending, old) &&
+            stored_path(dir, to, kinds[i], to_ending, new) && rename(old, new) != 0)
+            (void)unlink(new);
+}
+
+static const struct cell *cell_with_key(const struct plan *plan, const char *key)
+{
+    for (size_t i = 0; i < plan->n; i++)
+        if (*key && strcmp(plan->cells[i].key, key) == 0)
+            return &plan->cells[i];
+    return NULL;
+}
+
+void result_renumber_cells(const char *dir, const struct plan *plan)
+{
+    size_t n;
+    unsigned long *numbers = result_stored_numbers(dir, &n);
+    bool *moved = mem_zalloc(NULL, plan->n + 1);
+
+    for (size_t i = 0; moved && i < n; i++) {
+        json_t *file = stored_file(dir, numbers[i]);
+        const struct cell *cell = cell_with_key(plan, field_text(file, "key", ""));
+
+        if (cell && cell->number != numbers[i]) {
+            rename_cell(dir, numbers[i], "", cell->number, MOVED);
+            moved[cell->number] = true;
+        }
+        json_decref(file);
+    }
+    for (size_t number = 0; moved && number < plan->n; number++)
+        if (moved[number])
+            rename_cell(dir, number, MOVED, number, "");
+    mem_free(NULL, moved);
+    mem_free(NULL, numbers);
+}
+
+/* Appends the cells of one file that the result has. The folder may also hold files of earlier runs. */
+static int append_stored(const char *path, const json_t *by_name, json_t *to, struct error *err)
 {
     struct error unread = { 0 };
     json_t *file = json_read(path, &unread), *cell;
+    int rc = OK;
     size_t i;
 
     json_array_foreach(json_object_get(file, "cells"), i, cell) {
-        json_t *name = cell_name(cell);
+        const json_t *copy = cell_of_name(by_name, cell);
 
-        if (name && json_object_get(wanted, json_string_value(name)))
+        if (copy && !is_unchanged(cell, copy))
+            rc = fail(err, ERR_CORRUPT,
+                      "%s: was changed after result.json was written; measure it again, or take "
+                      "the folder from a backup",
+                      path);
+        else if (copy)
             (void)json_array_append(to, cell);
-        json_decref(name);
     }
     json_decref(file);
+    return rc;
 }
 
 static int compare_numbers(const void *a, const void *b)
@@ -155,11 +281,56 @@ unsigned long *result_stored_numbers(const char *dir, size_t *n)
     return numbers;
 }
 
+/* Whether a cell of the plan has the same subject. A quick run is a part of the whole one, if it had the
+   same data. */
+static bool has_subject(const struct plan *plan, const json_t *parts, bool quick)
+{
+    static const char *const compared[] = { "data", "workload", "method" };
+    const size_t n = quick ? 1 : sizeof compared / sizeof *compared;
+
+    for (size_t i = 0; i < plan->n; i++) {
+        size_t same = 0;
+
+        while (same < n && json_equal(json_object_get(plan->cells[i].key_parts, compared[same]),
+                                      json_object_get(parts, compared[same])))
+            same++;
+        if (same == n)
+            return true;
+    }
+    return false;
+}
+
+bool result_measures_other(const char *dir, const struct plan *plan)
+{
+    char path[PATH_MAX];
+    struct error unread = { 0 };
+    json_t *result = snprintf(path, sizeof path, "%s/result.json", dir) < (int)sizeof path
+                         ? json_read(path, &unread)
+                         : NULL;
+    json_t *by_name = result_cells_by_name(result);
+    const bool quick = json_is_true(json_object_get(json_object_get(result, "run"), "quick"));
+    size_t n;
+    unsigned long *numbers = result_stored_numbers(dir, &n);
+    bool other = false;
+
+    for (size_t i = 0; !other && i < n; i++) {
+        json_t *file = stored_file(dir, numbers[i]);
+
+        other = cell_of_name(by_name, json_array_get(json_object_get(file, "cells"), 0)) &&
+                !has_subject(plan, json_object_get(file, "key_parts"), quick);
+        json_decref(file);
+    }
+    mem_free(NULL, numbers);
+    json_decref(by_name);
+    json_decref(result);
+    return other;
+}
+
 int result_all_stored(const char *dir, json_t **cells, struct error *err)
 {
     char path[PATH_MAX];
-    json_t *result = NULL, *wanted = json_object(), *cell;
-    size_t n = 0, i;
+    json_t *result = NULL;
+    size_t n = 0;
     int rc = OK;
 
     *cells = json_array();
@@ -167,18 +338,13 @@ int result_all_stored(const char *dir, json_t **cells, struct error *err)
         rc = fail(err, ERR_IO, "%s/result.json: the path is too long", dir);
     else
         rc = result_load(path, &result, err);
-    json_array_foreach(json_object_get(result, "cells"), i, cell) {
-        json_t *name = cell_name(cell);
-
-        (void)json_object_set_new(wanted, json_string_value(name), json_true());
-        json_decref(name);
-    }
+    json_t *by_name = result_cells_by_name(result);
     unsigned long *numbers = rc == OK ? result_stored_numbers(dir, &n) : NULL;
-    for (i = 0; i < n; i++)
+    for (size_t i = 0; rc == OK && i < n; i++)
         if (snprintf(path, sizeof path, "%s/cells/%lu.json", dir, numbers[i]) < (int)sizeof path)
-            append_stored(path, wanted, *cells);
+            rc = append_stored(path, by_name, *cells, err);
     mem_free(NULL, numbers);
-    json_decref(wanted);
+    json_decref(by_name);
     json_decref(result);
     return rc;
 }

@@ -1,6 +1,6 @@
 /* older.c - see older.h.
  *
- * 1 copying   2 files to keep   3 the folder   4 differences in size
+ * 1 copying   2 files to keep   3 the folder   4 differences
  */
 #define _GNU_SOURCE
 #include "src/result/older.h"
@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -189,35 +190,56 @@ static int fill_folder(const char *dir, const char *path, struct error *err)
     return rc;
 }
 
-/* 4. Differences in size */
+/* 4. Differences */
 
-static void add_less(struct older_result *o, const json_t *run, const json_t *was,
-                     const char *count, const char *what)
-{
-    const long long now = field_integer(run, count, 0), before = field_integer(was, count, 0);
-    const size_t used = strlen(o->smaller);
-    if (now < before)
-        (void)snprintf(o->smaller + used, sizeof o->smaller - used, "%s%lld of its %lld %s",
-                       used ? ", " : "", now, before, what);
-}
+static void add(char list[200], const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-static void compare_runs(struct older_result *o, const json_t *run, const json_t *was)
+static void add(char list[200], const char *format, ...)
 {
-    if (!was) {
-        (void)snprintf(o->smaller, sizeof o->smaller, "it does not record its run");
-        return;
+    const size_t used = strlen(list);
+    va_list args;
+
+    va_start(args, format);
+    if (used + 2 < 200) {
+        memcpy(list + used, ", ", used ? 3 : 0);
+        (void)vsnprintf(list + strlen(list), 200 - strlen(list), format, args);
     }
-    if (json_is_true(json_object_get(run, "quick")) && !json_is_true(json_object_get(was, "quick")))
-        (void)snprintf(o->smaller, sizeof o->smaller, "--quick");
-    if (json_is_true(json_object_get(run, "in_process")) &&
-        !json_is_true(json_object_get(was, "in_process")))
-        (void)snprintf(o->smaller, sizeof o->smaller, "--in-process");
-    add_less(o, run, was, "planned", "cells");
-    add_less(o, run, was, "operations", "operations");
-    add_less(o, run, was, "rows", "rows of all operations");
+    va_end(args);
 }
 
-int older_result_keep(struct older_result *o, const char *dir, const json_t *run, struct error *err)
+static void compare_runs(struct older_result *o, const json_t *run, const json_t *was, bool other)
+{
+    static const struct {
+        const char *count, *what;
+    } counts[] = { { "planned", "cells" },
+                   { "operations", "operations" },
+                   { "rows", "rows of all operations" } };
+    static const char *const flags[][2] = { { "quick", "--quick" },
+                                            { "in_process", "--in-process" } };
+    char smaller[200] = "";
+
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
+        if (json_is_true(json_object_get(run, flags[i][0])) &&
+            !json_is_true(json_object_get(was, flags[i][0])))
+            add(smaller, "%s", flags[i][1]);
+    for (size_t i = 0; was && i < sizeof counts / sizeof *counts; i++) {
+        const long long now = field_integer(run, counts[i].count, 0),
+                        before = field_integer(was, counts[i].count, 0);
+
+        if (now < before)
+            add(smaller, "%lld of its %lld %s", now, before, counts[i].what);
+    }
+    if (!was)
+        (void)snprintf(o->why, sizeof o->why, "it does not record its run");
+    else if (*smaller)
+        (void)snprintf(o->why, sizeof o->why, "this run is smaller (%s)", smaller);
+    else if (other)
+        (void)snprintf(o->why, sizeof o->why,
+                       "this run measures other data, operations or methods");
+}
+
+int older_result_keep(struct older_result *o, const char *dir, const json_t *run, bool other,
+                      struct error *err)
 {
     char path[PATH_MAX];
     struct stat st;
@@ -231,7 +253,7 @@ int older_result_keep(struct older_result *o, const char *dir, const json_t *run
     const bool finished = was ? json_is_true(json_object_get(was, "finished")) : true;
     int rc = OK;
     if (finished && json_array_size(json_object_get(result, "cells"))) {
-        compare_runs(o, run, was);
+        compare_runs(o, run, was, other);
         if (!name_folder(dir, &st, path, sizeof path))
             rc = fill_folder(dir, path, err);
         if (!rc)

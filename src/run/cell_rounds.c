@@ -2,6 +2,7 @@
 #include "src/run/cell_rounds.h"
 
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -130,17 +131,28 @@ static double spent(const struct duel *d)
 
 /* ---- 2. two processes alternately */
 
+/* A cell that waits for its turn is stopped: threads of it would disturb the other one. Not where other
+   processes would take it for dead. */
+static void let_run(const struct cell_watch *w, bool run)
+{
+    if (w->child > 0 && !w->cell->method->ops->serve)
+        (void)kill(w->child, run ? SIGCONT : SIGSTOP);
+}
+
 /* Waits until the cell waits for an order. Returns false if the cell has ended. */
 static bool wait_ready(struct cell_watch *w)
 {
     while (!w->ready && watch_pump(w))
         continue;
+    if (w->ready)
+        let_run(w, false);
     return w->ready;
 }
 
 static bool give_order(struct cell_watch *w, enum replay_order order)
 {
     w->ready = false;
+    let_run(w, true);
     watch_reply(w, json_pack("{s:i}", "order", (int)order));
     return wait_ready(w);
 }

@@ -248,8 +248,9 @@ void cell_child(const struct cell *cell, const struct cell_env *env, const char 
     (void)cell_send(channel, json_pack("{s:o}", "facts", threads_set(x->threads)));
     const int rc = replay_run(&replay, &children, &err);
     (void)cell_send(channel,
-                    json_pack("{s:{s:i, s:o, s:f}}", "end", "code", rc, "error",
-                              quote_json(err.text), "own_seconds", proc_own_seconds() + children));
+                    json_pack("{s:{s:i, s:o, s:f, s:s?}}", "end", "code", rc, "error",
+                              quote_json(err.text), "own_seconds", proc_own_seconds() + children,
+                              "changed", threads_changed()));
     /* Not exit(): handlers that the parent has registered must not run in the child. */
     _exit(0);
 }

@@ -172,13 +172,41 @@ static double after_the_end(const struct cell_watch *w)
                : 0;
 }
 
+/* The same of the steps that make the index, without searches, whose long time would hide it. */
+static struct effort effort_of_changes(const struct cell_watch *w)
+{
+    struct effort e = { 0 };
+    json_t *line;
+    size_t i;
+
+    json_array_foreach(w->steps, i, line) {
+        const json_t *step = json_object_get(line, "step");
+        const char *op = field_text(step, "op", "");
+
+        if (strcmp(op, "train") != 0 && strcmp(op, "insert") != 0 && strcmp(op, "update") != 0 &&
+            strcmp(op, "delete") != 0)
+            continue;
+        e.timed += fmax(0, field_number(step, "timed_seconds"));
+        e.untimed += fmax(0, field_number(step, "untimed_seconds"));
+    }
+    return e;
+}
+
 static void warn_of_untimed(json_t *warnings, const struct cell_watch *w)
 {
     const double worth_s = .25;
-    const struct effort e = effort_of(w);
+    const struct effort e = effort_of(w), changes = effort_of_changes(w);
     const double untimed = e.untimed - after_the_end(w);
     char text[300];
 
+    if (changes.untimed > worth_s && changes.untimed > changes.timed) {
+        (void)snprintf(text, sizeof text,
+                       "spent %.3g s outside the timed calls of train, insert, update and delete "
+                       "and %.3g s inside: in create, stats, memory, check or threads between them",
+                       changes.untimed, changes.timed);
+        (void)json_array_append_new(warnings, json_string(text));
+        return;
+    }
     if (!(untimed > worth_s && untimed > e.timed))
         return;
     (void)snprintf(
@@ -251,6 +279,10 @@ static json_t *warnings_of(const struct cell_watch *w)
                 w->outside);
     add_warning(warnings, "new temporary files, by the method or by another program", w->temporary);
     warn_of_untimed(warnings, w);
+    if (*field_text(w->end, "changed", ""))
+        (void)json_array_append_new(
+            warnings, json_sprintf("changed the %s of its process, which the harness had set",
+                                   field_text(w->end, "changed", "")));
     warn_of_answers(warnings, w);
     warn_of_wrong_ids(warnings, w);
     return warnings;

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "src/base/clock.h"
+#include "src/base/quote.h"
 #include "src/run/measure/folder.h"
 #include "src/run/measure/proc.h"
 
@@ -60,15 +61,19 @@ static void end_process(pid_t pid)
         clock_wait_until(clock_ns() + TICK_MS * UINT64_C(1000000));
 }
 
-/* A marked process has the folder itself open. A shell whose working folder it is, or a viewer of a
+/* left: receives names; may be NULL. A marked process has the folder itself open. A shell whose working folder it is, or a viewer of a
    file in it, has not, and is spared. */
-static size_t end_marked_once(const char *dir, pid_t *pids)
+static size_t end_marked_once(const char *dir, pid_t *pids, json_t *left)
 {
     const size_t n = proc_list(0, pids, PROCESSES_MAX);
     size_t ended = 0;
 
     for (size_t i = 0; i < n; i++)
         if (pids[i] != getpid() && proc_holds(pids[i], dir, false)) {
+            char name[160];
+
+            proc_name(pids[i], name, sizeof name);
+            (void)json_array_append_new(left, quote_json(name));
             end_process(pids[i]);
             ended++;
         }
@@ -76,17 +81,25 @@ static size_t end_marked_once(const char *dir, pid_t *pids)
 }
 
 /* A list of processes may miss one that was just forked, so it is repeated until none is found. */
-static size_t end_marked(const char *dir)
+static size_t end_marked(const char *dir, json_t *left)
 {
     pid_t *pids = malloc(PROCESSES_MAX * sizeof *pids);
     size_t ended = 0, now = pids ? 1 : 0;
 
     for (int round = 0; now > 0 && round < ROUNDS_MAX; round++) {
-        now = end_marked_once(dir, pids);
+        now = end_marked_once(dir, pids, left);
         ended += now;
     }
     free(pids);
     return ended;
+}
+
+void scratch_end_marked(const char *dir, json_t *left)
+{
+    char real[PATH_MAX];
+
+    if (realpath(dir, real))
+        (void)end_marked(real, left);
 }
 
 void scratch_sweep(const char *parent, size_t *folders, size_t *processes)
@@ -99,7 +112,7 @@ void scratch_sweep(const char *parent, size_t *folders, size_t *processes)
         if (!is_ownerless(e->d_name) ||
             snprintf(dir, sizeof dir, "%s/%s", real, e->d_name) >= (int)sizeof dir)
             continue;
-        *processes += end_marked(dir);
+        *processes += end_marked(dir, NULL);
         folder_remove(dir);
         ++*folders;
     }

@@ -3,6 +3,7 @@
 #ifndef DRIFTLINE_RUN_SCRATCH_H
 #define DRIFTLINE_RUN_SCRATCH_H
 
+#include <jansson.h>
 #include <stddef.h>
 
 #include "src/core/error.h"
@@ -12,6 +13,8 @@ int scratch_make(const char *parent, char *dir, size_t bytes, struct error *);
 /* Keeps the folder open in this process and in all processes that it starts later, so that
    scratch_sweep() finds them. */
 void scratch_mark(const char *dir);
+/* Kills the processes that are marked with the folder; adds their names to the array `left`. */
+void scratch_end_marked(const char *dir, json_t *left);
 /* Kills the processes marked with a folder in `parent` whose owner no longer runs, and removes the
    folder. Sets *folders and *processes to how many of each. */
 void scratch_sweep(const char *parent, size_t *folders, size_t *processes);

@@ -207,8 +207,10 @@ static void reap(struct cell_watch *w)
 
     while (waitpid(w->guard, &state, 0) < 0 && errno == EINTR) {
     }
-    if (!w->ended)
-        w->state = state; /* the guard itself was killed, and the cell with it */
+    if (!w->ended) { /* the guard itself was killed, and the cell with it, unless it took care */
+        w->state = state;
+        scratch_end_marked(w->dir, w->left);
+    }
     if (w->lines >= 0)
         (void)close(w->lines);
     if (w->errors >= 0)

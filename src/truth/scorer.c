@@ -120,7 +120,7 @@ static int hold_to_exact(const struct scorer *s, const struct answers *a, double
 {
     const char *as = a->pass == PASS_THROUGHPUT ? " as a batch" : "";
 
-    if (!s->exact || a->concurrent || a->pass == PASS_TUNING)
+    if (!s->exact || a->concurrent || a->pass >= PASS_TUNING)
         return OK;
     if (wrong_ids > 0)
         return fail(err, ERR_INVARIANT,
@@ -186,8 +186,8 @@ int scorer_take(struct scorer *s, const struct answers *a, double *recall, struc
         return rc;
     const double mean = a->starts ? of.recall : of.mean;
     if (recall)
-        *recall = mean;
-    if (a->pass != PASS_TUNING)
+        *recall = a->pass == PASS_TUNING && !a->starts ? of.low : mean;
+    if (a->pass < PASS_TUNING)
         rc = keep(s, a, &of, err);
     const size_t wrong_ids = (size_t)of.wrong_ids;
     score_free(&of);

@@ -15,6 +15,7 @@ enum pass {
     PASS_SINGLE,     /* queries one at a time: the step's recall */
     PASS_THROUGHPUT, /* queries whose rate is reported: a batch, or concurrent readers */
     PASS_TUNING,     /* queries that only choose a point */
+    PASS_ROUND,      /* queries of a round, which a cell has answered before */
     PASSES
 };
 
@@ -58,8 +59,8 @@ struct query_hits { /* number of right answers of a query */
 /* To make a scorer, set the first four fields and zero the others. */
 void scorer_free(struct scorer *);
 
-/* Scores answers. *recall: their mean recall, NAN if undefined; may be NULL. Scores of PASS_TUNING
-   are not stored. ERR_INVARIANT: the recall of an exact method is too low. ERR_ARGUMENT: the
+/* Scores answers. *recall: their mean recall, of PASS_TUNING the low end of its interval, NAN if
+   undefined; may be NULL. Scores of PASS_TUNING and PASS_ROUND are not stored. ERR_INVARIANT: the recall of an exact method is too low. ERR_ARGUMENT: the
    answers do not fit the operation. */
 int scorer_take(struct scorer *, const struct answers *, double *recall, struct error *);
 /* Writes the exact distance of each answer of the operation that scorer_take() took last; NAN for an

@@ -42,9 +42,11 @@ local methods = liar.modes("batch_writes_nothing", "batch_answers_garbage", "ran
   "work_assigned", "work_negative", "work_nan", "reads_truth", "forges_records", "forges_and_goes_on",
   "memory_memfd", "memory_child", "memory_shm", "memory_shared_map", "stats_named_as_harness",
   "range_query_out_of_range", "writes_past_the_end", "unsorted_distances", "nan_distances", "negative_distances",
-  "repeats_ids", "lazy_until_batch", "answers_deleted", "square_roots")
+  "repeats_ids", "lazy_until_batch", "answers_deleted", "square_roots", "all_processors", "counts_nothing")
 for _, m in ipairs {
   liar.swept "honest", liar.swept "memoises",
+  method { "liar", label = "memoises_other_points", params = { mode = "memoises_other_points" }, sweep = { effort = { 99, 100 } } },
+  method { "liar", label = "memoises_most", params = { mode = "memoises_most" } },
   method { "liar", label = "two_threads", params = { mode = "two_threads", work_ms = 200 } },
   method { "liar", label = "unknown_ids_overfetch", params = { mode = "unknown_ids_overfetch" }, deletes = "filter", overfetch = 3 },
   method { "liar-exact", label = "exact_flag_recall_zero", params = { mode = "exact_flag_recall_zero" } },
@@ -127,7 +129,7 @@ experiment {
   name = "limit", k = 10, timeout = 300, methods = methods, $small,
 }
 LUA
-for name in hang:closes_descriptors_and_hangs stopped:stops_the_guard poisoned:poisons_truth_cache signed:signs_poisoned_truths; do
+for name in hang:closes_descriptors_and_hangs stopped:stops_the_guard killed:kills_the_guard poisoned:poisons_truth_cache signed:signs_poisoned_truths; do
     echo "local liar = require 'liar'
         experiment { name = '${name%:*}', k = 10, $small, methods = liar.modes('${name#*:}', 'honest') }" >"${name%:*}.lua"
 done
@@ -158,6 +160,8 @@ for name in poisoned signed; do
     run $name 400
     rm -rf cache/truth
 done
+run killed 100
+check "a method that kills its guard does not outlive it" '[ $status = 1 ] && ! pgrep -f "^$program" >/dev/null'
 for name in hang stopped; do
     run $name 100 --timeout 10
     check "a method that hangs does not hang the run ($name)" '[ $status = 1 ] && [ -s r/$name/result.json ]'

@@ -40,7 +40,7 @@ smaller() { # NAME WHY OPTION...
     shift 2
     run "$@" small.lua
     check "$name: the older one is kept, as it was, and both say where" \
-        '[ $status = 0 ] && [ "$(n_older)" = 1 ] && all_of "$(older)" | cmp -s - whole && grep -q "kept in r/small/older/.*smaller ('"$why"').*--force" err && grep -q "^the older, larger result is kept in r/small/older/" out'
+        '[ $status = 0 ] && [ "$(n_older)" = 1 ] && all_of "$(older)" | cmp -s - whole && grep -q "kept in r/small/older/.*smaller ('"$why"').*--force" err && grep -q "^the finished result of an earlier run is kept in r/small/older/" out'
     check "$name: files that no run wrote stay" '[ -s r/small/notes.txt ] && [ ! -e "$(older)/notes.txt" ]'
     rm -rf r/small
     mkdir r/small
@@ -63,6 +63,30 @@ check "a large run takes the small one's place and leaves the older alone" '[ $s
 rm -rf r/small/older
 run --quick --force small.lua
 check "--force replaces it" '[ $status = 0 ] && [ ! -e r/small/older ] && [ "$(grep -c "\"kept\": false" r/small/result.json)" = 2 ] && ! grep -q older out err'
+
+# ---- a run of the same size and name, of something else
+rm -rf r/small && cp -r saved r/small
+other() { # NAME SED-SCRIPT
+    sed "$2" small.lua >other.lua
+    run other.lua
+    check "$1: the older one is kept, as it was, and both say where" \
+        '[ $status = 0 ] && [ "$(n_older)" = 1 ] && all_of "$(older)" | cmp -s - whole && grep -q "kept in r/small/older/.*because this run measures other data, operations or methods" err && grep -q "is kept in r/small/older/" out'
+    rm -rf r/small
+    cp -r saved r/small
+}
+other "other data" 's/dim = 8/dim = 8, seed = 7/'
+other "other operations" 's/tag = "in"/tag = "load"/'
+other "other methods" 's/again/other/'
+sed 's/^experiment/-- A remark, and a line more\n&/; s/figures = .*//' small.lua >remark.lua
+run --resume remark.lua
+check "a remark and figures change no cell, and leave nothing to keep" '[ $status = 0 ] && [ ! -e r/small/older ] && grep -q "6 of 6 cells were kept" out'
+sed 's/{ method { "flat" }/{ method { "flat", label = "first" }, method { "flat" }/' small.lua >more.lua
+run --resume more.lua
+check "a method more is measured, and the others are kept under their new numbers" \
+    '[ $status = 0 ] && grep -q "6 of 9 cells were kept" out && [ "$(ls r/small/cells/*.json | wc -l)" = 9 ] && [ "$(ls r/small/cells/*.answers | wc -l)" = 9 ] && ! ls r/small/cells | grep -q moved'
+run --resume small.lua
+check "so they are when it goes" '[ $status = 0 ] && grep -q "6 of 6 cells were kept" out'
+rm -rf r/small && cp -r saved r/small
 
 # ---- a run that does not finish
 sed -e 's/"small"/"long"/' -e 's/600/20000/' -e 's/repeats = 3/repeats = 1000/' -e 's/dim = 8/dim = 64/' small.lua >long.lua
@@ -94,7 +118,7 @@ run --repeats 2 long.lua
 cp r/long/result.json whole.json
 stop_with INT '[ "$(ls r/long/cells/*.json | wc -l)" -ge 6 ]'
 check "Ctrl-C: the finished one is kept beside what there is, and where is said" \
-    '[ $status = 1 ] && finished && grep -q "^the older, finished result is kept in r/long/older/" out && grep -q "of 2000 cells have run" out'
+    '[ $status = 1 ] && finished && grep -q "^the finished result of an earlier run is kept in r/long/older/" out && grep -q "of 2000 cells have run" out'
 run --resume --repeats 6 long.lua
 check "what the older run measured is kept by --resume all the same" '[ $status = 0 ] && grep -q "cells were kept" out && finished'
 rm -rf r/long

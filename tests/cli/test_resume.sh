@@ -190,8 +190,24 @@ config=lib
 run lib.lua
 echo 'return 40 -- the same' >lib/shared.lua
 run --resume lib.lua
-check "a file that the config requires: nothing is kept" \
-    '[ $status = 0 ] && [ "$(field "r[\"run\"][\"kept\"]")" = 0 ] && grep -q "is measured again: config$" err'
+check "a remark in a file that the config requires: all is kept" '[ $status = 0 ] && [ "$(field "r[\"run\"][\"kept\"]")" = 3 ]'
+echo 'return 41' >lib/shared.lua
+run --resume lib.lua
+check "other queries by that file: nothing is kept" \
+    '[ $status = 0 ] && [ "$(field "r[\"run\"][\"kept\"]")" = 0 ] && grep -q "is measured again: .*workload$" err'
+python3 - <<'PY'
+import json
+for path in "r/lib/cells/0.json", "r/lib/cells/2.json":
+    cell = json.load(open(path))
+    cell["cells"][0]["steps"][1]["per_second"] = 1
+    json.dump(cell, open(path, "w"))
+PY
+"$program" compare r/lib r/lib >out 2>err
+status=$?
+check "compare refuses a stored cell that is not as in result.json" '[ $status != 0 ] && grep -q "r/lib/cells/0.json: was changed after result.json was written" err'
+run --resume lib.lua
+check "it is measured again" \
+    '[ $status = 0 ] && [ "$(field "r[\"run\"][\"kept\"]")" = 1 ] && grep -q "is measured again: its file was changed after result.json was written" err'
 check "both files are listed" '[ "$(field "[f[\"path\"] for f in r[\"experiment\"][\"config_files\"]]")" = "['"'lib.lua', 'lib/shared.lua'"']" ]'
 
 # Whether configs/ and datasets/ are as committed is looked at when it runs.

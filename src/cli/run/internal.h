@@ -27,6 +27,7 @@ struct run_state {
     size_t failed, kept;
     bool replacing;              /* dir has files of this run */
     struct messenger *messenger; /* --mpi; NULL: without */
+    json_t *earlier;             /* --resume: the cells of result.json as it was, by name */
     bool unwritten;              /* cells have finished since result.json was written */
     double written_s, writing_s; /* when result.json was last written, and how long that took */
 };

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "src/base/atomic_file.h"
+#include "src/base/json.h"
 #include "src/base/path.h"
 #include "src/base/quote.h"
 #include "src/base/sysinfo.h"
@@ -44,17 +45,31 @@ static int keep_older(struct run_state *run, struct error *error)
         return OK;
     const struct result_run state = run_result_state(run);
     json_t *now = result_run_json(run->experiment, &state);
-    const int rc = older_result_keep(&run->older, run->dir, now, error);
+    const int rc = older_result_keep(&run->older, run->dir, now,
+                                     result_measures_other(run->dir, &run->plan), error);
     json_decref(now);
     if (rc)
         fail_within(error, "the finished result in %s cannot be kept; --force replaces it",
                     run->dir);
-    else if (run->older.path && *run->older.smaller)
+    else if (run->older.path && *run->older.why)
         progress_note(&run->progress,
-                      "the finished result of an earlier run is kept in %s, because this run is "
-                      "smaller (%s); --force replaces it instead",
-                      run->older.path, run->older.smaller);
+                      "the finished result of an earlier run is kept in %s, because %s; --force "
+                      "replaces it instead",
+                      run->older.path, run->older.why);
     return rc;
+}
+
+/* Prepares the cells that an earlier run has stored: for this plan's numbers, and to be compared with
+   that run's result. */
+static void read_earlier(struct run_state *run)
+{
+    char *path = app_path(run->dir, "result.json");
+    struct error unread = { 0 };
+    json_t *result = json_read(path, &unread);
+    result_renumber_cells(run->dir, &run->plan);
+    run->earlier = result_cells_by_name(result);
+    json_decref(result);
+    free(path);
 }
 
 /* Removes the temporary files, scratch folders and processes of a run that was killed. */
@@ -189,6 +204,8 @@ static int prepare(struct run_state *run, struct error *error)
     if (rc)
         return rc;
     sweep(run);
+    if (app->options.resume)
+        read_earlier(run);
     progress_note(&run->progress, "%s: %zu operations, %zu cells, results in %s",
                   run->experiment->name, run->experiment->ops->n, run->plan.n, run->dir);
     run->environment =
@@ -218,8 +235,7 @@ static void print_outcome(struct run_state *run)
     printf("\nresults: %s/result.json%s\n", run->dir,
            run->app->options.no_plots ? "" : ", figures and report.html");
     if (run->older.path)
-        printf("the older, %s result is kept in %s\n", *run->older.smaller ? "larger" : "finished",
-               run->older.path);
+        printf("the finished result of an earlier run is kept in %s\n", run->older.path);
     fflush(stdout);
 }
 
@@ -244,7 +260,7 @@ int run_measure(struct app *app, const char *path, char **dir, struct messenger 
         rc = rc ? rc : unsaved.code;
     }
     progress_end(&run.progress);
-    older_result_settle(&run.older, !run.replacing || (!rc && !run.failed && !*run.older.smaller));
+    older_result_settle(&run.older, !run.replacing || (!rc && !run.failed && !*run.older.why));
     if (!rc || rc == ERR_INTERRUPTED) {
         struct error late = { 0 };
         const int unfinished = finish(&run, &late);
@@ -253,7 +269,7 @@ int run_measure(struct app *app, const char *path, char **dir, struct messenger 
         rc = rc ? rc : unfinished;
         print_outcome(&run);
     }
-    if (rc == ERR_INTERRUPTED)
+    if (rc == ERR_INTERRUPTED && !app->brief)
         app_warn(
             app,
             "interrupted: %zu of %zu cells are written; ./harness run --resume %s with the same "

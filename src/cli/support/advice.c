@@ -21,8 +21,17 @@ void app_advice_failed(const struct study *s, FILE *out)
     (void)fputs(shown ? ".\n" : "", out);
 }
 
+/* As the table names it: the method and its parameters. */
+static const char *name_of(const struct ranking_build *b, char text[400])
+{
+    (void)snprintf(text, 400, b->point && *b->point ? "%.*s (%s)" : "%.*s", (int)b->family,
+                   b->label, b->point);
+    return text;
+}
+
 static void print_sureness(const struct study *s, FILE *out)
 {
+    char a_name[400], b_name[400];
     const struct ranking_build *a = &s->ranking.of[0], *b = &s->ranking.of[s->rival];
     const double ratio = field_number(s->pair, "ratio"), low = field_number(s->pair, "low"),
                  high = field_number(s->pair, "high");
@@ -33,19 +42,19 @@ static void print_sureness(const struct study *s, FILE *out)
                       "%s is the best of another kind. The two were not measured alternately often "
                       "enough, so the order of "
                       "close rates is not sure.\n",
-                      b->label);
+                      name_of(b, b_name));
     else if (low > 1 || high < 1)
         (void)fprintf(out,
                       "Measured alternately, %s answers in %.2f of the time of %s (95 %% interval "
                       "%.2f to %.2f).\n",
-                      low > 1 ? a->label : b->label, low > 1 ? 1 / ratio : ratio,
-                      low > 1 ? b->label : a->label, low > 1 ? 1 / high : low,
+                      name_of(low > 1 ? a : b, a_name), low > 1 ? 1 / ratio : ratio,
+                      name_of(low > 1 ? b : a, b_name), low > 1 ? 1 / high : low,
                       low > 1 ? 1 / low : high);
     else
         (void)fprintf(out,
                       "Measured alternately, %s and %s cannot be told apart: the 95 %% interval of "
                       "the ratio of their times is %.2f to %.2f. Choose by what they cost.\n",
-                      a->label, b->label, low, high);
+                      name_of(a, a_name), name_of(b, b_name), low, high);
 }
 
 /* The best by rank, unless its rival was faster when they were measured alternately. */
@@ -55,19 +64,30 @@ static const struct ranking_build *chosen(const struct study *s)
     return &s->ranking.of[rival ? s->rival : 0];
 }
 
+/* The same build, measured once more; NULL: it was not. */
+static const struct ranking_build *again(const struct study *s, const struct ranking_build *b)
+{
+    for (size_t i = 0; i < s->again.ranked; i++)
+        if (!strcmp(s->again.of[i].label, b->label))
+            return &s->again.of[i];
+    return NULL;
+}
+
 static int print_advice(const struct study *s, FILE *out, struct error *err)
 {
-    const struct ranking_build *best = chosen(s);
-    char qps[32];
-    table_number(best->qps, qps, sizeof qps);
+    const struct ranking_build *best = chosen(s), *measured = again(s, best);
+    char qps[32], name[400];
+    table_number((measured ? measured : best)->qps, qps, sizeof qps);
     (void)fprintf(out, "# Advice: %s, %s\n\nRecall@10 of at least %g", s->data, s->workload,
                   s->recall);
     if (s->app->advise.memory_bytes)
         (void)fprintf(out, ", at most %.3g GiB of memory",
                       (double)s->app->advise.memory_bytes / (1 << 30));
-    (void)fprintf(out, ", %s.\n\n**%s**: %s queries per second, recall %.4f.\n\n    ",
-                  s->app->options.threads > 1 ? "batches of queries" : "one query at a time",
-                  best->label, qps, best->recall);
+    (void)fprintf(
+        out, ", %s, %zu of %zu rows.\n\n**%s**: %s queries per second, recall %.4f%s.\n\n    ",
+        s->app->options.threads > 1 ? "batches of queries" : "one query at a time",
+        s->rounds[s->n - 1].rows, s->rows, name_of(best, name), qps,
+        (measured ? measured : best)->recall, measured ? "" : " in the run that chose it");
     int rc = ranking_print_method(best, &s->app->registry, out, err);
     (void)fputs("\n\n", out);
     print_sureness(s, out);

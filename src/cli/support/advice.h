@@ -25,6 +25,10 @@ struct study {
     size_t n;               /* rounds that were run */
     json_t *result;         /* of the last one */
     struct ranking ranking; /* of it */
+    /* The best and its rival, measured once more; empty: they were not. */
+    json_t *again_result;
+    struct ranking again;
+    bool usage;             /* the config refused its settings */
     json_t *seconds_before; /* of each label's cell in the round before */
     char *keep;             /* labels of the next round, separated by "; "; NULL: all */
     size_t rival;           /* the best of another family, in the last ranking; 0: there is none */

@@ -36,6 +36,27 @@ static void walk(const char *path, void (*act)(const char *path, const struct st
         (void)closedir(folder);
 }
 
+/* Calls act for every open file of this process that was removed; not for those that are memory. */
+static void walk_removed(void (*act)(const char *path, const struct stat *, void *to), void *to)
+{
+    static const char memory[] = "/memfd:";
+    DIR *open_files = opendir("/proc/self/fd");
+
+    for (struct dirent *e; open_files && (e = readdir(open_files));) {
+        char path[64], target[PATH_MAX];
+        struct stat st;
+        const ssize_t n = readlinkat(dirfd(open_files), e->d_name, target, sizeof target - 1);
+
+        target[n > 0 ? n : 0] = '\0';
+        (void)snprintf(path, sizeof path, "/proc/self/fd/%.20s", e->d_name);
+        if (n > 0 && strncmp(target, memory, sizeof memory - 1) != 0 && stat(path, &st) == 0 &&
+            S_ISREG(st.st_mode) && st.st_nlink == 0)
+            act(path, &st, to);
+    }
+    if (open_files)
+        (void)closedir(open_files);
+}
+
 static void add_size(const char *path, const struct stat *st, void *to)
 {
     (void)path;
@@ -86,6 +107,7 @@ void folder_uncache(const char *path)
 {
     unmap_pages(path);
     walk(path, uncache_one, NULL);
+    walk_removed(uncache_one, NULL);
 }
 
 struct pages {
@@ -119,6 +141,7 @@ double folder_cached(const char *path)
     struct pages all = { 0 };
 
     walk(path, count_cached, &all);
+    walk_removed(count_cached, &all);
     return all.n > 0 ? (double)all.cached / (double)all.n : NAN;
 }
 

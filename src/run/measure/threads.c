@@ -5,9 +5,16 @@
 #include <cblas.h>
 #include <dlfcn.h>
 #include <sched.h>
+#include <sys/resource.h>
 
 #include "src/base/clock.h"
 #include "src/run/measure/proc.h"
+
+/* What threads_set() has set. */
+static struct {
+    cpu_set_t processors;
+    int nice, policy;
+} as_set;
 
 /* Uses the processors with the highest numbers: interrupts tend to go to the lowest. */
 static json_t *pin(size_t threads)
@@ -30,6 +37,28 @@ static json_t *pin(size_t threads)
     return cpus;
 }
 
+static void remember(void)
+{
+    CPU_ZERO(&as_set.processors);
+    (void)sched_getaffinity(0, sizeof as_set.processors, &as_set.processors);
+    as_set.nice = getpriority(PRIO_PROCESS, 0);
+    as_set.policy = sched_getscheduler(0);
+}
+
+const char *threads_changed(void)
+{
+    cpu_set_t now;
+
+    CPU_ZERO(&now);
+    if (getpriority(PRIO_PROCESS, 0) != as_set.nice)
+        return "priority";
+    if (sched_getscheduler(0) != as_set.policy)
+        return "scheduling policy";
+    return sched_getaffinity(0, sizeof now, &now) == 0 && !CPU_EQUAL(&now, &as_set.processors)
+               ? "processors"
+               : NULL;
+}
+
 json_t *threads_set(size_t threads)
 {
     json_t *cpus = pin(threads);
@@ -39,6 +68,7 @@ json_t *threads_set(size_t threads)
     /* The program itself is not linked with OpenMP, but a baseline's library may be. */
     *(void **)&omp_set = dlsym(RTLD_DEFAULT, "omp_set_num_threads");
     *(void **)&omp_get = dlsym(RTLD_DEFAULT, "omp_get_max_threads");
+    remember();
     openblas_set_num_threads((int)threads);
     if (omp_set)
         omp_set((int)threads);

@@ -345,9 +345,9 @@ static int warm_up(struct query_batch *batch, struct step_record *s, struct answ
     int rc = answer_buffer_make(one, batch, 1);
 
     time_mark_take(&from);
-    for (size_t q = 0; rc == OK && q < batch->warm.n / 2; q++)
+    for (size_t q = 0; rc == OK && q < batch->warm.n; q++)
         rc = ask_warm(one, batch, q);
-    step_take_untimed_search(s, &from, batch->warm.n / 2);
+    step_take_untimed_search(s, &from, batch->warm.n);
     return rc;
 }
 
@@ -391,7 +391,7 @@ static int run_concurrent(struct concurrent_run *t, struct step_record *s)
     if (rc == OK)
         rc = score_all(t, s, workers);
     if (rc == OK && op->readers > 0)
-        rc = query_batch_probe(t->batch, s, ask_warm, &one);
+        rc = query_batch_probe(t->batch, s, t->batch->queries.n, ask_warm, &one);
     pthread_mutex_destroy(&t->one_writer);
     for (size_t i = 0; workers && i < op->readers; i++) {
         samples_free(&workers[i].samples);

@@ -143,8 +143,8 @@ static int score_round(struct held_search *h)
 {
     const size_t n = h->batch.queries.n;
 
-    return h->range ? range_batch_score(&h->batch, &h->kept_range, PASS_TUNING, 0, n, NULL)
-                    : query_batch_score(&h->batch, PASS_TUNING, 0, h->kept.bytes, n, NULL);
+    return h->range ? range_batch_score(&h->batch, &h->kept_range, PASS_ROUND, 0, n, NULL)
+                    : query_batch_score(&h->batch, PASS_ROUND, 0, h->kept.bytes, n, NULL);
 }
 
 static bool can_round(const struct replay_session *r, const struct op *op)

@@ -98,8 +98,8 @@ static int warm_up(struct passes *p)
 
     p->now.n = 0;
     time_mark_take(&from);
-    const int rc = range_batch_search(batch, &p->now, batch->warm, 0, batch->warm.n / 2);
-    step_take_untimed_search(p->step, &from, batch->warm.n / 2);
+    const int rc = range_batch_search(batch, &p->now, batch->warm, 0, batch->warm.n);
+    step_take_untimed_search(p->step, &from, batch->warm.n);
     return rc;
 }
 
@@ -174,8 +174,6 @@ static int range_passes(struct passes *p)
     }
     if (rc == OK)
         rc = single_passes(p);
-    if (rc == OK && !warmup && batch->warm.n > 0)
-        rc = warm_up(p);
     if (rc != OK)
         return rc;
     const struct range_catch singles = p->drawn;
@@ -186,7 +184,7 @@ static int range_passes(struct passes *p)
     p->drawn = singles;
     if (rc == OK)
         rc = remaining_pass(p);
-    return rc == OK ? query_batch_probe(batch, p->step, ask_warm, &p->now) : rc;
+    return rc == OK ? query_batch_probe(batch, p->step, p->shares.n_single, ask_warm, &p->now) : rc;
 }
 
 static int range_point(struct replay_session *r, struct step_record *s, const void *knobs)

@@ -114,9 +114,9 @@ static int warm_up(struct passes *p)
     int rc = OK;
 
     time_mark_take(&from);
-    for (size_t q = 0; rc == OK && q < batch->warm.n / 2; q++)
+    for (size_t q = 0; rc == OK && q < batch->warm.n; q++)
         rc = ask_warm(p, batch, q);
-    step_take_untimed_search(p->step, &from, batch->warm.n / 2);
+    step_take_untimed_search(p->step, &from, batch->warm.n);
     return rc;
 }
 
@@ -251,16 +251,13 @@ static int run_passes(struct passes *p)
         look_at_cache(r, p->step);
         rc = single_passes(p);
     }
-    /* The probe compares repeated queries with new ones, so these must run once. */
-    if (rc == OK && !warmup)
-        rc = warm_up(p);
     if (rc == OK)
         rc = batch_passes(p);
     if (rc == OK)
         rc = remaining_pass(p);
     if (rc == OK)
         rc = answer_distances_check(&p->distances, p->batch, p->step);
-    return rc == OK ? query_batch_probe(p->batch, p->step, ask_warm, p) : rc;
+    return rc == OK ? query_batch_probe(p->batch, p->step, p->shares.n_single, ask_warm, p) : rc;
 }
 
 /* Runs all passes of one point on the queries at these positions (NULL: all). */
@@ -297,19 +294,23 @@ static int search_point(struct replay_session *r, struct step_record *s, const u
     return step_take_unsupported(s, r, rc);
 }
 
-/* ---- 3. calibration: the first point that reaches a recall on the queries at even positions */
+/* ---- 3. calibration: the first point that reaches a recall on the queries at even positions: the
+   low end of its interval must, since other queries are to reach it, too */
 
 static int tuning_recall(struct replay_session *r, struct step_record *s, const uint64_t *even,
                          size_t n, const void *knobs, double *recall)
 {
     struct answer_buffer answers = { 0 };
     struct query_batch batch = { 0 };
+    struct time_mark from;
     int rc = query_batch_begin(&batch, r, s->op, even, n, knobs, s);
 
     if (rc == OK)
         rc = answer_buffer_make(&answers, &batch, n);
+    time_mark_take(&from);
     if (rc == OK)
         rc = query_batch_search(&batch, batch.queries, 0, n, &answers);
+    step_take_untimed_search(s, &from, n);
     if (rc == OK)
         rc = answer_buffer_check(&answers, &batch, 0, NULL);
     if (rc == OK)

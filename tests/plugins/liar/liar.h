@@ -15,6 +15,8 @@
     LIE(range_batch_delivers_nothing)      \
     LIE(concurrent_readers_answer_nothing) \
     LIE(memoises)                          \
+    LIE(memoises_most)                     \
+    LIE(memoises_other_points)             \
     LIE(work_in_stats)                     \
     LIE(work_in_memory)                    \
     LIE(work_in_check)                     \
@@ -22,8 +24,11 @@
     LIE(work_in_thread)                    \
     LIE(work_in_child)                     \
     LIE(two_threads)                       \
+    LIE(all_processors)                    \
+    LIE(counts_nothing)                    \
     LIE(closes_descriptors_and_hangs)      \
     LIE(stops_the_guard)                   \
+    LIE(kills_the_guard)                   \
     LIE(exits_early)                       \
     LIE(insert_done_half)                  \
     LIE(insert_done_too_large)             \
@@ -131,6 +136,7 @@ void liar_clean_up(struct liar *);
 /* ---- lies_reach.c: memory and descriptors of the harness's */
 void liar_forge_records(void);
 void liar_hang(bool stop_the_guard); /* else closes all descriptors */
+void liar_outlive_the_guard(void);
 /* Whether a mapping of this process has the k nearest ids of one of the first queries in a row. */
 bool liar_finds_truth(const struct liar *, const struct search_request *);
 /* Makes the first rows the nearest ones of every query, in the harness's ground truth cache. sign:

@@ -13,7 +13,8 @@ enum { BUCKETS = 4096 };
 struct remembered {
     struct remembered *next;
     size_t k;
-    float *query; /* dim values; in the same block as the answers */
+    int64_t effort; /* of the search that found them */
+    float *query;   /* dim values; in the same block as the answers */
     uint64_t *ids;
     float *distances;
 };
@@ -41,7 +42,7 @@ static const struct remembered *recall_answers(const struct remembered *r, const
 }
 
 static void remember(struct remembered **bucket, const float *query, size_t dim, size_t k,
-                     const uint64_t *ids, const float *distances)
+                     int64_t effort, const uint64_t *ids, const float *distances)
 {
     struct remembered *r =
         malloc(sizeof *r + k * (sizeof *ids + sizeof *distances) + dim * sizeof *query);
@@ -49,6 +50,7 @@ static void remember(struct remembered **bucket, const float *query, size_t dim,
     if (!r)
         return;
     r->k = k;
+    r->effort = effort;
     r->ids = (uint64_t *)(r + 1);
     r->distances = (float *)(r->ids + k);
     r->query = r->distances + k;
@@ -70,11 +72,24 @@ void liar_forget(struct liar *l)
     l->remembered = NULL;
 }
 
+/* memoises_most: not one query in five. memoises_other_points: what a search with the same knobs found
+   is searched for again. */
+static bool may_answer(const struct liar *l, const float *query, size_t dim, int64_t effort,
+                       const struct remembered *known)
+{
+    struct memory_of_answers *m = l->remembered;
+
+    if (l->params.mode == lie_memoises_most)
+        return (bucket_of(m, query, dim) - m->buckets) % 5 > 0;
+    return l->params.mode != lie_memoises_other_points || known->effort != effort;
+}
+
 /* The knobs are ignored: answers found with much effort are returned to requests for little. */
 static int answer_from_memory(struct liar *l, const struct search_request *q,
                               struct search_result *r)
 {
     const size_t dim = l->base.env.dim, k = q->k;
+    const int64_t effort = ((const struct liar_knobs *)q->knobs)->effort;
     int rc = OK;
 
     if (!l->remembered)
@@ -87,11 +102,12 @@ static int answer_from_memory(struct liar *l, const struct search_request *q,
         struct remembered **bucket = bucket_of(l->remembered, query, dim);
         const struct remembered *known = recall_answers(*bucket, query, dim, k);
 
-        if (known) {
+        if (known && may_answer(l, query, dim, effort, known)) {
             memcpy(r->ids + i * k, known->ids, k * sizeof *r->ids);
             memcpy(r->distances + i * k, known->distances, k * sizeof *r->distances);
         } else if ((rc = liar_scan(l, q, i, i + 1, false, r)) == OK) {
-            remember(bucket, query, dim, k, r->ids + i * k, r->distances + i * k);
+            if (!known)
+                remember(bucket, query, dim, k, effort, r->ids + i * k, r->distances + i * k);
         }
     }
     return rc;
@@ -112,7 +128,9 @@ bool lie_in_place_of_scan(struct liar *l, const struct search_request *q, struct
             return batch;
         case lie_exact_flag_recall_zero:
         case lie_poisons_truth_cache: *rc = liar_scan(l, q, 0, q->queries.n, true, r); return true;
-        case lie_memoises: *rc = answer_from_memory(l, q, r); return true;
+        case lie_memoises:
+        case lie_memoises_most:
+        case lie_memoises_other_points: *rc = answer_from_memory(l, q, r); return true;
         case lie_rounds_answer_nothing:
             l->in_rounds |= batch && !l->asked;
             l->asked = true;
@@ -169,6 +187,7 @@ static void spoil_work(const struct liar *l, size_t n_queries, struct work *work
         case lie_work_assigned: *work = (struct work){ .distances = rows, .scanned = rows }; break;
         case lie_work_negative: work->distances = -5; break;
         case lie_work_nan: work->distances = NAN; break;
+        case lie_counts_nothing: *work = (struct work){ 0 }; break;
         default: break;
     }
 }

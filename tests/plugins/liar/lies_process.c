@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -205,6 +206,16 @@ static void hold_memory(struct liar *l)
     (void)nanosleep(&held, NULL); /* an index would hold it for long */
 }
 
+/* The processors that the harness left to others, and before them. */
+static void take_all_processors(void)
+{
+    cpu_set_t all_cpus;
+
+    memset(&all_cpus, 0xff, sizeof all_cpus);
+    (void)sched_setaffinity(0, sizeof all_cpus, &all_cpus);
+    (void)setpriority(PRIO_PROCESS, 0, -20);
+}
+
 /* ---- 4. hooks: the first rows are inserted; the index is destroyed */
 
 void lie_at_first_insert(struct liar *l)
@@ -217,6 +228,8 @@ void lie_at_first_insert(struct liar *l)
         case lie_work_in_child: l->child = spend_in_child(l); break;
         case lie_closes_descriptors_and_hangs: liar_hang(false); break;
         case lie_stops_the_guard: liar_hang(true); break;
+        case lie_kills_the_guard: liar_outlive_the_guard(); break;
+        case lie_all_processors: take_all_processors(); break;
         case lie_exits_early: _exit(0);
         case lie_forges_records: liar_forge_records(); _exit(0);
         case lie_forges_and_goes_on: liar_forge_records(); break;

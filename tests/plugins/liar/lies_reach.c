@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -53,6 +54,18 @@ void liar_forge_records(void)
     }
     if (folder)
         (void)closedir(folder);
+}
+
+/* With a child, which nobody waits for. */
+void liar_outlive_the_guard(void)
+{
+    const pid_t guard = getppid();
+
+    (void)prctl(PR_SET_PDEATHSIG, 0);
+    if (fork() > 0)
+        (void)kill(guard, SIGKILL);
+    for (;;)
+        (void)pause();
 }
 
 void liar_hang(bool stop_the_guard)

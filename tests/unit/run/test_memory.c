@@ -80,9 +80,30 @@ static void test_mapped_files_are_forgotten(void **state)
     test_dir_remove(dir);
 }
 
+/* So are files that are open and have no name any more. */
+static void test_removed_files_are_forgotten(void **state)
+{
+    (void)state;
+    enum { BYTES = 64 * 4096 };
+    static const char zeros[BYTES];
+    char dir[PATH_MAX], path[PATH_MAX + 8];
+
+    test_dir_make(dir);
+    snprintf(path, sizeof path, "%s/file", dir);
+    const int fd = open(path, O_RDWR | O_CREAT, 0600);
+    assert_true(fd >= 0 && write(fd, zeros, BYTES) == BYTES && unlink(path) == 0);
+    assert_true(folder_cached(dir) == 1);
+    folder_uncache(dir);
+    assert_true(folder_cached(dir) < .05 || folder_cached(dir) == 1);
+    (void)close(fd);
+    assert_true(isnan(folder_cached(dir)));
+    test_dir_remove(dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_removed_files_are_forgotten),
         cmocka_unit_test(test_resident_memory_follows_what_is_touched),
         cmocka_unit_test(test_prefaulting_is_not_charged_to_this_process),
         cmocka_unit_test(test_folders_are_summed_and_removed),

@@ -109,7 +109,8 @@ static void test_checks_tell_at_named_moments(void **state)
     op_list_free(list);
 }
 
-/* Calibration uses the queries at even positions, the measured step those at odd ones. */
+/* Calibration uses the low end of the recall of queries at even positions, the measured step those at odd
+   ones. */
 static void expect_odd_queries(struct op_list *list)
 {
     struct stage all, odd;
@@ -131,8 +132,8 @@ static void expect_odd_queries(struct op_list *list)
         else
             even_sum += json_number_value(json_array_get(hits, i));
     }
-    assert_true(fabs(number_at(step_at(&odd, 2), "calibrated", "tuning_recall") - even_sum / 150) <
-                1e-9);
+    const double low = number_at(step_at(&odd, 2), "calibrated", "tuning_recall");
+    assert_true(low < even_sum / 150 && low > even_sum / 150 - .25);
     stage_end(&all);
     stage_end(&odd);
 }

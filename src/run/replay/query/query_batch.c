@@ -144,7 +144,7 @@ static int make_warm(struct query_batch *batch)
     const struct vectors v = batch->queries;
 
     return query_warm_make(v, batch->replay->list->metric,
-                           2 * (v.n < WARMUP_QUERIES ? v.n : WARMUP_QUERIES), &batch->warm_rows,
+                           v.n < WARMUP_QUERIES ? v.n : WARMUP_QUERIES, &batch->warm_rows,
                            &batch->warm, batch->replay->err);
 }
 

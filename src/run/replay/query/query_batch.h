@@ -20,9 +20,8 @@ struct query_batch {
     const struct op *op;
     struct vectors queries; /* in the form that the method receives */
     uint64_t *positions;    /* queries.n positions in the operation's queries */
-    /* Queries that differ from the operation's and are new to the method: the first half of one
-       query and the second half of another. At most WARMUP_QUERIES serve as a warm-up, and as many
-       are compared with those. */
+    /* At most WARMUP_QUERIES queries that differ from the operation's: the first half of one and the
+       second half of another. */
     struct vectors warm;
     const void *knobs;
     const struct id_filter *filter; /* NULL: none */
@@ -72,10 +71,12 @@ struct query_shares {
 /* Copies positions (NULL: 0 .. n-1) to out, those of single queries first. */
 struct query_shares query_shares_of(const uint64_t *positions, size_t n, uint64_t *out);
 
-/* Runs queries of batch->warm alternately: repeated ones and new ones. Their times set only
-   the step's new_over_repeated. ERR_INVARIANT: the method caches answers. ask() runs one
-   query of batch->warm (probe.c). */
-int query_batch_probe(struct query_batch *, struct step_record *,
-                      int (*ask)(void *to, struct query_batch *, size_t query), void *to);
+/* Runs one query of batch->warm. */
+typedef int query_ask(void *to, struct query_batch *, size_t query);
+/* Runs queries that were timed, which are the first `timed` of the batch, and the same queries with a
+   small change, which are new, alternately. Their times set only the step's new_over_repeated.
+   ERR_INVARIANT: the method caches answers (probe.c). */
+int query_batch_probe(struct query_batch *, struct step_record *, size_t timed, query_ask *,
+                      void *to);
 
 #endif

@@ -11,16 +11,22 @@ static uint64_t less(uint64_t a, uint64_t b)
 
 void step_take_timed(struct step_record *s, const struct time_mark *from, size_t threads)
 {
-    /* The kernel may count one clock tick per thread late. */
-    const double most = 1.1, slack_ns = 2e7;
     const struct time_mark d = time_mark_since(from);
 
     s->timed_cpu_ns += d.process_ns;
+    s->allowed_cpu_ns += threads * d.wall_ns;
     s->sections_other_ns += less(d.process_ns, d.main_ns);
-    if ((double)d.process_ns > most * (double)threads * (double)d.wall_ns + slack_ns)
+}
+
+void step_judge_processors(struct step_record *s, size_t threads)
+{
+    /* The kernel may count one clock tick per thread late. */
+    const double most = 1.1, slack_ns = 2e7;
+
+    if ((double)s->timed_cpu_ns > most * (double)s->allowed_cpu_ns + slack_ns)
         step_note(s, "more processor time than %zu thread%s: %.3g s in %.3g s", threads,
-                  threads == 1 ? " has" : "s have", clock_seconds(d.process_ns),
-                  clock_seconds(d.wall_ns));
+                  threads == 1 ? " has" : "s have", clock_seconds(s->timed_cpu_ns),
+                  clock_seconds(s->allowed_cpu_ns) / (double)threads);
 }
 
 void step_take_untimed(struct step_record *s, const struct time_mark *from)
@@ -75,7 +81,9 @@ void step_take_times(struct replay_session *r, struct step_record *s, const stru
 
 void step_take_work(struct step_record *s, struct work work, size_t n)
 {
-    if (n == 0)
+    /* A method that counts nothing, unless it holds nothing. */
+    if (n == 0 ||
+        work.distances + work.estimates + work.scanned + work.bytes_read + work.shards == 0)
         return;
     s->distances = work.distances / (double)n;
     s->estimates = work.estimates / (double)n;

@@ -231,6 +231,7 @@ int step_finish(struct step_record *s, struct replay_session *r, int rc)
         s->status = "failed";
         step_note(s, "%s", r->err->text);
     }
+    step_judge_processors(s, r->env->threads);
     const int sent = hand_on(s, r);
     return rc != OK ? rc : sent;
 }

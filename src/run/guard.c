@@ -152,6 +152,10 @@ _Noreturn void cell_guard(const struct cell *cell, const struct cell_env *env, c
     wait_for_cell(&g);
     const uint64_t grace_ms = cell->method->ops->serve ? RANKS_GRACE_MS : GRACE_MS;
     (void)cell_send(channel, json_pack("{s:o}", "left", end_left(&g, grace_ms)));
+    json_t *segments = outside_end_segments(g.cell);
+    if (json_array_size(segments) > 0)
+        (void)cell_send(channel, json_pack("{s:O}", "outside", segments));
+    json_decref(segments);
     (void)cell_send(channel, json_pack("{s:o}", "temporary", outside_left(temporary, g.cell)));
     /* All processes of the cell have been reaped, so their processor time is complete. */
     (void)cell_send(

@@ -275,8 +275,7 @@ static json_t *warnings_of(const struct cell_watch *w)
     json_t *warnings = json_array();
 
     add_warning(warnings, "processes still running at the end of the cell, now killed", w->left);
-    add_warning(warnings, "files written outside the cell's folder, which are not measured",
-                w->outside);
+    add_warning(warnings, "written outside the cell's folder, and not measured", w->outside);
     add_warning(warnings, "new temporary files, by the method or by another program", w->temporary);
     warn_of_untimed(warnings, w);
     if (*field_text(w->end, "changed", ""))

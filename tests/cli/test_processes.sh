@@ -58,7 +58,7 @@ check "files in /tmp, in memory and in /dev/shm are named" '[ $status = 0 ] && (
         result "c[\"warnings\"]" | grep -q "outside the cell.s folder.*$place" || exit 1
     done)'
 run report r/stray
-check "the page has the warnings" 'grep -q "Warning: stray, repeat 1: files written outside the cell.*memfd:driftline-stray" r/stray/report.html'
+check "the page has the warnings" 'grep -q "Warning: stray, repeat 1: written outside the cell.*memfd:driftline-stray" r/stray/report.html'
 stray 224 --no-plots
 check "files that were closed again are named as new: large ones, and those with its number" '[ $status = 0 ] &&
     result "c[\"warnings\"]" | grep -q "new temporary files.*/tmp/driftline-stray-[0-9]*-closed" &&

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/shm.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -184,4 +185,26 @@ json_t *outside_left(const json_t *before, pid_t pid)
     free(pids);
     json_decref(now);
     return left;
+}
+
+json_t *outside_end_segments(pid_t pid)
+{
+    FILE *all = fopen("/proc/sysvipc/shm", "r");
+    json_t *names = json_array();
+    char line[400];
+
+    while (all && fgets(line, sizeof line, all)) {
+        unsigned long long bytes;
+        long key, maker;
+        int id;
+
+        if (sscanf(line, "%ld %d %*s %llu %ld", &key, &id, &bytes, &maker) == 4 &&
+            maker == (long)pid && shmctl(id, IPC_RMID, NULL) == 0)
+            (void)json_array_append_new(
+                names,
+                json_sprintf("shared memory segment %d of %llu bytes, now removed", id, bytes));
+    }
+    if (all)
+        (void)fclose(all);
+    return names;
 }

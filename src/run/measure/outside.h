@@ -21,5 +21,8 @@ json_t *outside_temporary(void);
    Other programs also make such files, so only those of at least 1 MiB or with the number `pid` in
    their name count. Returns a new array of paths. */
 json_t *outside_left(const json_t *before, pid_t pid);
+/* Removes the System V shared memory segments that the process `pid`, which has ended, has made: the
+   next cell could find them. Returns a new array of their names. */
+json_t *outside_end_segments(pid_t pid);
 
 #endif

@@ -29,6 +29,7 @@
     LIE(closes_descriptors_and_hangs)      \
     LIE(stops_the_guard)                   \
     LIE(kills_the_guard)                   \
+    LIE(leaves_segment)                    \
     LIE(exits_early)                       \
     LIE(insert_done_half)                  \
     LIE(insert_done_too_large)             \

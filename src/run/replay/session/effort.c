@@ -18,17 +18,6 @@ void step_take_timed(struct step_record *s, const struct time_mark *from, size_t
     s->sections_other_ns += less(d.process_ns, d.main_ns);
 }
 
-void step_judge_processors(struct step_record *s, size_t threads)
-{
-    /* The kernel may count one clock tick per thread late. */
-    const double most = 1.1, slack_ns = 2e7;
-
-    if ((double)s->timed_cpu_ns > most * (double)s->allowed_cpu_ns + slack_ns)
-        step_note(s, "more processor time than %zu thread%s: %.3g s in %.3g s", threads,
-                  threads == 1 ? " has" : "s have", clock_seconds(s->timed_cpu_ns),
-                  clock_seconds(s->allowed_cpu_ns) / (double)threads);
-}
-
 void step_take_untimed(struct step_record *s, const struct time_mark *from)
 {
     const struct time_mark d = time_mark_since(from);

@@ -225,13 +225,25 @@ static int hand_on(struct step_record *s, struct replay_session *r)
     return OK;
 }
 
+/* Notes more processor time in timed sections than these threads have. */
+static void judge_processors(struct step_record *s, size_t threads)
+{
+    /* The kernel may count one clock tick per thread late. */
+    const double most = 1.1, slack_ns = 2e7;
+
+    if ((double)s->timed_cpu_ns > most * (double)s->allowed_cpu_ns + slack_ns)
+        step_note(s, "more processor time than %zu thread%s: %.3g s in %.3g s", threads,
+                  threads == 1 ? " has" : "s have", clock_seconds(s->timed_cpu_ns),
+                  clock_seconds(s->allowed_cpu_ns) / (double)threads);
+}
+
 int step_finish(struct step_record *s, struct replay_session *r, int rc)
 {
     if (rc != OK) {
         s->status = "failed";
         step_note(s, "%s", r->err->text);
     }
-    step_judge_processors(s, r->env->threads);
+    judge_processors(s, r->env->threads);
     const int sent = hand_on(s, r);
     return rc != OK ? rc : sent;
 }

@@ -68,8 +68,6 @@ void step_take_rate(struct step_record *, size_t n);
    threads permitted, or untimed. */
 void step_take_timed(struct step_record *, const struct time_mark *from, size_t threads);
 void step_take_untimed(struct step_record *, const struct time_mark *from);
-/* Notes more processor time in timed sections than these threads have. */
-void step_judge_processors(struct step_record *, size_t threads);
 /* Adds untimed searches. Only the excess over the time of timed queries counts as untimed work. */
 void step_take_untimed_search(struct step_record *, const struct time_mark *from, size_t queries);
 /* Adds the timed pass of single queries (queries: their number) or of a batch (0). */

@@ -151,14 +151,14 @@ static int search(struct search *s, struct error *err)
 static int score(struct search *s, struct error *err)
 {
     const char *path = s->app->truth;
-    const struct file_options by_name = { 0 };
+    const struct file_options ids_by_name = { .numbers = true };
     struct source *truth = NULL;
     int64_t *ids = NULL;
 
     s->recall = NAN;
     if (!path)
         return OK;
-    if (catalog_rows_open(path, &by_name, &s->app->options, &truth, err))
+    if (catalog_rows_open(path, &ids_by_name, &s->app->options, &truth, err))
         return err->code;
     if (truth->n < s->n)
         fail(err, ERR_DIMENSION, "%s: %zu rows of true ids, but there are %zu queries", path,

@@ -388,6 +388,7 @@ static struct source *stored_part(lua_State *L, struct data_set *set, const char
             .header = queries ? set->header : 0,
             .add = queries ? set->add : 0,
             .element = queries ? data_element_name(set->base->element) : NULL,
+            .numbers = !queries,
         };
         struct error err = { 0 };
         source = open_path(L, script_place(L), set->paths[i], options, part, set->name);

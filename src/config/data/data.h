@@ -67,8 +67,8 @@ const char *lua_data_path(lua_State *, const char *path);
 const struct source *lua_data_find_part(lua_State *, struct data_set *, const char *name);
 /* The part of that name: one number per row of the set. Raises an error if there is none. */
 const struct source *lua_data_part(lua_State *, struct data_set *, const char *name);
-/* Reads the number of each row of the view, which is of one set, from a part of the set. Returns
-   whether the part's elements are integers, and so small that doubles are exact. */
-bool lua_data_numbers(lua_State *, const struct lua_view *, const char *part, double *out);
+/* Reads the number of each row of the view, which is of one set, from a part of the set, as
+   source_read_number() does. Returns whether the part's elements are integers. */
+bool lua_data_numbers(lua_State *, const struct lua_view *, const char *part, int64_t *out);
 
 #endif

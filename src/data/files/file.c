@@ -98,19 +98,13 @@ static void file_close(struct source *s)
     free(f);
 }
 
-static bool is_integer(enum element e)
-{
-    return e == ELEMENT_U8 || e == ELEMENT_I8 || e == ELEMENT_I16 || e == ELEMENT_I32 ||
-           e == ELEMENT_I64;
-}
-
 /* Decides the element of the rows: options->element, else the stored one or f32 for one that
    methods do not take. */
 static int settle_element(struct source *s, const struct file_options *options, struct error *err)
 {
     const struct row_layout *l = &((struct file_state *)s->state)->layout;
-    s->element = layout_default_element(l->stored);
-    if (options->add && is_integer(l->stored) && l->stored != ELEMENT_I64)
+    s->element = layout_default_element(l->stored, options);
+    if (options->add && data_element_is_integer(l->stored) && l->stored != ELEMENT_I64)
         s->element = ELEMENT_I32; /* a sum may not fit the stored element */
     s->dim = l->dim;
     if (options->element && !data_element_named(options->element, &s->element))
@@ -135,7 +129,7 @@ static int settle_element(struct source *s, const struct file_options *options, 
                     "supported, which are 8 columns of u8",
                     s->name, bytes ? l->dim : l->dim / 64, bytes ? "u8" : "u64",
                     bytes ? 8 * l->dim : l->dim);
-    if (options->add && (codes || !is_integer(l->stored)))
+    if (options->add && (codes || !data_element_is_integer(l->stored)))
         return fail(err, ERR_ARGUMENT, "%s: add is for integers, these are %s", s->name,
                     data_element_name(codes ? s->element : l->stored));
     if (options->dim && options->dim != s->dim)

@@ -18,11 +18,12 @@
  *                                   only the values; one column unless the options state more
  *
  * Any of them may be compressed by gzip, except that HDF5 is not written so. f16, f64 and i16 are
- * read as f32.
+ * read as f32, unless the rows are numbers.
  */
 #ifndef DRIFTLINE_DATA_FILES_FILE_H
 #define DRIFTLINE_DATA_FILES_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "src/data/source/source.h"
@@ -36,6 +37,9 @@ struct file_options {
     /* element of the rows: "f32" from any number, "b64" from 8 columns of u8; NULL: as stored, f32
        for f16, f64 and i16. Codes have 64 bits: longer ones are ERR_UNSUPPORTED */
     const char *element;
+    /* the rows are numbers such as times, labels and ids, not vectors: f64 and text keep the value of
+       a double unless element is set */
+    bool numbers;
     /* added to every integer: -1 for ids counted from 1; 128 reads i8 as u8, with the same L2
        distances. No sum may be negative. Makes i32 of shorter integers unless element is set */
     int add;

@@ -231,7 +231,8 @@ static int settle_shape(struct hdf5_job *job, struct error *err)
                     "%s: holds booleans, codes of %llu bits; only codes of 64 bits are supported. "
                     "As u8 columns of 0 and 1 their L2 distances are the Hamming distances",
                     job->name, (unsigned long long)extent[1]);
-    if (!hdf5_element_of(job->dataset, &f->element, &job->memory_type))
+    if (!hdf5_element_of(job->dataset, layout_is_wide(job->options), &f->element,
+                         &job->memory_type))
         return fail(err, ERR_UNSUPPORTED,
                     "%s: holds neither floats nor integers of 1, 4 or 8 bytes", job->name);
     f->n = extent[0];
@@ -324,8 +325,8 @@ static void unpack_and_tell(void *context, int out)
 /* A crafted file may control what the child reports. */
 static int check_found(struct found *f, const struct bytes *b, struct error *err)
 {
-    static const enum element known[] = { ELEMENT_F32, ELEMENT_U8,  ELEMENT_B64,
-                                          ELEMENT_I8,  ELEMENT_I32, ELEMENT_I64 };
+    static const enum element known[] = { ELEMENT_F32, ELEMENT_U8,  ELEMENT_B64, ELEMENT_I8,
+                                          ELEMENT_I32, ELEMENT_I64, ELEMENT_F64 };
     bool fine = false;
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         fine |= f->element == known[i];

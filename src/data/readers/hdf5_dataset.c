@@ -53,7 +53,7 @@ int hdf5_check_storage(hid_t dataset, const char *name, struct error *err)
     return OK;
 }
 
-bool hdf5_element_of(hid_t dataset, enum element *element, hid_t *memory_type)
+bool hdf5_element_of(hid_t dataset, bool wide, enum element *element, hid_t *memory_type)
 {
     const hid_t stored = H5Dget_type(dataset);
     const size_t bytes = H5Tget_size(stored);
@@ -62,6 +62,8 @@ bool hdf5_element_of(hid_t dataset, enum element *element, hid_t *memory_type)
     H5Tclose(stored);
     *memory_type = H5T_NATIVE_FLOAT;
     *element = ELEMENT_F32;
+    if (class == H5T_FLOAT && wide && bytes >= sizeof(double))
+        *element = ELEMENT_F64, *memory_type = H5T_NATIVE_DOUBLE;
     if (class == H5T_FLOAT)
         return true;
     if (class != H5T_INTEGER)

@@ -11,10 +11,20 @@ bool layout_name_ends(const char *name, const char *suffix)
     return n >= m && !strncmp(name + n - m, suffix, m);
 }
 
-enum element layout_default_element(enum element stored)
+enum element layout_default_element(enum element stored, const struct file_options *options)
 {
+    if (stored == ELEMENT_F64 && options->numbers)
+        return stored;
     return stored == ELEMENT_F16 || stored == ELEMENT_F64 || stored == ELEMENT_I16 ? ELEMENT_F32
                                                                                    : stored;
+}
+
+bool layout_is_wide(const struct file_options *options)
+{
+    enum element element;
+    if (!options->element || !data_element_named(options->element, &element))
+        return options->numbers;
+    return element == ELEMENT_F64 || element == ELEMENT_I64 || element == ELEMENT_I32;
 }
 
 int layout_check_size(const struct bytes *b, const struct row_layout *l, size_t row_bytes,

@@ -47,7 +47,7 @@ int text_shape_no_number(const char *name, size_t line, size_t column, struct te
                     line, column);
     return fail(err, ERR_CORRUPT, "%s: line %zu, column %zu: \"%.*s\" is not a number%s", name,
                 line, column, shown, cell.at,
-                text_cell_number(cell, true, &number)
+                text_cell_number(cell, true, false, &number)
                     ? "; a decimal comma is read where semicolons or tabs separate columns"
                     : "");
 }
@@ -88,7 +88,7 @@ static struct shape_reading read_under(const struct search *s, struct text_line 
     bool counts = true;
     while (text_cell_next(&line, separator, &cell)) {
         struct text_number number = { 0 };
-        const bool is_number = text_cell_number(cell, text_shape_commas(&under), &number);
+        const bool is_number = text_cell_number(cell, text_shape_commas(&under), true, &number);
         const size_t column = ++r.cells;
         r.numbers += is_number;
         if (column == 1) {
@@ -104,7 +104,7 @@ static struct shape_reading read_under(const struct search *s, struct text_line 
             continue; /* the header of an id column, next to a counting header */
         if (!r.counted)
             r.start = number.value == 1;
-        counts = counts && is_number && number.value == (float)(r.start + r.counted);
+        counts = counts && is_number && number.value == (double)(r.start + r.counted);
         r.counted++;
     }
     r.counted = counts ? r.counted : 0;

@@ -50,6 +50,12 @@ bool data_element_named(const char *name, enum element *out)
     return element_named(name, out);
 }
 
+bool data_element_is_integer(enum element e)
+{
+    return e == ELEMENT_U8 || e == ELEMENT_I8 || e == ELEMENT_I16 || e == ELEMENT_I32 ||
+           e == ELEMENT_I64;
+}
+
 /* IEEE half precision to float, subnormals included. */
 static float half_value(uint16_t half)
 {

@@ -81,6 +81,26 @@ int source_read_f32(const struct source *s, size_t first, size_t n, float *out, 
     return OK;
 }
 
+int source_read_number(const struct source *s, size_t row, int64_t *out, struct error *err)
+{
+    const bool integer = data_element_is_integer(s->element);
+    union {
+        unsigned char raw[8];
+        int64_t integer;
+        double real;
+    } in, number;
+    if (s->dim != 1 || s->element == ELEMENT_B64)
+        return fail(err, ERR_DIMENSION, "%s: holds %zu x %s, one number per row was expected",
+                    s->name, s->dim, data_element_name(s->element));
+    const int rc = source_read(s, row, 1, in.raw, err);
+    if (rc)
+        return rc;
+    (void)data_convert_elements(s->element, in.raw, integer ? ELEMENT_I64 : ELEMENT_F64, number.raw,
+                                1);
+    *out = integer ? number.integer : attribute_of_real(number.real);
+    return OK;
+}
+
 static int check_finite(const struct source *s, size_t first, size_t n, const float *rows,
                         struct error *err)
 {

@@ -57,6 +57,10 @@ int source_read(const struct source *, size_t first, size_t n, void *out, struct
  * for other elements. */
 int source_read_f32(const struct source *, size_t first, size_t n, float *out, struct error *);
 
+/* The number of a row of one column: an integer as it is, a real as attribute_of_real() orders it, so
+   that NaN is ATTRIBUTE_NONE. ERR_DIMENSION: more columns, or a code. */
+int source_read_number(const struct source *, size_t row, int64_t *out, struct error *);
+
 /* Closes and frees a source; NULL is ignored. */
 void source_close(struct source *);
 
@@ -71,6 +75,9 @@ size_t data_row_bytes(enum element, size_t dim);
 const char *data_element_name(enum element);
 /* The element of that name; false if there is none. */
 bool data_element_named(const char *name, enum element *);
+
+/* Whether its values are integers; codes are not. */
+bool data_element_is_integer(enum element);
 
 /* Converts count values to another element. Integers must fit and fractions are refused, except
    that F64 rounds to F32 and must be within its range; NaN and infinity pass between floats. U8 and

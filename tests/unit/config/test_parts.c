@@ -1,0 +1,155 @@
+/* test_parts.c - parts with a number per row: times, labels and attributes keep the value that the file
+ * has, in every format. */
+#include "tests/support/config_desk.h"
+#include "tests/unit/config/snippets.h"
+
+#ifdef HAVE_HDF5
+#include <hdf5.h>
+#endif
+
+enum { ROWS = 4 };
+/* As floats the first four are equal; as doubles the last four. */
+static const double times[ROWS] = { 1700000003, 1700000002, 1700000001, 1700000000 };
+static const int64_t times_ns[ROWS] = { 1700000000000000003, 1700000000000000002,
+                                        1700000000000000001, 1700000000000000000 };
+
+static void write_bytes(const struct desk *d, const char *name, const void *bytes, size_t n)
+{
+    char path[PATH_MAX + 64];
+    (void)snprintf(path, sizeof path, "%s/%s", d->dir, name);
+    FILE *out = fopen(path, "wb");
+    assert_non_null(out);
+    assert_int_equal(fwrite(bytes, 1, n, out), n);
+    assert_int_equal(fclose(out), 0);
+}
+
+static void write_npy(const struct desk *d, const char *name, const char *type, const void *rows,
+                      size_t bytes)
+{
+    char file[256] = "\x93NUMPY\1";
+    const int n = snprintf(file + 10, 100,
+                           "{'descr': '%s', 'fortran_order': False, 'shape': (%d,), }", type, ROWS);
+    file[8] = (char)n;
+    memcpy(file + 10 + n, rows, bytes);
+    write_bytes(d, name, file, (size_t)(10 + n) + bytes);
+}
+
+static void write_parts(const struct desk *d)
+{
+    desk_write(d, "rows.csv", "1.5,1\n2.5,2\n3.5,3\n4.5,4\n");
+    write_npy(d, "f8.npy", "<f8", times, sizeof times);
+    write_npy(d, "i8.npy", "<i8", times_ns, sizeof times_ns);
+    write_bytes(d, "raw.f64", times, sizeof times);
+    desk_write(d, "text.csv", "1700000003.0\n1700000002.0\n1700000001.0\n1700000000.0\n");
+    desk_write(d, "whole.txt", "1700000003\n1700000002\n1700000001\n1700000000\n");
+#ifdef HAVE_HDF5
+    char path[PATH_MAX + 64];
+    (void)snprintf(path, sizeof path, "%s/part.hdf5", d->dir);
+    const hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    const hid_t space = H5Screate_simple(1, (hsize_t[]){ ROWS }, NULL);
+    const hid_t set =
+        H5Dcreate2(file, "train", H5T_IEEE_F64LE, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    assert_true(H5Dwrite(set, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, times) >= 0);
+    H5Dclose(set);
+    H5Sclose(space);
+    assert_true(H5Fclose(file) >= 0);
+#endif
+}
+
+static const struct op *op_at(const struct desk *d, size_t i)
+{
+    assert_true(i < d->experiment->ops->n);
+    return &d->experiment->ops->ops[i];
+}
+
+static const char *const files[] = {
+    "f8.npy",    "i8.npy", "raw.f64", "text.csv", "whole.txt",
+#ifdef HAVE_HDF5
+    "part.hdf5",
+#endif
+};
+
+/* The attribute and the order of the rows are those of the file's numbers. */
+static void expect_numbers(struct desk *d, const char *data, const char *low, const char *high)
+{
+    char config[1000];
+    (void)snprintf(config, sizeof config,
+                   "local data = %s\nexperiment { k = 1, " FLAT "workload = function(w)\n"
+                   "w:insert { data:sort_by 'time', attribute = { part = 'time' } }\n"
+                   "w:search { data, repeated = true, where = { %s, %s } } end }",
+                   data, low, high);
+    assert_ok(desk_load(d, config), &d->error);
+    for (size_t i = 0; i < ROWS; i++) {
+        size_t row;
+        (void)view_row(op_at(d, 0)->rows, i, &row);
+        if (row != ROWS - 1 - i)
+            fail_msg("%s: row %zu is number %zu of the sorted ones", data, row, i);
+    }
+    if (op_at(d, 1)->filter_bits[0] != 3) /* the ids of the two oldest */
+        fail_msg("%s: ids %llx pass", data, (unsigned long long)op_at(d, 1)->filter_bits[0]);
+}
+
+static void test_times(void **state)
+{
+    (void)state;
+    struct desk d;
+    desk_open(&d);
+    write_parts(&d);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        char data[200];
+        const bool ns = !strcmp(files[i], "i8.npy");
+        (void)snprintf(data, sizeof data, "file { 'rows.csv', id = 0, time = '%s' }", files[i]);
+        expect_numbers(&d, data, ns ? "1700000000000000000" : "1.7e9",
+                       ns ? "1700000000000000001" : "1.7e9 + 1");
+    }
+    desk_close(&d);
+}
+
+static void test_labels(void **state)
+{
+    (void)state;
+    struct desk d;
+    desk_open(&d);
+    write_parts(&d);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        char config[1000];
+        (void)snprintf(config, sizeof config,
+                       "local data = file { 'rows.csv', id = 0, label = '%s' }\n"
+                       "experiment { k = 1, " FLAT "workload = function(w) w:insert { data }\n"
+                       "w:cluster { target_k = 2, labels = 'label' } end }",
+                       files[i]);
+        assert_ok(desk_load(&d, config), &d.error);
+        for (size_t row = 0; row < ROWS; row++)
+            assert_int_equal(op_at(&d, 1)->labels[row], ROWS - 1 - row);
+    }
+    desk_close(&d);
+}
+
+static void test_catalog_part(void **state)
+{
+    (void)state;
+    struct desk d;
+    desk_open(&d);
+    d.options.data = d.dir;
+    desk_make_dir(&d, "datasets");
+    write_parts(&d);
+    desk_write(&d, "rows.txt", "1.5 1\n2.5 2\n3.5 3\n4.5 4\n");
+    desk_write(&d, "datasets/catalog.lua",
+               "return { ['dated'] = { about = 'rows', metric = 'l2', element = 'f32', rows = 4, "
+               "dim = 2, licence = 'none', files = {\n"
+               "{ part = 'base', file = 'rows.txt', rows = 4, dim = 2, sources = {} },\n"
+               "{ part = 'time', file = 'f8.npy', rows = 4, dim = 1, sources = {} } } } }");
+    for (int again = 0; again < 2; again++) /* from the file, then from the cache */
+        expect_numbers(&d, "dataset 'dated'", "1.7e9", "1.7e9 + 1");
+    desk_close(&d);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_times),
+        cmocka_unit_test(test_labels),
+        cmocka_unit_test(test_catalog_part),
+    };
+    return test_run("config_parts", tests);
+}

@@ -26,7 +26,12 @@ static int read_label(const struct label_spec *spec, const struct dataset_use *s
     if (!labels)
         return fail(err, ERR_CONFIG, "labels: row %" PRIu64 " is of %s, which has no part \"%s\"",
                     row + 1, set->name, spec->part);
-    return source_read_number(labels, row, label, err);
+    const int rc = source_read_number(labels, row, label, err);
+    if (!rc && *label == ATTRIBUTE_NONE)
+        return fail(err, ERR_CONFIG,
+                    "labels: %s: row %" PRIu64 " has no value (NaN); every live row needs a class",
+                    labels->name, row + 1);
+    return rc;
 }
 
 /* Reads the labels of the live ids in ascending order. The rows are those of the last updates. */

@@ -177,6 +177,15 @@ static int view_sort_by(lua_State *L)
                  : fail(&err, ERR_NO_MEMORY, "out of memory, cannot sort %zu rows", n);
     for (size_t i = 0; !rc && i < n; i++)
         keys[i] = (struct sort_key){ numbers[i], i };
+    for (size_t i = 0; !rc && i < n; i++)
+        if (numbers[i] == ATTRIBUTE_NONE) {
+            size_t row;
+            (void)view_row(v->view, i, &row);
+            rc = fail(&err, ERR_CONFIG,
+                      "%s: row %zu has no value (NaN), so it has no place in the order; leave such "
+                      "rows out before sorting",
+                      part->name, row + 1);
+        }
     free(numbers);
     if (!rc) {
         qsort(keys, n, sizeof *keys, compare_keys);

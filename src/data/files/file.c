@@ -214,6 +214,7 @@ static int open_layout(struct source *s, const struct format *format,
         return rc;
     s->n = f->layout.n;
     f->add = options->add;
+    s->numbers = options->numbers;
     memcpy(s->note, f->layout.note, sizeof s->note);
     s->rows = rows_in_place(s);
     s->origin = origin_of(s, is_file);

@@ -38,7 +38,7 @@ struct file_options {
        for f16, f64 and i16. Codes have 64 bits: longer ones are ERR_UNSUPPORTED */
     const char *element;
     /* the rows are numbers such as times, labels and ids, not vectors: f64 and text keep the value of
-       a double unless element is set */
+       a double unless element is set, and NaN stands for no value */
     bool numbers;
     /* added to every integer: -1 for ids counted from 1; 128 reads i8 as u8, with the same L2
        distances. No sum may be negative. Makes i32 of shorter integers unless element is set */

@@ -82,7 +82,7 @@ static int reserve_row(struct text *t, struct error *err)
 static int check_number(struct text *t, const struct text_number *number, size_t line,
                         size_t column, struct error *err)
 {
-    if (!isfinite(number->value))
+    if (!isfinite(number->value) && !(isnan(number->value) && t->options->numbers))
         return fail(err, ERR_NOT_FINITE,
                     "%s: line %zu (row %zu, column %zu) is %s; every value must be finite", t->name,
                     line, t->n + 1, column, isnan(number->value) ? "NaN" : "infinite");

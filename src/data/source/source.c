@@ -101,6 +101,24 @@ int source_read_number(const struct source *s, size_t row, int64_t *out, struct 
     return OK;
 }
 
+/* NaN stands for no value. */
+static int check_numbers(const struct source *s, size_t first, size_t n, const void *rows,
+                         struct error *err)
+{
+    for (size_t i = 0; i < n * s->dim; i++) {
+        double value;
+        (void)data_convert_elements(s->element,
+                                    (const char *)rows + i * data_row_bytes(s->element, 1),
+                                    ELEMENT_F64, &value, 1);
+        if (isinf(value))
+            return fail(err, ERR_NOT_FINITE,
+                        "%s: row %zu, column %zu is infinite; a number, or NaN for no value, was "
+                        "expected",
+                        s->name, first + i / s->dim + 1, i % s->dim + 1);
+    }
+    return OK;
+}
+
 static int check_finite(const struct source *s, size_t first, size_t n, const float *rows,
                         struct error *err)
 {
@@ -136,7 +154,9 @@ static int scan_rows(struct source *s, XXH3_state_t *state, float *buffer, size_
             rows = (const char *)s->rows + first * row_bytes;
         else
             rc = source_read(s, first, n, buffer, err);
-        if (!rc && s->element == ELEMENT_F32)
+        if (!rc && s->numbers && (s->element == ELEMENT_F32 || s->element == ELEMENT_F64))
+            rc = check_numbers(s, first, n, rows, err);
+        else if (!rc && s->element == ELEMENT_F32)
             rc = check_finite(s, first, n, rows, err);
         if (rc)
             return rc;

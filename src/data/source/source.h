@@ -36,6 +36,7 @@ struct source {
     /* of element, shape and all bytes; for a generator, of kind, parameters and seed */
     uint64_t hash;
     char name[SOURCE_NAME_BYTES]; /* for messages: a file's last name, a generator's kind */
+    bool numbers;                 /* times, labels or ids: NaN stands for no value */
     char metric[16];              /* metric that the file states ("euclidean", "angular"), or "" */
     /* what the reader decided on its own, such as "line 1 is a header, skipped", or "" */
     char note[160];
@@ -92,7 +93,8 @@ size_t data_convert_elements(enum element from, const void *in, enum element to,
    source_close() frees it. */
 struct source *source_new(const char *name, struct error *);
 
-/* Reads all rows once and sets hash. A NaN or an infinity is ERR_NOT_FINITE with row and column. */
+/* Reads all rows once and sets hash. An infinity, or a NaN but for numbers, is ERR_NOT_FINITE with
+   row and column. */
 int source_scan(struct source *, struct error *);
 
 #endif

@@ -3,6 +3,8 @@
 #include "tests/support/config_desk.h"
 #include "tests/unit/config/snippets.h"
 
+#include <math.h>
+
 #ifdef HAVE_HDF5
 #include <hdf5.h>
 #endif
@@ -144,12 +146,58 @@ static void test_catalog_part(void **state)
     desk_close(&d);
 }
 
+/* NaN in a part: the row has no value. */
+static void test_no_value(void **state)
+{
+    (void)state;
+    struct desk d;
+    static const double gaps[ROWS] = { 1, NAN, 3, INFINITY };
+    static const float small_gaps[ROWS] = { 1, NAN, 3, 4 };
+    static const char *const steps[] = {
+        "w:insert { data, attribute = { part = 'time' } }\n"
+        "w:search { data, repeated = true, where = { attribute = { missing = true } } }",
+        "w:insert { data:sort_by 'time' }",
+        "w:insert { data } w:cluster { target_k = 1, labels = 'time' }",
+    };
+    static const char *const refusals[] = { NULL, "row 2 has no value (NaN), so it has no place",
+                                            "row 2 has no value (NaN); every live row needs" };
+    static const char *const names[] = { "gaps.f32", "gaps.npy", "gaps.csv" };
+    char config[1000];
+    desk_open(&d);
+    desk_write(&d, "rows.csv", "1.5,1\n2.5,2\n3.5,3\n4.5,4\n");
+    write_bytes(&d, "gaps.f32", small_gaps, sizeof small_gaps);
+    write_npy(&d, "gaps.npy", "<f4", small_gaps, sizeof small_gaps);
+    desk_write(&d, "gaps.csv", "1\nNaN\n3\n4\n");
+    for (size_t i = 0; i < 9; i++) {
+        (void)snprintf(config, sizeof config,
+                       "local data = file { 'rows.csv', id = 0, time = '%s' }\n"
+                       "experiment { k = 1, " FLAT "workload = function(w) %s\nend }",
+                       names[i / 3], steps[i % 3]);
+        const int rc = desk_load(&d, config);
+        if (refusals[i % 3] && (rc == OK || !strstr(d.error.text, refusals[i % 3])))
+            fail_msg("%s: %s", config, d.error.text);
+        if (refusals[i % 3])
+            continue;
+        assert_ok(rc, &d.error);
+        assert_int_equal(op_at(&d, 1)->filter_bits[0], 2);
+    }
+    write_bytes(&d, "infinite.f64", gaps, sizeof gaps);
+    assert_int_not_equal(
+        desk_load(&d, "local data = file { 'rows.csv', id = 0, time = 'infinite.f64' }\n"
+                      "data:sort_by 'time'"),
+        OK);
+    assert_non_null(strstr(d.error.text, "infinite.f64: row 4, column 1 is infinite; a number, or "
+                                         "NaN for no value, was expected"));
+    desk_close(&d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_times),
         cmocka_unit_test(test_labels),
         cmocka_unit_test(test_catalog_part),
+        cmocka_unit_test(test_no_value),
     };
     return test_run("config_parts", tests);
 }

@@ -93,8 +93,8 @@ size_t data_convert_elements(enum element from, const void *in, enum element to,
    source_close() frees it. */
 struct source *source_new(const char *name, struct error *);
 
-/* Reads all rows once and sets hash. An infinity, or a NaN but for numbers, is ERR_NOT_FINITE with
-   row and column. */
+/* Reads all rows once and sets hash. ERR_NOT_FINITE, with row and column: an infinity, a NaN but for
+   numbers, or a vector whose squared length is not 0 and outside f32's range. */
 int source_scan(struct source *, struct error *);
 
 #endif

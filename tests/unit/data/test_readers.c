@@ -293,6 +293,47 @@ static void survives_every_prefix(void **state)
     }
 }
 
+/* Rows whose squares leave the range of f32 are refused by every reader, with row and column. */
+static void refuses_lengths_outside_f32(void **state)
+{
+    static const struct {
+        float rows[4]; /* 2 x 2 */
+        const char *expected;
+    } cases[] = {
+        { { 1, 2, -1, 1e19f }, "row 2, column 2 is 1e+19|too large for f32|lengths from 1e-19 to" },
+        { { -3e38f, 2, 1, 1 }, "row 1, column 1 is -3e+38|too large" },
+        { { 1, 2, 1e-20f, -2e-20f }, "row 2, column 2 is -2e-20|too small for f32" },
+        { { 1e-45f, 0, 1, 1 }, "row 1, column 1 is 1.4013e-45|too small" },
+        { { 9e18f, 0, 1, 1e-30f }, NULL },
+        { { 0, 0, -0.f, 2e-19f }, NULL },
+    };
+    static const char *const names[] = {
+        "l.fbin", "l.fvecs", "l.npy", "l.f32", "l.csv", "l.txt", "l.tsv", "l.npy.gz", "l.idx",
+#ifdef HAVE_HDF5
+        "l.hdf5",
+#endif
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (size_t f = 0; f < sizeof names / sizeof *names; f++) {
+            struct error err = { 0 };
+            struct source *s = source_new("rows", &err), *back = NULL;
+            char path[PATH_MAX + 256];
+            snprintf(path, sizeof path, "%s", scratch_path(*state, names[f]));
+            assert_non_null(s);
+            *s = (struct source){ .n = 2, .dim = 2, .element = ELEMENT_F32, .rows = cases[i].rows };
+            assert_ok(data_write(s, path, NULL, NULL, &err), &err);
+            source_close(s);
+            const struct file_options raw = { .dim = 2,
+                                              .id_column = f > 3 && f < 7 ? FILE_NO_ID : 0 };
+            const int rc = file_open(path, &raw, &back, &err);
+            if (rc != (cases[i].expected ? ERR_NOT_FINITE : OK))
+                fail_with("%s, case %zu: %s: %s", names[f], i, error_name(rc), err.text);
+            if (rc)
+                expect_text(names[f], &err, cases[i].expected);
+            source_close(back);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -306,6 +347,7 @@ int main(void)
         cmocka_unit_test(reads_text),
         cmocka_unit_test(names_what_cannot_be_opened),
         cmocka_unit_test(names_options_that_do_not_fit),
+        cmocka_unit_test(refuses_lengths_outside_f32),
         cmocka_unit_test(survives_every_prefix),
     };
     test_filter();

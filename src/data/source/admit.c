@@ -7,6 +7,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <stdlib.h>
 
 /* A squared distance is at most four times the larger squared length. */
 static const float most_squared = FLT_MAX / 4, least_squared = FLT_MIN;
@@ -37,8 +38,18 @@ static size_t largest_component(const float *row, size_t dim)
     return most;
 }
 
-/* The error of a row whose squared length is outside f32's range; a row of zeros has none. */
-static int refuse_row(const struct source *s, size_t number, const float *row, struct error *err)
+static int note_zeros(struct source *s, size_t number, struct error *err)
+{
+    if (!s->zero_rows)
+        s->zero_rows = calloc(s->n / 64 + 1, sizeof *s->zero_rows);
+    if (!s->zero_rows)
+        return fail(err, ERR_NO_MEMORY, "%s: out of memory", s->name);
+    s->zero_rows[number / 64] |= (uint64_t)1 << number % 64;
+    return OK;
+}
+
+/* The error of a row whose squared length is outside f32's range; a row of zeros is noted. */
+static int refuse_row(struct source *s, size_t number, const float *row, struct error *err)
 {
     for (size_t j = 0; j < s->dim; j++)
         if (!isfinite(row[j]))
@@ -47,7 +58,7 @@ static int refuse_row(const struct source *s, size_t number, const float *row, s
                         number + 1, j + 1, isnan(row[j]) ? "NaN" : "infinite");
     const size_t most = largest_component(row, s->dim);
     if (row[most] == 0)
-        return OK;
+        return note_zeros(s, number, err);
     return fail(
         err, ERR_NOT_FINITE,
         "%s: row %zu, column %zu is %g: the squared length of the row is too %s for f32, in "
@@ -56,7 +67,21 @@ static int refuse_row(const struct source *s, size_t number, const float *row, s
         s->name, number + 1, most + 1, (double)row[most], fabsf(row[most]) > 1 ? "large" : "small");
 }
 
-static int admit_floats(const struct source *s, size_t first, size_t n, const float *rows,
+static int admit_bytes(struct source *s, size_t first, size_t n, const uint8_t *rows,
+                       struct error *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint8_t any = 0;
+        for (size_t j = 0; j < s->dim; j++)
+            any |= rows[i * s->dim + j];
+        const int rc = any ? OK : note_zeros(s, first + i, err);
+        if (rc)
+            return rc;
+    }
+    return OK;
+}
+
+static int admit_floats(struct source *s, size_t first, size_t n, const float *rows,
                         struct error *err)
 {
     for (size_t i = 0; i < n; i++) {
@@ -89,5 +114,7 @@ int source_admit(struct source *s, size_t first, size_t n, const void *rows, str
 {
     if (s->numbers && (s->element == ELEMENT_F32 || s->element == ELEMENT_F64))
         return admit_numbers(s, first, n, rows, err);
+    if (s->element == ELEMENT_U8 && !s->numbers)
+        return admit_bytes(s, first, n, rows, err);
     return s->element == ELEMENT_F32 ? admit_floats(s, first, n, rows, err) : OK;
 }

@@ -29,6 +29,7 @@ void source_close(struct source *s)
         return;
     if (s->close)
         s->close(s);
+    free(s->zero_rows);
     free(s);
 }
 

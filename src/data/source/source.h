@@ -40,6 +40,8 @@ struct source {
     char metric[16];              /* metric that the file states ("euclidean", "angular"), or "" */
     /* what the reader decided on its own, such as "line 1 is a header, skipped", or "" */
     char note[160];
+    /* bit i: row i is all zeros; NULL: no row of floats or bytes is. source_scan() sets it */
+    uint64_t *zero_rows;
     /* the file that has the rows as they are in memory, row 0 first; NULL: none */
     const struct row_origin *origin;
 
@@ -93,7 +95,7 @@ size_t data_convert_elements(enum element from, const void *in, enum element to,
    source_close() frees it. */
 struct source *source_new(const char *name, struct error *);
 
-/* Reads all rows once and sets hash. ERR_NOT_FINITE, with row and column: an infinity, a NaN but for
+/* Reads all rows once, and sets hash and zero_rows. ERR_NOT_FINITE, with row and column: an infinity, a NaN but for
    numbers, or a vector whose squared length is not 0 and outside f32's range. */
 int source_scan(struct source *, struct error *);
 

@@ -1,5 +1,5 @@
-/* test_parts.c - parts with a number per row: times, labels and attributes keep the value that the file
- * has, in every format. */
+/* test_parts.c - what files hold, in configs: parts with a number per row keep the value that the file
+ * has, in every format; rows of zeros are found. */
 #include "tests/support/config_desk.h"
 #include "tests/unit/config/snippets.h"
 
@@ -146,6 +146,47 @@ static void test_catalog_part(void **state)
     desk_close(&d);
 }
 
+/* Rows of zeros under cosine are found when the workload is recorded. */
+static void test_zero_rows(void **state)
+{
+    static const struct {
+        const char *steps, *expected; /* NULL: none */
+    } cases[] = {
+        { "w:insert { data }",
+          "zero.csv: 2 of 4 rows have only zeros, which have no direction under "
+          "\"cosine\": rows 2, 4; leave them out" },
+        { "w:insert { data:rows(1, 2) }", "1 of 2 rows has only zeros" },
+        { "w:insert { data:rows(1, 1) .. data:rows(3, 3) }\nw:search { data:rows(4, 4) }",
+          "under \"cosine\": row 4; leave" },
+        { "w:insert { data:rows(1, 1) .. data:rows(3, 3) }\nw:search { data:rows(3, 3), repeated = "
+          "true }",
+          NULL },
+    };
+    static const char *const elements[] = { "f32", "u8" };
+    (void)state;
+    struct desk d;
+    char config[1000];
+    desk_open(&d);
+    desk_write(&d, "zero.csv", "1,1\n0,0\n3,0\n0,0\n");
+    for (size_t i = 0; i < 8; i++) {
+        (void)snprintf(
+            config, sizeof config,
+            "local data = file { 'zero.csv', id = 0, metric = 'cosine', element = '%s' }\n"
+            "experiment { k = 1, " FLAT "workload = function(w) %s\nend }",
+            elements[i / 4], cases[i % 4].steps);
+        const int rc = desk_load(&d, config);
+        if ((rc != OK) != (cases[i % 4].expected != NULL) ||
+            (rc && !strstr(d.error.text, cases[i % 4].expected)))
+            fail_msg("%s: %s", config, d.error.text);
+    }
+    /* They have distances by other metrics. */
+    assert_ok(desk_load(&d, "local data = file { 'zero.csv', id = 0 }\nexperiment { k = 1, " FLAT
+                            "workload = function(w) w:insert { data }\n"
+                            "w:search { data, repeated = true } end }"),
+              &d.error);
+    desk_close(&d);
+}
+
 /* NaN in a part: the row has no value. */
 static void test_no_value(void **state)
 {
@@ -194,10 +235,9 @@ static void test_no_value(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_times),
-        cmocka_unit_test(test_labels),
-        cmocka_unit_test(test_catalog_part),
-        cmocka_unit_test(test_no_value),
+        cmocka_unit_test(test_times),        cmocka_unit_test(test_labels),
+        cmocka_unit_test(test_catalog_part), cmocka_unit_test(test_no_value),
+        cmocka_unit_test(test_zero_rows),
     };
     return test_run("config_parts", tests);
 }

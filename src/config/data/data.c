@@ -281,13 +281,6 @@ static struct source *open_path(lua_State *L, struct script_place at, const char
     return source;
 }
 
-/* Whether the file holds several data sets by name; its queries are then the data set "test". */
-static bool is_container(const char *path)
-{
-    const char *dot = strrchr(path, '.');
-    return dot && (!strcmp(dot, ".hdf5") || !strcmp(dot, ".h5") || !strcmp(dot, ".npz"));
-}
-
 static int offset_field(const struct fields *f)
 {
     const double add = fields_real(f, "add", 0, -1000, 1000);
@@ -335,7 +328,8 @@ static int lua_file(lua_State *L)
     set->id_column = options.id_column;
     set->header = options.header;
     set->add = options.add;
-    if (is_container(path) && !set->paths[PATH_QUERIES] && !options.dataset)
+    /* The queries of a file with several data sets are "test". */
+    if (file_holds_sets(path, &options) && !set->paths[PATH_QUERIES] && !options.dataset)
         set->paths[PATH_QUERIES] = strdup(path);
     lua_set_push(L, set);
     return 1;
@@ -383,7 +377,7 @@ static struct source *stored_part(lua_State *L, struct data_set *set, const char
             continue;
         const bool queries = i == PATH_QUERIES;
         const struct file_options options = {
-            .dataset = queries && is_container(set->paths[i]) ? "test" : NULL,
+            .dataset = queries && file_holds_sets(set->paths[i], NULL) ? "test" : NULL,
             .id_column = queries ? set->id_column : 0,
             .header = queries ? set->header : 0,
             .add = queries ? set->add : 0,

@@ -279,6 +279,13 @@ int file_open(const char *path, const struct file_options *options, struct sourc
     return rc;
 }
 
+bool file_holds_sets(const char *path, const struct file_options *options)
+{
+    struct error ignored = { 0 };
+    const struct format *format = format_named(path, options, &ignored);
+    return format && (format->unpack == reader_hdf5 || format->unpack == reader_npz);
+}
+
 int file_open_block(const char *name, const void *block, size_t size,
                     const struct file_options *options, struct source **out, struct error *err)
 {

@@ -64,6 +64,10 @@ struct file_options {
    expected and what was found. */
 int file_open(const char *path, const struct file_options *, struct source **out, struct error *);
 
+/* Whether the file has a format that holds several data sets by name, HDF5 or npz, by options->format
+   or by its own name. */
+bool file_holds_sets(const char *path, const struct file_options *);
+
 /* As file_open(), from a block in memory, which is borrowed until the source is closed. The name
  * decides the format; HDF5 is ERR_UNSUPPORTED. */
 int file_open_block(const char *name, const void *block, size_t size, const struct file_options *,

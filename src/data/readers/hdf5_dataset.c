@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 hid_t hdf5_open_file(int fd)
 {
@@ -13,7 +14,12 @@ hid_t hdf5_open_file(int fd)
     H5PLset_loading_state(0);
     H5Lunregister(H5L_TYPE_EXTERNAL);
     const hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-    H5Pset_fapl_sec2(access);
+    struct stat st;
+    /* The default driver asks for the real path behind the link, which an inflated file has not. */
+    if (!fstat(fd, &st) && !st.st_nlink)
+        H5Pset_fapl_stdio(access);
+    else
+        H5Pset_fapl_sec2(access);
     /* By the descriptor: the name may have become that of another file, and an inflated file has
        none. */
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);

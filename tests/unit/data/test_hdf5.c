@@ -157,6 +157,34 @@ static hid_t add_group(hid_t at, const char *name)
 }
 
 /* One number or string per row, so not vectors. */
+/* Inflated into memory, and into a folder. */
+static void reads_gzip(void **state)
+{
+    struct scratch *s = *state;
+    char bytes[20000], folder[PATH_MAX];
+    float rows[ROWS * COLUMNS];
+    struct error err = { 0 };
+    FILE *f = fopen(make_file(s, "packed.h5", plain), "rb");
+    assert_non_null(f);
+    const size_t n = fread(bytes, 1, sizeof bytes, f);
+    assert_int_equal(fclose(f), 0);
+    assert_in_range(n, 1, sizeof bytes - 1);
+    snprintf(folder, sizeof folder, "%s", s->dir);
+    for (int i = 0; i < 3; i++) {
+        struct source *source = NULL;
+        const struct file_options options = { .scratch_dir = i ? folder : NULL,
+                                              .dataset = i == 2 ? "more/rows" : NULL };
+        const char *path = scratch_write_gzip(s, "packed.h5.gz", bytes, n);
+        assert_ok(file_open(path, &options, &source, &err), &err);
+        assert_int_equal(source->n, ROWS);
+        assert_string_equal(source->metric, "angular");
+        assert_ok(source_read(source, 0, ROWS, rows, &err), &err);
+        for (int k = 0; k < ROWS * COLUMNS; k++)
+            assert_true(rows[k] == (float)k);
+        source_close(source);
+    }
+}
+
 static void put_column(hid_t at, const char *name, hid_t type)
 {
     hid_t space = H5Screate_simple(1, (hsize_t[]){ ROWS }, NULL);
@@ -404,9 +432,10 @@ int main(void)
 {
 #define WITH_SCRATCH(test) cmocka_unit_test_setup_teardown(test, scratch_setup, scratch_teardown)
     const struct CMUnitTest tests[] = {
-        WITH_SCRATCH(reads_its_own_rows),          WITH_SCRATCH(finds_rows_in_groups),
-        WITH_SCRATCH(refuses_to_read_other_files), WITH_SCRATCH(loads_no_plugin),
-        WITH_SCRATCH(survives_flipped_bits),       WITH_SCRATCH(survives_every_cut),
+        WITH_SCRATCH(reads_its_own_rows),   WITH_SCRATCH(reads_gzip),
+        WITH_SCRATCH(finds_rows_in_groups), WITH_SCRATCH(refuses_to_read_other_files),
+        WITH_SCRATCH(loads_no_plugin),      WITH_SCRATCH(survives_flipped_bits),
+        WITH_SCRATCH(survives_every_cut),
     };
     return test_run("data_hdf5", tests);
 }

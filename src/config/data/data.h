@@ -4,6 +4,7 @@
 
 #include "src/config/data/catalog.h"
 #include "src/config/script/script.h"
+#include "src/data/files/file.h"
 
 struct named_part {
     char *name;
@@ -19,7 +20,9 @@ struct data_set {
     size_t n_parts;
     struct catalog_entry *entry; /* NULL unless it is in the catalog */
     char *paths[3];              /* of `file`: queries, time, label; each may be NULL */
-    int id_column, header, add;  /* of `file`; see struct file_options */
+    /* of `file`, for its queries and, in formats whose names do not state it, its parts; format is freed
+       with the set */
+    struct file_options how;
     bool synthetic;
     uint64_t seed; /* of the queries of a synthetic set */
     struct data_set *next;

@@ -279,6 +279,12 @@ int file_open(const char *path, const struct file_options *options, struct sourc
     return rc;
 }
 
+bool file_name_states_format(const char *path)
+{
+    struct error ignored = { 0 };
+    return format_named(path, NULL, &ignored) != NULL;
+}
+
 bool file_holds_sets(const char *path, const struct file_options *options)
 {
     struct error ignored = { 0 };

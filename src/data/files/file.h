@@ -64,6 +64,9 @@ struct file_options {
    expected and what was found. */
 int file_open(const char *path, const struct file_options *, struct source **out, struct error *);
 
+/* Whether the end of the name states a format. */
+bool file_name_states_format(const char *path);
+
 /* Whether the file has a format that holds several data sets by name, HDF5 or npz, by options->format
    or by its own name. */
 bool file_holds_sets(const char *path, const struct file_options *);

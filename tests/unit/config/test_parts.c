@@ -146,6 +146,52 @@ static void test_catalog_part(void **state)
     desk_close(&d);
 }
 
+/* Options of a file apply to its parts, too. */
+static void test_options_of_parts(void **state)
+{
+    static const char *const data[] = {
+        "file { 'rows.f32', dim = 2, queries = 'ask.f32' }",
+        "file { 'rows.bin', format = 'fbin', queries = 'ask.bin' }",
+        "file { 'rows.bin', format = 'fbin', queries = 'ask.f32', dim = 2 }",
+        "file { 'rows.dat', format = 'raw', element = 'f32', dim = 2, queries = 'ask.dat' }",
+        "file { 'rows.f64', format = 'raw', element = 'f32', dim = 2, queries = 'ask.f64' }",
+        "file { 'rows.list', format = 'text', queries = 'ask.list', time = 'times.list' }",
+    };
+    static const uint32_t shape[] = { 4, 2 }, asked_shape[] = { 2, 2 };
+    static const float rows[] = { 1, 2, 3, 4, 5, 6, 7, 8 };
+    (void)state;
+    struct desk d;
+    char config[1000], bin[64];
+    desk_open(&d);
+    memcpy(bin, shape, 8);
+    memcpy(bin + 8, rows, 32);
+    write_bytes(&d, "rows.bin", bin, 40);
+    memcpy(bin, asked_shape, 8);
+    write_bytes(&d, "ask.bin", bin, 24);
+    static const char *const raw[] = { "f32", "dat", "f64" };
+    for (size_t i = 0; i < 3; i++) {
+        char name[20];
+        (void)snprintf(name, sizeof name, "rows.%s", raw[i]);
+        write_bytes(&d, name, rows, 32);
+        (void)snprintf(name, sizeof name, "ask.%s", raw[i]);
+        write_bytes(&d, name, rows, 16);
+    }
+    desk_write(&d, "rows.list", "1 2\n3 4\n5 6\n7 8\n");
+    desk_write(&d, "ask.list", "1 2\n3 4\n");
+    desk_write(&d, "times.list", "4\n3\n2\n1\n");
+    for (size_t i = 0; i < sizeof data / sizeof *data; i++) {
+        (void)snprintf(config, sizeof config,
+                       "local data = %s\nexperiment { k = 1, " FLAT "workload = function(w)\n"
+                       "w:insert { data%s } w:search { data:queries() } end }",
+                       data[i], strstr(data[i], "time") ? ":sort_by 'time'" : "");
+        assert_ok(desk_load(&d, config), &d.error);
+        assert_int_equal(op_at(&d, 0)->n, 4);
+        assert_int_equal(op_at(&d, 1)->n, 2);
+        assert_int_equal(op_at(&d, 1)->rows->dim, 2);
+    }
+    desk_close(&d);
+}
+
 /* Rows of zeros under cosine are found when the workload is recorded. */
 static void test_zero_rows(void **state)
 {
@@ -235,8 +281,11 @@ static void test_no_value(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_times),        cmocka_unit_test(test_labels),
-        cmocka_unit_test(test_catalog_part), cmocka_unit_test(test_no_value),
+        cmocka_unit_test(test_times),
+        cmocka_unit_test(test_labels),
+        cmocka_unit_test(test_catalog_part),
+        cmocka_unit_test(test_no_value),
+        cmocka_unit_test(test_options_of_parts),
         cmocka_unit_test(test_zero_rows),
     };
     return test_run("config_parts", tests);

@@ -85,8 +85,9 @@ static int choose_shape(struct writer *w, const struct source *s,
         return fail(err, ERR_UNSUPPORTED, "%s: %s is only read; write npy", path, w->format);
     if (is(w, "idx") && w->element == ELEMENT_I64)
         return fail(err, ERR_UNSUPPORTED, "%s: idx has no 64-bit integers; use npy", path);
-    if (w->element == ELEMENT_I16 || w->element == ELEMENT_F16)
-        return fail(err, ERR_UNSUPPORTED, "%s: %s is not written; use f32", path, options->element);
+    if (data_element_is_stored_only(w->element))
+        return fail(err, ERR_UNSUPPORTED, "%s: %s is not written; use f32 or i64", path,
+                    options->element);
     if (s->element == ELEMENT_B64 && w->element == ELEMENT_U8)
         w->dim = s->dim / 8;
     if (s->element == ELEMENT_U8 && w->element == ELEMENT_B64 && s->dim == 8)

@@ -235,15 +235,12 @@ static int settle_shape(struct hdf5_job *job, struct error *err)
                          &job->memory_type))
         return fail(err, ERR_UNSUPPORTED,
                     "%s: holds neither floats nor integers of 1, 4 or 8 bytes", job->name);
+    struct row_layout l = { .stored = f->element, .dim = (size_t)extent[1] };
+    layout_settle_codes(&l, job->options);
     f->n = extent[0];
-    if (__builtin_mul_overflow((size_t)extent[1], f->element == ELEMENT_B64 ? 64u : 1u, &f->dim))
-        f->dim = 0;
-    int rc = check_size(job, (size_t)extent[1], err);
-    if (!rc && f->element == ELEMENT_B64 && f->dim != 64)
-        rc = fail(err, ERR_UNSUPPORTED,
-                  "%s: %zu columns of 64-bit codes; only one code per row is supported", job->name,
-                  f->dim / 64);
-    return rc;
+    f->dim = l.dim;
+    f->element = l.stored;
+    return check_size(job, (size_t)extent[1], err);
 }
 
 /* Reads the attribute "distance" of ann-benchmarks, if there is one. */
@@ -326,7 +323,7 @@ static void unpack_and_tell(void *context, int out)
 static int check_found(struct found *f, const struct bytes *b, struct error *err)
 {
     static const enum element known[] = { ELEMENT_F32, ELEMENT_U8,  ELEMENT_B64, ELEMENT_I8,
-                                          ELEMENT_I32, ELEMENT_I64, ELEMENT_F64 };
+                                          ELEMENT_I32, ELEMENT_I64, ELEMENT_F64, ELEMENT_U64 };
     bool fine = false;
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         fine |= f->element == known[i];

@@ -83,7 +83,7 @@ bool hdf5_element_of(hid_t dataset, bool wide, enum element *element, hid_t *mem
     else if (bytes == 4 || (bytes == 8 && is_signed))
         *element = ELEMENT_I64, *memory_type = H5T_NATIVE_INT64;
     else if (bytes == 8)
-        *element = ELEMENT_B64, *memory_type = H5T_NATIVE_UINT64;
+        *element = ELEMENT_U64, *memory_type = H5T_NATIVE_UINT64;
     return *element != ELEMENT_F32 || bytes == 2;
 }
 

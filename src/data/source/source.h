@@ -26,6 +26,9 @@
 #define ELEMENT_I64 ((enum element)19)
 #define ELEMENT_F16 ((enum element)20)
 #define ELEMENT_F64 ((enum element)21)
+#define ELEMENT_U16 ((enum element)22) /* in files only, as I16 and F16 are */
+#define ELEMENT_U32 ((enum element)23)
+#define ELEMENT_U64 ((enum element)24)
 
 #define SOURCE_NAME_BYTES 256
 
@@ -74,13 +77,15 @@ size_t source_row_bytes(const struct source *);
 
 /* Bytes of dim components, bits for B64; 0 if the product overflows or the element is unknown. */
 size_t data_row_bytes(enum element, size_t dim);
-/* The name: "f32" "u8" "b64" "i8" "i16" "i32" "i64" "f16" "f64". */
+/* The name: "f32" "u8" "b64" "i8" "i16" "i32" "i64" "f16" "f64" "u16" "u32" "u64". */
 const char *data_element_name(enum element);
 /* The element of that name; false if there is none. */
 bool data_element_named(const char *name, enum element *);
 
 /* Whether its values are integers; codes are not. */
 bool data_element_is_integer(enum element);
+/* Whether files may hold it, but no source: its values become those of another element. */
+bool data_element_is_stored_only(enum element);
 
 /* Converts count values to another element. Integers must fit and fractions are refused, except
    that F64 rounds to F32 and must be within its range; NaN and infinity pass between floats. U8 and

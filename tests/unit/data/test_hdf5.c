@@ -185,6 +185,47 @@ static void reads_gzip(void **state)
     }
 }
 
+/* Ids of two columns are numbers, as in npy; one column is codes unless it has numbers. */
+static void put_ids(struct scratch *s, hid_t file)
+{
+    (void)s;
+    uint64_t ids[ROWS * 2];
+    for (uint64_t i = 0; i < ROWS * 2; i++)
+        ids[i] = i;
+    for (hsize_t columns = 1; columns <= 2; columns++) {
+        hid_t space = H5Screate_simple(2, (hsize_t[]){ ROWS, columns }, NULL);
+        hid_t dataset = H5Dcreate2(file, columns == 1 ? "one" : "two", H5T_STD_U64LE, space,
+                                   H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+        assert_true(H5Dwrite(dataset, H5T_NATIVE_UINT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, ids) >= 0);
+        H5Dclose(dataset);
+        H5Sclose(space);
+    }
+}
+
+static void reads_unsigned(void **state)
+{
+    static const struct {
+        struct file_options options;
+        enum element element;
+        size_t dim;
+    } cases[] = { { { .dataset = "two" }, ELEMENT_I64, 2 },
+                  { { .dataset = "one", .numbers = true }, ELEMENT_I64, 1 },
+                  { { .dataset = "one" }, ELEMENT_B64, 64 } };
+    const char *path = make_file(*state, "ids.h5", put_ids);
+    struct error err = { 0 };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct source *source = NULL;
+        int64_t row[2] = { 0, 5 };
+        assert_ok(file_open(path, &cases[i].options, &source, &err), &err);
+        assert_int_equal(source->element, cases[i].element);
+        assert_int_equal(source->dim, cases[i].dim);
+        assert_ok(source_read(source, 1, 1, row, &err), &err);
+        assert_int_equal(row[0], cases[i].dim == 2 ? 2 : 1);
+        assert_int_equal(row[1], cases[i].dim == 2 ? 3 : 5);
+        source_close(source);
+    }
+}
+
 static void put_column(hid_t at, const char *name, hid_t type)
 {
     hid_t space = H5Screate_simple(1, (hsize_t[]){ ROWS }, NULL);
@@ -432,9 +473,13 @@ int main(void)
 {
 #define WITH_SCRATCH(test) cmocka_unit_test_setup_teardown(test, scratch_setup, scratch_teardown)
     const struct CMUnitTest tests[] = {
-        WITH_SCRATCH(reads_its_own_rows),   WITH_SCRATCH(reads_gzip),
-        WITH_SCRATCH(finds_rows_in_groups), WITH_SCRATCH(refuses_to_read_other_files),
-        WITH_SCRATCH(loads_no_plugin),      WITH_SCRATCH(survives_flipped_bits),
+        WITH_SCRATCH(reads_its_own_rows),
+        WITH_SCRATCH(reads_gzip),
+        WITH_SCRATCH(reads_unsigned),
+        WITH_SCRATCH(finds_rows_in_groups),
+        WITH_SCRATCH(refuses_to_read_other_files),
+        WITH_SCRATCH(loads_no_plugin),
+        WITH_SCRATCH(survives_flipped_bits),
         WITH_SCRATCH(survives_every_cut),
     };
     return test_run("data_hdf5", tests);

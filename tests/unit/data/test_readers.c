@@ -293,6 +293,58 @@ static void survives_every_prefix(void **state)
     }
 }
 
+static void reads_unsigned_npy(void **state)
+{
+    static const uint16_t halves[] = { 1, 2, 300, 65535 };
+    static const uint32_t words[] = { 1, 2, 3, UINT32_MAX };
+    static const uint64_t ids[] = { 1, 2, 3, (uint64_t)1 << 60 };
+    static const float floats[] = { 1, 2, 300, 65535 };
+    static const int64_t wide[] = { 1, 2, 3, UINT32_MAX },
+                         wide_ids[] = { 1, 2, 3, (int64_t)1 << 60 };
+    static const struct {
+        const char *type;
+        size_t columns;
+        const void *stored;
+        size_t bytes;
+        struct file_options options;
+        enum element element;
+        const void *rows;
+    } cases[] = {
+        { "<u2", 2, halves, sizeof halves, { 0 }, ELEMENT_F32, floats },
+        { "<u4", 2, words, sizeof words, { 0 }, ELEMENT_I64, wide },
+        { "<u8", 2, ids, sizeof ids, { 0 }, ELEMENT_I64, wide_ids },
+        { "<u8", 1, ids, sizeof ids, { .numbers = true }, ELEMENT_I64, wide_ids },
+        { "<u4", 1, words, sizeof words, { .numbers = true }, ELEMENT_I64, wide },
+        { "<u2", 1, halves, sizeof halves, { .element = "f32" }, ELEMENT_F32, floats },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char header[100];
+        snprintf(header, sizeof header,
+                 "{'descr': '%s', 'fortran_order': False, 'shape': (%zu, %zu)}", cases[i].type,
+                 4 / cases[i].columns, cases[i].columns);
+        const struct blob b = npy_bytes(1, header, cases[i].stored, cases[i].bytes);
+        struct source *s =
+            open_good(scratch_write(*state, "unsigned.npy", b.at, b.n), &cases[i].options);
+        expect_rows(s, 4 / cases[i].columns, cases[i].columns, cases[i].element, cases[i].rows);
+        source_close(s);
+    }
+    static const uint64_t large[] = { 1, UINT64_MAX };
+    static const struct file_options codes = { .element = "b64" }, half = { .element = "u16" };
+    const struct blob b =
+        npy_bytes(1, "{'descr': '<u8', 'fortran_order': False, 'shape': (1, 2)}", large, 16);
+    struct error err = { 0 };
+    struct source *s = NULL;
+    const char *path = scratch_write(*state, "large.npy", b.at, b.n);
+    assert_int_equal(file_open(path, NULL, &s, &err), ERR_DIMENSION);
+    expect_text("large", &err, "row 1, column 2 does not fit i64");
+    error_clear(&err);
+    assert_int_equal(file_open(path, &codes, &s, &err), ERR_UNSUPPORTED);
+    expect_text("codes", &err, "2 columns of u64 are codes of 128 bits");
+    error_clear(&err);
+    assert_int_equal(file_open(path, &half, &s, &err), ERR_UNSUPPORTED);
+    expect_text("half", &err, "rows cannot become u16; f32 holds every one of its values");
+}
+
 /* Rows whose squares leave the range of f32 are refused by every reader, with row and column. */
 static void refuses_lengths_outside_f32(void **state)
 {
@@ -344,6 +396,7 @@ int main(void)
         cmocka_unit_test(reads_codes),
         cmocka_unit_test(reads_truth_and_raw),
         cmocka_unit_test(reads_npy),
+        cmocka_unit_test(reads_unsigned_npy),
         cmocka_unit_test(reads_text),
         cmocka_unit_test(names_what_cannot_be_opened),
         cmocka_unit_test(names_options_that_do_not_fit),

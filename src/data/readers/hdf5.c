@@ -218,6 +218,24 @@ static int check_size(const struct hdf5_job *job, size_t columns, struct error *
     return OK;
 }
 
+/* ann-benchmarks stores sets of different sizes, for Jaccard's distance, end to end in one column NAME, with
+   the sizes in size_NAME. */
+static int refuse_sets(const struct hdf5_job *job, hid_t file, struct error *err)
+{
+    char sizes[sizeof job->found.names.dataset + 8];
+    const char *name = job->found.names.dataset + strspn(job->found.names.dataset, "/");
+    hsize_t extent[2];
+    (void)snprintf(sizes, sizeof sizes, "size_%s", name);
+    if (strchr(name, '/') || hdf5_shape_of(job->dataset, extent) != 1 ||
+        H5Lexists(file, sizes, H5P_DEFAULT) <= 0)
+        return OK;
+    return fail(
+        err, ERR_UNSUPPORTED,
+        "%s: holds sets of different sizes (\"%s\" has the sizes), as for Jaccard's distance; "
+        "rows of one length were expected, and sets are not supported",
+        job->name, sizes);
+}
+
 static int settle_shape(struct hdf5_job *job, struct error *err)
 {
     struct found *f = &job->found;
@@ -299,6 +317,8 @@ static int unpack(struct hdf5_job *job, struct error *err)
     if (file < 0)
         return fail(err, ERR_CORRUPT, "%s: HDF5 cannot open it: %s", job->name, hdf5_reason(text));
     int rc = choose_dataset(job, file, err);
+    if (!rc)
+        rc = refuse_sets(job, file, err);
     if (!rc)
         rc = settle_shape(job, err);
     if (!rc)

@@ -329,6 +329,29 @@ static void finds_rows_in_groups(void **state)
     }
 }
 
+/* As the Jaccard files of ann-benchmarks: sets end to end, and their sizes. */
+static void sets(struct scratch *s, hid_t file)
+{
+    (void)s;
+    put_column(file, "train", H5T_STD_I32LE);
+    put_column(file, "size_train", H5T_STD_I32LE);
+}
+
+static void refuses_sets(void **state)
+{
+    const struct file_options sizes = { .dataset = "size_train" }, slash = { .dataset = "/train" };
+    const char *path = make_file(*state, "sets.h5", sets);
+    struct error err = { 0 };
+    struct source *s = NULL;
+    assert_int_equal(file_open(path, NULL, &s, &err), ERR_UNSUPPORTED);
+    expect_text("sets", &err, "sets.h5[train]: holds sets of different sizes (\"size_train\"");
+    error_clear(&err);
+    assert_int_equal(file_open(path, &slash, &s, &err), ERR_UNSUPPORTED);
+    error_clear(&err);
+    assert_ok(file_open(path, &sizes, &s, &err), &err);
+    source_close(s);
+}
+
 static void refuses_to_read_other_files(void **state)
 {
     static const struct {
@@ -473,13 +496,10 @@ int main(void)
 {
 #define WITH_SCRATCH(test) cmocka_unit_test_setup_teardown(test, scratch_setup, scratch_teardown)
     const struct CMUnitTest tests[] = {
-        WITH_SCRATCH(reads_its_own_rows),
-        WITH_SCRATCH(reads_gzip),
-        WITH_SCRATCH(reads_unsigned),
-        WITH_SCRATCH(finds_rows_in_groups),
-        WITH_SCRATCH(refuses_to_read_other_files),
-        WITH_SCRATCH(loads_no_plugin),
-        WITH_SCRATCH(survives_flipped_bits),
+        WITH_SCRATCH(reads_its_own_rows),   WITH_SCRATCH(refuses_sets),
+        WITH_SCRATCH(reads_gzip),           WITH_SCRATCH(reads_unsigned),
+        WITH_SCRATCH(finds_rows_in_groups), WITH_SCRATCH(refuses_to_read_other_files),
+        WITH_SCRATCH(loads_no_plugin),      WITH_SCRATCH(survives_flipped_bits),
         WITH_SCRATCH(survives_every_cut),
     };
     return test_run("data_hdf5", tests);

@@ -14,6 +14,7 @@
 #include "src/data/files/file.h"
 #include "src/run/saved/search.h"
 #include "src/workload/gather.h"
+#include "src/workload/view.h"
 
 enum { K_DEFAULT = 10 };
 
@@ -125,6 +126,12 @@ static int read_queries(struct search *s, struct error *err)
         return fail(err, ERR_DIMENSION, "%s: the queries are %s, the index has codes of 64 bits",
                     given, data_element_name(q->element));
     s->n = q->n;
+    struct view *all = view_range(q, env->metric, 0, q->n);
+    const int rc = all ? view_check_directions(all, env->metric, given, err)
+                       : fail(err, ERR_NO_MEMORY, "%s: out of memory", given);
+    view_drop(all);
+    if (rc)
+        return rc;
     s->rows = catalog_rows_read(q, env->element, err);
     if (!s->rows)
         return err->code;
@@ -151,14 +158,14 @@ static int search(struct search *s, struct error *err)
 static int score(struct search *s, struct error *err)
 {
     const char *path = s->app->truth;
-    const struct file_options by_name = { 0 };
+    const struct file_options ids_by_name = { .numbers = true };
     struct source *truth = NULL;
     int64_t *ids = NULL;
 
     s->recall = NAN;
     if (!path)
         return OK;
-    if (catalog_rows_open(path, &by_name, &s->app->options, &truth, err))
+    if (catalog_rows_open(path, &ids_by_name, &s->app->options, &truth, err))
         return err->code;
     if (truth->n < s->n)
         fail(err, ERR_DIMENSION, "%s: %zu rows of true ids, but there are %zu queries", path,

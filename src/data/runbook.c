@@ -202,12 +202,6 @@ static int read_step(struct parser *p, struct runbook *r, size_t *capacity, uint
 {
     char where[KEY_BYTES + 32];
     snprintf(where, sizeof where, "%s: step %" PRIu64, r->dataset, number);
-    const uint64_t expected = r->n ? r->steps[r->n - 1].number + 1 : number > 1 ? 1 : number;
-    if (number != expected)
-        return fail(p->err, ERR_CORRUPT,
-                    "%s:%zu: %s: step %" PRIu64
-                    " was expected; steps are numbered from 0 or 1 without gaps",
-                    p->name, p->line, where, expected);
     if (p->event.type != YAML_MAPPING_START_EVENT)
         return fail(p->err, ERR_CORRUPT,
                     "%s:%zu: %s: expected the step's keys, as operation: search", p->name, p->line,
@@ -257,6 +251,34 @@ static int block_key(struct parser *p, struct runbook *r, size_t *capacity)
     return rc || r->max_pts ? rc : refuse(p, "max_pts must be at least 1");
 }
 
+static int compare_steps(const void *a, const void *b)
+{
+    const struct runbook_step *x = a, *y = b;
+    if (x->number != y->number)
+        return x->number < y->number ? -1 : 1;
+    return (x->line > y->line) - (x->line < y->line);
+}
+
+/* Puts the steps in the order of their numbers: keys of YAML have no order. */
+static int order_steps(struct parser *p, struct runbook *r)
+{
+    qsort(r->steps, r->n, sizeof *r->steps, compare_steps);
+    uint64_t expected = r->steps[0].number ? 1 : 0;
+    for (size_t i = 0; i < r->n; i++, expected++) {
+        const struct runbook_step *s = &r->steps[i];
+        if (i && s->number == s[-1].number)
+            return fail(p->err, ERR_CORRUPT,
+                        "%s:%zu: %s: step %" PRIu64 " is given twice, first in line %zu", p->name,
+                        s->line, r->dataset, s->number, s[-1].line);
+        if (s->number != expected)
+            return fail(p->err, ERR_CORRUPT,
+                        "%s:%zu: %s: step %" PRIu64 ": step %" PRIu64
+                        " is missing; steps are numbered from 0 or 1 without gaps",
+                        p->name, s->line, r->dataset, s->number, expected);
+    }
+    return OK;
+}
+
 /* Reads the block whose dataset is the current key. */
 static int read_block(struct parser *p, struct runbook *r)
 {
@@ -279,7 +301,7 @@ static int read_block(struct parser *p, struct runbook *r)
     if (!r->n)
         return fail(p->err, ERR_CORRUPT, "%s:%zu: %s: has no steps", p->name, first_line,
                     r->dataset);
-    return OK;
+    return order_steps(p, r);
 }
 
 /* 4. Consistency */

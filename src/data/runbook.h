@@ -16,8 +16,8 @@
  *         tags_start: 0          # ids_start .. ids_end - 1
  *         ...
  *
- * A file is one YAML document without aliases. These are errors, which name the line: gaps in the
- * numbers of steps, which begin at 0 or 1; unknown, repeated and missing keys; empty ranges; ranges
+ * A file is one YAML document without aliases. Steps may stand in any order. These are errors, which name
+ * the line: gaps in the numbers of steps, which begin at 0 or 1; numbers given twice; unknown, repeated and missing keys; empty ranges; ranges
  * past the data; replace ranges of unequal length; inserting live points; deleting or replacing
  * points that are not live. All 15 files of neurips23 pass.
  */
@@ -48,7 +48,7 @@ struct runbook {
     uint64_t rows_needed;    /* one past the largest id: the least number of rows of the data */
     uint64_t queries_needed; /* one past the largest query of a range; 0: no search has a range */
     char warning[512];       /* "path:line: ..." if max_pts was raised, or "" */
-    struct runbook_step *steps;
+    struct runbook_step *steps; /* in the order of their numbers */
     size_t n;
 };
 

@@ -7,7 +7,7 @@
 
 static int by_value(const void *a, const void *b)
 {
-    const double x = *(const double *)a, y = *(const double *)b;
+    const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
     return (x > y) - (x < y);
 }
 
@@ -20,28 +20,22 @@ static const struct source *labels_of(const struct label_spec *spec, const struc
 }
 
 static int read_label(const struct label_spec *spec, const struct dataset_use *set, uint64_t row,
-                      double *label, struct error *err)
+                      int64_t *label, struct error *err)
 {
     const struct source *labels = labels_of(spec, set->source);
-    union {
-        unsigned char raw[8];
-        double real;
-    } in, out;
     if (!labels)
         return fail(err, ERR_CONFIG, "labels: row %" PRIu64 " is of %s, which has no part \"%s\"",
                     row + 1, set->name, spec->part);
-    const int rc = source_read(labels, row, 1, in.raw, err);
-    if (rc)
-        return rc;
-    if (data_convert_elements(labels->element, in.raw, ELEMENT_F64, out.raw, 1) != 1)
-        return fail(err, ERR_CONFIG, "labels: %s: row %" PRIu64 " is too large for a label",
+    const int rc = source_read_number(labels, row, label, err);
+    if (!rc && *label == ATTRIBUTE_NONE)
+        return fail(err, ERR_CONFIG,
+                    "labels: %s: row %" PRIu64 " has no value (NaN); every live row needs a class",
                     labels->name, row + 1);
-    *label = out.real;
-    return OK;
+    return rc;
 }
 
 /* Reads the labels of the live ids in ascending order. The rows are those of the last updates. */
-static int read_labels(const struct recorder *r, const struct label_spec *spec, double *labels,
+static int read_labels(const struct recorder *r, const struct label_spec *spec, int64_t *labels,
                        struct error *err)
 {
     struct live_state now;
@@ -65,8 +59,8 @@ int record_labels(struct recorder *r, const struct label_spec *spec, struct op *
         return fail(err, ERR_CONFIG, "the labels of %zu rows exceed the limit of a workload",
                     op->n);
     r->bytes += bytes;
-    double *labels = malloc((op->n + 1) * sizeof *labels);
-    double *values = malloc((op->n + 1) * sizeof *values);
+    int64_t *labels = malloc((op->n + 1) * sizeof *labels);
+    int64_t *values = malloc((op->n + 1) * sizeof *values);
     op->labels = malloc(bytes + 1);
     int rc =
         labels && values && op->labels ? read_labels(r, spec, labels, err) : record_no_memory(err);
@@ -79,7 +73,7 @@ int record_labels(struct recorder *r, const struct label_spec *spec, struct op *
         if (i == 0 || values[i] > values[classes - 1])
             values[classes++] = values[i];
     for (size_t i = 0; !rc && i < op->n; i++) {
-        const double *found = bsearch(&labels[i], values, classes, sizeof *values, by_value);
+        const int64_t *found = bsearch(&labels[i], values, classes, sizeof *values, by_value);
         op->labels[i] = (uint32_t)(found - values);
     }
     free(labels);

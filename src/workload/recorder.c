@@ -179,6 +179,9 @@ int record_check_space(struct recorder *r, const struct view *v, struct error *e
     if ((v->element == ELEMENT_B64) != (metric == METRIC_HAMMING))
         return fail(err, ERR_DIMENSION, "%s has rows of %s, which metric \"%s\" does not measure",
                     name, element_name(v->element), metric_name(metric));
+    const int rc = view_check_directions(v, metric, name, err);
+    if (rc)
+        return rc;
     if (!r->space_set) {
         list->dim = v->dim;
         list->element = v->element;

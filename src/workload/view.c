@@ -1,8 +1,11 @@
 /* view.c - see view.h. */
 #include "src/workload/view.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { LISTED = 8 }; /* numbers of rows in a message */
 
 /* A view with space for n_segments segments and for orders with orders_n entries in all. */
 static struct view *view_new(size_t n_segments, size_t orders_n)
@@ -154,6 +157,34 @@ struct view *view_concat(const struct view *const *parts, size_t n)
             append(v, &parts[i]->segments[j], 0, parts[i]->segments[j].n);
     }
     return v;
+}
+
+static bool is_zero_row(const struct view *v, size_t i, size_t *row)
+{
+    const struct source *s = view_row(v, i, row);
+    return s->zero_rows && s->zero_rows[*row / 64] >> *row % 64 & 1;
+}
+
+int view_check_directions(const struct view *v, enum metric metric, const char *what,
+                          struct error *err)
+{
+    char list[200] = "";
+    size_t n = 0, used = 0, row;
+    bool any = false;
+    for (size_t i = 0; i < v->n_segments; i++)
+        any |= v->segments[i].source->zero_rows != NULL;
+    for (size_t i = 0; i < v->n && any && metric == METRIC_COS; i++)
+        if (is_zero_row(v, i, &row) && n++ < LISTED)
+            used += (size_t)snprintf(list + used, sizeof list - used, "%s%zu", used ? ", " : "",
+                                     row + 1);
+    if (!n)
+        return OK;
+    return fail(
+        err, ERR_NOT_FINITE,
+        "%s: %zu of %zu rows %s only zeros, which have no direction under \"cosine\": row%s "
+        "%s%s; leave them out, as data:rows(1, 7) .. data:rows(9, 20) leaves out row 8, or "
+        "compare by metric = \"l2\" or \"ip\"",
+        what, n, v->n, n == 1 ? "has" : "have", n == 1 ? "" : "s", list, n > LISTED ? " ..." : "");
 }
 
 /* How many rows of a segment are in [first, end) of the view; *from: the first of them. */

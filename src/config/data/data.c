@@ -41,6 +41,7 @@ void lua_data_sets_free(struct data_set *set)
         for (size_t i = 0; i < 3; i++)
             free(set->paths[i]);
         free(set->parts);
+        free((char *)set->how.format);
         free(set->name);
         free(set);
         set = next;
@@ -281,13 +282,6 @@ static struct source *open_path(lua_State *L, struct script_place at, const char
     return source;
 }
 
-/* Whether the file holds several data sets by name; its queries are then the data set "test". */
-static bool is_container(const char *path)
-{
-    const char *dot = strrchr(path, '.');
-    return dot && (!strcmp(dot, ".hdf5") || !strcmp(dot, ".h5") || !strcmp(dot, ".npz"));
-}
-
 static int offset_field(const struct fields *f)
 {
     const double add = fields_real(f, "add", 0, -1000, 1000);
@@ -332,10 +326,16 @@ static int lua_file(lua_State *L)
         if (given && !(set->paths[i] = strdup(lua_data_path(L, given))))
             script_fail(L, ERR_NO_MEMORY, "out of memory");
     }
-    set->id_column = options.id_column;
-    set->header = options.header;
-    set->add = options.add;
-    if (is_container(path) && !set->paths[PATH_QUERIES] && !options.dataset)
+    set->how = (struct file_options){ .format = options.format ? strdup(options.format) : NULL,
+                                      .dim = options.dim,
+                                      .id_column = options.id_column,
+                                      .header = options.header,
+                                      .add = options.add,
+                                      .element = data_element_name(set->base->element) };
+    if (options.format && !set->how.format)
+        script_fail(L, ERR_NO_MEMORY, "out of memory");
+    /* The queries of a file with several data sets are "test". */
+    if (file_holds_sets(path, &options) && !set->paths[PATH_QUERIES] && !options.dataset)
         set->paths[PATH_QUERIES] = strdup(path);
     lua_set_push(L, set);
     return 1;
@@ -364,6 +364,29 @@ static struct source *fresh_points(lua_State *L, struct data_set *set, size_t n,
     return source;
 }
 
+/* Whether the names end in the same suffix. */
+static bool same_suffix(const char *a, const char *b)
+{
+    const char *x = strrchr(a, '.'), *y = strrchr(b, '.');
+    return x && y && strcmp(x, y) == 0;
+}
+
+/* How a file next to the base is read: in the base's format if its own name states none, or ends as the
+   base's does. Vectors have the base's options. */
+static struct file_options options_of(const struct data_set *set, int part)
+{
+    const char *path = set->paths[part];
+    struct file_options options = { .numbers = true };
+    if (part == PATH_QUERIES)
+        options = set->how;
+    options.format = set->how.format;
+    if (!same_suffix(path, set->name) && file_name_states_format(path))
+        options.format = NULL;
+    if (part == PATH_QUERIES && file_holds_sets(path, &options))
+        options.dataset = "test";
+    return options;
+}
+
 static struct source *stored_part(lua_State *L, struct data_set *set, const char *part)
 {
     for (size_t i = 0; i < set->n_parts; i++)
@@ -381,16 +404,8 @@ static struct source *stored_part(lua_State *L, struct data_set *set, const char
     for (int i = 0; i < 3; i++) {
         if (!set->paths[i] || strcmp(path_parts[i], part) != 0)
             continue;
-        const bool queries = i == PATH_QUERIES;
-        const struct file_options options = {
-            .dataset = queries && is_container(set->paths[i]) ? "test" : NULL,
-            .id_column = queries ? set->id_column : 0,
-            .header = queries ? set->header : 0,
-            .add = queries ? set->add : 0,
-            .element = queries ? data_element_name(set->base->element) : NULL,
-        };
         struct error err = { 0 };
-        source = open_path(L, script_place(L), set->paths[i], options, part, set->name);
+        source = open_path(L, script_place(L), set->paths[i], options_of(set, i), part, set->name);
         /* Parts to sort by are not data sets in results; their hash is among config_files. */
         if (i != PATH_QUERIES && script_note_file(script_of(L), set->paths[i], &err))
             script_raise(L, script_place(L), "file", &err);

@@ -4,6 +4,7 @@
 
 #include "src/config/data/catalog.h"
 #include "src/config/script/script.h"
+#include "src/data/files/file.h"
 
 struct named_part {
     char *name;
@@ -19,7 +20,9 @@ struct data_set {
     size_t n_parts;
     struct catalog_entry *entry; /* NULL unless it is in the catalog */
     char *paths[3];              /* of `file`: queries, time, label; each may be NULL */
-    int id_column, header, add;  /* of `file`; see struct file_options */
+    /* of `file`, for its queries and, in formats whose names do not state it, its parts; format is freed
+       with the set */
+    struct file_options how;
     bool synthetic;
     uint64_t seed; /* of the queries of a synthetic set */
     struct data_set *next;
@@ -67,8 +70,8 @@ const char *lua_data_path(lua_State *, const char *path);
 const struct source *lua_data_find_part(lua_State *, struct data_set *, const char *name);
 /* The part of that name: one number per row of the set. Raises an error if there is none. */
 const struct source *lua_data_part(lua_State *, struct data_set *, const char *name);
-/* Reads the number of each row of the view, which is of one set, from a part of the set. Returns
-   whether the part's elements are integers, and so small that doubles are exact. */
-bool lua_data_numbers(lua_State *, const struct lua_view *, const char *part, double *out);
+/* Reads the number of each row of the view, which is of one set, from a part of the set, as
+   source_read_number() does. Returns whether the part's elements are integers. */
+bool lua_data_numbers(lua_State *, const struct lua_view *, const char *part, int64_t *out);
 
 #endif

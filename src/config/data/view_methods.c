@@ -1,5 +1,4 @@
 /* view_methods.c - operations on views: dataset:rows(...), :sample(...), `..`, #v, v.dim. */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -121,7 +120,7 @@ static int view_queries(lua_State *L)
 }
 
 struct sort_key {
-    double value;
+    int64_t value; /* of source_read_number() */
     uint64_t position;
 };
 
@@ -135,38 +134,27 @@ static int compare_keys(const void *a, const void *b)
 
 /* Reads the number of each row of the view from the part. */
 static int read_numbers(struct script *s, const struct view *v, const struct source *part,
-                        double *out, struct error *err)
+                        int64_t *out, struct error *err)
 {
-    union {
-        unsigned char raw[8];
-        double real;
-    } in, number;
     for (size_t i = 0; i < v->n; i++) {
         size_t row;
         (void)view_row(v, i, &row);
         int rc = i % CHECK_ROWS ? OK : script_check(s, err);
         if (!rc)
-            rc = source_read(part, row, 1, in.raw, err);
-        if (!rc && data_convert_elements(part->element, in.raw, ELEMENT_F64, number.raw, 1) != 1)
-            rc = fail(err, ERR_CONFIG, "%s: the number of row %zu is too large", part->name,
-                      row + 1);
+            rc = source_read_number(part, row, &out[i], err);
         if (rc)
             return rc;
-        out[i] = number.real;
     }
     return OK;
 }
 
-bool lua_data_numbers(lua_State *L, const struct lua_view *v, const char *part, double *out)
+bool lua_data_numbers(lua_State *L, const struct lua_view *v, const char *part, int64_t *out)
 {
     const struct source *source = lua_data_part(L, v->set, part);
     struct error err = { 0 };
     if (read_numbers(script_of(L), v->view, source, out, &err))
         script_raise(L, script_place(L), part, &err);
-    bool whole = source->element != ELEMENT_F32 && source->element != ELEMENT_F64;
-    for (size_t i = 0; i < v->view->n; i++)
-        whole &= fabs(out[i]) <= 0x1p53; /* exact as doubles */
-    return whole;
+    return data_element_is_integer(source->element);
 }
 
 static int view_sort_by(lua_State *L)
@@ -179,16 +167,25 @@ static int view_sort_by(lua_State *L)
         script_fail(L, ERR_CONFIG, "sort_by: only rows of one data set can be sorted by its parts");
     const size_t n = v->view->n;
     const struct source *part = lua_data_part(L, v->set, lua_tostring(L, 2));
-    lua_view_reserve(L, n * (sizeof(struct sort_key) + sizeof(uint64_t) + sizeof(double)));
+    lua_view_reserve(L, n * (sizeof(struct sort_key) + sizeof(uint64_t) + sizeof(int64_t)));
     struct sort_key *keys = malloc(n * sizeof *keys);
     uint64_t *positions = malloc(n * sizeof *positions);
     struct error err = { 0 };
-    double *numbers = malloc(n * sizeof *numbers);
+    int64_t *numbers = malloc(n * sizeof *numbers);
     int rc = keys && positions && numbers
                  ? read_numbers(script_of(L), v->view, part, numbers, &err)
                  : fail(&err, ERR_NO_MEMORY, "out of memory, cannot sort %zu rows", n);
     for (size_t i = 0; !rc && i < n; i++)
         keys[i] = (struct sort_key){ numbers[i], i };
+    for (size_t i = 0; !rc && i < n; i++)
+        if (numbers[i] == ATTRIBUTE_NONE) {
+            size_t row;
+            (void)view_row(v->view, i, &row);
+            rc = fail(&err, ERR_CONFIG,
+                      "%s: row %zu has no value (NaN), so it has no place in the order; leave such "
+                      "rows out before sorting",
+                      part->name, row + 1);
+        }
     free(numbers);
     if (!rc) {
         qsort(keys, n, sizeof *keys, compare_keys);

@@ -187,13 +187,12 @@ static void read_part(const struct field_table *t, struct attribute_spec *spec)
                     "\"%s\": only rows of one data set have parts; insert those of others apart",
                     t->name);
     const size_t n = rows->view->n;
-    double *numbers = lua_newuserdatauv(L, (n + 1) * sizeof *numbers, 0);
     int64_t *values = lua_newuserdatauv(L, (n + 1) * sizeof *values, 0);
-    const bool whole = lua_data_numbers(L, rows, fields_text(&t->sub, "part", NULL), numbers);
+    const bool whole = lua_data_numbers(L, rows, fields_text(&t->sub, "part", NULL), values);
 
     spec->type = whole && !(known && known->type == FIELD_REAL) ? FIELD_INTEGER : FIELD_REAL;
-    for (size_t i = 0; i < n; i++) /* NaN: no value */
-        values[i] = spec->type == FIELD_REAL ? attribute_of_real(numbers[i]) : (int64_t)numbers[i];
+    for (size_t i = 0; whole && spec->type == FIELD_REAL && i < n; i++)
+        values[i] = attribute_of_real((double)values[i]);
     spec->values = values;
     spec->n_values = n;
 }

@@ -50,9 +50,10 @@ static bool read_meta(const char *npy, const char *key, uint64_t *hash, size_t *
 
 /* Hashing the whole file costs little: XXH3 hashes 9 to 13 GB/s of a file in memory, and a run
    reads the rows several times anyway. */
-int cache_open(const char *npy, const char *key, const char *name, struct source **out,
-               struct error *err)
+int cache_open(const char *npy, const char *key, const char *name, bool numbers,
+               struct source **out, struct error *err)
 {
+    const struct file_options options = { .numbers = numbers };
     uint64_t hash = 0, again = 0;
     size_t bytes = 0;
     char metric[16];
@@ -62,7 +63,7 @@ int cache_open(const char *npy, const char *key, const char *name, struct source
     if (!read_meta(npy, key, &hash, &bytes, metric) || stat(npy, &st) ||
         (size_t)st.st_size != bytes)
         return OK;
-    int rc = file_open(npy, NULL, out, &why);
+    int rc = file_open(npy, &options, out, &why);
     if (!rc && (*out)->hash != hash)
         rc = fail(&why, ERR_CORRUPT, "%s: its hash is %016" PRIx64 ", %016" PRIx64 " was recorded",
                   npy, (*out)->hash, hash);

@@ -17,9 +17,9 @@
 int cache_prepare(const char *path, struct error *);
 
 /* Opens the rows of an npy under its key; *out is NULL on a miss, else the caller closes it.
-   ERR_CORRUPT, ERR_IO, ERR_NO_MEMORY. */
-int cache_open(const char *npy, const char *key, const char *name, struct source **out,
-               struct error *);
+   numbers: as in struct file_options. ERR_CORRUPT, ERR_IO, ERR_NO_MEMORY. */
+int cache_open(const char *npy, const char *key, const char *name, bool numbers,
+               struct source **out, struct error *);
 
 /* Writes s to npy under the key, which is one line. The caller holds the lock. */
 int cache_store(const struct source *s, const char *npy, const char *key,

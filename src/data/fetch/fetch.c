@@ -310,6 +310,13 @@ static const char *or_dash(const char *text)
     return text ? text : "-";
 }
 
+/* Whether the part has one number per row, such as a time or a label. */
+static bool holds_numbers(const struct dataset_part *part)
+{
+    return part->dim == 1 && !part->element && strcmp(part->part, "base") != 0 &&
+           strcmp(part->part, "query") != 0;
+}
+
 static void name_cached(const struct dataset_entry *entry, const struct dataset_part *part,
                         const struct fetch_env *env, struct cached *c)
 {
@@ -328,6 +335,8 @@ static void name_cached(const struct dataset_entry *entry, const struct dataset_
     const size_t used = strlen(c->key);
     if (part->add)
         snprintf(c->key + used, sizeof c->key - used, " add=%d", part->add);
+    else if (holds_numbers(part))
+        snprintf(c->key + used, sizeof c->key - used, " numbers");
 }
 
 static int convert(struct delivery *d, const struct cached *c, struct error *err)
@@ -339,6 +348,7 @@ static int convert(struct delivery *d, const struct cached *c, struct error *err
     struct file_options options = { .format = part->format,
                                     .dataset = part->dataset,
                                     .element = part->element,
+                                    .numbers = holds_numbers(part),
                                     .add = part->add,
                                     .dim = part->dim,
                                     .first_rows = part->first_only ? part->rows : 0,
@@ -371,14 +381,14 @@ static int fetch_and_convert(const struct dataset_entry *entry, const struct dat
         rc = lock_dataset(d, &lock, err);
     /* Another process may have stored it before this one got the lock. */
     if (!rc)
-        rc = cache_open(c->npy, c->key, c->name, out, err);
+        rc = cache_open(c->npy, c->key, c->name, holds_numbers(part), out, err);
     if (!rc && !*out)
         rc = deliver(d, err);
     if (!rc && !*out) {
         name_cached(entry, part, env, c); /* with the hash of what has come */
         rc = convert(d, c, err);
         if (!rc)
-            rc = cache_open(c->npy, c->key, c->name, out, err);
+            rc = cache_open(c->npy, c->key, c->name, holds_numbers(part), out, err);
         if (!rc && !*out)
             rc = fail(err, ERR_IO, "%s: was written but cannot be read back", c->npy);
     }
@@ -402,7 +412,7 @@ int fetch_part(const struct dataset_entry *entry, const char *part_name,
     if (rc)
         return rc;
     name_cached(entry, part, env, &c);
-    rc = cache_open(c.npy, c.key, c.name, out, err);
+    rc = cache_open(c.npy, c.key, c.name, holds_numbers(part), out, err);
     if (!rc && !*out)
         rc = fetch_and_convert(entry, part, env, &c, out, err);
     if (!rc && say_other(entry, part, env)) {

@@ -85,8 +85,9 @@ static int choose_shape(struct writer *w, const struct source *s,
         return fail(err, ERR_UNSUPPORTED, "%s: %s is only read; write npy", path, w->format);
     if (is(w, "idx") && w->element == ELEMENT_I64)
         return fail(err, ERR_UNSUPPORTED, "%s: idx has no 64-bit integers; use npy", path);
-    if (w->element == ELEMENT_I16 || w->element == ELEMENT_F16)
-        return fail(err, ERR_UNSUPPORTED, "%s: %s is not written; use f32", path, options->element);
+    if (data_element_is_stored_only(w->element))
+        return fail(err, ERR_UNSUPPORTED, "%s: %s is not written; use f32 or i64", path,
+                    options->element);
     if (s->element == ELEMENT_B64 && w->element == ELEMENT_U8)
         w->dim = s->dim / 8;
     if (s->element == ELEMENT_U8 && w->element == ELEMENT_B64 && s->dim == 8)
@@ -342,13 +343,25 @@ int data_write(const struct source *s, const char *path, const struct file_optio
     return write_source(s, path, options, progress, &written, err);
 }
 
+/* Whether the output's name or options state an element that a float is too small for. */
+static bool writes_wide(const char *out, const struct file_options *options)
+{
+    static const char *const wide[] = { ".f64", ".i64", ".i32", ".ivecs", ".ibin" };
+    bool is = options && layout_is_wide(options);
+    for (size_t i = 0; i < sizeof wide / sizeof *wide; i++)
+        is |= layout_name_ends(out, wide[i]);
+    return is;
+}
+
 int data_convert(const char *in, const struct file_options *in_options, const char *out,
                  const struct file_options *out_options, const struct data_progress *progress,
                  struct data_written *written, struct error *err)
 {
     struct source *s;
     struct data_written ignored;
-    int rc = file_open(in, in_options, &s, err);
+    struct file_options how = in_options ? *in_options : (struct file_options){ 0 };
+    how.numbers |= writes_wide(out, out_options);
+    int rc = file_open(in, &how, &s, err);
     if (rc)
         return rc;
     rc = write_source(s, out, out_options, progress, written ? written : &ignored, err);

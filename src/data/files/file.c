@@ -38,9 +38,9 @@ static size_t convert_sums(const struct source *s, const void *piece, char *out,
     const size_t width = data_row_bytes(f->layout.stored, 1), to = data_row_bytes(s->element, 1);
     for (size_t i = 0; i < n; i++) {
         int64_t value;
-        (void)data_convert_elements(f->layout.stored, (const char *)piece + i * width, ELEMENT_I64,
-                                    &value, 1);
-        if (__builtin_add_overflow(value, (int64_t)f->add, &value) || value < 0 ||
+        if (!data_convert_elements(f->layout.stored, (const char *)piece + i * width, ELEMENT_I64,
+                                   &value, 1) ||
+            __builtin_add_overflow(value, (int64_t)f->add, &value) || value < 0 ||
             !data_convert_elements(ELEMENT_I64, &value, s->element, out + i * to, 1))
             return i;
     }
@@ -98,33 +98,31 @@ static void file_close(struct source *s)
     free(f);
 }
 
-static bool is_integer(enum element e)
-{
-    return e == ELEMENT_U8 || e == ELEMENT_I8 || e == ELEMENT_I16 || e == ELEMENT_I32 ||
-           e == ELEMENT_I64;
-}
-
 /* Decides the element of the rows: options->element, else the stored one or f32 for one that
    methods do not take. */
 static int settle_element(struct source *s, const struct file_options *options, struct error *err)
 {
     const struct row_layout *l = &((struct file_state *)s->state)->layout;
-    s->element = layout_default_element(l->stored);
-    if (options->add && is_integer(l->stored) && l->stored != ELEMENT_I64)
+    s->element = layout_default_element(l->stored, options);
+    if (options->add && data_element_is_integer(l->stored) && l->stored != ELEMENT_I64)
         s->element = ELEMENT_I32; /* a sum may not fit the stored element */
     s->dim = l->dim;
     if (options->element && !data_element_named(options->element, &s->element))
         return fail(err, ERR_ARGUMENT,
                     "%s: unknown element \"%s\"; known are f32 u8 b64 i8 i32 i64 f64", s->name,
                     options->element);
-    if (s->element == ELEMENT_I16 || s->element == ELEMENT_F16)
+    if (data_element_is_stored_only(s->element))
         return fail(err, ERR_UNSUPPORTED,
-                    "%s: rows cannot become %s; f32 holds every one of its values", s->name,
-                    options->element);
-    bool codes = s->element == ELEMENT_B64, bytes = l->stored == ELEMENT_U8;
+                    "%s: rows cannot become %s; %s holds every one of its values", s->name,
+                    options->element,
+                    data_element_name(layout_default_element(s->element, options)));
+    bool codes = s->element == ELEMENT_B64, bytes = l->stored == ELEMENT_U8,
+         words = l->stored == ELEMENT_U64;
+    if (codes && words)
+        s->dim = 64 * l->dim;
     if (codes && bytes && l->dim == 8)
         s->dim = 64;
-    else if (codes != (l->stored == ELEMENT_B64) && !(codes && bytes))
+    else if (codes != (l->stored == ELEMENT_B64) && !(codes && (bytes || words)))
         return fail(err, ERR_DIMENSION,
                     "%s: %zu columns of %s cannot become %s; "
                     "64-bit codes are 8 columns of u8",
@@ -133,9 +131,9 @@ static int settle_element(struct source *s, const struct file_options *options, 
         return fail(err, ERR_UNSUPPORTED,
                     "%s: %zu columns of %s are codes of %zu bits; only codes of 64 bits are "
                     "supported, which are 8 columns of u8",
-                    s->name, bytes ? l->dim : l->dim / 64, bytes ? "u8" : "u64",
-                    bytes ? 8 * l->dim : l->dim);
-    if (options->add && (codes || !is_integer(l->stored)))
+                    s->name, bytes || words ? l->dim : l->dim / 64, bytes ? "u8" : "u64",
+                    bytes ? 8 * l->dim : s->dim);
+    if (options->add && (codes || !data_element_is_integer(l->stored)))
         return fail(err, ERR_ARGUMENT, "%s: add is for integers, these are %s", s->name,
                     data_element_name(codes ? s->element : l->stored));
     if (options->dim && options->dim != s->dim)
@@ -220,6 +218,7 @@ static int open_layout(struct source *s, const struct format *format,
         return rc;
     s->n = f->layout.n;
     f->add = options->add;
+    s->numbers = options->numbers;
     memcpy(s->note, f->layout.note, sizeof s->note);
     s->rows = rows_in_place(s);
     s->origin = origin_of(s, is_file);
@@ -282,6 +281,19 @@ int file_open(const char *path, const struct file_options *options, struct sourc
         return open_bytes(s, options, out, err);
     source_close(s);
     return rc;
+}
+
+bool file_name_states_format(const char *path)
+{
+    struct error ignored = { 0 };
+    return format_named(path, NULL, &ignored) != NULL;
+}
+
+bool file_holds_sets(const char *path, const struct file_options *options)
+{
+    struct error ignored = { 0 };
+    const struct format *format = format_named(path, options, &ignored);
+    return format && (format->unpack == reader_hdf5 || format->unpack == reader_npz);
 }
 
 int file_open_block(const char *name, const void *block, size_t size,

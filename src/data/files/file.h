@@ -8,7 +8,7 @@
  *                                   u32 rows, u32 columns, then the values (little-endian)
  *   truth  *.truth                  u32 rows, u32 k, then rows * k u32 ids, then as many f32
  *                                   distances; only the ids are read
- *   npy    *.npy                    versions 1 to 3; f2 f4 f8 u1 i1 i2 i4 i8, and u8 as codes
+ *   npy    *.npy                    versions 1 to 3; f2 f4 f8 i1 i2 i4 i8 u1 u2 u4 u8
  *   npz    *.npz                    a zip of npy files, stored or deflated
  *   hdf5   *.hdf5 *.h5              files of ann-benchmarks, or other datasets of rows and columns
  *   multivec *.multivec             big-ann-benchmarks' multi-vector format: the vectors of the
@@ -17,12 +17,14 @@
  *   raw    *.u8 *.i64 *.i32 *.f32 *.f64
  *                                   only the values; one column unless the options state more
  *
- * Any of them may be compressed by gzip, except that HDF5 is not written so. f16, f64 and i16 are
- * read as f32.
+ * Any of them may be compressed by gzip, except that HDF5 is not written so. f16, f64, i16 and u16 are
+ * read as f32, but f64 as they are if the rows are numbers; u32 and u64 as i64, but one column of u64 as
+ * codes unless the rows are numbers.
  */
 #ifndef DRIFTLINE_DATA_FILES_FILE_H
 #define DRIFTLINE_DATA_FILES_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "src/data/source/source.h"
@@ -33,9 +35,12 @@ enum { FILE_NO_ID = -1 };
 struct file_options {
     const char *format;  /* a name from the list above; NULL: by the file's name */
     const char *dataset; /* HDF5, npz: name of the data set; NULL: "train", else the only one */
-    /* element of the rows: "f32" from any number, "b64" from 8 columns of u8; NULL: as stored, f32
-       for f16, f64 and i16. Codes have 64 bits: longer ones are ERR_UNSUPPORTED */
+    /* element of the rows: "f32" from any number, "b64" from 8 columns of u8; NULL: as stored, but
+       see above. Codes have 64 bits: longer ones are ERR_UNSUPPORTED */
     const char *element;
+    /* the rows are numbers such as times, labels and ids, not vectors: f64 and text keep the value of
+       a double unless element is set, and NaN stands for no value */
+    bool numbers;
     /* added to every integer: -1 for ids counted from 1; 128 reads i8 as u8, with the same L2
        distances. No sum may be negative. Makes i32 of shorter integers unless element is set */
     int add;
@@ -59,6 +64,13 @@ struct file_options {
    ERR_DIMENSION, ERR_UNSUPPORTED, ERR_ARGUMENT, ERR_NO_MEMORY; the message names the file, what was
    expected and what was found. */
 int file_open(const char *path, const struct file_options *, struct source **out, struct error *);
+
+/* Whether the end of the name states a format. */
+bool file_name_states_format(const char *path);
+
+/* Whether the file has a format that holds several data sets by name, HDF5 or npz, by options->format
+   or by its own name. */
+bool file_holds_sets(const char *path, const struct file_options *);
 
 /* As file_open(), from a block in memory, which is borrowed until the source is closed. The name
  * decides the format; HDF5 is ERR_UNSUPPORTED. */

@@ -163,7 +163,7 @@ static int open_dataset(struct reader *r, struct error *err)
     if (rc)
         return rc;
     const int rank = hdf5_shape_of(r->dataset, extent);
-    if ((rank != 1 && rank != 2) || !hdf5_element_of(r->dataset, &element, &r->memory_type))
+    if ((rank != 1 && rank != 2) || !hdf5_element_of(r->dataset, false, &element, &r->memory_type))
         return fail(err, ERR_CORRUPT, "%s: dataset \"%s\" has no rows of numbers", r->path, name);
     r->n = extent[0];
     r->row_bytes = H5Tget_size(r->memory_type) * extent[1];

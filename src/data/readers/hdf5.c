@@ -218,6 +218,24 @@ static int check_size(const struct hdf5_job *job, size_t columns, struct error *
     return OK;
 }
 
+/* ann-benchmarks stores sets of different sizes, for Jaccard's distance, end to end in one column NAME, with
+   the sizes in size_NAME. */
+static int refuse_sets(const struct hdf5_job *job, hid_t file, struct error *err)
+{
+    char sizes[sizeof job->found.names.dataset + 8];
+    const char *name = job->found.names.dataset + strspn(job->found.names.dataset, "/");
+    hsize_t extent[2];
+    (void)snprintf(sizes, sizeof sizes, "size_%s", name);
+    if (strchr(name, '/') || hdf5_shape_of(job->dataset, extent) != 1 ||
+        H5Lexists(file, sizes, H5P_DEFAULT) <= 0)
+        return OK;
+    return fail(
+        err, ERR_UNSUPPORTED,
+        "%s: holds sets of different sizes (\"%s\" has the sizes), as for Jaccard's distance; "
+        "rows of one length were expected, and sets are not supported",
+        job->name, sizes);
+}
+
 static int settle_shape(struct hdf5_job *job, struct error *err)
 {
     struct found *f = &job->found;
@@ -231,18 +249,16 @@ static int settle_shape(struct hdf5_job *job, struct error *err)
                     "%s: holds booleans, codes of %llu bits; only codes of 64 bits are supported. "
                     "As u8 columns of 0 and 1 their L2 distances are the Hamming distances",
                     job->name, (unsigned long long)extent[1]);
-    if (!hdf5_element_of(job->dataset, &f->element, &job->memory_type))
+    if (!hdf5_element_of(job->dataset, layout_is_wide(job->options), &f->element,
+                         &job->memory_type))
         return fail(err, ERR_UNSUPPORTED,
                     "%s: holds neither floats nor integers of 1, 4 or 8 bytes", job->name);
+    struct row_layout l = { .stored = f->element, .dim = (size_t)extent[1] };
+    layout_settle_codes(&l, job->options);
     f->n = extent[0];
-    if (__builtin_mul_overflow((size_t)extent[1], f->element == ELEMENT_B64 ? 64u : 1u, &f->dim))
-        f->dim = 0;
-    int rc = check_size(job, (size_t)extent[1], err);
-    if (!rc && f->element == ELEMENT_B64 && f->dim != 64)
-        rc = fail(err, ERR_UNSUPPORTED,
-                  "%s: %zu columns of 64-bit codes; only one code per row is supported", job->name,
-                  f->dim / 64);
-    return rc;
+    f->dim = l.dim;
+    f->element = l.stored;
+    return check_size(job, (size_t)extent[1], err);
 }
 
 /* Reads the attribute "distance" of ann-benchmarks, if there is one. */
@@ -302,6 +318,8 @@ static int unpack(struct hdf5_job *job, struct error *err)
         return fail(err, ERR_CORRUPT, "%s: HDF5 cannot open it: %s", job->name, hdf5_reason(text));
     int rc = choose_dataset(job, file, err);
     if (!rc)
+        rc = refuse_sets(job, file, err);
+    if (!rc)
         rc = settle_shape(job, err);
     if (!rc)
         rc = copy_rows(job, err);
@@ -324,8 +342,8 @@ static void unpack_and_tell(void *context, int out)
 /* A crafted file may control what the child reports. */
 static int check_found(struct found *f, const struct bytes *b, struct error *err)
 {
-    static const enum element known[] = { ELEMENT_F32, ELEMENT_U8,  ELEMENT_B64,
-                                          ELEMENT_I8,  ELEMENT_I32, ELEMENT_I64 };
+    static const enum element known[] = { ELEMENT_F32, ELEMENT_U8,  ELEMENT_B64, ELEMENT_I8,
+                                          ELEMENT_I32, ELEMENT_I64, ELEMENT_F64, ELEMENT_U64 };
     bool fine = false;
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         fine |= f->element == known[i];

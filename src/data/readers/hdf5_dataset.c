@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 hid_t hdf5_open_file(int fd)
 {
@@ -13,7 +14,12 @@ hid_t hdf5_open_file(int fd)
     H5PLset_loading_state(0);
     H5Lunregister(H5L_TYPE_EXTERNAL);
     const hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-    H5Pset_fapl_sec2(access);
+    struct stat st;
+    /* The default driver asks for the real path behind the link, which an inflated file has not. */
+    if (!fstat(fd, &st) && !st.st_nlink)
+        H5Pset_fapl_stdio(access);
+    else
+        H5Pset_fapl_sec2(access);
     /* By the descriptor: the name may have become that of another file, and an inflated file has
        none. */
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
@@ -53,7 +59,7 @@ int hdf5_check_storage(hid_t dataset, const char *name, struct error *err)
     return OK;
 }
 
-bool hdf5_element_of(hid_t dataset, enum element *element, hid_t *memory_type)
+bool hdf5_element_of(hid_t dataset, bool wide, enum element *element, hid_t *memory_type)
 {
     const hid_t stored = H5Dget_type(dataset);
     const size_t bytes = H5Tget_size(stored);
@@ -62,6 +68,8 @@ bool hdf5_element_of(hid_t dataset, enum element *element, hid_t *memory_type)
     H5Tclose(stored);
     *memory_type = H5T_NATIVE_FLOAT;
     *element = ELEMENT_F32;
+    if (class == H5T_FLOAT && wide && bytes >= sizeof(double))
+        *element = ELEMENT_F64, *memory_type = H5T_NATIVE_DOUBLE;
     if (class == H5T_FLOAT)
         return true;
     if (class != H5T_INTEGER)
@@ -75,7 +83,7 @@ bool hdf5_element_of(hid_t dataset, enum element *element, hid_t *memory_type)
     else if (bytes == 4 || (bytes == 8 && is_signed))
         *element = ELEMENT_I64, *memory_type = H5T_NATIVE_INT64;
     else if (bytes == 8)
-        *element = ELEMENT_B64, *memory_type = H5T_NATIVE_UINT64;
+        *element = ELEMENT_U64, *memory_type = H5T_NATIVE_UINT64;
     return *element != ELEMENT_F32 || bytes == 2;
 }
 

@@ -17,8 +17,8 @@ int hdf5_check_links(hid_t file, const char *path, const char *name, struct erro
 /* ERR_UNSUPPORTED if the rows are stored outside this file; ERR_CORRUPT. */
 int hdf5_check_storage(hid_t dataset, const char *name, struct error *);
 /* The element of the rows and its type in memory; false for other numbers than floats and integers
-   of 1, 2, 4 or 8 bytes. */
-bool hdf5_element_of(hid_t dataset, enum element *, hid_t *memory_type);
+   of 1, 2, 4 or 8 bytes. wide: floats of 8 bytes and more are F64, else F32. */
+bool hdf5_element_of(hid_t dataset, bool wide, enum element *, hid_t *memory_type);
 /* Number of dimensions, and the rows and columns of 1 or 2 of them; extent[1] of 1 is 1. */
 int hdf5_shape_of(hid_t dataset, hsize_t extent[2]);
 /* Reads rows first .. first + n - 1 of a dataset of 1 or 2 dimensions, which has them, into out.

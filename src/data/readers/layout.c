@@ -11,10 +11,29 @@ bool layout_name_ends(const char *name, const char *suffix)
     return n >= m && !strncmp(name + n - m, suffix, m);
 }
 
-enum element layout_default_element(enum element stored)
+enum element layout_default_element(enum element stored, const struct file_options *options)
 {
-    return stored == ELEMENT_F16 || stored == ELEMENT_F64 || stored == ELEMENT_I16 ? ELEMENT_F32
-                                                                                   : stored;
+    if (stored == ELEMENT_F64 && options->numbers)
+        return stored;
+    if (stored == ELEMENT_U32 || stored == ELEMENT_U64)
+        return ELEMENT_I64;
+    return data_element_is_stored_only(stored) || stored == ELEMENT_F64 ? ELEMENT_F32 : stored;
+}
+
+void layout_settle_codes(struct row_layout *l, const struct file_options *options)
+{
+    if (l->stored != ELEMENT_U64 || l->dim != 1 || options->numbers)
+        return;
+    l->stored = ELEMENT_B64;
+    l->dim = 64;
+}
+
+bool layout_is_wide(const struct file_options *options)
+{
+    enum element element;
+    if (!options->element || !data_element_named(options->element, &element))
+        return options->numbers;
+    return element == ELEMENT_F64 || element == ELEMENT_I64 || element == ELEMENT_I32;
 }
 
 int layout_check_size(const struct bytes *b, const struct row_layout *l, size_t row_bytes,

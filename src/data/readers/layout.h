@@ -24,8 +24,13 @@ struct inner_names {
 /* Replaces a block of columns by one of rows, in a scratch file. */
 int layout_rows_from_columns(struct bytes *, struct row_layout *, const char *scratch_dir,
                              struct error *);
-/* The default element of rows with stored values of this one: f16, f64 and i16 become F32. */
-enum element layout_default_element(enum element stored);
+/* The default element of rows with stored values of this one: f16, f64, i16 and u16 become F32,
+   but f64 that are numbers stay F64; u32 and u64 become I64. */
+enum element layout_default_element(enum element stored, const struct file_options *);
+/* Makes one column of U64 a code, B64, unless the options ask for numbers. */
+void layout_settle_codes(struct row_layout *, const struct file_options *);
+/* Whether a float is too small for the values that the options ask for. */
+bool layout_is_wide(const struct file_options *);
 /* Whether name ends in suffix, a final ".gz" ignored. */
 bool layout_name_ends(const char *name, const char *suffix);
 /* ERR_CORRUPT unless n and dim are not 0 and the file has exactly offset + n * row_bytes bytes. */

@@ -102,9 +102,9 @@ static int read_descr(struct header *h, struct row_layout *l, struct error *err)
         const char *code;
         enum element element;
     } known[] = {
-        { "f4", ELEMENT_F32 }, { "f8", ELEMENT_F64 }, { "f2", ELEMENT_F16 },
-        { "u1", ELEMENT_U8 },  { "i1", ELEMENT_I8 },  { "i2", ELEMENT_I16 },
-        { "i4", ELEMENT_I32 }, { "i8", ELEMENT_I64 }, { "u8", ELEMENT_B64 },
+        { "f4", ELEMENT_F32 }, { "f8", ELEMENT_F64 }, { "f2", ELEMENT_F16 }, { "u1", ELEMENT_U8 },
+        { "i1", ELEMENT_I8 },  { "i2", ELEMENT_I16 }, { "i4", ELEMENT_I32 }, { "i8", ELEMENT_I64 },
+        { "u2", ELEMENT_U16 }, { "u4", ELEMENT_U32 }, { "u8", ELEMENT_U64 },
     };
     char descr[32];
     skip_spaces(h);
@@ -126,10 +126,9 @@ static int read_descr(struct header *h, struct row_layout *l, struct error *err)
             l->stored = known[i].element;
             return OK;
         }
-    return fail(
-        err, ERR_UNSUPPORTED,
-        "%s: npy element type \"%s\"; known are f2 f4 f8 u1 i1 i2 i4 i8 and u8 (64-bit codes)",
-        h->name, descr);
+    return fail(err, ERR_UNSUPPORTED,
+                "%s: npy element type \"%s\"; known are f2 f4 f8 i1 i2 i4 i8 u1 u2 u4 u8", h->name,
+                descr);
 }
 
 enum { SEEN_DESCR = 1, SEEN_ORDER = 2, SEEN_SHAPE = 4, SEEN_ALL = 7 };
@@ -191,7 +190,6 @@ static int read_dictionary(struct header *h, struct row_layout *l, struct error 
 int reader_npy(const struct bytes *b, const struct file_options *options, struct row_layout *l,
                struct error *err)
 {
-    (void)options;
     if (b->size < 12)
         return fail(err, ERR_CORRUPT,
                     "%s: truncated: the npy header needs 12 bytes, the file has %zu", b->name,
@@ -211,17 +209,8 @@ int reader_npy(const struct bytes *b, const struct file_options *options, struct
     int rc = read_dictionary(&(struct header){ text, text + length, b->name }, l, err);
     if (rc)
         return rc;
-    size_t unit = l->stored == ELEMENT_B64 ? 64 : 1;
+    layout_settle_codes(l, options);
     l->offset = start + length;
-    if (__builtin_mul_overflow(l->dim, unit, &l->dim))
-        return fail(err, ERR_CORRUPT, "%s: npy header: the product of the shape overflows",
-                    b->name);
     l->stride_bytes = data_row_bytes(l->stored, l->dim);
-    rc = layout_check_size(b, l, l->stride_bytes, err);
-    if (!rc && l->stored == ELEMENT_B64 && l->dim != 64)
-        return fail(
-            err, ERR_UNSUPPORTED,
-            "%s: %zu columns of u8 (64-bit unsigned); only one 64-bit code per row is supported",
-            b->name, l->dim / 64);
-    return rc;
+    return layout_check_size(b, l, l->stride_bytes, err);
 }

@@ -21,7 +21,8 @@ struct text {
     const struct file_options *options;
     struct text_lines lines;
     struct text_shape shape;
-    float *values;
+    bool wide;    /* values are F64, else F32 */
+    void *values; /* of n rows */
     size_t n, dim, used, capacity;
     char mark; /* decimal mark of the first number that has one */
     size_t mark_line;
@@ -44,14 +45,32 @@ static int skip_byte_order_mark(struct text *t, struct error *err)
     return OK;
 }
 
+static size_t value_bytes(const struct text *t)
+{
+    return t->wide ? sizeof(double) : sizeof(float);
+}
+
+static double value_at(const struct text *t, size_t i)
+{
+    return t->wide ? ((const double *)t->values)[i] : (double)((const float *)t->values)[i];
+}
+
+static void put_value(struct text *t, size_t i, double value)
+{
+    if (t->wide)
+        ((double *)t->values)[i] = value;
+    else
+        ((float *)t->values)[i] = (float)value;
+}
+
 static int reserve_row(struct text *t, struct error *err)
 {
     if (t->used + t->dim <= t->capacity)
         return OK;
     const size_t least = t->used + t->dim,
                  capacity = 2 * t->capacity > least ? 2 * t->capacity : least;
-    float *grown =
-        capacity > SIZE_MAX / sizeof *grown ? NULL : realloc(t->values, capacity * sizeof *grown);
+    void *grown =
+        capacity > SIZE_MAX / value_bytes(t) ? NULL : realloc(t->values, capacity * value_bytes(t));
     if (!grown)
         return fail(err, ERR_NO_MEMORY, "%s: row %zu: out of memory", t->name, t->n + 1);
     t->values = grown;
@@ -59,19 +78,19 @@ static int reserve_row(struct text *t, struct error *err)
     return OK;
 }
 
-/* Checks that the number fits a float and has the decimal mark of the file. */
+/* Checks that the number fits the element and has the decimal mark of the file. */
 static int check_number(struct text *t, const struct text_number *number, size_t line,
                         size_t column, struct error *err)
 {
-    if (!isfinite(number->value))
+    if (!isfinite(number->value) && !(isnan(number->value) && t->options->numbers))
         return fail(err, ERR_NOT_FINITE,
                     "%s: line %zu (row %zu, column %zu) is %s; every value must be finite", t->name,
                     line, t->n + 1, column, isnan(number->value) ? "NaN" : "infinite");
     if (number->inexact)
         return fail(err, ERR_DIMENSION,
-                    "%s: line %zu, column %zu: a whole number that f32 does not hold, as only ids "
+                    "%s: line %zu, column %zu: a whole number that %s does not hold, as only ids "
                     "have; set id = %zu if it is one, else write it with a point",
-                    t->name, line, column, column);
+                    t->name, line, column, t->wide ? "f64" : "f32", column);
     if (number->mark && t->mark && number->mark != t->mark)
         return fail(err, ERR_CORRUPT,
                     "%s: line %zu, column %zu: a decimal %s, but line %zu has a decimal %s",
@@ -89,14 +108,13 @@ static void note_id(struct text *t, struct text_cell cell)
     struct text_number number;
     if (!t->n)
         t->first_id = cell;
-    t->number_ids += text_cell_number(cell, text_shape_commas(&t->shape), &number);
+    t->number_ids += text_cell_number(cell, text_shape_commas(&t->shape), false, &number);
 }
 
 static int parse_row(struct text *t, struct text_line line, struct error *err)
 {
     const size_t id = t->shape.id, number_of_line = line.number;
     const bool commas = text_shape_commas(&t->shape);
-    float *row = t->values + t->used;
     struct text_cell cell;
     size_t column = 0;
     while (text_cell_next(&line, t->shape.separator, &cell)) {
@@ -108,18 +126,19 @@ static int parse_row(struct text *t, struct text_line line, struct error *err)
             note_id(t, cell);
             continue;
         }
-        if (!text_cell_number(cell, commas, &number))
+        if (!text_cell_number(cell, commas, t->wide, &number))
             return text_shape_no_number(t->name, number_of_line, column, cell, err);
         rc = check_number(t, &number, number_of_line, column, err);
         if (rc)
             return rc;
-        row[column - 1 - (id && column > id)] = number.value;
+        put_value(t, t->used + column - 1 - (id && column > id), number.value);
     }
     if (column != t->shape.columns)
         return fail(err, ERR_CORRUPT, "%s: line %zu has %zu columns, the rows before it have %zu",
                     t->name, number_of_line, column, t->shape.columns);
-    const float first = t->used ? t->values[0] : row[0];
-    if (t->counting_rows == t->n && (first == 0 || first == 1) && row[0] == first + (float)t->n)
+    const double first = value_at(t, 0);
+    if (t->counting_rows == t->n && (first == 0 || first == 1) &&
+        value_at(t, t->used) == first + (double)t->n)
         t->counting_rows++;
     t->used += t->dim;
     t->n++;
@@ -181,10 +200,9 @@ static int check_whole(const struct text *t, struct error *err)
         return fail(err, ERR_ARGUMENT,
                     "%s: column 1 counts the rows (%g, %g, %g ...), as an id does; set id = 1 if "
                     "it is one, or id = 0 if it is a component (convert: --id 1 or 0)",
-                    t->name, (double)t->values[0], (double)t->values[t->dim],
-                    (double)t->values[2 * t->dim]);
+                    t->name, value_at(t, 0), value_at(t, t->dim), value_at(t, 2 * t->dim));
     if (!t->options->header && shape->separator == ' ' && t->dim == 2 && t->n > 2 &&
-        t->values[0] == (float)(t->n - 1) && t->values[1] == 2)
+        value_at(t, 0) == (double)(t->n - 1) && value_at(t, 1) == 2)
         return fail(err, ERR_ARGUMENT,
                     "%s: line %zu may be a row, or word2vec's header of %zu rows of 2 columns; set "
                     "header = true or false (convert: --header yes or no)",
@@ -207,15 +225,18 @@ int reader_text(const struct bytes *b, const struct file_options *options, struc
                 struct error *err)
 {
     const char *at = (const char *)b->at;
-    struct text t = { .name = b->name, .options = options, .lines = { at, at + b->size, 0 } };
+    struct text t = { .name = b->name,
+                      .options = options,
+                      .wide = layout_is_wide(options),
+                      .lines = { at, at + b->size, 0 } };
     const int rc = read_all(&t, l, err);
     if (rc) {
         free(t.values);
         return rc;
     }
     l->n = t.n;
-    l->stored = ELEMENT_F32;
-    l->stride_bytes = l->dim * sizeof(float);
+    l->stored = t.wide ? ELEMENT_F64 : ELEMENT_F32;
+    l->stride_bytes = l->dim * value_bytes(&t);
     l->owned = t.values;
     return OK;
 }

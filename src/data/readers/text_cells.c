@@ -86,7 +86,7 @@ bool text_cell_next(struct text_line *rest, char separator, struct text_cell *ce
     return true;
 }
 
-/* strtof() also accepts hexadecimal numbers and NaN with a payload, which this refuses. */
+/* strtof() and strtod() also accept hexadecimal numbers and NaN with a payload, which this refuses. */
 static bool may_be_number(const char *text)
 {
     text += *text == '-' || *text == '+';
@@ -94,7 +94,7 @@ static bool may_be_number(const char *text)
            (*text && !text[strspn(text, "0123456789.eE+-")]);
 }
 
-bool text_cell_number(struct text_cell cell, bool commas, struct text_number *out)
+bool text_cell_number(struct text_cell cell, bool commas, bool wide, struct text_number *out)
 {
     char text[NUMBER_BYTES], *end;
     if (!cell.n || cell.n >= sizeof text || cell.unclosed || memchr(cell.at, 0, cell.n))
@@ -107,7 +107,7 @@ bool text_cell_number(struct text_cell cell, bool commas, struct text_number *ou
         *comma = '.';
     if ((comma && point) || !may_be_number(text))
         return false;
-    out->value = strtof(text, &end);
+    out->value = wide ? strtod(text, &end) : (double)strtof(text, &end);
     out->mark = comma ? ',' : point ? '.' : '\0';
     out->inexact = !text[strspn(text, "+-0123456789")] && isfinite(out->value) &&
                    strtold(text, NULL) != (long double)out->value;

@@ -23,9 +23,9 @@ struct text_cell {
 };
 
 struct text_number {
-    float value;  /* may be NaN or infinite */
+    double value; /* of a float unless wide; may be NaN or infinite */
     char mark;    /* decimal mark '.' or ',', or 0 */
-    bool inexact; /* a whole number that a float cannot represent */
+    bool inexact; /* a whole number that value does not hold */
 };
 
 /* The next line, also a blank one; false at the end. */
@@ -38,9 +38,9 @@ const char *text_line_start(const struct text_line *);
    separator a cell may be in double quotes. */
 bool text_cell_next(struct text_line *rest, char separator, struct text_cell *);
 
-/* Parses a decimal number; commas: also one with a decimal comma. false if the cell is
-   not a number. */
-bool text_cell_number(struct text_cell, bool commas, struct text_number *);
+/* Parses a decimal number to a float, or with wide to a double; commas: also one with a decimal
+   comma. false if the cell is not a number. */
+bool text_cell_number(struct text_cell, bool commas, bool wide, struct text_number *);
 /* Whether the cell is this string, ignoring case. */
 bool text_cell_is(struct text_cell, const char *text);
 

@@ -12,6 +12,7 @@
 
 /* Fewer columns may count up by chance. */
 enum { COUNTS_FROM_0 = 3, COUNTS_FROM_1 = 8 };
+enum { LONGEST_SEPARATOR = 4 }; /* bytes */
 
 /* The cells of a line, split by one separator. */
 struct shape_reading {
@@ -32,6 +33,29 @@ struct search {
     struct error *err;
 };
 
+static bool is_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+static bool in_number(char c)
+{
+    return (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '+';
+}
+
+/* The characters between the first two numbers of the cell, such as | in 1|2; none: n is 0. */
+static struct text_cell found_separator(struct text_cell cell)
+{
+    const char *at = cell.at, *end = cell.at + cell.n;
+    while (at < end && in_number(*at))
+        at++;
+    const char *after = at;
+    while (after < end && !in_number(*after))
+        after++;
+    const bool between = at > cell.at && after < end && after - at <= LONGEST_SEPARATOR;
+    return (struct text_cell){ .at = at, .n = between ? (size_t)(after - at) : 0 };
+}
+
 int text_shape_no_number(const char *name, size_t line, size_t column, struct text_cell cell,
                          struct error *err)
 {
@@ -45,9 +69,19 @@ int text_shape_no_number(const char *name, size_t line, size_t column, struct te
         return fail(err, ERR_CORRUPT,
                     "%s: line %zu, column %zu: the cell is empty, a number was expected", name,
                     line, column);
+    const struct text_cell found = found_separator(cell);
+    const bool no_break = found.n == 2 && !memcmp(found.at, "\xc2\xa0", 2);
+    char separator[LONGEST_SEPARATOR + 3];
+    (void)snprintf(separator, sizeof separator, "\"%.*s\"", (int)found.n, found.at ? found.at : "");
+    if (found.n && (unsigned char)*found.at > ' ' && !strchr(",;", *found.at) &&
+        !is_letter(*found.at))
+        return fail(
+            err, ERR_CORRUPT,
+            "%s: line %zu, column %zu: \"%.*s\" is not a number; %s does not separate columns",
+            name, line, column, shown, cell.at, no_break ? "a no-break space" : separator);
     return fail(err, ERR_CORRUPT, "%s: line %zu, column %zu: \"%.*s\" is not a number%s", name,
                 line, column, shown, cell.at,
-                text_cell_number(cell, true, &number)
+                text_cell_number(cell, true, false, &number)
                     ? "; a decimal comma is read where semicolons or tabs separate columns"
                     : "");
 }
@@ -84,14 +118,15 @@ static struct shape_reading read_under(const struct search *s, struct text_line 
     const size_t may_be_text = free_column(s, separator);
     const bool given = was_given(s, separator);
     struct shape_reading r = { .cells = 0 };
-    struct text_cell cell;
+    struct text_cell cell, only = { .at = NULL };
     bool counts = true;
     while (text_cell_next(&line, separator, &cell)) {
         struct text_number number = { 0 };
-        const bool is_number = text_cell_number(cell, text_shape_commas(&under), &number);
+        const bool is_number = text_cell_number(cell, text_shape_commas(&under), true, &number);
         const size_t column = ++r.cells;
         r.numbers += is_number;
         if (column == 1) {
+            only = cell;
             r.first_is_number = is_number;
             r.first_is_empty = !cell.n;
         }
@@ -104,12 +139,14 @@ static struct shape_reading read_under(const struct search *s, struct text_line 
             continue; /* the header of an id column, next to a counting header */
         if (!r.counted)
             r.start = number.value == 1;
-        counts = counts && is_number && number.value == (float)(r.start + r.counted);
+        counts = counts && is_number && number.value == (double)(r.start + r.counted);
         r.counted++;
     }
     r.counted = counts ? r.counted : 0;
-    if (!r.bad && r.cells == 1 && !r.first_is_number)
+    if (!r.bad && r.cells == 1 && !r.first_is_number) {
         r.bad = 1;
+        r.bad_cell = only;
+    }
     return r;
 }
 

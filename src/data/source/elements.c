@@ -13,6 +13,7 @@ static const struct {
 } elements[] = {
     { ELEMENT_I8, "i8", 1 },   { ELEMENT_I16, "i16", 2 }, { ELEMENT_I32, "i32", 4 },
     { ELEMENT_I64, "i64", 8 }, { ELEMENT_F16, "f16", 2 }, { ELEMENT_F64, "f64", 8 },
+    { ELEMENT_U16, "u16", 2 }, { ELEMENT_U32, "u32", 4 }, { ELEMENT_U64, "u64", 8 },
 };
 enum { ELEMENTS = sizeof elements / sizeof elements[0] };
 
@@ -50,6 +51,18 @@ bool data_element_named(const char *name, enum element *out)
     return element_named(name, out);
 }
 
+bool data_element_is_integer(enum element e)
+{
+    return e == ELEMENT_U8 || e == ELEMENT_I8 || e == ELEMENT_I16 || e == ELEMENT_I32 ||
+           e == ELEMENT_I64 || e == ELEMENT_U16 || e == ELEMENT_U32 || e == ELEMENT_U64;
+}
+
+bool data_element_is_stored_only(enum element e)
+{
+    return e == ELEMENT_I16 || e == ELEMENT_F16 || e == ELEMENT_U16 || e == ELEMENT_U32 ||
+           e == ELEMENT_U64;
+}
+
 /* IEEE half precision to float, subnormals included. */
 static float half_value(uint16_t half)
 {
@@ -74,14 +87,19 @@ static long double value_at(enum element from, const void *in, size_t i)
     int16_t i16;
     int32_t i32;
     int64_t i64;
-    uint16_t f16;
+    uint16_t u16;
+    uint32_t u32;
+    uint64_t u64;
     switch ((int)from) {
         case ELEMENT_U8: return ((const uint8_t *)in)[i];
         case (int)ELEMENT_I8: return ((const int8_t *)in)[i];
         case (int)ELEMENT_I16: memcpy(&i16, at + 2 * i, 2); return i16;
         case (int)ELEMENT_I32: memcpy(&i32, at + 4 * i, 4); return i32;
         case (int)ELEMENT_I64: memcpy(&i64, at + 8 * i, 8); return (long double)i64;
-        case (int)ELEMENT_F16: memcpy(&f16, at + 2 * i, 2); return half_value(f16);
+        case (int)ELEMENT_F16: memcpy(&u16, at + 2 * i, 2); return half_value(u16);
+        case (int)ELEMENT_U16: memcpy(&u16, at + 2 * i, 2); return u16;
+        case (int)ELEMENT_U32: memcpy(&u32, at + 4 * i, 4); return u32;
+        case (int)ELEMENT_U64: memcpy(&u64, at + 8 * i, 8); return (long double)u64;
         case (int)ELEMENT_F64: memcpy(&f64, at + 8 * i, 8); return f64;
         default: memcpy(&f32, at + 4 * i, 4); return f32;
     }
@@ -130,8 +148,7 @@ static bool put_value(enum element to, void *out, size_t i, long double v)
  * become its neighbour. */
 static bool float_keeps(enum element from, long double v)
 {
-    bool integer = from == ELEMENT_I32 || from == ELEMENT_I64;
-    return !integer || (long double)(float)v == v;
+    return !data_element_is_integer(from) || (long double)(float)v == v;
 }
 
 size_t data_convert_elements(enum element from, const void *in, enum element to, void *out,

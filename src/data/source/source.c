@@ -1,17 +1,16 @@
-/* source.c - shared by all sources: bounds, widening, and the scan that hashes rows
- * and finds NaN. */
+/* source.c - shared by all sources: bounds, widening, and the scan that hashes rows and admits them. */
 #include "src/data/source/source.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
 
+#include "src/data/source/admit.h"
+
 /* Blocks are large, so that calls cost little, but stay in the second-level cache between
  * hash and check. */
 enum { SCAN_BYTES = 256 * 1024 };
-#define EXPONENT UINT32_C(0x7f800000) /* of a float; all ones in NaN and infinity */
 
 struct source *source_new(const char *name, struct error *err)
 {
@@ -30,6 +29,7 @@ void source_close(struct source *s)
         return;
     if (s->close)
         s->close(s);
+    free(s->zero_rows);
     free(s);
 }
 
@@ -81,25 +81,23 @@ int source_read_f32(const struct source *s, size_t first, size_t n, float *out, 
     return OK;
 }
 
-static int check_finite(const struct source *s, size_t first, size_t n, const float *rows,
-                        struct error *err)
+int source_read_number(const struct source *s, size_t row, int64_t *out, struct error *err)
 {
-    /* One reduction over the exponent bits, which compilers vectorise, without a
-       branch per value. */
-    uint32_t any = 0;
-    for (size_t i = 0; i < n * s->dim; i++) {
-        uint32_t bits;
-        memcpy(&bits, &rows[i], sizeof bits);
-        any |= (bits & EXPONENT) == EXPONENT;
-    }
-    if (!any)
-        return OK;
-    for (size_t i = 0; i < n * s->dim; i++)
-        if (!isfinite(rows[i]))
-            return fail(err, ERR_NOT_FINITE,
-                        "%s: row %zu, column %zu is %s; every value must be finite", s->name,
-                        first + i / s->dim + 1, i % s->dim + 1,
-                        isnan(rows[i]) ? "NaN" : "infinite");
+    const bool integer = data_element_is_integer(s->element);
+    union {
+        unsigned char raw[8];
+        int64_t integer;
+        double real;
+    } in, number;
+    if (s->dim != 1 || s->element == ELEMENT_B64)
+        return fail(err, ERR_DIMENSION, "%s: holds %zu x %s, one number per row was expected",
+                    s->name, s->dim, data_element_name(s->element));
+    const int rc = source_read(s, row, 1, in.raw, err);
+    if (rc)
+        return rc;
+    (void)data_convert_elements(s->element, in.raw, integer ? ELEMENT_I64 : ELEMENT_F64, number.raw,
+                                1);
+    *out = integer ? number.integer : attribute_of_real(number.real);
     return OK;
 }
 
@@ -107,7 +105,8 @@ static int scan_rows(struct source *s, XXH3_state_t *state, float *buffer, size_
                      struct error *err)
 {
     size_t row_bytes = source_row_bytes(s);
-    bool aligned = (uintptr_t)s->rows % sizeof(float) == 0;
+    const size_t width = s->element == ELEMENT_F64 ? sizeof(double) : sizeof(float);
+    bool aligned = (uintptr_t)s->rows % width == 0;
     for (size_t first = 0; first < s->n; first += block) {
         size_t n = s->n - first < block ? s->n - first : block;
         const void *rows = buffer;
@@ -116,8 +115,8 @@ static int scan_rows(struct source *s, XXH3_state_t *state, float *buffer, size_
             rows = (const char *)s->rows + first * row_bytes;
         else
             rc = source_read(s, first, n, buffer, err);
-        if (!rc && s->element == ELEMENT_F32)
-            rc = check_finite(s, first, n, rows, err);
+        if (!rc)
+            rc = source_admit(s, first, n, rows, err);
         if (rc)
             return rc;
         XXH3_64bits_update(state, rows, n * row_bytes);

@@ -26,6 +26,9 @@
 #define ELEMENT_I64 ((enum element)19)
 #define ELEMENT_F16 ((enum element)20)
 #define ELEMENT_F64 ((enum element)21)
+#define ELEMENT_U16 ((enum element)22) /* in files only, as I16 and F16 are */
+#define ELEMENT_U32 ((enum element)23)
+#define ELEMENT_U64 ((enum element)24)
 
 #define SOURCE_NAME_BYTES 256
 
@@ -36,9 +39,12 @@ struct source {
     /* of element, shape and all bytes; for a generator, of kind, parameters and seed */
     uint64_t hash;
     char name[SOURCE_NAME_BYTES]; /* for messages: a file's last name, a generator's kind */
+    bool numbers;                 /* times, labels or ids: NaN stands for no value */
     char metric[16];              /* metric that the file states ("euclidean", "angular"), or "" */
     /* what the reader decided on its own, such as "line 1 is a header, skipped", or "" */
     char note[160];
+    /* bit i: row i is all zeros; NULL: no row of floats or bytes is. source_scan() sets it */
+    uint64_t *zero_rows;
     /* the file that has the rows as they are in memory, row 0 first; NULL: none */
     const struct row_origin *origin;
 
@@ -57,6 +63,10 @@ int source_read(const struct source *, size_t first, size_t n, void *out, struct
  * for other elements. */
 int source_read_f32(const struct source *, size_t first, size_t n, float *out, struct error *);
 
+/* The number of a row of one column: an integer as it is, a real as attribute_of_real() orders it, so
+   that NaN is ATTRIBUTE_NONE. ERR_DIMENSION: more columns, or a code. */
+int source_read_number(const struct source *, size_t row, int64_t *out, struct error *);
+
 /* Closes and frees a source; NULL is ignored. */
 void source_close(struct source *);
 
@@ -67,10 +77,15 @@ size_t source_row_bytes(const struct source *);
 
 /* Bytes of dim components, bits for B64; 0 if the product overflows or the element is unknown. */
 size_t data_row_bytes(enum element, size_t dim);
-/* The name: "f32" "u8" "b64" "i8" "i16" "i32" "i64" "f16" "f64". */
+/* The name: "f32" "u8" "b64" "i8" "i16" "i32" "i64" "f16" "f64" "u16" "u32" "u64". */
 const char *data_element_name(enum element);
 /* The element of that name; false if there is none. */
 bool data_element_named(const char *name, enum element *);
+
+/* Whether its values are integers; codes are not. */
+bool data_element_is_integer(enum element);
+/* Whether files may hold it, but no source: its values become those of another element. */
+bool data_element_is_stored_only(enum element);
 
 /* Converts count values to another element. Integers must fit and fractions are refused, except
    that F64 rounds to F32 and must be within its range; NaN and infinity pass between floats. U8 and
@@ -85,7 +100,8 @@ size_t data_convert_elements(enum element from, const void *in, enum element to,
    source_close() frees it. */
 struct source *source_new(const char *name, struct error *);
 
-/* Reads all rows once and sets hash. A NaN or an infinity is ERR_NOT_FINITE with row and column. */
+/* Reads all rows once, and sets hash and zero_rows. ERR_NOT_FINITE, with row and column: an infinity, a NaN but for
+   numbers, or a vector whose squared length is not 0 and outside f32's range. */
 int source_scan(struct source *, struct error *);
 
 #endif

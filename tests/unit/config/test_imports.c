@@ -128,6 +128,7 @@ static void test_catalog(void **state)
 #ifdef HAVE_HDF5
 
 #include <hdf5.h>
+#include <zlib.h>
 
 /* Two rows of two bytes under "train" and "test", compared by this metric. */
 static void write_hdf5(const struct desk *d, const char *metric)
@@ -155,6 +156,24 @@ static void write_hdf5(const struct desk *d, const char *metric)
     assert_true(H5Fclose(file) >= 0);
 }
 
+/* Writes set.hdf5 again as set.hdf5.gz and set.bin. */
+static void write_copies(const struct desk *d)
+{
+    char path[PATH_MAX + 64], bytes[20000];
+    (void)snprintf(path, sizeof path, "%s/set.hdf5", d->dir);
+    FILE *f = fopen(path, "rb");
+    assert_non_null(f);
+    const size_t n = fread(bytes, 1, sizeof bytes, f);
+    assert_int_equal(fclose(f), 0);
+    assert_in_range(n, 1, sizeof bytes - 1);
+    write_bytes(d, "set.bin", bytes, n);
+    (void)snprintf(path, sizeof path, "%s/set.hdf5.gz", d->dir);
+    gzFile packed = gzopen(path, "wb");
+    assert_non_null(packed);
+    assert_int_equal(gzwrite(packed, bytes, (unsigned)n), n);
+    assert_int_equal(gzclose(packed), Z_OK);
+}
+
 static void test_stated_metrics(void **state)
 {
     static const struct {
@@ -170,6 +189,13 @@ static void test_stated_metrics(void **state)
         assert_ok(desk_load(&d, SMALL("file 'set.hdf5'")), &d.error);
         assert_int_equal(op_at(&d, 0)->rows->metric, known[i].metric);
     }
+    /* The queries of a file in gzip, and of one whose format is given, are "test" too. */
+    write_hdf5(&d, "euclidean");
+    write_copies(&d);
+    assert_ok(desk_load(&d, SMALL("file 'set.hdf5.gz'")), &d.error);
+    expect_row(&d, 1, ELEMENT_U8, "\1\2", 2);
+    assert_ok(desk_load(&d, SMALL("file { 'set.bin', format = 'hdf5' }")), &d.error);
+    expect_row(&d, 1, ELEMENT_U8, "\1\2", 2);
     write_hdf5(&d, "hamming");
     assert_int_not_equal(desk_load(&d, SMALL("file 'set.hdf5'")), OK);
     assert_non_null(strstr(d.error.text,

@@ -156,26 +156,26 @@ static void the_cache_tells_a_miss_from_a_hit(void **state)
     assert_ok(file_open(w->file, NULL, &s, &w->err), &w->err);
     snprintf(npy, sizeof npy, "%s/x.npy", w->data);
     snprintf(meta, sizeof meta, "%s.meta", npy);
-    assert_ok(cache_open(npy, "key", "x", &back, &w->err), &w->err);
+    assert_ok(cache_open(npy, "key", "x", false, &back, &w->err), &w->err);
     assert_null(back);
     assert_ok(cache_store(s, npy, "key", NULL, &w->err), &w->err);
-    assert_ok(cache_open(npy, "key", "x", &back, &w->err), &w->err);
+    assert_ok(cache_open(npy, "key", "x", false, &back, &w->err), &w->err);
     assert_non_null(back);
     assert_true(back->hash == s->hash);
     source_close(back);
     snprintf(s->metric, sizeof s->metric, "angular");
     assert_ok(cache_store(s, npy, "key", NULL, &w->err), &w->err);
-    assert_ok(cache_open(npy, "key", "x", &back, &w->err), &w->err);
+    assert_ok(cache_open(npy, "key", "x", false, &back, &w->err), &w->err);
     assert_string_equal(back->metric, "angular");
     source_close(back);
-    assert_ok(cache_open(npy, "other key", "x", &back, &w->err), &w->err);
+    assert_ok(cache_open(npy, "other key", "x", false, &back, &w->err), &w->err);
     assert_null(back);
     assert_int_equal(truncate(npy, 130), 0); /* a short npy is a cache miss, not a crash */
-    assert_ok(cache_open(npy, "key", "x", &back, &w->err), &w->err);
+    assert_ok(cache_open(npy, "key", "x", false, &back, &w->err), &w->err);
     assert_null(back);
     assert_ok(cache_store(s, npy, "key", NULL, &w->err), &w->err);
     assert_int_equal(truncate(meta, 40), 0);
-    assert_ok(cache_open(npy, "key", "x", &back, &w->err), &w->err);
+    assert_ok(cache_open(npy, "key", "x", false, &back, &w->err), &w->err);
     assert_null(back);
     source_close(s);
 }
@@ -236,7 +236,7 @@ static void a_store_cut_in_two_is_a_miss(void **state)
     memset(key, 'k', sizeof key - 1);
     key[sizeof key - 1] = 0;
     assert_code(cache_store(s, npy, key, NULL, &w->err), ERR_ARGUMENT, &w->err);
-    assert_ok(cache_open(npy, "key", "x", &back, &w->err), &w->err);
+    assert_ok(cache_open(npy, "key", "x", false, &back, &w->err), &w->err);
     assert_null(back);
     source_close(s);
 }

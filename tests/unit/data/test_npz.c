@@ -263,6 +263,17 @@ static void reads_npz(void **state)
     source_close(s);
 }
 
+static void holds_sets_by_name(void **state)
+{
+    (void)state;
+    const struct file_options npz = { .format = "npz" }, npy = { .format = "npy" };
+    assert_true(file_holds_sets("a.npz", NULL) && file_holds_sets("a.npz.gz", NULL));
+    assert_true(file_holds_sets("a.hdf5.gz", NULL) && file_holds_sets("a.h5", NULL));
+    assert_true(file_holds_sets("a.bin", &npz));
+    assert_false(file_holds_sets("a.npz", &npy) || file_holds_sets("a.npy.gz", NULL) ||
+                 file_holds_sets("a", NULL) || file_holds_sets("a.multivec", NULL));
+}
+
 static void expect_refused(struct scratch *s, const char *name, const struct blob *b,
                            const char *dataset, int code, const char *expected)
 {
@@ -369,13 +380,10 @@ static void survives_damage(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_columns_as_rows),
-        cmocka_unit_test(transposes_in_blocks),
-        cmocka_unit_test(reads_big_endian_and_native),
-        cmocka_unit_test(reads_npz),
-        cmocka_unit_test(refuses_npz),
-        cmocka_unit_test(refuses_wrong_sizes),
-        cmocka_unit_test(survives_damage),
+        cmocka_unit_test(reads_columns_as_rows),       cmocka_unit_test(transposes_in_blocks),
+        cmocka_unit_test(reads_big_endian_and_native), cmocka_unit_test(reads_npz),
+        cmocka_unit_test(holds_sets_by_name),          cmocka_unit_test(refuses_npz),
+        cmocka_unit_test(refuses_wrong_sizes),         cmocka_unit_test(survives_damage),
     };
     test_filter();
     return test_verdict(

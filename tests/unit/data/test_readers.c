@@ -293,6 +293,99 @@ static void survives_every_prefix(void **state)
     }
 }
 
+static void reads_unsigned_npy(void **state)
+{
+    static const uint16_t halves[] = { 1, 2, 300, 65535 };
+    static const uint32_t words[] = { 1, 2, 3, UINT32_MAX };
+    static const uint64_t ids[] = { 1, 2, 3, (uint64_t)1 << 60 };
+    static const float floats[] = { 1, 2, 300, 65535 };
+    static const int64_t wide[] = { 1, 2, 3, UINT32_MAX },
+                         wide_ids[] = { 1, 2, 3, (int64_t)1 << 60 };
+    static const struct {
+        const char *type;
+        size_t columns;
+        const void *stored;
+        size_t bytes;
+        struct file_options options;
+        enum element element;
+        const void *rows;
+    } cases[] = {
+        { "<u2", 2, halves, sizeof halves, { 0 }, ELEMENT_F32, floats },
+        { "<u4", 2, words, sizeof words, { 0 }, ELEMENT_I64, wide },
+        { "<u8", 2, ids, sizeof ids, { 0 }, ELEMENT_I64, wide_ids },
+        { "<u8", 1, ids, sizeof ids, { .numbers = true }, ELEMENT_I64, wide_ids },
+        { "<u4", 1, words, sizeof words, { .numbers = true }, ELEMENT_I64, wide },
+        { "<u2", 1, halves, sizeof halves, { .element = "f32" }, ELEMENT_F32, floats },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char header[100];
+        snprintf(header, sizeof header,
+                 "{'descr': '%s', 'fortran_order': False, 'shape': (%zu, %zu)}", cases[i].type,
+                 4 / cases[i].columns, cases[i].columns);
+        const struct blob b = npy_bytes(1, header, cases[i].stored, cases[i].bytes);
+        struct source *s =
+            open_good(scratch_write(*state, "unsigned.npy", b.at, b.n), &cases[i].options);
+        expect_rows(s, 4 / cases[i].columns, cases[i].columns, cases[i].element, cases[i].rows);
+        source_close(s);
+    }
+    static const uint64_t large[] = { 1, UINT64_MAX };
+    static const struct file_options codes = { .element = "b64" }, half = { .element = "u16" };
+    const struct blob b =
+        npy_bytes(1, "{'descr': '<u8', 'fortran_order': False, 'shape': (1, 2)}", large, 16);
+    struct error err = { 0 };
+    struct source *s = NULL;
+    const char *path = scratch_write(*state, "large.npy", b.at, b.n);
+    assert_int_equal(file_open(path, NULL, &s, &err), ERR_DIMENSION);
+    expect_text("large", &err, "row 1, column 2 does not fit i64");
+    error_clear(&err);
+    assert_int_equal(file_open(path, &codes, &s, &err), ERR_UNSUPPORTED);
+    expect_text("codes", &err, "2 columns of u64 are codes of 128 bits");
+    error_clear(&err);
+    assert_int_equal(file_open(path, &half, &s, &err), ERR_UNSUPPORTED);
+    expect_text("half", &err, "rows cannot become u16; f32 holds every one of its values");
+}
+
+/* Rows whose squares leave the range of f32 are refused by every reader, with row and column. */
+static void refuses_lengths_outside_f32(void **state)
+{
+    static const struct {
+        float rows[4]; /* 2 x 2 */
+        const char *expected;
+    } cases[] = {
+        { { 1, 2, -1, 1e19f }, "row 2, column 2 is 1e+19|too large for f32|lengths from 1e-19 to" },
+        { { -3e38f, 2, 1, 1 }, "row 1, column 1 is -3e+38|too large" },
+        { { 1, 2, 1e-20f, -2e-20f }, "row 2, column 2 is -2e-20|too small for f32" },
+        { { 1e-45f, 0, 1, 1 }, "row 1, column 1 is 1.4013e-45|too small" },
+        { { 9e18f, 0, 1, 1e-30f }, NULL },
+        { { 0, 0, -0.f, 2e-19f }, NULL },
+    };
+    static const char *const names[] = {
+        "l.fbin", "l.fvecs", "l.npy", "l.f32", "l.csv", "l.txt", "l.tsv", "l.npy.gz", "l.idx",
+#ifdef HAVE_HDF5
+        "l.hdf5",
+#endif
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (size_t f = 0; f < sizeof names / sizeof *names; f++) {
+            struct error err = { 0 };
+            struct source *s = source_new("rows", &err), *back = NULL;
+            char path[PATH_MAX + 256];
+            snprintf(path, sizeof path, "%s", scratch_path(*state, names[f]));
+            assert_non_null(s);
+            *s = (struct source){ .n = 2, .dim = 2, .element = ELEMENT_F32, .rows = cases[i].rows };
+            assert_ok(data_write(s, path, NULL, NULL, &err), &err);
+            source_close(s);
+            const struct file_options raw = { .dim = 2,
+                                              .id_column = f > 3 && f < 7 ? FILE_NO_ID : 0 };
+            const int rc = file_open(path, &raw, &back, &err);
+            if (rc != (cases[i].expected ? ERR_NOT_FINITE : OK))
+                fail_with("%s, case %zu: %s: %s", names[f], i, error_name(rc), err.text);
+            if (rc)
+                expect_text(names[f], &err, cases[i].expected);
+            source_close(back);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -303,9 +396,11 @@ int main(void)
         cmocka_unit_test(reads_codes),
         cmocka_unit_test(reads_truth_and_raw),
         cmocka_unit_test(reads_npy),
+        cmocka_unit_test(reads_unsigned_npy),
         cmocka_unit_test(reads_text),
         cmocka_unit_test(names_what_cannot_be_opened),
         cmocka_unit_test(names_options_that_do_not_fit),
+        cmocka_unit_test(refuses_lengths_outside_f32),
         cmocka_unit_test(survives_every_prefix),
     };
     test_filter();

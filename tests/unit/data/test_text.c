@@ -187,6 +187,20 @@ static const struct text_case refused_cases[] = {
       ERR_CORRUPT },
     { "flat.vec", "2 2\n1 2\n4 5\n", 0, 0, "word2vec's header of 2 rows|header = true or false",
       ERR_ARGUMENT },
+    /* separators that are none */
+    { "pipe.txt", "1|2\n3|4\n", 0, 0, "line 1, column 1: \"1|2\" is not a number; \"",
+      ERR_CORRUPT },
+    { "pipe 2.txt", "1|2\n", 0, 0,
+      "\" does not separate columns; expected numbers separated by blanks", ERR_CORRUPT },
+    { "colon.txt", "1:2\n", 0, 0,
+      "line 1, column 1: \"1:2\" is not a number; \":\" does not separate columns", ERR_CORRUPT },
+    { "nbsp.txt",
+      "1\xc2\xa0"
+      "2\n",
+      0, 0, "is not a number; a no-break space does not separate columns", ERR_CORRUPT },
+    { "slash.csv", "1,2/3\n4,5\n", 0, 0,
+      "line 1, column 2: \"2/3\" is not a number; \"/\" does not separate columns", ERR_CORRUPT },
+    { "word.txt", "none\n", 0, -1, "line 1, column 1: \"none\" is not a number", ERR_CORRUPT },
     /* not a number, or not the number it looks like */
     { "decimal.csv", "1,5 2,5\n3,5 4,5\n", 0, 0, "line 1, column 2|\"5 2\" is not a number",
       ERR_CORRUPT },

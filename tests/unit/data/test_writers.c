@@ -124,6 +124,31 @@ static void refuses_what_does_not_fit(void **state)
     }
 }
 
+/* f64 and text become what the output's name states, without a float between. */
+static void doubles_reach_wide_formats(void **state)
+{
+    static const double times[2] = { 1700000003, 1e300 };
+    static const char *const outs[] = { "o.f64", "o.i64" };
+    char in[PATH_MAX + 256];
+    for (int i = 0; i < 4; i++) {
+        struct error err = { 0 };
+        struct source *back = NULL;
+        union {
+            double real;
+            int64_t integer;
+        } value;
+        snprintf(in, sizeof in, "%s",
+                 i % 2 ? scratch_write(*state, "in.csv", "1700000003\n", 11)
+                       : scratch_write(*state, "in.f64", times, sizeof times / (i < 2 ? 1 : 2)));
+        const char *out = scratch_path(*state, outs[i / 2]);
+        assert_ok(data_convert(in, NULL, out, NULL, NULL, NULL, &err), &err);
+        assert_ok(file_open(out, &(struct file_options){ .numbers = true }, &back, &err), &err);
+        assert_ok(source_read(back, 0, 1, &value, &err), &err);
+        assert_true(i < 2 ? value.real == times[0] : value.integer == 1700000003);
+        source_close(back);
+    }
+}
+
 static int stop_at_once(void *context, const char *what, size_t done, size_t total)
 {
     (void)what;
@@ -236,6 +261,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(round_trips),
         cmocka_unit_test(refuses_what_does_not_fit),
+        cmocka_unit_test(doubles_reach_wide_formats),
         cmocka_unit_test(a_failed_write_leaves_the_old_file),
         cmocka_unit_test(npy_rows_begin_at_a_cache_line),
         cmocka_unit_test(large_files_and_names_inside_hdf5),

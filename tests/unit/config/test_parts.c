@@ -1,0 +1,292 @@
+/* test_parts.c - what files hold, in configs: parts with a number per row keep the value that the file
+ * has, in every format; rows of zeros are found. */
+#include "tests/support/config_desk.h"
+#include "tests/unit/config/snippets.h"
+
+#include <math.h>
+
+#ifdef HAVE_HDF5
+#include <hdf5.h>
+#endif
+
+enum { ROWS = 4 };
+/* As floats the first four are equal; as doubles the last four. */
+static const double times[ROWS] = { 1700000003, 1700000002, 1700000001, 1700000000 };
+static const int64_t times_ns[ROWS] = { 1700000000000000003, 1700000000000000002,
+                                        1700000000000000001, 1700000000000000000 };
+
+static void write_bytes(const struct desk *d, const char *name, const void *bytes, size_t n)
+{
+    char path[PATH_MAX + 64];
+    (void)snprintf(path, sizeof path, "%s/%s", d->dir, name);
+    FILE *out = fopen(path, "wb");
+    assert_non_null(out);
+    assert_int_equal(fwrite(bytes, 1, n, out), n);
+    assert_int_equal(fclose(out), 0);
+}
+
+static void write_npy(const struct desk *d, const char *name, const char *type, const void *rows,
+                      size_t bytes)
+{
+    char file[256] = "\x93NUMPY\1";
+    const int n = snprintf(file + 10, 100,
+                           "{'descr': '%s', 'fortran_order': False, 'shape': (%d,), }", type, ROWS);
+    file[8] = (char)n;
+    memcpy(file + 10 + n, rows, bytes);
+    write_bytes(d, name, file, (size_t)(10 + n) + bytes);
+}
+
+static void write_parts(const struct desk *d)
+{
+    desk_write(d, "rows.csv", "1.5,1\n2.5,2\n3.5,3\n4.5,4\n");
+    write_npy(d, "f8.npy", "<f8", times, sizeof times);
+    write_npy(d, "i8.npy", "<i8", times_ns, sizeof times_ns);
+    write_bytes(d, "raw.f64", times, sizeof times);
+    desk_write(d, "text.csv", "1700000003.0\n1700000002.0\n1700000001.0\n1700000000.0\n");
+    desk_write(d, "whole.txt", "1700000003\n1700000002\n1700000001\n1700000000\n");
+#ifdef HAVE_HDF5
+    char path[PATH_MAX + 64];
+    (void)snprintf(path, sizeof path, "%s/part.hdf5", d->dir);
+    const hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    const hid_t space = H5Screate_simple(1, (hsize_t[]){ ROWS }, NULL);
+    const hid_t set =
+        H5Dcreate2(file, "train", H5T_IEEE_F64LE, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    assert_true(H5Dwrite(set, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, times) >= 0);
+    H5Dclose(set);
+    H5Sclose(space);
+    assert_true(H5Fclose(file) >= 0);
+#endif
+}
+
+static const struct op *op_at(const struct desk *d, size_t i)
+{
+    assert_true(i < d->experiment->ops->n);
+    return &d->experiment->ops->ops[i];
+}
+
+static const char *const files[] = {
+    "f8.npy",    "i8.npy", "raw.f64", "text.csv", "whole.txt",
+#ifdef HAVE_HDF5
+    "part.hdf5",
+#endif
+};
+
+/* The attribute and the order of the rows are those of the file's numbers. */
+static void expect_numbers(struct desk *d, const char *data, const char *low, const char *high)
+{
+    char config[1000];
+    (void)snprintf(config, sizeof config,
+                   "local data = %s\nexperiment { k = 1, " FLAT "workload = function(w)\n"
+                   "w:insert { data:sort_by 'time', attribute = { part = 'time' } }\n"
+                   "w:search { data, repeated = true, where = { %s, %s } } end }",
+                   data, low, high);
+    assert_ok(desk_load(d, config), &d->error);
+    for (size_t i = 0; i < ROWS; i++) {
+        size_t row;
+        (void)view_row(op_at(d, 0)->rows, i, &row);
+        if (row != ROWS - 1 - i)
+            fail_msg("%s: row %zu is number %zu of the sorted ones", data, row, i);
+    }
+    if (op_at(d, 1)->filter_bits[0] != 3) /* the ids of the two oldest */
+        fail_msg("%s: ids %llx pass", data, (unsigned long long)op_at(d, 1)->filter_bits[0]);
+}
+
+static void test_times(void **state)
+{
+    (void)state;
+    struct desk d;
+    desk_open(&d);
+    write_parts(&d);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        char data[200];
+        const bool ns = !strcmp(files[i], "i8.npy");
+        (void)snprintf(data, sizeof data, "file { 'rows.csv', id = 0, time = '%s' }", files[i]);
+        expect_numbers(&d, data, ns ? "1700000000000000000" : "1.7e9",
+                       ns ? "1700000000000000001" : "1.7e9 + 1");
+    }
+    desk_close(&d);
+}
+
+static void test_labels(void **state)
+{
+    (void)state;
+    struct desk d;
+    desk_open(&d);
+    write_parts(&d);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        char config[1000];
+        (void)snprintf(config, sizeof config,
+                       "local data = file { 'rows.csv', id = 0, label = '%s' }\n"
+                       "experiment { k = 1, " FLAT "workload = function(w) w:insert { data }\n"
+                       "w:cluster { target_k = 2, labels = 'label' } end }",
+                       files[i]);
+        assert_ok(desk_load(&d, config), &d.error);
+        for (size_t row = 0; row < ROWS; row++)
+            assert_int_equal(op_at(&d, 1)->labels[row], ROWS - 1 - row);
+    }
+    desk_close(&d);
+}
+
+static void test_catalog_part(void **state)
+{
+    (void)state;
+    struct desk d;
+    desk_open(&d);
+    d.options.data = d.dir;
+    desk_make_dir(&d, "datasets");
+    write_parts(&d);
+    desk_write(&d, "rows.txt", "1.5 1\n2.5 2\n3.5 3\n4.5 4\n");
+    desk_write(&d, "datasets/catalog.lua",
+               "return { ['dated'] = { about = 'rows', metric = 'l2', element = 'f32', rows = 4, "
+               "dim = 2, licence = 'none', files = {\n"
+               "{ part = 'base', file = 'rows.txt', rows = 4, dim = 2, sources = {} },\n"
+               "{ part = 'time', file = 'f8.npy', rows = 4, dim = 1, sources = {} } } } }");
+    for (int again = 0; again < 2; again++) /* from the file, then from the cache */
+        expect_numbers(&d, "dataset 'dated'", "1.7e9", "1.7e9 + 1");
+    desk_close(&d);
+}
+
+/* Options of a file apply to its parts, too. */
+static void test_options_of_parts(void **state)
+{
+    static const char *const data[] = {
+        "file { 'rows.f32', dim = 2, queries = 'ask.f32' }",
+        "file { 'rows.bin', format = 'fbin', queries = 'ask.bin' }",
+        "file { 'rows.bin', format = 'fbin', queries = 'ask.f32', dim = 2 }",
+        "file { 'rows.dat', format = 'raw', element = 'f32', dim = 2, queries = 'ask.dat' }",
+        "file { 'rows.f64', format = 'raw', element = 'f32', dim = 2, queries = 'ask.f64' }",
+        "file { 'rows.list', format = 'text', queries = 'ask.list', time = 'times.list' }",
+    };
+    static const uint32_t shape[] = { 4, 2 }, asked_shape[] = { 2, 2 };
+    static const float rows[] = { 1, 2, 3, 4, 5, 6, 7, 8 };
+    (void)state;
+    struct desk d;
+    char config[1000], bin[64];
+    desk_open(&d);
+    memcpy(bin, shape, 8);
+    memcpy(bin + 8, rows, 32);
+    write_bytes(&d, "rows.bin", bin, 40);
+    memcpy(bin, asked_shape, 8);
+    write_bytes(&d, "ask.bin", bin, 24);
+    static const char *const raw[] = { "f32", "dat", "f64" };
+    for (size_t i = 0; i < 3; i++) {
+        char name[20];
+        (void)snprintf(name, sizeof name, "rows.%s", raw[i]);
+        write_bytes(&d, name, rows, 32);
+        (void)snprintf(name, sizeof name, "ask.%s", raw[i]);
+        write_bytes(&d, name, rows, 16);
+    }
+    desk_write(&d, "rows.list", "1 2\n3 4\n5 6\n7 8\n");
+    desk_write(&d, "ask.list", "1 2\n3 4\n");
+    desk_write(&d, "times.list", "4\n3\n2\n1\n");
+    for (size_t i = 0; i < sizeof data / sizeof *data; i++) {
+        (void)snprintf(config, sizeof config,
+                       "local data = %s\nexperiment { k = 1, " FLAT "workload = function(w)\n"
+                       "w:insert { data%s } w:search { data:queries() } end }",
+                       data[i], strstr(data[i], "time") ? ":sort_by 'time'" : "");
+        assert_ok(desk_load(&d, config), &d.error);
+        assert_int_equal(op_at(&d, 0)->n, 4);
+        assert_int_equal(op_at(&d, 1)->n, 2);
+        assert_int_equal(op_at(&d, 1)->rows->dim, 2);
+    }
+    desk_close(&d);
+}
+
+/* Rows of zeros under cosine are found when the workload is recorded. */
+static void test_zero_rows(void **state)
+{
+    static const struct {
+        const char *steps, *expected; /* NULL: none */
+    } cases[] = {
+        { "w:insert { data }",
+          "zero.csv: 2 of 4 rows have only zeros, which have no direction under "
+          "\"cosine\": rows 2, 4; leave them out" },
+        { "w:insert { data:rows(1, 2) }", "1 of 2 rows has only zeros" },
+        { "w:insert { data:rows(1, 1) .. data:rows(3, 3) }\nw:search { data:rows(4, 4) }",
+          "under \"cosine\": row 4; leave" },
+        { "w:insert { data:rows(1, 1) .. data:rows(3, 3) }\nw:search { data:rows(3, 3), repeated = "
+          "true }",
+          NULL },
+    };
+    static const char *const elements[] = { "f32", "u8" };
+    (void)state;
+    struct desk d;
+    char config[1000];
+    desk_open(&d);
+    desk_write(&d, "zero.csv", "1,1\n0,0\n3,0\n0,0\n");
+    for (size_t i = 0; i < 8; i++) {
+        (void)snprintf(
+            config, sizeof config,
+            "local data = file { 'zero.csv', id = 0, metric = 'cosine', element = '%s' }\n"
+            "experiment { k = 1, " FLAT "workload = function(w) %s\nend }",
+            elements[i / 4], cases[i % 4].steps);
+        const int rc = desk_load(&d, config);
+        if ((rc != OK) != (cases[i % 4].expected != NULL) ||
+            (rc && !strstr(d.error.text, cases[i % 4].expected)))
+            fail_msg("%s: %s", config, d.error.text);
+    }
+    /* They have distances by other metrics. */
+    assert_ok(desk_load(&d, "local data = file { 'zero.csv', id = 0 }\nexperiment { k = 1, " FLAT
+                            "workload = function(w) w:insert { data }\n"
+                            "w:search { data, repeated = true } end }"),
+              &d.error);
+    desk_close(&d);
+}
+
+/* NaN in a part: the row has no value. */
+static void test_no_value(void **state)
+{
+    (void)state;
+    struct desk d;
+    static const double gaps[ROWS] = { 1, NAN, 3, INFINITY };
+    static const float small_gaps[ROWS] = { 1, NAN, 3, 4 };
+    static const char *const steps[] = {
+        "w:insert { data, attribute = { part = 'time' } }\n"
+        "w:search { data, repeated = true, where = { attribute = { missing = true } } }",
+        "w:insert { data:sort_by 'time' }",
+        "w:insert { data } w:cluster { target_k = 1, labels = 'time' }",
+    };
+    static const char *const refusals[] = { NULL, "row 2 has no value (NaN), so it has no place",
+                                            "row 2 has no value (NaN); every live row needs" };
+    static const char *const names[] = { "gaps.f32", "gaps.npy", "gaps.csv" };
+    char config[1000];
+    desk_open(&d);
+    desk_write(&d, "rows.csv", "1.5,1\n2.5,2\n3.5,3\n4.5,4\n");
+    write_bytes(&d, "gaps.f32", small_gaps, sizeof small_gaps);
+    write_npy(&d, "gaps.npy", "<f4", small_gaps, sizeof small_gaps);
+    desk_write(&d, "gaps.csv", "1\nNaN\n3\n4\n");
+    for (size_t i = 0; i < 9; i++) {
+        (void)snprintf(config, sizeof config,
+                       "local data = file { 'rows.csv', id = 0, time = '%s' }\n"
+                       "experiment { k = 1, " FLAT "workload = function(w) %s\nend }",
+                       names[i / 3], steps[i % 3]);
+        const int rc = desk_load(&d, config);
+        if (refusals[i % 3] && (rc == OK || !strstr(d.error.text, refusals[i % 3])))
+            fail_msg("%s: %s", config, d.error.text);
+        if (refusals[i % 3])
+            continue;
+        assert_ok(rc, &d.error);
+        assert_int_equal(op_at(&d, 1)->filter_bits[0], 2);
+    }
+    write_bytes(&d, "infinite.f64", gaps, sizeof gaps);
+    assert_int_not_equal(
+        desk_load(&d, "local data = file { 'rows.csv', id = 0, time = 'infinite.f64' }\n"
+                      "data:sort_by 'time'"),
+        OK);
+    assert_non_null(strstr(d.error.text, "infinite.f64: row 4, column 1 is infinite; a number, or "
+                                         "NaN for no value, was expected"));
+    desk_close(&d);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_times),
+        cmocka_unit_test(test_labels),
+        cmocka_unit_test(test_catalog_part),
+        cmocka_unit_test(test_no_value),
+        cmocka_unit_test(test_options_of_parts),
+        cmocka_unit_test(test_zero_rows),
+    };
+    return test_run("config_parts", tests);
+}

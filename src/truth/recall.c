@@ -10,8 +10,6 @@
 #include "src/core/mem.h"
 #include "src/truth/exact.h"
 
-#define FLOAT_SLACK 1e-6
-
 static int compare_ids(const void *a, const void *b)
 {
     const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
@@ -42,24 +40,30 @@ struct score_scratch {
     uint64_t *sorted;
 };
 
-static int distance_of(const struct score_context *context, const struct score_scratch *b,
-                       const void *query, uint64_t id, double *distance, struct error *err)
+/* A row's distance, and how far rounding may move it. */
+struct measured {
+    double distance, rounding;
+};
+
+static int measure(const struct score_context *context, const struct score_scratch *b,
+                   const void *query, uint64_t id, struct measured *m, struct error *err)
 {
     const struct op_list *list = context->now->list;
     const void *row = live_state_row(context->now, id, b->row, err);
 
     if (!row)
         return err->code;
-    *distance = exact_distance(list->metric, list->element, query, row, list->dim);
+    m->distance = exact_distance(list->metric, list->element, query, row, list->dim);
+    m->rounding = exact_rounding(list->metric, list->element, query, row, list->dim, m->distance);
     return OK;
 }
 
-/* The largest distance that counts as equal to `distance`. */
-static double slack_of(const struct op_list *list, double distance)
+/* Below 0: a is nearer than b, whatever the rounding; 0: they are tied; above 0: a is farther. */
+static int compare_measured(struct measured a, struct measured b)
 {
-    const bool exact = list->element != ELEMENT_F32 && list->metric != METRIC_COS;
+    const double rounding = fmax(a.rounding, b.rounding);
 
-    return exact ? distance : distance + FLOAT_SLACK * fabs(distance);
+    return a.distance < b.distance - rounding ? -1 : a.distance > b.distance + rounding;
 }
 
 static const void *query_at(const struct score_context *context, size_t position)
@@ -119,19 +123,19 @@ static int hits_of_query(const struct score_context *context, const struct score
     const size_t k = context->truth->k, n = valid_answers(context, b, ids, k, wrong);
     const uint64_t *nearest = context->truth->ids + position * k;
     const void *query = query_at(context, position);
-    double last = 0, distance = 0;
+    struct measured last = { 0 }, answer = { 0 };
     uint32_t found = 0;
 
     *hits = 0;
     if (most == 0)
         return OK;
-    int rc = distance_of(context, b, query, nearest[most - 1], &last, err);
-    const double limit = slack_of(context->now->list, last), surely = 2 * last - limit;
+    int rc = measure(context, b, query, nearest[most - 1], &last, err);
     for (size_t i = 0; rc == OK && i < n; i++) {
-        rc = distance_of(context, b, query, b->sorted[i], &distance, err);
-        found += rc == OK && distance <= limit;
-        if (rc == OK && distance < surely && !holds(nearest, most, b->sorted[i]))
-            rc = fail_truth(context, position, b->sorted[i], distance, last, err);
+        rc = measure(context, b, query, b->sorted[i], &answer, err);
+        const int order = compare_measured(answer, last);
+        found += rc == OK && order <= 0;
+        if (rc == OK && order < 0 && !holds(nearest, most, b->sorted[i]))
+            rc = fail_truth(context, position, b->sorted[i], answer.distance, last.distance, err);
     }
     *hits = found < most ? found : (uint32_t)most;
     return rc;
@@ -214,43 +218,76 @@ int score_search(struct score *s, const struct score_context *context, const uin
     return rc;
 }
 
-/* Counts the valid answers in b->sorted that are within the radius, and adds to *found how many of
-   the true answers are among them. */
-static int range_of_query(const struct score_context *context, const struct score_scratch *b,
-                          size_t q, size_t n, uint32_t *within, size_t *found, struct error *err)
+/* Whether a row of the ground truth may be missing: rounding may put it beyond the radius. A radius
+   that is a distance of L2 is met exactly, so it may not. */
+static bool may_miss(const struct score_context *context, struct measured m)
 {
-    const double radius = context->op->radius, limit = slack_of(context->now->list, radius);
-    const size_t found_before = *found;
+    const struct measured radius = { context->op->radius, 0 };
+
+    return compare_measured(m, radius) == 0 && m.rounding > 0 &&
+           (context->now->list->metric != METRIC_L2SQ || m.distance < radius.distance);
+}
+
+/* Adds how many of the true answers of query q are among the n answers in b->sorted, and how many
+   there were to find. */
+static int find_true(const struct score_context *context, const struct score_scratch *b, size_t q,
+                     size_t n, size_t *found, size_t *wanted, struct error *err)
+{
+    const struct truth *t = context->truth;
+    struct measured m = { 0 };
+    int rc = OK;
+
+    for (uint64_t i = t->starts[q]; rc == OK && i < t->starts[q + 1]; i++) {
+        const bool has = bsearch(&t->ids[i], b->sorted, n, sizeof *b->sorted, compare_ids) != NULL;
+
+        if (!has)
+            rc = measure(context, b, query_at(context, q), t->ids[i], &m, err);
+        *found += has;
+        *wanted += has || !may_miss(context, m);
+    }
+    return rc;
+}
+
+struct range_counts {
+    size_t right, found, wanted;
+};
+
+/* Counts the valid answers in b->sorted that are within the radius, and how many of the true answers
+   are among them. */
+static int range_of_query(const struct score_context *context, const struct score_scratch *b,
+                          size_t q, size_t n, uint32_t *within, struct range_counts *all,
+                          struct error *err)
+{
+    const struct measured radius = { context->op->radius, 0 };
+    const size_t found_before = all->found;
+    struct measured answer = { 0 };
     size_t inside = 0;
     uint64_t last_inside = 0;
-    double distance = 0;
     int rc = OK;
 
     *within = 0;
     for (size_t i = 0; rc == OK && i < n; i++) {
-        rc = distance_of(context, b, query_at(context, q), b->sorted[i], &distance, err);
-        *within += rc == OK && distance <= limit;
-        if (rc == OK && distance < 2 * radius - limit) {
+        rc = measure(context, b, query_at(context, q), b->sorted[i], &answer, err);
+        const int order = compare_measured(answer, radius);
+        *within += rc == OK && order <= 0;
+        if (rc == OK && order < 0) {
             inside++;
             last_inside = b->sorted[i];
         }
     }
-    for (uint64_t i = context->truth->starts[q]; i < context->truth->starts[q + 1]; i++)
-        *found +=
-            bsearch(&context->truth->ids[i], b->sorted, n, sizeof *b->sorted, compare_ids) != NULL;
-    /* An answer that is inside by more than the slack must be in the ground truth. */
-    return rc == OK && inside > *found - found_before
-               ? fail_truth(context, q, last_inside, radius, radius, err)
+    rc = rc == OK ? find_true(context, b, q, n, &all->found, &all->wanted, err) : rc;
+    all->right += rc == OK ? *within : 0;
+    /* An answer that is inside by more than rounding must be in the ground truth. */
+    return rc == OK && inside > all->found - found_before
+               ? fail_truth(context, q, last_inside, radius.distance, radius.distance, err)
                : rc;
 }
 
 int score_range(struct score *s, const struct score_context *context, const uint64_t *positions,
                 size_t n, const uint64_t *starts, const uint64_t *ids, struct error *err)
 {
-    const struct truth *t = context->truth;
-    double true_answers = 0;
+    struct range_counts all = { 0 };
     struct score_scratch b;
-    size_t found = 0, right = 0;
     int rc = score_begin(s, n, 0, err);
     const int made = score_scratch_make(&b, context, (size_t)starts[n], err);
 
@@ -260,9 +297,7 @@ int score_range(struct score *s, const struct score_context *context, const uint
         const size_t valid = valid_answers(context, &b, ids + starts[i],
                                            (size_t)(starts[i + 1] - starts[i]), &s->wrong_ids);
 
-        rc = range_of_query(context, &b, q, valid, &s->hits[i], &found, err);
-        right += rc == OK ? s->hits[i] : 0;
-        true_answers += (double)(t->starts[q + 1] - t->starts[q]);
+        rc = range_of_query(context, &b, q, valid, &s->hits[i], &all, err);
     }
     score_scratch_free(&b);
     if (rc != OK) {
@@ -270,8 +305,8 @@ int score_range(struct score *s, const struct score_context *context, const uint
         return rc;
     }
     const double answers = (double)starts[n];
-    s->recall = true_answers > 0 ? (double)found / true_answers : NAN;
-    s->precision = answers > 0 ? (double)right / answers : NAN;
+    s->recall = all.wanted > 0 ? (double)all.found / (double)all.wanted : NAN;
+    s->precision = answers > 0 ? (double)all.right / answers : NAN;
     s->results = n > 0 ? answers / (double)n : NAN;
     return OK;
 }
@@ -285,7 +320,7 @@ struct concurrent_changes {
 };
 
 struct concurrent_candidate {
-    double distance;
+    struct measured at;
     bool stays; /* live during the whole operation */
 };
 
@@ -314,8 +349,8 @@ static int changes_of(struct concurrent_changes *c, const struct op *op, struct 
 
 static int compare_candidates(const void *a, const void *b)
 {
-    const double x = ((const struct concurrent_candidate *)a)->distance;
-    const double y = ((const struct concurrent_candidate *)b)->distance;
+    const double x = ((const struct concurrent_candidate *)a)->at.distance;
+    const double y = ((const struct concurrent_candidate *)b)->at.distance;
 
     return x < y ? -1 : x > y;
 }
@@ -337,7 +372,7 @@ static int nearest_ever(const struct score_context *context, const struct score_
         const uint64_t id = i < known ? ids[i] : c->went[i - known];
 
         all[i].stays = i < known && !is_among(c->came, c->n_came, id);
-        rc = distance_of(context, b, query, id, &all[i].distance, err);
+        rc = measure(context, b, query, id, &all[i].at, err);
     }
     qsort(all, known + c->n_went, sizeof *all, compare_candidates);
     *n_all = known + c->n_went;
@@ -347,19 +382,16 @@ static int nearest_ever(const struct score_context *context, const struct score_
 
 /* How many of the nearest rows every correct answer contains. If several rows are as far as the
    k-th, an answer may contain any of them, so none is required. */
-static size_t wanted_of(const struct op_list *list, const struct concurrent_candidate *all,
-                        size_t n, size_t n_all)
+static size_t wanted_of(const struct concurrent_candidate *all, size_t n, size_t n_all)
 {
-    const double last = n > 0 ? all[n - 1].distance : 0, surely = 2 * last - slack_of(list, last);
     size_t wanted = 0, as_far = 0, as_far_stay = 0;
 
-    for (size_t i = 0; i < n_all && n > 0 && all[i].distance <= slack_of(list, last); i++) {
-        if (all[i].distance < surely) {
-            wanted += all[i].stays;
-        } else {
-            as_far++;
-            as_far_stay += all[i].stays;
-        }
+    for (size_t i = 0; i < n_all && n > 0; i++) {
+        const int order = compare_measured(all[i].at, all[n - 1].at);
+
+        wanted += order < 0 && all[i].stays;
+        as_far += order == 0;
+        as_far_stay += order == 0 && all[i].stays;
     }
     return wanted + (as_far == 1 ? as_far_stay : 0);
 }
@@ -371,7 +403,7 @@ static int share_of_query(const struct score_context *context, const struct scor
                           double *share, struct error *err)
 {
     size_t n, n_all, kept = 0, found = 0;
-    double distance = 0;
+    struct measured answer = { 0 };
     int rc = nearest_ever(context, b, c, position, all, &n, &n_all, err);
 
     for (size_t i = 0; i < context->truth->k; i++)
@@ -382,8 +414,7 @@ static int share_of_query(const struct score_context *context, const struct scor
                 ++*wrong;
         }
     qsort(b->sorted, kept, sizeof *b->sorted, compare_ids);
-    const size_t wanted = wanted_of(context->now->list, all, n, n_all);
-    const double limit = n > 0 ? slack_of(context->now->list, all[n - 1].distance) : 0;
+    const size_t wanted = wanted_of(all, n, n_all);
     for (size_t i = 0; rc == OK && i < kept; i++) {
         const uint64_t id = b->sorted[i];
 
@@ -393,8 +424,8 @@ static int share_of_query(const struct score_context *context, const struct scor
         }
         if (is_among(c->came, c->n_came, id) || is_among(c->went, c->n_went, id))
             continue;
-        rc = distance_of(context, b, query_at(context, position), id, &distance, err);
-        found += rc == OK && distance <= limit;
+        rc = measure(context, b, query_at(context, position), id, &answer, err);
+        found += rc == OK && n > 0 && compare_measured(answer, all[n - 1].at) <= 0;
     }
     *hits = (uint32_t)(found < wanted ? found : wanted);
     *share = wanted > 0 ? (double)*hits / (double)wanted : NAN;

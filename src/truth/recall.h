@@ -9,16 +9,17 @@
 #include "src/truth/oracle.h"
 #include "src/workload/live_state.h"
 
-#define RECALL_DEFINITION                                                                          \
-    "recall@k: of each query's answers, at most k count; an answer counts if its id is live, "     \
-    "passes the filter, is not repeated, and its exact distance, computed again from the data in " \
-    "double precision, is at most the true k-th distance (relative slack 1e-6 for f32 and "        \
-    "cosine, "                                                                                     \
-    "none for integers and codes); divided by min(k, rows there were to find), then averaged "     \
-    "over "                                                                                        \
-    "queries. Deleted, unknown, repeated and filtered-out ids are counted in wrong_ids. Range: "   \
-    "recall is the share of all true answers found, precision the share of all answers that are "  \
-    "right, over the queries together."
+#define RECALL_DEFINITION                                                                  \
+    "recall@k: of each query's answers, at most k count; an answer counts if its id is "   \
+    "live, passes the filter, is not repeated, and its exact distance, computed again "    \
+    "from the data in double precision, is at most the true k-th distance, or exceeds it " \
+    "by no more than rounding to single precision may (1e-6 of the distance for l2, of "   \
+    "the sum of |q_i x_i| for ip, of 2 for cosine; 0 for integers and codes, except under" \
+    " cosine); divided by min(k, rows there were to find), then averaged over queries. "   \
+    "Deleted, unknown, repeated and filtered-out ids are counted in wrong_ids. Range: "    \
+    "recall is the share of all true answers found, without those that were not found and" \
+    " that rounding may put beyond the radius; precision the share of all answers that "   \
+    "are right; over the queries together."
 
 struct score {
     uint32_t *hits; /* right answers of each of n queries; freed by score_free() */

@@ -9,8 +9,9 @@
 #include "src/base/stats.h"
 #include "src/core/mem.h"
 #include "src/truth/exact.h"
+#include "src/truth/recall_internal.h"
 
-static int compare_ids(const void *a, const void *b)
+int score_compare_ids(const void *a, const void *b)
 {
     const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
 
@@ -18,7 +19,7 @@ static int compare_ids(const void *a, const void *b)
 }
 
 /* A large sample has a narrow interval, so fewer resamples are enough. */
-static void interval_of_mean(const double *values, size_t n, uint64_t seed, struct score *s)
+void score_interval(const double *values, size_t n, uint64_t seed, struct score *s)
 {
     s->low = s->high = NAN;
     if (n > 1)
@@ -34,19 +35,8 @@ static bool allowed(const struct score_context *context, uint64_t id)
             (id < op->filter_ids && (op->filter_bits[id >> 6] >> (id & 63) & 1)));
 }
 
-/* Scratch space for one query: a row, and its answers. */
-struct score_scratch {
-    void *row;
-    uint64_t *sorted;
-};
-
-/* A row's distance, and how far rounding may move it. */
-struct measured {
-    double distance, rounding;
-};
-
-static int measure(const struct score_context *context, const struct score_scratch *b,
-                   const void *query, uint64_t id, struct measured *m, struct error *err)
+int score_measure(const struct score_context *context, const struct score_scratch *b,
+                  const void *query, uint64_t id, struct measured *m, struct error *err)
 {
     const struct op_list *list = context->now->list;
     const void *row = live_state_row(context->now, id, b->row, err);
@@ -58,15 +48,14 @@ static int measure(const struct score_context *context, const struct score_scrat
     return OK;
 }
 
-/* Below 0: a is nearer than b, whatever the rounding; 0: they are tied; above 0: a is farther. */
-static int compare_measured(struct measured a, struct measured b)
+int score_compare(struct measured a, struct measured b)
 {
     const double rounding = fmax(a.rounding, b.rounding);
 
     return a.distance < b.distance - rounding ? -1 : a.distance > b.distance + rounding;
 }
 
-static const void *query_at(const struct score_context *context, size_t position)
+const void *score_query_at(const struct score_context *context, size_t position)
 {
     const struct op_list *list = context->now->list;
 
@@ -88,7 +77,7 @@ static size_t valid_answers(const struct score_context *context, const struct sc
         else
             ++*wrong;
     }
-    qsort(b->sorted, kept, sizeof *b->sorted, compare_ids);
+    qsort(b->sorted, kept, sizeof *b->sorted, score_compare_ids);
     for (size_t i = 0; i < kept; i++) {
         if (i > 0 && b->sorted[i] == b->sorted[i - 1])
             ++*wrong;
@@ -122,17 +111,17 @@ static int hits_of_query(const struct score_context *context, const struct score
 {
     const size_t k = context->truth->k, n = valid_answers(context, b, ids, k, wrong);
     const uint64_t *nearest = context->truth->ids + position * k;
-    const void *query = query_at(context, position);
+    const void *query = score_query_at(context, position);
     struct measured last = { 0 }, answer = { 0 };
     uint32_t found = 0;
 
     *hits = 0;
     if (most == 0)
         return OK;
-    int rc = measure(context, b, query, nearest[most - 1], &last, err);
+    int rc = score_measure(context, b, query, nearest[most - 1], &last, err);
     for (size_t i = 0; rc == OK && i < n; i++) {
-        rc = measure(context, b, query, b->sorted[i], &answer, err);
-        const int order = compare_measured(answer, last);
+        rc = score_measure(context, b, query, b->sorted[i], &answer, err);
+        const int order = score_compare(answer, last);
         found += rc == OK && order <= 0;
         if (rc == OK && order < 0 && !holds(nearest, most, b->sorted[i]))
             rc = fail_truth(context, position, b->sorted[i], answer.distance, last.distance, err);
@@ -141,8 +130,8 @@ static int hits_of_query(const struct score_context *context, const struct score
     return rc;
 }
 
-static int score_scratch_make(struct score_scratch *b, const struct score_context *context,
-                              size_t answers, struct error *err)
+int score_scratch_make(struct score_scratch *b, const struct score_context *context, size_t answers,
+                       struct error *err)
 {
     const struct op_list *list = context->now->list;
 
@@ -153,7 +142,7 @@ static int score_scratch_make(struct score_scratch *b, const struct score_contex
                : fail(err, ERR_NO_MEMORY, "scores: out of memory for %zu answers", answers);
 }
 
-static void score_scratch_free(struct score_scratch *b)
+void score_scratch_free(struct score_scratch *b)
 {
     mem_free(NULL, b->row);
     mem_free(NULL, b->sorted);
@@ -176,14 +165,13 @@ static int summarise(struct score *s, uint64_t seed, struct error *err)
             s->min = shares[i] < s->min ? shares[i] : s->min;
         }
         s->mean = sum / (double)s->n;
-        interval_of_mean(shares, s->n, seed, s);
+        score_interval(shares, s->n, seed, s);
     }
     mem_free(NULL, shares);
     return OK;
 }
 
-/* Clears the score and allocates the hits. The caller calls score_free(), also on failure. */
-static int score_begin(struct score *s, size_t n, size_t most, struct error *err)
+int score_begin(struct score *s, size_t n, size_t most, struct error *err)
 {
     *s = (struct score){ .n = n,
                          .most = most,
@@ -224,7 +212,7 @@ static bool may_miss(const struct score_context *context, struct measured m)
 {
     const struct measured radius = { context->op->radius, 0 };
 
-    return compare_measured(m, radius) == 0 && m.rounding > 0 &&
+    return score_compare(m, radius) == 0 && m.rounding > 0 &&
            (context->now->list->metric != METRIC_L2SQ || m.distance < radius.distance);
 }
 
@@ -238,10 +226,11 @@ static int find_true(const struct score_context *context, const struct score_scr
     int rc = OK;
 
     for (uint64_t i = t->starts[q]; rc == OK && i < t->starts[q + 1]; i++) {
-        const bool has = bsearch(&t->ids[i], b->sorted, n, sizeof *b->sorted, compare_ids) != NULL;
+        const bool has =
+            bsearch(&t->ids[i], b->sorted, n, sizeof *b->sorted, score_compare_ids) != NULL;
 
         if (!has)
-            rc = measure(context, b, query_at(context, q), t->ids[i], &m, err);
+            rc = score_measure(context, b, score_query_at(context, q), t->ids[i], &m, err);
         *found += has;
         *wanted += has || !may_miss(context, m);
     }
@@ -267,8 +256,8 @@ static int range_of_query(const struct score_context *context, const struct scor
 
     *within = 0;
     for (size_t i = 0; rc == OK && i < n; i++) {
-        rc = measure(context, b, query_at(context, q), b->sorted[i], &answer, err);
-        const int order = compare_measured(answer, radius);
+        rc = score_measure(context, b, score_query_at(context, q), b->sorted[i], &answer, err);
+        const int order = score_compare(answer, radius);
         *within += rc == OK && order <= 0;
         if (rc == OK && order < 0) {
             inside++;
@@ -309,174 +298,6 @@ int score_range(struct score *s, const struct score_context *context, const uint
     s->precision = answers > 0 ? (double)all.right / answers : NAN;
     s->results = n > 0 ? answers / (double)n : NAN;
     return OK;
-}
-
-/* ---- answers given during concurrent writes */
-
-/* Ids inserted and deleted while the operation runs, sorted. */
-struct concurrent_changes {
-    uint64_t *came, *went;
-    size_t n_came, n_went;
-};
-
-struct concurrent_candidate {
-    struct measured at;
-    bool stays; /* live during the whole operation */
-};
-
-static bool is_among(const uint64_t *sorted, size_t n, uint64_t id)
-{
-    return n > 0 && bsearch(&id, sorted, n, sizeof *sorted, compare_ids) != NULL;
-}
-
-static int changes_of(struct concurrent_changes *c, const struct op *op, struct error *err)
-{
-    const size_t n = op->writes ? op->writes->n : 0;
-
-    *c = (struct concurrent_changes){ mem_array(NULL, n + 1, sizeof *c->came),
-                                      mem_array(NULL, n + 1, sizeof *c->went), n,
-                                      op->removes ? n : 0 };
-    if (!c->came || !c->went)
-        return fail(err, ERR_NO_MEMORY, "scores: out of memory for %zu changes", n);
-    if (n > 0)
-        memcpy(c->came, op->ids, n * sizeof *c->came);
-    if (c->n_went > 0)
-        memcpy(c->went, op->removes, n * sizeof *c->went);
-    qsort(c->came, c->n_came, sizeof *c->came, compare_ids);
-    qsort(c->went, c->n_went, sizeof *c->went, compare_ids);
-    return OK;
-}
-
-static int compare_candidates(const void *a, const void *b)
-{
-    const double x = ((const struct concurrent_candidate *)a)->at.distance;
-    const double y = ((const struct concurrent_candidate *)b)->at.distance;
-
-    return x < y ? -1 : x > y;
-}
-
-/* The k nearest of all rows that were live at any time: candidates are the ground truth at the end
-   and the deleted rows. */
-static int nearest_ever(const struct score_context *context, const struct score_scratch *b,
-                        const struct concurrent_changes *c, size_t position,
-                        struct concurrent_candidate *all, size_t *n, size_t *n_all,
-                        struct error *err)
-{
-    const size_t k = context->truth->k,
-                 known = k < context->truth->available ? k : context->truth->available;
-    const uint64_t *ids = context->truth->ids + position * k;
-    const void *query = query_at(context, position);
-    int rc = OK;
-
-    for (size_t i = 0; rc == OK && i < known + c->n_went; i++) {
-        const uint64_t id = i < known ? ids[i] : c->went[i - known];
-
-        all[i].stays = i < known && !is_among(c->came, c->n_came, id);
-        rc = measure(context, b, query, id, &all[i].at, err);
-    }
-    qsort(all, known + c->n_went, sizeof *all, compare_candidates);
-    *n_all = known + c->n_went;
-    *n = *n_all < k ? *n_all : k;
-    return rc;
-}
-
-/* How many of the nearest rows every correct answer contains. If several rows are as far as the
-   k-th, an answer may contain any of them, so none is required. */
-static size_t wanted_of(const struct concurrent_candidate *all, size_t n, size_t n_all)
-{
-    size_t wanted = 0, as_far = 0, as_far_stay = 0;
-
-    for (size_t i = 0; i < n_all && n > 0; i++) {
-        const int order = compare_measured(all[i].at, all[n - 1].at);
-
-        wanted += order < 0 && all[i].stays;
-        as_far += order == 0;
-        as_far_stay += order == 0 && all[i].stays;
-    }
-    return wanted + (as_far == 1 ? as_far_stay : 0);
-}
-
-/* *share: the share of the required rows (wanted_of) in the answer; NAN if no row is required. */
-static int share_of_query(const struct score_context *context, const struct score_scratch *b,
-                          const struct concurrent_changes *c, struct concurrent_candidate *all,
-                          size_t position, const uint64_t *ids, double *wrong, uint32_t *hits,
-                          double *share, struct error *err)
-{
-    size_t n, n_all, kept = 0, found = 0;
-    struct measured answer = { 0 };
-    int rc = nearest_ever(context, b, c, position, all, &n, &n_all, err);
-
-    for (size_t i = 0; i < context->truth->k; i++)
-        if (ids[i] != ID_NONE) {
-            if (live_has(&context->now->live, ids[i]) || is_among(c->went, c->n_went, ids[i]))
-                b->sorted[kept++] = ids[i];
-            else
-                ++*wrong;
-        }
-    qsort(b->sorted, kept, sizeof *b->sorted, compare_ids);
-    const size_t wanted = wanted_of(all, n, n_all);
-    for (size_t i = 0; rc == OK && i < kept; i++) {
-        const uint64_t id = b->sorted[i];
-
-        if (i > 0 && id == b->sorted[i - 1]) {
-            ++*wrong;
-            continue;
-        }
-        if (is_among(c->came, c->n_came, id) || is_among(c->went, c->n_went, id))
-            continue;
-        rc = measure(context, b, query_at(context, position), id, &answer, err);
-        found += rc == OK && n > 0 && compare_measured(answer, all[n - 1].at) <= 0;
-    }
-    *hits = (uint32_t)(found < wanted ? found : wanted);
-    *share = wanted > 0 ? (double)*hits / (double)wanted : NAN;
-    return rc;
-}
-
-static void take_shares(struct score *s, double *shares, size_t n, uint64_t seed)
-{
-    size_t m = 0;
-    double sum = 0;
-
-    for (size_t i = 0; i < n; i++)
-        if (!isnan(shares[i])) {
-            shares[m++] = shares[i];
-            sum += shares[i];
-            s->min = isnan(s->min) || shares[i] < s->min ? shares[i] : s->min;
-        }
-    s->mean = m > 0 ? sum / (double)m : NAN;
-    interval_of_mean(shares, m, seed, s);
-}
-
-int score_concurrent(struct score *s, const struct score_context *context,
-                     const uint64_t *positions, size_t n, const uint64_t *ids, uint64_t seed,
-                     struct error *err)
-{
-    const size_t k = context->truth->k;
-    struct concurrent_changes c;
-    struct score_scratch b;
-    int rc = score_begin(s, n, k, err);
-    const int made = score_scratch_make(&b, context, k, err),
-              changed = changes_of(&c, context->op, err);
-    struct concurrent_candidate *all = mem_array(NULL, k + c.n_went + 1, sizeof *all);
-    double *shares = mem_array(NULL, n + 1, sizeof *shares);
-
-    rc = rc == OK ? made : rc;
-    rc = rc == OK ? changed : rc;
-    if (rc == OK && (!all || !shares))
-        rc = fail(err, ERR_NO_MEMORY, "scores: out of memory for %zu queries", n);
-    for (size_t i = 0; rc == OK && i < n; i++)
-        rc = share_of_query(context, &b, &c, all, (size_t)positions[i], ids + i * k, &s->wrong_ids,
-                            &s->hits[i], &shares[i], err);
-    if (rc == OK)
-        take_shares(s, shares, n, seed);
-    else
-        score_free(s);
-    mem_free(NULL, c.came);
-    mem_free(NULL, c.went);
-    mem_free(NULL, all);
-    mem_free(NULL, shares);
-    score_scratch_free(&b);
-    return rc;
 }
 
 void score_free(struct score *s)

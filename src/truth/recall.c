@@ -9,7 +9,7 @@
 #include "src/base/stats.h"
 #include "src/core/mem.h"
 #include "src/truth/exact.h"
-#include "src/truth/recall_internal.h"
+#include "src/truth/score_internal.h"
 
 int score_compare_ids(const void *a, const void *b)
 {
@@ -105,17 +105,25 @@ static int fail_truth(const struct score_context *context, size_t position, uint
                 position + 1, context->op->line, id, distance, limit);
 }
 
-static int hits_of_query(const struct score_context *context, const struct score_scratch *b,
-                         size_t position, const uint64_t *ids, size_t most, double *wrong,
-                         uint32_t *hits, struct error *err)
-{
-    const size_t k = context->truth->k, n = valid_answers(context, b, ids, k, wrong);
-    const uint64_t *nearest = context->truth->ids + position * k;
-    const void *query = score_query_at(context, position);
-    struct measured last = { 0 }, answer = { 0 };
-    uint32_t found = 0;
+/* Answers to one query, held against its nearest rows. */
+struct hits {
+    uint32_t found; /* as near as the last of them, at most `most` */
+    size_t nearer;  /* nearer than the last of them, and not among them */
+    uint64_t nearer_id;
+    double nearer_distance, last;
+};
 
-    *hits = 0;
+/* nearest: `most` ids, all live, the last of them the farthest. ids: k answers. */
+static int hits_of_query(const struct score_context *context, const struct score_scratch *b,
+                         const void *query, const uint64_t *nearest, size_t most,
+                         const uint64_t *ids, size_t k, double *wrong, struct hits *hits,
+                         struct error *err)
+{
+    const size_t n = valid_answers(context, b, ids, k, wrong);
+    struct measured last = { 0 }, answer = { 0 };
+    size_t found = 0;
+
+    *hits = (struct hits){ 0 };
     if (most == 0)
         return OK;
     int rc = score_measure(context, b, query, nearest[most - 1], &last, err);
@@ -123,10 +131,14 @@ static int hits_of_query(const struct score_context *context, const struct score
         rc = score_measure(context, b, query, b->sorted[i], &answer, err);
         const int order = score_compare(answer, last);
         found += rc == OK && order <= 0;
-        if (rc == OK && order < 0 && !holds(nearest, most, b->sorted[i]))
-            rc = fail_truth(context, position, b->sorted[i], answer.distance, last.distance, err);
+        if (rc == OK && order < 0 && !holds(nearest, most, b->sorted[i])) {
+            hits->nearer++;
+            hits->nearer_id = b->sorted[i];
+            hits->nearer_distance = answer.distance;
+        }
     }
-    *hits = found < most ? found : (uint32_t)most;
+    hits->last = last.distance;
+    hits->found = (uint32_t)(found < most ? found : most);
     return rc;
 }
 
@@ -195,14 +207,84 @@ int score_search(struct score *s, const struct score_context *context, const uin
     const int made = score_scratch_make(&b, context, t->k, err);
 
     rc = rc == OK ? made : rc;
-    for (size_t i = 0; rc == OK && i < n; i++)
-        rc = hits_of_query(context, &b, positions ? (size_t)positions[i] : i, ids + i * t->k,
-                           s->most, &s->wrong_ids, &s->hits[i], err);
+    for (size_t i = 0; rc == OK && i < n; i++) {
+        const size_t position = positions ? (size_t)positions[i] : i;
+        struct hits hits;
+
+        rc = hits_of_query(context, &b, score_query_at(context, position), t->ids + position * t->k,
+                           s->most, ids + i * t->k, t->k, &s->wrong_ids, &hits, err);
+        s->hits[i] = hits.found;
+        if (rc == OK && hits.nearer > 0)
+            rc =
+                fail_truth(context, position, hits.nearer_id, hits.nearer_distance, hits.last, err);
+    }
     score_scratch_free(&b);
     if (rc == OK)
         rc = summarise(s, seed, err);
     if (rc != OK)
         score_free(s);
+    return rc;
+}
+
+/* Writes the live ids of one query's k true ids to out, the farthest last, and their number to *n. */
+static int live_named(const struct score_context *context, const struct score_scratch *b,
+                      const void *query, const int64_t *ids, size_t k, uint64_t *out, size_t *n,
+                      struct named_score *s, struct error *err)
+{
+    struct measured m = { 0 };
+    double farthest = -HUGE_VAL;
+    int rc = OK;
+
+    *n = 0;
+    for (size_t i = 0; rc == OK && i < k; i++) {
+        if (ids[i] < 0)
+            continue;
+        s->wanted++;
+        if (!live_has(&context->now->live, (uint64_t)ids[i])) {
+            s->absent++;
+            continue;
+        }
+        rc = score_measure(context, b, query, (uint64_t)ids[i], &m, err);
+        out[*n] = (uint64_t)ids[i];
+        if (m.distance < farthest) { /* files may have another order */
+            out[*n] = out[*n - 1];
+            out[*n - 1] = (uint64_t)ids[i];
+        }
+        farthest = fmax(farthest, m.distance);
+        ++*n;
+    }
+    return rc;
+}
+
+int score_named(struct named_score *s, const struct score_context *context,
+                const struct named_truth *t, size_t n, size_t k, const uint64_t *ids,
+                struct error *err)
+{
+    uint64_t *nearest = mem_array(NULL, k, sizeof *nearest);
+    struct score_scratch b;
+    size_t found = 0;
+    double wrong = 0;
+    int rc = score_scratch_make(&b, context, k, err);
+
+    *s = (struct named_score){ .recall = NAN };
+    if (rc == OK && !nearest)
+        rc = fail(err, ERR_NO_MEMORY, "scores: out of memory for %zu true ids", k);
+    for (size_t q = 0; rc == OK && q < n; q++) {
+        const void *query = score_query_at(context, q);
+        struct hits hits = { 0 };
+        size_t most = 0;
+
+        rc = live_named(context, &b, query, t->ids + q * t->columns, k, nearest, &most, s, err);
+        if (rc == OK)
+            rc = hits_of_query(context, &b, query, nearest, most, ids + q * k, k, &wrong, &hits,
+                               err);
+        found += hits.found;
+        s->nearer += hits.nearer;
+    }
+    score_scratch_free(&b);
+    mem_free(NULL, nearest);
+    if (rc == OK && s->wanted > 0)
+        s->recall = (double)found / (double)s->wanted;
     return rc;
 }
 

@@ -59,4 +59,23 @@ int score_concurrent(struct score *, const struct score_context *, const uint64_
                      size_t n, const uint64_t *ids, uint64_t seed, struct error *);
 void score_free(struct score *);
 
+/* True ids that come from elsewhere, such as a file: n x columns, ids below 0 are none. */
+struct named_truth {
+    const int64_t *ids;
+    size_t columns;
+};
+/* The score by the first k of them, over n queries. */
+struct named_score {
+    double recall;         /* hits / wanted; NAN without true ids */
+    size_t wanted, absent; /* true ids; those that are not live, which nothing can find */
+    /* answers nearer than the last live true id, and not among them: the truth is of other rows or
+       of another metric */
+    size_t nearer;
+};
+
+/* As score_search(), but by true ids from elsewhere, k <= columns of each query, of which some may
+   not be live. context->truth is not used. ids: n x k answers. */
+int score_named(struct named_score *, const struct score_context *, const struct named_truth *,
+                size_t n, size_t k, const uint64_t *ids, struct error *);
+
 #endif

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "src/core/mem.h"
-#include "src/truth/recall_internal.h"
+#include "src/truth/score_internal.h"
 
 /* Ids inserted and deleted while the operation runs, sorted. */
 struct concurrent_changes {

@@ -10,7 +10,7 @@
 #include "src/base/quote.h"
 #include "src/core/mem.h"
 #include "src/truth/exact.h"
-#include "src/truth/scorer_internal.h"
+#include "src/truth/score_internal.h"
 #include "src/workload/gather.h"
 
 /* If the recalls of a step's two passes differ by more than this, the step gets a note. */

@@ -1,8 +1,10 @@
-/* recall_internal.h - what recall.c and recall_concurrent.c share. */
-#ifndef DRIFTLINE_TRUTH_RECALL_INTERNAL_H
-#define DRIFTLINE_TRUTH_RECALL_INTERNAL_H
+/* score_internal.h - what the files that score answers share. */
+#ifndef DRIFTLINE_TRUTH_SCORE_INTERNAL_H
+#define DRIFTLINE_TRUTH_SCORE_INTERNAL_H
 
-#include "src/truth/recall.h"
+#include "src/truth/scorer.h"
+
+/* 1. recall.c, recall_concurrent.c */
 
 /* Scratch space for one query: a row, and its answers. */
 struct score_scratch {
@@ -32,5 +34,13 @@ int score_begin(struct score *, size_t n, size_t most, struct error *);
 void score_interval(const double *values, size_t n, uint64_t seed, struct score *);
 
 const void *score_query_at(const struct score_context *, size_t position);
+
+/* 2. Clusters, for scorer.c */
+
+/* Whether the shape of the answers is that of a cluster operation (scorer.h). */
+bool scorer_fits_clusters(const struct op *, const struct answers *);
+/* Scores them into scored[PASS_SINGLE].json, { clusters }. `now` is the state after the
+   operation. ERR_INVARIANT: an id is not live, or in two clusters. */
+int scorer_take_clusters(struct scorer *, const struct answers *, struct error *);
 
 #endif

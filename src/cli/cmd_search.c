@@ -9,10 +9,12 @@
 #include "src/base/quote.h"
 #include "src/cli/commands.h"
 #include "src/cli/support/app.h"
+#include "src/cli/support/saved_rows.h"
 #include "src/config/data/rows.h"
 #include "src/core/parallel.h"
 #include "src/data/files/file.h"
 #include "src/run/saved/search.h"
+#include "src/truth/recall.h"
 #include "src/workload/gather.h"
 #include "src/workload/view.h"
 
@@ -27,7 +29,8 @@ struct search {
     size_t n, k;
     uint64_t *ids; /* n x k */
     struct saved_times times;
-    double recall; /* NAN: without --truth */
+    struct named_score score; /* recall is NAN without --truth */
+    char unknown[1000];       /* why ties are not known; "": they are */
 };
 
 static struct param_value value_of(const json_t *json)
@@ -155,6 +158,57 @@ static int search(struct search *s, struct error *err)
     return saved_search(&s->index, &request, s->ids, &s->times);
 }
 
+static bool is_among(uint64_t id, const uint64_t *ids, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (ids[i] == id)
+            return true;
+    return false;
+}
+
+/* Without the rows: a true id is found if it is among the answers, and absent if it was never used. */
+static void score_ids(struct search *s, const struct named_truth *truth)
+{
+    const long long next_id = field_integer(s->index.about, "next_id", INT64_MAX);
+    size_t found = 0;
+
+    s->score = (struct named_score){ .recall = NAN };
+    for (size_t q = 0; q < s->n; q++)
+        for (size_t j = 0; j < s->k; j++) {
+            const int64_t id = truth->ids[q * truth->columns + j];
+
+            s->score.wanted += id >= 0;
+            s->score.absent += id >= next_id;
+            found += id >= 0 && is_among((uint64_t)id, s->ids + q * s->k, s->k);
+        }
+    if (s->score.wanted > 0)
+        s->score.recall = (double)found / (double)s->score.wanted;
+}
+
+/* As a run scores, if the rows of the index are known: ties count. */
+static int score_rows(struct search *s, const struct named_truth *truth)
+{
+    struct error why = { 0 };
+    struct saved_rows rows;
+    void *queries = NULL;
+    int rc = app_saved_rows_open(&rows, s->app, s->index.about, &why);
+
+    if (rc == OK) {
+        queries = catalog_rows_read(s->source, rows.experiment->ops->element, &why);
+        rc = queries ? OK : why.code;
+    }
+    if (rc == OK) {
+        const struct op all = { .kind = OP_SEARCH, .k = s->k };
+        const struct score_context context = { &rows.now, &all, NULL, queries };
+        rc = score_named(&s->score, &context, truth, s->n, s->k, s->ids, &why);
+    }
+    if (rc != OK)
+        (void)snprintf(s->unknown, sizeof s->unknown, "%s", why.text);
+    mem_free(NULL, queries);
+    app_saved_rows_close(&rows);
+    return rc;
+}
+
 static int score(struct search *s, struct error *err)
 {
     const char *path = s->app->truth;
@@ -162,7 +216,7 @@ static int score(struct search *s, struct error *err)
     struct source *truth = NULL;
     int64_t *ids = NULL;
 
-    s->recall = NAN;
+    s->score.recall = NAN;
     if (!path)
         return OK;
     if (catalog_rows_open(path, &ids_by_name, &s->app->options, &truth, err))
@@ -175,8 +229,9 @@ static int score(struct search *s, struct error *err)
              truth->dim, s->k);
     else
         ids = catalog_rows_read(truth, ELEMENT_I64, err);
-    if (ids)
-        s->recall = saved_recall(s->ids, s->n, s->k, ids, truth->dim);
+    const struct named_truth named = { ids, truth->dim };
+    if (ids && score_rows(s, &named) != OK)
+        score_ids(s, &named);
     mem_free(NULL, ids);
     source_close(truth);
     return err->code;
@@ -202,12 +257,34 @@ static int write_answers(struct search *s, struct error *err)
     return rc;
 }
 
+static void print_recall(const struct search *s, FILE *out)
+{
+    const struct named_score *n = &s->score;
+    const char *metric = metric_name(s->index.env.metric);
+
+    if (isnan(n->recall))
+        return;
+    fprintf(out, "recall   %.4f of the first %zu ids of %s; ties %s\n", n->recall, s->k,
+            s->app->truth, *s->unknown ? "do not count" : "count");
+    if (*s->unknown)
+        fprintf(out, "         The rows are not known, so ids alone are compared: %s\n",
+                s->unknown);
+    if (n->absent > 0)
+        fprintf(out,
+                "absent   %zu of the %zu true ids are not in the index, so its recall is at most "
+                "%.4f\n",
+                n->absent, n->wanted, 1 - (double)n->absent / (double)n->wanted);
+    if (n->nearer > 0)
+        fprintf(out,
+                "wrong    %zu answers are nearer than the last true id and not among the true ids: "
+                "%s is of other rows, or not of metric %s\n",
+                n->nearer, s->app->truth, metric);
+}
+
 static void print_times(const struct search *s, FILE *out)
 {
     const struct saved_times *t = &s->times;
 
-    if (!isnan(s->recall))
-        fprintf(out, "recall   %.4f of the first %zu ids of %s\n", s->recall, s->k, s->app->truth);
     fprintf(out, "batch    %.0f queries a second (%zu queries)\n", t->queries_per_second,
             t->n_batch);
     fprintf(out, "latency  p50 %.1f us, ", t->p50_ns / 1000);
@@ -232,6 +309,7 @@ static void print(const struct search *s)
         fprintf(text.out, "queries  %s: %zu, k = %zu, %zu thread%s\n", s->app->arguments[1], s->n,
                 s->k, threads, threads == 1 ? "" : "s");
         fprintf(text.out, "knobs   %s\n", *s->knobs_text ? s->knobs_text : " defaults");
+        print_recall(s, text.out);
         print_times(s, text.out);
         if (s->app->options.out)
             fprintf(text.out, "answers  %s\n", s->app->options.out);

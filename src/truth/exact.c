@@ -7,6 +7,8 @@
 
 enum { LANES = 8 };
 
+#define FLOAT_ROUNDING 1e-6
+
 static double total(const double lanes[LANES])
 {
     return ((lanes[0] + lanes[4]) + (lanes[1] + lanes[5])) +
@@ -97,4 +99,27 @@ double exact_distance(enum metric metric, enum element element, const void *a, c
         return 2.0;
     const double distance = 2.0 - 2.0 * inner(element, a, b, dim) / sqrt(lengths);
     return distance > 0 ? distance : 0.0; /* rounding must not make a duplicate negative */
+}
+
+static double magnitudes_f32(const float *a, const float *b, size_t dim)
+{
+    double sums[LANES] = { 0 };
+    size_t i = 0;
+
+    for (; i + LANES <= dim; i += LANES)
+        for (size_t l = 0; l < LANES; l++)
+            sums[l] += fabs((double)a[i + l] * (double)b[i + l]);
+    for (; i < dim; i++)
+        sums[0] += fabs((double)a[i] * (double)b[i]);
+    return total(sums);
+}
+
+double exact_rounding(enum metric metric, enum element element, const void *a, const void *b,
+                      size_t dim, double d)
+{
+    if (metric == METRIC_COS)
+        return FLOAT_ROUNDING * 2;
+    if (element != ELEMENT_F32)
+        return 0;
+    return FLOAT_ROUNDING * (metric == METRIC_IP ? magnitudes_f32(a, b, dim) : d);
 }

@@ -1,6 +1,6 @@
 /* oracle_internal.h - the computation of a list's ground truth. oracle.c goes through the
- * operations, oracle_query_set.c updates queries that are searched again, oracle_key.c makes the
- * keys of query sets and of cache files, oracle_merge.c merges parts. */
+ * operations, oracle_query_set.c updates queries that are searched again and makes the keys of query
+ * sets and of cache files, oracle_merge.c merges parts. */
 #ifndef DRIFTLINE_TRUTH_ORACLE_INTERNAL_H
 #define DRIFTLINE_TRUTH_ORACLE_INTERNAL_H
 

@@ -9,10 +9,9 @@
 #include "src/base/stats.h"
 #include "src/core/mem.h"
 #include "src/truth/exact.h"
+#include "src/truth/score_internal.h"
 
-#define FLOAT_SLACK 1e-6
-
-static int compare_ids(const void *a, const void *b)
+int score_compare_ids(const void *a, const void *b)
 {
     const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
 
@@ -20,7 +19,7 @@ static int compare_ids(const void *a, const void *b)
 }
 
 /* A large sample has a narrow interval, so fewer resamples are enough. */
-static void interval_of_mean(const double *values, size_t n, uint64_t seed, struct score *s)
+void score_interval(const double *values, size_t n, uint64_t seed, struct score *s)
 {
     s->low = s->high = NAN;
     if (n > 1)
@@ -36,33 +35,27 @@ static bool allowed(const struct score_context *context, uint64_t id)
             (id < op->filter_ids && (op->filter_bits[id >> 6] >> (id & 63) & 1)));
 }
 
-/* Scratch space for one query: a row, and its answers. */
-struct score_scratch {
-    void *row;
-    uint64_t *sorted;
-};
-
-static int distance_of(const struct score_context *context, const struct score_scratch *b,
-                       const void *query, uint64_t id, double *distance, struct error *err)
+int score_measure(const struct score_context *context, const struct score_scratch *b,
+                  const void *query, uint64_t id, struct measured *m, struct error *err)
 {
     const struct op_list *list = context->now->list;
     const void *row = live_state_row(context->now, id, b->row, err);
 
     if (!row)
         return err->code;
-    *distance = exact_distance(list->metric, list->element, query, row, list->dim);
+    m->distance = exact_distance(list->metric, list->element, query, row, list->dim);
+    m->rounding = exact_rounding(list->metric, list->element, query, row, list->dim, m->distance);
     return OK;
 }
 
-/* The largest distance that counts as equal to `distance`. */
-static double slack_of(const struct op_list *list, double distance)
+int score_compare(struct measured a, struct measured b)
 {
-    const bool exact = list->element != ELEMENT_F32 && list->metric != METRIC_COS;
+    const double rounding = fmax(a.rounding, b.rounding);
 
-    return exact ? distance : distance + FLOAT_SLACK * fabs(distance);
+    return a.distance < b.distance - rounding ? -1 : a.distance > b.distance + rounding;
 }
 
-static const void *query_at(const struct score_context *context, size_t position)
+const void *score_query_at(const struct score_context *context, size_t position)
 {
     const struct op_list *list = context->now->list;
 
@@ -84,7 +77,7 @@ static size_t valid_answers(const struct score_context *context, const struct sc
         else
             ++*wrong;
     }
-    qsort(b->sorted, kept, sizeof *b->sorted, compare_ids);
+    qsort(b->sorted, kept, sizeof *b->sorted, score_compare_ids);
     for (size_t i = 0; i < kept; i++) {
         if (i > 0 && b->sorted[i] == b->sorted[i - 1])
             ++*wrong;
@@ -112,33 +105,45 @@ static int fail_truth(const struct score_context *context, size_t position, uint
                 position + 1, context->op->line, id, distance, limit);
 }
 
-static int hits_of_query(const struct score_context *context, const struct score_scratch *b,
-                         size_t position, const uint64_t *ids, size_t most, double *wrong,
-                         uint32_t *hits, struct error *err)
-{
-    const size_t k = context->truth->k, n = valid_answers(context, b, ids, k, wrong);
-    const uint64_t *nearest = context->truth->ids + position * k;
-    const void *query = query_at(context, position);
-    double last = 0, distance = 0;
-    uint32_t found = 0;
+/* Answers to one query, held against its nearest rows. */
+struct hits {
+    uint32_t found; /* as near as the last of them, at most `most` */
+    size_t nearer;  /* nearer than the last of them, and not among them */
+    uint64_t nearer_id;
+    double nearer_distance, last;
+};
 
-    *hits = 0;
+/* nearest: `most` ids, all live, the last of them the farthest. ids: k answers. */
+static int hits_of_query(const struct score_context *context, const struct score_scratch *b,
+                         const void *query, const uint64_t *nearest, size_t most,
+                         const uint64_t *ids, size_t k, double *wrong, struct hits *hits,
+                         struct error *err)
+{
+    const size_t n = valid_answers(context, b, ids, k, wrong);
+    struct measured last = { 0 }, answer = { 0 };
+    size_t found = 0;
+
+    *hits = (struct hits){ 0 };
     if (most == 0)
         return OK;
-    int rc = distance_of(context, b, query, nearest[most - 1], &last, err);
-    const double limit = slack_of(context->now->list, last), surely = 2 * last - limit;
+    int rc = score_measure(context, b, query, nearest[most - 1], &last, err);
     for (size_t i = 0; rc == OK && i < n; i++) {
-        rc = distance_of(context, b, query, b->sorted[i], &distance, err);
-        found += rc == OK && distance <= limit;
-        if (rc == OK && distance < surely && !holds(nearest, most, b->sorted[i]))
-            rc = fail_truth(context, position, b->sorted[i], distance, last, err);
+        rc = score_measure(context, b, query, b->sorted[i], &answer, err);
+        const int order = score_compare(answer, last);
+        found += rc == OK && order <= 0;
+        if (rc == OK && order < 0 && !holds(nearest, most, b->sorted[i])) {
+            hits->nearer++;
+            hits->nearer_id = b->sorted[i];
+            hits->nearer_distance = answer.distance;
+        }
     }
-    *hits = found < most ? found : (uint32_t)most;
+    hits->last = last.distance;
+    hits->found = (uint32_t)(found < most ? found : most);
     return rc;
 }
 
-static int score_scratch_make(struct score_scratch *b, const struct score_context *context,
-                              size_t answers, struct error *err)
+int score_scratch_make(struct score_scratch *b, const struct score_context *context, size_t answers,
+                       struct error *err)
 {
     const struct op_list *list = context->now->list;
 
@@ -149,7 +154,7 @@ static int score_scratch_make(struct score_scratch *b, const struct score_contex
                : fail(err, ERR_NO_MEMORY, "scores: out of memory for %zu answers", answers);
 }
 
-static void score_scratch_free(struct score_scratch *b)
+void score_scratch_free(struct score_scratch *b)
 {
     mem_free(NULL, b->row);
     mem_free(NULL, b->sorted);
@@ -172,14 +177,13 @@ static int summarise(struct score *s, uint64_t seed, struct error *err)
             s->min = shares[i] < s->min ? shares[i] : s->min;
         }
         s->mean = sum / (double)s->n;
-        interval_of_mean(shares, s->n, seed, s);
+        score_interval(shares, s->n, seed, s);
     }
     mem_free(NULL, shares);
     return OK;
 }
 
-/* Clears the score and allocates the hits. The caller calls score_free(), also on failure. */
-static int score_begin(struct score *s, size_t n, size_t most, struct error *err)
+int score_begin(struct score *s, size_t n, size_t most, struct error *err)
 {
     *s = (struct score){ .n = n,
                          .most = most,
@@ -203,9 +207,17 @@ int score_search(struct score *s, const struct score_context *context, const uin
     const int made = score_scratch_make(&b, context, t->k, err);
 
     rc = rc == OK ? made : rc;
-    for (size_t i = 0; rc == OK && i < n; i++)
-        rc = hits_of_query(context, &b, positions ? (size_t)positions[i] : i, ids + i * t->k,
-                           s->most, &s->wrong_ids, &s->hits[i], err);
+    for (size_t i = 0; rc == OK && i < n; i++) {
+        const size_t position = positions ? (size_t)positions[i] : i;
+        struct hits hits;
+
+        rc = hits_of_query(context, &b, score_query_at(context, position), t->ids + position * t->k,
+                           s->most, ids + i * t->k, t->k, &s->wrong_ids, &hits, err);
+        s->hits[i] = hits.found;
+        if (rc == OK && hits.nearer > 0)
+            rc =
+                fail_truth(context, position, hits.nearer_id, hits.nearer_distance, hits.last, err);
+    }
     score_scratch_free(&b);
     if (rc == OK)
         rc = summarise(s, seed, err);
@@ -214,43 +226,139 @@ int score_search(struct score *s, const struct score_context *context, const uin
     return rc;
 }
 
-/* Counts the valid answers in b->sorted that are within the radius, and adds to *found how many of
-   the true answers are among them. */
-static int range_of_query(const struct score_context *context, const struct score_scratch *b,
-                          size_t q, size_t n, uint32_t *within, size_t *found, struct error *err)
+/* Writes the live ids of one query's k true ids to out, the farthest last, and their number to *n. */
+static int live_named(const struct score_context *context, const struct score_scratch *b,
+                      const void *query, const int64_t *ids, size_t k, uint64_t *out, size_t *n,
+                      struct named_score *s, struct error *err)
 {
-    const double radius = context->op->radius, limit = slack_of(context->now->list, radius);
-    const size_t found_before = *found;
+    struct measured m = { 0 };
+    double farthest = -HUGE_VAL;
+    int rc = OK;
+
+    *n = 0;
+    for (size_t i = 0; rc == OK && i < k; i++) {
+        if (ids[i] < 0)
+            continue;
+        s->wanted++;
+        if (!live_has(&context->now->live, (uint64_t)ids[i])) {
+            s->absent++;
+            continue;
+        }
+        rc = score_measure(context, b, query, (uint64_t)ids[i], &m, err);
+        out[*n] = (uint64_t)ids[i];
+        if (m.distance < farthest) { /* files may have another order */
+            out[*n] = out[*n - 1];
+            out[*n - 1] = (uint64_t)ids[i];
+        }
+        farthest = fmax(farthest, m.distance);
+        ++*n;
+    }
+    return rc;
+}
+
+int score_named(struct named_score *s, const struct score_context *context,
+                const struct named_truth *t, size_t n, size_t k, const uint64_t *ids,
+                struct error *err)
+{
+    uint64_t *nearest = mem_array(NULL, k, sizeof *nearest);
+    struct score_scratch b;
+    size_t found = 0;
+    double wrong = 0;
+    int rc = score_scratch_make(&b, context, k, err);
+
+    *s = (struct named_score){ .recall = NAN };
+    if (rc == OK && !nearest)
+        rc = fail(err, ERR_NO_MEMORY, "scores: out of memory for %zu true ids", k);
+    for (size_t q = 0; rc == OK && q < n; q++) {
+        const void *query = score_query_at(context, q);
+        struct hits hits = { 0 };
+        size_t most = 0;
+
+        rc = live_named(context, &b, query, t->ids + q * t->columns, k, nearest, &most, s, err);
+        if (rc == OK)
+            rc = hits_of_query(context, &b, query, nearest, most, ids + q * k, k, &wrong, &hits,
+                               err);
+        found += hits.found;
+        s->nearer += hits.nearer;
+    }
+    score_scratch_free(&b);
+    mem_free(NULL, nearest);
+    if (rc == OK && s->wanted > 0)
+        s->recall = (double)found / (double)s->wanted;
+    return rc;
+}
+
+/* Whether a row of the ground truth may be missing: rounding may put it beyond the radius. A radius
+   that is a distance of L2 is met exactly, so it may not. */
+static bool may_miss(const struct score_context *context, struct measured m)
+{
+    const struct measured radius = { context->op->radius, 0 };
+
+    return score_compare(m, radius) == 0 && m.rounding > 0 &&
+           (context->now->list->metric != METRIC_L2SQ || m.distance < radius.distance);
+}
+
+/* Adds how many of the true answers of query q are among the n answers in b->sorted, and how many
+   there were to find. */
+static int find_true(const struct score_context *context, const struct score_scratch *b, size_t q,
+                     size_t n, size_t *found, size_t *wanted, struct error *err)
+{
+    const struct truth *t = context->truth;
+    struct measured m = { 0 };
+    int rc = OK;
+
+    for (uint64_t i = t->starts[q]; rc == OK && i < t->starts[q + 1]; i++) {
+        const bool has =
+            bsearch(&t->ids[i], b->sorted, n, sizeof *b->sorted, score_compare_ids) != NULL;
+
+        if (!has)
+            rc = score_measure(context, b, score_query_at(context, q), t->ids[i], &m, err);
+        *found += has;
+        *wanted += has || !may_miss(context, m);
+    }
+    return rc;
+}
+
+struct range_counts {
+    size_t right, found, wanted;
+};
+
+/* Counts the valid answers in b->sorted that are within the radius, and how many of the true answers
+   are among them. */
+static int range_of_query(const struct score_context *context, const struct score_scratch *b,
+                          size_t q, size_t n, uint32_t *within, struct range_counts *all,
+                          struct error *err)
+{
+    const struct measured radius = { context->op->radius, 0 };
+    const size_t found_before = all->found;
+    struct measured answer = { 0 };
     size_t inside = 0;
     uint64_t last_inside = 0;
-    double distance = 0;
     int rc = OK;
 
     *within = 0;
     for (size_t i = 0; rc == OK && i < n; i++) {
-        rc = distance_of(context, b, query_at(context, q), b->sorted[i], &distance, err);
-        *within += rc == OK && distance <= limit;
-        if (rc == OK && distance < 2 * radius - limit) {
+        rc = score_measure(context, b, score_query_at(context, q), b->sorted[i], &answer, err);
+        const int order = score_compare(answer, radius);
+        *within += rc == OK && order <= 0;
+        if (rc == OK && order < 0) {
             inside++;
             last_inside = b->sorted[i];
         }
     }
-    for (uint64_t i = context->truth->starts[q]; i < context->truth->starts[q + 1]; i++)
-        *found +=
-            bsearch(&context->truth->ids[i], b->sorted, n, sizeof *b->sorted, compare_ids) != NULL;
-    /* An answer that is inside by more than the slack must be in the ground truth. */
-    return rc == OK && inside > *found - found_before
-               ? fail_truth(context, q, last_inside, radius, radius, err)
+    rc = rc == OK ? find_true(context, b, q, n, &all->found, &all->wanted, err) : rc;
+    all->right += rc == OK ? *within : 0;
+    /* An answer that is inside by more than rounding must be in the ground truth. */
+    return rc == OK && inside > all->found - found_before
+               ? fail_truth(context, q, last_inside, radius.distance, radius.distance, err)
                : rc;
 }
 
 int score_range(struct score *s, const struct score_context *context, const uint64_t *positions,
                 size_t n, const uint64_t *starts, const uint64_t *ids, struct error *err)
 {
-    const struct truth *t = context->truth;
-    double true_answers = 0;
+    struct range_counts all = { 0 };
     struct score_scratch b;
-    size_t found = 0, right = 0;
     int rc = score_begin(s, n, 0, err);
     const int made = score_scratch_make(&b, context, (size_t)starts[n], err);
 
@@ -260,9 +368,7 @@ int score_range(struct score *s, const struct score_context *context, const uint
         const size_t valid = valid_answers(context, &b, ids + starts[i],
                                            (size_t)(starts[i + 1] - starts[i]), &s->wrong_ids);
 
-        rc = range_of_query(context, &b, q, valid, &s->hits[i], &found, err);
-        right += rc == OK ? s->hits[i] : 0;
-        true_answers += (double)(t->starts[q + 1] - t->starts[q]);
+        rc = range_of_query(context, &b, q, valid, &s->hits[i], &all, err);
     }
     score_scratch_free(&b);
     if (rc != OK) {
@@ -270,182 +376,10 @@ int score_range(struct score *s, const struct score_context *context, const uint
         return rc;
     }
     const double answers = (double)starts[n];
-    s->recall = true_answers > 0 ? (double)found / true_answers : NAN;
-    s->precision = answers > 0 ? (double)right / answers : NAN;
+    s->recall = all.wanted > 0 ? (double)all.found / (double)all.wanted : NAN;
+    s->precision = answers > 0 ? (double)all.right / answers : NAN;
     s->results = n > 0 ? answers / (double)n : NAN;
     return OK;
-}
-
-/* ---- answers given during concurrent writes */
-
-/* Ids inserted and deleted while the operation runs, sorted. */
-struct concurrent_changes {
-    uint64_t *came, *went;
-    size_t n_came, n_went;
-};
-
-struct concurrent_candidate {
-    double distance;
-    bool stays; /* live during the whole operation */
-};
-
-static bool is_among(const uint64_t *sorted, size_t n, uint64_t id)
-{
-    return n > 0 && bsearch(&id, sorted, n, sizeof *sorted, compare_ids) != NULL;
-}
-
-static int changes_of(struct concurrent_changes *c, const struct op *op, struct error *err)
-{
-    const size_t n = op->writes ? op->writes->n : 0;
-
-    *c = (struct concurrent_changes){ mem_array(NULL, n + 1, sizeof *c->came),
-                                      mem_array(NULL, n + 1, sizeof *c->went), n,
-                                      op->removes ? n : 0 };
-    if (!c->came || !c->went)
-        return fail(err, ERR_NO_MEMORY, "scores: out of memory for %zu changes", n);
-    if (n > 0)
-        memcpy(c->came, op->ids, n * sizeof *c->came);
-    if (c->n_went > 0)
-        memcpy(c->went, op->removes, n * sizeof *c->went);
-    qsort(c->came, c->n_came, sizeof *c->came, compare_ids);
-    qsort(c->went, c->n_went, sizeof *c->went, compare_ids);
-    return OK;
-}
-
-static int compare_candidates(const void *a, const void *b)
-{
-    const double x = ((const struct concurrent_candidate *)a)->distance;
-    const double y = ((const struct concurrent_candidate *)b)->distance;
-
-    return x < y ? -1 : x > y;
-}
-
-/* The k nearest of all rows that were live at any time: candidates are the ground truth at the end
-   and the deleted rows. */
-static int nearest_ever(const struct score_context *context, const struct score_scratch *b,
-                        const struct concurrent_changes *c, size_t position,
-                        struct concurrent_candidate *all, size_t *n, size_t *n_all,
-                        struct error *err)
-{
-    const size_t k = context->truth->k,
-                 known = k < context->truth->available ? k : context->truth->available;
-    const uint64_t *ids = context->truth->ids + position * k;
-    const void *query = query_at(context, position);
-    int rc = OK;
-
-    for (size_t i = 0; rc == OK && i < known + c->n_went; i++) {
-        const uint64_t id = i < known ? ids[i] : c->went[i - known];
-
-        all[i].stays = i < known && !is_among(c->came, c->n_came, id);
-        rc = distance_of(context, b, query, id, &all[i].distance, err);
-    }
-    qsort(all, known + c->n_went, sizeof *all, compare_candidates);
-    *n_all = known + c->n_went;
-    *n = *n_all < k ? *n_all : k;
-    return rc;
-}
-
-/* How many of the nearest rows every correct answer contains. If several rows are as far as the
-   k-th, an answer may contain any of them, so none is required. */
-static size_t wanted_of(const struct op_list *list, const struct concurrent_candidate *all,
-                        size_t n, size_t n_all)
-{
-    const double last = n > 0 ? all[n - 1].distance : 0, surely = 2 * last - slack_of(list, last);
-    size_t wanted = 0, as_far = 0, as_far_stay = 0;
-
-    for (size_t i = 0; i < n_all && n > 0 && all[i].distance <= slack_of(list, last); i++) {
-        if (all[i].distance < surely) {
-            wanted += all[i].stays;
-        } else {
-            as_far++;
-            as_far_stay += all[i].stays;
-        }
-    }
-    return wanted + (as_far == 1 ? as_far_stay : 0);
-}
-
-/* *share: the share of the required rows (wanted_of) in the answer; NAN if no row is required. */
-static int share_of_query(const struct score_context *context, const struct score_scratch *b,
-                          const struct concurrent_changes *c, struct concurrent_candidate *all,
-                          size_t position, const uint64_t *ids, double *wrong, uint32_t *hits,
-                          double *share, struct error *err)
-{
-    size_t n, n_all, kept = 0, found = 0;
-    double distance = 0;
-    int rc = nearest_ever(context, b, c, position, all, &n, &n_all, err);
-
-    for (size_t i = 0; i < context->truth->k; i++)
-        if (ids[i] != ID_NONE) {
-            if (live_has(&context->now->live, ids[i]) || is_among(c->went, c->n_went, ids[i]))
-                b->sorted[kept++] = ids[i];
-            else
-                ++*wrong;
-        }
-    qsort(b->sorted, kept, sizeof *b->sorted, compare_ids);
-    const size_t wanted = wanted_of(context->now->list, all, n, n_all);
-    const double limit = n > 0 ? slack_of(context->now->list, all[n - 1].distance) : 0;
-    for (size_t i = 0; rc == OK && i < kept; i++) {
-        const uint64_t id = b->sorted[i];
-
-        if (i > 0 && id == b->sorted[i - 1]) {
-            ++*wrong;
-            continue;
-        }
-        if (is_among(c->came, c->n_came, id) || is_among(c->went, c->n_went, id))
-            continue;
-        rc = distance_of(context, b, query_at(context, position), id, &distance, err);
-        found += rc == OK && distance <= limit;
-    }
-    *hits = (uint32_t)(found < wanted ? found : wanted);
-    *share = wanted > 0 ? (double)*hits / (double)wanted : NAN;
-    return rc;
-}
-
-static void take_shares(struct score *s, double *shares, size_t n, uint64_t seed)
-{
-    size_t m = 0;
-    double sum = 0;
-
-    for (size_t i = 0; i < n; i++)
-        if (!isnan(shares[i])) {
-            shares[m++] = shares[i];
-            sum += shares[i];
-            s->min = isnan(s->min) || shares[i] < s->min ? shares[i] : s->min;
-        }
-    s->mean = m > 0 ? sum / (double)m : NAN;
-    interval_of_mean(shares, m, seed, s);
-}
-
-int score_concurrent(struct score *s, const struct score_context *context,
-                     const uint64_t *positions, size_t n, const uint64_t *ids, uint64_t seed,
-                     struct error *err)
-{
-    const size_t k = context->truth->k;
-    struct concurrent_changes c;
-    struct score_scratch b;
-    int rc = score_begin(s, n, k, err);
-    const int made = score_scratch_make(&b, context, k, err),
-              changed = changes_of(&c, context->op, err);
-    struct concurrent_candidate *all = mem_array(NULL, k + c.n_went + 1, sizeof *all);
-    double *shares = mem_array(NULL, n + 1, sizeof *shares);
-
-    rc = rc == OK ? made : rc;
-    rc = rc == OK ? changed : rc;
-    if (rc == OK && (!all || !shares))
-        rc = fail(err, ERR_NO_MEMORY, "scores: out of memory for %zu queries", n);
-    for (size_t i = 0; rc == OK && i < n; i++)
-        rc = share_of_query(context, &b, &c, all, (size_t)positions[i], ids + i * k, &s->wrong_ids,
-                            &s->hits[i], &shares[i], err);
-    if (rc == OK)
-        take_shares(s, shares, n, seed);
-    else
-        score_free(s);
-    mem_free(NULL, c.came);
-    mem_free(NULL, c.went);
-    mem_free(NULL, all);
-    mem_free(NULL, shares);
-    score_scratch_free(&b);
-    return rc;
 }
 
 void score_free(struct score *s)

@@ -9,16 +9,17 @@
 #include "src/truth/oracle.h"
 #include "src/workload/live_state.h"
 
-#define RECALL_DEFINITION                                                                          \
-    "recall@k: of each query's answers, at most k count; an answer counts if its id is live, "     \
-    "passes the filter, is not repeated, and its exact distance, computed again from the data in " \
-    "double precision, is at most the true k-th distance (relative slack 1e-6 for f32 and "        \
-    "cosine, "                                                                                     \
-    "none for integers and codes); divided by min(k, rows there were to find), then averaged "     \
-    "over "                                                                                        \
-    "queries. Deleted, unknown, repeated and filtered-out ids are counted in wrong_ids. Range: "   \
-    "recall is the share of all true answers found, precision the share of all answers that are "  \
-    "right, over the queries together."
+#define RECALL_DEFINITION                                                                  \
+    "recall@k: of each query's answers, at most k count; an answer counts if its id is "   \
+    "live, passes the filter, is not repeated, and its exact distance, computed again "    \
+    "from the data in double precision, is at most the true k-th distance, or exceeds it " \
+    "by no more than rounding to single precision may (1e-6 of the distance for l2, of "   \
+    "the sum of |q_i x_i| for ip, of 2 for cosine; 0 for integers and codes, except under" \
+    " cosine); divided by min(k, rows there were to find), then averaged over queries. "   \
+    "Deleted, unknown, repeated and filtered-out ids are counted in wrong_ids. Range: "    \
+    "recall is the share of all true answers found, without those that were not found and" \
+    " that rounding may put beyond the radius; precision the share of all answers that "   \
+    "are right; over the queries together."
 
 struct score {
     uint32_t *hits; /* right answers of each of n queries; freed by score_free() */
@@ -57,5 +58,24 @@ int score_range(struct score *, const struct score_context *, const uint64_t *po
 int score_concurrent(struct score *, const struct score_context *, const uint64_t *positions,
                      size_t n, const uint64_t *ids, uint64_t seed, struct error *);
 void score_free(struct score *);
+
+/* True ids that come from elsewhere, such as a file: n x columns, ids below 0 are none. */
+struct named_truth {
+    const int64_t *ids;
+    size_t columns;
+};
+/* The score by the first k of them, over n queries. */
+struct named_score {
+    double recall;         /* hits / wanted; NAN without true ids */
+    size_t wanted, absent; /* true ids; those that are not live, which nothing can find */
+    /* answers nearer than the last live true id, and not among them: the truth is of other rows or
+       of another metric */
+    size_t nearer;
+};
+
+/* As score_search(), but by true ids from elsewhere, k <= columns of each query, of which some may
+   not be live. context->truth is not used. ids: n x k answers. */
+int score_named(struct named_score *, const struct score_context *, const struct named_truth *,
+                size_t n, size_t k, const uint64_t *ids, struct error *);
 
 #endif

@@ -10,7 +10,7 @@
 #include "src/base/quote.h"
 #include "src/core/mem.h"
 #include "src/truth/exact.h"
-#include "src/truth/scorer_internal.h"
+#include "src/truth/score_internal.h"
 #include "src/workload/gather.h"
 
 /* If the recalls of a step's two passes differ by more than this, the step gets a note. */
@@ -120,7 +120,7 @@ static int hold_to_exact(const struct scorer *s, const struct answers *a, double
 {
     const char *as = a->pass == PASS_THROUGHPUT ? " as a batch" : "";
 
-    if (!s->exact || a->concurrent || a->pass >= PASS_TUNING)
+    if (!s->exact || s->lacks || a->concurrent || a->pass >= PASS_TUNING)
         return OK;
     if (wrong_ids > 0)
         return fail(err, ERR_INVARIANT,
@@ -364,9 +364,20 @@ static json_t *hits_json(const struct scored *of)
     return hits;
 }
 
+/* A commit is unsupported if a change that waited for it was. */
+static bool lost_change(const struct op_list *list, const json_t *step)
+{
+    const size_t at = (size_t)field_integer(step, "index", -1);
+
+    return at < list->n && strcmp(field_text(step, "status", "ok"), "unsupported") == 0 &&
+           (op_info(list->ops[at].kind)->rows != ROWS_STAY || list->ops[at].kind == OP_COMMIT);
+}
+
 void scorer_finish_step(struct scorer *s, json_t *step)
 {
     const struct scored *single = &s->scored[PASS_SINGLE], *batch = &s->scored[PASS_THROUGHPUT];
+
+    s->lacks = s->lacks || lost_change(s->list, step);
 
     if (single->json || batch->json)
         set_scores(step, single->json, batch->json);

@@ -41,6 +41,7 @@ struct scorer {
     struct live_state now;
     size_t taken; /* number of operations that `now` includes */
     bool begun;
+    bool lacks;                  /* a change was unsupported: the index is not as it should be */
     struct scored {              /* of the step in progress */
         json_t *json;            /* { recall | range, wrong_ids }; NULL: nothing */
         struct query_hits *hits; /* one per query, sorted by position */
@@ -60,7 +61,8 @@ struct query_hits { /* number of right answers of a query */
 void scorer_free(struct scorer *);
 
 /* Scores answers. *recall: their mean recall, of PASS_TUNING the low end of its interval, NAN if
-   undefined; may be NULL. Scores of PASS_TUNING and PASS_ROUND are not stored. ERR_INVARIANT: the recall of an exact method is too low. ERR_ARGUMENT: the
+   undefined; may be NULL. Scores of PASS_TUNING and PASS_ROUND are not stored. ERR_INVARIANT: the
+   recall of an exact method is too low, and no change before was unsupported. ERR_ARGUMENT: the
    answers do not fit the operation. */
 int scorer_take(struct scorer *, const struct answers *, double *recall, struct error *);
 /* Writes the exact distance of each answer of the operation that scorer_take() took last; NAN for an
@@ -68,7 +70,8 @@ int scorer_take(struct scorer *, const struct answers *, double *recall, struct 
 int scorer_distances(const struct scorer *, const struct answers *, float *out, struct error *);
 /* Adds the scores since the last step to this step: recall or range, wrong_ids, throughput_recall,
    throughput_wrong_ids, queries.hits; and a note if the two passes answer
-   the same queries differently. */
+   the same queries differently. Reads its index and status: an exact method cannot answer for a
+   change that was unsupported. */
 void scorer_finish_step(struct scorer *, json_t *step);
 
 #endif

@@ -5,7 +5,7 @@
 #include "src/base/json.h"
 #include "src/core/mem.h"
 #include "src/truth/clusters.h"
-#include "src/truth/scorer_internal.h"
+#include "src/truth/score_internal.h"
 
 bool scorer_fits_clusters(const struct op *op, const struct answers *a)
 {

@@ -5,6 +5,8 @@
  * not atomic. Searches inside a transaction see the last commit in both cases, so the ground truth
  * is the same for every method.
  */
+#include <string.h>
+
 #include "src/run/replay/verbs.h"
 
 static const char no_transactions[] =
@@ -62,8 +64,11 @@ static int commit_late(struct replay_session *r, struct step_record *s)
     int rc = OK;
 
     for (size_t i = s->op->back; rc == OK && i > 0; i--)
-        if ((s->op - i)->pending)
+        if ((s->op - i)->pending) {
             rc = make_up(r, s, s->op - i, &seconds);
+            if (!r->lacks && strcmp(s->status, "unsupported") == 0)
+                r->lacks = s->op - i;
+        }
     step_take_call(r, s, (uint64_t)(seconds * 1e9));
     s->per_second = s->ns_each = NAN;
     step_note(s, "the changes since begin, one operation after another: not all or none");

@@ -107,17 +107,31 @@ void saved_abandon(struct saved_folder *f)
     folder_remove(f->state);
 }
 
+/* What the config's data and workload depend on, to find the rows again: an array of sha256. */
+static json_t *data_of(const struct op_list *list)
+{
+    json_t *all = json_array();
+
+    for (size_t i = 0; i < list->n_datasets; i++)
+        (void)json_array_append_new(all, json_string(list->datasets[i].sha256));
+    return all;
+}
+
 json_t *saved_about(const struct cell *cell, const struct experiment *x, const char *plugin)
 {
     const struct op_list *list = x->ops;
     const size_t rows = list->n ? list->ops[list->n - 1].live_after : 0;
+    char path[PATH_MAX];
 
     return json_pack(
-        "{s:i, s:s, s:s, s:s, s:s?, s:O, s:O, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:s}",
+        "{s:i, s:s, s:s, s:s, s:s?, s:O, s:O, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s, "
+        "s:s, s:O, s:o}",
         "driftline_index", SAVED_FORMAT, "version", build_stamp.version, "method",
         cell->method->ops->name, "label", cell->method->label, "plugin", plugin, "params",
         cell->params_json, "knobs", cell->method->knobs, "element", element_name(cell->element),
         "metric", metric_name(list->metric), "dim", (json_int_t)list->dim, "rows", (json_int_t)rows,
         "next_id", (json_int_t)list->n_ids, "threads", (json_int_t)x->threads, "seed",
-        (json_int_t)cell->seed, "k", (json_int_t)list->max_k, "config", x->config_path);
+        (json_int_t)cell->seed, "k", (json_int_t)list->max_k, "config", x->config_path,
+        "config_file", realpath(x->config_path, path) ? path : x->config_path, "config_sha256",
+        x->config_sha256, "overrides", x->overrides, "data", data_of(list));
 }

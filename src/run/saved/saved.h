@@ -45,7 +45,8 @@ void saved_abandon(struct saved_folder *);
  *
  * { driftline_index: 1, version, method, label, plugin: path or null, params, knobs: those that the
  *   config sets, element, metric, dim, rows, next_id: one more than the largest id that was used,
- *   threads, seed, k, config } */
+ *   threads, seed, k, config, config_file: its whole path, config_sha256, overrides: as in
+ *   result.json, data: array of the sha256 of the data } */
 json_t *saved_about(const struct cell *, const struct experiment *, const char *plugin);
 
 /* 2. Opening */

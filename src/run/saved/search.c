@@ -116,25 +116,3 @@ int saved_search(struct saved_index *s, const struct search_request *r, uint64_t
     mem_free(NULL, latency);
     return rc;
 }
-
-static bool is_among(int64_t id, const uint64_t *ids, size_t k)
-{
-    for (size_t i = 0; i < k; i++)
-        if (ids[i] == (uint64_t)id)
-            return true;
-    return false;
-}
-
-double saved_recall(const uint64_t *ids, size_t n, size_t k, const int64_t *truth, size_t columns)
-{
-    size_t found = 0, wanted = 0;
-
-    for (size_t q = 0; q < n; q++)
-        for (size_t j = 0; j < k; j++) {
-            const int64_t id = truth[q * columns + j];
-
-            wanted += id >= 0;
-            found += id >= 0 && is_among(id, ids + q * k, k);
-        }
-    return wanted ? (double)found / (double)wanted : NAN;
-}

@@ -16,9 +16,4 @@ struct saved_times {
 int saved_search(struct saved_index *, const struct search_request *, uint64_t *ids,
                  struct saved_times *);
 
-/* The share of the first k ids of each row of the truth that are among the answers: by ids, so that
-   of two rows at the same distance only the one that the truth names counts. truth: n rows of
-   `columns` >= k ids; those below 0 are no rows and do not count. NAN without any. */
-double saved_recall(const uint64_t *ids, size_t n, size_t k, const int64_t *truth, size_t columns);
-
 #endif

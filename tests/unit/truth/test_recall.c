@@ -9,7 +9,7 @@ struct line {
     struct live_state now;
     struct oracle oracle;
     struct score_context context;
-    float query[1];
+    float query[1], four[4]; /* four: of copies_begin() */
     struct error err;
 };
 
@@ -141,12 +141,116 @@ static void test_range(void **state)
     line_end(&l);
 }
 
+enum { COPIES = 30, COPIES_K = 5 };
+
+/* Rows 0 .. 29 are copies of one vector, each component up to two units in the last place away from
+   it; row 30 is 1 % longer in its first component. The query is the vector. Under IP, it is
+   orthogonal to the copies: their products cancel. Then a search, a range and readers beside
+   writers that insert row 31, far away. */
+static void copies_begin(struct line *l, enum metric metric, double radius)
+{
+    static const float base[] = { 712.3F, -712.3F, 31.4F, -31.4F };
+    struct rng r = rng_at(3, 1);
+    struct workload w;
+
+    memset(l, 0, sizeof *l);
+    workload_begin(&w, &r, ELEMENT_F32, metric, COPIES + 2, 1, 4);
+    float *rows = w.rows->state, *query = w.queries->state;
+    for (size_t i = 0; i < COPIES + 2; i++)
+        for (size_t j = 0; j < 4; j++) {
+            const float ulps = (float)rng_below(&r, 5) - 2;
+            rows[4 * i + j] = i <= COPIES ? base[j] * (1 + ulps * 0x1p-23F) : -base[j] * (float)j;
+        }
+    rows[(size_t)4 * COPIES] *= metric == METRIC_IP ? .99F : 1.01F;
+    for (size_t j = 0; j < 4; j++)
+        query[j] = metric == METRIC_IP ? fabsf(base[j]) : base[j];
+    workload_insert(&w, 0, COPIES + 1, 0, 0, NULL);
+    workload_search(&w, COPIES_K, 1, NULL);
+    workload_range(&w, radius);
+    struct view *queries = view_range(w.queries, metric, 0, 1);
+    struct view *writes = workload_rows(&w, COPIES + 1, 1);
+    const struct concurrent_request request = {
+        .queries = queries, .writes = writes, .readers = 1, .writers = 1, .k = COPIES_K
+    };
+    assert_ok(
+        record_concurrent(w.recorder, &(struct op_options){ .tag = "beside" }, &request, &w.err),
+        &w.err);
+    view_drop(queries);
+    view_drop(writes);
+    memcpy(l->four, query, sizeof l->four);
+    l->list = workload_finish(&w);
+    struct pool *pool = pool_create(1);
+    assert_ok(
+        oracle_make(&l->oracle, l->list,
+                    &(struct oracle_env){ .kernels = kernels_select(ISA_AVX512), .pool = pool },
+                    &l->err),
+        &l->err);
+    pool_destroy(pool);
+    assert_ok(live_state_init(&l->now, l->list, &l->err), &l->err);
+}
+
+static void score_copies(struct line *l, size_t op, const uint64_t *ids, struct score *s)
+{
+    static const uint64_t first = 0, starts[] = { 0, COPIES_K };
+
+    assert_ok(live_state_step(&l->now, op, &l->err), &l->err);
+    l->context =
+        (struct score_context){ &l->now, &l->list->ops[op], &l->oracle.truths[op], l->four };
+    if (l->list->ops[op].kind == OP_RANGE)
+        assert_ok(score_range(s, &l->context, NULL, 1, starts, ids, &l->err), &l->err);
+    else if (l->list->ops[op].kind == OP_CONCURRENT)
+        assert_ok(score_concurrent(s, &l->context, &first, 1, ids, 1, &l->err), &l->err);
+    else
+        assert_ok(score_search(s, &l->context, NULL, 1, ids, 1, &l->err), &l->err);
+}
+
+/* What single precision cannot tell apart is tied, for every kind of search; a row that it can is
+   not. Differences lose nothing, so under L2 the nearest copies are the nearest, far from the
+   origin too. */
+static void test_near_copies(void **state)
+{
+    static const enum metric metrics[] = { METRIC_COS, METRIC_IP, METRIC_L2SQ };
+    static const uint64_t any[] = { 3, 29, 11, 7, 17 }, one_far[] = { 3, 29, 11, 7, COPIES };
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        const bool tied = metrics[i] != METRIC_L2SQ;
+        const uint64_t *nearest;
+        struct score s;
+        struct line l;
+
+        copies_begin(&l, metrics[i], 0);
+        nearest = l.oracle.truths[1].ids;
+        assert_ok(live_state_step(&l.now, 0, &l.err), &l.err);
+        score_copies(&l, 1, any, &s);
+        assert_true(tied ? s.mean == 1 : s.mean < 1);
+        score_free(&s);
+        score_copies(&l, 1, one_far, &s);
+        assert_true(tied ? s.mean == .8 : s.mean < .8);
+        score_free(&s);
+        score_copies(&l, 1, nearest, &s);
+        assert_true(s.mean == 1);
+        score_free(&s);
+        score_copies(&l, 2, any, &s); /* the others may be beyond the radius */
+        assert_true(!tied || (s.precision == 1 && (s.recall == 1 || isnan(s.recall))));
+        score_free(&s);
+        score_copies(&l, 2, one_far, &s);
+        assert_true(!tied || s.precision == .8);
+        score_free(&s);
+        score_copies(&l, 3, any, &s);
+        assert_true(tied ? isnan(s.mean) : s.mean < 1); /* any five copies: none is required */
+        score_free(&s);
+        line_end(&l);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cases),
         cmocka_unit_test(test_a_filter),
         cmocka_unit_test(test_range),
+        cmocka_unit_test(test_near_copies),
     };
     return test_run("recall", tests);
 }

@@ -262,6 +262,15 @@ static void exact_methods_are_held_to_it(void **state)
     ids[7] = ID_NONE; /* one in a hundred */
     assert_int_equal(scorer_take(&w.scorer, &a, NULL, &w.err), ERR_INVARIANT);
     assert_non_null(strstr(w.err.text, "INDEX_EXACT"));
+    /* A search that was left out changes nothing; an insertion that was does. */
+    for (int op = SEARCH; op >= SEARCH - 1; op--) {
+        json_t *step = json_pack("{s:i, s:s}", "index", op, "status", "unsupported");
+        scorer_finish_step(&w.scorer, step);
+        json_decref(step);
+        error_clear(&w.err);
+        assert_int_equal(scorer_take(&w.scorer, &a, NULL, &w.err),
+                         op == SEARCH ? ERR_INVARIANT : OK);
+    }
     world_end(&w);
 }
 

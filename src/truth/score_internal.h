@@ -1,0 +1,46 @@
+/* score_internal.h - what the files that score answers share. */
+#ifndef DRIFTLINE_TRUTH_SCORE_INTERNAL_H
+#define DRIFTLINE_TRUTH_SCORE_INTERNAL_H
+
+#include "src/truth/scorer.h"
+
+/* 1. recall.c, recall_concurrent.c */
+
+/* Scratch space for one query: a row, and its answers. */
+struct score_scratch {
+    void *row;
+    uint64_t *sorted;
+};
+
+/* A row's distance, and how far rounding may move it. */
+struct measured {
+    double distance, rounding;
+};
+
+/* The row's distance to the query, which has the list's element. */
+int score_measure(const struct score_context *, const struct score_scratch *, const void *query,
+                  uint64_t id, struct measured *, struct error *);
+/* Below 0: a is nearer than b, whatever the rounding; 0: they are tied; above 0: a is farther. */
+int score_compare(struct measured a, struct measured b);
+int score_compare_ids(const void *a, const void *b); /* for qsort() */
+
+/* Scratch space for up to `answers` answers; the caller frees it, also on failure. */
+int score_scratch_make(struct score_scratch *, const struct score_context *, size_t answers,
+                       struct error *);
+void score_scratch_free(struct score_scratch *);
+/* Clears the score and allocates the hits. The caller calls score_free(), also on failure. */
+int score_begin(struct score *, size_t n, size_t most, struct error *);
+/* The bootstrap interval of the mean of the values, into low and high. */
+void score_interval(const double *values, size_t n, uint64_t seed, struct score *);
+
+const void *score_query_at(const struct score_context *, size_t position);
+
+/* 2. Clusters, for scorer.c */
+
+/* Whether the shape of the answers is that of a cluster operation (scorer.h). */
+bool scorer_fits_clusters(const struct op *, const struct answers *);
+/* Scores them into scored[PASS_SINGLE].json, { clusters }. `now` is the state after the
+   operation. ERR_INVARIANT: an id is not live, or in two clusters. */
+int scorer_take_clusters(struct scorer *, const struct answers *, struct error *);
+
+#endif

@@ -47,6 +47,35 @@ compare_with_run() { # METRIC METHOD...: the answers of `search` are those of th
 compare_with_run l2 flat divf ampi hnsw spann spfresh channi
 compare_with_run cosine asteria divf
 
+# ---- every method that can be saved
+cat >every.lua <<'LUA'
+local name, codes, by = option("m", "flat", ""), option("codes", false, ""), option("by", "l2", "")
+local data = codes and synthetic { kind = "codes", rows = 1000 } or synthetic { kind = "mixture", rows = 1000, dim = 16, clusters = 8, metric = by }
+experiment { name = "every", workload = function(w) w:train { data:rows(1, 500) } w:insert { data:rows(1, 900) } end, methods = { method { name } } }
+LUA
+python3 -c 'import struct; open("codes.u8bin", "wb").write(struct.pack("<II8Q", 8, 8, *range(8)))
+open("rows.fbin", "wb").write(struct.pack("<II128f", 8, 16, *range(128)))'
+opened=0 refused=
+for method in $("$program" list methods 2>/dev/null | sed -n '2,$s/ .*//p'); do
+    [ "$method" != external ] || continue # a program of the user's own
+    queries=rows.fbin codes=false
+    "$program" describe "$method" 2>/dev/null | grep -q "^spaces:.* f32 " || queries=codes.u8bin codes=true
+    for metric in l2 cosine; do
+        run build every.lua --save "every-$method" --method "$method" --set m="$method" --set codes=$codes --set by=$metric
+        [ $status != 0 ] || break
+    done
+    if [ $status != 0 ]; then
+        refused="$refused$method: $(tail -n 1 err); "
+        continue
+    fi
+    run search "every-$method" $queries --k 3 --out "every-$method.csv"
+    check "$method: what build saves, search opens" '[ $status = 0 ]'
+    run inspect "every-$method"
+    check "$method: so does inspect" '[ $status = 0 ] || grep -q "shows no structure" err'
+    opened=$((opened + 1))
+done
+check "most methods can be saved; not: $refused" '[ $opened -ge 16 ]'
+
 run build all.lua --save written --method spfresh
 check "writers of a concurrent operation are part of the workload" '[ $status = 0 ] && grep -q "900 rows" out && grep -q "5 operations; searches skipped: 2" err'
 

@@ -130,6 +130,7 @@ int saved_open(struct saved_index *s, const char *dir, const struct registry *re
         rc = find_method(s, registry);
     if (rc == OK)
         rc = fill_env(s, dir, kernels, threads);
+    s->env.registry = registry; /* of methods that contain others */
     if (rc == OK && snprintf(state, sizeof state, "%s/%s", dir,
                              field_text(s->about, "state", "")) >= (int)sizeof state)
         rc = fail(err, ERR_IO, "%s: the path is too long", dir);

@@ -99,7 +99,8 @@ static int check_config(struct app *app, const char *given)
         quote_terminal_begin(&text);
         if (text.out) {
             plan_print(&plan, experiment, text.out);
-            if (print_estimate(app, &plan, experiment, text.out, &error))
+            if (plan_check_runnable(&plan, experiment, &error) ||
+                print_estimate(app, &plan, experiment, text.out, &error))
                 status = EXIT_USAGE;
         }
         quote_terminal_print(&text);

@@ -1,4 +1,4 @@
-/* label.c - the names of cells and points. */
+/* label.c - the names of cells and points, and of what methods take. */
 #include <stdio.h>
 #include <string.h>
 
@@ -35,4 +35,18 @@ void plan_build_label(const struct cell *cell, char *text, size_t bytes)
 
     plan_build_part(cell, build, sizeof build);
     (void)snprintf(text, bytes, *build ? "%s[%s]" : "%s", cell->method->label, build);
+}
+
+void plan_unsupported(const struct index_ops *ops, enum element element, enum metric metric,
+                      char *text, size_t bytes)
+{
+    size_t used = (size_t)snprintf(
+        text, bytes, "method \"%s\" does not take %s rows under metric \"%s\"; it takes ",
+        ops->name, element_name(element), metric_name(metric));
+
+    for (const struct index_space *s = ops->spaces; s && (int)s->element >= 0; s++)
+        if (used < bytes)
+            used += (size_t)snprintf(text + used, bytes - used, "%s%s under %s",
+                                     s == ops->spaces ? "" : ", ", element_name(s->element),
+                                     metric_name(s->metric));
 }

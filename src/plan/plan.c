@@ -268,10 +268,9 @@ static void choose_element(struct cell *c, const struct op_list *list)
         c->widened = true;
         return;
     }
-    char why[200];
-    (void)snprintf(why, sizeof why, "method \"%s\" does not take %s rows under metric \"%s\"",
-                   ops->name, bytes && c->method->floats ? "f32" : element_name(list->element),
-                   metric_name(list->metric));
+    char why[400];
+    plan_unsupported(ops, bytes && c->method->floats ? ELEMENT_F32 : list->element, list->metric,
+                     why, sizeof why);
     c->unsupported = strdup(why);
 }
 

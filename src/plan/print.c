@@ -141,6 +141,33 @@ static void print_cells(const struct plan *plan, FILE *out)
     table_free(&t);
 }
 
+int plan_check_runnable(const struct plan *plan, const struct experiment *ex, struct error *err)
+{
+    const struct op_list *list = ex->ops;
+    bool codes = false;
+    char why[800] = "";
+    size_t used = 0;
+    for (size_t i = 0; i < plan->n; i++)
+        if (!plan->cells[i].unsupported)
+            return OK;
+    for (size_t i = 0; i < plan->n * ex->n_methods; i++) { /* in the config's order */
+        const struct cell *c = &plan->cells[i % plan->n];
+        if (c->method != &ex->methods[i / plan->n] || strstr(why, c->unsupported))
+            continue;
+        codes |= index_takes(c->method->ops, ELEMENT_B64, METRIC_HAMMING);
+        if (used < sizeof why)
+            used += (size_t)snprintf(why + used, sizeof why - used, "%s%s", used ? "; " : "",
+                                     c->unsupported);
+    }
+    codes &= list->element == ELEMENT_U8 && list->dim == 8;
+    return plan->n == 0
+               ? OK
+               : fail(err, ERR_UNSUPPORTED, "%s: no cell can run: %s%s", ex->config_path, why,
+                      codes ? ". If the 8 bytes of a row are a code of 64 bits, set "
+                              "element = \"b64\" where the file is named"
+                            : "");
+}
+
 static void print_data(const struct op_list *list, FILE *out)
 {
     fprintf(out, "data       %zu x %s, metric %s\n", list->dim, element_name(list->element),

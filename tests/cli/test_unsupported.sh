@@ -39,4 +39,43 @@ for label, low in ("flat", True), ("rebuilt", False):
 PY'
 done
 
+# ---- nothing that can run
+python3 - <<'PY'
+import random, struct
+random.seed(1)
+for name, n in ("codes.u8bin", 200), ("q.u8bin", 20): # codes of 64 bits as others write them: 8 components of u8
+    open(name, "wb").write(struct.pack("<II", n, 8) + bytes(random.getrandbits(8) for _ in range(8 * n)))
+PY
+cat >codes.lua <<'LUA'
+local element = option("element", "")
+if element == "" then element = nil end
+local base, query = file { "codes.u8bin", element = element }, file { "q.u8bin", element = element }
+experiment { name = "codes", workload = function(w) w:insert { base } w:range { query, radius = option("radius", 4) } end,
+  methods = { method { "hftrie" }, method { "hamming-scan" }, option("flat", false) and method { "flat" } or nil } }
+LUA
+for command in check "run --no-plots --out none"; do
+    run $command codes.lua
+    check "${command%% *} of cells that cannot run is an error that says what they take" '[ $status = 2 ] && [ "$(grep -c "^error: codes.lua: no cell can run: " err)" = 1 ] && ! [ -e none ] &&
+        grep -q "hftrie. does not take u8 rows under metric .l2.; it takes b64 under hamming; .*set element = .b64. where the file is named" err'
+    run $command --set element=b64 --set radius=20 codes.lua
+    check "${command%% *} of the same rows as codes is fine" '[ $status = 0 ]'
+    rm -rf none
+done
+run run --no-plots --out r --set flat=true codes.lua
+check "a run of which some cells can run goes on, and names the others in its last lines" '[ $status = 0 ] && tail -n 5 out | grep -c "^h.*, repeat 1: unsupported: method .* does not take u8" | grep -qx 2'
+
+# ---- cells that run, and measure nothing that was asked for
+cat >rangeless.lua <<'LUA'
+local data = synthetic { kind = "gaussian", rows = 300, dim = 8 }
+experiment { name = "rangeless",
+  workload = function(w) w:insert { data } if option("ask", true) then w:range { data:queries(20), radius = 3, tag = "near" } end end,
+  methods = { method { "symqg" }, option("flat", false) and method { "flat" } or nil } }
+LUA
+run run --no-plots --out r rangeless.lua
+check "a run of which every search is unsupported is an error" '[ $status = 1 ] && grep -q "^error: rangeless.lua: no search was measured: every one is unsupported, as r/rangeless/result.json says" err'
+run run --no-plots --out r --set flat=true rangeless.lua
+check "one search that was measured is enough" '[ $status = 0 ]'
+run run --no-plots --out r --set ask=false rangeless.lua
+check "insertions are measurements where there is no search" '[ $status = 0 ]'
+
 exit $failed

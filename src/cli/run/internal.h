@@ -69,6 +69,10 @@ int run_store(struct run_state *, const struct cell *, json_t *cells, const char
 int run_cell_finished(struct run_state *, const struct cell *, json_t *cells, bool kept,
                       double seconds, struct error *);
 
+/* ERR_UNSUPPORTED if the run is over, no cell has failed, and no search was measured: of a workload
+   without searches, no operation. */
+int run_check_measured(const struct run_state *, struct error *);
+
 /* Computes the ground truth and measures the cells on all ranks; by rank 0. */
 int ranks_run_cells(struct run_state *, struct error *);
 

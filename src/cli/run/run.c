@@ -279,7 +279,8 @@ int run_measure(struct app *app, const char *path, char **dir, struct messenger 
         app_error(app, &error);
         if (run.older.path)
             app_warn(app, "the finished result of an earlier run is kept in %s", run.older.path);
-    }
+    } else if (!rc && (rc = run_check_measured(&run, &error)) != OK)
+        app_error(app, &error);
     int status = rc || run.failed ? EXIT_SOME_FAILED : EXIT_OK;
     if (dir && run.dir)
         *dir = strdup(run.dir);

@@ -8,6 +8,7 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
+#include "src/base/json.h"
 #include "src/base/path.h"
 #include "src/data/fetch/cache.h"
 #include "src/result/lookup.h"
@@ -40,7 +41,8 @@ int run_load(struct run_state *run, const char *path, struct error *error)
     o->say_to = run->app;
     int rc = experiment_load(&run->experiment, path, o, &run->app->registry, error);
     rc = rc ? rc : cell_in_process_check(run->experiment, o, error);
-    return rc ? rc : plan_make(&run->plan, run->experiment, o, error);
+    rc = rc ? rc : plan_make(&run->plan, run->experiment, o, error);
+    return rc ? rc : plan_check_runnable(&run->plan, run->experiment, error);
 }
 
 static void show_truth_progress(void *to, double share)
@@ -187,6 +189,40 @@ int run_take_stored(struct run_state *run, const struct cell *cell, json_t **cel
                       cell->method->label, cell->repeat + 1, why);
     }
     return rc;
+}
+
+/* Whether a step of the cells was measured: of the searches, if the workload has any. */
+static bool has_measured(const struct run_state *run, const json_t *cells, bool asks)
+{
+    const struct op_list *list = run->experiment->ops;
+    size_t i, j;
+    json_t *cell, *step;
+    json_array_foreach(cells, i, cell) {
+        json_array_foreach(json_object_get(cell, "steps"), j, step) {
+            const size_t at = (size_t)field_integer(step, "index", -1);
+            if (at < list->n && strcmp(field_text(step, "status", "ok"), "ok") == 0 &&
+                (!asks || (op_info(list->ops[at].kind)->flags & OP_ASKS)))
+                return true;
+        }
+    }
+    return false;
+}
+
+int run_check_measured(const struct run_state *run, struct error *error)
+{
+    const struct op_list *list = run->experiment->ops;
+    const struct run_options *o = &run->app->options;
+    bool asks = false;
+    for (size_t i = 0; i < list->n; i++)
+        asks |= (op_info(list->ops[i].kind)->flags & OP_ASKS) != 0;
+    for (size_t i = 0; i < run->plan.n; i++)
+        if (has_measured(run, run->finished[i], asks))
+            return OK;
+    if (o->parts || run->failed) /* other parts may have measured; failures are reported */
+        return OK;
+    return fail(error, ERR_UNSUPPORTED,
+                "%s: %s was measured: every one is unsupported, as %s/result.json says of each",
+                run->experiment->config_path, asks ? "no search" : "nothing", run->dir);
 }
 
 /* Adds two members to each cell of result.json: `kept`, and `identity` where it differs from the

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "algorithms/common/durable/baseline_file.h"
+#include "src/core/parallel.h"
 
 static int write_graph(const struct index *index, const char *path)
 {
@@ -54,6 +55,12 @@ int usearch_method_load(struct index **out, const struct index_ops *ops,
     if (facts.places - facts.deleted != meta.rows) {
         code = fail(env->error, ERR_CORRUPT, "load: %s holds %zu rows, expected %zu", path,
                     facts.places - facts.deleted, (size_t)meta.rows);
+    } else if (facts.places > 0) {
+        /* A loaded graph has room for searches by as many threads as there are processors. */
+        code = usearch_shim_reserve(self->graph, facts.capacity, pool_threads(env->pool),
+                                    env->error);
+    }
+    if (code != OK) {
         usearch_method_destroy(*out);
         *out = NULL;
         return code;

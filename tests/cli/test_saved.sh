@@ -76,6 +76,19 @@ for method in $("$program" list methods 2>/dev/null | sed -n '2,$s/ .*//p'); do
 done
 check "most methods can be saved; not: $refused" '[ $opened -ge 16 ]'
 
+# ---- more threads than processors
+cat >threads.lua <<'LUA'
+local data = synthetic { kind = "gaussian", rows = 300, dim = 8 }
+local methods = {}
+for _, name in ipairs { "flat", "divf", "hnsw", "hnswlib", "usearch", "faiss-hnsw" } do methods[#methods + 1] = method { name } end
+experiment { name = "threads", k = 5, threads = 8,
+  workload = function(w)
+    w:insert { data, tag = "load" } w:save {} w:reload {} w:search { data:queries(1500), tag = "b" }
+  end, methods = methods }
+LUA
+run run --no-plots --out r threads.lua
+check "a reloaded index answers more threads than there are processors" '[ $status = 0 ]'
+
 run build all.lua --save written --method spfresh
 check "writers of a concurrent operation are part of the workload" '[ $status = 0 ] && grep -q "900 rows" out && grep -q "5 operations; searches skipped: 2" err'
 

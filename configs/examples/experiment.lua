@@ -13,7 +13,7 @@ experiment {
   threads = 2,
   timeout = 60,
   memory_limit = "1G",
-  warmup = false,
+  warmup = false, min_time = 0.05,
   size_hint = false,
   truth_device = "cpu",
 

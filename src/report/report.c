@@ -30,8 +30,13 @@ static void cell_value(FILE *out, const struct result_metric *info, const json_t
     result_metric_text(info, json_number_value(median), value, sizeof value);
     result_metric_text(info, json_number_value(json_object_get(entry, "low")), low, sizeof low);
     result_metric_text(info, json_number_value(json_object_get(entry, "high")), high, sizeof high);
-    fprintf(out, "<td data-v=\"%.9g\">%s%s", json_number_value(median),
-            json_is_true(json_object_get(entry, "noisy")) ? "~" : "", value);
+    const bool noisy = json_is_true(json_object_get(entry, "noisy"));
+    fprintf(out, "<td data-v=\"%.9g\"%s>%s%s", json_number_value(median),
+            noisy
+                ? " title=\"not steady: passes or repeats differ by more than 10 %, or waited for "
+                  "a processor\""
+                : "",
+            noisy ? "~" : "", value);
     if (strcmp(low, high) != 0)
         fprintf(out, " <small>%s … %s</small>", low, high);
     fputs("</td>", out);

@@ -12,11 +12,13 @@
 #include "src/report/rounds.h"
 #include "src/report/run.h"
 
-static void print_values(const json_t *result, const struct summary_index *index,
+/* Whether a value is marked as not steady. */
+static bool print_values(const json_t *result, const struct summary_index *index,
                          const json_t *columns, bool by_build, FILE *out)
 {
+    bool marked = false;
     if (!json_array_size(columns))
-        return;
+        return false;
     json_t *variants = by_build ? result_builds(result) : result_variants(result);
     struct table table;
     table_init(&table, json_array_size(columns) + 1);
@@ -40,8 +42,9 @@ static void print_values(const json_t *result, const struct summary_index *index
             result_metric_split(json_string_value(column), name, sizeof name, tag, sizeof tag);
             result_metric_text(result_metric(name), field_number(entry, "median"), text,
                                sizeof text);
-            table_add(&table, "%s%s", json_is_true(json_object_get(entry, "noisy")) ? "~" : "",
-                      text);
+            const bool noisy = json_is_true(json_object_get(entry, "noisy"));
+            table_add(&table, "%s%s", noisy ? "~" : "", text);
+            marked |= noisy;
         }
     }
     if (table.n > table.columns) {
@@ -50,6 +53,7 @@ static void print_values(const json_t *result, const struct summary_index *index
     }
     table_free(&table);
     json_decref(variants);
+    return marked;
 }
 
 static void print_failures(const json_t *result, FILE *out)
@@ -134,8 +138,12 @@ void report_summary(const json_t *result, FILE *out)
     summary_index_init(&index, result);
     json_t *queries = report_columns(result, COLUMNS_QUERIES),
            *updates = report_columns(result, COLUMNS_UPDATES);
-    print_values(result, &index, queries, false, out);
-    print_values(result, &index, updates, true, out);
+    bool marked = print_values(result, &index, queries, false, out);
+    marked |= print_values(result, &index, updates, true, out);
+    if (marked)
+        fputs("\n~ not steady: passes or repeats differ by more than 10 %, or waited for a "
+              "processor\n",
+              out);
     report_rounds(result, out);
     print_paper(result, out);
     print_claims(result, out);

@@ -204,8 +204,8 @@ static void test_zero_rows(void **state)
         { "w:insert { data:rows(1, 2) }", "1 of 2 rows has only zeros" },
         { "w:insert { data:rows(1, 1) .. data:rows(3, 3) }\nw:search { data:rows(4, 4) }",
           "under \"cosine\": row 4; leave" },
-        { "w:insert { data:rows(1, 1) .. data:rows(3, 3) }\nw:search { data:rows(3, 3), repeated = "
-          "true }",
+        { "w:insert { data:rows(1, 1) .. data:rows(3, 3) }\n"
+          "w:search { data:rows(3, 3), repeated = true }",
           NULL },
     };
     static const char *const elements[] = { "f32", "u8" };
@@ -241,8 +241,8 @@ static void test_no_value(void **state)
     static const double gaps[ROWS] = { 1, NAN, 3, INFINITY };
     static const float small_gaps[ROWS] = { 1, NAN, 3, 4 };
     static const char *const steps[] = {
-        "w:insert { data, attribute = { part = 'time' } }\n"
-        "w:search { data, repeated = true, where = { attribute = { missing = true } } }",
+        ("w:insert { data, attribute = { part = 'time' } }\n"
+         "w:search { data, repeated = true, where = { attribute = { missing = true } } }"),
         "w:insert { data:sort_by 'time' }",
         "w:insert { data } w:cluster { target_k = 1, labels = 'time' }",
     };

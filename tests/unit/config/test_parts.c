@@ -268,6 +268,13 @@ static void test_no_value(void **state)
         assert_ok(rc, &d.error);
         assert_int_equal(op_at(&d, 1)->filter_bits[0], 2);
     }
+    desk_write(&d, "ns.csv", "9007199254740992\n9007199254740993\n3\n4\n");
+    assert_int_not_equal(desk_load(&d, "local data = file { 'rows.csv', id = 0, time = 'ns.csv' }\n"
+                                       "data:sort_by 'time'"),
+                         OK);
+    assert_non_null(strstr(d.error.text,
+                           "ns.csv: line 2, column 1: a whole number that f64 does not "
+                           "hold; give such numbers as i64"));
     write_bytes(&d, "infinite.f64", gaps, sizeof gaps);
     assert_int_not_equal(
         desk_load(&d, "local data = file { 'rows.csv', id = 0, time = 'infinite.f64' }\n"

@@ -46,6 +46,9 @@ compare_with_run() { # METRIC METHOD...: the answers of `search` are those of th
 }
 compare_with_run l2 flat divf ampi hnsw spann spfresh channi
 compare_with_run cosine asteria divf
+{ head -n 2 queries.csv; echo 0,0,0,0,0,0,0,0; } >zero.csv
+run search divf.idx zero.csv --header no --k 2
+check "a query of zeros is refused under cosine" '[ $status = 2 ] && grep -q "zero.csv: 1 of 3 rows has only zeros.*: row 3;" err'
 
 # ---- every method that can be saved
 cat >every.lua <<'LUA'

@@ -86,11 +86,16 @@ static int check_number(struct text *t, const struct text_number *number, size_t
         return fail(err, ERR_NOT_FINITE,
                     "%s: line %zu (row %zu, column %zu) is %s; every value must be finite", t->name,
                     line, t->n + 1, column, isnan(number->value) ? "NaN" : "infinite");
+    if (number->inexact && t->wide)
+        return fail(err, ERR_DIMENSION,
+                    "%s: line %zu, column %zu: a whole number that f64 does not hold; give such "
+                    "numbers as i64, in npy, HDF5 or a raw file NAME.i64",
+                    t->name, line, column);
     if (number->inexact)
         return fail(err, ERR_DIMENSION,
-                    "%s: line %zu, column %zu: a whole number that %s does not hold, as only ids "
+                    "%s: line %zu, column %zu: a whole number that f32 does not hold, as only ids "
                     "have; set id = %zu if it is one, else write it with a point",
-                    t->name, line, column, t->wide ? "f64" : "f32", column);
+                    t->name, line, column, column);
     if (number->mark && t->mark && number->mark != t->mark)
         return fail(err, ERR_CORRUPT,
                     "%s: line %zu, column %zu: a decimal %s, but line %zu has a decimal %s",

@@ -291,7 +291,7 @@ static int find_header(struct search *s, struct text_lines *lines, struct text_l
         return fits ? OK : no_row(s, *line, &first);
     struct text_line header = *line;
     if (!next_content(lines, line))
-        return first.numbers && first.bad
+        return first.bad && (first.numbers || !is_header(s, header))
                    ? no_row(s, header, &first)
                    : fail(s->err, ERR_CORRUPT, "%s: holds no line with numbers", s->name);
     s->header = header;

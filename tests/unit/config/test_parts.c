@@ -204,8 +204,8 @@ static void test_zero_rows(void **state)
         { "w:insert { data:rows(1, 2) }", "1 of 2 rows has only zeros" },
         { "w:insert { data:rows(1, 1) .. data:rows(3, 3) }\nw:search { data:rows(4, 4) }",
           "under \"cosine\": row 4; leave" },
-        { "w:insert { data:rows(1, 1) .. data:rows(3, 3) }\nw:search { data:rows(3, 3), repeated = "
-          "true }",
+        { "w:insert { data:rows(1, 1) .. data:rows(3, 3) }\n"
+          "w:search { data:rows(3, 3), repeated = true }",
           NULL },
     };
     static const char *const elements[] = { "f32", "u8" };
@@ -241,8 +241,8 @@ static void test_no_value(void **state)
     static const double gaps[ROWS] = { 1, NAN, 3, INFINITY };
     static const float small_gaps[ROWS] = { 1, NAN, 3, 4 };
     static const char *const steps[] = {
-        "w:insert { data, attribute = { part = 'time' } }\n"
-        "w:search { data, repeated = true, where = { attribute = { missing = true } } }",
+        ("w:insert { data, attribute = { part = 'time' } }\n"
+         "w:search { data, repeated = true, where = { attribute = { missing = true } } }"),
         "w:insert { data:sort_by 'time' }",
         "w:insert { data } w:cluster { target_k = 1, labels = 'time' }",
     };
@@ -268,6 +268,13 @@ static void test_no_value(void **state)
         assert_ok(rc, &d.error);
         assert_int_equal(op_at(&d, 1)->filter_bits[0], 2);
     }
+    desk_write(&d, "ns.csv", "9007199254740992\n9007199254740993\n3\n4\n");
+    assert_int_not_equal(desk_load(&d, "local data = file { 'rows.csv', id = 0, time = 'ns.csv' }\n"
+                                       "data:sort_by 'time'"),
+                         OK);
+    assert_non_null(strstr(d.error.text,
+                           "ns.csv: line 2, column 1: a whole number that f64 does not "
+                           "hold; give such numbers as i64"));
     write_bytes(&d, "infinite.f64", gaps, sizeof gaps);
     assert_int_not_equal(
         desk_load(&d, "local data = file { 'rows.csv', id = 0, time = 'infinite.f64' }\n"

@@ -224,7 +224,7 @@ static void names_damaged_gzip(void **state)
     blob_add(&two, z.at, z.n);
     struct source *s = NULL;
     struct error err = { 0 };
-    assert_int_equal(file_open(scratch_write(*state, "two.f32.gz", two.at, two.n), NULL, &s, &err),
+    assert_int_equal(file_open(scratch_write(*state, "two.i32.gz", two.at, two.n), NULL, &s, &err),
                      OK);
     assert_int_equal(s->n, 16);
     source_close(s);

@@ -4,7 +4,7 @@
 # points, panels stand one above the other and a caption takes the place of the title; "slides", of 16:9.
 #
 # The script of a result sets plots, file, kind, style, title_text, x_title, y_title, x_log, y_log, y_recall and the arrays
-# PANEL, PANEL_LOG, SERIES, XLABEL, STYLE, VARIANT. Then it loads this file. plots/KIND.gp changes the settings below
+# PANEL, PANEL_LOG, SERIES, XLABEL, STYLE, VARIANT, and n_printed assignments PRINTED of strings for PNG and PDF. Then it loads this file. plots/KIND.gp changes the settings below
 # for its kind and names the template that draws.
 
 # Labels are UTF-8 in every locale, and no string is markup.
@@ -78,6 +78,10 @@ set output file.".svg"
 svg = 1
 load plots."/".template
 set output
+
+# A letter that no font has would be drawn as strokes over the whole figure. Browsers have fonts of their own.
+do for [i = 1:n_printed] { eval(PRINTED[i]) }
+if (paper) { title_text = "" }
 
 set terminal pngcairo size width * 2, height * 2 noenhanced font "DejaVu Sans,13" fontscale 2 linewidth (slides ? 3.2 : 2) pointscale (slides ? 2.6 : 2)
 set output file.".png"

@@ -5,12 +5,16 @@
 # on; it holds the baseline, build.json and SHA256SUMS of both, by which it is checked whenever it is used again. A second
 # clone, or a `make clean`, costs no second build.
 
-if [ -z "${DRIFTLINE_CACHE:-}${XDG_CACHE_HOME:-}${HOME:-}" ]; then
-    printf 'driftline: baselines: there is no place for the cache: neither HOME nor XDG_CACHE_HOME is set; %s\n' \
+# As src/cli/main.c finds it: HOME and XDG_CACHE_HOME count only if they are whole paths.
+cache=${DRIFTLINE_CACHE:-}
+case $cache in '' | /*) ;; *) cache=$PWD/$cache ;; esac
+case ${XDG_CACHE_HOME:-} in /*) cache=${cache:-$XDG_CACHE_HOME/driftline} ;; esac
+case ${HOME:-} in /*) cache=${cache:-$HOME/.cache/driftline} ;; esac
+if [ -z "$cache" ]; then
+    printf 'driftline: baselines: there is no place for the cache: neither HOME nor XDG_CACHE_HOME is set to a whole path; %s\n' \
         'name a folder of your own with DRIFTLINE_CACHE' >&2
     exit 1
 fi
-cache=${DRIFTLINE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/driftline}
 peers=$cache/peers
 umask go-w
 case $cache in

@@ -65,7 +65,7 @@ check_places() {
     git rev-parse --git-dir >/dev/null 2>&1 || return
     {
         command -v apt-get >/dev/null && apt-get indextargets --format "\$(REPO_URI)" 2>/dev/null
-        command -v npm >/dev/null && sed -n 's/^registry *= *//p' "$HOME/.npmrc" /etc/npmrc 2>/dev/null
+        command -v npm >/dev/null && sed -n 's/^registry *= *//p' "${HOME:-}/.npmrc" /etc/npmrc 2>/dev/null
     } | sed -nE 's#^[a-z+]*://([^/@]*@)?([^/:]+).*#\2#p' | sort -u | while read -r host; do
         git grep -nIF "$host" -- .
     done | report "a registry's host is named"

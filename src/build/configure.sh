@@ -32,12 +32,16 @@ key=$(
     stat -c %Y /var/lib/dpkg/status "$here"/configure.sh "$here"/baseline-*.sh 2>/dev/null
 )
 key=$(printf '%s' "$key" | cksum)
+# Where baselines are kept. Without a place none can be built, so those of the last choice stay; with another
+# place the choice is made again, as the last one may have found none.
+place=${DRIFTLINE_CACHE:-${XDG_CACHE_HOME:-${HOME:-}}}
 # Every file of a baseline as it was when the choice was made: else what changed would be linked, or loaded.
 sums=build/baselines.sha256
 baselines_intact() {
     [ -e "$sums" ] && { [ ! -s "$sums" ] || sha256sum --check --quiet --strict "$sums" >/dev/null 2>&1; }
 }
-if [ -e "$out" ] && [ "$(sed -n 's/^# key //p' "$out")" = "$key" ] && baselines_intact; then
+if [ -e "$out" ] && [ "$(sed -n 's/^# key //p' "$out")" = "$key" ] && baselines_intact &&
+    { [ -z "$place" ] || [ "$(sed -n 's/^# place //p' "$out")" = "$place" ]; }; then
     exit 0
 fi
 
@@ -165,6 +169,7 @@ libraries=$(sed -n 's/^\([0-9a-f]*\)  \(.*\.so\)$/ X("\2", "\1")/p' "$sums" | tr
 {
     printf '# Written by src/build/configure.sh; do not edit.\n'
     printf '# key %s\n' "$key"
+    printf '# place %s\n' "$place"
     printf 'DEP_CFLAGS := %s %s\n' "$defines" "$cflags"
     printf 'DEP_LIBS := %s\n' "$libs"
     printf 'HAVE_CXX := %s\n' "$have_cxx"

@@ -34,8 +34,11 @@ static int write_all(const struct app *app, const struct simulate *s, const stru
         rc = json_write(path, document, err);
         json_decref(document);
     }
+    json_t *letters = json_object();
     if (!rc && !app->options.no_plots)
-        rc = simulate_draw(s, w, result, dir, app->options.root, app->interrupted, err);
+        rc = simulate_draw(s, w, result, dir, app->options.root, app->interrupted, letters, err);
+    app_warn_letters(app, letters);
+    json_decref(letters);
     if (!rc)
         printf("\npredictions: %s\n", path);
     free(path);

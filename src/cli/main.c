@@ -62,13 +62,23 @@ static bool truthy(const char *name)
     return value && *value && strcmp(value, "0") != 0;
 }
 
-/* NULL if neither XDG_CACHE_HOME nor HOME is set. */
+/* NULL if neither XDG_CACHE_HOME nor HOME is a whole path: others are ignored, as the XDG
+   specification demands. */
 static const char *default_cache(void)
 {
     const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    if (xdg && *xdg)
+    if (xdg && *xdg == '/')
         return app_path(xdg, "driftline");
-    return home && *home ? app_path(home, ".cache/driftline") : NULL;
+    return home && *home == '/' ? app_path(home, ".cache/driftline") : NULL;
+}
+
+/* Recipes run in other folders, so the path is made whole. */
+static const char *given_cache(const char *path)
+{
+    char *here = *path == '/' ? NULL : getcwd(NULL, 0);
+    const char *whole = here ? app_path(here, path) : path;
+    free(here);
+    return whole;
 }
 
 static void read_environment(struct app *app)
@@ -77,7 +87,7 @@ static void read_environment(struct app *app)
     const char *root = getenv("DRIFTLINE_ROOT"), *cache = getenv("DRIFTLINE_CACHE"),
                *data = getenv("DRIFTLINE_DATA");
     o->root = root && *root ? root : ".";
-    o->cache = cache && *cache ? cache : default_cache();
+    o->cache = cache && *cache ? given_cache(cache) : default_cache();
     o->data = data && *data ? data : NULL;
     o->offline = truthy("DRIFTLINE_OFFLINE");
     o->no_install = truthy("DRIFTLINE_NO_INSTALL");

@@ -3,6 +3,7 @@
 
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "src/base/atomic_file.h"
@@ -57,4 +58,58 @@ int gnuplot_run(const char *dir, const char *file, const volatile int *interrupt
         return fail(error, rc, "%s/%s.gp cannot be drawn: %s", dir, file, why.text);
     return fail(error, ERR_IO, "gnuplot failed on %s/%s.gp; its output is in %s/%s.log", dir, file,
                 dir, file);
+}
+
+/* Without fontconfig's program: whether the font that `make deps` installs has the script. */
+static bool is_common(unsigned code)
+{
+    return code < 0x2E80;
+}
+
+static bool has_font(const char *letter, unsigned code, json_t *letters)
+{
+    const json_t *known = json_object_get(letters, letter);
+    char charset[32];
+    const char *const argv[] = { "fc-list", "-q", charset, NULL };
+    struct process p = { .argv = argv, .bound = true, .limit_s = 10 };
+    struct error unasked = { 0 };
+
+    if (known || !letters)
+        return !letters || json_is_true(known);
+    (void)snprintf(charset, sizeof charset, ":charset=%x", code);
+    const bool has = process_run(&p, &unasked) == OK ? p.status == 0 : is_common(code);
+    (void)json_object_set_new(letters, letter, json_boolean(has));
+    return has;
+}
+
+/* The bytes of the letter at text, which is UTF-8, and its code. */
+static size_t letter_at(const char *text, unsigned *code)
+{
+    const unsigned char first = (unsigned char)*text;
+    const size_t bytes = first < 0xC0 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
+    size_t n = 1;
+
+    *code = bytes == 1 ? first : first & (0x7FU >> bytes);
+    for (; n < bytes && ((unsigned char)text[n] & 0xC0) == 0x80; n++)
+        *code = *code << 6 | ((unsigned char)text[n] & 0x3F);
+    return n;
+}
+
+char *gnuplot_drawable(const char *text, json_t *letters)
+{
+    static const char box[] = "\xE2\x96\xA1"; /* U+25A1 */
+    char *drawable = malloc(3 * strlen(text) + 1), *end = drawable;
+    char letter[5];
+    unsigned code;
+
+    for (size_t n; drawable && *text; text += n) {
+        n = letter_at(text, &code);
+        (void)snprintf(letter, sizeof letter, "%.*s", (int)n, text);
+        const char *as = code < 0x80 || has_font(letter, code, letters) ? letter : box;
+        memcpy(end, as, strlen(as));
+        end += strlen(as);
+    }
+    if (drawable)
+        *end = '\0';
+    return drawable;
 }

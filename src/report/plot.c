@@ -139,15 +139,39 @@ static int write_csv(const struct figure *f, const char *dir, struct error *erro
     return text_write(&t, dir, f->file, "csv", error);
 }
 
-static void gp_text(FILE *out, const char *name, const char *text)
+/* The script of a figure. SVG has all letters; for PNG and PDF draw.gp runs PRINTED, assignments of
+   the strings of which a letter has no font. */
+struct gp_script {
+    FILE *out;
+    json_t *letters;  /* of gnuplot_drawable() */
+    size_t n_printed; /* entries of PRINTED so far */
+};
+
+static void gp_text(struct gp_script *s, const char *name, const char *text)
 {
-    fprintf(out, "%s = ", name);
-    quote_gnuplot(out, text);
-    fputc('\n', out);
+    char *drawable = gnuplot_drawable(text, s->letters), *assignment = NULL;
+    size_t bytes;
+
+    fprintf(s->out, "%s = ", name);
+    quote_gnuplot(s->out, text);
+    fputc('\n', s->out);
+    FILE *inner =
+        drawable && strcmp(drawable, text) != 0 ? open_memstream(&assignment, &bytes) : NULL;
+    if (inner) {
+        fprintf(inner, "%s = ", name);
+        quote_gnuplot(inner, drawable);
+        fclose(inner);
+        fprintf(s->out, "PRINTED[%zu] = ", ++s->n_printed);
+        quote_gnuplot(s->out, assignment);
+        fputc('\n', s->out);
+    }
+    free(assignment);
+    free(drawable);
 }
 
-static void gp_array(FILE *out, const char *name, const json_t *texts)
+static void gp_array(struct gp_script *s, const char *name, const json_t *texts)
 {
+    FILE *out = s->out;
     size_t n = json_array_size(texts);
     fprintf(out, "array %s[%zu]\n", name, n ? n : 1);
     if (!n)
@@ -155,7 +179,7 @@ static void gp_array(FILE *out, const char *name, const json_t *texts)
     for (size_t i = 0; i < n; i++) {
         char element[32];
         snprintf(element, sizeof element, "%s[%zu]", name, i + 1);
-        gp_text(out, element, json_string_value(json_array_get(texts, i)));
+        gp_text(s, element, json_string_value(json_array_get(texts, i)));
     }
 }
 
@@ -268,17 +292,18 @@ static void gp_values(FILE *out, const char *name, const struct figure *f, size_
     free(values);
 }
 
-static void gp_heat(FILE *out, const struct figure *f)
+static void gp_heat(struct gp_script *s, const struct figure *f)
 {
-    gp_values(out, "XVALUE", f, offsetof(struct plot_point, x));
-    gp_values(out, "YVALUE", f, offsetof(struct plot_point, y));
-    gp_text(out, "value_title", f->n ? axis_title(f->points[0].series) : "");
+    gp_values(s->out, "XVALUE", f, offsetof(struct plot_point, x));
+    gp_values(s->out, "YVALUE", f, offsetof(struct plot_point, y));
+    gp_text(s, "value_title", f->n ? axis_title(f->points[0].series) : "");
 }
 
 const char *const figure_styles[] = { "page", "paper", "slides" };
 
 static int write_script(const struct figure *f, const json_t *result, const char *dir,
-                        const char *plots, enum figure_style style, struct error *error)
+                        const char *plots, enum figure_style style, json_t *letters,
+                        struct error *error)
 {
     struct text t;
     int rc = text_begin(&t, error);
@@ -287,24 +312,28 @@ static int write_script(const struct figure *f, const json_t *result, const char
     json_t *panels = distinct(f, offsetof(struct plot_point, panel));
     json_t *series = distinct(f, offsetof(struct plot_point, series));
     json_t *x_labels = distinct(f, offsetof(struct plot_point, x_label));
+    struct gp_script script = { .out = t.out, .letters = letters };
     fprintf(t.out, "# %s.gp - redraw with: gnuplot %s.gp\n", f->file, f->file);
-    gp_text(t.out, "plots", plots);
-    gp_text(t.out, "file", f->file);
-    gp_text(t.out, "kind", f->kind->name);
-    gp_text(t.out, "style", figure_styles[style]);
-    gp_text(t.out, "title_text", f->title);
-    gp_text(t.out, "x_title", axis_title(f->x_name));
-    gp_text(t.out, "y_title", axis_title(f->y_name));
+    fprintf(t.out, "array PRINTED[%zu]\n",
+            5 + json_array_size(panels) + json_array_size(series) + json_array_size(x_labels));
+    gp_text(&script, "plots", plots);
+    gp_text(&script, "file", f->file);
+    gp_text(&script, "kind", f->kind->name);
+    gp_text(&script, "style", figure_styles[style]);
+    gp_text(&script, "title_text", f->title);
+    gp_text(&script, "x_title", axis_title(f->x_name));
+    gp_text(&script, "y_title", axis_title(f->y_name));
     fprintf(t.out, "x_log = %d\ny_log = %d\n", result_metric(f->x_name)->logarithmic,
             result_metric(f->y_name)->logarithmic);
     fprintf(t.out, "y_recall = %d\n", !strncmp(f->y_name, "recall@", 7));
-    gp_array(t.out, "PANEL", panels);
+    gp_array(&script, "PANEL", panels);
     gp_panel_axes(t.out, f, panels);
-    gp_array(t.out, "SERIES", series);
-    gp_array(t.out, "XLABEL", x_labels);
+    gp_array(&script, "SERIES", series);
+    gp_array(&script, "XLABEL", x_labels);
     gp_styles(t.out, result, series);
     if (f->kind->traits & FIGURE_HAS_VALUES)
-        gp_heat(t.out, f);
+        gp_heat(&script, f);
+    fprintf(t.out, "n_printed = %zu\n", script.n_printed);
     fputs("load plots.\"/draw.gp\"\n", t.out);
     json_decref(panels);
     json_decref(series);
@@ -313,10 +342,10 @@ static int write_script(const struct figure *f, const json_t *result, const char
 }
 
 int figure_write(const struct figure *f, const json_t *result, const char *dir, const char *plots,
-                 enum figure_style style, struct error *error)
+                 enum figure_style style, json_t *letters, struct error *error)
 {
     const int rc = write_csv(f, dir, error);
-    return rc ? rc : write_script(f, result, dir, plots, style, error);
+    return rc ? rc : write_script(f, result, dir, plots, style, letters, error);
 }
 
 /* Shared by all figures of a result. */
@@ -325,7 +354,7 @@ struct drawing {
     const char *dir, *plots;
     enum figure_style style;
     const volatile int *interrupted;
-    json_t *files, *bare;
+    json_t *files, *bare, *letters;
 };
 
 static int draw(const struct drawing *d, const json_t *spec, size_t number, struct error *error)
@@ -340,7 +369,7 @@ static int draw(const struct drawing *d, const json_t *spec, size_t number, stru
     if (!rc && f.n == 0)
         json_array_append_new(d->bare, json_sprintf("%s, \"%s\"", file, f.title));
     if (!rc && f.n) {
-        rc = figure_write(&f, d->result, d->dir, d->plots, d->style, error);
+        rc = figure_write(&f, d->result, d->dir, d->plots, d->style, d->letters, error);
         if (!rc)
             rc = gnuplot_run(d->dir, file, d->interrupted, error);
         snprintf(svg, sizeof svg, "%s.svg", file);
@@ -379,11 +408,13 @@ static void remove_old(const char *dir)
 }
 
 int plot_result(const char *dir, const char *root, enum figure_style style,
-                const volatile int *interrupted, json_t **bare, struct error *error)
+                const volatile int *interrupted, json_t **bare, json_t **letters,
+                struct error *error)
 {
     char path[PATH_MAX], plots[PATH_MAX];
     json_t *result = NULL;
     *bare = json_array();
+    *letters = json_object();
     if (snprintf(path, sizeof path, "%s/plots", root) >= (int)sizeof path || !realpath(path, plots))
         return fail_errno(error, ERR_NOT_FOUND, "%s/plots: cannot find the templates of figures",
                           root);
@@ -392,7 +423,9 @@ int plot_result(const char *dir, const char *root, enum figure_style style,
     if (rc)
         return rc;
     json_t *specs = figure_specs(result);
-    const struct drawing d = { result, dir, plots, style, interrupted, json_array(), *bare };
+    const struct drawing d = {
+        result, dir, plots, style, interrupted, json_array(), *bare, *letters
+    };
     remove_old(dir);
     for (size_t i = 0; !rc && i < json_array_size(specs); i++)
         rc = draw(&d, json_array_get(specs, i), i + 1, error);

@@ -18,9 +18,10 @@ extern const char *const figure_styles[FIGURE_STYLES];
 /* Draws all figures of dir/result.json into dir, replaces those drawn before, and records their
  * names in its "figures". root: the folder of plots/. interrupted: may be NULL; once set, drawing
  * ends with ERR_INTERRUPTED. *bare: a new array with name and title of each figure that was not
- * drawn because it has no values; set also on failure. */
+ * drawn because it has no values. *letters: a new object, letters of the figures -> whether a font has
+ * them (gnuplot_drawable()). Both are set also on failure. */
 int plot_result(const char *dir, const char *root, enum figure_style,
-                const volatile int *interrupted, json_t **bare, struct error *);
+                const volatile int *interrupted, json_t **bare, json_t **letters, struct error *);
 
 /* One drawn point of a figure; a number that does not apply is NAN. */
 struct plot_point {
@@ -44,9 +45,10 @@ int figure_gather(struct figure *, const json_t *result, const json_t *spec, str
  * new reference. */
 json_t *figure_specs(const json_t *result);
 void figure_free(struct figure *);
-/* Writes dir/FILE.csv and dir/FILE.gp, which gnuplot draws. plots: the absolute path of the folder of templates. */
+/* Writes dir/FILE.csv and dir/FILE.gp, which gnuplot draws. plots: the absolute path of the folder of templates.
+   letters: of gnuplot_drawable(), as several figures have the same. */
 int figure_write(const struct figure *, const json_t *result, const char *dir, const char *plots,
-                 enum figure_style, struct error *);
+                 enum figure_style, json_t *letters, struct error *);
 /* Gives each point of dir/NAME, an SVG that gnuplot drew, the text that a browser shows over it; escapes what
    gnuplot does not. */
 int figure_mend_svg(const struct figure *, const char *dir, const char *name, struct error *);

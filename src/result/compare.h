@@ -2,7 +2,8 @@
  *
  * Times, rates and resident memory have one sample per repeat (one process of a cell). The queries
  * of one run share the machine's speed at that time, so they are not independent samples. Counts
- * that are constant over repeats are compared exactly. Recall is paired by query.
+ * that are constant over repeats are compared exactly. Recall is paired by query. Steps that all
+ * points of a build share make rows of the build.
  */
 #ifndef DRIFTLINE_RESULT_COMPARE_H
 #define DRIFTLINE_RESULT_COMPARE_H
@@ -17,7 +18,7 @@
 enum compare_kind {
     ROW_COUNTED,  /* work, answers and bytes that the method reports; compared exactly if constant
                      over repeats, otherwise tested over repeats */
-    ROW_PAIRED,   /* recall, paired by query */
+    ROW_PAIRED,   /* recall, precision: of a sample of queries, paired by query */
     ROW_RESIDENT, /* resident memory, tested over repeats; resolution 2 MiB */
     ROW_TIMED     /* times and rates, tested over repeats */
 };
@@ -64,8 +65,13 @@ struct compare_rows {
 struct compare_side {
     size_t k;
     json_t *result;
-    json_t *queries; /* "LABEL\nMETRIC/TAG" -> array of per-query means over repeats */
+    json_t
+        *queries; /* "LABEL\nrecall@K/TAG", "LABEL\nrange_recall/TAG" -> array of the mean hits of
+                        each query over repeats */
     json_t *samples; /* the output of summary_samples() */
+    json_t *builds;  /* LABEL[point] -> the label of its build; NULL: not known */
+    json_t
+        *shared; /* "BUILD\nTAG" -> true, if all points of the build have the same steps of TAG */
 };
 
 /* Defined in compare_read.c. `path` is a result.json or its folder. The caller frees the side with

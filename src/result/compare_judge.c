@@ -116,6 +116,64 @@ static bool pair_queries(struct compare_row *row, const json_t *left, const json
     return true;
 }
 
+/* The key of the hits of the queries that a share of right answers is of; false: it is no such
+   share. *batch: it is of the batch, whose queries are a part of these. */
+static bool share_key(const char *name, const char *tag, const char *label, size_t k, char *key,
+                      size_t bytes, bool *batch)
+{
+    const bool range = strstr(name, "range_recall") || strcmp(name, "range_precision") == 0;
+    *batch = strncmp(name, "throughput_", 11) == 0;
+    if (range)
+        (void)snprintf(key, bytes, "%s\nrange_recall/%s", label, tag);
+    else
+        (void)snprintf(key, bytes, "%s\nrecall@%zu/%s", label, k, tag);
+    return range || strncmp(name, "throughput_recall@", 18) == 0;
+}
+
+/* The standard error of a share of right answers in A and B from the hits of each query: of the
+   differences by query, or if there are none, of both. False: out of memory. */
+static bool share_error(const json_t *left, const json_t *right, double scale, double *error,
+                        struct mem *mem)
+{
+    const size_t n = json_array_size(left);
+    double *values = mem_array(mem, n, sizeof *values);
+    double variance[3] = { 0 };
+    if (!values)
+        return false;
+    for (int of = 0; of < 3; of++) {
+        for (size_t i = 0; i < n; i++)
+            values[i] = (of == 1 ? 0 : json_number_value(json_array_get(right, i))) -
+                        (of == 2 ? 0 : json_number_value(json_array_get(left, i)));
+        variance[of] = stats_moments(values, n).variance;
+    }
+    mem_free(mem, values);
+    *error = scale * sqrt((variance[0] > 0 ? variance[0] : variance[1] + variance[2]) / (double)n);
+    return true;
+}
+
+/* Tests a share of right answers whose queries are not paired, against the sample of its queries.
+   Without hits of the same queries it has no verdict. False: out of memory. */
+static bool test_share(struct compare_row *row, const json_t *left, const json_t *right, bool batch,
+                       bool range, size_t k, struct mem *mem)
+{
+    const size_t n = json_array_size(left);
+    double hits = 0, error = 0;
+    row->kind = ROW_PAIRED;
+    row->change = row->b - row->a;
+    if (n < 2 || n != json_array_size(right))
+        return true;
+    for (size_t i = 0; i < n; i++)
+        hits += json_number_value(json_array_get(left, i)) / (double)n;
+    const double scale = !range ? 1 / (double)(k ? k : 1) : hits > 0 ? row->a / hits : 0;
+    if (!share_error(left, right, batch ? scale * sqrt(2) : scale, &error, mem))
+        return false;
+    const double df = (double)n - 1, half = stats_student_t(0.05, df) * error;
+    row->p = error > 0 ? stats_student_p(row->change / error, df) : fabs(row->change) > 0 ? 0 : 1;
+    row->low = row->change - half;
+    row->high = row->change + half;
+    return true;
+}
+
 /* 3. By repeats */
 
 struct two { /* one metric's values in A and in B, one per repeat */
@@ -192,22 +250,59 @@ static bool all_zero(const struct two *t)
            all_equal(t->value[0], t->n[0]) && all_equal(t->value[1], t->n[1]);
 }
 
-/* `left` and `right` hold the hits of each query; NULL: the metric has no hits.
-   False: out of memory. */
-static bool fill_row(struct compare_row *row, struct two *t, const json_t *left,
-                     const json_t *right, size_t k, struct mem *mem)
+/* key: of the sample. False: out of memory. */
+static bool fill_row(struct compare_row *row, struct two *t, const struct compare_side *a,
+                     const struct compare_side *b, const char *key, struct mem *mem)
 {
+    const char *label = field_text(json_object_get(a->samples, key), "label", "");
+    const json_t *left = json_object_get(a->queries, key),
+                 *right = json_object_get(b->queries, key);
+    char name[64], tag[128], of[600];
+    bool batch;
+    result_metric_split(row->metric, name, sizeof name, tag, sizeof tag);
     for (int s = 0; s < 2; s++)
         row->n[s] = t->n[s];
     row->a = stats_median(t->value[0], t->n[0]);
     row->b = stats_median(t->value[1], t->n[1]);
-    if (json_array_size(left) && json_array_size(left) == json_array_size(right)) {
-        row->kind = ROW_PAIRED;
-        if (!pair_queries(row, left, right, k, mem))
+    if (share_key(name, tag, label, a->k, of, sizeof of, &batch)) {
+        if (!test_share(row, json_object_get(a->queries, of), json_object_get(b->queries, of),
+                        batch, strstr(name, "range") != NULL, a->k, mem))
             return false;
+    } else if (json_array_size(left) && json_array_size(left) == json_array_size(right)) {
+        row->kind = ROW_PAIRED;
+        if (!pair_queries(row, left, right, a->k, mem))
+            return false;
+    } else if (strncmp(name, "recall@", 7) == 0) {
+        row->kind = ROW_PAIRED; /* without hits of the same queries: no test, no verdict */
     }
     judge_repeats(row, t);
     return true;
+}
+
+/* Whether both sides have the same steps of the tag at all points of the label's build. Then *label
+   becomes that of the build. */
+static bool is_shared(const struct compare_side *a, const struct compare_side *b, const char *tag,
+                      const char **label)
+{
+    const char *build = json_string_value(json_object_get(a->builds, *label));
+    const char *other = json_string_value(json_object_get(b->builds, *label));
+    char key[600];
+    if (!build || !other || strcmp(build, other) != 0)
+        return false;
+    (void)snprintf(key, sizeof key, "%s\n%s", build, tag);
+    if (!json_is_true(json_object_get(a->shared, key)) ||
+        !json_is_true(json_object_get(b->shared, key)))
+        return false;
+    *label = build;
+    return true;
+}
+
+static bool has_row(const struct compare_rows *rows, const char *label, const char *metric)
+{
+    for (size_t i = 0; i < rows->n; i++)
+        if (!strcmp(rows->row[i].label, label) && !strcmp(rows->row[i].metric, metric))
+            return true;
+    return false;
 }
 
 /* Adds the row of one key of the samples, if both results have it. False: out of memory. */
@@ -223,6 +318,8 @@ static bool add_row(struct compare_rows *rows, const struct compare_side *a,
     if (!right || !better || strchr(metric, '#') ||
         (is_double(a, label, name, tag) && is_double(b, label, name, tag)))
         return true;
+    if (is_shared(a, b, tag, &label) && has_row(rows, label, metric))
+        return true;
     struct two t;
     t.value[0] = values_of(left, &t.n[0], rows->mem);
     t.value[1] = values_of(right, &t.n[1], rows->mem);
@@ -233,8 +330,7 @@ static bool add_row(struct compare_rows *rows, const struct compare_side *a,
             row->kind = kind_of(name);
             row->better = better;
         }
-        ok = row && fill_row(row, &t, json_object_get(a->queries, key),
-                             json_object_get(b->queries, key), a->k, rows->mem);
+        ok = row && fill_row(row, &t, a, b, key, rows->mem);
     }
     mem_free(rows->mem, t.value[0]);
     mem_free(rows->mem, t.value[1]);

@@ -60,11 +60,14 @@ static void add_interval(struct table *table, const struct compare_row *row)
 {
     char p[40] = "";
     if (!isnan(row->p))
-        snprintf(p, sizeof p, ", p = %.2g", row->p);
+        snprintf(p, sizeof p, row->p < .001 ? ", p < .001" : ", p = %.2g", row->p);
     if (isnan(row->low))
-        table_add(table, "%s", *p ? p + 2 : row->verdict == VERDICT_FEW_REPEATS ? "-" : "exact");
+        table_add(table, "%s",
+                  *p                                                               ? p + 2
+                  : row->verdict == VERDICT_FEW_REPEATS || row->kind == ROW_PAIRED ? "-"
+                                                                                   : "exact");
     else if (row->kind == ROW_PAIRED)
-        table_add(table, "%+.4g .. %+.4g%s", row->low, row->high, p);
+        table_add(table, "%+.4f .. %+.4f%s", row->low, row->high, p);
     else
         table_add(table, "%+.3g .. %+.3g %%%s", 100 * row->low, 100 * row->high, p);
 }
@@ -77,6 +80,15 @@ static void add_visible(struct table *table, const struct compare_row *row)
         table_add(table, "-");
     else
         table_add(table, percent > 1000 ? "> 1000 %%" : "%.3g %%", percent);
+}
+
+/* In the unit of the interval: a share of A, or of recall the difference. */
+static void add_change(struct table *table, const struct compare_row *row)
+{
+    if (row->kind == ROW_PAIRED)
+        table_add(table, "%+.4f", row->b - row->a);
+    else
+        table_add(table, row->a != 0 ? "%+.2f %%" : "-", 100 * (row->b / row->a - 1));
 }
 
 /* Equal to the eye and yet different values get all their digits. */
@@ -103,7 +115,7 @@ static void fill_table(struct table *table, const char *const *header, struct or
         table_add(table, "%s", row->label);
         table_add(table, "%s", row->metric);
         add_values(table, row);
-        table_add(table, row->a != 0 ? "%+.2f %%" : "-", 100 * (row->b / row->a - 1));
+        add_change(table, row);
         add_interval(table, row);
         add_visible(table, row);
         table_add(table, "%s", verdict_text(row));
@@ -132,8 +144,9 @@ static void print_markdown(const struct table *table, FILE *out)
 
 static void print_table(struct order *o, bool markdown, FILE *out)
 {
-    static const char *const header[] = { "",         "metric",        "A",         "B",
-                                          "B over A", "95 % interval", "could see", "verdict" };
+    static const char *const header[] = { "",          "metric",      "A",
+                                          "B",         "B against A", "95 % interval",
+                                          "could see", "verdict" };
     struct table table;
     table_init(&table, sizeof header / sizeof *header);
     fill_table(&table, header, o);

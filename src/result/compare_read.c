@@ -22,9 +22,13 @@ static void collect_cell(json_t *lists, const json_t *cell, size_t k)
     result_cell_label(cell, label, sizeof label);
     json_array_foreach(json_object_get(cell, "steps"), s, step) {
         json_t *hits = json_object_get(json_object_get(step, "queries"), "hits");
-        if (!json_is_array(hits) || !json_object_get(step, "recall"))
+        const bool range = json_is_object(json_object_get(step, "range"));
+        if (!json_is_array(hits) || !(range || json_object_get(step, "recall")))
             continue;
-        snprintf(key, sizeof key, "%s\nrecall@%zu/%s", label, k, series_step_tag(step));
+        if (range)
+            snprintf(key, sizeof key, "%s\nrange_recall/%s", label, series_step_tag(step));
+        else
+            snprintf(key, sizeof key, "%s\nrecall@%zu/%s", label, k, series_step_tag(step));
         json_t *list = json_object_get(lists, key);
         if (!list) {
             list = json_array();
@@ -68,6 +72,29 @@ static json_t *recall_by_query(const json_t *cells, size_t k)
     return queries;
 }
 
+/* Fills `builds` and `shared` from the cells, of which there is one for each point. */
+static void collect_builds(struct compare_side *side)
+{
+    char label[300], build[300], key[600];
+    size_t i, j;
+    json_t *cell, *step;
+    json_array_foreach(json_object_get(side->result, "cells"), i, cell) {
+        result_cell_label(cell, label, sizeof label);
+        result_build_label(cell, build, sizeof build);
+        json_object_set_new(side->builds, label, json_string(build));
+        json_array_foreach(json_object_get(cell, "steps"), j, step) {
+            const json_t *shared = json_object_get(step, "shared");
+            snprintf(key, sizeof key, "%s\n%s", build, series_step_tag(step));
+            /* Of the first point, false says nothing. */
+            if (json_is_true(shared) && !json_object_get(side->shared, key))
+                json_object_set_new(side->shared, key, json_true());
+            else if (json_is_object(json_object_get(step, "recall")) ||
+                     json_is_object(json_object_get(step, "range")))
+                json_object_set_new(side->shared, key, json_false());
+        }
+    }
+}
+
 int compare_side_read(struct compare_side *side, const char *path, struct error *error)
 {
     char *dir = result_dir(path);
@@ -85,6 +112,9 @@ int compare_side_read(struct compare_side *side, const char *path, struct error 
         /* result_load() has checked the range of k. */
         side->k = (size_t)field_integer(json_object_get(side->result, "experiment"), "k", 0);
         side->queries = recall_by_query(cells, side->k);
+        side->builds = json_object();
+        side->shared = json_object();
+        collect_builds(side);
         side->samples = summary_samples(json_object_get(side->result, "cells"));
         if (!side->samples)
             rc = fail(error, ERR_NO_MEMORY, "%s: out of memory summarising it", file);
@@ -98,4 +128,6 @@ void compare_side_free(struct compare_side *side)
     json_decref(side->result);
     json_decref(side->queries);
     json_decref(side->samples);
+    json_decref(side->builds);
+    json_decref(side->shared);
 }

@@ -142,7 +142,8 @@ static const struct spec specs[] = {
 };
 
 static int draw(struct drawing *d, const struct spec *spec, const json_t *result, const char *dir,
-                const char *plots, const volatile int *interrupted, struct error *err)
+                const char *plots, const volatile int *interrupted, json_t *letters,
+                struct error *err)
 {
     struct figure *f = &d->figure;
     *f = (struct figure){ .kind = &predicted_kind,
@@ -156,7 +157,7 @@ static int draw(struct drawing *d, const struct spec *spec, const json_t *result
             spec->add(d, m);
     int rc = d->rc ? fail(err, d->rc, "out of memory for the figure %s", spec->file) : OK;
     if (!rc)
-        rc = figure_write(f, result, dir, plots, FIGURE_PAGE, err);
+        rc = figure_write(f, result, dir, plots, FIGURE_PAGE, letters, err);
     if (!rc)
         rc = gnuplot_run(dir, spec->file, interrupted, err);
     figure_free(f);
@@ -165,7 +166,7 @@ static int draw(struct drawing *d, const struct spec *spec, const json_t *result
 
 int simulate_draw(const struct simulate *s, const struct simulate_wish *wish, const json_t *result,
                   const char *dir, const char *root, const volatile int *interrupted,
-                  struct error *err)
+                  json_t *letters, struct error *err)
 {
     char path[PATH_MAX], plots[PATH_MAX];
     struct drawing d = { .s = s, .wish = wish, .costs = simulate_costs_of(s, NULL) };
@@ -174,6 +175,6 @@ int simulate_draw(const struct simulate *s, const struct simulate_wish *wish, co
                           root);
     int rc = OK;
     for (size_t i = 0; !rc && i < sizeof specs / sizeof *specs; i++)
-        rc = draw(&d, &specs[i], result, dir, plots, interrupted, err);
+        rc = draw(&d, &specs[i], result, dir, plots, interrupted, letters, err);
     return rc;
 }

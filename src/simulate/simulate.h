@@ -157,9 +157,9 @@ void simulate_print(const struct simulate *, const struct simulate_wish *, FILE 
 json_t *simulate_document(const struct simulate *, const struct simulate_wish *,
                           const json_t *result);
 /* Draws strong and weak scaling, and throughput by vectors, into dir; root: the folder of
-   plots/. */
+   plots/; letters: an object, letters of the figures -> whether a font has them. */
 int simulate_draw(const struct simulate *, const struct simulate_wish *, const json_t *result,
                   const char *dir, const char *root, const volatile int *interrupted,
-                  struct error *);
+                  json_t *letters, struct error *);
 
 #endif

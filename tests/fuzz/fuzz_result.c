@@ -174,7 +174,7 @@ static void make_figures(const json_t *result)
         struct error error = { 0 };
 
         if (figure_gather(&f, result, json_array_get(specs, i), &error) == OK)
-            (void)figure_write(&f, result, dir, ".", FIGURE_PAGE, &error);
+            (void)figure_write(&f, result, dir, ".", FIGURE_PAGE, NULL, &error);
         figure_free(&f);
     }
     json_decref(specs);

@@ -58,26 +58,46 @@ static size_t processors(void)
     return n > 0 ? (size_t)n : 1;
 }
 
+/* *folder: of stored truths; NULL: there is no cache, or none that can be written, and the truth is
+   computed without. A cache that others could write is an error. */
+static int open_truth_folder(struct run_state *run, char **folder, struct error *error)
+{
+    const char *cache = run->app->options.cache;
+    struct error why = { 0 };
+    int rc = cache_prepare(cache, &why);
+    *folder = rc ? NULL : app_path(cache, "truth");
+    if (!rc)
+        rc = path_make_folders(*folder, 0777, &why);
+    if (!rc)
+        return OK;
+    free(*folder);
+    *folder = NULL;
+    if (cache && rc != ERR_IO)
+        return fail(error, rc, "%s", why.text);
+    if (!run->cacheless)
+        app_warn(run->app, "the ground truth is not kept for later runs: %s", why.text);
+    run->cacheless = true;
+    return OK;
+}
+
 int run_make_truth(struct run_state *run, struct oracle *oracle, struct oracle_env what,
                    struct error *error)
 {
-    char *cache = app_path(run->app->options.cache, "truth");
+    char *folder;
     what.kernels = run->app->kernels;
     what.threads = processors();
     what.on_device = run->experiment->truth_on_device;
-    what.cache_dir = cache;
     what.interrupted = run->app->interrupted;
     if (what.parts == 0 && !what.merge) { /* of parts, rank 0 shows how many are finished */
         what.progress = show_truth_progress;
         what.to = &run->progress;
     }
     *oracle = (struct oracle){ 0 };
-    int rc = cache_prepare(run->app->options.cache, error);
-    if (!rc)
-        rc = path_make_folders(cache, 0777, error);
+    int rc = open_truth_folder(run, &folder, error);
+    what.cache_dir = folder;
     if (!rc)
         rc = oracle_make_apart(oracle, run->experiment->ops, &what, error);
-    free(cache);
+    free(folder);
     return rc;
 }
 

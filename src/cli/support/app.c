@@ -76,15 +76,34 @@ char *app_copy(const char *text)
     return app_made(strdup(text));
 }
 
+void app_warn_letters(const struct app *app, const json_t *letters)
+{
+    char missing[200] = "";
+    const char *letter;
+    json_t *has;
+
+    json_object_foreach((json_t *)letters, letter, has)
+        if (!json_is_true(has) && strlen(missing) + strlen(letter) < sizeof missing)
+            strcat(missing, letter);
+    if (*missing)
+        app_warn(app,
+                 "figures: no font here has the letters %s; PNG and PDF show boxes in their place, "
+                 "SVG and report.html the letters. Fonts: apt-get install fonts-noto-cjk "
+                 "fonts-noto-color-emoji, then ./harness plot",
+                 missing);
+}
+
 int app_draw(const char *dir, const struct app *app, struct error *error)
 {
     size_t i;
-    json_t *bare, *name;
-    const int rc =
-        plot_result(dir, app->options.root, app->figure_style, app->interrupted, &bare, error);
+    json_t *bare, *letters, *name;
+    const int rc = plot_result(dir, app->options.root, app->figure_style, app->interrupted, &bare,
+                               &letters, error);
 
     json_array_foreach(bare, i, name)
         app_warn(app, "figure %s: no values to draw", json_string_value(name));
+    app_warn_letters(app, letters);
     json_decref(bare);
+    json_decref(letters);
     return rc;
 }

@@ -60,8 +60,10 @@ struct app {
 void app_error(const struct app *, const struct error *);
 void app_warn(const struct app *, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Draws the figures of the result in dir, and warns of each figure that has no values. Returns OK,
-   ERR_INTERRUPTED or another error code. */
+/* Warns of letters that no font has, if any; letters: letter -> whether a font has it. */
+void app_warn_letters(const struct app *, const json_t *letters);
+/* Draws the figures of the result in dir, and warns of each figure that has no values and of letters
+   that no font has. Returns OK, ERR_INTERRUPTED or another error code. */
 int app_draw(const char *dir, const struct app *, struct error *);
 
 /* For options.say, with the app as say_to: prints a line on stderr unless --quiet. Returns a value

@@ -126,11 +126,13 @@ int cache_prepare(const char *path, struct error *err)
     struct stat st;
     if (!path)
         return fail(err, ERR_CONFIG,
-                    "there is no place for the cache: neither HOME nor XDG_CACHE_HOME is set; "
-                    "name a folder of your own with DRIFTLINE_CACHE");
-    int rc = path_make_folders(path, 0700, err);
+                    "there is no place for the cache: neither HOME nor XDG_CACHE_HOME is set to a "
+                    "whole path; name a folder of your own with DRIFTLINE_CACHE");
+    struct error why = { 0 };
+    const int rc = path_make_folders(path, 0700, &why);
     if (rc)
-        return rc;
+        return fail(err, rc, "%s; it is for the cache, name another with DRIFTLINE_CACHE",
+                    why.text);
     if (lstat(path, &st))
         return fail_errno(err, ERR_IO, "%s: the cache folder cannot be found", path);
     if (!S_ISDIR(st.st_mode))

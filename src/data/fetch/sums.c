@@ -55,8 +55,8 @@ bool fetch_target(const struct dataset_entry *entry, const struct dataset_part *
                   const struct fetch_env *env, char out[PATH_MAX])
 {
     const char *slash = strrchr(part->file, '/');
-    return snprintf(out, PATH_MAX, "%s/downloads/%s/%s", env->cache_dir, entry->name,
-                    slash ? slash + 1 : part->file) < PATH_MAX - 16;
+    return env->cache_dir && snprintf(out, PATH_MAX, "%s/downloads/%s/%s", env->cache_dir,
+                                      entry->name, slash ? slash + 1 : part->file) < PATH_MAX - 16;
 }
 
 /* Where the hash of a file is recorded when it is first delivered; false: the path is too long. */

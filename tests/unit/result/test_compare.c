@@ -2,6 +2,7 @@
  * where something does, and cases with too few repeats. */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "src/result/compare.h"
@@ -230,6 +231,108 @@ static void recall_is_paired_by_query(void **state)
     assert_int_equal(recall_verdict(20, 0.05, 3), VERDICT_SAME);
 }
 
+/* The shares that are not paired by query are known within the sample of the queries: hits of 40
+   queries, of which `worse` lack two of ten answers in B. */
+static struct compare_row share_row(const char *metric, const char *of, size_t worse,
+                                    double b_value)
+{
+    struct compare_side a = side_new(), b = side_new();
+    struct compare_rows rows = { 0 };
+    json_t *x = json_array(), *y = json_array();
+    char key[60];
+    for (size_t q = 0; q < 40; q++) {
+        json_array_append_new(x, json_integer(10));
+        json_array_append_new(y, json_integer(q < worse ? 8 : 10));
+    }
+    const double left[] = { 1, 1, 1 }, right[] = { b_value, b_value, b_value };
+    snprintf(key, sizeof key, "m\n%s/q", of);
+    json_object_set_new(a.queries, key, x);
+    json_object_set_new(b.queries, key, y);
+    snprintf(key, sizeof key, "%s/q", metric);
+    add_values(&a, "m", key, left, 3);
+    add_values(&b, "m", key, right, 3);
+    compare(&rows, &a, &b);
+    assert_int_equal(rows.n, 1);
+    const struct compare_row row = rows.row[0];
+    compare_rows_free(&rows);
+    compare_side_free(&a);
+    compare_side_free(&b);
+    return row;
+}
+
+static void shares_are_known_within_the_sample(void **state)
+{
+    static const char *const metrics[][2] = { { "throughput_recall@10", "recall@10" },
+                                              { "range_recall", "range_recall" },
+                                              { "throughput_range_recall", "range_recall" },
+                                              { "range_precision", "range_recall" } };
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        const struct compare_row little = share_row(metrics[i][0], metrics[i][1], 2, .99);
+        assert_int_equal(little.verdict, VERDICT_SAME);
+        assert_true(little.low < -.01 && little.high > -.01 && little.high > 0);
+        assert_int_equal(share_row(metrics[i][0], metrics[i][1], 30, .85).verdict, VERDICT_WORSE);
+        /* Without the hits of the same queries nothing is said. */
+        assert_int_equal(share_row(metrics[i][0], "nmi", 30, .85).verdict, VERDICT_SAME);
+    }
+}
+
+/* A row has one unit, and no probability is 0. */
+static void rows_have_one_unit(void **state)
+{
+    const double same[] = { 1000, 1001, 1002 }, slow[] = { 9000, 9001, 9002 };
+    struct compare_side a = side_new(), b = side_new();
+    struct compare_rows rows = { 0 };
+    char *text = NULL;
+    size_t bytes;
+    (void)state;
+    add_values(&a, "m", "seconds/load", same, 3);
+    add_values(&b, "m", "seconds/load", slow, 3);
+    compare(&rows, &a, &b);
+    rows.row[0].p = 0;
+    FILE *out = open_memstream(&text, &bytes);
+    compare_rows_print(&rows, COMPARE_TEXT, true, out);
+    rows.row[0] = share_row("throughput_recall@10", "recall@10", 30, .85);
+    compare_rows_print(&rows, COMPARE_TEXT, true, out);
+    fclose(out);
+    assert_non_null(strstr(text, "p < .001"));
+    assert_null(strstr(text, "p = 0,"));
+    const char *recall = strstr(text, "throughput_recall");
+    assert_non_null(recall);
+    assert_non_null(strstr(recall, "-0.1500"));
+    assert_null(strchr(recall, '%'));
+    free(text);
+    compare_rows_free(&rows);
+    compare_side_free(&a);
+    compare_side_free(&b);
+}
+
+/* Steps that all points of a build share are rows of the build; searches are of points. */
+static void a_build_has_one_row(void **state)
+{
+    static const char *const labels[] = { "m[x=1]", "m[x=2]" };
+    const double values[] = { 1, 2, 3 };
+    struct compare_side side[2] = { side_new(), side_new() };
+    struct compare_rows rows = { 0 };
+    (void)state;
+    for (int s = 0; s < 2; s++) {
+        side[s].builds = json_pack("{s:s, s:s}", labels[0], "m", labels[1], "m");
+        side[s].shared = json_pack("{s:b, s:b}", "m\nload", 1, "m\nask", 0);
+        for (size_t l = 0; l < 2; l++) {
+            add_values(&side[s], labels[l], "seconds/load", values, 3);
+            add_values(&side[s], labels[l], "qps/ask", values, 3);
+        }
+    }
+    compare(&rows, &side[0], &side[1]);
+    assert_int_equal(rows.n, 3);
+    assert_string_equal(rows.row[0].label, "m");
+    assert_string_equal(rows.row[0].metric, "seconds/load");
+    assert_string_equal(rows.row[2].label, labels[1]);
+    compare_rows_free(&rows);
+    compare_side_free(&side[0]);
+    compare_side_free(&side[1]);
+}
+
 /* One measurement in several units is one row. */
 static void a_measurement_has_one_row(void **state)
 {
@@ -290,6 +393,9 @@ int main(void)
         cmocka_unit_test(exact_counts_are_compared_exactly),
         cmocka_unit_test(resident_memory_is_known_to_a_large_page),
         cmocka_unit_test(recall_is_paired_by_query),
+        cmocka_unit_test(shares_are_known_within_the_sample),
+        cmocka_unit_test(rows_have_one_unit),
+        cmocka_unit_test(a_build_has_one_row),
         cmocka_unit_test(a_measurement_has_one_row),
         cmocka_unit_test(running_out_of_memory_is_reported),
     };

@@ -57,8 +57,8 @@ int usearch_method_load(struct index **out, const struct index_ops *ops,
                     facts.places - facts.deleted, (size_t)meta.rows);
     } else if (facts.places > 0) {
         /* A loaded graph has room for searches by as many threads as there are processors. */
-        code = usearch_shim_reserve(self->graph, facts.capacity, pool_threads(env->pool),
-                                    env->error);
+        code =
+            usearch_shim_reserve(self->graph, facts.capacity, pool_threads(env->pool), env->error);
     }
     if (code != OK) {
         usearch_method_destroy(*out);

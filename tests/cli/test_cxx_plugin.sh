@@ -17,7 +17,7 @@ for header in src/core/{index,mem,error,param,topk,parallel,rng,idmap} kernels/k
 done
 
 plugin() { g++ "${flags[@]}" -O2 -fPIC -shared -o "$work/$1.so" "${@:2}" tests/plugins/cxx.cc; }
-plugin good && plugin broken -DCXX_BROKEN || exit 1
+plugin good && plugin broken -DCXX_BROKEN && plugin prunes -DCXX_PRUNES || exit 1
 
 # In a copy: the logs of this tree's contract tests are being written meanwhile.
 here=$PWD out=$work/out
@@ -29,6 +29,9 @@ check "a method that allocates with new passes the contract" '[ $status = 0 ] &&
 CMOCKA_TEST_FILTER='history*' make test-plugin SO="$work/broken.so" >"$out" 2>&1
 status=$?
 check "one that loses rows does not" '[ $status != 0 ] && grep -q "FAILED.*history: cxx" $out'
+CMOCKA_TEST_FILTER='work*' make test-plugin SO="$work/prunes.so" >"$out" 2>&1
+status=$?
+check "an exact one that compares fewer rows than there are, and counts no bytes, does" '[ $status = 0 ] && grep -qE "^[1-9][0-9]* passed, 0 failed" $out'
 make test-plugin SO="$work/none.so" >"$out" 2>&1
 status=$?
 check "a file that is not there is named" '[ $status != 0 ] && grep -q "none.so\" is not a file" $out'

@@ -13,8 +13,11 @@
 #include "src/core/registry.h"
 
 enum setting_flags {
-    EXHAUSTIVE = 1,  /* at these knobs every answer must be the truth */
-    PRUNES = 4,      /* exhaustive by a certain bound: it need not compare every copy */
+    EXHAUSTIVE = 1, /* at these knobs every answer must be the truth */
+    /* What a setting of ours promises beyond index.h, which asks no exact method to scan: a search
+       compares each row at least once; it compares each once, by exact distance. */
+    COMPARES_ALL = 4,
+    COMPARES_ONCE = 2048,
     BASELINE = 2,    /* a library's code: allocates on its own account, orders ties as it likes */
     CODES = 8,       /* the setting is for 64-bit codes alone */
     NO_REMOVE = 16,  /* with this setting the method refuses to delete, */

@@ -31,7 +31,7 @@ experiment {
   name = "drift_mnist_fashion",
   title = "Train on MNIST, insert Fashion-MNIST, never retrain",
   publication = "Copenhagen 0.1.0",
-  seed = 1, seeds = 1, repeats = 3, k = 10, threads = 1, min_time = .1,
+  seed = 1, seeds = 1, repeats = 3, k = 10, threads = 1, min_time = 0.03,
 
   workload = function(w)
     w:train  { mnist:rows(1, 20000) }

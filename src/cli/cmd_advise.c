@@ -322,7 +322,7 @@ static int measure_again(struct study *s)
     return OK;
 }
 
-/* Brings the data here, which is no part of the study's time. */
+/* Fetches the data, which does not count as time of the study. */
 static int prepare(struct study *s)
 {
     if (s->app->advise.rows && s->app->advise.rows < FIRST_LEAST) {

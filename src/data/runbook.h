@@ -16,9 +16,9 @@
  *         tags_start: 0          # ids_start .. ids_end - 1
  *         ...
  *
- * A file is one YAML document without aliases. Steps may stand in any order. These are errors, which name
- * the line: gaps in the numbers of steps, which begin at 0 or 1; numbers given twice; unknown, repeated and missing keys; empty ranges; ranges
- * past the data; replace ranges of unequal length; inserting live points; deleting or replacing
+ * A file is one YAML document without aliases. Steps may stand in any order. These are errors, which
+ * name the line: gaps in the numbers of steps, which begin at 0 or 1; numbers given twice; unknown,
+ * repeated and missing keys; empty ranges; ranges past the data; replace ranges of unequal length; inserting live points; deleting or replacing
  * points that are not live. All 15 files of neurips23 pass.
  */
 #ifndef DRIFTLINE_RUNBOOK_H

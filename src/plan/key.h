@@ -1,8 +1,8 @@
 /* key.h - the key of a stored cell: a hash of everything that affects its measurements.
  *
  * A key has two halves. The parts are the subject of the measurement: data, workload, settings,
- * method. What else a config says (a comment, a claim, another method) changes no key. The identity is its instrument: program, plugin, libraries, kernels, tunables
- * (identity.h). */
+ * method. What else a config says (a comment, a claim, another method) changes no key. The identity
+ * is its instrument: program, plugin, libraries, kernels, tunables (identity.h). */
 #ifndef DRIFTLINE_PLAN_KEY_H
 #define DRIFTLINE_PLAN_KEY_H
 

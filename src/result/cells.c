@@ -12,6 +12,7 @@
 #include "src/core/mem.h"
 #include "src/plan/key.h"
 #include "src/result/result.h"
+#include "src/run/measure/folder.h"
 
 #define RESULT_CELL_SCHEMA "driftline-cell/1"
 
@@ -164,16 +165,12 @@ int result_stored_cell(const char *dir, const struct cell *cell, const json_t *b
     return OK;
 }
 
-/* ---- Numbers: a method that was added, moved or left out gives the cells after it other numbers. */
+/* ---- Numbers: a method that was added, moved or left out gives other cells other numbers. */
 
-static const char *const kinds[] = { "json", "answers", "structure" };
-enum { KINDS = sizeof kinds / sizeof *kinds };
-#define MOVED ".moved"
-
-static bool stored_path(const char *dir, unsigned long number, const char *kind, const char *ending,
+static bool stored_path(const char *dir, const char *folder, unsigned long number, const char *kind,
                         char path[PATH_MAX])
 {
-    return snprintf(path, PATH_MAX, "%s/cells/%lu.%s%s", dir, number, kind, ending) < PATH_MAX;
+    return snprintf(path, PATH_MAX, "%s/%s/%lu.%s", dir, folder, number, kind) < PATH_MAX;
 }
 
 static json_t *stored_file(const char *dir, unsigned long number)
@@ -181,50 +178,88 @@ static json_t *stored_file(const char *dir, unsigned long number)
     char path[PATH_MAX];
     struct error unread = { 0 };
 
-    return stored_path(dir, number, "json", "", path) ? json_read(path, &unread) : NULL;
+    return stored_path(dir, "cells", number, "json", path) ? json_read(path, &unread) : NULL;
 }
 
-/* Renames the files of a cell. What the new number had goes, of each kind. */
-static void rename_cell(const char *dir, unsigned long from, const char *from_ending,
-                        unsigned long to, const char *to_ending)
+/* The number that the plan gives to the stored cell; its own if the plan has no such cell. */
+static unsigned long planned_number(const char *dir, const struct plan *plan, unsigned long number)
 {
-    char old[PATH_MAX], new[PATH_MAX];
+    json_t *file = stored_file(dir, number);
+    const char *key = field_text(file, "key", "");
+    unsigned long planned = number;
 
-    for (size_t i = KINDS; i-- > 0;) /* the answers first: without its .json a cell is not stored */
-        if (stored_path(dir, from, kinds[i], from_ending, old) &&
-            stored_path(dir, to, kinds[i], to_ending, new) && rename(old, new) != 0)
-            (void)unlink(new);
-}
-
-static const struct cell *cell_with_key(const struct plan *plan, const char *key)
-{
     for (size_t i = 0; i < plan->n; i++)
         if (*key && strcmp(plan->cells[i].key, key) == 0)
-            return &plan->cells[i];
-    return NULL;
+            planned = plan->cells[i].number;
+    json_decref(file);
+    return planned;
+}
+
+/* Gives the files of a cell a second name in cells.new. false: not all of them have one. */
+static bool link_cell(const char *dir, unsigned long from, unsigned long to)
+{
+    static const char *const kinds[] = { "json", "answers", "structure" };
+    char old[PATH_MAX], fresh[PATH_MAX];
+    bool linked = true;
+
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        linked = linked && stored_path(dir, "cells", from, kinds[i], old) &&
+                 stored_path(dir, "cells.new", to, kinds[i], fresh) &&
+                 (link(old, fresh) == 0 || errno == ENOENT);
+    return linked;
+}
+
+/* Fills cells.new: cells of the plan under their numbers, then others where these leave room. */
+static bool fill_renumbered(const char *dir, const unsigned long *from, const unsigned long *to,
+                            size_t n)
+{
+    char taken[PATH_MAX];
+    bool filled = true;
+
+    for (size_t i = 0; filled && i < n; i++)
+        filled = from[i] == to[i] || link_cell(dir, from[i], to[i]);
+    for (size_t i = 0; filled && i < n; i++)
+        if (from[i] == to[i] && stored_path(dir, "cells.new", to[i], "json", taken) &&
+            access(taken, F_OK) != 0)
+            filled = link_cell(dir, from[i], to[i]);
+    return filled;
+}
+
+/* Cells.new takes the place of cells. A run that is killed in between leaves cells.new whole, which the
+   next one finds. */
+static void swap_renumbered(const char *cells, const char *fresh, const char *old)
+{
+    if (rename(cells, old) == 0)
+        (void)rename(fresh, cells);
+    folder_remove(old);
 }
 
 void result_renumber_cells(const char *dir, const struct plan *plan)
 {
-    size_t n;
-    unsigned long *numbers = result_stored_numbers(dir, &n);
-    bool *moved = mem_zalloc(NULL, plan->n + 1);
+    char cells[PATH_MAX], fresh[PATH_MAX], old[PATH_MAX];
+    size_t n = 0;
+    bool moves = false;
 
-    for (size_t i = 0; moved && i < n; i++) {
-        json_t *file = stored_file(dir, numbers[i]);
-        const struct cell *cell = cell_with_key(plan, field_text(file, "key", ""));
-
-        if (cell && cell->number != numbers[i]) {
-            rename_cell(dir, numbers[i], "", cell->number, MOVED);
-            moved[cell->number] = true;
-        }
-        json_decref(file);
+    if (snprintf(cells, sizeof cells, "%s/cells", dir) >= PATH_MAX ||
+        snprintf(fresh, sizeof fresh, "%s/cells.new", dir) >= PATH_MAX ||
+        snprintf(old, sizeof old, "%s/cells.old", dir) >= PATH_MAX)
+        return;
+    if (access(cells, F_OK) != 0)
+        (void)rename(fresh, cells);
+    folder_remove(fresh);
+    folder_remove(old);
+    unsigned long *from = result_stored_numbers(dir, &n);
+    unsigned long *to = mem_array(NULL, n + 1, sizeof *to);
+    for (size_t i = 0; to && i < n; i++) {
+        to[i] = planned_number(dir, plan, from[i]);
+        moves |= to[i] != from[i];
     }
-    for (size_t number = 0; moved && number < plan->n; number++)
-        if (moved[number])
-            rename_cell(dir, number, MOVED, number, "");
-    mem_free(NULL, moved);
-    mem_free(NULL, numbers);
+    /* A file system without links: the cells are measured again. */
+    if (moves && mkdir(fresh, 0777) == 0 && fill_renumbered(dir, from, to, n))
+        swap_renumbered(cells, fresh, old);
+    folder_remove(fresh);
+    mem_free(NULL, to);
+    mem_free(NULL, from);
 }
 
 /* Appends the cells of one file that the result has. The folder may also hold files of earlier runs. */

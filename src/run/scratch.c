@@ -61,8 +61,8 @@ static void end_process(pid_t pid)
         clock_wait_until(clock_ns() + TICK_MS * UINT64_C(1000000));
 }
 
-/* left: receives names; may be NULL. A marked process has the folder itself open. A shell whose working folder it is, or a viewer of a
-   file in it, has not, and is spared. */
+/* A marked process has the folder itself open. A shell whose working folder it is, or a viewer of a
+   file in it, has not, and is spared. left: receives the names; may be NULL. */
 static size_t end_marked_once(const char *dir, pid_t *pids, json_t *left)
 {
     const size_t n = proc_list(0, pids, PROCESSES_MAX);

@@ -83,9 +83,10 @@ check "a remark and figures change no cell, and leave nothing to keep" '[ $statu
 sed 's/{ method { "flat" }/{ method { "flat", label = "first" }, method { "flat" }/' small.lua >more.lua
 run --resume more.lua
 check "a method more is measured, and the others are kept under their new numbers" \
-    '[ $status = 0 ] && grep -q "6 of 9 cells were kept" out && [ "$(ls r/small/cells/*.json | wc -l)" = 9 ] && [ "$(ls r/small/cells/*.answers | wc -l)" = 9 ] && ! ls r/small/cells | grep -q moved'
+    '[ $status = 0 ] && grep -q "6 of 9 cells were kept" out && [ "$(ls r/small/cells/*.json | wc -l)" = 9 ] && [ "$(ls r/small/cells/*.answers | wc -l)" = 9 ] && ! ls -d r/small/cells.* >/dev/null 2>&1'
+mv r/small/cells r/small/cells.new # as a kill leaves it, between two renames
 run --resume small.lua
-check "so they are when it goes" '[ $status = 0 ] && grep -q "6 of 6 cells were kept" out'
+check "so they are when it goes, and after a kill" '[ $status = 0 ] && grep -q "6 of 6 cells were kept" out'
 rm -rf r/small && cp -r saved r/small
 
 # ---- a run that does not finish

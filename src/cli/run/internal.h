@@ -26,7 +26,7 @@ struct run_state {
     json_t *not_kept; /* set of reasons (JSON keys) already printed for measuring a cell again */
     size_t failed, kept;
     bool replacing;              /* dir has files of this run */
-    bool cacheless;              /* it was said that there is no cache */
+    bool cacheless;              /* the warning that there is no cache was printed */
     struct messenger *messenger; /* --mpi; NULL: without */
     json_t *earlier;             /* --resume: the cells of result.json as it was, by name */
     bool unwritten;              /* cells have finished since result.json was written */

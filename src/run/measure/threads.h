@@ -7,8 +7,8 @@
 /* Sets the numbers of threads of OpenBLAS and OpenMP, and pins the process to `threads` processors.
    Returns a new object { threads, cpus, blas_threads, omp_threads, clock_ns, threads_before }. */
 json_t *threads_set(size_t threads);
-/* What of the calling thread is no longer as threads_set() left it: its processors, priority or
-   scheduling policy. NULL: nothing. */
+/* Names what has changed of the calling thread since threads_set(): "processors", "priority" or
+   "scheduling policy". NULL: nothing. */
 const char *threads_changed(void);
 
 #endif

@@ -1,8 +1,8 @@
 /* timing.h - how long a search is timed. Its queries run in passes, each in a new random order,
  * until the passes have lasted the experiment's min_time.
  *
- * The first pass is kept apart: it also fills caches, which the following ones find filled whatever
- * ran before. Of these, those that waited least for a processor are counted, as many as last
+ * The first pass is kept apart: it fills caches, so that the following passes find the same in them
+ * whatever ran before. Of these, those that waited least for a processor are counted, as many as last
  * min_time and hold TIMING_CALLS calls; the result is their median. Without min_time, for a cold
  * search, and where one pass takes ten times min_time, the first pass is the measurement. */
 #ifndef DRIFTLINE_RUN_REPLAY_TIMING_H

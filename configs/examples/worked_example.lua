@@ -23,7 +23,7 @@ experiment {
   },
 
   compare = {
-    { "IVF", "graph", within = 0.05, budget = 40, tags = "after" },
+    { "IVF", "graph", within = 0.05, budget = quick and 2 or 40, tags = "after" },
   },
 
   claims = {

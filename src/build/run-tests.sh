@@ -33,6 +33,8 @@ export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:strict_string_checks=1}
 export TSAN_OPTIONS=${TSAN_OPTIONS:-suppressions=$PWD/src/build/tsan.supp:atexit_sleep_ms=50}
 # One pass of each search: tests look at answers.
 export DRIFTLINE_MIN_TIME=0
+# OpenBLAS's threads wait asleep, not in a loop of 30 ms after each start and each product: a third of a small run.
+export OPENBLAS_THREAD_TIMEOUT=${OPENBLAS_THREAD_TIMEOUT:-4}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 # The python3 itself: pyenv's is a script that starts ten others, half a second of processor each time.
 python=$(python3 -c 'import sys; print(sys.executable)' 2>/dev/null) && [ -x "$python" ] && [ "$python" != "$(command -v python3)" ] &&

@@ -1,7 +1,7 @@
 /* identity.h - the software and processor that measure a cell, as a JSON object:
  *
- * { program_sha256, plugin_sha256, libraries: { FILE: sha256 }, kernels, cpu, tunables: { NAME:
- * value } }
+ * { program_sha256, plugin_sha256, libraries: { FILE: its build ID, or the SHA-256 of a file without
+ * one }, kernels, cpu, tunables: { NAME: value } }
  *
  * One result must not mix cells of different identities: --resume measures such cells again. */
 #ifndef DRIFTLINE_PLAN_IDENTITY_H
@@ -18,8 +18,8 @@ struct identity {
     json_t *plugins; /* object: name of a plugin's method -> sha256 of the plugin's file */
 };
 
-/* Hashes what is loaded of the running program (loaded.h), the plugins and every loaded library,
-   these by their whole files; takes about 0.2 s. Called before anything else, because a download
+/* Hashes what is loaded of the running program (loaded.h) and the plugins' files, and looks up each
+   loaded library's build ID; takes some 30 ms. Called before anything else, because a download
    or a figure loads libraries that do not affect measurements. ERR_IO, ERR_NO_MEMORY. */
 int identity_open(struct identity *, const struct registry *, const struct kernels *,
                   struct error *);

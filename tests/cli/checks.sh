@@ -21,8 +21,6 @@ own_program() { # $program: a copy of the program, as others may be linking it; 
     cp -L build/driftline "$program"
     export DRIFTLINE_ROOT=$root DRIFTLINE_CACHE=$work/cache NO_COLOR=1
     unset DRIFTLINE_DATA DRIFTLINE_KERNELS
-    # Else OpenBLAS's threads spin for 30 ms of each run, which is a third of what a small run costs.
-    export OPENBLAS_THREAD_TIMEOUT=4
     cd "$work" || exit 1
 }
 

@@ -29,6 +29,7 @@ struct cell_env {
     const char *save_dir;
     const char *structure_path; /* the file for what w:inspect shows; NULL: none */
     const char *answers_path;   /* the file for its answers (answers_file.h); NULL: none */
+    const char *stored_dir; /* where the answers of other cells are, which are watched, or NULL */
 };
 
 /* Whether every search has a step. If not, the order and the number of steps are not checked. */

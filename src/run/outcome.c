@@ -277,6 +277,8 @@ static json_t *warnings_of(const struct cell_watch *w)
     add_warning(warnings, "processes still running at the end of the cell, now killed", w->left);
     add_warning(warnings, "written outside the cell's folder, and not measured", w->outside);
     add_warning(warnings, "new temporary files, by the method or by another program", w->temporary);
+    add_warning(warnings, "answers of other cells were opened, by the method or by another program",
+                w->read);
     warn_of_untimed(warnings, w);
     if (*field_text(w->end, "changed", ""))
         (void)json_array_append_new(

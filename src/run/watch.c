@@ -236,7 +236,9 @@ struct cell_watch *watch_new(const struct cell *cell, const struct cell_env *env
                               .steps = json_array(),
                               .left = json_array(),
                               .outside = json_array(),
-                              .temporary = json_array() };
+                              .temporary = json_array(),
+                              .opened.fd = -1,
+                              .read = json_array() };
     w->scorer = (struct scorer){ .list = env->experiment->ops,
                                  .oracle = env->oracle,
                                  .seed = env->experiment->seed,
@@ -246,8 +248,8 @@ struct cell_watch *watch_new(const struct cell *cell, const struct cell_env *env
 
 void watch_free(struct cell_watch *w)
 {
-    json_t *const all[] = { w->steps, w->last_step, w->facts,    w->end,
-                            w->left,  w->outside,   w->temporary };
+    json_t *const all[] = { w->steps, w->last_step, w->facts,     w->end,
+                            w->left,  w->outside,   w->temporary, w->read };
 
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         json_decref(all[i]);
@@ -265,9 +267,12 @@ int watch_open(struct cell_watch **out, const struct cell *cell, const struct ce
     if (!w)
         return err->code;
     int rc = scratch_make(env->scratch_dir, w->dir, sizeof w->dir, err);
+    if (rc == OK && env->stored_dir)
+        opened_begin(&w->opened, env->stored_dir, ".answers");
     if (rc == OK && (rc = start_child(w, w->dir)) != OK)
         folder_remove(w->dir);
     if (rc != OK) {
+        opened_end(&w->opened, w->read);
         watch_free(w);
         *out = NULL;
     }
@@ -279,6 +284,7 @@ void watch_end(struct cell_watch *w)
     while (watch_pump(w))
         continue;
     reap(w);
+    opened_end(&w->opened, w->read);
     answers_file_close(&w->kept);
     folder_remove(w->dir);
 }

@@ -15,8 +15,6 @@
 
 /* If the recalls of a step's two passes differ by more than this, the step gets a note. */
 #define RECALLS_DIFFER .01
-/* The least recall of an exact method: rounding in its distances may cost a little. */
-#define EXACT_RECALL .999
 
 static void forget_scores(struct scorer *s)
 {
@@ -128,9 +126,9 @@ static int hold_to_exact(const struct scorer *s, const struct answers *a, double
                     "ids that were deleted, filtered out, repeated or never inserted; fix the "
                     "method, or remove the flag",
                     wrong_ids, a->n_ids, as);
-    return recall < EXACT_RECALL
+    return recall < 1 /* rows that rounding alone sets apart count as tied */
                ? fail(err, ERR_INVARIANT,
-                      "the method claims to be exact (INDEX_EXACT), but its recall is %.4f%s; fix "
+                      "the method claims to be exact (INDEX_EXACT), but its recall is %.6g%s; fix "
                       "the method, or remove the flag",
                       recall, as)
                : OK;

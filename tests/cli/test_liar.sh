@@ -42,7 +42,7 @@ local methods = liar.modes("batch_writes_nothing", "batch_answers_garbage", "ran
   "work_assigned", "work_negative", "work_nan", "reads_truth", "forges_records", "forges_and_goes_on",
   "memory_memfd", "memory_child", "memory_shm", "memory_shared_map", "stats_named_as_harness",
   "range_query_out_of_range", "writes_past_the_end", "unsorted_distances", "nan_distances", "negative_distances",
-  "repeats_ids", "lazy_until_batch", "answers_deleted", "square_roots", "all_processors", "counts_nothing", "leaves_segment")
+  "repeats_ids", "lazy_until_batch", "answers_deleted", "square_roots", "all_processors", "counts_nothing", "leaves_segment", "reads_answers")
 for _, m in ipairs {
   liar.swept "honest", liar.swept "memoises",
   method { "liar", label = "memoises_other_points", params = { mode = "memoises_other_points" }, sweep = { effort = { 99, 100 } } },

@@ -19,9 +19,9 @@ struct run_state {
     struct oracle oracle;
     struct progress progress;
     json_t *environment, *result;
-    json_t **finished; /* each cell's JSON by its number, NULL until it has run */
-    char *dir, *scratch;
-    int lock; /* of dir; -1: not taken */
+    json_t **finished;            /* each cell's JSON by its number, NULL until it has run */
+    char *dir, *scratch, *stored; /* results/NAME, its folder of work and its stored cells */
+    int lock;                     /* of dir; -1: not taken */
     struct older_result older;
     json_t *not_kept; /* set of reasons (JSON keys) already printed for measuring a cell again */
     size_t failed, kept;

@@ -28,6 +28,7 @@ static int make_results_dir(struct run_state *run, struct error *error)
     run->dir = app_path(o->out ? o->out : base, run->experiment->name);
     free(base);
     run->scratch = app_path(run->dir, "scratch");
+    run->stored = app_path(run->dir, "cells");
     int rc = path_make_folders(run->dir, 0777, error);
     if (!rc)
         rc = folder_lock(run->dir, &run->lock, error);
@@ -76,10 +77,8 @@ static void read_earlier(struct run_state *run)
 static void sweep(struct run_state *run)
 {
     size_t folders, processes;
-    char *cells = app_path(run->dir, "cells");
     atomic_file_sweep(run->dir);
-    atomic_file_sweep(cells);
-    free(cells);
+    atomic_file_sweep(run->stored);
     scratch_sweep(run->scratch, &folders, &processes);
     if (folders)
         progress_note(&run->progress,

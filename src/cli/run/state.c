@@ -27,6 +27,7 @@ void run_free(struct run_state *run)
     experiment_free(run->experiment);
     free(run->dir);
     free(run->scratch);
+    free(run->stored);
     older_result_free(&run->older);
     json_decref(run->earlier);
     json_decref(run->not_kept);
@@ -116,6 +117,7 @@ struct cell_env run_cell_env(struct run_state *run)
                               .oracle = &run->oracle,
                               .kernels = run->app->kernels,
                               .scratch_dir = run->scratch,
+                              .stored_dir = run->stored,
                               .progress = progress_of_cell,
                               .to = &run->progress,
                               .interrupted = run->app->interrupted };

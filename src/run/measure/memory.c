@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,20 +102,89 @@ static bool read_proc(long pid, const char *name, char *text, size_t bytes)
     return n > 0;
 }
 
+enum { MAPPINGS_MAX = 4096, LINE_BYTES = 512 };
+
+/* The address ranges of a process, in order; at most MAPPINGS_MAX. */
+struct mappings {
+    uint64_t from[MAPPINGS_MAX], to[MAPPINGS_MAX];
+    size_t n;
+};
+
+static FILE *open_proc(long pid, const char *name)
+{
+    char path[64];
+
+    (void)snprintf(path, sizeof path, "/proc/%ld/%s", pid, name);
+    return fopen(path, "re");
+}
+
+static void read_mappings(long pid, struct mappings *m)
+{
+    FILE *maps = open_proc(pid, "maps");
+    char line[LINE_BYTES];
+
+    m->n = 0;
+    while (maps && m->n < MAPPINGS_MAX && fgets(line, sizeof line, maps))
+        m->n += sscanf(line, "%" SCNx64 "-%" SCNx64, &m->from[m->n], &m->to[m->n]) == 2;
+    if (maps)
+        (void)fclose(maps);
+}
+
+static bool holds(const struct mappings *m, uint64_t from, uint64_t to)
+{
+    size_t low = 0, high = m->n; /* the first range that ends after `from` */
+
+    while (low < high) {
+        const size_t middle = (low + high) / 2;
+        if (m->to[middle] <= from)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < m->n && m->from[low] < to;
+}
+
+/* Pages that a process shares with `parent` since fork() are counted there. They are in mappings
+   that both have. Memory elsewhere that is in no file, or in a removed one, may be shared with other
+   children: Pss has this process' part of it. */
+static uint64_t own_bytes(long pid, const struct mappings *parent)
+{
+    FILE *smaps = open_proc(pid, "smaps");
+    char line[LINE_BYTES];
+    uint64_t bytes = 0, from, to;
+    unsigned long file;
+    bool apart = false;
+
+    while (smaps && fgets(line, sizeof line, smaps))
+        if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %*s %*s %*s %lu", &from, &to, &file) == 3)
+            apart = (file == 0 || strstr(line, "(deleted)")) && !holds(parent, from, to);
+        else if (!apart)
+            bytes += field_kib(line, "Private_Dirty:") + field_kib(line, "Private_Clean:");
+        else if (strncmp(line, "Pss:", 4) == 0)
+            bytes += field_kib(line, "Pss:");
+    if (smaps)
+        (void)fclose(smaps);
+    return bytes;
+}
+
 uint64_t memory_others(long root, long but)
 {
     enum { PROCESSES_MAX = 256 };
     pid_t pids[PROCESSES_MAX];
     size_t n = proc_list((pid_t)root, pids, PROCESSES_MAX);
+    struct mappings *parent = NULL;
     uint64_t bytes = 0;
-    char text[4096];
 
     for (size_t i = 0; i < n; i++) {
         n += proc_list(pids[i], pids + n, PROCESSES_MAX - n);
-        /* Pages shared with the parent since fork() are counted in the parent. */
-        if (pids[i] != but && read_proc(pids[i], "smaps_rollup", text, sizeof text))
-            bytes += field_kib(text, "Private_Dirty:") + field_kib(text, "Private_Clean:");
+        if (pids[i] == but)
+            continue;
+        if (!parent && (parent = malloc(sizeof *parent)))
+            read_mappings(but, parent);
+        if (parent)
+            bytes += own_bytes(pids[i], parent);
     }
+    free(parent);
     return bytes;
 }
 

@@ -23,7 +23,8 @@ struct memory_files {
 void memory_files_read(long pid, struct memory_files *); /* pid 0: this process */
 /* Bytes of this user's files in /dev/shm. */
 uint64_t memory_shared_files_bytes(void);
-/* Private bytes of the descendants of process `root`, without process `but`. */
+/* Bytes of the descendants of process `root`, without process `but` and without what they share with
+   it; what they share with each other counts once. */
 uint64_t memory_others(long root, long but);
 /* The error of memory_resident_read() for this process, in bytes: a large page is counted whole,
    and the kernel's count for each thread lags by some pages. */

@@ -38,6 +38,7 @@
     LIE(work_negative)                     \
     LIE(work_nan)                          \
     LIE(reads_truth)                       \
+    LIE(reads_answers)                     \
     LIE(poisons_truth_cache)               \
     LIE(signs_poisoned_truths)             \
     LIE(forges_records)                    \
@@ -136,6 +137,8 @@ void liar_clean_up(struct liar *);
 
 /* ---- lies_reach.c: memory and descriptors of the harness's */
 void liar_forge_records(void);
+/* Opens the stored answers of other cells, which lie beside its folder. */
+void liar_open_answers(const struct liar *);
 void liar_hang(bool stop_the_guard); /* else closes all descriptors */
 void liar_outlive_the_guard(void);
 /* Whether a mapping of this process has the k nearest ids of one of the first queries in a row. */

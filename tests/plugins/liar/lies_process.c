@@ -231,6 +231,7 @@ void lie_at_first_insert(struct liar *l)
         case lie_stops_the_guard: liar_hang(true); break;
         case lie_kills_the_guard: liar_outlive_the_guard(); break;
         case lie_leaves_segment: (void)shmget(IPC_PRIVATE, HELD_BYTES, IPC_CREAT | 0600); break;
+        case lie_reads_answers: liar_open_answers(l); break;
         case lie_all_processors: take_all_processors(); break;
         case lie_exits_early: _exit(0);
         case lie_forges_records: liar_forge_records(); _exit(0);

@@ -1,6 +1,9 @@
 /* test_memory.c - memory use of a process and size of a folder; prefaulted memory is released. */
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "src/run/measure/folder.h"
 #include "src/run/measure/memory.h"
@@ -32,6 +35,43 @@ static void test_prefaulting_is_not_charged_to_this_process(void **state)
     assert_true(memory_resident_read(0, &after));
     assert_true(after.anonymous < before.anonymous + (16 << 20));
     assert_true(after.peak < before.peak + (16 << 20));
+}
+
+/* Memory of its own that a child process touches, and shares with a child of its own. */
+static _Noreturn void hold(int ready, size_t bytes)
+{
+    char *own = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    memset(own, 1, bytes);
+    if (fork() == 0)
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (write(ready, "", 1) != 1)
+        _exit(1);
+    for (;;)
+        (void)pause();
+}
+
+static void test_shared_memory_of_children_counts_once(void **state)
+{
+    (void)state;
+    const size_t bytes = 48 << 20;
+    int ready[2];
+    char *ours = malloc(bytes), byte;
+    assert_non_null(ours);
+    memset(ours, 1, bytes);
+    assert_int_equal(pipe(ready), 0);
+    const pid_t child = fork();
+    if (child == 0)
+        hold(ready[1], bytes);
+    for (size_t i = 0; i < 2; i++) /* of both */
+        assert_int_equal(read(ready[0], &byte, 1), 1);
+    const uint64_t others = memory_others(getpid(), getpid());
+    assert_int_equal(kill(child, SIGKILL), 0);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    assert_in_range(others, bytes, bytes + (16 << 20));
+    assert_true(ours[bytes / 2] == 1); /* this process' own, which both have since fork() */
+    free(ours);
 }
 
 static void test_folders_are_summed_and_removed(void **state)
@@ -106,6 +146,7 @@ int main(void)
         cmocka_unit_test(test_removed_files_are_forgotten),
         cmocka_unit_test(test_resident_memory_follows_what_is_touched),
         cmocka_unit_test(test_prefaulting_is_not_charged_to_this_process),
+        cmocka_unit_test(test_shared_memory_of_children_counts_once),
         cmocka_unit_test(test_folders_are_summed_and_removed),
         cmocka_unit_test(test_mapped_files_are_forgotten),
     };

@@ -15,70 +15,88 @@
 #include "src/cluster/ranks.h"
 #include "src/data/files/file_rows.h"
 
+static int command_completion(struct app *);
 static int command_docs(struct app *);
 static int command_rank(struct app *);
+
+/* What people do with a command; `help` lists them in this order. */
+enum group { MEASURE, ASK, INDEXES, DATA, PROJECT, GROUPS };
+
+static const char *const group_names[GROUPS] = {
+    [MEASURE] = "measure, and read what was measured",
+    [ASK] = "ask about your vectors",
+    [INDEXES] = "build an index, and use it",
+    [DATA] = "data",
+    [PROJECT] = "this program",
+};
 
 struct command {
     const char *name, *arguments, *help;
     size_t min_arguments, max_arguments;
     int (*run)(struct app *);
+    enum group group;
 };
 
 static const struct command commands[] = {
-    { "run", "[options] CONFIG...",
+    { "run", "CONFIG...",
       "run experiments and write results/NAME/: result.json, figures, report.html", 1, 1000,
-      command_run },
-    { "check", "CONFIG...", "read a config and print its plan; run nothing", 1, 1000,
-      command_check },
-    { "build", "CONFIG --save DIR",
-      "run the workload of a config without its searches, and save the index", 1, 1,
-      command_build },
-    { "search", "DIR QUERIES",
-      "search a saved index: a file of queries, FILE:DATASET, or DATASET:PART", 2, 2,
-      command_search },
-    { "inspect", "RESULT|DIR",
-      "print the structure of a saved index, or what w:inspect stored in a result", 1, 1,
-      command_inspect },
-    { "list", "[methods|datasets|configs|kernels]",
-      "list methods, data sets, configs or kernels; without a word, all of them", 0, 1,
-      command_list },
-    { "describe", "NAME",
-      "print the parameters of a method, or the shape and sources of a data set", 1, 1,
-      command_describe },
-    { "fetch", "DATASET...", "download data sets, verify and convert them", 1, 1000,
-      command_fetch },
-    { "convert", "IN OUT", "convert a file of vectors; the names state the formats", 2, 2,
-      command_convert },
-    { "plot", "RESULT...", "redraw the figures of a result", 1, 1000, command_plot },
-    { "report", "RESULT...", "write report.html again", 1, 1000, command_report },
+      command_run, MEASURE },
+    { "check", "CONFIG...", "read a config and print its plan; run nothing", 1, 1000, command_check,
+      MEASURE },
+    { "reproduce", "[PAPER]",
+      "run every config of a paper and write one page: measured beside published", 0, 1,
+      command_reproduce, MEASURE },
+    { "compare", "A B", "compare two results: difference, interval, verdict", 2, 2, command_compare,
+      MEASURE },
+    { "plot", "RESULT...", "redraw the figures of a result", 1, 1000, command_plot, MEASURE },
+    { "report", "RESULT...", "write report.html again", 1, 1000, command_report, MEASURE },
     { "export", "RESULT --out FOLDER|FILE.jsonl",
       "write a result as JSON Lines (FILE.jsonl), or its answers in ann-benchmarks' layout "
       "(FOLDER)",
-      1, 1, command_export },
-    { "compare", "A B", "compare two results: difference, interval, verdict", 2, 2,
-      command_compare },
+      1, 1, command_export, MEASURE },
     { "dump", "RESULT", "print the ids that each query was answered, one line each", 1, 1,
-      command_dump },
-    { "reproduce", "[PAPER]",
-      "run every config of a paper and write one page: measured beside published", 0, 1,
-      command_reproduce },
+      command_dump, MEASURE },
     { "advise", "DATA", "find the method and parameters for your vectors, and how sure that is", 1,
-      1, command_advise },
+      1, command_advise, ASK },
     { "simulate", "RESULT",
       "predict throughput, latency and recall of more shards and vectors from what a shard costs",
-      1, 1, command_simulate },
+      1, 1, command_simulate, ASK },
+    { "build", "CONFIG --save DIR",
+      "run the workload of a config without its searches, and save the index", 1, 1, command_build,
+      INDEXES },
+    { "search", "DIR QUERIES",
+      "search a saved index: a file of queries, FILE:DATASET, or DATASET:PART", 2, 2,
+      command_search, INDEXES },
+    { "inspect", "RESULT|DIR",
+      "print the structure of a saved index, or what w:inspect stored in a result", 1, 1,
+      command_inspect, INDEXES },
+    { "list", "[methods|datasets|configs|kernels]",
+      "list methods, data sets, configs or kernels; without a word, all of them", 0, 1,
+      command_list, DATA },
+    { "describe", "NAME",
+      "print the parameters of a method, or the shape and sources of a data set", 1, 1,
+      command_describe, DATA },
+    { "fetch", "DATASET...", "download data sets, verify and convert them", 1, 1000, command_fetch,
+      DATA },
+    { "convert", "IN OUT", "convert a file of vectors; the names state the formats", 2, 2,
+      command_convert, DATA },
+    { "new", "NAME", "make a new method from the skeleton, build and test it", 1, 1, command_new,
+      PROJECT },
     { "bench", "kernels|cuda",
       "measure each kernel beside the scalar one, or on a GPU, and the machine's limits", 1, 1,
-      command_bench },
-    { "new", "NAME", "make a new method from the skeleton, build and test it", 1, 1, command_new },
-    { "version", "", "print version, build, kernels and baseline libraries", 0, 0,
-      command_version },
-    { "help", "[COMMAND]", "print this text, or the help of a command", 0, 1, command_help },
+      command_bench, PROJECT },
+    { "version", "", "print version, build, kernels and baseline libraries", 0, 0, command_version,
+      PROJECT },
+    { "completion", "bash|zsh|fish", "print what completes this command line in a shell", 1, 1,
+      command_completion, PROJECT },
+    { "help", "[COMMAND]", "print all commands, or the options of one", 0, 1, command_help,
+      PROJECT },
     /* --help does not list these: for `make docs`; what a run starts on other ranks. */
-    { "docs", "DIR", NULL, 1, 1, command_docs },
-    { CLUSTER_RANK_COMMAND, "", NULL, 0, 0, command_rank },
-    { NULL, NULL, NULL, 0, 0, NULL },
+    { "docs", "DIR", NULL, 1, 1, command_docs, GROUPS },
+    { CLUSTER_RANK_COMMAND, "", NULL, 0, 0, command_rank, GROUPS },
+    { NULL, NULL, NULL, 0, 0, NULL, GROUPS },
 };
+enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
 static const char environment[] =
     "  DRIFTLINE_DATA         folders with datasets, separated by ':', looked through before "
@@ -102,25 +120,40 @@ static const char exit_status[] =
     "0 all cells ran; 1 some cell failed or was interrupted, or --fail-on-regression; 2 usage or "
     "config error";
 
+/* What `./harness` alone prints. */
+static void help_first(void)
+{
+    puts("Driftline: nearest-neighbour search on data that change\n\n"
+         "  ./harness CONFIG              run an experiment, as configs/drift_mnist_fashion.lua\n"
+         "  ./harness advise DATA         find the method and parameters for your vectors\n"
+         "  ./harness list                methods, data sets and configs\n"
+         "  ./harness compare A B         compare two results\n"
+         "  ./harness help [COMMAND]      all commands, or the options of one\n\n"
+         "Read on in README.md and docs/tutorial.md.");
+}
+
 static void help_all(void)
 {
-    puts("Driftline: nearest-neighbour search on data that change\n\nusage:\n"
-         "  ./harness CONFIG...   the same as run");
-    for (const struct command *c = commands; c->name; c++) {
-        char left[64];
-        if (!c->help)
-            continue;
-        snprintf(left, sizeof left, "%s %s", c->name, c->arguments);
-        printf("  ./harness %-42s %s\n", left, c->help);
+    puts("Driftline: nearest-neighbour search on data that change\n\n"
+         "  ./harness CONFIG...                                    the same as run");
+    for (enum group g = 0; g < GROUPS; g++) {
+        printf("\n%s:\n", group_names[g]);
+        for (const struct command *c = commands; c->name; c++) {
+            char left[64];
+            if (c->group != g)
+                continue;
+            (void)snprintf(left, sizeof left, "%s %s", c->name, c->arguments);
+            printf("  ./harness %-44s %s\n", left, c->help);
+        }
     }
-    puts("\n./harness COMMAND --help lists the options of one command. All options:");
-    options_help(NULL);
-    printf("\nenvironment:\n%s\nexit status: %s\n", environment, exit_status);
+    printf("\n./harness COMMAND --help lists the options of a command; docs/driftline.1 has all."
+           "\n\nenvironment:\n%s\nexit status: %s\n",
+           environment, exit_status);
 }
 
 static void help_one(const struct command *c)
 {
-    printf("usage: ./harness %s%s%s\n\n%s\n\noptions:\n", c->name, *c->arguments ? " " : "",
+    printf("usage: ./harness %s%s%s\n\n%s\n", c->name, *c->arguments ? " [options] " : "",
            c->arguments,
            c->help ? c->help : "of the program itself: make docs, and runs on several ranks");
     options_help(c->name);
@@ -197,25 +230,48 @@ static const struct command *find_command(const struct app *app, const char *giv
     return NULL;
 }
 
+/* The tables as the generators of documents take them. */
+struct tables {
+    struct docs_command commands[N_COMMANDS];
+    struct docs_option options[OPTIONS_MAX];
+    struct docs_program program;
+};
+
+static void fill_tables(const struct app *app, struct tables *t)
+{
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        t->commands[i] =
+            (struct docs_command){ commands[i].name, commands[i].arguments, commands[i].help };
+    options_documented(t->options);
+    t->program = (struct docs_program){ .registry = &app->registry,
+                                        .root = app->options.root,
+                                        .commands = t->commands,
+                                        .options = t->options,
+                                        .environment = environment,
+                                        .exit_status = exit_status };
+}
+
 static int command_docs(struct app *app)
 {
-    struct docs_command list[sizeof commands / sizeof *commands];
-    struct docs_option options[OPTIONS_MAX];
+    struct tables tables;
     struct error error = { 0 };
-    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
-        list[i] =
-            (struct docs_command){ commands[i].name, commands[i].arguments, commands[i].help };
-    options_documented(options);
-    const struct docs_program program = { .registry = &app->registry,
-                                          .root = app->options.root,
-                                          .commands = list,
-                                          .options = options,
-                                          .environment = environment,
-                                          .exit_status = exit_status };
-    if (!docs_write(&program, app->arguments[0], &error))
+    fill_tables(app, &tables);
+    if (!docs_write(&tables.program, app->arguments[0], &error))
         return EXIT_OK;
     app_error(app, &error);
     return EXIT_SOME_FAILED;
+}
+
+static int command_completion(struct app *app)
+{
+    struct tables tables;
+    struct error error = { 0 };
+    fill_tables(app, &tables);
+    if (!docs_completion(&tables.program, app->arguments[0], stdout))
+        return EXIT_OK;
+    fail(&error, ERR_CONFIG, "completion %s: expected bash, zsh or fish", app->arguments[0]);
+    app_error(app, &error);
+    return EXIT_USAGE;
 }
 
 /* Not exit(): MPI's handlers would wait for ranks that have ended. */
@@ -260,9 +316,11 @@ static int check_usage(const struct app *app, const struct command *command)
 
 int commands_run(struct app *app)
 {
+    if (!app->n_arguments && app->help)
+        return command_help(app);
     if (!app->n_arguments) {
-        help_all();
-        return app->help ? EXIT_OK : EXIT_USAGE;
+        help_first();
+        return EXIT_USAGE;
     }
     if (app->help)
         return command_help(app);

@@ -10,15 +10,39 @@
 #include "src/cli/simulate_options.h"
 #include "src/cli/support/values.h"
 
+/* What an option is for. `--help` of a command lists them in this order. */
+enum group { MEASURES, BOUNDS, SHOWS, KEEPS, READS, LOADS, GROUPS };
+
+static const char *const group_names[GROUPS] = {
+    [MEASURES] = "what is measured or asked", [BOUNDS] = "limits",
+    [SHOWS] = "what is printed or drawn",     [KEEPS] = "where results go, and what they replace",
+    [READS] = "how files are read",           [LOADS] = "code of others, and debugging",
+};
+
+/* Kinds of values, and the types of the members of struct app that keep them. */
+enum kind { SWITCH, WHOLE, NUMBER, BYTES, TEXT, OTHER }; /* bool, size_t, double, uint64_t, text */
+
 struct flag {
     const char *name, *value; /* value NULL: takes none */
     const char *applies_to;   /* commands, separated by blanks; NULL: all */
     const char *help;
-    int (*take)(struct app *, const char *text); /* 0, or -1: not a valid value */
-    size_t sets; /* without take: the offset in struct app of a bool that becomes true */
+    enum group group;
+    enum kind kind;
+    size_t at;          /* offset in struct app */
+    double least, most; /* of a WHOLE (most 0: without a bound) or a NUMBER */
+    /* of OTHER: 0, or -1: not a valid value */
+    int (*take)(struct app *, const char *text);
+    const char *expected; /* of OTHER; NULL: as `value` says */
 };
 
-#define SETS(member) offsetof(struct app, member)
+#define AT(member)             .at = offsetof(struct app, member)
+#define A_SWITCH(member)       .kind = SWITCH, AT(member)
+#define A_WHOLE(member, most_) .kind = WHOLE, AT(member), .least = 1, .most = (most_)
+#define A_NUMBER(member, least_, most_) \
+    .kind = NUMBER, AT(member), .least = (least_), .most = (most_)
+#define SOME_BYTES(member)       .kind = BYTES, AT(member)
+#define A_TEXT(member)           .kind = TEXT, AT(member)
+#define AN_OTHER(function, text) .kind = OTHER, .take = (function), .expected = (text)
 
 static void *grown(void *array, size_t n, size_t element_bytes)
 {
@@ -54,44 +78,6 @@ static int take_knob(struct app *app, const char *text)
     return take_pair(text, &app->knobs, &app->n_knobs);
 }
 
-static int take_k(struct app *app, const char *text)
-{
-    return options_count(text, &app->k) || app->k > 1000000 ? -1 : 0;
-}
-
-static int take_save(struct app *app, const char *text)
-{
-    app->save = text;
-    return *text ? 0 : -1;
-}
-
-static int take_depth(struct app *app, const char *text)
-{
-    return options_count(text, &app->depth);
-}
-
-static int take_node(struct app *app, const char *text)
-{
-    app->node = text;
-    return *text ? 0 : -1;
-}
-
-static int take_truth(struct app *app, const char *text)
-{
-    app->truth = text;
-    return *text ? 0 : -1;
-}
-
-static int take_repeats(struct app *app, const char *text)
-{
-    return options_count(text, &app->options.repeats);
-}
-
-static int take_threads(struct app *app, const char *text)
-{
-    return options_count(text, &app->options.threads);
-}
-
 static int take_part(struct app *app, const char *text)
 {
     char *end;
@@ -112,16 +98,6 @@ static int take_seed(struct app *app, const char *text)
     return errno || end == text || *end || strchr(text, '-') ? -1 : 0;
 }
 
-static int take_timeout(struct app *app, const char *text)
-{
-    return options_real(text, 1e-9, 1e12, &app->options.timeout_s);
-}
-
-static int take_memory(struct app *app, const char *text)
-{
-    return options_bytes(text, &app->options.memory_limit);
-}
-
 static int take_only(struct app *app, const char *text)
 {
     append(&app->options.only, &app->options.n_only, text);
@@ -132,12 +108,6 @@ static int take_plugin(struct app *app, const char *text)
 {
     append(&app->options.plugins, &app->options.n_plugins, text);
     return 0;
-}
-
-static int take_out(struct app *app, const char *text)
-{
-    app->options.out = text;
-    return *text ? 0 : -1;
 }
 
 static int take_id(struct app *app, const char *text)
@@ -163,58 +133,16 @@ static int take_header(struct app *app, const char *text)
     return strcmp(text, "yes") != 0 && strcmp(text, "no") != 0 ? -1 : 0;
 }
 
-static int take_dataset(struct app *app, const char *text)
-{
-    app->in.dataset = text;
-    return *text ? 0 : -1;
-}
-
 static int take_style(struct app *app, const char *text)
 {
     app->figure_style = (enum figure_style)options_word(text, figure_styles, FIGURE_STYLES);
     return app->figure_style < FIGURE_STYLES ? 0 : -1;
 }
 
-static int take_regression(struct app *app, const char *text)
-{
-    return options_real(text, 1e-9, 1e6, &app->regression_percent);
-}
-
-static int take_tolerance(struct app *app, const char *text)
-{
-    return options_real(text, 1e-9, 1e6, &app->tolerance_percent);
-}
-
-static int take_workload(struct app *app, const char *text)
-{
-    app->advise.workload = text;
-    return *text ? 0 : -1;
-}
-
 static int take_distance(struct app *app, const char *text)
 {
     app->advise.distance = text;
     return strcmp(text, "l2") && strcmp(text, "ip") && strcmp(text, "cosine") ? -1 : 0;
-}
-
-static int take_recall(struct app *app, const char *text)
-{
-    return options_real(text, .01, 1, &app->advise.recall);
-}
-
-static int take_memory_wish(struct app *app, const char *text)
-{
-    return options_bytes(text, &app->advise.memory_bytes);
-}
-
-static int take_rows(struct app *app, const char *text)
-{
-    return options_count(text, &app->advise.rows);
-}
-
-static int take_time(struct app *app, const char *text)
-{
-    return options_real(text, 1, 1e8, &app->advise.seconds);
 }
 
 #define RUNS    "run reproduce"
@@ -226,126 +154,131 @@ static const struct flag flags[] = {
       "change a key of the experiment, an option() of the config, or METHOD.parameter; may be "
       "given "
       "again",
-      .take = take_set },
-    { "repeats", "N", CONFIGS, "measure every method N times (config: repeats)",
-      .take = take_repeats },
+      MEASURES, AN_OTHER(take_set, NULL) },
+    { "repeats", "N", CONFIGS, "measure every method N times (config: repeats)", MEASURES,
+      A_WHOLE(options.repeats, 0) },
     { "quick", NULL, BUILDS,
-      "one repeat, one seed, and what else the config does when `quick` is true",
-      .sets = SETS(options.quick) },
+      "one repeat, one seed, and what else the config does when `quick` is true", MEASURES,
+      A_SWITCH(options.quick) },
     { "in-process", NULL, "run",
       "run the cells in the harness's process, for gdb, valgrind and perf: no limits, no claims",
-      .sets = SETS(options.in_process) },
+      LOADS, A_SWITCH(options.in_process) },
     { "part", "I/N", "run",
       "measure every N-th cell only, from the I-th on; --resume puts parts together "
       "(docs/cluster.md)",
-      .take = take_part },
+      MEASURES, AN_OTHER(take_part, "I/N, such as 1/4, with I from 1 to N") },
     { "mpi", NULL, "run",
-      "hand the cells to the ranks of mpirun, which started this (docs/cluster.md)",
-      .sets = SETS(options.mpi) },
+      "hand the cells to the ranks of mpirun, which started this (docs/cluster.md)", MEASURES,
+      A_SWITCH(options.mpi) },
     { "only", "LABEL", CONFIGS " dump inspect advise", "use this label only; may be given again",
-      .take = take_only },
-    { "method", "LABEL", "build", "build the index of this method (config: label)",
-      .take = take_only },
-    { "save", "DIR", "build", "the folder of the index; an index there is replaced",
-      .take = take_save },
+      MEASURES, AN_OTHER(take_only, NULL) },
+    { "method", "LABEL", "build", "build the index of this method (config: label)", MEASURES,
+      AN_OTHER(take_only, NULL) },
+    { "save", "DIR", "build", "the folder of the index; an index there is replaced", KEEPS,
+      A_TEXT(save) },
     { "threads", "N", BUILDS " search advise",
       "threads a method may use (config: threads); search: by default as many as built the index",
-      .take = take_threads },
-    { "seed", "N", BUILDS, "the experiment's seed (config: seed)", .take = take_seed },
-    { "k", "N", "search", "answers for each query; default 10", .take = take_k },
+      MEASURES, A_WHOLE(options.threads, 0) },
+    { "seed", "N", BUILDS, "the experiment's seed (config: seed)", MEASURES,
+      AN_OTHER(take_seed, "a whole number from 0") },
+    { "k", "N", "search", "answers for each query; default 10", MEASURES, A_WHOLE(k, 1000000) },
     { "knob", "NAME=VALUE", "search",
-      "a search option of the method (describe lists them); may be given again",
-      .take = take_knob },
+      "a search option of the method (describe lists them); may be given again", MEASURES,
+      AN_OTHER(take_knob, NULL) },
     { "truth", "FILE", "search",
-      "print recall, by this file of true ids: a row for each query, nearest first",
-      .take = take_truth },
-    { "depth", "N", "inspect", "print N levels of nodes below the root; default: all",
-      .take = take_depth },
+      "print recall, by this file of true ids: a row for each query, nearest first", READS,
+      A_TEXT(truth) },
+    { "depth", "N", "inspect", "print N levels of nodes below the root; default: all", SHOWS,
+      A_WHOLE(depth, 0) },
     { "node", "'KIND N'", "inspect", "print this node and what is below it, such as 'list 3'",
-      .take = take_node },
+      SHOWS, A_TEXT(node) },
     { "all", NULL, "inspect compare",
-      "inspect: print long lists in full; compare: print rows without a difference too",
-      .sets = SETS(all) },
-    { "json", NULL, "inspect compare", "print JSON, in full", .sets = SETS(json) },
-    { "csv", NULL, "compare", "print CSV, in full", .sets = SETS(csv) },
-    { "markdown", NULL, "compare", "print a table in Markdown", .sets = SETS(markdown) },
+      "inspect: print long lists in full; compare: print rows without a difference too", SHOWS,
+      A_SWITCH(all) },
+    { "json", NULL, "inspect compare", "print JSON, in full", SHOWS, A_SWITCH(json) },
+    { "csv", NULL, "compare", "print CSV, in full", SHOWS, A_SWITCH(csv) },
+    { "markdown", NULL, "compare", "print a table in Markdown", SHOWS, A_SWITCH(markdown) },
     { "out", "PATH", CONFIGS " search export advise simulate",
       "write PATH/NAME/ instead of results/NAME/; check: estimate by results in PATH; search: "
       "write the ids found to the file PATH; "
       "export: the file or folder to write; simulate: the folder to write",
-      .take = take_out },
+      KEEPS, A_TEXT(options.out) },
     { "resume", NULL, RUNS " advise",
-      "keep the finished cells of an interrupted run of this same program, and run the rest",
-      .sets = SETS(options.resume) },
+      "keep the finished cells of an interrupted run of this same program, and run the rest", KEEPS,
+      A_SWITCH(options.resume) },
     { "force", NULL, RUNS " convert export",
       "run: replace a finished result by a smaller one, or one of other data or methods, which "
       "otherwise moves to results/NAME/older/; convert, export: overwrite OUT",
-      .sets = SETS(options.force) },
-    { "timeout", "S", BUILDS, "time limit of a cell, in seconds (config: timeout)",
-      .take = take_timeout },
+      KEEPS, A_SWITCH(options.force) },
+    { "timeout", "S", BUILDS, "time limit of a cell, in seconds (config: timeout)", BOUNDS,
+      A_NUMBER(options.timeout_s, 1e-9, 1e12) },
     { "memory-limit", "B", BUILDS, "memory limit of a cell, as 4G or 512M (config: memory_limit)",
-      .take = take_memory },
+      BOUNDS, SOME_BYTES(options.memory_limit) },
     { "plugin", "SO", BUILDS " search inspect list describe",
-      "load a method from a shared object; may be given again", .take = take_plugin },
+      "load a method from a shared object; may be given again", LOADS,
+      AN_OTHER(take_plugin, NULL) },
     { "allow-programs", NULL, BUILDS " search inspect",
-      "start the programs that the config or the index names, for the method external",
-      .sets = SETS(options.allow_programs) },
+      "start the programs that the config or the index names, for the method external", LOADS,
+      A_SWITCH(options.allow_programs) },
     { "style", "S", "plot",
       "page (default), paper: a column of 3.4 inches in 8 points, or slides: 16:9, large letters",
-      .take = take_style },
+      SHOWS, AN_OTHER(take_style, "page, paper or slides") },
     { "no-plots", NULL, RUNS " simulate",
-      "write result.json or simulate.json, no figures and no report",
-      .sets = SETS(options.no_plots) },
-    { "quiet", NULL, NULL, "no progress on stderr", .sets = SETS(options.quiet) },
+      "write result.json or simulate.json, no figures and no report", SHOWS,
+      A_SWITCH(options.no_plots) },
+    { "quiet", NULL, NULL, "no progress on stderr", SHOWS, A_SWITCH(options.quiet) },
     { "id", "N", "convert search",
-      "text: column N is an id or label, not a component; 0: no column is", .take = take_id },
-    { "header", "yes|no", "convert search", "text: whether the first line is a header",
-      .take = take_header },
+      "text: column N is an id or label, not a component; 0: no column is", READS,
+      AN_OTHER(take_id, "a whole number from 0 to 1048576") },
+    { "header", "yes|no", "convert search", "text: whether the first line is a header", READS,
+      AN_OTHER(take_header, "yes or no") },
     { "add", "N", "convert", "add N to every integer: -1 for ids counted from 1; 128 for i8 as u8",
-      .take = take_add },
-    { "dataset", "NAME", "convert", "HDF5, npz: name of the data set in the file",
-      .take = take_dataset },
+      READS, AN_OTHER(take_add, "a whole number from -1000 to 1000") },
+    { "dataset", "NAME", "convert", "HDF5, npz: name of the data set in the file", READS,
+      A_TEXT(in.dataset) },
     { "different", NULL, "compare",
-      "compare results that differ in data, k, metric, threads, seed or workload",
-      .sets = SETS(different) },
+      "compare results that differ in data, k, metric, threads, seed or workload", MEASURES,
+      A_SWITCH(different) },
     { "fail-on-regression", NULL, "compare",
       "exit 1 when B is worse than A anywhere, lacks what A has, or when the repeats could not "
       "show a slow-down of --regression",
-      .sets = SETS(fail_on_regression) },
+      MEASURES, A_SWITCH(fail_on_regression) },
     { "regression", "PERCENT", "compare",
-      "the slow-down that --fail-on-regression must be able to see; default 10",
-      .take = take_regression },
+      "the slow-down that --fail-on-regression must be able to see; default 10", MEASURES,
+      A_NUMBER(regression_percent, 1e-9, 1e6) },
     { "workload", "W", "advise",
       "how the data change: static, growth, churn (default), drift, window, or FILE.yaml, a "
       "runbook",
-      .take = take_workload },
-    { "recall", "R", "advise", "recall@10 that the answers must have; default 0.95",
-      .take = take_recall },
+      MEASURES, A_TEXT(advise.workload) },
+    { "recall", "R", "advise", "recall@10 that the answers must have; default 0.95", MEASURES,
+      A_NUMBER(advise.recall, .01, 1) },
     { "memory", "B", "advise",
-      "memory that an index may take at the end, as 4G or 512M; default: any",
-      .take = take_memory_wish },
-    { "rows", "N", "advise", "use N rows of the data; default: all", .take = take_rows },
-    { "time", "S", "advise", "seconds that the study may take; default 600", .take = take_time },
-    { "distance", "D", "advise", "l2, ip or cosine; by default the data set's",
-      .take = take_distance },
+      "memory that an index may take at the end, as 4G or 512M; default: any", BOUNDS,
+      SOME_BYTES(advise.memory_bytes) },
+    { "rows", "N", "advise", "use N rows of the data; default: all", MEASURES,
+      A_WHOLE(advise.rows, 0) },
+    { "time", "S", "advise", "seconds that the study may take; default 600", BOUNDS,
+      A_NUMBER(advise.seconds, 1, 1e8) },
+    { "distance", "D", "advise", "l2, ip or cosine; by default the data set's", MEASURES,
+      AN_OTHER(take_distance, "l2, ip or cosine") },
     { "shards", "N,N,...", "simulate", "numbers of shards to predict, each with as many ranks",
-      .take = options_take_shards },
-    { "vectors", "N,N,...", "simulate", "numbers of vectors to predict, such as 1e9,1e11",
-      .take = options_take_vectors },
-    { "cores", "N", "simulate", "cores of each machine; default: as measured",
-      .take = options_take_cores },
+      MEASURES, AN_OTHER(options_take_shards, NULL) },
+    { "vectors", "N,N,...", "simulate", "numbers of vectors to predict, such as 1e9,1e11", MEASURES,
+      AN_OTHER(options_take_vectors, NULL) },
+    { "cores", "N", "simulate", "cores of each machine; default: as measured", MEASURES,
+      A_WHOLE(simulate.cores, 0) },
     { "ranks-per-machine", "N", "simulate", "ranks on a machine; default: one for each core",
-      .take = options_take_per_machine },
+      MEASURES, A_WHOLE(simulate.per_machine, 0) },
     { "latency-us", "US", "simulate",
-      "what a round trip between two machines takes longer than on one; default 0",
-      .take = options_take_latency },
+      "what a round trip between two machines takes longer than on one; default 0", MEASURES,
+      A_NUMBER(simulate.latency_us, 0, 1e9) },
     { "bandwidth-gbit", "G", "simulate",
-      "what rank 0's network can send in Gbit/s; default: without a bound",
-      .take = options_take_bandwidth },
+      "what rank 0's network can send in Gbit/s; default: without a bound", MEASURES,
+      A_NUMBER(simulate.bandwidth_gbit, 1e-6, 1e6) },
     { "asked", "SHARE", "simulate", "share of the shards that a query asks; default: as measured",
-      .take = options_take_asked },
+      MEASURES, A_NUMBER(simulate.asked, 1e-6, 1) },
     { "tolerance", "PERCENT", "compare", "a difference of at most this is neither better nor worse",
-      .take = take_tolerance },
+      MEASURES, A_NUMBER(tolerance_percent, 1e-9, 1e6) },
 };
 enum { N_FLAGS = sizeof flags / sizeof *flags };
 _Static_assert(N_FLAGS < (int)OPTIONS_MAX, "app.given has a bit for each");
@@ -359,18 +292,37 @@ static bool applies(const struct flag *flag, const char *command)
     return !flag->applies_to;
 }
 
+static void print_one(const struct flag *flag)
+{
+    enum { LEFT = 24, WIDTH = 100 };
+    char left[64];
+    const int used = snprintf(left, sizeof left, "  --%s%s%s", flag->name, flag->value ? " " : "",
+                              flag->value ? flag->value : "");
+    int column = printf("%-*s", LEFT, left);
+    if (used >= LEFT)
+        column += printf(" ");
+    for (const char *at = flag->help; *at;) {
+        const int word = (int)strcspn(at, " ");
+        if (column + 1 + word > WIDTH)
+            column = printf("\n%*s", LEFT, "") - 1;
+        column += printf(" %.*s", word, at);
+        at += word + (at[word] == ' ');
+    }
+    puts("");
+}
+
 void options_help(const char *command)
 {
-    for (size_t i = 0; i < N_FLAGS; i++) {
-        const struct flag *flag = &flags[i];
-        if (command && !applies(flag, command))
-            continue;
-        char left[64];
-        snprintf(left, sizeof left, "--%s%s%s", flag->name, flag->value ? " " : "",
-                 flag->value ? flag->value : "");
-        const bool several = !command && flag->applies_to;
-        printf("  %-22s %s%s%s%s\n", left, flag->help, several ? "  (" : "",
-               several ? flag->applies_to : "", several ? ")" : "");
+    for (enum group g = 0; g < GROUPS; g++) {
+        bool begun = false;
+        for (size_t i = 0; i < N_FLAGS; i++) {
+            if (flags[i].group != g || !applies(&flags[i], command))
+                continue;
+            if (!begun)
+                printf("\n%s:\n", group_names[g]);
+            begun = true;
+            print_one(&flags[i]);
+        }
     }
 }
 
@@ -418,10 +370,39 @@ static int unknown_option(const struct app *app, const char *given, size_t lengt
 /* 0, or -1: not a valid value. */
 static int take(const struct flag *flag, struct app *app, const char *text)
 {
-    if (flag->take)
-        return flag->take(app, text);
-    *(bool *)((char *)app + flag->sets) = true;
-    return 0;
+    void *at = (char *)app + flag->at;
+    switch (flag->kind) {
+        case SWITCH: *(bool *)at = true; return 0;
+        case WHOLE:
+            return options_count(text, at) || (flag->most && (double)*(size_t *)at > flag->most)
+                       ? -1
+                       : 0;
+        case NUMBER: return options_real(text, flag->least, flag->most, at);
+        case BYTES: return options_bytes(text, at);
+        case TEXT: *(const char **)at = text; return *text ? 0 : -1;
+        case OTHER: break;
+    }
+    return flag->take(app, text);
+}
+
+/* What a value must be. */
+static void expected(const struct flag *flag, char *text, size_t bytes)
+{
+    switch (flag->kind) {
+        case WHOLE:
+            if (flag->most > 0)
+                (void)snprintf(text, bytes, "a whole number from 1 to %.0f", flag->most);
+            else
+                (void)snprintf(text, bytes, "a whole number from 1");
+            return;
+        case NUMBER:
+            (void)snprintf(text, bytes, "a number from %.15g to %.15g", flag->least, flag->most);
+            return;
+        case BYTES: (void)snprintf(text, bytes, "bytes, as 4G or 512M"); return;
+        default:
+            (void)snprintf(text, bytes, "%s", flag->expected ? flag->expected : flag->value);
+            return;
+    }
 }
 
 /* Parses one "--name", "--name=value" or "--name value"; *used: how many arguments that took. */
@@ -441,16 +422,19 @@ static int parse_one(struct app *app, char **argv, int left, int *used)
         *used = 2;
     }
     struct error error = { 0 };
+    char wanted[80];
     if (flag->value && !value)
         fail(&error, ERR_CONFIG, "--%s needs a value: --%s %s", flag->name, flag->name,
              flag->value);
     else if (!flag->value && value)
         fail(&error, ERR_CONFIG, "--%s takes no value", flag->name);
-    else if (take(flag, app, value))
-        fail(&error, ERR_CONFIG, "--%s %s: expected %s (%s)", flag->name, value, flag->value,
-             flag->help);
-    else
+    else if (take(flag, app, value) == 0)
         return EXIT_OK;
+    else {
+        expected(flag, wanted, sizeof wanted);
+        fail(&error, ERR_CONFIG, "--%s %s: expected %s (%s)", flag->name, value, wanted,
+             flag->help);
+    }
     app_error(app, &error);
     return EXIT_USAGE;
 }

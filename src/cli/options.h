@@ -10,7 +10,7 @@
 int options_parse(struct app *, int argc, char **argv);
 /* ERR_CONFIG if an option was given that does not apply to the command. */
 int options_check(const struct app *, const char *command, struct error *);
-/* Prints the options of a command, one per line; NULL: all options, with the commands of each. */
+/* Prints the options of a command by what they are for. */
 void options_help(const char *command);
 
 enum { OPTIONS_MAX = 64 + 1 }; /* one bit of app.given for each, and a last row without a name */

@@ -29,28 +29,3 @@ int options_take_vectors(struct app *app, const char *text)
 {
     return take_list(text, 1e15, &app->simulate.vectors);
 }
-
-int options_take_cores(struct app *app, const char *text)
-{
-    return options_count(text, &app->simulate.cores);
-}
-
-int options_take_per_machine(struct app *app, const char *text)
-{
-    return options_count(text, &app->simulate.per_machine);
-}
-
-int options_take_latency(struct app *app, const char *text)
-{
-    return options_real(text, 0, 1e9, &app->simulate.latency_us);
-}
-
-int options_take_bandwidth(struct app *app, const char *text)
-{
-    return options_real(text, 1e-6, 1e6, &app->simulate.bandwidth_gbit);
-}
-
-int options_take_asked(struct app *app, const char *text)
-{
-    return options_real(text, 1e-6, 1, &app->simulate.asked);
-}

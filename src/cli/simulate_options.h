@@ -7,10 +7,5 @@
 /* Each takes one value: 0, or -1 if it is not valid. */
 int options_take_shards(struct app *, const char *text);
 int options_take_vectors(struct app *, const char *text);
-int options_take_cores(struct app *, const char *text);
-int options_take_per_machine(struct app *, const char *text);
-int options_take_latency(struct app *, const char *text);
-int options_take_bandwidth(struct app *, const char *text);
-int options_take_asked(struct app *, const char *text);
 
 #endif

@@ -45,6 +45,7 @@ static int register_all(lua_State *L)
     lua_method_register(s);
     lua_workload_register(s);
     lua_experiment_register(s);
+    script_refuse_unknown_globals(L);
     return 0;
 }
 
@@ -177,6 +178,8 @@ static int load(struct experiment *ex, struct run_options *options, const struct
         rc = script_hash_files(s, err);
     if (!rc)
         rc = script_check_names(s, err);
+    if (!rc)
+        rc = script_check_claims(s, err);
     return rc ? rc : script_check_sets(s, err);
 }
 

@@ -102,10 +102,8 @@ static int lua_option(lua_State *L)
         if (lua_type(L, -1) != type)
             script_fail(L, ERR_CONFIG, "--set %s=%s: option \"%s\" is a %s, such as %s", name,
                         set->value, name, lua_typename(L, type), script_shown(L, 2));
-        if (!lua_rawequal(L, -1, 2)) {
+        if (!lua_rawequal(L, -1, 2))
             script_note_change(s, "%s=%s (%s)", name, set->value, script_shown(L, 2));
-            lua_pop(L, 1);
-        }
         script_note_override(s, set);
     }
     return 1;

@@ -149,6 +149,18 @@ static size_t edit_distance(const char *a, size_t na, const char *b, size_t nb)
     return row[na % 3][nb];
 }
 
+/* The shortest name that begins with `given`, of at least 3 letters; NULL: there is none. */
+static const char *begun_by(const char *given, const char *const *names, size_t n)
+{
+    const size_t length = strlen(given);
+    const char *shortest = NULL;
+    for (size_t i = 0; length >= 3 && i < n; i++)
+        if (strncmp(names[i], given, length) == 0 &&
+            (!shortest || strlen(names[i]) < strlen(shortest)))
+            shortest = names[i];
+    return shortest;
+}
+
 const char *error_near(const char *given, const char *const *names, size_t n)
 {
     const size_t length = strlen(given);
@@ -169,7 +181,7 @@ const char *error_near(const char *given, const char *const *names, size_t n)
             nearest = names[i];
         }
     }
-    return nearest;
+    return nearest ? nearest : begun_by(given, names, n);
 }
 
 struct hint_text error_hint(const char *given, const char *const *names, size_t n)

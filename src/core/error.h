@@ -70,7 +70,7 @@ struct error *error_divert(struct error *to);
 const char *error_name(int code);
 
 /* The one of n names that the user may have meant: the nearest by edit distance (a transposition
-   counts one), at most a third of the longer name away; or NULL. */
+   counts one), at most a third of the longer name away; else the shortest that begins so; or NULL. */
 const char *error_near(const char *given, const char *const *names, size_t n);
 
 /* The result of error_near() as the end of a sentence: "; did you mean \"x\"?", or "". Used in

@@ -6,6 +6,7 @@
 #include "src/base/json.h"
 #include "src/base/result_metrics.h"
 #include "src/base/table.h"
+#include "src/report/answer.h"
 #include "src/report/claims.h"
 #include "src/report/columns.h"
 #include "src/report/report.h"
@@ -147,6 +148,7 @@ void report_summary(const json_t *result, FILE *out)
     report_rounds(result, out);
     print_paper(result, out);
     print_claims(result, out);
+    report_answer(result, &index, out);
     print_failures(result, out);
     json_decref(queries);
     json_decref(updates);

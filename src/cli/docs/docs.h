@@ -10,10 +10,12 @@
 #ifndef DRIFTLINE_CLI_DOCS_H
 #define DRIFTLINE_CLI_DOCS_H
 
+#include <stdio.h>
+
 #include "src/core/registry.h"
 
 struct docs_command {
-    const char *name, *arguments, *help;
+    const char *name, *arguments, *help; /* help NULL: not for users */
 };
 
 struct docs_option {
@@ -34,5 +36,8 @@ struct docs_program {
    changed. ERR_CONFIG: a block has no end or an unknown kind. ERR_NOT_FOUND: a file or member that
    a block names does not exist. */
 int docs_write(const struct docs_program *, const char *folder, struct error *);
+
+/* Writes the completion script of a shell: bash, zsh or fish. ERR_CONFIG: of another one. */
+int docs_completion(const struct docs_program *, const char *shell, FILE *out);
 
 #endif

@@ -35,6 +35,7 @@ static int ask_result(lua_State *L)
             (void)snprintf(a->missed, sizeof a->missed, "\"%s\" of \"%s\"", metric, label);
         lua_check_label(L, script_place(L), "r", label);
         lua_check_metric(L, script_place(L), "r", metric);
+        lua_check_tag(L, script_place(L), "r", metric);
         script_fail(
             L, ERR_NOT_FOUND,
             "r: no such result: \"%s\" of \"%s\" (not measured, failed, or another point or tag)",
@@ -209,4 +210,41 @@ int experiment_claims(struct experiment *ex,
     free(child.output);
     take_answers_back(ex, *out);
     return *out ? OK : fail(err, ERR_NO_MEMORY, "out of memory for the claims");
+}
+
+/* ---- names in claims, before anything is measured */
+
+static double one_if_named(void *experiment, const char *label, const char *metric)
+{
+    return lua_is_result(experiment, label, metric) ? 1 : NAN;
+}
+
+/* Writes why the first claim that asks for what no run could measure cannot be judged. */
+static void try_all(void *context, int out)
+{
+    struct claims_task *task = context;
+    for (size_t i = 0; i < task->ex->n_claims; i++) {
+        json_t *claim = ask_claim(task->ex, &task->ex->claims[i], &task->claim);
+        const char *why = json_string_value(json_object_get(claim, "why"));
+        if (*task->claim.missed && why)
+            _exit(write(out, why, strlen(why)) < 0);
+        json_decref(claim);
+    }
+}
+
+int script_check_claims(struct script *s, struct error *err)
+{
+    struct experiment *ex = s->experiment;
+    struct claims_task task = { .ex = ex, .claim = { .lookup = one_if_named, .from = ex } };
+    struct child_process child = {
+        .work = try_all, .context = &task, .cpu_s = CLAIM_SECONDS, .tick = claims_tick
+    };
+    struct error why = { 0 };
+    if (ex->n_claims == 0)
+        return OK;
+    (void)child_run(&child, &why); /* what claims do with the numbers is no matter of names */
+    const int rc = child.output_bytes > 0 ? fail(err, ERR_CONFIG, "%s", child.output) : OK;
+    free(child.output);
+    error_clear(&why);
+    return rc;
 }

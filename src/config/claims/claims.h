@@ -16,5 +16,8 @@ void lua_compare_free(struct experiment *);
 /* Checks that the tags in methods, compare, paper and figures occur in the workload, which must be
    recorded. ERR_CONFIG names the line of the config. */
 int script_check_names(struct script *, struct error *);
+/* Checks the labels, metrics and tags that claims ask for: calls their functions, in a child process,
+   with a result that has the value 1 for each that exists. ERR_CONFIG names the line. */
+int script_check_claims(struct script *, struct error *);
 
 #endif

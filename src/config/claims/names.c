@@ -92,6 +92,17 @@ void lua_check_metric(lua_State *L, struct script_place at, const char *what, co
                        script_hint(L, name, names, lua_result_metrics(names)));
 }
 
+bool lua_is_result(const struct experiment *ex, const char *label, const char *metric)
+{
+    const char *names[NAMES_MAX];
+    char name[100], tag[100], method[200];
+    (void)snprintf(method, sizeof method, "%.*s", (int)strcspn(label, "["), label);
+    result_metric_split(metric, name, sizeof name, tag, sizeof tag);
+    tag[strcspn(tag, "#")] = '\0';
+    return lua_is_one_of(method, names, method_labels(ex, names)) && lua_is_metric(name) &&
+           (!*tag || lua_is_one_of(tag, names, workload_tags(ex, names)));
+}
+
 /* 2. Tags */
 
 static int unknown_tag(const struct experiment *ex, int line, const char *what, const char *tag,
@@ -105,19 +116,67 @@ static int unknown_tag(const struct experiment *ex, int line, const char *what, 
                 ex->config_path, line, what, tag, error_hint(tag, names, n).text);
 }
 
-static int check_where_tags(struct script *s, struct error *err)
+void lua_check_tag(lua_State *L, struct script_place at, const char *what, const char *metric)
 {
-    size_t i, j;
-    json_t *figure, *tag;
+    const struct experiment *ex = script_of(L)->experiment;
+    const char *names[NAMES_MAX];
+    char name[100], tag[100];
+    result_metric_split(metric, name, sizeof name, tag, sizeof tag);
+    tag[strcspn(tag, "#")] = '\0';
+    const size_t n = workload_tags(ex, names);
+    if (*tag && !lua_is_one_of(tag, names, n))
+        script_fail_at(L, at, ERR_CONFIG, "%s: no operation of the workload has the tag \"%s\"%s",
+                       what, tag, script_hint(L, tag, names, n));
+}
+
+/* A new list of the texts of a key: it has one, several or none. */
+static json_t *texts_of(const json_t *object, const char *key)
+{
+    json_t *value = json_object_get(object, key);
+    return json_is_array(value) ? json_incref(value) : json_pack("[O*]", value);
+}
+
+static int unknown_label(const struct experiment *ex, int line, const char *label,
+                         struct error *err)
+{
+    const char *names[NAMES_MAX];
+    const size_t n = method_labels(ex, names);
+    if (lua_is_one_of(label, names, n))
+        return OK;
+    return fail(err, ERR_CONFIG, "%s:%d: figures: no method has the label \"%s\"%s",
+                ex->config_path, line, label, error_hint(label, names, n).text);
+}
+
+static int check_figure(const struct script *s, const json_t *figure, struct error *err)
+{
+    const struct experiment *ex = s->experiment;
+    const json_t *where = json_object_get(figure, "where");
+    json_t *const lists[] = { texts_of(where, "tag"), texts_of(where, "label"),
+                              texts_of(figure, "x"), texts_of(figure, "y") };
+    enum { TAGS, LABELS };
+    int rc = OK;
+    for (size_t l = 0; l < sizeof lists / sizeof *lists; l++) {
+        size_t i;
+        json_t *text;
+        json_array_foreach(lists[l], i, text) {
+            const char *given = json_string_value(text), *slash = strchr(given, '/');
+            if (!rc && l == LABELS)
+                rc = unknown_label(ex, s->experiment_line, given, err);
+            else if (!rc && (l == TAGS || slash)) /* an axis METRIC/TAG */
+                rc = unknown_tag(ex, s->experiment_line, "figures", l == TAGS ? given : slash + 1,
+                                 err);
+        }
+        json_decref(lists[l]);
+    }
+    return rc;
+}
+
+static int check_figures(const struct script *s, struct error *err)
+{
+    size_t i;
+    json_t *figure;
     json_array_foreach(s->experiment->figures, i, figure) {
-        json_t *tags = json_object_get(json_object_get(figure, "where"), "tag");
-        json_t *list = json_is_array(tags) ? json_incref(tags) : json_pack("[O*]", tags);
-        int rc = OK;
-        json_array_foreach(list, j, tag)
-            if (!rc)
-                rc = unknown_tag(s->experiment, s->experiment_line, "figures",
-                                 json_string_value(tag), err);
-        json_decref(list);
+        const int rc = check_figure(s, figure, err);
         if (rc)
             return rc;
     }
@@ -162,5 +221,5 @@ int script_check_names(struct script *s, struct error *err)
         tag[strcspn(tag, "#")] = '\0';
         rc = unknown_tag(ex, ex->paper[i].line, "paper", tag, err);
     }
-    return rc ? rc : check_where_tags(s, err);
+    return rc ? rc : check_figures(s, err);
 }

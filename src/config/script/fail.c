@@ -64,21 +64,28 @@ void script_raise(lua_State *L, struct script_place at, const char *what, const 
     script_fail_at(L, at, copy.code, "%s", copy.text);
 }
 
+const char *script_kept(lua_State *L, int top)
+{
+    const char *text = lua_tostring(L, -1);
+    (void)luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_settop(L, top);
+    return text;
+}
+
 const char *script_hint(lua_State *L, const char *given, const char *const *names, size_t n)
 {
     const struct hint_text hint = error_hint(given, names, n);
-    if (*hint.text)
-        return lua_pushstring(L, hint.text);
-    if (n == 0 || n > 24)
-        return lua_pushstring(L, "");
+    const int top = lua_gettop(L);
     luaL_Buffer b;
     luaL_buffinit(L, &b);
-    luaL_addstring(&b, "; there ");
-    luaL_addstring(&b, n == 1 ? "is: " : "are: ");
-    for (size_t i = 0; i < n; i++) {
-        luaL_addstring(&b, i ? ", " : "");
-        luaL_addstring(&b, names[i]);
+    luaL_addstring(&b, hint.text);
+    if (!*hint.text && n > 0 && n <= 24) {
+        luaL_addstring(&b, n == 1 ? "; there is: " : "; there are: ");
+        for (size_t i = 0; i < n; i++) {
+            luaL_addstring(&b, i ? ", " : "");
+            luaL_addstring(&b, names[i]);
+        }
     }
     luaL_pushresult(&b);
-    return lua_tostring(L, -1);
+    return script_kept(L, top);
 }

@@ -21,7 +21,11 @@ _Noreturn void script_fail_at(lua_State *, struct script_place, int code, const 
 /* Raises err, after "what: " unless what is NULL. */
 _Noreturn void script_raise(lua_State *, struct script_place, const char *what,
                             const struct error *err);
-/* Pushes and returns "; did you mean \"x\"?", "; there are: a, b", or "", to end a message with. */
+/* Takes the string on top from the stack, lowers the stack to `top`, and returns the string, which
+   lasts as long as the config. So a message may have several such parts: in which order they are
+   made, which C leaves open, changes nothing. */
+const char *script_kept(lua_State *, int top);
+/* "; did you mean \"x\"?", "; there are: a, b", or "", to end a message with. */
 const char *script_hint(lua_State *, const char *given, const char *const *names, size_t n);
 
 /* The place of `key =` in the call that begins at `call`, `depth` tables deep (0: at any depth);

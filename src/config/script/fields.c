@@ -9,9 +9,8 @@
 
 #include "src/config/script/script.h"
 
-const char *script_shown(lua_State *L, int index)
+static const char *push_shown(lua_State *L, int index)
 {
-    index = lua_absindex(L, index);
     switch (lua_type(L, index)) {
         case LUA_TNIL: return lua_pushstring(L, "nothing");
         case LUA_TBOOLEAN: return lua_pushstring(L, lua_toboolean(L, index) ? "true" : "false");
@@ -34,6 +33,13 @@ const char *script_shown(lua_State *L, int index)
                 return lua_pushstring(L, "something else");
             return lua_pushfstring(L, "a %s", strchr(lua_tostring(L, -1), '.') + 1);
     }
+}
+
+const char *script_shown(lua_State *L, int index)
+{
+    const int top = lua_gettop(L);
+    (void)push_shown(L, lua_absindex(L, index));
+    return script_kept(L, top);
 }
 
 bool script_is_plain(const char *text)
@@ -80,8 +86,10 @@ static void fail_key(const struct fields *f, enum lua_call call, size_t position
                     script_hint(L, key, names, n));
     }
     if (positions)
-        fields_fail(f, NULL, ERR_CONFIG, "its list has at most %zu item%s, but there is %s at [%s]",
-                    positions, positions == 1 ? "" : "s", script_shown(L, -1), script_shown(L, -3));
+        fields_fail(f, NULL, ERR_CONFIG,
+                    "its list has at most %zu item%s, but there is %s at [%s]%s", positions,
+                    positions == 1 ? "" : "s", script_shown(L, -1), script_shown(L, -2),
+                    strcmp(script_shown(L, -1), "a view") == 0 ? "; a .. b joins two views" : "");
     fields_fail(f, NULL, ERR_CONFIG, "every value has a name here, as in name = value; %s has none",
                 script_shown(L, -1));
 }

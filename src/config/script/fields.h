@@ -43,7 +43,7 @@ int fields_choice(const struct fields *, const char *key, int otherwise, const c
 /* The keys of the table, sorted: *n strings, then NULL, in a userdata that is pushed. Raises if a
    key is not a string. */
 const char **fields_names(const struct fields *, size_t *n);
-/* Pushes and returns the value at index as messages show it: 4, "x", a table. */
+/* The value at index as messages show it: 4, "x", a table. Kept as script_kept() does. */
 const char *script_shown(lua_State *, int index);
 
 #endif

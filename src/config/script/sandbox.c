@@ -292,6 +292,32 @@ static void order_pairs(lua_State *L)
     lua_setglobal(L, "pairs");
 }
 
+/* The metamethod __index of the table of globals, which is asked for those that do not exist. */
+static int unknown_global(lua_State *L)
+{
+    enum { NAMES_MAX = 100 };
+    const char *names[NAMES_MAX];
+    size_t n = 0;
+    if (lua_type(L, 2) != LUA_TSTRING)
+        return 0;
+    for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1))
+        if (lua_type(L, -2) == LUA_TSTRING && n < NAMES_MAX)
+            names[n++] = lua_tostring(L, -2);
+    const char *name = lua_tostring(L, 2);
+    script_fail(L, ERR_CONFIG, "there is no variable \"%.60s\"%s  (a text has quotes: \"%.60s\")",
+                name, error_hint(name, names, n).text, name);
+}
+
+void script_refuse_unknown_globals(lua_State *L)
+{
+    lua_pushglobaltable(L);
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, unknown_global);
+    lua_setfield(L, -2, "__index");
+    lua_setmetatable(L, -2);
+    lua_pop(L, 1);
+}
+
 void script_open_libraries(lua_State *L)
 {
     static const luaL_Reg libraries[] = {

@@ -82,6 +82,9 @@ void script_global(struct script *, enum lua_call, lua_CFunction);
 /* Opens the libraries of Lua without what sandbox.c removes; raises. Called once, first. */
 void script_open_libraries(lua_State *);
 
+/* From now on, a global that does not exist is an error instead of nil. */
+void script_refuse_unknown_globals(lua_State *);
+
 /* Adds a change by the command line to experiment.changed. */
 void script_note_change(struct script *, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

@@ -103,10 +103,9 @@ static void read_range(const struct field_table *t, struct conditions *c, size_t
         lua_rawgeti(L, -1 - i, i + 1);
         values[i] = bound_at(t, &c->ops->fields[field]);
     }
-    if (values[0] > values[1]) {
-        const char *low = script_shown(L, -2), *high = script_shown(L, -2); /* each is pushed */
-        fields_fail(t->f, t->name, ERR_CONFIG, "\"%s\": %s is above %s", t->name, low, high);
-    }
+    if (values[0] > values[1])
+        fields_fail(t->f, t->name, ERR_CONFIG, "\"%s\": %s is above %s", t->name,
+                    script_shown(L, -2), script_shown(L, -1));
     lua_pop(L, 2);
     add_condition(c, field, ATTRIBUTE_RANGE, 2);
 }

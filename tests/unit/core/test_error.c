@@ -110,6 +110,8 @@ static void test_near(void **state)
         { "m", NULL },
         { "ff", NULL },
         { "NPROBE", NULL },
+        { "split", "split_threshold" },
+        { "sp", NULL },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const char *near = error_near(rows[i].given, names, 5);

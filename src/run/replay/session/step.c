@@ -138,12 +138,15 @@ static uint64_t less(uint64_t a, uint64_t b)
     return a > b ? a - b : 0;
 }
 
-/* Untimed searches are assumed to cost as much as timed ones. The excess is other work. */
+/* Untimed searches are assumed to cost as much as timed ones. The excess is other work. A timed query
+   that waited for a processor took no work for it. */
 static uint64_t search_excess(const struct step_record *s)
 {
     if (s->timed_queries == 0)
         return 0;
-    const double each = (double)s->timed_queries_ns / (double)s->timed_queries;
+    const uint64_t timed_ns =
+        s->timed_queries_ns < s->timed_cpu_ns ? s->timed_queries_ns : s->timed_cpu_ns;
+    const double each = (double)timed_ns / (double)s->timed_queries;
     const double expected = each * (double)s->untimed_queries;
 
     return (double)s->untimed_search_ns > expected

@@ -30,7 +30,7 @@ struct step_record {
     uint64_t timed_ns, timed_cpu_ns, untimed_ns;
     uint64_t allowed_cpu_ns;    /* of timed sections: their threads times their wall time */
     uint64_t sections_other_ns; /* of other threads, within timed sections */
-    /* Wall time of untimed_queries untimed searches. */
+    /* Processor time of untimed_queries untimed searches. */
     uint64_t untimed_search_ns;
     size_t untimed_queries, timed_queries;
     uint64_t timed_queries_ns;

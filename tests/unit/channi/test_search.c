@@ -114,42 +114,6 @@ static void test_threads(void **state)
     }
 }
 
-/* The memory of idle scratch after a query with 4 threads. A thread that shares in a query takes a
-   scratch of its own. */
-static uint64_t scratch_after(struct ledger *l, const void *query, size_t share_bytes)
-{
-    ledger_index(l)->share_bytes = share_bytes;
-    struct answers a = ledger_ask(l, query, 1, 10, 4, NULL);
-
-    answers_free(&a);
-    return channi_scratch_bytes(ledger_index(l));
-}
-
-/* Waking other threads takes longer than a few thousand rows: then a query's own thread scans
-   them all. */
-static void test_little_is_not_shared(void **state)
-{
-    (void)state;
-    for (size_t which = 0; which < INSIDES; which++) {
-        struct channi_params p = inside_params(which);
-        struct ledger l;
-
-        p.target_cluster = 100;
-        ledger_open(&l, p, ELEMENT_F32, 32, 2000, 4);
-        ledger_insert(&l, 2000);
-        l.knobs.nprobe = 12;
-        unsigned char *queries = ledger_queries(&l);
-        struct answers one = ledger_ask(&l, queries, 1, 10, 1, NULL);
-        const uint64_t alone = channi_scratch_bytes(ledger_index(&l));
-
-        assert_int_equal(scratch_after(&l, queries, CHANNI_SHARE_BYTES), alone);
-        assert_true(scratch_after(&l, queries, 0) > alone);
-        answers_free(&one);
-        free(queries);
-        ledger_close(&l);
-    }
-}
-
 /* Answers do not depend on the content of the cache (none, some, all clusters) or on the order in
    which files arrive, even with bounds that may fail. */
 static void test_cached(void **state)
@@ -510,12 +474,17 @@ static void test_reduce_candidates(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_exact),   cmocka_unit_test(test_exact_large),
-        cmocka_unit_test(test_threads), cmocka_unit_test(test_little_is_not_shared),
-        cmocka_unit_test(test_cached),  cmocka_unit_test(test_as_of),
-        cmocka_unit_test(test_knobs),   cmocka_unit_test(test_idle),
-        cmocka_unit_test(test_range),   cmocka_unit_test(test_damaged),
-        cmocka_unit_test(test_reduce),  cmocka_unit_test(test_reduce_candidates),
+        cmocka_unit_test(test_exact),
+        cmocka_unit_test(test_exact_large),
+        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_cached),
+        cmocka_unit_test(test_as_of),
+        cmocka_unit_test(test_knobs),
+        cmocka_unit_test(test_idle),
+        cmocka_unit_test(test_range),
+        cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_reduce),
+        cmocka_unit_test(test_reduce_candidates),
     };
 
     return test_run("channi_search", tests);

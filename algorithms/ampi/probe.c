@@ -109,33 +109,54 @@ void ampi_rank(const struct ampi_query *q, struct ampi_view *v)
     v->ranked = true;
 }
 
-size_t ampi_measure(const struct ampi_query *q, uint32_t *slots, size_t n, float *distances)
+/* Prefetch distances: in slots, for what is known of them; in rows, and bytes of each. */
+enum { SLOTS_AHEAD = 16, ROWS_AHEAD = 8, ROW_BYTES = 1024 };
+
+static void prefetch_row(const struct ampi *a, uint32_t slot)
+{
+    const char *row = (const char *)ampi_row(a, slot);
+    const size_t bytes = a->base.env.dim * sizeof(float);
+    for (size_t at = 0; at < bytes && at < ROW_BYTES; at += 64)
+        __builtin_prefetch(row + at);
+}
+
+/* Moves the slots that may be answers, and were not met before, to the front; returns their
+   number. */
+static size_t keep_new(const struct ampi_query *q, uint32_t *slots, size_t n)
 {
     const struct ampi *a = q->job->a;
-    const struct index_env *env = &a->base.env;
     struct ampi_scratch *s = q->s;
     size_t kept = 0, met = 0;
     for (size_t i = 0; i < n; i++) {
-        uint32_t slot = slots[i];
+        const uint32_t slot = slots[i];
+        if (i + SLOTS_AHEAD < n) {
+            __builtin_prefetch(&s->stamp[slots[i + SLOTS_AHEAD]], 1);
+            __builtin_prefetch(&a->slots.id[slots[i + SLOTS_AHEAD]]);
+        }
         if (s->stamp[slot] == s->epoch)
             continue;
         s->stamp[slot] = s->epoch;
         met++;
-        uint64_t id = a->slots.id[slot];
-        if (id == ID_NONE || !id_filter_allows(q->job->filter, id))
-            continue;
-        __builtin_prefetch(ampi_row(a, slot));
-        slots[kept++] = slot;
-    }
-    for (size_t i = 0; i < kept; i++) {
-        if (i + 2 < kept) {
-            const char *ahead = (const char *)ampi_row(a, slots[i + 2]);
-            for (size_t at = 64; at < env->dim * sizeof(float) && at < 1024; at += 64)
-                __builtin_prefetch(ahead + at);
-        }
-        distances[i] = env->kernels->l2sq_f32(q->row, ampi_row(a, slots[i]), env->dim);
+        const uint64_t id = a->slots.id[slot];
+        if (id != ID_NONE && id_filter_allows(q->job->filter, id))
+            slots[kept++] = slot;
     }
     q->work->scanned += (double)met;
+    return kept;
+}
+
+size_t ampi_measure(const struct ampi_query *q, uint32_t *slots, size_t n, float *distances)
+{
+    const struct ampi *a = q->job->a;
+    const struct index_env *env = &a->base.env;
+    const size_t kept = keep_new(q, slots, n);
+    for (size_t i = 0; i < kept && i < ROWS_AHEAD; i++)
+        prefetch_row(a, slots[i]);
+    for (size_t i = 0; i < kept; i++) {
+        if (i + ROWS_AHEAD < kept)
+            prefetch_row(a, slots[i + ROWS_AHEAD]);
+        distances[i] = env->kernels->l2sq_f32(q->row, ampi_row(a, slots[i]), env->dim);
+    }
     q->work->distances += (double)kept;
     q->work->bytes_read += (double)(kept * env->dim * sizeof(float));
     return kept;

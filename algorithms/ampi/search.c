@@ -57,6 +57,12 @@ static void gather_view(struct gathered *g, struct ampi_view *v, size_t before, 
         return;
     }
     ampi_rank(g->q, v);
+    for (size_t f = 0; f < g->q->job->a->fans;
+         f++) { /* windows are in different places of memory */
+        const uint32_t *slots = c->slots + f * c->capacity;
+        __builtin_prefetch(slots + below(v->ranks[f], window));
+        __builtin_prefetch(slots + above(v->ranks[f], before, c->n));
+    }
     for (size_t f = 0; f < g->q->job->a->fans; f++) {
         const uint32_t *slots = c->slots + f * c->capacity;
         size_t rank = v->ranks[f], low = below(rank, before), high = above(rank, before, c->n);

@@ -247,6 +247,7 @@ static void find_sizes(struct channi *s)
                   : p->defer_fraction > 0 ? 4 * (size_t)p->target_cluster
                                           : 1;
     s->build_at = s->build_at > 0 ? s->build_at : 1;
+    s->share_bytes = CHANNI_SHARE_BYTES;
 }
 
 enum { FEW_DIMENSIONS = 64 };

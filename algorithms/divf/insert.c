@@ -47,8 +47,6 @@ static int assign(struct divf *d, struct divf_scratch *s, const float *rows, siz
     }
     if (n >= DEVICE_ROWS_MIN && cuda_is_open(&d->device.cuda))
         return divf_device_assign(d, rows, n, n_lists, lists);
-    if (n > NEAREST_ROWS && pool_threads(env->pool) > 1)
-        return nearest_all(env, &centroids, rows, n, n_lists, lists);
     if (!divf_scratch_fit_nearest(d, s))
         return out_of_memory(d);
     for (size_t first = 0; first < n; first += NEAREST_ROWS)
@@ -119,8 +117,6 @@ static int file_few(struct divf *d, const void *rows, const uint64_t *ids, size_
 struct filing {
     struct divf *d;
     const unsigned char *rows; /* in env's element */
-    const float *vectors;      /* the same as floats; unless `tiled` */
-    float *floats;             /* rows of bytes as floats: a tile, or the block */
     const uint64_t *ids;
     size_t n, s;        /* rows of the block; lists per row */
     size_t capacity;    /* rows that fit in the arrays */
@@ -130,30 +126,48 @@ struct filing {
     float *transformed; /* n x work_dim */
     uint32_t *order;    /* n x s: copies (row * s + j) by list, each list's in the order of rows */
     uint32_t *start;    /* lists + 2 */
-    struct divf_scratch *scratch;
-    size_t threads;
-    bool
-        tiled; /* by one thread, which takes all steps with a tile of rows while it is in the cache */
+    struct divf_scratch **scratch; /* one per thread, `ready` of them taken */
+    size_t threads, ready;
+    bool on_device; /* a device finds the lists of the whole block */
 };
 
-static int transform_rows(void *arg, size_t first, size_t end, size_t worker)
+/* The vectors of rows first .. end - 1, until the worker's next call. NULL: out of memory. */
+static const float *floats_of(const struct filing *f, size_t first, size_t end, size_t worker)
 {
-    struct filing *f = arg;
-    const struct quantizer *q = f->d->lists.quantizer;
-    (void)worker;
-    quantizer_transform(q, f->vectors + first * f->d->env.dim, end - first,
-                        f->transformed + first * q->work_dim);
-    return OK;
+    struct divf_scratch *s = f->scratch[worker];
+    const struct divf_space *space = &f->d->lists.space;
+    if (!divf_scratch_fit_floats(f->d, s, end - first))
+        return NULL;
+    return divf_floats(space, f->rows + first * space->row_bytes, end - first, s->floats);
 }
 
-static int widen_rows(void *arg, size_t first, size_t end, size_t worker)
+/* Widens rows of bytes, finds their lists and transforms them, a tile of rows after the other, so
+   that all three are done while it is in the cache. */
+static int assign_tile(void *arg, size_t first, size_t end, size_t worker)
 {
     struct filing *f = arg;
-    const struct divf_space *space = &f->d->lists.space;
-    (void)worker;
-    divf_widen(space, f->rows + first * space->row_bytes, end - first,
-               f->floats + first * space->dim);
-    return OK;
+    struct divf *d = f->d;
+    const struct quantizer *q = d->lists.quantizer;
+    const float *vectors = floats_of(f, first, end, worker);
+    int rc = vectors ? OK : out_of_memory(d);
+    if (!rc && !f->on_device)
+        rc = assign(d, f->scratch[worker], vectors, end - first, f->s, f->lists + first * f->s);
+    if (!rc && q)
+        quantizer_transform(q, vectors, end - first, f->transformed + first * q->work_dim);
+    return rc;
+}
+
+static int assign_block(struct filing *f)
+{
+    struct divf *d = f->d;
+    int rc = OK;
+    if (f->on_device) {
+        const float *vectors = floats_of(f, 0, f->n, 0);
+        rc = vectors ? assign(d, f->scratch[0], vectors, f->n, f->s, f->lists) : out_of_memory(d);
+        if (rc || !d->lists.quantizer)
+            return rc;
+    }
+    return parallel_for(d->env.pool, f->threads, f->n, NEAREST_ROWS, assign_tile, f);
 }
 
 static int store_rows(void *arg, size_t first, size_t end, size_t worker)
@@ -247,47 +261,13 @@ static int put_copies(void *arg, size_t first, size_t end, size_t worker)
     return OK;
 }
 
-/* Widens rows of bytes, finds their lists and transforms them. */
-static int assign_tiles(struct filing *f)
-{
-    struct divf *d = f->d;
-    const struct quantizer *q = d->lists.quantizer;
-    for (size_t first = 0; first < f->n; first += NEAREST_ROWS) {
-        size_t n = f->n - first < NEAREST_ROWS ? f->n - first : NEAREST_ROWS;
-        const float *vectors =
-            divf_floats(&d->lists.space, f->rows + first * d->vectors.element_bytes, n, f->floats);
-        int rc = assign(d, f->scratch, vectors, n, f->s, f->lists + first * f->s);
-        if (rc)
-            return rc;
-        if (q)
-            quantizer_transform(q, vectors, n, f->transformed + first * q->work_dim);
-    }
-    return OK;
-}
-
-/* The same, one step after the other. */
-static int assign_block(struct filing *f)
-{
-    struct divf *d = f->d;
-    struct pool *pool = d->env.pool;
-    f->vectors = (const void *)f->rows;
-    if (d->space.kind != DIVF_FLOATS) {
-        (void)parallel_for(pool, f->threads, f->n, NEAREST_ROWS, widen_rows, f);
-        f->vectors = f->floats;
-    }
-    int rc = assign(d, f->scratch, f->vectors, f->n, f->s, f->lists);
-    if (!rc && d->lists.quantizer)
-        (void)parallel_for(pool, f->threads, f->n, NEAREST_ROWS, transform_rows, f);
-    return rc;
-}
-
 /* Reserves all space first: after that nothing can fail, so the block is stored completely or not
    at all. */
 static int file_block(struct filing *f)
 {
     struct divf *d = f->d;
     struct pool *pool = d->env.pool;
-    int rc = (f->tiled ? assign_tiles : assign_block)(f);
+    int rc = assign_block(f);
     if (rc)
         return rc;
     sort_by_list(f);
@@ -321,33 +301,32 @@ static bool filing_open(struct filing *f, size_t n)
     size_t lists = d->lists.n, work_dim = d->lists.quantizer ? d->lists.quantizer->work_dim : 0;
     f->s = (size_t)d->params.soft_k < lists ? (size_t)d->params.soft_k : lists;
     f->capacity = block_rows(d, n);
-    f->tiled = f->threads == 1 && !cuda_is_open(&d->device.cuda);
-    f->floats =
-        mem_array(mem, divf_floats_needed(&d->lists.space, f->tiled ? NEAREST_ROWS : f->capacity),
-                  sizeof *f->floats);
+    f->on_device = cuda_is_open(&d->device.cuda);
     f->lists = mem_array(mem, f->capacity * f->s, sizeof *f->lists);
     f->places = mem_array(mem, f->capacity * f->s, sizeof *f->places);
     f->order = mem_array(mem, f->capacity * f->s, sizeof *f->order);
     f->slots = mem_array(mem, f->capacity, sizeof *f->slots);
     f->start = mem_array(mem, lists + 2, sizeof *f->start);
     f->transformed = mem_array(mem, f->capacity * work_dim, sizeof *f->transformed);
-    f->scratch = divf_scratch_take(d);
+    f->scratch = mem_array(mem, f->threads, sizeof *f->scratch);
+    while (f->scratch && f->ready < f->threads && (f->scratch[f->ready] = divf_scratch_take(d)))
+        f->ready++;
     return f->lists && f->places && f->order && f->slots && f->start && f->transformed &&
-           f->floats && f->scratch;
+           f->ready == f->threads;
 }
 
 static void filing_close(struct filing *f)
 {
     struct mem *mem = f->d->env.mem;
-    if (f->scratch)
-        divf_scratch_give(f->d, f->scratch);
+    while (f->ready > 0)
+        divf_scratch_give(f->d, f->scratch[--f->ready]);
+    mem_free(mem, f->scratch);
     mem_free(mem, f->lists);
     mem_free(mem, f->places);
     mem_free(mem, f->order);
     mem_free(mem, f->slots);
     mem_free(mem, f->start);
     mem_free(mem, f->transformed);
-    mem_free(mem, f->floats);
 }
 
 static int file_all(struct divf *d, const void *rows, const uint64_t *ids, size_t n, size_t *done)

@@ -10,6 +10,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "algorithms/common/concurrency/blas_threads.h"
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
 #include "src/core/rng.h"
@@ -70,6 +71,11 @@ int faiss_add_id_map(const struct index_env *env, FaissIndex **peer)
     return OK;
 }
 
+struct faiss_shim_threads faiss_threads(const struct index_env *env)
+{
+    return (struct faiss_shim_threads){ env->pool, pool_threads(env->pool), env->error };
+}
+
 int faiss_insert(struct index *index, struct vectors rows, const uint64_t *ids, size_t *done)
 {
     struct faiss_method *self = (struct faiss_method *)index;
@@ -78,9 +84,10 @@ int faiss_insert(struct index *index, struct vectors rows, const uint64_t *ids, 
         return fail(index->env.error, ERR_UNTRAINED, "insert: %s needs train() first",
                     index->ops->name);
     }
-    faiss_shim_set_threads(pool_threads(index->env.pool));
-    if (faiss_Index_add_with_ids(self->peer, (idx_t)rows.n, rows.rows, (const idx_t *)ids) != 0) {
-        return faiss_fail(&index->env, "insert");
+    const struct faiss_shim_threads all = faiss_threads(&index->env);
+    int code = faiss_shim_insert(self->peer, &all, rows.n, rows.rows, ids);
+    if (code != OK) {
+        return code;
     }
     *done = rows.n;
     self->live += rows.n;
@@ -161,9 +168,9 @@ int faiss_search(struct faiss_method *self, const struct search_request *request
         *passed = 0;
         return OK;
     }
-    faiss_shim_set_threads(request->threads);
     if (request->filter) {
         uint64_t counted = 0;
+        faiss_shim_set_threads(request->threads);
         int code = faiss_shim_search_filtered(self->peer, request->queries.n, queries, request->k,
                                               request->filter, result->distances, result->ids,
                                               &counted, env->error);
@@ -171,9 +178,13 @@ int faiss_search(struct faiss_method *self, const struct search_request *request
             return code;
         }
         *passed = request->threads == 1 ? (double)counted : NAN;
-    } else if (faiss_Index_search(self->peer, (idx_t)request->queries.n, queries, (idx_t)request->k,
-                                  result->distances, (idx_t *)result->ids) != 0) {
-        return faiss_fail(env, "search");
+    } else {
+        const struct faiss_shim_threads t = { env->pool, request->threads, env->error };
+        int code = faiss_shim_search(self->peer, &t, request->queries.n, queries, request->k,
+                                     result->distances, result->ids);
+        if (code != OK) {
+            return code;
+        }
     }
     translate(env, request, result);
     return OK;
@@ -229,9 +240,13 @@ int faiss_range(struct faiss_method *self, const struct range_request *request,
         code = faiss_shim_range_filtered(self->peer, n, request->queries.rows, radius,
                                          request->filter, found, &counted, env->error);
         *passed = request->threads == 1 ? (double)counted : NAN;
-    } else if (faiss_Index_range_search(self->peer, (idx_t)n, request->queries.rows, radius,
-                                        found) != 0) {
-        code = faiss_fail(env, "range");
+    } else {
+        blas_threads_one();
+        if (faiss_Index_range_search(self->peer, (idx_t)n, request->queries.rows, radius, found) !=
+            0) {
+            code = faiss_fail(env, "range");
+        }
+        blas_threads_back();
     }
     if (code == OK) {
         code = faiss_deliver(found, n, is_ip ? -1.0F : 1.0F, result);

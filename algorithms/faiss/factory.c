@@ -152,14 +152,15 @@ static int factory_train(struct index *index, struct vectors sample)
                     "train: %zu rows for the %zu lists of \"%s\"; FAISS needs one for each",
                     sample.n, self->shape.nlist, self->params.factory);
     }
-    faiss_shim_set_threads(pool_threads(env->pool));
     if (is_binary(index)) {
+        faiss_shim_set_threads(pool_threads(env->pool));
         int code = faiss_factory_binary_train(self, sample);
         self->trained_by_us = code == OK;
         return code;
     }
     const int seed = faiss_seed(env, self->params.seed, FAISS_CLUSTERING_SEED);
-    int code = faiss_shim_train(self->method.peer, sample.n, sample.rows, seed, env->error);
+    const struct faiss_shim_threads all = faiss_threads(env);
+    int code = faiss_shim_train(self->method.peer, &all, sample.n, sample.rows, seed);
     self->trained_by_us = code == OK;
     return code;
 }

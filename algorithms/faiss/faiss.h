@@ -46,6 +46,9 @@ int faiss_method_new(struct index **, size_t bytes, const struct index_ops *,
                      const struct index_env *);
 void faiss_method_destroy(struct index *);
 
+/* All threads of env's pool. */
+struct faiss_shim_threads faiss_threads(const struct index_env *);
+
 /* Wraps *peer in an IDMap, which then owns it. */
 int faiss_add_id_map(const struct index_env *, FaissIndex **peer);
 

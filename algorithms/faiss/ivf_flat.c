@@ -106,9 +106,10 @@ static int ivf_train(struct index *index, struct vectors sample)
     if (code != OK) {
         return code;
     }
-    faiss_shim_set_threads(pool_threads(env->pool));
-    if (faiss_Index_train(made, (idx_t)sample.n, sample.rows) != 0) {
-        code = faiss_fail(env, "train");
+    const struct faiss_shim_threads all = faiss_threads(env);
+    code = faiss_shim_train(made, &all, sample.n, sample.rows,
+                            faiss_seed(env, self->params.seed, FAISS_CLUSTERING_SEED));
+    if (code != OK) {
         faiss_Index_free(made);
         return code;
     }

@@ -29,9 +29,6 @@
 #include <faiss/invlists/DirectMap.h>
 #include <faiss/invlists/InvertedLists.h>
 
-// Declared here because omp.h belongs to the compiler, and not every compiler has one.
-extern "C" void omp_set_num_threads(int);
-
 using faiss::Index;
 using namespace faiss_shim;
 
@@ -137,11 +134,6 @@ void seed_clustering(faiss::ClusteringParameters &cp, int seed)
 
 } // namespace
 
-void faiss_shim_set_threads(size_t threads)
-{
-    omp_set_num_threads(int(std::min<size_t>(threads, 1024)));
-}
-
 void faiss_shim_set_seed(FaissIndex *index, int seed)
 {
     for_each_layer(of(index), [seed](Index *layer) {
@@ -166,9 +158,12 @@ void faiss_shim_set_seed(FaissIndex *index, int seed)
     });
 }
 
-int faiss_shim_train(FaissIndex *index, size_t n, const float *rows, int seed, struct error *err)
+int faiss_shim_train(FaissIndex *index, const struct faiss_shim_threads *t, size_t n,
+                     const float *rows, int seed)
 {
-    return guarded(err, "train", [&] {
+    const blas_alone alone;
+    faiss_shim_set_threads(t->threads);
+    return guarded(t->err, "train", [&] {
         // OPQ creates product quantizers for its training; one passed to it can be seeded and
         // silenced as well.
         std::vector<std::unique_ptr<faiss::ProductQuantizer>> lent;
@@ -192,6 +187,7 @@ int faiss_shim_train(FaissIndex *index, size_t n, const float *rows, int seed, s
             }
         };
         try {
+            const divided_centroids divided(of(index), *t);
             of(index)->train(idx(n), rows);
         } catch (...) {
             give_back();
@@ -323,6 +319,7 @@ int faiss_shim_search_filtered(const FaissIndex *index, size_t n, const float *q
                                const struct id_filter *filter, float *distances, uint64_t *labels,
                                uint64_t *passed, struct error *err)
 {
+    const blas_alone alone;
     return guarded(err, "search", [&] {
         allowed_ids allowed(filter);
         auto out = reinterpret_cast<idx *>(labels);
@@ -341,6 +338,7 @@ int faiss_shim_range_filtered(const FaissIndex *index, size_t n, const float *qu
                               const struct id_filter *filter, FaissRangeSearchResult *result,
                               uint64_t *passed, struct error *err)
 {
+    const blas_alone alone;
     return guarded(err, "range", [&] {
         allowed_ids allowed(filter);
         auto out = reinterpret_cast<faiss::RangeSearchResult *>(result);

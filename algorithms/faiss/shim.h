@@ -20,15 +20,31 @@ extern "C" {
 
 /* 1. Threads, seeds */
 
+/* What a call may use; errors go to err. */
+struct faiss_shim_threads {
+    struct pool *pool;
+    size_t threads; /* >= 1 */
+    struct error *err;
+};
+
 /* Applies to the OpenMP regions that the calling thread enters from now on. */
 void faiss_shim_set_threads(size_t threads);
+
+/* search() and add_with_ids(). With several threads, scans of flat indexes, the centroids of an
+   inverted file among them, are divided among the pool's; the rest is FAISS's OpenMP. */
+int faiss_shim_search(const FaissIndex *, const struct faiss_shim_threads *, size_t n,
+                      const float *queries, size_t k, float *distances, uint64_t *labels);
+int faiss_shim_insert(FaissIndex *, const struct faiss_shim_threads *, size_t n, const float *rows,
+                      const uint64_t *ids);
 
 /* Seeds every k-means of an index (coarse quantizer, product quantizers) and silences FAISS's
    warnings on stderr about small training sets, which changes no result. */
 void faiss_shim_set_seed(FaissIndex *, int seed);
 void faiss_shim_binary_set_seed(FaissIndexBinary *, int seed);
-/* train(), with the product quantizers inside OPQ also seeded and silenced. */
-int faiss_shim_train(FaissIndex *, size_t n, const float *rows, int seed, struct error *err);
+/* train() with threads as insert has them, and the product quantizers inside OPQ also seeded and
+   silenced. */
+int faiss_shim_train(FaissIndex *, const struct faiss_shim_threads *, size_t n, const float *rows,
+                     int seed);
 
 /* 2. Structure of an index */
 

@@ -1,14 +1,17 @@
 // shim_internal.h - shared by the C++ files of the shim: FAISS's objects behind the C API's
-// handles, traversal of an index's layers, and conversion of exceptions to error codes.
+// handles, traversal of an index's layers, threads, and conversion of exceptions to error codes.
 #ifndef DRIFTLINE_FAISS_SHIM_INTERNAL_H
 #define DRIFTLINE_FAISS_SHIM_INTERNAL_H
 
+#include "algorithms/common/concurrency/blas_threads.h"
 #include "algorithms/faiss/shim.h"
 
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <new>
 #include <typeinfo>
+#include <vector>
 
 #include <faiss/Index.h>
 #include <faiss/IndexHNSW.h>
@@ -86,6 +89,32 @@ template <class F> void for_each_layer(faiss::Index *index, F visit)
         for_each_layer(hnsw->storage, visit);
     }
 }
+
+// One thread of OpenBLAS in each of ours, while it lives.
+struct blas_alone {
+    blas_alone()
+    {
+        blas_threads_one();
+    }
+    ~blas_alone()
+    {
+        blas_threads_back();
+    }
+    blas_alone(const blas_alone &) = delete;
+    blas_alone &operator=(const blas_alone &) = delete;
+};
+
+// While it lives, inverted files with a flat index of centroids find a row's centroid with several
+// threads. `index` and the threads are borrowed.
+class divided_centroids
+{
+    struct loan;
+    std::vector<std::unique_ptr<loan>> loans;
+
+public:
+    divided_centroids(faiss::Index *index, const faiss_shim_threads &);
+    ~divided_centroids();
+};
 
 } // namespace faiss_shim
 

@@ -4,6 +4,7 @@
 
 #include "algorithms/scann/scann.h"
 #include "src/core/mem.h"
+#include "src/core/parallel.h"
 
 void scann_lists_free(const struct index_env *env, struct scann_lists *lists)
 {
@@ -36,29 +37,78 @@ static bool reserve_one(const struct index_env *env, const struct scann_lists *l
     return true;
 }
 
-static void add_copy(struct scann_lists *lists, const float *row, size_t dim, uint32_t slot,
-                     size_t which, uint32_t list)
+/* Codes of fewer rows are made by one thread. */
+enum { FEW_ROWS = 256 };
+
+/* Rows in their lists, and their codes still to be made. */
+struct filing {
+    struct scann_lists *lists;
+    const float *rows; /* of slot 0 on */
+    size_t dim;
+    uint32_t first; /* slot: those from it on have no codes */
+};
+
+static void encode(const struct filing *f, uint32_t list, size_t at)
 {
+    struct scann_lists *lists = f->lists;
     struct scann_list *l = &lists->list[list];
-    (void)quantizer_put(lists->quantizer, row, lists->centroids + list * dim,
-                        scann_block(lists, l, l->n), l->n % QUANTIZER_BLOCK);
-    lists->places[2 * (size_t)slot + which] = (struct scann_place){ list, (uint32_t)l->n };
-    l->slots[l->n++] = slot;
-    lists->copies++;
+    (void)quantizer_put(lists->quantizer, f->rows + l->slots[at] * f->dim,
+                        lists->centroids + list * f->dim, scann_block(lists, l, at),
+                        at % QUANTIZER_BLOCK);
 }
 
-int scann_file(const struct index_env *env, struct scann_lists *lists, const float *row,
-               uint32_t slot, const uint32_t list[2])
+/* A list by one thread, because rows of a block share bytes. New copies are its last. */
+static int encode_lists(void *arg, size_t first, size_t end, size_t worker)
+{
+    const struct filing *f = arg;
+    (void)worker;
+    for (size_t l = first; l < end; l++) {
+        const struct scann_list *list = &f->lists->list[l];
+        for (size_t at = list->n; at > 0 && list->slots[at - 1] >= f->first; at--)
+            encode(f, (uint32_t)l, at - 1);
+    }
+    return OK;
+}
+
+static void encode_rows(const struct filing *f, size_t n)
+{
+    for (size_t i = 2 * (size_t)f->first; i < 2 * (f->first + n); i++)
+        if (f->lists->places[i].list != NO_LIST)
+            encode(f, f->lists->places[i].list, f->lists->places[i].at);
+}
+
+/* Gives a slot places in its lists, without codes. false: out of memory, in none. */
+static bool place(const struct index_env *env, struct scann_lists *lists, uint32_t slot,
+                  const uint32_t list[2])
 {
     struct scann_place *places = lists->places + 2 * (size_t)slot;
     for (size_t c = 0; c < 2; c++)
         if (list[c] != NO_LIST && !reserve_one(env, lists, &lists->list[list[c]]))
-            return fail(env->error, ERR_NO_MEMORY, "scann: out of memory for a list");
+            return false;
     places[0] = places[1] = (struct scann_place){ NO_LIST, 0 };
-    for (size_t c = 0; c < 2; c++)
-        if (list[c] != NO_LIST)
-            add_copy(lists, row, env->dim, slot, c, list[c]);
-    return OK;
+    for (size_t c = 0; c < 2; c++) {
+        if (list[c] == NO_LIST)
+            continue;
+        struct scann_list *l = &lists->list[list[c]];
+        places[c] = (struct scann_place){ list[c], (uint32_t)l->n };
+        l->slots[l->n++] = slot;
+        lists->copies++;
+    }
+    return true;
+}
+
+int scann_file(const struct index_env *env, struct scann_lists *lists, const float *rows,
+               uint32_t first, size_t n, const uint32_t *list, size_t *filed)
+{
+    struct filing f = { lists, rows, env->dim, first };
+    for (*filed = 0; *filed < n; ++*filed)
+        if (!place(env, lists, first + (uint32_t)*filed, list + 2 * *filed))
+            break;
+    if (*filed >= FEW_ROWS && pool_threads(env->pool) > 1)
+        (void)parallel_for(env->pool, pool_threads(env->pool), lists->n, 1, encode_lists, &f);
+    else
+        encode_rows(&f, *filed);
+    return *filed == n ? OK : fail(env->error, ERR_NO_MEMORY, "scann: out of memory for a list");
 }
 
 /* Of the two places of a slot, the one in a list. */

@@ -109,9 +109,10 @@ int scann_reserve(struct scann *, const uint64_t *ids, size_t n);
 /* lists.c */
 void scann_lists_free(const struct index_env *, struct scann_lists *);
 bool scann_places_reserve(const struct index_env *, struct scann_lists *, size_t slots);
-/* Files the row of a slot in its lists (lists[1] may be NO_LIST). ERR_NO_MEMORY: in none. */
-int scann_file(const struct index_env *, struct scann_lists *, const float *row, uint32_t slot,
-               const uint32_t lists[2]);
+/* Files the rows of slots first .. first + n - 1 in their lists, which scann_assign() found; they are
+   after all slots in lists. rows: of slot 0 on. ERR_NO_MEMORY: *filed of them are filed. */
+int scann_file(const struct index_env *, struct scann_lists *, const float *rows, uint32_t first,
+               size_t n, const uint32_t *lists, size_t *filed);
 /* Removes the slot's copies. */
 void scann_unfile(struct scann_lists *, uint32_t slot);
 /* The copies of slot `from` become those of slot `to`, which has none. */

@@ -29,6 +29,7 @@ static int file_all(const struct scann *s, struct scann_lists *to)
 {
     const struct index_env *env = &s->base.env;
     uint32_t *lists = mem_array(env->mem, (size_t)2 * BLOCK_ROWS, sizeof *lists);
+    size_t filed;
     int rc = OK;
     if (!lists || !scann_places_reserve(env, to, s->ids_capacity))
         rc = fail(env->error, ERR_NO_MEMORY, "scann: out of memory filing %zu rows", s->n);
@@ -36,8 +37,8 @@ static int file_all(const struct scann *s, struct scann_lists *to)
         const size_t n = s->n - first < BLOCK_ROWS ? s->n - first : BLOCK_ROWS;
         rc = scann_assign(env, to->centroids, to->n, scann_spills(s), (float)s->params.soar_lambda,
                           scann_row(s, first), n, lists);
-        for (size_t i = 0; !rc && i < n; i++)
-            rc = scann_file(env, to, scann_row(s, first + i), (uint32_t)(first + i), lists + 2 * i);
+        if (!rc)
+            rc = scann_file(env, to, s->rows, (uint32_t)first, n, lists, &filed);
     }
     mem_free(env->mem, lists);
     return rc;

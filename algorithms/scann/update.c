@@ -15,9 +15,8 @@ static int file_new(struct scann *s, size_t first, size_t end, size_t *filed)
         return fail(env->error, ERR_NO_MEMORY, "scann: out of memory for %zu rows", end - first);
     int rc = scann_assign(env, s->lists.centroids, s->lists.n, scann_spills(s),
                           (float)s->params.soar_lambda, scann_row(s, first), end - first, lists);
-    for (size_t i = 0; !rc && first + i < end; i++, *filed += !rc)
-        rc = scann_file(env, &s->lists, scann_row(s, first + i), (uint32_t)(first + i),
-                        lists + 2 * i);
+    if (!rc)
+        rc = scann_file(env, &s->lists, s->rows, (uint32_t)first, end - first, lists, filed);
     mem_free(env->mem, lists);
     return rc;
 }

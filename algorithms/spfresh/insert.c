@@ -179,14 +179,22 @@ static int begin_locked(struct spfresh *s, struct vectors v, bool heads, const u
     return rc;
 }
 
-/* The first vectors determine the heads; many are also filed at once. A concurrent insert waits and
-   then finds the work done. */
+/* Whether n rows want twice as many heads as a sample gave, so that most postings would be split,
+   some of them several times, while the rows are filed. spann keeps its heads, as it splits none. */
+static bool heads_are_few(const struct spfresh *s, size_t n)
+{
+    return s->live && (double)graph_live(s->graph) < s->params.ratio * (double)n / 2;
+}
+
+/* The first vectors determine the heads, unless a sample did that stands for them; many are also
+   filed at once. A concurrent insert waits and then finds the work done. */
 static int insert_first(struct spfresh *s, struct vectors v, const uint64_t *ids, bool *filled)
 {
     int rc = OK;
 
     spfresh_lock_updates(s);
-    const bool heads = !atomic_load(&s->built), fills = v.n >= FILL_LEAST && spfresh_is_empty(s);
+    const bool fills = v.n >= FILL_LEAST && spfresh_is_empty(s),
+               heads = !atomic_load(&s->built) || (fills && heads_are_few(s, v.n));
     if (heads || fills)
         rc = begin_locked(s, v, heads, fills ? ids : NULL, filled);
     spfresh_unlock_updates(s);

@@ -15,6 +15,7 @@
 
 #include "algorithms/asteria/model/model.h"
 #include "algorithms/asteria/rotation/bor.h"
+#include "algorithms/common/concurrency/blas_threads.h"
 #include "algorithms/common/rotation/axes.h"
 #include "src/core/mem.h"
 #include "src/core/rng.h"
@@ -253,21 +254,18 @@ int asteria_vantage_learn(float **out, const struct index_env *env, size_t m, si
                           double losses[2])
 {
     struct learning l = { .m = m, .out_dim = out_dim, .n = BATCH, .z = z, .seed = seed };
-    const int threads = openblas_get_num_threads();
     double seen[2] = { 0 };
     int rc = learning_begin(&l, env, rows, n, seed);
 
     *out = NULL;
     l.rng = rng_at(seed, STREAM_BATCHES);
-    if (threads > 1) /* the order of sums must not depend on their number */
-        openblas_set_num_threads(1);
+    blas_threads_one(); /* the order of sums must not depend on the number of threads */
     if (rc == OK && n > 1)
         learn(&l, losses ? losses : seen);
     else if (rc == OK)
         for (size_t i = 0; i < m * out_dim; i++)
             l.best[i] = i % out_dim == i / out_dim;
-    if (threads > 1)
-        openblas_set_num_threads(threads);
+    blas_threads_back();
     if (rc == OK) {
         *out = l.best;
         l.best = NULL;

@@ -6,10 +6,10 @@
  */
 #include "algorithms/asteria/rotation/dense.h"
 
-#include <cblas.h>
 #include <stdint.h>
 
 #include "algorithms/common/clustering/kmeans.h"
+#include "algorithms/common/concurrency/blas_threads.h"
 #include "algorithms/common/rotation/axes.h"
 #include "src/core/mem.h"
 #include "src/core/rng.h"
@@ -73,18 +73,15 @@ int asteria_dense_train(struct asteria_rotation *rotation, const struct index_en
                         const struct asteria_rotation_options *options, const float *rows, size_t n)
 {
     const size_t dim = env->dim, out_dim = (dim + 15) / 16 * 16;
-    const int threads = openblas_get_num_threads();
     float *matrix = mem_zalloc(env->mem, out_dim * dim * sizeof *matrix);
     int rc = OK;
 
     if (!matrix)
         return asteria_dense_no_memory(env, "a rotation");
-    if (threads > 1) /* the order of sums must not depend on their number */
-        openblas_set_num_threads(1);
+    blas_threads_one(); /* the order of sums must not depend on the number of threads */
     rc = options->kind == ROTATION_RANDOM ? random_matrix(env, options->seed, matrix)
                                           : axes_matrix(env, options, rows, n, matrix);
-    if (threads > 1)
-        openblas_set_num_threads(threads);
+    blas_threads_back();
     if (rc != OK) {
         mem_free(env->mem, matrix);
         return rc;

@@ -4,11 +4,14 @@
  * while they are read. With `eps`, early_stop_clusters or target_recall a step is one cluster,
  * because each may be the last; the next ones are prefetched. */
 #include "algorithms/channi/search/search.h"
+#include "algorithms/common/quantizer/quantizer.h"
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
 
 /* Clusters per step; their files are pinned together. */
 enum { STEP = CHANNI_SCAN_STEP };
+/* Rows that a beam measures, about, for each place of its width. */
+enum { ROWS_PER_PLACE = 8 };
 /* Clusters in the first group of a step. A group's candidates are reranked before the
    next group. */
 enum { GROUP = 4 };
@@ -140,6 +143,23 @@ static int scan_nth(struct channi_query_context *s, const struct channi_search_w
 
 /* ------------------------------------------------------------------------- several threads */
 
+/* Whether a scan of the files first .. end - 1 takes several threads less time than one. */
+static bool sharing_pays(const struct channi_query_context *s, size_t first, size_t end)
+{
+    const struct channi *c = s->q->c;
+    const bool beams = c->params.cluster_index == INSIDE_GRAPH;
+    const size_t most = beams ? ROWS_PER_PLACE * channi_beam_width(s->q) : SIZE_MAX;
+    const double row_bytes = s->coded ? c->quantizer->code_bytes : (double)c->row_bytes;
+    double bytes = 0;
+
+    for (size_t i = first; i < end; i++) {
+        const size_t n = channi_context_cluster(s, s->w->of[i])->base_n;
+
+        bytes += (double)(n < most ? n : most) * row_bytes;
+    }
+    return s->q->threads > 1 && end - first > 1 && bytes >= (double)c->share_bytes;
+}
+
 struct team {
     const struct channi_query_context *leader;
     size_t first;
@@ -266,7 +286,7 @@ static int scan_groups(struct channi_query_context *s, size_t from)
     for (size_t first = from, end; rc == OK && first < n; first = end) {
         end = begin_group(s, from, first);
         rc = await(s, first, end);
-        if (rc == OK && s->q->threads > 1 && end - first > 1)
+        if (rc == OK && sharing_pays(s, first, end))
             rc = scan_together(s, first, end);
         else
             for (size_t i = first; rc == OK && i < end; i++)
@@ -310,7 +330,7 @@ static int scan_step(struct channi_query_context *s, const uint32_t *cids, size_
     rc = rc == OK ? scan_deltas(s, cids, n) : rc;
     if (rc != OK || s->w->n_bases == from)
         return rc;
-    if (s->q->threads > 1 || rows_are_hot(s) || channi_beams_share(s->q))
+    if (rows_are_hot(s) || channi_beams_share(s->q) || sharing_pays(s, from, s->w->n_bases))
         return scan_groups(s, from);
     return scan_arrivals(s);
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "algorithms/common/concurrency/blas_threads.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
@@ -193,6 +194,7 @@ static void nearest_by_product(struct nearest *t, const struct kernels *kernels,
         t->rows[i] = (struct row_state){ t->candidates + i * t->capacity, 0, false,
                                          score_slack(norm_sq, centroids) };
     }
+    blas_threads_one();
     for (size_t first = 0; first < centroids->n; first += NEAREST_TILE) {
         size_t width = tile_width(centroids, first);
         for (size_t i = 0; i < n; i++)
@@ -202,6 +204,7 @@ static void nearest_by_product(struct nearest *t, const struct kernels *kernels,
         for (size_t i = 0; i < n; i++)
             offer_tile(t, kernels, &t->rows[i], t->scores + i * width, first, width, s);
     }
+    blas_threads_back();
     for (size_t i = 0; i < n; i++)
         choose_exactly(&t->rows[i], kernels, centroids, rows + i * dim, s, out + i * s, t->scores);
 }
@@ -266,22 +269,6 @@ void nearest_one(const struct kernels *kernels, const struct centroids *centroid
     }
 }
 
-/* BLAS threads inside ours would compete for the same cores. The thread count is global to the
- * process, so it is restored. */
-static int blas_threads_take(const struct index_env *env)
-{
-    int before = openblas_get_num_threads();
-    if (pool_threads(env->pool) > 1 && before > 1)
-        openblas_set_num_threads(1);
-    return before;
-}
-
-static void blas_threads_restore(int before)
-{
-    if (openblas_get_num_threads() != before)
-        openblas_set_num_threads(before);
-}
-
 struct nearest_job {
     const struct index_env *env;
     const struct centroids *centroids;
@@ -324,13 +311,8 @@ static int run_nearest(const struct index_env *env, const struct centroids *cent
         code_rows(centroids->n) > 0 &&
         centroid_codes_make(&scratch[0]->codes, env->mem, env->kernels, centroids))
         job.codes = &scratch[0]->codes;
-    if (ready == 0) {
-        rc = fail(env->error, ERR_NO_MEMORY, "assigning %zu rows: out of memory", n);
-    } else {
-        int before = blas_threads_take(env);
-        rc = parallel_for(env->pool, ready, n, NEAREST_ROWS, nearest_chunk, &job);
-        blas_threads_restore(before);
-    }
+    rc = ready > 0 ? parallel_for(env->pool, ready, n, NEAREST_ROWS, nearest_chunk, &job)
+                   : fail(env->error, ERR_NO_MEMORY, "assigning %zu rows: out of memory", n);
     for (size_t i = 0; i < ready; i++)
         nearest_destroy(env->mem, scratch[i]);
     mem_free(env->mem, scratch);

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "algorithms/common/concurrency/blas_threads.h"
 #include "src/core/mem.h"
 
 /* LAPACK's, which libopenblas contains; its C header is in another package. */
@@ -145,19 +146,17 @@ int axes_find(const struct index_env *env, const float *rows, size_t n, size_t k
               float *axes)
 {
     size_t dim = env->dim;
-    int rc = OK, threads = openblas_get_num_threads();
+    int rc = OK;
     float *tile = mem_array(env->mem, TILE_ROWS * dim, sizeof *tile);
     float *scatter = mem_array(env->mem, dim * dim, sizeof *scatter);
     if (!tile || !scatter) {
         rc = fail(env->error, ERR_NO_MEMORY, "axes of dimension %zu: out of memory", dim);
     } else {
-        if (threads > 1) /* the order of additions must not depend on the thread count */
-            openblas_set_num_threads(1);
+        blas_threads_one(); /* the order of additions must not depend on the thread count */
         axes_mean(rows, n, dim, mean);
         scatter_of(rows, n, dim, mean, tile, scatter);
         rc = k ? eigenvectors(env, scatter, dim, k, axes) : OK;
-        if (threads > 1)
-            openblas_set_num_threads(threads);
+        blas_threads_back();
     }
     if (rc == OK) {
         reverse_rows(axes, k, dim);

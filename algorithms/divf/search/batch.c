@@ -158,8 +158,7 @@ static int search_group(const struct divf_job *job, size_t first, size_t n, size
                              &job->work[worker],
                              NULL,
                              n,
-                             job->threads == 1 && job->nprobe <= NEAREST_MOST &&
-                                 job->view->n >= PRODUCT_LISTS };
+                             job->nprobe <= NEAREST_MOST && job->view->n >= PRODUCT_LISTS };
     if (!fit(&g))
         return fail(d->env.error, ERR_NO_MEMORY, "search: out of memory for %zu queries", g.n);
     struct divf_query *queries = g.s->queries;

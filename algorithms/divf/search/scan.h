@@ -13,7 +13,7 @@ struct divf_job {
     unsigned ticket;              /* for divf_job_leave() */
     const unsigned char *queries; /* rows in env's element */
     const struct id_filter *filter;
-    size_t nprobe, threads;
+    size_t nprobe;
     uint64_t scan_budget;          /* copies; 0: no limit */
     struct stop_rule stop;         /* for target_recall, and the score at which a query */
     double stop_score;             /* stops */

@@ -229,7 +229,6 @@ int divf_search(struct index *index, const struct search_request *request,
         return rc;
     /* One group per thread if possible; the division into groups does not change answers. */
     size_t n = request->queries.n, group = (n + threads - 1) / threads;
-    job.threads = threads;
     if (target > 0) {
         memset(stops, 0, threads * sizeof *stops);
         job.stops = stops;

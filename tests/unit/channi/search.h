@@ -75,6 +75,7 @@ static inline void ledger_open(struct ledger *l, struct channi_params params, en
             i % 7 == 3 ? ATTRIBUTE_NONE : (int64_t)rng_mix(9, i) % 10;
     }
     assert_ok(channi_ops.create(&l->index, &l->bench.env, &l->params), &l->bench.error);
+    channi_of(l->index)->share_bytes = 0; /* threads share whatever there is */
 }
 
 static inline void ledger_close(struct ledger *l)

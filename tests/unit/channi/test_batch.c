@@ -1,5 +1,6 @@
 /* test_batch.c - searches of many queries, grouped by cluster: the answers of single searches, bit
- * for bit, and fewer reads. */
+ * for bit, and fewer reads. Of one query, when its clusters are shared among threads. */
+#include "algorithms/channi/search/scratch.h"
 #include "tests/unit/channi/search.h"
 
 enum { K = 10, MANY = 150, ROWS = 4000, DIM = 96 };
@@ -181,6 +182,42 @@ static void test_out_of_memory(void **state)
     ledger_close(&l);
 }
 
+/* The memory of idle scratch after a query with 4 threads. A thread that shares in a query takes a
+   scratch of its own. */
+static uint64_t scratch_after(struct ledger *l, const void *query, size_t share_bytes)
+{
+    ledger_index(l)->share_bytes = share_bytes;
+    struct answers a = ledger_ask(l, query, 1, 10, 4, NULL);
+
+    answers_free(&a);
+    return channi_scratch_bytes(ledger_index(l));
+}
+
+/* Waking other threads takes longer than a few thousand rows: then a query's own thread scans
+   them all. */
+static void test_little_is_not_shared(void **state)
+{
+    (void)state;
+    for (size_t which = 0; which < INSIDES; which++) {
+        struct channi_params p = inside_params(which);
+        struct ledger l;
+
+        p.target_cluster = 100;
+        ledger_open(&l, p, ELEMENT_F32, 32, 2000, 4);
+        ledger_insert(&l, 2000);
+        l.knobs.nprobe = 12;
+        unsigned char *queries = ledger_queries(&l);
+        struct answers one = ledger_ask(&l, queries, 1, 10, 1, NULL);
+        const uint64_t alone = channi_scratch_bytes(ledger_index(&l));
+
+        assert_int_equal(scratch_after(&l, queries, CHANNI_SHARE_BYTES), alone);
+        assert_true(scratch_after(&l, queries, 0) > alone);
+        answers_free(&one);
+        free(queries);
+        ledger_close(&l);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -188,6 +225,7 @@ int main(void)
         cmocka_unit_test(test_as_of),
         cmocka_unit_test(test_reads),
         cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_little_is_not_shared),
     };
     return test_run("channi_batch", tests);
 }

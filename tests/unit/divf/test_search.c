@@ -124,6 +124,36 @@ static void test_many_are_as_few(void **state)
     }
 }
 
+/* Several threads choose lists as one does: the same answers for the same work. */
+static void test_threads_do_the_same_work(void **state)
+{
+    enum { QUERIES = 300, K = 10 };
+    static uint64_t ids[2][QUERIES * K];
+    static float distances[2][QUERIES * K];
+    struct divf_params params = divf_defaults();
+    params.clusters = 160;
+    params.split_threshold = 0;
+    params.sketch = 16;
+    struct stored_rows w;
+    (void)state;
+    world_open(&w, params, 30, 4000, 3);
+    test_fill_f32(&w.rng, w.rows, 4000, 30, 50, 0.6);
+    assert_ok(stored_insert(&w, 0, 4000), &w.bench.error);
+    for (int64_t nprobe = 1; nprobe <= 8; nprobe *= 2) {
+        struct work one =
+            world_search(&w, w.rows, QUERIES, K, nprobe, NULL, 1, ids[0], distances[0]);
+        for (size_t threads = 2; threads <= 3; threads++) {
+            struct work many =
+                world_search(&w, w.rows, QUERIES, K, nprobe, NULL, threads, ids[1], distances[1]);
+            assert_memory_equal(ids[0], ids[1], sizeof ids[0]);
+            assert_memory_equal(distances[0], distances[1], sizeof distances[0]);
+            assert_true(many.scanned == one.scanned && many.distances == one.distances &&
+                        many.estimates == one.estimates && many.bytes_read == one.bytes_read);
+        }
+    }
+    stored_close(&w);
+}
+
 static void test_work(void **state)
 {
     (void)state;
@@ -150,6 +180,7 @@ int main(void)
         cmocka_unit_test(test_range),
         cmocka_unit_test(test_same_answers),
         cmocka_unit_test(test_many_are_as_few),
+        cmocka_unit_test(test_threads_do_the_same_work),
         cmocka_unit_test(test_work),
     };
     return test_run("divf_search", tests);

@@ -167,6 +167,49 @@ static void test_mutations(void **state)
     }
 }
 
+/* The codes and places of a row, one after the other. */
+static void read_codes(const struct baseline_test *t, uint8_t *codes, uint32_t *places)
+{
+    const struct scann *s = (const struct scann *)t->index;
+    for (size_t i = 0; i < 2 * s->n; i++) {
+        const struct scann_place p = s->lists.places[i];
+        places[2 * i] = p.list;
+        places[2 * i + 1] = p.at;
+        uint8_t *code = codes + i * s->lists.quantizer->block_bytes;
+        memset(code, 0, s->lists.quantizer->block_bytes);
+        if (p.list != NO_LIST)
+            quantizer_copy(s->lists.quantizer, scann_block(&s->lists, &s->lists.list[p.list], p.at),
+                           p.at % QUANTIZER_BLOCK, code, 0);
+    }
+}
+
+/* Several threads file rows as one does: in the same places, by the same codes. */
+static void test_threads_file_alike(void **state)
+{
+    (void)state;
+    enum { N = 1500 };
+    static uint8_t codes[2][2 * N * 4096];
+    static uint32_t places[2][4 * N];
+    for (size_t i = 0; i < 2; i++) {
+        struct baseline_test t;
+        baseline_begin(&t, &scann_ops, "spill=soar;clusters=20", ELEMENT_F32, METRIC_L2SQ, 20, N);
+        pool_destroy(t.bench.pool);
+        t.bench.pool = pool_create(1 + 2 * i);
+        assert_non_null(t.bench.pool);
+        t.bench.env.pool = t.index->env.pool = t.bench.pool;
+        assert_ok(scann_ops.train(t.index, baseline_rows(&t, 0, 600)), &t.bench.error);
+        baseline_insert(&t, 0, 100);
+        baseline_insert(&t, 100, 700);
+        baseline_remove(&t, 50, 300);
+        baseline_insert(&t, 700, N);
+        assert_true(((struct scann *)t.index)->lists.quantizer->block_bytes <= 4096);
+        read_codes(&t, codes[i], places[i]);
+        baseline_end(&t);
+    }
+    assert_memory_equal(places[0], places[1], sizeof places[0]);
+    assert_memory_equal(codes[0], codes[1], sizeof codes[0]);
+}
+
 /* After train() insertions never train. */
 static void test_trained_once(void **state)
 {
@@ -214,10 +257,12 @@ static void test_defaults(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_aware_codes),  cmocka_unit_test(test_spilling),
-        cmocka_unit_test(test_second_list),  cmocka_unit_test(test_mutations),
-        cmocka_unit_test(test_trained_once), cmocka_unit_test(test_defaults)
-    };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_aware_codes),
+                                        cmocka_unit_test(test_spilling),
+                                        cmocka_unit_test(test_second_list),
+                                        cmocka_unit_test(test_mutations),
+                                        cmocka_unit_test(test_threads_file_alike),
+                                        cmocka_unit_test(test_trained_once),
+                                        cmocka_unit_test(test_defaults) };
     return test_run("scann", tests);
 }

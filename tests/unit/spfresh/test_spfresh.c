@@ -104,6 +104,26 @@ static void trained_on_others(void **state)
     book_close(&b);
 }
 
+/* Heads of a small sample would all be split while the rows that it stands for are filed. */
+static void trained_on_a_few(void **state)
+{
+    enum { N = 4000 };
+    struct book b;
+
+    (void)state;
+    book_open(&b, &spfresh_ops, book_defaults(&spfresh_ops), ELEMENT_F32, 32, N, 1);
+    book_fill(&b, 0, N, 100, .5);
+    assert_ok(spfresh_ops.train(b.index, book_vectors(&b, 0, N / 5)), &b.bench.error);
+    const double few = test_stat(b.index, "heads");
+    assert_ok(book_insert(&b, 0, N), &b.bench.error);
+    const double heads = test_stat(b.index, "heads"), splits = test_stat(b.index, "splits");
+    if (heads < 3 * few || splits > heads / 20)
+        fail_msg("%g heads after %g, %g splits", heads, few, splits);
+    book_check(&b);
+    book_all_found(&b);
+    book_close(&b);
+}
+
 /* ---------------------------------------------------------------------------- knobs prune */
 
 static void knobs_do_what_they_say(void **state)
@@ -227,10 +247,10 @@ static void a_log_needs_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(built_and_searched), cmocka_unit_test(the_last_copy_stays),
-        cmocka_unit_test(trained_on_others),  cmocka_unit_test(knobs_do_what_they_say),
-        cmocka_unit_test(used_slots),         cmocka_unit_test(identical_vectors),
-        cmocka_unit_test(a_log_needs_files),
+        cmocka_unit_test(built_and_searched),     cmocka_unit_test(the_last_copy_stays),
+        cmocka_unit_test(trained_on_others),      cmocka_unit_test(trained_on_a_few),
+        cmocka_unit_test(knobs_do_what_they_say), cmocka_unit_test(used_slots),
+        cmocka_unit_test(identical_vectors),      cmocka_unit_test(a_log_needs_files),
     };
 
     return test_run("spfresh", tests);

@@ -43,6 +43,7 @@ static void add_copy(struct scann_lists *lists, const float *row, size_t dim, ui
     (void)quantizer_put(lists->quantizer, row, lists->centroids + list * dim,
                         scann_block(lists, l, l->n), l->n % QUANTIZER_BLOCK);
     lists->places[2 * (size_t)slot + which] = (struct scann_place){ list, (uint32_t)l->n };
+    lists->empty -= l->n == 0;
     l->slots[l->n++] = slot;
     lists->copies++;
 }
@@ -73,6 +74,7 @@ static void remove_copy(struct scann_lists *lists, struct scann_place place)
     struct scann_list *l = &lists->list[place.list];
     const size_t last = --l->n;
     lists->copies--;
+    lists->empty += last == 0;
     if (place.at == last)
         return;
     quantizer_copy(lists->quantizer, scann_block(lists, l, last), last % QUANTIZER_BLOCK,

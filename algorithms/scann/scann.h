@@ -57,6 +57,7 @@ struct scann_lists {
     struct scann_place *places; /* 2 per slot */
     size_t places_capacity;     /* in slots */
     size_t copies;              /* over all lists */
+    size_t empty;               /* lists without copies, which no query opens */
 };
 
 struct scann {

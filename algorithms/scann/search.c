@@ -77,6 +77,11 @@ uint64_t scann_scratch_bytes(struct scann *s)
 
 /* --------------------------------------------------------------------------------- a job */
 
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
 struct searching {
     struct scann *s;
     const struct search_request *request;
@@ -107,9 +112,6 @@ static bool fit(const struct searching *job, struct scann_scratch *x)
            mem_grow(env->mem, &x->scores, &x->scores_capacity, scores, sizeof *x->scores) &&
            mem_grow(env->mem, &x->positions, &x->positions_capacity, positions,
                     sizeof *x->positions) &&
-           mem_grow(env->mem, &x->probe_scores, &x->probe_scores_capacity, job->nprobe,
-                    sizeof *x->probe_scores) &&
-           mem_grow(env->mem, &x->probes, &x->probes_capacity, job->nprobe, sizeof *x->probes) &&
            mem_grow(env->mem, &x->prepared, &x->prepared_capacity, query, 1) &&
            mem_grow(env->mem, &x->estimates, &x->estimates_capacity, 2 * job->rerank,
                     sizeof *x->estimates) &&
@@ -362,12 +364,11 @@ static void rerank(const struct searching *job, struct scann_scratch *x, size_t 
 
 /* ------------------------------------------------------------------------------ one query */
 
-/* The lists to scan, best first, and the quantizer's `distance` of their centroids. */
-static void choose_lists(const struct searching *job, struct scann_scratch *x)
+/* The scores of all lists; the least is the best. */
+static void score_lists(const struct searching *job, struct scann_scratch *x)
 {
     const struct scann_lists *lists = &job->s->lists;
     const struct index_env *env = &job->s->base.env;
-    struct topk best = topk_begin(job->nprobe, x->probe_scores, x->probes);
     if (scann_products(env)) {
         env->kernels->ip_f32_1n(x->query, lists->centroids, lists->n, env->dim, x->scores);
         for (size_t i = 0; i < lists->n; i++)
@@ -375,24 +376,47 @@ static void choose_lists(const struct searching *job, struct scann_scratch *x)
     } else {
         env->kernels->l2sq_f32_1n(x->query, lists->centroids, lists->n, env->dim, x->scores);
     }
-    topk_offer(&best, env->kernels, x->scores, NULL, 0, lists->n, x->positions);
-    topk_sort(&best);
+    for (size_t i = 0; lists->empty > 0 && i < lists->n; i++)
+        if (lists->list[i].n == 0)
+            x->scores[i] = INFINITY;
     x->work.distances += (double)lists->n;
     x->work.bytes_read += (double)lists->n * (double)env->dim * sizeof(float);
 }
 
-static void search_query(const struct searching *job, struct scann_scratch *x, struct topk *nearest)
+/* The n best lists, best first, and the quantizer's `distance` of their centroids. */
+static int choose_lists(const struct searching *job, struct scann_scratch *x, size_t n)
+{
+    const struct index_env *env = &job->s->base.env;
+    if (!mem_grow(env->mem, &x->probe_scores, &x->probe_scores_capacity, n,
+                  sizeof *x->probe_scores) ||
+        !mem_grow(env->mem, &x->probes, &x->probes_capacity, n, sizeof *x->probes))
+        return fail(env->error, ERR_NO_MEMORY, "scann: out of memory for %zu lists", n);
+    struct topk best = topk_begin(n, x->probe_scores, x->probes);
+    topk_offer(&best, env->kernels, x->scores, NULL, 0, job->s->lists.n, x->positions);
+    topk_sort(&best);
+    return OK;
+}
+
+/* Scans the nprobe best lists, and twice as many while there are fewer than k candidates. */
+static int search_query(const struct searching *job, struct scann_scratch *x, struct topk *nearest)
 {
     const struct scann_lists *lists = &job->s->lists;
+    const size_t wanted = job->request->k < job->s->n ? job->request->k : job->s->n;
     struct candidates c = { .limit = INFINITY };
-    choose_lists(job, x);
+    int rc = OK;
+    score_lists(job, x);
     quantizer_query(lists->quantizer, x->query, x->prepared);
-    for (size_t i = 0; i < job->nprobe; i++) {
-        quantizer_query_list(lists->quantizer, x->prepared, NULL, x->probe_scores[i], 0);
-        scan_list(job, x, &c, x->probes[i]);
+    for (size_t done = 0, n = job->nprobe; !rc && (done == 0 || (c.n < wanted && done < lists->n));
+         n = least(2 * n, lists->n)) {
+        rc = choose_lists(job, x, n);
+        for (; !rc && done < n; done++) {
+            quantizer_query_list(lists->quantizer, x->prepared, NULL, x->probe_scores[done], 0);
+            scan_list(job, x, &c, x->probes[done]);
+        }
     }
     keep_best(job, x, &c, job->rerank);
     rerank(job, x, c.n, nearest);
+    return rc;
 }
 
 static void add_work(struct scann *s, struct work *to, const struct work *more)
@@ -410,28 +434,24 @@ static int search_chunk(void *arg, size_t first, size_t end, size_t worker)
     struct searching *job = arg;
     const size_t dim = job->s->base.env.dim, k = job->request->k;
     struct scann_scratch *x = scratch_take(job);
+    int rc = OK;
     (void)worker;
     if (!x)
         return ERR_NO_MEMORY;
-    for (size_t q = first; q < end; q++) {
+    for (size_t q = first; !rc && q < end; q++) {
         struct topk nearest =
             topk_begin(k, job->result->distances + q * k, job->result->ids + q * k);
         memcpy(x->query, (const float_anywhere *)job->request->queries.rows + q * dim,
                dim * sizeof *x->query);
         if (job->s->lists.n > 0)
-            search_query(job, x, &nearest);
+            rc = search_query(job, x, &nearest);
         else
             scan_rows(job, x, &nearest);
         topk_sort(&nearest);
     }
     add_work(job->s, &job->result->work, &x->work);
     scratch_pool_give(&job->s->scratch, x);
-    return OK;
-}
-
-static size_t least(size_t a, size_t b)
-{
-    return a < b ? a : b;
+    return rc;
 }
 
 int scann_search(struct index *index, const struct search_request *request,

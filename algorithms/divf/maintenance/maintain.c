@@ -90,9 +90,13 @@ int divf_maintain(struct index *index, uint64_t budget, bool *more)
     uint64_t most = budget > 0 ? budget : UINT64_MAX, spent = 0;
     bool idle = true;
     *more = !compact_some(d, most, &spent);
-    if (*more || !p || !p->step)
+    if (*more || !p)
         return OK;
-    int rc = divf_maintenance_ready(d);
+    int rc = p->step ? divf_maintenance_ready(d) : OK;
+    if (!rc && !p->keeps_empty)
+        rc = divf_drop_empty(d);
+    if (!p->step)
+        return rc;
     if (!rc && p->find_due)
         p->find_due(d);
     if (!rc) {

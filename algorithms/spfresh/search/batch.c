@@ -115,8 +115,9 @@ struct query_group {
     uint32_t postings[UNION];                    /* ascending */
     const unsigned char *bytes[UNION];
     size_t n_bytes[UNION], n_postings;
-    double read;         /* bytes of pages */
-    uint64_t waiting_ns; /* for the postings; each query of the group waits for all */
+    bool short_of[GROUP_MOST]; /* queries with too few answers, to be run alone */
+    double read;               /* bytes of pages */
+    uint64_t waiting_ns;       /* for the postings; each query of the group waits for all */
 };
 
 static int ascending(const void *a, const void *b)
@@ -164,18 +165,26 @@ static int read_union(struct query_group *g)
     return rc;
 }
 
-static int scan_one(struct query_group *g, size_t i, struct work *work)
+static struct spfresh_scan scan_of(const struct query_group *g, size_t i)
 {
     const struct spfresh_batch *b = g->b;
     const uint32_t q = b->order[g->first + i];
     const size_t k = b->request->k, at = (b->first + q) * k;
-    struct spfresh_scan scan = { .s = b->s,
-                                 .scratch = g->scratch[i]->codec,
-                                 .query = query_at(b, q),
-                                 .filter = b->request->filter,
-                                 .rerank = (size_t)b->knobs->rerank,
-                                 .top = topk_begin(k, b->result->distances + at,
-                                                   b->result->ids + at) };
+
+    return (struct spfresh_scan){ .s = b->s,
+                                  .scratch = g->scratch[i]->codec,
+                                  .query = query_at(b, q),
+                                  .filter = b->request->filter,
+                                  .rerank = (size_t)b->knobs->rerank,
+                                  .top = topk_begin(k, b->result->distances + at,
+                                                    b->result->ids + at) };
+}
+
+static int scan_one(struct query_group *g, size_t i, struct work *work)
+{
+    const struct spfresh_batch *b = g->b;
+    const uint32_t q = b->order[g->first + i];
+    struct spfresh_scan scan = scan_of(g, i);
     uint64_t lap = spfresh_now(b->s);
     int rc = spfresh_codec_scan_begin(&scan);
 
@@ -189,11 +198,24 @@ static int scan_one(struct query_group *g, size_t i, struct work *work)
                                     g->n_bytes[p]);
     }
     lap = spfresh_lap(b->s, SPFRESH_PHASE_POSTINGS, lap - g->waiting_ns);
+    g->short_of[i] = rc == OK && spfresh_wants_more(&scan, b->knobs);
+    if (g->short_of[i])
+        return OK;
     if (rc == OK)
         rc = spfresh_rerank(b->s, &scan, lap);
     spfresh_finish_top(&scan.top);
     scan.bytes = 0; /* counted once for the group, in g->read */
     spfresh_count_query(b->s, &scan, b->checked[q], work);
+    return rc;
+}
+
+/* The first reader's bytes are no longer needed. */
+static int run_alone(struct query_group *g, size_t i, struct work *work)
+{
+    struct spfresh_scan scan = scan_of(g, i);
+    const int rc = spfresh_query_run(g->b->s, g->scratch[i], &scan, g->b->knobs, work);
+
+    spfresh_finish_top(&scan.top);
     return rc;
 }
 
@@ -217,6 +239,9 @@ static int run_group(struct spfresh_batch *b, size_t first, size_t n)
     }
     for (size_t i = 0; rc == OK && i < n; i++)
         rc = scan_one(g, i, &work);
+    for (size_t i = 0; rc == OK && i < n; i++)
+        if (g->short_of[i])
+            rc = run_alone(g, i, &work);
     work.bytes_read += g->read;
     for (size_t i = 0; i < n; i++)
         if (g->scratch[i])

@@ -4,6 +4,12 @@
 
 #include "algorithms/spfresh/filing/filing.h"
 
+/* Runs a query. scan: the caller sets query, filter and the kind of result; the rest is set here.
+   While it has fewer than k answers it reads the postings of more heads, up to all. */
+int spfresh_query_run(struct spfresh *, struct spfresh_scratch *, struct spfresh_scan *,
+                      const struct spfresh_knobs *, struct work *);
+/* Whether it reads more: there are fewer than k answers, and no time limit. */
+bool spfresh_wants_more(const struct spfresh_scan *, const struct spfresh_knobs *);
 /* How many of the first n heads are worth opening. distances: ascending. */
 size_t spfresh_worth_opening(const struct spfresh_knobs *, const float *distances, size_t n);
 /* Ends the scan of a query: computes exact distances where postings hold codes. start: as of

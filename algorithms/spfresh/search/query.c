@@ -137,8 +137,8 @@ bool spfresh_wants_more(const struct spfresh_scan *scan, const struct spfresh_kn
 }
 
 /* Twice as many heads each time. A search for all of them is exact, so at last none is left out. */
-static int read_on(struct spfresh *s, struct spfresh_scratch *x, struct spfresh_scan *scan,
-                   const struct spfresh_knobs *knobs, double *checked)
+int spfresh_read_on(struct spfresh *s, struct spfresh_scratch *x, struct spfresh_scan *scan,
+                    const struct spfresh_knobs *knobs, double *checked)
 {
     const struct posting_read_options options = { .bytes_at_most =
                                                       (size_t)knobs->page_budget * POSTING_PAGE };
@@ -179,7 +179,7 @@ int spfresh_query_run(struct spfresh *s, struct spfresh_scratch *x, struct spfre
     if (rc == OK)
         rc = scan_postings(s, x, scan, knobs);
     if (rc == OK && spfresh_wants_more(scan, knobs))
-        rc = read_on(s, x, scan, knobs, &checked);
+        rc = spfresh_read_on(s, x, scan, knobs, &checked);
     at = spfresh_lap(s, SPFRESH_PHASE_POSTINGS, at);
     if (rc == OK)
         rc = spfresh_rerank(s, scan, at);

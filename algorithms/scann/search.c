@@ -1,8 +1,9 @@
 /* search.c - the k nearest: the lists with the best centroids are scanned by their codes, and the
  * best estimates get exact distances. */
+#include <math.h>
 #include <string.h>
 
-#include "algorithms/scann/scann.h"
+#include "algorithms/scann/search_internal.h"
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
 #include "src/core/topk.h"
@@ -16,64 +17,8 @@ enum {
     AUTO_LISTS = 16,    /* nprobe = 0: one list of so many, */
     AUTO_LISTS_MIN = 8, /* at least so many, */
     AUTO_RERANK = 8,    /* and rerank = 0: k times so many */
+    TELLING_ROWS = 16,  /* reranked rows that show whether estimates tell rows apart, at least */
 };
-
-/* ------------------------------------------------------------------------------- scratch */
-
-/* The memory that one thread needs to search; pooled. */
-struct scann_scratch {
-    struct scratch_item item;
-    float *query;         /* aligned copy */
-    float *scores;        /* of centroids; of rows where not trained */
-    uint32_t *positions;  /* as many, and 2 rerank */
-    float *probe_scores;  /* nprobe */
-    uint64_t *probes;     /* nprobe */
-    uint8_t *prepared;    /* the quantizer's query */
-    float *estimates;     /* of the candidates, 2 rerank */
-    uint64_t *candidates; /* 2 rerank: a slot, or list << 32 | position */
-    uint64_t *held;       /* a bit per slot: it is a candidate; only by_slot */
-    size_t query_capacity, scores_capacity, positions_capacity, probe_scores_capacity,
-        probes_capacity, prepared_capacity, estimates_capacity, candidates_capacity, held_capacity;
-    struct work work;
-};
-
-static void scratch_destroy(void *owner, void *scratch)
-{
-    struct mem *mem = owner;
-    struct scann_scratch *x = scratch;
-    mem_free(mem, x->query);
-    mem_free(mem, x->scores);
-    mem_free(mem, x->positions);
-    mem_free(mem, x->probe_scores);
-    mem_free(mem, x->probes);
-    mem_free(mem, x->prepared);
-    mem_free(mem, x->estimates);
-    mem_free(mem, x->candidates);
-    mem_free(mem, x->held);
-    mem_free(mem, x);
-}
-
-void scann_scratch_free(struct scann *s)
-{
-    scratch_pool_free(&s->scratch, scratch_destroy, s->base.env.mem);
-}
-
-static uint64_t scratch_bytes(const void *owner, const void *scratch)
-{
-    const struct scann_scratch *x = scratch;
-    (void)owner;
-    return sizeof *x + x->query_capacity * sizeof *x->query +
-           x->scores_capacity * sizeof *x->scores + x->positions_capacity * sizeof *x->positions +
-           x->probe_scores_capacity * sizeof *x->probe_scores +
-           x->probes_capacity * sizeof *x->probes + x->prepared_capacity +
-           x->estimates_capacity * sizeof *x->estimates +
-           x->candidates_capacity * sizeof *x->candidates + x->held_capacity * sizeof *x->held;
-}
-
-uint64_t scann_scratch_bytes(struct scann *s)
-{
-    return scratch_pool_bytes(&s->scratch, scratch_bytes, NULL);
-}
 
 /* --------------------------------------------------------------------------------- a job */
 
@@ -339,10 +284,60 @@ static void find_slots(const struct searching *job, struct scann_scratch *x, siz
         x->candidates[i] = list[x->candidates[i] >> 32].slots[(uint32_t)x->candidates[i]];
 }
 
-static void rerank(const struct searching *job, struct scann_scratch *x, size_t n,
+/* Sums over reranked rows, of distances and of their estimates' errors. */
+struct errors {
+    double n, distance, distance_sq, error, error_sq;
+};
+
+static void note_error(struct errors *e, double distance, double estimate)
+{
+    const double error = distance - estimate;
+    e->n++;
+    e->distance += distance;
+    e->distance_sq += distance * distance;
+    e->error += error;
+    e->error_sq += error * error;
+}
+
+/* Whether the estimates' errors vary as much as the distances: then the codes cannot tell which row is
+   nearer, as where rows of a list have one code. */
+static bool cannot_tell(const struct errors *e)
+{
+    return e->n >= TELLING_ROWS && e->error_sq - e->error * e->error / e->n >=
+                                       e->distance_sq - e->distance * e->distance / e->n;
+}
+
+/* The exact distances of all rows in the n first lists. */
+static void compare_all(const struct searching *job, struct scann_scratch *x, size_t n,
+                        struct topk *nearest)
+{
+    const struct scann *s = job->s;
+    nearest->n = 0;
+    for (size_t p = 0; p < n; p++) {
+        const struct scann_list *l = &s->lists.list[x->probes[p]];
+        for (size_t i = 0; i < l->n; i++) {
+            float distance;
+            if (job->by_slot && !claim(job, x, l->slots[i]))
+                continue;
+            distances_of(&s->base.env, x->query, scann_row(s, l->slots[i]), 1, &distance);
+            if (distance <= topk_limit(nearest))
+                topk_push(nearest, distance, s->ids[l->slots[i]]);
+            x->work.distances += 1;
+            x->work.bytes_read += (double)s->base.env.dim * sizeof(float);
+        }
+    }
+    for (size_t p = 0; job->by_slot && p < n; p++)
+        for (size_t i = 0; i < s->lists.list[x->probes[p]].n; i++)
+            drop(x, s->lists.list[x->probes[p]].slots[i]);
+}
+
+/* Returns whether the candidates could be told apart by their estimates. */
+static bool rerank(const struct searching *job, struct scann_scratch *x, size_t n,
                    struct topk *nearest)
 {
     const struct scann *s = job->s;
+    const double scale = scann_products(&s->base.env) ? .5 : 1; /* estimates are of 2 <q, x> */
+    struct errors errors = { 0 };
     if (!job->by_slot)
         find_slots(job, x, n);
     for (size_t i = 0; i < n && i < ROWS_AHEAD; i++)
@@ -357,9 +352,11 @@ static void rerank(const struct searching *job, struct scann_scratch *x, size_t 
             topk_push(nearest, distance, s->ids[slot]);
         if (job->by_slot)
             drop(x, slot);
+        note_error(&errors, (double)distance, scale * (double)x->estimates[i]);
     }
     x->work.distances += (double)n;
     x->work.bytes_read += (double)n * (double)s->base.env.dim * sizeof(float);
+    return !cannot_tell(&errors);
 }
 
 /* ------------------------------------------------------------------------------ one query */
@@ -403,10 +400,11 @@ static int search_query(const struct searching *job, struct scann_scratch *x, st
     const struct scann_lists *lists = &job->s->lists;
     const size_t wanted = job->request->k < job->s->n ? job->request->k : job->s->n;
     struct candidates c = { .limit = INFINITY };
+    size_t done = 0;
     int rc = OK;
     score_lists(job, x);
     quantizer_query(lists->quantizer, x->query, x->prepared);
-    for (size_t done = 0, n = job->nprobe; !rc && (done == 0 || (c.n < wanted && done < lists->n));
+    for (size_t n = job->nprobe; !rc && (done == 0 || (c.n < wanted && done < lists->n));
          n = least(2 * n, lists->n)) {
         rc = choose_lists(job, x, n);
         for (; !rc && done < n; done++) {
@@ -415,7 +413,8 @@ static int search_query(const struct searching *job, struct scann_scratch *x, st
         }
     }
     keep_best(job, x, &c, job->rerank);
-    rerank(job, x, c.n, nearest);
+    if (!rerank(job, x, c.n, nearest) && isfinite(c.limit))
+        compare_all(job, x, done, nearest);
     return rc;
 }
 

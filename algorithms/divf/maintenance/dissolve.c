@@ -55,17 +55,3 @@ int divf_dissolve(struct divf *d, size_t list, uint64_t *spent)
     int rc = divf_dissolve_plan(d, list, &n, spent);
     return rc ? rc : divf_dissolve_do(d, list, n);
 }
-
-/* From the last list on, since the last one takes the number of one that is removed. */
-int divf_drop_empty(struct divf *d)
-{
-    const size_t wanted = divf_clusters_wanted(d, d->slots.ids.n);
-    int rc = OK;
-    for (size_t i = d->lists.n; !rc && i-- > 0 && d->lists.n > wanted && divf_may_dissolve(d);) {
-        if (d->lists.list[i]->live > 0)
-            continue;
-        rc = divf_dissolve_do(d, i, 0);
-    }
-    divf_lists_publish(d);
-    return rc;
-}

@@ -83,6 +83,19 @@ static bool compact_some(struct divf *d, uint64_t budget, uint64_t *spent)
     return true;
 }
 
+/* Removes empty lists while there are more lists than training would make. From the last list on,
+   since the last one takes the number of one that is removed. */
+static int drop_empty(struct divf *d)
+{
+    const size_t wanted = divf_clusters_wanted(d, d->slots.ids.n);
+    int rc = OK;
+    for (size_t i = d->lists.n; !rc && i-- > 0 && d->lists.n > wanted && divf_may_dissolve(d);)
+        if (d->lists.list[i]->live == 0)
+            rc = divf_dissolve_do(d, i, 0);
+    divf_lists_publish(d);
+    return rc;
+}
+
 int divf_maintain(struct index *index, uint64_t budget, bool *more)
 {
     struct divf *d = divf_of(index);
@@ -94,7 +107,7 @@ int divf_maintain(struct index *index, uint64_t budget, bool *more)
         return OK;
     int rc = p->step ? divf_maintenance_ready(d) : OK;
     if (!rc && !p->keeps_empty)
-        rc = divf_drop_empty(d);
+        rc = drop_empty(d);
     if (!p->step)
         return rc;
     if (!rc && p->find_due)

@@ -155,11 +155,9 @@ int divf_split_list(struct divf *, size_t list, uint64_t *spent);
    the list. */
 /* Computes it: n slots in u->slots, their lists in u->to. ERR_NO_MEMORY. */
 int divf_dissolve_plan(struct divf *, size_t list, size_t *n, uint64_t *spent);
-int divf_dissolve_do(struct divf *, size_t list, size_t n);
+int divf_dissolve_do(struct divf *, size_t list,
+                     size_t n); /* n 0: also without maintenance state */
 int divf_dissolve(struct divf *, size_t list, uint64_t *spent);
-/* Removes empty lists while there are more lists than training would make, also of an index without
-   maintenance state. ERR_NO_MEMORY. */
-int divf_drop_empty(struct divf *);
 
 /* reassign.c */
 /* Marks the reassign_lists lists nearest to a centroid as pending. */

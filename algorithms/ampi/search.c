@@ -112,6 +112,15 @@ static void search_one(struct ampi_query *q, struct topk *nearest)
     }
 }
 
+/* Compares all vectors that were not compared yet: the clusters searched have fewer than k. */
+static void search_rest(struct ampi_query *q, struct topk *nearest)
+{
+    struct gathered g = { .q = q, .nearest = nearest };
+    for (uint32_t slot = 0; slot < q->job->a->slots.n; slot++)
+        gather(&g, &slot, 1);
+    flush(&g);
+}
+
 static int search_chunk(void *arg, size_t first, size_t end, size_t worker)
 {
     const struct ampi_job *job = arg;
@@ -123,6 +132,8 @@ static int search_chunk(void *arg, size_t first, size_t end, size_t worker)
         struct topk nearest =
             topk_begin(job->k, job->distances + i * job->k, job->ids + i * job->k);
         search_one(&q, &nearest);
+        if (nearest.n < job->k)
+            search_rest(&q, &nearest);
         topk_sort(&nearest);
     }
     return OK;

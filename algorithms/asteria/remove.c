@@ -2,6 +2,7 @@
  * its edges are freed by compaction (buckets/compact.c, maintenance/compact.c).
  */
 #include <inttypes.h>
+#include <stdlib.h>
 
 #include "algorithms/asteria/asteria.h"
 #include "algorithms/asteria/buckets/compact.h"
@@ -10,6 +11,7 @@
 #include "algorithms/asteria/durable/durable.h"
 #include "algorithms/asteria/maintenance/maintenance.h"
 #include "algorithms/asteria/rows/slots.h"
+#include "src/core/mem.h"
 
 static int find(const struct asteria *a, uint64_t id, uint32_t *slot)
 {
@@ -41,17 +43,46 @@ int asteria_apply_remove(struct asteria *a, uint64_t id)
     return OK;
 }
 
-/* The log is written once all ids are known to exist and memory is reserved: nothing after
-   it can fail. */
+static int ascending(const void *a, const void *b)
+{
+    const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* Whether all ids are stored, each once. */
+static int check_ids(const struct asteria *a, const uint64_t *ids, size_t n)
+{
+    struct mem *mem = a->base.env.mem;
+    uint32_t *slots = mem_array(mem, n, sizeof *slots);
+    int rc = OK;
+
+    if (!slots)
+        return fail(a->base.env.error, ERR_NO_MEMORY, "asteria: remove: out of memory for %zu ids",
+                    n);
+    for (size_t i = 0; rc == OK && i < n; i++)
+        rc = find(a, ids[i], &slots[i]);
+    if (rc == OK && n > 1)
+        qsort(slots, n, sizeof *slots, ascending);
+    for (size_t i = 1; rc == OK && i < n; i++)
+        if (slots[i] == slots[i - 1])
+            rc = fail(a->base.env.error, ERR_DUPLICATE_ID,
+                      "asteria: remove: id %" PRIu64 " is there twice", a->ids[slots[i]]);
+    mem_free(mem, slots);
+    return rc;
+}
+
+/* The log is written once all ids are known to exist, each once, and memory is reserved: nothing
+   after it can fail. */
 static int remove_all(struct asteria *a, const uint64_t *ids, size_t n, size_t *done)
 {
-    uint32_t slot;
-    int rc = asteria_free_reserve(a, n);
+    int rc = check_ids(a, ids, n);
+
+    if (rc == OK)
+        rc = asteria_free_reserve(a, n);
 
     if (rc == OK && a->graph)
         rc = asteria_caprg_reserve_removals(a->graph, n);
-    for (size_t i = 0; rc == OK && i < n; i++)
-        rc = find(a, ids[i], &slot);
     if (rc == OK && a->durable.wal) {
         asteria_change_pause(a);
         rc = asteria_log_remove(a, ids, n);

@@ -61,7 +61,7 @@ static int check_lists(const struct scann *s)
     const struct scann_lists *lists = &s->lists;
     const struct index_env *env = &s->base.env;
     uint8_t *blocks = mem_alloc(env->mem, 2 * lists->quantizer->block_bytes);
-    size_t copies = 0, stored = 0;
+    size_t copies = 0, stored = 0, empty = 0;
     int rc = OK;
     if (!blocks)
         return fail(env->error, ERR_NO_MEMORY, "scann: out of memory, cannot check");
@@ -79,8 +79,13 @@ static int check_lists(const struct scann *s)
         copies += 1 + (size_t)two;
     }
     mem_free(env->mem, blocks);
-    for (size_t i = 0; i < lists->n; i++)
+    for (size_t i = 0; i < lists->n; i++) {
         stored += lists->list[i].n;
+        empty += lists->list[i].n == 0;
+    }
+    if (!rc && lists->empty != empty)
+        rc = fail(env->error, ERR_INVARIANT, "scann: %zu empty lists, %zu counted", empty,
+                  lists->empty);
     if (!rc && (stored != copies || lists->copies != copies))
         rc = fail(env->error, ERR_INVARIANT, "scann: %zu copies of rows, %zu in lists, %zu counted",
                   copies, stored, lists->copies);

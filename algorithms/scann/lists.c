@@ -91,6 +91,7 @@ static bool place(const struct index_env *env, struct scann_lists *lists, uint32
             continue;
         struct scann_list *l = &lists->list[list[c]];
         places[c] = (struct scann_place){ list[c], (uint32_t)l->n };
+        lists->empty -= l->n == 0;
         l->slots[l->n++] = slot;
         lists->copies++;
     }
@@ -123,6 +124,7 @@ static void remove_copy(struct scann_lists *lists, struct scann_place place)
     struct scann_list *l = &lists->list[place.list];
     const size_t last = --l->n;
     lists->copies--;
+    lists->empty += last == 0;
     if (place.at == last)
         return;
     quantizer_copy(lists->quantizer, scann_block(lists, l, last), last % QUANTIZER_BLOCK,

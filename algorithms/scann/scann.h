@@ -3,7 +3,7 @@
  *
  *   method.c options, reports, table     index.c create, destroy, slots    lists.c lists and copies
  *   assign.c lists of a row (SOAR)       train.c k-means and codes         update.c insert remove
- *   search.c search                      store.c save load                 check.c check inspect
+ *   search.c scratch.c search            store.c save load                 check.c check inspect
  *
  * Invariants (check.c):
  *  - Rows are in slots 0 .. n - 1. `slots` maps each id to its slot and holds nothing else. The
@@ -57,6 +57,7 @@ struct scann_lists {
     struct scann_place *places; /* 2 per slot */
     size_t places_capacity;     /* in slots */
     size_t copies;              /* over all lists */
+    size_t empty;               /* lists without copies, which no query opens */
 };
 
 struct scann {

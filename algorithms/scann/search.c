@@ -1,8 +1,9 @@
 /* search.c - the k nearest: the lists with the best centroids are scanned by their codes, and the
  * best estimates get exact distances. */
+#include <math.h>
 #include <string.h>
 
-#include "algorithms/scann/scann.h"
+#include "algorithms/scann/search_internal.h"
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
 #include "src/core/topk.h"
@@ -16,66 +17,15 @@ enum {
     AUTO_LISTS = 16,    /* nprobe = 0: one list of so many, */
     AUTO_LISTS_MIN = 8, /* at least so many, */
     AUTO_RERANK = 8,    /* and rerank = 0: k times so many */
+    TELLING_ROWS = 16,  /* reranked rows that show whether estimates tell rows apart, at least */
 };
-
-/* ------------------------------------------------------------------------------- scratch */
-
-/* The memory that one thread needs to search; pooled. */
-struct scann_scratch {
-    struct scratch_item item;
-    float *query;         /* aligned copy */
-    float *scores;        /* of centroids; of rows where not trained */
-    uint32_t *positions;  /* as many, and 2 rerank */
-    float *probe_scores;  /* nprobe */
-    uint64_t *probes;     /* nprobe */
-    uint8_t *prepared;    /* the quantizer's query */
-    float *estimates;     /* of the candidates, 2 rerank */
-    uint64_t *candidates; /* 2 rerank: a slot, or list << 32 | position */
-    uint64_t *held;       /* a bit per slot: it is a candidate; only by_slot */
-    size_t query_capacity, scores_capacity, positions_capacity, probe_scores_capacity,
-        probes_capacity, prepared_capacity, estimates_capacity, candidates_capacity, held_capacity;
-    struct work work;
-};
-
-static void scratch_destroy(void *owner, void *scratch)
-{
-    struct mem *mem = owner;
-    struct scann_scratch *x = scratch;
-    mem_free(mem, x->query);
-    mem_free(mem, x->scores);
-    mem_free(mem, x->positions);
-    mem_free(mem, x->probe_scores);
-    mem_free(mem, x->probes);
-    mem_free(mem, x->prepared);
-    mem_free(mem, x->estimates);
-    mem_free(mem, x->candidates);
-    mem_free(mem, x->held);
-    mem_free(mem, x);
-}
-
-void scann_scratch_free(struct scann *s)
-{
-    scratch_pool_free(&s->scratch, scratch_destroy, s->base.env.mem);
-}
-
-static uint64_t scratch_bytes(const void *owner, const void *scratch)
-{
-    const struct scann_scratch *x = scratch;
-    (void)owner;
-    return sizeof *x + x->query_capacity * sizeof *x->query +
-           x->scores_capacity * sizeof *x->scores + x->positions_capacity * sizeof *x->positions +
-           x->probe_scores_capacity * sizeof *x->probe_scores +
-           x->probes_capacity * sizeof *x->probes + x->prepared_capacity +
-           x->estimates_capacity * sizeof *x->estimates +
-           x->candidates_capacity * sizeof *x->candidates + x->held_capacity * sizeof *x->held;
-}
-
-uint64_t scann_scratch_bytes(struct scann *s)
-{
-    return scratch_pool_bytes(&s->scratch, scratch_bytes, NULL);
-}
 
 /* --------------------------------------------------------------------------------- a job */
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
 
 struct searching {
     struct scann *s;
@@ -107,9 +57,6 @@ static bool fit(const struct searching *job, struct scann_scratch *x)
            mem_grow(env->mem, &x->scores, &x->scores_capacity, scores, sizeof *x->scores) &&
            mem_grow(env->mem, &x->positions, &x->positions_capacity, positions,
                     sizeof *x->positions) &&
-           mem_grow(env->mem, &x->probe_scores, &x->probe_scores_capacity, job->nprobe,
-                    sizeof *x->probe_scores) &&
-           mem_grow(env->mem, &x->probes, &x->probes_capacity, job->nprobe, sizeof *x->probes) &&
            mem_grow(env->mem, &x->prepared, &x->prepared_capacity, query, 1) &&
            mem_grow(env->mem, &x->estimates, &x->estimates_capacity, 2 * job->rerank,
                     sizeof *x->estimates) &&
@@ -337,10 +284,60 @@ static void find_slots(const struct searching *job, struct scann_scratch *x, siz
         x->candidates[i] = list[x->candidates[i] >> 32].slots[(uint32_t)x->candidates[i]];
 }
 
-static void rerank(const struct searching *job, struct scann_scratch *x, size_t n,
+/* Sums over reranked rows, of distances and of their estimates' errors. */
+struct errors {
+    double n, distance, distance_sq, error, error_sq;
+};
+
+static void note_error(struct errors *e, double distance, double estimate)
+{
+    const double error = distance - estimate;
+    e->n++;
+    e->distance += distance;
+    e->distance_sq += distance * distance;
+    e->error += error;
+    e->error_sq += error * error;
+}
+
+/* Whether the estimates' errors vary as much as the distances: then the codes cannot tell which row is
+   nearer, as where rows of a list have one code. */
+static bool cannot_tell(const struct errors *e)
+{
+    return e->n >= TELLING_ROWS && e->error_sq - e->error * e->error / e->n >=
+                                       e->distance_sq - e->distance * e->distance / e->n;
+}
+
+/* The exact distances of all rows in the n first lists. */
+static void compare_all(const struct searching *job, struct scann_scratch *x, size_t n,
+                        struct topk *nearest)
+{
+    const struct scann *s = job->s;
+    nearest->n = 0;
+    for (size_t p = 0; p < n; p++) {
+        const struct scann_list *l = &s->lists.list[x->probes[p]];
+        for (size_t i = 0; i < l->n; i++) {
+            float distance;
+            if (job->by_slot && !claim(job, x, l->slots[i]))
+                continue;
+            distances_of(&s->base.env, x->query, scann_row(s, l->slots[i]), 1, &distance);
+            if (distance <= topk_limit(nearest))
+                topk_push(nearest, distance, s->ids[l->slots[i]]);
+            x->work.distances += 1;
+            x->work.bytes_read += (double)s->base.env.dim * sizeof(float);
+        }
+    }
+    for (size_t p = 0; job->by_slot && p < n; p++)
+        for (size_t i = 0; i < s->lists.list[x->probes[p]].n; i++)
+            drop(x, s->lists.list[x->probes[p]].slots[i]);
+}
+
+/* Returns whether the candidates could be told apart by their estimates. */
+static bool rerank(const struct searching *job, struct scann_scratch *x, size_t n,
                    struct topk *nearest)
 {
     const struct scann *s = job->s;
+    const double scale = scann_products(&s->base.env) ? .5 : 1; /* estimates are of 2 <q, x> */
+    struct errors errors = { 0 };
     if (!job->by_slot)
         find_slots(job, x, n);
     for (size_t i = 0; i < n && i < ROWS_AHEAD; i++)
@@ -355,19 +352,20 @@ static void rerank(const struct searching *job, struct scann_scratch *x, size_t 
             topk_push(nearest, distance, s->ids[slot]);
         if (job->by_slot)
             drop(x, slot);
+        note_error(&errors, (double)distance, scale * (double)x->estimates[i]);
     }
     x->work.distances += (double)n;
     x->work.bytes_read += (double)n * (double)s->base.env.dim * sizeof(float);
+    return !cannot_tell(&errors);
 }
 
 /* ------------------------------------------------------------------------------ one query */
 
-/* The lists to scan, best first, and the quantizer's `distance` of their centroids. */
-static void choose_lists(const struct searching *job, struct scann_scratch *x)
+/* The scores of all lists; the least is the best. */
+static void score_lists(const struct searching *job, struct scann_scratch *x)
 {
     const struct scann_lists *lists = &job->s->lists;
     const struct index_env *env = &job->s->base.env;
-    struct topk best = topk_begin(job->nprobe, x->probe_scores, x->probes);
     if (scann_products(env)) {
         env->kernels->ip_f32_1n(x->query, lists->centroids, lists->n, env->dim, x->scores);
         for (size_t i = 0; i < lists->n; i++)
@@ -375,24 +373,49 @@ static void choose_lists(const struct searching *job, struct scann_scratch *x)
     } else {
         env->kernels->l2sq_f32_1n(x->query, lists->centroids, lists->n, env->dim, x->scores);
     }
-    topk_offer(&best, env->kernels, x->scores, NULL, 0, lists->n, x->positions);
-    topk_sort(&best);
+    for (size_t i = 0; lists->empty > 0 && i < lists->n; i++)
+        if (lists->list[i].n == 0)
+            x->scores[i] = INFINITY;
     x->work.distances += (double)lists->n;
     x->work.bytes_read += (double)lists->n * (double)env->dim * sizeof(float);
 }
 
-static void search_query(const struct searching *job, struct scann_scratch *x, struct topk *nearest)
+/* The n best lists, best first, and the quantizer's `distance` of their centroids. */
+static int choose_lists(const struct searching *job, struct scann_scratch *x, size_t n)
+{
+    const struct index_env *env = &job->s->base.env;
+    if (!mem_grow(env->mem, &x->probe_scores, &x->probe_scores_capacity, n,
+                  sizeof *x->probe_scores) ||
+        !mem_grow(env->mem, &x->probes, &x->probes_capacity, n, sizeof *x->probes))
+        return fail(env->error, ERR_NO_MEMORY, "scann: out of memory for %zu lists", n);
+    struct topk best = topk_begin(n, x->probe_scores, x->probes);
+    topk_offer(&best, env->kernels, x->scores, NULL, 0, job->s->lists.n, x->positions);
+    topk_sort(&best);
+    return OK;
+}
+
+/* Scans the nprobe best lists, and twice as many while there are fewer than k candidates. */
+static int search_query(const struct searching *job, struct scann_scratch *x, struct topk *nearest)
 {
     const struct scann_lists *lists = &job->s->lists;
+    const size_t wanted = job->request->k < job->s->n ? job->request->k : job->s->n;
     struct candidates c = { .limit = INFINITY };
-    choose_lists(job, x);
+    size_t done = 0;
+    int rc = OK;
+    score_lists(job, x);
     quantizer_query(lists->quantizer, x->query, x->prepared);
-    for (size_t i = 0; i < job->nprobe; i++) {
-        quantizer_query_list(lists->quantizer, x->prepared, NULL, x->probe_scores[i], 0);
-        scan_list(job, x, &c, x->probes[i]);
+    for (size_t n = job->nprobe; !rc && (done == 0 || (c.n < wanted && done < lists->n));
+         n = least(2 * n, lists->n)) {
+        rc = choose_lists(job, x, n);
+        for (; !rc && done < n; done++) {
+            quantizer_query_list(lists->quantizer, x->prepared, NULL, x->probe_scores[done], 0);
+            scan_list(job, x, &c, x->probes[done]);
+        }
     }
     keep_best(job, x, &c, job->rerank);
-    rerank(job, x, c.n, nearest);
+    if (!rerank(job, x, c.n, nearest) && isfinite(c.limit))
+        compare_all(job, x, done, nearest);
+    return rc;
 }
 
 static void add_work(struct scann *s, struct work *to, const struct work *more)
@@ -410,28 +433,24 @@ static int search_chunk(void *arg, size_t first, size_t end, size_t worker)
     struct searching *job = arg;
     const size_t dim = job->s->base.env.dim, k = job->request->k;
     struct scann_scratch *x = scratch_take(job);
+    int rc = OK;
     (void)worker;
     if (!x)
         return ERR_NO_MEMORY;
-    for (size_t q = first; q < end; q++) {
+    for (size_t q = first; !rc && q < end; q++) {
         struct topk nearest =
             topk_begin(k, job->result->distances + q * k, job->result->ids + q * k);
         memcpy(x->query, (const float_anywhere *)job->request->queries.rows + q * dim,
                dim * sizeof *x->query);
         if (job->s->lists.n > 0)
-            search_query(job, x, &nearest);
+            rc = search_query(job, x, &nearest);
         else
             scan_rows(job, x, &nearest);
         topk_sort(&nearest);
     }
     add_work(job->s, &job->result->work, &x->work);
     scratch_pool_give(&job->s->scratch, x);
-    return OK;
-}
-
-static size_t least(size_t a, size_t b)
-{
-    return a < b ? a : b;
+    return rc;
 }
 
 int scann_search(struct index *index, const struct search_request *request,

@@ -168,8 +168,10 @@ static int take_list(const struct store_reader *r, const struct scann *s, struct
     const size_t n = p->lengths[i], bytes = code_bytes_of(to, n);
     struct mem *mem = s->base.env.mem;
     int rc = OK;
-    if (n == 0)
+    if (n == 0) {
+        to->empty++;
         return OK;
+    }
     if (!mem_grow(mem, &l->slots, &l->slots_capacity, n, sizeof *l->slots) ||
         !mem_grow(mem, &l->codes, &l->codes_capacity, bytes, 1))
         return fail(s->base.env.error, ERR_NO_MEMORY, "scann: out of memory for a list");

@@ -91,7 +91,7 @@ static int train_centroids(const struct scann *s, struct scann_lists *to, const 
     to->list = mem_zalloc(env->mem, made * sizeof *to->list);
     if (!to->list)
         return fail(env->error, ERR_NO_MEMORY, "scann: out of memory for %zu lists", made);
-    to->n = made;
+    to->n = to->empty = made;
     return OK;
 }
 

@@ -108,13 +108,22 @@ static void add_column(json_t *columns, json_t *present, const char *name, const
         json_array_append_new(columns, json_string(metric));
 }
 
+/* A metric of faults alone, which a table without one need not show. */
+static bool is_silent(const json_t *entry)
+{
+    static const char faults[] = "short_answers/";
+    return !strncmp(field_text(entry, "metric", ""), faults, strlen(faults)) &&
+           !(field_number(entry, "high") > 0);
+}
+
 json_t *report_columns(const json_t *result, enum column_group group)
 {
     json_t *columns = json_array(), *present = json_object();
     size_t i, t;
     json_t *entry, *tag;
     json_array_foreach(json_object_get(result, "summary"), i, entry) {
-        json_object_set_new(present, field_text(entry, "metric", ""), json_true());
+        if (!is_silent(entry))
+            json_object_set_new(present, field_text(entry, "metric", ""), json_true());
     }
     json_t *tags = tags_of(result, is_of_queries(group));
     json_array_foreach(tags, t, tag) {

@@ -107,6 +107,7 @@ static int fail_truth(const struct score_context *context, size_t position, uint
 
 /* Answers to one query, held against its nearest rows. */
 struct hits {
+    size_t valid;   /* answers that are live, allowed and not repeated */
     uint32_t found; /* as near as the last of them, at most `most` */
     size_t nearer;  /* nearer than the last of them, and not among them */
     uint64_t nearer_id;
@@ -123,7 +124,7 @@ static int hits_of_query(const struct score_context *context, const struct score
     struct measured last = { 0 }, answer = { 0 };
     size_t found = 0;
 
-    *hits = (struct hits){ 0 };
+    *hits = (struct hits){ .valid = n };
     if (most == 0)
         return OK;
     int rc = score_measure(context, b, query, nearest[most - 1], &last, err);
@@ -193,7 +194,8 @@ int score_begin(struct score *s, size_t n, size_t most, struct error *err)
                          .high = NAN,
                          .recall = NAN,
                          .precision = NAN,
-                         .results = NAN };
+                         .results = NAN,
+                         .short_answers = NAN };
     s->hits = mem_array(NULL, n + 1, sizeof *s->hits);
     return s->hits ? OK : fail(err, ERR_NO_MEMORY, "scores: out of memory for %zu queries", n);
 }
@@ -207,6 +209,7 @@ int score_search(struct score *s, const struct score_context *context, const uin
     const int made = score_scratch_make(&b, context, t->k, err);
 
     rc = rc == OK ? made : rc;
+    s->short_answers = 0;
     for (size_t i = 0; rc == OK && i < n; i++) {
         const size_t position = positions ? (size_t)positions[i] : i;
         struct hits hits;
@@ -214,6 +217,7 @@ int score_search(struct score *s, const struct score_context *context, const uin
         rc = hits_of_query(context, &b, score_query_at(context, position), t->ids + position * t->k,
                            s->most, ids + i * t->k, t->k, &s->wrong_ids, &hits, err);
         s->hits[i] = hits.found;
+        s->short_answers += hits.valid < s->most;
         if (rc == OK && hits.nearer > 0)
             rc =
                 fail_truth(context, position, hits.nearer_id, hits.nearer_distance, hits.last, err);

@@ -31,6 +31,8 @@ struct score {
        if there are no answers */
     double recall, precision, results;
     double wrong_ids; /* number of wrong ids in all answers */
+    /* search: queries with fewer right ids, near or not, than there were to find; else NAN */
+    double short_answers;
 };
 
 /* Scoring fails with ERR_CORRUPT if an answer is nearer than the last true neighbour but is not one

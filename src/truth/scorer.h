@@ -43,7 +43,7 @@ struct scorer {
     bool begun;
     bool lacks;                  /* a change was unsupported: the index is not as it should be */
     struct scored {              /* of the step in progress */
-        json_t *json;            /* { recall | range, wrong_ids }; NULL: nothing */
+        json_t *json;            /* { recall, short_answers | range, wrong_ids }; NULL: nothing */
         struct query_hits *hits; /* one per query, sorted by position */
         size_t n, most;          /* most: the most hits that a query can have; range: 0 */
         double recall;
@@ -68,10 +68,10 @@ int scorer_take(struct scorer *, const struct answers *, double *recall, struct 
 /* Writes the exact distance of each answer of the operation that scorer_take() took last; NAN for an
    id that is not live. out has space for n_ids distances. Search operations only. */
 int scorer_distances(const struct scorer *, const struct answers *, float *out, struct error *);
-/* Adds the scores since the last step to this step: recall or range, wrong_ids, throughput_recall,
-   throughput_wrong_ids, queries.hits; and a note if the two passes answer
-   the same queries differently. Reads its index and status: an exact method cannot answer for a
-   change that was unsupported. */
+/* Adds the scores since the last step to this step: recall or range, wrong_ids, short_answers,
+   throughput_recall, throughput_wrong_ids, queries.hits; and a note if the two passes answer the
+   same queries differently. Reads its index and status: an exact method cannot answer for a change
+   that was unsupported. */
 void scorer_finish_step(struct scorer *, json_t *step);
 
 #endif

@@ -25,8 +25,9 @@ enum setting_flags {
     HAS_NOISE = 128, /* its clusters leave out rows */
     PYTHON = 256,    /* needs python3, and is skipped where there is none */
     PLUGIN = 512,    /* of a plugin, which may allocate on its own account, as C++'s new does */
-    SOME_SPACES = 1024, /* the setting refuses some of the method's spaces as unsupported */
-    UNTRAINED = 64,     /* with this setting it needs training, which its flags do not say */
+    SOME_SPACES = 1024,  /* the setting refuses some of the method's spaces as unsupported */
+    MAY_BE_SHORT = 4096, /* an option ends searches that have fewer than k answers */
+    UNTRAINED = 64,      /* with this setting it needs training, which its flags do not say */
 };
 
 struct setting {

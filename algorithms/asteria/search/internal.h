@@ -73,6 +73,9 @@ struct asteria_hit { /* an answer of a range search */
     float distance;
 };
 
+/* The largest k for which a search begins with a first limit: asteria_scan_cap(). */
+enum { FIRST_K_MAX = 64 };
+
 /* Scratch of one thread: taken from the index's idle ones and given back afterwards. */
 struct asteria_scratch {
     struct scratch_item item;
@@ -98,7 +101,10 @@ struct asteria_scratch {
     float *best_distances;
     uint64_t *best_slots;
     size_t best_capacity;
-    float cap; /* k rows are known to be within this distance */
+    float cap; /* k rows are known to be within this distance: these */
+    uint32_t first_slots[FIRST_K_MAX];
+    float first_distances[FIRST_K_MAX];
+    size_t n_first;
     struct asteria_ring codes, rows;
     uint32_t cold[FETCH_MOST]; /* rows that are not in memory */
     float cold_estimates[FETCH_MOST];
@@ -255,6 +261,9 @@ void asteria_scan_bucket(const struct asteria_job *, struct asteria_scratch *, s
    pass the scan. */
 void asteria_scan_cap(const struct asteria_job *, struct asteria_scratch *, struct asteria_view *,
                       const struct asteria_bucket *);
+/* Where there are fewer than k answers, adds those of these rows that their own codes excluded. No
+   row may be waiting for its distance. */
+void asteria_scan_add_first(const struct asteria_job *, struct asteria_scratch *);
 
 /* ----------------------------------------------------------------------- rerank.c */
 

@@ -24,6 +24,7 @@ void asteria_query_begin(const struct asteria_job *job, struct asteria_scratch *
     const struct index_env *env = &job->a->base.env;
     s->query = query;
     s->cap = INFINITY;
+    s->n_first = 0;
     s->settled = 0;
     s->codes.n = s->codes.first = s->rows.n = s->rows.first = 0;
     s->n_cold = 0;
@@ -62,7 +63,8 @@ static bool affordable(const struct asteria_job *job, double probes, double rows
     return probes < (double)knobs->nprobe;
 }
 
-/* Scans as many buckets as the knobs allow. early_stop_buckets ends queries early whose neighbours
+/* Scans as many buckets as the knobs allow, and more while there are fewer than k answers.
+   early_stop_buckets ends queries early whose neighbours
    are in few buckets. */
 static int heuristic_query(const struct asteria_job *job, struct asteria_scratch *s)
 {
@@ -73,11 +75,15 @@ static int heuristic_query(const struct asteria_job *job, struct asteria_scratch
     int64_t in_vain = 0;
     size_t number;
     asteria_probe_order(job, s);
-    while (!s->failure && s->n_keys > 0 && in_vain < patience) {
+    while (!s->failure && s->n_keys > 0) {
         struct asteria_view *v;
         const uint32_t next = bucket_of(s, (uint32_t)s->keys[0], &v)->live;
-        if (!affordable(job, probes, rows, next))
-            break;
+        if (in_vain >= patience || !affordable(job, probes, rows, next)) {
+            asteria_rerank_flush(job, s);
+            asteria_scan_add_first(job, s);
+            if (s->nearest.n >= job->k)
+                break;
+        }
         (void)asteria_probe_next(s, &number);
         asteria_scan_bucket(job, s, number);
         in_vain = s->settled == settled ? in_vain + 1 : 0;
@@ -89,6 +95,7 @@ static int heuristic_query(const struct asteria_job *job, struct asteria_scratch
     if (s->uses_beam && !s->failure)
         s->failure = asteria_beam_query(job, s);
     asteria_rerank_flush(job, s);
+    asteria_scan_add_first(job, s);
     return s->failure;
 }
 

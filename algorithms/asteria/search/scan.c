@@ -6,8 +6,8 @@
 #include "algorithms/asteria/search/internal.h"
 #include "kernels/kernels.h"
 
-/* Limits of the first estimate of the distance: blocks scanned, and the largest k. */
-enum { FIRST_BLOCKS = 16, FIRST_K_MAX = 64 };
+/* Blocks scanned for the first estimate of the distance. */
+enum { FIRST_BLOCKS = 16 };
 
 static size_t blocks_of(const struct asteria_bucket *b)
 {
@@ -74,10 +74,33 @@ void asteria_scan_cap(const struct asteria_job *job, struct asteria_scratch *s,
     for (size_t i = 0; i < t.n; i++)
         prefetch_lines(asteria_rows_resident(job->a->rows, b->slots[positions[i]]),
                        job->query_bytes);
-    for (size_t i = 0; i < t.n; i++)
-        cap = fmaxf(cap, asteria_rerank_distance(
-                             job, s, asteria_rows_resident(job->a->rows, b->slots[positions[i]])));
+    for (size_t i = 0; i < t.n; i++) {
+        const uint32_t slot = b->slots[positions[i]];
+        s->first_slots[i] = slot;
+        s->first_distances[i] =
+            asteria_rerank_distance(job, s, asteria_rows_resident(job->a->rows, slot));
+        cap = fmaxf(cap, s->first_distances[i]);
+    }
+    s->n_first = t.n;
     s->cap = cap;
+}
+
+static bool held(const struct topk *t, uint64_t id)
+{
+    bool found = false;
+    for (size_t i = 0; i < t->n; i++)
+        found |= t->ids[i] == id;
+    return found;
+}
+
+void asteria_scan_add_first(const struct asteria_job *job, struct asteria_scratch *s)
+{
+    for (size_t i = 0; i < s->n_first && s->nearest.n < job->k; i++) {
+        const uint64_t id = job->a->ids[s->first_slots[i]];
+        (void)first_seen(s, s->first_slots[i]);
+        if (!held(&s->nearest, id))
+            topk_push(&s->nearest, s->first_distances[i], id);
+    }
 }
 
 /* -------------------------------------------------------------------------------- scanning */

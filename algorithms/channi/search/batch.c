@@ -12,7 +12,7 @@
  * searches bit for bit. Codes whose rows are in memory must rerank before the clusters of a group
  * are unpinned, so there a part's queries run one after the other, in the sorted order.
  *
- * Filters, `eps`, early_stop_clusters and target_recall decide on the next cluster by the answers
+ * A query with fewer than k answers goes on singly. Filters, `eps`, early_stop_clusters and target_recall decide on the next cluster by the answers
  * so far; such queries are searched singly. */
 #include <stdlib.h>
 #include <string.h>
@@ -112,6 +112,29 @@ static int ascending(const void *a, const void *b)
 
 /* ---------------------------------------------------------------- 3. a part, query by query */
 
+/* Whether query i goes on: it has fewer than k answers, and there are more clusters. */
+static bool is_short(const struct batch *b, uint32_t i, const struct topk *top)
+{
+    return top->n < top->k && b->n_cids[i] < b->view->layout->n_clusters;
+}
+
+static int run_alone(const struct batch *b, struct channi_scratch *x, uint32_t i,
+                     struct channi_search_counts *counts)
+{
+    const struct channi_query q = query_at(b, i);
+    const struct topk top = answers_at(b, i);
+    struct channi_query_context s;
+    int rc = channi_context_begin(&s, &q, x, &top);
+
+    if (rc != OK)
+        return rc;
+    rc = channi_query_run(&s);
+    topk_sort(&s.top);
+    s.counts.queries = 0; /* counted when its clusters were chosen */
+    channi_search_counts_add(counts, &s.counts);
+    return rc;
+}
+
 static int run_singly(struct batch *b, struct channi_scratch *x, size_t first, size_t end,
                       struct channi_search_counts *counts)
 {
@@ -128,6 +151,8 @@ static int run_singly(struct batch *b, struct channi_scratch *x, size_t first, s
         rc = channi_query_scan(&s, b->cids + i * b->width, b->n_cids[i]);
         topk_sort(&s.top);
         channi_search_counts_add(counts, &s.counts);
+        if (rc == OK && is_short(b, i, &s.top))
+            rc = run_alone(b, x, i, counts);
     }
     return rc;
 }
@@ -304,8 +329,12 @@ static int run_grouped(struct batch *b, struct channi_scratch *x, size_t first, 
             rc = run_round(p);
     }
     for (size_t i = 0; rc == OK && i < p->n; i++) {
+        const uint32_t of = (uint32_t)b->order[first + i];
+
         rc = channi_scan_candidates(&p->members[i].s);
         topk_sort(&p->members[i].s.top);
+        if (rc == OK && is_short(b, of, &p->members[i].s.top))
+            rc = run_alone(b, x, of, counts);
     }
     part_end(p, counts);
     return rc;

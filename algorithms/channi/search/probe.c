@@ -162,8 +162,8 @@ static int scan_listed(struct channi_query_context *s, size_t n, size_t n_ood)
     return rc == OK ? channi_scan_clusters(s, w->cids + n, n_ood) : rc;
 }
 
-/* Whether more clusters must be scanned for a filtered query, after n clusters with the last
-   route at `farthest`. The nearest allowed row is as far as the (1 / share)-th row of all. The
+/* Whether more clusters must be scanned, after n clusters with the last route at `farthest`: there
+   are fewer than k answers, or a filter leaves too few rows in them. The nearest allowed row is as far as the (1 / share)-th row of all. The
    number of clusters to scan grows with the square root of 1 / share: measured, that keeps recall
    as without a filter. A cluster whose route is nearer than the k-th answer may also hold a
    nearer allowed row. */
@@ -171,10 +171,14 @@ static bool wants_more(const struct channi_query_context *s,
                        const struct channi_search_counts *before, size_t n, float farthest)
 {
     const double tested = s->counts.tested - before->tested,
-                 here = (s->counts.taken - before->taken + 1) / (tested + 1),
-                 share = here < s->q->allowed->share ? here : s->q->allowed->share;
+                 here = (s->counts.taken - before->taken + 1) / (tested + 1);
 
-    return s->top.n + s->w->n_candidates < s->top.k || farthest < channi_context_limit(s) ||
+    if (s->top.n + s->w->n_candidates < s->top.k)
+        return true;
+    if (!s->q->allowed)
+        return false;
+    const double share = here < s->q->allowed->share ? here : s->q->allowed->share;
+    return farthest < channi_context_limit(s) ||
            (double)n * sqrt(share) < (double)s->q->knobs->nprobe;
 }
 
@@ -238,7 +242,7 @@ static int run_routed(struct channi_query_context *s)
         farthest = s->w->routes[n - 1];
     if (rc == OK)
         rc = scan_listed(s, n, n_ood);
-    return rc == OK && a && !all && !s->q->hits ? scan_further(s, &before, farthest) : rc;
+    return rc == OK && !all && !s->q->hits ? scan_further(s, &before, farthest) : rc;
 }
 
 /* What follows the scan of the clusters. */

@@ -196,8 +196,13 @@ int baseline_file_save(const struct index *index, const char *dir, const struct 
         unlink(meta_tmp);
         return code;
     }
-    remove_others(dir, name);
-    return sync_folder(err, dir);
+    /* First the new names are on the device: else, after a power cut, the old peer.meta may be there
+       without its file. */
+    code = sync_folder(err, dir);
+    if (code == OK) {
+        remove_others(dir, name);
+    }
+    return code;
 }
 
 /* Reads peer.meta and checks that it has our format and is undamaged. */

@@ -2,9 +2,10 @@
  * removed numbers, and of the patrol for nodes that a search for their own row does not find. */
 #include "algorithms/common/graph/internal.h"
 
-/* SWEEP_STEPS: numbers swept per change, so that at most about a thirtieth of the numbers wait to
+/* CHAIN_STEPS: the edge that makes one number findable may be taken from another, which is looked for
+   next. SWEEP_STEPS: numbers swept per change, so that at most about a thirtieth of the numbers wait to
    become free. FIND_EF: a beam that should find a node by its own row. */
-enum { SWEEP_STEPS = 64, FIND_EF = 32, PATROL_STEPS = 1 };
+enum { SWEEP_STEPS = 64, FIND_EF = 32, PATROL_STEPS = 1, CHAIN_STEPS = 8 };
 
 bool graph_fit(struct graph *g)
 {
@@ -64,8 +65,21 @@ void graph_sweep(struct graph *g)
         sweep(g, &g->layers[level]);
 }
 
-void graph_make_findable(struct graph *g, uint32_t i)
+/* Which of a number's n edges to give up: the last one whose target another of them leads to in one
+   more step, so that it stays near; else the last, which is the farthest or the latest. */
+static size_t edge_to_spare(const struct layer *l, const uint32_t *list, size_t n)
 {
+    for (size_t j = n; j-- > 0;)
+        for (size_t over = 0; over < n; over++)
+            if (over != j && graph_links_to(l, list[over], list[j]))
+                return j;
+    return n - 1;
+}
+
+/* Returns the number that lost an edge; GRAPH_NONE: none did. */
+static uint32_t make_findable(struct graph *g, uint32_t i)
+{
+    uint32_t lost = GRAPH_NONE;
     struct layer *l = &g->layers[0];
     struct graph_scratch *s = g->scratch;
     uint32_t list[GRAPH_DEGREE_MAX];
@@ -76,12 +90,23 @@ void graph_make_findable(struct graph *g, uint32_t i)
     graph_beam_run(g, l, s, row);
     graph_beam_keep_admitted(l, s);
     if (s->n == 0 || key_distance(s->keys[0]) == 0 || graph_links_to(l, key_node(s->keys[0]), i))
-        return;
+        return GRAPH_NONE;
     const uint32_t near = key_node(s->keys[0]);
     size_t n = graph_edges_get(l, near, list);
-    n -= n == l->degree - 1; /* replaces the last edge, the farthest or the latest */
+    if (n == l->degree - 1) {
+        const size_t spared = edge_to_spare(l, list, n);
+        lost = list[spared];
+        memmove(list + spared, list + spared + 1, (--n - spared) * sizeof *list);
+    }
     list[n++] = i;
     graph_edges_set(l, near, list, n);
+    return lost;
+}
+
+void graph_make_findable(struct graph *g, uint32_t i)
+{
+    for (size_t step = 0; step < CHAIN_STEPS && i != GRAPH_NONE; step++)
+        i = make_findable(g, i);
 }
 
 void graph_make_all_findable(struct graph *g)

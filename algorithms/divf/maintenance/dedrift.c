@@ -110,4 +110,4 @@ static int dedrift_step(struct divf *d, struct divf_step *step)
     return rc;
 }
 
-const struct divf_policy divf_dedrift = { .step = dedrift_step };
+const struct divf_policy divf_dedrift = { .step = dedrift_step, .keeps_empty = true };

@@ -41,7 +41,10 @@ int divf_dissolve_do(struct divf *d, size_t list, size_t n)
         rc = divf_refile(d, list, d->maintenance->slots, d->maintenance->to, n);
     if (rc)
         return rc;
-    divf_maintenance_list_remove(d, list);
+    if (d->maintenance)
+        divf_maintenance_list_remove(d, list);
+    else
+        divf_list_remove(&d->lists, list);
     d->counters.maintenance.merges++;
     return OK;
 }

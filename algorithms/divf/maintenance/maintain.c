@@ -83,6 +83,19 @@ static bool compact_some(struct divf *d, uint64_t budget, uint64_t *spent)
     return true;
 }
 
+/* Removes empty lists while there are more lists than training would make. From the last list on,
+   since the last one takes the number of one that is removed. */
+static int drop_empty(struct divf *d)
+{
+    const size_t wanted = divf_clusters_wanted(d, d->slots.ids.n);
+    int rc = OK;
+    for (size_t i = d->lists.n; !rc && i-- > 0 && d->lists.n > wanted && divf_may_dissolve(d);)
+        if (d->lists.list[i]->live == 0)
+            rc = divf_dissolve_do(d, i, 0);
+    divf_lists_publish(d);
+    return rc;
+}
+
 int divf_maintain(struct index *index, uint64_t budget, bool *more)
 {
     struct divf *d = divf_of(index);
@@ -90,9 +103,13 @@ int divf_maintain(struct index *index, uint64_t budget, bool *more)
     uint64_t most = budget > 0 ? budget : UINT64_MAX, spent = 0;
     bool idle = true;
     *more = !compact_some(d, most, &spent);
-    if (*more || !p || !p->step)
+    if (*more || !p)
         return OK;
-    int rc = divf_maintenance_ready(d);
+    int rc = p->step ? divf_maintenance_ready(d) : OK;
+    if (!rc && !p->keeps_empty)
+        rc = drop_empty(d);
+    if (!p->step)
+        return rc;
     if (!rc && p->find_due)
         p->find_due(d);
     if (!rc) {

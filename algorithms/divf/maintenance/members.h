@@ -90,6 +90,7 @@ struct divf_policy {
     /* Finds out whether there may be work: called after a number of changes, and by maintain().
        NULL: not needed. */
     void (*find_due)(struct divf *);
+    bool keeps_empty; /* maintain() removes no empty lists: the policy has its own use for them */
 };
 
 extern const struct divf_policy divf_copenhagen, divf_lire, divf_dedrift, divf_cost_model;
@@ -154,7 +155,8 @@ int divf_split_list(struct divf *, size_t list, uint64_t *spent);
    the list. */
 /* Computes it: n slots in u->slots, their lists in u->to. ERR_NO_MEMORY. */
 int divf_dissolve_plan(struct divf *, size_t list, size_t *n, uint64_t *spent);
-int divf_dissolve_do(struct divf *, size_t list, size_t n);
+int divf_dissolve_do(struct divf *, size_t list,
+                     size_t n); /* n 0: also without maintenance state */
 int divf_dissolve(struct divf *, size_t list, uint64_t *spent);
 
 /* reassign.c */

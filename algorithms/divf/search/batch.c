@@ -173,7 +173,7 @@ static int search_group(const struct divf_job *job, size_t first, size_t n, size
     if (job->nprobe > 1)
         scan_places(&g, 1, job->nprobe);
     for (size_t q = 0; q < g.n; q++)
-        divf_query_end(job, g.s, &queries[q], g.work);
+        divf_query_end(job, g.s, &queries[q], g.queries + q * dim, g.s->group_counts[q], g.work);
     return OK;
 }
 

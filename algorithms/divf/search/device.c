@@ -202,6 +202,15 @@ static bool is_held(const struct topk *t, uint64_t id)
     return found;
 }
 
+/* Whether a query reads more lists than the device did (divf_query_end()). */
+static bool wants_more(const struct device_batch *b, size_t q, size_t found)
+{
+    size_t opened = 0;
+    for (size_t p = 0; p < b->nprobe; p++)
+        opened += b->d->lists.list[b->probes[q * b->nprobe + p]]->live > 0;
+    return b->nprobe < b->d->lists.n && (opened < b->nprobe || found < b->k);
+}
+
 /* The k nearest among the candidates of queries [first, end) of the call. */
 static int choose_rows(void *arg, size_t first, size_t end, size_t worker)
 {
@@ -223,6 +232,7 @@ static int choose_rows(void *arg, size_t first, size_t end, size_t worker)
                 (d->lists.soft_k == 1 || !is_held(&nearest, id)))
                 topk_push(&nearest, distance, id);
         }
+        b->others[query] |= wants_more(b, q, nearest.n);
         topk_sort(&nearest);
     }
     return OK;
@@ -335,7 +345,7 @@ static int allocate(struct device_batch *b)
     return fail(d->env.error, ERR_NO_MEMORY, "divf: out of memory for candidates");
 }
 
-/* Queries with more candidates than there is room for. */
+/* Queries with more candidates than there is room for, or that read more lists. */
 static int search_others(struct device_batch *b)
 {
     int rc = OK;

@@ -34,7 +34,7 @@ void divf_query_begin(const struct divf_job *job, struct divf_scratch *s, struct
     const struct quantizer *quantizer = job->view->quantizer;
     q->row = row;
     q->norm_sq = job->d->space.kind == DIVF_LIFTED ? norm_sq_of(job->d, row) : 0;
-    q->n_pending = q->first_pending = 0;
+    q->n_pending = q->first_pending = q->opened = 0;
     q->best.n = 0;
     if (job->view->soft_k > 1)
         memset(q->seen, 0xff, sizeof q->seen);
@@ -280,6 +280,7 @@ void divf_query_list(const struct divf_job *job, struct divf_query *q, size_t li
                      struct work *work)
 {
     const struct divf_view *view = job->view;
+    q->opened += view->list[list]->live > 0;
     if (!divf_codes_of(view, list))
         return;
     if (job->d->space.kind == DIVF_LIFTED)
@@ -309,9 +310,40 @@ void divf_scan_list(const struct divf_job *job, struct divf_scratch *s, struct d
     divf_mark_probed(job->d, l, 1);
 }
 
-void divf_query_end(const struct divf_job *job, struct divf_scratch *s, struct divf_query *q,
-                    struct work *work)
+/* Whether fewer than nprobe of the lists read had rows, or there are fewer than k answers yet. What
+   target_recall has ended goes on for answers alone. */
+static bool wants_more(const struct divf_job *job, const struct divf_query *q)
 {
+    return (!job->stops && q->opened < job->nprobe) ||
+           (!job->range && q->nearest.n + q->best.n < job->k);
+}
+
+/* The lists are chosen anew, twice as many each time: an order of all of them would cost more than
+   the few that are mostly missing. */
+static void probe_on(const struct divf_job *job, struct divf_scratch *s, struct divf_query *q,
+                     const float *vector, size_t done, struct work *work)
+{
+    const size_t all = job->view->n;
+    size_t most = done, end = done;
+    while (end == most && done < all && wants_more(job, q)) {
+        most = 2 * done < all ? 2 * done : all;
+        divf_nearest_lists(job, s, vector, most, work);
+        end = divf_affordable(job, s->probes, most);
+        for (; done < end && wants_more(job, q); done++) {
+            divf_scan_list(job, s, q, s->probes[done], s->probe_distances[done], work);
+            divf_query_flush(job, s, q, work);
+        }
+    }
+}
+
+void divf_query_end(const struct divf_job *job, struct divf_scratch *s, struct divf_query *q,
+                    const float *vector, size_t done, struct work *work)
+{
+    divf_query_flush(job, s, q, work);
+    if (wants_more(job, q))
+        probe_on(job, s, q, vector, done, work);
+    if (job->range)
+        return;
     for (size_t i = 0; i < q->best.n; i++)
         pend(job, s, q, (uint32_t)q->best.ids[i], work);
     divf_query_flush(job, s, q, work);

@@ -77,9 +77,11 @@ void divf_scan_chunk(const struct divf_job *, struct divf_scratch *, struct divf
 /* Computes the distances that are still pending. */
 void divf_query_flush(const struct divf_job *, struct divf_scratch *, struct divf_query *,
                       struct work *);
-/* Writes the answers, in order. */
+/* Ends a query whose `done` nearest lists have been read: reads the next ones while fewer than nprobe
+   of them had rows or fewer than k answers were found, up to all lists or the scan budget. Then
+   writes the answers, in order. */
 void divf_query_end(const struct divf_job *, struct divf_scratch *, struct divf_query *,
-                    struct work *);
+                    const float *vector, size_t done, struct work *);
 
 /* Scans a list without flushing: pending vectors may wait for the next list. */
 void divf_scan_list(const struct divf_job *, struct divf_scratch *, struct divf_query *,

@@ -26,6 +26,7 @@ struct divf_query {
     struct topk best;    /* rerank > 0: the slots with the best estimates */
     uint32_t pending[PENDING];
     uint32_t n_pending, first_pending;
+    uint32_t opened;     /* lists read so far that have live rows */
     uint32_t seen[SEEN]; /* soft_k > 1 */
 };
 

@@ -20,8 +20,9 @@ static bool found_enough(const struct divf_job *job, const struct divf_scratch *
     return divf_stop_after(&job->stop, stop, kth, next) >= job->stop_score;
 }
 
-static void scan_until_enough(const struct divf_job *job, struct divf_scratch *s,
-                              struct divf_query *query, size_t probes, size_t worker)
+/* Returns the number of lists read. */
+static size_t scan_until_enough(const struct divf_job *job, struct divf_scratch *s,
+                                struct divf_query *query, size_t probes, size_t worker)
 {
     struct stop_state stop = divf_stop_begin(s->probe_distances[0]);
     bool enough = false;
@@ -38,6 +39,7 @@ static void scan_until_enough(const struct divf_job *job, struct divf_scratch *s
     sum->queries += 1;
     sum->lists += (double)p;
     sum->recall += p == job->view->n ? 1 : divf_stop_rule_recall(&job->stop, stop.score);
+    return p;
 }
 
 static int search_queries(const struct divf_job *job, size_t first, size_t end, size_t worker)
@@ -53,13 +55,13 @@ static int search_queries(const struct divf_job *job, size_t first, size_t end, 
         size_t probes = divf_choose_lists(job, s, vector, work);
         query->nearest = topk_begin(job->k, job->distances + q * job->k, job->ids + q * job->k);
         divf_query_begin(job, s, query, row, vector);
-        if (job->stops)
-            scan_until_enough(job, s, query, probes, worker);
         for (size_t p = 0; !job->stops && p < probes; p++) {
             divf_prefetch_lists(job->view, s->probes + p + 1, probes - p - 1);
             divf_scan_list(job, s, query, s->probes[p], s->probe_distances[p], work);
         }
-        divf_query_end(job, s, query, work);
+        if (job->stops)
+            probes = scan_until_enough(job, s, query, probes, worker);
+        divf_query_end(job, s, query, vector, probes, work);
     }
     return OK;
 }
@@ -105,7 +107,7 @@ static int range_query(const struct divf_job *job, struct divf_scratch *s, const
     s->failure = OK;
     for (size_t p = 0; !s->failure && p < probes; p++)
         divf_scan_list(job, s, query, s->probes[p], s->probe_distances[p], work);
-    divf_query_flush(job, s, query, work);
+    divf_query_end(job, s, query, vector, probes, work);
     if (job->view->soft_k > 1 || changes % 2 || atomic_load(&job->d->changes) != changes)
         drop_repeats(s);
     return s->failure;

@@ -185,7 +185,8 @@ static void sample_sizes(struct sample *t)
 {
     t->n_queries = divf_stop_rule_queries(t->n);
     t->n_base = t->n - t->n_queries;
-    t->n_steps = t->centroids->n < STEPS_MOST ? t->centroids->n - 1 : STEPS_MOST;
+    /* after each step the next list is looked at */
+    t->n_steps = t->centroids->n <= STEPS_MOST ? t->centroids->n - 1 : STEPS_MOST;
     t->queries = t->rows;
     t->base = t->rows + t->n_queries * t->dim;
 }

@@ -152,6 +152,11 @@ int spfresh_codec_scan(struct spfresh_scan *x, uint32_t head, float distance,
                : spfresh_codec_codes_scan(x, x->s->codec, head, distance, bytes, n_bytes);
 }
 
+size_t spfresh_codec_found(const struct spfresh_scan *x)
+{
+    return x->s->codec->kind == CODEC_RAW ? x->top.n : x->scratch->met.n;
+}
+
 int spfresh_codec_scan_end(struct spfresh_scan *x)
 {
     return x->s->codec->kind == CODEC_RAW ? OK : spfresh_codec_codes_end(x, x->s->codec);

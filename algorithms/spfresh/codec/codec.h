@@ -94,6 +94,8 @@ int spfresh_codec_scan_begin(struct spfresh_scan *);
    entries and those one version off (spfresh_codec_is_current()), each slot once. */
 int spfresh_codec_scan(struct spfresh_scan *, uint32_t head, float distance,
                        const unsigned char *bytes, size_t n_bytes);
+/* How many answers, or candidates for them, the scan has so far. */
+size_t spfresh_codec_found(const struct spfresh_scan *);
 /* Codes: computes exact distances of the remaining candidates. Then top has the
    answer, unsorted. */
 int spfresh_codec_scan_end(struct spfresh_scan *);

@@ -5,6 +5,7 @@
 #ifndef DRIFTLINE_SPFRESH_FILING_FILING_H
 #define DRIFTLINE_SPFRESH_FILING_FILING_H
 
+#include "algorithms/spfresh/codec/candidate_set.h"
 #include "algorithms/spfresh/codec/codec.h"
 #include "algorithms/spfresh/codec/members.h"
 #include "algorithms/spfresh/spfresh.h"
@@ -54,6 +55,7 @@ struct spfresh_scratch {
     uint32_t *heads; /* candidates, head_capacity */
     float *distances;
     size_t head_capacity, n_heads;
+    struct spfresh_candidate_set opened; /* heads whose postings a query has read */
 };
 int spfresh_scratch_take(struct spfresh *, struct spfresh_scratch **);
 void spfresh_scratch_give(struct spfresh *, struct spfresh_scratch *); /* NULL is allowed */

@@ -12,6 +12,7 @@ static void scratch_destroy(void *owner, void *scratch)
     spfresh_codec_scratch_destroy(x->codec);
     mem_free(mem, x->heads);
     mem_free(mem, x->distances);
+    spfresh_candidate_set_free(&x->opened, mem);
     mem_free(mem, x);
 }
 
@@ -23,6 +24,7 @@ static int scratch_create(struct spfresh *s, struct spfresh_scratch **out)
 
     if (!x)
         return spfresh_no_memory(s, "out of memory, cannot work with");
+    spfresh_candidate_set_init(&x->opened);
     x->graph = graph_scratch_create(mem);
     x->codec = spfresh_codec_scratch_create(s);
     if (!x->graph || !x->codec)

@@ -115,6 +115,7 @@ struct query_group {
     uint32_t postings[UNION];                    /* ascending */
     const unsigned char *bytes[UNION];
     size_t n_bytes[UNION], n_postings;
+    struct spfresh_scan scans[GROUP_MOST];
     double read;         /* bytes of pages */
     uint64_t waiting_ns; /* for the postings; each query of the group waits for all */
 };
@@ -164,36 +165,57 @@ static int read_union(struct query_group *g)
     return rc;
 }
 
-static int scan_one(struct query_group *g, size_t i, struct work *work)
+static int scan_one(struct query_group *g, size_t i)
 {
     const struct spfresh_batch *b = g->b;
     const uint32_t q = b->order[g->first + i];
     const size_t k = b->request->k, at = (b->first + q) * k;
-    struct spfresh_scan scan = { .s = b->s,
-                                 .scratch = g->scratch[i]->codec,
-                                 .query = query_at(b, q),
-                                 .filter = b->request->filter,
-                                 .rerank = (size_t)b->knobs->rerank,
-                                 .top = topk_begin(k, b->result->distances + at,
-                                                   b->result->ids + at) };
-    uint64_t lap = spfresh_now(b->s);
-    int rc = spfresh_codec_scan_begin(&scan);
+    struct spfresh_scan *scan = &g->scans[i];
+    const uint64_t start = spfresh_now(b->s);
 
+    *scan = (struct spfresh_scan){ .s = b->s,
+                                   .scratch = g->scratch[i]->codec,
+                                   .query = query_at(b, q),
+                                   .filter = b->request->filter,
+                                   .rerank = (size_t)b->knobs->rerank,
+                                   .top = topk_begin(k, b->result->distances + at,
+                                                     b->result->ids + at) };
+    int rc = spfresh_codec_scan_begin(scan);
     for (size_t j = 0; rc == OK && j < b->n_heads[q]; j++) {
         const uint32_t head = b->heads[q * b->width + j];
         const uint32_t *found = bsearch(&head, g->postings, g->n_postings, sizeof head, ascending);
         const size_t p = (size_t)(found - g->postings);
 
         if (g->n_bytes[p] > 0)
-            rc = spfresh_codec_scan(&scan, head, b->distances[q * b->width + j], g->bytes[p],
+            rc = spfresh_codec_scan(scan, head, b->distances[q * b->width + j], g->bytes[p],
                                     g->n_bytes[p]);
     }
-    lap = spfresh_lap(b->s, SPFRESH_PHASE_POSTINGS, lap - g->waiting_ns);
+    (void)spfresh_lap(b->s, SPFRESH_PHASE_POSTINGS, start - g->waiting_ns);
+    scan->bytes = 0; /* counted once for the group, in g->read */
+    return rc;
+}
+
+/* After the scans of all queries: the group's bytes are no longer needed. */
+static int end_one(struct query_group *g, size_t i, struct work *work)
+{
+    const struct spfresh_batch *b = g->b;
+    const uint32_t q = b->order[g->first + i];
+    struct spfresh_scan *scan = &g->scans[i];
+    struct spfresh_scratch *x = g->scratch[i];
+    int rc = OK;
+
+    if (spfresh_wants_more(scan, b->knobs)) {
+        if (!spfresh_scratch_fit(b->s, x, b->width))
+            return no_memory(b->s);
+        x->n_heads = b->n_heads[q];
+        memcpy(x->heads, b->heads + q * b->width, x->n_heads * sizeof *x->heads);
+        memcpy(x->distances, b->distances + q * b->width, x->n_heads * sizeof *x->distances);
+        rc = spfresh_read_on(b->s, x, scan, b->knobs, &b->checked[q]);
+    }
     if (rc == OK)
-        rc = spfresh_rerank(b->s, &scan, lap);
-    spfresh_finish_top(&scan.top);
-    scan.bytes = 0; /* counted once for the group, in g->read */
-    spfresh_count_query(b->s, &scan, b->checked[q], work);
+        rc = spfresh_rerank(b->s, scan, spfresh_now(b->s));
+    spfresh_finish_top(&scan->top);
+    spfresh_count_query(b->s, scan, b->checked[q], work);
     return rc;
 }
 
@@ -216,7 +238,9 @@ static int run_group(struct spfresh_batch *b, size_t first, size_t n)
         rc = read_union(g);
     }
     for (size_t i = 0; rc == OK && i < n; i++)
-        rc = scan_one(g, i, &work);
+        rc = scan_one(g, i);
+    for (size_t i = 0; rc == OK && i < n; i++)
+        rc = end_one(g, i, &work);
     work.bytes_read += g->read;
     for (size_t i = 0; i < n; i++)
         if (g->scratch[i])

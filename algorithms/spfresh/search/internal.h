@@ -4,6 +4,16 @@
 
 #include "algorithms/spfresh/filing/filing.h"
 
+/* Runs a query. scan: the caller sets query, filter and the kind of result; the rest is set here.
+   While it has fewer than k answers it reads the postings of more heads, up to all. */
+int spfresh_query_run(struct spfresh *, struct spfresh_scratch *, struct spfresh_scan *,
+                      const struct spfresh_knobs *, struct work *);
+/* Whether a query whose first postings were scanned reads more: it has fewer than k answers, and no
+   time limit. Then read_on does, until it has k, or has read the postings of all heads. The scratch
+   has the heads whose postings were read. */
+bool spfresh_wants_more(const struct spfresh_scan *, const struct spfresh_knobs *);
+int spfresh_read_on(struct spfresh *, struct spfresh_scratch *, struct spfresh_scan *,
+                    const struct spfresh_knobs *, double *checked);
 /* How many of the first n heads are worth opening. distances: ascending. */
 size_t spfresh_worth_opening(const struct spfresh_knobs *, const float *distances, size_t n);
 /* Ends the scan of a query: computes exact distances where postings hold codes. start: as of

@@ -1,6 +1,4 @@
-/* search.c - a search: finds the nearest heads, then reads and scans the postings worth opening.
- *
- * A query is inside the epoch from the graph search to its last posting. It takes no lock. */
+/* search.c - k-nearest and range searches: divides the queries among threads. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,77 +7,6 @@
 #include "algorithms/spfresh/search/search.h"
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
-
-/* Postings read at once; bounds the reader's buffers. With a deadline all are read at once, as the
-   deadline is for the whole query. */
-enum { READ_SOME = 128 };
-
-/* --------------------------------------------------------------------------- one query */
-
-static int scan_some(struct spfresh *s, struct spfresh_scratch *x, struct spfresh_scan *scan,
-                     size_t first, size_t n, const struct posting_read_options *options)
-{
-    int rc = posting_read(x->reader, x->heads + first, n, options);
-    size_t late = 0;
-
-    for (size_t i = first; rc == OK && i < first + n; i++) {
-        const unsigned char *bytes = NULL;
-        size_t n_bytes = 0;
-
-        rc = posting_next(x->reader, &bytes, &n_bytes);
-        late += rc == OK && !bytes;
-        if (rc == OK && n_bytes > 0)
-            rc = spfresh_codec_scan(scan, x->heads[i], x->distances[i], bytes, n_bytes);
-        scan->bytes += (double)(-n_bytes % POSTING_PAGE); /* pages are read whole */
-    }
-    spfresh_count(&s->counters.postings_late, late);
-    return rc;
-}
-
-static int scan_postings(struct spfresh *s, struct spfresh_scratch *x, struct spfresh_scan *scan,
-                         const struct spfresh_knobs *knobs)
-{
-    const struct posting_read_options options = {
-        .bytes_at_most = (size_t)knobs->page_budget * POSTING_PAGE,
-        .deadline_us = (uint64_t)ceil(knobs->latency_limit_ms * 1000),
-    };
-    const size_t n = spfresh_worth_opening(knobs, x->distances, x->n_heads);
-    const size_t some = options.deadline_us > 0 ? n : READ_SOME;
-    int rc = spfresh_codec_scan_begin(scan);
-
-    for (size_t i = 0; rc == OK && i < n; i += some)
-        rc = scan_some(s, x, scan, i, n - i < some ? n - i : some, &options);
-    spfresh_count(&s->counters.postings_read, n);
-    spfresh_count(&s->counters.postings_pruned, x->n_heads - n);
-    return rc;
-}
-
-/* scan: the caller sets query, filter and the kind of result; the rest is set here. */
-static int run_query(struct spfresh *s, struct spfresh_scratch *x, struct spfresh_scan *scan,
-                     const struct spfresh_knobs *knobs, struct work *work)
-{
-    double checked = 0;
-    int rc = OK;
-
-    if (!atomic_load(&s->built))
-        return OK;
-    scan->s = s;
-    scan->scratch = x->codec;
-    scan->rerank = (size_t)knobs->rerank;
-    uint64_t at = spfresh_now(s);
-    const unsigned ticket = epoch_enter(s->epoch);
-    rc = spfresh_nearest(s, x, scan->query, (size_t)knobs->nprobe, (size_t)knobs->ef,
-                         (size_t)knobs->max_check, &checked);
-    at = spfresh_lap(s, SPFRESH_PHASE_HEADS, at);
-    if (rc == OK)
-        rc = scan_postings(s, x, scan, knobs);
-    at = spfresh_lap(s, SPFRESH_PHASE_POSTINGS, at);
-    if (rc == OK)
-        rc = spfresh_rerank(s, scan, at);
-    epoch_leave(s->epoch, ticket);
-    spfresh_count_query(s, scan, checked, work);
-    return rc;
-}
 
 /* -------------------------------------------------------------------------------- search */
 
@@ -107,7 +34,7 @@ static int search_some(void *arg, size_t first, size_t end, size_t worker)
                                      .top = topk_begin(k, a->result->distances + i * k,
                                                        a->result->ids + i * k) };
 
-        rc = run_query(s, x, &scan, r->knobs, &work);
+        rc = spfresh_query_run(s, x, &scan, r->knobs, &work);
         spfresh_finish_top(&scan.top);
     }
     spfresh_scratch_give(s, x);
@@ -197,7 +124,7 @@ int spfresh_range(struct index *index, const struct range_request *request,
                                      .to = &h };
 
         h.n = 0;
-        rc = run_query(s, x, &scan, request->knobs, &result->work);
+        rc = spfresh_query_run(s, x, &scan, request->knobs, &result->work);
         if (rc == OK)
             rc = deliver(&h, i, result);
     }

@@ -80,6 +80,37 @@ static void test_default(void **state)
     assert_false(divf_stop_rule_valid(&r));
 }
 
+/* The rule depends on the lists, not on their numbers; also where a search evaluates all of them. */
+static void test_numbers_of_lists(void **state)
+{
+    (void)state;
+    enum { MOST = 97 };
+    struct test_bench bench;
+    struct rng r = rng_at(test_seed(), 23);
+    static float rows[N * DIM], centroids[2][MOST * DIM], norm_sq[MOST];
+    test_bench_begin(&bench, ELEMENT_F32, METRIC_L2SQ, DIM, 1);
+    test_fill_f32(&r, rows, N, DIM, 60, 1.2);
+    test_fill_f32(&r, centroids[0], MOST, DIM, 60, 1.2);
+    for (size_t n = 95; n <= MOST; n++) {
+        struct stop_rule rule[2];
+        for (size_t i = 0; i < n; i++)
+            memcpy(centroids[1] + i * DIM, centroids[0] + (n - 1 - i) * DIM, DIM * sizeof(float));
+        for (size_t t = 0; t < 2; t++) {
+            struct centroids lists = {
+                .rows = centroids[t], .norm_sq = norm_sq, .n = n, .dim = DIM
+            };
+            lists.norm_sq_max =
+                nearest_centroid_norms(bench.env.kernels, centroids[t], n, DIM, norm_sq);
+            assert_ok(divf_stop_rule_train(&rule[t], &bench.env, &lists, 1, rows, N), &bench.error);
+        }
+        for (size_t i = 0; i < STOP_WEIGHTS; i++)
+            if (rule[0].weight[i] != rule[1].weight[i])
+                fail_msg("%zu lists: weight %zu is %.9g or %.9g", n, i, rule[0].weight[i],
+                         rule[1].weight[i]);
+    }
+    test_bench_end(&bench);
+}
+
 static void test_one_search(void **state)
 {
     (void)state;
@@ -228,8 +259,11 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_default),       cmocka_unit_test(test_one_search),
-        cmocka_unit_test(test_learnt),        cmocka_unit_test(test_little_to_learn_from),
+        cmocka_unit_test(test_default),
+        cmocka_unit_test(test_numbers_of_lists),
+        cmocka_unit_test(test_one_search),
+        cmocka_unit_test(test_learnt),
+        cmocka_unit_test(test_little_to_learn_from),
         cmocka_unit_test(test_out_of_memory),
     };
     return test_run("stop_rule", tests);

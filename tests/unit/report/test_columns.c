@@ -2,10 +2,15 @@
 #include "src/report/columns.h"
 #include "tests/support/testing.h"
 
+static void add_value(json_t *summary, const char *metric, double value)
+{
+    json_array_append_new(summary, json_pack("{s:s,s:s,s:f,s:f}", "label", "a", "metric", metric,
+                                             "median", value, "high", value));
+}
+
 static void add(json_t *summary, const char *metric)
 {
-    json_array_append_new(
-        summary, json_pack("{s:s,s:s,s:f}", "label", "a", "metric", metric, "median", 1.0));
+    add_value(summary, metric, 1);
 }
 
 /* A build, six query sets with some metrics each, in the order of the workload. */
@@ -26,6 +31,8 @@ static json_t *small_result(void)
         add(summary, text);
     }
     add(summary, "wrong_ids/q0");
+    add_value(summary, "short_answers/q0", 0);
+    add_value(summary, "short_answers/q1", 3);
     add(summary, "distances/q0");
     add(summary, "p50_ns/q0");
     add(summary, "qps/q0");
@@ -55,11 +62,12 @@ static void test_columns(void **state)
 {
     (void)state;
     expect(COLUMNS_QUERIES,
-           "recall@10/q0 qps/q0 distances/q0 recall@10/q1 recall@10/q2 recall@10/q3");
+           "recall@10/q0 qps/q0 distances/q0 recall@10/q1 short_answers/q1 recall@10/q2 "
+           "recall@10/q3");
     expect(COLUMNS_UPDATES, "seconds/load index_bytes/load");
     expect(COLUMNS_ALL_QUERIES,
            "recall@10/q0 qps/q0 p50_ns/q0 distances/q0 wrong_ids/q0 recall@10/q1 "
-           "recall@10/q2 recall@10/q3 recall@10/q4 recall@10/q5");
+           "short_answers/q1 recall@10/q2 recall@10/q3 recall@10/q4 recall@10/q5");
     expect(COLUMNS_ALL_UPDATES, "seconds/load p50_ns/load index_bytes/load");
 }
 

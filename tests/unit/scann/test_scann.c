@@ -66,6 +66,32 @@ static void test_aware_codes(void **state)
         fail_msg("recall %g, of plain codes %g", o[1].recall, o[0].recall);
 }
 
+/* On a line all residuals are along one direction, and of most lists so small beside those of the
+   outer ones that all rows have one code. */
+static void test_a_line(void **state)
+{
+    (void)state;
+    static const char *const params[] = { "clusters=60", "clusters=60;spill=soar" };
+    for (size_t i = 0; i < 2; i++) {
+        struct baseline_test t;
+        struct rng r = rng_at(test_seed(), 32);
+        float direction[DIM];
+        baseline_begin(&t, &scann_ops, params[i], ELEMENT_F32, METRIC_L2SQ, DIM, ROWS + QUERIES);
+        test_fill_f32(&r, direction, 1, DIM, 0, 1);
+        for (size_t row = 0; row < t.n; row++) {
+            const float along = (float)rng_normal(&r);
+            for (size_t j = 0; j < DIM; j++)
+                t.f32[row * DIM + j] = along * direction[j];
+        }
+        assert_ok(scann_ops.train(t.index, baseline_rows(&t, 0, ROWS)), &t.bench.error);
+        baseline_insert(&t, 0, ROWS);
+        const struct outcome o = ask(&t, "nprobe=6");
+        if (!(o.recall > .9))
+            fail_msg("%s: recall %g", params[i], o.recall);
+        baseline_end(&t);
+    }
+}
+
 /* A second copy finds more in as many lists. (It does not find more among as many scanned rows:
    docs/methods/scann.md.) */
 static void test_spilling(void **state)
@@ -257,12 +283,11 @@ static void test_defaults(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_aware_codes),
-                                        cmocka_unit_test(test_spilling),
-                                        cmocka_unit_test(test_second_list),
-                                        cmocka_unit_test(test_mutations),
-                                        cmocka_unit_test(test_threads_file_alike),
-                                        cmocka_unit_test(test_trained_once),
-                                        cmocka_unit_test(test_defaults) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_aware_codes),  cmocka_unit_test(test_a_line),
+        cmocka_unit_test(test_spilling),     cmocka_unit_test(test_second_list),
+        cmocka_unit_test(test_mutations),    cmocka_unit_test(test_threads_file_alike),
+        cmocka_unit_test(test_trained_once), cmocka_unit_test(test_defaults)
+    };
     return test_run("scann", tests);
 }

@@ -54,7 +54,9 @@ static void compare(struct book *b, const struct spfresh_knobs *knobs, size_t n,
     assert_true(one.work.estimates == many.work.estimates);
     assert_true(one.work.scanned == many.work.scanned);
     assert_true(many.work.bytes_read <= one.work.bytes_read);
-    if (n > 20 && knobs->nprobe >= 16 && knobs->nprobe <= 512)
+    /* Queries that lack answers, by a filter or max_dist_ratio, read on, each for itself. */
+    if (n > 20 && knobs->nprobe >= 16 && knobs->nprobe <= 512 && !filter &&
+        knobs->max_dist_ratio == 0)
         assert_true(many.work.bytes_read < 0.9 * one.work.bytes_read);
 }
 

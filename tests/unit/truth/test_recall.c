@@ -71,19 +71,20 @@ static void test_cases(void **state)
         uint64_t ids[4];
         uint32_t hits;
         double wrong;
+        bool is_short; /* fewer right ids than there are to find, whatever their distance */
     } cases[] = {
-        { "the truth", { 0, 1, 2, 3 }, 3, 0 }, /* k = 3: a fourth is not requested */
-        { "a tie", { 0, 1, 3 }, 3, 0 },
-        { "in any order", { 3, 0, 1 }, 3, 0 },
-        { "one too far", { 0, 1, 4 }, 2, 0 },
-        { "fewer", { 0, NONE, NONE }, 1, 0 },
-        { "nothing", { NONE, NONE, NONE }, 0, 0 },
-        { "ten copies of one", { 0, 0, 0 }, 1, 2 },
-        { "a deleted one", { 0, 1, 6 }, 2, 1 },
-        { "an unknown one", { 0, 1, 99 }, 2, 1 },
-        { "an unknown one near the end", { 0, 1, UINT64_MAX - 1 }, 2, 1 },
-        { "both of a tie and one nearer", { 2, 3, 0 }, 3, 0 },
-        { "a copy of a wrong one", { 6, 6, 0 }, 1, 2 },
+        { "the truth", { 0, 1, 2, 3 }, 3, 0, false }, /* k = 3: a fourth is not requested */
+        { "a tie", { 0, 1, 3 }, 3, 0, false },
+        { "in any order", { 3, 0, 1 }, 3, 0, false },
+        { "one too far", { 0, 1, 4 }, 2, 0, false },
+        { "fewer", { 0, NONE, NONE }, 1, 0, true },
+        { "nothing", { NONE, NONE, NONE }, 0, 0, true },
+        { "ten copies of one", { 0, 0, 0 }, 1, 2, true },
+        { "a deleted one", { 0, 1, 6 }, 2, 1, true },
+        { "an unknown one", { 0, 1, 99 }, 2, 1, true },
+        { "an unknown one near the end", { 0, 1, UINT64_MAX - 1 }, 2, 1, true },
+        { "both of a tie and one nearer", { 2, 3, 0 }, 3, 0, false },
+        { "a copy of a wrong one", { 6, 6, 0 }, 1, 2, true },
     };
     struct line l;
 
@@ -94,9 +95,9 @@ static void test_cases(void **state)
 
         assert_ok(score_search(&s, &l.context, NULL, 1, cases[i].ids, 1, &l.err), &l.err);
         if (s.hits[0] != cases[i].hits || s.wrong_ids != cases[i].wrong ||
-            fabs(s.mean - cases[i].hits / 3.0) > 1e-12) {
-            print_error("%s: %u hits, %g wrong ids, recall %g\n", cases[i].name, s.hits[0],
-                        s.wrong_ids, s.mean);
+            s.short_answers != cases[i].is_short || fabs(s.mean - cases[i].hits / 3.0) > 1e-12) {
+            print_error("%s: %u hits, %g wrong ids, %g short answers, recall %g\n", cases[i].name,
+                        s.hits[0], s.wrong_ids, s.short_answers, s.mean);
             _fail(__FILE__, __LINE__);
         }
         assert_true(isnan(s.low) && isnan(s.recall));
@@ -117,7 +118,7 @@ static void test_a_filter(void **state)
     /* Only two can be found; recall divides by min(k, rows allowed). */
     assert_int_equal(s.most, 2);
     assert_int_equal(s.hits[0], 2);
-    assert_true(s.wrong_ids == 1 && s.mean == 1);
+    assert_true(s.wrong_ids == 1 && s.mean == 1 && s.short_answers == 0);
     score_free(&s);
     line_end(&l);
 }

@@ -97,6 +97,8 @@ static void the_truth_scores_one(void **state)
         assert_int_equal(json_array_size(json_object_get(json_object_get(step, "queries"), "hits")),
                          QUERIES);
         assert_true(json_number_value(json_object_get(step, "wrong_ids")) == 0);
+        const json_t *few = json_object_get(step, "short_answers");
+        assert_true(ops[i] == RANGE ? !few : json_is_number(few) && json_number_value(few) == 0);
         assert_null(json_object_get(step, "note"));
         json_decref(step);
     }

@@ -110,6 +110,7 @@ static void choose_entry(struct vamana_disk_stream *s)
 
     memset(mean, 0, p->quantizer->dim * sizeof *mean); /* transformed rows have their mean at 0 */
     pq_codes_query(p->quantizer, mean, table);
+    p->entry = 0; /* also if no distance is finite */
     for (uint32_t i = 0; i < s->kept; i++) {
         float distance;
 

@@ -133,6 +133,24 @@ static void test_codes(void **state)
 
 /* ------------------------------------------------------------------------------- merges */
 
+/* The entry is a node even where no distance from the mean is finite; index_insert() refuses such rows. */
+static void test_entry_is_a_node(void **state)
+{
+    (void)state;
+    struct baseline_test t;
+
+    baseline_begin(&t, &here, "degree=8;merge_rows=50;pq_groups=4", ELEMENT_F32, METRIC_L2SQ, 16,
+                   400);
+    for (size_t i = 0; i < t.dim; i++)
+        t.f32[77 * t.dim + i] = i % 2 ? 1e30F : -1e30F;
+    baseline_insert(&t, 0, 300);
+    baseline_insert(&t, 300, 400); /* a streaming merge, which chooses an entry */
+    maintain(&t);
+    assert_true(view_of(&t)->part->entry < view_of(&t)->part->n);
+    (void)baseline_recall(&t, "search_list=20");
+    baseline_end(&t);
+}
+
 static void test_merges_when_due(void **state)
 {
     (void)state;
@@ -315,6 +333,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_layouts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cache_and_reads, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_codes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_entry_is_a_node, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_merges_when_due, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_merge_that_fails, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_folder_after_a_crash, set_up, tear_down),

@@ -36,7 +36,7 @@
 
 #define VAMANA_DISK_FILE "vamana-disk.index"
 #define VAMANA_DISK_NONE UINT32_MAX
-enum { VAMANA_DISK_PAGE = 4096, VAMANA_DISK_VERSION = 1, VAMANA_DISK_BEAM_MAX = 64 };
+enum { VAMANA_DISK_PAGE = 4096, VAMANA_DISK_VERSION = 2, VAMANA_DISK_BEAM_MAX = 64 };
 enum { VAMANA_DISK_TRAIN_ROWS = 25600 /* 100 per codeword */ };
 
 enum vamana_disk_maintenance { VAMANA_DISK_INLINE, VAMANA_DISK_EXPLICIT };
@@ -88,8 +88,8 @@ struct vamana_disk_part {
     const struct vamana_disk *owner;
     struct vamana_disk_layout layout;
     size_t n;
-    uint32_t entry; /* where searches begin; VAMANA_DISK_NONE if n is 0 */
-    float norm_max_sq;
+    uint32_t entry;              /* where searches begin; VAMANA_DISK_NONE if n is 0 */
+    float norm_max_sq;           /* METRIC_IP: at least that of each row */
     struct quantizer *quantizer; /* NULL if n is 0 */
     uint8_t *codes;              /* n codes */
     uint64_t unseen;             /* rows that came after the quantizer was trained */
@@ -192,8 +192,11 @@ int vamana_disk_part_map(struct vamana_disk_part *);
 struct index_env vamana_disk_row_env(const struct vamana_disk *);
 /* Distance of a query from a row on disk, as env's metric reports it. */
 float vamana_disk_distance(const struct vamana_disk *, const void *query, const void *row);
-/* From a row on disk to floats. */
-void vamana_disk_floats(const struct vamana_disk *, const void *row, float *out);
+/* A row as the part's records have it: under METRIC_IP with the component that makes its norm the
+   part's greatest one (graph_index/lift.c). Of `row`, dim components are read. */
+void vamana_disk_put_row(const struct vamana_disk_part *, const void *row, void *out);
+/* The same as floats. */
+void vamana_disk_floats(const struct vamana_disk_part *, const void *row, float *out);
 /* Of a code. */
 size_t vamana_disk_groups(const struct vamana_disk *);
 struct vamana_disk_layout vamana_disk_layout_of(const struct vamana_disk *);

@@ -5,6 +5,7 @@
 
 #include <sys/stat.h>
 
+#include "tests/support/any_order.h"
 #include "tests/support/baseline_checks.h"
 #include "tests/support/beside_changes.h"
 #include "tests/support/turnover.h"
@@ -132,6 +133,14 @@ static void test_codes(void **state)
 }
 
 /* ------------------------------------------------------------------------------- merges */
+
+/* Neither the first row nor growing norms matter, under inner product. */
+static void test_inner_product_in_any_order(void **state)
+{
+    (void)state;
+    any_order_matters_not(&here, "degree=24;build_list=64;merge_rows=150;pq_groups=25",
+                          "search_list=200", 8, 24, 1500 / test_scale());
+}
 
 /* The entry is a node even where no distance from the mean is finite; index_insert() refuses such rows. */
 static void test_entry_is_a_node(void **state)
@@ -334,6 +343,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_cache_and_reads, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_codes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_entry_is_a_node, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_inner_product_in_any_order, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_merges_when_due, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_merge_that_fails, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_folder_after_a_crash, set_up, tear_down),

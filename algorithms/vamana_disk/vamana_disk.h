@@ -113,6 +113,7 @@ struct vamana_disk {
     struct index base;
     struct vamana_disk_params params;
     char *dir; /* env.dir's copy */
+    int claim; /* descriptor of the folder's lock; -1: none */
     struct epoch *epoch;
     struct read_threads *threads;
     struct scratch_pool scratch; /* struct vamana_disk_scratch; of all parts, as rings are slow to
@@ -168,7 +169,7 @@ static inline size_t vamana_disk_live(const struct vamana_disk_part *p)
 int vamana_disk_create(struct index **, const struct index_ops *, const struct index_env *,
                        const void *params);
 void vamana_disk_destroy(struct index *);
-/* An index without a view. ERR_NO_MEMORY, ERR_ARGUMENT, ERR_IO. */
+/* An index without a view, which has locked its folder. ERR_NO_MEMORY, ERR_ARGUMENT, ERR_IO. */
 int vamana_disk_open(struct vamana_disk **, const struct index_ops *, const struct index_env *,
                      const struct vamana_disk_params *);
 /* An empty index of recent rows. ERR_NO_MEMORY. */

@@ -3,7 +3,6 @@
  * sanitizer). */
 #include "algorithms/common/graph_index/graph_index.h"
 #include "algorithms/vamana/vamana.h"
-#include "tests/support/any_order.h"
 #include "tests/support/baseline_checks.h"
 #include "tests/support/beside_changes.h"
 #include "tests/support/turnover.h"

@@ -5,7 +5,6 @@
 
 #include <sys/stat.h>
 
-#include "tests/support/any_order.h"
 #include "tests/support/baseline_checks.h"
 #include "tests/support/beside_changes.h"
 #include "tests/support/turnover.h"

@@ -75,7 +75,7 @@ static double consolidate_share_of(const void *params)
     return p->maintenance == VAMANA_INLINE ? p->consolidate_share : 0;
 }
 
-static const struct graph_index_kind vamana = { .version = 2,
+static const struct graph_index_kind vamana = { .version = 3,
                                                 .options = options_of,
                                                 .beam = beam_of,
                                                 .lazy = is_lazy,

@@ -156,7 +156,7 @@ int vamana_disk_beam_row(const struct vamana_disk_part *p, struct vamana_disk_sc
 {
     struct expanding e = { p, x, row };
 
-    vamana_disk_floats(p->owner, row, x->query);
+    vamana_disk_floats(p, row, x->query);
     return run(&e, L, width);
 }
 

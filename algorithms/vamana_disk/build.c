@@ -42,7 +42,7 @@ static int train(const struct building *b)
     if (!rows)
         return fail(h->base.env.error, ERR_NO_MEMORY, "vamana-disk: out of memory for a sample");
     for (size_t i = 0; i < n; i++)
-        vamana_disk_floats(h, graph_row(b->from->graph, b->nodes[i * p->n / n]), rows + i * dim);
+        vamana_disk_floats(p, graph_row(b->from->graph, b->nodes[i * p->n / n]), rows + i * dim);
     const int rc = vamana_disk_part_train(p, rows, n);
     mem_free(h->base.env.mem, rows);
     return rc;
@@ -78,7 +78,7 @@ static void fill_record(const struct building *b, uint32_t number, unsigned char
     uint32_t to[256];
     const size_t n = graph_links(b->from->graph, b->nodes[number], to);
 
-    memcpy(record, graph_row(b->from->graph, b->nodes[number]), l->row_bytes);
+    vamana_disk_put_row(b->part, graph_row(b->from->graph, b->nodes[number]), record);
     links->n = (uint32_t)n;
     for (size_t i = 0; i < n; i++)
         links->to[i] = b->numbers[to[i]];
@@ -113,7 +113,7 @@ static int fill_part(struct building *b, struct graph_index *recent)
 
     for (size_t i = 0; i < p->n; i++)
         atomic_init(&p->ids[i], graph_index_id_of(b->from, b->nodes[i]));
-    p->norm_max_sq = b->from->norm_max_sq;
+    p->norm_max_sq = graph_bound(b->from->graph);
     rc = vamana_disk_part_map(p);
     if (rc == OK && p->n > 0) {
         p->entry = b->numbers[graph_entry(b->from->graph)];

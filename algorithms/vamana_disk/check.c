@@ -36,7 +36,7 @@ static int check_record(void *to, uint32_t node, const unsigned char *record)
         return broken(c, node, "has no links");
     if (cached && memcmp(cached, record, p->layout.record_bytes) != 0)
         return broken(c, node, "differs in the cache and in the file");
-    vamana_disk_floats(p->owner, record, c->floats);
+    vamana_disk_floats(p, record, c->floats);
     quantizer_transform(p->quantizer, c->floats, 1, c->transformed);
     pq_codes_put(p->quantizer, c->transformed, c->code);
     return memcmp(c->code, p->codes + node * code_bytes, code_bytes) == 0

@@ -1,6 +1,8 @@
 /* index.c - creating and destroying an index; views. */
 #include "algorithms/vamana_disk/vamana_disk.h"
 
+#include <unistd.h>
+
 #include "algorithms/common/durable/durable.h"
 #include "algorithms/common/durable/folder_claim.h"
 #include "src/core/mem.h"
@@ -64,7 +66,7 @@ static int check_params(const struct index_env *env, const struct vamana_disk_pa
 int vamana_disk_open(struct vamana_disk **out, const struct index_ops *ops,
                      const struct index_env *env, const struct vamana_disk_params *params)
 {
-    const int rc = check_params(env, params);
+    int rc = check_params(env, params);
     struct vamana_disk *h = rc == OK ? mem_zalloc(env->mem, sizeof *h) : NULL;
 
     if (rc != OK)
@@ -73,6 +75,7 @@ int vamana_disk_open(struct vamana_disk **out, const struct index_ops *ops,
         return fail(env->error, ERR_NO_MEMORY, "vamana-disk: out of memory for an index");
     h->base = (struct index){ .ops = ops, .env = *env };
     h->params = *params;
+    h->claim = -1;
     if (h->params.seed == 0)
         h->params.seed = (int64_t)(env->seed & INT64_MAX);
     (void)pthread_mutex_init(&h->lock, NULL);
@@ -80,13 +83,15 @@ int vamana_disk_open(struct vamana_disk **out, const struct index_ops *ops,
     h->dir = mem_strdup(env->mem, env->dir);
     h->epoch = epoch_create(env->mem);
     h->threads = read_threads_create(env->mem);
-    if (!h->dir || !h->epoch || !h->threads) {
-        vamana_disk_destroy(&h->base);
-        return fail(env->error, ERR_NO_MEMORY, "vamana-disk: out of memory for an index");
-    }
+    const bool ready = h->dir && h->epoch && h->threads;
+    rc = ready ? folder_claim(h->dir, &h->claim, env->error)
+               : fail(env->error, ERR_NO_MEMORY, "vamana-disk: out of memory for an index");
     h->base.env.dir = h->dir;
-    *out = h;
-    return OK;
+    if (rc == OK)
+        *out = h;
+    else
+        vamana_disk_destroy(&h->base);
+    return rc;
 }
 
 int vamana_disk_recent_create(struct vamana_disk *h, struct graph_index **recent)
@@ -174,6 +179,8 @@ void vamana_disk_destroy(struct index *index)
     vamana_disk_scratch_free(h);
     read_threads_destroy(h->threads);
     (void)pthread_mutex_destroy(&h->lock);
+    if (h->claim >= 0)
+        (void)close(h->claim);
     mem_free(mem, h->dir);
     mem_free(mem, h);
 }

@@ -2,6 +2,7 @@
 #include "algorithms/vamana_disk/vamana_disk.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -29,15 +30,27 @@ float vamana_disk_distance(const struct vamana_disk *h, const void *query, const
                                     : env->kernels->l2sq_f32(query, row, env->dim);
 }
 
-void vamana_disk_floats(const struct vamana_disk *h, const void *row, float *out)
+void vamana_disk_put_row(const struct vamana_disk_part *p, const void *row, void *out)
 {
-    const struct index_env env = vamana_disk_row_env(h);
+    const struct index_env *env = &p->owner->base.env;
+    float *floats = out;
 
-    if (env.element == ELEMENT_F32) {
-        memcpy(out, row, env.dim * sizeof *out);
+    memcpy(out, row, element_row_bytes(env->element, env->dim));
+    if (env->metric != METRIC_IP)
+        return;
+    const float rest = p->norm_max_sq - env->kernels->ip_f32(floats, floats, env->dim);
+    floats[env->dim] = rest > 0 ? sqrtf(rest) : 0;
+}
+
+void vamana_disk_floats(const struct vamana_disk_part *p, const void *row, float *out)
+{
+    const struct index_env *env = &p->owner->base.env;
+
+    if (env->element == ELEMENT_F32) {
+        vamana_disk_put_row(p, row, out);
         return;
     }
-    for (size_t i = 0; i < env.dim; i++)
+    for (size_t i = 0; i < env->dim; i++)
         out[i] = ((const uint8_t *)row)[i];
 }
 
@@ -126,7 +139,7 @@ void vamana_disk_part_code(struct vamana_disk_part *p, uint32_t node, const void
 {
     float *transformed = floats + p->quantizer->dim;
 
-    vamana_disk_floats(p->owner, row, floats);
+    vamana_disk_floats(p, row, floats);
     quantizer_transform(p->quantizer, floats, 1, transformed);
     pq_codes_put(p->quantizer, transformed, p->codes + node * pq_codes_bytes(p->quantizer));
 }

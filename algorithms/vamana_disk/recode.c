@@ -1,6 +1,7 @@
 /* recode.c - the codes of a merge's part. When a quarter of its rows have come since the quantizer was
  * trained, it is trained anew and all rows are coded again: a quantizer fits rows of long ago, and
- * searches go by its distances. FreshDiskANN keeps the first. */
+ * searches go by its distances. FreshDiskANN keeps the first. The same if the greatest norm has changed, because
+ * all rows then have another added component. */
 #include <string.h>
 
 #include "algorithms/vamana_disk/stream_internal.h"
@@ -21,7 +22,7 @@ static void sample_row(struct recoding *r, uint32_t number, const unsigned char 
     const size_t dim = vamana_disk_row_env(r->s->h).dim;
 
     if (r->taken < r->n_sample && number == r->taken * p->n / r->n_sample)
-        vamana_disk_floats(p->owner, row, r->sample + r->taken++ * dim);
+        vamana_disk_floats(p, row, r->sample + r->taken++ * dim);
 }
 
 static int sample_record(void *to, uint32_t node, const unsigned char *record)
@@ -136,7 +137,9 @@ static int copy(struct vamana_disk_stream *s)
 int vamana_disk_recode(struct vamana_disk_stream *s)
 {
     s->part->unseen = s->old->unseen + s->n_recent;
-    const int rc = s->part->unseen >= s->part->n / UNSEEN_SHARE ? renew(s) : copy(s);
+    const bool anew =
+        s->part->unseen >= s->part->n / UNSEEN_SHARE || s->part->norm_max_sq != s->old->norm_max_sq;
+    const int rc = anew ? renew(s) : copy(s);
 
     return rc == OK ? code_recent(s) : rc;
 }

@@ -10,6 +10,7 @@ static double count_of(const atomic_uint_fast64_t *counter)
 int vamana_disk_stats(const struct index *index, struct stat_sink *sink)
 {
     const struct vamana_disk *h = vamana_disk_of(index);
+    const unsigned ticket = epoch_enter(h->epoch); /* a merge may replace the view meanwhile */
     const struct vamana_disk_view *view = vamana_disk_view_of(h);
     const size_t on_disk = vamana_disk_live(view->part), recent = view->recent->nodes.n;
     const double queries = count_of(&h->queries), pages = count_of(&h->pages_read);
@@ -25,12 +26,14 @@ int vamana_disk_stats(const struct index *index, struct stat_sink *sink)
     sink->value(sink->to, "cache_hits", count_of(&h->cache_hits));
     sink->value(sink->to, "pages_per_query", queries > 0 ? pages / queries : 0);
     sink->value(sink->to, "page_bytes_read", pages * VAMANA_DISK_PAGE);
+    epoch_leave(h->epoch, ticket);
     return OK;
 }
 
 int vamana_disk_memory(const struct index *index, struct memory_use *use)
 {
     const struct vamana_disk *h = vamana_disk_of(index);
+    const unsigned ticket = epoch_enter(h->epoch);
     const struct vamana_disk_view *view = vamana_disk_view_of(h);
     const struct vamana_disk_part *p = view->part;
     const int rc = graph_index_memory(&view->recent->base, use);
@@ -41,19 +44,20 @@ int vamana_disk_memory(const struct index *index, struct memory_use *use)
     use->other +=
         sizeof *h + sizeof *view + vamana_disk_part_bytes(p) + vamana_disk_scratch_bytes(h);
     use->disk = p->file_bytes;
+    epoch_leave(h->epoch, ticket);
     return rc;
 }
 
-int vamana_disk_inspect(const struct index *index, const struct structure_sink *sink)
+/* Inside the epoch. */
+static void inspect_view(const struct vamana_disk_view *view, const struct structure_sink *sink)
 {
-    const struct vamana_disk_view *view = vamana_disk_view_of(vamana_disk_of(index));
     const struct vamana_disk_part *p = view->part;
     const struct graph_index *recent = view->recent;
     struct structure_ids ids = { .sink = sink };
     const size_t live = vamana_disk_live(p) + recent->nodes.n;
 
-    if (!sink->enter(sink->to, index->ops->name, 0))
-        return OK;
+    if (!sink->enter(sink->to, p->owner->base.ops->name, 0))
+        return;
     sink->number(sink->to, "rows", (double)live);
     sink->number(sink->to, "live", (double)live);
     sink->number(sink->to, "on_disk", (double)vamana_disk_live(p));
@@ -69,5 +73,17 @@ int vamana_disk_inspect(const struct index *index, const struct structure_sink *
     }
     structure_ids_end(&ids);
     sink->leave(sink->to);
+}
+
+int vamana_disk_inspect(const struct index *index, const struct structure_sink *sink)
+{
+    const struct vamana_disk *h = vamana_disk_of(index);
+    const unsigned ticket = epoch_enter(h->epoch);
+    const struct vamana_disk_view *view = vamana_disk_view_of(h);
+    const unsigned recent = epoch_enter(view->recent->epoch);
+
+    inspect_view(view, sink);
+    epoch_leave(view->recent->epoch, recent);
+    epoch_leave(h->epoch, ticket);
     return OK;
 }

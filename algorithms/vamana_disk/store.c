@@ -7,7 +7,8 @@
 #include "algorithms/vamana_disk/write_internal.h"
 #include "src/core/mem.h"
 
-/* In its own folder the file takes the place of the one in use, which is opened again. */
+/* In its own folder the file takes the name of the one in use, which has the same pages: searches go
+   on in that one until the next merge. */
 int vamana_disk_save(struct index *index, const char *dir)
 {
     struct vamana_disk *h = vamana_disk_of(index);
@@ -17,11 +18,7 @@ int vamana_disk_save(struct index *index, const char *dir)
     struct vamana_disk_view *view = vamana_disk_view_of(h);
     struct vamana_disk_part *p = view->part;
     const struct vamana_disk_pages pages = { vamana_disk_copy_pages, p };
-    int rc = vamana_disk_write(h, dir, p, view->recent, &pages, &pages_at);
-    if (rc == OK && p->n > 0 && folder_same(dir, h->dir)) {
-        p->pages_at = pages_at;
-        rc = vamana_disk_part_attach(p, h->dir);
-    }
+    const int rc = vamana_disk_write(h, dir, p, view->recent, &pages, &pages_at);
     pthread_mutex_unlock(&h->lock);
     return rc;
 }

@@ -13,6 +13,8 @@
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
 
+#define NORM_SHRINKS 1.5625F /* a quarter, squared */
+
 static int no_memory(const struct vamana_disk_stream *s)
 {
     return fail(s->h->base.env.error, ERR_NO_MEMORY, "vamana-disk: out of memory to merge %zu rows",
@@ -39,7 +41,7 @@ static int emit(struct vamana_disk_stream *s, uint32_t number, const unsigned ch
     struct vamana_disk_links *links = vamana_disk_links_of(l, record);
     const uint32_t entry = s->part->entry;
 
-    memcpy(record, row, l->row_bytes);
+    vamana_disk_put_row(s->part, row, record);
     links->n = (uint32_t)n;
     memcpy(links->to, to, n * sizeof *to);
     if (n == 0 && s->kept > 1) {
@@ -66,19 +68,6 @@ static void number_kept(struct vamana_disk_stream *s)
     }
 }
 
-/* Under inner product the added component is by the greatest norm of the rows on disk. */
-static void take_row(const struct vamana_disk_stream *s, const void *row, unsigned char *out)
-{
-    const struct index_env *env = &s->h->base.env;
-
-    memcpy(out, row, s->part->layout.row_bytes);
-    if (env->metric != METRIC_IP)
-        return;
-    float *floats = (float *)(void *)out;
-    const float rest = s->part->norm_max_sq - env->kernels->ip_f32(floats, floats, env->dim);
-    floats[env->dim] = rest > 0 ? sqrtf(rest) : 0;
-}
-
 static int number_recent(struct vamana_disk_stream *s)
 {
     const size_t capacity = graph_capacity(s->recent->graph);
@@ -94,12 +83,41 @@ static int number_recent(struct vamana_disk_stream *s)
             continue;
         const uint32_t number = (uint32_t)(s->kept + n);
         unsigned char *row = s->rows + n * s->part->layout.row_bytes;
-        take_row(s, graph_row(s->recent->graph, i), row);
+        vamana_disk_put_row(s->part, graph_row(s->recent->graph, i), row);
         atomic_init(&s->part->ids[number], graph_index_id_of(s->recent, i));
         s->number_of[i] = (uint32_t)n;
         s->nodes[n++] = i;
     }
     return ready ? OK : no_memory(s);
+}
+
+static int measure_norm(void *to, uint32_t node, const unsigned char *record)
+{
+    struct vamana_disk_stream *s = to;
+    const struct index_env *env = &s->h->base.env;
+    const float *row = (const float *)(const void *)record;
+
+    if (vamana_disk_id(s->old, node) != ID_NONE)
+        s->part->norm_max_sq =
+            fmaxf(s->part->norm_max_sq, env->kernels->ip_f32(row, row, env->dim));
+    return OK;
+}
+
+/* The greatest norm under METRIC_IP: where it is another, all rows are coded anew. So a lesser one is
+   taken only if much of the codes' precision is for norms that are gone. */
+static int measure_norms(struct vamana_disk_stream *s)
+{
+    const float old = s->old->norm_max_sq;
+    int rc = OK;
+
+    if (s->h->base.env.metric != METRIC_IP)
+        return OK;
+    s->part->norm_max_sq = graph_bound(s->recent->graph);
+    if (s->part->norm_max_sq < old)
+        rc = vamana_disk_read_all(s->old, measure_norm, s);
+    if (s->part->norm_max_sq < old && s->part->norm_max_sq * NORM_SHRINKS > old)
+        s->part->norm_max_sq = old;
+    return rc;
 }
 
 /* Searches begin at the row on disk that is nearest to the mean of all, by its code. */
@@ -110,6 +128,7 @@ static void choose_entry(struct vamana_disk_stream *s)
 
     memset(mean, 0, p->quantizer->dim * sizeof *mean); /* transformed rows have their mean at 0 */
     pq_codes_query(p->quantizer, mean, table);
+    p->entry = 0; /* also if no distance is finite */
     for (uint32_t i = 0; i < s->kept; i++) {
         float distance;
 
@@ -293,14 +312,14 @@ static int prepare(struct vamana_disk_stream *s)
 
     if (rc != OK)
         return rc;
-    s->part->norm_max_sq = s->old->norm_max_sq;
     s->map = mem_array(mem, s->old->n, sizeof *s->map);
     s->deleted = mem_array(mem, s->old->n - s->kept, (degree + 1) * sizeof *s->deleted);
     s->page = mem_zalloc(mem, s->part->layout.read_bytes);
     if (!s->map || !s->deleted || !s->page)
         return no_memory(s);
     number_kept(s);
-    rc = number_recent(s);
+    rc = measure_norms(s);
+    rc = rc == OK ? number_recent(s) : rc;
     rc = rc == OK ? vamana_disk_recode(s) : rc;
     if (rc != OK)
         return rc;

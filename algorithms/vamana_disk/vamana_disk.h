@@ -36,7 +36,7 @@
 
 #define VAMANA_DISK_FILE "vamana-disk.index"
 #define VAMANA_DISK_NONE UINT32_MAX
-enum { VAMANA_DISK_PAGE = 4096, VAMANA_DISK_VERSION = 1, VAMANA_DISK_BEAM_MAX = 64 };
+enum { VAMANA_DISK_PAGE = 4096, VAMANA_DISK_VERSION = 2, VAMANA_DISK_BEAM_MAX = 64 };
 enum { VAMANA_DISK_TRAIN_ROWS = 25600 /* 100 per codeword */ };
 
 enum vamana_disk_maintenance { VAMANA_DISK_INLINE, VAMANA_DISK_EXPLICIT };
@@ -88,8 +88,8 @@ struct vamana_disk_part {
     const struct vamana_disk *owner;
     struct vamana_disk_layout layout;
     size_t n;
-    uint32_t entry; /* where searches begin; VAMANA_DISK_NONE if n is 0 */
-    float norm_max_sq;
+    uint32_t entry;              /* where searches begin; VAMANA_DISK_NONE if n is 0 */
+    float norm_max_sq;           /* METRIC_IP: at least that of each row */
     struct quantizer *quantizer; /* NULL if n is 0 */
     uint8_t *codes;              /* n codes */
     uint64_t unseen;             /* rows that came after the quantizer was trained */
@@ -113,6 +113,7 @@ struct vamana_disk {
     struct index base;
     struct vamana_disk_params params;
     char *dir; /* env.dir's copy */
+    int claim; /* descriptor of the folder's lock; -1: none */
     struct epoch *epoch;
     struct read_threads *threads;
     struct scratch_pool scratch; /* struct vamana_disk_scratch; of all parts, as rings are slow to
@@ -168,7 +169,7 @@ static inline size_t vamana_disk_live(const struct vamana_disk_part *p)
 int vamana_disk_create(struct index **, const struct index_ops *, const struct index_env *,
                        const void *params);
 void vamana_disk_destroy(struct index *);
-/* An index without a view. ERR_NO_MEMORY, ERR_ARGUMENT, ERR_IO. */
+/* An index without a view, which has locked its folder. ERR_NO_MEMORY, ERR_ARGUMENT, ERR_IO. */
 int vamana_disk_open(struct vamana_disk **, const struct index_ops *, const struct index_env *,
                      const struct vamana_disk_params *);
 /* An empty index of recent rows. ERR_NO_MEMORY. */
@@ -192,8 +193,11 @@ int vamana_disk_part_map(struct vamana_disk_part *);
 struct index_env vamana_disk_row_env(const struct vamana_disk *);
 /* Distance of a query from a row on disk, as env's metric reports it. */
 float vamana_disk_distance(const struct vamana_disk *, const void *query, const void *row);
-/* From a row on disk to floats. */
-void vamana_disk_floats(const struct vamana_disk *, const void *row, float *out);
+/* A row as the part's records have it: under METRIC_IP with the component that makes its norm the
+   part's greatest one (graph_index/lift.c). Of `row`, dim components are read. */
+void vamana_disk_put_row(const struct vamana_disk_part *, const void *row, void *out);
+/* The same as floats. */
+void vamana_disk_floats(const struct vamana_disk_part *, const void *row, float *out);
 /* Of a code. */
 size_t vamana_disk_groups(const struct vamana_disk *);
 struct vamana_disk_layout vamana_disk_layout_of(const struct vamana_disk *);

@@ -2,8 +2,7 @@
 #include "src/core/checked.h"
 
 #include <inttypes.h>
-#include <math.h>
-#include <string.h>
+#include <stdio.h>
 
 #include "src/core/stamp/stamp.h"
 
@@ -164,46 +163,19 @@ void index_close(struct checked *c)
     idmap_free(&c->pins);
 }
 
-/* Returns the largest bit pattern of the magnitudes in a row: 0 for a row of zeros, at least that
-   of INFINITY if a component is not finite. An integer maximum vectorises; a sum of floats does
-   not, because its order must not change. */
-static uint32_t magnitude_f32(const unsigned char *row, size_t dim)
+static enum row_range range_u8(const unsigned char *row, size_t dim)
 {
-    uint32_t most = 0;
-    for (size_t j = 0; j < dim; j++) {
-        uint32_t bits;
-        memcpy(&bits, row + j * sizeof bits, sizeof bits);
-        bits &= UINT32_C(0x7fffffff);
-        most = bits > most ? bits : most;
-    }
-    return most;
-}
-
-static uint32_t magnitude_u8(const unsigned char *row, size_t dim)
-{
-    uint32_t any = 0;
+    unsigned any = 0;
     for (size_t j = 0; j < dim; j++)
         any |= row[j];
-    return any;
+    return any ? ROW_FITS : ROW_ZERO;
 }
 
-#define INFINITY_BITS UINT32_C(0x7f800000)
-
-static int fail_component(struct checked *c, const unsigned char *row, size_t i, size_t dim,
-                          const char *what)
+static int refuse_row(struct checked *c, const void *row, size_t i, size_t dim, const char *what)
 {
-    for (size_t j = 0; j < dim; j++) {
-        float x;
-        memcpy(&x, row + j * sizeof x, sizeof x);
-        if (!isfinite(x))
-            return fail(c->error, ERR_NOT_FINITE,
-                        "%s: row %zu: component %zu is %s; expected a finite number", what, i, j,
-                        isnan(x) ? "NaN"
-                        : x > 0  ? "infinity"
-                                 : "-infinity");
-    }
-    return fail(c->error, ERR_NOT_FINITE, "%s: row %zu has a component that is not finite", what,
-                i);
+    char where[128];
+    (void)snprintf(where, sizeof where, "%.80s: row %zu: component", what, i);
+    return index_row_refuse(c->error, where, row, dim, 0);
 }
 
 int index_admit_vectors(struct checked *c, struct vectors v, const char *what)
@@ -221,15 +193,15 @@ int index_admit_vectors(struct checked *c, struct vectors v, const char *what)
         return OK;
     const size_t row_bytes = element_row_bytes(v.element, v.dim);
     for (size_t i = 0; i < v.n; i++) {
-        const unsigned char *row = (const unsigned char *)v.rows + i * row_bytes;
-        const uint32_t most =
-            v.element == ELEMENT_F32 ? magnitude_f32(row, v.dim) : magnitude_u8(row, v.dim);
-        if (most >= INFINITY_BITS)
-            return fail_component(c, row, i, v.dim, what);
-        if (most == 0 && env->metric == METRIC_COS)
+        const void *row = (const unsigned char *)v.rows + i * row_bytes;
+        const enum row_range range =
+            v.element == ELEMENT_F32 ? index_row_range(row, v.dim) : range_u8(row, v.dim);
+        if (range == ROW_ZERO && env->metric == METRIC_COS)
             return fail(c->error, ERR_ZERO_VECTOR,
                         "%s: row %zu is a zero vector, which has no direction under cosine", what,
                         i);
+        if (range != ROW_ZERO && range != ROW_FITS)
+            return refuse_row(c, row, i, v.dim, what);
     }
     return OK;
 }

@@ -21,7 +21,7 @@ enum error_code {
     /* the caller's arguments */
     ERR_ARGUMENT = 1,     /* out of range, wrong combination */
     ERR_DIMENSION = 2,    /* a dimension, element type or metric that does not fit */
-    ERR_NOT_FINITE = 3,   /* NaN or infinity */
+    ERR_NOT_FINITE = 3,   /* NaN, infinity, or a row whose squared length f32 does not hold */
     ERR_ZERO_VECTOR = 4,  /* a zero vector under cosine */
     ERR_DUPLICATE_ID = 5, /* already stored, or twice in one batch */
     ERR_UNKNOWN_ID = 6,   /* not stored */

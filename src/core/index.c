@@ -1,6 +1,8 @@
-/* index.c - names of elements and metrics, sizes of rows, radii, and conditions on attributes. */
+/* index.c - names of elements and metrics, sizes and lengths of rows, radii, and conditions on
+ * attributes. */
 #include "src/core/index.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -134,4 +136,61 @@ const char *index_radius_fault(enum metric metric, double radius)
     if (metric != METRIC_IP && radius < 0)
         return "is below 0, as no distance of this metric is";
     return NULL;
+}
+
+/* ---- lengths of rows */
+
+enum { LANES = 16 };
+
+/* Summed in lanes, which compilers vectorise. Not finite if a component is not. */
+static float squared_length(const float_anywhere *row, size_t dim)
+{
+    float lanes[LANES] = { 0 }, sum = 0;
+    size_t j = 0;
+    for (; j + LANES <= dim; j += LANES)
+        for (size_t lane = 0; lane < LANES; lane++)
+            lanes[lane] += row[j + lane] * row[j + lane];
+    for (; j < dim; j++)
+        sum += row[j] * row[j];
+    for (size_t lane = 0; lane < LANES; lane++)
+        sum += lanes[lane];
+    return sum;
+}
+
+/* The first that is not finite, else the largest. */
+static size_t worst_component(const float_anywhere *row, size_t dim)
+{
+    size_t worst = 0;
+    for (size_t j = 0; j < dim; j++) {
+        if (!isfinite(row[j]))
+            return j;
+        if (fabsf(row[j]) > fabsf(row[worst]))
+            worst = j;
+    }
+    return worst;
+}
+
+enum row_range index_row_range(const float_anywhere *row, size_t dim)
+{
+    const float squared = squared_length(row, dim);
+    if (squared >= FLT_MIN && squared <= FLT_MAX / 4)
+        return ROW_FITS;
+    const float worst = row[worst_component(row, dim)];
+    if (!isfinite(worst))
+        return ROW_NOT_FINITE;
+    return worst == 0 ? ROW_ZERO : squared < FLT_MIN ? ROW_TOO_SMALL : ROW_TOO_LARGE;
+}
+
+int index_row_refuse(struct error *err, const char *where, const float_anywhere *row, size_t dim,
+                     size_t first)
+{
+    const size_t at = worst_component(row, dim);
+    if (!isfinite(row[at]))
+        return fail(err, ERR_NOT_FINITE, "%s %zu is %s; every value must be finite", where,
+                    at + first, isnan(row[at]) ? "NaN" : "infinite");
+    return fail(err, ERR_NOT_FINITE,
+                "%s %zu is %g: the squared length of the row is too %s for f32, in which distances "
+                "are computed; expected lengths from 1e-19 to 9e18, so scale the rows, or leave "
+                "this one out",
+                where, at + first, (double)row[at], fabsf(row[at]) > 1 ? "large" : "small");
 }

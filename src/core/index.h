@@ -74,6 +74,17 @@ bool metric_named(const char *name, enum metric *out);
 /* All names, indexed by the enums' values. NULL ends a list. */
 extern const char *const element_names[], *const metric_names[];
 
+/* Whether f32 holds the squared length of a row. Methods compare rows by sums of squares: a sum above
+   the range is infinite, one below it is 0, and answers would be wrong. A squared distance is at most
+   four times the greater squared length, so lengths of 1.1e-19 to 9.2e18 fit; a method gets no others,
+   but for rows of zeros. */
+enum row_range INDEX_INT { ROW_FITS, ROW_ZERO, ROW_NOT_FINITE, ROW_TOO_SMALL, ROW_TOO_LARGE };
+enum row_range index_row_range(const float_anywhere *row, size_t dim);
+/* The error of a row that does not fit: "WHERE J is VALUE ...", where J counts components from `first`.
+   Returns ERR_NOT_FINITE. */
+int index_row_refuse(struct error *, const char *where, const float_anywhere *row, size_t dim,
+                     size_t first);
+
 /* 2. The environment: all that a method may depend on */
 
 struct mem;

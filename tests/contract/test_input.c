@@ -241,6 +241,102 @@ static void test_odd_arguments(struct world *w)
     free(odd);
 }
 
+/* Lengths of 1e-24 to 1e20, of which those from 2e-19 to 8e18 fit; some rows alike but for their
+   length. */
+static float *rows_of_any_length(struct world *w, size_t n)
+{
+    float *rows = world_rows(w, n);
+    for (size_t i = 0; i < n; i++) {
+        double sum = 0;
+        for (size_t j = 0; j < w->dim; j++)
+            sum += (double)rows[i * w->dim + j] * (double)rows[i * w->dim + j];
+        const double length = pow(10, -24 + 44 * rng_unit(&w->rng));
+        for (size_t j = 0; j < w->dim; j++)
+            rows[i * w->dim + j] = (float)((double)rows[i * w->dim + j] / sqrt(sum) * length);
+    }
+    return rows;
+}
+
+/* Keeps the rows that the door lets in; each other is refused by its number, wherever it comes in. */
+static size_t keep_admitted(struct world *w, float *rows, size_t n)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        double sum = 0;
+        for (size_t j = 0; j < w->dim; j++)
+            sum += (double)rows[i * w->dim + j] * (double)rows[i * w->dim + j];
+        const double length = sqrt(sum);
+        const bool fits = length > 2e-19 && length < 8e18;
+        if (!fits && (length < 1e-19 || length > 9.3e18)) {
+            const uint64_t id = w->next_id;
+            size_t done;
+            world_refuses(
+                w, ERR_NOT_FINITE,
+                index_admit_vectors(&w->index, world_vectors(w, rows + i * w->dim, 1), "x"));
+            world_refuses(
+                w, ERR_NOT_FINITE,
+                index_insert(&w->index, world_vectors(w, rows + i * w->dim, 1), &id, &done));
+        }
+        if (fits)
+            memmove(rows + kept++ * w->dim, rows + i * w->dim, w->row_bytes);
+    }
+    return kept;
+}
+
+static void search_any_length(struct world *w)
+{
+    enum { QUERIES = 12, K = 5 };
+    float *queries = rows_of_any_length(w, QUERIES), distances[QUERIES * K];
+    uint64_t ids[QUERIES * K];
+    world_answers(w, queries, keep_admitted(w, queries, QUERIES), K, NULL, 1, ids, distances);
+    free(queries);
+}
+
+static void insert_any_length(struct world *w, size_t n)
+{
+    float *rows = rows_of_any_length(w, n);
+    uint64_t *ids = calloc(n, sizeof *ids);
+    size_t done;
+    world_expect(w, ids, "no memory");
+    n = keep_admitted(w, rows, n);
+    for (size_t i = 0; i < n; i++)
+        ids[i] = world_new_id(w);
+    world_ok(w, index_insert(&w->index, world_vectors(w, rows, n), ids, &done));
+    world_note_inserted(w, rows, ids, n);
+    free(rows);
+    free(ids);
+}
+
+/* The squares of most magnitudes of a float do not fit: such rows are refused at the door. With all
+   others, in one index, there is no crash and no infinite distance. */
+static void test_magnitudes(struct world *w)
+{
+    bool more;
+    /* A bound that holds with a probability does not count the rounding of so unequal rows. */
+    if (strstr(w->subject->setting.params, "eps0="))
+        w->flags &= ~(unsigned)EXHAUSTIVE;
+    if (w->space.element != ELEMENT_F32 || w->space.metric == METRIC_COS || w->dim == 1 ||
+        w->dim > 32)
+        return;
+    world_ok(w, world_open(w));
+    if (w->ops->train) {
+        float *rows = rows_of_any_length(w, 300);
+        world_ok(w, index_train(&w->index, world_vectors(w, rows, keep_admitted(w, rows, 300))));
+        free(rows);
+    }
+    for (size_t round = 0; round < 3; round++) {
+        insert_any_length(w, 60);
+        search_any_length(w);
+        if (w->ops->maintain)
+            world_ok(w, index_maintain(&w->index, 0, &more));
+        if (w->ops->remove)
+            world_remove(w, 20);
+        world_check(w);
+        search_any_length(w);
+        (void)world_reload(w);
+    }
+}
+
 /* create() refuses wrong shapes and spaces. */
 static void test_bad_env(struct world *w)
 {
@@ -259,9 +355,9 @@ int main(void)
 {
     static const char *const names[] = { "bad vectors", "bad ids",  "bad requests",
                                          "untrained",   "few rows", "odd arguments",
-                                         "bad env" };
+                                         "magnitudes",  "bad env" };
     static world_test *const tests[] = { test_bad_vectors, test_bad_ids,  test_bad_requests,
                                          test_untrained,   test_few_rows, test_odd_arguments,
-                                         test_bad_env };
+                                         test_magnitudes,  test_bad_env };
     return world_run("input", names, tests, sizeof tests / sizeof *tests);
 }

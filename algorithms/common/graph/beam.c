@@ -125,6 +125,13 @@ static void measure(const struct graph *g, const struct layer *l, struct graph_s
         for (size_t i = 0; i < n; i++)
             s->distances[i] = kernels->l2sq_f32(query, layer_row(l, s->fresh[i]), dim);
     }
+    if (!g->options.lifted)
+        return;
+    const float lift = row_lift(g, query);
+    for (size_t i = 0; i < n; i++) {
+        const float off = lift - row_lift(g, layer_row(l, s->fresh[i]));
+        s->distances[i] += off * off;
+    }
 }
 
 static void expand(const struct graph *g, const struct layer *l, struct graph_scratch *s,

@@ -37,6 +37,9 @@ struct graph_options {
     double rng_factor; /* of the RNG rule, on squared distances: 1, Vamana: the square of alpha */
     uint64_t seed;
     size_t upper_degree; /* in HNSW's upper layers; 0: half of degree */
+    /* F32: rows have one float more, their squared norm n, and are as far apart as if it were
+       sqrt(B - n), where B is the bound: then all rows have one norm. See graph_set_bound(). */
+    bool lifted;
     /* Called by graph_build() between two rows, in any thread of the pool; may wait. NULL: none. */
     void (*between_rows)(void);
 };
@@ -70,6 +73,11 @@ int graph_remove_many(struct graph *, const uint32_t *nodes, size_t n);
    node was ever removed singly and that no search runs. */
 int graph_take_out(struct graph *, const uint32_t *nodes, size_t n);
 
+/* Sets the bound B of a lifted graph, at least the squared norm of each of its rows and of those to
+   come. The links stay. A search beside it may find less. */
+void graph_set_bound(struct graph *, float bound);
+float graph_bound(const struct graph *);
+
 /* 3. Searches, inside the epoch */
 
 /* State of one thread's searches; grows with use. create: NULL: out of memory. */
@@ -85,8 +93,9 @@ struct graph_query {
 /* The k nearest live nodes found, ascending by (distance, node); fewer only if fewer are live.
    During a concurrent change the result may contain a node being removed or lack one being added,
    but where one node replaces another, one of the two is found. An ef of at least the number of
-   nodes makes the search exact. nodes, distances: space for k; *n: results; adds the number of
-   distances computed to *checked. ERR_NO_MEMORY. */
+   nodes makes the search exact. The query of a lifted graph ends with INFINITY, so that it is not
+   lifted: the nearest row has the greatest inner product. nodes, distances: space for k; *n:
+   results; adds the number of distances computed to *checked. ERR_NO_MEMORY. */
 int graph_search(const struct graph *, struct graph_scratch *, const void *query,
                  const struct graph_query *, uint32_t *nodes, float *distances, size_t *n,
                  double *checked);

@@ -22,6 +22,7 @@
 #ifndef DRIFTLINE_COMMON_GRAPH_INTERNAL_H
 #define DRIFTLINE_COMMON_GRAPH_INTERNAL_H
 
+#include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -90,6 +91,7 @@ struct graph {
     struct epoch *epoch;
     struct graph_options options;
     size_t row_bytes;
+    _Atomic(float) bound;              /* options.lifted */
     struct layer layers[GRAPH_LAYERS]; /* 0: all nodes */
     _Atomic(uint32_t) removals;        /* so far; wraps around */
     pthread_mutex_t lock;              /* held by a change */
@@ -176,10 +178,25 @@ static inline size_t layer_live(const struct layer *l)
     return atomic_load_explicit(&((struct layer *)(uintptr_t)l)->live, memory_order_acquire);
 }
 
+/* The component that a row of a lifted graph has besides; 0 for a query. */
+static inline float row_lift(const struct graph *g, const void *row)
+{
+    const float bound =
+        atomic_load_explicit(&((struct graph *)(uintptr_t)g)->bound, memory_order_relaxed);
+    const float rest = bound - ((const float *)row)[g->env.dim];
+
+    return rest > 0 ? sqrtf(rest) : 0;
+}
+
 static inline float row_distance(const struct graph *g, const void *a, const void *b)
 {
-    return g->env.element == ELEMENT_U8 ? (float)g->env.kernels->l2sq_u8(a, b, g->env.dim)
-                                        : g->env.kernels->l2sq_f32(a, b, g->env.dim);
+    if (g->env.element == ELEMENT_U8)
+        return (float)g->env.kernels->l2sq_u8(a, b, g->env.dim);
+    const float distance = g->env.kernels->l2sq_f32(a, b, g->env.dim);
+    if (!g->options.lifted)
+        return distance;
+    const float lift = row_lift(g, a) - row_lift(g, b);
+    return distance + lift * lift;
 }
 
 /* Orders by (distance, number). A distance's sign bit is 0, which leaves the lowest bit for

@@ -53,7 +53,6 @@ struct graph_index {
     uint32_t *deleted;                /* marked nodes, which are still in the graph */
     size_t deleted_capacity;
     atomic_size_t n_deleted, n_marked; /* n_marked: ever */
-    float norm_max_sq;                 /* METRIC_IP: of the first rows; see lift.c */
     struct scratch_pool scratch;       /* struct graph_index_scratch */
 };
 
@@ -94,8 +93,8 @@ static inline size_t graph_index_n_marked(const struct graph_index *h)
 int graph_index_create(struct index **, const struct index_ops *, const struct graph_index_kind *,
                        const struct index_env *, const void *params);
 void graph_index_destroy(struct index *);
-/* The env of the graph: rows under METRIC_IP have one component more. */
-struct index_env graph_index_graph_env(const struct graph_index *);
+/* The method's, and whether rows are lifted. */
+struct graph_options graph_index_options(const struct graph_index *);
 
 /* update.c */
 bool graph_index_reserve_ids(struct graph_index *, size_t need); /* for that many nodes; false: out
@@ -107,12 +106,12 @@ int graph_index_remove(struct index *, const uint64_t *ids, size_t n, size_t *do
 int graph_index_maintain(struct index *, uint64_t budget, bool *more);
 
 /* lift.c: inner product as squared L2 */
-/* Sets norm_max_sq from the first rows. */
-void graph_index_measure_norms(struct graph_index *, struct vectors);
-/* n rows with the component that makes their norms equal; `out` has space for dim + 1 floats
-   each. */
-void graph_index_lift(const struct graph_index *, const void *rows, size_t n, float *out);
-/* The query with a 0 appended, in x->lifted; the query itself under other metrics. NULL: out
+/* Rows with their squared norms, as the graph keeps them, for `out` with space for dim + 1 floats
+   each. Raises the graph's bound to them. */
+void graph_index_lift(struct graph_index *, struct vectors, float *out);
+/* Of the live rows of the graph; 0 under other metrics. While no change runs. */
+float graph_index_greatest_norm_sq(const struct graph_index *);
+/* The query as the graph takes it, in x->lifted; the query itself under other metrics. NULL: out
    of memory. */
 const void *graph_index_lift_query(const struct graph_index *, struct graph_index_scratch *,
                                    const void *query);

@@ -4,17 +4,17 @@
 #include "algorithms/common/graph_index/graph_index.h"
 #include "src/core/mem.h"
 
-struct index_env graph_index_graph_env(const struct graph_index *h)
+struct graph_options graph_index_options(const struct graph_index *h)
 {
-    struct index_env env = h->base.env;
+    struct graph_options options = h->kind->options(h->params);
 
-    env.dim += env.metric == METRIC_IP;
-    return env;
+    options.lifted = h->base.env.metric == METRIC_IP;
+    return options;
 }
 
 static int create_graph(struct graph_index *h, const void *params)
 {
-    const struct index_env env = graph_index_graph_env(h);
+    const struct index_env env = h->base.env;
     const size_t bytes = h->base.ops->params_bytes;
 
     h->params = mem_alloc(env.mem, bytes);
@@ -22,7 +22,7 @@ static int create_graph(struct graph_index *h, const void *params)
     if (!h->params || !h->epoch)
         return fail(env.error, ERR_NO_MEMORY, "%s: out of memory for an index", h->base.ops->name);
     memcpy(h->params, params, bytes);
-    const struct graph_options options = h->kind->options(params);
+    const struct graph_options options = graph_index_options(h);
     return graph_create(&h->graph, &env, h->epoch, &options);
 }
 

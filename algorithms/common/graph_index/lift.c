@@ -3,8 +3,9 @@
  * squared distance is |q|^2 + M^2 - 2 <q, x>, which falls as <q, x> grows. So the edges follow a
  * metric, as robust prune needs.
  *
- * M is that of the rows inserted first. A later row with a greater norm gets a 0: it ranks as
- * farther by |x|^2 - M^2, so it may be missed. Each row found is answered with its inner product.
+ * Rows are kept with |x|^2, so that M^2, the graph's bound, follows them: it is raised by a longer
+ * row, and measured anew when deleted rows leave. The links selected under another M stay; each row
+ * found is answered with its inner product.
  */
 #include <math.h>
 #include <string.h>
@@ -13,33 +14,35 @@
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
 
-void graph_index_measure_norms(struct graph_index *h, struct vectors rows)
+static float norm_sq(const struct graph_index *h, uint32_t node)
 {
-    const struct kernels *kernels = h->base.env.kernels;
-
-    if (h->base.env.metric != METRIC_IP)
-        return;
-    h->norm_max_sq = 0;
-    for (size_t i = 0; i < rows.n; i++) {
-        const float *row = (const float *)rows.rows + i * rows.dim;
-        const float norm_sq = kernels->ip_f32(row, row, rows.dim);
-
-        h->norm_max_sq = norm_sq > h->norm_max_sq ? norm_sq : h->norm_max_sq;
-    }
+    return ((const float *)graph_row(h->graph, node))[h->base.env.dim];
 }
 
-void graph_index_lift(const struct graph_index *h, const void *rows, size_t n, float *out)
+void graph_index_lift(struct graph_index *h, struct vectors rows, float *out)
 {
     const size_t dim = h->base.env.dim;
+    float bound = graph_bound(h->graph);
 
-    for (size_t i = 0; i < n; i++) {
-        const float *row = (const float *)rows + i * dim;
-        const float rest = h->norm_max_sq - h->base.env.kernels->ip_f32(row, row, dim);
-
-        memcpy(out, row, dim * sizeof *out);
-        out[dim] = rest > 0 ? sqrtf(rest) : 0;
-        out += dim + 1;
+    for (size_t i = 0; i < rows.n; i++, out += dim + 1) {
+        memcpy(out, (const float *)rows.rows + i * dim, dim * sizeof *out);
+        out[dim] = h->base.env.kernels->ip_f32(out, out, dim);
+        bound = out[dim] > bound ? out[dim] : bound;
     }
+    graph_set_bound(h->graph, bound);
+}
+
+float graph_index_greatest_norm_sq(const struct graph_index *h)
+{
+    float most = 0;
+
+    if (h->base.env.metric != METRIC_IP)
+        return 0;
+    for (uint32_t i = 0; i < graph_capacity(h->graph); i++) {
+        if (graph_is_live(h->graph, i) && norm_sq(h, i) > most)
+            most = norm_sq(h, i);
+    }
+    return most;
 }
 
 const void *graph_index_lift_query(const struct graph_index *h, struct graph_index_scratch *x,
@@ -52,7 +55,7 @@ const void *graph_index_lift_query(const struct graph_index *h, struct graph_ind
     if (!mem_grow(h->base.env.mem, &x->lifted, &x->lifted_capacity, dim + 1, sizeof *x->lifted))
         return NULL;
     memcpy(x->lifted, query, dim * sizeof *x->lifted);
-    x->lifted[dim] = 0;
+    x->lifted[dim] = INFINITY;
     return x->lifted;
 }
 

@@ -25,7 +25,8 @@ int graph_index_write(struct graph_index *h, struct store_writer *w)
     store_write(w, graph_index_ids(h), graph_capacity(h->graph) * sizeof(uint64_t));
     if (h->base.env.metric == METRIC_IP) {
         store_section(w, "norm");
-        store_write(w, &h->norm_max_sq, sizeof h->norm_max_sq);
+        const float bound = graph_bound(h->graph);
+        store_write(w, &bound, sizeof bound);
     }
     return graph_save(h->graph, w);
 }
@@ -92,24 +93,25 @@ static int take_ids(struct graph_index *h, const struct store_reader *r)
 static int take_norm(struct graph_index *h, const struct store_reader *r)
 {
     const void *bytes;
+    float bound;
 
     if (h->base.env.metric != METRIC_IP)
         return OK;
-    const int rc = store_need(r, "norm", sizeof h->norm_max_sq, &bytes, NULL);
+    const int rc = store_need(r, "norm", sizeof bound, &bytes, NULL);
     if (rc != OK)
         return rc;
-    memcpy(&h->norm_max_sq, bytes, sizeof h->norm_max_sq);
-    return h->norm_max_sq >= 0 && isfinite(h->norm_max_sq)
+    memcpy(&bound, bytes, sizeof bound);
+    graph_set_bound(h->graph, bound);
+    return bound >= graph_index_greatest_norm_sq(h) && isfinite(bound)
                ? OK
-               : store_corrupt(r, "the greatest norm is not a number of at least 0");
+               : store_corrupt(r, "the greatest norm is not that of a row at least");
 }
 
 static int take_sections(struct graph_index *h, const struct store_reader *r)
 {
-    const struct index_env env = graph_index_graph_env(h);
-    const struct graph_options options = h->kind->options(h->params);
+    const struct graph_options options = graph_index_options(h);
     struct graph *loaded;
-    int rc = graph_load(&loaded, &env, h->epoch, &options, r);
+    int rc = graph_load(&loaded, &h->base.env, h->epoch, &options, r);
 
     if (rc != OK)
         return rc;
@@ -217,5 +219,8 @@ int graph_index_check(const struct index *index, struct stat_sink *sink)
     const int rc = graph_check(h->graph);
 
     (void)sink;
+    if (rc == OK && graph_index_greatest_norm_sq(h) > graph_bound(h->graph))
+        return fail(h->base.env.error, ERR_INVARIANT, "%s: a row is longer than the bound of all",
+                    h->base.ops->name);
     return rc == OK ? check_ids(h) : rc;
 }

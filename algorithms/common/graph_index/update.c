@@ -78,14 +78,12 @@ static int add_or_build(struct graph_index *h, struct vectors rows, const uint64
     const bool first = graph_capacity(h->graph) == 0;
     float *lifted = NULL;
 
-    if (first)
-        graph_index_measure_norms(h, rows);
     if (h->base.env.metric == METRIC_IP) {
         lifted = mem_array(mem, rows.n, (rows.dim + 1) * sizeof *lifted);
         if (!lifted)
             return fail(h->base.env.error, ERR_NO_MEMORY, "%s: out of memory for %zu more rows",
                         h->base.ops->name, rows.n);
-        graph_index_lift(h, rows.rows, rows.n, lifted);
+        graph_index_lift(h, rows, lifted);
         rows.rows = lifted;
         rows.dim++;
     }
@@ -149,6 +147,8 @@ static int consolidate(struct graph_index *h)
 
     if (rc == OK)
         atomic_store_explicit(&h->n_deleted, 0, memory_order_release);
+    if (rc == OK && n > 0)
+        graph_set_bound(h->graph, graph_index_greatest_norm_sq(h));
     return rc;
 }
 

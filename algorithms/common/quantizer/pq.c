@@ -174,8 +174,11 @@ INLINE void make_tables(const struct pq *q, const float *row, size_t n, struct p
         const size_t first = pq_group_begin(q, g), width = pq_group_begin(q, g + 1) - first;
         const float least =
             group_products(row + first, q->words + first * n, width, n, product, &range);
-        for (size_t j = 0; j < n; j++)
-            table[n * g + j] = (uint8_t)(int)((product[j] - least) * slopes + 0.5f);
+        for (size_t j = 0; j < n; j++) {
+            float at = (product[j] - least) * slopes + 0.5f;
+            at = at > 0 ? at : 0; /* NaN, where products overflow, becomes a number */
+            table[n * g + j] = (uint8_t)(int)(at < 255 ? at : 255);
+        }
     }
     memset(table + n * q->groups, 0, pq_table_bytes(q) * q->lines - n * q->groups);
     to->slope = widest / 255;

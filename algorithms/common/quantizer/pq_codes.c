@@ -18,9 +18,14 @@ int pq_codes_train(struct quantizer **out, const struct index_env *env, uint64_t
                                          .centroids = mean,
                                          .n_centroids = 1 };
 
+    float *copy = NULL;
     *out = NULL;
-    if (!mean)
+    if (mean)
+        rows = quantizer_near_rows(env, rows, n, &n, &copy); /* for the mean, too */
+    if (!mean || !rows) {
+        mem_free(env->mem, mean);
         return fail(env->error, ERR_NO_MEMORY, "pq: out of memory for a mean");
+    }
     for (size_t d = 0; d < env->dim; d++) {
         double sum = 0;
 
@@ -29,6 +34,7 @@ int pq_codes_train(struct quantizer **out, const struct index_env *env, uint64_t
         mean[d] = (float)(sum / (double)n);
     }
     const int rc = quantizer_train(out, env, &options, rows, n);
+    mem_free(env->mem, copy);
     mem_free(env->mem, mean);
     return rc;
 }

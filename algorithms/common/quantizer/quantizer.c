@@ -1,10 +1,14 @@
 /* quantizer.c - dispatches each call of quantizer.h to the function of the kind. */
 #include "algorithms/common/quantizer/quantizer.h"
 
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "algorithms/common/quantizer/kind.h"
 #include "algorithms/common/quantizer/sketch_internal.h"
+#include "kernels/kernels.h"
+#include "src/core/mem.h"
 
 /* The functions of a kind are in the file of its name; NULL: not in this build. */
 static const struct quantizer_ops *const kinds[] = {
@@ -38,6 +42,47 @@ static void finish(struct quantizer *q, const struct quantizer_ops *ops, enum qu
     q->dim = dim;
 }
 
+static int by_value(const void *a, const void *b)
+{
+    const float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+/* The greatest norm, squared, of a row that counts. More than a few far rows are no outliers: all
+   count. Sorts the n norms. */
+static float near_norm_sq(float *norms, size_t n)
+{
+    enum { FAR = 8, SHARE = 32 }; /* times the median norm; 1 + n / SHARE are a few */
+    const size_t few = 1 + n / SHARE;
+
+    qsort(norms, n, sizeof *norms, by_value);
+    const float limit = norms[n / 2] * FAR * FAR;
+    return n > few && limit > 0 && norms[n - 1 - few] <= limit ? limit : INFINITY;
+}
+
+const float *quantizer_near_rows(const struct index_env *env, const float *rows, size_t n,
+                                 size_t *near, float **copy)
+{
+    const size_t dim = env->dim;
+    float *norms = mem_array(env->mem, 2 * n, sizeof *norms);
+    *copy = NULL;
+    *near = 0;
+    if (!norms)
+        return NULL;
+    for (size_t i = 0; i < n; i++)
+        norms[i] = norms[n + i] = env->kernels->ip_f32(rows + i * dim, rows + i * dim, dim);
+    const float limit = near_norm_sq(norms + n, n);
+    for (size_t i = 0; i < n; i++)
+        *near += norms[i] <= limit;
+    if (*near < n)
+        *copy = mem_array(env->mem, *near, dim * sizeof **copy);
+    for (size_t i = 0, to = 0; *copy && i < n; i++)
+        if (norms[i] <= limit)
+            memcpy(*copy + to++ * dim, rows + i * dim, dim * sizeof **copy);
+    mem_free(env->mem, norms);
+    return *near < n ? *copy : rows;
+}
+
 int quantizer_train(struct quantizer **out, const struct index_env *env,
                     const struct quantizer_options *options, const float *rows, size_t n)
 {
@@ -46,7 +91,11 @@ int quantizer_train(struct quantizer **out, const struct index_env *env,
     if (!ops)
         return fail(env->error, ERR_UNSUPPORTED, "quantizer: kind %d is not in this build",
                     (int)options->kind);
-    int rc = ops->train(out, env, options, rows, n);
+    float *copy;
+    rows = quantizer_near_rows(env, rows, n, &n, &copy);
+    const int rc = rows ? ops->train(out, env, options, rows, n)
+                        : fail(env->error, ERR_NO_MEMORY, "quantizer: out of memory for norms");
+    mem_free(env->mem, copy);
     finish(*out, ops, options->kind, env->dim);
     return rc;
 }

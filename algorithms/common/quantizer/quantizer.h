@@ -79,12 +79,18 @@ struct quantizer {
     bool refines;       /* quantizer_refine() improves on the scan's estimate */
 };
 
-/* rows: n x env->dim floats, n >= 1. The same seed and rows give the same quantizer. The caller
+/* rows: n x env->dim floats, n >= 1. Few rows that are far longer than the others do not count. The
+   same seed and rows give the same quantizer. The caller
    frees *out with quantizer_destroy(). ERR_NO_MEMORY, ERR_ARGUMENT (an impossible combination of
    options), ERR_UNSUPPORTED (a kind that is not in this build). */
 int quantizer_train(struct quantizer **out, const struct index_env *,
                     const struct quantizer_options *, const float *rows, size_t n);
 void quantizer_destroy(const struct index_env *, struct quantizer *);
+/* The rows that quantizer_train() counts: *near of them, `rows` itself if these are all, else *copy,
+   which the caller frees. Few far rows would move the mean, and stretch the steps, of all. NULL: out
+   of memory. */
+const float *quantizer_near_rows(const struct index_env *, const float *rows, size_t n,
+                                 size_t *near, float **copy);
 uint64_t quantizer_bytes(const struct quantizer *);
 
 /* Writes the quantizer as one flat array to `bytes`, at a multiple of 8, and returns its length in

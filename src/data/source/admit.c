@@ -1,42 +1,9 @@
-/* admit.c - which rows a source may have: finite numbers, and vectors that can be compared in f32.
- *
- * Methods compare vectors by sums of squares in f32. A sum above its range is infinite, and one below it is
- * 0: answers would be wrong, whatever the method.
- */
+/* admit.c - which rows a source may have: finite numbers, and vectors that can be compared in f32. */
 #include "src/data/source/admit.h"
 
-#include <float.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
-
-/* A squared distance is at most four times the larger squared length. */
-static const float most_squared = FLT_MAX / 4, least_squared = FLT_MIN;
-
-enum { LANES = 16 };
-
-/* The squared length, summed in lanes, which compilers vectorise. Not finite if a component is not. */
-static float squared_length(const float *row, size_t dim)
-{
-    float lanes[LANES] = { 0 }, sum = 0;
-    size_t j = 0;
-    for (; j + LANES <= dim; j += LANES)
-        for (size_t lane = 0; lane < LANES; lane++)
-            lanes[lane] += row[j + lane] * row[j + lane];
-    for (; j < dim; j++)
-        sum += row[j] * row[j];
-    for (size_t lane = 0; lane < LANES; lane++)
-        sum += lanes[lane];
-    return sum;
-}
-
-static size_t largest_component(const float *row, size_t dim)
-{
-    size_t most = 0;
-    for (size_t j = 1; j < dim; j++)
-        if (fabsf(row[j]) > fabsf(row[most]))
-            most = j;
-    return most;
-}
 
 static int note_zeros(struct source *s, size_t number, struct error *err)
 {
@@ -48,23 +15,15 @@ static int note_zeros(struct source *s, size_t number, struct error *err)
     return OK;
 }
 
-/* The error of a row whose squared length is outside f32's range; a row of zeros is noted. */
-static int refuse_row(struct source *s, size_t number, const float *row, struct error *err)
+/* The error of a row that does not fit; one of zeros is noted. */
+static int note_or_refuse(struct source *s, size_t number, const float *row, enum row_range range,
+                          struct error *err)
 {
-    for (size_t j = 0; j < s->dim; j++)
-        if (!isfinite(row[j]))
-            return fail(err, ERR_NOT_FINITE,
-                        "%s: row %zu, column %zu is %s; every value must be finite", s->name,
-                        number + 1, j + 1, isnan(row[j]) ? "NaN" : "infinite");
-    const size_t most = largest_component(row, s->dim);
-    if (row[most] == 0)
+    char where[sizeof err->text];
+    if (range == ROW_ZERO)
         return note_zeros(s, number, err);
-    return fail(
-        err, ERR_NOT_FINITE,
-        "%s: row %zu, column %zu is %g: the squared length of the row is too %s for f32, in "
-        "which distances are computed; expected lengths from 1e-19 to 9e18, so scale the "
-        "rows, or leave this one out",
-        s->name, number + 1, most + 1, (double)row[most], fabsf(row[most]) > 1 ? "large" : "small");
+    (void)snprintf(where, sizeof where, "%s: row %zu, column", s->name, number + 1);
+    return index_row_refuse(err, where, row, s->dim, 1);
 }
 
 static int admit_bytes(struct source *s, size_t first, size_t n, const uint8_t *rows,
@@ -85,9 +44,9 @@ static int admit_floats(struct source *s, size_t first, size_t n, const float *r
                         struct error *err)
 {
     for (size_t i = 0; i < n; i++) {
-        const float *row = rows + i * s->dim, squared = squared_length(row, s->dim);
-        const bool fits = squared >= least_squared && squared <= most_squared;
-        const int rc = fits ? OK : refuse_row(s, first + i, row, err);
+        const float *row = rows + i * s->dim;
+        const enum row_range range = index_row_range(row, s->dim);
+        const int rc = range == ROW_FITS ? OK : note_or_refuse(s, first + i, row, range, err);
         if (rc)
             return rc;
     }

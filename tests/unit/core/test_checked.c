@@ -16,7 +16,7 @@ static void test_finite(void **state)
         assert_non_null(rows);
         float row[70 * 3];
         test_fill_f32(&r, row, 3, dim, 0, 1);
-        row[0] = 3.4e38F; /* large and finite */
+        row[0] = 9e18F; /* large, and its square is finite */
         memcpy(rows + 1, row, 3 * dim * sizeof(float));
         const struct vectors v = { rows + 1, 3, dim, ELEMENT_F32 };
         assert_ok(index_admit_vectors(&c, v, "test"), &b.error);
@@ -36,10 +36,42 @@ static void test_finite(void **state)
         row[dim] = -0.0F;
         memcpy(rows + 1, row, 3 * dim * sizeof(float));
         assert_code(index_admit_vectors(&c, v, "test"), ERR_ZERO_VECTOR, &b.error);
-        row[dim + rng_below(&r, dim)] = 1e-45F; /* the smallest subnormal */
+        row[dim + rng_below(&r, dim)] = 1.1e-19F; /* small, and its square is normal */
         memcpy(rows + 1, row, 3 * dim * sizeof(float));
         assert_ok(index_admit_vectors(&c, v, "test"), &b.error);
         free(rows);
+        fake_end(&b, &c);
+    }
+}
+
+/* A row whose squared length f32 does not hold is refused by row and component. */
+static void test_lengths(void **state)
+{
+    (void)state;
+    static const struct {
+        float row[3];
+        const char *expected; /* NULL: it fits */
+    } cases[] = {
+        { { 1, -1e19F, 2 },
+          "row 1: component 1 is -1e+19: the squared length of the row is too large" },
+        { { 0, 3.4e38F, 0 }, "component 1 is 3.4e+38: the squared length of the row is too large" },
+        { { 8e18F, 1, 8e18F }, "component 0 is 8e+18" },
+        { { 1e-45F, 0, 2e-20F },
+          "component 2 is 2e-20: the squared length of the row is too small" },
+        { { 0, 9e18F, 1e-30F }, NULL },
+        { { 0, 2e-19F, 0 }, NULL },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const float *row = cases[i].row, rows[6] = { 1, 2, 3, row[0], row[1], row[2] };
+        const struct vectors v = { rows, 2, 3, ELEMENT_F32 };
+        const char *expected = cases[i].expected;
+        struct test_bench b;
+        struct checked c;
+        fake_begin(&b, &c, ELEMENT_F32, METRIC_COS, 3);
+        assert_int_equal(index_admit_vectors(&c, v, "test"), expected ? ERR_NOT_FINITE : OK);
+        if (expected && !strstr(b.error.text, expected))
+            fail_msg("expected \"%s\" in \"%s\"", expected, b.error.text);
+        error_clear(&b.error);
         fake_end(&b, &c);
     }
 }
@@ -248,9 +280,13 @@ static void test_radius(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_finite),         cmocka_unit_test(test_other_elements),
-        cmocka_unit_test(test_refused_spaces), cmocka_unit_test(test_live_set),
-        cmocka_unit_test(test_admit_and_note), cmocka_unit_test(test_missing_capabilities),
+        cmocka_unit_test(test_finite),
+        cmocka_unit_test(test_lengths),
+        cmocka_unit_test(test_other_elements),
+        cmocka_unit_test(test_refused_spaces),
+        cmocka_unit_test(test_live_set),
+        cmocka_unit_test(test_admit_and_note),
+        cmocka_unit_test(test_missing_capabilities),
         cmocka_unit_test(test_radius),
     };
     return test_run("core_checked", tests);

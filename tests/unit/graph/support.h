@@ -16,7 +16,9 @@ struct bed {
     unsigned char *rows; /* those to draw from */
 };
 
-static const struct graph_options usual = { GRAPH_HNSW, 32, 200, 200, 1, 5, 0, NULL };
+static const struct graph_options usual = {
+    .kind = GRAPH_HNSW, .degree = 32, .build_ef = 200, .insert_ef = 200, .rng_factor = 1, .seed = 5
+};
 
 static inline void bed_open(struct bed *b, enum graph_kind kind, enum element element, size_t n,
                             size_t dim, size_t clusters, size_t threads)

@@ -182,6 +182,13 @@ static void test_inner_product(void **state)
     baseline_end(&t);
 }
 
+/* Neither the first row nor growing norms matter. */
+static void test_inner_product_in_any_order(void **state)
+{
+    (void)state;
+    any_order_matters_not(&vamana_ops, "degree=24;build_list=64", "", 8, 24, 1500 / test_scale());
+}
+
 /* The graph, and so the answers, are the same for any number of threads, also after a
    consolidation. */
 static void test_any_thread_count(void **state)
@@ -246,6 +253,7 @@ int main(void)
         cmocka_unit_test(test_in_place_deletes),
         cmocka_unit_test(test_turnover),
         cmocka_unit_test(test_inner_product),
+        cmocka_unit_test(test_inner_product_in_any_order),
         cmocka_unit_test(test_any_thread_count),
         cmocka_unit_test(test_beside_changes),
         cmocka_unit_test(test_one_row_is_always_there),

@@ -9,7 +9,7 @@
 #include "tests/support/beside_changes.h"
 #include "tests/support/turnover.h"
 
-static char folder[PATH_MAX];
+static char folder[PATH_MAX], loads[PATH_MAX];
 
 /* As vamana_disk_ops, for support code that gives no folder: the env gets an empty one. */
 static int create_here(struct index **out, const struct index_env *env, const void *params)
@@ -19,14 +19,28 @@ static int create_here(struct index **out, const struct index_env *env, const vo
     return vamana_disk_ops.create(out, env, params);
 }
 
+/* The same for a load, beside an index that is open: each has a folder of its own. */
+static int load_here(struct index **out, const struct index_env *env, const char *dir)
+{
+    static char fresh[PATH_MAX + 32];
+    static size_t n;
+
+    (void)snprintf(fresh, sizeof fresh, "%s/%zu", loads, n++);
+    assert_int_equal(mkdir(fresh, 0777), 0);
+    ((struct index_env *)(uintptr_t)env)->dir = fresh;
+    return vamana_disk_ops.load(out, env, dir);
+}
+
 static struct index_ops here;
 
 static int set_up(void **state)
 {
     (void)state;
     test_dir_make(folder);
+    test_dir_make(loads);
     here = vamana_disk_ops;
     here.create = create_here;
+    here.load = load_here;
     return 0;
 }
 
@@ -34,6 +48,7 @@ static int tear_down(void **state)
 {
     (void)state;
     test_dir_remove(folder);
+    test_dir_remove(loads);
     return 0;
 }
 
@@ -132,6 +147,32 @@ static void test_codes(void **state)
 }
 
 /* ------------------------------------------------------------------------------- merges */
+
+/* Neither the first row nor growing norms matter, under inner product. */
+static void test_inner_product_in_any_order(void **state)
+{
+    (void)state;
+    any_order_matters_not(&here, "degree=24;build_list=64;merge_rows=150;pq_groups=25",
+                          "search_list=200", 8, 24, 1500 / test_scale());
+}
+
+/* The entry is a node even where no distance from the mean is finite; index_insert() refuses such rows. */
+static void test_entry_is_a_node(void **state)
+{
+    (void)state;
+    struct baseline_test t;
+
+    baseline_begin(&t, &here, "degree=8;merge_rows=50;pq_groups=4", ELEMENT_F32, METRIC_L2SQ, 16,
+                   400);
+    for (size_t i = 0; i < t.dim; i++)
+        t.f32[77 * t.dim + i] = i % 2 ? 1e30F : -1e30F;
+    baseline_insert(&t, 0, 300);
+    baseline_insert(&t, 300, 400); /* a streaming merge, which chooses an entry */
+    maintain(&t);
+    assert_true(view_of(&t)->part->entry < view_of(&t)->part->n);
+    (void)baseline_recall(&t, "search_list=20");
+    baseline_end(&t);
+}
 
 static void test_merges_when_due(void **state)
 {
@@ -302,6 +343,79 @@ static void test_one_row_is_always_there(void **state)
     beside_one_row(&here, "degree=8;build_list=16;merge_rows=500", "search_list=16");
 }
 
+/* The folder of an index is its own: another is neither made nor loaded there. Saved there, it goes on
+   and is found by the next load. */
+static void test_own_folder(void **state)
+{
+    (void)state;
+    struct baseline_test t;
+    struct index *other = NULL;
+    struct vamana_disk_params params;
+    char saved[PATH_MAX];
+
+    test_dir_make(saved);
+    baseline_begin(&t, &here, "merge_rows=100", ELEMENT_F32, METRIC_L2SQ, 12, 400);
+    param_defaults(here.params, &params);
+    assert_code(vamana_disk_ops.create(&other, &t.bench.env, &params), ERR_IO, &t.bench.error);
+    baseline_insert(&t, 0, 300);
+    assert_ok(here.save(t.index, saved), &t.bench.error);
+    baseline_insert(&t, 300, 350);
+    assert_code(vamana_disk_ops.load(&other, &t.bench.env, saved), ERR_IO, &t.bench.error);
+    assert_code(vamana_disk_ops.load(&other, &t.bench.env, folder), ERR_IO, &t.bench.error);
+    baseline_expect_exact(&t, "search_list=400", NULL);
+
+    const int fd = view_of(&t)->part->fd;
+    assert_ok(here.save(t.index, folder), &t.bench.error);
+    assert_int_equal(view_of(&t)->part->fd, fd); /* searches may be reading */
+    assert_ok(here.check(t.index, NULL), &t.bench.error);
+    baseline_expect_exact(&t, "search_list=400", NULL);
+    baseline_insert(&t, 350, 400);
+    maintain(&t);
+    baseline_expect_exact(&t, "search_list=400", NULL);
+    assert_ok(here.save(t.index, folder), &t.bench.error);
+    here.destroy(t.index);
+    assert_ok(vamana_disk_ops.load(&t.index, &t.bench.env, folder), &t.bench.error);
+    baseline_expect_exact(&t, "search_list=400", NULL);
+    baseline_end(&t);
+    test_dir_remove(saved);
+}
+
+/* A merge in the middle of the statistics replaces the view that they are of. */
+struct merging {
+    struct baseline_test *t;
+    double n_vectors, deleted;
+};
+
+static void merge_at_first(void *to, const char *name, double value)
+{
+    struct merging *m = to;
+
+    if (strcmp(name, "n_vectors") == 0) {
+        m->n_vectors = value;
+        maintain(m->t);
+    }
+    if (strcmp(name, "deleted_on_disk") == 0)
+        m->deleted = value;
+}
+
+static void test_stats_beside_a_merge(void **state)
+{
+    (void)state;
+    struct baseline_test t;
+    struct merging m = { .t = &t };
+    const struct stat_sink sink = { .to = &m, .value = merge_at_first };
+
+    baseline_begin(&t, &here, "maintenance=explicit", ELEMENT_F32, METRIC_L2SQ, 12, 400);
+    baseline_insert(&t, 0, 300);
+    maintain(&t);
+    baseline_remove(&t, 0, 30);
+    baseline_insert(&t, 300, 400);
+    assert_ok(here.stats(t.index, (struct stat_sink *)(uintptr_t)&sink), &t.bench.error);
+    assert_float_equal(m.n_vectors, 370, 0);
+    assert_float_equal(m.deleted, 30, 0); /* as before the merge */
+    baseline_end(&t);
+}
+
 static void test_files(void **state)
 {
     (void)state;
@@ -315,6 +429,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_layouts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cache_and_reads, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_codes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_entry_is_a_node, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_inner_product_in_any_order, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_merges_when_due, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_merge_that_fails, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_folder_after_a_crash, set_up, tear_down),
@@ -324,6 +440,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_threads, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_beside_changes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_one_row_is_always_there, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_own_folder, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_stats_beside_a_merge, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_files, set_up, tear_down),
     };
     return test_run("vamana_disk", tests);

@@ -13,21 +13,29 @@
 
 struct insertion {
     struct asteria_batch batch;
+    size_t most;    /* rows of a batch */
     uint32_t *next; /* slots, ascending */
 };
 
-static int insertion_begin(struct insertion *n, struct asteria *a, size_t most)
+/* shared: other threads have the index, and one of them may exchange the model. */
+static int insertion_begin(struct insertion *n, struct asteria *a, size_t rows, bool shared)
 {
     const struct index_env *env = &a->base.env;
-    int rc = asteria_batch_begin(&n->batch, a, most);
+    if (shared)
+        pthread_rwlock_rdlock(&a->lock);
+    const size_t at_once = asteria_batch_rows(a);
+    n->most = rows < at_once ? rows : at_once;
+    int rc = asteria_batch_begin(&n->batch, a, n->most);
+    if (shared)
+        pthread_rwlock_unlock(&a->lock);
 
     if (rc != OK)
         return rc;
-    n->next = mem_array(env->mem, most, sizeof *n->next);
+    n->next = mem_array(env->mem, n->most, sizeof *n->next);
     if (n->next)
         return OK;
     asteria_batch_free(&n->batch);
-    return fail(env->error, ERR_NO_MEMORY, "asteria: insert: out of memory for %zu rows", most);
+    return fail(env->error, ERR_NO_MEMORY, "asteria: insert: out of memory for %zu rows", n->most);
 }
 
 static void insertion_end(struct insertion *n)
@@ -140,14 +148,13 @@ static int insert(struct asteria *a, struct vectors v, const uint64_t *ids, size
     *done = 0;
     if (v.n == 0)
         return OK;
-    const size_t at_once = asteria_batch_rows(a), most = v.n < at_once ? v.n : at_once;
-    rc = insertion_begin(&n, a, most);
+    rc = insertion_begin(&n, a, v.n, shared);
     if (rc != OK)
         return rc;
     while (rc == OK && *done < v.n) {
         struct asteria_batch *b = &n.batch;
 
-        b->n = v.n - *done < most ? v.n - *done : most;
+        b->n = v.n - *done < n.most ? v.n - *done : n.most;
         b->rows = (const unsigned char *)v.rows + *done * b->row_bytes;
         rc = insert_batch(&n, ids + *done, shared);
         *done += rc == OK ? b->n : 0;

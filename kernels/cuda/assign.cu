@@ -24,15 +24,20 @@ struct near_list {
     uint32_t centroid[DEVICE_MAX_SOFT_K];
 };
 
-/* Centroids come in ascending order, so only a strictly nearer one is inserted before an
-   equal one. */
+/* Whether a centroid comes before the one at the place. Centroids come in ascending order, so only a
+   strictly nearer one comes before an equal one. Distances may be beyond the floats. */
+__device__ static bool comes_before(float distance_sq, const near_list &list, int at)
+{
+    return distance_sq < list.distance_sq[at] || list.centroid[at] == UINT32_MAX;
+}
+
 __device__ static void near_insert(near_list &list, int soft_k, float distance_sq,
                                    uint32_t centroid)
 {
-    if (!(distance_sq < list.distance_sq[soft_k - 1]))
+    if (!comes_before(distance_sq, list, soft_k - 1))
         return;
     int at = soft_k - 1;
-    for (; at > 0 && distance_sq < list.distance_sq[at - 1]; at--) {
+    for (; at > 0 && comes_before(distance_sq, list, at - 1); at--) {
         list.distance_sq[at] = list.distance_sq[at - 1];
         list.centroid[at] = list.centroid[at - 1];
     }

@@ -123,8 +123,8 @@ struct device_row_ops {
        computes is within a proven bound of the exact one; `low` has the bound subtracted, and a
        row is left out only if k others are nearer by twice the bound. k <= DEVICE_MAX_K.
        Query q's are in out[q * capacity ..], in no order; found[q] of them. found[q] > capacity:
-       the query has more than fit, or it or a row is longer than 1e17, so that squares might
-       overflow; out then has none that can be used. */
+       the query has more than fit, or, unless under cosine, it or a row is longer than 1e17, so that
+       squares might overflow; out then has none that can be used. */
     int (*candidates)(struct device_rows *, size_t n, const float *queries, size_t nq, size_t k,
                       const float *limits, size_t capacity, uint32_t *found,
                       struct device_candidate *out);

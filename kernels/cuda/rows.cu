@@ -48,7 +48,20 @@ __device__ static float warp_sum(float sum)
     return sum;
 }
 
-/* A warp measures a row; under cosine it divides the row by its length. */
+/* A warp divides a row by its largest component, so that its squares do not underflow. */
+__device__ static void scale_row(float *x, size_t dim)
+{
+    float largest = 0.0f;
+
+    for (size_t j = threadIdx.x % WARP; j < dim; j += WARP)
+        largest = fmaxf(largest, fabsf(x[j]));
+    for (int by = WARP / 2; by > 0; by /= 2)
+        largest = fmaxf(largest, __shfl_xor_sync(WHOLE_WARP, largest, by));
+    for (size_t j = threadIdx.x % WARP; j < dim && largest > 0.0f; j += WARP)
+        x[j] /= largest;
+}
+
+/* A warp measures a row; under cosine it divides the row by its length, which is then of no use. */
 __global__ static void __launch_bounds__(NORM_THREADS)
     measure_rows(float *rows, size_t n, size_t dim, int unit, float *lengths_sq, unsigned *longest)
 {
@@ -58,6 +71,8 @@ __global__ static void __launch_bounds__(NORM_THREADS)
         return;
     float *const x = rows + row * dim;
     float sum = 0.0f;
+    if (unit)
+        scale_row(x, dim);
     for (size_t j = lane; j < dim; j += WARP)
         sum = fmaf(x[j], x[j], sum);
     sum = warp_sum(sum);

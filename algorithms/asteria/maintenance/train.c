@@ -95,7 +95,9 @@ static int fit(struct asteria *a, const float *units, size_t n, struct successor
     struct asteria_model *model = NULL;
     struct index_env fitted = *env;
 
+    pthread_rwlock_rdlock(&a->lock);
     fitted.expected_n = n > a->live ? n : a->live;
+    pthread_rwlock_unlock(&a->lock);
     fitted.expected_n = fitted.expected_n > env->expected_n ? fitted.expected_n : env->expected_n;
     const struct asteria_trainer device = asteria_device_trainer(a->device);
     int rc = asteria_model_fit(&model, &fitted, &a->params, address_bits(a, fitted.expected_n),
@@ -263,33 +265,34 @@ static bool is_refit_due(const struct asteria *a)
            (double)a->inserted_since > share * (double)a->fitted_rows;
 }
 
-/* Too few rows are no sample: then *n is 0 and the model is kept. */
+/* Unless a newer model is due, or if there are too few rows for a sample, *n is 0. */
 static int sample_live(struct asteria *a, float **units, size_t *n)
 {
     const struct index_env *env = &a->base.env;
     const size_t most = (size_t)a->params.train_rows;
     int rc = OK;
 
+    *units = NULL;
     pthread_rwlock_rdlock(&a->lock);
     *n = a->live < most ? a->live : most;
-    if (*n < a->generations[a->now]->model->m)
+    if (!is_refit_due(a) || *n < a->generations[a->now]->model->m)
         *n = 0;
-    *units = mem_array(env->mem, *n * env->dim, sizeof **units);
-    rc = *units ? live_rows(a, *units, *n)
-                : fail(env->error, ERR_NO_MEMORY, "asteria: train: out of memory for %zu rows", *n);
+    if (*n > 0) {
+        *units = mem_array(env->mem, *n * env->dim, sizeof **units);
+        rc = *units ? live_rows(a, *units, *n)
+                    : fail(env->error, ERR_NO_MEMORY, "asteria: train: out of memory for %zu rows",
+                           *n);
+    }
     pthread_rwlock_unlock(&a->lock);
     return rc;
 }
 
 int asteria_maintenance_refit(struct asteria_maintenance *u)
 {
-    float *units = NULL;
+    float *units;
     size_t n;
-    int rc;
+    int rc = sample_live(u->a, &units, &n);
 
-    if (!is_refit_due(u->a))
-        return OK;
-    rc = sample_live(u->a, &units, &n);
     if (rc == OK && n > 0)
         rc = refit(u->a, units, n);
     mem_free(u->a->base.env.mem, units);

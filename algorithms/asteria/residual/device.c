@@ -4,9 +4,11 @@
 
 enum { MULTIPLE = 16 };
 
+/* Codes may have no coordinates; a device has at least one multiple of them. */
 size_t asteria_lrsq_device_dim(const struct asteria_lrsq *l)
 {
-    return (lrsq_width(l) + MULTIPLE - 1) / MULTIPLE * MULTIPLE;
+    const size_t width = lrsq_width(l);
+    return width > 0 ? (width + MULTIPLE - 1) / MULTIPLE * MULTIPLE : MULTIPLE;
 }
 
 void asteria_lrsq_device_code(const struct asteria_lrsq *l, const void *code, uint8_t *bytes,

@@ -19,9 +19,10 @@ static float box_distance(const float *restrict p, const float *restrict low,
     return sum;
 }
 
-/* The angle between the query and the codeword's direction. Adding the shift turns products with R
-   x - shift into products with R x. */
-static float angle_of(const struct asteria_view *v, uint64_t codeword)
+/* The range of the angle between the query and the codeword's direction: as uncertain as a row's,
+   because a cosine near 1 does not tell angles apart. Adding the shift turns products with R x -
+   shift into products with R x. */
+static struct asteria_angles angles_of(const struct asteria_view *v, uint64_t codeword)
 {
     const size_t m = v->g->model->m;
     float sum = 0;
@@ -29,7 +30,7 @@ static float angle_of(const struct asteria_view *v, uint64_t codeword)
         const float p = v->p[i] + v->g->shift[i];
         sum += codeword >> i & 1 ? -p : p;
     }
-    return acosf(fminf(fmaxf(sum / sqrtf((float)m), -1), 1));
+    return asteria_bucket_angles(sum / sqrtf((float)m));
 }
 
 /* centre_sq: NAN if the ball is not used. */
@@ -42,8 +43,8 @@ struct asteria_bound asteria_bounds_of_bucket(const struct asteria_job *job,
         bound.b1 = box_distance(v->p, b->low, b->high, v->g->model->m);
     if (!job->knobs->use_b2)
         return bound;
-    const float theta = angle_of(v, b->codeword);
-    const float apart = fmaxf(theta - b->angle_max, b->angle_min - theta);
+    const struct asteria_angles angles = angles_of(v, b->codeword);
+    const float apart = fmaxf(angles.min - b->angle_max, b->angle_min - angles.max);
     if (apart > 0)
         bound.b2 = 2 - 2 * cosf(apart);
     if (!isnan(centre_sq)) {

@@ -123,9 +123,9 @@ static int search_call(struct device_batch *b, size_t threads)
     struct pool *pool = job->a->base.env.pool;
     const struct device_bound_queries queries = { b->n, b->high, b->low, b->terms };
     int rc = parallel_for(pool, threads, b->n, CHUNK, prepare_queries, b);
-    if (rc == OK)
-        rc = asteria_device_candidates(job->a, &queries, job->k, BOUND_SLACK, b->capacity, b->found,
-                                       b->candidates);
+    if (rc == OK) /* twice: of a row's lower bound, and of the k-th upper one */
+        rc = asteria_device_candidates(job->a, &queries, job->k, 2 * BOUND_SLACK, b->capacity,
+                                       b->found, b->candidates);
     return rc == OK ? parallel_for(pool, threads, b->n, CHUNK, answer_queries, b) : rc;
 }
 

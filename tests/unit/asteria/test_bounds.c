@@ -191,6 +191,72 @@ static void test_bounds(void **state)
     assert_true(pairs >= 1e7);
 }
 
+/* ------------------------------------------------------------------ queries near a codeword */
+
+/* `at` is turned by an angle towards `row`: unit vectors. */
+static void turn(const float *at, const float *row, double angle, float *to, size_t dim)
+{
+    double along = 0;
+    for (size_t j = 0; j < dim; j++)
+        along += (double)at[j] * (double)row[j];
+    const double across = sqrt(1 - along * along);
+    for (size_t j = 0; j < dim; j++)
+        to[j] = (float)(cos(angle) * (double)at[j] +
+                        sin(angle) / across * ((double)row[j] - along * (double)at[j]));
+}
+
+/* Row 0 and row 1 are on both sides of the border of two buckets, the others opposite to them. The
+   codeword of row 0's bucket is the middle of the positive axes. */
+static void open_border(struct asteria_search_world *w, size_t dim)
+{
+    enum { FEW = 32 };
+    struct asteria_params params = world_defaults();
+    params.rotation = ROTATION_IDENTITY;
+    params.code = ECC_NONE;
+    params.address_bits = (int64_t)dim;
+    params.caprg = params.centering = false;
+    world_open(w, params, ELEMENT_F32, dim, FEW, 1);
+    float *rows = (float *)(void *)w->rows;
+    for (size_t i = 0; i < FEW * dim; i++)
+        rows[i] = i < 2 * dim ? 0 : -fabsf(rows[i]) - 1e-3f;
+    rows[0] = rows[dim] = 1;
+    rows[1] = 5e-5f;
+    rows[dim + 1] = -5e-5f;
+    test_normalise_f32(rows, FEW, dim);
+    world_train(w, FEW);
+    world_insert(w, 0, FEW);
+    fill_products(w);
+}
+
+/* The greatest float below 1 is the cosine of 3.5e-4: the angle of a query near the codeword's
+   direction is not known more closely, and B2 must not take it for exact. */
+static void test_queries_near_a_codeword(void **state)
+{
+    static const size_t dims[] = { 2, 3, 8, 24 };
+    (void)state;
+    for (size_t d = 0; d < sizeof dims / sizeof *dims; d++) {
+        struct asteria_search_world w;
+        struct asteria_knobs knobs = world_knobs();
+        struct tally t = { 0 };
+        float axis[24], query[24];
+        open_border(&w, dims[d]);
+        for (size_t j = 0; j < w.dim; j++)
+            axis[j] = 1 / sqrtf((float)w.dim);
+        knobs.mode = MODE_CERTIFIED;
+        struct asteria_scratch *s = asteria_scratch_take(asteria_of(w.index));
+        for (size_t i = 0; i < 64; i++) {
+            turn(axis, world_row(&w, 0), 1e-5 * (double)i, query, w.dim);
+            hold_query(&w, s, query, &t);
+            world_expect_exact(&w, query, 1, &knobs, NULL);
+        }
+        asteria_scratch_give(asteria_of(w.index), s);
+        world_close(&w);
+        if (t.broken[0] + t.broken[1] + t.broken[2] > 0)
+            fail_msg("%zu dimensions: of %.0f pairs %.0f break B1, %.0f B2, %.0f B3, by up to %g",
+                     dims[d], t.pairs, t.broken[0], t.broken[1], t.broken[2], t.worst);
+    }
+}
+
 /* ------------------------------------------------------------- words that bound no angle */
 
 enum { DIM_MOST = 128, OUT_MOST = 256 };
@@ -421,6 +487,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_queries_near_a_codeword),
         cmocka_unit_test(test_no_angle_from_words),
         cmocka_unit_test(test_audit),
         cmocka_unit_test(test_audit_finds_a_wrong_bound),

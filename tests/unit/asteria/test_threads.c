@@ -121,6 +121,7 @@ struct updater {
     int rc;
     size_t stored; /* rows stored, from place `from` of the ring on */
     size_t from;
+    atomic_bool *done; /* NULL: it ends by itself, after UPDATES steps */
 };
 
 static uint64_t own_row(const struct updater *u, size_t i)
@@ -132,7 +133,8 @@ static void *update_on(void *arg)
 {
     struct updater *u = arg;
 
-    for (size_t step = 0; step < UPDATES && u->rc == OK; step++) {
+    for (size_t step = 0; u->rc == OK && (u->done ? !atomic_load(u->done) : step < UPDATES);
+         step++) {
         uint64_t ids[20];
         size_t done = 0;
         const bool insert = u->stored < PART / 2;
@@ -148,6 +150,38 @@ static void *update_on(void *arg)
         u->from += insert ? 0 : 20;
     }
     return NULL;
+}
+
+/* The rows that an updater left are the world's. */
+static void note_updates(const struct updater *u)
+{
+    for (size_t i = 0; i < u->stored; i++)
+        u->w->stored[own_row(u, u->from + i)] = true;
+    u->w->live += u->stored;
+}
+
+/* Updates go on while models are trained and rows move to them. */
+static void test_updates_beside_training(void **state)
+{
+    struct asteria_world w;
+    atomic_bool done = false;
+    struct updater u = { .w = &w, .done = &done };
+    (void)state;
+    asteria_world_open(&w, "address_bits=4,caprg=false,retrain_share=.1", ELEMENT_F32, 24, ROWS, 1);
+    asteria_world_train(&w, 0, 300);
+    asteria_world_insert(&w, 0, STAY);
+    assert_int_equal(pthread_create(&u.thread, NULL, update_on, &u), 0);
+    for (size_t i = 0; i < 12; i++) {
+        asteria_world_train(&w, 0, 100);
+        (void)asteria_world_maintain(&w, 0);
+    }
+    atomic_store(&done, true);
+    assert_int_equal(pthread_join(u.thread, NULL), 0);
+    assert_int_equal(u.rc, OK);
+    note_updates(&u);
+    asteria_world_check(&w);
+    asteria_world_search(&w, 5);
+    asteria_world_close(&w);
 }
 
 struct saver {
@@ -196,9 +230,7 @@ static void update_beside(const char *settings)
     for (size_t i = 0; i < UPDATERS; i++) {
         assert_int_equal(pthread_join(updaters[i].thread, NULL), 0);
         assert_int_equal(updaters[i].rc, OK);
-        for (size_t j = 0; j < updaters[i].stored; j++)
-            w.stored[own_row(&updaters[i], updaters[i].from + j)] = true;
-        w.live += updaters[i].stored;
+        note_updates(&updaters[i]);
     }
     atomic_store(&done, true);
     assert_int_equal(pthread_join(saver.thread, NULL), 0);
@@ -377,6 +409,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_searches_beside_changes),
                                         cmocka_unit_test(test_searches_beside_changes_of_many),
+                                        cmocka_unit_test(test_updates_beside_training),
                                         cmocka_unit_test(test_updates_beside_checkpoints),
                                         cmocka_unit_test(test_insert_beside_other_models),
                                         cmocka_unit_test(test_link_beside_other_models) };

@@ -98,6 +98,25 @@ static void test_no_device(void **state)
     (void)test_emulate_device(); /* which works again */
 }
 
+/* Rows whose squared distances from centroids are beyond the floats, though the rows' squares are not,
+   have as many centroids as others: none twice, and the first ones after those that are near. */
+static void check_far(const struct device_ops *ops, struct device_session *session)
+{
+    static const float centroids[] = { -1.5e19f, -1.2e19f, -1.5e19f, 1e18f };
+    static const float row[] = { 1.5e19f, 1.4e19f };
+    struct device_centroids *device = NULL;
+    uint32_t nearest[2 * 3];
+    test_device_ok(ops, session, ops->centroids->create(session, centroids, 3, 1, &device));
+    test_device_ok(ops, session, ops->centroids->assign(device, row, 2, 3, nearest, NULL));
+    for (size_t i = 0; i < 6; i++)
+        assert_int_equal(nearest[i], i % 3);
+    ops->centroids->destroy(device);
+    test_device_ok(ops, session, ops->centroids->create(session, centroids, 4, 1, &device));
+    test_device_ok(ops, session, ops->centroids->assign(device, row + 1, 1, 3, nearest, NULL));
+    assert_true(nearest[0] == 3 && nearest[1] == 0 && nearest[2] == 1);
+    ops->centroids->destroy(device);
+}
+
 static void check_assignments(const struct device_ops *ops, struct device_session *session)
 {
     struct rng r = rng_at(test_seed(), 1);
@@ -106,6 +125,7 @@ static void check_assignments(const struct device_ops *ops, struct device_sessio
     check_assignment(ops, session, &r, 65, 129, 17, 8);
     check_assignment(ops, session, &r, 300, 70, 128, 2);
     check_assignment(ops, session, &r, 66, 64, 784, 1);
+    check_far(ops, session);
     struct device_centroids *device = NULL;
     const float one[2] = { 1, 2 };
     uint32_t nearest;

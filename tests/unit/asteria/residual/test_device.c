@@ -120,6 +120,25 @@ static void test_histories(void **state)
         }
 }
 
+/* Codes of a model that was trained on copies of one row have no coordinates. */
+static void test_no_coordinates(void **state)
+{
+    enum { EQUAL = 100 };
+    (void)state;
+    struct emulated_device *device = test_emulate_device();
+    struct pair p;
+    pair_open(&p, settings[0], ELEMENT_F32);
+    for (size_t i = 1; i < EQUAL; i++) {
+        memcpy(p.here.rows + i * p.here.row_bytes, p.here.rows, p.here.row_bytes);
+        memcpy(p.there.rows + i * p.there.row_bytes, p.there.rows, p.there.row_bytes);
+    }
+    asteria_world_train(&p.here, 0, EQUAL);
+    asteria_world_train(&p.there, 0, EQUAL);
+    pair_insert(&p, 0, 300);
+    assert_true(pair_compare(&p, device) > 0);
+    pair_close(&p);
+}
+
 /* A failed search is an error with the device's sentence, and the next one succeeds. */
 static void test_failures(void **state)
 {
@@ -158,6 +177,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_histories),
+        cmocka_unit_test(test_no_coordinates),
         cmocka_unit_test(test_failures),
     };
     return test_run("asteria_device_search", tests);

@@ -1,0 +1,84 @@
+/* test_dead_rows.c - deleted rows do not stay for ever, also before the build. */
+#include "tests/unit/channi/maintenance/maintenance.h"
+
+/* Deleted rows that are still in files or deltas. */
+static size_t dead_rows(const struct book *b)
+{
+    const struct channi_layout *l = layout_of(b);
+    size_t n = 0;
+
+    for (uint32_t cid = 0; cid < l->n_clusters; cid++)
+        n += l->clusters[cid] ? atomic_load(&l->clusters[cid]->n_dead) : 0;
+    return n;
+}
+
+/* --------------------------------------------------------------------------- before the build */
+
+/* Moves a window of 100 rows over the data, from round `first` to `end`. */
+static void slide(struct book *b, size_t first, size_t end)
+{
+    for (size_t i = first; i < end; i++) {
+        uint64_t ids[50];
+
+        for (size_t j = 0; j < 50; j++)
+            ids[j] = 50 * i + j;
+        assert_ok(book_insert(b, 100 + 50 * i, 50), &b->bench.error);
+        assert_ok(book_remove_some(b, ids, 50), &b->bench.error);
+        assert_in_range(dead_rows(b), 0, 1000);
+    }
+}
+
+/* As many rows as the build waits for, but most of them deleted: every search would read them. */
+static void test_turnover_before_the_build(void **state)
+{
+    (void)state;
+    for (int64_t history = 0; history < 8; history += 4) {
+        struct channi_params p = fifty();
+        struct book b;
+
+        p.expected_n = 1000;
+        p.history = history;
+        book_open(&b, p, ELEMENT_F32, 8, 6000, 1);
+        book_fill(&b, 0, 6000, 8, 0.3);
+        assert_ok(book_insert(&b, 0, 100), &b.bench.error);
+        slide(&b, 0, 10);
+        assert_null(layout_of(&b)->routes);
+        slide(&b, 10, 100);
+        book_check(&b);
+        book_expect(&b, 10, 10);
+        book_close(&b);
+    }
+}
+
+/* Rows that were inserted only to be deleted do not start a build of the few that stay, as long as
+   they are fewer. */
+static void test_few_deletions_before_the_build(void **state)
+{
+    (void)state;
+    struct channi_params p = fifty();
+    struct book b;
+    uint64_t ids[300];
+
+    p.expected_n = 1000;
+    book_open(&b, p, ELEMENT_F32, 8, 1200, 1);
+    book_fill(&b, 0, 1200, 8, 0.3);
+    assert_ok(book_insert(&b, 0, 700), &b.bench.error);
+    for (size_t i = 0; i < 300; i++)
+        ids[i] = i;
+    assert_ok(book_remove_some(&b, ids, 300), &b.bench.error);
+    assert_ok(book_insert(&b, 700, 300), &b.bench.error);
+    assert_null(layout_of(&b)->routes);
+    assert_ok(book_insert(&b, 1000, 100), &b.bench.error);
+    assert_non_null(layout_of(&b)->routes);
+    book_check(&b);
+    book_close(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_turnover_before_the_build),
+        cmocka_unit_test(test_few_deletions_before_the_build),
+    };
+    return test_run("channi_dead_rows", tests);
+}

@@ -8,11 +8,12 @@
 #include <stdint.h>
 
 struct channi_latch {
-    atomic_bool busy;        /* taken by a job */
-    atomic_uint queued;      /* bit per job kind */
+    atomic_bool busy;   /* taken by a job */
+    atomic_uint queued; /* bit per job kind */
     _Atomic(uint32_t) tried; /* live rows when a split was refused; 0: never */
-    /* Dead rows that the last compaction kept for old versions. */
+    /* Dead rows that the last compaction kept for old versions, and the version at which it did. */
     _Atomic(uint32_t) retained_dead;
+    _Atomic(uint64_t) retained_at;
     _Atomic(uint64_t) alone; /* channi_stamp() when no partner was found; 0: never */
 };
 

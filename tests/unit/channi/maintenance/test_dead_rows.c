@@ -1,4 +1,5 @@
-/* test_dead_rows.c - deleted rows do not stay for ever, also before the build. */
+/* test_dead_rows.c - deleted rows do not stay for ever: before the build, and once no past version
+ * can be searched that saw them. */
 #include "tests/unit/channi/maintenance/maintenance.h"
 
 /* Deleted rows that are still in files or deltas. */
@@ -74,11 +75,63 @@ static void test_few_deletions_before_the_build(void **state)
     book_close(&b);
 }
 
+/* ------------------------------------------------------------------------------ past versions */
+
+/* Deletes every second row, and searches the version before. */
+static void halve(struct book *b, bool *before)
+{
+    uint64_t ids[400];
+    size_t n = 0;
+
+    memcpy(before, b->stored, b->capacity * sizeof *before);
+    for (size_t i = 0; i < 800; i += 2)
+        ids[n++] = i;
+    assert_ok(book_remove_some(b, ids, n), &b->bench.error);
+    assert_int_equal(dead_rows(b), n);
+    for (size_t i = 0; i < 5; i++)
+        book_expect_at(b, book_version(b) - 1, before, book_row(b, 2 * i), 10);
+}
+
+/* Files were written anew at once and kept the deleted rows for the past versions. When these are
+   gone, so are the rows. */
+static void test_past_versions(void **state)
+{
+    (void)state;
+    const enum channi_inside kinds[] = { INSIDE_GRAPH, INSIDE_SCAN };
+
+    for (size_t kind = 0; kind < 2; kind++) {
+        struct channi_params p = fifty();
+        bool before[840];
+        struct book b;
+
+        p.cluster_index = kinds[kind];
+        p.history = 5;
+        book_open(&b, p, ELEMENT_F32, 8, 840, 1);
+        book_fill(&b, 0, 840, 8, 0.3);
+        assert_ok(book_insert(&b, 0, 800), &b.bench.error);
+        halve(&b, before);
+        work_off(&b, 0);
+        assert_int_equal(dead_rows(&b), 400);
+        const uint64_t version = book_version(&b) - 1;
+        for (size_t i = 0; i < 4; i++)
+            assert_ok(book_insert(&b, 800 + i, 1), &b.bench.error);
+        work_off(&b, 0);
+        book_expect_at(&b, version, before, book_row(&b, 0), 10);
+        assert_ok(book_insert(&b, 804, 1), &b.bench.error);
+        work_off(&b, 0);
+        assert_in_range(dead_rows(&b), 0, 40); /* a few are not worth a rewrite */
+        book_check(&b);
+        book_expect(&b, 10, 10);
+        book_close(&b);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_turnover_before_the_build),
         cmocka_unit_test(test_few_deletions_before_the_build),
+        cmocka_unit_test(test_past_versions),
     };
     return test_run("channi_dead_rows", tests);
 }

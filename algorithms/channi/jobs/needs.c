@@ -45,7 +45,7 @@ static bool compaction_is_due(struct channi *c, const struct channi_cluster *cl,
            (changed >= COMPACT_LEAST && (double)changed > c->compact_share * (double)cl->base_n);
 }
 
-/* A refused split is tried again when the cluster has grown by half. */
+/* A refused split is tried again when a third of the rows are others than those it was refused for. */
 static bool split_is_due(const struct channi *c, uint32_t live, const struct channi_latch *latch)
 {
     const uint32_t tried = atomic_load(&latch->tried);

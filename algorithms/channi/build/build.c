@@ -59,7 +59,7 @@ static int no_memory(const struct building *b)
 }
 
 /* `write` is held. Only the build drops deleted rows, so it does not wait for live rows alone: a
-   workload that replaces rows may never have enough, and every search would scan the deleted ones. */
+   workload that replaces rows may never have enough, and every search scans the deleted ones. */
 static bool is_due(struct channi *c)
 {
     const struct channi_layout *layout = atomic_load(&c->now)->layout;

@@ -16,7 +16,7 @@ static bool root_died(const struct channi_cluster *cl)
     return dead && atomic_load_explicit(&dead[cl->root], memory_order_acquire) != 0;
 }
 
-/* Dead rows that the last compaction kept for old versions, if any of these may still be searched. */
+/* Dead rows that the last compaction kept for old versions, while these may be searched. */
 static uint32_t kept_rows(struct channi *c, const struct channi_latch *latch)
 {
     const uint32_t kept = atomic_load(&latch->retained_dead);
@@ -45,7 +45,7 @@ static bool compaction_is_due(struct channi *c, const struct channi_cluster *cl,
            (changed >= COMPACT_LEAST && (double)changed > c->compact_share * (double)cl->base_n);
 }
 
-/* A refused split is tried again when a third of the rows are others than those it was refused for. */
+/* A refused split is tried again when a third of the rows were not there when it was refused. */
 static bool split_is_due(const struct channi *c, uint32_t live, const struct channi_latch *latch)
 {
     const uint32_t tried = atomic_load(&latch->tried);

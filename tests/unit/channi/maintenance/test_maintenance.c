@@ -172,8 +172,8 @@ static void test_equal_rows(void **state)
     book_close(&b);
 }
 
-/* Ids first .. first + n - 1 are inserted as copies of row 0 (or near it, if `near`), 50 a commit. If
-   `replaced` is not 0, each commit is followed by the deletion of as many ids from `replaced` on. */
+/* Ids first .. first + n - 1 are inserted as copies of row 0 (or near it, if `near`), 50 a commit.
+   If `replaced` is not 0, each commit is followed by the deletion of 50 ids from `replaced` on. */
 static void crowd(struct book *b, size_t first, size_t n, bool near, size_t replaced)
 {
     for (size_t i = first; i < first + n; i += 50) {

@@ -58,11 +58,17 @@ static int no_memory(const struct building *b)
                 "channi: out of memory, cannot build clusters of %zu rows", b->m.n);
 }
 
+/* `write` is held. Only the build drops deleted rows, so it does not wait for live rows alone: a
+   workload that replaces rows may never have enough, and every search scans the deleted ones. */
 static bool is_due(struct channi *c)
 {
+    const struct channi_layout *layout = atomic_load(&c->now)->layout;
     const size_t live = channi_live(c);
 
-    return !atomic_load(&c->now)->layout->routes && live > 0 && live >= c->build_at;
+    if (layout->routes || live == 0)
+        return false;
+    const size_t all = channi_delta_count(&layout->clusters[0]->delta);
+    return live >= c->build_at || (all >= c->build_at && all - live > live);
 }
 
 /* ------------------------------------------------------------------------------ primaries */

@@ -10,6 +10,7 @@
 #include "algorithms/channi/durable/checkpoint.h"
 #include "algorithms/channi/maintenance/maintenance.h"
 #include "algorithms/channi/search/route.h"
+#include "algorithms/channi/versions/latch.h"
 #include "algorithms/channi/versions/places.h"
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
@@ -298,6 +299,17 @@ static int reserve_puts(struct commit_plan *p, const struct channi_layout *layou
 
 /* ----------------------------------------------- the change. Nothing can fail from here on. */
 
+/* The row may be one of those that a split was refused for. */
+static void forget_tried(struct channi *s, uint32_t cid)
+{
+    struct channi_latch *latch = segmented_at(&s->latches, cid);
+    uint32_t tried = atomic_load(&latch->tried);
+
+    /* A job that refuses a split now has counted the rows anew. */
+    if (tried > 0)
+        (void)atomic_compare_exchange_strong(&latch->tried, &tried, tried - 1);
+}
+
 static void do_dels(struct commit_plan *p, const struct channi_layout *layout, uint64_t version)
 {
     for (size_t i = 0; i < p->n_dels; i++) {
@@ -311,6 +323,7 @@ static void do_dels(struct commit_plan *p, const struct channi_layout *layout, u
         (void)atomic_fetch_sub_explicit(&cl->live, 1, memory_order_relaxed);
         (void)atomic_fetch_add_explicit(&cl->n_dead, 1, memory_order_relaxed);
         channi_place_remove(p->s, p->dels[i]);
+        forget_tried(p->s, at.cid);
     }
 }
 

@@ -16,20 +16,28 @@ static bool root_died(const struct channi_cluster *cl)
     return dead && atomic_load_explicit(&dead[cl->root], memory_order_acquire) != 0;
 }
 
-/* Rows of the delta, or dead rows, whichever are more. Dead rows that the last compaction kept for
-   old versions do not count. */
-static uint32_t changed_rows(const struct channi_cluster *cl, const struct channi_latch *latch)
+/* Dead rows that the last compaction kept for old versions, while these may be searched. */
+static uint32_t kept_rows(struct channi *c, const struct channi_latch *latch)
 {
-    const uint32_t n_dead = atomic_load(&cl->n_dead), kept = atomic_load(&latch->retained_dead);
+    const uint32_t kept = atomic_load(&latch->retained_dead);
+
+    return kept > 0 && channi_horizon(c) < atomic_load(&latch->retained_at) ? kept : 0;
+}
+
+/* Rows of the delta, or dead rows that a compaction would drop, whichever are more. */
+static uint32_t changed_rows(struct channi *c, const struct channi_cluster *cl,
+                             const struct channi_latch *latch)
+{
+    const uint32_t n_dead = atomic_load(&cl->n_dead), kept = kept_rows(c, latch);
     const uint32_t dead = n_dead > kept ? n_dead - kept : 0, delta = channi_delta_count(&cl->delta);
 
     return dead > delta ? dead : delta;
 }
 
-static bool compaction_is_due(const struct channi *c, const struct channi_cluster *cl,
+static bool compaction_is_due(struct channi *c, const struct channi_cluster *cl,
                               const struct channi_latch *latch)
 {
-    const uint32_t changed = changed_rows(cl, latch);
+    const uint32_t changed = changed_rows(c, cl, latch);
 
     if (atomic_load(&cl->live) == 0)
         return false;
@@ -37,7 +45,7 @@ static bool compaction_is_due(const struct channi *c, const struct channi_cluste
            (changed >= COMPACT_LEAST && (double)changed > c->compact_share * (double)cl->base_n);
 }
 
-/* A refused split is tried again when the cluster has grown by half. */
+/* A refused split is tried again when a third of the rows were not there when it was refused. */
 static bool split_is_due(const struct channi *c, uint32_t live, const struct channi_latch *latch)
 {
     const uint32_t tried = atomic_load(&latch->tried);
@@ -73,12 +81,12 @@ enum channi_job_kind channi_needs(const struct channi *index, const struct chann
     return compaction_is_due(c, cl, latch) ? JOB_COMPACT : JOB_KINDS;
 }
 
-bool channi_is_overdue(const struct channi *c, const struct channi_cluster *cl)
+bool channi_is_overdue(struct channi *c, const struct channi_cluster *cl)
 {
     const struct channi_latch *latch = segmented_at(&c->latches, cl->cid);
     const double twice = 2 * c->compact_share, share = twice > 1 ? twice : 1;
     const uint32_t live = atomic_load(&((struct channi_cluster *)(uintptr_t)cl)->live),
-                   changed = changed_rows(cl, latch);
+                   changed = changed_rows(c, cl, latch);
 
     if (cl->kind == CLUSTER_DEFERRED || live == 0)
         return false;

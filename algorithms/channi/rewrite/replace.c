@@ -289,7 +289,8 @@ static int next_routes(struct channi_replacing *x, struct channi_layout *layout)
 /* ---------------------------------------------------------------------------- publication */
 
 /* Resets the state that described the cid's old cluster or its old file. */
-static void reset_latch(const struct channi_replacing *x, const struct channi_making *p)
+static void reset_latch(const struct channi_replacing *x, const struct channi_making *p,
+                        uint64_t version)
 {
     struct channi_latch *latch = segmented_at(&x->c->latches, p->cl->cid);
     uint32_t kept = 0;
@@ -297,6 +298,7 @@ static void reset_latch(const struct channi_replacing *x, const struct channi_ma
     for (size_t i = 0; i < p->part->n; i++)
         kept += x->m->dead[p->part->rows[i]] != 0;
     atomic_store(&latch->retained_dead, kept);
+    atomic_store(&latch->retained_at, version);
     if (p->predecessor)
         return;
     atomic_store(&latch->tried, 0);
@@ -310,7 +312,6 @@ static void put_clusters(struct channi_replacing *x, struct channi_layout *layou
 
         channi_cluster_ref(p->cl); /* the layout's reference; ours is released at the end */
         channi_layout_set(x->c, layout, p->cl->cid, p->cl);
-        reset_latch(x, p);
     }
 }
 
@@ -344,6 +345,7 @@ static int publish(struct channi_replacing *x)
     const struct channi_view *now = atomic_load(&c->now);
     const struct channi_routes *old = now->layout->routes;
     struct channi_layout *layout = NULL;
+    struct channi_view *view = NULL;
     int rc = channi_catch_up(x);
 
     if (rc != OK)
@@ -354,8 +356,8 @@ static int publish(struct channi_replacing *x)
         rc = next_routes(x, layout);
     if (rc == OK) {
         put_clusters(x, layout);
-        rc = channi_layout_find_ood(c, layout) ? channi_publish(c, now->version, layout)
-                                               : no_memory(x);
+        view = channi_layout_find_ood(c, layout) ? channi_view_make(c) : NULL;
+        rc = view ? OK : no_memory(x);
     }
     if (rc != OK) {
         if (layout)
@@ -363,6 +365,9 @@ static int publish(struct channi_replacing *x)
         channi_routes_undo(c, old);
         return rc;
     }
+    for (size_t i = 0; i < x->r->n_parts; i++)
+        reset_latch(x, &x->parts[i], now->version);
+    channi_show(c, view, now->version, layout);
     set_places(x);
     return OK;
 }

@@ -98,7 +98,7 @@ int channi_nearest_clusters(struct channi *c, struct channi_scratch *x,
     ef = ef > n ? ef : n;
     /* A beam returns all it finds anyway; a scan sorts only as many as are requested. */
     ask = scans_all(r, ef) ? n : ef;
-    for (;; ask *= 2) {
+    for (;;) {
         ask = ask < r->n ? ask : r->n;
         if (!channi_scratch_fit(c, x, ask) || !channi_scratch_marks(c, x, layout->n_clusters))
             return fail(c->base.env.error, ERR_NO_MEMORY,
@@ -110,6 +110,8 @@ int channi_nearest_clusters(struct channi *c, struct channi_scratch *x,
         *found = distinct_clusters(x, layout, got, n, cids, distances);
         if (*found == n || ask == r->n)
             return OK;
+        /* A scan measures all routes again, however few more are requested. */
+        ask = scans_all(r, ask > ef ? ask : ef) ? r->n : 2 * ask;
     }
 }
 

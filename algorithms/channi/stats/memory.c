@@ -19,8 +19,8 @@ struct byte_shares {
 static void add_delta(const struct channi *c, const struct channi_delta *d, struct memory_use *use)
 {
     const uint64_t bytes = atomic_load(&((struct channi_delta *)(uintptr_t)d)->bytes);
-    const uint64_t rows =
-        bytes * c->row_bytes / (c->row_bytes + 3 * sizeof(uint64_t) + sizeof(uint32_t));
+    const uint64_t numbers = 3 + c->base.env.n_attributes; /* id, birth, death; attributes */
+    const uint64_t rows = bytes * c->row_bytes / (c->row_bytes + numbers * sizeof(uint64_t));
 
     use->vectors += rows;
     use->ids += bytes - rows;

@@ -8,11 +8,13 @@
 #include <stdint.h>
 
 struct channi_latch {
-    atomic_bool busy;        /* taken by a job */
-    atomic_uint queued;      /* bit per job kind */
-    _Atomic(uint32_t) tried; /* live rows when a split was refused; 0: never */
-    /* Dead rows that the last compaction kept for old versions. */
+    atomic_bool busy;   /* taken by a job */
+    atomic_uint queued; /* bit per job kind */
+    /* Live rows when a split was refused, less the rows deleted since; 0: never. */
+    _Atomic(uint32_t) tried;
+    /* Dead rows that the last compaction kept for old versions, and the version at which it did. */
     _Atomic(uint32_t) retained_dead;
+    _Atomic(uint64_t) retained_at;
     _Atomic(uint64_t) alone; /* channi_stamp() when no partner was found; 0: never */
 };
 

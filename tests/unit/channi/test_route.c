@@ -278,6 +278,36 @@ static void test_roots_are_measured_where_they_must(void **state)
     }
 }
 
+/* Where most routes were dropped, more are requested than there are clusters to find. A scan
+   measures every route each time, so it is repeated once at most. */
+static void test_dropped_routes_are_not_measured_again(void **state)
+{
+    (void)state;
+    static const size_t widths[] = { 8, 64 }; /* the narrow one begins with a beam */
+
+    for (size_t w = 0; w < sizeof widths / sizeof *widths; w++) {
+        uint32_t cids[500], found_cids[ASSIGN_CLUSTERS];
+        float distances[ASSIGN_CLUSTERS];
+        double checked = 0;
+        size_t found;
+        struct stage t;
+
+        for (uint32_t i = 0; i < 500; i++)
+            cids[i] = i % 50 == 0 ? i / 50 : CID_NONE;
+        stage_open(&t, ELEMENT_F32, 500, cids, 0);
+        for (uint32_t i = 0; i < 20; i++) {
+            checked = 0;
+            assert_ok(channi_nearest_clusters(&t.c, t.x, &t.layout, t.rows + i * t.c.row_bytes,
+                                              ASSIGN_CLUSTERS, widths[w], found_cids, distances,
+                                              &found, &checked),
+                      &t.bench.error);
+            assert_int_equal(found, ASSIGN_CLUSTERS);
+            assert_in_range(checked, 1, 500 * (w == 0 ? 3 : 2));
+        }
+        stage_close(&t);
+    }
+}
+
 /* Before the build all rows are in one cluster. A layout without a live route is an error. */
 static void test_without_routes(void **state)
 {
@@ -336,6 +366,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_layouts),
         cmocka_unit_test(test_roots_are_measured_where_they_must),
+        cmocka_unit_test(test_dropped_routes_are_not_measured_again),
         cmocka_unit_test(test_without_routes),
         cmocka_unit_test(test_out_of_memory),
     };

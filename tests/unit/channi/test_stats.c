@@ -179,12 +179,31 @@ static void test_memory_and_clusters(void **state)
     book_close(&b);
 }
 
+/* A delta has chunks of 16, 32 and 64 rows, so it is no larger than for 112 vectors. */
+static void test_attributes_are_no_vectors(void **state)
+{
+    (void)state;
+    struct book b;
+    struct memory_use use;
+
+    book_begin(&b, build_params(), ELEMENT_F32, DIM, ROWS, 1);
+    b.bench.env.n_attributes = 40;
+    assert_ok(channi_ops.create(&b.index, &b.bench.env, &b.params), &b.bench.error);
+    book_fill(&b, 0, 100, 30, .2);
+    assert_ok(book_insert(&b, 0, 100), &b.bench.error);
+    assert_null(layout_of(&b)->routes);
+    assert_ok(channi_ops.memory(b.index, &use), &b.bench.error);
+    assert_in_range(use.vectors, 100 * b.row_bytes, 113 * b.row_bytes);
+    book_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_stats),
         cmocka_unit_test(test_memory_and_clusters),
+        cmocka_unit_test(test_attributes_are_no_vectors),
     };
     return test_run("channi_stats", tests);
 }

@@ -172,6 +172,58 @@ static void test_equal_rows(void **state)
     book_close(&b);
 }
 
+/* Ids first .. first + n - 1 are inserted as copies of row 0 (or near it, if `near`), 50 a commit.
+   If `replaced` is not 0, each commit is followed by the deletion of 50 ids from `replaced` on. */
+static void crowd(struct book *b, size_t first, size_t n, bool near, size_t replaced)
+{
+    for (size_t i = first; i < first + n; i += 50) {
+        uint64_t ids[50];
+
+        for (size_t j = 0; j < 50; j++) {
+            float *row = book_row(b, i + j);
+
+            memcpy(row, book_row(b, 0), b->row_bytes);
+            for (size_t d = 0; near && d < b->dim; d++)
+                row[d] += (float)(0.05 * rng_normal(&b->rng));
+            ids[j] = replaced + (i - first) + j;
+        }
+        assert_ok(book_insert(b, i, 50), &b->bench.error);
+        if (replaced)
+            assert_ok(book_remove_some(b, ids, 50), &b->bench.error);
+    }
+}
+
+static uint32_t largest(const struct book *b)
+{
+    const struct channi_layout *l = layout_of(b);
+    uint32_t most = 0;
+
+    for (uint32_t cid = 0; cid < l->n_clusters; cid++)
+        if (l->clusters[cid] && live_of(l->clusters[cid]) > most)
+            most = live_of(l->clusters[cid]);
+    return most;
+}
+
+/* A split was refused for equal rows. When others have replaced them, it is tried again. */
+static void test_equal_rows_are_replaced(void **state)
+{
+    (void)state;
+    struct book b;
+
+    book_open(&b, fifty(), ELEMENT_F32, 6, 3500, 1);
+    book_fill(&b, 0, 500, 8, 0.2);
+    assert_ok(book_insert(&b, 0, 500), &b.bench.error);
+    crowd(&b, 500, 1500, false, 0);
+    work_off(&b, 0);
+    assert_true(book_counter(&b, refused_splits) > 0);
+    assert_in_range(largest(&b), 1500, 1700);
+    crowd(&b, 2000, 1500, true, 500);
+    work_off(&b, 0);
+    book_check(&b);
+    assert_in_range(largest(&b), 1, book_channi(&b)->split_max);
+    book_close(&b);
+}
+
 /* --------------------------------------------------------------------------- roots that die */
 
 static void test_roots_die(void **state)
@@ -239,6 +291,7 @@ int main(void)
         cmocka_unit_test(test_a_split),
         cmocka_unit_test(test_a_split_without_reuse),
         cmocka_unit_test(test_equal_rows),
+        cmocka_unit_test(test_equal_rows_are_replaced),
         cmocka_unit_test(test_roots_die),
         cmocka_unit_test(test_primaries_die),
     };

@@ -1,0 +1,150 @@
+/* test_dead_rows.c - deleted rows do not stay for ever: before the build, and once no past version
+ * can be searched that saw them. */
+#include "tests/unit/channi/maintenance/maintenance.h"
+
+/* Deleted rows that are still in files or deltas. */
+static size_t dead_rows(const struct book *b)
+{
+    const struct channi_layout *l = layout_of(b);
+    size_t n = 0;
+
+    for (uint32_t cid = 0; cid < l->n_clusters; cid++)
+        n += l->clusters[cid] ? atomic_load(&l->clusters[cid]->n_dead) : 0;
+    return n;
+}
+
+/* --------------------------------------------------------------------------- before the build */
+
+/* Moves a window of 100 rows over the data, from round `first` to `end`. */
+static void slide(struct book *b, size_t first, size_t end)
+{
+    for (size_t i = first; i < end; i++) {
+        uint64_t ids[50];
+
+        for (size_t j = 0; j < 50; j++)
+            ids[j] = 50 * i + j;
+        assert_ok(book_insert(b, 100 + 50 * i, 50), &b->bench.error);
+        assert_ok(book_remove_some(b, ids, 50), &b->bench.error);
+        assert_in_range(dead_rows(b), 0, 1000);
+    }
+}
+
+/* As many rows as the build waits for, but most of them deleted: every search would read them. */
+static void test_turnover_before_the_build(void **state)
+{
+    (void)state;
+    for (int64_t history = 0; history < 8; history += 4) {
+        struct channi_params p = fifty();
+        struct book b;
+
+        p.expected_n = 1000;
+        p.history = history;
+        book_open(&b, p, ELEMENT_F32, 8, 6000, 1);
+        book_fill(&b, 0, 6000, 8, 0.3);
+        assert_ok(book_insert(&b, 0, 100), &b.bench.error);
+        slide(&b, 0, 10);
+        assert_null(layout_of(&b)->routes);
+        slide(&b, 10, 100);
+        book_check(&b);
+        book_expect(&b, 10, 10);
+        book_close(&b);
+    }
+}
+
+/* Rows that were inserted only to be deleted do not start a build of the few that stay, as long as
+   they are fewer. */
+static void test_few_deletions_before_the_build(void **state)
+{
+    (void)state;
+    struct channi_params p = fifty();
+    struct book b;
+    uint64_t ids[300];
+
+    p.expected_n = 1000;
+    book_open(&b, p, ELEMENT_F32, 8, 1200, 1);
+    book_fill(&b, 0, 1200, 8, 0.3);
+    assert_ok(book_insert(&b, 0, 700), &b.bench.error);
+    for (size_t i = 0; i < 300; i++)
+        ids[i] = i;
+    assert_ok(book_remove_some(&b, ids, 300), &b.bench.error);
+    assert_ok(book_insert(&b, 700, 300), &b.bench.error);
+    assert_null(layout_of(&b)->routes);
+    assert_ok(book_insert(&b, 1000, 100), &b.bench.error);
+    assert_non_null(layout_of(&b)->routes);
+    book_check(&b);
+    book_close(&b);
+}
+
+/* ------------------------------------------------------------------------------ past versions */
+
+/* Deletes every second row, and searches the version before. */
+static void halve(struct book *b, bool *before)
+{
+    uint64_t ids[400];
+    size_t n = 0;
+
+    memcpy(before, b->stored, b->capacity * sizeof *before);
+    for (size_t i = 0; i < 800; i += 2)
+        ids[n++] = i;
+    assert_ok(book_remove_some(b, ids, n), &b->bench.error);
+    assert_int_equal(dead_rows(b), n);
+    for (size_t i = 0; i < 5; i++)
+        book_expect_at(b, book_version(b) - 1, before, book_row(b, 2 * i), 10);
+}
+
+/* No cluster has more deleted rows than are worth a rewrite: 16, or a share of its file. */
+static void expect_few_dead(const struct book *b)
+{
+    const struct channi_layout *l = layout_of(b);
+
+    for (uint32_t cid = 0; cid < l->n_clusters; cid++) {
+        const uint32_t dead = l->clusters[cid] ? atomic_load(&l->clusters[cid]->n_dead) : 0;
+
+        if (dead >= 16)
+            assert_true(dead <= book_channi(b)->compact_share * l->clusters[cid]->base_n);
+    }
+}
+
+/* Files were written anew at once and kept the deleted rows for the past versions. When these are
+   gone, so are the rows. */
+static void test_past_versions(void **state)
+{
+    (void)state;
+    const enum channi_inside kinds[] = { INSIDE_GRAPH, INSIDE_SCAN };
+
+    for (size_t kind = 0; kind < 2; kind++) {
+        struct channi_params p = fifty();
+        bool before[840];
+        struct book b;
+
+        p.cluster_index = kinds[kind];
+        p.history = 5;
+        book_open(&b, p, ELEMENT_F32, 8, 840, 1);
+        book_fill(&b, 0, 840, 8, 0.3);
+        assert_ok(book_insert(&b, 0, 800), &b.bench.error);
+        halve(&b, before);
+        work_off(&b, 0);
+        assert_int_equal(dead_rows(&b), 400);
+        const uint64_t version = book_version(&b) - 1;
+        for (size_t i = 0; i < 4; i++)
+            assert_ok(book_insert(&b, 800 + i, 1), &b.bench.error);
+        work_off(&b, 0);
+        book_expect_at(&b, version, before, book_row(&b, 0), 10);
+        assert_ok(book_insert(&b, 804, 1), &b.bench.error);
+        work_off(&b, 0);
+        expect_few_dead(&b);
+        book_check(&b);
+        book_expect(&b, 10, 10);
+        book_close(&b);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_turnover_before_the_build),
+        cmocka_unit_test(test_few_deletions_before_the_build),
+        cmocka_unit_test(test_past_versions),
+    };
+    return test_run("channi_dead_rows", tests);
+}

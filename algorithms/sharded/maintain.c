@@ -63,7 +63,6 @@ static int count_buckets(struct sharded *s, struct balance *b)
         const struct replica *primary = sharded_primary(s, i);
         struct shard_report report;
         rc = primary ? sharded_report(s, i, primary->rank, &report, b->counts) : ERR_IO;
-        s->shards[i].rows = rc == OK ? (size_t)report.rows : s->shards[i].rows;
     }
     return rc;
 }
@@ -247,8 +246,6 @@ int sharded_maintain(struct index *index, uint64_t budget, bool *more)
     int rc = sharded_settle(s);
     if (rc == OK)
         rc = sharded_recover(s);
-    if (rc == OK)
-        rc = sharded_settle(s);
     if (rc == OK && s->unsettled)
         rc = rehome_all(s, &b.moved);
     if (rc == OK)

@@ -211,7 +211,8 @@ static int order_buckets(struct sharded *s, const uint32_t *buckets, size_t n, d
     return rc;
 }
 
-/* Chooses the first buckets in order of the key, up to half of the rows, but not all. */
+/* Chooses the first buckets in order of the key, up to half of the rows, but at least one row and not all:
+   at least two buckets have rows. */
 static void choose_half(uint32_t *buckets, double *key, size_t n, const uint64_t *counts,
                         uint64_t rows, uint64_t *want)
 {
@@ -227,7 +228,9 @@ static void choose_half(uint32_t *buckets, double *key, size_t n, const uint64_t
         key[at] = k;
         buckets[at] = bucket;
     }
-    for (size_t i = 0; i + 1 < n && (i == 0 || taken < rows / 2); i++) {
+    for (size_t i = 0; i < n && taken < rows / 2; i++) {
+        if (taken > 0 && taken + counts[buckets[i]] == rows)
+            break;
         taken += counts[buckets[i]];
         set_bit(want, buckets[i]);
     }
@@ -242,7 +245,7 @@ static int train_new_shard(struct sharded *s, size_t from, const uint64_t *want)
         return OK;
     int rc = sharded_read_rows(s, from, want, SAMPLE_ROWS, &after, &rows);
     const struct vectors sample = { rows.rows, rows.n, s->base.env.dim, s->base.env.element };
-    if (rc == OK && rows.n > 0)
+    if (rc == OK)
         rc = sharded_train_shard(s, s->n_shards - 1, sample);
     call_end(&rows.call);
     return rc;

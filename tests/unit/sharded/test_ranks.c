@@ -237,6 +237,45 @@ static void test_time_out(void **state)
     cluster_close(&c);
 }
 
+static uint64_t slow_ns;
+
+static uint64_t slow_clock(void)
+{
+    return slow_ns;
+}
+
+/* Nothing arrives, and each wait takes a microsecond longer than it should. */
+static bool wait_in_vain(struct rank_group *group, uint64_t wait_ns, struct rank_message *out)
+{
+    (void)group;
+    (void)out;
+    slow_ns += wait_ns + 1000;
+    return false;
+}
+
+static void test_time_out_ends_in_time(void **state)
+{
+    struct cluster c;
+    (void)state;
+    cluster_open(&c, "shards=3,ranks=3");
+    cluster_insert(&c, 300, 0);
+    const struct rank_group_ops *real = c.ranks.group.ops;
+    struct rank_group_ops slow = *real;
+    slow.receive = wait_in_vain;
+    cluster_sharded(&c)->base.env.clock_ns = slow_clock;
+    for (uint64_t ms = 1; ms <= 101; ms += 25) {
+        c.knobs.timeout_ms = (double)ms;
+        c.ranks.group.ops = &slow;
+        const uint64_t begin = slow_ns;
+        assert_int_equal(cluster_search(&c, 1), 1);
+        c.ranks.group.ops = real;
+        assert_in_range(slow_ns - begin, ms * 1000000, ms * 1000000 + 10000);
+    }
+    c.knobs.timeout_ms = 0;
+    assert_int_equal(cluster_search(&c, 5), 0);
+    cluster_close(&c);
+}
+
 /* ---- placement */
 
 static double asked_per_query(struct cluster *c, size_t route, size_t n)
@@ -331,6 +370,37 @@ static void test_drift_divf(void **state)
           8);
 }
 
+/* A shard whose rows are all in one bucket stays whole: the other side would have none, and a method that is
+   to be trained nothing to be trained with. */
+static void test_no_shard_without_rows(void **state)
+{
+    (void)state;
+    for (size_t side = 0; side < 2; side++) {
+        struct cluster c;
+        const double far = 100;
+        cluster_open(&c, "shards=1,placement=cluster,buckets=2,split_rows=100,balance=100");
+        float *sample = cluster_rows(&c, 600, 0);
+        for (size_t i = 300 * DIM; i < 600 * DIM; i++)
+            sample[i] += (float)far;
+        assert_ok(index_train(&c.index, (struct vectors){ sample, 600, DIM, ELEMENT_F32 }),
+                  &c.bench.error);
+        free(sample);
+        cluster_insert(&c, 300, side ? far : 0);
+        cluster_maintain(&c);
+        assert_int_equal(cluster_sharded(&c)->n_shards, 1);
+        cluster_insert(&c, 40, side ? 0 : far);
+        cluster_maintain(&c);
+        assert_int_equal(cluster_sharded(&c)->n_shards, 2);
+        assert_int_equal(cluster_sharded(&c)->shards[0].rows + cluster_sharded(&c)->shards[1].rows,
+                         340);
+        assert_true(cluster_sharded(&c)->shards[0].rows > 0);
+        assert_true(cluster_sharded(&c)->shards[1].rows > 0);
+        cluster_check(&c);
+        assert_int_equal(cluster_search(&c, 5), 0);
+        cluster_close(&c);
+    }
+}
+
 /* ---- messages */
 
 /* Each prefix of a request is refused, and leaves the copy as it was. */
@@ -419,10 +489,12 @@ int main(void)
         cmocka_unit_test(test_recovery_from_compacted),
         cmocka_unit_test(test_rank_that_does_not_start),
         cmocka_unit_test(test_time_out),
+        cmocka_unit_test(test_time_out_ends_in_time),
         cmocka_unit_test(test_routing),
         cmocka_unit_test(test_drift_balance),
         cmocka_unit_test(test_drift_split),
         cmocka_unit_test(test_drift_divf),
+        cmocka_unit_test(test_no_shard_without_rows),
         cmocka_unit_test(test_damaged_requests),
         cmocka_unit_test(test_refused_options),
     };

@@ -2,6 +2,7 @@
  * nothing is removed; what was acknowledged stays so. */
 #include <sys/stat.h>
 
+#include "algorithms/common/durable/folder_claim.h"
 #include "tests/unit/sharded/cluster.h"
 
 static void path_of_shard(const struct cluster *c, size_t rank, size_t shard, const char *name,
@@ -218,6 +219,26 @@ static void test_log_before_is_removed(void **state)
     cluster_close(&c);
 }
 
+/* A rank that was only silent may write in its folder still: another one does not begin there. */
+static void test_folder_in_use(void **state)
+{
+    struct cluster c;
+    char path[PATH_MAX];
+    int fd;
+    (void)state;
+    cluster_open(&c, "shards=2,ranks=2");
+    cluster_insert(&c, 200, 0);
+    const size_t rows = cluster_sharded(&c)->shards[1].rows;
+    (void)snprintf(path, sizeof path, "%.3000s/rank-1", c.bench.env.dir);
+    assert_code(folder_claim(path, &fd, &c.bench.error), ERR_IO, &c.bench.error);
+    thread_ranks_kill(&c.ranks, 1);
+    assert_ok(folder_claim(path, &fd, &c.bench.error), &c.bench.error);
+    assert_down(&c, rows);
+    (void)close(fd);
+    assert_whole(&c);
+    cluster_close(&c);
+}
+
 /* ---- deletions */
 
 /* The rank dies at the n-th request of a deletion: it is done, or it has failed and is not. */
@@ -279,6 +300,7 @@ int main(void)
         cmocka_unit_test(test_damaged_replica),
         cmocka_unit_test(test_older_replica_alone),
         cmocka_unit_test(test_log_before_is_removed),
+        cmocka_unit_test(test_folder_in_use),
         cmocka_unit_test(test_removal_as_rank_dies),
         cmocka_unit_test(test_loaded_with_another_seed),
     };

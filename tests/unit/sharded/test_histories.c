@@ -137,11 +137,11 @@ static void begin_faults(struct cluster *c)
     const size_t kind = rng_below(&c->rng, 4);
     if (kind & 1) {
         c->ranks.death.rank = 1 + rng_below(&c->rng, ranks - 1);
-        c->ranks.death.requests = 1 + rng_below(&c->rng, 8);
+        c->ranks.death.requests = 1 + rng_below(&c->rng, rng_below(&c->rng, 2) ? 4 : 20);
         c->ranks.death.replies_not = rng_below(&c->rng, 2);
     }
     full.rank = rng_below(&c->rng, ranks);
-    full.writes = rng_below(&c->rng, 6);
+    full.writes = rng_below(&c->rng, rng_below(&c->rng, 2) ? 3 : 20);
     full.on = kind >= 2 && rng_below(&c->rng, 2);
 }
 
@@ -301,6 +301,8 @@ static void history(uint64_t seed)
         if (rng_below(&c.rng, 3) == 0)
             kill_some(&c);
         recover(&c);
+        if (rng_below(&c.rng, 16) == 0)
+            cluster_reload(&c);
     }
     cluster_close(&c);
 }

@@ -142,7 +142,7 @@ int sharded_rehome(struct sharded *s, size_t shard, const uint64_t *want, size_t
             rank = primary->rank;
             after = 0;
         }
-        rc = sharded_read_rows(s, shard, want, LOG_ROWS, &after, &rows);
+        rc = sharded_read_rows(s, shard, want, SIZE_MAX, &after, &rows);
         if (rc == OK)
             rc = rehome_rows(s, shard, &rows, moved);
         call_end(&rows.call);

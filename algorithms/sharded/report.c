@@ -94,6 +94,7 @@ int sharded_memory(const struct index *index, struct memory_use *use)
         }
     use->other += sizeof *s + s->room_shards * sizeof *s->shards +
                   p->room_shard_of * sizeof *p->shard_of + p->room_starts * sizeof *p->starts +
+                  p->room_by_start * sizeof *p->by_start +
                   p->room_centroids * sizeof *p->centroids + p->room_norms * sizeof *p->norms;
     return rc;
 }

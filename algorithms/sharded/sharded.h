@@ -49,12 +49,13 @@ struct shard {
 struct bucket_placement {
     size_t n_buckets;
     uint32_t *shard_of; /* of each bucket */
-    uint64_t *starts;   /* PLACE_RANGE: the first id of each bucket, ascending */
+    uint64_t *starts;   /* PLACE_RANGE: the first id of each bucket */
+    uint32_t *by_start; /* PLACE_RANGE: the buckets, in that order */
     float *centroids;   /* PLACE_CLUSTER: n_buckets x dim; NULL: not trained */
     float *norms;
     float norm_max;
     uint64_t version;
-    size_t room_shard_of, room_starts, room_centroids, room_norms;
+    size_t room_shard_of, room_starts, room_by_start, room_centroids, room_norms;
 };
 
 struct counters { /* since the index was made */

@@ -47,14 +47,6 @@ static void put_ids(void *to, size_t rank, struct wire *w)
     wire_put_bytes(w, c->ids, c->n * sizeof *c->ids);
 }
 
-static void put_unmark(void *to, size_t rank, struct wire *w)
-{
-    const struct change *c = to;
-    (void)rank;
-    wire_put(w, c->n);
-    wire_put_bytes(w, c->ids, c->n * sizeof *c->ids);
-}
-
 /* ---- rows by shard */
 
 void changes_free(struct sharded *s, struct changes *g)
@@ -154,7 +146,7 @@ struct changes *changes_of_ids(struct sharded *s, size_t shard, const uint64_t *
 /* ---- asking, and taking back */
 
 static void (*const put_change[])(void *, size_t, struct wire *) = {
-    [REQUEST_INSERT] = put_insert, [REQUEST_MARK] = put_ids,    [REQUEST_UNMARK] = put_unmark,
+    [REQUEST_INSERT] = put_insert, [REQUEST_MARK] = put_ids,    [REQUEST_UNMARK] = put_ids,
     [REQUEST_FLUSH] = NULL,        [REQUEST_DISCARD] = put_ids,
 };
 

@@ -105,7 +105,7 @@ static int create(struct server *s, uint64_t shard, struct wire_reader *r, struc
 static int change(struct server *s, enum request_kind kind, struct shard_copy *c,
                   struct wire_reader *r, struct wire *reply)
 {
-    const uint64_t sequence = kind == REQUEST_UNMARK ? 0 : wire_take(r);
+    const uint64_t sequence = wire_take(r);
     const size_t n = (size_t)wire_take(r);
     const struct index_env *env = &c->env;
     if (kind == REQUEST_TRAIN) {
@@ -121,7 +121,7 @@ static int change(struct server *s, enum request_kind kind, struct shard_copy *c
     if (kind == REQUEST_RELABEL)
         return copy_relabel(c, sequence, ids, buckets, n);
     if (kind == REQUEST_UNMARK) {
-        copy_unmark(c, ids, n);
+        copy_unmark(c, sequence, ids, n);
         return OK;
     }
     if (kind == REQUEST_DISCARD)

@@ -17,7 +17,7 @@ enum request_kind {
     REQUEST_INSERT, /* sequence, n, ids, buckets, in_file; rows, or (in_file) path, dataset, offset,
                            stride, hash, numbers of the rows */
     REQUEST_MARK,   /* sequence, n, ids -> found */
-    REQUEST_UNMARK, /* n, ids */
+    REQUEST_UNMARK, /* sequence of the mark, n, ids */
     REQUEST_FLUSH,  /* marked rows leave the log and the index */
     REQUEST_DISCARD,  /* sequence, n, ids: of rows that are there or are not */
     REQUEST_RELABEL,  /* sequence, n, ids, buckets */

@@ -223,9 +223,10 @@ int copy_mark(struct shard_copy *c, uint64_t sequence, const uint64_t *ids, size
     return rc;
 }
 
-void copy_unmark(struct shard_copy *c, const uint64_t *ids, size_t n)
+void copy_unmark(struct shard_copy *c, uint64_t sequence, const uint64_t *ids, size_t n)
 {
-    for (size_t i = 0; i < n; i++) {
+    /* If that mark failed, what is in `leaving` is of earlier ones. */
+    for (size_t i = 0; c->sequence == sequence && i < n; i++) {
         uint64_t value;
         if (idmap_remove(&c->leaving, ids[i], &value))
             (void)idmap_put(&c->live, ids[i], value);

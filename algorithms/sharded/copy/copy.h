@@ -68,8 +68,8 @@ int copy_insert(struct shard_copy *, uint64_t sequence, struct vectors, const ui
 /* Takes ids out of `live`; those that are not there are ignored. Nothing is removed from the index
    yet. *found: how many were there. */
 int copy_mark(struct shard_copy *, uint64_t sequence, const uint64_t *ids, size_t n, size_t *found);
-/* Puts marked ids back. Cannot fail. */
-void copy_unmark(struct shard_copy *, const uint64_t *ids, size_t n);
+/* Puts ids back that the mark of this sequence took, if it was the last change. Cannot fail. */
+void copy_unmark(struct shard_copy *, uint64_t sequence, const uint64_t *ids, size_t n);
 /* Writes what is marked to the log, and removes it from the index. On failure the rest stays marked. */
 int copy_flush(struct shard_copy *);
 /* Marks and flushes, and logs all of the ids: other copies may have those that this one has not.

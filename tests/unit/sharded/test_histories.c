@@ -359,10 +359,43 @@ static void test_interrupted_copy(void **state)
     cluster_close(&c);
 }
 
+/* A deletion that fails in one shard takes back its own marks, not those of an earlier one that a replica could
+   not log yet: its id is in another shard since. */
+static void test_marks_of_an_earlier_deletion(void **state)
+{
+    struct cluster c;
+    const uint64_t id = 5;
+    size_t done;
+    (void)state;
+    cluster_open(&c, "shards=2,ranks=2,replicas=2,placement=cluster,buckets=1");
+    float *rows = cluster_rows(&c, 200, 0);
+    for (size_t i = 100 * DIM; i < 200 * DIM; i++)
+        rows[i] += 100;
+    assert_ok(index_train(&c.index, (struct vectors){ rows, 200, DIM, ELEMENT_F32 }),
+              &c.bench.error);
+    cluster_insert(&c, 50, 0);
+    full.rank = 1;
+    full.writes = 0;
+    full.on = true; /* as it logs what it has marked */
+    assert_ok(index_remove(&c.index, &id, 1, &done), &c.bench.error);
+    full.on = false;
+    const struct vectors far = { rows + 150 * DIM, 1, DIM, ELEMENT_F32 };
+    assert_ok(index_insert(&c.index, far, &id, &done), &c.bench.error);
+    full.on = true;
+    assert_code(index_remove(&c.index, &id, 1, &done), ERR_IO, &c.bench.error);
+    full.on = false;
+    cluster_check(&c);
+    assert_ok(index_remove(&c.index, &id, 1, &done), &c.bench.error);
+    cluster_check(&c);
+    free(rows);
+    cluster_close(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_interrupted_copy),
+        cmocka_unit_test(test_marks_of_an_earlier_deletion),
         cmocka_unit_test(test_histories),
     };
     return test_run("sharded histories", tests);

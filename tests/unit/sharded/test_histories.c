@@ -16,9 +16,14 @@ static struct {
     size_t rank, writes; /* that succeed still */
 } full;
 
+static bool is_its_thread(void)
+{
+    return full.on && thread_ranks_own() == full.rank;
+}
+
 static bool is_full(void)
 {
-    if (!full.on || thread_ranks_own() != full.rank)
+    if (!is_its_thread())
         return false;
     if (full.writes > 0) {
         full.writes--;
@@ -36,7 +41,7 @@ ssize_t write(int fd, const void *bytes, size_t n)
 /* The first write that fails leaves a part of its bytes. */
 ssize_t pwrite(int fd, const void *bytes, size_t n, off_t at)
 {
-    const bool last = full.on && full.writes == 1;
+    const bool last = is_its_thread() && full.writes == 1;
     if (is_full())
         return -1;
     return syscall(SYS_pwrite64, fd, bytes, last && n > 1 ? n / 2 : n, at);

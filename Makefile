@@ -303,7 +303,7 @@ $(OUT)/obj/tests/%: private MODE_FLAGS := $(patsubst -O3,-O1,$(MODE_FLAGS))
 # Test binaries: one of all tests; one of the contract tests, so that who writes a method builds no others; and one of each test
 # that takes the place of system calls, below apart/. Each test file is a program of its own, whose main() gets the test's name here.
 APART_TESTS := tests/contract/test_crash $(addprefix tests/unit/,baselines/test_faiss_threads data/test_fetch_killed io/test_files \
-                 io/test_io_ring io/test_read_queue postings/test_rocksdb_faults spfresh/test_lost)
+                 io/test_io_ring io/test_read_queue postings/test_rocksdb_faults sharded/test_histories spfresh/test_lost)
 CONTRACT_TESTS := $(filter tests/contract/%,$(TEST_PROGRAMS))
 run_TESTS := $(filter-out tests/contract/%,$(TEST_PROGRAMS)) $(if $(filter fuzz,$(MODE)),,$(FUZZ_TARGETS))
 run_TESTS := $(filter-out $(APART_TESTS),$(run_TESTS))

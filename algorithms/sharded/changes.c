@@ -38,20 +38,11 @@ static void put_insert(void *to, size_t rank, struct wire *w)
     put_rows(c, rank, w);
 }
 
-static void put_mark(void *to, size_t rank, struct wire *w)
+static void put_ids(void *to, size_t rank, struct wire *w)
 {
     const struct change *c = to;
     (void)rank;
     wire_put(w, c->sequence);
-    wire_put(w, c->n);
-    wire_put_bytes(w, c->ids, c->n * sizeof *c->ids);
-    wire_put(w, c->flush);
-}
-
-static void put_unmark(void *to, size_t rank, struct wire *w)
-{
-    const struct change *c = to;
-    (void)rank;
     wire_put(w, c->n);
     wire_put_bytes(w, c->ids, c->n * sizeof *c->ids);
 }
@@ -155,28 +146,35 @@ struct changes *changes_of_ids(struct sharded *s, size_t shard, const uint64_t *
 /* ---- asking, and taking back */
 
 static void (*const put_change[])(void *, size_t, struct wire *) = {
-    [REQUEST_INSERT] = put_insert,
-    [REQUEST_MARK] = put_mark,
-    [REQUEST_UNMARK] = put_unmark,
-    [REQUEST_FLUSH] = NULL,
+    [REQUEST_INSERT] = put_insert, [REQUEST_MARK] = put_ids,    [REQUEST_UNMARK] = put_ids,
+    [REQUEST_FLUSH] = NULL,        [REQUEST_DISCARD] = put_ids,
 };
 
 int changes_tell(struct sharded *s, enum request_kind kind, struct changes *g)
 {
-    for (size_t i = 0; i < g->n_calls; i++)
+    const bool logs = kind != REQUEST_MARK && kind != REQUEST_UNMARK;
+    for (size_t i = 0; i < g->n_calls; i++) {
+        const struct change *c = g->calls[i].to;
         g->calls[i].put = put_change[kind];
+        g->calls[i].sequence = logs ? c->sequence : 0;
+    }
     return sharded_tell(s, kind, g->calls, g->n_calls);
 }
 
-/* Inserted rows are marked and then removed; marked rows are unmarked. Only what is not done stays:
-   new rows may have the same ids. */
+static void keep(struct sharded *s, struct changes *g, enum request_kind redo)
+{
+    g->redo = redo;
+    g->next = s->undo;
+    s->undo = g;
+}
+
+/* Only what is not done stays: new rows may have the same ids. */
 static int undo(struct sharded *s, struct changes *g)
 {
     size_t left = 0;
-    for (size_t i = 0; g->redo == REQUEST_MARK && i < g->n_calls; i++) {
+    for (size_t i = 0; g->redo == REQUEST_DISCARD && i < g->n_calls; i++) {
         struct change *c = g->calls[i].to;
         c->sequence = ++s->shards[g->calls[i].shard].sequence;
-        c->flush = true;
     }
     const int rc = changes_tell(s, g->redo, g);
     for (size_t i = 0; i < g->n_calls; i++)
@@ -186,11 +184,21 @@ static int undo(struct sharded *s, struct changes *g)
     return rc;
 }
 
-/* Whether the rest must be asked for again: for lack of memory, or because a rank is lost that may
-   have inserted the rows and find them in its log. */
+/* Whether the rest must be asked for again. A rank that is lost has forgotten its marks, but may find
+   rows in its log. */
 static bool is_left(const struct changes *g, int rc)
 {
-    return g->n_calls > 0 && (rc == ERR_NO_MEMORY || (rc == ERR_IO && g->redo == REQUEST_MARK));
+    return g->n_calls > 0 &&
+           (g->redo == REQUEST_DISCARD ? rc != ERR_UNSUPPORTED : rc == ERR_NO_MEMORY);
+}
+
+/* Whether a rank that is up has failed, and not only ranks that are lost. */
+static bool is_refused(const struct changes *g, int rc)
+{
+    bool failed = rc == ERR_NO_MEMORY;
+    for (size_t i = 0; i < g->n_calls; i++)
+        failed |= g->calls[i].failed;
+    return failed;
 }
 
 void changes_take_back(struct sharded *s, struct changes *g, enum request_kind redo)
@@ -198,12 +206,32 @@ void changes_take_back(struct sharded *s, struct changes *g, enum request_kind r
     struct error unreported = { 0 };
     struct error *before = error_divert(&unreported);
     g->redo = redo;
-    if (is_left(g, undo(s, g))) {
-        g->next = s->undo;
-        s->undo = g;
-    } else {
+    if (is_left(g, undo(s, g)))
+        keep(s, g, redo);
+    else
         changes_free(s, g);
-    }
+    (void)error_divert(before);
+}
+
+void changes_finish(struct sharded *s, struct changes *g)
+{
+    struct error unreported = { 0 };
+    struct error *before = error_divert(&unreported);
+    size_t left = 0;
+    for (size_t i = 0; i < g->n_calls; i++)
+        if (g->calls[i].found > 0)
+            g->calls[left++] = g->calls[i];
+    g->n_calls = left;
+    (void)changes_tell(s, REQUEST_FLUSH, g);
+    left = 0;
+    for (size_t i = 0; i < g->n_calls; i++)
+        if (!g->calls[i].done)
+            g->calls[left++] = g->calls[i];
+    g->n_calls = left;
+    if (left > 0)
+        keep(s, g, REQUEST_DISCARD);
+    else
+        changes_free(s, g);
     (void)error_divert(before);
 }
 
@@ -214,9 +242,9 @@ int sharded_settle(struct sharded *s)
         struct error *before = error_divert(&why);
         const int rc = undo(s, g);
         (void)error_divert(before);
-        if (rc == ERR_NO_MEMORY && g->n_calls > 0)
-            return fail(s->base.env.error, rc, "%s", why.text);
         if (is_left(g, rc)) {
+            if (is_refused(g, rc))
+                return fail(s->base.env.error, rc, "%s", why.text);
             at = &g->next;
             continue;
         }

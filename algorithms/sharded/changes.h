@@ -1,5 +1,5 @@
-/* changes.h - insertions and deletions of a call, by the shards that they concern. MARK and UNMARK may be
- * repeated; where a change cannot be taken back for lack of memory, it is before the next operation. */
+/* changes.h - insertions and deletions of a call, by the shards that they concern. UNMARK and DISCARD may be
+ * repeated: what they could not do is done before the next operation, or when a lost rank is back. */
 #ifndef DRIFTLINE_SHARDED_CHANGES_H
 #define DRIFTLINE_SHARDED_CHANGES_H
 
@@ -17,13 +17,12 @@ struct change {
     const uint64_t *numbers;           /* of the rows in the file */
     uint64_t (*hash)(const void *rows, size_t bytes);
     uint64_t *from_file; /* counts rows that are not sent */
-    bool flush;
 };
 
 /* The rows of a call, sorted by shard; those of shard i begin at first[i]. */
 struct changes {
     struct changes *next;   /* in s->undo */
-    enum request_kind redo; /* what has yet to be asked of the shards: MARK or UNMARK */
+    enum request_kind redo; /* what has yet to be asked of the shards: UNMARK or DISCARD */
     size_t *first;          /* n_shards + 1 */
     uint64_t *ids, *numbers;
     uint32_t *buckets;
@@ -40,10 +39,14 @@ struct changes *changes_by_shard(struct sharded *, struct vectors, const uint64_
 /* The same ids for every shard, or for one of them; SIZE_MAX: every one. */
 struct changes *changes_of_ids(struct sharded *, size_t shard, const uint64_t *ids, size_t n);
 void changes_free(struct sharded *, struct changes *);
-/* Asks the shards: INSERT, MARK, UNMARK or FLUSH. */
+/* Asks the shards: INSERT, MARK, UNMARK, FLUSH or DISCARD. */
 int changes_tell(struct sharded *, enum request_kind, struct changes *);
-/* Asks for the opposite, MARK or UNMARK. Frees the changes, or keeps them for sharded_settle(). */
+/* Asks for the opposite: of MARK, UNMARK; of INSERT, DISCARD. Frees the changes, or keeps them for
+   sharded_settle(). */
 void changes_take_back(struct sharded *, struct changes *, enum request_kind redo);
+/* After MARK in all shards, when a deletion is done for good: FLUSH. What no copy of a shard has logged is
+   kept for sharded_settle(); the rest is freed. */
+void changes_finish(struct sharded *, struct changes *);
 /* Records ERR_NO_MEMORY, and returns it. */
 int changes_no_memory(const struct sharded *, size_t rows);
 

@@ -123,7 +123,7 @@ static void receive_all(struct sharded *s, struct call *calls, size_t n, uint64_
         const uint64_t now = deadline_ns ? now_ns(s) : 0;
         struct rank_message m;
         uint64_t wait_ns = LOOK_NS;
-        if (deadline_ns && deadline_ns - now < wait_ns)
+        if (deadline_ns && now + wait_ns > deadline_ns)
             wait_ns = now < deadline_ns ? deadline_ns - now : 0;
         if (s->group->ops->receive(s->group, wait_ns, &m)) {
             take_message(s, calls, n, &m);
@@ -203,44 +203,79 @@ static struct shard_call *next_of(struct sharded *s, struct shard_call *calls, s
     return NULL;
 }
 
+/* A request of sharded_tell(). */
+struct told {
+    struct shard_call *of;
+    struct replica *replica;
+};
+
+/* A replica that fails to do what cannot be taken back, and another has done, lacks an operation. */
+static int take_failure(struct sharded *s, enum request_kind kind, const struct call *c,
+                        struct told *told)
+{
+    if (c->code == OK || c->lost)
+        return OK;
+    if (told->of->done && (kind == REQUEST_TRAIN || kind == REQUEST_RELABEL)) {
+        told->replica->up = false;
+        return OK;
+    }
+    told->of->failed = true;
+    return call_check(s, c);
+}
+
+static int take_replies(struct sharded *s, enum request_kind kind, struct call *all,
+                        struct told *told, size_t n)
+{
+    int rc = OK;
+    for (size_t i = 0; i < n; i++) {
+        struct shard_call *of = told[i].of;
+        struct shard *shard = &s->shards[of->shard];
+        if (all[i].code != OK)
+            continue;
+        of->done = true;
+        if (all[i].reply.left >= sizeof of->found)
+            of->found = wire_take(&all[i].reply);
+        if (of->sequence > shard->acknowledged)
+            shard->acknowledged = of->sequence;
+    }
+    for (size_t i = 0; i < n; i++) {
+        const int failed = take_failure(s, kind, &all[i], &told[i]);
+        rc = rc ? rc : failed;
+    }
+    return rc;
+}
+
 int sharded_tell(struct sharded *s, enum request_kind kind, struct shard_call *calls, size_t n)
 {
     struct mem *mem = s->base.env.mem;
     const size_t most = n * sharded_replicas(s);
     struct call *all = mem_array(mem, most + 1, sizeof *all);
-    struct shard_call **of = mem_array(mem, most + 1, sizeof *of), *c;
+    struct told *told = mem_array(mem, most + 1, sizeof *told);
+    struct shard_call *c;
     struct replica *replica;
     size_t m = 0, at = 0;
     int rc = OK;
-    if (!all || !of)
+    if (!all || !told)
         rc =
             fail(s->base.env.error, ERR_NO_MEMORY, "sharded: out of memory for %zu requests", most);
     for (size_t i = 0; i < n; i++)
         calls[i].done = calls[i].failed = false;
     for (; rc == OK && (c = next_of(s, calls, n, &at, &replica)) != NULL; m++) {
-        of[m] = c;
+        told[m] = (struct told){ c, replica };
         call_begin(s, &all[m], replica->rank, kind, c->shard);
         if (c->put)
             c->put(c->to, replica->rank, &all[m].request);
     }
     if (rc == OK)
         rc = sharded_exchange(s, all, m, 0);
-    const bool exchanged = rc == OK;
-    for (size_t i = 0; i < m; i++) {
-        if (exchanged && all[i].code == OK) {
-            of[i]->done = true;
-            if (all[i].reply.left >= sizeof of[i]->found)
-                of[i]->found = wire_take(&all[i].reply);
-        } else if (exchanged && !all[i].lost) {
-            of[i]->failed = true;
-            rc = rc ? rc : call_check(s, &all[i]);
-        }
+    if (rc == OK)
+        rc = take_replies(s, kind, all, told, m);
+    for (size_t i = 0; i < m; i++)
         call_end(&all[i]);
-    }
-    for (size_t i = 0; exchanged && rc == OK && i < n; i++)
+    for (size_t i = 0; rc == OK && i < n; i++)
         if (!calls[i].done && !sharded_primary(s, calls[i].shard))
             rc = ERR_IO;
     mem_free(mem, all);
-    mem_free(mem, of);
+    mem_free(mem, told);
     return rc;
 }

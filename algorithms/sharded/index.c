@@ -91,12 +91,14 @@ int sharded_add_shard(struct sharded *s, const char *from)
         rc = sharded_create_copy(s, s->n_shards, rank, from ? COPY_LOADED : COPY_NEW, from,
                                  &sequence);
         shard.replicas[n] = (struct replica){ rank, true };
-        shard.sequence = sequence;
+        shard.sequence = shard.acknowledged = sequence;
     }
     if (rc != OK) {
         drop_copies(s, s->n_shards, &shard, n);
         return rc;
     }
+    for (size_t j = 0; j < n; j++)
+        shard.replicas[j].up = s->is_up[shard.replicas[j].rank];
     s->shards[s->n_shards++] = shard;
     return OK;
 }
@@ -217,6 +219,7 @@ int sharded_new(struct sharded **out, const struct index_ops *ops, const struct 
     struct sharded *s = mem_zalloc(env->mem, sizeof *s);
     if (!s)
         return fail(env->error, ERR_NO_MEMORY, "sharded: out of memory for an index");
+    s->local.claim = -1;
     s->base.ops = ops;
     s->base.env = *env;
     s->params = *p;

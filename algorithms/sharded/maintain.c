@@ -63,7 +63,6 @@ static int count_buckets(struct sharded *s, struct balance *b)
         const struct replica *primary = sharded_primary(s, i);
         struct shard_report report;
         rc = primary ? sharded_report(s, i, primary->rank, &report, b->counts) : ERR_IO;
-        s->shards[i].rows = rc == OK ? (size_t)report.rows : s->shards[i].rows;
     }
     return rc;
 }
@@ -113,13 +112,14 @@ static int split_buckets(struct sharded *s, struct balance *b, size_t *n)
     return rc;
 }
 
-static size_t shard_to_split(const struct sharded *s)
+/* Rows of one bucket stay together. */
+static size_t shard_to_split(const struct sharded *s, const struct balance *b)
 {
     size_t best = SIZE_MAX;
     for (size_t i = 0; s->params.split_rows && i < s->n_shards; i++) {
         size_t buckets = 0;
         for (size_t j = 0; j < s->placement.n_buckets; j++)
-            buckets += s->placement.shard_of[j] == i;
+            buckets += s->placement.shard_of[j] == i && b->counts[j] > 0;
         if (s->shards[i].rows > (uint64_t)s->params.split_rows && buckets > 1 &&
             s->n_shards < SHARDS_MAX &&
             (best == SIZE_MAX || s->shards[i].rows > s->shards[best].rows))
@@ -197,7 +197,7 @@ static int balance_step(struct sharded *s, struct balance *b, bool *done)
     rc = split_buckets(s, b, &n_split);
     if (rc != OK || n_split > 0)
         return rc;
-    const size_t shard = shard_to_split(s);
+    const size_t shard = shard_to_split(s, b);
     if (shard != SIZE_MAX)
         return sharded_split_shard(s, shard, b->counts, &b->moved);
     const uint32_t move = bucket_to_move(s, b, &to);
@@ -247,8 +247,6 @@ int sharded_maintain(struct index *index, uint64_t budget, bool *more)
     int rc = sharded_settle(s);
     if (rc == OK)
         rc = sharded_recover(s);
-    if (rc == OK)
-        rc = sharded_settle(s);
     if (rc == OK && s->unsettled)
         rc = rehome_all(s, &b.moved);
     if (rc == OK)

@@ -31,7 +31,8 @@ static bool reserve(struct sharded *s, size_t n)
     const size_t dim = s->base.env.dim;
     bool ok = mem_grow(mem, &p->shard_of, &p->room_shard_of, n, sizeof *p->shard_of);
     if (s->params.placement == PLACE_RANGE)
-        ok = ok && mem_grow(mem, &p->starts, &p->room_starts, n, sizeof *p->starts);
+        ok = ok && mem_grow(mem, &p->starts, &p->room_starts, n, sizeof *p->starts) &&
+             mem_grow(mem, &p->by_start, &p->room_by_start, n, sizeof *p->by_start);
     if (s->params.placement == PLACE_CLUSTER)
         ok = ok &&
              mem_grow(mem, &p->centroids, &p->room_centroids, n * dim, sizeof *p->centroids) &&
@@ -54,8 +55,10 @@ int placement_begin(struct sharded *s)
     for (size_t i = 0; i < n; i++) {
         const bool range = s->params.placement == PLACE_RANGE;
         p->shard_of[i] = (uint32_t)(range ? i * s->n_shards / n : i % s->n_shards);
-        if (range)
+        if (range) {
             p->starts[i] = i * (width ? width : 1);
+            p->by_start[i] = (uint32_t)i;
+        }
     }
     return OK;
 }
@@ -65,6 +68,7 @@ void placement_free(struct sharded *s)
     struct mem *mem = s->base.env.mem;
     mem_free(mem, s->placement.shard_of);
     mem_free(mem, s->placement.starts);
+    mem_free(mem, s->placement.by_start);
     mem_free(mem, s->placement.centroids);
     mem_free(mem, s->placement.norms);
     s->placement = (struct bucket_placement){ 0 };
@@ -85,6 +89,20 @@ void placement_set_centroid(struct sharded *s, uint32_t bucket, const float *cen
     take_norms(s);
 }
 
+/* How many buckets start at or before the id. */
+static size_t buckets_until(const struct bucket_placement *p, uint64_t id)
+{
+    size_t low = 0, high = p->n_buckets;
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        if (p->starts[p->by_start[middle]] <= id)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 int placement_add(struct sharded *s, uint32_t shard, const float *centroid, uint64_t start,
                   uint32_t *bucket)
 {
@@ -93,11 +111,21 @@ int placement_add(struct sharded *s, uint32_t shard, const float *centroid, uint
         return no_memory(s);
     *bucket = (uint32_t)p->n_buckets;
     p->shard_of[p->n_buckets] = shard;
-    if (s->params.placement == PLACE_RANGE)
-        p->starts[p->n_buckets] = start;
+    if (s->params.placement == PLACE_RANGE) {
+        const size_t at = buckets_until(p, start);
+        memmove(p->by_start + at + 1, p->by_start + at, (p->n_buckets - at) * sizeof *p->by_start);
+        p->by_start[at] = *bucket;
+        p->starts[*bucket] = start;
+    }
     p->n_buckets++;
-    if (s->params.placement == PLACE_CLUSTER)
-        placement_set_centroid(s, *bucket, centroid);
+    if (s->params.placement == PLACE_CLUSTER) {
+        const size_t dim = s->base.env.dim;
+        float *own = p->centroids + *bucket * dim;
+        memcpy(own, centroid, dim * sizeof *centroid);
+        p->norm_max = fmaxf(p->norm_max, nearest_centroid_norms(s->base.env.kernels, own, 1, dim,
+                                                                p->norms + *bucket));
+        p->version++;
+    }
     return OK;
 }
 
@@ -119,15 +147,12 @@ int placement_floats(struct sharded *s, struct vectors v, const float **rows, fl
     return OK;
 }
 
-/* The last bucket that starts at or before the id. Buckets that were split are not in order of their
-   starts. */
+/* The last bucket that starts at or before the id; the first one, which starts at 0, if a damaged file says
+   otherwise. */
 static uint32_t find_range(const struct bucket_placement *p, uint64_t id)
 {
-    size_t best = 0;
-    for (size_t i = 1; i < p->n_buckets; i++)
-        if (p->starts[i] <= id && p->starts[i] > p->starts[best])
-            best = i;
-    return (uint32_t)best;
+    const size_t n = buckets_until(p, id);
+    return p->by_start[n > 0 ? n - 1 : 0];
 }
 
 int placement_nearest(struct sharded *s, struct vectors v, size_t n, uint32_t *out)

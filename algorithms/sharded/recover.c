@@ -1,21 +1,18 @@
-/* recover.c - lost ranks are started again. A copy is made from its folder's log and checkpoint, if
- * they are there, and gets what it has missed from another copy of its shard. */
+/* recover.c - lost ranks are started again. A copy is made from its folder's log and checkpoint, and gets
+ * what it has missed from another copy of its shard. Without another one it answers only if it has every
+ * operation that was acknowledged: else the shard stays down, and the files as they are. */
 #include <inttypes.h>
-#include <stdio.h>
 
 #include "algorithms/sharded/sharded.h"
 #include "src/core/mem.h"
 
-/* A copy that is being recovered. */
+/* The copies of a shard that are not up. */
 struct recovering {
-    size_t shard, replica;
-    uint64_t sequence; /* what it has */
+    size_t shard;
+    bool known[REPLICAS_MAX];        /* it was made from its files, */
+    uint64_t sequence[REPLICAS_MAX]; /* which have operations up to this one */
+    struct error why;                /* the first that could not be */
 };
-
-static struct replica *replica_of(struct sharded *s, const struct recovering *r)
-{
-    return &s->shards[r->shard].replicas[r->replica];
-}
 
 /* Ranks that are lost but were not asked since. */
 static void notice_lost(struct sharded *s)
@@ -42,23 +39,11 @@ static int restart(struct sharded *s, size_t rank)
 
 /* ---- one copy */
 
-/* From its folder, or empty. */
-static int recreate(struct sharded *s, struct recovering *r)
-{
-    struct error why = { 0 };
-    struct error *before = error_divert(&why);
-    const size_t rank = replica_of(s, r)->rank;
-    int rc = sharded_create_copy(s, r->shard, rank, COPY_RECOVERED, NULL, &r->sequence);
-    (void)error_divert(before);
-    if (rc == OK || !s->is_up[rank] || rc == ERR_NO_MEMORY)
-        return rc == OK ? OK : fail(s->base.env.error, rc, "%s", why.text);
-    return sharded_create_copy(s, r->shard, rank, COPY_NEW, NULL, &r->sequence);
-}
-
-static int apply(struct sharded *s, struct recovering *r, struct wire_reader *records, uint64_t n)
+static int apply(struct sharded *s, size_t shard, size_t rank, struct wire_reader *records,
+                 uint64_t n)
 {
     struct call call;
-    call_begin(s, &call, replica_of(s, r)->rank, REQUEST_APPLY, r->shard);
+    call_begin(s, &call, rank, REQUEST_APPLY, shard);
     wire_put(&call.request, n);
     wire_put_bytes(&call.request, records->at, records->left);
     const int rc = sharded_ask(s, &call);
@@ -66,111 +51,188 @@ static int apply(struct sharded *s, struct recovering *r, struct wire_reader *re
     return rc;
 }
 
-/* Sends it what the other copy has done since. If that copy's log no longer reaches back so far, all
-   rows are sent. */
-static int catch_up(struct sharded *s, struct recovering *r, const struct replica *from)
+/* Sends a copy what another one has done since operation `after`. If that one's log does not go back so far,
+   or for 0, the copy is made anew, and all rows are sent. */
+static int send_records(struct sharded *s, size_t shard, size_t to, size_t from, uint64_t after)
 {
     int rc = OK;
     for (uint64_t lsn = 0; rc == OK && lsn != UINT64_MAX;) {
         struct call call;
-        call_begin(s, &call, from->rank, REQUEST_RECORDS, r->shard);
-        wire_put(&call.request, r->sequence);
+        uint64_t sequence;
+        call_begin(s, &call, from, REQUEST_RECORDS, shard);
+        wire_put(&call.request, after);
         wire_put(&call.request, lsn);
         rc = sharded_ask(s, &call);
         const bool whole = wire_take(&call.reply) != 0;
         if (rc == OK && whole && lsn == 0)
-            rc = sharded_create_copy(s, r->shard, replica_of(s, r)->rank, COPY_NEW, NULL,
-                                     &r->sequence);
+            rc = sharded_create_copy(s, shard, to, COPY_REPLICA, NULL, &sequence);
         lsn = wire_take(&call.reply);
         const uint64_t n = wire_take(&call.reply);
         if (rc == OK && n > 0)
-            rc = apply(s, r, &call.reply, n);
+            rc = apply(s, shard, to, &call.reply, n);
         call_end(&call);
-    }
-    if (rc == OK) {
-        replica_of(s, r)->up = true;
-        s->counters.recovered++;
     }
     return rc;
 }
 
-/* ---- all copies */
-
-static bool has_up(const struct sharded *s, size_t shard)
+static int ask_digest(struct sharded *s, size_t shard, size_t rank, uint64_t *digest)
 {
-    for (size_t j = 0; j < sharded_replicas(s); j++)
-        if (s->shards[shard].replicas[j].up)
-            return true;
-    return false;
+    struct call call;
+    call_begin(s, &call, rank, REQUEST_DIGEST, shard);
+    const int rc = sharded_ask(s, &call);
+    *digest = rc == OK ? wire_take(&call.reply) : 0;
+    call_end(&call);
+    return rc;
 }
 
-/* Of a shard without another copy, the one that has most is what is left. */
-static int take_most(struct sharded *s, struct recovering *all, size_t n)
+/* A copy that then has other rows than the other one, for whatever reason, is made anew. */
+static int catch_up(struct sharded *s, size_t shard, struct replica *to, size_t from,
+                    uint64_t after)
 {
-    for (size_t i = 0; i < n; i++) {
-        size_t best = i;
-        struct shard_report report;
-        if (has_up(s, all[i].shard))
-            continue;
-        for (size_t j = i + 1; j < n; j++)
-            if (all[j].shard == all[i].shard && all[j].sequence > all[best].sequence)
-                best = j;
-        struct replica *replica = replica_of(s, &all[best]);
-        const int rc = sharded_report(s, all[i].shard, replica->rank, &report, NULL);
+    for (;; after = 0) {
+        uint64_t mine, its;
+        int rc = send_records(s, shard, to->rank, from, after);
+        if (rc == OK)
+            rc = ask_digest(s, shard, to->rank, &mine);
+        if (rc == OK)
+            rc = ask_digest(s, shard, from, &its);
         if (rc != OK)
             return rc;
-        replica->up = true;
-        s->counters.recovered++;
-        if (report.rows != s->shards[all[i].shard].rows && s->base.env.log) {
-            char line[200];
-            (void)snprintf(line, sizeof line,
-                           "sharded: shard %zu has %" PRIu64 " of %zu rows after its rank was lost",
-                           all[i].shard, report.rows, s->shards[all[i].shard].rows);
-            s->base.env.log(s->base.env.log_to, line);
-        }
-        s->shards[all[i].shard].rows = (size_t)report.rows;
+        if (mine == its)
+            break;
+        if (after == 0)
+            return fail(s->base.env.error, ERR_INVARIANT,
+                        "sharded: shard %zu: rank %zu has other rows than rank %zu, whose rows it "
+                        "was given",
+                        shard, to->rank, from);
     }
+    to->up = true;
+    s->counters.recovered++;
     return OK;
 }
 
-static int recover_copies(struct sharded *s, struct recovering *all, size_t n)
+/* ---- a shard */
+
+static void read_files(struct sharded *s, struct recovering *r)
 {
+    for (size_t j = 0; j < sharded_replicas(s); j++) {
+        const struct replica *replica = &s->shards[r->shard].replicas[j];
+        struct error why = { 0 };
+        if (replica->up || !s->is_up[replica->rank])
+            continue;
+        struct error *before = error_divert(&why);
+        r->known[j] = sharded_create_copy(s, r->shard, replica->rank, COPY_RECOVERED, NULL,
+                                          &r->sequence[j]) == OK;
+        (void)error_divert(before);
+        if (!r->known[j] && r->why.code == OK)
+            r->why = why;
+    }
+}
+
+static const struct replica *any_up(const struct sharded *s, size_t shard)
+{
+    for (size_t j = 0; j < sharded_replicas(s); j++)
+        if (s->shards[shard].replicas[j].up)
+            return &s->shards[shard].replicas[j];
+    return NULL;
+}
+
+static int stays_down(struct sharded *s, const struct recovering *r, size_t best)
+{
+    const struct shard *shard = &s->shards[r->shard];
+    if (r->why.code != OK)
+        return fail(s->base.env.error, r->why.code,
+                    "sharded: shard %zu, of %zu rows, stays down, and its files as they are: %s",
+                    r->shard, shard->rows, r->why.text);
+    if (best == REPLICAS_MAX)
+        return fail(s->base.env.error, ERR_IO,
+                    "sharded: shard %zu, of %zu rows, stays down: none of its ranks was started",
+                    r->shard, shard->rows);
+    return fail(
+        s->base.env.error, ERR_CORRUPT,
+        "sharded: shard %zu, of %zu rows, stays down, and its files as they are: of %" PRIu64
+        " operations rank %zu has %" PRIu64,
+        r->shard, shard->rows, shard->acknowledged, shard->replicas[best].rank, r->sequence[best]);
+}
+
+/* The copy that has most answers for the shard, if it has all. */
+static int take_whole(struct sharded *s, const struct recovering *r)
+{
+    struct shard *shard = &s->shards[r->shard];
+    size_t best = REPLICAS_MAX;
+    uint64_t sequence;
+    for (size_t j = 0; j < sharded_replicas(s); j++)
+        if (r->known[j] && (best == REPLICAS_MAX || r->sequence[j] > r->sequence[best]))
+            best = j;
+    for (size_t j = 0; best == REPLICAS_MAX && shard->acknowledged == 0 && j < sharded_replicas(s);
+         j++)
+        if (s->is_up[shard->replicas[j].rank] &&
+            sharded_create_copy(s, r->shard, shard->replicas[j].rank, COPY_NEW, NULL, &sequence) ==
+                OK)
+            best = j;
+    if (best == REPLICAS_MAX || r->sequence[best] < shard->acknowledged)
+        return stays_down(s, r, best);
+    shard->replicas[best].up = true;
+    s->counters.recovered++;
+    return OK;
+}
+
+static int recover_shard(struct sharded *s, size_t shard)
+{
+    struct recovering r = { .shard = shard };
     int rc = OK;
-    for (size_t i = 0; rc == OK && i < n; i++)
-        rc = recreate(s, &all[i]);
-    if (rc == OK)
-        rc = take_most(s, all, n);
-    for (size_t i = 0; rc == OK && i < n; i++)
-        if (!replica_of(s, &all[i])->up)
-            rc = catch_up(s, &all[i], sharded_primary(s, all[i].shard));
+    read_files(s, &r);
+    if (r.why.code == ERR_NO_MEMORY)
+        return fail(s->base.env.error, r.why.code, "%s", r.why.text);
+    if (!any_up(s, shard))
+        rc = take_whole(s, &r);
+    for (size_t j = 0; rc == OK && j < sharded_replicas(s); j++) {
+        struct replica *replica = &s->shards[shard].replicas[j];
+        const struct replica *from = any_up(s, shard);
+        if (!replica->up && s->is_up[replica->rank])
+            rc = from ? catch_up(s, shard, replica, from->rank, r.sequence[j])
+                      : stays_down(s, &r, REPLICAS_MAX);
+    }
     return rc;
+}
+
+/* A shard with another number of rows than were acknowledged does not answer. */
+static int check_rows(struct sharded *s, size_t shard)
+{
+    const struct replica *primary = any_up(s, shard);
+    struct shard_report report;
+    const int rc = primary ? sharded_report(s, shard, primary->rank, &report, NULL) : OK;
+    if (!primary || rc != OK || report.rows == s->shards[shard].rows)
+        return rc;
+    for (size_t j = 0; j < sharded_replicas(s); j++)
+        s->shards[shard].replicas[j].up = false;
+    return fail(s->base.env.error, ERR_CORRUPT,
+                "sharded: shard %zu has %" PRIu64 " of %zu rows, and is down", shard, report.rows,
+                s->shards[shard].rows);
 }
 
 int sharded_recover(struct sharded *s)
 {
-    struct mem *mem = s->base.env.mem;
-    size_t n = 0;
     int rc = OK;
-    if (!s->group)
-        return OK;
-    notice_lost(s);
-    for (size_t i = 0; i < s->n_shards; i++)
+    if (s->group)
+        notice_lost(s);
+    for (size_t rank = 1; rank < (size_t)s->params.ranks; rank++)
+        if (!s->is_up[rank]) {
+            const int started = restart(s, rank);
+            rc = rc ? rc : started;
+        }
+    for (size_t i = 0; i < s->n_shards; i++) {
+        bool all_up = true;
         for (size_t j = 0; j < sharded_replicas(s); j++)
-            n += !s->shards[i].replicas[j].up;
-    for (size_t rank = 1; rc == OK && rank < (size_t)s->params.ranks; rank++)
-        if (!s->is_up[rank])
-            rc = restart(s, rank);
-    if (n == 0 || rc != OK)
-        return rc;
-    struct recovering *all = mem_zalloc(mem, n * sizeof *all);
-    if (!all)
-        return fail(s->base.env.error, ERR_NO_MEMORY, "sharded: out of memory for a recovery");
-    n = 0;
-    for (size_t i = 0; i < s->n_shards; i++)
-        for (size_t j = 0; j < sharded_replicas(s); j++)
-            if (!s->shards[i].replicas[j].up)
-                all[n++] = (struct recovering){ i, j, 0 };
-    rc = recover_copies(s, all, n);
-    mem_free(mem, all);
+            all_up &= s->shards[i].replicas[j].up;
+        const int recovered = all_up ? OK : recover_shard(s, i);
+        rc = rc ? rc : recovered;
+    }
+    const int settled = sharded_settle(s);
+    rc = rc ? rc : settled;
+    for (size_t i = 0; settled == OK && i < s->n_shards; i++) {
+        const int checked = check_rows(s, i);
+        rc = rc ? rc : checked;
+    }
     return rc;
 }

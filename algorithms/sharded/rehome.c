@@ -111,7 +111,9 @@ static int rehome_rows(struct sharded *s, size_t shard, const struct shard_rows 
         pick(s, from, shard, buckets, false, &p);
     if (rc == OK && p.n > 0) {
         struct labels labels = { ++s->shards[shard].sequence, p.n, p.ids, p.buckets };
-        struct shard_call call = { .shard = shard, .put = put_labels, .to = &labels };
+        struct shard_call call = {
+            .shard = shard, .sequence = labels.sequence, .put = put_labels, .to = &labels
+        };
         rc = sharded_tell(s, REQUEST_RELABEL, &call, 1);
     }
     if (rc == OK)
@@ -129,11 +131,18 @@ static int rehome_rows(struct sharded *s, size_t shard, const struct shard_rows 
 int sharded_rehome(struct sharded *s, size_t shard, const uint64_t *want, size_t *moved)
 {
     const bool before = s->unsettled;
+    size_t rank = RANKS_MAX;
     int rc = OK;
     s->unsettled = true;
     for (uint64_t after = 0; rc == OK && after != UINT64_MAX;) {
         struct shard_rows rows;
-        rc = sharded_read_rows(s, shard, want, LOG_ROWS, &after, &rows);
+        const struct replica *primary = sharded_primary(s, shard);
+        /* Records of another replica have other numbers. */
+        if (primary && primary->rank != rank) {
+            rank = primary->rank;
+            after = 0;
+        }
+        rc = sharded_read_rows(s, shard, want, SIZE_MAX, &after, &rows);
         if (rc == OK)
             rc = rehome_rows(s, shard, &rows, moved);
         call_end(&rows.call);

@@ -12,6 +12,19 @@ static struct sharded *asked(const struct index *index)
 
 /* ---- statistics */
 
+/* Rows of shards that no rank answers for. */
+static size_t rows_missing(const struct sharded *s)
+{
+    size_t rows = 0;
+    for (size_t i = 0; i < s->n_shards; i++) {
+        bool up = false;
+        for (size_t j = 0; j < sharded_replicas(s); j++)
+            up |= s->shards[i].replicas[j].up;
+        rows += up ? 0 : s->shards[i].rows;
+    }
+    return rows;
+}
+
 static void count(const struct sharded *s, struct stat_sink *sink)
 {
     const struct counters *c = &s->counters;
@@ -36,6 +49,7 @@ static void count(const struct sharded *s, struct stat_sink *sink)
         { "ranks_lost", (double)c->lost },
         { "copies_recovered", (double)c->recovered },
         { "late_replies", (double)c->late },
+        { "rows_missing", (double)rows_missing(s) },
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         sink->value(sink->to, all[i].name, all[i].value);
@@ -80,6 +94,7 @@ int sharded_memory(const struct index *index, struct memory_use *use)
         }
     use->other += sizeof *s + s->room_shards * sizeof *s->shards +
                   p->room_shard_of * sizeof *p->shard_of + p->room_starts * sizeof *p->starts +
+                  p->room_by_start * sizeof *p->by_start +
                   p->room_centroids * sizeof *p->centroids + p->room_norms * sizeof *p->norms;
     return rc;
 }

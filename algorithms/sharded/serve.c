@@ -4,14 +4,15 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
+#include "algorithms/common/durable/folder_claim.h"
 #include "src/core/mem.h"
 #include "src/core/registry.h"
 
 int server_open(struct server *s, const struct index_env *env)
 {
-    *s = (struct server){ .env = *env };
+    *s = (struct server){ .env = *env, .claim = -1 };
     s->env.error = &s->error;
     return OK;
 }
@@ -21,7 +22,9 @@ void server_close(struct server *s)
     for (size_t i = 0; i < s->n; i++)
         copy_destroy(s->copies[i]);
     mem_free(s->env.mem, s->copies);
-    *s = (struct server){ 0 };
+    if (s->claim >= 0)
+        (void)close(s->claim);
+    *s = (struct server){ .claim = -1 };
 }
 
 /* ---- creating */
@@ -43,14 +46,22 @@ static int put_copy(struct server *s, uint64_t shard, struct shard_copy *copy)
     return OK;
 }
 
+/* The copy's files stay. */
+static void close_copy(struct server *s, uint64_t shard)
+{
+    if (shard >= s->n)
+        return;
+    copy_destroy(s->copies[shard]);
+    s->copies[shard] = NULL;
+}
+
 static void drop(struct server *s, uint64_t shard)
 {
     char folder[PATH_MAX];
     if (shard >= s->n || !s->copies[shard])
         return;
     (void)snprintf(folder, sizeof folder, "%s", s->copies[shard]->folder);
-    copy_destroy(s->copies[shard]);
-    s->copies[shard] = NULL;
+    close_copy(s, shard);
     log_remove_folder(folder);
 }
 
@@ -76,10 +87,12 @@ static int create(struct server *s, uint64_t shard, struct wire_reader *r, struc
     if (snprintf(folder, sizeof folder, "%s/shard-%" PRIu64, s->env.dir, shard) >= PATH_MAX)
         return fail(&s->error, ERR_IO, "sharded: %s: the path is too long", s->env.dir);
     const struct copy_spec spec = { &env, ops, of_params, folder };
-    drop(s, shard);
-    int rc = made == COPY_RECOVERED ? copy_recover(&copy, &spec)
+    close_copy(s, shard);
+    int rc = s->claim >= 0 ? OK : folder_claim(s->env.dir, &s->claim, &s->error);
+    if (rc == OK)
+        rc = made == COPY_RECOVERED ? copy_recover(&copy, &spec)
              : made == COPY_LOADED  ? copy_load(&copy, &spec, from)
-                                    : copy_create(&copy, &spec);
+                                    : copy_create(&copy, &spec, made == COPY_REPLICA);
     if (rc == OK) {
         wire_put(reply, copy->sequence);
         rc = put_copy(s, shard, copy);
@@ -92,7 +105,7 @@ static int create(struct server *s, uint64_t shard, struct wire_reader *r, struc
 static int change(struct server *s, enum request_kind kind, struct shard_copy *c,
                   struct wire_reader *r, struct wire *reply)
 {
-    const uint64_t sequence = kind == REQUEST_UNMARK ? 0 : wire_take(r);
+    const uint64_t sequence = wire_take(r);
     const size_t n = (size_t)wire_take(r);
     const struct index_env *env = &c->env;
     if (kind == REQUEST_TRAIN) {
@@ -108,15 +121,14 @@ static int change(struct server *s, enum request_kind kind, struct shard_copy *c
     if (kind == REQUEST_RELABEL)
         return copy_relabel(c, sequence, ids, buckets, n);
     if (kind == REQUEST_UNMARK) {
-        copy_unmark(c, ids, n);
+        copy_unmark(c, sequence, ids, n);
         return OK;
     }
+    if (kind == REQUEST_DISCARD)
+        return copy_discard(c, sequence, ids, n);
     size_t found;
-    int rc = copy_mark(c, sequence, ids, n, &found);
+    const int rc = copy_mark(c, sequence, ids, n, &found);
     wire_put(reply, found);
-    /* What is marked is gone, even if it is removed from the index later. */
-    if (rc == OK && wire_take(r))
-        (void)copy_flush(c);
     return rc;
 }
 
@@ -157,6 +169,7 @@ static int execute(struct server *s, struct wire_reader *r, struct wire *reply)
         case REQUEST_TRAIN:
         case REQUEST_MARK:
         case REQUEST_UNMARK:
+        case REQUEST_DISCARD:
         case REQUEST_RELABEL: return change(s, kind, c, r, reply);
         case REQUEST_INSERT: return server_insert(s, c, r);
         case REQUEST_FLUSH: return copy_flush(c);
@@ -168,6 +181,7 @@ static int execute(struct server *s, struct wire_reader *r, struct wire *reply)
         case REQUEST_SAVE: return save(s, c, r);
         case REQUEST_REPORT: return server_report(c, r, reply);
         case REQUEST_CHECK: return server_check(c, reply);
+        case REQUEST_DIGEST: return server_digest(c, reply);
         default: return server_damaged(s);
     }
 }

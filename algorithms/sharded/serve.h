@@ -16,9 +16,10 @@ enum request_kind {
     REQUEST_TRAIN,      /* sequence, n, rows */
     REQUEST_INSERT, /* sequence, n, ids, buckets, in_file; rows, or (in_file) path, dataset, offset,
                            stride, hash, numbers of the rows */
-    REQUEST_MARK,   /* sequence, n, ids, whether to flush -> found */
-    REQUEST_UNMARK, /* n, ids */
-    REQUEST_FLUSH,
+    REQUEST_MARK,   /* sequence, n, ids -> found */
+    REQUEST_UNMARK, /* sequence of the mark, n, ids */
+    REQUEST_FLUSH,  /* marked rows leave the log and the index */
+    REQUEST_DISCARD,  /* sequence, n, ids: of rows that are there or are not */
     REQUEST_RELABEL,  /* sequence, n, ids, buckets */
     REQUEST_MAINTAIN, /* budget -> more */
     REQUEST_CHECKPOINT,
@@ -33,16 +34,23 @@ enum request_kind {
     REQUEST_SAVE,    /* folder */
     REQUEST_REPORT,  /* n_buckets -> rows, sequence, memory, log bytes, rows of each bucket */
     REQUEST_CHECK,   /* -> digest, n, ids, buckets */
+    REQUEST_DIGEST,  /* -> digest */
     REQUEST_PING,
 };
 
-enum copy_made { COPY_NEW, COPY_RECOVERED, COPY_LOADED };
+enum copy_made {
+    COPY_NEW,       /* empty; replaces what the folder has, as do the last two */
+    COPY_RECOVERED, /* of the folder's files, which stay as they are */
+    COPY_REPLICA,   /* empty, for all records of another copy */
+    COPY_LOADED,
+};
 
 /* A filter in a request: 0 for none, else 1, n_ids, bits. */
 
 struct server {
     struct index_env env; /* dir: this rank's folder; no dimension, element and metric */
     struct error error;
+    int claim; /* on the folder, from the first copy on: a rank that is only silent may be there still */
     struct shard_copy **copies; /* by shard; NULL: it has none */
     size_t n, capacity;
 };
@@ -80,5 +88,6 @@ int server_records(struct shard_copy *, struct wire_reader *, struct wire *reply
 int server_apply(struct shard_copy *, struct wire_reader *, struct wire *reply);
 int server_report(struct shard_copy *, struct wire_reader *, struct wire *reply);
 int server_check(struct shard_copy *, struct wire *reply);
+int server_digest(struct shard_copy *, struct wire *reply);
 
 #endif

@@ -208,3 +208,10 @@ int server_check(struct shard_copy *c, struct wire *reply)
     }
     return OK;
 }
+
+int server_digest(struct shard_copy *c, struct wire *reply)
+{
+    const int rc = copy_flush(c);
+    wire_put(reply, copy_digest(c));
+    return rc;
+}

@@ -38,9 +38,10 @@ struct replica {
 };
 
 struct shard {
-    uint64_t sequence; /* of the last operation */
-    uint64_t logged;   /* rows since the last checkpoint */
-    size_t rows;       /* live */
+    uint64_t sequence;     /* of the last operation */
+    uint64_t acknowledged; /* the last one that a copy has in its log: one with less is not whole */
+    uint64_t logged;       /* rows since the last checkpoint */
+    size_t rows;           /* live */
     struct replica replicas[REPLICAS_MAX];
 };
 
@@ -48,12 +49,13 @@ struct shard {
 struct bucket_placement {
     size_t n_buckets;
     uint32_t *shard_of; /* of each bucket */
-    uint64_t *starts;   /* PLACE_RANGE: the first id of each bucket, ascending */
+    uint64_t *starts;   /* PLACE_RANGE: the first id of each bucket */
+    uint32_t *by_start; /* PLACE_RANGE: the buckets, in that order */
     float *centroids;   /* PLACE_CLUSTER: n_buckets x dim; NULL: not trained */
     float *norms;
     float norm_max;
     uint64_t version;
-    size_t room_shard_of, room_starts, room_centroids, room_norms;
+    size_t room_shard_of, room_starts, room_by_start, room_centroids, room_norms;
 };
 
 struct counters { /* since the index was made */
@@ -74,9 +76,9 @@ struct sharded {
     struct bucket_placement placement;
     /* A move of rows was broken off: rows may be in another shard than that of their bucket. */
     bool unsettled;
-    struct changes *undo;   /* changes that have yet to be taken back in some shards */
-    bool sends_rows;        /* a rank could not read a file of rows */
-    uint64_t call;          /* the number of the last request */
+    struct changes *undo; /* changes that have yet to be taken back, or finished, in some shards */
+    bool sends_rows;      /* a rank could not read a file of rows */
+    uint64_t call;        /* the number of the last request */
     uint64_t round_trip_ns; /* of an empty request to a rank, median; 0: no other rank */
     struct counters counters;
 };
@@ -128,9 +130,11 @@ int sharded_ask(struct sharded *, struct call *);
    ERR_IO. */
 struct replica *sharded_primary(struct sharded *, size_t shard);
 /* A request to each replica of the shards that is up. All that answer must succeed, or the first
-   failure is returned; so is ERR_IO if none of a shard is up. */
+   failure is returned; so is ERR_IO if none of a shard is up. Of TRAIN and RELABEL, which are not taken back,
+   one replica must succeed; those that fail are not up any more. */
 struct shard_call {
     size_t shard;
+    uint64_t sequence; /* of the operation that is in the log of a copy that did it; 0: none */
     /* The request to this rank after kind and shard; NULL: nothing. */
     void (*put)(void *to, size_t rank, struct wire *request);
     void *to;
@@ -174,7 +178,8 @@ int sharded_load(struct index **, const struct index_ops *, const struct index_e
 int sharded_stats(const struct index *, struct stat_sink *);
 int sharded_memory(const struct index *, struct memory_use *);
 int sharded_check(const struct index *, struct stat_sink *);
-/* Every operation begins with it: takes back what a failed one could not, for lack of memory. */
+/* Every operation begins with it: takes back, or finishes, what an earlier one could not. What waits for
+   a shard that is down is no failure. */
 int sharded_settle(struct sharded *);
 void sharded_forget_undo(struct sharded *);
 /* Moves rows from a shard to those of their buckets, which are others. All of them, or none. */
@@ -197,7 +202,9 @@ int sharded_create_copy(struct sharded *, size_t shard, size_t rank, enum copy_m
 /* 6. Maintenance (maintain.c, rehome.c, split.c, recover.c) */
 
 int sharded_maintain(struct index *, uint64_t budget, bool *more);
-/* Starts lost ranks again, and gives their copies what they lack. */
+/* Starts lost ranks again, and gives their copies what they lack. A shard that does not get all of its
+   rows stays down, and its files as they are; the first reason is returned once all shards were
+   tried. */
 int sharded_recover(struct sharded *);
 /* Rows of buckets in `want` (bits) that are in the shard get the bucket that placement_find() says,
    and move to its shard. *moved: added to. On failure, and until all is done, s->unsettled is set. */

@@ -51,7 +51,9 @@ static int rehome_buckets(struct sharded *s, const uint64_t *want, size_t *moved
 struct division {
     uint32_t bucket;
     size_t parts;
-    struct shard_rows sample;
+    size_t n; /* rows of the sample */
+    uint64_t *ids;
+    unsigned char *rows;
     uint64_t *want; /* bits of buckets whose rows may be nearer to a new centroid, added to */
 };
 
@@ -84,13 +86,13 @@ static int divide_cluster(struct sharded *s, const struct division *d, size_t *m
     const struct kmeans_options options = {
         d->parts, 10, KMEANS_PLUS_PLUS, rng_mix(env->seed, d->bucket), NULL, NULL
     };
-    const struct vectors v = { d->sample.rows, d->sample.n, dim, env->element };
+    const struct vectors v = { d->rows, d->n, dim, env->element };
     const float *rows = NULL;
     float *owned = NULL, *centroids = mem_array(env->mem, d->parts * dim, sizeof *centroids);
     int rc = centroids ? placement_floats(s, v, &rows, &owned) : no_memory(s);
     *made = 0;
     if (rc == OK)
-        rc = kmeans_train(env, &options, rows, d->sample.n, centroids, made);
+        rc = kmeans_train(env, &options, rows, d->n, centroids, made);
     if (rc == OK && *made > 1)
         rc = want_neighbours(s, d, centroids, *made);
     for (size_t i = 1; rc == OK && *made > 1 && i < *made; i++) {
@@ -114,12 +116,12 @@ static int compare_ids(const void *a, const void *b)
 static int divide_range(struct sharded *s, const struct division *d, size_t *made)
 {
     struct mem *mem = s->base.env.mem;
-    const size_t n = d->sample.n;
+    const size_t n = d->n;
     uint64_t *ids = mem_array(mem, n + 1, sizeof *ids);
     int rc = ids ? OK : no_memory(s);
     *made = 1;
     if (rc == OK) {
-        memcpy(ids, d->sample.ids, n * sizeof *ids);
+        memcpy(ids, d->ids, n * sizeof *ids);
         qsort(ids, n, sizeof *ids, compare_ids);
     }
     for (size_t i = 1; rc == OK && i < d->parts; i++) {
@@ -134,23 +136,51 @@ static int divide_range(struct sharded *s, const struct division *d, size_t *mad
     return rc;
 }
 
+/* Any of the bucket's rows, with the same chance: those that came first have the lowest ids, and are of
+   another time than the rest. */
+static int take_sample(struct sharded *s, struct division *d, const uint64_t *want)
+{
+    const size_t row_bytes = sharded_row_bytes(s), most = d->parts * SAMPLE_ROWS_EACH;
+    struct rng rng = rng_at(s->base.env.seed, d->bucket);
+    uint64_t after = 0, seen = 0;
+    int rc = OK;
+    while (rc == OK && after != UINT64_MAX) {
+        struct shard_rows rows;
+        rc = sharded_read_rows(s, s->placement.shard_of[d->bucket], want, SIZE_MAX, &after, &rows);
+        for (size_t i = 0; rc == OK && i < rows.n; i++) {
+            const uint64_t at = d->n < most ? d->n++ : rng_below(&rng, seen + 1);
+            seen++;
+            if (at >= most)
+                continue;
+            d->ids[at] = rows.ids[i];
+            memcpy(d->rows + at * row_bytes, (const char *)rows.rows + i * row_bytes, row_bytes);
+        }
+        call_end(&rows.call);
+    }
+    return rc;
+}
+
 static int divide(struct sharded *s, struct division *d, bool *done)
 {
-    uint64_t after = 0, *want = bucket_bits(s);
+    struct mem *mem = s->base.env.mem;
+    const size_t most = d->parts * SAMPLE_ROWS_EACH;
+    uint64_t *want = bucket_bits(s);
     size_t made = 0;
-    *done = false;
-    if (!want)
-        return no_memory(s);
-    set_bit(want, d->bucket);
-    int rc = sharded_read_rows(s, s->placement.shard_of[d->bucket], want,
-                               d->parts * SAMPLE_ROWS_EACH, &after, &d->sample);
-    if (rc == OK && d->sample.n >= d->parts)
+    d->ids = mem_array(mem, most, sizeof *d->ids);
+    d->rows = mem_array(mem, most, sharded_row_bytes(s));
+    int rc = want && d->ids && d->rows ? OK : no_memory(s);
+    if (rc == OK) {
+        set_bit(want, d->bucket);
+        rc = take_sample(s, d, want);
+    }
+    if (rc == OK && d->n >= d->parts)
         rc = s->params.placement == PLACE_CLUSTER ? divide_cluster(s, d, &made)
                                                   : divide_range(s, d, &made);
     *done = rc == OK && made > 1;
     s->counters.bucket_splits += *done;
-    call_end(&d->sample.call);
-    mem_free(s->base.env.mem, want);
+    mem_free(mem, want);
+    mem_free(mem, d->ids);
+    mem_free(mem, d->rows);
     return rc;
 }
 
@@ -167,7 +197,7 @@ int sharded_split_buckets(struct sharded *s, const struct bucket_split *splits, 
     s->unsettled |= rc == OK;
     for (size_t i = 0; rc == OK && i < n; i++) {
         const size_t parts = more_buckets(s, splits[i].parts) + 1;
-        struct division d = { splits[i].bucket, parts, { .n = 0 }, want };
+        struct division d = { .bucket = splits[i].bucket, .parts = parts, .want = want };
         rc = divide(s, &d, &done[i]);
         any |= done[i];
         if (done[i])
@@ -211,7 +241,8 @@ static int order_buckets(struct sharded *s, const uint32_t *buckets, size_t n, d
     return rc;
 }
 
-/* Chooses the first buckets in order of the key, up to half of the rows, but not all. */
+/* Chooses the first buckets in order of the key, up to half of the rows, but at least one row and not all:
+   at least two buckets have rows. */
 static void choose_half(uint32_t *buckets, double *key, size_t n, const uint64_t *counts,
                         uint64_t rows, uint64_t *want)
 {
@@ -227,7 +258,9 @@ static void choose_half(uint32_t *buckets, double *key, size_t n, const uint64_t
         key[at] = k;
         buckets[at] = bucket;
     }
-    for (size_t i = 0; i + 1 < n && (i == 0 || taken < rows / 2); i++) {
+    for (size_t i = 0; i < n && taken < rows / 2; i++) {
+        if (taken > 0 && taken + counts[buckets[i]] == rows)
+            break;
         taken += counts[buckets[i]];
         set_bit(want, buckets[i]);
     }
@@ -242,7 +275,7 @@ static int train_new_shard(struct sharded *s, size_t from, const uint64_t *want)
         return OK;
     int rc = sharded_read_rows(s, from, want, SAMPLE_ROWS, &after, &rows);
     const struct vectors sample = { rows.rows, rows.n, s->base.env.dim, s->base.env.element };
-    if (rc == OK && rows.n > 0)
+    if (rc == OK)
         rc = sharded_train_shard(s, s->n_shards - 1, sample);
     call_end(&rows.call);
     return rc;

@@ -85,6 +85,8 @@ static int write_manifest(struct sharded *s, const char *dir, uint64_t folder)
     store_write(w, &m, sizeof m);
     store_section(w, "params");
     store_write(w, &s->params, sizeof s->params);
+    store_section(w, "seed");
+    store_write(w, &s->base.env.seed, sizeof s->base.env.seed);
     store_section(w, "shard_of");
     store_write(w, p->shard_of, p->n_buckets * sizeof *p->shard_of);
     if (s->params.placement == PLACE_RANGE) {
@@ -181,14 +183,19 @@ int sharded_load(struct index **index, const struct index_ops *ops, const struct
     struct manifest m;
     struct sharded *s = NULL;
     char path[PATH_MAX], real[PATH_MAX];
+    size_t seed_bytes = 0;
     if (!realpath(dir, real))
         return fail_errno(env->error, ERR_IO, "sharded: %s", dir);
     int rc = store_open(&r, real, FILE_NAME, &identity, env->error);
     if (rc != OK)
         return rc;
     rc = take_params(&r, ops, env, &m, &params);
+    struct index_env own = *env;
+    const void *seed = rc == OK ? store_find(&r, "seed", &seed_bytes) : NULL;
+    if (seed && seed_bytes == sizeof own.seed) /* the buckets of ids depend on it */
+        memcpy(&own.seed, seed, sizeof own.seed);
     if (rc == OK)
-        rc = sharded_new(&s, ops, env, &params);
+        rc = sharded_new(&s, ops, &own, &params);
     for (size_t i = 0; rc == OK && i < m.n_shards; i++) {
         struct shard_report report;
         rc = shard_folder(env, real, m.folder, i, path);

@@ -25,7 +25,7 @@ int sharded_train_shard(struct sharded *s, size_t shard, struct vectors sample)
                         .n = sample.n,
                         .rows = sample.rows,
                         .row_bytes = sharded_row_bytes(s) };
-    struct shard_call call = { .shard = shard, .put = put_train, .to = &c };
+    struct shard_call call = { .shard = shard, .sequence = c.sequence, .put = put_train, .to = &c };
     return sharded_tell(s, REQUEST_TRAIN, &call, 1);
 }
 
@@ -61,7 +61,7 @@ static int insert_piece(struct sharded *s, struct vectors v, const uint64_t *ids
     }
     const int rc = changes_tell(s, REQUEST_INSERT, g);
     if (rc != OK) {
-        changes_take_back(s, g, REQUEST_MARK);
+        changes_take_back(s, g, REQUEST_DISCARD);
         return rc;
     }
     *inserted = g;
@@ -162,18 +162,15 @@ int sharded_insert(struct index *index, struct vectors v, const uint64_t *ids, s
 
 /* ---- deletion */
 
-/* Marks, and removes what is marked, or takes the marks back. `expected` rows are there; SIZE_MAX:
-   any number. Frees the changes. */
+/* Marks, and removes what is marked, or takes the marks back. No copy logs a mark, so a deletion that
+   has failed is not done by a rank that dies. `expected` rows are there. Frees the changes. */
 static int remove_changes(struct sharded *s, struct changes *g, size_t expected)
 {
     size_t found = 0;
-    const bool at_once = g->n_calls == 1 && sharded_replicas(s) == 1;
-    for (size_t i = 0; i < g->n_calls; i++)
-        g->changes[i].flush = at_once;
     int rc = changes_tell(s, REQUEST_MARK, g);
     for (size_t i = 0; i < g->n_calls; i++)
         found += g->calls[i].done ? (size_t)g->calls[i].found : 0;
-    if (rc == OK && found != expected && expected != SIZE_MAX)
+    if (rc == OK && found != expected)
         rc =
             fail(s->base.env.error, ERR_INVARIANT,
                  "sharded: the shards have %zu of %zu ids that are to be deleted", found, expected);
@@ -183,14 +180,7 @@ static int remove_changes(struct sharded *s, struct changes *g, size_t expected)
     }
     for (size_t i = 0; i < g->n_calls; i++)
         s->shards[g->calls[i].shard].rows -= (size_t)g->calls[i].found;
-    if (!at_once) {
-        /* What cannot be removed now is when there is memory for it. */
-        struct error unreported = { 0 };
-        struct error *before = error_divert(&unreported);
-        (void)changes_tell(s, REQUEST_FLUSH, g);
-        (void)error_divert(before);
-    }
-    changes_free(s, g);
+    changes_finish(s, g);
     return OK;
 }
 
@@ -235,7 +225,7 @@ int sharded_move(struct sharded *s, size_t from, struct vectors v, const uint64_
     }
     rc = remove_changes(s, removed, v.n);
     if (rc != OK) {
-        changes_take_back(s, inserted, REQUEST_MARK);
+        changes_take_back(s, inserted, REQUEST_DISCARD);
         return rc;
     }
     note_inserted(s, inserted);

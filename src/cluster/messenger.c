@@ -10,10 +10,11 @@
 #include "src/base/clock.h"
 #include "src/cluster/load.h"
 #include "src/cluster/mpi/library.h"
+#include "src/cluster/wait.h"
 #include "src/core/mem.h"
 
 enum { POLL_US = 2000, TAG_ALIVE = MESSAGE_KINDS };
-static const double BEAT_S = 1, SILENCE_S = 15;
+static const double BEAT_S = 1, CLOSE_S = 15;
 
 struct outgoing {
     struct message *message; /* `from` is the receiver */
@@ -30,6 +31,7 @@ struct messenger {
     struct message *first[BOXES], *last[BOXES];
     struct outgoing *queue; /* in order */
     uint64_t *heard_ns;     /* of each rank */
+    struct cluster_listening listening;
     bool *forgotten;
     bool started;
     uint64_t closing_ns; /* 0: open */
@@ -137,8 +139,7 @@ static void beat(struct messenger *m, struct mpi_send **beats)
 /* What a rank that has just died would have received does not hold the others up for ever. */
 static bool is_over(const struct messenger *m)
 {
-    return m->closing_ns > 0 &&
-           (!m->queue || clock_seconds(clock_ns() - m->closing_ns) > SILENCE_S);
+    return m->closing_ns > 0 && (!m->queue || clock_seconds(clock_ns() - m->closing_ns) > CLOSE_S);
 }
 
 static bool start(struct messenger *m)
@@ -168,6 +169,7 @@ static void *exchange(void *of)
     while (!over) {
         receive(m);
         (void)pthread_mutex_lock(&m->lock);
+        cluster_look(&m->listening, clock_ns());
         send_queue(m);
         if (beats && (beat_ns == 0 || clock_seconds(clock_ns() - beat_ns) > BEAT_S)) {
             beat(m, beats);
@@ -317,7 +319,8 @@ struct message *messenger_take(struct messenger *m, enum message_box box, double
 bool messenger_hears(struct messenger *m, int rank)
 {
     (void)pthread_mutex_lock(&m->lock);
-    const bool heard = rank == m->rank || clock_seconds(clock_ns() - m->heard_ns[rank]) < SILENCE_S;
+    const bool heard =
+        rank == m->rank || !cluster_is_silent(&m->listening, m->heard_ns[rank], clock_ns());
     (void)pthread_mutex_unlock(&m->lock);
     return heard;
 }

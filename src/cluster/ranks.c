@@ -21,9 +21,7 @@
 #include "src/cluster/wait.h"
 #include "src/core/mem.h"
 
-static const double SILENCE_S = 15, START_S = 60;
-/* The time after a pause in which what arrived meanwhile is taken. */
-static const double LISTEN_S = .5;
+static const double START_S = 60;
 
 struct member {
     struct mpi_link *link; /* NULL: never started */
@@ -45,7 +43,7 @@ struct group {
     size_t n;
     struct queued *first, *last;
     struct cluster_wait wait;
-    uint64_t polled_ns, listening_ns; /* the last look; since when there was no pause */
+    struct cluster_listening listening;
     char host[RANK_HOST_BYTES];
     bool stuck; /* MPI must not be called */
 };
@@ -93,9 +91,7 @@ static bool poll_ranks(struct group *g)
 {
     const uint64_t now = clock_ns();
     bool any = false;
-    if (clock_seconds(now - g->polled_ns) > LISTEN_S)
-        g->listening_ns = now;
-    g->polled_ns = now;
+    cluster_look(&g->listening, now);
     for (size_t i = 1; !g->stuck && i < g->n; i++) {
         int tag;
         size_t n;
@@ -111,13 +107,21 @@ static bool poll_ranks(struct group *g)
 
 /* ---- the operations */
 
-/* On this machine, a process that has ended is noticed at once; on another, its silence is. */
-static bool is_gone(struct group *g, const struct member *m)
+static bool is_here(const struct group *g, const struct member *m)
 {
-    if (m->greeted && strcmp(m->hello.host, g->host) == 0)
-        return kill((pid_t)m->hello.pid, 0) != 0 && errno == ESRCH;
-    const uint64_t since = m->heard_ns > g->listening_ns ? m->heard_ns : g->listening_ns;
-    return clock_seconds(clock_ns() - since) > SILENCE_S;
+    return m->greeted && strcmp(m->hello.host, g->host) == 0;
+}
+
+static bool has_ended(const struct group *g, const struct member *m)
+{
+    return is_here(g, m) && kill((pid_t)m->hello.pid, 0) != 0 && errno == ESRCH;
+}
+
+/* On this machine, a process that has ended is noticed at once; that one is on another, is stopped, or has
+   ended and another has its number now, by its silence. */
+static bool is_gone(const struct group *g, const struct member *m)
+{
+    return has_ended(g, m) || cluster_is_silent(&g->listening, m->heard_ns, clock_ns());
 }
 
 static bool group_is_lost(struct rank_group *base, size_t rank)
@@ -224,7 +228,7 @@ static bool is_crowded(const struct group *g)
 {
     size_t here = 1;
     for (size_t i = 1; i < g->n; i++)
-        here += g->members[i].greeted && strcmp(g->members[i].hello.host, g->host) == 0;
+        here += is_here(g, &g->members[i]);
     return here * g->of->threads > (size_t)get_nprocs();
 }
 
@@ -338,13 +342,13 @@ static void group_close(struct rank_group *base)
             (void)group_send(base, i, &end, sizeof end, &unreported);
     for (size_t i = 1; i < g->n; i++) {
         const struct member *m = &g->members[i];
-        const bool here = m->greeted && strcmp(m->hello.host, g->host) == 0;
-        while (here && !is_gone(g, m) && clock_seconds(clock_ns() - begin) < PATIENCE_S) {
+        const bool here = is_here(g, m);
+        while (here && !has_ended(g, m) && clock_seconds(clock_ns() - begin) < PATIENCE_S) {
             const struct timespec pause = { 0, 1000000 };
             (void)poll_ranks(g);
             (void)nanosleep(&pause, NULL);
         }
-        if (here && !is_gone(g, m))
+        if (here && !has_ended(g, m))
             (void)kill((pid_t)m->hello.pid, SIGKILL);
     }
     for (size_t i = 1; !g->stuck && i < g->n; i++)

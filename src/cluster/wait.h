@@ -1,4 +1,5 @@
-/* wait.h - waiting for messages without a call that blocks: MPI has none that sleeps. For src/cluster. */
+/* wait.h - waiting for messages without a call that blocks: MPI has none that sleeps; and which ranks have been
+ * silent for too long. For src/cluster. */
 #ifndef DRIFTLINE_CLUSTER_WAIT_H
 #define DRIFTLINE_CLUSTER_WAIT_H
 
@@ -6,6 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
+
+#include "src/base/clock.h"
 
 /* What has waited a short time looks again at once; what has waited long sleeps between. On a machine
    with more ranks than cores, one that looks without end takes the time of one that works. */
@@ -25,6 +28,36 @@ static inline void cluster_wait_step(const struct cluster_wait *w, uint64_t now_
         (void)sched_yield();
     else
         (void)nanosleep(&sleep, NULL);
+}
+
+/* A process that did not look at its messages for a while, since it was stopped or had other work, has heard
+   nobody meanwhile: it listens anew. */
+struct cluster_listening {
+    uint64_t looked_ns, since_ns;
+};
+
+static inline bool cluster_has_paused(const struct cluster_listening *l, uint64_t now_ns)
+{
+    static const double PAUSE_S = .5;
+    return now_ns > l->looked_ns && clock_seconds(now_ns - l->looked_ns) > PAUSE_S;
+}
+
+static inline void cluster_look(struct cluster_listening *l, uint64_t now_ns)
+{
+    if (cluster_has_paused(l, now_ns))
+        l->since_ns = now_ns;
+    l->looked_ns = now_ns;
+}
+
+/* Whether a rank that was heard of last at heard_ns is lost. Another thread may ask before the one that looks
+   goes on. */
+static inline bool cluster_is_silent(const struct cluster_listening *l, uint64_t heard_ns,
+                                     uint64_t now_ns)
+{
+    static const double SILENCE_S = 15;
+    const uint64_t since_ns = heard_ns > l->since_ns ? heard_ns : l->since_ns;
+    return !cluster_has_paused(l, now_ns) && now_ns > since_ns &&
+           clock_seconds(now_ns - since_ns) > SILENCE_S;
 }
 
 #endif

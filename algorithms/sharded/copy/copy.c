@@ -1,6 +1,5 @@
 #include "algorithms/sharded/copy/copy.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -81,14 +80,15 @@ int copy_make_index(struct shard_copy *c, const char *from)
     return rc;
 }
 
-int copy_create(struct shard_copy **out, const struct copy_spec *spec)
+int copy_create(struct shard_copy **out, const struct copy_spec *spec, bool is_replica)
 {
     struct shard_copy *c = copy_new(spec);
     *out = NULL;
     if (!c)
         return fail(spec->env->error, ERR_NO_MEMORY, "sharded: out of memory for a shard");
     int rc = OK;
-    if (mkdir(c->folder, 0700) != 0 && errno != EEXIST)
+    log_remove_folder(c->folder);
+    if (mkdir(c->folder, 0700) != 0)
         rc = fail_errno(c->env.error, ERR_IO, "sharded: %s cannot be made", c->folder);
     if (rc == OK)
         rc = copy_options(c->ops->params, c->params, spec->of_params, c->ops->name, c->env.error);
@@ -98,6 +98,8 @@ int copy_create(struct shard_copy **out, const struct copy_spec *spec)
         rc = copy_make_index(c, NULL);
     if (rc == OK)
         rc = log_create(&c->log, &c->env, c->folder);
+    if (rc == OK && !is_replica)
+        rc = log_end_base(&c->log, 0);
     if (rc == OK)
         *out = c;
     else
@@ -187,33 +189,61 @@ int copy_insert(struct shard_copy *c, uint64_t sequence, struct vectors v, const
     return OK;
 }
 
-int copy_mark(struct shard_copy *c, uint64_t sequence, const uint64_t *ids, size_t n, size_t *found)
+static int reserve_to_remove(struct shard_copy *c, size_t n)
 {
-    *found = 0;
     if (!c->ops->remove)
         return fail(c->env.error, ERR_UNSUPPORTED, "sharded: method \"%s\" cannot delete",
                     c->ops->name);
-    int rc = copy_flush(c);
-    if (rc == OK)
-        rc = copy_reserve(c, n);
-    for (size_t i = 0; rc == OK && i < n; i++) {
+    return copy_reserve(c, n);
+}
+
+/* Space is reserved. */
+static size_t mark(struct shard_copy *c, uint64_t sequence, const uint64_t *ids, size_t n)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < n; i++) {
         uint64_t value;
         if (!idmap_remove(&c->live, ids[i], &value))
             continue;
         (void)idmap_put(&c->leaving, ids[i], value);
-        ++*found;
+        found++;
     }
-    c->sequence = rc == OK ? sequence : c->sequence;
+    c->sequence = sequence;
+    return found;
+}
+
+int copy_mark(struct shard_copy *c, uint64_t sequence, const uint64_t *ids, size_t n, size_t *found)
+{
+    *found = 0;
+    int rc = copy_flush(c);
+    if (rc == OK)
+        rc = reserve_to_remove(c, n);
+    if (rc == OK)
+        *found = mark(c, sequence, ids, n);
     return rc;
 }
 
-void copy_unmark(struct shard_copy *c, const uint64_t *ids, size_t n)
+void copy_unmark(struct shard_copy *c, uint64_t sequence, const uint64_t *ids, size_t n)
 {
-    for (size_t i = 0; i < n; i++) {
+    /* If that mark failed, what is in `leaving` is of earlier ones. */
+    for (size_t i = 0; c->sequence == sequence && i < n; i++) {
         uint64_t value;
         if (idmap_remove(&c->leaving, ids[i], &value))
             (void)idmap_put(&c->live, ids[i], value);
     }
+}
+
+int copy_discard(struct shard_copy *c, uint64_t sequence, const uint64_t *ids, size_t n)
+{
+    const struct log_record r = {
+        .op = LOG_REMOVE, .sequence = sequence, .ends = true, .n = n, .ids = ids
+    };
+    int rc = reserve_to_remove(c, n);
+    if (rc != OK)
+        return rc;
+    (void)mark(c, sequence, ids, n);
+    rc = log_write(&c->log, &r);
+    return rc == OK ? copy_flush(c) : rc;
 }
 
 static int take_lsn(void *to, const struct log_record *r)

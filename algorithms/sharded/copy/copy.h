@@ -11,9 +11,9 @@
 
 enum { BUCKET_BITS = 24, BUCKETS_MAX = 1 << BUCKET_BITS };
 
-/* An id that is removed leaves `live` at once, and the index and the log when they have the memory
-   for it: until then it is in `leaving`, and the next call tries again. So a change that fails for
-   one shard can be taken back in the others. */
+/* An id that is marked leaves `live` at once, and the log and the index when all shards have marked theirs:
+   until then it is in `leaving`. So a deletion that fails for one shard is taken back in the others,
+   also by a rank that dies. What cannot leave the log and the index tries again at the next call. */
 struct shard_copy {
     struct index_env env; /* of the index */
     const struct index_ops *ops;
@@ -46,11 +46,14 @@ struct copy_spec {
     const char *folder;    /* made if it is new */
 };
 
-int copy_create(struct shard_copy **, const struct copy_spec *);
-/* Makes the copy that the folder's process had, from its log and its checkpoint. ERR_NOT_FOUND: the
-   folder has no log. */
+/* Replaces what is in the folder. is_replica: it is for the records of another copy, and can be recovered
+   once that one's base is complete. */
+int copy_create(struct shard_copy **, const struct copy_spec *, bool is_replica);
+/* Makes the copy that the folder's process had, from its log, and from its checkpoint if that can be
+   loaded. On failure all files stay. ERR_NOT_FOUND: the folder has no complete log; ERR_CORRUPT: the log
+   ends before the checkpoint. */
 int copy_recover(struct shard_copy **, const struct copy_spec *);
-/* Makes the copy that copy_save() stored in `from`. */
+/* Makes the copy that copy_save() stored in `from`, and replaces what is in the folder. */
 int copy_load(struct shard_copy **, const struct copy_spec *, const char *from);
 void copy_destroy(struct shard_copy *);
 /* Fills the struct of an option table from "name=value,name=value". ERR_CONFIG. */
@@ -65,10 +68,13 @@ int copy_insert(struct shard_copy *, uint64_t sequence, struct vectors, const ui
 /* Takes ids out of `live`; those that are not there are ignored. Nothing is removed from the index
    yet. *found: how many were there. */
 int copy_mark(struct shard_copy *, uint64_t sequence, const uint64_t *ids, size_t n, size_t *found);
-/* Puts marked ids back. Cannot fail. */
-void copy_unmark(struct shard_copy *, const uint64_t *ids, size_t n);
-/* Removes what is marked from the index, and writes the log. On failure the rest stays marked. */
+/* Puts ids back that the mark of this sequence took, if it was the last change. Cannot fail. */
+void copy_unmark(struct shard_copy *, uint64_t sequence, const uint64_t *ids, size_t n);
+/* Writes what is marked to the log, and removes it from the index. On failure the rest stays marked. */
 int copy_flush(struct shard_copy *);
+/* Marks and flushes, and logs all of the ids: other copies may have those that this one has not.
+   ERR_NO_MEMORY: nothing is done; other failures: marked, but perhaps not logged. */
+int copy_discard(struct shard_copy *, uint64_t sequence, const uint64_t *ids, size_t n);
 int copy_relabel(struct shard_copy *, uint64_t sequence, const uint64_t *ids,
                  const uint32_t *buckets, size_t n);
 /* Maintenance of the index; and the log is compacted if most of it is of rows that are gone. */

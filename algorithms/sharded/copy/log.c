@@ -116,14 +116,19 @@ void log_close(struct row_log *log)
 
 int log_create(struct row_log *log, const struct index_env *env, const char *folder)
 {
-    const struct log_record base = { .op = LOG_BASE, .ends = true };
     int rc = begin(log, env, folder, 1, true);
     if (rc == OK)
         rc = wal_open(&log->wal, &log->env, WAL_WRITTEN, 0, NULL);
-    if (rc == OK)
-        rc = log_write(log, &base);
     if (rc != OK)
         log_close(log);
+    return rc;
+}
+
+int log_end_base(struct row_log *log, uint64_t sequence)
+{
+    const struct log_record base = { .op = LOG_BASE, .sequence = sequence, .ends = true };
+    const int rc = log_write(log, &base);
+    log->base = rc == OK ? sequence : log->base;
     return rc;
 }
 
@@ -159,9 +164,11 @@ int log_write(struct row_log *log, const struct log_record *r)
         one.buckets = r->buckets ? r->buckets + first : NULL;
         one.rows = r->rows ? (const char *)r->rows + first * row_bytes : NULL;
         rc = append(log, &one);
-        rc = rc ? rc : wal_commit(log->wal);
         first += one.n;
     } while (rc == OK && first < r->n);
+    if (rc == OK)
+        return wal_commit(log->wal);
+    wal_abandon(log->wal);
     return rc;
 }
 
@@ -240,6 +247,15 @@ static uint64_t newest(const char *folder, uint64_t below)
     return best;
 }
 
+/* A crash after a compaction leaves the log that it has replaced. */
+static void remove_before(const char *folder, uint64_t number)
+{
+    char path[PATH_MAX];
+    while ((number = newest(folder, number)) != 0 &&
+           snprintf(path, sizeof path, "%s/log.%" PRIu64, folder, number) < PATH_MAX)
+        log_remove_folder(path);
+}
+
 int log_open(struct row_log *log, const struct index_env *env, const char *folder)
 {
     for (uint64_t number = UINT64_MAX;;) {
@@ -254,8 +270,10 @@ int log_open(struct row_log *log, const struct index_env *env, const char *folde
         if (rc == OK && search.found)
             rc = wal_open(&log->wal, &log->env, WAL_WRITTEN, last, NULL);
         log->base = search.sequence;
-        if (rc == OK && search.found)
+        if (rc == OK && search.found) {
+            remove_before(folder, number);
             return OK;
+        }
         log_close(log);
         if (rc != OK)
             return rc;
@@ -284,7 +302,6 @@ static int copy_record(void *of, const struct log_record *r)
 int log_compact(struct row_log *log, uint64_t sequence, const struct log_keeper *keeper)
 {
     struct row_log fresh;
-    const struct log_record base = { .op = LOG_BASE, .sequence = sequence, .ends = true };
     struct compaction c = { keeper, &fresh, sequence };
     int rc = begin(&fresh, &log->env, log->folder, log->number + 1, true);
     if (rc == OK)
@@ -292,14 +309,13 @@ int log_compact(struct row_log *log, uint64_t sequence, const struct log_keeper 
     if (rc == OK)
         rc = log_read(log, 0, copy_record, &c);
     if (rc == OK)
-        rc = log_write(&fresh, &base);
+        rc = log_end_base(&fresh, sequence);
     if (rc != OK) {
         if (fresh.path)
             log_remove_folder(fresh.path);
         log_close(&fresh);
         return rc;
     }
-    fresh.base = sequence;
     log_remove_folder(log->path);
     log_close(log);
     *log = fresh;

@@ -44,15 +44,16 @@ struct row_log {
 /* Rows in a record at most. */
 enum { LOG_ROWS = 4096 };
 
-/* Makes the first log in the folder, which exists and whose name stays valid. A zeroed log is
-   closed. */
+/* Makes the first log in the folder, which is empty and whose name stays valid. It is complete, and can
+   be opened again, from log_end_base() on. A zeroed log is closed. */
 int log_create(struct row_log *, const struct index_env *, const char *folder);
-/* Opens the newest complete log in the folder. ERR_NOT_FOUND: there is none. */
+int log_end_base(struct row_log *, uint64_t sequence);
+/* Opens the newest complete log in the folder, and removes those before it. ERR_NOT_FOUND: there is
+   none. */
 int log_open(struct row_log *, const struct index_env *, const char *folder);
 void log_close(struct row_log *);
 
-/* Writes a record, divided into several if it has many rows. On failure a part of them may be in the
-   log. */
+/* Writes a record, divided into several if it has many rows. All of them, or none. */
 int log_write(struct row_log *, const struct log_record *);
 /* Calls visit() for each record with lsn > after, the base's included, until it returns a code other
    than OK, which is then returned. A record's arrays are valid during the call. */

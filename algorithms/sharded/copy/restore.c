@@ -131,8 +131,8 @@ int copy_apply(struct shard_copy *c, const struct log_record *r)
 {
     struct log_record mine = *r;
     int rc = copy_flush(c);
-    if (rc == OK && r->op != LOG_BASE)
-        rc = log_write(&c->log, r);
+    if (rc == OK)
+        rc = r->op == LOG_BASE ? log_end_base(&c->log, r->sequence) : log_write(&c->log, r);
     mine.lsn = wal_last(c->log.wal);
     return rc == OK ? replay_whole(c, &mine, true) : rc;
 }
@@ -175,7 +175,8 @@ int copy_checkpoint(struct shard_copy *c)
     return rc;
 }
 
-/* Loads the index of a checkpoint that belongs to the log; else makes an empty one. */
+/* Loads the index of a checkpoint that belongs to the log. Without one that can be loaded, makes an empty
+   index: all rows are in the log. A log that ends before its checkpoint has lost records. */
 static int load_checkpoint(struct shard_copy *c, uint64_t *lsn)
 {
     const struct store_identity identity = store_identity_of(&c->env, "sharded", VERSION);
@@ -193,9 +194,20 @@ static int load_checkpoint(struct shard_copy *c, uint64_t *lsn)
     checkpoint_folder(c, at.log, at.lsn, path);
     if (at.log != c->log.number || !c->ops->load)
         return copy_make_index(c, NULL);
+    if (at.lsn > wal_last(c->log.wal))
+        return fail(c->env.error, ERR_CORRUPT,
+                    "sharded: %s: record %" PRIu64
+                    " is the last one, but the checkpoint has %" PRIu64,
+                    c->log.path, wal_last(c->log.wal), at.lsn);
+    struct error *before = error_divert(&none);
+    error_clear(&none);
     const int rc = copy_make_index(c, path);
-    *lsn = c->checkpoint = rc == OK ? at.lsn : 0;
-    return rc;
+    (void)error_divert(before);
+    if (rc != OK)
+        return rc == ERR_NO_MEMORY ? fail(c->env.error, rc, "%s", none.text)
+                                   : copy_make_index(c, NULL);
+    *lsn = c->checkpoint = at.lsn;
+    return OK;
 }
 
 struct recovery {

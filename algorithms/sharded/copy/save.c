@@ -113,6 +113,22 @@ int copy_save(struct shard_copy *c, const char *to)
 
 /* ---- loading */
 
+/* All rows of a shard in one batch of the log would be in memory twice. */
+static int write_in_parts(struct shard_copy *c, const struct log_record *whole)
+{
+    int rc = OK;
+    for (size_t first = 0; rc == OK && first < whole->n; first += LOG_ROWS) {
+        struct log_record part = *whole;
+        part.n = whole->n - first < LOG_ROWS ? whole->n - first : LOG_ROWS;
+        part.ends = first + part.n == whole->n;
+        part.ids = whole->ids ? whole->ids + first : NULL;
+        part.buckets = whole->buckets ? whole->buckets + first : NULL;
+        part.rows = (const char *)whole->rows + first * row_bytes_of(c);
+        rc = log_write(&c->log, &part);
+    }
+    return rc;
+}
+
 static int load_sections(struct shard_copy *c, const struct store_reader *r)
 {
     const size_t row_bytes = row_bytes_of(c);
@@ -137,22 +153,21 @@ static int load_sections(struct shard_copy *c, const struct store_reader *r)
     if (rc != OK)
         return rc;
     memcpy(&c->sequence, sequence, sizeof c->sequence);
-    struct log_record part = { .op = LOG_TRAIN,
-                               .sequence = c->sequence,
-                               .ends = true,
-                               .n = sample_bytes / row_bytes,
-                               .rows = sample };
-    if (part.n > 0)
-        rc = log_write(&c->log, &part);
-    part = (struct log_record){ .op = LOG_INSERT,
-                                .sequence = c->sequence,
-                                .ends = true,
-                                .n = n,
-                                .ids = ids,
-                                .buckets = buckets,
-                                .rows = rows };
-    if (rc == OK && n > 0)
-        rc = log_write(&c->log, &part);
+    const struct log_record trained = { .op = LOG_TRAIN,
+                                        .sequence = c->sequence,
+                                        .ends = true,
+                                        .n = sample_bytes / row_bytes,
+                                        .rows = sample };
+    const struct log_record inserted = { .op = LOG_INSERT,
+                                         .sequence = c->sequence,
+                                         .ends = true,
+                                         .n = n,
+                                         .ids = ids,
+                                         .buckets = buckets,
+                                         .rows = rows };
+    rc = write_in_parts(c, &trained);
+    if (rc == OK)
+        rc = write_in_parts(c, &inserted);
     if (rc == OK && n > 0) {
         const uint64_t first = wal_last(c->log.wal) - (n - 1) / LOG_ROWS;
         for (size_t i = 0; i < n; i++)
@@ -167,7 +182,7 @@ int copy_load(struct shard_copy **out, const struct copy_spec *spec, const char 
     struct store_reader r;
     char path[PATH_MAX];
     const struct store_identity identity = store_identity_of(spec->env, "sharded", VERSION);
-    int rc = copy_create(&c, spec);
+    int rc = copy_create(&c, spec, true);
     *out = NULL;
     if (rc != OK)
         return rc;
@@ -178,6 +193,8 @@ int copy_load(struct shard_copy **out, const struct copy_spec *spec, const char 
         rc = load_sections(c, &r);
         store_close(&r);
     }
+    if (rc == OK)
+        rc = log_end_base(&c->log, c->sequence);
     if (rc == OK)
         *out = c;
     else

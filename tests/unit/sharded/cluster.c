@@ -22,7 +22,7 @@ void cluster_open(struct cluster *c, const char *options)
     const struct index_ops *flat = registry_find(&c->registry, "flat", err);
     assert_non_null(ops);
     thread_ranks_begin(&c->ranks, ops, &c->registry);
-    test_dir_make(c->dir);
+    test_dir_make_in_memory(c->dir);
     (void)snprintf(c->saved, sizeof c->saved, "%.3000s/saved", c->dir);
     assert_int_equal(mkdir(c->saved, 0700), 0);
     c->rng = rng_at(test_seed(), 7);

@@ -12,7 +12,21 @@
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
 
+static _Thread_local size_t own_rank;
+
+size_t thread_ranks_own(void)
+{
+    return own_rank;
+}
+
 /* ---- boxes; the caller has the lock */
+
+static void kill_rank(struct thread_rank *r)
+{
+    r->all->deaths += !r->killed;
+    r->killed = true;
+    (void)pthread_cond_broadcast(&r->all->changed);
+}
 
 static void put(struct thread_ranks *t, struct thread_box *box, size_t from, const void *bytes,
                 size_t n)
@@ -61,8 +75,16 @@ static void empty(struct thread_box *box)
     *box = (struct thread_box){ 0 };
 }
 
+static bool has_died(struct thread_ranks *t)
+{
+    const bool news = t->noticed != t->deaths;
+    t->noticed = t->deaths;
+    return news;
+}
+
+/* rank: whose box it is; NULL: rank 0's, which does not wait once a rank has died. */
 static bool receive(struct thread_ranks *t, struct thread_box *box, uint64_t wait_ns,
-                    const bool *stop, struct rank_message *out)
+                    const struct thread_rank *rank, struct rank_message *out)
 {
     struct timespec until;
     (void)clock_gettime(CLOCK_REALTIME, &until);
@@ -71,7 +93,7 @@ static bool receive(struct thread_ranks *t, struct thread_box *box, uint64_t wai
     until.tv_nsec = (long)(ns % 1000000000);
     (void)pthread_mutex_lock(&t->lock);
     bool got = get(t, box, out);
-    while (!got && wait_ns > 0 && !*stop &&
+    while (!got && wait_ns > 0 && !(rank ? rank->killed : has_died(t)) &&
            pthread_cond_timedwait(&t->changed, &t->lock, &until) == 0)
         got = get(t, box, out);
     (void)pthread_mutex_unlock(&t->lock);
@@ -89,7 +111,7 @@ static int rank_send(struct rank_group *base, size_t to, const void *bytes, size
     (void)pthread_mutex_lock(&r->all->lock);
     if (r->all->dies_after == r->number) {
         r->all->dies_after = 0;
-        r->killed = true;
+        kill_rank(r);
     }
     if (!r->killed)
         put(r->all, &r->all->box, r->number, bytes, n);
@@ -100,7 +122,23 @@ static int rank_send(struct rank_group *base, size_t to, const void *bytes, size
 static bool rank_receive(struct rank_group *base, uint64_t wait_ns, struct rank_message *out)
 {
     struct thread_rank *r = (struct thread_rank *)base;
-    return receive(r->all, &r->box, wait_ns, &r->killed, out);
+    struct thread_ranks *t = r->all;
+    bool got = receive(t, &r->box, wait_ns, r, out);
+    if (!got)
+        return false;
+    (void)pthread_mutex_lock(&t->lock);
+    if (t->death.rank == r->number && t->death.requests > 0 && --t->death.requests == 0) {
+        if (t->death.replies_not)
+            t->dies_after = r->number;
+        else
+            kill_rank(r);
+    }
+    if (r->killed) {
+        mem_free(NULL, out->bytes);
+        got = false;
+    }
+    (void)pthread_mutex_unlock(&t->lock);
+    return got;
 }
 
 static bool rank_is_lost(struct rank_group *base, size_t other)
@@ -118,6 +156,7 @@ static const struct rank_group_ops rank_ops = { NULL, rank_send, rank_receive, r
 static void *run(void *of)
 {
     struct thread_rank *r = of;
+    own_rank = r->number;
     struct mem account = { 0 };
     struct error error = { 0 };
     struct pool *pool = pool_create(1);
@@ -151,8 +190,7 @@ static void end(struct thread_ranks *t, struct thread_rank *r)
     if (!r->started)
         return;
     (void)pthread_mutex_lock(&t->lock);
-    r->killed = true;
-    (void)pthread_cond_broadcast(&t->changed);
+    kill_rank(r);
     (void)pthread_mutex_unlock(&t->lock);
     (void)pthread_join(r->thread, NULL);
     empty(&r->box);
@@ -192,9 +230,8 @@ static int group_send(struct rank_group *group, size_t to, const void *bytes, si
 
 static bool group_receive(struct rank_group *group, uint64_t wait_ns, struct rank_message *out)
 {
-    static const bool never = false;
     struct thread_ranks *t = ranks_of(group);
-    return receive(t, &t->box, wait_ns, &never, out);
+    return receive(t, &t->box, wait_ns, NULL, out);
 }
 
 static bool group_is_lost(struct rank_group *group, size_t rank)
@@ -244,11 +281,7 @@ void thread_ranks_end(struct thread_ranks *t)
 
 void thread_ranks_kill(struct thread_ranks *t, size_t rank)
 {
-    struct thread_rank *r = &t->ranks[rank];
-    (void)pthread_mutex_lock(&t->lock);
-    r->killed = true;
-    (void)pthread_cond_broadcast(&t->changed);
-    (void)pthread_mutex_unlock(&t->lock);
+    end(t, &t->ranks[rank]);
 }
 
 void thread_ranks_silence(struct thread_ranks *t, size_t rank, bool silent)

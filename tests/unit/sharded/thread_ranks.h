@@ -45,14 +45,23 @@ struct thread_ranks {
     bool refuses_start;
     bool silent[THREAD_RANKS_MAX]; /* its replies wait until it is not */
     size_t restarts;
-    size_t
-        dies_after; /* this rank is killed once it has done its next request, before it replies; 0: none */
+    size_t deaths, noticed; /* of ranks; those after which group_receive() has returned at once */
+    /* This rank is killed once it has done its next request, before it replies; 0: none. */
+    size_t dies_after;
+    /* This rank is killed at one of its next requests: before it is done, or before the reply. */
+    struct {
+        size_t rank, requests; /* 1: the next one; 0: none */
+        bool replies_not;
+    } death;
 };
+
+/* Of the rank whose thread calls; 0 in all other threads. */
+size_t thread_ranks_own(void);
 
 void thread_ranks_begin(struct thread_ranks *, const struct index_ops *, const struct registry *);
 /* All groups are closed. */
 void thread_ranks_end(struct thread_ranks *);
-/* As kill -9 between two requests: memory is lost, files stay. */
+/* As kill -9 between two requests: memory is lost, files stay. The thread has ended. */
 void thread_ranks_kill(struct thread_ranks *, size_t rank);
 /* Holds back the rank's replies, or lets them go. */
 void thread_ranks_silence(struct thread_ranks *, size_t rank, bool silent);

@@ -41,6 +41,7 @@ experiment {
           function(m) return m "recall@10/ask" > 0.8 and m "throughput_recall@10/ask" > 0.8 end),
     claim("every answer is a live row",
           function(m) return m "wrong_ids/ask" == 0 and m "throughput_wrong_ids/ask" == 0 end),
+    claim("every query has ten answers", function(m) return m "short_answers/ask" == 0 end),
     -- work
     claim("most distances are only estimated", function(m) return m "distances/ask" < m "estimates/ask" end),
     claim("a scanned copy is more than a byte", function(m) return m "bytes_read/ask" > m "scanned/ask" end),

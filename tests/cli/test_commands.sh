@@ -25,9 +25,10 @@ check "libraries to compare with are baselines" '! grep -q "^peer" out && [ "$(g
 
 # Each command with each option: refused, naming the command, unless the command's help lists it. Of those that it must refuse
 # every fifth is tried, beginning elsewhere for the next command, so that each option is refused by several.
-options=$("$program" help | sed -n '/ options of one command/,/^environment/s/^  --\([a-z-]*\).*/\1/p')
+commands=$("$program" help | sed -n 's/^  .\/harness \([a-z]*\) .*/\1/p')
+options=$(for command in $commands; do "$program" help "$command"; done | sed -n 's/^  --\([a-z-]*\).*/\1/p' | sort -u)
 wrong='' turn=0
-for command in $("$program" help | sed -n 's/^  .\/harness \([a-z]*\) .*/\1/p'); do
+for command in $commands; do
     of_command=$("$program" help "$command" | sed -n 's/^  --\([a-z-]*\).*/\1/p')
     turn=$((turn + 1)) tried=0
     for option in $options; do

@@ -371,12 +371,14 @@ static int unknown_option(const struct app *app, const char *given, size_t lengt
 static int take(const struct flag *flag, struct app *app, const char *text)
 {
     void *at = (char *)app + flag->at;
+    size_t n = 0;
     switch (flag->kind) {
         case SWITCH: *(bool *)at = true; return 0;
         case WHOLE:
-            return options_count(text, at) || (flag->most && (double)*(size_t *)at > flag->most)
-                       ? -1
-                       : 0;
+            if (options_count(text, &n) || (flag->most > 0 && (double)n > flag->most))
+                return -1;
+            memcpy(at, &n, sizeof n);
+            return 0;
         case NUMBER: return options_real(text, flag->least, flag->most, at);
         case BYTES: return options_bytes(text, at);
         case TEXT: *(const char **)at = text; return *text ? 0 : -1;

@@ -79,9 +79,9 @@ static size_t choose(const json_t *result, const struct summary_index *index, co
     return n;
 }
 
-/* Prints ", NAME VALUE" if the summary has the value. */
+/* Prints ", VALUE WHAT" if the summary has the value. */
 static void print_value(const struct summary_index *index, const char *label, const char *metric,
-                        const char *before, FILE *out)
+                        const char *what, FILE *out)
 {
     char name[64], tag[128], text[64];
     const double value = summary_median(index, label, metric);
@@ -89,7 +89,7 @@ static void print_value(const struct summary_index *index, const char *label, co
         return;
     result_metric_split(metric, name, sizeof name, tag, sizeof tag);
     result_metric_text(result_metric(name), value, text, sizeof text);
-    fprintf(out, ", %s %s", before, text);
+    fprintf(out, ", %s %s", text, what);
 }
 
 /* What a change of one row costs: of the last insertion and deletion. */
@@ -100,11 +100,11 @@ static void print_changes(const json_t *result, const struct summary_index *inde
     const json_t *first = json_array_get(json_object_get(result, "cells"), 0);
     for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
         const json_t *step = last_step(first, ops[i]);
-        char metric[200], before[40];
+        char metric[200], what[40];
         (void)snprintf(metric, sizeof metric, "ns_each/%s", field_text(step, "tag", ops[i]));
-        (void)snprintf(before, sizeof before, "%s a row", ops[i]);
+        (void)snprintf(what, sizeof what, "to %s a row", ops[i]);
         if (step)
-            print_value(index, label, metric, before, out);
+            print_value(index, label, metric, what, out);
     }
 }
 
@@ -123,8 +123,8 @@ static void print_choice(const json_t *result, const struct summary_index *index
                 k, wished, tag, best->label, best->recall, best->low);
     char metric[200];
     (void)snprintf(metric, sizeof metric, "single_qps/%s", tag);
-    print_value(index, best->label, metric, "queries a second, one at a time:", out);
-    print_value(index, best->label, "index_bytes/end", "memory", out);
+    print_value(index, best->label, metric, "queries a second one at a time", out);
+    print_value(index, best->label, "index_bytes/end", "of memory", out);
     print_changes(result, index, best->label, out);
     const char *data = field_text(json_object_get(experiment, "overrides"), "data", "");
     fprintf(out, "\n  to make sure, with more settings: ./harness advise %s\n",

@@ -1,7 +1,7 @@
 #!/bin/bash
 # test_completion.sh - completion scripts of the shells: bash's offers commands and the options of each, all are
 # scripts that their shells can read.
-# shellcheck disable=SC2016  # conditions given to check are evaluated there
+# shellcheck disable=SC2016,SC2317  # conditions given to check are evaluated there
 set -u
 
 . tests/cli/checks.sh

@@ -268,11 +268,11 @@ int watch_open(struct cell_watch **out, const struct cell *cell, const struct ce
         return err->code;
     int rc = scratch_make(env->scratch_dir, w->dir, sizeof w->dir, err);
     if (rc == OK && env->stored_dir)
-        opened_begin(&w->opened, env->stored_dir, ".answers");
+        folder_watch_begin(&w->opened, env->stored_dir, ".answers");
     if (rc == OK && (rc = start_child(w, w->dir)) != OK)
         folder_remove(w->dir);
     if (rc != OK) {
-        opened_end(&w->opened, w->read);
+        folder_watch_end(&w->opened, w->read);
         watch_free(w);
         *out = NULL;
     }
@@ -284,7 +284,7 @@ void watch_end(struct cell_watch *w)
     while (watch_pump(w))
         continue;
     reap(w);
-    opened_end(&w->opened, w->read);
+    folder_watch_end(&w->opened, w->read);
     answers_file_close(&w->kept);
     folder_remove(w->dir);
 }

@@ -9,7 +9,7 @@
 #include "src/run/answers_file.h"
 #include "src/run/cell.h"
 #include "src/run/child.h"
-#include "src/run/measure/opened.h"
+#include "src/run/measure/folder_watch.h"
 #include "src/truth/scorer.h"
 #include "src/workload/buffer.h"
 
@@ -34,7 +34,7 @@ struct cell_watch {
     size_t next_op, next_point; /* of the next step */
     json_t *facts, *end;
     json_t *left, *outside, *temporary; /* arrays of names; see guard.h and child.h */
-    struct opened opened;               /* among the answers of other cells */
+    struct folder_watch opened;         /* among the answers of other cells */
     json_t *read;                       /* array of names: those files */
     bool ended;                         /* the guard has sent the cell's wait status */
     int state;                          /* the wait status */

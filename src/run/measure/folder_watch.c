@@ -1,5 +1,5 @@
-/* opened.c - see opened.h. */
-#include "src/run/measure/opened.h"
+/* folder_watch.c - see folder_watch.h. */
+#include "src/run/measure/folder_watch.h"
 
 #include <dirent.h>
 #include <stdbool.h>
@@ -14,9 +14,10 @@ static bool ends_with(const char *name, const char *suffix)
     return n >= m && strcmp(name + n - m, suffix) == 0;
 }
 
-void opened_begin(struct opened *o, const char *folder, const char *suffix)
+void folder_watch_begin(struct folder_watch *o, const char *folder, const char *suffix)
 {
-    *o = (struct opened){ .fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC), .files = json_object() };
+    *o = (struct folder_watch){ .fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC),
+                                .files = json_object() };
     DIR *dir = o->fd < 0 ? NULL : opendir(folder);
     for (struct dirent *e; dir && (e = readdir(dir));)
         if (ends_with(e->d_name, suffix))
@@ -28,7 +29,7 @@ void opened_begin(struct opened *o, const char *folder, const char *suffix)
         (void)inotify_add_watch(o->fd, folder, IN_OPEN | IN_ATTRIB | IN_MOVED_FROM);
 }
 
-void opened_end(struct opened *o, json_t *names)
+void folder_watch_end(struct folder_watch *o, json_t *names)
 {
     _Alignas(struct inotify_event) char bytes[16384];
     const char *name;
@@ -48,5 +49,5 @@ void opened_end(struct opened *o, json_t *names)
     if (o->fd >= 0)
         (void)close(o->fd);
     json_decref(o->files);
-    *o = (struct opened){ .fd = -1 };
+    *o = (struct folder_watch){ .fd = -1 };
 }

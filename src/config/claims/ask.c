@@ -219,10 +219,12 @@ static double one_if_named(void *experiment, const char *label, const char *metr
     return lua_is_result(experiment, label, metric) ? 1 : NAN;
 }
 
-/* Writes why the first claim that asks for what no run could measure cannot be judged. */
+/* Writes why the first claim that asks for what no run could measure cannot be judged. What claims
+   print is for when they are judged. */
 static void try_all(void *context, int out)
 {
     struct claims_task *task = context;
+    task->ex->script->options->say = NULL;
     for (size_t i = 0; i < task->ex->n_claims; i++) {
         json_t *claim = ask_claim(task->ex, &task->ex->claims[i], &task->claim);
         const char *why = json_string_value(json_object_get(claim, "why"));

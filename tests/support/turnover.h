@@ -177,6 +177,7 @@ static inline void any_order_matters_not(const struct index_ops *ops, const char
     static const char *const names[] = { "one batch", "a row first", "the shortest first",
                                          "growing norms", "turnover of longer rows" };
     double recall[5];
+    n -= n % 10; /* whole tenths */
     for (size_t i = 0; i < 5; i++)
         recall[i] = any_order_recall(ops, params, knobs, (enum any_order)i, most, dim, n);
     for (size_t i = 0; i < 5; i++)

@@ -5,7 +5,7 @@
 #   changed.sh --sources   the C files among them, and those that include a header among them
 #   changed.sh --threads   what T= of make tsan is to be: methods that changed, and unit tests of folders that changed where
 #                          they speak of threads; divf, which has all that threads meet in, stands for the methods where
-#                          all use what changed
+#                          all use what changed, and where more than three changed
 #
 # The last landed commit is DRIFTLINE_BASE, or else the branch's upstream, or else, where there is none or it is HEAD, the
 # newest commit that is four hours older than HEAD: a session of work.
@@ -52,6 +52,18 @@ sources() {
     } | sort -u | while read -r file; do [ ! -e "$file" ] || echo "$file"; done
 }
 
+# Of more than three methods, all tests would take longer than CI has: their unit tests that speak of threads do.
+few_methods() {
+    local names methods
+    names=$(cat)
+    methods=$(grep -cvE '[/.]' <<<"$names")
+    if [ "$methods" -gt 3 ]; then
+        sed -E '/[/.]/!s#^#unit/#; s#^unit/divf$#divf#' <<<"$names" | sort -u
+    else
+        printf '%s\n' "$names"
+    fi
+}
+
 threads() {
     files | sed -nE '
         s#^(src/core|algorithms/common|kernels|tests/support|tests/contract)/.*#&\ndivf#
@@ -60,7 +72,7 @@ threads() {
         s#^src/([^/]+)/[^\n]*#unit/\1#
         s#^kernels/[^\n]*#unit/kernels#
         s#^tests/(unit/[^/]+)/.*#\1#
-        p' | sort -u | while read -r name; do
+        p' | sort -u | few_methods | while read -r name; do
         case $name in
             unit/*) grep -rliE --include='test_*.c' 'thread|background' "tests/$name" 2>/dev/null | sed 's#^tests/##; s#\.c$##' ;;
             */* | *.* | '') ;;

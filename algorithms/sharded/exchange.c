@@ -204,31 +204,31 @@ static struct shard_call *next_of(struct sharded *s, struct shard_call *calls, s
 }
 
 /* A request of sharded_tell(). */
-struct told {
+struct sent_request {
     struct shard_call *of;
     struct replica *replica;
 };
 
 /* A replica that fails to do what cannot be taken back, and another has done, lacks an operation. */
 static int take_failure(struct sharded *s, enum request_kind kind, const struct call *c,
-                        struct told *told)
+                        struct sent_request *sent)
 {
     if (c->code == OK || c->lost)
         return OK;
-    if (told->of->done && (kind == REQUEST_TRAIN || kind == REQUEST_RELABEL)) {
-        told->replica->up = false;
+    if (sent->of->done && (kind == REQUEST_TRAIN || kind == REQUEST_RELABEL)) {
+        sent->replica->up = false;
         return OK;
     }
-    told->of->failed = true;
+    sent->of->failed = true;
     return call_check(s, c);
 }
 
 static int take_replies(struct sharded *s, enum request_kind kind, struct call *all,
-                        struct told *told, size_t n)
+                        struct sent_request *sent, size_t n)
 {
     int rc = OK;
     for (size_t i = 0; i < n; i++) {
-        struct shard_call *of = told[i].of;
+        struct shard_call *of = sent[i].of;
         struct shard *shard = &s->shards[of->shard];
         if (all[i].code != OK)
             continue;
@@ -239,7 +239,7 @@ static int take_replies(struct sharded *s, enum request_kind kind, struct call *
             shard->acknowledged = of->sequence;
     }
     for (size_t i = 0; i < n; i++) {
-        const int failed = take_failure(s, kind, &all[i], &told[i]);
+        const int failed = take_failure(s, kind, &all[i], &sent[i]);
         rc = rc ? rc : failed;
     }
     return rc;
@@ -250,18 +250,18 @@ int sharded_tell(struct sharded *s, enum request_kind kind, struct shard_call *c
     struct mem *mem = s->base.env.mem;
     const size_t most = n * sharded_replicas(s);
     struct call *all = mem_array(mem, most + 1, sizeof *all);
-    struct told *told = mem_array(mem, most + 1, sizeof *told);
+    struct sent_request *sent = mem_array(mem, most + 1, sizeof *sent);
     struct shard_call *c;
     struct replica *replica;
     size_t m = 0, at = 0;
     int rc = OK;
-    if (!all || !told)
+    if (!all || !sent)
         rc =
             fail(s->base.env.error, ERR_NO_MEMORY, "sharded: out of memory for %zu requests", most);
     for (size_t i = 0; i < n; i++)
         calls[i].done = calls[i].failed = false;
     for (; rc == OK && (c = next_of(s, calls, n, &at, &replica)) != NULL; m++) {
-        told[m] = (struct told){ c, replica };
+        sent[m] = (struct sent_request){ c, replica };
         call_begin(s, &all[m], replica->rank, kind, c->shard);
         if (c->put)
             c->put(c->to, replica->rank, &all[m].request);
@@ -269,13 +269,13 @@ int sharded_tell(struct sharded *s, enum request_kind kind, struct shard_call *c
     if (rc == OK)
         rc = sharded_exchange(s, all, m, 0);
     if (rc == OK)
-        rc = take_replies(s, kind, all, told, m);
+        rc = take_replies(s, kind, all, sent, m);
     for (size_t i = 0; i < m; i++)
         call_end(&all[i]);
     for (size_t i = 0; rc == OK && i < n; i++)
         if (!calls[i].done && !sharded_primary(s, calls[i].shard))
             rc = ERR_IO;
     mem_free(mem, all);
-    mem_free(mem, told);
+    mem_free(mem, sent);
     return rc;
 }

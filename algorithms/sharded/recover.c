@@ -85,7 +85,7 @@ static int ask_digest(struct sharded *s, size_t shard, size_t rank, uint64_t *di
     return rc;
 }
 
-/* A copy that then has other rows than the other one, for whatever reason, is made anew. */
+/* If the two copies have different rows after it, the one that caught up is made anew. */
 static int catch_up(struct sharded *s, size_t shard, struct replica *to, size_t from,
                     uint64_t after)
 {

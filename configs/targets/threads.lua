@@ -22,7 +22,7 @@ experiment {
   workload = function(w)
     w:train    { data:rows(1, rows // 5) }
     w:insert   { data, tag = "load" }
-    w:maintain { tag = "settle" }
+    w:maintain { tag = "maintain" }
     w:search   { data:queries(quick and 2000 or 20000), tag = "ask" }
   end,
 

@@ -169,7 +169,7 @@ static void *exchange(void *of)
     while (!over) {
         receive(m);
         (void)pthread_mutex_lock(&m->lock);
-        cluster_look(&m->listening, clock_ns());
+        cluster_polled(&m->listening, clock_ns());
         send_queue(m);
         if (beats && (beat_ns == 0 || clock_seconds(clock_ns() - beat_ns) > BEAT_S)) {
             beat(m, beats);

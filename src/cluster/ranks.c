@@ -91,7 +91,7 @@ static bool poll_ranks(struct group *g)
 {
     const uint64_t now = clock_ns();
     bool any = false;
-    cluster_look(&g->listening, now);
+    cluster_polled(&g->listening, now);
     for (size_t i = 1; !g->stuck && i < g->n; i++) {
         int tag;
         size_t n;

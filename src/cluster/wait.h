@@ -30,27 +30,27 @@ static inline void cluster_wait_step(const struct cluster_wait *w, uint64_t now_
         (void)nanosleep(&sleep, NULL);
 }
 
-/* A process that did not look at its messages for a while, since it was stopped or had other work, has heard
-   nobody meanwhile: it listens anew. */
+/* When a process last polled for messages. After a pause, because it was stopped or had other work, silence
+   is measured from the next poll: what others sent meanwhile still has to be received. */
 struct cluster_listening {
-    uint64_t looked_ns, since_ns;
+    uint64_t polled_ns, since_ns;
 };
 
 static inline bool cluster_has_paused(const struct cluster_listening *l, uint64_t now_ns)
 {
     static const double PAUSE_S = .5;
-    return now_ns > l->looked_ns && clock_seconds(now_ns - l->looked_ns) > PAUSE_S;
+    return now_ns > l->polled_ns && clock_seconds(now_ns - l->polled_ns) > PAUSE_S;
 }
 
-static inline void cluster_look(struct cluster_listening *l, uint64_t now_ns)
+static inline void cluster_polled(struct cluster_listening *l, uint64_t now_ns)
 {
     if (cluster_has_paused(l, now_ns))
         l->since_ns = now_ns;
-    l->looked_ns = now_ns;
+    l->polled_ns = now_ns;
 }
 
-/* Whether a rank that was heard of last at heard_ns is lost. Another thread may ask before the one that looks
-   goes on. */
+/* Whether a rank whose last message came at heard_ns is lost. Another thread than the one that polls may call
+   this, also in a pause. */
 static inline bool cluster_is_silent(const struct cluster_listening *l, uint64_t heard_ns,
                                      uint64_t now_ns)
 {

@@ -108,12 +108,13 @@ static void add_column(json_t *columns, json_t *present, const char *name, const
         json_array_append_new(columns, json_string(metric));
 }
 
-/* A metric of faults alone, which a table without one need not show. */
+/* A metric that counts faults is not shown where there are none. Few repeats have no interval: NAN, which
+   fmax() ignores. */
 static bool is_silent(const json_t *entry)
 {
     static const char faults[] = "short_answers/";
     return !strncmp(field_text(entry, "metric", ""), faults, strlen(faults)) &&
-           !(field_number(entry, "high") > 0);
+           !(fmax(field_number(entry, "median"), field_number(entry, "high")) > 0);
 }
 
 json_t *report_columns(const json_t *result, enum column_group group)

@@ -145,6 +145,22 @@ static const json_t *last_step(const json_t *cell, const char *op)
     return NULL;
 }
 
+static bool is_ok(const json_t *cell)
+{
+    return !strcmp(field_text(cell, "status", ""), "ok");
+}
+
+/* The first cell without a failure; NULL: none. */
+static const json_t *first_ok(const json_t *result)
+{
+    const json_t *cells = json_object_get(result, "cells");
+    size_t i = 0;
+    while (i < json_array_size(cells) && !is_ok(json_array_get(cells, i)))
+        i++;
+    return json_array_get(cells, i);
+}
+
+/* NAN: a repeat failed. */
 static double least_low(const json_t *result, const char *label, const char *tag)
 {
     const json_t *cells = json_object_get(result, "cells"), *cell;
@@ -154,6 +170,8 @@ static double least_low(const json_t *result, const char *label, const char *tag
         char of[300];
         result_cell_label(cell, of, sizeof of);
         const json_t *step = last_step(cell, "search");
+        if (!strcmp(of, label) && !is_ok(cell))
+            return NAN;
         if (!strcmp(of, label) && step && !strcmp(field_text(step, "tag", ""), tag))
             low = fmin(low, field_number(json_object_get(step, "recall"), "low"));
     }
@@ -199,12 +217,13 @@ static void print_value(const struct summary_index *index, const char *label, co
                         const char *what, FILE *out)
 {
     char name[64], tag[128], text[64];
-    const double value = summary_median(index, label, metric);
+    const json_t *entry = summary_find(index, label, metric);
+    const double value = field_number(entry, "median");
     if (!isfinite(value))
         return;
     result_metric_split(metric, name, sizeof name, tag, sizeof tag);
     result_metric_text(result_metric(name), value, text, sizeof text);
-    fprintf(out, ", %s %s", text, what);
+    fprintf(out, ", %s%s %s", json_is_true(json_object_get(entry, "noisy")) ? "~" : "", text, what);
 }
 
 /* What a change of one row costs: of the last insertion and deletion. */
@@ -212,7 +231,7 @@ static void print_changes(const json_t *result, const struct summary_index *inde
                           const char *label, FILE *out)
 {
     static const char *const ops[] = { "insert", "delete", "update" };
-    const json_t *first = json_array_get(json_object_get(result, "cells"), 0);
+    const json_t *first = first_ok(result);
     for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
         const json_t *step = last_step(first, ops[i]);
         char metric[200], what[40];
@@ -238,7 +257,7 @@ static void print_choice(const json_t *result, const struct summary_index *index
                 k, wished, tag, best->label, best->recall, best->low);
     char metric[200];
     (void)snprintf(metric, sizeof metric, "single_qps/%s", tag);
-    print_value(index, best->label, metric, "queries a second one at a time", out);
+    print_value(index, best->label, metric, "queries per second, one at a time", out);
     print_value(index, best->label, "index_bytes/end", "of memory", out);
     print_changes(result, index, best->label, out);
     const char *data = field_text(json_object_get(experiment, "overrides"), "data", "");
@@ -251,8 +270,7 @@ static void print_choice(const json_t *result, const struct summary_index *index
  * with the highest recall. Nothing if the config has claims, or fewer than two points were searched. */
 static void print_answer(const json_t *result, const struct summary_index *index, FILE *out)
 {
-    const json_t *cells = json_object_get(result, "cells");
-    const json_t *search = last_step(json_array_get(cells, 0), "search");
+    const json_t *search = last_step(first_ok(result), "search");
     struct candidate best;
     if (!search || json_array_size(json_object_get(result, "claims")) > 0)
         return;

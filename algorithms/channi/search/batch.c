@@ -12,8 +12,8 @@
  * searches bit for bit. Codes whose rows are in memory must rerank before the clusters of a group
  * are unpinned, so there a part's queries run one after the other, in the sorted order.
  *
- * A query with fewer than k answers goes on singly. Filters, `eps`, early_stop_clusters and target_recall decide on the next cluster by the answers
- * so far; such queries are searched singly. */
+ * A query with fewer than k answers goes on singly. Filters, `eps`, early_stop_clusters and
+ * target_recall decide on the next cluster by the answers so far; such queries are searched singly. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -123,15 +123,10 @@ static int run_alone(const struct batch *b, struct channi_scratch *x, uint32_t i
 {
     const struct channi_query q = query_at(b, i);
     const struct topk top = answers_at(b, i);
-    struct channi_query_context s;
-    int rc = channi_context_begin(&s, &q, x, &top);
+    const uint64_t queries = counts->queries;
+    const int rc = channi_query_answer(&q, x, &top, counts);
 
-    if (rc != OK)
-        return rc;
-    rc = channi_query_run(&s);
-    topk_sort(&s.top);
-    s.counts.queries = 0; /* counted when its clusters were chosen */
-    channi_search_counts_add(counts, &s.counts);
+    counts->queries = queries; /* it was counted when its clusters were chosen */
     return rc;
 }
 

@@ -163,9 +163,9 @@ static int scan_listed(struct channi_query_context *s, size_t n, size_t n_ood)
 }
 
 /* Whether more clusters must be scanned, after n clusters with the last route at `farthest`: there
-   are fewer than k answers, or a filter leaves too few rows in them. The nearest allowed row is as far as the (1 / share)-th row of all. The
-   number of clusters to scan grows with the square root of 1 / share: measured, that keeps recall
-   as without a filter. A cluster whose route is nearer than the k-th answer may also hold a
+   are fewer than k answers, or a filter leaves too few rows in them. The nearest allowed row is as
+   far as the (1 / share)-th row of all. The number of clusters to scan grows with the square root of
+   1 / share: measured, that keeps recall as without a filter. A cluster whose route is nearer than the k-th answer may also hold a
    nearer allowed row. */
 static bool wants_more(const struct channi_query_context *s,
                        const struct channi_search_counts *before, size_t n, float farthest)
@@ -276,4 +276,18 @@ int channi_query_run(struct channi_query_context *s)
         rc = run_routed(s);
     }
     return finish(s, rc);
+}
+
+int channi_query_answer(const struct channi_query *q, struct channi_scratch *x,
+                        const struct topk *top, struct channi_search_counts *counts)
+{
+    struct channi_query_context s;
+    int rc = channi_context_begin(&s, q, x, top);
+
+    if (rc != OK)
+        return rc;
+    rc = channi_query_run(&s);
+    topk_sort(&s.top);
+    channi_search_counts_add(counts, &s.counts);
+    return rc;
 }

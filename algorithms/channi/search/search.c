@@ -30,15 +30,8 @@ static int search_one(const struct channi_search_batch *a, const struct channi_v
                                     .stop_score = a->stop_score };
     const struct topk top =
         topk_begin(r->k, a->result->distances + i * r->k, a->result->ids + i * r->k);
-    struct channi_query_context s;
-    int rc = channi_context_begin(&s, &q, x, &top);
 
-    if (rc != OK)
-        return rc;
-    rc = channi_query_run(&s);
-    topk_sort(&s.top);
-    channi_search_counts_add(counts, &s.counts);
-    return rc;
+    return channi_query_answer(&q, x, &top, counts);
 }
 
 /* Runs the queries first .. end - 1, each with `threads` threads. */

@@ -158,6 +158,9 @@ void channi_search_counts_report(struct channi *, const struct channi_search_cou
 
 /* probe.c: runs one query: chooses clusters, their order, and when to stop. */
 int channi_query_run(struct channi_query_context *);
+/* Runs a query in a new context, sorts its answers, and adds what it cost to the counts. */
+int channi_query_answer(const struct channi_query *, struct channi_scratch *, const struct topk *,
+                        struct channi_search_counts *);
 /* Its two halves, after the build, for a query that channi_batch_pays() accepts. choose: lists n
    clusters in w->cids. scan: searches clusters so chosen. */
 int channi_query_choose(struct channi_query_context *, size_t *n);

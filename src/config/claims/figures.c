@@ -73,6 +73,18 @@ static void read_texts(const struct fields *f, const char *key, json_t *to, bool
     lua_pop(L, 1);
 }
 
+/* One label, a list of them, or NULL. */
+static void check_labels(const struct fields *f, const json_t *labels)
+{
+    const struct script_place at = script_key_place(f->L, f->call, f->depth, "label");
+    size_t i;
+    json_t *label;
+    if (json_is_string(labels))
+        lua_check_label(f->L, at, "figures", json_string_value(labels));
+    json_array_foreach(labels, i, label)
+        lua_check_label(f->L, at, "figures", json_string_value(label));
+}
+
 static void read_where(const struct fields *f, json_t *figure)
 {
     const char *keys[LUA_KEYS_MAX + 1];
@@ -89,6 +101,7 @@ static void read_where(const struct fields *f, json_t *figure)
     for (size_t i = 0; keys[i]; i++)
         if (fields_has(&sub, keys[i]))
             read_texts(&sub, keys[i], where, false);
+    check_labels(&sub, json_object_get(where, "label"));
     lua_pop(L, 1);
 }
 

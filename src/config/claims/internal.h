@@ -17,8 +17,6 @@ void lua_check_label(lua_State *, struct script_place, const char *what, const c
 void lua_check_metric(lua_State *, struct script_place, const char *what, const char *metric);
 /* Raises ERR_CONFIG unless the tag of METRIC/TAG or METRIC/TAG#i is one of the recorded workload. */
 void lua_check_tag(lua_State *, struct script_place, const char *what, const char *metric);
-/* Whether none of these three would raise. */
-bool lua_is_result(const struct experiment *, const char *label, const char *metric);
 
 /* ratio.c: replaces the function r at the top of the stack by an object. Calling it calls
    r; its function ratio(label, label, tag) records the ratio that it returns in `values`,

@@ -92,17 +92,6 @@ void lua_check_metric(lua_State *L, struct script_place at, const char *what, co
                        script_hint(L, name, names, lua_result_metrics(names)));
 }
 
-bool lua_is_result(const struct experiment *ex, const char *label, const char *metric)
-{
-    const char *names[NAMES_MAX];
-    char name[100], tag[100], method[200];
-    (void)snprintf(method, sizeof method, "%.*s", (int)strcspn(label, "["), label);
-    result_metric_split(metric, name, sizeof name, tag, sizeof tag);
-    tag[strcspn(tag, "#")] = '\0';
-    return lua_is_one_of(method, names, method_labels(ex, names)) && lua_is_metric(name) &&
-           (!*tag || lua_is_one_of(tag, names, workload_tags(ex, names)));
-}
-
 /* 2. Tags */
 
 static int unknown_tag(const struct experiment *ex, int line, const char *what, const char *tag,
@@ -129,42 +118,28 @@ void lua_check_tag(lua_State *L, struct script_place at, const char *what, const
                        what, tag, script_hint(L, tag, names, n));
 }
 
-/* A new list of the texts of a key: it has one, several or none. */
-static json_t *texts_of(const json_t *object, const char *key)
+/* A new list of the strings of a key: it has one, several or none. */
+static json_t *strings_of(const json_t *object, const char *key)
 {
     json_t *value = json_object_get(object, key);
     return json_is_array(value) ? json_incref(value) : json_pack("[O*]", value);
 }
 
-static int unknown_label(const struct experiment *ex, int line, const char *label,
-                         struct error *err)
-{
-    const char *names[NAMES_MAX];
-    const size_t n = method_labels(ex, names);
-    if (lua_is_one_of(label, names, n))
-        return OK;
-    return fail(err, ERR_CONFIG, "%s:%d: figures: no method has the label \"%s\"%s",
-                ex->config_path, line, label, error_hint(label, names, n).text);
-}
-
 static int check_figure(const struct script *s, const json_t *figure, struct error *err)
 {
     const struct experiment *ex = s->experiment;
-    const json_t *where = json_object_get(figure, "where");
-    json_t *const lists[] = { texts_of(where, "tag"), texts_of(where, "label"),
-                              texts_of(figure, "x"), texts_of(figure, "y") };
-    enum { TAGS, LABELS };
+    json_t *const lists[] = { strings_of(json_object_get(figure, "where"), "tag"),
+                              strings_of(figure, "x"), strings_of(figure, "y") };
     int rc = OK;
     for (size_t l = 0; l < sizeof lists / sizeof *lists; l++) {
         size_t i;
-        json_t *text;
-        json_array_foreach(lists[l], i, text) {
-            const char *given = json_string_value(text), *slash = strchr(given, '/');
-            if (!rc && l == LABELS)
-                rc = unknown_label(ex, s->experiment_line, given, err);
-            else if (!rc && (l == TAGS || slash)) /* an axis METRIC/TAG */
-                rc = unknown_tag(ex, s->experiment_line, "figures", l == TAGS ? given : slash + 1,
-                                 err);
+        json_t *string;
+        json_array_foreach(lists[l], i, string) {
+            const char *given = json_string_value(string);
+            const char *slash = strchr(given, '/'); /* an axis may be METRIC/TAG */
+            if (!rc && (l == 0 || slash))
+                rc =
+                    unknown_tag(ex, s->experiment_line, "figures", l == 0 ? given : slash + 1, err);
         }
         json_decref(lists[l]);
     }

@@ -304,8 +304,9 @@ static int unknown_global(lua_State *L)
         if (lua_type(L, -2) == LUA_TSTRING && n < NAMES_MAX)
             names[n++] = lua_tostring(L, -2);
     const char *name = lua_tostring(L, 2);
-    script_fail(L, ERR_CONFIG, "there is no variable \"%.60s\"%s  (a text has quotes: \"%.60s\")",
-                name, error_hint(name, names, n).text, name);
+    script_fail(L, ERR_CONFIG,
+                "the variable \"%.60s\" has no value%s  (a string has quotes: \"%.60s\")", name,
+                error_hint(name, names, n).text, name);
 }
 
 void script_refuse_unknown_globals(lua_State *L)

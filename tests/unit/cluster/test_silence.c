@@ -9,7 +9,7 @@ static uint64_t look_for(struct cluster_listening *l, uint64_t begin_ns, uint64_
 {
     uint64_t now = begin_ns;
     for (uint64_t i = 0; i <= ms; i += 100)
-        cluster_look(l, now = begin_ns + i * MS);
+        cluster_polled(l, now = begin_ns + i * MS);
     return now;
 }
 
@@ -27,7 +27,7 @@ static void test_silent_rank(void **state)
     assert_false(cluster_is_silent(&l, now + MS, now));
 }
 
-/* A process that was stopped for an hour has heard nobody, and takes nobody for lost at once. */
+/* A process that was stopped for an hour takes no rank for lost at once. */
 static void test_pause(void **state)
 {
     struct cluster_listening l = { 0, 0 };
@@ -36,7 +36,7 @@ static void test_pause(void **state)
     (void)look_for(&l, begin, 5000);
     uint64_t now = begin + UINT64_C(3600000) * MS;
     assert_false(cluster_is_silent(&l, heard, now)); /* by a thread that goes on first */
-    cluster_look(&l, now);
+    cluster_polled(&l, now);
     assert_false(cluster_is_silent(&l, heard, now));
     now = look_for(&l, now, 14900);
     assert_false(cluster_is_silent(&l, heard, now));

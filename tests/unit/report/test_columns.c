@@ -2,10 +2,11 @@
 #include "src/report/columns.h"
 #include "tests/support/testing.h"
 
+/* Of one repeat: without an interval. */
 static void add_value(json_t *summary, const char *metric, double value)
 {
-    json_array_append_new(summary, json_pack("{s:s,s:s,s:f,s:f}", "label", "a", "metric", metric,
-                                             "median", value, "high", value));
+    json_array_append_new(summary, json_pack("{s:s,s:s,s:f,s:n}", "label", "a", "metric", metric,
+                                             "median", value, "high"));
 }
 
 static void add(json_t *summary, const char *metric)

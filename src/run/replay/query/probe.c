@@ -36,15 +36,15 @@ static void change(char *row, enum element element, size_t dim, struct rng *rng)
 }
 
 /* n of the batch's queries, then each of them changed: in another way at each point, operation,
-   repeat and look, so that no earlier answer is one to them. */
-static int make_queries(const struct query_batch *batch, size_t point, size_t look, size_t n,
+   repeat and attempt, so that no earlier answer is one to them. */
+static int make_queries(const struct query_batch *batch, size_t point, size_t attempt, size_t n,
                         struct buffer *rows, struct vectors *out)
 {
     const struct replay_session *r = batch->replay;
     const struct vectors v = batch->queries;
     const size_t bytes = element_row_bytes(v.element, v.dim);
     struct rng rng = rng_at(rng_mix(r->cell->seed, r->cell->repeat),
-                            (uint64_t)r->at << 24 | (uint64_t)point << 4 | look);
+                            (uint64_t)r->at << 24 | (uint64_t)point << 4 | attempt);
     const int rc = buffer_reserve(rows, 2 * n * bytes + 1, r->err);
 
     if (rc != OK)
@@ -125,8 +125,8 @@ static int judge(const struct query_batch *batch, struct step_record *s, const d
 int query_batch_probe(struct query_batch *batch, struct step_record *s, size_t timed,
                       query_ask *ask, void *to)
 {
-    /* A busy machine may look like a memory once, not thrice. */
-    enum { PAIRS_LEAST = 8, LOOKS_MOST = 3 };
+    /* A busy machine may delay the new queries of one attempt, hardly of three. */
+    enum { PAIRS_LEAST = 8, ATTEMPTS_MOST = 3 };
     const size_t n = timed < WARMUP_QUERIES ? timed : WARMUP_QUERIES;
     const struct vectors warm = batch->warm;
     const struct work before = batch->work;
@@ -137,8 +137,8 @@ int query_batch_probe(struct query_batch *batch, struct step_record *s, size_t t
 
     if (n < PAIRS_LEAST || s->cold)
         return OK;
-    for (size_t look = 0; suspect && look < LOOKS_MOST; look++) {
-        rc = make_queries(batch, s->point, look, n, &rows, &batch->warm);
+    for (size_t attempt = 0; suspect && attempt < ATTEMPTS_MOST; attempt++) {
+        rc = make_queries(batch, s->point, attempt, n, &rows, &batch->warm);
         if (rc == OK)
             rc = time_pairs(batch, n, ask, to, ratios);
         if (rc != OK)

@@ -1,0 +1,102 @@
+/* test_text.c - the answer at the end of a run without claims: which point, and when there is none. */
+#include "src/report/report.h"
+#include "tests/support/testing.h"
+
+static void add_value(json_t *summary, const char *label, const char *metric, double value,
+                      bool noisy)
+{
+    json_array_append_new(summary,
+                          json_pack("{s:s,s:s,s:f,s:n,s:n,s:b}", "label", label, "metric", metric,
+                                    "median", value, "low", "high", "noisy", noisy));
+}
+
+/* A method with one search: its rate, its recall, and the low end of the recall's interval. */
+static void add_method(json_t *result, const char *label, const char *status, double rate,
+                       double recall, double low)
+{
+    json_t *summary = json_object_get(result, "summary");
+    json_array_append_new(
+        json_object_get(result, "cells"),
+        json_pack("{s:s,s:s,s:s,s:i,s:o}", "label", label, "point", "", "status", status, "repeat",
+                  0, "steps",
+                  json_pack("[{s:s,s:s,s:s},{s:s,s:s,s:s,s:{s:f}}]", "op", "insert", "tag", "load",
+                            "status", "ok", "op", "search", "tag", "q", "status", "ok", "recall",
+                            "low", low)));
+    add_value(summary, label, "single_qps/q", rate, false);
+    add_value(summary, label, "recall@10/q", recall, false);
+    add_value(summary, label, "ns_each/load", 2000, true);
+}
+
+static json_t *new_result(void)
+{
+    return json_pack("{s:{s:s,s:i,s:{s:s}},s:[],s:[],s:[]}", "experiment", "title", "test", "k", 10,
+                     "overrides", "data", "mine.npy", "cells", "summary", "claims");
+}
+
+/* What is printed has each string of `has`, and not `lacks`. Releases the result. */
+static void expect(json_t *result, const char *const *has, const char *lacks)
+{
+    char *text = NULL;
+    size_t bytes;
+    FILE *out = open_memstream(&text, &bytes);
+    assert_non_null(out);
+    report_summary(result, out);
+    assert_int_equal(fclose(out), 0);
+    for (; has && *has; has++)
+        if (!strstr(text, *has))
+            fail_msg("\"%s\" is missing:\n%s", *has, text);
+    if (lacks && strstr(text, lacks))
+        fail_msg("\"%s\" is there:\n%s", lacks, text);
+    free(text);
+    json_decref(result);
+}
+
+static void test_fastest_that_surely_reaches(void **state)
+{
+    (void)state;
+    json_t *result = new_result();
+    add_method(result, "broken", "failed", 9e5, .99, .98);
+    add_method(result, "unsure", "ok", 5e5, .96, .94);
+    add_method(result, "sure", "ok", 2e5, .97, .955);
+    add_method(result, "slow", "ok", 1e5, 1, 1);
+    expect(result,
+           (const char *const[]){ "fastest with recall@10 of 0.95 or more in \"q\": sure\n",
+                                  "200k queries per second", "~2.00 us to insert a row",
+                                  "advise mine.npy", NULL },
+           "broken\n  recall");
+}
+
+static void test_none_reaches(void **state)
+{
+    (void)state;
+    json_t *result = new_result();
+    add_method(result, "low", "ok", 5e5, .6, .55);
+    add_method(result, "near", "ok", 2e5, .94, .93);
+    expect(result,
+           (const char *const[]){ "none has recall@10 of 0.95", "nearest is near",
+                                  "0.9300 at least", NULL },
+           "fastest with");
+}
+
+static void test_no_answer(void **state)
+{
+    (void)state;
+    json_t *alone = new_result(), *claims = new_result();
+    add_method(alone, "alone", "ok", 5e5, 1, 1);
+    expect(alone, NULL, "fastest with");
+    add_method(claims, "a", "ok", 5e5, 1, 1);
+    add_method(claims, "b", "ok", 4e5, 1, 1);
+    json_array_append_new(json_object_get(claims, "claims"),
+                          json_pack("{s:s,s:b,s:{}}", "text", "holds", "holds", true, "values"));
+    expect(claims, NULL, "fastest with");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_fastest_that_surely_reaches),
+        cmocka_unit_test(test_none_reaches),
+        cmocka_unit_test(test_no_answer),
+    };
+    return test_run("text", tests);
+}

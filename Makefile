@@ -305,6 +305,8 @@ $(OUT)/obj/tests/%: private MODE_FLAGS := $(patsubst -O3,-O1,$(MODE_FLAGS))
 APART_TESTS := tests/contract/test_crash $(addprefix tests/unit/,baselines/test_faiss_threads data/test_fetch_killed io/test_files \
                  io/test_io_ring io/test_read_queue postings/test_rocksdb_faults sharded/test_histories spfresh/test_lost)
 CONTRACT_TESTS := $(filter tests/contract/%,$(TEST_PROGRAMS))
+# The crash test knows settings of our methods alone.
+PLUGIN_TESTS := $(filter-out tests/contract/test_crash,$(CONTRACT_TESTS))
 run_TESTS := $(filter-out tests/contract/%,$(TEST_PROGRAMS)) $(if $(filter fuzz,$(MODE)),,$(FUZZ_TARGETS))
 run_TESTS := $(filter-out $(APART_TESTS),$(run_TESTS))
 run-contract_TESTS := $(filter-out $(APART_TESTS),$(CONTRACT_TESTS))
@@ -350,7 +352,7 @@ $(LIARS): $(LIAR_FILES) $(wildcard tests/plugins/liar/*.h src/core/*.h) $(OUT)/f
 
 # test_cxx_plugin runs the contract tests, so that it needs not build them.
 build-tests: $(call test_binaries,$(CHOSEN_TESTS) $(CHOSEN_FUZZ)) $(TEST_PLUGINS) $(EMULATED_CUDA) $(EXTERNAL_CLIENT) \
-    $(if $(filter %/test_cxx_plugin.sh,$(CHOSEN_SCRIPTS)),$(call test_binaries,$(CONTRACT_TESTS)))
+    $(if $(filter %/test_cxx_plugin.sh,$(CHOSEN_SCRIPTS)),$(call test_binaries,$(PLUGIN_TESTS)))
 
 ## test: every test, a few minutes; T=divf for a part; V=1 shows the logs of those that pass, too
 test: $(if $(CHOSEN_SCRIPTS),all) build-tests
@@ -377,10 +379,9 @@ golden-record: all
 	@git diff --stat -- tests/cli/golden
 
 ## test-plugin: the contract tests of the method in a plugin, SO=./x.so
-test-plugin: $(call test_binaries,$(CONTRACT_TESTS))
+test-plugin: $(call test_binaries,$(PLUGIN_TESTS))
 	@[ -f "$(SO)" ] || { echo 'test-plugin: SO="$(SO)" is not a file; name the plugin: make test-plugin SO=./x.so' >&2; exit 2; }
-	@DRIFTLINE_TEST_PLUGIN=$(abspath $(SO)) exec src/build/run-tests.sh $(OUT) "$(METHOD)" \
-	    $(sort $(filter tests/contract/%,$(TEST_PROGRAMS)))
+	@DRIFTLINE_TEST_PLUGIN=$(abspath $(SO)) exec src/build/run-tests.sh $(OUT) "$(METHOD)" $(PLUGIN_TESTS)
 
 ## prove: unit, contract and recall tests under perl's prove, by their TAP output; T=divf for a part
 prove: build-tests

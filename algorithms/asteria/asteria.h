@@ -93,7 +93,7 @@ struct asteria {
     /* generations[now] receives inserts; the other is being emptied, or NULL. */
     struct asteria_generation *generations[2];
     unsigned now;
-    bool trained;
+    atomic_bool trained; /* insert() asks while another thread trains */
     /* Versions count fitted models; the version of a model that was discarded is not reused. */
     uint32_t last_version;
     uint64_t fitted_rows, inserted_since; /* live rows at the time of fitting; inserted since */

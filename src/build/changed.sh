@@ -3,9 +3,11 @@
 #
 #   changed.sh             the files
 #   changed.sh --sources   the C files among them, and those that include a header among them
-#   changed.sh --threads   what T= of make tsan is to be: methods that changed, and unit tests of folders that changed where
-#                          they speak of threads; divf, which has all that threads meet in, stands for the methods where
-#                          all use what changed, and where more than three changed
+#   changed.sh --tests SECONDS [threads]
+#                          what T= of make asan or tsan is to be: unit tests of folders that changed; with threads those that
+#                          speak of threads, and divf's where all use what changed, for it has all that threads meet in.
+#                          The quickest first, as many as take SECONDS of a processor in a run without sanitizer; what is left
+#                          for make nightly is named on standard error
 #
 # The last landed commit is DRIFTLINE_BASE, or else the branch's upstream, or else, where there is none or it is HEAD, the
 # newest commit that is four hours older than HEAD: a session of work.
@@ -52,38 +54,32 @@ sources() {
     } | sort -u | while read -r file; do [ ! -e "$file" ] || echo "$file"; done
 }
 
-# Of more than three methods, all tests would take longer than CI has: their unit tests that speak of threads do.
-few_methods() {
-    local names methods
-    names=$(cat)
-    methods=$(grep -cvE '[/.]' <<<"$names")
-    if [ "$methods" -gt 3 ]; then
-        sed -E '/[/.]/!s#^#unit/#; s#^unit/divf$#divf#' <<<"$names" | sort -u
-    else
-        printf '%s\n' "$names"
-    fi
-}
-
-threads() {
+# Prints the unit tests with a pattern in folders that changed, or below which folders changed.
+tests_of_touched() { # PATTERN
     files | sed -nE '
         s#^(src/core|algorithms/common|kernels|tests/support|tests/contract)/.*#&\ndivf#
-        s#^algorithms/common/([^/]+)/[^\n]*#unit/\1#
-        s#^algorithms/([^/]+)/[^\n]*#\1#
-        s#^src/([^/]+)/[^\n]*#unit/\1#
-        s#^kernels/[^\n]*#unit/kernels#
-        s#^tests/(unit/[^/]+)/.*#\1#
-        p' | sort -u | few_methods | while read -r name; do
-        case $name in
-            unit/*) grep -rliE --include='test_*.c' 'thread|background' "tests/$name" 2>/dev/null | sed 's#^tests/##; s#\.c$##' ;;
-            */* | *.* | '') ;;
-            *) [ ! -d "algorithms/$name" ] || echo "$name" ;;
-        esac
+        s#^(algorithms/common|algorithms|src|tests/unit)/([^/]+)/[^\n]*#\2#
+        s#^kernels/[^\n]*#kernels#
+        p' | grep -v / | sort -u | while read -r folder; do
+        grep -rliE --include='test_*.c' -e "$1" "tests/unit/$folder" 2>/dev/null | sed 's#^tests/##; s#\.c$##'
     done
+}
+
+# A test that nobody has timed costs half a second.
+tests_within() { # SECONDS
+    awk 'FNR == NR { spent[$1] = $3; next } { print (spent["tests/" $1] ? spent["tests/" $1] : .5), $1 }' tests/times.txt - |
+        sort -n | awk -v most="$1" '
+            (spent += $1) <= most { print $2; next }
+            { left = left " " $2 }
+            END { if (left) print "left for make nightly:" left >"/dev/stderr" }'
 }
 
 case ${1:-} in
     '') files ;;
     --sources) sources ;;
-    --threads) threads ;;
-    *) echo "changed.sh: \"$1\"; expected --sources or --threads" >&2; exit 2 ;;
+    --tests)
+        case ${2:-} in '' | *[!0-9]*) echo "changed.sh: --tests \"${2:-}\"; expected a number of seconds" >&2; exit 2 ;; esac
+        tests_of_touched "$([ "${3:-}" = threads ] && echo 'thread|background' || echo .)" | tests_within "$2"
+        ;;
+    *) echo "changed.sh: \"$1\"; expected --sources or --tests" >&2; exit 2 ;;
 esac

@@ -1,7 +1,7 @@
 # checks.sh - shared by the scripts of tests/cli: a scratch folder, and checks that print TAP lines.
 # shellcheck shell=bash disable=SC2034  # sourced; its variables are used in conditions given to check
 
-work=$(mktemp -d)
+work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 failed=0
 

@@ -15,7 +15,7 @@ record=
 case $1 in /*) folder=$1 ;; *) folder=$PWD/$1 ;; esac
 export DRIFTLINE_ROOT=${DRIFTLINE_ROOT:-$PWD} NO_COLOR=1 LC_ALL=C
 unset DRIFTLINE_DATA DRIFTLINE_KERNELS DRIFTLINE_OFFLINE
-work=$(mktemp -d)
+work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 # Its own copy: others may be linking the program meanwhile.
 cp -L build/driftline "$work/driftline"

@@ -117,6 +117,19 @@ static bool is_silent(const json_t *entry)
            !(fmax(field_number(entry, "median"), field_number(entry, "high")) > 0);
 }
 
+bool report_is_tuned(const json_t *result)
+{
+    const json_t *cell, *step;
+    size_t i, j;
+    json_array_foreach(json_object_get(result, "cells"), i, cell) {
+        json_array_foreach(json_object_get(cell, "steps"), j, step) {
+            if (json_is_object(json_object_get(step, "calibrated")))
+                return true;
+        }
+    }
+    return false;
+}
+
 json_t *report_columns(const json_t *result, enum column_group group)
 {
     json_t *columns = json_array(), *present = json_object();
@@ -127,6 +140,8 @@ json_t *report_columns(const json_t *result, enum column_group group)
             json_object_set_new(present, field_text(entry, "metric", ""), json_true());
     }
     json_t *tags = tags_of(result, is_of_queries(group));
+    /* The rate by which methods are ranked. */
+    const bool is_tuned = is_on_screen(group) && report_is_tuned(result);
     json_array_foreach(tags, t, tag) {
         const char *text = json_string_value(tag), *name;
         unsigned at = 0;
@@ -137,7 +152,8 @@ json_t *report_columns(const json_t *result, enum column_group group)
                 add_column(columns, present, *m, text);
         else
             while ((name = next_column(group, &at)))
-                add_column(columns, present, name, text);
+                add_column(columns, present, is_tuned && !strcmp(name, "qps") ? "single_qps" : name,
+                           text);
     }
     json_decref(tags);
     json_decref(present);

@@ -1,6 +1,7 @@
 /* text.c - prints the tables after a run; see report.h. */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "src/base/json.h"
@@ -12,6 +13,230 @@
 #include "src/report/rounds.h"
 #include "src/report/run.h"
 
+/* ---- which setting to take */
+
+/* Of a search that chose no setting, as `advise` asks for by default. */
+static const double default_recall = .95;
+
+struct candidate {
+    json_t *cell; /* the first of the label's */
+    char label[300];
+    double wished, rate, recall, low; /* low: the least end of an interval over the repeats */
+    bool reached;
+};
+
+/* The last step of a cell with this operation; NULL: none was measured. */
+static const json_t *last_step(const json_t *cell, const char *op)
+{
+    const json_t *steps = json_object_get(cell, "steps");
+    for (size_t i = json_array_size(steps); i-- > 0;) {
+        const json_t *step = json_array_get(steps, i);
+        if (!strcmp(field_text(step, "op", ""), op) &&
+            !strcmp(field_text(step, "status", ""), "ok"))
+            return step;
+    }
+    return NULL;
+}
+
+static bool is_ok(const json_t *cell)
+{
+    return !strcmp(field_text(cell, "status", ""), "ok");
+}
+
+/* The first cell without a failure; NULL: none. */
+static const json_t *first_ok(const json_t *result)
+{
+    const json_t *cells = json_object_get(result, "cells");
+    size_t i = 0;
+    while (i < json_array_size(cells) && !is_ok(json_array_get(cells, i)))
+        i++;
+    return json_array_get(cells, i);
+}
+
+/* NAN: a repeat failed. */
+static double least_low(const json_t *result, const char *label, const char *tag)
+{
+    const json_t *cells = json_object_get(result, "cells"), *cell;
+    double low = INFINITY;
+    size_t i;
+    json_array_foreach(cells, i, cell) {
+        char of[300];
+        result_cell_label(cell, of, sizeof of);
+        const json_t *step = last_step(cell, "search");
+        if (!strcmp(of, label) && !is_ok(cell))
+            return NAN;
+        if (!strcmp(of, label) && step && !strcmp(field_text(step, "tag", ""), tag))
+            low = fmin(low, field_number(json_object_get(step, "recall"), "low"));
+    }
+    return low;
+}
+
+/* How the step's setting was chosen; NULL: it was not. */
+static const json_t *choice_of(const json_t *step)
+{
+    const json_t *choice = json_object_get(step, "calibrated");
+    return json_is_object(choice) ? choice : NULL;
+}
+
+/* False: nothing to compare was measured. */
+static bool read_candidate(const json_t *result, const struct summary_index *index, json_t *cell,
+                           const char *tag, struct candidate *c)
+{
+    const long long k = field_integer(json_object_get(result, "experiment"), "k", 0);
+    const json_t *choice = choice_of(last_step(cell, "search"));
+    char recall[200], rate[200];
+    *c = (struct candidate){ .cell = cell };
+    result_cell_label(cell, c->label, sizeof c->label);
+    (void)snprintf(recall, sizeof recall, "recall@%lld/%s", k, tag);
+    (void)snprintf(rate, sizeof rate, "single_qps/%s", tag);
+    c->rate = summary_median(index, c->label, rate);
+    c->recall = summary_median(index, c->label, recall);
+    c->low = least_low(result, c->label, tag);
+    c->wished = choice ? field_number(choice, "recall") : default_recall;
+    c->reached = choice ? json_is_true(json_object_get(choice, "reached")) && c->recall >= c->wished
+                        : c->low >= c->wished;
+    return isfinite(c->rate) && isfinite(c->recall) && isfinite(c->low);
+}
+
+/* For qsort(): what is to be taken first. It reaches the recall, then it is faster; where neither
+   does, it has the higher recall. */
+static int better_first(const void *left, const void *right)
+{
+    const struct candidate *a = left, *b = right;
+    if (a->reached != b->reached)
+        return a->reached ? -1 : 1;
+    const double x = a->reached ? a->rate : a->recall, y = b->reached ? b->rate : b->recall;
+    return (x < y) - (x > y);
+}
+
+/* Prints ", VALUE WHAT" if the summary has the value. */
+static void print_value(const struct summary_index *index, const char *label, const char *metric,
+                        const char *what, FILE *out)
+{
+    char name[64], tag[128], text[64];
+    const json_t *entry = summary_find(index, label, metric);
+    const double value = field_number(entry, "median");
+    if (!isfinite(value))
+        return;
+    result_metric_split(metric, name, sizeof name, tag, sizeof tag);
+    result_metric_text(result_metric(name), value, text, sizeof text);
+    fprintf(out, ", %s%s %s", json_is_true(json_object_get(entry, "noisy")) ? "~" : "", text, what);
+}
+
+/* What a change of one row costs: of the last insertion and deletion. */
+static void print_changes(const json_t *result, const struct summary_index *index,
+                          const char *label, FILE *out)
+{
+    static const char *const ops[] = { "insert", "delete", "update" };
+    const json_t *first = first_ok(result);
+    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
+        const json_t *step = last_step(first, ops[i]);
+        char metric[200], what[40];
+        (void)snprintf(metric, sizeof metric, "ns_each/%s", field_text(step, "tag", ops[i]));
+        (void)snprintf(what, sizeof what, "to %s a row", ops[i]);
+        if (step)
+            print_value(index, label, metric, what, out);
+    }
+}
+
+/* Writes LABEL[point] with the setting that the last search chose, where it chose one. */
+static void write_setting(const json_t *cell, char *text, size_t bytes)
+{
+    const json_t *choice = choice_of(last_step(cell, "search"));
+    const char *point = field_text(choice, "point", NULL);
+    if (!point)
+        result_cell_label(cell, text, bytes);
+    else
+        (void)snprintf(text, bytes, "%s[%s]%s", field_text(cell, "label", ""), point,
+                       json_is_true(json_object_get(choice, "reached")) ? ""
+                                                                        : ", recall not reached");
+}
+
+static void print_choice(const json_t *result, const struct summary_index *index, const char *tag,
+                         const struct candidate *best, FILE *out)
+{
+    const json_t *experiment = json_object_get(result, "experiment");
+    const long long k = field_integer(experiment, "k", 0);
+    char setting[400], metric[200];
+    write_setting(best->cell, setting, sizeof setting);
+    if (best->reached)
+        fprintf(out, "\nfastest with recall@%lld of %g or more in \"%s\": %s\n  recall %.4f", k,
+                best->wished, tag, setting, best->recall);
+    else
+        fprintf(out,
+                "\nnone has recall@%lld of %g in \"%s\" for sure; nearest is %s\n  recall %.4f "
+                "(%.4f at least)",
+                k, best->wished, tag, setting, best->recall, best->low);
+    (void)snprintf(metric, sizeof metric, "single_qps/%s", tag);
+    print_value(index, best->label, metric, "queries per second, one at a time", out);
+    print_value(index, best->label, "index_bytes/end", "of memory", out);
+    print_changes(result, index, best->label, out);
+    const char *data = field_text(json_object_get(experiment, "overrides"), "data", "");
+    fprintf(out, "\n  to make sure, with more settings: ./harness advise %s\n",
+            *data ? data : "DATA");
+}
+
+/* The tag of the last search; NULL: nothing was searched. */
+static const char *last_tag(const json_t *result)
+{
+    const json_t *search = last_step(first_ok(result), "search");
+    return search ? field_text(search, "tag", "search") : NULL;
+}
+
+/* result_variants(), where settings were tuned in another order: first those that reached the recall,
+   the fastest first; then the others, the highest recall first. */
+static json_t *ranked_variants(const json_t *result, const struct summary_index *index)
+{
+    json_t *variants = result_variants(result), *ranked = json_array(), *rest = json_array(), *cell;
+    const char *tag = last_tag(result);
+    struct candidate *all = calloc(json_array_size(variants) + 1, sizeof *all);
+    size_t i, n = 0;
+    if (!all || !tag || !report_is_tuned(result)) {
+        free(all);
+        json_decref(ranked);
+        json_decref(rest);
+        return variants;
+    }
+    json_array_foreach(variants, i, cell) {
+        if (read_candidate(result, index, cell, tag, &all[n]))
+            n++;
+        else
+            json_array_append(rest, cell);
+    }
+    qsort(all, n, sizeof *all, better_first);
+    for (i = 0; i < n; i++)
+        json_array_append(ranked, all[i].cell);
+    json_array_extend(ranked, rest);
+    json_decref(rest);
+    json_decref(variants);
+    free(all);
+    return ranked;
+}
+
+/* Prints, of the last search, the fastest point that reaches the recall, what it costs, and the command
+   that makes sure. A tuned search has its recall; of others it is .95, by the low end of the interval in
+   every repeat. Where none reaches it, the one with the highest recall. Nothing if the config has claims,
+   or fewer than two points were searched. */
+static void print_answer(const json_t *result, const struct summary_index *index, FILE *out)
+{
+    const char *tag = last_tag(result);
+    if (!tag || json_array_size(json_object_get(result, "claims")) > 0)
+        return;
+    json_t *variants = result_variants(result), *cell;
+    struct candidate best, c;
+    size_t i, n = 0;
+    json_array_foreach(variants, i, cell) {
+        if (read_candidate(result, index, cell, tag, &c) &&
+            (n++ == 0 || better_first(&c, &best) < 0))
+            best = c;
+    }
+    if (n > 1)
+        print_choice(result, index, tag, &best, out);
+    json_decref(variants);
+}
+
+/* ---- tables */
+
 /* Whether a value is marked as not steady. */
 static bool print_values(const json_t *result, const struct summary_index *index,
                          const json_t *columns, bool by_build, FILE *out)
@@ -19,7 +244,7 @@ static bool print_values(const json_t *result, const struct summary_index *index
     bool marked = false;
     if (!json_array_size(columns))
         return false;
-    json_t *variants = by_build ? result_builds(result) : result_variants(result);
+    json_t *variants = by_build ? result_builds(result) : ranked_variants(result, index);
     struct table table;
     table_init(&table, json_array_size(columns) + 1);
     table_add(&table, "%s", "");
@@ -33,8 +258,8 @@ static bool print_values(const json_t *result, const struct summary_index *index
         result_cell_label(cell, label, sizeof label);
         if (!report_has_any(index, label, columns))
             continue;
-        char shown[300];
-        (by_build ? result_build_label : result_cell_label)(cell, shown, sizeof shown);
+        char shown[400];
+        (by_build ? result_build_label : write_setting)(cell, shown, sizeof shown);
         table_add(&table, "%s", shown);
         json_array_foreach(columns, c, column) {
             const json_t *entry = summary_find(index, label, json_string_value(column));
@@ -120,163 +345,6 @@ static void print_paper(const json_t *result, FILE *out)
     fputc('\n', out);
     table_print(&table, out);
     table_free(&table);
-}
-
-/* ---- which setting to take */
-
-/* The recall that is asked for, as `advise` asks for it by default. */
-static const double wished = .95;
-
-struct candidate {
-    char label[300];
-    double rate, recall, low; /* low: the least end of an interval over the repeats */
-};
-
-/* The last step of a cell with this operation; NULL: none was measured. */
-static const json_t *last_step(const json_t *cell, const char *op)
-{
-    const json_t *steps = json_object_get(cell, "steps");
-    for (size_t i = json_array_size(steps); i-- > 0;) {
-        const json_t *step = json_array_get(steps, i);
-        if (!strcmp(field_text(step, "op", ""), op) &&
-            !strcmp(field_text(step, "status", ""), "ok"))
-            return step;
-    }
-    return NULL;
-}
-
-static bool is_ok(const json_t *cell)
-{
-    return !strcmp(field_text(cell, "status", ""), "ok");
-}
-
-/* The first cell without a failure; NULL: none. */
-static const json_t *first_ok(const json_t *result)
-{
-    const json_t *cells = json_object_get(result, "cells");
-    size_t i = 0;
-    while (i < json_array_size(cells) && !is_ok(json_array_get(cells, i)))
-        i++;
-    return json_array_get(cells, i);
-}
-
-/* NAN: a repeat failed. */
-static double least_low(const json_t *result, const char *label, const char *tag)
-{
-    const json_t *cells = json_object_get(result, "cells"), *cell;
-    double low = INFINITY;
-    size_t i;
-    json_array_foreach(cells, i, cell) {
-        char of[300];
-        result_cell_label(cell, of, sizeof of);
-        const json_t *step = last_step(cell, "search");
-        if (!strcmp(of, label) && !is_ok(cell))
-            return NAN;
-        if (!strcmp(of, label) && step && !strcmp(field_text(step, "tag", ""), tag))
-            low = fmin(low, field_number(json_object_get(step, "recall"), "low"));
-    }
-    return low;
-}
-
-/* Whether a is to be taken rather than b: it reaches the recall, then it is faster; where neither
-   does, it has the higher recall. */
-static bool is_better(const struct candidate *a, const struct candidate *b)
-{
-    if ((a->low >= wished) != (b->low >= wished))
-        return a->low >= wished;
-    return a->low >= wished ? a->rate > b->rate : a->recall > b->recall;
-}
-
-/* The best point that was measured; how many there are. */
-static size_t choose_point(const json_t *result, const struct summary_index *index, const char *tag,
-                           struct candidate *best)
-{
-    const json_t *experiment = json_object_get(result, "experiment");
-    json_t *variants = result_variants(result), *cell;
-    char recall[200], rate[200];
-    size_t i, n = 0;
-    (void)snprintf(recall, sizeof recall, "recall@%lld/%s", field_integer(experiment, "k", 0), tag);
-    (void)snprintf(rate, sizeof rate, "single_qps/%s", tag);
-    json_array_foreach(variants, i, cell) {
-        struct candidate c = { .rate = NAN };
-        result_cell_label(cell, c.label, sizeof c.label);
-        c.rate = summary_median(index, c.label, rate);
-        c.recall = summary_median(index, c.label, recall);
-        c.low = least_low(result, c.label, tag);
-        if (!isfinite(c.rate) || !isfinite(c.recall) || !isfinite(c.low))
-            continue;
-        if (n++ == 0 || is_better(&c, best))
-            *best = c;
-    }
-    json_decref(variants);
-    return n;
-}
-
-/* Prints ", VALUE WHAT" if the summary has the value. */
-static void print_value(const struct summary_index *index, const char *label, const char *metric,
-                        const char *what, FILE *out)
-{
-    char name[64], tag[128], text[64];
-    const json_t *entry = summary_find(index, label, metric);
-    const double value = field_number(entry, "median");
-    if (!isfinite(value))
-        return;
-    result_metric_split(metric, name, sizeof name, tag, sizeof tag);
-    result_metric_text(result_metric(name), value, text, sizeof text);
-    fprintf(out, ", %s%s %s", json_is_true(json_object_get(entry, "noisy")) ? "~" : "", text, what);
-}
-
-/* What a change of one row costs: of the last insertion and deletion. */
-static void print_changes(const json_t *result, const struct summary_index *index,
-                          const char *label, FILE *out)
-{
-    static const char *const ops[] = { "insert", "delete", "update" };
-    const json_t *first = first_ok(result);
-    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
-        const json_t *step = last_step(first, ops[i]);
-        char metric[200], what[40];
-        (void)snprintf(metric, sizeof metric, "ns_each/%s", field_text(step, "tag", ops[i]));
-        (void)snprintf(what, sizeof what, "to %s a row", ops[i]);
-        if (step)
-            print_value(index, label, metric, what, out);
-    }
-}
-
-static void print_choice(const json_t *result, const struct summary_index *index, const char *tag,
-                         const struct candidate *best, FILE *out)
-{
-    const json_t *experiment = json_object_get(result, "experiment");
-    const long long k = field_integer(experiment, "k", 0);
-    if (best->low >= wished)
-        fprintf(out, "\nfastest with recall@%lld of %g or more in \"%s\": %s\n  recall %.4f", k,
-                wished, tag, best->label, best->recall);
-    else
-        fprintf(out,
-                "\nnone has recall@%lld of %g in \"%s\" for sure; nearest is %s\n  recall %.4f "
-                "(%.4f at least)",
-                k, wished, tag, best->label, best->recall, best->low);
-    char metric[200];
-    (void)snprintf(metric, sizeof metric, "single_qps/%s", tag);
-    print_value(index, best->label, metric, "queries per second, one at a time", out);
-    print_value(index, best->label, "index_bytes/end", "of memory", out);
-    print_changes(result, index, best->label, out);
-    const char *data = field_text(json_object_get(experiment, "overrides"), "data", "");
-    fprintf(out, "\n  to make sure, with more settings: ./harness advise %s\n",
-            *data ? data : "DATA");
-}
-
-/* Prints, of the last search, the fastest point whose recall is at least .95 by the low end of its
- * interval in every repeat, what it costs, and the command that makes sure. Where none is, the one
- * with the highest recall. Nothing if the config has claims, or fewer than two points were searched. */
-static void print_answer(const json_t *result, const struct summary_index *index, FILE *out)
-{
-    const json_t *search = last_step(first_ok(result), "search");
-    struct candidate best;
-    if (!search || json_array_size(json_object_get(result, "claims")) > 0)
-        return;
-    const char *tag = field_text(search, "tag", "search");
-    if (choose_point(result, index, tag, &best) > 1)
-        print_choice(result, index, tag, &best, out);
 }
 
 void report_summary(const json_t *result, FILE *out)

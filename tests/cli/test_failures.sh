@@ -153,6 +153,7 @@ if [ "$(id -u)" = 0 ] && mount -t tmpfs -o size=64k tmpfs full 2>/dev/null; then
     cp r/long/result.json before.json
     run --no-plots --out full --repeats 40 long.lua
     check "a full disk is said, with the file" '[ $status = 1 ] && grep -q "full/long" err && grep -qi "space" err'
+    check "what was measured is printed all the same" 'grep -q "recall@" out && ! grep -q "^results:" out'
 fi
 
 exit $failed

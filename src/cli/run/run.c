@@ -219,7 +219,8 @@ static int prepare(struct run_state *run, struct error *error)
     return rc;
 }
 
-static void print_outcome(struct run_state *run)
+/* The tables also where they could not be written: they are all that is left of the run. */
+static void print_outcome(struct run_state *run, bool is_written)
 {
     struct quoted_output summary;
     if (!run->result || run->app->brief)
@@ -228,12 +229,13 @@ static void print_outcome(struct run_state *run)
     if (summary.out)
         report_summary(run->result, summary.out);
     quote_terminal_print(&summary);
-    if (run->failed)
+    if (is_written && run->failed)
         printf("\n%zu of %zu cells did not finish; each has its error in %s/result.json\n",
                run->failed, run->plan.n, run->dir);
-    printf("\nresults: %s/result.json%s\n", run->dir,
-           run->app->options.no_plots ? "" : ", figures and report.html");
-    if (run->older.path)
+    if (is_written)
+        printf("\nresults: %s/result.json%s\n", run->dir,
+               run->app->options.no_plots ? "" : ", figures and report.html");
+    if (is_written && run->older.path)
         printf("the finished result of an earlier run is kept in %s\n", run->older.path);
     fflush(stdout);
 }
@@ -260,14 +262,15 @@ int run_measure(struct app *app, const char *path, char **dir, struct messenger 
     }
     progress_end(&run.progress);
     older_result_settle(&run.older, !run.replacing || (!rc && !run.failed && !*run.older.why));
-    if (!rc || rc == ERR_INTERRUPTED) {
+    const bool is_written = !rc || rc == ERR_INTERRUPTED;
+    if (is_written) {
         struct error late = { 0 };
         const int unfinished = finish(&run, &late);
         if (unfinished && unfinished != ERR_INTERRUPTED)
             app_error(app, &late);
         rc = rc ? rc : unfinished;
-        print_outcome(&run);
     }
+    print_outcome(&run, is_written);
     if (rc == ERR_INTERRUPTED && !app->brief)
         app_warn(
             app,

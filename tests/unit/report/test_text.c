@@ -91,12 +91,56 @@ static void test_no_answer(void **state)
     expect(claims, NULL, "fastest with");
 }
 
+/* The search of the last method chose its setting by tuning queries, asked for this recall. */
+static void tune(json_t *result, const char *point, double recall, bool reached)
+{
+    json_t *cells = json_object_get(result, "cells");
+    json_t *cell = json_array_get(cells, json_array_size(cells) - 1);
+    json_object_set_new(
+        json_array_get(json_object_get(cell, "steps"), 1), "calibrated",
+        json_pack("{s:s,s:f,s:b}", "point", point, "recall", recall, "reached", reached));
+}
+
+static void test_tuned_are_ranked(void **state)
+{
+    (void)state;
+    json_t *result = new_result();
+    add_method(result, "below", "ok", 9e5, .7, .6);
+    tune(result, "ef=5", .9, false);
+    add_method(result, "broken", "failed", 8e5, .9, .9);
+    tune(result, "ef=6", .9, true);
+    add_method(result, "slow", "ok", 1e5, .95, .94);
+    tune(result, "ef=7", .9, true);
+    add_method(result, "fast", "ok", 2e5, .91, .89);
+    tune(result, "ef=8", .9, true);
+    char *text = NULL;
+    size_t bytes;
+    FILE *out = open_memstream(&text, &bytes);
+    assert_non_null(out);
+    report_summary(result, out);
+    assert_int_equal(fclose(out), 0);
+    const char *at = text;
+    const char *const order[] = {
+        "single_qps/q",    "\nfast[ef=8] ",
+        "\nslow[ef=7] ",   "\nbelow[ef=5], recall not reached ",
+        "\nbroken[ef=6] ", "fastest with recall@10 of 0.9 or more in \"q\": fast[ef=8]\n"
+    };
+    for (size_t i = 0; i < sizeof order / sizeof *order; i++, at++) {
+        at = strstr(at, order[i]);
+        if (!at)
+            fail_msg("\"%s\" is missing, or not in its place:\n%s", order[i], text);
+    }
+    free(text);
+    json_decref(result);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fastest_that_surely_reaches),
         cmocka_unit_test(test_none_reaches),
         cmocka_unit_test(test_no_answer),
+        cmocka_unit_test(test_tuned_are_ranked),
     };
     return test_run("text", tests);
 }

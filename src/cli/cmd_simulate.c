@@ -18,8 +18,8 @@ static struct simulate_wish wish_of(const struct simulate_options *o)
         .machine = { .cores = (double)o->cores,
                      .per_machine = (double)o->per_machine,
                      .latency_s = o->latency_us * 1e-6,
-                     .bytes_per_s =
-                         o->bandwidth_gbit > 0 ? o->bandwidth_gbit * 1e9 / 8 : INFINITY },
+                     .bytes_per_s = o->bandwidth_gbit > 0 ? o->bandwidth_gbit * 1e9 / 8 : INFINITY,
+                     .memory_bytes = (double)o->memory_bytes },
         .asked = o->asked > 0 ? o->asked : NAN,
     };
 }

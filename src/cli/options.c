@@ -272,6 +272,8 @@ static const struct flag flags[] = {
     { "latency-us", "US", "simulate",
       "what a round trip between two machines takes longer than on one; default 0", MEASURES,
       A_NUMBER(simulate.latency_us, 0, 1e9) },
+    { "machine-memory", "B", "simulate", "memory of each machine, as 64G; default: as measured",
+      MEASURES, SOME_BYTES(simulate.memory_bytes) },
     { "bandwidth-gbit", "G", "simulate",
       "what rank 0's network can send in Gbit/s; default: without a bound", MEASURES,
       A_NUMBER(simulate.bandwidth_gbit, 1e-6, 1e6) },

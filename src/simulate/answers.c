@@ -73,6 +73,8 @@ void simulate_complete(struct simulate_wish *w, const struct simulate *s)
             add(&w->vectors, pow(10, power));
     if (!(w->machine.cores > 0))
         w->machine.cores = s->cores;
+    if (!(w->machine.memory_bytes > 0))
+        w->machine.memory_bytes = s->memory_bytes;
     if (!(w->machine.per_machine > 0))
         w->machine.per_machine = w->machine.cores;
 }

@@ -52,6 +52,14 @@ double simulate_recall(const struct simulate_curve *c, double rows)
     return fmax(1 - power_law(c, rows, MISSED), 0);
 }
 
+double simulate_bytes(const struct simulate_curve *c, double rows)
+{
+    const struct simulate_cost *a = &c->at[pair_of(c, rows)], *b = c->n > 1 ? a + 1 : a;
+    const double slope = b->rows > a->rows ? fmax((b->bytes - a->bytes) / (b->rows - a->rows), 0)
+                                           : b->bytes / b->rows;
+    return isnan(a->bytes) ? NAN : fmax(b->bytes + slope * (rows - b->rows), 0);
+}
+
 /* That of the nearest measured number of rows, by their ratio. */
 double simulate_shape(const struct simulate_curve *c, double rows, double u)
 {

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "src/base/json.h"
-#include "src/simulate/simulate.h"
+#include "src/simulate/internal.h"
 
 static void set(json_t *object, const char *name, double value)
 {
@@ -30,6 +30,7 @@ static json_t *machine_json(const struct simulate_machine *m)
     set(o, "ranks_per_machine", m->per_machine);
     set(o, "latency_seconds", m->latency_s);
     set(o, "bytes_per_second", m->bytes_per_s);
+    set(o, "memory_bytes", m->memory_bytes);
     return o;
 }
 
@@ -44,6 +45,8 @@ static json_t *method_json(const struct simulate *s, const struct simulate_metho
         set(at, "batch_seconds", c->batch_s);
         set(at, "p50_seconds", c->single_s);
         set(at, "recall", c->recall);
+        set(at, "memory_bytes", c->bytes);
+        set(at, "read_bytes_per_second", c->read_per_s);
         json_array_append_new(list, at);
     }
     json_object_set_new(o, "name", json_string(m->name));
@@ -60,6 +63,9 @@ static void set_answer(json_t *o, const struct simulate_answer *a)
     set(o, "p50_seconds", a->p50_s);
     set(o, "p99_seconds", a->p99_s);
     set(o, "recall", a->recall);
+    set(o, "memory_bytes", a->memory_bytes);
+    json_object_set_new(o, "fits",
+                        isnan(a->memory_bytes) ? json_null() : json_boolean(!a->is_too_large));
     json_object_set_new(o, "extrapolated", json_boolean(a->extrapolated));
 }
 
@@ -108,7 +114,7 @@ json_t *simulate_document(const struct simulate *s, const struct simulate_wish *
                           const json_t *result)
 {
     const struct simulate_costs costs = simulate_costs_of(s, NULL);
-    const struct simulate_machine measured = { s->cores, INFINITY, 0, INFINITY };
+    const struct simulate_machine measured = simulate_machine_of(s);
     json_t *o = json_object(), *methods = json_array(), *runs = json_array(),
            *predictions = json_array();
     for (size_t i = 0; i < s->n_methods; i++)

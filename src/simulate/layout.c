@@ -5,7 +5,7 @@
 
 struct simulate_machine simulate_machine_of(const struct simulate *s)
 {
-    return (struct simulate_machine){ s->cores, INFINITY, 0, INFINITY };
+    return (struct simulate_machine){ s->cores, INFINITY, 0, INFINITY, s->memory_bytes };
 }
 
 struct simulate_question simulate_question_of(const struct simulate_run *r)

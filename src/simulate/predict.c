@@ -45,12 +45,15 @@ struct simulate_answer simulate_predict(const struct simulate_method *method,
                                         const struct simulate_question *q)
 {
     const double rows = q->rows / q->shards;
+    const struct simulate_layout l = simulate_layout_of(m, q);
     struct simulate_answer a = {
         .qps = q->batch / simulate_batch_time_s(method, costs, m, q),
         /* Of a part of the shards, it depends on where the neighbours are. */
         .recall = q->asked < 1 ? NAN : simulate_recall(&method->curve, rows),
         .extrapolated = simulate_is_extrapolated(&method->curve, rows),
     };
+    a.memory_bytes = l.here * l.per_rank * simulate_bytes(&method->curve, rows);
+    a.is_too_large = a.memory_bytes > m->memory_bytes;
     simulate_latency(method, costs, m, q, &a.p50_s, &a.p99_s);
     return a;
 }

@@ -88,8 +88,9 @@ static void method_name(struct simulate_method *m, const json_t *cell)
     (void)snprintf(m->name, sizeof m->name, *m->point ? "%s[%s]" : "%s", m->label, m->point);
 }
 
+/* row_bytes: of a vector. */
 static int measure_costs(struct simulate_method *m, const json_t *cells, const json_t *alone,
-                         struct error *err)
+                         double row_bytes, struct error *err)
 {
     double rows[SIMULATE_LIST];
     samples_rows(cells, alone, rows, &m->curve.n);
@@ -106,6 +107,8 @@ static int measure_costs(struct simulate_method *m, const json_t *cells, const j
         c->batch_s = 1 / samples_median(s->qps, s->n);
         c->single_s = samples_median(s->p50_s, s->n);
         c->recall = samples_median(s->recall, s->n);
+        c->bytes = samples_median(s->bytes, s->n);
+        c->read_per_s = row_bytes * samples_median(s->distances, s->n) / c->batch_s;
         for (size_t j = 0; j < SIMULATE_SHAPE; j++)
             c->shape[j] = s->shape[j] / (double)s->n;
     }
@@ -113,14 +116,20 @@ static int measure_costs(struct simulate_method *m, const json_t *cells, const j
     return OK;
 }
 
+static double row_bytes_of(const json_t *result, const json_t *cell)
+{
+    const double dim = field_number(json_array_get(json_object_get(result, "datasets"), 0), "dim");
+    enum element element = ELEMENT_F32;
+    (void)element_named(field_text(cell, "element", "f32"), &element);
+    return dim > 0 ? (double)element_row_bytes(element, (size_t)dim) : NAN;
+}
+
 /* A query's row, and as many ids of 8 bytes and distances of 4 as neighbours. */
 static double bytes_asked(const json_t *result, const json_t *cell)
 {
-    const double dim = field_number(json_array_get(json_object_get(result, "datasets"), 0), "dim");
     const double k = field_number(json_object_get(result, "experiment"), "k");
-    enum element element = ELEMENT_F32;
-    (void)element_named(field_text(cell, "element", "f32"), &element);
-    return dim > 0 && k > 0 ? (double)element_row_bytes(element, (size_t)dim) + k * 12 : 0;
+    const double bytes = row_bytes_of(result, cell) + k * 12;
+    return bytes > 0 ? bytes : 0;
 }
 
 static int add_method(struct simulate *out, const json_t *result, const json_t *alone,
@@ -137,7 +146,8 @@ static int add_method(struct simulate *out, const json_t *result, const json_t *
     struct simulate_method *m = &out->methods[out->n_methods++];
     *m = (struct simulate_method){ .asked_bytes = bytes_asked(result, alone) };
     method_name(m, alone);
-    return measure_costs(m, json_object_get(result, "cells"), alone, err);
+    return measure_costs(m, json_object_get(result, "cells"), alone, row_bytes_of(result, alone),
+                         err);
 }
 
 /* ---- runs in shards */
@@ -234,8 +244,9 @@ int simulate_read(struct simulate *out, const json_t *result, const char *name, 
     size_t i, n_sharded = 0;
     int rc = OK;
     *out = (struct simulate){ 0 };
-    out->cores =
-        field_number(json_object_get(json_object_get(result, "environment"), "cpu"), "online");
+    const json_t *environment = json_object_get(result, "environment");
+    out->cores = field_number(json_object_get(environment, "cpu"), "online");
+    out->memory_bytes = field_number(environment, "memory_bytes");
     out->cores = out->cores >= 1 ? out->cores : 1;
     json_array_foreach(cells, i, cell) {
         if (!is_sharded(cell) || !is_first_repeat(cells, i))

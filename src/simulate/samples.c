@@ -57,6 +57,8 @@ static void take_step(struct search_samples *s, const json_t *step)
     s->p99_s[s->n] = field_number(latency, "p99") * 1e-9;
     s->recall[s->n] = field_number(json_object_get(step, "recall"), "mean");
     s->asked[s->n] = field_number(step, "shards_asked");
+    s->bytes[s->n] = field_number(json_object_get(step, "memory"), "index_bytes");
+    s->distances[s->n] = field_number(step, "distances");
     add_shape(s->shape, json_object_get(step, "latency_counts"), p50_ns);
     s->n++;
 }

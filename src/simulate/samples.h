@@ -14,7 +14,8 @@ struct search_samples {
     const char *tag; /* of the first */
     size_t n;        /* the first SAMPLES_MOST of them */
     double qps[SAMPLES_MOST], p50_s[SAMPLES_MOST], p99_s[SAMPLES_MOST], recall[SAMPLES_MOST];
-    double batch[SAMPLES_MOST], asked[SAMPLES_MOST]; /* asked: shards per query, NAN: none */
+    double batch[SAMPLES_MOST], asked[SAMPLES_MOST];     /* asked: shards per query, NAN: none */
+    double bytes[SAMPLES_MOST], distances[SAMPLES_MOST]; /* of memory; of a query */
     double round_trip_s[SAMPLES_MOST];
     size_t n_round_trips;
     double shape[SIMULATE_SHAPE]; /* sum over the repeats */

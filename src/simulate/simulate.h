@@ -22,6 +22,9 @@ struct simulate_cost {
     double batch_s;  /* per query of a batch */
     double single_s; /* of a query alone, median */
     double recall;
+    double bytes; /* of memory, NAN: not measured */
+    double
+        read_per_s; /* bytes of vectors that a batch compares in a second; 0: none, NAN: not known */
     double shape
         [SIMULATE_SHAPE]; /* quantiles (i + .5) / SIMULATE_SHAPE of the latency, over its median */
 };
@@ -36,6 +39,8 @@ struct simulate_curve {
 double simulate_batch_s(const struct simulate_curve *, double rows);
 double simulate_single_s(const struct simulate_curve *, double rows);
 double simulate_recall(const struct simulate_curve *, double rows);
+/* Memory of an index with so many rows, on the line through two measured numbers of rows. */
+double simulate_bytes(const struct simulate_curve *, double rows);
 /* The latency of a query alone that is exceeded with probability 1 - u, 0 <= u < 1, over its
    median. */
 double simulate_shape(const struct simulate_curve *, double rows, double u);
@@ -69,8 +74,8 @@ struct simulate {
     struct simulate_method *methods;
     struct simulate_run *runs; /* by method, ranks and rows */
     size_t n_methods, n_runs;
-    double cores;     /* of the machine that measured */
-    size_t unmatched; /* cells in shards whose method is not measured without them */
+    double cores, memory_bytes; /* of the machine that measured; NAN: not known */
+    size_t unmatched;           /* cells in shards whose method is not measured without them */
 };
 
 /* The result must outlive *out; the caller calls simulate_free(), also on failure. ERR_CONFIG:
@@ -99,10 +104,11 @@ struct simulate_costs simulate_costs_of(const struct simulate *, const char *but
 /* 4. Predictions (predict.c, latency.c) */
 
 struct simulate_machine {
-    double cores;       /* of each machine */
-    double per_machine; /* ranks on a machine at most */
-    double latency_s;   /* added to a round trip between machines */
-    double bytes_per_s; /* of the link of rank 0's machine; INFINITY */
+    double cores;        /* of each machine */
+    double per_machine;  /* ranks on a machine at most */
+    double latency_s;    /* added to a round trip between machines */
+    double bytes_per_s;  /* of the link of rank 0's machine; INFINITY */
+    double memory_bytes; /* of each machine; NAN: not known */
 };
 
 struct simulate_question {
@@ -113,7 +119,9 @@ struct simulate_question {
 
 struct simulate_answer {
     double qps, p50_s, p99_s, recall;
-    bool extrapolated; /* a shard has more or fewer rows than any that was measured */
+    double memory_bytes; /* of the shards of a machine; NAN: not known */
+    bool is_too_large;   /* the machine has less: the times are of one that has enough */
+    bool extrapolated;   /* a shard has more or fewer rows than any that was measured */
 };
 
 struct simulate_answer simulate_predict(const struct simulate_method *,

@@ -19,6 +19,13 @@ static void add_seconds(struct table *t, double value)
     table_add(t, "%s", text);
 }
 
+static void add_bytes(struct table *t, double value)
+{
+    char text[32];
+    table_bytes(value, text, sizeof text);
+    table_add(t, "%s", text);
+}
+
 static void add_recall(struct table *t, double value)
 {
     if (isnan(value))
@@ -187,6 +194,24 @@ static void print_costs(const struct simulate *s, FILE *out)
 
 /* ---- predictions */
 
+/* The measured rows may have been in a cache, which a shard beyond is not. */
+static void print_reads(const struct simulate *s, const struct simulate_wish *w, FILE *out)
+{
+    for (size_t i = 0; i < s->n_methods; i++) {
+        const struct simulate_curve *c = &s->methods[i].curve;
+        const double read = c->at[c->n - 1].read_per_s;
+        char core[32], machine[32];
+        if (!(read > 0))
+            continue;
+        table_bytes(read, core, sizeof core);
+        table_bytes(read * fmin(w->machine.cores, w->machine.per_machine), machine, sizeof machine);
+        (void)fprintf(out,
+                      "%s compares %s of vectors a second on a core: its times hold where the "
+                      "memory of a machine gives %s/s\n",
+                      s->methods[i].name, core, machine);
+    }
+}
+
 static void print_machine(const struct simulate_wish *w, FILE *out)
 {
     (void)fprintf(out, "\npredictions: one shard per rank, ");
@@ -203,8 +228,9 @@ static void print_machine(const struct simulate_wish *w, FILE *out)
 
 static void print_wished(const struct simulate *s, const struct simulate_wish *w, FILE *out)
 {
-    static const char *const names[] = { "method", "vectors", "shards", "QPS",
-                                         "p50",    "p99",     "recall", "" };
+    static const char *const names[] = { "method", "vectors", "shards", "QPS", "p50",
+                                         "p99",    "recall",  "memory", "" };
+    bool is_too_large = false;
     const struct simulate_costs costs = simulate_costs_of(s, NULL);
     struct table t;
     print_machine(w, out);
@@ -223,9 +249,22 @@ static void print_wished(const struct simulate *s, const struct simulate_wish *w
                 add_seconds(&t, a.p50_s);
                 add_seconds(&t, a.p99_s);
                 add_recall(&t, a.recall);
-                table_add(&t, "%s", a.extrapolated ? "*" : "");
+                add_bytes(&t, a.memory_bytes);
+                table_add(&t, "%s%s", a.extrapolated ? "*" : "", a.is_too_large ? "!" : "");
+                is_too_large |= a.is_too_large;
             }
     end_table(&t, out);
+    if (is_too_large) {
+        char has[32];
+        table_bytes(w->machine.memory_bytes, has, sizeof has);
+        (void)fprintf(
+            out,
+            "\n!: the shards of a machine do not fit its memory of %s (--machine-memory): more "
+            "machines, or slower than predicted\n",
+            has);
+    }
+    (void)fputc('\n', out);
+    print_reads(s, w, out);
 }
 
 void simulate_print(const struct simulate *s, const struct simulate_wish *w, FILE *out)

@@ -13,7 +13,8 @@ import json
 def search(live, batch_s, single_s, asked):
     return {"index": 2, "op": "search", "tag": "at %d" % live, "status": "ok", "note": None, "count": 1000, "live": live,
             "seconds": 500 * batch_s, "per_second": 1 / batch_s, "latency_counts": [[single_s * 1e9, 500]],
-            "latency_ns": {"p50": single_s * 1e9, "p99": single_s * 1e9}, "recall": {"k": 10, "mean": 1},
+            "latency_ns": {"p50": single_s * 1e9, "p99": single_s * 1e9}, "recall": {"k": 10, "mean": 1}, "distances": live,
+            "memory": {"index_bytes": 1000 + 256 * live},
             "shards_asked": asked, "stats": {}}
 
 def cell(label, method, params, knobs, steps):
@@ -61,7 +62,7 @@ check "it predicts" '[ $status = 0 ] && grep -q "^method  *ranks  *shards  *vect
 check "what follows the model is predicted" \
     '[ "$(grep -cE "^(flat|divf) .* [+-][01] % " out)" = 12 ] && grep -q "fitted to 2 runs of other methods" out'
 check "predictions go up to 1e11 vectors, marked as beyond what was measured" \
-    'grep -qE "^flat  *100G  *64 .*\*$" out && grep -qE "^flat  *1.00M  *64  .*  1.0000  *$" out'
+    'grep -qE "^flat  *100G  *64 .*\*!?$" out && grep -qE "^flat  *1.00M  *64  .*  1.0000  .*B  *$" out'
 check "simulate.json has the same" 'python3 - <<PY
 import json
 d = json.load(open("two/simulate/simulate.json"))
@@ -86,6 +87,10 @@ import json
 p = json.load(open("there/simulate.json"))["predictions"][0]
 assert p["recall"] is None and p["qps"] < 125000 / (56 * .5 * (64 * 4 + 120)), p
 PY'
+run simulate two --no-plots --shards 8,64 --vectors 1e9 --machine-memory 8G --cores 8 --out there
+check "what does not fit the memory of a machine is marked" \
+    '[ $status = 0 ] && grep -qE "^flat .* 8 .* 238 GiB  *\*!$" out && grep -q "do not fit its memory of 8.00 GiB" out'
+check "the bandwidth that the times need is said" 'grep -q "^flat compares 238 GiB of vectors a second on a core.* gives 1.86 TiB/s" out'
 run simulate one/result.json --no-plots
 check "with one method, the cost of shared cores is assumed, and the output says so" \
     '[ $status = 0 ] && grep -q "for flat: assumed, as no other method is in shards" out'

@@ -24,6 +24,7 @@ struct simulate_options { /* 0: the default, which is as measured */
     struct simulate_list shards, vectors;
     size_t cores, per_machine;
     double latency_us, bandwidth_gbit, asked;
+    uint64_t memory_bytes; /* 0: as measured */
 };
 
 struct app {

@@ -19,11 +19,10 @@ size_t element_row_bytes(enum element element, size_t dim)
 const char *const element_names[] = {
     [ELEMENT_F32] = "f32", [ELEMENT_U8] = "u8", [ELEMENT_B64] = "b64", NULL
 };
-const char *const metric_names[] = { [METRIC_L2SQ] = "l2",
-                                     [METRIC_IP] = "ip",
-                                     [METRIC_COS] = "cosine",
-                                     [METRIC_HAMMING] = "hamming",
-                                     NULL };
+#define NAME(metric, name) [METRIC_##metric] = (name),
+const char *const metric_names[] = { INDEX_METRICS(NAME) NULL };
+#undef NAME
+enum { N_METRICS = sizeof metric_names / sizeof *metric_names - 1 };
 
 const char *element_name(enum element element)
 {
@@ -32,7 +31,7 @@ const char *element_name(enum element element)
 
 const char *metric_name(enum metric metric)
 {
-    return (unsigned)metric <= METRIC_HAMMING ? metric_names[metric] : "?";
+    return (unsigned)metric < N_METRICS ? metric_names[metric] : "?";
 }
 
 /* Returns the position of a name in a list that ends with NULL; -1: it is absent. */
@@ -131,11 +130,16 @@ const char *index_radius_fault(enum metric metric, double radius)
 {
     if (isnan(radius))
         return "is not a number";
-    if (metric == METRIC_HAMMING && !(radius >= 0 && radius <= 64 && radius == floor(radius)))
-        return "is not a number of differing bits; expected a whole number 0 .. 64";
-    if (metric != METRIC_IP && radius < 0)
-        return "is below 0, as no distance of this metric is";
-    return NULL;
+    switch (metric) {
+        case METRIC_IP: return NULL;
+        case METRIC_HAMMING:
+            return radius >= 0 && radius <= 64 && radius == floor(radius)
+                       ? NULL
+                       : "is not a number of differing bits; expected a whole number 0 .. 64";
+        case METRIC_L2SQ:
+        case METRIC_COS: break;
+    }
+    return radius < 0 ? "is below 0, as no distance of this metric is" : NULL;
 }
 
 /* ---- lengths of rows */

@@ -146,9 +146,13 @@ static void add_real(json_t *to, const char *name, double value)
 
 static const char *distance_name(enum metric metric)
 {
-    return metric == METRIC_L2SQ  ? "euclidean"
-           : metric == METRIC_COS ? "angular"
-                                  : metric_name(metric);
+    switch (metric) {
+        case METRIC_L2SQ: return "euclidean";
+        case METRIC_COS: return "angular";
+        case METRIC_IP:
+        case METRIC_HAMMING: break;
+    }
+    return metric_name(metric);
 }
 
 /* The distance as ann-benchmarks defines it. */
@@ -158,8 +162,9 @@ static float distance_as(const struct exporter *x, float d)
         case METRIC_L2SQ: return sqrtf(d);
         case METRIC_COS: return d / 2;
         case METRIC_HAMMING: return (float)(d / x->dim);
-        default: return d;
+        case METRIC_IP: break;
     }
+    return d;
 }
 
 static json_t *attributes_of(const struct exporter *x, const struct search *s, const char *dataset,

@@ -91,15 +91,16 @@ static void scale(float *v, size_t dim, double by)
 static void load_row(struct scan_run *r, size_t i, const void *row)
 {
     const size_t dim = r->list->dim;
+    const struct scan_form form = scan_form_of(r->list->metric);
     float *to = r->row_columns + i * r->columns;
     double length = scan_widen(r->list, row, to);
 
-    if (r->list->metric == METRIC_COS) {
+    if (form.of_unit) {
         scale(to, dim, length > 0 ? 1 / length : 1);
         length = 1;
     }
     r->lengths[r->first + i] = above(length);
-    to[dim] = r->list->metric == METRIC_L2SQ ? (float)((1 - r->c) * length * length) : 0.0f;
+    to[dim] = (float)(form.squares * (1 - r->c) * length * length);
     to[dim + 1] = above(length);
 }
 
@@ -124,21 +125,21 @@ static int load_rows(void *arg, size_t first, size_t end, size_t worker)
 
 static void load_query(struct scan_run *r, size_t i)
 {
-    const enum metric metric = r->list->metric;
+    const struct scan_form form = scan_form_of(r->list->metric);
     const size_t dim = r->list->dim;
     struct scan_query *c = &r->queries[i];
     float *to = r->query_columns + i * r->columns;
-    const double times = metric == METRIC_IP ? -1 : -2;
+    const double times = form.product;
 
     c->length = scan_widen(r->list, scan_query_row(r, c->query), to);
-    c->base = metric == METRIC_L2SQ ? c->length * c->length : metric == METRIC_COS ? 2 : 0;
-    if (metric == METRIC_COS) {
+    c->base = form.squares * c->length * c->length + form.constant;
+    if (form.of_unit) {
         scale(to, dim, c->length > 0 ? times / c->length : times);
         c->length = 1;
     } else {
         scale(to, dim, times);
     }
-    to[dim] = metric == METRIC_L2SQ ? 1.0f : 0.0f;
+    to[dim] = (float)form.squares;
     to[dim + 1] = -above(-times * r->c * c->length);
     c->limit = scan_query_limit(r, c, r->known[c->query].horizon);
 }

@@ -41,13 +41,22 @@ static int device_error(const struct device_scan *s, int rc, struct error *err)
     return cuda_check(s->cuda, rc, "truth", err);
 }
 
+static int device_metric_of(enum metric metric)
+{
+    switch (metric) {
+        case METRIC_L2SQ: return DEVICE_L2SQ;
+        case METRIC_IP: return DEVICE_IP;
+        case METRIC_COS:
+        case METRIC_HAMMING: break; /* codes do not come here */
+    }
+    return DEVICE_COS;
+}
+
 static int start(struct device_scan *s, struct error *err)
 {
     struct scan_run *r = s->run;
     const size_t dim = r->list->dim;
-    const int metric = r->list->metric == METRIC_L2SQ ? DEVICE_L2SQ
-                       : r->list->metric == METRIC_IP ? DEVICE_IP
-                                                      : DEVICE_COS;
+    const int metric = device_metric_of(r->list->metric);
     struct device_description device;
 
     s->ops = s->cuda->library.ops->rows;

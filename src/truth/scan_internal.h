@@ -60,6 +60,13 @@ int scan_device(struct scan_run *, struct error *);
 
 /* Copies a vector as floats; returns its length. */
 double scan_widen(const struct op_list *, const void *from, float *to);
+/* distance(q, x) = squares (<q, q> + <x, x>) + product <q, x> + constant; of_unit: of q and x scaled to
+   length 1. */
+struct scan_form {
+    double squares, product, constant;
+    bool of_unit;
+};
+struct scan_form scan_form_of(enum metric metric);
 /* The query's row, in the list's element. */
 const void *scan_query_row(const struct scan_run *, uint32_t query);
 /* The limit for a horizon, with a margin: rounding in the difference and underflow in the product

@@ -30,6 +30,17 @@ double scan_widen(const struct op_list *list, const void *from, float *to)
     return sqrt(-exact_distance(METRIC_IP, ELEMENT_F32, to, to, list->dim));
 }
 
+struct scan_form scan_form_of(enum metric metric)
+{
+    switch (metric) {
+        case METRIC_L2SQ: return (struct scan_form){ .squares = 1, .product = -2 };
+        case METRIC_IP: return (struct scan_form){ .product = -1 };
+        case METRIC_COS: return (struct scan_form){ .product = -2, .constant = 2, .of_unit = true };
+        case METRIC_HAMMING: break; /* counted, not computed from products */
+    }
+    return (struct scan_form){ 0 };
+}
+
 const void *scan_query_row(const struct scan_run *r, uint32_t query)
 {
     const struct op_list *list = r->list;
@@ -109,8 +120,9 @@ static double upper_bound(const struct scan_run *r, const struct scan_query *c, 
     if (r->c == 0)
         return (double)p.low;
     const double length = (double)r->lengths[p.row];
-    const double own = r->list->metric == METRIC_L2SQ ? length * length : 0;
-    const double cross = (r->list->metric == METRIC_IP ? 1 : 2) * c->length * length;
+    const struct scan_form form = scan_form_of(r->list->metric);
+    const double own = form.squares * length * length;
+    const double cross = -form.product * c->length * length;
 
     return (double)p.low + 2 * r->c * (own + cross) +
            2 * ((double)r->list->dim + 16) * (double)FLT_MIN;

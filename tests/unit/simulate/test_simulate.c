@@ -7,14 +7,14 @@
 #include "src/simulate/simulate.h"
 #include "tests/support/testing.h"
 
-static const struct simulate_machine one_core = { 1, INFINITY, 0, INFINITY },
-                                     two_cores = { 2, INFINITY, 0, INFINITY },
-                                     many_cores = { 64, INFINITY, 0, INFINITY };
+static const struct simulate_machine one_core = { 1, INFINITY, 0, INFINITY, NAN },
+                                     two_cores = { 2, INFINITY, 0, INFINITY, NAN },
+                                     many_cores = { 64, INFINITY, 0, INFINITY, NAN };
 
 /* Searches in proportion to the rows, all queries alike. */
 static struct simulate_cost cost(double rows, double batch_s, double single_s, double recall)
 {
-    struct simulate_cost c = { rows, batch_s, single_s, recall, { 0 } };
+    struct simulate_cost c = { rows, batch_s, single_s, recall, 100 + 8 * rows, NAN, { 0 } };
     for (size_t i = 0; i < SIMULATE_SHAPE; i++)
         c.shape[i] = 1;
     return c;
@@ -102,7 +102,7 @@ static void test_machines(void **state)
 {
     struct simulate_method m = linear_method("scan");
     const struct simulate_costs none = { 0 };
-    struct simulate_machine four = { 2, 4, 1e-3, INFINITY };
+    struct simulate_machine four = { 2, 4, 1e-3, INFINITY, NAN };
     (void)state;
     assert_near(query_s(&m, &none, &four, 4, 4, 1), 4e-5);
     assert_near(query_s(&m, &none, &four, 8, 8, 1), 2e-5 + 1e-3); /* on two machines */
@@ -123,6 +123,23 @@ static void test_shared_caches(void **state)
     assert_near(query_s(&m, &none, &many_cores, 8, 8, 1), 1e-6);
 }
 
+static void test_memory(void **state)
+{
+    struct simulate_method m = linear_method("scan");
+    const struct simulate_costs none = { 0 };
+    struct simulate_machine four = { 2, 4, 0, INFINITY, 4 * (100 + 8 * 5000) - 1 };
+    const struct simulate_question q = { 8, 8, 40000, 1, 1 };
+    (void)state;
+    struct simulate_answer a = simulate_predict(&m, &none, &four, &q);
+    assert_near(a.memory_bytes, 4 * (100 + 8 * 5000)); /* of four of the eight shards */
+    assert_true(a.is_too_large);
+    four.memory_bytes = a.memory_bytes;
+    assert_false(simulate_predict(&m, &none, &four, &q).is_too_large);
+    linear[0].bytes = linear[1].bytes = NAN;
+    a = simulate_predict(&m, &none, &four, &q);
+    assert_true(isnan(a.memory_bytes) && !a.is_too_large);
+}
+
 /* ---- latency */
 
 static void latency(const struct simulate_method *m, const struct simulate_costs *c,
@@ -136,7 +153,7 @@ static void test_latency_of_equal_times(void **state)
 {
     struct simulate_method m = linear_method("scan");
     const struct simulate_costs c = { .message_s = 1e-5, .turn_s = 3e-6 };
-    struct simulate_machine apart = { 1, 1, 1e-3, INFINITY };
+    struct simulate_machine apart = { 1, 1, 1e-3, INFINITY, NAN };
     double p50, p99;
     (void)state;
     latency(&m, &c, &two_cores, 1, &p50, &p99);
@@ -200,7 +217,7 @@ static void made_up(struct simulate *s, struct simulate_method methods[2],
 {
     methods[0] = linear_method("a");
     methods[1] = linear_method("b");
-    *s = (struct simulate){ methods, runs, 2, 0, 2, 0 };
+    *s = (struct simulate){ methods, runs, 2, 0, 2, NAN, 0 };
     for (size_t m = 0; m < 2; m++)
         for (double ranks = 1; ranks <= 8; ranks *= 2)
             for (double batch = 100; batch <= 10000; batch *= 10) {
@@ -384,6 +401,7 @@ int main(void)
         cmocka_unit_test(test_batches),
         cmocka_unit_test(test_machines),
         cmocka_unit_test(test_shared_caches),
+        cmocka_unit_test(test_memory),
         cmocka_unit_test(test_latency_of_equal_times),
         cmocka_unit_test(test_slowest_of_many),
         cmocka_unit_test(test_fit),

@@ -93,12 +93,16 @@ static float least_distance(const struct query_batch *batch, const float *distan
     const enum metric metric = batch->replay->list->metric;
     float most = 0;
 
-    if (metric == METRIC_IP)
-        return -INFINITY;
+    switch (metric) {
+        case METRIC_IP: return -INFINITY;
+        case METRIC_HAMMING: return 0;
+        case METRIC_L2SQ:
+        case METRIC_COS: break;
+    }
     for (size_t i = 0; i < n; i++)
         if (isfinite(distances[i]) && distances[i] > most)
             most = distances[i];
-    return metric == METRIC_HAMMING ? 0 : -1e-4f * (most + 1);
+    return -1e-4f * (most + 1);
 }
 
 int answer_buffer_check_query(const struct query_batch *batch, const uint64_t *ids,

@@ -226,13 +226,6 @@ uint32_t asteria_bucket_put(struct asteria_generation *g, const struct index_env
     return position;
 }
 
-uint32_t asteria_bucket_add(struct asteria_generation *g, const struct index_env *env,
-                            uint32_t bucket, const struct asteria_encoding *row, uint32_t slot)
-{
-    g->live++;
-    return asteria_bucket_put(g, env, bucket, row, slot);
-}
-
 void asteria_bucket_remove(struct asteria_generation *g, uint32_t bucket, uint32_t position)
 {
     struct asteria_bucket *b = &g->buckets[bucket];

@@ -118,11 +118,9 @@ static inline bool bucket_is_alive(const struct asteria_bucket *b, uint32_t posi
 void asteria_bucket_centre(struct asteria_generation *, const struct index_env *, uint32_t bucket,
                            const struct asteria_encoding *const *, size_t n);
 /* Adds a row and returns its position; memory must be reserved; cannot fail. A bucket without a
-   centre takes the row as its centre. asteria_bucket_put() does not update generation.live, so
+   centre takes the row as its centre. The caller counts the row in generation.live, so that
    threads may call it for different buckets at the same time. */
 uint32_t asteria_bucket_put(struct asteria_generation *, const struct index_env *, uint32_t bucket,
-                            const struct asteria_encoding *, uint32_t slot);
-uint32_t asteria_bucket_add(struct asteria_generation *, const struct index_env *, uint32_t bucket,
                             const struct asteria_encoding *, uint32_t slot);
 void asteria_bucket_remove(struct asteria_generation *, uint32_t bucket, uint32_t position);
 /* Resets the bounds to those of no row: an empty box, no angles. */

@@ -248,8 +248,6 @@ static inline void prefetch_lines(const void *from, size_t bytes)
 void asteria_probe_order(const struct asteria_job *, struct asteria_scratch *);
 /* The next bucket. false: there is none. */
 bool asteria_probe_next(struct asteria_scratch *, size_t *number);
-/* |q - c|^2 */
-float asteria_probe_distance(const struct asteria_job *, struct asteria_scratch *, size_t number);
 
 /* -------------------------------------------------------------------------- scan.c */
 

@@ -341,16 +341,3 @@ bool asteria_probe_next(struct asteria_scratch *s, size_t *number)
     }
     return true;
 }
-
-float asteria_probe_distance(const struct asteria_job *job, struct asteria_scratch *s,
-                             size_t number)
-{
-    if (!isnan(s->centre_sq[number]))
-        return s->centre_sq[number];
-    const struct index_env *env = &job->a->base.env;
-    struct asteria_view *v;
-    const struct asteria_bucket *b = bucket_of(s, number, &v);
-    s->work.distances += 1;
-    s->work.bytes_read += (double)(env->dim * sizeof(float));
-    return s->centre_sq[number] = env->kernels->l2sq_f32(s->unit, b->centre, env->dim);
-}

@@ -279,8 +279,3 @@ uint64_t spfresh_rows_disk(const struct spfresh_rows *r)
         return 0;
     return (uint64_t)st.st_blocks * 512;
 }
-
-bool spfresh_rows_direct(const struct spfresh_rows *r)
-{
-    return r->direct;
-}

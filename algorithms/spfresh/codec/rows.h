@@ -72,6 +72,5 @@ int spfresh_rows_get(struct spfresh_rows *, const uint32_t *slots, size_t n, voi
 
 uint64_t spfresh_rows_resident(const struct spfresh_rows *);
 uint64_t spfresh_rows_disk(const struct spfresh_rows *);
-bool spfresh_rows_direct(const struct spfresh_rows *); /* whether O_DIRECT is in use */
 
 #endif

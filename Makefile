@@ -80,7 +80,7 @@ CFLAGS_ALL = -std=c11 -ffp-contract=off $(MODE_FLAGS) $(ARCH) -g $(WARN_C) $(CFL
 MODE_CXX_asan := -fno-sanitize=alignment,nonnull-attribute,vptr,pointer-overflow
 CXXFLAGS_ALL = -std=c++17 $(MODE_FLAGS) $(MODE_CXX_$(MODE)) $(ARCH) -g $(WARN) $(CXXFLAGS)
 LDFLAGS_ALL = $(MODE_FLAGS) -rdynamic $(FAST_LINKER) $(LDFLAGS)
-LIBS = $(DEP_LIBS) -ldl -lpthread -lm
+LIBS = $(DEP_LIBS) $(if $(filter release,$(MODE)),$(RELEASE_LIBS),$(SHARED_LIBS)) -ldl -lpthread -lm
 
 # Each instruction set in its own file, whatever -march says. The oracle is neither vectorised nor contracted.
 # Plain where a sanitizer makes them several times slower, or clang needs minutes to instrument them, for their tests have

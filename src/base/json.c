@@ -11,8 +11,14 @@
 
 #include "src/base/atomic_file.h"
 
-/* Without O_NONBLOCK, opening a named pipe could block for ever. json_loadfd() is not used because
-   it reads single bytes. */
+/* For json_load_callback(); json_loadf() and json_loadfd() read single bytes. */
+static size_t take(void *to, size_t bytes, void *file)
+{
+    const size_t n = fread(to, 1, bytes, file);
+    return n == 0 && ferror(file) ? (size_t)-1 : n;
+}
+
+/* Without O_NONBLOCK, opening a named pipe could block for ever. */
 json_t *json_read(const char *path, struct error *err)
 {
     const int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
@@ -27,7 +33,7 @@ json_t *json_read(const char *path, struct error *err)
         (void)fail(err, ERR_CORRUPT, "%s: is not a regular file", path);
     else if (!(file = fdopen(fd, "r")))
         (void)fail(err, ERR_NO_MEMORY, "%s: out of memory, cannot read it", path);
-    else if (!(json = json_loadf(file, 0, &why)))
+    else if (!(json = json_load_callback(take, file, 0, &why)))
         (void)fail(err, ERR_CORRUPT, "%s:%d:%d: not JSON: %s", path, why.line, why.column,
                    why.text);
     if (file)

@@ -114,7 +114,7 @@ static int add_device_library(struct loaded *l)
     char path[PATH_MAX], sha256[SHA256_HEX_BYTES];
     if (!device_find(path, sizeof path))
         return OK;
-    const int rc = sha256_file(path, sha256, NULL, l->err);
+    const int rc = identity_hash_loaded(path, sha256, l->err);
     if (!rc) {
         const char *name = strrchr(path, '/');
         json_object_set_new(l->libraries, name ? name + 1 : path, json_string(sha256));

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 #include "src/core/stamp/stamp.h"
 
@@ -95,20 +96,41 @@ static int read_sections(struct program *p)
     return OK;
 }
 
+/* Piece by piece: a program with its baselines has some 15 MB, and every run of it is hashed. */
+static int hash_section(const struct program *p, const Elf64_Shdr *s, char hex[33])
+{
+    enum { PIECE = 1 << 18 };
+    XXH3_state_t *state = XXH3_createState();
+    char *piece = malloc(PIECE);
+    int rc = state && piece ? OK : fail(p->err, ERR_NO_MEMORY, "%s: out of memory", p->path);
+    if (!rc)
+        (void)XXH3_128bits_reset(state);
+    for (uint64_t done = 0; !rc && done < s->sh_size;) {
+        const uint64_t n = s->sh_size - done < PIECE ? s->sh_size - done : PIECE;
+        rc = read_at(p, piece, n, s->sh_offset + done);
+        if (!rc)
+            (void)XXH3_128bits_update(state, piece, (size_t)n);
+        done += n;
+    }
+    if (!rc) {
+        const XXH128_hash_t hash = XXH3_128bits_digest(state);
+        (void)snprintf(hex, 33, "%016" PRIx64 "%016" PRIx64, hash.high64, hash.low64);
+    }
+    free(piece);
+    (void)XXH3_freeState(state);
+    return rc;
+}
+
 static int write_section(const struct program *p, const Elf64_Shdr *s, FILE *list)
 {
     const char *name = p->names + s->sh_name;
-    char hex[SHA256_HEX_BYTES] = "-", *block = NULL;
+    char hex[33] = "-";
     int rc = OK;
     if (!(s->sh_flags & SHF_ALLOC) || !strcmp(name, BUILD_STAMP_SECTION) ||
         !strcmp(name, ".note.gnu.build-id"))
         return OK;
-    if (s->sh_type != SHT_NOBITS) {
-        rc = read_block(p, &block, s->sh_size, s->sh_offset);
-        if (!rc)
-            rc = sha256_block(block, (size_t)s->sh_size, hex, p->err);
-        free(block);
-    }
+    if (s->sh_type != SHT_NOBITS)
+        rc = hash_section(p, s, hex);
     fprintf(list, "%s %" PRIu32 " %" PRIx64 " %" PRIx64 " %" PRIu64 " %s\n", name, s->sh_type,
             s->sh_flags, s->sh_addr, s->sh_size, hex);
     return rc;

@@ -6,9 +6,9 @@
 
 /* The SHA-256 of a list with a line for each section of the file that is loaded, in their order:
  *
- *     NAME TYPE FLAGS ADDRESS BYTES SHA256
+ *     NAME TYPE FLAGS ADDRESS BYTES XXH128
  *
- * TYPE and BYTES are decimal, FLAGS and ADDRESS hexadecimal; SHA256 is "-" for a section that is not
+ * TYPE and BYTES are decimal, FLAGS and ADDRESS hexadecimal; XXH128 is "-" for a section that is not
  * in the file, such as .bss. Two sections are left out: the stamp (stamp.h) and .note.gnu.build-id,
  * which the linker computes from the stamp and from debugging information. So the hash of a program
  * remains after a commit that changes no code, and after strip -g.

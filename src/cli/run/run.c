@@ -203,7 +203,8 @@ static void note_removed_variables(struct run_state *run)
     if (used && !run->app->named_removed_variables)
         progress_note(
             &run->progress,
-            "not handed on, as it would change libraries:%s (DRIFTLINE_KEEP_ENV=1 keeps it)", names);
+            "not handed on, as it would change libraries:%s (DRIFTLINE_KEEP_ENV=1 keeps it)",
+            names);
     run->app->named_removed_variables = true;
 }
 

@@ -24,7 +24,7 @@ import struct
 import subprocess
 import sys
 
-LONG = {"new", "reproduce", "fetch", "bench", "simulate"}  # what takes minutes, installs, needs minutes of results or writes to the tree
+LONG = {"new", "reproduce", "fetch", "bench", "simulate"}  # what takes minutes, installs or writes to the tree
 SHORT = {  # options that make a run of minutes one of seconds
     "configs/examples/worked_example.lua": ["--quick"],
     "configs/drift_mnist_fashion.lua": ["--quick", "--only", "FAISS IVF add-only", "--only", "dynamic IVF, lire"],
@@ -165,7 +165,7 @@ def run(name, command, shown, run_it=True, status=0, in_sentence=False):
     lines, printed = shown.rstrip().splitlines(), lines_of(done.stdout)
     as_shown = aligned(lines, printed) is not None
     say(as_shown or record, f"{name}: {line}: prints what is shown", "\n".join(["shown:", *lines, "printed:", *printed]))
-    return None if as_shown else "\n".join(recorded(lines, printed)) + "\n"
+    return None if as_shown or done.returncode != status else "\n".join(recorded(lines, printed)) + "\n"
 
 
 def sessions(language, text):

@@ -373,10 +373,11 @@ record-times:
 	@awk '$$2 >= 0.5' $(OUT)/test-times >tests/times.txt
 	@git diff --stat -- tests/times.txt
 
-## golden-record: records anew what tests/cli/golden print; T=cli/golden/help for one. Read the difference before a commit
+## golden-record: records anew what tests/cli/golden print, and what documents show; T=cli/golden/help, T=cli/test_documents for one. Read the difference before a commit
 golden-record: all
 	@for test in $(call chosen,$(GOLDEN_TESTS)); do tests/cli/golden.sh --record $$test; done
-	@git diff --stat -- tests/cli/golden
+	@$(if $(call chosen,tests/cli/test_documents.sh),bash tests/cli/test_documents.sh --record || true)
+	@git diff --stat -- tests/cli/golden README.md docs
 
 ## test-plugin: the contract tests of the method in a plugin, SO=./x.so
 test-plugin: $(call test_binaries,$(PLUGIN_TESTS))

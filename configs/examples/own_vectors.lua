@@ -1,10 +1,12 @@
 -- Vectors of your own: ./harness configs/examples/own_vectors.lua --set data=/path/to/vectors.fbin
 --
--- The file is HDF5, fvecs, bvecs, fbin, u8bin, npy, npz, idx or text. Its last 200 rows are the queries. Half of the others are
--- loaded, then the rest arrive: does the index that was trained on the first half hold its recall?
+-- The file is HDF5, fvecs, bvecs, fbin, u8bin, npy, npz, idx or text. Its last rows are the queries: a tenth, at most 200. Half of
+-- the others are loaded, then the rest arrive: does the index that was trained on the first half hold its recall?
 local path = option("data", "", "a file with vectors; without it, synthetic ones")
 local data = path ~= "" and file(path) or synthetic { kind = "drift", rows = 10200, dim = 32 }
-local last, half = #data - 200, (#data - 200) // 2
+local last = #data - math.max(1, math.min(200, #data // 10))
+local half = last // 2
+assert(half > 0, "at least 3 rows are needed")
 local lists = math.ceil(math.sqrt(half))
 
 experiment {

@@ -146,7 +146,8 @@ static void help_all(void)
             printf("  ./harness %-44s %s\n", left, c->help);
         }
     }
-    printf("\n./harness COMMAND --help lists the options of a command; docs/driftline.1 has all."
+    printf("\n./harness COMMAND --help lists the options of a command; docs/driftline.1 has all.\n"
+           "docs/questions.md: which question, which command."
            "\n\nenvironment:\n%s\nexit status: %s\n",
            environment, exit_status);
 }

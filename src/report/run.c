@@ -56,8 +56,13 @@ json_t *report_remarks(const json_t *result)
                     kept = field_integer(run, "kept", 0);
     json_t *remarks = json_array();
     char *changes = changes_of(result);
+    const bool expects = json_array_size(json_object_get(result, "claims")) ||
+                         json_array_size(json_object_get(result, "paper"));
     if (changes && *changes)
-        add_remark(remarks, "Not the run that the config describes: %.1500s.", changes);
+        add_remark(remarks, "%s: %.1500s.",
+                   expects ? "Not the run that the config describes"
+                           : "Changed on the command line",
+                   changes);
     free(changes);
     if (cells < planned)
         add_remark(remarks, "%lld of %lld cells have run.", cells, planned);

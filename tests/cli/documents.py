@@ -1,28 +1,45 @@
 #!/usr/bin/env python3
 """documents.py - compares the documents with the program: commands run and print what is shown, links and paths exist.
 
-    documents.py SCRATCH    the documents of the current folder; their commands run in SCRATCH, a copy of it.
-                            Prints one TAP line per check
+    documents.py [--record] SCRATCH    the documents of the current folder; their commands run in SCRATCH, a copy of it.
+                                       Prints one TAP line per check. With --record, an output that differs is written
+                                       into its document
 
 A command is a line of an ```sh block, a line "$ COMMAND" of a ```console block, or an indented line that begins with ./harness
-or make. In a ```console block the lines below a command are its output: "..." matches any text, a number matches any number.
-The commands of a document run in order, all in one folder, and must exit with 0, or with N below <!-- exit status N -->.
-Not run are: a block below <!-- not run: WHY -->, commands with a NAME to be replaced or with a file of the reader's, $PWD/FILE,
-make, programs of other projects, and commands that take minutes or install something. A config that is not an example runs as
-./harness check, the worked example, which takes a minute, with --quick. A block below a line that ends with "`FILE`:" is saved as FILE first; a Lua block that has an experiment but no
+or make. In a ```console block the lines below a command are its output, whole but for "...", which matches any text. A number
+with a unit (of time, memory, thousands), a date, a hash and all numbers and labels of a line that compares times match any
+other; numbers that do not depend on time must be within 2 %, as sums are rounded otherwise on other processors. Warnings are
+left out. The commands of a document run in order, all in one folder, and must exit with 0, or with N below <!-- exit status N -->.
+Not run are: a block below <!-- not run: WHY -->, commands with a NAME to be replaced that has no stand-in, make, programs of other projects, and commands that take minutes or install something. A config that is not an example runs as
+./harness check, two that take minutes in the form of SHORT. A block below a line that ends with "`FILE`:" is saved as FILE first; a Lua block that has an experiment but no
 name is checked.
 """
+import array
+import functools
 import pathlib
+import random
 import re
 import shlex
+import struct
 import subprocess
 import sys
 
-LONG = {"new", "reproduce", "fetch", "bench"}  # what takes minutes, installs or writes to the tree
-WORKED = "configs/examples/worked_example.lua"
+LONG = {"new", "reproduce", "fetch", "bench", "simulate"}  # what takes minutes, installs or writes to the tree
+SHORT = {  # options that make a run of minutes one of seconds
+    "configs/examples/worked_example.lua": ["--quick"],
+    "configs/drift_mnist_fashion.lua": ["--quick", "--only", "FAISS IVF add-only", "--only", "dynamic IVF, lire"],
+}
+STAND_INS = {"FILE": "vectors.fbin", "QUERIES": "vectors.fbin", "CONFIG": "configs/examples/own_vectors.lua", "LABEL": "divf",
+             "METHOD": "hnsw", "COMMAND": "run", "RESULT": "results/own_vectors", "INDEX": "own.idx"}  # README makes them
 OTHERS = {"gdb", "valgrind", "perf", "git", "sudo", "apt-get", "firefox"}
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
-NUMBER = re.compile(r"~?\b\d[\d.,]*(e[+-]?\d+)?( ?([kMGT]|[num]s|s|%|B|[KMGT]iB)\b)?")
+NUMBER = re.compile(r"~?\b(?P<value>\d[\d.,]*(e[+-]?\d+)?)(?P<unit> ?([kMGT]|[num]s|s|min|%|B|[KMGT]iB)(?!\w))?")
+NAMELESS = re.compile(r"\b(\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d)?)?|(?=[a-f]*\d)[0-9a-f]{7,})\b")  # dates and hashes
+COMPARES_TIMES = re.compile(r"fastest|faster|ratio|told apart|(per|a) second")
+LABEL = re.compile(r"[\w-]+(\[[^]]*\]| \([^)]*=[^)]*\))")
+VERDICT = re.compile(r"^(holds|does\\ not\\ hold|(not\\ )?reproduced)")  # in an escaped line
+COUNTED = re.compile(r"(scanned|distances)\S* = $")  # thousands, but of no time
+TOLERANCE = .02
 failed = False
 
 
@@ -32,50 +49,98 @@ def say(ok, name, why=""):
     print(("ok - " if ok else "not ok - ") + name + ("".join("\n#   " + line for line in why.splitlines()[:30]) if not ok else ""))
 
 
-# ---- commands
+# ---- outputs
 
 def kind_of(line):
     """A line in the form that is compared: numbers by kind, blanks as one."""
-    return re.sub(r"[\s-]+", " ", NUMBER.sub("#", line)).strip()
+    line = LABEL.sub("#", line) if COMPARES_TIMES.search(line) else line
+    return re.sub(r"[\s-]+", " ", NUMBER.sub("#", NAMELESS.sub("#", line))).strip()
 
 
-def matches(shown, printed):
-    shown = "\n".join(kind_of(line) for line in shown.rstrip().splitlines())
-    printed = re.sub(r"\n~ not steady[^\n]*\n", "", printed)  # a busy machine
-    printed = [kind_of(line) for line in printed.splitlines() if not re.match(r"(warning|driftline): ", line)]
-    pattern = re.escape(shown).replace(re.escape("...") + "\\\n", "(.*\n)*?").replace(re.escape("..."), ".*")
-    return re.search("^" + pattern + "$", "\n".join(printed) + "\n", re.M) is not None
+def same(shown, printed, loosely=False):
+    pattern = re.escape(kind_of(shown)).replace(re.escape("..."), ".*")
+    pattern = VERDICT.sub(r"(\g<0>|not measured)", pattern)  # a short form measures no claim
+    if not re.fullmatch(pattern, kind_of(printed)) or loosely or COMPARES_TIMES.search(shown):
+        return bool(re.fullmatch(pattern, kind_of(printed)))
+    pairs = zip(*(NUMBER.finditer(NAMELESS.sub("", line)) for line in (shown.partition("...")[0], printed)))
+    return all((a["unit"] or b["unit"]) and not COUNTED.search(a.string[:a.start()]) or
+               abs(value(a) - value(b)) <= TOLERANCE * abs(value(a)) for a, b in pairs)
 
 
-def quick_form(words):
-    """The command line to run for a command, or None if it is not run."""
+def value(number):
+    return float(number["value"].rstrip(".,").replace(",", ""))
+
+
+def aligned(shown, printed, loosely=False):
+    """For each shown line the number of the printed one, None for "..."; None if they differ."""
+    at, found = 0, []
+    while True:
+        size = (shown + ["..."]).index("...")
+        is_last, latest = size == len(shown), len(printed) - size
+        starts = range(at, latest + 1) if found else [0]  # below "...", or at the top
+        if is_last and size:
+            starts = [start for start in [latest] if start in starts]
+        at = next((i for i in starts if i <= latest and all(same(*pair, loosely) for pair in zip(shown[:size], printed[i:]))), None)
+        if at is None:
+            return None
+        found += range(at, at + size)
+        if is_last:
+            return found
+        found.append(None)
+        at += size
+        shown = shown[size + 1:]
+
+
+def recorded(shown, printed):
+    """`shown` with what was printed; the whole output where it differs in more than numbers, to be abridged by hand."""
+    found = aligned(shown, printed, True)
+    return printed if found is None else ["..." if i is None else printed[i] for i in found]
+
+
+def lines_of(printed):
+    """What is compared of an output."""
+    printed = re.sub(r"\n~ not steady[^\n]*\n", "", printed.replace(str(scratch), "..."))  # a busy machine
+    return [line.rstrip() for line in printed.splitlines() if not re.match(r"(warning|driftline): ", line)]
+
+
+def short_form(words, in_sentence):
+    """The command line to run for a command, or None if it is not run. Configs of one in a sentence are checked."""
+    if words[0] == "./harness":
+        words = [re.sub(r"\b[A-Z]+$", lambda name: STAND_INS.get(name[0], name[0]), word) for word in words]
     program, *rest = words
     if program in OTHERS or program == "make" or program.startswith("build/") or any(re.fullmatch(r"[A-Z]+(\.\.\.)?", word) for word in rest):
-        return None
-    if any(not (scratch / file).exists() for file in re.findall(r"\$PWD/(\S+)", " ".join(rest))):
         return None
     if program != "./harness":
         return words
     configs = [word for word in rest if word.endswith(".lua")]
-    if rest[:1] and rest[0] in LONG:
+    if rest[:1] and (rest[0] in LONG or rest[0] == "advise" and "--time" not in rest):
         return None
-    if any(word.startswith("configs/") and not word.startswith("configs/examples/") for word in configs):
+    if len(configs) == 1 and configs[0] in SHORT:
+        return words + SHORT[configs[0]]
+    if any(in_sentence and rest[0] != "build" or not word.startswith("configs/examples/") for word in configs if "/" in word):
         return ["./harness", "check", *configs]
-    return words + ["--quick"] if configs == [WORKED] else words
+    return words
+
+
+@functools.cache
+def help_of(command):
+    done = subprocess.run(["./harness", "help", command], cwd=scratch, capture_output=True, text=True)
+    return done.stdout if done.returncode == 0 else None
 
 
 def is_command(words):
-    """Whether the program, and its target or subcommand, exist."""
+    """Whether the program, its target or subcommand, and the options exist."""
     if words[0] == "make":
         targets = re.findall(r"^([a-z][\w -]*):(?!=)", pathlib.Path("Makefile").read_text(), re.M)
         return {word for word in words[1:] if "=" not in word} <= set(" ".join(targets).split())
-    if words[0] == "./harness" and words[1:] and not re.search(r"[./]|^-|^[A-Z]", words[1]):
-        helped = subprocess.run(["./harness", "help", words[1]], cwd=scratch, capture_output=True)
-        return helped.returncode == 0
-    return True
+    if words[0] != "./harness" or not words[1:]:
+        return True
+    text = help_of("run" if re.search(r"[./]|^-|^[A-Z]", words[1]) else words[1])
+    options = {word.partition("=")[0] for word in words[1:] if word.startswith("--")} - {"--help"}
+    return text is not None and options <= set(re.findall(r"^  (--[\w-]+)", text, re.M))
 
 
-def run(name, command, shown, run_it=True, status=0):
+def run(name, command, shown, run_it=True, status=0, in_sentence=False):
     words = [word for word in shlex.split(command, comments=True)]
     while words and re.match(r"\w+=", words[0]):
         words.pop(0)
@@ -83,9 +148,9 @@ def run(name, command, shown, run_it=True, status=0):
         return
     lost = [word for word in words if re.match(r"configs/[a-z_/]+\.lua$", word) and not pathlib.Path(word).exists()]
     say(is_command(words) and not lost, f"{name}: {command}: is there")
-    changed = quick_form(words)
+    changed = short_form(words, in_sentence)
     if not run_it or changed is None:
-        return
+        return None
     line = command if changed == words else shlex.join(changed)
     try:
         done = subprocess.run(["bash", "-c", line], cwd=scratch, stdin=subprocess.DEVNULL, timeout=600, text=True, errors="replace",
@@ -95,8 +160,12 @@ def run(name, command, shown, run_it=True, status=0):
     if done.returncode and re.search("offline was asked for|no source provides", done.stdout):
         return print(f"ok - {name}: {line} # SKIP its data are not on this machine")
     say(done.returncode == status, f"{name}: {line}", f"exit status {done.returncode}, expected {status}\n" + done.stdout)
-    if shown and changed[:len(words)] == words:
-        say(matches(shown, done.stdout), f"{name}: {line}: prints what is shown", "shown:\n" + shown + "printed:\n" + done.stdout)
+    if not shown or changed[:len(words)] != words:
+        return None
+    lines, printed = shown.rstrip().splitlines(), lines_of(done.stdout)
+    as_shown = aligned(lines, printed) is not None
+    say(as_shown or record, f"{name}: {line}: prints what is shown", "\n".join(["shown:", *lines, "printed:", *printed]))
+    return None if as_shown or done.returncode != status else "\n".join(recorded(lines, printed)) + "\n"
 
 
 def sessions(language, text):
@@ -121,6 +190,7 @@ def blocks(text):
 
 
 def check_blocks(name, text):
+    """Returns the document, with the outputs as they are now where it records them."""
     for language, body, above in blocks(text):
         above = above.rstrip().rpartition("\n")[2]
         run_it = not re.match(r"<!-- not run: .+ -->$", above)
@@ -131,10 +201,15 @@ def check_blocks(name, text):
         elif language == "lua" and re.search(r"^experiment\b", body, re.M) and run_it:
             (scratch / "block.lua").write_text(body)
             run(name, "./harness check block.lua", "")
+        if language != "console" and re.search(r"^\$ ", body, re.M):
+            say(False, f"{name}: its sessions are in ```console blocks", body)
         for command, shown in sessions(language, body):
-            run(name, command, shown, run_it, int(status[1]) if status else 0)
+            new = run(name, command, shown, run_it, int(status[1]) if status else 0)
+            if record and new:
+                text = text.replace(f"$ {command}\n{shown}", f"$ {command}\n{new}", 1)
     for command in re.findall(r"`((?:\./harness|make) [^`\n]+)`", FENCE.sub("", text)):
-        run(name, command, "", False)
+        run(name, command, "", name == "questions.md", in_sentence=True)
+    return text
 
 
 # ---- links and paths
@@ -172,12 +247,24 @@ def check_paths(path, text):
     say(not wrong, f"{path}: the files that it names are there", "\n".join(wrong))
 
 
-scratch = pathlib.Path(sys.argv[1])
+def write_vectors(path):
+    """The reader's own file: 5,200 rows of 32 about 50 centres."""
+    draw = random.Random(1)
+    centres = [[draw.gauss(0, 1) for _ in range(32)] for _ in range(50)]
+    rows = array.array("f", (draw.gauss(x, 1) for i in range(5200) for x in centres[i % 50]))
+    path.write_bytes(struct.pack("<II", 5200, 32) + rows.tobytes())
+
+
+record = sys.argv[1] == "--record"
+scratch = pathlib.Path(sys.argv[-1])
+write_vectors(scratch / "vectors.fbin")
 documents = [pathlib.Path(name) for name in ("README.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "CHANGELOG.md")]
 for document in [path for path in documents if path.exists()] + sorted(pathlib.Path("docs").rglob("*.md")):
     contents = document.read_text(encoding="utf-8")
     check_links(document, contents)
     if document.name != "CHANGELOG.md":  # it names what is gone
         check_paths(document, contents)
-    check_blocks(document.name, contents)
+    now = check_blocks(document.name, contents)
+    if now != contents:
+        document.write_text(now, encoding="utf-8")
 sys.exit(1 if failed else 0)

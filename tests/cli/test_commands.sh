@@ -104,9 +104,11 @@ for name in $(compgen -e); do
     case $name in OPENBLAS_* | OMP_* | GOTO_* | MKL_* | KMP_* | GOMP_* | BLIS_* | *MALLOC_* | LD_*) unset "$name" ;; esac
 done
 DRIFTLINE_NEUTRALISED=$'OMP_NUM_THREADS=1\nOPENBLAS_CORETYPE=Haswell\n' run --no-plots --out r --only exact small.lua
+check "what the launcher took out of the environment is named once" \
+    '[ "$(grep -c "^not handed on, as it would change libraries: OMP_NUM_THREADS OPENBLAS_CORETYPE (DRIFTLINE_KEEP_ENV=1 keeps it)$" err)" = 1 ]'
 python3 environment.py >out 2>err
 status=$?
-check "what the launcher took out of the environment is in the result" \
+check "and is in the result" \
     '[ $status = 0 ] && grep -qx "OMP_NUM_THREADS=1" out && grep -qx "OPENBLAS_CORETYPE=Haswell" out && ! grep -q "changes what" out'
 OMP_NUM_THREADS=1 MALLOC_ARENA_MAX=2 run --no-plots --out r --only exact small.lua
 python3 environment.py MALLOC_ARENA_MAX=2 OMP_NUM_THREADS=1 >out 2>err
@@ -117,7 +119,11 @@ awk 'BEGIN { srand(1); for (i = 0; i < 900; i++) print rand() "," rand() "," ran
 run --no-plots --out r --set data="$work/own.csv" "$own"
 check "vectors of one's own, in one command" \
     '[ $status = 0 ] && grep -q "^exact  *1.0000" out && grep -q "\"rows\": 900" r/own_vectors/result.json && [ "$(grep -c "\"op\": \"insert\"" r/own_vectors/result.json)" -ge 6 ]'
-run --no-plots --out r --set data="$work/nothere.csv" "$own"
+check "which is no departure from a config that claims nothing" '! grep -q "Not the run" out && grep -q "^Changed on the command line: data=" out'
+head -n 100 own.csv >few.csv
+run --no-plots --out r --set data="$work/few.csv" "$own"
+check "a tenth of few rows are the queries" '[ $status = 0 ] && grep -q "^exact  *1.0000 .* 90$" out'
+run check --set data="$work/nothere.csv" "$own"
 check "and when they are not there" '[ $status = 2 ] && grep -q "nothere.csv: cannot open" err'
 run check --out results small.lua
 check "check estimates time and memory by earlier results" '[ $status = 0 ] && grep -qE "^exact +2 +[0-9.]+ [mun]?s +[0-9.]+ KiB +small$" out && grep -qE "^total +[0-9]+ +[0-9.]+ [mun]?s " out'

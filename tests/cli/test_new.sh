@@ -16,6 +16,7 @@ status=$?
 check "a new method is made, built and tested" \
     '[ $status = 0 ] && [ -s algorithms/tiny/tiny.c ] && grep -q "METHOD(tiny_ops)" algorithms/registry.def'
 check "its tests ran and passed" 'grep -qE "^[1-9][0-9]* passed, 0 failed" out'
+check "README and tutorial show as many" '[ "$(grep -lxF "$(grep " passed, 0 failed" out)" README.md docs/tutorial.md | wc -l)" = 2 ]'
 
 check "nothing of the skeleton's name is left in it" '! grep -q skeleton algorithms/tiny/tiny.c'
 check "nor what is true of the skeleton alone" '! grep -qE "smallest|harness new|Driftline\"" algorithms/tiny/tiny.c'

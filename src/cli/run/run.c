@@ -188,6 +188,26 @@ static void print_warnings(struct run_state *run)
         app_warn(run->app, "%s", json_string_value(warning));
 }
 
+/* Once for all runs of a command. */
+static void note_removed_variables(struct run_state *run)
+{
+    char names[1000] = "";
+    size_t i, used = 0;
+    json_t *entry;
+    json_array_foreach(json_object_get(run->environment, "variables_removed"), i, entry) {
+        const char *text = json_string_value(entry);
+        const size_t length = strcspn(text, "=");
+        if (used + length + 2 < sizeof names)
+            used += (size_t)snprintf(names + used, sizeof names - used, " %.*s", (int)length, text);
+    }
+    if (used && !run->app->named_removed_variables)
+        progress_note(
+            &run->progress,
+            "not handed on, as it would change libraries:%s (DRIFTLINE_KEEP_ENV=1 keeps it)",
+            names);
+    run->app->named_removed_variables = true;
+}
+
 static int prepare(struct run_state *run, struct error *error)
 {
     struct app *app = run->app;
@@ -211,6 +231,7 @@ static int prepare(struct run_state *run, struct error *error)
         sysinfo_environment(app->kernels, app->options.root, run->experiment->threads);
     run->not_kept = json_object();
     json_object_set(run->environment, "identity", plan_common_identity(&run->plan));
+    note_removed_variables(run);
     print_warnings(run);
     if (run->messenger) /* all ranks compute the ground truth */
         return OK;

@@ -38,6 +38,7 @@ struct app {
     size_t n_arguments;
     uint64_t given;                 /* bit i: row i of the table in options.c was given */
     bool help;                      /* --help was given */
+    bool named_removed_variables;   /* a run has printed which variables the launcher removed */
     bool brief;                     /* a run prints no tables, as another command prints its own */
     bool fail_on_regression;        /* only for compare */
     bool different;                 /* only for compare */

@@ -183,6 +183,10 @@ static int read_dictionary(struct header *h, struct row_layout *l, struct error 
                     "%s: the npy array has %zu dimensions in Fortran order; save "
                     "numpy.ascontiguousarray(array)",
                     h->name, dims);
+    if (dims > 2 || (dims == 1 && (l->stored == ELEMENT_F32 || l->stored == ELEMENT_F64)))
+        (void)snprintf(l->note, sizeof l->note,
+                       "an array of %zu dimension%s, read as %zu rows of %zu", dims,
+                       dims == 1 ? "" : "s", l->n, l->dim);
     l->by_columns = fortran && l->n > 1 && l->dim > 1;
     return OK;
 }

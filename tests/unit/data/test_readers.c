@@ -159,6 +159,12 @@ static void reads_npy(void **state)
     s = open_good(scratch_write(*state, "a.npy", b.at, b.n), NULL);
     expect_rows(s, 6, 1, ELEMENT_U8, six_bytes);
     source_close(s);
+    b = npy_bytes(1, "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 2, 3), }\n", six,
+                  sizeof six);
+    s = open_good(scratch_write(*state, "a.npy", b.at, b.n), NULL);
+    expect_rows(s, 1, 6, ELEMENT_F32, six);
+    assert_string_equal(s->note, "an array of 3 dimensions, read as 1 rows of 6");
+    source_close(s);
     double wide[6];
     for (int i = 0; i < 6; i++)
         wide[i] = (double)six[i];

@@ -51,6 +51,18 @@ static void expect(json_t *result, const char *const *has, const char *lacks)
     json_decref(result);
 }
 
+static void test_a_departure_is_from_what_is_claimed(void **state)
+{
+    (void)state;
+    json_t *result = new_result();
+    json_object_set_new(result, "run", json_pack("{s:[s]}", "changed", "data=x (\"\")"));
+    expect(json_incref(result), (const char *[]){ "Changed on the command line: data=x", NULL },
+           "Not the run");
+    json_array_append_new(json_object_get(result, "claims"), json_object());
+    expect(result, (const char *[]){ "Not the run that the config describes: data=x", NULL },
+           "Changed on");
+}
+
 static void test_fastest_that_surely_reaches(void **state)
 {
     (void)state;
@@ -137,6 +149,7 @@ static void test_tuned_are_ranked(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_departure_is_from_what_is_claimed),
         cmocka_unit_test(test_fastest_that_surely_reaches),
         cmocka_unit_test(test_none_reaches),
         cmocka_unit_test(test_no_answer),

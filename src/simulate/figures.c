@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "src/base/path.h"
-#include "src/report/gnuplot.h"
-#include "src/report/plot.h"
+#include "src/figure/gnuplot.h"
+#include "src/figure/plot.h"
 #include "src/simulate/internal.h"
 
 static const struct figure_kind predicted_kind = { .name = "predicted", .x = "", .y = "qps" };

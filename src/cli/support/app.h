@@ -6,7 +6,7 @@
 #include "src/core/registry.h"
 #include "src/data/files/file.h"
 #include "src/plan/identity.h"
-#include "src/report/plot.h"
+#include "src/figure/plot.h"
 #include "src/simulate/simulate.h"
 
 struct kernels;

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "src/base/stats.h"
-#include "src/report/internal.h"
+#include "src/figure/internal.h"
 
 struct latency_bucket {
     double ns, count;

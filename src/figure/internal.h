@@ -1,12 +1,12 @@
 /* internal.h - shared by the kinds of figures when they select points; private to this folder. */
-#ifndef DRIFTLINE_REPORT_INTERNAL_H
-#define DRIFTLINE_REPORT_INTERNAL_H
+#ifndef DRIFTLINE_FIGURE_INTERNAL_H
+#define DRIFTLINE_FIGURE_INTERNAL_H
 
 #include <stdbool.h>
 
 #include "src/base/json.h"
 #include "src/base/result_metrics.h"
-#include "src/report/plot.h"
+#include "src/figure/plot.h"
 #include "src/result/lookup.h"
 #include "src/result/series.h"
 

@@ -1,7 +1,7 @@
 /* test_figure.c - the points that each kind of figure takes from a result. */
 #include <jansson.h>
 
-#include "src/report/plot.h"
+#include "src/figure/plot.h"
 #include "tests/support/testing.h"
 
 /* The summary of one cell: values that depend on the point, and constants. */

@@ -1,6 +1,6 @@
 /* plot.c - draws figures: writes a CSV and a small gnuplot script that loads a template of plots/,
  * then runs gnuplot. */
-#include "src/report/plot.h"
+#include "src/figure/plot.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -16,7 +16,7 @@
 #include "src/base/quote.h"
 #include "src/base/result_metrics.h"
 #include "src/base/stats.h"
-#include "src/report/gnuplot.h"
+#include "src/figure/gnuplot.h"
 #include "src/result/result.h"
 
 /* A file that is gathered in memory. */

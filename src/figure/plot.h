@@ -2,8 +2,8 @@
  *
  * Each figure is a CSV with every data point, and a drawing of it by gnuplot in SVG, PNG and PDF
  * from a template of plots/. write_csv() in plot.c has the columns of the CSV. */
-#ifndef DRIFTLINE_REPORT_PLOT_H
-#define DRIFTLINE_REPORT_PLOT_H
+#ifndef DRIFTLINE_FIGURE_PLOT_H
+#define DRIFTLINE_FIGURE_PLOT_H
 
 #include <jansson.h>
 #include <stdbool.h>

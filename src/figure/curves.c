@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "src/report/internal.h"
+#include "src/figure/internal.h"
 
 static bool same_curve(const struct plot_point *a, const struct plot_point *b)
 {

@@ -1,10 +1,10 @@
-/* figure_points.c - selects and adds points for all kinds of figures; see internal.h. */
+/* points.c - selects and adds points for all kinds of figures; see internal.h. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "src/report/internal.h"
+#include "src/figure/internal.h"
 
 json_t *figure_steps_of(const json_t *cell)
 {

@@ -3,9 +3,10 @@
 # Sizes are in units of which a letter has 13. style: "page"; "paper", where a column of 3.4 inches has letters of 8
 # points, panels stand one above the other and a caption takes the place of the title; "slides", of 16:9.
 #
-# The script of a result sets plots, file, kind, style, title_text, x_title, y_title, x_log, y_log, y_recall and the arrays
-# PANEL, PANEL_LOG, SERIES, XLABEL, STYLE, VARIANT, and n_printed assignments PRINTED of strings for PNG and PDF. Then it loads this file. plots/KIND.gp changes the settings below
-# for its kind and names the template that draws.
+# The script of a figure sets plots, file, kind, style, title_text; for each panel PANEL, and of its axes X_SCALE, X_RANGE,
+# X_TICS, X_TITLE, X_UNIT and X_LOW, and the same of Y; the arrays SERIES, XLABEL, STYLE, VARIANT; and n_printed assignments
+# PRINTED of strings for PNG and PDF. Then it loads this file. plots/KIND.gp changes the settings below for its kind and
+# names the template that draws.
 
 # Labels are UTF-8 in every locale, and no string is markup.
 set encoding utf8
@@ -18,11 +19,9 @@ template = "curves.gp"
 stacked = 0      # 1: panels one above the other, as wide as the figure
 lying_bars = 0   # 1: horizontal bars, one row per bar
 panel_titles = 0 # 1: the metric is the title of a panel, and the y axis has no title
-own_axes = 0     # 1: PANEL_LOG sets each panel's y axis; 0: y_log sets all
-nines = 0        # 1: the y axis is logarithmic in 1 - y
-fit_y = 0        # 1: the y axis spans the smallest to the largest value
-spread_x = 0     # 1: free space left and right of the curves
-plain_y = 0      # 1: no k, M, G for thousands on the y axis
+x_title = ""     # else the axes' titles of a kind, instead of those of the metrics
+y_title = ""
+y_label(p) = strlen(y_title) ? y_title : Y_TITLE[p]
 load plots."/".kind.".gp"
 
 n_panels = |PANEL|
@@ -44,6 +43,7 @@ bar_rows = |XLABEL| * (n_series * 15 + 9)
 # The key stands below the panels, with as many entries per row as their names allow.
 stats csv using (column("dominated")) nooutput
 any_dominated = STATS_max > 0
+n_rows = STATS_records
 array LINE[n_series]
 lines = 0
 do for [i = 1:n_series] {

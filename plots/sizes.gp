@@ -2,5 +2,3 @@
 
 x_title = "percentile of clusters, largest first"
 y_title = "vectors in a cluster, entries in a posting"
-x_log = 0
-y_log = 1

@@ -16,6 +16,7 @@ set grid xtics ytics linewidth 0.5 linecolor rgb "#DDDDDD"
 set style fill solid 0.9 border -1
 set errorbars small
 set title noenhanced
+set y2range [0:1]
 set key noenhanced Left reverse
 
 # The margins of panel p in screen coordinates, above the key and below the title.
@@ -28,11 +29,15 @@ top(p) = 1 - title_share - panel_row(p) * cell_height - 26.0 / height
 bottom(p) = 1 - title_share - (panel_row(p) + 1) * cell_height + 66.0 / height
 
 # The key stands at the bottom. A plot without data draws it.
-draw_key = 'set lmargin at screen 0.02; set rmargin at screen 0.98; set bmargin at screen 0.0; set tmargin at screen key_share; unset title; unset border; unset tics; unset grid; unset xlabel; unset ylabel; unset logscale; set xrange [0:1]; set yrange [0:1]; set key at screen 0.5, key_share center top horizontal maxcols key_columns samplen 2 width 1; '
+draw_key = 'set lmargin at screen 0.02; set rmargin at screen 0.98; set bmargin at screen 0.0; set tmargin at screen key_share; unset title; unset border; unset tics; unset grid; unset xlabel; unset ylabel; unset nonlinear x; unset nonlinear y; set xrange [0:1]; set yrange [0:1]; set key at screen 0.5, key_share center top horizontal maxcols key_columns samplen 2 width 1; '
 
-# A recall axis that spreads values near 1. Other metrics have a linear axis.
-recall_axis = ''
-nines_axis = 'set nonlinear y via -log10(1.0008 - y) inverse 1.0008 - 10**(-y); set ytics (0, 0.2, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 1.0) nomirror out scale 0.6'
+# Commands for an axis of panel p, "x" or "y", from the script's scale, range and tics. Scale 1 is logarithmic, 2 is in
+# 1 - y. src/figure/axis.c has the same.
+axis(d, scale, range, tics) = "unset nonlinear ".d."; set ".d."range ".range."; ".(scale == 1 ? "set logscale ".d."; " : \
+    scale == 2 ? "set nonlinear ".d." via -log10(1.0008 - ".d[1:1].") inverse 1.0008 - 10**(-".d[1:1]."); " : "").\
+    "set ".d."tics ".tics." nomirror out scale 0.6, 0.3"
+axis_x(d, p) = axis(d, X_SCALE[p], X_RANGE[p], X_TICS[p])
+axis_y(d, p) = axis(d, Y_SCALE[p], Y_RANGE[p], Y_TICS[p])
 
 # Whether a row of the CSV belongs to series i of panel p. is_of excludes what was not measured.
 is_in(p, i) = column("panel_number") == p && column("series_number") == i

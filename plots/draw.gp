@@ -1,10 +1,11 @@
 # draw.gp - Draws one figure three times: SVG for pages, PNG for READMEs, PDF for papers.
 #
-# Sizes are in units of which a letter has 13. style: "page"; "paper", where a column of 3.4 inches has letters of 8
-# points, panels stand one above the other and a caption takes the place of the title; "slides", of 16:9.
+# Sizes are in units of which a letter has 13. style: "page"; "paper", a column of 85 mm; "paper-wide", two columns, 178 mm;
+# "slides", of 16:9. In a paper letters have 7 to 8 points and a caption takes the place of the title.
 #
 # The script of a figure sets plots, file, kind, style, title_text; for each panel PANEL, and of its axes X_SCALE, X_RANGE,
-# X_TICS, X_TITLE, X_UNIT and X_LOW, and the same of Y; the arrays SERIES, XLABEL, STYLE, VARIANT; and n_printed assignments
+# X_TICS, X_TITLE, X_UNIT and X_LOW, and the same of Y; the arrays SERIES, XLABEL, STYLE,
+# VARIANT and VARIANTS; n_ends labels of curves' ends, END_TEXT in the middle of END_X, END_Y, shares of the panel; and n_printed assignments
 # PRINTED of strings for PNG and PDF. Then it loads this file. plots/KIND.gp changes the settings below for its kind and
 # names the template that draws.
 
@@ -18,6 +19,7 @@ set datafile missing NaN
 template = "curves.gp"
 stacked = 0      # 1: panels one above the other, as wide as the figure
 lying_bars = 0   # 1: horizontal bars, one row per bar
+marks = 1        # 0: curves have no marks, as their points are many and not measured one by one
 panel_titles = 0 # 1: the metric is the title of a panel, and the y axis has no title
 x_title = ""     # else the axes' titles of a kind, instead of those of the metrics
 y_title = ""
@@ -26,20 +28,25 @@ load plots."/".kind.".gp"
 
 n_panels = |PANEL|
 n_series = |SERIES|
-paper = style eq "paper"
+paper = substr(style, 1, 5) eq "paper"
+wide = style eq "paper-wide"
 slides = style eq "slides"
 columns = n_panels < 3 ? n_panels : n_panels == 4 ? 2 : 3
-if (stacked || paper) { columns = 1 }
+if (stacked || paper) { columns = wide && n_panels > 1 && !stacked ? 2 : 1 }
 rows = int(ceil(1.0 * n_panels / columns))
 
 longest_label = 0
 do for [i = 1:|XLABEL|] { longest_label = strlen(XLABEL[i]) > longest_label ? strlen(XLABEL[i]) : longest_label }
 
-panel_width = paper ? 398 : slides ? 560 : columns == 1 ? 760 : 480
+panel_width = (wide ? 833.0 : paper ? 398.0 : slides ? 560.0 : columns == 1 ? 760.0 : 480.0) / (wide ? columns : 1)
 panel_height = paper || slides ? 300 : stacked && rows > 1 ? 280 : 400
-fits(text) = strlen(text) * 10 < panel_height ? "" : ",10" # the font of a y title
-width = lying_bars ? (slides || paper ? 300 : 560) + longest_label * 9 : panel_width * columns
-bar_rows = |XLABEL| * (n_series * 15 + 9)
+font(share) = sprintf(",%.3g", letter * share)
+fits(text) = font(strlen(text) * 10 < panel_height ? 1 : paper ? 0.9 : 0.77) # the font of a y title
+# Beside long labels a column has no space for bars. Labels are then above their bars.
+above = paper && longest_label * 9 > 0.4 * panel_width
+width = !lying_bars || paper ? panel_width * columns : (slides ? 300 : 560) + longest_label * 9
+bar_group = n_series * 15 + (above ? 34 : 9)
+bar_rows = |XLABEL| * bar_group
 # The key stands below the panels, with as many entries per row as their names allow.
 stats csv using (column("dominated")) nooutput
 any_dominated = STATS_max > 0
@@ -73,6 +80,7 @@ title_share = 1.0 * title_height / height
 
 load plots."/style.gp"
 
+letter = 13
 set terminal svg size width, height noenhanced font "DejaVu Sans,13" linewidth (slides ? 1.6 : 1) background rgb "white"
 set output file.".svg"
 svg = 1
@@ -89,10 +97,10 @@ svg = 0
 load plots."/".template
 set output
 
-# 398 of these units are the width of the column.
-unit = paper ? 3.4 / width : slides ? 13.333 / width : 0.01
-letters = sprintf("DejaVu Sans,%.3g", paper || slides ? 13 * 72 * unit : 9)
-set terminal pdfcairo size width * unit, height * unit noenhanced font letters linewidth thick
+# 398 of these units are a column.
+unit = paper ? 85 / 25.4 / 398 : slides ? 13.333 / width : 0.01
+letter = paper || slides ? 13 * 72 * unit : 9
+set terminal pdfcairo size width * unit, height * unit noenhanced font "DejaVu Sans".font(1) linewidth thick
 set output file.".pdf"
 load plots."/".template
 set output

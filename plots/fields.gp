@@ -7,7 +7,7 @@ field_x(p) = column("panel_number") == p ? rank_x(column("x")) : NaN
 field_y(p) = rank_y(column("y"))
 heat_text(v) = abs(v) >= 10000 ? gprintf("%.1s%c", v) : sprintf("%.4g", v)
 
-set multiplot title title_text noenhanced font ",15"
+set multiplot title title_text noenhanced font font(1.15)
 do for [p = 1:n_panels] {
     set lmargin at screen left(p)
     set rmargin at screen right(p) - 90.0 / width
@@ -34,8 +34,8 @@ do for [p = 1:n_panels] {
     plot csv using (field_x(p)):(field_y(p)):(field_x(p) - 0.49):(field_x(p) + 0.49):(field_y(p) - 0.49):(field_y(p) + 0.49):"value" \
              with boxxyerror linecolor palette fillstyle solid 1 noborder notitle, \
          csv using (column("value") <= middle ? field_x(p) : NaN):(field_y(p)):(heat_text(column("value") / Y_UNIT[p])) \
-             with labels font ",12" textcolor rgb "#202020" notitle, \
+             with labels font font(0.92) textcolor rgb "#202020" notitle, \
          csv using (column("value") > middle ? field_x(p) : NaN):(field_y(p)):(heat_text(column("value") / Y_UNIT[p])) \
-             with labels font ",12" textcolor rgb "#FFFFFF" notitle
+             with labels font font(0.92) textcolor rgb "#FFFFFF" notitle
 }
 unset multiplot

@@ -17,11 +17,11 @@ do for [i = 1:n_series] {
 n_lines = n_measured + n_predicted
 # gnuplot looks at the first of a loop that does not run, too.
 at(i) = TONE[i > n_series ? 1 : i] - 1
-tone(i) = HUE[at(i) % 8 + 1]
+tone(i) = hue(at(i) + 1)
 sign(i) = MARK[at(i) % 6 + 1]
 name(i) = i > n_series ? "" : SERIES[i]
 
-set multiplot title title_text noenhanced font ",15"
+set multiplot title title_text noenhanced font font(1.15)
 do for [p = 1:n_panels] {
     set lmargin at screen left(p) + 12.0 / width
     set rmargin at screen right(p)

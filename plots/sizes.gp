@@ -1,4 +1,5 @@
 # sizes.gp - Cluster or posting sizes, largest first.
 
 x_title = "percentile of clusters, largest first"
-y_title = "vectors in a cluster, entries in a posting"
+y_title = "vectors or entries"
+marks = 0

@@ -4,10 +4,6 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "src/base/result_metrics.h"
-
-enum { LINEAR_TICKS = 8, LOG_TICKS = 8, DOUBLING_TICKS = 10 }; /* labelled, at most */
-
 static const double FREE_SPACE = .04; /* of the range, beside its outermost values */
 
 const struct figure_values figure_no_values = { INFINITY, -INFINITY, INFINITY, true, true };
@@ -35,7 +31,7 @@ struct unit {
 };
 
 /* The largest unit that `typical` has at least one of. */
-static void choose_unit(struct figure_axis *a, int unit, double typical)
+static void choose_unit(struct figure_axis *a, enum result_unit unit, double typical)
 {
     static const struct unit times[] = { { 1, "ns" }, { 1e3, "µs" }, { 1e6, "ms" }, { 1e9, "s" } },
                              sizes[] = { { 1, "bytes" },
@@ -92,7 +88,7 @@ static double power_of_ten(int exponent)
     return exponent < 0 ? 1 / pow(10, -exponent) : pow(10, exponent);
 }
 
-static void linear_ticks(struct figure_axis *a, bool whole)
+static void linear_ticks(struct figure_axis *a, bool whole, int most)
 {
     const double low = a->low / a->unit, high = a->high / a->unit, span = high - low;
     for (int exponent = (int)floor(log10(span)) - 2;; exponent++) {
@@ -100,7 +96,7 @@ static void linear_ticks(struct figure_axis *a, bool whole)
         for (size_t r = 0; r < 3; r++) {
             const double step = rounds[r] * power_of_ten(exponent);
             const double first = ceil(low / step - 1e-9), last = floor(high / step + 1e-9);
-            if (last - first >= LINEAR_TICKS || (whole && step < 1))
+            if (last - first >= most || (whole && step < 1))
                 continue;
             a->n = 0;
             for (double k = first + 0.0; k <= last; k++) /* + 0.0: no -0 */
@@ -113,12 +109,12 @@ static void linear_ticks(struct figure_axis *a, bool whole)
 
 /* Labels at 1, 2 and 5 times each power of ten; over many decades at every power, or every second one. Over less
    than a decade these are too few, and the ticks are those of a linear axis. */
-static void log_ticks(struct figure_axis *a, bool whole)
+static void log_ticks(struct figure_axis *a, bool whole, int most)
 {
     const int first = (int)floor(log10(a->low / a->unit)),
               last = (int)floor(log10(a->high / a->unit));
-    const bool fives = log10(a->high / a->low) * 3 < LOG_TICKS;
-    const int stride = (last - first) / LOG_TICKS + 1;
+    const bool fives = log10(a->high / a->low) * 3 < most;
+    const int stride = (last - first) / most + 1;
 
     a->n = 0;
     for (int exponent = first; exponent <= last; exponent++)
@@ -127,12 +123,12 @@ static void log_ticks(struct figure_axis *a, bool whole)
                      fives ? m == 1 || m == 2 || m == 5
                            : m == 1 && (exponent % stride + stride) % stride == 0);
     if (fives && count_labelled(a) < 3)
-        linear_ticks(a, whole);
+        linear_ticks(a, whole, most);
 }
 
-static void doubling_ticks(struct figure_axis *a)
+static void doubling_ticks(struct figure_axis *a, int most)
 {
-    const int stride = (int)(log2(a->high / a->low) / DOUBLING_TICKS) + 1;
+    const int stride = (int)(log2(a->high / a->low) / most) + 1;
 
     a->n = 0;
     for (int exponent = 0; ldexp(1, exponent) <= a->high; exponent += stride)
@@ -147,13 +143,12 @@ static void nines_ticks(struct figure_axis *a)
     for (size_t i = 0; i < sizeof at / sizeof *at; i++)
         add_tick(a, at[i], true);
     if (a->n < 3)
-        linear_ticks(a, false);
+        linear_ticks(a, false, 8);
 }
 
 /* ---- range */
 
-/* The scale on which the axis is even. plots/style.gp has the same for gnuplot. */
-static double even(enum figure_scale scale, double value)
+double figure_axis_even(enum figure_scale scale, double value)
 {
     return scale == SCALE_LOG     ? log10(value)
            : scale == SCALE_NINES ? -log10(1.0008 - value)
@@ -170,7 +165,7 @@ static double uneven(enum figure_scale scale, double place)
 /* With one value only, the range is a tenth of it. */
 static void fit_range(struct figure_axis *a, double least, double most, bool share)
 {
-    const double from = even(a->scale, least), to = even(a->scale, most);
+    const double from = figure_axis_even(a->scale, least), to = figure_axis_even(a->scale, most);
     double space = FREE_SPACE * (to - from);
 
     if (to - from <= 1e-9 * fabs(to))
@@ -182,7 +177,7 @@ static void fit_range(struct figure_axis *a, double least, double most, bool sha
 }
 
 /* A linear axis would show only the longest of bars that differ widely. */
-static void fit_bars(struct figure_axis *a, int unit, const struct figure_values *v)
+static void fit_bars(struct figure_axis *a, enum result_unit unit, const struct figure_values *v)
 {
     const double most = fmax(v->most, 0);
 
@@ -198,8 +193,8 @@ static void fit_bars(struct figure_axis *a, int unit, const struct figure_values
     a->high = most + FREE_SPACE / 2 * (most > a->low ? most - a->low : 1);
 }
 
-void figure_axis_fit(struct figure_axis *a, enum figure_scale scale, int unit,
-                     const struct figure_values *v)
+void figure_axis_fit(struct figure_axis *a, enum figure_scale scale, enum result_unit unit,
+                     const struct figure_values *v, int most_ticks)
 {
     double least = v->least, most = v->most;
 
@@ -223,11 +218,11 @@ void figure_axis_fit(struct figure_axis *a, enum figure_scale scale, int unit,
     else
         fit_range(a, least, most, unit == UNIT_SHARE);
     if (a->scale == SCALE_LOG && v->doubling && most > least)
-        doubling_ticks(a);
+        doubling_ticks(a, most_ticks);
     else if (a->scale == SCALE_LOG)
-        log_ticks(a, whole);
+        log_ticks(a, whole, most_ticks);
     else if (a->scale == SCALE_NINES)
         nines_ticks(a);
     else
-        linear_ticks(a, whole);
+        linear_ticks(a, whole, most_ticks);
 }

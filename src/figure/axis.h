@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "src/base/result_metrics.h"
+
 /* SCALE_NINES is logarithmic in 1 - value: it spreads a recall near 1. SCALE_BARS is linear from 0, or logarithmic where
    bars differ widely; SCALE_RECALL_BARS is linear from the twentieth below the least recall. The script of a figure has
    these numbers. */
@@ -33,9 +35,11 @@ struct figure_axis {
 };
 
 /* Fits an axis to the values: its ticks are 1, 2 or 5 times a power of ten, and its range ends beside the outermost
-   values. unit: enum of struct result_metric. */
-void figure_axis_fit(struct figure_axis *, enum figure_scale, int unit,
-                     const struct figure_values *);
+   values. most: labels that it has space for. */
+void figure_axis_fit(struct figure_axis *, enum figure_scale, enum result_unit unit,
+                     const struct figure_values *, int most);
+/* Values on the scale on which the axis is even. plots/style.gp has the same for gnuplot. */
+double figure_axis_even(enum figure_scale, double value);
 /* The label of a tick, without the unit's name: 1500, or 150k on an axis of more than four digits. */
 void figure_axis_label(const struct figure_axis *, double at, char *text, size_t bytes);
 

@@ -37,6 +37,9 @@ bool figure_is_of_build(const char *metric);
    else NAN. */
 double figure_value_of(const struct gather *, const json_t *cell, const char *name,
                        const char *tag);
+/* The 95 % interval of a variant's metric: over repeats, with one repeat over the passes of its step; else NAN. */
+void figure_interval(const struct gather *, const json_t *cell, const char *name, const char *tag,
+                     double *low, double *high);
 /* Adds one variant's y with its interval at x; adds nothing if there is no value. */
 int figure_add_variant(struct gather *, const json_t *cell, const char *panel, const char *series,
                        double x, const char *x_label, const char *y_name, const char *tag);

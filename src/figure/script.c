@@ -9,6 +9,7 @@
 #include "src/base/result_metrics.h"
 #include "src/base/stats.h"
 #include "src/figure/axis.h"
+#include "src/figure/ends.h"
 #include "src/figure/gnuplot.h"
 #include "src/figure/plot.h"
 
@@ -110,8 +111,8 @@ static int write_csv(const struct figure *f, const char *dir, struct error *erro
     json_t *panels = distinct(f, offsetof(struct plot_point, panel));
     json_t *series = distinct(f, offsetof(struct plot_point, series));
     fprintf(t.out,
-            "panel_number,series_number,x,y,%s,y_high,dominated,mark,panel,series,x_label,"
-            "point\n",
+            "panel_number,series_number,x,y,%s,y_high,x_low,x_high,dominated,mark,panel,series,"
+            "x_label,point\n",
             values ? "value" : "y_low");
     for (size_t i = 0; i < f->n; i++) {
         const struct plot_point *p = &f->points[i];
@@ -120,6 +121,8 @@ static int write_csv(const struct figure *f, const char *dir, struct error *erro
         csv_number(t.out, p->y);
         csv_number(t.out, values || !isnan(p->y_low) ? p->y_low : p->y);
         csv_number(t.out, isnan(p->y_high) ? p->y : p->y_high);
+        csv_number(t.out, isnan(p->x_low) ? p->x : p->x_low);
+        csv_number(t.out, isnan(p->x_high) ? p->x : p->x_high);
         fprintf(t.out, ",%d,%d", beaten ? standing_of(f, i) : ON_FRONTIER, p->mark);
         csv_text(t.out, p->panel);
         csv_text(t.out, p->series);
@@ -139,6 +142,7 @@ struct gp_script {
     json_t *letters;  /* of gnuplot_drawable() */
     size_t n_printed; /* entries of PRINTED so far */
     bool bars;
+    enum figure_style style;
 };
 
 static void gp_text(struct gp_script *s, const char *name, const char *text)
@@ -207,23 +211,27 @@ static bool is_one_label(const json_t *result, const json_t *series)
     return one;
 }
 
-/* VARIANT distinguishes the series of one label, one per point of a sweep: they have one colour, unless the
-   figure has no other label. */
+/* STYLE gives a label its colour and mark; VARIANT numbers the series of one label, VARIANTS of them, which differ in
+   tint and dashes. In a figure of one label alone, each series has a style. */
 static void gp_styles(FILE *out, const json_t *result, const json_t *series)
 {
     size_t n = json_array_size(series), space = n ? n : 1;
     size_t *styles = calloc(space, sizeof *styles);
     const bool one_label = is_one_label(result, series);
-    fprintf(out, "array STYLE[%zu]\narray VARIANT[%zu]\nSTYLE[1] = 1\nVARIANT[1] = 0\n", space,
-            space);
-    for (size_t i = 0; styles && i < n; i++) {
-        size_t variant = 0;
+    fprintf(out, "array STYLE[%zu]\narray VARIANT[%zu]\narray VARIANTS[%zu]\nSTYLE[1] = 1\n", space,
+            space, space);
+    for (size_t i = 0; styles && i < n; i++)
         styles[i] = one_label
                         ? i + 1
                         : style_of(result, json_string_value(json_array_get(series, i)), i) + 1;
-        for (size_t j = 0; j < i; j++)
-            variant += styles[j] == styles[i];
-        fprintf(out, "STYLE[%zu] = %zu\nVARIANT[%zu] = %zu\n", i + 1, styles[i], i + 1, variant);
+    for (size_t i = 0; styles && i < n; i++) {
+        size_t variant = 0, variants = 0;
+        for (size_t j = 0; j < n; j++) {
+            variant += j < i && styles[j] == styles[i];
+            variants += styles[j] == styles[i];
+        }
+        fprintf(out, "STYLE[%zu] = %zu\nVARIANT[%zu] = %zu\nVARIANTS[%zu] = %zu\n", i + 1,
+                styles[i], i + 1, variant, i + 1, variants);
     }
     free(styles);
 }
@@ -231,7 +239,7 @@ static void gp_styles(FILE *out, const json_t *result, const json_t *series)
 /* ---- axes */
 
 /* Names that are no metric and end with a unit are of that unit: "latency, ns". */
-static int unit_of(const char *name)
+static enum result_unit unit_of(const char *name)
 {
     const struct result_metric *info = result_metric(name);
     const char *comma = strrchr(name, ',');
@@ -277,6 +285,8 @@ static void values_of(const struct figure *f, const char *panel, struct figure_v
         if (panel && strcmp(p->panel, panel) != 0)
             continue;
         figure_values_add(x, p->x);
+        figure_values_add(x, p->x_low);
+        figure_values_add(x, p->x_high);
         figure_values_add(y, f->kind->traits & FIGURE_HAS_VALUES ? p->y_low : p->y);
         figure_values_add(y, p->y_low);
         figure_values_add(y, p->y_high);
@@ -326,14 +336,52 @@ static void gp_axis(struct gp_script *s, char direction, size_t panel, const cha
     gp_text(s, variable, title);
 }
 
+enum { ENDS = 200 }; /* labels of a figure, at most */
+
+/* Adds the labels at the ends of a panel's curves to the n that the figure has. */
+static size_t gp_ends(struct gp_script *s, const struct figure *f, const json_t *panels, size_t p,
+                      const struct figure_axis *x, const struct figure_axis *y, size_t n)
+{
+    struct figure_end ends[ENDS];
+    json_t *series = distinct(f, offsetof(struct plot_point, series));
+    bool *on_curve = calloc(f->n + 1, sizeof *on_curve);
+    size_t placed = 0;
+
+    for (size_t i = 0; on_curve && i < f->n; i++)
+        on_curve[i] = standing_of(f, i) != DOMINATED_BY_OWN;
+    if (on_curve)
+        placed = figure_ends_place(f, json_string_value(json_array_get(panels, p)), x, y, s->style,
+                                   on_curve, ends, ENDS - n);
+    for (size_t i = 0; i < placed; i++) {
+        char variable[32];
+        n++;
+        fprintf(s->out,
+                "END_PANEL[%zu] = %zu\nEND_SERIES[%zu] = %zu\nEND_X[%zu] = %.4f\nEND_Y[%zu] = "
+                "%.4f\n",
+                n, p + 1, n, place_in(series, ends[i].of->series), n, ends[i].x, n, ends[i].y);
+        (void)snprintf(variable, sizeof variable, "END_TEXT[%zu]", n);
+        gp_text(s, variable, ends[i].text);
+    }
+    free(on_curve);
+    json_decref(series);
+    return n;
+}
+
 /* Panels of two metrics against each other are fitted each to its points; others have the same x axis. */
 static void gp_axes(struct gp_script *s, const struct figure *f, const json_t *panels)
 {
     const unsigned traits = f->kind->traits;
     const size_t n = json_array_size(panels);
     struct figure_values x, y, ignored;
-    struct figure_axis axis;
+    struct figure_axis x_axis, y_axis;
+    const bool narrow = s->style == FIGURE_PAPER || s->style == FIGURE_PAPER_WIDE;
+    size_t n_ends = 0;
 
+    fprintf(
+        s->out,
+        "array END_PANEL[%d]\narray END_SERIES[%d]\narray END_X[%d]\narray END_Y[%d]\narray "
+        "END_TEXT[%d]\nEND_PANEL[1] = 0\nEND_SERIES[1] = 1\nEND_TEXT[1] = \"\"\n", /* gnuplot reads the first always */
+        ENDS, ENDS, ENDS, ENDS, ENDS);
     for (const char *d = "XY"; *d; d++)
         fprintf(s->out,
                 "array %c_SCALE[%zu]\narray %c_RANGE[%zu]\narray %c_TICS[%zu]\narray "
@@ -345,11 +393,16 @@ static void gp_axes(struct gp_script *s, const struct figure *f, const json_t *p
         const bool log_x = traits & FIGURE_HAS_LOG_X || result_metric(f->x_name)->logarithmic;
         values_of(f, panel, &ignored, &y);
         values_of(f, traits & FIGURE_MARKS_BEATEN ? panel : NULL, &x, &ignored);
-        figure_axis_fit(&axis, log_x ? SCALE_LOG : SCALE_LINEAR, unit_of(f->x_name), &x);
-        gp_axis(s, 'X', p + 1, f->x_name, &axis);
-        figure_axis_fit(&axis, y_scale_of(f, metric, &y), unit_of(metric), &y);
-        gp_axis(s, 'Y', p + 1, metric, &axis);
+        figure_axis_fit(&x_axis, log_x ? SCALE_LOG : SCALE_LINEAR, unit_of(f->x_name), &x,
+                        narrow ? 6 : 8);
+        gp_axis(s, 'X', p + 1, f->x_name, &x_axis);
+        figure_axis_fit(&y_axis, y_scale_of(f, metric, &y), unit_of(metric), &y,
+                        narrow && traits & FIGURE_HAS_BARS ? 6 : 8);
+        gp_axis(s, 'Y', p + 1, metric, &y_axis);
+        if (traits & FIGURE_MARKS_BEATEN)
+            n_ends = gp_ends(s, f, panels, p, &x_axis, &y_axis, n_ends);
     }
+    fprintf(s->out, "n_ends = %zu\n", n_ends);
 }
 
 /* The distinct numbers of a column, ascending: the positions of a heat map's fields. */
@@ -378,7 +431,7 @@ static void gp_heat(struct gp_script *s, const struct figure *f)
             *result_metric(f->y_name)->title ? result_metric(f->y_name)->title : f->y_name);
 }
 
-const char *const figure_styles[] = { "page", "paper", "slides" };
+const char *const figure_styles[] = { "page", "paper", "paper-wide", "slides" };
 
 static int write_script(const struct figure *f, const json_t *result, const char *dir,
                         const char *plots, enum figure_style style, json_t *letters,
@@ -391,12 +444,13 @@ static int write_script(const struct figure *f, const json_t *result, const char
     json_t *panels = distinct(f, offsetof(struct plot_point, panel));
     json_t *series = distinct(f, offsetof(struct plot_point, series));
     json_t *x_labels = distinct(f, offsetof(struct plot_point, x_label));
-    struct gp_script script = { .out = t.out,
-                                .letters = letters,
-                                .bars = f->kind->traits & FIGURE_HAS_BARS };
+    struct gp_script script = {
+        .out = t.out, .letters = letters, .bars = f->kind->traits & FIGURE_HAS_BARS, .style = style
+    };
     fprintf(t.out, "# %s.gp - redraw with: gnuplot %s.gp\n", f->file, f->file);
     fprintf(t.out, "array PRINTED[%zu]\n",
-            5 + 3 * json_array_size(panels) + json_array_size(series) + json_array_size(x_labels));
+            5 + ENDS + 3 * json_array_size(panels) + json_array_size(series) +
+                json_array_size(x_labels));
     gp_text(&script, "plots", plots);
     gp_text(&script, "file", f->file);
     gp_text(&script, "kind", f->kind->name);

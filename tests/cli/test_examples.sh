@@ -62,9 +62,11 @@ pages() {
     "$program" plot results/figures --style "$1" >out 2>err
     grep -aoh "MediaBox \[[^]]*" results/figures/*.pdf | cut -d" " -f5,6 | sort -u
 }
-paper=$(pages paper)
-check "paper: as wide as a column, with its letters" \
-    '[ "$(echo "$paper" | cut -d" " -f1 | sort -u)" = 244 ] && ! grep -aL "/FontFile" results/figures/*.pdf | grep -q .'
+for paper in "paper 240" "paper-wide 504"; do # 85 and 178 mm
+    sizes=$(pages "${paper% *}")
+    check "${paper% *}: as wide as its columns, with its letters" \
+        '[ "$(echo "$sizes" | cut -d" " -f1 | sort -u)" = "${paper#* }" ] && ! grep -aL "/FontFile" results/figures/*.pdf | grep -q .'
+done
 slides=$(pages slides)
 check "slides: 16:9, with their letters" \
     '[ "$slides" = "959 539" ] && ! grep -aL "/FontFile" results/figures/*.pdf | grep -q .'

@@ -1,16 +1,16 @@
 /* test_axis.c - ranges, units and ticks of axes, on data of every decade. */
-#include "src/base/result_metrics.h"
 #include "src/figure/axis.h"
 #include "tests/support/testing.h"
 
-static struct figure_axis fitted(enum figure_scale scale, int unit, double least, double most)
+static struct figure_axis fitted(enum figure_scale scale, enum result_unit unit, double least,
+                                 double most)
 {
     struct figure_values v = figure_no_values;
     struct figure_axis a;
 
     figure_values_add(&v, least);
     figure_values_add(&v, most);
-    figure_axis_fit(&a, scale, unit, &v);
+    figure_axis_fit(&a, scale, unit, &v, 8);
     return a;
 }
 

@@ -43,8 +43,8 @@ panel_height = paper || slides ? 300 : stacked && rows > 1 ? 280 : 400
 font(share) = sprintf(",%.3g", letter * share)
 fits(text) = font(strlen(text) * 10 < panel_height ? 1 : paper ? 0.9 : 0.77) # the font of a y title
 # Beside long labels a column has no space for bars. Labels are then above their bars.
-above = paper && longest_label * 9 > 0.4 * panel_width
-width = !lying_bars || paper ? panel_width * columns : (slides ? 300 : 560) + longest_label * 9
+above = paper && longest_label * 8 > 0.4 * panel_width
+width = !lying_bars || paper ? panel_width * columns : (slides ? 300 : 560) + longest_label * 8
 bar_group = n_series * 15 + (above ? 34 : 9)
 bar_rows = |XLABEL| * bar_group
 # The key stands below the panels, with as many entries per row as their names allow.
@@ -65,17 +65,17 @@ dominated_text = any_dominated ? "hollow: another point is better" : ""
 maintenance_text = any_maintenance ? "at the bottom: maintenance" : ""
 longest = strlen(dominated_text) > strlen(maintenance_text) ? strlen(dominated_text) : strlen(maintenance_text)
 do for [i = 1:n_series] { longest = strlen(SERIES[i]) > longest ? strlen(SERIES[i]) : longest }
-key_columns = int((width - 40) / (longest * 10.5 + 80))
+key_columns = int((width - 40) / (longest * 8.5 + 70))
 key_columns = key_columns < 1 ? 1 : key_columns > 3 ? 3 : key_columns
 key_rows = ceil(1.0 * (n_series + any_dominated + any_maintenance) / key_columns)
 title_height = paper ? 8 : 34
-height = (lying_bars ? (bar_rows + 96) * n_panels : panel_height * rows) + title_height + 22 * key_rows + 16
+height = (lying_bars ? (bar_rows + 82) * n_panels : panel_height * rows) + title_height + 18 * key_rows + 16
 if (slides && width * 9 > height * 16) { height = width * 9 / 16.0 }
 if (slides) { width = height * 16 / 9.0 }
 if (paper) { title_text = "" }
 thick = paper ? 1.0 : slides ? 1.6 : 1.2
 
-key_share = (22.0 * key_rows + 16) / height
+key_share = (18.0 * key_rows + 16) / height
 title_share = 1.0 * title_height / height
 
 load plots."/style.gp"
@@ -91,7 +91,8 @@ set output
 do for [i = 1:n_printed] { eval(PRINTED[i]) }
 if (paper) { title_text = "" }
 
-set terminal pngcairo size width * 2, height * 2 noenhanced font "DejaVu Sans,13" fontscale 2 linewidth (slides ? 3.2 : 2) pointscale (slides ? 2.6 : 2)
+# Fonts of these terminals are 4/3, and of PDF 2/3, of their size at a scale of 1, and of none. Hence the scales 3/2 and 3/4.
+set terminal pngcairo size width * 2, height * 2 noenhanced font "DejaVu Sans,13" fontscale 1.5 linewidth (slides ? 3.2 : 2) pointscale (slides ? 2.6 : 2)
 set output file.".png"
 svg = 0
 load plots."/".template
@@ -100,7 +101,7 @@ set output
 # 398 of these units are a column.
 unit = paper ? 85 / 25.4 / 398 : slides ? 13.333 / width : 0.01
 letter = paper || slides ? 13 * 72 * unit : 9
-set terminal pdfcairo size width * unit, height * unit noenhanced font "DejaVu Sans".font(1) linewidth thick
+set terminal pdfcairo size width * unit, height * unit noenhanced font "DejaVu Sans".font(1) fontscale 0.75 linewidth thick
 set output file.".pdf"
 load plots."/".template
 set output

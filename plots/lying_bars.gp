@@ -9,10 +9,10 @@ bar_at(p, i) = is_in(p, i) ? -column("x") - 0.4 + bars - bar * (i - 0.5) : NaN
 value_text(v) = Y_SCALE[p] == 4 ? sprintf(" %.4f", v) : abs(v) < 1000 ? sprintf(" %.3g", v) : abs(v) < 10000 ? sprintf(" %.0f", v) : gprintf(" %.2s%c", v)
 set multiplot title title_text noenhanced font font(1.15)
 do for [p = 1:n_panels] {
-    set lmargin at screen (above ? 20.0 : longest_label * 9.7 + 30.0) / width
+    set lmargin at screen (above ? 20.0 : longest_label * 8.4 + 30.0) / width
     set rmargin at screen 1 - 70.0 / width
     set tmargin at screen 1 - title_share - (p - 1) * band - 12.0 / height
-    set bmargin at screen 1 - title_share - p * band + 64.0 / height
+    set bmargin at screen 1 - title_share - p * band + 50.0 / height
     unset key
     unset title
     set border 3 linewidth 0.8 linecolor rgb "#444444"
@@ -26,7 +26,7 @@ do for [p = 1:n_panels] {
     if (above) {
         set for [j = 1:n_labels] label j XLABEL[j] at graph 0, first -(j - 1) - 0.4 + bars + 9.0 / bar_group left offset 0.6, 0 noenhanced textcolor rgb "#222222"
     } else {
-        set for [j = 1:n_labels] label j XLABEL[j] at graph 0, first -(j - 1) right offset -1.4, 0 noenhanced textcolor rgb "#222222"
+        set for [j = 1:n_labels] label j XLABEL[j] at graph 0, first -(j - 1) right offset -1, 0 noenhanced textcolor rgb "#222222"
     }
     set yrange [-(n_labels - 0.4):0.6]
     eval(axis_y("x", p))

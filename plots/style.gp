@@ -32,10 +32,10 @@ set key noenhanced Left reverse
 panel_column(p) = (p - 1) % columns
 panel_row(p) = (p - 1) / columns
 cell_height = (1 - key_share - title_share) / rows
-left(p) = (panel_column(p) + 0.0) / columns + 104.0 / width
+left(p) = (panel_column(p) + 0.0) / columns + (paper ? 84.0 : 104.0) / width
 right(p) = (panel_column(p) + 1.0) / columns - (paper ? 14.0 : 30.0) / width
 top(p) = 1 - title_share - panel_row(p) * cell_height - 26.0 / height
-bottom(p) = 1 - title_share - (panel_row(p) + 1) * cell_height + 66.0 / height
+bottom(p) = 1 - title_share - (panel_row(p) + 1) * cell_height + 52.0 / height
 
 # The key stands at the bottom. A plot without data draws it.
 draw_key = 'key_font = font(paper ? 0.9 : 1); set lmargin at screen 0.02; set rmargin at screen 0.98; set bmargin at screen 0.0; set tmargin at screen key_share; unset title; unset border; unset tics; unset grid; unset xlabel; unset ylabel; unset nonlinear x; unset nonlinear y; set xrange [0:1]; set yrange [0:1]; set key at screen 0.5, key_share center top horizontal maxcols key_columns samplen 2 width 1 font key_font; '

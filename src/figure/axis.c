@@ -212,7 +212,7 @@ void figure_axis_fit(struct figure_axis *a, enum figure_scale scale, enum result
                                              : scale;
     *a = (struct figure_axis){ .scale = scale };
     choose_unit(a, unit, scale == SCALE_LOG ? sqrt(least) * sqrt(most) : most);
-    const bool whole = v->whole && a->unit == 1;
+    const bool whole = v->whole && unit == UNIT_NONE;
     if (scale >= SCALE_BARS)
         fit_bars(a, unit, v);
     else

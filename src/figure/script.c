@@ -323,8 +323,9 @@ static void gp_axis(struct gp_script *s, char direction, size_t panel, const cha
 
     fprintf(s->out, "%c_SCALE[%zu] = %d\n%c_UNIT[%zu] = %.9g\n%c_LOW[%zu] = %.9g\n", direction,
             panel, a->scale, direction, panel, a->unit, direction, panel, a->low);
-    fprintf(s->out, "%c_RANGE[%zu] = \"[%.9g:%.9g]\"\n%c_TICS[%zu] = '(", direction, panel, a->low,
-            a->high, direction, panel);
+    /* gnuplot leaves out a tick at the end of a logarithmic axis if its rounding is the other way. */
+    fprintf(s->out, "%c_RANGE[%zu] = \"[%.12g:%.12g]\"\n%c_TICS[%zu] = '(", direction, panel,
+            a->low - 1e-9 * fabs(a->low), a->high + 1e-9 * fabs(a->high), direction, panel);
     for (size_t i = 0; i < a->n; i++) {
         figure_axis_label(a, a->ticks[i].at, label, sizeof label);
         fprintf(s->out, "%s\"%s\" %.9g %d", i ? ", " : "", a->ticks[i].labelled ? label : "",

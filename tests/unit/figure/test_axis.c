@@ -155,12 +155,15 @@ static void test_recall_is_spread_near_1(void **state)
 static void test_bars_begin_at_0(void **state)
 {
     struct figure_axis a = fitted(SCALE_BARS, UNIT_NS, 30, 800);
+    double at[FIGURE_TICKS];
     (void)state;
     assert_true(a.low == 0 && a.high > 800 && a.high < 850 && a.scale == SCALE_BARS);
     a = fitted(SCALE_BARS, UNIT_NS, 30, 8e6); /* else one bar only would be seen */
     assert_true(a.scale == SCALE_LOG && a.low > 9.99 && a.low < 10.01);
     a = fitted(SCALE_RECALL_BARS, UNIT_SHARE, .78, 1);
     assert_true(a.low == .75 && a.high > 1);
+    a = fitted(SCALE_RECALL_BARS, UNIT_SHARE, 1, 1); /* whole numbers, but not counts */
+    assert_true(labelled(&a, at) >= 3);
     a = fitted(SCALE_BARS, UNIT_NONE, 0, 0);
     assert_true(a.low == 0 && a.high > 0 && a.n >= 1);
 }

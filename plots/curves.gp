@@ -4,14 +4,10 @@
 # invisible one with the number of its row, which figure_mend_svg() replaces by words. All of a series has its name, by
 # which the page hides it.
 
-set autoscale
-unset logscale
-stats csv using (column("x")) nooutput
-mark_size = STATS_records > 500 ? 0.3 : 0.8 # larger marks of hundreds of steps hide each other
-described = svg && STATS_records <= 1000 ? n_series : 0
+mark_size = n_rows > 500 ? 0.3 : 0.8 # larger marks of hundreds of steps hide each other
+described = svg && n_rows <= 1000 ? n_series : 0
 
-if (nines) { recall_axis = nines_axis }
-set multiplot title title_text noenhanced font ",15"
+set multiplot title title_text noenhanced font font(1.15)
 do for [p = 1:n_panels] {
     set lmargin at screen left(p)
     set rmargin at screen right(p)
@@ -19,37 +15,22 @@ do for [p = 1:n_panels] {
     set bmargin at screen bottom(p)
     unset key
     set border 3 linewidth 0.8 linecolor rgb "#444444"
-    set xtics auto nomirror out scale 0.6
-    set ytics auto nomirror out scale 0.6
     set grid xtics ytics linewidth 0.5 linecolor rgb "#DDDDDD"
-    unset logscale
-    @recall_axis
-    if (x_log) { set logscale x }
-    # Less than two powers of ten: these alone would be one tic, or none.
-    if (x_log && STATS_min > 0 && STATS_max < 20 * STATS_min) { set xtics STATS_min, 2 nomirror out scale 0.6 }
-    panel_log = own_axes ? PANEL_LOG[p] : y_log
-    if (panel_log) { set logscale y }
-    percent = panel_titles ? strstrt(PANEL[p], "percent") : strstrt(y_title, "%")
-    set format x (x_log ? "%.0s%c" : "%g")
-    set format y (plain_y ? "%g" : panel_log && !percent ? "%.0s%c" : "%g")
-    set autoscale
-    set y2range [0:1]
-    if (!x_log) { set autoscale xfix }
-    if (spread_x) { set xrange [STATS_min / 1.25 : STATS_max * 1.25] }
-    if (fit_y) { set autoscale yfix }
-    if (fit_y && substr(PANEL[p], 1, 7) eq "recall@") { set yrange [*:1.0005] }
-    set offsets graph (x_log ? 0 : 0.03), graph (x_log ? 0 : 0.03), graph (panel_log ? 0 : 0.04), graph (panel_log ? 0 : 0.04)
-    set title (n_panels > 1 || strlen(PANEL[p]) ? PANEL[p] : "") noenhanced offset 0, -0.6
-    set xlabel x_title noenhanced offset 0, 0.4
-    set ylabel (panel_titles ? "" : y_title) noenhanced font fits(y_title) offset 0.6, 0
+    eval(axis_x("x", p))
+    eval(axis_y("y", p))
+    set title (panel_titles ? Y_TITLE[p] : n_panels > 1 || strlen(PANEL[p]) ? PANEL[p] : "") noenhanced offset 0, -0.6
+    set xlabel (strlen(x_title) ? x_title : X_TITLE[p]) noenhanced offset 0, 0.4
+    set ylabel (panel_titles ? "" : y_label(p)) noenhanced font fits(y_label(p)) offset 0.6, 0
     plot for [i = 1:n_series] csv using (is_of(p, i) && column("dominated") < 2 ? column("x") : NaN):"y" \
-             with lines linewidth 1.6 dashtype dash(i) linecolor rgb pale(colour(i)) title SERIES[i], \
-         for [i = 1:n_series] csv using (is_of(p, i) ? column("x") : NaN):"y":"y_low":"y_high" \
-             with yerrorbars pointtype 0 linewidth 0.8 linecolor rgb pale(colour(i)) title SERIES[i], \
-         for [i = 1:n_series] csv using (is_of(p, i) && column("dominated") > 0 ? column("x") : NaN):"y" \
+             with lines linewidth 1.3 dashtype dash(i) linecolor rgb colour(i) title SERIES[i], \
+         for [i = 1:n_series] csv using (interval(i, p) ? column("x") : NaN):"y":"x_low":"x_high":"y_low":"y_high" \
+             with xyerrorbars pointtype 0 linewidth 0.8 linecolor rgb colour(i) title SERIES[i], \
+         for [i = 1:n_series * marks] csv using (is_of(p, i) && column("dominated") > 0 ? column("x") : NaN):"y" \
              with points pointtype hollow(i) pointsize mark_size linecolor rgb colour(i) title SERIES[i], \
-         for [i = 1:n_series] csv using (is_of(p, i) && column("dominated") == 0 ? column("x") : NaN):"y" \
+         for [i = 1:n_series * marks] csv using (is_of(p, i) && column("dominated") == 0 ? column("x") : NaN):"y" \
              with points pointtype mark(i) pointsize mark_size linecolor rgb colour(i) title SERIES[i], \
+         for [e = 1:n_ends] "+" every ::0::0 using (END_PANEL[e] == p ? END_X[e] : NaN):(END_Y[e]):(END_TEXT[e]) axes x2y2 \
+             with labels font font(0.9) textcolor rgb colour(END_SERIES[e]) title SERIES[END_SERIES[e]], \
          for [i = 1:n_series] csv using (is_in(p, i) && column("mark") == 1 ? column("x") : NaN):"y" \
              with points pointtype 6 pointsize 2.2 linewidth 1.6 linecolor rgb colour(i) title SERIES[i], \
          for [i = 1:n_series] csv using (is_in(p, i) && column("mark") == 2 ? column("x") : NaN):(stroke_y(i)):(0):(stroke) \
@@ -57,11 +38,8 @@ do for [p = 1:n_panels] {
          for [i = 1:described] csv using (is_of(p, i) ? column("x") : NaN):"y":(row(i)) \
              with labels hypertext point pointtype 7 pointsize mark_size linecolor rgb 0xFF000000 title SERIES[i]
 }
-set offsets 0, 0, 0, 0
-unset nonlinear y
 @draw_key
-plot for [i = 1:n_series] NaN with linespoints linewidth 1.6 dashtype dash(i) pointtype mark(i) pointsize 0.8 linecolor rgb colour(i) title SERIES[i], \
+plot for [i = 1:n_series] NaN with linespoints linewidth 1.3 dashtype dash(i) pointtype mark(i) pointsize 0.8 * marks linecolor rgb colour(i) title SERIES[i], \
      for [i = 1:any_dominated] NaN with points pointtype 6 pointsize 0.8 linecolor rgb "#444444" title dominated_text, \
      for [i = 1:any_maintenance] NaN with points pointtype "|" linecolor rgb "#444444" title maintenance_text
 unset multiplot
-unset nonlinear y

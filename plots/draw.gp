@@ -1,11 +1,13 @@
 # draw.gp - Draws one figure three times: SVG for pages, PNG for READMEs, PDF for papers.
 #
-# Sizes are in units of which a letter has 13. style: "page"; "paper", where a column of 3.4 inches has letters of 8
-# points, panels stand one above the other and a caption takes the place of the title; "slides", of 16:9.
+# Sizes are in units of which a letter has 13. style: "page"; "paper", a column of 85 mm; "paper-wide", two columns, 178 mm;
+# "slides", of 16:9. In a paper letters have 7 to 8 points and a caption takes the place of the title.
 #
-# The script of a result sets plots, file, kind, style, title_text, x_title, y_title, x_log, y_log, y_recall and the arrays
-# PANEL, PANEL_LOG, SERIES, XLABEL, STYLE, VARIANT, and n_printed assignments PRINTED of strings for PNG and PDF. Then it loads this file. plots/KIND.gp changes the settings below
-# for its kind and names the template that draws.
+# The script of a figure sets plots, file, kind, style, title_text; for each panel PANEL, and of its axes X_SCALE, X_RANGE,
+# X_TICS, X_TITLE, X_UNIT and X_LOW, and the same of Y; the arrays SERIES, XLABEL, STYLE,
+# VARIANT and VARIANTS; n_ends labels of curves' ends, END_TEXT in the middle of END_X, END_Y, shares of the panel; and n_printed assignments
+# PRINTED of strings for PNG and PDF. Then it loads this file. plots/KIND.gp changes the settings below for its kind and
+# names the template that draws.
 
 # Labels are UTF-8 in every locale, and no string is markup.
 set encoding utf8
@@ -17,33 +19,38 @@ set datafile missing NaN
 template = "curves.gp"
 stacked = 0      # 1: panels one above the other, as wide as the figure
 lying_bars = 0   # 1: horizontal bars, one row per bar
+marks = 1        # 0: curves have no marks, as their points are many and not measured one by one
 panel_titles = 0 # 1: the metric is the title of a panel, and the y axis has no title
-own_axes = 0     # 1: PANEL_LOG sets each panel's y axis; 0: y_log sets all
-nines = 0        # 1: the y axis is logarithmic in 1 - y
-fit_y = 0        # 1: the y axis spans the smallest to the largest value
-spread_x = 0     # 1: free space left and right of the curves
-plain_y = 0      # 1: no k, M, G for thousands on the y axis
+x_title = ""     # else the axes' titles of a kind, instead of those of the metrics
+y_title = ""
+y_label(p) = strlen(y_title) ? y_title : Y_TITLE[p]
 load plots."/".kind.".gp"
 
 n_panels = |PANEL|
 n_series = |SERIES|
-paper = style eq "paper"
+paper = substr(style, 1, 5) eq "paper"
+wide = style eq "paper-wide"
 slides = style eq "slides"
 columns = n_panels < 3 ? n_panels : n_panels == 4 ? 2 : 3
-if (stacked || paper) { columns = 1 }
+if (stacked || paper) { columns = wide && n_panels > 1 && !stacked ? 2 : 1 }
 rows = int(ceil(1.0 * n_panels / columns))
 
 longest_label = 0
 do for [i = 1:|XLABEL|] { longest_label = strlen(XLABEL[i]) > longest_label ? strlen(XLABEL[i]) : longest_label }
 
-panel_width = paper ? 398 : slides ? 560 : columns == 1 ? 760 : 480
+panel_width = (wide ? 833.0 : paper ? 398.0 : slides ? 560.0 : columns == 1 ? 760.0 : 480.0) / (wide ? columns : 1)
 panel_height = paper || slides ? 300 : stacked && rows > 1 ? 280 : 400
-fits(text) = strlen(text) * 10 < panel_height ? "" : ",10" # the font of a y title
-width = lying_bars ? (slides || paper ? 300 : 560) + longest_label * 9 : panel_width * columns
-bar_rows = |XLABEL| * (n_series * 15 + 9)
+font(share) = sprintf(",%.3g", letter * share)
+fits(text) = font(strlen(text) * 10 < panel_height ? 1 : paper ? 0.9 : 0.77) # the font of a y title
+# Beside long labels a column has no space for bars. Labels are then above their bars.
+above = paper && longest_label * 8 > 0.4 * panel_width
+width = !lying_bars || paper ? panel_width * columns : (slides ? 300 : 560) + longest_label * 8
+bar_group = n_series * 15 + (above ? 34 : 9)
+bar_rows = |XLABEL| * bar_group
 # The key stands below the panels, with as many entries per row as their names allow.
 stats csv using (column("dominated")) nooutput
 any_dominated = STATS_max > 0
+n_rows = STATS_records
 array LINE[n_series]
 lines = 0
 do for [i = 1:n_series] {
@@ -58,21 +65,22 @@ dominated_text = any_dominated ? "hollow: another point is better" : ""
 maintenance_text = any_maintenance ? "at the bottom: maintenance" : ""
 longest = strlen(dominated_text) > strlen(maintenance_text) ? strlen(dominated_text) : strlen(maintenance_text)
 do for [i = 1:n_series] { longest = strlen(SERIES[i]) > longest ? strlen(SERIES[i]) : longest }
-key_columns = int((width - 40) / (longest * 10.5 + 80))
+key_columns = int((width - 40) / (longest * 8.5 + 70))
 key_columns = key_columns < 1 ? 1 : key_columns > 3 ? 3 : key_columns
 key_rows = ceil(1.0 * (n_series + any_dominated + any_maintenance) / key_columns)
 title_height = paper ? 8 : 34
-height = (lying_bars ? (bar_rows + 96) * n_panels : panel_height * rows) + title_height + 22 * key_rows + 16
+height = (lying_bars ? (bar_rows + 82) * n_panels : panel_height * rows) + title_height + 18 * key_rows + 16
 if (slides && width * 9 > height * 16) { height = width * 9 / 16.0 }
 if (slides) { width = height * 16 / 9.0 }
 if (paper) { title_text = "" }
 thick = paper ? 1.0 : slides ? 1.6 : 1.2
 
-key_share = (22.0 * key_rows + 16) / height
+key_share = (18.0 * key_rows + 16) / height
 title_share = 1.0 * title_height / height
 
 load plots."/style.gp"
 
+letter = 13
 set terminal svg size width, height noenhanced font "DejaVu Sans,13" linewidth (slides ? 1.6 : 1) background rgb "white"
 set output file.".svg"
 svg = 1
@@ -83,16 +91,17 @@ set output
 do for [i = 1:n_printed] { eval(PRINTED[i]) }
 if (paper) { title_text = "" }
 
-set terminal pngcairo size width * 2, height * 2 noenhanced font "DejaVu Sans,13" fontscale 2 linewidth (slides ? 3.2 : 2) pointscale (slides ? 2.6 : 2)
+# Fonts of these terminals are 4/3, and of PDF 2/3, of their size at a scale of 1, and of none. Hence the scales 3/2 and 3/4.
+set terminal pngcairo size width * 2, height * 2 noenhanced font "DejaVu Sans,13" fontscale 1.5 linewidth (slides ? 3.2 : 2) pointscale (slides ? 2.6 : 2)
 set output file.".png"
 svg = 0
 load plots."/".template
 set output
 
-# 398 of these units are the width of the column.
-unit = paper ? 3.4 / width : slides ? 13.333 / width : 0.01
-letters = sprintf("DejaVu Sans,%.3g", paper || slides ? 13 * 72 * unit : 9)
-set terminal pdfcairo size width * unit, height * unit noenhanced font letters linewidth thick
+# 398 of these units are a column.
+unit = paper ? 85 / 25.4 / 398 : slides ? 13.333 / width : 0.01
+letter = paper || slides ? 13 * 72 * unit : 9
+set terminal pdfcairo size width * unit, height * unit noenhanced font "DejaVu Sans".font(1) fontscale 0.75 linewidth thick
 set output file.".pdf"
 load plots."/".template
 set output

@@ -6,9 +6,8 @@ rank_y(v) = sum [i = 1:|YVALUE|] (YVALUE[i] < v)
 field_x(p) = column("panel_number") == p ? rank_x(column("x")) : NaN
 field_y(p) = rank_y(column("y"))
 heat_text(v) = abs(v) >= 10000 ? gprintf("%.1s%c", v) : sprintf("%.4g", v)
-set autoscale
 
-set multiplot title title_text noenhanced font ",15"
+set multiplot title title_text noenhanced font font(1.15)
 do for [p = 1:n_panels] {
     set lmargin at screen left(p)
     set rmargin at screen right(p) - 90.0 / width
@@ -16,19 +15,15 @@ do for [p = 1:n_panels] {
     set bmargin at screen bottom(p)
     unset key
     unset grid
-    # Each panel has its own colour scale, which is logarithmic where values lie far apart. Fields above
-    # the middle are dark.
-    unset logscale
+    # Each panel has its own colour scale. Fields above the middle are dark.
     set autoscale
     stats csv using (column("panel_number") == p ? column("value") : NaN) nooutput
-    far = STATS_min > 0 && STATS_max / STATS_min > 50
-    middle = far ? sqrt(STATS_min * STATS_max) : (STATS_min + STATS_max) / 2
-    if (far) { set logscale cb }
+    middle = Y_SCALE[p] == 1 ? sqrt(STATS_min * STATS_max) : (STATS_min + STATS_max) / 2
+    eval(axis_y("cb", p))
     set border 3 linewidth 0.8 linecolor rgb "#444444"
-    set title PANEL[p].": ".value_title noenhanced offset 0, -0.6
-    set xlabel x_title noenhanced
-    set ylabel y_title noenhanced
-    set format cb (STATS_max >= 10000 ? "%.1s%c" : "%g")
+    set title PANEL[p].": ".Y_TITLE[p] noenhanced offset 0, -0.6
+    set xlabel X_TITLE[p] noenhanced
+    set ylabel row_title noenhanced
     set xrange [-0.5:|XVALUE| - 0.5]
     set yrange [-0.5:|YVALUE| - 0.5]
     set xtics () nomirror out scale 0
@@ -38,12 +33,9 @@ do for [p = 1:n_panels] {
     set palette defined (0 "#F7FBFF", 0.5 "#6BAED6", 1 "#08306B")
     plot csv using (field_x(p)):(field_y(p)):(field_x(p) - 0.49):(field_x(p) + 0.49):(field_y(p) - 0.49):(field_y(p) + 0.49):"value" \
              with boxxyerror linecolor palette fillstyle solid 1 noborder notitle, \
-         csv using (column("value") <= middle ? field_x(p) : NaN):(field_y(p)):(heat_text(column("value"))) \
-             with labels font ",12" textcolor rgb "#202020" notitle, \
-         csv using (column("value") > middle ? field_x(p) : NaN):(field_y(p)):(heat_text(column("value"))) \
-             with labels font ",12" textcolor rgb "#FFFFFF" notitle
+         csv using (column("value") <= middle ? field_x(p) : NaN):(field_y(p)):(heat_text(column("value") / Y_UNIT[p])) \
+             with labels font font(0.92) textcolor rgb "#202020" notitle, \
+         csv using (column("value") > middle ? field_x(p) : NaN):(field_y(p)):(heat_text(column("value") / Y_UNIT[p])) \
+             with labels font font(0.92) textcolor rgb "#FFFFFF" notitle
 }
 unset multiplot
-unset logscale
-set xtics auto
-set ytics auto

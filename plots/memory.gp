@@ -1,5 +1,4 @@
-# memory.gp - Memory of each build by kind, in MiB.
+# memory.gp - Memory of each build by kind.
 
-y_title = "MiB"
 lying_bars = 1
 template = "lying_bars.gp"

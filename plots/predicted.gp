@@ -2,6 +2,4 @@
 # lines, and those for more machines dashed. The name of a series ends so, and series come in this order. Those that
 # differ in the ending alone have one colour.
 
-x_log = 1
-y_log = 1
 template = "predicted_lines.gp"

@@ -17,11 +17,11 @@ do for [i = 1:n_series] {
 n_lines = n_measured + n_predicted
 # gnuplot looks at the first of a loop that does not run, too.
 at(i) = TONE[i > n_series ? 1 : i] - 1
-tone(i) = HUE[at(i) % 8 + 1]
+tone(i) = hue(at(i) + 1)
 sign(i) = MARK[at(i) % 6 + 1]
 name(i) = i > n_series ? "" : SERIES[i]
 
-set multiplot title title_text noenhanced font ",15"
+set multiplot title title_text noenhanced font font(1.15)
 do for [p = 1:n_panels] {
     set lmargin at screen left(p) + 12.0 / width
     set rmargin at screen right(p)
@@ -29,21 +29,12 @@ do for [p = 1:n_panels] {
     set bmargin at screen bottom(p)
     unset key
     set border 3 linewidth 0.8 linecolor rgb "#444444"
-    set logscale xy
-    set autoscale
-    set xtics auto nomirror out scale 0.6
-    set ytics auto nomirror out scale 0.6
-    stats csv using (column("x")) nooutput
-    # One tic for each doubling of ranks, or each second power of ten.
-    if (STATS_max < 1e5) { set xtics STATS_min, (STATS_max > 256 * STATS_min ? 4 : 2) nomirror out scale 0.6 }
-    if (STATS_max > 1e8) { set xtics 1, 100 nomirror out scale 0.6 }
-    set xrange [STATS_min / 1.25 : STATS_max * 1.25]
-    set format x "%.0s%c"
-    set format y "%.0s%c"
+    eval(axis_x("x", p))
+    eval(axis_y("y", p))
     set grid xtics ytics linewidth 0.5 linecolor rgb "#DDDDDD"
     set title (n_panels > 1 || strlen(PANEL[p]) ? PANEL[p] : "") noenhanced offset 0, -0.6
-    set xlabel x_title noenhanced offset 0, 0.4
-    set ylabel y_title noenhanced font fits(y_title) offset -0.4, 0
+    set xlabel X_TITLE[p] noenhanced offset 0, 0.4
+    set ylabel Y_TITLE[p] noenhanced font fits(Y_TITLE[p]) offset -0.4, 0
     plot for [i = n_measured + 1:n_lines] csv using (is_of(p, i) ? column("x") : NaN):"y" \
              with lines linewidth 1.4 dashtype 1 linecolor rgb tone(i) title name(i), \
          for [i = n_lines + 1:n_series] csv using (is_of(p, i) ? column("x") : NaN):"y" \

@@ -1,6 +1,5 @@
 # sizes.gp - Cluster or posting sizes, largest first.
 
 x_title = "percentile of clusters, largest first"
-y_title = "vectors in a cluster, entries in a posting"
-x_log = 0
-y_log = 1
+y_title = "vectors or entries"
+marks = 0

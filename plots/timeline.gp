@@ -2,6 +2,4 @@
 
 x_title = "operation of the workload"
 stacked = 1
-own_axes = 1
 panel_titles = 1
-fit_y = 1

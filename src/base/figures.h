@@ -9,7 +9,10 @@ enum figure_trait {
     FIGURE_HAS_BASELINE = 2,
     FIGURE_MARKS_BEATEN = 4,
     FIGURE_HAS_VALUES = 8,
-    FIGURE_HAS_SEVERAL_Y = 16
+    FIGURE_HAS_SEVERAL_Y = 16,
+    FIGURE_HAS_LOG_X = 32,
+    FIGURE_HAS_LOG_Y = 64,
+    FIGURE_HAS_BARS = 128
 };
 
 /* A row of figures.def, which describes the fields. */

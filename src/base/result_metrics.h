@@ -9,10 +9,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+enum result_unit { UNIT_NONE, UNIT_PER_SECOND, UNIT_SHARE, UNIT_SECONDS, UNIT_NS, UNIT_BYTES };
 /* A row of metrics.def, which describes the fields. */
 struct result_metric {
     const char *name, *object, *field, *title;
-    enum { UNIT_NONE, UNIT_PER_SECOND, UNIT_SHARE, UNIT_SECONDS, UNIT_NS, UNIT_BYTES } unit;
+    enum result_unit unit;
     bool logarithmic;
     int better;
     unsigned queries, updates;

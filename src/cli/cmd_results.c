@@ -8,7 +8,7 @@
 #include "src/cli/commands.h"
 #include "src/cli/support/app.h"
 #include "src/export/export.h"
-#include "src/report/plot.h"
+#include "src/figure/plot.h"
 #include "src/report/report.h"
 #include "src/result/folder_lock.h"
 #include "src/result/result.h"

@@ -7,11 +7,13 @@
 #include <string.h>
 
 #include "src/base/path.h"
-#include "src/report/gnuplot.h"
-#include "src/report/plot.h"
+#include "src/figure/gnuplot.h"
+#include "src/figure/plot.h"
 #include "src/simulate/internal.h"
 
-static const struct figure_kind predicted_kind = { .name = "predicted", .x = "", .y = "qps" };
+static const struct figure_kind predicted_kind = {
+    .name = "predicted", .x = "", .y = "qps", .traits = FIGURE_HAS_LOG_X | FIGURE_HAS_LOG_Y
+};
 
 /* The end of a series' name, by which plots/predicted_lines.gp draws it. */
 enum series { MEASURED, PREDICTED, MORE, SERIES };

@@ -46,7 +46,7 @@ check "a scan computes all distances" '[ "$(metric flat distances_percent/range#
 check "published beside measured" 'grep -q "planted_recall/range#2  *0.9700 " out'
 check "a radius figure's points say which is a crossing" 'head -1 results/codes/01-*.csv | grep -q ",mark,"'
 check "with a logarithmic axis for times alone" \
-    'grep -q "^PANEL_LOG.1. = 1" results/codes/01-*.gp && grep -q "^PANEL_LOG.2. = 0" results/codes/01-*.gp'
+    'grep -q "^Y_SCALE.1. = 1" results/codes/01-*.gp && grep -q "^Y_SCALE.2. = 0" results/codes/01-*.gp'
 python3 - "$DRIFTLINE_ROOT/results/schema.json" results/codes/result.json >out 2>err <<'PY'
 import json, sys, jsonschema
 jsonschema.validate(json.load(open(sys.argv[2])), json.load(open(sys.argv[1])))

@@ -62,9 +62,24 @@ pages() {
     "$program" plot results/figures --style "$1" >out 2>err
     grep -aoh "MediaBox \[[^]]*" results/figures/*.pdf | cut -d" " -f5,6 | sort -u
 }
-paper=$(pages paper)
-check "paper: as wide as a column, with its letters" \
-    '[ "$(echo "$paper" | cut -d" " -f1 | sort -u)" = 244 ] && ! grep -aL "/FontFile" results/figures/*.pdf | grep -q .'
+for paper in "paper 240" "paper-wide 504"; do # 85 and 178 mm
+    sizes=$(pages "${paper% *}")
+    check "${paper% *}: as wide as its columns, with its letters" \
+        '[ "$(echo "$sizes" | cut -d" " -f1 | sort -u)" = "${paper#* }" ] && ! grep -aL "/FontFile" results/figures/*.pdf | grep -q .'
+done
+cat >letters.py <<'PY'
+import glob, re, zlib
+for name in glob.glob("results/figures/*.pdf"):
+    for part in re.findall(rb"stream\r?\n(.*?)endstream", open(name, "rb").read(), re.S):
+        try:
+            drawn = zlib.decompress(part)
+        except zlib.error: # a font
+            continue
+        for matrix in re.findall(rb"([-\d.]+) ([-\d.]+) [-\d.]+ [-\d.]+ [-\d.]+ [-\d.]+ Tm", drawn):
+            print(max(abs(float(number)) for number in matrix))
+PY
+python3 letters.py | sort -n >sizes
+check "and letters of 7 to 8 points" 'awk "\$1 < 7 || \$1 > 8 { bad = 1 } END { exit bad || NR < 50 }" sizes'
 slides=$(pages slides)
 check "slides: 16:9, with their letters" \
     '[ "$slides" = "959 539" ] && ! grep -aL "/FontFile" results/figures/*.pdf | grep -q .'

@@ -14,7 +14,7 @@
 
 #include "src/cli/commands.h"
 #include "src/cli/support/app.h"
-#include "src/report/plot.h"
+#include "src/figure/plot.h"
 #include "src/report/report.h"
 #include "src/result/result.h"
 #include "src/result/summary.h"

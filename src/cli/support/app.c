@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "src/base/quote.h"
-#include "src/report/plot.h"
+#include "src/figure/plot.h"
 
 void app_error(const struct app *app, const struct error *error)
 {

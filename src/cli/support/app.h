@@ -5,8 +5,8 @@
 #include "src/config/run_options.h"
 #include "src/core/registry.h"
 #include "src/data/files/file.h"
+#include "src/figure/plot.h"
 #include "src/plan/identity.h"
-#include "src/report/plot.h"
 #include "src/simulate/simulate.h"
 
 struct kernels;

@@ -1,5 +1,5 @@
 /* gnuplot.c - see gnuplot.h. */
-#include "src/report/gnuplot.h"
+#include "src/figure/gnuplot.h"
 
 #include <limits.h>
 #include <stdio.h>

@@ -1,9 +1,9 @@
-/* figure.c - makes the labelled points of a figure from its specification and a result. */
+/* gather.c - makes the labelled points of a figure from its specification and a result. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "src/report/internal.h"
+#include "src/figure/internal.h"
 
 #define FIGURE(kind, x, y, log_from, traits, help) figure_gather_##kind,
 static int (*const gatherers[FIGURE_KINDS])(struct gather *) = {

@@ -10,7 +10,7 @@
 #include "src/base/path.h"
 #include "src/base/quote.h"
 #include "src/base/result_metrics.h"
-#include "src/report/plot.h"
+#include "src/figure/plot.h"
 
 static void name_value(FILE *out, const char *metric, double value)
 {

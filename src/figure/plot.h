@@ -1,9 +1,9 @@
 /* plot.h - draws the figures of a result. Reads result.json, so old results can be drawn again.
  *
  * Each figure is a CSV with every data point, and a drawing of it by gnuplot in SVG, PNG and PDF
- * from a template of plots/. write_csv() in plot.c has the columns of the CSV. */
-#ifndef DRIFTLINE_REPORT_PLOT_H
-#define DRIFTLINE_REPORT_PLOT_H
+ * from a template of plots/. write_csv() in script.c has the columns of the CSV. */
+#ifndef DRIFTLINE_FIGURE_PLOT_H
+#define DRIFTLINE_FIGURE_PLOT_H
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -11,8 +11,8 @@
 #include "src/base/figures.h"
 #include "src/core/error.h"
 
-/* What figures are drawn for: reports, a column of a paper, or a slide. The names of --style. */
-enum figure_style { FIGURE_PAGE, FIGURE_PAPER, FIGURE_SLIDES, FIGURE_STYLES };
+/* What figures are drawn for: reports, one column or both of a paper, or a slide. The names of --style. */
+enum figure_style { FIGURE_PAGE, FIGURE_PAPER, FIGURE_PAPER_WIDE, FIGURE_SLIDES, FIGURE_STYLES };
 extern const char *const figure_styles[FIGURE_STYLES];
 
 /* Draws all figures of dir/result.json into dir, replaces those drawn before, and records their
@@ -26,7 +26,7 @@ int plot_result(const char *dir, const char *root, enum figure_style,
 /* One drawn point of a figure; a number that does not apply is NAN. */
 struct plot_point {
     char *panel, *series, *x_label, *point; /* owned */
-    double x, y, y_low, y_high;
+    double x, y, x_low, x_high, y_low, y_high;
     /* A crossing is where the series meets the figure's baseline; maintenance is a step in which the
        method did some, and has no y. Neither is measured. */
     enum { MARK_NONE, MARK_CROSSING, MARK_MAINTENANCE } mark;

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "src/base/stats.h"
-#include "src/report/internal.h"
+#include "src/figure/internal.h"
 
 struct latency_bucket {
     double ns, count;
@@ -245,9 +245,9 @@ int figure_gather_memory(struct gather *g)
     json_t *builds = result_builds(g->result), *cell;
     int rc = OK;
 
-    if (of_parts) { /* "parts" is not a metric; the axis shows the unit */
+    if (of_parts) { /* "parts" is not a metric */
         free(g->figure->y_name);
-        g->figure->y_name = strdup("MiB");
+        g->figure->y_name = strdup("memory, bytes");
     }
     const struct bytes_shown *shown = of_parts ? parts : counts;
     const size_t n = of_parts ? sizeof parts / sizeof *parts : sizeof counts / sizeof *counts;
@@ -262,7 +262,7 @@ int figure_gather_memory(struct gather *g)
                 continue;
             const double bytes = last_bytes(cell, of_parts, p->name);
             if (!isnan(bytes))
-                rc = figure_add(g->figure, "", p->title, "", 0, build, bytes / 1048576, NAN, NAN);
+                rc = figure_add(g->figure, "", p->title, "", 0, build, bytes, NAN, NAN);
         }
     }
     json_decref(builds);

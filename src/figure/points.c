@@ -1,10 +1,10 @@
-/* figure_points.c - selects and adds points for all kinds of figures; see internal.h. */
+/* points.c - selects and adds points for all kinds of figures; see internal.h. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "src/report/internal.h"
+#include "src/figure/internal.h"
 
 json_t *figure_steps_of(const json_t *cell)
 {
@@ -28,6 +28,8 @@ int figure_add(struct figure *f, const char *panel, const char *series, const ch
                                              .point = strdup(point),
                                              .x = x,
                                              .y = y,
+                                             .x_low = NAN,
+                                             .x_high = NAN,
                                              .y_low = low,
                                              .y_high = high };
     return OK;
@@ -146,6 +148,52 @@ double figure_value_of(const struct gather *g, const json_t *cell, const char *n
     return isnan(value) ? field_number(json_object_get(cell, "knobs"), name) : value;
 }
 
+/* The step that a tag names, TAG or TAG#number; NULL if TAG has several steps. */
+static const json_t *step_of(const json_t *cell, const char *tag)
+{
+    const json_t *steps = figure_steps_of(cell), *found = NULL;
+    struct place_in_series *places = series_places(steps);
+
+    for (size_t s = 0; places && s < json_array_size(steps); s++) {
+        const json_t *step = json_array_get(steps, s);
+        char name[160];
+        snprintf(name, sizeof name, places[s].of > 1 ? "%s#%zu" : "%s", series_step_tag(step),
+                 places[s].number);
+        if (!strcmp(name, tag))
+            found = step;
+    }
+    free(places);
+    return found;
+}
+
+void figure_interval(const struct gather *g, const json_t *cell, const char *name, const char *tag,
+                     double *low, double *high)
+{
+    /* Metrics of which a step has the interval over its passes. */
+    static const struct {
+        const char *metric, *calls, *field;
+    } passes[] = { { "single_qps", "single", "per_second" },
+                   { "p50_ns", "single", "p50_ns" },
+                   { "qps", "batch", "per_second" } };
+    char label[300], metric[200];
+    label_of(cell, name, label, sizeof label);
+    snprintf(metric, sizeof metric, "%s/%s", name, tag);
+    const json_t *entry = summary_find(&g->index, label, metric);
+    *low = field_number(entry, "low");
+    *high = field_number(entry, "high");
+    for (size_t i = 0; i < sizeof passes / sizeof *passes; i++) {
+        if (field_integer(entry, "repeats", 0) != 1 || strcmp(passes[i].metric, name) != 0)
+            continue;
+        const json_t *timing = json_object_get(step_of(cell, tag), "timing"),
+                     *range =
+                         json_object_get(json_object_get(timing, passes[i].calls), passes[i].field);
+        if (json_array_size(range) != 2)
+            continue;
+        *low = json_number_value(json_array_get(range, 0));
+        *high = json_number_value(json_array_get(range, 1));
+    }
+}
+
 int figure_add_variant(struct gather *g, const json_t *cell, const char *panel, const char *series,
                        double x, const char *x_label, const char *y_name, const char *tag)
 {
@@ -153,9 +201,10 @@ int figure_add_variant(struct gather *g, const json_t *cell, const char *panel, 
     label_of(cell, y_name, label, sizeof label);
     snprintf(metric, sizeof metric, "%s/%s", y_name, tag);
     const json_t *entry = summary_find(&g->index, label, metric);
-    double y = field_number(entry, "median");
+    double y = field_number(entry, "median"), low, high;
     if (isnan(y))
         return OK;
-    return figure_add(g->figure, panel, series, field_text(cell, "point", ""), x, x_label, y,
-                      field_number(entry, "low"), field_number(entry, "high"));
+    figure_interval(g, cell, y_name, tag, &low, &high);
+    return figure_add(g->figure, panel, series, field_text(cell, "point", ""), x, x_label, y, low,
+                      high);
 }

@@ -1,7 +1,7 @@
 /* test_figure.c - the points that each kind of figure takes from a result. */
 #include <jansson.h>
 
-#include "src/report/plot.h"
+#include "src/figure/plot.h"
 #include "tests/support/testing.h"
 
 /* The summary of one cell: values that depend on the point, and constants. */
@@ -94,6 +94,42 @@ static void test_pareto_has_a_curve_for_each_build(void **state)
     figure_free(&f);
 }
 
+/* One repeat has no interval over repeats; its passes have one. */
+static void test_the_interval_of_passes_where_one_repeat_ran(void **state)
+{
+    json_t *result = json_loads(
+        "{\"experiment\":{\"k\":10,\"labels\":[\"a\"]},\"cells\":[{\"label\":\"a\",\"point\":\"\","
+        "\"status\":\"ok\",\"steps\":[{\"op\":\"search\",\"tag\":\"q\",\"timing\":{\"single\":{"
+        "\"per_second\":[90,120],\"p50_ns\":[7,9]}}}]}],\"summary\":["
+        "{\"label\":\"a\",\"metric\":\"p50_ns/"
+        "q\",\"median\":8,\"low\":null,\"high\":null,\"repeats\":1},"
+        "{\"label\":\"a\",\"metric\":\"single_qps/q\",\"median\":100,\"low\":null,\"high\":null,"
+        "\"repeats\":1}]}",
+        0, NULL);
+    json_t *spec =
+        json_loads("{\"kind\":\"pareto\",\"x\":\"single_qps\",\"y\":\"p50_ns\"}", 0, NULL);
+    struct error error = { 0 };
+    struct figure f;
+    (void)state;
+    assert_non_null(result);
+    for (int repeats = 1; repeats <= 3; repeats += 2) {
+        json_t *entry, *summary = json_object_get(result, "summary");
+        size_t i;
+        json_array_foreach(summary, i, entry)
+            json_object_set_new(entry, "repeats", json_integer(repeats));
+        assert_int_equal(figure_gather(&f, result, spec, &error), OK);
+        assert_int_equal(f.n, 1);
+        const struct plot_point *p = &f.points[0];
+        if (repeats == 1)
+            assert_true(p->x_low == 90 && p->x_high == 120 && p->y_low == 7 && p->y_high == 9);
+        else /* then they are not the interval of the median */
+            assert_true(isnan(p->x_low) && isnan(p->y_high));
+        figure_free(&f);
+    }
+    json_decref(spec);
+    json_decref(result);
+}
+
 static void test_where_keeps_only_what_it_names(void **state)
 {
     (void)state;
@@ -115,8 +151,8 @@ static void test_times_of_builds_are_drawn_once(void **state)
     figure_free(&f);
     f = gathered("{\"kind\":\"memory\"}");
     assert_int_equal(f.n, 2);
-    assert_true(fabs(f.points[1].y - 2) < 1e-9);
-    assert_string_equal(f.y_name, "MiB");
+    assert_true(f.points[1].y == 2 * 1048576.0);
+    assert_string_equal(f.y_name, "memory, bytes");
     figure_free(&f);
 }
 
@@ -175,8 +211,8 @@ static void test_memory_by_part(void **state)
     assert_string_equal(f.points[0].series, "graph");
     assert_string_equal(f.points[3].series, "ids");
     assert_string_equal(f.points[3].x_label, "ivf[soft_k=2]");
-    assert_true(fabs(f.points[3].y - 6) < 1e-9);
-    assert_string_equal(f.y_name, "MiB");
+    assert_true(f.points[3].y == 6 * 1048576.0);
+    assert_string_equal(f.y_name, "memory, bytes");
     figure_free(&f);
 }
 
@@ -407,6 +443,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pareto_has_a_curve_for_each_build),
+        cmocka_unit_test(test_the_interval_of_passes_where_one_repeat_ran),
         cmocka_unit_test(test_where_keeps_only_what_it_names),
         cmocka_unit_test(test_times_of_builds_are_drawn_once),
         cmocka_unit_test(test_bars_of_several_metrics_have_a_panel_each),

@@ -1,23 +1,17 @@
-/* plot.c - draws figures: writes a CSV and a small gnuplot script that loads a template of plots/,
- * then runs gnuplot. */
-#include "src/report/plot.h"
-
-#include <dirent.h>
-#include <fcntl.h>
-#include <limits.h>
+/* script.c - writes a figure as a CSV and as a gnuplot script, which sets what the figure shows and loads plots/draw.gp. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "src/base/atomic_file.h"
-#include "src/base/path.h"
 #include "src/base/quote.h"
 #include "src/base/result_metrics.h"
 #include "src/base/stats.h"
-#include "src/report/gnuplot.h"
-#include "src/result/result.h"
+#include "src/figure/axis.h"
+#include "src/figure/ends.h"
+#include "src/figure/gnuplot.h"
+#include "src/figure/plot.h"
 
 /* A file that is gathered in memory. */
 struct text {
@@ -117,8 +111,8 @@ static int write_csv(const struct figure *f, const char *dir, struct error *erro
     json_t *panels = distinct(f, offsetof(struct plot_point, panel));
     json_t *series = distinct(f, offsetof(struct plot_point, series));
     fprintf(t.out,
-            "panel_number,series_number,x,y,%s,y_high,dominated,mark,panel,series,x_label,"
-            "point\n",
+            "panel_number,series_number,x,y,%s,y_high,x_low,x_high,dominated,mark,panel,series,"
+            "x_label,point\n",
             values ? "value" : "y_low");
     for (size_t i = 0; i < f->n; i++) {
         const struct plot_point *p = &f->points[i];
@@ -127,6 +121,8 @@ static int write_csv(const struct figure *f, const char *dir, struct error *erro
         csv_number(t.out, p->y);
         csv_number(t.out, values || !isnan(p->y_low) ? p->y_low : p->y);
         csv_number(t.out, isnan(p->y_high) ? p->y : p->y_high);
+        csv_number(t.out, isnan(p->x_low) ? p->x : p->x_low);
+        csv_number(t.out, isnan(p->x_high) ? p->x : p->x_high);
         fprintf(t.out, ",%d,%d", beaten ? standing_of(f, i) : ON_FRONTIER, p->mark);
         csv_text(t.out, p->panel);
         csv_text(t.out, p->series);
@@ -145,6 +141,8 @@ struct gp_script {
     FILE *out;
     json_t *letters;  /* of gnuplot_drawable() */
     size_t n_printed; /* entries of PRINTED so far */
+    bool bars;
+    enum figure_style style;
 };
 
 static void gp_text(struct gp_script *s, const char *name, const char *text)
@@ -213,65 +211,199 @@ static bool is_one_label(const json_t *result, const json_t *series)
     return one;
 }
 
-/* VARIANT distinguishes the series of one label, one per point of a sweep: they have one colour, unless the
-   figure has no other label. */
+/* STYLE gives a label its colour and mark; VARIANT numbers the series of one label, VARIANTS of them, which differ in
+   tint and dashes. In a figure of one label alone, each series has a style. */
 static void gp_styles(FILE *out, const json_t *result, const json_t *series)
 {
     size_t n = json_array_size(series), space = n ? n : 1;
     size_t *styles = calloc(space, sizeof *styles);
     const bool one_label = is_one_label(result, series);
-    fprintf(out, "array STYLE[%zu]\narray VARIANT[%zu]\nSTYLE[1] = 1\nVARIANT[1] = 0\n", space,
-            space);
-    for (size_t i = 0; styles && i < n; i++) {
-        size_t variant = 0;
+    fprintf(out, "array STYLE[%zu]\narray VARIANT[%zu]\narray VARIANTS[%zu]\nSTYLE[1] = 1\n", space,
+            space, space);
+    for (size_t i = 0; styles && i < n; i++)
         styles[i] = one_label
                         ? i + 1
                         : style_of(result, json_string_value(json_array_get(series, i)), i) + 1;
-        for (size_t j = 0; j < i; j++)
-            variant += styles[j] == styles[i];
-        fprintf(out, "STYLE[%zu] = %zu\nVARIANT[%zu] = %zu\n", i + 1, styles[i], i + 1, variant);
+    for (size_t i = 0; styles && i < n; i++) {
+        size_t variant = 0, variants = 0;
+        for (size_t j = 0; j < n; j++) {
+            variant += j < i && styles[j] == styles[i];
+            variants += styles[j] == styles[i];
+        }
+        fprintf(out, "STYLE[%zu] = %zu\nVARIANT[%zu] = %zu\nVARIANTS[%zu] = %zu\n", i + 1,
+                styles[i], i + 1, variant, i + 1, variants);
     }
     free(styles);
 }
 
-static const char *axis_title(const char *name)
+/* ---- axes */
+
+/* Names that are no metric and end with a unit are of that unit: "latency, ns". */
+static enum result_unit unit_of(const char *name)
 {
     const struct result_metric *info = result_metric(name);
-    if (!strncmp(name, "recall@", 7) || result_metric_is_at_recall(name) || !*info->title)
-        return name;
-    return info->title;
+    const char *comma = strrchr(name, ',');
+
+    if (*info->name || !comma)
+        return info->unit;
+    return !strcmp(comma, ", ns") ? UNIT_NS : !strcmp(comma, ", bytes") ? UNIT_BYTES : UNIT_NONE;
 }
 
-/* The panel's largest value divided by its smallest; INFINITY if the smallest is not positive. */
-static double spread_of(const struct figure *f, const char *panel)
+/* "median latency, ms"; bars whose axis does not begin at 0 say so. */
+static void axis_title(const char *name, const struct figure_axis *a, bool bars, char *text,
+                       size_t bytes)
 {
-    double least = INFINITY, most = -INFINITY;
+    const struct result_metric *info = result_metric(name);
+    const bool by_name =
+        !strncmp(name, "recall@", 7) || result_metric_is_at_recall(name) || !*info->title;
+    const int n = *info->name || unit_of(name) == UNIT_NONE ? -1 : (int)strcspn(name, ",");
+    char begin[64] = "", low[32];
+
+    figure_axis_label(a, a->low, low, sizeof low);
+    if (bars && a->low > 0)
+        (void)snprintf(begin, sizeof begin, " (the axis begins at %s)", low);
+    (void)snprintf(text, bytes, "%.*s%s%s%s", n, by_name ? name : info->title,
+                   *a->unit_name ? ", " : "", a->unit_name, begin);
+}
+
+/* Figures of several metrics have a panel for each. */
+static const char *metric_of(const struct figure *f, const char *panel)
+{
+    const bool of_panel =
+        *result_metric(panel)->name || (f->kind->traits & FIGURE_OF_TABLE && *panel);
+
+    return of_panel ? panel : f->kind->traits & FIGURE_HAS_VALUES ? f->points[0].series : f->y_name;
+}
+
+/* The values of a panel's points, or of all for NULL. A heat map's are in y_low. */
+static void values_of(const struct figure *f, const char *panel, struct figure_values *x,
+                      struct figure_values *y)
+{
+    *x = *y = figure_no_values;
     for (size_t i = 0; i < f->n; i++) {
-        if (strcmp(f->points[i].panel, panel) != 0)
+        const struct plot_point *p = &f->points[i];
+        if (panel && strcmp(p->panel, panel) != 0)
             continue;
-        least = fmin(least, f->points[i].y);
-        most = fmax(most, f->points[i].y);
+        figure_values_add(x, p->x);
+        figure_values_add(x, p->x_low);
+        figure_values_add(x, p->x_high);
+        figure_values_add(y, f->kind->traits & FIGURE_HAS_VALUES ? p->y_low : p->y);
+        figure_values_add(y, p->y_low);
+        figure_values_add(y, p->y_high);
     }
-    return least > 0 ? most / least : INFINITY;
 }
 
-/* Whether a panel has a logarithmic axis; figures.def explains log_from. */
-static bool is_log(const struct figure *f, const char *panel)
+/* figures.def explains log_from. */
+static enum figure_scale y_scale_of(const struct figure *f, const char *name,
+                                    const struct figure_values *v)
 {
-    const double from = f->kind->log_from, spread = from > 0 ? spread_of(f, panel) : 0;
-    const bool far = spread >= from && isfinite(spread);
+    const unsigned traits = f->kind->traits;
+    const double from = f->kind->log_from, spread = v->least > 0 ? v->most / v->least : INFINITY;
+    const bool far = isfinite(spread) && spread >= from;
+    bool log = result_metric(name)->logarithmic && far;
+    const bool recall = strstr(name, "recall@") != NULL;
 
-    return f->kind->traits & FIGURE_OF_TABLE ? from > 0 && far
-                                             : far && result_metric(panel)->logarithmic;
+    if (traits & FIGURE_HAS_BARS)
+        return recall ? SCALE_RECALL_BARS : SCALE_BARS;
+    if (recall && !(traits & FIGURE_HAS_VALUES))
+        return SCALE_NINES;
+    if (traits & FIGURE_HAS_VALUES)
+        log = isfinite(spread) && spread > 50;
+    if (traits & FIGURE_OF_TABLE)
+        log = from > 0 && far;
+    if (traits & FIGURE_HAS_LOG_Y)
+        log = !strstr(name, "recall"); /* a share has no power law */
+    return log ? SCALE_LOG : SCALE_LINEAR;
 }
 
-static void gp_panel_axes(FILE *out, const struct figure *f, const json_t *panels)
+static void gp_axis(struct gp_script *s, char direction, size_t panel, const char *name,
+                    const struct figure_axis *a)
 {
+    char title[300], variable[32], label[32];
+
+    fprintf(s->out, "%c_SCALE[%zu] = %d\n%c_UNIT[%zu] = %.9g\n%c_LOW[%zu] = %.9g\n", direction,
+            panel, a->scale, direction, panel, a->unit, direction, panel, a->low);
+    /* gnuplot leaves out a tick at the end of a logarithmic axis if its rounding is the other way. */
+    fprintf(s->out, "%c_RANGE[%zu] = \"[%.12g:%.12g]\"\n%c_TICS[%zu] = '(", direction, panel,
+            a->low - 1e-9 * fabs(a->low), a->high + 1e-9 * fabs(a->high), direction, panel);
+    for (size_t i = 0; i < a->n; i++) {
+        figure_axis_label(a, a->ticks[i].at, label, sizeof label);
+        fprintf(s->out, "%s\"%s\" %.9g %d", i ? ", " : "", a->ticks[i].labelled ? label : "",
+                a->ticks[i].at, !a->ticks[i].labelled);
+    }
+    fputs(")'\n", s->out);
+    (void)snprintf(variable, sizeof variable, "%c_TITLE[%zu]", direction, panel);
+    axis_title(name, a, s->bars && direction == 'Y', title, sizeof title);
+    gp_text(s, variable, title);
+}
+
+enum { ENDS = 200 }; /* labels of a figure, at most */
+
+/* Adds the labels at the ends of a panel's curves to the n that the figure has. */
+static size_t gp_ends(struct gp_script *s, const struct figure *f, const json_t *panels, size_t p,
+                      const struct figure_axis *x, const struct figure_axis *y, size_t n)
+{
+    struct figure_end ends[ENDS];
+    json_t *series = distinct(f, offsetof(struct plot_point, series));
+    bool *on_curve = calloc(f->n + 1, sizeof *on_curve);
+    size_t placed = 0;
+
+    for (size_t i = 0; on_curve && i < f->n; i++)
+        on_curve[i] = standing_of(f, i) != DOMINATED_BY_OWN;
+    if (on_curve)
+        placed = figure_ends_place(f, json_string_value(json_array_get(panels, p)), x, y, s->style,
+                                   on_curve, ends, ENDS - n);
+    for (size_t i = 0; i < placed; i++) {
+        char variable[32];
+        n++;
+        fprintf(s->out,
+                "END_PANEL[%zu] = %zu\nEND_SERIES[%zu] = %zu\nEND_X[%zu] = %.4f\nEND_Y[%zu] = "
+                "%.4f\n",
+                n, p + 1, n, place_in(series, ends[i].of->series), n, ends[i].x, n, ends[i].y);
+        (void)snprintf(variable, sizeof variable, "END_TEXT[%zu]", n);
+        gp_text(s, variable, ends[i].text);
+    }
+    free(on_curve);
+    json_decref(series);
+    return n;
+}
+
+/* Panels of two metrics against each other are fitted each to its points; others have the same x axis. */
+static void gp_axes(struct gp_script *s, const struct figure *f, const json_t *panels)
+{
+    const unsigned traits = f->kind->traits;
     const size_t n = json_array_size(panels);
-    fprintf(out, "array PANEL_LOG[%zu]\nPANEL_LOG[1] = 0\n", n ? n : 1);
-    for (size_t i = 0; i < n; i++)
-        fprintf(out, "PANEL_LOG[%zu] = %d\n", i + 1,
-                is_log(f, json_string_value(json_array_get(panels, i))));
+    struct figure_values x, y, ignored;
+    struct figure_axis x_axis, y_axis;
+    const bool narrow = s->style == FIGURE_PAPER || s->style == FIGURE_PAPER_WIDE;
+    size_t n_ends = 0;
+
+    fprintf(
+        s->out,
+        "array END_PANEL[%d]\narray END_SERIES[%d]\narray END_X[%d]\narray END_Y[%d]\narray "
+        "END_TEXT[%d]\nEND_PANEL[1] = 0\nEND_SERIES[1] = 1\nEND_TEXT[1] = \"\"\n", /* gnuplot reads the first always */
+        ENDS, ENDS, ENDS, ENDS, ENDS);
+    for (const char *d = "XY"; *d; d++)
+        fprintf(s->out,
+                "array %c_SCALE[%zu]\narray %c_RANGE[%zu]\narray %c_TICS[%zu]\narray "
+                "%c_TITLE[%zu]\narray %c_UNIT[%zu]\narray %c_LOW[%zu]\n",
+                *d, n, *d, n, *d, n, *d, n, *d, n, *d, n);
+    for (size_t p = 0; p < n; p++) {
+        const char *panel = json_string_value(json_array_get(panels, p)),
+                   *metric = metric_of(f, panel);
+        const bool log_x = traits & FIGURE_HAS_LOG_X || result_metric(f->x_name)->logarithmic;
+        values_of(f, panel, &ignored, &y);
+        values_of(f, traits & FIGURE_MARKS_BEATEN ? panel : NULL, &x, &ignored);
+        figure_axis_fit(&x_axis, log_x ? SCALE_LOG : SCALE_LINEAR, unit_of(f->x_name), &x,
+                        narrow ? 6 : 8);
+        gp_axis(s, 'X', p + 1, f->x_name, &x_axis);
+        figure_axis_fit(&y_axis, y_scale_of(f, metric, &y), unit_of(metric), &y,
+                        narrow && traits & FIGURE_HAS_BARS ? 6 : 8);
+        gp_axis(s, 'Y', p + 1, metric, &y_axis);
+        if (traits & FIGURE_MARKS_BEATEN)
+            n_ends = gp_ends(s, f, panels, p, &x_axis, &y_axis, n_ends);
+    }
+    fprintf(s->out, "n_ends = %zu\n", n_ends);
 }
 
 /* The distinct numbers of a column, ascending: the positions of a heat map's fields. */
@@ -296,10 +428,11 @@ static void gp_heat(struct gp_script *s, const struct figure *f)
 {
     gp_values(s->out, "XVALUE", f, offsetof(struct plot_point, x));
     gp_values(s->out, "YVALUE", f, offsetof(struct plot_point, y));
-    gp_text(s, "value_title", f->n ? axis_title(f->points[0].series) : "");
+    gp_text(s, "row_title",
+            *result_metric(f->y_name)->title ? result_metric(f->y_name)->title : f->y_name);
 }
 
-const char *const figure_styles[] = { "page", "paper", "slides" };
+const char *const figure_styles[] = { "page", "paper", "paper-wide", "slides" };
 
 static int write_script(const struct figure *f, const json_t *result, const char *dir,
                         const char *plots, enum figure_style style, json_t *letters,
@@ -312,22 +445,20 @@ static int write_script(const struct figure *f, const json_t *result, const char
     json_t *panels = distinct(f, offsetof(struct plot_point, panel));
     json_t *series = distinct(f, offsetof(struct plot_point, series));
     json_t *x_labels = distinct(f, offsetof(struct plot_point, x_label));
-    struct gp_script script = { .out = t.out, .letters = letters };
+    struct gp_script script = {
+        .out = t.out, .letters = letters, .bars = f->kind->traits & FIGURE_HAS_BARS, .style = style
+    };
     fprintf(t.out, "# %s.gp - redraw with: gnuplot %s.gp\n", f->file, f->file);
     fprintf(t.out, "array PRINTED[%zu]\n",
-            5 + json_array_size(panels) + json_array_size(series) + json_array_size(x_labels));
+            5 + ENDS + 3 * json_array_size(panels) + json_array_size(series) +
+                json_array_size(x_labels));
     gp_text(&script, "plots", plots);
     gp_text(&script, "file", f->file);
     gp_text(&script, "kind", f->kind->name);
     gp_text(&script, "style", figure_styles[style]);
     gp_text(&script, "title_text", f->title);
-    gp_text(&script, "x_title", axis_title(f->x_name));
-    gp_text(&script, "y_title", axis_title(f->y_name));
-    fprintf(t.out, "x_log = %d\ny_log = %d\n", result_metric(f->x_name)->logarithmic,
-            result_metric(f->y_name)->logarithmic);
-    fprintf(t.out, "y_recall = %d\n", !strncmp(f->y_name, "recall@", 7));
     gp_array(&script, "PANEL", panels);
-    gp_panel_axes(t.out, f, panels);
+    gp_axes(&script, f, panels);
     gp_array(&script, "SERIES", series);
     gp_array(&script, "XLABEL", x_labels);
     gp_styles(t.out, result, series);
@@ -346,93 +477,4 @@ int figure_write(const struct figure *f, const json_t *result, const char *dir, 
 {
     const int rc = write_csv(f, dir, error);
     return rc ? rc : write_script(f, result, dir, plots, style, letters, error);
-}
-
-/* Shared by all figures of a result. */
-struct drawing {
-    const json_t *result;
-    const char *dir, *plots;
-    enum figure_style style;
-    const volatile int *interrupted;
-    json_t *files, *bare, *letters;
-};
-
-static int draw(const struct drawing *d, const json_t *spec, size_t number, struct error *error)
-{
-    struct figure f;
-    int rc = figure_gather(&f, d->result, spec, error);
-    char file[240], svg[260];
-    /* Two specifications may have the same kind and axes, so file names start with a number. */
-    snprintf(file, sizeof file, "%02zu-%s", number, f.file ? f.file : "figure");
-    free(f.file);
-    f.file = strdup(file);
-    if (!rc && f.n == 0)
-        json_array_append_new(d->bare, json_sprintf("%s, \"%s\"", file, f.title));
-    if (!rc && f.n) {
-        rc = figure_write(&f, d->result, d->dir, d->plots, d->style, d->letters, error);
-        if (!rc)
-            rc = gnuplot_run(d->dir, file, d->interrupted, error);
-        snprintf(svg, sizeof svg, "%s.svg", file);
-        if (!rc)
-            rc = figure_mend_svg(&f, d->dir, svg, error);
-        if (!rc)
-            json_array_append_new(d->files, json_string(svg));
-    }
-    figure_free(&f);
-    return rc;
-}
-
-static bool is_figure(const char *name)
-{
-    static const char *const extensions[] = { ".svg", ".png", ".pdf", ".csv", ".gp", ".log" };
-    const size_t digits = strspn(name, "0123456789");
-    const char *extension = strrchr(name, '.');
-    if (digits < 2 || name[digits] != '-' || !extension)
-        return false;
-    for (size_t i = 0; i < sizeof extensions / sizeof *extensions; i++)
-        if (!strcmp(extension, extensions[i]))
-            return true;
-    return false;
-}
-
-/* Removes earlier figures: a changed config may number its figures differently, and gnuplot would
-   write through a symbolic link of the same name. */
-static void remove_old(const char *dir)
-{
-    DIR *folder = opendir(dir);
-    for (struct dirent *e; folder && (e = readdir(folder));)
-        if (is_figure(e->d_name))
-            unlinkat(dirfd(folder), e->d_name, 0);
-    if (folder)
-        closedir(folder);
-}
-
-int plot_result(const char *dir, const char *root, enum figure_style style,
-                const volatile int *interrupted, json_t **bare, json_t **letters,
-                struct error *error)
-{
-    char path[PATH_MAX], plots[PATH_MAX];
-    json_t *result = NULL;
-    *bare = json_array();
-    *letters = json_object();
-    if (snprintf(path, sizeof path, "%s/plots", root) >= (int)sizeof path || !realpath(path, plots))
-        return fail_errno(error, ERR_NOT_FOUND, "%s/plots: cannot find the templates of figures",
-                          root);
-    snprintf(path, sizeof path, "%s/result.json", dir);
-    int rc = result_load(path, &result, error);
-    if (rc)
-        return rc;
-    json_t *specs = figure_specs(result);
-    const struct drawing d = {
-        result, dir, plots, style, interrupted, json_array(), *bare, *letters
-    };
-    remove_old(dir);
-    for (size_t i = 0; !rc && i < json_array_size(specs); i++)
-        rc = draw(&d, json_array_get(specs, i), i + 1, error);
-    json_object_set_new(result, "figures", d.files); /* after an error, those drawn so far */
-    const int unsaved = result_save(result, dir, error);
-    rc = rc ? rc : unsaved;
-    json_decref(specs);
-    json_decref(result);
-    return rc;
 }

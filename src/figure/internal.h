@@ -1,12 +1,12 @@
 /* internal.h - shared by the kinds of figures when they select points; private to this folder. */
-#ifndef DRIFTLINE_REPORT_INTERNAL_H
-#define DRIFTLINE_REPORT_INTERNAL_H
+#ifndef DRIFTLINE_FIGURE_INTERNAL_H
+#define DRIFTLINE_FIGURE_INTERNAL_H
 
 #include <stdbool.h>
 
 #include "src/base/json.h"
 #include "src/base/result_metrics.h"
-#include "src/report/plot.h"
+#include "src/figure/plot.h"
 #include "src/result/lookup.h"
 #include "src/result/series.h"
 
@@ -37,6 +37,9 @@ bool figure_is_of_build(const char *metric);
    else NAN. */
 double figure_value_of(const struct gather *, const json_t *cell, const char *name,
                        const char *tag);
+/* The 95 % interval of a variant's metric: over repeats, with one repeat over the passes of its step; else NAN. */
+void figure_interval(const struct gather *, const json_t *cell, const char *name, const char *tag,
+                     double *low, double *high);
 /* Adds one variant's y with its interval at x; adds nothing if there is no value. */
 int figure_add_variant(struct gather *, const json_t *cell, const char *panel, const char *series,
                        double x, const char *x_label, const char *y_name, const char *tag);

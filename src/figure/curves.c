@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "src/report/internal.h"
+#include "src/figure/internal.h"
 
 static bool same_curve(const struct plot_point *a, const struct plot_point *b)
 {
@@ -58,7 +58,10 @@ int figure_gather_pareto(struct gather *g)
                 continue;
             char series[300];
             result_build_label(cell, series, sizeof series);
+            const size_t n = f->n;
             rc = figure_add_variant(g, cell, tag, series, x, "", y_name, tag);
+            if (f->n > n)
+                figure_interval(g, cell, f->x_name, tag, &f->points[n].x_low, &f->points[n].x_high);
         }
     }
     json_decref(tags);

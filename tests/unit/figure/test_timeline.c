@@ -2,7 +2,7 @@
 #include <jansson.h>
 
 #include "src/base/path.h"
-#include "src/report/plot.h"
+#include "src/figure/plot.h"
 #include "tests/support/testing.h"
 
 /* Searches at steps 0, 3 and 5. Maintenance: a split at step 1, `maintain` at step 4, and a split after the last search. */

@@ -1,6 +1,6 @@
 /* gnuplot.h - runs gnuplot on one script, and what its PNG and PDF can draw. */
-#ifndef DRIFTLINE_REPORT_GNUPLOT_H
-#define DRIFTLINE_REPORT_GNUPLOT_H
+#ifndef DRIFTLINE_FIGURE_GNUPLOT_H
+#define DRIFTLINE_FIGURE_GNUPLOT_H
 
 #include <jansson.h>
 

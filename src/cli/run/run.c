@@ -24,9 +24,7 @@
 static int make_results_dir(struct run_state *run, struct error *error)
 {
     const struct run_options *o = &run->app->options;
-    char *base = app_path(o->root, "results");
-    run->dir = app_path(o->out ? o->out : base, run->experiment->name);
-    free(base);
+    run->dir = app_path(o->out ? o->out : o->results, run->experiment->name);
     run->scratch = app_path(run->dir, "scratch");
     run->stored = app_path(run->dir, "cells");
     int rc = path_make_folders(run->dir, 0777, error);

@@ -13,13 +13,29 @@
 #include "src/base/quote.h"
 #include "src/report/plot.h"
 
+/* An installed program is not called ./harness. */
+static void print_message(const struct app *app, const char *text)
+{
+    static const char name[] = "./harness";
+    char line[4096] = "";
+    size_t n = 0;
+    for (const char *at = text; *at && n + sizeof name < sizeof line;)
+        if (strncmp(at, name, sizeof name - 1) == 0) {
+            n += (size_t)snprintf(line + n, sizeof line - n, "%s", app->options.command);
+            at += sizeof name - 1;
+        } else
+            line[n++] = *at++;
+    line[n] = '\0';
+    quote_terminal(stderr, line);
+    fputc('\n', stderr);
+}
+
 void app_error(const struct app *app, const struct error *error)
 {
     const char *red = app->options.colour ? "\033[31m" : "",
                *off = app->options.colour ? "\033[0m" : "";
     fprintf(stderr, "%serror:%s ", red, off);
-    quote_terminal(stderr, error->text);
-    fputc('\n', stderr);
+    print_message(app, error->text);
 }
 
 void app_warn(const struct app *app, const char *format, ...)
@@ -32,8 +48,7 @@ void app_warn(const struct app *app, const char *format, ...)
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     fprintf(stderr, "%swarning:%s ", yellow, off);
-    quote_terminal(stderr, text);
-    fputc('\n', stderr);
+    print_message(app, text);
 }
 
 int app_say(void *app_of, const char *line)

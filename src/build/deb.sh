@@ -9,7 +9,8 @@ unset MAKEFLAGS MAKELEVEL MFLAGS
 
 work=$PWD/build/deb source=$PWD/build/deb/driftline-$1 root=$PWD/build/deb/root
 arch=$(dpkg --print-architecture)
-rm -rf "$root"
+# Whole, as the times of files in a tarball are those of its commit.
+rm -rf "$work"
 mkdir -p "$root/DEBIAN"
 tar -xzf "build/driftline-$1.tar.gz" -C "$work"
 make -C "$source" DRIFTLINE_PORTABLE=1 DRIFTLINE_WITHOUT="${DRIFTLINE_WITHOUT:-} cuda" PACKAGED=1 all
@@ -22,16 +23,15 @@ depends() { # FILE...
         case $needed in ld-linux*) continue ;; esac
         [ ! -e "$root/usr/lib/driftline/$needed" ] || continue
         package=$(awk -v library="${needed%%.so*}" -v version="${needed#*.so.}" \
-            '$1 == library && $2 == version { sub(/^[^ ]+ +[^ ]+ +/, ""); print; exit }' /var/lib/dpkg/info/*.shlibs)
+            '$1 == library && $2 == version { sub(/^[^ ]+ +[^ ]+ +/, ""); print; exit }' \
+            /var/lib/dpkg/info/*":$arch.shlibs" /var/lib/dpkg/info/*.shlibs) # of this architecture before others
         [ "$package" ] || { echo "deb: no package of this system has $needed" >&2 && return 1; }
         printf '%s\n' "$package"
     done
 }
-as_list() { sort -u | paste -sd, | sed 's/,/, /g'; }
 cd "$root/usr/lib/driftline"
 # shellcheck disable=SC2046  # names without blanks
 needs=$(depends driftline $(ls libfaiss*.so 2>/dev/null))
-mpi=$([ ! -e libdriftline_mpi.so ] || depends libdriftline_mpi.so)
 cd "$OLDPWD"
 cat >"$root/DEBIAN/control" <<CONTROL
 Package: driftline
@@ -39,9 +39,9 @@ Version: $1
 Architecture: $arch
 Maintainer: $(git log -1 --format='%an <%ae>')
 Installed-Size: $(du -sk --exclude=DEBIAN "$root" | cut -f1)
-Depends: $(echo "$needs" | as_list)
+Depends: $(echo "$needs" | sort -u | paste -sd, | sed 's/,/, /g')
 Recommends: gnuplot-nox | gnuplot, fonts-dejavu-core, curl, ca-certificates
-Suggests: $(printf '%s\n' openmpi-bin npm dataset-fashion-mnist python3 "$mpi" | sed '/^$/d' | as_list)
+Suggests: openmpi-bin, npm, dataset-fashion-mnist, python3
 Section: science
 Priority: optional
 Description: measures nearest-neighbour indexes on data that change

@@ -480,14 +480,14 @@ format:
 # --------------------------------------------------------------------------------------- install
 
 PREFIX ?= /usr/local
-export PREFIX DESTDIR
+INSTALL = PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' src/build/install.sh
 ## install: copies what make built to PREFIX (/usr/local), below DESTDIR if it is given; uninstall removes it
 # Builds nothing again, as `sudo make install` has another home folder and another cache.
 install:
 	@[ -e build/driftline ] || $(MAKE) all
-	@src/build/install.sh
+	@$(INSTALL)
 uninstall:
-	@src/build/install.sh --remove
+	@$(INSTALL) --remove
 
 ## dist: build/driftline-VERSION.tar.gz, the sources of the last commit
 dist:

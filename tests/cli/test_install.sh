@@ -32,6 +32,8 @@ check "a config runs from another folder; the results are there, with figures wh
     '[ $status = 0 ] && [ -s results/delete/result.json ] && { ! command -v gnuplot >/dev/null || [ -s results/delete/report.html ]; }'
 run run --quick --no-plots --out elsewhere configs/examples/delete.lua
 check "--out is another place" '[ $status = 0 ] && [ -s elsewhere/delete/result.json ]'
+run run --quick --no-plots --out answer configs/examples/own_vectors.lua
+check "in what a run prints, too" 'grep -q "with more settings: driftline advise DATA" out'
 run new mine
 check "a method cannot be made without the sources" '[ $status = 2 ] && grep -q "new: needs the sources" err'
 ln -s "$program" ../link

@@ -225,7 +225,9 @@ static void print_outcome(struct run_state *run)
     quote_terminal_begin(&summary);
     if (summary.out)
         report_summary(run->result, summary.out);
-    quote_terminal_print(&summary);
+    if (summary.out && fclose(summary.out) == 0)
+        app_print(run->app, stdout, summary.text);
+    free(summary.text);
     if (run->failed)
         printf("\n%zu of %zu cells did not finish; each has its error in %s/result.json\n",
                run->failed, run->plan.n, run->dir);

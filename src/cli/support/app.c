@@ -13,21 +13,17 @@
 #include "src/base/quote.h"
 #include "src/report/plot.h"
 
-/* An installed program is not called ./harness. */
-static void print_message(const struct app *app, const char *text)
+void app_print(const struct app *app, FILE *out, const char *text)
 {
     static const char name[] = "./harness";
-    char line[4096] = "";
-    size_t n = 0;
-    for (const char *at = text; *at && n + sizeof name < sizeof line;)
-        if (strncmp(at, name, sizeof name - 1) == 0) {
-            n += (size_t)snprintf(line + n, sizeof line - n, "%s", app->options.command);
-            at += sizeof name - 1;
-        } else
-            line[n++] = *at++;
-    line[n] = '\0';
-    quote_terminal(stderr, line);
-    fputc('\n', stderr);
+    char *copy = app_copy(text), *from = copy, *at;
+    for (; (at = strstr(from, name)); from = at + sizeof name - 1) {
+        *at = '\0';
+        quote_terminal(out, from);
+        fputs(app->options.command, out);
+    }
+    quote_terminal(out, from);
+    free(copy);
 }
 
 void app_error(const struct app *app, const struct error *error)
@@ -35,7 +31,8 @@ void app_error(const struct app *app, const struct error *error)
     const char *red = app->options.colour ? "\033[31m" : "",
                *off = app->options.colour ? "\033[0m" : "";
     fprintf(stderr, "%serror:%s ", red, off);
-    print_message(app, error->text);
+    app_print(app, stderr, error->text);
+    fputc('\n', stderr);
 }
 
 void app_warn(const struct app *app, const char *format, ...)
@@ -48,7 +45,8 @@ void app_warn(const struct app *app, const char *format, ...)
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     fprintf(stderr, "%swarning:%s ", yellow, off);
-    print_message(app, text);
+    app_print(app, stderr, text);
+    fputc('\n', stderr);
 }
 
 int app_say(void *app_of, const char *line)

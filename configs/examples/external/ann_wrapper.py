@@ -49,23 +49,25 @@ class BaseANN:
         return getattr(self, "name", type(self).__name__)
 
 
-def metric_entry(distance):
-    return {"distance": distance, "distance_valid": lambda a: True}
+class Metric(dict):
+    __getattr__ = dict.__getitem__  # older wrappers ask for metrics[name]["distance"], later ones for metrics[name].distance
 
 
-METRICS = {"euclidean": metric_entry(lambda a, b: numpy.linalg.norm(a - b)),
-           "angular": metric_entry(lambda a, b: 1 - a @ b / (numpy.linalg.norm(a) * numpy.linalg.norm(b)))}
+METRICS = {name: Metric(distance=distance, distance_valid=lambda a: True) for name, distance in (
+    ("euclidean", lambda a, b: numpy.linalg.norm(a - b)),
+    ("angular", lambda a, b: 1 - a @ b / (numpy.linalg.norm(a) * numpy.linalg.norm(b))))}
 
 
 def load(path, name):
-    """A wrapper imports modules of ann-benchmarks by their names, old and new, and finds those made here."""
-    package = "ann_benchmarks.algorithms.wrapped"
-    for each in ("ann_benchmarks", "ann_benchmarks.distance", "ann_benchmarks.algorithms", "ann_benchmarks.algorithms.base",
-                 "ann_benchmarks.algorithms.base.module", package):
-        sys.modules[each] = module = types.ModuleType(each)
-        module.__path__, module.BaseANN, module.metrics = [], BaseANN, METRICS
-    sys.modules[package].__path__ = [os.path.dirname(os.path.abspath(path))]
-    spec = importlib.util.spec_from_file_location(package + ".module", path)
+    """A wrapper imports modules of ann-benchmarks by their names, old and new. It finds these here, others where it lies."""
+    folder = os.path.dirname(os.path.abspath(path))
+    above = os.path.dirname(folder)
+    for each, places in (("", [os.path.dirname(above)]), (".algorithms", [above]), (".algorithms.wrapped", [folder]), (".distance", []),
+                         (".algorithms.base", []), (".algorithms.base.module", [])):
+        module = sys.modules["ann_benchmarks" + each] = types.ModuleType("ann_benchmarks" + each)
+        module.__path__, module.BaseANN, module.metrics = places, BaseANN, METRICS
+        module.compute_distance = lambda metric, a, b: METRICS[metric].distance(a, b)
+    spec = importlib.util.spec_from_file_location("ann_benchmarks.algorithms.wrapped.module", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return getattr(module, name)

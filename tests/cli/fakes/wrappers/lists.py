@@ -2,7 +2,7 @@
 and they change the arrays that they are given."""
 import exact
 
-from ...distance import metrics as pd
+from ...distance import compute_distance, metrics as pd
 from ..base.module import BaseANN
 
 
@@ -25,7 +25,7 @@ class Base(BaseANN):
 
 class Lists(Base):
     def __init__(self, metric, n_list):
-        assert pd[metric]["distance_valid"](0)
+        assert pd[metric]["distance_valid"](0) and pd[metric].distance_valid(0) and compute_distance
         self._n_list = n_list
 
     def fit(self, X):

@@ -35,7 +35,7 @@ endif
 
 # Goals that only print, fetch or remove must not set off an installation.
 UNCONFIGURED := help deps deps-test deps-lint baselines clean format run bench aa-study figures fuzz asan tsan ubsan sanitize \
-                nightly coverage
+                nightly coverage install uninstall dist deb
 GOALS := $(or $(MAKECMDGOALS),all)
 # Each goal installs what it needs: packages by group, as src/build/deps.sh lists them.
 GROUPS = build $(if $(filter test quick prove test-sanitized build-tests test-plugin lint-change,$(GOALS)),test) \
@@ -81,6 +81,9 @@ MODE_CXX_asan := -fno-sanitize=alignment,nonnull-attribute,vptr,pointer-overflow
 CXXFLAGS_ALL = -std=c++17 $(MODE_FLAGS) $(MODE_CXX_$(MODE)) $(ARCH) -g $(WARN) $(CXXFLAGS)
 LDFLAGS_ALL = $(MODE_FLAGS) -rdynamic $(FAST_LINKER) $(LDFLAGS)
 LIBS = $(DEP_LIBS) $(if $(filter release,$(MODE)),$(RELEASE_LIBS),$(SHARED_LIBS)) -ldl -lpthread -lm
+# The program looks beside itself for the baselines' libraries, for there `make install` puts them. PACKAGED=1: only there.
+comma := ,
+PROGRAM_LIBS = -Wl,-rpath,'$$ORIGIN' $(if $(PACKAGED),$(filter-out -Wl$(comma)-rpath$(comma)%,$(LIBS)),$(LIBS))
 
 # Each instruction set in its own file, whatever -march says. The oracle is neither vectorised nor contracted.
 # Plain where a sanitizer makes them several times slower, or clang needs minutes to instrument them, for their tests have
@@ -156,7 +159,7 @@ STAMPED := $(filter-out $(call objects,src/core/stamp/stamp.c),$(OBJECTS)) $(OUT
 $(OUT)/driftline: $(STAMPED) $(OUT)/link-flags
 	$(if $(MAIN),,$(error src/cli/main.c is not there))
 	$(call say,LINK,$@)
-	$(Q)$(LINK) $(LDFLAGS_ALL) -o $@ $(STAMPED) $(LIBS)
+	$(Q)$(LINK) $(LDFLAGS_ALL) -o $@ $(STAMPED) $(PROGRAM_LIBS)
 
 # Link-time optimisation would copy the text into other objects.
 $(OUT)/build_stamp.o: $(OUT)/build_stamp.c $(OUT)/flags
@@ -227,7 +230,7 @@ $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(CXXFLAGS_ALL) $(KERNEL_CFLAGS)
 native: $(shell $(CC) -march=native -Q --help=target 2>/dev/null | grep -E 'enabled|-march=|-mtune=' | cksum)
 endef
 $(OUT)/flags: export TEXT = $(FLAGS_TEXT)
-$(OUT)/link-flags: export TEXT = $(LINK) $(LDFLAGS_ALL) $(LIBS)
+$(OUT)/link-flags: export TEXT = $(LINK) $(LDFLAGS_ALL) $(PROGRAM_LIBS)
 build/cuda/flags: export TEXT = $(NVCC) $(CUDA_FLAGS)
 $(OUT)/flags $(OUT)/link-flags build/cuda/flags: FORCE
 	@printf '%s\n' "$$TEXT" | { $(write_if_changed); }
@@ -249,14 +252,14 @@ $(OUT)/include/build_info.h: export TEXT = $(BUILD_INFO)
 $(OUT)/include/build_info.h: FORCE
 	@printf '%s\n' "$$TEXT" | { $(write_if_changed); }
 
-# Not in build_info.h: a commit is to compile this alone, and to link the program again, but no test.
+# Not in build_info.h: a commit is to compile this alone, and to link the program again, but no test. COMMIT is in tarballs.
 define BUILD_STAMP
 /* build_stamp.c - the sources that this program was built from. Written by the Makefile. */
 #include "src/core/stamp/stamp.h"
 const struct build_stamp build_stamp = {
     .version = "$(VERSION)",
-    .git_commit = "$(shell git rev-parse --verify -q HEAD 2>/dev/null)",
-    .git_dirty = $(shell test -z "$$(git status --porcelain -- Makefile harness src algorithms kernels 2>/dev/null)"; echo $$?),
+    .git_commit = "$(or $(file <COMMIT),$(shell git rev-parse --verify -q HEAD 2>/dev/null))",
+    .git_dirty = $(if $(wildcard COMMIT),0,$(shell test -z "$$(git status --porcelain -- Makefile harness src algorithms kernels 2>/dev/null)"; echo $$?)),
 };
 endef
 $(OUT)/build_stamp.c: export TEXT = $(BUILD_STAMP)
@@ -475,6 +478,29 @@ format:
 	@src/build/deps.sh lint
 	@clang-format -i $(or $(F),$(FORMATTED))
 
+# --------------------------------------------------------------------------------------- install
+
+PREFIX ?= /usr/local
+INSTALL = PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' src/build/install.sh
+## install: copies what make built to PREFIX (/usr/local), below DESTDIR if it is given; uninstall removes it
+# Builds nothing again, as `sudo make install` has another home folder and another cache.
+install:
+	@[ -e build/driftline ] || $(MAKE) all
+	@$(INSTALL)
+uninstall:
+	@$(INSTALL) --remove
+
+## dist: build/driftline-VERSION.tar.gz, the sources of the last commit
+dist:
+	@mkdir -p build
+	$(Q)git archive --prefix=driftline-$(VERSION)/ --add-virtual-file=driftline-$(VERSION)/COMMIT:$$(git rev-parse HEAD) \
+	    -o build/driftline-$(VERSION).tar.gz HEAD
+	@echo "build/driftline-$(VERSION).tar.gz"
+
+## deb: build/driftline_VERSION_ARCH.deb, for this Debian and every processor with SSE4.2, of the last commit
+deb: dist
+	@src/build/deb.sh $(VERSION)
+
 # ----------------------------------------------------------------------------------------- usage
 
 CONFIG ?= configs/drift_mnist_fashion.lua
@@ -517,7 +543,7 @@ baselines:
 clean:
 	@rm -rf build
 
-.PHONY: FORCE help all cuda docs build-tests test test-plugin quick record-times lint-change layout prove golden-record asan tsan ubsan sanitize nightly test-sanitized fuzz fuzz-run coverage lint format run bench aa-study \
+.PHONY: FORCE help all cuda docs install uninstall dist deb build-tests test test-plugin quick record-times lint-change layout prove golden-record asan tsan ubsan sanitize nightly test-sanitized fuzz fuzz-run coverage lint format run bench aa-study \
         figures deps deps-test deps-lint baselines clean
 FORCE:
 

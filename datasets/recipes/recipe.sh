@@ -29,8 +29,8 @@ die() {
 recipe_install() {
     say "installing what the recipe needs (make deps-$1)"
     # setsid: ending the recipe does not end an installation half-way.
-    (cd "$recipes/../.." && setsid -w src/build/deps.sh "$1" </dev/null 8>&-) || die "the recipe cannot run without these packages: $(
-        cd "$recipes/../.." && DRIFTLINE_NO_INSTALL=1 src/build/deps.sh "$1" 2>/dev/null)"
+    (cd "$out" && setsid -w "$recipes/../../src/build/deps.sh" "$1" </dev/null 8>&-) || die "the recipe cannot run without these packages: $(
+        cd "$out" && DRIFTLINE_NO_INSTALL=1 "$recipes/../../src/build/deps.sh" "$1" 2>/dev/null)"
 }
 
 # Options with which apt-get knows the packages: none if the system's lists do, else those of lists of our own.

@@ -53,10 +53,8 @@ static char *study_folder(const struct study *s)
     const char *slash = strrchr(s->data, '/'), *name = slash ? slash + 1 : s->data;
     char folder[300];
     snprintf(folder, sizeof folder, "advise-%.*s", (int)strcspn(name, "."), name);
-    char *results = app_path(s->app->options.root, "results");
-    char *path = app_path(s->app->options.out ? s->app->options.out : results, folder);
-    free(results);
-    return path;
+    const struct run_options *o = &s->app->options;
+    return app_path(o->out ? o->out : o->results, folder);
 }
 
 static void study_init(struct study *s, struct app *app)

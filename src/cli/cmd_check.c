@@ -43,8 +43,7 @@ static int print_estimate(const struct app *app, const struct plan *plan,
                           const struct experiment *x, FILE *out, struct error *error)
 {
     static const char *const header[] = { "estimate", "cells", "time", "index", "measured in" };
-    char *results =
-        app->options.out ? app_copy(app->options.out) : app_path(app->options.root, "results");
+    char *results = app_copy(app->options.out ? app->options.out : app->options.results);
     struct result_estimate all = { .bytes = NAN };
     struct result_rates rates;
     struct table t;

@@ -32,6 +32,10 @@ int command_new(struct app *app)
     else if (registry_find(&app->registry, name, &none))
         fail(&error, ERR_CONFIG, "new: a method \"%s\" already exists  (./harness describe %s)",
              name, name);
+    else if (!strcmp(app->options.command, "driftline"))
+        fail(&error, ERR_CONFIG,
+             "new: needs the sources; here a method is a shared object (--plugin) or a program "
+             "(external)");
     if (!error.code) {
         char *script = app_path(app->options.root, "src/build/new-method.sh");
         execl("/bin/sh", "sh", script, name, (char *)NULL);

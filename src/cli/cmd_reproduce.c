@@ -97,15 +97,13 @@ static int write_page(struct app *app, const char *wanted, const struct reproduc
     char file[128], title[128];
     snprintf(file, sizeof file, "reproduce-%s.html", wanted ? wanted : "all");
     snprintf(title, sizeof title, "%s: measured beside published", wanted ? wanted : "all papers");
-    char *results = app_path(app->options.root, "results");
-    char *page = app_path(app->options.out ? app->options.out : results, file);
+    char *page = app_path(app->options.out ? app->options.out : app->options.results, file);
     int rc = report_write_many((const char *const *)of->dirs, of->n,
                                (const char *const *)of->failed, title, page, &error);
     if (rc)
         app_error(app, &error);
     else
         printf("\nall of it on one page: %s\n", page);
-    free(results);
     free(page);
     return rc ? EXIT_SOME_FAILED : EXIT_OK;
 }
@@ -180,12 +178,11 @@ static int write_board(struct app *app, const struct reproduced *of)
             : ranking_print_board((const json_t *const *)results, n, "after", &wish, out, &error);
     fclose(out);
     if (!rc && bytes) {
-        char *folder = app_path(app->options.root, "results");
-        char *path = app_path(app->options.out ? app->options.out : folder, "leaderboard.md");
+        char *path =
+            app_path(app->options.out ? app->options.out : app->options.results, "leaderboard.md");
         rc = atomic_file_write(path, text, bytes, &error);
         putchar('\n');
         quote_terminal(stdout, text);
-        free(folder);
         free(path);
     }
     if (rc)

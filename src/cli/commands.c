@@ -121,21 +121,26 @@ static const char exit_status[] =
     "config error";
 
 /* What `./harness` alone prints. */
-static void help_first(void)
+static void help_first(const char *program)
 {
-    puts("Driftline: nearest-neighbour search on data that change\n\n"
-         "  ./harness CONFIG              run an experiment, as configs/drift_mnist_fashion.lua\n"
-         "  ./harness advise DATA         find the method and parameters for your vectors\n"
-         "  ./harness list                methods, data sets and configs\n"
-         "  ./harness compare A B         compare two results\n"
-         "  ./harness help [COMMAND]      all commands, or the options of one\n\n"
-         "Read on in README.md and docs/tutorial.md.");
+    static const struct {
+        const char *command, *help;
+    } lines[] = { { "CONFIG", "run an experiment, as configs/drift_mnist_fashion.lua" },
+                  { "advise DATA", "find the method and parameters for your vectors" },
+                  { "list", "methods, data sets and configs" },
+                  { "compare A B", "compare two results" },
+                  { "help [COMMAND]", "all commands, or the options of one" } };
+    puts("Driftline: nearest-neighbour search on data that change\n");
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+        printf("  %s %-19s %s\n", program, lines[i].command, lines[i].help);
+    puts("\nRead on in README.md and docs/tutorial.md.");
 }
 
-static void help_all(void)
+static void help_all(const char *program)
 {
-    puts("Driftline: nearest-neighbour search on data that change\n\n"
-         "  ./harness CONFIG...                                    the same as run");
+    printf("Driftline: nearest-neighbour search on data that change\n\n"
+           "  %s %-44s the same as run\n",
+           program, "CONFIG...");
     for (enum group g = 0; g < GROUPS; g++) {
         printf("\n%s:\n", group_names[g]);
         for (const struct command *c = commands; c->name; c++) {
@@ -143,18 +148,18 @@ static void help_all(void)
             if (c->group != g)
                 continue;
             (void)snprintf(left, sizeof left, "%s %s", c->name, c->arguments);
-            printf("  ./harness %-44s %s\n", left, c->help);
+            printf("  %s %-44s %s\n", program, left, c->help);
         }
     }
-    printf("\n./harness COMMAND --help lists the options of a command; docs/driftline.1 has all.\n"
+    printf("\n%s COMMAND --help lists the options of a command; docs/driftline.1 has all.\n"
            "docs/questions.md: which question, which command."
            "\n\nenvironment:\n%s\nexit status: %s\n",
-           environment, exit_status);
+           program, environment, exit_status);
 }
 
-static void help_one(const struct command *c)
+static void help_one(const char *program, const struct command *c)
 {
-    printf("usage: ./harness %s%s%s\n\n%s\n", c->name, *c->arguments ? " [options] " : "",
+    printf("usage: %s %s%s%s\n\n%s\n", program, c->name, *c->arguments ? " [options] " : "",
            c->arguments,
            c->help ? c->help : "of the program itself: make docs, and runs on several ranks");
     options_help(c->name);
@@ -296,9 +301,9 @@ int command_help(struct app *app)
     if (app->n_arguments && !command)
         return EXIT_USAGE;
     if (command)
-        help_one(command);
+        help_one(app->options.command, command);
     else
-        help_all();
+        help_all(app->options.command);
     return EXIT_OK;
 }
 
@@ -320,7 +325,7 @@ int commands_run(struct app *app)
     if (!app->n_arguments && app->help)
         return command_help(app);
     if (!app->n_arguments) {
-        help_first();
+        help_first(app->options.command);
         return EXIT_USAGE;
     }
     if (app->help)

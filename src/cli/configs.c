@@ -157,6 +157,9 @@ int configs_find(const struct app *app, const char *given, char *path, size_t by
     (void)snprintf(path, bytes, "%s", given);
     if (!access(given, F_OK))
         return OK;
+    (void)snprintf(path, bytes, "%s/%s", app->options.root, given);
+    if (!access(path, F_OK))
+        return OK;
     take_name(given, false, search.wanted, sizeof search.wanted);
     if (!strcmp(search.wanted, "tune_peers"))
         strcpy(search.wanted, "tune_baselines");

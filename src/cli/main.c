@@ -87,6 +87,9 @@ static void read_environment(struct app *app)
     const char *root = getenv("DRIFTLINE_ROOT"), *cache = getenv("DRIFTLINE_CACHE"),
                *data = getenv("DRIFTLINE_DATA");
     o->root = root && *root ? root : ".";
+    const bool installed = truthy("DRIFTLINE_INSTALLED"); /* set by the launcher */
+    o->results = installed ? "results" : app_path(o->root, "results");
+    o->command = installed ? "driftline" : "./harness";
     o->cache = cache && *cache ? given_cache(cache) : default_cache();
     o->data = data && *data ? data : NULL;
     o->offline = truthy("DRIFTLINE_OFFLINE");

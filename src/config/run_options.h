@@ -22,7 +22,7 @@ struct run_options {
     size_t repeats, threads; /* 0: as the config says */
     bool has_seed;
     uint64_t seed;
-    const char *out;       /* results folder; NULL: ROOT/results */
+    const char *out;       /* results folder; NULL: `results` below */
     double timeout_s;      /* time limit of a cell; 0: the config's */
     uint64_t memory_limit; /* memory limit of a cell in bytes; 0: the config's */
     bool quick, resume, force, no_plots, quiet;
@@ -32,7 +32,10 @@ struct run_options {
     bool mpi;            /* cells run on the ranks of mpirun (src/cli/run/ranks.c) */
 
     /* from the environment, read once by main.c */
-    const char *root; /* the checkout: configs/ datasets/ plots/ results/ are under it */
+    const char
+        *root; /* the checkout, or what is installed: configs/ datasets/ plots/ are under it */
+    const char *results; /* ROOT/results; of an installed program, in the current folder */
+    const char *command; /* how the program is called: ./harness, or driftline if it is installed */
     /* DRIFTLINE_CACHE, or a folder in the home folder; NULL if there is neither */
     const char *cache;
     const char *data;  /* DRIFTLINE_DATA, folders separated by ':'; may be NULL */

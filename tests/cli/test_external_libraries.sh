@@ -104,4 +104,24 @@ check "ScaNN: rows after the load are unsupported" 'grep -q "is static: one load
 ask "$clients/scann_index.py" --set "options=leafs=3"
 check "a misspelt option is an error with the known ones" 'cell "\"leafs=3\\\" is none of leaves=..., search=...\" in cell[\"error\"]"'
 
+# ---- wrappers written for ann-benchmarks, in three shapes
+wrapped() { # METRIC FILE CLASS OPTIONS EFFORT [ARGUMENT...]
+    rm -f calls
+    ask "$clients/ann_wrapper.py $root/tests/cli/fakes/wrappers/$2 $3" --set "metric=$1" --set "options=$4" --set "effort=$5" "${@:6}"
+}
+for metric in l2 cosine; do
+    wrapped $metric graph.py Graph '[{"M": 16}]' 40
+    check "a wrapper as hnswlib has, $metric: exact, fitted once for each load" '[ $status = 0 ] && cell "$exact" && called \
+        "graph metric=$metric M=16 rows=300 dim=8" "ef ef=40" && [ "$(grep -c ^graph calls)" = 2 ]'
+    wrapped $metric trees.py Trees '[7]' 0
+    check "a wrapper as Annoy has, $metric: exact" '[ $status = 0 ] && cell "$exact" && grep -qE "^trees metric=(angular|euclidean) n=7 dim=8$" calls'
+    wrapped $metric lists.py Lists '{"args": [9], "query_args": [[1, 0], [5, 2]]}' 2
+    check "wrappers as FAISS has, $metric: exact in batches" '[ $status = 0 ] && cell "$exact" && called \
+        "lists n=9 rows=300" "batch n=10 n_probe=5 k_reorder=2"'
+done
+wrapped ip graph.py Graph '[{"M": 16}]' 40
+check "a metric that ann-benchmarks lacks is unsupported" 'cell "cell[\"status\"] == \"unsupported\" and \"no metric ip\" in cell[\"error\"]"'
+wrapped l2 graph.py Nothing '[]' 0
+check "a class that is not in the file ends the cell" '[ $status = 1 ] && cell "cell[\"status\"] == \"failed\""'
+
 exit $failed

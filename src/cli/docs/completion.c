@@ -86,7 +86,10 @@ static void zsh(const struct docs_program *program, FILE *out)
         }
         fputs(" '*:file:_files' ;;\n", out);
     }
-    fputs("        *) _files ;;\n    esac\n}\ncompdef _driftline " PROGRAMS "\n", out);
+    fputs("        *) _files ;;\n    esac\n}\n"
+          "if [ \"$funcstack[1]\" = _driftline ]; then _driftline \"$@\"; else compdef "
+          "_driftline " PROGRAMS "; fi\n",
+          out);
 }
 
 static void fish(const struct docs_program *program, FILE *out)

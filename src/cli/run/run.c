@@ -24,9 +24,7 @@
 static int make_results_dir(struct run_state *run, struct error *error)
 {
     const struct run_options *o = &run->app->options;
-    char *base = app_path(o->root, "results");
-    run->dir = app_path(o->out ? o->out : base, run->experiment->name);
-    free(base);
+    run->dir = app_path(o->out ? o->out : o->results, run->experiment->name);
     run->scratch = app_path(run->dir, "scratch");
     run->stored = app_path(run->dir, "cells");
     int rc = path_make_folders(run->dir, 0777, error);
@@ -249,7 +247,9 @@ static void print_outcome(struct run_state *run, bool is_written)
     quote_terminal_begin(&summary);
     if (summary.out)
         report_summary(run->result, summary.out);
-    quote_terminal_print(&summary);
+    if (summary.out && fclose(summary.out) == 0)
+        app_print(run->app, stdout, summary.text);
+    free(summary.text);
     if (is_written && run->failed)
         printf("\n%zu of %zu cells did not finish; each has its error in %s/result.json\n",
                run->failed, run->plan.n, run->dir);

@@ -13,12 +13,25 @@
 #include "src/base/quote.h"
 #include "src/figure/plot.h"
 
+void app_print(const struct app *app, FILE *out, const char *text)
+{
+    static const char name[] = "./harness";
+    char *copy = app_copy(text), *from = copy, *at;
+    for (; (at = strstr(from, name)); from = at + sizeof name - 1) {
+        *at = '\0';
+        quote_terminal(out, from);
+        fputs(app->options.command, out);
+    }
+    quote_terminal(out, from);
+    free(copy);
+}
+
 void app_error(const struct app *app, const struct error *error)
 {
     const char *red = app->options.colour ? "\033[31m" : "",
                *off = app->options.colour ? "\033[0m" : "";
     fprintf(stderr, "%serror:%s ", red, off);
-    quote_terminal(stderr, error->text);
+    app_print(app, stderr, error->text);
     fputc('\n', stderr);
 }
 
@@ -32,7 +45,7 @@ void app_warn(const struct app *app, const char *format, ...)
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     fprintf(stderr, "%swarning:%s ", yellow, off);
-    quote_terminal(stderr, text);
+    app_print(app, stderr, text);
     fputc('\n', stderr);
 }
 

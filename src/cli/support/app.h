@@ -2,6 +2,8 @@
 #ifndef DRIFTLINE_CLI_SUPPORT_APP_H
 #define DRIFTLINE_CLI_SUPPORT_APP_H
 
+#include <stdio.h>
+
 #include "src/config/run_options.h"
 #include "src/core/registry.h"
 #include "src/data/files/file.h"
@@ -58,6 +60,8 @@ struct app {
     size_t n_knobs, k;      /* k: only for search; 0: its default */
 };
 
+/* Prints a text that may contain untrusted parts. An installed program is not called ./harness there. */
+void app_print(const struct app *, FILE *out, const char *text);
 /* Prints "error: " and the message on stderr; the prefix is red if colours are on. */
 void app_error(const struct app *, const struct error *);
 void app_warn(const struct app *, const char *format, ...) __attribute__((format(printf, 2, 3)));

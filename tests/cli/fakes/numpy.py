@@ -8,7 +8,13 @@ class ndarray(list):
         return [each.tolist() if isinstance(each, ndarray) else each for each in self]
 
     def copy(self):
-        return ndarray(self)
+        return ndarray(each.copy() if isinstance(each, ndarray) else each for each in self)
+
+    def __sub__(self, other):
+        return ndarray(a - b for a, b in zip(self, other))
+
+    def __matmul__(self, other):
+        return sum(a * b for a, b in zip(self, other))
 
     def reshape(self, _, width):
         return ndarray(ndarray(self[i:i + width]) for i in range(0, len(self), width))
@@ -24,7 +30,7 @@ def frombuffer(view, kind):
 
 
 def array(values, kind):
-    result = ndarray(values)
+    result = ndarray(values).copy()
     result.dtype = kind
     return result
 

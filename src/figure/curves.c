@@ -129,7 +129,7 @@ struct over_steps {
 /* The sum of the step's counters that rise with maintenance; NAN: it has none of them. */
 static double maintenance_until(const json_t *step)
 {
-    static const char *const counters[] = { "splits", "merges", "trainings", "compactions" };
+    static const char *const counters[] = { "splits", "merges", "trainings" };
     const json_t *stats = json_object_get(step, "stats");
     double sum = NAN;
 

@@ -88,7 +88,22 @@ static int add_bars(struct gather *g, const json_t *cell, const char *panel, con
     return rc;
 }
 
-/* One group of bars per label, one colour per tag; with several metrics, one panel per metric. */
+/* The best first. */
+static void order_bars(struct figure *f)
+{
+    const bool is_better_low = result_metric(f->y_name)->better < 0;
+    for (size_t i = 1; i < f->n; i++) {
+        const struct plot_point p = f->points[i];
+        size_t at = i;
+        for (; at > 0 && (is_better_low ? f->points[at - 1].y > p.y : f->points[at - 1].y < p.y);
+             at--)
+            f->points[at] = f->points[at - 1];
+        f->points[at] = p;
+    }
+}
+
+/* One group of bars per label, one colour per tag; with several metrics, one panel per metric. Where settings were
+   tuned, one metric ranks the labels. */
 int figure_gather_bars(struct gather *g)
 {
     const json_t *listed = json_object_get(g->spec, "y");
@@ -108,6 +123,8 @@ int figure_gather_bars(struct gather *g)
             rc = rc ? rc : add_bars(g, cell, n > 1 ? metric : "", metric, shared);
     }
     json_decref(cells);
+    if (n == 1 && strcmp(g->figure->x_name, "tag") != 0 && result_is_tuned(g->result))
+        order_bars(g->figure);
     figure_place_by_label(g->figure);
     return rc;
 }

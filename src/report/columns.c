@@ -117,19 +117,6 @@ static bool is_silent(const json_t *entry)
            !(fmax(field_number(entry, "median"), field_number(entry, "high")) > 0);
 }
 
-bool report_is_tuned(const json_t *result)
-{
-    const json_t *cell, *step;
-    size_t i, j;
-    json_array_foreach(json_object_get(result, "cells"), i, cell) {
-        json_array_foreach(json_object_get(cell, "steps"), j, step) {
-            if (json_is_object(json_object_get(step, "calibrated")))
-                return true;
-        }
-    }
-    return false;
-}
-
 json_t *report_columns(const json_t *result, enum column_group group)
 {
     json_t *columns = json_array(), *present = json_object();
@@ -141,7 +128,7 @@ json_t *report_columns(const json_t *result, enum column_group group)
     }
     json_t *tags = tags_of(result, is_of_queries(group));
     /* The rate by which methods are ranked. */
-    const bool is_tuned = is_on_screen(group) && report_is_tuned(result);
+    const bool is_tuned = is_on_screen(group) && result_is_tuned(result);
     json_array_foreach(tags, t, tag) {
         const char *text = json_string_value(tag), *name;
         unsigned at = 0;

@@ -15,8 +15,6 @@ enum column_group {
     COLUMNS_AT_RECALL, /* page: throughput and work at fixed recalls, interpolated over a sweep */
 };
 
-/* Whether searches chose their settings by tuning queries, as in a leaderboard. */
-bool report_is_tuned(const json_t *result);
 /* The metrics that the result has, tag by tag: "recall@10/mnist", "qps/mnist". Returns a new array
  * of strings. */
 json_t *report_columns(const json_t *result, enum column_group);

@@ -191,7 +191,7 @@ static json_t *ranked_variants(const json_t *result, const struct summary_index 
     const char *tag = last_tag(result);
     struct candidate *all = calloc(json_array_size(variants) + 1, sizeof *all);
     size_t i, n = 0;
-    if (!all || !tag || !report_is_tuned(result)) {
+    if (!all || !tag || !result_is_tuned(result)) {
         free(all);
         json_decref(ranked);
         json_decref(rest);

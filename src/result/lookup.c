@@ -107,3 +107,16 @@ json_t *result_builds(const json_t *result)
     json_decref(variants);
     return builds;
 }
+
+bool result_is_tuned(const json_t *result)
+{
+    const json_t *cell, *step;
+    size_t i, j;
+    json_array_foreach(json_object_get(result, "cells"), i, cell) {
+        json_array_foreach(json_object_get(cell, "steps"), j, step) {
+            if (json_is_object(json_object_get(step, "calibrated")))
+                return true;
+        }
+    }
+    return false;
+}

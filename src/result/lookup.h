@@ -3,6 +3,7 @@
 #define DRIFTLINE_RESULT_LOOKUP_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 /* Summary entries by label and metric. The result must outlive the index. */
 struct summary_index {
@@ -23,5 +24,7 @@ void result_build_label(const json_t *cell, char *text, size_t bytes);
 json_t *result_variants(const json_t *result);
 /* Returns a new array of the first cell of each build label, in the same order. */
 json_t *result_builds(const json_t *result);
+/* Whether searches chose their settings by tuning queries, as in a leaderboard. */
+bool result_is_tuned(const json_t *result);
 
 #endif

@@ -203,6 +203,33 @@ static void test_bars_are_at_their_labels(void **state)
     json_decref(result);
 }
 
+static void test_bars_of_tuned_settings_are_ranked(void **state)
+{
+    static const struct {
+        const char *y;
+        double sign;
+    } metrics[] = { { "qps", 1 }, { "p99_ns", -1 } };
+    (void)state;
+    json_t *result = small_result();
+    json_t *steps = json_object_get(json_array_get(json_object_get(result, "cells"), 0), "steps");
+    json_object_set_new(json_array_get(steps, 2), "calibrated", json_object());
+    for (size_t m = 0; m < 2; m++) {
+        json_t *spec = json_pack("{s:s,s:s}", "kind", "bars", "y", metrics[m].y);
+        struct figure f;
+        struct error error = { 0 };
+        assert_int_equal(figure_gather(&f, result, spec, &error), OK);
+        assert_int_equal(f.n, 4);
+        for (size_t i = 0; i < f.n; i++) {
+            assert_true(f.points[i].x == (double)i);
+            assert_true(i == 0 || metrics[m].sign * (f.points[i - 1].y - f.points[i].y) >= 0);
+        }
+        assert_true(f.points[0].y != f.points[3].y);
+        figure_free(&f);
+        json_decref(spec);
+    }
+    json_decref(result);
+}
+
 static void test_memory_by_part(void **state)
 {
     (void)state;
@@ -449,6 +476,7 @@ int main(void)
         cmocka_unit_test(test_bars_of_several_metrics_have_a_panel_each),
         cmocka_unit_test(test_bars_by_tag),
         cmocka_unit_test(test_bars_are_at_their_labels),
+        cmocka_unit_test(test_bars_of_tuned_settings_are_ranked),
         cmocka_unit_test(test_memory_by_part),
         cmocka_unit_test(test_scaling_names_the_slope),
         cmocka_unit_test(test_radius_and_timeline_follow_the_steps),

@@ -56,6 +56,19 @@ check_manners() {
 
     sources kernels src/core src/data algorithms | xargs grep -HnE '#[ \t]*include[ \t]*<(lua|lauxlib|lualib|jansson)' /dev/null |
         report "Lua and JSON belong to the folders above src/data"
+    code src | awk '
+        {
+            at = index(substr($0, index($0, ":") + 1), ":") + index($0, ":")
+            text = substr($0, at + 1)
+            if (!begun && text ~ /(^|[^A-Za-z0-9_])(script_fail[a-z_]*|luaL_(arg)?error|fail|fail_errno)[ ]*\(/) {
+                begun = substr($0, 1, at); call = ""
+            }
+            if (begun) call = call text
+            if (begun && text ~ /[;{]/) {
+                if (call ~ /luaL_tolstring|lua_(push[a-z]*|next|geti|getfield|rawget[a-z]*|pop|concat)[ ]*\(/) print begun call
+                begun = ""
+            }
+        }' | report "a message changes the stack of Lua in its arguments, whose order is not fixed"
     sources algorithms | xargs grep -HnE '#[ \t]*include[ \t]*<(time|sys/time|curl/[a-z]*)\.h>' /dev/null |
         report "a method sees no clock and no network"
 }

@@ -23,7 +23,7 @@ depends() { # FILE...
         case $needed in ld-linux*) continue ;; esac
         [ ! -e "$root/usr/lib/driftline/$needed" ] || continue
         package=$(awk -v library="${needed%%.so*}" -v version="${needed#*.so.}" \
-            '$1 == library && $2 == version { sub(/^[^ ]+ +[^ ]+ +/, ""); print; exit }' \
+            '$1 == library && $2 == version { sub(/^[^ \t]+[ \t]+[^ \t]+[ \t]+/, ""); print; exit }' \
             /var/lib/dpkg/info/*":$arch.shlibs" /var/lib/dpkg/info/*.shlibs) # of this architecture before others
         [ "$package" ] || { echo "deb: no package of this system has $needed" >&2 && return 1; }
         printf '%s\n' "$package"

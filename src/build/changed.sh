@@ -60,6 +60,7 @@ tests_of_touched() { # PATTERN
         s#^(src/core|algorithms/common|kernels|tests/support|tests/contract)/.*#&\ndivf#
         s#^(algorithms/common|algorithms|src|tests/unit)/([^/]+)/[^\n]*#\2#
         s#^kernels/[^\n]*#kernels#
+        s#^(faiss|hnswlib|usearch)$#baselines#
         p' | grep -v / | sort -u | while read -r folder; do
         grep -rliE --include='test_*.c' -e "$1" "tests/unit/$folder" 2>/dev/null | sed 's#^tests/##; s#\.c$##'
     done

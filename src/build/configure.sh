@@ -70,7 +70,7 @@ defines=
 have_cxx=
 command -v "$CXX" >/dev/null && have_cxx=1
 
-# As shared libraries these two bring thirty others, which took two fifths of each start of the program. Prints how the
+# As shared libraries these two bring thirty others, which took a third of each start of the program. Prints how the
 # release links one: as an archive, if that can be.
 archive_or_shared() { # PACKAGE FUNCTION WHAT-THE-ARCHIVE-NEEDS
     shared=$(pkg-config --libs "$1")

@@ -41,7 +41,7 @@ enum element INDEX_INT {
 
 /* Search and range report this as `distance`; a smaller value is nearer.
    L2SQ: sum (a-b)^2; IP: -<a,b>; COS: 2 - 2 cos(a,b); HAMMING: the number of differing bits.
-   What differs between metrics is a switch over them, so that the compiler names what a new one lacks. */
+   What computes or names a distance is a switch over them, so that the compiler says what a new one lacks. */
 #define INDEX_METRICS(METRIC) \
     METRIC(L2SQ, "l2") METRIC(IP, "ip") METRIC(COS, "cosine") METRIC(HAMMING, "hamming")
 #define INDEX_METRIC(metric, name) METRIC_##metric,

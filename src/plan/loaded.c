@@ -96,7 +96,7 @@ static int read_sections(struct program *p)
     return OK;
 }
 
-/* Piece by piece: a program with its baselines has some 15 MB, and every run of it is hashed. */
+/* Piece by piece: the program with RocksDB has 15 MB, and every run of it is hashed. */
 static int hash_section(const struct program *p, const Elf64_Shdr *s, char hex[33])
 {
     enum { PIECE = 1 << 18 };

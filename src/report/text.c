@@ -78,6 +78,18 @@ static const json_t *choice_of(const json_t *step)
     return json_is_object(choice) ? choice : NULL;
 }
 
+/* The recall that all are held to: the highest that a setting was tuned for. */
+static double wished_recall(const json_t *result)
+{
+    double tuned = 0;
+    const json_t *cell;
+    size_t i;
+    json_array_foreach(json_object_get(result, "cells"), i, cell) {
+        tuned = fmax(tuned, field_number(choice_of(last_step(cell, "search")), "recall"));
+    }
+    return tuned > 0 ? tuned : default_recall;
+}
+
 /* False: nothing to compare was measured. */
 static bool read_candidate(const json_t *result, const struct summary_index *index, json_t *cell,
                            const char *tag, struct candidate *c)
@@ -92,7 +104,7 @@ static bool read_candidate(const json_t *result, const struct summary_index *ind
     c->rate = summary_median(index, c->label, rate);
     c->recall = summary_median(index, c->label, recall);
     c->low = least_low(result, c->label, tag);
-    c->wished = choice ? field_number(choice, "recall") : default_recall;
+    c->wished = wished_recall(result);
     c->reached = choice ? json_is_true(json_object_get(choice, "reached")) && c->recall >= c->wished
                         : c->low >= c->wished;
     return isfinite(c->rate) && isfinite(c->recall) && isfinite(c->low);

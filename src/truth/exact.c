@@ -117,9 +117,12 @@ static double magnitudes_f32(const float *a, const float *b, size_t dim)
 double exact_rounding(enum metric metric, enum element element, const void *a, const void *b,
                       size_t dim, double d)
 {
-    if (metric == METRIC_COS)
-        return FLOAT_ROUNDING * 2;
-    if (element != ELEMENT_F32)
-        return 0;
-    return FLOAT_ROUNDING * (metric == METRIC_IP ? magnitudes_f32(a, b, dim) : d);
+    const bool is_whole = element != ELEMENT_F32; /* sums of whole numbers are exact */
+    switch (metric) {
+        case METRIC_COS: return FLOAT_ROUNDING * 2;
+        case METRIC_IP: return is_whole ? 0 : FLOAT_ROUNDING * magnitudes_f32(a, b, dim);
+        case METRIC_L2SQ:
+        case METRIC_HAMMING: break;
+    }
+    return is_whole ? 0 : FLOAT_ROUNDING * d;
 }

@@ -383,6 +383,7 @@ void divf_device_drop(struct divf *);
 
 int divf_train(struct index *, struct vectors sample);
 int divf_train_if_due(struct divf *, struct vectors rows);
+int divf_train_if_outgrown(struct divf *, bool *trained);
 int divf_insert(struct index *, struct vectors, const uint64_t *ids, size_t *done);
 int divf_remove(struct index *, const uint64_t *ids, size_t n, size_t *done);
 int divf_search(struct index *, const struct search_request *, struct search_result *);

@@ -5,7 +5,9 @@
  * one with too few distinct vectors for its clusters. It uses the lists it has (at first one) and
  * trains itself on all stored vectors in the insert that reaches VECTORS_PER_LIST vectors per list.
  * If that fails for lack of distinct vectors, it tries again each time the number of vectors has
- * doubled. A codebook that is not provisional is replaced only by another train(). */
+ * doubled. A codebook that is not provisional is replaced only by another train(); and under METRIC_IP,
+ * unless maintenance = none, once a row is much longer than those it was trained on: rows that are not
+ * lifted (storage/rows.h) are in the lists of l2. */
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -13,6 +15,9 @@
 #include "algorithms/divf/divf.h"
 #include "src/core/mem.h"
 #include "src/core/rng.h"
+
+/* The greatest M^2 of lifted rows: finite, so that centroids are. */
+static const float LIFT_MOST = FLT_MAX / 16;
 
 enum { VECTORS_PER_LIST = 8 };
 enum { TRAIN_FROM = 1024 };      /* vectors, if their number decides the number of lists */
@@ -211,8 +216,7 @@ static int train_on(struct divf *d, struct vectors from, size_t n_total)
         most = wanted;
     float *own;
     struct divf_space space = d->space;
-    /* finite, so that centroids are */
-    space.lift = fminf(divf_greatest_norm(&space, from.rows, from.n), FLT_MAX / 16);
+    space.lift = fminf(divf_greatest_norm(&space, from.rows, from.n), LIFT_MOST);
     const float *rows = rows_to_train(d, &space, from, most, &own, &n);
     float *centroids = mem_array(env->mem, (wanted < n ? wanted : n) * env->dim, sizeof *centroids);
     int rc = rows && centroids ? OK : ERR_NO_MEMORY;
@@ -255,17 +259,11 @@ int divf_train(struct index *index, struct vectors sample)
     return train_on(divf_of(index), sample, sample.n);
 }
 
-int divf_train_if_due(struct divf *d, struct vectors rows)
+/* Trains on all stored vectors and these rows. */
+static int train_on_all(struct divf *d, struct vectors rows)
 {
     const struct index_env *env = &d->env;
-    size_t stored = d->slots.ids.n, total = stored + rows.n, row_bytes = d->vectors.element_bytes;
-    if (!d->provisional || total < d->retrain_at ||
-        total / VECTORS_PER_LIST < divf_clusters_wanted(d, total) ||
-        (d->params.clusters == 0 && total < TRAIN_FROM))
-        return OK;
-    if (stored == 0)
-        return train_on(d, rows, rows.n);
-
+    size_t total = d->slots.ids.n + rows.n, row_bytes = d->vectors.element_bytes;
     unsigned char *all = mem_array(env->mem, total, row_bytes);
     if (!all)
         return fail(env->error, ERR_NO_MEMORY, "divf: out of memory training on %zu vectors",
@@ -277,8 +275,39 @@ int divf_train_if_due(struct divf *d, struct vectors rows)
         memcpy(to, divf_row(&d->lists, slot), row_bytes);
         to += row_bytes;
     }
-    memcpy(to, rows.rows, rows.n * row_bytes);
+    if (rows.n > 0)
+        memcpy(to, rows.rows, rows.n * row_bytes);
     int rc = train_on(d, (struct vectors){ all, total, rows.dim, rows.element }, total);
     mem_free(env->mem, all);
     return rc;
+}
+
+int divf_train_if_due(struct divf *d, struct vectors rows)
+{
+    size_t stored = d->slots.ids.n, total = stored + rows.n;
+    if (!d->provisional || total < d->retrain_at ||
+        total / VECTORS_PER_LIST < divf_clusters_wanted(d, total) ||
+        (d->params.clusters == 0 && total < TRAIN_FROM))
+        return OK;
+    return stored > 0 ? train_on_all(d, rows) : train_on(d, rows, rows.n);
+}
+
+/* Whether a row's squared norm is a quarter beyond M^2. One is enough: the longest rows are the most
+   frequent answers. */
+static bool outgrown(const struct divf *d)
+{
+    const float lift = d->lists.space.lift;
+    if (d->space.kind != DIVF_LIFTED || d->provisional || lift >= LIFT_MOST)
+        return false;
+    for (size_t i = 0; i < d->lists.n; i++)
+        if (d->lists.list[i]->live > 0 && d->lists.list[i]->excess > lift / 4)
+            return true;
+    return false;
+}
+
+int divf_train_if_outgrown(struct divf *d, bool *trained)
+{
+    const struct index_env *env = &d->base.env;
+    *trained = outgrown(d);
+    return *trained ? train_on_all(d, (struct vectors){ NULL, 0, env->dim, env->element }) : OK;
 }

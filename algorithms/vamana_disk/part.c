@@ -10,6 +10,8 @@
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
 
+enum { GROUPS_LEAST = 16 };
+
 /* ----------------------------------------------------------------------------------- rows */
 
 struct index_env vamana_disk_row_env(const struct vamana_disk *h)
@@ -113,11 +115,16 @@ void vamana_disk_part_destroy(struct vamana_disk_part *p)
 
 /* ---------------------------------------------------------------------------- codes, ids */
 
+/* Short codes of few dimensions tie or nearly do, and merges, which prune by codes, then lose edges:
+   recall of two dimensions fell to .4 under turnover. */
 size_t vamana_disk_groups(const struct vamana_disk *h)
 {
-    const size_t dim = vamana_disk_row_env(h).dim;
+    const size_t dim = vamana_disk_row_env(h).dim, quarter = (dim + 3) / 4;
+    const size_t least = dim < GROUPS_LEAST ? dim : GROUPS_LEAST;
 
-    return h->params.pq_groups ? (size_t)h->params.pq_groups : (dim + 3) / 4;
+    if (h->params.pq_groups)
+        return (size_t)h->params.pq_groups;
+    return quarter > least ? quarter : least;
 }
 
 int vamana_disk_part_train(struct vamana_disk_part *p, const float *rows, size_t n)

@@ -199,14 +199,18 @@ void spfresh_set_limits(struct spfresh *s)
     const struct spfresh_params *p = &s->params;
     const size_t usual = s->base.env.element == ELEMENT_U8 ? 3 : 12;
     const size_t pages = p->page_limit > 0 ? (size_t)p->page_limit : usual;
-    const size_t tenth = (size_t)10;
+    const size_t share = (size_t)(1 / p->ratio), least = 10;
 
     s->limit = p->posting_entries > 0 ? (size_t)p->posting_entries
                                       : spfresh_codec_entries(s->codec, pages);
     s->hard_limit = s->limit + spfresh_codec_entries(s->codec, (size_t)p->buffer_pages + 1);
-    s->merge_limit = p->merge_entries > 0    ? (size_t)p->merge_entries
-                     : s->limit / tenth > 10 ? s->limit / tenth
-                                             : 10;
+    /* Short beside what a build gives a head, not beside the limit: where entries are small, that
+       would merge nearly all of a build's postings. */
+    s->merge_limit = share < s->limit / 10 ? share : s->limit / 10;
+    if (s->merge_limit < least)
+        s->merge_limit = least;
+    if (p->merge_entries > 0)
+        s->merge_limit = (size_t)p->merge_entries;
     /* A merged posting must stay clear of the split limit. */
     if (s->merge_limit > s->limit / 3)
         s->merge_limit = s->limit / 3;

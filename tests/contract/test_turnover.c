@@ -217,11 +217,12 @@ static void expect_recall(struct data *d, double at, double least, const char *w
 }
 
 /* least: of a new index's recall. The aim is .9; where it is less by more than the noise of 100 queries,
-   that is what these few rows give today. filed_once: rows stay in the list that they were filed in, so drift leaves them behind. */
+   that is the least of eight seeds. left_behind: drift leaves rows where they were filed, since nothing
+   reassigns them or, in channi, so few rows make no cluster long enough to be split. */
 struct turned {
     const char *method, *params;
     double least;
-    bool filed_once;
+    bool left_behind;
 };
 
 static void turn_over(struct world *like, const struct turned *turned, const struct shape *shape)
@@ -240,7 +241,7 @@ static void turn_over(struct world *like, const struct turned *turned, const str
     free(rows);
     replace_all(&d);
     maintain(&w);
-    if (shape->moves == 0 || !turned->filed_once)
+    if (shape->moves == 0 || !turned->left_behind)
         expect_recall(&d, 1, turned->least, "after all rows were replaced");
     world_remove(&w, w.n);
     insert_drawn(&d, 0, BACK);
@@ -254,27 +255,28 @@ static void turn_over(struct world *like, const struct turned *turned, const str
 /* Not of baselines, whose lists nothing changes. ampi is one, too: what comes after its first batch
    has more copies, which its searches compare. */
 static const struct turned all[] = {
-    { "divf", "", .85, true },
-    { "divf", "maintenance=lire", .75, false },
-    { "divf", "quantizer=rabitq", .85, true },
-    { "scann", "", .85, true },
-    { "spfresh", "store=memory", .65, false },
-    { "channi", "wal=none,target_cluster=40", .65, false },
-    { "asteria", "train_steps=8,batch=32", .85, true },
+    { "divf", "", .8, true },
+    { "divf", "maintenance=lire", .85, false },
+    { "divf", "quantizer=rabitq", .8, true },
+    { "scann", "", .8, true },
+    { "spfresh", "store=memory", .75, false },
+    { "channi", "wal=none,target_cluster=40", .85, true },
+    { "asteria", "train_steps=8,batch=32", .9, true },
     { "hnsw", "", .9, false },
     { "vamana", "", .9, false },
-    { "vamana-disk", "merge_rows=100", .7, false },
-    { "symqg", "", .9, false },
+    { "vamana-disk", "merge_rows=100", .8, false },
+    { "symqg", "", .85, false },
 };
 
-/* Once for a method: world_run() has other settings. In l2 alone: the least shares are of it. */
+/* Once for a method and a metric: world_run() has other settings. */
 static void test_turnover(struct world *w)
 {
-    static const struct index_ops *done;
-    if (w->dim != DIM || w->space.element != ELEMENT_F32 || w->space.metric != METRIC_L2SQ ||
-        w->ops == done)
+    static const struct index_ops *done[METRIC_HAMMING + 1];
+    if (w->dim != DIM || w->space.element != ELEMENT_F32 ||
+        (w->space.metric != METRIC_L2SQ && w->space.metric != METRIC_IP) ||
+        w->ops == done[w->space.metric])
         return;
-    done = w->ops;
+    done[w->space.metric] = w->ops;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         for (size_t j = 0; j < sizeof shapes / sizeof *shapes; j++)
             if (!strcmp(all[i].method, w->ops->name))

@@ -40,7 +40,6 @@ enum {
 typedef void one_to_many_f32(const float *query, const float *rows, size_t n, size_t dim,
                              float *out);
 typedef void block_f32(const float *a, const float *b, size_t dim, float *out, size_t ld);
-typedef float norm_f32(const float *row, size_t dim);
 typedef void one_to_many_u8(const uint8_t *query, const uint8_t *rows, size_t n, size_t dim,
                             uint32_t *out);
 typedef void block_u8(const uint8_t *a, const uint8_t *b, size_t dim, uint32_t *out, size_t ld);
@@ -95,33 +94,17 @@ INLINE void tile_f32(const float *a, size_t na, const float *b, size_t nb, size_
     }
 }
 
-INLINE void many_f32(enum distance_form form, const float *a, size_t na, const float *b, size_t nb,
-                     size_t dim, float *out, size_t ld, size_t mi, size_t mj, block_f32 *block,
-                     one_to_many_f32 *one_n, norm_f32 *norm)
+INLINE void many_f32(const float *a, size_t na, const float *b, size_t nb, size_t dim, float *out,
+                     size_t ld, size_t mi, size_t mj, block_f32 *block, one_to_many_f32 *one_n)
 {
     size_t a_tile = tile_rows(A_TILE_BYTES, A_TILE_ROWS, dim * sizeof *a, mi);
     size_t b_tile = tile_rows(B_TILE_BYTES, B_TILE_ROWS, dim * sizeof *b, mj);
-    double inverse_a[A_TILE_ROWS], inverse_b[B_TILE_ROWS];
     for (size_t i0 = 0; i0 < na; i0 += a_tile) {
         size_t ni = least(a_tile, na - i0);
-        for (size_t i = 0; form == COS && i < ni; i++) {
-            inverse_a[i] = inverse_norm((double)norm(a + (i0 + i) * dim, dim));
-        }
         for (size_t j0 = 0; j0 < nb; j0 += b_tile) {
             size_t nj = least(b_tile, nb - j0);
-            float *tile = out + i0 * ld + j0;
-            tile_f32(a + i0 * dim, ni, b + j0 * dim, nj, dim, tile, ld, mi, mj, block, one_n);
-            if (form != COS)
-                continue;
-            for (size_t j = 0; j < nj; j++) {
-                inverse_b[j] = inverse_norm((double)norm(b + (j0 + j) * dim, dim));
-            }
-            for (size_t i = 0; i < ni; i++) {
-                float *row = tile + i * ld;
-                for (size_t j = 0; j < nj; j++) {
-                    row[j] = cosine_distance((double)row[j], inverse_a[i], inverse_b[j]);
-                }
-            }
+            tile_f32(a + i0 * dim, ni, b + j0 * dim, nj, dim, out + i0 * ld + j0, ld, mi, mj, block,
+                     one_n);
         }
     }
 }

@@ -32,12 +32,6 @@ static float ip_f32(const float *a, const float *b, size_t dim)
     return sum;
 }
 
-static float cos_f32(const float *a, const float *b, size_t dim)
-{
-    return cosine_of_sums((double)ip_f32(a, b, dim), (double)ip_f32(a, a, dim),
-                          (double)ip_f32(b, b, dim));
-}
-
 static uint32_t l2sq_u8(const uint8_t *a, const uint8_t *b, size_t dim)
 {
     uint32_t sum = 0;
@@ -109,7 +103,6 @@ static float ip_bf16(const uint16_t *a, const uint16_t *b, size_t dim)
 
 FORMS(l2sq_f32, float, float)
 FORMS(ip_f32, float, float)
-FORMS(cos_f32, float, float)
 FORMS(l2sq_u8, uint8_t, uint32_t)
 FORMS(ip_u8, uint8_t, uint32_t)
 FORMS(cos_u8, uint8_t, float)
@@ -210,7 +203,6 @@ static void hamming_b64_mn(const uint64_t *a, size_t na, const uint64_t *b, size
     }
 
 AT_MOST(f32, float)
-AT_MOST(u32, uint32_t)
 AT_MOST(u8, uint8_t)
 
 static size_t argmin_f32(const float *value, size_t n)

@@ -37,8 +37,10 @@ static const struct param param_table[] = {
 static const struct param knob_table[] = {
     PARAM_TEXT(struct sharded_knobs, of_knobs, "",
                "the knobs of the shards' method, as name=value,name=value; configs fill it"),
-    PARAM_INT(struct sharded_knobs, route, 16, 0, BUCKETS_MAX,
-              "placement = cluster: the shards of so many nearest buckets are asked; 0: all"),
+    PARAM_INT(
+        struct sharded_knobs, route, 16, 0, BUCKETS_MAX,
+        "placement = cluster: the shards of so many nearest buckets are asked, and the others "
+        "where these have fewer than k answers; 0: all"),
     PARAM_REAL(struct sharded_knobs, timeout_ms, 0, 0, 3600000,
                "answers without the shards that need longer are returned as partial; 0: waits"),
     PARAM_END,

@@ -38,6 +38,9 @@ struct gathering {
     struct rank_part *parts; /* one per rank that is asked */
     uint32_t *part_queries;  /* of all parts */
     bool *is_partial;        /* of each query */
+    uint32_t *buckets; /* nearest ones of each query, n_buckets each; NULL: it asks every shard */
+    size_t n_buckets;
+    uint32_t *asked; /* of each shard */
 
     struct topk *nearest; /* REQUEST_SEARCH */
     struct range_result *range;
@@ -59,37 +62,53 @@ static void ask_everywhere(struct gathering *g, size_t query)
 }
 
 /* The shards of the buckets with the nearest centroids. */
+static void ask_nearest(struct gathering *g, size_t query)
+{
+    const struct sharded *s = g->s;
+    for (size_t i = 0; i < g->n_buckets; i++) {
+        const uint32_t shard = s->placement.shard_of[g->buckets[query * g->n_buckets + i]];
+        if (g->asked[shard] == query + 1 || s->shards[shard].rows == 0)
+            continue;
+        g->asked[shard] = (uint32_t)query + 1;
+        g->pairs[g->n_pairs++] = (struct pair){ (uint32_t)query, shard };
+    }
+}
+
 static int route(struct gathering *g)
 {
     struct sharded *s = g->s;
-    const struct bucket_placement *p = &s->placement;
-    const size_t all = p->n_buckets, wanted = (size_t)g->knobs->route;
+    struct mem *mem = s->base.env.mem;
+    const size_t all = s->placement.n_buckets, wanted = (size_t)g->knobs->route;
     if (s->params.placement != PLACE_CLUSTER || wanted == 0 || wanted >= all) {
         for (size_t q = 0; q < g->queries.n; q++)
             ask_everywhere(g, q);
         return OK;
     }
-    struct mem *mem = s->base.env.mem;
-    uint32_t *nearest = mem_array(mem, g->queries.n * wanted + 1, sizeof *nearest);
-    uint32_t *asked = mem_zalloc(mem, s->n_shards * sizeof *asked); /* by query + 1 */
-    int rc = nearest && asked ? placement_nearest(s, g->queries, wanted, nearest)
-                              : no_memory(s, g->queries.n);
-    for (size_t q = 0; rc == OK && q < g->queries.n; q++) {
-        const size_t before = g->n_pairs;
-        for (size_t i = 0; i < wanted; i++) {
-            const uint32_t shard = p->shard_of[nearest[q * wanted + i]];
-            if (asked[shard] == q + 1 || s->shards[shard].rows == 0)
-                continue;
-            asked[shard] = (uint32_t)q + 1;
-            g->pairs[g->n_pairs++] = (struct pair){ (uint32_t)q, shard };
-        }
-        if (g->n_pairs == before) /* there are no rows in its buckets' shards */
-            ask_everywhere(g, q);
-    }
+    g->n_buckets = wanted;
+    g->buckets = mem_array(mem, g->queries.n * wanted + 1, sizeof *g->buckets);
+    g->asked = mem_zalloc(mem, s->n_shards * sizeof *g->asked);
+    const int rc = g->buckets && g->asked ? placement_nearest(s, g->queries, wanted, g->buckets)
+                                          : no_memory(s, g->queries.n);
+    for (size_t q = 0; rc == OK && q < g->queries.n; q++)
+        ask_nearest(g, q);
     g->work->distances += (double)(g->queries.n * all);
-    mem_free(mem, nearest);
-    mem_free(mem, asked);
     return rc;
+}
+
+/* Of a query that has fewer than k answers the shards that were not asked. */
+static void ask_the_rest(struct gathering *g)
+{
+    const struct sharded *s = g->s;
+    for (size_t q = 0; g->buckets && q < g->queries.n; q++) {
+        if (g->nearest[q].n == g->k || g->is_partial[q])
+            continue;
+        memset(g->asked, 0, s->n_shards * sizeof *g->asked);
+        for (size_t i = 0; i < g->n_buckets; i++)
+            g->asked[s->placement.shard_of[g->buckets[q * g->n_buckets + i]]] = 1;
+        for (size_t i = 0; i < s->n_shards; i++)
+            if (!g->asked[i] && s->shards[i].rows > 0)
+                g->pairs[g->n_pairs++] = (struct pair){ (uint32_t)q, (uint32_t)i };
+    }
 }
 
 /* The replica that a pair asks: they take turns. RANKS_MAX: none is up. */
@@ -324,6 +343,10 @@ static int gather(struct gathering *g)
         rc = route(g);
     while (rc == OK && g->n_pairs > 0)
         rc = ask_round(g, end_of_key);
+    if (rc == OK)
+        ask_the_rest(g);
+    while (rc == OK && g->n_pairs > 0)
+        rc = ask_round(g, end_of_key);
     for (size_t q = 0; rc == OK && q < g->queries.n; q++) {
         g->work->partial += g->is_partial[q];
         s->counters.partial += g->is_partial[q];
@@ -337,6 +360,8 @@ static int gather(struct gathering *g)
     mem_free(mem, g->parts);
     mem_free(mem, g->part_queries);
     mem_free(mem, g->is_partial);
+    mem_free(mem, g->buckets);
+    mem_free(mem, g->asked);
     return rc;
 }
 

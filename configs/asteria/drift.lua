@@ -30,7 +30,7 @@ local function last(r, label, metric) return r(at(label), ("%s/clothes#%d"):form
 experiment {
   name = "asteria_drift", title = "Asteria under drift: frozen and retrained",
   publication = "Asteria",
-  seed = 1, k = 10, threads = 1, metric = "cosine", timeout = 3600,
+  repeats = quick and 1 or 3, seed = 1, k = 10, threads = 1, metric = "cosine", timeout = 3600,
 
   workload = function(w)
     w:train  { digits:rows(1, math.min(rows, 20000)) }

@@ -39,7 +39,7 @@ experiment {
   name = "channi_churn",
   title = "CHANNI: every vector replaced",
   publication = "CHANNI",
-  seed = 1, k = 10, threads = 1, timeout = 3600,
+  repeats = quick and 1 or 3, seed = 1, k = 10, threads = 1, timeout = 3600,
 
   workload = function(w)
     w:insert { data:rows(1, n), tag = "load" }

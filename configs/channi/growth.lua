@@ -52,7 +52,7 @@ experiment {
   name = "channi_growth",
   title = "CHANNI: deferred, built, and grown tenfold",
   publication = "CHANNI",
-  seed = 1, k = 10, threads = 1, timeout = 3600, size_hint = false,
+  repeats = quick and 1 or 3, seed = 1, k = 10, threads = 1, timeout = 3600, size_hint = false,
 
   workload = function(w)
     local function come(first, last_row, tag) w:insert { data:rows(first, last_row), batch = 1000, singles = 10, tag = tag } end

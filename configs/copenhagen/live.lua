@@ -24,7 +24,7 @@ experiment {
   name = "copenhagen_live",
   title = "Dynamic IVF: searches beside changes",
   publication = "Copenhagen",
-  seed = 1, k = 10, threads = 2,
+  repeats = quick and 1 or 3, seed = 1, k = 10, threads = 2,
 
   workload = function(w)
     w:train  { mnist:rows(1, n) }

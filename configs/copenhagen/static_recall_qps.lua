@@ -52,7 +52,7 @@ experiment {
   name = "static_recall_qps",
   title = "Recall and queries per second on static data",
   publication = "Copenhagen 0.1.0",
-  seed = 1, k = 10, threads = 1,
+  repeats = quick and 1 or 3, seed = 1, k = 10, threads = 1,
 
   workload = function(w)
     w:train  { sift:rows(1, rows) }

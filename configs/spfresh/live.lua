@@ -27,7 +27,7 @@ experiment {
   name = "spfresh_live",
   title = "SPFresh under replacement: updates and searches at once",
   publication = "SPANN and SPFresh",
-  seed = 1, k = 10, threads = 2,
+  repeats = quick and 1 or 3, seed = 1, k = 10, threads = 2,
 
   workload = function(w)
     w:train  { sift:rows(1, n), tag = "train" }

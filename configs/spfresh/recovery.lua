@@ -28,7 +28,7 @@ experiment {
   name = "spfresh_recovery",
   title = "SPFresh recovering from a kill",
   publication = "SPANN and SPFresh",
-  seed = 1, k = 10, threads = 1,
+  repeats = quick and 1 or 3, seed = 1, k = 10, threads = 1,
 
   workload = function(w)
     w:train  { sift:rows(1, n), tag = "train" }

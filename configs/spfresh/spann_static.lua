@@ -38,7 +38,7 @@ experiment {
   name = "spann_static",
   title = "SPANN on data that do not change",
   publication = "SPANN and SPFresh",
-  seed = 1, k = 10, threads = 2,
+  repeats = quick and 1 or 3, seed = 1, k = 10, threads = 2,
 
   workload = function(w)
     w:train  { sift:rows(1, rows), tag = "train" }

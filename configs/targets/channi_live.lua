@@ -26,7 +26,7 @@ experiment {
   name = "target_channi_live",
   title = "CHANNI: searches during splits",
   publication = "CHANNI",
-  seed = 1, k = 10, threads = 2,
+  repeats = quick and 1 or 3, seed = 1, k = 10, threads = 2,
 
   workload = function(w)
     w:insert { data:rows(1, n), tag = "load" }

@@ -39,7 +39,7 @@ end
 experiment {
   name = "target_divf_policies_" .. data,
   title = "The policies of dynamic IVF: " .. data,
-  seed = 1, k = 10, threads = 1,
+  repeats = quick and 1 or 3, seed = 1, k = 10, threads = 1,
 
   workload = function(w)
     w:train  { first }

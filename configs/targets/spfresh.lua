@@ -31,7 +31,7 @@ local function built(r, label, metric) return r(spfresh.point(label, 32), metric
 experiment {
   name = "target_spfresh",
   title = "The targets of SPANN",
-  seed = 1, k = 10, threads = 2,
+  repeats = quick and 1 or 3, seed = 1, k = 10, threads = 2,
 
   workload = function(w)
     w:train  { sift:rows(1, rows), tag = "train" }

@@ -21,7 +21,7 @@ end
 experiment {
   name = "symqg_turnover",
   title = "Every row replaced",
-  seed = 1, k = 10, threads = 1,
+  repeats = quick and 1 or 3, seed = 1, k = 10, threads = 1,
   workload = turnover.workload(data, rows),
 
   methods = {

@@ -20,7 +20,7 @@ local lists = { 10, 16, 20, 24, 28, 32, 36, 40, 48, 64, 96 }
 experiment {
   name = "target_vamana_disk",
   title = "DiskANN's index on disk",
-  seed = 1, k = 10, threads = 1,
+  repeats = quick and 1 or 3, seed = 1, k = 10, threads = 1,
 
   workload = function(w)
     w:insert { sift:rows(1, rows), tag = "load" }

@@ -149,22 +149,6 @@ size_t avx2_at_most_f32(const float *value, size_t n, float limit, uint32_t *out
 }
 
 /* Unsigned x <= limit exactly if min(x, limit) is x. */
-size_t avx2_at_most_u32(const uint32_t *value, size_t n, uint32_t limit, uint32_t *out)
-{
-    __m256i most = _mm256_set1_epi32((int)limit);
-    size_t found = 0, i = 0;
-    for (; i + 8 <= n; i += 8) {
-        __m256i x = _mm256_loadu_si256((const __m256i *)(const void *)(value + i));
-        __m256i chosen = _mm256_cmpeq_epi32(_mm256_min_epu32(x, most), x);
-        found += append(out + found, (unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(chosen)), i);
-    }
-    for (; i < n; i++) {
-        if (value[i] <= limit)
-            out[found++] = (uint32_t)i;
-    }
-    return found;
-}
-
 size_t avx2_at_most_u8(const uint8_t *value, size_t n, uint8_t limit, uint32_t *out)
 {
     __m256i most = _mm256_set1_epi8((char)limit);

@@ -113,48 +113,21 @@ INLINE float one_to_one(enum distance_form form, const float *a, const float *b,
     return sum_1(total);
 }
 
-static float norm(const float *row, size_t dim)
-{
-    return one_to_one(IP, row, row, dim);
-}
-
-/* cosine_distance() and inverse_norm() of blocking.h for four rows, in the same order
- * of operations. */
-INLINE __m128 cosine_4(__m128 ip, __m128 norm_sq, double inverse_query)
-{
-    __m256d norms = _mm256_cvtps_pd(norm_sq), two = _mm256_set1_pd(2.0);
-    __m256d positive = _mm256_cmp_pd(norms, _mm256_setzero_pd(), _CMP_GT_OQ);
-    __m256d inverse = _mm256_div_pd(_mm256_set1_pd(1.0), _mm256_sqrt_pd(norms));
-    inverse = _mm256_and_pd(inverse, positive);
-    __m256d twice = _mm256_mul_pd(two, _mm256_cvtps_pd(ip));
-    twice = _mm256_mul_pd(_mm256_mul_pd(twice, _mm256_set1_pd(inverse_query)), inverse);
-    return _mm_max_ps(_mm_setzero_ps(), _mm256_cvtpd_ps(_mm256_sub_pd(two, twice)));
-}
-
 INLINE void one_to_many(enum distance_form form, const float *query, const float *rows, size_t n,
                         size_t dim, float *out)
 {
-    double inverse_query = form == COS ? inverse_norm((double)norm(query, dim)) : 0.0;
     size_t i = 0;
     for (; i + ROWS <= n; i += ROWS) {
-        __m256 total[ROWS], norms[ROWS];
+        __m256 total[ROWS];
         for (size_t r = 0; r < ROWS; r++) {
             const float *row = rows + (i + r) * dim;
             accumulate(form, query, 1, row, 1, dim, &total[r]);
-            if (form == COS)
-                accumulate(IP, row, 1, row, 1, dim, &norms[r]);
             IN_ORDER;
         }
-        __m128 sums = sum_4(total);
-        _mm_storeu_ps(out + i, form == COS ? cosine_4(sums, sum_4(norms), inverse_query) : sums);
+        _mm_storeu_ps(out + i, sum_4(total));
     }
     for (; i < n; i++) {
-        const float *row = rows + i * dim;
-        out[i] = one_to_one(form, query, row, dim);
-        if (form != COS)
-            continue;
-        out[i] =
-            cosine_distance((double)out[i], inverse_query, inverse_norm((double)norm(row, dim)));
+        out[i] = one_to_one(form, query, rows + i * dim, dim);
     }
 }
 
@@ -192,12 +165,6 @@ float avx2_ip_f32(const float *a, const float *b, size_t dim)
     return one_to_one(IP, a, b, dim);
 }
 
-float avx2_cos_f32(const float *a, const float *b, size_t dim)
-{
-    return cosine_of_sums((double)one_to_one(IP, a, b, dim), (double)norm(a, dim),
-                          (double)norm(b, dim));
-}
-
 void avx2_l2sq_f32_1n(const float *query, const float *rows, size_t n, size_t dim, float *out)
 {
     one_to_many(L2SQ, query, rows, n, dim, out);
@@ -208,28 +175,16 @@ void avx2_ip_f32_1n(const float *query, const float *rows, size_t n, size_t dim,
     one_to_many(IP, query, rows, n, dim, out);
 }
 
-void avx2_cos_f32_1n(const float *query, const float *rows, size_t n, size_t dim, float *out)
-{
-    one_to_many(COS, query, rows, n, dim, out);
-}
-
 void avx2_l2sq_f32_mn(const float *a, size_t na, const float *b, size_t nb, size_t dim, float *out,
                       size_t ld)
 {
-    many_f32(L2SQ, a, na, b, nb, dim, out, ld, BLOCK_A, BLOCK_B, block_l2sq, avx2_l2sq_f32_1n,
-             norm);
+    many_f32(a, na, b, nb, dim, out, ld, BLOCK_A, BLOCK_B, block_l2sq, avx2_l2sq_f32_1n);
 }
 
 void avx2_ip_f32_mn(const float *a, size_t na, const float *b, size_t nb, size_t dim, float *out,
                     size_t ld)
 {
-    many_f32(IP, a, na, b, nb, dim, out, ld, BLOCK_A, BLOCK_B, block_ip, avx2_ip_f32_1n, norm);
-}
-
-void avx2_cos_f32_mn(const float *a, size_t na, const float *b, size_t nb, size_t dim, float *out,
-                     size_t ld)
-{
-    many_f32(COS, a, na, b, nb, dim, out, ld, BLOCK_A, BLOCK_B, block_ip, avx2_ip_f32_1n, norm);
+    many_f32(a, na, b, nb, dim, out, ld, BLOCK_A, BLOCK_B, block_ip, avx2_ip_f32_1n);
 }
 
 #endif

@@ -201,20 +201,6 @@ size_t avx512_at_most_f32(const float *value, size_t n, float limit, uint32_t *o
     return found;
 }
 
-size_t avx512_at_most_u32(const uint32_t *value, size_t n, uint32_t limit, uint32_t *out)
-{
-    __m512i most = _mm512_set1_epi32((int)limit);
-    size_t found = 0;
-    for (size_t i = 0; i < n; i += 16) {
-        __mmask16 mask = first_lanes(n - i);
-        __m512i x = _mm512_maskz_loadu_epi32(mask, value + i);
-        __mmask16 chosen = _mm512_mask_cmple_epu32_mask(mask, x, most);
-        if (chosen)
-            found += append(out + found, n - found, chosen, i);
-    }
-    return found;
-}
-
 size_t avx512_at_most_u8(const uint8_t *value, size_t n, uint8_t limit, uint32_t *out)
 {
     __m512i most = _mm512_set1_epi8((char)limit);

@@ -154,18 +154,6 @@ INLINE float one_to_one(enum distance_form form, const float *a, const float *b,
     return sum_1(total);
 }
 
-static float norm(const float *row, size_t dim)
-{
-    return one_to_one(IP, row, row, dim);
-}
-
-static __attribute__((noinline)) __m512 norm_vector(const float *row, size_t dim)
-{
-    __m512 total;
-    accumulate(IP, row, 1, row, 1, dim, &total);
-    return total;
-}
-
 /* Even + odd, then halves. Multiplying by one is exact and moves work from the adders to the
  * multipliers, which have less to do. */
 INLINE __m256 sum_chunks(__m512 even, __m512 odd)
@@ -176,57 +164,23 @@ INLINE __m256 sum_chunks(__m512 even, __m512 odd)
 /* One row against a query in registers. `chunks` and `whole` are constants; if the last chunk is
  * not whole, `mask` selects its components. */
 INLINE void short_row(enum distance_form form, const __m512 *query, const float *row, size_t chunks,
-                      bool whole, __mmask16 mask, __m256 *half, __m256 *norm_half)
+                      bool whole, __mmask16 mask, __m256 *half)
 {
     __m512 sum[2] = { _mm512_setzero_ps(), _mm512_setzero_ps() };
-    __m512 norm_sq[2] = { _mm512_setzero_ps(), _mm512_setzero_ps() };
     UNROLL
     for (size_t c = 0; c < chunks; c++) {
         const float *at = row + c * LANES;
         bool full = whole || c + 1 < chunks;
         __m512 x = full ? _mm512_loadu_ps(at) : _mm512_maskz_loadu_ps(mask, at);
         sum[c % 2] = step(form, query[c], x, sum[c % 2]);
-        if (form == COS)
-            norm_sq[c % 2] = step(IP, x, x, norm_sq[c % 2]);
     }
     *half = sum_chunks(sum[0], sum[1]);
-    if (form == COS)
-        *norm_half = sum_chunks(norm_sq[0], norm_sq[1]);
-}
-
-/* cosine_distance() and inverse_norm() of blocking.h for eight rows, in the same order
- * of operations. */
-INLINE __m256 cosine_8(__m256 ip, __m256 norm_sq, double inverse_query)
-{
-    __m512d norm = _mm512_cvtps_pd(norm_sq), two = _mm512_set1_pd(2.0);
-    __mmask8 positive = _mm512_cmp_pd_mask(norm, _mm512_setzero_pd(), _CMP_GT_OQ);
-    __m512d inverse = _mm512_maskz_div_pd(positive, _mm512_set1_pd(1.0), _mm512_sqrt_pd(norm));
-    __m512d twice = _mm512_mul_pd(two, _mm512_cvtps_pd(ip));
-    twice = _mm512_mul_pd(_mm512_mul_pd(twice, _mm512_set1_pd(inverse_query)), inverse);
-    __m256 distance = _mm512_cvtpd_ps(_mm512_sub_pd(two, twice));
-    return _mm256_max_ps(_mm256_setzero_ps(), distance);
-}
-
-INLINE void store_8(enum distance_form form, const __m256 *half, const __m256 *norm_half,
-                    double inverse_query, float *out)
-{
-    __m256 sums = sum_8(half);
-    _mm256_storeu_ps(out, form == COS ? cosine_8(sums, sum_8(norm_half), inverse_query) : sums);
-}
-
-INLINE float query_to_row(enum distance_form form, const float *query, const float *row, size_t dim,
-                          double inverse_query)
-{
-    float sum = one_to_one(form, query, row, dim);
-    if (form != COS)
-        return sum;
-    return cosine_distance((double)sum, inverse_query, inverse_norm((double)norm(row, dim)));
 }
 
 /* Eight rows are folded before row FOLD_AT of the next eight: by then their sums are complete, and
  * the loads and products around the fold fill the pipes during its latency. */
 INLINE void short_to_many(enum distance_form form, const float *query, const float *rows, size_t n,
-                          size_t dim, size_t chunks, bool whole, double inverse_query, float *out)
+                          size_t dim, size_t chunks, bool whole, float *out)
 {
     __mmask16 mask = first_lanes(dim - (chunks - 1) * LANES);
     __m512 q[SHORT_CHUNKS];
@@ -235,73 +189,67 @@ INLINE void short_to_many(enum distance_form form, const float *query, const flo
         q[c] = _mm512_maskz_loadu_ps(c + 1 < chunks ? 0xffff : mask, query + c * LANES);
         IN_REGISTER(q[c]);
     }
-    __m256 half[ROWS] = { 0 }, norms[ROWS] = { 0 }, next[ROWS], next_norms[ROWS];
+    __m256 half[ROWS] = { 0 }, next[ROWS];
     size_t i = 0;
     for (; i + ROWS <= n; i += ROWS) {
         UNROLL
         for (size_t r = 0; r < ROWS; r++) {
             if (r == FOLD_AT && i > 0)
-                store_8(form, half, norms, inverse_query, out + i - ROWS);
-            short_row(form, q, rows + (i + r) * dim, chunks, whole, mask, &next[r], &next_norms[r]);
+                _mm256_storeu_ps(out + i - ROWS, sum_8(half));
+            short_row(form, q, rows + (i + r) * dim, chunks, whole, mask, &next[r]);
             IN_ORDER;
         }
         UNROLL
         for (size_t r = 0; r < ROWS; r++) {
             half[r] = next[r];
-            if (form == COS)
-                norms[r] = next_norms[r];
         }
     }
     if (i > 0)
-        store_8(form, half, norms, inverse_query, out + i - ROWS);
+        _mm256_storeu_ps(out + i - ROWS, sum_8(half));
     for (; i < n; i++) {
-        out[i] = query_to_row(form, query, rows + i * dim, dim, inverse_query);
+        out[i] = one_to_one(form, query, rows + i * dim, dim);
     }
 }
 
 /* A masked load is a separate operation, a whole one part of the subtraction: the common dimensions
- * get code without masks. For COS the difference does not matter. */
+ * get code without masks. */
 INLINE void chunks_to_many(enum distance_form form, const float *query, const float *rows, size_t n,
-                           size_t dim, size_t chunks, double inverse_query, float *out)
+                           size_t dim, size_t chunks, float *out)
 {
-    if (form != COS && dim == chunks * LANES) {
-        short_to_many(form, query, rows, n, dim, chunks, true, inverse_query, out);
+    if (dim == chunks * LANES) {
+        short_to_many(form, query, rows, n, dim, chunks, true, out);
     } else {
-        short_to_many(form, query, rows, n, dim, chunks, false, inverse_query, out);
+        short_to_many(form, query, rows, n, dim, chunks, false, out);
     }
 }
 
 /* Rows that are pages apart are read faster four at once, shorter ones one after the other. */
 INLINE void long_to_many(enum distance_form form, const float *query, const float *rows, size_t n,
-                         size_t dim, size_t together, double inverse_query, float *out)
+                         size_t dim, size_t together, float *out)
 {
     size_t i = 0;
     for (; i + ROWS <= n; i += ROWS) {
-        __m256 half[ROWS], norms[ROWS];
+        __m256 half[ROWS];
         for (size_t r = 0; r < ROWS; r += together) {
             const float *row = rows + (i + r) * dim;
             __m512 total[ROWS];
             accumulate(form, query, 1, row, together, dim, total);
-            for (size_t j = 0; j < together; j++) {
+            for (size_t j = 0; j < together; j++)
                 half[r + j] = sum_halves(total[j]);
-                if (form == COS)
-                    norms[r + j] = sum_halves(norm_vector(row + j * dim, dim));
-            }
         }
-        store_8(form, half, norms, inverse_query, out + i);
+        _mm256_storeu_ps(out + i, sum_8(half));
     }
     for (; i < n; i++) {
-        out[i] = query_to_row(form, query, rows + i * dim, dim, inverse_query);
+        out[i] = one_to_one(form, query, rows + i * dim, dim);
     }
 }
 
 #define SHORT(chunks) \
-    case chunks: chunks_to_many(form, query, rows, n, dim, chunks, inverse_query, out); return
+    case chunks: chunks_to_many(form, query, rows, n, dim, chunks, out); return
 
 INLINE void one_to_many(enum distance_form form, const float *query, const float *rows, size_t n,
                         size_t dim, float *out)
 {
-    double inverse_query = form == COS ? inverse_norm((double)norm(query, dim)) : 0.0;
     switch ((dim + LANES - 1) / LANES) {
         SHORT(1);
         SHORT(2);
@@ -322,9 +270,9 @@ INLINE void one_to_many(enum distance_form form, const float *query, const float
         default: break;
     }
     if (dim < FAR_APART) {
-        long_to_many(form, query, rows, n, dim, 1, inverse_query, out);
+        long_to_many(form, query, rows, n, dim, 1, out);
     } else {
-        long_to_many(form, query, rows, n, dim, 4, inverse_query, out);
+        long_to_many(form, query, rows, n, dim, 4, out);
     }
 }
 
@@ -360,12 +308,6 @@ float avx512_ip_f32(const float *a, const float *b, size_t dim)
     return one_to_one(IP, a, b, dim);
 }
 
-float avx512_cos_f32(const float *a, const float *b, size_t dim)
-{
-    return cosine_of_sums((double)one_to_one(IP, a, b, dim), (double)norm(a, dim),
-                          (double)norm(b, dim));
-}
-
 void avx512_l2sq_f32_1n(const float *query, const float *rows, size_t n, size_t dim, float *out)
 {
     one_to_many(L2SQ, query, rows, n, dim, out);
@@ -376,28 +318,16 @@ void avx512_ip_f32_1n(const float *query, const float *rows, size_t n, size_t di
     one_to_many(IP, query, rows, n, dim, out);
 }
 
-void avx512_cos_f32_1n(const float *query, const float *rows, size_t n, size_t dim, float *out)
-{
-    one_to_many(COS, query, rows, n, dim, out);
-}
-
 void avx512_l2sq_f32_mn(const float *a, size_t na, const float *b, size_t nb, size_t dim,
                         float *out, size_t ld)
 {
-    many_f32(L2SQ, a, na, b, nb, dim, out, ld, BLOCK_A, BLOCK_B, block_l2sq, avx512_l2sq_f32_1n,
-             norm);
+    many_f32(a, na, b, nb, dim, out, ld, BLOCK_A, BLOCK_B, block_l2sq, avx512_l2sq_f32_1n);
 }
 
 void avx512_ip_f32_mn(const float *a, size_t na, const float *b, size_t nb, size_t dim, float *out,
                       size_t ld)
 {
-    many_f32(IP, a, na, b, nb, dim, out, ld, BLOCK_A, BLOCK_B, block_ip, avx512_ip_f32_1n, norm);
-}
-
-void avx512_cos_f32_mn(const float *a, size_t na, const float *b, size_t nb, size_t dim, float *out,
-                       size_t ld)
-{
-    many_f32(COS, a, na, b, nb, dim, out, ld, BLOCK_A, BLOCK_B, block_ip, avx512_ip_f32_1n, norm);
+    many_f32(a, na, b, nb, dim, out, ld, BLOCK_A, BLOCK_B, block_ip, avx512_ip_f32_1n);
 }
 
 #endif

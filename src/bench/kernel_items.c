@@ -40,26 +40,22 @@
 
 PAIRS(l2sq_f32, float, float)
 PAIRS(ip_f32, float, float)
-PAIRS(cos_f32, float, float)
 PAIRS(l2sq_u8, uint8_t, uint32_t)
 PAIRS(ip_u8, uint8_t, uint32_t)
 PAIRS(cos_u8, uint8_t, float)
 TO_MANY(l2sq_f32_1n)
 TO_MANY(ip_f32_1n)
-TO_MANY(cos_f32_1n)
 TO_MANY(l2sq_u8_1n)
 TO_MANY(ip_u8_1n)
 TO_MANY(cos_u8_1n)
 TO_EACH(l2sq_f32_mn, float)
 TO_EACH(ip_f32_mn, float)
-TO_EACH(cos_f32_mn, float)
 TO_EACH(l2sq_u8_mn, uint8_t)
 TO_EACH(ip_u8_mn, uint8_t)
 TO_EACH(cos_u8_mn, uint8_t)
 WITHIN(hamming_b64_within, 8)
 WITHIN(hamming_b64_within, 20)
 AT_MOST(at_most_f32, 0.01f)
-AT_MOST(at_most_u32, 1u << 25)
 AT_MOST(at_most_u8, 1)
 
 static void run_hamming_b64_1n(const struct kernels *k, const struct bench_load *l)
@@ -146,13 +142,10 @@ static void run_argmin_f32(const struct kernels *k, const struct bench_load *l)
 static const struct bench_item float_items[] = {
     ITEM(l2sq_f32, PAIR, 4, 1),
     ITEM(ip_f32, PAIR, 4, 1),
-    ITEM(cos_f32, PAIR, 4, 3),
     ITEM(l2sq_f32_1n, ONE_TO_MANY, 4, 1),
     ITEM(ip_f32_1n, ONE_TO_MANY, 4, 1),
-    ITEM(cos_f32_1n, ONE_TO_MANY, 4, 2),
     ITEM(l2sq_f32_mn, MANY_TO_MANY, 4, 1),
     ITEM(ip_f32_mn, MANY_TO_MANY, 4, 1),
-    ITEM(cos_f32_mn, MANY_TO_MANY, 4, 1),
 };
 static const struct bench_item byte_items[] = {
     ITEM(l2sq_u8, PAIR, 1, 0),
@@ -181,7 +174,6 @@ static const struct bench_item float_scans[] = {
     ITEM(argmin_f32, SCAN, 4, 0),
 };
 static const struct bench_item byte_scans[] = {
-    ITEM(at_most_u32, SCAN, 4, 0),
     ITEM(at_most_u8, SCAN, 1, 0),
 };
 

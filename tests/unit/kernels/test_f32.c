@@ -5,7 +5,6 @@
  *
  *   l2sq, ip   chain(dim) u S: the scalar table adds dim terms in a row; the others add at most
  *              dim / 16 in a row, and then the partial sums
- *   cos        2 u (2 chain(dim) + 2): a relative error of chain(dim) u in the product and norms
  *
  * Within a table the three forms agree bit for bit.
  */
@@ -21,23 +20,19 @@ static struct guarded random_f32(struct rng *r, size_t n, size_t dim)
 }
 
 struct reference {
-    double l2sq, l2sq_size, ip, ip_size, cos;
+    double l2sq, l2sq_size, ip, ip_size;
 };
 
 static struct reference reference_f32(const float *a, const float *b, size_t dim)
 {
     struct reference ref = { 0 };
-    double aa = 0, bb = 0;
     for (size_t d = 0; d < dim; d++) {
         const double x = (double)a[d], y = (double)b[d];
         ref.l2sq += (x - y) * (x - y);
         ref.ip += x * y;
         ref.ip_size += fabs(x * y);
-        aa += x * x;
-        bb += y * y;
     }
     ref.l2sq_size = ref.l2sq;
-    ref.cos = aa > 0 && bb > 0 ? 2 - 2 * ref.ip / sqrt(aa * bb) : 2;
     return ref;
 }
 
@@ -52,7 +47,6 @@ static void check_pair_f32(const struct kernels *k, const float *a, const float 
     const double u = 0x1p-24, n = chain(k, dim);
     near(k, "l2sq_f32", dim, k->l2sq_f32(a, b, dim), ref.l2sq, n * u * ref.l2sq_size);
     near(k, "ip_f32", dim, k->ip_f32(a, b, dim), ref.ip, n * u * ref.ip_size);
-    near(k, "cos_f32", dim, k->cos_f32(a, b, dim), ref.cos, 2 * u * (2 * n + 2));
 }
 
 static void test_f32_pairs(void **state)
@@ -127,9 +121,8 @@ static void test_f32_forms_agree(void **state)
     for (size_t t = 0; t < n_tables; t++) {
         const struct kernels *k = table[t];
         const struct forms_f32 forms[] = { { "l2sq", k->l2sq_f32, k->l2sq_f32_1n, k->l2sq_f32_mn },
-                                           { "ip", k->ip_f32, k->ip_f32_1n, k->ip_f32_mn },
-                                           { "cos", k->cos_f32, k->cos_f32_1n, k->cos_f32_mn } };
-        for (size_t f = 0; f < 3; f++) {
+                                           { "ip", k->ip_f32, k->ip_f32_1n, k->ip_f32_mn } };
+        for (size_t f = 0; f < 2; f++) {
             for (size_t i = 0; i < DIMS; i++)
                 check_forms_f32(k, &forms[f], &r, 1 + rng_below(&r, 9), rng_below(&r, 40),
                                 dim_at(i));
@@ -165,45 +158,12 @@ static void test_f32_any_alignment(void **state)
     free(data);
 }
 
-/* Zero rows, equal rows, opposite rows, and norms whose product overflows or underflows a float. */
-static void test_cosine_corners(void **state)
-{
-    (void)state;
-    const struct kernels *table[3];
-    const size_t n_tables = tables(table), dim = 37;
-    float zero[37] = { 0 }, x[37], minus[37], large[37], small[37], rows[6 * 37], out[6];
-    struct rng r = rng_at(test_seed(), 4);
-    for (size_t d = 0; d < dim; d++) {
-        x[d] = (float)rng_normal(&r);
-        minus[d] = -x[d];
-        large[d] = x[d] * 1e17f;
-        small[d] = x[d] * 1e-17f;
-    }
-    const float *const row[6] = { zero, x, minus, large, small, zero };
-    const double expected[6] = { 2, 0, 4, 0, 0, 2 };
-    for (size_t i = 0; i < 6; i++)
-        memcpy(rows + i * dim, row[i], sizeof zero);
-    for (size_t t = 0; t < n_tables; t++) {
-        const struct kernels *k = table[t];
-        k->cos_f32_1n(large, rows, 6, dim, out);
-        for (size_t i = 0; i < 6; i++) {
-            near(k, "cos_f32", dim, out[i], expected[i], 1e-5);
-            assert_true(out[i] >= 0);
-        }
-        assert_true(k->cos_f32(zero, zero, dim) == 2);
-        const uint8_t dark[3] = { 0 }, light[3] = { 5, 0, 9 };
-        assert_true(k->cos_u8(dark, light, 3) == 2);
-        near(k, "cos_u8", 3, k->cos_u8(light, light, 3), 0, 1e-15);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_f32_pairs),
         cmocka_unit_test(test_f32_forms_agree),
         cmocka_unit_test(test_f32_any_alignment),
-        cmocka_unit_test(test_cosine_corners),
     };
     return test_run("kernels_f32", tests);
 }

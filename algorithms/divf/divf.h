@@ -383,7 +383,8 @@ void divf_device_drop(struct divf *);
 
 int divf_train(struct index *, struct vectors sample);
 int divf_train_if_due(struct divf *, struct vectors rows);
-int divf_train_if_outgrown(struct divf *, bool *trained);
+/* After rows were inserted: trains again if they are much longer than those trained on (METRIC_IP). */
+int divf_train_if_outgrown(struct divf *, size_t inserted);
 int divf_insert(struct index *, struct vectors, const uint64_t *ids, size_t *done);
 int divf_remove(struct index *, const uint64_t *ids, size_t n, size_t *done);
 int divf_search(struct index *, const struct search_request *, struct search_result *);

@@ -361,5 +361,6 @@ int divf_insert(struct index *index, struct vectors v, const uint64_t *ids, size
     if (rc)
         return rc;
     d->counters.insert_batches++;
-    return divf_maintenance_inserted(d, v.n);
+    rc = divf_train_if_outgrown(d, v.n);
+    return rc ? rc : divf_maintenance_inserted(d, v.n);
 }

@@ -12,7 +12,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "algorithms/divf/divf.h"
+#include "algorithms/divf/maintenance/members.h"
 #include "src/core/mem.h"
 #include "src/core/rng.h"
 
@@ -297,7 +297,8 @@ int divf_train_if_due(struct divf *d, struct vectors rows)
 static bool outgrown(const struct divf *d)
 {
     const float lift = d->lists.space.lift;
-    if (d->space.kind != DIVF_LIFTED || d->provisional || lift >= LIFT_MOST)
+    if (d->space.kind != DIVF_LIFTED || d->params.maintenance == DIVF_NONE || d->provisional ||
+        lift >= LIFT_MOST)
         return false;
     for (size_t i = 0; i < d->lists.n; i++)
         if (d->lists.list[i]->live > 0 && d->lists.list[i]->excess > lift / 4)
@@ -305,9 +306,24 @@ static bool outgrown(const struct divf *d)
     return false;
 }
 
-int divf_train_if_outgrown(struct divf *d, bool *trained)
+static int train_if_outgrown(struct divf *d, bool *trained)
 {
     const struct index_env *env = &d->base.env;
     *trained = outgrown(d);
     return *trained ? train_on_all(d, (struct vectors){ NULL, 0, env->dim, env->element }) : OK;
+}
+
+/* A pass over the lists, so once for as many rows as there are lists. */
+int divf_train_if_outgrown(struct divf *d, size_t inserted)
+{
+    const uint64_t now = d->counters.inserted, lists = d->lists.n;
+    bool trained;
+    return now / lists > (now - inserted) / lists ? train_if_outgrown(d, &trained) : OK;
+}
+
+int divf_maintain(struct index *index, uint64_t budget, bool *more)
+{
+    struct divf *d = divf_of(index);
+    const int rc = train_if_outgrown(d, more);
+    return rc || *more ? rc : divf_maintenance_run(d, budget, more);
 }

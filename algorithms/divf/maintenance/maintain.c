@@ -32,21 +32,14 @@ static int run(struct divf *d, const struct divf_policy *p, uint64_t budget, uin
     return rc;
 }
 
-/* Whether as many changes have been made as there are lists: time for a pass over these. */
-static bool changed(struct divf *d, size_t n)
+/* find_due() costs a pass over the lists, so it runs after as many changes as there are lists. */
+static void note_changes(struct divf *d, const struct divf_policy *p, size_t n)
 {
-    uint64_t *changes = &d->counters.maintenance.changes;
-    *changes += n;
-    if (*changes < d->lists.n)
-        return false;
-    *changes = 0;
-    return true;
-}
-
-static void find_due(struct divf *d, const struct divf_policy *p)
-{
-    if (p->find_due && !divf_maintenance_ready(d))
-        p->find_due(d);
+    d->counters.maintenance.changes += n;
+    if (!p->find_due || d->counters.maintenance.changes < d->lists.n || divf_maintenance_ready(d))
+        return;
+    d->counters.maintenance.changes = 0;
+    p->find_due(d);
 }
 
 /* The vectors are stored, whatever this returns. */
@@ -58,15 +51,9 @@ int divf_maintenance_inserted(struct divf *d, size_t n)
     bool idle;
     if (!p)
         return OK;
-    if (changed(d, n)) {
-        bool trained;
-        int rc = divf_train_if_outgrown(d, &trained);
-        if (rc)
-            return rc;
-        find_due(d, p);
-    }
     if (p->after_insert)
         return p->after_insert(d);
+    note_changes(d, p, n);
     *credit += (int64_t)n * d->params.soft_k * d->params.maintenance_budget;
     if (*credit <= 0)
         return OK;
@@ -79,8 +66,8 @@ int divf_maintenance_inserted(struct divf *d, size_t n)
 void divf_maintenance_removed(struct divf *d, size_t n)
 {
     const struct divf_policy *p = policy_of(d);
-    if (p && p->step && changed(d, n))
-        find_due(d, p);
+    if (p && p->step)
+        note_changes(d, p, n);
 }
 
 /* Compacts lists with dead copies: moving a copy costs about as much as a distance. */
@@ -109,19 +96,15 @@ static int drop_empty(struct divf *d)
     return rc;
 }
 
-int divf_maintain(struct index *index, uint64_t budget, bool *more)
+int divf_maintenance_run(struct divf *d, uint64_t budget, bool *more)
 {
-    struct divf *d = divf_of(index);
     const struct divf_policy *p = policy_of(d);
     uint64_t most = budget > 0 ? budget : UINT64_MAX, spent = 0;
     bool idle = true;
     *more = !compact_some(d, most, &spent);
     if (*more || !p)
         return OK;
-    int rc = divf_train_if_outgrown(d, more);
-    if (rc || *more)
-        return rc;
-    rc = p->step ? divf_maintenance_ready(d) : OK;
+    int rc = p->step ? divf_maintenance_ready(d) : OK;
     if (!rc && !p->keeps_empty)
         rc = drop_empty(d);
     if (!p->step)

@@ -97,6 +97,7 @@ extern const struct divf_policy divf_copenhagen, divf_lire, divf_dedrift, divf_c
 
 /* maintain.c, called by the operations. */
 int divf_maintenance_inserted(struct divf *, size_t n);
+int divf_maintenance_run(struct divf *, uint64_t budget, bool *more); /* of w:maintain */
 void divf_maintenance_removed(struct divf *, size_t n);
 void divf_maintenance_free(struct divf *);
 uint64_t divf_maintenance_bytes(const struct divf *);

@@ -284,7 +284,7 @@ CXX_PLUGINS := $(if $(HAVE_CXX),$(patsubst %.cc,$(OUT)/%.so,$(wildcard tests/plu
 TEST_PLUGINS := $(patsubst %.c,$(OUT)/%.so,$(wildcard tests/plugins/*.c)) $(LIARS) $(CXX_PLUGINS)
 
 # T=name: the tests with that in their path and, where it names a method, the contract for that one alone. T="name name": of each.
-METHOD := $(foreach name,$(T),$(shell grep -rqsF '.name = "$(name)"' algorithms && echo $(name)))
+METHOD := $(strip $(foreach name,$(T),$(shell grep -rqsF '.name = "$(name)"' algorithms && echo $(name))))
 chosen = $(strip $(if $(T),$(sort $(foreach name,$(T),$(foreach test,$(1),$(if $(findstring $(name),$(test)),$(test))))),$(1)))
 CHOSEN_TESTS := $(sort $(call chosen,$(TEST_PROGRAMS)) $(if $(METHOD),$(filter tests/contract/%,$(TEST_PROGRAMS))))
 CHOSEN_FUZZ := $(call chosen,$(FUZZ_TARGETS))

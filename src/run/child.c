@@ -216,7 +216,7 @@ void cell_child(const struct cell *cell, const struct cell_env *env, const char 
                 const struct cell_channel *channel, int errors, pid_t parent)
 {
     char real[PATH_MAX];
-    double children = 0;
+    struct replay_use use = { 0 };
     struct sender sender = { .channel = channel,
                              .dir = realpath(dir, real) ? real : dir,
                              .operations = env->experiment->ops->n };
@@ -246,11 +246,12 @@ void cell_child(const struct cell *cell, const struct cell_env *env, const char 
     sender.known = outside_writable();
     (void)cell_send(channel, json_pack("{s:I}", "pid", (json_int_t)getpid()));
     (void)cell_send(channel, json_pack("{s:o}", "facts", threads_set(x->threads)));
-    const int rc = replay_run(&replay, &children, &err);
+    const int rc = replay_run(&replay, &use, &err);
     (void)cell_send(channel,
-                    json_pack("{s:{s:i, s:o, s:f, s:s?}}", "end", "code", rc, "error",
-                              quote_json(err.text), "own_seconds", proc_own_seconds() + children,
-                              "changed", threads_changed()));
+                    json_pack("{s:{s:i, s:o, s:f, s:I, s:s?}}", "end", "code", rc, "error",
+                              quote_json(err.text), "own_seconds",
+                              proc_own_seconds() + use.children_seconds, "ranks",
+                              (json_int_t)use.ranks, "changed", threads_changed()));
     /* Not exit(): handlers that the parent has registered must not run in the child. */
     _exit(0);
 }

@@ -98,11 +98,11 @@ static void replay(struct cell_watch *w)
         .to = w,
     };
     struct error err = { 0 };
-    double children = 0;
+    struct replay_use use = { 0 };
 
     w->began_ns = clock_ns();
     take(w, json_pack("{s:o}", "facts", threads_set(x->threads)));
-    const int rc = replay_run(&env, &children, &err);
+    const int rc = replay_run(&env, &use, &err);
     take(w, json_pack("{s:{s:i, s:o}}", "end", "code", rc, "error", quote_json(err.text)));
 }
 

@@ -153,8 +153,8 @@ static struct effort effort_of(const struct cell_watch *w)
         e.untimed += fmax(0, field_number(step, "untimed_seconds"));
         e.cpu += fmax(0, field_number(step, "cpu_seconds"));
     }
-    /* Other ranks of an index work within timed calls, too. */
-    if (isfinite(own) && isfinite(w->all_seconds) && !w->cell->method->ops->serve) {
+    /* Ranks that the harness started for the method work within timed calls, too. */
+    if (isfinite(own) && isfinite(w->all_seconds) && !(field_number(w->end, "ranks") > 0)) {
         e.children = fmax(0, w->all_seconds - own);
         e.untimed += e.children;
     }

@@ -51,6 +51,7 @@ for _, m in ipairs {
   method { "liar", label = "unknown_ids_overfetch", params = { mode = "unknown_ids_overfetch" }, deletes = "filter", overfetch = 3 },
   method { "liar-exact", label = "exact_flag_recall_zero", params = { mode = "exact_flag_recall_zero" } },
   method { "liar-exact", label = "exact_answers_deleted", params = { mode = "answers_deleted" } },
+  method { "liar-exact", label = "serves_work_in_child", params = { mode = "work_in_child" } },
   method { "liar-exact", label = "exact_square_roots", params = { mode = "square_roots" } },
 } do methods[#methods + 1] = m end
 experiment {

@@ -115,7 +115,7 @@ static int save_for_others(struct replay_session *r)
     return index_save(&r->checked, r->env->save_dir);
 }
 
-int replay_run(const struct replay_env *env, double *children_seconds, struct error *err)
+int replay_run(const struct replay_env *env, struct replay_use *use, struct error *err)
 {
     struct replay_session *r = mem_alloc(NULL, sizeof *r); /* on the heap: its histogram is large */
     int rc;
@@ -129,7 +129,7 @@ int replay_run(const struct replay_env *env, double *children_seconds, struct er
         rc = run_end(r);
     if (rc == OK && env->save_dir)
         rc = save_for_others(r);
-    *children_seconds = r->children_seconds;
+    *use = (struct replay_use){ r->children_seconds, r->ranks.base.started };
     session_end(r);
     mem_free(NULL, r);
     return rc;

@@ -61,9 +61,15 @@ struct replay_env {
     void *to;
 };
 
+/* Of a replay: processor time of the child processes that it created itself; ranks that the method
+   has started, which work within its timed calls. */
+struct replay_use {
+    double children_seconds;
+    size_t ranks;
+};
+
 /* Returns OK or the method's error. After an error step_take() has received all steps up to
-   the failed one. *children_seconds: processor time of the child processes that the replay
-   itself created. */
-int replay_run(const struct replay_env *, double *children_seconds, struct error *);
+   the failed one. */
+int replay_run(const struct replay_env *, struct replay_use *, struct error *);
 
 #endif

@@ -20,9 +20,17 @@
 #ifdef LIAR_EXACT
 #define LIAR_NAME  "liar-exact"
 #define LIAR_FLAGS INDEX_EXACT
+#define LIAR_SERVE serve
+/* Ranks that nobody starts: they excuse no other process. */
+static int serve(const struct index_env *env, struct rank_group *group)
+{
+    (void)env, (void)group;
+    return OK;
+}
 #else
 #define LIAR_NAME  "liar"
 #define LIAR_FLAGS 0
+#define LIAR_SERVE NULL
 #endif
 
 #define LIE_CHOICE(name) "|" #name
@@ -332,6 +340,7 @@ static const struct index_ops ops = {
     .stats = stats,
     .memory = memory,
     .check = check,
+    .serve = LIAR_SERVE,
 };
 
 const struct index_ops *driftline_plugin(void)

@@ -92,13 +92,13 @@ static inline int stage_run(struct stage *s)
                                     .tick = keep_tick,
                                     .step_take = keep_step,
                                     .to = s };
-    double children;
+    struct replay_use use;
 
     s->scorer = (struct scorer){ .list = s->experiment.ops,
                                  .oracle = &s->oracle,
                                  .seed = 1,
                                  .exact = (s->ops.flags & INDEX_EXACT) != 0 };
-    const int rc = replay_run(&env, &children, &s->err);
+    const int rc = replay_run(&env, &use, &s->err);
     scorer_free(&s->scorer);
     return rc;
 }

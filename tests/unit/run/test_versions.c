@@ -138,9 +138,9 @@ static void run_method(struct run *r, const struct index_ops *ops, struct op_lis
                                     .score = score,
                                     .step_take = keep_step,
                                     .to = r };
-    double children;
+    struct replay_use use;
     r->scorer = (struct scorer){ .list = list, .oracle = &oracle, .seed = 1 };
-    assert_ok(replay_run(&env, &children, &err), &err);
+    assert_ok(replay_run(&env, &use, &err), &err);
     scorer_free(&r->scorer);
     oracle_free(&oracle);
     test_dir_remove(dir);

@@ -51,6 +51,7 @@ for step in 1 2 3; do
     for signal in KILL INT; do
         rm -rf cache
         : >hold/$step
+        : >err # what is read there tells that it has begun
         "$program" fetch one >out 2>err &
         fetching=$!
         until grep -q "step $step" err || ! kill -0 $fetching 2>/dev/null; do sleep .02; done

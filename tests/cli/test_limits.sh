@@ -25,6 +25,7 @@ LUA
 stop() { # SIGNAL CONDITION ARGUMENT...
     local signal=$1 condition=$2 pid began
     shift 2
+    : >err # what is read there tells that it has begun
     "$program" "$@" >out 2>err &
     pid=$!
     for _ in $(seq 1200); do

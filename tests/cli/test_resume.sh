@@ -164,6 +164,7 @@ PY
 lost=
 : >before
 for _ in $(seq 20); do
+    : >err # what is read there tells that it has begun
     "$program" --no-plots --out r --resume killed.lua >out 2>err &
     pid=$!
     while ! grep -q "begins" err && kill -0 $pid 2>/dev/null; do # a moment after a cell has begun, if one is left

@@ -109,6 +109,7 @@ experiment {
 LUA
 late() { # COMMAND...: run when the cell has begun
     cp rows.fbin here.fbin
+    : >err # what is read there tells that it has begun
     "$program" run --no-plots --out late late.lua >out 2>err &
     local job=$!
     for _ in $(seq 6000); do

@@ -247,11 +247,10 @@ void cell_child(const struct cell *cell, const struct cell_env *env, const char 
     (void)cell_send(channel, json_pack("{s:I}", "pid", (json_int_t)getpid()));
     (void)cell_send(channel, json_pack("{s:o}", "facts", threads_set(x->threads)));
     const int rc = replay_run(&replay, &use, &err);
-    (void)cell_send(channel,
-                    json_pack("{s:{s:i, s:o, s:f, s:I, s:s?}}", "end", "code", rc, "error",
-                              quote_json(err.text), "own_seconds",
-                              proc_own_seconds() + use.children_seconds, "ranks",
-                              (json_int_t)use.ranks, "changed", threads_changed()));
+    (void)cell_send(channel, json_pack("{s:{s:i, s:o, s:f, s:I, s:s?}}", "end", "code", rc, "error",
+                                       quote_json(err.text), "own_seconds",
+                                       proc_own_seconds() + use.children_seconds, "ranks",
+                                       (json_int_t)use.ranks, "changed", threads_changed()));
     /* Not exit(): handlers that the parent has registered must not run in the child. */
     _exit(0);
 }

@@ -383,13 +383,12 @@ void divf_device_drop(struct divf *);
 
 int divf_train(struct index *, struct vectors sample);
 int divf_train_if_due(struct divf *, struct vectors rows);
-/* After rows were inserted: trains again if they are much longer than those trained on (METRIC_IP). */
-int divf_train_if_outgrown(struct divf *, size_t inserted);
+/* Trains again on all rows if some are much longer than those trained on (METRIC_IP). ERR_NO_MEMORY. */
+int divf_train_if_outgrown(struct divf *, bool *trained);
 int divf_insert(struct index *, struct vectors, const uint64_t *ids, size_t *done);
 int divf_remove(struct index *, const uint64_t *ids, size_t n, size_t *done);
 int divf_search(struct index *, const struct search_request *, struct search_result *);
 int divf_range(struct index *, const struct range_request *, struct range_result *);
-int divf_maintain(struct index *, uint64_t budget, bool *more);
 int divf_set_params(struct index *, const void *params);
 int divf_save(struct index *, const char *dir);
 int divf_load(struct index **, const struct index_ops *, const struct index_env *, const char *dir);

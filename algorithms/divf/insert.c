@@ -361,6 +361,10 @@ int divf_insert(struct index *index, struct vectors v, const uint64_t *ids, size
     if (rc)
         return rc;
     d->counters.insert_batches++;
-    rc = divf_train_if_outgrown(d, v.n);
+    /* A pass over the lists, so once for as many rows as there are lists. */
+    const uint64_t now = d->counters.inserted, lists = d->lists.n;
+    bool trained;
+    if (now / lists > (now - v.n) / lists)
+        rc = divf_train_if_outgrown(d, &trained);
     return rc ? rc : divf_maintenance_inserted(d, v.n);
 }

@@ -1,6 +1,6 @@
 /* method.c - the dynamic inverted file as a method: its options, and the table of
    its operations. */
-#include "algorithms/divf/divf.h"
+#include "algorithms/divf/maintenance/members.h"
 
 static const struct param param_table[] = {
     PARAM_INT(struct divf_params, clusters, 0, 0, 1 << 22,
@@ -178,7 +178,10 @@ static int remove_ids(struct index *index, const uint64_t *ids, size_t n, size_t
 static int maintain(struct index *index, uint64_t budget, bool *more)
 {
     struct divf *d = begin_change(index);
-    return end_change(d, divf_maintain(index, budget, more));
+    int rc = divf_train_if_outgrown(d, more); /* at once, whatever the budget */
+    if (!rc && !*more)
+        rc = divf_maintenance_run(d, budget, more);
+    return end_change(d, rc);
 }
 
 static int save(struct index *index, const char *dir)

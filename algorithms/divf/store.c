@@ -14,7 +14,7 @@
 #include <string.h>
 
 #include "algorithms/common/durable/store_file.h"
-#include "algorithms/divf/divf.h"
+#include "algorithms/divf/maintenance/members.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
 
@@ -164,7 +164,7 @@ int divf_save(struct index *index, const char *dir)
     struct divf *d = divf_of(index);
     const struct index_env *env = &index->env;
     bool more;
-    int rc = divf_maintain(index, 0, &more);
+    int rc = divf_maintenance_run(d, 0, &more);
     if (!rc)
         rc = divf_segments_sync(&d->vectors);
     if (rc)

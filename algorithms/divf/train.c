@@ -12,7 +12,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "algorithms/divf/maintenance/members.h"
+#include "algorithms/divf/divf.h"
 #include "src/core/mem.h"
 #include "src/core/rng.h"
 
@@ -306,24 +306,9 @@ static bool outgrown(const struct divf *d)
     return false;
 }
 
-static int train_if_outgrown(struct divf *d, bool *trained)
+int divf_train_if_outgrown(struct divf *d, bool *trained)
 {
     const struct index_env *env = &d->base.env;
     *trained = outgrown(d);
     return *trained ? train_on_all(d, (struct vectors){ NULL, 0, env->dim, env->element }) : OK;
-}
-
-/* A pass over the lists, so once for as many rows as there are lists. */
-int divf_train_if_outgrown(struct divf *d, size_t inserted)
-{
-    const uint64_t now = d->counters.inserted, lists = d->lists.n;
-    bool trained;
-    return now / lists > (now - inserted) / lists ? train_if_outgrown(d, &trained) : OK;
-}
-
-int divf_maintain(struct index *index, uint64_t budget, bool *more)
-{
-    struct divf *d = divf_of(index);
-    const int rc = train_if_outgrown(d, more);
-    return rc || *more ? rc : divf_maintenance_run(d, budget, more);
 }

@@ -40,7 +40,7 @@ struct gathering {
     bool *is_partial;        /* of each query */
     uint32_t *buckets; /* nearest ones of each query, n_buckets each; NULL: it asks every shard */
     size_t n_buckets;
-    uint32_t *asked; /* of each shard */
+    uint32_t *asked; /* of each shard: 1 + the last query that asked it */
 
     struct topk *nearest; /* REQUEST_SEARCH */
     struct range_result *range;

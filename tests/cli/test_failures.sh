@@ -116,7 +116,6 @@ experiment {
 LUA
 stop_with() { # SIGNAL
     rm -rf r
-    : >err # what is read there tells that it has begun
     "$program" --no-plots --out r long.lua >out 2>err &
     local pid=$!
     for _ in $(seq 2000); do

@@ -97,7 +97,6 @@ finished() { # the finished result is in its place or beside
     cmp -s r/long/result.json whole.json || { [ "$(ls -d r/long/older/*/ | wc -l)" = 1 ] && cmp -s r/long/older/*/result.json whole.json && [ "$(ls r/long/older/*/cells/*.json | wc -l)" = 4 ]; }
 }
 stop_with() { # SIGNAL CONDITION
-    : >err # what is read there tells that it has begun
     "$program" --out r long.lua >out 2>err &
     local pid=$!
     for _ in $(seq 2000); do

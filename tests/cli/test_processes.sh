@@ -73,7 +73,6 @@ check "so it is when the cell is stopped at a limit" \
 # ---- a run that is killed
 begin() { # WHAT: in the background, until the cell hangs in its search
     rm -rf r
-    : >err # what is read there tells that it has begun
     "$program" --plugin "$plugin" --no-plots --out r --set seconds=$seconds --set what="$1" stray.lua >out 2>err &
     pid=$!
     wait_for 'pgrep -f "^sleep $seconds\$" >/dev/null && [ -n "$(ls r/stray/scratch 2>/dev/null)" ]'
@@ -175,7 +174,6 @@ check "SIGINT ends a run at once while the truth is computed" \
     "$soon"' && [ $status = 1 ] && grep -q "interrupted: 0 of 1 cells" err && [ ! -e r/truth/result.json ]'
 
 begin_bench() {
-    : >err # what is read there tells that it has begun
     "$program" bench kernels >out 2>err &
     pid=$!
     sleep 0.5
@@ -194,7 +192,6 @@ SH
 chmod +x bin/gnuplot
 begin_drawing() {
     rm -rf r drawing
-    : >err # what is read there tells that it has begun
     PATH=$work/bin:$PATH "$program" --plugin "$plugin" --out r --set what=0 stray.lua >out 2>err &
     pid=$!
     wait_for '[ -e drawing ]'
@@ -206,14 +203,12 @@ for signal in INT HUP; do
     check "what was measured is written, and reported" '[ "$(result "c[\"status\"]")" = ok ] && [ -s r/stray/report.html ]'
 done
 rm drawing
-: >err # what is read there tells that it has begun
 PATH=$work/bin:$PATH "$program" plot r/stray >out 2>err &
 pid=$!
 wait_for '[ -e drawing ]'
 ended INT
 check "Ctrl-C ends plot and its gnuplot" '[ $status = 2 ] && ! ours && grep -q interrupted err'
 rm drawing
-: >err # what is read there tells that it has begun
 PATH=$work/bin:$PATH "$program" plot r/stray >out 2>err &
 pid=$!
 wait_for '[ -e drawing ]'

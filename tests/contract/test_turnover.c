@@ -216,13 +216,13 @@ static void expect_recall(struct data *d, double at, double least, const char *w
                  when, old.recall, old.work, anew.recall, anew.work);
 }
 
-/* least: of a new index's recall. The aim is .9; where it is less by more than the noise of 100 queries,
-   that is the least of eight seeds. left_behind: drift leaves rows where they were filed, since nothing
-   reassigns them or, in channi, so few rows make no cluster long enough to be split. */
+/* Least shares of a new index's recall: under l2 and ip, and after drift (0: not looked at, since rows
+   stay in the list that they were filed in). The aim is .9; where it is less by more than the noise of
+   100 queries, it is about the least of the usual seed and eight more. Two of these had less: symqg .87,
+   and channi after drift .51, where so few rows make no cluster long enough to be split. */
 struct turned {
     const char *method, *params;
-    double least;
-    bool left_behind;
+    double l2, ip, drift;
 };
 
 static void turn_over(struct world *like, const struct turned *turned, const struct shape *shape)
@@ -232,6 +232,8 @@ static void turn_over(struct world *like, const struct turned *turned, const str
     };
     struct world w;
     struct data d;
+    const double least = like->space.metric == METRIC_IP ? turned->ip : turned->l2;
+    world_expect(like, least > 0, "%s: no least share for this metric", turned->method);
     (void)snprintf(subject.name, sizeof subject.name, "%s %s", turned->method, turned->params);
     world_begin(&w, &subject, like->space, DIM);
     w.bench.env.expected_n = ROWS;
@@ -241,13 +243,14 @@ static void turn_over(struct world *like, const struct turned *turned, const str
     free(rows);
     replace_all(&d);
     maintain(&w);
-    if (shape->moves == 0 || !turned->left_behind)
-        expect_recall(&d, 1, turned->least, "after all rows were replaced");
+    if (shape->moves == 0 || turned->drift > 0)
+        expect_recall(&d, 1, shape->moves > 0 ? turned->drift : least,
+                      "after all rows were replaced");
     world_remove(&w, w.n);
     insert_drawn(&d, 0, BACK);
-    expect_recall(&d, 0, turned->least, "after a quarter came back");
+    expect_recall(&d, 0, least, "after a quarter came back");
     maintain(&w);
-    expect_recall(&d, 0, turned->least, "after a quarter came back and maintenance");
+    expect_recall(&d, 0, least, "after a quarter came back and maintenance");
     data_end(&d);
     world_end(&w);
 }
@@ -255,17 +258,17 @@ static void turn_over(struct world *like, const struct turned *turned, const str
 /* Not of baselines, whose lists nothing changes. ampi is one, too: what comes after its first batch
    has more copies, which its searches compare. */
 static const struct turned all[] = {
-    { "divf", "", .8, true },
-    { "divf", "maintenance=lire", .85, false },
-    { "divf", "quantizer=rabitq", .8, true },
-    { "scann", "", .8, true },
-    { "spfresh", "store=memory", .75, false },
-    { "channi", "wal=none,target_cluster=40", .85, true },
-    { "asteria", "train_steps=8,batch=32", .9, true },
-    { "hnsw", "", .9, false },
-    { "vamana", "", .9, false },
-    { "vamana-disk", "merge_rows=100", .8, false },
-    { "symqg", "", .85, false },
+    { "divf", "", .85, .8, 0 },
+    { "divf", "maintenance=lire", .85, .85, .8 },
+    { "divf", "quantizer=rabitq", .85, .8, 0 },
+    { "scann", "", .85, .8, 0 },
+    { "spfresh", "store=memory", .85, 0, .75 },
+    { "channi", "wal=none,target_cluster=40", .85, 0, .65 },
+    { "asteria", "train_steps=8,batch=32", .9, 0, 0 },
+    { "hnsw", "", .9, 0, .9 },
+    { "vamana", "", .9, .9, .9 },
+    { "vamana-disk", "merge_rows=100", .9, .8, .9 },
+    { "symqg", "", .9, 0, .9 },
 };
 
 /* Once for a method and a metric: world_run() has other settings. */

@@ -21,7 +21,7 @@
 #define LIAR_NAME  "liar-exact"
 #define LIAR_FLAGS INDEX_EXACT
 #define LIAR_SERVE serve
-/* Ranks that nobody starts: they excuse no other process. */
+/* Never called, as the method starts no rank. */
 static int serve(const struct index_env *env, struct rank_group *group)
 {
     (void)env, (void)group;

@@ -7,9 +7,17 @@ enum { DIM = 20, N = 2400, HALF = N / 2, QUERIES = 40, K = 10 };
 static const struct kind {
     int64_t quantizer, sketch, soft_k, maintenance;
 } kinds[] = {
-    { DIVF_SKETCH, 0, 1, DIVF_COPENHAGEN }, { DIVF_SKETCH, 9, 2, DIVF_LIRE },
-    { DIVF_SKETCH, DIM, 1, DIVF_DEDRIFT },  { DIVF_SQ8, 5, 1, DIVF_LIRE },
-    { DIVF_PQ, 0, 2, DIVF_COPENHAGEN },     { DIVF_RABITQ, 0, 1, DIVF_COST_MODEL },
+    { DIVF_SKETCH, 0, 1, DIVF_COPENHAGEN },
+    { DIVF_SKETCH, 9, 2, DIVF_LIRE },
+    { DIVF_SKETCH, DIM, 1, DIVF_DEDRIFT },
+    { DIVF_SQ8, 5, 1, DIVF_LIRE },
+    { DIVF_PQ, 0, 2, DIVF_COPENHAGEN },
+    { DIVF_RABITQ, 0, 1, DIVF_COST_MODEL },
+    /* Without maintenance longer rows stay longer than M: storage/rows.h. */
+    { DIVF_SKETCH, 9, 2, DIVF_NONE },
+    { DIVF_SQ8, 5, 1, DIVF_NONE },
+    { DIVF_PQ, 0, 2, DIVF_NONE },
+    { DIVF_RABITQ, 0, 1, DIVF_NONE },
 };
 
 enum { KINDS = sizeof kinds / sizeof *kinds };
@@ -153,6 +161,35 @@ static void test_exact(void **state)
         }
 }
 
+/* The greatest |x|^2 - M^2, as a share of M^2. */
+static double excess_of(const struct products *p)
+{
+    const struct divf_lists *lists = &divf_of(p->index)->lists;
+    double most = 0;
+    for (size_t i = 0; i < lists->n; i++)
+        most = fmax(most, (double)lists->list[i]->excess);
+    return most / (double)lists->space.lift;
+}
+
+static void test_longer_rows(void **state)
+{
+    (void)state;
+    for (size_t kind = 0; kind < KINDS; kind++) {
+        struct products *p = open_filled(&kinds[kind], 0, 10, 1);
+        const uint64_t trainings = divf_of(p->index)->counters.trainings;
+        bool more = true;
+        while (more)
+            assert_ok(divf_ops.maintain(p->index, 0, &more), &p->bench.error);
+        assert_ok(divf_ops.check(p->index, NULL), &p->bench.error);
+        if (kinds[kind].maintenance == DIVF_NONE)
+            assert_true(trainings == 1 && excess_of(p) > 10);
+        else
+            assert_true(trainings > 1 && excess_of(p) <= .25);
+        expect_exact(p, p->index);
+        close_products(p);
+    }
+}
+
 static void test_reload(void **state)
 {
     (void)state;
@@ -253,8 +290,9 @@ static void test_range(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_exact), cmocka_unit_test(test_reload),
-                                        cmocka_unit_test(test_recall),
-                                        cmocka_unit_test(test_range) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_exact), cmocka_unit_test(test_longer_rows),
+        cmocka_unit_test(test_reload), cmocka_unit_test(test_recall), cmocka_unit_test(test_range)
+    };
     return test_run("divf, inner product", tests);
 }

@@ -208,6 +208,24 @@ static uint64_t posting_bytes(const struct book *b)
     return bytes;
 }
 
+/* Where entries are small the limit is far above what a build files under a head. */
+static void built_postings_stay(void **state)
+{
+    (void)state;
+    struct book b;
+
+    book_open(&b, &spfresh_ops, book_defaults(&spfresh_ops), ELEMENT_F32, 2, 3000, 1);
+    book_fill(&b, 0, 3000, 100, .1);
+    assert_ok(book_insert(&b, 0, 3000), &b.bench.error);
+    const size_t heads = graph_live(book_index(&b)->graph);
+    for (size_t i = 0; i < 3000; i += 5)
+        assert_ok(book_remove(&b, i), &b.bench.error);
+    lire_maintain(&b, 0);
+    assert_true(graph_live(book_index(&b)->graph) > heads / 2);
+    book_check(&b);
+    book_close(&b);
+}
+
 static void starved_postings_merge(void **state)
 {
     (void)state;
@@ -386,6 +404,7 @@ int main(void)
         cmocka_unit_test(little_by_little),
         cmocka_unit_test(not_past_the_hard_limit),
         cmocka_unit_test(identical_vectors),
+        cmocka_unit_test(built_postings_stay),
         cmocka_unit_test(starved_postings_merge),
         cmocka_unit_test(each_part_is_optional),
         cmocka_unit_test(heads_follow),

@@ -45,6 +45,10 @@ static const struct param knob_table[] = {
                "cost model: reading a code from memory, once per batch"),
     PARAM_REAL(struct hftrie_knobs, cached_ns, .035, 0, 1e9,
                "cost model: reading a code where all codes fit the last-level cache"),
+    PARAM_REAL(struct hftrie_knobs, device_ns, .0008, 0, 1e9,
+               "cost model: comparing a code on the device"),
+    PARAM_REAL(struct hftrie_knobs, device_call_ns, 50000, 0, 1e12,
+               "cost model: a call of the device"),
     PARAM_END
 };
 

@@ -48,77 +48,96 @@ struct bound_call {
     device_candidate *out;
 };
 
+/* A row in shared memory: norm + d^2, |norm| + d^2, d and e. A row that is not there: INFINITY, 0, 0, 0,
+   so that its bounds are infinite. */
+struct alignas(16) bound_terms {
+    float whole, size, d, e;
+};
+
 struct bound_tile {
     product_tile codes;
-    device_bound_row rows[TILE_ROWS];
+    bound_terms rows[TILE_ROWS];
 };
 
-struct bound_interval {
-    float lower, upper;
-};
+__device__ static bound_terms terms_of(const bound_call &call, size_t row)
+{
+    if (row >= call.n || !(call.rows[row].norm < INFINITY))
+        return { INFINITY, 0, 0, 0 };
+    const device_bound_row &r = call.rows[row];
+    return { r.norm + r.d * r.d, fabsf(r.norm) + r.d * r.d, r.d, r.e };
+}
 
+/* Within 2^-23 of the root, relatively (PTX ISA, sqrt.approx); 0 of what is below 2^-126. */
 __device__ static float root_of(float square)
 {
-    return square > 0 ? sqrtf(square) : 0;
+    const float least = fmaxf(square, 0);
+#ifdef CUDA_EMULATED
+    return sqrtf(least);
+#else
+    float root;
+    asm("sqrt.approx.ftz.f32 %0, %1;" : "=f"(root) : "f"(least));
+    return root;
+#endif
 }
 
-/* algorithms/asteria/residual/lrsq.h (B3); slack includes the rounding of these floats
-   (residual/query.c). */
-__device__ static bound_interval bounds_of(const device_bound_query &q, const device_bound_row &row,
-                                           int32_t sum)
+/* algorithms/asteria/residual/lrsq.h (B3): sign 1, the upper bound, -1, the lower one. Slack includes the
+   rounding of these floats, and is taken once more for that of roots and squares (residual/query.c). */
+__device__ static float bound_of(float sign, const device_bound_query &q, const bound_terms &row,
+                                 int32_t sum)
 {
-    const float product = q.unit * static_cast<float>(sum), d_sq = row.d * row.d;
-    const float rest = q.rest * row.e;
-    const float size = q.size + fabsf(row.norm) + fabsf(product) + rest + d_sq;
-    const float slack = q.slack + 0x1p-20f * size;
-    const float middle = (q.whole + row.norm) - product + d_sq;
-    const float near = root_of(middle - rest - slack) - row.d;
-    const float far = root_of(middle + rest + slack) + row.d;
-    return { near > 0 ? near * near - slack : 0, far * far + slack };
+    const float product = q.unit * static_cast<float>(sum), rest = q.rest * row.e;
+    const float slack = q.slack + 0x1p-20f * (q.size + row.size + fabsf(product) + rest);
+    const float middle = (q.whole + row.whole) - product;
+    const float side = root_of(middle + sign * (rest + slack)) + sign * row.d;
+    return fmaxf(side, 0) * fmaxf(side, 0) + sign * slack;
 }
 
-/* Hands each pair of a query and a row that exist to take(query, row, bounds, half): half says
-   which of the thread's two queries it is. */
+/* The thread's first (half 0) or second query. */
+__device__ static size_t query_of(const bound_call &call, unsigned half)
+{
+    return blockIdx.x % call.query_tiles * size_t{ TILE_QUERIES } + product_place_of().query +
+           8 * half;
+}
+
+/* Hands each pair of a query and a row to take(row, bound, half): half says which of the thread's two
+   queries it is, which there need not be. */
 template <class Take>
-__device__ static void each_bound(const bound_call &call, bound_tile &tile, Take take)
+__device__ static void each_bound(const bound_call &call, bound_tile &tile, float sign, Take take)
 {
     const product_place at = product_place_of();
     const size_t first_query = blockIdx.x % call.query_tiles * size_t{ TILE_QUERIES };
     const size_t first_row = blockIdx.x / call.query_tiles * size_t{ TILE_ROWS };
     product_sums sums = {};
-    for (unsigned i = threadIdx.x; i < TILE_ROWS && first_row + i < call.n; i += TENSOR_THREADS)
-        tile.rows[i] = call.rows[first_row + i];
+    for (unsigned i = threadIdx.x; i < TILE_ROWS; i += TENSOR_THREADS)
+        tile.rows[i] = terms_of(call, first_row + i);
     const auto query_at = [=](const int8_t *weights) {
         return [=](unsigned i) {
             return first_query + i < call.nq ? weights + (first_query + i) * call.dim : nullptr;
         };
     };
+    const auto code_at = [=](unsigned i) {
+        return first_row + i < call.n ? call.codes + (first_row + i) * call.dim : nullptr;
+    };
     for (size_t first = 0; first < call.dim; first += 4 * DEPTH_WORDS) {
-        load_part(tile.codes.high, TILE_QUERIES, query_at(call.high), call.dim, first);
-        load_part(tile.codes.low, TILE_QUERIES, query_at(call.low), call.dim, first);
-        load_part(
-            tile.codes.rows, TILE_ROWS,
-            [=](unsigned i) {
-                return first_row + i < call.n ? call.codes + (first_row + i) * call.dim : nullptr;
-            },
-            call.dim, first);
+        load_part<TILE_QUERIES>(tile.codes.high, query_at(call.high), call.dim, first);
+        load_part<TILE_QUERIES>(tile.codes.low, query_at(call.low), call.dim, first);
+        load_part<TILE_ROWS>(tile.codes.rows, code_at, call.dim, first);
         __syncthreads();
-        multiply_part(tile.codes, at, sums);
+        multiply_part(tile.codes, at, call.dim - first, sums);
         __syncthreads();
     }
+    device_bound_query queries[2] = {};
+    for (unsigned half = 0; half < 2; half++)
+        if (query_of(call, half) < call.nq)
+            queries[half] = call.queries[query_of(call, half)];
 #pragma unroll
-    for (unsigned half = 0; half < 2; half++) {
-        const size_t q = first_query + at.query + 8 * half;
-        if (q >= call.nq)
-            continue;
-        const device_bound_query terms = call.queries[q];
+    for (unsigned i = 0; i < 2 * WARP_TILES; i++) {
+        const unsigned place = at.row + i / 2 * 8 + i % 2;
+        const bound_terms row = tile.rows[place];
 #pragma unroll
-        for (unsigned i = 0; i < 2 * WARP_TILES; i++) {
-            const unsigned place = at.row + i / 2 * 8 + i % 2;
-            if (first_row + place < call.n && tile.rows[place].norm < INFINITY)
-                take(q, first_row + place,
-                     bounds_of(terms, tile.rows[place], product_of(sums, half, i)), half);
-        }
+        for (unsigned half = 0; half < 2; half++)
+            take(first_row + place, bound_of(sign, queries[half], row, product_of(sums, half, i)),
+                 half);
     }
 }
 
@@ -126,8 +145,8 @@ __global__ static void __launch_bounds__(TENSOR_THREADS) keep_minima(bound_call 
 {
     __shared__ bound_tile tile;
     float least[2] = { INFINITY, INFINITY };
-    each_bound(call, tile, [&](size_t, size_t, bound_interval bounds, unsigned half) {
-        least[half] = bounds.upper < least[half] ? bounds.upper : least[half];
+    each_bound(call, tile, 1, [&](size_t, float upper, unsigned half) {
+        least[half] = fminf(least[half], upper);
     });
     const unsigned warp = threadIdx.x / WARP;
     const size_t row_tile = blockIdx.x / call.query_tiles;
@@ -135,9 +154,8 @@ __global__ static void __launch_bounds__(TENSOR_THREADS) keep_minima(bound_call 
         (row_tile * GROUPS_A_TILE + warp / QUERY_WARPS * 4 + threadIdx.x % 4) % call.groups;
 #pragma unroll
     for (unsigned half = 0; half < 2; half++) {
-        const size_t q = blockIdx.x % call.query_tiles * size_t{ TILE_QUERIES } +
-                         16 * (warp % QUERY_WARPS) + threadIdx.x % WARP / 4 + 8 * half;
-        if (least[half] < INFINITY)
+        const size_t q = query_of(call, half);
+        if (q < call.nq && least[half] < INFINITY)
             atomicMin(&call.minima[q * call.groups + group], __float_as_uint(least[half]));
     }
 }
@@ -157,12 +175,18 @@ __global__ static void __launch_bounds__(SELECT_THREADS)
 __global__ static void __launch_bounds__(TENSOR_THREADS) collect_bounds(bound_call call)
 {
     __shared__ bound_tile tile;
-    each_bound(call, tile, [&](size_t q, size_t row, bound_interval bounds, unsigned) {
-        if (!(bounds.lower <= call.limits[q]))
+    float limits[2];
+    for (unsigned half = 0; half < 2; half++) {
+        const size_t q = query_of(call, half);
+        limits[half] = q < call.nq ? call.limits[q] : -INFINITY;
+    }
+    each_bound(call, tile, -1, [&](size_t row, float lower, unsigned half) {
+        if (!(lower <= limits[half]))
             return;
+        const size_t q = query_of(call, half);
         const uint32_t at = atomicAdd(call.found + q, 1u);
         if (at < call.capacity)
-            call.out[q * call.capacity + at] = { static_cast<uint32_t>(row), bounds.lower };
+            call.out[q * call.capacity + at] = { static_cast<uint32_t>(row), fmaxf(lower, 0) };
     });
 }
 

@@ -56,9 +56,11 @@ __global__ static void __launch_bounds__(SELECT_THREADS)
 {
     const size_t query = blockIdx.x;
     const float c = list_error(dim);
-    select_scores({ scores + starts[query], starts[query + 1] - starts[query], 0, k, groups,
-                    minima + query * groups, limits + query, (1.0f + 2 * c) / (1.0f - 2 * c),
-                    1e-37f, capacity, found + query, out + query * capacity });
+    const float *const its = scores + starts[query];
+    select_scores({ starts[query + 1] - starts[query], 0, k, groups, minima + query * groups,
+                    limits + query, (1.0f + 2 * c) / (1.0f - 2 * c), 1e-37f, capacity,
+                    found + query, out + query * capacity },
+                  [=](size_t i) { return its[i]; });
 }
 
 /* Replaces the numbers of candidates by the positions of their rows. */

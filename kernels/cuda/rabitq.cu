@@ -146,11 +146,11 @@ __global__ static void __launch_bounds__(TENSOR_THREADS) compare_codes(rabitq_ca
         return i < item.rows ? call.codes + places[i] * words : nullptr;
     };
     for (size_t first = 0; first < call.dim; first += 4 * DEPTH_WORDS) {
-        load_part(tile.high, TILE_QUERIES, query_at(call.high), call.dim, first);
-        load_part(tile.low, TILE_QUERIES, query_at(call.low), call.dim, first);
+        load_part<TILE_QUERIES>(tile.high, query_at(call.high), call.dim, first);
+        load_part<TILE_QUERIES>(tile.low, query_at(call.low), call.dim, first);
         load_codes<BITS>(tile.rows, code_at, call.dim, first);
         __syncthreads();
-        multiply_part(tile, at, sums);
+        multiply_part(tile, at, call.dim - first, sums);
         __syncthreads();
     }
 #pragma unroll

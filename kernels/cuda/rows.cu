@@ -33,8 +33,9 @@ enum { NORM_THREADS = 256, NORM_WARPS = NORM_THREADS / WARP };
    device, fewer rows: a tile takes at most an eighth of its memory. */
 static constexpr size_t TILE_QUERIES = 1024, TILE_ROWS = size_t{ 1 } << 16;
 static constexpr size_t TILE_SHARE = 8;
-/* Candidates of a query before they are refined. */
-static constexpr size_t ROOM_OF_K = 16, ROOM_LEAST = 1024;
+/* Candidates of a query before they are refined: as many as are refined sooner than all rows are
+   multiplied in single precision. */
+static constexpr size_t ROOM_OF_K = 16, ROOM_LEAST = 1024, ROOM_OF_ROWS = 64, ROOM_MOST = 1 << 15;
 /* Bytes that are copied at a time before they are widened. */
 static constexpr size_t STAGE_ROWS = size_t{ 1 } << 16;
 
@@ -118,13 +119,13 @@ __device__ static float score_of(int metric, float product, float length_sq)
 
 /* A block turns a query's products into scores and selects from them. */
 __global__ static void __launch_bounds__(SELECT_THREADS)
-    select_rows(float *products, size_t ld, size_t rows, size_t first, int metric, size_t dim,
+    select_rows(const float *products, size_t ld, size_t rows, size_t first, int metric, size_t dim,
                 int coarse, const float *lengths_sq, const unsigned *longest_sq,
                 const float *query_lengths_sq, size_t k, unsigned groups, float *minima,
                 float *limits, size_t capacity, uint32_t *found, device_candidate *out)
 {
     const size_t query = blockIdx.x;
-    float *const scores = products + query * ld;
+    const float *const its = products + query * ld, *const its_sq = lengths_sq + first;
     /* the same for all tiles of the query */
     if (!(query_lengths_sq[query] < LONGEST_SQ && __uint_as_float(*longest_sq) < LONGEST_SQ)) {
         if (threadIdx.x == 0)
@@ -133,11 +134,9 @@ __global__ static void __launch_bounds__(SELECT_THREADS)
     }
     const float bound =
         error_bound(metric, dim, coarse, query_lengths_sq[query], __uint_as_float(*longest_sq));
-    for (size_t i = threadIdx.x; i < rows; i += SELECT_THREADS)
-        scores[i] = score_of(metric, scores[i], lengths_sq[first + i]) - bound;
-    __syncthreads();
-    select_scores({ scores, rows, first, k, groups, minima + query * groups, limits + query, 1.0f,
-                    2.0f * bound, capacity, found + query, out + query * capacity });
+    select_scores({ rows, first, k, groups, minima + query * groups, limits + query, 1.0f,
+                    2.0f * bound, capacity, found + query, out + query * capacity },
+                  [=](size_t i) { return score_of(metric, its[i], its_sq[i]) - bound; });
 }
 
 /* A block per query: the scores of its candidates in single precision, and a selection from these.
@@ -175,8 +174,9 @@ __global__ static void __launch_bounds__(SELECT_THREADS)
         minima[query * groups + group] = INFINITY;
     __syncthreads();
     out += query * capacity;
-    select_scores({ scores, n, 0, k, groups, minima + query * groups, limits + query, 1.0f,
-                    2.0f * bound, capacity, kept + query, out });
+    select_scores({ n, 0, k, groups, minima + query * groups, limits + query, 1.0f, 2.0f * bound,
+                    capacity, kept + query, out },
+                  [=](size_t i) { return scores[i]; });
     const size_t most = kept[query] < capacity ? kept[query] : capacity;
     for (size_t i = threadIdx.x; i < most; i += SELECT_THREADS)
         out[i].position = its[out[i].position].position;
@@ -405,7 +405,8 @@ static int rows_candidates(device_rows *r, size_t n, const float *queries, size_
                             "CUDA: the %zu nearest of %zu rows: expected 1 to %d nearest of at "
                             "most %zu rows",
                             k, n, static_cast<int>(DEVICE_MAX_K), r->n);
-    const size_t room = std::max(ROOM_OF_K * k + ROOM_LEAST, capacity);
+    const size_t share = std::min(n / ROOM_OF_ROWS, ROOM_MOST);
+    const size_t room = std::max({ ROOM_OF_K * k + ROOM_LEAST, share, capacity });
     const size_t most = r->memory_bytes / TILE_SHARE / (room * sizeof(device_candidate));
     const size_t tile = std::min(std::max(most, size_t{ 1 }), TILE_QUERIES);
     for (size_t first = 0; first < nq; first += tile) {

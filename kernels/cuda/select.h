@@ -28,21 +28,21 @@ __device__ inline void sort_shared(float *values, unsigned n)
     for (unsigned run = 2; run <= n; run *= 2)
         for (unsigned step = run / 2; step > 0; step /= 2) {
             __syncthreads();
-            for (unsigned i = threadIdx.x; i < n; i += SELECT_THREADS) {
-                const unsigned other = i ^ step;
-                const float a = values[i], b = values[other];
-                if (other > i && (a > b) == ((i & run) == 0)) {
+            for (unsigned pair = threadIdx.x; pair < n / 2; pair += SELECT_THREADS) {
+                const unsigned i = (pair & ~(step - 1)) * 2 + (pair & (step - 1));
+                const float a = values[i], b = values[i + step];
+                if ((a > b) == ((i & run) == 0)) {
                     values[i] = b;
-                    values[other] = a;
+                    values[i + step] = a;
                 }
             }
         }
     __syncthreads();
 }
 
-/* What a block selects from: the scores of one query. NaN is never selected. */
+/* What a block selects from: n scores of one query, that of row first + i at i. NaN is never
+   selected. */
 struct selection {
-    const float *scores; /* n; that of row first + i at i */
     size_t n, first, k;
     unsigned groups;
     float *minima;        /* [groups], over the tiles so far */
@@ -61,14 +61,15 @@ struct selection {
         out[i] = value;
 }
 
-/* By a block of SELECT_THREADS threads. `first` must be a multiple of the groups. */
-__device__ inline void select_scores(const selection &s)
+/* By a block of SELECT_THREADS threads. `first` must be a multiple of the groups. score(i) is asked for
+   twice. */
+template <class Score> __device__ inline void select_scores(const selection &s, Score score)
 {
     __shared__ float sorted[SELECT_MAX_GROUPS];
     for (unsigned group = threadIdx.x; group < s.groups; group += SELECT_THREADS) {
         float least = s.minima[group];
         for (size_t i = group; i < s.n; i += s.groups)
-            least = s.scores[i] < least ? s.scores[i] : least;
+            least = fminf(score(i), least);
         s.minima[group] = least;
         sorted[group] = least;
     }
@@ -79,12 +80,12 @@ __device__ inline void select_scores(const selection &s)
     if (threadIdx.x == 0)
         *s.limit = limit;
     for (size_t i = threadIdx.x; i < s.n; i += SELECT_THREADS) {
-        const float score = s.scores[i];
-        if (!(score <= limit))
+        const float its = score(i);
+        if (!(its <= limit))
             continue;
         const uint32_t at = atomicAdd(s.found, 1u);
         if (at < s.capacity)
-            s.out[at] = { static_cast<uint32_t>(s.first + i), score };
+            s.out[at] = { static_cast<uint32_t>(s.first + i), its };
     }
     __syncthreads();
 }

@@ -24,17 +24,20 @@ struct alignas(16) product_tile {
     uint32_t rows[TILE_ROWS][PITCH_WORDS];
 };
 
-/* Loads components [at, at + 64), `dim` a multiple of 16. row(i): the bytes of row i < count, from a
-   multiple of 16, or null for zeros. */
-template <class Row>
-__device__ inline void load_part(uint32_t (*to)[PITCH_WORDS], unsigned count, Row row, size_t dim,
-                                 size_t at)
+/* Loads components [at, at + 64) of COUNT rows, `dim` a multiple of 16. row(i): the bytes of row i, from
+   a multiple of 16, or null for zeros. */
+template <unsigned COUNT, class Row>
+__device__ inline void load_part(uint32_t (*to)[PITCH_WORDS], Row row, size_t dim, size_t at)
 {
-    constexpr unsigned PIECES = DEPTH_WORDS / 4;
-    for (unsigned i = threadIdx.x; i < count * PIECES; i += TENSOR_THREADS) {
-        const size_t component = at + 16 * (i % PIECES);
-        const auto *const source = row(i / PIECES);
-        *(reinterpret_cast<uint4 *>(to[i / PIECES]) + i % PIECES) =
+    constexpr unsigned PIECES = DEPTH_WORDS / 4, ROWS = TENSOR_THREADS / PIECES;
+    static_assert(COUNT % ROWS == 0, "a thread loads as many pieces as another");
+    const unsigned piece = threadIdx.x % PIECES;
+    const size_t component = at + 16 * piece;
+#pragma unroll
+    for (unsigned j = 0; j < COUNT / ROWS; j++) {
+        const unsigned i = threadIdx.x / PIECES + j * ROWS;
+        const auto *const source = row(i);
+        *(reinterpret_cast<uint4 *>(to[i]) + piece) =
             source && component < dim ? *reinterpret_cast<const uint4 *>(source + component)
                                       : uint4{ 0, 0, 0, 0 };
     }
@@ -65,12 +68,13 @@ __device__ inline int32_t product_of(const product_sums &sums, unsigned half, un
                                 static_cast<unsigned>(sums.low[i / 2][2 * half + i % 2]));
 }
 
-/* Adds the products of the components in shared memory. */
-__device__ inline void multiply_part(const product_tile &tile, product_place at, product_sums &sums)
+/* Adds the products of the components in shared memory; those from `left` on are zeros. */
+__device__ inline void multiply_part(const product_tile &tile, product_place at, size_t left,
+                                     product_sums &sums)
 {
     const unsigned t = threadIdx.x % 4, g = threadIdx.x % WARP / 4, row = at.row - 2 * t;
 #pragma unroll
-    for (unsigned step = 0; step < DEPTH_WORDS; step += STEP_WORDS) {
+    for (unsigned step = 0; step < DEPTH_WORDS && 4 * step < left; step += STEP_WORDS) {
         const unsigned word = step + t;
         uint32_t high[4], low[4];
 #pragma unroll

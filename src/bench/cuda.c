@@ -83,8 +83,8 @@ static int print_all(struct bench_cuda *b)
         table_add(&b->table, "%s", columns[i]);
     for (size_t i = 0; rc == OK && i < sizeof kernels / sizeof *kernels; i++)
         rc = kernels[i](b);
-    if (rc == OK) {
-        table_print(&b->table, b->out);
+    table_print(&b->table, b->out); /* what was measured before an error, too */
+    if (rc == OK)
         fprintf(b->out,
                 "\nMedians of %d calls, with copies of the arguments and answers. The limit is "
                 "what a call\n"
@@ -94,7 +94,6 @@ static int print_all(struct bench_cuda *b)
                 "products,\n"
                 "by this processor.\n",
                 BENCH_CUDA_REPEATS);
-    }
     table_free(&b->table);
     return rc;
 }

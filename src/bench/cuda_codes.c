@@ -2,6 +2,7 @@
 #include "kernels/kernels.h"
 #include "src/bench/cuda_internal.h"
 #include "src/core/mem.h"
+#include "src/core/rng.h"
 
 /* ------------------------------------------------------------------------ Hamming distances */
 
@@ -74,7 +75,9 @@ int bench_cuda_hamming(struct bench_cuda *b)
 
 /* ------------------------------------------------------------------------ bounds of codes */
 
-enum { BOUND_DIM = 96, HOST_BOUNDS = 65536 }; /* asteria's default; codes at a time */
+/* asteria's default; codes at a time; a squared length that no product passes, so that a bound is
+   seldom 0 and few rows are candidates, as among rows of data */
+enum { BOUND_DIM = 96, HOST_BOUNDS = 65536, BOUND_WHOLE = 4 };
 
 /* Products of one query with the codes. */
 static void host_bounds(struct bench_cuda *b)
@@ -101,21 +104,25 @@ static int run_bounds(struct bench_cuda *b, void *bounds)
     const int8_t *weights = (const int8_t *)b->floats;
     struct device_bound_query *terms = (void *)b->scores;
     for (size_t q = 0; q < s->queries; q++)
-        terms[q] = (struct device_bound_query){ .whole = 4, .unit = 0x1p-24f };
+        terms[q] = (struct device_bound_query){ .whole = BOUND_WHOLE, .unit = 0x1p-28f };
     const struct device_bound_queries queries = { s->queries, weights,
                                                   weights + s->queries * BOUND_DIM, terms };
     return b->library.ops->bounds->candidates(bounds, s->bounded, &queries, s->code_k, 0,
                                               8 * s->code_k + 64, b->found, b->answers);
 }
 
-/* The same codes again and again, so that the host needs not hold all. */
+/* The same codes again and again, so that the host needs not hold all, but each row of a norm of its
+   own, so that few are equally near. */
 static int put_bounds(struct bench_cuda *b, struct device_bounds *bounds)
 {
     const size_t rows = b->sizes->bounded;
+    struct rng r = rng_at(1, 2);
     struct device_bound_row *terms = mem_zalloc(NULL, HOST_BOUNDS * sizeof *terms);
     int rc = terms ? OK : bench_cuda_no_memory(b);
     for (size_t first = 0; rc == OK && first < rows; first += HOST_BOUNDS) {
         const size_t n = rows - first < HOST_BOUNDS ? rows - first : HOST_BOUNDS;
+        for (size_t i = 0; i < n; i++)
+            terms[i].norm = (float)(rng_u64(&r) >> 40) * 0x1p-24f;
         rc = bench_cuda_check(
             b, b->library.ops->bounds->put(bounds, first, (const uint8_t *)b->codes, terms, n));
     }

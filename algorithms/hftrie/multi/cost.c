@@ -12,11 +12,15 @@
 #define EVEN           .9 /* from this evenness on, counts are known without counting */
 #define CACHE_BYTES    ((size_t)12 << 20)
 
-double hftrie_multi_scan_ns(const struct multi *m, const struct hftrie_knobs *k, size_t n)
+double hftrie_multi_scan_ns(const struct multi *m, const struct code_group *g)
 {
+    const struct hftrie_knobs *k = g->knobs;
     const size_t codes = m->store.n;
+    if (g->later)
+        return (double)codes * k->device_ns +
+               (g->n < CODE_GROUP ? k->device_call_ns / (double)g->n : 0);
     const double read = codes * sizeof(uint64_t) <= CACHE_BYTES ? k->cached_ns : k->read_ns;
-    return (double)codes * (k->compare_ns + read / (double)n);
+    return (double)codes * (k->compare_ns + read / (double)g->n);
 }
 
 struct choosing {

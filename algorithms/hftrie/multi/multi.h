@@ -214,8 +214,9 @@ struct hftrie_multi_plan {
     int8_t threshold[MULTI_TABLES]; /* the t_j; -1: the table is not used */
     double ns;                      /* expected time */
 };
-/* Expected time of a scan for each query of a group of n. */
-double hftrie_multi_scan_ns(const struct multi *, const struct hftrie_knobs *, size_t n);
+/* Expected time of a scan for each query of a group, by the device where queries can be left to it. A call
+   of the device answers all groups of a request; its fixed cost is that of a group that is not full. */
+double hftrie_multi_scan_ns(const struct multi *, const struct code_group *);
 /* Low estimate of the time at the radius, for queries like the rows. */
 double hftrie_multi_expected_ns(const struct multi *, const struct hftrie_knobs *, unsigned radius);
 /* Whether planning pays: false if a scan is likely to be better for any query. */

@@ -126,7 +126,7 @@ int hftrie_multi_range(const struct index *index, struct code_group *g, unsigned
     size_t n = 0;
     if (m->store.n == 0)
         return OK;
-    const double limit_ns = MARGIN * hftrie_multi_scan_ns(m, g->knobs, g->n);
+    const double limit_ns = MARGIN * hftrie_multi_scan_ns(m, g);
     const bool hopeless = is_hopeless(m, g, radius, limit_ns);
     for (size_t i = 0; i < g->n; i++) {
         struct multi_query *a = &queries[n];
@@ -317,7 +317,7 @@ int hftrie_multi_nearest(const struct index *index, struct code_group *g, struct
     struct nearest_search s = { .h = h,
                                 .group = g,
                                 .nearest = nearest,
-                                .scan_ns = hftrie_multi_scan_ns(m, k, g->n),
+                                .scan_ns = hftrie_multi_scan_ns(m, g),
                                 .wanted = rows_wanted(m, g->filter, nearest->k) };
     for (size_t i = 0; i < g->n; i++)
         s.found[i] = (struct code_answers){ .mem = index->env.mem, .error = index->env.error };

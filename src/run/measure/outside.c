@@ -29,9 +29,16 @@ static bool is_of_mpi(const char *name)
            (strstr(name, "/ompi.") && strstr(name, "/pmix_dstor_"));
 }
 
+/* The channels to a GPU, whose memory the method counts itself. */
+static bool is_of_gpu(const char *name)
+{
+    struct stat st;
+    return strncmp(name, "/dev/nvidia", 11) == 0 && stat(name, &st) == 0 && S_ISCHR(st.st_mode);
+}
+
 static void add(json_t *names, const char *name)
 {
-    json_t *plain = is_of_mpi(name) ? NULL : quote_json(name);
+    json_t *plain = is_of_mpi(name) || is_of_gpu(name) ? NULL : quote_json(name);
 
     if (!plain)
         return;

@@ -285,8 +285,9 @@ static void one_result(FILE *out, const json_t *result, const char *dir, size_t 
     json_t *remarks = report_remarks(result), *remark;
     size_t i;
     json_array_foreach(remarks, i, remark) {
-        fputs("<p><b class=\"bad\">", out);
-        quote_html(out, json_string_value(remark));
+        fputs(json_is_true(json_object_get(remark, "bad")) ? "<p><b class=\"bad\">" : "<p><b>",
+              out);
+        quote_html(out, field_text(remark, "text", ""));
         fputs("</b></p>\n", out);
     }
     json_decref(remarks);

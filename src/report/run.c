@@ -35,17 +35,17 @@ static char *changes_of(const json_t *result)
     return text;
 }
 
-static void add_remark(json_t *remarks, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+static void add_remark(json_t *remarks, bool bad, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
-static void add_remark(json_t *remarks, const char *format, ...)
+static void add_remark(json_t *remarks, bool bad, const char *format, ...)
 {
     char text[2000];
     va_list args;
     va_start(args, format);
     (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    json_array_append_new(remarks, quote_json(text));
+    json_array_append_new(remarks, json_pack("{s:o, s:b}", "text", quote_json(text), "bad", bad));
 }
 
 json_t *report_remarks(const json_t *result)
@@ -59,16 +59,17 @@ json_t *report_remarks(const json_t *result)
     const bool expects = json_array_size(json_object_get(result, "claims")) ||
                          json_array_size(json_object_get(result, "paper"));
     if (changes && *changes)
-        add_remark(remarks, "%s: %.1500s.",
+        add_remark(remarks, expects, "%s: %.1500s.",
                    expects ? "Not the run that the config describes"
                            : "Changed on the command line",
                    changes);
     free(changes);
     if (cells < planned)
-        add_remark(remarks, "%lld of %lld cells have run.", cells, planned);
+        add_remark(remarks, true, "%lld of %lld cells have run.", cells, planned);
     if (kept)
-        add_remark(remarks, "%lld of %lld cells were kept from an earlier run of this program.",
-                   kept, cells);
+        add_remark(remarks, false,
+                   "%lld of %lld cells were kept from an earlier run of this program.", kept,
+                   cells);
     return remarks;
 }
 

@@ -7,8 +7,8 @@
 #include <stdio.h>
 
 /* How the run differs from a full run of the config, as sentences: "Not the run that the config
-   describes: --quick.", "5 of 12 cells have run." Returns a new array of strings, empty
-   for a full run. */
+   describes: --quick.", "5 of 12 cells have run." Returns a new array, empty for a full run, of
+   {"text": string, "bad": whether something that was promised is missing}. */
 json_t *report_remarks(const json_t *result);
 /* The opening of a page of n results: the kind of run, machine and program, and a table with one
    row per result. */

@@ -367,9 +367,8 @@ void report_summary(const json_t *result, FILE *out)
                                                  : field_text(experiment, "name", ""));
     json_t *remarks = report_remarks(result), *remark;
     size_t i;
-    json_array_foreach(remarks, i, remark) {
-        fprintf(out, "%s\n", json_string_value(remark));
-    }
+    json_array_foreach(remarks, i, remark)
+        fprintf(out, "%s\n", field_text(remark, "text", ""));
     json_decref(remarks);
     struct summary_index index;
     summary_index_init(&index, result);

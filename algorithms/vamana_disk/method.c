@@ -14,8 +14,8 @@ static const struct param vamana_disk_params[] = {
                "longer edges and more of them"),
     PARAM_INT(
         struct vamana_disk_params, pq_groups, 0, 0, 1 << 16,
-        "bytes of a row's code in memory; 0: one per four dimensions, of at most 64 dimensions "
-        "16 or one per dimension. More: fewer reads"),
+        "bytes of a row's code in memory; 0: one per four dimensions, of at most 128 dimensions "
+        "32 or one per dimension. More: fewer reads"),
     PARAM_REAL(struct vamana_disk_params, cache_mb, 1, 0, 1 << 20,
                "megabytes of nodes in memory, the nearest to the entry by number of steps"),
     PARAM_CHOICE(struct vamana_disk_params, io, VAMANA_DISK_IO_AUTO, "auto|uring|pread",

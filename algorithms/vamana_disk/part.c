@@ -10,7 +10,7 @@
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
 
-enum { GROUPS_LEAST = 16 };
+enum { GROUPS_LEAST = 32 };
 
 /* ----------------------------------------------------------------------------------- rows */
 

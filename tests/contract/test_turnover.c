@@ -267,7 +267,7 @@ static const struct turned all[] = {
     { "asteria", "train_steps=8,batch=32", .9, 0, 0 },
     { "hnsw", "", .9, 0, .9 },
     { "vamana", "", .9, .9, .9 },
-    { "vamana-disk", "merge_rows=100", .9, .8, .9 },
+    { "vamana-disk", "merge_rows=100", .9, .85, .9 },
     { "symqg", "", .9, 0, .9 },
 };
 

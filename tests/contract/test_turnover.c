@@ -1,20 +1,31 @@
 /* test_turnover.c - recall after all rows were replaced, and after all were deleted and a quarter came
  * back, beside that of a new index of the same rows at equal work. (A tenth of so few rows is what any
  * index compares without a choice.) */
+#include <math.h>
+
 #include "tests/contract/world.h"
 
-enum { ROWS = 1000, QUERIES = 100, K = 10, DIM = 32, STEPS = 5, BACK = ROWS / 4 };
+enum { ROWS = 1000, ROWS_LONG = 4000, QUERIES = 100, K = 10, DIM = 32, DIM_MOST = 768, STEPS = 5 };
+
+/* The fewer rows, the more chance is in a share: a query reads a few lists, of a few rows each. */
+static size_t rows_of_world(void)
+{
+    return test_is_long() ? ROWS_LONG : ROWS;
+}
 
 /* Rows are centre + spread x normal, in `latent` random directions of the space (0: in all of its
-   dimensions). `moves`: how far the centres go from the first rows to the last. */
+   dimensions). moves: how far the centres go from the first rows to the last. skew: the more, the more rows
+   the first centres have (0: all as many). */
 static const struct shape {
     const char *name;
-    size_t centres, latent;
-    double spread, moves;
+    size_t dim, centres, latent;
+    double spread, moves, skew;
 } shapes[] = {
-    { "clusters", 40, 0, .3, 0 },     { "tight clusters", 300, 0, .05, 0 },
-    { "one cluster", 1, 8, 1, 0 },    { "drift", 20, 0, .3, 3 },
-    { "two directions", 1, 2, 1, 0 }, { "a line", 1, 1, 1, 0 },
+    { "clusters", DIM, 40, 0, .3, 0, 0 },      { "tight clusters", DIM, 300, 0, .05, 0, 0 },
+    { "one cluster", DIM, 1, 8, 1, 0, 0 },     { "drift", DIM, 20, 0, .3, 3, 0 },
+    { "two directions", DIM, 1, 2, 1, 0, 0 },  { "a line", DIM, 1, 1, 1, 0, 0 },
+    { "few clusters", DIM, 5, 4, .05, 0, 0 },  { "uneven clusters", DIM, 100, 8, .3, 0, 3 },
+    { "two dimensions", 2, 100, 0, .1, 0, 0 }, { "wide", DIM_MOST, 40, 16, .5, 0, 0 },
 };
 
 struct data {
@@ -26,13 +37,14 @@ struct data {
 
 static void data_begin(struct data *d, struct world *w, const struct shape *shape)
 {
+    const size_t directions = shape->latent > 0 ? shape->latent : 1;
     *d = (struct data){ .w = w, .shape = shape, .rng = rng_at(test_seed(), shape->centres) };
-    d->centres = calloc(shape->centres * DIM, sizeof *d->centres);
-    d->directions = calloc((size_t)DIM * DIM, sizeof *d->directions);
+    d->centres = calloc(shape->centres * shape->dim, sizeof *d->centres);
+    d->directions = calloc(directions * shape->dim, sizeof *d->directions);
     world_expect(w, d->centres && d->directions, "no memory");
-    for (size_t i = 0; i < shape->centres * DIM; i++)
+    for (size_t i = 0; i < shape->centres * shape->dim; i++)
         d->centres[i] = (float)rng_normal(&d->rng);
-    for (size_t i = 0; i < DIM * DIM; i++)
+    for (size_t i = 0; i < directions * shape->dim; i++)
         d->directions[i] = (float)rng_normal(&d->rng);
 }
 
@@ -46,25 +58,27 @@ static void data_end(struct data *d)
 static void draw(struct data *d, double at, float *row)
 {
     const struct shape *s = d->shape;
-    const float *centre = d->centres + rng_below(&d->rng, s->centres) * DIM;
-    for (size_t j = 0; j < DIM; j++)
+    const double at_random = pow(rng_unit(&d->rng), 1 + s->skew);
+    const float *centre = d->centres + (size_t)(at_random * (double)s->centres) * s->dim;
+    for (size_t j = 0; j < s->dim; j++)
         row[j] = centre[j] + (float)(at * s->moves) * d->directions[j] +
                  (float)(s->latent ? 0 : s->spread * rng_normal(&d->rng));
     for (size_t i = 0; i < s->latent; i++) {
         const float along = (float)(s->spread * rng_normal(&d->rng));
-        for (size_t j = 0; j < DIM; j++)
-            row[j] += along * d->directions[i * DIM + j];
+        for (size_t j = 0; j < s->dim; j++)
+            row[j] += along * d->directions[i * s->dim + j];
     }
     if (d->w->space.metric == METRIC_COS)
-        test_normalise_f32(row, 1, DIM);
+        test_normalise_f32(row, 1, s->dim);
 }
 
 static float *drawn(struct data *d, double at, size_t n)
 {
-    float *rows = calloc(n * DIM, sizeof *rows);
+    const size_t dim = d->shape->dim;
+    float *rows = calloc(n * dim, sizeof *rows);
     world_expect(d->w, rows, "no memory");
     for (size_t i = 0; i < n; i++)
-        draw(d, at, rows + i * DIM);
+        draw(d, at, rows + i * dim);
     return rows;
 }
 
@@ -109,13 +123,14 @@ static void open_trained(struct world *w, const float *rows, size_t n)
 static void replace_all(struct data *d)
 {
     for (size_t i = 1; i <= STEPS; i++) {
-        uint64_t ids[ROWS / STEPS];
+        uint64_t ids[ROWS_LONG / STEPS];
+        const size_t n = rows_of_world() / STEPS;
         size_t done;
-        memcpy(ids, d->w->ids, sizeof ids);
-        world_ok(d->w, index_remove(&d->w->index, ids, ROWS / STEPS, &done));
-        for (size_t j = 0; j < ROWS / STEPS; j++)
+        memcpy(ids, d->w->ids, n * sizeof *ids);
+        world_ok(d->w, index_remove(&d->w->index, ids, n, &done));
+        for (size_t j = 0; j < n; j++)
             world_note_removed(d->w, ids[j]);
-        insert_drawn(d, (double)i / STEPS, ROWS / STEPS);
+        insert_drawn(d, (double)i / STEPS, n);
     }
 }
 
@@ -146,7 +161,7 @@ static int by_distance(const void *a, const void *b)
 /* The distance of the k-th row, and what rounding may add to it. */
 static double kth(const struct world *w, const float *query)
 {
-    static double all[2 * ROWS];
+    static double all[2 * ROWS_LONG];
     for (size_t i = 0; i < w->n; i++)
         all[i] = world_distance(w, query, w->rows + i * w->row_bytes);
     qsort(all, w->n, sizeof *all, by_distance);
@@ -191,9 +206,9 @@ static void expect_recall(struct data *d, double at, double least, const char *w
     double limits[QUERIES];
     float *queries = drawn(d, at, QUERIES);
     for (size_t i = 0; i < QUERIES; i++)
-        limits[i] = kth(w, queries + i * DIM);
+        limits[i] = kth(w, queries + i * d->shape->dim);
     world_begin(&fresh, w->subject, w->space, w->dim);
-    fresh.bench.env.expected_n = ROWS;
+    fresh.bench.env.expected_n = rows_of_world();
     open_trained(&fresh, (const float *)(const void *)w->rows, w->n);
     maintain(&fresh);
     struct measured anew = { 0, 0 }, old = { 0, 0 }, last = { 0, 0 };
@@ -235,11 +250,11 @@ static void turn_over(struct world *like, const struct turned *turned, const str
     const double least = like->space.metric == METRIC_IP ? turned->ip : turned->l2;
     world_expect(like, least > 0, "%s: no least share for this metric", turned->method);
     (void)snprintf(subject.name, sizeof subject.name, "%s %s", turned->method, turned->params);
-    world_begin(&w, &subject, like->space, DIM);
-    w.bench.env.expected_n = ROWS;
+    world_begin(&w, &subject, like->space, shape->dim);
+    w.bench.env.expected_n = rows_of_world();
     data_begin(&d, &w, shape);
-    float *rows = drawn(&d, 0, ROWS);
-    open_trained(&w, rows, ROWS);
+    float *rows = drawn(&d, 0, rows_of_world());
+    open_trained(&w, rows, rows_of_world());
     free(rows);
     replace_all(&d);
     maintain(&w);
@@ -247,7 +262,7 @@ static void turn_over(struct world *like, const struct turned *turned, const str
         expect_recall(&d, 1, shape->moves > 0 ? turned->drift : least,
                       "after all rows were replaced");
     world_remove(&w, w.n);
-    insert_drawn(&d, 0, BACK);
+    insert_drawn(&d, 0, rows_of_world() / 4);
     expect_recall(&d, 0, least, "after a quarter came back");
     maintain(&w);
     expect_recall(&d, 0, least, "after a quarter came back and maintenance");

@@ -19,9 +19,9 @@ static int write_file(const struct index *index, const char *path)
 int external_save(struct index *index, const char *dir)
 {
     const struct external *x = (const struct external *)index;
-    const struct peer_meta meta = { .rows = x->live.n,
-                                    .params = &x->params,
-                                    .params_bytes = sizeof x->params };
+    const struct baseline_meta meta = { .rows = x->live.n,
+                                        .params = &x->params,
+                                        .params_bytes = sizeof x->params };
     if (!(x->client.capabilities & EXTERNAL_CAN_SAVE))
         return fail(index->env.error, ERR_UNSUPPORTED, "external: client \"%s\" cannot save",
                     x->client.name);
@@ -59,7 +59,7 @@ static int read_ids(struct external *x, uint64_t rows)
 int external_load(struct index **out, const struct index_ops *ops, const struct index_env *env,
                   const char *dir)
 {
-    struct peer_meta meta;
+    struct baseline_meta meta;
     struct external_params params;
     char path[BASELINE_FILE_PATH_BYTES];
     int rc = baseline_file_open(ops, env, dir, &meta, &params, path);

@@ -54,20 +54,20 @@ int faiss_method_new(struct index **out, size_t bytes, const struct index_ops *o
 void faiss_method_destroy(struct index *index)
 {
     struct faiss_method *self = (struct faiss_method *)index;
-    if (self->peer) {
-        faiss_Index_free(self->peer);
+    if (self->library) {
+        faiss_Index_free(self->library);
     }
     mem_free(index->env.mem, self);
 }
 
-int faiss_add_id_map(const struct index_env *env, FaissIndex **peer)
+int faiss_add_id_map(const struct index_env *env, FaissIndex **library)
 {
     FaissIndexIDMap *map = NULL;
-    if (faiss_IndexIDMap_new(&map, *peer) != 0) {
+    if (faiss_IndexIDMap_new(&map, *library) != 0) {
         return faiss_fail(env, "create");
     }
     faiss_IndexIDMap_set_own_fields(map, 1);
-    *peer = map;
+    *library = map;
     return OK;
 }
 
@@ -80,12 +80,12 @@ int faiss_insert(struct index *index, struct vectors rows, const uint64_t *ids, 
 {
     struct faiss_method *self = (struct faiss_method *)index;
     *done = 0;
-    if (!self->peer || !faiss_Index_is_trained(self->peer)) {
+    if (!self->library || !faiss_Index_is_trained(self->library)) {
         return fail(index->env.error, ERR_UNTRAINED, "insert: %s needs train() first",
                     index->ops->name);
     }
     const struct faiss_shim_threads all = faiss_threads(&index->env);
-    int code = faiss_shim_insert(self->peer, &all, rows.n, rows.rows, ids);
+    int code = faiss_shim_insert(self->library, &all, rows.n, rows.rows, ids);
     if (code != OK) {
         return code;
     }
@@ -99,7 +99,7 @@ int faiss_remove(struct index *index, const uint64_t *ids, size_t n, size_t *don
     struct faiss_method *self = (struct faiss_method *)index;
     FaissIDSelectorBatch *selector = NULL;
     *done = 0;
-    if (!self->peer) {
+    if (!self->library) {
         return fail(index->env.error, ERR_UNKNOWN_ID, "remove: id %" PRIu64 " is not stored",
                     ids[0]);
     }
@@ -107,7 +107,7 @@ int faiss_remove(struct index *index, const uint64_t *ids, size_t n, size_t *don
     if (faiss_IDSelectorBatch_new(&selector, n, (const idx_t *)ids) != 0) {
         return faiss_fail(&index->env, "remove");
     }
-    int rc = faiss_Index_remove_ids(self->peer, (FaissIDSelector *)selector, done);
+    int rc = faiss_Index_remove_ids(self->library, (FaissIDSelector *)selector, done);
     faiss_IDSelector_free((FaissIDSelector *)selector);
     if (rc != 0) {
         return faiss_fail(&index->env, "remove");
@@ -171,16 +171,16 @@ int faiss_search(struct faiss_method *self, const struct search_request *request
     if (request->filter) {
         uint64_t counted = 0;
         faiss_shim_set_threads(request->threads);
-        int code = faiss_shim_search_filtered(self->peer, request->queries.n, queries, request->k,
-                                              request->filter, result->distances, result->ids,
-                                              &counted, env->error);
+        int code = faiss_shim_search_filtered(self->library, request->queries.n, queries,
+                                              request->k, request->filter, result->distances,
+                                              result->ids, &counted, env->error);
         if (code != OK) {
             return code;
         }
         *passed = request->threads == 1 ? (double)counted : NAN;
     } else {
         const struct faiss_shim_threads t = { env->pool, request->threads, env->error };
-        int code = faiss_shim_search(self->peer, &t, request->queries.n, queries, request->k,
+        int code = faiss_shim_search(self->library, &t, request->queries.n, queries, request->k,
                                      result->distances, result->ids);
         if (code != OK) {
             return code;
@@ -237,13 +237,13 @@ int faiss_range(struct faiss_method *self, const struct range_request *request,
     faiss_shim_set_threads(request->threads);
     if (request->filter) {
         uint64_t counted = 0;
-        code = faiss_shim_range_filtered(self->peer, n, request->queries.rows, radius,
+        code = faiss_shim_range_filtered(self->library, n, request->queries.rows, radius,
                                          request->filter, found, &counted, env->error);
         *passed = request->threads == 1 ? (double)counted : NAN;
     } else {
         blas_threads_one();
-        if (faiss_Index_range_search(self->peer, (idx_t)n, request->queries.rows, radius, found) !=
-            0) {
+        if (faiss_Index_range_search(self->library, (idx_t)n, request->queries.rows, radius,
+                                     found) != 0) {
             code = faiss_fail(env, "range");
         }
         blas_threads_back();
@@ -281,7 +281,7 @@ double faiss_take_ivf_distances(void)
 int faiss_write(const struct index *index, const char *path)
 {
     const struct faiss_method *self = (const struct faiss_method *)index;
-    return faiss_write_index_fname(self->peer, path) == 0 ? OK : faiss_fail(&index->env, "save");
+    return faiss_write_index_fname(self->library, path) == 0 ? OK : faiss_fail(&index->env, "save");
 }
 
 int faiss_read(const struct index_env *env, const char *path, uint64_t rows, FaissIndex **out)

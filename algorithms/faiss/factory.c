@@ -90,7 +90,7 @@ static int factory_new(struct index **out, const struct index_env *env,
 
 static int set_parameter(struct faiss_factory *self, const char *name, int64_t value)
 {
-    if (faiss_ParameterSpace_set_index_parameter(self->space, self->method.peer, name,
+    if (faiss_ParameterSpace_set_index_parameter(self->space, self->method.library, name,
                                                  (double)value) != 0) {
         return fail(self->method.base.env.error, ERR_ARGUMENT,
                     "faiss-factory \"%s\" takes no %s: FAISS: %s", self->params.factory, name,
@@ -103,20 +103,20 @@ static int build(struct faiss_factory *self)
 {
     const struct index_env *env = &self->method.base.env;
     const char *description = self->params.factory;
-    if (faiss_index_factory(&self->method.peer, (int)env->dim, description,
+    if (faiss_index_factory(&self->method.library, (int)env->dim, description,
                             faiss_metric(env->metric)) != 0) {
-        self->method.peer = NULL;
+        self->method.library = NULL;
         return fail(env->error, ERR_CONFIG, "FAISS cannot make \"%s\" for %zu-d %s: %s",
                     description, env->dim, metric_name(env->metric), faiss_get_last_error());
     }
-    faiss_shim_set_seed(self->method.peer,
+    faiss_shim_set_seed(self->method.library,
                         faiss_seed(env, self->params.seed, FAISS_CLUSTERING_SEED));
     int code = self->params.ef_construction > 0
                    ? set_parameter(self, "efConstruction", self->params.ef_construction)
                    : OK;
-    faiss_shim_get_shape(self->method.peer, &self->shape);
+    faiss_shim_get_shape(self->method.library, &self->shape);
     if (code == OK && !self->shape.own_ids) {
-        code = faiss_add_id_map(env, &self->method.peer);
+        code = faiss_add_id_map(env, &self->method.library);
         self->has_map = code == OK;
     }
     return code;
@@ -160,7 +160,7 @@ static int factory_train(struct index *index, struct vectors sample)
     }
     const int seed = faiss_seed(env, self->params.seed, FAISS_CLUSTERING_SEED);
     const struct faiss_shim_threads all = faiss_threads(env);
-    int code = faiss_shim_train(self->method.peer, &all, sample.n, sample.rows, seed);
+    int code = faiss_shim_train(self->method.library, &all, sample.n, sample.rows, seed);
     self->trained_by_us = code == OK;
     return code;
 }
@@ -343,16 +343,16 @@ static int factory_write(const struct index *index, const char *path)
 static int factory_save(struct index *index, const char *dir)
 {
     const struct faiss_factory *self = (const struct faiss_factory *)index;
-    struct peer_meta meta = { .rows = self->method.live,
-                              .words = { self->trained_by_us, self->has_map },
-                              .params = &self->params,
-                              .params_bytes = sizeof self->params };
+    struct baseline_meta meta = { .rows = self->method.live,
+                                  .words = { self->trained_by_us, self->has_map },
+                                  .params = &self->params,
+                                  .params_bytes = sizeof self->params };
     return baseline_file_save(index, dir, &meta, factory_write, true);
 }
 
 static int factory_load(struct index **out, const struct index_env *env, const char *dir)
 {
-    struct peer_meta meta;
+    struct baseline_meta meta;
     struct factory_params params;
     char path[BASELINE_FILE_PATH_BYTES];
     int code = baseline_file_open(&faiss_factory_ops, env, dir, &meta, &params, path);
@@ -367,14 +367,14 @@ static int factory_load(struct index **out, const struct index_env *env, const c
     self->trained_by_us = meta.words[0] != 0;
     self->has_map = meta.words[1] != 0;
     code = is_binary(*out) ? faiss_factory_binary_read(self, path, meta.rows)
-                           : faiss_read(env, path, meta.rows, &self->method.peer);
+                           : faiss_read(env, path, meta.rows, &self->method.library);
     if (code != OK) {
         factory_destroy(*out);
         *out = NULL;
         return code;
     }
     if (!is_binary(*out)) {
-        faiss_shim_get_shape(self->method.peer, &self->shape);
+        faiss_shim_get_shape(self->method.library, &self->shape);
     }
     return OK;
 }

@@ -1,4 +1,4 @@
-/* factory.h - state of faiss-factory, and its binary half. Exactly one of `method.peer` and
+/* factory.h - state of faiss-factory, and its binary half. Exactly one of `method.library` and
  * `binary` is set, depending on the element. */
 #ifndef DRIFTLINE_FAISS_FACTORY_H
 #define DRIFTLINE_FAISS_FACTORY_H

@@ -26,7 +26,7 @@ const char *faiss_get_last_error(void);
  * check() compares. */
 struct faiss_method {
     struct index base;
-    FaissIndex *peer; /* NULL until it can be built */
+    FaissIndex *library; /* NULL until it can be built */
     size_t live;
 };
 
@@ -49,8 +49,8 @@ void faiss_method_destroy(struct index *);
 /* All threads of env's pool. */
 struct faiss_shim_threads faiss_threads(const struct index_env *);
 
-/* Wraps *peer in an IDMap, which then owns it. */
-int faiss_add_id_map(const struct index_env *, FaissIndex **peer);
+/* Wraps *library in an IDMap, which then owns it. */
+int faiss_add_id_map(const struct index_env *, FaissIndex **library);
 
 /* The operations of indexes without special cases. */
 int faiss_insert(struct index *, struct vectors, const uint64_t *ids, size_t *done);

@@ -23,8 +23,8 @@ static int flat_create(struct index **out, const struct index_env *env, const vo
     if (faiss_IndexFlat_new_with(&flat, (idx_t)env->dim, faiss_metric(env->metric)) != 0) {
         code = faiss_fail(env, "create");
     } else {
-        self->peer = flat;
-        code = faiss_add_id_map(env, &self->peer);
+        self->library = flat;
+        code = faiss_add_id_map(env, &self->library);
     }
     if (code != OK) {
         faiss_method_destroy(*out);
@@ -70,13 +70,15 @@ static int flat_save(struct index *index, const char *dir)
 {
     const struct faiss_flat_params none = { 0 };
     const struct faiss_method *self = (const struct faiss_method *)index;
-    struct peer_meta meta = { .rows = self->live, .params = &none, .params_bytes = sizeof none };
+    struct baseline_meta meta = { .rows = self->live,
+                                  .params = &none,
+                                  .params_bytes = sizeof none };
     return baseline_file_save(index, dir, &meta, faiss_write, true);
 }
 
 static int flat_load(struct index **out, const struct index_env *env, const char *dir)
 {
-    struct peer_meta meta;
+    struct baseline_meta meta;
     struct faiss_flat_params none;
     char path[BASELINE_FILE_PATH_BYTES];
     int code = baseline_file_open(&faiss_flat_ops, env, dir, &meta, &none, path);
@@ -88,7 +90,7 @@ static int flat_load(struct index **out, const struct index_env *env, const char
     }
     struct faiss_method *self = (struct faiss_method *)*out;
     self->live = meta.rows;
-    code = faiss_read(env, path, meta.rows, &self->peer);
+    code = faiss_read(env, path, meta.rows, &self->library);
     if (code != OK) {
         faiss_method_destroy(*out);
         *out = NULL;

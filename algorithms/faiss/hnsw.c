@@ -76,11 +76,11 @@ static int hnsw_create(struct index **out, const struct index_env *env, const vo
         return code;
     }
     struct faiss_hnsw *self = (struct faiss_hnsw *)*out;
-    code = faiss_shim_hnsw_new(&self->method.peer, env->dim, faiss_metric(env->metric),
+    code = faiss_shim_hnsw_new(&self->method.library, env->dim, faiss_metric(env->metric),
                                (int)self->params.M, (int)self->params.ef_construction,
                                level_seed(self), env->error);
     if (code == OK) {
-        code = faiss_add_id_map(env, &self->method.peer);
+        code = faiss_add_id_map(env, &self->method.library);
     }
     if (code != OK) {
         hnsw_destroy(*out);
@@ -100,16 +100,16 @@ static int hnsw_search(struct index *index, const struct search_request *request
                     "search: FAISS 1.7.3's HNSW takes no filter (FAISS would ignore it)");
     }
     if (knobs->ef_search != self->ef_set) {
-        if (faiss_ParameterSpace_set_index_parameter(self->space, self->method.peer, "efSearch",
+        if (faiss_ParameterSpace_set_index_parameter(self->space, self->method.library, "efSearch",
                                                      (double)knobs->ef_search) != 0) {
             return faiss_fail(&index->env, "search");
         }
         self->ef_set = knobs->ef_search;
     }
-    (void)faiss_shim_hnsw_take_distances(self->method.peer);
+    (void)faiss_shim_hnsw_take_distances(self->method.library);
     int code = faiss_search(&self->method, request, result, &passed);
     if (code == OK) {
-        double counted = (double)faiss_shim_hnsw_take_distances(self->method.peer);
+        double counted = (double)faiss_shim_hnsw_take_distances(self->method.library);
         result->work.distances += counted;
         result->work.scanned += counted;
         result->work.bytes_read += counted * (double)index->env.dim * sizeof(float);
@@ -120,15 +120,15 @@ static int hnsw_search(struct index *index, const struct search_request *request
 static int hnsw_save(struct index *index, const char *dir)
 {
     const struct faiss_hnsw *self = (const struct faiss_hnsw *)index;
-    struct peer_meta meta = { .rows = self->method.live,
-                              .params = &self->params,
-                              .params_bytes = sizeof self->params };
+    struct baseline_meta meta = { .rows = self->method.live,
+                                  .params = &self->params,
+                                  .params_bytes = sizeof self->params };
     return baseline_file_save(index, dir, &meta, faiss_write, true);
 }
 
 static int hnsw_load(struct index **out, const struct index_env *env, const char *dir)
 {
-    struct peer_meta meta;
+    struct baseline_meta meta;
     struct faiss_hnsw_params params;
     char path[BASELINE_FILE_PATH_BYTES];
     int code = baseline_file_open(&faiss_hnsw_ops, env, dir, &meta, &params, path);
@@ -140,11 +140,12 @@ static int hnsw_load(struct index **out, const struct index_env *env, const char
     }
     struct faiss_hnsw *self = (struct faiss_hnsw *)*out;
     self->method.live = meta.rows;
-    code = faiss_read(env, path, meta.rows, &self->method.peer);
+    code = faiss_read(env, path, meta.rows, &self->method.library);
     if (code == OK) {
         /* FAISS does not save the generator's state: levels drawn after a load differ from those of
          * an index that was not reloaded. */
-        code = faiss_shim_hnsw_adopt(self->method.peer, level_seed(self) + meta.rows, env->error);
+        code =
+            faiss_shim_hnsw_adopt(self->method.library, level_seed(self) + meta.rows, env->error);
     }
     if (code != OK) {
         hnsw_destroy(*out);
@@ -158,7 +159,7 @@ static int hnsw_stats(const struct index *index, struct stat_sink *sink)
     const struct faiss_hnsw *self = (const struct faiss_hnsw *)index;
     size_t links = 0;
     int max_level = 0;
-    faiss_shim_hnsw_graph(self->method.peer, &links, &max_level);
+    faiss_shim_hnsw_graph(self->method.library, &links, &max_level);
     sink->value(sink->to, "n_vectors", (double)self->method.live);
     sink->value(sink->to, "links", (double)links);
     sink->value(sink->to, "max_level", (double)max_level);

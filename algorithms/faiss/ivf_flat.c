@@ -38,7 +38,7 @@ static const struct param ivf_knobs[] = {
     PARAM_END
 };
 
-/* peer is NULL before train(), because the number of lists may depend on the sample. */
+/* library is NULL before train(), because the number of lists may depend on the sample. */
 struct faiss_ivf {
     struct faiss_method method;
     struct ivf_params params;
@@ -113,10 +113,10 @@ static int ivf_train(struct index *index, struct vectors sample)
         faiss_Index_free(made);
         return code;
     }
-    if (self->method.peer) {
-        faiss_Index_free(self->method.peer);
+    if (self->method.library) {
+        faiss_Index_free(self->method.library);
     }
-    self->method.peer = made;
+    self->method.library = made;
     faiss_shim_get_shape(made, &self->shape);
     return OK;
 }
@@ -124,10 +124,10 @@ static int ivf_train(struct index *index, struct vectors sample)
 static int ivf_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)
 {
     struct faiss_ivf *self = (struct faiss_ivf *)index;
-    if (self->params.direct_map == DIRECT_MAP_NONE || !self->method.peer) {
+    if (self->params.direct_map == DIRECT_MAP_NONE || !self->method.library) {
         return faiss_remove(index, ids, n, done);
     }
-    int code = faiss_shim_remove_by_hashtable(self->method.peer, ids, n, done, index->env.error);
+    int code = faiss_shim_remove_by_hashtable(self->method.library, ids, n, done, index->env.error);
     self->method.live -= *done;
     if (code == OK && *done != n) {
         code = fail(index->env.error, ERR_UNKNOWN_ID, "remove: FAISS held %zu of the %zu ids",
@@ -138,8 +138,8 @@ static int ivf_remove(struct index *index, const uint64_t *ids, size_t n, size_t
 
 static void set_nprobe(struct faiss_ivf *self, const void *knobs)
 {
-    if (self->method.peer) {
-        faiss_IndexIVF_set_nprobe(self->method.peer,
+    if (self->method.library) {
+        faiss_IndexIVF_set_nprobe(self->method.library,
                                   (size_t)((const struct ivf_knobs *)knobs)->nprobe);
     }
     (void)faiss_take_ivf_distances();
@@ -185,15 +185,15 @@ static int ivf_range(struct index *index, const struct range_request *request,
 static int ivf_save(struct index *index, const char *dir)
 {
     const struct faiss_ivf *self = (const struct faiss_ivf *)index;
-    struct peer_meta meta = { .rows = self->method.live,
-                              .params = &self->params,
-                              .params_bytes = sizeof self->params };
-    return baseline_file_save(index, dir, &meta, faiss_write, self->method.peer != NULL);
+    struct baseline_meta meta = { .rows = self->method.live,
+                                  .params = &self->params,
+                                  .params_bytes = sizeof self->params };
+    return baseline_file_save(index, dir, &meta, faiss_write, self->method.library != NULL);
 }
 
 static int ivf_load(struct index **out, const struct index_env *env, const char *dir)
 {
-    struct peer_meta meta;
+    struct baseline_meta meta;
     struct ivf_params params;
     char path[BASELINE_FILE_PATH_BYTES];
     int code = baseline_file_open(&faiss_ivf_flat_ops, env, dir, &meta, &params, path);
@@ -205,8 +205,8 @@ static int ivf_load(struct index **out, const struct index_env *env, const char 
     }
     struct faiss_ivf *self = (struct faiss_ivf *)*out;
     self->method.live = meta.rows;
-    code = faiss_read(env, path, meta.rows, &self->method.peer);
-    if (code == OK && !faiss_IndexIVF_cast(self->method.peer)) {
+    code = faiss_read(env, path, meta.rows, &self->method.library);
+    if (code == OK && !faiss_IndexIVF_cast(self->method.library)) {
         code = fail(env->error, ERR_CORRUPT, "load: %s holds no FAISS inverted file", path);
     }
     if (code != OK) {
@@ -214,7 +214,7 @@ static int ivf_load(struct index **out, const struct index_env *env, const char 
         *out = NULL;
         return code;
     }
-    faiss_shim_get_shape(self->method.peer, &self->shape);
+    faiss_shim_get_shape(self->method.library, &self->shape);
     return OK;
 }
 

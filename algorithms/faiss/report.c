@@ -9,8 +9,8 @@ int faiss_memory(const struct index *index, struct memory_use *use)
 {
     const struct faiss_method *self = (const struct faiss_method *)index;
     *use = (struct memory_use){ 0 };
-    if (self->peer) {
-        faiss_shim_memory(self->peer, use);
+    if (self->library) {
+        faiss_shim_memory(self->library, use);
     }
     return OK;
 }
@@ -33,11 +33,11 @@ void faiss_list_stats(struct stat_sink *sink, const size_t *sizes, size_t nlist)
 }
 
 /* Sizes of all nlist lists; the caller frees the array. NULL: out of memory. */
-static size_t *list_sizes(const struct index_env *env, const FaissIndex *peer, size_t nlist)
+static size_t *list_sizes(const struct index_env *env, const FaissIndex *library, size_t nlist)
 {
     size_t *sizes = mem_array(env->mem, nlist, sizeof *sizes);
     for (size_t i = 0; sizes && i < nlist; i++) {
-        sizes[i] = faiss_shim_list_size(peer, i);
+        sizes[i] = faiss_shim_list_size(library, i);
     }
     return sizes;
 }
@@ -47,11 +47,11 @@ int faiss_stats(const struct index *index, struct stat_sink *sink)
     const struct faiss_method *self = (const struct faiss_method *)index;
     struct faiss_shim_shape shape = { .nlist = 0 };
     sink->value(sink->to, "n_vectors", (double)self->live);
-    if (self->peer) {
-        faiss_shim_get_shape(self->peer, &shape);
+    if (self->library) {
+        faiss_shim_get_shape(self->library, &shape);
     }
     if (shape.nlist > 0) {
-        size_t *sizes = list_sizes(&index->env, self->peer, shape.nlist);
+        size_t *sizes = list_sizes(&index->env, self->library, shape.nlist);
         if (!sizes) {
             return fail(index->env.error, ERR_NO_MEMORY, "stats: out of memory for %zu list sizes",
                         shape.nlist);
@@ -74,7 +74,7 @@ static int show_lists(const struct faiss_method *self, size_t nlist, bool with_i
 {
     const struct index_env *env = &self->base.env;
     for (size_t i = 0; i < nlist; i++) {
-        const size_t n = faiss_shim_list_size(self->peer, i);
+        const size_t n = faiss_shim_list_size(self->library, i);
         if (!sink->enter(sink->to, "list", i)) {
             continue;
         }
@@ -84,7 +84,7 @@ static int show_lists(const struct faiss_method *self, size_t nlist, bool with_i
             if (!ids) {
                 return fail(env->error, ERR_NO_MEMORY, "inspect: out of memory for %zu ids", n);
             }
-            faiss_shim_list_ids(self->peer, i, ids);
+            faiss_shim_list_ids(self->library, i, ids);
             show_ids(sink, ids, n);
             mem_free(env->mem, ids);
         }
@@ -104,9 +104,9 @@ int faiss_inspect(const struct index *index, const struct structure_sink *sink)
         return OK;
     }
     sink->number(sink->to, "rows", (double)self->live);
-    if (self->peer) {
-        faiss_shim_get_shape(self->peer, &shape);
-        map = faiss_shim_id_map(self->peer, &n);
+    if (self->library) {
+        faiss_shim_get_shape(self->library, &shape);
+        map = faiss_shim_id_map(self->library, &n);
     }
     if (map) {
         show_ids(sink, map, n);
@@ -141,7 +141,7 @@ static int check_lists(const struct faiss_method *self, size_t nlist)
     const struct index_env *env = &self->base.env;
     size_t total = 0, at = 0;
     for (size_t i = 0; i < nlist; i++) {
-        total += faiss_shim_list_size(self->peer, i);
+        total += faiss_shim_list_size(self->library, i);
     }
     if (total != self->live) {
         return fail(env->error, ERR_INVARIANT, "the lists hold %zu rows, %zu were stored", total,
@@ -152,8 +152,8 @@ static int check_lists(const struct faiss_method *self, size_t nlist)
         return fail(env->error, ERR_NO_MEMORY, "check: out of memory for %zu ids", total);
     }
     for (size_t i = 0; i < nlist; i++) {
-        faiss_shim_list_ids(self->peer, i, ids + at);
-        at += faiss_shim_list_size(self->peer, i);
+        faiss_shim_list_ids(self->library, i, ids + at);
+        at += faiss_shim_list_size(self->library, i);
     }
     int code = faiss_check_ids(env, ids, total, self->live);
     mem_free(env->mem, ids);
@@ -165,18 +165,18 @@ int faiss_check(const struct index *index, struct stat_sink *sink)
     const struct faiss_method *self = (const struct faiss_method *)index;
     struct error *err = index->env.error;
     (void)sink;
-    if (!self->peer) {
+    if (!self->library) {
         return self->live == 0 ? OK
                                : fail(err, ERR_INVARIANT, "%zu rows without an index", self->live);
     }
-    if ((size_t)faiss_Index_ntotal(self->peer) != self->live) {
+    if ((size_t)faiss_Index_ntotal(self->library) != self->live) {
         return fail(err, ERR_INVARIANT, "FAISS holds %lld rows, %zu were stored",
-                    (long long)faiss_Index_ntotal(self->peer), self->live);
+                    (long long)faiss_Index_ntotal(self->library), self->live);
     }
     struct faiss_shim_shape shape;
-    faiss_shim_get_shape(self->peer, &shape);
+    faiss_shim_get_shape(self->library, &shape);
     size_t n = 0;
-    const uint64_t *map = faiss_shim_id_map(self->peer, &n);
+    const uint64_t *map = faiss_shim_id_map(self->library, &n);
     if (map) {
         return faiss_check_ids(&index->env, map, n, self->live);
     }

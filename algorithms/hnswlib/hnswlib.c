@@ -262,15 +262,15 @@ static int write_graph(const struct index *index, const char *path)
 static int hnswlib_save(struct index *index, const char *dir)
 {
     const struct hnswlib *self = (const struct hnswlib *)index;
-    struct peer_meta meta = { .rows = self->live,
-                              .params = &self->params,
-                              .params_bytes = sizeof self->params };
+    struct baseline_meta meta = { .rows = self->live,
+                                  .params = &self->params,
+                                  .params_bytes = sizeof self->params };
     return baseline_file_save(index, dir, &meta, write_graph, true);
 }
 
 static int hnswlib_load(struct index **out, const struct index_env *env, const char *dir)
 {
-    struct peer_meta meta;
+    struct baseline_meta meta;
     struct hnswlib_params params;
     char path[BASELINE_FILE_PATH_BYTES];
     int code = baseline_file_open(&hnswlib_ops, env, dir, &meta, &params, path);

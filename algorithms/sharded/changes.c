@@ -235,7 +235,7 @@ void changes_finish(struct sharded *s, struct changes *g)
     (void)error_divert(before);
 }
 
-int sharded_settle(struct sharded *s)
+int sharded_finish_pending(struct sharded *s)
 {
     for (struct changes **at = &s->undo, *g = *at; g; g = *at) {
         struct error why = { 0 };

@@ -42,10 +42,10 @@ void changes_free(struct sharded *, struct changes *);
 /* Asks the shards: INSERT, MARK, UNMARK, FLUSH or DISCARD. */
 int changes_tell(struct sharded *, enum request_kind, struct changes *);
 /* Asks for the opposite: of MARK, UNMARK; of INSERT, DISCARD. Frees the changes, or keeps them for
-   sharded_settle(). */
+   sharded_finish_pending(). */
 void changes_take_back(struct sharded *, struct changes *, enum request_kind redo);
 /* After MARK in all shards, when a deletion is done for good: FLUSH. What no copy of a shard has logged is
-   kept for sharded_settle(); the rest is freed. */
+   kept for sharded_finish_pending(); the rest is freed. */
 void changes_finish(struct sharded *, struct changes *);
 /* Records ERR_NO_MEMORY, and returns it. */
 int changes_no_memory(const struct sharded *, size_t rows);

@@ -31,7 +31,7 @@ static int rehome_all(struct sharded *s, size_t *moved)
         memset(want, 0xff, words * sizeof *want);
     for (size_t i = 0; rc == OK && i < s->n_shards; i++)
         rc = sharded_rehome(s, i, want, moved);
-    s->unsettled = rc != OK;
+    s->misassigned = rc != OK;
     mem_free(s->base.env.mem, want);
     return rc;
 }
@@ -244,10 +244,10 @@ int sharded_maintain(struct index *index, uint64_t budget, bool *more)
     struct balance b = { 0 };
     bool done = false;
     *more = false;
-    int rc = sharded_settle(s);
+    int rc = sharded_finish_pending(s);
     if (rc == OK)
         rc = sharded_recover(s);
-    if (rc == OK && s->unsettled)
+    if (rc == OK && s->misassigned)
         rc = rehome_all(s, &b.moved);
     if (rc == OK)
         rc = maintain_shards(s, budget, more);

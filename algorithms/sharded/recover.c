@@ -228,9 +228,9 @@ int sharded_recover(struct sharded *s)
         const int recovered = all_up ? OK : recover_shard(s, i);
         rc = rc ? rc : recovered;
     }
-    const int settled = sharded_settle(s);
-    rc = rc ? rc : settled;
-    for (size_t i = 0; settled == OK && i < s->n_shards; i++) {
+    const int pending = sharded_finish_pending(s);
+    rc = rc ? rc : pending;
+    for (size_t i = 0; pending == OK && i < s->n_shards; i++) {
         const int checked = check_rows(s, i);
         rc = rc ? rc : checked;
     }

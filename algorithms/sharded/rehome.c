@@ -130,10 +130,10 @@ static int rehome_rows(struct sharded *s, size_t shard, const struct shard_rows 
 
 int sharded_rehome(struct sharded *s, size_t shard, const uint64_t *want, size_t *moved)
 {
-    const bool before = s->unsettled;
+    const bool before = s->misassigned;
     size_t rank = RANKS_MAX;
     int rc = OK;
-    s->unsettled = true;
+    s->misassigned = true;
     for (uint64_t after = 0; rc == OK && after != UINT64_MAX;) {
         struct shard_rows rows;
         const struct replica *primary = sharded_primary(s, shard);
@@ -147,7 +147,7 @@ int sharded_rehome(struct sharded *s, size_t shard, const uint64_t *want, size_t
             rc = rehome_rows(s, shard, &rows, moved);
         call_end(&rows.call);
     }
-    s->unsettled = before || rc != OK;
+    s->misassigned = before || rc != OK;
     return rc;
 }
 

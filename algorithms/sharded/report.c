@@ -77,7 +77,7 @@ int sharded_memory(const struct index *index, struct memory_use *use)
     struct sharded *s = asked(index);
     const struct bucket_placement *p = &s->placement;
     *use = (struct memory_use){ 0 };
-    int rc = sharded_settle(s);
+    int rc = sharded_finish_pending(s);
     for (size_t i = 0; rc == OK && i < s->n_shards; i++)
         for (size_t j = 0; rc == OK && j < sharded_replicas(s); j++) {
             const struct replica *replica = &s->shards[i].replicas[j];
@@ -128,11 +128,11 @@ static int check_ids(struct sharded *s, size_t shard, struct wire_reader *r, str
             return fail(s->base.env.error, ERR_NO_MEMORY, "sharded: out of memory to check");
         if (bucket >= p->n_buckets)
             return broken(s, "its bucket does not exist", shard, id);
-        if (!s->unsettled && p->shard_of[bucket] != shard)
+        if (!s->misassigned && p->shard_of[bucket] != shard)
             return broken(s, "its bucket belongs to another shard", shard, id);
         if (by_id && placement_find(s, none, &id, &own) != OK)
             return s->base.env.error->code;
-        if (!s->unsettled && own != bucket)
+        if (!s->misassigned && own != bucket)
             return broken(s, "it belongs to another bucket", shard, id);
     }
     return OK;
@@ -169,7 +169,7 @@ int sharded_check(const struct index *index, struct stat_sink *sink)
     struct idmap seen;
     (void)sink;
     idmap_init(&seen, index->env.mem);
-    int rc = sharded_settle(s);
+    int rc = sharded_finish_pending(s);
     for (size_t i = 0; rc == OK && i < s->n_shards; i++)
         rc = check_shard(s, i, &seen);
     idmap_free(&seen);

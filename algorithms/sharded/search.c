@@ -377,7 +377,7 @@ int sharded_search(struct index *index, const struct search_request *request,
                            .k = request->k,
                            .threads = request->threads,
                            .work = &result->work };
-    int rc = sharded_settle(s);
+    int rc = sharded_finish_pending(s);
     if (rc != OK)
         return rc;
     g.nearest = mem_array(index->env.mem, request->queries.n + 1, sizeof *g.nearest);
@@ -408,6 +408,6 @@ int sharded_range(struct index *index, const struct range_request *request,
                            .range = result,
                            .work = &result->work };
     knobs.route = 0;
-    const int rc = sharded_settle(s);
+    const int rc = sharded_finish_pending(s);
     return rc ? rc : gather(&g);
 }

@@ -75,7 +75,7 @@ struct sharded {
     size_t n_shards, room_shards;
     struct bucket_placement placement;
     /* A move of rows was broken off: rows may be in another shard than that of their bucket. */
-    bool unsettled;
+    bool misassigned;
     struct changes *undo; /* changes that have yet to be taken back, or finished, in some shards */
     bool sends_rows;      /* a rank could not read a file of rows */
     uint64_t call;        /* the number of the last request */
@@ -180,7 +180,7 @@ int sharded_memory(const struct index *, struct memory_use *);
 int sharded_check(const struct index *, struct stat_sink *);
 /* Every operation begins with it: takes back, or finishes, what an earlier one could not. What waits for
    a shard that is down is no failure. */
-int sharded_settle(struct sharded *);
+int sharded_finish_pending(struct sharded *);
 void sharded_forget_undo(struct sharded *);
 /* Moves rows from a shard to those of their buckets, which are others. All of them, or none. */
 int sharded_move(struct sharded *, size_t from, struct vectors, const uint64_t *ids,
@@ -207,7 +207,7 @@ int sharded_maintain(struct index *, uint64_t budget, bool *more);
    tried. */
 int sharded_recover(struct sharded *);
 /* Rows of buckets in `want` (bits) that are in the shard get the bucket that placement_find() says,
-   and move to its shard. *moved: added to. On failure, and until all is done, s->unsettled is set. */
+   and move to its shard. *moved: added to. On failure, and until all is done, s->misassigned is set. */
 int sharded_rehome(struct sharded *, size_t shard, const uint64_t *want, size_t *moved);
 /* Up to `most` rows of the buckets: ids, buckets and rows are valid until call_end(). *after: 0 at
    first; UINT64_MAX: there are no more. */

@@ -194,7 +194,7 @@ int sharded_split_buckets(struct sharded *s, const struct bucket_split *splits, 
     uint64_t *want = mem_zalloc(s->base.env.mem, (most / 64 + 2) * sizeof *want);
     bool any = false;
     int rc = want ? OK : no_memory(s);
-    s->unsettled |= rc == OK;
+    s->misassigned |= rc == OK;
     for (size_t i = 0; rc == OK && i < n; i++) {
         const size_t parts = more_buckets(s, splits[i].parts) + 1;
         struct division d = { .bucket = splits[i].bucket, .parts = parts, .want = want };
@@ -205,7 +205,7 @@ int sharded_split_buckets(struct sharded *s, const struct bucket_split *splits, 
     }
     if (rc == OK && any)
         rc = rehome_buckets(s, want, moved);
-    s->unsettled = rc != OK;
+    s->misassigned = rc != OK;
     mem_free(s->base.env.mem, want);
     return rc;
 }

@@ -20,7 +20,7 @@
 
 struct manifest {
     uint64_t folder; /* shards-N */
-    uint64_t n_shards, n_buckets, unsettled;
+    uint64_t n_shards, n_buckets, misassigned;
 };
 
 static int shard_folder(const struct index_env *env, const char *dir, uint64_t folder, size_t shard,
@@ -76,7 +76,7 @@ static int write_manifest(struct sharded *s, const char *dir, uint64_t folder)
 {
     const struct store_identity identity = store_identity_of(&s->base.env, "sharded", VERSION);
     const struct bucket_placement *p = &s->placement;
-    const struct manifest m = { folder, s->n_shards, p->n_buckets, s->unsettled };
+    const struct manifest m = { folder, s->n_shards, p->n_buckets, s->misassigned };
     struct store_writer *w = mem_alloc(s->base.env.mem, sizeof *w);
     if (!w)
         return fail(s->base.env.error, ERR_NO_MEMORY, "sharded: out of memory to save");
@@ -106,7 +106,7 @@ int sharded_save(struct index *index, const char *dir)
 {
     struct sharded *s = sharded_of(index);
     char path[PATH_MAX], real[PATH_MAX];
-    int rc = sharded_settle(s);
+    int rc = sharded_finish_pending(s);
     if (rc != OK)
         return rc;
     /* Other ranks have other working folders. */
@@ -210,7 +210,7 @@ int sharded_load(struct index **index, const struct index_ops *ops, const struct
         rc = take_placement(s, &r, &m);
     store_close(&r);
     if (rc == OK) {
-        s->unsettled = m.unsettled != 0;
+        s->misassigned = m.misassigned != 0;
         *index = &s->base;
     } else if (s) {
         sharded_destroy(&s->base);

@@ -137,7 +137,7 @@ int sharded_insert(struct index *index, struct vectors v, const uint64_t *ids, s
     const size_t row_bytes = sharded_row_bytes(s);
     const size_t piece = PIECE_BYTES / row_bytes > 0 ? PIECE_BYTES / row_bytes : 1;
     *done = 0;
-    int rc = sharded_settle(s);
+    int rc = sharded_finish_pending(s);
     if (rc != OK)
         return rc;
     uint32_t *buckets = mem_array(index->env.mem, v.n + 1, sizeof *buckets);
@@ -188,7 +188,7 @@ static struct changes *changes_of_removed(struct sharded *s, const uint64_t *ids
 {
     const struct vectors none = { NULL, n, s->base.env.dim, s->base.env.element };
     struct changes *g = NULL;
-    if (s->params.placement == PLACE_CLUSTER || s->unsettled)
+    if (s->params.placement == PLACE_CLUSTER || s->misassigned)
         return changes_of_ids(s, SIZE_MAX, ids, n);
     uint32_t *buckets = mem_array(s->base.env.mem, n + 1, sizeof *buckets);
     if (!buckets)
@@ -203,7 +203,7 @@ int sharded_remove(struct index *index, const uint64_t *ids, size_t n, size_t *d
 {
     struct sharded *s = sharded_of(index);
     *done = 0;
-    int rc = sharded_settle(s);
+    int rc = sharded_finish_pending(s);
     if (rc != OK)
         return rc;
     struct changes *g = changes_of_removed(s, ids, n);

@@ -29,9 +29,9 @@ static int write_graph(const struct index *index, const char *path)
 int usearch_method_save(struct index *index, const char *dir)
 {
     const struct usearch *self = (const struct usearch *)index;
-    struct peer_meta meta = { .rows = self->live,
-                              .params = &self->params,
-                              .params_bytes = sizeof self->params };
+    struct baseline_meta meta = { .rows = self->live,
+                                  .params = &self->params,
+                                  .params_bytes = sizeof self->params };
     /* An empty index has no file, because usearch cannot read an empty one. */
     return baseline_file_save(index, dir, &meta, write_graph, self->live > 0);
 }
@@ -39,7 +39,7 @@ int usearch_method_save(struct index *index, const char *dir)
 int usearch_method_load(struct index **out, const struct index_ops *ops,
                         const struct index_env *env, const char *dir)
 {
-    struct peer_meta meta;
+    struct baseline_meta meta;
     struct usearch_params params;
     struct usearch_shim_facts facts;
     char path[BASELINE_FILE_PATH_BYTES];

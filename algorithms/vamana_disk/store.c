@@ -129,8 +129,8 @@ static int write_mapped(void *to, struct store_writer *w)
 }
 
 /* Puts a file of another folder into the index's own, and opens it. */
-static int settle(struct vamana_disk *h, const struct store_reader *r, const char *dir,
-                  struct vamana_disk_part *p, struct graph_index *recent)
+static int import_file(struct vamana_disk *h, const struct store_reader *r, const char *dir,
+                       struct vamana_disk_part *p, struct graph_index *recent)
 {
     struct mapped mapped = { r, p };
     const struct vamana_disk_pages pages = { write_mapped, &mapped };
@@ -154,7 +154,7 @@ static int take_all(struct vamana_disk *h, const struct store_reader *r, const c
     if (rc != OK)
         recent = NULL;
     if (rc == OK)
-        rc = settle(h, r, dir, p, (struct graph_index *)recent);
+        rc = import_file(h, r, dir, p, (struct graph_index *)recent);
     if (rc == OK)
         return vamana_disk_show(h, p, (struct graph_index *)recent);
     vamana_disk_part_destroy(p);

@@ -235,21 +235,21 @@ static void expect_recall(struct data *d, double at, double least, const char *w
    stay in the list that they were filed in). The aim is .9; where it is less by more than the noise of
    100 queries, it is about the least of the usual seed and eight more. Two of these had less: symqg .87,
    and channi after drift .51, where so few rows make no cluster long enough to be split. */
-struct turned {
+struct shares {
     const char *method, *params;
     double l2, ip, drift;
 };
 
-static void turn_over(struct world *like, const struct turned *turned, const struct shape *shape)
+static void turn_over(struct world *like, const struct shares *shares, const struct shape *shape)
 {
     struct subject subject = {
-        like->ops, like->subject->registry, { turned->method, turned->params, "", 0 }, ""
+        like->ops, like->subject->registry, { shares->method, shares->params, "", 0 }, ""
     };
     struct world w;
     struct data d;
-    const double least = like->space.metric == METRIC_IP ? turned->ip : turned->l2;
-    world_expect(like, least > 0, "%s: no least share for this metric", turned->method);
-    (void)snprintf(subject.name, sizeof subject.name, "%s %s", turned->method, turned->params);
+    const double least = like->space.metric == METRIC_IP ? shares->ip : shares->l2;
+    world_expect(like, least > 0, "%s: no least share for this metric", shares->method);
+    (void)snprintf(subject.name, sizeof subject.name, "%s %s", shares->method, shares->params);
     world_begin(&w, &subject, like->space, shape->dim);
     w.bench.env.expected_n = rows_of_world();
     data_begin(&d, &w, shape);
@@ -258,8 +258,8 @@ static void turn_over(struct world *like, const struct turned *turned, const str
     free(rows);
     replace_all(&d);
     maintain(&w);
-    if (shape->moves == 0 || turned->drift > 0)
-        expect_recall(&d, 1, shape->moves > 0 ? turned->drift : least,
+    if (shape->moves == 0 || shares->drift > 0)
+        expect_recall(&d, 1, shape->moves > 0 ? shares->drift : least,
                       "after all rows were replaced");
     world_remove(&w, w.n);
     insert_drawn(&d, 0, rows_of_world() / 4);
@@ -272,7 +272,7 @@ static void turn_over(struct world *like, const struct turned *turned, const str
 
 /* Not of baselines, whose lists nothing changes. ampi is one, too: what comes after its first batch
    has more copies, which its searches compare. */
-static const struct turned all[] = {
+static const struct shares all[] = {
     { "divf", "", .85, .8, 0 },
     { "divf", "maintenance=lire", .85, .85, .8 },
     { "divf", "quantizer=rabitq", .85, .8, 0 },

@@ -155,7 +155,7 @@ static void describe(struct meta_head *head, const struct index_ops *ops,
     head->metric = (uint64_t)env->metric;
 }
 
-int baseline_file_save(const struct index *index, const char *dir, const struct peer_meta *meta,
+int baseline_file_save(const struct index *index, const char *dir, const struct baseline_meta *meta,
                        int (*write)(const struct index *, const char *path), bool has_file)
 {
     const struct index_env *env = &index->env;
@@ -242,7 +242,8 @@ static int read_meta(struct error *err, const char *path, size_t params_bytes,
 }
 
 int baseline_file_open(const struct index_ops *ops, const struct index_env *env, const char *dir,
-                       struct peer_meta *meta, void *params, char path[BASELINE_FILE_PATH_BYTES])
+                       struct baseline_meta *meta, void *params,
+                       char path[BASELINE_FILE_PATH_BYTES])
 {
     struct error *err = env->error;
     struct meta_head head, wanted;

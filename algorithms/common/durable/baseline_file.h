@@ -12,7 +12,7 @@
 
 #define BASELINE_FILE_PATH_BYTES 4096
 
-struct peer_meta {
+struct baseline_meta {
     uint64_t rows;      /* vectors in the index */
     uint64_t words[6];  /* for the method, such as a "trained" flag */
     const void *params; /* the method's parameter struct, of the same size when read */
@@ -22,12 +22,13 @@ struct peer_meta {
 /* Saves the index to dir. `write` lets the library write its file to `path`; it returns an error
  * code with the message set. has_file: false if there is no library file to write. ERR_IO,
  * ERR_ARGUMENT, ERR_NO_MEMORY, or write()'s error. */
-int baseline_file_save(const struct index *, const char *dir, const struct peer_meta *,
+int baseline_file_save(const struct index *, const char *dir, const struct baseline_meta *,
                        int (*write)(const struct index *, const char *path), bool has_file);
 
 /* Verifies both files and fills *meta and the struct at `params`. path: set to the library's file,
    or to "" if the index was saved without one. */
 int baseline_file_open(const struct index_ops *, const struct index_env *, const char *dir,
-                       struct peer_meta *meta, void *params, char path[BASELINE_FILE_PATH_BYTES]);
+                       struct baseline_meta *meta, void *params,
+                       char path[BASELINE_FILE_PATH_BYTES]);
 
 #endif

@@ -50,7 +50,7 @@ uint64_t byte_code_bytes(const struct byte_code *c)
     return 3 * c->width * sizeof *c->low;
 }
 
-bool byte_code_settle(struct byte_code *c)
+bool byte_code_derive(struct byte_code *c)
 {
     double norm = 0, error = 0;
     for (size_t j = 0; j < c->width; j++) {

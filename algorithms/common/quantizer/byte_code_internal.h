@@ -50,11 +50,11 @@ static inline size_t byte_code_width(size_t m) /* floats of a work vector */
 int byte_code_open(struct byte_code *, const struct index_env *, size_t m);
 void byte_code_close(struct byte_code *, const struct index_env *);
 uint64_t byte_code_bytes(const struct byte_code *);
-/* Sets low and step to the range of n work vectors, slightly widened. byte_code_settle()
+/* Sets low and step to the range of n work vectors, slightly widened. byte_code_derive()
    must follow. */
 void byte_code_fit(struct byte_code *, const float *work, size_t n);
 /* Computes what follows from low and step. false: they are not finite or step is negative. */
-bool byte_code_settle(struct byte_code *);
+bool byte_code_derive(struct byte_code *);
 
 size_t byte_code_block_bytes(const struct byte_code *);
 size_t byte_code_query_bytes(const struct byte_code *);

@@ -20,7 +20,7 @@ enum { PANEL = 2048, TILE_FLOATS = 12288, TILE_ROWS = 128, TILE_AXES = 128 };
 
 /* Relative error bounds. The lengths of the kernels' chains of additions are those that
    tests/unit/kernels/test_f32.c checks. */
-static void settle_rounding(struct sketch *s, double defect)
+static void set_error_bounds(struct sketch *s, double defect)
 {
     size_t dim = s->base.dim, panel = dim < PANEL ? dim : PANEL;
     double u = 0x1p-24, panels = (double)(dim / PANEL) + 1;
@@ -66,7 +66,7 @@ int sketch_open(struct sketch **out, const struct index_env *env, const float *m
     s->axes = s->mean + dim;
     memcpy(s->mean, mean, dim * sizeof *mean);
     set_axes(s, axes);
-    settle_rounding(s, n_axes ? axes_defect(axes, n_axes, dim) : 0);
+    set_error_bounds(s, n_axes ? axes_defect(axes, n_axes, dim) : 0);
     s->base.work_dim = byte_code_width(s->code.m);
     s->base.block_bytes = byte_code_block_bytes(&s->code);
     s->base.query_bytes = byte_code_query_bytes(&s->code);
@@ -276,15 +276,15 @@ int sketch_fit(struct sketch *s, const struct index_env *env, const float *rows,
         return fail(env->error, ERR_NO_MEMORY, "sketches of %zu rows: out of memory", n);
     sketch_transform(&s->base, rows, n, work);
     byte_code_fit(&s->code, work, n);
-    bool settled = byte_code_settle(&s->code);
-    if (settled && s->n_axes) {
+    bool finite = byte_code_derive(&s->code);
+    if (finite && s->n_axes) {
         drop_vague_rest(s, work, n);
-        settled = byte_code_settle(&s->code);
+        finite = byte_code_derive(&s->code);
     }
     mem_free(env->mem, work);
-    return settled ? OK
-                   : fail(env->error, ERR_ARGUMENT,
-                          "quantizer: the training rows' range is not a finite number");
+    return finite ? OK
+                  : fail(env->error, ERR_ARGUMENT,
+                         "quantizer: the training rows' range is not a finite number");
 }
 
 /* 4. In a file: the head, mean, axes one by one, low, step */
@@ -350,7 +350,7 @@ int sketch_load(struct quantizer **out, const struct index_env *env, const void 
     size_t width = byte_code_width(head.m);
     memcpy(s->code.low, mean + dim * (head.n_axes + 1), width * sizeof(float));
     memcpy(s->code.step, mean + dim * (head.n_axes + 1) + width, width * sizeof(float));
-    if (!byte_code_settle(&s->code)) {
+    if (!byte_code_derive(&s->code)) {
         sketch_destroy(env, &s->base);
         return fail(env->error, ERR_CORRUPT, "sketch: its box is invalid");
     }

@@ -38,7 +38,7 @@ local splits = {
   { "to the centroid", { assign_to_centroid = true } },
   { "delete and insert routes", { reuse = false } }, { "drop aliases", { alias = false } }, { "2 aliases", { alias_max = 2 } },
   { "reroute", { reroute = true } }, { "own rows only", { reassign_clusters = 0 } }, { "any tail is OOD", { ood_excess = 0 } },
-  { "the source's splits", { reassign_clusters = 0, ood_excess = 0 } },
+  { "the paper's splits", { reassign_clusters = 0, ood_excess = 0 } },
 }
 local inside = {
   { "scan", { cluster_index = "scan" } }, { "codes of 1 bit", { cluster_index = "codes", bits = 1 } }, { "codes of 4 bits", { cluster_index = "codes", bits = 4 } },

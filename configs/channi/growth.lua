@@ -79,7 +79,7 @@ experiment {
       return final(r, grown, "recall@10") >= final(r, rebuilt, "recall@10") - .01
     end },
     { "and at equal distances", function(r) return final(r, grown, "recall@10") >= fresh_at_equal_work(r, grown) - .01 end },
-    { "(ours) the source's splits alone fall behind a fresh build at equal distances by more than a point, and by more than the default's do", function(r)
+    { "(ours) the paper's splits alone fall behind a fresh build at equal distances by more than a point, and by more than the default's do", function(r)
       local function gap(label) return fresh_at_equal_work(r, label) - final(r, label, "recall@10") end
       return gap(source) > .01 and gap(source) > gap(grown)
     end },
@@ -89,7 +89,7 @@ experiment {
     { "clusters that outgrow the threshold are split: in the end none has more than 4 target sizes", function(r)
       return r(at(grown), "stats.splits/end") > 0 and r(at(grown), "stats.size_max/end") <= 4 * channi.target
     end },
-    { "splits find outliers: OOD clusters come to be, by the source's rule of any tail", function(r) return r(at(source), "stats.clusters_ood/end") > 0 end },
+    { "splits find outliers: OOD clusters come to be, by the paper's rule of any tail", function(r) return r(at(source), "stats.clusters_ood/end") > 0 end },
     { "(ours) data without outliers have next to none: less than 1 % of all", function(r) return r(at(grown), "stats.ood_found/end") < .01 * rows end },
     { "the routing graph never deletes: it has a route for each cluster or more, and did before", function(r)
       return r(at(grown), "stats.routes/end") >= r(at(grown), "stats.clusters/end") and r(at(grown), "stats.routes/end") >= r(at(grown), "stats.routes/build")

@@ -18,7 +18,7 @@ local rounds = option("rounds", quick and 12 or (#in_time - window) // block, "b
 
 local probes = quick and { 8, 16, 32 } or { 2, 4, 8, 16, 32, 64 }
 local addonly, rebuilt = "FAISS IVF add-only", "FAISS IVF rebuild"
-local fixed, source, soft2 = "dynamic IVF, no maintenance", "dynamic IVF, source's splits", "dynamic IVF soft_k=2, source's splits"
+local fixed, source, soft2 = "dynamic IVF, no maintenance", "dynamic IVF, paper's splits", "dynamic IVF soft_k=2, paper's splits"
 local lire, dedrift, costs = "dynamic IVF, lire", "dynamic IVF, dedrift", "dynamic IVF, cost-model"
 
 local function ivf(method_name, label, params, more)
@@ -87,7 +87,7 @@ experiment {
     { "(ours) for recall .95 a frozen index scans 1.2 times what a rebuilt one scans, or more, over all rounds", function(r)
       return r(addonly, "scanned@recall=0.95/newest") >= 1.2 * r(rebuilt, "scanned@recall=0.95/newest")
     end },
-    { "(ours) the source's splits hold the work, and lose 3 % of recall or more for it", function(r)
+    { "(ours) the paper's splits hold the work, and lose 3 % of recall or more for it", function(r)
       return growth(r, at8(source), "scanned") < 1.25 and growth(r, at8(source), "recall@10") <= 0.97
     end },
     { "(ours) lire keeps the work of recall .95 within a quarter of a rebuild's, in total over all rounds", function(r)

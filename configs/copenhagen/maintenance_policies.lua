@@ -93,7 +93,7 @@ experiment {
     { "(ours) what it costs is moving vectors: with the same splits and nobody moved, more is scanned", function(r)
       return r(still, at) > r(lire, at)
     end },
-    { "(ours) the source's splits are worth less than lire's", function(r) return r(source, at) > r(lire, at) end },
+    { "(ours) the paper's splits are worth less than lire's", function(r) return r(source, at) > r(lire, at) end },
     { "(ours) DeDrift's traded lists are worth more than its moved centroids alone", function(r)
       return r(dedrift, at) < r(lazy, at)
     end },

@@ -74,7 +74,7 @@ experiment {
     { "(ours) the standard search takes at most a third of the original's 72 ms", function(r)
       return time(r, standard) <= 24e6 * n / 4e6
     end },
-    { "(ours) the fast search takes at most 150 us, at no less recall than with the source's leaves", function(r)
+    { "(ours) the fast search takes at most 150 us, at no less recall than with the paper's leaves", function(r)
       return time(r, fast) <= 150e3 and r(fast, "range_recall/range") >= r("HFTrie-fast", "range_recall/range")
     end },
     { "(ours) a batch of 32 queries: the scan at least twice as many queries a second as one at a time", function(r)

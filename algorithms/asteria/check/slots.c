@@ -55,11 +55,12 @@ static int check_unused(const struct asteria_check_walk *c, uint32_t slot, bool 
 
     if (slot >= a->n_slots || asteria_is_live(a, slot) || asteria_is_tombstone(a, slot, 0) ||
         asteria_is_tombstone(a, slot, 1))
-        return asteria_broken(c, "slot %u is listed as %s, and is not", slot, list);
+        return asteria_broken(c, "slot %u is in the %s list but is live or a tombstone", slot,
+                              list);
     if (unused[slot / 64] >> slot % 64 & 1)
         return asteria_broken(c, "slot %u is listed as free or pinned twice", slot);
     if (asteria_is_pinned(a, slot) != pinned)
-        return asteria_broken(c, "slot %u is listed as %s, and %s snapshot needs its row", slot,
+        return asteria_broken(c, "slot %u is in the %s list, but %s snapshot needs its row", slot,
                               list, pinned ? "no" : "a");
     unused[slot / 64] |= 1ULL << slot % 64;
     return OK;
@@ -93,9 +94,10 @@ static int check_known(const struct asteria_check_walk *c, uint32_t slot)
                               standing == CAPRG_ALIVE  ? "a node"
                               : standing == CAPRG_DEAD ? "a removed node"
                                                        : "none");
-    if (a->bec && asteria_bec_has(a->bec, slot) != (live && a->places[slot].generation == a->now))
-        return asteria_broken(c, "slot %u, %s, is in no cluster, or in one and must not be", slot,
-                              live ? "live" : "dead");
+    const bool belongs = live && a->places[slot].generation == a->now;
+    if (a->bec && asteria_bec_has(a->bec, slot) != belongs)
+        return asteria_broken(c, "slot %u is %s the cluster tree", slot,
+                              belongs ? "missing from" : "dead or of an older model, but still in");
     return OK;
 }
 
@@ -116,7 +118,8 @@ int asteria_check_all_slots(const struct asteria_check_walk *c)
         } else if (asteria_is_tombstone(a, slot, 0) || asteria_is_tombstone(a, slot, 1)) {
             rc = check_dead(c, slot);
         } else if (!(unused[slot / 64] >> slot % 64 & 1)) {
-            rc = asteria_broken(c, "slot %u is neither live, nor waited for, pinned or free", slot);
+            rc = asteria_broken(
+                c, "slot %u is in no state: not live, no tombstone, not pinned, not free", slot);
         }
         if (rc == OK)
             rc = check_known(c, slot);

@@ -120,7 +120,7 @@ static inline __attribute__((always_inline)) void fetch_block(const struct quant
 }
 
 /* A block, and the rows that its scan did not exclude. */
-struct first_estimates {
+struct block_scan {
     const unsigned char *block;
     uint64_t near;
     uint32_t first;
@@ -128,34 +128,35 @@ struct first_estimates {
 };
 
 static void scan_step(const struct channi_query_context *s, const struct channi_image *image,
-                      uint32_t first, struct first_estimates *l)
+                      uint32_t first, struct block_scan *scan)
 {
     const struct quantizer *z = s->q->c->quantizer;
     const uint32_t n = image->n - first;
 
-    l->block = block_of(z, image, first);
-    l->first = first;
+    scan->block = block_of(z, image, first);
+    scan->first = first;
     if (n > QUANTIZER_BLOCK)
-        fetch_block(z, l->block + z->block_bytes);
-    l->near = quantizer_scan(z, s->w->prepared, l->block, channi_context_limit(s), l->estimate);
-    l->near &= n < QUANTIZER_BLOCK ? ((uint64_t)1 << n) - 1 : UINT64_MAX;
+        fetch_block(z, scan->block + z->block_bytes);
+    scan->near =
+        quantizer_scan(z, s->w->prepared, scan->block, channi_context_limit(s), scan->estimate);
+    scan->near &= n < QUANTIZER_BLOCK ? ((uint64_t)1 << n) - 1 : UINT64_MAX;
 }
 
 /* Tests the remaining rows of a block. all: every row is visible and allowed.
    Capacity is reserved. */
 static void judge_near(struct channi_query_context *s, const struct channi_cluster *cl,
-                       const struct channi_image *image, bool all, struct first_estimates *l)
+                       const struct channi_image *image, bool all, struct block_scan *scan)
 {
-    for (; l->near; l->near &= l->near - 1) {
-        const unsigned i = (unsigned)__builtin_ctzll(l->near);
-        const uint32_t row = l->first + i;
+    for (; scan->near; scan->near &= scan->near - 1) {
+        const unsigned i = (unsigned)__builtin_ctzll(scan->near);
+        const uint32_t row = scan->first + i;
         const float limit = channi_context_limit(s);
         struct quantizer_bounds b;
 
-        if (!judge(s, l->block, i, limit, &l->estimate[i], &b))
+        if (!judge(s, scan->block, i, limit, &scan->estimate[i], &b))
             continue;
         if (!(b.lower > limit) && (all || channi_scan_takes(s, cl, image, row)))
-            keep(s, image, row, l->estimate[i], b);
+            keep(s, image, row, scan->estimate[i], b);
     }
 }
 
@@ -171,7 +172,7 @@ static int scan_blocks(struct channi_query_context *s, const struct channi_clust
 {
     struct channi_search_work *w = s->w;
     const size_t before = w->n_candidates;
-    struct first_estimates found[2];
+    struct block_scan found[2];
     unsigned at = 0;
 
     found[1].near = 0;

@@ -74,7 +74,9 @@ __device__ inline void multiply_part(const product_tile &tile, product_place at,
 {
     const unsigned t = threadIdx.x % 4, g = threadIdx.x % WARP / 4, row = at.row - 2 * t;
 #pragma unroll
-    for (unsigned step = 0; step < DEPTH_WORDS && 4 * step < left; step += STEP_WORDS) {
+    for (unsigned step = 0; step < DEPTH_WORDS; step += STEP_WORDS) {
+        if (4 * step >= left)
+            continue;
         const unsigned word = step + t;
         uint32_t high[4], low[4];
 #pragma unroll

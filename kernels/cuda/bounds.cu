@@ -99,8 +99,8 @@ __device__ static size_t query_of(const bound_call &call, unsigned half)
            8 * half;
 }
 
-/* Hands each pair of a query and a row to take(row, bound, half): half says which of the thread's two
-   queries it is, which there need not be. */
+/* Calls take(row, bound, half) for each row and each of the thread's two queries: the first (half 0) and
+   the second. Bounds of queries beyond call.nq are meaningless. */
 template <class Take>
 __device__ static void each_bound(const bound_call &call, bound_tile &tile, float sign, Take take)
 {

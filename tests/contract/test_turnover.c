@@ -5,13 +5,7 @@
 
 #include "tests/contract/world.h"
 
-enum { ROWS = 1000, ROWS_LONG = 4000, QUERIES = 100, K = 10, DIM = 32, DIM_MOST = 768, STEPS = 5 };
-
-/* The fewer rows, the more chance is in a share: a query reads a few lists, of a few rows each. */
-static size_t rows_of_world(void)
-{
-    return test_is_long() ? ROWS_LONG : ROWS;
-}
+enum { ROWS = 1000, QUERIES = 100, K = 10, DIM = 32, DIM_MOST = 768, STEPS = 5 };
 
 /* Rows are centre + spread x normal, in `latent` random directions of the space (0: in all of its
    dimensions). moves: how far the centres go from the first rows to the last. skew: the more, the more rows
@@ -123,8 +117,8 @@ static void open_trained(struct world *w, const float *rows, size_t n)
 static void replace_all(struct data *d)
 {
     for (size_t i = 1; i <= STEPS; i++) {
-        uint64_t ids[ROWS_LONG / STEPS];
-        const size_t n = rows_of_world() / STEPS;
+        uint64_t ids[ROWS / STEPS];
+        const size_t n = ROWS / STEPS;
         size_t done;
         memcpy(ids, d->w->ids, n * sizeof *ids);
         world_ok(d->w, index_remove(&d->w->index, ids, n, &done));
@@ -161,7 +155,7 @@ static int by_distance(const void *a, const void *b)
 /* The distance of the k-th row, and what rounding may add to it. */
 static double kth(const struct world *w, const float *query)
 {
-    static double all[2 * ROWS_LONG];
+    static double all[2 * ROWS];
     for (size_t i = 0; i < w->n; i++)
         all[i] = world_distance(w, query, w->rows + i * w->row_bytes);
     qsort(all, w->n, sizeof *all, by_distance);
@@ -208,7 +202,7 @@ static void expect_recall(struct data *d, double at, double least, const char *w
     for (size_t i = 0; i < QUERIES; i++)
         limits[i] = kth(w, queries + i * d->shape->dim);
     world_begin(&fresh, w->subject, w->space, w->dim);
-    fresh.bench.env.expected_n = rows_of_world();
+    fresh.bench.env.expected_n = ROWS;
     open_trained(&fresh, (const float *)(const void *)w->rows, w->n);
     maintain(&fresh);
     struct measured anew = { 0, 0 }, old = { 0, 0 }, last = { 0, 0 };
@@ -251,10 +245,10 @@ static void turn_over(struct world *like, const struct shares *shares, const str
     world_expect(like, least > 0, "%s: no least share for this metric", shares->method);
     (void)snprintf(subject.name, sizeof subject.name, "%s %s", shares->method, shares->params);
     world_begin(&w, &subject, like->space, shape->dim);
-    w.bench.env.expected_n = rows_of_world();
+    w.bench.env.expected_n = ROWS;
     data_begin(&d, &w, shape);
-    float *rows = drawn(&d, 0, rows_of_world());
-    open_trained(&w, rows, rows_of_world());
+    float *rows = drawn(&d, 0, ROWS);
+    open_trained(&w, rows, ROWS);
     free(rows);
     replace_all(&d);
     maintain(&w);
@@ -262,7 +256,7 @@ static void turn_over(struct world *like, const struct shares *shares, const str
         expect_recall(&d, 1, shape->moves > 0 ? shares->drift : least,
                       "after all rows were replaced");
     world_remove(&w, w.n);
-    insert_drawn(&d, 0, rows_of_world() / 4);
+    insert_drawn(&d, 0, ROWS / 4);
     expect_recall(&d, 0, least, "after a quarter came back");
     maintain(&w);
     expect_recall(&d, 0, least, "after a quarter came back and maintenance");

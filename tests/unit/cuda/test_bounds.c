@@ -24,12 +24,13 @@ struct set {
     struct device_bound_query *queries;
 };
 
+/* Of a distance. rounding: by how much a bound in floats may differ (residual/query.c). */
 struct interval {
-    double lower, upper,
-        rounding; /* rounding: what the floats of a bound may be off (residual/query.c) */
+    double lower, upper, rounding;
 };
 
-static struct interval bounds_of(const struct set *s, size_t q, size_t i)
+/* exact: without the part of the slack that is for rounding, so no bound that is certain is tighter. */
+static struct interval bounds_of(const struct set *s, size_t q, size_t i, bool exact)
 {
     const struct device_bound_query *a = &s->queries[q];
     const struct device_bound_row *b = &s->rows[i];
@@ -41,7 +42,7 @@ static struct interval bounds_of(const struct set *s, size_t q, size_t i)
                  rest = (double)a->rest * (double)b->e;
     const double rounding =
         0x1p-20 * ((double)a->size + fabs((double)b->norm) + fabs(product) + rest + d * d);
-    const double slack = (double)a->slack + rounding;
+    const double slack = (double)a->slack + (exact ? 0 : rounding);
     const double middle = (double)a->whole + (double)b->norm - product + d * d;
     const double near = sqrt(fmax(middle - rest - slack, 0)) - d;
     const double far = sqrt(fmax(middle + rest + slack, 0)) + d;
@@ -72,19 +73,18 @@ static void check_query(const struct set *s, size_t q, size_t n,
         const size_t at = found[i].position;
         assert_true(at < n && !seen[at] && there(s, at));
         seen[at] = true;
-        const struct interval b = bounds_of(s, q, at);
+        const struct interval b = bounds_of(s, q, at, false);
         assert_true(fabs((double)found[i].low - b.lower) <= b.rounding);
+        assert_true((double)found[i].low <= bounds_of(s, q, at, true).lower);
     }
     for (size_t i = 0; i < n; i++)
         if (there(s, i))
-            upper[rows++] = bounds_of(s, q, i).upper;
+            upper[rows++] = bounds_of(s, q, i, true).upper;
     qsort(upper, rows, sizeof *upper, ascending);
     const double limit = rows >= s->k ? upper[s->k - 1] : INFINITY;
     for (size_t i = 0; i < n; i++)
-        if (there(s, i) && !seen[i]) {
-            const struct interval b = bounds_of(s, q, i);
-            assert_true(b.lower > limit - b.rounding);
-        }
+        if (there(s, i) && !seen[i])
+            assert_true(bounds_of(s, q, i, true).lower > limit);
     free(seen);
     free(upper);
 }

@@ -433,26 +433,6 @@ static void test_nearest(void **state)
         }
 }
 
-/* A scan costs what the device takes where queries are left to it; a full group has no share of a call. */
-static void test_device_costs(void **state)
-{
-    (void)state;
-    struct hf_world w;
-    bool later[CODE_GROUP];
-    hf_open(&w, multi_params(true), 195);
-    insert(&w, UNIFORM, 4000);
-    w.knobs.device_ns = .5;
-    w.knobs.device_call_ns = 1000;
-    struct code_group g = { .n = 10, .knobs = &w.knobs };
-    const double here = hftrie_multi_scan_ns(multi(&w), &g);
-    assert_true(here >= 4000 * w.knobs.compare_ns && here < 4000 * w.knobs.device_ns);
-    g.later = later;
-    assert_true(hftrie_multi_scan_ns(multi(&w), &g) == 4000 * .5 + 100);
-    g.n = CODE_GROUP;
-    assert_true(hftrie_multi_scan_ns(multi(&w), &g) == 4000 * .5);
-    hf_close(&w);
-}
-
 /* ------------------------------------------------------------------------ check() */
 
 /* Each kind of damage is detected. */
@@ -506,12 +486,12 @@ static void test_damage(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_histories),    cmocka_unit_test(test_drift),
-        cmocka_unit_test(test_many_ids),     cmocka_unit_test(test_growing),
-        cmocka_unit_test(test_memory),       cmocka_unit_test(test_maintain),
-        cmocka_unit_test(test_fallback),     cmocka_unit_test(test_permutation),
-        cmocka_unit_test(test_batches),      cmocka_unit_test(test_nearest),
-        cmocka_unit_test(test_device_costs), cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_histories), cmocka_unit_test(test_drift),
+        cmocka_unit_test(test_many_ids),  cmocka_unit_test(test_growing),
+        cmocka_unit_test(test_memory),    cmocka_unit_test(test_maintain),
+        cmocka_unit_test(test_fallback),  cmocka_unit_test(test_permutation),
+        cmocka_unit_test(test_batches),   cmocka_unit_test(test_nearest),
+        cmocka_unit_test(test_damage),
     };
     return test_run("hftrie: multi", tests);
 }

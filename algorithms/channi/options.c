@@ -72,9 +72,6 @@ const struct param channi_params[] = {
     PARAM_BOOL(P, alias, true,
                "merges: the routes of both clusters lead to the merged one; false: those of the "
                "smaller cluster are dropped"),
-    PARAM_BOOL(P, reroute, false,
-               "true: a cluster whose root was deleted moves to the mean of its vectors and gets a "
-               "new route where the old ones are too far; false: it stays"),
     PARAM_BOOL(
         P, assign_to_centroid, false,
         "splits: vectors are assigned to the nearest centroid; false: to the nearest new primary"),

@@ -40,7 +40,7 @@ struct channi_params {
     int64_t split_max, merge_min;
     int64_t split_count; /* enum channi_split_count: temporary centroids */
     int64_t parts;       /* of a split; 0: clamp(round(size / target_cluster), 2, 3) */
-    bool ood, reuse, alias, reroute, assign_to_centroid;
+    bool ood, reuse, alias, assign_to_centroid;
     double ood_sigma;
     double ood_excess;         /* mean excess of outliers over ood_sigma, in sigma; 0: any */
     int64_t ood_cap;           /* 0: split_max / 4 */

@@ -23,7 +23,7 @@
 #include "algorithms/common/durable/folder_claim.h"
 #include "algorithms/common/durable/wal.h"
 
-enum { MANIFEST_VERSION = 3, SAVED_NAME_MAX = 72 };
+enum { MANIFEST_VERSION = 4, SAVED_NAME_MAX = 72 };
 #define MANIFEST_RUNNING "channi.manifest"
 #define MANIFEST_SAVED   "channi.index"
 #define MANIFEST_FILES   "channi."
@@ -50,7 +50,8 @@ struct channi_manifest_cluster {
     uint32_t cid, kind, has_file, n; /* n: rows of the file */
     uint32_t root, live, tried, n_routes;
     uint32_t n_delta, n_deaths; /* in this manifest */
-    float mean_d, sd_d, drift;
+    float mean_d, drift;
+    uint32_t shape;
     uint32_t retained_dead; /* from the latch, like tried */
 };
 

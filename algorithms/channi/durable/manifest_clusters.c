@@ -85,7 +85,7 @@ static struct channi_cluster *make(const struct channi_reading *x,
     cl->root = m->root;
     cl->root_id = m->root_id;
     cl->mean_d = m->mean_d;
-    cl->sd_d = m->sd_d;
+    atomic_init(&cl->shape, m->shape);
     cl->drift = m->drift;
     return cl;
 }

@@ -42,7 +42,7 @@ static struct channi_manifest_cluster describe(const struct channi *s,
         .retained_dead = atomic_load(&latch->retained_dead),
         .n_routes = cl->n_routes,
         .mean_d = cl->mean_d,
-        .sd_d = cl->sd_d,
+        .shape = channi_shape_of(cl),
         .drift = cl->drift,
     };
 }

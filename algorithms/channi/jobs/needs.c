@@ -41,15 +41,18 @@ static bool compaction_is_due(struct channi *c, const struct channi_cluster *cl,
 
     if (atomic_load(&cl->live) == 0)
         return false;
-    return root_died(cl) ||
+    return channi_shape_of(cl) == SHAPE_LEFT || root_died(cl) ||
            (changed >= COMPACT_LEAST && (double)changed > c->compact_share * (double)cl->base_n);
 }
 
 /* A refused split is tried again when a third of the rows were not there when it was refused. */
-static bool split_is_due(const struct channi *c, uint32_t live, const struct channi_latch *latch)
+static bool split_is_due(const struct channi *c, const struct channi_cluster *cl, uint32_t live,
+                         const struct channi_latch *latch)
 {
     const uint32_t tried = atomic_load(&latch->tried);
 
+    if (channi_shape_of(cl) == SHAPE_APART && live >= 4 * (uint64_t)c->merge_min)
+        return true;
     return live > c->split_max && (tried == 0 || live >= (uint64_t)tried + tried / 2);
 }
 
@@ -74,7 +77,7 @@ enum channi_job_kind channi_needs(const struct channi *index, const struct chann
 
     if (cl->kind == CLUSTER_DEFERRED)
         return JOB_KINDS;
-    if (split_is_due(c, live, latch))
+    if (split_is_due(c, cl, live, latch))
         return JOB_SPLIT;
     if (merge_is_due(c, live, latch))
         return JOB_MERGE;
@@ -90,6 +93,6 @@ bool channi_is_overdue(struct channi *c, const struct channi_cluster *cl)
 
     if (cl->kind == CLUSTER_DEFERRED || live == 0)
         return false;
-    return (live > 2 * (uint64_t)c->split_max && split_is_due(c, live, latch)) ||
+    return (live > 2 * (uint64_t)c->split_max && split_is_due(c, cl, live, latch)) ||
            (changed >= OVERDUE_LEAST && (double)changed > share * (double)cl->base_n);
 }

@@ -2,8 +2,8 @@
  *
  * A live root stays. If the root has died, the live member nearest to the site replaces it, but
  * site and routes stay: rows were assigned by the site, and moving it would leave a fifth of them,
- * and of the neighbours' rows, misassigned. With params.reroute the cluster moves to the member
- * nearest to the mean of all. */
+ * and of the neighbours' rows, misassigned. A cluster whose rows have left the site moves to the
+ * member nearest to their mean. */
 #include <math.h>
 
 #include "algorithms/channi/maintenance/division.h"
@@ -41,52 +41,46 @@ static uint32_t nearest_to_site(const struct channi *c, const struct channi_clus
     return nearest;
 }
 
-/* Moves the cluster's site to the middle of its present rows. */
-static int move(struct channi *c, struct channi_taken *w, const struct channi_members *m,
-                struct channi_replacement *r, struct channi_part *part, double *cost)
+/* The site, and the root if it has died. Rows that have left their site get one in their middle. */
+static int choose_site(struct channi *c, const struct channi_cluster *cl,
+                       const struct channi_members *m, struct channi_part *part, double *cost)
 {
-    const struct channi_cluster *cl = w->clusters[0];
-    uint32_t *copy;
-    int rc = channi_choose_root(c, m, &part->root, cost);
-
-    if (rc != OK)
-        return rc;
-    part->new_route =
-        channi_wants_route(c, m, part->rows, part->n, part->root, cl->routes, cl->n_routes);
-    *cost += (double)part->n;
-    copy = mem_array(c->base.env.mem, 2 * cl->n_routes, sizeof *copy);
-    if (!copy)
-        return fail(c->base.env.error, ERR_NO_MEMORY, "%s: out of memory, cannot choose routes",
-                    c->base.ops->name);
-    for (uint32_t i = 0; i < cl->n_routes; i++)
-        copy[i] = cl->routes[i];
-    r->n_dropped = channi_surplus_routes(c, copy, cl->n_routes, part->new_route,
-                                         m->rows[part->root], copy + cl->n_routes);
-    r->dropped = copy + cl->n_routes;
-    rc = channi_replace(c, w, m, r);
-    if (rc == OK) {
-        channi_count(&c->counters.reroutes, part->new_route);
-        channi_count(&c->counters.aliases_dropped, r->n_dropped);
-    }
-    mem_free(c->base.env.mem, copy);
-    return rc;
+    part->stays = channi_shape_of(cl) != SHAPE_LEFT;
+    if (!part->stays)
+        return channi_choose_root(c, m, &part->root, cost);
+    if (!find_root(cl, m, &part->root))
+        part->root = nearest_to_site(c, cl, m, cost);
+    return OK;
 }
 
 static int rewrite(struct channi *c, struct channi_taken *w, const struct channi_members *m,
                    struct channi_replacement *r, struct channi_part *part, double *cost)
 {
     const struct channi_cluster *cl = w->clusters[0];
+    struct mem *mem = c->base.env.mem;
+    uint32_t *routes = mem_array(mem, 2 * (size_t)cl->n_routes, sizeof *routes);
+    int rc = choose_site(c, cl, m, part, cost);
 
-    part->go_on = true;
-    part->stays = true;
-    if (!find_root(cl, m, &part->root)) {
-        if (c->params.reroute) {
-            part->stays = false;
-            return move(c, w, m, r, part, cost);
-        }
-        part->root = nearest_to_site(c, cl, m, cost);
+    if (!routes)
+        rc = fail(c->base.env.error, ERR_NO_MEMORY, "%s: out of memory, cannot choose routes",
+                  c->base.ops->name);
+    if (rc == OK) {
+        part->new_route =
+            channi_wants_route(c, m, part->rows, part->n, part->root, cl->routes, cl->n_routes);
+        *cost += (double)part->n;
+        for (uint32_t i = 0; i < cl->n_routes; i++)
+            routes[i] = cl->routes[i];
+        r->dropped = routes + cl->n_routes;
+        r->n_dropped = channi_surplus_routes(c, routes, cl->n_routes, part->new_route,
+                                             m->rows[part->root], routes + cl->n_routes);
+        rc = channi_replace(c, w, m, r);
     }
-    return channi_replace(c, w, m, r);
+    if (rc == OK) {
+        channi_count(&c->counters.reroutes, part->new_route);
+        channi_count(&c->counters.aliases_dropped, r->n_dropped);
+    }
+    mem_free(mem, routes);
+    return rc;
 }
 
 static int compact_members(struct channi *c, struct channi_taken *w, const struct channi_members *m,
@@ -94,9 +88,12 @@ static int compact_members(struct channi *c, struct channi_taken *w, const struc
 {
     struct mem *mem = c->base.env.mem;
     uint32_t *all = mem_array(mem, m->n, sizeof *all);
-    struct channi_part part = {
-        .rows = all, .n = m->n, .kind = w->clusters[0]->kind, .successor_of = 0, .routes_of = 1
-    };
+    struct channi_part part = { .rows = all,
+                                .n = m->n,
+                                .kind = w->clusters[0]->kind,
+                                .successor_of = 0,
+                                .routes_of = 1,
+                                .go_on = true };
     struct channi_replacement r = { .parts = &part, .n_parts = 1, .threads = 1 };
     int rc = OK;
 
@@ -117,12 +114,19 @@ int channi_compact(struct channi *c, uint32_t cid, double *cost, bool *busy)
 {
     struct channi_taken w;
     struct channi_members m;
+    bool moved = false;
     int rc;
 
     if (!channi_rewrite_begin(c, cid, JOB_COMPACT, &w, &m, busy, &rc))
         return rc;
-    if (rc == OK && m.n_live > 0)
+    if (rc == OK && m.n_live > 0) {
+        moved = channi_shape_of(w.clusters[0]) == SHAPE_LEFT;
         rc = compact_members(c, &w, &m, cost);
+    }
     channi_rewrite_end(c, &w, &m);
+    if (rc == OK && moved)
+        rc = channi_reassign(c, &cid, 1, cost);
+    if (rc == OK)
+        channi_queue(c, cid); /* the new file may show that it must be moved or split */
     return rc;
 }

@@ -137,6 +137,9 @@ int channi_choose_root(const struct channi *c, const struct channi_members *m, u
 
 /* ------------------------------------------------------------------------------------ routes */
 
+/* Squared; a route at a random member is as far from the root as the members are. */
+enum { ROUTE_FAR = 4 };
+
 const void *channi_route_row(const struct channi *c, uint32_t route)
 {
     return segmented_at(&c->route_rows, route);
@@ -162,18 +165,18 @@ bool channi_wants_route(const struct channi *c, const struct channi_members *m,
                         const uint32_t *rows, size_t n, uint32_t root, const uint32_t *routes,
                         size_t n_routes)
 {
-    size_t nearer = 0, live = 0;
+    double sum = 0, live = 0;
     float drift;
 
-    if (!c->params.reroute || n_routes == 0)
-        return n_routes == 0;
+    if (n_routes == 0)
+        return true;
     (void)channi_nearest_route(c, routes, n_routes, m->rows[root], &drift);
     for (size_t i = 0; drift > 0 && i < n; i++)
         if (m->dead[rows[i]] == 0) {
             live++;
-            nearer += channi_distance(c, m->rows[rows[i]], m->rows[root]) < drift;
+            sum += (double)channi_distance(c, m->rows[rows[i]], m->rows[root]);
         }
-    return live > 0 && (double)nearer >= 0.9 * (double)live;
+    return (double)drift * live > ROUTE_FAR * sum;
 }
 
 size_t channi_surplus_routes(const struct channi *c, uint32_t *routes, size_t n, size_t more,

@@ -42,8 +42,8 @@ const void *channi_route_row(const struct channi *, uint32_t route);
 uint32_t channi_nearest_route(const struct channi *, const uint32_t *routes, size_t n,
                               const void *row, float *distance);
 
-/* Whether a root needs a route of its own (params.reroute): the nearest of the given routes is
-   farther from it than nine in ten of the members are. */
+/* Whether a root needs a route of its own: the nearest of the given routes is more than twice as
+   far from it as the members are (root of the mean square). */
 bool channi_wants_route(const struct channi *, const struct channi_members *, const uint32_t *rows,
                         size_t n, uint32_t root, const uint32_t *routes, size_t n_routes);
 /* Chooses the routes beyond params.alias_max, farthest from the root first. n: the routes of a

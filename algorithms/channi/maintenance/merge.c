@@ -194,7 +194,9 @@ static void choose_routes(struct merger *g, struct channi_part *part, struct cha
             g->routes[n++] = smaller->routes[i];
         else
             dropped[r->n_dropped++] = smaller->routes[i];
-    part->new_route = channi_wants_route(g->c, g->m, part->rows, part->n, part->root, g->routes, n);
+    part->new_route =
+        n == 0 || (g->c->params.alias &&
+                   channi_wants_route(g->c, g->m, part->rows, part->n, part->root, g->routes, n));
     r->n_dropped +=
         channi_surplus_routes(g->c, g->routes, n, part->new_route, root, dropped + r->n_dropped);
     r->dropped = dropped;

@@ -26,6 +26,7 @@
 /* Mini-batch k-means for temporary centroids. With a quarter or four times of each value, recall at
    equal work changes no more than between two seeds (docs/decisions.md). */
 enum { BATCH_ROWS = 256, BATCH_STEPS = 50, RESTARTS = 3 };
+enum { APART = 4 };
 
 /* ----------------------------------------------------------------------------------- memory */
 
@@ -328,6 +329,26 @@ static int carry_out(struct channi *c, struct channi_taken *w, const struct chan
     return rc;
 }
 
+/* Whether the rows lie in places apart: the sum of squares about the root of all is APART times that
+   about the roots of the parts. */
+static bool are_apart(const struct channi *c, const struct channi_cluster *cl,
+                      const struct channi_members *m, const struct channi_split_plan *plan)
+{
+    double about_site = 0, about_roots = 0; /* sums of squares */
+
+    for (size_t p = 0; p < plan->n_parts; p++)
+        for (size_t i = 0; i < plan->parts[p].n; i++) {
+            const uint32_t at = plan->parts[p].rows[i];
+
+            if (m->dead[at] != 0)
+                continue;
+            about_site += (double)channi_distance(c, m->rows[at], cl->site);
+            about_roots += (double)channi_distance(c, m->rows[at], m->rows[plan->parts[p].root]);
+        }
+
+    return about_site > APART * about_roots;
+}
+
 /* cids: set to the parts' cids. */
 static int split_members(struct channi *c, struct channi_taken *w, const struct channi_members *m,
                          uint32_t *cids, size_t *n_cids, double *cost)
@@ -340,9 +361,13 @@ static int split_members(struct channi *c, struct channi_taken *w, const struct 
 
     if (rc != OK)
         return rc;
-    if (plan.n_parts == 0) {
-        atomic_store(&latch->tried, (uint32_t)m->n_live);
+    const bool too_large = m->n_live > c->split_max;
+    if (plan.n_parts == 0 || (!too_large && !are_apart(c, w->clusters[0], m, &plan))) {
+        atomic_store(&w->clusters[0]->shape, SHAPE_USUAL);
+        if (too_large)
+            atomic_store(&latch->tried, (uint32_t)m->n_live);
         channi_count(&c->counters.refused_splits, 1);
+        mem_free(c->base.env.mem, plan.block);
         return OK;
     }
     rc = carry_out(c, w, m, &plan, cids);

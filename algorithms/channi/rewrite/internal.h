@@ -44,6 +44,9 @@ int channi_replace_make(struct channi_replacing *);
 struct channi_cluster *channi_replace_cluster(struct channi *, uint32_t cid,
                                               enum channi_cluster_kind, uint64_t born_ver);
 
+/* shape.c: sets mean_d and shape of the part's cluster, whose site is set. ERR_NO_MEMORY. */
+int channi_measure(const struct channi_replacing *, const struct channi_making *);
+
 /* catch_up.c: adds the deletions and rows since the gathering to the new clusters; sets live and
    n_dead. `write` is held. */
 int channi_catch_up(struct channi_replacing *);

@@ -309,28 +309,6 @@ static int write_file(const struct channi_replacing *x, const struct channi_maki
 
 /* ----------------------------------------------------------------------------- one part */
 
-/* Mean and deviation of live members' distances to the site. Dead ones serve old versions only. */
-static void measure(const struct channi_replacing *x, const struct channi_making *p)
-{
-    double sum = 0, squares = 0;
-    size_t n = 0;
-
-    for (size_t i = 0; i < p->part->n; i++) {
-        const uint32_t at = p->part->rows[i];
-
-        if (x->m->dead[at])
-            continue;
-        const float squared = channi_distance(x->c, x->m->rows[at], p->cl->site);
-        sum += sqrt((double)squared);
-        squares += (double)squared;
-        n++;
-    }
-    const double mean = n ? sum / (double)n : 0;
-    const double variance = n ? squares / (double)n - mean * mean : 0;
-    p->cl->mean_d = (float)mean;
-    p->cl->sd_d = variance > 0 ? (float)sqrt(variance) : 0;
-}
-
 static int make_part(void *arg, size_t first, size_t end, size_t worker)
 {
     const struct channi_replacing *x = arg;
@@ -345,8 +323,9 @@ static int make_part(void *arg, size_t first, size_t end, size_t worker)
             memcpy(p->cl->site, part->stays ? p->predecessor->site : x->m->rows[part->root],
                    x->c->row_bytes);
             p->cl->root_id = x->m->ids[part->root];
-            measure(x, p);
-            rc = write_file(x, p);
+            rc = channi_measure(x, p);
+            if (rc == OK)
+                rc = write_file(x, p);
             throttle_wait();
         } else if (p->predecessor && p->predecessor->site) {
             memcpy(p->cl->site, p->predecessor->site, x->c->row_bytes);

@@ -19,6 +19,10 @@ enum channi_cluster_kind {
     CLUSTER_DEFERRED /* rows before the build: delta only */
 };
 
+/* How the live rows lie about the site: as usual; mostly far from it; in places far apart
+   (rewrite/shape.c). */
+enum channi_shape { SHAPE_USUAL, SHAPE_LEFT, SHAPE_APART };
+
 /* The state of a cluster between two rewrites. Only atomic fields change. Rows 0 .. base_n-1 are in
    the file, rows from base_n on in the delta. */
 struct channi_cluster {
@@ -32,9 +36,10 @@ struct channi_cluster {
     unsigned char *site;
     uint64_t root_id;
     uint32_t *routes, n_routes; /* ascending */
-    float mean_d, sd_d;         /* Euclidean distances of members to the site, when written */
-    float drift;                /* squared distance from the site to its nearest route */
-    uint64_t born_ver;          /* version at which the cid was founded */
+    float mean_d;               /* Euclidean distance of members to the site, when written */
+    _Atomic(uint32_t) shape; /* enum channi_shape, when written; SHAPE_USUAL: a split was refused */
+    float drift;             /* squared distance from the site to its nearest route */
+    uint64_t born_ver;       /* version at which the cid was founded */
     _Atomic(_Atomic(uint64_t) *) dead; /* deletions of the file's base_n rows; NULL: none */
     _Atomic(uint32_t) live, n_dead;
     struct channi_delta delta;
@@ -54,6 +59,11 @@ void channi_base_unref(struct channi *, struct channi_base *);
 void channi_obsolete_remove(struct channi *);
 /* For destroy(): tries a last time. Remaining files are removed at the next opening. */
 void channi_obsolete_close(struct channi *);
+
+static inline enum channi_shape channi_shape_of(const struct channi_cluster *cl)
+{
+    return (enum channi_shape)atomic_load(&((struct channi_cluster *)(uintptr_t)cl)->shape);
+}
 
 /* The version at which the row died; 0: alive. */
 static inline uint64_t channi_cluster_base_dead(const struct channi_cluster *cl,

@@ -413,7 +413,6 @@ static void churn(uint64_t turn)
     p.alias_max = 1 + (int64_t)rng_below(&r, 6);
     p.alias = rng_below(&r, 4) > 0;
     p.reuse = rng_below(&r, 3) > 0;
-    p.reroute = rng_below(&r, 2);
     if (turn % 2) { /* large enough for OOD clusters */
         p.split_max = 200;
         p.merge_min = 10;

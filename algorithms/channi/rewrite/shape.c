@@ -1,0 +1,105 @@
+/* shape.c - how the live rows of a cluster lie about its site.
+ *
+ * Where data drift, rows of a place that has no cluster come to the nearest one, however far it is. While
+ * they are too few for a split by size, searches for them go to other clusters, whose sites are nearer. So
+ * two shapes are recognised, and none of ordinary clusters:
+ *   - the rows have left the site. A random member is about twice as far (squared) from the others as
+ *     their mean is; here it is more than LEFT times as far;
+ *   - the rows lie in several places: a share of 1 / FAR_SHARE is more than FAR times as far from the site
+ *     as the nearest such share. So it is on a line, too, where the split is then refused (split.c). */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "algorithms/channi/rewrite/internal.h"
+#include "algorithms/channi/rows.h"
+#include "src/core/mem.h"
+
+enum { LEFT = 4, FAR = 3, FAR_SHARE = 8 };
+
+struct shape {
+    float *squared; /* n: distances to the site; then dim floats each: a row, the site */
+    double *shift;  /* dim: sum of the rows less the site */
+    size_t n;
+};
+
+static int ascending(const void *a, const void *b)
+{
+    const float x = *(const float *)a, y = *(const float *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* Dead rows serve old versions only. */
+static void look(const struct channi_replacing *x, const struct channi_making *p, struct shape *s)
+{
+    const size_t dim = x->env.dim;
+    float *row = s->squared + p->part->n, *site = row + dim;
+
+    channi_to_float(x->c, p->cl->site, site);
+    for (size_t i = 0; i < p->part->n; i++) {
+        const uint32_t at = p->part->rows[i];
+
+        if (x->m->dead[at])
+            continue;
+        s->squared[s->n++] = channi_distance(x->c, x->m->rows[at], p->cl->site);
+        channi_to_float(x->c, x->m->rows[at], row);
+        for (size_t j = 0; j < dim; j++)
+            s->shift[j] += (double)row[j] - (double)site[j];
+    }
+}
+
+/* The sum of squares about the mean is that about the site less n times the squared shift of the mean. */
+static bool have_left(const struct shape *s, size_t dim, double to_site)
+{
+    double shift = 0;
+
+    for (size_t j = 0; j < dim; j++)
+        shift += s->shift[j] * s->shift[j];
+    return to_site > LEFT * (to_site - shift / (double)s->n);
+}
+
+static bool are_apart(struct shape *s, size_t merge_min)
+{
+    size_t far = 0;
+
+    qsort(s->squared, s->n, sizeof *s->squared, ascending);
+    while (far < s->n && s->squared[s->n - 1 - far] > FAR * FAR * s->squared[s->n / FAR_SHARE])
+        far++;
+    return far >= merge_min && far >= s->n / FAR_SHARE && far > 0;
+}
+
+static void judge(const struct channi_replacing *x, struct channi_cluster *cl, struct shape *s)
+{
+    double sum = 0, squares = 0;
+
+    for (size_t i = 0; i < s->n; i++) {
+        sum += sqrt((double)s->squared[i]);
+        squares += (double)s->squared[i];
+    }
+    cl->mean_d = (float)(sum / (double)s->n);
+    atomic_store(&cl->shape, have_left(s, x->env.dim, squares) ? SHAPE_LEFT
+                             : are_apart(s, x->c->merge_min)   ? SHAPE_APART
+                                                               : SHAPE_USUAL);
+}
+
+int channi_measure(const struct channi_replacing *x, const struct channi_making *p)
+{
+    struct mem *mem = x->c->base.env.mem;
+    const size_t dim = x->env.dim;
+    struct shape s = { .squared = mem_array(mem, p->part->n + 2 * dim, sizeof *s.squared),
+                       .shift = mem_array(mem, dim, sizeof *s.shift) };
+    const bool got = s.squared && s.shift;
+
+    if (got) {
+        memset(s.shift, 0, dim * sizeof *s.shift);
+        look(x, p, &s);
+        if (s.n > 0)
+            judge(x, p->cl, &s);
+    }
+    mem_free(mem, s.squared);
+    mem_free(mem, s.shift);
+    return got ? OK
+               : fail(x->c->base.env.error, ERR_NO_MEMORY,
+                      "channi: out of memory, cannot write a cluster of %zu rows", p->part->n);
+}

@@ -6,6 +6,7 @@
 #include "algorithms/ampi/ampi.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
+#include "src/core/order.h"
 
 int ampi_partition_open(struct ampi *a, struct ampi_partition *p, const float *centroids, size_t n)
 {
@@ -169,12 +170,6 @@ int ampi_cluster_build(struct ampi *a, struct ampi_partition *p, size_t cluster,
     return OK;
 }
 
-static int ascending(const void *a, const void *b)
-{
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return x < y ? -1 : x > y;
-}
-
 uint32_t *ampi_cluster_slots(struct ampi *a, size_t cluster, size_t *n)
 {
     struct mem *mem = a->base.env.mem;
@@ -193,7 +188,7 @@ uint32_t *ampi_cluster_slots(struct ampi *a, size_t cluster, size_t *n)
         entries += cone->n;
     }
     entries = slots + filed;
-    qsort(entries, all, sizeof *entries, ascending);
+    qsort(entries, all, sizeof *entries, order_u32);
     *n = 0;
     for (size_t i = 0; i < all; i++) {
         if (i > 0 && entries[i] == entries[i - 1])

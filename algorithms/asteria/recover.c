@@ -19,6 +19,7 @@
 #include "algorithms/asteria/rows/slots.h"
 #include "algorithms/common/durable/wal.h"
 #include "src/core/mem.h"
+#include "src/core/order.h"
 
 struct recovery {
     struct asteria *a;
@@ -45,18 +46,11 @@ static bool is_stored(const struct asteria *a, uint64_t id)
     return slot_table_get(&a->slots, a->ids, id, NULL);
 }
 
-static int ascending(const void *a, const void *b)
-{
-    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-    return (x > y) - (x < y);
-}
-
 /* Ids that can be inserted: not stored, no duplicates. sorted: n ids of scratch. */
 static bool are_new(const struct asteria *a, const uint64_t *ids, size_t n, uint64_t *sorted)
 {
     memcpy(sorted, ids, n * sizeof *ids);
-    qsort(sorted, n, sizeof *sorted, ascending);
+    qsort(sorted, n, sizeof *sorted, order_u64);
     for (size_t i = 0; i < n; i++)
         if (sorted[i] == ID_NONE || is_stored(a, sorted[i]) ||
             (i > 0 && sorted[i] == sorted[i - 1]))

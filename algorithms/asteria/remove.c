@@ -12,6 +12,7 @@
 #include "algorithms/asteria/maintenance/maintenance.h"
 #include "algorithms/asteria/rows/slots.h"
 #include "src/core/mem.h"
+#include "src/core/order.h"
 
 static int find(const struct asteria *a, uint64_t id, uint32_t *slot)
 {
@@ -43,13 +44,6 @@ int asteria_apply_remove(struct asteria *a, uint64_t id)
     return OK;
 }
 
-static int ascending(const void *a, const void *b)
-{
-    const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-
-    return (x > y) - (x < y);
-}
-
 /* Whether all ids are stored, each once. */
 static int check_ids(const struct asteria *a, const uint64_t *ids, size_t n)
 {
@@ -63,7 +57,7 @@ static int check_ids(const struct asteria *a, const uint64_t *ids, size_t n)
     for (size_t i = 0; rc == OK && i < n; i++)
         rc = find(a, ids[i], &slots[i]);
     if (rc == OK && n > 1)
-        qsort(slots, n, sizeof *slots, ascending);
+        qsort(slots, n, sizeof *slots, order_u32);
     for (size_t i = 1; rc == OK && i < n; i++)
         if (slots[i] == slots[i - 1])
             rc = fail(a->base.env.error, ERR_DUPLICATE_ID,

@@ -1,6 +1,7 @@
 /* call.c - one call: the request into shared memory, the wait, the answer checked. */
 #define _GNU_SOURCE
 #include "algorithms/external/external.h"
+#include "src/core/order.h"
 
 #include <errno.h>
 #include <linux/futex.h>
@@ -197,12 +198,6 @@ int external_put_texts(struct external *x, const char *first, const char *second
     return OK;
 }
 
-static int by_value(const void *a, const void *b)
-{
-    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
-}
-
 int external_measure(struct external *x)
 {
     const struct external_request ping = { .operation = EXTERNAL_PING };
@@ -216,7 +211,7 @@ int external_measure(struct external *x)
     }
     if (rc != OK || !clock_ns)
         return rc;
-    qsort(took, PINGS, sizeof *took, by_value);
+    qsort(took, PINGS, sizeof *took, order_u64);
     x->overhead_ns = (double)took[PINGS / 2];
     return OK;
 }

@@ -7,6 +7,7 @@
 
 #include "algorithms/sharded/sharded.h"
 #include "src/core/mem.h"
+#include "src/core/order.h"
 #include "src/core/registry.h"
 
 /* ---- shards */
@@ -112,12 +113,6 @@ void sharded_drop_shard(struct sharded *s)
 
 /* ---- ranks */
 
-static int compare_ns(const void *a, const void *b)
-{
-    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
-}
-
 static int measure_round_trip(struct sharded *s)
 {
     enum { PINGS = 21 };
@@ -132,7 +127,7 @@ static int measure_round_trip(struct sharded *s)
         ns[i] = s->base.env.clock_ns() - start;
     }
     if (rc == OK && s->base.env.clock_ns) {
-        qsort(ns, PINGS, sizeof *ns, compare_ns);
+        qsort(ns, PINGS, sizeof *ns, order_u64);
         s->round_trip_ns = ns[PINGS / 2];
     }
     return rc;

@@ -5,6 +5,7 @@
 #include "algorithms/sharded/sharded.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
+#include "src/core/order.h"
 
 /* Rows that train a new shard; rows for each part of a bucket that decide how it is divided. */
 enum { SAMPLE_ROWS = 16384, SAMPLE_ROWS_EACH = 128 };
@@ -106,12 +107,6 @@ static int divide_cluster(struct sharded *s, const struct division *d, size_t *m
     return rc;
 }
 
-static int compare_ids(const void *a, const void *b)
-{
-    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
-}
-
 /* At quantiles of the ids. */
 static int divide_range(struct sharded *s, const struct division *d, size_t *made)
 {
@@ -122,7 +117,7 @@ static int divide_range(struct sharded *s, const struct division *d, size_t *mad
     *made = 1;
     if (rc == OK) {
         memcpy(ids, d->ids, n * sizeof *ids);
-        qsort(ids, n, sizeof *ids, compare_ids);
+        qsort(ids, n, sizeof *ids, order_u64);
     }
     for (size_t i = 1; rc == OK && i < d->parts; i++) {
         const uint64_t start = ids[i * n / d->parts], before = ids[(i - 1) * n / d->parts];

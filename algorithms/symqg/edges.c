@@ -2,17 +2,11 @@
 #include <stdlib.h>
 
 #include "algorithms/symqg/symqg.h"
+#include "src/core/order.h"
 
 /* At most 1 / ZERO_SHARE of the edges chosen by the rule have distance 0, so that equal rows are
    not linked to one another alone. */
 enum { ZERO_SHARE = 4 };
-
-static int by_key(const void *a, const void *b)
-{
-    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-    return x < y ? -1 : x > y;
-}
 
 /* Few keys, as of a vertex that gets an edge, are inserted one after another: with qsort() alone
    tests/unit/symqg takes 6 % longer. */
@@ -21,7 +15,7 @@ void symqg_sort_keys(uint64_t *keys, size_t n)
     enum { FEW = 72 };
 
     if (n > FEW) {
-        qsort(keys, n, sizeof *keys, by_key);
+        qsort(keys, n, sizeof *keys, order_u64);
         return;
     }
     for (size_t i = 1; i < n; i++) {

@@ -7,6 +7,7 @@
 #include "algorithms/symqg/symqg.h"
 #include "src/core/error.h"
 #include "src/core/mem.h"
+#include "src/core/order.h"
 
 struct recovery {
     struct symqg *s;
@@ -42,13 +43,6 @@ static int collect(struct recovery *p, const struct wal_record *r)
     return OK;
 }
 
-static int ascending(const void *a, const void *b)
-{
-    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-    return (x > y) - (x < y);
-}
-
 /* Whether the ids can be inserted: not stored, and no duplicates. ERR_NO_MEMORY. */
 static int expect_new(const struct recovery *p)
 {
@@ -61,7 +55,7 @@ static int expect_new(const struct recovery *p)
         return fail(env->error, ERR_NO_MEMORY, "symqg: out of memory, cannot recover %zu rows",
                     p->n_built);
     memcpy(sorted, p->ids, p->n_built * sizeof *sorted);
-    qsort(sorted, p->n_built, sizeof *sorted, ascending);
+    qsort(sorted, p->n_built, sizeof *sorted, order_u64);
     for (size_t i = 0; i < p->n_built && rc == OK; i++)
         if (sorted[i] == ID_NONE || (i > 0 && sorted[i] == sorted[i - 1]) ||
             slot_table_get(&s->numbers, s->ids, sorted[i], NULL))

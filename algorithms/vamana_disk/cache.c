@@ -11,13 +11,7 @@
 #include <unistd.h>
 
 #include "src/core/mem.h"
-
-static int by_number(const void *a, const void *b)
-{
-    const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-
-    return x < y ? -1 : x > y;
-}
+#include "src/core/order.h"
 
 /* Breadth first: `queue` has the nodes to cache, in the order in which they were met. */
 struct filling {
@@ -67,7 +61,7 @@ static int keep(void *to, uint32_t node, const unsigned char *record)
 {
     const struct keeping *k = to;
     struct vamana_disk_part *p = k->part;
-    const uint32_t *at = bsearch(&node, p->cached, k->n, sizeof node, by_number);
+    const uint32_t *at = bsearch(&node, p->cached, k->n, sizeof node, order_u32);
 
     memcpy(p->cache + (size_t)(at - p->cached) * p->layout.record_bytes, record,
            p->layout.record_bytes);
@@ -99,7 +93,7 @@ static int fill(struct vamana_disk_part *p, struct filling *f, struct vamana_dis
         return fail(p->owner->base.env.error, ERR_NO_MEMORY,
                     "vamana-disk: out of memory for a cache of %zu nodes", f->n);
     memcpy(p->cached, f->queue, f->n * sizeof *f->queue);
-    qsort(p->cached, f->n, sizeof *p->cached, by_number);
+    qsort(p->cached, f->n, sizeof *p->cached, order_u32);
     rc = read_records(p, x, f->n);
     p->n_cached = rc == OK ? f->n : 0;
     return rc;

@@ -5,6 +5,7 @@
 
 #include "algorithms/vamana_disk/stream_internal.h"
 #include "src/core/mem.h"
+#include "src/core/order.h"
 #include "src/core/parallel.h"
 
 enum { ROWS_A_CHUNK = 16, WIDTH = 8 };
@@ -54,13 +55,6 @@ static int link_chunk(void *arg, size_t first, size_t end, size_t worker)
     return rc;
 }
 
-static int by_pair(const void *a, const void *b)
-{
-    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-    return x < y ? -1 : x > y;
-}
-
 static void collect_back(struct vamana_disk_stream *s)
 {
     const size_t degree = s->part->layout.degree;
@@ -71,7 +65,7 @@ static void collect_back(struct vamana_disk_stream *s)
         for (size_t j = 1; j <= links[0]; j++)
             s->back[s->n_back++] = (uint64_t)links[j] << 32 | (s->kept + i);
     }
-    qsort(s->back, s->n_back, sizeof *s->back, by_pair);
+    qsort(s->back, s->n_back, sizeof *s->back, order_u64);
 }
 
 int vamana_disk_link_recent(struct vamana_disk_stream *s)

@@ -9,6 +9,7 @@
 
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
+#include "src/core/order.h"
 
 enum { GROUPS_LEAST = 32 };
 
@@ -171,17 +172,10 @@ int vamana_disk_part_map(struct vamana_disk_part *p)
 
 /* --------------------------------------------------------------------------------- cache */
 
-static int by_number(const void *a, const void *b)
-{
-    const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-
-    return x < y ? -1 : x > y;
-}
-
 const unsigned char *vamana_disk_cached(const struct vamana_disk_part *p, uint32_t node)
 {
     const uint32_t *found =
-        p->n_cached ? bsearch(&node, p->cached, p->n_cached, sizeof node, by_number) : NULL;
+        p->n_cached ? bsearch(&node, p->cached, p->n_cached, sizeof node, order_u32) : NULL;
 
     return found ? p->cache + (size_t)(found - p->cached) * p->layout.record_bytes : NULL;
 }

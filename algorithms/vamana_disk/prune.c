@@ -6,6 +6,7 @@
 #include "algorithms/vamana_disk/vamana_disk.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
+#include "src/core/order.h"
 
 enum { NEAREST = 512, ZERO_SHARE = 4 /* at most 1 / ZERO_SHARE of the links at distance 0 */ };
 
@@ -48,25 +49,11 @@ void vamana_disk_prune_add(struct vamana_disk_prune *w, uint32_t number)
         w->numbers[w->n++] = number;
 }
 
-static int by_number(const void *a, const void *b)
-{
-    const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-
-    return x < y ? -1 : x > y;
-}
-
-static int by_key(const void *a, const void *b)
-{
-    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-    return x < y ? -1 : x > y;
-}
-
 static void make_distinct(struct vamana_disk_prune *w)
 {
     size_t n = 0;
 
-    qsort(w->numbers, w->n, sizeof *w->numbers, by_number);
+    qsort(w->numbers, w->n, sizeof *w->numbers, order_u32);
     for (size_t i = 0; i < w->n; i++) {
         if (n == 0 || w->numbers[n - 1] != w->numbers[i])
             w->numbers[n++] = w->numbers[i];
@@ -90,7 +77,7 @@ static void order(struct vamana_disk_prune *w)
         memcpy(&bits, &w->distances[i], sizeof bits);
         w->keys[i] = (uint64_t)bits << 32 | w->numbers[i];
     }
-    qsort(w->keys, w->n, sizeof *w->keys, by_key);
+    qsort(w->keys, w->n, sizeof *w->keys, order_u64);
     w->n = w->n < NEAREST ? w->n : NEAREST;
     for (size_t i = 0; i < w->n; i++)
         pq_codes_get(p->quantizer, p->codes + (uint32_t)w->keys[i] * code_bytes, w->rows + i * dim);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "src/core/mem.h"
+#include "src/core/order.h"
 
 enum { SCAN_SHARE = 4 }; /* a list of 1 / SCAN_SHARE of the rows reads nearly all pages */
 
@@ -67,13 +68,6 @@ static int deliver_found(struct delivering *d, const struct vamana_disk_part *p,
     return rc;
 }
 
-static int by_id(const void *a, const void *b)
-{
-    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-    return x < y ? -1 : x > y;
-}
-
 struct passing {
     const struct delivering *d;
     size_t query;
@@ -85,7 +79,7 @@ static int pass_on(void *to, size_t query, uint64_t id, float distance)
     const struct delivering *d = p->d;
 
     (void)query;
-    if (d->n > 0 && bsearch(&id, d->ids, d->n, sizeof id, by_id))
+    if (d->n > 0 && bsearch(&id, d->ids, d->n, sizeof id, order_u64))
         return OK;
     return d->result->found(d->result->to, p->query, id, distance);
 }
@@ -106,7 +100,7 @@ static int range_query(struct vamana_disk *h, const struct vamana_disk_view *vie
         rc = find(view->part, x, d->request, query);
         rc = rc == OK ? deliver_found(d, view->part, x, q) : rc;
         if (d->n > 1)
-            qsort(d->ids, d->n, sizeof *d->ids, by_id);
+            qsort(d->ids, d->n, sizeof *d->ids, order_u64);
         vamana_disk_count(h, view->part, x, &d->result->work);
     }
     one.queries.rows = query;

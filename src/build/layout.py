@@ -4,7 +4,8 @@
     layout.py OBJECTS [PART]
 
 OBJECTS is the folder of a build's objects (build/release/obj): calls are read from them with nm. With PART only what
-concerns paths with that in them is printed. Exit status 1 when something is found.
+concerns paths with that in them is printed. Exit status 1 when something is found. Large folders, files and functions are hints,
+no faults: does it hold more than one subject or thought?
 """
 import collections
 import os
@@ -12,7 +13,8 @@ import re
 import subprocess
 import sys
 
-FOLDER_FILES = 25  # at most, in a folder
+# Beyond these a hint is printed.
+FOLDER_FILES = 25
 FILE_LINES = 500
 FUNCTION_LINES = 50
 SOURCE_ENDS = (".c", ".h", ".cc", ".cu")
@@ -20,6 +22,7 @@ SOURCE_ENDS = (".c", ".h", ".cc", ".cu")
 LONG = ("kernels/",)
 
 found = []
+hints = []
 
 
 def say(rule, where, what):
@@ -178,7 +181,7 @@ def check_folders(table):
     count = collections.Counter(os.path.dirname(path) for path in sources("src", "algorithms", "kernels", "tests"))
     for folder, n in sorted(count.items()):
         if n > FOLDER_FILES:
-            say(f"a folder has more than {FOLDER_FILES} files", folder, str(n))
+            hints.append(f"{folder}: {n} files")
         if folder.startswith(("src/", "algorithms/")) and not listed(folder, table):
             say("a folder is not in layout.txt", folder, "")
 
@@ -190,14 +193,14 @@ def check_sizes():
         if path.startswith(LONG):
             continue
         if len(lines) - 1 > FILE_LINES:
-            say(f"a file has more than {FILE_LINES} lines", path, str(len(lines) - 1))
+            hints.append(f"{path}: {len(lines) - 1} lines")
         start = None
         for number, line in enumerate(lines, 1):
             if line == "{":
                 start = number
             elif line == "}" and start:
                 if number - start - 1 > FUNCTION_LINES:
-                    say(f"a function has more than {FUNCTION_LINES} lines", f"{path}:{start}", str(number - start - 1))
+                    hints.append(f"{path}:{start}: a function of {number - start - 1} lines")
                 start = None
 
 
@@ -241,6 +244,9 @@ def main():
             print(f"{rule}:")
         print(f"  {where}: {what}"[:400])
         last = rule
+    for hint in hints:
+        if part in hint:
+            print(f"hint: {hint}")
     return 1 if bad else 0
 
 

@@ -1,5 +1,6 @@
 /* rng.c - xoshiro256++ and the distributions drawn from it. */
 #include "src/core/rng.h"
+#include "src/core/order.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -102,12 +103,6 @@ void rng_shuffle_u64(struct rng *r, uint64_t *values, size_t n)
     }
 }
 
-static int by_value(const void *a, const void *b)
-{
-    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
-}
-
 /* Knuth 3.4.2, algorithm S: takes each number with probability (still needed) / (still left). */
 static void select_in_order(struct rng *r, uint64_t n, size_t m, uint64_t *out)
 {
@@ -123,7 +118,7 @@ static void draw_distinct(struct rng *r, uint64_t n, size_t m, uint64_t *out)
     for (size_t have = 0; have < m;) {
         while (have < m)
             out[have++] = rng_below(r, n);
-        qsort(out, m, sizeof *out, by_value);
+        qsort(out, m, sizeof *out, order_u64);
         have = 1;
         for (size_t i = 1; i < m; i++)
             if (out[i] != out[have - 1])

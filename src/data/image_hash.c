@@ -1,5 +1,6 @@
 /* image_hash.c - see image_hash.h. */
 #include "src/data/image_hash.h"
+#include "src/core/order.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -58,12 +59,6 @@ static uint64_t dhash(const struct hasher *h, const uint8_t *image)
     return code;
 }
 
-static int by_value(const void *a, const void *b)
-{
-    const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return (x > y) - (x < y);
-}
-
 static uint64_t phash(const struct hasher *h, const uint8_t *image)
 {
     int64_t rows[IMAGE_SIDE_MAX * FIELDS], low[FIELDS * FIELDS], sorted[FIELDS * FIELDS];
@@ -83,7 +78,7 @@ static uint64_t phash(const struct hasher *h, const uint8_t *image)
             low[FIELDS * v + u] = sum;
         }
     memcpy(sorted, low, sizeof low);
-    qsort(sorted, FIELDS * FIELDS, sizeof *sorted, by_value);
+    qsort(sorted, FIELDS * FIELDS, sizeof *sorted, order_i64);
     const int64_t twice_median = sorted[31] + sorted[32];
     uint64_t code = 0;
     for (size_t b = 0; b < FIELDS * FIELDS; b++)

@@ -1,5 +1,6 @@
 /* clusters.c - see clusters.h. */
 #include "src/truth/clusters.h"
+#include "src/core/order.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -104,19 +105,12 @@ int score_agreement(const uint32_t *classes, const uint64_t *clusters, size_t n,
 
 /* ---- 2. sizes */
 
-static int ascending(const void *a, const void *b)
-{
-    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-    return (x > y) - (x < y);
-}
-
 void score_sizes(uint64_t *sizes, size_t n, struct score_sizes *out)
 {
     double sum = 0, weighted = 0;
     size_t empty = 0;
 
-    qsort(sizes, n, sizeof *sizes, ascending);
+    qsort(sizes, n, sizeof *sizes, order_u64);
     while (empty < n && sizes[empty] == 0)
         empty++;
     sizes += empty;
@@ -288,13 +282,13 @@ int score_silhouette_of(const float *rows, size_t m, size_t dim, const uint64_t 
 
     if (rc == OK) {
         memcpy(distinct, clusters, m * sizeof *distinct);
-        qsort(distinct, m, sizeof *distinct, ascending);
+        qsort(distinct, m, sizeof *distinct, order_u64);
         for (size_t i = 0; i < m; i++)
             if (n == 0 || distinct[i] != distinct[n - 1])
                 distinct[n++] = distinct[i];
         for (size_t i = 0; i < m; i++)
             of[i] = (uint32_t)((uint64_t *)bsearch(&clusters[i], distinct, n, sizeof *distinct,
-                                                   ascending) -
+                                                   order_u64) -
                                distinct);
         for (size_t i = 0; n > 1 && i < m; i++)
             total += silhouette_at(rows, m, dim, i, of, n, sums, sums + m);

@@ -2,14 +2,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "src/core/order.h"
 #include "src/workload/internal.h"
 #include "src/workload/live_state.h"
-
-static int by_value(const void *a, const void *b)
-{
-    const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return (x > y) - (x < y);
-}
 
 static const struct source *labels_of(const struct label_spec *spec, const struct source *rows)
 {
@@ -68,12 +63,12 @@ int record_labels(struct recorder *r, const struct label_spec *spec, struct op *
     for (size_t i = 0; !rc && i < op->n; i++)
         values[i] = labels[i];
     if (!rc)
-        qsort(values, op->n, sizeof *values, by_value);
+        qsort(values, op->n, sizeof *values, order_i64);
     for (size_t i = 0; !rc && i < op->n; i++)
         if (i == 0 || values[i] > values[classes - 1])
             values[classes++] = values[i];
     for (size_t i = 0; !rc && i < op->n; i++) {
-        const int64_t *found = bsearch(&labels[i], values, classes, sizeof *values, by_value);
+        const int64_t *found = bsearch(&labels[i], values, classes, sizeof *values, order_i64);
         op->labels[i] = (uint32_t)(found - values);
     }
     free(labels);

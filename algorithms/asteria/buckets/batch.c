@@ -5,6 +5,7 @@
 
 #include "algorithms/asteria/buckets/encode.h"
 #include "src/core/mem.h"
+#include "src/core/order.h"
 #include "src/core/parallel.h"
 
 /* Limits of a batch: rows, and bytes of their encodings. */
@@ -58,13 +59,6 @@ int asteria_batch_begin(struct asteria_batch *b, struct asteria *a, size_t most)
     return fail(env->error, ERR_NO_MEMORY, "asteria: out of memory, cannot encode %zu rows", most);
 }
 
-static int ascending(const void *x, const void *y)
-{
-    const uint64_t a = *(const uint64_t *)x, b = *(const uint64_t *)y;
-
-    return (a > b) - (a < b);
-}
-
 int asteria_batch_encode(struct asteria_batch *b)
 {
     const struct asteria *a = b->a;
@@ -76,7 +70,7 @@ int asteria_batch_encode(struct asteria_batch *b)
         return rc;
     for (size_t i = 0; i < b->n; i++)
         b->order[i] = (uint64_t)b->encodings[i].address << 32 | i;
-    qsort(b->order, b->n, sizeof *b->order, ascending);
+    qsort(b->order, b->n, sizeof *b->order, order_u64);
     b->n_groups = 0;
     for (size_t i = 0; i < b->n; i++) {
         b->of_bucket[i] = &b->encodings[batch_row(b, i)];

@@ -18,6 +18,7 @@
 #include "algorithms/asteria/rotation/bor.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
+#include "src/core/order.h"
 #include "src/core/parallel.h"
 #include "src/core/rng.h"
 
@@ -74,16 +75,9 @@ static void make_pairs(struct pairing *p, const struct asteria_bor_neighbours *n
     }
 }
 
-static int ascending(const void *a, const void *b)
-{
-    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-    return x < y ? -1 : x > y;
-}
-
 static void take_quantiles(struct asteria_calibration *c, struct pairing *p)
 {
-    qsort(p->pairs, p->n_pairs, sizeof *p->pairs, ascending);
+    qsort(p->pairs, p->n_pairs, sizeof *p->pairs, order_u64);
     for (size_t first = 0, end = 0; first < p->n_pairs; first = end) {
         const size_t h = (size_t)(p->pairs[first] >> 32);
 

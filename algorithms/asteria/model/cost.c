@@ -16,6 +16,7 @@
 #include "algorithms/asteria/rotation/bor.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
+#include "src/core/order.h"
 #include "src/core/parallel.h"
 
 enum { QUERIES = 256, NEAR = 10 };
@@ -61,19 +62,12 @@ static int encode(void *arg, size_t first, size_t end, size_t worker)
     return OK;
 }
 
-static int ascending_words(const void *a, const void *b)
-{
-    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-    return (x > y) - (x < y);
-}
-
 static void count_buckets(struct costing *c)
 {
     const size_t n = c->s->n;
 
     memcpy(c->buckets, c->codewords, n * sizeof *c->buckets);
-    qsort(c->buckets, n, sizeof *c->buckets, ascending_words);
+    qsort(c->buckets, n, sizeof *c->buckets, order_u64);
     for (size_t i = 0, end; i < n; i = end) {
         for (end = i; end < n && c->buckets[end] == c->buckets[i];)
             end++;
@@ -152,13 +146,6 @@ static int ask(void *arg, size_t first, size_t end, size_t worker)
     return OK;
 }
 
-static int ascending(const void *a, const void *b)
-{
-    const float x = *(const float *)a, y = *(const float *)b;
-
-    return (x > y) - (x < y);
-}
-
 /* Products of a rotation: three operations per butterfly output and stage are 1.5 of them. */
 static double products_of(const struct asteria_rotation *r)
 {
@@ -181,7 +168,7 @@ static int run(struct costing *c, double *cost)
     rc = parallel_for(pool, pool_threads(pool), c->n_queries, BLOCK, ask, c);
     if (rc != OK)
         return rc;
-    qsort(c->shares, n, sizeof *c->shares, ascending);
+    qsort(c->shares, n, sizeof *c->shares, order_f32);
     const double share = (double)c->shares[(size_t)ceil(RECALL * (double)n) - 1];
     *cost = share * c->s->expected + products_of(c->rotation) / PRODUCTS_PER_ROW;
     return OK;

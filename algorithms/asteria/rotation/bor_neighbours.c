@@ -8,6 +8,7 @@
 #include "kernels/kernels.h"
 #include "src/core/error.h"
 #include "src/core/mem.h"
+#include "src/core/order.h"
 #include "src/core/parallel.h"
 #include "src/core/rng.h"
 
@@ -76,12 +77,6 @@ static int find_block(void *arg, size_t first, size_t end, size_t worker)
     return OK;
 }
 
-static int by_number(const void *a, const void *b)
-{
-    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return x < y ? -1 : x > y;
-}
-
 static size_t anchors_of(size_t n, size_t dim)
 {
     const double affordable = MULTIPLICATIONS / ((double)n * (double)dim);
@@ -120,7 +115,7 @@ int asteria_bor_neighbours_find(struct asteria_bor_neighbours *f, const struct i
     };
     if (f->anchors && f->near && job.anchors && job.products && job.chosen && job.keys) {
         rng_sample(&rng, n, f->n_anchors, f->anchors);
-        qsort(f->anchors, f->n_anchors, sizeof *f->anchors, by_number);
+        qsort(f->anchors, f->n_anchors, sizeof *f->anchors, order_u64);
         rc = parallel_for(env->pool, threads, f->n_anchors, BLOCK, find_block, &job);
     } else {
         rc = fail(env->error, ERR_NO_MEMORY,

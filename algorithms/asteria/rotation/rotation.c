@@ -11,6 +11,7 @@
 #include "kernels/kernels.h"
 #include "src/core/error.h"
 #include "src/core/mem.h"
+#include "src/core/order.h"
 #include "src/core/rng.h"
 
 /* Rows whose margins are measured: their median is good to a percent. */
@@ -61,12 +62,6 @@ void asteria_rotation_apply(const struct asteria_rotation *t, const struct kerne
         z[i] -= shift[i];
 }
 
-static int by_size(const void *a, const void *b)
-{
-    const float x = *(const float *)a, y = *(const float *)b;
-    return x < y ? -1 : x > y;
-}
-
 /* Median of |z_i| sqrt(out_dim), i < m, over rows that are evenly spaced. */
 static int median_margin(const struct asteria_rotation *t, const struct index_env *env,
                          const struct asteria_rotation_options *o, const float *rows, size_t n,
@@ -81,7 +76,7 @@ static int median_margin(const struct asteria_rotation *t, const struct index_en
             for (size_t j = 0; j < o->m; j++)
                 margins[i * o->m + j] = fabsf(z[j]);
         }
-        qsort(margins, values, sizeof *margins, by_size);
+        qsort(margins, values, sizeof *margins, order_f32);
         *median = (double)margins[values / 2] * sqrt((double)t->out_dim);
     }
     const int rc = z && margins ? OK

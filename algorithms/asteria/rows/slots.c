@@ -4,6 +4,7 @@
 
 #include "algorithms/asteria/rows/slots.h"
 #include "src/core/mem.h"
+#include "src/core/order.h"
 
 static size_t words_of(size_t n_slots)
 {
@@ -48,13 +49,6 @@ int asteria_slots_reserve(struct asteria *a, const uint64_t *ids, size_t n)
     return rc;
 }
 
-static int ascending(const void *x, const void *y)
-{
-    const uint32_t a = *(const uint32_t *)x, b = *(const uint32_t *)y;
-
-    return (a > b) - (a < b);
-}
-
 /* Free slots are below n_slots, so they come before new ones. */
 void asteria_slots_next(const struct asteria *a, size_t n, uint32_t *slots)
 {
@@ -63,7 +57,7 @@ void asteria_slots_next(const struct asteria *a, size_t n, uint32_t *slots)
     if (again > 0)
         memcpy(slots, a->free + a->n_free - again, again * sizeof *slots);
     if (again > 1)
-        qsort(slots, again, sizeof *slots, ascending);
+        qsort(slots, again, sizeof *slots, order_u32);
     for (size_t i = again; i < n; i++)
         slots[i] = (uint32_t)(a->n_slots + i - again);
 }

@@ -22,6 +22,7 @@
 #include "kernels/kernels.h"
 #include "src/core/idmap.h"
 #include "src/core/mem.h"
+#include "src/core/order.h"
 #include "src/core/parallel.h"
 
 #define XXH_INLINE_ALL
@@ -360,13 +361,6 @@ static int take_kmeans(struct sample *s)
 
 /* ------------------------------------------------------------------------------- sampling */
 
-static int ascending(const void *a, const void *b)
-{
-    const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-
-    return x < y ? -1 : x > y;
-}
-
 int channi_sample(const struct index_env *env, enum channi_sampling kind, struct rng *rng,
                   const void *rows, size_t n, size_t k, uint32_t *out, double *checked)
 {
@@ -397,6 +391,6 @@ int channi_sample(const struct index_env *env, enum channi_sampling kind, struct
     if (rc != OK)
         return fail(env->error, rc,
                     "channi: out of memory, cannot choose %zu primaries of %zu rows", k, n);
-    qsort(out, s.n_out, sizeof *out, ascending);
+    qsort(out, s.n_out, sizeof *out, order_u32);
     return OK;
 }

@@ -13,6 +13,7 @@
 #include "algorithms/channi/versions/latch.h"
 #include "algorithms/channi/versions/places.h"
 #include "src/core/mem.h"
+#include "src/core/order.h"
 #include "src/core/parallel.h"
 
 enum { ROUTE_CHUNK = 32 };
@@ -233,13 +234,6 @@ static int by_cluster(const void *a, const void *b)
     return (x->order > y->order) - (x->order < y->order);
 }
 
-static int by_number(const void *a, const void *b)
-{
-    const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-
-    return (x > y) - (x < y);
-}
-
 /* Allocates the deletion marks of a file's rows, at the first deletion. */
 static bool make_marks(struct channi *s, struct channi_cluster *cl)
 {
@@ -346,7 +340,7 @@ static void find_needs(struct commit_plan *p, const struct channi_layout *layout
 {
     size_t n = 0;
 
-    qsort(p->touched, p->n_touched, sizeof *p->touched, by_number);
+    qsort(p->touched, p->n_touched, sizeof *p->touched, order_u32);
     for (size_t i = 0; i < p->n_touched; i++) {
         const uint32_t cid = p->touched[i];
         const bool again = i > 0 && cid == p->touched[i - 1];

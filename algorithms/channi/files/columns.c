@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/core/order.h"
 #include "src/core/rng.h"
 
 enum { SUMMARY_BITS = 64 * SUMMARY_WORDS };
@@ -19,13 +20,6 @@ static bool has_bit(const struct channi_summary *s, int64_t number)
     const size_t bit = bit_of(number);
 
     return s->bits[bit / 64] >> (bit % 64) & 1;
-}
-
-static int ascending(const void *a, const void *b)
-{
-    const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-
-    return (x > y) - (x < y);
 }
 
 void channi_summary_make(struct channi_summary *s, const int64_t *column, size_t n,
@@ -44,7 +38,7 @@ void channi_summary_make(struct channi_summary *s, const int64_t *column, size_t
     s->present = present;
     if (present == 0)
         return;
-    qsort(scratch, present, sizeof *scratch, ascending);
+    qsort(scratch, present, sizeof *scratch, order_i64);
     for (size_t i = 0; i <= SUMMARY_STEPS; i++)
         s->steps[i] = scratch[i * (present - 1) / SUMMARY_STEPS];
 }

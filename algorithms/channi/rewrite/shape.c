@@ -14,6 +14,7 @@
 #include "algorithms/channi/rewrite/internal.h"
 #include "algorithms/channi/rows.h"
 #include "src/core/mem.h"
+#include "src/core/order.h"
 
 enum { LEFT = 4, FAR = 3, FAR_SHARE = 8 };
 
@@ -22,13 +23,6 @@ struct shape {
     double *shift;  /* dim: sum of the rows less the site */
     size_t n;
 };
-
-static int ascending(const void *a, const void *b)
-{
-    const float x = *(const float *)a, y = *(const float *)b;
-
-    return (x > y) - (x < y);
-}
 
 /* Dead rows serve old versions only. */
 static void look(const struct channi_replacing *x, const struct channi_making *p, struct shape *s)
@@ -63,7 +57,7 @@ static bool are_apart(struct shape *s, size_t merge_min)
 {
     size_t far = 0;
 
-    qsort(s->squared, s->n, sizeof *s->squared, ascending);
+    qsort(s->squared, s->n, sizeof *s->squared, order_f32);
     while (far < s->n && s->squared[s->n - 1 - far] > FAR * FAR * s->squared[s->n / FAR_SHARE])
         far++;
     return far >= merge_min && far >= s->n / FAR_SHARE && far > 0;

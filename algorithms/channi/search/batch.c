@@ -6,7 +6,7 @@
  *      become free.
  *   3  A part is done in rounds. A round is one group of clusters of each query, as scan_groups()
  *      has them: the limits of a query's earlier groups hold for the next one. The round's clusters
- *      are visited by ascending cid, each for all its queries.
+ *      are visited by order_u64 cid, each for all its queries.
  *
  * Within a group the order of clusters does not matter (search.h), so answers equal those of single
  * searches bit for bit. Codes whose rows are in memory must rerank before the clusters of a group
@@ -19,6 +19,7 @@
 
 #include "algorithms/channi/search/search.h"
 #include "src/core/mem.h"
+#include "src/core/order.h"
 #include "src/core/parallel.h"
 
 /* BATCH: queries that share a view and their memory, some 5 KB each. PARTS: parts per thread, if
@@ -101,13 +102,6 @@ static int choose(void *arg, size_t first, size_t end, size_t worker)
         channi_scratch_give(b->b->c, x);
     report(b, &counts);
     return rc;
-}
-
-static int ascending(const void *a, const void *b)
-{
-    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-    return (x > y) - (x < y);
 }
 
 /* ---------------------------------------------------------------- 3. a part, query by query */
@@ -218,7 +212,7 @@ static int next_groups(struct part *p, bool *any)
     for (size_t i = 0; i < p->n; i++)
         for (size_t j = p->members[i].first; j < p->members[i].end; j++)
             p->visits[p->n_visits++] = (uint64_t)p->members[i].s.w->of[j] << 32 | i;
-    qsort(p->visits, p->n_visits, sizeof *p->visits, ascending);
+    qsort(p->visits, p->n_visits, sizeof *p->visits, order_u64);
     *any = n > 0;
     return OK;
 }
@@ -392,7 +386,7 @@ static int run_batch(struct batch *b, size_t threads)
         return channi_search_no_memory(b->b->c);
     int rc = parallel_for(pool, threads, b->n, GRAIN, choose, b);
     if (rc == OK)
-        qsort(b->order, b->n, sizeof *b->order, ascending);
+        qsort(b->order, b->n, sizeof *b->order, order_u64);
     if (rc == OK)
         rc = parallel_for(pool, threads, (b->n + b->part - 1) / b->part, 1, run_parts, b);
     return rc;

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "algorithms/channi/search/search.h"
+#include "src/core/order.h"
 
 /* -------------------------------------------------------------------------------- the score */
 
@@ -34,13 +35,6 @@ static bool counts(const struct channi_stop_trace *t, uint64_t id)
     return id != t->self && (id * UINT64_C(0x9e3779b97f4a7c15)) >> 63;
 }
 
-static int ascending(const void *a, const void *b)
-{
-    const float x = *(const float *)a, y = *(const float *)b;
-
-    return (x > y) - (x < y);
-}
-
 size_t channi_stop_keep(struct channi_stop_trace *t, const float *distances, const uint64_t *ids,
                         size_t n)
 {
@@ -49,7 +43,7 @@ size_t channi_stop_keep(struct channi_stop_trace *t, const float *distances, con
     for (size_t i = 0; i < n; i++)
         if (ids[i] != ID_NONE && counts(t, ids[i]))
             t->kept[kept++] = distances[i];
-    qsort(t->kept, kept, sizeof *t->kept, ascending);
+    qsort(t->kept, kept, sizeof *t->kept, order_f32);
     return kept;
 }
 

@@ -6,17 +6,11 @@
 #include "algorithms/channi/search/route.h"
 #include "algorithms/channi/stats/stats.h"
 #include "src/core/mem.h"
+#include "src/core/order.h"
 
 enum { MISASSIGNED_STREAM = 0x6d69, TRIES = 16 };
 
 /* --------------------------------------------------------------------------------- sizes */
-
-static int ascending(const void *a, const void *b)
-{
-    const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-
-    return x < y ? -1 : x > y;
-}
 
 void channi_sizes_of(uint32_t *live, size_t n, struct channi_sizes *out)
 {
@@ -25,7 +19,7 @@ void channi_sizes_of(uint32_t *live, size_t n, struct channi_sizes *out)
     *out = (struct channi_sizes){ .n = n };
     if (n == 0)
         return;
-    qsort(live, n, sizeof *live, ascending);
+    qsort(live, n, sizeof *live, order_u32);
     for (size_t i = 0; i < n; i++) {
         const double x = live[i];
 

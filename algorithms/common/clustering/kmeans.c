@@ -7,11 +7,12 @@
 
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
+#include "src/core/order.h"
 #include "src/core/parallel.h"
 #include "src/core/rng.h"
 
 /* State of one run. Between passes, `order` lists the rows cluster by cluster, each cluster's in
-   ascending order: sums are taken in that order, so they do not depend on threads. */
+   order_u64 order: sums are taken in that order, so they do not depend on threads. */
 struct lloyd {
     const struct index_env *env;
     const float *rows;
@@ -252,12 +253,6 @@ static int lloyd_run(struct lloyd *l, const struct kmeans_options *options, size
     return rc;
 }
 
-static int ascending(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return x < y ? -1 : x > y;
-}
-
 float *kmeans_sample(const struct index_env *env, struct rng *rng, const float *rows, size_t n,
                      size_t m)
 {
@@ -265,7 +260,7 @@ float *kmeans_sample(const struct index_env *env, struct rng *rng, const float *
     float *sample = mem_array(env->mem, m * env->dim, sizeof *sample);
     if (picks && sample) {
         rng_sample(rng, n, m, picks);
-        qsort(picks, m, sizeof *picks, ascending);
+        qsort(picks, m, sizeof *picks, order_u64);
         for (size_t i = 0; i < m; i++)
             memcpy(sample + i * env->dim, rows + picks[i] * env->dim, env->dim * sizeof *sample);
     } else {

@@ -14,6 +14,7 @@
 
 #include "src/core/error.h"
 #include "src/core/mem.h"
+#include "src/core/order.h"
 #include "src/core/parallel.h"
 #include "src/core/rng.h"
 
@@ -173,13 +174,6 @@ static uint32_t nearest_linked(const struct layer *l, const uint32_t *edges, siz
     return layer_entry(l);
 }
 
-static int by_key(const void *a, const void *b)
-{
-    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-    return x < y ? -1 : x > y;
-}
-
 static void make_live(struct layer *l, uint32_t number, uint32_t near)
 {
     graph_ring_join(l, number, near);
@@ -204,7 +198,7 @@ static void publish(struct build *b)
         for (size_t j = 0; j < b->counts[i]; j++)
             b->pairs[n++] = (uint64_t)edges[j] << 32 | number;
     }
-    qsort(b->pairs, n, sizeof *b->pairs, by_key);
+    qsort(b->pairs, n, sizeof *b->pairs, order_u64);
     b->n_groups = 0;
     for (size_t i = 0; i < n; i++) {
         if (i == 0 || b->pairs[i] >> 32 != b->pairs[i - 1] >> 32)

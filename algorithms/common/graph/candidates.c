@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "src/core/mem.h"
+#include "src/core/order.h"
 
 /* EXPANDED_MORE: expansions on the way to the neighbourhood, beyond one or two per candidate. */
 enum { EXPANDED_MORE = 256 };
@@ -17,13 +18,6 @@ bool graph_candidates_fit(const struct graph *g, struct graph_scratch *s, size_t
            (mem_grow(s->mem, &s->expanded, &s->expanded_capacity, expanded, sizeof *s->expanded) &&
             mem_grow(s->mem, &s->pool, &s->pool_capacity,
                      s->expanded_capacity + ef + GRAPH_DEGREE_MAX, sizeof *s->pool));
-}
-
-static int by_key(const void *a, const void *b)
-{
-    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-    return x < y ? -1 : x > y;
 }
 
 size_t graph_candidates(const struct graph *g, const struct layer *l, struct graph_scratch *s,
@@ -42,7 +36,7 @@ size_t graph_candidates(const struct graph *g, const struct layer *l, struct gra
         graph_keys_from(g, l, i, edges, held, s->pool + n);
         n += held;
     }
-    qsort(s->pool, n, sizeof *s->pool, by_key);
+    qsort(s->pool, n, sizeof *s->pool, order_u64);
     for (size_t j = 0; j < n; j++) {
         const uint32_t node = key_node(s->pool[j]);
 

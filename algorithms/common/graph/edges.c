@@ -1,5 +1,6 @@
 /* edges.c - selection of a number's edges; see internal.h. */
 #include "algorithms/common/graph/internal.h"
+#include "src/core/order.h"
 
 #include <stdlib.h>
 
@@ -94,13 +95,6 @@ size_t graph_edges_get(const struct layer *l, uint32_t i, uint32_t *out)
     return n;
 }
 
-static int by_key(const void *a, const void *b)
-{
-    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-    return x < y ? -1 : x > y;
-}
-
 void graph_keys_from(const struct graph *g, const struct layer *l, uint32_t i, const uint32_t *list,
                      size_t n, uint64_t *keys)
 {
@@ -108,7 +102,7 @@ void graph_keys_from(const struct graph *g, const struct layer *l, uint32_t i, c
         prefetch_row(g, l, list[j]);
     for (size_t j = 0; j < n; j++)
         keys[j] = key_of(row_distance(g, layer_row(l, i), layer_row(l, list[j])), list[j]);
-    qsort(keys, n, sizeof *keys, by_key);
+    qsort(keys, n, sizeof *keys, order_u64);
 }
 
 void graph_edges_add(const struct graph *g, struct layer *l, uint32_t i, const uint32_t *more,

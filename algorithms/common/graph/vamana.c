@@ -7,6 +7,7 @@
 
 #include "src/core/error.h"
 #include "src/core/mem.h"
+#include "src/core/order.h"
 #include "src/core/parallel.h"
 
 enum { NODES_A_CHUNK = 256 };
@@ -77,13 +78,6 @@ struct bridging {
     uint64_t *keys;  /* per worker: most keys */
 };
 
-static int by_number(const void *a, const void *b)
-{
-    const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-
-    return x < y ? -1 : x > y;
-}
-
 /* i's live neighbours, and those of its removed neighbours; *removed: whether it has any. */
 static size_t candidates_around(const struct layer *l, uint32_t i, uint32_t *list, bool *removed)
 {
@@ -103,7 +97,7 @@ static size_t candidates_around(const struct layer *l, uint32_t i, uint32_t *lis
     }
     if (!*removed)
         return 0;
-    qsort(list, n, sizeof *list, by_number);
+    qsort(list, n, sizeof *list, order_u32);
     for (size_t j = 0; j < n; j++) {
         if (list[j] != i && (distinct == 0 || list[distinct - 1] != list[j]))
             list[distinct++] = list[j];

@@ -9,6 +9,7 @@
 #include "algorithms/common/quantizer/sketch_internal.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
+#include "src/core/order.h"
 
 /* The functions of a kind are in the file of its name; NULL: not in this build. */
 static const struct quantizer_ops *const kinds[] = {
@@ -42,12 +43,6 @@ static void finish(struct quantizer *q, const struct quantizer_ops *ops, enum qu
     q->dim = dim;
 }
 
-static int by_value(const void *a, const void *b)
-{
-    const float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
-}
-
 /* The greatest norm, squared, of a row that counts. More than a few far rows are no outliers: all
    count. Sorts the n norms. */
 static float near_norm_sq(float *norms, size_t n)
@@ -55,7 +50,7 @@ static float near_norm_sq(float *norms, size_t n)
     enum { FAR = 8, SHARE = 32 }; /* times the median norm; 1 + n / SHARE are a few */
     const size_t few = 1 + n / SHARE;
 
-    qsort(norms, n, sizeof *norms, by_value);
+    qsort(norms, n, sizeof *norms, order_f32);
     const float limit = norms[n / 2] * FAR * FAR;
     return n > few && limit > 0 && norms[n - 1 - few] <= limit ? limit : INFINITY;
 }

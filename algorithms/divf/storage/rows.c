@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "src/core/mem.h"
+#include "src/core/order.h"
 #include "src/core/rng.h"
 
 struct divf_space divf_space_of(const struct index_env *env)
@@ -79,13 +80,6 @@ bool divf_same_row(const struct divf_space *s, const void *a, const void *b)
                                  : divf_same_vector(a, b, s->row_dim);
 }
 
-static int ascending(const void *a, const void *b)
-{
-    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-    return x < y ? -1 : x > y;
-}
-
 float *divf_sample_rows(const struct divf_space *s, struct mem *mem, struct rng *rng,
                         const void *rows, size_t n, size_t m)
 {
@@ -94,7 +88,7 @@ float *divf_sample_rows(const struct divf_space *s, struct mem *mem, struct rng 
 
     if (picks && sample) {
         rng_sample(rng, n, m, picks);
-        qsort(picks, m, sizeof *picks, ascending);
+        qsort(picks, m, sizeof *picks, order_u64);
         for (size_t i = 0; i < m; i++)
             divf_widen(s, (const unsigned char *)rows + picks[i] * s->row_bytes, 1,
                        sample + i * s->dim);

@@ -7,6 +7,7 @@
 #include "algorithms/spfresh/codec/candidate_set.h"
 #include "algorithms/spfresh/codec/rows_internal.h"
 #include "src/core/mem.h"
+#include "src/core/order.h"
 
 enum { HELD_BYTES = 1 << 22, RUN_UNITS = 64 };
 
@@ -68,13 +69,6 @@ static uint32_t unit_of(const struct spfresh_rows *rows, uint32_t slot)
 uint64_t spfresh_rows_page(const struct spfresh_rows *rows, uint32_t slot)
 {
     return unit_of(rows, slot);
-}
-
-static int ascending(const void *a, const void *b)
-{
-    const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-
-    return (x > y) - (x < y);
 }
 
 /* Reserves space for n more units, in the set and, for files, in `held`. */
@@ -156,7 +150,7 @@ static const unsigned char *record_of(const struct spfresh_rows_reader *r, uint3
     return w->base + offset % rows->window_bytes;
 }
 
-/* Adds the slots' units in ascending order, so that new units form contiguous runs in the file. */
+/* Adds the slots' units in order_u32 order, so that new units form contiguous runs in the file. */
 static int meet(struct spfresh_rows_reader *r, const uint32_t *slots, size_t n)
 {
     uint32_t units[ROWS_BATCH];
@@ -169,7 +163,7 @@ static int meet(struct spfresh_rows_reader *r, const uint32_t *slots, size_t n)
     }
     int rc = reserve(r, n);
     if (!rc && r->rows->options.kind == ROWS_FILE)
-        qsort(units, n, sizeof *units, ascending);
+        qsort(units, n, sizeof *units, order_u32);
     for (size_t i = 0; !rc && i < n; i++)
         (void)spfresh_candidate_set_add(&r->units, units[i]);
     return rc;

@@ -12,6 +12,7 @@
 
 #include "algorithms/spfresh/search/internal.h"
 #include "src/core/mem.h"
+#include "src/core/order.h"
 #include "src/core/parallel.h"
 
 /* PART: queries per epoch. UNION: capacity for a group's postings, counted before duplicates go. */
@@ -112,20 +113,13 @@ struct query_group {
     struct spfresh_batch *b;
     size_t first, n;                             /* of b->order */
     struct spfresh_scratch *scratch[GROUP_MOST]; /* one per query; the first one's reader is used */
-    uint32_t postings[UNION];                    /* ascending */
+    uint32_t postings[UNION];                    /* order_u32 */
     const unsigned char *bytes[UNION];
     size_t n_bytes[UNION], n_postings;
     struct spfresh_scan scans[GROUP_MOST];
     double read;         /* bytes of pages */
     uint64_t waiting_ns; /* for the postings; each query of the group waits for all */
 };
-
-static int ascending(const void *a, const void *b)
-{
-    const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-
-    return (x > y) - (x < y);
-}
 
 static void unite(struct query_group *g)
 {
@@ -138,7 +132,7 @@ static void unite(struct query_group *g)
         memcpy(g->postings + n, b->heads + q * b->width, b->n_heads[q] * sizeof *g->postings);
         n += b->n_heads[q];
     }
-    qsort(g->postings, n, sizeof *g->postings, ascending);
+    qsort(g->postings, n, sizeof *g->postings, order_u32);
     for (size_t i = 0; i < n; i++)
         if (to == 0 || g->postings[to - 1] != g->postings[i])
             g->postings[to++] = g->postings[i];
@@ -183,7 +177,7 @@ static int scan_one(struct query_group *g, size_t i)
     int rc = spfresh_codec_scan_begin(scan);
     for (size_t j = 0; rc == OK && j < b->n_heads[q]; j++) {
         const uint32_t head = b->heads[q * b->width + j];
-        const uint32_t *found = bsearch(&head, g->postings, g->n_postings, sizeof head, ascending);
+        const uint32_t *found = bsearch(&head, g->postings, g->n_postings, sizeof head, order_u32);
         const size_t p = (size_t)(found - g->postings);
 
         if (g->n_bytes[p] > 0)

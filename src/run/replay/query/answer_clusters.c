@@ -1,21 +1,15 @@
 /* answer_clusters.c - see answer_clusters.h. */
 #include "src/run/replay/query/answer_clusters.h"
+#include "src/core/order.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
-
-static int ascending(const void *a, const void *b)
-{
-    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-    return (x > y) - (x < y);
-}
 
 static size_t unique(uint64_t *values, size_t n)
 {
     size_t kept = 0;
 
-    qsort(values, n, sizeof *values, ascending);
+    qsort(values, n, sizeof *values, order_u64);
     for (size_t i = 0; i < n; i++)
         if (kept == 0 || values[i] != values[kept - 1])
             values[kept++] = values[i];
@@ -50,7 +44,7 @@ static void count(const struct cluster_request *q, const struct cluster_result *
 
             if (*id == ID_NONE)
                 continue;
-            const uint64_t *at = bsearch(id, q->ids, q->n, sizeof *q->ids, ascending);
+            const uint64_t *at = bsearch(id, q->ids, q->n, sizeof *q->ids, order_u64);
             seen[n++] = of->of_ids[at - q->ids];
             same += seen[n - 1] == of->of_vectors[i] && seen[n - 1] != NO_CLUSTER;
         }

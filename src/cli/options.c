@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "src/cli/simulate_options.h"
 #include "src/cli/support/values.h"
 
 /* What an option is for. `--help` of a command lists them in this order. */
@@ -145,6 +144,31 @@ static int take_distance(struct app *app, const char *text)
     return strcmp(text, "l2") && strcmp(text, "ip") && strcmp(text, "cosine") ? -1 : 0;
 }
 
+/* "8,64,512": ascending or not, all from 1 to most. */
+static int take_list(const char *text, double most, struct simulate_list *list)
+{
+    char *end;
+    for (list->n = 0; list->n < SIMULATE_LIST; text = end + 1) {
+        const double value = strtod(text, &end);
+        if (end == text || !(value >= 1 && value <= most) || (*end && *end != ','))
+            return -1;
+        list->at[list->n++] = value;
+        if (!*end)
+            return 0;
+    }
+    return -1;
+}
+
+static int take_shards(struct app *app, const char *text)
+{
+    return take_list(text, SIMULATE_SHARDS_MOST, &app->simulate.shards);
+}
+
+static int take_vectors(struct app *app, const char *text)
+{
+    return take_list(text, 1e15, &app->simulate.vectors);
+}
+
 #define RUNS    "run reproduce"
 #define CONFIGS "run check reproduce" /* commands that measure or plan a config */
 #define BUILDS  CONFIGS " build"      /* commands that read a config */
@@ -262,9 +286,9 @@ static const struct flag flags[] = {
     { "distance", "D", "advise", "l2, ip or cosine; by default the data set's", MEASURES,
       AN_OTHER(take_distance, "l2, ip or cosine") },
     { "shards", "N,N,...", "simulate", "numbers of shards to predict, each with as many ranks",
-      MEASURES, AN_OTHER(options_take_shards, NULL) },
+      MEASURES, AN_OTHER(take_shards, NULL) },
     { "vectors", "N,N,...", "simulate", "numbers of vectors to predict, such as 1e9,1e11", MEASURES,
-      AN_OTHER(options_take_vectors, NULL) },
+      AN_OTHER(take_vectors, NULL) },
     { "cores", "N", "simulate", "cores of each machine; default: as measured", MEASURES,
       A_WHOLE(simulate.cores, 0) },
     { "ranks-per-machine", "N", "simulate", "ranks on a machine; default: one for each core",

@@ -13,7 +13,7 @@
 #include "src/base/quote.h"
 #include "src/core/mem.h"
 
-enum { LINE_BYTES = 400 };
+enum { LINE_BYTES = 600 };
 
 static double now_s(void)
 {
@@ -275,4 +275,24 @@ void progress_end(struct progress *p)
     mem_free(NULL, p->builds);
     p->builds = NULL;
     p->n_builds = p->capacity = 0;
+}
+
+enum { LABEL_BYTES = 300 };
+
+void progress_expect(struct progress *p, const struct plan *plan)
+{
+    for (size_t i = 0; i < plan->n; i++) {
+        char label[LABEL_BYTES];
+        plan_build_label(&plan->cells[i], label, sizeof label);
+        progress_expect_cell(p, label, plan->cells[i].method->label);
+    }
+}
+
+void progress_of_cell(void *progress, const struct cell *cell, size_t step, size_t of,
+                      const char *what, double share)
+{
+    char text[200], label[LABEL_BYTES];
+    plan_build_label(cell, label, sizeof label);
+    snprintf(text, sizeof text, "%zu of %zu, %s", step + 1, of, what);
+    progress_cell(progress, label, cell->repeat, text, share);
 }

@@ -1,9 +1,52 @@
-/* txn.c - transactions: changes between begin and commit are gathered and applied together. A call
- * outside is a transaction of its own. */
+/* operations.c - insertions, deletions and transactions. A change is added to the open transaction,
+ * or applied as one of its own. commit/apply.c does the rest. */
+#include "algorithms/channi/operations.h"
 #include "algorithms/channi/channi.h"
 #include "algorithms/channi/commit/commit.h"
-#include "algorithms/channi/operations.h"
 #include "src/core/mem.h"
+
+int channi_insert_with(struct index *index, struct vectors rows, const uint64_t *ids,
+                       const int64_t *attributes, size_t *done)
+{
+    struct channi *s = channi_of(index);
+    const struct channi_change change = {
+        .op = CHANGE_PUT, .n = rows.n, .ids = ids, .rows = rows.rows, .attributes = attributes
+    };
+    int rc = OK;
+
+    *done = 0;
+    if (rows.n == 0)
+        return OK;
+    if (s->txn)
+        rc = channi_changes_put(&s->txn->changes, index->env.error, rows.rows, s->row_bytes, ids,
+                                attributes, channi_record_bytes(s), rows.n);
+    else
+        rc = channi_apply(s, &change, 1, NULL);
+    *done = rc == OK ? rows.n : 0;
+    return rc;
+}
+
+int channi_insert(struct index *index, struct vectors rows, const uint64_t *ids, size_t *done)
+{
+    return channi_insert_with(index, rows, ids, NULL, done);
+}
+
+int channi_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)
+{
+    struct channi *s = channi_of(index);
+    const struct channi_change change = { .op = CHANGE_DEL, .n = n, .ids = ids };
+    int rc = OK;
+
+    *done = 0;
+    if (n == 0)
+        return OK;
+    if (s->txn)
+        rc = channi_changes_del(&s->txn->changes, index->env.error, ids, n);
+    else
+        rc = channi_apply(s, &change, 1, NULL);
+    *done = rc == OK ? n : 0;
+    return rc;
+}
 
 int channi_begin(struct index *index)
 {

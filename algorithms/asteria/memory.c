@@ -1,6 +1,7 @@
 /* memory.c - bytes in memory and on disk, by kind. */
 #include "algorithms/asteria/buckets/device.h"
 #include "algorithms/asteria/durable/durable.h"
+#include "algorithms/asteria/durable/snapshot.h"
 #include "algorithms/asteria/rows/slots.h"
 #include "algorithms/asteria/search/search.h"
 
@@ -31,6 +32,7 @@ int asteria_memory(const struct index *index, struct memory_use *use)
     for (size_t i = 0; i < 2; i++)
         add_generation(a->generations[i], use);
     pthread_rwlock_unlock(&a->lock);
-    use->disk += asteria_log_bytes(a); /* waits while the log is being written */
+    use->disk +=
+        durable_bytes(&a->durable, SNAPSHOT_RUNNING); /* waits while the log is being written */
     return OK;
 }

@@ -8,18 +8,15 @@
  * the log inserts then stay in memory (asteria_rows_load()), and updates are refused until there
  * is space.
  */
-#include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "algorithms/asteria/durable/durable.h"
 #include "algorithms/asteria/durable/snapshot.h"
 #include "algorithms/asteria/maintenance/maintenance.h"
 #include "algorithms/asteria/rows/slots.h"
-#include "algorithms/common/durable/wal.h"
+#include "algorithms/common/durable/row_log.h"
 #include "src/core/mem.h"
-#include "src/core/order.h"
 
 struct recovery {
     struct asteria *a;
@@ -28,34 +25,14 @@ struct recovery {
 
 static int misfit(const struct asteria *a, const struct wal_record *r, const char *why)
 {
-    return fail(a->base.env.error, ERR_CORRUPT,
-                "asteria: write-ahead log in %s: record %" PRIu64 " (op %u, %zu bytes) %s",
-                a->base.env.dir, r->lsn, r->op, r->n, why);
+    return row_log_misfit(&a->base.env, "asteria", r, why);
 }
 
-static uint64_t id_of(const struct wal_record *r, size_t i)
+static bool is_stored(const void *of, uint64_t id)
 {
-    uint64_t id;
+    const struct asteria *a = of;
 
-    memcpy(&id, (const unsigned char *)r->payload + i * sizeof id, sizeof id);
-    return id;
-}
-
-static bool is_stored(const struct asteria *a, uint64_t id)
-{
     return slot_table_get(&a->slots, a->ids, id, NULL);
-}
-
-/* Ids that can be inserted: not stored, no duplicates. sorted: n ids of scratch. */
-static bool are_new(const struct asteria *a, const uint64_t *ids, size_t n, uint64_t *sorted)
-{
-    memcpy(sorted, ids, n * sizeof *ids);
-    qsort(sorted, n, sizeof *sorted, order_u64);
-    for (size_t i = 0; i < n; i++)
-        if (sorted[i] == ID_NONE || is_stored(a, sorted[i]) ||
-            (i > 0 && sorted[i] == sorted[i - 1]))
-            return false;
-    return true;
 }
 
 /* Copies ids and rows: the record may lie at any address, but they need alignment to 8
@@ -63,46 +40,38 @@ static bool are_new(const struct asteria *a, const uint64_t *ids, size_t n, uint
 static int redo_insert(struct asteria *a, const struct wal_record *r)
 {
     const struct index_env *env = &a->base.env;
-    const size_t each = sizeof(uint64_t) + element_row_bytes(env->element, env->dim);
-    const size_t n = r->n / each;
+    const size_t n = row_log_rows(r, element_row_bytes(env->element, env->dim));
     size_t done = 0;
-    int rc;
 
-    if (n == 0 || r->n % each != 0)
+    if (n == 0)
         return misfit(a, r, "does not belong to this index");
     if (!a->trained)
         return misfit(a, r, "holds rows, but there is no model");
-    uint64_t *ids = mem_alloc(env->mem, r->n), *sorted = mem_array(env->mem, n, sizeof *sorted);
-    if (!ids || !sorted) {
-        rc = fail(env->error, ERR_NO_MEMORY, "asteria: out of memory, cannot recover %zu rows", n);
-    } else {
-        memcpy(ids, r->payload, r->n);
-        const struct vectors rows = { ids + n, n, env->dim, env->element };
-        if (!are_new(a, ids, n, sorted))
-            rc = misfit(a, r, "inserts an id that is there");
-        else if (!asteria_rows_possible(env, rows.rows, n))
-            rc = misfit(a, r, "holds a row that is not of unit length");
-        else
-            rc = asteria_apply_insert(a, rows, ids, &done);
-    }
+    uint64_t *ids = mem_alloc(env->mem, r->n);
+    if (!ids)
+        return fail(env->error, ERR_NO_MEMORY, "asteria: out of memory, cannot recover %zu rows",
+                    n);
+    memcpy(ids, r->payload, r->n);
+    const struct vectors rows = { ids + n, n, env->dim, env->element };
+    int rc = row_log_expect_new(env, "asteria", r, ids, n, is_stored, a);
+    if (rc == OK && !asteria_rows_possible(env, rows.rows, n))
+        rc = misfit(a, r, "holds a row that is not of unit length");
+    if (rc == OK)
+        rc = asteria_apply_insert(a, rows, ids, &done);
     mem_free(env->mem, ids);
-    mem_free(env->mem, sorted);
     return rc;
 }
 
 static int redo_remove(struct asteria *a, const struct wal_record *r)
 {
-    int rc = OK;
+    const size_t n = row_log_rows(r, 0);
+    int rc = n > 0 ? OK : misfit(a, r, "does not belong to this index");
 
-    if (r->n == 0 || r->n % sizeof(uint64_t) != 0)
-        return misfit(a, r, "does not belong to this index");
-    for (size_t i = 0; rc == OK && i < r->n / sizeof(uint64_t); i++) {
-        if (!is_stored(a, id_of(r, i)))
-            return misfit(a, r, "removes an id that is not there");
-        rc = asteria_apply_remove(a, id_of(r, i));
-    }
+    for (size_t i = 0; rc == OK && i < n; i++)
+        rc = is_stored(a, row_log_id(r, i)) ? asteria_apply_remove(a, row_log_id(r, i))
+                                            : misfit(a, r, "removes an id that is not there");
     if (rc == OK && asteria_graph_is_due(a))
-        asteria_compact_graph(a, r->n / sizeof(uint64_t));
+        asteria_compact_graph(a, n);
     return rc;
 }
 

@@ -4,9 +4,9 @@
  * is the one that the snapshot refers to (snapshot.h). The second pass inserts vectors
  * through spfresh_insert(), which logs nothing while no log is open. Splits and moves follow
  * from the inserts. */
-#include <inttypes.h>
 #include <string.h>
 
+#include "algorithms/common/durable/row_log.h"
 #include "algorithms/spfresh/durable/durable.h"
 #include "algorithms/spfresh/durable/snapshot.h"
 #include "algorithms/spfresh/jobs/jobs.h"
@@ -28,10 +28,7 @@ struct recovery {
 
 static int misfit(const struct spfresh *s, const struct wal_record *r)
 {
-    return fail(s->base.env.error, ERR_CORRUPT,
-                "%s: write-ahead log in %s: record %" PRIu64
-                " (op %u, %zu bytes) does not belong to this index",
-                s->base.ops->name, s->base.env.dir, r->lsn, r->op, r->n);
+    return row_log_misfit(&s->base.env, s->base.ops->name, r, "does not belong to this index");
 }
 
 static int read_record(const struct spfresh *s, const struct wal_record *r, uint64_t *id)

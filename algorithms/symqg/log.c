@@ -4,69 +4,22 @@
  * "symqg.index", and the log since then. Rows are logged once they are linked, removals before they
  * begin, because a removal cannot be undone. The rows of a build are one batch of records: recovery
  * builds the graph of them anew, unless the checkpoint after the build came to its end. */
-#include <limits.h>
-#include <stdio.h>
-#include <sys/stat.h>
-
 #include "algorithms/common/durable/folder_claim.h"
+#include "algorithms/common/durable/row_log.h"
 #include "algorithms/symqg/symqg.h"
 #include "src/core/error.h"
-#include "src/core/mem.h"
-
-enum { RECORD_BYTES = 1 << 20 };
 
 /* ---- records */
 
-static int commit(struct symqg *s, int rc)
-{
-    return rc == OK ? wal_commit(s->durable.wal) : rc;
-}
-
 int symqg_log_rows(struct symqg *s, struct vectors rows, const uint64_t *ids, size_t n, bool built)
 {
-    const size_t each = sizeof *ids + s->row_bytes;
-    const size_t most = RECORD_BYTES / each > 0 ? RECORD_BYTES / each : 1;
-    int rc = OK;
-
-    if (!s->durable.wal || n == 0)
-        return OK;
-    for (size_t i = 0, some; i < n && rc == OK; i += some) {
-        some = n - i < most ? n - i : most;
-        const struct wal_part parts[] = {
-            { ids + i, some * sizeof *ids },
-            { (const unsigned char *)rows.rows + i * s->row_bytes, some * s->row_bytes },
-        };
-        rc = wal_append(s->durable.wal, built ? SYMQG_LOG_BUILD : SYMQG_LOG_INSERT, parts, 2);
-    }
-    return commit(s, rc);
+    return row_log_write(s->durable.wal, built ? SYMQG_LOG_BUILD : SYMQG_LOG_INSERT, ids, rows.rows,
+                         s->row_bytes, n);
 }
 
 int symqg_log_remove(struct symqg *s, const uint64_t *ids, size_t n)
 {
-    const size_t most = RECORD_BYTES / sizeof *ids;
-    int rc = OK;
-
-    if (!s->durable.wal || n == 0)
-        return OK;
-    for (size_t i = 0, some; i < n && rc == OK; i += some) {
-        some = n - i < most ? n - i : most;
-        rc = wal_append(s->durable.wal, SYMQG_LOG_REMOVE,
-                        &(struct wal_part){ ids + i, some * sizeof *ids }, 1);
-    }
-    return commit(s, rc);
-}
-
-uint64_t symqg_log_bytes(const struct symqg *s)
-{
-    struct stat st = { 0 };
-    char path[PATH_MAX];
-
-    if (!s->durable.wal)
-        return 0;
-    const int n = snprintf(path, sizeof path, "%s/%s", s->durable.dir, SYMQG_RUNNING);
-    if (n < 0 || (size_t)n >= sizeof path || stat(path, &st) != 0)
-        st.st_size = 0;
-    return wal_bytes(s->durable.wal) + (uint64_t)st.st_size;
+    return row_log_write(s->durable.wal, SYMQG_LOG_REMOVE, ids, NULL, 0, n);
 }
 
 /* ---- snapshots */

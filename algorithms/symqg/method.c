@@ -66,7 +66,7 @@ static int symqg_memory(const struct index *index, struct memory_use *use)
                s->gone_capacity * sizeof *s->gone,
         .other = sizeof *s + index->env.dim * sizeof *s->sum +
                  (s->quantizer ? quantizer_bytes(s->quantizer) : 0) + symqg_scratch_bytes(s),
-        .disk = symqg_log_bytes(s)
+        .disk = durable_bytes(&s->durable, SYMQG_RUNNING)
     };
     return OK;
 }

@@ -1,26 +1,29 @@
 /* recover.c - loads an index: a saved one, or one that ran, from its snapshot and the log after it.
  * Replay makes the changes by the same functions as before, without a log. */
-#include <inttypes.h>
-#include <stdlib.h>
-
 #include "algorithms/common/durable/folder_claim.h"
+#include "algorithms/common/durable/row_log.h"
 #include "algorithms/symqg/symqg.h"
 #include "src/core/error.h"
 #include "src/core/mem.h"
-#include "src/core/order.h"
 
 struct recovery {
     struct symqg *s;
     uint64_t *ids; /* n_built, of the build that the present records are part of */
     unsigned char *rows;
     size_t n_built, ids_capacity, rows_capacity;
+    struct wal_record last; /* of these; its payload is gone */
 };
 
 static int misfit(const struct symqg *s, const struct wal_record *r, const char *why)
 {
-    return fail(s->base.env.error, ERR_CORRUPT,
-                "symqg: write-ahead log in %s: record %" PRIu64 " (op %u, %zu bytes) %s",
-                s->base.env.dir, r->lsn, r->op, r->n, why);
+    return row_log_misfit(&s->base.env, "symqg", r, why);
+}
+
+static bool is_stored(const void *of, uint64_t id)
+{
+    const struct symqg *s = of;
+
+    return slot_table_get(&s->numbers, s->ids, id, NULL);
 }
 
 /* Collects the rows of a record; those of a build in front of them stay. */
@@ -28,10 +31,10 @@ static int collect(struct recovery *p, const struct wal_record *r)
 {
     struct symqg *s = p->s;
     struct mem *mem = s->base.env.mem;
-    const size_t each = sizeof(uint64_t) + s->row_bytes, n = r->n / each;
+    const size_t n = row_log_rows(r, s->row_bytes);
     const unsigned char *payload = r->payload;
 
-    if (n == 0 || r->n % each != 0)
+    if (n == 0)
         return misfit(s, r, "does not belong to this index");
     if (!mem_grow(mem, &p->ids, &p->ids_capacity, p->n_built + n, sizeof *p->ids) ||
         !mem_grow(mem, &p->rows, &p->rows_capacity, p->n_built + n, s->row_bytes))
@@ -40,59 +43,38 @@ static int collect(struct recovery *p, const struct wal_record *r)
     memcpy(p->ids + p->n_built, payload, n * sizeof *p->ids);
     memcpy(p->rows + p->n_built * s->row_bytes, payload + n * sizeof *p->ids, n * s->row_bytes);
     p->n_built += n;
+    p->last = *r;
     return OK;
-}
-
-/* Whether the ids can be inserted: not stored, and no duplicates. ERR_NO_MEMORY. */
-static int expect_new(const struct recovery *p)
-{
-    const struct symqg *s = p->s;
-    const struct index_env *env = &s->base.env;
-    uint64_t *sorted = mem_array(env->mem, p->n_built, sizeof *sorted);
-    int rc = OK;
-
-    if (!sorted)
-        return fail(env->error, ERR_NO_MEMORY, "symqg: out of memory, cannot recover %zu rows",
-                    p->n_built);
-    memcpy(sorted, p->ids, p->n_built * sizeof *sorted);
-    qsort(sorted, p->n_built, sizeof *sorted, order_u64);
-    for (size_t i = 0; i < p->n_built && rc == OK; i++)
-        if (sorted[i] == ID_NONE || (i > 0 && sorted[i] == sorted[i - 1]) ||
-            slot_table_get(&s->numbers, s->ids, sorted[i], NULL))
-            rc = fail(env->error, ERR_CORRUPT,
-                      "symqg: write-ahead log in %s: id %" PRIu64 " is inserted and there already",
-                      env->dir, sorted[i]);
-    mem_free(env->mem, sorted);
-    return rc;
 }
 
 static int insert_collected(struct recovery *p)
 {
-    const struct index_env *env = &p->s->base.env;
+    struct symqg *s = p->s;
+    const struct index_env *env = &s->base.env;
     const struct vectors rows = { p->rows, p->n_built, env->dim, env->element };
     size_t done;
-    int rc = p->n_built > 0 ? expect_new(p) : OK;
+
+    if (p->n_built == 0)
+        return OK;
+    int rc = row_log_expect_new(env, "symqg", &p->last, p->ids, p->n_built, is_stored, s);
 
     if (rc == OK)
-        rc = symqg_insert(&p->s->base, rows, p->ids, &done);
+        rc = symqg_insert(&s->base, rows, p->ids, &done);
     p->n_built = 0;
     return rc;
 }
 
 static int redo_remove(struct symqg *s, const struct wal_record *r)
 {
+    const size_t n = row_log_rows(r, 0);
     size_t done;
-    int rc = OK;
+    int rc = n > 0 ? OK : misfit(s, r, "does not belong to this index");
 
-    if (r->n == 0 || r->n % sizeof(uint64_t) != 0)
-        return misfit(s, r, "does not belong to this index");
-    for (size_t i = 0; i < r->n / sizeof(uint64_t) && rc == OK; i++) {
-        uint64_t id;
+    for (size_t i = 0; i < n && rc == OK; i++) {
+        const uint64_t id = row_log_id(r, i);
 
-        memcpy(&id, (const unsigned char *)r->payload + i * sizeof id, sizeof id);
-        if (!slot_table_get(&s->numbers, s->ids, id, NULL))
-            return misfit(s, r, "removes an id that is not there");
-        rc = symqg_remove(&s->base, &id, 1, &done);
+        rc = is_stored(s, id) ? symqg_remove(&s->base, &id, 1, &done)
+                              : misfit(s, r, "removes an id that is not there");
     }
     return rc;
 }

@@ -255,7 +255,6 @@ int symqg_log_rows(struct symqg *, struct vectors rows, const uint64_t *ids, siz
 int symqg_log_remove(struct symqg *, const uint64_t *ids, size_t n);
 /* After a build, and when the log is long. An error goes to env's log. */
 void symqg_checkpoint_if_due(struct symqg *, bool built);
-uint64_t symqg_log_bytes(const struct symqg *); /* of log and snapshot */
 int symqg_save(struct index *, const char *dir);
 
 /* recover.c */

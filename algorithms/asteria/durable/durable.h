@@ -16,8 +16,6 @@ int asteria_log_remove(struct asteria *, const uint64_t *ids, size_t n);
 /* Logs that training has begun, or failed. A training with neither a failure nor a checkpoint after
    it was interrupted; recovery reports that. */
 int asteria_log_train(struct asteria *, bool begun);
-/* Bytes of the log and of the snapshot. */
-uint64_t asteria_log_bytes(const struct asteria *);
 
 /* log.c, for recovery: record types; opening the log for appending. */
 enum asteria_op { LOG_INSERT = 1, LOG_REMOVE = 2, LOG_TRAIN = 3 };

@@ -1,9 +1,9 @@
 /* log.c - commits as records of the write-ahead log. */
-#include <inttypes.h>
 #include <string.h>
 
 #include "algorithms/channi/channi.h"
 #include "algorithms/channi/commit/changes.h"
+#include "algorithms/common/durable/row_log.h"
 
 enum { RECORD_BYTES = 1 << 20, PUT_HEAD = 8 };
 
@@ -30,19 +30,6 @@ static int log_puts(struct channi *s, const struct channi_change *c)
     return rc;
 }
 
-static int log_dels(struct channi *s, const struct channi_change *c)
-{
-    const size_t most = RECORD_BYTES / sizeof(uint64_t);
-    int rc = OK;
-
-    for (size_t i = 0, n; i < c->n && rc == OK; i += n) {
-        n = c->n - i < most ? c->n - i : most;
-        rc = wal_append(s->durable.wal, CHANGE_DEL,
-                        &(struct wal_part){ c->ids + i, n * sizeof(uint64_t) }, 1);
-    }
-    return rc;
-}
-
 int channi_log_commit(struct channi *s, const struct channi_change *changes, size_t n,
                       uint64_t version)
 {
@@ -51,7 +38,9 @@ int channi_log_commit(struct channi *s, const struct channi_change *changes, siz
     if (!s->durable.wal)
         return OK;
     for (size_t i = 0; i < n && rc == OK; i++)
-        rc = changes[i].op == CHANGE_PUT ? log_puts(s, &changes[i]) : log_dels(s, &changes[i]);
+        rc = changes[i].op == CHANGE_PUT ? log_puts(s, &changes[i])
+                                         : row_log_append(s->durable.wal, CHANGE_DEL,
+                                                          changes[i].ids, NULL, 0, changes[i].n);
     if (rc == OK)
         rc = wal_append(s->durable.wal, CHANGE_COMMIT,
                         &(struct wal_part){ &version, sizeof version }, 1);
@@ -63,10 +52,7 @@ int channi_log_commit(struct channi *s, const struct channi_change *changes, siz
 
 static int misfit(const struct channi *s, const struct wal_record *r)
 {
-    return fail(s->base.env.error, ERR_CORRUPT,
-                "channi: write-ahead log in %s: record %" PRIu64
-                " (op %u, %zu bytes) does not belong to this index",
-                s->base.env.dir, r->lsn, r->op, r->n);
+    return row_log_misfit(&s->base.env, "channi", r, "does not belong to this index");
 }
 
 static int read_put(const struct channi *s, const struct wal_record *r, struct channi_changes *to)
@@ -94,9 +80,9 @@ int channi_log_read(const struct channi *s, const struct wal_record *r, struct c
     switch (r->op) {
         case CHANGE_PUT: return read_put(s, r, to);
         case CHANGE_DEL:
-            if (r->n == 0 || r->n % sizeof(uint64_t) != 0)
-                return misfit(s, r);
-            return channi_changes_del(to, s->base.env.error, r->payload, r->n / sizeof(uint64_t));
+            return row_log_rows(r, 0) > 0
+                       ? channi_changes_del(to, s->base.env.error, r->payload, row_log_rows(r, 0))
+                       : misfit(s, r);
         case CHANGE_COMMIT:
             if (r->n != sizeof *version)
                 return misfit(s, r);

@@ -2,6 +2,8 @@
 #include "algorithms/common/durable/durable.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -73,6 +75,19 @@ static void set_due(struct durable *d, bool failed, uint64_t snapshot_bytes)
     const uint64_t now = failed ? wal_bytes(d->wal) + atomic_load(&d->parked_bytes) : 0;
 
     atomic_store(&d->due_at, failed ? now + step : snapshot_bytes > step ? snapshot_bytes : step);
+}
+
+uint64_t durable_bytes(const struct durable *d, const char *name)
+{
+    struct stat st = { 0 };
+    char path[PATH_MAX];
+
+    if (!d->wal)
+        return 0;
+    const int n = snprintf(path, sizeof path, "%s/%s", d->dir, name);
+    if (n < 0 || (size_t)n >= sizeof path || stat(path, &st) != 0)
+        st.st_size = 0;
+    return wal_bytes(d->wal) + (uint64_t)st.st_size;
 }
 
 bool durable_is_due(const struct durable *d)

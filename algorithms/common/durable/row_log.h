@@ -1,0 +1,32 @@
+/* row_log.h - insertions and deletions as records of the write-ahead log.
+ *
+ * The record of an insertion is n ids, then n rows; that of a deletion is n ids. Many rows are several
+ * records of about 1 MiB, which one commit makes a batch. A record lies at any address: its ids and rows
+ * are not aligned. */
+#ifndef DRIFTLINE_COMMON_DURABLE_ROW_LOG_H
+#define DRIFTLINE_COMMON_DURABLE_ROW_LOG_H
+
+#include "algorithms/common/durable/wal.h"
+
+/* Appends n rows with their ids (rows NULL: the ids alone), and commits nothing. A log that is NULL, or
+   n = 0: does nothing. ERR_NO_MEMORY: the batch is empty. */
+int row_log_append(struct wal *, uint8_t op, const uint64_t *ids, const void *rows,
+                   size_t row_bytes, size_t n);
+/* Appends and commits. On error nothing of it is in the log. */
+int row_log_write(struct wal *, uint8_t op, const uint64_t *ids, const void *rows, size_t row_bytes,
+                  size_t n);
+
+/* n of a record with rows of row_bytes (0: ids alone). 0: it is no such record. */
+size_t row_log_rows(const struct wal_record *, size_t row_bytes);
+uint64_t row_log_id(const struct wal_record *, size_t i);
+
+/* Sets the error: the record WHY. Returns ERR_CORRUPT. */
+int row_log_misfit(const struct index_env *, const char *method, const struct wal_record *,
+                   const char *why);
+/* row_log_misfit() unless the n ids can be inserted: none is ID_NONE, none comes twice, and none is
+   stored. ERR_NO_MEMORY. */
+int row_log_expect_new(const struct index_env *, const char *method, const struct wal_record *,
+                       const uint64_t *ids, size_t n,
+                       bool (*is_stored)(const void *of, uint64_t id), const void *of);
+
+#endif

@@ -17,6 +17,7 @@
     LIE(memoises)                          \
     LIE(memoises_most)                     \
     LIE(memoises_other_points)             \
+    LIE(caches_pages)                      \
     LIE(work_in_stats)                     \
     LIE(work_in_memory)                    \
     LIE(work_in_check)                     \
@@ -88,6 +89,7 @@ struct liar {
     uint64_t *ids;
     size_t n, rows_capacity, ids_capacity;
     struct memory_of_answers *remembered; /* of memoises */
+    float page;                           /* caches_pages: the first component of the last query */
     atomic_size_t searches;               /* predicts_samples, stalls */
     bool batched;                         /* lazy_until_batch */
     bool asked, in_rounds; /* rounds_answer_nothing: in rounds no query precedes the first batch */

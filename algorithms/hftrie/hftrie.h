@@ -21,18 +21,8 @@ struct hftrie_params {
 /* How multi answers a query: as the cost model prefers, or always in the same way. */
 enum hftrie_plan { HFTRIE_AUTO, HFTRIE_TABLES, HFTRIE_SCAN };
 
-/* For multi: the plan, and the constants of its cost model, in ns. */
 struct hftrie_knobs {
-    int64_t plan;                     /* enum hftrie_plan */
-    double query_ns;                  /* per query */
-    double header_ns;                 /* reading the number of entries of a bucket */
-    double lookup_ns;                 /* a bucket that is not empty */
-    double line_ns;                   /* per line of a bucket */
-    double candidate_ns;              /* per entry to be verified */
-    double compare_ns;                /* scan: comparing a code with a query */
-    double read_ns, cached_ns;        /* scan: reading a code; the same if all codes fit in the
-                                  last-level cache */
-    double device_ns, device_call_ns; /* scan by a device: comparing a code; a call */
+    int64_t plan; /* enum hftrie_plan */
 };
 
 struct hftrie;

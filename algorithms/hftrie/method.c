@@ -28,27 +28,9 @@ static const struct param param_table[] = {
     PARAM_END
 };
 
-/* The costs: docs/methods/hftrie.md describes how they were measured. */
 static const struct param knob_table[] = {
     PARAM_CHOICE(struct hftrie_knobs, plan, HFTRIE_AUTO, "auto|tables|scan",
                  "multi: what answers a query; auto: what the cost model expects to be cheaper"),
-    PARAM_REAL(struct hftrie_knobs, query_ns, 250, 0, 1e9, "cost model: fixed cost of a query"),
-    PARAM_REAL(struct hftrie_knobs, header_ns, 2.5, 0, 1e9,
-               "cost model: reading the size of a bucket"),
-    PARAM_REAL(struct hftrie_knobs, lookup_ns, 8, 0, 1e9, "cost model: a bucket that is not empty"),
-    PARAM_REAL(struct hftrie_knobs, line_ns, 6, 0, 1e9, "cost model: a cache line of 15 codes"),
-    PARAM_REAL(struct hftrie_knobs, candidate_ns, 40, 0, 1e9,
-               "cost model: verifying a code that is near enough"),
-    PARAM_REAL(struct hftrie_knobs, compare_ns, .06, 0, 1e9,
-               "cost model: comparing a code in a scan"),
-    PARAM_REAL(struct hftrie_knobs, read_ns, .1, 0, 1e9,
-               "cost model: reading a code from memory, once per batch"),
-    PARAM_REAL(struct hftrie_knobs, cached_ns, .035, 0, 1e9,
-               "cost model: reading a code where all codes fit the last-level cache"),
-    PARAM_REAL(struct hftrie_knobs, device_ns, .0008, 0, 1e9,
-               "cost model: comparing a code on the device"),
-    PARAM_REAL(struct hftrie_knobs, device_call_ns, 50000, 0, 1e12,
-               "cost model: a call of the device"),
     PARAM_END
 };
 

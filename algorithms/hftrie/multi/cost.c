@@ -12,20 +12,29 @@
 #define EVEN           .9 /* from this evenness on, counts are known without counting */
 #define CACHE_BYTES    ((size_t)12 << 20)
 
+const struct hftrie_multi_costs hftrie_multi_costs = { .query = 250,
+                                                       .header = 2.5,
+                                                       .lookup = 8,
+                                                       .line = 6,
+                                                       .candidate = 40,
+                                                       .compare = .06,
+                                                       .read = .1,
+                                                       .cached = .035,
+                                                       .device = .0008,
+                                                       .call = 50000 };
+
 double hftrie_multi_scan_ns(const struct multi *m, const struct code_group *g)
 {
-    const struct hftrie_knobs *k = g->knobs;
+    const struct hftrie_multi_costs *cost = m->costs;
     const size_t codes = m->store.n;
     if (g->later)
-        return (double)codes * k->device_ns +
-               (g->n < CODE_GROUP ? k->device_call_ns / (double)g->n : 0);
-    const double read = codes * sizeof(uint64_t) <= CACHE_BYTES ? k->cached_ns : k->read_ns;
-    return (double)codes * (k->compare_ns + read / (double)g->n);
+        return (double)codes * cost->device + (g->n < CODE_GROUP ? cost->call / (double)g->n : 0);
+    const double read = codes * sizeof(uint64_t) <= CACHE_BYTES ? cost->cached : cost->read;
+    return (double)codes * (cost->compare + read / (double)g->n);
 }
 
 struct choosing {
     const struct multi *m;
-    const struct hftrie_knobs *k;
     uint64_t p;
     unsigned radius;
     double mean;               /* entries per bucket */
@@ -43,12 +52,12 @@ static uint32_t ring_size(const struct multi *m, unsigned d)
 /* The cost of `taken` buckets with n entries in all at distance d. */
 static double buckets_cost(const struct choosing *c, unsigned j, unsigned d, double taken, double n)
 {
-    const struct hftrie_knobs *k = c->k;
+    const struct hftrie_multi_costs *cost = c->m->costs;
     const unsigned left = c->radius - d < 32 ? c->radius - d : 32;
     const double lines = n / MULTI_ENTRIES + taken / 2; /* the first line of a chain is half full
                                                            on average */
-    const double each = k->candidate_ns + (j > 0 ? k->lookup_ns + c->walk_lines * k->line_ns : 0);
-    return taken * k->lookup_ns + lines * k->line_ns + n * (double)c->m->within[j][left] * each;
+    const double each = cost->candidate + (j > 0 ? cost->lookup + c->walk_lines * cost->line : 0);
+    return taken * cost->lookup + lines * cost->line + n * (double)c->m->within[j][left] * each;
 }
 
 /* The cost of ring d around the query in table j. */
@@ -70,9 +79,10 @@ static double ring_cost(const struct choosing *c, unsigned j, unsigned d)
    a share of it. */
 static double least_cost(const struct choosing *c, unsigned j, unsigned d)
 {
+    const struct hftrie_multi_costs *cost = c->m->costs;
     const double ring = ring_size(c->m, d), mean = c->mean < 1 ? 0 : c->mean;
     const double share = SURE * (double)c->m->evenness;
-    return ring * c->k->header_ns + share * buckets_cost(c, j, d, mean > 0 ? ring : 0, ring * mean);
+    return ring * cost->header + share * buckets_cost(c, j, d, mean > 0 ? ring : 0, ring * mean);
 }
 
 /* The table whose next ring is cheapest. MULTI_TABLES: counting has become too expensive. */
@@ -87,7 +97,7 @@ static unsigned cheapest(struct choosing *c, const int8_t *threshold)
         const unsigned d = (unsigned)(threshold[j] + 1);
         if (c->next[j] >= 0 || (best < MULTI_TABLES && c->next[best] <= least_cost(c, j, d)))
             continue;
-        const double counting = (double)ring_size(m, d) * c->k->header_ns;
+        const double counting = (double)ring_size(m, d) * m->costs->header;
         if (m->evenness >= EVEN) {
             c->next[j] = least_cost(c, j, d);
         } else {
@@ -102,11 +112,9 @@ static unsigned cheapest(struct choosing *c, const int8_t *threshold)
     return best;
 }
 
-static struct choosing choosing_for(const struct multi *m, const struct hftrie_knobs *k,
-                                    unsigned radius, double limit_ns)
+static struct choosing choosing_for(const struct multi *m, unsigned radius, double limit_ns)
 {
     return (struct choosing){ .m = m,
-                              .k = k,
                               .radius = radius,
                               .mean = (double)m->n_codes / (double)((size_t)1 << m->shape.bits),
                               .walk_lines = m->walk_lines,
@@ -114,11 +122,10 @@ static struct choosing choosing_for(const struct multi *m, const struct hftrie_k
                               .next = { -1, -1, -1, -1 } };
 }
 
-double hftrie_multi_expected_ns(const struct multi *m, const struct hftrie_knobs *k,
-                                unsigned radius)
+double hftrie_multi_expected_ns(const struct multi *m, unsigned radius)
 {
-    const struct choosing c = choosing_for(m, k, radius, 0);
-    double ns = k->query_ns;
+    const struct choosing c = choosing_for(m, radius, 0);
+    double ns = m->costs->query;
     for (unsigned i = 0; i <= radius && i / MULTI_TABLES <= m->shape.bits; i++)
         ns += least_cost(&c, i % MULTI_TABLES, i / MULTI_TABLES);
     return ns;
@@ -126,25 +133,24 @@ double hftrie_multi_expected_ns(const struct multi *m, const struct hftrie_knobs
 
 /* Whether rings raised in turn would be cheap enough, and counting those rings in all tables
    fast enough. */
-bool hftrie_multi_promising(const struct multi *m, const struct hftrie_knobs *k, unsigned radius,
-                            double limit_ns)
+bool hftrie_multi_promising(const struct multi *m, unsigned radius, double limit_ns)
 {
-    if (limit_ns <= k->query_ns || hftrie_multi_expected_ns(m, k, radius) > limit_ns)
+    if (limit_ns <= m->costs->query || hftrie_multi_expected_ns(m, radius) > limit_ns)
         return false;
     double counting = 0;
     for (unsigned d = 0; MULTI_TABLES * d <= radius && d <= m->shape.bits; d++)
-        counting += MULTI_TABLES * (double)ring_size(m, d) * k->header_ns;
+        counting += MULTI_TABLES * (double)ring_size(m, d) * m->costs->header;
     return m->evenness >= EVEN || counting <= limit_ns * COUNTING_SHARE;
 }
 
-bool hftrie_multi_plan(const struct multi *m, const struct hftrie_knobs *k, uint64_t p,
-                       unsigned radius, double limit_ns, struct hftrie_multi_plan *plan)
+bool hftrie_multi_plan(const struct multi *m, uint64_t p, unsigned radius, double limit_ns,
+                       struct hftrie_multi_plan *plan)
 {
-    struct choosing c = choosing_for(m, k, radius, limit_ns);
+    struct choosing c = choosing_for(m, radius, limit_ns);
     const double own = (double)m->table[0].buckets[multi_key(m, 0, p)].n / MULTI_ENTRIES + 1;
     c.p = p;
     c.walk_lines = own > c.walk_lines ? own : c.walk_lines;
-    *plan = (struct hftrie_multi_plan){ .threshold = { -1, -1, -1, -1 }, .ns = k->query_ns };
+    *plan = (struct hftrie_multi_plan){ .threshold = { -1, -1, -1, -1 }, .ns = m->costs->query };
     for (unsigned i = 0; i <= radius; i++) {
         const unsigned j = cheapest(&c, plan->threshold);
         if (j == MULTI_TABLES || (plan->ns += c.next[j]) > limit_ns)

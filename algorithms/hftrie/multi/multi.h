@@ -70,6 +70,7 @@ struct multi {
     const struct kernels *kernels;
     struct code_store store;
     struct code_device *device; /* NULL: device = cpu */
+    const struct hftrie_multi_costs *costs;
     struct multi_shape shape;
     struct multi_table table[MULTI_TABLES];
     size_t n_codes;        /* distinct */
@@ -209,7 +210,20 @@ int hftrie_multi_insert(struct hftrie *, const uint64_t *codes, const uint64_t *
                         size_t *done);
 int hftrie_multi_remove(struct hftrie *, const uint64_t *ids, size_t n, size_t *done);
 
-/* cost.c */
+/* cost.c. The costs that plans are chosen by, in ns. docs/methods/hftrie.md says how they were measured. */
+struct hftrie_multi_costs {
+    double query;     /* per query */
+    double header;    /* reading the number of entries of a bucket */
+    double lookup;    /* a bucket that is not empty */
+    double line;      /* a cache line of 15 codes */
+    double candidate; /* verifying a code that is near enough */
+    double compare;   /* scan: comparing a code with a query */
+    double read,
+        cached; /* scan: reading a code, once for a group; if all codes fit the last cache */
+    double device, call; /* scan by a device: comparing a code; a call */
+};
+extern const struct hftrie_multi_costs hftrie_multi_costs;
+
 struct hftrie_multi_plan {
     int8_t threshold[MULTI_TABLES]; /* the t_j; -1: the table is not used */
     double ns;                      /* expected time */
@@ -218,13 +232,12 @@ struct hftrie_multi_plan {
    of the device answers all groups of a request; its fixed cost is that of a group that is not full. */
 double hftrie_multi_scan_ns(const struct multi *, const struct code_group *);
 /* Low estimate of the time at the radius, for queries like the rows. */
-double hftrie_multi_expected_ns(const struct multi *, const struct hftrie_knobs *, unsigned radius);
+double hftrie_multi_expected_ns(const struct multi *, unsigned radius);
 /* Whether planning pays: false if a scan is likely to be better for any query. */
-bool hftrie_multi_promising(const struct multi *, const struct hftrie_knobs *, unsigned radius,
-                            double limit_ns);
+bool hftrie_multi_promising(const struct multi *, unsigned radius, double limit_ns);
 /* Makes a plan for p and a radius that takes less than limit_ns; false: none was found. */
-bool hftrie_multi_plan(const struct multi *, const struct hftrie_knobs *, uint64_t p,
-                       unsigned radius, double limit_ns, struct hftrie_multi_plan *);
+bool hftrie_multi_plan(const struct multi *, uint64_t p, unsigned radius, double limit_ns,
+                       struct hftrie_multi_plan *);
 
 /* walk.c. A query of a group, with its plan and its answers. */
 struct multi_query {

@@ -39,9 +39,8 @@ static bool to_tables(const struct hftrie *h, const struct code_group *g, uint64
     const struct multi *m = h->state;
     const struct hftrie_knobs *k = g->knobs;
     if (k->plan == HFTRIE_TABLES)
-        return hftrie_multi_plan(m, k, p, radius, INFINITY, plan);
-    return hftrie_multi_plan(m, k, p, radius, limit_ns, plan) &&
-           !few_allowed(m, g->filter, plan->ns);
+        return hftrie_multi_plan(m, p, radius, INFINITY, plan);
+    return hftrie_multi_plan(m, p, radius, limit_ns, plan) && !few_allowed(m, g->filter, plan->ns);
 }
 
 static bool is_hopeless(const struct multi *m, const struct code_group *g, unsigned radius,
@@ -49,7 +48,7 @@ static bool is_hopeless(const struct multi *m, const struct code_group *g, unsig
 {
     const struct hftrie_knobs *k = g->knobs;
     return k->plan == HFTRIE_SCAN ||
-           (k->plan == HFTRIE_AUTO && !hftrie_multi_promising(m, k, radius, limit_ns));
+           (k->plan == HFTRIE_AUTO && !hftrie_multi_promising(m, radius, limit_ns));
 }
 
 /* Queries of a group that are answered by one scan. */
@@ -245,7 +244,7 @@ static unsigned likely_radius(const struct nearest_search *s, double *limit_ns)
         if (with == 0)
             continue;
         const double gain = MARGIN * with / (MULTI_SAMPLES - tried + 1) * s->scan_ns;
-        const double ns = hftrie_multi_expected_ns(m, s->group->knobs, r);
+        const double ns = hftrie_multi_expected_ns(m, r);
         if (gain - ns > most) {
             most = gain - ns;
             best = r;

@@ -11,15 +11,14 @@ static void test_scan(void **state)
     hf_open(&w, hf_params(HFTRIE_MULTI, 4, 256), 195);
     hf_insert(&w, HF_UNIFORM, 4000);
     const struct multi *m = ((struct hftrie *)w.index)->state;
-    w.knobs.device_ns = .5;
-    w.knobs.device_call_ns = 1000;
     struct code_group g = { .n = 10, .knobs = &w.knobs };
     const double here = hftrie_multi_scan_ns(m, &g);
-    assert_true(here >= 4000 * w.knobs.compare_ns && here < 4000 * w.knobs.device_ns);
+    const struct hftrie_multi_costs *cost = &hftrie_multi_costs;
+    assert_true(here >= 4000 * cost->compare && here < 4000 * (cost->compare + cost->read));
     g.later = later;
-    assert_true(hftrie_multi_scan_ns(m, &g) == 4000 * .5 + 100);
+    assert_true(hftrie_multi_scan_ns(m, &g) == 4000 * cost->device + cost->call / 10);
     g.n = CODE_GROUP;
-    assert_true(hftrie_multi_scan_ns(m, &g) == 4000 * .5);
+    assert_true(hftrie_multi_scan_ns(m, &g) == 4000 * cost->device);
     hf_close(&w);
 }
 

@@ -2,8 +2,7 @@
 -- in ten steps.
 --
 -- data = "drift" (the default): MNIST is replaced by Fashion-MNIST. Any other name is a data set whose first rows are
--- replaced by its next ones, which drift little or not at all. Compared are the median latency at a recall, which a
--- busy machine does not change, and the time of the insertions.
+-- replaced by its next ones, which drift little or not at all. Compared are single queries at a recall.
 local data  = option("data", "drift", "drift, or the name of a data set with queries: photo-sift, words")
 local rows  = option("rows", quick and 2000 or data == "drift" and 10000 or 16000, "rows held; twice as many are used")
 local asked = option("queries", quick and 100 or 300, "asked")
@@ -19,7 +18,7 @@ end
 
 local policies, codes = { "none", "copenhagen", "lire", "dedrift", "cost-model" }, { "none", "rabitq" }
 local function label(policy, code) return code == "none" and policy or policy .. ", RaBitQ" end
-local function at(r, policy, code) return r(label(policy, code), "p50_ns@recall=0.95/after") end
+local function at(r, policy, code) return r(label(policy, code), "single_qps@recall=0.95/after") end
 
 local methods, claims = {}, {}
 for _, policy in ipairs(policies) do
@@ -30,9 +29,9 @@ for _, policy in ipairs(policies) do
 end
 for _, code in ipairs(codes) do
   local most = data == "drift" and 0.75 or 1.25
-  claims[#claims + 1] = { ("at recall .95 %s takes at most %s times the latency of %s"):format(
+  claims[#claims + 1] = { ("at recall .95 a query of %s takes at most %s times that of %s"):format(
     label("lire", code), most, label("copenhagen", code)), function(r)
-    return at(r, "lire", code) <= most * at(r, "copenhagen", code)
+    return at(r, "copenhagen", code) <= most * at(r, "lire", code)
   end }
 end
 

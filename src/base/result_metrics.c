@@ -19,6 +19,27 @@ static const struct result_metric unknown = { .name = "", .title = "" };
 
 static const char at_recall[] = "@recall=";
 
+const struct result_rate_at result_metric_rates[RESULT_RATES] = {
+    { "qps", +1, "throughput_recall@" }, { "single_qps", +1, "recall@" },
+    { "distances", -1, "recall@" },      { "estimates", -1, "recall@" },
+    { "scanned", -1, "recall@" },        { "bytes_read", -1, "recall@" },
+};
+const char *const result_metric_recalls[RESULT_RECALLS] = { "0.9", "0.95", "0.98", "0.99" };
+
+bool result_metric_is_rate(const char *name)
+{
+    char one[64];
+
+    for (size_t i = 0; i < RESULT_RATES; i++)
+        for (size_t j = 0; j < RESULT_RECALLS; j++) {
+            snprintf(one, sizeof one, "%s%s%s", result_metric_rates[i].name, at_recall,
+                     result_metric_recalls[j]);
+            if (strcmp(name, one) == 0)
+                return true;
+        }
+    return false;
+}
+
 bool result_metric_is_at_recall(const char *name)
 {
     return strstr(name, at_recall) != NULL;

@@ -25,6 +25,18 @@ enum { RESULT_METRIC_SCREEN = 1000 };
 const struct result_metric *result_metric(const char *name);
 /* The i-th metric of metrics.def; NULL past the end. */
 const struct result_metric *result_metric_at(size_t i);
+/* What a build is compared by at a recall, RATE@recall=R: better as in struct result_metric; recall: the
+   recall of the same answers. */
+struct result_rate_at {
+    const char *name;
+    int better;
+    const char *recall;
+};
+enum { RESULT_RATES = 6, RESULT_RECALLS = 4 };
+extern const struct result_rate_at result_metric_rates[RESULT_RATES];
+extern const char *const result_metric_recalls[RESULT_RECALLS]; /* R, as text */
+/* True for RATE@recall=R with one of these rates and recalls. */
+bool result_metric_is_rate(const char *name);
 /* True for RATE@recall=R. A build has this metric; the points of its sweep do not. */
 bool result_metric_is_at_recall(const char *name);
 /* True for a time or a rate; a repeat measures another value of it. */

@@ -271,19 +271,6 @@ struct curve_point {
     double recall, value; /* more is better; costs are negated */
 };
 
-/* The rates and costs that are interpolated at a recall. Each names the recall metric of the
-   answers from the same measurement. */
-static const struct rate {
-    const char *name;
-    int better; /* +1: more is better, -1: less is better */
-    const char *recall;
-} rates[] = {
-    { "qps", +1, "throughput_recall@" }, { "single_qps", +1, "recall@" },
-    { "distances", -1, "recall@" },      { "estimates", -1, "recall@" },
-    { "scanned", -1, "recall@" },        { "bytes_read", -1, "recall@" },
-};
-enum { RATES = sizeof rates / sizeof *rates };
-
 /* Adds one point to its curve in `curves`:
    "build\nrepeat\ntag\nrate" -> { label, tag, rate, points: [[recall, value]] }. */
 static void add_to_curve(json_t *curves, const json_t *cell, const char *tag, size_t rate,
@@ -300,8 +287,9 @@ static void add_to_curve(json_t *curves, const json_t *cell, const char *tag, si
                           "points");
         (void)json_object_set_new(curves, key, curve);
     }
-    (void)json_array_append_new(json_object_get(curve, "points"),
-                                json_pack("[f, f]", recall, rates[rate].better * value));
+    (void)json_array_append_new(
+        json_object_get(curve, "points"),
+        json_pack("[f, f]", recall, result_metric_rates[rate].better * value));
 }
 
 /* True if `name` is METRIC/TAG#i of a series of more than LONG_SERIES steps. */
@@ -325,10 +313,11 @@ static void add_to_curves(json_t *curves, const json_t *cell, const json_t *metr
 
         if (!tag || of_long_series(metrics, name))
             continue;
-        for (size_t i = 0; i < RATES; i++) {
-            if (strncmp(name, rates[i].recall, strlen(rates[i].recall)) != 0)
+        for (size_t i = 0; i < RESULT_RATES; i++) {
+            if (strncmp(name, result_metric_rates[i].recall,
+                        strlen(result_metric_rates[i].recall)) != 0)
                 continue;
-            (void)snprintf(rate, sizeof rate, "%s%s", rates[i].name, tag);
+            (void)snprintf(rate, sizeof rate, "%s%s", result_metric_rates[i].name, tag);
             const double of_rate = field_number(metrics, rate);
             if (isfinite(of_rate))
                 add_to_curve(curves, cell, tag + 1, i, json_number_value(value), of_rate);
@@ -377,8 +366,7 @@ static double value_at(const struct curve_point *p, size_t n, double recall)
 /* Adds a sample of RATE@recall=R for each R that the curve covers. False: out of memory. */
 static bool add_curve(json_t *samples, const json_t *curve)
 {
-    static const char *const recalls[] = { "0.9", "0.95", "0.98", "0.99" };
-    const struct rate *rate = &rates[field_integer(curve, "rate", 0)];
+    const struct result_rate_at *rate = &result_metric_rates[field_integer(curve, "rate", 0)];
     const json_t *points = json_object_get(curve, "points");
     struct curve_point *p = mem_array(NULL, json_array_size(points) + 1, sizeof *p);
     char metric[NAME_BYTES];
@@ -392,11 +380,11 @@ static bool add_curve(json_t *samples, const json_t *curve)
                                      json_number_value(json_array_get(point, 1)) };
     }
     const size_t n = json_array_size(points) > 1 ? frontier(p, json_array_size(points)) : 0;
-    for (i = 0; i < sizeof recalls / sizeof *recalls; i++) {
-        const double value = value_at(p, n, strtod(recalls[i], NULL));
+    for (i = 0; i < RESULT_RECALLS; i++) {
+        const double value = value_at(p, n, strtod(result_metric_recalls[i], NULL));
 
-        (void)snprintf(metric, sizeof metric, "%s@recall=%s/%s", rate->name, recalls[i],
-                       field_text(curve, "tag", ""));
+        (void)snprintf(metric, sizeof metric, "%s@recall=%s/%s", rate->name,
+                       result_metric_recalls[i], field_text(curve, "tag", ""));
         if (isfinite(value))
             add_sample(samples, field_text(curve, "label", ""), metric, rate->better * value,
                        false);

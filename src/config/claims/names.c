@@ -42,6 +42,8 @@ bool lua_is_metric(const char *name)
         return name[6] != '\0';
     if (strncmp(name, "parts.", 6) == 0)
         return lua_is_one_of(name + 6, memory_parts, sizeof memory_parts / sizeof *memory_parts);
+    if (result_metric_is_at_recall(name))
+        return result_metric_is_rate(name);
     return *result_metric(name)->name != '\0';
 }
 
@@ -87,6 +89,12 @@ void lua_check_metric(lua_State *L, struct script_place at, const char *what, co
     const char *names[NAMES_MAX];
     char name[100], tag[100];
     result_metric_split(metric, name, sizeof name, tag, sizeof tag);
+    if (result_metric_is_at_recall(name) && !lua_is_metric(name))
+        script_fail_at(
+            L, at, ERR_CONFIG,
+            "%s: \"%.80s\" is not computed; at a recall there are qps, single_qps, distances, "
+            "estimates, scanned and bytes_read, at 0.9, 0.95, 0.98 and 0.99",
+            what, name);
     if (!lua_is_metric(name))
         script_fail_at(L, at, ERR_CONFIG, "%s: unknown metric \"%.80s\"%s", what, name,
                        script_hint(L, name, names, lua_result_metrics(names)));

@@ -22,4 +22,7 @@ config operation 'local s = synthetic { kind = "gaussian", rows = 10, dim = 4 }'
     'experiment { name = "bad", workload = function(w) w:insret { s } end, methods = { method { "flat" } } }'
 config empty 'local s = synthetic { kind = "gaussian", rows = 10, dim = 4 }' \
     'experiment { name = "bad", workload = function(w) w:search { s:queries(1) } end, methods = { method { "flat" } } }'
+config recall 'local s = synthetic { kind = "gaussian", rows = 100, dim = 4 }' \
+    'experiment { name = "bad", workload = function(w) w:insert { s } w:search { s:queries(1), tag = "q" } end, methods = { method { "flat" } },' \
+    '  claims = { { "fast", function(r) return r("flat", "p50_ns@recall=0.95/q") < 1 end } } }'
 ls -1 owned 2>/dev/null

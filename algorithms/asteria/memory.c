@@ -32,7 +32,7 @@ int asteria_memory(const struct index *index, struct memory_use *use)
     for (size_t i = 0; i < 2; i++)
         add_generation(a->generations[i], use);
     pthread_rwlock_unlock(&a->lock);
-    use->disk +=
-        durable_bytes(&a->durable, SNAPSHOT_RUNNING); /* waits while the log is being written */
+    /* Waits while the log is being written. */
+    use->disk += durable_bytes(&a->durable, SNAPSHOT_RUNNING);
     return OK;
 }

@@ -25,12 +25,11 @@ enum { RESULT_METRIC_SCREEN = 1000 };
 const struct result_metric *result_metric(const char *name);
 /* The i-th metric of metrics.def; NULL past the end. */
 const struct result_metric *result_metric_at(size_t i);
-/* What a build is compared by at a recall, RATE@recall=R: better as in struct result_metric; recall: the
-   recall of the same answers. */
+/* The rates and costs that are interpolated at a recall, as RATE@recall=R. */
 struct result_rate_at {
     const char *name;
-    int better;
-    const char *recall;
+    int better;         /* as in struct result_metric */
+    const char *recall; /* the metric of the recall of the same answers */
 };
 enum { RESULT_RATES = 6, RESULT_RECALLS = 4 };
 extern const struct result_rate_at result_metric_rates[RESULT_RATES];

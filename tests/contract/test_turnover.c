@@ -111,6 +111,17 @@ static void maintain(struct world *w)
     world_check(w);
 }
 
+/* With several threads the jobs of maintenance end in any order, and recall varies. */
+static void begin(struct world *w, const struct subject *subject, struct index_space space,
+                  const struct shape *shape)
+{
+    world_begin(w, subject, space, shape->dim);
+    w->bench.env.expected_n = shape->rows;
+    pool_destroy(w->bench.pool);
+    w->bench.pool = w->bench.env.pool = pool_create(1);
+    world_expect(w, w->bench.pool, "no memory");
+}
+
 static void open_trained(struct world *w, const float *rows, size_t n)
 {
     world_ok(w, world_open(w));
@@ -207,8 +218,7 @@ static void expect_recall(struct data *d, double at, double least, const char *w
     float *queries = drawn(d, at, QUERIES);
     for (size_t i = 0; i < QUERIES; i++)
         limits[i] = kth(w, queries + i * d->shape->dim);
-    world_begin(&fresh, w->subject, w->space, w->dim);
-    fresh.bench.env.expected_n = d->shape->rows;
+    begin(&fresh, w->subject, w->space, d->shape);
     open_trained(&fresh, (const float *)(const void *)w->rows, w->n);
     maintain(&fresh);
     struct measured anew = { 0, 0 }, old = { 0, 0 }, last = { 0, 0 };
@@ -233,10 +243,11 @@ static void expect_recall(struct data *d, double at, double least, const char *w
 
 /* Least shares of a new index's recall: under l2 and ip, and after drift (0: not looked at, since rows
    stay in the list that they were filed in). The aim is .9; where it is less by more than the noise of
-   100 queries, it is about the least of the usual seed and eight more. One of these had less: symqg .87. */
+   100 queries, it is about the least of the usual seed and eight more (more: of the usual seed and
+   two to eight more). One of these had less: symqg .87. */
 struct shares {
     const char *method, *params;
-    double l2, ip, drift;
+    double l2, ip, drift, more; /* more: after drift of more rows */
 };
 
 static void turn_over(struct world *like, const struct shares *shares, const struct shape *shape)
@@ -249,17 +260,16 @@ static void turn_over(struct world *like, const struct shares *shares, const str
     const double least = like->space.metric == METRIC_IP ? shares->ip : shares->l2;
     world_expect(like, least > 0, "%s: no least share for this metric", shares->method);
     (void)snprintf(subject.name, sizeof subject.name, "%s %s", shares->method, shares->params);
-    world_begin(&w, &subject, like->space, shape->dim);
-    w.bench.env.expected_n = shape->rows;
+    begin(&w, &subject, like->space, shape);
     data_begin(&d, &w, shape);
     float *rows = drawn(&d, 0, shape->rows);
     open_trained(&w, rows, shape->rows);
     free(rows);
     replace_all(&d);
     maintain(&w);
-    if (shape->moves == 0 || shares->drift > 0)
-        expect_recall(&d, 1, shape->moves > 0 ? shares->drift : least,
-                      "after all rows were replaced");
+    const double drifted = shape->rows == ROWS_MOST ? shares->more : shares->drift;
+    if (shape->moves == 0 || drifted > 0)
+        expect_recall(&d, 1, shape->moves > 0 ? drifted : least, "after all rows were replaced");
     world_remove(&w, w.n);
     insert_drawn(&d, 0, shape->rows / 4);
     expect_recall(&d, 0, least, "after a quarter came back");
@@ -272,17 +282,17 @@ static void turn_over(struct world *like, const struct shares *shares, const str
 /* Not of baselines, whose lists nothing changes. ampi is one, too: what comes after its first batch
    has more copies, which its searches compare. */
 static const struct shares all[] = {
-    { "divf", "", .85, .8, 0 },
-    { "divf", "maintenance=lire", .85, .85, .8 },
-    { "divf", "quantizer=rabitq", .85, .8, 0 },
-    { "scann", "", .85, .8, 0 },
-    { "spfresh", "store=memory", .85, 0, .65 },
-    { "channi", "wal=none,target_cluster=40,maintenance=inline", .9, 0, .8 },
-    { "asteria", "train_steps=8,batch=32", .9, 0, 0 },
-    { "hnsw", "", .9, 0, .9 },
-    { "vamana", "", .9, .9, .9 },
-    { "vamana-disk", "merge_rows=100", .9, .85, .7 },
-    { "symqg", "", .9, 0, .9 },
+    { "divf", "", .85, .8, 0, 0 },
+    { "divf", "maintenance=lire", .85, .85, .8, .8 },
+    { "divf", "quantizer=rabitq", .85, .8, 0, 0 },
+    { "scann", "", .85, .8, 0, 0 },
+    { "spfresh", "store=memory", .85, 0, .75, .65 },
+    { "channi", "wal=none,target_cluster=40,maintenance=inline", .9, 0, .8, .8 },
+    { "asteria", "train_steps=8,batch=32", .9, 0, 0, 0 },
+    { "hnsw", "", .9, 0, .9, .9 },
+    { "vamana", "", .9, .9, .9, .9 },
+    { "vamana-disk", "merge_rows=100", .9, .85, .9, .7 },
+    { "symqg", "", .9, 0, .9, .9 },
 };
 
 /* Once for a method and a metric: world_run() has other settings. */

@@ -45,13 +45,14 @@ static bool compaction_is_due(struct channi *c, const struct channi_cluster *cl,
            (changed >= COMPACT_LEAST && (double)changed > c->compact_share * (double)cl->base_n);
 }
 
-/* A refused split is tried again when a third of the rows were not there when it was refused. */
+/* A refused split by size is tried again when a third of the rows were not there when it was refused;
+   one of rows that lie apart, when the file has been written again. merge_min may be 0. */
 static bool split_is_due(const struct channi *c, const struct channi_cluster *cl, uint32_t live,
                          const struct channi_latch *latch)
 {
     const uint32_t tried = atomic_load(&latch->tried);
 
-    if (channi_shape_of(cl) == SHAPE_APART && live >= 4 * (uint64_t)c->merge_min)
+    if (channi_shape_of(cl) == SHAPE_APART && live > 0 && live >= 4 * (uint64_t)c->merge_min)
         return true;
     return live > c->split_max && (tried == 0 || live >= (uint64_t)tried + tried / 2);
 }

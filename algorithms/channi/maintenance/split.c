@@ -26,7 +26,7 @@
 /* Mini-batch k-means for temporary centroids. With a quarter or four times of each value, recall at
    equal work changes no more than between two seeds (docs/decisions.md). */
 enum { BATCH_ROWS = 256, BATCH_STEPS = 50, RESTARTS = 3 };
-enum { APART = 4 };
+enum { APART = 4 }; /* see are_apart() */
 
 /* ----------------------------------------------------------------------------------- memory */
 
@@ -329,8 +329,8 @@ static int carry_out(struct channi *c, struct channi_taken *w, const struct chan
     return rc;
 }
 
-/* Whether the rows lie in places apart: the sum of squares about the root of all is APART times that
-   about the roots of the parts. */
+/* Whether the rows lie in places apart: the sum of squares about the site is more than APART times
+   that about the roots of the parts. */
 static bool are_apart(const struct channi *c, const struct channi_cluster *cl,
                       const struct channi_members *m, const struct channi_split_plan *plan)
 {
@@ -345,7 +345,6 @@ static bool are_apart(const struct channi *c, const struct channi_cluster *cl,
             about_site += (double)channi_distance(c, m->rows[at], cl->site);
             about_roots += (double)channi_distance(c, m->rows[at], m->rows[plan->parts[p].root]);
         }
-
     return about_site > APART * about_roots;
 }
 

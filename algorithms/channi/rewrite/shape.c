@@ -1,12 +1,12 @@
 /* shape.c - how the live rows of a cluster lie about its site.
  *
- * Where data drift, rows of a place that has no cluster come to the nearest one, however far it is. While
- * they are too few for a split by size, searches for them go to other clusters, whose sites are nearer. So
- * two shapes are recognised, and none of ordinary clusters:
- *   - the rows have left the site. A random member is about twice as far (squared) from the others as
- *     their mean is; here it is more than LEFT times as far;
- *   - the rows lie in several places: a share of 1 / FAR_SHARE is more than FAR times as far from the site
- *     as the nearest such share. So it is on a line, too, where the split is then refused (split.c). */
+ * Where data drift, rows of a place that has no cluster come to the nearest one, however far it is.
+ * While they are too few for a split by size, searches for them go to other clusters, whose sites
+ * are nearer. So two shapes are recognised. Ordinary clusters have neither:
+ *   - the rows have left the site. A random member is about twice as far (squared) from the others
+ *     as their mean is; here the site is more than LEFT times as far;
+ *   - the rows may lie in places apart: a share of 1 / FAR_SHARE is more than FAR times as far from
+ *     the site as the nearest such share. This is so on a line, too; a split decides (split.c). */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,7 +43,8 @@ static void look(const struct channi_replacing *x, const struct channi_making *p
     }
 }
 
-/* The sum of squares about the mean is that about the site less n times the squared shift of the mean. */
+/* The sum of squares about the mean is that about the site, less n times the squared shift of the
+   mean. */
 static bool have_left(const struct shape *s, size_t dim, double to_site)
 {
     double shift = 0;
@@ -53,7 +54,7 @@ static bool have_left(const struct shape *s, size_t dim, double to_site)
     return to_site > LEFT * (to_site - shift / (double)s->n);
 }
 
-static bool are_apart(struct shape *s, size_t merge_min)
+static bool may_be_apart(struct shape *s, size_t merge_min)
 {
     size_t far = 0;
 
@@ -72,9 +73,9 @@ static void judge(const struct channi_replacing *x, struct channi_cluster *cl, s
         squares += (double)s->squared[i];
     }
     cl->mean_d = (float)(sum / (double)s->n);
-    atomic_store(&cl->shape, have_left(s, x->env.dim, squares) ? SHAPE_LEFT
-                             : are_apart(s, x->c->merge_min)   ? SHAPE_APART
-                                                               : SHAPE_USUAL);
+    atomic_store(&cl->shape, have_left(s, x->env.dim, squares)  ? SHAPE_LEFT
+                             : may_be_apart(s, x->c->merge_min) ? SHAPE_APART
+                                                                : SHAPE_USUAL);
 }
 
 int channi_measure(const struct channi_replacing *x, const struct channi_making *p)

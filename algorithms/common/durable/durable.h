@@ -82,7 +82,8 @@ int durable_write(const struct durable *, const char *dir, const struct durable_
 int durable_checkpoint(struct durable *, const struct durable_snapshot *);
 /* The same; the caller holds `checkpointing`. */
 int durable_checkpoint_locked(struct durable *, const struct durable_snapshot *);
-/* Bytes of the log and of the snapshot `name` beside it; 0 without a log. May wait for the log's lock. */
+/* Bytes of the log and of the snapshot `name` beside it; 0 without a log. May wait for the log's
+   lock. */
 uint64_t durable_bytes(const struct durable *, const char *name);
 /* Whether the log is long enough for a checkpoint. May wait for the log's lock. */
 bool durable_is_due(const struct durable *);

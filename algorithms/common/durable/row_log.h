@@ -1,22 +1,23 @@
 /* row_log.h - insertions and deletions as records of the write-ahead log.
  *
- * The record of an insertion is n ids, then n rows; that of a deletion is n ids. Many rows are several
- * records of about 1 MiB, which one commit makes a batch. A record lies at any address: its ids and rows
- * are not aligned. */
+ * The record of an insertion is n ids, then n rows; that of a deletion is n ids. Many rows are
+ * several records of about 1 MiB, which one commit makes a batch. The ids and rows of a record are
+ * not aligned. */
 #ifndef DRIFTLINE_COMMON_DURABLE_ROW_LOG_H
 #define DRIFTLINE_COMMON_DURABLE_ROW_LOG_H
 
 #include "algorithms/common/durable/wal.h"
 
-/* Appends n rows with their ids (rows NULL: the ids alone), and commits nothing. A log that is NULL, or
-   n = 0: does nothing. ERR_NO_MEMORY: the batch is empty. */
+/* Appends n rows with their ids (rows NULL: the ids alone), and commits nothing. Does nothing if the
+   log is NULL or n is 0. ERR_NO_MEMORY: the batch is empty. */
 int row_log_append(struct wal *, uint8_t op, const uint64_t *ids, const void *rows,
                    size_t row_bytes, size_t n);
 /* Appends and commits. On error nothing of it is in the log. */
 int row_log_write(struct wal *, uint8_t op, const uint64_t *ids, const void *rows, size_t row_bytes,
                   size_t n);
 
-/* n of a record with rows of row_bytes (0: ids alone). 0: it is no such record. */
+/* How many rows of row_bytes a record has with their ids; row_bytes 0: how many ids alone. Returns 0
+   if the record has another size. */
 size_t row_log_rows(const struct wal_record *, size_t row_bytes);
 uint64_t row_log_id(const struct wal_record *, size_t i);
 

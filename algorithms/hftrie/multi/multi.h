@@ -210,7 +210,8 @@ int hftrie_multi_insert(struct hftrie *, const uint64_t *codes, const uint64_t *
                         size_t *done);
 int hftrie_multi_remove(struct hftrie *, const uint64_t *ids, size_t n, size_t *done);
 
-/* cost.c. The costs that plans are chosen by, in ns. docs/methods/hftrie.md says how they were measured. */
+/* cost.c. The costs that plans are chosen by, in ns. docs/methods/hftrie.md says how they were
+   measured. */
 struct hftrie_multi_costs {
     double query;     /* per query */
     double header;    /* reading the number of entries of a bucket */
@@ -218,9 +219,10 @@ struct hftrie_multi_costs {
     double line;      /* a cache line of 15 codes */
     double candidate; /* verifying a code that is near enough */
     double compare;   /* scan: comparing a code with a query */
-    double read,
-        cached; /* scan: reading a code, once for a group; if all codes fit the last cache */
-    double device, call; /* scan by a device: comparing a code; a call */
+    double read;      /* scan: reading a code, once for a group of queries */
+    double cached;    /* the same where all codes fit the last-level cache */
+    double device;    /* scan by a device: comparing a code */
+    double call;      /* scan by a device: a call */
 };
 extern const struct hftrie_multi_costs hftrie_multi_costs;
 

@@ -84,17 +84,32 @@ void lua_check_label(lua_State *L, struct script_place at, const char *what, con
                        script_hint(L, label, names, n));
 }
 
+static void fail_at_recall(lua_State *L, struct script_place at, const char *what, const char *name)
+{
+    luaL_Buffer known;
+
+    luaL_buffinit(L, &known);
+    for (size_t i = 0; i < RESULT_RATES; i++) {
+        luaL_addstring(&known, i ? ", " : "");
+        luaL_addstring(&known, result_metric_rates[i].name);
+    }
+    luaL_addstring(&known, ", at ");
+    for (size_t i = 0; i < RESULT_RECALLS; i++) {
+        luaL_addstring(&known, i ? ", " : "");
+        luaL_addstring(&known, result_metric_recalls[i]);
+    }
+    luaL_pushresult(&known);
+    script_fail_at(L, at, ERR_CONFIG, "%s: \"%.80s\" is not computed; at a recall there are %s",
+                   what, name, lua_tostring(L, -1));
+}
+
 void lua_check_metric(lua_State *L, struct script_place at, const char *what, const char *metric)
 {
     const char *names[NAMES_MAX];
     char name[100], tag[100];
     result_metric_split(metric, name, sizeof name, tag, sizeof tag);
     if (result_metric_is_at_recall(name) && !lua_is_metric(name))
-        script_fail_at(
-            L, at, ERR_CONFIG,
-            "%s: \"%.80s\" is not computed; at a recall there are qps, single_qps, distances, "
-            "estimates, scanned and bytes_read, at 0.9, 0.95, 0.98 and 0.99",
-            what, name);
+        fail_at_recall(L, at, what, name);
     if (!lua_is_metric(name))
         script_fail_at(L, at, ERR_CONFIG, "%s: unknown metric \"%.80s\"%s", what, name,
                        script_hint(L, name, names, lua_result_metrics(names)));

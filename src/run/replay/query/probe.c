@@ -87,8 +87,8 @@ static int time_pairs(struct query_batch *batch, size_t n, query_ask *ask, void 
     return rc;
 }
 
-/* A cache of pages or lists serves the second query of a pair, whichever that is. So two pairs in opposite
-   order are taken together, and their factors by it cancel. Returns how many ratios are left. */
+/* A cache of pages or lists serves the second query of a pair, whichever that is. Two pairs in
+   opposite order are taken together, so that its effect cancels. Returns how many ratios are left. */
 static size_t join_orders(double *ratios, size_t n)
 {
     for (size_t i = 0; i < n / 2; i++)

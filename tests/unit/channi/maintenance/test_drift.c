@@ -246,6 +246,33 @@ static void expect_new_place(size_t stay)
     book_close(&b);
 }
 
+/* A cluster whose rows lay apart and were all deleted has nothing to split, also with merge_min 0. */
+static void test_empty_is_not_split(void **state)
+{
+    (void)state;
+    struct channi_params p = fifty();
+    struct book b;
+    uint64_t ids[60];
+
+    p.target_cluster = 7;
+    p.expected_n = 60;
+    p.maintenance = CHANNI_EXPLICIT;
+    book_open(&b, p, ELEMENT_F32, 4, 60, 1);
+    book_fill(&b, 0, 60, 4, .1);
+    assert_ok(book_insert(&b, 0, 60), &b.bench.error);
+    assert_int_equal(book_channi(&b)->merge_min, 0);
+    struct channi_cluster *cl = (struct channi_cluster *)(uintptr_t)cluster_of(&b, 0);
+    for (size_t i = 0; i < 60; i++)
+        ids[i] = i;
+    atomic_store(&cl->shape, SHAPE_APART);
+    assert_int_equal(channi_needs(book_channi(&b), cl), JOB_SPLIT);
+    assert_ok(book_remove_some(&b, ids, 60), &b.bench.error);
+    assert_true(channi_needs(book_channi(&b), cl) != JOB_SPLIT);
+    work_off(&b, 0);
+    book_check(&b);
+    book_close(&b);
+}
+
 static void test_new_place(void **state)
 {
     (void)state;
@@ -260,6 +287,7 @@ int main(void)
         cmocka_unit_test(test_planted_outliers),
         cmocka_unit_test(test_slow_drift),
         cmocka_unit_test(test_new_place),
+        cmocka_unit_test(test_empty_is_not_split),
     };
     return test_run("channi_drift", tests);
 }

@@ -188,6 +188,8 @@ TABLE = [
      "`failed`: it caches answers", main("memoises_other_points", failed("caches answers"))),
     ("caches_pages", "no lie: a query that is nearly the last one finds its pages in memory, which takes 4 ms else",
      "`ok`, and nothing is said of a cache", main("caches_pages", status("ok"), no_note("search", "asked before"))),
+    ("delayed_in_rhythm", "no lie: the second and third of four searches take 4 ms more, as on a busy processor",
+     "the same", main("delayed_in_rhythm", status("ok"), no_note("search", "asked before"))),
     ("work_in_stats", "inserts put rows aside; the index is built when statistics are asked for",
      "a warning of the cell: more time outside the clock than timed; `untimed_seconds` has it",
      main("work_in_stats", *outside_the_clock)),

@@ -37,7 +37,7 @@ LUA
 cat >main.lua <<'LUA'
 local liar = require "liar"
 local methods = liar.modes("batch_writes_nothing", "batch_answers_garbage", "range_batch_delivers_nothing",
-  "caches_pages", "work_in_stats", "work_in_memory", "work_in_check", "work_in_search_warmup", "work_in_thread", "work_in_child",
+  "caches_pages", "delayed_in_rhythm", "work_in_stats", "work_in_memory", "work_in_check", "work_in_search_warmup", "work_in_thread", "work_in_child",
   "exits_early", "insert_done_half", "insert_done_too_large", "remove_done_half",
   "work_assigned", "work_negative", "work_nan", "reads_truth", "forges_records", "forges_and_goes_on",
   "memory_memfd", "memory_child", "memory_shm", "memory_shared_map", "stats_named_as_harness",

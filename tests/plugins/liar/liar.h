@@ -18,6 +18,7 @@
     LIE(memoises_most)                     \
     LIE(memoises_other_points)             \
     LIE(caches_pages)                      \
+    LIE(delayed_in_rhythm)                 \
     LIE(work_in_stats)                     \
     LIE(work_in_memory)                    \
     LIE(work_in_check)                     \
@@ -90,7 +91,7 @@ struct liar {
     size_t n, rows_capacity, ids_capacity;
     struct memory_of_answers *remembered; /* of memoises */
     float page;                           /* caches_pages: the first component of the last query */
-    atomic_size_t searches;               /* predicts_samples, stalls */
+    atomic_size_t searches;               /* predicts_samples, stalls, delayed_in_rhythm */
     bool batched;                         /* lazy_until_batch */
     bool asked, in_rounds; /* rounds_answer_nothing: in rounds no query precedes the first batch */
     bool work_left;        /* work_in_*: inserted, not yet paid for */

@@ -125,6 +125,15 @@ static void read_pages(struct liar *l, const struct search_request *q)
     l->page = first;
 }
 
+/* No lie: a scheduler that delays two of four calls. */
+static void wait_in_rhythm(struct liar *l, const struct search_request *q)
+{
+    const struct timespec a_slice = { .tv_nsec = 4000000 };
+
+    if (q->queries.n == 1 && (atomic_fetch_add(&l->searches, 1) + 1) / 2 % 2 == 1)
+        (void)nanosleep(&a_slice, NULL);
+}
+
 /* ---- 2. in place of the scan */
 
 bool lie_in_place_of_scan(struct liar *l, const struct search_request *q, struct search_result *r,
@@ -144,6 +153,7 @@ bool lie_in_place_of_scan(struct liar *l, const struct search_request *q, struct
         case lie_memoises_most:
         case lie_memoises_other_points: *rc = answer_from_memory(l, q, r); return true;
         case lie_caches_pages: read_pages(l, q); return false;
+        case lie_delayed_in_rhythm: wait_in_rhythm(l, q); return false;
         case lie_rounds_answer_nothing:
             l->in_rounds |= batch && !l->asked;
             l->asked = true;

@@ -36,17 +36,14 @@ static void change(char *row, enum element element, size_t dim, struct rng *rng)
         row[at] = (char)(row[at] == (char)255 ? 254 : row[at] + 1);
 }
 
-/* n of the batch's queries, then each of them changed: in another way at each point, operation,
-   repeat and attempt, so that no earlier answer is one to them. */
-static int make_queries(const struct query_batch *batch, size_t point, size_t attempt, size_t n,
+/* n of the batch's queries, then each of them changed: in another way at each point, operation and
+   repeat, so that no earlier answer is one to them. */
+static int make_queries(const struct query_batch *batch, size_t n, struct rng *rng,
                         struct buffer *rows, struct vectors *out)
 {
-    const struct replay_session *r = batch->replay;
     const struct vectors v = batch->queries;
     const size_t bytes = element_row_bytes(v.element, v.dim);
-    struct rng rng = rng_at(rng_mix(r->cell->seed, r->cell->repeat),
-                            (uint64_t)r->at << 24 | (uint64_t)point << 4 | attempt);
-    const int rc = buffer_reserve(rows, 2 * n * bytes + 1, r->err);
+    const int rc = buffer_reserve(rows, 2 * n * bytes + 1, batch->replay->err);
 
     if (rc != OK)
         return rc;
@@ -54,7 +51,7 @@ static int make_queries(const struct query_batch *batch, size_t point, size_t at
     memcpy(first, v.rows, n * bytes);
     memcpy(first + n * bytes, v.rows, n * bytes);
     for (size_t i = n; i < 2 * n; i++)
-        change(first + i * bytes, v.element, v.dim, &rng);
+        change(first + i * bytes, v.element, v.dim, rng);
     *out = (struct vectors){ first, 2 * n, v.dim, v.element };
     return OK;
 }
@@ -70,15 +67,16 @@ static int time_one(struct query_batch *batch, size_t query, query_ask *ask, voi
     return rc;
 }
 
-/* Asks for pairs of a repeated and a new query, each first in turn. */
-static int time_pairs(struct query_batch *batch, size_t n, query_ask *ask, void *to, double *ratios)
+/* Asks for a repeated and a new query n times. ratios: n. */
+static int time_pairs(struct query_batch *batch, size_t n, struct rng *rng, query_ask *ask,
+                      void *to, double *ratios)
 {
     double repeated, new;
+    bool new_first = false;
     int rc = OK;
 
     for (size_t i = 0; rc == OK && i < n; i++) {
-        const bool new_first = i % 2;
-
+        new_first = i % 2 ? !new_first : rng_below(rng, 2) == 1;
         rc = time_one(batch, new_first ? n + i : i, ask, to, new_first ? &new : &repeated);
         if (rc == OK)
             rc = time_one(batch, new_first ? i : n + i, ask, to, new_first ? &repeated : &new);
@@ -87,8 +85,9 @@ static int time_pairs(struct query_batch *batch, size_t n, query_ask *ask, void 
     return rc;
 }
 
-/* A cache of pages or lists serves the second query of a pair, whichever that is. Two pairs in
-   opposite order are taken together, so that its effect cancels. Returns how many ratios are left. */
+/* A cache of pages or lists serves the second query of a pair, whichever that is. Two pairs of
+   opposite order are taken together, so that its effect cancels; which comes first is drawn, as a
+   busy processor's scheduler delays calls at even distances. Returns how many ratios are left. */
 static size_t join_orders(double *ratios, size_t n)
 {
     for (size_t i = 0; i < n / 2; i++)
@@ -101,29 +100,39 @@ static size_t join_orders(double *ratios, size_t n)
 /* A cache of answers makes a repeated query about a hundred times faster. */
 static const double remembers = 10, worth_saying = 2;
 
-/* The ratios are sorted. */
-static bool is_suspect(const double *ratios, size_t n)
+/* The share of ratios of at least `factor`, less the share of those as far below 1: delays fall on
+   repeated queries as often as on new ones. */
+static double excess(const double *ratios, size_t n, double factor)
 {
-    return ratios[n / 10] >= worth_saying || ratios[n / 2] >= remembers ||
-           ratios[3 * n / 4] >= remembers;
+    double sum = 0;
+
+    for (size_t i = 0; i < n; i++)
+        sum += (ratios[i] >= factor) - (ratios[i] <= 1 / factor);
+    return sum / (double)n;
 }
 
+static bool is_suspect(const double *ratios, size_t n)
+{
+    return excess(ratios, n, remembers) >= .25 || excess(ratios, n, worth_saying) >= .9;
+}
+
+/* ratios: n, sorted. */
 static int judge(const struct query_batch *batch, struct step_record *s, const double *ratios,
                  size_t n)
 {
     s->new_over_repeated = ratios[n / 2];
-    if (s->op->repeated)
+    if (s->op->repeated || !is_suspect(ratios, n))
         return OK;
-    if (s->new_over_repeated >= remembers)
+    if (excess(ratios, n, remembers) >= .5)
         return fail(batch->replay->err, ERR_INVARIANT,
                     "the method caches answers: a repeated query is answered %.0f times faster "
                     "than a new one, so times would be those of the cache; set repeated = true in "
                     "the operation if the queries repeat on purpose",
                     s->new_over_repeated);
-    if (ratios[n / 10] >= worth_saying)
+    if (excess(ratios, n, worth_saying) >= .9)
         step_note(s, "queries asked before are answered %.3g times faster than new ones",
                   s->new_over_repeated);
-    else if (ratios[3 * n / 4] >= remembers)
+    else
         step_note(s,
                   "a quarter of the queries asked before are answered %.3g times faster than new "
                   "ones",
@@ -134,12 +143,15 @@ static int judge(const struct query_batch *batch, struct step_record *s, const d
 int query_batch_probe(struct query_batch *batch, struct step_record *s, size_t timed,
                       query_ask *ask, void *to)
 {
-    /* A busy machine may delay the new queries of one attempt, hardly of three. */
-    enum { PAIRS_LEAST = 8, ATTEMPTS_MOST = 3 };
+    /* So many are asked only where those before are suspect. */
+    enum { PAIRS_LEAST = 8, PAIRS_MOST = 3 * WARMUP_QUERIES };
+    const struct replay_session *r = batch->replay;
     const size_t n = timed < WARMUP_QUERIES ? timed : WARMUP_QUERIES;
     const struct vectors warm = batch->warm;
     const struct work before = batch->work;
-    double ratios[WARMUP_QUERIES];
+    struct rng rng =
+        rng_at(rng_mix(r->cell->seed, r->cell->repeat), (uint64_t)r->at << 24 | s->point);
+    double ratios[PAIRS_MOST + WARMUP_QUERIES];
     struct buffer rows = { 0 };
     size_t joined = 0;
     bool suspect = true;
@@ -147,18 +159,20 @@ int query_batch_probe(struct query_batch *batch, struct step_record *s, size_t t
 
     if (n < PAIRS_LEAST || s->cold)
         return OK;
-    for (size_t attempt = 0; suspect && attempt < ATTEMPTS_MOST; attempt++) {
-        rc = make_queries(batch, s->point, attempt, n, &rows, &batch->warm);
+    for (size_t pairs = 0; suspect && pairs < PAIRS_MOST; pairs += n) {
+        rc = make_queries(batch, n, &rng, &rows, &batch->warm);
         if (rc == OK)
-            rc = time_pairs(batch, n, ask, to, ratios);
+            rc = time_pairs(batch, n, &rng, ask, to, ratios + joined);
         if (rc != OK)
             break;
-        joined = join_orders(ratios, n);
-        qsort(ratios, joined, sizeof *ratios, stats_by_value);
+        joined += join_orders(ratios + joined, n);
         suspect = is_suspect(ratios, joined);
     }
     batch->warm = warm;
     batch->work = before;
     buffer_free(&rows);
-    return rc == OK ? judge(batch, s, ratios, joined) : rc;
+    if (rc != OK)
+        return rc;
+    qsort(ratios, joined, sizeof *ratios, stats_by_value);
+    return judge(batch, s, ratios, joined);
 }

@@ -82,7 +82,7 @@ struct ampi_partition {
 
 struct ampi_slots {
     struct idmap ids;
-    uint64_t *id; /* ID_NONE: dead or free */
+    uint64_t *id; /* INDEX_NO_ID: dead or free */
     float *rows;
     uint32_t *free;
     size_t n, n_free, capacity;

@@ -85,7 +85,7 @@ static int check_times(const struct ampi *a, struct ampi_marks *m, size_t cluste
                 return BROKEN(a, "cluster %zu: slot %u is in %u cones, not %zu", cluster, slot,
                               m->times[slot], k);
             m->times[slot] = 0;
-            *(a->slots.id[slot] == ID_NONE ? &dead : &live) += 1;
+            *(a->slots.id[slot] == INDEX_NO_ID ? &dead : &live) += 1;
         }
     }
     if (live != c->live || dead != c->dead)
@@ -136,7 +136,7 @@ static int check_slot(const struct ampi *a, uint32_t slot, size_t *filed, size_t
     }
     *filed += n;
     *unfiled += n == 0;
-    if (id == ID_NONE)
+    if (id == INDEX_NO_ID)
         return OK;
     if (n == 0)
         return BROKEN(a, "id %" PRIu64 ", slot %u, is in no cluster", id, slot);
@@ -157,7 +157,7 @@ static int check_slots(const struct ampi *a, size_t filed)
         int rc = check_slot(a, (uint32_t)slot, &said, &unfiled);
         if (rc)
             return rc;
-        live += s->id[slot] != ID_NONE;
+        live += s->id[slot] != INDEX_NO_ID;
     }
     if (said != filed)
         return BROKEN(a, "slots say they are filed %zu times, cones %zu", said, filed);

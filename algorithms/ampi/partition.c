@@ -193,7 +193,7 @@ uint32_t *ampi_cluster_slots(struct ampi *a, size_t cluster, size_t *n)
     for (size_t i = 0; i < all; i++) {
         if (i > 0 && entries[i] == entries[i - 1])
             continue;
-        if (a->slots.id[entries[i]] == ID_NONE)
+        if (a->slots.id[entries[i]] == INDEX_NO_ID)
             slots[filed - ++dead] = entries[i];
         else
             slots[(*n)++] = entries[i];

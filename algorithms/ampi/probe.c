@@ -138,7 +138,7 @@ static size_t keep_new(const struct ampi_query *q, uint32_t *slots, size_t n)
         s->stamp[slot] = s->epoch;
         met++;
         const uint64_t id = a->slots.id[slot];
-        if (id != ID_NONE && id_filter_allows(q->job->filter, id))
+        if (id != INDEX_NO_ID && index_filter_allows(q->job->filter, id))
             slots[kept++] = slot;
     }
     q->work->scanned += (double)met;

@@ -28,7 +28,7 @@ static size_t bury(struct ampi *a, uint32_t slot, uint32_t clusters[AMPI_CONES_M
 {
     const uint32_t *filed = ampi_filed(a, &a->part, slot);
     size_t n = 0;
-    a->slots.id[slot] = ID_NONE;
+    a->slots.id[slot] = INDEX_NO_ID;
     for (; n < a->copies && filed[n] != CLUSTER_NONE; n++) {
         clusters[n] = filed[n];
         a->part.cluster[filed[n]].live--;

@@ -74,7 +74,7 @@ static void save_cones(const struct ampi *a, struct store_writer *w)
     store_write(w, a->slots.id, a->slots.n * sizeof *a->slots.id);
     store_section(w, "rows");
     for (size_t s = 0; s < a->slots.n; s++)
-        if (a->slots.id[s] != ID_NONE)
+        if (a->slots.id[s] != INDEX_NO_ID)
             store_write(w, ampi_row(a, s), a->base.env.dim * sizeof(float));
 }
 
@@ -173,7 +173,7 @@ static int find_sections(struct loading *l, size_t dim)
         sketches += l->clusters[i].has_sketch;
     }
     for (size_t i = 0; i < m->n_slots && !rc; i++)
-        live += l->ids[i] != ID_NONE;
+        live += l->ids[i] != INDEX_NO_ID;
     if (!rc && (members != m->n_members || own_axes != m->n_own_axes || sketches != m->n_sketches ||
                 live != m->n_vectors))
         return store_corrupt(&l->reader, "its counts do not add up");
@@ -186,9 +186,9 @@ static int load_slots(struct ampi *a, const struct loading *l)
     const float *row = l->rows;
     int rc = ampi_slots_reserve(a, l->meta->n_slots);
     for (size_t s = 0; !rc && s < l->meta->n_slots; s++) {
-        if (l->ids[s] == ID_NONE) {
+        if (l->ids[s] == INDEX_NO_ID) {
             a->slots.n++;
-            a->slots.id[s] = ID_NONE;
+            a->slots.id[s] = INDEX_NO_ID;
             memset(ampi_filed(a, &a->part, s), 0xff, a->copies * sizeof *a->part.filed);
             continue;
         }
@@ -198,7 +198,7 @@ static int load_slots(struct ampi *a, const struct loading *l)
         row += dim;
     }
     for (size_t s = l->meta->n_slots; !rc && s-- > 0;)
-        if (l->ids[s] == ID_NONE)
+        if (l->ids[s] == INDEX_NO_ID)
             a->slots.free[a->slots.n_free++] = (uint32_t)s;
     return rc;
 }
@@ -206,7 +206,7 @@ static int load_slots(struct ampi *a, const struct loading *l)
 /* Adds the slot to this cluster, or counts one more of its cones. */
 static int file_member(struct ampi *a, const struct loading *l, uint32_t slot, size_t cluster)
 {
-    if (slot >= a->slots.n || a->slots.id[slot] == ID_NONE)
+    if (slot >= a->slots.n || a->slots.id[slot] == INDEX_NO_ID)
         return store_corrupt(&l->reader, "a cone names a slot that is not in use");
     uint32_t *filed = ampi_filed(a, &a->part, slot);
     for (size_t j = 0; j < a->copies; j++) {

@@ -63,7 +63,7 @@ static void refile_deal(const struct ampi *a, struct refile *r, const struct amp
                                    to->n,         env->dim,    to->version };
     size_t n = 0;
     for (size_t s = 0; s < a->slots.n; s++)
-        if (a->slots.id[s] != ID_NONE)
+        if (a->slots.id[s] != INDEX_NO_ID)
             r->slots[n++] = (uint32_t)s;
     for (size_t first = 0; first < n; first += NEAREST_ROWS) {
         size_t count = n - first < NEAREST_ROWS ? n - first : NEAREST_ROWS;
@@ -124,7 +124,7 @@ static int adopt_codebook(struct ampi *a, const float *centroids, size_t n)
     a->part = to;
     a->slots.n_free = 0;
     for (size_t s = a->slots.n; s-- > 0;)
-        if (a->slots.id[s] == ID_NONE)
+        if (a->slots.id[s] == INDEX_NO_ID)
             a->slots.free[a->slots.n_free++] = (uint32_t)s;
     return OK;
 }
@@ -195,7 +195,7 @@ int ampi_train_if_due(struct ampi *a, const float *rows, size_t n)
                     total);
     float *to = all;
     for (size_t s = 0; s < a->slots.n; s++) {
-        if (a->slots.id[s] == ID_NONE)
+        if (a->slots.id[s] == INDEX_NO_ID)
             continue;
         memcpy(to, ampi_row(a, s), env->dim * sizeof *to);
         to += env->dim;

@@ -23,10 +23,10 @@
  * row; ids, places, codes, edges and rows are indexed by it. A slot is free again once its bucket
  * is compacted and the graph has no edge to it.
  *
- * Invariants (check/): ids[slot] differs from ID_NONE exactly if the slot is live, and `slots` maps
- * that id to the slot. A live slot is live at its place and at no other. Each live row's z, p, word
- * and address are those that its generation's model computes for it. A bucket's bounds hold for all
- * its live rows. The live counts of buckets, generations and leaves add up.
+ * Invariants (check/): ids[slot] differs from INDEX_NO_ID exactly if the slot is live, and `slots`
+ * maps that id to the slot. A live slot is live at its place and at no other. Each live row's z, p,
+ * word and address are those that its generation's model computes for it. A bucket's bounds hold
+ * for all its live rows. The live counts of buckets, generations and leaves add up.
  *
  * During a change to a newer model, rows of both generations are searched, each by its own model's
  * codes; each row is in one of them. maintain() moves buckets until the older generation is empty.
@@ -98,7 +98,7 @@ struct asteria {
     uint32_t last_version;
     uint64_t fitted_rows, inserted_since; /* live rows at the time of fitting; inserted since */
     /* Arrays by slot, of which n_slots have been used. */
-    uint64_t *ids; /* ID_NONE: dead or free; `slots` compares with these */
+    uint64_t *ids; /* INDEX_NO_ID: dead or free; `slots` compares with these */
     struct asteria_place *places;
     size_t n_slots, ids_capacity, places_capacity;
     uint32_t *free; /* slots that can be reused */

@@ -33,7 +33,7 @@ static int newcomer_reserve(const struct asteria *a, struct newcomer *n)
 
     if (n->p)
         return OK;
-    n->row = mem_alloc(env->mem, element_row_bytes(env->element, env->dim));
+    n->row = mem_alloc(env->mem, index_row_bytes(env->element, env->dim));
     n->unit = mem_array(env->mem, env->dim, sizeof(float));
     n->z = mem_array(env->mem, model->rotation->out_dim, sizeof(float));
     n->p = mem_array(env->mem, model->m, sizeof(float));
@@ -94,7 +94,7 @@ static int assign(struct asteria *a, const struct cluster_request *request, cons
                   struct cluster_result *result)
 {
     const struct vectors v = request->vectors;
-    const size_t row_bytes = element_row_bytes(v.element, v.dim);
+    const size_t row_bytes = index_row_bytes(v.element, v.dim);
     struct newcomer newcomer = { 0 };
     int rc = v.n > 0 ? newcomer_reserve(a, &newcomer) : OK;
 

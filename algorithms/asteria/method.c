@@ -164,8 +164,8 @@ static int load(struct index **out, const struct index_env *env, const char *dir
 
 /* ------------------------------------------------------------------------------ the table */
 
-static const struct index_space spaces[] = { { ELEMENT_F32, METRIC_COS },
-                                             { ELEMENT_U8, METRIC_COS },
+static const struct index_space spaces[] = { { INDEX_F32, INDEX_COS },
+                                             { INDEX_U8, INDEX_COS },
                                              INDEX_SPACES_END };
 
 const struct index_ops asteria_ops = {

@@ -40,7 +40,7 @@ static bool is_stored(const void *of, uint64_t id)
 static int redo_insert(struct asteria *a, const struct wal_record *r)
 {
     const struct index_env *env = &a->base.env;
-    const size_t n = row_log_rows(r, element_row_bytes(env->element, env->dim));
+    const size_t n = row_log_rows(r, index_row_bytes(env->element, env->dim));
     size_t done = 0;
 
     if (n == 0)

@@ -125,7 +125,7 @@ struct channi {
     uint64_t *ids;
     struct channi_place *places;
     size_t ids_capacity, places_capacity, n_slots;
-    uint32_t first_free; /* free slots: a list through places[].row; their id is ID_NONE */
+    uint32_t first_free; /* free slots: a list through places[].row; their id is INDEX_NO_ID */
     /* Routes */
     struct graph *top;       /* `now` has a frozen copy; NULL: rebuilt from it when needed */
     struct epoch *top_epoch; /* of `top`; no thread ever enters it */

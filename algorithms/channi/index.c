@@ -86,7 +86,7 @@ static void begin(struct channi *s, const struct index_env *env, const struct ch
 {
     s->base = (struct index){ opening->ops, *env };
     durable_init(&s->durable, env, opening->fault, (uint64_t)p->checkpoint_mb << 20);
-    s->row_bytes = element_row_bytes(env->element, env->dim);
+    s->row_bytes = index_row_bytes(env->element, env->dim);
     s->first_free = UINT32_MAX;
     s->rng = rng_at(env->seed, UINT64_C(0x6368616e6e69));
     pthread_mutex_init(&s->write, NULL);

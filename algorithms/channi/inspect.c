@@ -22,12 +22,12 @@ static bool group(const struct channi *c, uint32_t n_clusters, struct grouped *g
         return false;
     /* starts[cid + 2] counts, then starts[cid + 1] is where the next id of cid goes. */
     for (size_t i = 0; i < c->n_slots; i++)
-        if (c->ids[i] != ID_NONE)
+        if (c->ids[i] != INDEX_NO_ID)
             g->starts[c->places[i].cid + 2]++;
     for (uint32_t cid = 0; cid < n_clusters; cid++)
         g->starts[cid + 2] += g->starts[cid + 1];
     for (size_t i = 0; i < c->n_slots; i++)
-        if (c->ids[i] != ID_NONE)
+        if (c->ids[i] != INDEX_NO_ID)
             g->ids[g->starts[c->places[i].cid + 1]++] = c->ids[i];
     return true;
 }

@@ -24,10 +24,9 @@ static int load(struct index **out, const struct index_env *env, const char *dir
     return rc;
 }
 
-static const struct index_space spaces[] = { { ELEMENT_F32, METRIC_L2SQ },
-                                             { ELEMENT_F32, METRIC_COS },
-                                             { ELEMENT_U8, METRIC_L2SQ },
-                                             INDEX_SPACES_END };
+static const struct index_space spaces[] = {
+    { INDEX_F32, INDEX_L2SQ }, { INDEX_F32, INDEX_COS }, { INDEX_U8, INDEX_L2SQ }, INDEX_SPACES_END
+};
 
 static const struct index_txn_ops txn = { .begin = channi_begin,
                                           .commit = channi_commit,

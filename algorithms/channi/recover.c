@@ -53,10 +53,10 @@ static int scan_step(struct redo_state *p, const struct wal_record *r)
             return misfit(p->s, r, id);
         if (!put && !live)
             continue;
-        if (id == ID_NONE || !idmap_put(&p->seen, id, put))
-            return id == ID_NONE ? misfit(p->s, r, id)
-                                 : fail(p->s->base.env.error, ERR_NO_MEMORY,
-                                        "channi: out of memory, cannot recover");
+        if (id == INDEX_NO_ID || !idmap_put(&p->seen, id, put))
+            return id == INDEX_NO_ID ? misfit(p->s, r, id)
+                                     : fail(p->s->base.env.error, ERR_NO_MEMORY,
+                                            "channi: out of memory, cannot recover");
         ids[n++] = id;
     }
     c->n = n;

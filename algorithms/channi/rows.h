@@ -12,7 +12,7 @@ static inline void channi_to_float(const struct channi *c, const void *row, floa
 {
     const unsigned char *bytes = row;
 
-    if (c->base.env.element != ELEMENT_U8) {
+    if (c->base.env.element != INDEX_U8) {
         memcpy(out, row, c->row_bytes);
         return;
     }
@@ -25,8 +25,8 @@ static inline float channi_distance(const struct channi *c, const void *a, const
 {
     const struct index_env *env = &c->base.env;
 
-    return env->element == ELEMENT_U8 ? (float)env->kernels->l2sq_u8(a, b, env->dim)
-                                      : env->kernels->l2sq_f32(a, b, env->dim);
+    return env->element == INDEX_U8 ? (float)env->kernels->l2sq_u8(a, b, env->dim)
+                                    : env->kernels->l2sq_f32(a, b, env->dim);
 }
 
 #endif

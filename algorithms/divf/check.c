@@ -23,7 +23,7 @@ static int check_places(const struct divf *d, size_t i, size_t *live)
         uint32_t slot = divf_place_slot(d->lists.chunks, place);
         if (at >= l->rows)
             return BROKEN(d, "list %zu: a place past its end is live", i);
-        if (slot >= d->slots.n || d->slots.id[slot] == ID_NONE)
+        if (slot >= d->slots.n || d->slots.id[slot] == INDEX_NO_ID)
             return BROKEN(d, "list %zu, place %zu: slot %u is free", i, at, slot);
         size_t j = 0;
         while (j < stride && divf_slot_places(&d->lists, slot)[j] != place)
@@ -141,7 +141,7 @@ static int check_free_slots(const struct divf *d, uint32_t first, size_t n)
 {
     uint32_t at = first;
     for (size_t i = 0; i < n; i++) {
-        if (at >= d->slots.n || d->slots.id[at] != ID_NONE)
+        if (at >= d->slots.n || d->slots.id[at] != INDEX_NO_ID)
             return BROKEN(d, "slot %u is on a list of free ones and used", at);
         at = *divf_slot_places(&d->lists, at);
     }
@@ -160,7 +160,7 @@ static int check_slots(const struct divf *d)
         return BROKEN(d, "%zu slots have capacity for %" PRIu64 " vectors", s->n,
                       divf_segments_capacity(&d->vectors));
     for (size_t slot = 0; slot < s->n; slot++) {
-        if (s->id[slot] == ID_NONE)
+        if (s->id[slot] == INDEX_NO_ID)
             continue;
         int rc = check_slot(d, (uint32_t)slot, &copies);
         if (rc)

@@ -81,7 +81,7 @@ static int report_medoids(const struct divf *d, float *floats, struct cluster_re
     for (uint32_t slot = 0; best && slot < d->slots.n; slot++) {
         float nearest;
 
-        if (d->slots.id[slot] == ID_NONE)
+        if (d->slots.id[slot] == INDEX_NO_ID)
             continue;
         const uint32_t list = list_of(lists, slot, floats, &nearest);
         if (nearest < best[list].distance)

@@ -8,7 +8,7 @@
  * Invariants (checked by check.c):
  *  - ids maps each live id to its slot s, and slots.id[s] is that id. The vector's places are
  *    lists.places[s * lists.soft_k ..], PLACE_NONE after the last.
- *  - Free slots have id ID_NONE and are linked through their places[s * lists.soft_k].
+ *  - Free slots have id INDEX_NO_ID and are linked through their places[s * lists.soft_k].
  *  - params.soft_k is the number of copies that the next insertion makes; lists.soft_k, at least
  *    that, is the most that a vector has. They differ after set_params() has lowered soft_k.
  *  - A live place has a slot whose places include it. A vector's places are in distinct lists.
@@ -258,7 +258,7 @@ static inline uint32_t *divf_slot_places(const struct divf_lists *lists, size_t 
     return lists->places + slot * lists->soft_k;
 }
 
-/* The id of a slot, for searches. ID_NONE: it was deleted. */
+/* The id of a slot, for searches. INDEX_NO_ID: it was deleted. */
 static inline uint64_t divf_id(const struct divf *d, uint32_t slot)
 {
     uint64_t *id =
@@ -383,7 +383,8 @@ void divf_device_drop(struct divf *);
 
 int divf_train(struct index *, struct vectors sample);
 int divf_train_if_due(struct divf *, struct vectors rows);
-/* Trains again on all rows if some are much longer than those trained on (METRIC_IP). ERR_NO_MEMORY. */
+/* Trains again on all rows if some are much longer than those trained on (INDEX_IP).
+   ERR_NO_MEMORY. */
 int divf_train_if_outgrown(struct divf *, bool *trained);
 int divf_insert(struct index *, struct vectors, const uint64_t *ids, size_t *done);
 int divf_remove(struct index *, const uint64_t *ids, size_t n, size_t *done);

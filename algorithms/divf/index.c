@@ -55,8 +55,8 @@ int divf_open(struct index **out, const struct index_ops *ops, const struct inde
     d->space = divf_space_of(env);
     d->env = *env;
     d->env.dim = d->space.dim;
-    d->env.element = ELEMENT_F32;
-    d->env.metric = METRIC_L2SQ;
+    d->env.element = INDEX_F32;
+    d->env.metric = INDEX_L2SQ;
     d->params = *p;
     d->provisional = true;
     divf_stop_rule_default(&d->stop.rule);

@@ -104,10 +104,10 @@ static const struct param knob_table[] = {
     PARAM_END
 };
 
-static const struct index_space spaces[] = { { ELEMENT_F32, METRIC_L2SQ },
-                                             { ELEMENT_F32, METRIC_COS },
-                                             { ELEMENT_F32, METRIC_IP },
-                                             { ELEMENT_U8, METRIC_L2SQ },
+static const struct index_space spaces[] = { { INDEX_F32, INDEX_L2SQ },
+                                             { INDEX_F32, INDEX_COS },
+                                             { INDEX_F32, INDEX_IP },
+                                             { INDEX_U8, INDEX_L2SQ },
                                              INDEX_SPACES_END };
 
 static int create(struct index **index, const struct index_env *env, const void *params)

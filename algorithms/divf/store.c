@@ -221,7 +221,7 @@ static int find_sections(struct loading *l, const struct index_env *env)
     if (!rc)
         rc = store_need_array(&l->reader, "centroids", m->n_lists, dim * sizeof *l->centroids,
                               &l->centroids);
-    if (!rc && env->metric == METRIC_IP)
+    if (!rc && env->metric == INDEX_IP)
         rc = store_need_array(&l->reader, "lift", 1, sizeof *l->lift, &l->lift);
     if (!rc)
         rc = store_need_array(&l->reader, "lists", m->n_lists, sizeof *l->lists, &l->lists);
@@ -288,7 +288,7 @@ static int load_copy(struct divf *d, const struct loading *l, size_t list, uint3
     if (ordinal > *next || ordinal >= l->meta->n_vectors)
         return store_corrupt(&l->reader, "a list names a vector out of order");
     if (ordinal == *next) { /* slots are taken in order, from 0 */
-        if (l->ids[ordinal] == ID_NONE ||
+        if (l->ids[ordinal] == INDEX_NO_ID ||
             slot_table_get(&d->slots.ids, d->slots.id, l->ids[ordinal], NULL))
             return store_corrupt(&l->reader, "an id occurs twice, or is invalid");
         ++*next;

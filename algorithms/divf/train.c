@@ -5,9 +5,9 @@
  * one with too few distinct vectors for its clusters. It uses the lists it has (at first one) and
  * trains itself on all stored vectors in the insert that reaches VECTORS_PER_LIST vectors per list.
  * If that fails for lack of distinct vectors, it tries again each time the number of vectors has
- * doubled. A codebook that is not provisional is replaced only by another train(); and under METRIC_IP,
- * unless maintenance = none, once a row is much longer than those it was trained on: rows that are not
- * lifted (storage/rows.h) are in the lists of l2. */
+ * doubled. A codebook that is not provisional is replaced only by another train(); and under
+ * INDEX_IP, unless maintenance = none, once a row is much longer than those it was trained on: rows
+ * that are not lifted (storage/rows.h) are in the lists of l2. */
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -121,7 +121,7 @@ static int refile_all(const struct divf *d, struct refile *r)
     for (uint32_t slot = 0; slot < d->slots.n; slot++) {
         uint32_t *places = divf_slot_places(r->to, slot);
         memset(places, 0xff, r->to->soft_k * sizeof *places);
-        if (d->slots.id[slot] == ID_NONE) {
+        if (d->slots.id[slot] == INDEX_NO_ID) {
             *places = *divf_slot_places(&d->lists, slot); /* keeps the list of free slots */
             continue;
         }
@@ -270,7 +270,7 @@ static int train_on_all(struct divf *d, struct vectors rows)
                     total);
     unsigned char *to = all;
     for (uint32_t slot = 0; slot < d->slots.n; slot++) {
-        if (d->slots.id[slot] == ID_NONE)
+        if (d->slots.id[slot] == INDEX_NO_ID)
             continue;
         memcpy(to, divf_row(&d->lists, slot), row_bytes);
         to += row_bytes;

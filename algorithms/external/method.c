@@ -72,8 +72,8 @@ static int memory(const struct index *index, struct memory_use *use)
 
 /* The harness widens rows of bytes to floats. */
 static const struct index_space spaces[] = {
-    { ELEMENT_F32, METRIC_L2SQ },    { ELEMENT_F32, METRIC_IP }, { ELEMENT_F32, METRIC_COS },
-    { ELEMENT_B64, METRIC_HAMMING }, INDEX_SPACES_END,
+    { INDEX_F32, INDEX_L2SQ },    { INDEX_F32, INDEX_IP }, { INDEX_F32, INDEX_COS },
+    { INDEX_B64, INDEX_HAMMING }, INDEX_SPACES_END,
 };
 
 // clang-format off

@@ -36,7 +36,7 @@ static size_t block_of(size_t bytes_each, size_t left)
 
 static int insert_block(struct external *x, struct vectors v, const uint64_t *ids, size_t *done)
 {
-    const size_t bytes = v.n * element_row_bytes(v.element, v.dim);
+    const size_t bytes = v.n * index_row_bytes(v.element, v.dim);
     uint64_t end = EXTERNAL_DATA_AT;
     struct external_request r = { .operation = EXTERNAL_INSERT, .n = v.n };
     struct external_answer answer;
@@ -56,7 +56,7 @@ static int insert_block(struct external *x, struct vectors v, const uint64_t *id
 int external_insert(struct index *index, struct vectors v, const uint64_t *ids, size_t *done)
 {
     struct external *x = (struct external *)index;
-    const size_t row_bytes = element_row_bytes(v.element, v.dim);
+    const size_t row_bytes = index_row_bytes(v.element, v.dim);
     int rc = OK;
     *done = 0;
     if (!idmap_reserve(&x->live, x->live.n + v.n))
@@ -115,18 +115,19 @@ static int check_answers(struct external *x, size_t k, const struct id_filter *f
                          const uint64_t *ids, float *distances)
 {
     size_t n = 0;
-    for (; n < k && ids[n] != ID_NONE; n++) {
+    for (; n < k && ids[n] != INDEX_NO_ID; n++) {
         const float d = distances[n];
         const char *fault = !isfinite(d)                    ? "the distance is not finite"
                             : n > 0 && d < distances[n - 1] ? "it is nearer than the one before"
                             : !idmap_get(&x->live, ids[n], NULL) ? "the id is not stored"
-                            : !id_filter_allows(filter, ids[n]) ? "the filter does not allow the id"
-                                                                : NULL;
+                            : !index_filter_allows(filter, ids[n])
+                                ? "the filter does not allow the id"
+                                : NULL;
         if (fault)
             return lose_answer(x, n, fault, ids[n], d);
     }
     for (size_t i = n; i < k; i++) {
-        if (ids[i] != ID_NONE)
+        if (ids[i] != INDEX_NO_ID)
             return lose_answer(x, i, "there is none before it", ids[i], distances[i]);
         distances[i] = INFINITY;
     }
@@ -141,7 +142,7 @@ static double reported(uint64_t number)
 static int search_block(struct external *x, const struct search_request *s, size_t first, size_t n,
                         struct search_result *result)
 {
-    const size_t row_bytes = element_row_bytes(s->queries.element, s->queries.dim), k = s->k;
+    const size_t row_bytes = index_row_bytes(s->queries.element, s->queries.dim), k = s->k;
     const struct id_filter *filter = s->filter && s->filter->n_ids > 0 ? s->filter : NULL;
     uint64_t *ids = result->ids + first * k, end = EXTERNAL_DATA_AT;
     float *distances = result->distances + first * k;
@@ -166,7 +167,7 @@ static int search_block(struct external *x, const struct search_request *s, size
                     k, r.filter_ids, EXTERNAL_SHARED_BYTES >> 20);
     memcpy(at_offset(x, r.rows_at), (const char *)s->queries.rows + first * row_bytes,
            n * row_bytes);
-    memset(at_offset(x, r.ids_at), 0xff, n * k * sizeof *ids); /* ID_NONE: no answer yet */
+    memset(at_offset(x, r.ids_at), 0xff, n * k * sizeof *ids); /* INDEX_NO_ID: no answer yet */
     int rc = external_call(x, &r, &answer);
     if (rc != OK)
         return rc;
@@ -183,7 +184,7 @@ static int search_block(struct external *x, const struct search_request *s, size
 static int answer_nothing(const struct search_request *s, struct search_result *result)
 {
     for (size_t i = 0; i < s->queries.n * s->k; i++) {
-        result->ids[i] = ID_NONE;
+        result->ids[i] = INDEX_NO_ID;
         result->distances[i] = INFINITY;
     }
     return OK;
@@ -193,7 +194,7 @@ int external_search(struct index *index, const struct search_request *s,
                     struct search_result *result)
 {
     struct external *x = (struct external *)index;
-    const size_t each = element_row_bytes(s->queries.element, s->queries.dim) +
+    const size_t each = index_row_bytes(s->queries.element, s->queries.dim) +
                         s->k * (sizeof *result->ids + sizeof *result->distances);
     int rc = OK;
     if (s->filter && s->filter->n_ids == 0)

@@ -46,7 +46,7 @@ static int read_ids(struct external *x, uint64_t rows)
         for (uint64_t i = 0; i < answer.done; i++) {
             uint64_t id;
             memcpy(&id, (const char *)x->client.shared + r.ids_at + i * sizeof id, sizeof id);
-            if (id != ID_NONE)
+            if (id != INDEX_NO_ID)
                 (void)idmap_put(&x->live, id, 1); /* cannot fail: reserved */
         }
         if (answer.done < r.n || x->live.n != r.k + r.n)

@@ -15,14 +15,13 @@
 #include "src/core/parallel.h"
 #include "src/core/rng.h"
 
-const struct index_space faiss_spaces[] = { { ELEMENT_F32, METRIC_L2SQ },
-                                            { ELEMENT_F32, METRIC_COS },
-                                            { ELEMENT_F32, METRIC_IP },
-                                            INDEX_SPACES_END };
+const struct index_space faiss_spaces[] = {
+    { INDEX_F32, INDEX_L2SQ }, { INDEX_F32, INDEX_COS }, { INDEX_F32, INDEX_IP }, INDEX_SPACES_END
+};
 
 FaissMetricType faiss_metric(enum metric metric)
 {
-    return metric == METRIC_IP ? METRIC_INNER_PRODUCT : METRIC_L2;
+    return metric == INDEX_IP ? METRIC_INNER_PRODUCT : METRIC_L2;
 }
 
 int faiss_seed(const struct index_env *env, int64_t chosen, int own)
@@ -123,7 +122,7 @@ int faiss_remove(struct index *index, const uint64_t *ids, size_t n, size_t *don
 void faiss_no_answers(const struct search_request *request, struct search_result *result)
 {
     for (size_t i = 0; i < request->queries.n * request->k; i++) {
-        result->ids[i] = ID_NONE;
+        result->ids[i] = INDEX_NO_ID;
         result->distances[i] = INFINITY;
     }
 }
@@ -142,13 +141,13 @@ void faiss_order_ties(uint64_t *ids, float *distances, size_t n_queries, size_t 
     }
 }
 
-/* Converts FAISS's result: -1 is already ID_NONE, its distance is not INFINITY. */
+/* Converts FAISS's result: -1 is already INDEX_NO_ID, its distance is not INFINITY. */
 static void translate(const struct index_env *env, const struct search_request *request,
                       struct search_result *result)
 {
-    const bool is_ip = env->metric == METRIC_IP;
+    const bool is_ip = env->metric == INDEX_IP;
     for (size_t i = 0; i < request->queries.n * request->k; i++) {
-        if (result->ids[i] == ID_NONE) {
+        if (result->ids[i] == INDEX_NO_ID) {
             result->distances[i] = INFINITY;
         } else if (is_ip) {
             result->distances[i] = -result->distances[i];
@@ -221,7 +220,7 @@ int faiss_range(struct faiss_method *self, const struct range_request *request,
                 struct range_result *result, double *passed)
 {
     const struct index_env *env = &self->base.env;
-    const bool is_ip = env->metric == METRIC_IP;
+    const bool is_ip = env->metric == INDEX_IP;
     const float radius = radius_for_faiss(request->radius, is_ip);
     const size_t n = request->queries.n;
     FaissRangeSearchResult *found = NULL;

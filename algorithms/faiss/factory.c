@@ -16,10 +16,10 @@
 
 extern const struct index_ops faiss_factory_ops;
 
-static const struct index_space factory_spaces[] = { { ELEMENT_F32, METRIC_L2SQ },
-                                                     { ELEMENT_F32, METRIC_COS },
-                                                     { ELEMENT_F32, METRIC_IP },
-                                                     { ELEMENT_B64, METRIC_HAMMING },
+static const struct index_space factory_spaces[] = { { INDEX_F32, INDEX_L2SQ },
+                                                     { INDEX_F32, INDEX_COS },
+                                                     { INDEX_F32, INDEX_IP },
+                                                     { INDEX_B64, INDEX_HAMMING },
                                                      INDEX_SPACES_END };
 
 static const struct param factory_params[] = {
@@ -52,7 +52,7 @@ static const struct param factory_knobs[] = {
 
 static bool is_binary(const struct index *index)
 {
-    return index->env.element == ELEMENT_B64;
+    return index->env.element == INDEX_B64;
 }
 
 static void factory_destroy(struct index *index)
@@ -77,7 +77,7 @@ static int factory_new(struct index **out, const struct index_env *env,
     struct faiss_factory *self = (struct faiss_factory *)*out;
     self->params = *params;
     if (self->params.factory[0] == '\0') {
-        strcpy(self->params.factory, env->element == ELEMENT_B64 ? "BFlat" : "Flat");
+        strcpy(self->params.factory, env->element == INDEX_B64 ? "BFlat" : "Flat");
     }
     if (faiss_ParameterSpace_new(&self->space) != 0) {
         self->space = NULL;
@@ -107,7 +107,7 @@ static int build(struct faiss_factory *self)
                             faiss_metric(env->metric)) != 0) {
         self->method.library = NULL;
         return fail(env->error, ERR_CONFIG, "FAISS cannot make \"%s\" for %zu-d %s: %s",
-                    description, env->dim, metric_name(env->metric), faiss_get_last_error());
+                    description, env->dim, index_metric_name(env->metric), faiss_get_last_error());
     }
     faiss_shim_set_seed(self->method.library,
                         faiss_seed(env, self->params.seed, FAISS_CLUSTERING_SEED));
@@ -290,7 +290,7 @@ static void count(const struct faiss_factory *self, struct work *work, size_t nq
     }
     if (self->method.live > 0) {
         faiss_add_work(work, &self->shape, nq, rows, refined,
-                       element_row_bytes(self->method.base.env.element, self->method.base.env.dim));
+                       index_row_bytes(self->method.base.env.element, self->method.base.env.dim));
     }
 }
 

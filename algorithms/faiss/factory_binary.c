@@ -54,7 +54,7 @@ static const uint8_t *readable(const struct faiss_factory *self, struct vectors 
     if (!self->shape.reads_past) {
         return rows.rows;
     }
-    const size_t bytes = rows.n * element_row_bytes(rows.element, rows.dim);
+    const size_t bytes = rows.n * index_row_bytes(rows.element, rows.dim);
     *copy = mem_alloc(self->method.base.env.mem, bytes + ROOM_BEHIND);
     if (!*copy) {
         return NULL;
@@ -118,7 +118,7 @@ static void distances_to_float(struct search_result *result, size_t n)
     for (size_t i = 0; i < n; i++) {
         int32_t distance;
         memcpy(&distance, &result->distances[i], sizeof distance);
-        result->distances[i] = result->ids[i] == ID_NONE ? INFINITY : (float)distance;
+        result->distances[i] = result->ids[i] == INDEX_NO_ID ? INFINITY : (float)distance;
     }
 }
 

@@ -2,8 +2,8 @@
  * functions that it lacks.
  *
  * Ids: ours are unsigned 64-bit numbers, FAISS's signed ones with the same bits; FAISS's -1 is our
- * ID_NONE. Cosine: rows and queries have unit length, where squared L2 is 2 - 2 cos, so FAISS is
- * given L2. */
+ * INDEX_NO_ID. Cosine: rows and queries have unit length, where squared L2 is 2 - 2 cos, so FAISS
+ * is given L2. */
 #ifndef DRIFTLINE_FAISS_H
 #define DRIFTLINE_FAISS_H
 
@@ -63,7 +63,7 @@ int faiss_search(struct faiss_method *, const struct search_request *, struct se
 int faiss_range(struct faiss_method *, const struct range_request *, struct range_result *,
                 double *passed);
 
-/* Fills a result with ID_NONE. */
+/* Fills a result with INDEX_NO_ID. */
 void faiss_no_answers(const struct search_request *, struct search_result *);
 /* Delivers the results of a range search; scale is -1 if FAISS reports the inner product. */
 int faiss_deliver(FaissRangeSearchResult *, size_t n_queries, float scale, struct range_result *);

@@ -266,7 +266,7 @@ struct allowed_ids : faiss::IDSelector {
     explicit allowed_ids(const id_filter *f) : filter(f) {}
     bool is_member(idx signed_id) const override
     {
-        if (!id_filter_allows(filter, uint64_t(signed_id))) {
+        if (!index_filter_allows(filter, uint64_t(signed_id))) {
             return false;
         }
         passed.store(passed.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);

@@ -43,10 +43,10 @@ void flat_device_close(struct flat *f)
 
 static enum device_metric device_metric_of(const struct index_env *env)
 {
-    if (env->metric == METRIC_IP)
+    if (env->metric == INDEX_IP)
         return DEVICE_IP;
     /* floats have unit length under cosine, and search.c compares |q - x|^2 */
-    return env->metric == METRIC_COS && env->element == ELEMENT_U8 ? DEVICE_COS : DEVICE_L2SQ;
+    return env->metric == INDEX_COS && env->element == INDEX_U8 ? DEVICE_COS : DEVICE_L2SQ;
 }
 
 static int put(void *to, size_t first, size_t n)
@@ -54,8 +54,8 @@ static int put(void *to, size_t first, size_t n)
     struct flat *f = to;
     const struct device_row_ops *ops = f->device.cuda.library.ops->rows;
     const void *rows = f->rows + first * f->row_bytes;
-    return f->base.env.element == ELEMENT_U8 ? ops->put_u8(f->device.rows, first, rows, n)
-                                             : ops->put_f32(f->device.rows, first, rows, n);
+    return f->base.env.element == INDEX_U8 ? ops->put_u8(f->device.rows, first, rows, n)
+                                           : ops->put_f32(f->device.rows, first, rows, n);
 }
 
 /* Copies what has changed since the last batch. */
@@ -113,7 +113,7 @@ static const float *floats_of(struct device_batch *b, size_t n)
 {
     const size_t dim = b->f->base.env.dim;
     const char *rows = (const char *)b->request->queries.rows + b->first * b->f->row_bytes;
-    if (b->f->base.env.element == ELEMENT_F32)
+    if (b->f->base.env.element == INDEX_F32)
         return (const float *)(const void *)rows;
     for (size_t i = 0; i < n * dim; i++)
         b->queries[i] = ((const uint8_t *)rows)[i];
@@ -145,7 +145,7 @@ static int search_calls(struct device_batch *b)
 
 bool flat_device_fits(const struct flat *f, const struct search_request *request)
 {
-    return cuda_is_open(&f->device.cuda) && f->base.env.element != ELEMENT_B64 &&
+    return cuda_is_open(&f->device.cuda) && f->base.env.element != INDEX_B64 &&
            request->queries.n >= QUERIES_MIN && request->k <= DEVICE_MAX_K && !request->filter &&
            f->n > 0;
 }
@@ -158,13 +158,13 @@ int flat_device_search(struct flat *f, const struct search_request *request,
     struct device_batch b = {
         .f = f, .request = request, .result = result, .capacity = 8 * request->k + 64
     };
-    b.queries = f->base.env.element == ELEMENT_U8
+    b.queries = f->base.env.element == INDEX_U8
                     ? mem_array(mem, nq, f->base.env.dim * sizeof *b.queries)
                     : NULL;
     b.found = mem_array(mem, nq, sizeof *b.found);
     b.candidates = mem_array(mem, nq * b.capacity, sizeof *b.candidates);
     int rc = OK;
-    if (!b.found || !b.candidates || (f->base.env.element == ELEMENT_U8 && !b.queries))
+    if (!b.found || !b.candidates || (f->base.env.element == INDEX_U8 && !b.queries))
         rc = fail(f->base.env.error, ERR_NO_MEMORY, "flat: out of memory for candidates");
     if (rc == OK)
         rc = search_calls(&b);

@@ -11,7 +11,7 @@ int flat_create(struct index **index, const struct index_ops *ops, const struct 
         return fail(env->error, ERR_NO_MEMORY, "flat: out of memory for an index");
     f->base.ops = ops;
     f->base.env = *env;
-    f->row_bytes = element_row_bytes(env->element, env->dim);
+    f->row_bytes = index_row_bytes(env->element, env->dim);
     slot_table_init(&f->slot_of, env->mem);
     pthread_mutex_init(&f->device.lock, NULL);
     const int rc = p && p->device == CUDA_CUDA ? flat_device_open(f) : OK;

@@ -125,9 +125,9 @@ static int search(struct index *index, const struct search_request *request,
 }
 
 static const struct index_space spaces[] = {
-    { ELEMENT_F32, METRIC_L2SQ },    { ELEMENT_F32, METRIC_IP }, { ELEMENT_F32, METRIC_COS },
-    { ELEMENT_U8, METRIC_L2SQ },     { ELEMENT_U8, METRIC_IP },  { ELEMENT_U8, METRIC_COS },
-    { ELEMENT_B64, METRIC_HAMMING }, INDEX_SPACES_END,
+    { INDEX_F32, INDEX_L2SQ },    { INDEX_F32, INDEX_IP }, { INDEX_F32, INDEX_COS },
+    { INDEX_U8, INDEX_L2SQ },     { INDEX_U8, INDEX_IP },  { INDEX_U8, INDEX_COS },
+    { INDEX_B64, INDEX_HAMMING }, INDEX_SPACES_END,
 };
 
 static const struct param params[] = {

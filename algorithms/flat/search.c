@@ -70,7 +70,7 @@ static void score_f32(const struct flat *f, const float *q, size_t nq, const flo
     const struct kernels *k = f->base.env.kernels;
     const size_t dim = f->base.env.dim;
     /* Under cosine, rows and queries have unit length, and 2 - 2 cos is the squared distance. */
-    if (f->base.env.metric != METRIC_IP) {
+    if (f->base.env.metric != INDEX_IP) {
         if (nq == 1)
             k->l2sq_f32_1n(q, rows, n, dim, scores);
         else
@@ -90,14 +90,14 @@ static void score_u8(const struct flat *f, const uint8_t *q, size_t nq, const ui
 {
     const struct kernels *k = f->base.env.kernels;
     const size_t dim = f->base.env.dim;
-    if (f->base.env.metric == METRIC_COS) {
+    if (f->base.env.metric == INDEX_COS) {
         if (nq == 1)
             k->cos_u8_1n(q, rows, n, dim, scores);
         else
             k->cos_u8_mn(q, nq, rows, n, dim, scores, ld);
         return;
     }
-    const bool l2 = f->base.env.metric == METRIC_L2SQ;
+    const bool l2 = f->base.env.metric == INDEX_L2SQ;
     if (nq == 1)
         (l2 ? k->l2sq_u8_1n : k->ip_u8_1n)(q, rows, n, dim, raw);
     else
@@ -125,11 +125,11 @@ static void score(const struct flat *f, struct tile *t, const void *queries, siz
 {
     const void *rows = f->rows + row * f->row_bytes;
     switch (f->base.env.element) {
-        case ELEMENT_F32: score_f32(f, queries, t->nq, rows, n, t->scores + column, t->n); break;
-        case ELEMENT_U8:
+        case INDEX_F32: score_f32(f, queries, t->nq, rows, n, t->scores + column, t->n); break;
+        case INDEX_U8:
             score_u8(f, queries, t->nq, rows, n, t->raw.u32 + column, t->scores + column, t->n);
             break;
-        case ELEMENT_B64: score_b64(f, queries, t->nq, rows, n, t->raw.u8 + column, t->n); break;
+        case INDEX_B64: score_b64(f, queries, t->nq, rows, n, t->raw.u8 + column, t->n); break;
     }
 }
 
@@ -138,7 +138,7 @@ float flat_distance(const struct flat *f, const void *query, size_t slot)
     const void *row = f->rows + slot * f->row_bytes;
     uint32_t raw;
     float distance;
-    if (f->base.env.element == ELEMENT_U8)
+    if (f->base.env.element == INDEX_U8)
         score_u8(f, query, 1, row, 1, &raw, &distance, 1);
     else
         score_f32(f, query, 1, row, 1, &distance, 1);
@@ -166,7 +166,7 @@ static void fill(const struct flat *f, struct tile *t, const void *queries,
     if (filter) {
         t->n_allowed = 0;
         for (size_t i = 0; i < t->n; i++)
-            if (id_filter_allows(filter, f->ids[t->first + i]))
+            if (index_filter_allows(filter, f->ids[t->first + i]))
                 t->allowed[t->n_allowed++] = (uint32_t)i;
     }
     const bool sparse = t->n_allowed * SPARSE < t->n;
@@ -174,8 +174,8 @@ static void fill(const struct flat *f, struct tile *t, const void *queries,
         score(f, t, queries, t->first + t->allowed[i], 1, t->allowed[i]);
     if (!sparse)
         score(f, t, queries, t->first, t->n, 0);
-    t->as_bytes = f->base.env.element == ELEMENT_B64 && t->n_allowed == t->n;
-    if (f->base.env.element == ELEMENT_B64 && !t->as_bytes)
+    t->as_bytes = f->base.env.element == INDEX_B64 && t->n_allowed == t->n;
+    if (f->base.env.element == INDEX_B64 && !t->as_bytes)
         widen_u8(t->raw.u8, t->nq * t->n, t->scores);
     if (t->n_allowed < t->n)
         mask_forbidden(t);
@@ -286,7 +286,7 @@ static void merge(const struct flat_scan *s, struct search_result *result)
         struct topk all = topk_begin(k, result->distances + query * k, result->ids + query * k);
         for (size_t part = 0; part < s->parts; part++) {
             const struct topk some = heap_of(s, part, query);
-            for (size_t i = 0; i < k && some.ids[i] != ID_NONE; i++)
+            for (size_t i = 0; i < k && some.ids[i] != INDEX_NO_ID; i++)
                 topk_push(&all, some.distances[i], some.ids[i]);
         }
         topk_sort(&all);

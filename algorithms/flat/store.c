@@ -46,7 +46,7 @@ static int take_sections(struct flat *f, const struct store_reader *r)
     memcpy(f->ids, ids, ids_bytes);
     memcpy(f->rows, rows, n * f->row_bytes);
     for (size_t i = 0; i < n; i++) {
-        if (f->ids[i] == ID_NONE || slot_table_get(&f->slot_of, f->ids, f->ids[i], NULL))
+        if (f->ids[i] == INDEX_NO_ID || slot_table_get(&f->slot_of, f->ids, f->ids[i], NULL))
             return fail(err, ERR_CORRUPT, "%s: id %" PRIu64 " at %zu is reserved or occurs twice",
                         r->path, f->ids[i], i);
         slot_table_put(&f->slot_of, f->ids[i], (uint32_t)i);

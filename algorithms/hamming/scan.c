@@ -25,7 +25,7 @@ struct hamming_scan {
     struct code_device *device; /* NULL: device = cpu */
 };
 
-static const struct index_space spaces[] = { { ELEMENT_B64, METRIC_HAMMING }, INDEX_SPACES_END };
+static const struct index_space spaces[] = { { INDEX_B64, INDEX_HAMMING }, INDEX_SPACES_END };
 static const struct param param_table[] = {
     PARAM_CHOICE(struct scan_params, device, CUDA_CPU, "cpu|cuda",
                  "what compares the queries of requests of a million comparisons or more"),

@@ -84,7 +84,7 @@ bool hamming_tree_query_pop(struct tree_query *q, struct tree_todo *todo)
 int hamming_tree_query_offer(struct tree_query *q, uint32_t row, unsigned distance)
 {
     const uint64_t id = q->rows->ids[row];
-    if (distance > q->limit || !id_filter_allows(q->filter, id))
+    if (distance > q->limit || !index_filter_allows(q->filter, id))
         return OK;
     if (q->answers)
         return code_answer(q->answers, id, distance);

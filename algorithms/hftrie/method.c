@@ -133,7 +133,7 @@ static int load(struct index **index, const struct index_env *env, const char *d
     return hftrie_load(index, &hftrie_ops, env, dir);
 }
 
-static const struct index_space spaces[] = { { ELEMENT_B64, METRIC_HAMMING }, INDEX_SPACES_END };
+static const struct index_space spaces[] = { { INDEX_B64, INDEX_HAMMING }, INDEX_SPACES_END };
 
 const struct index_ops hftrie_ops = {
     .abi = INDEX_ABI,

@@ -42,10 +42,9 @@ static const struct param hnswlib_knobs[] = { PARAM_INT(struct hnswlib_knobs, ef
                                                         "candidates kept per query, at least k"),
                                               PARAM_END };
 
-static const struct index_space hnswlib_spaces[] = { { ELEMENT_F32, METRIC_L2SQ },
-                                                     { ELEMENT_F32, METRIC_COS },
-                                                     { ELEMENT_F32, METRIC_IP },
-                                                     INDEX_SPACES_END };
+static const struct index_space hnswlib_spaces[] = {
+    { INDEX_F32, INDEX_L2SQ }, { INDEX_F32, INDEX_COS }, { INDEX_F32, INDEX_IP }, INDEX_SPACES_END
+};
 
 struct hnswlib {
     struct index base;
@@ -64,7 +63,7 @@ static struct hnswlib_shim_options options_of(const struct hnswlib *self)
     return (struct hnswlib_shim_options){
         .dim = env->dim,
         .capacity = env->expected_n > FIRST_CAPACITY_ROWS ? env->expected_n : FIRST_CAPACITY_ROWS,
-        .inner_product = env->metric != METRIC_L2SQ,
+        .inner_product = env->metric != INDEX_L2SQ,
         .replace_deleted = self->params.deletes == DELETES_REPLACE,
         .M = (size_t)self->params.M,
         .ef_construction = (size_t)self->params.ef_construction,
@@ -209,8 +208,8 @@ struct searching {
 /* Converts hnswlib's 1 - <a, b> to ours: -<a, b>, and 2 - 2 <a, b> under cosine. */
 static void translate(enum metric metric, float *distances, size_t n)
 {
-    for (size_t i = 0; i < n && metric != METRIC_L2SQ; i++) {
-        distances[i] = metric == METRIC_IP ? distances[i] - 1 : 2 * distances[i];
+    for (size_t i = 0; i < n && metric != INDEX_L2SQ; i++) {
+        distances[i] = metric == INDEX_IP ? distances[i] - 1 : 2 * distances[i];
     }
 }
 

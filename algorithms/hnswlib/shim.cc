@@ -132,7 +132,7 @@ struct allowed_ids : hnswlib::BaseFilterFunctor {
     explicit allowed_ids(const id_filter *f) : filter(f) {}
     bool operator()(hnswlib::labeltype id) override
     {
-        return id_filter_allows(filter, id);
+        return index_filter_allows(filter, id);
     }
 };
 
@@ -275,7 +275,7 @@ int hnswlib_shim_search(const struct hnswlib_shim *h, const float *query, size_t
         allowed_ids allowed(filter);
         auto found = h->g->searchKnn(query, k, filter ? &allowed : nullptr);
         for (size_t i = found.size(); i < k; i++) {
-            ids[i] = ID_NONE;
+            ids[i] = INDEX_NO_ID;
             distances[i] = INFINITY;
         }
         // Farthest first, and among equals the greater id: the queue compares (distance, id) pairs.

@@ -46,9 +46,9 @@ int hnswlib_shim_add(struct hnswlib_shim *, const float *row, uint64_t id, struc
 int hnswlib_shim_remove(struct hnswlib_shim *, uint64_t id, struct error *err); /* marks it */
 
 void hnswlib_shim_set_ef(struct hnswlib_shim *, size_t ef);
-/* The k nearest, nearest first, ties by id, the rest ID_NONE and INFINITY; distances as hnswlib's
-   (squared L2, or 1 - the inner product). Adds the number of distances computed to *computed.
-   Several threads may search at once. */
+/* The k nearest, nearest first, ties by id, the rest INDEX_NO_ID and INFINITY; distances as
+   hnswlib's (squared L2, or 1 - the inner product). Adds the number of distances computed to
+   *computed. Several threads may search at once. */
 int hnswlib_shim_search(const struct hnswlib_shim *, const float *query, size_t k,
                         const struct id_filter *, uint64_t *ids, float *distances,
                         uint64_t *computed, struct error *err);

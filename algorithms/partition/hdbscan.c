@@ -112,7 +112,7 @@ static int cluster(struct index *index, const struct cluster_request *request,
     for (size_t i = 0; rc == OK && i < request->vectors.n; i++) {
         const uint32_t label = p->n > 0 ? labels[result->of_vectors[i]] : PARTITION_NOISE;
 
-        result->of_vectors[i] = label == PARTITION_NOISE ? NO_CLUSTER : label;
+        result->of_vectors[i] = label == PARTITION_NOISE ? INDEX_NO_CLUSTER : label;
     }
     if (rc == OK)
         rc = partition_report(p, request, labels, clusters, result);

@@ -83,7 +83,7 @@ static int cluster(struct index *index, const struct cluster_request *request,
                                        .of_ids = result->of_ids,
                                        .of_vectors = result->of_vectors };
     for (size_t i = 0; i < request->vectors.n; i++)
-        result->of_vectors[i] = NO_CLUSTER;
+        result->of_vectors[i] = INDEX_NO_CLUSTER;
     return OK;
 }
 

@@ -66,7 +66,7 @@ static int report_ids(const struct partition *p, const struct cluster_request *r
         if (!slot_table_get(&p->slot_of, p->ids, request->ids[i], &slot))
             return fail(p->base.env.error, ERR_UNKNOWN_ID, "%s: id %" PRIu64 " is not stored",
                         p->base.ops->name, request->ids[i]);
-        result->of_ids[i] = labels[slot] == PARTITION_NOISE ? NO_CLUSTER : labels[slot];
+        result->of_ids[i] = labels[slot] == PARTITION_NOISE ? INDEX_NO_CLUSTER : labels[slot];
     }
     return OK;
 }

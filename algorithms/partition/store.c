@@ -9,8 +9,8 @@
 
 enum { BLOCK_ROWS = 256 };
 
-const struct index_space partition_spaces[] = { { ELEMENT_F32, METRIC_L2SQ },
-                                                { ELEMENT_F32, METRIC_COS },
+const struct index_space partition_spaces[] = { { INDEX_F32, INDEX_L2SQ },
+                                                { INDEX_F32, INDEX_COS },
                                                 INDEX_SPACES_END };
 
 int partition_create(struct index **index, const struct index_ops *ops, const struct index_env *env,
@@ -97,7 +97,7 @@ int partition_search(struct index *index, const struct search_request *request,
 
             index->env.kernels->l2sq_f32_1n(query, p->rows + at * dim, n, dim, distances);
             for (size_t i = 0; i < n; i++)
-                if (id_filter_allows(request->filter, p->ids[at + i]))
+                if (index_filter_allows(request->filter, p->ids[at + i]))
                     topk_push(&nearest, distances[i], p->ids[at + i]);
         }
         topk_sort(&nearest);

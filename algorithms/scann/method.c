@@ -32,10 +32,9 @@ static const struct param knob_table[] = {
     PARAM_END
 };
 
-static const struct index_space spaces[] = { { ELEMENT_F32, METRIC_L2SQ },
-                                             { ELEMENT_F32, METRIC_IP },
-                                             { ELEMENT_F32, METRIC_COS },
-                                             INDEX_SPACES_END };
+static const struct index_space spaces[] = {
+    { INDEX_F32, INDEX_L2SQ }, { INDEX_F32, INDEX_IP }, { INDEX_F32, INDEX_COS }, INDEX_SPACES_END
+};
 
 static int stats(const struct index *index, struct stat_sink *sink)
 {

@@ -91,7 +91,7 @@ static inline const float *scann_row(const struct scann *s, size_t slot)
    L2 too, and its choice of lists is the better one. */
 static inline bool scann_products(const struct index_env *env)
 {
-    return env->metric == METRIC_IP;
+    return env->metric == INDEX_IP;
 }
 
 /* Whether rows have a second copy. */

@@ -89,7 +89,7 @@ static struct scann_scratch *scratch_take(const struct searching *job)
 static void distances_of(const struct index_env *env, const float *query, const float *rows,
                          size_t n, float *out)
 {
-    if (env->metric != METRIC_IP) {
+    if (env->metric != INDEX_IP) {
         env->kernels->l2sq_f32_1n(query, rows, n, env->dim, out);
         return;
     }
@@ -106,7 +106,7 @@ static void scan_rows(const struct searching *job, struct scann_scratch *x, stru
         const size_t n = s->n - first < EXACT_ROWS ? s->n - first : EXACT_ROWS;
         distances_of(&s->base.env, x->query, scann_row(s, first), n, x->scores);
         for (size_t i = 0; i < n; i++)
-            if (id_filter_allows(job->request->filter, s->ids[first + i]))
+            if (index_filter_allows(job->request->filter, s->ids[first + i]))
                 topk_push(nearest, x->scores[i], s->ids[first + i]);
     }
     x->work.distances += (double)s->n;
@@ -227,7 +227,7 @@ static void keep_better(const struct searching *job, struct scann_scratch *x, st
 static bool claim(const struct searching *job, struct scann_scratch *x, uint32_t slot)
 {
     const uint64_t bit = UINT64_C(1) << slot % 64;
-    if ((x->held[slot / 64] & bit) || !id_filter_allows(job->request->filter, job->s->ids[slot]))
+    if ((x->held[slot / 64] & bit) || !index_filter_allows(job->request->filter, job->s->ids[slot]))
         return false;
     x->held[slot / 64] |= bit;
     return true;

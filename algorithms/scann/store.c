@@ -90,7 +90,7 @@ static int take_rows(struct scann *s, const struct store_reader *r, size_t n)
         return rc;
     memcpy(s->rows, rows, n * env->dim * sizeof *rows);
     for (size_t i = 0; i < n; i++) {
-        if (ids[i] == ID_NONE || slot_table_get(&s->slots, s->ids, ids[i], NULL))
+        if (ids[i] == INDEX_NO_ID || slot_table_get(&s->slots, s->ids, ids[i], NULL))
             return fail(env->error, ERR_CORRUPT,
                         "%s: id %" PRIu64 " at %zu is invalid or occurs "
                         "twice",

@@ -175,8 +175,8 @@ static int check_options(const struct index_env *env, const struct sharded_param
     if (!index_takes(*of, env->element, env->metric))
         return fail(env->error, ERR_UNSUPPORTED,
                     "sharded: method \"%s\" does not take %s rows under metric \"%s\"", p->of,
-                    element_name(env->element), metric_name(env->metric));
-    if (cluster && (env->element == ELEMENT_B64 || env->metric == METRIC_IP))
+                    index_element_name(env->element), index_metric_name(env->metric));
+    if (cluster && (env->element == INDEX_B64 || env->metric == INDEX_IP))
         return fail(env->error, ERR_UNSUPPORTED,
                     "sharded: placement = \"cluster\" needs vectors under l2 or cosine; use "
                     "\"hash\" or \"range\"");

@@ -66,12 +66,10 @@ static int sharded_load_saved(struct index **index, const struct index_env *env,
     return sharded_load(index, &sharded_ops, env, dir);
 }
 
-static const struct index_space spaces[] = {
-    { ELEMENT_F32, METRIC_L2SQ },    { ELEMENT_F32, METRIC_IP },
-    { ELEMENT_F32, METRIC_COS },     { ELEMENT_U8, METRIC_L2SQ },
-    { ELEMENT_U8, METRIC_IP },       { ELEMENT_U8, METRIC_COS },
-    { ELEMENT_B64, METRIC_HAMMING }, INDEX_SPACES_END
-};
+static const struct index_space spaces[] = { { INDEX_F32, INDEX_L2SQ },    { INDEX_F32, INDEX_IP },
+                                             { INDEX_F32, INDEX_COS },     { INDEX_U8, INDEX_L2SQ },
+                                             { INDEX_U8, INDEX_IP },       { INDEX_U8, INDEX_COS },
+                                             { INDEX_B64, INDEX_HAMMING }, INDEX_SPACES_END };
 
 const struct index_ops sharded_ops = {
     .abi = INDEX_ABI,

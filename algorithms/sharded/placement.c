@@ -134,7 +134,7 @@ int placement_add(struct sharded *s, uint32_t shard, const float *centroid, uint
 int placement_floats(struct sharded *s, struct vectors v, const float **rows, float **owned)
 {
     *owned = NULL;
-    if (v.element == ELEMENT_F32) {
+    if (v.element == INDEX_F32) {
         *rows = v.rows;
         return OK;
     }

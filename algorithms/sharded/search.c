@@ -253,7 +253,7 @@ static int take_nearest(struct gathering *g, struct rank_part *part)
     if (!ids || !distances)
         return damaged(g, part);
     for (size_t i = 0; i < part->n; i++)
-        for (size_t j = i * g->k; j < (i + 1) * g->k && ids[j] != ID_NONE; j++)
+        for (size_t j = i * g->k; j < (i + 1) * g->k && ids[j] != INDEX_NO_ID; j++)
             topk_push(&g->nearest[part->queries[i]], distances[j], ids[j]);
     take_work(g, r);
     return OK;

@@ -109,7 +109,7 @@ static int change(struct server *s, enum request_kind kind, struct shard_copy *c
     const size_t n = (size_t)wire_take(r);
     const struct index_env *env = &c->env;
     if (kind == REQUEST_TRAIN) {
-        const void *rows = wire_take_array(r, n, element_row_bytes(env->element, env->dim));
+        const void *rows = wire_take_array(r, n, index_row_bytes(env->element, env->dim));
         const struct vectors sample = { rows, n, env->dim, env->element };
         return r->failed ? server_damaged(s) : copy_train(c, sequence, sample);
     }

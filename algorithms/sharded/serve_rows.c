@@ -14,7 +14,7 @@ static int no_memory(const struct shard_copy *c, size_t n)
 
 static size_t row_bytes_of(const struct shard_copy *c)
 {
-    return element_row_bytes(c->env.element, c->env.dim);
+    return index_row_bytes(c->env.element, c->env.dim);
 }
 
 /* ---- insertion */

@@ -37,7 +37,7 @@ static bool take_asked(struct wire_reader *r, struct asked *a, bool range)
     a->queries.dim = (size_t)wire_take(r);
     a->queries.element = (enum element)wire_take(r);
     a->queries.rows =
-        wire_take_array(r, a->queries.n, element_row_bytes(a->queries.element, a->queries.dim));
+        wire_take_array(r, a->queries.n, index_row_bytes(a->queries.element, a->queries.dim));
     a->n_lists = (size_t)wire_take(r);
     return !r->failed;
 }
@@ -63,7 +63,7 @@ static bool is_whole(const struct query_list *list, size_t n)
 static int take_list(struct server *s, struct wire_reader *r, const struct asked *a,
                      struct query_list *list)
 {
-    const size_t row_bytes = element_row_bytes(a->queries.element, a->queries.dim);
+    const size_t row_bytes = index_row_bytes(a->queries.element, a->queries.dim);
     const uint64_t shard = wire_take(r);
     *list = (struct query_list){ .n = (size_t)wire_take(r), .queries = a->queries };
     list->numbers = wire_take_array(r, list->n, sizeof *list->numbers);
@@ -155,7 +155,7 @@ static int search_list(struct server *s, const struct asked *a, const struct que
     for (size_t i = 0; rc == OK && i < list->n; i++)
         for (size_t j = 0; j < a->k; j++) {
             const size_t at = i * a->k + j;
-            if (m->own_ids[at] == ID_NONE)
+            if (m->own_ids[at] == INDEX_NO_ID)
                 break;
             topk_push(&m->nearest[list->numbers[i]], m->own_distances[at], m->own_ids[at]);
         }

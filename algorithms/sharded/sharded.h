@@ -95,7 +95,7 @@ static inline size_t sharded_replicas(const struct sharded *s)
 
 static inline size_t sharded_row_bytes(const struct sharded *s)
 {
-    return element_row_bytes(s->base.env.element, s->base.env.dim);
+    return index_row_bytes(s->base.env.element, s->base.env.dim);
 }
 
 /* 3. Requests (exchange.c) */

@@ -70,7 +70,7 @@ static int want_neighbours(struct sharded *s, const struct division *d, const fl
 {
     const size_t dim = s->base.env.dim, all = s->placement.n_buckets;
     const size_t each = all < NEIGHBOURS ? all : NEIGHBOURS;
-    const struct vectors centres = { centroids, n, dim, ELEMENT_F32 };
+    const struct vectors centres = { centroids, n, dim, INDEX_F32 };
     uint32_t *near = mem_array(s->base.env.mem, n * each + 1, sizeof *near);
     int rc = near ? placement_nearest(s, centres, each, near) : no_memory(s);
     for (size_t i = 0; rc == OK && i < n * each; i++)

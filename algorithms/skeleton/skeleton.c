@@ -115,7 +115,7 @@ static int skeleton_search(struct index *index, const struct search_request *req
             const size_t n = s->n - at < block ? s->n - at : block;
             index->env.kernels->l2sq_f32_1n(query, s->rows + at * dim, n, dim, distances);
             for (size_t i = 0; i < n; i++)
-                if (id_filter_allows(request->filter, s->ids[at + i]))
+                if (index_filter_allows(request->filter, s->ids[at + i]))
                     topk_push(&nearest, distances[i], s->ids[at + i]);
         }
         topk_sort(&nearest);
@@ -147,7 +147,7 @@ static int skeleton_check(const struct index *index, struct stat_sink *sink)
     return OK;
 }
 
-static const struct index_space spaces[] = { { ELEMENT_F32, METRIC_L2SQ }, INDEX_SPACES_END };
+static const struct index_space spaces[] = { { INDEX_F32, INDEX_L2SQ }, INDEX_SPACES_END };
 
 /* Also optional: train range maintain save load stats cluster, txn, attributes.
 

@@ -67,7 +67,7 @@ static int assign_ids(const struct clustering *c, const struct cluster_request *
             return fail(c->s->base.env.error, ERR_UNKNOWN_ID, "%s: id %" PRIu64 " is not stored",
                         c->s->base.ops->name, request->ids[i]);
         c->result->of_ids[i] =
-            c->slots[slot].distance < INFINITY ? c->slots[slot].cluster : NO_CLUSTER;
+            c->slots[slot].distance < INFINITY ? c->slots[slot].cluster : INDEX_NO_CLUSTER;
     }
     return OK;
 }
@@ -76,7 +76,7 @@ static int assign_ids(const struct clustering *c, const struct cluster_request *
 static int assign_vectors(const struct clustering *c, struct vectors v)
 {
     struct spfresh *s = c->s;
-    const size_t row_bytes = element_row_bytes(v.element, v.dim);
+    const size_t row_bytes = index_row_bytes(v.element, v.dim);
     struct spfresh_scratch *x = NULL;
     int rc = v.n > 0 ? spfresh_scratch_take(s, &x) : OK;
 
@@ -85,7 +85,7 @@ static int assign_vectors(const struct clustering *c, struct vectors v)
         double checked = 0;
 
         rc = spfresh_choose(s, x, (const char *)v.rows + i * row_bytes, &choice, &checked);
-        c->result->of_vectors[i] = choice.n > 0 ? c->numbers[choice.heads[0]] : NO_CLUSTER;
+        c->result->of_vectors[i] = choice.n > 0 ? c->numbers[choice.heads[0]] : INDEX_NO_CLUSTER;
     }
     spfresh_scratch_give(s, x);
     return rc;

@@ -213,10 +213,9 @@ static int load_spfresh(struct index **out, const struct index_env *env, const c
 
 /* ------------------------------------------------------------------------------ the tables */
 
-static const struct index_space spaces[] = { { ELEMENT_F32, METRIC_L2SQ },
-                                             { ELEMENT_F32, METRIC_COS },
-                                             { ELEMENT_U8, METRIC_L2SQ },
-                                             INDEX_SPACES_END };
+static const struct index_space spaces[] = {
+    { INDEX_F32, INDEX_L2SQ }, { INDEX_F32, INDEX_COS }, { INDEX_U8, INDEX_L2SQ }, INDEX_SPACES_END
+};
 
 #define OPERATIONS                                                                           \
     .abi = INDEX_ABI, .spaces = spaces, .params_bytes = sizeof(struct spfresh_params),       \

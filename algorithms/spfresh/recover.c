@@ -38,7 +38,7 @@ static int read_record(const struct spfresh *s, const struct wal_record *r, uint
     if ((r->op != SPFRESH_LOG_INSERT && r->op != SPFRESH_LOG_REMOVE) || r->n != sizeof *id + row)
         return misfit(s, r);
     memcpy(id, r->payload, sizeof *id);
-    return *id == ID_NONE ? misfit(s, r) : OK;
+    return *id == INDEX_NO_ID ? misfit(s, r) : OK;
 }
 
 static int drop_first(void *to, const struct wal_record *r)

@@ -173,7 +173,7 @@ static inline uint64_t spfresh_lap(struct spfresh *s, enum spfresh_phase phase, 
 
 static inline size_t spfresh_row_bytes(const struct spfresh *s)
 {
-    return element_row_bytes(s->base.env.element, s->base.env.dim);
+    return index_row_bytes(s->base.env.element, s->base.env.dim);
 }
 
 static inline bool spfresh_is_open(const struct spfresh *s, uint32_t head)

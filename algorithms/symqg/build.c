@@ -170,7 +170,7 @@ static int choose_entry(struct symqg *s)
             double distance = 0;
 
             for (size_t d = 0; d < env->dim; d++) {
-                const double c = env->element == ELEMENT_U8 ? (double)bytes[d] : (double)floats[d];
+                const double c = env->element == INDEX_U8 ? (double)bytes[d] : (double)floats[d];
                 if (pass == 0)
                     mean[d] += c / (double)s->n;
                 else

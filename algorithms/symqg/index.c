@@ -28,7 +28,7 @@ int symqg_open(struct index **index, const struct index_ops *ops, const struct i
     if (s->params.seed == 0)
         s->params.seed = (int64_t)(env->seed & INT64_MAX);
     s->degree = (size_t)p->degree;
-    s->row_bytes = element_row_bytes(env->element, env->dim);
+    s->row_bytes = index_row_bytes(env->element, env->dim);
     slot_table_init(&s->numbers, env->mem);
     scratch_pool_init(&s->scratch);
     s->sum = mem_zalloc(env->mem, env->dim * sizeof *s->sum);
@@ -143,7 +143,7 @@ void symqg_rotate(const struct symqg *s, struct symqg_scratch *x, const void *ro
 {
     const unsigned char *bytes = row;
 
-    if (s->base.env.element == ELEMENT_F32) {
+    if (s->base.env.element == INDEX_F32) {
         quantizer_transform(s->quantizer, row, 1, out);
         return;
     }

@@ -20,7 +20,7 @@ static int make_quantizer(struct symqg *s, struct vectors rows)
         const size_t at = i * (rows.n / n) * env->dim;
 
         for (size_t d = 0; d < env->dim; d++)
-            floats[i * env->dim + d] = env->element == ELEMENT_U8
+            floats[i * env->dim + d] = env->element == INDEX_U8
                                            ? (float)((const uint8_t *)rows.rows)[at + d]
                                            : ((const float_anywhere *)rows.rows)[at + d];
     }

@@ -33,10 +33,9 @@ static const struct param symqg_knobs[] = { PARAM_INT(
                                             PARAM_END };
 
 /* Under cosine, rows and queries have unit length, and 2 - 2 cos is the squared distance. */
-static const struct index_space symqg_spaces[] = { { ELEMENT_F32, METRIC_L2SQ },
-                                                   { ELEMENT_F32, METRIC_COS },
-                                                   { ELEMENT_U8, METRIC_L2SQ },
-                                                   INDEX_SPACES_END };
+static const struct index_space symqg_spaces[] = {
+    { INDEX_F32, INDEX_L2SQ }, { INDEX_F32, INDEX_COS }, { INDEX_U8, INDEX_L2SQ }, INDEX_SPACES_END
+};
 
 static int symqg_stats(const struct index *index, struct stat_sink *sink)
 {

@@ -42,8 +42,7 @@ static void count_row(struct symqg *s, const unsigned char *row, double sign)
     const float *floats = (const float *)(const void *)row;
 
     for (size_t d = 0; d < s->base.env.dim; d++)
-        s->sum[d] +=
-            sign * (s->base.env.element == ELEMENT_U8 ? (double)row[d] : (double)floats[d]);
+        s->sum[d] += sign * (s->base.env.element == INDEX_U8 ? (double)row[d] : (double)floats[d]);
 }
 
 void symqg_mean(const struct symqg *s, void *row)
@@ -54,7 +53,7 @@ void symqg_mean(const struct symqg *s, void *row)
     for (size_t d = 0; d < s->base.env.dim; d++) {
         const double mean = s->sum[d] / (double)s->numbers.n;
 
-        if (s->base.env.element == ELEMENT_U8)
+        if (s->base.env.element == INDEX_U8)
             bytes[d] = (uint8_t)(mean < 0 ? 0 : mean > 255 ? 255 : mean + .5);
         else
             floats[d] = (float)mean;
@@ -101,7 +100,7 @@ void symqg_bury(struct symqg *s, uint32_t v)
     uint32_t same;
 
     (void)slot_table_remove(&s->numbers, s->ids, s->ids[v], &same);
-    s->ids[v] = ID_NONE;
+    s->ids[v] = INDEX_NO_ID;
     s->gone[s->n_free + s->n_leaving + s->n_removed++] = v;
     count_row(s, symqg_vertex(s, v), -1);
 }

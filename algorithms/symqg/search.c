@@ -30,7 +30,7 @@ static void scan_allowed(const struct symqg *s, const void *query, const struct 
                          struct topk *top, struct counts *counts)
 {
     for (uint32_t v = 0; v < s->n; v++) {
-        if (!symqg_is_live(s, v) || !id_filter_allows(filter, s->ids[v]))
+        if (!symqg_is_live(s, v) || !index_filter_allows(filter, s->ids[v]))
             continue;
         topk_push(top, symqg_distance(s, query, symqg_vertex(s, v)), s->ids[v]);
         counts->scanned++;
@@ -53,7 +53,7 @@ static int search_query(const struct symqg *s, struct symqg_scratch *x, const vo
             const float distance = symqg_key_distance(x->expanded[i]);
             const uint64_t id = s->ids[symqg_key_vertex(x->expanded[i])];
 
-            if (distance <= topk_limit(top) && id != ID_NONE && id_filter_allows(filter, id))
+            if (distance <= topk_limit(top) && id != INDEX_NO_ID && index_filter_allows(filter, id))
                 topk_push(top, distance, id);
         }
         if (top->n == top->k)
@@ -97,7 +97,7 @@ static int search_chunk(void *arg, size_t first, size_t end, size_t worker)
 static void answer_nothing(size_t n, struct search_result *result)
 {
     for (size_t i = 0; i < n; i++) {
-        result->ids[i] = ID_NONE;
+        result->ids[i] = INDEX_NO_ID;
         result->distances[i] = INFINITY;
     }
 }

@@ -17,10 +17,11 @@
  * free for another row. A sweep, of which each change does a part, takes the edges to removed
  * vertices away; those that were removed before it began are free at its end.
  *
- * Invariants: a vertex is live exactly if ids[v] is not ID_NONE, and `numbers` maps that id to it. An
- * edge leads neither to its own vertex nor twice to the same one, and no edge of a live vertex to a
- * free one, which has no edges. The code of a live vertex's edge is that of its neighbour's row
- * relative to its own row; the edges of a removed one may lead to another row than its codes say. */
+ * Invariants: a vertex is live exactly if ids[v] is not INDEX_NO_ID, and `numbers` maps that id to
+ * it. An edge leads neither to its own vertex nor twice to the same one, and no edge of a live
+ * vertex to a free one, which has no edges. The code of a live vertex's edge is that of its
+ * neighbour's row relative to its own row; the edges of a removed one may lead to another row than
+ * its codes say. */
 #ifndef DRIFTLINE_SYMQG_H
 #define DRIFTLINE_SYMQG_H
 
@@ -55,7 +56,7 @@ struct symqg {
     struct symqg_params params;  /* seed: the one in use */
     struct quantizer *quantizer; /* NULL: no row was inserted yet */
     unsigned char *vertices;
-    uint64_t *ids;             /* by vertex; ID_NONE: not live */
+    uint64_t *ids;             /* by vertex; INDEX_NO_ID: not live */
     uint32_t *rule;            /* by vertex, a bit for each edge: chosen by the RNG rule */
     struct slot_table numbers; /* id -> vertex */
     size_t n;                  /* vertices, live or not */
@@ -100,7 +101,7 @@ static inline float symqg_key_distance(uint64_t key)
 
 static inline bool symqg_is_live(const struct symqg *s, uint32_t v)
 {
-    return s->ids[v] != ID_NONE;
+    return s->ids[v] != INDEX_NO_ID;
 }
 
 static inline unsigned char *symqg_vertex(const struct symqg *s, uint32_t v)
@@ -123,8 +124,8 @@ static inline float symqg_distance(const struct symqg *s, const void *a, const v
 {
     const struct index_env *env = &s->base.env;
 
-    return env->element == ELEMENT_U8 ? (float)env->kernels->l2sq_u8(a, b, env->dim)
-                                      : env->kernels->l2sq_f32(a, b, env->dim);
+    return env->element == INDEX_U8 ? (float)env->kernels->l2sq_u8(a, b, env->dim)
+                                    : env->kernels->l2sq_f32(a, b, env->dim);
 }
 
 /* The memory that one thread needs to search or to change the graph; pooled. */

@@ -42,7 +42,7 @@ static usearch_metric_kind_t kind_of(const struct usearch *self)
     if (self->params.scalar == SCALAR_I8) {
         return usearch_metric_cos_k; /* rounding has changed the lengths */
     }
-    return metric == METRIC_L2SQ ? usearch_metric_l2sq_k : usearch_metric_ip_k;
+    return metric == INDEX_L2SQ ? usearch_metric_l2sq_k : usearch_metric_ip_k;
 }
 
 static usearch_scalar_kind_t scalar_of(const struct usearch *self)
@@ -61,7 +61,7 @@ typedef void any_function(void);
 static any_function *choose(const struct usearch *self, bool *wants_dim)
 {
     const struct kernels *k = self->base.env.kernels;
-    const bool is_ip = self->base.env.metric == METRIC_IP;
+    const bool is_ip = self->base.env.metric == INDEX_IP;
     *wants_dim = !is_ip && self->params.scalar != SCALAR_U8;
     switch (self->params.scalar) {
         case SCALAR_BF16:
@@ -90,21 +90,21 @@ static int use_kernels(struct usearch *self)
 static void use_own_metric(struct usearch *self)
 {
     const enum metric metric = self->base.env.metric;
-    self->scale = metric == METRIC_COS ? 2 : 1;
-    self->offset = metric == METRIC_IP ? -1 : 0;
+    self->scale = metric == INDEX_COS ? 2 : 1;
+    self->offset = metric == INDEX_IP ? -1 : 0;
 }
 
 /* -------------------------------------------------------------------------- create, destroy */
 
 static int check_params(const struct index_env *env, const struct usearch_params *params)
 {
-    if (params->scalar == SCALAR_I8 && env->metric != METRIC_COS) {
+    if (params->scalar == SCALAR_I8 && env->metric != INDEX_COS) {
         return fail(env->error, ERR_CONFIG,
                     "usearch: scalar = i8 makes every row a unit vector, so it is for cosine and "
                     "not for %s",
-                    metric_name(env->metric));
+                    index_metric_name(env->metric));
     }
-    if (params->scalar == SCALAR_U8 && env->metric == METRIC_COS) {
+    if (params->scalar == SCALAR_U8 && env->metric == INDEX_COS) {
         return fail(env->error, ERR_CONFIG,
                     "usearch: scalar = u8 takes rows of whole numbers 0 to 255, and under cosine "
                     "rows have unit length; i8 or bf16 would do");

@@ -23,10 +23,9 @@ static const struct param usearch_knobs[] = { PARAM_INT(struct usearch_knobs, ex
                                                         "candidates kept per query, at least k"),
                                               PARAM_END };
 
-static const struct index_space usearch_spaces[] = { { ELEMENT_F32, METRIC_L2SQ },
-                                                     { ELEMENT_F32, METRIC_COS },
-                                                     { ELEMENT_F32, METRIC_IP },
-                                                     INDEX_SPACES_END };
+static const struct index_space usearch_spaces[] = {
+    { INDEX_F32, INDEX_L2SQ }, { INDEX_F32, INDEX_COS }, { INDEX_F32, INDEX_IP }, INDEX_SPACES_END
+};
 
 static int usearch_stats(const struct index *index, struct stat_sink *sink)
 {

@@ -181,7 +181,7 @@ static size_t stored_row_bytes(const struct usearch *self)
 static void no_answers(const struct search_request *request, struct search_result *result)
 {
     for (size_t i = 0; i < request->queries.n * request->k; i++) {
-        result->ids[i] = ID_NONE;
+        result->ids[i] = INDEX_NO_ID;
         result->distances[i] = INFINITY;
     }
 }

@@ -73,7 +73,7 @@ int usearch_shim_search(usearch_index_t index, const void *query, usearch_scalar
         search_result_t result =
             filter ? search_(handle, query, scalar, k,
                              [filter](usearch_key_t key) noexcept {
-                                 return id_filter_allows(filter, usearch_shim_id_of(key));
+                                 return index_filter_allows(filter, usearch_shim_id_of(key));
                              })
                    : search_(handle, query, scalar, k);
         if (!result) {
@@ -82,7 +82,7 @@ int usearch_shim_search(usearch_index_t index, const void *query, usearch_scalar
         const size_t found = result.dump_to(ids, distances, k);
         *computed += result.computed_distances;
         std::transform(ids, ids + found, ids, usearch_shim_id_of);
-        std::fill(ids + found, ids + k, ID_NONE);
+        std::fill(ids + found, ids + k, INDEX_NO_ID);
         std::fill(distances + found, distances + k, INFINITY);
         order_ties(ids, distances, found);
         return int(OK);

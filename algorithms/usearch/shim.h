@@ -49,7 +49,7 @@ struct usearch_shim_facts {
 int usearch_shim_reserve(usearch_index_t, size_t places, size_t threads, struct error *err);
 
 /* usearch_search() or usearch_filtered_search(), but also counts distances and orders ties by id:
-   the nearest first, missing answers ID_NONE and INFINITY. Distances are the metric's. Several
+   the nearest first, missing answers INDEX_NO_ID and INFINITY. Distances are the metric's. Several
    threads may search at once. */
 int usearch_shim_search(usearch_index_t, const void *query, usearch_scalar_kind_t, size_t k,
                         const struct id_filter *, uint64_t *ids, float *distances,

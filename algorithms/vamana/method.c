@@ -39,10 +39,10 @@ static const struct param vamana_knobs[] = {
 };
 
 /* Under cosine, rows and queries have unit length, and 2 - 2 cos is the squared distance. */
-static const struct index_space vamana_spaces[] = { { ELEMENT_F32, METRIC_L2SQ },
-                                                    { ELEMENT_F32, METRIC_IP },
-                                                    { ELEMENT_F32, METRIC_COS },
-                                                    { ELEMENT_U8, METRIC_L2SQ },
+static const struct index_space vamana_spaces[] = { { INDEX_F32, INDEX_L2SQ },
+                                                    { INDEX_F32, INDEX_IP },
+                                                    { INDEX_F32, INDEX_COS },
+                                                    { INDEX_U8, INDEX_L2SQ },
                                                     INDEX_SPACES_END };
 
 /* The paper's alpha is a factor on distances; the graph compares squared ones. */

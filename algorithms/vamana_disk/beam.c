@@ -144,8 +144,8 @@ int vamana_disk_beam(const struct vamana_disk_part *p, struct vamana_disk_scratc
     struct expanding e = { p, x, query };
 
     for (size_t i = 0; i < env->dim; i++)
-        x->query[i] = env->element == ELEMENT_U8 ? (float)((const uint8_t *)query)[i]
-                                                 : ((const float_anywhere *)query)[i];
+        x->query[i] = env->element == INDEX_U8 ? (float)((const uint8_t *)query)[i]
+                                               : ((const float_anywhere *)query)[i];
     if (p->quantizer->dim > env->dim)
         x->query[env->dim] = 0;
     return run(&e, L, width);
@@ -177,7 +177,7 @@ static bool is_allowed(const struct vamana_disk_part *p, uint32_t node,
 {
     const uint64_t id = vamana_disk_id(p, node);
 
-    return id != ID_NONE && id_filter_allows(filter, id);
+    return id != INDEX_NO_ID && index_filter_allows(filter, id);
 }
 
 static int measure_allowed(void *to, uint32_t node, const unsigned char *record)

@@ -75,7 +75,7 @@ static int check_ids(const struct vamana_disk_view *view)
         const uint64_t id = vamana_disk_id(p, i);
         uint32_t node;
 
-        if (id == ID_NONE)
+        if (id == INDEX_NO_ID)
             continue;
         live++;
         if (!slot_table_get(&p->nodes, (const uint64_t *)(uintptr_t)p->ids, id, &node) || node != i)

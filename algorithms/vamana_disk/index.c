@@ -53,7 +53,7 @@ static int check_params(const struct index_env *env, const struct vamana_disk_pa
 
     if (!env->dir)
         return fail(env->error, ERR_ARGUMENT, "vamana-disk works on disk, but was given no folder");
-    if (p->pq_groups > (int64_t)(env->dim + (env->metric == METRIC_IP)))
+    if (p->pq_groups > (int64_t)(env->dim + (env->metric == INDEX_IP)))
         return fail(env->error, ERR_ARGUMENT,
                     "vamana-disk: pq_groups is %lld, more than the vectors' %zu dimensions",
                     (long long)p->pq_groups, env->dim);

@@ -26,7 +26,7 @@ static int gather_record(void *to, uint32_t node, const unsigned char *record)
     struct gathering *g = to;
     const uint64_t id = vamana_disk_id(g->part, node);
 
-    if (id != ID_NONE)
+    if (id != INDEX_NO_ID)
         gather(g, id, record);
     return OK;
 }
@@ -35,9 +35,9 @@ static void gather_recent(struct gathering *g, const struct graph_index *recent)
 {
     for (uint32_t i = 0; i < graph_capacity(recent->graph); i++) {
         const uint64_t id =
-            graph_is_live(recent->graph, i) ? graph_index_id_of(recent, i) : ID_NONE;
+            graph_is_live(recent->graph, i) ? graph_index_id_of(recent, i) : INDEX_NO_ID;
 
-        if (id != ID_NONE)
+        if (id != INDEX_NO_ID)
             gather(g, id, graph_row(recent->graph, i));
     }
 }
@@ -48,7 +48,7 @@ static int gather_all(struct gathering *g, const struct vamana_disk_view *view)
     const size_t n = vamana_disk_live(view->part) + view->recent->nodes.n;
 
     g->part = view->part;
-    g->row_bytes = element_row_bytes(env->element, env->dim);
+    g->row_bytes = index_row_bytes(env->element, env->dim);
     g->rows = mem_array(env->mem, n, g->row_bytes);
     g->ids = mem_array(env->mem, n, sizeof *g->ids);
     if (!g->rows || !g->ids)

@@ -46,10 +46,10 @@ static const struct param vamana_disk_knobs[] = {
     PARAM_END
 };
 
-static const struct index_space vamana_disk_spaces[] = { { ELEMENT_F32, METRIC_L2SQ },
-                                                         { ELEMENT_F32, METRIC_IP },
-                                                         { ELEMENT_F32, METRIC_COS },
-                                                         { ELEMENT_U8, METRIC_L2SQ },
+static const struct index_space vamana_disk_spaces[] = { { INDEX_F32, INDEX_L2SQ },
+                                                         { INDEX_F32, INDEX_IP },
+                                                         { INDEX_F32, INDEX_COS },
+                                                         { INDEX_U8, INDEX_L2SQ },
                                                          INDEX_SPACES_END };
 
 /* ------------------------------------------------------------------------ creation, loading */

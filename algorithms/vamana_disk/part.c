@@ -19,7 +19,7 @@ struct index_env vamana_disk_row_env(const struct vamana_disk *h)
 {
     struct index_env env = h->base.env;
 
-    env.dim += env.metric == METRIC_IP;
+    env.dim += env.metric == INDEX_IP;
     return env;
 }
 
@@ -27,10 +27,10 @@ float vamana_disk_distance(const struct vamana_disk *h, const void *query, const
 {
     const struct index_env *env = &h->base.env;
 
-    if (env->element == ELEMENT_U8)
+    if (env->element == INDEX_U8)
         return (float)env->kernels->l2sq_u8(query, row, env->dim);
-    return env->metric == METRIC_IP ? -env->kernels->ip_f32(query, row, env->dim)
-                                    : env->kernels->l2sq_f32(query, row, env->dim);
+    return env->metric == INDEX_IP ? -env->kernels->ip_f32(query, row, env->dim)
+                                   : env->kernels->l2sq_f32(query, row, env->dim);
 }
 
 void vamana_disk_put_row(const struct vamana_disk_part *p, const void *row, void *out)
@@ -38,8 +38,8 @@ void vamana_disk_put_row(const struct vamana_disk_part *p, const void *row, void
     const struct index_env *env = &p->owner->base.env;
     float *floats = out;
 
-    memcpy(out, row, element_row_bytes(env->element, env->dim));
-    if (env->metric != METRIC_IP)
+    memcpy(out, row, index_row_bytes(env->element, env->dim));
+    if (env->metric != INDEX_IP)
         return;
     const float rest = p->norm_max_sq - env->kernels->ip_f32(floats, floats, env->dim);
     floats[env->dim] = rest > 0 ? sqrtf(rest) : 0;
@@ -49,7 +49,7 @@ void vamana_disk_floats(const struct vamana_disk_part *p, const void *row, float
 {
     const struct index_env *env = &p->owner->base.env;
 
-    if (env->element == ELEMENT_F32) {
+    if (env->element == INDEX_F32) {
         vamana_disk_put_row(p, row, out);
         return;
     }
@@ -62,7 +62,7 @@ void vamana_disk_floats(const struct vamana_disk_part *p, const void *row, float
 struct vamana_disk_layout vamana_disk_layout_of(const struct vamana_disk *h)
 {
     const struct index_env env = vamana_disk_row_env(h);
-    struct vamana_disk_layout l = { .row_bytes = element_row_bytes(env.element, env.dim),
+    struct vamana_disk_layout l = { .row_bytes = index_row_bytes(env.element, env.dim),
                                     .degree = (size_t)h->params.degree };
 
     l.links_at = (l.row_bytes + 3) / 4 * 4;
@@ -93,7 +93,7 @@ int vamana_disk_part_create(struct vamana_disk_part **out, const struct vamana_d
         return fail(h->base.env.error, ERR_NO_MEMORY, "vamana-disk: out of memory for %zu rows", n);
     }
     for (size_t i = 0; i < n; i++)
-        atomic_init(&p->ids[i], ID_NONE);
+        atomic_init(&p->ids[i], INDEX_NO_ID);
     *out = p;
     return OK;
 }
@@ -158,7 +158,7 @@ int vamana_disk_part_map(struct vamana_disk_part *p)
     struct error *error = p->owner->base.env.error;
 
     for (uint32_t i = 0; i < p->n; i++) {
-        if (ids[i] == ID_NONE)
+        if (ids[i] == INDEX_NO_ID)
             continue;
         if (slot_table_get(&p->nodes, ids, ids[i], NULL))
             return fail(error, ERR_CORRUPT, "vamana-disk: id %" PRIu64 " occurs twice", ids[i]);

@@ -13,8 +13,8 @@ static bool is_found(const struct vamana_disk_part *p, const struct vamana_disk_
                      const struct range_request *request, size_t i, uint64_t *id)
 {
     *id = vamana_disk_id(p, x->found[i]);
-    return (double)x->distances[i] <= request->radius && *id != ID_NONE &&
-           id_filter_allows(request->filter, *id);
+    return (double)x->distances[i] <= request->radius && *id != INDEX_NO_ID &&
+           index_filter_allows(request->filter, *id);
 }
 
 static size_t within(const struct vamana_disk_scratch *x, double radius)
@@ -89,7 +89,7 @@ static int range_query(struct vamana_disk *h, const struct vamana_disk_view *vie
 {
     const struct index_env *env = &h->base.env;
     const unsigned char *query = (const unsigned char *)d->request->queries.rows +
-                                 q * element_row_bytes(env->element, env->dim);
+                                 q * index_row_bytes(env->element, env->dim);
     struct passing passing = { d, q };
     struct range_request one = *d->request;
     struct range_result some = { .found = pass_on, .to = &passing };

@@ -29,7 +29,7 @@ static int sample_record(void *to, uint32_t node, const unsigned char *record)
 {
     struct recoding *r = to;
 
-    if (vamana_disk_id(r->s->old, node) != ID_NONE)
+    if (vamana_disk_id(r->s->old, node) != INDEX_NO_ID)
         sample_row(r, r->s->map[node], record);
     return OK;
 }
@@ -38,7 +38,7 @@ static int code_record(void *to, uint32_t node, const unsigned char *record)
 {
     const struct recoding *r = to;
 
-    if (vamana_disk_id(r->s->old, node) != ID_NONE)
+    if (vamana_disk_id(r->s->old, node) != INDEX_NO_ID)
         vamana_disk_part_code(r->s->part, r->s->map[node], record, r->floats);
     return OK;
 }
@@ -109,7 +109,7 @@ static void copy_codes(const struct vamana_disk_stream *s)
     const size_t bytes = pq_codes_bytes(s->part->quantizer);
 
     for (uint32_t i = 0; i < s->old->n; i++) {
-        if (vamana_disk_id(s->old, i) != ID_NONE)
+        if (vamana_disk_id(s->old, i) != INDEX_NO_ID)
             memcpy(s->part->codes + s->map[i] * bytes, s->old->codes + i * bytes, bytes);
     }
 }

@@ -64,11 +64,11 @@ static void inspect_view(const struct vamana_disk_view *view, const struct struc
     sink->number(sink->to, "deleted_on_disk", (double)(p->n - vamana_disk_live(p)));
     sink->number(sink->to, "cached", (double)p->n_cached);
     for (uint32_t i = 0; i < p->n; i++) {
-        if (vamana_disk_id(p, i) != ID_NONE)
+        if (vamana_disk_id(p, i) != INDEX_NO_ID)
             structure_ids_add(&ids, vamana_disk_id(p, i));
     }
     for (uint32_t i = 0; i < graph_capacity(recent->graph); i++) {
-        if (graph_index_id_of(recent, i) != ID_NONE)
+        if (graph_index_id_of(recent, i) != INDEX_NO_ID)
             structure_ids_add(&ids, graph_index_id_of(recent, i));
     }
     structure_ids_end(&ids);

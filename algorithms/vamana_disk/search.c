@@ -38,7 +38,7 @@ static size_t allowed_most(const struct id_filter *filter, size_t n)
     for (uint64_t i = 0; i < filter->n_ids / 64 && allowed < n; i++)
         allowed += (size_t)__builtin_popcountll(filter->bits[i]);
     for (uint64_t id = filter->n_ids / 64 * 64; id < filter->n_ids; id++)
-        allowed += id_filter_allows(filter, id);
+        allowed += index_filter_allows(filter, id);
     return allowed < n ? allowed : n;
 }
 
@@ -49,7 +49,7 @@ static void push_found(const struct vamana_disk_part *p, const struct vamana_dis
     for (size_t i = 0; i < x->n_found; i++) {
         const uint64_t id = vamana_disk_id(p, x->found[i]);
 
-        if (id != ID_NONE && id_filter_allows(filter, id))
+        if (id != INDEX_NO_ID && index_filter_allows(filter, id))
             topk_push(top, x->distances[i], id);
     }
 }
@@ -92,7 +92,7 @@ static int search_chunk(void *arg, size_t first, size_t end, size_t worker)
 {
     struct searching *job = arg;
     const struct index_env *env = &job->h->base.env;
-    const size_t row_bytes = element_row_bytes(env->element, env->dim);
+    const size_t row_bytes = index_row_bytes(env->element, env->dim);
     struct vamana_disk_scratch *x = vamana_disk_scratch_take(job->part);
     int rc = OK;
 
@@ -140,9 +140,9 @@ static void put_together(const struct searching *job, size_t q, uint64_t *memory
 
     memcpy(memory_ids, ids, k * sizeof *ids);
     memcpy(memory_distances, distances, k * sizeof *distances);
-    for (size_t i = 0; i < k && memory_ids[i] != ID_NONE; i++)
+    for (size_t i = 0; i < k && memory_ids[i] != INDEX_NO_ID; i++)
         topk_push(&top, memory_distances[i], memory_ids[i]);
-    for (size_t i = 0; i < job->keep && disk_ids[i] != ID_NONE; i++) {
+    for (size_t i = 0; i < job->keep && disk_ids[i] != INDEX_NO_ID; i++) {
         if (top.n == k && disk_distances[i] > topk_limit(&top))
             break;
         if (!holds(memory_ids, k, disk_ids[i]))

@@ -61,8 +61,8 @@ static void number_kept(struct vamana_disk_stream *s)
     for (uint32_t i = 0; i < s->old->n; i++) {
         const uint64_t id = vamana_disk_id(s->old, i);
 
-        s->map[i] = id == ID_NONE ? deleted++ : n;
-        if (id == ID_NONE)
+        s->map[i] = id == INDEX_NO_ID ? deleted++ : n;
+        if (id == INDEX_NO_ID)
             continue;
         atomic_init(&s->part->ids[n++], id);
     }
@@ -97,20 +97,20 @@ static int measure_norm(void *to, uint32_t node, const unsigned char *record)
     const struct index_env *env = &s->h->base.env;
     const float *row = (const float *)(const void *)record;
 
-    if (vamana_disk_id(s->old, node) != ID_NONE)
+    if (vamana_disk_id(s->old, node) != INDEX_NO_ID)
         s->part->norm_max_sq =
             fmaxf(s->part->norm_max_sq, env->kernels->ip_f32(row, row, env->dim));
     return OK;
 }
 
-/* The greatest norm under METRIC_IP: where it is another, all rows are coded anew. So a lesser one is
-   taken only if much of the codes' precision is for norms that are gone. */
+/* The greatest norm under INDEX_IP: where it is another, all rows are coded anew. So a lesser one
+   is taken only if much of the codes' precision is for norms that are gone. */
 static int measure_norms(struct vamana_disk_stream *s)
 {
     const float old = s->old->norm_max_sq;
     int rc = OK;
 
-    if (s->h->base.env.metric != METRIC_IP)
+    if (s->h->base.env.metric != INDEX_IP)
         return OK;
     s->part->norm_max_sq = graph_bound(s->recent->graph);
     if (s->part->norm_max_sq < old)
@@ -149,7 +149,7 @@ static int keep_links(void *to, uint32_t node, const unsigned char *record)
     uint32_t *out = s->deleted + s->map[node] * (s->old->layout.degree + 1), n = 0;
 
     for (size_t i = 0; i < links->n; i++) {
-        if (vamana_disk_id(s->old, links->to[i]) != ID_NONE)
+        if (vamana_disk_id(s->old, links->to[i]) != INDEX_NO_ID)
             out[++n] = s->map[links->to[i]];
     }
     out[0] = n;
@@ -164,7 +164,7 @@ static int read_deleted(struct vamana_disk_stream *s)
     int rc = x ? OK : no_memory(s);
 
     for (uint32_t i = 0; i < s->old->n && rc == OK; i++) {
-        if (vamana_disk_id(s->old, i) == ID_NONE)
+        if (vamana_disk_id(s->old, i) == INDEX_NO_ID)
             nodes[n++] = i;
         if (n == VAMANA_DISK_BEAM_MAX || (n > 0 && i + 1 == s->old->n)) {
             rc = vamana_disk_read(s->old, x, nodes, n, keep_links, s);
@@ -185,13 +185,13 @@ static int repair(void *to, uint32_t node, const unsigned char *record)
     uint32_t out[256];
     bool around = false;
 
-    if (vamana_disk_id(s->old, node) == ID_NONE)
+    if (vamana_disk_id(s->old, node) == INDEX_NO_ID)
         return OK;
     vamana_disk_prune_begin(&s->prune, s->map[node]);
     for (size_t i = 0; i < links->n; i++) {
         const uint32_t number = s->map[links->to[i]];
 
-        if (vamana_disk_id(s->old, links->to[i]) != ID_NONE) {
+        if (vamana_disk_id(s->old, links->to[i]) != INDEX_NO_ID) {
             vamana_disk_prune_add(&s->prune, number);
             continue;
         }

@@ -47,7 +47,7 @@ static int remove_one(const struct vamana_disk_view *view, uint64_t id)
 
     if (!slot_table_remove(&p->nodes, (const uint64_t *)(uintptr_t)p->ids, id, &node))
         return graph_index_remove(&view->recent->base, &id, 1, &done);
-    atomic_store_explicit(&p->ids[node], ID_NONE, memory_order_release);
+    atomic_store_explicit(&p->ids[node], INDEX_NO_ID, memory_order_release);
     atomic_fetch_sub(&p->n_live, 1);
     return OK;
 }

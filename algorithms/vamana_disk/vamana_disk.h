@@ -89,11 +89,11 @@ struct vamana_disk_part {
     struct vamana_disk_layout layout;
     size_t n;
     uint32_t entry;              /* where searches begin; VAMANA_DISK_NONE if n is 0 */
-    float norm_max_sq;           /* METRIC_IP: at least that of each row */
+    float norm_max_sq;           /* INDEX_IP: at least that of each row */
     struct quantizer *quantizer; /* NULL if n is 0 */
     uint8_t *codes;              /* n codes */
     uint64_t unseen;             /* rows that came after the quantizer was trained */
-    _Atomic(uint64_t) *ids;      /* by node; ID_NONE: deleted */
+    _Atomic(uint64_t) *ids;      /* by node; INDEX_NO_ID: deleted */
     struct slot_table nodes;     /* live id -> node; for changes */
     atomic_size_t n_live;
     int fd; /* -1: none; with the option `direct`, past the page cache */
@@ -189,11 +189,11 @@ void vamana_disk_part_code(struct vamana_disk_part *, uint32_t node, const void 
                            float *floats);
 /* Maps the ids of all nodes. ERR_NO_MEMORY, ERR_CORRUPT: an id occurs twice. */
 int vamana_disk_part_map(struct vamana_disk_part *);
-/* The env of rows on disk: under METRIC_IP rows have one component more. */
+/* The env of rows on disk: under INDEX_IP rows have one component more. */
 struct index_env vamana_disk_row_env(const struct vamana_disk *);
 /* Distance of a query from a row on disk, as env's metric reports it. */
 float vamana_disk_distance(const struct vamana_disk *, const void *query, const void *row);
-/* A row as the part's records have it: under METRIC_IP with the component that makes its norm the
+/* A row as the part's records have it: under INDEX_IP with the component that makes its norm the
    part's greatest one (graph_index/lift.c). Of `row`, dim components are read. */
 void vamana_disk_put_row(const struct vamana_disk_part *, const void *row, void *out);
 /* The same as floats. */
@@ -236,8 +236,8 @@ int vamana_disk_read_all(const struct vamana_disk_part *,
 /* Searches the graph with a list of L candidates, `width` reads at a time: x->found. */
 int vamana_disk_beam(const struct vamana_disk_part *, struct vamana_disk_scratch *x,
                      const void *query, size_t L, size_t width);
-/* The same, for a row as it is on disk, which under METRIC_IP has its added component: the nearest by
-   squared L2. */
+/* The same, for a row as it is on disk, which under INDEX_IP has its added component: the nearest
+   by squared L2. */
 int vamana_disk_beam_row(const struct vamana_disk_part *, struct vamana_disk_scratch *x,
                          const void *row, size_t L, size_t width);
 /* Reads all live nodes that are allowed, which are `allowed` at most: x->found. */

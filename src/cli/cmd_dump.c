@@ -74,7 +74,7 @@ static void print_answers(const char *head, const struct answers_entry *e)
         const size_t to = a->starts ? (size_t)a->starts[q + 1] : from + e->k;
 
         for (size_t j = from; j < to; j++) {
-            if (a->ids[j] == ID_NONE)
+            if (a->ids[j] == INDEX_NO_ID)
                 continue;
             quote_terminal(stdout, head);
             printf("\t%" PRIu64 "\t%zu\t%" PRIu64 "\n", a->positions[q] + 1, j - from + 1,

@@ -54,7 +54,7 @@ static int list_datasets(const struct app *app)
         struct catalog_entry *entry = catalog_find(catalog, names[i]);
         char from[64];
         table_add(&table, "%s", names[i]);
-        table_add(&table, "%s", metric_name(catalog_metric(entry)));
+        table_add(&table, "%s", index_metric_name(catalog_metric(entry)));
         catalog_origin_now(entry, &app->options, from, sizeof from);
         table_add(&table, "%s", from);
         table_add(&table, "%s", catalog_summary(entry));
@@ -146,7 +146,7 @@ static void describe_capabilities(const struct index_ops *ops)
             printf(" %s%s", all[i].name, i + 1 < sizeof all / sizeof *all ? "," : "");
     printf("\nspaces: ");
     for (const struct index_space *s = ops->spaces; (int)s->element >= 0; s++)
-        printf(" %s %s;", element_name(s->element), metric_name(s->metric));
+        printf(" %s %s;", index_element_name(s->element), index_metric_name(s->metric));
     putchar('\n');
 }
 

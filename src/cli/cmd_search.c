@@ -120,12 +120,12 @@ static int read_queries(struct search *s, struct error *err)
         (void)snprintf(line, sizeof line, "%s: %s", q->name, q->note);
         (void)app_say(s->app, line);
     }
-    const bool bytes_of_codes = env->element == ELEMENT_B64 && q->element == ELEMENT_U8;
+    const bool bytes_of_codes = env->element == INDEX_B64 && q->element == INDEX_U8;
     const size_t dim = bytes_of_codes ? 8 * q->dim : q->dim;
     if (dim != env->dim)
         return fail(err, ERR_DIMENSION, "%s: the queries have dimension %zu, the index has %zu",
                     given, dim, env->dim);
-    if (env->element == ELEMENT_B64 && !bytes_of_codes && q->element != ELEMENT_B64)
+    if (env->element == INDEX_B64 && !bytes_of_codes && q->element != INDEX_B64)
         return fail(err, ERR_DIMENSION, "%s: the queries are %s, the index has codes of 64 bits",
                     given, data_element_name(q->element));
     s->n = q->n;
@@ -138,7 +138,7 @@ static int read_queries(struct search *s, struct error *err)
     s->rows = catalog_rows_read(q, env->element, err);
     if (!s->rows)
         return err->code;
-    if (env->metric == METRIC_COS && env->element == ELEMENT_F32)
+    if (env->metric == INDEX_COS && env->element == INDEX_F32)
         gather_scale_to_unit(s->rows, s->n, env->dim);
     return OK;
 }
@@ -237,7 +237,7 @@ static int score(struct search *s, struct error *err)
     return err->code;
 }
 
-/* -1 in the file stands for no answer: ID_NONE as a signed number. */
+/* -1 in the file stands for no answer: INDEX_NO_ID as a signed number. */
 static int write_answers(struct search *s, struct error *err)
 {
     const struct file_options by_name = { 0 };
@@ -260,7 +260,7 @@ static int write_answers(struct search *s, struct error *err)
 static void print_recall(const struct search *s, FILE *out)
 {
     const struct named_score *n = &s->score;
-    const char *metric = metric_name(s->index.env.metric);
+    const char *metric = index_metric_name(s->index.env.metric);
 
     if (isnan(n->recall))
         return;
@@ -305,7 +305,7 @@ static void print(const struct search *s)
     if (text.out) {
         fprintf(text.out, "index    %s: %s, %lld rows of %zu %s, metric %s\n", s->app->arguments[0],
                 s->index.ops->name, field_integer(about, "rows", 0), s->index.env.dim,
-                element_name(s->index.env.element), metric_name(s->index.env.metric));
+                index_element_name(s->index.env.element), index_metric_name(s->index.env.metric));
         fprintf(text.out, "queries  %s: %zu, k = %zu, %zu thread%s\n", s->app->arguments[1], s->n,
                 s->k, threads, threads == 1 ? "" : "s");
         fprintf(text.out, "knobs   %s\n", *s->knobs_text ? s->knobs_text : " defaults");

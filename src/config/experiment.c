@@ -243,7 +243,7 @@ static void read_numbers(const struct fields *f, struct script *s, struct experi
         note_number(s, "timeout", ex->timeout_s = o->timeout_s);
     if (o->memory_limit)
         note_number(s, "memory_limit", (double)(ex->memory_limit = o->memory_limit));
-    const int metric = fields_choice(f, "metric", -1, metric_names);
+    const int metric = fields_choice(f, "metric", -1, index_metric_names);
     recorder_set_seed(s->recorder, ex->seed);
     if (metric >= 0)
         recorder_set_metric(s->recorder, (enum metric)metric);

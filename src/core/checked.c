@@ -74,16 +74,17 @@ static int check_env(const struct index_ops *ops, const struct index_env *env)
     if (env->dim == 0 || env->dim > DIM_MAX)
         return fail(err, ERR_DIMENSION, "method \"%s\": dimension %zu; expected 1 .. %d", ops->name,
                     env->dim, DIM_MAX);
-    if (env->element == ELEMENT_B64 && env->dim != 64)
+    if (env->element == INDEX_B64 && env->dim != 64)
         return fail(err, ERR_DIMENSION, "method \"%s\": b64 codes have dimension 64, not %zu",
                     ops->name, env->dim);
     if (!index_takes(ops, env->element, env->metric))
         return fail(err, ERR_DIMENSION,
                     "method \"%s\" does not take %s vectors under %s (./harness describe %s)",
-                    ops->name, element_name(env->element), metric_name(env->metric), ops->name);
-    if (env->n_attributes > ATTRIBUTES_MAX)
+                    ops->name, index_element_name(env->element), index_metric_name(env->metric),
+                    ops->name);
+    if (env->n_attributes > INDEX_ATTRIBUTES_MAX)
         return fail(err, ERR_ARGUMENT, "method \"%s\": %zu attributes a row; expected at most %d",
-                    ops->name, env->n_attributes, ATTRIBUTES_MAX);
+                    ops->name, env->n_attributes, INDEX_ATTRIBUTES_MAX);
     if ((ops->flags & INDEX_ON_DISK) && !env->dir)
         return fail(err, ERR_ARGUMENT, "method \"%s\" works on disk, but was given no folder",
                     ops->name);
@@ -168,7 +169,7 @@ static enum row_range range_u8(const unsigned char *row, size_t dim)
     unsigned any = 0;
     for (size_t j = 0; j < dim; j++)
         any |= row[j];
-    return any ? ROW_FITS : ROW_ZERO;
+    return any ? INDEX_ROW_FITS : INDEX_ROW_ZERO;
 }
 
 static int refuse_row(struct checked *c, const void *row, size_t i, size_t dim, const char *what)
@@ -183,37 +184,37 @@ int index_admit_vectors(struct checked *c, struct vectors v, const char *what)
     const struct index_env *env = &c->index->env;
     if (v.element != env->element)
         return fail(c->error, ERR_DIMENSION, "%s: rows are %s; the index holds %s", what,
-                    element_name(v.element), element_name(env->element));
+                    index_element_name(v.element), index_element_name(env->element));
     if (v.dim != env->dim)
         return fail(c->error, ERR_DIMENSION, "%s: rows have dimension %zu; the index has %zu", what,
                     v.dim, env->dim);
     if (v.n > 0 && !v.rows)
         return fail(c->error, ERR_ARGUMENT, "%s: %zu rows at a null pointer", what, v.n);
-    if (v.element == ELEMENT_B64 || (v.element == ELEMENT_U8 && env->metric != METRIC_COS))
+    if (v.element == INDEX_B64 || (v.element == INDEX_U8 && env->metric != INDEX_COS))
         return OK;
-    const size_t row_bytes = element_row_bytes(v.element, v.dim);
+    const size_t row_bytes = index_row_bytes(v.element, v.dim);
     for (size_t i = 0; i < v.n; i++) {
         const void *row = (const unsigned char *)v.rows + i * row_bytes;
         const enum row_range range =
-            v.element == ELEMENT_F32 ? index_row_range(row, v.dim) : range_u8(row, v.dim);
-        if (range == ROW_ZERO && env->metric == METRIC_COS)
+            v.element == INDEX_F32 ? index_row_range(row, v.dim) : range_u8(row, v.dim);
+        if (range == INDEX_ROW_ZERO && env->metric == INDEX_COS)
             return fail(c->error, ERR_ZERO_VECTOR,
                         "%s: row %zu is a zero vector, which has no direction under cosine", what,
                         i);
-        if (range != ROW_ZERO && range != ROW_FITS)
+        if (range != INDEX_ROW_ZERO && range != INDEX_ROW_FITS)
             return refuse_row(c, row, i, v.dim, what);
     }
     return OK;
 }
 
-/* Refuses ID_NONE and duplicate ids. Ids usually ascend, and then no set is needed. */
+/* Refuses INDEX_NO_ID and duplicate ids. Ids usually ascend, and then no set is needed. */
 static int admit_ids(struct checked *c, const uint64_t *ids, size_t n, const char *what)
 {
     if (n > 0 && !ids)
         return fail(c->error, ERR_ARGUMENT, "%s: %zu ids at a null pointer", what, n);
     bool ascending = true;
     for (size_t i = 0; i < n; i++) {
-        if (ids[i] == ID_NONE)
+        if (ids[i] == INDEX_NO_ID)
             return fail(c->error, ERR_ARGUMENT,
                         "%s: row %zu: id %" PRIu64 " is reserved for \"no answer\"", what, i,
                         ids[i]);

@@ -2,9 +2,9 @@
  *
  * A struct checked is a method and the set of its live ids. It refuses NaN, infinity and rows that do
  * not fit f32 (index_row_range()), zero vectors under cosine, k = 0, duplicate and unknown ids, a
- * wrong dimension or element, ids equal to ID_NONE, and missing capabilities (ERR_UNSUPPORTED). The
- * index_admit_* functions validate alone, so that the replay can validate before it reads the clock
- * and then call the method's operation directly.
+ * wrong dimension or element, ids equal to INDEX_NO_ID, and missing capabilities (ERR_UNSUPPORTED).
+ * The index_admit_* functions validate alone, so that the replay can validate before it reads the
+ * clock and then call the method's operation directly.
  */
 #ifndef DRIFTLINE_CHECKED_H
 #define DRIFTLINE_CHECKED_H

@@ -200,17 +200,18 @@ static int admit_condition(struct checked *c, const struct attribute_filter *fil
 
     if (a->field >= c->index->env.n_attributes)
         return fail_condition(c, i, "its field does not exist");
-    if (a->test > ATTRIBUTE_MISSING)
+    if (a->test > INDEX_ATTRIBUTE_MISSING)
         return fail_condition(c, i, "its test does not exist");
-    if ((a->test == ATTRIBUTE_RANGE && a->n != 2) || (a->test == ATTRIBUTE_MISSING && a->n != 0))
+    if ((a->test == INDEX_ATTRIBUTE_RANGE && a->n != 2) ||
+        (a->test == INDEX_ATTRIBUTE_MISSING && a->n != 0))
         return fail_condition(c, i, "expected two values for a range and none for a missing value");
     for (size_t j = 0; j < a->n; j++) {
-        if (values[j] == ATTRIBUTE_NONE)
-            return fail_condition(c, i, "a value is ATTRIBUTE_NONE, which no row has");
+        if (values[j] == INDEX_ATTRIBUTE_NONE)
+            return fail_condition(c, i, "a value is INDEX_ATTRIBUTE_NONE, which no row has");
         if (j > 0 && (values[j] < values[j - 1] ||
-                      (values[j] == values[j - 1] && a->test != ATTRIBUTE_RANGE)))
+                      (values[j] == values[j - 1] && a->test != INDEX_ATTRIBUTE_RANGE)))
             return fail_condition(c, i,
-                                  a->test == ATTRIBUTE_RANGE
+                                  a->test == INDEX_ATTRIBUTE_RANGE
                                       ? "it is not a range; expected low <= high"
                                       : "its values are not ascending and distinct");
     }

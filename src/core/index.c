@@ -6,32 +6,32 @@
 #include <math.h>
 #include <string.h>
 
-size_t element_row_bytes(enum element element, size_t dim)
+size_t index_row_bytes(enum element element, size_t dim)
 {
     switch (element) {
-        case ELEMENT_F32: return dim * sizeof(float);
-        case ELEMENT_U8: return dim;
-        case ELEMENT_B64: return dim / 8;
+        case INDEX_F32: return dim * sizeof(float);
+        case INDEX_U8: return dim;
+        case INDEX_B64: return dim / 8;
     }
     return 0;
 }
 
-const char *const element_names[] = {
-    [ELEMENT_F32] = "f32", [ELEMENT_U8] = "u8", [ELEMENT_B64] = "b64", NULL
+const char *const index_element_names[] = {
+    [INDEX_F32] = "f32", [INDEX_U8] = "u8", [INDEX_B64] = "b64", NULL
 };
-#define NAME(metric, name) [METRIC_##metric] = (name),
-const char *const metric_names[] = { INDEX_METRICS(NAME) NULL };
+#define NAME(metric, name) [INDEX_##metric] = (name),
+const char *const index_metric_names[] = { INDEX_METRICS(NAME) NULL };
 #undef NAME
-enum { N_METRICS = sizeof metric_names / sizeof *metric_names - 1 };
+enum { N_METRICS = sizeof index_metric_names / sizeof *index_metric_names - 1 };
 
-const char *element_name(enum element element)
+const char *index_element_name(enum element element)
 {
-    return (unsigned)element <= ELEMENT_B64 ? element_names[element] : "?";
+    return (unsigned)element <= INDEX_B64 ? index_element_names[element] : "?";
 }
 
-const char *metric_name(enum metric metric)
+const char *index_metric_name(enum metric metric)
 {
-    return (unsigned)metric < N_METRICS ? metric_names[metric] : "?";
+    return (unsigned)metric < N_METRICS ? index_metric_names[metric] : "?";
 }
 
 /* Returns the position of a name in a list that ends with NULL; -1: it is absent. */
@@ -43,17 +43,17 @@ static int position_of(const char *const *names, const char *name)
     return -1;
 }
 
-bool element_named(const char *name, enum element *element)
+bool index_element_named(const char *name, enum element *element)
 {
-    const int at = position_of(element_names, name);
+    const int at = position_of(index_element_names, name);
     if (at >= 0)
         *element = (enum element)at;
     return at >= 0;
 }
 
-bool metric_named(const char *name, enum metric *metric)
+bool index_metric_named(const char *name, enum metric *metric)
 {
-    const int at = position_of(metric_names, name);
+    const int at = position_of(index_metric_names, name);
     if (at >= 0)
         *metric = (enum metric)at;
     return at >= 0;
@@ -82,45 +82,48 @@ static bool is_among(const int64_t *values, size_t n, int64_t number)
     return low < n && values[low] == number;
 }
 
-bool attribute_meets(const struct attribute_condition *c, const int64_t *values, int64_t number)
+bool index_attribute_meets(const struct attribute_condition *c, const int64_t *values,
+                           int64_t number)
 {
     values += c->first;
-    if (number == ATTRIBUTE_NONE || c->test == ATTRIBUTE_MISSING)
-        return (number == ATTRIBUTE_NONE) == (c->test == ATTRIBUTE_MISSING);
-    if (c->test == ATTRIBUTE_RANGE)
+    if (number == INDEX_ATTRIBUTE_NONE || c->test == INDEX_ATTRIBUTE_MISSING)
+        return (number == INDEX_ATTRIBUTE_NONE) == (c->test == INDEX_ATTRIBUTE_MISSING);
+    if (c->test == INDEX_ATTRIBUTE_RANGE)
         return number >= values[0] && number <= values[1];
-    return is_among(values, c->n, number) == (c->test == ATTRIBUTE_IN);
+    return is_among(values, c->n, number) == (c->test == INDEX_ATTRIBUTE_IN);
 }
 
-bool attribute_filter_allows(const struct attribute_filter *f, const int64_t *record, size_t stride)
+bool index_attribute_filter_allows(const struct attribute_filter *f, const int64_t *record,
+                                   size_t stride)
 {
     for (size_t i = 0; f && i < f->n; i++) {
         const struct attribute_condition *c = &f->conditions[i];
 
-        if (!attribute_meets(c, f->values, record ? record[c->field * stride] : ATTRIBUTE_NONE))
+        if (!index_attribute_meets(c, f->values,
+                                   record ? record[c->field * stride] : INDEX_ATTRIBUTE_NONE))
             return false;
     }
     return true;
 }
 
 /* The bits of a positive double ascend with it as an integer; those of a negative one descend. */
-int64_t attribute_of_real(double x)
+int64_t index_attribute_of_real(double x)
 {
     int64_t bits;
 
     if (isnan(x))
-        return ATTRIBUTE_NONE;
+        return INDEX_ATTRIBUTE_NONE;
     x += 0.0; /* -0 becomes 0 */
     memcpy(&bits, &x, sizeof bits);
     return bits >= 0 ? bits : bits ^ INT64_MAX;
 }
 
-double attribute_to_real(int64_t number)
+double index_attribute_to_real(int64_t number)
 {
     const int64_t bits = number >= 0 ? number : number ^ INT64_MAX;
     double x;
 
-    if (number == ATTRIBUTE_NONE)
+    if (number == INDEX_ATTRIBUTE_NONE)
         return NAN;
     memcpy(&x, &bits, sizeof x);
     return x;
@@ -131,13 +134,13 @@ const char *index_radius_fault(enum metric metric, double radius)
     if (isnan(radius))
         return "is not a number";
     switch (metric) {
-        case METRIC_IP: return NULL;
-        case METRIC_HAMMING:
+        case INDEX_IP: return NULL;
+        case INDEX_HAMMING:
             return radius >= 0 && radius <= 64 && radius == floor(radius)
                        ? NULL
                        : "is not a number of differing bits; expected a whole number 0 .. 64";
-        case METRIC_L2SQ:
-        case METRIC_COS: break;
+        case INDEX_L2SQ:
+        case INDEX_COS: break;
     }
     return radius < 0 ? "is below 0, as no distance of this metric is" : NULL;
 }
@@ -178,11 +181,13 @@ enum row_range index_row_range(const float_anywhere *row, size_t dim)
 {
     const float squared = squared_length(row, dim);
     if (squared >= FLT_MIN && squared <= FLT_MAX / 4)
-        return ROW_FITS;
+        return INDEX_ROW_FITS;
     const float worst = row[worst_component(row, dim)];
     if (!isfinite(worst))
-        return ROW_NOT_FINITE;
-    return worst == 0 ? ROW_ZERO : squared < FLT_MIN ? ROW_TOO_SMALL : ROW_TOO_LARGE;
+        return INDEX_ROW_NOT_FINITE;
+    return worst == 0          ? INDEX_ROW_ZERO
+           : squared < FLT_MIN ? INDEX_ROW_TOO_SMALL
+                               : INDEX_ROW_TOO_LARGE;
 }
 
 int index_row_refuse(struct error *err, const char *where, const float_anywhere *row, size_t dim,

@@ -11,6 +11,9 @@
  * records the reason with fail(index->env.error, ...). Inputs are borrowed for the duration of the
  * call. Calls come from one thread at a time unless the flags permit more. On one thread and with
  * one kernel table, the same env and the same calls give the same answers, bit for bit.
+ *
+ * Macros and values begin with INDEX_, functions with index_, so that other libraries' headers, such
+ * as FAISS's METRIC_L2, can be included beside this one.
  */
 #ifndef DRIFTLINE_INDEX_H
 #define DRIFTLINE_INDEX_H
@@ -34,9 +37,9 @@ extern "C" {
 /* 1. Vectors, ids, spaces */
 
 enum element INDEX_INT {
-    ELEMENT_F32, /* float; a row is dim floats */
-    ELEMENT_U8,  /* 0..255; a row is dim bytes */
-    ELEMENT_B64, /* 64-bit codes; dim = 64 bits, a row is one uint64_t */
+    INDEX_F32, /* float; a row is dim floats */
+    INDEX_U8,  /* 0..255; a row is dim bytes */
+    INDEX_B64, /* 64-bit codes; dim = 64 bits, a row is one uint64_t */
 };
 
 /* Search and range report this as `distance`; a smaller value is nearer.
@@ -44,7 +47,7 @@ enum element INDEX_INT {
    What computes or names a distance is a switch over them, so that the compiler says what a new one lacks. */
 #define INDEX_METRICS(METRIC) \
     METRIC(L2SQ, "l2") METRIC(IP, "ip") METRIC(COS, "cosine") METRIC(HAMMING, "hamming")
-#define INDEX_METRIC(metric, name) METRIC_##metric,
+#define INDEX_METRIC(metric, name) INDEX_##metric,
 enum metric INDEX_INT { INDEX_METRICS(INDEX_METRIC) };
 #undef INDEX_METRIC
 
@@ -67,23 +70,29 @@ struct vectors {
 };
 
 /* Ids are 64-bit numbers chosen by the caller. UINT64_MAX is not an id; it means "no answer". */
-#define ID_NONE UINT64_MAX
+#define INDEX_NO_ID UINT64_MAX
 
-size_t element_row_bytes(enum element, size_t dim); /* F32: 4 dim; U8: dim; B64: dim / 8 */
-const char *element_name(enum element);             /* "f32" "u8" "b64" */
-const char *metric_name(enum metric);               /* "l2" "ip" "cosine" "hamming" */
+size_t index_row_bytes(enum element, size_t dim); /* F32: 4 dim; U8: dim; B64: dim / 8 */
+const char *index_element_name(enum element);     /* "f32" "u8" "b64" */
+const char *index_metric_name(enum metric);       /* "l2" "ip" "cosine" "hamming" */
 /* Sets *out to the value of a name. Returns false if there is no such name; *out
    is then unchanged. */
-bool element_named(const char *name, enum element *out);
-bool metric_named(const char *name, enum metric *out);
+bool index_element_named(const char *name, enum element *out);
+bool index_metric_named(const char *name, enum metric *out);
 /* All names, indexed by the enums' values. NULL ends a list. */
-extern const char *const element_names[], *const metric_names[];
+extern const char *const index_element_names[], *const index_metric_names[];
 
 /* Whether f32 holds the squared length of a row. Methods compare rows by sums of squares: a sum above
    the range is infinite, one below it is 0, and answers would be wrong. A squared distance is at most
    four times the greater squared length, so lengths of 1.1e-19 to 9.2e18 fit; a method gets no others,
    but for rows of zeros. */
-enum row_range INDEX_INT { ROW_FITS, ROW_ZERO, ROW_NOT_FINITE, ROW_TOO_SMALL, ROW_TOO_LARGE };
+enum row_range INDEX_INT {
+    INDEX_ROW_FITS,
+    INDEX_ROW_ZERO,
+    INDEX_ROW_NOT_FINITE,
+    INDEX_ROW_TOO_SMALL,
+    INDEX_ROW_TOO_LARGE
+};
 enum row_range index_row_range(const float_anywhere *row, size_t dim);
 /* The error of a row that does not fit: "WHERE J is VALUE ...", where J counts components from `first`.
    Returns ERR_NOT_FINITE. */
@@ -138,7 +147,7 @@ struct id_filter {
     uint64_t n_ids;
 };
 
-static inline bool id_filter_allows(const struct id_filter *filter, uint64_t id) /* NULL: all */
+static inline bool index_filter_allows(const struct id_filter *filter, uint64_t id) /* NULL: all */
 {
     return !filter || (id < filter->n_ids && (filter->bits[id / 64] >> (id % 64) & 1));
 }
@@ -168,7 +177,8 @@ struct work {
 };
 
 /* The answers to query q are at ids[q * k .. q * k + k - 1], nearest first; ties go to the smaller
-   id. If fewer than k are found, the rest are ID_NONE and INFINITY. The caller owns the arrays. */
+   id. If fewer than k are found, the rest are INDEX_NO_ID and INFINITY. The caller owns the
+   arrays. */
 struct search_result {
     uint64_t *ids;
     float *distances;
@@ -219,7 +229,7 @@ struct index_ops {
     int (*create)(struct index **, const struct index_env *, const void *params);
     void (*destroy)(struct index *);
     /* Inserts all rows; on failure, the first *done rows. The ids are new and distinct, and
-       none is ID_NONE. */
+       none is INDEX_NO_ID. */
     int (*insert)(struct index *, struct vectors, const uint64_t *ids, size_t *done);
     int (*search)(struct index *, const struct search_request *, struct search_result *);
 
@@ -317,7 +327,7 @@ struct memory_use {                             /* bytes */
 
 /* Of a row in no cluster, such as the noise of a density-based method, and of vectors if there is
    no cluster. */
-#define NO_CLUSTER UINT64_MAX
+#define INDEX_NO_CLUSTER UINT64_MAX
 
 /* A method has one or more levels of clusters, level 0 the finest. A cluster of a level is a union
    of clusters of the level before. */
@@ -364,19 +374,19 @@ struct index_txn_ops {
 
 /* A row may carry env.n_attributes numbers, one per field. A search may be limited to rows whose
    numbers meet conditions, all of them; the method itself applies this filter. The harness maps
-   every type of field to these numbers: see attribute_of_real() for reals; texts are numbers of a
-   dictionary. A row's numbers are a record. Rows from insert() have no number in any field. */
-enum { ATTRIBUTES_MAX = 8 };
-#define ATTRIBUTE_NONE INT64_MIN /* the row has no number in this field */
+   every type of field to these numbers: see index_attribute_of_real() for reals; texts are numbers
+   of a dictionary. A row's numbers are a record. Rows from insert() have no number in any field. */
+enum { INDEX_ATTRIBUTES_MAX = 8 };
+#define INDEX_ATTRIBUTE_NONE INT64_MIN /* the row has no number in this field */
 
 enum attribute_test {
-    ATTRIBUTE_RANGE,  /* values: low, high; both are included */
-    ATTRIBUTE_IN,     /* the number is one of the values */
-    ATTRIBUTE_NOT_IN, /* the row has a number, which is none of the values */
-    ATTRIBUTE_MISSING /* the row has no number; there are no values */
+    INDEX_ATTRIBUTE_RANGE,  /* values: low, high; both are included */
+    INDEX_ATTRIBUTE_IN,     /* the number is one of the values */
+    INDEX_ATTRIBUTE_NOT_IN, /* the row has a number, which is none of the values */
+    INDEX_ATTRIBUTE_MISSING /* the row has no number; there are no values */
 };
 
-/* Values are ascending, and distinct but for the two of a range. None is ATTRIBUTE_NONE. */
+/* Values are ascending, and distinct but for the two of a range. None is INDEX_ATTRIBUTE_NONE. */
 struct attribute_condition {
     uint32_t field, test; /* test: enum attribute_test */
     uint64_t first, n;    /* its values in the filter's array */
@@ -390,13 +400,16 @@ struct attribute_filter {
 };
 
 /* Whether a row with this number in the condition's field meets the condition. */
-bool attribute_meets(const struct attribute_condition *, const int64_t *values, int64_t number);
+bool index_attribute_meets(const struct attribute_condition *, const int64_t *values,
+                           int64_t number);
 /* Whether a record passes; field f's number is at record[f * stride]. A NULL record has no numbers.
    A NULL filter passes all. */
-bool attribute_filter_allows(const struct attribute_filter *, const int64_t *record, size_t stride);
-/* The number of a real, such that numbers are ordered as the reals are. NaN: ATTRIBUTE_NONE. */
-int64_t attribute_of_real(double);
-double attribute_to_real(int64_t);
+bool index_attribute_filter_allows(const struct attribute_filter *, const int64_t *record,
+                                   size_t stride);
+/* The number of a real, such that numbers are ordered as the reals are. NaN: INDEX_ATTRIBUTE_NONE.
+   */
+int64_t index_attribute_of_real(double);
+double index_attribute_to_real(int64_t);
 
 struct index_attribute_ops {
     /* attributes: n records of env.n_attributes numbers each. */

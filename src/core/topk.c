@@ -84,6 +84,6 @@ void topk_sort(struct topk *t)
     }
     for (size_t i = t->n; i < t->k; i++) {
         t->distances[i] = INFINITY;
-        t->ids[i] = ID_NONE;
+        t->ids[i] = INDEX_NO_ID;
     }
 }

@@ -1,7 +1,7 @@
 /* topk.h - the k nearest of a stream: a bounded max-heap on (distance, id).
  *
  * Ties go to the smaller id. The caller owns the arrays, each of k elements. topk_sort() sorts them
- * nearest first and pads them with ID_NONE and INFINITY.
+ * nearest first and pads them with INDEX_NO_ID and INFINITY.
  */
 #ifndef DRIFTLINE_TOPK_H
 #define DRIFTLINE_TOPK_H

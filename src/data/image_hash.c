@@ -146,7 +146,7 @@ int image_hash_open(enum image_hash kind, size_t n, size_t dim, read_images *rea
     }
     s->n = n;
     s->dim = 64;
-    s->element = ELEMENT_B64;
+    s->element = INDEX_B64;
     s->rows = s->state = codes;
     s->close = close_codes;
     rc = source_scan(s, err);

@@ -147,22 +147,22 @@ static void add_real(json_t *to, const char *name, double value)
 static const char *distance_name(enum metric metric)
 {
     switch (metric) {
-        case METRIC_L2SQ: return "euclidean";
-        case METRIC_COS: return "angular";
-        case METRIC_IP:
-        case METRIC_HAMMING: break;
+        case INDEX_L2SQ: return "euclidean";
+        case INDEX_COS: return "angular";
+        case INDEX_IP:
+        case INDEX_HAMMING: break;
     }
-    return metric_name(metric);
+    return index_metric_name(metric);
 }
 
 /* The distance as ann-benchmarks defines it. */
 static float distance_as(const struct exporter *x, float d)
 {
     switch (x->metric) {
-        case METRIC_L2SQ: return sqrtf(d);
-        case METRIC_COS: return d / 2;
-        case METRIC_HAMMING: return (float)(d / x->dim);
-        case METRIC_IP: break;
+        case INDEX_L2SQ: return sqrtf(d);
+        case INDEX_COS: return d / 2;
+        case INDEX_HAMMING: return (float)(d / x->dim);
+        case INDEX_IP: break;
     }
     return d;
 }
@@ -240,7 +240,7 @@ static size_t take_query(struct rows *r, const struct exporter *x, const struct 
     size_t n = 0;
 
     for (size_t i = q * r->k; i < (q + 1) * r->k; i++) {
-        if (a->ids[i] == ID_NONE)
+        if (a->ids[i] == INDEX_NO_ID)
             continue;
         if (a->ids[i] > INT32_MAX)
             return SIZE_MAX;
@@ -387,7 +387,7 @@ int export_ann_benchmarks(const json_t *result, const char *dir, const char *out
     const size_t length = strlen(out) - (fresh && *out && out[strlen(out) - 1] == '/');
 
     *counts = (struct export_counts){ 0 };
-    (void)metric_named(field_text(experiment, "metric", ""), &x.metric);
+    (void)index_metric_named(field_text(experiment, "metric", ""), &x.metric);
     x.dim = field_number(json_array_get(json_object_get(result, "datasets"), 0), "dim");
     x.several = has_several(result);
     const int n =

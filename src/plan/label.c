@@ -42,11 +42,11 @@ void plan_unsupported(const struct index_ops *ops, enum element element, enum me
 {
     size_t used = (size_t)snprintf(
         text, bytes, "method \"%s\" does not take %s rows under metric \"%s\"; it takes ",
-        ops->name, element_name(element), metric_name(metric));
+        ops->name, index_element_name(element), index_metric_name(metric));
 
     for (const struct index_space *s = ops->spaces; s && (int)s->element >= 0; s++)
         if (used < bytes)
             used += (size_t)snprintf(text + used, bytes - used, "%s%s under %s",
-                                     s == ops->spaces ? "" : ", ", element_name(s->element),
-                                     metric_name(s->metric));
+                                     s == ops->spaces ? "" : ", ", index_element_name(s->element),
+                                     index_metric_name(s->metric));
 }

@@ -259,18 +259,18 @@ static bool takes(const struct method_spec *m, enum element element, enum metric
 static void choose_element(struct cell *c, const struct op_list *list)
 {
     const struct index_ops *ops = c->method->of ? c->method->of : c->method->ops;
-    const bool bytes = list->element == ELEMENT_U8;
+    const bool bytes = list->element == INDEX_U8;
     c->element = list->element;
     if (!(bytes && c->method->floats) && takes(c->method, list->element, list->metric))
         return;
-    if (bytes && takes(c->method, ELEMENT_F32, list->metric)) {
-        c->element = ELEMENT_F32;
+    if (bytes && takes(c->method, INDEX_F32, list->metric)) {
+        c->element = INDEX_F32;
         c->widened = true;
         return;
     }
     char why[400];
-    plan_unsupported(ops, bytes && c->method->floats ? ELEMENT_F32 : list->element, list->metric,
-                     why, sizeof why);
+    plan_unsupported(ops, bytes && c->method->floats ? INDEX_F32 : list->element, list->metric, why,
+                     sizeof why);
     c->unsupported = strdup(why);
 }
 

@@ -133,7 +133,7 @@ static void print_cells(const struct plan *plan, FILE *out)
         plan_label(c, 0, first, sizeof first);
         plan_label(c, c->n_points - 1, last, sizeof last);
         table_add(&t, c->n_points > 1 ? "%s .. %s" : "%s", first, last + strlen(c->method->label));
-        table_add(&t, c->widened ? "%s (widened)" : "%s", element_name(c->element));
+        table_add(&t, c->widened ? "%s (widened)" : "%s", index_element_name(c->element));
         table_add(&t, "%zu", c->n_points);
         table_add(&t, "%s", c->unsupported ? c->unsupported : "");
     }
@@ -154,12 +154,12 @@ int plan_check_runnable(const struct plan *plan, const struct experiment *ex, st
         const struct cell *c = &plan->cells[i % plan->n];
         if (c->method != &ex->methods[i / plan->n] || strstr(why, c->unsupported))
             continue;
-        codes |= index_takes(c->method->ops, ELEMENT_B64, METRIC_HAMMING);
+        codes |= index_takes(c->method->ops, INDEX_B64, INDEX_HAMMING);
         if (used < sizeof why)
             used += (size_t)snprintf(why + used, sizeof why - used, "%s%s", used ? "; " : "",
                                      c->unsupported);
     }
-    codes &= list->element == ELEMENT_U8 && list->dim == 8;
+    codes &= list->element == INDEX_U8 && list->dim == 8;
     return plan->n == 0
                ? OK
                : fail(err, ERR_UNSUPPORTED, "%s: no cell can run: %s%s", ex->config_path, why,
@@ -170,8 +170,8 @@ int plan_check_runnable(const struct plan *plan, const struct experiment *ex, st
 
 static void print_data(const struct op_list *list, FILE *out)
 {
-    fprintf(out, "data       %zu x %s, metric %s\n", list->dim, element_name(list->element),
-            metric_name(list->metric));
+    fprintf(out, "data       %zu x %s, metric %s\n", list->dim, index_element_name(list->element),
+            index_metric_name(list->metric));
     for (size_t i = 0; i < list->n_datasets; i++)
         fprintf(out, "           %s (%zu rows)\n", list->datasets[i].name,
                 list->datasets[i].source->n);
@@ -213,7 +213,7 @@ static void print_cost(const struct plan *plan, const struct experiment *ex, FIL
     for (size_t i = 0; i < list->n; i++)
         answers += list->ops[i].kind == OP_SEARCH ? list->ops[i].n * list->ops[i].k : 0;
     table_number(plan->estimated_distances, distances, sizeof distances);
-    table_bytes((double)list->max_live * (double)element_row_bytes(list->element, list->dim), raw,
+    table_bytes((double)list->max_live * (double)index_row_bytes(list->element, list->dim), raw,
                 sizeof raw);
     table_bytes((double)answers * 12, truth, sizeof truth);
     fprintf(out, "cells      %zu, with %zu points (%zu repeats x %zu seeds)\n", plan->n, points,

@@ -136,7 +136,7 @@ static const struct result_rate *nearest(const struct result_rates *r, const str
         const struct result_rate *at = &r->rates[i];
 
         if (strcmp(at->method, cell->method->name) != 0 || strcmp(at->op, op_name(op->kind)) != 0 ||
-            strcmp(at->element, element_name(cell->element)) != 0)
+            strcmp(at->element, index_element_name(cell->element)) != 0)
             continue;
         const double far = apart(at->dim, (double)list->dim) +
                            apart(at->live, (double)op->live_after) +
@@ -179,7 +179,7 @@ static void add_op(struct result_estimate *e, const struct result_rates *r,
     e->seconds += seconds_of(rate, op);
     if (op->live_after == list->max_live && isfinite(rate->extra_bytes))
         e->bytes = (double)list->max_live *
-                   ((double)element_row_bytes(cell->element, list->dim) + rate->extra_bytes);
+                   ((double)index_row_bytes(cell->element, list->dim) + rate->extra_bytes);
     while (at < e->results && strcmp(used[at], rate->result) != 0)
         at++;
     if (at == e->results && at < 64)

@@ -37,8 +37,8 @@ static json_t *experiment_json(const struct experiment *x)
         x->config_files, "publication", text_or_null(x->publication), "seed", (json_int_t)x->seed,
         "seeds", (json_int_t)x->seeds, "repeats", (json_int_t)x->repeats, "k", (json_int_t)x->k,
         "threads", (json_int_t)x->threads, "overrides", x->overrides, "figure_specs", x->figures,
-        "labels", labels, "metric", metric_name(x->ops->metric), "warmup", x->warmup, "min_time",
-        x->min_time_s, "recall_definition", RECALL_DEFINITION);
+        "labels", labels, "metric", index_metric_name(x->ops->metric), "warmup", x->warmup,
+        "min_time", x->min_time_s, "recall_definition", RECALL_DEFINITION);
 }
 
 static json_t *datasets_json(const struct op_list *list)

@@ -319,7 +319,7 @@ static json_t *cell_json(const struct cell_watch *w, size_t p, bool calibrated, 
         calibrated || !point ? json_object() : object_or_empty(point->knobs_json), "repeat",
         (json_int_t)cell->repeat, "seed", (json_int_t)cell->seed, "status", status, "error",
         error[0] ? quote_json(error) : json_null(), "warnings", warnings_of(w), "element",
-        element_name(cell->element), "widened", cell->widened, "no_simd",
+        index_element_name(cell->element), "widened", cell->widened, "no_simd",
         (cell->method->ops->flags & INDEX_NO_SIMD) != 0, "cell_seconds", seconds, "process",
         w->facts ? json_incref(w->facts) : json_null(), "steps", steps_of_point(w, p));
     put_effort(json, w);

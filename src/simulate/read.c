@@ -119,9 +119,9 @@ static int measure_costs(struct simulate_method *m, const json_t *cells, const j
 static double row_bytes_of(const json_t *result, const json_t *cell)
 {
     const double dim = field_number(json_array_get(json_object_get(result, "datasets"), 0), "dim");
-    enum element element = ELEMENT_F32;
-    (void)element_named(field_text(cell, "element", "f32"), &element);
-    return dim > 0 ? (double)element_row_bytes(element, (size_t)dim) : NAN;
+    enum element element = INDEX_F32;
+    (void)index_element_named(field_text(cell, "element", "f32"), &element);
+    return dim > 0 ? (double)index_row_bytes(element, (size_t)dim) : NAN;
 }
 
 /* A query's row, and as many ids of 8 bytes and distances of 4 as neighbours. */

@@ -169,9 +169,9 @@ static int spread_read(struct spread *s, const struct live_state *now, const uin
     const enum element element = now->list->element;
     float *floats = s->floats.bytes;
 
-    if (element != ELEMENT_B64) {
-        const int rc = live_state_read(now, ids, n, ELEMENT_F32, floats, err);
-        if (rc == OK && now->list->metric == METRIC_COS)
+    if (element != INDEX_B64) {
+        const int rc = live_state_read(now, ids, n, INDEX_F32, floats, err);
+        if (rc == OK && now->list->metric == INDEX_COS)
             gather_scale_to_unit(floats, n, s->dim);
         return rc;
     }
@@ -230,7 +230,7 @@ int score_within(const struct live_state *now, const uint64_t *ids, const uint64
 
         rc = spread_read(&s, now, ids + first, count, err);
         for (size_t i = 0; rc == OK && i < count; i++)
-            if (clusters[first + i] != NO_CLUSTER)
+            if (clusters[first + i] != INDEX_NO_CLUSTER)
                 spread_add(&s, (const float *)s.floats.bytes + i * s.dim, clusters[first + i]);
     }
     *share = rc == OK ? spread_share(&s) : NAN;
@@ -309,7 +309,7 @@ static void draw_clustered(const uint64_t *clusters, size_t n, size_t count, siz
 
     /* Each of the rows with equal probability (Knuth's algorithm S). */
     for (size_t i = 0; i < n && left > 0; i++) {
-        if (clusters[i] == NO_CLUSTER || rng_below(&rng, there--) >= left)
+        if (clusters[i] == INDEX_NO_CLUSTER || rng_below(&rng, there--) >= left)
             continue;
         places[drawn++] = i;
         left--;
@@ -324,7 +324,7 @@ int score_silhouette(const struct live_state *now, const uint64_t *ids, const ui
 
     *mean = NAN;
     for (size_t i = 0; i < n; i++)
-        count += clusters[i] != NO_CLUSTER;
+        count += clusters[i] != INDEX_NO_CLUSTER;
     const size_t m = count < SILHOUETTE_ROWS ? count : SILHOUETTE_ROWS;
     uint64_t *places = mem_array(NULL, 3 * m + 1, sizeof *places);
     float *rows = mem_array(NULL, m * dim + 1, sizeof *rows);

@@ -4,7 +4,7 @@
 
 #include "src/workload/live_state.h"
 
-/* Agreement of clusters with classes. Rows of NO_CLUSTER count as one cluster more.
+/* Agreement of clusters with classes. Rows of INDEX_NO_CLUSTER count as one cluster more.
  *
  *   nmi     mutual information / mean of the two entropies (Strehl and Ghosh 2002, with the
  *           arithmetic mean)
@@ -32,7 +32,7 @@ void score_sizes(uint64_t *sizes, size_t n, struct score_sizes *);
 /* Sum of squared distances of rows to the mean of their cluster, divided by that to the mean of all
    rows, over the rows that are in a cluster; 0 if all rows are equal. Euclidean, of unit rows under
    COS and of bits as 0 and 1 under HAMMING. clusters: of the n ids, below n_clusters or
-   NO_CLUSTER. NAN: no row is in a cluster. ERR_NO_MEMORY, or a read error. */
+   INDEX_NO_CLUSTER. NAN: no row is in a cluster. ERR_NO_MEMORY, or a read error. */
 int score_within(const struct live_state *, const uint64_t *ids, const uint64_t *clusters, size_t n,
                  size_t n_clusters, double *share, struct error *);
 

@@ -67,7 +67,7 @@ static uint64_t ip_u8(const uint8_t *a, const uint8_t *b, size_t dim)
 
 static double inner(enum element element, const void *a, const void *b, size_t dim)
 {
-    return element == ELEMENT_U8 ? (double)ip_u8(a, b, dim) : ip_f32(a, b, dim);
+    return element == INDEX_U8 ? (double)ip_u8(a, b, dim) : ip_f32(a, b, dim);
 }
 
 static double hamming(const void *a, const void *b, size_t dim)
@@ -88,11 +88,11 @@ double exact_distance(enum metric metric, enum element element, const void *a, c
                       size_t dim)
 {
     switch (metric) {
-        case METRIC_HAMMING: return hamming(a, b, dim);
-        case METRIC_IP: return -inner(element, a, b, dim);
-        case METRIC_L2SQ:
-            return element == ELEMENT_U8 ? (double)l2sq_u8(a, b, dim) : l2sq_f32(a, b, dim);
-        case METRIC_COS: break;
+        case INDEX_HAMMING: return hamming(a, b, dim);
+        case INDEX_IP: return -inner(element, a, b, dim);
+        case INDEX_L2SQ:
+            return element == INDEX_U8 ? (double)l2sq_u8(a, b, dim) : l2sq_f32(a, b, dim);
+        case INDEX_COS: break;
     }
     const double lengths = inner(element, a, a, dim) * inner(element, b, b, dim);
     if (!(lengths > 0))
@@ -117,12 +117,12 @@ static double magnitudes_f32(const float *a, const float *b, size_t dim)
 double exact_rounding(enum metric metric, enum element element, const void *a, const void *b,
                       size_t dim, double d)
 {
-    const bool is_whole = element != ELEMENT_F32; /* sums of whole numbers are exact */
+    const bool is_whole = element != INDEX_F32; /* sums of whole numbers are exact */
     switch (metric) {
-        case METRIC_COS: return FLOAT_ROUNDING * 2;
-        case METRIC_IP: return is_whole ? 0 : FLOAT_ROUNDING * magnitudes_f32(a, b, dim);
-        case METRIC_L2SQ:
-        case METRIC_HAMMING: break;
+        case INDEX_COS: return FLOAT_ROUNDING * 2;
+        case INDEX_IP: return is_whole ? 0 : FLOAT_ROUNDING * magnitudes_f32(a, b, dim);
+        case INDEX_L2SQ:
+        case INDEX_HAMMING: break;
     }
     return is_whole ? 0 : FLOAT_ROUNDING * d;
 }

@@ -87,7 +87,7 @@ static void put_answer(struct truth *t, size_t at, struct neighbour answer)
 
 static int fill_search(const struct oracle_run *w, struct truth *t, const struct query_set *q)
 {
-    static const struct neighbour none = { HUGE_VAL, ID_NONE };
+    static const struct neighbour none = { HUGE_VAL, INDEX_NO_ID };
 
     if (!make_space(t, t->n_queries * t->k, w->env->parts > 0))
         return fail(w->err, ERR_NO_MEMORY, "truth: out of memory for %zu answers",

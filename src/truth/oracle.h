@@ -17,7 +17,7 @@ struct pool;
 /* The ground truth of one operation; all fields are 0 for an operation without queries. */
 struct truth {
     size_t n_queries, k; /* range: k is 0 */
-    /* n_queries x k, nearest first, ID_NONE past the live rows; range: concatenated */
+    /* n_queries x k, nearest first, INDEX_NO_ID past the live rows; range: concatenated */
     uint64_t *ids;
     float *distances; /* same shape as ids */
     uint64_t *starts; /* range: n_queries + 1 offsets into ids; else NULL */

@@ -54,10 +54,10 @@ static struct neighbour head_of(const struct rest *r)
     return (struct neighbour){ r->from->exact[r->at], r->from->ids[r->at] };
 }
 
-/* A search has ID_NONE past its rows. */
+/* A search has INDEX_NO_ID past its rows. */
 static bool is_empty(const struct rest *r)
 {
-    return r->at == r->end || r->from->ids[r->at] == ID_NONE;
+    return r->at == r->end || r->from->ids[r->at] == INDEX_NO_ID;
 }
 
 static struct rest rest_of(const struct truth *t, size_t query)

@@ -59,7 +59,7 @@ const void *score_query_at(const struct score_context *context, size_t position)
 {
     const struct op_list *list = context->now->list;
 
-    return (const char *)context->queries + position * element_row_bytes(list->element, list->dim);
+    return (const char *)context->queries + position * index_row_bytes(list->element, list->dim);
 }
 
 /* Copies the valid answers to b->sorted, sorted and without duplicates. Adds the number of all
@@ -70,7 +70,7 @@ static size_t valid_answers(const struct score_context *context, const struct sc
     size_t kept = 0, once = 0;
 
     for (size_t i = 0; i < n; i++) {
-        if (ids[i] == ID_NONE)
+        if (ids[i] == INDEX_NO_ID)
             continue;
         if (allowed(context, ids[i]))
             b->sorted[kept++] = ids[i];
@@ -148,7 +148,7 @@ int score_scratch_make(struct score_scratch *b, const struct score_context *cont
 {
     const struct op_list *list = context->now->list;
 
-    b->row = mem_alloc(NULL, element_row_bytes(list->element, list->dim));
+    b->row = mem_alloc(NULL, index_row_bytes(list->element, list->dim));
     b->sorted = mem_array(NULL, answers + 1, sizeof *b->sorted);
     return b->row && b->sorted
                ? OK
@@ -299,7 +299,7 @@ static bool may_miss(const struct score_context *context, struct measured m)
     const struct measured radius = { context->op->radius, 0 };
 
     return score_compare(m, radius) == 0 && m.rounding > 0 &&
-           (context->now->list->metric != METRIC_L2SQ || m.distance < radius.distance);
+           (context->now->list->metric != INDEX_L2SQ || m.distance < radius.distance);
 }
 
 /* Adds how many of the true answers of query q are among the n answers in b->sorted, and how many

@@ -45,8 +45,8 @@ struct score_context {
     const void *queries; /* all of the operation, contiguous, in the list's element */
 };
 
-/* ids: n x k answers, ID_NONE for no answer. positions: the n queries that they belong to; NULL:
-   the first n in order. seed: for the bootstrap. */
+/* ids: n x k answers, INDEX_NO_ID for no answer. positions: the n queries that they belong to;
+   NULL: the first n in order. seed: for the bootstrap. */
 int score_search(struct score *, const struct score_context *, const uint64_t *positions, size_t n,
                  const uint64_t *ids, uint64_t seed, struct error *);
 /* The answers of query positions[i] (NULL: i) are ids[starts[i]] to ids[starts[i + 1] - 1]. */

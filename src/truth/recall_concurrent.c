@@ -100,7 +100,7 @@ static int share_of_query(const struct score_context *context, const struct scor
     int rc = nearest_ever(context, b, c, position, all, &n, &n_all, err);
 
     for (size_t i = 0; i < context->truth->k; i++)
-        if (ids[i] != ID_NONE) {
+        if (ids[i] != INDEX_NO_ID) {
             if (live_has(&context->now->live, ids[i]) || is_among(c->went, c->n_went, ids[i]))
                 b->sorted[kept++] = ids[i];
             else

@@ -108,7 +108,7 @@ static int load_rows(void *arg, size_t first, size_t end, size_t worker)
 {
     struct scan_run *r = arg;
     struct scan_worker *own = &r->workers[worker];
-    const size_t row_bytes = element_row_bytes(r->list->element, r->list->dim);
+    const size_t row_bytes = index_row_bytes(r->list->element, r->list->dim);
 
     if (!r->mapped) {
         const int rc = live_state_read(r->scan->at, r->ids + r->first + first, end - first,
@@ -181,7 +181,7 @@ static int load_codes(void *arg, size_t first, size_t end, size_t worker)
 {
     struct scan_run *r = arg;
 
-    return live_state_read(r->scan->at, r->ids + r->first + first, end - first, ELEMENT_B64,
+    return live_state_read(r->scan->at, r->ids + r->first + first, end - first, INDEX_B64,
                            (uint64_t *)(void *)r->row_columns + first, &r->workers[worker].error);
 }
 
@@ -226,8 +226,8 @@ static int start(struct scan_run *r, const uint32_t *which, size_t n_which, stru
 {
     const struct op_list *list = r->list;
     const size_t n_workers = pool_threads(r->scan->pool);
-    const size_t row_bytes = element_row_bytes(list->element, list->dim);
-    const bool codes = list->element == ELEMENT_B64;
+    const size_t row_bytes = index_row_bytes(list->element, list->dim);
+    const bool codes = list->element == INDEX_B64;
 
     r->columns = codes ? 2 : list->dim + EXTRA; /* a code is eight bytes */
     r->c = codes ? 0 : 0.55 * ((double)list->dim + 16) * (double)FLT_EPSILON;
@@ -289,7 +289,7 @@ static int run_block(struct scan_run *r, size_t chunk)
 {
     struct pool *pool = r->scan->pool;
     const size_t threads = pool_threads(pool);
-    const bool codes = r->list->element == ELEMENT_B64;
+    const bool codes = r->list->element == INDEX_B64;
     int rc = parallel_for(pool, threads, r->count, LOAD_ROWS, codes ? load_codes : load_rows, r);
     bool plain = r->long_query;
 

@@ -32,7 +32,7 @@ struct device_scan {
 
 bool scan_device_fits(const struct scan_run *r)
 {
-    return r->scan->cuda && r->list->element != ELEMENT_B64 && r->keep <= DEVICE_MAX_K &&
+    return r->scan->cuda && r->list->element != INDEX_B64 && r->keep <= DEVICE_MAX_K &&
            r->n_queries >= QUERIES_MIN;
 }
 
@@ -44,10 +44,10 @@ static int device_error(const struct device_scan *s, int rc, struct error *err)
 static int device_metric_of(enum metric metric)
 {
     switch (metric) {
-        case METRIC_L2SQ: return DEVICE_L2SQ;
-        case METRIC_IP: return DEVICE_IP;
-        case METRIC_COS:
-        case METRIC_HAMMING: break; /* codes do not come here */
+        case INDEX_L2SQ: return DEVICE_L2SQ;
+        case INDEX_IP: return DEVICE_IP;
+        case INDEX_COS:
+        case INDEX_HAMMING: break; /* codes do not come here */
     }
     return DEVICE_COS;
 }
@@ -60,7 +60,7 @@ static int start(struct device_scan *s, struct error *err)
     struct device_description device;
 
     s->ops = s->cuda->library.ops->rows;
-    s->row_bytes = element_row_bytes(r->list->element, dim);
+    s->row_bytes = index_row_bytes(r->list->element, dim);
     s->gather_rows = GATHER_BYTES / s->row_bytes + 1;
     s->gather_rows = s->gather_rows < r->n ? s->gather_rows : r->n;
     s->capacity = 8 * r->keep + 64;
@@ -116,7 +116,7 @@ static int put_block(struct device_scan *s, struct error *err)
         if (rc != OK)
             return rc;
         rc = device_error(s,
-                          r->list->element == ELEMENT_U8
+                          r->list->element == INDEX_U8
                               ? s->ops->put_u8(s->rows, done, (const void *)s->gathered, n)
                               : s->ops->put_f32(s->rows, done, (const void *)s->gathered, n),
                           err);

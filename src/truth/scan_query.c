@@ -22,21 +22,21 @@ bool scan_before(struct neighbour a, struct neighbour b)
 
 double scan_widen(const struct op_list *list, const void *from, float *to)
 {
-    if (list->element == ELEMENT_U8)
+    if (list->element == INDEX_U8)
         for (size_t j = 0; j < list->dim; j++)
             to[j] = (float)((const uint8_t *)from)[j];
     else if (from != to)
         memcpy(to, from, list->dim * sizeof *to);
-    return sqrt(-exact_distance(METRIC_IP, ELEMENT_F32, to, to, list->dim));
+    return sqrt(-exact_distance(INDEX_IP, INDEX_F32, to, to, list->dim));
 }
 
 struct scan_form scan_form_of(enum metric metric)
 {
     switch (metric) {
-        case METRIC_L2SQ: return (struct scan_form){ .squares = 1, .product = -2 };
-        case METRIC_IP: return (struct scan_form){ .product = -1 };
-        case METRIC_COS: return (struct scan_form){ .product = -2, .constant = 2, .of_unit = true };
-        case METRIC_HAMMING: break; /* counted, not computed from products */
+        case INDEX_L2SQ: return (struct scan_form){ .squares = 1, .product = -2 };
+        case INDEX_IP: return (struct scan_form){ .product = -1 };
+        case INDEX_COS: return (struct scan_form){ .product = -2, .constant = 2, .of_unit = true };
+        case INDEX_HAMMING: break; /* counted, not computed from products */
     }
     return (struct scan_form){ 0 };
 }
@@ -45,7 +45,7 @@ const void *scan_query_row(const struct scan_run *r, uint32_t query)
 {
     const struct op_list *list = r->list;
 
-    return (const char *)r->scan->queries + query * element_row_bytes(list->element, list->dim);
+    return (const char *)r->scan->queries + query * index_row_bytes(list->element, list->dim);
 }
 
 static int compare_neighbours(const void *a, const void *b)

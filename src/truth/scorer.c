@@ -198,14 +198,14 @@ int scorer_distances(const struct scorer *s, const struct answers *a, float *out
     const struct op_list *list = s->list;
     const struct op *op = &list->ops[a->op];
     const struct live_state *now = live_state_of(&s->now, op);
-    const size_t row_bytes = element_row_bytes(list->element, list->dim);
+    const size_t row_bytes = index_row_bytes(list->element, list->dim);
     struct buffer queries = { 0 }, scratch = { 0 };
     struct vectors of;
     int rc = gather_view(op->rows, 0, op->rows->n, list->element, false, &queries, &of, err);
 
     rc = rc == OK ? buffer_reserve(&scratch, row_bytes, err) : rc;
     for (size_t i = 0; rc == OK && i < a->n_ids; i++) {
-        const bool live = a->ids[i] != ID_NONE && live_has(&now->live, a->ids[i]);
+        const bool live = a->ids[i] != INDEX_NO_ID && live_has(&now->live, a->ids[i]);
         const void *row = live ? live_state_row(now, a->ids[i], scratch.bytes, err) : NULL;
         const char *query = (const char *)of.rows + a->positions[i / op->k] * row_bytes;
 

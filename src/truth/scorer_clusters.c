@@ -27,12 +27,12 @@ static int note_members(struct scorer *s, const struct answers *a, struct error 
     if (!s->cluster_of)
         return fail(err, ERR_NO_MEMORY, "clusters: out of memory for %zu ids", s->list->n_ids);
     for (size_t id = 0; id < s->list->n_ids; id++)
-        s->cluster_of[id] = NO_CLUSTER;
+        s->cluster_of[id] = INDEX_NO_CLUSTER;
     for (size_t c = 0; c < a->n; c++)
         for (uint64_t i = a->starts[c]; i < a->starts[c + 1]; i++) {
             const uint64_t id = a->ids[i];
 
-            if (!live_has(&s->now.live, id) || s->cluster_of[id] != NO_CLUSTER)
+            if (!live_has(&s->now.live, id) || s->cluster_of[id] != INDEX_NO_CLUSTER)
                 return fail(err, ERR_INVARIANT, "cluster %zu has id %" PRIu64 ", which is %s", c,
                             id, live_has(&s->now.live, id) ? "in two clusters" : "not live");
             s->cluster_of[id] = c;
@@ -112,7 +112,7 @@ static int take_queries(struct scorer *s, const struct answers *a, struct error 
     if (!s->cluster_of || !clusters || t->n_queries != a->n || t->k != 1)
         return fail(err, ERR_ARGUMENT, "received clusters of queries without those of the rows");
     for (size_t i = 0; i < a->n; i++)
-        same += a->positions[i] < a->n && t->ids[a->positions[i]] != ID_NONE &&
+        same += a->positions[i] < a->n && t->ids[a->positions[i]] != INDEX_NO_ID &&
                 s->cluster_of[t->ids[a->positions[i]]] == a->ids[i];
     return json_object_set_new(clusters, "query_agreement", json_number(same / (double)a->n)) == 0
                ? OK

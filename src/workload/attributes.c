@@ -33,7 +33,7 @@ static bool new_column(struct recorder *r, size_t f)
 {
     r->attributes[f] = malloc((r->ids_capacity + 1) * sizeof *r->attributes[f]);
     for (size_t id = 0; r->attributes[f] && id < r->ids_capacity; id++)
-        r->attributes[f][id] = ATTRIBUTE_NONE;
+        r->attributes[f][id] = INDEX_ATTRIBUTE_NONE;
     return r->attributes[f];
 }
 
@@ -50,9 +50,9 @@ static int field_of(struct recorder *r, const struct attribute_spec *spec, size_
                     op_field_type_name(known->type), op_field_type_name(spec->type));
     if (known)
         return OK;
-    if (list->n_fields == ATTRIBUTES_MAX)
+    if (list->n_fields == INDEX_ATTRIBUTES_MAX)
         return fail(err, ERR_CONFIG, "%s: there are %d attributes already, which is the most",
-                    spec->name, ATTRIBUTES_MAX);
+                    spec->name, INDEX_ATTRIBUTES_MAX);
     char *name = strdup(spec->name);
     if (!name || !new_column(r, *at)) {
         free(name);
@@ -103,7 +103,7 @@ static int translate(struct attribute_field *field, const struct attribute_spec 
     for (size_t i = 0; fine && i < spec->n_words; i++)
         fine = add_word(field, spec->words[i], &number[i]);
     for (size_t i = 0; fine && i < n; i++)
-        if (column[i] != ATTRIBUTE_NONE)
+        if (column[i] != INDEX_ATTRIBUTE_NONE)
             column[i] = number[column[i]];
     free(number);
     return fine ? OK : record_no_memory(err);
@@ -122,11 +122,11 @@ static int fill(struct recorder *r, const struct attribute_spec *spec, size_t fi
     else if (!spec->uniform)
         memcpy(column, spec->values, n * sizeof *column);
     for (size_t i = 0; spec->uniform && i < n; i++)
-        column[i] = attribute_of_real(spec->uniform[0] +
-                                      rng_unit(&rng) * (spec->uniform[1] - spec->uniform[0]));
+        column[i] = index_attribute_of_real(spec->uniform[0] +
+                                            rng_unit(&rng) * (spec->uniform[1] - spec->uniform[0]));
     for (size_t i = 0; spec->missing > 0 && i < n; i++)
         if (rng_unit(&gaps) < spec->missing)
-            column[i] = ATTRIBUTE_NONE;
+            column[i] = INDEX_ATTRIBUTE_NONE;
     if (rc == OK && spec->type == FIELD_TEXT)
         rc = translate(&r->list->fields[field], spec, column, n, err);
     return rc;
@@ -150,7 +150,7 @@ static int keep_attributes(struct recorder *r, struct op *op, struct error *err)
 
     for (size_t i = 0; i < op->n && !any; i++)
         for (size_t f = 0; f < r->list->n_fields; f++)
-            any |= r->attributes[f][op->ids[i]] != ATTRIBUTE_NONE;
+            any |= r->attributes[f][op->ids[i]] != INDEX_ATTRIBUTE_NONE;
     return any ? make_records(r, op, err) : OK;
 }
 

@@ -67,7 +67,7 @@ bool op_fields_widen(struct op_list *list)
             return false;
         for (size_t i = op->n; i-- > 0;)
             for (size_t f = to; f-- > 0;)
-                wide[i * to + f] = f < from ? wide[i * from + f] : ATTRIBUTE_NONE;
+                wide[i * to + f] = f < from ? wide[i * from + f] : INDEX_ATTRIBUTE_NONE;
         op->attributes = wide;
         op->n_fields = to;
     }
@@ -86,7 +86,7 @@ static void add_value(const struct attribute_field *field, int64_t number, char 
     char shown[40];
 
     if (field->type == FIELD_REAL)
-        (void)snprintf(shown, sizeof shown, "%.6g", attribute_to_real(number));
+        (void)snprintf(shown, sizeof shown, "%.6g", index_attribute_to_real(number));
     else
         (void)snprintf(shown, sizeof shown, "%" PRId64, number);
     add_text(text, bytes, field->type == FIELD_TEXT ? field->words[number] : shown);
@@ -103,11 +103,11 @@ void op_where_text(const struct op_list *list, const struct op *op, char *text, 
         add_text(text, bytes, i ? ", " : "");
         add_text(text, bytes, field->name);
         add_text(text, bytes,
-                 c->test == ATTRIBUTE_NOT_IN    ? c->n ? " not " : " present"
-                 : c->test == ATTRIBUTE_MISSING ? " missing"
-                                                : " ");
+                 c->test == INDEX_ATTRIBUTE_NOT_IN    ? c->n ? " not " : " present"
+                 : c->test == INDEX_ATTRIBUTE_MISSING ? " missing"
+                                                      : " ");
         for (uint64_t v = 0; v < c->n; v++) {
-            add_text(text, bytes, v == 0 ? "" : c->test == ATTRIBUTE_RANGE ? " .. " : " | ");
+            add_text(text, bytes, v == 0 ? "" : c->test == INDEX_ATTRIBUTE_RANGE ? " .. " : " | ");
             add_value(field, values[v], text, bytes);
         }
     }

@@ -26,7 +26,7 @@ int gather_view(const struct view *v, size_t first, size_t n, enum element want,
     *out = (struct vectors){ there, n, v->dim, want };
     if (there)
         return OK;
-    if ((rc = buffer_reserve(buffer, n * element_row_bytes(want, v->dim), err)) != OK)
+    if ((rc = buffer_reserve(buffer, n * index_row_bytes(want, v->dim), err)) != OK)
         return rc;
     out->rows = buffer->bytes;
     if (n == 0)
@@ -41,7 +41,7 @@ int gather_view(const struct view *v, size_t first, size_t n, enum element want,
 int gather_positions(const struct view *v, const uint64_t *positions, size_t n, enum element want,
                      bool unit, struct buffer *buffer, struct vectors *out, struct error *err)
 {
-    const size_t row_bytes = element_row_bytes(want, v->dim);
+    const size_t row_bytes = index_row_bytes(want, v->dim);
     int rc = buffer_reserve(buffer, n * row_bytes, err);
 
     if (rc != OK)
@@ -63,7 +63,7 @@ int gather_positions(const struct view *v, const uint64_t *positions, size_t n, 
 bool gather_origin(void *to, struct vectors v, struct row_origin *out, uint64_t *numbers)
 {
     const struct gathered_rows *g = to;
-    const size_t row_bytes = element_row_bytes(v.element, v.dim);
+    const size_t row_bytes = index_row_bytes(v.element, v.dim);
     const struct source *source = NULL;
     /* An address below the rows is a large difference. */
     const size_t offset = (size_t)((uintptr_t)v.rows - (uintptr_t)g->rows.rows);

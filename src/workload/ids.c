@@ -40,7 +40,7 @@ static bool grow_ids(struct recorder *r, size_t n)
         if (!record_grow(&r->attributes[f], &at, capacity, sizeof *r->attributes[f]))
             return false;
         for (size_t id = r->ids_capacity; id < capacity; id++)
-            r->attributes[f][id] = ATTRIBUTE_NONE;
+            r->attributes[f][id] = INDEX_ATTRIBUTE_NONE;
     }
     at = 0;
     if (!record_grow(&r->bits, &at, words, sizeof *r->bits))
@@ -64,7 +64,8 @@ static bool name_rows(struct recorder *r, size_t dataset, size_t row, size_t n, 
     return true;
 }
 
-/* The ids of a view's rows. A row without an id gets a new one if `name` is true, else ID_NONE. */
+/* The ids of a view's rows. A row without an id gets a new one if `name` is true, else
+   INDEX_NO_ID. */
 static bool ids_of_view(struct recorder *r, const struct view *v, bool name, uint64_t *ids)
 {
     for (size_t k = 0; k < v->n_segments; k++) {
@@ -90,7 +91,7 @@ int record_fail_row(struct recorder *r, const struct view *v, size_t i, uint64_t
     size_t row;
     const struct source *source = view_row(v, i, &row);
     const char *name = r->list->datasets[record_dataset(r, source)].name;
-    if (id == ID_NONE)
+    if (id == INDEX_NO_ID)
         return fail(err, ERR_CONFIG, "row %zu of %s %s", row + 1, name, what);
     return fail(err, ERR_CONFIG, "row %zu of %s (id %" PRIu64 ") %s", row + 1, name, id, what);
 }
@@ -127,7 +128,7 @@ int record_make_live(struct recorder *r, const struct view *v, uint64_t *ids, st
             return record_no_memory(err);
         record_set_live(r, ids[i], true);
         for (size_t f = 0; f < r->list->n_fields; f++)
-            r->attributes[f][ids[i]] = ATTRIBUTE_NONE;
+            r->attributes[f][ids[i]] = INDEX_ATTRIBUTE_NONE;
         r->born[ids[i]] = r->log_n;
         r->log[r->log_n++] = ids[i];
     }

@@ -14,8 +14,9 @@
 struct visible_set {
     const uint64_t *bits;
     size_t words, live;
-    const int64_t *attributes[ATTRIBUTES_MAX]; /* by field and id; NULL: no row has this field */
-    size_t n_ids;                              /* of these columns; other ids have none */
+    const int64_t
+        *attributes[INDEX_ATTRIBUTES_MAX]; /* by field and id; NULL: no row has this field */
+    size_t n_ids;                          /* of these columns; other ids have none */
 };
 
 struct held_snapshot {
@@ -30,7 +31,7 @@ struct held_snapshot {
    reverse order. */
 struct record_undo {
     uint64_t id, born;
-    int64_t attributes[ATTRIBUTES_MAX];
+    int64_t attributes[INDEX_ATTRIBUTES_MAX];
 };
 
 struct recorder {
@@ -40,8 +41,9 @@ struct recorder {
     size_t row_ids_capacity;
     size_t ids_capacity;   /* of list->rows, born, attributes, and of bits in bits */
     uint64_t *bits, *born; /* bits: the live set; born: an id's latest insertion in the log */
-    int64_t *attributes[ATTRIBUTES_MAX]; /* by field of the list and id; NULL: no such field yet */
-    uint64_t *log;                       /* ids in order of insertion */
+    int64_t *
+        attributes[INDEX_ATTRIBUTES_MAX]; /* by field of the list and id; NULL: no such field yet */
+    uint64_t *log;                        /* ids in order of insertion */
     size_t log_n, log_head, log_capacity, live;
     size_t bytes; /* used by operations, of RECORD_BYTES_MAX */
     uint64_t seed;
@@ -94,7 +96,7 @@ uint64_t *record_new_ids(struct recorder *, size_t n, struct error *);
 int record_make_live(struct recorder *, const struct view *, uint64_t *ids, struct error *);
 bool record_is_live(const struct recorder *, uint64_t id);
 void record_set_live(struct recorder *, uint64_t id, bool live);
-/* The ids of a view's rows; ID_NONE for a row without one. */
+/* The ids of a view's rows; INDEX_NO_ID for a row without one. */
 void record_ids_of(struct recorder *, const struct view *, uint64_t *ids);
 /* Returns ERR_CONFIG, "row ROW of DATASET (id ID) WHAT", for row i of the view. */
 int record_fail_row(struct recorder *, const struct view *, size_t i, uint64_t id, const char *what,

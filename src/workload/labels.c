@@ -22,7 +22,7 @@ static int read_label(const struct label_spec *spec, const struct dataset_use *s
         return fail(err, ERR_CONFIG, "labels: row %" PRIu64 " is of %s, which has no part \"%s\"",
                     row + 1, set->name, spec->part);
     const int rc = source_read_number(labels, row, label, err);
-    if (!rc && *label == ATTRIBUTE_NONE)
+    if (!rc && *label == INDEX_ATTRIBUTE_NONE)
         return fail(err, ERR_CONFIG,
                     "labels: %s: row %" PRIu64 " has no value (NaN); every live row needs a class",
                     labels->name, row + 1);

@@ -19,7 +19,7 @@ int live_state_init(struct live_state *s, const struct op_list *list, struct err
             return fail(err, ERR_NO_MEMORY, "out of memory for the attributes of %zu ids",
                         list->n_ids);
         for (size_t i = 0; i < n; i++)
-            s->attributes[i] = ATTRIBUTE_NONE;
+            s->attributes[i] = INDEX_ATTRIBUTE_NONE;
     }
     for (size_t id = 0; id < list->n_ids; id++) {
         s->rows[id].dataset = list->rows[id].dataset;
@@ -128,7 +128,7 @@ static int take_rows(struct live_state *s, const struct view *v, const uint64_t 
         s->rows[ids[i]] = (struct live_row){ dataset, since, row };
         for (size_t f = 0; f < n_fields; f++)
             s->attributes[ids[i] * n_fields + f] =
-                attributes ? attributes[i * n_fields + f] : ATTRIBUTE_NONE;
+                attributes ? attributes[i * n_fields + f] : INDEX_ATTRIBUTE_NONE;
     }
     return OK;
 }
@@ -206,7 +206,7 @@ bool live_state_mapped(const struct live_state *s)
 int live_state_read(const struct live_state *s, const uint64_t *ids, size_t n, enum element want,
                     void *out, struct error *err)
 {
-    const size_t row_bytes = element_row_bytes(want, s->list->dim);
+    const size_t row_bytes = index_row_bytes(want, s->list->dim);
 
     for (size_t i = 0, run; i < n; i += run) {
         const struct live_row first = s->rows[ids[i]];

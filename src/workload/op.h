@@ -162,7 +162,7 @@ struct update_ref {
 enum attribute_type { FIELD_INTEGER, FIELD_REAL, FIELD_TEXT };
 
 /* A field of the rows' attributes. Its numbers (index.h, section 9) are integers as they are, those
-   of attribute_of_real(), or positions in `words`. */
+   of index_attribute_of_real(), or positions in `words`. */
 struct attribute_field {
     char *name;
     enum attribute_type type;
@@ -183,7 +183,7 @@ struct op_list {
     struct row_ref *rows; /* by id, n_ids entries */
     size_t n_ids, max_live, max_queries, max_k;
     bool has_updates;
-    struct attribute_field fields[ATTRIBUTES_MAX]; /* n_fields, in order of first use */
+    struct attribute_field fields[INDEX_ATTRIBUTES_MAX]; /* n_fields, in order of first use */
     size_t n_fields;
     struct update_ref *updates; /* n_updates entries, sorted by id, then operation */
     size_t n_updates;

@@ -187,7 +187,7 @@ int record_range(struct recorder *r, const struct op_options *options, struct vi
     const char *fault = rc ? NULL : index_radius_fault(r->list->metric, radius);
     if (fault)
         rc = fail(err, ERR_CONFIG, "radius = %g %s (metric \"%s\")", radius, fault,
-                  metric_name(r->list->metric));
+                  index_metric_name(r->list->metric));
     return record_op_end(r, op, rc, err);
 }
 

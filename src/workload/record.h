@@ -90,7 +90,7 @@ int recorder_source_take(struct recorder *, struct source *, const char *name, c
 int record_train(struct recorder *, const struct op_options *, struct view *, struct error *);
 int record_insert(struct recorder *, const struct op_options *, struct view *, struct error *);
 /* With attributes, one spec per field. A field that has no spec here has no value in these rows.
-   ERR_CONFIG: a field of another type, or more than ATTRIBUTES_MAX fields. */
+   ERR_CONFIG: a field of another type, or more than INDEX_ATTRIBUTES_MAX fields. */
 int record_insert_with(struct recorder *, const struct op_options *, struct view *,
                        const struct attribute_spec *, size_t n_specs, struct error *);
 /* The ids of the last operation, an insert: those of its rows in order are *first .. *last. Returns

@@ -81,7 +81,7 @@ void recorder_free(struct recorder *r)
     free(r->row_ids);
     free(r->bits);
     free(r->born);
-    for (size_t f = 0; f < ATTRIBUTES_MAX; f++)
+    for (size_t f = 0; f < INDEX_ATTRIBUTES_MAX; f++)
         free(r->attributes[f]);
     free(r->log);
     free(r);
@@ -176,9 +176,9 @@ int record_check_space(struct recorder *r, const struct view *v, struct error *e
     for (size_t i = 0; i < v->n_segments; i++)
         record_dataset(r, v->segments[i].source);
     const enum metric metric = r->metric_set ? list->metric : v->metric;
-    if ((v->element == ELEMENT_B64) != (metric == METRIC_HAMMING))
+    if ((v->element == INDEX_B64) != (metric == INDEX_HAMMING))
         return fail(err, ERR_DIMENSION, "%s has rows of %s, which metric \"%s\" does not measure",
-                    name, element_name(v->element), metric_name(metric));
+                    name, index_element_name(v->element), index_metric_name(metric));
     const int rc = view_check_directions(v, metric, name, err);
     if (rc)
         return rc;
@@ -197,10 +197,10 @@ int record_check_space(struct recorder *r, const struct view *v, struct error *e
         return fail(err, ERR_DIMENSION,
                     "%s is measured by \"%s\", but %s before it by \"%s\"; set metric = ... in the "
                     "experiment",
-                    name, metric_name(metric), r->space_of, metric_name(list->metric));
+                    name, index_metric_name(metric), r->space_of, index_metric_name(list->metric));
     /* If bytes and floats both occur, bytes are converted to floats, which is exact. */
-    if (v->element == ELEMENT_F32)
-        list->element = ELEMENT_F32;
+    if (v->element == INDEX_F32)
+        list->element = INDEX_F32;
     return OK;
 }
 
@@ -292,8 +292,8 @@ bool record_remember(struct recorder *r, uint64_t id)
         return false;
     struct record_undo *undo = &r->undo[r->undo_n++];
     *undo = (struct record_undo){ .id = id, .born = r->born[id] };
-    for (size_t f = 0; f < ATTRIBUTES_MAX; f++)
-        undo->attributes[f] = r->attributes[f] ? r->attributes[f][id] : ATTRIBUTE_NONE;
+    for (size_t f = 0; f < INDEX_ATTRIBUTES_MAX; f++)
+        undo->attributes[f] = r->attributes[f] ? r->attributes[f][id] : INDEX_ATTRIBUTE_NONE;
     return true;
 }
 

@@ -38,7 +38,7 @@ static size_t interval_from(const struct row_ids *r, size_t row)
 static void get_singles(const struct row_ids *r, size_t first, size_t n, uint64_t *ids)
 {
     for (size_t i = 0; i < n; i++) {
-        ids[i] = ID_NONE;
+        ids[i] = INDEX_NO_ID;
         if (r->singles.n)
             idmap_get(&r->singles, first + i, &ids[i]);
     }

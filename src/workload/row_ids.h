@@ -20,7 +20,7 @@ struct row_ids {
 void row_ids_init(struct row_ids *);
 void row_ids_free(struct row_ids *);
 
-/* The ids of rows first .. first + n - 1; ID_NONE for a row without one. */
+/* The ids of rows first .. first + n - 1; INDEX_NO_ID for a row without one. */
 void row_ids_get(const struct row_ids *, size_t first, size_t n, uint64_t *ids);
 
 /* Assigns *next, *next + 1 ... to those of the rows first .. first + n - 1 that have no id, in row

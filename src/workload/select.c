@@ -83,9 +83,10 @@ int record_choose(struct recorder *r, const struct id_selector *c, bool remove, 
         bool again = false;
         for (size_t j = 0; j < i && !again; j++)
             again = ids[j] == ids[i];
-        const char *what = again                                           ? "is named twice"
-                           : ids[i] == ID_NONE || ids[i] >= r->list->n_ids ? "was never inserted"
-                                                                           : "is not live here";
+        const char *what = again ? "is named twice"
+                           : ids[i] == INDEX_NO_ID || ids[i] >= r->list->n_ids
+                               ? "was never inserted"
+                               : "is not live here";
         if (c->rows)
             return record_fail_row(r, c->rows, i, ids[i], what, err);
         return fail(err, ERR_CONFIG, "id %" PRIu64 " %s", ids[i], what);
@@ -155,7 +156,8 @@ static void filter_by_attributes(const struct attribute_filter *where,
             const struct attribute_condition *c = &where->conditions[i];
             const int64_t *column = seen->attributes[c->field];
 
-            passes = attribute_meets(c, where->values, column ? column[id] : ATTRIBUTE_NONE);
+            passes =
+                index_attribute_meets(c, where->values, column ? column[id] : INDEX_ATTRIBUTE_NONE);
         }
         if (passes)
             bits[id >> 6] |= (uint64_t)1 << (id & 63);

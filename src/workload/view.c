@@ -173,7 +173,7 @@ int view_check_directions(const struct view *v, enum metric metric, const char *
     bool any = false;
     for (size_t i = 0; i < v->n_segments; i++)
         any |= v->segments[i].source->zero_rows != NULL;
-    for (size_t i = 0; i < v->n && any && metric == METRIC_COS; i++)
+    for (size_t i = 0; i < v->n && any && metric == INDEX_COS; i++)
         if (is_zero_row(v, i, &row) && n++ < LISTED)
             used += (size_t)snprintf(list + used, sizeof list - used, "%s%zu", used ? ", " : "",
                                      row + 1);
@@ -219,7 +219,7 @@ int view_read_source(const struct source *s, size_t row, size_t n, enum element 
 {
     if (s->element == want)
         return source_read(s, row, n, out, err);
-    if (want == ELEMENT_F32 && s->element != ELEMENT_B64)
+    if (want == INDEX_F32 && s->element != INDEX_B64)
         return source_read_f32(s, row, n, out, err);
     return fail(err, ERR_DIMENSION, "%s: its %s rows cannot be read as %s", s->name,
                 data_element_name(s->element), data_element_name(want));

@@ -15,7 +15,7 @@ cat >wild.c <<'C'
 #include "core/index.h"
 struct params { int64_t how; };
 static const struct param params[] = { PARAM_INT(struct params, how, 0, 0, 9, "what goes wrong"), PARAM_END };
-static const struct index_space spaces[] = { { ELEMENT_F32, METRIC_L2SQ }, INDEX_SPACES_END };
+static const struct index_space spaces[] = { { INDEX_F32, INDEX_L2SQ }, INDEX_SPACES_END };
 struct wild { struct index base; int64_t how; };
 static int create(struct index **out, const struct index_env *env, const void *p)
 {

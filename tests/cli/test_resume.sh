@@ -22,7 +22,7 @@ cat >plug.c <<'C'
 #include <stdlib.h>
 #include <string.h>
 #include "core/index.h"
-static const struct index_space spaces[] = { { ELEMENT_F32, METRIC_L2SQ }, INDEX_SPACES_END };
+static const struct index_space spaces[] = { { INDEX_F32, INDEX_L2SQ }, INDEX_SPACES_END };
 struct plug { struct index base; float *rows; size_t n, dim; };
 static int create(struct index **out, const struct index_env *env, const void *p)
 {

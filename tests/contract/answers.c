@@ -4,14 +4,14 @@
 double world_distance(const struct world *w, const void *a, const void *b)
 {
     double l2 = 0, ip = 0, aa = 0, bb = 0;
-    if (w->space.element == ELEMENT_B64) {
+    if (w->space.element == INDEX_B64) {
         uint64_t x, y;
         memcpy(&x, a, sizeof x);
         memcpy(&y, b, sizeof y);
         return (double)__builtin_popcountll(x ^ y);
     }
     for (size_t j = 0; j < w->dim; j++) {
-        const bool f32 = w->space.element == ELEMENT_F32;
+        const bool f32 = w->space.element == INDEX_F32;
         const double x = f32 ? (double)((const float *)a)[j] : ((const uint8_t *)a)[j];
         const double y = f32 ? (double)((const float *)b)[j] : ((const uint8_t *)b)[j];
         l2 += (x - y) * (x - y);
@@ -20,8 +20,8 @@ double world_distance(const struct world *w, const void *a, const void *b)
         bb += y * y;
     }
     switch (w->space.metric) {
-        case METRIC_IP: return -ip;
-        case METRIC_COS: return aa > 0 && bb > 0 ? 2 - 2 * ip / sqrt(aa * bb) : 2;
+        case INDEX_IP: return -ip;
+        case INDEX_COS: return aa > 0 && bb > 0 ? 2 - 2 * ip / sqrt(aa * bb) : 2;
         default: return l2;
     }
 }
@@ -30,8 +30,8 @@ static double square_length(const struct world *w, const void *a)
 {
     double sum = 0;
     for (size_t j = 0; j < w->dim; j++) {
-        const double x = w->space.element == ELEMENT_F32 ? (double)((const float *)a)[j]
-                                                         : ((const uint8_t *)a)[j];
+        const double x =
+            w->space.element == INDEX_F32 ? (double)((const float *)a)[j] : ((const uint8_t *)a)[j];
         sum += x * x;
     }
     return sum;
@@ -41,14 +41,14 @@ static double square_length(const struct world *w, const void *a)
    compute, so the bound is of that formula: dim roundings of terms as large as squared lengths. */
 double world_tolerance(const struct world *w, const void *a, const void *b)
 {
-    if (w->space.element == ELEMENT_B64)
+    if (w->space.element == INDEX_B64)
         return 0;
-    if (w->space.element == ELEMENT_U8 && w->space.metric != METRIC_COS)
+    if (w->space.element == INDEX_U8 && w->space.metric != INDEX_COS)
         return fabs(world_distance(w, a, b)) * 0x1p-24;
     /* hnswlib computes 1 - ab, and the shim takes the 1 off again. */
-    const double offset = (w->flags & BASELINE) && w->space.metric == METRIC_IP ? 1 : 0;
+    const double offset = (w->flags & BASELINE) && w->space.metric == INDEX_IP ? 1 : 0;
     const double lengths =
-        w->space.metric == METRIC_COS ? 2 : offset + square_length(w, a) + square_length(w, b);
+        w->space.metric == INDEX_COS ? 2 : offset + square_length(w, a) + square_length(w, b);
     return lengths * (double)(8 + w->dim) * 0x1p-24;
 }
 
@@ -72,7 +72,7 @@ static size_t true_distances(const struct world *w, const void *query,
 {
     size_t n = 0;
     for (size_t i = 0; i < w->n; i++)
-        if (id_filter_allows(filter, w->ids[i]))
+        if (index_filter_allows(filter, w->ids[i]))
             out[n++] = world_distance(w, query, w->rows + i * w->row_bytes);
     qsort(out, n, sizeof *out, by_double);
     return n;
@@ -85,7 +85,7 @@ static void expect_answer(struct world *w, const void *query, const struct id_fi
 {
     const void *row = row_of(w, ids[i]);
     world_expect(w, row, "answer %zu is id %" PRIu64 ", which is not live", i, ids[i]);
-    world_expect(w, id_filter_allows(filter, ids[i]),
+    world_expect(w, index_filter_allows(filter, ids[i]),
                  "answer %zu is id %" PRIu64 ", which the filter forbids", i, ids[i]);
     for (size_t j = 0; j < i; j++)
         world_expect(w, ids[j] != ids[i], "id %" PRIu64 " is answer %zu and %zu", ids[i], j, i);
@@ -111,10 +111,10 @@ static void expect_answers(struct world *w, const void *query, size_t k,
     world_expect(w, truth, "no memory");
     const size_t allowed = true_distances(w, query, filter, truth);
     size_t found = 0;
-    while (found < k && ids[found] != ID_NONE)
+    while (found < k && ids[found] != INDEX_NO_ID)
         expect_answer(w, query, filter, ids, distances, found++);
     for (size_t i = found; i < k; i++)
-        world_expect(w, ids[i] == ID_NONE && isinf(distances[i]) && distances[i] > 0,
+        world_expect(w, ids[i] == INDEX_NO_ID && isinf(distances[i]) && distances[i] > 0,
                      "answer %zu after the last is id %" PRIu64 " at %.9g", i, ids[i],
                      (double)distances[i]);
     const size_t expected = allowed < k ? allowed : k;
@@ -155,7 +155,7 @@ void world_answers(struct world *w, const void *queries, size_t nq, size_t k,
 {
     /* Answers that the method does not write must be noticed. */
     for (size_t i = 0; i < nq * k; i++) {
-        ids[i] = ID_NONE - 1;
+        ids[i] = INDEX_NO_ID - 1;
         distances[i] = -1e30F;
     }
     const struct search_request request = { world_vectors(w, queries, nq), k, w->knobs, filter,
@@ -207,7 +207,8 @@ static int take(void *to, size_t query, uint64_t id, float distance)
     while (at < w->n && w->ids[at] != id)
         at++;
     world_expect(w, at < w->n, "range: id %" PRIu64 " is not live", id);
-    world_expect(w, id_filter_allows(f->filter, id), "range: the filter forbids id %" PRIu64, id);
+    world_expect(w, index_filter_allows(f->filter, id), "range: the filter forbids id %" PRIu64,
+                 id);
     world_expect(w, !f->seen[query * w->n + at], "range: id %" PRIu64 " comes twice", id);
     f->seen[query * w->n + at] = 1;
     const void *q = f->queries + query * w->row_bytes, *row = w->rows + at * w->row_bytes;
@@ -226,7 +227,7 @@ static void expect_complete(struct world *w, const struct found *f, size_t nq)
         for (size_t i = 0; i < w->n; i++) {
             const void *query = f->queries + q * w->row_bytes, *row = w->rows + i * w->row_bytes;
             const double truth = world_distance(w, query, row);
-            if (!f->seen[q * w->n + i] && id_filter_allows(f->filter, w->ids[i]))
+            if (!f->seen[q * w->n + i] && index_filter_allows(f->filter, w->ids[i]))
                 world_expect(w, truth > f->radius - world_tolerance(w, query, row),
                              "range: id %" PRIu64 " at %.9g is missing, radius %.9g", w->ids[i],
                              truth, f->radius);
@@ -238,7 +239,7 @@ double world_radius(const struct world *w, double radius)
 {
     if (!index_radius_fault(w->bench.env.metric, radius))
         return radius;
-    return w->bench.env.metric == METRIC_HAMMING && radius > 64 ? 64 : 0;
+    return w->bench.env.metric == INDEX_HAMMING && radius > 64 ? 64 : 0;
 }
 
 /* A radius that the metric has no distance at: refused. */

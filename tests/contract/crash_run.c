@@ -29,14 +29,14 @@ void crash_run_fill_row(const struct crash_run *c, uint64_t id, unsigned generat
     struct rng r = rng_at(c->seed, 1000 + id * 256 + generation);
     const struct index_env *env = &c->bench.env;
 
-    if (env->element == ELEMENT_B64) {
+    if (env->element == INDEX_B64) {
         const uint64_t code = rng_u64(&r);
         memcpy(row, &code, sizeof code);
-    } else if (env->element == ELEMENT_U8) {
+    } else if (env->element == INDEX_U8) {
         test_fill_u8(&r, row, 1, CRASH_DIM, 0, 1);
     } else {
         test_fill_f32(&r, row, 1, CRASH_DIM, 0, 1);
-        if (env->metric == METRIC_COS)
+        if (env->metric == INDEX_COS)
             test_normalise_f32(row, 1, CRASH_DIM);
     }
 }
@@ -66,7 +66,7 @@ static uint8_t generation_of(struct crash_run *c, uint64_t id)
         const int rc = c->ops->search(c->index, &request, &result);
         crash_run_expect(c, rc == OK, "search: %s", error_name(rc));
         for (size_t i = 0; i < k; i++) {
-            crash_run_expect(c, k > 1 || found[i] == id || found[i] == ID_NONE,
+            crash_run_expect(c, k > 1 || found[i] == id || found[i] == INDEX_NO_ID,
                              "a search for id %" PRIu64 " alone gives %" PRIu64, id, found[i]);
             if (found[i] == id && fabsf(distances[i]) < 1e-4F)
                 return g;
@@ -100,7 +100,7 @@ static void find_state(struct crash_run *c, crash_state found)
     };
     const int searched = c->ops->search(c->index, &all, &result);
     crash_run_expect(c, searched == OK, "search: %s", error_name(searched));
-    for (size_t i = 0; i < MOST && ids[i] != ID_NONE; i++) {
+    for (size_t i = 0; i < MOST && ids[i] != INDEX_NO_ID; i++) {
         crash_run_expect(c, ids[i] < CRASH_IDS && !seen[ids[i]],
                          "id %" PRIu64 " is found twice, or never was one", ids[i]);
         seen[ids[i]] = true;
@@ -117,9 +117,9 @@ static void open_bench(struct crash_run *c)
     const struct index_space space = c->ops->spaces[0];
 
     test_bench_begin(&c->bench, space.element, space.metric,
-                     space.element == ELEMENT_B64 ? 64 : CRASH_DIM, 1);
+                     space.element == INDEX_B64 ? 64 : CRASH_DIM, 1);
     c->bench.env.dir = c->state;
-    c->row_bytes = element_row_bytes(space.element, c->bench.env.dim);
+    c->row_bytes = index_row_bytes(space.element, c->bench.env.dim);
 }
 
 /* "a=1,b=2" */

@@ -26,11 +26,11 @@ static void train(struct crash_run *c)
 
     test_fill_f32(&r, rows, 64, CRASH_DIM, 3, .5);
     test_normalise_f32(rows, 64, CRASH_DIM);
-    const int rc = c->ops->train(c->index, (struct vectors){ rows, 64, CRASH_DIM, ELEMENT_F32 });
+    const int rc = c->ops->train(c->index, (struct vectors){ rows, 64, CRASH_DIM, INDEX_F32 });
     if (crash_run_may_fail(c, rc, "train")) {
         crash_run_heal(c);
         crash_run_expect(
-            c, c->ops->train(c->index, (struct vectors){ rows, 64, CRASH_DIM, ELEMENT_F32 }) == OK,
+            c, c->ops->train(c->index, (struct vectors){ rows, 64, CRASH_DIM, INDEX_F32 }) == OK,
             "train");
     }
 }

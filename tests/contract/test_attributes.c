@@ -1,5 +1,6 @@
 /* test_attributes.c - every method that has attributes, through random histories beside the truth:
- * which rows conditions on several fields let through. The truth does not use attribute_meets(). */
+ * which rows conditions on several fields let through. The truth does not use
+ * index_attribute_meets(). */
 #include <float.h>
 
 #include "tests/contract/world.h"
@@ -16,7 +17,7 @@ struct records {
 
 static const int64_t rare[] = { INT64_MAX, INT64_MIN + 1, 0, -1, 77 };
 
-/* A number that a field may have; without ATTRIBUTE_NONE. */
+/* A number that a field may have; without INDEX_ATTRIBUTE_NONE. */
 static int64_t some_number(struct world *w, size_t field)
 {
     static const double extremes[] = { -DBL_MAX, DBL_MAX, 0, DBL_MIN, -1e-300 };
@@ -24,8 +25,8 @@ static int64_t some_number(struct world *w, size_t field)
     switch (field) {
         case 0: return rng_below(&w->rng, 2) ? 3 : (int64_t)rng_below(&w->rng, CLASSES) * 1000;
         case 1:
-            return attribute_of_real(rng_below(&w->rng, 9) ? rng_unit(&w->rng) * 20 - 10
-                                                           : extremes[rng_below(&w->rng, 5)]);
+            return index_attribute_of_real(rng_below(&w->rng, 9) ? rng_unit(&w->rng) * 20 - 10
+                                                                 : extremes[rng_below(&w->rng, 5)]);
         case 2:
             return rng_below(&w->rng, 5) ? (int64_t)(rng_u64(&w->rng) >> 1)
                                          : rare[rng_below(&w->rng, 5)];
@@ -46,8 +47,8 @@ static void insert_numbered(struct world *w, struct records *a, size_t n)
         world_expect(w, a->n < RECORDS && idmap_put(&a->at, ids[i], a->n), "too many ids");
         for (size_t f = 0; f < FIELDS; f++) {
             const bool none = rng_below(&w->rng, f == 3 ? 2 : 9) == 0;
-            attributes[i * FIELDS + f] = none ? ATTRIBUTE_NONE : some_number(w, f);
-            a->of[a->n][f] = plain ? ATTRIBUTE_NONE : attributes[i * FIELDS + f];
+            attributes[i * FIELDS + f] = none ? INDEX_ATTRIBUTE_NONE : some_number(w, f);
+            a->of[a->n][f] = plain ? INDEX_ATTRIBUTE_NONE : attributes[i * FIELDS + f];
         }
         a->n++;
     }
@@ -76,11 +77,11 @@ static bool holds(const struct attribute_condition *c, const int64_t *values, in
     for (size_t i = 0; i < c->n; i++)
         any |= values[c->first + i] == number;
     switch (c->test) {
-        case ATTRIBUTE_MISSING: return number == ATTRIBUTE_NONE;
-        case ATTRIBUTE_IN: return any;
-        case ATTRIBUTE_NOT_IN: return number != ATTRIBUTE_NONE && !any;
+        case INDEX_ATTRIBUTE_MISSING: return number == INDEX_ATTRIBUTE_NONE;
+        case INDEX_ATTRIBUTE_IN: return any;
+        case INDEX_ATTRIBUTE_NOT_IN: return number != INDEX_ATTRIBUTE_NONE && !any;
         default:
-            return number != ATTRIBUTE_NONE && values[c->first] <= number &&
+            return number != INDEX_ATTRIBUTE_NONE && values[c->first] <= number &&
                    number <= values[c->first + 1];
     }
 }
@@ -109,17 +110,18 @@ static void draw_conditions(struct world *w, struct conditions *c)
     c->filter = (struct attribute_filter){ c->list, 1 + rng_below(&w->rng, FIELDS), c->values };
     for (size_t i = 0; i < c->filter.n; i++) {
         struct attribute_condition *one = &c->list[i];
-        *one = (struct attribute_condition){ (uint32_t)rng_below(&w->rng, FIELDS),
-                                             (uint32_t)rng_below(&w->rng, ATTRIBUTE_MISSING + 1),
-                                             at, rng_below(&w->rng, VALUES + 1) };
-        if (one->test == ATTRIBUTE_RANGE)
+        *one =
+            (struct attribute_condition){ (uint32_t)rng_below(&w->rng, FIELDS),
+                                          (uint32_t)rng_below(&w->rng, INDEX_ATTRIBUTE_MISSING + 1),
+                                          at, rng_below(&w->rng, VALUES + 1) };
+        if (one->test == INDEX_ATTRIBUTE_RANGE)
             one->n = 2;
-        if (one->test == ATTRIBUTE_MISSING)
+        if (one->test == INDEX_ATTRIBUTE_MISSING)
             one->n = 0;
         for (size_t v = 0; v < one->n; v++)
             c->values[at + v] =
                 rng_below(&w->rng, 8) ? some_number(w, one->field) : rare[rng_below(&w->rng, 5)];
-        sort_distinct(c->values + at, &one->n, one->test == ATTRIBUTE_RANGE);
+        sort_distinct(c->values + at, &one->n, one->test == INDEX_ATTRIBUTE_RANGE);
         at += one->n;
     }
 }

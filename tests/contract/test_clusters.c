@@ -46,7 +46,8 @@ static void forget(struct clusters *c)
 
 static void expect_number(struct world *w, const struct clusters *c, uint64_t cluster)
 {
-    const bool noise = cluster == NO_CLUSTER && (w->flags & HAS_NOISE || c->result.clusters == 0);
+    const bool noise =
+        cluster == INDEX_NO_CLUSTER && (w->flags & HAS_NOISE || c->result.clusters == 0);
     world_expect(w, noise || cluster < c->result.clusters, "cluster %" PRIu64 " of %zu", cluster,
                  c->result.clusters);
 }
@@ -59,9 +60,9 @@ static void expect_valid(struct world *w, const struct clusters *c)
     for (size_t i = 0; i < VECTORS; i++)
         expect_number(w, c, c->of_vectors[i]);
     for (size_t i = 0; i < w->n; i++) {
-        uint64_t medoid = ID_NONE;
+        uint64_t medoid = INDEX_NO_ID;
         expect_number(w, c, c->of_ids[i]);
-        if (c->of_ids[i] != NO_CLUSTER && idmap_get(&c->medoids, c->of_ids[i], &medoid))
+        if (c->of_ids[i] != INDEX_NO_CLUSTER && idmap_get(&c->medoids, c->of_ids[i], &medoid))
             medoids += medoid == w->ids[i];
     }
     world_expect(w, medoids == c->medoids.n, "%zu of %zu medoids are live rows of their clusters",
@@ -84,7 +85,7 @@ static void expect_nested(struct world *w, const struct clusters *fine,
     idmap_init(&up, NULL);
     for (size_t i = 0; i < w->n; i++) {
         uint64_t above = coarse->of_ids[i];
-        if (fine->of_ids[i] == NO_CLUSTER)
+        if (fine->of_ids[i] == INDEX_NO_CLUSTER)
             continue;
         if (idmap_get(&up, fine->of_ids[i], &above))
             world_expect(w, above == coarse->of_ids[i], "cluster %" PRIu64 " is divided above",

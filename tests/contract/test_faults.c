@@ -199,7 +199,7 @@ static void test_allocator(struct world *w)
         return;
     }
     /* What is allocated does not depend on the metric. */
-    if ((w->dim != 7 || w->space.metric != METRIC_L2SQ) && w->dim != 64)
+    if ((w->dim != 7 || w->space.metric != INDEX_L2SQ) && w->dim != 64)
         return;
     bool hit = true;
     for (size_t i = 1; hit; i = world_next_fault(w, i)) {
@@ -353,7 +353,7 @@ static void refuse_other_spaces(struct world *w)
     }
     for (const struct index_space *s = w->ops->spaces; (int)s->element != -1; s++) {
         if ((s->element == w->space.element && s->metric == w->space.metric) ||
-            (s->element == ELEMENT_B64 && w->dim != 64))
+            (s->element == INDEX_B64 && w->dim != 64))
             continue;
         env->element = s->element;
         env->metric = s->metric;

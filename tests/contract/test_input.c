@@ -44,7 +44,7 @@ static void test_bad_vectors(struct world *w)
     world_insert(w, 30);
     unsigned char *rows = world_rows(w, 2);
     struct vectors v = world_vectors(w, rows, 2);
-    if (w->space.element == ELEMENT_F32) {
+    if (w->space.element == INDEX_F32) {
         static const float odd[] = { NAN, INFINITY, -INFINITY };
         for (size_t i = 0; i < 3; i++) {
             memcpy(rows + w->row_bytes, rows, w->row_bytes);
@@ -54,7 +54,7 @@ static void test_bad_vectors(struct world *w)
         }
     }
     memcpy(rows + w->row_bytes, rows, w->row_bytes);
-    if (w->space.metric == METRIC_COS) {
+    if (w->space.metric == INDEX_COS) {
         memset(rows + w->row_bytes, 0, w->row_bytes);
         refuse_vectors(w, ERR_ZERO_VECTOR, v);
         memcpy(rows + w->row_bytes, rows, w->row_bytes);
@@ -63,7 +63,7 @@ static void test_bad_vectors(struct world *w)
     v.n = 1;
     refuse_vectors(w, ERR_DIMENSION, v);
     v.dim = w->dim;
-    v.element = w->space.element == ELEMENT_F32 ? ELEMENT_U8 : ELEMENT_F32;
+    v.element = w->space.element == INDEX_F32 ? INDEX_U8 : INDEX_F32;
     refuse_vectors(w, ERR_DIMENSION, v);
     v.element = w->space.element;
     v.rows = NULL;
@@ -97,7 +97,7 @@ static void test_bad_ids(struct world *w)
         { ERR_DUPLICATE_ID, { fresh, fresh + 1, fresh } },
         { ERR_DUPLICATE_ID, { fresh, fresh, fresh + 1 } },
         { ERR_DUPLICATE_ID, { fresh, fresh + 1, live } },
-        { ERR_ARGUMENT, { fresh, ID_NONE, fresh + 1 } },
+        { ERR_ARGUMENT, { fresh, INDEX_NO_ID, fresh + 1 } },
     };
     size_t done;
     for (size_t i = 0; i < sizeof inserts / sizeof *inserts; i++) {
@@ -119,7 +119,7 @@ static void test_bad_ids(struct world *w)
     } removes[] = {
         { ERR_UNKNOWN_ID, { w->ids[0], fresh + 5, w->ids[1] } },
         { ERR_DUPLICATE_ID, { w->ids[0], w->ids[1], w->ids[0] } },
-        { ERR_ARGUMENT, { w->ids[0], ID_NONE, w->ids[1] } },
+        { ERR_ARGUMENT, { w->ids[0], INDEX_NO_ID, w->ids[1] } },
     };
     for (size_t i = 0; i < sizeof removes / sizeof *removes; i++) {
         done = 99;
@@ -315,8 +315,7 @@ static void test_magnitudes(struct world *w)
     /* A bound that holds with a probability does not count the rounding of so unequal rows. */
     if (strstr(w->subject->setting.params, "eps0="))
         w->flags &= ~(unsigned)EXHAUSTIVE;
-    if (w->space.element != ELEMENT_F32 || w->space.metric == METRIC_COS || w->dim == 1 ||
-        w->dim > 32)
+    if (w->space.element != INDEX_F32 || w->space.metric == INDEX_COS || w->dim == 1 || w->dim > 32)
         return;
     world_ok(w, world_open(w));
     if (w->ops->train) {
@@ -346,7 +345,7 @@ static void test_bad_env(struct world *w)
     world_refuses(w, ERR_DIMENSION, index_open(&c, w->ops, &env, w->params));
     index_close(&c);
     env.dim = w->dim;
-    env.metric = w->space.metric == METRIC_HAMMING ? METRIC_L2SQ : METRIC_HAMMING;
+    env.metric = w->space.metric == INDEX_HAMMING ? INDEX_L2SQ : INDEX_HAMMING;
     world_refuses(w, ERR_DIMENSION, index_open(&c, w->ops, &env, w->params));
     index_close(&c);
 }

@@ -68,7 +68,7 @@ static void draw(struct data *d, double at, float *row)
         for (size_t j = 0; j < s->dim; j++)
             row[j] += along * d->directions[i * s->dim + j];
     }
-    if (d->w->space.metric == METRIC_COS)
+    if (d->w->space.metric == INDEX_COS)
         test_normalise_f32(row, 1, s->dim);
 }
 
@@ -193,7 +193,7 @@ static struct measured measure(struct world *w, const float *queries, const doub
     world_ok(w, index_search(&w->index, &request, &result));
     double hits = 0, work = result.work.scanned;
     for (size_t i = 0; i < QUERIES * K; i++)
-        hits += ids[i] != ID_NONE && (double)distances[i] <= limits[i / K];
+        hits += ids[i] != INDEX_NO_ID && (double)distances[i] <= limits[i / K];
     if (!(work > 0))
         work = result.work.distances + result.work.estimates;
     return (struct measured){ hits / (QUERIES * K), work / QUERIES };
@@ -257,7 +257,7 @@ static void turn_over(struct world *like, const struct shares *shares, const str
     };
     struct world w;
     struct data d;
-    const double least = like->space.metric == METRIC_IP ? shares->ip : shares->l2;
+    const double least = like->space.metric == INDEX_IP ? shares->ip : shares->l2;
     world_expect(like, least > 0, "%s: no least share for this metric", shares->method);
     (void)snprintf(subject.name, sizeof subject.name, "%s %s", shares->method, shares->params);
     begin(&w, &subject, like->space, shape);
@@ -298,9 +298,9 @@ static const struct shares all[] = {
 /* Once for a method and a metric: world_run() has other settings. */
 static void test_turnover(struct world *w)
 {
-    static const struct index_ops *done[METRIC_HAMMING + 1];
-    if (w->dim != DIM || w->space.element != ELEMENT_F32 ||
-        (w->space.metric != METRIC_L2SQ && w->space.metric != METRIC_IP) ||
+    static const struct index_ops *done[INDEX_HAMMING + 1];
+    if (w->dim != DIM || w->space.element != INDEX_F32 ||
+        (w->space.metric != INDEX_L2SQ && w->space.metric != INDEX_IP) ||
         w->ops == done[w->space.metric])
         return;
     done[w->space.metric] = w->ops;

@@ -109,7 +109,7 @@ static void life(struct world *w, bool again)
 static void test_allocator(struct world *w)
 {
     if (!w->ops->txn || (w->flags & BASELINE) || (w->dim != 7 && w->dim != 64) ||
-        (w->space.metric != METRIC_L2SQ && w->dim != 64))
+        (w->space.metric != INDEX_L2SQ && w->dim != 64))
         return;
     bool hit = true;
     for (size_t i = 1; hit; i = world_next_fault(w, i)) {

@@ -11,8 +11,8 @@ void world_fail(const struct world *w, const char *file, int line, const char *f
     (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
     fprintf(stderr, "%s, %s, %s, dim %zu, %zu live rows, step %zu: %s\n", w->subject->name,
-            element_name(w->space.element), metric_name(w->space.metric), w->dim, w->n, w->step,
-            text);
+            index_element_name(w->space.element), index_metric_name(w->space.metric), w->dim, w->n,
+            w->step, text);
     _fail(file, line);
     abort(); /* not reached: _fail() leaves the test */
 }
@@ -59,7 +59,7 @@ void world_begin(struct world *w, const struct subject *subject, struct index_sp
     }
     w->space = space;
     w->dim = dim;
-    w->row_bytes = element_row_bytes(space.element, dim);
+    w->row_bytes = index_row_bytes(space.element, dim);
     w->rng =
         rng_at(test_seed(), rng_mix(dim, (uint64_t)space.element * 8 + (uint64_t)space.metric));
     test_bench_begin(&w->bench, space.element, space.metric, dim, 2);
@@ -82,8 +82,7 @@ bool world_is_sampled(const struct world *w, size_t half)
     size_t space = 0;
 
     /* A sanitizer, and an interpreter, have few places already. */
-    if (test_is_long() || TEST_IS_SANITIZED || (w->flags & PYTHON) ||
-        w->space.element == ELEMENT_B64)
+    if (test_is_long() || TEST_IS_SANITIZED || (w->flags & PYTHON) || w->space.element == INDEX_B64)
         return true;
     while (w->ops->spaces[space].element != w->space.element ||
            w->ops->spaces[space].metric != w->space.metric)
@@ -104,7 +103,7 @@ size_t world_next_fault(const struct world *w, size_t at)
 {
     const bool first = w->space.element == w->ops->spaces->element;
     /* Codes cost little. */
-    const size_t each = w->space.element == ELEMENT_B64 ? 240 : first ? 30 : 8;
+    const size_t each = w->space.element == INDEX_B64 ? 240 : first ? 30 : 8;
 
     return test_is_long() ? at + 1 : at + 1 + at / each;
 }
@@ -153,13 +152,13 @@ void *world_rows(struct world *w, size_t n)
     world_expect(w, rows, "no memory");
     const size_t clusters = 1 + (size_t)rng_below(&w->rng, 12);
     switch (w->space.element) {
-        case ELEMENT_F32:
+        case INDEX_F32:
             test_fill_f32(&w->rng, rows, n, w->dim, clusters, 0.3);
-            if (w->space.metric == METRIC_COS)
+            if (w->space.metric == INDEX_COS)
                 test_normalise_f32(rows, n, w->dim);
             break;
-        case ELEMENT_U8: test_fill_u8(&w->rng, rows, n, w->dim, clusters, 0.3); break;
-        case ELEMENT_B64: test_fill_b64(&w->rng, rows, n, clusters); break;
+        case INDEX_U8: test_fill_u8(&w->rng, rows, n, w->dim, clusters, 0.3); break;
+        case INDEX_B64: test_fill_b64(&w->rng, rows, n, clusters); break;
     }
     for (size_t i = 0; i < n && w->n > 0; i++)
         if (rng_below(&w->rng, 10) == 0)

@@ -212,7 +212,7 @@ static void run_case(void **state)
     }
     size_t place = 0;
     for (const struct index_space *s = c->subject.ops->spaces; (int)s->element != -1; s++) {
-        const bool codes = s->element == ELEMENT_B64;
+        const bool codes = s->element == INDEX_B64;
         if (!codes && (c->subject.setting.flags & CODES))
             continue;
         for (size_t i = 0; i < (codes ? 1 : sizeof dims / sizeof *dims); i++) {

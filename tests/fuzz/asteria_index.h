@@ -36,13 +36,13 @@ static const struct kind {
     enum age age;
     const char *options;
 } kinds[] = {
-    { ELEMENT_F32, HALFWAY, "code=hamming,address_bits=4" },
-    { ELEMENT_U8, WORN, "code=hamming,address_bits=3,caprg=false" },
-    { ELEMENT_F32, WORN, "rotation=pca,code=none,address_bits=6,vantages=learned,scan_dims=3" },
-    { ELEMENT_F32, UNTRAINED, "wal=written" },
-    { ELEMENT_U8, WORN, "code=golay2,address_bits=18,storage=tiered,cache_mb=0,wal=written" },
-    { ELEMENT_F32, HALFWAY, "code=rm,address_bits=3,lrsq_pca=false,r=4,wal=written" },
-    { ELEMENT_F32, FULL,
+    { INDEX_F32, HALFWAY, "code=hamming,address_bits=4" },
+    { INDEX_U8, WORN, "code=hamming,address_bits=3,caprg=false" },
+    { INDEX_F32, WORN, "rotation=pca,code=none,address_bits=6,vantages=learned,scan_dims=3" },
+    { INDEX_F32, UNTRAINED, "wal=written" },
+    { INDEX_U8, WORN, "code=golay2,address_bits=18,storage=tiered,cache_mb=0,wal=written" },
+    { INDEX_F32, HALFWAY, "code=rm,address_bits=3,lrsq_pca=false,r=4,wal=written" },
+    { INDEX_F32, FULL,
       "rotation=itq,code=hamming,address_bits=5,link_policy=insert,centering=false" },
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
@@ -91,7 +91,7 @@ static inline bool runs(const struct fuzz *f)
 
 static inline struct vectors rows_from(const struct fuzz *f, size_t first, size_t n)
 {
-    return (struct vectors){ f->rows + first * element_row_bytes(f->env.element, DIM), n, DIM,
+    return (struct vectors){ f->rows + first * index_row_bytes(f->env.element, DIM), n, DIM,
                              f->env.element };
 }
 
@@ -113,7 +113,7 @@ static inline void fill_rows(struct fuzz *f)
         for (size_t j = 0; j < DIM; j++) {
             const float unit = row[j] / sqrtf(sum);
 
-            if (f->env.element == ELEMENT_U8)
+            if (f->env.element == INDEX_U8)
                 f->rows[i * DIM + j] = (unsigned char)(128 + 100 * unit);
             else
                 memcpy(f->rows + (i * DIM + j) * sizeof unit, &unit, sizeof unit);
@@ -157,7 +157,7 @@ static inline void begin(struct fuzz *f, const struct kind *kind)
     make_folder(f->dir);
     f->env = (struct index_env){ .dim = DIM,
                                  .element = kind->element,
-                                 .metric = METRIC_COS,
+                                 .metric = INDEX_COS,
                                  .seed = 3,
                                  .k_hint = 10,
                                  .mem = &f->mem,

@@ -112,7 +112,7 @@ static void append_record(struct fuzz *f, struct wal *j, const struct edit *e)
 {
     static const unsigned char some[ROWS * DIM * sizeof(float)] = { 1 };
     uint64_t ids[64];
-    const size_t n = e->value & 63, row = element_row_bytes(f->env.element, DIM);
+    const size_t n = e->value & 63, row = index_row_bytes(f->env.element, DIM);
     const uint8_t op = e->section % 5, odd = e->section / 5;
 
     for (size_t i = 0; i < n; i++)
@@ -173,7 +173,7 @@ static void ask(struct fuzz *f, unsigned way)
     struct search_result result = { .ids = ids, .distances = distances };
     (void)asteria_search(&f->a->base, &request, &result);
     for (size_t i = 0; i < 3 * K && !f->error.code; i++)
-        EXPECT(f, ids[i] == ID_NONE || slot_table_get(&f->a->slots, f->a->ids, ids[i], NULL));
+        EXPECT(f, ids[i] == INDEX_NO_ID || slot_table_get(&f->a->slots, f->a->ids, ids[i], NULL));
     error_clear(&f->error);
 }
 

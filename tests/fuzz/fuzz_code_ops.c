@@ -77,7 +77,7 @@ static size_t position_of(const struct fuzz *f, uint64_t id)
 
 static struct vectors vectors_of(const uint64_t *codes, size_t n)
 {
-    return (struct vectors){ codes, n, 64, ELEMENT_B64 };
+    return (struct vectors){ codes, n, 64, INDEX_B64 };
 }
 
 static void insert(struct fuzz *f)
@@ -178,7 +178,7 @@ static void search(struct fuzz *f)
     EXPECT(f, index_search(&f->index, &request, &result) == OK);
     for (size_t i = 0; f->exact && i < k; i++) {
         const size_t best = nearest(f, query, taken);
-        EXPECT(f, ids[i] == (best < f->n ? f->ids[best] : ID_NONE));
+        EXPECT(f, ids[i] == (best < f->n ? f->ids[best] : INDEX_NO_ID));
         if (best == f->n)
             break;
         EXPECT(f, (unsigned)distances[i] == distance(query, f->codes[best]));
@@ -235,8 +235,8 @@ static void open_one(struct fuzz *f, const struct registry *registry, struct poo
     if (!ops)
         abort();
     const struct index_env env = { .dim = 64,
-                                   .element = ELEMENT_B64,
-                                   .metric = METRIC_HAMMING,
+                                   .element = INDEX_B64,
+                                   .metric = INDEX_HAMMING,
                                    .seed = choice,
                                    .k_hint = 10,
                                    .mem = &f->mem,

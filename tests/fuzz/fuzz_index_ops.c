@@ -74,7 +74,7 @@ static double distance_of(const struct fuzz *f, const float *query, size_t row)
         l2 += (x - y) * (x - y);
         ip += x * y;
     }
-    return f->index.index->env.metric == METRIC_IP ? -ip : l2;
+    return f->index.index->env.metric == INDEX_IP ? -ip : l2;
 }
 
 static void insert(struct fuzz *f)
@@ -93,7 +93,7 @@ static void insert(struct fuzz *f)
         fresh = fresh && position_of(f, ids[i]) == f->n;
     }
     const int rc =
-        index_insert(&f->index, (struct vectors){ packed, n, f->dim, ELEMENT_F32 }, ids, &done);
+        index_insert(&f->index, (struct vectors){ packed, n, f->dim, INDEX_F32 }, ids, &done);
     EXPECT(f, rc == (fresh ? OK : ERR_DUPLICATE_ID));
     EXPECT(f, done == (fresh ? n : 0));
     error_clear(&f->error);
@@ -124,9 +124,7 @@ static void search(struct fuzz *f)
     uint64_t ids[40];
     const size_t k = 1 + next(f) % 40;
     next_row(f, query);
-    const struct search_request request = {
-        { query, 1, f->dim, ELEMENT_F32 }, k, f->knobs, NULL, 1
-    };
+    const struct search_request request = { { query, 1, f->dim, INDEX_F32 }, k, f->knobs, NULL, 1 };
     struct search_result result = { .ids = ids, .distances = distances };
     EXPECT(f, index_search(&f->index, &request, &result) == OK);
     bool taken[ROWS_MAX] = { false };
@@ -140,7 +138,7 @@ static void search(struct fuzz *f)
             if (d < b || (d <= b && f->ids[r] < f->ids[best]))
                 best = r;
         }
-        EXPECT(f, ids[i] == (best < f->n ? f->ids[best] : ID_NONE));
+        EXPECT(f, ids[i] == (best < f->n ? f->ids[best] : INDEX_NO_ID));
         EXPECT(f, best == f->n ? isinf(distances[i])
                                : (double)distances[i] <= distance_of(f, query, best));
         EXPECT(f, best == f->n || (double)distances[i] >= distance_of(f, query, best));
@@ -174,7 +172,7 @@ static void range(struct fuzz *f)
     struct found found = { .f = f, .query = query, .radius = (double)next(f) - 40 };
     next_row(f, query);
     const struct range_request request = {
-        { query, 1, f->dim, ELEMENT_F32 }, found.radius, f->knobs, NULL, 1
+        { query, 1, f->dim, INDEX_F32 }, found.radius, f->knobs, NULL, 1
     };
     struct range_result result = { .found = take, .to = &found };
     const int rc = index_range(&f->index, &request, &result);
@@ -217,10 +215,10 @@ static void open_one(struct fuzz *f, const struct registry *registry, struct poo
     f->dim = 1 + size % DIM_MAX;
     if (!ops)
         abort();
-    const bool ip = choice & 64 && index_takes(ops, ELEMENT_F32, METRIC_IP);
+    const bool ip = choice & 64 && index_takes(ops, INDEX_F32, INDEX_IP);
     const struct index_env env = { .dim = f->dim,
-                                   .element = ELEMENT_F32,
-                                   .metric = ip ? METRIC_IP : METRIC_L2SQ,
+                                   .element = INDEX_F32,
+                                   .metric = ip ? INDEX_IP : INDEX_L2SQ,
                                    .seed = choice,
                                    .k_hint = 10,
                                    .mem = &f->mem,
@@ -256,7 +254,7 @@ static void train(struct fuzz *f)
         return;
     for (size_t i = 0; i < 16; i++)
         next_row(f, rows + i * f->dim);
-    EXPECT(f, index_train(&f->index, (struct vectors){ rows, 16, f->dim, ELEMENT_F32 }) == OK);
+    EXPECT(f, index_train(&f->index, (struct vectors){ rows, 16, f->dim, INDEX_F32 }) == OK);
 }
 
 static void run(struct fuzz *f)

@@ -35,7 +35,7 @@ const param knob_table[] = {
     PARAM_END,
 };
 
-const index_space spaces[] = { { ELEMENT_F32, METRIC_L2SQ }, INDEX_SPACES_END };
+const index_space spaces[] = { { INDEX_F32, INDEX_L2SQ }, INDEX_SPACES_END };
 
 extern const index_ops ops;
 
@@ -138,7 +138,7 @@ int search(struct index *index, const search_request *request, search_result *re
 
             index->env.kernels->l2sq_f32_1n(query, s->rows.data() + at * dim, some, dim, distances);
             for (size_t i = 0; i < some; i++)
-                if (id_filter_allows(request->filter, s->ids[at + i]))
+                if (index_filter_allows(request->filter, s->ids[at + i]))
                     topk_push(&nearest, distances[i], s->ids[at + i]);
         }
         topk_sort(&nearest);

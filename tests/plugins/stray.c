@@ -31,7 +31,7 @@ static const struct param params[] = {
     PARAM_INT(struct stray_params, seconds, 60, 1, 1 << 30, "how long a process that is left runs"),
     PARAM_END
 };
-static const struct index_space spaces[] = { { ELEMENT_F32, METRIC_L2SQ }, INDEX_SPACES_END };
+static const struct index_space spaces[] = { { INDEX_F32, INDEX_L2SQ }, INDEX_SPACES_END };
 
 struct stray {
     struct index base;
@@ -137,7 +137,7 @@ static int search(struct index *index, const struct search_request *q, struct se
     while (s->params.what & HANGS)
         (void)pause();
     for (size_t i = 0; i < q->queries.n * q->k; i++) {
-        r->ids[i] = ID_NONE;
+        r->ids[i] = INDEX_NO_ID;
         r->distances[i] = INFINITY;
     }
     return OK;

@@ -15,14 +15,12 @@ static double recall(const struct drift *d, struct index *index, size_t set, siz
 {
     static uint64_t ids[QUERIES * K];
     static float distances[QUERIES * K];
-    struct search_request request = {
-        { d->queries[set], n, DIM, ELEMENT_F32 }, K, &knobs, NULL, 1
-    };
+    struct search_request request = { { d->queries[set], n, DIM, INDEX_F32 }, K, &knobs, NULL, 1 };
     struct search_result result = { .ids = ids, .distances = distances };
     size_t hits = 0;
     assert_ok(ampi_ops.search(index, &request, &result), index->env.error);
     for (size_t i = 0; i < n * K; i++)
-        hits += ids[i] != ID_NONE && distances[i] <= d->kth[set][i / K];
+        hits += ids[i] != INDEX_NO_ID && distances[i] <= d->kth[set][i / K];
     *scanned = result.work.scanned / (double)n;
     return (double)hits / (double)(n * K);
 }
@@ -36,8 +34,8 @@ static struct index *drifted(const struct drift *d, struct test_bench *bench, ui
     bench->env.expected_n = ROWS;
     param_defaults(ampi_ops.params, &params);
     assert_ok(ampi_ops.create(&index, &bench->env, &params), &bench->error);
-    struct vectors mnist = { d->rows, MNIST_ROWS, DIM, ELEMENT_F32 };
-    struct vectors fashion = { d->rows + (size_t)MNIST_ROWS * DIM, FASHION_ROWS, DIM, ELEMENT_F32 };
+    struct vectors mnist = { d->rows, MNIST_ROWS, DIM, INDEX_F32 };
+    struct vectors fashion = { d->rows + (size_t)MNIST_ROWS * DIM, FASHION_ROWS, DIM, INDEX_F32 };
     assert_ok(ampi_ops.train(index, mnist), &bench->error);
     assert_int_equal(ampi_of(index)->part.n, 212);
     assert_ok(ampi_ops.insert(index, mnist, d->ids, &done), &bench->error);
@@ -72,7 +70,7 @@ static void test_drift(void **state)
         skip();
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
         struct test_bench bench;
-        test_bench_begin(&bench, ELEMENT_F32, METRIC_L2SQ, DIM, 1);
+        test_bench_begin(&bench, INDEX_F32, INDEX_L2SQ, DIM, 1);
         struct index *index = drifted(d, &bench, seed);
         fashion += recall(d, index, 0, QUERIES, published, &scanned[0]) / SEEDS;
         mnist += recall(d, index, 1, QUERIES, published, &scanned[1]) / SEEDS;
@@ -98,11 +96,11 @@ static void test_exhaustive(void **state)
     size_t done;
     if (!d->is_there)
         skip();
-    test_bench_begin(&bench, ELEMENT_F32, METRIC_L2SQ, DIM, 1);
+    test_bench_begin(&bench, INDEX_F32, INDEX_L2SQ, DIM, 1);
     struct index *index = drifted(d, &bench, 1);
     assert_ok(ampi_ops.remove(index, d->ids + 5000, 10000, &done), &bench.error);
     assert_true(recall(d, index, 1, FEW, everything, &scanned) < 1); /* some neighbours are gone */
-    struct vectors again = { d->rows + (size_t)5000 * DIM, 10000, DIM, ELEMENT_F32 };
+    struct vectors again = { d->rows + (size_t)5000 * DIM, 10000, DIM, INDEX_F32 };
     assert_ok(ampi_ops.insert(index, again, d->ids + 5000, &done), &bench.error);
     assert_true(recall(d, index, 0, FEW, everything, &scanned) == 1.0);
     assert_true(recall(d, index, 1, FEW, everything, &scanned) == 1.0);

@@ -17,14 +17,14 @@ static struct outcome search(const struct drift *d, struct index *index, size_t 
     static uint64_t ids[QUERIES * K];
     static float distances[QUERIES * K];
     const struct search_request request = {
-        { d->queries[set], n, DIM, ELEMENT_F32 }, K, knobs, NULL, 1
+        { d->queries[set], n, DIM, INDEX_F32 }, K, knobs, NULL, 1
     };
     struct search_result result = { .ids = ids, .distances = distances };
     size_t hits = 0;
 
     assert_ok(asteria_ops.search(index, &request, &result), index->env.error);
     for (size_t i = 0; i < n * K; i++)
-        hits += ids[i] != ID_NONE && distances[i] <= d->kth[set][i / K] + 1e-6F;
+        hits += ids[i] != INDEX_NO_ID && distances[i] <= d->kth[set][i / K] + 1e-6F;
     const double each = 1 / (double)n;
     return (struct outcome){ (double)hits * each / K, result.work.distances * each,
                              result.work.estimates * each, result.work.scanned * each };
@@ -60,7 +60,7 @@ static struct index *made(struct test_bench *bench)
     struct asteria_params params;
     struct index *index = NULL;
 
-    test_bench_begin(bench, ELEMENT_F32, METRIC_COS, DIM, 2);
+    test_bench_begin(bench, INDEX_F32, INDEX_COS, DIM, 2);
     bench->env.expected_n = ROWS;
     param_defaults(asteria_ops.params, &params);
     params.train_steps = 100;
@@ -70,7 +70,7 @@ static struct index *made(struct test_bench *bench)
 
 static void insert(const struct drift *d, struct index *index, size_t first, size_t n)
 {
-    const struct vectors rows = { d->rows + first * DIM, n, DIM, ELEMENT_F32 };
+    const struct vectors rows = { d->rows + first * DIM, n, DIM, INDEX_F32 };
     size_t done;
 
     assert_ok(asteria_ops.insert(index, rows, d->ids + first, &done), index->env.error);
@@ -78,7 +78,7 @@ static void insert(const struct drift *d, struct index *index, size_t first, siz
 
 static void train(const struct drift *d, struct index *index, size_t n)
 {
-    const struct vectors rows = { d->rows, n, DIM, ELEMENT_F32 };
+    const struct vectors rows = { d->rows, n, DIM, INDEX_F32 };
 
     assert_ok(asteria_ops.train(index, rows), index->env.error);
 }

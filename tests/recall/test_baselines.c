@@ -28,7 +28,7 @@ static void ask(struct index *index, const float *queries, const char *knob, dou
                             "the test", &err),
                   &err);
     struct search_request request = {
-        .queries = { queries, QUERIES, DIM, ELEMENT_F32 }, .k = K, .knobs = knobs, .threads = 1
+        .queries = { queries, QUERIES, DIM, INDEX_F32 }, .k = K, .knobs = knobs, .threads = 1
     };
     struct search_result result = { .ids = ids, .distances = distances };
     assert_ok(index->ops->search(index, &request, &result), index->env.error);
@@ -51,14 +51,14 @@ static struct index *create(struct test_bench *bench, const struct index_ops *op
 static void insert(struct index *index, const struct drift *d, size_t first, size_t end)
 {
     size_t done = 0;
-    struct vectors rows = { d->rows + first * DIM, end - first, DIM, ELEMENT_F32 };
+    struct vectors rows = { d->rows + first * DIM, end - first, DIM, INDEX_F32 };
     assert_ok(index->ops->insert(index, rows, d->ids + first, &done), index->env.error);
     assert_int_equal(done, end - first);
 }
 
 static void begin(struct test_bench *bench)
 {
-    test_bench_begin(bench, ELEMENT_F32, METRIC_L2SQ, DIM, 1);
+    test_bench_begin(bench, INDEX_F32, INDEX_L2SQ, DIM, 1);
     bench->env.seed = 1; /* the first seed of an experiment: the libraries' own seeds */
     bench->env.expected_n = ROWS;
 }
@@ -83,7 +83,7 @@ static double recall(const struct drift *d, struct index *index, size_t set, con
     size_t hits = 0;
     ask(index, d->queries[set], knob, value, ids, distances, &work);
     for (size_t i = 0; i < QUERIES * K; i++)
-        hits += ids[i] != ID_NONE && exact(d, set, i / K, ids[i]) <= (double)d->kth[set][i / K];
+        hits += ids[i] != INDEX_NO_ID && exact(d, set, i / K, ids[i]) <= (double)d->kth[set][i / K];
     *distances_each = work.distances / QUERIES;
     return (double)hits / (QUERIES * K);
 }
@@ -113,7 +113,7 @@ static void test_ivf_drift(void **state)
         begin(&bench);
         struct param_value clusters = { .kind = VALUE_NUMBER, .number = 32 };
         struct index *index = create(&bench, &faiss_ivf_flat_ops, "clusters", clusters);
-        struct vectors sample = { d->rows, rows[i].train_rows, DIM, ELEMENT_F32 };
+        struct vectors sample = { d->rows, rows[i].train_rows, DIM, INDEX_F32 };
         assert_ok(index->ops->train(index, sample), &bench.error);
         insert(index, d, 0, MNIST_ROWS);
         insert(index, d, MNIST_ROWS, ROWS);
@@ -147,7 +147,7 @@ static void graph(const struct drift *d, const struct index_ops *ops, double wan
     ask(index, d->queries[1], "ef_search", 64, ids, distances, &w);
     size_t hits = 0;
     for (size_t i = 0; i < QUERIES * K; i++)
-        hits += ids[i] != ID_NONE &&
+        hits += ids[i] != INDEX_NO_ID &&
                 exact(d, 1, i / K, ids[i]) <= exact(d, 1, i / K, truth[i / K * K + K - 1]);
     work = w.distances / QUERIES;
     print_message("%s: recall %.4f for %.0f distances\n", ops->name, (double)hits / (QUERIES * K),
@@ -178,7 +178,7 @@ static void test_factory(void **state)
     begin(&bench);
     struct param_value text = { .kind = VALUE_TEXT, .text = "IVF32,SQ8,RFlat" };
     struct index *index = create(&bench, &faiss_factory_ops, "factory", text);
-    struct vectors sample = { d->rows, ROWS, DIM, ELEMENT_F32 };
+    struct vectors sample = { d->rows, ROWS, DIM, INDEX_F32 };
     assert_ok(index->ops->train(index, sample), &bench.error);
     insert(index, d, 0, ROWS);
     /* the cells of faiss-ivf-flat's rebuild, and nearly as exact */

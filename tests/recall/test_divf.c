@@ -16,13 +16,13 @@ static double recall(const struct drift *d, struct index *index, size_t set, int
     static float distances[QUERIES * K];
     struct divf_knobs knobs = { .nprobe = nprobe };
     struct search_request request = {
-        { d->queries[set], QUERIES, DIM, ELEMENT_F32 }, K, &knobs, NULL, 1
+        { d->queries[set], QUERIES, DIM, INDEX_F32 }, K, &knobs, NULL, 1
     };
     struct search_result result = { .ids = ids, .distances = distances };
     size_t hits = 0;
     assert_ok(divf_ops.search(index, &request, &result), index->env.error);
     for (size_t i = 0; i < QUERIES * K; i++)
-        hits += ids[i] != ID_NONE && distances[i] <= d->kth[set][i / K];
+        hits += ids[i] != INDEX_NO_ID && distances[i] <= d->kth[set][i / K];
     *scanned = result.work.distances / QUERIES;
     return (double)hits / (QUERIES * K);
 }
@@ -40,9 +40,9 @@ static struct index *drifted(const struct drift *d, struct test_bench *bench, ui
     params.soft_k = soft_k;
     params.split_threshold = split_threshold;
     assert_ok(divf_ops.create(&index, &bench->env, &params), &bench->error);
-    struct vectors mnist_rows = { d->rows, MNIST_ROWS, DIM, ELEMENT_F32 };
+    struct vectors mnist_rows = { d->rows, MNIST_ROWS, DIM, INDEX_F32 };
     struct vectors fashion_rows = { d->rows + (size_t)MNIST_ROWS * DIM, FASHION_ROWS, DIM,
-                                    ELEMENT_F32 };
+                                    INDEX_F32 };
     assert_ok(divf_ops.train(index, mnist_rows), &bench->error);
     assert_ok(divf_ops.insert(index, mnist_rows, d->ids, &done), &bench->error);
     assert_ok(divf_ops.insert(index, fashion_rows, d->ids + MNIST_ROWS, &done), &bench->error);
@@ -65,7 +65,7 @@ static void test_drift(void **state)
         double sum[2] = { 0, 0 }, work[2] = { 0, 0 }, scanned;
         for (uint64_t seed = 1; seed <= SEEDS; seed++) {
             struct test_bench bench;
-            test_bench_begin(&bench, ELEMENT_F32, METRIC_L2SQ, DIM, 1);
+            test_bench_begin(&bench, INDEX_F32, INDEX_L2SQ, DIM, 1);
             struct index *index = drifted(d, &bench, seed, rows[i].soft_k, 0);
             for (size_t set = 0; set < 2; set++) {
                 sum[set] += recall(d, index, set, 4, &scanned) / SEEDS;
@@ -90,12 +90,12 @@ static void test_exhaustive(void **state)
     size_t done;
     if (!d->is_there)
         skip();
-    test_bench_begin(&bench, ELEMENT_F32, METRIC_L2SQ, DIM, 1);
+    test_bench_begin(&bench, INDEX_F32, INDEX_L2SQ, DIM, 1);
     struct index *index = drifted(d, &bench, 1, 2, 1.5);
     assert_true(divf_of(index)->counters.splits > 0);
     assert_ok(divf_ops.remove(index, d->ids + 5000, 10000, &done), &bench.error);
     assert_true(recall(d, index, 1, 1 << 20, &scanned) < 1); /* some true neighbours are deleted */
-    struct vectors again = { d->rows + (size_t)5000 * DIM, 10000, DIM, ELEMENT_F32 };
+    struct vectors again = { d->rows + (size_t)5000 * DIM, 10000, DIM, INDEX_F32 };
     assert_ok(divf_ops.insert(index, again, d->ids + 5000, &done), &bench.error);
     assert_true(recall(d, index, 0, 1 << 20, &scanned) == 1.0);
     assert_true(recall(d, index, 1, 1 << 20, &scanned) == 1.0);

@@ -48,7 +48,7 @@ static uint32_t slot_of[ROWS]; /* slot of each id in the measured index */
 static void find_slots(const struct divf *d)
 {
     for (size_t s = 0; s < d->slots.n; s++)
-        if (d->slots.id[s] != ID_NONE)
+        if (d->slots.id[s] != INDEX_NO_ID)
             slot_of[d->slots.id[s]] = (uint32_t)s;
 }
 
@@ -161,7 +161,7 @@ static void measure(const struct drift *d, const struct neighbours *truth, const
     struct divf_params params;
     struct index *index = NULL;
     size_t done;
-    test_bench_begin(&bench, ELEMENT_F32, METRIC_L2SQ, DIM, 1);
+    test_bench_begin(&bench, INDEX_F32, INDEX_L2SQ, DIM, 1);
     bench.env.seed = seed;
     bench.env.expected_n = ROWS;
     param_defaults(divf_ops.params, &params);
@@ -170,9 +170,9 @@ static void measure(const struct drift *d, const struct neighbours *truth, const
     params.soft_k = p->soft_k;
     set_params(&params, &bench.error);
     assert_ok(divf_ops.create(&index, &bench.env, &params), &bench.error);
-    struct vectors mnist = { d->rows, MNIST_ROWS, DIM, ELEMENT_F32 };
-    struct vectors fashion = { d->rows + (size_t)MNIST_ROWS * DIM, FASHION_ROWS, DIM, ELEMENT_F32 };
-    struct vectors all = { d->rows, ROWS, DIM, ELEMENT_F32 };
+    struct vectors mnist = { d->rows, MNIST_ROWS, DIM, INDEX_F32 };
+    struct vectors fashion = { d->rows + (size_t)MNIST_ROWS * DIM, FASHION_ROWS, DIM, INDEX_F32 };
+    struct vectors all = { d->rows, ROWS, DIM, INDEX_F32 };
     assert_ok(divf_ops.train(index, p->rebuild ? all : mnist), &bench.error);
     double start = seconds();
     assert_ok(divf_ops.insert(index, mnist, d->ids, &done), &bench.error);
@@ -252,17 +252,17 @@ static void test_single_insertions(void **state)
     if (!d->is_there)
         skip();
     for (int64_t maintenance = DIVF_NONE; maintenance <= DIVF_COST_MODEL; maintenance++) {
-        test_bench_begin(&bench, ELEMENT_F32, METRIC_L2SQ, DIM, 1);
+        test_bench_begin(&bench, INDEX_F32, INDEX_L2SQ, DIM, 1);
         param_defaults(divf_ops.params, &params);
         params.clusters = 32;
         params.maintenance = maintenance;
         set_params(&params, &bench.error);
         assert_ok(divf_ops.create(&index, &bench.env, &params), &bench.error);
-        struct vectors mnist = { d->rows, 10000, DIM, ELEMENT_F32 };
+        struct vectors mnist = { d->rows, 10000, DIM, INDEX_F32 };
         assert_ok(divf_ops.train(index, mnist), &bench.error);
         assert_ok(divf_ops.insert(index, mnist, d->ids, &done), &bench.error);
         for (size_t i = 0; i < SINGLES; i++) {
-            struct vectors one = { d->rows + (MNIST_ROWS + i) * DIM, 1, DIM, ELEMENT_F32 };
+            struct vectors one = { d->rows + (MNIST_ROWS + i) * DIM, 1, DIM, INDEX_F32 };
             double start = seconds();
             assert_ok(divf_ops.insert(index, one, d->ids + MNIST_ROWS + i, &done), &bench.error);
             took[i] = 1e6 * (seconds() - start);

@@ -31,7 +31,7 @@ static struct outcome search_some(struct index *index, const float *queries, siz
                                   const float *kth, double target, int64_t nprobe)
 {
     struct divf_knobs knobs = { .nprobe = nprobe, .target_recall = target };
-    struct search_request request = { { queries, n, DIM, ELEMENT_F32 }, K, &knobs, NULL, 1 };
+    struct search_request request = { { queries, n, DIM, INDEX_F32 }, K, &knobs, NULL, 1 };
     struct search_result result = { .ids = ids_found, .distances = distances_found };
     struct outcome o = { 0 };
     struct stat_sink sink = { stat_named, no_cell, &o };
@@ -39,7 +39,8 @@ static struct outcome search_some(struct index *index, const float *queries, siz
     assert_ok(divf_ops.search(index, &request, &result), index->env.error);
     assert_ok(divf_ops.stats(index, &sink), index->env.error);
     for (size_t i = 0; i < n * K; i++)
-        o.recall += (ids_found[i] != ID_NONE && distances_found[i] <= kth[i / K]) / (double)(n * K);
+        o.recall +=
+            (ids_found[i] != INDEX_NO_ID && distances_found[i] <= kth[i / K]) / (double)(n * K);
     o.scanned = result.work.scanned / (double)n;
     return o;
 }
@@ -70,10 +71,10 @@ static struct index *filed(const struct drift *d, struct test_bench *bench, int6
     params.soft_k = soft_k;
     params.split_threshold = 0;
     assert_ok(divf_ops.create(&index, &bench->env, &params), &bench->error);
-    struct vectors training = { d->rows, MNIST_ROWS, DIM, ELEMENT_F32 };
+    struct vectors training = { d->rows, MNIST_ROWS, DIM, INDEX_F32 };
     assert_ok(divf_ops.train(index, training), &bench->error);
     assert_ok(
-        divf_ops.insert(index, (struct vectors){ d->rows, rows, DIM, ELEMENT_F32 }, d->ids, &done),
+        divf_ops.insert(index, (struct vectors){ d->rows, rows, DIM, INDEX_F32 }, d->ids, &done),
         &bench->error);
     return index;
 }
@@ -97,7 +98,7 @@ static void test_target(void **state)
         skip();
     for (int64_t soft_k = 1; soft_k <= 2; soft_k++) {
         struct test_bench bench;
-        test_bench_begin(&bench, ELEMENT_F32, METRIC_L2SQ, DIM, 1);
+        test_bench_begin(&bench, INDEX_F32, INDEX_L2SQ, DIM, 1);
         struct index *index = filed(d, &bench, soft_k, MNIST_ROWS);
         truth(index, d->queries[1], kth);
         for (size_t t = 0; t < 3; t++) {
@@ -133,7 +134,7 @@ static void test_calibration(void **state)
     if (!d->is_there)
         skip();
     struct test_bench bench;
-    test_bench_begin(&bench, ELEMENT_F32, METRIC_L2SQ, DIM, 1);
+    test_bench_begin(&bench, INDEX_F32, INDEX_L2SQ, DIM, 1);
     struct index *index = filed(d, &bench, 1, MNIST_ROWS);
     truth(index, d->queries[1], kth);
     for (size_t t = 0; t < sizeof targets / sizeof *targets; t++)
@@ -166,7 +167,7 @@ static void test_target_after_drift(void **state)
     if (!d->is_there)
         skip();
     struct test_bench bench;
-    test_bench_begin(&bench, ELEMENT_F32, METRIC_L2SQ, DIM, 1);
+    test_bench_begin(&bench, INDEX_F32, INDEX_L2SQ, DIM, 1);
     struct index *index = filed(d, &bench, 1, ROWS);
     for (size_t set = 0; set < 2; set++) {
         const struct outcome o = search(index, d->queries[set], d->kth[set], .95, LISTS);

@@ -59,7 +59,7 @@ static inline void baseline_try_files(const struct index_ops *ops, const char *p
     struct index *loaded = NULL;
     char dir[PATH_MAX], path[2 * PATH_MAX];
     test_dir_make(dir);
-    baseline_begin(&t, ops, params, ELEMENT_F32, METRIC_L2SQ, 12, 300);
+    baseline_begin(&t, ops, params, INDEX_F32, INDEX_L2SQ, 12, 300);
     struct error *err = &t.bench.error;
     struct index_env *env = &t.bench.env;
     assert_code(ops->load(&loaded, env, dir), ERR_NOT_FOUND, err);
@@ -92,9 +92,9 @@ static inline void baseline_try_files(const struct index_ops *ops, const char *p
     env->dim = 13;
     assert_code(ops->load(&loaded, env, dir), ERR_DIMENSION, err);
     env->dim = 12;
-    env->metric = METRIC_IP;
+    env->metric = INDEX_IP;
     assert_code(ops->load(&loaded, env, dir), ERR_DIMENSION, err);
-    env->metric = METRIC_L2SQ;
+    env->metric = INDEX_L2SQ;
     assert_ok(ops->load(&loaded, env, dir), err);
     ops->destroy(loaded);
     assert_int_equal(truncate(path, 100), 0);
@@ -108,7 +108,7 @@ static inline void baseline_try_no_memory(const struct index_ops *ops)
     struct baseline_test t;
     _Alignas(16) char options[BASELINE_OPTIONS_BYTES];
     struct index *made = NULL;
-    baseline_begin(&t, ops, "", ELEMENT_F32, METRIC_L2SQ, 8, 10);
+    baseline_begin(&t, ops, "", INDEX_F32, INDEX_L2SQ, 8, 10);
     baseline_options(ops->params, "", options);
     t.bench.mem.fail_at = atomic_load(&t.bench.mem.calls) + 1;
     assert_code(ops->create(&made, &t.bench.env, options), ERR_NO_MEMORY, &t.bench.error);
@@ -121,7 +121,7 @@ static inline void baseline_churn(const struct index_ops *ops, const char *param
                                   const char *knobs, double recall)
 {
     struct baseline_test t;
-    baseline_begin(&t, ops, params, ELEMENT_F32, METRIC_L2SQ, 16, 800);
+    baseline_begin(&t, ops, params, INDEX_F32, INDEX_L2SQ, 16, 800);
     if (ops->train)
         assert_ok(ops->train(t.index, baseline_rows(&t, 0, 400)), &t.bench.error);
     for (size_t step = 0; step < 60; step++) {
@@ -144,11 +144,11 @@ static inline void baseline_churn(const struct index_ops *ops, const char *param
 static inline void baseline_try_recall(const struct index_ops *ops, const char *params, size_t dim,
                                        const char *knobs)
 {
-    for (int m = METRIC_L2SQ; m <= METRIC_COS; m++) {
+    for (int m = INDEX_L2SQ; m <= INDEX_COS; m++) {
         struct baseline_test t;
-        baseline_begin(&t, ops, params, ELEMENT_F32, (enum metric)m, dim, 600);
+        baseline_begin(&t, ops, params, INDEX_F32, (enum metric)m, dim, 600);
         baseline_insert(&t, 0, 600);
-        assert_true(baseline_recall(&t, knobs) > (m == METRIC_IP ? .9 : .97));
+        assert_true(baseline_recall(&t, knobs) > (m == INDEX_IP ? .9 : .97));
         baseline_expect_same_after_reload(&t, knobs);
         baseline_end(&t);
     }
@@ -158,9 +158,9 @@ static inline void baseline_try_recall(const struct index_ops *ops, const char *
 static inline void baseline_try_exact(const struct index_ops *ops, const char *params,
                                       const char *knobs)
 {
-    for (int m = METRIC_L2SQ; m <= METRIC_COS; m++) {
+    for (int m = INDEX_L2SQ; m <= INDEX_COS; m++) {
         struct baseline_test t;
-        baseline_begin(&t, ops, params, ELEMENT_F32, (enum metric)m, 12, 500);
+        baseline_begin(&t, ops, params, INDEX_F32, (enum metric)m, 12, 500);
         baseline_insert(&t, 0, 400);
         baseline_expect_exact(&t, knobs, NULL);
         baseline_remove(&t, 50, 150);
@@ -174,7 +174,7 @@ static inline void baseline_try_exact(const struct index_ops *ops, const char *p
 static inline void baseline_try_ids_of_64_bits(const struct index_ops *ops, const char *knobs)
 {
     struct baseline_test t;
-    baseline_begin(&t, ops, "", ELEMENT_F32, METRIC_L2SQ, 12, 300);
+    baseline_begin(&t, ops, "", INDEX_F32, INDEX_L2SQ, 12, 300);
     baseline_spread_ids(&t);
     baseline_insert(&t, 0, 300);
     baseline_remove(&t, 3, 60);
@@ -189,7 +189,7 @@ static inline void baseline_try_work(const struct index_ops *ops, const char *al
     struct baseline_test t;
     uint64_t ids[40];
     float distances[40];
-    baseline_begin(&t, ops, "", ELEMENT_F32, METRIC_L2SQ, 16, 500);
+    baseline_begin(&t, ops, "", INDEX_F32, INDEX_L2SQ, 16, 500);
     baseline_insert(&t, 0, 500);
     const struct work whole = baseline_search(&t, t.f32, 1, 10, all, NULL, ids, distances);
     assert_true(whole.distances >= 499 && whole.distances < 620);
@@ -229,16 +229,16 @@ static inline void baseline_try_empty(const struct index_ops *ops, const char *k
     struct baseline_test t;
     uint64_t ids[3] = { 0 };
     float distances[3] = { 0 };
-    baseline_begin(&t, ops, "", ELEMENT_F32, METRIC_COS, 4, 40);
+    baseline_begin(&t, ops, "", INDEX_F32, INDEX_COS, 4, 40);
     baseline_search(&t, t.f32, 1, 3, "", NULL, ids, distances);
-    assert_true(ids[0] == ID_NONE && isinf(distances[0]));
+    assert_true(ids[0] == INDEX_NO_ID && isinf(distances[0]));
     baseline_expect_same_after_reload(&t, "");
     baseline_insert(&t, 0, 2);
     baseline_search(&t, t.f32, 1, 3, "", NULL, ids, distances);
-    assert_true(ids[1] != ID_NONE && ids[2] == ID_NONE && isinf(distances[2]));
+    assert_true(ids[1] != INDEX_NO_ID && ids[2] == INDEX_NO_ID && isinf(distances[2]));
     baseline_remove(&t, 0, 2);
     baseline_search(&t, t.f32, 1, 3, "", NULL, ids, distances);
-    assert_true(ids[0] == ID_NONE);
+    assert_true(ids[0] == INDEX_NO_ID);
     baseline_expect_same_after_reload(&t, "");
     baseline_insert(&t, 0, 40);
     baseline_expect_exact(&t, knobs, NULL);

@@ -64,7 +64,7 @@ static inline void baseline_begin(struct baseline_test *t, const struct index_op
     assert_true(t->f32 && t->b64 && t->ids && t->live);
     test_fill_f32(&t->rng, t->f32, n, dim, 12, .4);
     test_fill_b64(&t->rng, t->b64, n, 12);
-    if (metric == METRIC_COS)
+    if (metric == INDEX_COS)
         test_normalise_f32(t->f32, n, dim);
     for (size_t i = 0; i < n; i++)
         t->ids[i] = i;
@@ -86,8 +86,8 @@ static inline void baseline_end(struct baseline_test *t)
 
 static inline const void *baseline_row(const struct baseline_test *t, size_t i)
 {
-    return t->bench.env.element == ELEMENT_B64 ? (const void *)(t->b64 + i)
-                                               : (const void *)(t->f32 + i * t->dim);
+    return t->bench.env.element == INDEX_B64 ? (const void *)(t->b64 + i)
+                                             : (const void *)(t->f32 + i * t->dim);
 }
 
 static inline struct vectors baseline_rows(const struct baseline_test *t, size_t first, size_t end)
@@ -146,7 +146,7 @@ static inline size_t baseline_row_of(const struct baseline_test *t, uint64_t id)
 
 static inline double baseline_distance(const struct baseline_test *t, const void *query, size_t row)
 {
-    if (t->bench.env.element == ELEMENT_B64)
+    if (t->bench.env.element == INDEX_B64)
         return __builtin_popcountll(*(const uint64_t *)query ^ t->b64[row]);
     const float *a = query, *b = t->f32 + row * t->dim;
     double dot = 0, squares = 0;
@@ -155,7 +155,7 @@ static inline double baseline_distance(const struct baseline_test *t, const void
         squares += ((double)a[j] - b[j]) * ((double)a[j] - b[j]);
     }
     const enum metric metric = t->bench.env.metric;
-    return metric == METRIC_IP ? -dot : metric == METRIC_COS ? 2 - 2 * dot : squares;
+    return metric == INDEX_IP ? -dot : metric == INDEX_COS ? 2 - 2 * dot : squares;
 }
 
 static inline int baseline_by_value(const void *a, const void *b)
@@ -172,7 +172,7 @@ static inline double *baseline_truth(const struct baseline_test *t, const void *
     assert_non_null(truth);
     *n = 0;
     for (size_t i = 0; i < t->n; i++)
-        if (t->live[i] && id_filter_allows(filter, t->ids[i]))
+        if (t->live[i] && index_filter_allows(filter, t->ids[i]))
             truth[(*n)++] = baseline_distance(t, query, i);
     qsort(truth, *n, sizeof *truth, baseline_by_value);
     return truth;
@@ -228,7 +228,7 @@ static inline double baseline_recall(struct baseline_test *t, const char *knobs)
         baseline_search(t, baseline_row(t, q), 1, K, knobs, NULL, ids, distances);
         for (size_t i = 0; i < K && i < n; i++) {
             wanted++;
-            if (ids[i] == ID_NONE)
+            if (ids[i] == INDEX_NO_ID)
                 continue;
             const size_t row = baseline_row_of(t, ids[i]);
             assert_true(row != SIZE_MAX && t->live[row]);
@@ -259,11 +259,11 @@ static inline void baseline_expect_exact(struct baseline_test *t, const char *kn
                 const uint64_t id = ids[q * K + i];
                 const double distance = distances[q * K + i];
                 if (i >= n) {
-                    assert_true(id == ID_NONE && isinf(distance));
+                    assert_true(id == INDEX_NO_ID && isinf(distance));
                     continue;
                 }
                 const size_t row = baseline_row_of(t, id);
-                assert_true(row != SIZE_MAX && t->live[row] && id_filter_allows(filter, id));
+                assert_true(row != SIZE_MAX && t->live[row] && index_filter_allows(filter, id));
                 assert_true(fabs(distance - truth[i]) <= baseline_slack(truth[i]));
                 assert_true(fabs(distance - baseline_distance(t, baseline_row(t, q), row)) <=
                             baseline_slack(truth[i]));
@@ -288,7 +288,7 @@ static inline int baseline_found_one(void *to, size_t query, uint64_t id, float 
     struct baseline_found *f = to;
     const size_t row = baseline_row_of(f->t, id);
     assert_int_equal(query, 0);
-    assert_true(row != SIZE_MAX && f->t->live[row] && id_filter_allows(f->filter, id) &&
+    assert_true(row != SIZE_MAX && f->t->live[row] && index_filter_allows(f->filter, id) &&
                 !f->seen[row]);
     assert_true(distance <= INFINITY); /* and no NAN */
     f->seen[row] = true;
@@ -339,13 +339,13 @@ static inline void baseline_expect_range(struct baseline_test *t, const char *kn
         size_t n;
         double *truth = baseline_truth(t, baseline_row(t, q), filter, &n);
         const double radius = truth[n / 8];
-        const bool is_exact = t->bench.env.element == ELEMENT_B64;
+        const bool is_exact = t->bench.env.element == INDEX_B64;
         const double slack = is_exact ? 0 : baseline_slack(radius);
         struct baseline_found f = { .t = t, .query = baseline_row(t, q), .filter = filter };
         assert_ok(baseline_range_into(t, &f, radius, knobs), &t->bench.error);
         for (size_t i = 0; i < t->n; i++) {
             const double distance = baseline_distance(t, f.query, i);
-            if (t->live[i] && id_filter_allows(filter, t->ids[i]) &&
+            if (t->live[i] && index_filter_allows(filter, t->ids[i]) &&
                 (is_exact ? distance <= radius : distance < radius - slack))
                 assert_true(f.seen[i]);
             if (f.seen[i])

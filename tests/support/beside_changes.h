@@ -35,14 +35,15 @@ static inline void *search_beside(void *arg)
         uint64_t ids[BESIDE_K];
         float distances[BESIDE_K];
         const struct search_request request = {
-            { baseline_row(t, row), 1, t->dim, ELEMENT_F32 }, BESIDE_K, me->knobs, me->filter, 1
+            { baseline_row(t, row), 1, t->dim, INDEX_F32 }, BESIDE_K, me->knobs, me->filter, 1
         };
         struct search_result result = { .ids = ids, .distances = distances };
 
         me->rc = t->ops->search(t->index, &request, &result);
         me->missed += me->rc == OK && (distances[0] != 0 || ids[0] != row);
         for (size_t i = 1; i < BESIDE_K; i++)
-            me->bad += ids[i] == ID_NONE || distances[i] < distances[i - 1] || ids[i] == ids[i - 1];
+            me->bad +=
+                ids[i] == INDEX_NO_ID || distances[i] < distances[i - 1] || ids[i] == ids[i - 1];
         atomic_fetch_add(me->searches, 1);
     }
     return NULL;
@@ -73,7 +74,7 @@ static inline void beside_changes(const struct index_ops *ops, const char *param
     atomic_size_t searches = 0;
 
     baseline_options(ops->knobs, knobs_text, knobs);
-    baseline_begin(&t, ops, params, ELEMENT_F32, METRIC_L2SQ, 10, STAY + CHURN);
+    baseline_begin(&t, ops, params, INDEX_F32, INDEX_L2SQ, 10, STAY + CHURN);
     baseline_insert(&t, 0, STAY);
     const struct id_filter filter = baseline_filter(&t, 2);
     for (size_t i = 0; i < SEARCHERS; i++) {
@@ -101,15 +102,15 @@ static inline void *search_one(void *arg)
     struct searcher *me = arg;
 
     while (!atomic_load(me->stop) && me->rc == OK) {
-        uint64_t id = ID_NONE;
+        uint64_t id = INDEX_NO_ID;
         float distance;
         const struct search_request request = {
-            { baseline_row(me->t, 0), 1, me->t->dim, ELEMENT_F32 }, 1, me->knobs, NULL, 1
+            { baseline_row(me->t, 0), 1, me->t->dim, INDEX_F32 }, 1, me->knobs, NULL, 1
         };
         struct search_result result = { .ids = &id, .distances = &distance };
 
         me->rc = me->t->ops->search(me->t->index, &request, &result);
-        me->missed += id == ID_NONE;
+        me->missed += id == INDEX_NO_ID;
         atomic_fetch_add(me->searches, 1);
     }
     return NULL;
@@ -126,7 +127,7 @@ static inline void beside_one_row(const struct index_ops *ops, const char *param
     atomic_size_t searches = 0;
 
     baseline_options(ops->knobs, knobs_text, knobs);
-    baseline_begin(&t, ops, params, ELEMENT_F32, METRIC_L2SQ, 4, n);
+    baseline_begin(&t, ops, params, INDEX_F32, INDEX_L2SQ, 4, n);
     baseline_insert(&t, 0, 1);
     struct searcher one = { &t, knobs, NULL, 0, &stop, &searches, 0, 0, OK };
     assert_int_equal(pthread_create(&thread, NULL, search_one, &one), 0);

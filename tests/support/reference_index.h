@@ -61,9 +61,9 @@ static inline int reference_insert(struct index *index, struct vectors v, const 
     struct mem *mem = p->base.env.mem;
     size_t old = p->capacity;
 
-    for (size_t i = 0; p->base.env.metric == METRIC_COS && i < v.n; i++) {
+    for (size_t i = 0; p->base.env.metric == INDEX_COS && i < v.n; i++) {
         const float *row = (const float *)v.rows + i * v.dim;
-        const double length = -exact_distance(METRIC_IP, ELEMENT_F32, row, row, v.dim);
+        const double length = -exact_distance(INDEX_IP, INDEX_F32, row, row, v.dim);
 
         if (fabs(length - 1) > 1e-5)
             return fail(p->base.env.error, ERR_ARGUMENT, "plain: row %zu is not of unit length", i);
@@ -113,7 +113,7 @@ static inline int reference_search(struct index *index, const struct search_requ
         for (size_t j = 0; j < p->n; j += part)
             if (lets_through(q->filter, p->ids[j]))
                 topk_push(&top,
-                          (float)exact_distance(p->base.env.metric, ELEMENT_F32,
+                          (float)exact_distance(p->base.env.metric, INDEX_F32,
                                                 (const float *)q->queries.rows + i * q->queries.dim,
                                                 p->rows + j * q->queries.dim, q->queries.dim),
                           p->ids[j]);
@@ -132,10 +132,9 @@ static inline int reference_range(struct index *index, const struct range_reques
 
     for (size_t i = 0; i < q->queries.n; i++)
         for (size_t j = 0; j < p->n; j++) {
-            const float d =
-                (float)exact_distance(p->base.env.metric, ELEMENT_F32,
-                                      (const float *)q->queries.rows + i * q->queries.dim,
-                                      p->rows + j * q->queries.dim, q->queries.dim);
+            const float d = (float)exact_distance(
+                p->base.env.metric, INDEX_F32, (const float *)q->queries.rows + i * q->queries.dim,
+                p->rows + j * q->queries.dim, q->queries.dim);
             if ((double)d <= q->radius && lets_through(q->filter, p->ids[j]))
                 out->found(out->to, i, p->ids[j], d);
         }
@@ -193,14 +192,14 @@ static inline int reference_load(struct index **out, const struct index_env *env
     fclose(f);
     rc = reference_create(out, env, NULL);
     if (rc == OK)
-        rc = reference_insert(*out, (struct vectors){ rows, n, env->dim, ELEMENT_F32 }, ids, &done);
+        rc = reference_insert(*out, (struct vectors){ rows, n, env->dim, INDEX_F32 }, ids, &done);
     free(ids);
     free(rows);
     return rc;
 }
 
-static const struct index_space reference_spaces[] = { { ELEMENT_F32, METRIC_L2SQ },
-                                                       { ELEMENT_F32, METRIC_COS },
+static const struct index_space reference_spaces[] = { { INDEX_F32, INDEX_L2SQ },
+                                                       { INDEX_F32, INDEX_COS },
                                                        INDEX_SPACES_END };
 
 static const struct index_ops reference_ops = {

@@ -13,7 +13,7 @@
 
 struct versioned_row {
     uint64_t id, born, dead;
-    int64_t attributes[ATTRIBUTES_MAX];
+    int64_t attributes[INDEX_ATTRIBUTES_MAX];
     bool pending_death;
 };
 
@@ -74,7 +74,7 @@ static inline int versioned_put(struct index *index, struct vectors v, const uin
         *row = (struct versioned_row){ .id = ids[i],
                                        .born = p->in_transaction ? VERSIONED_PENDING : p->version };
         for (size_t f = 0; f < n_fields; f++)
-            row->attributes[f] = attributes ? attributes[i * n_fields + f] : ATTRIBUTE_NONE;
+            row->attributes[f] = attributes ? attributes[i * n_fields + f] : INDEX_ATTRIBUTE_NONE;
     }
     p->n += v.n;
     *done = v.n;
@@ -124,10 +124,10 @@ static inline int versioned_scan(struct index *index, uint64_t version,
         for (size_t j = 0; j < p->n; j++) {
             const struct versioned_row *row = &p->at[j];
 
-            if (versioned_sees(row, version) && id_filter_allows(q->filter, row->id) &&
-                attribute_filter_allows(where, row->attributes, 1))
+            if (versioned_sees(row, version) && index_filter_allows(q->filter, row->id) &&
+                index_attribute_filter_allows(where, row->attributes, 1))
                 topk_push(&top,
-                          (float)exact_distance(p->base.env.metric, ELEMENT_F32,
+                          (float)exact_distance(p->base.env.metric, INDEX_F32,
                                                 (const float *)q->queries.rows + i * q->queries.dim,
                                                 p->rows + j * q->queries.dim, q->queries.dim),
                           row->id);
@@ -226,7 +226,7 @@ static const struct index_txn_ops versioned_txn = {
 };
 static const struct index_attribute_ops versioned_attributes = { versioned_put,
                                                                  versioned_search_where };
-static const struct index_space versioned_spaces[] = { { ELEMENT_F32, METRIC_L2SQ },
+static const struct index_space versioned_spaces[] = { { INDEX_F32, INDEX_L2SQ },
                                                        INDEX_SPACES_END };
 
 static const struct index_ops versioned_ops = {

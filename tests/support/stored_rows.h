@@ -21,7 +21,7 @@ static inline void stored_open(struct stored_rows *w, const struct index_ops *op
                                uint64_t stream)
 {
     memset(w, 0, sizeof *w);
-    test_bench_begin(&w->bench, ELEMENT_F32, METRIC_L2SQ, dim, threads);
+    test_bench_begin(&w->bench, INDEX_F32, INDEX_L2SQ, dim, threads);
     w->ops = ops;
     w->dim = dim;
     w->capacity = capacity;
@@ -49,7 +49,7 @@ static inline void stored_check(struct stored_rows *w)
 
 static inline struct vectors stored_vectors(const struct stored_rows *w, size_t first, size_t n)
 {
-    return (struct vectors){ w->rows + first * w->dim, n, w->dim, ELEMENT_F32 };
+    return (struct vectors){ w->rows + first * w->dim, n, w->dim, INDEX_F32 };
 }
 
 /* Ids first .. first + n - 1, whose rows are filled already. Returns the code. */
@@ -91,7 +91,7 @@ static inline struct test_truth *stored_truth(const struct stored_rows *w, const
     assert_non_null(t);
     *n = 0;
     for (uint64_t i = 0; i < w->capacity; i++)
-        if (w->stored[i] && id_filter_allows(filter, i))
+        if (w->stored[i] && index_filter_allows(filter, i))
             t[(*n)++] = (struct test_truth){
                 w->bench.env.kernels->l2sq_f32(query, w->rows + i * w->dim, w->dim), i
             };
@@ -108,7 +108,7 @@ static inline void stored_expect(const struct stored_rows *w, const float *query
     struct test_truth *t = stored_truth(w, query, filter, &n);
     for (size_t i = 0; i < k; i++) {
         if (i >= n) {
-            assert_true(ids[i] == ID_NONE && isinf(distances[i]));
+            assert_true(ids[i] == INDEX_NO_ID && isinf(distances[i]));
         } else {
             assert_int_equal(ids[i], t[i].id);
             assert_true(distances[i] == t[i].distance);

@@ -209,9 +209,9 @@ static inline void test_fill_b64(struct rng *r, uint64_t *codes, size_t n, size_
 }
 
 /* A filter of attributes: field 0 is from low to high. It lives as long as the block. */
-#define ONE_RANGE(low, high)                                                                  \
-    ((struct attribute_filter){ &(struct attribute_condition){ 0, ATTRIBUTE_RANGE, 0, 2 }, 1, \
-                                (const int64_t[]){ low, high } })
+#define ONE_RANGE(low, high)                                                                     \
+    ((struct attribute_filter){ &(struct attribute_condition){ 0, INDEX_ATTRIBUTE_RANGE, 0, 2 }, \
+                                1, (const int64_t[]){ low, high } })
 
 /* An env with an account, a pool and an error of its own. */
 struct test_bench {

@@ -17,14 +17,14 @@ static inline struct source *workload_source(struct rng *r, enum element element
 {
     struct error err = { 0 };
     struct source *s = source_new("rows", &err);
-    const size_t row_bytes = element_row_bytes(element, dim);
+    const size_t row_bytes = index_row_bytes(element, dim);
     char *rows = malloc(n * row_bytes);
 
     assert_non_null(s);
     assert_non_null(rows);
-    if (element == ELEMENT_F32)
+    if (element == INDEX_F32)
         test_fill_f32(r, (float *)(void *)rows, n, dim, 5, .5);
-    else if (element == ELEMENT_U8)
+    else if (element == INDEX_U8)
         test_fill_u8(r, (uint8_t *)rows, n, dim, 5, .5);
     else
         test_fill_b64(r, (uint64_t *)(void *)rows, n, 5);
@@ -55,7 +55,7 @@ static inline void workload_begin(struct workload *w, struct rng *r, enum elemen
     *w = (struct workload){ .metric = metric };
     w->rows = workload_source(r, element, n, dim, .3);
     w->queries = workload_source(r, element, n_queries, dim, .1);
-    const size_t row_bytes = element_row_bytes(element, dim);
+    const size_t row_bytes = index_row_bytes(element, dim);
     for (size_t i = 0; i < n_queries; i += 3)
         memcpy((char *)w->queries->state + i * row_bytes,
                (char *)w->rows->state + rng_below(r, n) * row_bytes, row_bytes);

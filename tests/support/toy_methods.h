@@ -33,11 +33,11 @@ static const struct param toy_knob_table[] = {
     PARAM_END,
 };
 static const struct index_space toy_all_spaces[] = {
-    { ELEMENT_F32, METRIC_L2SQ }, { ELEMENT_F32, METRIC_COS },     { ELEMENT_F32, METRIC_IP },
-    { ELEMENT_U8, METRIC_L2SQ },  { ELEMENT_B64, METRIC_HAMMING }, INDEX_SPACES_END,
+    { INDEX_F32, INDEX_L2SQ }, { INDEX_F32, INDEX_COS },     { INDEX_F32, INDEX_IP },
+    { INDEX_U8, INDEX_L2SQ },  { INDEX_B64, INDEX_HAMMING }, INDEX_SPACES_END,
 };
-static const struct index_space toy_f32_spaces[] = { { ELEMENT_F32, METRIC_L2SQ },
-                                                     { ELEMENT_F32, METRIC_COS },
+static const struct index_space toy_f32_spaces[] = { { INDEX_F32, INDEX_L2SQ },
+                                                     { INDEX_F32, INDEX_COS },
                                                      INDEX_SPACES_END };
 static const struct index_ops toy_flat = {
     .abi = INDEX_ABI, .name = "flat", .flags = INDEX_EXACT, .spaces = toy_all_spaces

@@ -41,7 +41,7 @@ static inline void turnover_keeps_recall(const struct index_ops *ops, const char
     const size_t half = 4000 / test_scale(), step = half / 10;
     bool more;
 
-    baseline_begin(&t, ops, params, ELEMENT_F32, METRIC_L2SQ, TURNOVER_DIM, 2 * half);
+    baseline_begin(&t, ops, params, INDEX_F32, INDEX_L2SQ, TURNOVER_DIM, 2 * half);
     baseline_insert(&t, 0, half);
     for (size_t i = 0; i < half; i += step) {
         baseline_remove(&t, i, i + step);
@@ -53,7 +53,7 @@ static inline void turnover_keeps_recall(const struct index_ops *ops, const char
     assert_float_equal(baseline_stat(&t, "n_vectors"), half, 0);
     assert_true(baseline_stat(&t, "capacity") <= (1 + spare) * (double)half);
 
-    baseline_begin(&fresh, ops, params, ELEMENT_F32, METRIC_L2SQ, TURNOVER_DIM, 2 * half);
+    baseline_begin(&fresh, ops, params, INDEX_F32, INDEX_L2SQ, TURNOVER_DIM, 2 * half);
     memcpy(fresh.f32, t.f32, 2 * half * t.dim * sizeof *t.f32);
     baseline_insert(&fresh, half, 2 * half);
     const double built = turnover_recall(&fresh, half, 2 * half, knobs);
@@ -133,7 +133,7 @@ static inline double any_order_recall(const struct index_ops *ops, const char *p
 {
     const size_t first = order == ORDER_TURNOVER ? n : 0;
     struct baseline_test t;
-    baseline_begin(&t, ops, params, ELEMENT_F32, METRIC_IP, dim, 2 * n);
+    baseline_begin(&t, ops, params, INDEX_F32, INDEX_IP, dim, 2 * n);
     for (size_t i = 0; i < 2 * n; i++) {
         const float factor = (float)pow(most, rng_unit(&t.rng));
         for (size_t j = 0; j < dim; j++)

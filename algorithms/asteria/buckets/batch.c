@@ -43,7 +43,7 @@ int asteria_batch_begin(struct asteria_batch *b, struct asteria *a, size_t most)
     const struct asteria_model *m = a->generations[a->now]->model;
     struct mem *mem = env->mem;
 
-    *b = (struct asteria_batch){ .a = a, .row_bytes = element_row_bytes(env->element, env->dim) };
+    *b = (struct asteria_batch){ .a = a, .row_bytes = index_row_bytes(env->element, env->dim) };
     b->slots = mem_array(mem, most, sizeof *b->slots);
     b->units = mem_array(mem, most * m->dim, sizeof *b->units);
     b->z = mem_array(mem, most * asteria_rotation_outputs_most(m->dim), sizeof *b->z);

@@ -98,8 +98,8 @@ int asteria_device_rotate(struct asteria_device *d, const struct index_env *env,
     pthread_mutex_lock(&d->lock);
     int failed = bring_encoder(d, model);
     if (failed == 0)
-        failed = env->element == ELEMENT_U8 ? ops->encode_u8(d->encoder, rows, n, z, words)
-                                            : ops->encode_f32(d->encoder, rows, n, z, words);
+        failed = env->element == INDEX_U8 ? ops->encode_u8(d->encoder, rows, n, z, words)
+                                          : ops->encode_f32(d->encoder, rows, n, z, words);
     const int rc = cuda_check(&d->cuda, failed, "asteria", env->error);
     if (rc != OK)
         drop_encoder(d); /* it may be lost with the device */
@@ -126,7 +126,7 @@ static int put_codes(void *to, size_t first, size_t n)
         now = end - first < CODES_A_COPY ? end - first : CODES_A_COPY;
         for (size_t i = 0; i < now; i++) {
             c->rows[i].norm = INFINITY; /* no row */
-            if (a->ids[first + i] != ID_NONE)
+            if (a->ids[first + i] != INDEX_NO_ID)
                 asteria_lrsq_device_code(g->model->lrsq, segmented_at(&g->codes, first + i),
                                          c->bytes + i * c->dim, &c->rows[i]);
         }

@@ -14,7 +14,7 @@ const float *asteria_unit(const struct index_env *env, const void *row, float *t
 {
     const unsigned char *bytes = row;
 
-    if (env->element == ELEMENT_F32)
+    if (env->element == INDEX_F32)
         return row;
     const double norm_sq = (double)env->kernels->ip_u8(bytes, bytes, env->dim);
     const float scale = norm_sq > 0 ? (float)(1 / sqrt(norm_sq)) : 0;
@@ -25,14 +25,14 @@ const float *asteria_unit(const struct index_env *env, const void *row, float *t
 
 float asteria_distance(const struct index_env *env, const void *query, const void *row)
 {
-    return env->element == ELEMENT_F32 ? env->kernels->l2sq_f32(query, row, env->dim)
-                                       : env->kernels->cos_u8(query, row, env->dim);
+    return env->element == INDEX_F32 ? env->kernels->l2sq_f32(query, row, env->dim)
+                                     : env->kernels->cos_u8(query, row, env->dim);
 }
 
 void asteria_distances(const struct index_env *env, const void *query, const void *const *rows,
                        size_t n, float *distances)
 {
-    if (env->element == ELEMENT_U8) {
+    if (env->element == INDEX_U8) {
         env->kernels->cos_u8_each(query, (const uint8_t *const *)rows, n, env->dim, distances);
         return;
     }
@@ -60,7 +60,7 @@ static int encode_rows(void *arg, size_t first, size_t end, size_t worker)
 {
     const struct encode_job *j = arg;
     const size_t out_dim = j->model->rotation->out_dim, m = j->model->m;
-    const size_t row_bytes = element_row_bytes(j->env->element, j->env->dim);
+    const size_t row_bytes = index_row_bytes(j->env->element, j->env->dim);
 
     (void)worker;
     for (size_t i = first; i < end; i++) {
@@ -146,7 +146,7 @@ static bool graph_alive(void *to, uint32_t slot)
 {
     const struct asteria *a = to;
 
-    return slot < a->n_slots && a->ids[slot] != ID_NONE;
+    return slot < a->n_slots && a->ids[slot] != INDEX_NO_ID;
 }
 
 struct asteria_caprg_rows asteria_graph_rows(struct asteria *a)

@@ -158,7 +158,7 @@ int asteria_check(const struct index *index, struct stat_sink *sink)
     struct asteria_check_walk c = { .a = a };
     int rc = OK;
 
-    c.read = mem_alloc(env->mem, element_row_bytes(env->element, env->dim));
+    c.read = mem_alloc(env->mem, index_row_bytes(env->element, env->dim));
     c.unit = mem_array(env->mem, env->dim, sizeof *c.unit);
     if (!c.read || !c.unit)
         rc = fail(env->error, ERR_NO_MEMORY, "asteria: out of memory, cannot check");

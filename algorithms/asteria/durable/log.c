@@ -49,8 +49,8 @@ int asteria_log_open(struct asteria *a, uint64_t last_lsn, uint64_t snapshot_lsn
 
 int asteria_log_insert(struct asteria *a, struct vectors v, const uint64_t *ids, size_t n)
 {
-    return row_log_write(a->durable.wal, LOG_INSERT, ids, v.rows,
-                         element_row_bytes(v.element, v.dim), n);
+    return row_log_write(a->durable.wal, LOG_INSERT, ids, v.rows, index_row_bytes(v.element, v.dim),
+                         n);
 }
 
 int asteria_log_remove(struct asteria *a, const uint64_t *ids, size_t n)

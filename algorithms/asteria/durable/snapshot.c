@@ -117,7 +117,7 @@ static int write_pinned(const struct rows_out *o, struct store_writer *w)
 int asteria_snapshot_write_rows(struct asteria *a, struct store_writer *w)
 {
     const struct index_env *env = &a->base.env;
-    struct rows_out o = { .a = a, .row_bytes = element_row_bytes(env->element, env->dim) };
+    struct rows_out o = { .a = a, .row_bytes = index_row_bytes(env->element, env->dim) };
     int rc = asteria_rows_fetch_create(&o.fetch, a->rows);
 
     if (rc != OK)

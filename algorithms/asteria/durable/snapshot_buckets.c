@@ -265,7 +265,7 @@ static bool is_in_place(const struct asteria *a, unsigned which, uint32_t bucket
         if (!alive)
             continue;
         const struct asteria_place *at = &a->places[b->slots[i]];
-        if (a->ids[b->slots[i]] == ID_NONE || at->generation != which || at->bucket != bucket ||
+        if (a->ids[b->slots[i]] == INDEX_NO_ID || at->generation != which || at->bucket != bucket ||
             at->position != i)
             return false;
     }

@@ -71,7 +71,7 @@ static int put_ids(struct asteria *a, const struct asteria_snapshot_parts *p,
     int rc = OK;
 
     for (size_t i = 0; live && rc == OK && i < a->n_slots; i++) {
-        if (a->ids[i] == ID_NONE)
+        if (a->ids[i] == INDEX_NO_ID)
             continue;
         if (n == p->meta->live)
             rc = store_corrupt(r, "more ids than live rows");
@@ -83,7 +83,7 @@ static int put_ids(struct asteria *a, const struct asteria_snapshot_parts *p,
     if (rc == OK && (!live || !slot_table_reserve(&a->slots, a->ids, live, n)))
         rc = fail(env->error, ERR_NO_MEMORY, "asteria: load: out of memory for %zu ids", n);
     for (uint32_t i = 0; rc == OK && i < a->n_slots; i++) {
-        if (a->ids[i] == ID_NONE)
+        if (a->ids[i] == INDEX_NO_ID)
             continue;
         if (slot_table_get(&a->slots, a->ids, a->ids[i], NULL))
             rc = store_corrupt(r, "an id occurs twice");
@@ -99,7 +99,7 @@ static int put_ids(struct asteria *a, const struct asteria_snapshot_parts *p,
 static bool has_place(const struct asteria *a, const struct asteria_snapshot_parts *p,
                       uint32_t slot)
 {
-    return a->ids[slot] == ID_NONE || (p->meta->generations >> a->places[slot].generation & 1);
+    return a->ids[slot] == INDEX_NO_ID || (p->meta->generations >> a->places[slot].generation & 1);
 }
 
 static int read_slots(struct asteria *a, const struct asteria_snapshot_parts *p,
@@ -142,7 +142,7 @@ bool asteria_rows_possible(const struct index_env *env, const void *rows, size_t
 {
     const float *row = rows;
 
-    for (size_t i = 0; env->element == ELEMENT_F32 && i < n; i++, row += env->dim)
+    for (size_t i = 0; env->element == INDEX_F32 && i < n; i++, row += env->dim)
         if (!(fabsf(env->kernels->ip_f32(row, row, env->dim) - 1) < 1e-3F))
             return false;
     return true;
@@ -171,7 +171,7 @@ static size_t count_kept(const struct asteria *a)
 static int read_rows(struct asteria *a, const struct store_reader *r)
 {
     const struct index_env *env = &a->base.env;
-    const size_t each = element_row_bytes(env->element, env->dim), kept = count_kept(a);
+    const size_t each = index_row_bytes(env->element, env->dim), kept = count_kept(a);
     uint32_t slots[FETCH_MOST], at = 0;
     const unsigned char *rows = NULL;
     int rc = store_need_array(r, "rows", kept, each, &rows);

@@ -85,7 +85,7 @@ static int linking_begin(struct linking *l, struct asteria *a)
     l->estimates = mem_array(env->mem, l->considered, sizeof *l->estimates);
     l->keys = mem_array(env->mem, l->considered, sizeof *l->keys);
     l->addresses = mem_array(env->mem, l->n_addresses, sizeof *l->addresses);
-    l->read = mem_alloc(env->mem, element_row_bytes(env->element, env->dim));
+    l->read = mem_alloc(env->mem, index_row_bytes(env->element, env->dim));
     l->query = mem_alloc(env->mem, query_bytes(a));
     l->unit = mem_array(env->mem, env->dim, sizeof *l->unit);
     l->z = mem_array(env->mem, asteria_rotation_outputs_most(env->dim), sizeof *l->z);

@@ -187,7 +187,7 @@ static int unit_rows(const struct asteria *a, struct vectors sample, float **mad
 {
     const struct index_env *env = &a->base.env;
     const size_t most = (size_t)a->params.train_rows;
-    const size_t row_bytes = element_row_bytes(env->element, env->dim);
+    const size_t row_bytes = index_row_bytes(env->element, env->dim);
     struct rng rng = rng_at(env->seed, 0x75);
 
     *n = sample.n < most ? sample.n : most;
@@ -202,7 +202,7 @@ static int unit_rows(const struct asteria *a, struct vectors sample, float **mad
         float *to = *made + i * env->dim;
         const unsigned char *row = (const unsigned char *)sample.rows + chosen[i] * row_bytes;
 
-        if (env->element == ELEMENT_F32)
+        if (env->element == INDEX_F32)
             memcpy(to, row, row_bytes);
         else
             (void)asteria_unit(env, row, to);
@@ -234,7 +234,7 @@ int asteria_train(struct index *index, struct vectors sample)
 static int live_rows(struct asteria *a, float *units, size_t n)
 {
     const struct index_env *env = &a->base.env;
-    void *read = mem_alloc(env->mem, element_row_bytes(env->element, env->dim));
+    void *read = mem_alloc(env->mem, index_row_bytes(env->element, env->dim));
     struct rng rng = rng_at(env->seed, 0x11fe + a->generations[a->now]->model->version);
     size_t left = n, there = a->live;
     int rc = read ? OK : fail(env->error, ERR_NO_MEMORY, "asteria: train: out of memory");
@@ -243,7 +243,7 @@ static int live_rows(struct asteria *a, float *units, size_t n)
     for (size_t slot = 0; rc == OK && left > 0; slot++) {
         const void *row;
 
-        if (a->ids[slot] == ID_NONE || rng_below(&rng, there--) >= left)
+        if (a->ids[slot] == INDEX_NO_ID || rng_below(&rng, there--) >= left)
             continue;
         rc = asteria_rows_get(a->rows, (uint32_t)slot, read, &row);
         if (rc != OK)

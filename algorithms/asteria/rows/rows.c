@@ -16,7 +16,7 @@ int asteria_rows_create(struct asteria_rows **out, const struct index_env *env,
     if (!t)
         return fail(env->error, ERR_NO_MEMORY, "asteria: out of memory for the rows' store");
     t->env = *env;
-    t->row_bytes = element_row_bytes(env->element, env->dim);
+    t->row_bytes = index_row_bytes(env->element, env->dim);
     t->stride = (t->row_bytes + 7) / 8 * 8;
     t->budget = UINT64_MAX;
     segmented_init(&t->rows, env->mem, t->stride);

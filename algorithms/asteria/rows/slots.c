@@ -103,7 +103,7 @@ void asteria_slot_tombstone(struct asteria *a, uint32_t slot, bool linked)
     uint32_t found;
 
     (void)slot_table_remove(&a->slots, a->ids, a->ids[slot], &found);
-    a->ids[slot] = ID_NONE;
+    a->ids[slot] = INDEX_NO_ID;
     cuda_copy_note(&a->on_device, slot, a->n_slots);
     a->live--;
     a->changes++;

@@ -21,7 +21,7 @@ void asteria_tombstone_leaves_bucket(struct asteria *, uint32_t slot);
 void asteria_tombstone_leaves_graph(struct asteria *, uint32_t slot);
 static inline bool asteria_is_live(const struct asteria *a, uint32_t slot)
 {
-    return slot < a->n_slots && a->ids[slot] != ID_NONE;
+    return slot < a->n_slots && a->ids[slot] != INDEX_NO_ID;
 }
 static inline bool asteria_is_tombstone(const struct asteria *a, uint32_t slot, unsigned in_graph)
 {
@@ -35,7 +35,7 @@ static inline bool asteria_keeps(const struct asteria *a, uint32_t slot)
 {
     const size_t bit = 2 * (size_t)slot;
 
-    return a->ids[slot] != ID_NONE || (a->tombstones[bit / 64] >> bit % 64 & 3) != 0;
+    return a->ids[slot] != INDEX_NO_ID || (a->tombstones[bit / 64] >> bit % 64 & 3) != 0;
 }
 
 /* pins.c. Records the slots that the new snapshot needs: live ones, and dead ones that their bucket

@@ -56,7 +56,7 @@ static float score_one(const struct asteria_job *job, struct asteria_scratch *s,
     const struct asteria_view *v = view_of_slot(job->a, s, slot);
     if (!v)
         return INFINITY;
-    const bool answer = job->a->ids[slot] != ID_NONE && allowed(job, slot);
+    const bool answer = job->a->ids[slot] != INDEX_NO_ID && allowed(job, slot);
     return asteria_rerank_estimate(job, s, v, slot, answer && first_seen(s, slot));
 }
 

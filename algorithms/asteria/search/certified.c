@@ -115,7 +115,7 @@ static bool is_read(const struct asteria_job *job, const struct asteria_scratch 
 {
     const struct asteria *a = job->a;
     const struct asteria_place at = a->places[slot];
-    return a->ids[slot] != ID_NONE && v->g == a->generations[at.generation] &&
+    return a->ids[slot] != INDEX_NO_ID && v->g == a->generations[at.generation] &&
            s->numbers[v->first + at.bucket] && allowed(job, slot);
 }
 

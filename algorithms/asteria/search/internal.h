@@ -226,7 +226,7 @@ static inline void note_probe(const struct asteria_job *job, struct asteria_buck
 
 static inline bool allowed(const struct asteria_job *job, uint32_t slot)
 {
-    return !job->filter || id_filter_allows(job->filter, job->a->ids[slot]);
+    return !job->filter || index_filter_allows(job->filter, job->a->ids[slot]);
 }
 
 enum { LINE = 64, LINES_AHEAD = 16 }; /* further lines are prefetched by the processor itself */

@@ -43,7 +43,7 @@ int asteria_range(struct index *index, const struct range_request *request,
                                .filter = request->filter,
                                .queries = request->queries.rows,
                                .query_bytes =
-                                   element_row_bytes(request->queries.element, index->env.dim),
+                                   index_row_bytes(request->queries.element, index->env.dim),
                                .k = 1,
                                .range = true,
                                .radius = request->radius };

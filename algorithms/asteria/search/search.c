@@ -55,7 +55,7 @@ int asteria_search(struct index *index, const struct search_request *request,
                                .filter = request->filter,
                                .queries = request->queries.rows,
                                .query_bytes =
-                                   element_row_bytes(request->queries.element, index->env.dim),
+                                   index_row_bytes(request->queries.element, index->env.dim),
                                .k = request->k,
                                .ids = result->ids,
                                .distances = result->distances };

@@ -52,7 +52,7 @@ static void measure(const struct sample *s, const void *from, const unsigned cha
 {
     uint32_t whole[CHUNK];
 
-    if (s->env->element != ELEMENT_U8) {
+    if (s->env->element != INDEX_U8) {
         s->env->kernels->l2sq_f32_1n(from, (const void *)rows, n, s->env->dim, out);
         return;
     }
@@ -343,7 +343,7 @@ static int take_kmeans(struct sample *s)
     size_t made = 0;
     int rc = centroids ? OK : ERR_NO_MEMORY;
 
-    if (rc == OK && s->env->element == ELEMENT_U8) {
+    if (rc == OK && s->env->element == INDEX_U8) {
         rows = copy = mem_array(mem, s->n, dim * sizeof *copy);
         rc = copy ? OK : ERR_NO_MEMORY;
         for (size_t i = 0; copy && i < s->n * dim; i++)
@@ -369,7 +369,7 @@ int channi_sample(const struct index_env *env, enum channi_sampling kind, struct
                         .rows = rows,
                         .n = n,
                         .k = k < n ? k : n,
-                        .row_bytes = element_row_bytes(env->element, env->dim),
+                        .row_bytes = index_row_bytes(env->element, env->dim),
                         .out = out };
     int rc = OK;
 

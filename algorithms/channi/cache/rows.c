@@ -239,7 +239,7 @@ int channi_cache_rows(struct channi_cache *c, struct channi_fetch *f, const stru
     struct row_work w = { .cache = c,
                           .fetch = f,
                           .slot = b->slot,
-                          .row_bytes = element_row_bytes(c->env.element, c->env.dim),
+                          .row_bytes = index_row_bytes(c->env.element, c->env.dim),
                           .n = n,
                           .out = out };
     int rc = OK;

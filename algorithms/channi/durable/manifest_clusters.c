@@ -23,7 +23,8 @@ static int read_deltas(struct channi_reading *x, const struct channi_manifest_cl
     if (!channi_delta_reserve(&cl->delta, m->n_delta))
         return channi_reading_no_memory(x);
     for (uint32_t i = 0; i < m->n_delta; i++) {
-        if (t->ids[i] == ID_NONE || t->born[i] > t->meta->version || t->dead[i] > t->meta->version)
+        if (t->ids[i] == INDEX_NO_ID || t->born[i] > t->meta->version ||
+            t->dead[i] > t->meta->version)
             return store_corrupt(x->r, "a row of a later version than the manifest's");
         (void)channi_delta_append(&cl->delta, t->rows + i * x->s->row_bytes, t->ids[i],
                                   (struct channi_record){ t->attributes + i * n_fields, 1 },
@@ -132,7 +133,7 @@ static int count_rows(struct channi_reading *x, struct channi_cluster *cl,
     if (!mem_grow(x->s->base.env.mem, &x->live, &x->capacity, image->n, sizeof *x->live))
         return channi_reading_no_memory(x);
     for (uint32_t i = 0; i < image->n; i++) {
-        if ((image->born && image->born[i] > version) || image->ids[i] == ID_NONE)
+        if ((image->born && image->born[i] > version) || image->ids[i] == INDEX_NO_ID)
             return store_corrupt(x->r, "a file of it has rows of a later version");
         if (channi_cluster_base_dead(cl, image, i) == 0)
             x->live[(*n)++] = image->ids[i];

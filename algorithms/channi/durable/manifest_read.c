@@ -11,7 +11,7 @@ static bool meta_fits(const struct channi_manifest_meta *m)
 {
     return m->built <= 1 && m->n_clusters <= m->n_cids && m->n_cids < CID_NONE &&
            m->n_clusters > 0 && m->n_routes < CID_NONE && (m->built ? m->n_routes > 0 : true) &&
-           m->n_delta < ROW_VOID / 2 && m->split_max > 0 && m->n_attributes <= ATTRIBUTES_MAX;
+           m->n_delta < ROW_VOID / 2 && m->split_max > 0 && m->n_attributes <= INDEX_ATTRIBUTES_MAX;
 }
 
 static bool cluster_fits(const struct channi_manifest_meta *m,

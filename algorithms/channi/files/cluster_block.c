@@ -18,7 +18,7 @@ static void measure(const struct index_env *env, const struct channi_cluster_con
                     size_t bytes[SECTIONS])
 {
     const size_t n = c->n;
-    const size_t rows = n * element_row_bytes(env->element, env->dim);
+    const size_t rows = n * index_row_bytes(env->element, env->dim);
 
     bytes[SECTION_IDS] = n * sizeof *c->ids;
     bytes[SECTION_ATTRIBUTES] = c->attributes ? n * env->n_attributes * sizeof *c->attributes : 0;

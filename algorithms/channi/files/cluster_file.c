@@ -102,7 +102,7 @@ static uint64_t section_bytes(const struct index_env *env, const struct channi_c
                               enum channi_cluster_section section)
 {
     const uint64_t n = h->n;
-    const uint64_t rows = n * element_row_bytes(env->element, env->dim);
+    const uint64_t rows = n * index_row_bytes(env->element, env->dim);
 
     switch (section) {
         case SECTION_IDS: return n * sizeof(uint64_t);
@@ -176,8 +176,9 @@ int channi_cluster_head_check(const struct index_env *env, const struct channi_c
     if (h->element != (uint32_t)env->element || h->metric != (uint32_t)env->metric)
         return fail(env->error, ERR_DIMENSION,
                     "channi: %s/%s: %s vectors under %s, expected %s under %s", env->dir, name,
-                    element_name((enum element)h->element), metric_name((enum metric)h->metric),
-                    element_name(env->element), metric_name(env->metric));
+                    index_element_name((enum element)h->element),
+                    index_metric_name((enum metric)h->metric), index_element_name(env->element),
+                    index_metric_name(env->metric));
     if (h->phash != phash || h->version != version)
         return fail(env->error, ERR_CORRUPT,
                     "channi: %s/%s: head: holds %016" PRIx64 ".%016" PRIx64

@@ -30,7 +30,7 @@ enum channi_cluster_section {
     SECTIONS
 };
 
-enum { COLUMNS_BYTES = ATTRIBUTES_MAX * sizeof(struct channi_summary) };
+enum { COLUMNS_BYTES = INDEX_ATTRIBUTES_MAX * sizeof(struct channi_summary) };
 
 struct channi_cluster_head {
     uint64_t magic;
@@ -44,7 +44,7 @@ struct channi_cluster_head {
     struct {
         uint64_t at, bytes, hash;
     } sections[SECTIONS];
-    struct channi_summary columns[ATTRIBUTES_MAX]; /* n_columns */
+    struct channi_summary columns[INDEX_ATTRIBUTES_MAX]; /* n_columns */
     unsigned char zeros[CLUSTER_HEAD - 88 - 24 * SECTIONS - COLUMNS_BYTES - 8];
     uint64_t hash; /* of all bytes before it */
 };

@@ -29,7 +29,7 @@ void channi_summary_make(struct channi_summary *s, const int64_t *column, size_t
 
     memset(s, 0, sizeof *s);
     for (size_t i = 0; i < n; i++) {
-        if (column[i] == ATTRIBUTE_NONE)
+        if (column[i] == INDEX_ATTRIBUTE_NONE)
             continue;
         const size_t bit = bit_of(column[i]);
         s->bits[bit / 64] |= UINT64_C(1) << bit % 64;
@@ -48,7 +48,7 @@ bool channi_summary_fits(const struct channi_summary *s, const int64_t *column, 
     uint64_t present = 0;
 
     for (size_t i = 0; i < n; i++) {
-        if (column[i] == ATTRIBUTE_NONE)
+        if (column[i] == INDEX_ATTRIBUTE_NONE)
             continue;
         present++;
         if (column[i] < s->steps[0] || column[i] > s->steps[SUMMARY_STEPS] ||
@@ -67,21 +67,21 @@ bool channi_summary_may(const struct channi_summary *s, size_t n,
                         const struct attribute_condition *c, const int64_t *values)
 {
     values += c->first;
-    if (c->test == ATTRIBUTE_MISSING)
+    if (c->test == INDEX_ATTRIBUTE_MISSING)
         return s->present < n;
     if (s->present == 0)
         return false;
     switch (c->test) {
-        case ATTRIBUTE_RANGE:
+        case INDEX_ATTRIBUTE_RANGE:
             return values[0] <= s->steps[SUMMARY_STEPS] && values[1] >= s->steps[0];
-        case ATTRIBUTE_IN:
+        case INDEX_ATTRIBUTE_IN:
             for (uint64_t i = 0; i < c->n; i++)
                 if (may_be(s, values[i]))
                     return true;
             return false;
         default: /* excluded only if all rows have one number */
             return s->steps[0] != s->steps[SUMMARY_STEPS] ||
-                   attribute_meets(c, values - c->first, s->steps[0]);
+                   index_attribute_meets(c, values - c->first, s->steps[0]);
     }
 }
 
@@ -132,9 +132,9 @@ double channi_summary_share(const struct channi_summary *s, size_t n,
     if (!channi_summary_may(s, n, c, values))
         return 0;
     values += c->first;
-    if (c->test == ATTRIBUTE_MISSING)
+    if (c->test == INDEX_ATTRIBUTE_MISSING)
         return 1 - present;
-    if (c->test == ATTRIBUTE_RANGE) {
+    if (c->test == INDEX_ATTRIBUTE_RANGE) {
         share = values[1] == INT64_MAX ? 1 : share_below(s, values[1] + 1);
         share -= share_below(s, values[0]);
         if (values[0] == values[1])
@@ -144,5 +144,5 @@ double channi_summary_share(const struct channi_summary *s, size_t n,
     for (uint64_t i = 0; i < c->n; i++)
         share += share_of(s, values[i]);
     share = share < 1 ? share : 1;
-    return present * (c->test == ATTRIBUTE_IN ? share : 1 - share);
+    return present * (c->test == INDEX_ATTRIBUTE_IN ? share : 1 - share);
 }

@@ -13,7 +13,7 @@ struct channi_record {
 
 static inline int64_t channi_record_at(struct channi_record r, size_t field)
 {
-    return r.numbers ? r.numbers[field * r.stride] : ATTRIBUTE_NONE;
+    return r.numbers ? r.numbers[field * r.stride] : INDEX_ATTRIBUTE_NONE;
 }
 
 enum { SUMMARY_STEPS = 16, SUMMARY_WORDS = 4 };

@@ -109,7 +109,7 @@ static void draft_fill(const struct channi_replacing *x, const struct channi_mak
             const int64_t number = channi_record_at(m->records[at], f);
 
             d->attributes[f * p->part->n + i] = number;
-            attributes |= number != ATTRIBUTE_NONE;
+            attributes |= number != INDEX_ATTRIBUTE_NONE;
         }
         if (d->born) {
             d->born[i] = m->born[at];

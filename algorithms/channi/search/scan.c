@@ -57,7 +57,7 @@ static size_t measure(struct channi_query_context *s, const struct run *r, size_
     struct channi_search_work *w = s->w;
     const float limit = channi_context_limit(s);
 
-    if (env->element == ELEMENT_F32) {
+    if (env->element == INDEX_F32) {
         k->l2sq_f32_1n((const float *)(const void *)s->q->query,
                        (const float *)(const void *)r->rows + first * env->dim, n, env->dim,
                        w->distances);
@@ -209,7 +209,7 @@ static void offer_beam(struct channi_query_context *s, const struct channi_image
     for (size_t i = 0; channi_beams_share(s->q) && i < n; i++) {
         if (s->x->distances[i] >= topk_limit(&s->uppers))
             break;
-        topk_push(&s->uppers, s->x->distances[i], ID_NONE);
+        topk_push(&s->uppers, s->x->distances[i], INDEX_NO_ID);
     }
     for (size_t i = 0; i < n && i < s->q->k; i++) {
         if (s->x->distances[i] > channi_context_limit(s))

@@ -36,7 +36,7 @@ static int prepare(struct channi_query_context *s)
         w->floats = mem_array(w->mem, env->dim, sizeof *w->floats);
     if (!w->prepared || !w->rotated || !w->floats)
         return channi_search_no_memory(c);
-    if (env->element == ELEMENT_U8)
+    if (env->element == INDEX_U8)
         for (size_t d = 0; d < env->dim; d++)
             w->floats[d] = (float)s->q->query[d];
     else

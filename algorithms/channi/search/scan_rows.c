@@ -35,7 +35,7 @@ float channi_scan_distance(const struct channi_query_context *s, const void *row
 {
     const struct index_env *env = &s->q->c->base.env;
 
-    return env->element == ELEMENT_U8
+    return env->element == INDEX_U8
                ? (float)env->kernels->l2sq_u8((const uint8_t *)s->q->query, row, env->dim)
                : env->kernels->l2sq_f32((const float *)(const void *)s->q->query, row, env->dim);
 }

@@ -27,8 +27,8 @@ struct channi_allowed {
 static inline bool channi_allowed_takes(const struct channi_allowed *a, uint64_t id,
                                         struct channi_record record)
 {
-    return a->where ? attribute_filter_allows(a->where, record.numbers, record.stride)
-                    : id_filter_allows(a->ids, id);
+    return a->where ? index_attribute_filter_allows(a->where, record.numbers, record.stride)
+                    : index_filter_allows(a->ids, id);
 }
 
 /* Estimates `share` in a referenced view (NULL: the newest one) from the filter's bits and the

@@ -41,7 +41,7 @@ size_t channi_stop_keep(struct channi_stop_trace *t, const float *distances, con
     size_t kept = 0;
 
     for (size_t i = 0; i < n; i++)
-        if (ids[i] != ID_NONE && counts(t, ids[i]))
+        if (ids[i] != INDEX_NO_ID && counts(t, ids[i]))
             t->kept[kept++] = distances[i];
     qsort(t->kept, kept, sizeof *t->kept, order_f32);
     return kept;

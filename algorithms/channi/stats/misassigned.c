@@ -49,7 +49,7 @@ static size_t draw(const struct channi *c, struct channi_sampled_row *rows, size
     for (size_t i = 0; i < tries && found < n && c->n_slots > 0; i++) {
         const size_t slot = all ? i : (size_t)rng_below(&rng, c->n_slots);
 
-        if (c->ids[slot] != ID_NONE)
+        if (c->ids[slot] != INDEX_NO_ID)
             rows[found++] = (struct channi_sampled_row){ c->ids[slot], c->places[slot] };
     }
     return found;

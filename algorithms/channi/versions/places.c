@@ -1,5 +1,5 @@
-/* places.c - the places of live ids: slots, found by id. A free slot's id is ID_NONE, and its place
- * links to the next free one. */
+/* places.c - the places of live ids: slots, found by id. A free slot's id is INDEX_NO_ID, and its
+ * place links to the next free one. */
 #include "algorithms/channi/versions/places.h"
 
 #include <inttypes.h>
@@ -63,7 +63,7 @@ void channi_place_remove(struct channi *s, uint64_t id)
 
     if (!slot_table_remove(&s->table, s->ids, id, &slot))
         return;
-    s->ids[slot] = ID_NONE;
+    s->ids[slot] = INDEX_NO_ID;
     s->places[slot] = (struct channi_place){ CID_NONE, s->first_free };
     s->first_free = slot;
 }

@@ -68,7 +68,7 @@ void balanced_gather(struct vectors rows, const uint32_t *numbers, size_t first,
     for (size_t i = 0; i < n; i++) {
         const size_t row = numbers ? numbers[i] : first + i;
         float *to = out + i * dim;
-        if (rows.element == ELEMENT_F32) {
+        if (rows.element == INDEX_F32) {
             memcpy(to, (const unsigned char *)rows.rows + row * dim * sizeof(float),
                    dim * sizeof(float));
         } else {

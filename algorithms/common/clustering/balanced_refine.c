@@ -177,7 +177,7 @@ static void order_rows(struct refining *r)
 
 static void add_row(struct vectors rows, size_t row, double *restrict sums)
 {
-    if (rows.element == ELEMENT_U8) {
+    if (rows.element == INDEX_U8) {
         const uint8_t *from = (const uint8_t *)rows.rows + row * rows.dim;
         for (size_t j = 0; j < rows.dim; j++)
             sums[j] += (double)from[j];
@@ -206,7 +206,7 @@ static int move_centres(void *arg, size_t first, size_t end, size_t worker)
             add_row(r->rows, r->order[i], sums);
         for (size_t j = 0; j < r->dim; j++) {
             const double mean = sums[j] / (double)n;
-            if (r->rows.element == ELEMENT_U8)
+            if (r->rows.element == INDEX_U8)
                 ((uint8_t *)r->to)[c * r->dim + j] = (uint8_t)(mean + .5);
             else
                 ((float *)r->to)[c * r->dim + j] = (float)mean;

@@ -138,7 +138,7 @@ static int add_answers(const struct tile *t, uint64_t query, const uint32_t *pos
     for (size_t i = 0; t->filter && i < n; i++) {
         ids[added] = t->ids[positions[i]];
         distances[added] = distance(query, t->codes[positions[i]]);
-        added += id_filter_allows(t->filter, ids[added]);
+        added += index_filter_allows(t->filter, ids[added]);
     }
     to->n += added;
     return OK;
@@ -172,7 +172,7 @@ static void offer_tile(const struct kernels *k, const struct tile *t, uint64_t q
     const size_t n = k->hamming_b64_within(query, t->codes, t->n, radius, positions);
     for (size_t i = 0; i < n; i++) {
         const uint64_t id = t->ids[positions[i]];
-        if (id_filter_allows(t->filter, id))
+        if (index_filter_allows(t->filter, id))
             topk_push(nearest, distance(query, t->codes[positions[i]]), id);
     }
 }

@@ -262,9 +262,9 @@ int baseline_file_open(const struct index_ops *ops, const struct index_env *env,
     if (head.dim != wanted.dim || head.element != wanted.element || head.metric != wanted.metric) {
         return fail(err, ERR_DIMENSION,
                     "load: %s holds %" PRIu64 "-d %s under %s, expected %zu-d %s under %s", path,
-                    head.dim, element_name((enum element)head.element),
-                    metric_name((enum metric)head.metric), env->dim, element_name(env->element),
-                    metric_name(env->metric));
+                    head.dim, index_element_name((enum element)head.element),
+                    index_metric_name((enum metric)head.metric), env->dim,
+                    index_element_name(env->element), index_metric_name(env->metric));
     }
     meta->rows = head.rows;
     memcpy(meta->words, head.words, sizeof head.words);

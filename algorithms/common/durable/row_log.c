@@ -73,7 +73,7 @@ int row_log_expect_new(const struct index_env *env, const char *method, const st
     memcpy(sorted, ids, n * sizeof *sorted);
     qsort(sorted, n, sizeof *sorted, order_u64);
     for (size_t i = 0; i < n && rc == OK; i++)
-        if (sorted[i] == ID_NONE || (i > 0 && sorted[i] == sorted[i - 1]) ||
+        if (sorted[i] == INDEX_NO_ID || (i > 0 && sorted[i] == sorted[i - 1]) ||
             is_stored(of, sorted[i]))
             rc = row_log_misfit(env, method, r, "inserts an id that is there");
     mem_free(env->mem, sorted);

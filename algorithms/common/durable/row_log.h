@@ -24,8 +24,8 @@ uint64_t row_log_id(const struct wal_record *, size_t i);
 /* Sets the error: the record WHY. Returns ERR_CORRUPT. */
 int row_log_misfit(const struct index_env *, const char *method, const struct wal_record *,
                    const char *why);
-/* row_log_misfit() unless the n ids can be inserted: none is ID_NONE, none comes twice, and none is
-   stored. ERR_NO_MEMORY. */
+/* row_log_misfit() unless the n ids can be inserted: none is INDEX_NO_ID, none comes twice, and
+   none is stored. ERR_NO_MEMORY. */
 int row_log_expect_new(const struct index_env *, const char *method, const struct wal_record *,
                        const uint64_t *ids, size_t n,
                        bool (*is_stored)(const void *of, uint64_t id), const void *of);

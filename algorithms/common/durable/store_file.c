@@ -330,9 +330,9 @@ static int check_identity(const struct store_reader *r, const struct head *h,
                     r->path, h->dim, want->dim);
     if (h->element != (uint32_t)want->element || h->metric != (uint32_t)want->metric)
         return fail(r->error, ERR_DIMENSION, "%s: %s vectors under %s, expected %s under %s",
-                    r->path, element_name((enum element)h->element),
-                    metric_name((enum metric)h->metric), element_name(want->element),
-                    metric_name(want->metric));
+                    r->path, index_element_name((enum element)h->element),
+                    index_metric_name((enum metric)h->metric), index_element_name(want->element),
+                    index_metric_name(want->metric));
     return OK;
 }
 

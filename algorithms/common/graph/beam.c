@@ -118,7 +118,7 @@ static void measure(const struct graph *g, const struct layer *l, struct graph_s
     const struct kernels *kernels = g->env.kernels;
     const size_t dim = g->env.dim;
 
-    if (g->env.element == ELEMENT_U8) {
+    if (g->env.element == INDEX_U8) {
         for (size_t i = 0; i < n; i++)
             s->distances[i] = (float)kernels->l2sq_u8(query, layer_row(l, s->fresh[i]), dim);
     } else {

@@ -108,7 +108,7 @@ static void measure_block(const struct build *b, size_t first, size_t end, float
     const size_t dim = b->g->env.dim;
     const unsigned char *rows = b->rows + first * b->g->row_bytes;
 
-    if (b->g->env.element == ELEMENT_F32) {
+    if (b->g->env.element == INDEX_F32) {
         kernels->l2sq_f32_mn((const float *)(const void *)rows, end - first,
                              (const float *)(const void *)b->rows, b->n, dim, out, b->n);
         return;

@@ -14,9 +14,9 @@ int graph_create(struct graph **out, const struct index_env *env, struct epoch *
         upper > GRAPH_DEGREE_MAX)
         return fail(env->error, ERR_ARGUMENT, "a graph: degree %zu (%zu above) is not in %d .. %d",
                     degree, upper, GRAPH_DEGREE_MIN, GRAPH_DEGREE_MAX);
-    if (env->element != ELEMENT_F32 && env->element != ELEMENT_U8)
+    if (env->element != INDEX_F32 && env->element != INDEX_U8)
         return fail(env->error, ERR_DIMENSION, "a graph: rows are f32 or u8, not %s",
-                    element_name(env->element));
+                    index_element_name(env->element));
     struct graph *g = mem_zalloc(env->mem, sizeof *g);
     struct graph_scratch *scratch = graph_scratch_create(env->mem);
     if (!g || !scratch) {
@@ -29,7 +29,7 @@ int graph_create(struct graph **out, const struct index_env *env, struct epoch *
     g->options = *options;
     g->options.build_ef = options->build_ef ? options->build_ef : 1;
     g->options.insert_ef = options->insert_ef ? options->insert_ef : 1;
-    g->row_bytes = element_row_bytes(env->element, env->dim + options->lifted);
+    g->row_bytes = index_row_bytes(env->element, env->dim + options->lifted);
     g->scratch = scratch;
     for (size_t i = 0; i < GRAPH_LAYERS; i++)
         graph_layer_init(&g->layers[i], g, i == 0 ? degree : upper, i == 0);

@@ -32,7 +32,7 @@ static inline const unsigned char *row_at(const struct graph_image_rows *rows, u
 
 static inline float measure(const struct graph_image_rows *rows, const void *query, uint32_t i)
 {
-    return rows->element == ELEMENT_U8
+    return rows->element == INDEX_U8
                ? (float)rows->kernels->l2sq_u8(query, row_at(rows, i), rows->dim)
                : rows->kernels->l2sq_f32(query, (const float *)(const void *)row_at(rows, i),
                                          rows->dim);
@@ -102,7 +102,7 @@ static inline void measure_fresh(const struct image_walk *w, size_t level, size_
         const unsigned char *row = row_at(rows, node_of(w->image, level, s->fresh[i]));
 
         s->distances[i] =
-            rows->element == ELEMENT_U8
+            rows->element == INDEX_U8
                 ? (float)kernels->l2sq_u8(w->query, row, rows->dim)
                 : kernels->l2sq_f32(w->query, (const float *)(const void *)row, rows->dim);
     }
@@ -198,7 +198,7 @@ static void measure_run(const struct graph_image_rows *rows, const void *query, 
     const unsigned char *row = row_at(rows, first);
     uint32_t whole[RUN];
 
-    if (rows->element == ELEMENT_F32) {
+    if (rows->element == INDEX_F32) {
         rows->kernels->l2sq_f32_1n(query, (const float *)(const void *)row, n, rows->dim, out);
         return;
     }

@@ -190,7 +190,7 @@ static inline float row_lift(const struct graph *g, const void *row)
 
 static inline float row_distance(const struct graph *g, const void *a, const void *b)
 {
-    if (g->env.element == ELEMENT_U8)
+    if (g->env.element == INDEX_U8)
         return (float)g->env.kernels->l2sq_u8(a, b, g->env.dim);
     const float distance = g->env.kernels->l2sq_f32(a, b, g->env.dim);
     if (!g->options.lifted)

@@ -33,11 +33,11 @@ static void mean_of(const struct graph *g, const struct layer *l, bool live_only
             continue;
         n++;
         for (size_t j = 0; j < dim; j++)
-            sum[j] += g->env.element == ELEMENT_U8 ? ((const uint8_t *)row)[j]
-                                                   : (double)((const float *)row)[j];
+            sum[j] += g->env.element == INDEX_U8 ? ((const uint8_t *)row)[j]
+                                                 : (double)((const float *)row)[j];
     }
     for (size_t j = 0; j < dim && n > 0; j++) {
-        if (g->env.element == ELEMENT_U8)
+        if (g->env.element == INDEX_U8)
             ((uint8_t *)mean)[j] = (uint8_t)(sum[j] / (double)n + .5);
         else
             ((float *)mean)[j] = (float)(sum[j] / (double)n);

@@ -6,9 +6,10 @@
  *   lift.c inner product   scratch.c memory of a thread   store.c save load check
  *   report.c stats memory inspect
  *
- * Invariant: a node is live exactly if the graph has it and ids[node] is not ID_NONE, and `nodes`
- * maps that id back to it. A node of the graph without an id is deleted and not consolidated yet
- * (`deleted`), or is just being added or removed; a search skips it and searches for more. */
+ * Invariant: a node is live exactly if the graph has it and ids[node] is not INDEX_NO_ID, and
+ * `nodes` maps that id back to it. A node of the graph without an id is deleted and not
+ * consolidated yet (`deleted`), or is just being added or removed; a search skips it and searches
+ * for more. */
 #ifndef DRIFTLINE_COMMON_GRAPH_INDEX_GRAPH_INDEX_H
 #define DRIFTLINE_COMMON_GRAPH_INDEX_GRAPH_INDEX_H
 
@@ -49,8 +50,8 @@ struct graph_index {
     pthread_mutex_t lock;             /* changes run one at a time */
     struct slot_table nodes;          /* id -> node */
     _Atomic(_Atomic(uint64_t) *) ids; /* by node; replaced arrays are retired */
-    size_t ids_capacity;              /* for changes; ids beyond the graph's nodes are ID_NONE */
-    uint32_t *deleted;                /* marked nodes, which are still in the graph */
+    size_t ids_capacity; /* for changes; ids beyond the graph's nodes are INDEX_NO_ID */
+    uint32_t *deleted;   /* marked nodes, which are still in the graph */
     size_t deleted_capacity;
     atomic_size_t n_deleted, n_marked; /* n_marked: ever */
     struct scratch_pool scratch;       /* struct graph_index_scratch */

@@ -36,7 +36,7 @@ float graph_index_greatest_norm_sq(const struct graph_index *h)
 {
     float most = 0;
 
-    if (h->base.env.metric != METRIC_IP)
+    if (h->base.env.metric != INDEX_IP)
         return 0;
     for (uint32_t i = 0; i < graph_capacity(h->graph); i++) {
         if (graph_is_live(h->graph, i) && norm_sq(h, i) > most)
@@ -50,7 +50,7 @@ const void *graph_index_lift_query(const struct graph_index *h, struct graph_ind
 {
     const size_t dim = h->base.env.dim;
 
-    if (h->base.env.metric != METRIC_IP)
+    if (h->base.env.metric != INDEX_IP)
         return query;
     if (!mem_grow(h->base.env.mem, &x->lifted, &x->lifted_capacity, dim + 1, sizeof *x->lifted))
         return NULL;
@@ -64,7 +64,7 @@ float graph_index_distance(const struct graph_index *h, const void *query, uint3
 {
     const struct index_env *env = &h->base.env;
 
-    return env->metric == METRIC_IP
+    return env->metric == INDEX_IP
                ? -env->kernels->ip_f32(query, graph_row(h->graph, node), env->dim)
                : distance;
 }

@@ -58,7 +58,7 @@ int graph_index_inspect(const struct index *index, const struct structure_sink *
     for (uint32_t i = 0; i < nodes; i++) {
         const uint64_t id = graph_index_id_of(h, i);
 
-        if (id != ID_NONE)
+        if (id != INDEX_NO_ID)
             structure_ids_add(&ids, id);
     }
     structure_ids_end(&ids);

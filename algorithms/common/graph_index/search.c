@@ -47,8 +47,8 @@ static size_t offer(const struct graph_index *h, const struct graph_index_scratc
     for (size_t i = 0; i < n; i++) {
         const uint64_t id = graph_index_id_of(h, x->nodes[i]);
 
-        nameless += id == ID_NONE;
-        if (id != ID_NONE && id_filter_allows(filter, id))
+        nameless += id == INDEX_NO_ID;
+        if (id != INDEX_NO_ID && index_filter_allows(filter, id))
             topk_push(top, x->distances[i], id);
     }
     return nameless;
@@ -56,7 +56,7 @@ static size_t offer(const struct graph_index *h, const struct graph_index_scratc
 
 static float measure(const struct graph_index *h, const void *query, uint32_t node)
 {
-    return h->base.env.metric == METRIC_IP
+    return h->base.env.metric == INDEX_IP
                ? graph_index_distance(h, query, node, 0)
                : graph_distance(h->graph, query, graph_row(h->graph, node));
 }
@@ -71,7 +71,7 @@ static void scan_allowed(const struct graph_index *h, const void *query,
         if (!graph_is_live(h->graph, node))
             continue;
         const uint64_t id = graph_index_id_of(h, node);
-        if (id == ID_NONE || !id_filter_allows(filter, id))
+        if (id == INDEX_NO_ID || !index_filter_allows(filter, id))
             continue;
         topk_push(top, measure(h, query, node), id);
         *checked += 1;
@@ -90,7 +90,7 @@ static size_t first_fetch(const struct graph_index *h, size_t k, size_t ef,
 
         k += (size_t)(expected + 3 * sqrt(expected)) + 1;
     }
-    return (filter || deleted > 0 || h->base.env.metric == METRIC_IP) && ef > k ? ef : k;
+    return (filter || deleted > 0 || h->base.env.metric == INDEX_IP) && ef > k ? ef : k;
 }
 
 /* Widens until `top` is full or every live node was offered. */
@@ -166,7 +166,7 @@ static int search_chunk(void *arg, size_t first, size_t end, size_t worker)
     struct graph_index *h = job->h;
     const struct index_env *env = &h->base.env;
     const struct search_request *request = job->request;
-    const size_t row_bytes = element_row_bytes(env->element, env->dim), k = request->k;
+    const size_t row_bytes = index_row_bytes(env->element, env->dim), k = request->k;
     const size_t ef = h->kind->beam(request->knobs);
     struct graph_index_scratch *x = graph_index_scratch_take(h);
     double checked = 0;
@@ -196,7 +196,7 @@ static void add_work(const struct graph_index *h, double checked, struct work *w
 
     work->distances += checked;
     work->scanned += checked;
-    work->bytes_read += checked * (double)element_row_bytes(env->element, env->dim);
+    work->bytes_read += checked * (double)index_row_bytes(env->element, env->dim);
 }
 
 int graph_index_search(struct index *index, const struct search_request *request,
@@ -221,8 +221,8 @@ static int range_query(const struct graph_index *h, struct graph_index_scratch *
                        double *checked)
 {
     const struct index_env *env = &h->base.env;
-    const unsigned char *query = (const unsigned char *)request->queries.rows +
-                                 q * element_row_bytes(env->element, env->dim);
+    const unsigned char *query =
+        (const unsigned char *)request->queries.rows + q * index_row_bytes(env->element, env->dim);
     const size_t ef = h->kind->beam(request->knobs);
     size_t fetch = ef > RANGE_FIRST ? ef : RANGE_FIRST, n = 0;
 
@@ -241,8 +241,8 @@ static int range_query(const struct graph_index *h, struct graph_index_scratch *
     for (size_t i = 0; i < n; i++) {
         const uint64_t id = graph_index_id_of(h, x->nodes[i]);
 
-        if ((double)x->distances[i] > request->radius || id == ID_NONE ||
-            !id_filter_allows(request->filter, id))
+        if ((double)x->distances[i] > request->radius || id == INDEX_NO_ID ||
+            !index_filter_allows(request->filter, id))
             continue;
         const int rc = result->found(result->to, q, id, x->distances[i]);
         if (rc != OK)

@@ -1,5 +1,5 @@
 /* store.c - one file "METHOD.index": the parameters, the ids of the nodes, the sections of the
- * graph, and under METRIC_IP the norm; and the check of the invariants. */
+ * graph, and under INDEX_IP the norm; and the check of the invariants. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -23,7 +23,7 @@ int graph_index_write(struct graph_index *h, struct store_writer *w)
     epoch_drain(h->epoch); /* retired nodes are free in the file */
     store_section(w, "ids");
     store_write(w, graph_index_ids(h), graph_capacity(h->graph) * sizeof(uint64_t));
-    if (h->base.env.metric == METRIC_IP) {
+    if (h->base.env.metric == INDEX_IP) {
         store_section(w, "norm");
         const float bound = graph_bound(h->graph);
         store_write(w, &bound, sizeof bound);
@@ -55,16 +55,16 @@ static int take_id(struct graph_index *h, const struct store_reader *r, uint32_t
     const bool live = graph_is_live(h->graph, node);
     struct error *error = h->base.env.error;
 
-    if (id == ID_NONE && live && graph_index_is_lazy(h)) {
+    if (id == INDEX_NO_ID && live && graph_index_is_lazy(h)) {
         if (!graph_index_reserve_deleted(h, 1))
             return fail(error, ERR_NO_MEMORY, "%s: out of memory for an id", h->base.ops->name);
         h->deleted[atomic_fetch_add(&h->n_deleted, 1)] = node;
         return OK;
     }
-    if ((id != ID_NONE) != live)
+    if ((id != INDEX_NO_ID) != live)
         return fail(error, ERR_CORRUPT, "%s: node %" PRIu32 " has an id and is not live, or none",
                     r->path, node);
-    if (id == ID_NONE)
+    if (id == INDEX_NO_ID)
         return OK;
     if (slot_table_get(&h->nodes, graph_index_ids(h), id, NULL))
         return fail(error, ERR_CORRUPT, "%s: id %" PRIu64 " at %" PRIu32 " occurs twice", r->path,
@@ -95,7 +95,7 @@ static int take_norm(struct graph_index *h, const struct store_reader *r)
     const void *bytes;
     float bound;
 
-    if (h->base.env.metric != METRIC_IP)
+    if (h->base.env.metric != INDEX_IP)
         return OK;
     const int rc = store_need(r, "norm", sizeof bound, &bytes, NULL);
     if (rc != OK)
@@ -179,7 +179,7 @@ static int check_deleted(const struct graph_index *h)
 
     for (size_t i = 0; i < n; i++)
         if (!graph_is_live(h->graph, h->deleted[i]) ||
-            graph_index_id_of(h, h->deleted[i]) != ID_NONE)
+            graph_index_id_of(h, h->deleted[i]) != INDEX_NO_ID)
             return fail(h->base.env.error, ERR_INVARIANT,
                         "%s: node %" PRIu32 " is deleted but has an id or left the graph",
                         h->base.ops->name, h->deleted[i]);
@@ -201,10 +201,10 @@ static int check_ids(const struct graph_index *h)
         const uint64_t id = graph_index_id_of(h, i);
         uint32_t node = GRAPH_NONE;
 
-        if (id != ID_NONE && !graph_is_live(h->graph, i))
+        if (id != INDEX_NO_ID && !graph_is_live(h->graph, i))
             return fail(error, ERR_INVARIANT,
                         "%s: node %" PRIu32 " has id %" PRIu64 " but is not live", name, i, id);
-        if (id != ID_NONE &&
+        if (id != INDEX_NO_ID &&
             (!slot_table_get(&h->nodes, graph_index_ids(h), id, &node) || node != i))
             return fail(error, ERR_INVARIANT,
                         "%s: node %" PRIu32 " has id %" PRIu64 ", which the map has at %" PRIu32,

@@ -22,7 +22,7 @@ bool graph_index_reserve_ids(struct graph_index *h, size_t need)
     for (size_t i = 0; i < more; i++)
         atomic_init(&ids[i], i < h->ids_capacity
                                  ? atomic_load_explicit(&old[i], memory_order_relaxed)
-                                 : ID_NONE);
+                                 : INDEX_NO_ID);
     atomic_store_explicit(&h->ids, ids, memory_order_release);
     h->ids_capacity = more;
     if (old)
@@ -47,7 +47,7 @@ static int build(struct graph_index *h, struct vectors rows, const uint64_t *ids
         if (rc == OK)
             slot_table_put(&h->nodes, ids[i], (uint32_t)i);
         else
-            graph_index_set_id(h, (uint32_t)i, ID_NONE);
+            graph_index_set_id(h, (uint32_t)i, INDEX_NO_ID);
     }
     *done = rc == OK ? rows.n : 0;
     return rc;
@@ -55,7 +55,7 @@ static int build(struct graph_index *h, struct vectors rows, const uint64_t *ids
 
 static int add(struct graph_index *h, struct vectors rows, const uint64_t *ids, size_t *done)
 {
-    const size_t row_bytes = element_row_bytes(rows.element, rows.dim);
+    const size_t row_bytes = index_row_bytes(rows.element, rows.dim);
     int rc = OK;
 
     for (; *done < rows.n && rc == OK; *done += rc == OK) {
@@ -78,7 +78,7 @@ static int add_or_build(struct graph_index *h, struct vectors rows, const uint64
     const bool first = graph_capacity(h->graph) == 0;
     float *lifted = NULL;
 
-    if (h->base.env.metric == METRIC_IP) {
+    if (h->base.env.metric == INDEX_IP) {
         lifted = mem_array(mem, rows.n, (rows.dim + 1) * sizeof *lifted);
         if (!lifted)
             return fail(h->base.env.error, ERR_NO_MEMORY, "%s: out of memory for %zu more rows",
@@ -135,7 +135,7 @@ static int remove_one(struct graph_index *h, uint64_t id)
             atomic_fetch_add(&h->n_deleted, 1);
             atomic_fetch_add(&h->n_marked, 1);
         }
-        graph_index_set_id(h, node, ID_NONE);
+        graph_index_set_id(h, node, INDEX_NO_ID);
     }
     return rc;
 }

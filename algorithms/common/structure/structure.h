@@ -37,7 +37,7 @@ static inline void structure_row(const struct structure_sink *sink, const char *
     float components[STRUCTURE_DIM_MAX];
     const size_t dim = env->dim < STRUCTURE_DIM_MAX ? env->dim : STRUCTURE_DIM_MAX;
 
-    if (env->element == ELEMENT_F32) {
+    if (env->element == INDEX_F32) {
         sink->vector(sink->to, name, row, env->dim);
         return;
     }

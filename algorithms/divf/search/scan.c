@@ -87,7 +87,7 @@ static const void *row_at(const struct divf *d, uint32_t slot)
    it arrives while the first is still held, or is no nearer than the vectors held. */
 static void keep(struct divf_query *q, uint64_t id, float distance)
 {
-    if (id != ID_NONE && distance <= topk_limit(&q->nearest) && !held(&q->nearest, id))
+    if (id != INDEX_NO_ID && distance <= topk_limit(&q->nearest) && !held(&q->nearest, id))
         topk_push(&q->nearest, distance, id);
 }
 
@@ -106,7 +106,7 @@ static void measure(const struct divf_job *job, struct divf_scratch *s, struct d
     uint64_t id = divf_id(d, slot);
     if (!job->range)
         keep(q, id, distance);
-    else if (id != ID_NONE && (double)distance <= job->radius && !s->failure)
+    else if (id != INDEX_NO_ID && (double)distance <= job->radius && !s->failure)
         keep_hit(d, s, id, distance);
 }
 
@@ -114,7 +114,7 @@ static void measure(const struct divf_job *job, struct divf_scratch *s, struct d
    every slot in it has been offered. */
 static bool wanted(const struct divf_job *job, struct divf_query *q, uint32_t slot)
 {
-    if (!id_filter_allows(job->filter, job->filter ? divf_id(job->d, slot) : 0))
+    if (!index_filter_allows(job->filter, job->filter ? divf_id(job->d, slot) : 0))
         return false;
     if (job->view->soft_k == 1)
         return true;
@@ -194,7 +194,7 @@ void divf_scan_chunk(const struct divf_job *job, struct divf_scratch *s, struct 
                               &estimate[i]))
             continue;
         if (job->rerank && codes) {
-            if (id_filter_allows(job->filter, job->filter ? divf_id(job->d, slot) : 0))
+            if (index_filter_allows(job->filter, job->filter ? divf_id(job->d, slot) : 0))
                 keep_estimate(q, slot, estimate[i]);
         } else if (wanted(job, q, slot)) {
             pend(job, s, q, slot, work);
@@ -245,7 +245,8 @@ static size_t first_estimates(const struct divf_job *job, const struct divf_quer
         for (uint64_t dead = ~live; dead; dead &= dead - 1)
             estimates[c * CHUNK_VECTORS + (size_t)__builtin_ctzll(dead)] = INFINITY;
         for (unsigned i = 0; job->filter && i < CHUNK_VECTORS; i++)
-            if ((live >> i & 1) && !id_filter_allows(job->filter, divf_id(job->d, chunk->slots[i])))
+            if ((live >> i & 1) &&
+                !index_filter_allows(job->filter, divf_id(job->d, chunk->slots[i])))
                 estimates[c * CHUNK_VECTORS + i] = INFINITY;
     }
     return (size_t)n * CHUNK_VECTORS;

@@ -29,7 +29,7 @@ static float *sample_of(const struct divf *d, size_t m)
     struct rng rng = rng_at(env->seed, STREAM_STOP);
     size_t n = 0;
     for (uint32_t slot = 0; slots && slot < d->slots.n; slot++)
-        if (d->slots.id[slot] != ID_NONE)
+        if (d->slots.id[slot] != INDEX_NO_ID)
             slots[n++] = slot;
     for (size_t i = 0; slots && rows && i < m; i++) {
         size_t at = i + (size_t)rng_below(&rng, n - i);

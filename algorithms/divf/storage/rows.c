@@ -1,4 +1,4 @@
-/* rows.c - vectors of rows of bytes, and of rows under METRIC_IP. */
+/* rows.c - vectors of rows of bytes, and of rows under INDEX_IP. */
 #include "algorithms/divf/storage/rows.h"
 
 #include <math.h>
@@ -11,11 +11,11 @@
 
 struct divf_space divf_space_of(const struct index_env *env)
 {
-    struct divf_space s = { .kind = env->element == ELEMENT_U8 ? DIVF_BYTES
-                                    : env->metric == METRIC_IP ? DIVF_LIFTED
-                                                               : DIVF_FLOATS,
+    struct divf_space s = { .kind = env->element == INDEX_U8  ? DIVF_BYTES
+                                    : env->metric == INDEX_IP ? DIVF_LIFTED
+                                                              : DIVF_FLOATS,
                             .row_dim = env->dim,
-                            .row_bytes = element_row_bytes(env->element, env->dim),
+                            .row_bytes = index_row_bytes(env->element, env->dim),
                             .kernels = env->kernels };
     s.dim = env->dim + (s.kind == DIVF_LIFTED);
     return s;

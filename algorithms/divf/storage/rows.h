@@ -1,7 +1,7 @@
 /* rows.h - rows as they are stored, and the vectors of floats that stand for them.
  *
  * Rows are stored and compared as they came: floats, or bytes. Centroids and codes are made of
- * vectors. That of a row of floats is the row; of a row of bytes its floats; under METRIC_IP the
+ * vectors. That of a row of floats is the row; of a row of bytes its floats; under INDEX_IP the
  * row *lifted*, which makes inner products distances (Bachrach et al. 2014):
  *
  *     row x    (x, sqrt(M^2 - |x|^2))        query q    (q, 0)

@@ -129,7 +129,7 @@ uint32_t divf_slot_take(struct divf *d, uint64_t id)
 void divf_slot_give(struct divf *d, uint32_t slot)
 {
     struct divf_slot_chain *deleted = &d->slots.deleted;
-    set_id(&d->slots, slot, ID_NONE);
+    set_id(&d->slots, slot, INDEX_NO_ID);
     if (deleted->n++ == 0)
         deleted->last = slot;
     *next_of(d, slot) = deleted->first;

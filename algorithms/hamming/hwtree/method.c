@@ -94,7 +94,7 @@ static int hwtree_memory(const struct index *index, struct memory_use *use)
     return OK;
 }
 
-static const struct index_space spaces[] = { { ELEMENT_B64, METRIC_HAMMING }, INDEX_SPACES_END };
+static const struct index_space spaces[] = { { INDEX_B64, INDEX_HAMMING }, INDEX_SPACES_END };
 
 static const struct param param_table[] = {
     PARAM_INT(struct hwtree_params, leaf_capacity, 16384, 1, 1 << 30,

@@ -74,7 +74,7 @@ static int range_leaf(struct hwtree_query *q, const struct hwtree_view *v, unsig
         for (size_t i = 0; i < found; i++) {
             const uint32_t at = first + near[i];
             const uint64_t id = ids[v->refs[at]];
-            if (!id_filter_allows(q->filter, id))
+            if (!index_filter_allows(q->filter, id))
                 continue;
             const int rc =
                 code_answer(answers, id, (unsigned)__builtin_popcountll(q->code ^ v->words[at]));
@@ -208,7 +208,7 @@ static void offer_leaf(struct hwtree_query *q, const struct hwtree_view *v, stru
         for (size_t i = 0; i < found; i++) {
             const uint32_t at = first + near[i];
             const uint64_t id = q->tree->rows.ids[v->refs[at]];
-            if (id_filter_allows(q->filter, id))
+            if (index_filter_allows(q->filter, id))
                 topk_push(nearest, (float)__builtin_popcountll(q->code ^ v->words[at]), id);
         }
     }

@@ -2,7 +2,7 @@
 #include "algorithms/common/codes/code_file.h"
 #include "algorithms/hamming/mih/mih.h"
 
-static const struct index_space spaces[] = { { ELEMENT_B64, METRIC_HAMMING }, INDEX_SPACES_END };
+static const struct index_space spaces[] = { { INDEX_B64, INDEX_HAMMING }, INDEX_SPACES_END };
 
 static const struct param param_table[] = {
     PARAM_INT(struct mih_params, tables, 4, 1, MIH_TABLES_MAX,

@@ -71,7 +71,7 @@ static int compare(struct visit *v, const uint64_t *codes, const uint32_t *rows,
         for (size_t i = 0; rc == OK && i < found; i++) {
             const uint64_t code = codes[at + near[i]];
             const uint64_t id = s->ids[rows[at + near[i]]];
-            if (met_before(v, code) || !id_filter_allows(v->group->filter, id))
+            if (met_before(v, code) || !index_filter_allows(v->group->filter, id))
                 continue;
             const unsigned distance = (unsigned)__builtin_popcountll(code ^ v->query);
             if (v->nearest)

@@ -228,7 +228,7 @@ static int mvptree_load(struct index **index, const struct index_env *env, const
 
 /* ----------------------------------------------------------------------------------- table */
 
-static const struct index_space spaces[] = { { ELEMENT_B64, METRIC_HAMMING }, INDEX_SPACES_END };
+static const struct index_space spaces[] = { { INDEX_B64, INDEX_HAMMING }, INDEX_SPACES_END };
 static const struct param no_knobs[] = { PARAM_END };
 
 const struct index_ops mvptree_ops = {

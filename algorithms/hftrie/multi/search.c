@@ -277,7 +277,7 @@ static double rows_wanted(const struct multi *m, const struct id_filter *filter,
 {
     size_t allowed = 0;
     for (size_t i = 0; filter && i < SAMPLE_ROWS; i++)
-        allowed += id_filter_allows(filter, m->store.ids[i * m->store.n / SAMPLE_ROWS]);
+        allowed += index_filter_allows(filter, m->store.ids[i * m->store.n / SAMPLE_ROWS]);
     return filter ? (double)k * SAMPLE_ROWS / ((double)allowed + 1) : (double)k;
 }
 

@@ -378,7 +378,7 @@ static void report(struct multi_walk *w, uint32_t row, uint32_t query, unsigned 
 {
     const struct multi *m = w->m;
     for (; row != MULTI_NONE && w->rc == OK; row = m->next ? m->next[row] : MULTI_NONE)
-        if (id_filter_allows(w->filter, m->store.ids[row]))
+        if (index_filter_allows(w->filter, m->store.ids[row]))
             w->rc = code_answer(w->queries[query].answers, m->store.ids[row], distance);
 }
 

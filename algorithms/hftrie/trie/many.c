@@ -55,7 +55,7 @@ static void answer(struct crowd *c, size_t q, uint32_t granule, unsigned mask)
     for (; mask && c->rc == OK; mask &= mask - 1) {
         const unsigned place = (unsigned)__builtin_ctz(mask);
         const uint64_t id = t->ids[(size_t)granule * TRIE_SLOTS + place];
-        if (!id_filter_allows(c->group->filter, id))
+        if (!index_filter_allows(c->group->filter, id))
             continue;
         const uint64_t code = t->granules[granule].codes[place];
         c->rc = code_answer(&c->answers[q], id,

@@ -43,7 +43,7 @@ struct trie_walk {
 static void found(struct trie_walk *w, size_t slot)
 {
     const uint64_t id = w->t->ids[slot];
-    if (!id_filter_allows(w->filter, id))
+    if (!index_filter_allows(w->filter, id))
         return;
     const unsigned distance = (unsigned)__builtin_popcountll(*trie_code(w->t, slot) ^ w->query);
     if (w->nearest) {

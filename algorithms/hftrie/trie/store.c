@@ -96,7 +96,7 @@ static int load_leaf(struct trie *t, const struct store_reader *r, struct stored
     if (!at)
         return store_corrupt(r, "a leaf stands where something else does");
     for (uint32_t i = 0; i < leaf.n; i++) {
-        if (ids[i] == ID_NONE || slot_table_get(&t->slot_of, t->ids, ids[i], NULL))
+        if (ids[i] == INDEX_NO_ID || slot_table_get(&t->slot_of, t->ids, ids[i], NULL))
             return store_corrupt(r, "an id is reserved or occurs twice");
         slot_table_put(&t->slot_of, ids[i], hftrie_trie_append(t, at, codes[i], ids[i]));
     }

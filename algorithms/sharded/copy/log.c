@@ -16,7 +16,7 @@ enum { HEAD_WORDS = 4 };
 
 static size_t row_bytes_of(const struct index_env *env)
 {
-    return element_row_bytes(env->element, env->dim);
+    return index_row_bytes(env->element, env->dim);
 }
 
 /* ---- records */

@@ -17,7 +17,7 @@ bool spfresh_codec_is_current(const struct spfresh_scan *x, uint32_t slot, unsig
     const uint64_t *ids =
         atomic_load_explicit(&((struct spfresh *)(uintptr_t)x->s)->slots.ids, memory_order_acquire);
     *id = ids[slot];
-    return id_filter_allows(x->filter, *id);
+    return index_filter_allows(x->filter, *id);
 }
 
 int spfresh_codec_offer(struct spfresh_scan *x, uint32_t slot, unsigned version, float distance)
@@ -38,8 +38,8 @@ float spfresh_codec_distance(const struct spfresh_codec *c, const void *query, c
 {
     const struct kernels *k = c->env.kernels;
 
-    return c->env.element == ELEMENT_U8 ? (float)k->l2sq_u8(query, row, c->env.dim)
-                                        : k->l2sq_f32(query, row, c->env.dim);
+    return c->env.element == INDEX_U8 ? (float)k->l2sq_u8(query, row, c->env.dim)
+                                      : k->l2sq_f32(query, row, c->env.dim);
 }
 
 /* Before training the size of a code is unknown, but there are no codes either. */

@@ -19,7 +19,7 @@ void spfresh_codec_groups_lay_out(struct spfresh_codec *c)
 /* Converts a row to floats. */
 static void widen(const struct spfresh_codec *c, const void *row, float *out)
 {
-    if (c->env.element == ELEMENT_F32)
+    if (c->env.element == INDEX_F32)
         memcpy(out, row, c->row_bytes);
     else
         for (size_t d = 0; d < c->env.dim; d++)

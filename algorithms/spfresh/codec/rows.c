@@ -21,7 +21,7 @@ enum { TAIL_BYTES = 2 * sizeof(uint32_t), RUN_BYTES = 1 << 16 };
 
 static void lay_out(struct spfresh_rows *r)
 {
-    r->row_bytes = element_row_bytes(r->env.element, r->env.dim);
+    r->row_bytes = index_row_bytes(r->env.element, r->env.dim);
     r->record_bytes = r->row_bytes + TAIL_BYTES;
     r->per_unit = r->record_bytes < ROWS_PAGE ? ROWS_PAGE / r->record_bytes : 1;
     r->unit_bytes = (r->record_bytes + ROWS_PAGE - 1) / ROWS_PAGE * ROWS_PAGE;

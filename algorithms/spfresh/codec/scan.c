@@ -65,8 +65,8 @@ int spfresh_codec_codes_begin(struct spfresh_scan *scan, const struct spfresh_co
     if (rc != OK)
         return rc;
     for (size_t d = 0; d < c->env.dim; d++)
-        x->floats[d] = c->env.element == ELEMENT_F32 ? ((const float *)scan->query)[d]
-                                                     : (float)((const uint8_t *)scan->query)[d];
+        x->floats[d] = c->env.element == INDEX_F32 ? ((const float *)scan->query)[d]
+                                                   : (float)((const uint8_t *)scan->query)[d];
     quantizer_transform(q, x->floats, 1, x->rotated);
     quantizer_query(q, x->rotated, x->prepared);
     if (scan->found) /* the answer is every vector within the radius */

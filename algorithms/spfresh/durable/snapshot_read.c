@@ -76,7 +76,7 @@ static int read_slots(struct spfresh *s, const struct spfresh_snapshot_sections 
         if (x->versions[i] & VERSION_DELETED)
             continue;
         ids[i] = x->ids[at++];
-        if (ids[i] == ID_NONE || slot_table_get(&slots->table, ids, ids[i], NULL))
+        if (ids[i] == INDEX_NO_ID || slot_table_get(&slots->table, ids, ids[i], NULL))
             return store_corrupt(r, "an id occurs twice, or is invalid");
         slot_table_put(&slots->table, ids[i], i);
     }

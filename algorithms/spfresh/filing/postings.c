@@ -197,7 +197,7 @@ int spfresh_holds(struct spfresh *s, uint32_t head, uint32_t slot, unsigned vers
 void spfresh_set_limits(struct spfresh *s)
 {
     const struct spfresh_params *p = &s->params;
-    const size_t usual = s->base.env.element == ELEMENT_U8 ? 3 : 12;
+    const size_t usual = s->base.env.element == INDEX_U8 ? 3 : 12;
     const size_t pages = p->page_limit > 0 ? (size_t)p->page_limit : usual;
     const size_t share = (size_t)(1 / p->ratio), least = 10;
 

@@ -51,8 +51,8 @@ static void mean_of_home(const struct spfresh_division *d, const struct spfresh_
         if (d->w->sides[i])
             continue;
         for (size_t j = 0; j < dim; j++)
-            mean[j] += d->s->base.env.element == ELEMENT_U8 ? (float)row[j]
-                                                            : ((const float *)(const void *)row)[j];
+            mean[j] += d->s->base.env.element == INDEX_U8 ? (float)row[j]
+                                                          : ((const float *)(const void *)row)[j];
     }
     for (size_t j = 0; j < dim; j++)
         mean[j] /= (float)home;

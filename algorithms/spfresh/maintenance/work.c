@@ -135,7 +135,7 @@ void spfresh_work_distances(const struct spfresh *s, struct spfresh_work *w, con
 {
     const struct index_env *env = &s->base.env;
 
-    if (env->element == ELEMENT_F32) {
+    if (env->element == INDEX_F32) {
         env->kernels->l2sq_f32_1n(row, (const float *)(const void *)rows, n, env->dim, out);
         return;
     }
@@ -148,7 +148,7 @@ void spfresh_work_mean_row(const struct spfresh *s, const float *centre, unsigne
 {
     const size_t dim = s->base.env.dim;
 
-    if (s->base.env.element == ELEMENT_F32) {
+    if (s->base.env.element == INDEX_F32) {
         memcpy(row, centre, dim * sizeof *centre);
         return;
     }

@@ -314,7 +314,7 @@ int spfresh_search_batch(struct spfresh *s, const struct search_request *request
     b.per_group = UNION / width < GROUP_MOST ? UNION / width : GROUP_MOST;
     if (!atomic_load(&s->built)) {
         for (size_t i = 0; i < n * request->k; i++) {
-            result->ids[i] = ID_NONE;
+            result->ids[i] = INDEX_NO_ID;
             result->distances[i] = INFINITY;
         }
         return OK;

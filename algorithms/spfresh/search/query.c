@@ -58,7 +58,7 @@ void spfresh_finish_top(struct topk *top)
         top->distances[to++] = top->distances[i];
     }
     for (size_t i = to; i < top->n; i++) {
-        top->ids[i] = ID_NONE;
+        top->ids[i] = INDEX_NO_ID;
         top->distances[i] = INFINITY;
     }
     top->n = to;

@@ -189,12 +189,12 @@ static void read_part(lua_State *L, struct catalog *c, struct dataset_part *p)
 static enum metric read_metric(lua_State *L, const struct catalog *c, const struct dataset_entry *e)
 {
     enum metric metric;
-    if (e->metric && metric_named(e->metric, &metric))
+    if (e->metric && index_metric_named(e->metric, &metric))
         return metric;
     for (size_t i = 0; i < e->n_parts; i++)
         if (e->metric || !e->parts[i].plain)
             refuse(L, c, "metric", "must be \"l2\", \"ip\", \"cosine\" or \"hamming\"");
-    return METRIC_L2SQ; /* only plain parts such as runbooks: not used */
+    return INDEX_L2SQ; /* only plain parts such as runbooks: not used */
 }
 
 static void read_entry(lua_State *L, struct catalog *c, struct catalog_entry *out)

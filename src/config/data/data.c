@@ -73,7 +73,7 @@ static void add_part(lua_State *L, struct data_set *set, const char *part, struc
 
 static bool vectors(enum element e)
 {
-    return e == ELEMENT_F32 || e == ELEMENT_U8 || e == ELEMENT_B64;
+    return e == INDEX_F32 || e == INDEX_U8 || e == INDEX_B64;
 }
 
 void lua_set_push(lua_State *L, struct data_set *set)
@@ -83,9 +83,9 @@ void lua_set_push(lua_State *L, struct data_set *set)
         script_fail(L, ERR_DIMENSION,
                     "%s holds %s, not vectors; if these are vectors, set element = \"f32\"",
                     set->name, data_element_name(s->element));
-    if ((s->element == ELEMENT_B64) != (set->metric == METRIC_HAMMING))
+    if ((s->element == INDEX_B64) != (set->metric == INDEX_HAMMING))
         script_fail(L, ERR_DIMENSION, "%s holds %s, which metric \"%s\" does not measure",
-                    set->name, data_element_name(s->element), metric_name(set->metric));
+                    set->name, data_element_name(s->element), index_metric_name(set->metric));
     lua_view_reserve(L, 200);
     lua_view_push(L, view_range(s, set->metric, 0, s->n), set);
 }
@@ -95,7 +95,7 @@ void lua_data_push(lua_State *L, struct source *take, const char *name)
     lua_source_keep(L, take, name, "", "");
     struct data_set *set = lua_set_new(L, name);
     set->base = take;
-    set->metric = take->element == ELEMENT_B64 ? METRIC_HAMMING : METRIC_L2SQ;
+    set->metric = take->element == INDEX_B64 ? INDEX_HAMMING : INDEX_L2SQ;
     lua_set_push(L, set);
 }
 
@@ -193,7 +193,7 @@ static int lua_dataset(lua_State *L)
                     name, script_hint(L, name, names, n));
     }
     const char *part = fields_text(&f, "part", "base");
-    const int metric = fields_choice(&f, "metric", (int)catalog_metric(entry), metric_names);
+    const int metric = fields_choice(&f, "metric", (int)catalog_metric(entry), index_metric_names);
     char full[300];
     (void)snprintf(full, sizeof full, "%s%s%s", name, strcmp(part, "base") ? " " : "",
                    strcmp(part, "base") ? part : "");
@@ -233,12 +233,12 @@ static enum metric own_metric(lua_State *L, const struct source *s)
         const char *name;
         enum metric metric;
     } known[] = {
-        { "", METRIC_L2SQ },       { "euclidean", METRIC_L2SQ }, { "l2", METRIC_L2SQ },
-        { "angular", METRIC_COS }, { "cosine", METRIC_COS },     { "normalized", METRIC_COS },
-        { "ip", METRIC_IP },       { "dot", METRIC_IP },
+        { "", INDEX_L2SQ },       { "euclidean", INDEX_L2SQ }, { "l2", INDEX_L2SQ },
+        { "angular", INDEX_COS }, { "cosine", INDEX_COS },     { "normalized", INDEX_COS },
+        { "ip", INDEX_IP },       { "dot", INDEX_IP },
     };
-    if (s->element == ELEMENT_B64)
-        return METRIC_HAMMING;
+    if (s->element == INDEX_B64)
+        return INDEX_HAMMING;
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strcmp(s->metric, known[i].name) == 0)
             return known[i].metric;
@@ -267,7 +267,7 @@ static struct source *open_path(lua_State *L, struct script_place at, const char
     int rc = file_open(path, &options, &source, &err);
     if (!rc && !*part && !options.element && source->element == ELEMENT_I8) {
         source_close(source);
-        options.element = data_element_name(ELEMENT_F32); /* methods take no i8 */
+        options.element = data_element_name(INDEX_F32); /* methods take no i8 */
         rc = file_open(path, &options, &source, &err);
     }
     script_start_clock(s, stopped_ns);
@@ -316,7 +316,7 @@ static int lua_file(lua_State *L)
                   : fields_bool(&f, "header", false) ? 1
                                                      : -1,
     };
-    const int metric = fields_choice(&f, "metric", -1, metric_names);
+    const int metric = fields_choice(&f, "metric", -1, index_metric_names);
     struct data_set *set = lua_set_new(L, name);
     set->base = open_path(L, f.call, path, options, "", name);
     set->metric = metric < 0 ? own_metric(L, set->base) : (enum metric)metric;
@@ -446,7 +446,7 @@ const struct source *lua_data_find_part(lua_State *L, struct data_set *set, cons
     const struct source *part = strcmp(name, "query") ? stored_part(L, set, name) : NULL;
     if (!part)
         return NULL;
-    if (part->dim != 1 || part->n != set->base->n || part->element == ELEMENT_B64)
+    if (part->dim != 1 || part->n != set->base->n || part->element == INDEX_B64)
         script_fail(L, ERR_DIMENSION,
                     "%s: part \"%s\" has %zu x %zu numbers, one for each of %zu rows is needed",
                     set->name, name, part->n, part->dim, set->base->n);

@@ -17,7 +17,7 @@ static int read_view(void *from, size_t first, size_t n, uint8_t *out, struct er
 {
     const struct images *images = from;
     const int rc = script_check(images->script, err);
-    return rc ? rc : view_read(images->view, first, n, ELEMENT_U8, out, err);
+    return rc ? rc : view_read(images->view, first, n, INDEX_U8, out, err);
 }
 
 static const struct view *images_of(const struct fields *f)
@@ -30,9 +30,9 @@ static const struct view *images_of(const struct fields *f)
                     "a view of images comes first, as in hashes { dataset "
                     "\"mnist\", kind = \"dhash\" }, not %s",
                     script_shown(L, -1));
-    if (v->view->element != ELEMENT_U8)
+    if (v->view->element != INDEX_U8)
         fields_fail(f, NULL, ERR_DIMENSION, "images are rows of u8, not %s",
-                    element_name(v->view->element));
+                    index_element_name(v->view->element));
     lua_pop(L, 1);
     return v->view; /* the table keeps it alive */
 }

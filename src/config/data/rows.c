@@ -74,7 +74,7 @@ void *catalog_rows_read(const struct source *s, enum element want, struct error 
         return NULL;
     }
     /* Eight bytes and a code of 64 bits are the same. */
-    if (s->element == want || (s->element == ELEMENT_U8 && want == ELEMENT_B64))
+    if (s->element == want || (s->element == INDEX_U8 && want == INDEX_B64))
         return rows;
     converted = convert(s, rows, want, err);
     mem_free(NULL, rows);

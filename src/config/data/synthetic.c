@@ -69,10 +69,10 @@ static int lua_synthetic(lua_State *L)
     const uint64_t seed = fields_count(&f, "seed", 1, 0, INT64_MAX);
     const bool codes = kind == SYNTHETIC_UNIFORM || kind == SYNTHETIC_CODES;
     const int metric = fields_choice(&f, "metric",
-                                     codes                      ? METRIC_HAMMING
-                                     : kind == SYNTHETIC_SPHERE ? METRIC_COS
-                                                                : METRIC_L2SQ,
-                                     metric_names);
+                                     codes                      ? INDEX_HAMMING
+                                     : kind == SYNTHETIC_SPHERE ? INDEX_COS
+                                                                : INDEX_L2SQ,
+                                     index_metric_names);
     char title[300];
     synthetic_title(kind, &params, seed, title, sizeof title);
     struct error err = { 0 };

@@ -178,7 +178,7 @@ static int view_sort_by(lua_State *L)
     for (size_t i = 0; !rc && i < n; i++)
         keys[i] = (struct sort_key){ numbers[i], i };
     for (size_t i = 0; !rc && i < n; i++)
-        if (numbers[i] == ATTRIBUTE_NONE) {
+        if (numbers[i] == INDEX_ATTRIBUTE_NONE) {
             size_t row;
             (void)view_row(v->view, i, &row);
             rc = fail(&err, ERR_CONFIG,
@@ -222,7 +222,7 @@ void lua_view_join(lua_State *L, const char *what, const struct view *const *par
                         data_element_name(y->element));
         if (x->metric != y->metric)
             script_fail(L, ERR_DIMENSION, "%s: one side is measured by \"%s\", the other by \"%s\"",
-                        what, metric_name(x->metric), metric_name(y->metric));
+                        what, index_metric_name(x->metric), index_metric_name(y->metric));
         if (rows > VIEW_ROWS_MAX - y->n)
             script_fail(L, ERR_CONFIG, "%s: a view has at most %zu rows", what, VIEW_ROWS_MAX);
         rows += y->n;
@@ -275,7 +275,7 @@ static int view_index(lua_State *L)
         return 1;
     }
     if (strcmp(key, names[1]) == 0) {
-        lua_pushstring(L, metric_name(v->view->metric));
+        lua_pushstring(L, index_metric_name(v->view->metric));
         return 1;
     }
     if (strcmp(key, names[2]) == 0) {

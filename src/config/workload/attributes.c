@@ -40,11 +40,11 @@ static bool is_of(lua_State *L, enum attribute_type type)
 int64_t lua_field_number(const struct field_table *t, enum attribute_type type)
 {
     lua_State *L = t->f->L;
-    const int64_t number = !is_of(L, type)      ? ATTRIBUTE_NONE
-                           : type == FIELD_REAL ? attribute_of_real(lua_tonumber(L, -1))
+    const int64_t number = !is_of(L, type)      ? INDEX_ATTRIBUTE_NONE
+                           : type == FIELD_REAL ? index_attribute_of_real(lua_tonumber(L, -1))
                                                 : (int64_t)lua_tointeger(L, -1);
 
-    if (number == ATTRIBUTE_NONE)
+    if (number == INDEX_ATTRIBUTE_NONE)
         lua_field_wrong(t, type);
     return number;
 }
@@ -123,7 +123,7 @@ static void read_values(const struct field_table *t, struct attribute_spec *spec
     const int seen = lua_gettop(L);
     for (size_t i = 0; i < n; i++) {
         lua_rawgeti(L, list, (lua_Integer)i + 1);
-        values[i] = lua_isboolean(L, -1)       ? ATTRIBUTE_NONE
+        values[i] = lua_isboolean(L, -1)       ? INDEX_ATTRIBUTE_NONE
                     : spec->type == FIELD_TEXT ? word_at(t, seen, spec, words)
                                                : lua_field_number(t, spec->type);
         lua_pop(L, 1);
@@ -164,7 +164,7 @@ static void read_uniform(const struct field_table *t, struct attribute_spec *spe
     for (int i = 0; i < 2; i++) {
         lua_rawgeti(L, -1, i + 1);
         (void)type_at(t);
-        bounds[i] = attribute_to_real(lua_field_number(t, FIELD_REAL));
+        bounds[i] = index_attribute_to_real(lua_field_number(t, FIELD_REAL));
         lua_pop(L, 1);
     }
     if (!(bounds[0] <= bounds[1]) || !isfinite(bounds[1] - bounds[0]))
@@ -192,7 +192,7 @@ static void read_part(const struct field_table *t, struct attribute_spec *spec)
 
     spec->type = whole && !(known && known->type == FIELD_REAL) ? FIELD_INTEGER : FIELD_REAL;
     for (size_t i = 0; whole && spec->type == FIELD_REAL && i < n; i++)
-        values[i] = attribute_of_real((double)values[i]);
+        values[i] = index_attribute_of_real((double)values[i]);
     spec->values = values;
     spec->n_values = n;
 }
@@ -240,7 +240,7 @@ static void read_field(const struct fields *f, const char *key, const char *name
 const struct attribute_spec *lua_step_attributes(const struct fields *f, size_t *n)
 {
     lua_State *L = f->L;
-    struct attribute_spec *specs = lua_newuserdatauv(L, ATTRIBUTES_MAX * sizeof *specs, 0);
+    struct attribute_spec *specs = lua_newuserdatauv(L, INDEX_ATTRIBUTES_MAX * sizeof *specs, 0);
     const char **names = NULL;
 
     *n = 0;
@@ -261,9 +261,9 @@ const struct attribute_spec *lua_step_attributes(const struct fields *f, size_t 
                     "\"attributes\" must be { NAME = { ... } }, not %s", script_shown(L, -1));
     const struct fields all = { L, lua_gettop(L), f->what, f->call, f->depth + 1 };
     names = fields_names(&all, n);
-    if (*n > ATTRIBUTES_MAX)
+    if (*n > INDEX_ATTRIBUTES_MAX)
         fields_fail(f, "attributes", ERR_CONFIG, "%zu attributes are given; rows have at most %d",
-                    *n, ATTRIBUTES_MAX);
+                    *n, INDEX_ATTRIBUTES_MAX);
     for (size_t i = 0; i < *n; i++) {
         if (!script_is_plain(names[i]) || !*names[i])
             fields_fail(f, "attributes", ERR_CONFIG,

@@ -29,7 +29,7 @@ static void add_condition(struct conditions *c, size_t field, enum attribute_tes
     int64_t *values = c->values + c->n_values;
     size_t kept = 0;
 
-    if (test != ATTRIBUTE_RANGE && n > 0) {
+    if (test != INDEX_ATTRIBUTE_RANGE && n > 0) {
         qsort(values, n, sizeof *values, compare_numbers);
         for (size_t i = 0; i < n; i++)
             if (i == 0 || values[i] != values[i - 1])
@@ -63,7 +63,7 @@ static int64_t bound_at(const struct field_table *t, const struct attribute_fiel
     const double real = lua_isnumber(t->f->L, -1) ? lua_tonumber(t->f->L, -1) : 0;
 
     if (field->type == FIELD_INTEGER && isinf(real))
-        return real > 0 ? INT64_MAX : ATTRIBUTE_NONE + 1;
+        return real > 0 ? INT64_MAX : INDEX_ATTRIBUTE_NONE + 1;
     return value_at(t, field);
 }
 
@@ -77,7 +77,7 @@ static void read_set(const struct field_table *t, struct conditions *c, size_t f
 
     if (n == 0)
         fields_fail(t->f, t->name, ERR_CONFIG, "\"%s\": the set is empty, so it %s", t->name,
-                    test == ATTRIBUTE_IN ? "matches nothing" : "excludes nothing");
+                    test == INDEX_ATTRIBUTE_IN ? "matches nothing" : "excludes nothing");
     for (size_t i = 0; i < n; i++) {
         if (list)
             lua_rawgeti(L, -1, (lua_Integer)i + 1);
@@ -107,7 +107,7 @@ static void read_range(const struct field_table *t, struct conditions *c, size_t
         fields_fail(t->f, t->name, ERR_CONFIG, "\"%s\": %s is above %s", t->name,
                     script_shown(L, -2), script_shown(L, -1));
     lua_pop(L, 2);
-    add_condition(c, field, ATTRIBUTE_RANGE, 2);
+    add_condition(c, field, INDEX_ATTRIBUTE_RANGE, 2);
 }
 
 /* Reads the conditions on one field: the value on top, which stays. */
@@ -118,7 +118,7 @@ static void read_conditions(const struct field_table *t, struct conditions *c, s
 
     if (lua_type(L, -1) != LUA_TTABLE) {
         lua_pushvalue(L, -1);
-        read_set(t, c, field, ATTRIBUTE_IN);
+        read_set(t, c, field, INDEX_ATTRIBUTE_IN);
         return;
     }
     fields_only(&t->sub, CALL_CONDITION, (size_t)lua_rawlen(L, -1));
@@ -126,15 +126,16 @@ static void read_conditions(const struct field_table *t, struct conditions *c, s
         read_range(t, c, field);
     else if (lua_rawlen(L, -1) > 0) {
         lua_pushvalue(L, -1);
-        read_set(t, c, field, ATTRIBUTE_IN);
+        read_set(t, c, field, INDEX_ATTRIBUTE_IN);
     }
     if (fields_has(&t->sub, "in") && fields_push(&t->sub, "in"))
-        read_set(t, c, field, ATTRIBUTE_IN);
+        read_set(t, c, field, INDEX_ATTRIBUTE_IN);
     if (fields_has(&t->sub, "not") && fields_push(&t->sub, "not"))
-        read_set(t, c, field, ATTRIBUTE_NOT_IN);
+        read_set(t, c, field, INDEX_ATTRIBUTE_NOT_IN);
     if (fields_has(&t->sub, "missing"))
         add_condition(c, field,
-                      fields_bool(&t->sub, "missing", false) ? ATTRIBUTE_MISSING : ATTRIBUTE_NOT_IN,
+                      fields_bool(&t->sub, "missing", false) ? INDEX_ATTRIBUTE_MISSING
+                                                             : INDEX_ATTRIBUTE_NOT_IN,
                       0);
     if (c->filter.n == before)
         fields_fail(t->f, t->name, ERR_CONFIG, "\"%s\": the set is empty, so it matches nothing",
@@ -158,7 +159,7 @@ static size_t count_values(lua_State *L)
 static size_t field_named(const struct fields *f, const struct op_list *list, const char *name)
 {
     const struct attribute_field *field = op_list_field(list, name);
-    const char *names[ATTRIBUTES_MAX];
+    const char *names[INDEX_ATTRIBUTES_MAX];
 
     for (size_t i = 0; i < list->n_fields; i++)
         names[i] = list->fields[i].name;

@@ -57,10 +57,10 @@ struct dataset_part {
 };
 
 struct dataset_entry {
-    /* metric: one of metric_names[]; note may be NULL */
+    /* metric: one of index_metric_names[]; note may be NULL */
     const char *name, *about, *metric, *licence, *note;
     size_t rows, dim;    /* of the base */
-    const char *element; /* one of element_names[] */
+    const char *element; /* one of index_element_names[] */
     size_t minutes;      /* that its recipe takes on two processors; 0: no recipe, or not known */
     const struct dataset_part *parts;
     size_t n_parts;

@@ -61,15 +61,15 @@ static int choose_shape(struct writer *w, const struct source *s,
     if (options->element && !data_element_named(options->element, &w->element))
         return fail(err, ERR_ARGUMENT, "%s: unknown element \"%s\"", path, options->element);
     if (is(w, "fvecs") || is(w, "fbin"))
-        w->element = ELEMENT_F32;
+        w->element = INDEX_F32;
     if (is(w, "bvecs") || is(w, "u8bin"))
-        w->element = ELEMENT_U8;
+        w->element = INDEX_U8;
     if (is(w, "i8bin"))
         w->element = ELEMENT_I8;
     if (is(w, "ivecs") || is(w, "ibin"))
         w->element = ELEMENT_I32;
-    if (is(w, "idx") && w->element == ELEMENT_B64)
-        w->element = ELEMENT_U8;
+    if (is(w, "idx") && w->element == INDEX_B64)
+        w->element = INDEX_U8;
     if (is(w, "raw"))
         for (const char *const *e = (const char *const[]){ "u8", "i32", "i64", "f32", "f64", NULL };
              *e; e++) {
@@ -88,11 +88,11 @@ static int choose_shape(struct writer *w, const struct source *s,
     if (data_element_is_stored_only(w->element))
         return fail(err, ERR_UNSUPPORTED, "%s: %s is not written; use f32 or i64", path,
                     options->element);
-    if (s->element == ELEMENT_B64 && w->element == ELEMENT_U8)
+    if (s->element == INDEX_B64 && w->element == INDEX_U8)
         w->dim = s->dim / 8;
-    if (s->element == ELEMENT_U8 && w->element == ELEMENT_B64 && s->dim == 8)
+    if (s->element == INDEX_U8 && w->element == INDEX_B64 && s->dim == 8)
         w->dim = 64;
-    else if ((s->element == ELEMENT_B64) != (w->element == ELEMENT_B64) && w->element != ELEMENT_U8)
+    else if ((s->element == INDEX_B64) != (w->element == INDEX_B64) && w->element != INDEX_U8)
         return fail(err, ERR_DIMENSION, "%s: %s cannot become %s", path,
                     data_element_name(s->element), data_element_name(w->element));
     return OK;
@@ -107,9 +107,9 @@ static void put_u32(uint8_t *at, size_t v, bool big)
 static const char *npy_type(enum element element)
 {
     switch ((int)element) {
-        case ELEMENT_F32: return "<f4";
-        case ELEMENT_U8: return "|u1";
-        case ELEMENT_B64: return "<u8";
+        case INDEX_F32: return "<f4";
+        case INDEX_U8: return "|u1";
+        case INDEX_B64: return "<u8";
         case (int)ELEMENT_I8: return "|i1";
         case (int)ELEMENT_I32: return "<i4";
         case (int)ELEMENT_I64: return "<i8";
@@ -120,7 +120,7 @@ static const char *npy_type(enum element element)
 /* Writes the npy header of n rows to out, padded to a multiple of 64 bytes; returns its length. */
 static size_t npy_header(enum element element, size_t n, size_t dim, char out[512])
 {
-    size_t columns = element == ELEMENT_B64 ? dim / 64 : dim;
+    size_t columns = element == INDEX_B64 ? dim / 64 : dim;
     int text =
         snprintf(out + 10, 400, "{'descr': '%s', 'fortran_order': False, 'shape': (%zu, %zu), }",
                  npy_type(element), n, columns);
@@ -146,10 +146,10 @@ static int write_header(struct writer *w, struct error *err)
         static const struct {
             enum element element;
             uint8_t code;
-        } codes[] = { { ELEMENT_U8, 8 },
+        } codes[] = { { INDEX_U8, 8 },
                       { ELEMENT_I8, 9 },
                       { ELEMENT_I32, 12 },
-                      { ELEMENT_F32, 13 },
+                      { INDEX_F32, 13 },
                       { ELEMENT_F64, 14 } };
         for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
             if (codes[i].element == w->element)
@@ -174,10 +174,10 @@ static int number_text(enum element element, const uint8_t *row, size_t column, 
     int64_t i64;
     uint64_t u64;
     switch ((int)element) {
-        case ELEMENT_F32:
+        case INDEX_F32:
             memcpy(&f32, row + 4 * column, 4);
             return snprintf(out, NUMBER_BYTES, "%.9g", (double)f32);
-        case ELEMENT_U8: return snprintf(out, NUMBER_BYTES, "%d", row[column]);
+        case INDEX_U8: return snprintf(out, NUMBER_BYTES, "%d", row[column]);
         case (int)ELEMENT_I8: return snprintf(out, NUMBER_BYTES, "%d", (int8_t)row[column]);
         case (int)ELEMENT_I32:
             memcpy(&i32, row + 4 * column, 4);
@@ -185,7 +185,7 @@ static int number_text(enum element element, const uint8_t *row, size_t column, 
         case (int)ELEMENT_I64:
             memcpy(&i64, row + 8 * column, 8);
             return snprintf(out, NUMBER_BYTES, "%" PRId64, i64);
-        case ELEMENT_B64:
+        case INDEX_B64:
             memcpy(&u64, row + 8 * column, 8);
             return snprintf(out, NUMBER_BYTES, "%" PRIu64, u64);
         default:
@@ -217,7 +217,7 @@ static int write_text_row(struct writer *w, const uint8_t *row, size_t columns, 
 static int write_block(struct writer *w, uint8_t *rows, size_t n, struct error *err)
 {
     size_t row_bytes = data_row_bytes(w->element, w->dim);
-    size_t width = w->element == ELEMENT_B64 ? 8 : data_row_bytes(w->element, 1);
+    size_t width = w->element == INDEX_B64 ? 8 : data_row_bytes(w->element, 1);
     uint8_t prefix[4];
     if (w->big_endian)
         for (size_t i = 0; i < n * row_bytes; i += width)

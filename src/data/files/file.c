@@ -53,8 +53,8 @@ static int convert_row(const struct source *s, size_t row, char *out, struct err
     const struct row_layout *l = &f->layout;
     const uint8_t *base = l->owned ? l->owned : f->bytes.at;
     const uint8_t *at = base + l->offset + row * l->stride_bytes;
-    size_t width = l->stored == ELEMENT_B64 ? 8 : data_row_bytes(l->stored, 1);
-    size_t unit = l->stored == ELEMENT_B64 ? 64 : 1,
+    size_t width = l->stored == INDEX_B64 ? 8 : data_row_bytes(l->stored, 1);
+    size_t unit = l->stored == INDEX_B64 ? 64 : 1,
            out_width = source_row_bytes(s) * width / data_row_bytes(l->stored, l->dim);
     size_t values = data_row_bytes(l->stored, l->dim) / width;
     uint8_t piece[PIECE_BYTES];
@@ -116,13 +116,13 @@ static int settle_element(struct source *s, const struct file_options *options, 
                     "%s: rows cannot become %s; %s holds every one of its values", s->name,
                     options->element,
                     data_element_name(layout_default_element(s->element, options)));
-    bool codes = s->element == ELEMENT_B64, bytes = l->stored == ELEMENT_U8,
+    bool codes = s->element == INDEX_B64, bytes = l->stored == INDEX_U8,
          words = l->stored == ELEMENT_U64;
     if (codes && words)
         s->dim = 64 * l->dim;
     if (codes && bytes && l->dim == 8)
         s->dim = 64;
-    else if (codes != (l->stored == ELEMENT_B64) && !(codes && (bytes || words)))
+    else if (codes != (l->stored == INDEX_B64) && !(codes && (bytes || words)))
         return fail(err, ERR_DIMENSION,
                     "%s: %zu columns of %s cannot become %s; "
                     "64-bit codes are 8 columns of u8",
@@ -147,8 +147,8 @@ static bool stored_as_read(const struct source *s)
 {
     const struct file_state *f = s->state;
     const enum element stored = f->layout.stored;
-    const bool same = stored == s->element || (stored == ELEMENT_U8 && s->element == ELEMENT_B64);
-    const bool swapped = f->layout.big_endian && stored != ELEMENT_U8 && stored != ELEMENT_I8;
+    const bool same = stored == s->element || (stored == INDEX_U8 && s->element == INDEX_B64);
+    const bool swapped = f->layout.big_endian && stored != INDEX_U8 && stored != ELEMENT_I8;
     return same && !swapped && !f->add;
 }
 
@@ -159,7 +159,7 @@ static const void *rows_in_place(const struct source *s)
     const struct file_state *f = s->state;
     const struct row_layout *l = &f->layout;
     const uint8_t *at = (l->owned ? (const uint8_t *)l->owned : f->bytes.at) + l->offset;
-    size_t width = s->element == ELEMENT_B64 ? 8 : data_row_bytes(s->element, 1);
+    size_t width = s->element == INDEX_B64 ? 8 : data_row_bytes(s->element, 1);
     bool packed = l->stride_bytes == data_row_bytes(l->stored, l->dim);
     return stored_as_read(s) && packed && (uintptr_t)at % width == 0 ? at : NULL;
 }

@@ -25,9 +25,9 @@ int hdf5_write(const struct source *s, const char *path, const char *dataset,
 static hid_t stored_type(enum element element)
 {
     switch ((int)element) {
-        case ELEMENT_F32: return H5T_IEEE_F32LE;
-        case ELEMENT_U8: return H5T_STD_U8LE;
-        case ELEMENT_B64: return H5T_STD_U64LE;
+        case INDEX_F32: return H5T_IEEE_F32LE;
+        case INDEX_U8: return H5T_STD_U8LE;
+        case INDEX_B64: return H5T_STD_U64LE;
         case (int)ELEMENT_I8: return H5T_STD_I8LE;
         case (int)ELEMENT_I32: return H5T_STD_I32LE;
         case (int)ELEMENT_I64: return H5T_STD_I64LE;
@@ -38,9 +38,9 @@ static hid_t stored_type(enum element element)
 static hid_t native_type(enum element element)
 {
     switch ((int)element) {
-        case ELEMENT_F32: return H5T_NATIVE_FLOAT;
-        case ELEMENT_U8: return H5T_NATIVE_UINT8;
-        case ELEMENT_B64: return H5T_NATIVE_UINT64;
+        case INDEX_F32: return H5T_NATIVE_FLOAT;
+        case INDEX_U8: return H5T_NATIVE_UINT8;
+        case INDEX_B64: return H5T_NATIVE_UINT64;
         case (int)ELEMENT_I8: return H5T_NATIVE_INT8;
         case (int)ELEMENT_I32: return H5T_NATIVE_INT32;
         case (int)ELEMENT_I64: return H5T_NATIVE_INT64;
@@ -63,7 +63,7 @@ static int write_rows(const struct source *s, const char *path, hid_t dataset, h
                       const struct data_progress *progress, struct error *err)
 {
     size_t row_bytes = source_row_bytes(s), block = ((size_t)1 << 20) / row_bytes + 1;
-    hsize_t columns = s->element == ELEMENT_B64 ? s->dim / 64 : s->dim;
+    hsize_t columns = s->element == INDEX_B64 ? s->dim / 64 : s->dim;
     void *buffer = malloc(block * row_bytes);
     int rc = buffer ? OK : fail(err, ERR_NO_MEMORY, "%s: out of memory", path);
     for (size_t first = 0; !rc && first < s->n; first += block) {
@@ -90,7 +90,7 @@ int hdf5_write(const struct source *s, const char *path, const char *dataset_nam
                const struct data_progress *progress, struct error *err)
 {
     char text[200];
-    hsize_t extent[2] = { s->n, s->element == ELEMENT_B64 ? s->dim / 64 : s->dim };
+    hsize_t extent[2] = { s->n, s->element == INDEX_B64 ? s->dim / 64 : s->dim };
     hdf5_silence();
     hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
     hid_t space = H5Screate_simple(2, extent, NULL);

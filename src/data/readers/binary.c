@@ -18,11 +18,11 @@ static int need_header(const struct bytes *b, size_t bytes, const char *what, st
 static bool idx_element(uint8_t type, enum element *out)
 {
     switch (type) {
-        case 0x08: *out = ELEMENT_U8; return true;
+        case 0x08: *out = INDEX_U8; return true;
         case 0x09: *out = ELEMENT_I8; return true;
         case 0x0b: *out = ELEMENT_I16; return true;
         case 0x0c: *out = ELEMENT_I32; return true;
-        case 0x0d: *out = ELEMENT_F32; return true;
+        case 0x0d: *out = INDEX_F32; return true;
         case 0x0e: *out = ELEMENT_F64; return true;
         default: return false;
     }
@@ -83,9 +83,9 @@ int reader_vecs(const struct bytes *b, const struct file_options *options, struc
     int rc = need_header(b, 4, "row", err);
     if (rc)
         return rc;
-    l->stored = is_format(b, options, "bvecs")   ? ELEMENT_U8
+    l->stored = is_format(b, options, "bvecs")   ? INDEX_U8
                 : is_format(b, options, "ivecs") ? ELEMENT_I32
-                                                 : ELEMENT_F32;
+                                                 : INDEX_F32;
     uint32_t dim = little_u32(b->at);
     if (!dim || dim > INT32_MAX)
         return fail(err, ERR_CORRUPT, "%s: row 1 says it has %d columns, at least 1 was expected",
@@ -113,9 +113,9 @@ int reader_bin(const struct bytes *b, const struct file_options *options, struct
     int rc = need_header(b, 8, "rows, columns", err);
     if (rc)
         return rc;
-    l->stored = is_format(b, options, "u8bin")   ? ELEMENT_U8
+    l->stored = is_format(b, options, "u8bin")   ? INDEX_U8
                 : is_format(b, options, "i8bin") ? ELEMENT_I8
-                : is_format(b, options, "fbin")  ? ELEMENT_F32
+                : is_format(b, options, "fbin")  ? INDEX_F32
                                                  : ELEMENT_I32;
     l->n = little_u32(b->at);
     l->dim = little_u32(b->at + 4);
@@ -164,7 +164,7 @@ int reader_raw(const struct bytes *b, const struct file_options *options, struct
             err, ERR_ARGUMENT,
             "%s: raw values: which element? give element = \"u8\" (or i32, i64, f32, f64, b64)",
             b->name);
-    size_t unit = l->stored == ELEMENT_B64 ? 64 : 1;
+    size_t unit = l->stored == INDEX_B64 ? 64 : 1;
     l->dim = options->dim ? options->dim : unit;
     l->stride_bytes = data_row_bytes(l->stored, l->dim);
     if (!l->stride_bytes || l->dim % unit)

@@ -342,7 +342,7 @@ static void unpack_and_tell(void *context, int out)
 /* A crafted file may control what the child reports. */
 static int check_found(struct found *f, const struct bytes *b, struct error *err)
 {
-    static const enum element known[] = { ELEMENT_F32, ELEMENT_U8,  ELEMENT_B64, ELEMENT_I8,
+    static const enum element known[] = { INDEX_F32,   INDEX_U8,    INDEX_B64,   ELEMENT_I8,
                                           ELEMENT_I32, ELEMENT_I64, ELEMENT_F64, ELEMENT_U64 };
     bool fine = false;
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)

@@ -67,7 +67,7 @@ bool hdf5_element_of(hid_t dataset, bool wide, enum element *element, hid_t *mem
     const bool is_signed = class == H5T_INTEGER && H5Tget_sign(stored) == H5T_SGN_2;
     H5Tclose(stored);
     *memory_type = H5T_NATIVE_FLOAT;
-    *element = ELEMENT_F32;
+    *element = INDEX_F32;
     if (class == H5T_FLOAT && wide && bytes >= sizeof(double))
         *element = ELEMENT_F64, *memory_type = H5T_NATIVE_DOUBLE;
     if (class == H5T_FLOAT)
@@ -75,7 +75,7 @@ bool hdf5_element_of(hid_t dataset, bool wide, enum element *element, hid_t *mem
     if (class != H5T_INTEGER)
         return false;
     if (bytes == 1 && !is_signed)
-        *element = ELEMENT_U8, *memory_type = H5T_NATIVE_UINT8;
+        *element = INDEX_U8, *memory_type = H5T_NATIVE_UINT8;
     else if (bytes == 1)
         *element = ELEMENT_I8, *memory_type = H5T_NATIVE_INT8;
     else if (bytes == 4 && is_signed)
@@ -84,7 +84,7 @@ bool hdf5_element_of(hid_t dataset, bool wide, enum element *element, hid_t *mem
         *element = ELEMENT_I64, *memory_type = H5T_NATIVE_INT64;
     else if (bytes == 8)
         *element = ELEMENT_U64, *memory_type = H5T_NATIVE_UINT64;
-    return *element != ELEMENT_F32 || bytes == 2;
+    return *element != INDEX_F32 || bytes == 2;
 }
 
 int hdf5_shape_of(hid_t dataset, hsize_t extent[2])

@@ -17,14 +17,14 @@ enum element layout_default_element(enum element stored, const struct file_optio
         return stored;
     if (stored == ELEMENT_U32 || stored == ELEMENT_U64)
         return ELEMENT_I64;
-    return data_element_is_stored_only(stored) || stored == ELEMENT_F64 ? ELEMENT_F32 : stored;
+    return data_element_is_stored_only(stored) || stored == ELEMENT_F64 ? INDEX_F32 : stored;
 }
 
 void layout_settle_codes(struct row_layout *l, const struct file_options *options)
 {
     if (l->stored != ELEMENT_U64 || l->dim != 1 || options->numbers)
         return;
-    l->stored = ELEMENT_B64;
+    l->stored = INDEX_B64;
     l->dim = 64;
 }
 

@@ -26,12 +26,12 @@ static int check_counts(const struct bytes *b, struct row_layout *l, size_t *doc
     if (b->size < HEADER_BYTES)
         return fail(err, ERR_CORRUPT, "%s: truncated: the header needs %d bytes, the file has %zu",
                     b->name, HEADER_BYTES, b->size);
-    struct row_layout all = { .stored = ELEMENT_F32, .n = little_u32(b->at + 8) };
+    struct row_layout all = { .stored = INDEX_F32, .n = little_u32(b->at + 8) };
     size_t sum = 0;
     *documents = little_u32(b->at);
     l->dim = all.dim = little_u32(b->at + 4);
     *vectors = all.offset = HEADER_BYTES + 4 * *documents;
-    const int rc = layout_check_size(b, &all, data_row_bytes(ELEMENT_F32, l->dim), err);
+    const int rc = layout_check_size(b, &all, data_row_bytes(INDEX_F32, l->dim), err);
     if (rc)
         return rc;
     for (size_t i = 0; i < *documents; i++) {
@@ -75,8 +75,8 @@ int reader_multivec(struct bytes *b, const struct file_options *options, struct 
     int rc = check_counts(b, l, &documents, &vectors, err);
     if (rc)
         return rc;
-    l->stored = ELEMENT_F32;
-    l->stride_bytes = data_row_bytes(ELEMENT_F32, l->dim);
+    l->stored = INDEX_F32;
+    l->stride_bytes = data_row_bytes(INDEX_F32, l->dim);
     if (l->n > limit / l->stride_bytes)
         return fail(err, ERR_CORRUPT,
                     "%s: %zu rows of %zu columns are more than the %zu bytes allowed", b->name,

@@ -102,7 +102,7 @@ static int read_descr(struct header *h, struct row_layout *l, struct error *err)
         const char *code;
         enum element element;
     } known[] = {
-        { "f4", ELEMENT_F32 }, { "f8", ELEMENT_F64 }, { "f2", ELEMENT_F16 }, { "u1", ELEMENT_U8 },
+        { "f4", INDEX_F32 },   { "f8", ELEMENT_F64 }, { "f2", ELEMENT_F16 }, { "u1", INDEX_U8 },
         { "i1", ELEMENT_I8 },  { "i2", ELEMENT_I16 }, { "i4", ELEMENT_I32 }, { "i8", ELEMENT_I64 },
         { "u2", ELEMENT_U16 }, { "u4", ELEMENT_U32 }, { "u8", ELEMENT_U64 },
     };
@@ -183,7 +183,7 @@ static int read_dictionary(struct header *h, struct row_layout *l, struct error 
                     "%s: the npy array has %zu dimensions in Fortran order; save "
                     "numpy.ascontiguousarray(array)",
                     h->name, dims);
-    if (dims > 2 || (dims == 1 && (l->stored == ELEMENT_F32 || l->stored == ELEMENT_F64)))
+    if (dims > 2 || (dims == 1 && (l->stored == INDEX_F32 || l->stored == ELEMENT_F64)))
         (void)snprintf(l->note, sizeof l->note,
                        "an array of %zu dimension%s, read as %zu rows of %zu", dims,
                        dims == 1 ? "" : "s", l->n, l->dim);

@@ -240,7 +240,7 @@ int reader_text(const struct bytes *b, const struct file_options *options, struc
         return rc;
     }
     l->n = t.n;
-    l->stored = t.wide ? ELEMENT_F64 : ELEMENT_F32;
+    l->stored = t.wide ? ELEMENT_F64 : INDEX_F32;
     l->stride_bytes = l->dim * value_bytes(&t);
     l->owned = t.values;
     return OK;

@@ -20,7 +20,7 @@ static int note_or_refuse(struct source *s, size_t number, const float *row, enu
                           struct error *err)
 {
     char where[sizeof err->text];
-    if (range == ROW_ZERO)
+    if (range == INDEX_ROW_ZERO)
         return note_zeros(s, number, err);
     (void)snprintf(where, sizeof where, "%s: row %zu, column", s->name, number + 1);
     return index_row_refuse(err, where, row, s->dim, 1);
@@ -46,7 +46,7 @@ static int admit_floats(struct source *s, size_t first, size_t n, const float *r
     for (size_t i = 0; i < n; i++) {
         const float *row = rows + i * s->dim;
         const enum row_range range = index_row_range(row, s->dim);
-        const int rc = range == ROW_FITS ? OK : note_or_refuse(s, first + i, row, range, err);
+        const int rc = range == INDEX_ROW_FITS ? OK : note_or_refuse(s, first + i, row, range, err);
         if (rc)
             return rc;
     }
@@ -71,9 +71,9 @@ static int admit_numbers(const struct source *s, size_t first, size_t n, const v
 
 int source_admit(struct source *s, size_t first, size_t n, const void *rows, struct error *err)
 {
-    if (s->numbers && (s->element == ELEMENT_F32 || s->element == ELEMENT_F64))
+    if (s->numbers && (s->element == INDEX_F32 || s->element == ELEMENT_F64))
         return admit_numbers(s, first, n, rows, err);
-    if (s->element == ELEMENT_U8 && !s->numbers)
+    if (s->element == INDEX_U8 && !s->numbers)
         return admit_bytes(s, first, n, rows, err);
-    return s->element == ELEMENT_F32 ? admit_floats(s, first, n, rows, err) : OK;
+    return s->element == INDEX_F32 ? admit_floats(s, first, n, rows, err) : OK;
 }

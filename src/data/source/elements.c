@@ -22,13 +22,13 @@ static size_t component_bytes(enum element element)
     for (size_t i = 0; i < ELEMENTS; i++)
         if (elements[i].element == element)
             return elements[i].bytes;
-    return element == ELEMENT_F32 || element == ELEMENT_U8 ? element_row_bytes(element, 1) : 0;
+    return element == INDEX_F32 || element == INDEX_U8 ? index_row_bytes(element, 1) : 0;
 }
 
 size_t data_row_bytes(enum element element, size_t dim)
 {
-    if (element == ELEMENT_B64)
-        return element_row_bytes(element, dim);
+    if (element == INDEX_B64)
+        return index_row_bytes(element, dim);
     const size_t bytes = component_bytes(element);
     return bytes && dim <= SIZE_MAX / bytes ? dim * bytes : 0;
 }
@@ -38,7 +38,7 @@ const char *data_element_name(enum element element)
     for (size_t i = 0; i < ELEMENTS; i++)
         if (elements[i].element == element)
             return elements[i].name;
-    return element_name(element);
+    return index_element_name(element);
 }
 
 bool data_element_named(const char *name, enum element *out)
@@ -48,12 +48,12 @@ bool data_element_named(const char *name, enum element *out)
             *out = elements[i].element;
             return true;
         }
-    return element_named(name, out);
+    return index_element_named(name, out);
 }
 
 bool data_element_is_integer(enum element e)
 {
-    return e == ELEMENT_U8 || e == ELEMENT_I8 || e == ELEMENT_I16 || e == ELEMENT_I32 ||
+    return e == INDEX_U8 || e == ELEMENT_I8 || e == ELEMENT_I16 || e == ELEMENT_I32 ||
            e == ELEMENT_I64 || e == ELEMENT_U16 || e == ELEMENT_U32 || e == ELEMENT_U64;
 }
 
@@ -91,7 +91,7 @@ static long double value_at(enum element from, const void *in, size_t i)
     uint32_t u32;
     uint64_t u64;
     switch ((int)from) {
-        case ELEMENT_U8: return ((const uint8_t *)in)[i];
+        case INDEX_U8: return ((const uint8_t *)in)[i];
         case (int)ELEMENT_I8: return ((const int8_t *)in)[i];
         case (int)ELEMENT_I16: memcpy(&i16, at + 2 * i, 2); return i16;
         case (int)ELEMENT_I32: memcpy(&i32, at + 4 * i, 4); return i32;
@@ -113,7 +113,7 @@ static bool whole_within(long double v, long double low, long double high)
 static bool put_value(enum element to, void *out, size_t i, long double v)
 {
     char *at = out;
-    if (to == ELEMENT_F32) {
+    if (to == INDEX_F32) {
         float f = (float)v;
         memcpy(at + 4 * i, &f, 4);
         return !isfinite(v) || isfinite(f);
@@ -123,7 +123,7 @@ static bool put_value(enum element to, void *out, size_t i, long double v)
         memcpy(at + 8 * i, &d, 8);
         return true;
     }
-    if (to == ELEMENT_U8 && whole_within(v, 0, UINT8_MAX)) {
+    if (to == INDEX_U8 && whole_within(v, 0, UINT8_MAX)) {
         ((uint8_t *)out)[i] = (uint8_t)v;
         return true;
     }
@@ -154,14 +154,14 @@ static bool float_keeps(enum element from, long double v)
 size_t data_convert_elements(enum element from, const void *in, enum element to, void *out,
                              size_t count)
 {
-    if (from == to || (from == ELEMENT_U8 && to == ELEMENT_B64) ||
-        (from == ELEMENT_B64 && to == ELEMENT_U8)) {
+    if (from == to || (from == INDEX_U8 && to == INDEX_B64) ||
+        (from == INDEX_B64 && to == INDEX_U8)) {
         memcpy(out, in, data_row_bytes(from, count));
         return count;
     }
-    if (from == ELEMENT_B64 || to == ELEMENT_B64)
+    if (from == INDEX_B64 || to == INDEX_B64)
         return 0;
-    if (from == ELEMENT_U8 && to == ELEMENT_F32) {
+    if (from == INDEX_U8 && to == INDEX_F32) {
         const uint8_t *bytes = in;
         float *floats = out;
         for (size_t i = 0; i < count; i++)
@@ -170,7 +170,7 @@ size_t data_convert_elements(enum element from, const void *in, enum element to,
     }
     for (size_t i = 0; i < count; i++) {
         long double v = value_at(from, in, i);
-        if (to == ELEMENT_F32 && !float_keeps(from, v))
+        if (to == INDEX_F32 && !float_keeps(from, v))
             return i;
         if (!put_value(to, out, i, v))
             return i;

@@ -60,9 +60,9 @@ int source_read(const struct source *s, size_t first, size_t n, void *out, struc
 
 int source_read_f32(const struct source *s, size_t first, size_t n, float *out, struct error *err)
 {
-    if (s->element == ELEMENT_F32)
+    if (s->element == INDEX_F32)
         return source_read(s, first, n, out, err);
-    if (s->element != ELEMENT_U8 && s->element != ELEMENT_I8)
+    if (s->element != INDEX_U8 && s->element != ELEMENT_I8)
         return fail(err, ERR_DIMENSION, "%s: holds %s, which are not widened to f32", s->name,
                     data_element_name(s->element));
     /* The bytes are read into the last quarter of out, so a float is never written over a byte that
@@ -72,7 +72,7 @@ int source_read_f32(const struct source *s, size_t first, size_t n, float *out, 
     int rc = source_read(s, first, n, bytes, err);
     if (rc)
         return rc;
-    if (s->element == ELEMENT_U8)
+    if (s->element == INDEX_U8)
         for (size_t i = 0; i < count; i++)
             out[i] = (float)bytes[i];
     else
@@ -89,7 +89,7 @@ int source_read_number(const struct source *s, size_t row, int64_t *out, struct 
         int64_t integer;
         double real;
     } in, number;
-    if (s->dim != 1 || s->element == ELEMENT_B64)
+    if (s->dim != 1 || s->element == INDEX_B64)
         return fail(err, ERR_DIMENSION, "%s: holds %zu x %s, one number per row was expected",
                     s->name, s->dim, data_element_name(s->element));
     const int rc = source_read(s, row, 1, in.raw, err);
@@ -97,7 +97,7 @@ int source_read_number(const struct source *s, size_t row, int64_t *out, struct 
         return rc;
     (void)data_convert_elements(s->element, in.raw, integer ? ELEMENT_I64 : ELEMENT_F64, number.raw,
                                 1);
-    *out = integer ? number.integer : attribute_of_real(number.real);
+    *out = integer ? number.integer : index_attribute_of_real(number.real);
     return OK;
 }
 

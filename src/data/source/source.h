@@ -63,8 +63,8 @@ int source_read(const struct source *, size_t first, size_t n, void *out, struct
  * for other elements. */
 int source_read_f32(const struct source *, size_t first, size_t n, float *out, struct error *);
 
-/* The number of a row of one column: an integer as it is, a real as attribute_of_real() orders it, so
-   that NaN is ATTRIBUTE_NONE. ERR_DIMENSION: more columns, or a code. */
+/* The number of a row of one column: an integer as it is, a real as index_attribute_of_real()
+   orders it, so that NaN is INDEX_ATTRIBUTE_NONE. ERR_DIMENSION: more columns, or a code. */
 int source_read_number(const struct source *, size_t row, int64_t *out, struct error *);
 
 /* Closes and frees a source; NULL is ignored. */

@@ -351,7 +351,7 @@ static void write_bytes(const float *x, size_t n, double scale, uint8_t *out)
 int synthetic_read(const struct source *s, size_t first, size_t n, void *out, struct error *err)
 {
     const struct synthetic *y = s->state;
-    if (s->element == ELEMENT_B64)
+    if (s->element == INDEX_B64)
         return read_codes(y, first, n, out);
     size_t row_bytes = s->dim * sizeof(float);
     float *x = malloc(2 * row_bytes);
@@ -369,7 +369,7 @@ int synthetic_read(const struct source *s, size_t first, size_t n, void *out, st
             drift_row(y, t, &r, x);
         if (y->kind == SYNTHETIC_SPHERE)
             sphere_row(y, &r, x);
-        if (s->element == ELEMENT_U8)
+        if (s->element == INDEX_U8)
             write_bytes(x, s->dim, y->params.byte_scale, (uint8_t *)out + i * s->dim);
         else
             memcpy((char *)out + i * row_bytes, x, row_bytes);

@@ -188,7 +188,7 @@ static int open_one(const struct synthetic *like, struct source **out, struct er
     s->n = y->n;
     bool codes = y->kind == SYNTHETIC_UNIFORM || y->kind == SYNTHETIC_CODES;
     bool bytes = y->kind == SYNTHETIC_MIXTURE && y->params.byte_scale > 0;
-    s->element = codes ? ELEMENT_B64 : bytes ? ELEMENT_U8 : ELEMENT_F32;
+    s->element = codes ? INDEX_B64 : bytes ? INDEX_U8 : INDEX_F32;
     s->dim = codes ? 64 : (size_t)y->params.dim;
     s->hash = hash_of(y);
     int rc = synthetic_make_tables(y, err);

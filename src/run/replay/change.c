@@ -19,7 +19,7 @@ struct change_calls {
 
 static struct vectors slice(struct vectors v, size_t first, size_t n)
 {
-    v.rows = (const char *)v.rows + first * element_row_bytes(v.element, v.dim);
+    v.rows = (const char *)v.rows + first * index_row_bytes(v.element, v.dim);
     v.n = n;
     return v;
 }

@@ -58,7 +58,7 @@ static int prepare(struct clustering *c, const struct op *op)
 static int check_numbers(const struct clustering *c, const uint64_t *of, size_t n, const char *what)
 {
     for (size_t i = 0; i < n; i++)
-        if (of[i] >= c->result.clusters && of[i] != NO_CLUSTER)
+        if (of[i] >= c->result.clusters && of[i] != INDEX_NO_CLUSTER)
             return fail(c->replay->err, ERR_INVARIANT,
                         "cluster: %s %zu is in cluster %" PRIu64 "; there are %zu, from 0", what, i,
                         of[i], c->result.clusters);
@@ -87,12 +87,12 @@ static int group(struct clustering *c, struct buffer *memory)
     for (size_t i = 0; i < clusters + 2; i++)
         c->starts[i] = 0;
     for (size_t i = 0; i < n; i++)
-        if (c->result.of_ids[i] != NO_CLUSTER)
+        if (c->result.of_ids[i] != INDEX_NO_CLUSTER)
             c->starts[c->result.of_ids[i] + 2]++;
     for (size_t i = 2; i < clusters + 2; i++)
         c->starts[i] += c->starts[i - 1];
     for (size_t i = 0; i < n; i++)
-        if (c->result.of_ids[i] != NO_CLUSTER)
+        if (c->result.of_ids[i] != INDEX_NO_CLUSTER)
             c->members[c->starts[c->result.of_ids[i] + 1]++] = c->request.ids[i];
     for (size_t i = 0; i < clusters + c->request.vectors.n; i++)
         c->positions[i] = i;

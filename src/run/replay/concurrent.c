@@ -118,8 +118,7 @@ static int write_one(struct concurrent_run *t, size_t i, uint64_t *insert_ns)
     struct checked *checked = &t->replay->checked;
     struct index *index = checked->index;
     const struct vectors all = t->rows;
-    const struct vectors row = { (const char *)all.rows +
-                                     i * element_row_bytes(all.element, all.dim),
+    const struct vectors row = { (const char *)all.rows + i * index_row_bytes(all.element, all.dim),
                                  1, all.dim, all.element };
     size_t done = 0;
     int rc = OK;

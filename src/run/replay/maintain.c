@@ -90,8 +90,7 @@ static int ask_for_own(struct replay_session *r, struct step_record *s)
     int rc = buffer_reserve(&all, (live + 1) * sizeof(uint64_t), r->err);
 
     if (rc == OK)
-        rc = buffer_reserve(&rows, n * element_row_bytes(r->cell->element, r->list->dim) + 1,
-                            r->err);
+        rc = buffer_reserve(&rows, n * index_row_bytes(r->cell->element, r->list->dim) + 1, r->err);
     if (rc == OK)
         rc = buffer_reserve(&answers, (n * k + 1) * (sizeof(uint64_t) + sizeof(float)), r->err);
     if (rc == OK && n > 0) {
@@ -113,7 +112,7 @@ static int ask_for_own(struct replay_session *r, struct step_record *s)
             rc = r->ops->search(r->checked.index, &request, &result);
         for (size_t i = 0; rc == OK && i < n * k; i++) {
             own += found[i] == ids[i / k];
-            wrong += found[i] != ID_NONE && !idmap_get(&r->checked.live, found[i], NULL);
+            wrong += found[i] != INDEX_NO_ID && !idmap_get(&r->checked.live, found[i], NULL);
         }
         s->wrong_ids = (double)wrong;
         step_stat(s, "own_found", (double)own / (double)n);

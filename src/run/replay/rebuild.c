@@ -37,7 +37,7 @@ static int gather_live(struct replay_session *r, struct buffer *rows, struct buf
     int rc = buffer_reserve(ids, n * sizeof(uint64_t), r->err);
 
     if (rc == OK)
-        rc = buffer_reserve(rows, n * element_row_bytes(element, dim), r->err);
+        rc = buffer_reserve(rows, n * index_row_bytes(element, dim), r->err);
     if (rc != OK)
         return rc;
     *out =

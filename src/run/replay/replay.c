@@ -12,7 +12,7 @@ static void warm_for(struct replay_session *r, const struct op *op, bool rebuild
 {
     enum { WORTH_BYTES = 4 << 20, TIMES = 3 };
     const size_t rows = rebuild ? op->live_after : op->kind == OP_INSERT ? op->n : 0;
-    const size_t bytes = rows * element_row_bytes(r->cell->element, r->list->dim);
+    const size_t bytes = rows * index_row_bytes(r->cell->element, r->list->dim);
     const double before = proc_children_seconds();
 
     if (bytes < WORTH_BYTES)

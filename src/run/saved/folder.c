@@ -128,10 +128,11 @@ json_t *saved_about(const struct cell *cell, const struct experiment *x, const c
         "s:s, s:O, s:o}",
         "driftline_index", SAVED_FORMAT, "version", build_stamp.version, "method",
         cell->method->ops->name, "label", cell->method->label, "plugin", plugin, "params",
-        cell->params_json, "knobs", cell->method->knobs, "element", element_name(cell->element),
-        "metric", metric_name(list->metric), "dim", (json_int_t)list->dim, "rows", (json_int_t)rows,
-        "next_id", (json_int_t)list->n_ids, "threads", (json_int_t)x->threads, "seed",
-        (json_int_t)cell->seed, "k", (json_int_t)list->max_k, "config", x->config_path,
-        "config_file", realpath(x->config_path, path) ? path : x->config_path, "config_sha256",
-        x->config_sha256, "overrides", x->overrides, "data", data_of(list));
+        cell->params_json, "knobs", cell->method->knobs, "element",
+        index_element_name(cell->element), "metric", index_metric_name(list->metric), "dim",
+        (json_int_t)list->dim, "rows", (json_int_t)rows, "next_id", (json_int_t)list->n_ids,
+        "threads", (json_int_t)x->threads, "seed", (json_int_t)cell->seed, "k",
+        (json_int_t)list->max_k, "config", x->config_path, "config_file",
+        realpath(x->config_path, path) ? path : x->config_path, "config_sha256", x->config_sha256,
+        "overrides", x->overrides, "data", data_of(list));
 }

@@ -81,9 +81,9 @@ static int fill_env(struct saved_index *s, const char *dir, const struct kernels
         return damaged(s, dir, "rows");
     if (built < 1 || built > THREADS_MAX)
         return damaged(s, dir, "threads");
-    if (!element_named(field_text(about, "element", ""), &s->env.element))
+    if (!index_element_named(field_text(about, "element", ""), &s->env.element))
         return damaged(s, dir, "element");
-    if (!metric_named(field_text(about, "metric", ""), &s->env.metric))
+    if (!index_metric_named(field_text(about, "metric", ""), &s->env.metric))
         return damaged(s, dir, "metric");
     if (!is_state_name(field_text(about, "state", "")))
         return damaged(s, dir, "state");

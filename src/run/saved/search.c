@@ -18,7 +18,7 @@ struct asked {
 
 static int search(struct asked *a, struct vectors of, size_t first, size_t n)
 {
-    const size_t row_bytes = element_row_bytes(of.element, of.dim), k = a->request.k;
+    const size_t row_bytes = index_row_bytes(of.element, of.dim), k = a->request.k;
     struct search_request request = a->request;
     struct search_result result = { .ids = (uint64_t *)a->ids.bytes + first * k,
                                     .distances = (float *)a->distances.bytes + first * k };
@@ -31,7 +31,7 @@ static int search(struct asked *a, struct vectors of, size_t first, size_t n)
 static int prepare(struct asked *a, const struct search_request *r)
 {
     const struct vectors v = r->queries;
-    const size_t row_bytes = element_row_bytes(v.element, v.dim);
+    const size_t row_bytes = index_row_bytes(v.element, v.dim);
     struct error *err = a->index->error;
     int rc = buffer_reserve(&a->order, v.n * sizeof(uint64_t) + 1, err);
 

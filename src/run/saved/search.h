@@ -11,7 +11,7 @@ struct saved_times {
 };
 
 /* Answers all queries: every second one by itself, the others as one batch, after a warm-up with
-   queries that are not among them. ids: n x k, nearest first, ID_NONE for no answer. Rows under
+   queries that are not among them. ids: n x k, nearest first, INDEX_NO_ID for no answer. Rows under
    cosine are of unit length. ERR_DIMENSION and the like if the queries do not suit the index. */
 int saved_search(struct saved_index *, const struct search_request *, uint64_t *ids,
                  struct saved_times *);

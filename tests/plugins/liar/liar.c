@@ -45,7 +45,7 @@ static const struct param params[] = {
 static const struct param knobs[] = { PARAM_INT(struct liar_knobs, effort, 100, 1, 100,
                                                 "per cent of the rows that are scanned"),
                                       PARAM_END };
-static const struct index_space spaces[] = { { ELEMENT_F32, METRIC_L2SQ }, INDEX_SPACES_END };
+static const struct index_space spaces[] = { { INDEX_F32, INDEX_L2SQ }, INDEX_SPACES_END };
 
 static enum lie mode_of(const struct liar *l)
 {
@@ -80,7 +80,7 @@ size_t liar_nearest(const struct liar *l, const float *query, const struct id_fi
     size_t found = 0;
 
     for (uint32_t slot = 0; slot < n; slot++) {
-        if (!id_filter_allows(filter, l->ids[slot]))
+        if (!index_filter_allows(filter, l->ids[slot]))
             continue;
         const double distance = distance_sq(query, l->rows + slot * dim, dim);
         const struct near_row row = { farthest ? -distance : distance, slot };
@@ -117,7 +117,7 @@ int liar_scan(const struct liar *l, const struct search_request *q, size_t first
         const size_t found = liar_nearest(l, query, q->filter, n, q->k, farthest, near);
 
         for (size_t j = 0; j < q->k; j++) {
-            r->ids[i * q->k + j] = j < found ? l->ids[near[j].slot] : ID_NONE;
+            r->ids[i * q->k + j] = j < found ? l->ids[near[j].slot] : INDEX_NO_ID;
             r->distances[i * q->k + j] = j < found ? (float)fabs(near[j].distance) : INFINITY;
         }
         r->work.distances += (double)n;
@@ -131,7 +131,7 @@ int liar_scan(const struct liar *l, const struct search_request *q, size_t first
 void liar_answer_none(const struct search_request *q, struct search_result *r)
 {
     for (size_t i = 0; i < q->queries.n * q->k; i++) {
-        r->ids[i] = ID_NONE;
+        r->ids[i] = INDEX_NO_ID;
         r->distances[i] = INFINITY;
     }
 }
@@ -265,7 +265,7 @@ static int range(struct index *index, const struct range_request *q, struct rang
         for (size_t slot = 0; rc == OK && slot < l->n; slot++) {
             const double distance = distance_sq(query, l->rows + slot * dim, dim);
 
-            if (distance <= q->radius && id_filter_allows(q->filter, l->ids[slot]))
+            if (distance <= q->radius && index_filter_allows(q->filter, l->ids[slot]))
                 rc = r->found(r->to, i, l->ids[slot], (float)distance);
         }
         r->work.distances += (double)l->n;

@@ -46,7 +46,7 @@ static inline struct work world_search(struct stored_rows *w, const float *query
                                        struct ampi_knobs knobs, const struct id_filter *filter,
                                        uint64_t *ids, float *distances)
 {
-    struct search_request request = { { query, 1, w->dim, ELEMENT_F32 }, k, &knobs, filter, 1 };
+    struct search_request request = { { query, 1, w->dim, INDEX_F32 }, k, &knobs, filter, 1 };
     struct search_result result = { .ids = ids, .distances = distances };
     assert_ok(ampi_ops.search(w->index, &request, &result), &w->bench.error);
     return result.work;

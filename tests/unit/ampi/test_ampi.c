@@ -157,7 +157,7 @@ static void test_range(void **state)
         const float *query = w.rows + rng_below(&w.rng, 3000) * 3;
         const double radius = i == 0 ? 0 : i == 1 ? 1e30 : 0.5 * rng_unit(&w.rng);
         const struct range_request request = {
-            { query, 1, 3, ELEMENT_F32 }, radius, &everything, NULL, 1
+            { query, 1, 3, INDEX_F32 }, radius, &everything, NULL, 1
         };
         struct range_result result = { .found = note_found, .to = &found };
         size_t n = 0, within = 0;

@@ -55,7 +55,7 @@ static void history_search(struct stored_rows *w)
                                 1 + (int64_t)rng_below(&w->rng, 6),
                                 1 + (int64_t)rng_below(&w->rng, 60) };
     world_search(w, query, 5, knobs, NULL, ids, distances);
-    for (size_t i = 0; i < 5 && ids[i] != ID_NONE; i++) {
+    for (size_t i = 0; i < 5 && ids[i] != INDEX_NO_ID; i++) {
         assert_true(w->stored[ids[i]]);
         for (size_t j = 0; j < i; j++)
             assert_true(ids[j] != ids[i]);

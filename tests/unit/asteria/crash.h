@@ -33,8 +33,8 @@ struct kind {
 };
 
 static const struct kind kinds[] = {
-    { "bytes, written", ELEMENT_U8, ASTERIA_WRITTEN, ASTERIA_ROWS_MEMORY, LINK_MAINTAIN },
-    { "floats, synced, tiered", ELEMENT_F32, ASTERIA_SYNCED, ASTERIA_ROWS_TIERED, LINK_INSERT },
+    { "bytes, written", INDEX_U8, ASTERIA_WRITTEN, ASTERIA_ROWS_MEMORY, LINK_MAINTAIN },
+    { "floats, synced, tiered", INDEX_F32, ASTERIA_SYNCED, ASTERIA_ROWS_TIERED, LINK_INSERT },
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 

@@ -38,7 +38,7 @@ static inline struct asteria_knobs world_knobs(void)
    row before. */
 static inline void world_fill(struct asteria_search_world *w, size_t first, size_t n, double spread)
 {
-    if (w->bench.env.element == ELEMENT_U8) {
+    if (w->bench.env.element == INDEX_U8) {
         test_fill_u8(&w->rng, w->rows + first * w->dim, n, w->dim, 8, spread);
     } else {
         float *rows = (float *)(void *)w->rows + first * w->dim;
@@ -53,10 +53,10 @@ static inline void world_open(struct asteria_search_world *w, struct asteria_par
                               enum element element, size_t dim, size_t capacity, size_t threads)
 {
     memset(w, 0, sizeof *w);
-    test_bench_begin(&w->bench, element, METRIC_COS, dim, threads);
+    test_bench_begin(&w->bench, element, INDEX_COS, dim, threads);
     w->params = params;
     w->dim = dim;
-    w->row_bytes = element_row_bytes(element, dim);
+    w->row_bytes = index_row_bytes(element, dim);
     w->capacity = capacity;
     w->rng = rng_at(test_seed(), dim * 31 + capacity);
     w->rows = calloc(capacity + 1, w->row_bytes);
@@ -136,7 +136,7 @@ static inline struct test_truth *world_truth(const struct asteria_search_world *
     struct test_truth *t = calloc(w->capacity + 1, sizeof *t);
     *n = 0;
     for (uint64_t i = 0; i < w->capacity; i++)
-        if (w->stored[i] && id_filter_allows(filter, i))
+        if (w->stored[i] && index_filter_allows(filter, i))
             t[(*n)++] =
                 (struct test_truth){ asteria_distance(&w->bench.env, query, world_row(w, i)), i };
     qsort(t, *n, sizeof *t, test_truth_order);
@@ -167,12 +167,12 @@ static inline void world_expect_exact(struct asteria_search_world *w, const void
     struct test_truth *t = world_truth(w, query, filter, &n);
     world_search(w, query, 1, k, knobs, filter, 1, ids, distances);
     for (size_t i = 0; i < k; i++)
-        if (ids[i] != (i < n ? t[i].id : ID_NONE) ||
+        if (ids[i] != (i < n ? t[i].id : INDEX_NO_ID) ||
             (i < n ? distances[i] != t[i].distance : !isinf(distances[i])))
             fail_msg("dim %zu, %zu rows, k %zu, order %d, mode %d: answer %zu is %" PRIu64
                      " at %.9g, and should be %" PRIu64 " at %.9g",
                      w->dim, w->n, k, (int)knobs->probe_order, (int)knobs->mode, i, ids[i],
-                     (double)distances[i], i < n ? t[i].id : ID_NONE,
+                     (double)distances[i], i < n ? t[i].id : INDEX_NO_ID,
                      i < n ? (double)t[i].distance : INFINITY);
     free(ids);
     free(distances);
@@ -192,7 +192,7 @@ static inline double world_recall(struct asteria_search_world *w, const void *qu
         struct test_truth *t =
             world_truth(w, (const char *)queries + q * w->row_bytes, NULL, &live);
         for (size_t i = 0; i < k; i++)
-            hits += ids[q * k + i] != ID_NONE && distances[q * k + i] <= t[k - 1].distance;
+            hits += ids[q * k + i] != INDEX_NO_ID && distances[q * k + i] <= t[k - 1].distance;
         free(t);
     }
     free(ids);

@@ -46,13 +46,13 @@ static inline void small_begin(struct small *s, enum element element,
     memset(s, 0, sizeof *s);
     s->params = *p;
     s->rng = rng_at(test_seed(), 22);
-    test_bench_begin(&s->bench, element, METRIC_COS, STORE_DIM, 1);
+    test_bench_begin(&s->bench, element, INDEX_COS, STORE_DIM, 1);
     (void)snprintf(s->dir, sizeof s->dir, "%s", dir);
     s->bench.env.dir = s->dir;
-    s->row_bytes = element_row_bytes(element, STORE_DIM);
+    s->row_bytes = index_row_bytes(element, STORE_DIM);
     s->rows = malloc(STORE_ROWS * s->row_bytes);
     assert_non_null(s->rows);
-    if (element == ELEMENT_U8) {
+    if (element == INDEX_U8) {
         test_fill_u8(&r, s->rows, STORE_ROWS, STORE_DIM, 9, .3);
     } else {
         test_fill_f32(&r, (float *)(void *)s->rows, STORE_ROWS, STORE_DIM, 9, .3);

@@ -56,21 +56,21 @@ static inline void asteria_world_open(struct asteria_world *w, const char *setti
                                       size_t threads)
 {
     memset(w, 0, sizeof *w);
-    test_bench_begin(&w->bench, element, METRIC_COS, dim, threads);
+    test_bench_begin(&w->bench, element, INDEX_COS, dim, threads);
     w->params = asteria_world_params(settings);
     if (w->params.storage == ASTERIA_ROWS_TIERED || w->params.wal != ASTERIA_NO_WAL) {
         test_dir_make_in_memory(w->dir);
         w->bench.env.dir = w->dir;
     }
     w->dim = dim;
-    w->row_bytes = element_row_bytes(element, dim);
+    w->row_bytes = index_row_bytes(element, dim);
     w->capacity = capacity;
     w->rng = rng_at(test_seed(), 21);
     w->rows = calloc(capacity, w->row_bytes);
     w->stored = calloc(capacity, sizeof *w->stored);
     assert_non_null(w->rows);
     assert_non_null(w->stored);
-    if (element == ELEMENT_F32) {
+    if (element == INDEX_F32) {
         float *rows = (float *)(void *)w->rows;
 
         test_fill_f32(&w->rng, rows, capacity, dim, 9, .4);
@@ -176,7 +176,7 @@ static inline double asteria_world_distance(const struct asteria_world *w, size_
     double aa = 0, bb = 0, ab = 0;
 
     for (size_t i = 0; i < w->dim; i++) {
-        const bool bytes = w->bench.env.element == ELEMENT_U8;
+        const bool bytes = w->bench.env.element == INDEX_U8;
         const float *fa = (const float *)(const void *)(w->rows + a * w->row_bytes);
         const float *fb = (const float *)(const void *)(w->rows + b * w->row_bytes);
         const double x = bytes ? w->rows[a * w->dim + i] : fa[i];

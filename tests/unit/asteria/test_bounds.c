@@ -17,19 +17,19 @@ static const struct {
     bool centre, pca, remove;
     int64_t bits;
 } cases[] = {
-    { "bor, golay", ROTATION_BOR, ECC_GOLAY, 0, ELEMENT_F32, 48, true, false, false, 8 },
-    { "bor, golay, 4 bits", ROTATION_BOR, ECC_GOLAY, 0, ELEMENT_F32, 100, true, false, true, 4 },
-    { "hadamard, hamming", ROTATION_HADAMARD, ECC_HAMMING, 0, ELEMENT_F32, 32, false, false, false,
+    { "bor, golay", ROTATION_BOR, ECC_GOLAY, 0, INDEX_F32, 48, true, false, false, 8 },
+    { "bor, golay, 4 bits", ROTATION_BOR, ECC_GOLAY, 0, INDEX_F32, 100, true, false, true, 4 },
+    { "hadamard, hamming", ROTATION_HADAMARD, ECC_HAMMING, 0, INDEX_F32, 32, false, false, false,
       8 },
-    { "itq, golay2", ROTATION_ITQ, ECC_GOLAY2, 0, ELEMENT_F32, 64, true, true, true, 6 },
-    { "pca, bch", ROTATION_PCA, ECC_BCH, 0, ELEMENT_F32, 40, true, false, false, 8 },
-    { "opq, rm", ROTATION_OPQ, ECC_RM, 0, ELEMENT_F32, 48, false, false, true, 8 },
-    { "random, none", ROTATION_RANDOM, ECC_NONE, 0, ELEMENT_F32, 24, true, false, false, 5 },
-    { "identity, random code", ROTATION_IDENTITY, ECC_RANDOM, 0, ELEMENT_F32, 36, true, true, false,
+    { "itq, golay2", ROTATION_ITQ, ECC_GOLAY2, 0, INDEX_F32, 64, true, true, true, 6 },
+    { "pca, bch", ROTATION_PCA, ECC_BCH, 0, INDEX_F32, 40, true, false, false, 8 },
+    { "opq, rm", ROTATION_OPQ, ECC_RM, 0, INDEX_F32, 48, false, false, true, 8 },
+    { "random, none", ROTATION_RANDOM, ECC_NONE, 0, INDEX_F32, 24, true, false, false, 5 },
+    { "identity, random code", ROTATION_IDENTITY, ECC_RANDOM, 0, INDEX_F32, 36, true, true, false,
       8 },
-    { "learned vantages", ROTATION_HADAMARD, ECC_GOLAY, VANTAGE_LEARNED, ELEMENT_F32, 33, true,
-      false, true, 8 },
-    { "bytes", ROTATION_BOR, ECC_GOLAY, 0, ELEMENT_U8, 64, true, false, true, 8 },
+    { "learned vantages", ROTATION_HADAMARD, ECC_GOLAY, VANTAGE_LEARNED, INDEX_F32, 33, true, false,
+      true, 8 },
+    { "bytes", ROTATION_BOR, ECC_GOLAY, 0, INDEX_U8, 64, true, false, true, 8 },
 };
 enum { CASES = sizeof cases / sizeof *cases };
 
@@ -215,7 +215,7 @@ static void open_border(struct asteria_search_world *w, size_t dim)
     params.code = ECC_NONE;
     params.address_bits = (int64_t)dim;
     params.caprg = params.centering = false;
-    world_open(w, params, ELEMENT_F32, dim, FEW, 1);
+    world_open(w, params, INDEX_F32, dim, FEW, 1);
     float *rows = (float *)(void *)w->rows;
     for (size_t i = 0; i < FEW * dim; i++)
         rows[i] = i < 2 * dim ? 0 : -fabsf(rows[i]) - 1e-3f;
@@ -389,7 +389,7 @@ static void test_no_angle_from_words(void **state)
         struct asteria_search_world w;
         double g[DIM_MOST], n[DIM_MOST];
         float zero[ECC_WORD_MAX];
-        if (cases[c].element != ELEMENT_F32)
+        if (cases[c].element != INDEX_F32)
             continue;
         open_trained(&w, c);
         const struct asteria *a = asteria_of(w.index);

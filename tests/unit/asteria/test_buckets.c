@@ -84,7 +84,7 @@ static void bounds_of(const char *settings, size_t dim)
 {
     struct asteria_world w;
 
-    asteria_world_open(&w, settings, ELEMENT_F32, dim, 1000, 1);
+    asteria_world_open(&w, settings, INDEX_F32, dim, 1000, 1);
     struct asteria *a = state_of(&w);
     asteria_world_train(&w, 0, 400);
     for (size_t i = 0; i < 500; i += 50)
@@ -144,7 +144,7 @@ static void test_centres(void **state)
     size_t due = 0;
 
     (void)state;
-    asteria_world_open(&w, "address_bits=2,caprg=false", ELEMENT_F32, 24, 2000, 1);
+    asteria_world_open(&w, "address_bits=2,caprg=false", INDEX_F32, 24, 2000, 1);
     struct asteria *a = state_of(&w);
     asteria_world_train(&w, 0, 200);
     const struct asteria_generation *g = a->generations[a->now];
@@ -179,7 +179,7 @@ static void addresses_of(const char *settings, bool sparse)
     struct asteria_world w;
     size_t vacant;
 
-    asteria_world_open(&w, settings, ELEMENT_F32, 32, 800, 1);
+    asteria_world_open(&w, settings, INDEX_F32, 32, 800, 1);
     asteria_world_train(&w, 0, 400);
     const struct asteria_generation *g = state_of(&w)->generations[state_of(&w)->now];
     assert_int_equal(g->sparse != NULL, sparse);
@@ -314,7 +314,7 @@ static void test_check_finds(void **state)
     for (size_t i = 0; i < sizeof bugs / sizeof *bugs; i++) {
         struct asteria_world w;
 
-        asteria_world_open(&w, "address_bits=2,caprg=false", ELEMENT_F32, 24, 500, 1);
+        asteria_world_open(&w, "address_bits=2,caprg=false", INDEX_F32, 24, 500, 1);
         struct asteria *a = state_of(&w);
         asteria_world_train(&w, 0, 200);
         asteria_world_insert(&w, 0, 500);
@@ -348,7 +348,7 @@ static void test_options_that_change(void **state)
     struct asteria_world w;
 
     (void)state;
-    asteria_world_open(&w, "address_bits=3,compact_share=1", ELEMENT_F32, 24, 1000, 1);
+    asteria_world_open(&w, "address_bits=3,compact_share=1", INDEX_F32, 24, 1000, 1);
     const struct asteria *a = state_of(&w);
     asteria_world_train(&w, 0, 400);
     asteria_world_insert(&w, 0, 600);

@@ -112,7 +112,7 @@ static void test_coverage(void **state)
     struct test_bench b;
     struct asteria_params p;
     float *rows = unit_rows(&r, 3 * POOL, DIM, 20, .5); /* of the same clusters */
-    test_bench_begin(&b, ELEMENT_F32, METRIC_COS, DIM, 1);
+    test_bench_begin(&b, INDEX_F32, INDEX_COS, DIM, 1);
     param_defaults(asteria_ops.params, &p);
     p.rotation = ROTATION_PCA;
     struct asteria_model *model = fitted(&b, &p, 12, rows, POOL);
@@ -153,7 +153,7 @@ static void test_few_pairs(void **state)
     struct test_bench b;
     struct asteria_params p;
     float *rows = unit_rows(&r, 300, DIM, 0, 1);
-    test_bench_begin(&b, ELEMENT_F32, METRIC_COS, DIM, 1);
+    test_bench_begin(&b, INDEX_F32, INDEX_COS, DIM, 1);
     param_defaults(asteria_ops.params, &p);
     p.rotation = ROTATION_RANDOM;
     struct asteria_model *model = fitted(&b, &p, 4, rows, 300);
@@ -246,7 +246,7 @@ static void test_vantages(void **state)
     struct test_bench b;
     float *rows = late_signal(&r, N, D, M), *v = NULL, plain[M * D] = { 0 };
     double losses[2] = { 0 };
-    test_bench_begin(&b, ELEMENT_F32, METRIC_COS, D, 1);
+    test_bench_begin(&b, INDEX_F32, INDEX_COS, D, 1);
     assert_ok(asteria_vantage_learn(&v, &b.env, M, D, rows, rows, N, test_seed(), losses),
               &b.error);
     for (size_t i = 0; i < M; i++)
@@ -274,7 +274,7 @@ static void test_vantages_of_anything(void **state)
     struct rng r = rng_at(test_seed(), 4);
     struct test_bench b;
     float *rows = unit_rows(&r, 40, D, 3, .2);
-    test_bench_begin(&b, ELEMENT_F32, METRIC_COS, D, 1);
+    test_bench_begin(&b, INDEX_F32, INDEX_COS, D, 1);
     for (int data = 0; data < 4; data++)
         for (size_t m = 1; m <= D; m += 5) {
             float *v = NULL;
@@ -319,7 +319,7 @@ static void test_encode(void **state)
             const size_t dim = dims[d];
             struct test_bench b;
             struct asteria_params p;
-            test_bench_begin(&b, bytes ? ELEMENT_U8 : ELEMENT_F32, METRIC_COS, dim, 3);
+            test_bench_begin(&b, bytes ? INDEX_U8 : INDEX_F32, INDEX_COS, dim, 3);
             param_defaults(asteria_ops.params, &p);
             p.rotation = ROTATION_HADAMARD;
             float *rows = unit_rows(&r, N, dim, 5, .5), *units = malloc(N * dim * sizeof *units);

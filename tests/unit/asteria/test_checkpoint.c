@@ -22,8 +22,8 @@ struct kind {
 };
 
 static const struct kind kinds[] = {
-    { "memory, written", ELEMENT_U8, ASTERIA_WRITTEN, ASTERIA_ROWS_MEMORY },
-    { "tiered, synced", ELEMENT_F32, ASTERIA_SYNCED, ASTERIA_ROWS_TIERED },
+    { "memory, written", INDEX_U8, ASTERIA_WRITTEN, ASTERIA_ROWS_MEMORY },
+    { "tiered, synced", INDEX_F32, ASTERIA_SYNCED, ASTERIA_ROWS_TIERED },
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 

@@ -17,10 +17,10 @@ struct kind {
 };
 
 static const struct kind kinds[] = {
-    { "bytes, written", ELEMENT_U8, ASTERIA_WRITTEN, ASTERIA_ROWS_MEMORY, LINK_MAINTAIN },
-    { "floats, synced", ELEMENT_F32, ASTERIA_SYNCED, ASTERIA_ROWS_MEMORY, LINK_MAINTAIN },
-    { "bytes, written, tiered", ELEMENT_U8, ASTERIA_WRITTEN, ASTERIA_ROWS_TIERED, LINK_MAINTAIN },
-    { "floats, synced, tiered", ELEMENT_F32, ASTERIA_SYNCED, ASTERIA_ROWS_TIERED, LINK_INSERT },
+    { "bytes, written", INDEX_U8, ASTERIA_WRITTEN, ASTERIA_ROWS_MEMORY, LINK_MAINTAIN },
+    { "floats, synced", INDEX_F32, ASTERIA_SYNCED, ASTERIA_ROWS_MEMORY, LINK_MAINTAIN },
+    { "bytes, written, tiered", INDEX_U8, ASTERIA_WRITTEN, ASTERIA_ROWS_TIERED, LINK_MAINTAIN },
+    { "floats, synced, tiered", INDEX_F32, ASTERIA_SYNCED, ASTERIA_ROWS_TIERED, LINK_INSERT },
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
@@ -191,7 +191,7 @@ static void test_held_rows(void **state)
     params.cache_mb = 0;
     test_dir_make_in_memory(dir);
     test_dir_make_in_memory(other);
-    small_begin(&s, ELEMENT_F32, &params, dir);
+    small_begin(&s, INDEX_F32, &params, dir);
     assert_ok(small_create(&s, &fault), &s.bench.error);
     assert_ok(small_train(&s), &s.bench.error);
     assert_ok(small_apply(&s, true, 0, 100, &done), &s.bench.error);
@@ -237,7 +237,7 @@ static void test_long_log_is_shortened(void **state)
     params.wal = ASTERIA_WRITTEN;
     params.checkpoint_mb = 1;
     test_dir_make_in_memory(dir);
-    small_begin(&s, ELEMENT_U8, &params, dir);
+    small_begin(&s, INDEX_U8, &params, dir);
     assert_ok(small_create(&s, &fault), &s.bench.error);
     assert_ok(small_train(&s), &s.bench.error);
     make_long_log(&s);
@@ -277,7 +277,7 @@ static void test_few_log_files(void **state)
 
     params.wal = ASTERIA_WRITTEN;
     test_dir_make_in_memory(dir);
-    small_begin(&s, ELEMENT_U8, &params, dir);
+    small_begin(&s, INDEX_U8, &params, dir);
     assert_ok(small_create(&s, NULL), &s.bench.error);
     assert_ok(small_train(&s), &s.bench.error);
     for (size_t i = 0; i < 30; i++) {

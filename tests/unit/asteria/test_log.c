@@ -134,7 +134,7 @@ static void test_records_of_others(void **state)
     static const struct foreign records[] = {
         { LOG_INSERT, 2, { 60, 60 }, 0, true, "an id that is there" },
         { LOG_INSERT, 2, { 60, 7 }, 0, true, "an id that is there" },
-        { LOG_INSERT, 1, { ID_NONE, 0 }, 0, true, "an id that is there" },
+        { LOG_INSERT, 1, { INDEX_NO_ID, 0 }, 0, true, "an id that is there" },
         { LOG_INSERT, 1, { 61, 0 }, 0, true, "not of unit length" },
         { LOG_INSERT, 1, { 60, 0 }, 1, true, "does not belong to this index" },
         { LOG_INSERT, 0, { 0, 0 }, 0, true, "does not belong to this index" },
@@ -173,7 +173,7 @@ static void test_folders(void **state)
     test_dir_make_in_memory(other);
     open_bench(&c);
     assert_ok(small_create(&c.s, NULL), &c.s.bench.error);
-    small_begin(&t, ELEMENT_U8, &c.params, c.dir);
+    small_begin(&t, INDEX_U8, &c.params, c.dir);
     assert_code(small_create(&t, NULL), ERR_IO, &t.bench.error); /* claimed */
     assert_code(small_load(&t, c.dir, NULL), ERR_IO, &t.bench.error);
     assert_ok(small_train(&c.s), &c.s.bench.error);

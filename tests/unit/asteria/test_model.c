@@ -15,7 +15,7 @@ static void test_every_kind(void **state)
         float *rows = unit_rows(&r, N, dim);
         struct test_bench b;
         static struct said s;
-        test_bench_begin(&b, ELEMENT_F32, METRIC_COS, dim, 2);
+        test_bench_begin(&b, INDEX_F32, INDEX_COS, dim, 2);
         for (int rotation = 0; rotation < ROTATIONS; rotation++)
             for (int code = 0; code < CODES; code++) {
                 const struct asteria_params p =
@@ -59,7 +59,7 @@ static void test_word_lengths(void **state)
         const struct asteria_params p = params_of(ROTATION_PCA, ECC_GOLAY);
         float *rows = unit_rows(&r, 100, dim);
         struct test_bench b;
-        test_bench_begin(&b, ELEMENT_F32, METRIC_COS, dim, 1);
+        test_bench_begin(&b, INDEX_F32, INDEX_COS, dim, 1);
         struct asteria_model *model = fitted(&b, &p, 12, rows, 100, NULL);
         assert_int_equal(model->ecc->kind, dim < 24 ? ECC_NONE : ECC_GOLAY);
         assert_int_equal(model->ecc->k, 12);
@@ -80,7 +80,7 @@ static void test_few_rows(void **state)
     struct rng r = rng_at(test_seed(), 3);
     struct test_bench b;
     float *rows = unit_rows(&r, 24, DIM);
-    test_bench_begin(&b, ELEMENT_F32, METRIC_COS, DIM, 1);
+    test_bench_begin(&b, INDEX_F32, INDEX_COS, DIM, 1);
     for (int rotation = 0; rotation < ROTATIONS; rotation++) {
         struct asteria_params p = params_of((enum asteria_rotation_kind)rotation, ECC_GOLAY);
         p.vantages = rotation % 4 == 0;
@@ -116,7 +116,7 @@ static void test_flat_rows(void **state)
                     if (data == 0 || (data == 1 && i % 2) || (data == 2 && j > 0))
                         rows[i * dim + j] = data == 2 ? .5f : rows[(data ? i - 1 : 0) * dim + j];
             test_normalise_f32(rows, N, dim);
-            test_bench_begin(&b, ELEMENT_F32, METRIC_COS, dim, 1);
+            test_bench_begin(&b, INDEX_F32, INDEX_COS, dim, 1);
             for (int rotation = 0; rotation < ROTATIONS; rotation++) {
                 struct asteria_params p = params_of((enum asteria_rotation_kind)rotation, ECC_NONE);
                 p.vantages = rotation % 4 == 0;
@@ -146,7 +146,7 @@ static void test_threads(void **state)
         p.vantages = vantages;
         p.train_rows = vantages ? 2000 : 50000;
         for (int i = 0; i < 2; i++) {
-            test_bench_begin(&b[i], ELEMENT_F32, METRIC_COS, DIM, i ? 3 : 1);
+            test_bench_begin(&b[i], INDEX_F32, INDEX_COS, DIM, i ? 3 : 1);
             model[i] = fitted(&b[i], &p, 8, rows, N, NULL);
             assert_int_equal(model[i]->sample_rows, vantages ? 2000 : N - N / 5);
         }
@@ -170,7 +170,7 @@ static void test_from(void **state)
     struct asteria_params p = params_of(ROTATION_BOR, ECC_GOLAY);
     struct test_bench b;
     float *rows = unit_rows(&r, N, DIM);
-    test_bench_begin(&b, ELEMENT_F32, METRIC_COS, DIM, 1);
+    test_bench_begin(&b, INDEX_F32, INDEX_COS, DIM, 1);
     p.train_steps = 30;
     struct asteria_model *first = fitted(&b, &p, 8, rows, N, NULL);
     p.train_steps = 0;
@@ -204,7 +204,7 @@ static void test_check(void **state)
     struct asteria_params p = params_of(ROTATION_PCA, ECC_HAMMING);
     struct test_bench b;
     float *rows = unit_rows(&r, N, DIM);
-    test_bench_begin(&b, ELEMENT_F32, METRIC_COS, DIM, 1);
+    test_bench_begin(&b, INDEX_F32, INDEX_COS, DIM, 1);
     p.vantages = VANTAGE_LEARNED;
     struct asteria_model *model = fitted(&b, &p, 8, rows, N, NULL);
     model->vantages[3] += .01f;

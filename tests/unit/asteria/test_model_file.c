@@ -30,7 +30,7 @@ static void test_round_trip(void **state)
     for (size_t d = 0; d < 3; d++) {
         float *rows = unit_rows(&r, N, dims[d]);
         struct test_bench b;
-        test_bench_begin(&b, ELEMENT_F32, METRIC_COS, dims[d], 1);
+        test_bench_begin(&b, INDEX_F32, INDEX_COS, dims[d], 1);
         for (int rotation = 0; rotation < ROTATIONS; rotation++) {
             const int code = (rotation + (int)d) % CODES;
             struct asteria_params p =
@@ -152,7 +152,7 @@ static void test_damage(void **state)
     struct test_bench b;
     char dir[PATH_MAX];
     float *rows = unit_rows(&r, N, DIM);
-    test_bench_begin(&b, ELEMENT_F32, METRIC_COS, DIM, 1);
+    test_bench_begin(&b, INDEX_F32, INDEX_COS, DIM, 1);
     test_dir_make_in_memory(dir);
     p.vantages = VANTAGE_LEARNED;
     p.code = ECC_HAMMING;
@@ -188,7 +188,7 @@ static void test_format_1(void **state)
     struct test_bench b;
     char dir[PATH_MAX];
     float *rows = unit_rows(&r, N, DIM);
-    test_bench_begin(&b, ELEMENT_F32, METRIC_COS, DIM, 1);
+    test_bench_begin(&b, INDEX_F32, INDEX_COS, DIM, 1);
     test_dir_make_in_memory(dir);
     struct asteria_model *model = fitted(&b, &p, 8, rows, N, NULL), *read = NULL;
     write_model(&b, dir, model);
@@ -273,7 +273,7 @@ static void test_failures(void **state)
     t.rows = unit_rows(&r, N, DIM);
     test_dir_make_in_memory(t.dir);
     for (int kind = 0; kind < 2; kind++) {
-        test_bench_begin(&t.b, ELEMENT_F32, METRIC_COS, DIM, 1);
+        test_bench_begin(&t.b, INDEX_F32, INDEX_COS, DIM, 1);
         t.p = params_of(kind ? ROTATION_ITQ : ROTATION_BOR, ECC_GOLAY);
         t.p.lrsq_pca = kind;
         t.p.train_rows = kind ? 40 : 50000;

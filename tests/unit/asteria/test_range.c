@@ -86,14 +86,14 @@ static void range_of(enum element element, size_t dim)
 static void test_floats(void **state)
 {
     (void)state;
-    range_of(ELEMENT_F32, 7);
-    range_of(ELEMENT_F32, 64);
+    range_of(INDEX_F32, 7);
+    range_of(INDEX_F32, 64);
 }
 
 static void test_bytes(void **state)
 {
     (void)state;
-    range_of(ELEMENT_U8, 32);
+    range_of(INDEX_U8, 32);
 }
 
 /* Bounds save work and change no answer. */
@@ -104,7 +104,7 @@ static void test_bounds_spare_distances(void **state)
     struct work all, some;
     struct asteria_knobs knobs = world_knobs();
     (void)state;
-    world_open(&w, world_defaults(), ELEMENT_F32, 32, 1000, 1);
+    world_open(&w, world_defaults(), INDEX_F32, 32, 1000, 1);
     world_train(&w, 1000);
     world_insert(&w, 0, 1000);
     assert_ok(search_range(&w, 0, 8, .05, &knobs, NULL, 1, &f, &some), &w.bench.error);
@@ -123,7 +123,7 @@ static void test_stopped(void **state)
     struct work work;
     const struct asteria_knobs knobs = world_knobs();
     (void)state;
-    world_open(&w, world_defaults(), ELEMENT_F32, 16, 400, 1);
+    world_open(&w, world_defaults(), INDEX_F32, 16, 400, 1);
     world_train(&w, 400);
     world_insert(&w, 0, 400);
     assert_int_equal(search_range(&w, 0, 4, 4, &knobs, NULL, 1, &f, &work), ERR_INTERRUPTED);

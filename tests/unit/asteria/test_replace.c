@@ -83,15 +83,15 @@ struct kind {
 };
 
 static const struct kind kinds[] = {
-    { "", ELEMENT_U8, 128, 60, false, false },
-    { "address_bits=3,degree=8,pool=24", ELEMENT_U8, 32, 30, false, true },
-    { "address_bits=3,degree=8,pool=24,link_policy=insert", ELEMENT_F32, 24, 12, false, false },
-    { "caprg=false,code=golay2,address_bits=18", ELEMENT_F32, 64, 40, false, false },
-    { "address_bits=3", ELEMENT_F32, 24, 40, true, false },
-    { "storage=tiered,cache_mb=0", ELEMENT_U8, 128, 40, false, false },
-    { "wal=written,checkpoint_mb=1", ELEMENT_U8, 128, 40, false, false },
-    { "storage=tiered,cache_mb=0,wal=written,checkpoint_mb=1", ELEMENT_U8, 128, 60, false, false },
-    { "storage=tiered,cache_mb=0,wal=written,address_bits=3,degree=8,pool=24", ELEMENT_F32, 32, 30,
+    { "", INDEX_U8, 128, 60, false, false },
+    { "address_bits=3,degree=8,pool=24", INDEX_U8, 32, 30, false, true },
+    { "address_bits=3,degree=8,pool=24,link_policy=insert", INDEX_F32, 24, 12, false, false },
+    { "caprg=false,code=golay2,address_bits=18", INDEX_F32, 64, 40, false, false },
+    { "address_bits=3", INDEX_F32, 24, 40, true, false },
+    { "storage=tiered,cache_mb=0", INDEX_U8, 128, 40, false, false },
+    { "wal=written,checkpoint_mb=1", INDEX_U8, 128, 40, false, false },
+    { "storage=tiered,cache_mb=0,wal=written,checkpoint_mb=1", INDEX_U8, 128, 60, false, false },
+    { "storage=tiered,cache_mb=0,wal=written,address_bits=3,degree=8,pool=24", INDEX_F32, 32, 30,
       false, true },
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
@@ -178,7 +178,7 @@ static void test_large_snapshots_are_rare(void **state)
     struct asteria_world w;
     size_t snapshots = 0, since = 0, least = 1 << 20;
 
-    asteria_world_open(&w, "wal=written,checkpoint_mb=1,caprg=false", ELEMENT_U8, WIDE, GIVEN, 1);
+    asteria_world_open(&w, "wal=written,checkpoint_mb=1,caprg=false", INDEX_U8, WIDE, GIVEN, 1);
     asteria_world_train(&w, 0, 500);
     struct stat before = snapshot_of(&w);
     for (size_t i = 0; i < GIVEN; i += STEP) {

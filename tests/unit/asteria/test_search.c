@@ -10,9 +10,8 @@ static const struct {
     enum element element;
     size_t dim, n;
 } shapes[] = {
-    { ELEMENT_F32, 1, 40 },    { ELEMENT_F32, 7, 1 },     { ELEMENT_F32, 7, 700 },
-    { ELEMENT_F32, 32, 1500 }, { ELEMENT_F32, 100, 900 }, { ELEMENT_U8, 7, 300 },
-    { ELEMENT_U8, 32, 1500 },  { ELEMENT_U8, 100, 900 },
+    { INDEX_F32, 1, 40 },    { INDEX_F32, 7, 1 },  { INDEX_F32, 7, 700 },  { INDEX_F32, 32, 1500 },
+    { INDEX_F32, 100, 900 }, { INDEX_U8, 7, 300 }, { INDEX_U8, 32, 1500 }, { INDEX_U8, 100, 900 },
 };
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
@@ -99,7 +98,7 @@ static void open_clustered(struct asteria_search_world *w, size_t n, size_t dim,
     struct asteria_params params = world_defaults();
     params.train_steps = 200;
     params.address_bits = 6;
-    world_open(w, params, ELEMENT_F32, dim, n + extra, 2);
+    world_open(w, params, INDEX_F32, dim, n + extra, 2);
     world_train(w, n);
     world_insert(w, 0, n);
     world_maintain(w);
@@ -138,7 +137,7 @@ static void test_every_bucket_in_order(void **state)
     params.train_steps = 0;
     params.address_bits = 11;
     params.code = ECC_NONE;
-    world_open(&w, params, ELEMENT_F32, 32, 4000, 2);
+    world_open(&w, params, INDEX_F32, 32, 4000, 2);
     world_train(&w, 4000);
     world_insert(&w, 0, 4000);
     const struct asteria *a = asteria_of(w.index);
@@ -259,10 +258,10 @@ static void test_beam_without_graph(void **state)
     float distance;
     const float query[16] = { 1 };
     (void)state;
-    asteria_world_open(&w, "address_bits=2,caprg=false", ELEMENT_F32, 16, 400, 1);
+    asteria_world_open(&w, "address_bits=2,caprg=false", INDEX_F32, 16, 400, 1);
     param_defaults(asteria_ops.knobs, &knobs);
     knobs.beam = 4;
-    const struct search_request request = { { query, 1, 16, ELEMENT_F32 }, 1, &knobs, NULL, 1 };
+    const struct search_request request = { { query, 1, 16, INDEX_F32 }, 1, &knobs, NULL, 1 };
     struct search_result result = { .ids = &id, .distances = &distance };
     assert_int_equal(asteria_search(w.index, &request, &result), ERR_ARGUMENT);
     assert_non_null(strstr(w.bench.error.text, "build it with caprg = true"));
@@ -329,7 +328,7 @@ static void test_two_generations(void **state)
     (void)state;
     params.eps0 = 12;
     params.retrain_share = .2;
-    world_open(&w, params, ELEMENT_F32, 24, 2400, 1);
+    world_open(&w, params, INDEX_F32, 24, 2400, 1);
     world_train(&w, 800);
     world_insert(&w, 0, 800);
     world_insert(&w, 800, 1200);

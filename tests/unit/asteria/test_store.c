@@ -298,10 +298,10 @@ static void test_others(void **state)
     s.bench.env.dim = STORE_DIM + 1;
     assert_code(small_load(&s, dirs[1], NULL), ERR_DIMENSION, &s.bench.error);
     s.bench.env = env;
-    s.bench.env.element = ELEMENT_U8;
+    s.bench.env.element = INDEX_U8;
     assert_code(small_load(&s, dirs[1], NULL), ERR_DIMENSION, &s.bench.error);
     s.bench.env = env;
-    s.bench.env.metric = METRIC_L2SQ;
+    s.bench.env.metric = INDEX_L2SQ;
     assert_code(small_load(&s, dirs[1], NULL), ERR_DIMENSION, &s.bench.error);
     s.bench.env = env;
     assert_code(small_load(&s, dirs[0], NULL), ERR_NOT_FOUND, &s.bench.error);

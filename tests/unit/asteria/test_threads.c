@@ -73,7 +73,7 @@ static void search_beside(const char *settings, size_t threads)
     struct reader readers[READERS];
     atomic_bool done = false;
 
-    asteria_world_open(&w, settings, ELEMENT_F32, 24, ROWS, threads);
+    asteria_world_open(&w, settings, INDEX_F32, 24, ROWS, threads);
     asteria_world_train(&w, 0, 300);
     asteria_world_insert(&w, 0, STAY);
     for (unsigned i = 0; i < READERS; i++) {
@@ -167,7 +167,7 @@ static void test_updates_beside_training(void **state)
     atomic_bool done = false;
     struct updater u = { .w = &w, .done = &done };
     (void)state;
-    asteria_world_open(&w, "address_bits=4,caprg=false,retrain_share=.1", ELEMENT_F32, 24, ROWS, 1);
+    asteria_world_open(&w, "address_bits=4,caprg=false,retrain_share=.1", INDEX_F32, 24, ROWS, 1);
     asteria_world_train(&w, 0, 300);
     asteria_world_insert(&w, 0, STAY);
     assert_int_equal(pthread_create(&u.thread, NULL, update_on, &u), 0);
@@ -213,7 +213,7 @@ static void update_beside(const char *settings)
     struct saver saver = { .w = &w };
     atomic_bool done = false;
 
-    asteria_world_open(&w, settings, ELEMENT_F32, 24, ROWS, 1);
+    asteria_world_open(&w, settings, INDEX_F32, 24, ROWS, 1);
     test_dir_make_in_memory(saver.dir);
     asteria_world_train(&w, 0, 300);
     asteria_world_insert(&w, 0, STAY);
@@ -340,7 +340,7 @@ static void test_insert_beside_other_models(void **state)
     pthread_t thread;
 
     (void)state;
-    asteria_world_open(&w, settings, ELEMENT_F32, 24, ROWS, 1);
+    asteria_world_open(&w, settings, INDEX_F32, 24, ROWS, 1);
     asteria_world_train(&w, 0, 300);
     struct index *other = make_other(&w, settings);
     pthread_mutex_lock(&state_of(&w)->changing);
@@ -379,7 +379,7 @@ static void test_link_beside_other_models(void **state)
     size_t done;
 
     (void)state;
-    asteria_world_open(&w, "address_bits=2,r=8,pool=8,degree=4", ELEMENT_F32, 512, ROWS, 1);
+    asteria_world_open(&w, "address_bits=2,r=8,pool=8,degree=4", INDEX_F32, 512, ROWS, 1);
     asteria_world_train(&w, 0, 300);
     asteria_world_insert(&w, 0, ROWS);
     struct index *other = make_other(&w, "address_bits=2,r=512,pool=8,degree=4");

@@ -52,13 +52,12 @@ static void live_history(const char *settings, enum element element, size_t dim,
 static void test_histories(void **state)
 {
     (void)state;
-    live_history("", ELEMENT_F32, 24, 60);
-    live_history("address_bits=5,compact_share=.1", ELEMENT_U8, 24, 60);
-    live_history("code=golay2,address_bits=18,degree=4", ELEMENT_F32, 64, 60);
-    live_history("code=none,address_bits=3,caprg=false", ELEMENT_U8, 7, 60);
-    live_history("rotation=pca,code=hamming,address_bits=6,link_policy=insert", ELEMENT_F32, 20,
-                 40);
-    live_history("code=bch,address_bits=9,retrain_share=.4", ELEMENT_F32, 33, 60);
+    live_history("", INDEX_F32, 24, 60);
+    live_history("address_bits=5,compact_share=.1", INDEX_U8, 24, 60);
+    live_history("code=golay2,address_bits=18,degree=4", INDEX_F32, 64, 60);
+    live_history("code=none,address_bits=3,caprg=false", INDEX_U8, 7, 60);
+    live_history("rotation=pca,code=hamming,address_bits=6,link_policy=insert", INDEX_F32, 20, 40);
+    live_history("code=bch,address_bits=9,retrain_share=.4", INDEX_F32, 33, 60);
 }
 
 static void test_equal_rows(void **state)
@@ -66,7 +65,7 @@ static void test_equal_rows(void **state)
     struct asteria_world w;
 
     (void)state;
-    asteria_world_open(&w, "", ELEMENT_F32, 16, 1500, 1);
+    asteria_world_open(&w, "", INDEX_F32, 16, 1500, 1);
     for (size_t i = 1; i < w.capacity; i++)
         memcpy(w.rows + i * w.row_bytes, w.rows, w.row_bytes);
     asteria_world_train(&w, 0, 300);
@@ -87,7 +86,7 @@ static void test_untrained(void **state)
     bool more = true;
 
     (void)state;
-    asteria_world_open(&w, "", ELEMENT_F32, 32, 100, 1);
+    asteria_world_open(&w, "", INDEX_F32, 32, 100, 1);
     assert_code(asteria_world_try_insert(&w, 0, 3), ERR_UNTRAINED, &w.bench.error);
     assert_code(asteria_ops.train(w.index, rows_from(&w, 0, 0)), ERR_ARGUMENT, &w.bench.error);
     /* Fewer rows than bits of a word. */
@@ -111,7 +110,7 @@ static void refuse(const char *settings)
     struct test_bench bench;
     struct index *index = NULL;
 
-    test_bench_begin(&bench, ELEMENT_F32, METRIC_COS, 8, 1);
+    test_bench_begin(&bench, INDEX_F32, INDEX_COS, 8, 1);
     assert_code(asteria_ops.create(&index, &bench.env, &params), ERR_ARGUMENT, &bench.error);
     assert_int_equal(mem_live(&bench.mem), 0);
     test_bench_end(&bench);
@@ -139,7 +138,7 @@ static void reencode_by(uint64_t budget, bool change)
     struct asteria_world w;
     size_t halfway = 0;
 
-    asteria_world_open(&w, "address_bits=4", ELEMENT_F32, 24, 1200, 1);
+    asteria_world_open(&w, "address_bits=4", INDEX_F32, 24, 1200, 1);
     const struct asteria *a = state_of(&w);
     asteria_world_train(&w, 0, 300);
     asteria_world_insert(&w, 0, 800);
@@ -182,7 +181,7 @@ static void test_reencoding_of_the_dead(void **state)
     size_t dead = 0;
 
     (void)state;
-    asteria_world_open(&w, "address_bits=4", ELEMENT_F32, 24, 800, 1);
+    asteria_world_open(&w, "address_bits=4", INDEX_F32, 24, 800, 1);
     const struct asteria *a = state_of(&w);
     asteria_world_train(&w, 0, 300);
     asteria_world_insert(&w, 0, 800);
@@ -221,7 +220,7 @@ static void test_models_in_a_row(void **state)
     struct asteria_world w;
 
     (void)state;
-    asteria_world_open(&w, "address_bits=4", ELEMENT_U8, 24, 900, 1);
+    asteria_world_open(&w, "address_bits=4", INDEX_U8, 24, 900, 1);
     for (uint32_t version = 1; version <= 4; version++) {
         asteria_world_train(&w, 0, 300 + 100 * version);
         asteria_world_insert(&w, 200 * (version - 1), 200);
@@ -237,7 +236,7 @@ static void test_retrain_share(void **state)
     struct asteria_world w;
 
     (void)state;
-    asteria_world_open(&w, "retrain_share=.5", ELEMENT_F32, 24, 1000, 1);
+    asteria_world_open(&w, "retrain_share=.5", INDEX_F32, 24, 1000, 1);
     const struct asteria *a = state_of(&w);
     asteria_world_train(&w, 0, 400);
     asteria_world_insert(&w, 0, 150);
@@ -259,7 +258,7 @@ static void reuse_slots(const char *settings)
     struct asteria_world w;
     size_t slots = 0;
 
-    asteria_world_open(&w, settings, ELEMENT_F32, 16, 600, 1);
+    asteria_world_open(&w, settings, INDEX_F32, 16, 600, 1);
     asteria_world_train(&w, 0, 300);
     for (w.step = 0; w.step < 4; w.step++) {
         asteria_world_insert(&w, 0, 600);
@@ -289,7 +288,7 @@ static void test_slots_side_by_side(void **state)
     struct asteria_world w;
 
     (void)state;
-    asteria_world_open(&w, "address_bits=4,caprg=false", ELEMENT_F32, 16, 600, 2);
+    asteria_world_open(&w, "address_bits=4,caprg=false", INDEX_F32, 16, 600, 2);
     asteria_world_train(&w, 0, 300);
     asteria_world_insert(&w, 0, 600);
     const struct asteria *a = state_of(&w);
@@ -306,7 +305,7 @@ static void test_links(void **state)
 
     (void)state;
     for (size_t i = 0; i < 2; i++) {
-        asteria_world_open(&w, settings[i], ELEMENT_F32, 16, 300, 1);
+        asteria_world_open(&w, settings[i], INDEX_F32, 16, 300, 1);
         asteria_world_train(&w, 0, 300);
         asteria_world_insert(&w, 0, 300);
         assert_int_equal(asteria_caprg_count(state_of(&w)->graph).queued, i == 0 ? 0 : 300);
@@ -327,7 +326,7 @@ static void test_codes_of_centres(void **state)
     float distance;
 
     (void)state;
-    asteria_world_open(&w, "code=none,address_bits=12,caprg=false", ELEMENT_F32, 24, 900, 2);
+    asteria_world_open(&w, "code=none,address_bits=12,caprg=false", INDEX_F32, 24, 900, 2);
     const struct asteria *a = state_of(&w);
     param_defaults(asteria_ops.knobs, &knobs);
     asteria_world_train(&w, 0, 300);
@@ -412,7 +411,7 @@ static bool live_with_fault(const char *settings, size_t at, bool persistent)
 {
     struct asteria_world w;
 
-    asteria_world_open(&w, settings, ELEMENT_U8, 7, 200, 1);
+    asteria_world_open(&w, settings, INDEX_U8, 7, 200, 1);
     w.step = at;
     atomic_store(&w.bench.mem.calls, 0);
     w.bench.mem.fail_after = persistent;

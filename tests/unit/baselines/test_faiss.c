@@ -22,7 +22,7 @@ static void exact_in(const struct index_ops *ops, const char *params, const char
                      enum metric metric)
 {
     struct baseline_test t;
-    baseline_begin(&t, ops, params, ELEMENT_F32, metric, DIM, 1500);
+    baseline_begin(&t, ops, params, INDEX_F32, metric, DIM, 1500);
     if (ops->train)
         assert_ok(ops->train(t.index, baseline_rows(&t, 0, 1000)), &t.bench.error);
     baseline_insert(&t, 0, 1000);
@@ -40,14 +40,14 @@ static void exact_in(const struct index_ops *ops, const char *params, const char
 static void test_flat_is_exact(void **state)
 {
     (void)state;
-    for (int m = METRIC_L2SQ; m <= METRIC_COS; m++)
+    for (int m = INDEX_L2SQ; m <= INDEX_COS; m++)
         exact_in(&faiss_flat_ops, "", "", (enum metric)m);
 }
 
 static void test_ivf_with_all_lists_is_exact(void **state)
 {
     (void)state;
-    for (int m = METRIC_L2SQ; m <= METRIC_COS; m++) {
+    for (int m = INDEX_L2SQ; m <= INDEX_COS; m++) {
         exact_in(&faiss_ivf_flat_ops, "clusters=20", "nprobe=20", (enum metric)m);
         exact_in(&faiss_ivf_flat_ops, "clusters=20;direct_map=hashtable", "nprobe=99",
                  (enum metric)m);
@@ -57,10 +57,10 @@ static void test_ivf_with_all_lists_is_exact(void **state)
 static void test_factory_flats_are_exact(void **state)
 {
     (void)state;
-    exact_in(&faiss_factory_ops, "", "", METRIC_IP);
-    exact_in(&faiss_factory_ops, "factory=IVF20,Flat", "nprobe=20", METRIC_L2SQ);
-    exact_in(&faiss_factory_ops, "factory=RR24,IVF10,Flat", "nprobe=10", METRIC_L2SQ);
-    exact_in(&faiss_factory_ops, "factory=IDMap2,Flat", "", METRIC_L2SQ);
+    exact_in(&faiss_factory_ops, "", "", INDEX_IP);
+    exact_in(&faiss_factory_ops, "factory=IVF20,Flat", "nprobe=20", INDEX_L2SQ);
+    exact_in(&faiss_factory_ops, "factory=RR24,IVF10,Flat", "nprobe=10", INDEX_L2SQ);
+    exact_in(&faiss_factory_ops, "factory=IDMap2,Flat", "", INDEX_L2SQ);
 }
 
 static void test_ids_have_64_bits(void **state)
@@ -70,7 +70,7 @@ static void test_ids_have_64_bits(void **state)
     for (size_t m = 0; m < 2; m++) {
         const char *knobs = m == 1 ? "nprobe=99" : "";
         struct baseline_test t;
-        baseline_begin(&t, methods[m], "", ELEMENT_F32, METRIC_L2SQ, DIM, 400);
+        baseline_begin(&t, methods[m], "", INDEX_F32, INDEX_L2SQ, DIM, 400);
         baseline_spread_ids(&t);
         if (methods[m]->train)
             assert_ok(methods[m]->train(t.index, baseline_rows(&t, 0, 400)), &t.bench.error);
@@ -90,7 +90,7 @@ static void test_ties_and_the_radius_are_ours(void **state)
     const struct index_ops *methods[] = { &faiss_flat_ops, &faiss_ivf_flat_ops };
     for (size_t m = 0; m < 2; m++) {
         struct baseline_test t;
-        baseline_begin(&t, methods[m], "", ELEMENT_F32, METRIC_L2SQ, DIM, 64);
+        baseline_begin(&t, methods[m], "", INDEX_F32, INDEX_L2SQ, DIM, 64);
         baseline_spread_ids(&t); /* half of them are negative to FAISS */
         for (size_t i = 0; i < 64 * DIM; i++)
             t.f32[i] =
@@ -115,7 +115,7 @@ static void test_work_is_counted(void **state)
 {
     (void)state;
     struct baseline_test t;
-    baseline_begin(&t, &faiss_flat_ops, "", ELEMENT_F32, METRIC_L2SQ, DIM, 500);
+    baseline_begin(&t, &faiss_flat_ops, "", INDEX_F32, INDEX_L2SQ, DIM, 500);
     baseline_insert(&t, 0, 500);
     uint64_t ids[30];
     float distances[30];
@@ -128,7 +128,7 @@ static void test_work_is_counted(void **state)
     assert_float_equal(w.distances, 300, 0);
     baseline_end(&t);
 
-    baseline_begin(&t, &faiss_ivf_flat_ops, "clusters=10", ELEMENT_F32, METRIC_L2SQ, DIM, 500);
+    baseline_begin(&t, &faiss_ivf_flat_ops, "clusters=10", INDEX_F32, INDEX_L2SQ, DIM, 500);
     assert_ok(t.index->ops->train(t.index, baseline_rows(&t, 0, 500)), &t.bench.error);
     baseline_insert(&t, 0, 500);
     w = baseline_search(&t, t.f32, 3, 10, "nprobe=10", NULL, ids, distances);
@@ -139,13 +139,13 @@ static void test_work_is_counted(void **state)
     baseline_end(&t);
 
     /* A graph with few rows is visited whole: about n distances, plus those of the upper layers. */
-    baseline_begin(&t, &faiss_hnsw_ops, "", ELEMENT_F32, METRIC_L2SQ, DIM, 500);
+    baseline_begin(&t, &faiss_hnsw_ops, "", INDEX_F32, INDEX_L2SQ, DIM, 500);
     baseline_insert(&t, 0, 500);
     w = baseline_search(&t, t.f32, 1, 10, "ef_search=500", NULL, ids, distances);
     assert_true(w.distances > 490 && w.distances < 600);
     baseline_end(&t);
 
-    baseline_begin(&t, &faiss_factory_ops, "factory=IVF10,SQ8,RFlat", ELEMENT_F32, METRIC_L2SQ, DIM,
+    baseline_begin(&t, &faiss_factory_ops, "factory=IVF10,SQ8,RFlat", INDEX_F32, INDEX_L2SQ, DIM,
                    500);
     assert_ok(t.index->ops->train(t.index, baseline_rows(&t, 0, 500)), &t.bench.error);
     baseline_insert(&t, 0, 500);
@@ -166,7 +166,7 @@ static void test_training(void **state)
     for (size_t m = 0; m < 2; m++) {
         struct baseline_test t;
         size_t done = 7;
-        baseline_begin(&t, methods[m], params[m], ELEMENT_F32, METRIC_L2SQ, DIM, 200);
+        baseline_begin(&t, methods[m], params[m], INDEX_F32, INDEX_L2SQ, DIM, 200);
         struct error *err = &t.bench.error;
         assert_code(methods[m]->insert(t.index, baseline_rows(&t, 0, 10), t.ids, &done),
                     ERR_UNTRAINED, err);
@@ -182,7 +182,7 @@ static void test_training(void **state)
 static double list_spread(uint64_t env_seed, const char *params)
 {
     struct baseline_test t;
-    baseline_begin(&t, &faiss_ivf_flat_ops, params, ELEMENT_F32, METRIC_L2SQ, DIM, 600);
+    baseline_begin(&t, &faiss_ivf_flat_ops, params, INDEX_F32, INDEX_L2SQ, DIM, 600);
     t.index->ops->destroy(t.index);
     t.bench.env.seed = env_seed;
     t.index = baseline_create(&t, params);
@@ -212,9 +212,9 @@ static void test_hnsw(void **state)
     (void)state;
     assert_null(faiss_hnsw_ops.remove);
     assert_null(faiss_hnsw_ops.range);
-    for (int m = METRIC_L2SQ; m <= METRIC_COS; m++) {
+    for (int m = INDEX_L2SQ; m <= INDEX_COS; m++) {
         struct baseline_test t;
-        baseline_begin(&t, &faiss_hnsw_ops, "M=16", ELEMENT_F32, (enum metric)m, DIM, 1200);
+        baseline_begin(&t, &faiss_hnsw_ops, "M=16", INDEX_F32, (enum metric)m, DIM, 1200);
         baseline_insert(&t, 0, 800);
         baseline_insert(&t, 800, 1200);
         assert_true(baseline_recall(&t, "ef_search=100") > .95);
@@ -248,7 +248,7 @@ static void test_untrained_is_saved_too(void **state)
     struct index *loaded = NULL;
     size_t done;
     test_dir_make(dir);
-    baseline_begin(&t, &faiss_ivf_flat_ops, "clusters=7", ELEMENT_F32, METRIC_L2SQ, DIM, 100);
+    baseline_begin(&t, &faiss_ivf_flat_ops, "clusters=7", INDEX_F32, INDEX_L2SQ, DIM, 100);
     struct error *err = &t.bench.error;
     assert_ok(faiss_ivf_flat_ops.save(t.index, dir), err);
     assert_ok(faiss_ivf_flat_ops.load(&loaded, &t.bench.env, dir), err);
@@ -268,7 +268,7 @@ static void test_memory_is_told(void **state)
     for (size_t m = 0; m < 4; m++) {
         struct baseline_test t;
         struct memory_use use;
-        baseline_begin(&t, methods[m], "", ELEMENT_F32, METRIC_L2SQ, DIM, 1000);
+        baseline_begin(&t, methods[m], "", INDEX_F32, INDEX_L2SQ, DIM, 1000);
         if (methods[m] == &faiss_ivf_flat_ops)
             assert_ok(methods[m]->train(t.index, baseline_rows(&t, 0, 1000)), &t.bench.error);
         baseline_insert(&t, 0, 1000);
@@ -308,17 +308,17 @@ static void test_empty(void **state)
         struct baseline_test t;
         uint64_t ids[3] = { 0 };
         float distances[3] = { 0 };
-        baseline_begin(&t, methods[m], "", ELEMENT_F32, METRIC_IP, DIM, 10);
+        baseline_begin(&t, methods[m], "", INDEX_F32, INDEX_IP, DIM, 10);
         struct work w = baseline_search(&t, t.f32, 1, 3, "", NULL, ids, distances);
         assert_float_equal(w.distances, 0, 0);
         for (size_t i = 0; i < 3; i++)
-            assert_true(ids[i] == ID_NONE && isinf(distances[i]));
+            assert_true(ids[i] == INDEX_NO_ID && isinf(distances[i]));
         if (methods[m]->train)
             assert_ok(methods[m]->train(t.index, baseline_rows(&t, 0, 10)), &t.bench.error);
         baseline_insert(&t, 0, 2);
         baseline_search(&t, t.f32, 1, 3, methods[m] == &faiss_ivf_flat_ops ? "nprobe=99" : "", NULL,
                         ids, distances);
-        assert_true(ids[1] != ID_NONE && ids[2] == ID_NONE && isinf(distances[2]));
+        assert_true(ids[1] != INDEX_NO_ID && ids[2] == INDEX_NO_ID && isinf(distances[2]));
         baseline_end(&t);
     }
 }

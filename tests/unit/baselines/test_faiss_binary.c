@@ -22,7 +22,7 @@ static void begin(struct baseline_test *t, const char *factory, size_t n)
 {
     char params[64];
     (void)snprintf(params, sizeof params, "factory=%s", factory);
-    baseline_begin(t, &faiss_factory_ops, params, ELEMENT_B64, METRIC_HAMMING, 64, n);
+    baseline_begin(t, &faiss_factory_ops, params, INDEX_B64, INDEX_HAMMING, 64, n);
 }
 
 static void begin_filled(struct baseline_test *t, const char *factory, size_t n)
@@ -69,9 +69,7 @@ static struct counts range(struct baseline_test *t, uint64_t query, unsigned rad
     struct found f = { t, query, radius, calloc(t->n, sizeof *f.seen), 0 };
     assert_non_null(f.seen);
     baseline_options(faiss_factory_ops.knobs, knobs, options);
-    const struct range_request request = {
-        { &query, 1, 64, ELEMENT_B64 }, radius, options, NULL, 1
-    };
+    const struct range_request request = { { &query, 1, 64, INDEX_B64 }, radius, options, NULL, 1 };
     struct range_result result = { .found = take, .to = &f };
     assert_ok(faiss_factory_ops.range(t->index, &request, &result), &t->bench.error);
     size_t expected = 0;
@@ -260,7 +258,7 @@ static void test_codes_at_the_end_of_a_page(void **state)
         size_t done;
         begin(&t, factories[i], 40);
         memcpy(codes, t.b64, 40 * sizeof *codes);
-        const struct vectors rows = { codes, 40, 64, ELEMENT_B64 };
+        const struct vectors rows = { codes, 40, 64, INDEX_B64 };
         if (strstr(factories[i], "IVF"))
             assert_ok(faiss_factory_ops.train(t.index, rows), &t.bench.error);
         assert_ok(faiss_factory_ops.insert(t.index, rows, t.ids, &done), &t.bench.error);

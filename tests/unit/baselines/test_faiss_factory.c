@@ -44,7 +44,7 @@ static void try_trap(const struct trap *trap)
     char params[128];
     size_t done = 0;
     (void)snprintf(params, sizeof params, "factory=%s", trap->factory);
-    baseline_begin(&t, &faiss_factory_ops, params, ELEMENT_F32, METRIC_L2SQ, DIM, 900);
+    baseline_begin(&t, &faiss_factory_ops, params, INDEX_F32, INDEX_L2SQ, DIM, 900);
     struct error *err = &t.bench.error;
     assert_ok(t.index->ops->train(t.index, baseline_rows(&t, 0, 900)), err);
     baseline_insert(&t, 0, 900);
@@ -65,7 +65,7 @@ static void try_trap(const struct trap *trap)
     int rc = baseline_try_search(&t, t.f32, 1, 10, knobs, &filter, ids, distances, NULL);
     assert_int_equal(rc, trap->filter ? OK : ERR_UNSUPPORTED);
     for (size_t i = 0; i < 10 && rc == OK; i++)
-        assert_true(ids[i] == ID_NONE || id_filter_allows(&filter, ids[i]));
+        assert_true(ids[i] == INDEX_NO_ID || index_filter_allows(&filter, ids[i]));
     error_clear(err);
     rc = baseline_try_range(&t, t.f32, 30, knobs);
     assert_int_equal(rc, trap->range ? OK : ERR_UNSUPPORTED);
@@ -100,8 +100,8 @@ static void test_factory_refuses(void **state)
     struct baseline_test t;
     uint64_t ids[10];
     float distances[10];
-    baseline_begin(&t, &faiss_factory_ops, "factory=HNSW8,Flat;ef_construction=60", ELEMENT_F32,
-                   METRIC_L2SQ, DIM, 50);
+    baseline_begin(&t, &faiss_factory_ops, "factory=HNSW8,Flat;ef_construction=60", INDEX_F32,
+                   INDEX_L2SQ, DIM, 50);
     baseline_insert(&t, 0, 50);
     struct error *err = &t.bench.error;
     int rc = baseline_try_search(&t, t.f32, 1, 10, "nprobe=4", NULL, ids, distances, NULL);
@@ -145,7 +145,7 @@ static void test_binary(void **state)
         char params[64];
         size_t done = 0;
         (void)snprintf(params, sizeof params, "factory=%s", rows[i].factory);
-        baseline_begin(&t, &faiss_factory_ops, params, ELEMENT_B64, METRIC_HAMMING, 64, 800);
+        baseline_begin(&t, &faiss_factory_ops, params, INDEX_B64, INDEX_HAMMING, 64, 800);
         struct error *err = &t.bench.error;
         if (rows[i].train) {
             assert_code(faiss_factory_ops.insert(t.index, baseline_rows(&t, 0, 9), t.ids, &done),

@@ -57,7 +57,7 @@ static void expect_divided(size_t rows)
 static void begin(struct baseline_test *t, const struct index_ops *ops, const char *params,
                   size_t threads)
 {
-    baseline_begin(t, ops, params, ELEMENT_F32, METRIC_L2SQ, DIM, ROWS);
+    baseline_begin(t, ops, params, INDEX_F32, INDEX_L2SQ, DIM, ROWS);
     ops->destroy(t->index);
     pool_destroy(t->bench.pool);
     t->bench.pool = t->bench.env.pool = pool_create(threads);
@@ -69,7 +69,7 @@ static void ask(struct baseline_test *t, int64_t nprobe, size_t threads, uint64_
 {
     static float distances[QUERIES * K];
     const struct search_request request = {
-        { t->f32, QUERIES, DIM, ELEMENT_F32 }, K, &nprobe, NULL, threads
+        { t->f32, QUERIES, DIM, INDEX_F32 }, K, &nprobe, NULL, threads
     };
     struct search_result result = { .ids = ids, .distances = distances };
     assert_ok(t->ops->search(t->index, &request, &result), &t->bench.error);

@@ -37,7 +37,7 @@ static void test_ids_come_back(void **state)
     (void)state;
     const char *params = "M=4;ef_construction=20;deletes=replace";
     struct baseline_test t;
-    baseline_begin(&t, &hnswlib_ops, params, ELEMENT_F32, METRIC_L2SQ, 8, 160);
+    baseline_begin(&t, &hnswlib_ops, params, INDEX_F32, INDEX_L2SQ, 8, 160);
     t.index->ops->destroy(t.index);
     pool_destroy(t.bench.env.pool);
     t.bench.env.pool = t.bench.pool = pool_create(4);
@@ -65,7 +65,7 @@ static void test_replace_keeps_its_size(void **state)
     struct baseline_test t;
     const char *params[] = { "deletes=mark", "deletes=replace" };
     for (int replace = 0; replace < 2; replace++) {
-        baseline_begin(&t, &hnswlib_ops, params[replace], ELEMENT_F32, METRIC_L2SQ, 12, 900);
+        baseline_begin(&t, &hnswlib_ops, params[replace], INDEX_F32, INDEX_L2SQ, 12, 900);
         baseline_insert(&t, 0, 300);
         baseline_remove(&t, 0, 200);
         assert_float_equal(baseline_stat(&t, "deleted_count"), 200, 0);
@@ -84,7 +84,7 @@ static void test_an_id_comes_back(void **state)
 {
     (void)state;
     struct baseline_test t;
-    baseline_begin(&t, &hnswlib_ops, "deletes=replace", ELEMENT_F32, METRIC_L2SQ, 12, 60);
+    baseline_begin(&t, &hnswlib_ops, "deletes=replace", INDEX_F32, INDEX_L2SQ, 12, 60);
     baseline_insert(&t, 0, 40);
     for (size_t round = 0; round < 12; round++) {
         baseline_remove(&t, 5, 25);
@@ -103,7 +103,7 @@ static void test_grows(void **state)
 {
     (void)state;
     struct baseline_test t;
-    baseline_begin(&t, &hnswlib_ops, "M=4;ef_construction=20", ELEMENT_F32, METRIC_L2SQ, 8, 5000);
+    baseline_begin(&t, &hnswlib_ops, "M=4;ef_construction=20", INDEX_F32, INDEX_L2SQ, 8, 5000);
     assert_float_equal(baseline_stat(&t, "capacity"), 1024, 0);
     baseline_insert(&t, 0, 1024);
     assert_float_equal(baseline_stat(&t, "capacity"), 1024, 0);
@@ -132,7 +132,7 @@ static void test_threads(void **state)
 {
     (void)state;
     struct baseline_test t;
-    baseline_begin(&t, &hnswlib_ops, "", ELEMENT_F32, METRIC_L2SQ, 16, 900);
+    baseline_begin(&t, &hnswlib_ops, "", INDEX_F32, INDEX_L2SQ, 16, 900);
     pool_destroy(t.bench.pool);
     t.bench.pool = t.index->env.pool = t.bench.env.pool = pool_create(2);
     baseline_insert(&t, 0, 900);
@@ -149,7 +149,7 @@ static void test_seeds(void **state)
     const uint64_t seeds[] = { 1, 7, 7, 7 };
     for (size_t i = 0; i < 4; i++) {
         struct baseline_test t;
-        baseline_begin(&t, &hnswlib_ops, "", ELEMENT_F32, METRIC_L2SQ, 16, 700);
+        baseline_begin(&t, &hnswlib_ops, "", INDEX_F32, INDEX_L2SQ, 16, 700);
         hnswlib_ops.destroy(t.index);
         t.bench.env.seed = seeds[i];
         t.index = NULL;

@@ -67,7 +67,7 @@ static void test_removal_does_not_scan(void **state)
     (void)state;
     struct baseline_test t;
     size_t done = 0;
-    baseline_begin(&t, &usearch_ops, "connectivity=2;expansion_add=1", ELEMENT_F32, METRIC_L2SQ, 2,
+    baseline_begin(&t, &usearch_ops, "connectivity=2;expansion_add=1", INDEX_F32, INDEX_L2SQ, 2,
                    60000);
     assert_ok(usearch_ops.insert(t.index, baseline_rows(&t, 0, 60000), t.ids, &done),
               &t.bench.error);
@@ -85,16 +85,16 @@ static void test_half_floats(void **state)
     (void)state;
     const char *params[] = { "scalar=bf16", "scalar=bf16;metric_impl=usearch" };
     for (size_t p = 0; p < 2; p++) {
-        for (int m = METRIC_L2SQ; m <= METRIC_COS; m++) {
+        for (int m = INDEX_L2SQ; m <= INDEX_COS; m++) {
             struct baseline_test t;
-            baseline_begin(&t, &usearch_ops, params[p], ELEMENT_F32, (enum metric)m, 30, 600);
+            baseline_begin(&t, &usearch_ops, params[p], INDEX_F32, (enum metric)m, 30, 600);
             baseline_insert(&t, 0, 600);
             assert_true(baseline_recall(&t, "expansion_search=100") > .9);
             baseline_expect_same_after_reload(&t, "expansion_search=50");
             baseline_end(&t);
         }
         struct baseline_test t;
-        baseline_begin(&t, &usearch_ops, params[p], ELEMENT_F32, METRIC_L2SQ, 20, 300);
+        baseline_begin(&t, &usearch_ops, params[p], INDEX_F32, INDEX_L2SQ, 20, 300);
         for (size_t i = 0; i < 300 * 20; i++)
             t.f32[i] = (float)rng_below(&t.rng, 256);
         baseline_insert(&t, 0, 300);
@@ -106,12 +106,12 @@ static void test_half_floats(void **state)
 static void test_bytes(void **state)
 {
     (void)state;
-    for (int m = METRIC_L2SQ; m <= METRIC_IP; m++) {
+    for (int m = INDEX_L2SQ; m <= INDEX_IP; m++) {
         struct baseline_test t;
         uint64_t ids[3];
         float distances[3];
         size_t done = 7;
-        baseline_begin(&t, &usearch_ops, "scalar=u8", ELEMENT_F32, (enum metric)m, 20, 300);
+        baseline_begin(&t, &usearch_ops, "scalar=u8", INDEX_F32, (enum metric)m, 20, 300);
         for (size_t i = 0; i < 300 * 20; i++)
             t.f32[i] = (float)rng_below(&t.rng, 256);
         baseline_insert(&t, 0, 200);
@@ -152,7 +152,7 @@ static void test_rounded_unit_vectors(void **state)
 {
     (void)state;
     struct baseline_test t;
-    baseline_begin(&t, &usearch_ops, "scalar=i8;metric_impl=usearch", ELEMENT_F32, METRIC_COS, 16,
+    baseline_begin(&t, &usearch_ops, "scalar=i8;metric_impl=usearch", INDEX_F32, INDEX_COS, 16,
                    600);
     baseline_insert(&t, 0, 600);
     assert_true(baseline_recall(&t, "expansion_search=200") > .8);
@@ -169,15 +169,15 @@ static void test_refused_combinations(void **state)
     const struct {
         const char *params;
         enum metric metric;
-    } refused[] = { { "scalar=i8;metric_impl=usearch", METRIC_L2SQ },
-                    { "scalar=i8;metric_impl=usearch", METRIC_IP },
-                    { "scalar=i8", METRIC_COS },
-                    { "scalar=u8", METRIC_COS } };
+    } refused[] = { { "scalar=i8;metric_impl=usearch", INDEX_L2SQ },
+                    { "scalar=i8;metric_impl=usearch", INDEX_IP },
+                    { "scalar=i8", INDEX_COS },
+                    { "scalar=u8", INDEX_COS } };
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
         struct baseline_test t;
         struct index *made = NULL;
         _Alignas(16) char options[BASELINE_OPTIONS_BYTES];
-        baseline_begin(&t, &usearch_ops, "", ELEMENT_F32, refused[i].metric, 8, 10);
+        baseline_begin(&t, &usearch_ops, "", INDEX_F32, refused[i].metric, 8, 10);
         baseline_options(usearch_ops.params, refused[i].params, options);
         assert_code(usearch_ops.create(&made, &t.bench.env, options), ERR_CONFIG, &t.bench.error);
         assert_null(made);
@@ -190,7 +190,7 @@ static void test_places_are_used_again(void **state)
 {
     (void)state;
     struct baseline_test t;
-    baseline_begin(&t, &usearch_ops, "", ELEMENT_F32, METRIC_L2SQ, 12, 900);
+    baseline_begin(&t, &usearch_ops, "", INDEX_F32, INDEX_L2SQ, 12, 900);
     baseline_insert(&t, 0, 300);
     baseline_remove(&t, 0, 200);
     assert_float_equal(baseline_stat(&t, "deleted_count"), 200, 0);
@@ -213,7 +213,7 @@ static void test_grows(void **state)
 {
     (void)state;
     struct baseline_test t;
-    baseline_begin(&t, &usearch_ops, "connectivity=4;expansion_add=20", ELEMENT_F32, METRIC_L2SQ, 8,
+    baseline_begin(&t, &usearch_ops, "connectivity=4;expansion_add=20", INDEX_F32, INDEX_L2SQ, 8,
                    5000);
     baseline_insert(&t, 0, 1);
     assert_true(baseline_stat(&t, "capacity") >= 1024);
@@ -244,7 +244,7 @@ static void test_threads(void **state)
     const char *params[] = { "", "scalar=u8" };
     for (size_t p = 0; p < 2; p++) {
         struct baseline_test t;
-        baseline_begin(&t, &usearch_ops, "", ELEMENT_F32, METRIC_L2SQ, 16, 900);
+        baseline_begin(&t, &usearch_ops, "", INDEX_F32, INDEX_L2SQ, 16, 900);
         usearch_ops.destroy(t.index);
         pool_destroy(t.bench.pool);
         t.bench.pool = t.bench.env.pool = pool_create(3);

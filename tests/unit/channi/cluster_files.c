@@ -14,7 +14,7 @@ static void log_line(void *to, const char *line)
 void files_begin(struct files_fixture *f, enum element element, size_t dim)
 {
     memset(f, 0, sizeof *f);
-    test_bench_begin(&f->bench, element, METRIC_L2SQ, dim, 1);
+    test_bench_begin(&f->bench, element, INDEX_L2SQ, dim, 1);
     test_dir_make(f->dir);
     f->bench.env.dir = f->dir;
     f->bench.env.n_attributes = FILE_FIELDS;
@@ -63,9 +63,9 @@ void filed_make(struct filed *d, struct files_fixture *f, unsigned with, uint64_
     struct channi_cluster_contents *c = &d->contents;
 
     memset(d, 0, sizeof *d);
-    d->rows = malloc(n * element_row_bytes(f->bench.env.element, dim) + 1);
+    d->rows = malloc(n * index_row_bytes(f->bench.env.element, dim) + 1);
     assert_non_null(d->rows);
-    if (f->bench.env.element == ELEMENT_U8)
+    if (f->bench.env.element == INDEX_U8)
         test_fill_u8(&r, d->rows, n, dim, 3, .5);
     else
         test_fill_f32(&r, (float *)(void *)d->rows, n, dim, 3, .5);
@@ -95,7 +95,7 @@ void filed_make(struct filed *d, struct files_fixture *f, unsigned with, uint64_
     if (with & WITH_ATTRIBUTES) {
         c->attributes = d->attributes = filled(&r, n * FILE_FIELDS * sizeof *d->attributes);
         for (uint32_t i = 0; i < n * FILE_FIELDS; i += 5)
-            d->attributes[i] = ATTRIBUTE_NONE;
+            d->attributes[i] = INDEX_ATTRIBUTE_NONE;
     }
 }
 
@@ -152,7 +152,7 @@ void assert_image(const struct channi_image *image, const struct filed *d,
     assert_part(image->codes, c->codes, c->codes_bytes);
     assert_part(image->centre, c->centre, c->centre_bytes);
     assert_part(image->rows, rows || n == 0 ? c->rows : NULL,
-                n * element_row_bytes(f->bench.env.element, f->bench.env.dim));
+                n * index_row_bytes(f->bench.env.element, f->bench.env.dim));
     assert_true(image->code_error == c->code_error);
     assert_true(image->has_graph == (c->graph != NULL));
     if (c->graph)
@@ -190,7 +190,7 @@ void shelf_open(struct shelf *s, struct channi_cache_options options)
 void shelf_begin(struct shelf *s, unsigned with, struct channi_cache_options options)
 {
     memset(s, 0, sizeof *s);
-    files_begin(&s->f, ELEMENT_F32, SHELF_DIM);
+    files_begin(&s->f, INDEX_F32, SHELF_DIM);
     s->fault = (struct file_fault){ .before = fault_before, .to = &s->plan };
     s->with = with;
     for (uint32_t i = 0; i < FILES; i++) {

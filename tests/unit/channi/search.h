@@ -48,7 +48,7 @@ static inline void ledger_open(struct ledger *l, struct channi_params params, en
                                size_t dim, size_t capacity, size_t threads)
 {
     memset(l, 0, sizeof *l);
-    test_bench_begin(&l->bench, element, METRIC_L2SQ, dim, threads);
+    test_bench_begin(&l->bench, element, INDEX_L2SQ, dim, threads);
     test_dir_make(l->dir);
     l->bench.env.dir = l->dir;
     l->bench.env.expected_n = capacity;
@@ -56,7 +56,7 @@ static inline void ledger_open(struct ledger *l, struct channi_params params, en
     l->params = params;
     param_defaults(channi_ops.knobs, &l->knobs);
     l->dim = dim;
-    l->row_bytes = element_row_bytes(element, dim);
+    l->row_bytes = index_row_bytes(element, dim);
     l->capacity = capacity;
     l->rng = rng_at(test_seed(), 23);
     l->rows = calloc(capacity, l->row_bytes);
@@ -64,7 +64,7 @@ static inline void ledger_open(struct ledger *l, struct channi_params params, en
     l->live = calloc(capacity, sizeof *l->live);
     l->attributes = calloc(capacity, LEDGER_FIELDS * sizeof *l->attributes);
     assert_true(l->rows && l->of && l->live && l->attributes);
-    if (element == ELEMENT_U8)
+    if (element == INDEX_U8)
         test_fill_u8(&l->rng, l->rows, capacity, dim, 12, .5);
     else
         test_fill_f32(&l->rng, (float *)(void *)l->rows, capacity, dim, 12, .5);
@@ -72,7 +72,7 @@ static inline void ledger_open(struct ledger *l, struct channi_params params, en
         l->attributes[i * LEDGER_FIELDS] = (int64_t)rng_below(&l->rng, 1000);
         /* Ten classes; every seventh row has none. */
         l->attributes[i * LEDGER_FIELDS + 1] =
-            i % 7 == 3 ? ATTRIBUTE_NONE : (int64_t)rng_mix(9, i) % 10;
+            i % 7 == 3 ? INDEX_ATTRIBUTE_NONE : (int64_t)rng_mix(9, i) % 10;
     }
     assert_ok(channi_ops.create(&l->index, &l->bench.env, &l->params), &l->bench.error);
     channi_of(l->index)->share_bytes = 0; /* threads share whatever there is */
@@ -202,7 +202,7 @@ static inline float ledger_distance(const struct ledger *l, const void *query, s
 {
     const struct kernels *k = l->bench.env.kernels;
 
-    return l->bench.env.element == ELEMENT_U8
+    return l->bench.env.element == INDEX_U8
                ? (float)k->l2sq_u8(query, ledger_row(l, vector), l->dim)
                : k->l2sq_f32(query, ledger_row(l, vector), l->dim);
 }
@@ -215,8 +215,8 @@ struct id_selector {
 
 static inline bool choice_allows(const struct ledger *l, const struct id_selector *c, uint64_t id)
 {
-    return !c || (attribute_filter_allows(c->where, l->attributes + id * LEDGER_FIELDS, 1) &&
-                  id_filter_allows(c->ids, id));
+    return !c || (index_attribute_filter_allows(c->where, l->attributes + id * LEDGER_FIELDS, 1) &&
+                  index_filter_allows(c->ids, id));
 }
 
 /* Ground truth for the rows in `live`, with vectors by `of`. */
@@ -284,11 +284,11 @@ static inline double answers_recall(const struct answers *truth, const struct an
         const size_t at = q * a->k;
         size_t m = 0;
 
-        while (m < a->k && truth->ids[at + m] != ID_NONE)
+        while (m < a->k && truth->ids[at + m] != INDEX_NO_ID)
             m++;
         for (size_t i = 0; i < m; i++)
-            found +=
-                a->ids[at + i] != ID_NONE && a->distances[at + i] <= truth->distances[at + m - 1];
+            found += a->ids[at + i] != INDEX_NO_ID &&
+                     a->distances[at + i] <= truth->distances[at + m - 1];
         all += m;
     }
     return all ? (double)found / (double)all : 1;
@@ -313,7 +313,7 @@ static inline unsigned char *ledger_queries(struct ledger *l)
     for (size_t i = 0; i < QUERIES; i++) {
         memcpy(q + i * l->row_bytes, ledger_row(l, rng_below(&l->rng, l->n_vectors)), l->row_bytes);
         for (size_t d = 0; i % 2 && d < l->dim; d++) {
-            if (l->bench.env.element == ELEMENT_U8)
+            if (l->bench.env.element == INDEX_U8)
                 q[i * l->row_bytes + d] ^= (unsigned char)rng_below(&l->rng, 32);
             else
                 ((float *)(void *)(q + i * l->row_bytes))[d] += (float)(.2 * rng_normal(&l->rng));

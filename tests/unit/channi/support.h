@@ -88,13 +88,13 @@ static inline void book_begin(struct book *b, struct channi_params params, enum 
                               size_t dim, size_t capacity, size_t threads)
 {
     memset(b, 0, sizeof *b);
-    test_bench_begin(&b->bench, element, METRIC_L2SQ, dim, threads);
+    test_bench_begin(&b->bench, element, INDEX_L2SQ, dim, threads);
     test_dir_make(b->dir);
     b->bench.env.dir = b->dir;
     b->bench.env.n_attributes = 1;
     b->params = params;
     b->dim = dim;
-    b->row_bytes = element_row_bytes(element, dim);
+    b->row_bytes = index_row_bytes(element, dim);
     b->capacity = capacity;
     b->rng = rng_at(test_seed(), 13);
     b->rows = calloc(capacity, b->row_bytes);
@@ -128,7 +128,7 @@ static inline void *book_row(const struct book *b, size_t i)
 /* Fills rows first .. first + n - 1 with random vectors around `clusters` centres. */
 static inline void book_fill(struct book *b, size_t first, size_t n, size_t clusters, double spread)
 {
-    if (b->bench.env.element == ELEMENT_U8)
+    if (b->bench.env.element == INDEX_U8)
         test_fill_u8(&b->rng, book_row(b, first), n, b->dim, clusters, spread);
     else
         test_fill_f32(&b->rng, book_row(b, first), n, b->dim, clusters, spread);
@@ -203,7 +203,7 @@ static inline double book_distance(const struct book *b, const void *x, const vo
     double sum = 0;
 
     for (size_t i = 0; i < b->dim; i++) {
-        const double d = b->bench.env.element == ELEMENT_U8
+        const double d = b->bench.env.element == INDEX_U8
                              ? (double)((const uint8_t *)x)[i] - ((const uint8_t *)y)[i]
                              : (double)((const float *)x)[i] - ((const float *)y)[i];
         sum += d * d;
@@ -234,7 +234,7 @@ static inline int book_search_at(struct book *b, uint64_t version, const void *r
     const int rc = version == ROW_VOID
                        ? channi_ops.search(b->index, &request, &result)
                        : channi_ops.txn->search_as_of(b->index, version, &request, &result);
-    for (; rc == OK && a->n < k && a->ids[a->n] != ID_NONE; a->n++) {
+    for (; rc == OK && a->n < k && a->ids[a->n] != INDEX_NO_ID; a->n++) {
         const size_t n = a->n;
 
         assert_true(a->ids[n] < b->capacity);

@@ -71,10 +71,10 @@ struct batch_case {
 };
 
 static const struct batch_case cases[] = {
-    { INSIDE_GRAPH, false, ELEMENT_F32, 8, 8, 0 },  { INSIDE_GRAPH, false, ELEMENT_U8, 8, 80, 0 },
-    { INSIDE_GRAPH, false, ELEMENT_F32, 0, 8, 0 },  { INSIDE_SCAN, false, ELEMENT_F32, 8, 8, 0 },
-    { INSIDE_CODES, false, ELEMENT_F32, 8, 20, 0 }, { INSIDE_CODES, false, ELEMENT_U8, 8, 20, 15 },
-    { INSIDE_CODES, true, ELEMENT_F32, 8, 70, 0 },
+    { INSIDE_GRAPH, false, INDEX_F32, 8, 8, 0 },  { INSIDE_GRAPH, false, INDEX_U8, 8, 80, 0 },
+    { INSIDE_GRAPH, false, INDEX_F32, 0, 8, 0 },  { INSIDE_SCAN, false, INDEX_F32, 8, 8, 0 },
+    { INSIDE_CODES, false, INDEX_F32, 8, 20, 0 }, { INSIDE_CODES, false, INDEX_U8, 8, 20, 15 },
+    { INSIDE_CODES, true, INDEX_F32, 8, 70, 0 },
 };
 
 static void test_same(void **state)
@@ -118,7 +118,7 @@ static void test_as_of(void **state)
 
     p.target_cluster = 40;
     p.expected_n = 2000;
-    ledger_open(&l, p, ELEMENT_F32, DIM, ROWS, 2);
+    ledger_open(&l, p, INDEX_F32, DIM, ROWS, 2);
     ledger_insert(&l, 2000);
     assert_ok(channi_ops.txn->snapshot(l.index, &version), &l.bench.error);
     assert_ok(search_by(&l, MANY, 2, UINT64_MAX, &before), &l.bench.error);
@@ -141,7 +141,7 @@ static void test_reads(void **state)
     struct ledger l;
 
     p.target_cluster = 150;
-    open_mixed(&l, p, ELEMENT_F32);
+    open_mixed(&l, p, INDEX_F32);
     assert_ok(search_by(&l, 1, 1, UINT64_MAX, &a), &l.bench.error);
     const uint64_t before = reads(&l);
     assert_ok(search_by(&l, 1, 1, UINT64_MAX, &a), &l.bench.error);
@@ -164,7 +164,7 @@ static void test_out_of_memory(void **state)
     bool done = false;
 
     p.target_cluster = 40;
-    open_mixed(&l, p, ELEMENT_F32);
+    open_mixed(&l, p, INDEX_F32);
     assert_ok(search_by(&l, 1, 1, UINT64_MAX, &single), &l.bench.error);
     for (size_t at = 1; !done; at += 1 + at / 4) {
         atomic_store(&l.bench.mem.calls, 0);
@@ -203,7 +203,7 @@ static void test_little_is_not_shared(void **state)
         struct ledger l;
 
         p.target_cluster = 100;
-        ledger_open(&l, p, ELEMENT_F32, 32, 2000, 4);
+        ledger_open(&l, p, INDEX_F32, 32, 2000, 4);
         ledger_insert(&l, 2000);
         l.knobs.nprobe = 12;
         unsigned char *queries = ledger_queries(&l);

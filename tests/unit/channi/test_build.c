@@ -21,7 +21,7 @@ static void test_build(void **state)
     struct book b;
 
     params.assign_ef = ROWS;
-    book_open(&b, params, ELEMENT_F32, DIM, ROWS, 2);
+    book_open(&b, params, INDEX_F32, DIM, ROWS, 2);
     book_fill(&b, 0, ROWS, 30, .4);
     assert_ok(book_insert(&b, 0, 959), &b.bench.error);
     assert_null(layout_of(&b)->routes);
@@ -63,7 +63,7 @@ static void test_build_of_equal_rows(void **state)
     (void)state;
     struct book b;
 
-    book_open(&b, build_params(), ELEMENT_U8, DIM, ROWS, 2);
+    book_open(&b, build_params(), INDEX_U8, DIM, ROWS, 2);
     book_fill(&b, 0, 3, 0, 1);
     for (size_t i = 3; i < ROWS; i++)
         memcpy(book_row(&b, i), book_row(&b, i % 3), b.row_bytes);
@@ -119,7 +119,7 @@ static void test_same_at_any_threads(void **state)
 
                 params.cluster_index = inside;
                 params.sampling = sampling;
-                book_open(&b, params, ELEMENT_U8, DIM, ROWS, i + 1);
+                book_open(&b, params, INDEX_U8, DIM, ROWS, i + 1);
                 book_fill(&b, 0, ROWS, 30, .4);
                 assert_ok(book_insert(&b, 0, ROWS), &b.bench.error);
                 const struct channi_routes *r = layout_of(&b)->routes;
@@ -150,7 +150,7 @@ static void test_build_out_of_memory(void **state)
         params.eps0 = 12;
         params.sampling = (int64_t)(at / 5 % (SAMPLE_KMEANS + 1));
         params.expected_n = 10 * ROWS;
-        book_open(&b, params, ELEMENT_U8, DIM, ROWS, 1);
+        book_open(&b, params, INDEX_U8, DIM, ROWS, 1);
         book_fill(&b, 0, ROWS, 30, .4);
         assert_ok(book_insert(&b, 0, ROWS - 1), &b.bench.error);
         struct channi *c = book_channi(&b);
@@ -220,7 +220,7 @@ static void test_list_goes_before_splits(void **state)
     params.expected_n = MANY;
     params.defer_fraction = 1;
     params.cache_mb = 1;
-    book_begin(&b, params, ELEMENT_F32, WIDE, MANY + MORE, 1);
+    book_begin(&b, params, INDEX_F32, WIDE, MANY + MORE, 1);
     assert_ok(channi_create_with(&w.c, &b.bench.env, &b.params,
                                  &(struct channi_opening){ .ops = &channi_ops, .fault = &fault }),
               &b.bench.error);
@@ -273,7 +273,7 @@ static void test_codes(void **state)
     struct channi_cluster_codes codes;
 
     params.cluster_index = INSIDE_CODES;
-    book_open(&b, params, ELEMENT_U8, DIM, ROWS, 1);
+    book_open(&b, params, INDEX_U8, DIM, ROWS, 1);
     book_fill(&b, 0, ROWS, 30, .4);
     struct channi *c = book_channi(&b);
     assert_ok(channi_codes_make(c, b.rows, 100, &codes), &b.bench.error);

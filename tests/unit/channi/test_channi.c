@@ -166,7 +166,7 @@ static void test_places(void **state)
     bool there[IDS] = { false };
     size_t n = 0;
 
-    book_open(&b, book_defaults(), ELEMENT_F32, 4, 1, 1);
+    book_open(&b, book_defaults(), INDEX_F32, 4, 1, 1);
     struct channi *s = book_channi(&b);
     for (size_t step = 0; step < 20000; step++) {
         const uint64_t i = rng_below(&b.rng, IDS), id = i * i * 31;
@@ -221,7 +221,7 @@ static void test_views(void **state)
     struct book b;
     unsigned ticket;
 
-    book_open(&b, book_defaults(), ELEMENT_F32, 4, 1, 1);
+    book_open(&b, book_defaults(), INDEX_F32, 4, 1, 1);
     struct channi *s = book_channi(&b);
     const size_t before = mem_live(&b.bench.mem);
     const struct channi_view *first = channi_enter(s, &ticket);
@@ -328,7 +328,7 @@ static void test_options(void **state)
         memset(&params, 0, sizeof params);
         param_defaults(channi_ops.params, &params);
         params.wal = CHANNI_NO_WAL;
-        book_begin(&b, params, ELEMENT_U8, 4, 1, 1);
+        book_begin(&b, params, INDEX_U8, 4, 1, 1);
         for (size_t j = 0; j < 3 && given[j]; j++) {
             (void)snprintf(text, sizeof text, "%s", given[j]);
             char *value = strchr(text, '=');
@@ -363,7 +363,7 @@ static void test_sizes(void **state)
 
         params.expected_n = cases[i].expected;
         params.defer_fraction = cases[i].fraction;
-        book_begin(&b, params, ELEMENT_U8, 4, 1, 1);
+        book_begin(&b, params, INDEX_U8, 4, 1, 1);
         b.bench.env.expected_n = cases[i].hint;
         assert_ok(channi_ops.create(&b.index, &b.bench.env, &b.params), &b.bench.error);
         assert_int_equal(book_channi(&b)->build_at, cases[i].build_at);
@@ -382,7 +382,7 @@ static void test_folder(void **state)
     struct index *second = NULL;
     struct index_env nowhere;
 
-    book_open(&b, book_defaults(), ELEMENT_U8, 4, 1, 1);
+    book_open(&b, book_defaults(), INDEX_U8, 4, 1, 1);
     assert_code(channi_ops.create(&second, &b.bench.env, &b.params), ERR_IO, &b.bench.error);
     nowhere = b.bench.env;
     nowhere.dir = NULL;
@@ -416,7 +416,7 @@ static void test_derived(void **state)
         params.maintenance = cases[i].maintenance;
         params.cluster_index = cases[i].inside;
         params.compact_share = cases[i].compact_share;
-        book_open(&b, params, ELEMENT_U8, 4, 1, cases[i].threads);
+        book_open(&b, params, INDEX_U8, 4, 1, cases[i].threads);
         const struct channi *c = book_channi(&b);
         assert_int_equal(c->maintenance, cases[i].found);
         assert_int_equal(c->jobs->queue.workers.n, cases[i].found == CHANNI_BACKGROUND);

@@ -17,17 +17,17 @@ static void assert_allowed(const struct ledger *l, const struct answers *a,
                            const struct id_selector *choice)
 {
     for (size_t i = 0; i < a->n * a->k; i++)
-        if (a->ids[i] != ID_NONE)
+        if (a->ids[i] != INDEX_NO_ID)
             assert_true(l->live[a->ids[i]] && choice_allows(l, choice, a->ids[i]));
 }
 
 /* The range of field 0, and a condition on field 1. Valid until the next call. */
 static struct attribute_filter both_fields(const struct attribute_filter *range, size_t which)
 {
-    static const struct attribute_condition second[] = { { 1, ATTRIBUTE_IN, 2, 2 },
-                                                         { 1, ATTRIBUTE_NOT_IN, 2, 2 },
-                                                         { 1, ATTRIBUTE_MISSING, 2, 0 },
-                                                         { 1, ATTRIBUTE_RANGE, 2, 2 } };
+    static const struct attribute_condition second[] = { { 1, INDEX_ATTRIBUTE_IN, 2, 2 },
+                                                         { 1, INDEX_ATTRIBUTE_NOT_IN, 2, 2 },
+                                                         { 1, INDEX_ATTRIBUTE_MISSING, 2, 0 },
+                                                         { 1, INDEX_ATTRIBUTE_RANGE, 2, 2 } };
     static struct attribute_condition conditions[2];
     static int64_t values[4];
 
@@ -48,7 +48,7 @@ static void test_exact(void **state)
     for (size_t which = 0; which < INSIDES; which++) {
         struct ledger l;
 
-        ledger_open(&l, inside_params(which), which % 2 ? ELEMENT_U8 : ELEMENT_F32, 20, 2000, 2);
+        ledger_open(&l, inside_params(which), which % 2 ? INDEX_U8 : INDEX_F32, 20, 2000, 2);
         for (int round = 0; round < 3; round++) {
             ledger_insert(&l, round == 1 ? 1200 : 250); /* before, at and after the build */
             ledger_churn(&l, 20);
@@ -97,7 +97,7 @@ static void test_recall(void **state)
 
         p.eps0 = 1.9;
         p.bits = 4;
-        ledger_open(&l, p, ELEMENT_F32, 24, 6000, 1);
+        ledger_open(&l, p, INDEX_F32, 24, 6000, 1);
         ledger_insert(&l, 6000);
         l.knobs.nprobe = 16;
         l.knobs.in_ef = 24;
@@ -141,7 +141,7 @@ static void test_elsewhere(void **state)
     (void)state;
     struct ledger l;
 
-    ledger_open(&l, inside_params(1), ELEMENT_F32, 8, 4000, 1);
+    ledger_open(&l, inside_params(1), INDEX_F32, 8, 4000, 1);
     for (size_t i = 0; i < l.capacity; i++) { /* attributes by place */
         const float *row = ledger_row(&l, i);
         l.attributes[i * LEDGER_FIELDS] = (int64_t)(1000 + 100 * row[0]);
@@ -172,7 +172,7 @@ static void test_elsewhere(void **state)
     assert_true(atomic_load(&c->counters.clusters_skipped) > 0);
     /* The same values of the other field as a set with gaps: only the Bloom filter excludes. */
     const uint64_t skipped = atomic_load(&c->counters.clusters_skipped);
-    const struct attribute_condition set = { 1, ATTRIBUTE_IN, 0, 2 };
+    const struct attribute_condition set = { 1, INDEX_ATTRIBUTE_IN, 0, 2 };
     const struct attribute_filter gaps = { &set, 1, (const int64_t[]){ 1, 49 } };
     const struct id_selector in_set = { .where = &gaps };
     struct answers truth = truth_of(&l, queries, QUERIES, 10, l.live, l.of, &in_set),
@@ -196,25 +196,27 @@ static void fill_column(struct rng *r, size_t kind, int64_t *column, size_t n)
 
         column[i] = kind == 0   ? (int64_t)rng_below(r, 1000)
                     : kind == 1 ? (int64_t)(1 / (u + .001)) /* skewed: half are 1 */
-                    : kind == 2 ? attribute_of_real(exp(40 * u - 20))
+                    : kind == 2 ? index_attribute_of_real(exp(40 * u - 20))
                     : kind == 3 ? 7
                                 : (int64_t)rng_below(r, 4) * (INT64_MAX / 4);
         if (kind > 0 && rng_below(r, 4) == 0)
-            column[i] = ATTRIBUTE_NONE;
+            column[i] = INDEX_ATTRIBUTE_NONE;
     }
 }
 
 static struct attribute_condition draw_condition(struct rng *r, const int64_t *column,
                                                  int64_t values[4])
 {
-    struct attribute_condition c = { 0, (uint32_t)rng_below(r, ATTRIBUTE_MISSING + 1), 0, 0 };
+    struct attribute_condition c = { 0, (uint32_t)rng_below(r, INDEX_ATTRIBUTE_MISSING + 1), 0, 0 };
 
-    c.n = c.test == ATTRIBUTE_MISSING ? 0 : c.test == ATTRIBUTE_RANGE ? 2 : 1 + rng_below(r, 4);
+    c.n = c.test == INDEX_ATTRIBUTE_MISSING ? 0
+          : c.test == INDEX_ATTRIBUTE_RANGE ? 2
+                                            : 1 + rng_below(r, 4);
     for (size_t i = 0; i < c.n; i++) {
         int64_t value;
         do
             value = column[rng_below(r, COLUMN)];
-        while (value == ATTRIBUTE_NONE);
+        while (value == INDEX_ATTRIBUTE_NONE);
         value += rng_below(r, 9) == 0; /* perhaps no row's */
         size_t at = i;
         for (; at > 0 && values[at - 1] > value; at--)
@@ -222,10 +224,10 @@ static struct attribute_condition draw_condition(struct rng *r, const int64_t *c
         values[at] = value;
     }
     size_t kept = 0;
-    for (size_t i = 0; i < c.n && c.test != ATTRIBUTE_RANGE; i++)
+    for (size_t i = 0; i < c.n && c.test != INDEX_ATTRIBUTE_RANGE; i++)
         if (i == 0 || values[i] != values[kept - 1])
             values[kept++] = values[i];
-    c.n = c.test == ATTRIBUTE_RANGE ? c.n : kept;
+    c.n = c.test == INDEX_ATTRIBUTE_RANGE ? c.n : kept;
     return c;
 }
 
@@ -250,7 +252,7 @@ static void test_summaries(void **state)
             size_t met = 0;
 
             for (size_t j = 0; j < COLUMN; j++)
-                met += attribute_meets(&c, values, column[j]);
+                met += index_attribute_meets(&c, values, column[j]);
             const bool may = channi_summary_may(&s, COLUMN, &c, values);
             const double share = channi_summary_share(&s, COLUMN, &c, values);
             assert_true(may || met == 0);
@@ -266,7 +268,7 @@ static void test_summaries(void **state)
     }
     struct channi_summary none;
     for (size_t i = 0; i < COLUMN; i++)
-        column[i] = ATTRIBUTE_NONE;
+        column[i] = INDEX_ATTRIBUTE_NONE;
     channi_summary_make(&none, column, COLUMN, scratch);
     assert_false(channi_summary_may(&none, COLUMN, ONE_RANGE(INT64_MIN + 1, INT64_MAX).conditions,
                                     (const int64_t[]){ INT64_MIN + 1, INT64_MAX }));

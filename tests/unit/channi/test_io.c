@@ -10,7 +10,7 @@ static void search_all(struct book *b)
     const struct channi_knobs knobs = book_exhaustive();
 
     for (size_t i = 0; i < ROWS; i += 37) {
-        uint64_t id = ID_NONE;
+        uint64_t id = INDEX_NO_ID;
         float distance = 1;
         const struct search_request request = {
             { book_row(b, i), 1, b->dim, b->bench.env.element }, 1, &knobs, NULL, 1
@@ -28,7 +28,7 @@ static void try_one(struct channi_params params)
     const char *why;
     const bool uring = params.io != CACHE_IO_PREAD && read_queue_uring_usable(&why);
 
-    book_open(&b, params, ELEMENT_F32, WIDE, ROWS, 1);
+    book_open(&b, params, INDEX_F32, WIDE, ROWS, 1);
     book_fill(&b, 0, ROWS, 10, .4);
     assert_ok(book_insert(&b, 0, ROWS), &b.bench.error);
     search_all(&b);

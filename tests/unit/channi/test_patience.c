@@ -14,7 +14,7 @@ static void test_patience(void **state)
 
     p.target_cluster = 400;
     p.compact_share = 16; /* dead rows stay in their files */
-    ledger_open(&l, p, ELEMENT_F32, 16, 6000, 1);
+    ledger_open(&l, p, INDEX_F32, 16, 6000, 1);
     ledger_insert(&l, 6000);
     l.knobs.nprobe = 8;
     l.knobs.in_ef = 16;
@@ -67,7 +67,7 @@ static void test_new_rows(void **state)
         p.compact_share = 16; /* rows stay in the deltas */
         p.split_max = 6000;
         p.defer_fraction = .5;
-        ledger_open(&l, p, ELEMENT_F32, 16, 6000, 1);
+        ledger_open(&l, p, INDEX_F32, 16, 6000, 1);
         ledger_insert(&l, first);
         ledger_insert(&l, 6000 - first);
         l.knobs.nprobe = 8;
@@ -102,7 +102,7 @@ static void test_new_rows_pinned(void **state)
     p.compact_share = 16;
     p.split_max = 6000;
     p.defer_fraction = .5;
-    ledger_open(&l, p, ELEMENT_F32, 16, 6000, 1);
+    ledger_open(&l, p, INDEX_F32, 16, 6000, 1);
     ledger_insert(&l, 3000);
     ledger_insert(&l, 400);
     assert_ok(channi_ops.txn->snapshot(l.index, &version), &l.bench.error);
@@ -135,7 +135,7 @@ static void test_prefetch(void **state)
 
         p.cache_mb = 1;
         p.prefetch = prefetch[i];
-        ledger_open(&l, p, ELEMENT_F32, 64, 8000, 1);
+        ledger_open(&l, p, INDEX_F32, 64, 8000, 1);
         ledger_insert(&l, 8000);
         l.knobs.nprobe = 200;
         unsigned char *queries = ledger_queries(&l);

@@ -157,14 +157,14 @@ static double recall_of_attributes(const struct scene *s, const struct channi_kn
     params.target_cluster = 100;
     params.split_max = params.merge_min = 0;
     params.defer_fraction = 0;
-    book_open(&b, params, ELEMENT_F32, DIM, 1, 1);
+    book_open(&b, params, INDEX_F32, DIM, 1, 1);
     assert_ok(channi_ops.attributes->insert(b.index,
-                                            (struct vectors){ s->rows, ROWS, DIM, ELEMENT_F32 },
-                                            ids, s->class_of, &done),
+                                            (struct vectors){ s->rows, ROWS, DIM, INDEX_F32 }, ids,
+                                            s->class_of, &done),
               &b.bench.error);
     for (size_t q = 0; q < QUERIES; q++) {
         const struct search_request request = {
-            { s->queries + q * DIM, 1, DIM, ELEMENT_F32 }, NEAR, knobs, NULL, 1
+            { s->queries + q * DIM, 1, DIM, INDEX_F32 }, NEAR, knobs, NULL, 1
         };
         struct search_result result = { .ids = answers, .distances = distances };
         const struct attribute_filter range = ONE_RANGE(s->asked[q], s->asked[q]);

@@ -68,7 +68,7 @@ static void test_pinned_readers(void **state)
         p.cluster_index = inside;
         p.eps0 = 12;
         p.compact_share = 0.1;
-        book_open(&b, p, inside == INSIDE_SCAN ? ELEMENT_U8 : ELEMENT_F32, 10, 1800, 1);
+        book_open(&b, p, inside == INSIDE_SCAN ? INDEX_U8 : INDEX_F32, 10, 1800, 1);
         book_fill(&b, 0, 1800, 12, 0.3);
         for (size_t round = 0; round < 24; round++) {
             assert_ok(book_insert(&b, 75 * round, 75), &b.bench.error);
@@ -104,7 +104,7 @@ static void test_history(void **state)
     uint64_t versions[ROUNDS];
 
     p.history = BACK;
-    book_open(&b, p, ELEMENT_F32, 6, 3000, 1);
+    book_open(&b, p, INDEX_F32, 6, 3000, 1);
     book_fill(&b, 0, 3000, 10, 0.3);
     for (size_t round = 0; round < ROUNDS; round++) {
         uint64_t ids[40];
@@ -176,7 +176,7 @@ static void test_background(void **state)
 
     p.maintenance = CHANNI_BACKGROUND;
     p.background_threads = 3;
-    book_open(&b, p, ELEMENT_F32, 8, 3000, 2);
+    book_open(&b, p, INDEX_F32, 8, 3000, 2);
     book_fill(&b, 0, 3000, 16, 0.3);
     assert_ok(book_insert(&b, 0, 100), &b.bench.error);
     assert_ok(book_insert(&b, 100, 400), &b.bench.error);

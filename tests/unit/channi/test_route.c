@@ -52,7 +52,7 @@ static struct channi_cluster *stage_cluster(struct stage *t, enum element elemen
     cl->site = malloc(t->c.row_bytes);
     memcpy(cl->site, t->rows + route * t->c.row_bytes, t->c.row_bytes);
     for (size_t d = 0; drift > 0 && d < DIM; d++) {
-        if (element == ELEMENT_F32)
+        if (element == INDEX_F32)
             ((float *)(void *)cl->site)[d] += (float)(drift * rng_normal(&t->rng));
         else
             cl->site[d] ^= (unsigned char)rng_below(&t->rng, 16);
@@ -69,14 +69,14 @@ static void stage_open(struct stage *t, enum element element, uint32_t n, const 
     uint32_t n_clusters = 0;
 
     memset(t, 0, sizeof *t);
-    test_bench_begin(&t->bench, element, METRIC_L2SQ, DIM, 1);
+    test_bench_begin(&t->bench, element, INDEX_L2SQ, DIM, 1);
     t->rng = rng_at(test_seed(), 12);
     t->c.base.env = t->bench.env;
-    t->c.row_bytes = element_row_bytes(element, DIM);
+    t->c.row_bytes = index_row_bytes(element, DIM);
     scratch_pool_init(&t->c.scratch);
     t->rows = aligned_alloc(64, (n * t->c.row_bytes + 63) / 64 * 64);
     assert_non_null(t->rows);
-    if (element == ELEMENT_F32)
+    if (element == INDEX_F32)
         test_fill_f32(&t->rng, (float *)(void *)t->rows, n, DIM, 5, 0.5);
     else
         test_fill_u8(&t->rng, t->rows, n, DIM, 5, 0.5);
@@ -236,7 +236,7 @@ static void test_layouts(void **state)
                 struct stage t;
 
                 lead(kind, &rng, n, cid);
-                stage_open(&t, u8 ? ELEMENT_U8 : ELEMENT_F32, n, cid, kind == OWN_ROUTES ? 0 : .3);
+                stage_open(&t, u8 ? INDEX_U8 : INDEX_F32, n, cid, kind == OWN_ROUTES ? 0 : .3);
                 for (size_t q = 0; q < 20; q++) {
                     static const size_t asked[] = { 1, 4, 30, 600 };
 
@@ -268,7 +268,7 @@ static void test_roots_are_measured_where_they_must(void **state)
 
         for (uint32_t i = 0; i < 40; i++)
             cids[i] = i;
-        stage_open(&t, ELEMENT_F32, 40, cids, moved ? .2 : 0);
+        stage_open(&t, INDEX_F32, 40, cids, moved ? .2 : 0);
         assert_ok(channi_nearest_clusters(&t.c, t.x, &t.layout, t.rows, ASSIGN_CLUSTERS, 8, cids,
                                           distances, &found, &routes),
                   &t.bench.error);
@@ -294,7 +294,7 @@ static void test_dropped_routes_are_not_measured_again(void **state)
 
         for (uint32_t i = 0; i < 500; i++)
             cids[i] = i % 50 == 0 ? i / 50 : CID_NONE;
-        stage_open(&t, ELEMENT_F32, 500, cids, 0);
+        stage_open(&t, INDEX_F32, 500, cids, 0);
         for (uint32_t i = 0; i < 20; i++) {
             checked = 0;
             assert_ok(channi_nearest_clusters(&t.c, t.x, &t.layout, t.rows + i * t.c.row_bytes,
@@ -318,7 +318,7 @@ static void test_without_routes(void **state)
     size_t found;
     struct stage t;
 
-    stage_open(&t, ELEMENT_F32, 1, cids, 0);
+    stage_open(&t, INDEX_F32, 1, cids, 0);
     t.routes.cid[0] = CID_NONE;
     assert_code(channi_route(&t.c, t.x, &t.layout, t.rows, 8, &cid, &checked), ERR_INVARIANT,
                 &t.bench.error);
@@ -345,7 +345,7 @@ static void test_out_of_memory(void **state)
         struct stage t;
         double checked = 0;
 
-        stage_open(&t, ELEMENT_U8, 500, cids, .3);
+        stage_open(&t, INDEX_U8, 500, cids, .3);
         atomic_store(&t.bench.mem.calls, 0);
         t.bench.mem.fail_at = at;
         const int rc = channi_route(&t.c, t.x, &t.layout, t.rows, 32, &cid, &checked);

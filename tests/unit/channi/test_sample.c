@@ -88,7 +88,7 @@ static void test_kinds_spread(void **state)
     size_t hit[KINDS];
     double near[KINDS];
 
-    test_bench_begin(&b, ELEMENT_U8, METRIC_L2SQ, DIM, 2);
+    test_bench_begin(&b, INDEX_U8, INDEX_L2SQ, DIM, 2);
     fill_spread(&rng, rows);
     for (size_t kind = 0; kind < KINDS; kind++) {
         sample(&b, (enum channi_sampling)kind, rows, SPREAD_ROWS, K, out[kind]);
@@ -119,7 +119,7 @@ static void test_farthest_is_farthest(void **state)
     uint32_t out[K];
     double apart = INFINITY, covered = 0;
 
-    test_bench_begin(&b, ELEMENT_F32, METRIC_L2SQ, DIM, 1);
+    test_bench_begin(&b, INDEX_F32, INDEX_L2SQ, DIM, 1);
     test_fill_f32(&rng, rows, N, DIM, 6, .5);
     sample(&b, SAMPLE_FARTHEST, rows, N, K, out);
     for (size_t i = 0; i < N; i++) {
@@ -153,7 +153,7 @@ static void test_equal_rows(void **state)
     uint8_t few[DISTINCT * DIM], rows[N * DIM];
     uint32_t out[N];
 
-    test_bench_begin(&b, ELEMENT_U8, METRIC_L2SQ, DIM, 2);
+    test_bench_begin(&b, INDEX_U8, INDEX_L2SQ, DIM, 2);
     test_fill_u8(&rng, few, DISTINCT, DIM, 0, 1);
     for (size_t i = 0; i < N; i++) {
         const size_t which = i < DISTINCT ? i : rng_below(&rng, 3);
@@ -187,8 +187,8 @@ static void test_sampling_threads_and_memory(void **state)
     static float rows[N * DIM];
     uint32_t first[K], second[K];
 
-    test_bench_begin(&one, ELEMENT_F32, METRIC_L2SQ, DIM, 1);
-    test_bench_begin(&two, ELEMENT_F32, METRIC_L2SQ, DIM, 2);
+    test_bench_begin(&one, INDEX_F32, INDEX_L2SQ, DIM, 1);
+    test_bench_begin(&two, INDEX_F32, INDEX_L2SQ, DIM, 2);
     test_fill_f32(&rng, rows, N, DIM, 20, .4);
     for (size_t kind = 0; kind < KINDS; kind++) {
         double checked = 0;

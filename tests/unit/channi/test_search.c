@@ -34,7 +34,7 @@ static void test_exact(void **state)
 
         print_message("%s, %s, seed %" PRIu64 "\n", insides[which], i % 2 ? "u8" : "f32",
                       test_seed());
-        ledger_open(&l, inside_params(which), i % 2 ? ELEMENT_U8 : ELEMENT_F32, 20, 1500, 3);
+        ledger_open(&l, inside_params(which), i % 2 ? INDEX_U8 : INDEX_F32, 20, 1500, 3);
         ledger_insert(&l, 300);
         assert_exact(&l, 1); /* deferred */
         assert_true(atomic_load(&ledger_index(&l)->counters.deferred_searches) > 0);
@@ -64,7 +64,7 @@ static void test_exact_large(void **state)
         p.eps0 = 5;
         p.cold_rows = cold;
         p.target_cluster = 250;
-        ledger_open(&l, p, ELEMENT_F32, 24, 2500, 3);
+        ledger_open(&l, p, INDEX_F32, 24, 2500, 3);
         ledger_insert(&l, 2300);
         assert_exact(&l, 1);
         ledger_churn(&l, 60);
@@ -83,7 +83,7 @@ static void test_threads(void **state)
 
         p.eps0 = 1.9;
         p.target_cluster = 200; /* enough work for more than one thread */
-        ledger_open(&l, p, ELEMENT_F32, 96, 6000, 4);
+        ledger_open(&l, p, INDEX_F32, 96, 6000, 4);
         ledger_insert(&l, 5600);
         ledger_churn(&l, 50);
         l.knobs.nprobe = 12;
@@ -126,7 +126,7 @@ static void test_cached(void **state)
 
         p.eps0 = 1.9;
         p.target_cluster = 50;
-        ledger_open(&l, p, ELEMENT_F32, 96, 3000, 1);
+        ledger_open(&l, p, INDEX_F32, 96, 3000, 1);
         ledger_insert(&l, 2800);
         ledger_churn(&l, 50);
         l.knobs.nprobe = 12;
@@ -163,7 +163,7 @@ static void test_as_of(void **state)
         size_t *of[PINS];
         uint64_t versions[PINS];
 
-        ledger_open(&l, inside_params(which), ELEMENT_U8, 20, 1500, 2);
+        ledger_open(&l, inside_params(which), INDEX_U8, 20, 1500, 2);
         ledger_insert(&l, 700);
         for (size_t i = 0; i < PINS; i++) {
             if (i == 1)
@@ -208,7 +208,7 @@ static void test_knobs(void **state)
 
     p.eps0 = 1.9;
     p.bits = 1;
-    ledger_open(&l, p, ELEMENT_F32, 24, 3000, 1);
+    ledger_open(&l, p, INDEX_F32, 24, 3000, 1);
     ledger_insert(&l, 3000);
     struct channi *c = ledger_index(&l);
     unsigned char *queries = ledger_queries(&l);
@@ -253,7 +253,7 @@ static void test_idle(void **state)
         struct ledger l;
         double all, some, recall, idle;
 
-        ledger_open(&l, inside_params(which), ELEMENT_F32, 16, 3000, 1);
+        ledger_open(&l, inside_params(which), INDEX_F32, 16, 3000, 1);
         ledger_insert(&l, 3000);
         unsigned char *queries = ledger_queries(&l);
         struct channi *c = ledger_index(&l);
@@ -298,7 +298,7 @@ static void test_range(void **state)
     for (size_t which = 0; which < INSIDES; which++) {
         struct ledger l;
 
-        ledger_open(&l, inside_params(which), ELEMENT_F32, 20, 1500, 1);
+        ledger_open(&l, inside_params(which), INDEX_F32, 20, 1500, 1);
         for (int round = 0; round < 3; round++) {
             ledger_insert(&l, round == 1 ? 900 : 250);
             ledger_churn(&l, 10);
@@ -307,7 +307,7 @@ static void test_range(void **state)
             struct range_result result = { .found = note, .to = &f };
 
             knobs_exhaustive(&l.knobs);
-            const struct range_request r = { .queries = { queries, QUERIES, l.dim, ELEMENT_F32 },
+            const struct range_request r = { .queries = { queries, QUERIES, l.dim, INDEX_F32 },
                                              .radius = 6,
                                              .knobs = &l.knobs };
             assert_ok(channi_ops.range(l.index, &r, &result), &l.bench.error);
@@ -364,7 +364,7 @@ static void test_damaged(void **state)
 
         p.degraded = degraded;
         p.cache_mb = 1;
-        ledger_open(&l, p, ELEMENT_F32, 200, 3000, 1);
+        ledger_open(&l, p, INDEX_F32, 200, 3000, 1);
         ledger_insert(&l, 3000);
         damage(&l, name);
         knobs_exhaustive(&l.knobs);

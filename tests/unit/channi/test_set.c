@@ -21,7 +21,7 @@ static void test_effects(void **state)
     p.target_cluster = 400;
     p.split_max = 8000;
     p.merge_min = 1;
-    book_open(&b, p, ELEMENT_F32, 128, 8000, 1);
+    book_open(&b, p, INDEX_F32, 128, 8000, 1);
     book_fill(&b, 0, 8000, 16, 0.3);
     assert_ok(book_insert(&b, 0, 6000), &b.bench.error);
     work_off(&b, 0);
@@ -59,7 +59,7 @@ static void test_beside_threads(void **state)
 
     p.maintenance = CHANNI_BACKGROUND;
     p.background_threads = 2;
-    book_open(&b, p, ELEMENT_F32, 32, 4000, 1);
+    book_open(&b, p, INDEX_F32, 32, 4000, 1);
     book_fill(&b, 0, 4000, 16, 0.3);
     for (size_t at = 0; at < 4000; at += 100) {
         assert_ok(book_insert(&b, at, 100), &b.bench.error);

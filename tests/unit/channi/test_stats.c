@@ -119,7 +119,7 @@ static void test_stats(void **state)
     (void)state;
     struct book b;
 
-    book_open(&b, build_params(), ELEMENT_F32, DIM, ROWS, 1);
+    book_open(&b, build_params(), INDEX_F32, DIM, ROWS, 1);
     book_fill(&b, 0, ROWS, 30, .2);
     assert_ok(book_insert(&b, 0, 500), &b.bench.error);
     struct told t = told_by(&b);
@@ -153,7 +153,7 @@ static void test_memory_and_clusters(void **state)
     struct memory_use use;
     uint64_t ids[ROWS], numbers[ROWS], medoids[ROWS];
 
-    book_open(&b, build_params(), ELEMENT_F32, DIM, ROWS, 1);
+    book_open(&b, build_params(), INDEX_F32, DIM, ROWS, 1);
     book_fill(&b, 0, ROWS, 30, .2);
     assert_ok(book_insert(&b, 0, ROWS), &b.bench.error);
     assert_ok(channi_ops.memory(b.index, &use), &b.bench.error);
@@ -186,7 +186,7 @@ static void test_attributes_are_no_vectors(void **state)
     struct book b;
     struct memory_use use;
 
-    book_begin(&b, build_params(), ELEMENT_F32, DIM, ROWS, 1);
+    book_begin(&b, build_params(), INDEX_F32, DIM, ROWS, 1);
     b.bench.env.n_attributes = 40;
     assert_ok(channi_ops.create(&b.index, &b.bench.env, &b.params), &b.bench.error);
     book_fill(&b, 0, 100, 30, .2);

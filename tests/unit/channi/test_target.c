@@ -15,11 +15,11 @@ struct target_set {
 };
 
 static const struct target_set sets[] = {
-    { "graphs, few clusters", INSIDE_GRAPH, ELEMENT_F32, 16, 12, .5 },
-    { "graphs, one cloud", INSIDE_GRAPH, ELEMENT_F32, 12, 1, 1 },
-    { "graphs, bytes", INSIDE_GRAPH, ELEMENT_U8, 24, 40, .5 },
-    { "scans, many clusters", INSIDE_SCAN, ELEMENT_F32, 32, 200, .6 },
-    { "codes", INSIDE_CODES, ELEMENT_F32, 24, 20, .5 },
+    { "graphs, few clusters", INSIDE_GRAPH, INDEX_F32, 16, 12, .5 },
+    { "graphs, one cloud", INSIDE_GRAPH, INDEX_F32, 12, 1, 1 },
+    { "graphs, bytes", INSIDE_GRAPH, INDEX_U8, 24, 40, .5 },
+    { "scans, many clusters", INSIDE_SCAN, INDEX_F32, 32, 200, .6 },
+    { "codes", INSIDE_CODES, INDEX_F32, 24, 20, .5 },
 };
 
 static double distance(const struct ledger *l, const void *x, const void *y)
@@ -27,7 +27,7 @@ static double distance(const struct ledger *l, const void *x, const void *y)
     double sum = 0;
 
     for (size_t i = 0; i < l->dim; i++) {
-        const double d = l->bench.env.element == ELEMENT_U8
+        const double d = l->bench.env.element == INDEX_U8
                              ? (double)((const uint8_t *)x)[i] - ((const uint8_t *)y)[i]
                              : (double)((const float *)x)[i] - ((const float *)y)[i];
         sum += d * d;
@@ -75,7 +75,7 @@ static double recall_at(struct ledger *l, double target, double *clusters)
         assert_ok(channi_ops.search(l->index, &request, &result), &l->bench.error);
         const double kth = true_kth(l, query);
         for (size_t j = 0; j < K; j++)
-            right += ids[j] != ID_NONE && distance(l, query, ledger_row(l, ids[j])) <= kth;
+            right += ids[j] != INDEX_NO_ID && distance(l, query, ledger_row(l, ids[j])) <= kth;
     }
     *clusters = (double)(atomic_load(&n->clusters_touched) - before) / ASKED;
     return (double)right / (ASKED * K);
@@ -90,7 +90,7 @@ static void open_set(struct ledger *l, const struct target_set *t)
     p.in_ef_construction = 100;
     p.degree = 12;
     ledger_open(l, p, t->element, t->dim, STORED + ASKED, 1);
-    if (t->element == ELEMENT_U8)
+    if (t->element == INDEX_U8)
         test_fill_u8(&l->rng, l->rows, l->capacity, t->dim, t->clusters, t->spread);
     else
         test_fill_f32(&l->rng, (float *)(void *)l->rows, l->capacity, t->dim, t->clusters,
@@ -135,17 +135,17 @@ static void test_nothing_to_learn(void **state)
     struct ledger l;
     double clusters;
 
-    ledger_open(&l, p, ELEMENT_F32, 8, STORED + ASKED, 1);
+    ledger_open(&l, p, INDEX_F32, 8, STORED + ASKED, 1);
     ledger_insert(&l, 5);
     l.knobs.target_recall = .5;
     uint64_t ids[K];
     float distances[K];
     struct search_result result = { .ids = ids, .distances = distances };
     const struct search_request request = {
-        { ledger_row(&l, 9), 1, l.dim, ELEMENT_F32 }, K, &l.knobs, NULL, 1
+        { ledger_row(&l, 9), 1, l.dim, INDEX_F32 }, K, &l.knobs, NULL, 1
     };
     assert_ok(channi_ops.search(l.index, &request, &result), &l.bench.error);
-    assert_true(ids[4] != ID_NONE && ids[5] == ID_NONE);
+    assert_true(ids[4] != INDEX_NO_ID && ids[5] == INDEX_NO_ID);
     ledger_insert(&l, STORED - 5);
     assert_true(recall_at(&l, .9, &clusters) > .8); /* learnt after the build */
     ledger_close(&l);
@@ -164,7 +164,7 @@ static void test_out_of_memory(void **state)
     l.knobs.target_recall = .9;
     for (size_t at = 1; !done; at += 1 + at / 2) {
         const struct search_request request = {
-            { ledger_row(&l, STORED), 1, l.dim, ELEMENT_F32 }, K, &l.knobs, NULL, 1
+            { ledger_row(&l, STORED), 1, l.dim, INDEX_F32 }, K, &l.knobs, NULL, 1
         };
 
         ledger_index(&l)->stop.learnt = false;

@@ -301,7 +301,7 @@ static void test_attributes(void **state)
         assert_ok(channi_ops.attributes->search(b.index, &request, &ONE_RANGE(5, 8), &result),
                   &b.bench.error);
         size_t n = 0;
-        for (; n < 64 && found[n] != ID_NONE; n++)
+        for (; n < 64 && found[n] != INDEX_NO_ID; n++)
             assert_true(found[n] % 20 >= 5 && found[n] % 20 <= 8 && found[n] != 25);
         assert_int_equal(n, 19);
         book_close(&b);

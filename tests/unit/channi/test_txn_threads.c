@@ -30,9 +30,7 @@ static void *read_pairs(void *arg)
 
     while (!atomic_load(&t->stop)) {
         bool there[IDS] = { false };
-        const struct range_request request = {
-            { zero, 1, DIM, ELEMENT_F32 }, 1e30, &knobs, NULL, 1
-        };
+        const struct range_request request = { { zero, 1, DIM, INDEX_F32 }, 1e30, &knobs, NULL, 1 };
         struct range_result result = { .found = note, .to = there };
 
         assert_int_equal(channi_ops.range(b->index, &request, &result), OK);
@@ -58,7 +56,7 @@ static void *read_snapshots(void *arg)
         assert_int_equal(channi_ops.txn->snapshot(index, &version), OK);
         for (size_t i = 0; i < 2; i++) {
             const struct search_request request = {
-                { zero, 1, DIM, ELEMENT_F32 }, 32, &knobs, NULL, 1
+                { zero, 1, DIM, INDEX_F32 }, 32, &knobs, NULL, 1
             };
             struct search_result result = { .ids = ids[i], .distances = distances[i] };
             assert_int_equal(channi_ops.txn->search_as_of(index, version, &request, &result), OK);
@@ -104,7 +102,7 @@ static void test_readers(void **state)
         pthread_t readers[3];
         struct book b;
 
-        if (w->element != ELEMENT_F32)
+        if (w->element != INDEX_F32)
             continue;
         open_world(&b, w, 2);
         t.b = &b;

@@ -56,7 +56,7 @@ static inline void new_row(struct book *b, struct moment *m, uint64_t id)
 {
     unsigned char *row = m->rows + id * b->row_bytes;
 
-    if (b->bench.env.element == ELEMENT_U8)
+    if (b->bench.env.element == INDEX_U8)
         test_fill_u8(&b->rng, row, 1, b->dim, 0, 1);
     else
         test_fill_f32(&b->rng, (float *)(void *)row, 1, b->dim, 0, 1);
@@ -161,12 +161,12 @@ struct world {
 };
 
 static const struct world worlds[] = {
-    { "deferred", ELEMENT_F32, false, 0, CHANNI_INLINE },
-    { "deferred, bytes, history", ELEMENT_U8, false, 6, CHANNI_INLINE },
-    { "built", ELEMENT_F32, true, 0, CHANNI_INLINE },
-    { "built, bytes, history", ELEMENT_U8, true, 6, CHANNI_INLINE },
-    { "built, explicit", ELEMENT_F32, true, 3, CHANNI_EXPLICIT },
-    { "built, background", ELEMENT_F32, true, 4, CHANNI_BACKGROUND },
+    { "deferred", INDEX_F32, false, 0, CHANNI_INLINE },
+    { "deferred, bytes, history", INDEX_U8, false, 6, CHANNI_INLINE },
+    { "built", INDEX_F32, true, 0, CHANNI_INLINE },
+    { "built, bytes, history", INDEX_U8, true, 6, CHANNI_INLINE },
+    { "built, explicit", INDEX_F32, true, 3, CHANNI_EXPLICIT },
+    { "built, background", INDEX_F32, true, 4, CHANNI_BACKGROUND },
 };
 
 static inline void open_world(struct book *b, const struct world *w, size_t threads)

@@ -16,10 +16,10 @@ static inline void points_open(struct points *p, enum element element, size_t n,
 {
     struct rng rng = rng_at(test_seed(), 7);
 
-    test_bench_begin(&p->bench, element, METRIC_L2SQ, dim, threads);
+    test_bench_begin(&p->bench, element, INDEX_L2SQ, dim, threads);
     p->data = calloc(n * dim + 1, sizeof(float));
     assert_non_null(p->data);
-    if (element == ELEMENT_F32)
+    if (element == INDEX_F32)
         test_fill_f32(&rng, p->data, n, dim, clusters, spread);
     else
         test_fill_u8(&rng, p->data, n, dim, clusters, spread);

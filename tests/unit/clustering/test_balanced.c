@@ -9,18 +9,18 @@ static void test_every_row_is_in_one_node(void **state)
         size_t n, dim, clusters;
         struct balanced_options o;
     } cases[] = {
-        { ELEMENT_F32, 0, 4, 0, { 32, 8, 1000, 100, 1, 1 } },
-        { ELEMENT_F32, 1, 4, 0, { 32, 8, 1000, 100, 1, 1 } },
-        { ELEMENT_U8, 2, 1, 0, { 32, 8, 1000, 100, 1, 1 } },
-        { ELEMENT_F32, 2, 3, 0, { 2, 1, 2, 1, 0, 1 } },
-        { ELEMENT_F32, 9, 1, 0, { 32, 8, 1000, 100, -1, 1 } },
-        { ELEMENT_U8, 10, 2, 0, { 32, 8, 1000, 100, -1, 1 } },
-        { ELEMENT_F32, 3000, 1, 4, { 32, 8, 1000, 100, 1, 1 } },
-        { ELEMENT_F32, 5000, 20, 40, { 32, 8, 1000, 100, 1, 1 } },
-        { ELEMENT_U8, 5000, 17, 40, { 4, 3, 100, 10, 0, 1 } },
-        { ELEMENT_U8, 20000, 3, 5, { 2, 1, 16, 3, 1, 1 } },
-        { ELEMENT_F32, 40000, 6, 9, { 300, 5, 200, 5, 10, 1 } },
-        { ELEMENT_F32, 500, 5, 3, { 0, 0, 0, 0, 1, 1 } }, /* values are corrected, not refused */
+        { INDEX_F32, 0, 4, 0, { 32, 8, 1000, 100, 1, 1 } },
+        { INDEX_F32, 1, 4, 0, { 32, 8, 1000, 100, 1, 1 } },
+        { INDEX_U8, 2, 1, 0, { 32, 8, 1000, 100, 1, 1 } },
+        { INDEX_F32, 2, 3, 0, { 2, 1, 2, 1, 0, 1 } },
+        { INDEX_F32, 9, 1, 0, { 32, 8, 1000, 100, -1, 1 } },
+        { INDEX_U8, 10, 2, 0, { 32, 8, 1000, 100, -1, 1 } },
+        { INDEX_F32, 3000, 1, 4, { 32, 8, 1000, 100, 1, 1 } },
+        { INDEX_F32, 5000, 20, 40, { 32, 8, 1000, 100, 1, 1 } },
+        { INDEX_U8, 5000, 17, 40, { 4, 3, 100, 10, 0, 1 } },
+        { INDEX_U8, 20000, 3, 5, { 2, 1, 16, 3, 1, 1 } },
+        { INDEX_F32, 40000, 6, 9, { 300, 5, 200, 5, 10, 1 } },
+        { INDEX_F32, 500, 5, 3, { 0, 0, 0, 0, 1, 1 } }, /* values are corrected, not refused */
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct points p;
@@ -75,7 +75,7 @@ static void test_balance_evens_sizes(void **state)
 
     for (uint64_t seed = 1; seed <= 3; seed++) {
         struct points p;
-        points_open(&p, ELEMENT_F32, 20000, 8, 0, 1, 2);
+        points_open(&p, INDEX_F32, 20000, 8, 0, 1, 2);
         skew(&p);
         const double balances[] = { 0, 1, -1 };
         double *to[] = { &plain, &even, &found };
@@ -106,7 +106,7 @@ static void test_clusters_are_of_near_rows(void **state)
         struct balanced_tree t;
         struct balanced_options o = usual(balanced);
         double own = 0, any = 0;
-        points_open(&p, ELEMENT_F32, 8000, 12, 100, 0.2, 1);
+        points_open(&p, INDEX_F32, 8000, 12, 100, 0.2, 1);
         build(&p, &t, &o);
         const float *x = p.data;
         for (size_t i = 0; i < t.n; i++) {
@@ -131,12 +131,12 @@ static void test_same_at_any_thread_count(void **state)
     struct balanced_tree first = { 0 };
     struct test_bench keep;
 
-    test_bench_begin(&keep, ELEMENT_U8, METRIC_L2SQ, 9, 1);
+    test_bench_begin(&keep, INDEX_U8, INDEX_L2SQ, 9, 1);
     for (size_t threads = 1; threads <= 4; threads++) {
         struct points p;
         struct balanced_tree t;
         struct balanced_options o = usual(1);
-        points_open(&p, ELEMENT_U8, 40000, 9, 12, 0.4, threads);
+        points_open(&p, INDEX_U8, 40000, 9, 12, 0.4, threads);
         p.bench.env.mem = NULL; /* env without memory accounting is allowed too */
         build(&p, &t, &o);
         if (threads == 1)

@@ -17,12 +17,12 @@ static void posting_open(struct posting *p, enum element element, size_t n, size
 {
     struct rng rng = rng_at(test_seed(), 8);
 
-    test_bench_begin(&p->bench, element, METRIC_L2SQ, dim, 1);
+    test_bench_begin(&p->bench, element, INDEX_L2SQ, dim, 1);
     p->data = calloc(n * dim, sizeof(float));
     p->sides = calloc(n, 1);
     p->centres = calloc(2 * dim, sizeof *p->centres);
     assert_non_null(p->data);
-    if (element == ELEMENT_F32)
+    if (element == INDEX_F32)
         test_fill_f32(&rng, p->data, n, dim, clusters, spread);
     else
         test_fill_u8(&rng, p->data, n, dim, clusters, spread);
@@ -42,8 +42,8 @@ static double at(const struct posting *p, size_t row, size_t j)
 {
     const size_t i = row * p->rows.dim + j;
 
-    return p->rows.element == ELEMENT_F32 ? (double)((const float *)p->data)[i]
-                                          : ((const uint8_t *)p->data)[i];
+    return p->rows.element == INDEX_F32 ? (double)((const float *)p->data)[i]
+                                        : ((const uint8_t *)p->data)[i];
 }
 
 /* Neither half is empty, and the centres are the means of the halves. */
@@ -85,7 +85,7 @@ static void test_sizes(void **state)
     for (size_t n = 2; n <= 700; n += n < 20 ? 1 : 77) {
         for (int kind = 0; kind < 2; kind++) {
             struct posting p;
-            posting_open(&p, kind ? ELEMENT_U8 : ELEMENT_F32, n, 1 + n % 40, 0, 1);
+            posting_open(&p, kind ? INDEX_U8 : INDEX_F32, n, 1 + n % 40, 0, 1);
             for (uint64_t seed = 0; seed < 4; seed++) {
                 halve(&p, 1, 100, seed);
                 expect_quarters(&p);
@@ -103,7 +103,7 @@ static void test_blobs_are_told_apart(void **state)
     (void)state;
     for (uint64_t seed = 0; seed < 20; seed++) {
         struct posting p;
-        posting_open(&p, ELEMENT_F32, 150, 24, 0, 1);
+        posting_open(&p, INDEX_F32, 150, 24, 0, 1);
         float *x = p.data;
         for (size_t i = 0; i < 150; i++)
             if (i % 5 < 2)
@@ -124,7 +124,7 @@ static void test_balance_evens_halves(void **state)
 
     for (uint64_t seed = 0; seed < 30; seed++) {
         struct posting p;
-        posting_open(&p, ELEMENT_F32, 200, 6, 0, 1);
+        posting_open(&p, INDEX_F32, 200, 6, 0, 1);
         float *x = p.data;
         for (size_t i = 0; i < 200 * 6; i++)
             x[i] = x[i] * x[i] * x[i];
@@ -145,8 +145,8 @@ static void test_identical_rows(void **state)
     (void)state;
     for (int kind = 0; kind < 2; kind++) {
         struct posting p;
-        posting_open(&p, kind ? ELEMENT_U8 : ELEMENT_F32, 10000, 20, 0, 1);
-        const size_t bytes = element_row_bytes(p.rows.element, 20);
+        posting_open(&p, kind ? INDEX_U8 : INDEX_F32, 10000, 20, 0, 1);
+        const size_t bytes = index_row_bytes(p.rows.element, 20);
         for (size_t i = 1; i < 10000; i++)
             memcpy((char *)p.data + i * bytes, p.data, bytes);
         halve(&p, 1, 1000, 1);
@@ -171,8 +171,8 @@ static void test_same_again(void **state)
     (void)state;
     struct posting p, q;
 
-    posting_open(&p, ELEMENT_U8, 333, 31, 3, 0.5);
-    posting_open(&q, ELEMENT_U8, 333, 31, 3, 0.5);
+    posting_open(&p, INDEX_U8, 333, 31, 3, 0.5);
+    posting_open(&q, INDEX_U8, 333, 31, 3, 0.5);
     halve(&p, 1, 50, 5);
     halve(&q, 1, 50, 5);
     assert_memory_equal(p.sides, q.sides, 333);
@@ -189,7 +189,7 @@ static void test_out_of_memory(void **state)
     for (size_t fail_at = 1; !done; fail_at++) {
         struct posting p;
         const struct balanced_options o = { 2, 1, 1000, 100, 1, 1 };
-        posting_open(&p, ELEMENT_F32, 90, 8, 0, 1);
+        posting_open(&p, INDEX_F32, 90, 8, 0, 1);
         p.bench.mem.fail_at = fail_at;
         const int rc = balanced_halves(&p.bench.env, &o, p.rows, p.sides, p.centres, &p.even);
         done = !p.bench.mem.failed;

@@ -28,8 +28,8 @@ static void test_identical_rows(void **state)
         struct balanced_tree t;
         struct balanced_options o = usual(1);
         size_t most = 0;
-        points_open(&p, kind % 2 ? ELEMENT_U8 : ELEMENT_F32, 10000, 10, 0, 1, 2);
-        const size_t others = kind < 2 ? 0 : 40, bytes = element_row_bytes(p.rows.element, 10);
+        points_open(&p, kind % 2 ? INDEX_U8 : INDEX_F32, 10000, 10, 0, 1, 2);
+        const size_t others = kind < 2 ? 0 : 40, bytes = index_row_bytes(p.rows.element, 10);
         for (size_t i = 1; i < 10000 - others; i++)
             memcpy((char *)p.data + i * bytes, p.data, bytes);
         build(&p, &t, &o);
@@ -52,7 +52,7 @@ static void test_chains_end(void **state)
     struct balanced_tree t;
     struct balanced_options o = { 2, 1, 50, 20, 0, test_seed() };
 
-    points_open(&p, ELEMENT_F32, 3000, 16, 0, 0, 1);
+    points_open(&p, INDEX_F32, 3000, 16, 0, 0, 1);
     float *x = p.data;
     for (size_t i = 0; i < 1600; i++)
         x[i * 16 + i % 16] = ldexpf(i % 2 ? 1 : -1, (int)(i / 16) - 50);
@@ -80,7 +80,7 @@ static void test_as_many_heads_as_wanted(void **state)
     static const double ratios[] = { 0.01, 0.03, 0.08, 0.12, 0.16, 0.2, 0.3 };
     struct points p;
 
-    points_open(&p, ELEMENT_U8, 30000, 16, 200, 0.3, 2);
+    points_open(&p, INDEX_U8, 30000, 16, 200, 0.3, 2);
     for (int balanced = 0; balanced < 2; balanced++) {
         struct balanced_options o = usual(balanced);
         struct balanced_tree t;
@@ -113,7 +113,7 @@ static void test_heads_of_few_rows(void **state)
         struct points p;
         struct balanced_tree t;
         struct balanced_options o = usual(1);
-        points_open(&p, ELEMENT_F32, n, 3, 0, 1, 1);
+        points_open(&p, INDEX_F32, n, 3, 0, 1, 1);
         build(&p, &t, &o);
         const size_t heads = heads_of(&p, &t, (struct head_selection){ 0.1, 0, 0, 0 });
         assert_true(heads <= 2 && (heads == 1 || n != 1));
@@ -146,7 +146,7 @@ static void test_thresholds(void **state)
         { { 0, 17, 1, 1 }, 1 },   /* none, so the root */
     };
 
-    points_open(&p, ELEMENT_F32, 16, 1, 0, 1, 1);
+    points_open(&p, INDEX_F32, 16, 1, 0, 1, 1);
     for (uint32_t c = 0; c < 3; c++) {
         nodes[1 + c] = (struct balanced_node){ 1 + c, at, sizes[c] - 1, sizes[c] };
         for (uint32_t i = 1; i < sizes[c]; i++, at++)
@@ -185,7 +185,7 @@ static void test_refined_centres_are_nearer(void **state)
 
     for (size_t threads = 1; threads <= 3; threads++) {
         struct points p;
-        points_open(&p, ELEMENT_F32, 9000, DIM, 50, 0.5, threads);
+        points_open(&p, INDEX_F32, 9000, DIM, 50, 0.5, threads);
         memcpy(again, p.data, K * DIM * sizeof *again);
         again[DIM - 1] = 1e4F; /* far from all rows: it stays */
         const double before = cost_of(&p, again, K);
@@ -221,7 +221,7 @@ static void test_refining_bytes(void **state)
     for (size_t n = 1; n <= 40; n += 13) {
         struct points p;
         uint8_t centres[40 * 3];
-        points_open(&p, ELEMENT_U8, n, 3, 0, 1, 1);
+        points_open(&p, INDEX_U8, n, 3, 0, 1, 1);
         if (n == 27)
             memset(p.data, 9, n * 3);
         memcpy(centres, p.data, n * 3);
@@ -250,7 +250,7 @@ static void test_out_of_memory(void **state)
         struct balanced_options o = usual(1);
         uint32_t *rows = NULL;
         size_t n;
-        points_open(&p, ELEMENT_U8, 17000, 4, 0, 1, 2);
+        points_open(&p, INDEX_U8, 17000, 4, 0, 1, 2);
         p.bench.mem.fail_at = at;
         p.bench.mem.fail_after = at % 2;
         int rc = balanced_tree_build(&t, &p.bench.env, &o, p.rows);

@@ -16,7 +16,7 @@ static void points_open(struct points *p, size_t n, size_t dim, size_t k, size_t
                         double spread)
 {
     memset(p, 0, sizeof *p);
-    test_bench_begin(&p->bench, ELEMENT_F32, METRIC_L2SQ, dim, 1);
+    test_bench_begin(&p->bench, INDEX_F32, INDEX_L2SQ, dim, 1);
     p->rng = rng_at(test_seed(), 5);
     p->n = n;
     p->k = k;

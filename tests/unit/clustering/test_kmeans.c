@@ -12,7 +12,7 @@ struct points {
 static void points_open(struct points *p, size_t n, size_t dim, size_t clusters, double spread,
                         size_t threads)
 {
-    test_bench_begin(&p->bench, ELEMENT_F32, METRIC_L2SQ, dim, threads);
+    test_bench_begin(&p->bench, INDEX_F32, INDEX_L2SQ, dim, threads);
     p->rng = rng_at(test_seed(), 3);
     p->n = n;
     p->dim = dim;

@@ -37,7 +37,7 @@ static int loop_range(const struct index *index, struct code_group *group, unsig
             return fail(index->env.error, ERR_ARGUMENT, "asked too often");
         for (size_t i = 0; i < ROWS; i++) {
             const unsigned d = (unsigned)__builtin_popcountll(group->queries[q] ^ l->codes[i]);
-            if (d > radius || !id_filter_allows(group->filter, i))
+            if (d > radius || !index_filter_allows(group->filter, i))
                 continue;
             const int rc = code_answer(&answers[q], i, d);
             if (rc != OK)
@@ -56,7 +56,7 @@ static const struct index_ops method = { .abi = INDEX_ABI, .name = "loop" };
 static void begin(struct loop *l, struct test_bench *bench)
 {
     memset(l, 0, sizeof *l);
-    test_bench_begin(bench, ELEMENT_B64, METRIC_HAMMING, 64, 3);
+    test_bench_begin(bench, INDEX_B64, INDEX_HAMMING, 64, 3);
     l->base = (struct index){ &method, bench->env };
     struct rng r = rng_at(test_seed(), 2);
     for (size_t i = 0; i < ROWS; i++)
@@ -77,7 +77,7 @@ static int found(void *to, size_t query, uint64_t id, float distance)
     struct catch *c = to;
     if (c->refuse_at && c->n == c->refuse_at)
         return ERR_ARGUMENT;
-    assert_true(query >= c->last && id < ROWS && id_filter_allows(c->filter, id));
+    assert_true(query >= c->last && id < ROWS && index_filter_allows(c->filter, id));
     assert_int_equal(distance, __builtin_popcountll(c->queries[query] ^ c->l->codes[id]));
     assert_true(distance <= (float)c->radius);
     c->last = query;
@@ -92,7 +92,7 @@ static size_t count(const struct loop *l, const uint64_t *queries, size_t n, uns
     for (size_t q = 0; q < n; q++)
         for (size_t i = 0; i < ROWS; i++)
             count += (unsigned)__builtin_popcountll(queries[q] ^ l->codes[i]) <= radius &&
-                     id_filter_allows(filter, i);
+                     index_filter_allows(filter, i);
     return count;
 }
 
@@ -119,7 +119,7 @@ static void test_ranges(void **state)
         struct catch c = { &l, queries, filter, whole, 0, 0, 0 };
         struct range_result result = { .found = found, .to = &c };
         const struct range_request request = {
-            { queries, n, 64, ELEMENT_B64 }, radius, NULL, filter, threads
+            { queries, n, 64, INDEX_B64 }, radius, NULL, filter, threads
         };
         assert_ok(code_range(&l.base, &request, &result, &ops), &bench.error);
         assert_int_equal(c.n, radius < 0 ? 0 : count(&l, queries, n, whole, filter));
@@ -127,7 +127,7 @@ static void test_ranges(void **state)
     }
     struct catch c = { &l, queries, NULL, 64, 0, 0, 1000 };
     struct range_result result = { .found = found, .to = &c };
-    const struct range_request all = { { queries, 40, 64, ELEMENT_B64 }, 64, NULL, NULL, 2 };
+    const struct range_request all = { { queries, 40, 64, INDEX_B64 }, 64, NULL, NULL, 2 };
     assert_int_equal(code_range(&l.base, &all, &result, &ops), ERR_ARGUMENT);
     assert_int_equal(c.n, 1000);
     test_bench_end(&bench);
@@ -153,7 +153,7 @@ static void test_nearest(void **state)
         const struct id_filter *filter = i < 3 ? NULL : &few;
         struct search_result result = { .ids = ids, .distances = distances };
         const struct search_request request = {
-            { unaligned + 1, MOST_QUERIES, 64, ELEMENT_B64 }, K, NULL, filter, i % 3 + 1
+            { unaligned + 1, MOST_QUERIES, 64, INDEX_B64 }, K, NULL, filter, i % 3 + 1
         };
         assert_ok(code_search(&l.base, &request, &result, &ops), &bench.error);
         for (size_t q = 0; q < MOST_QUERIES; q++) {
@@ -161,7 +161,7 @@ static void test_nearest(void **state)
             uint64_t query;
             memcpy(&query, unaligned + 1 + q * 8, 8);
             for (size_t j = 0; j < ROWS; j++)
-                if (id_filter_allows(filter, j))
+                if (index_filter_allows(filter, j))
                     topk_push(&nearest, (float)__builtin_popcountll(query ^ l.codes[j]), j);
             topk_sort(&nearest);
             assert_memory_equal(best_ids, ids + q * K, sizeof best_ids);
@@ -184,7 +184,7 @@ static void test_failures(void **state)
             struct catch c = { &l, queries, NULL, 64, 0, 0, 0 };
             struct range_result result = { .found = found, .to = &c };
             const struct range_request request = {
-                { queries, MOST_QUERIES, 64, ELEMENT_B64 }, 64, NULL, NULL, threads
+                { queries, MOST_QUERIES, 64, INDEX_B64 }, 64, NULL, NULL, threads
             };
             atomic_store(&bench.mem.failed, false);
             bench.mem.fail_at = atomic_load(&bench.mem.calls) + i;
@@ -202,7 +202,7 @@ static void test_failures(void **state)
         struct catch c = { &l, queries, NULL, 64, 0, 0, 0 };
         struct range_result result = { .found = found, .to = &c };
         const struct range_request request = {
-            { queries, MOST_QUERIES, 64, ELEMENT_B64 }, 64, NULL, NULL, threads
+            { queries, MOST_QUERIES, 64, INDEX_B64 }, 64, NULL, NULL, threads
         };
         assert_code(code_range(&l.base, &request, &result, &ops), ERR_ARGUMENT, &bench.error);
         assert_int_equal(mem_live(&bench.mem), before);

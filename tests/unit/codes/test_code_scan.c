@@ -19,7 +19,7 @@ struct scene {
 static void scene_begin(struct scene *s, uint64_t stream)
 {
     memset(s, 0, sizeof *s);
-    test_bench_begin(&s->bench, ELEMENT_B64, METRIC_HAMMING, 64, 1);
+    test_bench_begin(&s->bench, INDEX_B64, INDEX_HAMMING, 64, 1);
     s->rng = rng_at(test_seed(), stream);
     code_store_init(&s->store, &s->bench.mem);
     for (size_t q = 0; q < CODE_GROUP; q++)
@@ -89,14 +89,14 @@ static void expect_range(struct scene *s, const struct kernels *k, size_t n, uns
         for (size_t i = 0; i < s->store.n; i++)
             expected +=
                 (unsigned)__builtin_popcountll(s->queries[q] ^ s->store.codes[i]) <= radius &&
-                id_filter_allows(filter, s->store.ids[i]);
+                index_filter_allows(filter, s->store.ids[i]);
         assert_int_equal(a->n, expected);
         /* Answers come in the order of rows, or of ids where these were looked up. */
         uint64_t before = 0;
         for (size_t i = 0; i < a->n; i++) {
             uint32_t row;
             assert_true(code_store_find(&s->store, a->ids[i], &row));
-            assert_true(id_filter_allows(filter, a->ids[i]));
+            assert_true(index_filter_allows(filter, a->ids[i]));
             assert_int_equal(a->distances[i],
                              __builtin_popcountll(s->queries[q] ^ s->store.codes[row]));
             assert_true(a->distances[i] <= radius);
@@ -139,14 +139,14 @@ static void expect_nearest(struct scene *s, const struct kernels *kernels, size_
     for (size_t q = 0; q < n; q++) {
         size_t allowed = 0;
         for (size_t i = 0; i < s->store.n; i++)
-            if (id_filter_allows(filter, s->store.ids[i]))
+            if (index_filter_allows(filter, s->store.ids[i]))
                 all[allowed++] = (struct pair){ (unsigned)__builtin_popcountll(s->queries[q] ^
                                                                                s->store.codes[i]),
                                                 s->store.ids[i] };
         qsort(all, allowed, sizeof *all, by_distance);
         topk_sort(&nearest[q]);
         for (size_t i = 0; i < k; i++) {
-            assert_true(ids[q][i] == (i < allowed ? all[i].id : ID_NONE));
+            assert_true(ids[q][i] == (i < allowed ? all[i].id : INDEX_NO_ID));
             if (i < allowed)
                 assert_int_equal(distances[q][i], all[i].distance);
         }

@@ -143,7 +143,7 @@ static void test_saved(void **state)
 {
     (void)state;
     static struct store_writer writer;
-    const struct store_identity identity = { "tester", 1, 64, ELEMENT_B64, METRIC_HAMMING };
+    const struct store_identity identity = { "tester", 1, 64, INDEX_B64, INDEX_HAMMING };
     const uint64_t twice[] = { 3, 4, 3 }, none[] = { 3, UINT64_MAX };
     const struct {
         const uint64_t *ids;

@@ -167,7 +167,7 @@ static inline struct plant *begin_with(bool hold, size_t threads)
                                              .findable = findable,
                                              .failures = &p->failures,
                                              .hold = hold };
-    test_bench_begin(&p->bench, ELEMENT_F32, METRIC_L2SQ, 4, threads);
+    test_bench_begin(&p->bench, INDEX_F32, INDEX_L2SQ, 4, threads);
     p->base = (struct index){ &plant_ops, p->bench.env };
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->logged, NULL);

@@ -99,7 +99,7 @@ static struct heap *begin(void)
     struct heap *h = calloc(1, sizeof *h);
 
     assert_non_null(h);
-    test_bench_begin(&h->bench, ELEMENT_F32, METRIC_L2SQ, 4, 1);
+    test_bench_begin(&h->bench, INDEX_F32, INDEX_L2SQ, 4, 1);
     h->base = (struct index){ &heap_ops, h->bench.env };
     pthread_mutex_init(&h->lock, NULL);
     pthread_cond_init(&h->done_one, NULL);

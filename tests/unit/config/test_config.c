@@ -406,9 +406,9 @@ static void test_files(void **state)
               &d.error);
     float row[2];
     assert_int_equal(op_at(&d, 1)->k, 3);
-    assert_ok(op_list_vector(d.experiment->ops, 0, 1, ELEMENT_F32, row, &d.error), &d.error);
+    assert_ok(op_list_vector(d.experiment->ops, 0, 1, INDEX_F32, row, &d.error), &d.error);
     assert_true(row[0] == 3);
-    assert_ok(op_list_vector(d.experiment->ops, 3, 1, ELEMENT_F32, row, &d.error), &d.error);
+    assert_ok(op_list_vector(d.experiment->ops, 3, 1, INDEX_F32, row, &d.error), &d.error);
     assert_true(row[0] == 1);
     desk_close(&d);
     desk_open(&d);

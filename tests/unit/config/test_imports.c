@@ -81,14 +81,14 @@ static void test_i8_rows(void **state)
     write_bytes(&d, "base.i8bin", i8_file, sizeof i8_file);
     write_bytes(&d, "ask.i8bin", i8_queries, sizeof i8_queries);
     assert_ok(desk_load(&d, SMALL("file { 'base.i8bin', queries = 'ask.i8bin' }")), &d.error);
-    expect_row(&d, 0, ELEMENT_F32, wide, sizeof wide);
-    expect_row(&d, 1, ELEMENT_F32, asked, sizeof asked);
+    expect_row(&d, 0, INDEX_F32, wide, sizeof wide);
+    expect_row(&d, 1, INDEX_F32, asked, sizeof asked);
     assert_ok(
         desk_load(&d, SMALL("file { 'base.i8bin', queries = 'ask.i8bin', element = 'u8', add = "
                             "128 }")),
         &d.error);
-    expect_row(&d, 0, ELEMENT_U8, shifted, sizeof shifted);
-    expect_row(&d, 1, ELEMENT_U8, asked_shifted, sizeof asked_shifted);
+    expect_row(&d, 0, INDEX_U8, shifted, sizeof shifted);
+    expect_row(&d, 1, INDEX_U8, asked_shifted, sizeof asked_shifted);
     assert_int_not_equal(desk_load(&d, SMALL("file { 'base.i8bin', add = 1.5 }")), OK);
     assert_non_null(strstr(d.error.text, "\"add\" must be a whole number"));
     desk_close(&d);
@@ -114,7 +114,7 @@ static void test_catalog(void **state)
         "workload = function(w) w:insert { data } w:search { data, repeated = true } "
         "end }";
     assert_ok(desk_load(&d, config), &d.error);
-    expect_row(&d, 0, ELEMENT_U8, shifted, sizeof shifted);
+    expect_row(&d, 0, INDEX_U8, shifted, sizeof shifted);
     /* A catalog that was corrected is not answered from the rows converted before. */
     desk_write(&d, "datasets/catalog.lua", CATALOG("add = 0"));
     assert_int_not_equal(desk_load(&d, config), OK);
@@ -179,8 +179,8 @@ static void test_stated_metrics(void **state)
     static const struct {
         const char *name;
         enum metric metric;
-    } known[] = { { "normalized", METRIC_COS }, { "angular", METRIC_COS }, { "cosine", METRIC_COS },
-                  { "euclidean", METRIC_L2SQ }, { "ip", METRIC_IP },       { "dot", METRIC_IP } };
+    } known[] = { { "normalized", INDEX_COS }, { "angular", INDEX_COS }, { "cosine", INDEX_COS },
+                  { "euclidean", INDEX_L2SQ }, { "ip", INDEX_IP },       { "dot", INDEX_IP } };
     (void)state;
     struct desk d;
     desk_open(&d);
@@ -193,9 +193,9 @@ static void test_stated_metrics(void **state)
     write_hdf5(&d, "euclidean");
     write_copies(&d);
     assert_ok(desk_load(&d, SMALL("file 'set.hdf5.gz'")), &d.error);
-    expect_row(&d, 1, ELEMENT_U8, "\1\2", 2);
+    expect_row(&d, 1, INDEX_U8, "\1\2", 2);
     assert_ok(desk_load(&d, SMALL("file { 'set.bin', format = 'hdf5' }")), &d.error);
-    expect_row(&d, 1, ELEMENT_U8, "\1\2", 2);
+    expect_row(&d, 1, INDEX_U8, "\1\2", 2);
     write_hdf5(&d, "hamming");
     assert_int_not_equal(desk_load(&d, SMALL("file 'set.hdf5'")), OK);
     assert_non_null(strstr(d.error.text,

@@ -66,8 +66,8 @@ static inline int fake_search(struct index *index, const struct search_request *
 }
 
 static const struct index_space fake_spaces[] = {
-    { ELEMENT_F32, METRIC_COS }, { ELEMENT_U8, METRIC_COS },      { ELEMENT_U8, METRIC_L2SQ },
-    { ELEMENT_U8, METRIC_IP },   { ELEMENT_B64, METRIC_HAMMING }, INDEX_SPACES_END
+    { INDEX_F32, INDEX_COS }, { INDEX_U8, INDEX_COS },      { INDEX_U8, INDEX_L2SQ },
+    { INDEX_U8, INDEX_IP },   { INDEX_B64, INDEX_HAMMING }, INDEX_SPACES_END
 };
 static const struct index_ops fake_ops = { .abi = INDEX_ABI,
                                            .name = "fake",

@@ -11,14 +11,14 @@ static void test_finite(void **state)
     for (size_t dim = 1; dim < 70; dim++) {
         struct test_bench b;
         struct checked c;
-        fake_begin(&b, &c, ELEMENT_F32, METRIC_COS, dim);
+        fake_begin(&b, &c, INDEX_F32, INDEX_COS, dim);
         unsigned char *rows = malloc(3 * dim * sizeof(float) + 1);
         assert_non_null(rows);
         float row[70 * 3];
         test_fill_f32(&r, row, 3, dim, 0, 1);
         row[0] = 9e18F; /* large, and its square is finite */
         memcpy(rows + 1, row, 3 * dim * sizeof(float));
-        const struct vectors v = { rows + 1, 3, dim, ELEMENT_F32 };
+        const struct vectors v = { rows + 1, 3, dim, INDEX_F32 };
         assert_ok(index_admit_vectors(&c, v, "test"), &b.error);
         for (size_t j = 0; j < 3 * dim; j++) {
             static const float bad[] = { NAN, INFINITY, -INFINITY };
@@ -63,11 +63,11 @@ static void test_lengths(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const float *row = cases[i].row, rows[6] = { 1, 2, 3, row[0], row[1], row[2] };
-        const struct vectors v = { rows, 2, 3, ELEMENT_F32 };
+        const struct vectors v = { rows, 2, 3, INDEX_F32 };
         const char *expected = cases[i].expected;
         struct test_bench b;
         struct checked c;
-        fake_begin(&b, &c, ELEMENT_F32, METRIC_COS, 3);
+        fake_begin(&b, &c, INDEX_F32, INDEX_COS, 3);
         assert_int_equal(index_admit_vectors(&c, v, "test"), expected ? ERR_NOT_FINITE : OK);
         if (expected && !strstr(b.error.text, expected))
             fail_msg("expected \"%s\" in \"%s\"", expected, b.error.text);
@@ -82,17 +82,16 @@ static void test_other_elements(void **state)
     struct test_bench b;
     struct checked c;
     uint8_t bytes[6] = { 0, 0, 1, 0, 0, 0 };
-    fake_begin(&b, &c, ELEMENT_U8, METRIC_COS, 3);
-    assert_code(index_admit_vectors(&c, (struct vectors){ bytes, 2, 3, ELEMENT_U8 }, "x"),
+    fake_begin(&b, &c, INDEX_U8, INDEX_COS, 3);
+    assert_code(index_admit_vectors(&c, (struct vectors){ bytes, 2, 3, INDEX_U8 }, "x"),
                 ERR_ZERO_VECTOR, &b.error);
-    assert_ok(index_admit_vectors(&c, (struct vectors){ bytes, 1, 3, ELEMENT_U8 }, "x"), &b.error);
+    assert_ok(index_admit_vectors(&c, (struct vectors){ bytes, 1, 3, INDEX_U8 }, "x"), &b.error);
     fake_end(&b, &c);
-    fake_begin(&b, &c, ELEMENT_U8, METRIC_L2SQ, 3);
-    assert_ok(index_admit_vectors(&c, (struct vectors){ bytes, 2, 3, ELEMENT_U8 }, "x"), &b.error);
+    fake_begin(&b, &c, INDEX_U8, INDEX_L2SQ, 3);
+    assert_ok(index_admit_vectors(&c, (struct vectors){ bytes, 2, 3, INDEX_U8 }, "x"), &b.error);
     fake_end(&b, &c);
-    fake_begin(&b, &c, ELEMENT_B64, METRIC_HAMMING, 64);
-    assert_ok(index_admit_vectors(&c, (struct vectors){ bytes, 0, 64, ELEMENT_B64 }, "x"),
-              &b.error);
+    fake_begin(&b, &c, INDEX_B64, INDEX_HAMMING, 64);
+    assert_ok(index_admit_vectors(&c, (struct vectors){ bytes, 0, 64, INDEX_B64 }, "x"), &b.error);
     fake_end(&b, &c);
 }
 
@@ -104,9 +103,9 @@ static void test_refused_spaces(void **state)
         enum metric metric;
         size_t dim;
     } rows[] = {
-        { ELEMENT_F32, METRIC_L2SQ, 3 },     { ELEMENT_F32, METRIC_COS, 0 },
-        { ELEMENT_U8, METRIC_COS, 65536 },   { ELEMENT_B64, METRIC_COS, 64 },
-        { ELEMENT_B64, METRIC_HAMMING, 32 },
+        { INDEX_F32, INDEX_L2SQ, 3 },     { INDEX_F32, INDEX_COS, 0 },
+        { INDEX_U8, INDEX_COS, 65536 },   { INDEX_B64, INDEX_COS, 64 },
+        { INDEX_B64, INDEX_HAMMING, 32 },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct test_bench b;
@@ -126,8 +125,8 @@ static void test_live_set(void **state)
     const uint8_t rows[40] = { 0 };
     const uint64_t ids[] = { 30, 10, 20, 5, 40 };
     size_t done = 9;
-    fake_begin(&b, &c, ELEMENT_U8, METRIC_L2SQ, 8);
-    const struct vectors v = { rows, 5, 8, ELEMENT_U8 };
+    fake_begin(&b, &c, INDEX_U8, INDEX_L2SQ, 8);
+    const struct vectors v = { rows, 5, 8, INDEX_U8 };
     fake.take = 3;
     assert_code(index_insert(&c, v, ids, &done), ERR_IO, &b.error);
     assert_int_equal(done, 3);
@@ -136,8 +135,7 @@ static void test_live_set(void **state)
     /* The rows that failed may be inserted again; the whole batch may not. */
     fake.take = SIZE_MAX;
     assert_code(index_insert(&c, v, ids, NULL), ERR_DUPLICATE_ID, &b.error);
-    assert_ok(index_insert(&c, (struct vectors){ rows, 2, 8, ELEMENT_U8 }, ids + 3, NULL),
-              &b.error);
+    assert_ok(index_insert(&c, (struct vectors){ rows, 2, 8, INDEX_U8 }, ids + 3, NULL), &b.error);
     assert_int_equal(c.live.n, 5);
     fake.take = 1;
     assert_code(index_remove(&c, ids, 5, &done), ERR_IO, &b.error);
@@ -154,13 +152,13 @@ static void test_live_set(void **state)
     assert_int_equal(c.live.n, 2);
     fake.take = SIZE_MAX - 1;
     const uint64_t more[] = { 70, 71, 72 };
-    assert_code(index_insert(&c, (struct vectors){ rows, 2, 8, ELEMENT_U8 }, more, &done),
+    assert_code(index_insert(&c, (struct vectors){ rows, 2, 8, INDEX_U8 }, more, &done),
                 ERR_INVARIANT, &b.error);
     assert_int_equal(c.live.n, 2);
     /* A refused call does not reach the method, nor does an empty one. */
     const size_t calls = fake.calls;
     assert_code(index_insert(&c, v, ids, &done), ERR_DUPLICATE_ID, &b.error);
-    assert_ok(index_insert(&c, (struct vectors){ NULL, 0, 8, ELEMENT_U8 }, NULL, &done), &b.error);
+    assert_ok(index_insert(&c, (struct vectors){ NULL, 0, 8, INDEX_U8 }, NULL, &done), &b.error);
     assert_int_equal(fake.calls, calls);
     fake_end(&b, &c);
 }
@@ -173,8 +171,8 @@ static void test_admit_and_note(void **state)
     struct checked c;
     const uint8_t rows[40] = { 0 };
     const uint64_t ids[] = { 1, 2, 3, 2 };
-    fake_begin(&b, &c, ELEMENT_U8, METRIC_L2SQ, 8);
-    const struct vectors v = { rows, 3, 8, ELEMENT_U8 };
+    fake_begin(&b, &c, INDEX_U8, INDEX_L2SQ, 8);
+    const struct vectors v = { rows, 3, 8, INDEX_U8 };
     assert_ok(index_admit_insert(&c, v, ids), &b.error);
     assert_int_equal(c.live.n, 0);
     assert_ok(index_note_inserted(&c, ids, 2), &b.error);
@@ -194,7 +192,7 @@ static void test_missing_capabilities(void **state)
     (void)state;
     struct test_bench b;
     struct checked c, loaded;
-    fake_begin(&b, &c, ELEMENT_U8, METRIC_L2SQ, 8);
+    fake_begin(&b, &c, INDEX_U8, INDEX_L2SQ, 8);
     struct index_ops bare = fake_ops;
     bare.remove = NULL;
     c.ops = &bare;
@@ -202,7 +200,7 @@ static void test_missing_capabilities(void **state)
     struct range_result found = { .found = NULL };
     const struct range_request request = { .radius = 1 };
     assert_code(index_remove(&c, &id, 1, NULL), ERR_UNSUPPORTED, &b.error);
-    assert_code(index_train(&c, (struct vectors){ NULL, 0, 8, ELEMENT_U8 }), ERR_UNSUPPORTED,
+    assert_code(index_train(&c, (struct vectors){ NULL, 0, 8, INDEX_U8 }), ERR_UNSUPPORTED,
                 &b.error);
     assert_code(index_range(&c, &request, &found), ERR_UNSUPPORTED, &b.error);
     assert_code(index_maintain(&c, 0, NULL), ERR_UNSUPPORTED, &b.error);
@@ -241,24 +239,24 @@ static void test_radius(void **state)
         double radius;
         bool fine;
     } cases[] = {
-        { ELEMENT_B64, METRIC_HAMMING, 0, true },
-        { ELEMENT_B64, METRIC_HAMMING, 64, true },
-        { ELEMENT_B64, METRIC_HAMMING, -1, false },
-        { ELEMENT_B64, METRIC_HAMMING, 65, false },
-        { ELEMENT_B64, METRIC_HAMMING, 1.5, false },
-        { ELEMENT_B64, METRIC_HAMMING, NAN, false },
-        { ELEMENT_B64, METRIC_HAMMING, HUGE_VAL, false },
-        { ELEMENT_U8, METRIC_L2SQ, 0, true },
-        { ELEMENT_U8, METRIC_L2SQ, 2.5, true },
-        { ELEMENT_U8, METRIC_L2SQ, HUGE_VAL, true },
-        { ELEMENT_U8, METRIC_L2SQ, -0.5, false },
-        { ELEMENT_U8, METRIC_L2SQ, NAN, false },
-        { ELEMENT_U8, METRIC_COS, -1, false },
-        { ELEMENT_U8, METRIC_IP, -1, true },
-        { ELEMENT_U8, METRIC_IP, NAN, false },
+        { INDEX_B64, INDEX_HAMMING, 0, true },
+        { INDEX_B64, INDEX_HAMMING, 64, true },
+        { INDEX_B64, INDEX_HAMMING, -1, false },
+        { INDEX_B64, INDEX_HAMMING, 65, false },
+        { INDEX_B64, INDEX_HAMMING, 1.5, false },
+        { INDEX_B64, INDEX_HAMMING, NAN, false },
+        { INDEX_B64, INDEX_HAMMING, HUGE_VAL, false },
+        { INDEX_U8, INDEX_L2SQ, 0, true },
+        { INDEX_U8, INDEX_L2SQ, 2.5, true },
+        { INDEX_U8, INDEX_L2SQ, HUGE_VAL, true },
+        { INDEX_U8, INDEX_L2SQ, -0.5, false },
+        { INDEX_U8, INDEX_L2SQ, NAN, false },
+        { INDEX_U8, INDEX_COS, -1, false },
+        { INDEX_U8, INDEX_IP, -1, true },
+        { INDEX_U8, INDEX_IP, NAN, false },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        const bool codes = cases[i].element == ELEMENT_B64;
+        const bool codes = cases[i].element == INDEX_B64;
         const uint64_t query = UINT64_C(0x0102030405060708);
         struct test_bench b;
         struct checked c;

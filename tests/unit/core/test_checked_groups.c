@@ -83,7 +83,7 @@ static void test_groups(void **state)
 
 static void begin_with(struct test_bench *b, struct checked *c, struct index_ops *ops)
 {
-    fake_begin(b, c, ELEMENT_U8, METRIC_L2SQ, 8);
+    fake_begin(b, c, INDEX_U8, INDEX_L2SQ, 8);
     *ops = with_groups();
     c->ops = ops;
     fake.code = OK;
@@ -151,7 +151,7 @@ static void test_live_set_of_a_transaction(void **state)
     for (int commit = 0; commit < 2; commit++) {
         begin_with(&b, &c, &ops);
         ops.save = fake_save;
-        const struct vectors v = { rows, N, 8, ELEMENT_U8 }, one = { rows, 1, 8, ELEMENT_U8 };
+        const struct vectors v = { rows, N, 8, INDEX_U8 }, one = { rows, 1, 8, INDEX_U8 };
         assert_ok(index_insert(&c, v, ids, NULL), &b.error);
         assert_ok(index_begin(&c), &b.error);
         assert_code(index_save(&c, "."), ERR_ARGUMENT, &b.error);
@@ -192,11 +192,10 @@ static void test_loading_after_a_crash(void **state)
     const uint64_t ids[] = { 1, 2, 3, 4, 5 };
     begin_with(&b, &c, &ops);
     ops.load = fake_load;
-    assert_ok(index_insert(&c, (struct vectors){ rows, 3, 8, ELEMENT_U8 }, ids, NULL), &b.error);
+    assert_ok(index_insert(&c, (struct vectors){ rows, 3, 8, INDEX_U8 }, ids, NULL), &b.error);
     assert_ok(index_begin(&c), &b.error);
     assert_ok(index_remove(&c, ids, 2, NULL), &b.error);
-    assert_ok(index_insert(&c, (struct vectors){ rows, 2, 8, ELEMENT_U8 }, ids + 3, NULL),
-              &b.error);
+    assert_ok(index_insert(&c, (struct vectors){ rows, 2, 8, INDEX_U8 }, ids + 3, NULL), &b.error);
     assert_ok(index_open_saved(&loaded, &ops, &b.env, ".", &c), &b.error);
     assert_int_equal(loaded.live.n, 3);
     for (size_t i = 0; i < 5; i++)
@@ -215,7 +214,7 @@ static void test_versions(void **state)
     uint64_t version = 0, ids[2];
     float distances[2];
     const uint8_t query[8] = { 0 };
-    struct search_request request = { { query, 1, 8, ELEMENT_U8 }, 2, NULL, NULL, 1 };
+    struct search_request request = { { query, 1, 8, INDEX_U8 }, 2, NULL, NULL, 1 };
     struct search_result result = { ids, distances, { .distances = 5 } };
     begin_with(&b, &c, &ops);
     assert_code(index_release(&c, 7), ERR_NOT_FOUND, &b.error);
@@ -241,26 +240,26 @@ static void test_versions(void **state)
 }
 
 /* Conditions on these values. */
-static const int64_t condition_values[] = { 5, 4, 4, 6, ATTRIBUTE_NONE };
+static const int64_t condition_values[] = { 5, 4, 4, 6, INDEX_ATTRIBUTE_NONE };
 static const struct {
     struct attribute_condition condition;
     int code;
 } conditions[] = {
-    { { 0, ATTRIBUTE_RANGE, 1, 2 }, OK },
-    { { 1, ATTRIBUTE_RANGE, 2, 2 }, OK },
-    { { 1, ATTRIBUTE_IN, 2, 2 }, OK },
-    { { 1, ATTRIBUTE_IN, 0, 0 }, OK },
-    { { 1, ATTRIBUTE_NOT_IN, 3, 1 }, OK },
-    { { 0, ATTRIBUTE_MISSING, 0, 0 }, OK },
-    { { 2, ATTRIBUTE_RANGE, 1, 2 }, ERR_ARGUMENT },       /* no such field */
-    { { 0, ATTRIBUTE_MISSING + 1, 1, 2 }, ERR_ARGUMENT }, /* no such test */
-    { { 0, ATTRIBUTE_RANGE, 0, 2 }, ERR_ARGUMENT },       /* 5 .. 4 */
-    { { 0, ATTRIBUTE_RANGE, 0, 1 }, ERR_ARGUMENT },
-    { { 0, ATTRIBUTE_RANGE, 3, 2 }, ERR_ARGUMENT },
-    { { 0, ATTRIBUTE_IN, 1, 2 }, ERR_ARGUMENT }, /* not distinct */
-    { { 0, ATTRIBUTE_IN, 0, 2 }, ERR_ARGUMENT }, /* not ascending */
-    { { 0, ATTRIBUTE_IN, 4, 1 }, ERR_ARGUMENT },
-    { { 0, ATTRIBUTE_MISSING, 1, 1 }, ERR_ARGUMENT },
+    { { 0, INDEX_ATTRIBUTE_RANGE, 1, 2 }, OK },
+    { { 1, INDEX_ATTRIBUTE_RANGE, 2, 2 }, OK },
+    { { 1, INDEX_ATTRIBUTE_IN, 2, 2 }, OK },
+    { { 1, INDEX_ATTRIBUTE_IN, 0, 0 }, OK },
+    { { 1, INDEX_ATTRIBUTE_NOT_IN, 3, 1 }, OK },
+    { { 0, INDEX_ATTRIBUTE_MISSING, 0, 0 }, OK },
+    { { 2, INDEX_ATTRIBUTE_RANGE, 1, 2 }, ERR_ARGUMENT },       /* no such field */
+    { { 0, INDEX_ATTRIBUTE_MISSING + 1, 1, 2 }, ERR_ARGUMENT }, /* no such test */
+    { { 0, INDEX_ATTRIBUTE_RANGE, 0, 2 }, ERR_ARGUMENT },       /* 5 .. 4 */
+    { { 0, INDEX_ATTRIBUTE_RANGE, 0, 1 }, ERR_ARGUMENT },
+    { { 0, INDEX_ATTRIBUTE_RANGE, 3, 2 }, ERR_ARGUMENT },
+    { { 0, INDEX_ATTRIBUTE_IN, 1, 2 }, ERR_ARGUMENT }, /* not distinct */
+    { { 0, INDEX_ATTRIBUTE_IN, 0, 2 }, ERR_ARGUMENT }, /* not ascending */
+    { { 0, INDEX_ATTRIBUTE_IN, 4, 1 }, ERR_ARGUMENT },
+    { { 0, INDEX_ATTRIBUTE_MISSING, 1, 1 }, ERR_ARGUMENT },
 };
 
 static void test_attributes(void **state)
@@ -272,10 +271,10 @@ static void test_attributes(void **state)
     uint64_t ids[2] = { 5, 6 };
     float distances[2];
     const uint8_t rows[16] = { 0 };
-    const int64_t attributes[] = { 3, -1, ATTRIBUTE_NONE, INT64_MAX };
+    const int64_t attributes[] = { 3, -1, INDEX_ATTRIBUTE_NONE, INT64_MAX };
     const struct id_filter filter = { ids, 60 };
-    const struct vectors v = { rows, 2, 8, ELEMENT_U8 };
-    struct search_request request = { { rows, 1, 8, ELEMENT_U8 }, 2, NULL, NULL, 1 };
+    const struct vectors v = { rows, 2, 8, INDEX_U8 };
+    struct search_request request = { { rows, 1, 8, INDEX_U8 }, 2, NULL, NULL, 1 };
     struct search_result result = { ids, distances, { .distances = 5 } };
     begin_with(&b, &c, &ops);
     c.index->env.n_attributes = 2;
@@ -379,7 +378,7 @@ static void test_live_options(void **state)
     struct index_ops ops = with_groups();
     struct fake_params params, was;
     memset(&params, 0, sizeof params);
-    fake_begin(&b, &c, ELEMENT_U8, METRIC_L2SQ, 4);
+    fake_begin(&b, &c, INDEX_U8, INDEX_L2SQ, 4);
     param_defaults(fake_param_table, &params);
     const struct param_setting limit = setting("limit", 7);
     refuse(&c, &params, ERR_UNSUPPORTED, &limit, 1, "cannot change options while its index lives");
@@ -430,15 +429,15 @@ static void test_reals(void **state)
     const size_t n = sizeof ascending / sizeof *ascending;
 
     for (size_t i = 0; i < n; i++) {
-        const int64_t number = attribute_of_real(ascending[i]);
+        const int64_t number = index_attribute_of_real(ascending[i]);
 
-        assert_true(number != ATTRIBUTE_NONE);
-        assert_true(attribute_to_real(number) == ascending[i]);
-        assert_true(i == 0 || number > attribute_of_real(ascending[i - 1]));
+        assert_true(number != INDEX_ATTRIBUTE_NONE);
+        assert_true(index_attribute_to_real(number) == ascending[i]);
+        assert_true(i == 0 || number > index_attribute_of_real(ascending[i - 1]));
     }
-    assert_true(attribute_of_real(-0.0) == attribute_of_real(0.0));
-    assert_true(attribute_of_real(NAN) == ATTRIBUTE_NONE);
-    assert_true(isnan(attribute_to_real(ATTRIBUTE_NONE)));
+    assert_true(index_attribute_of_real(-0.0) == index_attribute_of_real(0.0));
+    assert_true(index_attribute_of_real(NAN) == INDEX_ATTRIBUTE_NONE);
+    assert_true(isnan(index_attribute_to_real(INDEX_ATTRIBUTE_NONE)));
 }
 
 int main(void)

@@ -5,34 +5,34 @@
 static void test_each_name_leads_back(void **state)
 {
     (void)state;
-    enum element element = ELEMENT_U8;
-    enum metric metric = METRIC_IP;
+    enum element element = INDEX_U8;
+    enum metric metric = INDEX_IP;
     int n = 0;
-    for (; element_names[n]; n++) {
-        assert_true(element_named(element_names[n], &element));
+    for (; index_element_names[n]; n++) {
+        assert_true(index_element_named(index_element_names[n], &element));
         assert_int_equal(element, n);
-        assert_string_equal(element_name(element), element_names[n]);
+        assert_string_equal(index_element_name(element), index_element_names[n]);
     }
-    assert_int_equal(n, ELEMENT_B64 + 1);
-    for (n = 0; metric_names[n]; n++) {
-        assert_true(metric_named(metric_names[n], &metric));
+    assert_int_equal(n, INDEX_B64 + 1);
+    for (n = 0; index_metric_names[n]; n++) {
+        assert_true(index_metric_named(index_metric_names[n], &metric));
         assert_int_equal(metric, n);
-        assert_string_equal(metric_name(metric), metric_names[n]);
+        assert_string_equal(index_metric_name(metric), index_metric_names[n]);
     }
-    assert_int_equal(n, METRIC_HAMMING + 1);
+    assert_int_equal(n, INDEX_HAMMING + 1);
 }
 
 static void test_other_names_are_refused(void **state)
 {
     (void)state;
-    enum element element = ELEMENT_U8;
-    enum metric metric = METRIC_IP;
-    assert_false(element_named("f64", &element));
-    assert_false(metric_named("", &metric));
-    assert_int_equal(element, ELEMENT_U8);
-    assert_int_equal(metric, METRIC_IP);
-    assert_string_equal(element_name((enum element)16), "?");
-    assert_string_equal(metric_name((enum metric) - 1), "?");
+    enum element element = INDEX_U8;
+    enum metric metric = INDEX_IP;
+    assert_false(index_element_named("f64", &element));
+    assert_false(index_metric_named("", &metric));
+    assert_int_equal(element, INDEX_U8);
+    assert_int_equal(metric, INDEX_IP);
+    assert_string_equal(index_element_name((enum element)16), "?");
+    assert_string_equal(index_metric_name((enum metric) - 1), "?");
 }
 
 int main(void)

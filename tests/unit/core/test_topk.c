@@ -27,7 +27,7 @@ static void expect_nearest(const struct candidate *all, size_t n, const struct t
             sorted[m++] = all[i];
     qsort(sorted, m, sizeof *sorted, by_distance_then_id);
     for (size_t i = 0; i < t->k; i++) {
-        assert_int_equal(t->ids[i], i < m ? sorted[i].id : ID_NONE);
+        assert_int_equal(t->ids[i], i < m ? sorted[i].id : INDEX_NO_ID);
         if (i < m)
             assert_memory_equal(&t->distances[i], &sorted[i].distance, sizeof(float));
         else

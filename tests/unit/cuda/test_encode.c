@@ -20,7 +20,7 @@ static void check_shape(const struct device_ops *ops, struct device_session *ses
     struct test_bench bench;
     struct asteria_bor *b;
     struct device_encoder *encoder;
-    test_bench_begin(&bench, element, METRIC_COS, dim, 1);
+    test_bench_begin(&bench, element, INDEX_COS, dim, 1);
     assert_ok(
         asteria_bor_create(&b, &bench.env, dim, shapes[shape].passes, BOR_RANDOM, test_seed()),
         &bench.error);
@@ -40,11 +40,11 @@ static void check_shape(const struct device_ops *ops, struct device_session *ses
     test_device_ok(ops, session, ops->encoders->create(session, &butterfly, &encoder));
     memset(words, 0xff, n * sizeof *words);
     test_device_ok(ops, session,
-                   element == ELEMENT_U8 ? ops->encoders->encode_u8(encoder, bytes, n, z, words)
-                                         : ops->encoders->encode_f32(encoder, rows, n, z, words));
+                   element == INDEX_U8 ? ops->encoders->encode_u8(encoder, bytes, n, z, words)
+                                       : ops->encoders->encode_f32(encoder, rows, n, z, words));
     for (size_t i = 0; i < n; i++) {
         static _Alignas(64) float expected[DEVICE_MAX_OUTPUTS], unit[DEVICE_MAX_OUTPUTS];
-        const void *row = element == ELEMENT_U8 ? (const void *)(bytes + i * dim) : rows + i * dim;
+        const void *row = element == INDEX_U8 ? (const void *)(bytes + i * dim) : rows + i * dim;
         uint64_t word = 0;
         asteria_bor_apply(b, asteria_unit(&bench.env, row, unit), expected);
         for (size_t j = 0; j < b->size; j++)
@@ -97,8 +97,8 @@ static void check_again(const struct device_ops *ops, struct device_session *ses
 static void check_all(const struct device_ops *ops, struct device_session *session)
 {
     for (size_t shape = 0; shape < sizeof shapes / sizeof *shapes; shape++) {
-        check_shape(ops, session, shape, ELEMENT_F32);
-        check_shape(ops, session, shape, ELEMENT_U8);
+        check_shape(ops, session, shape, INDEX_F32);
+        check_shape(ops, session, shape, INDEX_U8);
     }
 }
 

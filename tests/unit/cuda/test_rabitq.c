@@ -117,7 +117,7 @@ static void begin(struct set *s, size_t shape)
                        .nprobe = shapes[shape].nprobe,
                        .k = shapes[shape].k > DEVICE_RABITQ_MAX_K ? 10 : shapes[shape].k };
     allocate(s);
-    test_bench_begin(&s->bench, ELEMENT_F32, METRIC_L2SQ, s->dim, 1);
+    test_bench_begin(&s->bench, INDEX_F32, INDEX_L2SQ, s->dim, 1);
     test_fill_f32(&r, s->rows, s->n, s->dim, 0, 1);
     test_fill_f32(&r, s->queries, s->nq, s->dim, 0, 1);
     test_fill_f32(&r, s->centroids, s->lists, s->dim, 0, 0.3);

@@ -27,7 +27,7 @@ static const struct {
 
 enum { LONGEST = sizeof shapes / sizeof *shapes - 1 };
 
-static const enum metric metrics[] = { METRIC_L2SQ, METRIC_IP, METRIC_COS };
+static const enum metric metrics[] = { INDEX_L2SQ, INDEX_IP, INDEX_COS };
 
 static int ascending(const void *a, const void *b)
 {
@@ -45,7 +45,7 @@ struct set {
 
 static double distance(const struct set *s, size_t q, size_t i)
 {
-    return exact_distance(s->metric, ELEMENT_F32, s->queries + q * s->dim, s->rows + i * s->dim,
+    return exact_distance(s->metric, INDEX_F32, s->queries + q * s->dim, s->rows + i * s->dim,
                           s->dim);
 }
 
@@ -53,9 +53,9 @@ static double distance(const struct set *s, size_t q, size_t i)
 static double base(const struct set *s, size_t q)
 {
     const float *x = s->queries + q * s->dim;
-    return s->metric == METRIC_L2SQ  ? -exact_distance(METRIC_IP, ELEMENT_F32, x, x, s->dim)
-           : s->metric == METRIC_COS ? 2
-                                     : 0;
+    return s->metric == INDEX_L2SQ  ? -exact_distance(INDEX_IP, INDEX_F32, x, x, s->dim)
+           : s->metric == INDEX_COS ? 2
+                                    : 0;
 }
 
 /* Whether all rows as near as the k-th are candidates, and no candidate's bound is above its
@@ -96,7 +96,7 @@ static void fill(struct set *s, struct rng *r, size_t shape)
     if (shapes[shape].copies)
         for (size_t i = s->n / 3; i < s->n; i++)
             memcpy(s->rows + i * s->dim, s->rows, s->dim * sizeof *s->rows);
-    if (s->element != ELEMENT_U8)
+    if (s->element != INDEX_U8)
         return;
     for (size_t i = 0; i < s->n * s->dim; i++) {
         s->bytes[i] = (uint8_t)rng_below(r, 256);
@@ -131,7 +131,7 @@ static void check_shape(const struct device_ops *ops, struct device_session *ses
     test_device_ok(ops, session,
                    ops->rows->create(session, (enum device_metric)metric, s.dim, &rows));
     const size_t half = s.n / 2; /* in two parts, the second over a row of the first */
-    if (element == ELEMENT_U8) {
+    if (element == INDEX_U8) {
         test_device_ok(ops, session, ops->rows->put_u8(rows, 0, s.bytes, half + 1));
         test_device_ok(ops, session,
                        ops->rows->put_u8(rows, half, s.bytes + half * s.dim, s.n - half));
@@ -160,8 +160,8 @@ static void check_all(const struct device_ops *ops, struct device_session *sessi
 {
     for (size_t shape = 0; shape < sizeof shapes / sizeof *shapes; shape++)
         for (size_t m = 0; m < 3; m++) {
-            check_shape(ops, session, shape, metrics[m], ELEMENT_F32);
-            check_shape(ops, session, shape, metrics[m], ELEMENT_U8);
+            check_shape(ops, session, shape, metrics[m], INDEX_F32);
+            check_shape(ops, session, shape, metrics[m], INDEX_U8);
         }
 }
 
@@ -225,7 +225,7 @@ static void test_tiles(void **state)
     for (size_t m = 0; m < 3; m++) {
         struct device_traffic before, after;
         library.ops->session_traffic(session, &before);
-        check_shape(library.ops, session, LONGEST, metrics[m], ELEMENT_F32);
+        check_shape(library.ops, session, LONGEST, metrics[m], INDEX_F32);
         library.ops->session_traffic(session, &after);
         assert_true(after.launches - before.launches >= 6);
     }

@@ -57,7 +57,7 @@ static void compare(const struct device_ops *ops, struct device_session *session
         struct trained here, there;
         struct device_traffic before, after;
         float *rows = draw(shape);
-        test_bench_begin(&b, ELEMENT_F32, METRIC_COS, shapes[shape].dim, shapes[shape].threads);
+        test_bench_begin(&b, INDEX_F32, INDEX_COS, shapes[shape].dim, shapes[shape].threads);
         ops->session_traffic(session, &before);
         assert_ok(train(&here, &b, shape, rows, NULL), &b.error);
         assert_ok(train(&there, &b, shape, rows, &device), &b.error);
@@ -127,7 +127,7 @@ static void test_failures(void **state)
     const struct asteria_trainer trainer = { &cuda, &lock };
     float *rows = draw(1);
     size_t failed = 0;
-    test_bench_begin(&b, ELEMENT_F32, METRIC_COS, shapes[1].dim, 1);
+    test_bench_begin(&b, INDEX_F32, INDEX_COS, shapes[1].dim, 1);
     assert_ok(cuda_open(&cuda, "test", "device", &b.error), &b.error);
     const size_t used = device->used_bytes;
     for (size_t at = 1;; at++) {

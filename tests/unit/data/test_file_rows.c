@@ -34,12 +34,12 @@ static struct source *make_file(struct scratch *s, const char *name, enum elemen
     struct error err = { 0 };
     char in[PATH_MAX + 256];
     assert_non_null(values);
-    for (size_t i = 0; stored == ELEMENT_U8 && i < bytes; i++)
+    for (size_t i = 0; stored == INDEX_U8 && i < bytes; i++)
         values[i] = (uint8_t)rng_below(&r, 256);
-    for (size_t i = 0; stored == ELEMENT_F32 && i < bytes / sizeof(float); i++)
+    for (size_t i = 0; stored == INDEX_F32 && i < bytes / sizeof(float); i++)
         ((float *)(void *)values)[i] = (float)rng_normal(&r);
     snprintf(in, sizeof in, "%s",
-             scratch_write(s, stored == ELEMENT_U8 ? "in.u8" : "in.f32", values, bytes));
+             scratch_write(s, stored == INDEX_U8 ? "in.u8" : "in.f32", values, bytes));
     free(values);
     const struct file_options raw = { .dim = dim };
     assert_ok(data_convert(in, &raw, scratch_path(s, name), NULL, NULL, NULL, &err), &err);
@@ -99,12 +99,12 @@ static void reads_every_format(void **state)
         enum element stored;
         const struct file_options options;
     } cases[] = {
-        { "o.fbin", ELEMENT_F32, { 0 } },  { "o.u8bin", ELEMENT_U8, { 0 } },
-        { "o.fvecs", ELEMENT_F32, { 0 } }, { "o.bvecs", ELEMENT_U8, { 0 } },
-        { "o.npy", ELEMENT_F32, { 0 } },   { "p.npy", ELEMENT_U8, { 0 } },
-        { "o.idx", ELEMENT_U8, { 0 } },
+        { "o.fbin", INDEX_F32, { 0 } },  { "o.u8bin", INDEX_U8, { 0 } },
+        { "o.fvecs", INDEX_F32, { 0 } }, { "o.bvecs", INDEX_U8, { 0 } },
+        { "o.npy", INDEX_F32, { 0 } },   { "p.npy", INDEX_U8, { 0 } },
+        { "o.idx", INDEX_U8, { 0 } },
 #ifdef HAVE_HDF5
-        { "o.hdf5", ELEMENT_F32, { 0 } },  { "o.h5", ELEMENT_U8, { 0 } },
+        { "o.hdf5", INDEX_F32, { 0 } },  { "o.h5", INDEX_U8, { 0 } },
 #endif
     };
     static const size_t dims[] = { 1, 7, 13, 64, 129 };
@@ -125,13 +125,13 @@ static void reads_every_format(void **state)
 static void reads_codes_and_first_rows(void **state)
 {
     const struct file_options codes = { .element = "b64" };
-    struct source *s = make_file(*state, "codes.u8bin", ELEMENT_U8, 8, &codes);
-    assert_int_equal(s->element, ELEMENT_B64);
+    struct source *s = make_file(*state, "codes.u8bin", INDEX_U8, 8, &codes);
+    assert_int_equal(s->element, INDEX_B64);
     expect_every_order(s, "codes");
     source_close(s);
     struct file_rows files = files_of_rank();
     const struct file_options first = { .first_rows = 10 };
-    s = make_file(*state, "first.fbin", ELEMENT_F32, 9, &first);
+    s = make_file(*state, "first.fbin", INDEX_F32, 9, &first);
     assert_int_equal(s->n, 10);
     expect_rows(&files, s, "first", (const uint64_t[]){ 9, 0, 3 }, 3);
     source_close(s);
@@ -150,14 +150,14 @@ static void has_no_origin_unless_the_bytes_are_the_rows(void **state)
     struct error err = { 0 };
     struct source *s;
     const struct file_options wide = { .element = "f32" }, sums = { .add = 1 };
-    expect_no_origin(make_file(*state, "o.fbin.gz", ELEMENT_F32, 5, NULL), "gzip");
-    expect_no_origin(make_file(*state, "o.csv", ELEMENT_F32, 5, NULL), "text");
-    expect_no_origin(make_file(*state, "o.f64", ELEMENT_F32, 1, NULL), "f64");
-    expect_no_origin(make_file(*state, "o.idx", ELEMENT_F32, 5, NULL), "big-endian floats");
-    expect_no_origin(make_file(*state, "o.u8bin", ELEMENT_U8, 5, &wide), "widened");
-    expect_no_origin(make_file(*state, "o.ibin", ELEMENT_U8, 5, &sums), "sums");
+    expect_no_origin(make_file(*state, "o.fbin.gz", INDEX_F32, 5, NULL), "gzip");
+    expect_no_origin(make_file(*state, "o.csv", INDEX_F32, 5, NULL), "text");
+    expect_no_origin(make_file(*state, "o.f64", INDEX_F32, 1, NULL), "f64");
+    expect_no_origin(make_file(*state, "o.idx", INDEX_F32, 5, NULL), "big-endian floats");
+    expect_no_origin(make_file(*state, "o.u8bin", INDEX_U8, 5, &wide), "widened");
+    expect_no_origin(make_file(*state, "o.ibin", INDEX_U8, 5, &sums), "sums");
 #ifdef HAVE_HDF5
-    expect_no_origin(make_file(*state, "o.hdf5", ELEMENT_U8, 5, &wide), "HDF5, widened");
+    expect_no_origin(make_file(*state, "o.hdf5", INDEX_U8, 5, &wide), "HDF5, widened");
 #endif
     const float values[6] = { 1, 2, 3, 4, 5, 6 };
     struct blob b = npy_bytes(1, "{'descr': '<f4', 'fortran_order': True, 'shape': (2, 3), }\n",
@@ -174,7 +174,7 @@ static void touches_only_the_rows_it_needs(void **state)
 {
     enum { DIM = 257, EACH = 50 };
     struct file_rows files = files_of_rank();
-    struct source *s = make_file(*state, "o.fvecs", ELEMENT_F32, DIM, NULL);
+    struct source *s = make_file(*state, "o.fvecs", INDEX_F32, DIM, NULL);
     const size_t row_bytes = source_row_bytes(s);
     uint64_t numbers[EACH];
     for (size_t call = 0; call < 1000; call++) {
@@ -227,7 +227,7 @@ static void refuses_files_of_other_rows(void **state)
 #endif
     };
     for (size_t i = 0; i < sizeof names / sizeof *names && names[i]; i++) {
-        struct source *s = make_file(*state, names[i], ELEMENT_F32, 11, NULL);
+        struct source *s = make_file(*state, names[i], INDEX_F32, 11, NULL);
         const size_t row_bytes = source_row_bytes(s);
         struct error err = { 0 };
         struct stat st;
@@ -258,7 +258,7 @@ static void refuses_files_of_other_rows(void **state)
 /* The open file is not the old one for ever: an error closes it. */
 static void opens_a_file_anew_after_an_error(void **state)
 {
-    struct source *s = make_file(*state, "o.fbin", ELEMENT_F32, 11, NULL);
+    struct source *s = make_file(*state, "o.fbin", INDEX_F32, 11, NULL);
     struct file_rows files = files_of_rank();
     struct error err = { 0 };
     char row[64], kept[PATH_MAX + 256];
@@ -274,7 +274,7 @@ static void opens_a_file_anew_after_an_error(void **state)
     assert_int_equal(rename(kept, s->origin->path), 0);
     assert_ok(read_row(&files, s->origin, row, 44, 3, &err), &err);
     /* Rank 0 has read another file of that name since. */
-    struct source *other = make_file(*state, "new.fbin", ELEMENT_F32, 12, NULL);
+    struct source *other = make_file(*state, "new.fbin", INDEX_F32, 12, NULL);
     assert_ok(source_read(other, 3, 1, row, &err), &err);
     assert_int_equal(rename(other->origin->path, s->origin->path), 0);
     assert_int_equal(read_row(&files, s->origin, row, 44, 3, &err), ERR_CORRUPT);
@@ -292,7 +292,7 @@ static void opens_a_file_anew_after_an_error(void **state)
 
 static void refuses_numbers_beyond_the_file(void **state)
 {
-    struct source *s = make_file(*state, "o.fbin", ELEMENT_F32, 11, NULL);
+    struct source *s = make_file(*state, "o.fbin", INDEX_F32, 11, NULL);
     struct file_rows files = files_of_rank();
     struct error err = { 0 };
     struct row_origin from = *s->origin;
@@ -385,8 +385,8 @@ static pid_t only_child(void)
 /* As where the library crashes on a file that has changed. */
 static void survives_the_end_of_the_child(void **state)
 {
-    struct source *s = make_file(*state, "o.hdf5", ELEMENT_F32, 11, NULL);
-    struct source *plain = make_file(*state, "o.fbin", ELEMENT_F32, 11, NULL);
+    struct source *s = make_file(*state, "o.hdf5", INDEX_F32, 11, NULL);
+    struct source *plain = make_file(*state, "o.fbin", INDEX_F32, 11, NULL);
     struct file_rows files = files_of_rank();
     struct error err = { 0 };
     char row[64];

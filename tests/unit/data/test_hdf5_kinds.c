@@ -72,7 +72,7 @@ static void reads_unsigned(void **state)
         size_t dim;
     } cases[] = { { { .dataset = "two" }, ELEMENT_I64, 2 },
                   { { .dataset = "one", .numbers = true }, ELEMENT_I64, 1 },
-                  { { .dataset = "one" }, ELEMENT_B64, 64 } };
+                  { { .dataset = "one" }, INDEX_B64, 64 } };
     const char *path = make_file(*state, "ids.h5", put_ids);
     struct error err = { 0 };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -30,7 +30,7 @@ static const uint64_t *codes_of(enum image_hash kind, struct images *images, siz
     assert_ok(image_hash_open(kind, n, images->dim, read_some, images, "test", s, &err), &err);
     assert_int_equal((*s)->n, n);
     assert_int_equal((*s)->dim, 64);
-    assert_int_equal((*s)->element, ELEMENT_B64);
+    assert_int_equal((*s)->element, INDEX_B64);
     return (*s)->rows;
 }
 

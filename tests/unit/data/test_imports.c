@@ -45,7 +45,7 @@ static void i8_rows_become_u8_or_f32(void **state)
     float floats[6];
     scratch_write(*state, "space.i8bin", b.at, b.n);
     assert_ok(open_with(*state, "space.i8bin", &as_u8, &s, &err), &err);
-    assert_int_equal(s->element, ELEMENT_U8);
+    assert_int_equal(s->element, INDEX_U8);
     assert_ok(source_read(s, 0, 2, bytes, &err), &err);
     assert_memory_equal(bytes, shifted, sizeof shifted);
     source_close(s);
@@ -310,7 +310,7 @@ static void rows_and_queries_of_different_floats(void **state)
             struct error err = { 0 };
             float got[TRAIN * DIM];
             assert_ok(open_with(*state, names[f], &options, &s, &err), &err);
-            assert_int_equal(s->element, ELEMENT_F32);
+            assert_int_equal(s->element, INDEX_F32);
             assert_ok(source_read(s, 0, s->n, got, &err), &err);
             for (size_t i = 0; i < s->n * DIM; i++)
                 assert_true(got[i] == (float)expected[i]);

@@ -37,17 +37,17 @@ static void reads_idx(void **state)
 {
     struct blob b = idx_bytes();
     struct source *s = open_good(scratch_write(*state, "a-images-idx3-ubyte", b.at, b.n), NULL);
-    expect_rows(s, 2, 3, ELEMENT_U8, six_bytes);
+    expect_rows(s, 2, 3, INDEX_U8, six_bytes);
     uint64_t hash = s->hash;
     source_close(s);
     s = open_good(scratch_write_gzip(*state, "a-images-idx3-ubyte.gz", b.at, b.n), NULL);
-    expect_rows(s, 2, 3, ELEMENT_U8, six_bytes);
+    expect_rows(s, 2, 3, INDEX_U8, six_bytes);
     assert_true(s->hash == hash);
     source_close(s);
     /* gzip is recognised by content under any name; idx by content where the name
        has no known suffix */
     s = open_good(scratch_write_gzip(*state, "nameless", b.at, b.n), NULL);
-    expect_rows(s, 2, 3, ELEMENT_U8, six_bytes);
+    expect_rows(s, 2, 3, INDEX_U8, six_bytes);
     source_close(s);
 }
 
@@ -61,7 +61,7 @@ static void reads_idx_floats_big_endian(void **state)
     blob_big_u32(&b, bits[1]);
     struct source *s = open_good(scratch_write(*state, "f.idx", b.at, b.n), NULL);
     assert_null(s->rows);
-    expect_rows(s, 2, 1, ELEMENT_F32, six);
+    expect_rows(s, 2, 1, INDEX_F32, six);
     source_close(s);
 }
 
@@ -69,7 +69,7 @@ static void reads_vecs(void **state)
 {
     struct blob b = fvecs_bytes();
     struct source *s = open_good(scratch_write(*state, "a.fvecs", b.at, b.n), NULL);
-    expect_rows(s, 2, 3, ELEMENT_F32, six);
+    expect_rows(s, 2, 3, INDEX_F32, six);
     source_close(s);
     b = (struct blob){ .n = 0 };
     for (int row = 0; row < 2; row++) {
@@ -77,7 +77,7 @@ static void reads_vecs(void **state)
         blob_add(&b, six_bytes + 3 * row, 3);
     }
     s = open_good(scratch_write(*state, "a.bvecs", b.at, b.n), NULL);
-    expect_rows(s, 2, 3, ELEMENT_U8, six_bytes);
+    expect_rows(s, 2, 3, INDEX_U8, six_bytes);
     source_close(s);
     b = (struct blob){ .n = 0 };
     for (int row = 0; row < 2; row++) {
@@ -94,7 +94,7 @@ static void reads_bin(void **state)
     struct blob b = fbin_bytes();
     struct source *s = open_good(scratch_write(*state, "a.fbin", b.at, b.n), NULL);
     assert_non_null(s->rows);
-    expect_rows(s, 2, 3, ELEMENT_F32, six);
+    expect_rows(s, 2, 3, INDEX_F32, six);
     source_close(s);
     s = open_good(scratch_write(*state, "a.ibin", b.at, b.n), NULL);
     expect_rows(s, 2, 3, ELEMENT_I32, six);
@@ -104,7 +104,7 @@ static void reads_bin(void **state)
     blob_u32(&b, 2);
     blob_add(&b, six_bytes, 6);
     s = open_good(scratch_write(*state, "a.u8bin", b.at, b.n), NULL);
-    expect_rows(s, 3, 2, ELEMENT_U8, six_bytes);
+    expect_rows(s, 3, 2, INDEX_U8, six_bytes);
     float wide[6], expected[6] = { 0, 1, 2, -6, -2, -1 };
     source_close(s);
     s = open_good(scratch_write(*state, "a.i8bin", b.at, b.n), NULL);
@@ -113,7 +113,7 @@ static void reads_bin(void **state)
     assert_memory_equal(wide, expected, sizeof wide);
     source_close(s);
     s = open_good(((struct scratch *)*state)->path, &(struct file_options){ .element = "f32" });
-    expect_rows(s, 3, 2, ELEMENT_F32, expected);
+    expect_rows(s, 3, 2, INDEX_F32, expected);
     source_close(s);
 }
 
@@ -126,7 +126,7 @@ static void reads_codes(void **state)
     blob_add(&b, codes, 16);
     const char *path = scratch_write(*state, "a.u8bin", b.at, b.n);
     struct source *s = open_good(path, &(struct file_options){ .element = "b64" });
-    expect_rows(s, 2, 64, ELEMENT_B64, codes);
+    expect_rows(s, 2, 64, INDEX_B64, codes);
     source_close(s);
 }
 
@@ -144,7 +144,7 @@ static void reads_truth_and_raw(void **state)
     source_close(s);
     s = open_good(scratch_write(*state, "r.f32", six, sizeof six),
                   &(struct file_options){ .dim = 3 });
-    expect_rows(s, 2, 3, ELEMENT_F32, six);
+    expect_rows(s, 2, 3, INDEX_F32, six);
     source_close(s);
 }
 
@@ -153,16 +153,16 @@ static void reads_npy(void **state)
     struct blob b = npy_bytes(
         1, "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }     \n", six, sizeof six);
     struct source *s = open_good(scratch_write(*state, "a.npy", b.at, b.n), NULL);
-    expect_rows(s, 2, 3, ELEMENT_F32, six);
+    expect_rows(s, 2, 3, INDEX_F32, six);
     source_close(s);
     b = npy_bytes(2, "{\"shape\":(6,),'fortran_order':True,'descr':'|u1'}\n", six_bytes, 6);
     s = open_good(scratch_write(*state, "a.npy", b.at, b.n), NULL);
-    expect_rows(s, 6, 1, ELEMENT_U8, six_bytes);
+    expect_rows(s, 6, 1, INDEX_U8, six_bytes);
     source_close(s);
     b = npy_bytes(1, "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 2, 3), }\n", six,
                   sizeof six);
     s = open_good(scratch_write(*state, "a.npy", b.at, b.n), NULL);
-    expect_rows(s, 1, 6, ELEMENT_F32, six);
+    expect_rows(s, 1, 6, INDEX_F32, six);
     assert_string_equal(s->note, "an array of 3 dimensions, read as 1 rows of 6");
     source_close(s);
     double wide[6];
@@ -171,14 +171,14 @@ static void reads_npy(void **state)
     b = npy_bytes(1, "{'descr': '<f8', 'fortran_order': False, 'shape': (2, 3), }\n", wide,
                   sizeof wide);
     s = open_good(scratch_write(*state, "a.npy", b.at, b.n), NULL);
-    expect_rows(s, 2, 3, ELEMENT_F32, six);
+    expect_rows(s, 2, 3, INDEX_F32, six);
     source_close(s);
     uint16_t halves[6] = { 0x3c00, 0xc100, 0x0001, 0x7bff, 0x0000, 0x3555 };
     float from_halves[6] = { 1, -2.5f, 0x1p-24f, 65504, 0, 0.333251953125f };
     b = npy_bytes(1, "{'descr': '<f2', 'fortran_order': False, 'shape': (2, 3), }\n", halves,
                   sizeof halves);
     s = open_good(scratch_write(*state, "a.npy", b.at, b.n), NULL);
-    expect_rows(s, 2, 3, ELEMENT_F32, from_halves);
+    expect_rows(s, 2, 3, INDEX_F32, from_halves);
     source_close(s);
     int64_t ids[2] = { 1, INT64_MIN };
     b = npy_bytes(1, "{'descr': '<i8', 'fortran_order': False, 'shape': (2, 1), }\n", ids,
@@ -189,7 +189,7 @@ static void reads_npy(void **state)
     b = npy_bytes(1, "{'descr': '<u8', 'fortran_order': False, 'shape': (2,), }\n", ids,
                   sizeof ids);
     s = open_good(scratch_write(*state, "a.npy", b.at, b.n), NULL);
-    expect_rows(s, 2, 64, ELEMENT_B64, ids);
+    expect_rows(s, 2, 64, INDEX_B64, ids);
     source_close(s);
 }
 
@@ -215,7 +215,7 @@ static void reads_text(void **state)
             scratch_write(*state, good[i].name, good[i].text, strlen(good[i].text)), NULL);
         if (strcmp(s->note, good[i].note))
             fail_with("%s: note \"%s\"", good[i].name, s->note);
-        expect_rows(s, 2, 3, ELEMENT_F32, six);
+        expect_rows(s, 2, 3, INDEX_F32, six);
         source_close(s);
     }
 }
@@ -316,12 +316,12 @@ static void reads_unsigned_npy(void **state)
         enum element element;
         const void *rows;
     } cases[] = {
-        { "<u2", 2, halves, sizeof halves, { 0 }, ELEMENT_F32, floats },
+        { "<u2", 2, halves, sizeof halves, { 0 }, INDEX_F32, floats },
         { "<u4", 2, words, sizeof words, { 0 }, ELEMENT_I64, wide },
         { "<u8", 2, ids, sizeof ids, { 0 }, ELEMENT_I64, wide_ids },
         { "<u8", 1, ids, sizeof ids, { .numbers = true }, ELEMENT_I64, wide_ids },
         { "<u4", 1, words, sizeof words, { .numbers = true }, ELEMENT_I64, wide },
-        { "<u2", 1, halves, sizeof halves, { .element = "f32" }, ELEMENT_F32, floats },
+        { "<u2", 1, halves, sizeof halves, { .element = "f32" }, INDEX_F32, floats },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char header[100];
@@ -378,7 +378,7 @@ static void refuses_lengths_outside_f32(void **state)
             char path[PATH_MAX + 256];
             snprintf(path, sizeof path, "%s", scratch_path(*state, names[f]));
             assert_non_null(s);
-            *s = (struct source){ .n = 2, .dim = 2, .element = ELEMENT_F32, .rows = cases[i].rows };
+            *s = (struct source){ .n = 2, .dim = 2, .element = INDEX_F32, .rows = cases[i].rows };
             assert_ok(data_write(s, path, NULL, NULL, &err), &err);
             source_close(s);
             const struct file_options raw = { .dim = 2,

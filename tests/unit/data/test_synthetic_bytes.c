@@ -29,8 +29,8 @@ static void bytes_are_rounded_floats(void **state)
     struct error err = { 0 };
     size_t cut = 0;
 
-    assert_int_equal(f->element, ELEMENT_F32);
-    assert_int_equal(b->element, ELEMENT_U8);
+    assert_int_equal(f->element, INDEX_F32);
+    assert_int_equal(b->element, INDEX_U8);
     assert_true(f->hash != b->hash);
     assert_ok(source_read(f, 0, ROWS, floats, &err), &err);
     assert_ok(source_read(b, 0, ROWS, bytes, &err), &err);

@@ -14,7 +14,7 @@ static void show(const struct source *s, char *out, size_t bytes)
     struct error err = { 0 };
     float row[16];
     size_t used = (size_t)snprintf(out, bytes, "%zux%zu:", s->n, s->dim);
-    assert_true(s->dim <= 16 && s->element == ELEMENT_F32);
+    assert_true(s->dim <= 16 && s->element == INDEX_F32);
     for (size_t i = 0; i < s->n; i++) {
         assert_ok(source_read(s, i, 1, row, &err), &err);
         for (size_t c = 0; c < s->dim; c++)

@@ -16,17 +16,17 @@ static const char *make_source_file(struct scratch *s, enum element element)
     const int32_t ints[6] = { 1, -1, INT32_MAX, INT32_MIN, 0, 5 };
     if (element == ELEMENT_I64)
         return scratch_write(s, "in.i64", longs, sizeof longs);
-    blob_u32(&b, element == ELEMENT_B64 ? 6 : 3);
-    blob_u32(&b, element == ELEMENT_B64 ? 8 : 2);
-    if (element == ELEMENT_F32)
+    blob_u32(&b, element == INDEX_B64 ? 6 : 3);
+    blob_u32(&b, element == INDEX_B64 ? 8 : 2);
+    if (element == INDEX_F32)
         blob_add(&b, floats, sizeof floats);
     if (element == ELEMENT_I32)
         blob_add(&b, ints, sizeof ints);
-    if (element == ELEMENT_I8 || element == ELEMENT_U8)
+    if (element == ELEMENT_I8 || element == INDEX_U8)
         blob_add(&b, signed_bytes, sizeof signed_bytes);
-    if (element == ELEMENT_B64)
+    if (element == INDEX_B64)
         blob_add(&b, longs, sizeof longs);
-    const char *name = element == ELEMENT_F32   ? "in.fbin"
+    const char *name = element == INDEX_F32     ? "in.fbin"
                        : element == ELEMENT_I32 ? "in.ibin"
                        : element == ELEMENT_I8  ? "in.i8bin"
                                                 : "in.u8bin";
@@ -40,23 +40,23 @@ struct trip {
 };
 
 static const struct trip trips[] = {
-    { ELEMENT_F32, "o.npy", NULL },     { ELEMENT_F32, "o.fvecs", NULL },
-    { ELEMENT_F32, "o.fbin.gz", NULL }, { ELEMENT_F32, "o.idx", NULL },
-    { ELEMENT_F32, "o.csv", NULL },     { ELEMENT_F32, "o.tsv.gz", NULL },
-    { ELEMENT_F32, "o.txt", NULL },     { ELEMENT_F32, "o.f64", NULL },
-    { ELEMENT_U8, "o.npy.gz", NULL },   { ELEMENT_U8, "o.bvecs", NULL },
-    { ELEMENT_U8, "o.u8bin", NULL },    { ELEMENT_U8, "o.idx.gz", NULL },
-    { ELEMENT_U8, "o.csv", "u8" },      { ELEMENT_I8, "o.i8bin", NULL },
-    { ELEMENT_I8, "o.npy", NULL },      { ELEMENT_I8, "o.ibin", "i8" },
-    { ELEMENT_I32, "o.ivecs", NULL },   { ELEMENT_I32, "o.ibin", NULL },
-    { ELEMENT_I32, "o.idx", NULL },     { ELEMENT_I32, "o.npy", NULL },
-    { ELEMENT_I64, "o.npy", NULL },     { ELEMENT_I64, "o.i64", NULL },
-    { ELEMENT_B64, "o.npy", NULL },     { ELEMENT_B64, "o.u8bin", "b64" },
-    { ELEMENT_B64, "o.bvecs", "b64" },
+    { INDEX_F32, "o.npy", NULL },     { INDEX_F32, "o.fvecs", NULL },
+    { INDEX_F32, "o.fbin.gz", NULL }, { INDEX_F32, "o.idx", NULL },
+    { INDEX_F32, "o.csv", NULL },     { INDEX_F32, "o.tsv.gz", NULL },
+    { INDEX_F32, "o.txt", NULL },     { INDEX_F32, "o.f64", NULL },
+    { INDEX_U8, "o.npy.gz", NULL },   { INDEX_U8, "o.bvecs", NULL },
+    { INDEX_U8, "o.u8bin", NULL },    { INDEX_U8, "o.idx.gz", NULL },
+    { INDEX_U8, "o.csv", "u8" },      { ELEMENT_I8, "o.i8bin", NULL },
+    { ELEMENT_I8, "o.npy", NULL },    { ELEMENT_I8, "o.ibin", "i8" },
+    { ELEMENT_I32, "o.ivecs", NULL }, { ELEMENT_I32, "o.ibin", NULL },
+    { ELEMENT_I32, "o.idx", NULL },   { ELEMENT_I32, "o.npy", NULL },
+    { ELEMENT_I64, "o.npy", NULL },   { ELEMENT_I64, "o.i64", NULL },
+    { INDEX_B64, "o.npy", NULL },     { INDEX_B64, "o.u8bin", "b64" },
+    { INDEX_B64, "o.bvecs", "b64" },
 #ifdef HAVE_HDF5
-    { ELEMENT_F32, "o.hdf5", NULL },    { ELEMENT_U8, "o.h5", NULL },
-    { ELEMENT_I32, "o.hdf5", NULL },    { ELEMENT_I64, "o.hdf5", NULL },
-    { ELEMENT_B64, "o.hdf5", NULL },    { ELEMENT_I8, "o.hdf5", NULL },
+    { INDEX_F32, "o.hdf5", NULL },    { INDEX_U8, "o.h5", NULL },
+    { ELEMENT_I32, "o.hdf5", NULL },  { ELEMENT_I64, "o.hdf5", NULL },
+    { INDEX_B64, "o.hdf5", NULL },    { ELEMENT_I8, "o.hdf5", NULL },
 #endif
 };
 
@@ -99,16 +99,16 @@ static void refuses_what_does_not_fit(void **state)
         const char *out, *expected;
         int code;
     } cases[] = {
-        { ELEMENT_F32, "bad.u8bin", "bad.u8bin: row 1, column 2 of in.fbin does not fit",
+        { INDEX_F32, "bad.u8bin", "bad.u8bin: row 1, column 2 of in.fbin does not fit",
           ERR_DIMENSION },
-        { ELEMENT_F32, "bad.ivecs", "row 1, column 2", ERR_DIMENSION },
+        { INDEX_F32, "bad.ivecs", "row 1, column 2", ERR_DIMENSION },
         { ELEMENT_I32, "bad.fbin", "row 2, column 1 of in.ibin does not fit fbin (f32)",
           ERR_DIMENSION },
         { ELEMENT_I32, "bad.bvecs", "row 1, column 2", ERR_DIMENSION },
-        { ELEMENT_B64, "bad.fbin", "b64 cannot become f32", ERR_DIMENSION },
-        { ELEMENT_F32, "bad.truth", "only read", ERR_UNSUPPORTED },
-        { ELEMENT_F32, "bad.jpeg", "not end like a known format", ERR_UNSUPPORTED },
-        { ELEMENT_F32, "none/o.npy", "none/o.npy: cannot be written|No such file", ERR_IO },
+        { INDEX_B64, "bad.fbin", "b64 cannot become f32", ERR_DIMENSION },
+        { INDEX_F32, "bad.truth", "only read", ERR_UNSUPPORTED },
+        { INDEX_F32, "bad.jpeg", "not end like a known format", ERR_UNSUPPORTED },
+        { INDEX_F32, "none/o.npy", "none/o.npy: cannot be written|No such file", ERR_IO },
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct error err = { 0 };
@@ -161,7 +161,7 @@ static void a_failed_write_leaves_the_old_file(void **state)
     struct error err = { 0 };
     char in[PATH_MAX + 256];
     size_t calls = 0;
-    snprintf(in, sizeof in, "%s", make_source_file(*state, ELEMENT_F32));
+    snprintf(in, sizeof in, "%s", make_source_file(*state, INDEX_F32));
     const char *old = scratch_write(*state, "old.npy", "old", 3);
     struct data_progress stop = { stop_at_once, &calls };
     assert_code(data_convert(in, NULL, old, NULL, &stop, NULL, &err), ERR_INTERRUPTED, &err);
@@ -199,7 +199,7 @@ static void npy_rows_begin_at_a_cache_line(void **state)
     struct error err = { 0 };
     char in[PATH_MAX + 256];
     struct source *s = NULL;
-    snprintf(in, sizeof in, "%s", make_source_file(*state, ELEMENT_F32));
+    snprintf(in, sizeof in, "%s", make_source_file(*state, INDEX_F32));
     assert_ok(data_convert(in, NULL, scratch_path(*state, "o.npy"), NULL, NULL, NULL, &err), &err);
     assert_ok(file_open(((struct scratch *)*state)->path, NULL, &s, &err), &err);
     assert_non_null(s->rows);

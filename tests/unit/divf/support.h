@@ -25,7 +25,7 @@ static inline struct work world_search(struct stored_rows *w, const float *queri
 {
     struct divf_knobs knobs = { .nprobe = nprobe };
     struct search_request request = {
-        { queries, n, w->dim, ELEMENT_F32 }, k, &knobs, filter, threads
+        { queries, n, w->dim, INDEX_F32 }, k, &knobs, filter, threads
     };
     struct search_result result = { .ids = ids, .distances = distances };
     assert_ok(divf_ops.search(w->index, &request, &result), &w->bench.error);

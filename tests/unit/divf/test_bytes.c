@@ -46,9 +46,9 @@ static struct divf_params params_of(const struct kind *kind, int64_t storage)
 static struct vectors rows_of(const struct pair *p, const struct twin *t, size_t first, size_t n)
 {
     const size_t at = first * DIM;
-    return t->bench.env.element == ELEMENT_U8
-               ? (struct vectors){ p->rows + at, n, DIM, ELEMENT_U8 }
-               : (struct vectors){ p->widened + at, n, DIM, ELEMENT_F32 };
+    return t->bench.env.element == INDEX_U8
+               ? (struct vectors){ p->rows + at, n, DIM, INDEX_U8 }
+               : (struct vectors){ p->widened + at, n, DIM, INDEX_F32 };
 }
 
 static void insert(struct pair *p, struct twin *t, size_t first, size_t n)
@@ -65,7 +65,7 @@ static void insert(struct pair *p, struct twin *t, size_t first, size_t n)
 static void fill(struct pair *p, struct twin *t, enum element element, const char *dir,
                  struct divf_params params, size_t threads)
 {
-    test_bench_begin(&t->bench, element, METRIC_L2SQ, DIM, threads);
+    test_bench_begin(&t->bench, element, INDEX_L2SQ, DIM, threads);
     t->bench.env.dir = dir;
     assert_ok(divf_ops.create(&t->index, &t->bench.env, &params), &t->bench.error);
     assert_ok(divf_ops.train(t->index, rows_of(p, t, 0, HALF)), &t->bench.error);
@@ -162,8 +162,8 @@ static void test_as_floats(void **state)
     test_dir_make(dir);
     for (size_t kind = 0; kind < KINDS; kind++) {
         const struct divf_params params = params_of(&kinds[kind], kind % 2 ? DIVF_MMAP : DIVF_RAM);
-        fill(p, &p->floats, ELEMENT_F32, dir, params, 1);
-        fill(p, &p->bytes, ELEMENT_U8, dir, params, 1);
+        fill(p, &p->floats, INDEX_F32, dir, params, 1);
+        fill(p, &p->bytes, INDEX_U8, dir, params, 1);
         expect_same(p, &p->bytes, p->bytes.index, &p->floats, p->floats.index);
         twin_close(&p->bytes);
         twin_close(&p->floats);
@@ -179,8 +179,8 @@ static void test_threads(void **state)
     struct pair *p = pair_of_rows();
     struct twin one, many;
     for (size_t kind = 0; kind < KINDS; kind++) {
-        fill(p, &one, ELEMENT_U8, NULL, params_of(&kinds[kind], DIVF_RAM), 1);
-        fill(p, &many, ELEMENT_U8, NULL, params_of(&kinds[kind], DIVF_RAM), 3);
+        fill(p, &one, INDEX_U8, NULL, params_of(&kinds[kind], DIVF_RAM), 1);
+        fill(p, &many, INDEX_U8, NULL, params_of(&kinds[kind], DIVF_RAM), 3);
         expect_same(p, &one, one.index, &many, many.index);
         twin_close(&one);
         twin_close(&many);
@@ -199,8 +199,8 @@ static void test_memory(void **state)
 {
     (void)state;
     struct pair *p = pair_of_rows();
-    fill(p, &p->floats, ELEMENT_F32, NULL, params_of(&kinds[0], DIVF_RAM), 1);
-    fill(p, &p->bytes, ELEMENT_U8, NULL, params_of(&kinds[0], DIVF_RAM), 1);
+    fill(p, &p->floats, INDEX_F32, NULL, params_of(&kinds[0], DIVF_RAM), 1);
+    fill(p, &p->bytes, INDEX_U8, NULL, params_of(&kinds[0], DIVF_RAM), 1);
     assert_true(4 * bytes_of(&p->bytes, false) == bytes_of(&p->floats, false));
     twin_close(&p->bytes);
     twin_close(&p->floats);
@@ -228,7 +228,7 @@ static void test_reload(void **state)
         for (int64_t storage = DIVF_RAM; storage <= DIVF_MMAP; storage++) {
             struct twin *t = &p->bytes;
             struct index *loaded = NULL;
-            fill(p, t, ELEMENT_U8, own, params_of(&kinds[kind], storage), 1);
+            fill(p, t, INDEX_U8, own, params_of(&kinds[kind], storage), 1);
             expect_same(p, t, t->index, t, t->index); /* learns when to stop, which is saved */
             assert_ok(divf_ops.save(t->index, dir), &t->bench.error);
             assert_ok(divf_ops.load(&loaded, &t->bench.env, dir), &t->bench.error);
@@ -238,9 +238,9 @@ static void test_reload(void **state)
             replace(p, t, loaded);
             expect_same(p, t, t->index, t, loaded);
             divf_ops.destroy(loaded);
-            t->bench.env.element = ELEMENT_F32; /* not as floats */
+            t->bench.env.element = INDEX_F32; /* not as floats */
             assert_code(divf_ops.load(&loaded, &t->bench.env, dir), ERR_DIMENSION, &t->bench.error);
-            t->bench.env.element = ELEMENT_U8;
+            t->bench.env.element = INDEX_U8;
             twin_close(t);
         }
     test_dir_remove(dir);
@@ -264,10 +264,10 @@ static void test_wide_rows(void **state)
         struct test_bench bench;
         struct index *index;
         size_t done;
-        test_bench_begin(&bench, ELEMENT_U8, METRIC_L2SQ, WIDE, 1);
+        test_bench_begin(&bench, INDEX_U8, INDEX_L2SQ, WIDE, 1);
         struct divf_params params = params_of(&kinds[kind], DIVF_RAM);
         assert_ok(divf_ops.create(&index, &bench.env, &params), &bench.error);
-        const struct vectors all = { rows, ROWS, WIDE, ELEMENT_U8 };
+        const struct vectors all = { rows, ROWS, WIDE, INDEX_U8 };
         assert_ok(divf_ops.train(index, all), &bench.error);
         assert_ok(divf_ops.insert(index, all, ids, &done), &bench.error);
         for (size_t q = 0; q < 20; q++) {
@@ -275,7 +275,7 @@ static void test_wide_rows(void **state)
             uint64_t got[K];
             float distances[K];
             struct search_request request = {
-                { rows + q * WIDE, 1, WIDE, ELEMENT_U8 }, K, &knobs, NULL, 1
+                { rows + q * WIDE, 1, WIDE, INDEX_U8 }, K, &knobs, NULL, 1
             };
             struct search_result result = { .ids = got, .distances = distances };
             struct test_truth truth[ROWS];

@@ -141,7 +141,7 @@ static void test_rerank(void **state)
             few.rerank = 1; /* rerank below k counts as k */
             search_at(&w, few, NULL, 0, QUERIES, ids, distances);
             for (size_t i = 0; i < QUERIES * K; i++)
-                assert_true(ids[i] != ID_NONE && w.stored[ids[i]]);
+                assert_true(ids[i] != INDEX_NO_ID && w.stored[ids[i]]);
             stored_close(&w);
         }
     }

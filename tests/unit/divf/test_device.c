@@ -56,7 +56,7 @@ static void pair_draw(struct pair *p, void *rows, size_t n)
 {
     for (size_t i = 0; i < n * DIM; i++) {
         const uint64_t value = rng_below(&p->rng, 9) * (1 + i % 3);
-        if (p->bench.env.element == ELEMENT_F32)
+        if (p->bench.env.element == INDEX_F32)
             ((float *)rows)[i] = (float)value;
         else
             ((uint8_t *)rows)[i] = (uint8_t)value;
@@ -141,8 +141,8 @@ static void pair_begin(struct pair *p, enum element element, int64_t soft_k, int
         params.eps0 = 2.9;
     }
     *p = (struct pair){ .rng = rng_at(test_seed(), element * 10 + (uint64_t)soft_k) };
-    test_bench_begin(&p->bench, element, METRIC_L2SQ, DIM, 2);
-    p->row_bytes = element_row_bytes(element, DIM);
+    test_bench_begin(&p->bench, element, INDEX_L2SQ, DIM, 2);
+    p->row_bytes = index_row_bytes(element, DIM);
     assert_ok(divf_ops.create(&p->there, &p->bench.env, &params), &p->bench.error);
     params.device = CUDA_CPU;
     assert_ok(divf_ops.create(&p->here, &p->bench.env, &params), &p->bench.error);
@@ -199,7 +199,7 @@ static void test_searches(void **state)
     for (int64_t soft_k = 1; soft_k <= 2; soft_k++)
         for (int bytes = test_scale() > 1; bytes < 2; bytes++)
             if (test_is_long() || test_scale() > 1 || bytes + 1 == soft_k)
-                compare_history(bytes ? ELEMENT_U8 : ELEMENT_F32, soft_k, 0);
+                compare_history(bytes ? INDEX_U8 : INDEX_F32, soft_k, 0);
 }
 
 static void test_searches_by_codes(void **state)
@@ -207,7 +207,7 @@ static void test_searches_by_codes(void **state)
     (void)state;
     static const int64_t bits[] = { 1, 4, 7 };
     for (size_t i = 0; i < sizeof bits / sizeof *bits; i += test_scale())
-        compare_history(i == 1 ? ELEMENT_U8 : ELEMENT_F32, i == 2 ? 2 : 1, bits[i]);
+        compare_history(i == 1 ? INDEX_U8 : INDEX_F32, i == 2 ? 2 : 1, bits[i]);
 }
 
 /* A failed search is an error with the device's sentence, and the next one is right. */
@@ -219,7 +219,7 @@ static void fail_searches(bool codes)
     static uint64_t ids[QUERIES * 5];
     static float distances[QUERIES * 5];
     size_t failed = 0;
-    pair_begin(&p, ELEMENT_F32, 2, codes ? 4 : 0);
+    pair_begin(&p, INDEX_F32, 2, codes ? 4 : 0);
     pair_insert(&p, 150);
     pair_draw(&p, queries, QUERIES);
     for (size_t at = 1;; at += (codes ? 3 : 1) * test_scale()) {

@@ -54,7 +54,7 @@ static void history_search(struct stored_rows *w)
     uint64_t ids[5];
     float distances[5];
     world_search(w, query, 1, 5, 1 + (int64_t)rng_below(&w->rng, 6), NULL, 1, ids, distances);
-    for (size_t i = 0; i < 5 && ids[i] != ID_NONE; i++) {
+    for (size_t i = 0; i < 5 && ids[i] != INDEX_NO_ID; i++) {
         assert_true(w->stored[ids[i]]);
         for (size_t j = 0; j < i; j++)
             assert_true(ids[j] != ids[i]);
@@ -67,7 +67,7 @@ static void history_train(struct stored_rows *w)
     size_t n = 1 + rng_below(&w->rng, 300);
     float *sample = calloc(n * w->dim, sizeof *sample);
     test_fill_f32(&w->rng, sample, n, w->dim, 20, 0.2);
-    assert_ok(divf_ops.train(w->index, (struct vectors){ sample, n, w->dim, ELEMENT_F32 }),
+    assert_ok(divf_ops.train(w->index, (struct vectors){ sample, n, w->dim, INDEX_F32 }),
               &w->bench.error);
     free(sample);
 }
@@ -345,7 +345,7 @@ static void test_bad_parameters(void **state)
     (void)state;
     struct test_bench b;
     struct index *index = NULL;
-    test_bench_begin(&b, ELEMENT_F32, METRIC_L2SQ, 4, 1);
+    test_bench_begin(&b, INDEX_F32, INDEX_L2SQ, 4, 1);
     struct divf_params params = divf_defaults();
     params.split_threshold = 0.5;
     assert_code(divf_ops.create(&index, &b.env, &params), ERR_ARGUMENT, &b.error);

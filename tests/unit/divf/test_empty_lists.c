@@ -48,7 +48,7 @@ static void test_empty_lists(void **state)
             for (size_t q = 0; q < ROWS; q += 30) {
                 const struct work work =
                     world_search(&w, w.rows + q * w.dim, 1, 3, 2, NULL, 1, ids, distances);
-                assert_true(ids[2] != ID_NONE && work.scanned > 0);
+                assert_true(ids[2] != INDEX_NO_ID && work.scanned > 0);
             }
             world_expect_exact(&w, w.rows, (size_t)w.n + 1, NULL);
             maintain_all(&w);

@@ -32,12 +32,12 @@ struct products {
 
 static struct vectors rows_of(const struct products *p, size_t first, size_t n)
 {
-    return (struct vectors){ p->rows + first * DIM, n, DIM, ELEMENT_F32 };
+    return (struct vectors){ p->rows + first * DIM, n, DIM, INDEX_F32 };
 }
 
 static struct vectors queries_of(const struct products *p, size_t first, size_t n)
 {
-    return (struct vectors){ p->queries + first * DIM, n, DIM, ELEMENT_F32 };
+    return (struct vectors){ p->queries + first * DIM, n, DIM, INDEX_F32 };
 }
 
 static void insert(struct products *p, size_t first, size_t n)
@@ -60,7 +60,7 @@ static struct products *open_filled(const struct kind *kind, double spread, doub
     struct rng rng = rng_at(test_seed(), 21);
     struct divf_params params = divf_defaults();
     assert_non_null(p);
-    test_bench_begin(&p->bench, ELEMENT_F32, METRIC_IP, DIM, threads);
+    test_bench_begin(&p->bench, INDEX_F32, INDEX_IP, DIM, threads);
     test_fill_f32(&rng, p->rows, N, DIM, 30, 0.4);
     for (size_t i = 0; i < N; i++) {
         const double times = pow(10, spread * rng_unit(&rng)) * (i < HALF ? 1 : longer);

@@ -39,7 +39,7 @@ static double misfiled(const struct stored_rows *w)
     float *distances = malloc(d->lists.n * sizeof *distances);
     size_t wrong = 0;
     for (size_t s = 0; s < d->slots.n; s++) {
-        if (d->slots.id[s] == ID_NONE)
+        if (d->slots.id[s] == INDEX_NO_ID)
             continue;
         d->base.env.kernels->l2sq_f32_1n(divf_row(&d->lists, (uint32_t)s), d->lists.centroids,
                                          d->lists.n, w->dim, distances);
@@ -219,7 +219,7 @@ static void test_conditions(void **state)
     w.n = 0;
     struct divf *d = divf_of(w.index);
     float centroids[6] = { 0, 0, 10, 0, 0, -7 };
-    assert_ok(divf_ops.train(w.index, (struct vectors){ centroids, 2, 2, ELEMENT_F32 }),
+    assert_ok(divf_ops.train(w.index, (struct vectors){ centroids, 2, 2, INDEX_F32 }),
               &w.bench.error);
     size_t zero = d->lists.centroids[0] < 5 ? 0 : 1;
     assert_int_equal(stored_insert(&w, 0, 64), OK);

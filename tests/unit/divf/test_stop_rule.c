@@ -17,7 +17,7 @@ static void world_open(struct world *w, size_t threads)
 {
     struct rng r = rng_at(test_seed(), 21);
     size_t made;
-    test_bench_begin(&w->bench, ELEMENT_F32, METRIC_L2SQ, DIM, threads);
+    test_bench_begin(&w->bench, INDEX_F32, INDEX_L2SQ, DIM, threads);
     w->rows = calloc((size_t)2 * N * DIM, sizeof *w->rows);
     w->centroids = calloc((size_t)LISTS * DIM, sizeof *w->centroids);
     assert_non_null(w->rows);
@@ -88,7 +88,7 @@ static void test_numbers_of_lists(void **state)
     struct test_bench bench;
     struct rng r = rng_at(test_seed(), 23);
     static float rows[N * DIM], centroids[2][MOST * DIM], norm_sq[MOST];
-    test_bench_begin(&bench, ELEMENT_F32, METRIC_L2SQ, DIM, 1);
+    test_bench_begin(&bench, INDEX_F32, INDEX_L2SQ, DIM, 1);
     test_fill_f32(&r, rows, N, DIM, 60, 1.2);
     test_fill_f32(&r, centroids[0], MOST, DIM, 60, 1.2);
     for (size_t n = 95; n <= MOST; n++) {

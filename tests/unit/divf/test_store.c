@@ -215,9 +215,9 @@ static void test_damage_is_refused(void **state)
     w.bench.env.dim = DIM - 1;
     expect_refused(&w, dir, ERR_DIMENSION);
     w.bench.env.dim = DIM;
-    w.bench.env.metric = METRIC_COS;
+    w.bench.env.metric = INDEX_COS;
     expect_refused(&w, dir, ERR_DIMENSION);
-    w.bench.env.metric = METRIC_L2SQ;
+    w.bench.env.metric = INDEX_L2SQ;
     reload(&w, dir);
     stored_check(&w);
     assert_int_equal(truncate(path, st.st_size / 2), 0);

@@ -82,7 +82,7 @@ static void check_missing(struct reader *r, const float *query, float limit,
                           const struct id_filter *filter, const bool *answered)
 {
     for (uint64_t id = 0; id < IDS; id++)
-        if (was_live(r, id) && !answered[id] && id_filter_allows(filter, id))
+        if (was_live(r, id) && !answered[id] && index_filter_allows(filter, id))
             EXPECT(r, !(distance_to(r, query, id) < limit));
 }
 
@@ -100,7 +100,7 @@ static void search_nearest(struct reader *r, size_t n, const struct divf_knobs *
     uint64_t ids[GROUP * NEAR];
     bool answered[IDS];
     const struct search_request request = {
-        { queries, n, DIM, ELEMENT_F32 }, NEAR, knobs, filter, threads
+        { queries, n, DIM, INDEX_F32 }, NEAR, knobs, filter, threads
     };
     struct search_result result = { .ids = ids, .distances = distances };
 
@@ -111,7 +111,7 @@ static void search_nearest(struct reader *r, size_t n, const struct divf_knobs *
     for (size_t q = 0; q < n; q++) {
         const float *query = queries + q * DIM, *at = distances + q * NEAR;
         size_t got = 0;
-        while (got < NEAR && ids[q * NEAR + got] != ID_NONE)
+        while (got < NEAR && ids[q * NEAR + got] != INDEX_NO_ID)
             got++;
         check_answers(r, query, ids + q * NEAR, at, got, answered);
         if (r->x->exhaustive && knobs->nprobe > IDS && !knobs->rerank && knobs->target_recall <= 0)
@@ -137,7 +137,7 @@ static void search_range(struct reader *r, const struct divf_knobs *knobs)
     bool answered[IDS];
     const float radius = 1 + (float)rng_below(&r->rng, 8);
     const struct range_request request = {
-        { query, 1, DIM, ELEMENT_F32 }, (double)radius, knobs, NULL, 1
+        { query, 1, DIM, INDEX_F32 }, (double)radius, knobs, NULL, 1
     };
     struct range_result result = { .found = keep_found, .to = r };
 
@@ -207,9 +207,8 @@ static void insert_some(struct live_index *x, size_t most)
     for (size_t i = 0; i < n; i++)
         memcpy(rows + i * DIM, x->w.rows + ids[i] * DIM, DIM * sizeof *rows);
     next_stage(x, ids, n);
-    assert_ok(
-        divf_ops.insert(x->w.index, (struct vectors){ rows, n, DIM, ELEMENT_F32 }, ids, &done),
-        &x->w.bench.error);
+    assert_ok(divf_ops.insert(x->w.index, (struct vectors){ rows, n, DIM, INDEX_F32 }, ids, &done),
+              &x->w.bench.error);
     next_stage(x, ids, n);
     free(rows);
 }

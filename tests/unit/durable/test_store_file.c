@@ -9,7 +9,7 @@
 #include "algorithms/common/durable/store_file.h"
 
 #define NAME "some.index"
-static const struct store_identity identity = { "tester", 3, 7, ELEMENT_F32, METRIC_COS };
+static const struct store_identity identity = { "tester", 3, 7, INDEX_F32, INDEX_COS };
 
 /* Sections from the second to the last but one are held in memory, if `held` is not NULL. */
 struct holding {
@@ -113,17 +113,15 @@ static void test_identity(void **state)
         int code;
         const char *says;
     } rows[] = {
-        { { "other", 3, 7, ELEMENT_F32, METRIC_COS },
+        { { "other", 3, 7, INDEX_F32, INDEX_COS },
           ERR_VERSION,
           "saved by method \"tester\", expected \"other\"" },
-        { { "tester", 4, 7, ELEMENT_F32, METRIC_COS },
-          ERR_VERSION,
-          "version 3 of method \"tester\"" },
-        { { "tester", 3, 8, ELEMENT_F32, METRIC_COS }, ERR_DIMENSION, "dimension 7, expected 8" },
-        { { "tester", 3, 7, ELEMENT_U8, METRIC_COS },
+        { { "tester", 4, 7, INDEX_F32, INDEX_COS }, ERR_VERSION, "version 3 of method \"tester\"" },
+        { { "tester", 3, 8, INDEX_F32, INDEX_COS }, ERR_DIMENSION, "dimension 7, expected 8" },
+        { { "tester", 3, 7, INDEX_U8, INDEX_COS },
           ERR_DIMENSION,
           "f32 vectors under cosine, expected u8" },
-        { { "tester", 3, 7, ELEMENT_F32, METRIC_IP }, ERR_DIMENSION, "expected f32 under ip" },
+        { { "tester", 3, 7, INDEX_F32, INDEX_IP }, ERR_DIMENSION, "expected f32 under ip" },
     };
     char dir[PATH_MAX];
     struct error e = { 0 };

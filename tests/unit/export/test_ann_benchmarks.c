@@ -20,7 +20,7 @@ enum { QUERIES = 3, K = 2 };
 
 /* The answers of three queries, of which those at positions 0 and 2 were timed. */
 static const uint64_t positions[QUERIES] = { 0, 2, 1 };
-static const uint64_t ids[QUERIES * K] = { 7, 3, 9, ID_NONE, 4, 5 };
+static const uint64_t ids[QUERIES * K] = { 7, 3, 9, INDEX_NO_ID, 4, 5 };
 static const float distances[QUERIES * K] = { 4, 9, 16, NAN, NAN, 25 };
 
 struct world {

@@ -22,7 +22,7 @@ static struct index *open_client(const struct test_bench *bench)
 
 static void bench_begin(struct test_bench *bench, size_t dim)
 {
-    test_bench_begin(bench, ELEMENT_F32, METRIC_L2SQ, dim, 1);
+    test_bench_begin(bench, INDEX_F32, INDEX_L2SQ, dim, 1);
     bench->env.clock_ns = clock_ns;
 }
 
@@ -58,12 +58,12 @@ static void test_blocks(void **state)
         ids[i] = 7 * i;
         rows[i * DIM] = (float)i;
     }
-    assert_ok(external_ops.insert(index, (struct vectors){ rows, N, DIM, ELEMENT_F32 }, ids, &done),
+    assert_ok(external_ops.insert(index, (struct vectors){ rows, N, DIM, INDEX_F32 }, ids, &done),
               bench.env.error);
     assert_int_equal(done, N);
     const struct external_knobs knobs = { 0 };
     const struct search_request request = {
-        { rows + 2000 * DIM, QUERIES, DIM, ELEMENT_F32 }, K, &knobs, NULL, 1
+        { rows + 2000 * DIM, QUERIES, DIM, INDEX_F32 }, K, &knobs, NULL, 1
     };
     struct search_result result = { .ids = found, .distances = far };
     assert_ok(external_ops.search(index, &request, &result), bench.env.error);
@@ -124,7 +124,7 @@ static void test_dead_client(void **state)
     assert_int_equal(kill(x->client.pid, SIGKILL), 0);
     for (int i = 0; i < 2; i++) {
         assert_code(
-            external_ops.insert(index, (struct vectors){ row, 1, 2, ELEMENT_F32 }, &id, &done),
+            external_ops.insert(index, (struct vectors){ row, 1, 2, INDEX_F32 }, &id, &done),
             ERR_BASELINE, bench.env.error);
         assert_int_equal(done, 0);
     }
@@ -152,7 +152,7 @@ static void test_allocations(void **state)
         bench.mem.fail_at = at;
         int rc = external_ops.create(&index, &bench.env, &params);
         if (rc == OK)
-            rc = external_ops.insert(index, (struct vectors){ row, 1, 2, ELEMENT_F32 }, &id, &done);
+            rc = external_ops.insert(index, (struct vectors){ row, 1, 2, INDEX_F32 }, &id, &done);
         hit = atomic_load(&bench.mem.failed);
         assert_int_equal(rc, hit ? ERR_NO_MEMORY : OK);
         error_clear(bench.env.error);

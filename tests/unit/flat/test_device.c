@@ -10,8 +10,8 @@ static const struct {
     enum element element;
     enum metric metric;
 } spaces[] = {
-    { ELEMENT_F32, METRIC_L2SQ }, { ELEMENT_F32, METRIC_IP }, { ELEMENT_F32, METRIC_COS },
-    { ELEMENT_U8, METRIC_L2SQ },  { ELEMENT_U8, METRIC_IP },  { ELEMENT_U8, METRIC_COS },
+    { INDEX_F32, INDEX_L2SQ }, { INDEX_F32, INDEX_IP }, { INDEX_F32, INDEX_COS },
+    { INDEX_U8, INDEX_L2SQ },  { INDEX_U8, INDEX_IP },  { INDEX_U8, INDEX_COS },
 };
 
 struct pair {
@@ -30,12 +30,12 @@ static void draw(struct pair *p, void *rows, size_t n)
     uint8_t *u = rows;
     for (size_t i = 0; i < n * DIM; i++) {
         const uint64_t value = rng_below(&p->rng, 20);
-        if (p->bench.env.element == ELEMENT_F32)
+        if (p->bench.env.element == INDEX_F32)
             f[i] = (float)value - 7;
         else
             u[i] = (uint8_t)(value + 1);
     }
-    if (p->bench.env.element != ELEMENT_F32 || p->bench.env.metric != METRIC_COS)
+    if (p->bench.env.element != INDEX_F32 || p->bench.env.metric != INDEX_COS)
         return;
     for (size_t i = 0; i < n; i++) {
         double sum = 0;
@@ -52,7 +52,7 @@ static void begin(struct pair *p, size_t space)
     const struct flat_params params = { CUDA_CUDA };
     *p = (struct pair){ .rng = rng_at(test_seed(), space) };
     test_bench_begin(&p->bench, spaces[space].element, spaces[space].metric, DIM, 2);
-    p->row_bytes = element_row_bytes(spaces[space].element, DIM);
+    p->row_bytes = index_row_bytes(spaces[space].element, DIM);
     assert_ok(flat_ops.create(&p->here, &p->bench.env, NULL), &p->bench.error);
     assert_ok(flat_ops.create(&p->there, &p->bench.env, &params), &p->bench.error);
 }
@@ -110,14 +110,14 @@ static void compare(struct pair *p)
     draw(p, queries, QUERIES);
     assert_ok(ask(p, p->here, queries, ids[0], distances[0]), &p->bench.error);
     assert_ok(ask(p, p->there, queries, ids[1], distances[1]), &p->bench.error);
-    if (p->bench.env.metric != METRIC_COS) {
+    if (p->bench.env.metric != INDEX_COS) {
         assert_memory_equal(ids[0], ids[1], sizeof ids[0]);
         assert_memory_equal(distances[0], distances[1], sizeof distances[0]);
         return;
     }
     for (size_t i = 0; i < QUERIES * K; i++) {
-        assert_true((ids[0][i] == ID_NONE) == (ids[1][i] == ID_NONE));
-        assert_true(ids[0][i] == ID_NONE || fabsf(distances[0][i] - distances[1][i]) < 1e-6f);
+        assert_true((ids[0][i] == INDEX_NO_ID) == (ids[1][i] == INDEX_NO_ID));
+        assert_true(ids[0][i] == INDEX_NO_ID || fabsf(distances[0][i] - distances[1][i]) < 1e-6f);
     }
 }
 

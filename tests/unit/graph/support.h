@@ -24,16 +24,16 @@ static inline void bed_open(struct bed *b, enum graph_kind kind, enum element el
                             size_t dim, size_t clusters, size_t threads)
 {
     memset(b, 0, sizeof *b);
-    test_bench_begin(&b->bench, element, METRIC_L2SQ, dim, threads);
+    test_bench_begin(&b->bench, element, INDEX_L2SQ, dim, threads);
     b->rng = rng_at(test_seed(), 31);
     b->options = usual;
     b->options.kind = kind;
     b->n = n;
     b->dim = dim;
-    b->row_bytes = element_row_bytes(element, dim);
+    b->row_bytes = index_row_bytes(element, dim);
     b->rows = calloc(n, b->row_bytes);
     assert_non_null(b->rows);
-    if (element == ELEMENT_F32)
+    if (element == INDEX_F32)
         test_fill_f32(&b->rng, (float *)(void *)b->rows, n, dim, clusters, 0.5);
     else
         test_fill_u8(&b->rng, b->rows, n, dim, clusters, 0.5);

@@ -32,7 +32,7 @@ static void test_own_rows(void **state)
             for (enum graph_kind kind = GRAPH_HNSW; kind <= GRAPH_BKT; kind++) {
                 struct bed b;
                 struct rng r = rng_at(test_seed(), seed);
-                bed_open(&b, kind, ELEMENT_F32, cases[i].n, cases[i].dim, 1, 2);
+                bed_open(&b, kind, INDEX_F32, cases[i].n, cases[i].dim, 1, 2);
                 test_fill_f32(&r, (float *)(void *)b.rows, b.n, b.dim, cases[i].clusters,
                               cases[i].spread);
                 bed_build(&b, b.n);

@@ -32,10 +32,10 @@ static void test_recall(void **state)
         enum element element;
         size_t n, dim, clusters;
     } cases[] = {
-        { ELEMENT_F32, 1, 3, 1 },       { ELEMENT_F32, 2, 1, 1 },      { ELEMENT_U8, 40, 7, 1 },
-        { ELEMENT_F32, 900, 1, 3 },     { ELEMENT_U8, 3000, 2, 5 },    { ELEMENT_F32, 3000, 16, 0 },
-        { ELEMENT_U8, 3000, 31, 20 },   { ELEMENT_F32, 2000, 130, 9 }, { ELEMENT_U8, 4000, 128, 0 },
-        { ELEMENT_F32, 4000, 24, 100 },
+        { INDEX_F32, 1, 3, 1 },       { INDEX_F32, 2, 1, 1 },      { INDEX_U8, 40, 7, 1 },
+        { INDEX_F32, 900, 1, 3 },     { INDEX_U8, 3000, 2, 5 },    { INDEX_F32, 3000, 16, 0 },
+        { INDEX_U8, 3000, 31, 20 },   { INDEX_F32, 2000, 130, 9 }, { INDEX_U8, 4000, 128, 0 },
+        { INDEX_F32, 4000, 24, 100 },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         for (enum graph_kind kind = GRAPH_HNSW; kind <= GRAPH_BKT; kind++) {
@@ -62,7 +62,7 @@ static void test_distances_are_counted(void **state)
     float distances[32];
     double narrow = 0, wide = 0, all = 0;
 
-    bed_open(&b, GRAPH_HNSW, ELEMENT_U8, 3000, 20, 8, 1);
+    bed_open(&b, GRAPH_HNSW, INDEX_U8, 3000, 20, 8, 1);
     bed_build(&b, b.n);
     for (size_t i = 0; i < 50; i++) {
         (void)bed_search(&b, bed_row(&b, i), 10, 10, nodes, distances, &narrow);
@@ -136,9 +136,9 @@ static void test_histories(void **state)
         size_t n, dim, clusters, steps;
         size_t degree;
     } cases[] = {
-        { ELEMENT_F32, 3, 2, 1, 300, 32 },      { ELEMENT_U8, 60, 4, 2, 1500, 8 },
-        { ELEMENT_F32, 700, 12, 10, 3000, 16 }, { ELEMENT_U8, 1500, 64, 0, 4000, 32 },
-        { ELEMENT_F32, 30, 1, 1, 800, 4 },
+        { INDEX_F32, 3, 2, 1, 300, 32 },      { INDEX_U8, 60, 4, 2, 1500, 8 },
+        { INDEX_F32, 700, 12, 10, 3000, 16 }, { INDEX_U8, 1500, 64, 0, 4000, 32 },
+        { INDEX_F32, 30, 1, 1, 800, 4 },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         for (enum graph_kind kind = GRAPH_HNSW; kind <= GRAPH_VAMANA; kind++) {
@@ -164,7 +164,7 @@ static void test_turnover(void **state)
         struct graph *fresh;
         const size_t half = 4000 / test_scale();
 
-        bed_open(&b, kind, ELEMENT_U8, 2 * half, 48, 60, 2);
+        bed_open(&b, kind, INDEX_U8, 2 * half, 48, 60, 2);
         bed_build(&b, half);
         for (size_t i = 0; i < half; i++) {
             uint32_t node;
@@ -179,7 +179,7 @@ static void test_turnover(void **state)
         assert_ok(graph_create(&fresh, &b.bench.env, b.epoch, &b.options), &b.bench.error);
         graph_destroy(b.graph);
         b.graph = fresh;
-        const struct vectors rows = { bed_row(&b, half), half, b.dim, ELEMENT_U8 };
+        const struct vectors rows = { bed_row(&b, half), half, b.dim, INDEX_U8 };
         assert_ok(graph_build(b.graph, rows), &b.bench.error);
         const double built = bed_recall(&b, 10, 24, 500);
         if (churned < built - 0.015)
@@ -202,7 +202,7 @@ static void test_identical_rows(void **state)
         double checked = 0;
         size_t missed = 0;
 
-        bed_open(&b, kind, ELEMENT_U8, same + others, 16, 0, 2);
+        bed_open(&b, kind, INDEX_U8, same + others, 16, 0, 2);
         for (size_t i = 0; i < same; i++)
             memcpy(b.rows + i * b.row_bytes, b.rows + same * b.row_bytes, b.row_bytes);
         bed_build(&b, b.n);
@@ -236,7 +236,7 @@ static void test_same_at_any_thread_count(void **state)
             struct bed b;
             double checked = 0;
 
-            bed_open(&b, kind, ELEMENT_F32, 3500, 9, 10, threads);
+            bed_open(&b, kind, INDEX_F32, 3500, 9, 10, threads);
             bed_build(&b, b.n);
             memset(nodes, 0, sizeof nodes);
             for (size_t i = 0; i < 20; i++)
@@ -264,11 +264,11 @@ static void test_out_of_memory(void **state)
                 struct bed b;
                 uint32_t node;
 
-                bed_open(&b, kind, ELEMENT_F32, 1100, 5, 4, 2);
+                bed_open(&b, kind, INDEX_F32, 1100, 5, 4, 2);
                 atomic_store(&b.bench.mem.calls, 0);
                 b.bench.mem.fail_at = at;
                 b.bench.mem.fail_after = persistent;
-                const struct vectors rows = { b.rows, 1000, b.dim, ELEMENT_F32 };
+                const struct vectors rows = { b.rows, 1000, b.dim, INDEX_F32 };
                 int rc = graph_build(b.graph, rows);
                 if (rc != OK) {
                     assert_code(rc, ERR_NO_MEMORY, &b.bench.error);
@@ -309,7 +309,7 @@ static void test_removed_without_memory(void **state)
         struct bed b;
         uint32_t node;
 
-        bed_open(&b, kind, ELEMENT_F32, 600, 5, 4, 1);
+        bed_open(&b, kind, INDEX_F32, 600, 5, 4, 1);
         bed_build(&b, 600);
         assert_ok(graph_remove(b.graph, 0), &b.bench.error); /* allocates the scratch of changes */
         const unsigned inside = epoch_enter(b.epoch);
@@ -377,7 +377,7 @@ static void test_save_and_load(void **state)
         struct graph *loaded;
         uint32_t node;
 
-        bed_open(&b, kind, ELEMENT_U8, 2000, 20, 10, 1);
+        bed_open(&b, kind, INDEX_U8, 2000, 20, 10, 1);
         const struct store_identity identity = store_identity_of(&b.bench.env, "graph", 1);
         save_to(&b, dir); /* an empty graph */
         assert_ok(store_open(&r, dir, "graph", &identity, &b.bench.error), &b.bench.error);
@@ -456,7 +456,7 @@ static void test_damaged_files(void **state)
         struct store_reader r;
         size_t refused = 0;
 
-        bed_open(&b, kind, ELEMENT_U8, 700, 4, 10, 1);
+        bed_open(&b, kind, INDEX_U8, 700, 4, 10, 1);
         const struct store_identity identity = store_identity_of(&b.bench.env, "graph", 1);
         bed_build(&b, 700);
         for (uint32_t i = 0; i < 30; i++)

@@ -26,10 +26,10 @@ static const struct {
     enum element element;
     size_t n, dim, degree;
 } cases[] = {
-    { ELEMENT_F32, 0, 5, 32 },    { ELEMENT_U8, 0, 5, 4 },      { ELEMENT_F32, 1, 3, 32 },
-    { ELEMENT_U8, 1, 3, 4 },      { ELEMENT_F32, 2, 7, 8 },     { ELEMENT_U8, 2, 7, 32 },
-    { ELEMENT_F32, 100, 16, 24 }, { ELEMENT_U8, 100, 128, 24 }, { ELEMENT_F32, 3000, 20, 7 },
-    { ELEMENT_U8, 3000, 33, 24 }, { ELEMENT_F32, 2000, 3, 4 },
+    { INDEX_F32, 0, 5, 32 },    { INDEX_U8, 0, 5, 4 },      { INDEX_F32, 1, 3, 32 },
+    { INDEX_U8, 1, 3, 4 },      { INDEX_F32, 2, 7, 8 },     { INDEX_U8, 2, 7, 32 },
+    { INDEX_F32, 100, 16, 24 }, { INDEX_U8, 100, 128, 24 }, { INDEX_F32, 3000, 20, 7 },
+    { INDEX_U8, 3000, 33, 24 }, { INDEX_F32, 2000, 3, 4 },
 };
 
 /* With this degree's options, from `built` rows at once; the others are added. */
@@ -148,12 +148,12 @@ static void test_wide_links(void **state)
         struct bed b;
         struct frozen f;
 
-        bed_open(&b, GRAPH_HNSW, ELEMENT_U8, UINT16_MAX + more, 4, 50, 2);
+        bed_open(&b, GRAPH_HNSW, INDEX_U8, UINT16_MAX + more, 4, 50, 2);
         graph_destroy(b.graph);
         b.options.degree = 8;
         b.options.build_ef = 12;
         assert_ok(graph_create(&b.graph, &b.bench.env, b.epoch, &b.options), &b.bench.error);
-        const struct vectors rows = { b.rows, b.n, b.dim, ELEMENT_U8 };
+        const struct vectors rows = { b.rows, b.n, b.dim, INDEX_U8 };
         assert_ok(graph_build(b.graph, rows), &b.bench.error);
         freeze(&b, &f, true);
         assert_int_equal(f.image.narrow, more == 0);

@@ -58,7 +58,7 @@ static void test_the_rule(void **state)
     struct bed b;
 
     memset(live, true, sizeof live);
-    bed_open(&b, GRAPH_VAMANA, ELEMENT_F32, N, 6, 0, 1);
+    bed_open(&b, GRAPH_VAMANA, INDEX_F32, N, 6, 0, 1);
     graph_destroy(b.graph);
     b.options.degree = DEGREE;
     b.options.rng_factor = 1.44;

@@ -54,7 +54,7 @@ static void test_taken_out(void **state)
     uint32_t *of = calloc(most, sizeof *of), *nodes = calloc(most, sizeof *nodes), node;
     size_t held = n, next = n;
 
-    bed_open(&b, GRAPH_HNSW, ELEMENT_U8, most, 12, 20, 1);
+    bed_open(&b, GRAPH_HNSW, INDEX_U8, most, 12, 20, 1);
     bed_build(&b, n);
     for (uint32_t i = 0; i < n; i++)
         of[i] = i;
@@ -96,7 +96,7 @@ static void test_taking_out_has_limits(void **state)
     struct bed b;
     uint32_t node;
 
-    bed_open(&b, GRAPH_HNSW, ELEMENT_F32, 10, 4, 1, 1);
+    bed_open(&b, GRAPH_HNSW, INDEX_F32, 10, 4, 1, 1);
     bed_build(&b, 10);
     assert_code(graph_take_out(b.graph, back, 2), ERR_ARGUMENT, &b.bench.error);
     assert_code(graph_take_out(b.graph, beyond, 1), ERR_ARGUMENT, &b.bench.error);
@@ -115,7 +115,7 @@ static void test_taking_out_has_limits(void **state)
     assert_ok(graph_remove(b.graph, 3), &b.bench.error);
     assert_code(graph_take_out(b.graph, all, 1), ERR_ARGUMENT, &b.bench.error);
     bed_close(&b);
-    bed_open(&b, GRAPH_BKT, ELEMENT_F32, 10, 4, 1, 1);
+    bed_open(&b, GRAPH_BKT, INDEX_F32, 10, 4, 1, 1);
     bed_build(&b, 10);
     assert_code(graph_take_out(b.graph, all, 1), ERR_ARGUMENT, &b.bench.error);
     bed_close(&b);

@@ -52,7 +52,7 @@ static void test_changes_beside_searches(void **state)
         pthread_t threads[3];
         uint32_t nodes[1500];
 
-        bed_open(&b, kind, ELEMENT_U8, 3000, 24, 12, 1);
+        bed_open(&b, kind, INDEX_U8, 3000, 24, 12, 1);
         bed_build(&b, 800);
         for (uint32_t i = 0; i < 800; i++)
             nodes[i] = i;
@@ -85,7 +85,7 @@ static void test_someone_is_always_there(void **state)
         pthread_t threads[3];
         uint32_t node = 0, next;
 
-        bed_open(&b, kind, ELEMENT_U8, 3000, 24, 12, 1);
+        bed_open(&b, kind, INDEX_U8, 3000, 24, 12, 1);
         bed_build(&b, 1);
         for (size_t i = 0; i < 3; i++)
             assert_int_equal(pthread_create(&threads[i], NULL, search_on, &t), 0);

@@ -23,7 +23,7 @@ static inline void tree_begin(struct code_tree *t, const struct index_ops *ops, 
     char copy[256], *rest = NULL;
     _Alignas(16) char params[1024];
     memset(t, 0, sizeof *t);
-    test_bench_begin(&t->bench, ELEMENT_B64, METRIC_HAMMING, 64, 2);
+    test_bench_begin(&t->bench, INDEX_B64, INDEX_HAMMING, 64, 2);
     t->rng = rng_at(test_seed(), 3);
     param_defaults(ops->params, params);
     (void)snprintf(copy, sizeof copy, "%s", options);
@@ -64,9 +64,9 @@ static inline void tree_insert(struct code_tree *t, const uint64_t *codes, size_
     for (size_t i = 0; i < n; i++)
         t->ids[t->n + i] = t->next_id++;
     size_t done;
-    assert_ok(index_insert(&t->index, (struct vectors){ codes, n, 64, ELEMENT_B64 }, t->ids + t->n,
-                           &done),
-              &t->bench.error);
+    assert_ok(
+        index_insert(&t->index, (struct vectors){ codes, n, 64, INDEX_B64 }, t->ids + t->n, &done),
+        &t->bench.error);
     t->n += n;
 }
 
@@ -138,7 +138,7 @@ static inline void tree_compare(struct code_tree *t, uint64_t query, unsigned fi
         memset(seen, 0, t->next_id);
         struct tree_found found = { t, query, seen, 0, code_of, radius };
         const struct range_request request = {
-            { &query, 1, 64, ELEMENT_B64 }, radius, NULL, NULL, 1
+            { &query, 1, 64, INDEX_B64 }, radius, NULL, NULL, 1
         };
         struct range_result result = { .found = tree_note, .to = &found };
         assert_ok(index_range(&t->index, &request, &result), &t->bench.error);
@@ -165,11 +165,11 @@ static inline void tree_compare_nearest(struct code_tree *t, uint64_t query, siz
     for (size_t i = 0; i < t->n; i++)
         all[i] = (uint64_t)__builtin_popcountll(t->codes[i] ^ query) << 56 | t->ids[i];
     qsort(all, t->n, sizeof *all, tree_by_distance);
-    const struct search_request request = { { &query, 1, 64, ELEMENT_B64 }, k, NULL, NULL, 1 };
+    const struct search_request request = { { &query, 1, 64, INDEX_B64 }, k, NULL, NULL, 1 };
     struct search_result result = { .ids = ids, .distances = distances };
     assert_ok(index_search(&t->index, &request, &result), &t->bench.error);
     for (size_t i = 0; i < k; i++) {
-        assert_true(ids[i] == (i < t->n ? all[i] & (UINT64_MAX >> 8) : ID_NONE));
+        assert_true(ids[i] == (i < t->n ? all[i] & (UINT64_MAX >> 8) : INDEX_NO_ID));
         assert_true(i >= t->n || distances[i] == (float)(all[i] >> 56));
     }
     free(all);

@@ -31,7 +31,7 @@ static void begin(struct pair *p, size_t method)
 {
     const struct param_value cuda = { .kind = VALUE_TEXT, .text = "cuda" };
     *p = (struct pair){ .rng = rng_at(test_seed(), method) };
-    test_bench_begin(&p->bench, ELEMENT_B64, METRIC_HAMMING, 64, 2);
+    test_bench_begin(&p->bench, INDEX_B64, INDEX_HAMMING, 64, 2);
     p->ops = methods[method];
     assert_true(p->ops->params_bytes <= sizeof p->params && p->ops->knobs_bytes <= sizeof p->knobs);
     param_defaults(p->ops->params, p->params);
@@ -58,7 +58,7 @@ static void insert(struct pair *p, size_t n)
         codes[i] = draw(p);
         p->live[p->n + i] = p->next++;
     }
-    const struct vectors v = { codes, n, 64, ELEMENT_B64 };
+    const struct vectors v = { codes, n, 64, INDEX_B64 };
     assert_ok(p->ops->insert(p->here, v, p->live + p->n, &done), &p->bench.error);
     assert_ok(p->ops->insert(p->there, v, p->live + p->n, &done), &p->bench.error);
     p->n += n;
@@ -92,7 +92,7 @@ static int add(void *to, size_t query, uint64_t id, float distance)
 static int ask_range(struct pair *p, struct index *index, float radius, struct sums *sums)
 {
     const struct range_request request = {
-        { p->queries, QUERIES, 64, ELEMENT_B64 }, radius, p->knobs, NULL, 2
+        { p->queries, QUERIES, 64, INDEX_B64 }, radius, p->knobs, NULL, 2
     };
     struct range_result result = { .found = add, .to = sums };
     return p->ops->range(index, &request, &result);
@@ -101,7 +101,7 @@ static int ask_range(struct pair *p, struct index *index, float radius, struct s
 static int ask(struct pair *p, struct index *index, uint64_t *ids, float *distances)
 {
     const struct search_request request = {
-        { p->queries, QUERIES, 64, ELEMENT_B64 }, K, p->knobs, NULL, 2
+        { p->queries, QUERIES, 64, INDEX_B64 }, K, p->knobs, NULL, 2
     };
     struct search_result result = { .ids = ids, .distances = distances };
     return p->ops->search(index, &request, &result);
@@ -227,7 +227,7 @@ static void test_the_tries_have_no_device(void **state)
     struct test_bench bench;
     struct index *index = NULL;
     struct hftrie_params params;
-    test_bench_begin(&bench, ELEMENT_B64, METRIC_HAMMING, 64, 1);
+    test_bench_begin(&bench, INDEX_B64, INDEX_HAMMING, 64, 1);
     param_defaults(hftrie_ops.params, &params);
     params.mode = HFTRIE_FAST;
     params.device = CUDA_CUDA;

@@ -18,7 +18,7 @@ static void begin(struct world *w, int64_t leaf_capacity, int64_t max_depth, uin
 {
     const struct hwtree_params params = { leaf_capacity, max_depth };
     memset(w, 0, sizeof *w);
-    test_bench_begin(&w->bench, ELEMENT_B64, METRIC_HAMMING, 64, 2);
+    test_bench_begin(&w->bench, INDEX_B64, INDEX_HAMMING, 64, 2);
     w->rng = rng_at(test_seed(), stream);
     assert_ok(hwtree_ops.create(&w->index, &w->bench.env, &params), &w->bench.error);
 }
@@ -49,7 +49,7 @@ static void insert(struct world *w, const uint64_t *codes, size_t n)
     memcpy(w->codes + w->n, codes, n * sizeof *codes);
     for (size_t i = 0; i < n; i++)
         w->ids[w->n + i] = w->next_id++;
-    const struct vectors v = { codes, n, 64, ELEMENT_B64 };
+    const struct vectors v = { codes, n, 64, INDEX_B64 };
     assert_ok(hwtree_ops.insert(w->index, v, w->ids + w->n, &done), &w->bench.error);
     assert_int_equal(done, n);
     w->n += n;
@@ -117,7 +117,7 @@ static int take(void *to, size_t query, uint64_t id, float distance)
 {
     struct found *f = to;
     assert_int_equal(query, 0);
-    assert_true(id < f->w->next_id && !f->seen[id] && id_filter_allows(f->filter, id));
+    assert_true(id < f->w->next_id && !f->seen[id] && index_filter_allows(f->filter, id));
     assert_true(distance <= (float)f->radius);
     f->seen[id] = (uint8_t)(1 + (unsigned)distance);
     f->n++;
@@ -129,15 +129,13 @@ static void expect_range(struct world *w, uint64_t query, unsigned radius,
 {
     struct found f = { w, query, radius, filter, calloc(w->next_id + 1, 1), 0 };
     assert_non_null(f.seen);
-    const struct range_request request = {
-        { &query, 1, 64, ELEMENT_B64 }, radius, NULL, filter, 1
-    };
+    const struct range_request request = { { &query, 1, 64, INDEX_B64 }, radius, NULL, filter, 1 };
     struct range_result result = { .found = take, .to = &f };
     assert_ok(hwtree_ops.range(w->index, &request, &result), &w->bench.error);
     size_t expected = 0;
     for (size_t i = 0; i < w->n; i++) {
         const unsigned distance = (unsigned)__builtin_popcountll(w->codes[i] ^ query);
-        if (distance > radius || !id_filter_allows(filter, w->ids[i]))
+        if (distance > radius || !index_filter_allows(filter, w->ids[i]))
             continue;
         expected++;
         assert_int_equal(f.seen[w->ids[i]], distance + 1);
@@ -154,12 +152,12 @@ static void expect_nearest(struct world *w, uint64_t query, size_t k,
     uint64_t ids[MOST], true_ids[MOST];
     float distances[MOST], true_distances[MOST];
     assert_true(k <= MOST);
-    const struct search_request request = { { &query, 1, 64, ELEMENT_B64 }, k, NULL, filter, 1 };
+    const struct search_request request = { { &query, 1, 64, INDEX_B64 }, k, NULL, filter, 1 };
     struct search_result result = { .ids = ids, .distances = distances };
     assert_ok(hwtree_ops.search(w->index, &request, &result), &w->bench.error);
     struct topk truth = topk_begin(k, true_distances, true_ids);
     for (size_t i = 0; i < w->n; i++)
-        if (id_filter_allows(filter, w->ids[i]))
+        if (index_filter_allows(filter, w->ids[i]))
             topk_push(&truth, (float)__builtin_popcountll(w->codes[i] ^ query), w->ids[i]);
     topk_sort(&truth);
     assert_memory_equal(ids, true_ids, k * sizeof *ids);
@@ -228,11 +226,11 @@ static void test_groups(void **state)
         insert_random(&w, CLUSTERS, 200);
     for (size_t i = 0; i < NQ; i++)
         queries[i] = random_code(&w, CLUSTERS);
-    const struct search_request all = { { queries, NQ, 64, ELEMENT_B64 }, K, NULL, NULL, 2 };
+    const struct search_request all = { { queries, NQ, 64, INDEX_B64 }, K, NULL, NULL, 2 };
     struct search_result result = { .ids = ids[0], .distances = distances[0] };
     assert_ok(hwtree_ops.search(w.index, &all, &result), &w.bench.error);
     for (size_t i = 0; i < NQ; i++) {
-        const struct search_request one = { { queries + i, 1, 64, ELEMENT_B64 }, K, NULL, NULL, 1 };
+        const struct search_request one = { { queries + i, 1, 64, INDEX_B64 }, K, NULL, NULL, 1 };
         struct search_result to = { .ids = ids[1] + i * K, .distances = distances[1] + i * K };
         assert_ok(hwtree_ops.search(w.index, &one, &to), &w.bench.error);
     }
@@ -370,7 +368,7 @@ static void test_removal_needs_no_memory(void **state)
     }
     uint64_t code = 5, id = w.next_id;
     size_t done = 1;
-    const struct vectors v = { &code, 1, 64, ELEMENT_B64 };
+    const struct vectors v = { &code, 1, 64, INDEX_B64 };
     for (int i = 0; i < 100; i++) {
         code = rng_u64(&w.rng);
         const int rc = hwtree_ops.insert(w.index, v, &id, &done);

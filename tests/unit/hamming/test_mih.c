@@ -31,7 +31,7 @@ static struct scene *scene_new(const struct mih_params *params, uint64_t stream,
 {
     struct scene *s = calloc(1, sizeof *s);
     assert_non_null(s);
-    test_bench_begin(&s->bench, ELEMENT_B64, METRIC_HAMMING, 64, threads);
+    test_bench_begin(&s->bench, INDEX_B64, INDEX_HAMMING, 64, threads);
     s->rng = rng_at(test_seed(), stream);
     assert_ok(mih_create(&s->index, &mih_ops, &s->bench.env, params), &s->bench.error);
     return s;
@@ -47,7 +47,7 @@ static void scene_free(struct scene *s)
 
 static struct vectors vectors_of(const uint64_t *codes, size_t n)
 {
-    return (struct vectors){ codes, n, 64, ELEMENT_B64 };
+    return (struct vectors){ codes, n, 64, INDEX_B64 };
 }
 
 static void expect_sound(struct scene *s)
@@ -109,7 +109,7 @@ static size_t truth(const struct scene *s, uint64_t query, unsigned radius,
     size_t n = 0;
     for (size_t i = 0; i < s->n; i++) {
         const unsigned d = (unsigned)__builtin_popcountll(query ^ s->codes[i]);
-        if (d <= radius && id_filter_allows(filter, s->ids[i]))
+        if (d <= radius && index_filter_allows(filter, s->ids[i]))
             out[n++] = (struct pair){ d, s->ids[i] };
     }
     qsort(out, n, sizeof *out, by_distance);
@@ -172,7 +172,7 @@ static void expect_nearest(struct scene *s, size_t k, const struct id_filter *fi
     for (size_t q = 0; q < 3; q++) {
         const size_t n = truth(s, queries[q], 64, filter, expected);
         for (size_t i = 0; i < k; i++) {
-            assert_true(ids[q * k + i] == (i < n ? expected[i].id : ID_NONE));
+            assert_true(ids[q * k + i] == (i < n ? expected[i].id : INDEX_NO_ID));
             if (i < n)
                 assert_int_equal(distances[q * k + i], expected[i].distance);
         }

@@ -100,11 +100,11 @@ static void test_dead_points(void **state)
     tree_end(&t);
 }
 
-/* The id of a row that is a vantage point; ID_NONE if all of these are removed. Each inner node
+/* The id of a row that is a vantage point; INDEX_NO_ID if all of these are removed. Each inner node
    must have at least as many live rows as removed points, and more than half a leaf's capacity. */
 static uint64_t a_vantage_point(const struct mvptree *m)
 {
-    uint64_t id = ID_NONE;
+    uint64_t id = INDEX_NO_ID;
     for (struct mvptree_node *node = m->root; node; node = mvptree_next(m, node, NULL)) {
         const struct mvptree_inner *inner = (const struct mvptree_inner *)node;
         if (node->leaf)
@@ -129,7 +129,7 @@ static void test_dead_first(void **state)
     tree_insert(&t, codes, 1500);
     while (t.n > 0) {
         const uint64_t id = a_vantage_point((const struct mvptree *)t.index.index);
-        tree_remove_id(&t, id == ID_NONE ? t.ids[rng_below(&t.rng, t.n)] : id);
+        tree_remove_id(&t, id == INDEX_NO_ID ? t.ids[rng_below(&t.rng, t.n)] : id);
         if (t.n % 16 == 0)
             tree_check(&t);
     }
@@ -142,7 +142,7 @@ static void test_refuses_fan_out(void **state)
     struct test_bench bench;
     struct checked index;
     struct mvptree_params params = { 16, 3, 4, 100 };
-    test_bench_begin(&bench, ELEMENT_B64, METRIC_HAMMING, 64, 1);
+    test_bench_begin(&bench, INDEX_B64, INDEX_HAMMING, 64, 1);
     assert_code(index_open(&index, &mvptree_ops, &bench.env, &params), ERR_ARGUMENT, &bench.error);
     test_bench_end(&bench);
 }

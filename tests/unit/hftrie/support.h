@@ -32,7 +32,7 @@ static inline struct hftrie_params hf_params(enum hftrie_mode mode, int64_t bits
 static inline void hf_open(struct hf_world *w, struct hftrie_params params, uint64_t stream)
 {
     memset(w, 0, sizeof *w);
-    test_bench_begin(&w->bench, ELEMENT_B64, METRIC_HAMMING, 64, 2);
+    test_bench_begin(&w->bench, INDEX_B64, INDEX_HAMMING, 64, 2);
     w->params = params;
     param_defaults(hftrie_ops.knobs, &w->knobs);
     w->rng = rng_at(test_seed(), stream);
@@ -82,7 +82,7 @@ static inline void hf_insert_codes(struct hf_world *w, const uint64_t *codes, si
     memcpy(w->codes + w->n, codes, n * sizeof *codes);
     for (size_t i = 0; i < n; i++)
         w->ids[w->n + i] = w->next_id++;
-    const struct vectors v = { codes, n, 64, ELEMENT_B64 };
+    const struct vectors v = { codes, n, 64, INDEX_B64 };
     assert_ok(hftrie_ops.insert(w->index, v, w->ids + w->n, &done), &w->bench.error);
     assert_int_equal(done, n);
     w->n += n;
@@ -144,7 +144,7 @@ static inline struct hf_found hf_range(struct hf_world *w, uint64_t query, unsig
     assert_non_null(found.distance);
     memset(found.distance, 255, w->next_id + 1);
     const struct range_request request = {
-        { &query, 1, 64, ELEMENT_B64 }, radius, &w->knobs, NULL, 1
+        { &query, 1, 64, INDEX_B64 }, radius, &w->knobs, NULL, 1
     };
     struct range_result result = { .found = hf_note, .to = &found };
     assert_ok(hftrie_ops.range(w->index, &request, &result), &w->bench.error);

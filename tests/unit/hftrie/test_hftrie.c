@@ -256,7 +256,10 @@ static void test_impossible_files(void **state)
         uint64_t ids[3], codes[3];
     } cases[] = {
         { "an id twice", { { 1, 2 }, { 1, 1 } }, { 1, 2, 1 }, { 0, 1, UINT64_C(1) << 63 } },
-        { "an id that is none", { { 1, 2 }, { 1, 1 } }, { 1, 2, ID_NONE }, { 0, 1, UINT64_MAX } },
+        { "an id that is none",
+          { { 1, 2 }, { 1, 1 } },
+          { 1, 2, INDEX_NO_ID },
+          { 0, 1, UINT64_MAX } },
         { "an empty leaf", { { 1, 0 }, { 1, 3 } }, { 1, 2, 3 }, { 0, 1, UINT64_MAX } },
         { "too deep", { { 17, 2 }, { 1, 1 } }, { 1, 2, 3 }, { 0, 1, UINT64_MAX } },
         { "not below its node", { { 1, 2 }, { 1, 1 } }, { 1, 2, 3 }, { 0, UINT64_MAX, 1 } },
@@ -401,7 +404,7 @@ static void test_options(void **state)
 {
     (void)state;
     struct test_bench b;
-    test_bench_begin(&b, ELEMENT_B64, METRIC_HAMMING, 64, 1);
+    test_bench_begin(&b, INDEX_B64, INDEX_HAMMING, 64, 1);
     for (int64_t bits = 1; bits <= 8; bits++) {
         const struct hftrie_params p = hf_params(HFTRIE_STANDARD, bits, 10);
         struct index *index = NULL;

@@ -307,7 +307,7 @@ static struct answers ranges(struct hf_world *w, const uint64_t *queries, size_t
 {
     struct answers a = { NULL, 0 };
     const struct range_request request = {
-        { queries, n, 64, ELEMENT_B64 }, radius, &w->knobs, filter, threads
+        { queries, n, 64, INDEX_B64 }, radius, &w->knobs, filter, threads
     };
     struct range_result result = { .found = note, .to = &a };
     assert_ok(hftrie_ops.range(w->index, &request, &result), &w->bench.error);
@@ -325,14 +325,14 @@ static void expect_ranges(struct hf_world *w, const uint64_t *queries, size_t n,
     for (size_t q = 0; q < n; q++)
         for (size_t i = 0; i < w->n; i++)
             expected += hf_distance(queries[q], w->codes[i]) <= radius &&
-                        id_filter_allows(filter, w->ids[i]);
+                        index_filter_allows(filter, w->ids[i]);
     assert_int_equal(one.n, expected);
     assert_int_equal(two.n, expected);
     for (size_t i = 0; i < expected; i++) {
         assert_int_equal(by_query_and_id(&one.at[i], &two.at[i]), 0);
         assert_true(one.at[i].distance == two.at[i].distance &&
                     one.at[i].distance <= (float)radius);
-        assert_true(id_filter_allows(filter, one.at[i].id));
+        assert_true(index_filter_allows(filter, one.at[i].id));
         assert_true(i == 0 || by_query_and_id(&one.at[i - 1], &one.at[i]) < 0);
     }
     free(one.at);
@@ -384,19 +384,19 @@ static void expect_nearest(struct hf_world *w, const uint64_t *queries, size_t n
     struct answer *truth = malloc((w->n + 1) * sizeof *truth);
     assert_true(ids && distances && truth);
     const struct search_request request = {
-        { queries, n, 64, ELEMENT_B64 }, k, &w->knobs, filter, 2
+        { queries, n, 64, INDEX_B64 }, k, &w->knobs, filter, 2
     };
     struct search_result result = { .ids = ids, .distances = distances };
     assert_ok(hftrie_ops.search(w->index, &request, &result), &w->bench.error);
     for (size_t q = 0; q < n; q++) {
         size_t there = 0;
         for (size_t i = 0; i < w->n; i++)
-            if (id_filter_allows(filter, w->ids[i]))
+            if (index_filter_allows(filter, w->ids[i]))
                 truth[there++] =
                     (struct answer){ q, w->ids[i], (float)hf_distance(queries[q], w->codes[i]) };
         qsort(truth, there, sizeof *truth, nearer);
         for (size_t i = 0; i < k; i++) {
-            assert_true(ids[q * k + i] == (i < there ? truth[i].id : ID_NONE));
+            assert_true(ids[q * k + i] == (i < there ? truth[i].id : INDEX_NO_ID));
             assert_true(distances[q * k + i] == (i < there ? truth[i].distance : INFINITY));
         }
     }

@@ -154,7 +154,7 @@ static struct work search(struct hf_world *w, const uint64_t *queries, size_t nq
                           float *distances)
 {
     const struct search_request request = {
-        { queries, nq, 64, ELEMENT_B64 }, k, "", filter, threads
+        { queries, nq, 64, INDEX_B64 }, k, "", filter, threads
     };
     struct search_result result = { .ids = ids, .distances = distances };
     assert_ok(hftrie_ops.search(w->index, &request, &result), &w->bench.error);
@@ -173,12 +173,12 @@ static void expect_nearest(struct hf_world *w, uint64_t query, size_t k,
     struct hf_found f = hf_range(w, query, 64);
     size_t n = 0;
     for (size_t i = 0; i < w->n; i++)
-        if (f.distance[w->ids[i]] != 255 && id_filter_allows(filter, w->ids[i]))
+        if (f.distance[w->ids[i]] != 255 && index_filter_allows(filter, w->ids[i]))
             all[n++] = (struct answer){ (float)hf_distance(query, w->codes[i]), w->ids[i] };
     qsort(all, n, sizeof *all, by_distance);
     (void)search(w, &query, 1, k, filter, 1, ids, distances);
     for (size_t i = 0; i < k; i++) {
-        assert_int_equal(ids[i], i < n ? all[i].id : ID_NONE);
+        assert_int_equal(ids[i], i < n ? all[i].id : INDEX_NO_ID);
         assert_true(distances[i] == (i < n ? all[i].distance : INFINITY));
     }
     free(f.distance);
@@ -260,7 +260,7 @@ static struct work range_work(struct hf_world *w, uint64_t query, unsigned radiu
 {
     struct hf_found found = { .distance = malloc(w->next_id) };
     memset(found.distance, 255, w->next_id);
-    const struct range_request request = { { &query, 1, 64, ELEMENT_B64 }, radius, "", NULL, 1 };
+    const struct range_request request = { { &query, 1, 64, INDEX_B64 }, radius, "", NULL, 1 };
     struct range_result result = { .found = hf_note, .to = &found };
     assert_ok(hftrie_ops.range(w->index, &request, &result), &w->bench.error);
     free(found.distance);
@@ -305,14 +305,14 @@ static void test_together(void **state)
                     const bool filtered = rng_below(&w.rng, 2) == 0;
                     memset(sums, 0, sizeof sums);
                     struct range_request request = {
-                        { queries, nq, 64, ELEMENT_B64 }, radius, "", filtered ? &filter : NULL, 1
+                        { queries, nq, 64, INDEX_B64 }, radius, "", filtered ? &filter : NULL, 1
                     };
                     struct range_result result = { .found = note_sum, .to = &all };
                     assert_ok(hftrie_ops.range(w.index, &request, &result), &w.bench.error);
                     const double together = result.work.distances;
                     result = (struct range_result){ .found = note_sum, .to = &alone };
                     for (size_t q = 0; q < nq; q++) {
-                        request.queries = (struct vectors){ queries + q, 1, 64, ELEMENT_B64 };
+                        request.queries = (struct vectors){ queries + q, 1, 64, INDEX_B64 };
                         alone.ids = &sums[1][q];
                         alone.n[0] = 0;
                         assert_ok(hftrie_ops.range(w.index, &request, &result), &w.bench.error);

@@ -39,7 +39,7 @@ static void test_bounds(void **state)
             continue;
         (void)snprintf(text, sizeof text, "%s=%s", cases[i].name, cases[i].value);
         struct baseline_test t;
-        baseline_begin(&t, &hnsw_ops, text, ELEMENT_F32, METRIC_L2SQ, 5, 900);
+        baseline_begin(&t, &hnsw_ops, text, INDEX_F32, INDEX_L2SQ, 5, 900);
         baseline_insert(&t, 0, 300);
         for (size_t j = 300; j < 400; j++)
             baseline_insert(&t, j, j + 1);
@@ -68,7 +68,7 @@ static void test_equal_rows(void **state)
         float *distances = calloc(same, sizeof *distances);
         size_t missed = 0;
 
-        baseline_begin(&t, &hnsw_ops, "ef_construction=100", ELEMENT_F32, METRIC_L2SQ, 16,
+        baseline_begin(&t, &hnsw_ops, "ef_construction=100", INDEX_F32, INDEX_L2SQ, 16,
                        same + others);
         for (size_t i = 0; i < same; i++)
             memcpy(t.f32 + i * t.dim, t.f32 + same * t.dim, t.dim * sizeof *t.f32);
@@ -105,7 +105,7 @@ static void test_filters(void **state)
     struct baseline_test t;
     const size_t n = 5000 / test_scale();
 
-    baseline_begin(&t, &hnsw_ops, "", ELEMENT_F32, METRIC_L2SQ, 12, n);
+    baseline_begin(&t, &hnsw_ops, "", INDEX_F32, INDEX_L2SQ, 12, n);
     baseline_insert(&t, 0, n);
     baseline_remove(&t, n / 2, n / 2 + n / 10);
     for (size_t step = 2; step < n; step = step * 5 / 2) {
@@ -123,8 +123,8 @@ static void test_filters(void **state)
                             .distances;
             allowed = allowed < K ? allowed : K;
             for (size_t i = 0; i < K; i++) {
-                assert_int_equal(ids[i] != ID_NONE, i < allowed);
-                assert_true(i >= allowed || id_filter_allows(&filter, ids[i]));
+                assert_int_equal(ids[i] != INDEX_NO_ID, i < allowed);
+                assert_true(i >= allowed || index_filter_allows(&filter, ids[i]));
                 found += i < allowed && (double)distances[i] <=
                                             truth[allowed - 1] + baseline_slack(truth[allowed - 1]);
             }
@@ -152,7 +152,7 @@ static void test_any_thread_count(void **state)
         struct pool *pool = pool_create(1 + 2 * i), *usual;
 
         assert_non_null(pool);
-        baseline_begin(&t, &hnsw_ops, "", ELEMENT_F32, METRIC_L2SQ, 20, 3000);
+        baseline_begin(&t, &hnsw_ops, "", INDEX_F32, INDEX_L2SQ, 20, 3000);
         usual = t.index->env.pool;
         t.index->ops->destroy(t.index);
         t.bench.env.pool = pool;
@@ -214,16 +214,16 @@ static void test_wrong_ids(void **state)
     uint64_t ids[100];
 
     test_dir_make(dir);
-    baseline_begin(&t, &hnsw_ops, "", ELEMENT_F32, METRIC_L2SQ, 4, 100);
+    baseline_begin(&t, &hnsw_ops, "", INDEX_F32, INDEX_L2SQ, 4, 100);
     baseline_insert(&t, 0, 100);
     baseline_remove(&t, 40, 41);
     memcpy(ids, t.ids, sizeof ids);
-    ids[40] = ID_NONE;
+    ids[40] = INDEX_NO_ID;
     assert_ok(load_with_ids(&t, dir, ids, 100), &t.bench.error);
     assert_code(load_with_ids(&t, dir, ids, 99), ERR_CORRUPT, &t.bench.error);
     ids[40] = 40;
     assert_code(load_with_ids(&t, dir, ids, 100), ERR_CORRUPT, &t.bench.error);
-    ids[40] = ids[7] = ID_NONE;
+    ids[40] = ids[7] = INDEX_NO_ID;
     assert_code(load_with_ids(&t, dir, ids, 100), ERR_CORRUPT, &t.bench.error);
     ids[7] = 8;
     assert_code(load_with_ids(&t, dir, ids, 100), ERR_CORRUPT, &t.bench.error);

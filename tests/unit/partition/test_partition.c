@@ -22,7 +22,7 @@ static void desk_open(struct desk *d, const struct index_ops *ops, const char *n
 {
     size_t done;
     memset(d, 0, sizeof *d);
-    test_bench_begin(&d->bench, ELEMENT_F32, METRIC_L2SQ, dim, 2);
+    test_bench_begin(&d->bench, INDEX_F32, INDEX_L2SQ, dim, 2);
     param_defaults(ops->params, &d->params);
     assert_ok(param_set(ops->params, &d->params, name,
                         (struct param_value){ .kind = VALUE_TEXT, .text = value }, ops->name,
@@ -33,7 +33,7 @@ static void desk_open(struct desk *d, const struct index_ops *ops, const char *n
     for (size_t i = 0; i < n; i++)
         d->ids[i] = i;
     assert_ok(index_open(&d->index, ops, &d->bench.env, &d->params), &d->bench.error);
-    assert_ok(index_insert(&d->index, (struct vectors){ rows, n, dim, ELEMENT_F32 }, d->ids, &done),
+    assert_ok(index_insert(&d->index, (struct vectors){ rows, n, dim, INDEX_F32 }, d->ids, &done),
               &d->bench.error);
 }
 
@@ -55,7 +55,7 @@ static int ask(struct desk *d, size_t target, const float *vectors, size_t n)
     const struct cluster_request request = { .target = target,
                                              .ids = d->ids,
                                              .n = d->n,
-                                             .vectors = { vectors, n, d->dim, ELEMENT_F32 },
+                                             .vectors = { vectors, n, d->dim, INDEX_F32 },
                                              .threads = 2 };
     struct cluster_result result = {
         .of_ids = d->of_ids, .of_vectors = d->of_vectors, .medoid = take_medoid, .to = d
@@ -102,8 +102,8 @@ static void hdbscan_finds_groups_and_noise(void **state)
     assert_ok(ask(&d, 0, near, 2), &d.bench.error);
     assert_int_equal(d.clusters, 3);
     expect_groups(&d, 80);
-    assert_true(d.of_ids[80] == NO_CLUSTER && d.of_ids[81] == NO_CLUSTER);
-    assert_true(d.of_vectors[0] == d.of_ids[25] && d.of_vectors[1] == NO_CLUSTER);
+    assert_true(d.of_ids[80] == INDEX_NO_CLUSTER && d.of_ids[81] == INDEX_NO_CLUSTER);
+    assert_true(d.of_vectors[0] == d.of_ids[25] && d.of_vectors[1] == INDEX_NO_CLUSTER);
     for (size_t c = 0; c < 3; c++)
         assert_int_equal(d.of_ids[d.medoids[c]], c);
     desk_close(&d);
@@ -147,7 +147,7 @@ static void hdbscan_of_scaled_rows(void **state)
     assert_memory_equal(a.of_ids, b.of_ids, N * sizeof *a.of_ids);
     size_t differ = 0;
     for (size_t i = 0; i < N; i++)
-        differ += (a.of_ids[i] == NO_CLUSTER) != (c.of_ids[i] == NO_CLUSTER);
+        differ += (a.of_ids[i] == INDEX_NO_CLUSTER) != (c.of_ids[i] == INDEX_NO_CLUSTER);
     print_message("%zu clusters, %zu with all pairs; %zu rows differ in being noise\n", a.clusters,
                   c.clusters, differ);
     assert_int_equal(a.clusters, c.clusters);
@@ -167,7 +167,7 @@ static void density_by_hand(void **state)
                                     { 4, 5, 2 }, { 2, 3, 4 }, { 0, 6, 10 } };
     uint32_t labels[8];
     size_t clusters;
-    test_bench_begin(&bench, ELEMENT_F32, METRIC_L2SQ, 2, 1);
+    test_bench_begin(&bench, INDEX_F32, INDEX_L2SQ, 2, 1);
     assert_ok(partition_density(&bench.env, edges, 6, 7, 3, labels, &clusters), &bench.error);
     assert_int_equal(clusters, 2);
     assert_true(labels[0] == labels[1] && labels[1] == labels[2] && labels[3] == labels[4] &&
@@ -190,7 +190,7 @@ static void density_prefers_the_stabler(void **state)
                                     { 4, 5, 1 }, { 6, 7, 1 }, { 5, 6, 100 } };
     uint32_t labels[8];
     size_t clusters;
-    test_bench_begin(&bench, ELEMENT_F32, METRIC_L2SQ, 2, 1);
+    test_bench_begin(&bench, INDEX_F32, INDEX_L2SQ, 2, 1);
     assert_ok(partition_density(&bench.env, edges, 6, 8, 2, labels, &clusters), &bench.error);
     assert_int_equal(clusters, 3);
     assert_true(labels[0] == labels[1] && labels[1] == labels[2] && labels[2] == labels[3]);

@@ -48,9 +48,9 @@ static void expect_other_digest(const struct op *op, const char *before, const c
 static void every_field_of_an_operation_counts(void **state)
 {
     struct rng r = rng_at(test_seed(), 1);
-    struct source *rows = workload_source(&r, ELEMENT_F32, 20, 4, 0);
-    struct op_parts parts = { "a", { 3, 4 }, view_range(rows, METRIC_L2SQ, 0, 10) };
-    struct op_parts others = { "b", { 9, 4 }, view_range(rows, METRIC_L2SQ, 1, 10) };
+    struct source *rows = workload_source(&r, INDEX_F32, 20, 4, 0);
+    struct op_parts parts = { "a", { 3, 4 }, view_range(rows, INDEX_L2SQ, 0, 10) };
+    struct op_parts others = { "b", { 9, 4 }, view_range(rows, INDEX_L2SQ, 1, 10) };
     const struct op plain = op_of(&parts), other = op_of(&others);
     struct op op;
     size_t fields = 0;

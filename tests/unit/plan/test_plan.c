@@ -158,16 +158,16 @@ static void test_spaces(void **state)
     char text[1000];
     (void)snprintf(text, sizeof text, "local data = file 'bytes.u8bin'\n%s", steps);
     assert_ok(desk_plan(&d, text), &d.error);
-    assert_int_equal(find(&d, "flat", &point)->element, ELEMENT_U8);
+    assert_int_equal(find(&d, "flat", &point)->element, INDEX_U8);
     assert_false(find(&d, "flat", &point)->widened);
-    assert_int_equal(find(&d, "divf", &point)->element, ELEMENT_F32);
+    assert_int_equal(find(&d, "divf", &point)->element, INDEX_F32);
     assert_true(find(&d, "divf", &point)->widened);
     (void)snprintf(text, sizeof text, "%s",
                    "local data = file 'bytes.u8bin'\n"
                    "experiment { k = 1, workload = function(w) w:insert { data } w:search { data } "
                    "end, methods = { method { 'flat', element = 'f32' } } }");
     assert_ok(desk_plan(&d, text), &d.error);
-    assert_int_equal(find(&d, "flat", &point)->element, ELEMENT_F32);
+    assert_int_equal(find(&d, "flat", &point)->element, INDEX_F32);
     assert_true(find(&d, "flat", &point)->widened);
     (void)snprintf(text, sizeof text, "local data = file { 'bytes.u8bin', metric = 'cosine' }\n%s",
                    steps);

@@ -66,7 +66,7 @@ static inline int fail_nth(void *to, const char *call)
     return ENOSPC;
 }
 
-static const struct store_identity identity = { "tester", 1, 8, ELEMENT_U8, METRIC_L2SQ };
+static const struct store_identity identity = { "tester", 1, 8, INDEX_U8, INDEX_L2SQ };
 
 /* freeze, sync, rename and durable, in the order of a checkpoint. */
 static inline int snapshot(struct postings_bench *b)

@@ -51,7 +51,7 @@ static inline void model_copy(struct model *to, const struct model *from)
 static inline void postings_begin(struct postings_bench *b)
 {
     memset(b, 0, sizeof *b);
-    test_bench_begin(&b->bench, ELEMENT_U8, METRIC_L2SQ, 8, 1);
+    test_bench_begin(&b->bench, INDEX_U8, INDEX_L2SQ, 8, 1);
     test_dir_make(b->dir);
     b->bench.env.dir = b->dir;
     b->epoch = epoch_create(NULL);

@@ -100,7 +100,7 @@ static inline void *aligned(size_t bytes)
 static inline void filed_open(struct filed *f, const struct kernels *kernels, size_t dim, size_t n)
 {
     memset(f, 0, sizeof *f);
-    test_bench_begin(&f->bench, ELEMENT_F32, METRIC_L2SQ, dim, 1);
+    test_bench_begin(&f->bench, INDEX_F32, INDEX_L2SQ, dim, 1);
     f->bench.env.kernels = kernels;
     f->n = n;
     f->dim = dim;

@@ -128,7 +128,7 @@ static inline void world_make(struct world *w, size_t n, size_t dim, size_t n_qu
 {
     *w = (struct world){ .n = n, .dim = dim, .n_queries = n_queries };
     struct rng r = rng_at(test_seed(), stream);
-    test_bench_begin(&w->b, ELEMENT_F32, METRIC_L2SQ, dim, 1);
+    test_bench_begin(&w->b, INDEX_F32, INDEX_L2SQ, dim, 1);
     w->rows = calloc(n * dim, sizeof *w->rows);
     w->queries = calloc(n_queries * dim, sizeof *w->queries);
     test_fill_f32(&r, w->rows, n, dim, clusters, clusters ? 0.4 : 1);

@@ -54,7 +54,7 @@ static size_t own_rows_found(struct checked *c, const float *rows, const void *k
         uint64_t ids[K];
         float distances[K];
         const struct search_request request = {
-            { rows + row * DIM, 1, DIM, ELEMENT_F32 }, K, knobs, NULL, 1
+            { rows + row * DIM, 1, DIM, INDEX_F32 }, K, knobs, NULL, 1
         };
         struct search_result result = { .ids = ids, .distances = distances };
 
@@ -67,7 +67,7 @@ static size_t own_rows_found(struct checked *c, const float *rows, const void *k
 
 static size_t try(const struct registry *registry, size_t setting, const float *rows)
 {
-    const struct vectors all = { rows, N, DIM, ELEMENT_F32 };
+    const struct vectors all = { rows, N, DIM, INDEX_F32 };
     struct test_bench bench;
     struct checked c;
     char dir[PATH_MAX];
@@ -76,7 +76,7 @@ static size_t try(const struct registry *registry, size_t setting, const float *
     bool more;
 
     test_dir_make(dir);
-    test_bench_begin(&bench, ELEMENT_F32, METRIC_L2SQ, DIM, 1);
+    test_bench_begin(&bench, INDEX_F32, INDEX_L2SQ, DIM, 1);
     bench.env.registry = registry;
     bench.env.dir = dir;
     const struct index_ops *ops = registry_find(registry, settings[setting].method, &bench.error);

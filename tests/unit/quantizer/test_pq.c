@@ -44,7 +44,7 @@ static void world_make(struct world *w, size_t n, size_t dim, size_t bits, size_
 {
     *w = (struct world){ .n = n, .dim = dim };
     struct rng r = rng_at(test_seed(), stream);
-    test_bench_begin(&w->b, ELEMENT_F32, METRIC_L2SQ, dim, 1);
+    test_bench_begin(&w->b, INDEX_F32, INDEX_L2SQ, dim, 1);
     w->rows = calloc(n * dim, sizeof *w->rows);
     w->centroid = calloc(dim, sizeof *w->centroid);
     w->transformed = calloc(dim, sizeof *w->transformed);

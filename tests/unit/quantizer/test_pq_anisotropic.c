@@ -28,7 +28,7 @@ static void world_make(struct world *w, size_t dim)
     struct rng r = rng_at(test_seed(), dim);
     memset(w, 0, sizeof *w);
     w->dim = dim;
-    test_bench_begin(&w->b, ELEMENT_F32, METRIC_IP, dim, 1);
+    test_bench_begin(&w->b, INDEX_F32, INDEX_IP, dim, 1);
     w->rows = calloc(N * dim, sizeof *w->rows);
     w->centroids = calloc(LISTS * dim, sizeof *w->centroids);
     assert_true(w->rows && w->centroids);

@@ -38,7 +38,7 @@ static void list_begin(struct list *l, const struct quantizer_options *options, 
 {
     struct rng r = rng_at(test_seed(), stream);
     memset(l, 0, sizeof *l);
-    test_bench_begin(&l->bench, ELEMENT_F32, METRIC_L2SQ, dim, 1);
+    test_bench_begin(&l->bench, INDEX_F32, INDEX_L2SQ, dim, 1);
     l->bench.env.kernels = kernels_select(isa);
     l->dim = dim;
     l->rows = room(ROWS * dim * sizeof(float));
@@ -254,7 +254,7 @@ static void test_planes_refused(void **state)
     struct quantizer *q;
     const float rows[8] = { 1, 2, 3, 4, 5, 6, 7, 8 };
     const struct quantizer_options options = { .kind = QUANTIZER_PLANES, .bits = 5, .eps0 = 1.9 };
-    test_bench_begin(&b, ELEMENT_F32, METRIC_L2SQ, 8, 1);
+    test_bench_begin(&b, INDEX_F32, INDEX_L2SQ, 8, 1);
     assert_code(quantizer_train(&q, &b.env, &options, rows, 1), ERR_ARGUMENT, &b.error);
     test_bench_end(&b);
 }

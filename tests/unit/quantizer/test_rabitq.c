@@ -49,7 +49,7 @@ static void test_unbiased(void **state)
     struct test_bench b;
     struct rng r = rng_at(test_seed(), 1);
     float rows[5 * DIM];
-    test_bench_begin(&b, ELEMENT_F32, METRIC_L2SQ, DIM, 1);
+    test_bench_begin(&b, INDEX_F32, INDEX_L2SQ, DIM, 1);
     for (size_t bits = 1; bits <= 5; bits += 2) {
         test_fill_f32(&r, rows, 5, DIM, 0, 1);
         for (size_t d = 0; d < DIM; d++) /* the query is nearer to this vector than to most */

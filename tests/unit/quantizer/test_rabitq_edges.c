@@ -63,7 +63,7 @@ static void test_estimates(void **state)
         struct test_bench b;
 
         assert_non_null(rows);
-        test_bench_begin(&b, ELEMENT_F32, METRIC_L2SQ, dim, 1);
+        test_bench_begin(&b, INDEX_F32, INDEX_L2SQ, dim, 1);
         test_fill_f32(&r, rows, RABITQ_EDGES + 2, dim, 0, 1);
         memcpy(rows + 3 * dim, rows, dim * sizeof *rows); /* a neighbour equal to the vertex */
         for (size_t c = 0; c < 2; c++) {

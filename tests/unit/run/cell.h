@@ -30,7 +30,7 @@ static inline struct op_list *small_list(void)
     struct rng r = rng_at(test_seed(), 7);
     struct workload w;
 
-    workload_begin(&w, &r, ELEMENT_F32, METRIC_L2SQ, 300, 20, 12);
+    workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 300, 20, 12);
     workload_train(&w, 0, 100);
     workload_insert(&w, 0, 300, 0, 20, "load");
     workload_search(&w, 10, 1, "q");
@@ -56,7 +56,7 @@ static inline void stage_begin_with(struct stage *s, size_t threads, struct op_l
     s->cell = (struct cell){ .method = &s->method,
                              .points = s->points,
                              .n_points = 2,
-                             .element = ELEMENT_F32,
+                             .element = INDEX_F32,
                              .repeat = 3,
                              .seed = 4 };
     s->pool = pool_create(2);

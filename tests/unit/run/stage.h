@@ -68,7 +68,7 @@ static inline void stage_begin(struct stage *s, struct op_list *list)
                                        json_pack("{s:I}", "part", (json_int_t)parts[i]) };
     }
     s->cell = (struct cell){
-        .method = &s->method, .points = s->points, .n_points = 1, .element = ELEMENT_F32
+        .method = &s->method, .points = s->points, .n_points = 1, .element = INDEX_F32
     };
     s->pool = pool_create(1);
     s->steps = json_array();
@@ -139,7 +139,7 @@ static inline struct op_list *small_list(enum metric metric)
     struct rng r = rng_at(test_seed(), 7);
     struct workload w;
 
-    workload_begin(&w, &r, ELEMENT_F32, metric, 400, 30, 12);
+    workload_begin(&w, &r, INDEX_F32, metric, 400, 30, 12);
     workload_train(&w, 0, 100);                  /* 0 */
     workload_insert(&w, 0, 300, 0, 20, "load");  /* 1 */
     workload_search(&w, 10, 1, "q");             /* 2 */

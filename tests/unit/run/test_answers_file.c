@@ -8,7 +8,7 @@
 #include "tests/support/testing.h"
 
 static const uint64_t positions[] = { 0, 2, 1 };
-static const uint64_t ids[] = { 7, ID_NONE, 3, 4, 9, 8 };
+static const uint64_t ids[] = { 7, INDEX_NO_ID, 3, 4, 9, 8 };
 static const uint64_t starts[] = { 0, 1, 1, 4 };
 static const float distances[] = { 1, 0, 2.5f, 4, 0, 7 };
 

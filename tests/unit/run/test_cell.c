@@ -214,7 +214,7 @@ static void test_calibrated_by_one_query(void **state)
     json_t *cells = NULL;
 
     (void)state;
-    workload_begin(&w, &r, ELEMENT_F32, METRIC_L2SQ, 300, 1, 12);
+    workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 300, 1, 12);
     workload_insert(&w, 0, 300, 0, 0, "load");
     workload_search(&w, 10, 1, "one");
     workload_search(&w, 10, 1, "again");
@@ -242,7 +242,7 @@ static void test_many_operations(void **state)
     json_t *cells = NULL;
 
     (void)state;
-    workload_begin(&w, &r, ELEMENT_F32, METRIC_L2SQ, OPERATIONS, 20, 12);
+    workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, OPERATIONS, 20, 12);
     for (size_t i = 0; i < OPERATIONS; i++)
         workload_insert(&w, i, 1, 0, 0, "load");
     workload_search(&w, 10, 1, "q");

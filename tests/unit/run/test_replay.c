@@ -9,8 +9,8 @@
 static void test_an_exact_method_is_exact(void **state)
 {
     (void)state;
-    for (enum metric metric = METRIC_L2SQ; metric <= METRIC_COS; metric++) {
-        if (metric == METRIC_IP)
+    for (enum metric metric = INDEX_L2SQ; metric <= INDEX_COS; metric++) {
+        if (metric == INDEX_IP)
             continue;
         struct op_list *list = small_list(metric);
         struct stage s;
@@ -73,7 +73,7 @@ static int slow_insert(struct index *index, struct vectors rows, const uint64_t 
 static void test_long_steps_tick(void **state)
 {
     (void)state;
-    struct op_list *list = small_list(METRIC_L2SQ);
+    struct op_list *list = small_list(INDEX_L2SQ);
     struct stage s;
 
     stage_begin(&s, list);
@@ -96,7 +96,7 @@ static int telling_check(const struct index *index, struct stat_sink *sink)
 static void test_checks_tell_at_named_moments(void **state)
 {
     (void)state;
-    struct op_list *list = small_list(METRIC_L2SQ);
+    struct op_list *list = small_list(INDEX_L2SQ);
     struct stage s;
 
     stage_begin(&s, list);
@@ -140,7 +140,7 @@ static void expect_odd_queries(struct op_list *list)
 
 static void test_points_are_swept_and_calibrated(void **state)
 {
-    struct op_list *list = small_list(METRIC_L2SQ);
+    struct op_list *list = small_list(INDEX_L2SQ);
     struct stage s;
 
     (void)state;
@@ -171,7 +171,7 @@ static void test_points_are_swept_and_calibrated(void **state)
 
 static void test_missing_operations_are_recorded(void **state)
 {
-    struct op_list *list = small_list(METRIC_L2SQ);
+    struct op_list *list = small_list(INDEX_L2SQ);
     struct stage s;
 
     (void)state;
@@ -215,12 +215,12 @@ static struct op_list *disk_list(void)
     struct rng r = rng_at(test_seed(), 14);
     struct workload w;
 
-    workload_begin(&w, &r, ELEMENT_F32, METRIC_L2SQ, 400, 20, 12);
+    workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 400, 20, 12);
     workload_insert(&w, 0, 400, 0, 0, NULL);
     workload_delete(&w, 100, 0);
     workload_mark(&w, OP_RECOVER, "back");
     workload_search(&w, 10, 1, "warm");
-    struct view *v = view_range(w.queries, METRIC_L2SQ, 0, 20);
+    struct view *v = view_range(w.queries, INDEX_L2SQ, 0, 20);
     assert_ok(record_search(w.recorder, &(struct op_options){ .tag = "cold", .cold = true }, v, 10,
                             NULL, &w.err),
               &w.err);
@@ -285,7 +285,7 @@ static int failing_insert(struct index *index, struct vectors v, const uint64_t 
 
 static void test_a_failure_is_handed_on(void **state)
 {
-    struct op_list *list = small_list(METRIC_L2SQ);
+    struct op_list *list = small_list(INDEX_L2SQ);
     struct stage s;
 
     (void)state;
@@ -334,7 +334,7 @@ static void test_overhead(void **state)
     struct stage s;
 
     (void)state;
-    workload_begin(&w, &r, ELEMENT_F32, METRIC_L2SQ, ROWS, QUERIES, 4);
+    workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, ROWS, QUERIES, 4);
     workload_insert(&w, 0, ROWS, 1, 0, NULL);
     workload_search(&w, 1, 1, NULL);
     workload_delete(&w, ROWS - 1, 1);

@@ -34,7 +34,7 @@ static void test_policies_make_up_for_deletes(void **state)
         struct workload w;
         struct stage s;
 
-        workload_begin(&w, &r, ELEMENT_F32, METRIC_L2SQ, 300, 30, 12);
+        workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 300, 30, 12);
         workload_insert(&w, 0, 200, 0, 0, NULL);
         workload_delete(&w, 60, 0);
         workload_search(&w, 10, 1, NULL);
@@ -68,7 +68,7 @@ static void test_overfetch(void **state)
         struct workload w;
         struct stage s;
 
-        workload_begin(&w, &r, ELEMENT_F32, METRIC_L2SQ, 200, 30, 12);
+        workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 200, 30, 12);
         workload_insert(&w, 0, 200, 0, 0, NULL);
         workload_search(&w, 10, 1, NULL);
         workload_delete(&w, 120, 0);
@@ -104,7 +104,7 @@ static void test_rows_that_come_back(void **state)
         for (size_t i = 0; i < 20; i++)
             ids[i] = i;
         const struct id_selector choice = { .ids = ids, .n_ids = 20 };
-        workload_begin(&w, &r, ELEMENT_F32, METRIC_COS, 100, 10, 12);
+        workload_begin(&w, &r, INDEX_F32, INDEX_COS, 100, 10, 12);
         workload_insert(&w, 0, 100, 0, 0, NULL);
         assert_ok(record_delete(w.recorder, &(struct op_options){ 0 }, &choice, &w.err), &w.err);
         workload_search(&w, 10, 1, NULL);
@@ -140,7 +140,7 @@ static void test_singles_are_evenly_spaced(void **state)
     struct stage s;
 
     (void)state;
-    workload_begin(&w, &r, ELEMENT_F32, METRIC_L2SQ, 103, 10, 4);
+    workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 103, 10, 4);
     workload_insert(&w, 0, 103, 0, 10, NULL);
     workload_search(&w, 10, 1, NULL);
     struct op_list *list = workload_finish(&w);
@@ -158,7 +158,7 @@ static void test_singles_are_evenly_spaced(void **state)
 
 static void test_a_rebuild_at_a_tag(void **state)
 {
-    struct op_list *list = small_list(METRIC_L2SQ);
+    struct op_list *list = small_list(INDEX_L2SQ);
     struct stage s;
 
     (void)state;
@@ -174,7 +174,7 @@ static void test_a_rebuild_at_a_tag(void **state)
 
 static void test_repeated_answers_do_not_count(void **state)
 {
-    struct op_list *list = small_list(METRIC_L2SQ);
+    struct op_list *list = small_list(INDEX_L2SQ);
     struct stage s;
 
     (void)state;
@@ -190,7 +190,7 @@ static void test_repeated_answers_do_not_count(void **state)
 /* A method that has removal but whose index refuses it is treated as one without removal. */
 static void test_a_refused_removal_is_recorded(void **state)
 {
-    struct op_list *list = small_list(METRIC_L2SQ);
+    struct op_list *list = small_list(INDEX_L2SQ);
     struct stage s;
 
     (void)state;
@@ -248,7 +248,7 @@ static void test_streams(void **state)
     struct workload w;
     struct stage s;
     (void)state;
-    workload_begin(&w, &r, ELEMENT_F32, METRIC_L2SQ, 200, 10, 12);
+    workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 200, 10, 12);
     workload_insert(&w, 0, 40, 0, 0, NULL);
     workload_delete(&w, 40, 0);
     workload_stream(&w, 0, chunks, 4, 0);

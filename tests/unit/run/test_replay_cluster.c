@@ -26,7 +26,8 @@ static int cluster(struct index *index, const struct cluster_request *q, struct 
     out->level = 1;
     out->clusters = CLUSTERS;
     for (size_t i = 0; i < q->n; i++)
-        out->of_ids[i] = fault == LEAVES_OUT && i % 4 == 0 ? NO_CLUSTER : q->ids[i] % CLUSTERS;
+        out->of_ids[i] =
+            fault == LEAVES_OUT && i % 4 == 0 ? INDEX_NO_CLUSTER : q->ids[i] % CLUSTERS;
     if (fault == OUT_OF_RANGE)
         out->of_ids[q->n - 1] = CLUSTERS;
     for (size_t i = 0; i < q->vectors.n; i++)
@@ -45,10 +46,10 @@ static struct op_list *list_of(void)
     struct rng r = rng_at(test_seed(), 9);
     struct workload w;
 
-    workload_begin(&w, &r, ELEMENT_F32, METRIC_L2SQ, 300, 30, 12);
+    workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 300, 30, 12);
     workload_insert(&w, 0, 300, 0, 0, NULL);
     workload_delete(&w, 300 - LIVE, 0);
-    struct view *queries = view_range(w.queries, METRIC_L2SQ, 0, w.queries->n);
+    struct view *queries = view_range(w.queries, INDEX_L2SQ, 0, w.queries->n);
     assert_ok(record_cluster(w.recorder, &(struct op_options){ 0 }, queries, 0, 7, NULL, &w.err),
               &w.err);
     view_drop(queries);
@@ -99,11 +100,11 @@ static int cluster_of_answers(struct index *index, const struct cluster_request 
     for (size_t i = 0; i < q->n; i++) {
         assert_true(i == 0 || q->ids[i - 1] < q->ids[i]);
         out->of_ids[i] = fault == RIGHT        ? q->ids[i] % CLUSTERS
-                         : fault == LEAVES_OUT ? NO_CLUSTER
+                         : fault == LEAVES_OUT ? INDEX_NO_CLUSTER
                                                : 9;
     }
     for (size_t i = 0; i < q->vectors.n; i++)
-        out->of_vectors[i] = fault == LEAVES_OUT ? NO_CLUSTER : 0;
+        out->of_vectors[i] = fault == LEAVES_OUT ? INDEX_NO_CLUSTER : 0;
     return OK;
 }
 
@@ -115,9 +116,9 @@ static void test_clusters_of_answers(void **state)
     struct stage s;
 
     (void)state;
-    workload_begin(&w, &r, ELEMENT_F32, METRIC_L2SQ, LIVE, 30, 12);
+    workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, LIVE, 30, 12);
     workload_insert(&w, 0, LIVE, 0, 0, NULL);
-    struct view *queries = view_range(w.queries, METRIC_L2SQ, 0, w.queries->n);
+    struct view *queries = view_range(w.queries, INDEX_L2SQ, 0, w.queries->n);
     const struct op_options with = { .clusters = true };
     assert_ok(record_search(w.recorder, &with, queries, LIVE, NULL, &w.err), &w.err);
     view_drop(queries);

@@ -38,9 +38,9 @@ static void test_a_concurrent_step(void **state)
     struct stage s;
 
     (void)state;
-    workload_begin(&w, &r, ELEMENT_F32, METRIC_L2SQ, 400, 20, 12);
+    workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 400, 20, 12);
     workload_insert(&w, 0, 300, 0, 0, NULL);
-    struct view *queries = view_range(w.queries, METRIC_L2SQ, 0, 20);
+    struct view *queries = view_range(w.queries, INDEX_L2SQ, 0, 20);
     const struct concurrent_request paced = {
         .queries = queries, .readers = 2, .k = 5, .seconds = .1, .rate = 200
     };
@@ -76,9 +76,9 @@ static struct op_list *replacing_list(size_t readers)
     struct rng r = rng_at(test_seed(), 13);
     struct workload w;
 
-    workload_begin(&w, &r, ELEMENT_F32, METRIC_L2SQ, 400, 20, 12);
+    workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 400, 20, 12);
     workload_insert(&w, 0, 300, 0, 0, NULL);
-    struct view *queries = view_range(w.queries, METRIC_L2SQ, 0, 20);
+    struct view *queries = view_range(w.queries, INDEX_L2SQ, 0, 20);
     struct view *writes = workload_rows(&w, 300, 100);
     const struct id_selector oldest = { .oldest = 100 };
     const struct concurrent_request request = { .queries = queries,

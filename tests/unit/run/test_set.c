@@ -43,7 +43,7 @@ static void begin(struct workload *w, struct stage *s)
     struct rng r = rng_at(test_seed(), 31);
     memset(&seen, 0, sizeof seen);
     memset(s, 0, sizeof *s);
-    workload_begin(w, &r, ELEMENT_F32, METRIC_L2SQ, 200, 10, 8);
+    workload_begin(w, &r, INDEX_F32, INDEX_L2SQ, 200, 10, 8);
     workload_insert(w, 0, 100, 0, 0, NULL);
 }
 

@@ -15,7 +15,7 @@ static size_t nearest(const struct history *h, const struct expected *e, size_t 
         if (!e->seen.live[id] || !passes(e, &e->seen, id))
             continue;
         const double d =
-            exact_distance(METRIC_L2SQ, ELEMENT_F32, q, rows + e->seen.row[id] * DIM, DIM);
+            exact_distance(INDEX_L2SQ, INDEX_F32, q, rows + e->seen.row[id] * DIM, DIM);
         size_t i = n++;
         for (; i > 0 && distances[i - 1] > d; i--) {
             distances[i] = distances[i - 1];
@@ -39,7 +39,7 @@ static void expect_truths(const struct history *h, const struct op_list *list,
             uint64_t ids[ROWS];
             const size_t n = nearest(h, e, q, distances, ids);
             for (size_t i = 0; i < NEAR; i++) {
-                const uint64_t want = i < n ? ids[i] : ID_NONE;
+                const uint64_t want = i < n ? ids[i] : INDEX_NO_ID;
                 if (t->ids[q * NEAR + i] != want)
                     print_error("round %" PRIu64 ", operation %zu, query %zu, rank %zu: id %" PRIu64
                                 ", not %" PRIu64 "\n",
@@ -127,7 +127,7 @@ static void run_method(struct run *r, const struct index_ops *ops, struct op_lis
                        .steps = json_array() };
     r->point = (struct point){ .name = (char *)(uintptr_t) "", .knobs = &r->knobs };
     r->cell = (struct cell){
-        .method = &r->method, .points = &r->point, .n_points = 1, .element = ELEMENT_F32
+        .method = &r->method, .points = &r->point, .n_points = 1, .element = INDEX_F32
     };
     const struct replay_env env = { .experiment = &r->experiment,
                                     .list = list,

@@ -15,7 +15,8 @@ enum { ROWS = 300, QUERIES = 12, DIM = 8, STEPS = 70, NEAR = 6, CLASSES = 5, COL
 struct model {
     bool live[ROWS];
     size_t row[ROWS];
-    int64_t attribute[ROWS], colour[ROWS]; /* colour: position in `colours`, or ATTRIBUTE_NONE */
+    int64_t attribute[ROWS],
+        colour[ROWS]; /* colour: position in `colours`, or INDEX_ATTRIBUTE_NONE */
     size_t n;
 };
 
@@ -61,7 +62,7 @@ static inline void draw_attributes(struct history *h, size_t first, size_t n,
     for (size_t i = first; i < first + n; i++) {
         m->attribute[i] = (int64_t)rng_below(&h->rng, CLASSES);
         m->colour[i] = (int64_t)rng_below(&h->rng, COLOURS + 1);
-        m->colour[i] = m->colour[i] == COLOURS ? ATTRIBUTE_NONE : m->colour[i];
+        m->colour[i] = m->colour[i] == COLOURS ? INDEX_ATTRIBUTE_NONE : m->colour[i];
     }
     specs[0] = (struct attribute_spec){ .name = "attribute", .n_values = n };
     specs[0].values = m->attribute + first;
@@ -89,7 +90,7 @@ static inline void do_insert(struct history *h)
         h->now.live[i] = true;
         h->now.row[i] = i;
         if (!given)
-            h->now.attribute[i] = h->now.colour[i] = ATTRIBUTE_NONE;
+            h->now.attribute[i] = h->now.colour[i] = INDEX_ATTRIBUTE_NONE;
     }
     h->now.n += n;
     const struct op_options note = { .batch = n > 5 ? 4 : 0, .singles = n > 9 ? 3 : 0 };
@@ -163,9 +164,9 @@ static inline bool passes(const struct expected *e, const struct model *m, size_
     if (m->attribute[i] < e->low || m->attribute[i] > e->high)
         return false;
     switch (e->test) {
-        case ATTRIBUTE_IN: return colour == 0 || colour == 2;
-        case ATTRIBUTE_NOT_IN: return colour == 1;
-        case ATTRIBUTE_MISSING: return colour == ATTRIBUTE_NONE;
+        case INDEX_ATTRIBUTE_IN: return colour == 0 || colour == 2;
+        case INDEX_ATTRIBUTE_NOT_IN: return colour == 1;
+        case INDEX_ATTRIBUTE_MISSING: return colour == INDEX_ATTRIBUTE_NONE;
         default: return true;
     }
 }
@@ -186,16 +187,17 @@ static inline void do_search(struct history *h, bool past)
     struct expected e = { .op = h->ops, .seen = *seen };
     e.low = (int64_t)rng_below(&h->rng, CLASSES);
     e.high = e.low + (int64_t)rng_below(&h->rng, 2);
-    e.test = (enum attribute_test)rng_below(&h->rng, ATTRIBUTE_MISSING + 1);
+    e.test = (enum attribute_test)rng_below(&h->rng, INDEX_ATTRIBUTE_MISSING + 1);
     e.where = rng_below(&h->rng, 2) == 0;
     e.where = e.where && any_passes(&e, seen);
     if (seen->n < NEAR)
         return;
     struct view *v = view_range(h->w.queries, h->w.metric, 0, QUERIES);
     const struct attribute_condition conditions[] = {
-        { 0, ATTRIBUTE_RANGE, 0, 2 }, { 1, e.test, 2, e.test == ATTRIBUTE_MISSING ? 0 : 2 }
+        { 0, INDEX_ATTRIBUTE_RANGE, 0, 2 },
+        { 1, e.test, 2, e.test == INDEX_ATTRIBUTE_MISSING ? 0 : 2 }
     };
-    const struct attribute_filter filter = { conditions, e.test == ATTRIBUTE_RANGE ? 1 : 2,
+    const struct attribute_filter filter = { conditions, e.test == INDEX_ATTRIBUTE_RANGE ? 1 : 2,
                                              (const int64_t[]){ e.low, e.high, 0, 2 } };
     const struct filter_spec allow = { .where = &filter };
     const struct op_options note = { .as_of = past && h->keeps ? "kept" : NULL };
@@ -268,7 +270,7 @@ static inline void name_all_rows(struct history *h)
     for (size_t i = 0; i < ROWS; i++) {
         h->now.live[i] = i < 100;
         h->now.row[i] = i;
-        h->now.attribute[i] = h->now.colour[i] = ATTRIBUTE_NONE;
+        h->now.attribute[i] = h->now.colour[i] = INDEX_ATTRIBUTE_NONE;
         if (i >= 100)
             ids[i - 100] = i;
     }
@@ -285,7 +287,7 @@ static inline struct op_list *make_history(struct history *h, uint64_t round)
     h->rng = rng_at(test_seed(), 60 + round);
     h->searches = calloc(STEPS + 9, sizeof *h->searches);
     assert_non_null(h->searches);
-    workload_begin(&h->w, &h->rng, ELEMENT_F32, METRIC_L2SQ, ROWS, QUERIES, DIM);
+    workload_begin(&h->w, &h->rng, INDEX_F32, INDEX_L2SQ, ROWS, QUERIES, DIM);
     name_all_rows(h);
     for (size_t i = 0; i < STEPS; i++)
         random_step(h);

@@ -22,10 +22,11 @@ static struct outcome ask(struct baseline_test *t, const char *knobs)
             baseline_search(t, baseline_row(t, q), 1, K, knobs, NULL, ids, distances).scanned /
             QUERIES;
         for (size_t i = 0; i < K; i++) {
-            o.recall += (double)(ids[i] != ID_NONE && (double)distances[i] <= truth[K - 1] + 1e-6) /
-                        (K * QUERIES);
+            o.recall +=
+                (double)(ids[i] != INDEX_NO_ID && (double)distances[i] <= truth[K - 1] + 1e-6) /
+                (K * QUERIES);
             for (size_t j = 0; j < i; j++)
-                assert_true(ids[i] == ID_NONE || ids[i] != ids[j]);
+                assert_true(ids[i] == INDEX_NO_ID || ids[i] != ids[j]);
         }
         free(truth);
     }
@@ -35,7 +36,7 @@ static struct outcome ask(struct baseline_test *t, const char *knobs)
 /* ROWS rows of unit length are stored: in clusters, or with a decaying spectrum. */
 static void begin(struct baseline_test *t, bool clustered, const char *params)
 {
-    baseline_begin(t, &scann_ops, params, ELEMENT_F32, METRIC_IP, DIM, ROWS + QUERIES);
+    baseline_begin(t, &scann_ops, params, INDEX_F32, INDEX_IP, DIM, ROWS + QUERIES);
     struct rng r = rng_at(test_seed(), 3);
     test_fill_f32(&r, t->f32, t->n, DIM, clustered ? 60 : 0, clustered ? 0.6 : 1);
     for (size_t i = 0; !clustered && i < t->n * DIM; i++)
@@ -76,7 +77,7 @@ static void test_a_line(void **state)
         struct baseline_test t;
         struct rng r = rng_at(test_seed(), 32);
         float direction[DIM];
-        baseline_begin(&t, &scann_ops, params[i], ELEMENT_F32, METRIC_L2SQ, DIM, ROWS + QUERIES);
+        baseline_begin(&t, &scann_ops, params[i], INDEX_F32, INDEX_L2SQ, DIM, ROWS + QUERIES);
         test_fill_f32(&r, direction, 1, DIM, 0, 1);
         for (size_t row = 0; row < t.n; row++) {
             const float along = (float)rng_normal(&r);
@@ -161,10 +162,10 @@ static void test_second_list(void **state)
 static void test_mutations(void **state)
 {
     (void)state;
-    static const enum metric metrics[] = { METRIC_L2SQ, METRIC_IP, METRIC_COS };
+    static const enum metric metrics[] = { INDEX_L2SQ, INDEX_IP, INDEX_COS };
     for (size_t m = 0; m < 3; m++) {
         struct baseline_test t;
-        baseline_begin(&t, &scann_ops, "spill=soar", ELEMENT_F32, metrics[m], 20, 1500);
+        baseline_begin(&t, &scann_ops, "spill=soar", INDEX_F32, metrics[m], 20, 1500);
         for (size_t i = 0; i < 40; i++)
             baseline_insert(&t, i, i + 1);
         baseline_expect_exact(&t, "", NULL); /* not trained: every row is compared */
@@ -218,7 +219,7 @@ static void test_threads_file_alike(void **state)
     static uint32_t places[2][4 * N];
     for (size_t i = 0; i < 2; i++) {
         struct baseline_test t;
-        baseline_begin(&t, &scann_ops, "spill=soar;clusters=20", ELEMENT_F32, METRIC_L2SQ, 20, N);
+        baseline_begin(&t, &scann_ops, "spill=soar;clusters=20", INDEX_F32, INDEX_L2SQ, 20, N);
         pool_destroy(t.bench.pool);
         t.bench.pool = pool_create(1 + 2 * i);
         assert_non_null(t.bench.pool);
@@ -241,7 +242,7 @@ static void test_trained_once(void **state)
 {
     (void)state;
     struct baseline_test t;
-    baseline_begin(&t, &scann_ops, "clusters=7", ELEMENT_F32, METRIC_COS, 16, 2000);
+    baseline_begin(&t, &scann_ops, "clusters=7", INDEX_F32, INDEX_COS, 16, 2000);
     assert_ok(scann_ops.train(t.index, baseline_rows(&t, 0, 300)), &t.bench.error);
     baseline_insert(&t, 0, 2000);
     assert_true(test_stat(t.index, "trainings") == 1 && test_stat(t.index, "clusters") == 7);
@@ -259,13 +260,13 @@ static void test_defaults(void **state)
         const char *params;
         double eta;
         bool spills;
-    } cases[] = { { METRIC_L2SQ, "threshold=0", 1, false },
-                  { METRIC_IP, "", 47 * .04 / .96, false },
-                  { METRIC_COS, "spill=soar", 47 * .04 / .96, true },
-                  { METRIC_L2SQ, "spill=soar;threshold=.5", 47 * .25 / .75, true } };
+    } cases[] = { { INDEX_L2SQ, "threshold=0", 1, false },
+                  { INDEX_IP, "", 47 * .04 / .96, false },
+                  { INDEX_COS, "spill=soar", 47 * .04 / .96, true },
+                  { INDEX_L2SQ, "spill=soar;threshold=.5", 47 * .25 / .75, true } };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct baseline_test t;
-        baseline_begin(&t, &scann_ops, cases[i].params, ELEMENT_F32, cases[i].metric, 48, 8);
+        baseline_begin(&t, &scann_ops, cases[i].params, INDEX_F32, cases[i].metric, 48, 8);
         const struct scann *s = (const struct scann *)t.index;
         assert_true(fabs(scann_eta(s) - cases[i].eta) < 1e-9);
         assert_int_equal(scann_spills(s), cases[i].spills);
@@ -274,7 +275,7 @@ static void test_defaults(void **state)
     struct test_bench b;
     struct scann_params params;
     struct index *index = NULL;
-    test_bench_begin(&b, ELEMENT_F32, METRIC_IP, 8, 1);
+    test_bench_begin(&b, INDEX_F32, INDEX_IP, 8, 1);
     baseline_options(scann_ops.params, "pq_groups=9", &params);
     assert_code(scann_ops.create(&index, &b.env, &params), ERR_ARGUMENT, &b.error);
     assert_int_equal(mem_live(&b.mem), 0);

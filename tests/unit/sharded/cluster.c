@@ -16,7 +16,7 @@ void cluster_open(struct cluster *c, const char *options)
 {
     struct error *err = &c->bench.error;
     memset(c, 0, sizeof *c);
-    test_bench_begin(&c->bench, ELEMENT_F32, METRIC_L2SQ, DIM, 1);
+    test_bench_begin(&c->bench, INDEX_F32, INDEX_L2SQ, DIM, 1);
     assert_ok(methods_open(&c->registry, err), err);
     const struct index_ops *ops = registry_find(&c->registry, "sharded", err);
     const struct index_ops *flat = registry_find(&c->registry, "flat", err);
@@ -56,7 +56,7 @@ struct sharded *cluster_sharded(struct cluster *c)
 
 static struct vectors vectors(const float *rows, size_t n)
 {
-    return (struct vectors){ rows, n, DIM, ELEMENT_F32 };
+    return (struct vectors){ rows, n, DIM, INDEX_F32 };
 }
 
 float *cluster_rows(struct cluster *c, size_t n, double drift)
@@ -132,7 +132,7 @@ size_t cluster_search(struct cluster *c, size_t n)
         assert_int_equal(mine.ids[i], truth.ids[i]);
     /* What there is of partial answers is right, and in order. */
     for (size_t i = 0; i < n * K; i++) {
-        assert_true(mine.ids[i] == ID_NONE || idmap_get(&c->exact.live, mine.ids[i], NULL));
+        assert_true(mine.ids[i] == INDEX_NO_ID || idmap_get(&c->exact.live, mine.ids[i], NULL));
         assert_true(i % K == 0 || mine.distances[i - 1] <= mine.distances[i]);
     }
     free(rows);

@@ -166,7 +166,7 @@ static void try_insert(struct cluster *c, size_t n)
     size_t done = 0, same;
     for (size_t i = 0; i < n; i++)
         ids[i] = c->next_id + i;
-    const struct vectors v = { rows, n, DIM, ELEMENT_F32 };
+    const struct vectors v = { rows, n, DIM, INDEX_F32 };
     const int rc = index_insert(&c->index, v, ids, &done);
     assert_int_equal(done, rc == OK ? n : 0);
     error_clear(&c->bench.error);
@@ -376,15 +376,14 @@ static void test_marks_of_an_earlier_deletion(void **state)
     float *rows = cluster_rows(&c, 200, 0);
     for (size_t i = 100 * DIM; i < 200 * DIM; i++)
         rows[i] += 100;
-    assert_ok(index_train(&c.index, (struct vectors){ rows, 200, DIM, ELEMENT_F32 }),
-              &c.bench.error);
+    assert_ok(index_train(&c.index, (struct vectors){ rows, 200, DIM, INDEX_F32 }), &c.bench.error);
     cluster_insert(&c, 50, 0);
     full.rank = 1;
     full.writes = 0;
     full.on = true; /* as it logs what it has marked */
     assert_ok(index_remove(&c.index, &id, 1, &done), &c.bench.error);
     full.on = false;
-    const struct vectors far = { rows + 150 * DIM, 1, DIM, ELEMENT_F32 };
+    const struct vectors far = { rows + 150 * DIM, 1, DIM, INDEX_F32 };
     assert_ok(index_insert(&c.index, far, &id, &done), &c.bench.error);
     full.on = true;
     assert_code(index_remove(&c.index, &id, 1, &done), ERR_IO, &c.bench.error);

@@ -9,7 +9,7 @@ static double asked_per_query(struct cluster *c, size_t route, size_t n)
     float *distances = calloc(n * K, sizeof *distances);
     struct search_result result = { .ids = ids, .distances = distances };
     c->knobs.route = (int64_t)route;
-    const struct search_request request = { { rows, n, DIM, ELEMENT_F32 }, K, &c->knobs, NULL, 1 };
+    const struct search_request request = { { rows, n, DIM, INDEX_F32 }, K, &c->knobs, NULL, 1 };
     assert_ok(index_search(&c->index, &request, &result), &c->bench.error);
     free(rows);
     free(ids);
@@ -127,7 +127,7 @@ static void test_no_shard_without_rows(void **state)
         float *sample = cluster_rows(&c, 600, 0);
         for (size_t i = 300 * DIM; i < 600 * DIM; i++)
             sample[i] += (float)far;
-        assert_ok(index_train(&c.index, (struct vectors){ sample, 600, DIM, ELEMENT_F32 }),
+        assert_ok(index_train(&c.index, (struct vectors){ sample, 600, DIM, INDEX_F32 }),
                   &c.bench.error);
         free(sample);
         cluster_insert(&c, 300, side ? far : 0);

@@ -131,15 +131,15 @@ static void test_insert_without_rank(void **state)
     uint64_t ids[20];
     for (size_t i = 0; i < 20; i++)
         ids[i] = 1000 + i;
-    assert_code(index_insert(&c.index, (struct vectors){ rows, 20, DIM, ELEMENT_F32 }, ids, &done),
+    assert_code(index_insert(&c.index, (struct vectors){ rows, 20, DIM, INDEX_F32 }, ids, &done),
                 ERR_IO, &c.bench.error);
     assert_int_equal(done, 0);
     cluster_maintain(&c);
     cluster_check(&c);
     assert_int_equal(cluster_search(&c, 6), 0);
-    assert_ok(index_insert(&c.index, (struct vectors){ rows, 20, DIM, ELEMENT_F32 }, ids, &done),
+    assert_ok(index_insert(&c.index, (struct vectors){ rows, 20, DIM, INDEX_F32 }, ids, &done),
               &c.bench.error);
-    assert_ok(index_insert(&c.exact, (struct vectors){ rows, 20, DIM, ELEMENT_F32 }, ids, &done),
+    assert_ok(index_insert(&c.exact, (struct vectors){ rows, 20, DIM, INDEX_F32 }, ids, &done),
               &c.bench.error);
     assert_int_equal(cluster_search(&c, 6), 0);
     cluster_check(&c);
@@ -159,7 +159,7 @@ static void test_insert_as_rank_dies(void **state)
     uint64_t ids[20];
     for (size_t i = 0; i < 20; i++)
         ids[i] = 1000 + i;
-    const struct vectors v = { rows, 20, DIM, ELEMENT_F32 };
+    const struct vectors v = { rows, 20, DIM, INDEX_F32 };
     c.ranks.dies_after = 1;
     assert_code(index_insert(&c.index, v, ids, &done), ERR_IO, &c.bench.error);
     assert_int_equal(done, 0);

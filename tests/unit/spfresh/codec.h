@@ -40,9 +40,9 @@ static inline void table_begin(struct codec_table *t, const struct codec_form *k
                                enum element element, size_t dim, double eps0, uint64_t stream)
 {
     memset(t, 0, sizeof *t);
-    test_bench_begin(&t->bench, element, METRIC_L2SQ, dim, 1);
+    test_bench_begin(&t->bench, element, INDEX_L2SQ, dim, 1);
     t->rng = rng_at(test_seed(), stream);
-    t->row_bytes = element_row_bytes(element, dim);
+    t->row_bytes = index_row_bytes(element, dim);
     struct spfresh *s = t->s = calloc(1, sizeof *s);
     t->rows = calloc(SLOTS, t->row_bytes);
     t->ids = calloc(SLOTS, sizeof *t->ids);
@@ -59,7 +59,7 @@ static inline void table_begin(struct codec_table *t, const struct codec_form *k
     segmented_init(&s->slots.versions, &t->bench.mem, s->params.version_bits ? 2 : 1);
     segmented_init(&s->heads, &t->bench.mem, sizeof(struct spfresh_head));
     assert_true(segmented_grow(&s->slots.versions, SLOTS) && segmented_grow(&s->heads, POSTINGS));
-    if (element == ELEMENT_U8)
+    if (element == INDEX_U8)
         test_fill_u8(&t->rng, t->rows, SLOTS, dim, 20, 0.5);
     else
         test_fill_f32(&t->rng, (float *)(void *)t->rows, SLOTS, dim, 20, 0.5);

@@ -84,7 +84,7 @@ static inline void crash_end(struct crash *c)
 /* Each process has its own bench, so that the parent has no threads when it forks. */
 static inline void crash_bench(struct crash *c)
 {
-    test_bench_begin(&c->bench, ELEMENT_U8, METRIC_L2SQ, CRASH_DIM, 1);
+    test_bench_begin(&c->bench, INDEX_U8, INDEX_L2SQ, CRASH_DIM, 1);
     c->bench.env.dir = c->dir;
 }
 
@@ -123,7 +123,7 @@ static inline void crash_close(struct crash *c)
 static inline int crash_apply(struct crash *c, struct crash_op op, size_t *done)
 {
     uint64_t ids[CRASH_IDS];
-    const struct vectors v = { c->rows[op.first], (size_t)op.n, CRASH_DIM, ELEMENT_U8 };
+    const struct vectors v = { c->rows[op.first], (size_t)op.n, CRASH_DIM, INDEX_U8 };
 
     for (uint64_t i = 0; i < op.n; i++)
         ids[i] = op.first + i;
@@ -227,7 +227,7 @@ static inline int crash_nearest(struct crash *c, size_t row, uint64_t *id, float
 {
     struct spfresh_knobs knobs;
     const struct search_request request = {
-        { c->rows[row], 1, CRASH_DIM, ELEMENT_U8 }, 1, &knobs, NULL, 1
+        { c->rows[row], 1, CRASH_DIM, INDEX_U8 }, 1, &knobs, NULL, 1
     };
     struct search_result result = { .ids = id, .distances = distance };
 
@@ -253,7 +253,7 @@ static inline void crash_expect(struct crash *c, const char *when)
     }
     memset(c->doubtful, 0, sizeof c->doubtful);
     for (size_t id = 0; id < CRASH_IDS; id++) {
-        uint64_t found = ID_NONE;
+        uint64_t found = INDEX_NO_ID;
         float distance = INFINITY;
         if (!c->stored[id])
             continue;

@@ -43,13 +43,13 @@ static inline void book_open(struct book *b, const struct index_ops *ops,
                              size_t capacity, size_t threads)
 {
     memset(b, 0, sizeof *b);
-    test_bench_begin(&b->bench, element, METRIC_L2SQ, dim, threads);
+    test_bench_begin(&b->bench, element, INDEX_L2SQ, dim, threads);
     test_dir_make(b->dir);
     b->bench.env.dir = b->dir;
     b->ops = ops;
     b->params = params;
     b->dim = dim;
-    b->row_bytes = element_row_bytes(element, dim);
+    b->row_bytes = index_row_bytes(element, dim);
     b->capacity = capacity;
     b->rng = rng_at(test_seed(), 11);
     b->rows = calloc(capacity, b->row_bytes);
@@ -77,7 +77,7 @@ static inline void *book_row(const struct book *b, size_t i)
 /* Fills rows first .. first + n - 1 with random vectors around `clusters` centres. */
 static inline void book_fill(struct book *b, size_t first, size_t n, size_t clusters, double spread)
 {
-    if (b->bench.env.element == ELEMENT_U8)
+    if (b->bench.env.element == INDEX_U8)
         test_fill_u8(&b->rng, book_row(b, first), n, b->dim, clusters, spread);
     else
         test_fill_f32(&b->rng, book_row(b, first), n, b->dim, clusters, spread);
@@ -139,7 +139,7 @@ static inline double book_distance(const struct book *b, const void *x, const vo
     double sum = 0;
 
     for (size_t i = 0; i < b->dim; i++) {
-        const double d = b->bench.env.element == ELEMENT_U8
+        const double d = b->bench.env.element == INDEX_U8
                              ? (double)((const uint8_t *)x)[i] - ((const uint8_t *)y)[i]
                              : (double)((const float *)x)[i] - ((const float *)y)[i];
         sum += d * d;
@@ -170,7 +170,7 @@ static inline size_t book_search(struct book *b, const void *row, size_t k,
     size_t n = 0;
 
     assert_ok(b->ops->search(b->index, &request, &result), &b->bench.error);
-    for (; n < k && ids[n] != ID_NONE; n++) {
+    for (; n < k && ids[n] != INDEX_NO_ID; n++) {
         assert_true(ids[n] < b->capacity);
         assert_true(b->stored[ids[n]]);
         assert_true(fabs((double)distances[n] - book_distance(b, row, book_row(b, ids[n]))) <=

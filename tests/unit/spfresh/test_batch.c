@@ -73,7 +73,7 @@ static void test_equal(void **state)
         params.store = cases[c].store;
         params.posting_entries = 64;
         params.wal = SPFRESH_NO_WAL;
-        book_open(&b, &spann_ops, params, c % 2 ? ELEMENT_F32 : ELEMENT_U8, 40, ROWS, 2);
+        book_open(&b, &spann_ops, params, c % 2 ? INDEX_F32 : INDEX_U8, 40, ROWS, 2);
         book_fill(&b, 0, ROWS, 30, 0.4);
         struct spfresh_knobs knobs = book_knobs(&b, 16);
         compare(&b, &knobs, 20, NULL, 1); /* the index is empty */
@@ -110,7 +110,7 @@ static void test_identical(void **state)
     params.bits = 3;
     params.store = POSTING_FILE;
     params.wal = SPFRESH_NO_WAL;
-    book_open(&b, &spfresh_ops, params, ELEMENT_U8, 16, ROWS, 2);
+    book_open(&b, &spfresh_ops, params, INDEX_U8, 16, ROWS, 2);
     memset(b.rows, 7, ROWS * b.row_bytes);
     assert_ok(b.ops->train(b.index, book_vectors(&b, 0, ROWS)), &b.bench.error);
     assert_ok(book_insert(&b, 0, ROWS), &b.bench.error);
@@ -129,12 +129,12 @@ static void test_failing_allocator(void **state)
     params.postings = CODEC_RABITQ;
     params.store = POSTING_FILE;
     params.wal = SPFRESH_NO_WAL;
-    book_open(&b, &spann_ops, params, ELEMENT_U8, 16, 600, 1);
+    book_open(&b, &spann_ops, params, INDEX_U8, 16, 600, 1);
     book_fill(&b, 0, 600, 5, 0.4);
     assert_ok(b.ops->train(b.index, book_vectors(&b, 0, 600)), &b.bench.error);
     assert_ok(book_insert(&b, 0, 600), &b.bench.error);
     const struct spfresh_knobs knobs = book_knobs(&b, 8);
-    const struct search_request request = { { b.rows, 20, 16, ELEMENT_U8 }, K, &knobs, NULL, 1 };
+    const struct search_request request = { { b.rows, 20, 16, INDEX_U8 }, K, &knobs, NULL, 1 };
     bool failed = true;
     for (size_t i = 1; failed; i++) {
         struct search_result result = { .ids = a.ids, .distances = a.distances };

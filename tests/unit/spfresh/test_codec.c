@@ -52,7 +52,7 @@ static void test_round_trip(void **state)
     static const size_t dims[] = { 1, 2, 7, 31, 64, 128, 130 };
     for (size_t k = 0; k < KINDS; k++)
         for (size_t d = 0; d < sizeof dims / sizeof *dims; d++) {
-            const enum element element = (k + d) % 2 ? ELEMENT_F32 : ELEMENT_U8;
+            const enum element element = (k + d) % 2 ? INDEX_F32 : INDEX_U8;
             struct codec_table t;
             float error = 0;
             table_begin(&t, &kinds[k], element, dims[d], 1.9, k + d);
@@ -81,7 +81,7 @@ static void test_damage(void **state)
     for (size_t k = 0; k < KINDS; k++) {
         struct codec_table t;
         float error = 0;
-        table_begin(&t, &kinds[k], ELEMENT_U8, 40, 1.9, 20 + k);
+        table_begin(&t, &kinds[k], INDEX_U8, 40, 1.9, 20 + k);
         struct spfresh_codec *c = t.s->codec;
         const size_t n = 150, n_bytes = spfresh_codec_bytes(c, n);
         unsigned char *bytes = aligned_bytes(n_bytes);
@@ -133,7 +133,7 @@ static void test_saved(void **state)
         struct store_reader r;
         char dir[PATH_MAX];
         float error = 0;
-        table_begin(&t, &kinds[k], ELEMENT_F32, 30, 1.9, 120 + k);
+        table_begin(&t, &kinds[k], INDEX_F32, 30, 1.9, 120 + k);
         const struct store_identity identity = store_identity_of(&t.bench.env, "codec test", 1);
         struct spfresh_codec *loaded;
         test_dir_make(dir);

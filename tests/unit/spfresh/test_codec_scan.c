@@ -47,7 +47,7 @@ static double exact(const struct codec_table *t, const void *a, const void *b)
 {
     double sum = 0;
     for (size_t d = 0; d < t->bench.env.dim; d++) {
-        const double x = t->bench.env.element == ELEMENT_U8
+        const double x = t->bench.env.element == INDEX_U8
                              ? (double)((const uint8_t *)a)[d] - ((const uint8_t *)b)[d]
                              : (double)((const float *)a)[d] - (double)((const float *)b)[d];
         sum += x * x;
@@ -74,7 +74,7 @@ static void scan_all_entries(const struct codec_table *t, const struct posting *
             const unsigned now = spfresh_version(t->s, slot);
             /* An entry one version behind or ahead counts too: a move is under way. */
             if (seen[slot] || now & VERSION_DELETED || p[h].versions[i] + 1U < now ||
-                p[h].versions[i] > now + 1U || !id_filter_allows(filter, t->ids[slot]))
+                p[h].versions[i] > now + 1U || !index_filter_allows(filter, t->ids[slot]))
                 continue;
             seen[slot] = true;
             const double distance = exact(t, query, row_of(t, slot));
@@ -128,7 +128,7 @@ static void run_query(struct codec_table *t, const struct posting *p,
     uint64_t ids[K];
     unsigned char query[128 * sizeof(float)];
     memcpy(query, row_of(t, (uint32_t)rng_below(&t->rng, SLOTS)), t->row_bytes);
-    if (t->bench.env.element == ELEMENT_U8)
+    if (t->bench.env.element == INDEX_U8)
         for (size_t d = 0; d < t->row_bytes; d++)
             query[d] = (unsigned char)(query[d] ^ rng_below(&t->rng, 16));
     scan_all_entries(t, p, query, filter, &truth);
@@ -203,8 +203,8 @@ static void test_scan_is_complete(void **state)
 {
     (void)state;
     for (size_t k = 0; k < KINDS; k++) {
-        assert_true(recall_of(&kinds[k], ELEMENT_U8, 12, true, 40 + k) == 1);
-        assert_true(recall_of(&kinds[k], ELEMENT_F32, 12, true, 60 + k) == 1);
+        assert_true(recall_of(&kinds[k], INDEX_U8, 12, true, 40 + k) == 1);
+        assert_true(recall_of(&kinds[k], INDEX_F32, 12, true, 60 + k) == 1);
     }
 }
 
@@ -213,7 +213,7 @@ static void test_bounds_cost_no_recall(void **state)
     (void)state;
     double worst = 1;
     for (size_t k = 0; k < KINDS; k++) {
-        const double recall = recall_of(&kinds[k], ELEMENT_U8, 1.9, false, 80 + k);
+        const double recall = recall_of(&kinds[k], INDEX_U8, 1.9, false, 80 + k);
         worst = recall < worst ? recall : worst;
     }
     if (worst < 0.999)
@@ -228,7 +228,7 @@ static void test_failing_allocator(void **state)
         struct codec_table t;
         float distances[K];
         uint64_t ids[K];
-        table_begin(&t, &kinds[k], ELEMENT_U8, 24, 1.9, 100 + k);
+        table_begin(&t, &kinds[k], INDEX_U8, 24, 1.9, 100 + k);
         fill_postings(&t, p);
         for (size_t i = 1, failed = 1; failed; i++) {
             struct spfresh_codec_scratch *x = NULL;

@@ -155,7 +155,7 @@ static bool is_found_out(struct crash *c, const char *file)
         return true;
     found = refused(c, spfresh_check(&c->s->base, NULL), file);
     for (size_t id = 0; id < CRASH_IDS; id++) {
-        uint64_t answer = ID_NONE;
+        uint64_t answer = INDEX_NO_ID;
         float distance = INFINITY;
         const bool there = spfresh_slot_of(c->s, id, NULL);
         if (!c->doubtful[id] && there != c->stored[id])

@@ -57,7 +57,7 @@ static void histories(void **state)
         params.version_bits = i / 3 % 2;
         params.posting_entries = 10 + 3 * i;
         params.background_threads = 2;
-        history(params, i / 6 ? ELEMENT_U8 : ELEMENT_F32, 1500);
+        history(params, i / 6 ? INDEX_U8 : INDEX_F32, 1500);
     }
 }
 
@@ -72,7 +72,7 @@ static void the_same_again(void **state)
         struct spfresh_params params = book_defaults(&spfresh_ops);
 
         params.posting_entries = 20;
-        book_open(&b, &spfresh_ops, params, ELEMENT_F32, 6, 1500, 1);
+        book_open(&b, &spfresh_ops, params, INDEX_F32, 6, 1500, 1);
         book_fill(&b, 0, 1500, 5, .6);
         for (size_t i = 0; i < 1500; i += 30)
             assert_ok(book_insert(&b, i, 30), &b.bench.error);
@@ -99,7 +99,7 @@ static void little_by_little(void **state)
     params.maintenance = SPFRESH_EXPLICIT;
     params.posting_entries = 16;
     params.buffer_pages = 4096;
-    book_open(&b, &spfresh_ops, params, ELEMENT_F32, 8, 2000, 1);
+    book_open(&b, &spfresh_ops, params, INDEX_F32, 8, 2000, 1);
     book_fill(&b, 0, 2000, 10, .5);
     assert_ok(book_insert(&b, 0, 500), &b.bench.error);
     assert_ok(book_insert(&b, 500, 1500), &b.bench.error);
@@ -129,7 +129,7 @@ static void not_past_the_hard_limit(void **state)
     params.maintenance = SPFRESH_EXPLICIT;
     params.posting_entries = 16;
     params.buffer_pages = 0;
-    book_open(&b, &spfresh_ops, params, ELEMENT_F32, 128, 1500, 1);
+    book_open(&b, &spfresh_ops, params, INDEX_F32, 128, 1500, 1);
     book_fill(&b, 0, 1500, 3, .5);
     assert_ok(book_insert(&b, 0, 100), &b.bench.error);
     for (size_t i = 100; i < 1500; i++)
@@ -151,7 +151,7 @@ static void expect_all(struct book *b)
     uint64_t *ids = calloc(b->n + 1, sizeof *ids);
     float *distances = calloc(b->n + 1, sizeof *distances);
     const struct search_request request = {
-        { book_row(b, 0), 1, b->dim, ELEMENT_U8 }, b->n, &knobs, NULL, 1
+        { book_row(b, 0), 1, b->dim, INDEX_U8 }, b->n, &knobs, NULL, 1
     };
     struct search_result result = { .ids = ids, .distances = distances };
     size_t at = 0;
@@ -176,7 +176,7 @@ static void identical_vectors(void **state)
 
         params.replicas = replicas;
         params.posting_entries = 30;
-        book_open(&b, &spfresh_ops, params, ELEMENT_U8, 16, ONE, 1);
+        book_open(&b, &spfresh_ops, params, INDEX_U8, 16, ONE, 1);
         memset(b.rows, 7, ONE * b.row_bytes);
         /* The first heads are elsewhere. */
         book_fill(&b, 0, 100, 5, .5);
@@ -214,7 +214,7 @@ static void built_postings_stay(void **state)
     (void)state;
     struct book b;
 
-    book_open(&b, &spfresh_ops, book_defaults(&spfresh_ops), ELEMENT_F32, 2, 3000, 1);
+    book_open(&b, &spfresh_ops, book_defaults(&spfresh_ops), INDEX_F32, 2, 3000, 1);
     book_fill(&b, 0, 3000, 100, .1);
     assert_ok(book_insert(&b, 0, 3000), &b.bench.error);
     const size_t heads = graph_live(book_index(&b)->graph);
@@ -235,7 +235,7 @@ static void starved_postings_merge(void **state)
 
         params.maintenance = mode;
         params.posting_entries = 40;
-        book_open(&b, &spfresh_ops, params, ELEMENT_F32, 8, 3000, 1);
+        book_open(&b, &spfresh_ops, params, INDEX_F32, 8, 3000, 1);
         book_fill(&b, 0, 3000, 10, .5);
         assert_ok(book_insert(&b, 0, 3000), &b.bench.error);
         lire_maintain(&b, 0);
@@ -277,7 +277,7 @@ static void each_part_is_optional(void **state)
         params.merge = off != 2;
         params.condition1 = params.condition2 = off != 3;
         params.recentre = false;
-        book_open(&b, &spfresh_ops, params, ELEMENT_F32, 6, 2500, 1);
+        book_open(&b, &spfresh_ops, params, INDEX_F32, 6, 2500, 1);
         book_fill(&b, 0, 2500, 10, .5);
         for (size_t i = 0; i < 2500; i += 250)
             assert_ok(book_insert(&b, i, 250), &b.bench.error);
@@ -326,7 +326,7 @@ static void heads_follow(void **state)
         params.posting_entries = 40;
         params.replicas = 3;
         params.recentre = on;
-        book_open(&b, &spfresh_ops, params, ELEMENT_U8, 8, 3000, 1);
+        book_open(&b, &spfresh_ops, params, INDEX_U8, 8, 3000, 1);
         book_fill(&b, 0, 3000, 10, .6);
         assert_ok(book_insert(&b, 0, 1500), &b.bench.error);
         assert_true(heads_of_members(&b) == 1);
@@ -354,7 +354,7 @@ static bool without_memory(size_t at, bool after, struct spfresh_params params)
     size_t next = 150;
     bool more;
 
-    book_open(&b, &spfresh_ops, params, ELEMENT_F32, 4, 400, 1);
+    book_open(&b, &spfresh_ops, params, INDEX_F32, 4, 400, 1);
     book_fill(&b, 0, 400, 4, .5);
     assert_ok(book_insert(&b, 0, next), &b.bench.error);
     b.bench.mem.fail_at = atomic_load(&b.bench.mem.calls) + at;

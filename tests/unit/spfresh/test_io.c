@@ -55,13 +55,13 @@ static void try_one(struct spfresh_params params)
     if (refused) {
         struct index *index = NULL;
 
-        book_open(&b, &spann_ops, book_defaults(&spann_ops), ELEMENT_F32, 4, 1, 1);
+        book_open(&b, &spann_ops, book_defaults(&spann_ops), INDEX_F32, 4, 1, 1);
         assert_int_equal(spann_ops.create(&index, &b.bench.env, &params), ERR_ARGUMENT);
         assert_int_equal(strncmp(b.bench.error.text, refused, strlen(refused)), 0);
         assert_non_null(strstr(b.bench.error.text, stores[params.store]));
         assert_null(index);
     } else {
-        book_open(&b, &spann_ops, params, ELEMENT_F32, 4, ROWS, 1);
+        book_open(&b, &spann_ops, params, INDEX_F32, 4, ROWS, 1);
         book_fill(&b, 0, ROWS, 5, .4);
         assert_ok(book_insert(&b, 0, FIRST), &b.bench.error);
         assert_ok(book_insert(&b, FIRST, ROWS - FIRST), &b.bench.error);
@@ -96,7 +96,7 @@ static void older_files(void **state)
     struct book b;
     char saved[PATH_MAX];
 
-    book_open(&b, &spann_ops, book_defaults(&spann_ops), ELEMENT_F32, 4, ROWS, 1);
+    book_open(&b, &spann_ops, book_defaults(&spann_ops), INDEX_F32, 4, ROWS, 1);
     book_fill(&b, 0, ROWS, 5, .4);
     assert_ok(book_insert(&b, 0, ROWS), &b.bench.error);
     book_index(&b)->params.io = POSTING_IO_URING;

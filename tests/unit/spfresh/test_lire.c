@@ -53,7 +53,7 @@ static void in_a_plane(struct book *b, struct spfresh_params params)
 {
     static const float heads[] = { 0, 0, 10, 0 };
 
-    book_open(b, &spfresh_ops, params, ELEMENT_F32, 2, N, 1);
+    book_open(b, &spfresh_ops, params, INDEX_F32, 2, N, 1);
     lire_heads(b, heads, 2);
 }
 
@@ -106,7 +106,7 @@ static void nobody_is_forgotten(void **state)
         struct book b;
 
         params.reassign_heads = params.assign_heads = 4096;
-        book_open(&b, &spfresh_ops, params, i / 2 ? ELEMENT_U8 : ELEMENT_F32, 6, 1200, 1);
+        book_open(&b, &spfresh_ops, params, i / 2 ? INDEX_U8 : INDEX_F32, 6, 1200, 1);
         book_fill(&b, 0, 1200, i == 3 ? 0 : 12, .4);
         assert_ok(book_insert(&b, 0, 100), &b.bench.error);
         for (size_t at = 100; at < 1200; at += 20) {
@@ -131,7 +131,7 @@ static double violations_after_drift(bool reassign, int64_t replicas)
 
     params.replicas = replicas;
     params.condition1 = params.condition2 = reassign;
-    book_open(&b, &spfresh_ops, params, ELEMENT_F32, DIMENSIONS, ROWS, 1);
+    book_open(&b, &spfresh_ops, params, INDEX_F32, DIMENSIONS, ROWS, 1);
     for (size_t i = 0; i < ROWS; i++) {
         float *row = book_row(&b, i);
         const size_t cluster = rng_below(&b.rng, 10);

@@ -74,7 +74,7 @@ static void searched(enum spfresh_codec_kind postings)
     params.store = POSTING_FILE; /* with files, a batch reads each posting once */
     params.postings = postings;
     params.posting_entries = 32;
-    book_open(&b, &spann_ops, params, ELEMENT_F32, 16, ROWS, 2);
+    book_open(&b, &spann_ops, params, INDEX_F32, 16, ROWS, 2);
     book_fill(&b, 0, ROWS, 20, .4);
     assert_ok(book_insert(&b, 0, FIRST), &b.bench.error);
     (void)phases(&b);
@@ -108,7 +108,7 @@ static void updates(void **state)
     params.maintenance = SPFRESH_EXPLICIT;
     params.posting_entries = 24;
     params.buffer_pages = 4096; /* no update splits a posting itself */
-    book_open(&b, &spfresh_ops, params, ELEMENT_F32, 8, ROWS, 1);
+    book_open(&b, &spfresh_ops, params, INDEX_F32, 8, ROWS, 1);
     book_fill(&b, 0, ROWS, 20, .4);
     assert_ok(book_insert(&b, 0, FIRST), &b.bench.error);
     assert_ok(b.ops->maintain(b.index, 0, &more), &b.bench.error);
@@ -143,7 +143,7 @@ static void without_a_clock(void **state)
     (void)state;
     struct book b;
 
-    book_open(&b, &spfresh_ops, book_defaults(&spfresh_ops), ELEMENT_F32, 8, ROWS, 1);
+    book_open(&b, &spfresh_ops, book_defaults(&spfresh_ops), INDEX_F32, 8, ROWS, 1);
     book_index(&b)->base.env.clock_ns = NULL;
     book_fill(&b, 0, ROWS, 20, .4);
     assert_ok(book_insert(&b, 0, FIRST), &b.bench.error);

@@ -22,12 +22,12 @@ struct table {
 static void table_begin(struct table *t, enum spfresh_rows_kind kind, enum element element,
                         size_t dim, bool direct)
 {
-    test_bench_begin(&t->bench, element, METRIC_L2SQ, dim, 1);
+    test_bench_begin(&t->bench, element, INDEX_L2SQ, dim, 1);
     test_dir_make(t->dir);
     t->bench.env.dir = t->dir;
     t->epoch = epoch_create(&t->bench.mem);
     assert_non_null(t->epoch);
-    t->row_bytes = element_row_bytes(element, dim);
+    t->row_bytes = index_row_bytes(element, dim);
     t->truth = calloc(SLOTS, t->row_bytes);
     assert_non_null(t->truth);
     const struct spfresh_rows_options options = { .kind = kind, .direct = direct };
@@ -103,11 +103,11 @@ static void test_round_trip(void **state)
         size_t dim;
         bool direct;
     } cases[] = {
-        { ROWS_MEMORY, ELEMENT_U8, 13, false },  { ROWS_MEMORY, ELEMENT_F32, 128, false },
-        { ROWS_MAPPED, ELEMENT_U8, 128, false }, { ROWS_MAPPED, ELEMENT_F32, 2100, false },
-        { ROWS_FILE, ELEMENT_U8, 1, false },     { ROWS_FILE, ELEMENT_U8, 128, true },
-        { ROWS_FILE, ELEMENT_F32, 1022, true },  { ROWS_FILE, ELEMENT_F32, 1021, true },
-        { ROWS_FILE, ELEMENT_F32, 2100, false }, { ROWS_FILE, ELEMENT_F32, 96, false },
+        { ROWS_MEMORY, INDEX_U8, 13, false },  { ROWS_MEMORY, INDEX_F32, 128, false },
+        { ROWS_MAPPED, INDEX_U8, 128, false }, { ROWS_MAPPED, INDEX_F32, 2100, false },
+        { ROWS_FILE, INDEX_U8, 1, false },     { ROWS_FILE, INDEX_U8, 128, true },
+        { ROWS_FILE, INDEX_F32, 1022, true },  { ROWS_FILE, INDEX_F32, 1021, true },
+        { ROWS_FILE, INDEX_F32, 2100, false }, { ROWS_FILE, INDEX_F32, 96, false },
     };
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         struct table t;
@@ -146,7 +146,7 @@ static void test_pages(void **state)
     struct rng r = rng_at(test_seed(), 50);
     uint32_t slots[60];
     const void *rows[60];
-    table_begin(&t, ROWS_FILE, ELEMENT_U8, 128, false);
+    table_begin(&t, ROWS_FILE, INDEX_U8, 128, false);
     put(&t, &r, 0, SLOTS, false);
     assert_ok(spfresh_rows_reader_create(&reader, t.rows), &t.bench.error);
     for (uint32_t i = 0; i < 60; i++)
@@ -164,7 +164,7 @@ static void test_pages(void **state)
     spfresh_rows_reader_destroy(reader);
     table_end(&t);
 
-    table_begin(&t, ROWS_FILE, ELEMENT_F32, 4000, false); /* four pages per row */
+    table_begin(&t, ROWS_FILE, INDEX_F32, 4000, false); /* four pages per row */
     put(&t, &r, 0, SLOTS, false);
     assert_ok(spfresh_rows_reader_create(&reader, t.rows), &t.bench.error);
     for (size_t i = 0; i < 30; i++)
@@ -199,7 +199,7 @@ static void test_damage(void **state)
         const uint32_t slot = 57; /* 56 records of 72 bytes per page */
         const uint32_t near[] = { 56, 58 };
         unsigned char rows[2 * 64];
-        table_begin(&t, kind, ELEMENT_U8, 64, false);
+        table_begin(&t, kind, INDEX_U8, 64, false);
         put(&t, &r, 0, SLOTS, false);
         for (uint64_t i = 0; i < 72; i++) {
             flip(&t, 4096 + 72 + i);
@@ -228,7 +228,7 @@ static void test_misplaced(void **state)
     unsigned char record[72], row[64];
     char path[PATH_MAX + 8];
     const uint32_t slot = 3;
-    table_begin(&t, ROWS_FILE, ELEMENT_U8, 64, false);
+    table_begin(&t, ROWS_FILE, INDEX_U8, 64, false);
     put(&t, &r, 0, SLOTS, false);
     (void)snprintf(path, sizeof path, "%s/rows", t.dir);
     const int fd = open(path, O_RDWR);
@@ -255,7 +255,7 @@ static void test_failing_calls(void **state)
     const void *const from[] = { rows[0], rows[1] };
     const uint32_t slots[] = { 7, 900 };
     bool done = false;
-    test_bench_begin(&bench, ELEMENT_U8, METRIC_L2SQ, 32, 1);
+    test_bench_begin(&bench, INDEX_U8, INDEX_L2SQ, 32, 1);
     memset(rows, 7, sizeof rows);
     for (size_t i = 0; !done; i++) {
         struct spfresh_rows *r = NULL;
@@ -301,7 +301,7 @@ static void test_failing_allocator(void **state)
             struct rng r = rng_at(test_seed(), 70);
             unsigned char out[3 * 48];
             const uint32_t slots[] = { 2999, 5, 1500 };
-            table_begin(&t, kind, ELEMENT_U8, 48, false);
+            table_begin(&t, kind, INDEX_U8, 48, false);
             for (size_t j = 0; j < SLOTS * t.row_bytes; j++)
                 t.truth[j] = (unsigned char)rng_u64(&r);
             const void *rows[] = { t.truth + 2999 * 48, t.truth + 5 * 48, t.truth + 1500 * 48 };
@@ -358,7 +358,7 @@ static void test_beside_writer(void **state)
         struct rng r = rng_at(test_seed(), 80);
         pthread_t threads[2];
         void *said;
-        table_begin(&t, kind, ELEMENT_U8, 40, true);
+        table_begin(&t, kind, INDEX_U8, 40, true);
         struct beside b = { .t = &t };
         for (size_t i = 0; i < SLOTS * t.row_bytes; i++)
             t.truth[i] = (unsigned char)rng_u64(&r);

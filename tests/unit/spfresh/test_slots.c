@@ -46,7 +46,7 @@ static void at_the_last_versions(int64_t version_bits, int64_t postings, bool lo
     params.version_bits = version_bits;
     params.postings = postings;
     params.maintenance = SPFRESH_EXPLICIT;
-    book_open(&b, &spfresh_ops, params, ELEMENT_F32, 8, LEFT + GONE + NEW, 1);
+    book_open(&b, &spfresh_ops, params, INDEX_F32, 8, LEFT + GONE + NEW, 1);
     book_fill(&b, 0, b.capacity, 4, .5);
     assert_ok(book_insert(&b, 0, LEFT + GONE), &b.bench.error);
     for (uint64_t id = LEFT; id < LEFT + GONE; id++) {
@@ -92,7 +92,7 @@ static void saved_after_churn(void **state)
     params.posting_entries = 24;
     params.buffer_pages = 0;
     params.replicas = 2;
-    book_open(&b, &spfresh_ops, params, ELEMENT_F32, 6, STAY + (1 + ROUNDS) * PART, 1);
+    book_open(&b, &spfresh_ops, params, INDEX_F32, 6, STAY + (1 + ROUNDS) * PART, 1);
     book_fill(&b, 0, b.capacity, 10, .6);
     for (size_t i = STAY; i < STAY + PART; i++)
         ((float *)book_row(&b, i))[0] += 100;
@@ -144,7 +144,7 @@ static void removed_without_memory(void **state)
     size_t done = 0;
 
     params.maintenance = SPFRESH_EXPLICIT;
-    book_open(&b, &spfresh_ops, params, ELEMENT_F32, 6, 3 * PART, 1);
+    book_open(&b, &spfresh_ops, params, INDEX_F32, 6, 3 * PART, 1);
     book_fill(&b, 0, b.capacity, 10, .6);
     assert_ok(book_insert(&b, 0, 2 * PART), &b.bench.error);
     for (size_t i = 0; i < PART; i++)

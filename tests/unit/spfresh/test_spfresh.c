@@ -55,7 +55,7 @@ static void built_and_searched(void **state)
         double recall = 0;
 
         params.head_index = i % 2 ? GRAPH_BKT : GRAPH_HNSW;
-        book_open(&b, &spann_ops, params, i / 2 ? ELEMENT_U8 : ELEMENT_F32, 24, 4000, 2);
+        book_open(&b, &spann_ops, params, i / 2 ? INDEX_U8 : INDEX_F32, 24, 4000, 2);
         book_fill(&b, 0, 4000, 40, .4);
         assert_ok(book_insert(&b, 0, 4000), &b.bench.error);
         book_check(&b);
@@ -81,7 +81,7 @@ static void the_last_copy_stays(void **state)
 
     (void)state;
     params.posting_entries = 4;
-    book_open(&b, &spann_ops, params, ELEMENT_F32, 5, 3000, 1);
+    book_open(&b, &spann_ops, params, INDEX_F32, 5, 3000, 1);
     book_fill(&b, 0, 3000, 3, .2);
     assert_ok(book_insert(&b, 0, 3000), &b.bench.error);
     book_check(&b); /* invariant (a): in some posting */
@@ -94,7 +94,7 @@ static void trained_on_others(void **state)
     struct book b;
 
     (void)state;
-    book_open(&b, &spann_ops, book_defaults(&spann_ops), ELEMENT_F32, 8, 2000, 1);
+    book_open(&b, &spann_ops, book_defaults(&spann_ops), INDEX_F32, 8, 2000, 1);
     book_fill(&b, 0, 2000, 10, .5);
     assert_ok(spann_ops.train(b.index, book_vectors(&b, 0, 500)), &b.bench.error);
     assert_ok(spann_ops.train(b.index, book_vectors(&b, 500, 800)), &b.bench.error); /* anew */
@@ -111,7 +111,7 @@ static void trained_on_a_few(void **state)
     struct book b;
 
     (void)state;
-    book_open(&b, &spfresh_ops, book_defaults(&spfresh_ops), ELEMENT_F32, 32, N, 1);
+    book_open(&b, &spfresh_ops, book_defaults(&spfresh_ops), INDEX_F32, 32, N, 1);
     book_fill(&b, 0, N, 100, .5);
     assert_ok(spfresh_ops.train(b.index, book_vectors(&b, 0, N / 5)), &b.bench.error);
     const double few = test_stat(b.index, "heads");
@@ -135,7 +135,7 @@ static void knobs_do_what_they_say(void **state)
 
     (void)state;
     params.page_limit = 12;
-    book_open(&b, &spann_ops, params, ELEMENT_F32, 128, 3000, 1);
+    book_open(&b, &spann_ops, params, INDEX_F32, 128, 3000, 1);
     book_fill(&b, 0, 3000, 10, .5);
     assert_ok(book_insert(&b, 0, 3000), &b.bench.error);
     struct spfresh_knobs knobs = book_knobs(&b, 50);
@@ -173,7 +173,7 @@ static void used_slots(void **state)
         struct spfresh_params params = book_defaults(&spann_ops);
 
         params.version_bits = bits;
-        book_open(&b, &spann_ops, params, ELEMENT_F32, 6, 20000, 1);
+        book_open(&b, &spann_ops, params, INDEX_F32, 6, 20000, 1);
         book_fill(&b, 0, 20000, 8, .5);
         assert_ok(book_insert(&b, 0, 100), &b.bench.error);
         for (size_t i = 100; i < 20000; i += 10) {
@@ -200,7 +200,7 @@ static void identical_vectors(void **state)
     uint64_t *ids = calloc(N, sizeof *ids);
 
     (void)state;
-    book_open(&b, &spann_ops, params, ELEMENT_U8, 16, N, 2);
+    book_open(&b, &spann_ops, params, INDEX_U8, 16, N, 2);
     memset(b.rows, 7, N * b.row_bytes);
     assert_ok(book_insert(&b, 0, N), &b.bench.error);
     book_check(&b);
@@ -222,7 +222,7 @@ static void a_log_needs_files(void **state)
     struct index *index = NULL;
     char saved[PATH_MAX];
 
-    book_open(&b, &spfresh_ops, params, ELEMENT_F32, 4, 50, 1);
+    book_open(&b, &spfresh_ops, params, INDEX_F32, 4, 50, 1);
     book_fill(&b, 0, 50, 3, .5);
     for (int64_t wal = SPFRESH_WRITTEN; wal <= SPFRESH_SYNCED; wal++) {
         params.wal = wal;

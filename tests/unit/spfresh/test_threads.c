@@ -38,7 +38,7 @@ static void *search(void *arg)
         me->rc = b->ops->search(b->index, &request, &result);
         me->missed += me->rc == OK && distances[0] != 0;
         for (size_t i = 1; i < K; i++)
-            me->missed += ids[i] != ID_NONE && ids[i] == ids[i - 1];
+            me->missed += ids[i] != INDEX_NO_ID && ids[i] == ids[i - 1];
         atomic_fetch_add(me->searches, 1);
     }
     return NULL;
@@ -104,7 +104,7 @@ static void beside_one_another(void **state)
         params.background_threads = 1 + i;
         params.posting_entries = 16;
         params.replicas = i % 2 ? 4 : 1;
-        mixed(params, i == 0 ? ELEMENT_U8 : ELEMENT_F32);
+        mixed(params, i == 0 ? INDEX_U8 : INDEX_F32);
     }
 }
 
@@ -170,7 +170,7 @@ static void open_far(struct book *b)
 
     params.replicas = 1;
     params.merge = false;
-    book_open(b, &spfresh_ops, params, ELEMENT_F32, 2, 4, 1);
+    book_open(b, &spfresh_ops, params, INDEX_F32, 2, 4, 1);
     lire_heads(b, far, 1);
     assert_ok(book_insert(b, 0, 1), &b->bench.error);
 }

@@ -29,7 +29,7 @@ static struct spfresh_params small_postings(void)
    there are fewer postings, each larger: one splice would write most of what test_bytes counts. */
 static void open_and_fill(struct book *b, struct spfresh_params p)
 {
-    book_open(b, &spfresh_ops, p, ELEMENT_F32, DIM, ROWS, 1);
+    book_open(b, &spfresh_ops, p, INDEX_F32, DIM, ROWS, 1);
     book_fill(b, 0, ROWS, 16, .3);
     assert_ok(book_insert(b, 0, FIRST), &b->bench.error);
     assert_ok(book_insert(b, FIRST, ROWS - FIRST), &b->bench.error);

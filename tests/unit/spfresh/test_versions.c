@@ -39,7 +39,7 @@ static void moved_again_and_again(void **state)
         params.replicas = 1;
         params.version_bits = bits;
         params.merge = false;
-        book_open(&b, &spfresh_ops, params, ELEMENT_F32, 2, 4, 1);
+        book_open(&b, &spfresh_ops, params, INDEX_F32, 2, 4, 1);
         lire_heads(&b, far, 1);
         assert_ok(book_insert(&b, 0, 1), &b.bench.error);
         const uint32_t first = lire_slot(&b, 0);
@@ -71,7 +71,7 @@ static void half_a_move(void **state)
 
     (void)state;
     params.replicas = 1;
-    book_open(&b, &spfresh_ops, params, ELEMENT_F32, 2, 2, 1);
+    book_open(&b, &spfresh_ops, params, INDEX_F32, 2, 2, 1);
     lire_heads(&b, heads, 2);
     ((float *)(void *)book_row(&b, 0))[0] = 1;
     ((float *)(void *)book_row(&b, 1))[0] = 8;
@@ -98,7 +98,7 @@ static void vacuums(void **state)
 
     (void)state;
     params.version_bits = 0;
-    book_open(&b, &spfresh_ops, params, ELEMENT_F32, 4, 20000, 1);
+    book_open(&b, &spfresh_ops, params, INDEX_F32, 4, 20000, 1);
     book_fill(&b, 0, 20000, 5, .5);
     assert_ok(book_insert(&b, 0, 40), &b.bench.error);
     for (size_t i = 40; i < 20000; i += 40) {

@@ -16,7 +16,7 @@ static void test_recall(void **state)
     for (size_t i = 0; i < 3; i++) {
         struct baseline_test t;
 
-        baseline_begin(&t, &symqg_ops, params[i], ELEMENT_F32, METRIC_L2SQ, 40, n);
+        baseline_begin(&t, &symqg_ops, params[i], INDEX_F32, INDEX_L2SQ, 40, n);
         baseline_insert(&t, 0, n);
         baseline_expect_exact(&t, "ef_search=6000", NULL);
         const double recall = baseline_recall(&t, "ef_search=60");
@@ -35,7 +35,7 @@ static void test_later_rows(void **state)
     for (size_t i = 0; i < 2; i++) {
         struct baseline_test t;
 
-        baseline_begin(&t, &symqg_ops, "", ELEMENT_F32, METRIC_L2SQ, 24, n);
+        baseline_begin(&t, &symqg_ops, "", INDEX_F32, INDEX_L2SQ, 24, n);
         baseline_insert(&t, 0, first[i]);
         baseline_insert(&t, first[i], n);
         assert_true(baseline_recall(&t, "ef_search=60") >= .97);
@@ -80,7 +80,7 @@ static void test_places(void **state)
     const size_t n = 2000 / test_scale(), batch = n / 10;
     struct baseline_test t;
 
-    baseline_begin(&t, &symqg_ops, "ef_construction=60", ELEMENT_F32, METRIC_L2SQ, 24, 4 * n);
+    baseline_begin(&t, &symqg_ops, "ef_construction=60", INDEX_F32, INDEX_L2SQ, 24, 4 * n);
     const struct symqg *s = (const struct symqg *)t.index;
     baseline_insert(&t, 0, n);
     for (size_t first = 0; first < 3 * n; first += batch) {
@@ -101,7 +101,7 @@ static void test_rows_elsewhere(void **state)
     const size_t n = 2000 / test_scale();
     struct baseline_test t;
 
-    baseline_begin(&t, &symqg_ops, "ef_construction=100", ELEMENT_F32, METRIC_L2SQ, 24, 2 * n);
+    baseline_begin(&t, &symqg_ops, "ef_construction=100", INDEX_F32, INDEX_L2SQ, 24, 2 * n);
     for (size_t i = n * t.dim; i < 2 * n * t.dim; i++)
         t.f32[i] += 8;
     baseline_insert(&t, 0, n);
@@ -122,7 +122,7 @@ static void test_emptied(void **state)
     const size_t n = 600;
     struct baseline_test t;
 
-    baseline_begin(&t, &symqg_ops, "", ELEMENT_F32, METRIC_L2SQ, 24, 2 * n);
+    baseline_begin(&t, &symqg_ops, "", INDEX_F32, INDEX_L2SQ, 24, 2 * n);
     for (size_t i = n * t.dim; i < 2 * n * t.dim; i++)
         t.f32[i] = 50 - t.f32[i];
     baseline_insert(&t, 0, n);
@@ -143,7 +143,7 @@ static void test_threads(void **state)
     struct baseline_test t[2];
 
     for (size_t i = 0; i < 2; i++) {
-        baseline_begin(&t[i], &symqg_ops, "", ELEMENT_F32, METRIC_L2SQ, 20, n);
+        baseline_begin(&t[i], &symqg_ops, "", INDEX_F32, INDEX_L2SQ, 20, n);
         struct pool *pool = pool_create(1 + 3 * i), *held = t[i].index->env.pool;
 
         assert_non_null(pool);
@@ -167,7 +167,7 @@ static void test_groups(void **state)
     const size_t n = 4000 / test_scale();
     struct baseline_test t;
 
-    baseline_begin(&t, &symqg_ops, "ef_construction=50", ELEMENT_F32, METRIC_L2SQ, 24, n);
+    baseline_begin(&t, &symqg_ops, "ef_construction=50", INDEX_F32, INDEX_L2SQ, 24, n);
     for (size_t i = 0; i < n; i++)
         t.f32[i * t.dim] += 30 * (float)(i % GROUPS);
     baseline_insert(&t, 0, n);
@@ -186,7 +186,7 @@ static void test_equal_rows(void **state)
     struct baseline_test t;
     size_t missed = 0;
 
-    baseline_begin(&t, &symqg_ops, "", ELEMENT_F32, METRIC_L2SQ, 16, same + others);
+    baseline_begin(&t, &symqg_ops, "", INDEX_F32, INDEX_L2SQ, 16, same + others);
     for (size_t i = 0; i < same; i++)
         memcpy(t.f32 + i * t.dim, t.f32 + same * t.dim, t.dim * sizeof *t.f32);
     baseline_insert(&t, 0, same + others);
@@ -212,7 +212,7 @@ static void test_work(void **state)
     uint64_t ids[10];
     float distances[10];
 
-    baseline_begin(&t, &symqg_ops, "degree=32", ELEMENT_F32, METRIC_L2SQ, 32, n);
+    baseline_begin(&t, &symqg_ops, "degree=32", INDEX_F32, INDEX_L2SQ, 32, n);
     baseline_insert(&t, 0, n);
     const struct search_request request = { baseline_rows(&t, 5, 6), 10, &knobs, NULL, 1 };
     struct search_result result = { .ids = ids, .distances = distances };
@@ -230,7 +230,7 @@ static void test_refusals(void **state)
     struct symqg_params params;
     struct index *index = NULL;
 
-    test_bench_begin(&b, ELEMENT_F32, METRIC_L2SQ, 8, 1);
+    test_bench_begin(&b, INDEX_F32, INDEX_L2SQ, 8, 1);
     param_defaults(symqg_ops.params, &params);
     params.degree = 48;
     assert_int_equal(symqg_ops.create(&index, &b.env, &params), ERR_ARGUMENT);
@@ -246,7 +246,7 @@ static void test_damage(void **state)
     static const char *const named[] = { "no other row", "no other row", "two edges",
                                          "a gap",        "codes",        "codes" };
 
-    baseline_begin(&t, &symqg_ops, "degree=64", ELEMENT_F32, METRIC_L2SQ, 20, 500);
+    baseline_begin(&t, &symqg_ops, "degree=64", INDEX_F32, INDEX_L2SQ, 20, 500);
     baseline_insert(&t, 0, 500);
     struct symqg *s = (struct symqg *)t.index;
     unsigned char *kept = malloc(s->stride), *vertex = symqg_vertex(s, 7);

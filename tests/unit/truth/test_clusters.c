@@ -27,7 +27,11 @@ static void known_tables(void **state)
         { "independent", 4, { 0, 0, 1, 1 }, { 0, 1, 0, 1 }, { 0, -.5, .5 } },
         /* H = ln 2, H = 1.5 ln 2, joint 1.5 ln 2: 2 x 1 / 2.5. Pairs: 2 of 6 and 1 of 6, 1 in both. */
         { "one class split", 4, { 0, 0, 1, 1 }, { 0, 0, 1, 2 }, { .8, 4. / 7, 1 } },
-        { "noise is a cluster", 4, { 0, 0, 1, 1 }, { 0, 0, NO_CLUSTER, NO_CLUSTER }, { 1, 1, 1 } },
+        { "noise is a cluster",
+          4,
+          { 0, 0, 1, 1 },
+          { 0, 0, INDEX_NO_CLUSTER, INDEX_NO_CLUSTER },
+          { 1, 1, 1 } },
         { "one class, one cluster", 3, { 0, 0, 0 }, { 5, 5, 5 }, { 1, 1, 1 } },
         { "a single row", 1, { 0 }, { 0 }, { 1, 1, 1 } },
         /* The first two clusters of Manning, Raghavan, Schuetze, figure 16.4: 5 x and 1 o; 1 x, 4 o
@@ -139,8 +143,8 @@ static void world_begin(struct world *w)
 {
     struct rng r = rng_at(test_seed(), 4);
     memset(w, 0, sizeof *w);
-    workload_begin(&w->load, &r, ELEMENT_F32, METRIC_L2SQ, ROWS, QUERIES, DIM);
-    w->labels = workload_source(&r, ELEMENT_U8, ROWS, 1, 0);
+    workload_begin(&w->load, &r, INDEX_F32, INDEX_L2SQ, ROWS, QUERIES, DIM);
+    w->labels = workload_source(&r, INDEX_U8, ROWS, 1, 0);
     for (size_t i = 0; i < ROWS; i++)
         ((uint8_t *)w->labels->state)[i] = (uint8_t)(10 * (i / 20));
     assert_ok(recorder_source_take(w->load.recorder, w->labels, "labels", "", &w->err), &w->err);
@@ -159,7 +163,7 @@ static void world_begin(struct world *w)
               &w->err);
     const struct label_part part = { w->load.rows, w->labels };
     const struct label_spec spec = { "label", &part, 1 };
-    struct view *queries = view_range(w->load.queries, METRIC_L2SQ, 0, QUERIES);
+    struct view *queries = view_range(w->load.queries, INDEX_L2SQ, 0, QUERIES);
     assert_ok(
         record_cluster(w->load.recorder, &(struct op_options){ 0 }, queries, 0, 3, &spec, &w->err),
         &w->err);
@@ -277,7 +281,7 @@ static void within_is_the_share_of_squares(void **state)
         for (size_t c = 0; c < 3; c++)
             for (uint64_t i = w.starts[c]; i < w.starts[c + 1]; i++) {
                 float row[DIM];
-                assert_ok(op_list_vector(w.list, w.ids[i], OP, ELEMENT_F32, row, &w.err), &w.err);
+                assert_ok(op_list_vector(w.list, w.ids[i], OP, INDEX_F32, row, &w.err), &w.err);
                 for (size_t j = 0; j < DIM; j++)
                     if (pass == 0) {
                         mean[c][j] += (double)row[j];
@@ -330,7 +334,7 @@ static void a_row_without_a_label(void **state)
     struct rng r = rng_at(test_seed(), 6);
     struct workload load;
     const struct label_spec spec = { "label", NULL, 0 };
-    workload_begin(&load, &r, ELEMENT_F32, METRIC_L2SQ, ROWS, QUERIES, DIM);
+    workload_begin(&load, &r, INDEX_F32, INDEX_L2SQ, ROWS, QUERIES, DIM);
     workload_insert(&load, 0, 10, 0, 0, "load");
     assert_int_equal(
         record_cluster(load.recorder, &(struct op_options){ 0 }, NULL, 0, 0, &spec, &load.err),

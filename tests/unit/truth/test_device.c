@@ -57,9 +57,8 @@ static const struct {
     enum metric metric;
     size_t dim;
 } spaces[] = {
-    { ELEMENT_F32, METRIC_L2SQ, 19 }, { ELEMENT_F32, METRIC_IP, 33 },
-    { ELEMENT_F32, METRIC_COS, 8 },   { ELEMENT_U8, METRIC_L2SQ, 21 },
-    { ELEMENT_U8, METRIC_IP, 5 },     { ELEMENT_U8, METRIC_COS, 16 },
+    { INDEX_F32, INDEX_L2SQ, 19 }, { INDEX_F32, INDEX_IP, 33 }, { INDEX_F32, INDEX_COS, 8 },
+    { INDEX_U8, INDEX_L2SQ, 21 },  { INDEX_U8, INDEX_IP, 5 },   { INDEX_U8, INDEX_COS, 16 },
 };
 
 static void test_histories(void **state)
@@ -86,7 +85,7 @@ static void test_more_rows_than_memory(void **state)
     struct rng r = rng_at(test_seed(), 20);
     struct workload w;
 
-    workload_begin(&w, &r, ELEMENT_F32, METRIC_L2SQ, ROWS, 33, DIM);
+    workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, ROWS, 33, DIM);
     struct op_list *list = workload_history(&w, &r, 1, 10, 1);
     const size_t rows_bytes = ROWS * DIM * sizeof(float);
     assert_true(rows_bytes > (size_t)13 << 20);
@@ -104,7 +103,7 @@ static void test_what_the_device_leaves(void **state)
         struct rng r = rng_at(test_seed(), 30);
         struct workload w;
 
-        workload_begin(&w, &r, ELEMENT_F32, METRIC_L2SQ, 400, 32, 24);
+        workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 400, 32, 24);
         for (size_t i = 0; i < (size_t)400 * 24; i++)
             ((float *)w.rows->state)[i] = large ? (i % 24 ? 1.f : 1e18f) : .25f;
         struct op_list *list = workload_history(&w, &r, 1, 10, 1);
@@ -122,7 +121,7 @@ static void test_failures(void **state)
     struct workload w;
     size_t failed = 0;
 
-    workload_begin(&w, &r, ELEMENT_U8, METRIC_COS, 120, 32, 9);
+    workload_begin(&w, &r, INDEX_U8, INDEX_COS, 120, 32, 9);
     struct op_list *list = workload_history(&w, &r, 1, 10, 1);
     for (int lost = 0; lost < 2; lost++)
         for (size_t at = 1;; at = test_sampled_fault(at)) {

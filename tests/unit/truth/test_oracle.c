@@ -16,13 +16,13 @@ static const struct space {
     size_t dim;
     double radius;
 } spaces[] = {
-    { "f32 l2", ELEMENT_F32, METRIC_L2SQ, 19, 6 },
-    { "f32 ip", ELEMENT_F32, METRIC_IP, 33, -20 },
-    { "f32 cosine", ELEMENT_F32, METRIC_COS, 8, .2 },
-    { "u8 l2", ELEMENT_U8, METRIC_L2SQ, 21, 9000 },
-    { "u8 ip", ELEMENT_U8, METRIC_IP, 5, -90000 },
-    { "u8 cosine", ELEMENT_U8, METRIC_COS, 16, .01 },
-    { "b64 hamming", ELEMENT_B64, METRIC_HAMMING, 64, 9 },
+    { "f32 l2", INDEX_F32, INDEX_L2SQ, 19, 6 },
+    { "f32 ip", INDEX_F32, INDEX_IP, 33, -20 },
+    { "f32 cosine", INDEX_F32, INDEX_COS, 8, .2 },
+    { "u8 l2", INDEX_U8, INDEX_L2SQ, 21, 9000 },
+    { "u8 ip", INDEX_U8, INDEX_IP, 5, -90000 },
+    { "u8 cosine", INDEX_U8, INDEX_COS, 16, .01 },
+    { "b64 hamming", INDEX_B64, INDEX_HAMMING, 64, 9 },
 };
 
 /* The correct answer of operation `at` to query `q`, nearest first, by a scan of all rows. */
@@ -80,7 +80,7 @@ static const char *difference(const struct op_list *list, const struct oracle *o
                 snprintf(text, 200, "operation %zu, query %zu: %zu answers, not %zu", at, q, count,
                          n);
             for (size_t i = 0; i < count && !text[0]; i++) {
-                const uint64_t id = i < n ? want[i].id : ID_NONE;
+                const uint64_t id = i < n ? want[i].id : INDEX_NO_ID;
                 const float distance = i < n ? (float)want[i].distance : INFINITY;
 
                 if (t->ids[first + i] != id || t->distances[first + i] != distance)
@@ -151,7 +151,7 @@ static void test_a_planted_error_is_seen(void **state)
     char text[200];
 
     (void)state;
-    workload_begin(&w, &r, ELEMENT_F32, METRIC_L2SQ, 400, 20, 12);
+    workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 400, 20, 12);
     struct op_list *list = workload_history(&w, &r, 4, 10, 5);
     make(&oracle, list, 1, NULL);
     assert_string_equal(difference(list, &oracle, text), "");
@@ -170,7 +170,7 @@ static void test_nothing_but_ties(void **state)
     struct error err = { 0 };
 
     (void)state;
-    workload_begin(&w, &r, ELEMENT_F32, METRIC_L2SQ, 9000, 5, 24);
+    workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 9000, 5, 24);
     for (size_t i = 0; i < 9000 * 24; i++)
         ((float *)w.rows->state)[i] = .25f;
     assert_ok(source_scan(w.rows, &err), &err);
@@ -200,7 +200,7 @@ static void test_extreme_scales(void **state)
         struct oracle oracle;
         char text[200];
 
-        workload_begin(&w, &r, ELEMENT_F32, METRIC_L2SQ, 3000, 10, 16);
+        workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 3000, 10, 16);
         for (size_t i = 0; i < 3000 * 16; i++)
             ((float *)w.rows->state)[i] =
                 ((float *)w.rows->state)[i] * cases[c].scale + cases[c].offset;
@@ -292,7 +292,7 @@ static void test_a_range_has_a_limit(void **state)
     uint64_t ids[ROWS];
     uint32_t which[QUERIES];
 
-    workload_begin(&w, &r, ELEMENT_B64, METRIC_HAMMING, ROWS, QUERIES, 64);
+    workload_begin(&w, &r, INDEX_B64, INDEX_HAMMING, ROWS, QUERIES, 64);
     workload_insert(&w, 0, ROWS, 0, 0, NULL);
     struct op_list *list = workload_finish(&w);
     assert_ok(live_state_init(&now, list, &err), &err);

@@ -14,10 +14,10 @@ static const struct space {
     size_t dim;
     double radius;
 } spaces[] = {
-    { "f32 l2", ELEMENT_F32, METRIC_L2SQ, 9, 2 },
-    { "f32 cosine", ELEMENT_F32, METRIC_COS, 8, .1 },
-    { "u8 ip", ELEMENT_U8, METRIC_IP, 5, -150000 },
-    { "b64 hamming", ELEMENT_B64, METRIC_HAMMING, 64, 5 },
+    { "f32 l2", INDEX_F32, INDEX_L2SQ, 9, 2 },
+    { "f32 cosine", INDEX_F32, INDEX_COS, 8, .1 },
+    { "u8 ip", INDEX_U8, INDEX_IP, 5, -150000 },
+    { "b64 hamming", INDEX_B64, INDEX_HAMMING, 64, 5 },
 };
 
 static int make_apart(struct oracle *oracle, const struct op_list *list, struct oracle_env env,
@@ -124,7 +124,7 @@ static void test_k_above_a_part(void **state)
     struct workload w;
 
     (void)state;
-    workload_begin(&w, &r, ELEMENT_F32, METRIC_L2SQ, ORACLE_PART_CHUNK + 3, 12, 6);
+    workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, ORACLE_PART_CHUNK + 3, 12, 6);
     workload_insert(&w, 0, ORACLE_PART_CHUNK + 3, 0, 0, NULL);
     workload_search(&w, 50, 1, NULL);
     workload_search(&w, ORACLE_PART_CHUNK + 3, 1, NULL);
@@ -145,7 +145,7 @@ static void test_distances_below_a_float(void **state)
     struct oracle whole;
 
     (void)state;
-    workload_begin(&w, &r, ELEMENT_F32, METRIC_L2SQ, ROWS, 1, 2);
+    workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, ROWS, 1, 2);
     memset(w.queries->state, 0, 2 * sizeof(float));
     for (size_t i = 0; i < ROWS; i++) {
         /* neighbours in rank are in other parts */
@@ -178,7 +178,7 @@ static void test_cache(void **state)
 
     (void)state;
     test_dir_make(dir);
-    workload_begin(&w, &r, ELEMENT_F32, METRIC_L2SQ, 3 * ORACLE_PART_CHUNK, 12, 6);
+    workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 3 * ORACLE_PART_CHUNK, 12, 6);
     struct op_list *list = workload_history(&w, &r, 4, 10, 1);
     const struct oracle_env cached = { .cache_dir = dir, .only_cached = true };
     assert_int_equal(make_apart(&whole, list, cached, &err), ERR_NOT_FOUND);
@@ -206,7 +206,7 @@ static struct op_list *small(uint64_t data, size_t k)
     struct rng r = rng_at(test_seed(), 103 + data);
     struct workload w;
 
-    workload_begin(&w, &r, ELEMENT_F32, METRIC_L2SQ, 2 * ORACLE_PART_CHUNK, 5, 6);
+    workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 2 * ORACLE_PART_CHUNK, 5, 6);
     workload_insert(&w, 0, 2 * ORACLE_PART_CHUNK, 0, 0, NULL);
     workload_search(&w, k, 1, NULL);
     return workload_finish(&w);

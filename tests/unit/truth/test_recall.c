@@ -23,13 +23,13 @@ static void line_begin(struct line *l, size_t k, const uint64_t *allowed, size_t
     const uint64_t gone = 6;
 
     memset(l, 0, sizeof *l);
-    workload_begin(&w, &r, ELEMENT_F32, METRIC_L2SQ, 8, 1, 1);
+    workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 8, 1, 1);
     memcpy(w.rows->state, points, sizeof points);
     memset(w.queries->state, 0, sizeof(float));
     workload_insert(&w, 0, 8, 0, 0, NULL);
     const struct id_selector choice = { .ids = &gone, .n_ids = 1 };
     assert_ok(record_delete(w.recorder, &(struct op_options){ 0 }, &choice, &w.err), &w.err);
-    struct view *queries = view_range(w.queries, METRIC_L2SQ, 0, 1);
+    struct view *queries = view_range(w.queries, INDEX_L2SQ, 0, 1);
     const struct filter_spec allow = { .ids = allowed, .n_ids = n_allowed };
     if (radius >= 0)
         assert_ok(
@@ -62,7 +62,7 @@ static void line_end(struct line *l)
     op_list_free(l->list);
 }
 
-#define NONE ID_NONE
+#define NONE INDEX_NO_ID
 
 static void test_cases(void **state)
 {
@@ -155,16 +155,16 @@ static void copies_begin(struct line *l, enum metric metric, double radius)
     struct workload w;
 
     memset(l, 0, sizeof *l);
-    workload_begin(&w, &r, ELEMENT_F32, metric, COPIES + 2, 1, 4);
+    workload_begin(&w, &r, INDEX_F32, metric, COPIES + 2, 1, 4);
     float *rows = w.rows->state, *query = w.queries->state;
     for (size_t i = 0; i < COPIES + 2; i++)
         for (size_t j = 0; j < 4; j++) {
             const float ulps = (float)rng_below(&r, 5) - 2;
             rows[4 * i + j] = i <= COPIES ? base[j] * (1 + ulps * 0x1p-23F) : -base[j] * (float)j;
         }
-    rows[(size_t)4 * COPIES] *= metric == METRIC_IP ? .99F : 1.01F;
+    rows[(size_t)4 * COPIES] *= metric == INDEX_IP ? .99F : 1.01F;
     for (size_t j = 0; j < 4; j++)
-        query[j] = metric == METRIC_IP ? fabsf(base[j]) : base[j];
+        query[j] = metric == INDEX_IP ? fabsf(base[j]) : base[j];
     workload_insert(&w, 0, COPIES + 1, 0, 0, NULL);
     workload_search(&w, COPIES_K, 1, NULL);
     workload_range(&w, radius);
@@ -210,12 +210,12 @@ static void score_copies(struct line *l, size_t op, const uint64_t *ids, struct 
    origin too. */
 static void test_near_copies(void **state)
 {
-    static const enum metric metrics[] = { METRIC_COS, METRIC_IP, METRIC_L2SQ };
+    static const enum metric metrics[] = { INDEX_COS, INDEX_IP, INDEX_L2SQ };
     static const uint64_t any[] = { 3, 29, 11, 7, 17 }, one_far[] = { 3, 29, 11, 7, COPIES };
 
     (void)state;
     for (size_t i = 0; i < 3; i++) {
-        const bool tied = metrics[i] != METRIC_L2SQ;
+        const bool tied = metrics[i] != INDEX_L2SQ;
         const uint64_t *nearest;
         struct score s;
         struct line l;

@@ -29,11 +29,11 @@ static void world_begin(struct world *w)
     struct workload load;
 
     memset(w, 0, sizeof *w);
-    workload_begin(&load, &r, ELEMENT_F32, METRIC_L2SQ, ROWS, QUERIES, 8);
+    workload_begin(&load, &r, INDEX_F32, INDEX_L2SQ, ROWS, QUERIES, 8);
     workload_insert(&load, 0, 300, 0, 0, "load");
     workload_search(&load, K, 1, "q");
     workload_range(&load, 4);
-    struct view *queries = view_range(load.queries, METRIC_L2SQ, 0, QUERIES);
+    struct view *queries = view_range(load.queries, INDEX_L2SQ, 0, QUERIES);
     struct view *writes = workload_rows(&load, 300, 50);
     const struct id_selector oldest = { .oldest = 50 };
     const struct concurrent_request request = {
@@ -117,7 +117,7 @@ static void distances_are_exact(void **state)
     struct answers a = truth_of(&w, LAST, PASS_SINGLE);
     memcpy(ids, a.ids, sizeof ids);
     ids[0] = 0; /* among the fifty oldest */
-    ids[1] = ID_NONE;
+    ids[1] = INDEX_NO_ID;
     ids[2] = 399; /* never inserted */
     a.ids = ids;
     assert_ok(scorer_take(&w.scorer, &a, NULL, &w.err), &w.err);
@@ -261,7 +261,7 @@ static void exact_methods_are_held_to_it(void **state)
     assert_ok(scorer_take(&w.scorer, &a, NULL, &w.err), &w.err);
     memcpy(ids, a.ids, sizeof ids);
     a.ids = ids;
-    ids[7] = ID_NONE; /* one in a hundred */
+    ids[7] = INDEX_NO_ID; /* one in a hundred */
     assert_int_equal(scorer_take(&w.scorer, &a, NULL, &w.err), ERR_INVARIANT);
     assert_non_null(strstr(w.err.text, "INDEX_EXACT"));
     /* A search that was left out changes nothing; an insertion that was does. */

@@ -25,7 +25,7 @@ static void test_alpha_keeps_edges(void **state)
     for (size_t i = 0; i < sizeof params / sizeof *params; i++) {
         struct baseline_test t;
 
-        baseline_begin(&t, &vamana_ops, params[i], ELEMENT_F32, METRIC_L2SQ, 16, 2000);
+        baseline_begin(&t, &vamana_ops, params[i], INDEX_F32, INDEX_L2SQ, 16, 2000);
         baseline_insert(&t, 0, 2000);
         const struct graph_layer layer = layer_of(&t);
         if (layer.links * 20 <= before * 21)
@@ -47,7 +47,7 @@ static void test_enters_at_the_medoid(void **state)
     uint64_t id;
     float distance;
 
-    baseline_begin(&t, &vamana_ops, "maintenance=explicit;degree=8", ELEMENT_F32, METRIC_L2SQ, 1,
+    baseline_begin(&t, &vamana_ops, "maintenance=explicit;degree=8", INDEX_F32, INDEX_L2SQ, 1,
                    4000);
     for (size_t i = 0; i < 4000; i++)
         t.f32[i] = (float)i;
@@ -77,7 +77,7 @@ static void test_lazy_deletes(void **state)
     const size_t n = 2000;
     bool more = true;
 
-    baseline_begin(&t, &vamana_ops, "maintenance=explicit", ELEMENT_F32, METRIC_L2SQ, 12, 2 * n);
+    baseline_begin(&t, &vamana_ops, "maintenance=explicit", INDEX_F32, INDEX_L2SQ, 12, 2 * n);
     baseline_insert(&t, 0, n);
     baseline_remove(&t, 0, n / 2);
     const struct graph_index *h = (const struct graph_index *)t.index;
@@ -113,7 +113,7 @@ static void test_consolidates_in_time(void **state)
     (void)state;
     struct baseline_test t;
 
-    baseline_begin(&t, &vamana_ops, "consolidate_share=.1", ELEMENT_F32, METRIC_L2SQ, 12, 1000);
+    baseline_begin(&t, &vamana_ops, "consolidate_share=.1", INDEX_F32, INDEX_L2SQ, 12, 1000);
     baseline_insert(&t, 0, 1000);
     const struct graph_index *h = (const struct graph_index *)t.index;
     baseline_remove(&t, 0, 100);
@@ -132,7 +132,7 @@ static void test_in_place_deletes(void **state)
     const size_t n = 2000;
     bool more = true;
 
-    baseline_begin(&t, &vamana_ops, "deletes=in-place", ELEMENT_F32, METRIC_L2SQ, 12, 2 * n);
+    baseline_begin(&t, &vamana_ops, "deletes=in-place", INDEX_F32, INDEX_L2SQ, 12, 2 * n);
     baseline_insert(&t, 0, n);
     baseline_remove(&t, 0, n / 2);
     const struct graph_index *h = (const struct graph_index *)t.index;
@@ -168,7 +168,7 @@ static void test_inner_product(void **state)
     struct baseline_test t;
     const size_t n = 2000 / test_scale();
 
-    baseline_begin(&t, &vamana_ops, "", ELEMENT_F32, METRIC_IP, 20, n + 50);
+    baseline_begin(&t, &vamana_ops, "", INDEX_F32, INDEX_IP, 20, n + 50);
     test_normalise_f32(t.f32, n + 50, t.dim);
     for (size_t i = 0; i < n + 50; i++)
         for (size_t j = 0; j < t.dim; j++)
@@ -203,7 +203,7 @@ static void test_any_thread_count(void **state)
         struct pool *pool = pool_create(1 + 2 * i), *usual;
 
         assert_non_null(pool);
-        baseline_begin(&t, &vamana_ops, "", ELEMENT_F32, METRIC_L2SQ, 20, 3000);
+        baseline_begin(&t, &vamana_ops, "", INDEX_F32, INDEX_L2SQ, 20, 3000);
         usual = t.index->env.pool;
         t.index->ops->destroy(t.index);
         t.bench.env.pool = pool;

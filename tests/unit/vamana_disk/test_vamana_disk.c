@@ -79,7 +79,7 @@ static void test_layouts(void **state)
     for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++) {
         struct baseline_test t;
 
-        baseline_begin(&t, &here, "degree=8;merge_rows=1;pq_groups=8", ELEMENT_F32, METRIC_L2SQ,
+        baseline_begin(&t, &here, "degree=8;merge_rows=1;pq_groups=8", INDEX_F32, INDEX_L2SQ,
                        layouts[i].dim, 300);
         baseline_insert(&t, 0, 300);
         const struct vamana_disk_part *p = view_of(&t)->part;
@@ -105,7 +105,7 @@ static void test_cache_and_reads(void **state)
     for (size_t i = 0; i < 2; i++) {
         struct baseline_test t;
 
-        baseline_begin(&t, &here, i ? "cache_mb=0.1" : "cache_mb=0", ELEMENT_F32, METRIC_L2SQ, 16,
+        baseline_begin(&t, &here, i ? "cache_mb=0.1" : "cache_mb=0", INDEX_F32, INDEX_L2SQ, 16,
                        3000);
         baseline_insert(&t, 0, 3000);
         baseline_search(&t, baseline_row(&t, 0), 20, 10, "search_list=40", NULL, ids[i],
@@ -133,7 +133,7 @@ static void test_codes(void **state)
     for (size_t i = 0; i < 2; i++) {
         struct baseline_test t;
 
-        baseline_begin(&t, &here, i ? "pq_groups=24" : "pq_groups=2", ELEMENT_F32, METRIC_L2SQ, 24,
+        baseline_begin(&t, &here, i ? "pq_groups=24" : "pq_groups=2", INDEX_F32, INDEX_L2SQ, 24,
                        3000);
         baseline_insert(&t, 0, 3000);
         const double recall = baseline_recall(&t, "search_list=15");
@@ -162,8 +162,7 @@ static void test_entry_is_a_node(void **state)
     (void)state;
     struct baseline_test t;
 
-    baseline_begin(&t, &here, "degree=8;merge_rows=50;pq_groups=4", ELEMENT_F32, METRIC_L2SQ, 16,
-                   400);
+    baseline_begin(&t, &here, "degree=8;merge_rows=50;pq_groups=4", INDEX_F32, INDEX_L2SQ, 16, 400);
     for (size_t i = 0; i < t.dim; i++)
         t.f32[77 * t.dim + i] = i % 2 ? 1e30F : -1e30F;
     baseline_insert(&t, 0, 300);
@@ -179,7 +178,7 @@ static void test_merges_when_due(void **state)
     (void)state;
     struct baseline_test t;
 
-    baseline_begin(&t, &here, "merge_rows=100;merge_share=.2", ELEMENT_F32, METRIC_L2SQ, 12, 2000);
+    baseline_begin(&t, &here, "merge_rows=100;merge_share=.2", INDEX_F32, INDEX_L2SQ, 12, 2000);
     baseline_insert(&t, 0, 99);
     assert_int_equal(view_of(&t)->part->n, 0);
     baseline_insert(&t, 99, 1000);
@@ -207,7 +206,7 @@ static void test_merge_that_fails(void **state)
     struct baseline_test t;
     bool more;
 
-    baseline_begin(&t, &here, "merge_rows=10", ELEMENT_F32, METRIC_L2SQ, 12, 1000);
+    baseline_begin(&t, &here, "merge_rows=10", INDEX_F32, INDEX_L2SQ, 12, 1000);
     baseline_insert(&t, 0, 500);
     test_dir_remove(folder);
     baseline_insert(&t, 500, 700);
@@ -233,7 +232,7 @@ static void test_folder_after_a_crash(void **state)
     char other[PATH_MAX];
 
     test_dir_make(other);
-    baseline_begin(&t, &here, "maintenance=explicit", ELEMENT_F32, METRIC_L2SQ, 12, 1000);
+    baseline_begin(&t, &here, "maintenance=explicit", INDEX_F32, INDEX_L2SQ, 12, 1000);
     baseline_insert(&t, 0, 600);
     maintain(&t);
     baseline_insert(&t, 600, 1000);
@@ -253,7 +252,7 @@ static void begin_shifted(struct baseline_test *t, size_t half, float shift)
 {
     const char *params = "build_list=64;merge_rows=20;pq_groups=12";
 
-    baseline_begin(t, &here, params, ELEMENT_F32, METRIC_L2SQ, TURNOVER_DIM, 2 * half);
+    baseline_begin(t, &here, params, INDEX_F32, INDEX_L2SQ, TURNOVER_DIM, 2 * half);
     for (size_t i = half * t->dim; i < 2 * half * t->dim; i++)
         t->f32[i] += shift;
 }
@@ -318,7 +317,7 @@ static void test_threads(void **state)
     (void)state;
     struct baseline_test t;
 
-    baseline_begin(&t, &here, "", ELEMENT_F32, METRIC_L2SQ, 20, 2500);
+    baseline_begin(&t, &here, "", INDEX_F32, INDEX_L2SQ, 20, 2500);
     struct pool *pool = pool_create(3), *usual = t.index->env.pool;
     assert_non_null(pool);
     baseline_insert(&t, 0, 2000);
@@ -354,7 +353,7 @@ static void test_own_folder(void **state)
     char saved[PATH_MAX];
 
     test_dir_make(saved);
-    baseline_begin(&t, &here, "merge_rows=100", ELEMENT_F32, METRIC_L2SQ, 12, 400);
+    baseline_begin(&t, &here, "merge_rows=100", INDEX_F32, INDEX_L2SQ, 12, 400);
     param_defaults(here.params, &params);
     assert_code(vamana_disk_ops.create(&other, &t.bench.env, &params), ERR_IO, &t.bench.error);
     baseline_insert(&t, 0, 300);
@@ -405,7 +404,7 @@ static void test_stats_beside_a_merge(void **state)
     struct merging m = { .t = &t };
     const struct stat_sink sink = { .to = &m, .value = merge_at_first };
 
-    baseline_begin(&t, &here, "maintenance=explicit", ELEMENT_F32, METRIC_L2SQ, 12, 400);
+    baseline_begin(&t, &here, "maintenance=explicit", INDEX_F32, INDEX_L2SQ, 12, 400);
     baseline_insert(&t, 0, 300);
     maintain(&t);
     baseline_remove(&t, 0, 30);

@@ -35,7 +35,7 @@ static inline struct source *make_source(size_t number, size_t n, enum element e
     s->state = malloc(n * DIM * sizeof(float));
     assert_non_null(s->state);
     for (size_t r = 0; r < n; r++) {
-        if (element == ELEMENT_U8) {
+        if (element == INDEX_U8) {
             ((uint8_t *)s->state)[r * DIM] = (uint8_t)number;
             ((uint8_t *)s->state)[r * DIM + 1] = (uint8_t)r;
         } else {

@@ -12,7 +12,7 @@ static void files_open(struct files *f)
 {
     *f = (struct files){ 0 };
     for (size_t i = 0; i < SOURCES; i++) {
-        f->sources[i] = make_source(i, ROWS, ELEMENT_F32);
+        f->sources[i] = make_source(i, ROWS, INDEX_F32);
         (void)snprintf(f->origins[i].path, sizeof f->origins[i].path, "/file %zu", i);
         f->sources[i]->origin = &f->origins[i];
     }
@@ -29,7 +29,7 @@ static void files_close(struct files *f)
 static int file_of(const struct files *f, struct gathered_rows *g, size_t first, size_t n)
 {
     const float *rows = (const float *)g->rows.rows + first * DIM;
-    const struct vectors v = { rows, n, DIM, ELEMENT_F32 };
+    const struct vectors v = { rows, n, DIM, INDEX_F32 };
     struct row_origin origin;
     uint64_t numbers[POSITIONS];
     if (!gather_origin(g, v, &origin, numbers))
@@ -47,10 +47,9 @@ static struct gathered_rows gather(const struct view *v, const uint64_t *positio
     struct error err = { 0 };
     struct gathered_rows g = { .view = v, .positions = positions };
     if (positions)
-        assert_ok(gather_positions(v, positions, n, ELEMENT_F32, false, buffer, &g.rows, &err),
-                  &err);
+        assert_ok(gather_positions(v, positions, n, INDEX_F32, false, buffer, &g.rows, &err), &err);
     else
-        assert_ok(gather_view(v, 0, n, ELEMENT_F32, false, buffer, &g.rows, &err), &err);
+        assert_ok(gather_view(v, 0, n, INDEX_F32, false, buffer, &g.rows, &err), &err);
     return g;
 }
 
@@ -61,7 +60,7 @@ static void finds_the_file_of_rows(void **state)
     struct rng rng = rng_at(test_seed(), 1);
     (void)state;
     files_open(&f);
-    struct view *range = view_range(f.sources[1], METRIC_L2SQ, 5, 40);
+    struct view *range = view_range(f.sources[1], INDEX_L2SQ, 5, 40);
     struct gathered_rows g = gather(range, NULL, 40, &buffer);
     assert_ptr_equal(g.rows.rows, (const float *)f.sources[1]->rows + (size_t)5 * DIM);
     assert_int_equal(file_of(&f, &g, 0, 40), 1);
@@ -96,7 +95,7 @@ static void keeps_files_apart(void **state)
     f.sources[2]->origin = NULL;
     struct view *parts[SOURCES];
     for (size_t i = 0; i < SOURCES; i++)
-        parts[i] = view_range(f.sources[i], METRIC_L2SQ, i, 10);
+        parts[i] = view_range(f.sources[i], INDEX_L2SQ, i, 10);
     struct view *all = view_concat((const struct view *const *)parts, SOURCES);
     struct gathered_rows g = gather(all, NULL, 30, &buffer);
     assert_int_equal(file_of(&f, &g, 0, 10), 0);
@@ -119,24 +118,23 @@ static void knows_only_what_was_gathered(void **state)
     uint64_t numbers[ROWS + 1];
     (void)state;
     files_open(&f);
-    struct view *range = view_range(f.sources[1], METRIC_L2SQ, 5, 40);
+    struct view *range = view_range(f.sources[1], INDEX_L2SQ, 5, 40);
     struct gathered_rows g = gather(range, NULL, 40, &buffer);
     const float *rows = g.rows.rows;
     const struct vectors others[] = {
-        { rows - DIM, 2, DIM, ELEMENT_F32 },      { rows, 41, DIM, ELEMENT_F32 },
-        { rows + 39 * DIM, 2, DIM, ELEMENT_F32 }, { rows + 40 * DIM, 1, DIM, ELEMENT_F32 },
-        { rows, 1, DIM / 2, ELEMENT_F32 },        { rows, 1, DIM, ELEMENT_U8 },
-        { numbers, 1, DIM, ELEMENT_F32 },         { rows, 0, DIM, ELEMENT_F32 },
+        { rows - DIM, 2, DIM, INDEX_F32 },      { rows, 41, DIM, INDEX_F32 },
+        { rows + 39 * DIM, 2, DIM, INDEX_F32 }, { rows + 40 * DIM, 1, DIM, INDEX_F32 },
+        { rows, 1, DIM / 2, INDEX_F32 },        { rows, 1, DIM, INDEX_U8 },
+        { numbers, 1, DIM, INDEX_F32 },         { rows, 0, DIM, INDEX_F32 },
     };
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         assert_false(gather_origin(&g, others[i], &origin, numbers));
     g = (struct gathered_rows){ 0 };
-    assert_false(
-        gather_origin(&g, (struct vectors){ rows, 1, DIM, ELEMENT_F32 }, &origin, numbers));
+    assert_false(gather_origin(&g, (struct vectors){ rows, 1, DIM, INDEX_F32 }, &origin, numbers));
     /* Bytes that became floats on the way. */
-    struct source *bytes = make_source(3, ROWS, ELEMENT_U8);
+    struct source *bytes = make_source(3, ROWS, INDEX_U8);
     bytes->origin = &f.origins[0];
-    struct view *wide = view_range(bytes, METRIC_L2SQ, 0, 10);
+    struct view *wide = view_range(bytes, INDEX_L2SQ, 0, 10);
     g = gather(wide, NULL, 10, &buffer);
     assert_false(gather_origin(&g, g.rows, &origin, numbers));
     view_drop(wide);

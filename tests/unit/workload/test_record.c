@@ -23,7 +23,7 @@ static uint64_t *model_id(struct model *m, const struct view *v, size_t i)
 static bool model_live(struct model *m, const struct view *v, size_t i)
 {
     const uint64_t id = *model_id(m, v, i);
-    return id != ID_NONE && m->came[id];
+    return id != INDEX_NO_ID && m->came[id];
 }
 
 /* Some rows, in order or not, either all live or all not live; NULL if no such choice was drawn. */
@@ -31,7 +31,7 @@ static struct view *random_rows(struct rng *rng, struct model *m, bool live)
 {
     const size_t s = (size_t)rng_below(rng, SOURCES), first = (size_t)rng_below(rng, ROWS);
     struct view *range =
-        view_range(m->sources[s], METRIC_L2SQ, first, 1 + (size_t)rng_below(rng, ROWS - first));
+        view_range(m->sources[s], INDEX_L2SQ, first, 1 + (size_t)rng_below(rng, ROWS - first));
     uint64_t *positions = malloc(range->n * sizeof *positions);
     assert_non_null(positions);
     size_t n = 0;
@@ -55,7 +55,7 @@ static void model_insert(struct model *m, const struct op *op)
 {
     for (size_t i = 0; i < op->n; i++) {
         uint64_t *id = model_id(m, op->rows, i);
-        if (*id == ID_NONE) {
+        if (*id == INDEX_NO_ID) {
             *id = op->ids[i];
             m->n_ids++;
         }
@@ -138,7 +138,7 @@ static void test_recorder(void **state)
         memset(m.id_of, 0xff, sizeof m.id_of);
         assert_ok(recorder_new(&r, &err), &err);
         for (size_t i = 0; i < SOURCES; i++) {
-            m.sources[i] = make_source(i, ROWS, ELEMENT_F32);
+            m.sources[i] = make_source(i, ROWS, INDEX_F32);
             assert_ok(recorder_source_take(r, m.sources[i], m.sources[i]->name, "", &err), &err);
         }
         recorder_set_seed(r, round);
@@ -158,12 +158,12 @@ static void test_ids_return(void **state)
     (void)state;
     struct error err = { 0 };
     struct recorder *r;
-    struct source *s = make_source(0, ROWS, ELEMENT_F32), *unused = make_source(1, 5, ELEMENT_F32);
+    struct source *s = make_source(0, ROWS, INDEX_F32), *unused = make_source(1, 5, INDEX_F32);
     assert_ok(recorder_new(&r, &err), &err);
     assert_ok(recorder_source_take(r, unused, "unused", "", &err), &err);
     assert_ok(recorder_source_take(r, s, "set", "abc", &err), &err);
     struct op_options note = { .line = 3, .tag = "t" };
-    struct view *all = view_range(s, METRIC_L2SQ, 0, ROWS);
+    struct view *all = view_range(s, INDEX_L2SQ, 0, ROWS);
     struct view *a = view_slice(all, 20, 20), *b = view_slice(all, 10, 40),
                 *c = view_slice(all, 22, 3);
     assert_ok(record_insert(r, &note, a, &err), &err);
@@ -200,11 +200,11 @@ static void test_updates(void **state)
     (void)state;
     struct error err = { 0 };
     struct recorder *r;
-    struct source *s = make_source(0, ROWS, ELEMENT_F32);
+    struct source *s = make_source(0, ROWS, INDEX_F32);
     assert_ok(recorder_new(&r, &err), &err);
     assert_ok(recorder_source_take(r, s, "set", "", &err), &err);
     struct op_options note = { .line = 3 };
-    struct view *all = view_range(s, METRIC_L2SQ, 0, ROWS);
+    struct view *all = view_range(s, INDEX_L2SQ, 0, ROWS);
     struct view *old = view_slice(all, 0, 4), *first = view_slice(all, 40, 2),
                 *second = view_slice(all, 50, 1);
     const uint64_t two[] = { 1, 2 }, one[] = { 2 };
@@ -227,12 +227,11 @@ static void test_updates(void **state)
     };
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
         float row[DIM];
-        assert_ok(op_list_vector(list, expected[i].id, expected[i].at, ELEMENT_F32, row, &err),
-                  &err);
+        assert_ok(op_list_vector(list, expected[i].id, expected[i].at, INDEX_F32, row, &err), &err);
         assert_true(row[0] == expected[i].row);
     }
     float row[DIM];
-    assert_code(op_list_vector(list, 4, 3, ELEMENT_F32, row, &err), ERR_UNKNOWN_ID, &err);
+    assert_code(op_list_vector(list, 4, 3, INDEX_F32, row, &err), ERR_UNKNOWN_ID, &err);
     view_drop(all);
     view_drop(old);
     view_drop(first);
@@ -245,15 +244,14 @@ static void test_elements_mix(void **state)
     (void)state;
     struct error err = { 0 };
     struct recorder *r;
-    struct source *bytes = make_source(0, ROWS, ELEMENT_U8),
-                  *floats = make_source(1, ROWS, ELEMENT_F32);
+    struct source *bytes = make_source(0, ROWS, INDEX_U8),
+                  *floats = make_source(1, ROWS, INDEX_F32);
     assert_ok(recorder_new(&r, &err), &err);
     assert_ok(recorder_source_take(r, bytes, "bytes", "", &err), &err);
     assert_ok(recorder_source_take(r, floats, "floats", "", &err), &err);
     struct op_options note = { .line = 3 };
-    struct view *a = view_range(bytes, METRIC_L2SQ, 0, 9),
-                *b = view_range(floats, METRIC_L2SQ, 0, 9);
-    struct view *c = view_range(floats, METRIC_COS, 0, 9);
+    struct view *a = view_range(bytes, INDEX_L2SQ, 0, 9), *b = view_range(floats, INDEX_L2SQ, 0, 9);
+    struct view *c = view_range(floats, INDEX_COS, 0, 9);
     assert_ok(record_insert(r, &note, a, &err), &err);
     assert_ok(record_search(r, &note, b, 3, NULL, &err), &err);
     assert_code(record_search(r, &note, c, 3, NULL, &err), ERR_DIMENSION, &err);
@@ -274,13 +272,12 @@ static void test_replacements(void **state)
     struct recorder *r;
     struct op_list *list;
     struct live_set live;
-    struct source *s = make_source(0, 40, ELEMENT_F32);
+    struct source *s = make_source(0, 40, INDEX_F32);
     const struct op_options note = { 0 };
 
     assert_ok(recorder_new(&r, &err), &err);
     assert_ok(recorder_source_take(r, s, "set", "", &err), &err);
-    struct view *first = view_range(s, METRIC_L2SQ, 0, 20),
-                *more = view_range(s, METRIC_L2SQ, 20, 5);
+    struct view *first = view_range(s, INDEX_L2SQ, 0, 20), *more = view_range(s, INDEX_L2SQ, 20, 5);
     assert_ok(record_insert(r, &note, first, &err), &err);
     const struct id_selector oldest = { .oldest = 5 };
     const struct concurrent_request c = {
@@ -316,12 +313,12 @@ static void test_replacements_are_refused(void **state)
     for (int i = 0; i < 2; i++) {
         struct error err = { 0 };
         struct recorder *r;
-        struct source *s = make_source(0, 40, ELEMENT_F32);
+        struct source *s = make_source(0, 40, INDEX_F32);
 
         assert_ok(recorder_new(&r, &err), &err);
         assert_ok(recorder_source_take(r, s, "set", "", &err), &err);
-        struct view *first = view_range(s, METRIC_L2SQ, 0, 20);
-        struct view *written = view_range(s, METRIC_L2SQ, i ? 20 : 0, 5);
+        struct view *first = view_range(s, INDEX_L2SQ, 0, 20);
+        struct view *written = view_range(s, INDEX_L2SQ, i ? 20 : 0, 5);
         assert_ok(record_insert(r, &note, first, &err), &err);
         const struct concurrent_request c = { .queries = first,
                                               .writes = written,

@@ -11,7 +11,7 @@ static void test_rollback_puts_back(void **state)
     struct workload w;
     struct rng rng = rng_at(test_seed(), 3);
     const struct op_options note = { 0 };
-    workload_begin(&w, &rng, ELEMENT_F32, METRIC_L2SQ, ROWS, QUERIES, DIM);
+    workload_begin(&w, &rng, INDEX_F32, INDEX_L2SQ, ROWS, QUERIES, DIM);
     workload_insert(&w, 0, 10, 0, 0, NULL); /* 0 */
     assert_ok(record_begin(w.recorder, &note, &w.err), &w.err);
     const struct id_selector two = { .oldest = 2 };
@@ -51,7 +51,7 @@ static void test_updates_wait(void **state)
     struct rng rng = rng_at(test_seed(), 4);
     const struct op_options note = { 0 };
     struct error err = { 0 };
-    workload_begin(&w, &rng, ELEMENT_F32, METRIC_L2SQ, ROWS, QUERIES, DIM);
+    workload_begin(&w, &rng, INDEX_F32, INDEX_L2SQ, ROWS, QUERIES, DIM);
     workload_insert(&w, 0, 1, 0, 0, NULL);
     for (size_t i = 0; i < 2; i++) {
         assert_ok(record_begin(w.recorder, &note, &w.err), &w.err);
@@ -61,7 +61,7 @@ static void test_updates_wait(void **state)
     struct op_list *list = workload_finish(&w);
     for (size_t at = 1; at <= list->n; at++) {
         float row[DIM];
-        assert_ok(op_list_vector(list, 0, at, ELEMENT_F32, row, &err), &err);
+        assert_ok(op_list_vector(list, 0, at, INDEX_F32, row, &err), &err);
         assert_memory_equal(row, (const float *)w.rows->rows + (at <= 6 ? 0 : 8) * DIM, sizeof row);
     }
     op_list_free(list);
@@ -76,7 +76,7 @@ static void test_classes(void **state)
         struct workload w;
         struct rng rng = rng_at(test_seed(), 5);
         double sum = 0, counts[OF] = { 0 };
-        workload_begin(&w, &rng, ELEMENT_F32, METRIC_L2SQ, N, 1, 2);
+        workload_begin(&w, &rng, INDEX_F32, INDEX_L2SQ, N, 1, 2);
         struct view *v = workload_rows(&w, 0, N);
         const struct attribute_spec spec = { .name = "c", .classes = OF, .skew = skew };
         assert_ok(record_insert_with(w.recorder, &(struct op_options){ 0 }, v, &spec, 1, &w.err),

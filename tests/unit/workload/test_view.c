@@ -13,17 +13,17 @@ static void expect_view(const struct view *v, const struct positions *p,
     static float got[POSITIONS * DIM];
     struct error err = { 0 };
     assert_int_equal(v->n, p->n);
-    assert_ok(view_read(v, 0, v->n, ELEMENT_F32, got, &err), &err);
+    assert_ok(view_read(v, 0, v->n, INDEX_F32, got, &err), &err);
     for (size_t i = 0; i < p->n; i++) {
         size_t row;
         assert_ptr_equal(view_row(v, i, &row), sources[p->source[i]]);
         assert_int_equal(row, p->row[i]);
         assert_true(got[i * DIM] == (float)(1000 * p->source[i] + p->row[i]));
-        const float *mapped = view_map(v, i, 1, ELEMENT_F32);
+        const float *mapped = view_map(v, i, 1, INDEX_F32);
         assert_true(mapped && mapped[0] == got[i * DIM]);
     }
-    if (v->n > 1 && view_map(v, 0, v->n, ELEMENT_F32))
-        assert_memory_equal(view_map(v, 0, v->n, ELEMENT_F32), got, v->n * DIM * sizeof(float));
+    if (v->n > 1 && view_map(v, 0, v->n, INDEX_F32))
+        assert_memory_equal(view_map(v, 0, v->n, INDEX_F32), got, v->n * DIM * sizeof(float));
 }
 
 static void model_append(struct positions *p, size_t source, size_t row)
@@ -38,7 +38,7 @@ static struct view *append_range(struct rng *rng, const struct view *v, struct p
 {
     const size_t s = (size_t)rng_below(rng, SOURCES), first = (size_t)rng_below(rng, ROWS);
     const size_t n = 1 + (size_t)rng_below(rng, ROWS - first);
-    struct view *range = view_range(sources[s], METRIC_L2SQ, first, n),
+    struct view *range = view_range(sources[s], INDEX_L2SQ, first, n),
                 *out = view_concat((const struct view *const[]){ v, range }, 2);
     for (size_t i = 0; i < n; i++)
         model_append(p, s, first + i);
@@ -97,9 +97,9 @@ static void test_views(void **state)
     static struct positions p;
     struct rng rng = rng_at(test_seed(), 1);
     for (size_t i = 0; i < SOURCES; i++)
-        sources[i] = make_source(i, ROWS, ELEMENT_F32);
+        sources[i] = make_source(i, ROWS, INDEX_F32);
     for (int round = 0; round < 200; round++) {
-        struct view *v = view_range(sources[0], METRIC_L2SQ, 0, ROWS);
+        struct view *v = view_range(sources[0], INDEX_L2SQ, 0, ROWS);
         p.n = ROWS;
         for (size_t i = 0; i < ROWS; i++) {
             p.source[i] = 0;
@@ -118,11 +118,11 @@ static void test_views(void **state)
 static void test_adjoining(void **state)
 {
     (void)state;
-    struct source *s = make_source(0, ROWS, ELEMENT_U8);
+    struct source *s = make_source(0, ROWS, INDEX_U8);
     struct error err = { 0 };
-    struct view *all = view_range(s, METRIC_L2SQ, 0, 1);
+    struct view *all = view_range(s, INDEX_L2SQ, 0, 1);
     for (size_t i = 1; i < 50; i++) {
-        struct view *next = view_range(s, METRIC_L2SQ, i, 1),
+        struct view *next = view_range(s, INDEX_L2SQ, i, 1),
                     *both = view_concat((const struct view *const[]){ all, next }, 2);
         view_drop(all);
         view_drop(next);
@@ -131,11 +131,11 @@ static void test_adjoining(void **state)
     assert_int_equal(all->n_segments, 1);
     float row[DIM];
     uint64_t code[DIM];
-    assert_ok(view_read(all, 7, 1, ELEMENT_F32, row, &err), &err);
+    assert_ok(view_read(all, 7, 1, INDEX_F32, row, &err), &err);
     assert_true(row[1] == 7);
-    assert_code(view_read(all, 7, 1, ELEMENT_B64, code, &err), ERR_DIMENSION, &err);
-    assert_code(view_read(all, 49, 2, ELEMENT_F32, row, &err), ERR_ARGUMENT, &err);
-    assert_null(view_map(all, 0, 1, ELEMENT_F32));
+    assert_code(view_read(all, 7, 1, INDEX_B64, code, &err), ERR_DIMENSION, &err);
+    assert_code(view_read(all, 49, 2, INDEX_F32, row, &err), ERR_ARGUMENT, &err);
+    assert_null(view_map(all, 0, 1, INDEX_F32));
     view_drop(all);
     source_close(s);
 }

@@ -94,10 +94,10 @@ static float least_distance(const struct query_batch *batch, const float *distan
     float most = 0;
 
     switch (metric) {
-        case METRIC_IP: return -INFINITY;
-        case METRIC_HAMMING: return 0;
-        case METRIC_L2SQ:
-        case METRIC_COS: break;
+        case INDEX_IP: return -INFINITY;
+        case INDEX_HAMMING: return 0;
+        case INDEX_L2SQ:
+        case INDEX_COS: break;
     }
     for (size_t i = 0; i < n; i++)
         if (isfinite(distances[i]) && distances[i] > most)
@@ -113,7 +113,7 @@ int answer_buffer_check_query(const struct query_batch *batch, const uint64_t *i
     float before = -INFINITY;
 
     for (size_t i = 0; i < n; i++) {
-        if (ids[i] == ID_NONE)
+        if (ids[i] == INDEX_NO_ID)
             continue;
         if (isnan(distances[i]))
             return fail(err, ERR_INVARIANT,
@@ -123,8 +123,8 @@ int answer_buffer_check_query(const struct query_batch *batch, const uint64_t *i
             return fail(
                 err, ERR_INVARIANT,
                 "a distance of query %zu is negative, %g, under %s: answer %zu, id %" PRIu64,
-                query + 1, (double)distances[i], metric_name(batch->replay->list->metric), i + 1,
-                ids[i]);
+                query + 1, (double)distances[i], index_metric_name(batch->replay->list->metric),
+                i + 1, ids[i]);
         if (distances[i] < before)
             return fail(err, ERR_INVARIANT,
                         "answers of query %zu are not in order of distance: answer %zu is at %g, "

@@ -25,7 +25,7 @@ static int take_medoid(void *to, uint64_t cluster, uint64_t id)
 static bool in_range(const uint64_t *of, size_t n, size_t clusters)
 {
     for (size_t i = 0; i < n; i++)
-        if (of[i] >= clusters && of[i] != NO_CLUSTER)
+        if (of[i] >= clusters && of[i] != INDEX_NO_CLUSTER)
             return false;
     return true;
 }
@@ -42,11 +42,11 @@ static void count(const struct cluster_request *q, const struct cluster_result *
         for (size_t j = 0; j < k; j++) {
             const uint64_t *id = answers + i * k + j;
 
-            if (*id == ID_NONE)
+            if (*id == INDEX_NO_ID)
                 continue;
             const uint64_t *at = bsearch(id, q->ids, q->n, sizeof *q->ids, order_u64);
             seen[n++] = of->of_ids[at - q->ids];
-            same += seen[n - 1] == of->of_vectors[i] && seen[n - 1] != NO_CLUSTER;
+            same += seen[n - 1] == of->of_vectors[i] && seen[n - 1] != INDEX_NO_CLUSTER;
         }
         all += (double)n;
         answered += n > 0;
@@ -75,7 +75,7 @@ int answer_clusters_measure(struct query_batch *batch, const uint64_t *answers,
                                        .threads = batch->threads };
 
     for (size_t i = 0; i < most; i++)
-        if (answers[i] != ID_NONE)
+        if (answers[i] != INDEX_NO_ID)
             ids[request.n++] = answers[i];
     request.n = unique(ids, request.n);
     if (request.n > 0) {

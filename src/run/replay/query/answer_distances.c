@@ -48,11 +48,11 @@ static int add_query(const struct answer_distances *d, const struct query_batch 
                      struct buffer *row, double *exact_sum, double *difference)
 {
     const struct replay_session *r = batch->replay;
-    const size_t row_bytes = element_row_bytes(r->cell->element, r->list->dim);
+    const size_t row_bytes = index_row_bytes(r->cell->element, r->list->dim);
     const char *query = (const char *)batch->queries.rows + d->queries[at] * row_bytes;
 
     for (size_t i = at * batch->k; i < (at + 1) * batch->k; i++) {
-        if (d->ids[i] == ID_NONE || !live_has(&r->now.live, d->ids[i]))
+        if (d->ids[i] == INDEX_NO_ID || !live_has(&r->now.live, d->ids[i]))
             continue;
         const int rc =
             live_state_read(&r->now, &d->ids[i], 1, r->cell->element, row->bytes, r->err);
@@ -76,7 +76,7 @@ int answer_distances_check(const struct answer_distances *d, struct query_batch 
     const bool exact = r->ops->flags & INDEX_EXACT;
     double sum = 0, difference = 0;
     struct buffer row = { 0 };
-    int rc = buffer_reserve(&row, element_row_bytes(r->cell->element, r->list->dim), r->err);
+    int rc = buffer_reserve(&row, index_row_bytes(r->cell->element, r->list->dim), r->err);
 
     /* An index that lacks a change has other rows, as a version has. */
     for (size_t at = 0; rc == OK && at < d->n && !batch->op->as_of && !r->lacks; at++)
@@ -85,11 +85,11 @@ int answer_distances_check(const struct answer_distances *d, struct query_batch 
     if (rc != OK || !(difference > (exact ? ROUNDING : DISTANCES_DIFFER) * sum))
         return rc;
     step_note(s, "distances are not those of %s: they differ from them by %.3g %%",
-              metric_name(r->list->metric), 100 * difference / sum);
+              index_metric_name(r->list->metric), 100 * difference / sum);
     return exact
                ? fail(r->err, ERR_INVARIANT,
                       "the method claims to be exact (INDEX_EXACT), but its distances differ from "
                       "those of %s by %.3g %%; index.h has the formulas",
-                      metric_name(r->list->metric), 100 * difference / sum)
+                      index_metric_name(r->list->metric), 100 * difference / sum)
                : OK;
 }

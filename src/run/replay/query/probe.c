@@ -28,9 +28,9 @@ static void change(char *row, enum element element, size_t dim, struct rng *rng)
 {
     const size_t at = (size_t)rng_below(rng, dim);
 
-    if (element == ELEMENT_F32)
+    if (element == INDEX_F32)
         change_float(row, dim, rng);
-    else if (element == ELEMENT_B64)
+    else if (element == INDEX_B64)
         row[at / 8] = (char)(row[at / 8] ^ 1 << at % 8);
     else
         row[at] = (char)(row[at] == (char)255 ? 254 : row[at] + 1);
@@ -42,7 +42,7 @@ static int make_queries(const struct query_batch *batch, size_t n, struct rng *r
                         struct buffer *rows, struct vectors *out)
 {
     const struct vectors v = batch->queries;
-    const size_t bytes = element_row_bytes(v.element, v.dim);
+    const size_t bytes = index_row_bytes(v.element, v.dim);
     const int rc = buffer_reserve(rows, 2 * n * bytes + 1, batch->replay->err);
 
     if (rc != OK)

@@ -92,10 +92,10 @@ static int choose_filter(struct query_batch *batch, struct step_record *s)
    their halves swap places. */
 static void mix(const struct vectors v, size_t x, size_t y, char *out)
 {
-    const size_t row_bytes = element_row_bytes(v.element, v.dim);
-    const size_t half = v.element == ELEMENT_F32   ? v.dim / 2 * sizeof(float)
-                        : v.element == ELEMENT_B64 ? row_bytes / 2
-                                                   : v.dim / 2;
+    const size_t row_bytes = index_row_bytes(v.element, v.dim);
+    const size_t half = v.element == INDEX_F32   ? v.dim / 2 * sizeof(float)
+                        : v.element == INDEX_B64 ? row_bytes / 2
+                                                 : v.dim / 2;
     const char *first = (const char *)v.rows + x * row_bytes;
     const char *second = (const char *)v.rows + y * row_bytes;
 
@@ -119,7 +119,7 @@ static bool is_zero(const char *row, size_t bytes)
 int query_warm_make(struct vectors v, enum metric metric, size_t n, struct buffer *rows,
                     struct vectors *out, struct error *err)
 {
-    const size_t row_bytes = element_row_bytes(v.element, v.dim);
+    const size_t row_bytes = index_row_bytes(v.element, v.dim);
     const int rc = buffer_reserve(rows, n * row_bytes + 1, err);
 
     if (rc != OK)
@@ -130,11 +130,11 @@ int query_warm_make(struct vectors v, enum metric metric, size_t n, struct buffe
 
         mix(v, x, y, row);
         /* Under cosine a zero vector has no direction. The swapped halves of x are not zero. */
-        if (metric == METRIC_COS && is_zero(row, row_bytes))
+        if (metric == INDEX_COS && is_zero(row, row_bytes))
             mix(v, x, x, row);
     }
     *out = (struct vectors){ rows->bytes, n, v.dim, v.element };
-    if (metric == METRIC_COS && v.element == ELEMENT_F32)
+    if (metric == INDEX_COS && v.element == INDEX_F32)
         gather_scale_to_unit(rows->bytes, n, v.dim);
     return OK;
 }
@@ -259,12 +259,12 @@ static void drop_dead(const struct query_batch *batch, size_t n,
 
         for (size_t i = 0; i < batch->k_fetched && kept < batch->k; i++)
             if (live_has(live, from[i]) ||
-                (from[i] != ID_NONE && !idmap_get(known, from[i], NULL))) {
+                (from[i] != INDEX_NO_ID && !idmap_get(known, from[i], NULL))) {
                 ids[kept] = from[i];
                 distances[kept++] = from_distances[i];
             }
         for (; kept < batch->k; kept++) {
-            ids[kept] = ID_NONE;
+            ids[kept] = INDEX_NO_ID;
             distances[kept] = INFINITY;
         }
     }
@@ -294,7 +294,7 @@ bool query_batch_add_work(struct query_batch *batch, struct work w)
 int query_batch_search(struct query_batch *batch, struct vectors of, size_t first, size_t n,
                        struct answer_buffer *answers)
 {
-    const size_t row_bytes = element_row_bytes(of.element, of.dim);
+    const size_t row_bytes = index_row_bytes(of.element, of.dim);
     const struct search_request request = { { (const char *)of.rows + first * row_bytes, n, of.dim,
                                               of.element },
                                             batch->k_fetched,
@@ -320,7 +320,7 @@ int query_batch_permute(const struct query_batch *batch, size_t first, size_t n,
                         const uint64_t *order, struct buffer *rows, struct vectors *out)
 {
     const struct vectors of = batch->queries;
-    const size_t bytes = element_row_bytes(of.element, of.dim);
+    const size_t bytes = index_row_bytes(of.element, of.dim);
     const int rc = buffer_reserve(rows, n * bytes + 1, batch->replay->err);
 
     for (size_t i = 0; rc == OK && i < n; i++)

@@ -39,12 +39,12 @@ static int take_found(void *to, size_t query, uint64_t id, float distance)
                               "the method delivered a range answer for query %zu, but there are "
                               "only %zu queries",
                               query, c->n_queries);
-    if (!(distance >= 0) && c->metric != METRIC_IP && !(distance > -1e-3f))
+    if (!(distance >= 0) && c->metric != INDEX_IP && !(distance > -1e-3f))
         return c->code =
                    fail(c->err, ERR_INVARIANT,
                         "a distance of query %zu is %s, %g, under %s: range answer, id %" PRIu64,
                         c->first_query + query + 1, distance < 0 ? "negative" : "NaN",
-                        (double)distance, metric_name(c->metric), id);
+                        (double)distance, index_metric_name(c->metric), id);
     if (is_dead(c, id))
         return OK;
     if (c->n == c->capacity && !mem_grow(NULL, &c->found, &c->capacity, c->n + 1, sizeof *c->found))
@@ -56,7 +56,7 @@ static int take_found(void *to, size_t query, uint64_t id, float distance)
 int range_batch_search(struct query_batch *batch, struct range_catch *c, struct vectors of,
                        size_t first, size_t n)
 {
-    const size_t row_bytes = element_row_bytes(of.element, of.dim);
+    const size_t row_bytes = index_row_bytes(of.element, of.dim);
     const struct range_request request = { { (const char *)of.rows + first * row_bytes, n, of.dim,
                                              of.element },
                                            batch->op->radius,

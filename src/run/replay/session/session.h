@@ -83,7 +83,7 @@ static inline uint64_t session_interval_ns(const struct replay_session *r, uint6
 /* Whether rows and queries are scaled to unit length before the method gets them. */
 static inline bool session_unit_rows(const struct replay_session *r)
 {
-    return r->list->metric == METRIC_COS && r->cell->element == ELEMENT_F32;
+    return r->list->metric == INDEX_COS && r->cell->element == INDEX_F32;
 }
 
 /* Reports how much of the operation is done. Called between timed calls; now_ns is a reading

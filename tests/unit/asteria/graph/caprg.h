@@ -76,7 +76,7 @@ static inline bool bed_alive(void *to, uint32_t slot)
 static inline void bed_open(struct bed *b, size_t n, size_t dim, size_t degree, size_t clusters)
 {
     memset(b, 0, sizeof *b);
-    test_bench_begin(&b->bench, ELEMENT_F32, METRIC_COS, dim, 1);
+    test_bench_begin(&b->bench, INDEX_F32, INDEX_COS, dim, 1);
     b->rng = rng_at(test_seed(), 11);
     b->n = n;
     b->dim = dim;

@@ -96,7 +96,7 @@ static inline void coded_begin(struct coded *c, const struct asteria_lrsq_option
                                const float *rows, size_t n, size_t dim)
 {
     memset(c, 0, sizeof *c);
-    test_bench_begin(&c->b, ELEMENT_F32, METRIC_COS, dim, 1);
+    test_bench_begin(&c->b, INDEX_F32, INDEX_COS, dim, 1);
     assert_ok(asteria_lrsq_train(&c->l, &c->b.env, o, rows, n, dim), &c->b.error);
     c->rows = rows, c->n = n, c->dim = dim;
     assert_int_equal(c->l->code_bytes % 8, 0);

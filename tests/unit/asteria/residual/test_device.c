@@ -97,7 +97,7 @@ static void test_histories(void **state)
             static struct pair p;
             if (i > 0 && bytes == (int)i % 2 && !test_is_long())
                 continue;
-            pair_open(&p, settings[i], bytes ? ELEMENT_U8 : ELEMENT_F32);
+            pair_open(&p, settings[i], bytes ? INDEX_U8 : INDEX_F32);
             asteria_world_train(&p.here, 0, 300);
             asteria_world_train(&p.there, 0, 300);
             (void)pair_compare(&p, device); /* nothing is stored */
@@ -127,7 +127,7 @@ static void test_no_coordinates(void **state)
     (void)state;
     struct emulated_device *device = test_emulate_device();
     struct pair p;
-    pair_open(&p, settings[0], ELEMENT_F32);
+    pair_open(&p, settings[0], INDEX_F32);
     for (size_t i = 1; i < EQUAL; i++) {
         memcpy(p.here.rows + i * p.here.row_bytes, p.here.rows, p.here.row_bytes);
         memcpy(p.there.rows + i * p.there.row_bytes, p.there.rows, p.there.row_bytes);
@@ -148,7 +148,7 @@ static void test_failures(void **state)
     static float distances[QUERIES * K];
     struct pair p;
     size_t failed = 0;
-    pair_open(&p, settings[0], ELEMENT_F32);
+    pair_open(&p, settings[0], INDEX_F32);
     asteria_world_train(&p.here, 0, 300);
     asteria_world_train(&p.there, 0, 300);
     pair_insert(&p, 0, 1000);

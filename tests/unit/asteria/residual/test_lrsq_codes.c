@@ -193,7 +193,7 @@ static void test_recall_embedded(void **state)
                                                   .blocks = 1,
                                                   .seed = test_seed(),
                                                   .passes = 1 };
-    test_bench_begin(&b, ELEMENT_F32, METRIC_COS, dim, 1);
+    test_bench_begin(&b, INDEX_F32, INDEX_COS, dim, 1);
     assert_ok(asteria_rotation_train(&rotation, &b.env, &how, rows, N, NULL), &b.error);
     float *z = floats((N + QUERIES) * rotation->out_dim);
     for (size_t i = 0; i < N + QUERIES; i++)
@@ -440,7 +440,7 @@ static void test_no_memory(void **state)
         const struct asteria_lrsq_options o = { 10, 4, 6, pca, 1 };
         struct test_bench b;
         struct asteria_lrsq *l = NULL;
-        test_bench_begin(&b, ELEMENT_F32, METRIC_COS, DIM, 1);
+        test_bench_begin(&b, INDEX_F32, INDEX_COS, DIM, 1);
         size_t i = 0;
         for (int rc = !OK; rc != OK;) {
             b.mem.fail_at = atomic_load(&b.mem.calls) + ++i;

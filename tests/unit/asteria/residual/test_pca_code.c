@@ -18,7 +18,7 @@ static void begin(struct case_of *c)
 {
     struct rng r = rng_at(test_seed(), 41);
 
-    test_bench_begin(&c->bench, ELEMENT_F32, METRIC_COS, DIM, 1);
+    test_bench_begin(&c->bench, INDEX_F32, INDEX_COS, DIM, 1);
     for (size_t i = 0; i < ROWS + QUERIES; i++) {
         float sum = 0;
 

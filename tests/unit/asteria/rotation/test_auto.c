@@ -65,7 +65,7 @@ static struct asteria_params auto_params(void)
 
 static void begin(struct test_bench *b, size_t threads)
 {
-    test_bench_begin(b, ELEMENT_F32, METRIC_COS, DIM, threads);
+    test_bench_begin(b, INDEX_F32, INDEX_COS, DIM, threads);
     b->env.expected_n = 100000;
 }
 
@@ -239,7 +239,7 @@ static void test_choice_changes(void **state)
     float *first = made_rows(1, N, fill_corners), *second = made_rows(2, N, fill_falling);
 
     asteria_world_open(&w, "rotation=auto,code=none,train_steps=400,batch=128,address_bits=6",
-                       ELEMENT_F32, DIM, 2 * ROWS, 2);
+                       INDEX_F32, DIM, 2 * ROWS, 2);
     w.bench.env.expected_n = 100000;
     state_of(&w)->base.env.expected_n = 100000;
     float *rows = (float *)(void *)w.rows;

@@ -60,7 +60,7 @@ static void net_begin(struct net *t, size_t dim, size_t passes, enum asteria_bor
                       uint64_t seed)
 {
     struct rng r = rng_at(seed, 40);
-    test_bench_begin(&t->bench, ELEMENT_F32, METRIC_COS, dim, 1);
+    test_bench_begin(&t->bench, INDEX_F32, INDEX_COS, dim, 1);
     assert_ok(asteria_bor_create(&t->bor, &t->bench.env, dim, passes, init, seed), &t->bench.error);
     t->n_angles = asteria_bor_n_angles(t->bor);
     t->angles = calloc(t->n_angles + 1, sizeof *t->angles);
@@ -354,7 +354,7 @@ static void test_kept_outputs(void **state)
     const double energy[8] = { 1, 3, 2, 2, 5, 2, 0, 2 };
     const bool kept[8] = { false, true, true, true, true, false, false, false };
     (void)state;
-    test_bench_begin(&b, ELEMENT_F32, METRIC_COS, 8, 1);
+    test_bench_begin(&b, INDEX_F32, INDEX_COS, 8, 1);
     for (size_t rank = 0; rank <= 9; rank++) {
         size_t n = 0;
         assert_ok(asteria_bor_loss_init(&l, &b.env, 1, rank, 8, 1), &b.error);
@@ -385,7 +385,7 @@ static void test_neighbours(void **state)
     for (size_t threads = 1; threads <= 2; threads++) {
         struct test_bench b;
         struct asteria_bor_neighbours f;
-        test_bench_begin(&b, ELEMENT_F32, METRIC_COS, DIM, threads);
+        test_bench_begin(&b, INDEX_F32, INDEX_COS, DIM, threads);
         assert_ok(asteria_bor_neighbours_find(&f, &b.env, rows, N, 3), &b.error);
         assert_int_equal(f.n_anchors, N);
         assert_int_equal(f.k, BOR_NEAR);

@@ -20,7 +20,7 @@ static void test_histories(void **state)
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
         for (int bytes = 0; bytes < 2; bytes++) {
             struct asteria_world w;
-            asteria_world_open(&w, settings[i], bytes ? ELEMENT_U8 : ELEMENT_F32, DIM, ROWS, 2);
+            asteria_world_open(&w, settings[i], bytes ? INDEX_U8 : INDEX_F32, DIM, ROWS, 2);
             asteria_world_train(&w, 0, 300);
             const size_t grids = device->grids;
             asteria_world_insert(&w, 0, 300);
@@ -46,7 +46,7 @@ static void test_failures(void **state)
     struct emulated_device *device = test_emulate_device();
     struct asteria_world w;
     size_t failed = 0;
-    asteria_world_open(&w, "device=cuda,caprg=false,train_steps=3,batch=32", ELEMENT_F32, DIM, ROWS,
+    asteria_world_open(&w, "device=cuda,caprg=false,train_steps=3,batch=32", INDEX_F32, DIM, ROWS,
                        1);
     asteria_world_train(&w, 0, 300);
     for (size_t at = 1;; at++) {

@@ -16,7 +16,7 @@ static void test_isometry(void **state)
                 float *rows = some_rows(n, dim, test_seed() + dim);
                 o.centre = centre;
                 o.passes = 1 + d % 2;
-                test_bench_begin(&b, ELEMENT_F32, METRIC_COS, dim, 1);
+                test_bench_begin(&b, INDEX_F32, INDEX_COS, dim, 1);
                 assert_ok(asteria_rotation_train(&t, &b.env, &o, rows, n, NULL), &b.error);
                 assert_true(asteria_rotation_defect(t, b.env.kernels, test_seed(), 100) < 1e-5);
                 float *z = floats(2 * t->out_dim + 16), *y = z + (t->out_dim + 15) / 16 * 16;
@@ -54,7 +54,7 @@ static void test_centred(void **state)
         const struct asteria_rotation_options o = options_of(KINDS[k], 8);
         double mean[32] = { 0 };
         float z[64] __attribute__((aligned(64)));
-        test_bench_begin(&b, ELEMENT_F32, METRIC_COS, DIM, 1);
+        test_bench_begin(&b, INDEX_F32, INDEX_COS, DIM, 1);
         assert_ok(asteria_rotation_train(&t, &b.env, &o, rows, N, NULL), &b.error);
         assert_int_equal(t->out_dim, 32);
         for (size_t i = 0; i < N; i++) {
@@ -114,7 +114,7 @@ static void test_training(void **state)
         o.init = inits[i];
         o.batch = 128;
         o.steps = 0;
-        test_bench_begin(&b, ELEMENT_F32, METRIC_COS, DIM, 2);
+        test_bench_begin(&b, INDEX_F32, INDEX_COS, DIM, 2);
         assert_ok(asteria_rotation_train(&before, &b.env, &o, rows, N, NULL), &b.error);
         o.steps = 300;
         assert_ok(asteria_rotation_train(&after, &b.env, &o, rows, N, &report), &b.error);
@@ -162,7 +162,7 @@ static void test_deterministic(void **state)
         o.batch = 300; /* some chunks of lanes, the last one short */
         o.steps = 30;
         o.seed += run == 3;
-        test_bench_begin(&b, ELEMENT_F32, METRIC_COS, DIM, run % 3 + 1);
+        test_bench_begin(&b, INDEX_F32, INDEX_COS, DIM, run % 3 + 1);
         assert_ok(asteria_rotation_train(&t, &b.env, &o, rows, N, NULL), &b.error);
         bytes = asteria_bor_n_angles(t->bor) * sizeof(float);
         angles[run] = malloc(bytes);
@@ -192,7 +192,7 @@ static void stop(double rate, float scale, size_t steps_least, size_t steps_most
         rows[i] *= scale;
     o.centre = false;
     o.steps = 0;
-    test_bench_begin(&b, ELEMENT_F32, METRIC_COS, DIM, 2);
+    test_bench_begin(&b, INDEX_F32, INDEX_COS, DIM, 2);
     assert_ok(asteria_rotation_train(&start, &b.env, &o, rows, N, NULL), &b.error);
     o.steps = 50;
     o.learning_rate = rate;
@@ -240,7 +240,7 @@ static void test_odd_rows(void **state)
                 memcpy(rows + i * DIM, rows + i / 2 * DIM, DIM * sizeof *rows);
             else /* dimensions that never vary */
                 memset(rows + i * DIM + 4, 0, 8 * sizeof *rows);
-        test_bench_begin(&b, ELEMENT_F32, METRIC_COS, DIM, 1);
+        test_bench_begin(&b, INDEX_F32, INDEX_COS, DIM, 1);
         o.steps = 20;
         assert_ok(asteria_rotation_train(&t, &b.env, &o, rows, kind == 3 ? 1 : N, &report),
                   &b.error);
@@ -260,7 +260,7 @@ static void test_refusals(void **state)
     struct asteria_rotation_options o = options_of(ROTATION_BOR, 21);
     float *rows = some_rows(N, DIM, test_seed());
     (void)state;
-    test_bench_begin(&b, ELEMENT_F32, METRIC_COS, DIM, 1);
+    test_bench_begin(&b, INDEX_F32, INDEX_COS, DIM, 1);
     int rc = asteria_rotation_train(&t, &b.env, &o, rows, N, NULL);
     assert_non_null(strstr(b.error.text, "20 rows are too few for words of 21 bits"));
     assert_code(rc, ERR_ARGUMENT, &b.error);
@@ -294,7 +294,7 @@ static void test_no_memory(void **state)
             for (size_t at = 1; failed; at++) {
                 struct test_bench b;
                 struct asteria_rotation *t = NULL;
-                test_bench_begin(&b, ELEMENT_F32, METRIC_COS, DIM, 2);
+                test_bench_begin(&b, INDEX_F32, INDEX_COS, DIM, 2);
                 b.mem.fail_at = at;
                 b.mem.fail_after = after;
                 const int rc = asteria_rotation_train(&t, &b.env, &o, rows, N, NULL);

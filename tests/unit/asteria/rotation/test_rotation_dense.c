@@ -74,7 +74,7 @@ static void test_isometry(void **state)
                 const size_t dim = dims[d], n = counts[c], m = dim < n ? dim : n;
                 float *rows = malloc(n * dim * sizeof *rows);
                 struct test_bench b;
-                test_bench_begin(&b, ELEMENT_F32, METRIC_COS, dim, 1);
+                test_bench_begin(&b, INDEX_F32, INDEX_COS, dim, 1);
                 fill(&r, (enum data)data, rows, n, dim);
                 for (size_t k = 0; k < KINDS; k++) {
                     const struct asteria_rotation_options o =
@@ -147,7 +147,7 @@ static void test_pca(void **state)
     (void)state;
     struct rng r = rng_at(test_seed(), 2);
     struct test_bench b;
-    test_bench_begin(&b, ELEMENT_F32, METRIC_COS, DIM, 1);
+    test_bench_begin(&b, INDEX_F32, INDEX_COS, DIM, 1);
     float *rows = spectrum(&r, &b);
     const struct asteria_rotation_options o = options_of(ROTATION_PCA, DIM, M);
     struct asteria_rotation *t = trained(&b, &o, rows, N);
@@ -213,7 +213,7 @@ static void test_itq(void **state)
     struct rng r = rng_at(test_seed(), 3);
     struct test_bench b;
     double loss[3], energy[3] = { 0 };
-    test_bench_begin(&b, ELEMENT_F32, METRIC_COS, DIM, 1);
+    test_bench_begin(&b, INDEX_F32, INDEX_COS, DIM, 1);
     float *rows = cube(&r, &b);
     for (int k = 0; k < 3; k++) {
         struct asteria_rotation_options o = options_of(compared[k], DIM, M);
@@ -264,7 +264,7 @@ static void test_opq(void **state)
     struct rng r = rng_at(test_seed(), 4);
     struct test_bench b;
     double spread[2], least[2] = { INFINITY, INFINITY }, greatest[2] = { 0, 0 };
-    test_bench_begin(&b, ELEMENT_F32, METRIC_COS, DIM, 1);
+    test_bench_begin(&b, INDEX_F32, INDEX_COS, DIM, 1);
     float *rows = spectrum(&r, &b);
     for (size_t i = 0; i < N * DIM; i++) /* factors below 1 */
         rows[i] *= 1e-3f;
@@ -310,7 +310,7 @@ static void test_repeats(void **state)
         const struct asteria_rotation_options o = options_of(kinds[k], DIM, M);
         fill(&r, CLUSTERED, rows, N, DIM);
         for (int i = 0; i < 2; i++) {
-            test_bench_begin(&b[i], ELEMENT_F32, METRIC_COS, DIM, i ? 3 : 1);
+            test_bench_begin(&b[i], INDEX_F32, INDEX_COS, DIM, i ? 3 : 1);
             t[i] = trained(&b[i], &o, rows, N);
         }
         assert_memory_equal(t[0]->matrix, t[1]->matrix, DIM * DIM * sizeof(float));
@@ -335,7 +335,7 @@ static void test_failures(void **state)
             const struct asteria_rotation_options o = options_of(kinds[k], FEW, 5);
             bool hit = true;
             size_t i = 1;
-            test_bench_begin(&b, ELEMENT_F32, METRIC_COS, FEW, 1);
+            test_bench_begin(&b, INDEX_F32, INDEX_COS, FEW, 1);
             b.mem.fail_after = after;
             for (; hit; i++) {
                 struct asteria_rotation *t = NULL;

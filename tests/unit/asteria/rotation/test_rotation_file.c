@@ -38,7 +38,7 @@ static void filed_begin(struct filed *f, enum asteria_rotation_kind kind, size_t
     struct asteria_rotation_options o = options_of(kind, 8);
     float *rows = some_rows(50, 20, test_seed());
     o.passes = passes;
-    test_bench_begin(&f->bench, ELEMENT_F32, METRIC_COS, 20, 1);
+    test_bench_begin(&f->bench, INDEX_F32, INDEX_COS, 20, 1);
     f->identity = store_identity_of(&f->bench.env, "asteria", 1);
     test_dir_make_in_memory(f->dir);
     assert_ok(asteria_rotation_train(&f->rotation, &f->bench.env, &o, rows, 50, NULL),

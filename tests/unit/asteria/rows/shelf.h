@@ -21,13 +21,13 @@ struct kind {
 };
 
 static const struct kind kinds[] = {
-    { "memory, u8", ELEMENT_U8, 7, false, false, 0 },
-    { "memory, f32", ELEMENT_F32, 33, false, false, 0 },
-    { "file, all cold, u8", ELEMENT_U8, 7, true, true, 0 },
-    { "file, all cold, f32, threads", ELEMENT_F32, 512, true, false, 0 },
-    { "file, some hot, f32", ELEMENT_F32, 512, true, true, 1 },
-    { "file, some hot, u8, threads", ELEMENT_U8, 2001, true, false, 1 },
-    { "file, all hot, u8", ELEMENT_U8, 30, true, true, 1 },
+    { "memory, u8", INDEX_U8, 7, false, false, 0 },
+    { "memory, f32", INDEX_F32, 33, false, false, 0 },
+    { "file, all cold, u8", INDEX_U8, 7, true, true, 0 },
+    { "file, all cold, f32, threads", INDEX_F32, 512, true, false, 0 },
+    { "file, some hot, f32", INDEX_F32, 512, true, true, 1 },
+    { "file, some hot, u8, threads", INDEX_U8, 2001, true, false, 1 },
+    { "file, all hot, u8", INDEX_U8, 30, true, true, 1 },
 };
 enum { KINDS = sizeof kinds / sizeof *kinds, SOME_HOT = 4, ALL_COLD = 3 };
 
@@ -51,11 +51,11 @@ static inline void shelf_open(struct shelf *s, const struct kind *k)
 
     memset(s, 0, sizeof *s);
     s->rng = rng_at(test_seed(), 11);
-    test_bench_begin(&s->bench, k->element, METRIC_COS, k->dim, 1);
+    test_bench_begin(&s->bench, k->element, INDEX_COS, k->dim, 1);
     test_dir_make_in_memory(s->dir);
     s->bench.env.dir = s->dir;
     assert_true(snprintf(s->path, PATH_MAX, "%.4000s/" ROWS_FILE_NAME, s->dir) > 0);
-    s->row_bytes = element_row_bytes(k->element, k->dim);
+    s->row_bytes = index_row_bytes(k->element, k->dim);
     s->truth = calloc(SLOTS, s->row_bytes);
     assert_non_null(s->truth);
     assert_ok(asteria_rows_create(&s->rows, &s->bench.env, &params, &opening), &s->bench.error);

@@ -66,7 +66,7 @@ static void live(struct asteria_world *w)
 static void test_rows_on_disk_change_nothing(void **state)
 {
     (void)state;
-    static const enum element elements[] = { ELEMENT_F32, ELEMENT_U8 };
+    static const enum element elements[] = { INDEX_F32, INDEX_U8 };
 
     for (size_t e = 0; e < 2; e++) {
         struct asteria_world memory, disk;
@@ -90,7 +90,7 @@ static void test_a_bucket_is_few_reads(void **state)
     (void)state;
     struct asteria_world w;
 
-    asteria_world_open(&w, FEW_BUCKETS ",caprg=false,storage=tiered,cache_mb=0", ELEMENT_F32, 20,
+    asteria_world_open(&w, FEW_BUCKETS ",caprg=false,storage=tiered,cache_mb=0", INDEX_F32, 20,
                        ROWS, 1);
     asteria_world_train(&w, 0, 600);
     asteria_world_insert(&w, 0, 300);
@@ -122,7 +122,7 @@ static void test_distances_of_a_pool(void **state)
         struct asteria_world w;
         uint32_t others[POOL];
         float distances[POOL];
-        asteria_world_open(&w, rows[i], ELEMENT_U8, 20, ROWS, 1);
+        asteria_world_open(&w, rows[i], INDEX_U8, 20, ROWS, 1);
         asteria_world_train(&w, 0, 600);
         asteria_world_insert(&w, 0, 1500);
         const struct asteria *a = state_of(&w);

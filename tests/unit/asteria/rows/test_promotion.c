@@ -118,14 +118,14 @@ static uint64_t search_reads(struct test_bench *b, struct asteria *a, const floa
     param_defaults(asteria_ops.knobs, &knobs);
     knobs.nprobe = 1;
     const struct search_request request = {
-        { rows, queries, WIDE, ELEMENT_F32 }, 3, &knobs, NULL, 1
+        { rows, queries, WIDE, INDEX_F32 }, 3, &knobs, NULL, 1
     };
     struct search_result result = { .ids = ids, .distances = distances };
     const uint64_t before = asteria_rows_reads(a->rows);
 
     assert_ok(asteria_search(&a->base, &request, &result), &b->error);
     for (size_t q = 0; q < queries; q++)
-        assert_int_not_equal(ids[3 * q], ID_NONE);
+        assert_int_not_equal(ids[3 * q], INDEX_NO_ID);
     return asteria_rows_reads(a->rows) - before;
 }
 
@@ -149,7 +149,7 @@ static void test_popular(void **state)
     test_normalise_f32(rows, CROWD, WIDE);
     for (size_t i = 0; i < CROWD; i++)
         ids[i] = CROWD - 1 - i; /* the queries' rows come last, when all frames are taken */
-    test_bench_begin(&b, ELEMENT_F32, METRIC_COS, WIDE, 1);
+    test_bench_begin(&b, INDEX_F32, INDEX_COS, WIDE, 1);
     test_dir_make_in_memory(dir);
     b.env.dir = dir;
     memset(&p, 0, sizeof p);
@@ -160,7 +160,7 @@ static void test_popular(void **state)
     p.storage = ASTERIA_ROWS_TIERED;
     p.cache_mb = 1;
     assert_ok(asteria_ops.create(&index, &b.env, &p), &b.error);
-    const struct vectors all = { rows, CROWD, WIDE, ELEMENT_F32 };
+    const struct vectors all = { rows, CROWD, WIDE, INDEX_F32 };
     assert_ok(asteria_train(index, all), &b.error);
     assert_ok(asteria_insert(index, all, ids, &done), &b.error);
     struct asteria *a = asteria_of(index);

@@ -302,7 +302,7 @@ static void test_no_folder(void **state)
     const struct asteria_params params = { .storage = ASTERIA_ROWS_TIERED };
     const struct asteria_rows_opening opening = { 0 };
 
-    test_bench_begin(&b, ELEMENT_U8, METRIC_COS, 8, 1);
+    test_bench_begin(&b, INDEX_U8, INDEX_COS, 8, 1);
     assert_code(asteria_rows_create(&rows, &b.env, &params, &opening), ERR_ARGUMENT, &b.error);
     b.env.dir = "/nowhere/at/all";
     assert_code(asteria_rows_create(&rows, &b.env, &params, &opening), ERR_IO, &b.error);

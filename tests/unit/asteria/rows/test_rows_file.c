@@ -16,8 +16,8 @@ struct kind {
 };
 
 static const struct kind kinds[] = {
-    { "memory, written", ELEMENT_U8, ASTERIA_WRITTEN, ASTERIA_ROWS_MEMORY },
-    { "tiered, synced", ELEMENT_F32, ASTERIA_SYNCED, ASTERIA_ROWS_TIERED },
+    { "memory, written", INDEX_U8, ASTERIA_WRITTEN, ASTERIA_ROWS_MEMORY },
+    { "tiered, synced", INDEX_F32, ASTERIA_SYNCED, ASTERIA_ROWS_TIERED },
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
@@ -110,7 +110,7 @@ static void test_second_checkpoint(void **state)
     test_normalise_f32(rows, ROWS, DIM);
     for (size_t i = 0; i < ROWS; i++)
         ids[i] = i;
-    test_bench_begin(&b, ELEMENT_F32, METRIC_COS, DIM, 1);
+    test_bench_begin(&b, INDEX_F32, INDEX_COS, DIM, 1);
     test_dir_make_in_memory(dir);
     b.env.dir = dir;
     p.rotation = ROTATION_HADAMARD;
@@ -119,12 +119,12 @@ static void test_second_checkpoint(void **state)
     p.storage = ASTERIA_ROWS_TIERED;
     p.wal = ASTERIA_WRITTEN;
     assert_ok(asteria_ops.create(&index, &b.env, &p), &b.error);
-    const struct vectors all = { rows, ROWS, DIM, ELEMENT_F32 };
+    const struct vectors all = { rows, ROWS, DIM, INDEX_F32 };
     assert_ok(asteria_train(index, all), &b.error);
     assert_ok(asteria_insert(index, all, ids, &done), &b.error);
     assert_ok(asteria_checkpoint(asteria_of(index)), &b.error);
     assert_ok(asteria_remove(index, ids, FEW, &done), &b.error);
-    assert_ok(asteria_insert(index, (struct vectors){ rows, FEW, DIM, ELEMENT_F32 }, ids, &done),
+    assert_ok(asteria_insert(index, (struct vectors){ rows, FEW, DIM, INDEX_F32 }, ids, &done),
               &b.error);
     const uint64_t before = bytes_written();
     assert_ok(asteria_checkpoint(asteria_of(index)), &b.error);

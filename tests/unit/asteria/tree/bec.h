@@ -57,7 +57,7 @@ static inline void forest_open(struct forest *f, enum asteria_code code, unsigne
                                uint64_t stream)
 {
     memset(f, 0, sizeof *f);
-    test_bench_begin(&f->bench, ELEMENT_F32, METRIC_COS, DIM, 1);
+    test_bench_begin(&f->bench, INDEX_F32, INDEX_COS, DIM, 1);
     f->rng = rng_at(test_seed(), stream);
     f->z = calloc(SLOTS, sizeof *f->z);
     assert_non_null(f->z);

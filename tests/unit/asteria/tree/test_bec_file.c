@@ -4,7 +4,7 @@
 #include "algorithms/common/durable/store_file.h"
 #include "tests/unit/asteria/tree/bec.h"
 
-static const struct store_identity identity = { "asteria", 1, DIM, ELEMENT_F32, METRIC_COS };
+static const struct store_identity identity = { "asteria", 1, DIM, INDEX_F32, INDEX_COS };
 
 static int write_tree(const struct asteria_bec *b, const char *dir, struct error *error)
 {

@@ -4,7 +4,7 @@
 #include "tests/unit/asteria/support.h"
 
 struct medoids {
-    uint64_t *ids; /* by cluster; ID_NONE: none */
+    uint64_t *ids; /* by cluster; INDEX_NO_ID: none */
     size_t n;
 };
 
@@ -12,7 +12,7 @@ static int take_medoid(void *to, uint64_t cluster, uint64_t id)
 {
     struct medoids *m = to;
 
-    assert_true(cluster < m->n && m->ids[cluster] == ID_NONE);
+    assert_true(cluster < m->n && m->ids[cluster] == INDEX_NO_ID);
     m->ids[cluster] = id;
     return OK;
 }
@@ -21,7 +21,7 @@ static int ask(struct asteria_world *w, struct cluster_request request,
                struct cluster_result *result, struct medoids *m)
 {
     for (size_t i = 0; i < m->n; i++)
-        m->ids[i] = ID_NONE;
+        m->ids[i] = INDEX_NO_ID;
     request.vectors.dim = w->index->env.dim;
     request.vectors.element = w->index->env.element;
     result->medoid = take_medoid;
@@ -73,11 +73,11 @@ static void expect_clusters(struct asteria_world *w)
             assert_true(parent[fine[i]] == 0 || parent[fine[i]] == coarse[i] + 1);
             parent[fine[i]] = coarse[i] + 1;
             if (medoids[fine[i]] == ids[i])
-                medoids[fine[i]] = ID_NONE;
+                medoids[fine[i]] = INDEX_NO_ID;
         }
         /* What is left is the medoid of no row's cluster. */
         for (size_t c = 0; c < m.n; c++)
-            assert_true(medoids[c] == ID_NONE);
+            assert_true(medoids[c] == INDEX_NO_ID);
         free(parent);
     }
     assert_int_equal(result.clusters, 1);
@@ -121,10 +121,10 @@ static void history(const char *settings, enum element element, size_t dim)
 static void test_rows_have_clusters(void **state)
 {
     (void)state;
-    history("leaf_cap=20", ELEMENT_F32, 32);
-    history("leaf_cap=50,code=none,address_bits=6", ELEMENT_U8, 20);
-    history("leaf_cap=10,leaf_penalty=2,address_bits=8", ELEMENT_F32, 64);
-    history("leaf_cap=30", ELEMENT_F32, 1);
+    history("leaf_cap=20", INDEX_F32, 32);
+    history("leaf_cap=50,code=none,address_bits=6", INDEX_U8, 20);
+    history("leaf_cap=10,leaf_penalty=2,address_bits=8", INDEX_F32, 64);
+    history("leaf_cap=30", INDEX_F32, 1);
 }
 
 static void test_leaves_make_clusters(void **state)
@@ -132,7 +132,7 @@ static void test_leaves_make_clusters(void **state)
     (void)state;
     struct asteria_world w;
 
-    asteria_world_open(&w, "leaf_cap=50,code=none,address_bits=8", ELEMENT_F32, 32, 1500, 1);
+    asteria_world_open(&w, "leaf_cap=50,code=none,address_bits=8", INDEX_F32, 32, 1500, 1);
     asteria_world_train(&w, 0, 1500);
     asteria_world_insert(&w, 0, 1500);
     asteria_world_maintain_all(&w);
@@ -149,7 +149,7 @@ static void test_target_selects_the_nearest_level(void **state)
     (void)state;
     struct asteria_world w;
 
-    asteria_world_open(&w, "leaf_cap=50,code=none,address_bits=8", ELEMENT_F32, 32, 1500, 1);
+    asteria_world_open(&w, "leaf_cap=50,code=none,address_bits=8", INDEX_F32, 32, 1500, 1);
     asteria_world_train(&w, 0, 1500);
     asteria_world_insert(&w, 0, 1500);
     asteria_world_maintain_all(&w);
@@ -174,7 +174,7 @@ static void test_vectors_are_where_they_would_be(void **state)
     uint64_t ids[N], before[N], after[N], medoid[4096];
     struct medoids m = { medoid, 4096 };
 
-    asteria_world_open(&w, "leaf_cap=50,code=none,address_bits=8", ELEMENT_F32, 32, 1500, 1);
+    asteria_world_open(&w, "leaf_cap=50,code=none,address_bits=8", INDEX_F32, 32, 1500, 1);
     asteria_world_train(&w, 0, 1500);
     asteria_world_insert(&w, 0, 1400);
     asteria_world_maintain_all(&w);
@@ -182,7 +182,7 @@ static void test_vectors_are_where_they_would_be(void **state)
     const struct cluster_request asked = { .level = 1, .vectors = rows };
     struct cluster_result result = { .of_vectors = before, .medoid = take_medoid, .to = &m };
     for (size_t i = 0; i < m.n; i++)
-        medoid[i] = ID_NONE;
+        medoid[i] = INDEX_NO_ID;
     assert_ok(asteria_cluster(w.index, &asked, &result), &w.bench.error);
     asteria_world_insert(&w, 1400, N);
     for (size_t i = 0; i < N; i++)
@@ -203,7 +203,7 @@ static void test_what_is_not_there_is_refused(void **state)
     struct cluster_result result = { .of_ids = &cluster };
     const struct cluster_request request = { .ids = &id, .n = 1 };
 
-    asteria_world_open(&w, "leaf_cap=50", ELEMENT_F32, 16, 300, 1);
+    asteria_world_open(&w, "leaf_cap=50", INDEX_F32, 16, 300, 1);
     assert_code(ask(&w, request, &result, &m), ERR_UNTRAINED, &w.bench.error);
     asteria_world_train(&w, 0, 300);
     assert_code(ask(&w, request, &result, &m), ERR_UNKNOWN_ID, &w.bench.error);
@@ -218,7 +218,7 @@ static void test_no_memory(void **state)
     struct medoids m = { medoids, 64 };
     struct cluster_result result = { .of_ids = clusters };
 
-    asteria_world_open(&w, "leaf_cap=50", ELEMENT_F32, 16, 400, 1);
+    asteria_world_open(&w, "leaf_cap=50", INDEX_F32, 16, 400, 1);
     asteria_world_train(&w, 0, 300);
     asteria_world_insert(&w, 0, 200);
     /* All rows are left in the older model's buckets. */

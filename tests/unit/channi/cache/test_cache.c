@@ -253,7 +253,7 @@ static void test_join(void **state)
         size_t i;
         int rc;
 
-        files_begin(&f, ELEMENT_U8, 64);
+        files_begin(&f, INDEX_U8, 64);
         assert_ok(channi_cache_create(&cache, &f.bench.env,
                                       &(struct channi_cache_options){ .budget_bytes = 1 << 20 }),
                   err);

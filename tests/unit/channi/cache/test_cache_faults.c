@@ -406,7 +406,7 @@ static void test_join_without_memory(void **state)
         struct channi_base base = { 0 };
         int rc;
 
-        files_begin(&f, ELEMENT_U8, 64);
+        files_begin(&f, INDEX_U8, 64);
         filed_make(&d, &f, WITH_COLD, 9, 300);
         f.bench.mem.fail_at = atomic_load(&f.bench.mem.calls) + at;
         rc = channi_cluster_block_make(&f.bench.env, &d.contents, &block);

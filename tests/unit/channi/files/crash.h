@@ -90,7 +90,7 @@ static inline void crash_end(struct crash *c)
 /* Each process has its own bench, so that the parent has no threads when it forks. */
 static inline void crash_bench(struct crash *c)
 {
-    test_bench_begin(&c->bench, ELEMENT_U8, METRIC_L2SQ, CRASH_DIM, 1);
+    test_bench_begin(&c->bench, INDEX_U8, INDEX_L2SQ, CRASH_DIM, 1);
     c->bench.env.dir = c->dir;
     c->bench.env.n_attributes = 2;
 }
@@ -134,13 +134,13 @@ static inline int crash_put(struct crash *c, uint64_t first, size_t n, int64_t a
 {
     uint64_t ids[CRASH_IDS];
     int64_t attributes[2 * CRASH_IDS];
-    const struct vectors v = { c->rows[first], n, CRASH_DIM, ELEMENT_U8 };
+    const struct vectors v = { c->rows[first], n, CRASH_DIM, INDEX_U8 };
     size_t done = 0;
 
     for (size_t i = 0; i < n; i++) {
         ids[i] = first + i;
         attributes[2 * i] = attribute;
-        attributes[2 * i + 1] = (first + i) % 3 ? -attribute : ATTRIBUTE_NONE;
+        attributes[2 * i + 1] = (first + i) % 3 ? -attribute : INDEX_ATTRIBUTE_NONE;
     }
     return channi_insert_with(&c->s->base, v, ids, attributes, &done);
 }
@@ -274,7 +274,7 @@ static inline int crash_nearest(struct crash *c, size_t row, uint64_t *ids, floa
 {
     struct channi_knobs knobs;
     const struct search_request request = {
-        { c->rows[row], 1, CRASH_DIM, ELEMENT_U8 }, k, &knobs, NULL, 1
+        { c->rows[row], 1, CRASH_DIM, INDEX_U8 }, k, &knobs, NULL, 1
     };
     struct search_result result = { .ids = ids, .distances = distances };
 
@@ -315,7 +315,7 @@ static inline void crash_expect(struct crash *c, const char *when)
         fail_msg("%s: %s (kill_at %zu, fail_at %zu, seed %" PRIu64 ")", when, c->bench.error.text,
                  c->faults.kill_at, c->faults.fail_at, c->seed);
     for (size_t id = 0; id < CRASH_IDS; id++) {
-        uint64_t found = ID_NONE;
+        uint64_t found = INDEX_NO_ID;
         float distance = INFINITY;
         if (crash_is_there(c, id) != c->stored[id])
             fail_msg("%s: id %zu is %s (kill_at %zu, fail_at %zu, seed %" PRIu64 ")", when, id,

@@ -19,7 +19,7 @@ static inline void ask(struct crash *c, struct answers *a)
 {
     struct channi_knobs knobs;
     const struct search_request request = {
-        { c->rows[0], QUERIES, CRASH_DIM, ELEMENT_U8 }, K, &knobs, NULL, 1
+        { c->rows[0], QUERIES, CRASH_DIM, INDEX_U8 }, K, &knobs, NULL, 1
     };
     struct search_result result = { .ids = a->ids, .distances = a->distances };
 

@@ -13,7 +13,7 @@ static void build(struct book *b, int64_t inside)
     p.defer_fraction = 0;
     p.cluster_index = inside;
     p.wal = CHANNI_WRITTEN;
-    book_open(b, p, ELEMENT_U8, DIM, ROWS, 1);
+    book_open(b, p, INDEX_U8, DIM, ROWS, 1);
     book_fill(b, 0, ROWS, 12, .4);
     assert_ok(book_insert(b, 0, 400), &b->bench.error);
     for (size_t i = 0; i < 20; i++)
@@ -55,7 +55,7 @@ static uint64_t live_id_of(const struct book *b, const struct channi_cluster *cl
             return id;
     }
     fail_msg("no row is alive");
-    return ID_NONE;
+    return INDEX_NO_ID;
 }
 
 /* --------------------------------------------------------------------------------- places */
@@ -348,7 +348,7 @@ static void test_deferred(void **state)
     struct channi_params p = book_defaults();
 
     p.expected_n = 1000;
-    book_open(&b, p, ELEMENT_F32, DIM, ROWS, 1);
+    book_open(&b, p, INDEX_F32, DIM, ROWS, 1);
     book_fill(&b, 0, ROWS, 12, .4);
     book_check(&b);
     assert_ok(book_insert(&b, 0, 300), &b.bench.error);

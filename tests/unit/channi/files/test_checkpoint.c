@@ -173,11 +173,11 @@ static void test_snapshot(void **state)
     crash_expect(&c, "pinned");
     (void)bytes_of(c.dir, ".clu", &pinned);
     for (size_t id = 0; id < CRASH_IDS; id++) {
-        uint64_t found = ID_NONE;
+        uint64_t found = INDEX_NO_ID;
         float distance = 0;
         struct channi_knobs knobs;
         const struct search_request request = {
-            { c.rows[id], 1, CRASH_DIM, ELEMENT_U8 }, 1, &knobs, NULL, 1
+            { c.rows[id], 1, CRASH_DIM, INDEX_U8 }, 1, &knobs, NULL, 1
         };
         struct search_result result = { .ids = &found, .distances = &distance };
         param_defaults(channi_ops.knobs, &knobs);

@@ -136,7 +136,7 @@ static void test_damaged_then_deleted(void **state)
     bool lost[CRASH_IDS];
     char name[CLUSTER_NAME_MAX], path[PATH_MAX];
     struct channi_params p = crash_params();
-    uint64_t gone = ID_NONE;
+    uint64_t gone = INDEX_NO_ID;
 
     p.degraded = true;
     p.maintenance = CHANNI_EXPLICIT;
@@ -148,8 +148,8 @@ static void test_damaged_then_deleted(void **state)
     const size_t n = note_lost(&c, cl, lost);
     channi_cluster_file_name(cl->base->phash, cl->base->version, name);
     (void)snprintf(path, sizeof path, "%.3000s/%s", c.dir, name);
-    for (uint64_t id = 0; id < CRASH_IDS && gone == ID_NONE; id++)
-        gone = lost[id] ? id : ID_NONE;
+    for (uint64_t id = 0; id < CRASH_IDS && gone == INDEX_NO_ID; id++)
+        gone = lost[id] ? id : INDEX_NO_ID;
     assert_ok(crash_del(&c, gone, 1), &c.bench.error);
     assert_ok(crash_put(&c, gone, 1, 7), &c.bench.error); /* inserted again, and not lost */
     lost[gone] = false;

@@ -53,7 +53,7 @@ static void test_round_trip(void **state)
     static const struct {
         enum element element;
         size_t dim;
-    } kinds[] = { { ELEMENT_F32, 7 }, { ELEMENT_U8, 128 }, { ELEMENT_F32, 300 } };
+    } kinds[] = { { INDEX_F32, 7 }, { INDEX_U8, 128 }, { INDEX_F32, 300 } };
 
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
         struct files_fixture f;
@@ -114,7 +114,7 @@ static void target_begin(struct target *t, unsigned with, uint32_t n)
 {
     struct index_env *env = &t->f.bench.env;
 
-    files_begin(&t->f, ELEMENT_F32, 12);
+    files_begin(&t->f, INDEX_F32, 12);
     t->base = (struct channi_base){ 0 };
     filed_make(&t->filed, &t->f, with, 77, n);
     filed_write(&t->f, with, 77, n, &t->base);
@@ -269,8 +269,8 @@ static void test_lies(void **state)
     LIE(h->format++, ERR_VERSION, "format 4");
     LIE(h->n_columns++, ERR_DIMENSION, "4 attributes a row, expected 3");
     LIE(h->dim++, ERR_DIMENSION, "dimension 13, expected 12");
-    LIE(h->element = ELEMENT_U8, ERR_DIMENSION, "u8");
-    LIE(h->metric = METRIC_IP, ERR_DIMENSION, "ip");
+    LIE(h->element = INDEX_U8, ERR_DIMENSION, "u8");
+    LIE(h->metric = INDEX_IP, ERR_DIMENSION, "ip");
     LIE(h->phash++, ERR_CORRUPT, "renamed");
     LIE(h->version++, ERR_CORRUPT, "renamed");
     LIE(h->n++, ERR_CORRUPT, "ids");
@@ -391,9 +391,9 @@ static void test_wrong_file(void **state)
     assert_named(&t, channi_cluster_file_head(&t.f.bench.env, 1, 2, &out), ERR_DIMENSION,
                  "dimension 12");
     t.f.bench.env.dim = 12;
-    t.f.bench.env.element = ELEMENT_U8;
+    t.f.bench.env.element = INDEX_U8;
     assert_named(&t, channi_cluster_file_head(&t.f.bench.env, 1, 2, &out), ERR_DIMENSION, "f32");
-    t.f.bench.env.element = ELEMENT_F32;
+    t.f.bench.env.element = INDEX_F32;
     target_end(&t);
 }
 
@@ -438,7 +438,7 @@ static void test_same_bytes(void **state)
     (void)state;
     struct files_fixture f;
 
-    files_begin(&f, ELEMENT_U8, 33);
+    files_begin(&f, INDEX_U8, 33);
     for (unsigned with = 0; with < WITH_ALL; with++) {
         struct channi_cluster_block blocks[2];
 

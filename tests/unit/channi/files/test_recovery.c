@@ -110,7 +110,7 @@ static void test_history(void **state)
         static float distances[CRASH_IDS];
         struct channi_knobs knobs;
         const struct search_request request = {
-            { c.rows[0], 1, CRASH_DIM, ELEMENT_U8 }, CRASH_IDS, &knobs, NULL, 1
+            { c.rows[0], 1, CRASH_DIM, INDEX_U8 }, CRASH_IDS, &knobs, NULL, 1
         };
         struct search_result result = { .ids = ids, .distances = distances };
         size_t n = 0, there = 0;
@@ -122,7 +122,7 @@ static void test_history(void **state)
             continue;
         }
         assert_ok(rc, &c.bench.error);
-        for (; n < CRASH_IDS && ids[n] != ID_NONE; n++)
+        for (; n < CRASH_IDS && ids[n] != INDEX_NO_ID; n++)
             assert_true(at[i][ids[n]]);
         for (size_t id = 0; id < CRASH_IDS; id++)
             there += at[i][id];
@@ -148,18 +148,18 @@ static void test_attributes(void **state)
     for (size_t pass = 0; pass < 2; pass++) {
         for (size_t i = 0; i < 64; i++) {
             const int64_t v = (int64_t)i / 2 * (i % 2 ? -1 : 1); /* of field 0, or of 1 */
-            const struct attribute_condition is = { i % 2, ATTRIBUTE_IN, 0, 1 };
+            const struct attribute_condition is = { i % 2, INDEX_ATTRIBUTE_IN, 0, 1 };
             const struct attribute_filter where = { &is, 1, &v };
             struct channi_knobs knobs;
             const struct search_request request = {
-                { c.rows[1], 1, CRASH_DIM, ELEMENT_U8 }, CRASH_IDS, &knobs, NULL, 1
+                { c.rows[1], 1, CRASH_DIM, INDEX_U8 }, CRASH_IDS, &knobs, NULL, 1
             };
             struct search_result result = { .ids = pass ? ids : before[i], .distances = distances };
             param_defaults(channi_ops.knobs, &knobs);
             knobs.nprobe = knobs.top_ef = knobs.in_ef = 1 << 22;
             assert_ok(channi_search_where(&c.s->base, &request, &where, &result), &c.bench.error);
             assert_true(!pass || memcmp(ids, before[i], sizeof ids) == 0);
-            some += before[i][0] != ID_NONE;
+            some += before[i][0] != INDEX_NO_ID;
         }
         reopen(&c);
     }

@@ -31,7 +31,7 @@ static void carry_over(int64_t history, enum channi_inside inside)
     params.history = history;
     params.cluster_index = inside;
     params.eps0 = 12;
-    open_built(&b, params, ELEMENT_U8, 400);
+    open_built(&b, params, INDEX_U8, 400);
     between_from = 400;
     for (size_t round = 0; round < 7; round++) {
         plan.n = 1 + round % 3;
@@ -69,7 +69,7 @@ static void test_carried_to_the_nearest(void **state)
     struct book b;
     size_t tried = 0;
 
-    open_built(&b, book_defaults(), ELEMENT_F32, 400);
+    open_built(&b, book_defaults(), INDEX_F32, 400);
     for (between_from = 400; between_from < 440; between_from++) {
         struct plan plan = { .n_parts = 3,
                              .seed = test_seed() + between_from,
@@ -105,7 +105,7 @@ static void test_history(void **state)
     struct book b;
 
     params.history = 1000;
-    open_built(&b, params, ELEMENT_U8, 400);
+    open_built(&b, params, INDEX_U8, 400);
     for (size_t round = 0; round < 5; round++) {
         struct plan plan = { .n = 2, .n_parts = 2, .successor = true, .seed = test_seed() + round };
         const uint64_t version = book_version(&b);
@@ -137,7 +137,7 @@ static void test_routes_append_only(void **state)
     } held[12];
     const size_t n_held = sizeof held / sizeof *held;
 
-    open_built(&b, book_defaults(), ELEMENT_U8, 500);
+    open_built(&b, book_defaults(), INDEX_U8, 500);
     struct channi *c = book_channi(&b);
     for (size_t i = 0; i < n_held; i++) {
         struct plan plan = {
@@ -185,7 +185,7 @@ static void test_routes_thawed(void **state)
     struct book b;
     struct plan plan = { .n = 1, .n_parts = 3, .successor = true, .seed = test_seed() };
 
-    open_built(&b, book_defaults(), ELEMENT_F32, 500);
+    open_built(&b, book_defaults(), INDEX_F32, 500);
     struct channi *c = book_channi(&b);
     graph_destroy(c->top);
     c->top = NULL;

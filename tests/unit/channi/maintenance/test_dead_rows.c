@@ -39,7 +39,7 @@ static void test_turnover_before_the_build(void **state)
 
         p.expected_n = 1000;
         p.history = history;
-        book_open(&b, p, ELEMENT_F32, 8, 6000, 1);
+        book_open(&b, p, INDEX_F32, 8, 6000, 1);
         book_fill(&b, 0, 6000, 8, 0.3);
         assert_ok(book_insert(&b, 0, 100), &b.bench.error);
         slide(&b, 0, 10);
@@ -61,7 +61,7 @@ static void test_few_deletions_before_the_build(void **state)
     uint64_t ids[300];
 
     p.expected_n = 1000;
-    book_open(&b, p, ELEMENT_F32, 8, 1200, 1);
+    book_open(&b, p, INDEX_F32, 8, 1200, 1);
     book_fill(&b, 0, 1200, 8, 0.3);
     assert_ok(book_insert(&b, 0, 700), &b.bench.error);
     for (size_t i = 0; i < 300; i++)
@@ -119,7 +119,7 @@ static void test_past_versions(void **state)
 
         p.cluster_index = kinds[kind];
         p.history = 5;
-        book_open(&b, p, ELEMENT_F32, 8, 840, 1);
+        book_open(&b, p, INDEX_F32, 8, 840, 1);
         book_fill(&b, 0, 840, 8, 0.3);
         assert_ok(book_insert(&b, 0, 800), &b.bench.error);
         halve(&b, before);

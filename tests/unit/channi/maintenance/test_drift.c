@@ -91,7 +91,7 @@ static void test_planted_outliers(void **state)
     p.target_cluster = 400;
     p.expected_n = 100;
     p.maintenance = CHANNI_EXPLICIT;
-    book_open(&b, p, ELEMENT_F32, DIM, N, 1);
+    book_open(&b, p, INDEX_F32, DIM, N, 1);
     for (size_t i = 0; i < CENTRES * DIM; i++)
         centres[i / DIM][i % DIM] = (float)(6 * rng_normal(&b.rng));
     for (size_t i = 0; i < N; i++) {
@@ -177,7 +177,7 @@ static void test_slow_drift(void **state)
     float centres[8][8], way[8][8];
     uint64_t ids[ROWS];
 
-    book_open(&b, p, ELEMENT_F32, 8, GENERATIONS * ROWS, 1);
+    book_open(&b, p, INDEX_F32, 8, GENERATIONS * ROWS, 1);
     for (size_t i = 0; i < 64; i++) {
         centres[i / 8][i % 8] = (float)(2 * rng_normal(&b.rng));
         way[i / 8][i % 8] = (float)(0.06 * rng_normal(&b.rng));
@@ -225,7 +225,7 @@ static void expect_new_place(size_t stay)
     p.target_cluster = 60;
     p.expected_n = N;
     p.defer_fraction = 1;
-    book_open(&b, p, ELEMENT_F32, DIM, 2 * N, 1);
+    book_open(&b, p, INDEX_F32, DIM, 2 * N, 1);
     for (size_t i = 0; i < 2 * N; i++)
         for (size_t j = 0; j < DIM; j++)
             ((float *)book_row(&b, i))[j] = (float)rng_normal(&b.rng) + (i < N ? 0 : 20);
@@ -257,7 +257,7 @@ static void test_empty_is_not_split(void **state)
     p.target_cluster = 7;
     p.expected_n = 60;
     p.maintenance = CHANNI_EXPLICIT;
-    book_open(&b, p, ELEMENT_F32, 4, 60, 1);
+    book_open(&b, p, INDEX_F32, 4, 60, 1);
     book_fill(&b, 0, 60, 4, .1);
     assert_ok(book_insert(&b, 0, 60), &b.bench.error);
     assert_int_equal(book_channi(&b)->merge_min, 0);

@@ -18,7 +18,7 @@ static void test_threads(void **state)
         struct book b;
 
         p.maintenance = CHANNI_EXPLICIT;
-        book_open(&b, p, ELEMENT_F32, 8, 4000, threads);
+        book_open(&b, p, INDEX_F32, 8, 4000, threads);
         book_fill(&b, 0, 4000, 16, 0.3);
         assert_ok(book_insert(&b, 0, 100), &b.bench.error);
         assert_ok(book_insert(&b, 100, 900), &b.bench.error);
@@ -55,7 +55,7 @@ static void test_in_vain(void **state)
 
     p.maintenance = CHANNI_EXPLICIT;
     p.expected_n = 100;
-    book_open(&b, p, ELEMENT_F32, 8, 400, 1);
+    book_open(&b, p, INDEX_F32, 8, 400, 1);
     book_fill(&b, 0, 400, 8, 0.2);
     assert_ok(book_insert(&b, 0, 100), &b.bench.error);
     assert_ok(book_insert(&b, 100, 300), &b.bench.error);
@@ -88,7 +88,7 @@ static void test_budget(void **state)
     bool more = true;
 
     p.maintenance = CHANNI_EXPLICIT;
-    book_open(&b, p, ELEMENT_F32, 8, 3000, 1);
+    book_open(&b, p, INDEX_F32, 8, 3000, 1);
     book_fill(&b, 0, 3000, 16, 0.3);
     assert_ok(book_insert(&b, 0, 500), &b.bench.error);
     assert_ok(book_insert(&b, 500, 2500), &b.bench.error);
@@ -126,7 +126,7 @@ static void test_out_of_memory(void **state)
         p.target_cluster = 20;
         p.split_max = 40;
         p.expected_n = 100;
-        book_open(&b, p, ELEMENT_F32, 4, 400, 1);
+        book_open(&b, p, INDEX_F32, 4, 400, 1);
         book_fill(&b, 0, 400, 5, 0.3);
         assert_ok(book_insert(&b, 0, 100), &b.bench.error);
         assert_ok(book_insert(&b, 100, 300), &b.bench.error);
@@ -180,7 +180,7 @@ static void test_full_disk(void **state)
     bool more;
 
     p.expected_n = 100;
-    book_begin(&b, p, ELEMENT_F32, 8, 2000, 1);
+    book_begin(&b, p, INDEX_F32, 8, 2000, 1);
     assert_ok(channi_create_with(&c, &b.bench.env, &p, &opening), &b.bench.error);
     b.index = &c->base;
     book_fill(&b, 0, 2000, 16, 0.3);
@@ -279,7 +279,7 @@ static void test_health(void **state)
 
     p.maintenance = CHANNI_EXPLICIT;
     p.expected_n = 100;
-    book_open(&b, p, ELEMENT_F32, 8, 400, 1);
+    book_open(&b, p, INDEX_F32, 8, 400, 1);
     book_fill(&b, 0, 400, 8, 0.2);
     assert_ok(book_insert(&b, 0, 100), &b.bench.error);
     work_off(&b, 0);
@@ -322,7 +322,7 @@ static void test_memory(void **state)
 
     p.maintenance = CHANNI_EXPLICIT;
     p.cache_mb = 8;
-    book_open(&b, p, ELEMENT_F32, 8, 4000, 4);
+    book_open(&b, p, INDEX_F32, 8, 4000, 4);
     book_fill(&b, 0, 4000, 16, 0.3);
     assert_ok(book_insert(&b, 0, 1000), &b.bench.error);
     work_off(&b, 0);

@@ -15,10 +15,10 @@ static void test_growth(void **state)
         enum channi_inside inside;
         size_t threads;
         int64_t history;
-    } cases[] = { { ELEMENT_F32, INSIDE_GRAPH, 1, 0 },
-                  { ELEMENT_U8, INSIDE_SCAN, 3, 0 },
-                  { ELEMENT_F32, INSIDE_CODES, 1, 5 },
-                  { ELEMENT_U8, INSIDE_GRAPH, 1, 1000 } };
+    } cases[] = { { INDEX_F32, INSIDE_GRAPH, 1, 0 },
+                  { INDEX_U8, INSIDE_SCAN, 3, 0 },
+                  { INDEX_F32, INSIDE_CODES, 1, 5 },
+                  { INDEX_U8, INSIDE_GRAPH, 1, 1000 } };
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct channi_params p = fifty();
@@ -67,7 +67,7 @@ static uint32_t overfill(struct book *b, size_t first)
 static void open_explicit(struct book *b, struct channi_params p)
 {
     p.maintenance = CHANNI_EXPLICIT;
-    book_open(b, p, ELEMENT_F32, 8, 2000, 1);
+    book_open(b, p, INDEX_F32, 8, 2000, 1);
     book_fill(b, 0, 400, 8, 0.2);
     assert_ok(book_insert(b, 0, 400), &b->bench.error);
     assert_non_null(layout_of(b)->routes);
@@ -157,7 +157,7 @@ static void test_equal_rows(void **state)
     struct book b;
 
     p.expected_n = 100;
-    book_open(&b, p, ELEMENT_F32, 6, 1600, 1);
+    book_open(&b, p, INDEX_F32, 6, 1600, 1);
     for (size_t first = 0; first < 1600; first += 20) {
         assert_ok(book_insert(&b, first, 20), &b.bench.error);
         book_check(&b);
@@ -210,7 +210,7 @@ static void test_equal_rows_are_replaced(void **state)
     (void)state;
     struct book b;
 
-    book_open(&b, fifty(), ELEMENT_F32, 6, 3500, 1);
+    book_open(&b, fifty(), INDEX_F32, 6, 3500, 1);
     book_fill(&b, 0, 500, 8, 0.2);
     assert_ok(book_insert(&b, 0, 500), &b.bench.error);
     crowd(&b, 500, 1500, false, 0);
@@ -236,7 +236,7 @@ static void test_roots_die(void **state)
         size_t dead = 0;
 
         p.history = history;
-        book_open(&b, p, ELEMENT_F32, 8, 2000, 1);
+        book_open(&b, p, INDEX_F32, 8, 2000, 1);
         book_fill(&b, 0, 2000, 8, 0.2);
         assert_ok(book_insert(&b, 0, 1500), &b.bench.error);
         before_take(&was, &b);
@@ -268,7 +268,7 @@ static void test_primaries_die(void **state)
     struct book b;
     struct before was;
 
-    book_open(&b, fifty(), ELEMENT_F32, 8, 1000, 1);
+    book_open(&b, fifty(), INDEX_F32, 8, 1000, 1);
     book_fill(&b, 0, 1000, 8, 0.2);
     assert_ok(book_insert(&b, 0, 1000), &b.bench.error);
     before_take(&was, &b);

@@ -12,7 +12,7 @@ static struct channi_params small_clusters(void)
 
 static void open_built(struct book *b, struct channi_params p, size_t n)
 {
-    book_open(b, p, ELEMENT_F32, 8, 2 * n, 1);
+    book_open(b, p, INDEX_F32, 8, 2 * n, 1);
     book_fill(b, 0, 2 * n, 12, 0.4);
     assert_ok(book_insert(b, 0, n), &b->bench.error);
     assert_non_null(layout_of(b)->routes);
@@ -238,7 +238,7 @@ static void open_outliers(struct book *b)
     p.merge_min = 30;
     p.target_cluster = 80;
     p.maintenance = CHANNI_EXPLICIT;
-    book_open(b, p, ELEMENT_F32, 12, 2000, 1);
+    book_open(b, p, INDEX_F32, 12, 2000, 1);
     for (size_t i = 0; i < 2000; i++) {
         float *row = book_row(b, i);
         double length = 0;
@@ -422,8 +422,8 @@ static void churn(uint64_t turn)
     }
     p.compact_share = rng_unit(&r);
     p.parts = rng_below(&r, 2) ? 2 + (int64_t)rng_below(&r, 4) : 0;
-    book_open(&b, p, rng_below(&r, 2) ? ELEMENT_U8 : ELEMENT_F32, 1 + (size_t)rng_below(&r, 20),
-              1500, 1);
+    book_open(&b, p, rng_below(&r, 2) ? INDEX_U8 : INDEX_F32, 1 + (size_t)rng_below(&r, 20), 1500,
+              1);
     book_fill(&b, 0, 1500, 1 + rng_below(&r, 20), rng_unit(&r));
     for (size_t round = 0; round < 40; round++) {
         const bool shrinks = round % 12 >= 7;

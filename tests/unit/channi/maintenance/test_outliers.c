@@ -20,7 +20,7 @@ static struct planted planted(uint64_t seed, size_t out, double deviations, doub
 
     p.target_cluster = 1000;
     p.ood_excess = excess;
-    crowd_open(&c, p, ELEMENT_F32, DIM, PLANTED_ROWS);
+    crowd_open(&c, p, INDEX_F32, DIM, PLANTED_ROWS);
     for (size_t i = 0; i < CENTRES * DIM; i++)
         centres[i / DIM][i % DIM] = (float)(5 * rng_normal(&r));
     for (size_t i = 0; i < PLANTED_ROWS; i++) {
@@ -115,7 +115,7 @@ static void test_share_of_outliers(void **state)
 
         p.ood_sigma = turn % 2 ? 2 : 0.5 + 2.5 * rng_unit(&r);
         p.ood_excess = 0;
-        crowd_open(&c, p, ELEMENT_F32, 1 + (size_t)rng_below(&r, 6), n);
+        crowd_open(&c, p, INDEX_F32, 1 + (size_t)rng_below(&r, 6), n);
         for (size_t i = 0; i < n * c.b.dim; i++) { /* tails up to those without a mean */
             const double tail = 0.5 + 3 * (double)(turn % 7) / 6;
             ((float *)(void *)c.b.rows)[i] =
@@ -141,7 +141,7 @@ static void test_bounds_of_outliers(void **state)
         struct crowd c;
 
         p.ood_cap = 1; /* at most 56 OOD clusters, so 56 outliers */
-        crowd_open(&c, p, ELEMENT_F32, 12, 1000);
+        crowd_open(&c, p, INDEX_F32, 12, 1000);
         book_fill(&c.b, 0, 1000, 2, 0.2);
         for (size_t i = 0; i < far; i++) /* in different directions, later ones farther */
             ((float *)book_row(&c.b, i))[i % 12] +=

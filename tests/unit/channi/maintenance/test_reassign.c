@@ -76,7 +76,7 @@ static void test_fewer_are_astray(void **state)
             struct book b;
 
             p.ood = false;
-            open_book(&b, p, u8 ? ELEMENT_U8 : ELEMENT_F32);
+            open_book(&b, p, u8 ? INDEX_U8 : INDEX_F32);
             for (size_t at = FIRST; at < ROWS; at += STEP) {
                 assert_ok(book_insert(&b, at, STEP), &b.bench.error);
                 book_check(&b);
@@ -107,7 +107,7 @@ static void test_what_stays(void **state)
     size_t others = 0;
 
     p.reassign_clusters = 0; /* called directly below */
-    open_book(&b, p, ELEMENT_F32);
+    open_book(&b, p, INDEX_F32);
     for (size_t at = FIRST; at < ROWS; at += STEP)
         assert_ok(book_insert(&b, at, STEP), &b.bench.error);
     uint32_t cid = 0;
@@ -158,7 +158,7 @@ static void test_latches_that_are_taken(void **state)
     double cost = 0;
     uint32_t cid = 0;
 
-    open_book(&b, settling(0), ELEMENT_F32);
+    open_book(&b, settling(0), INDEX_F32);
     for (size_t at = FIRST; at < ROWS; at += STEP)
         assert_ok(book_insert(&b, at, STEP), &b.bench.error);
     while (!cluster_of(&b, cid) || cluster_of(&b, cid)->kind != CLUSTER_NORMAL)
@@ -183,7 +183,7 @@ static void test_a_pinned_reader(void **state)
     uint64_t version;
     bool *stored;
 
-    open_book(&b, settling(6), ELEMENT_U8);
+    open_book(&b, settling(6), INDEX_U8);
     assert_ok(book_insert(&b, FIRST, 4 * STEP), &b.bench.error);
     assert_ok(channi_ops.txn->snapshot(b.index, &version), &b.bench.error);
     stored = malloc(ROWS * sizeof *stored);
@@ -211,7 +211,7 @@ static void test_out_of_memory(void **state)
     bool done = false;
     uint32_t cid = 0;
 
-    open_book(&b, settling(0), ELEMENT_F32);
+    open_book(&b, settling(0), INDEX_F32);
     for (size_t at = FIRST; at < ROWS; at += STEP)
         assert_ok(book_insert(&b, at, STEP), &b.bench.error);
     while (!cluster_of(&b, cid) || cluster_of(&b, cid)->kind != CLUSTER_NORMAL)

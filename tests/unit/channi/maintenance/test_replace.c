@@ -12,7 +12,7 @@ static void test_seats(void **state)
     bool taken;
     uint32_t cids[3];
 
-    open_built(&b, book_defaults(), ELEMENT_U8, 400);
+    open_built(&b, book_defaults(), INDEX_U8, 400);
     struct channi *c = book_channi(&b);
     largest(&b, cids, 3);
     assert_ok(channi_take(c, cids, 2, &w, &taken), &b.bench.error);
@@ -72,7 +72,7 @@ static void test_split_and_merge(void **state)
     struct book b;
     struct plan plan = { .n = 1, .n_parts = 4, .successor = true, .seed = test_seed() };
 
-    open_built(&b, book_defaults(), ELEMENT_F32, 500);
+    open_built(&b, book_defaults(), INDEX_F32, 500);
     largest(&b, plan.cids, 1);
     const struct channi_cluster *old = cluster_of(&b, plan.cids[0]);
     const uint64_t phash = old->base->phash, version = old->base->version;
@@ -123,7 +123,7 @@ static void test_measures(void **state)
     struct book b;
     struct plan plan = { .n = 1, .n_parts = 1, .successor = true, .seed = test_seed() + 1 };
 
-    open_built(&b, book_defaults(), ELEMENT_F32, 400);
+    open_built(&b, book_defaults(), INDEX_F32, 400);
     largest(&b, plan.cids, 1);
     const unsigned char *route =
         segmented_at(&book_channi(&b)->route_rows, cluster_of(&b, plan.cids[0])->routes[0]);
@@ -190,7 +190,7 @@ static struct folded fold_one(bool go_on)
     struct channi_place before[ROWS], after;
     struct folded f;
 
-    open_built(&b, book_defaults(), ELEMENT_U8, 400);
+    open_built(&b, book_defaults(), INDEX_U8, 400);
     largest(&b, plan.cids, 1);
     const uint32_t base_n = cluster_of(&b, plan.cids[0])->base_n;
     for (size_t i = 0; i < 400; i++)
@@ -260,7 +260,7 @@ static void test_gather_committed(void **state)
     bool taken;
     uint32_t cid;
 
-    open_built(&b, book_defaults(), ELEMENT_U8, 400);
+    open_built(&b, book_defaults(), INDEX_U8, 400);
     assert_ok(book_insert(&b, 400, 100), &b.bench.error);
     struct channi *c = book_channi(&b);
     largest(&b, &cid, 1);

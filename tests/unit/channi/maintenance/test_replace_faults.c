@@ -74,7 +74,7 @@ static void fail_allocations(enum channi_inside inside, bool all_after, const st
     params.cluster_index = inside;
     params.eps0 = 12; /* so that no bound of a code fails */
     params.history = inside == INSIDE_SCAN ? 100 : 0;
-    open_built(&b, params, ELEMENT_U8, 400);
+    open_built(&b, params, INDEX_U8, 400);
     assert_ok(book_insert(&b, 400, 50), &b.bench.error);
     struct trace was = prepare(&b, &plan);
     struct mem *mem = &b.bench.mem;
@@ -149,7 +149,7 @@ static void test_files_fail(void **state)
     params.maintenance = CHANNI_EXPLICIT;
     params.target_cluster = 40;
     params.expected_n = 400;
-    book_begin(&b, params, ELEMENT_U8, DIM, ROWS, 1);
+    book_begin(&b, params, INDEX_U8, DIM, ROWS, 1);
     struct channi *c;
     assert_ok(channi_create_with(&c, &b.bench.env, &params, &opening), &b.bench.error);
     b.index = &c->base;

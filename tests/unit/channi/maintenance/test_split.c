@@ -17,7 +17,7 @@ static void random_crowd(uint64_t turn)
     p.ood_cap = rng_below(&r, 2) ? 7 : 0;
     p.ood_sigma = rng_unit(&r) * 3;
     p.assign_to_centroid = rng_below(&r, 3) == 0;
-    crowd_open(&c, p, rng_below(&r, 2) ? ELEMENT_U8 : ELEMENT_F32, dim, n);
+    crowd_open(&c, p, rng_below(&r, 2) ? INDEX_U8 : INDEX_F32, dim, n);
     book_fill(&c.b, 0, n, rng_below(&r, 6), rng_unit(&r));
     for (size_t i = distinct; i < n; i++)
         memcpy(book_row(&c.b, i), book_row(&c.b, i % distinct), c.b.row_bytes);
@@ -56,7 +56,7 @@ static void test_near_groups_are_merged(void **state)
 
         p.ood = false;
         p.parts = 2;
-        crowd_open(&c, p, ELEMENT_F32, 2, 400);
+        crowd_open(&c, p, INDEX_F32, 2, 400);
         for (size_t i = 0; i < 400; i++) {
             float *row = book_row(&c.b, i);
             row[0] = (float)(i % 4 / 2 * 100 + 0.1 * rng_normal(&c.b.rng));
@@ -85,7 +85,7 @@ static void test_small_groups_are_not_left(void **state)
         struct crowd c;
 
         p.ood = false;
-        crowd_open(&c, p, ELEMENT_F32, 8, 500);
+        crowd_open(&c, p, INDEX_F32, 8, 500);
         book_fill(&c.b, 0, 500, seed % 3, 0.3);
         for (size_t i = 0; i < 6; i++)
             ((float *)book_row(&c.b, i))[0] += 50;
@@ -115,7 +115,7 @@ static void test_parts_wanted(void **state)
         p.parts = cases[i].parts;
         p.split_count = cases[i].split_count;
         p.ood = false;
-        crowd_open(&c, p, ELEMENT_F32, 6, cases[i].n);
+        crowd_open(&c, p, INDEX_F32, 6, cases[i].n);
         book_fill(&c.b, 0, cases[i].n, 0, 1);
         assert_ok(crowd_plan(&c, i), &c.b.bench.error);
         expect_sound(&c);
@@ -144,7 +144,7 @@ static void test_equal_rows(void **state)
         struct crowd c;
 
         p.ood = cases[i].ood;
-        crowd_open(&c, p, i % 2 ? ELEMENT_U8 : ELEMENT_F32, 9, 500);
+        crowd_open(&c, p, i % 2 ? INDEX_U8 : INDEX_F32, 9, 500);
         book_fill(&c.b, 0, 500, 0, 1);
         for (size_t j = 1; j < cases[i].equal; j++)
             memcpy(book_row(&c.b, j), book_row(&c.b, 0), c.b.row_bytes);
@@ -162,7 +162,7 @@ static void test_two_points(void **state)
     struct channi_params p = hundred();
     struct crowd c;
 
-    crowd_open(&c, p, ELEMENT_F32, 3, 450);
+    crowd_open(&c, p, INDEX_F32, 3, 450);
     for (size_t i = 0; i < 450; i++)
         ((float *)book_row(&c.b, i))[1] = i % 3 == 0;
     assert_ok(crowd_plan(&c, 1), &c.b.bench.error);
@@ -181,7 +181,7 @@ static void test_out_of_memory(void **state)
     struct crowd c;
     bool done = false;
 
-    crowd_open(&c, hundred(), ELEMENT_F32, 5, 450);
+    crowd_open(&c, hundred(), INDEX_F32, 5, 450);
     book_fill(&c.b, 0, 450, 4, 0.4);
     crowd_kill(&c, 17);
     const size_t before = mem_live(&c.b.bench.mem);

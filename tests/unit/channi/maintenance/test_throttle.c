@@ -27,7 +27,7 @@ static void wait_until_done(const struct book *b)
 static void open_and_fill(struct book *b, struct channi_params p)
 {
     p.maintenance = CHANNI_BACKGROUND;
-    book_open(b, p, ELEMENT_F32, 128, 4000, 1);
+    book_open(b, p, INDEX_F32, 128, 4000, 1);
     book_fill(b, 0, 4000, 16, 0.3);
     assert_ok(book_insert(b, 0, 100), &b->bench.error);
     wait_until_done(b);

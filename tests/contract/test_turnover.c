@@ -286,7 +286,7 @@ static const struct shares all[] = {
     { "divf", "maintenance=lire", .85, .85, .8, .8 },
     { "divf", "quantizer=rabitq", .85, .8, 0, 0 },
     { "scann", "", .85, .8, 0, 0 },
-    { "spfresh", "store=memory", .85, 0, .75, .65 },
+    { "spfresh", "store=memory", .87, 0, .9, .9 },
     { "channi", "wal=none,target_cluster=40,maintenance=inline", .9, 0, .8, .8 },
     { "asteria", "train_steps=8,batch=32", .9, 0, 0, 0 },
     { "hnsw", "", .9, 0, .9, .9 },

@@ -1,9 +1,9 @@
 /* cost.c - the cost of a rotation: what a query spends until it has .95 of its neighbours.
  *
  * Held-out rows are the queries. The rows that the model is fitted to, encoded, are the index. A
- * query scans buckets by falling correlation with their codewords. The share of the rows up to and
- * including a neighbour's bucket is what it scans until it has this neighbour. The .95 quantile of
- * these shares over the ten nearest rows of all queries is the share that recall .95 takes.
+ * query scans buckets by falling correlation with their codewords, as many as every other query. The
+ * .95 quantile of the ranks of the buckets of all queries' ten nearest rows is the number of buckets
+ * that recall .95 takes, and the mean of the rows in so many is what a query scans.
  *
  * This is what a search spends. The loss that BOR minimises is not: it has no value for axes that
  * are not trained, and a code corrects some of the bits that it counts as wrong.
@@ -39,10 +39,23 @@ struct costing {
     uint64_t *buckets;      /* n: the distinct codewords */
     uint32_t *sizes;        /* n: rows of each */
     size_t n_buckets;
-    float *products;     /* a worker's BLOCK x TILE */
-    float *correlations; /* a worker's n */
-    float *shares;       /* n_queries x near */
+    float *products;      /* a worker's BLOCK x TILE */
+    struct ranked *order; /* a worker's n */
+    uint32_t *ranks;      /* n_queries x near: buckets of a neighbour's and better ones */
+    uint32_t
+        *rows_until; /* n_queries x n_buckets: rows of the first 1, 2, ... buckets of a query */
 };
+
+struct ranked {
+    float correlation;
+    uint32_t size;
+};
+
+static int falling(const void *a, const void *b)
+{
+    return order_f32(&((const struct ranked *)b)->correlation,
+                     &((const struct ranked *)a)->correlation);
+}
 
 static void rotate(const struct costing *c, const float *row, float *z)
 {
@@ -117,21 +130,26 @@ static void find_nearest(const struct costing *c, size_t first, size_t n, float 
     }
 }
 
-static void take_shares(const struct costing *c, size_t query, const struct nearest *near,
-                        float *correlations)
+static void rank(const struct costing *c, size_t query, const struct nearest *near,
+                 struct ranked *order)
 {
     _Alignas(64) float z[ASTERIA_ROTATION_DIM_MAX];
+    uint32_t rows = 0;
 
     rotate(c, c->s->queries + query * c->env->dim, z);
     for (size_t b = 0; b < c->n_buckets; b++)
-        correlations[b] = asteria_ecc_correlation(c->ecc, c->buckets[b], z);
+        order[b] =
+            (struct ranked){ asteria_ecc_correlation(c->ecc, c->buckets[b], z), c->sizes[b] };
+    qsort(order, c->n_buckets, sizeof *order, falling);
+    for (size_t b = 0; b < c->n_buckets; b++)
+        c->rows_until[query * c->n_buckets + b] = rows += order[b].size;
     for (size_t i = 0; i < c->near; i++) {
         const float own = asteria_ecc_correlation(c->ecc, c->codewords[near->rows[i]], z);
-        size_t scanned = 0;
+        uint32_t better = 0;
 
-        for (size_t b = 0; b < c->n_buckets; b++)
-            scanned += correlations[b] >= own ? c->sizes[b] : 0;
-        c->shares[query * c->near + i] = (float)scanned / (float)c->s->n;
+        while (better < c->n_buckets && order[better].correlation >= own)
+            better++;
+        c->ranks[query * c->near + i] = better;
     }
 }
 
@@ -142,7 +160,7 @@ static int ask(void *arg, size_t first, size_t end, size_t worker)
 
     find_nearest(c, first, end - first, c->products + worker * BLOCK * TILE, near);
     for (size_t q = first; q < end; q++)
-        take_shares(c, q, near + (q - first), c->correlations + worker * c->s->n);
+        rank(c, q, near + (q - first), c->order + worker * c->s->n);
     return OK;
 }
 
@@ -156,22 +174,47 @@ static double products_of(const struct asteria_rotation *r)
     return r->matrix ? out * (double)r->dim : 0;
 }
 
+static int no_memory(const struct index_env *env)
+{
+    return fail(env->error, ERR_NO_MEMORY, "asteria: train: out of memory to compare rotations");
+}
+
+static double rows_scanned(struct costing *c)
+{
+    const size_t n = c->n_queries * c->near;
+    double sum = 0;
+
+    qsort(c->ranks, n, sizeof *c->ranks, order_u32);
+    const size_t buckets = c->ranks[(size_t)ceil(RECALL * (double)n) - 1];
+    for (size_t q = 0; q < c->n_queries; q++)
+        sum += c->rows_until[q * c->n_buckets + buckets - 1];
+    return sum / (double)c->n_queries / (double)c->s->n * c->s->expected;
+}
+
 static int run(struct costing *c, double *cost)
 {
     struct pool *pool = c->env->pool;
-    const size_t n = c->n_queries * c->near;
     int rc = parallel_for(pool, pool_threads(pool), c->s->n, 64, encode, c);
 
     if (rc != OK)
         return rc;
     count_buckets(c);
+    c->rows_until = mem_array(c->env->mem, c->n_queries * c->n_buckets, sizeof *c->rows_until);
+    if (!c->rows_until)
+        return no_memory(c->env);
     rc = parallel_for(pool, pool_threads(pool), c->n_queries, BLOCK, ask, c);
-    if (rc != OK)
-        return rc;
-    qsort(c->shares, n, sizeof *c->shares, order_f32);
-    const double share = (double)c->shares[(size_t)ceil(RECALL * (double)n) - 1];
-    *cost = share * c->s->expected + products_of(c->rotation) / PRODUCTS_PER_ROW;
-    return OK;
+    if (rc == OK)
+        *cost = rows_scanned(c) + products_of(c->rotation) / PRODUCTS_PER_ROW;
+    return rc;
+}
+
+/* Of an index's ten nearest rows, those that are in the sample. */
+static size_t near_of(const struct asteria_cost_sample *s)
+{
+    const double near = round(NEAR * (double)s->n / s->expected);
+    const size_t most = s->n - 1 < NEAR ? s->n - 1 : NEAR;
+
+    return near < 1 ? 1 : near < (double)most ? (size_t)near : most;
 }
 
 int asteria_rotation_cost(double *cost, const struct index_env *env,
@@ -185,23 +228,21 @@ int asteria_rotation_cost(double *cost, const struct index_env *env,
     if (s->n < 2 || s->n_queries == 0)
         return OK;
     c.n_queries = s->n_queries < QUERIES ? s->n_queries : QUERIES;
-    c.near = s->n - 1 < NEAR ? s->n - 1 : NEAR;
+    c.near = near_of(s);
     c.codewords = mem_array(env->mem, s->n, sizeof *c.codewords);
     c.buckets = mem_array(env->mem, s->n, sizeof *c.buckets);
     c.sizes = mem_array(env->mem, s->n, sizeof *c.sizes);
     c.products = mem_array(env->mem, threads * BLOCK * TILE, sizeof *c.products);
-    c.correlations = mem_array(env->mem, threads * s->n, sizeof *c.correlations);
-    c.shares = mem_array(env->mem, c.n_queries * c.near, sizeof *c.shares);
-    const bool there =
-        c.codewords && c.buckets && c.sizes && c.products && c.correlations && c.shares;
-    const int rc = there ? run(&c, cost)
-                         : fail(env->error, ERR_NO_MEMORY,
-                                "asteria: train: out of memory to compare rotations");
+    c.order = mem_array(env->mem, threads * s->n, sizeof *c.order);
+    c.ranks = mem_array(env->mem, c.n_queries * c.near, sizeof *c.ranks);
+    const bool there = c.codewords && c.buckets && c.sizes && c.products && c.order && c.ranks;
+    const int rc = there ? run(&c, cost) : no_memory(env);
     mem_free(env->mem, c.codewords);
     mem_free(env->mem, c.buckets);
     mem_free(env->mem, c.sizes);
     mem_free(env->mem, c.products);
-    mem_free(env->mem, c.correlations);
-    mem_free(env->mem, c.shares);
+    mem_free(env->mem, c.order);
+    mem_free(env->mem, c.ranks);
+    mem_free(env->mem, c.rows_until);
     return rc;
 }

@@ -8,6 +8,7 @@
 #include "algorithms/sharded/sharded.h"
 #include "src/core/mem.h"
 #include "src/core/order.h"
+#include "src/core/ranks/shards.h"
 #include "src/core/registry.h"
 
 /* ---- shards */
@@ -143,12 +144,12 @@ static int start_ranks(struct sharded *s)
     s->is_up[0] = true;
     if (n == 1)
         return OK;
-    if (!env->ranks)
+    if (!env->shards->ranks)
         return fail(env->error, ERR_UNSUPPORTED,
                     "sharded: ranks = %zu, but processes cannot be "
                     "started here; use ranks = 1",
                     n);
-    int rc = env->ranks->open(env->ranks, &s->group, env->error);
+    int rc = env->shards->ranks->open(env->shards->ranks, &s->group, env->error);
     if (rc == OK)
         rc = s->group->ops->start(s->group, 1, n - 1, env->dir, env->error);
     for (size_t i = 1; rc == OK && i < n; i++)
@@ -164,9 +165,9 @@ static int check_options(const struct index_env *env, const struct sharded_param
     const bool cluster = p->placement == PLACE_CLUSTER;
     if (!env->dir)
         return fail(env->error, ERR_UNSUPPORTED, "sharded: needs a folder for its logs");
-    if (!env->registry)
+    if (!env->shards)
         return fail(env->error, ERR_UNSUPPORTED, "sharded: no methods to contain are known here");
-    *of = registry_find(env->registry, p->of, env->error);
+    *of = registry_find(env->shards->registry, p->of, env->error);
     if (!*of)
         return env->error->code;
     if ((*of)->flags & INDEX_CONTAINS)

@@ -7,6 +7,7 @@
 
 #include "algorithms/sharded/sharded.h"
 #include "src/core/mem.h"
+#include "src/core/ranks/shards.h"
 #include "src/core/registry.h"
 
 extern const struct index_ops sharded_ops;
@@ -71,6 +72,8 @@ static const struct index_space spaces[] = { { INDEX_F32, INDEX_L2SQ },    { IND
                                              { INDEX_U8, INDEX_IP },       { INDEX_U8, INDEX_COS },
                                              { INDEX_B64, INDEX_HAMMING }, INDEX_SPACES_END };
 
+static const struct shard_ops shard_ops = { .serve = sharded_serve };
+
 const struct index_ops sharded_ops = {
     .abi = INDEX_ABI,
     .name = "sharded",
@@ -95,5 +98,5 @@ const struct index_ops sharded_ops = {
     .stats = sharded_stats,
     .memory = sharded_memory,
     .check = sharded_check,
-    .serve = sharded_serve,
+    .shards = &shard_ops,
 };

@@ -4,6 +4,7 @@
 
 #include "algorithms/sharded/sharded.h"
 #include "src/core/mem.h"
+#include "src/core/ranks/shards.h"
 #include "src/core/topk.h"
 
 /* A query and a shard that it is asked of. */
@@ -45,6 +46,7 @@ struct gathering {
     struct topk *nearest; /* REQUEST_SEARCH */
     struct range_result *range;
     struct work *work;
+    struct shard_work *shard_work; /* may be NULL */
 };
 
 static int no_memory(const struct sharded *s, size_t n)
@@ -300,7 +302,8 @@ static int ask_round(struct gathering *g, size_t *end_of_key)
     const size_t n_pairs = sort_pairs(g, end_of_key);
     g->n_pairs = 0;
     g->s->counters.asked += n_pairs;
-    g->work->shards += (double)n_pairs;
+    if (g->shard_work)
+        g->shard_work->asked += (double)n_pairs;
     const size_t n = make_parts(g, end_of_key);
     struct call *calls = mem_array(g->s->base.env.mem, n + 1, sizeof *calls);
     int rc = calls ? OK : no_memory(g->s, g->queries.n);
@@ -348,7 +351,8 @@ static int gather(struct gathering *g)
     while (rc == OK && g->n_pairs > 0)
         rc = ask_round(g, end_of_key);
     for (size_t q = 0; rc == OK && q < g->queries.n; q++) {
-        g->work->partial += g->is_partial[q];
+        if (g->shard_work)
+            g->shard_work->partial += g->is_partial[q];
         s->counters.partial += g->is_partial[q];
     }
     s->counters.queries += rc == OK ? g->queries.n : 0;
@@ -376,7 +380,8 @@ int sharded_search(struct index *index, const struct search_request *request,
                            .filter = request->filter,
                            .k = request->k,
                            .threads = request->threads,
-                           .work = &result->work };
+                           .work = &result->work,
+                           .shard_work = result->shards };
     int rc = sharded_finish_pending(s);
     if (rc != OK)
         return rc;
@@ -406,7 +411,8 @@ int sharded_range(struct index *index, const struct range_request *request,
                            .radius = request->radius,
                            .threads = request->threads,
                            .range = result,
-                           .work = &result->work };
+                           .work = &result->work,
+                           .shard_work = result->shards };
     knobs.route = 0;
     const int rc = sharded_finish_pending(s);
     return rc ? rc : gather(&g);

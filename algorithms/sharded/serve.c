@@ -81,7 +81,7 @@ static int create(struct server *s, uint64_t shard, struct wire_reader *r, struc
     const char *from = wire_take_text(r);
     if (r->failed)
         return server_damaged(s);
-    const struct index_ops *ops = registry_find(s->env.registry, of, &s->error);
+    const struct index_ops *ops = registry_find(s->env.shards->registry, of, &s->error);
     if (!ops)
         return s->error.code;
     if (snprintf(folder, sizeof folder, "%s/shard-%" PRIu64, s->env.dir, shard) >= PATH_MAX)

@@ -5,7 +5,7 @@
 
 #include "algorithms/sharded/copy/copy.h"
 #include "algorithms/sharded/copy/wire.h"
-#include "src/core/ranks/ranks.h"
+#include "src/core/ranks/shards.h"
 
 /* A request: its kind, the shard, then as below; n_ is a number of what follows. A reply: a code of
    error.h, the sentence if it is not OK, then as below. */

@@ -34,12 +34,13 @@ static int insert_from_file(struct server *s, struct shard_copy *c, struct wire_
     if (r->failed || snprintf(from.path, sizeof from.path, "%s", path) >= (int)sizeof from.path ||
         snprintf(from.dataset, sizeof from.dataset, "%s", dataset) >= (int)sizeof from.dataset)
         return server_damaged(s);
+    const struct row_files *files = s->env.shards->files;
     void *rows = mem_array(c->env.mem, n + 1, row_bytes_of(c));
     int rc = rows ? OK : no_memory(c, n);
-    if (rc == OK && !s->env.files)
+    if (rc == OK && !files)
         rc = fail(&s->error, ERR_NOT_FOUND, "sharded: this rank reads no files");
     if (rc == OK)
-        rc = s->env.files->read(s->env.files->to, &request, rows, &s->error);
+        rc = files->read(files->to, &request, rows, &s->error);
     const struct vectors v = { rows, n, c->env.dim, c->env.element };
     if (rc == OK)
         rc = copy_insert(c, sequence, v, ids, buckets);

@@ -14,6 +14,7 @@
 #include "algorithms/common/durable/store_file.h"
 #include "algorithms/sharded/sharded.h"
 #include "src/core/mem.h"
+#include "src/core/ranks/shards.h"
 
 #define FILE_NAME "sharded.index"
 #define VERSION   1
@@ -169,7 +170,7 @@ static int take_params(const struct store_reader *r, const struct index_ops *ops
         m->n_buckets > BUCKETS_MAX)
         return store_corrupt(r, "a number is out of range");
     /* Where no processes can be started, this one serves all shards. */
-    if (!env->ranks)
+    if (!env->shards || !env->shards->ranks)
         p->ranks = p->replicas = 1;
     return OK;
 }

@@ -4,6 +4,7 @@
 
 #include "algorithms/sharded/changes.h"
 #include "src/core/mem.h"
+#include "src/core/ranks/shards.h"
 
 /* Rows of a call that are sent together. */
 enum { PIECE_BYTES = 32 << 20 };
@@ -57,7 +58,7 @@ static int insert_piece(struct sharded *s, struct vectors v, const uint64_t *ids
         return ERR_NO_MEMORY;
     for (size_t i = 0; in_file && i < g->n_calls; i++) {
         g->changes[i].in_file = in_file;
-        g->changes[i].hash = s->base.env.files->hash;
+        g->changes[i].hash = s->base.env.shards->files->hash;
     }
     const int rc = changes_tell(s, REQUEST_INSERT, g);
     if (rc != OK) {
@@ -80,7 +81,7 @@ static void note_inserted(struct sharded *s, const struct changes *g)
 static int insert_from_file(struct sharded *s, struct vectors v, const uint64_t *ids,
                             const uint32_t *buckets, struct changes **inserted, bool *cannot)
 {
-    const struct row_files *files = s->base.env.files;
+    const struct row_files *files = s->base.env.shards->files;
     const uint64_t read_before = s->counters.rows_from_files;
     struct row_origin origin;
     uint64_t *numbers = mem_array(s->base.env.mem, v.n + 1, sizeof *numbers);
@@ -110,7 +111,7 @@ static int insert_from_file(struct sharded *s, struct vectors v, const uint64_t 
 static int insert_or_send(struct sharded *s, struct vectors v, const uint64_t *ids,
                           const uint32_t *buckets, struct changes **inserted)
 {
-    bool sends = !s->group || !s->base.env.files || !s->of->remove || s->sends_rows;
+    bool sends = !s->group || !s->base.env.shards->files || !s->of->remove || s->sends_rows;
     int rc = OK;
     if (!sends)
         rc = insert_from_file(s, v, ids, buckets, inserted, &sends);

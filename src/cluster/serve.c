@@ -18,6 +18,7 @@
 #include "src/cluster/wait.h"
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
+#include "src/core/ranks/shards.h"
 
 enum { BEAT_US = 1000000 };
 
@@ -185,7 +186,7 @@ static int serve(struct rank *r, struct registry *registry, const struct kernels
     for (const char *at = orders.plugins; rc == OK && at < orders.end;)
         rc = registry_load_plugin(registry, next_text(&at, orders.end), err);
     const struct index_ops *ops = rc == OK ? registry_find(registry, orders.method, err) : NULL;
-    if (rc == OK && (!ops || !ops->serve))
+    if (rc == OK && (!ops || !ops->shards))
         rc = fail(err, ERR_UNSUPPORTED, "rank: method \"%s\" has nothing to serve", orders.method);
     (void)snprintf(folder, sizeof folder, "%s", orders.folder);
     if (rc == OK)
@@ -196,6 +197,7 @@ static int serve(struct rank *r, struct registry *registry, const struct kernels
         rc = fail(err, ERR_NO_MEMORY, "rank: cannot start %s threads", orders.threads);
     r->wait.crowded = orders.crowded[0] == '1';
     mem_free(NULL, m.bytes);
+    const struct shard_env shards = { .registry = registry, .files = files };
     const struct index_env env = { .mem = &account,
                                    .pool = pool,
                                    .kernels = kernels,
@@ -203,10 +205,9 @@ static int serve(struct rank *r, struct registry *registry, const struct kernels
                                    .dir = folder,
                                    .device = "cpu",
                                    .clock_ns = clock_ns,
-                                   .registry = registry,
-                                   .files = files };
+                                   .shards = &shards };
     if (rc == OK)
-        rc = ops->serve(&env, &r->base);
+        rc = ops->shards->serve(&env, &r->base);
     if (pool)
         pool_destroy(pool);
     return rc;

@@ -32,7 +32,7 @@ extern "C" {
 #define INDEX_INT
 #endif
 
-#define INDEX_ABI 6
+#define INDEX_ABI 7
 
 /* 1. Vectors, ids, spaces */
 
@@ -104,10 +104,9 @@ int index_row_refuse(struct error *, const char *where, const float_anywhere *ro
 struct mem;
 struct pool;
 struct kernels;
-struct registry;
-struct ranks;
-struct rank_group;
-struct row_files;
+struct shard_env;
+struct shard_ops;
+struct shard_work;
 
 struct index_env {
     size_t dim;
@@ -127,10 +126,8 @@ struct index_env {
     void *log_to;
     /* A monotonic clock, for statistics alone: no answer may depend on it. NULL: no times. */
     uint64_t (*clock_ns)(void);
-    /* For a method that contains others; NULL: no method may be contained. */
-    const struct registry *registry;
-    struct ranks *ranks;           /* ranks/ranks.h; NULL: this process only */
-    const struct row_files *files; /* ranks/ranks.h; NULL: rows of a call are in its memory alone */
+    /* ranks/shards.h: for a method that contains others; NULL: no method may be contained. */
+    const struct shard_env *shards;
 };
 
 /* The state of every method begins with this struct. create() and load() copy the env. */
@@ -171,9 +168,6 @@ struct work {
     /* Stored copies compared, by distance or by code, each counted once. A row in two lists counts
        as two; centroids do not count. 0 while other fields are above 0: not reported. */
     double scanned;
-    /* For an index in shards, else 0. shards: how many were asked, each with one query. partial:
-       queries that one of their shards did not answer, in time or at all. */
-    double shards, partial;
 };
 
 /* The answers to query q are at ids[q * k .. q * k + k - 1], nearest first; ties go to the smaller
@@ -183,6 +177,7 @@ struct search_result {
     uint64_t *ids;
     float *distances;
     struct work work;
+    struct shard_work *shards; /* ranks/shards.h: an index in shards adds to it; NULL: nowhere */
 };
 
 /* 4. The table of operations */
@@ -259,9 +254,7 @@ struct index_ops {
     int (*cluster)(struct index *, const struct cluster_request *, struct cluster_result *);
     const struct index_txn_ops *txn;
     const struct index_attribute_ops *attributes;
-    /* What another rank of env.ranks runs, until rank 0 ends or is lost. The env has no dimension,
-       element and metric; its dir is the rank's own folder. */
-    int (*serve)(const struct index_env *, struct rank_group *);
+    const struct shard_ops *shards; /* ranks/shards.h */
 };
 
 /* Whether ops->spaces contains (element, metric). */
@@ -284,6 +277,7 @@ struct range_result {
     int (*found)(void *to, size_t query, uint64_t id, float distance);
     void *to;
     struct work work;
+    struct shard_work *shards; /* as of a search */
 };
 
 /* The fault of a radius under this metric, as text to follow "radius = X"; NULL: none.

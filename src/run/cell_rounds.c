@@ -135,7 +135,7 @@ static double spent(const struct duel *d)
    processes would take it for dead. */
 static void let_run(const struct cell_watch *w, bool run)
 {
-    if (w->child > 0 && !w->cell->method->ops->serve)
+    if (w->child > 0 && !w->cell->method->ops->shards)
         (void)kill(w->child, run ? SIGCONT : SIGSTOP);
 }
 

@@ -150,7 +150,7 @@ _Noreturn void cell_guard(const struct cell *cell, const struct cell_env *env, c
         _exit(0);
     }
     wait_for_cell(&g);
-    const uint64_t grace_ms = cell->method->ops->serve ? RANKS_GRACE_MS : GRACE_MS;
+    const uint64_t grace_ms = cell->method->ops->shards ? RANKS_GRACE_MS : GRACE_MS;
     (void)cell_send(channel, json_pack("{s:o}", "left", end_left(&g, grace_ms)));
     json_t *segments = outside_end_segments(g.cell);
     if (json_array_size(segments) > 0)

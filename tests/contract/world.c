@@ -68,7 +68,8 @@ void world_begin(struct world *w, const struct subject *subject, struct index_sp
     world_expect(w, snprintf(w->saved, sizeof w->saved, "%.4000s/saved", w->dir) > 0, "path");
     world_expect(w, mkdir(w->state, 0777) == 0 && mkdir(w->saved, 0777) == 0, "mkdir");
     w->bench.env.dir = w->state;
-    w->bench.env.registry = subject->registry;
+    w->shards = (struct shard_env){ .registry = subject->registry };
+    w->bench.env.shards = &w->shards;
     w->params = calloc(1, w->ops->params_bytes + 1);
     w->knobs = calloc(1, w->ops->knobs_bytes + 1);
     world_expect(w, w->params && w->knobs, "memory");

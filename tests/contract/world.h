@@ -10,6 +10,7 @@
 #include "tests/support/testing.h"
 
 #include "src/core/checked.h"
+#include "src/core/ranks/shards.h"
 #include "src/core/registry.h"
 
 enum setting_flags {
@@ -50,6 +51,7 @@ struct world {
     struct index_space space;
     size_t dim, row_bytes;
     struct test_bench bench;
+    struct shard_env shards; /* of its env */
     struct checked index;
     void *params, *knobs;
     struct rng rng;

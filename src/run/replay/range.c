@@ -71,12 +71,12 @@ static int single_passes(struct passes *p)
     const size_t n = p->shares.n_single;
     struct timing timing = { 0 };
 
-    batch->work = (struct work){ 0 };
+    query_batch_begin_work(batch);
     p->times.n = n;
     const int rc = timing_run(&timing, batch->replay, n, false, single_pass, p);
     if (rc == OK) {
         step_take_times(batch->replay, p->step, &timing, &p->times);
-        step_take_work(p->step, batch->work, n * p->times.n_passes);
+        step_take_work(p->step, batch->work, batch->shard_work, n * p->times.n_passes);
     }
     timing_free(&timing);
     return rc;

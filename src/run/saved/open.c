@@ -130,7 +130,8 @@ int saved_open(struct saved_index *s, const char *dir, const struct registry *re
         rc = find_method(s, registry);
     if (rc == OK)
         rc = fill_env(s, dir, kernels, threads);
-    s->env.registry = registry; /* of methods that contain others */
+    s->shards = (struct shard_env){ .registry = registry };
+    s->env.shards = &s->shards;
     if (rc == OK && snprintf(state, sizeof state, "%s/%s", dir,
                              field_text(s->about, "state", "")) >= (int)sizeof state)
         rc = fail(err, ERR_IO, "%s: the path is too long", dir);

@@ -14,6 +14,7 @@
 
 #include "src/core/checked.h"
 #include "src/core/mem.h"
+#include "src/core/ranks/shards.h"
 #include "src/core/registry.h"
 
 /* The format of index.json. */
@@ -56,6 +57,7 @@ struct saved_index {
     const struct index_ops *ops;
     struct mem account;
     struct pool *pool;
+    struct shard_env shards; /* of env */
     struct index_env env;
     struct checked checked; /* its set of live ids is empty: only searches are possible */
     char scratch[PATH_MAX]; /* "": none */

@@ -16,21 +16,23 @@
 #include <time.h>
 
 #include "src/core/mem.h"
+#include "src/core/ranks/shards.h"
 
 #ifdef LIAR_EXACT
-#define LIAR_NAME  "liar-exact"
-#define LIAR_FLAGS INDEX_EXACT
-#define LIAR_SERVE serve
+#define LIAR_NAME   "liar-exact"
+#define LIAR_FLAGS  INDEX_EXACT
+#define LIAR_SHARDS &shards
 /* Never called, as the method starts no rank. */
 static int serve(const struct index_env *env, struct rank_group *group)
 {
     (void)env, (void)group;
     return OK;
 }
+static const struct shard_ops shards = { serve };
 #else
-#define LIAR_NAME  "liar"
-#define LIAR_FLAGS 0
-#define LIAR_SERVE NULL
+#define LIAR_NAME   "liar"
+#define LIAR_FLAGS  0
+#define LIAR_SHARDS NULL
 #endif
 
 #define LIE_CHOICE(name) "|" #name
@@ -340,7 +342,7 @@ static const struct index_ops ops = {
     .stats = stats,
     .memory = memory,
     .check = check,
-    .serve = LIAR_SERVE,
+    .shards = LIAR_SHARDS,
 };
 
 const struct index_ops *driftline_plugin(void)

@@ -215,7 +215,7 @@ static void test_versions(void **state)
     float distances[2];
     const uint8_t query[8] = { 0 };
     struct search_request request = { { query, 1, 8, INDEX_U8 }, 2, NULL, NULL, 1 };
-    struct search_result result = { ids, distances, { .distances = 5 } };
+    struct search_result result = { ids, distances, { .distances = 5 }, NULL };
     begin_with(&b, &c, &ops);
     assert_code(index_release(&c, 7), ERR_NOT_FOUND, &b.error);
     assert_ok(index_snapshot(&c, &version), &b.error);
@@ -275,7 +275,7 @@ static void test_attributes(void **state)
     const struct id_filter filter = { ids, 60 };
     const struct vectors v = { rows, 2, 8, INDEX_U8 };
     struct search_request request = { { rows, 1, 8, INDEX_U8 }, 2, NULL, NULL, 1 };
-    struct search_result result = { ids, distances, { .distances = 5 } };
+    struct search_result result = { ids, distances, { .distances = 5 }, NULL };
     begin_with(&b, &c, &ops);
     c.index->env.n_attributes = 2;
     assert_ok(index_insert_with(&c, v, ids, attributes, NULL), &b.error);

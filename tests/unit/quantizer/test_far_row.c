@@ -3,6 +3,7 @@
 #include "src/cli/methods.h"
 #include "src/core/checked.h"
 #include "src/core/param.h"
+#include "src/core/ranks/shards.h"
 #include "tests/support/testing.h"
 
 #include <sys/stat.h>
@@ -77,7 +78,8 @@ static size_t try(const struct registry *registry, size_t setting, const float *
 
     test_dir_make(dir);
     test_bench_begin(&bench, INDEX_F32, INDEX_L2SQ, DIM, 1);
-    bench.env.registry = registry;
+    const struct shard_env shards = { .registry = registry };
+    bench.env.shards = &shards;
     bench.env.dir = dir;
     const struct index_ops *ops = registry_find(registry, settings[setting].method, &bench.error);
     assert_non_null(ops);

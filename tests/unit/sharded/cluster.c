@@ -26,8 +26,8 @@ void cluster_open(struct cluster *c, const char *options)
     (void)snprintf(c->saved, sizeof c->saved, "%.3000s/saved", c->dir);
     assert_int_equal(mkdir(c->saved, 0700), 0);
     c->rng = rng_at(test_seed(), 7);
-    c->bench.env.registry = &c->registry;
-    c->bench.env.ranks = &c->ranks.base;
+    c->shards = (struct shard_env){ .registry = &c->registry, .ranks = &c->ranks.base };
+    c->bench.env.shards = &c->shards;
     new_folder(c);
     assert_ok(copy_options(ops->params, &c->params, options, "the test", err), err);
     assert_ok(copy_options(ops->knobs, &c->knobs, "route=0", "the test", err), err);
@@ -122,13 +122,14 @@ size_t cluster_search(struct cluster *c, size_t n)
     float *rows = cluster_rows(c, n, 0);
     uint64_t *ids = calloc(2 * n * K, sizeof *ids);
     float *distances = calloc(2 * n * K, sizeof *distances);
+    struct shard_work shards = { 0 };
     struct search_request request = { vectors(rows, n), K, &c->knobs, NULL, 1 };
-    struct search_result mine = { .ids = ids, .distances = distances },
+    struct search_result mine = { .ids = ids, .distances = distances, .shards = &shards },
                          truth = { .ids = ids + n * K, .distances = distances + n * K };
     assert_ok(index_search(&c->index, &request, &mine), &c->bench.error);
     request.knobs = NULL;
     assert_ok(index_search(&c->exact, &request, &truth), &c->bench.error);
-    for (size_t i = 0; mine.work.partial == 0 && i < n * K; i++)
+    for (size_t i = 0; shards.partial == 0 && i < n * K; i++)
         assert_int_equal(mine.ids[i], truth.ids[i]);
     /* What there is of partial answers is right, and in order. */
     for (size_t i = 0; i < n * K; i++) {
@@ -138,7 +139,7 @@ size_t cluster_search(struct cluster *c, size_t n)
     free(rows);
     free(ids);
     free(distances);
-    return (size_t)mine.work.partial;
+    return (size_t)shards.partial;
 }
 
 static int count_found(void *to, size_t query, uint64_t id, float distance)

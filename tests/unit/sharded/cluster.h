@@ -4,6 +4,7 @@
 
 #include "algorithms/sharded/sharded.h"
 #include "src/core/checked.h"
+#include "src/core/ranks/shards.h"
 #include "tests/support/testing.h"
 #include "tests/unit/sharded/thread_ranks.h"
 
@@ -13,6 +14,7 @@ struct cluster {
     struct test_bench bench;
     struct registry registry;
     struct thread_ranks ranks;
+    struct shard_env shards;
     struct checked index, exact;
     struct sharded_params params;
     struct sharded_knobs knobs;

@@ -160,6 +160,7 @@ static void *run(void *of)
     struct mem account = { 0 };
     struct error error = { 0 };
     struct pool *pool = pool_create(1);
+    const struct shard_env shards = { .registry = r->all->registry };
     const struct index_env env = { .mem = &account,
                                    .pool = pool,
                                    .kernels = kernels_select(ISA_AVX512),
@@ -167,8 +168,8 @@ static void *run(void *of)
                                    .dir = r->folder,
                                    .device = "cpu",
                                    .clock_ns = clock_ns,
-                                   .registry = r->all->registry };
-    r->rc = r->all->ops->serve(&env, &r->base);
+                                   .shards = &shards };
+    r->rc = r->all->ops->shards->serve(&env, &r->base);
     pool_destroy(pool);
     if (r->rc != OK || mem_live(&account) > 0) {
         fprintf(stderr, "rank %zu ended with %d, %zu bytes are still allocated: %s\n", r->number,

@@ -5,7 +5,7 @@
 #include <pthread.h>
 
 #include "src/core/index.h"
-#include "src/core/ranks/ranks.h"
+#include "src/core/ranks/shards.h"
 #include "src/core/registry.h"
 
 enum { THREAD_RANKS_MAX = 16 };

@@ -148,7 +148,8 @@ int query_batch_probe(struct query_batch *batch, struct step_record *s, size_t t
     const struct replay_session *r = batch->replay;
     const size_t n = timed < WARMUP_QUERIES ? timed : WARMUP_QUERIES;
     const struct vectors warm = batch->warm;
-    const struct work before = batch->work;
+    const struct work work = batch->work;
+    const struct shard_work shard_work = batch->shard_work;
     struct rng rng =
         rng_at(rng_mix(r->cell->seed, r->cell->repeat), (uint64_t)r->at << 24 | s->point);
     double ratios[PAIRS_MOST + WARMUP_QUERIES];
@@ -169,7 +170,8 @@ int query_batch_probe(struct query_batch *batch, struct step_record *s, size_t t
         suspect = is_suspect(ratios, joined);
     }
     batch->warm = warm;
-    batch->work = before;
+    batch->work = work;
+    batch->shard_work = shard_work;
     buffer_free(&rows);
     if (rc != OK)
         return rc;

@@ -53,7 +53,7 @@ static int try_filter(struct query_batch *batch)
 
     if (rc == OK)
         rc = query_batch_search(batch, batch->warm, 0, 1, &answers);
-    batch->work = (struct work){ 0 };
+    query_batch_begin_work(batch);
     answer_buffer_free(&answers);
     return rc;
 }
@@ -270,16 +270,20 @@ static void drop_dead(const struct query_batch *batch, size_t n,
     }
 }
 
+void query_batch_begin_work(struct query_batch *batch)
+{
+    batch->work = (struct work){ 0 };
+    batch->shard_work = (struct shard_work){ 0 };
+}
+
 bool query_batch_add_work(struct query_batch *batch, struct work w)
 {
-    const double all[] = { w.distances, w.estimates, w.bytes_read, w.scanned, w.shards, w.partial };
+    const double all[] = { w.distances, w.estimates, w.bytes_read, w.scanned };
 
     batch->work.distances += w.distances;
     batch->work.estimates += w.estimates;
     batch->work.bytes_read += w.bytes_read;
     batch->work.scanned += w.scanned;
-    batch->work.shards += w.shards;
-    batch->work.partial += w.partial;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (all[i] < 0 || isinf(all[i])) {
             fail(batch->replay->err, ERR_INVARIANT,
@@ -301,7 +305,9 @@ int query_batch_search(struct query_batch *batch, struct vectors of, size_t firs
                                             batch->knobs,
                                             batch->filter,
                                             batch->threads };
-    struct search_result result = { .ids = answers->ids, .distances = answers->distances };
+    struct search_result result = { .ids = answers->ids,
+                                    .distances = answers->distances,
+                                    .shards = &batch->shard_work };
     const struct index_ops *ops = batch->replay->ops;
     struct index *index = batch->replay->checked.index;
     const int rc = batch->kind == SEARCH_PLAIN ? ops->search(index, &request, &result)

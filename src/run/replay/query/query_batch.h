@@ -4,6 +4,7 @@
 #ifndef DRIFTLINE_RUN_REPLAY_QUERY_BATCH_H
 #define DRIFTLINE_RUN_REPLAY_QUERY_BATCH_H
 
+#include "src/core/ranks/shards.h"
 #include "src/run/replay/session/step.h"
 
 struct answer_buffer;
@@ -31,6 +32,7 @@ struct query_batch {
     size_t k, k_fetched;           /* k_fetched > k: dead answers are dropped */
     size_t threads;
     struct work work; /* of all calls so far */
+    struct shard_work shard_work;
     struct buffer rows, order, bits, warm_rows;
     struct id_filter own_filter;
 };
@@ -52,6 +54,7 @@ int query_batch_search(struct query_batch *, struct vectors of, size_t first, si
    points into `rows`. */
 int query_batch_permute(const struct query_batch *, size_t first, size_t n, const uint64_t *order,
                         struct buffer *rows, struct vectors *out);
+void query_batch_begin_work(struct query_batch *); /* nothing so far */
 /* Adds a call's work to the batch's. Returns false if it is negative or infinite. */
 bool query_batch_add_work(struct query_batch *, struct work);
 /* Scores the answers to queries [first, first + n), k each. recall may be NULL. */

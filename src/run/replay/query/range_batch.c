@@ -63,7 +63,7 @@ int range_batch_search(struct query_batch *batch, struct range_catch *c, struct 
                                            batch->knobs,
                                            batch->filter,
                                            batch->threads };
-    struct range_result result = { .found = take_found, .to = c };
+    struct range_result result = { .found = take_found, .to = c, .shards = &batch->shard_work };
 
     c->first_query = first;
     c->n_queries = n;

@@ -68,20 +68,20 @@ void step_take_times(struct replay_session *r, struct step_record *s, const stru
     step_set_queries(s, "ns", each);
 }
 
-void step_take_work(struct step_record *s, struct work work, size_t n)
+void step_take_work(struct step_record *s, struct work work, struct shard_work shards, size_t n)
 {
     /* A method that counts nothing, unless it holds nothing. */
     if (n == 0 ||
-        work.distances + work.estimates + work.scanned + work.bytes_read + work.shards == 0)
+        work.distances + work.estimates + work.scanned + work.bytes_read + shards.asked == 0)
         return;
     s->distances = work.distances / (double)n;
     s->estimates = work.estimates / (double)n;
     s->bytes_read = work.bytes_read / (double)n;
     s->scanned =
         work.scanned > 0 || work.distances + work.estimates == 0 ? work.scanned / (double)n : NAN;
-    if (work.shards > 0 || work.partial > 0) {
-        s->shards_asked = work.shards / (double)n;
-        s->partial_answers = work.partial;
+    if (shards.asked > 0 || shards.partial > 0) {
+        s->shards_asked = shards.asked / (double)n;
+        s->partial_answers = shards.partial;
     }
 }
 

@@ -106,6 +106,9 @@ int session_begin(struct replay_session *r, const struct replay_env *env, struct
     r->ranks = cluster_ranks_of(r->ops, env->experiment->registry, env->threads);
     r->files =
         (struct row_files){ .origin = gather_origin, .hash = file_rows_hash, .to = &r->gathered };
+    r->shards = (struct shard_env){ .registry = env->experiment->registry,
+                                    .ranks = &r->ranks.base,
+                                    .files = &r->files };
     r->index_env = (struct index_env){
         .dim = list->dim,
         .element = env->cell->element,
@@ -121,9 +124,7 @@ int session_begin(struct replay_session *r, const struct replay_env *env, struct
         .dir = r->state_dir,
         .device = "cpu",
         .clock_ns = clock_ns,
-        .registry = env->experiment->registry,
-        .ranks = &r->ranks.base,
-        .files = &r->files,
+        .shards = &r->shards,
     };
     return open_first(r);
 }

@@ -8,6 +8,7 @@
 #include "src/cluster/ranks.h"
 #include "src/core/checked.h"
 #include "src/core/mem.h"
+#include "src/core/ranks/shards.h"
 #include "src/run/measure/histogram.h"
 #include "src/run/measure/memory.h"
 #include "src/run/replay/replay.h"
@@ -25,6 +26,7 @@ struct replay_session {
     struct pool *pool;
     struct cluster_ranks ranks; /* of index_env; so are the files */
     struct row_files files;
+    struct shard_env shards;
     struct gathered_rows gathered; /* the rows that are being inserted */
     struct index_env index_env;
     /* checked.live: the ids in the index. A policy may keep them after their deletion. */

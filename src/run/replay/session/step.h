@@ -8,6 +8,7 @@
 #include <math.h>
 
 #include "src/base/json.h"
+#include "src/core/ranks/shards.h"
 #include "src/run/replay/session/session.h"
 #include "src/run/replay/session/time_mark.h"
 #include "src/run/replay/session/timing.h"
@@ -75,7 +76,7 @@ void step_add_timed(struct step_record *, const struct timed_pass *, size_t quer
 /* Times of single queries, work per query, and time of a batch. */
 void step_take_times(struct replay_session *, struct step_record *, const struct timing *,
                      const struct query_times *);
-void step_take_work(struct step_record *, struct work, size_t n);
+void step_take_work(struct step_record *, struct work, struct shard_work, size_t n);
 void step_take_batch(struct step_record *, const struct timing *);
 
 /* 3. Memory, statistics and invariants (observe.c). tables: also records the rows of tables, and

@@ -104,7 +104,8 @@ struct ampi_view {
 /* The memory that one thread of a search needs; scratch.c. */
 struct ampi_scratch {
     struct scratch_item item;
-    uint32_t *stamp; /* per slot: epoch of the last query that read it */
+    struct work work; /* of one thread, in cache lines that no other thread writes to */
+    uint32_t *stamp;  /* per slot: epoch of the last query that read it */
     uint32_t epoch;
     size_t stamps_capacity;
     float *list_distances, *probe_distances; /* one per cluster */
@@ -246,7 +247,6 @@ struct ampi_job {
     const struct id_filter *filter;
     size_t nprobe, fan_probes, window;
     struct ampi_scratch **scratch; /* one per thread */
-    struct work *work;             /* one per thread */
     /* search */
     size_t k;
     uint64_t *ids;

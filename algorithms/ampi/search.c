@@ -128,7 +128,7 @@ static int search_chunk(void *arg, size_t first, size_t end, size_t worker)
         struct ampi_query q = { .job = job,
                                 .s = job->scratch[worker],
                                 .row = job->queries + i * job->a->base.env.dim,
-                                .work = &job->work[worker] };
+                                .work = &job->scratch[worker]->work };
         struct topk nearest =
             topk_begin(job->k, job->distances + i * job->k, job->ids + i * job->k);
         search_one(&q, &nearest);
@@ -200,7 +200,7 @@ static int range_chunk(void *arg, size_t first, size_t end, size_t worker)
         struct ampi_query q = { .job = job,
                                 .s = job->scratch[i],
                                 .row = job->queries + (job->first_query + i) * job->a->base.env.dim,
-                                .work = &job->work[i] };
+                                .work = &job->scratch[i]->work };
         q.s->n_hits = 0;
         if (job->radius < 0)
             continue;
@@ -214,7 +214,7 @@ static int range_chunk(void *arg, size_t first, size_t end, size_t worker)
 
 /* --------------------------------------------------------------------------- operations */
 
-/* Takes a scratch and a work counter for each thread; uses fewer threads if memory is short. */
+/* Takes a scratch for each thread; uses fewer threads if memory is short. */
 static int job_open(struct ampi_job *job, size_t *threads)
 {
     struct ampi *a = job->a;
@@ -222,10 +222,10 @@ static int job_open(struct ampi_job *job, size_t *threads)
     size_t fans = job->fan_probes < a->fans ? job->fan_probes : a->fans;
     wanted = wanted < 1 ? 1 : wanted < THREADS_MAX ? wanted : THREADS_MAX;
     for (*threads = 0; *threads < wanted; ++*threads) {
-        job->work[*threads] = (struct work){ 0 };
         job->scratch[*threads] = ampi_scratch_take(a, job->nprobe, job->nprobe * fans);
         if (!job->scratch[*threads])
             break;
+        job->scratch[*threads]->work = (struct work){ 0 };
     }
     if (*threads > 0)
         return OK;
@@ -235,17 +235,18 @@ static int job_open(struct ampi_job *job, size_t *threads)
 static void job_close(struct ampi_job *job, size_t threads, struct work *work)
 {
     while (threads-- > 0) {
+        const struct work *more = &job->scratch[threads]->work;
+        work->distances += more->distances;
+        work->bytes_read += more->bytes_read;
+        work->scanned += more->scanned;
         ampi_scratch_give(job->a, job->scratch[threads]);
-        work->distances += job->work[threads].distances;
-        work->bytes_read += job->work[threads].bytes_read;
-        work->scanned += job->work[threads].scanned;
     }
 }
 
-/* The arrays are the caller's, THREADS_MAX long. */
+/* scratch: the caller's, THREADS_MAX long. */
 static struct ampi_job job_for(struct ampi *a, struct vectors queries,
                                const struct id_filter *filter, const void *knobs_given,
-                               struct ampi_scratch **scratch, struct work *work)
+                               struct ampi_scratch **scratch)
 {
     const struct ampi_knobs *knobs = knobs_given;
     size_t nprobe = (size_t)knobs->nprobe;
@@ -255,17 +256,15 @@ static struct ampi_job job_for(struct ampi *a, struct vectors queries,
                               .nprobe = nprobe < a->part.n ? nprobe : a->part.n,
                               .fan_probes = (size_t)knobs->fan_probes,
                               .window = (size_t)knobs->window,
-                              .scratch = scratch,
-                              .work = work };
+                              .scratch = scratch };
 }
 
 int ampi_search(struct index *index, const struct search_request *request,
                 struct search_result *result)
 {
     struct ampi_scratch *scratch[THREADS_MAX];
-    struct work work[THREADS_MAX];
     struct ampi_job job =
-        job_for(ampi_of(index), request->queries, request->filter, request->knobs, scratch, work);
+        job_for(ampi_of(index), request->queries, request->filter, request->knobs, scratch);
     job.k = request->k;
     job.ids = result->ids;
     job.distances = result->distances;
@@ -283,9 +282,8 @@ int ampi_range(struct index *index, const struct range_request *request,
                struct range_result *result)
 {
     struct ampi_scratch *scratch[THREADS_MAX];
-    struct work work[THREADS_MAX];
     struct ampi_job job =
-        job_for(ampi_of(index), request->queries, request->filter, request->knobs, scratch, work);
+        job_for(ampi_of(index), request->queries, request->filter, request->knobs, scratch);
     job.radius = request->radius;
     size_t threads = request->threads, n = request->queries.n;
     int rc = job_open(&job, &threads);

@@ -155,7 +155,7 @@ static int search_group(const struct divf_job *job, size_t first, size_t n, size
     const unsigned char *rows = job->queries + first * row_bytes;
     struct batch_group g = { job,
                              job->scratch[worker],
-                             &job->work[worker],
+                             &job->scratch[worker]->counted,
                              NULL,
                              n,
                              job->nprobe <= NEAREST_MOST && job->view->n >= PRODUCT_LISTS };

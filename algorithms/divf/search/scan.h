@@ -17,9 +17,8 @@ struct divf_job {
     uint64_t scan_budget;          /* copies; 0: no limit */
     struct stop_rule stop;         /* for target_recall, and the score at which a query */
     double stop_score;             /* stops */
-    struct divf_stops *stops;      /* one per thread; NULL: without target_recall */
+    bool stops;                    /* with target_recall */
     struct divf_scratch **scratch; /* one per thread */
-    struct work *work;             /* one per thread */
     /* search */
     size_t k, rerank; /* rerank > 0: this many of the best estimates, at least k, get an
                          exact distance */

@@ -22,30 +22,28 @@ static bool found_enough(const struct divf_job *job, const struct divf_scratch *
 
 /* Returns the number of lists read. */
 static size_t scan_until_enough(const struct divf_job *job, struct divf_scratch *s,
-                                struct divf_query *query, size_t probes, size_t worker)
+                                struct divf_query *query, size_t probes)
 {
     struct stop_state stop = divf_stop_begin(s->probe_distances[0]);
     bool enough = false;
     size_t p = 0;
     while (p < probes && !enough) {
         divf_prefetch_lists(job->view, s->probes + p + 1, probes - p - 1);
-        divf_scan_list(job, s, query, s->probes[p], s->probe_distances[p], &job->work[worker]);
-        divf_query_flush(job, s, query, &job->work[worker]); /* so that the k-th distance
-                                                                is current */
+        divf_scan_list(job, s, query, s->probes[p], s->probe_distances[p], &s->counted);
+        divf_query_flush(job, s, query, &s->counted); /* so that the k-th distance is current */
         p++;
         enough = found_enough(job, s, query, &stop, p, probes);
     }
-    struct divf_stops *sum = &job->stops[worker];
-    sum->queries += 1;
-    sum->lists += (double)p;
-    sum->recall += p == job->view->n ? 1 : divf_stop_rule_recall(&job->stop, stop.score);
+    s->stops.queries += 1;
+    s->stops.lists += (double)p;
+    s->stops.recall += p == job->view->n ? 1 : divf_stop_rule_recall(&job->stop, stop.score);
     return p;
 }
 
 static int search_queries(const struct divf_job *job, size_t first, size_t end, size_t worker)
 {
     struct divf_scratch *s = job->scratch[worker];
-    struct work *work = &job->work[worker];
+    struct work *work = &s->counted;
     if (!divf_scratch_fit_queries(job->d, job->view, s, 1, job->rerank))
         return fail(job->d->env.error, ERR_NO_MEMORY, "search: out of memory");
     struct divf_query *query = s->queries;
@@ -60,7 +58,7 @@ static int search_queries(const struct divf_job *job, size_t first, size_t end, 
             divf_scan_list(job, s, query, s->probes[p], s->probe_distances[p], work);
         }
         if (job->stops)
-            probes = scan_until_enough(job, s, query, probes, worker);
+            probes = scan_until_enough(job, s, query, probes);
         divf_query_end(job, s, query, vector, probes, work);
     }
     return OK;
@@ -121,7 +119,7 @@ static int range_chunk(void *arg, size_t first, size_t end, size_t worker)
     for (size_t i = first; !rc && i < end; i++)
         rc = range_query(&job, job.scratch[i],
                          job.queries + (job.first_query + i) * job.d->vectors.element_bytes,
-                         &job.work[i]);
+                         &job.scratch[i]->counted);
     divf_job_leave(&job);
     return rc;
 }
@@ -134,16 +132,17 @@ static size_t threads_of(const struct divf *d, size_t asked)
 
 enum { THREADS_MAX = 256 };
 
-/* Takes a scratch and a work counter for each thread; the arrays have space for THREADS_MAX. */
+/* Takes a scratch for each thread; the arrays have space for THREADS_MAX. */
 static int job_open(struct divf_job *job, size_t *threads)
 {
     struct divf *d = job->d;
     size_t wanted = *threads < THREADS_MAX ? *threads : THREADS_MAX;
     for (*threads = 0; *threads < wanted; ++*threads) {
-        job->work[*threads] = (struct work){ 0 };
         job->scratch[*threads] = divf_scratch_take(d);
         if (!job->scratch[*threads])
             break;
+        job->scratch[*threads]->counted = (struct work){ 0 };
+        job->scratch[*threads]->stops = (struct divf_stops){ 0 };
     }
     if (*threads > 0)
         return OK;
@@ -153,30 +152,31 @@ static int job_open(struct divf_job *job, size_t *threads)
 static void job_close(struct divf_job *job, size_t threads, struct work *work)
 {
     while (threads-- > 0) {
+        const struct work *more = &job->scratch[threads]->counted;
+        work->distances += more->distances;
+        work->estimates += more->estimates;
+        work->bytes_read += more->bytes_read;
+        work->scanned += more->scanned;
         divf_scratch_give(job->d, job->scratch[threads]);
-        work->distances += job->work[threads].distances;
-        work->estimates += job->work[threads].estimates;
-        work->bytes_read += job->work[threads].bytes_read;
-        work->scanned += job->work[threads].scanned;
     }
 }
 
-static void count_stops(struct divf *d, const struct divf_stops *stops, size_t threads)
+static void count_stops(struct divf *d, struct divf_scratch *const *scratch, size_t threads)
 {
     pthread_mutex_lock(&d->scratch.lock);
     for (size_t t = 0; t < threads; t++) {
-        d->stops.queries += stops[t].queries;
-        d->stops.lists += stops[t].lists;
-        d->stops.recall += stops[t].recall;
+        d->stops.queries += scratch[t]->stops.queries;
+        d->stops.lists += scratch[t]->stops.lists;
+        d->stops.recall += scratch[t]->stops.recall;
     }
     pthread_mutex_unlock(&d->scratch.lock);
 }
 
-/* The part of a job common to searches and range searches; the arrays are the caller's,
-   THREADS_MAX long. */
+/* The part of a job common to searches and range searches. scratch: the caller's, THREADS_MAX
+   long. */
 static struct divf_job job_for(struct divf *d, struct vectors queries,
                                const struct id_filter *filter, const void *knobs_of_request,
-                               struct divf_scratch **scratch, struct work *work)
+                               struct divf_scratch **scratch)
 {
     const struct divf_knobs *knobs = knobs_of_request;
     return (struct divf_job){ .d = d,
@@ -185,8 +185,7 @@ static struct divf_job job_for(struct divf *d, struct vectors queries,
                               .nprobe = (size_t)knobs->nprobe,
                               .scan_budget = (uint64_t)knobs->scan_budget,
                               .rerank = (size_t)knobs->rerank,
-                              .scratch = scratch,
-                              .work = work };
+                              .scratch = scratch };
 }
 
 /* For maintenance = cost-model: counts the queries that the lists' `probes` are shares of. */
@@ -209,10 +208,7 @@ int divf_search(struct index *index, const struct search_request *request,
 {
     struct divf *d = divf_of(index);
     struct divf_scratch *scratch[THREADS_MAX];
-    struct work work[THREADS_MAX];
-    struct divf_stops stops[THREADS_MAX];
-    struct divf_job job =
-        job_for(d, request->queries, request->filter, request->knobs, scratch, work);
+    struct divf_job job = job_for(d, request->queries, request->filter, request->knobs, scratch);
     const double target = ((const struct divf_knobs *)request->knobs)->target_recall;
     job.k = request->k;
     if (job.rerank > 0 && job.rerank < job.k)
@@ -232,8 +228,7 @@ int divf_search(struct index *index, const struct search_request *request,
     /* One group per thread if possible; the division into groups does not change answers. */
     size_t n = request->queries.n, group = (n + threads - 1) / threads;
     if (target > 0) {
-        memset(stops, 0, threads * sizeof *stops);
-        job.stops = stops;
+        job.stops = true;
         job.stop_score = divf_stop_rule_score(&job.stop, target);
     }
     if (job.stops || group < MANY_QUERIES_MIN) {
@@ -244,7 +239,7 @@ int divf_search(struct index *index, const struct search_request *request,
                           divf_search_many, &job);
     }
     if (job.stops)
-        count_stops(d, stops, threads);
+        count_stops(d, scratch, threads);
     job_close(&job, threads, &result->work);
     note_queries(d, request->queries.n);
     return rc;
@@ -256,9 +251,7 @@ int divf_range(struct index *index, const struct range_request *request,
 {
     struct divf *d = divf_of(index);
     struct divf_scratch *scratch[THREADS_MAX];
-    struct work work[THREADS_MAX];
-    struct divf_job job =
-        job_for(d, request->queries, request->filter, request->knobs, scratch, work);
+    struct divf_job job = job_for(d, request->queries, request->filter, request->knobs, scratch);
     job.range = true;
     job.rerank = 0;
     job.radius = request->radius;

@@ -120,7 +120,7 @@ experiment {
   },
 
   figures = {
-    { "radius", y = "mean_ns", baseline = scan, where = { tag = "range", label = shown }, title = "ns per range search; a ring marks where a method meets the scan" },
+    { "radius", y = "mean_ns", baseline = scan, where = { tag = "range", label = shown }, title = "Time of a range search; a ring marks where a method meets the scan" },
     { "radius", y = "range_recall", where = { tag = "range", label = shown }, title = "True recall" },
     { "radius", y = { "distances_percent", "range_results" }, where = { tag = "range", label = shown }, title = "Query operations and results" },
     { "bars", y = "index_bytes", x = "label", where = { tag = "load", label = shown }, title = "Memory" },

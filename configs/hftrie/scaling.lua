@@ -143,7 +143,7 @@ experiment {
   },
 
   figures = {
-    { "scaling", y = "mean_ns", where = { tag = "range", label = shown }, title = "ns per range search, radius " .. radius },
+    { "scaling", y = "mean_ns", where = { tag = "range", label = shown }, title = "Time of a range search, radius " .. radius },
     { "scaling", y = "ns_each", where = { tag = "insert", label = shown }, title = "ns per insertion, by size of the index" },
     { "scaling", y = "index_bytes", where = { tag = "insert", label = shown }, title = "Memory" },
     { "scaling", y = "distances_percent", where = { tag = "range", label = shown }, title = "Query operations" },

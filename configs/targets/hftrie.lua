@@ -105,9 +105,9 @@ experiment {
   },
 
   figures = { -- without the index that is measured twice
-    { "bars", y = "mean_ns", x = "label", where = { tag = "range", label = shown }, title = "ns per range search, radius 10" },
+    { "bars", y = "mean_ns", x = "label", where = { tag = "range", label = shown }, title = "Time of a range search, radius 10" },
     { "bars", y = "ns_each", x = "label", group = "tag", where = { tag = { "load", "leave" }, label = shown }, title = "ns per insertion and deletion" },
-    { "radius", y = "p50_ns", baseline = scan, where = { tag = "radii", label = shown }, title = "ns per range search; a ring marks where a method meets the scan" },
+    { "radius", y = "p50_ns", baseline = scan, where = { tag = "radii", label = shown }, title = "Time of a range search; a ring marks where a method meets the scan" },
     { "bars", y = "index_bytes", x = "label", group = "tag", where = { tag = { "load", "clear" }, label = shown }, title = "Memory, full and cleared" },
   },
 }

@@ -20,11 +20,11 @@
                   "candidate heads per vector (InternalResultNum)", .paper = "64"),                \
         PARAM_INT(struct spfresh_params, page_limit, 0, 0, 4096,                                   \
                   "pages of 4096 bytes per posting, at most (PostingPageLimit); 0: 3 for bytes, "  \
-                  "12 for floats"),                                                                \
+                  "12 for floats, and posting_entries' limit",                                     \
+                  .paper = "3"),                                                                   \
         PARAM_INT(struct spfresh_params, posting_entries, 0, 0, 1 << 24,                           \
-                  "entries per posting, at most; 0: by page_limit, and where that is 0 "           \
-                  "too, 6 / ratio or 32 at most, the greater",                                     \
-                  .paper = "by page_limit"),                                                       \
+                  "entries per posting, at most; 0: by page_limit, and where that is 0 too, "      \
+                  "6 / ratio or 32, whichever is more"),                                           \
         PARAM_INT(struct spfresh_params, fanout, 32, 2, 1024,                                      \
                   "tree that heads are chosen from: children per node (BKTKmeansK)"),              \
         PARAM_INT(struct spfresh_params, leaf, 8, 1, 4096,                                         \

@@ -32,7 +32,7 @@ struct spfresh_params {
     int64_t replicas;
     double rng_factor, closure_eps;
     int64_t page_limit;      /* pages of a posting; 0: 3 for bytes, 12 for floats */
-    int64_t posting_entries; /* the same limit in entries; 0: spfresh_set_limits() */
+    int64_t posting_entries; /* the same limit in entries; 0: see spfresh_set_limits() */
     int64_t buffer_pages;    /* past the limit before an update itself splits */
     /* what a posting holds */
     int64_t postings; /* enum spfresh_codec_kind */

@@ -75,9 +75,9 @@ function churn.run(of)
         return at_equal_pages(r, split_only) < final(r, live, "recall@10")
       end },
       { of.leave == "random" and "(ours) vectors outside of their nearest head's posting: at most 2 %"
-          or "(ours) vectors outside of their nearest head's posting: at most 5 % in SPFresh, three times as many with splits only", function(r)
+          or "(ours) vectors outside of their nearest head's posting: at most 2 % in SPFresh, twice as many with splits only, or more", function(r)
         local ours, theirs = r(at(live), "stats.npa_violations/end"), r(at(split_only), "stats.npa_violations/end")
-        return ours <= (of.leave == "random" and 0.02 or 0.05) and (of.leave == "random" or theirs >= 3 * ours)
+        return ours <= 0.02 and (of.leave == "random" or theirs >= 2 * ours)
       end },
       { "(ours) a step of SPFresh's updates takes a tenth of a rebuild's time, or less (a few thousand vectors: less than it)", function(r)
         local step = r(at(live), "seconds/arrive") + r(at(live), "seconds/leave")

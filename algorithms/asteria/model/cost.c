@@ -2,8 +2,9 @@
  *
  * Held-out rows are the queries. The rows that the model is fitted to, encoded, are the index. A
  * query scans buckets by falling correlation with their codewords, as many as every other query. The
- * .95 quantile of the ranks of the buckets of all queries' ten nearest rows is the number of buckets
- * that recall .95 takes, and the mean of the rows in so many is what a query scans.
+ * .95 quantile of the ranks of the nearest rows' buckets is the number of buckets that recall .95
+ * takes, and the mean of the rows in so many is what a query scans. Nearest are those of a query's
+ * ten nearest rows of the whole index that are in the sample: ten of the sample are farther away.
  *
  * This is what a search spends. The loss that BOR minimises is not: it has no value for axes that
  * are not trained, and a code corrects some of the bits that it counts as wrong.
@@ -29,6 +30,12 @@ static const double RECALL = .95;
    dimensions of one bit, 33 at 100 of four, 72 at 784 of one. */
 static const double PRODUCTS_PER_ROW = 48;
 
+/* A bucket, as one query sees it. */
+struct ranked {
+    float correlation;
+    uint32_t size;
+};
+
 struct costing {
     const struct asteria_cost_sample *s;
     const struct index_env *env;
@@ -42,13 +49,7 @@ struct costing {
     float *products;      /* a worker's BLOCK x TILE */
     struct ranked *order; /* a worker's n */
     uint32_t *ranks;      /* n_queries x near: buckets of a neighbour's and better ones */
-    uint32_t
-        *rows_until; /* n_queries x n_buckets: rows of the first 1, 2, ... buckets of a query */
-};
-
-struct ranked {
-    float correlation;
-    uint32_t size;
+    uint32_t *rows_until; /* n_queries x n_buckets: rows of a query's first 1, 2, ... buckets */
 };
 
 static int falling(const void *a, const void *b)
@@ -208,7 +209,7 @@ static int run(struct costing *c, double *cost)
     return rc;
 }
 
-/* Of an index's ten nearest rows, those that are in the sample. */
+/* How many of an index's ten nearest rows are in the sample; at least one. */
 static size_t near_of(const struct asteria_cost_sample *s)
 {
     const double near = round(NEAR * (double)s->n / s->expected);

@@ -33,7 +33,7 @@ struct divf_query {
 struct divf_scratch {
     struct scratch_item item;
     /* Of the thread that has the scratch, in cache lines that no other one writes to: side by side
-       the threads' counters made two threads as slow as one. */
+       the threads' counters made two threads hardly faster than one. */
     struct work counted;
     struct divf_stops stops;
     /* One query's lists: space for lists_capacity. */

@@ -200,15 +200,15 @@ void spfresh_set_limits(struct spfresh *s)
     const size_t usual = s->base.env.element == INDEX_U8 ? 3 : 12;
     const size_t pages = p->page_limit > 0 ? (size_t)p->page_limit : usual;
     const size_t share = (size_t)(1 / p->ratio), least = 10;
-    /* What a build gives a head at most, nearly always. Where entries are small, pages alone would let
-       postings grow to many times that before they are split. */
-    const size_t built = 6 * share > 32 ? 6 * share : 32;
+    /* Where entries are small, pages alone would let postings grow to many times what a build puts
+       under a head before they are split. docs/decisions.md has what was tried. */
+    const size_t short_enough = 6 * share > 32 ? 6 * share : 32;
 
     s->limit = spfresh_codec_entries(s->codec, pages);
     if (p->posting_entries > 0)
         s->limit = (size_t)p->posting_entries;
-    else if (p->page_limit == 0 && s->limit > built)
-        s->limit = built;
+    else if (p->page_limit == 0 && s->limit > short_enough)
+        s->limit = short_enough;
     s->hard_limit = s->limit + spfresh_codec_entries(s->codec, (size_t)p->buffer_pages + 1);
     /* Short beside what a build gives a head, not beside the limit: where entries are small, that
        would merge nearly all of a build's postings. */

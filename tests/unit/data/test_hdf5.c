@@ -293,20 +293,38 @@ static void loads_no_plugin(void **state)
     unsetenv("DRIFTLINE_TEST_MARK");
 }
 
-/* Stderr is given to nothing, for a sanitizer of a child reports the faults of libhdf5 there. Returns the
-   old one, for end_silence(). */
-static int begin_silence(void)
+/* What children write to stderr goes to a file. */
+struct caught {
+    int stderr_was, file;
+};
+
+static struct caught begin_catch(struct scratch *s)
 {
-    const int old = dup(STDERR_FILENO), nothing = open("/dev/null", O_WRONLY);
-    assert_true(old >= 0 && nothing >= 0 && dup2(nothing, STDERR_FILENO) >= 0);
-    close(nothing);
-    return old;
+    const char *path = scratch_write(s, "stderr", "", 0);
+    const struct caught c = { dup(STDERR_FILENO), open(path, O_RDWR) };
+    assert_true(c.stderr_was >= 0 && c.file >= 0 && dup2(c.file, STDERR_FILENO) >= 0);
+    return c;
 }
 
-static void end_silence(int old)
+/* Whether the innermost frames of a sanitizer's report are libhdf5's; one may be the sanitizer's own. */
+static bool is_of_libhdf5(const char *report)
 {
-    assert_true(dup2(old, STDERR_FILENO) >= 0);
-    close(old);
+    const char *first = strstr(report, "#0 "), *end = first ? strstr(first, "#2 ") : NULL;
+    const char *at = first ? strstr(first, "libhdf5") : NULL;
+    return at && end && at < end;
+}
+
+/* Passes on what was caught, so that a report fails the run, but for reports of libhdf5's own faults. */
+static void end_catch(struct caught c)
+{
+    static char text[1 << 16];
+    assert_true(dup2(c.stderr_was, STDERR_FILENO) >= 0);
+    const ssize_t n = pread(c.file, text, sizeof text - 1, 0);
+    text[n > 0 ? n : 0] = '\0';
+    if (!is_of_libhdf5(text))
+        fputs(text, stderr);
+    close(c.file);
+    close(c.stderr_was);
 }
 
 /* 1 of 300 damaged files crashes libhdf5 1.10.8; such a crash is reported as an error. */
@@ -328,9 +346,9 @@ static void survives_flipped_bits(void **state)
         const size_t at = (size_t)rng_below(&rng, n);
         const uint8_t bit = (uint8_t)(1u << rng_below(&rng, 8));
         bytes[at] ^= bit;
-        const int silence = begin_silence();
+        const struct caught caught = begin_catch(s);
         const int rc = file_open(scratch_write(s, "flipped.h5", bytes, n), NULL, &source, &err);
-        end_silence(silence);
+        end_catch(caught);
         bytes[at] ^= bit;
         if (rc == OK)
             source_close(source);

@@ -1,4 +1,5 @@
 # An error of a config names the file, the line and what was meant.
+# shellcheck shell=bash
 config() { # NAME LINE...
     local name=$1
     shift

@@ -4,8 +4,8 @@
 -- Data: photo-hog; --set data=laion-clip-300K takes another. Parameters and claims are set for photo-hog.
 --
 -- The baseline is the best of hnswlib, usearch and FAISS's fast-scan with refinement, at the parameters that
--- configs/targets/tune_baselines.lua found. All methods get the same unit vectors as floats. A run takes three
--- minutes on an idle core.
+-- configs/targets/tune_baselines.lua found. All methods get the same unit vectors as floats. A run takes five
+-- minutes on one core beside other work.
 
 local bars = require "target_divf"
 local hog = require("datasets").open "photo-hog"

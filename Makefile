@@ -521,6 +521,18 @@ PAIRS ?= 20
 aa-study:
 	@src/build/aa-study.sh $(PAIRS)
 
+## frozen: whether the papers' configs, in their quick form, find what tests/frozen.tsv has; C="configs/a.lua" for some
+## frozen-record: writes the lines of tests/frozen.tsv anew; twice the time
+frozen: all
+	@src/build/frozen.py $(C)
+frozen-record: all
+	@src/build/frozen.py --record $(C)
+
+ROUNDS ?= 10
+## bench-paired: the speed of this tree beside BASE's in alternating rounds; BASE=COMMIT C="configs/targets/divf.lua" ROUNDS=10
+bench-paired:
+	@src/build/bench-paired.sh "$(BASE)" $(ROUNDS) $(C)
+
 ## figures: draws the figures of every result again
 figures:
 	@./harness plot $(or $(wildcard results/*/result.json),$(error no result yet; make run writes one))
@@ -543,7 +555,7 @@ baselines:
 clean:
 	@rm -rf build
 
-.PHONY: FORCE help all cuda docs install uninstall dist deb build-tests test test-plugin quick record-times lint-change layout prove golden-record asan tsan ubsan sanitize nightly test-sanitized fuzz fuzz-run coverage lint format run bench aa-study \
+.PHONY: FORCE help all cuda docs install uninstall dist deb build-tests test test-plugin quick record-times lint-change layout prove golden-record asan tsan ubsan sanitize nightly test-sanitized fuzz fuzz-run coverage lint format run bench aa-study frozen frozen-record bench-paired \
         figures deps deps-test deps-lint baselines clean
 FORCE:
 

@@ -3,7 +3,7 @@
  * copied to the device when they have changed, and only list numbers are copied back. */
 #include <math.h>
 
-#include "algorithms/divf/divf.h"
+#include "algorithms/divf/device.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
@@ -12,12 +12,20 @@ enum { TRAIN_ROWS = 1 << 15, TRAIN_CANDIDATES = 8, CHUNK = 64 };
 
 int divf_device_open(struct divf *d)
 {
-    return d->params.device == CUDA_CPU
-               ? OK
-               : cuda_open(&d->device.cuda, "divf", "device", d->env.error);
+    if (d->params.device == CUDA_CPU)
+        return OK;
+    struct divf_device *device = mem_zalloc(d->env.mem, sizeof *device);
+    if (!device)
+        return fail(d->env.error, ERR_NO_MEMORY, "divf: out of memory creating the index");
+    int rc = cuda_open(&device->cuda, "divf", "device", d->env.error);
+    if (rc == OK)
+        d->device = device;
+    else
+        mem_free(d->env.mem, device);
+    return rc;
 }
 
-static void drop_centroids(struct divf_gpu *device)
+static void drop_centroids(struct divf_device *device)
 {
     if (device->centroids)
         device->cuda.library.ops->centroids->destroy(device->centroids);
@@ -26,14 +34,28 @@ static void drop_centroids(struct divf_gpu *device)
 
 void divf_device_close(struct divf *d)
 {
+    if (!d->device)
+        return;
     divf_device_drop(d);
-    drop_centroids(&d->device);
-    cuda_close(&d->device.cuda);
+    drop_centroids(d->device);
+    cuda_close(&d->device->cuda);
+    mem_free(d->env.mem, d->device);
+}
+
+void divf_device_stats(const struct divf *d, struct stat_sink *sink)
+{
+    const struct divf_device *g = d->device;
+    const struct device_ops *ops = g->cuda.library.ops;
+    cuda_stats(&g->cuda, sink);
+    if (g->rows && g->lists)
+        sink->value(sink->to, "device_bytes",
+                    (double)(ops->rows->bytes(g->rows) + ops->lists->bytes(g->lists) +
+                             (g->codes ? ops->rabitq->bytes(g->codes) : 0)));
 }
 
 int divf_device_assign(struct divf *d, const float *rows, size_t n, size_t s, uint32_t *lists)
 {
-    struct divf_gpu *device = &d->device;
+    struct divf_device *device = d->device;
     const struct device_centroid_ops *ops = device->cuda.library.ops->centroids;
     int rc = 0;
     if (device->centroids && device->codebook != d->lists.codebook)
@@ -84,11 +106,11 @@ static int nearest_of_block(struct nearest_batch *b, struct device_rows *rows, s
 {
     const struct divf *d = b->d;
     const struct index_env *env = &d->env;
-    int rc = cuda_check(&d->device.cuda,
-                        d->device.cuda.library.ops->rows->candidates(rows, b->centroids->n, b->rows,
-                                                                     n, 1, NULL, TRAIN_CANDIDATES,
-                                                                     b->found, b->candidates),
-                        "divf", env->error);
+    int rc = cuda_check(
+        &d->device->cuda,
+        d->device->cuda.library.ops->rows->candidates(rows, b->centroids->n, b->rows, n, 1, NULL,
+                                                      TRAIN_CANDIDATES, b->found, b->candidates),
+        "divf", env->error);
     if (rc == OK)
         rc = parallel_for(env->pool, pool_threads(env->pool), n, CHUNK, choose_nearest, b);
     for (size_t i = 0; rc == OK && i < n; i++)
@@ -99,7 +121,7 @@ static int nearest_of_block(struct nearest_batch *b, struct device_rows *rows, s
 
 static int nearest_of_all(struct nearest_batch *b, size_t n)
 {
-    const struct cuda *cuda = &b->d->device.cuda;
+    const struct cuda *cuda = &b->d->device->cuda;
     const struct device_row_ops *ops = cuda->library.ops->rows;
     struct device_rows *rows = NULL;
     int failed = ops->create(cuda->session, DEVICE_L2SQ, b->centroids->dim, &rows);

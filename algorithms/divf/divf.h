@@ -48,7 +48,6 @@
 #include "algorithms/divf/storage/rows.h"
 #include "algorithms/divf/storage/segments.h"
 #include "src/core/device/copy.h"
-#include "src/core/device/cuda.h"
 #include "src/core/index.h"
 #include "src/core/slot_table.h"
 
@@ -141,7 +140,7 @@ struct divf_lists {
     float centroid_error;
     float *work;             /* for maintenance: CHUNK_VECTORS vectors, and as many transformed */
     uint64_t codebook;       /* changes whenever a centroid changes */
-    struct cuda_copy copied; /* the chunks' codes, for a device: divf_gpu.codes */
+    struct cuda_copy copied; /* the chunks' codes, for a device */
     uint64_t rows, live;     /* over all lists */
     size_t soft_k;           /* places per slot, the largest number of copies */
     uint32_t *places;        /* soft_k per slot, for slots.capacity slots */
@@ -153,20 +152,6 @@ struct divf_lists {
     uint8_t *dirty;            /* or did when it was published: in these lists */
     uint64_t mark;             /* of the epoch, when the published view replaced the other one */
     struct divf_list *removed; /* lists that the published view still has */
-};
-
-/* device = cuda: the library, and copies on the device. For insertion: the centroids of `codebook`. For
-   searches, made by the first: the vectors by slot, the centroids of list_codebook, the lists as they
-   were at list_changes, and the codes by place. */
-struct divf_gpu {
-    struct cuda cuda;
-    struct device_centroids *centroids;
-    uint64_t codebook;
-    struct device_rows *rows, *list_centroids;
-    struct device_lists *lists;
-    struct device_rabitq *codes;
-    struct cuda_copy copy; /* of the rows */
-    uint64_t list_codebook, list_changes;
 };
 
 struct divf_slots {
@@ -240,7 +225,7 @@ struct divf {
     pthread_mutex_t stop_lock;           /* a search takes `changing` inside, if it is free */
     struct divf_stops stops;             /* under the lock of `scratch` */
     struct scratch_pool scratch;         /* struct divf_scratch */
-    struct divf_gpu device;
+    struct divf_device *device;          /* device.h; NULL: device = cpu */
 };
 
 static inline struct divf *divf_of(struct index *index)
@@ -367,19 +352,6 @@ size_t divf_clusters_wanted(const struct divf *, size_t n);
 
 /* stop.c. Returns a rule that fits the index as it is now. Thread-safe. ERR_NO_MEMORY. */
 int divf_stop_rule(struct divf *, struct stop_rule *);
-
-/* device.c. assign: the s nearest lists of each of n rows, to lists[n x s]. nearest: nearest_all() for
-   s = 1, to = the struct divf. ERR_UNSUPPORTED, ERR_NO_MEMORY, ERR_BASELINE. */
-int divf_device_open(struct divf *);
-void divf_device_close(struct divf *);
-int divf_device_assign(struct divf *, const float *rows, size_t n, size_t s, uint32_t *lists);
-int divf_device_nearest(void *to, const struct centroids *, const float *rows, size_t n,
-                        uint32_t *out);
-/* search/device.c. fits: whether the request can be searched on the device, which search() does;
-   drop: frees what it has there for that. */
-bool divf_device_fits(const struct divf *, const struct search_request *);
-int divf_device_search(struct divf *, const struct search_request *, struct search_result *);
-void divf_device_drop(struct divf *);
 
 int divf_train(struct index *, struct vectors sample);
 int divf_train_if_due(struct divf *, struct vectors rows);

@@ -1,6 +1,7 @@
 /* index.c - creating and destroying an index. divf.h describes the state and its invariants. */
 #include <stdio.h>
 
+#include "algorithms/divf/device.h"
 #include "algorithms/divf/maintenance/members.h"
 #include "src/core/mem.h"
 

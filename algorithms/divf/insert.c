@@ -7,6 +7,7 @@
  * thread count. */
 #include <string.h>
 
+#include "algorithms/divf/device.h"
 #include "algorithms/divf/maintenance/members.h"
 #include "algorithms/divf/search/scratch.h"
 #include "kernels/kernels.h"
@@ -45,7 +46,7 @@ static int assign(struct divf *d, struct divf_scratch *s, const float *rows, siz
         memset(lists, 0, n * sizeof *lists);
         return OK;
     }
-    if (n >= DEVICE_ROWS_MIN && cuda_is_open(&d->device.cuda))
+    if (n >= DEVICE_ROWS_MIN && d->device)
         return divf_device_assign(d, rows, n, n_lists, lists);
     if (!divf_scratch_fit_nearest(d, s))
         return out_of_memory(d);
@@ -301,7 +302,7 @@ static bool filing_open(struct filing *f, size_t n)
     size_t lists = d->lists.n, work_dim = d->lists.quantizer ? d->lists.quantizer->work_dim : 0;
     f->s = (size_t)d->params.soft_k < lists ? (size_t)d->params.soft_k : lists;
     f->capacity = block_rows(d, n);
-    f->on_device = cuda_is_open(&d->device.cuda);
+    f->on_device = d->device != NULL;
     f->lists = mem_array(mem, f->capacity * f->s, sizeof *f->lists);
     f->places = mem_array(mem, f->capacity * f->s, sizeof *f->places);
     f->order = mem_array(mem, f->capacity * f->s, sizeof *f->order);

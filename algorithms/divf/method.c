@@ -1,5 +1,6 @@
 /* method.c - the dynamic inverted file as a method: its options, and the table of
    its operations. */
+#include "algorithms/divf/device.h"
 #include "algorithms/divf/maintenance/members.h"
 
 static const struct param param_table[] = {

@@ -1,7 +1,7 @@
 /* stats.c - statistics: counters, a row for each list, bytes by part. */
 #include <math.h>
 
-#include "algorithms/divf/divf.h"
+#include "algorithms/divf/device.h"
 #include "algorithms/divf/maintenance/members.h"
 #include "algorithms/divf/search/scratch.h"
 
@@ -32,16 +32,6 @@ static struct divf_stops stops_of(const struct divf *d)
     struct divf_stops stops = d->stops;
     pthread_mutex_unlock(lock);
     return stops;
-}
-
-static void emit_device(const struct divf_gpu *g, struct stat_sink *sink)
-{
-    const struct device_ops *ops = g->cuda.library.ops;
-    cuda_stats(&g->cuda, sink);
-    if (g->rows && g->lists)
-        sink->value(sink->to, "device_bytes",
-                    (double)(ops->rows->bytes(g->rows) + ops->lists->bytes(g->lists) +
-                             (g->codes ? ops->rabitq->bytes(g->codes) : 0)));
 }
 
 int divf_stats(const struct index *index, struct stat_sink *sink)
@@ -87,7 +77,8 @@ int divf_stats(const struct index *index, struct stat_sink *sink)
     };
     for (size_t i = 0; i < sizeof values / sizeof *values; i++)
         sink->value(sink->to, values[i].name, values[i].value);
-    emit_device(&d->device, sink);
+    if (d->device)
+        divf_device_stats(d, sink);
     for (size_t i = 0; i < d->lists.n; i++) {
         const struct divf_list *l = d->lists.list[i];
         sink->cell(sink->to, "clusters", i, "live", l->live);

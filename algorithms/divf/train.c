@@ -12,7 +12,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "algorithms/divf/divf.h"
+#include "algorithms/divf/device.h"
 #include "src/core/mem.h"
 #include "src/core/rng.h"
 
@@ -228,7 +228,7 @@ static int train_on(struct divf *d, struct vectors from, size_t n_total)
             .iterations = (size_t)d->params.train_iters,
             .init = d->params.init ? KMEANS_PLUS_PLUS : KMEANS_RANDOM,
             .seed = rng_mix(env->seed, STREAM_TRAIN + 2 * d->counters.trainings + 1),
-            .nearest = cuda_is_open(&d->device.cuda) ? divf_device_nearest : NULL,
+            .nearest = d->device ? divf_device_nearest : NULL,
             .to = d
         };
         rc = kmeans_train(env, &options, rows, n, centroids, &made);

@@ -34,9 +34,9 @@ struct device_batch {
 };
 
 /* The next batch copies everything. */
-static void drop(struct divf *d)
+void divf_device_drop(struct divf *d)
 {
-    struct divf_gpu *g = &d->device;
+    struct divf_device *g = d->device;
     const struct device_ops *ops = g->cuda.library.ops;
     divf_device_drop_codes(d);
     if (g->lists)
@@ -50,25 +50,19 @@ static void drop(struct divf *d)
     g->copy = (struct cuda_copy){ 0 };
 }
 
-void divf_device_drop(struct divf *d)
-{
-    if (cuda_is_open(&d->device.cuda))
-        drop(d);
-}
-
 /* ------------------------------------------------------------------------ the copy */
 
 static int put_rows(void *to, size_t first, size_t n)
 {
     struct divf *d = to;
-    const struct device_row_ops *ops = d->device.cuda.library.ops->rows;
+    const struct device_row_ops *ops = d->device->cuda.library.ops->rows;
     const size_t segment = (size_t)1 << d->vectors.shift;
     int rc = 0;
     while (rc == 0 && n > 0) {
         const size_t left = segment - (first & (segment - 1)), now = left < n ? left : n;
         const void *rows = divf_segments_at(&d->vectors, (uint32_t)first);
-        rc = d->space.kind == DIVF_BYTES ? ops->put_u8(d->device.rows, first, rows, now)
-                                         : ops->put_f32(d->device.rows, first, rows, now);
+        rc = d->space.kind == DIVF_BYTES ? ops->put_u8(d->device->rows, first, rows, now)
+                                         : ops->put_f32(d->device->rows, first, rows, now);
         first += now;
         n -= now;
     }
@@ -77,7 +71,7 @@ static int put_rows(void *to, size_t first, size_t n)
 
 static int bring_rows(struct divf *d)
 {
-    struct divf_gpu *g = &d->device;
+    struct divf_device *g = d->device;
     const int rc = g->rows ? 0
                            : g->cuda.library.ops->rows->create(g->cuda.session, DEVICE_L2SQ,
                                                                d->space.row_dim, &g->rows);
@@ -87,7 +81,7 @@ static int bring_rows(struct divf *d)
 
 static int bring_centroids(struct divf *d)
 {
-    struct divf_gpu *g = &d->device;
+    struct divf_device *g = d->device;
     const struct device_row_ops *ops = g->cuda.library.ops->rows;
     int rc = 0;
     if (g->list_centroids && g->list_codebook == d->lists.codebook)
@@ -105,7 +99,7 @@ static int bring_centroids(struct divf *d)
 /* After any change, all lists: eight bytes a copy. */
 static int bring_lists(struct divf *d)
 {
-    struct divf_gpu *g = &d->device;
+    struct divf_device *g = d->device;
     const struct device_list_ops *ops = g->cuda.library.ops->lists;
     const struct divf_lists *lists = &d->lists;
     const uint64_t changes = atomic_load(&d->changes);
@@ -172,7 +166,7 @@ static int choose_lists(void *arg, size_t first, size_t end, size_t worker)
 static int find_lists(struct device_batch *b)
 {
     struct divf *d = b->d;
-    struct divf_gpu *g = &d->device;
+    struct divf_device *g = d->device;
     int rc = OK;
     if (b->nprobe < d->lists.n)
         rc = cuda_check(&g->cuda,
@@ -262,7 +256,7 @@ static void count_work(struct device_batch *b)
 static int find_rows(struct device_batch *b)
 {
     struct divf *d = b->d;
-    struct divf_gpu *g = &d->device;
+    struct divf_device *g = d->device;
     const size_t k = b->k * d->lists.soft_k;
     if (b->by_codes) {
         const struct device_rabitq_queries queries = { .n = b->n,
@@ -299,7 +293,7 @@ static int search_call(struct device_batch *b)
 bool divf_device_fits(const struct divf *d, const struct search_request *request)
 {
     const struct divf_knobs *knobs = request->knobs;
-    return cuda_is_open(&d->device.cuda) && d->space.kind != DIVF_LIFTED && !request->filter &&
+    return d->device && d->space.kind != DIVF_LIFTED && !request->filter &&
            request->queries.n >= QUERIES_MIN && knobs->nprobe <= DEVICE_MAX_K &&
            knobs->rerank == 0 && knobs->scan_budget == 0 && knobs->target_recall <= 0;
 }
@@ -320,7 +314,7 @@ static int search_calls(struct device_batch *b)
         rc = search_call(b);
     }
     if (rc != OK)
-        drop(d); /* they may be lost with the device */
+        divf_device_drop(d); /* they may be lost with the device */
     return rc;
 }
 

@@ -14,7 +14,7 @@ bool divf_device_uses_codes(const struct divf *d, size_t k)
 
 void divf_device_drop_codes(struct divf *d)
 {
-    struct divf_gpu *g = &d->device;
+    struct divf_device *g = d->device;
     if (g->codes)
         g->cuda.library.ops->rabitq->destroy(g->codes);
     g->codes = NULL;
@@ -31,7 +31,7 @@ static int put_chunks(void *to, size_t first, size_t n)
 {
     const struct copying *c = to;
     const struct divf_lists *lists = &c->d->lists;
-    const struct divf_gpu *g = &c->d->device;
+    const struct divf_device *g = c->d->device;
     const size_t words = rabitq_device_words(lists->quantizer);
     int rc = 0;
     for (size_t now; rc == 0 && n > 0; first += now, n -= now) {
@@ -49,7 +49,7 @@ static int put_chunks(void *to, size_t first, size_t n)
 
 static int bring(struct divf *d, struct copying *c)
 {
-    struct divf_gpu *g = &d->device;
+    struct divf_device *g = d->device;
     const struct quantizer *quantizer = d->lists.quantizer;
     int rc = 0;
     if (!g->codes)
@@ -105,7 +105,7 @@ int divf_device_code_candidates(struct divf *d, const struct device_rabitq_queri
                                 size_t threads, size_t k, size_t capacity, uint32_t *found,
                                 struct device_candidate *out)
 {
-    struct divf_gpu *g = &d->device;
+    struct divf_device *g = d->device;
     struct mem *mem = d->env.mem;
     const struct quantizer *quantizer = d->lists.quantizer;
     const size_t n = queries->n, dim = rabitq_device_dim(quantizer);

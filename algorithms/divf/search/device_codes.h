@@ -2,7 +2,7 @@
 #ifndef DRIFTLINE_DIVF_SEARCH_DEVICE_CODES_H
 #define DRIFTLINE_DIVF_SEARCH_DEVICE_CODES_H
 
-#include "algorithms/divf/divf.h"
+#include "algorithms/divf/device.h"
 
 /* Whether a search for the k nearest copies compares codes there. */
 bool divf_device_uses_codes(const struct divf *, size_t k);

@@ -4,7 +4,7 @@
  * of `waiting` for the searches that began before `mark`, those of `deleted` for their turn. */
 #include <string.h>
 
-#include "algorithms/divf/divf.h"
+#include "algorithms/divf/device.h"
 #include "src/core/mem.h"
 
 static bool slots_fit(struct divf *d, size_t capacity)
@@ -117,7 +117,8 @@ uint32_t divf_slot_take(struct divf *d, uint64_t id)
     } else {
         s->first_free = *next_of(d, slot);
         s->n_free--;
-        cuda_copy_note(&d->device.copy, slot, s->n);
+        if (d->device)
+            cuda_copy_note(&d->device->copy, slot, s->n);
     }
     set_id(s, slot, id);
     for (size_t j = 0; j < d->lists.soft_k; j++)

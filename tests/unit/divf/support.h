@@ -2,7 +2,7 @@
 #ifndef TEST_DIVF_H
 #define TEST_DIVF_H
 
-#include "algorithms/divf/divf.h"
+#include "algorithms/divf/device.h"
 #include "src/core/param.h"
 #include "tests/support/stored_rows.h"
 

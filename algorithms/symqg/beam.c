@@ -22,44 +22,17 @@ static inline void prefetch_vertex(const struct symqg *s, uint32_t v)
         __builtin_prefetch(at + i);
 }
 
-/* The beam has space for one more than ef, so that the last one need not be tested for. */
-static void offer(struct symqg_scratch *x, uint64_t key)
-{
-    const uint64_t *place = x->keys;
-
-    for (size_t n = x->n; n > 0; n /= 2) { /* without branches, which would be mispredicted */
-        const size_t half = n - n / 2;
-
-        place += half & (0 - (size_t)(place[half - 1] < key));
-    }
-    const size_t low = (size_t)(place - x->keys);
-    if (low == x->ef)
-        return;
-    x->n -= x->n == x->ef;
-    memmove(x->keys + low + 1, x->keys + low, (x->n - low) * sizeof *x->keys);
-    x->keys[low] = key;
-    x->n++;
-    x->cursor = low < x->cursor ? low : x->cursor;
-}
-
-/* The position of the nearest candidate that is not expanded; x->n: none. */
-static size_t next_from(const struct symqg_scratch *x, size_t at)
-{
-    while (at < x->n && (x->keys[at] & 1))
-        at++;
-    return at;
-}
-
 static void expand(const struct symqg *s, struct symqg_scratch *x, const void *row, uint32_t v)
 {
     _Alignas(64) float estimate[RABITQ_EDGES];
+    struct candidate_list *l = &x->list;
     const unsigned char *vertex = symqg_vertex(s, v);
     const uint32_t *links = symqg_links(s, v);
     const float distance = symqg_distance(s, row, vertex);
 
-    x->expanded[x->n_expanded++] = symqg_key(distance, v);
+    x->expanded[x->n_expanded++] = candidate_of(distance, v);
     for (size_t b = 0; b < s->degree / RABITQ_EDGES; b++, links += RABITQ_EDGES) {
-        const float limit = x->n == x->ef ? symqg_key_distance(x->keys[x->n - 1]) : INFINITY;
+        const float limit = l->n == l->ef ? candidate_distance(l->keys[l->n - 1]) : INFINITY;
         uint32_t near =
             rabitq_edges_scan(s->quantizer, x->query, distance,
                               vertex + s->blocks_at + b * s->block_bytes, limit, estimate);
@@ -69,45 +42,38 @@ static void expand(const struct symqg *s, struct symqg_scratch *x, const void *r
             const float e = estimate[i] > 0 ? estimate[i] : 0;
 
             if (!is_visited(x, links[i]))
-                offer(x, symqg_key(e, links[i]));
+                candidate_list_offer(l, candidate_of(e, links[i]));
         }
     }
-}
-
-static bool begin(const struct symqg *s, struct symqg_scratch *x, size_t ef)
-{
-    struct mem *mem = s->base.env.mem;
-
-    x->n = x->cursor = x->n_expanded = 0;
-    x->ef = ef;
-    return mem_grow(mem, &x->keys, &x->keys_capacity, ef + 1, sizeof *x->keys);
 }
 
 static void forget_visited(struct symqg_scratch *x)
 {
     for (size_t i = 0; i < x->n_expanded; i++)
-        x->visited[symqg_key_vertex(x->expanded[i]) / 64] = 0;
+        x->visited[candidate_node(x->expanded[i]) / 64] = 0;
 }
 
 int symqg_beam(const struct symqg *s, struct symqg_scratch *x, const void *row, size_t ef)
 {
     struct mem *mem = s->base.env.mem;
-    bool fits = begin(s, x, ef);
+    struct candidate_list *l = &x->list;
+    bool fits = candidate_list_begin(l, mem, ef);
 
+    x->n_expanded = 0;
     if (fits) {
         symqg_rotate(s, x, row, x->rotated);
         rabitq_edges_query(s->quantizer, x->rotated, x->query);
-        offer(x, symqg_key(0, s->entry));
+        candidate_list_offer(l, candidate_of(0, s->entry));
     }
-    while (fits && (x->cursor = next_from(x, x->cursor)) < x->n) {
-        const uint32_t v = symqg_key_vertex(x->keys[x->cursor]);
+    while (fits && (l->cursor = candidate_list_next(l, l->cursor)) < l->n) {
+        const uint32_t v = candidate_node(l->keys[l->cursor]);
 
-        x->keys[x->cursor] |= 1;
+        l->keys[l->cursor] |= 1;
         if (is_visited(x, v))
             continue;
-        const size_t ahead = next_from(x, x->cursor + 1);
-        if (ahead < x->n)
-            prefetch_vertex(s, symqg_key_vertex(x->keys[ahead]));
+        const size_t ahead = candidate_list_next(l, l->cursor + 1);
+        if (ahead < l->n)
+            prefetch_vertex(s, candidate_node(l->keys[ahead]));
         x->visited[v / 64] |= UINT64_C(1) << (v % 64);
         fits = mem_grow(mem, &x->expanded, &x->expanded_capacity, x->n_expanded + 1,
                         sizeof *x->expanded);

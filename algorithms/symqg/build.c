@@ -80,7 +80,7 @@ static int draw_edges(void *arg, size_t first, size_t end, size_t worker)
 
         rng_sample(&rng, others, n, drawn);
         for (size_t i = 0; i < n; i++)
-            keys[i] = symqg_key(0, (uint32_t)(drawn[i] + (drawn[i] >= v)));
+            keys[i] = candidate_of(0, (uint32_t)(drawn[i] + (drawn[i] >= v)));
         symqg_set_edges(s, b->scratch[worker], (uint32_t)v, keys, n, n);
     }
     return OK;
@@ -106,7 +106,7 @@ static int find_edges(void *arg, size_t first, size_t end, size_t worker)
         memcpy(x->candidates, x->expanded, x->n_expanded * sizeof *x->candidates);
         for (size_t i = 0; i < held; i++)
             x->candidates[x->n_expanded + i] =
-                symqg_key(symqg_distance(s, row, symqg_vertex(s, links[i])), links[i]);
+                candidate_of(symqg_distance(s, row, symqg_vertex(s, links[i])), links[i]);
         keep_list(b, (uint32_t)v, x->candidates, x->n_expanded + held);
     }
     return rc;
@@ -121,15 +121,15 @@ static void reverse_edges(struct build *b)
     memset(first, 0, (n + 1) * sizeof *first);
     for (size_t v = 0; v < n; v++)
         for (size_t i = 0; i < b->n_kept[v]; i++)
-            first[symqg_key_vertex(b->lists[v * degree + i]) + 1]++;
+            first[candidate_node(b->lists[v * degree + i]) + 1]++;
     for (size_t v = 0; v < n; v++)
         first[v + 1] += first[v];
     for (size_t v = 0; v < n; v++)
         for (size_t i = 0; i < b->n_kept[v]; i++) {
             const uint64_t key = b->lists[v * degree + i];
 
-            b->reverse[first[symqg_key_vertex(key)]++] =
-                symqg_key(symqg_key_distance(key), (uint32_t)v);
+            b->reverse[first[candidate_node(key)]++] =
+                candidate_of(candidate_distance(key), (uint32_t)v);
         }
     memmove(first + 1, first, n * sizeof *first);
     first[0] = 0;
@@ -224,18 +224,18 @@ static int connect_row(struct build *b, uint32_t v, uint32_t last)
     if (rc != OK)
         return rc;
     for (size_t i = 0; i < x->n_expanded; i++) {
-        if (x->expanded[i] < best && has_spare_edge(b, symqg_key_vertex(x->expanded[i])))
+        if (x->expanded[i] < best && has_spare_edge(b, candidate_node(x->expanded[i])))
             best = x->expanded[i];
     }
     if (best == UINT64_MAX && has_spare_edge(b, last))
-        best = symqg_key(symqg_distance(s, symqg_vertex(s, v), symqg_vertex(s, last)), last);
+        best = candidate_of(symqg_distance(s, symqg_vertex(s, v), symqg_vertex(s, last)), last);
     if (best == UINT64_MAX)
         return OK;
-    const uint32_t from = symqg_key_vertex(best);
+    const uint32_t from = candidate_node(best);
     uint64_t *list = b->lists + from * s->degree;
     const size_t at = b->n_all[from] < s->degree ? b->n_all[from]++ : s->degree - 1;
     list[at] = list[b->n_kept[from]];
-    list[b->n_kept[from]++] = symqg_key(symqg_key_distance(best), v);
+    list[b->n_kept[from]++] = candidate_of(candidate_distance(best), v);
     symqg_set_edges(s, x, from, list, b->n_kept[from], b->n_all[from]);
     return OK;
 }

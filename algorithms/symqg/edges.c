@@ -34,7 +34,7 @@ static size_t sort_and_unite(uint32_t v, uint64_t *keys, size_t n)
 
     symqg_sort_keys(keys, n);
     for (size_t i = 0; i < n; i++) {
-        if (symqg_key_vertex(keys[i]) != v && (kept == 0 || keys[i] != keys[kept - 1]))
+        if (candidate_node(keys[i]) != v && (kept == 0 || keys[i] != keys[kept - 1]))
             keys[kept++] = keys[i];
     }
     return kept;
@@ -45,12 +45,11 @@ static size_t sort_and_unite(uint32_t v, uint64_t *keys, size_t n)
 static bool is_shadowed(const struct symqg *s, uint64_t key, const uint64_t *kept, size_t n)
 {
     const float alpha_sq = (float)(s->params.alpha * s->params.alpha);
-    const void *row = symqg_vertex(s, symqg_key_vertex(key));
-    const float distance = symqg_key_distance(key);
+    const void *row = symqg_vertex(s, candidate_node(key));
+    const float distance = candidate_distance(key);
 
     for (size_t i = 0; i < n; i++) {
-        if (alpha_sq * symqg_distance(s, symqg_vertex(s, symqg_key_vertex(kept[i])), row) <
-            distance)
+        if (alpha_sq * symqg_distance(s, symqg_vertex(s, candidate_node(kept[i])), row) < distance)
             return true;
     }
     return false;
@@ -63,7 +62,7 @@ size_t symqg_prune(const struct symqg *s, uint32_t v, uint64_t *keys, size_t *n)
 
     *n = sort_and_unite(v, keys, *n);
     for (size_t i = 0; i < *n && n_kept < s->degree; i++) {
-        const bool zero = symqg_key_distance(keys[i]) == 0;
+        const bool zero = candidate_distance(keys[i]) == 0;
 
         if ((zero && zeros >= s->degree / ZERO_SHARE) || is_shadowed(s, keys[i], kept, n_kept)) {
             if (n_others < s->degree)
@@ -145,7 +144,7 @@ static size_t find_places(const uint32_t *links, size_t had, const uint64_t *key
     for (size_t i = 0; i < SYMQG_DEGREE_MAX; i++)
         key_of[i] = NO_KEY;
     for (size_t j = 0; j < n; j++) {
-        const uint32_t to = symqg_key_vertex(keys[j]);
+        const uint32_t to = candidate_node(keys[j]);
         size_t at = 0;
 
         while (at < had && links[at] != to)
@@ -174,7 +173,7 @@ void symqg_set_edges(struct symqg *s, struct symqg_scratch *x, uint32_t v, const
             while (n_missing == 0 && key_of[--had] == NO_KEY)
                 ;
             key_of[i] = n_missing > 0 ? missing[--n_missing] : key_of[had];
-            put_edge(s, x, v, i, symqg_key_vertex(keys[key_of[i]]));
+            put_edge(s, x, v, i, candidate_node(keys[key_of[i]]));
         }
         mark_rule(s, v, i, key_of[i] < n_rule);
     }
@@ -195,7 +194,7 @@ void symqg_relink(struct symqg *s, struct symqg_scratch *x, uint32_t v, const ui
         const uint32_t to = i < had ? links[i] : others[i - had];
 
         if (symqg_is_live(s, to))
-            keys[n_keys++] = symqg_key(symqg_distance(s, row, symqg_vertex(s, to)), to);
+            keys[n_keys++] = candidate_of(symqg_distance(s, row, symqg_vertex(s, to)), to);
     }
     const size_t n_rule = symqg_prune(s, v, keys, &n_keys);
     symqg_set_edges(s, x, v, keys, n_rule, n_keys);
@@ -205,13 +204,13 @@ void symqg_relink(struct symqg *s, struct symqg_scratch *x, uint32_t v, const ui
 static bool rule_chooses(const struct symqg *s, uint32_t v, uint64_t key, const uint64_t *keys,
                          size_t n)
 {
-    const bool zero = symqg_key_distance(key) == 0;
+    const bool zero = candidate_distance(key) == 0;
     size_t zeros = 0;
 
     for (size_t i = 0; i < n; i++) {
-        if (!is_rule(s, v, i) || keys[i] > key || !symqg_is_live(s, symqg_key_vertex(keys[i])))
+        if (!is_rule(s, v, i) || keys[i] > key || !symqg_is_live(s, candidate_node(keys[i])))
             continue;
-        zeros += symqg_key_distance(keys[i]) == 0;
+        zeros += candidate_distance(keys[i]) == 0;
         if (is_shadowed(s, key, keys + i, 1))
             return false;
     }
@@ -228,7 +227,7 @@ static size_t place_for(const struct symqg *s, uint32_t v, uint64_t key, bool ch
     if (n < s->degree)
         return n;
     for (size_t i = 0; i < n; i++) {
-        if (!symqg_is_live(s, symqg_key_vertex(keys[i])))
+        if (!symqg_is_live(s, candidate_node(keys[i])))
             return i;
         if (!is_rule(s, v, i) && (spare == s->degree || keys[i] > keys[spare]))
             spare = i;
@@ -251,7 +250,7 @@ static bool add_edge(struct symqg *s, struct symqg_scratch *x, uint32_t v, struc
                      uint32_t to, bool must)
 {
     const void *row = symqg_vertex(s, v);
-    const uint64_t key = symqg_key(symqg_distance(s, row, symqg_vertex(s, to)), to);
+    const uint64_t key = candidate_of(symqg_distance(s, row, symqg_vertex(s, to)), to);
     const bool chosen = rule_chooses(s, v, key, held->keys, held->n);
 
     for (size_t i = 0; chosen && i < held->n; i++) {
@@ -279,8 +278,8 @@ size_t symqg_add_edges(struct symqg *s, struct symqg_scratch *x, uint32_t v, con
     size_t has = 0;
 
     for (size_t i = 0; i < held.n; i++)
-        held.keys[i] =
-            symqg_key(symqg_distance(s, symqg_vertex(s, v), symqg_vertex(s, links[i])), links[i]);
+        held.keys[i] = candidate_of(
+            symqg_distance(s, symqg_vertex(s, v), symqg_vertex(s, links[i])), links[i]);
     for (size_t i = 0; i < n; i++)
         has += symqg_has_edge(s, v, others[i]) || add_edge(s, x, v, &held, others[i], must);
     return has;

@@ -66,7 +66,7 @@ static void scratch_destroy(void *owner, void *scratch)
     struct mem *mem = owner;
     struct symqg_scratch *x = scratch;
 
-    mem_free(mem, x->keys);
+    mem_free(mem, x->list.keys);
     mem_free(mem, x->expanded);
     mem_free(mem, x->visited);
     mem_free(mem, x->candidates);
@@ -127,7 +127,7 @@ static uint64_t scratch_bytes(const void *owner, const void *scratch)
     const struct symqg_scratch *x = scratch;
 
     return sizeof *x +
-           (x->keys_capacity + x->expanded_capacity + x->visited_capacity +
+           (x->list.capacity + x->expanded_capacity + x->visited_capacity +
             x->candidates_capacity) *
                sizeof(uint64_t) +
            (2 * s->base.env.dim + 2 * s->quantizer->work_dim) * sizeof(float) +

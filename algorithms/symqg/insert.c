@@ -43,14 +43,14 @@ static size_t live_candidates(const struct symqg *s, struct symqg_scratch *x, ui
     size_t n = 0;
 
     for (size_t i = 0; i < x->n_expanded; i++) {
-        const uint32_t found = symqg_key_vertex(x->expanded[i]);
+        const uint32_t found = candidate_node(x->expanded[i]);
 
         if (found != v && symqg_is_live(s, found))
             x->expanded[n++] = x->expanded[i];
     }
     if (n == 0)
-        x->expanded[n++] =
-            symqg_key(symqg_distance(s, symqg_vertex(s, v), symqg_vertex(s, s->entry)), s->entry);
+        x->expanded[n++] = candidate_of(
+            symqg_distance(s, symqg_vertex(s, v), symqg_vertex(s, s->entry)), s->entry);
     return n;
 }
 
@@ -62,9 +62,9 @@ static void link_row(struct symqg *s, struct symqg_scratch *x, uint32_t v)
 
     symqg_set_edges(s, x, v, x->expanded, kept, n);
     for (size_t i = 0; i < n; i++)
-        linked += symqg_add_edges(s, x, symqg_key_vertex(x->expanded[i]), &v, 1, false);
+        linked += symqg_add_edges(s, x, candidate_node(x->expanded[i]), &v, 1, false);
     if (linked == 0)
-        (void)symqg_add_edges(s, x, symqg_key_vertex(x->expanded[0]), &v, 1, true);
+        (void)symqg_add_edges(s, x, candidate_node(x->expanded[0]), &v, 1, true);
 }
 
 /* The search comes first, because only it can fail. */

@@ -23,7 +23,7 @@ static struct near nearest_live(const struct symqg *s, struct symqg_scratch *x)
 
     symqg_sort_keys(x->expanded, x->n_expanded);
     for (size_t i = 0; i < x->n_expanded && near.n < NEAR; i++) {
-        const uint32_t v = symqg_key_vertex(x->expanded[i]);
+        const uint32_t v = candidate_node(x->expanded[i]);
 
         if (symqg_is_live(s, v))
             near.to[near.n++] = v;
@@ -51,7 +51,7 @@ static size_t nearest_to(const struct symqg *s, uint32_t v, const struct near *n
     size_t n = 0;
 
     for (size_t i = 0; i < near->n; i++) {
-        uint64_t key = symqg_key(
+        uint64_t key = candidate_of(
             symqg_distance(s, symqg_vertex(s, v), symqg_vertex(s, near->to[i])), near->to[i]);
 
         if (near->to[i] == v)
@@ -66,7 +66,7 @@ static size_t nearest_to(const struct symqg *s, uint32_t v, const struct near *n
             best[n++] = key;
     }
     for (size_t j = 0; j < n; j++)
-        out[j] = symqg_key_vertex(best[j]);
+        out[j] = candidate_node(best[j]);
     return n;
 }
 
@@ -100,7 +100,7 @@ static void reconnect(struct symqg *s, struct symqg_scratch *x, uint32_t v)
     uint32_t others[EDGES];
 
     for (size_t i = 0; i < x->n_expanded; i++) {
-        const uint32_t from = symqg_key_vertex(x->expanded[i]);
+        const uint32_t from = candidate_node(x->expanded[i]);
 
         if (symqg_is_live(s, from) && symqg_has_edge(s, from, v))
             (void)symqg_add_edges(s, x, from, others, nearest_to(s, from, &near, others), false);
@@ -120,11 +120,11 @@ static void move_entry(struct symqg *s, struct symqg_scratch *x)
         return;
     }
     for (size_t i = 0; i < x->n_expanded; i++) {
-        if (x->expanded[i] < best && symqg_is_live(s, symqg_key_vertex(x->expanded[i])))
+        if (x->expanded[i] < best && symqg_is_live(s, candidate_node(x->expanded[i])))
             best = x->expanded[i];
     }
     if (best != UINT64_MAX)
-        s->entry = symqg_key_vertex(best);
+        s->entry = candidate_node(best);
 }
 
 /* If the search found no live row, the first one there is. */

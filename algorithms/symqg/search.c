@@ -50,8 +50,8 @@ static int search_query(const struct symqg *s, struct symqg_scratch *x, const vo
             return rc;
         counts->expanded += x->n_expanded;
         for (size_t i = 0; i < x->n_expanded; i++) {
-            const float distance = symqg_key_distance(x->expanded[i]);
-            const uint64_t id = s->ids[symqg_key_vertex(x->expanded[i])];
+            const float distance = candidate_distance(x->expanded[i]);
+            const uint64_t id = s->ids[candidate_node(x->expanded[i])];
 
             if (distance <= topk_limit(top) && id != INDEX_NO_ID && index_filter_allows(filter, id))
                 topk_push(top, distance, id);

@@ -30,6 +30,7 @@
 
 #include "algorithms/common/concurrency/scratch_pool.h"
 #include "algorithms/common/durable/durable.h"
+#include "algorithms/common/graph/candidate_list.h"
 #include "algorithms/common/quantizer/rabitq/edges.h"
 #include "kernels/kernels.h"
 #include "src/core/index.h"
@@ -75,30 +76,6 @@ struct symqg {
 
 extern const struct index_ops symqg_ops;
 
-/* An edge or candidate: distance and vertex in one number, which orders them by both. A distance's
-   sign bit is 0, which leaves the lowest bit for a flag. */
-static inline uint64_t symqg_key(float distance, uint32_t v)
-{
-    uint32_t bits;
-
-    memcpy(&bits, &distance, sizeof bits);
-    return (uint64_t)bits << 33 | (uint64_t)v << 1;
-}
-
-static inline uint32_t symqg_key_vertex(uint64_t key)
-{
-    return (uint32_t)(key >> 1);
-}
-
-static inline float symqg_key_distance(uint64_t key)
-{
-    const uint32_t bits = (uint32_t)(key >> 33);
-    float distance;
-
-    memcpy(&distance, &bits, sizeof distance);
-    return distance;
-}
-
 static inline bool symqg_is_live(const struct symqg *s, uint32_t v)
 {
     return s->ids[v] != INDEX_NO_ID;
@@ -131,8 +108,7 @@ static inline float symqg_distance(const struct symqg *s, const void *a, const v
 /* The memory that one thread needs to search or to change the graph; pooled. */
 struct symqg_scratch {
     struct scratch_item item;
-    uint64_t *keys; /* the beam: estimates and vertices, nearest first; the flag: expanded */
-    size_t n, ef, cursor, keys_capacity;
+    struct candidate_list list; /* by estimates */
     uint64_t *expanded; /* keys of the vertices expanded, by exact distances, in that order */
     size_t n_expanded, expanded_capacity;
     uint64_t *visited; /* a bit per vertex: expanded */

@@ -14,36 +14,6 @@
 
 /* ------------------------------------------------------------------------------ candidates */
 
-/* Orders by (estimate, node). A distance's sign bit is 0, which leaves the lowest bit for a flag. */
-static uint64_t key_of(float distance, uint32_t node)
-{
-    uint32_t bits;
-
-    memcpy(&bits, &distance, sizeof bits);
-    return (uint64_t)bits << 33 | (uint64_t)node << 1;
-}
-
-static void offer(struct vamana_disk_scratch *x, uint64_t key)
-{
-    size_t low = 0, high = x->n;
-
-    if (x->n == x->list && key > x->keys[x->n - 1])
-        return;
-    while (low < high) {
-        const size_t middle = (low + high) / 2;
-
-        if (x->keys[middle] < key)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    x->n -= x->n == x->list;
-    memmove(x->keys + low + 1, x->keys + low, (x->n - low) * sizeof *x->keys);
-    x->keys[low] = key;
-    x->n++;
-    x->cursor = low < x->cursor ? low : x->cursor;
-}
-
 /* Whether the node is met for the first time. */
 static bool meet(struct vamana_disk_scratch *x, uint32_t node)
 {
@@ -93,20 +63,18 @@ static int expand(void *to, uint32_t node, const unsigned char *record)
     pq_codes_distances(e->part->quantizer, x->table, e->part->codes, fresh, n, estimates);
     x->estimates += (double)n;
     for (size_t i = 0; i < n; i++)
-        offer(x, key_of(estimates[i], fresh[i]));
+        candidate_list_offer(&x->list, candidate_of(estimates[i], fresh[i]));
     return take_exact(e, node, record);
 }
 
 /* The nearest nodes not yet expanded, at most `width`; they count as expanded from here on. */
-static size_t next_nodes(struct vamana_disk_scratch *x, size_t width, uint32_t *nodes)
+static size_t next_nodes(struct candidate_list *l, size_t width, uint32_t *nodes)
 {
     size_t n = 0;
 
-    for (; x->cursor < x->n && n < width; x->cursor++) {
-        if (x->keys[x->cursor] & 1)
-            continue;
-        nodes[n++] = (uint32_t)(x->keys[x->cursor] >> 1);
-        x->keys[x->cursor] |= 1;
+    for (; n < width && (l->cursor = candidate_list_next(l, l->cursor)) < l->n; n++) {
+        nodes[n] = candidate_node(l->keys[l->cursor]);
+        l->keys[l->cursor++] |= 1;
     }
     return n;
 }
@@ -120,9 +88,8 @@ static int run(struct expanding *e, size_t L, size_t width)
     size_t n;
     int rc = OK;
 
-    x->n = x->cursor = x->n_found = 0;
-    x->list = L;
-    if (!mem_grow(p->owner->base.env.mem, &x->keys, &x->keys_capacity, L + 1, sizeof *x->keys))
+    x->n_found = 0;
+    if (!candidate_list_begin(&x->list, p->owner->base.env.mem, L))
         return fail(p->owner->base.env.error, ERR_NO_MEMORY,
                     "vamana-disk: out of memory for %zu candidates", L);
     memset(x->seen, 0, (p->n / 64 + 1) * sizeof *x->seen);
@@ -130,8 +97,8 @@ static int run(struct expanding *e, size_t L, size_t width)
     pq_codes_query(p->quantizer, transformed, x->table);
     (void)meet(x, p->entry);
     pq_codes_distances(p->quantizer, x->table, p->codes, &p->entry, 1, &estimate);
-    offer(x, key_of(estimate, p->entry));
-    while (rc == OK && (n = next_nodes(x, width, nodes)) > 0)
+    candidate_list_offer(&x->list, candidate_of(estimate, p->entry));
+    while (rc == OK && (n = next_nodes(&x->list, width, nodes)) > 0)
         rc = vamana_disk_read(p, x, nodes, n, expand, e);
     return rc;
 }

@@ -71,25 +71,13 @@ static void order(struct vamana_disk_prune *w)
     pq_codes_get(p->quantizer, p->codes + w->self * code_bytes, self);
     pq_codes_query(p->quantizer, self, w->table);
     pq_codes_distances(p->quantizer, w->table, p->codes, w->numbers, w->n, w->distances);
-    for (size_t i = 0; i < w->n; i++) {
-        uint32_t bits;
-
-        memcpy(&bits, &w->distances[i], sizeof bits);
-        w->keys[i] = (uint64_t)bits << 32 | w->numbers[i];
-    }
+    for (size_t i = 0; i < w->n; i++)
+        w->keys[i] = candidate_of(w->distances[i], w->numbers[i]);
     qsort(w->keys, w->n, sizeof *w->keys, order_u64);
     w->n = w->n < NEAREST ? w->n : NEAREST;
     for (size_t i = 0; i < w->n; i++)
-        pq_codes_get(p->quantizer, p->codes + (uint32_t)w->keys[i] * code_bytes, w->rows + i * dim);
-}
-
-static float distance_of(uint64_t key)
-{
-    const uint32_t bits = (uint32_t)(key >> 32);
-    float distance;
-
-    memcpy(&distance, &bits, sizeof distance);
-    return distance;
+        pq_codes_get(p->quantizer, p->codes + candidate_node(w->keys[i]) * code_bytes,
+                     w->rows + i * dim);
 }
 
 static bool is_shadowed(const struct vamana_disk_prune *w, size_t i, const uint32_t *kept, size_t n,
@@ -100,7 +88,7 @@ static bool is_shadowed(const struct vamana_disk_prune *w, size_t i, const uint3
 
     for (size_t j = 0; j < n; j++) {
         if (factor * kernels->l2sq_f32(w->rows + kept[j] * dim, w->rows + i * dim, dim) <
-            distance_of(w->keys[i]))
+            candidate_distance(w->keys[i]))
             return true;
     }
     return false;
@@ -114,7 +102,7 @@ static size_t select_by(const struct vamana_disk_prune *w, float factor, size_t 
     size_t zeros = 0;
 
     for (uint32_t i = 0; i < w->n && taken < capacity; i++) {
-        const bool zero = distance_of(w->keys[i]) == 0;
+        const bool zero = candidate_distance(w->keys[i]) == 0;
         bool held = false;
 
         for (size_t j = 0; j < before && !held; j++)
@@ -143,6 +131,6 @@ size_t vamana_disk_prune(struct vamana_disk_prune *w, bool always, uint32_t *out
     if (alpha > 1)
         n = select_by(w, (float)(alpha * alpha), n, kept);
     for (size_t i = 0; i < n; i++)
-        out[i] = (uint32_t)w->keys[kept[i]];
+        out[i] = candidate_node(w->keys[kept[i]]);
     return n;
 }

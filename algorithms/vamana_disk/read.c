@@ -22,7 +22,7 @@ static void scratch_destroy(void *owner, void *scratch)
     mem_free(mem, x->query);
     mem_free(mem, x->table);
     mem_free(mem, x->seen);
-    mem_free(mem, x->keys);
+    mem_free(mem, x->list.keys);
     mem_free(mem, x->found);
     mem_free(mem, x->distances);
     mem_free(mem, x);
@@ -98,7 +98,7 @@ static uint64_t one_bytes(const void *owner, const void *scratch)
     const struct vamana_disk_scratch *x = scratch;
 
     return sizeof *x + buffers_bytes(h) + (query_floats(h) + table_floats(h)) * sizeof(float) +
-           (x->seen_capacity + x->keys_capacity) * sizeof(uint64_t) +
+           (x->seen_capacity + x->list.capacity) * sizeof(uint64_t) +
            (x->found_capacity + x->distances_capacity) * sizeof(uint32_t);
 }
 

@@ -27,6 +27,7 @@
 #include "algorithms/common/concurrency/epoch.h"
 #include "algorithms/common/concurrency/scratch_pool.h"
 #include "algorithms/common/durable/store_file.h"
+#include "algorithms/common/graph/candidate_list.h"
 #include "algorithms/common/graph_index/graph_index.h"
 #include "algorithms/common/io/read_queue.h"
 #include "algorithms/common/quantizer/pq_codes.h"
@@ -132,9 +133,8 @@ struct vamana_disk_scratch {
     float *query, *table; /* the query as floats, transformed; its distances from codewords */
     uint64_t *seen;       /* a bit per node */
     size_t seen_capacity;
-    uint64_t *keys; /* candidates: estimate and node, nearest first; the flag: expanded */
-    size_t n, list, cursor, keys_capacity;
-    uint32_t *found; /* expanded nodes, with their exact distances */
+    struct candidate_list list; /* by estimates */
+    uint32_t *found;            /* expanded nodes, with their exact distances */
     float *distances;
     size_t n_found, found_capacity, distances_capacity;
     uint64_t pages, hits; /* counts since they were taken */

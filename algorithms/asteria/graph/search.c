@@ -1,14 +1,15 @@
 /* search.c - beam search in the graph. */
 #include "algorithms/asteria/graph/internal.h"
 
+#include "algorithms/common/graph/candidate_list.h"
+
 struct asteria_caprg_scratch {
     struct mem *mem;
     struct error *error;
     uint8_t *met; /* by slot: met[slot] == stamp */
     size_t met_capacity;
     uint8_t stamp;
-    uint64_t *beam; /* ascending by (score, slot); the lowest bit: expanded */
-    size_t beam_capacity;
+    struct candidate_list list; /* by scores: key_of() */
     uint32_t fresh[CAPRG_DEGREE_MAX];
     float scores[CAPRG_DEGREE_MAX];
 };
@@ -30,13 +31,13 @@ void asteria_caprg_scratch_destroy(struct asteria_caprg_scratch *s)
     if (!s)
         return;
     mem_free(s->mem, s->met);
-    mem_free(s->mem, s->beam);
+    mem_free(s->mem, s->list.keys);
     mem_free(s->mem, s);
 }
 
 uint64_t asteria_caprg_scratch_bytes(const struct asteria_caprg_scratch *s)
 {
-    return sizeof *s + s->met_capacity + s->beam_capacity * sizeof *s->beam;
+    return sizeof *s + s->met_capacity + s->list.capacity * sizeof *s->list.keys;
 }
 
 int asteria_caprg_search_begin(const struct asteria_caprg *g, struct asteria_caprg_scratch *s)
@@ -71,50 +72,33 @@ static uint64_t key_of(float score, uint32_t slot)
     return (uint64_t)bits << 32 | (uint64_t)slot << 1;
 }
 
-struct beam {
-    uint64_t *keys;
-    size_t n, most, cursor; /* all before the cursor are expanded */
-};
-
-static void offer(struct beam *b, float score, uint32_t slot)
+static void offer(struct candidate_list *l, float score, uint32_t slot)
 {
-    const uint64_t key = key_of(score, slot), *place = b->keys;
+    const uint64_t key = key_of(score, slot);
 
     if (!(score < INFINITY))
         return;
-    /* The processor cannot predict the comparison, so the binary search has no branch on it. */
-    for (size_t n = b->n; n > 0; n /= 2) {
-        const size_t half = n - n / 2;
-
-        place += half & (0 - (size_t)(place[half - 1] < key));
-    }
-    const size_t at = (size_t)(place - b->keys);
-    if (at == b->most || (at < b->n && (b->keys[at] | 1) == (key | 1)))
-        return;
-    b->n -= b->n == b->most;
-    memmove(b->keys + at + 1, b->keys + at, (b->n - at) * sizeof *b->keys);
-    b->keys[at] = key;
-    b->n++;
-    b->cursor = at < b->cursor ? at : b->cursor;
+    const size_t at = candidate_list_place(l, key);
+    if (at < l->ef && !(at < l->n && (l->keys[at] | 1) == (key | 1)))
+        candidate_list_put(l, at, key);
 }
 
-static uint32_t next_of(struct beam *b)
+static uint32_t next_of(struct candidate_list *l)
 {
-    while (b->cursor < b->n && (b->keys[b->cursor] & 1))
-        b->cursor++;
-    if (b->cursor == b->n)
+    l->cursor = candidate_list_next(l, l->cursor);
+    if (l->cursor == l->n)
         return CAPRG_NONE;
-    b->keys[b->cursor] |= 1;
-    return (uint32_t)b->keys[b->cursor++] >> 1;
+    l->keys[l->cursor] |= 1;
+    return (uint32_t)l->keys[l->cursor++] >> 1;
 }
 
 /* Prefetches the edges of the node expanded next, unless a nearer one is met now. Always inlined:
    gcc deletes the call of a function that only prefetches, as one without effects. */
 static inline __attribute__((always_inline)) void prefetch_next(const struct asteria_caprg *g,
-                                                                const struct beam *b)
+                                                                const struct candidate_list *l)
 {
-    if (b->cursor < b->n) {
-        const char *links = (const char *)caprg_links(g, (uint32_t)b->keys[b->cursor] >> 1);
+    if (l->cursor < l->n) {
+        const char *links = (const char *)caprg_links(g, (uint32_t)l->keys[l->cursor] >> 1);
 
         for (size_t at = 0; at < g->degree * sizeof(uint32_t); at += 64)
             __builtin_prefetch(links + at);
@@ -122,7 +106,7 @@ static inline __attribute__((always_inline)) void prefetch_next(const struct ast
 }
 
 static void expand(const struct asteria_caprg *g, struct asteria_caprg_scratch *s, uint32_t x,
-                   struct beam *b, struct asteria_caprg_beam *walk)
+                   struct asteria_caprg_beam *walk)
 {
     const uint32_t *links = caprg_links(g, x);
     size_t n = 0;
@@ -133,32 +117,31 @@ static void expand(const struct asteria_caprg *g, struct asteria_caprg_scratch *
         s->met[links[i]] = s->stamp;
     }
     walk->hops++;
-    prefetch_next(g, b);
+    prefetch_next(g, &s->list);
     if (n == 0)
         return;
     walk->score(walk->to, s->fresh, n, s->scores);
     walk->scored += n;
     for (size_t i = 0; i < n; i++)
-        offer(b, s->scores[i], s->fresh[i]);
+        offer(&s->list, s->scores[i], s->fresh[i]);
 }
 
 int asteria_caprg_search(const struct asteria_caprg *g, struct asteria_caprg_scratch *s,
                          const uint32_t *seeds, const float *scores, size_t n,
                          struct asteria_caprg_beam *walk)
 {
-    struct beam b = { .most = walk->beam };
+    struct candidate_list *l = &s->list;
 
-    if (b.most == 0)
+    if (walk->beam == 0)
         return OK;
-    if (!mem_grow(s->mem, &s->beam, &s->beam_capacity, b.most + 1, sizeof *s->beam))
+    if (!candidate_list_begin(l, s->mem, walk->beam))
         return fail(s->error, ERR_NO_MEMORY, "asteria: graph: a beam of %zu: out of memory",
-                    b.most);
-    b.keys = s->beam;
+                    walk->beam);
     for (size_t i = 0; i < n; i++) {
         asteria_caprg_met(s, seeds[i]);
-        offer(&b, scores[i], seeds[i]);
+        offer(l, scores[i], seeds[i]);
     }
-    for (uint32_t x = next_of(&b); x != CAPRG_NONE; x = next_of(&b))
-        expand(g, s, x, &b, walk);
+    for (uint32_t x = next_of(l); x != CAPRG_NONE; x = next_of(l))
+        expand(g, s, x, walk);
     return OK;
 }

@@ -20,14 +20,14 @@ static size_t choose_edges(struct graph *g, size_t level, const void *row, uint3
     s->ties_max = l->degree / 4;
     graph_beam_run(g, l, s, row);
     graph_beam_keep_admitted(l, s);
-    if (s->n > 0)
-        *near = key_node(s->keys[0]);
+    if (s->list.n > 0)
+        *near = candidate_node(s->list.keys[0]);
     if (g->options.kind == GRAPH_VAMANA) {
         const size_t n = graph_candidates(g, l, s, GRAPH_NONE);
 
         return graph_edges_select(g, l, s->pool, n, l->degree - 1, out);
     }
-    return graph_edges_select(g, l, s->keys, s->n, l->degree - 1, out);
+    return graph_edges_select(g, l, s->list.keys, s->list.n, l->degree - 1, out);
 }
 
 uint32_t graph_layer_add(struct graph *g, size_t level, const void *row, uint32_t below)

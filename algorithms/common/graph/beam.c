@@ -20,7 +20,7 @@ void graph_scratch_destroy(struct graph_scratch *s)
 {
     if (!s)
         return;
-    mem_free(s->mem, s->keys);
+    mem_free(s->mem, s->list.keys);
     mem_free(s->mem, s->seen);
     mem_free(s->mem, s->expanded);
     mem_free(s->mem, s->pool);
@@ -29,13 +29,13 @@ void graph_scratch_destroy(struct graph_scratch *s)
 
 uint64_t graph_scratch_bytes(const struct graph_scratch *s)
 {
-    return sizeof *s + s->keys_capacity * sizeof *s->keys + s->seen_capacity +
-           (s->expanded_capacity + s->pool_capacity) * sizeof *s->keys;
+    return sizeof *s + s->list.capacity * sizeof *s->list.keys + s->seen_capacity +
+           (s->expanded_capacity + s->pool_capacity) * sizeof *s->list.keys;
 }
 
 bool graph_scratch_fit(struct graph_scratch *s, size_t n, size_t ef)
 {
-    if (!mem_grow(s->mem, &s->keys, &s->keys_capacity, ef, sizeof *s->keys))
+    if (!mem_grow(s->mem, &s->list.keys, &s->list.capacity, ef, sizeof *s->list.keys))
         return false;
     if (n <= s->seen_capacity)
         return true;
@@ -52,8 +52,8 @@ bool graph_scratch_fit(struct graph_scratch *s, size_t n, size_t ef)
 
 void graph_beam_begin(struct graph_scratch *s, size_t ef)
 {
-    s->ef = ef;
-    s->n = s->cursor = s->ties_max = s->n_expanded = 0;
+    s->list.ef = ef;
+    s->list.n = s->list.cursor = s->ties_max = s->n_expanded = 0;
     if (++s->stamp == 0) {
         memset(s->seen, 0, s->seen_capacity);
         s->stamp = 1;
@@ -64,9 +64,9 @@ bool graph_beam_too_many_ties(const struct graph_scratch *s, uint64_t key, size_
 {
     size_t first = at, end = at;
 
-    while (first > 0 && s->keys[first - 1] >> 33 == key >> 33 && end - first < s->ties_max)
+    while (first > 0 && s->list.keys[first - 1] >> 33 == key >> 33 && end - first < s->ties_max)
         first--;
-    while (end < s->n && s->keys[end] >> 33 == key >> 33 && end - first < s->ties_max)
+    while (end < s->list.n && s->list.keys[end] >> 33 == key >> 33 && end - first < s->ties_max)
         end++;
     return end - first >= s->ties_max;
 }
@@ -144,9 +144,9 @@ static void expand(const struct graph *g, const struct layer *l, struct graph_sc
     s->checked += n;
     measure(g, l, s, query, n);
     for (size_t i = 0; i < n; i++) {
-        const uint64_t key = key_of(s->distances[i], s->fresh[i]);
+        const uint64_t key = candidate_of(s->distances[i], s->fresh[i]);
 
-        if (s->n == s->ef && key > s->keys[s->n - 1])
+        if (s->list.n == s->list.ef && key > s->list.keys[s->list.n - 1])
             continue;
         if (!layer_admits(l, s->fresh[i], s->since))
             continue;
@@ -157,19 +157,20 @@ static void expand(const struct graph *g, const struct layer *l, struct graph_sc
 void graph_beam_run(const struct graph *g, const struct layer *l, struct graph_scratch *s,
                     const void *query)
 {
-    while (s->cursor < s->n && !(s->max_check && s->checked >= s->max_check)) {
-        const uint64_t key = s->keys[s->cursor];
+    while (s->list.cursor < s->list.n && !(s->max_check && s->checked >= s->max_check)) {
+        const uint64_t key = s->list.keys[s->list.cursor];
 
         if (key & 1) {
-            s->cursor++;
+            s->list.cursor++;
             continue;
         }
-        s->keys[s->cursor++] = key | 1;
+        s->list.keys[s->list.cursor++] = key | 1;
         if (s->n_expanded < s->expanded_capacity)
             s->expanded[s->n_expanded++] = key;
-        if (s->cursor < s->n)
-            __builtin_prefetch((const void *)layer_links(l, key_node(s->keys[s->cursor])));
-        expand(g, l, s, query, key_node(key));
+        if (s->list.cursor < s->list.n)
+            __builtin_prefetch(
+                (const void *)layer_links(l, candidate_node(s->list.keys[s->list.cursor])));
+        expand(g, l, s, query, candidate_node(key));
     }
 }
 
@@ -177,23 +178,23 @@ void graph_beam_keep_admitted(const struct layer *l, struct graph_scratch *s)
 {
     size_t n = 0;
 
-    for (size_t i = 0; i < s->n; i++) {
-        if (layer_admits(l, key_node(s->keys[i]), s->since))
-            s->keys[n++] = s->keys[i];
+    for (size_t i = 0; i < s->list.n; i++) {
+        if (layer_admits(l, candidate_node(s->list.keys[i]), s->since))
+            s->list.keys[n++] = s->list.keys[i];
     }
-    s->n = n;
+    s->list.n = n;
 }
 
 size_t graph_beam_sort_last(struct graph_scratch *s, size_t k)
 {
-    key_heap_make(s->keys, s->n);
-    k = k < s->n ? k : s->n;
+    key_heap_make(s->list.keys, s->list.n);
+    k = k < s->list.n ? k : s->list.n;
     for (size_t i = 0; i < k; i++) {
-        const uint64_t least = s->keys[0];
+        const uint64_t least = s->list.keys[0];
 
-        s->keys[0] = s->keys[s->n - 1 - i];
-        key_heap_sift(s->keys, s->n - 1 - i, 0);
-        s->keys[s->n - 1 - i] = least;
+        s->list.keys[0] = s->list.keys[s->list.n - 1 - i];
+        key_heap_sift(s->list.keys, s->list.n - 1 - i, 0);
+        s->list.keys[s->list.n - 1 - i] = least;
     }
     return k;
 }
@@ -202,10 +203,10 @@ size_t graph_beam_answer(const struct graph_scratch *s, bool reversed, size_t k,
                          float *distances)
 {
     for (size_t i = 0; i < k; i++) {
-        const uint64_t key = s->keys[reversed ? s->n - 1 - i : i];
+        const uint64_t key = s->list.keys[reversed ? s->list.n - 1 - i : i];
 
-        nodes[i] = key_node(key);
-        distances[i] = key_distance(key);
+        nodes[i] = candidate_node(key);
+        distances[i] = candidate_distance(key);
     }
     return k;
 }

@@ -44,7 +44,7 @@ static unsigned char *tree_row(const struct graph *g, struct graph_tree *t, size
 
 /* 1. Searches */
 
-/* The nearest few nodes of those offered, ascending; a key is key_of() a tree's node. */
+/* The nearest few nodes of those offered, ascending; a key is candidate_of() a tree's node. */
 struct few {
     uint64_t keys[SEEDS];
     size_t n, most;
@@ -67,7 +67,7 @@ static void measure_children(const struct graph *g, struct graph_tree *t, uint32
                              const void *query, struct few *seeds, struct few *next)
 {
     for (uint32_t i = first; i < first + n; i++) {
-        const uint64_t key = key_of(row_distance(g, query, tree_row(g, t, i)), i);
+        const uint64_t key = candidate_of(row_distance(g, query, tree_row(g, t, i)), i);
 
         few_offer(seeds, key);
         if (t->nodes[i].n > 0)
@@ -99,7 +99,7 @@ static void go_down(const struct graph *g, struct graph_tree *t, struct graph_sc
         struct few next = { { 0 }, 0, BEAM };
 
         for (size_t i = 0; i < level.n; i++) {
-            const struct tree_node *node = &t->nodes[key_node(level.keys[i])];
+            const struct tree_node *node = &t->nodes[candidate_node(level.keys[i])];
 
             n = allowed(s, node->n);
             measure_children(g, t, node->first, n, query, seeds, &next);
@@ -121,13 +121,13 @@ bool graph_tree_start(const struct graph *g, struct graph_scratch *s, const void
     go_down(g, t, s, query, &seeds);
     graph_beam_begin(s, ef);
     for (size_t i = 0; i < seeds.n; i++) {
-        const uint32_t at = key_node(seeds.keys[i]), node = t->nodes[at].seed;
+        const uint32_t at = candidate_node(seeds.keys[i]), node = t->nodes[at].seed;
 
         if (layer_admits(l, node, s->since) &&
             memcmp(layer_row(l, node), tree_row(g, t, at), g->row_bytes) == 0)
-            graph_beam_start_known(s, node, key_distance(seeds.keys[i]));
+            graph_beam_start_known(s, node, candidate_distance(seeds.keys[i]));
     }
-    return s->n > 0;
+    return s->list.n > 0;
 }
 
 /* 2. Building */

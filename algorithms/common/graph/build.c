@@ -125,7 +125,8 @@ static void measure_block(const struct build *b, size_t first, size_t end, float
 static void offer_batch(const struct build *b, struct worker *w, size_t self, const float *row)
 {
     struct graph_scratch *s = w->scratch;
-    const float limit = s->n == s->ef ? key_distance(s->keys[s->n - 1]) : INFINITY;
+    const float limit =
+        s->list.n == s->list.ef ? candidate_distance(s->list.keys[s->list.n - 1]) : INFINITY;
     const size_t n = b->g->env.kernels->at_most_f32(row, b->n, limit, w->positions);
 
     for (size_t i = 0; i < n; i++) {
@@ -157,9 +158,10 @@ static int find_edges(void *arg, size_t first, size_t end, size_t worker)
             offer_batch(b, w, i, w->block + (i - first) * b->n);
         if (g->options.between_rows)
             g->options.between_rows();
-        const size_t n = vamana ? graph_candidates(g, l, w->scratch, b->batch[i]) : w->scratch->n;
-        b->counts[i] = graph_edges_select(g, l, vamana ? w->scratch->pool : w->scratch->keys, n,
-                                          l->degree - 1, b->edges + i * l->degree);
+        const size_t n =
+            vamana ? graph_candidates(g, l, w->scratch, b->batch[i]) : w->scratch->list.n;
+        b->counts[i] = graph_edges_select(g, l, vamana ? w->scratch->pool : w->scratch->list.keys,
+                                          n, l->degree - 1, b->edges + i * l->degree);
     }
     return OK;
 }

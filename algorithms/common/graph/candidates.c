@@ -26,8 +26,8 @@ size_t graph_candidates(const struct graph *g, const struct layer *l, struct gra
     uint32_t edges[GRAPH_DEGREE_MAX];
     size_t n = 0, out = 0;
 
-    for (size_t j = 0; j < s->n; j++)
-        s->pool[n++] = s->keys[j] & ~(uint64_t)1;
+    for (size_t j = 0; j < s->list.n; j++)
+        s->pool[n++] = s->list.keys[j] & ~(uint64_t)1;
     for (size_t j = 0; j < s->n_expanded; j++)
         s->pool[n++] = s->expanded[j];
     if (i != GRAPH_NONE) {
@@ -38,7 +38,7 @@ size_t graph_candidates(const struct graph *g, const struct layer *l, struct gra
     }
     qsort(s->pool, n, sizeof *s->pool, order_u64);
     for (size_t j = 0; j < n; j++) {
-        const uint32_t node = key_node(s->pool[j]);
+        const uint32_t node = candidate_node(s->pool[j]);
 
         if (node != i && (out == 0 || s->pool[out - 1] != s->pool[j]) &&
             (i != GRAPH_NONE || layer_is_live(l, node)))

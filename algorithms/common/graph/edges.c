@@ -16,8 +16,8 @@ enum { ZERO_SHARE = 4 };
 static bool is_shadowed(const struct graph *g, const struct layer *l, uint64_t key,
                         const uint32_t *kept, size_t n, float factor)
 {
-    const void *row = layer_row(l, key_node(key));
-    const float distance = key_distance(key);
+    const void *row = layer_row(l, candidate_node(key));
+    const float distance = candidate_distance(key);
 
     for (size_t i = 0; i < n; i++) {
         if (factor * row_distance(g, layer_row(l, kept[i]), row) < distance)
@@ -43,16 +43,17 @@ static size_t select_by(const struct graph *g, const struct layer *l, const uint
     size_t zeros = 0;
 
     for (size_t i = 0; i < n && taken < capacity; i++) {
-        const bool zero = key_distance(keys[i]) == 0;
+        const bool zero = candidate_distance(keys[i]) == 0;
 
         if (i + 2 < n)
-            prefetch_row(g, l, key_node(keys[i + 2]));
+            prefetch_row(g, l, candidate_node(keys[i + 2]));
         if (zero && (before > 0 || zeros >= l->degree / ZERO_SHARE))
             continue;
-        if (holds(out, before, key_node(keys[i])) || is_shadowed(g, l, keys[i], out, taken, factor))
+        if (holds(out, before, candidate_node(keys[i])) ||
+            is_shadowed(g, l, keys[i], out, taken, factor))
             continue;
         zeros += zero;
-        out[taken++] = key_node(keys[i]);
+        out[taken++] = candidate_node(keys[i]);
     }
     return taken;
 }
@@ -101,7 +102,7 @@ void graph_keys_from(const struct graph *g, const struct layer *l, uint32_t i, c
     for (size_t j = 0; j < n; j++)
         prefetch_row(g, l, list[j]);
     for (size_t j = 0; j < n; j++)
-        keys[j] = key_of(row_distance(g, layer_row(l, i), layer_row(l, list[j])), list[j]);
+        keys[j] = candidate_of(row_distance(g, layer_row(l, i), layer_row(l, list[j])), list[j]);
     qsort(keys, n, sizeof *keys, order_u64);
 }
 
@@ -148,7 +149,7 @@ void graph_edges_reconnect(const struct graph *g, struct layer *l, uint32_t i, u
     for (size_t j = 0; j < n && held < capacity; j++) {
         if (!is_shadowed(g, l, keys[j], list, held,
                          RECONNECT_FACTOR * (float)g->options.rng_factor))
-            list[held++] = key_node(keys[j]);
+            list[held++] = candidate_node(keys[j]);
     }
     graph_edges_set(l, i, list, held);
 }

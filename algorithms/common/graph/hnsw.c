@@ -59,10 +59,10 @@ static uint32_t descend(const struct graph *g, size_t level, struct graph_scratc
         else
             graph_beam_start_known(s, at, *distance);
         graph_beam_run(g, l, s, query);
-        if (s->n == 0)
+        if (s->list.n == 0)
             continue;
-        *distance = key_distance(s->keys[0]);
-        at = *(const uint32_t *)segmented_at(&l->below, key_node(s->keys[0]));
+        *distance = candidate_distance(s->list.keys[0]);
+        at = *(const uint32_t *)segmented_at(&l->below, candidate_node(s->list.keys[0]));
     }
     s->max_check = max_check;
     return at;

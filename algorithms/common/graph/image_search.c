@@ -116,7 +116,8 @@ static inline void expand(const struct image_walk *w, size_t level, uint32_t i, 
     s->checked += n;
     measure_fresh(w, level, n);
     for (size_t j = 0; j < n; j++) {
-        if (s->n == s->ef && key_of(s->distances[j], s->fresh[j]) > s->keys[s->n - 1])
+        if (s->list.n == s->list.ef &&
+            candidate_of(s->distances[j], s->fresh[j]) > s->list.keys[s->list.n - 1])
             continue;
         graph_beam_offer(s, s->fresh[j], s->distances[j]);
     }
@@ -127,17 +128,18 @@ static inline void run(const struct image_walk *w, size_t level, bool narrow)
 {
     struct graph_scratch *s = w->scratch;
 
-    while (s->cursor < s->n) {
-        const uint64_t key = s->keys[s->cursor];
+    while (s->list.cursor < s->list.n) {
+        const uint64_t key = s->list.keys[s->list.cursor];
 
         if (key & 1) {
-            s->cursor++;
+            s->list.cursor++;
             continue;
         }
-        s->keys[s->cursor++] = key | 1;
-        if (s->cursor < s->n)
-            __builtin_prefetch(links_at(w->image, level, key_node(s->keys[s->cursor]), narrow));
-        expand(w, level, key_node(key), narrow);
+        s->list.keys[s->list.cursor++] = key | 1;
+        if (s->list.cursor < s->list.n)
+            __builtin_prefetch(
+                links_at(w->image, level, candidate_node(s->list.keys[s->list.cursor]), narrow));
+        expand(w, level, candidate_node(key), narrow);
     }
 }
 
@@ -148,21 +150,22 @@ static inline void run_near(const struct image_walk *w, const struct graph_image
     struct graph_scratch *s = w->scratch;
     size_t idle = 0;
 
-    while (s->cursor < s->n) {
-        const uint64_t key = s->keys[s->cursor], least = s->keys[0] >> 1;
+    while (s->list.cursor < s->list.n) {
+        const uint64_t key = s->list.keys[s->list.cursor], least = s->list.keys[0] >> 1;
 
         if (key & 1) {
-            s->cursor++;
+            s->list.cursor++;
             continue;
         }
-        const bool beyond = key_distance(key) > limit->distance;
+        const bool beyond = candidate_distance(key) > limit->distance;
         if (beyond && idle >= limit->patience)
             return;
-        s->keys[s->cursor++] = key | 1;
-        if (s->cursor < s->n)
-            __builtin_prefetch(links_at(w->image, 0, key_node(s->keys[s->cursor]), narrow));
-        expand(w, 0, key_node(key), narrow);
-        idle = beyond && s->keys[0] >> 1 == least ? idle + 1 : 0;
+        s->list.keys[s->list.cursor++] = key | 1;
+        if (s->list.cursor < s->list.n)
+            __builtin_prefetch(
+                links_at(w->image, 0, candidate_node(s->list.keys[s->list.cursor]), narrow));
+        expand(w, 0, candidate_node(key), narrow);
+        idle = beyond && s->list.keys[0] >> 1 == least ? idle + 1 : 0;
     }
 }
 
@@ -181,8 +184,8 @@ static inline void descend(const struct image_walk *w, size_t ef,
         graph_beam_begin(s, 1);
         graph_beam_start_known(s, at, distance);
         run(w, level, narrow);
-        distance = key_distance(s->keys[0]);
-        at = image->layers[level].below[key_node(s->keys[0])];
+        distance = candidate_distance(s->list.keys[0]);
+        at = image->layers[level].below[candidate_node(s->list.keys[0])];
     }
     graph_beam_begin(s, ef);
     graph_beam_start_known(s, at, distance);
@@ -273,13 +276,13 @@ static size_t scan(const struct image_walk *w, size_t k, uint32_t *nodes, float 
 
         measure_run(w->rows, w->query, first, m, s->distances);
         for (size_t i = 0; i < m; i++)
-            s->keys[s->n++] = key_of(s->distances[i], first + (uint32_t)i);
+            s->list.keys[s->list.n++] = candidate_of(s->distances[i], first + (uint32_t)i);
     }
     s->checked += n;
-    s->n = select_least(s->keys, n, k);
-    if (s->n > SORTED_MAX)
+    s->list.n = select_least(s->list.keys, n, k);
+    if (s->list.n > SORTED_MAX)
         return graph_beam_answer(s, true, graph_beam_sort_last(s, k), nodes, distances);
-    sort_keys(s->keys, s->n);
+    sort_keys(s->list.keys, s->list.n);
     return graph_beam_answer(s, false, k, nodes, distances);
 }
 
@@ -308,7 +311,8 @@ int graph_image_search(const struct graph_image *image, const struct graph_image
             descend(&w, ef, limit, true);
         else
             descend(&w, ef, limit, false);
-        *n = graph_beam_answer(scratch, false, k < scratch->n ? k : scratch->n, nodes, distances);
+        *n = graph_beam_answer(scratch, false, k < scratch->list.n ? k : scratch->list.n, nodes,
+                               distances);
     }
     *checked += (double)scratch->checked;
     return OK;

@@ -22,8 +22,8 @@ static struct around search_around(struct graph *g, const struct layer *l, uint3
     graph_entry_begin(g, 0, s, layer_row(l, i), g->options.insert_ef);
     s->ties_max = l->degree / 4;
     graph_beam_run(g, l, s, layer_row(l, i));
-    for (size_t j = 0; j < s->n && found.n < CANDIDATES; j++) {
-        const uint32_t node = key_node(s->keys[j]);
+    for (size_t j = 0; j < s->list.n && found.n < CANDIDATES; j++) {
+        const uint32_t node = candidate_node(s->list.keys[j]);
 
         if (node != i && layer_is_live(l, node))
             found.candidates[found.n++] = node;
@@ -40,8 +40,8 @@ static size_t nearest(const struct graph *g, const struct layer *l, const struct
 
     graph_keys_from(g, l, i, found->candidates, found->n, keys);
     for (size_t j = 0; j < found->n && n < EDGES; j++) {
-        if (key_node(keys[j]) != i)
-            out[n++] = key_node(keys[j]);
+        if (candidate_node(keys[j]) != i)
+            out[n++] = candidate_node(keys[j]);
     }
     return n;
 }
@@ -80,7 +80,7 @@ void graph_remove_in_place(struct graph *g, uint32_t i)
     atomic_fetch_add_explicit(&g->removals, 1, memory_order_acq_rel);
     graph_layer_bury(g, l, i);
     for (size_t j = 0; j < s->n_expanded; j++) {
-        const uint32_t visited = key_node(s->expanded[j]);
+        const uint32_t visited = candidate_node(s->expanded[j]);
 
         if (layer_is_live(l, visited) && graph_links_to(l, visited, i))
             graph_edges_add(g, l, visited, near, nearest(g, l, &found, visited, near));

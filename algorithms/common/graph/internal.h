@@ -28,6 +28,7 @@
 #include <string.h>
 
 #include "algorithms/common/concurrency/segmented.h"
+#include "algorithms/common/graph/candidate_list.h"
 #include "algorithms/common/graph/graph.h"
 #include "kernels/kernels.h"
 
@@ -67,8 +68,7 @@ struct layer {
 /* Candidates of a search, nearest first, and its visited numbers. */
 struct graph_scratch {
     struct mem *mem;
-    uint64_t *keys; /* key_of(); the lowest bit: expanded */
-    size_t n, ef, cursor, keys_capacity;
+    struct candidate_list list;
     size_t ties_max; /* candidates at the same distance at most, so that equal rows do not crowd out
                         all others; 0: no limit */
     size_t checked, max_check;
@@ -199,30 +199,6 @@ static inline float row_distance(const struct graph *g, const void *a, const voi
     return distance + lift * lift;
 }
 
-/* Orders by (distance, number). A distance's sign bit is 0, which leaves the lowest bit for
-   the flag. */
-static inline uint64_t key_of(float distance, uint32_t i)
-{
-    uint32_t bits;
-
-    memcpy(&bits, &distance, sizeof bits);
-    return (uint64_t)bits << 33 | (uint64_t)i << 1;
-}
-
-static inline uint32_t key_node(uint64_t key)
-{
-    return (uint32_t)(key >> 1);
-}
-
-static inline float key_distance(uint64_t key)
-{
-    const uint32_t bits = (uint32_t)(key >> 33);
-    float distance;
-
-    memcpy(&distance, &bits, sizeof distance);
-    return distance;
-}
-
 static inline void prefetch_row(const struct graph *g, const struct layer *l, uint32_t i)
 {
     const char *row = layer_row(l, i);
@@ -273,22 +249,11 @@ bool graph_beam_too_many_ties(const struct graph_scratch *, uint64_t key, size_t
 /* Adds a candidate if there is space or it is nearer than the worst. */
 static inline void graph_beam_offer(struct graph_scratch *s, uint32_t i, float distance)
 {
-    const uint64_t key = key_of(distance, i), *place = s->keys;
+    const uint64_t key = candidate_of(distance, i);
+    const size_t at = candidate_list_place(&s->list, key);
 
-    /* A branch on the comparison would be mispredicted often, so the halving has none. */
-    for (size_t n = s->n; n > 0; n /= 2) {
-        const size_t half = n - n / 2;
-
-        place += half & (0 - (size_t)(place[half - 1] < key));
-    }
-    const size_t low = (size_t)(place - s->keys);
-    if (low == s->ef || (s->ties_max && graph_beam_too_many_ties(s, key, low)))
-        return;
-    s->n -= s->n == s->ef;
-    memmove(s->keys + low + 1, s->keys + low, (s->n - low) * sizeof *s->keys);
-    s->keys[low] = key;
-    s->n++;
-    s->cursor = low < s->cursor ? low : s->cursor;
+    if (at < s->list.ef && !(s->ties_max && graph_beam_too_many_ties(s, key, at)))
+        candidate_list_put(&s->list, at, key);
 }
 /* Expands until no unexpanded candidate is left. */
 void graph_beam_run(const struct graph *, const struct layer *, struct graph_scratch *,

@@ -89,9 +89,10 @@ static uint32_t make_findable(struct graph *g, uint32_t i)
     graph_entry_begin(g, 0, s, row, FIND_EF);
     graph_beam_run(g, l, s, row);
     graph_beam_keep_admitted(l, s);
-    if (s->n == 0 || key_distance(s->keys[0]) == 0 || graph_links_to(l, key_node(s->keys[0]), i))
+    if (s->list.n == 0 || candidate_distance(s->list.keys[0]) == 0 ||
+        graph_links_to(l, candidate_node(s->list.keys[0]), i))
         return GRAPH_NONE;
-    const uint32_t near = key_node(s->keys[0]);
+    const uint32_t near = candidate_node(s->list.keys[0]);
     size_t n = graph_edges_get(l, near, list);
     if (n == l->degree - 1) {
         const size_t spared = edge_to_spare(l, list, n);

@@ -10,12 +10,12 @@ static size_t scan_all(const struct graph *g, struct graph_scratch *s, const voi
 {
     const struct layer *l = &g->layers[0];
 
-    s->n = 0;
+    s->list.n = 0;
     for (uint32_t i = 0; i < n; i++) {
         if (layer_admits(l, i, s->since))
-            s->keys[s->n++] = key_of(row_distance(g, query, layer_row(l, i)), i);
+            s->list.keys[s->list.n++] = candidate_of(row_distance(g, query, layer_row(l, i)), i);
     }
-    s->checked += s->n;
+    s->checked += s->list.n;
     return graph_beam_sort_last(s, k);
 }
 
@@ -46,7 +46,7 @@ int graph_search(const struct graph *g, struct graph_scratch *s, const void *que
         graph_entry_begin(g, 0, s, query, ef);
         graph_beam_run(g, l, s, query);
         graph_beam_keep_admitted(l, s);
-        *n = graph_beam_answer(s, false, q->k < s->n ? q->k : s->n, nodes, distances);
+        *n = graph_beam_answer(s, false, q->k < s->list.n ? q->k : s->list.n, nodes, distances);
     }
     *checked += (double)s->checked;
     return OK;

@@ -23,8 +23,8 @@ static size_t nearest_of(const struct bed *b, uint32_t i, const uint32_t *among,
 
     graph_keys_from(b->graph, &b->graph->layers[0], i, among, count, keys);
     for (size_t j = 0; j < count && kept < n; j++)
-        if (key_node(keys[j]) != i)
-            out[kept++] = key_node(keys[j]);
+        if (candidate_node(keys[j]) != i)
+            out[kept++] = candidate_node(keys[j]);
     return kept;
 }
 

@@ -1,6 +1,6 @@
 /* test_device.c - divf with device = cuda, on the emulated device: insertions that find their lists
  * there, searches beside the same index on the processor, and a device that fails. */
-#include "tests/support/device.h"
+#include "tests/support/device_pair.h"
 #include "tests/unit/divf/support.h"
 
 static struct divf_params on_device(void)
@@ -40,19 +40,10 @@ static void test_insertion(void **state)
     assert_int_equal(device->used_bytes, 0);
 }
 
-enum { MOST = 700, DIM = 6, QUERIES = 37 };
-
-/* The same index with and without a device. */
-struct pair {
-    struct test_bench bench;
-    struct index *here, *there;
-    struct rng rng;
-    size_t row_bytes, n, compared;
-    uint64_t next, live[MOST];
-};
+enum { DIM = 6, QUERIES = 37 };
 
 /* Whole numbers, of which many rows are equal. */
-static void pair_draw(struct pair *p, void *rows, size_t n)
+static void draw(struct device_pair *p, void *rows, size_t n)
 {
     for (size_t i = 0; i < n * DIM; i++) {
         const uint64_t value = rng_below(&p->rng, 9) * (1 + i % 3);
@@ -63,102 +54,44 @@ static void pair_draw(struct pair *p, void *rows, size_t n)
     }
 }
 
-/* By batches so small that the processor finds their lists, and both indexes have the same. */
-static void pair_insert(struct pair *p, size_t n)
+/* Batches so small that the processor finds their lists, and both indexes have the same. */
+static void insert(struct device_pair *p, size_t n)
 {
-    _Alignas(64) char rows[3 * DIM * sizeof(float)];
-    size_t done;
-    for (size_t i = 0; i < n; i += 3) {
-        pair_draw(p, rows, 3);
-        const struct vectors v = { rows, 3, DIM, p->bench.env.element };
-        for (size_t j = 0; j < 3; j++)
-            p->live[p->n + j] = p->next++;
-        assert_ok(divf_ops.insert(p->here, v, p->live + p->n, &done), &p->bench.error);
-        assert_ok(divf_ops.insert(p->there, v, p->live + p->n, &done), &p->bench.error);
-        p->n += 3;
-    }
+    pair_insert(p, n, 3);
 }
 
-static void pair_remove(struct pair *p, size_t n)
-{
-    size_t done;
-    for (; n > 0; n--) {
-        const size_t at = rng_below(&p->rng, p->n);
-        assert_ok(divf_ops.remove(p->here, &p->live[at], 1, &done), &p->bench.error);
-        assert_ok(divf_ops.remove(p->there, &p->live[at], 1, &done), &p->bench.error);
-        p->live[at] = p->live[--p->n];
-    }
-}
-
-static int pair_ask(struct pair *p, struct index *index, const void *queries, size_t k,
-                    int64_t nprobe, uint64_t *ids, float *distances)
-{
-    struct divf_knobs knobs;
-    param_defaults(divf_ops.knobs, &knobs);
-    knobs.nprobe = nprobe;
-    const struct search_request request = {
-        { queries, QUERIES, DIM, p->bench.env.element }, k, &knobs, NULL, 2
-    };
-    struct search_result result = { .ids = ids, .distances = distances };
-    return divf_ops.search(index, &request, &result);
-}
-
-static void pair_compare(struct pair *p)
+static void compare(struct device_pair *p)
 {
     static const struct {
         size_t k;
         int64_t nprobe;
     } cases[] = { { 1, 1 }, { 10, 3 }, { 5, 1000 }, { 150, 4 }, { 600, 2 } };
-    static _Alignas(64) char queries[QUERIES * DIM * sizeof(float)];
-    static uint64_t ids[2][QUERIES * 600];
-    static float distances[2][QUERIES * 600];
     enum { CASES = sizeof cases / sizeof *cases };
-    pair_draw(p, queries, QUERIES);
+    struct divf_knobs *knobs = (void *)p->knobs;
+    pair_draw_queries(p);
     const size_t compared = p->compared++;
     for (size_t i = 1 % test_scale(); i < CASES; i += test_scale()) {
         /* All of nothing and of the first rows, then two after each change. */
         if (compared > 1 && !test_is_long() && test_scale() == 1 && (i + compared) % CASES > 1)
             continue;
-        const size_t n = QUERIES * cases[i].k;
-        assert_ok(pair_ask(p, p->here, queries, cases[i].k, cases[i].nprobe, ids[0], distances[0]),
-                  &p->bench.error);
-        assert_ok(pair_ask(p, p->there, queries, cases[i].k, cases[i].nprobe, ids[1], distances[1]),
-                  &p->bench.error);
-        assert_memory_equal(ids[0], ids[1], n * sizeof *ids[0]);
-        assert_memory_equal(distances[0], distances[1], n * sizeof *distances[0]);
+        knobs->nprobe = cases[i].nprobe;
+        pair_compare(p, cases[i].k, 0);
     }
     assert_ok(divf_ops.check(p->there, NULL), &p->bench.error);
 }
 
 /* bits: of RaBitQ codes; 0: none. Their bounds never fail: eps0 is above the root of their dimension. */
-static void pair_begin(struct pair *p, enum element element, int64_t soft_k, int64_t bits)
+static void begin(struct device_pair *p, enum element element, int64_t soft_k, int64_t bits)
 {
-    struct divf_params params = on_device();
-    params.soft_k = soft_k;
-    if (bits > 0) {
-        params.quantizer = DIVF_RABITQ;
-        params.bits = bits;
-        params.eps0 = 2.9;
-    }
-    *p = (struct pair){ .rng = rng_at(test_seed(), element * 10 + (uint64_t)soft_k) };
-    test_bench_begin(&p->bench, element, INDEX_L2SQ, DIM, 2);
-    p->row_bytes = index_row_bytes(element, DIM);
-    assert_ok(divf_ops.create(&p->there, &p->bench.env, &params), &p->bench.error);
-    params.device = CUDA_CPU;
-    assert_ok(divf_ops.create(&p->here, &p->bench.env, &params), &p->bench.error);
-    static _Alignas(64) char sample[200 * DIM * sizeof(float)];
-    pair_draw(p, sample, 200);
-    const struct vectors v = { sample, 200, DIM, element };
-    assert_ok(divf_ops.train(p->here, v), &p->bench.error);
-    assert_ok(divf_ops.train(p->there, v), &p->bench.error);
-}
-
-static void pair_end(struct pair *p)
-{
-    divf_ops.destroy(p->here);
-    divf_ops.destroy(p->there);
-    assert_int_equal(mem_live(&p->bench.mem), 0);
-    test_bench_end(&p->bench);
+    const struct index_space space = { element, INDEX_L2SQ };
+    char options[160];
+    int n = snprintf(options, sizeof options,
+                     "clusters=12;split_threshold=2;train_iters=2;soft_k=%" PRId64, soft_k);
+    if (bits > 0)
+        (void)snprintf(options + n, sizeof options - (size_t)n,
+                       ";quantizer=rabitq;eps0=2.9;bits=%" PRId64, bits);
+    pair_begin(p, &divf_ops, space, DIM, options, QUERIES, draw, element * 10 + (uint64_t)soft_k);
+    pair_train(p, 200);
 }
 
 /* The same answers after any history: rows that are inserted, removed and replaced, lists that are
@@ -166,28 +99,24 @@ static void pair_end(struct pair *p)
 static void compare_history(enum element element, int64_t soft_k, int64_t bits)
 {
     struct emulated_device *device = test_emulate_device();
-    static struct pair p;
-    static _Alignas(64) char sample[200 * DIM * sizeof(float)];
-    const struct vectors v = { sample, 200, DIM, element };
+    static struct device_pair p;
     bool more = true;
-    pair_begin(&p, element, soft_k, bits);
-    pair_compare(&p); /* of nothing */
-    pair_insert(&p, 300);
+    begin(&p, element, soft_k, bits);
+    compare(&p); /* of nothing */
+    insert(&p, 300);
     const size_t grids = device->grids;
-    pair_compare(&p);
+    compare(&p);
     assert_true(device->grids > grids);
     for (size_t round = 0; round < 2 / test_scale(); round++) {
         pair_remove(&p, 60);
-        pair_insert(&p, 90); /* in their slots, and more */
-        pair_compare(&p);
+        insert(&p, 90); /* in their slots, and more */
+        compare(&p);
     }
     assert_ok(divf_ops.maintain(p.here, 0, &more), &p.bench.error);
     assert_ok(divf_ops.maintain(p.there, 0, &more), &p.bench.error);
-    pair_compare(&p);
-    pair_draw(&p, sample, 200);
-    assert_ok(divf_ops.train(p.here, v), &p.bench.error);
-    assert_ok(divf_ops.train(p.there, v), &p.bench.error);
-    pair_compare(&p);
+    compare(&p);
+    pair_train(&p, 200);
+    compare(&p);
     assert_true(test_stat(p.there, "device_bytes") > 0);
     pair_end(&p);
     assert_int_equal(device->used_bytes, 0);
@@ -210,35 +139,25 @@ static void test_searches_by_codes(void **state)
         compare_history(i == 1 ? INDEX_U8 : INDEX_F32, i == 2 ? 2 : 1, bits[i]);
 }
 
-/* A failed search is an error with the device's sentence, and the next one is right. */
+static int ask(struct device_pair *p)
+{
+    static uint64_t ids[QUERIES * 5];
+    static float distances[QUERIES * 5];
+    struct divf_knobs *knobs = (void *)p->knobs;
+    knobs->nprobe = 3;
+    return pair_ask(p, p->there, 5, ids, distances);
+}
+
 static void fail_searches(bool codes)
 {
     struct emulated_device *device = test_emulate_device();
-    static struct pair p;
-    static _Alignas(64) char queries[QUERIES * DIM * sizeof(float)];
-    static uint64_t ids[QUERIES * 5];
-    static float distances[QUERIES * 5];
-    size_t failed = 0;
-    pair_begin(&p, INDEX_F32, 2, codes ? 4 : 0);
-    pair_insert(&p, 150);
-    pair_draw(&p, queries, QUERIES);
-    for (size_t at = 1;; at += (codes ? 3 : 1) * test_scale()) {
-        pair_remove(&p, 1);
-        device->calls = 0;
-        const bool memory = failed % 2 == 0;
-        device->failure = memory ? 2 : 700;
-        device->fail_at = at;
-        const int rc = pair_ask(&p, p.there, queries, 5, 3, ids, distances);
-        device->calls = device->fail_at = 0;
-        if (rc == OK)
-            break;
-        failed++;
-        assert_int_equal(rc, memory ? ERR_NO_MEMORY : ERR_BASELINE);
-        error_clear(&p.bench.error);
-        assert_ok(divf_ops.check(p.there, NULL), &p.bench.error);
-    }
-    assert_true(failed > (codes ? 10 : 20) / test_scale());
-    pair_compare(&p);
+    static struct device_pair p;
+    begin(&p, INDEX_F32, 2, codes ? 4 : 0);
+    insert(&p, 150);
+    pair_draw_queries(&p);
+    assert_true(pair_fail(&p, device, ask, (codes ? 3 : 1) * test_scale(), false) >
+                (codes ? 10 : 20) / test_scale());
+    compare(&p);
     pair_end(&p);
 }
 

@@ -22,6 +22,10 @@ COLUMNS = ("config", "cell", "machine", "answered", "recall", *COUNTS, "digest")
 VARIES = "varies"
 
 
+class NoResult(Exception):
+    """A config did not run; the last line that it printed."""
+
+
 def configs_of_papers():
     with open("configs/papers.txt", encoding="utf-8") as file:
         words = [line.split() for line in file if line.strip() and not line.startswith("#")]
@@ -34,7 +38,7 @@ def run(config, folder):
     done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
     names = os.listdir(folder)
     if len(names) != 1:
-        sys.exit(f"frozen: {config} wrote no result:\n{done.stderr}")
+        raise NoResult(done.stderr.strip().split("\n")[-1])
     return f"{folder}/{names[0]}"
 
 
@@ -88,7 +92,11 @@ def read_frozen(path):
 def record(configs, path):
     frozen = read_frozen(path)
     for config in configs:
-        first, second = cells_of(config), cells_of(config)
+        try:
+            first, second = cells_of(config), cells_of(config)
+        except NoResult as why:
+            print(f"frozen: {config}: not recorded, it does not run: {why}", flush=True)
+            continue
         cells = {key: row if second.get(key) == row else row[:-1] + (VARIES,) for key, row in first.items()}
         frozen = {key: row for key, row in frozen.items() if key[0] != config} | cells
         with open(path, "w", encoding="utf-8") as file:
@@ -106,7 +114,11 @@ def compare(configs, path):
             failed |= not recorded
             print(f"{'skipped' if recorded else 'FAILED':8}{config}: {'all its cells vary' if recorded else f'not in {path}'}", flush=True)
             continue
-        now = cells_of(config)
+        try:
+            now = cells_of(config)
+        except NoResult as why:
+            now = {}
+            print(f"frozen: {config} does not run: {why}", flush=True)
         differ = [key for key, row in kept.items() if now.get(key) != row]
         failed |= bool(differ)
         print(f"{'FAILED' if differ else 'ok':8}{config}: {len(differ)} of {len(kept)} cells differ", flush=True)

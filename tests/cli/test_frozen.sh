@@ -41,8 +41,12 @@ check "an answer that differs fails, with its cell" '[ $status = 1 ] && grep -q 
 sed 's/\tflat\t/\tflat, gone\t/' whole.tsv >frozen.tsv
 frozen steady.lua
 check "a cell that is missing fails" '[ $status = 1 ] && grep -q "flat, gone: missing" out'
+sed 's/steady.lua/absent.lua/' whole.tsv >frozen.tsv
 frozen absent.lua
-check "a config that cannot be read is an error" '[ $status = 1 ]'
+check "a config that does not run fails, and says why" '[ $status = 1 ] && grep -q "absent.lua does not run: .*absent.lua" out'
+frozen --record absent.lua
+check "and is not recorded" '[ $status = 0 ] && grep -q "absent.lua: not recorded, it does not run" out'
+cp whole.tsv frozen.tsv
 
 mv random.sh build/driftline
 frozen --record steady.lua

@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 
+#include "algorithms/common/durable/logged.h"
 #include "kernels/kernels.h"
 #include "src/core/device/copy.h"
 #include "src/core/device/cuda.h"
@@ -14,7 +15,7 @@
 #include "src/core/slot_table.h"
 
 struct flat_params {
-    int64_t device;
+    int64_t device, wal, checkpoint_mb;
 };
 
 /* device = cuda. */
@@ -26,7 +27,10 @@ struct flat_device {
 };
 
 struct flat {
-    struct index base;
+    union {
+        struct index base;
+        struct logged_index logged;
+    };
     struct flat_device device;
     size_t row_bytes;
     size_t n;
@@ -59,7 +63,9 @@ void flat_device_close(struct flat *);
 bool flat_device_fits(const struct flat *, const struct search_request *);
 int flat_device_search(struct flat *, const struct search_request *, struct search_result *);
 
-int flat_save(struct index *, const char *dir);
-int flat_load(struct index **, const struct index_ops *, const struct index_env *, const char *dir);
+/* store.c */
+int flat_write(struct index *, struct store_writer *);
+int flat_read(struct index **, const struct index_ops *, const struct index_env *,
+              struct store_reader *);
 
 #endif

@@ -14,7 +14,7 @@ int flat_create(struct index **index, const struct index_ops *ops, const struct 
     f->row_bytes = index_row_bytes(env->element, env->dim);
     slot_table_init(&f->slot_of, env->mem);
     pthread_mutex_init(&f->device.lock, NULL);
-    const int rc = p && p->device == CUDA_CUDA ? flat_device_open(f) : OK;
+    const int rc = p->device == CUDA_CUDA ? flat_device_open(f) : OK;
     if (rc == OK)
         *index = &f->base;
     else

@@ -2,7 +2,7 @@
  * truth.
  *
  * This file has insertion, deletion, reports, and the table. index.c creates, search.c scans,
- * store.c saves and loads. */
+ * store.c writes and reads a file's sections. */
 #include "algorithms/flat/flat.h"
 
 #include <inttypes.h>
@@ -64,7 +64,8 @@ static int flat_memory(const struct index *index, struct memory_use *use)
     *use = (struct memory_use){ .vectors = f->rows_capacity * f->row_bytes,
                                 .ids = f->ids_capacity * sizeof *f->ids +
                                        slot_table_bytes(&f->slot_of),
-                                .other = sizeof *f };
+                                .other = sizeof *f,
+                                .disk = logged_bytes(index) };
     return OK;
 }
 
@@ -102,14 +103,30 @@ static int flat_inspect(const struct index *index, const struct structure_sink *
     return OK;
 }
 
+static bool flat_has(const struct index *index, uint64_t id)
+{
+    const struct flat *f = (const struct flat *)index;
+    return slot_table_get(&f->slot_of, f->ids, id, NULL);
+}
+
+static const struct logged_method logged = { .ops = &flat_ops,
+                                             .version = 1,
+                                             .create = flat_create,
+                                             .destroy = flat_destroy,
+                                             .insert = flat_insert,
+                                             .remove = flat_remove,
+                                             .has = flat_has,
+                                             .write = flat_write,
+                                             .read = flat_read };
+
 static int create(struct index **index, const struct index_env *env, const void *params)
 {
-    return flat_create(index, &flat_ops, env, params);
+    return logged_create(index, &logged, env, params);
 }
 
 static int load(struct index **index, const struct index_env *env, const char *dir)
 {
-    return flat_load(index, &flat_ops, env, dir);
+    return logged_load(index, &logged, env, dir);
 }
 
 static int search(struct index *index, const struct search_request *request,
@@ -133,6 +150,7 @@ static const struct index_space spaces[] = {
 static const struct param params[] = {
     PARAM_CHOICE(struct flat_params, device, CUDA_CPU, "cpu|cuda",
                  "what compares batches of 32 queries or more with rows of floats or bytes"),
+    LOGGED_OPTIONS(struct flat_params),
     PARAM_END,
 };
 static const struct param no_options[] = { PARAM_END };
@@ -148,12 +166,12 @@ const struct index_ops flat_ops = {
     .params_bytes = sizeof(struct flat_params),
     .knobs = no_options,
     .create = create,
-    .destroy = flat_destroy,
-    .insert = flat_insert,
-    .remove = flat_remove,
+    .destroy = logged_destroy,
+    .insert = logged_insert,
+    .remove = logged_remove,
     .search = search,
     .range = flat_range,
-    .save = flat_save,
+    .save = logged_save,
     .load = load,
     .stats = flat_stats,
     .memory = flat_memory,

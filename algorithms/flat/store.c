@@ -1,29 +1,21 @@
-/* store.c - one file "flat.index": the parameters, the ids, and the rows in the order of their
-   positions. Without parameters, of an older file: the defaults. */
+/* store.c - the sections of "flat.index": the device, the ids, and the rows in the order of their
+   positions. Without the device, of an older file: the processor. */
 #include "algorithms/flat/flat.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-#include "algorithms/common/durable/store_file.h"
-
-#define FILE_NAME "flat.index"
-#define VERSION   1
-
-int flat_save(struct index *index, const char *dir)
+int flat_write(struct index *index, struct store_writer *w)
 {
     const struct flat *f = (const struct flat *)index;
-    const struct store_identity identity = store_identity_of(&index->env, "flat", VERSION);
-    struct store_writer w;
-    (void)store_begin(&w, dir, FILE_NAME, &identity, NULL, index->env.error);
-    const struct flat_params params = { cuda_is_open(&f->device.cuda) ? CUDA_CUDA : CUDA_CPU };
-    store_section(&w, "params");
-    store_write(&w, &params, sizeof params);
-    store_section(&w, "ids");
-    store_write(&w, f->ids, f->n * sizeof *f->ids);
-    store_section(&w, "rows");
-    store_write(&w, f->rows, f->n * f->row_bytes);
-    return store_commit(&w);
+    const int64_t device = cuda_is_open(&f->device.cuda) ? CUDA_CUDA : CUDA_CPU;
+    store_section(w, "params");
+    store_write(w, &device, sizeof device);
+    store_section(w, "ids");
+    store_write(w, f->ids, f->n * sizeof *f->ids);
+    store_section(w, "rows");
+    store_write(w, f->rows, f->n * f->row_bytes);
+    return OK;
 }
 
 static int take_sections(struct flat *f, const struct store_reader *r)
@@ -55,22 +47,17 @@ static int take_sections(struct flat *f, const struct store_reader *r)
     return OK;
 }
 
-int flat_load(struct index **index, const struct index_ops *ops, const struct index_env *env,
-              const char *dir)
+int flat_read(struct index **index, const struct index_ops *ops, const struct index_env *env,
+              struct store_reader *r)
 {
-    const struct store_identity identity = store_identity_of(env, "flat", VERSION);
-    struct store_reader r;
-    int rc = store_open(&r, dir, FILE_NAME, &identity, env->error);
-    if (rc != OK)
-        return rc;
     size_t bytes = 0;
-    const struct flat_params *params = store_find(&r, "params", &bytes);
-    rc = flat_create(index, ops, env, bytes == sizeof *params ? params : NULL);
+    const int64_t *device = store_find(r, "params", &bytes);
+    const struct flat_params params = { .device = bytes == sizeof *device ? *device : CUDA_CPU };
+    int rc = flat_create(index, ops, env, &params);
     if (rc == OK) {
-        rc = take_sections((struct flat *)*index, &r);
+        rc = take_sections((struct flat *)*index, r);
         if (rc != OK)
             flat_destroy(*index);
     }
-    store_close(&r);
     return rc;
 }

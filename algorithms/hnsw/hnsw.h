@@ -6,6 +6,7 @@
 
 struct hnsw_params {
     int64_t M, ef_construction, seed; /* seed: in an index, the one in use */
+    int64_t wal, checkpoint_mb;
 };
 
 struct hnsw_knobs {

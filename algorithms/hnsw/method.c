@@ -13,7 +13,7 @@ static const struct param hnsw_params[] = {
               "candidates for a row's neighbours; insertion slows with it"),
     PARAM_INT(struct hnsw_params, seed, 0, 0, INT32_MAX,
               "seed of the layers and of the order of a batch; 0: the experiment's"),
-    PARAM_END
+    LOGGED_OPTIONS(struct hnsw_params), PARAM_END
 };
 
 static const struct param hnsw_knobs[] = { PARAM_INT(
@@ -44,23 +44,43 @@ static size_t beam_of(const void *knobs)
     return (size_t)((const struct hnsw_knobs *)knobs)->ef_search;
 }
 
-static const struct graph_index_kind hnsw = { .version = 1,
-                                              .options = options_of,
-                                              .beam = beam_of };
+static const struct graph_index_kind hnsw = { .options = options_of, .beam = beam_of };
 
 /* A `seed` that is not 0 replaces the experiment's. */
-static int create(struct index **index, const struct index_env *env, const void *params)
+static int new_index(struct index **index, const struct index_ops *ops, const struct index_env *env,
+                     const void *params)
 {
     struct hnsw_params used = *(const struct hnsw_params *)params;
 
     if (used.seed == 0)
         used.seed = (int64_t)(env->seed & INT64_MAX);
-    return graph_index_create(index, &hnsw_ops, &hnsw, env, &used);
+    return graph_index_create(index, ops, &hnsw, env, &used);
+}
+
+static int load_index(struct index **index, const struct index_ops *ops,
+                      const struct index_env *env, struct store_reader *r)
+{
+    return graph_index_load(index, ops, &hnsw, env, r);
+}
+
+static const struct logged_method logged = { .ops = &hnsw_ops,
+                                             .version = 1,
+                                             .create = new_index,
+                                             .destroy = graph_index_destroy,
+                                             .insert = graph_index_insert,
+                                             .remove = graph_index_remove,
+                                             .has = graph_index_has,
+                                             .write = graph_index_save,
+                                             .read = load_index };
+
+static int create(struct index **index, const struct index_env *env, const void *params)
+{
+    return logged_create(index, &logged, env, params);
 }
 
 static int load(struct index **index, const struct index_env *env, const char *dir)
 {
-    return graph_index_load(index, &hnsw_ops, &hnsw, env, dir);
+    return logged_load(index, &logged, env, dir);
 }
 
 const struct index_ops hnsw_ops = {
@@ -77,12 +97,12 @@ const struct index_ops hnsw_ops = {
     .knobs = hnsw_knobs,
     .knobs_bytes = sizeof(struct hnsw_knobs),
     .create = create,
-    .destroy = graph_index_destroy,
-    .insert = graph_index_insert,
-    .remove = graph_index_remove,
+    .destroy = logged_destroy,
+    .insert = logged_insert,
+    .remove = logged_remove,
     .search = graph_index_search,
     .range = graph_index_range,
-    .save = graph_index_save,
+    .save = logged_save,
     .load = load,
     .stats = graph_index_stats,
     .memory = graph_index_memory,

@@ -27,6 +27,7 @@ static const struct param vamana_params[] = {
                "are consolidated; searches slow with it"),
     PARAM_INT(struct vamana_params, seed, 0, 0, INT32_MAX,
               "seed of the order of a batch; 0: the experiment's"),
+    LOGGED_OPTIONS(struct vamana_params),
     PARAM_END
 };
 
@@ -75,25 +76,46 @@ static double consolidate_share_of(const void *params)
     return p->maintenance == VAMANA_INLINE ? p->consolidate_share : 0;
 }
 
-static const struct graph_index_kind vamana = { .version = 3,
-                                                .options = options_of,
+static const struct graph_index_kind vamana = { .options = options_of,
                                                 .beam = beam_of,
                                                 .lazy = is_lazy,
                                                 .consolidate_share = consolidate_share_of };
 
 /* A `seed` that is not 0 replaces the experiment's. */
-static int create(struct index **index, const struct index_env *env, const void *params)
+static int new_index(struct index **index, const struct index_ops *ops, const struct index_env *env,
+                     const void *params)
 {
     struct vamana_params used = *(const struct vamana_params *)params;
 
     if (used.seed == 0)
         used.seed = (int64_t)(env->seed & INT64_MAX);
-    return graph_index_create(index, &vamana_ops, &vamana, env, &used);
+    return graph_index_create(index, ops, &vamana, env, &used);
+}
+
+static int load_index(struct index **index, const struct index_ops *ops,
+                      const struct index_env *env, struct store_reader *r)
+{
+    return graph_index_load(index, ops, &vamana, env, r);
+}
+
+static const struct logged_method logged = { .ops = &vamana_ops,
+                                             .version = 3,
+                                             .create = new_index,
+                                             .destroy = graph_index_destroy,
+                                             .insert = graph_index_insert,
+                                             .remove = graph_index_remove,
+                                             .has = graph_index_has,
+                                             .write = graph_index_save,
+                                             .read = load_index };
+
+static int create(struct index **index, const struct index_env *env, const void *params)
+{
+    return logged_create(index, &logged, env, params);
 }
 
 static int load(struct index **index, const struct index_env *env, const char *dir)
 {
-    return graph_index_load(index, &vamana_ops, &vamana, env, dir);
+    return logged_load(index, &logged, env, dir);
 }
 
 const struct index_ops vamana_ops = {
@@ -110,13 +132,13 @@ const struct index_ops vamana_ops = {
     .knobs = vamana_knobs,
     .knobs_bytes = sizeof(struct vamana_knobs),
     .create = create,
-    .destroy = graph_index_destroy,
-    .insert = graph_index_insert,
-    .remove = graph_index_remove,
+    .destroy = logged_destroy,
+    .insert = logged_insert,
+    .remove = logged_remove,
     .search = graph_index_search,
     .range = graph_index_range,
     .maintain = graph_index_maintain,
-    .save = graph_index_save,
+    .save = logged_save,
     .load = load,
     .stats = graph_index_stats,
     .memory = graph_index_memory,

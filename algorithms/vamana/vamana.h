@@ -14,6 +14,7 @@ struct vamana_params {
     int64_t maintenance; /* enum vamana_maintenance */
     double consolidate_share;
     int64_t seed; /* in an index, the one in use */
+    int64_t wal, checkpoint_mb;
 };
 
 struct vamana_knobs {

@@ -39,8 +39,7 @@ static double consolidate_share_of(const void *params)
     return .1;
 }
 
-const struct graph_index_kind vamana_disk_recent = { .version = VAMANA_DISK_VERSION,
-                                                     .options = options_of,
+const struct graph_index_kind vamana_disk_recent = { .options = options_of,
                                                      .beam = beam_of,
                                                      .lazy = is_lazy,
                                                      .consolidate_share = consolidate_share_of };

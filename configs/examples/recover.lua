@@ -17,6 +17,11 @@ experiment {
   methods = {
     method { "spfresh", label = "log written" },
     method { "spfresh", label = "log synced", params = { wal = "synced" } },
+    method { "hnsw", params = { wal = "written" } },
   },
-  claims = { { "nothing is lost", function(r) return r("log written", "stats.own_found/crash") > 0.98 end } },
+  claims = {
+    { "nothing is lost", function(r)
+      return r("log written", "stats.own_found/crash") > 0.98 and r("hnsw", "stats.own_found/crash") > 0.98
+    end },
+  },
 }

@@ -16,6 +16,7 @@
 /* Settings beyond the defaults; a method without a row is tested at its defaults. */
 static const struct setting settings[] = {
     { "flat", "", "", COMPARES_ONCE },
+    { "flat", "wal=written,checkpoint_mb=1", "", COMPARES_ONCE },
     { "hamming-scan", "", "", COMPARES_ONCE },
     { "divf", "clusters=8", "nprobe=4194304", EXHAUSTIVE | COMPARES_ALL },
     { "divf", "clusters=8,soft_k=3,split_threshold=1.5", "nprobe=4194304",
@@ -47,11 +48,11 @@ static const struct setting settings[] = {
     { "scann", "", "", 0 },
     { "scann", "clusters=12,spill=soar,soar_lambda=0,threshold=0", "nprobe=3,rerank=1", 0 },
     { "hnsw", "", "ef_search=4194304", EXHAUSTIVE | COMPARES_ALL },
-    { "hnsw", "M=4,ef_construction=20", "ef_search=12", 0 },
+    { "hnsw", "M=4,ef_construction=20,wal=written", "ef_search=12", 0 },
     { "vamana", "", "search_list=4194304", EXHAUSTIVE | COMPARES_ALL },
     { "vamana", "maintenance=explicit,degree=12,build_list=30", "search_list=4194304",
       EXHAUSTIVE | COMPARES_ALL },
-    { "vamana", "degree=8,build_list=20,consolidate_share=.02", "search_list=12", 0 },
+    { "vamana", "degree=8,build_list=20,consolidate_share=.02,wal=synced", "search_list=12", 0 },
     { "vamana", "deletes=in-place", "search_list=4194304", EXHAUSTIVE | COMPARES_ALL },
     { "vamana", "deletes=in-place,degree=8,build_list=20", "search_list=12", 0 },
     { "vamana-disk", "merge_rows=12", "search_list=4194304", EXHAUSTIVE | COMPARES_ALL },

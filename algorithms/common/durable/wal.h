@@ -35,6 +35,7 @@ struct wal_record {
     uint8_t op;
     const void *payload;
     size_t n;
+    bool ends_batch; /* the last record of its commit */
 };
 
 struct wal;

@@ -57,7 +57,8 @@ static int apply_batch(struct wal_replay *r, const unsigned char *p, const struc
     for (uint32_t i = 0; rc == OK && i < b->records; i++) {
         uint32_t length;
         memcpy(&length, p, sizeof length);
-        const struct wal_record record = { r->expected, p[WAL_OP], p + WAL_RECORD, length };
+        const struct wal_record record = { r->expected, p[WAL_OP], p + WAL_RECORD, length,
+                                           i + 1 == b->records };
         if (record.lsn > r->after)
             rc = r->apply(r->to, &record);
         r->expected++;

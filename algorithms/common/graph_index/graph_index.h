@@ -3,7 +3,7 @@
  * table, and the struct graph_index_kind.
  *
  *   index.c creation   update.c insert remove maintain   search.c search range
- *   lift.c inner product   scratch.c memory of a thread   store.c save load check
+ *   lift.c inner product   scratch.c memory of a thread   store.c sections of a file, check
  *   report.c stats memory inspect
  *
  * Invariant: a node is live exactly if the graph has it and ids[node] is not INDEX_NO_ID, and
@@ -17,13 +17,13 @@
 #include <stdatomic.h>
 
 #include "algorithms/common/concurrency/scratch_pool.h"
+#include "algorithms/common/durable/logged.h"
 #include "algorithms/common/graph/graph.h"
 #include "src/core/index.h"
 #include "src/core/slot_table.h"
 
 /* What a method says of itself. The functions read its params and knobs. */
 struct graph_index_kind {
-    uint32_t version; /* of its file */
     struct graph_options (*options)(const void *params);
     size_t (*beam)(const void *knobs); /* candidates kept per query */
     /* Whether remove() only marks rows, which leave the graph together: once they are more than this
@@ -42,7 +42,10 @@ struct graph_index_scratch {
 };
 
 struct graph_index {
-    struct index base;
+    union {
+        struct index base;
+        struct logged_index logged;
+    };
     const struct graph_index_kind *kind;
     void *params; /* the method's */
     struct epoch *epoch;
@@ -129,13 +132,13 @@ uint64_t graph_index_scratch_bytes(struct graph_index *);
 int graph_index_search(struct index *, const struct search_request *, struct search_result *);
 int graph_index_range(struct index *, const struct range_request *, struct range_result *);
 
-/* store.c. Load: as create; ERR_NOT_FOUND, ERR_CORRUPT, ERR_VERSION, ERR_DIMENSION. */
-int graph_index_save(struct index *, const char *dir);
+/* store.c. The sections of a file, for logged.h. */
+int graph_index_save(struct index *, struct store_writer *);
 int graph_index_load(struct index **, const struct index_ops *, const struct graph_index_kind *,
-                     const struct index_env *, const char *dir);
+                     const struct index_env *, const struct store_reader *);
+bool graph_index_has(const struct index *, uint64_t id);
 int graph_index_check(const struct index *, struct stat_sink *);
-/* The same as sections "ids", "norm" and "graph.*" of a file of the caller's, without the params.
-   Write: no change runs. read: as graph_index_load(). */
+/* The same without the params: sections "ids", "norm" and "graph.*". Write: no change runs. */
 int graph_index_write(struct graph_index *, struct store_writer *);
 int graph_index_read(struct index **, const struct index_ops *, const struct graph_index_kind *,
                      const struct index_env *, const void *params, const struct store_reader *);

@@ -1,8 +1,7 @@
-/* store.c - one file "METHOD.index": the parameters, the ids of the nodes, the sections of the
- * graph, and under INDEX_IP the norm; and the check of the invariants. */
+/* store.c - the sections of a file: the parameters, the ids of the nodes, those of the graph, and
+ * under INDEX_IP the norm; and the check of the invariants. */
 #include <inttypes.h>
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "algorithms/common/durable/store_file.h"
@@ -10,12 +9,10 @@
 #include "src/core/mem.h"
 #include "src/core/param.h"
 
-enum { FILE_NAME_BYTES = 64 };
-
-static const char *file_name(const struct index_ops *ops, char out[FILE_NAME_BYTES])
+/* Of the method's own options; those of the log follow. */
+static size_t own_bytes(const struct index_ops *ops)
 {
-    (void)snprintf(out, FILE_NAME_BYTES, "%s.index", ops->name);
-    return out;
+    return param_find(ops->params, "wal")->offset;
 }
 
 int graph_index_write(struct graph_index *h, struct store_writer *w)
@@ -31,20 +28,14 @@ int graph_index_write(struct graph_index *h, struct store_writer *w)
     return graph_save(h->graph, w);
 }
 
-int graph_index_save(struct index *index, const char *dir)
+int graph_index_save(struct index *index, struct store_writer *w)
 {
     struct graph_index *h = (struct graph_index *)index;
-    const struct store_identity identity =
-        store_identity_of(&index->env, index->ops->name, h->kind->version);
-    char name[FILE_NAME_BYTES];
-    struct store_writer w;
 
     pthread_mutex_lock(&h->lock);
-    (void)store_begin(&w, dir, file_name(index->ops, name), &identity, NULL, index->env.error);
-    store_section(&w, "params");
-    store_write(&w, h->params, index->ops->params_bytes);
-    (void)graph_index_write(h, &w);
-    const int rc = store_commit(&w);
+    store_section(w, "params");
+    store_write(w, h->params, own_bytes(index->ops));
+    const int rc = graph_index_write(h, w);
     pthread_mutex_unlock(&h->lock);
     return rc;
 }
@@ -126,15 +117,16 @@ static int take_params(const struct store_reader *r, const struct index_ops *ops
 {
     const struct param *seed = param_find(ops->params, "seed");
     const void *bytes;
-    const int rc = store_need(r, "params", ops->params_bytes, &bytes, NULL);
+    const int rc = store_need(r, "params", own_bytes(ops), &bytes, NULL);
 
     if (rc != OK)
         return rc;
-    memcpy(params, bytes, ops->params_bytes);
+    param_defaults(ops->params, params);
+    memcpy(params, bytes, own_bytes(ops));
     memset((char *)params + seed->offset, 0, sizeof(int64_t));
     if (!param_possible(ops->params, params))
         return store_corrupt(r, "a parameter out of range");
-    memcpy(params, bytes, ops->params_bytes);
+    memcpy(params, bytes, own_bytes(ops));
     return OK;
 }
 
@@ -154,23 +146,23 @@ int graph_index_read(struct index **index, const struct index_ops *ops,
 
 int graph_index_load(struct index **index, const struct index_ops *ops,
                      const struct graph_index_kind *kind, const struct index_env *env,
-                     const char *dir)
+                     const struct store_reader *r)
 {
-    const struct store_identity identity = store_identity_of(env, ops->name, kind->version);
-    char name[FILE_NAME_BYTES];
-    struct store_reader r;
-    int rc = store_open(&r, dir, file_name(ops, name), &identity, env->error);
-
-    if (rc != OK)
-        return rc;
     void *params = mem_alloc(env->mem, ops->params_bytes);
-    rc = params ? take_params(&r, ops, params)
-                : fail(env->error, ERR_NO_MEMORY, "%s: out of memory for an index", ops->name);
+    int rc = params ? take_params(r, ops, params)
+                    : fail(env->error, ERR_NO_MEMORY, "%s: out of memory for an index", ops->name);
+
     if (rc == OK)
-        rc = graph_index_read(index, ops, kind, env, params, &r);
+        rc = graph_index_read(index, ops, kind, env, params, r);
     mem_free(env->mem, params);
-    store_close(&r);
     return rc;
+}
+
+bool graph_index_has(const struct index *index, uint64_t id)
+{
+    const struct graph_index *h = (const struct graph_index *)index;
+
+    return slot_table_get(&h->nodes, graph_index_ids(h), id, NULL);
 }
 
 static int check_deleted(const struct graph_index *h)

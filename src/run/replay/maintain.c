@@ -125,7 +125,10 @@ static int ask_for_own(struct replay_session *r, struct step_record *s)
 
 int replay_recover(struct replay_session *r, struct step_record *s)
 {
-    if (!(r->ops->flags & INDEX_ON_DISK) || !r->ops->load)
+    const bool keeps_files =
+        (r->ops->flags & INDEX_ON_DISK) || param_find(r->ops->params, "wal") != NULL;
+
+    if (!keeps_files || !r->ops->load)
         return step_unsupported(s, "this method keeps no files of its own to come back from");
     if (folder_bytes(r->state_dir) == 0)
         return step_unsupported(s,

@@ -195,7 +195,7 @@ static int load_with_ids(struct baseline_test *t, const char *dir, const uint64_
     assert_ok(store_begin(&w, dir, "hnsw.index", &identity, NULL, &t->bench.error),
               &t->bench.error);
     store_section(&w, "params");
-    store_write(&w, h->params, sizeof(struct hnsw_params));
+    store_write(&w, h->params, offsetof(struct hnsw_params, wal));
     store_section(&w, "ids");
     store_write(&w, ids, n * sizeof *ids);
     (void)graph_save(h->graph, &w);

@@ -1,0 +1,512 @@
+/* logged.c - see logged.h. */
+#include "algorithms/common/durable/logged.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "algorithms/common/durable/durable.h"
+#include "algorithms/common/durable/folder_claim.h"
+#include "algorithms/common/durable/row_log.h"
+#include "src/core/mem.h"
+
+enum { RECORD_INSERT = 1, RECORD_REMOVE }; /* part of the format */
+enum { NAME_BYTES = 64, CHECKPOINT_MB_MAX = 1 << 20 };
+
+/* Section "log" of a file; one without it is of an index without a log. */
+struct log_section {
+    uint64_t lsn; /* of the last record that the snapshot has; 0 in a copy */
+    int64_t wal, checkpoint_mb;
+};
+
+struct logged_log {
+    struct durable durable; /* a change holds `checkpointing` */
+    int64_t wal, checkpoint_mb;
+    bool behind; /* the log lacks a change, or has one that was not made: a snapshot comes first */
+};
+
+struct name {
+    char text[NAME_BYTES];
+};
+
+static struct name file_name(const struct logged_method *m, const char *ending)
+{
+    struct name name;
+
+    (void)snprintf(name.text, sizeof name.text, "%s.%s", m->ops->name, ending);
+    return name;
+}
+
+static struct name running_name(const struct logged_method *m)
+{
+    return file_name(m, "snapshot");
+}
+
+static struct logged_index *logged_of(const struct index *index)
+{
+    return (struct logged_index *)(uintptr_t)index;
+}
+
+/* ------------------------------------------------------------------------------- snapshots */
+
+static int write_sections(struct logged_index *l, struct store_writer *w, uint64_t lsn)
+{
+    if (l->log) {
+        const struct log_section log = { lsn, l->log->wal, l->log->checkpoint_mb };
+
+        store_section(w, "log");
+        store_write(w, &log, sizeof log);
+    }
+    return l->method->write(&l->base, w);
+}
+
+static int write_own(void *to, struct store_writer *w, uint64_t *lsn)
+{
+    struct logged_index *l = to;
+    const int rc = wal_rotate(l->log->durable.wal, lsn);
+
+    return rc == OK ? write_sections(l, w, *lsn) : rc;
+}
+
+static int write_copy(void *to, struct store_writer *w, uint64_t *lsn)
+{
+    *lsn = 0;
+    return write_sections(to, w, 0);
+}
+
+static struct store_identity identity_of(const struct logged_method *m, const struct index_env *env)
+{
+    return store_identity_of(env, m->ops->name, m->version);
+}
+
+/* The caller holds `checkpointing`. */
+static int checkpoint(struct logged_index *l)
+{
+    const struct name name = running_name(l->method);
+    const struct durable_snapshot snapshot = { .name = name.text,
+                                               .identity = identity_of(l->method, &l->base.env),
+                                               .write = write_own,
+                                               .to = l,
+                                               .by_size = true };
+    const int rc = durable_checkpoint_locked(&l->log->durable, &snapshot);
+
+    l->log->behind = l->log->behind && rc != OK;
+    return rc;
+}
+
+/* No change fails because a snapshot does: it is made later. */
+static void checkpoint_if_due(struct logged_index *l)
+{
+    const struct index_env *env = &l->base.env;
+    struct error error = { 0 };
+
+    if (!durable_is_due(&l->log->durable))
+        return;
+    struct error *before = error_divert(&error);
+    const int rc = checkpoint(l);
+    (void)error_divert(before);
+    if (rc != OK && env->log)
+        env->log(env->log_to, error.text);
+}
+
+static int save_copy(struct logged_index *l, const char *dir)
+{
+    const struct name name = file_name(l->method, "index");
+    const struct durable_snapshot snapshot = { .name = name.text,
+                                               .identity = identity_of(l->method, &l->base.env),
+                                               .write = write_copy,
+                                               .to = l };
+    struct durable d;
+
+    durable_init(&d, &l->base.env, NULL, 0);
+    const int rc = durable_write(&d, dir, &snapshot);
+    durable_free(&d);
+    return rc;
+}
+
+int logged_save(struct index *index, const char *dir)
+{
+    struct logged_index *l = logged_of(index);
+
+    if (!l->log)
+        return save_copy(l, dir);
+    (void)pthread_mutex_lock(&l->log->durable.checkpointing);
+    const int rc = durable_is_own(&l->log->durable, dir) ? checkpoint(l) : save_copy(l, dir);
+    (void)pthread_mutex_unlock(&l->log->durable.checkpointing);
+    return rc;
+}
+
+uint64_t logged_bytes(const struct index *index)
+{
+    const struct logged_index *l = logged_of(index);
+
+    return l->log ? durable_bytes(&l->log->durable, running_name(l->method).text) : 0;
+}
+
+/* --------------------------------------------------------------------------------- changes */
+
+static int change_begin(struct logged_index *l)
+{
+    (void)pthread_mutex_lock(&l->log->durable.checkpointing);
+    const int rc = l->log->behind ? checkpoint(l) : OK;
+    if (rc != OK)
+        (void)pthread_mutex_unlock(&l->log->durable.checkpointing);
+    return rc;
+}
+
+static int change_end(struct logged_index *l, int rc)
+{
+    checkpoint_if_due(l);
+    (void)pthread_mutex_unlock(&l->log->durable.checkpointing);
+    return rc;
+}
+
+int logged_insert(struct index *index, struct vectors v, const uint64_t *ids, size_t *done)
+{
+    struct logged_index *l = logged_of(index);
+
+    if (!l->log)
+        return l->method->insert(index, v, ids, done);
+    *done = 0;
+    int rc = change_begin(l);
+    if (rc != OK)
+        return rc;
+    rc = l->method->insert(index, v, ids, done);
+    const int logged = row_log_write(l->log->durable.wal, RECORD_INSERT, ids, v.rows,
+                                     index_row_bytes(v.element, v.dim), *done);
+    if (logged != OK) {
+        size_t undone = 0;
+
+        l->log->behind = l->method->remove(index, ids, *done, &undone) != OK;
+        *done -= undone;
+    }
+    return change_end(l, rc != OK ? rc : logged);
+}
+
+int logged_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)
+{
+    struct logged_index *l = logged_of(index);
+
+    if (!l->log)
+        return l->method->remove(index, ids, n, done);
+    *done = 0;
+    int rc = change_begin(l);
+    if (rc != OK)
+        return rc;
+    rc = row_log_write(l->log->durable.wal, RECORD_REMOVE, ids, NULL, 0, n);
+    if (rc == OK) {
+        rc = l->method->remove(index, ids, n, done);
+        l->log->behind = *done < n;
+    }
+    return change_end(l, rc);
+}
+
+int logged_train(struct index *index, struct vectors sample)
+{
+    struct logged_index *l = logged_of(index);
+
+    if (!l->log)
+        return l->method->train(index, sample);
+    int rc = change_begin(l);
+    if (rc != OK)
+        return rc;
+    rc = l->method->train(index, sample);
+    if (rc == OK) {
+        l->log->behind = true;
+        rc = checkpoint(l);
+    }
+    return change_end(l, rc);
+}
+
+/* ---------------------------------------------------------------------------------- replay */
+
+/* The records of one change, collected. */
+struct redo {
+    struct logged_index *l;
+    size_t n, ids_capacity, rows_capacity;
+    uint8_t op;
+    uint64_t *ids;
+    unsigned char *rows;
+};
+
+static int misfit(const struct redo *c, const struct wal_record *r, const char *why)
+{
+    return row_log_misfit(&c->l->base.env, c->l->method->ops->name, r, why);
+}
+
+static int collect(struct redo *c, const struct wal_record *r)
+{
+    const struct index_env *env = &c->l->base.env;
+    const size_t row = r->op == RECORD_INSERT ? index_row_bytes(env->element, env->dim) : 0;
+    const size_t n = row_log_rows(r, row);
+    const unsigned char *payload = r->payload;
+
+    if (r->op != RECORD_INSERT && r->op != RECORD_REMOVE)
+        return misfit(c, r, "is of an unknown kind");
+    if (n == 0 || (c->n > 0 && c->op != r->op))
+        return misfit(c, r, "does not belong to this index");
+    if (!mem_grow(env->mem, &c->ids, &c->ids_capacity, c->n + n, sizeof *c->ids) ||
+        (row > 0 && !mem_grow(env->mem, &c->rows, &c->rows_capacity, c->n + n, row)))
+        return fail(env->error, ERR_NO_MEMORY, "%s: out of memory, cannot recover %zu rows",
+                    c->l->method->ops->name, c->n + n);
+    memcpy(c->ids + c->n, payload, n * sizeof *c->ids);
+    if (row > 0)
+        memcpy(c->rows + c->n * row, payload + n * sizeof *c->ids, n * row);
+    c->n += n;
+    c->op = r->op;
+    return OK;
+}
+
+static bool has(const void *of, uint64_t id)
+{
+    const struct logged_index *l = of;
+
+    return l->method->has(&l->base, id);
+}
+
+static int redo_insert(struct redo *c, const struct wal_record *r)
+{
+    struct index *index = &c->l->base;
+    const struct vectors rows = { c->rows, c->n, index->env.dim, index->env.element };
+    size_t done;
+    const int rc =
+        row_log_expect_new(&index->env, c->l->method->ops->name, r, c->ids, c->n, has, c->l);
+
+    return rc == OK ? c->l->method->insert(index, rows, c->ids, &done) : rc;
+}
+
+static int redo_remove(struct redo *c, const struct wal_record *r)
+{
+    size_t done;
+
+    for (size_t i = 0; i < c->n; i++)
+        if (!has(c->l, c->ids[i]))
+            return misfit(c, r, "removes an id that is not there");
+    return c->l->method->remove(&c->l->base, c->ids, c->n, &done);
+}
+
+/* A change is a batch of records. It is made at once, as it was. */
+static int redo(void *to, const struct wal_record *r)
+{
+    struct redo *c = to;
+    int rc = collect(c, r);
+
+    if (rc != OK || !r->ends_batch)
+        return rc;
+    rc = c->op == RECORD_INSERT ? redo_insert(c, r) : redo_remove(c, r);
+    c->n = 0;
+    return rc;
+}
+
+/* --------------------------------------------------------------------------------- opening */
+
+static void log_free(struct mem *mem, struct logged_log *log)
+{
+    if (log)
+        durable_free(&log->durable);
+    mem_free(mem, log);
+}
+
+/* Locks env's folder; claim: its lock, of an index that is recovered. *out: NULL where wal is none. */
+static int log_create(struct logged_log **out, const struct logged_method *m,
+                      const struct index_env *env, const struct log_section *options, int *claim)
+{
+    const struct name running = running_name(m);
+
+    *out = NULL;
+    if (options->wal == LOGGED_NONE)
+        return OK;
+    if (!env->dir)
+        return fail(env->error, ERR_ARGUMENT,
+                    "%s: wal needs a folder for the index, but none was given; wal = none works "
+                    "without",
+                    m->ops->name);
+    struct logged_log *log = mem_zalloc(env->mem, sizeof *log);
+    if (!log)
+        return fail(env->error, ERR_NO_MEMORY, "%s: out of memory for a log", m->ops->name);
+    log->wal = options->wal;
+    log->checkpoint_mb = options->checkpoint_mb;
+    durable_init(&log->durable, env, NULL, (uint64_t)options->checkpoint_mb << 20);
+    int rc = durable_take_folder(&log->durable, claim);
+    if (rc == OK && !claim && folder_has(env->dir, running.text))
+        rc = durable_refuse_taken(env, m->ops->name, running.text);
+    if (rc == OK)
+        *out = log;
+    else
+        log_free(env->mem, log);
+    return rc;
+}
+
+static void attach(struct index *index, const struct logged_method *m, struct logged_log *log)
+{
+    struct logged_index *l = logged_of(index);
+
+    l->method = m;
+    l->log = log;
+}
+
+static int open_log(const struct logged_index *l, uint64_t last_lsn, uint64_t snapshot_lsn)
+{
+    return durable_open_log(&l->log->durable,
+                            l->log->wal == LOGGED_SYNCED ? WAL_SYNCED : WAL_WRITTEN, last_lsn,
+                            snapshot_lsn);
+}
+
+/* Of a new index: begins its log, with a first snapshot. */
+static int start(struct logged_index *l)
+{
+    const int rc = l->log ? open_log(l, 0, 0) : OK;
+
+    return l->log && rc == OK ? checkpoint(l) : rc;
+}
+
+static int replay(struct logged_index *l, uint64_t snapshot_lsn)
+{
+    const struct index_env *env = &l->base.env;
+    struct redo redoing = { .l = l };
+    uint64_t last = snapshot_lsn, torn = 0;
+    int rc = wal_replay(env, env->dir, snapshot_lsn, redo, &redoing, &last, &torn);
+
+    mem_free(env->mem, redoing.ids);
+    mem_free(env->mem, redoing.rows);
+    if (rc == OK)
+        rc = open_log(l, last, snapshot_lsn);
+    if (rc == OK)
+        checkpoint_if_due(l);
+    return rc;
+}
+
+static int64_t option(const struct index_ops *ops, const void *params, const char *name)
+{
+    int64_t value;
+
+    memcpy(&value, (const char *)params + param_find(ops->params, name)->offset, sizeof value);
+    return value;
+}
+
+int logged_create(struct index **index, const struct logged_method *m, const struct index_env *env,
+                  const void *params)
+{
+    const struct log_section options = { .wal = option(m->ops, params, "wal"),
+                                         .checkpoint_mb = option(m->ops, params, "checkpoint_mb") };
+    struct logged_log *log;
+    int rc = log_create(&log, m, env, &options, NULL);
+
+    if (rc != OK)
+        return rc;
+    rc = m->create(index, m->ops, env, params);
+    if (rc != OK) {
+        log_free(env->mem, log);
+        return rc;
+    }
+    attach(*index, m, log);
+    rc = start(logged_of(*index));
+    if (rc != OK)
+        logged_destroy(*index);
+    return rc;
+}
+
+/* What durable_load() loads an index into. */
+struct loading {
+    struct index **out;
+    const struct logged_method *m;
+    const struct index_env *env;
+    const char *dir;
+};
+
+static int find_options(struct store_reader *r, struct log_section *options)
+{
+    size_t bytes = 0;
+    const void *section = store_find(r, "log", &bytes);
+
+    *options = (struct log_section){ 0 };
+    if (!section)
+        return OK;
+    if (bytes != sizeof *options)
+        return store_corrupt(r, "section \"log\" has another length");
+    memcpy(options, section, bytes);
+    return (options->wal == LOGGED_WRITTEN || options->wal == LOGGED_SYNCED) &&
+                   options->checkpoint_mb >= 1 && options->checkpoint_mb <= CHECKPOINT_MB_MAX
+               ? OK
+               : store_corrupt(r, "the options of the log are out of range");
+}
+
+/* Loads the file; the log of the index is not open. */
+static int read_file(const struct loading *o, const char *dir, const char *ending, int *claim,
+                     uint64_t *lsn)
+{
+    const struct name name = file_name(o->m, ending);
+    const struct store_identity identity = identity_of(o->m, o->env);
+    struct log_section options;
+    struct logged_log *log = NULL;
+    struct store_reader r;
+    int rc = store_open(&r, dir, name.text, &identity, o->env->error);
+
+    if (rc != OK)
+        return rc;
+    rc = find_options(&r, &options);
+    if (rc == OK)
+        rc = log_create(&log, o->m, o->env, &options, claim);
+    if (rc == OK)
+        rc = o->m->read(o->out, o->m->ops, o->env, &r);
+    if (rc == OK)
+        attach(*o->out, o->m, log);
+    else
+        log_free(o->env->mem, log);
+    store_close(&r);
+    *lsn = options.lsn;
+    return rc;
+}
+
+/* A copy becomes a new index in env's folder. */
+static int load_saved(void *to)
+{
+    const struct loading *o = to;
+    uint64_t lsn;
+    int rc = read_file(o, o->dir, "index", NULL, &lsn);
+
+    if (rc == OK && (rc = start(logged_of(*o->out))) != OK)
+        logged_destroy(*o->out);
+    return rc;
+}
+
+static int recover(void *to, int *claim)
+{
+    const struct loading *o = to;
+    uint64_t lsn;
+    int rc = read_file(o, o->env->dir, "snapshot", claim, &lsn);
+
+    if (rc != OK)
+        return rc;
+    struct logged_index *l = logged_of(*o->out);
+    rc = l->log ? replay(l, lsn)
+                : fail(o->env->error, ERR_CORRUPT, "%s: the snapshot in %s has no section \"log\"",
+                       o->m->ops->name, o->env->dir);
+    if (rc != OK)
+        logged_destroy(*o->out);
+    return rc;
+}
+
+int logged_load(struct index **index, const struct logged_method *m, const struct index_env *env,
+                const char *dir)
+{
+    const struct name running = running_name(m);
+    struct loading loading = { index, m, env, dir };
+    const struct durable_loading calls = { .ran = folder_has(dir, running.text),
+                                           .recover = recover,
+                                           .load_saved = load_saved,
+                                           .to = &loading };
+
+    return durable_load(env, dir, &calls);
+}
+
+void logged_destroy(struct index *index)
+{
+    if (!index)
+        return;
+    struct logged_log *log = logged_of(index)->log;
+    const struct logged_method *m = logged_of(index)->method;
+    struct mem *mem = index->env.mem;
+
+    m->destroy(index);
+    log_free(mem, log);
+}

@@ -25,6 +25,7 @@
 
 #include "algorithms/common/clustering/kmeans.h"
 #include "algorithms/common/concurrency/scratch_pool.h"
+#include "algorithms/common/durable/logged.h"
 #include "src/core/idmap.h"
 #include "src/core/index.h"
 #include "src/core/topk.h"
@@ -32,7 +33,7 @@
 struct ampi_params {
     int64_t clusters, fans, cones;
     double drift_theta, refresh_at;
-    int64_t train_sample;
+    int64_t train_sample, wal, checkpoint_mb;
 };
 
 struct ampi_knobs {
@@ -126,7 +127,10 @@ struct ampi_counters {
 };
 
 struct ampi {
-    struct index base;
+    union {
+        struct index base;
+        struct logged_index logged;
+    };
     struct ampi_params params;
     struct ampi_partition part;
     struct ampi_slots slots;
@@ -287,8 +291,9 @@ int ampi_search(struct index *, const struct search_request *, struct search_res
 int ampi_range(struct index *, const struct range_request *, struct range_result *);
 int ampi_maintain(struct index *, uint64_t budget, bool *more);
 int ampi_set_params(struct index *, const void *params);
-int ampi_save(struct index *, const char *dir);
-int ampi_load(struct index **, const struct index_ops *, const struct index_env *, const char *dir);
+int ampi_write(struct index *, struct store_writer *);
+int ampi_read(struct index **, const struct index_ops *, const struct index_env *,
+              struct store_reader *);
 int ampi_stats(const struct index *, struct stat_sink *);
 int ampi_memory(const struct index *, struct memory_use *);
 int ampi_check(const struct index *, struct stat_sink *);

@@ -18,6 +18,7 @@ static const struct param param_table[] = {
                "share of dead vectors from which a cluster is rebuilt", .live = true),
     PARAM_INT(struct ampi_params, train_sample, 50000, 0, 1e15,
               "training vectors, a random sample of those given; 0: all"),
+    LOGGED_OPTIONS(struct ampi_params),
     PARAM_END
 };
 
@@ -35,14 +36,30 @@ static const struct index_space spaces[] = { { INDEX_F32, INDEX_L2SQ },
                                              { INDEX_F32, INDEX_COS },
                                              INDEX_SPACES_END };
 
+static bool ampi_has(const struct index *index, uint64_t id)
+{
+    return idmap_get(&ampi_of_const(index)->slots.ids, id, NULL);
+}
+
+static const struct logged_method logged = { .ops = &ampi_ops,
+                                             .version = 3,
+                                             .create = ampi_create,
+                                             .destroy = ampi_destroy,
+                                             .insert = ampi_insert,
+                                             .remove = ampi_remove,
+                                             .train = ampi_train,
+                                             .has = ampi_has,
+                                             .write = ampi_write,
+                                             .read = ampi_read };
+
 static int create(struct index **index, const struct index_env *env, const void *params)
 {
-    return ampi_create(index, &ampi_ops, env, params);
+    return logged_create(index, &logged, env, params);
 }
 
 static int load(struct index **index, const struct index_env *env, const char *dir)
 {
-    return ampi_load(index, &ampi_ops, env, dir);
+    return logged_load(index, &logged, env, dir);
 }
 
 const struct index_ops ampi_ops = {
@@ -57,15 +74,15 @@ const struct index_ops ampi_ops = {
     .knobs = knob_table,
     .knobs_bytes = sizeof(struct ampi_knobs),
     .create = create,
-    .destroy = ampi_destroy,
-    .train = ampi_train,
-    .insert = ampi_insert,
-    .remove = ampi_remove,
+    .destroy = logged_destroy,
+    .train = logged_train,
+    .insert = logged_insert,
+    .remove = logged_remove,
     .search = ampi_search,
     .range = ampi_range,
     .maintain = ampi_maintain,
     .set_params = ampi_set_params,
-    .save = ampi_save,
+    .save = logged_save,
     .load = load,
     .stats = ampi_stats,
     .memory = ampi_memory,

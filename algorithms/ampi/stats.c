@@ -55,7 +55,8 @@ int ampi_memory(const struct index *index, struct memory_use *use)
     const struct ampi *a = ampi_of_const(index);
     const struct ampi_partition *p = &a->part;
     uint64_t vector_bytes = index->env.dim * sizeof(float), axes = 1;
-    *use = (struct memory_use){ .vectors = a->slots.capacity * vector_bytes };
+    *use = (struct memory_use){ .vectors = a->slots.capacity * vector_bytes,
+                                .disk = logged_bytes(index) };
     for (size_t i = 0; i < p->n * a->fans; i++)
         use->codes += (uint64_t)p->cones[i].capacity * a->fans * (sizeof(float) + sizeof(uint32_t));
     for (size_t i = 0; i < p->n; i++) {

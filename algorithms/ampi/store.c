@@ -1,4 +1,4 @@
-/* store.c - save and load, one file: each vector once, and the members of each cone; the sorted
+/* store.c - the sections of a file: each vector once, and the members of each cone; the sorted
  * projections are computed again.
  *
  * Sections: "meta"; "axes", the shared ones; "centroids", "origins" and "centre" as in memory;
@@ -8,11 +8,7 @@
 #include <string.h>
 
 #include "algorithms/ampi/ampi.h"
-#include "algorithms/common/durable/store_file.h"
 #include "src/core/mem.h"
-
-enum { STORE_VERSION = 2 };
-static const char STORE_NAME[] = "ampi.index";
 
 struct stored_meta {
     struct ampi_params params;
@@ -102,30 +98,20 @@ static void save_meta(const struct ampi *a, struct store_writer *w)
 }
 
 /* Removes tombstones first, so that this index continues exactly as one loaded from the file. */
-int ampi_save(struct index *index, const char *dir)
+int ampi_write(struct index *index, struct store_writer *w)
 {
-    const struct index_env *env = &index->env;
     bool more;
-    int rc = ampi_maintain(index, 0, &more);
+    const int rc = ampi_maintain(index, 0, &more);
     if (rc)
         return rc;
-    struct store_writer *w = mem_alloc(env->mem, sizeof *w);
-    if (!w)
-        return fail(env->error, ERR_NO_MEMORY, "save: out of memory");
-    struct store_identity identity = store_identity_of(env, index->ops->name, STORE_VERSION);
-    rc = store_begin(w, dir, STORE_NAME, &identity, NULL, env->error);
-    if (!rc) {
-        save_meta(ampi_of(index), w);
-        save_clusters(ampi_of(index), w);
-        save_cones(ampi_of(index), w);
-        rc = store_commit(w);
-    }
-    mem_free(env->mem, w);
-    return rc;
+    save_meta(ampi_of(index), w);
+    save_clusters(ampi_of(index), w);
+    save_cones(ampi_of(index), w);
+    return OK;
 }
 
 struct loading {
-    struct store_reader reader;
+    struct store_reader *reader;
     const struct stored_meta *meta;
     const struct stored_cluster *clusters;
     const float *axes, *centroids, *origins, *centre, *own_axes, *sketches, *rows;
@@ -135,14 +121,14 @@ struct loading {
 
 static int find_sections(struct loading *l, size_t dim)
 {
-    int rc = store_need_array(&l->reader, "meta", 1, sizeof *l->meta, &l->meta);
+    int rc = store_need_array(l->reader, "meta", 1, sizeof *l->meta, &l->meta);
     if (rc)
         return rc;
     const struct stored_meta *m = l->meta;
     if (m->params.fans < 1 || m->params.fans > AMPI_FANS_MAX || m->params.cones < 1 ||
         m->params.cones > AMPI_CONES_MAX || m->n_clusters < 1 || m->n_clusters > UINT32_MAX / 128 ||
         m->n_slots >= SLOT_NONE)
-        return store_corrupt(&l->reader, "its parameters are out of range");
+        return store_corrupt(l->reader, "its parameters are out of range");
     size_t fans = (size_t)m->params.fans, rank = fans < dim ? fans : dim;
     const struct {
         const char *tag;
@@ -163,7 +149,7 @@ static int find_sections(struct loading *l, size_t dim)
         { "rows", m->n_vectors, dim * sizeof(float), &l->rows },
     };
     for (size_t i = 0; i < sizeof sections / sizeof *sections && !rc; i++)
-        rc = store_need_array(&l->reader, sections[i].tag, sections[i].n, sections[i].each,
+        rc = store_need_array(l->reader, sections[i].tag, sections[i].n, sections[i].each,
                               sections[i].out);
     uint64_t members = 0, own_axes = 0, sketches = 0, live = 0;
     for (size_t i = 0; i < m->n_clusters * fans && !rc; i++)
@@ -176,7 +162,7 @@ static int find_sections(struct loading *l, size_t dim)
         live += l->ids[i] != INDEX_NO_ID;
     if (!rc && (members != m->n_members || own_axes != m->n_own_axes || sketches != m->n_sketches ||
                 live != m->n_vectors))
-        return store_corrupt(&l->reader, "its counts do not add up");
+        return store_corrupt(l->reader, "its counts do not add up");
     return rc;
 }
 
@@ -193,7 +179,7 @@ static int load_slots(struct ampi *a, const struct loading *l)
             continue;
         }
         if (idmap_get(&a->slots.ids, l->ids[s], NULL))
-            return store_corrupt(&l->reader, "an id occurs twice");
+            return store_corrupt(l->reader, "an id occurs twice");
         (void)ampi_slot_take(a, l->ids[s], row);
         row += dim;
     }
@@ -207,7 +193,7 @@ static int load_slots(struct ampi *a, const struct loading *l)
 static int file_member(struct ampi *a, const struct loading *l, uint32_t slot, size_t cluster)
 {
     if (slot >= a->slots.n || a->slots.id[slot] == INDEX_NO_ID)
-        return store_corrupt(&l->reader, "a cone names a slot that is not in use");
+        return store_corrupt(l->reader, "a cone names a slot that is not in use");
     uint32_t *filed = ampi_filed(a, &a->part, slot);
     for (size_t j = 0; j < a->copies; j++) {
         if (filed[j] == cluster)
@@ -217,7 +203,7 @@ static int file_member(struct ampi *a, const struct loading *l, uint32_t slot, s
             return OK;
         }
     }
-    return store_corrupt(&l->reader, "a vector is in more clusters than it may");
+    return store_corrupt(l->reader, "a vector is in more clusters than it may");
 }
 
 static int load_cone(struct ampi *a, const struct loading *l, size_t cluster, size_t fan,
@@ -314,33 +300,22 @@ static int load_all(struct ampi *a, const struct loading *l)
     if (rc != ERR_INVARIANT)
         return rc;
     error_clear(env->error);
-    return store_corrupt(&l->reader, "what it holds is not an index");
+    return store_corrupt(l->reader, "what it holds is not an index");
 }
 
-int ampi_load(struct index **out, const struct index_ops *ops, const struct index_env *env,
-              const char *dir)
+int ampi_read(struct index **out, const struct index_ops *ops, const struct index_env *env,
+              struct store_reader *r)
 {
-    struct loading *l = mem_zalloc(env->mem, sizeof *l);
-    if (!l)
-        return fail(env->error, ERR_NO_MEMORY, "load: out of memory");
-    struct store_identity identity = store_identity_of(env, ops->name, STORE_VERSION);
-    int rc = store_open(&l->reader, dir, STORE_NAME, &identity, env->error);
-    if (rc) {
-        mem_free(env->mem, l);
-        return rc;
-    }
+    struct loading l = { .reader = r };
     struct index *index = NULL;
-    rc = find_sections(l, env->dim);
+    int rc = find_sections(&l, env->dim);
     if (!rc)
-        rc = ampi_open(&index, ops, env, &l->meta->params);
+        rc = ampi_open(&index, ops, env, &l.meta->params);
     if (!rc)
-        rc = load_all(ampi_of(index), l);
-    store_close(&l->reader);
-    mem_free(env->mem, l);
-    if (rc) {
+        rc = load_all(ampi_of(index), &l);
+    if (rc)
         ampi_destroy(index);
-    } else {
+    else
         *out = index;
-    }
     return rc;
 }

@@ -41,6 +41,7 @@
 #include "algorithms/common/clustering/kmeans.h"
 #include "algorithms/common/concurrency/epoch.h"
 #include "algorithms/common/concurrency/scratch_pool.h"
+#include "algorithms/common/durable/logged.h"
 #include "algorithms/common/quantizer/quantizer.h"
 #include "algorithms/divf/search/stop_rule.h"
 #include "algorithms/divf/storage/chunks.h"
@@ -71,6 +72,7 @@ struct divf_params {
     int64_t train_iters, train_sample, init;
     int64_t quantizer, sketch, bits, pq_bits, pq_groups;
     double eps0;
+    int64_t wal, checkpoint_mb;
 };
 
 struct divf_knobs {
@@ -202,7 +204,10 @@ struct divf_stops {
 };
 
 struct divf {
-    struct index base;
+    union {
+        struct index base;
+        struct logged_index logged;
+    };
     struct index_env env;    /* of the vectors that stand for rows: floats, L2 */
     struct divf_space space; /* how they do; its lift is the codebook's */
     struct divf_params params;
@@ -363,8 +368,9 @@ int divf_remove(struct index *, const uint64_t *ids, size_t n, size_t *done);
 int divf_search(struct index *, const struct search_request *, struct search_result *);
 int divf_range(struct index *, const struct range_request *, struct range_result *);
 int divf_set_params(struct index *, const void *params);
-int divf_save(struct index *, const char *dir);
-int divf_load(struct index **, const struct index_ops *, const struct index_env *, const char *dir);
+int divf_write(struct index *, struct store_writer *);
+int divf_read(struct index **, const struct index_ops *, const struct index_env *,
+              struct store_reader *);
 int divf_stats(const struct index *, struct stat_sink *);
 int divf_memory(const struct index *, struct memory_use *);
 int divf_check(const struct index *, struct stat_sink *);

@@ -88,6 +88,7 @@ static const struct param param_table[] = {
     PARAM_REAL(struct divf_params, eps0, 1.9, 0.1, 100,
                "quantizer = rabitq: confidence of the error bound; more: fewer misses, more exact "
                "distances"),
+    LOGGED_OPTIONS(struct divf_params),
     PARAM_END
 };
 
@@ -110,16 +111,6 @@ static const struct index_space spaces[] = { { INDEX_F32, INDEX_L2SQ },
                                              { INDEX_F32, INDEX_IP },
                                              { INDEX_U8, INDEX_L2SQ },
                                              INDEX_SPACES_END };
-
-static int create(struct index **index, const struct index_env *env, const void *params)
-{
-    return divf_create(index, &divf_ops, env, params);
-}
-
-static int load(struct index **index, const struct index_env *env, const char *dir)
-{
-    return divf_load(index, &divf_ops, env, dir);
-}
 
 /* Changes take turns, with each other and with what reads the whole index. */
 static struct divf *begin(const struct index *index)
@@ -185,10 +176,10 @@ static int maintain(struct index *index, uint64_t budget, bool *more)
     return end_change(d, rc);
 }
 
-static int save(struct index *index, const char *dir)
+static int write_sections(struct index *index, struct store_writer *w)
 {
     struct divf *d = begin_change(index);
-    return end_change(d, divf_save(index, dir));
+    return end_change(d, divf_write(index, w));
 }
 
 static int set_params(struct index *index, const void *params)
@@ -236,6 +227,33 @@ static int search(struct index *index, const struct search_request *request,
                                         : divf_search(index, request, result);
 }
 
+static bool has(const struct index *index, uint64_t id)
+{
+    const struct divf *d = divf_of_const(index);
+    return slot_table_get(&d->slots.ids, d->slots.id, id, NULL);
+}
+
+static const struct logged_method logged = { .ops = &divf_ops,
+                                             .version = 6,
+                                             .create = divf_create,
+                                             .destroy = divf_destroy,
+                                             .insert = insert,
+                                             .remove = remove_ids,
+                                             .train = train,
+                                             .has = has,
+                                             .write = write_sections,
+                                             .read = divf_read };
+
+static int create(struct index **index, const struct index_env *env, const void *params)
+{
+    return logged_create(index, &logged, env, params);
+}
+
+static int load(struct index **index, const struct index_env *env, const char *dir)
+{
+    return logged_load(index, &logged, env, dir);
+}
+
 const struct index_ops divf_ops = {
     .abi = INDEX_ABI,
     .name = "divf",
@@ -249,15 +267,15 @@ const struct index_ops divf_ops = {
     .knobs = knob_table,
     .knobs_bytes = sizeof(struct divf_knobs),
     .create = create,
-    .destroy = divf_destroy,
-    .train = train,
-    .insert = insert,
-    .remove = remove_ids,
+    .destroy = logged_destroy,
+    .train = logged_train,
+    .insert = logged_insert,
+    .remove = logged_remove,
     .search = search,
     .range = divf_range,
     .maintain = maintain,
     .set_params = set_params,
-    .save = save,
+    .save = logged_save,
     .load = load,
     .stats = stats,
     .memory = memory,

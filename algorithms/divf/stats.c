@@ -124,8 +124,8 @@ int divf_memory(const struct index *index, struct memory_use *use)
     const struct divf *d = divf_of_const(index);
     const struct divf_lists *lists = &d->lists;
     const struct chunks *chunks = lists->chunks;
-    *use = (struct memory_use){ 0 };
-    *(d->vectors.fd < 0 ? &use->vectors : &use->disk) =
+    *use = (struct memory_use){ .disk = logged_bytes(index) };
+    *(d->vectors.fd < 0 ? &use->vectors : &use->disk) +=
         divf_segments_bytes(&d->vectors, d->slots.n);
     use->codes = chunks->n_used * chunks->block_bytes + quantizers_bytes(lists);
     use->ids = slot_table_bytes(&d->slots.ids) + d->slots.capacity * sizeof *d->slots.id +

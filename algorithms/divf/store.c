@@ -1,5 +1,5 @@
-/* store.c - save and load, one file: each vector once, also with soft_k > 1, and the code
- * of each copy.
+/* store.c - the sections of a file: each vector once, also with soft_k > 1, and the code of each
+ * copy.
  *
  * Sections: "meta"; "centroids", lists x dim; "lift", M^2 of lifted rows (rows.h); "lists"; "quantizer" and "sketch", if there are any;
  * "filed", the vectors of each list in turn, as ordinals; "codes", with a quantizer, the blocks of
@@ -13,13 +13,9 @@
 #include <float.h>
 #include <string.h>
 
-#include "algorithms/common/durable/store_file.h"
 #include "algorithms/divf/maintenance/members.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
-
-enum { STORE_VERSION = 5 };
-static const char STORE_NAME[] = "divf.index";
 
 struct stored_meta {
     struct divf_params params;
@@ -159,7 +155,7 @@ static void save_codes(const struct divf_lists *lists, struct store_writer *w)
 }
 
 /* Compacts the lists first, so that this index continues exactly as one loaded from the file. */
-int divf_save(struct index *index, const char *dir)
+int divf_write(struct index *index, struct store_writer *w)
 {
     struct divf *d = divf_of(index);
     const struct index_env *env = &index->env;
@@ -169,38 +165,26 @@ int divf_save(struct index *index, const char *dir)
         rc = divf_segments_sync(&d->vectors);
     if (rc)
         return rc;
-    struct store_writer *w = mem_alloc(env->mem, sizeof *w);
     uint32_t *ordinals = mem_array(env->mem, d->slots.n, sizeof *ordinals);
-    if (w && ordinals) {
-        struct store_identity identity = store_identity_of(env, index->ops->name, STORE_VERSION);
-        struct saving s = { d, w, ordinals };
-        rc = store_begin(w, dir, STORE_NAME, &identity, NULL, env->error);
-        if (!rc) {
-            save_meta(d, w);
-            rc = save_quantizers(d, w);
-            store_section(w, "filed");
-            each_row(d, ordinals, save_filed, &s);
-            save_codes(&d->lists, w);
-            store_section(w, "ids");
-            each_row(d, ordinals, save_id, &s);
-            store_section(w, "rows");
-            each_row(d, ordinals, save_vector, &s);
-            if (rc)
-                store_abort(w);
-            else
-                rc = store_commit(w);
-        }
-    } else {
-        rc = fail(env->error, ERR_NO_MEMORY, "save: out of memory for the numbers of %zu vectors",
-                  d->slots.ids.n);
-    }
+    if (!ordinals)
+        return fail(env->error, ERR_NO_MEMORY, "save: out of memory for the numbers of %zu vectors",
+                    d->slots.ids.n);
+    struct saving s = { d, w, ordinals };
+    save_meta(d, w);
+    rc = save_quantizers(d, w);
+    store_section(w, "filed");
+    each_row(d, ordinals, save_filed, &s);
+    save_codes(&d->lists, w);
+    store_section(w, "ids");
+    each_row(d, ordinals, save_id, &s);
+    store_section(w, "rows");
+    each_row(d, ordinals, save_vector, &s);
     mem_free(env->mem, ordinals);
-    mem_free(env->mem, w);
     return rc;
 }
 
 struct loading {
-    struct store_reader reader;
+    struct store_reader *reader;
     const struct stored_meta *meta;
     const struct stored_list *lists;
     const float *centroids, *lift;
@@ -214,23 +198,23 @@ struct loading {
 static int find_sections(struct loading *l, const struct index_env *env)
 {
     const size_t dim = divf_space_of(env).dim;
-    int rc = store_need_array(&l->reader, "meta", 1, sizeof *l->meta, &l->meta);
+    int rc = store_need_array(l->reader, "meta", 1, sizeof *l->meta, &l->meta);
     if (rc)
         return rc;
     const struct stored_meta *m = l->meta;
     if (!rc)
-        rc = store_need_array(&l->reader, "centroids", m->n_lists, dim * sizeof *l->centroids,
+        rc = store_need_array(l->reader, "centroids", m->n_lists, dim * sizeof *l->centroids,
                               &l->centroids);
     if (!rc && env->metric == INDEX_IP)
-        rc = store_need_array(&l->reader, "lift", 1, sizeof *l->lift, &l->lift);
+        rc = store_need_array(l->reader, "lift", 1, sizeof *l->lift, &l->lift);
     if (!rc)
-        rc = store_need_array(&l->reader, "lists", m->n_lists, sizeof *l->lists, &l->lists);
+        rc = store_need_array(l->reader, "lists", m->n_lists, sizeof *l->lists, &l->lists);
     if (!rc)
-        rc = store_need_array(&l->reader, "filed", m->n_filed, sizeof *l->filed, &l->filed);
+        rc = store_need_array(l->reader, "filed", m->n_filed, sizeof *l->filed, &l->filed);
     if (!rc)
-        rc = store_need_array(&l->reader, "ids", m->n_vectors, sizeof *l->ids, &l->ids);
+        rc = store_need_array(l->reader, "ids", m->n_vectors, sizeof *l->ids, &l->ids);
     if (!rc)
-        rc = store_need_array(&l->reader, "rows", m->n_vectors, divf_space_of(env).row_bytes,
+        rc = store_need_array(l->reader, "rows", m->n_vectors, divf_space_of(env).row_bytes,
                               &l->rows);
     if (rc)
         return rc;
@@ -238,14 +222,14 @@ static int find_sections(struct loading *l, const struct index_env *env)
     for (uint64_t i = 0; i < m->n_lists; i++) {
         filed += l->lists[i].rows;
         if (!(l->lists[i].error >= 0 && l->lists[i].error <= FLT_MAX))
-            return store_corrupt(&l->reader, "a list's error is invalid");
+            return store_corrupt(l->reader, "a list's error is invalid");
     }
     if (!divf_stop_rule_valid(&m->stop.rule))
-        return store_corrupt(&l->reader, "the rule of target_recall is invalid");
+        return store_corrupt(l->reader, "the rule of target_recall is invalid");
     if (l->lift && !(*l->lift >= 0 && *l->lift <= FLT_MAX))
-        return store_corrupt(&l->reader, "the greatest norm is invalid");
+        return store_corrupt(l->reader, "the greatest norm is invalid");
     if (filed != m->n_filed || m->n_lists == 0)
-        return store_corrupt(&l->reader, "the lists and their rows do not add up");
+        return store_corrupt(l->reader, "the lists and their rows do not add up");
     return OK;
 }
 
@@ -253,7 +237,7 @@ static int load_quantizer(const struct loading *l, const struct index_env *env, 
                           struct quantizer **out)
 {
     size_t n = 0;
-    const void *bytes = store_find(&l->reader, tag, &n);
+    const void *bytes = store_find(l->reader, tag, &n);
     *out = NULL;
     return bytes ? quantizer_load(out, env, bytes, n) : OK;
 }
@@ -286,23 +270,23 @@ static int load_copy(struct divf *d, const struct loading *l, size_t list, uint3
 {
     const size_t row_bytes = d->vectors.element_bytes;
     if (ordinal > *next || ordinal >= l->meta->n_vectors)
-        return store_corrupt(&l->reader, "a list names a vector out of order");
+        return store_corrupt(l->reader, "a list names a vector out of order");
     if (ordinal == *next) { /* slots are taken in order, from 0 */
         if (l->ids[ordinal] == INDEX_NO_ID ||
             slot_table_get(&d->slots.ids, d->slots.id, l->ids[ordinal], NULL))
-            return store_corrupt(&l->reader, "an id occurs twice, or is invalid");
+            return store_corrupt(l->reader, "an id occurs twice, or is invalid");
         ++*next;
         divf_slot_take(d, l->ids[ordinal]);
         if (ordinal >= l->mapped)
             memcpy(divf_row(&d->lists, ordinal), l->rows + ordinal * row_bytes, row_bytes);
     }
     if (divf_slot_in_list(&d->lists, ordinal, list))
-        return store_corrupt(&l->reader, "a vector is in one list twice");
+        return store_corrupt(l->reader, "a vector is in one list twice");
     size_t at = 0;
     while (at < d->lists.soft_k && divf_slot_places(&d->lists, ordinal)[at] != PLACE_NONE)
         at++;
     if (at == DIVF_SOFT_K_MAX)
-        return store_corrupt(&l->reader, "a vector is in more lists than soft_k allows");
+        return store_corrupt(l->reader, "a vector is in more lists than soft_k allows");
     /* soft_k was once larger */
     int rc = at == d->lists.soft_k ? divf_slots_widen(d, at + 1) : OK;
     if (!rc)
@@ -316,7 +300,7 @@ static int find_codes(const struct divf_lists *lists, struct loading *l)
     uint64_t blocks = 0;
     for (uint64_t i = 0; i < l->meta->n_lists; i++)
         blocks += blocks_of(l->lists[i].rows);
-    return lists->quantizer ? store_need_array(&l->reader, "codes", blocks,
+    return lists->quantizer ? store_need_array(l->reader, "codes", blocks,
                                                lists->quantizer->block_bytes, &l->codes)
                             : OK;
 }
@@ -375,7 +359,7 @@ static int map_vectors(struct divf *d, struct loading *l)
     size_t bytes = 0;
     if (d->params.storage == DIVF_RAM)
         return OK;
-    const void *saved = store_take(&l->reader, &bytes);
+    const void *saved = store_take(l->reader, &bytes);
     return divf_segments_map(&d->vectors, saved, bytes, l->rows, l->meta->n_vectors, &l->mapped);
 }
 
@@ -403,44 +387,33 @@ static int load_lists(struct divf *d, struct loading *l)
         }
     }
     if (!rc && next != l->meta->n_vectors)
-        rc = store_corrupt(&l->reader, "a vector is in no list");
+        rc = store_corrupt(l->reader, "a vector is in no list");
     return !rc && codes ? make_codes_if_due(&d->lists, l->meta->isa) : rc;
 }
 
-int divf_load(struct index **out, const struct index_ops *ops, const struct index_env *env,
-              const char *dir)
+int divf_read(struct index **out, const struct index_ops *ops, const struct index_env *env,
+              struct store_reader *r)
 {
-    struct loading *l = mem_zalloc(env->mem, sizeof *l);
-    if (!l)
-        return fail(env->error, ERR_NO_MEMORY, "load: out of memory");
-    struct store_identity identity = store_identity_of(env, ops->name, STORE_VERSION);
-    int rc = store_open(&l->reader, dir, STORE_NAME, &identity, env->error);
-    if (rc) {
-        mem_free(env->mem, l);
-        return rc;
-    }
+    struct loading l = { .reader = r };
     struct index *index = NULL;
-    rc = find_sections(l, env);
+    int rc = find_sections(&l, env);
     if (!rc)
-        rc = divf_open(&index, ops, env, &l->meta->params);
-    if (!rc) {
-        struct divf *d = divf_of(index);
-        rc = load_lists(d, l);
-        d->provisional = l->meta->provisional != 0;
-        d->retrain_at = l->meta->retrain_at;
-        atomic_store(&d->queries, l->meta->queries);
-        d->counters = l->meta->counters;
-        d->stop = l->meta->stop;
-        d->largest_list = UINT32_MAX;
-        divf_segments_drop_pages(&d->vectors);
-        divf_lists_publish(d);
-    }
-    store_close(&l->reader);
-    mem_free(env->mem, l);
-    if (rc) {
+        rc = divf_open(&index, ops, env, &l.meta->params);
+    if (rc)
+        return rc;
+    struct divf *d = divf_of(index);
+    rc = load_lists(d, &l);
+    d->provisional = l.meta->provisional != 0;
+    d->retrain_at = l.meta->retrain_at;
+    atomic_store(&d->queries, l.meta->queries);
+    d->counters = l.meta->counters;
+    d->stop = l.meta->stop;
+    d->largest_list = UINT32_MAX;
+    divf_segments_drop_pages(&d->vectors);
+    divf_lists_publish(d);
+    if (rc)
         divf_destroy(index);
-    } else {
+    else
         *out = index;
-    }
     return rc;
 }

@@ -7,6 +7,7 @@
 #define DRIFTLINE_HFTRIE_H
 
 #include "algorithms/common/codes/code_queries.h"
+#include "algorithms/common/durable/logged.h"
 #include "src/core/index.h"
 
 enum hftrie_mode { HFTRIE_STANDARD, HFTRIE_FAST, HFTRIE_MULTI };
@@ -16,6 +17,7 @@ struct hftrie_params {
     int64_t chunk_bits, leaf_capacity; /* trie: 1 2 4 8; codes per leaf before it splits */
     bool permute;                      /* multi: learn the blocks of bits from the codes */
     int64_t device;                    /* multi: CUDA_CPU or CUDA_CUDA; not in older files */
+    int64_t wal, checkpoint_mb;        /* in no file's "params" */
 };
 
 /* How multi answers a query: as the cost model prefers, or always in the same way. */
@@ -26,8 +28,6 @@ struct hftrie_knobs {
 };
 
 struct hftrie;
-struct store_reader;
-struct store_writer;
 
 /* The functions of a body; arguments as in index.h, checked, codes aligned. */
 struct hftrie_body {
@@ -36,6 +36,7 @@ struct hftrie_body {
     int (*insert)(struct hftrie *, const uint64_t *codes, const uint64_t *ids, size_t n,
                   size_t *done);
     int (*remove)(struct hftrie *, const uint64_t *ids, size_t n, size_t *done);
+    bool (*has)(const struct hftrie *, uint64_t id);
     /* The body's own sections, none of them named "params". load() fills an empty body, whose
        answers are then the same. */
     void (*save)(const struct hftrie *, struct store_writer *);
@@ -52,7 +53,10 @@ extern const struct hftrie_body hftrie_trie;  /* trie.c */
 extern const struct hftrie_body hftrie_multi; /* multi.c */
 
 struct hftrie {
-    struct index base;
+    union {
+        struct index base;
+        struct logged_index logged;
+    };
     struct hftrie_params params;
     const struct hftrie_body *body;
     void *state; /* the body's: struct trie or struct multi */
@@ -63,8 +67,8 @@ extern const struct index_ops hftrie_ops;
 int hftrie_create(struct index **, const struct index_ops *, const struct index_env *,
                   const void *params);
 void hftrie_destroy(struct index *);
-int hftrie_save(struct index *, const char *dir);
-int hftrie_load(struct index **, const struct index_ops *, const struct index_env *,
-                const char *dir);
+int hftrie_write(struct index *, struct store_writer *);
+int hftrie_read(struct index **, const struct index_ops *, const struct index_env *,
+                struct store_reader *);
 
 #endif

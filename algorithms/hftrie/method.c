@@ -25,6 +25,7 @@ static const struct param param_table[] = {
     PARAM_CHOICE(struct hftrie_params, device, CUDA_CPU, "cpu|cuda",
                  "multi: what answers the queries that are not answered by the tables, of requests "
                  "of a million comparisons or more"),
+    LOGGED_OPTIONS(struct hftrie_params),
     PARAM_END
 };
 
@@ -101,7 +102,7 @@ static int hftrie_stats(const struct index *index, struct stat_sink *sink)
 static int hftrie_memory(const struct index *index, struct memory_use *use)
 {
     const struct hftrie *h = (const struct hftrie *)index;
-    *use = (struct memory_use){ .other = sizeof *h };
+    *use = (struct memory_use){ .other = sizeof *h, .disk = logged_bytes(index) };
     h->body->memory(h, use); /* adds */
     return OK;
 }
@@ -123,14 +124,30 @@ static int hftrie_inspect(const struct index *index, const struct structure_sink
     return OK;
 }
 
+static bool hftrie_has(const struct index *index, uint64_t id)
+{
+    const struct hftrie *h = (const struct hftrie *)index;
+    return h->body->has(h, id);
+}
+
+static const struct logged_method logged = { .ops = &hftrie_ops,
+                                             .version = 1,
+                                             .create = hftrie_create,
+                                             .destroy = hftrie_destroy,
+                                             .insert = hftrie_insert,
+                                             .remove = hftrie_remove,
+                                             .has = hftrie_has,
+                                             .write = hftrie_write,
+                                             .read = hftrie_read };
+
 static int create(struct index **index, const struct index_env *env, const void *params)
 {
-    return hftrie_create(index, &hftrie_ops, env, params);
+    return logged_create(index, &logged, env, params);
 }
 
 static int load(struct index **index, const struct index_env *env, const char *dir)
 {
-    return hftrie_load(index, &hftrie_ops, env, dir);
+    return logged_load(index, &logged, env, dir);
 }
 
 static const struct index_space spaces[] = { { INDEX_B64, INDEX_HAMMING }, INDEX_SPACES_END };
@@ -147,13 +164,13 @@ const struct index_ops hftrie_ops = {
     .knobs = knob_table,
     .knobs_bytes = sizeof(struct hftrie_knobs),
     .create = create,
-    .destroy = hftrie_destroy,
-    .insert = hftrie_insert,
-    .remove = hftrie_remove,
+    .destroy = logged_destroy,
+    .insert = logged_insert,
+    .remove = logged_remove,
     .search = hftrie_search,
     .range = hftrie_range,
     .maintain = hftrie_maintain,
-    .save = hftrie_save,
+    .save = logged_save,
     .load = load,
     .stats = hftrie_stats,
     .memory = hftrie_memory,

@@ -21,6 +21,7 @@ static const struct param param_table[] = {
               "passes of k-means in training, at most"),
     PARAM_INT(struct scann_params, train_sample, 0, 0, 1e15,
               "training rows of k-means, a random sample of those given; 0: 128 per list"),
+    LOGGED_OPTIONS(struct scann_params),
     PARAM_END
 };
 
@@ -59,7 +60,8 @@ static int memory(const struct index *index, struct memory_use *use)
                              .ids = s->ids_capacity * sizeof *s->ids + slot_table_bytes(&s->slots),
                              .other = sizeof *s +
                                       s->lists.n * (dim * sizeof(float) + sizeof *s->lists.list) +
-                                      scann_scratch_bytes(s) };
+                                      scann_scratch_bytes(s),
+                             .disk = logged_bytes(index) };
     use->ids += s->lists.places_capacity * 2 * sizeof *s->lists.places;
     for (size_t i = 0; i < s->lists.n; i++) {
         use->codes += s->lists.list[i].codes_capacity;
@@ -70,14 +72,31 @@ static int memory(const struct index *index, struct memory_use *use)
     return OK;
 }
 
+static bool scann_has(const struct index *index, uint64_t id)
+{
+    const struct scann *s = scann_of((struct index *)(uintptr_t)index);
+    return slot_table_get(&s->slots, s->ids, id, NULL);
+}
+
+static const struct logged_method logged = { .ops = &scann_ops,
+                                             .version = 1,
+                                             .create = scann_create,
+                                             .destroy = scann_destroy,
+                                             .insert = scann_insert,
+                                             .remove = scann_remove,
+                                             .train = scann_train,
+                                             .has = scann_has,
+                                             .write = scann_write,
+                                             .read = scann_read };
+
 static int create(struct index **index, const struct index_env *env, const void *params)
 {
-    return scann_create(index, &scann_ops, env, params);
+    return logged_create(index, &logged, env, params);
 }
 
 static int load(struct index **index, const struct index_env *env, const char *dir)
 {
-    return scann_load(index, &scann_ops, env, dir);
+    return logged_load(index, &logged, env, dir);
 }
 
 const struct index_ops scann_ops = {
@@ -93,12 +112,12 @@ const struct index_ops scann_ops = {
     .knobs = knob_table,
     .knobs_bytes = sizeof(struct scann_knobs),
     .create = create,
-    .destroy = scann_destroy,
-    .train = scann_train,
-    .insert = scann_insert,
-    .remove = scann_remove,
+    .destroy = logged_destroy,
+    .train = logged_train,
+    .insert = logged_insert,
+    .remove = logged_remove,
     .search = scann_search,
-    .save = scann_save,
+    .save = logged_save,
     .load = load,
     .stats = stats,
     .memory = memory,

@@ -3,7 +3,7 @@
  *
  *   method.c options, reports, table     index.c create, destroy, slots    lists.c lists and copies
  *   assign.c lists of a row (SOAR)       train.c k-means and codes         update.c insert remove
- *   search.c scratch.c search            store.c save load                 check.c check inspect
+ *   search.c scratch.c search            store.c sections of a file        check.c check inspect
  *
  * Invariants (check.c):
  *  - Rows are in slots 0 .. n - 1. `slots` maps each id to its slot and holds nothing else. The
@@ -18,6 +18,7 @@
 #define DRIFTLINE_SCANN_H
 
 #include "algorithms/common/concurrency/scratch_pool.h"
+#include "algorithms/common/durable/logged.h"
 #include "algorithms/common/quantizer/quantizer.h"
 #include "kernels/kernels.h"
 #include "src/core/index.h"
@@ -29,6 +30,7 @@ struct scann_params {
     int64_t clusters, spill;
     double soar_lambda, threshold;
     int64_t pq_groups, train_iters, train_sample;
+    int64_t wal, checkpoint_mb;
 };
 
 struct scann_knobs {
@@ -61,7 +63,10 @@ struct scann_lists {
 };
 
 struct scann {
-    struct index base;
+    union {
+        struct index base;
+        struct logged_index logged;
+    };
     struct scann_params params;
     size_t n;
     float *rows;
@@ -146,9 +151,9 @@ void scann_scratch_free(struct scann *);
 uint64_t scann_scratch_bytes(struct scann *);
 
 /* store.c, check.c */
-int scann_save(struct index *, const char *dir);
-int scann_load(struct index **, const struct index_ops *, const struct index_env *,
-               const char *dir);
+int scann_write(struct index *, struct store_writer *);
+int scann_read(struct index **, const struct index_ops *, const struct index_env *,
+               struct store_reader *);
 int scann_check(const struct index *, struct stat_sink *);
 int scann_inspect(const struct index *, const struct structure_sink *);
 

@@ -1,16 +1,15 @@
-/* store.c - one file "scann.index": the options, the rows with their ids, and the trained lists
- * with their codes. Places are made again from the lists. */
+/* store.c - the sections of a file: the options, the rows with their ids, and the trained lists with
+ * their codes. Places are made again from the lists. */
 #include "algorithms/scann/scann.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
-#include "algorithms/common/durable/store_file.h"
 #include "src/core/mem.h"
 
-#define FILE_NAME "scann.index"
-#define VERSION   1
+/* Of the method's own options; those of the log follow. */
+enum { PARAMS_BYTES = offsetof(struct scann_params, wal) };
 
 struct state {
     uint64_t n, n_lists, copies, fixed, train_at, trainings;
@@ -44,13 +43,11 @@ static void write_lists(const struct scann *s, struct store_writer *w, const voi
         store_write(w, lists->list[i].codes, code_bytes_of(lists, lists->list[i].n));
 }
 
-int scann_save(struct index *index, const char *dir)
+int scann_write(struct index *index, struct store_writer *w)
 {
     const struct scann *s = scann_of(index);
-    const struct store_identity identity = store_identity_of(&index->env, "scann", VERSION);
     const struct state state = { s->n,     s->lists.n,  s->lists.copies,
                                  s->fixed, s->train_at, s->trainings };
-    struct store_writer w;
     void *quantizer = NULL;
     if (s->lists.n > 0) {
         quantizer = mem_alloc(index->env.mem, quantizer_save(s->lists.quantizer, NULL));
@@ -58,19 +55,18 @@ int scann_save(struct index *index, const char *dir)
             return fail(index->env.error, ERR_NO_MEMORY, "scann: out of memory, cannot save");
         (void)quantizer_save(s->lists.quantizer, quantizer);
     }
-    (void)store_begin(&w, dir, FILE_NAME, &identity, NULL, index->env.error);
-    store_section(&w, "params");
-    store_write(&w, &s->params, sizeof s->params);
-    store_section(&w, "state");
-    store_write(&w, &state, sizeof state);
-    store_section(&w, "ids");
-    store_write(&w, s->ids, s->n * sizeof *s->ids);
-    store_section(&w, "rows");
-    store_write(&w, s->rows, s->n * index->env.dim * sizeof *s->rows);
+    store_section(w, "params");
+    store_write(w, &s->params, PARAMS_BYTES);
+    store_section(w, "state");
+    store_write(w, &state, sizeof state);
+    store_section(w, "ids");
+    store_write(w, s->ids, s->n * sizeof *s->ids);
+    store_section(w, "rows");
+    store_write(w, s->rows, s->n * index->env.dim * sizeof *s->rows);
     if (s->lists.n > 0)
-        write_lists(s, &w, quantizer);
+        write_lists(s, w, quantizer);
     mem_free(index->env.mem, quantizer);
-    return store_commit(&w);
+    return OK;
 }
 
 /* --------------------------------------------------------------------------------- load */
@@ -213,19 +209,23 @@ static int take_lists(struct scann *s, const struct store_reader *r, const struc
     return rc;
 }
 
-static int take_sections(struct index **index, const struct index_ops *ops,
-                         const struct index_env *env, const struct store_reader *r)
+int scann_read(struct index **index, const struct index_ops *ops, const struct index_env *env,
+               struct store_reader *r)
 {
-    const void *params;
+    struct scann_params params;
+    const void *own;
     const struct state *state;
-    int rc = store_need(r, "params", sizeof(struct scann_params), &params, NULL);
+    int rc = store_need(r, "params", PARAMS_BYTES, &own, NULL);
     if (!rc)
         rc = store_need_array(r, "state", 1, sizeof *state, &state);
-    if (!rc && (!param_possible(ops->params, params) || state->n >= UINT32_MAX ||
-                state->n_lists >= UINT32_MAX))
-        rc = store_corrupt(r, "options or counts out of range");
-    if (!rc)
-        rc = scann_create(index, ops, env, params);
+    if (rc)
+        return rc;
+    param_defaults(ops->params, &params);
+    memcpy(&params, own, PARAMS_BYTES);
+    if (!param_possible(ops->params, &params) || state->n >= UINT32_MAX ||
+        state->n_lists >= UINT32_MAX)
+        return store_corrupt(r, "options or counts out of range");
+    rc = scann_create(index, ops, env, &params);
     if (rc)
         return rc;
     struct scann *s = scann_of(*index);
@@ -239,18 +239,5 @@ static int take_sections(struct index **index, const struct index_ops *ops,
         scann_destroy(*index);
         *index = NULL;
     }
-    return rc;
-}
-
-int scann_load(struct index **index, const struct index_ops *ops, const struct index_env *env,
-               const char *dir)
-{
-    const struct store_identity identity = store_identity_of(env, "scann", VERSION);
-    struct store_reader r;
-    int rc = store_open(&r, dir, FILE_NAME, &identity, env->error);
-    if (rc)
-        return rc;
-    rc = take_sections(index, ops, env, &r);
-    store_close(&r);
     return rc;
 }

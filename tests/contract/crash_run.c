@@ -191,7 +191,9 @@ static int load(struct crash_run *c)
     if (rc == OK || rc == ERR_NOT_FOUND)
         return rc;
     /* A full disk is not a reason to fail. */
-    crash_run_expect(c, c->profile != CRASH_FULL || c->setting->durability == CRASH_SAVED,
+    crash_run_expect(c,
+                     c->profile != CRASH_FULL || c->setting->durability == CRASH_SAVED ||
+                         (c->setting->flags & CRASH_VECTORS_FILE),
                      "load: %s", error_name(rc));
     (void)crash_run_may_fail(c, rc, "load");
     crash_run_heal(c);

@@ -26,7 +26,8 @@ enum crash_profile {
 enum crash_flags {
     CRASH_LIBRARY = 1, /* filters and answers as others wrote them: searched without a filter */
     CRASH_FOREIGN_STORE =
-        2, /* written by a library that ends the process where a call is refused */
+        2,                  /* written by a library that ends the process where a call is refused */
+    CRASH_VECTORS_FILE = 4, /* vectors are in a file that loading writes: a full disk is refused */
 };
 
 struct crash_setting {

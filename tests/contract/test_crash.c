@@ -2,7 +2,7 @@
  * that loses its power: what was acknowledged is there afterwards, and nothing else.
  *
  * crash_run.h says what a seed and its lives are. The last life has no faults and closes the index.
- * DRIFTLINE_CRASH_SEEDS says how many seeds there are over all methods (200, under a sanitizer
+ * DRIFTLINE_CRASH_SEEDS says how many seeds there are over all methods (300, under a sanitizer
  * fewer).
  */
 #include <sys/mman.h>
@@ -46,6 +46,11 @@ static const struct crash_setting settings[] = {
     { "flat", "wal=written", "", CRASH_WRITTEN, 0 },
     { "divf", "clusters=4,soft_k=2", ALL, CRASH_SAVED, 0 },
     { "divf", "clusters=4,storage=mmap,quantizer=rabitq,eps0=12", ALL, CRASH_SAVED, 0 },
+    { "divf", "clusters=4,soft_k=2,wal=written", ALL, CRASH_WRITTEN, 0 },
+    { "divf", "clusters=4,storage=mmap,quantizer=rabitq,eps0=12,wal=synced", ALL, CRASH_SYNCED,
+      CRASH_VECTORS_FILE },
+    { "divf", "clusters=4,quantizer=rabitq,eps0=12,wal=synced", ALL, CRASH_SYNCED, 0 },
+    { "scann", "clusters=4,wal=synced", "nprobe=4194304,rerank=1048576", CRASH_SYNCED, 0 },
     { "hnsw", "", "ef_search=4194304", CRASH_SAVED, 0 },
     { "hnsw", "wal=synced", "ef_search=4194304", CRASH_SYNCED, 0 },
     { "vamana", "maintenance=explicit", "search_list=4194304", CRASH_SAVED, 0 },
@@ -55,7 +60,11 @@ static const struct crash_setting settings[] = {
     { "vamana-disk", "merge_rows=8", "search_list=4194304", CRASH_SAVED, 0 },
     { "ampi", "clusters=4,fans=3", "nprobe=4194304,fan_probes=4194304,window=1073741824",
       CRASH_SAVED, 0 },
+    { "ampi", "clusters=4,fans=3,wal=synced", "nprobe=4194304,fan_probes=4194304,window=1073741824",
+      CRASH_SYNCED, 0 },
     { "hftrie", "mode=multi", "", CRASH_SAVED, 0 },
+    { "hftrie", "mode=multi,wal=synced", "", CRASH_SYNCED, 0 },
+    { "hftrie", "mode=standard,leaf_capacity=4,wal=written", "", CRASH_WRITTEN, 0 },
     { "hftrie", "mode=standard,leaf_capacity=4", "", CRASH_SAVED, 0 },
     { "mih", "", "", CRASH_SAVED, 0 },
     { "mtree", "node_capacity=7", "", CRASH_SAVED, 0 },
@@ -179,7 +188,7 @@ static size_t seeds_in_all(void)
 {
     const char *given = getenv("DRIFTLINE_CRASH_SEEDS");
 
-    return given && *given ? strtoull(given, NULL, 0) : 200 / test_scale();
+    return given && *given ? strtoull(given, NULL, 0) : 300 / test_scale();
 }
 
 /* Seeds that have found something. */

@@ -115,11 +115,18 @@ static struct code_device *multi_device(const struct index *index)
     return multi_of((const struct hftrie *)index)->device;
 }
 
+static bool multi_has(const struct hftrie *h, uint64_t id)
+{
+    uint32_t row;
+    return code_store_find(&multi_of(h)->store, id, &row);
+}
+
 const struct hftrie_body hftrie_multi = {
     .create = multi_create,
     .destroy = multi_destroy,
     .insert = hftrie_multi_insert,
     .remove = hftrie_multi_remove,
+    .has = multi_has,
     .save = multi_save,
     .load = multi_load,
     .stats = multi_stats,

@@ -60,11 +60,18 @@ static void trie_memory(const struct hftrie *h, struct memory_use *use)
     use->other += sizeof *t;
 }
 
+static bool trie_has(const struct hftrie *h, uint64_t id)
+{
+    const struct trie *t = trie_of(h);
+    return slot_table_get(&t->slot_of, t->ids, id, NULL);
+}
+
 const struct hftrie_body hftrie_trie = {
     .create = trie_create,
     .destroy = trie_destroy,
     .insert = hftrie_trie_insert,
     .remove = hftrie_trie_remove,
+    .has = trie_has,
     .save = hftrie_trie_save,
     .load = hftrie_trie_load,
     .stats = hftrie_trie_stats,

@@ -9,9 +9,10 @@ static size_t up_to_64(size_t bytes)
     return (bytes + 63) / 64 * 64;
 }
 
-int symqg_open(struct index **index, const struct index_ops *ops, const struct index_env *env,
-               const struct symqg_params *p, int *claim)
+int symqg_create(struct index **index, const struct index_ops *ops, const struct index_env *env,
+                 const void *params)
 {
+    const struct symqg_params *p = params;
 
     if (p->degree % RABITQ_EDGES != 0)
         return fail(env->error, ERR_ARGUMENT, "symqg: degree is %lld; it must be a multiple of %d",
@@ -24,7 +25,6 @@ int symqg_open(struct index **index, const struct index_ops *ops, const struct i
         return fail(env->error, ERR_NO_MEMORY, "symqg: out of memory for an index");
     s->base = (struct index){ .ops = ops, .env = *env };
     s->params = *p;
-    durable_init(&s->durable, env, NULL, (uint64_t)p->checkpoint_mb << 20);
     if (s->params.seed == 0)
         s->params.seed = (int64_t)(env->seed & INT64_MAX);
     s->degree = (size_t)p->degree;
@@ -32,23 +32,12 @@ int symqg_open(struct index **index, const struct index_ops *ops, const struct i
     slot_table_init(&s->numbers, env->mem);
     scratch_pool_init(&s->scratch);
     s->sum = mem_zalloc(env->mem, env->dim * sizeof *s->sum);
-    const int rc = s->sum ? symqg_take_folder(s, claim)
-                          : fail(env->error, ERR_NO_MEMORY, "symqg: out of memory for an index");
-    if (rc != OK)
+    if (!s->sum) {
         symqg_destroy(&s->base);
-    else
-        *index = &s->base;
-    return rc;
-}
-
-int symqg_create(struct index **index, const struct index_ops *ops, const struct index_env *env,
-                 const void *params)
-{
-    int rc = symqg_open(index, ops, env, params, NULL);
-
-    if (rc == OK && (rc = symqg_start_log((struct symqg *)*index)) != OK)
-        symqg_destroy(*index);
-    return rc;
+        return fail(env->error, ERR_NO_MEMORY, "symqg: out of memory for an index");
+    }
+    *index = &s->base;
+    return OK;
 }
 
 void symqg_lay_out(struct symqg *s)
@@ -175,6 +164,5 @@ void symqg_destroy(struct index *index)
     mem_free(mem, s->rule);
     mem_free(mem, s->sum);
     slot_table_free(&s->numbers);
-    durable_free(&s->durable);
     mem_free(mem, s);
 }

@@ -98,22 +98,6 @@ static int build(struct symqg *s, struct vectors rows, const uint64_t *ids, size
     return rc;
 }
 
-/* The log does not have these rows. */
-static void undo(struct symqg *s, const uint64_t *ids, size_t n, bool built)
-{
-    struct symqg_scratch *x = built ? NULL : symqg_scratch_take(s, s->n);
-    uint32_t v;
-
-    if (built)
-        symqg_empty(s);
-    for (size_t i = 0; i < n && s->n > 0; i++) {
-        if (slot_table_get(&s->numbers, s->ids, ids[i], &v))
-            symqg_forget(s, x, v);
-    }
-    if (x)
-        scratch_pool_give(&s->scratch, x);
-}
-
 int symqg_insert(struct index *index, struct vectors rows, const uint64_t *ids, size_t *done)
 {
     struct symqg *s = (struct symqg *)index;
@@ -127,17 +111,7 @@ int symqg_insert(struct index *index, struct vectors rows, const uint64_t *ids, 
         rc = make_quantizer(s, rows);
     if (rc == OK)
         rc = symqg_reserve(s, ids, rows.n);
-    if (rc == OK && s->durable.wal)
-        rc = symqg_reserve_gone(s, rows.n);
     if (rc != OK)
         return rc;
-    rc = building ? build(s, rows, ids, done) : add(s, rows, ids, done);
-    const int logged = symqg_log_rows(s, rows, ids, *done, building);
-    if (logged != OK) {
-        undo(s, ids, *done, building);
-        *done = 0;
-        return logged;
-    }
-    symqg_checkpoint_if_due(s, building && rc == OK);
-    return rc;
+    return building ? build(s, rows, ids, done) : add(s, rows, ids, done);
 }

@@ -1,5 +1,4 @@
 /* load.c - reading the sections of a file (store.c). */
-#include "algorithms/common/durable/store_file.h"
 #include "algorithms/symqg/symqg.h"
 #include "src/core/mem.h"
 #include "src/core/param.h"
@@ -110,24 +109,17 @@ static int take_rows(struct symqg *s, const struct store_reader *r, const struct
 }
 
 int symqg_read(struct index **index, const struct index_ops *ops, const struct index_env *env,
-               const char *dir, const char *name, int *claim, uint64_t *lsn)
+               struct store_reader *r)
 {
-    const struct store_identity identity = symqg_identity(env);
     struct symqg_saved saved;
-    struct store_reader r;
-    int rc = store_open(&r, dir, name, &identity, env->error);
+    int rc = read_saved(r, ops, &saved);
 
-    if (rc != OK)
-        return rc;
-    rc = read_saved(&r, ops, &saved);
     if (rc == OK)
-        rc = symqg_open(index, ops, env, &saved.params, claim);
-    *lsn = saved.lsn;
+        rc = symqg_create(index, ops, env, &saved.params);
     if (rc == OK && saved.n > 0) {
-        rc = take_rows((struct symqg *)*index, &r, &saved);
+        rc = take_rows((struct symqg *)*index, r, &saved);
         if (rc != OK)
             symqg_destroy(*index);
     }
-    store_close(&r);
     return rc;
 }

@@ -16,13 +16,7 @@ static const struct param symqg_params[] = {
               "times that all rows are searched and linked again in the build"),
     PARAM_INT(struct symqg_params, seed, 0, 0, INT32_MAX,
               "seed of the rotation and of the first, random graph; 0: the experiment's"),
-    PARAM_CHOICE(struct symqg_params, wal, SYMQG_NO_WAL, "none|written|synced",
-                 "what an acknowledged update survives. none: nothing; written: the death of the "
-                 "process; synced: a power failure, by an fsync per batch"),
-    PARAM_INT(
-        struct symqg_params, checkpoint_mb, 64, 1, 1 << 20,
-        "megabytes of log after which a checkpoint is due, or the size of the last snapshot if "
-        "that is more"),
+    LOGGED_OPTIONS(struct symqg_params),
     PARAM_END
 };
 
@@ -65,19 +59,36 @@ static int symqg_memory(const struct index *index, struct memory_use *use)
                s->gone_capacity * sizeof *s->gone,
         .other = sizeof *s + index->env.dim * sizeof *s->sum +
                  (s->quantizer ? quantizer_bytes(s->quantizer) : 0) + symqg_scratch_bytes(s),
-        .disk = durable_bytes(&s->durable, SYMQG_RUNNING)
+        .disk = logged_bytes(index)
     };
     return OK;
 }
 
+static bool symqg_has(const struct index *index, uint64_t id)
+{
+    const struct symqg *s = (const struct symqg *)index;
+
+    return slot_table_get(&s->numbers, s->ids, id, NULL);
+}
+
+static const struct logged_method logged = { .ops = &symqg_ops,
+                                             .version = 4,
+                                             .create = symqg_create,
+                                             .destroy = symqg_destroy,
+                                             .insert = symqg_insert,
+                                             .remove = symqg_remove,
+                                             .has = symqg_has,
+                                             .write = symqg_write,
+                                             .read = symqg_read };
+
 static int create(struct index **index, const struct index_env *env, const void *params)
 {
-    return symqg_create(index, &symqg_ops, env, params);
+    return logged_create(index, &logged, env, params);
 }
 
 static int load(struct index **index, const struct index_env *env, const char *dir)
 {
-    return symqg_load(index, &symqg_ops, env, dir);
+    return logged_load(index, &logged, env, dir);
 }
 
 const struct index_ops symqg_ops = {
@@ -86,18 +97,18 @@ const struct index_ops symqg_ops = {
     .summary = "graph whose edges carry 1-bit RaBitQ codes: a visit estimates the distances of all "
                "neighbours at once; the places of removed rows are used again",
     .source = "SymphonyQG (Gou et al., 2025)",
-    .flags = INDEX_ON_DISK | INDEX_CONCURRENT_SEARCH,
+    .flags = INDEX_CONCURRENT_SEARCH,
     .spaces = symqg_spaces,
     .params = symqg_params,
     .params_bytes = sizeof(struct symqg_params),
     .knobs = symqg_knobs,
     .knobs_bytes = sizeof(struct symqg_knobs),
     .create = create,
-    .destroy = symqg_destroy,
-    .insert = symqg_insert,
-    .remove = symqg_remove,
+    .destroy = logged_destroy,
+    .insert = logged_insert,
+    .remove = logged_remove,
     .search = symqg_search,
-    .save = symqg_save,
+    .save = logged_save,
     .load = load,
     .stats = symqg_stats,
     .memory = symqg_memory,

@@ -130,19 +130,9 @@ static void move_entry(struct symqg *s, struct symqg_scratch *x)
 /* If the search found no live row, the first one there is. */
 static void replace_entry(struct symqg *s, struct symqg_scratch *x)
 {
-    if (x)
-        move_entry(s, x);
+    move_entry(s, x);
     for (uint32_t v = 0; !symqg_is_live(s, s->entry); v++)
         s->entry = v;
-}
-
-void symqg_forget(struct symqg *s, struct symqg_scratch *x, uint32_t v)
-{
-    symqg_bury(s, v);
-    if (s->numbers.n == 0)
-        symqg_empty(s);
-    else if (s->entry == v)
-        replace_entry(s, x);
 }
 
 /* Without memory for the search, the sweep alone finds the edges. */
@@ -164,30 +154,10 @@ static void remove_one(struct symqg *s, struct symqg_scratch *x, uint32_t v)
     symqg_sweep(s, x);
 }
 
-/* How many of the first ids are stored, each once. x->visited has a bit per vertex. */
-static size_t count_stored(const struct symqg *s, struct symqg_scratch *x, const uint64_t *ids,
-                           size_t n)
-{
-    size_t stored = 0;
-    uint32_t v;
-
-    for (; stored < n && slot_table_get(&s->numbers, s->ids, ids[stored], &v); stored++) {
-        if (x->visited[v / 64] >> v % 64 & 1)
-            break;
-        x->visited[v / 64] |= UINT64_C(1) << v % 64;
-    }
-    for (size_t i = 0; i < stored; i++) {
-        (void)slot_table_get(&s->numbers, s->ids, ids[i], &v);
-        x->visited[v / 64] = 0;
-    }
-    return stored;
-}
-
 int symqg_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)
 {
     struct symqg *s = (struct symqg *)index;
     struct symqg_scratch *x = NULL;
-    size_t stored = 0;
     uint32_t v;
     int rc = symqg_reserve_gone(s, n);
 
@@ -197,20 +167,16 @@ int symqg_remove(struct index *index, const uint64_t *ids, size_t n, size_t *don
         if (!x)
             rc = fail(index->env.error, ERR_NO_MEMORY, "symqg: out of memory, cannot remove");
     }
-    if (x) {
-        stored = count_stored(s, x, ids, n);
-        rc = symqg_log_remove(s, ids, stored);
-    }
-    for (; *done < stored && rc == OK; ++*done) {
-        (void)slot_table_get(&s->numbers, s->ids, ids[*done], &v);
-        remove_one(s, x, v);
+    for (; *done < n && rc == OK; *done += rc == OK) {
+        if (slot_table_get(&s->numbers, s->ids, ids[*done], &v))
+            remove_one(s, x, v);
+        else
+            rc = fail(index->env.error, ERR_UNKNOWN_ID, "symqg: id %" PRIu64 " is not stored",
+                      ids[*done]);
     }
     if (x)
         scratch_pool_give(&s->scratch, x);
-    symqg_checkpoint_if_due(s, false);
-    return rc == OK && stored < n ? fail(index->env.error, ERR_UNKNOWN_ID,
-                                         "symqg: id %" PRIu64 " is not stored", ids[stored])
-                                  : rc;
+    return rc;
 }
 
 /* An edge of v that leads to a removed vertex gives way to edges to neighbours of that one. */

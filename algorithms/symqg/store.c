@@ -1,15 +1,7 @@
 /* store.c - writing the sections of a file: the parameters, the quantizer, the ids, the vertices, the vertices
  * that are not live, and the sum of the rows. */
-#include "algorithms/common/durable/store_file.h"
 #include "algorithms/symqg/symqg.h"
 #include "src/core/mem.h"
-
-enum { VERSION = 3 };
-
-struct store_identity symqg_identity(const struct index_env *env)
-{
-    return store_identity_of(env, "symqg", VERSION);
-}
 
 static void save_quantizer(const struct symqg *s, struct store_writer *w)
 {
@@ -27,10 +19,10 @@ static void save_quantizer(const struct symqg *s, struct store_writer *w)
     mem_free(mem, bytes);
 }
 
-void symqg_write(const struct symqg *s, struct store_writer *w, uint64_t lsn)
+int symqg_write(struct index *index, struct store_writer *w)
 {
+    const struct symqg *s = (const struct symqg *)index;
     const struct symqg_saved saved = { .params = s->params,
-                                       .lsn = lsn,
                                        .n = s->n,
                                        .n_free = s->n_free,
                                        .n_leaving = s->n_leaving,
@@ -53,4 +45,5 @@ void symqg_write(const struct symqg *s, struct store_writer *w, uint64_t lsn)
         store_section(w, "sum");
         store_write(w, s->sum, s->base.env.dim * sizeof *s->sum);
     }
+    return OK;
 }

@@ -3,8 +3,7 @@
  *   method.c options, reports, table   index.c creation, scratch   rows.c vertices and their rows
  *   edges.c choosing and coding edges   build.c building   insert.c adding rows
  *   remove.c removing rows   beam.c the search of the graph   search.c search
- *   store.c, load.c writing and reading a file's sections   log.c log, save
- *   recover.c recovery, load   check.c check   inspect.c inspect
+ *   store.c, load.c writing and reading a file's sections   check.c check   inspect.c inspect
  *
  * A vertex has a row and `degree` places for edges, in one piece of memory, so that expanding it
  * reads consecutive lines:
@@ -29,19 +28,15 @@
 #include <string.h>
 
 #include "algorithms/common/concurrency/scratch_pool.h"
-#include "algorithms/common/durable/durable.h"
+#include "algorithms/common/durable/logged.h"
 #include "algorithms/common/graph/candidate_list.h"
 #include "algorithms/common/quantizer/rabitq/edges.h"
 #include "kernels/kernels.h"
 #include "src/core/index.h"
 #include "src/core/slot_table.h"
 
-#define SYMQG_FILE    "symqg.index"
-#define SYMQG_RUNNING "symqg.snapshot" /* in the folder of an index with a log */
-#define SYMQG_NONE    UINT32_MAX
+#define SYMQG_NONE UINT32_MAX
 enum { SYMQG_DEGREE_MAX = 256, SYMQG_MORE = 256 };
-
-enum { SYMQG_NO_WAL, SYMQG_WRITTEN, SYMQG_SYNCED }; /* options' numbers */
 
 struct symqg_params {
     int64_t degree, ef_construction, iterations, seed, wal, checkpoint_mb;
@@ -53,7 +48,10 @@ struct symqg_knobs {
 };
 
 struct symqg {
-    struct index base;
+    union {
+        struct index base;
+        struct logged_index logged;
+    };
     struct symqg_params params;  /* seed: the one in use */
     struct quantizer *quantizer; /* NULL: no row was inserted yet */
     unsigned char *vertices;
@@ -71,7 +69,6 @@ struct symqg {
     uint32_t entry; /* where searches begin: a live row near the mean */
     size_t degree, row_bytes, blocks_at, block_bytes, links_at, stride; /* of a vertex */
     struct scratch_pool scratch;                                        /* struct symqg_scratch */
-    struct durable durable; /* durable.wal: NULL if updates are volatile */
 };
 
 extern const struct index_ops symqg_ops;
@@ -121,10 +118,6 @@ struct symqg_scratch {
 };
 
 /* index.c */
-/* A new index without rows, whose log is not open. claim: the lock of its folder, which it takes
-   over; NULL: a new one. */
-int symqg_open(struct index **, const struct index_ops *, const struct index_env *,
-               const struct symqg_params *, int *claim);
 int symqg_create(struct index **, const struct index_ops *, const struct index_env *,
                  const void *params);
 void symqg_destroy(struct index *);
@@ -192,8 +185,6 @@ int symqg_build(struct symqg *);
 int symqg_insert(struct index *, struct vectors, const uint64_t *ids, size_t *done);
 
 /* remove.c */
-/* Removes a live vertex without a search; the sweep finds the edges to it. Needs reserved space. */
-void symqg_forget(struct symqg *, struct symqg_scratch *x, uint32_t v);
 int symqg_remove(struct index *, const uint64_t *ids, size_t n, size_t *done);
 /* A part of the sweep; a call with each change is enough. */
 void symqg_sweep(struct symqg *, struct symqg_scratch *x);
@@ -205,38 +196,13 @@ int symqg_search(struct index *, const struct search_request *, struct search_re
 /* Of a file: the parameters, and numbers of the index. */
 struct symqg_saved {
     struct symqg_params params;
-    uint64_t lsn; /* of the last record of the log that is included */
     uint64_t n, n_free, n_leaving, n_removed, cursor, entry;
 };
-struct store_identity symqg_identity(const struct index_env *);
-/* Writes the sections. The writer keeps errors. */
-void symqg_write(const struct symqg *, struct store_writer *, uint64_t lsn);
+int symqg_write(struct index *, struct store_writer *);
 
 /* load.c */
-/* Opens the index of a file, its log aside. *lsn: what was written. Errors of store_file.h. */
-int symqg_read(struct index **, const struct index_ops *, const struct index_env *, const char *dir,
-               const char *name, int *claim, uint64_t *lsn);
-
-/* log.c. Without a log the first six do nothing. */
-/* Operations of records; part of the format. */
-enum { SYMQG_LOG_BUILD = 1, SYMQG_LOG_INSERT, SYMQG_LOG_REMOVE };
-/* Locks the folder. ERR_IO: another index has it; ERR_ARGUMENT: it holds an index already, and
-   claim is NULL. */
-int symqg_take_folder(struct symqg *, int *claim);
-/* Opens the log after its last record; snapshot_lsn: that of the snapshot. */
-int symqg_open_log(struct symqg *, uint64_t last_lsn, uint64_t snapshot_lsn);
-/* Opens the log of an index that has none yet, and writes its first snapshot. */
-int symqg_start_log(struct symqg *);
-/* built: the rows are the whole graph, linked at once. On error nothing is in the log. */
-int symqg_log_rows(struct symqg *, struct vectors rows, const uint64_t *ids, size_t n, bool built);
-int symqg_log_remove(struct symqg *, const uint64_t *ids, size_t n);
-/* After a build, and when the log is long. An error goes to env's log. */
-void symqg_checkpoint_if_due(struct symqg *, bool built);
-int symqg_save(struct index *, const char *dir);
-
-/* recover.c */
-int symqg_load(struct index **, const struct index_ops *, const struct index_env *,
-               const char *dir);
+int symqg_read(struct index **, const struct index_ops *, const struct index_env *,
+               struct store_reader *);
 
 /* check.c */
 int symqg_check(const struct index *, struct stat_sink *);

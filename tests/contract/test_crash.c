@@ -41,6 +41,7 @@ static const struct crash_setting settings[] = {
     { "asteria", TRAINING "wal=written", ALL_OF, CRASH_WRITTEN, 0 },
     { "symqg", "ef_construction=60,wal=synced", "ef_search=4194304", CRASH_SYNCED, 0 },
     { "symqg", "ef_construction=60,wal=written", "ef_search=4194304", CRASH_WRITTEN, 0 },
+    { "symqg", "ef_construction=60", "ef_search=4194304", CRASH_SAVED, 0 },
     { "flat", "", "", CRASH_SAVED, 0 },
     { "flat", "wal=synced", "", CRASH_SYNCED, 0 },
     { "flat", "wal=written", "", CRASH_WRITTEN, 0 },

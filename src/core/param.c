@@ -65,11 +65,45 @@ size_t param_count(const struct param *table)
     return n;
 }
 
+/* Copies the i-th choice of a list such as "ram|mmap" to name. Returns false past the end. */
+static bool choice_at(const char *choices, size_t i, char name[PARAM_TEXT_BYTES])
+{
+    for (; i > 0; i--) {
+        choices = strchr(choices, '|');
+        if (!choices)
+            return false;
+        choices++;
+    }
+    size_t length = strcspn(choices, "|");
+    if (length > PARAM_TEXT_BYTES - 1)
+        length = PARAM_TEXT_BYTES - 1;
+    memcpy(name, choices, length);
+    name[length] = '\0';
+    return true;
+}
+
+bool param_gone(const struct param *table, const char *name, char text[PARAM_TEXT_BYTES])
+{
+    const char *gone = table ? table[param_count(table)].old_choices : NULL;
+    char pair[PARAM_TEXT_BYTES];
+    const size_t length = strlen(name);
+    for (size_t i = 0; gone && choice_at(gone, i, pair); i++) {
+        if (strncmp(pair, name, length) == 0 && pair[length] == '=') {
+            memcpy(text, pair + length + 1, sizeof pair - length - 1);
+            return true;
+        }
+    }
+    return false;
+}
+
 static int fail_unknown(const struct param *table, const char *name, const char *owner,
                         struct error *err)
 {
     const char *names[NAMES_MAX] = { NULL };
+    char gone[PARAM_TEXT_BYTES];
     size_t n = 0;
+    if (param_gone(table, name, gone))
+        return fail(err, ERR_CONFIG, "%s no longer has \"%s\": %s", owner, name, gone);
     for (const struct param *p = table; p && p->name && n < NAMES_MAX; p++)
         names[n++] = p->name;
     const struct hint_text hint = error_hint(name, names, n);
@@ -157,23 +191,6 @@ static int set_bool(const struct param *p, void *out, struct param_value v, cons
         }
     }
     return fail_type(p, v, "true or false", owner, err);
-}
-
-/* Copies the i-th choice of a list such as "ram|mmap" to name. Returns false past the end. */
-static bool choice_at(const char *choices, size_t i, char name[PARAM_TEXT_BYTES])
-{
-    for (; i > 0; i--) {
-        choices = strchr(choices, '|');
-        if (!choices)
-            return false;
-        choices++;
-    }
-    size_t length = strcspn(choices, "|");
-    if (length > PARAM_TEXT_BYTES - 1)
-        length = PARAM_TEXT_BYTES - 1;
-    memcpy(name, choices, length);
-    name[length] = '\0';
-    return true;
 }
 
 /* Finds the index of the choice with that name. */

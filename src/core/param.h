@@ -50,8 +50,10 @@ struct param {
        no such option. preset = "paper" in a config gives these values. */
     const char *paper;
     /* Names from earlier releases. They are read as the new names and shown nowhere. */
-    const char *old_name;    /* "probes"; NULL: none */
-    const char *old_choices; /* "volatile=none|disk=mmap", each old=new; NULL: none */
+    const char *old_name; /* "probes"; NULL: none */
+    const char
+        *old_choices; /* "volatile=none|disk=mmap", each old=new; NULL: none. In PARAM_END_GONE:
+                                options of earlier releases, each name=what to do now */
     bool live; /* a build option that may change while the index lives; index_ops.set_params */
 };
 
@@ -76,6 +78,8 @@ struct param {
     { .name = #field, .type = PARAM_TYPE_TEXT, .offset = offsetof(type_, field), \
       .text = (def_), .help = __VA_ARGS__ }
 #define PARAM_END { .name = NULL }
+/* Ends a table whose options of earlier releases are gone: "scan_dims=take it out: ..." */
+#define PARAM_END_GONE(gone) { .name = NULL, .old_choices = (gone) }
 // clang-format on
 
 /* A value from a config or the command line. */
@@ -97,6 +101,8 @@ void param_defaults(const struct param *table, void *out);
 /* The row with that name or old name; NULL if there is none. */
 const struct param *param_find(const struct param *table, const char *name);
 size_t param_count(const struct param *table);
+/* What to do instead of an option that the table says is gone: written to `text`; false: it says nothing. */
+bool param_gone(const struct param *table, const char *name, char text[PARAM_TEXT_BYTES]);
 /* Sets one field. ERR_CONFIG: an unknown name (with "did you mean"), a wrong type, or a value out
    of range; `out` is then unchanged. The sentence names `owner`, such as `method "divf"`. Text is
    accepted for numbers and bools ("4", "true"), because the command line gives text. */

@@ -35,6 +35,7 @@ struct lua_option lua_option_find(lua_State *L, struct script_place at, const st
     static const enum option_home both[2] = { HOME_PARAMS, HOME_KNOBS };
     const struct index_ops *const owners[2] = { m->ops, m->of };
     const char *names[NAMES_MAX];
+    char gone[PARAM_TEXT_BYTES];
     size_t n = 0;
     for (int i = 0; i < 4; i++) {
         const struct index_ops *ops = owners[i / 2];
@@ -44,6 +45,9 @@ struct lua_option lua_option_find(lua_State *L, struct script_place at, const st
             return (struct lua_option){ p, ops, home };
         if (p)
             refuse_home(L, at, ops, home, name);
+        if (ops && param_gone(table_of(ops, home), name, gone))
+            script_fail_at(L, at, ERR_CONFIG, "method \"%s\" no longer has \"%s\": %s", ops->name,
+                           name, gone);
         for (p = ops ? table_of(ops, home) : NULL; (homes & home) && p && p->name && n < NAMES_MAX;
              p++)
             names[n++] = p->name;

@@ -208,6 +208,30 @@ static void test_old_names(void **state)
     assert_string_equal(line, "lists  int  16  1 .. 1000  how many");
 }
 
+/* Options that are gone say what to do, and no other name is taken for one of them. */
+static void test_gone(void **state)
+{
+    (void)state;
+    static const struct param shorter[] = {
+        PARAM_INT(struct options, lists, 16, 1, 1000, "how many"),
+        PARAM_END_GONE("parts=take it out: 4 was best|place=set storage"),
+    };
+    static const char *const others[] = { "part", "partss", "4", "place=set", "" };
+    struct options o;
+    struct error e = { 0 };
+    char text_of[PARAM_TEXT_BYTES];
+    param_defaults(shorter, &o);
+    assert_int_equal(param_count(shorter), 1);
+    assert_null(param_find(shorter, "parts"));
+    assert_int_equal(param_set(shorter, &o, "parts", number(5), "method \"m\"", &e), ERR_CONFIG);
+    assert_string_equal(e.text, "method \"m\" no longer has \"parts\": take it out: 4 was best");
+    assert_true(param_gone(shorter, "place", text_of));
+    assert_string_equal(text_of, "set storage");
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        assert_false(param_gone(shorter, others[i], text_of));
+    assert_false(param_gone(table, "parts", text_of) || param_gone(NULL, "parts", text_of));
+}
+
 /* Values that a damaged file may hold but param_set() would have refused. */
 static void test_possible(void **state)
 {
@@ -240,7 +264,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),  cmocka_unit_test(test_set),
         cmocka_unit_test(test_get),       cmocka_unit_test(test_describe),
-        cmocka_unit_test(test_old_names), cmocka_unit_test(test_possible)
+        cmocka_unit_test(test_old_names), cmocka_unit_test(test_gone),
+        cmocka_unit_test(test_possible)
     };
     return test_run("core_param", tests);
 }

@@ -215,7 +215,7 @@ int scann_read(struct index **index, const struct index_ops *ops, const struct i
     struct scann_params params;
     const void *own;
     const struct state *state;
-    int rc = store_need(r, "params", PARAMS_BYTES, &own, NULL);
+    int rc = store_need_params(r, PARAMS_BYTES, &own);
     if (!rc)
         rc = store_need_array(r, "state", 1, sizeof *state, &state);
     if (rc)

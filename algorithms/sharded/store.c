@@ -161,7 +161,7 @@ static int take_params(const struct store_reader *r, const struct index_ops *ops
     const void *manifest, *params;
     int rc = store_need(r, "manifest", sizeof *m, &manifest, NULL);
     if (rc == OK)
-        rc = store_need(r, "params", sizeof *p, &params, NULL);
+        rc = store_need_params(r, sizeof *p, &params);
     if (rc != OK)
         return rc;
     memcpy(m, manifest, sizeof *m);

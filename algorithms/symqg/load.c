@@ -7,7 +7,7 @@ static int read_saved(const struct store_reader *r, const struct index_ops *ops,
                       struct symqg_saved *saved)
 {
     const void *bytes;
-    const int rc = store_need(r, "params", sizeof *saved, &bytes, NULL);
+    const int rc = store_need_params(r, sizeof *saved, &bytes);
 
     if (rc != OK)
         return rc;

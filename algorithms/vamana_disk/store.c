@@ -30,7 +30,7 @@ static int take_params(const struct store_reader *r, const struct index_ops *ops
                        struct vamana_disk_params *out)
 {
     const void *bytes;
-    const int rc = store_need(r, "params", sizeof *out, &bytes, NULL);
+    const int rc = store_need_params(r, sizeof *out, &bytes);
 
     if (rc != OK)
         return rc;

@@ -91,7 +91,7 @@ check "codes of the wrong width" '[ $status = 2 ] && grep -q "4 columns of u8 ar
 
 # ---- the configs that ship
 "$program" list methods >out
-for name in hftrie/scaling hftrie/hamming_churn hftrie/ablation targets/hftrie hftrie/radius hftrie/methods; do
+for name in hftrie/scaling hftrie/hamming_churn hftrie/ablation hftrie/baselines targets/hftrie hftrie/radius hftrie/methods; do
     if [ ${name#hftrie/r} != "$name" ] || [ $name = hftrie/methods ]; then
         grep -q "^faiss-factory " out || continue # a program without baselines
     fi

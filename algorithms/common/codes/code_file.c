@@ -41,7 +41,7 @@ static int create(const struct code_file *f, struct index **index, const struct 
         param_defaults(f->method->params, defaults);
         params = defaults;
     } else if (f->params) {
-        const int rc = store_need(r, "params", f->method->params_bytes, &params, NULL);
+        const int rc = store_need_params(r, f->method->params_bytes, &params);
         if (rc != OK)
             return rc;
         if (!param_possible(f->method->params, params))

@@ -439,6 +439,16 @@ int store_need(const struct store_reader *r, const char *tag, size_t expected_by
     return OK;
 }
 
+int store_need_params(const struct store_reader *r, size_t expected_bytes, const void **params)
+{
+    size_t found = 0;
+    if (!store_find(r, "params", &found) || found == expected_bytes)
+        return store_need(r, "params", expected_bytes, params, NULL);
+    return fail(r->error, ERR_VERSION,
+                "%s: saved with the options of another release; build the index again and save it",
+                r->path);
+}
+
 int store_need_array(const struct store_reader *r, const char *tag, uint64_t n, size_t each,
                      void *out)
 {

@@ -117,7 +117,7 @@ static int take_params(const struct store_reader *r, const struct index_ops *ops
 {
     const struct param *seed = param_find(ops->params, "seed");
     const void *bytes;
-    const int rc = store_need(r, "params", own_bytes(ops), &bytes, NULL);
+    const int rc = store_need_params(r, own_bytes(ops), &bytes);
 
     if (rc != OK)
         return rc;

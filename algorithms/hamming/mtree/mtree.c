@@ -19,9 +19,7 @@ static const struct param param_table[] = {
     PARAM_CHOICE(struct mtree_params, promotion, MTREE_MM_RAD, "random|mM_RAD",
                  "how a split chooses its two routing objects: at random, or as the pair of a "
                  "sample with the smallest larger radius"),
-    PARAM_INT(struct mtree_params, promotion_sample, 30, 2, MTREE_SAMPLE,
-              "promotion = mM_RAD: entries in the sample; a split evaluates every pair of them"),
-    PARAM_END,
+    PARAM_END_GONE("promotion_sample=take it out: 30 entries are sampled"),
 };
 
 /* ----------------------------------------------------------------------- create, destroy */
@@ -31,13 +29,12 @@ static bool split_create(struct mtree *t)
     struct mem *mem = t->base.env.mem;
     struct mtree_split *s = &t->split;
     s->stride = (size_t)t->params.node_capacity + 1;
-    const size_t candidates = (size_t)t->params.promotion_sample;
     s->codes = mem_array(mem, s->stride, sizeof *s->codes);
     s->refs = mem_array(mem, s->stride, sizeof *s->refs);
     s->order = mem_array(mem, s->stride, sizeof *s->order);
     s->radius = mem_alloc(mem, s->stride);
-    s->distances = mem_array(mem, candidates, s->stride);
-    t->split_bytes = s->stride * (8 + 4 + 4 + 1 + candidates);
+    s->distances = mem_array(mem, MTREE_SAMPLE, s->stride);
+    t->split_bytes = s->stride * (8 + 4 + 4 + 1 + MTREE_SAMPLE);
     return s->codes && s->refs && s->order && s->radius && s->distances;
 }
 

@@ -21,14 +21,15 @@
 #define MTREE_NONE     UINT32_MAX
 #define MTREE_CAPACITY 1024 /* the most entries of a node */
 #define MTREE_UNSORTED 32   /* the most unsorted entries of a leaf */
-#define MTREE_SAMPLE   64   /* the most candidates of a promotion */
+/* Candidates of a promotion. With 4 a query is compared with 1 % more codes, with 64 with 3 % fewer,
+   but an insertion takes 1.6 times as long. */
+#define MTREE_SAMPLE 30
 
 enum mtree_promotion { MTREE_RANDOM, MTREE_MM_RAD };
 
 struct mtree_params {
     int64_t node_capacity;
     int64_t promotion; /* enum mtree_promotion */
-    int64_t promotion_sample;
 };
 
 /* One allocation: this head, then the arrays of `capacity` elements. */

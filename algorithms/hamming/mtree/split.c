@@ -56,7 +56,7 @@ static struct halves promote(struct mtree *t)
 {
     struct mtree_split *s = &t->split;
     uint64_t sample[MTREE_SAMPLE];
-    size_t n = t->params.promotion == MTREE_RANDOM ? 2 : (size_t)t->params.promotion_sample;
+    size_t n = t->params.promotion == MTREE_RANDOM ? 2 : MTREE_SAMPLE;
     n = n < s->n ? n : s->n;
     rng_sample(&t->rng, s->n, n, sample);
     for (size_t i = 0; i < n; i++) {

@@ -48,6 +48,8 @@ static int write_held(const char *dir, const struct file_fault *fault, unsigned 
     store_section(&w, "big");
     store_write(&w, big, sizeof big);
     store_section(&w, "none");
+    store_section(&w, "params");
+    store_write(&w, big, 16);
     expect_no_calls(held, before);
     store_write_held(&w);
     store_section(&w, "last");
@@ -86,6 +88,9 @@ static int read_one(const char *dir, unsigned version, struct error *err)
     assert_null(store_find(&r, "other", &n));
     assert_code(store_need(&r, "other", SIZE_MAX, &bytes, NULL), ERR_CORRUPT, err);
     assert_code(store_need(&r, "pieces", 999, &bytes, NULL), ERR_CORRUPT, err);
+    assert_ok(store_need_params(&r, 16, &bytes), err);
+    assert_memory_equal(bytes, big, 16);
+    assert_code(store_need_params(&r, 24, &bytes), ERR_VERSION, err);
     store_close(&r);
     store_close(&r);
     return OK;

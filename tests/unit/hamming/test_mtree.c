@@ -8,7 +8,7 @@ static void test_histories(void **state)
     (void)state;
     tree_history(&mtree_ops, "node_capacity=4", 150, 120);
     tree_history(&mtree_ops, "node_capacity=5,promotion=random", 150, 300);
-    tree_history(&mtree_ops, "node_capacity=16,promotion_sample=3", 150, 500);
+    tree_history(&mtree_ops, "node_capacity=16", 150, 500);
     tree_history(&mtree_ops, "node_capacity=64", 100, 900);
     tree_history(&mtree_ops, "", 50, 3000);
 }

@@ -69,7 +69,7 @@ struct divf_params {
     double cost_tau, cost_probe;
     double compact_at;
     int64_t maintenance, storage, device;
-    int64_t train_iters, train_sample, init;
+    int64_t train_iters, train_sample;
     int64_t quantizer, sketch, bits, pq_bits, pq_groups;
     double eps0;
     int64_t wal, checkpoint_mb;

@@ -67,9 +67,6 @@ static const struct param param_table[] = {
               "passes of k-means in training, at most"),
     PARAM_INT(struct divf_params, train_sample, 0, 0, 1e15,
               "training vectors, a random sample of those given; 0: all"),
-    PARAM_CHOICE(struct divf_params, init, KMEANS_RANDOM, "random|kmeans++",
-                 "how k-means starts: random vectors, or k-means++, which costs one pass over the "
-                 "data per cluster"),
     PARAM_CHOICE(struct divf_params, quantizer, DIVF_SKETCH, "none|pq|sq8|rabitq",
                  "codes that a scan reads before the vectors; none: the sketch"),
     PARAM_INT(struct divf_params, sketch, -1, -1, 1 << 16,
@@ -89,7 +86,7 @@ static const struct param param_table[] = {
                "quantizer = rabitq: confidence of the error bound; more: fewer misses, more exact "
                "distances"),
     LOGGED_OPTIONS(struct divf_params),
-    PARAM_END
+    PARAM_END_GONE("init=take it out: k-means starts with random vectors")
 };
 
 static const struct param knob_table[] = {

@@ -226,7 +226,7 @@ static int train_on(struct divf *d, struct vectors from, size_t n_total)
         const struct kmeans_options options = {
             .k = wanted,
             .iterations = (size_t)d->params.train_iters,
-            .init = d->params.init ? KMEANS_PLUS_PLUS : KMEANS_RANDOM,
+            .init = KMEANS_RANDOM,
             .seed = rng_mix(env->seed, STREAM_TRAIN + 2 * d->counters.trainings + 1),
             .nearest = d->device ? divf_device_nearest : NULL,
             .to = d

@@ -12,7 +12,7 @@ local clusters = quick and { 16, 64 } or { 16, 32, 64, 128 }
 local thresholds = quick and { 0, 1.5 } or { 0, 1.5, 2, 3 }
 local soft = quick and { 1, 2 } or { 1, 2, 3 }
 
-local grid = "dynamic IVF"
+local grid, passes = "dynamic IVF", "passes of a split"
 local function point(c, s, threshold)
   return ("%s[clusters=%d,soft_k=%d,split_threshold=%s]"):format(grid, c, s, threshold)
 end
@@ -56,6 +56,8 @@ experiment {
   methods = {
     method { "divf", label = grid, params = { train_sample = 5000, train_iters = 10 },
              grid = { clusters = clusters, soft_k = soft, split_threshold = thresholds }, sweep = { nprobe = probes } },
+    not quick and method { "divf", label = passes, params = { train_sample = 5000, train_iters = 10, clusters = 64, split_threshold = 1.5 },
+                           grid = { max_split_iters = { 1, 10, 40 } }, sweep = { nprobe = probes } } or nil,
   },
 
   claims = {

@@ -44,9 +44,9 @@ local none, source, lire, dedrift, lazy, cost, rebuilt =
   "none", "copenhagen", "lire", "dedrift", "dedrift, lazy", "cost model", "rebuilt every round"
 local still = "lire, nobody moves"
 
-local function divf(label, params, rebuild)
+local function divf(label, params, ablations, rebuild)
   params.clusters = lists
-  return method { "divf", label = label, params = params, rebuild = rebuild,
+  return method { "divf", label = label, params = params, rebuild = rebuild, ablations = not quick and ablations or nil,
                   sweep = { nprobe = probes } }
 end
 
@@ -75,12 +75,15 @@ experiment {
   methods = {
     divf(none, { maintenance = "none" }),
     divf(source, { maintenance = "copenhagen" }),
-    divf(lire, { maintenance = "lire" }),
+    divf(lire, { maintenance = "lire" }, {
+      { "short lists", { list_limit = .8 } }, { "long lists", { list_limit = 2.5 } },
+      { "few are dissolved", { merge_threshold = .02 } }, { "many are dissolved", { merge_threshold = .3 } } }),
     divf(still, { maintenance = "lire", reassign_lists = 0, refine_passes = 0 }),
-    divf(dedrift, { maintenance = "dedrift" }),
+    divf(dedrift, { maintenance = "dedrift" }, { { "five times as often", { dedrift_every = .02 } }, { "a fifth as often", { dedrift_every = .5 } } }),
     divf(lazy, { maintenance = "dedrift", dedrift_lists = 0 }),
-    divf(cost, { maintenance = "cost-model" }),
-    divf(rebuilt, { maintenance = "none" }, "drift"),
+    divf(cost, { maintenance = "cost-model" }, {
+      { "small gains", { cost_tau = .05 } }, { "large gains", { cost_tau = 5 } }, { "cheap lists", { cost_probe = 16 } }, { "dear lists", { cost_probe = 256 } } }),
+    divf(rebuilt, { maintenance = "none" }, nil, "drift"),
   },
 
   claims = {

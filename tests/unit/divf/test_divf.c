@@ -119,7 +119,6 @@ static void test_histories(void **state)
         params.compact_at = compact_at[rng_below(&rng, 4)];
         params.split_threshold = threshold[rng_below(&rng, 4)];
         params.storage = run % 4 == 3 ? DIVF_MMAP : DIVF_RAM;
-        params.init = (int64_t)(run % 2);
         params.train_sample = run % 5 == 0 ? 100 : 0;
         run_history(params, 1 + (size_t)rng_below(&rng, 40), 200 + run, dir);
     }

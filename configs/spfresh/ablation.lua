@@ -7,7 +7,9 @@
 -- varies maintenance: the number of postings examined after a split (reassign_heads, the paper's ReassignK),
 -- either condition of reassignment, merges, the placement of vectors (replicas, the factor of the RNG rule),
 -- the balance of the tree, and the bits of a version. The second group varies where postings are stored, and
--- the third what they hold.
+-- the third what they hold. Without --quick, a fourth varies how heads are chosen and linked, and when postings are
+-- split and merged, by SPTAG's names for it, and sweeps vary what a query leaves out: heads compared (MaxCheck), far
+-- heads (MaxDistRatio), pages of a posting, exact distances, and postings that come late (LatencyLimit).
 --
 -- A choice changes the length of postings, and so the bytes that a query reads. Recall is therefore compared at
 -- equal bytes (recall at the bytes that the default reads with 32 heads), or bytes at equal recall
@@ -54,6 +56,19 @@ local codes = varied {
   { "rabitq 1, global centre", { postings = "rabitq", bits = 1, code_centre = "global" } },
 }
 
+local sptag = varied {
+  { "8 children", { fanout = 8 } }, { "leaves of 32", { leaf = 32 } }, { "samples of 100", { samples = 100 } },
+  { "thresholds 6, 25, 5", { select_threshold = 6, split_threshold = 25, split_factor = 5 } },
+  { "thresholds 12, 18, 9", { select_threshold = 12, split_threshold = 18, split_factor = 9 } },
+  { "16 neighbours", { degree = 16 } }, { "CEF 1000", { build_ef = 1000 } }, { "AddCEF 25", { insert_ef = 25 } }, { "AddCEF 500", { insert_ef = 500 } },
+  { "no splits", { split = false } }, { "merged below 2", { merge_entries = 2 } }, { "merged below 40", { merge_entries = 40 } },
+  { "updates split nothing themselves", { maintenance = "explicit", buffer_pages = 4096 } }, { "updates split at the limit", { maintenance = "explicit", buffer_pages = 0 } },
+}
+local function swept(label, knob, values, params)
+  return method { "spfresh", label = label, params = spfresh.with(base, params or {}), knobs = { nprobe = 64 }, sweep = { [knob] = values } }
+end
+local function limited(r, metric, label, knob, value) return r(("%s[%s=%s]"):format(label, knob, value), metric .. "/end of churn") end
+
 local function group(label, list)
   return method { "spfresh", label = label, params = base, sweep = { nprobe = probes }, ablations = list }
 end
@@ -81,7 +96,13 @@ experiment {
     w:search { sift:queries(queries), tag = "end of churn" }
   end,
 
-  methods = { group("maintenance", maintenance), group("filing", filing), group("store", stores), group("codes", codes) },
+  methods = { group("maintenance", maintenance), group("filing", filing), group("store", stores), group("codes", codes),
+    table.unpack(quick and {} or {
+      group("SPTAG", sptag),
+      swept("heads compared", "max_check", { 64, 256, 1024, 4096, 0 }), swept("far heads", "max_dist_ratio", { 1.5, 2, 3, 8, 0 }),
+      swept("pages", "page_budget", { 1, 2, 0 }), swept("late postings", "latency_limit_ms", { .02, .2, 2, 0 }, { store = "file", direct = true }),
+      swept("exact distances", "rerank", { 10, 100, 0 }, { postings = "rabitq" }),
+    }) },
 
   claims = {
     { "reassigning after splits pays: with K = 64 fewer vectors are outside of their nearest head's posting than with K = 0", function(r)
@@ -114,6 +135,25 @@ experiment {
       end
       return true
     end },
+    table.unpack(quick and {} or {
+      { "(ours) how the tree of heads is built matters little: recall at 32 heads within a point", function(r)
+        for _, choice in ipairs { "8 children", "leaves of 32", "samples of 100", "thresholds 6, 25, 5", "thresholds 12, 18, 9" } do
+          if math.abs(r(name("SPTAG", choice), "recall@10/end of churn") - r(name("SPTAG"), "recall@10/end of churn")) > .01 then return false end
+        end
+        return true
+      end },
+      { "splits keep reads short: without them a query reads more", function(r)
+        return r(name("SPTAG", "no splits"), "bytes_read/end of churn") > r(name("SPTAG"), "bytes_read/end of churn")
+      end },
+      { "leaving out heads beyond 8 times the nearest one's distance costs no recall, beyond 1.5 times it does", function(r)
+        local function found(ratio) return limited(r, "recall@10", "far heads", "max_dist_ratio", ratio) end
+        return found "8" >= found "0" - .001 and found "1.5" < found "0" - .01
+      end },
+      { "(ours) as many exact distances as answers lose recall; a hundred are within a point of all that the bound leaves", function(r)
+        local function found(n) return limited(r, "recall@10", "exact distances", "rerank", n) end
+        return found "10" < found "0" - .01 and found "100" >= found "0" - .01
+      end },
+    }),
   },
 
   figures = {

@@ -244,7 +244,9 @@ static void expect_recall(struct data *d, double at, double least, const char *w
 /* Least shares of a new index's recall: under l2 and ip, and after drift (0: not looked at, since rows
    stay in the list that they were filed in). The aim is .9; where it is less by more than the noise of
    100 queries, it is about the least of the usual seed and eight more (more: of the usual seed and
-   two to eight more). One of these had less: symqg .87. */
+   two to eight more). One of these had less: symqg .87. vamana-disk after drift of more rows under ip,
+   and channi after drift, find as much as a new index at equal knobs, but compare more rows: a longer way
+   from the entry, and clusters that have grown towards their limit (docs/methods). */
 struct shares {
     const char *method, *params;
     double l2, ip, drift, more; /* more: after drift of more rows */

@@ -42,13 +42,16 @@ bool result_metric_is_rate(const char *name)
 
 bool result_metric_is_at_recall(const char *name)
 {
-    return strstr(name, at_recall) != NULL;
+    const char *at = strstr(name, at_recall);
+
+    return at && at < name + strcspn(name, "/");
 }
 
 const struct result_metric *result_metric(const char *name)
 {
+    const size_t whole = strcspn(name, "/");
     const char *at = strstr(name, at_recall); /* has the description of the rate */
-    const size_t length = at ? (size_t)(at - name) : strlen(name);
+    const size_t length = at && at < name + whole ? (size_t)(at - name) : whole;
 
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         const size_t n = strlen(known[i].name);

@@ -89,13 +89,6 @@ static json_t *by_label(const json_t *result, const json_t *claim)
     return groups;
 }
 
-static void value_text(const char *metric, double value, char *text, size_t bytes)
-{
-    char name[64], tag[128];
-    result_metric_split(metric, name, sizeof name, tag, sizeof tag);
-    result_metric_text(result_metric(name), value, text, bytes);
-}
-
 /* Counts the entries from `iter` on that belong to one series METRIC/TAG#i; finds their range. */
 static size_t series_at(json_t *values, void *iter, double *low, double *high)
 {
@@ -125,25 +118,19 @@ static void write_values(FILE *out, json_t *values)
         fprintf(out, "%s%.*s", before, (int)length, first);
         before = ", ";
         if (n > SERIES_SHOWN) {
-            value_text(first, low, text, sizeof text);
-            value_text(first, high, top, sizeof top);
+            result_metric_text(result_metric(first), low, text, sizeof text);
+            result_metric_text(result_metric(first), high, top, sizeof top);
             fprintf(out, " = %s to %s (%zu values)", text, top, n);
         }
         for (size_t i = 0; i < n; i++, iter = json_object_iter_next(values, iter)) {
             if (n > SERIES_SHOWN)
                 continue;
             const char *key = json_object_iter_key(iter);
-            value_text(key, json_number_value(json_object_iter_value(iter)), text, sizeof text);
+            result_metric_text(result_metric(key), json_number_value(json_object_iter_value(iter)),
+                               text, sizeof text);
             fprintf(out, "%s%s = %s", i ? ", " : "", key + length, text);
         }
     }
-}
-
-static bool is_noisy(const char *metric)
-{
-    char name[64], tag[128];
-    result_metric_split(metric, name, sizeof name, tag, sizeof tag);
-    return result_metric_is_timed(name);
 }
 
 /* Whether the intervals of a metric over the repeats of two labels overlap. */
@@ -173,7 +160,8 @@ static void append_noise(const json_t *result, json_t *groups, json_t *lines)
             const char *metric;
             json_t *value;
             json_object_foreach(json_object_iter_value(a), metric, value) {
-                if (!is_noisy(metric) || !json_object_get(json_object_iter_value(b), metric))
+                if (!result_metric_is_timed(metric) ||
+                    !json_object_get(json_object_iter_value(b), metric))
                     continue;
                 unknown |= !has_interval(&index, json_object_iter_key(a), metric) ||
                            !has_interval(&index, json_object_iter_key(b), metric);

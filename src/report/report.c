@@ -74,7 +74,7 @@ static void value_table(FILE *out, const json_t *result, const struct summary_in
             head_cell(out, json_string_value(column));
         fputs("</tr></thead><tbody>\n", out);
         json_array_foreach(variants, v, cell) {
-            char label[300], name[64], tag[128];
+            char label[300];
             (of_sweep ? result_build_label : result_cell_label)(cell, label, sizeof label);
             if (!report_has_any(index, label, columns))
                 continue;
@@ -83,8 +83,7 @@ static void value_table(FILE *out, const json_t *result, const struct summary_in
             (by_build ? result_build_label : result_cell_label)(cell, shown, sizeof shown);
             html_cell(out, shown, "text");
             json_array_foreach(columns, c, column) {
-                result_metric_split(json_string_value(column), name, sizeof name, tag, sizeof tag);
-                cell_value(out, result_metric(name),
+                cell_value(out, result_metric(json_string_value(column)),
                            summary_find(index, label, json_string_value(column)));
             }
             fputs("</tr>\n", out);

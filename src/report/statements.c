@@ -119,11 +119,11 @@ void html_claims(FILE *out, const json_t *result)
 
 static void published_row(FILE *out, const json_t *row)
 {
-    char name[64], tag[128], published[64], measured[64];
+    char published[64], measured[64];
     const double p = field_number(row, "published"), m = field_number(row, "measured");
-    result_metric_split(field_text(row, "metric", ""), name, sizeof name, tag, sizeof tag);
-    result_metric_text(result_metric(name), p, published, sizeof published);
-    result_metric_text(result_metric(name), m, measured, sizeof measured);
+    const struct result_metric *of = result_metric(field_text(row, "metric", ""));
+    result_metric_text(of, p, published, sizeof published);
+    result_metric_text(of, m, measured, sizeof measured);
     fputs("<tr>", out);
     html_cell(out, field_text(row, "label", ""), "text");
     html_cell(out, field_text(row, "metric", ""), "text");

@@ -125,13 +125,12 @@ static int better_first(const void *left, const void *right)
 static void print_value(const struct summary_index *index, const char *label, const char *metric,
                         const char *what, FILE *out)
 {
-    char name[64], tag[128], text[64];
+    char text[64];
     const json_t *entry = summary_find(index, label, metric);
     const double value = field_number(entry, "median");
     if (!isfinite(value))
         return;
-    result_metric_split(metric, name, sizeof name, tag, sizeof tag);
-    result_metric_text(result_metric(name), value, text, sizeof text);
+    result_metric_text(result_metric(metric), value, text, sizeof text);
     fprintf(out, ", %s%s %s", json_is_true(json_object_get(entry, "noisy")) ? "~" : "", text, what);
 }
 
@@ -275,10 +274,9 @@ static bool print_values(const json_t *result, const struct summary_index *index
         table_add(&table, "%s", shown);
         json_array_foreach(columns, c, column) {
             const json_t *entry = summary_find(index, label, json_string_value(column));
-            char text[64], name[64], tag[128];
-            result_metric_split(json_string_value(column), name, sizeof name, tag, sizeof tag);
-            result_metric_text(result_metric(name), field_number(entry, "median"), text,
-                               sizeof text);
+            char text[64];
+            result_metric_text(result_metric(json_string_value(column)),
+                               field_number(entry, "median"), text, sizeof text);
             const bool noisy = json_is_true(json_object_get(entry, "noisy"));
             table_add(&table, "%s%s", noisy ? "~" : "", text);
             marked |= noisy;
@@ -341,14 +339,10 @@ static void print_paper(const json_t *result, FILE *out)
     size_t i;
     json_t *row;
     json_array_foreach(paper, i, row) {
-        char name[64], tag[128], published[64], measured[64];
-        result_metric_split(field_text(row, "metric", ""), name, sizeof name, tag, sizeof tag);
-        const json_t *m = json_object_get(row, "measured");
-        result_metric_text(result_metric(name),
-                           json_number_value(json_object_get(row, "published")), published,
-                           sizeof published);
-        result_metric_text(result_metric(name), json_is_number(m) ? json_number_value(m) : NAN,
-                           measured, sizeof measured);
+        char published[64], measured[64];
+        const struct result_metric *of = result_metric(field_text(row, "metric", ""));
+        result_metric_text(of, field_number(row, "published"), published, sizeof published);
+        result_metric_text(of, field_number(row, "measured"), measured, sizeof measured);
         table_add(&table, "%s", field_text(row, "label", ""));
         table_add(&table, "%s", field_text(row, "metric", ""));
         table_add(&table, "%s", published);

@@ -74,11 +74,8 @@ json_t *compare_differences(const struct compare_side *a, const struct compare_s
    sweep reaches. */
 static bool is_capability(const char *metric)
 {
-    char name[200], tag[200];
-
-    result_metric_split(metric, name, sizeof name, tag, sizeof tag);
-    return result_metric(name)->better != 0 && !result_metric_is_at_recall(name) &&
-           !strchr(tag, '#') && strncmp(name, "parts.", 6) != 0;
+    return result_metric(metric)->better != 0 && !result_metric_is_at_recall(metric) &&
+           !strchr(metric, '#') && strncmp(metric, "parts.", 6) != 0;
 }
 
 json_t *compare_lost(const struct compare_side *a, const struct compare_side *b)

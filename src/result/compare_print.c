@@ -94,10 +94,9 @@ static void add_change(struct table *table, const struct compare_row *row)
 /* Equal to the eye and yet different values get all their digits. */
 static void add_values(struct table *table, const struct compare_row *row)
 {
-    char name[200], tag[200], a[40], b[40];
-    result_metric_split(row->metric, name, sizeof name, tag, sizeof tag);
-    result_metric_text(result_metric(name), row->a, a, sizeof a);
-    result_metric_text(result_metric(name), row->b, b, sizeof b);
+    char a[40], b[40];
+    result_metric_text(result_metric(row->metric), row->a, a, sizeof a);
+    result_metric_text(result_metric(row->metric), row->b, b, sizeof b);
     if (row->a != row->b && !strcmp(a, b)) {
         snprintf(a, sizeof a, "%.9g", row->a);
         snprintf(b, sizeof b, "%.9g", row->b);

@@ -406,16 +406,15 @@ static json_t *median_json(const json_t *sample, double *scratch)
 {
     const json_t *list = json_object_get(sample, "values");
     const size_t n = json_array_size(list);
-    char name[NAME_BYTES], tag[NAME_BYTES];
+    const char *metric = field_text(sample, "metric", "");
     double low, high;
     bool noisy = json_is_true(json_object_get(sample, "noisy"));
 
     for (size_t i = 0; i < n; i++)
         scratch[i] = json_number_value(json_array_get(list, i));
-    result_metric_split(field_text(sample, "metric", ""), name, sizeof name, tag, sizeof tag);
-    if (stats_median_interval(scratch, n, &low, &high) && result_metric(name)->unit == UNIT_SHARE)
+    if (stats_median_interval(scratch, n, &low, &high) && result_metric(metric)->unit == UNIT_SHARE)
         high = fmin(high, 1);
-    noisy |= result_metric_is_timed(name) && is_wide(low, high);
+    noisy |= result_metric_is_timed(metric) && is_wide(low, high);
     return json_pack("{s:O, s:O, s:o, s:o, s:o, s:I, s:b}", "label",
                      json_object_get(sample, "label"), "metric", json_object_get(sample, "metric"),
                      "median", number_json(stats_median(scratch, n)), "low", number_json(low),

@@ -18,6 +18,9 @@ static void test_names(void **state)
         { "parts.graph", "parts." },
         { "scanned@recall=0.95", "scanned" },
         { "qps@recall=0.9", "qps" },
+        { "qps@recall=0.9/q#2", "qps" },
+        { "recall@10/q", "recall@" },
+        { "seconds/a@recall=/b", "seconds" },
         { "recall", "" },
         { "second", "" },
         { "secondss", "" },
@@ -31,6 +34,7 @@ static void test_names(void **state)
         assert_string_equal(result_metric(table[i].name)->name, table[i].expected);
     assert_true(result_metric_is_at_recall("qps@recall=0.9"));
     assert_false(result_metric_is_at_recall("recall@10"));
+    assert_false(result_metric_is_at_recall("recall@10/a@recall=0.9"));
     result_metric_split("recall@10/a#2", name, sizeof name, tag, sizeof tag);
     assert_string_equal(name, "recall@10");
     assert_string_equal(tag, "a#2");

@@ -72,8 +72,8 @@ static void study_free(struct study *s)
 {
     ranking_free(&s->ranking);
     ranking_free(&s->again);
-    json_decref(s->result);
-    json_decref(s->again_result);
+    result_close(&s->result);
+    result_close(&s->again_result);
     json_decref(s->seconds_before);
     free(s->keep);
     free(s->dir);
@@ -102,7 +102,8 @@ static void set_number(struct sets *sets, const char *key, double value)
 /* Runs the config with the builds `keep` (NULL: all), and reads its result; `pair` is NULL or two
    points separated by ';'. */
 static int run_round(struct study *s, const struct study_round *round, const char *keep,
-                     const char *pair, double pair_s, json_t **result, struct ranking *ranking)
+                     const char *pair, double pair_s, struct result *result,
+                     struct ranking *ranking)
 {
     struct app *app = s->app;
     struct sets sets = { .n = 0 };
@@ -136,14 +137,13 @@ static int run_round(struct study *s, const struct study_round *round, const cha
     s->usage |= status == EXIT_USAGE;
     if (!rc) {
         ranking_free(ranking);
-        json_decref(*result);
-        *result = NULL;
+        result_close(result);
         const struct ranking_wish wish = { s->recall, (double)app->advise.memory_bytes,
                                            app->options.threads > 1 };
         char *path = app_path(dir, "result.json");
         rc = result_load(path, result, &error);
         free(path);
-        rc = rc ? rc : ranking_read(ranking, *result, tag, &wish, &error);
+        rc = rc ? rc : ranking_read(ranking, result, tag, &wish, &error);
         if (rc)
             app_error(app, &error);
     }
@@ -177,7 +177,7 @@ static int next_round(struct study *s, size_t rows)
     if (run_round(s, round, s->keep, NULL, 0, &s->result, &s->ranking))
         return ERR_CONFIG;
     round->builds = s->ranking.n;
-    const json_t *data = json_array_get(json_object_get(s->result, "datasets"), 0);
+    const json_t *data = json_array_get(json_object_get(s->result.json, "datasets"), 0);
     s->rows = (size_t)field_integer(data, "rows", (long long)rows);
     if (s->app->advise.rows && s->rows > s->app->advise.rows)
         s->rows = s->app->advise.rows;
@@ -316,7 +316,7 @@ static int measure_again(struct study *s)
     if (run_round(s, &again, keep, left < replays ? NULL : pair, fmin(left / 2, s->pair_s),
                   &s->again_result, &s->again))
         return ERR_CONFIG;
-    s->pair = json_array_get(json_object_get(s->again_result, "compare"), 0);
+    s->pair = json_array_get(json_object_get(s->again_result.json, "compare"), 0);
     return OK;
 }
 

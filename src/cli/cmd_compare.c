@@ -17,8 +17,8 @@ static const double regression_default = 10; /* per cent */
 static void print_assumptions(const struct compare_rows *rows, const struct compare_side *a,
                               const struct compare_side *b)
 {
-    const json_t *x = json_object_get(a->result, "environment");
-    const json_t *y = json_object_get(b->result, "environment");
+    const json_t *x = json_object_get(a->result.json, "environment");
+    const json_t *y = json_object_get(b->result.json, "environment");
     size_t tests = 0;
     for (size_t i = 0; i < rows->n; i++)
         tests += isnan(rows->row[i].p) ? 0 : 1;
@@ -57,8 +57,8 @@ static void warn_about_machines(const struct app *app, const struct compare_side
                  { "build", "compiler" },
                  { "build", "cflags" },
                  { "libraries", "openblas" } };
-    const json_t *x = json_object_get(a->result, "environment");
-    const json_t *y = json_object_get(b->result, "environment");
+    const json_t *x = json_object_get(a->result.json, "environment");
+    const json_t *y = json_object_get(b->result.json, "environment");
     if (!json_equal(json_object_get(x, "kernels"), json_object_get(y, "kernels")))
         app_warn(app, "the two results used different kernels; their times are not comparable");
     warn_about_load(app, x, y);
@@ -76,23 +76,19 @@ static void warn_about_machines(const struct app *app, const struct compare_side
 static size_t warn_about_missing(const struct app *app, const struct compare_side *a,
                                  const struct compare_side *b)
 {
-    json_t *there = json_object(), *said = json_object(), *sample;
-    const char *key;
-    json_object_foreach(b->samples, key, sample)
-        json_object_set_new(there, field_text(sample, "label", ""), json_true());
-    json_object_foreach(a->samples, key, sample) {
-        const char *label = field_text(sample, "label", "");
-        if (json_object_get(there, label) || json_object_get(said, label))
+    struct summary said = { 0 };
+    for (size_t i = 0; i < a->samples.n; i++) {
+        const char *label = a->samples.at[i]->label;
+        if (summary_has_label(&b->samples, label) || summary_has_label(&said, label))
             continue;
-        json_object_set_new(said, label, json_true());
+        (void)app_made(summary_add(&said, label, ""));
         app_warn(
             app,
             "%s has no result of \"%s\", which %s has: it did not run, or all its cells failed",
             app->arguments[1], label, app->arguments[0]);
     }
-    const size_t n = json_object_size(said);
-    json_decref(there);
-    json_decref(said);
+    const size_t n = said.n;
+    summary_free(&said);
     return n;
 }
 
@@ -101,27 +97,23 @@ static size_t warn_about_lost(const struct app *app, const struct compare_side *
                               const struct compare_side *b)
 {
     enum { NAMED = 5 };
-    json_t *lost = compare_lost(a, b), *sample;
-    const size_t n = json_array_size(lost);
-    size_t i;
-    json_array_foreach(lost, i, sample) {
-        if (i < NAMED)
-            app_warn(app, "%s has no %s of \"%s\", which %s has", app->arguments[1],
-                     field_text(sample, "metric", ""), field_text(sample, "label", ""),
-                     app->arguments[0]);
+    size_t n = 0;
+    for (size_t i = 0; i < a->samples.n; i++) {
+        const struct summary_entry *entry = a->samples.at[i];
+        if (compare_is_lost(entry, b) && n++ < NAMED)
+            app_warn(app, "%s has no %s of \"%s\", which %s has", app->arguments[1], entry->metric,
+                     entry->label, app->arguments[0]);
     }
     if (n > NAMED)
         app_warn(app, "nor %zu more measurements", n - NAMED);
-    json_decref(lost);
     return n;
 }
 
 static size_t failed_cells(const struct compare_side *side)
 {
-    size_t n = 0, i;
-    const json_t *cell;
-    json_array_foreach(json_object_get(side->result, "cells"), i, cell)
-        n += strcmp(field_text(cell, "status", ""), "ok") != 0;
+    size_t n = 0;
+    for (size_t i = 0; i < side->result.n; i++)
+        n += !side->result.cells[i].ok;
     return n;
 }
 
@@ -155,19 +147,18 @@ static size_t warn_about_blind(const struct app *app, const struct compare_rows 
                                double percent)
 {
     enum { NAMED = 5 };
-    json_t *said = json_object();
+    struct summary said = { 0 }; /* labels and tags */
     for (size_t i = 0; i < rows->n; i++) {
         const struct compare_row *row = &rows->row[i];
-        char key[600], could[64];
+        char could[64];
         const char *tag = row->kind == ROW_TIMED ? strchr(row->metric, '/') + 1 : "";
-        snprintf(key, sizeof key, "%s\n%s", row->label, tag);
-        if (row->kind != ROW_TIMED || json_object_get(said, key))
+        if (row->kind != ROW_TIMED || summary_find(&said, row->label, tag)->label)
             continue;
         const double visible = step_visible(rows, row->label, tag);
         if (visible <= log(1 + percent / 100))
             continue;
-        json_object_set_new(said, key, json_true());
-        if (json_object_size(said) > NAMED)
+        (void)app_made(summary_add(&said, row->label, tag));
+        if (said.n > NAMED)
             continue;
         if (visible <= log(11))
             snprintf(could, sizeof could, "the smallest they could show is %.3g %%",
@@ -180,8 +171,8 @@ static size_t warn_about_blind(const struct app *app, const struct compare_rows 
         app_warn(app, "the repeats of \"%s\", %s, could not show a slow-down of %g %%: %s",
                  row->label, tag, percent, could);
     }
-    const size_t n = json_object_size(said);
-    json_decref(said);
+    const size_t n = said.n;
+    summary_free(&said);
     if (n > NAMED)
         app_warn(app, "the same holds for %zu more steps", n - NAMED);
     if (n)
@@ -251,7 +242,8 @@ static int refuse_in_process(const struct app *app, const struct compare_side *s
                              struct error *error)
 {
     for (size_t i = 0; i < 2; i++)
-        if (json_is_true(json_object_get(json_object_get(sides[i]->result, "run"), "in_process")))
+        if (json_is_true(
+                json_object_get(json_object_get(sides[i]->result.json, "run"), "in_process")))
             return fail(error, ERR_CONFIG,
                         "%s: its cells ran in the harness's process (--in-process), so it is not "
                         "comparable; run its config again without --in-process",

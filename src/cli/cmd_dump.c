@@ -14,7 +14,6 @@
 #include "src/cli/support/app.h"
 #include "src/core/index.h"
 #include "src/core/mem.h"
-#include "src/result/lookup.h"
 #include "src/result/result.h"
 #include "src/run/answers_file.h"
 
@@ -93,7 +92,8 @@ static void print_entry(const struct dumped *d, const struct answers_entry *e)
 
     if (!cell || !is_wanted(d->app, field_text(cell, "label", "")))
         return;
-    result_cell_label(cell, label, sizeof label);
+    plan_write_label(field_text(cell, "label", ""), field_text(cell, "point", ""), label,
+                     sizeof label);
     (void)snprintf(head, sizeof head, "%s\t%lld\t%zu\t%s", label,
                    field_integer(cell, "repeat", 0) + 1, a->op + 1, field_text(step, "tag", ""));
     print_answers(head, e);

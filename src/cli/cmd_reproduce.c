@@ -160,7 +160,7 @@ static int reproduce_one(struct app *app, const struct line *line, struct reprod
 static int write_board(struct app *app, const struct reproduced *of)
 {
     const struct ranking_wish wish = { .batches = app->options.threads > 1 };
-    json_t *results[256];
+    struct result *results = app_allocate((of->n + 1) * sizeof *results);
     char *text = NULL;
     size_t n = 0, bytes = 0;
     struct error error = { 0 };
@@ -170,12 +170,10 @@ static int write_board(struct app *app, const struct reproduced *of)
         char *path = app_path(of->dirs[i], "result.json");
         if (!strncmp(slash ? slash + 1 : of->dirs[i], "leaderboard_", 12))
             rc = result_load(path, &results[n++], &error);
-        n -= rc != OK;
         free(path);
     }
     FILE *out = app_made(open_memstream(&text, &bytes));
-    rc = rc ? rc
-            : ranking_print_board((const json_t *const *)results, n, "after", &wish, out, &error);
+    rc = rc ? rc : ranking_print_board(results, n, "after", &wish, out, &error);
     fclose(out);
     if (!rc && bytes) {
         char *path =
@@ -188,7 +186,8 @@ static int write_board(struct app *app, const struct reproduced *of)
     if (rc)
         app_error(app, &error);
     while (n > 0)
-        json_decref(results[--n]);
+        result_close(&results[--n]);
+    free(results);
     free(text);
     return rc ? EXIT_SOME_FAILED : EXIT_OK;
 }

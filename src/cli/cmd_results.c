@@ -110,19 +110,19 @@ int command_export(struct app *app)
     bool lines = false;
     char *dir = app_made(result_dir(app->arguments[0])), *path = app_path(dir, "result.json");
     const char *out = app->options.out;
-    json_t *result = NULL;
+    struct result result = { 0 };
     int rc = check_output(app, &lines, &error);
     rc = rc ? rc : result_load(path, &result, &error);
     if (!rc)
-        rc = lines ? export_json_lines(result, out, &error)
-                   : export_ann_benchmarks(result, dir, out, &counts, &error);
+        rc = lines ? export_json_lines(&result, out, &error)
+                   : export_ann_benchmarks(&result, dir, out, &counts, &error);
     if (rc) {
         app_error(app, &error);
     } else {
         warn_of_export(app, &counts);
         printf("%s\n", out);
     }
-    json_decref(result);
+    result_close(&result);
     free(path);
     free(dir);
     return rc ? EXIT_USAGE : EXIT_OK;

@@ -50,12 +50,12 @@ int command_simulate(struct app *app)
     struct simulate_wish wish = wish_of(&app->simulate);
     struct simulate s = { 0 };
     struct error error = { 0 };
-    json_t *result = NULL;
+    struct result result = { 0 };
     char *from = app_made(result_dir(app->arguments[0]));
     char *file = app_path(from, "result.json");
     char *dir = app->options.out ? app_copy(app->options.out) : app_path(from, "simulate");
     int rc = result_load(file, &result, &error);
-    rc = rc ? rc : simulate_read(&s, result, app->arguments[0], &error);
+    rc = rc ? rc : simulate_read(&s, &result, app->arguments[0], &error);
     if (!rc) {
         if (s.unmatched)
             app_warn(app,
@@ -64,12 +64,12 @@ int command_simulate(struct app *app)
                      s.unmatched);
         simulate_complete(&wish, &s);
         simulate_print(&s, &wish, stdout);
-        rc = write_all(app, &s, &wish, result, dir, &error);
+        rc = write_all(app, &s, &wish, result.json, dir, &error);
     }
     if (rc)
         app_error(app, &error);
     simulate_free(&s);
-    json_decref(result);
+    result_close(&result);
     free(from);
     free(file);
     free(dir);

@@ -13,16 +13,14 @@
 #include "src/core/mem.h"
 #include "src/export/export.h"
 #include "src/export/internal.h"
-#include "src/result/lookup.h"
 #include "src/result/result.h"
-#include "src/result/series.h"
 #include "src/run/answers_file.h"
 #include "src/run/measure/folder.h"
 
 enum { NAME_BYTES = 200 };
 
 struct exporter {
-    const json_t *result;
+    const struct result *result;
     const char *dir;
     char root[PATH_MAX]; /* of the files */
     enum metric metric;
@@ -33,9 +31,9 @@ struct exporter {
 
 /* One search of a cell and point. */
 struct search {
-    const json_t *cell, *step;
+    const struct result_cell *cell;
+    const struct result_step *step;
     unsigned long number; /* of the cell's file */
-    size_t place;         /* of the step in its cell */
     const struct answers_entry *entry;
 };
 
@@ -63,24 +61,16 @@ static void file_name(const char *text, char *to, size_t bytes)
 }
 
 /* EXPERIMENT, or EXPERIMENT-TAG or EXPERIMENT-TAG-i if there are several searches. */
-static int dataset_name(const struct exporter *x, const struct search *s, char *text, size_t bytes,
-                        struct error *err)
+static void dataset_name(const struct exporter *x, const struct search *s, char *text, size_t bytes)
 {
-    const char *experiment = field_text(json_object_get(x->result, "experiment"), "name", "");
-    const json_t *steps = json_object_get(s->cell, "steps");
-    struct place_in_series *series = series_places(steps);
-    const char *tag = series_step_tag(s->step);
+    const char *experiment = field_text(json_object_get(x->result->json, "experiment"), "name", "");
 
-    if (!series)
-        return fail(err, ERR_NO_MEMORY, "%s: out of memory", x->dir);
     if (!x->several)
         (void)snprintf(text, bytes, "%s", experiment);
-    else if (series[s->place].of > 1)
-        (void)snprintf(text, bytes, "%s-%s-%zu", experiment, tag, series[s->place].number);
+    else if (s->step->of > 1)
+        (void)snprintf(text, bytes, "%s-%s-%zu", experiment, s->step->tag, s->step->number);
     else
-        (void)snprintf(text, bytes, "%s-%s", experiment, tag);
-    free(series);
-    return OK;
+        (void)snprintf(text, bytes, "%s-%s", experiment, s->step->tag);
 }
 
 /* Makes the folder and the path of the search's file. */
@@ -90,8 +80,8 @@ static int make_path(const struct exporter *x, const struct search *s, const cha
     char set[NAME_BYTES], label[NAME_BYTES], point[NAME_BYTES], folder[PATH_MAX];
 
     file_name(dataset, set, sizeof set);
-    file_name(field_text(s->cell, "label", ""), label, sizeof label);
-    file_name(field_text(s->cell, "point", ""), point, sizeof point);
+    file_name(s->cell->label, label, sizeof label);
+    file_name(s->cell->point, point, sizeof point);
     const int n = snprintf(folder, sizeof folder, "%s/%s/%zu/%s", x->root, set, s->entry->k, label);
     const int all = n < (int)sizeof folder ? snprintf(path, PATH_MAX, "%s/%lu-%zu-%s.hdf5", folder,
                                                       s->number, s->entry->answers.op + 1, point)
@@ -107,18 +97,13 @@ static int make_path(const struct exporter *x, const struct search *s, const cha
 /* Sums the time of all changes of the index before the search. */
 static double build_seconds(const struct search *s)
 {
-    static const char *const changes[] = { "train",  "insert",   "delete",
-                                           "update", "maintain", "commit" };
-    const json_t *steps = json_object_get(s->cell, "steps");
     double sum = 0;
 
-    for (size_t i = 0; i < s->place; i++) {
-        const json_t *step = json_array_get(steps, i);
-        const double seconds = field_number(step, "seconds");
+    for (const struct result_step *step = s->cell->steps; step < s->step; step++) {
+        const double seconds = field_number(step->json, "seconds");
 
-        for (size_t c = 0; c < sizeof changes / sizeof *changes; c++)
-            if (strcmp(field_text(step, "op", ""), changes[c]) == 0 && isfinite(seconds))
-                sum += seconds;
+        if ((op_info(step->op)->flags & OP_BUILDS) && isfinite(seconds))
+            sum += seconds;
     }
     return sum;
 }
@@ -126,12 +111,10 @@ static double build_seconds(const struct search *s)
 /* The index's size as last reported before the search; NAN: not reported. */
 static double index_bytes(const struct search *s)
 {
-    const json_t *steps = json_object_get(s->cell, "steps");
     double bytes = NAN;
 
-    for (size_t i = 0; i < s->place; i++) {
-        const json_t *memory = json_object_get(json_array_get(steps, i), "memory");
-        const double now = field_number(memory, "index_bytes");
+    for (const struct result_step *step = s->cell->steps; step < s->step; step++) {
+        const double now = field_number(json_object_get(step->json, "memory"), "index_bytes");
         bytes = isfinite(now) ? now : bytes;
     }
     return bytes;
@@ -170,29 +153,26 @@ static float distance_as(const struct exporter *x, float d)
 static json_t *attributes_of(const struct exporter *x, const struct search *s, const char *dataset,
                              double candidates)
 {
-    const char *experiment = field_text(json_object_get(x->result, "experiment"), "name", "");
-    const double queries = field_number(s->step, "count");
-    const size_t timed =
-        json_array_size(json_object_get(json_object_get(s->step, "queries"), "ns"));
-    char name[600];
+    const char *experiment = field_text(json_object_get(x->result->json, "experiment"), "name", "");
+    const json_t *cell = s->cell->json, *step = s->step->json;
+    const double queries = field_number(step, "count");
+    const size_t timed = json_array_size(json_object_get(json_object_get(step, "queries"), "ns"));
+    json_t *to =
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:i, s:b, s:b, s:I, s:I, s:I, s:I}", "algo",
+                  s->cell->label, "name", s->cell->name, "dataset", dataset, "distance",
+                  distance_name(x->metric), "experiment", experiment, "tag", s->step->tag, "count",
+                  (json_int_t)s->entry->k, "run_count", 1, "batch_mode", 0, "expect_extra", 0,
+                  "repeat", (json_int_t)field_integer(cell, "repeat", 0) + 1, "seed",
+                  (json_int_t)field_integer(cell, "seed", 0), "live",
+                  (json_int_t)field_integer(step, "live", 0), "times_measured", (json_int_t)timed);
 
-    result_cell_label(s->cell, name, sizeof name);
-    json_t *to = json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:i, s:b, s:b, s:I, s:I, s:I, s:I}", "algo",
-        field_text(s->cell, "label", ""), "name", name, "dataset", dataset, "distance",
-        distance_name(x->metric), "experiment", experiment, "tag", series_step_tag(s->step),
-        "count", (json_int_t)s->entry->k, "run_count", 1, "batch_mode", 0, "expect_extra", 0,
-        "repeat", (json_int_t)field_integer(s->cell, "repeat", 0) + 1, "seed",
-        (json_int_t)field_integer(s->cell, "seed", 0), "live",
-        (json_int_t)field_integer(s->step, "live", 0), "times_measured", (json_int_t)timed);
-
-    add_real(to, "best_search_time", 1 / field_number(s->step, "single_per_second"));
+    add_real(to, "best_search_time", 1 / field_number(step, "single_per_second"));
     add_real(to, "candidates", candidates);
     add_real(to, "build_time", build_seconds(s));
     add_real(to, "index_size", index_bytes(s) / 1024);
-    add_real(to, "dist_comps", field_number(s->step, "distances") * queries);
-    add_real(to, "recall", field_number(json_object_get(s->step, "recall"), "mean"));
-    add_real(to, "wrong_ids", field_number(s->step, "wrong_ids"));
+    add_real(to, "dist_comps", field_number(step, "distances") * queries);
+    add_real(to, "recall", field_number(json_object_get(step, "recall"), "mean"));
+    add_real(to, "wrong_ids", field_number(step, "wrong_ids"));
     return to;
 }
 
@@ -256,7 +236,7 @@ static int take_rows(struct rows *r, const struct exporter *x, const struct sear
                      double *candidates, struct error *err)
 {
     const struct answers *a = &s->entry->answers;
-    const json_t *ns = json_object_get(json_object_get(s->step, "queries"), "ns");
+    const json_t *ns = json_object_get(json_object_get(s->step->json, "queries"), "ns");
     double all = 0;
 
     for (size_t q = 0; q < a->n; q++) {
@@ -281,10 +261,12 @@ static int write_search(const struct exporter *x, const struct search *s, struct
     char dataset[600], path[PATH_MAX];
     double candidates = NAN;
     struct rows r = { 0 };
-    int rc = dataset_name(x, s, dataset, sizeof dataset, err);
+    int rc;
 
-    rc = rc == OK ? make_path(x, s, dataset, path, err) : rc;
-    rc = rc == OK ? rows_make(&r, (size_t)field_number(s->step, "count"), s->entry->k, err) : rc;
+    dataset_name(x, s, dataset, sizeof dataset);
+    rc = make_path(x, s, dataset, path, err);
+    rc = rc == OK ? rows_make(&r, (size_t)field_number(s->step->json, "count"), s->entry->k, err)
+                  : rc;
     rc = rc == OK ? take_rows(&r, x, s, &candidates, err) : rc;
     if (rc == OK) {
         json_t *attributes = attributes_of(x, s, dataset, candidates);
@@ -301,26 +283,21 @@ static int write_search(const struct exporter *x, const struct search *s, struct
 /* ---- 4. all cells */
 
 /* Writes the answers of an entry if they are a search's; else counts what is missing. */
-static int take_entry(const struct exporter *x, const json_t *cells, unsigned long number,
+static int take_entry(const struct exporter *x, const struct result *stored, unsigned long number,
                       const struct answers_entry *e, struct error *err)
 {
+    const size_t point = e->point == SIZE_MAX ? 0 : e->point;
     struct search s = { .number = number, .entry = e };
-    size_t i;
-    json_t *step;
 
-    s.cell = json_array_get(cells, e->point == SIZE_MAX ? 0 : e->point);
-    json_array_foreach(json_object_get(s.cell, "steps"), i, step) {
-        if (field_integer(step, "index", -1) == (long long)e->answers.op) {
-            s.step = step;
-            s.place = i;
-        }
-    }
-    if (!s.step || strcmp(field_text(s.step, "op", ""), "search") != 0 ||
-        strcmp(field_text(s.cell, "status", ""), "ok") != 0)
+    s.cell = point < stored->n ? &stored->cells[point] : NULL;
+    for (size_t i = 0; s.cell && i < s.cell->n; i++)
+        if (field_integer(s.cell->steps[i].json, "index", -1) == (long long)e->answers.op)
+            s.step = &s.cell->steps[i];
+    if (!s.step || s.step->op != OP_SEARCH || !s.cell->ok)
         return OK;
     x->counts->not_stored += !e->kept;
     x->counts->no_distances += e->kept && !e->answers.distances;
-    const bool calibrated = json_is_object(json_object_get(s.step, "calibrated"));
+    const bool calibrated = json_is_object(json_object_get(s.step->json, "calibrated"));
     x->counts->calibrated += calibrated && e->kept && e->answers.distances;
     return e->kept && e->answers.distances && !calibrated ? write_search(x, &s, err) : OK;
 }
@@ -336,27 +313,16 @@ static int take_cell(const struct exporter *x, unsigned long number, struct erro
     if (!file)
         return errno == ENOENT ? OK : fail_errno(err, ERR_IO, "%s: cannot be read", answers);
     json_t *cell = json_read(json, err);
-    int rc = cell ? OK : err->code, read = 0;
+    struct result stored = { 0 };
+    int rc = cell ? result_open(&stored, cell, err) : err->code, read = 0;
     while (rc == OK && (read = answers_file_read(file, answers, &entry, err)) == 1) {
-        rc = take_entry(x, json_object_get(cell, "cells"), number, &entry, err);
+        rc = take_entry(x, &stored, number, &entry, err);
         free(entry.words);
     }
     (void)fclose(file);
+    result_close(&stored);
     json_decref(cell);
     return rc != OK ? rc : read;
-}
-
-/* Whether cells have more than one search operation. */
-static bool has_several(const json_t *result)
-{
-    const json_t *steps =
-        json_object_get(json_array_get(json_object_get(result, "cells"), 0), "steps");
-    size_t i, n = 0;
-    json_t *step;
-
-    json_array_foreach(steps, i, step)
-        n += strcmp(field_text(step, "op", ""), "search") == 0;
-    return n > 1;
 }
 
 static int take_all(const struct exporter *x, struct error *err)
@@ -378,18 +344,21 @@ static int take_all(const struct exporter *x, struct error *err)
     return rc;
 }
 
-int export_ann_benchmarks(const json_t *result, const char *dir, const char *out,
+int export_ann_benchmarks(const struct result *result, const char *dir, const char *out,
                           struct export_counts *counts, struct error *err)
 {
-    const json_t *experiment = json_object_get(result, "experiment");
+    const json_t *experiment = json_object_get(result->json, "experiment");
     struct exporter x = { .result = result, .dir = dir, .counts = counts };
+    size_t searches = 0;
     const bool fresh = access(out, F_OK) != 0;
     const size_t length = strlen(out) - (fresh && *out && out[strlen(out) - 1] == '/');
 
     *counts = (struct export_counts){ 0 };
     (void)index_metric_named(field_text(experiment, "metric", ""), &x.metric);
-    x.dim = field_number(json_array_get(json_object_get(result, "datasets"), 0), "dim");
-    x.several = has_several(result);
+    x.dim = field_number(json_array_get(json_object_get(result->json, "datasets"), 0), "dim");
+    for (size_t i = 0; i < result->cells[0].n; i++)
+        searches += result->cells[0].steps[i].op == OP_SEARCH;
+    x.several = searches > 1;
     const int n =
         fresh ? snprintf(x.root, sizeof x.root, "%.*s.%ld.tmp", (int)length, out, (long)getpid())
               : snprintf(x.root, sizeof x.root, "%s", out);

@@ -5,9 +5,6 @@
 #include "src/base/atomic_file.h"
 #include "src/base/result_metrics.h"
 #include "src/export/export.h"
-#include "src/result/lookup.h"
-#include "src/result/series.h"
-#include "src/result/summary.h"
 
 /* Writes one line. */
 static int put(struct atomic_file *file, const json_t *line, struct error *err)
@@ -59,33 +56,33 @@ static void add_flat(json_t *line, const char *prefix, json_t *object)
 }
 
 /* Returns what all lines of a cell have. */
-static json_t *head_of(const json_t *cell, const char *experiment)
+static json_t *head_of(const struct result_cell *cell, const char *experiment)
 {
     static const char *const copied[] = {
         "method", "point", "repeat", "seed", "status", "element"
     };
-    char label[600];
-
-    result_cell_label(cell, label, sizeof label);
     json_t *head =
-        json_pack("{s:s, s:s, s:s}", "kind", "step", "experiment", experiment, "label", label);
+        json_pack("{s:s, s:s, s:s}", "kind", "step", "experiment", experiment, "label", cell->name);
+
     for (size_t i = 0; i < sizeof copied / sizeof *copied; i++)
-        (void)json_object_set(head, copied[i], json_object_get(cell, copied[i]));
-    (void)json_object_set(head, "cell_error", json_object_get(cell, "error"));
-    add_flat(head, "params", json_object_get(cell, "params"));
-    add_flat(head, "knobs", json_object_get(cell, "knobs"));
+        (void)json_object_set(head, copied[i], json_object_get(cell->json, copied[i]));
+    (void)json_object_set(head, "cell_error", json_object_get(cell->json, "error"));
+    add_flat(head, "params", json_object_get(cell->json, "params"));
+    add_flat(head, "knobs", json_object_get(cell->json, "knobs"));
     return head;
 }
 
-static int put_step(struct atomic_file *file, json_t *head, const json_t *step,
-                    struct place_in_series at, struct error *err)
+static int put_step(struct atomic_file *file, json_t *head, const struct result_step *at,
+                    struct error *err)
 {
-    json_t *line = json_copy(head), *metrics = summary_of_step(step);
+    const json_t *step = at->json;
+    json_t *line = json_copy(head), *metrics = json_object();
 
+    summary_of_step(at, metrics);
     (void)json_object_set(line, "step", json_object_get(step, "index"));
     (void)json_object_set(line, "op", json_object_get(step, "op"));
-    (void)json_object_set_new(line, "tag", json_string(series_step_tag(step)));
-    (void)json_object_set_new(line, "number", json_integer((json_int_t)at.number));
+    (void)json_object_set_new(line, "tag", json_string(at->tag));
+    (void)json_object_set_new(line, "number", json_integer((json_int_t)at->number));
     (void)json_object_set(line, "step_status", json_object_get(step, "status"));
     (void)json_object_set(line, "note", json_object_get(step, "note"));
     (void)json_object_set(line, "count", json_object_get(step, "count"));
@@ -99,41 +96,31 @@ static int put_step(struct atomic_file *file, json_t *head, const json_t *step,
 }
 
 /* A cell that failed at once has no steps; it gets one line without them. */
-static int put_cell(struct atomic_file *file, const json_t *cell, const char *experiment,
-                    struct error *err)
+static int put_cell(struct atomic_file *file, const struct result_cell *cell,
+                    const char *experiment, struct error *err)
 {
-    const json_t *steps = json_object_get(cell, "steps"), *step;
-    struct place_in_series *places = series_places(steps);
     json_t *head = head_of(cell, experiment);
-    int rc = places && head ? OK : fail(err, ERR_NO_MEMORY, "%s: out of memory", file->path);
-    size_t i;
+    int rc = head ? OK : fail(err, ERR_NO_MEMORY, "%s: out of memory", file->path);
 
-    if (rc == OK && json_array_size(steps) == 0)
+    if (rc == OK && cell->n == 0)
         rc = put(file, head, err);
-    json_array_foreach(steps, i, step) {
-        if (rc == OK)
-            rc = put_step(file, head, step, places[i], err);
-    }
+    for (size_t i = 0; rc == OK && i < cell->n; i++)
+        rc = put_step(file, head, &cell->steps[i], err);
     json_decref(head);
-    free(places);
     return rc;
 }
 
-int export_json_lines(const json_t *result, const char *path, struct error *err)
+int export_json_lines(const struct result *result, const char *path, struct error *err)
 {
-    const char *experiment = field_text(json_object_get(result, "experiment"), "name", "");
+    const char *experiment = field_text(json_object_get(result->json, "experiment"), "name", "");
     struct atomic_file file;
-    size_t i;
-    json_t *cell;
     int rc = atomic_file_begin(&file, path, err);
 
     if (rc != OK)
         return rc;
-    rc = put_summary(&file, result, experiment, err);
-    json_array_foreach(json_object_get(result, "cells"), i, cell) {
-        if (rc == OK)
-            rc = put_cell(&file, cell, experiment, err);
-    }
+    rc = put_summary(&file, result->json, experiment, err);
+    for (size_t i = 0; rc == OK && i < result->n; i++)
+        rc = put_cell(&file, &result->cells[i], experiment, err);
     rc = rc == OK ? atomic_file_commit(&file, err) : rc;
     if (rc != OK)
         atomic_file_abandon(&file);

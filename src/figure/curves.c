@@ -50,16 +50,13 @@ int figure_gather_pareto(struct gather *g)
     int rc = OK;
     for (size_t t = 0; !rc && t < json_array_size(tags); t++) {
         const char *tag = json_string_value(json_array_get(tags, t));
-        size_t i;
-        json_t *cell;
-        json_array_foreach(g->variants, i, cell) {
-            double x = figure_value_of(g, cell, f->x_name, tag);
+        for (size_t i = 0; i < g->result->n_variants; i++) {
+            const struct result_cell *cell = g->result->variants[i];
+            const double x = figure_value_of(g, cell, f->x_name, tag);
             if (rc || isnan(x) || !figure_allows_cell(g, cell))
                 continue;
-            char series[300];
-            result_build_label(cell, series, sizeof series);
             const size_t n = f->n;
-            rc = figure_add_variant(g, cell, tag, series, x, "", y_name, tag);
+            rc = figure_add_variant(g, cell, tag, cell->build, x, "", y_name, tag);
             if (f->n > n)
                 figure_interval(g, cell, f->x_name, tag, &f->points[n].x_low, &f->points[n].x_high);
         }
@@ -71,14 +68,13 @@ int figure_gather_pareto(struct gather *g)
 
 /* Adds the bars of one cell in one panel. The labels are positions on the x axis; with `by_tag`, the
    tags are. */
-static int add_bars(struct gather *g, const json_t *cell, const char *panel, const char *metric,
-                    bool shared)
+static int add_bars(struct gather *g, const struct result_cell *cell, const char *panel,
+                    const char *metric, bool shared)
 {
     const bool by_tag = !strcmp(g->figure->x_name, "tag");
+    const char *label = shared ? cell->build : cell->name;
     json_t *tags = figure_tags_with(g, metric);
-    char label[300];
     int rc = OK;
-    (shared ? result_build_label : result_cell_label)(cell, label, sizeof label);
     for (size_t t = 0; rc == OK && t < json_array_size(tags); t++) {
         const char *tag = json_string_value(json_array_get(tags, t));
         rc = figure_add_variant(g, cell, panel, by_tag ? label : tag, 0, by_tag ? tag : label,
@@ -108,36 +104,30 @@ int figure_gather_bars(struct gather *g)
 {
     const json_t *listed = json_object_get(g->spec, "y");
     const size_t n = json_array_size(listed) > 1 ? json_array_size(listed) : 1;
-    json_t *cells, *cell;
+    size_t n_cells;
     bool shared = true;
-    int rc = OK;
     for (size_t m = 0; m < n; m++)
         shared &= figure_is_of_build(n > 1 ? json_string_value(json_array_get(listed, m))
                                            : g->figure->y_name);
-    cells = figure_cells(g, shared);
+    const struct result_cell **cells = figure_cells(g, shared, &n_cells);
+    int rc = cells ? OK : ERR_NO_MEMORY;
     for (size_t m = 0; m < n; m++) {
         const char *metric =
             n > 1 ? json_string_value(json_array_get(listed, m)) : g->figure->y_name;
-        size_t i;
-        json_array_foreach(cells, i, cell)
-            rc = rc ? rc : add_bars(g, cell, n > 1 ? metric : "", metric, shared);
+        for (size_t i = 0; !rc && i < n_cells; i++)
+            rc = add_bars(g, cells[i], n > 1 ? metric : "", metric, shared);
     }
-    json_decref(cells);
-    if (n == 1 && strcmp(g->figure->x_name, "tag") != 0 && result_is_tuned(g->result))
+    free(cells);
+    if (n == 1 && strcmp(g->figure->x_name, "tag") != 0 && g->result->is_tuned)
         order_bars(g->figure);
     figure_place_by_label(g->figure);
     return rc;
 }
 
-static bool asks(const json_t *step)
-{
-    const char *op = field_text(step, "op", "");
-    return !strcmp(op, "search") || !strcmp(op, "range") || !strcmp(op, "concurrent");
-}
-
 /* The parameters of gather_steps(). */
 struct over_steps {
-    const char *op, *metric, *panel;    /* op NULL: any */
+    enum op_kind op; /* OP_KINDS: any */
+    const char *metric, *panel;
     bool all_tags;                      /* whether a curve's name includes the tag */
     bool maintenance;                   /* whether steps with maintenance are marked */
     double (*x_of)(const json_t *step); /* NAN: the step is not drawn */
@@ -160,7 +150,7 @@ static double maintenance_until(const json_t *step)
 
 /* Marks the steps with maintenance between the first and the last of the points from number `first` on,
    which are a cell's. */
-static int mark_maintenance(struct figure *f, size_t first, const json_t *steps)
+static int mark_maintenance(struct figure *f, size_t first, const struct result_cell *cell)
 {
     const size_t end = f->n;
     double from = INFINITY, to = -INFINITY, before = 0;
@@ -169,10 +159,10 @@ static int mark_maintenance(struct figure *f, size_t first, const json_t *steps)
         from = fmin(from, f->points[i].x);
         to = fmax(to, f->points[i].x);
     }
-    for (size_t s = 0; first < end && s < json_array_size(steps); s++) {
-        const json_t *step = json_array_get(steps, s);
+    for (size_t s = 0; first < end && s < cell->n; s++) {
+        const json_t *step = cell->steps[s].json;
         const double until = maintenance_until(step), x = field_number(step, "index");
-        const bool some = until > before || !strcmp(field_text(step, "op", ""), "maintain");
+        const bool some = until > before || cell->steps[s].op == OP_MAINTAIN;
         if (!isnan(until))
             before = until;
         if (!some || !(x >= from && x <= to))
@@ -187,25 +177,23 @@ static int mark_maintenance(struct figure *f, size_t first, const json_t *steps)
 }
 
 /* Adds the steps of one cell: its queries, or its other operations. */
-static int add_steps(struct gather *g, const json_t *cell, const struct over_steps *o, bool queries,
-                     const char *label)
+static int add_steps(struct gather *g, const struct result_cell *cell, const struct over_steps *o,
+                     bool queries, const char *label)
 {
-    struct place_in_series *places = series_places(figure_steps_of(cell));
-    int rc = places ? OK : ERR_NO_MEMORY;
-    for (size_t s = 0; !rc && s < json_array_size(figure_steps_of(cell)); s++) {
-        const json_t *step = json_array_get(figure_steps_of(cell), s);
-        const double x = o->x_of(step);
-        const char *plain = series_step_tag(step);
+    int rc = OK;
+    for (size_t s = 0; !rc && s < cell->n; s++) {
+        const struct result_step *step = &cell->steps[s];
+        const bool answered = op_info(step->op)->flags & OP_ANSWERED;
+        const double x = o->x_of(step->json);
         char series[400], tag[160];
-        if (isnan(x) || asks(step) != queries || !figure_allows(g->spec, "tag", plain))
+        if (isnan(x) || answered != queries || !figure_allows(g->spec, "tag", step->tag))
             continue;
-        if (o->op && strcmp(field_text(step, "op", ""), o->op) != 0)
+        if (o->op != OP_KINDS && step->op != o->op)
             continue;
-        snprintf(tag, sizeof tag, places[s].of > 1 ? "%s#%zu" : "%s", plain, places[s].number);
-        snprintf(series, sizeof series, o->all_tags ? "%s, %s" : "%s", label, plain);
+        snprintf(tag, sizeof tag, step->of > 1 ? "%s#%zu" : "%s", step->tag, step->number);
+        snprintf(series, sizeof series, o->all_tags ? "%s, %s" : "%s", label, step->tag);
         rc = figure_add_variant(g, cell, o->panel, series, x, tag, o->metric, tag);
     }
-    free(places);
     return rc;
 }
 
@@ -216,20 +204,19 @@ static int gather_steps(struct gather *g, const struct over_steps *o)
     int rc = OK;
     for (int queries = 0; !rc && queries < 2; queries++) {
         const bool by_build = !queries || result_metric_is_at_recall(o->metric);
-        json_t *cells = figure_cells(g, by_build), *cell;
-        char label[300], build[300], last[300] = "";
-        size_t i;
-        json_array_foreach(cells, i, cell) {
+        const char *last = NULL;
+        size_t n;
+        const struct result_cell **cells = figure_cells(g, by_build, &n);
+        rc = cells ? OK : ERR_NO_MEMORY;
+        for (size_t i = 0; !rc && i < n; i++) {
+            const struct result_cell *cell = cells[i];
             const size_t first = g->figure->n;
-            (by_build ? result_build_label : result_cell_label)(cell, label, sizeof label);
-            result_build_label(cell, build, sizeof build);
-            if (!rc)
-                rc = add_steps(g, cell, o, queries, label);
-            if (!rc && o->maintenance && strcmp(build, last) != 0)
-                rc = mark_maintenance(g->figure, first, figure_steps_of(cell));
-            memcpy(last, build, sizeof last);
+            rc = add_steps(g, cell, o, queries, by_build ? cell->build : cell->name);
+            if (!rc && o->maintenance && cell->build != last)
+                rc = mark_maintenance(g->figure, first, cell);
+            last = cell->build;
         }
-        json_decref(cells);
+        free(cells);
     }
     return rc;
 }
@@ -260,7 +247,7 @@ static size_t tag_count(const struct gather *g, const char *metric)
 
 /* Draws each metric that the specification names, or the given defaults, if the result has it. */
 static int for_each_metric(struct gather *g, const char *const *defaults, size_t n_defaults,
-                           const char *op, double (*x_of)(const json_t *))
+                           enum op_kind op, double (*x_of)(const json_t *))
 {
     const json_t *y = json_object_get(g->spec, "y");
     size_t n = json_is_array(y) ? json_array_size(y) : json_is_string(y) ? 1 : n_defaults;
@@ -280,7 +267,7 @@ static int for_each_metric(struct gather *g, const char *const *defaults, size_t
 int figure_gather_timeline(struct gather *g)
 {
     const char *const defaults[] = { g->recall, "single_qps", "p99_ns", "index_bytes" };
-    return for_each_metric(g, defaults, sizeof defaults / sizeof *defaults, NULL, x_index);
+    return for_each_metric(g, defaults, sizeof defaults / sizeof *defaults, OP_KINDS, x_index);
 }
 
 static void rename_series(struct figure *f, const char *old, const char *named)
@@ -375,7 +362,7 @@ int figure_gather_radius(struct gather *g)
     const char *const defaults[] = { "ns_each", "range_recall", "distances" };
     const char *baseline = field_text(g->spec, "baseline", NULL);
     const int rc =
-        for_each_metric(g, defaults, sizeof defaults / sizeof *defaults, "range", x_radius);
+        for_each_metric(g, defaults, sizeof defaults / sizeof *defaults, OP_RANGE, x_radius);
     order_curves(g->figure);
     return rc == OK && baseline ? mark_crossings(g->figure, baseline) : rc;
 }
@@ -421,8 +408,8 @@ int figure_gather_scaling(struct gather *g)
     struct figure *f = g->figure;
     int rc;
     if (!strcmp(f->x_name, "live")) {
-        rc = gather_steps(g, &(struct over_steps){ NULL, f->y_name, "", tag_count(g, f->y_name) > 1,
-                                                   false, x_live });
+        rc = gather_steps(g, &(struct over_steps){ OP_KINDS, f->y_name, "",
+                                                   tag_count(g, f->y_name) > 1, false, x_live });
     } else {
         rc = figure_gather_pareto(g);
         /* Each point is another build, so a curve is named by the label without parameters. */
@@ -440,22 +427,20 @@ int figure_gather_heatmap(struct gather *g)
     struct figure *f = g->figure;
     const char *metric = field_text(g->spec, "group", g->recall);
     json_t *tags = figure_tags_with(g, metric);
-    json_t *cells = figure_cells(g, figure_is_of_build(metric));
-    int rc = OK;
+    size_t n;
+    const struct result_cell **cells = figure_cells(g, figure_is_of_build(metric), &n);
+    int rc = cells ? OK : ERR_NO_MEMORY;
     for (size_t t = 0; t < json_array_size(tags); t++) {
         const char *tag = json_string_value(json_array_get(tags, t));
-        size_t i;
-        json_t *cell;
-        json_array_foreach(cells, i, cell) {
-            double x = figure_value_of(g, cell, f->x_name, tag),
-                   y = figure_value_of(g, cell, f->y_name, tag);
-            double value = figure_value_of(g, cell, metric, tag);
-            if (rc || isnan(x) || isnan(y) || isnan(value))
-                continue;
-            rc = figure_add(f, tag, metric, field_text(cell, "point", ""), x, "", y, value, NAN);
+        for (size_t i = 0; !rc && i < n; i++) {
+            const double x = figure_value_of(g, cells[i], f->x_name, tag),
+                         y = figure_value_of(g, cells[i], f->y_name, tag),
+                         value = figure_value_of(g, cells[i], metric, tag);
+            if (!isnan(x) && !isnan(y) && !isnan(value))
+                rc = figure_add(f, tag, metric, cells[i]->point, x, "", y, value, NAN);
         }
     }
-    json_decref(cells);
+    free(cells);
     json_decref(tags);
     return rc;
 }

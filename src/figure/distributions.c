@@ -60,25 +60,18 @@ static int add_ccdf(struct gather *g, const char *tag, const char *label,
 }
 
 /* Merges the queries of all repeats of one LABEL[point] and tag. */
-static int gather_latencies(struct gather *g, const char *label, const char *tag)
+static int gather_latencies(struct gather *g, const char *name, const char *tag)
 {
     struct latency_buckets all = { 0 };
-    size_t c, s;
-    json_t *cell, *step;
     int rc = OK;
-    json_array_foreach(json_object_get(g->result, "cells"), c, cell) {
-        char other[300];
-        result_cell_label(cell, other, sizeof other);
-        if (strcmp(other, label) != 0)
-            continue;
-        json_array_foreach(figure_steps_of(cell), s, step) {
-            const char *op = field_text(step, "op", "");
-            if (!rc && !strcmp(field_text(step, "tag", op), tag))
-                rc = add_buckets(&all, json_object_get(step, "latency_counts"));
-        }
+    for (size_t c = 0; c < g->result->n; c++) {
+        const struct result_cell *cell = &g->result->cells[c];
+        for (size_t s = 0; !rc && cell->name == name && s < cell->n; s++)
+            if (!strcmp(cell->steps[s].tag, tag))
+                rc = add_buckets(&all, json_object_get(cell->steps[s].json, "latency_counts"));
     }
     if (!rc && all.n)
-        rc = add_ccdf(g, tag, label, &all);
+        rc = add_ccdf(g, tag, name, &all);
     free(all.at);
     return rc;
 }
@@ -87,16 +80,11 @@ int figure_gather_ccdf(struct gather *g)
 {
     json_t *tags = figure_tags_with(g, "p50_ns");
     int rc = OK;
-    for (size_t t = 0; t < json_array_size(tags); t++) {
-        size_t i;
-        json_t *cell;
-        json_array_foreach(g->variants, i, cell) {
-            char label[300];
-            result_cell_label(cell, label, sizeof label);
-            if (!rc && figure_allows_cell(g, cell))
-                rc = gather_latencies(g, label, json_string_value(json_array_get(tags, t)));
-        }
-    }
+    for (size_t t = 0; t < json_array_size(tags); t++)
+        for (size_t i = 0; !rc && i < g->result->n_variants; i++)
+            if (figure_allows_cell(g, g->result->variants[i]))
+                rc = gather_latencies(g, g->result->variants[i]->name,
+                                      json_string_value(json_array_get(tags, t)));
     json_decref(tags);
     return rc;
 }
@@ -136,38 +124,30 @@ static const json_t *column_of(const json_t *step, const char *name)
 int figure_gather_sizes(struct gather *g)
 {
     int rc = OK;
-    size_t i;
-    json_t *cell;
-    json_t *builds = result_builds(g->result); /* knobs do not change the clusters */
-    json_array_foreach(builds, i, cell) {
-        char label[300];
-        result_build_label(cell, label, sizeof label);
-        if (rc || !figure_allows_cell(g, cell))
-            continue;
+    for (size_t i = 0; !rc && i < g->result->n_builds; i++) { /* knobs do not change the clusters */
+        const struct result_cell *cell = g->result->builds[i];
         const json_t *sizes = NULL;
-        for (size_t s = 0; s < json_array_size(figure_steps_of(cell)); s++) {
-            const json_t *column =
-                column_of(json_array_get(figure_steps_of(cell), s), g->figure->y_name);
+        for (size_t s = 0; figure_allows_cell(g, cell) && s < cell->n; s++) {
+            const json_t *column = column_of(cell->steps[s].json, g->figure->y_name);
             if (json_is_array(column))
                 sizes = column;
         }
         if (sizes)
-            rc = add_sizes(g, label, sizes);
+            rc = add_sizes(g, cell->build, sizes);
     }
-    json_decref(builds);
     return rc;
 }
 
 /* The column in the last step that has it and that `where` allows; NULL if there is none. */
-static const json_t *last_column(const struct gather *g, const json_t *cell, const char *name)
+static const json_t *last_column(const struct gather *g, const struct result_cell *cell,
+                                 const char *name)
 {
     const json_t *last = NULL;
 
-    for (size_t s = 0; s < json_array_size(figure_steps_of(cell)); s++) {
-        const json_t *step = json_array_get(figure_steps_of(cell), s);
-        const json_t *column = column_of(step, name);
+    for (size_t s = 0; s < cell->n; s++) {
+        const json_t *column = column_of(cell->steps[s].json, name);
 
-        if (json_is_array(column) && figure_allows(g->spec, "tag", series_step_tag(step)))
+        if (json_is_array(column) && figure_allows(g->spec, "tag", cell->steps[s].tag))
             last = column;
     }
     return last;
@@ -176,20 +156,18 @@ static const json_t *last_column(const struct gather *g, const json_t *cell, con
 /* One curve per build: a build reports its tables once, after all points of a sweep. */
 static int add_profiles(struct gather *g, const char *name)
 {
-    json_t *cells = figure_cells(g, true), *cell, *value;
-    int rc = OK;
-    size_t i, row;
+    size_t n, row;
+    const struct result_cell **cells = figure_cells(g, true, &n);
+    json_t *value;
+    int rc = cells ? OK : ERR_NO_MEMORY;
 
-    json_array_foreach(cells, i, cell) {
-        char label[300];
-        result_build_label(cell, label, sizeof label);
-        json_array_foreach(last_column(g, cell, name), row, value) {
+    for (size_t i = 0; !rc && i < n; i++)
+        json_array_foreach(last_column(g, cells[i], name), row, value) {
             if (!rc && json_is_number(value)) /* null: the method did not set it in this row */
-                rc = figure_add(g->figure, name, label, "", (double)row, "",
+                rc = figure_add(g->figure, name, cells[i]->build, "", (double)row, "",
                                 json_number_value(value), NAN, NAN);
         }
-    }
-    json_decref(cells);
+    free(cells);
     return rc;
 }
 
@@ -210,12 +188,12 @@ int figure_gather_profile(struct gather *g)
 }
 
 /* A cell's memory in the last step that reports it, by the name of a count or of a part. */
-static double last_bytes(const json_t *cell, bool of_parts, const char *name)
+static double last_bytes(const struct result_cell *cell, bool of_parts, const char *name)
 {
     double bytes = NAN;
 
-    for (size_t s = 0; s < json_array_size(figure_steps_of(cell)); s++) {
-        const json_t *memory = json_object_get(json_array_get(figure_steps_of(cell), s), "memory");
+    for (size_t s = 0; s < cell->n; s++) {
+        const json_t *memory = json_object_get(cell->steps[s].json, "memory");
         const double now = field_number(of_parts ? json_object_get(memory, "parts") : memory, name);
 
         if (!isnan(now))
@@ -242,7 +220,6 @@ int figure_gather_memory(struct gather *g)
     };
 #undef MEMORY_PART
     const bool of_parts = !strcmp(g->figure->y_name, "parts");
-    json_t *builds = result_builds(g->result), *cell;
     int rc = OK;
 
     if (of_parts) { /* "parts" is not a metric */
@@ -251,21 +228,13 @@ int figure_gather_memory(struct gather *g)
     }
     const struct bytes_shown *shown = of_parts ? parts : counts;
     const size_t n = of_parts ? sizeof parts / sizeof *parts : sizeof counts / sizeof *counts;
-    for (const struct bytes_shown *p = shown; p < shown + n; p++) {
-        size_t i;
-        if (!p->drawn)
-            continue;
-        json_array_foreach(builds, i, cell) {
-            char build[300];
-            result_build_label(cell, build, sizeof build);
-            if (rc || !figure_allows_cell(g, cell))
-                continue;
+    for (const struct bytes_shown *p = shown; p < shown + n; p++)
+        for (size_t i = 0; p->drawn && !rc && i < g->result->n_builds; i++) {
+            const struct result_cell *cell = g->result->builds[i];
             const double bytes = last_bytes(cell, of_parts, p->name);
-            if (!isnan(bytes))
-                rc = figure_add(g->figure, "", p->title, "", 0, build, bytes, NAN, NAN);
+            if (figure_allows_cell(g, cell) && !isnan(bytes))
+                rc = figure_add(g->figure, "", p->title, "", 0, cell->build, bytes, NAN, NAN);
         }
-    }
-    json_decref(builds);
     figure_place_by_label(g->figure);
     return rc;
 }

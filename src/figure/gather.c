@@ -34,14 +34,15 @@ static char *file_name(const struct figure *f, const json_t *spec)
     return strdup(text);
 }
 
-int figure_gather(struct figure *f, const json_t *result, const json_t *spec, struct error *error)
+int figure_gather(struct figure *f, const struct result *result, const json_t *spec,
+                  struct error *error)
 {
     *f = (struct figure){ 0 };
     const char *name = field_text(spec, "kind", "");
     const struct figure_kind *kind = figure_kind_named(name);
     if (!kind)
         return fail(error, ERR_CORRUPT, "the result has a figure of the unknown kind \"%s\"", name);
-    const json_t *experiment = json_object_get(result, "experiment");
+    const json_t *experiment = json_object_get(result->json, "experiment");
     struct gather g = { .figure = f, .result = result, .spec = spec };
     snprintf(g.recall, sizeof g.recall, "recall@%lld", field_integer(experiment, "k", 0));
     const json_t *listed = json_array_get(json_object_get(spec, "y"), 0); /* the first of a list */
@@ -52,11 +53,7 @@ int figure_gather(struct figure *f, const json_t *result, const json_t *spec, st
     f->y_name = strdup(!strcmp(y, "recall") ? g.recall : y);
     f->title = strdup(field_text(spec, "title", field_text(experiment, "title", "")));
     f->file = file_name(f, spec);
-    summary_index_init(&g.index, result);
-    g.variants = result_variants(result);
-    int rc = gatherers[kind - figure_kinds](&g);
-    json_decref(g.variants);
-    summary_index_free(&g.index);
+    const int rc = gatherers[kind - figure_kinds](&g);
     return rc ? fail(error, rc, "out of memory gathering the figure %s", f->file) : OK;
 }
 
@@ -70,23 +67,21 @@ static void want(json_t *specs, const char *kind, const char *x, const char *y)
     json_array_append_new(specs, spec);
 }
 
-json_t *figure_specs(const json_t *result)
+json_t *figure_specs(const struct result *result)
 {
-    json_t *given = json_object_get(json_object_get(result, "experiment"), "figure_specs");
+    json_t *given = json_object_get(json_object_get(result->json, "experiment"), "figure_specs");
     if (json_array_size(given))
         return json_incref(given);
     json_t *specs = json_array();
     bool search = false, range = false, insert = false, series = false;
-    const json_t *steps = figure_steps_of(json_array_get(json_object_get(result, "cells"), 0));
-    struct place_in_series *places = series_places(steps);
-    for (size_t i = 0; i < json_array_size(steps); i++) {
-        const char *op = field_text(json_array_get(steps, i), "op", "");
-        search |= !strcmp(op, "search");
-        range |= !strcmp(op, "range");
-        insert |= !strcmp(op, "insert");
-        series |= places && places[i].of > 1;
+    const struct result_cell *first = &result->cells[0];
+    for (size_t i = 0; i < first->n; i++) {
+        const struct result_step *step = &first->steps[i];
+        search |= step->op == OP_SEARCH;
+        range |= step->op == OP_RANGE;
+        insert |= step->op == OP_INSERT;
+        series |= step->of > 1;
     }
-    free(places);
     if (search)
         want(specs, "bars", NULL, NULL);
     if (search)

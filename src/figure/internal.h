@@ -7,42 +7,39 @@
 #include "src/base/json.h"
 #include "src/base/result_metrics.h"
 #include "src/figure/plot.h"
-#include "src/result/lookup.h"
-#include "src/result/series.h"
+#include "src/result/view.h"
 
 /* The input of every kind of figure, and the figure that it fills. */
 struct gather {
     struct figure *figure;
-    const json_t *result, *spec;
-    struct summary_index index;
-    json_t *variants; /* first cell of each LABEL[point] */
-    char recall[32];  /* "recall@10" */
+    const struct result *result;
+    const json_t *spec;
+    char recall[32]; /* "recall@10" */
 };
-
-json_t *figure_steps_of(const json_t *cell);
 
 /* Whether the specification's `where` allows the value of a key, or a cell's
    label, point and method. */
 bool figure_allows(const json_t *spec, const char *key, const char *value);
-bool figure_allows_cell(const struct gather *, const json_t *cell);
+bool figure_allows_cell(const struct gather *, const struct result_cell *);
 /* The tags for which a label has `metric`, in order of first appearance. New array of strings. */
 json_t *figure_tags_with(const struct gather *, const char *metric);
-/* A new array of the cells that `where` allows, one per point. With by_build, only the first cell
- * of each build. */
-json_t *figure_cells(const struct gather *, bool by_build);
+/* The *n cells that `where` allows, one per point; with by_build, only the first of each build. The caller
+ * frees the array with free(). NULL: out of memory. */
+const struct result_cell **figure_cells(const struct gather *, bool by_build, size_t *n);
 /* Whether all points of a build share the metric: it is measured before the first search, or over
    a sweep. */
 bool figure_is_of_build(const char *metric);
 /* A value of one variant: the summary's median of a metric, else a parameter or knob of that name,
    else NAN. */
-double figure_value_of(const struct gather *, const json_t *cell, const char *name,
+double figure_value_of(const struct gather *, const struct result_cell *, const char *name,
                        const char *tag);
 /* The 95 % interval of a variant's metric: over repeats, with one repeat over the passes of its step; else NAN. */
-void figure_interval(const struct gather *, const json_t *cell, const char *name, const char *tag,
-                     double *low, double *high);
+void figure_interval(const struct gather *, const struct result_cell *, const char *name,
+                     const char *tag, double *low, double *high);
 /* Adds one variant's y with its interval at x; adds nothing if there is no value. */
-int figure_add_variant(struct gather *, const json_t *cell, const char *panel, const char *series,
-                       double x, const char *x_label, const char *y_name, const char *tag);
+int figure_add_variant(struct gather *, const struct result_cell *, const char *panel,
+                       const char *series, double x, const char *x_label, const char *y_name,
+                       const char *tag);
 
 /* Sets each point's x to the place of its x_label among the distinct ones, in order of appearance:
    the order of XLABEL in the figure's script. */

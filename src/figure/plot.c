@@ -15,7 +15,7 @@
 
 /* Shared by all figures of a result. */
 struct drawing {
-    const json_t *result;
+    const struct result *result;
     const char *dir, *plots;
     enum figure_style style;
     const volatile int *interrupted;
@@ -34,7 +34,7 @@ static int draw(const struct drawing *d, const json_t *spec, size_t number, stru
     if (!rc && f.n == 0)
         json_array_append_new(d->bare, json_sprintf("%s, \"%s\"", file, f.title));
     if (!rc && f.n) {
-        rc = figure_write(&f, d->result, d->dir, d->plots, d->style, d->letters, error);
+        rc = figure_write(&f, d->result->json, d->dir, d->plots, d->style, d->letters, error);
         if (!rc)
             rc = gnuplot_run(d->dir, file, d->interrupted, error);
         snprintf(svg, sizeof svg, "%s.svg", file);
@@ -77,7 +77,7 @@ int plot_result(const char *dir, const char *root, enum figure_style style,
                 struct error *error)
 {
     char path[PATH_MAX], plots[PATH_MAX];
-    json_t *result = NULL;
+    struct result result;
     *bare = json_array();
     *letters = json_object();
     if (snprintf(path, sizeof path, "%s/plots", root) >= (int)sizeof path || !realpath(path, plots))
@@ -85,19 +85,20 @@ int plot_result(const char *dir, const char *root, enum figure_style style,
                           root);
     snprintf(path, sizeof path, "%s/result.json", dir);
     int rc = result_load(path, &result, error);
-    if (rc)
+    if (rc) {
+        result_close(&result);
         return rc;
-    json_t *specs = figure_specs(result);
-    const struct drawing d = {
-        result, dir, plots, style, interrupted, json_array(), *bare, *letters
-    };
+    }
+    json_t *specs = figure_specs(&result);
+    const struct drawing d = { &result,     dir,          plots, style,
+                               interrupted, json_array(), *bare, *letters };
     remove_old(dir);
     for (size_t i = 0; !rc && i < json_array_size(specs); i++)
         rc = draw(&d, json_array_get(specs, i), i + 1, error);
-    json_object_set_new(result, "figures", d.files); /* after an error, those drawn so far */
-    const int unsaved = result_save(result, dir, error);
+    json_object_set_new(result.json, "figures", d.files); /* after an error, those drawn so far */
+    const int unsaved = result_save(result.json, dir, error);
     rc = rc ? rc : unsaved;
     json_decref(specs);
-    json_decref(result);
+    result_close(&result);
     return rc;
 }

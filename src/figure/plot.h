@@ -10,6 +10,7 @@
 
 #include "src/base/figures.h"
 #include "src/core/error.h"
+#include "src/result/view.h"
 
 /* What figures are drawn for: reports, one column or both of a paper, or a slide. The names of --style. */
 enum figure_style { FIGURE_PAGE, FIGURE_PAPER, FIGURE_PAPER_WIDE, FIGURE_SLIDES, FIGURE_STYLES };
@@ -40,10 +41,10 @@ struct figure {
 
 /* Fills a figure from a specification { kind, x, y, group, where, title, baseline } and a result.
    The caller calls figure_free(), also on failure. ERR_CORRUPT: the kind is unknown. */
-int figure_gather(struct figure *, const json_t *result, const json_t *spec, struct error *);
+int figure_gather(struct figure *, const struct result *, const json_t *spec, struct error *);
 /* The specifications of a result: those of its config, or defaults for its operations. Returns a
  * new reference. */
-json_t *figure_specs(const json_t *result);
+json_t *figure_specs(const struct result *);
 void figure_free(struct figure *);
 /* Writes dir/FILE.csv and dir/FILE.gp, which gnuplot draws. plots: the absolute path of the folder of templates.
    letters: of gnuplot_drawable(), as several figures have the same. */

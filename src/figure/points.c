@@ -6,11 +6,6 @@
 
 #include "src/figure/internal.h"
 
-json_t *figure_steps_of(const json_t *cell)
-{
-    return json_object_get(cell, "steps");
-}
-
 int figure_add(struct figure *f, const char *panel, const char *series, const char *point, double x,
                const char *x_label, double y, double low, double high)
 {
@@ -79,53 +74,52 @@ bool figure_allows(const json_t *spec, const char *key, const char *value)
     return false;
 }
 
-bool figure_allows_cell(const struct gather *g, const json_t *cell)
+bool figure_allows_cell(const struct gather *g, const struct result_cell *cell)
 {
-    return figure_allows(g->spec, "label", field_text(cell, "label", "")) &&
-           figure_allows(g->spec, "point", field_text(cell, "point", "")) &&
-           figure_allows(g->spec, "method", field_text(cell, "method", ""));
+    return figure_allows(g->spec, "label", cell->label) &&
+           figure_allows(g->spec, "point", cell->point) &&
+           figure_allows(g->spec, "method", cell->method);
 }
 
 json_t *figure_tags_with(const struct gather *g, const char *metric)
 {
+    const size_t length = strlen(metric);
     json_t *tags = json_array();
-    char name[64], tag[128];
-    size_t i;
-    json_t *entry;
-    json_array_foreach(json_object_get(g->result, "summary"), i, entry) {
-        result_metric_split(field_text(entry, "metric", ""), name, sizeof name, tag, sizeof tag);
-        if (strcmp(name, metric) != 0 || strchr(tag, '#') || !figure_allows(g->spec, "tag", tag))
+    for (size_t i = 0; i < g->result->summary.n; i++) {
+        const char *name = g->result->summary.at[i]->metric;
+        if (strncmp(name, metric, length) != 0 || name[length] != '/')
             continue;
-        bool known = false;
-        for (size_t j = 0; j < json_array_size(tags); j++)
-            known |= !strcmp(json_string_value(json_array_get(tags, j)), tag);
+        const char *tag = name + length + 1;
+        bool known = strchr(tag, '#') || !figure_allows(g->spec, "tag", tag);
+        for (size_t j = 0; !known && j < json_array_size(tags); j++)
+            known = !strcmp(json_string_value(json_array_get(tags, j)), tag);
         if (!known)
             json_array_append_new(tags, json_string(tag));
     }
     return tags;
 }
 
-/* The label of a metric in the summary: the build's for a metric of a
-   whole sweep, else LABEL[point]. */
-static void label_of(const json_t *cell, const char *metric, char *text, size_t bytes)
+/* A metric of one variant, which is the build's if it is of a whole sweep. */
+static const struct summary_entry *entry_of(const struct gather *g, const struct result_cell *cell,
+                                            const char *metric, const char *tag)
 {
-    (result_metric_is_at_recall(metric) ? result_build_label : result_cell_label)(cell, text,
-                                                                                  bytes);
+    return summary_find_tag(&g->result->summary,
+                            result_metric_is_at_recall(metric) ? cell->build : cell->name, metric,
+                            tag);
 }
 
-json_t *figure_cells(const struct gather *g, bool by_build)
+const struct result_cell **figure_cells(const struct gather *g, bool by_build, size_t *n)
 {
-    json_t *drawn = json_array(), *seen = json_object(), *cell;
-    size_t i;
-    json_array_foreach(g->variants, i, cell) {
-        char build[300];
-        result_build_label(cell, build, sizeof build);
-        if (!figure_allows_cell(g, cell) || (by_build && json_object_get(seen, build)))
-            continue;
-        json_object_set_new(seen, build, json_true());
-        json_array_append(drawn, cell);
+    const struct result_cell **drawn = calloc(g->result->n_variants + 1, sizeof *drawn);
+    *n = 0;
+    for (size_t i = 0; drawn && i < g->result->n_variants; i++) {
+        const struct result_cell *cell = g->result->variants[i];
+        bool known = !figure_allows_cell(g, cell);
+        for (size_t j = *n; by_build && !known && j > 0; j--)
+            known = drawn[j - 1]->build == cell->build;
+        if (!known)
+            drawn[(*n)++] = cell;
     }
-    json_decref(seen);
     return drawn;
 }
 
@@ -135,39 +129,32 @@ bool figure_is_of_build(const char *metric)
            !strcmp(metric, "index_bytes") || !strcmp(metric, "rss_bytes");
 }
 
-double figure_value_of(const struct gather *g, const json_t *cell, const char *name,
+double figure_value_of(const struct gather *g, const struct result_cell *cell, const char *name,
                        const char *tag)
 {
-    char label[300], metric[200];
-    label_of(cell, name, label, sizeof label);
-    snprintf(metric, sizeof metric, "%s/%s", name, tag);
-    double value = summary_median(&g->index, label, metric);
+    double value = entry_of(g, cell, name, tag)->median;
     if (!isnan(value))
         return value;
-    value = field_number(json_object_get(cell, "params"), name);
-    return isnan(value) ? field_number(json_object_get(cell, "knobs"), name) : value;
+    value = field_number(json_object_get(cell->json, "params"), name);
+    return isnan(value) ? field_number(json_object_get(cell->json, "knobs"), name) : value;
 }
 
 /* The step that a tag names, TAG or TAG#number; NULL if TAG has several steps. */
-static const json_t *step_of(const json_t *cell, const char *tag)
+static const json_t *step_of(const struct result_cell *cell, const char *tag)
 {
-    const json_t *steps = figure_steps_of(cell), *found = NULL;
-    struct place_in_series *places = series_places(steps);
-
-    for (size_t s = 0; places && s < json_array_size(steps); s++) {
-        const json_t *step = json_array_get(steps, s);
+    const json_t *found = NULL;
+    for (size_t i = 0; i < cell->n; i++) {
+        const struct result_step *step = &cell->steps[i];
         char name[160];
-        snprintf(name, sizeof name, places[s].of > 1 ? "%s#%zu" : "%s", series_step_tag(step),
-                 places[s].number);
+        snprintf(name, sizeof name, step->of > 1 ? "%s#%zu" : "%s", step->tag, step->number);
         if (!strcmp(name, tag))
-            found = step;
+            found = step->json;
     }
-    free(places);
     return found;
 }
 
-void figure_interval(const struct gather *g, const json_t *cell, const char *name, const char *tag,
-                     double *low, double *high)
+void figure_interval(const struct gather *g, const struct result_cell *cell, const char *name,
+                     const char *tag, double *low, double *high)
 {
     /* Metrics of which a step has the interval over its passes. */
     static const struct {
@@ -175,14 +162,11 @@ void figure_interval(const struct gather *g, const json_t *cell, const char *nam
     } passes[] = { { "single_qps", "single", "per_second" },
                    { "p50_ns", "single", "p50_ns" },
                    { "qps", "batch", "per_second" } };
-    char label[300], metric[200];
-    label_of(cell, name, label, sizeof label);
-    snprintf(metric, sizeof metric, "%s/%s", name, tag);
-    const json_t *entry = summary_find(&g->index, label, metric);
-    *low = field_number(entry, "low");
-    *high = field_number(entry, "high");
+    const struct summary_entry *entry = entry_of(g, cell, name, tag);
+    *low = entry->low;
+    *high = entry->high;
     for (size_t i = 0; i < sizeof passes / sizeof *passes; i++) {
-        if (field_integer(entry, "repeats", 0) != 1 || strcmp(passes[i].metric, name) != 0)
+        if (entry->repeats != 1 || strcmp(passes[i].metric, name) != 0)
             continue;
         const json_t *timing = json_object_get(step_of(cell, tag), "timing"),
                      *range =
@@ -194,17 +178,14 @@ void figure_interval(const struct gather *g, const json_t *cell, const char *nam
     }
 }
 
-int figure_add_variant(struct gather *g, const json_t *cell, const char *panel, const char *series,
-                       double x, const char *x_label, const char *y_name, const char *tag)
+int figure_add_variant(struct gather *g, const struct result_cell *cell, const char *panel,
+                       const char *series, double x, const char *x_label, const char *y_name,
+                       const char *tag)
 {
-    char label[300], metric[200];
-    label_of(cell, y_name, label, sizeof label);
-    snprintf(metric, sizeof metric, "%s/%s", y_name, tag);
-    const json_t *entry = summary_find(&g->index, label, metric);
-    double y = field_number(entry, "median"), low, high;
+    const double y = entry_of(g, cell, y_name, tag)->median;
+    double low, high;
     if (isnan(y))
         return OK;
     figure_interval(g, cell, y_name, tag, &low, &high);
-    return figure_add(g->figure, panel, series, field_text(cell, "point", ""), x, x_label, y, low,
-                      high);
+    return figure_add(g->figure, panel, series, cell->point, x, x_label, y, low, high);
 }

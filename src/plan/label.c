@@ -4,37 +4,47 @@
 
 #include "src/plan/plan.h"
 
-void plan_label(const struct cell *c, size_t point, char *text, size_t text_bytes)
+void plan_write_label(const char *label, const char *point, char *text, size_t bytes)
 {
-    const char *name = c->points[point].name;
-    (void)snprintf(text, text_bytes, "%s%s%s%s", c->method->label, *name ? "[" : "", name,
-                   *name ? "]" : "");
+    (void)snprintf(text, bytes, *point ? "%s[%s]" : "%s", label, point);
 }
 
-void plan_build_part(const struct cell *cell, char *text, size_t bytes)
+void plan_write_build_part(const char *point, const json_t *knobs, char *text, size_t bytes)
 {
-    const char *name = cell->n_points && cell->points[0].name ? cell->points[0].name : "";
+    size_t used = 0;
 
     text[0] = '\0';
-    for (const char *at = name; *at;) {
+    for (const char *at = point; *at;) {
         const size_t n = strcspn(at, ","), key = strcspn(at, "=,");
-        char knob[128];
+        char name[128];
 
-        (void)snprintf(knob, sizeof knob, "%.*s", (int)key, at);
-        if (key == n || !json_object_get(cell->points[0].knobs_json, knob)) {
-            const size_t used = strlen(text);
-            (void)snprintf(text + used, bytes - used, "%s%.*s", used ? "," : "", (int)n, at);
-        }
+        (void)snprintf(name, sizeof name, "%.*s", (int)key, at);
+        if (n > 0 && used < bytes && (key == n || !json_object_get(knobs, name)))
+            used +=
+                (size_t)snprintf(text + used, bytes - used, "%s%.*s", used ? "," : "", (int)n, at);
         at += n + (at[n] == ',');
     }
 }
 
-void plan_build_label(const struct cell *cell, char *text, size_t bytes)
+void plan_label(const struct cell *c, size_t point, char *text, size_t bytes)
 {
-    char build[256];
+    plan_write_label(c->method->label, c->points[point].name, text, bytes);
+}
 
-    plan_build_part(cell, build, sizeof build);
-    (void)snprintf(text, bytes, *build ? "%s[%s]" : "%s", cell->method->label, build);
+void plan_build_part(const struct cell *c, char *text, size_t bytes)
+{
+    const struct point *first = c->n_points ? &c->points[0] : NULL;
+
+    plan_write_build_part(first && first->name ? first->name : "", first ? first->knobs_json : NULL,
+                          text, bytes);
+}
+
+void plan_build_label(const struct cell *c, char *text, size_t bytes)
+{
+    char part[256];
+
+    plan_build_part(c, part, sizeof part);
+    plan_write_label(c->method->label, part, text, bytes);
 }
 
 void plan_unsupported(const struct index_ops *ops, enum element element, enum metric metric,

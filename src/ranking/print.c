@@ -101,12 +101,12 @@ static int print_values(const char *name, const json_t *values, const struct par
 int ranking_print_method(const struct ranking_build *s, const struct registry *registry, FILE *out,
                          struct error *err)
 {
-    const struct index_ops *ops = registry_find(registry, s->method, err);
+    const struct index_ops *ops = registry_find(registry, s->cell->method, err);
     if (!ops)
         return err->code;
     (void)fputs("method { ", out);
-    quote_lua(out, s->method);
-    int rc = print_values("params", json_object_get(s->cell, "params"), ops->params,
+    quote_lua(out, s->cell->method);
+    int rc = print_values("params", json_object_get(s->cell->json, "params"), ops->params,
                           ops->params_bytes, out, err);
     rc = rc ? rc : print_values("knobs", s->knobs, ops->knobs, ops->knobs_bytes, out, err);
     (void)fputs(" }", out);

@@ -10,11 +10,12 @@
 
 #include "src/core/error.h"
 #include "src/core/registry.h"
+#include "src/result/view.h"
 
 /* One build, in its first repeat. Texts and `cell` belong to the result. NAN: not measured. */
 struct ranking_build {
-    const json_t *cell;
-    const char *label, *method;
+    const struct result_cell *cell;
+    const char *label;
     size_t family; /* length of the label without its number: "divf, RaBitQ" of "divf, RaBitQ 2" */
     const char *failed;  /* why it has no rank; NULL: it has one */
     const char *point;   /* that answers it, such as "M=16,ef_search=48"; NULL: it has no points */
@@ -45,7 +46,7 @@ struct ranking_wish {
 
 /* Ranks the builds of a result by the search step with this tag. The result must outlive the
    ranking. ERR_NOT_FOUND: no build has such a step. */
-int ranking_read(struct ranking *, const json_t *result, const char *tag,
+int ranking_read(struct ranking *, const struct result *, const char *tag,
                  const struct ranking_wish *, struct error *);
 void ranking_free(struct ranking *);
 
@@ -68,7 +69,7 @@ int ranking_print(const struct ranking *, bool families, FILE *, struct error *)
 
 /* Prints, in Markdown, the rank and the rate of each family in each result, by the best of its builds;
    then a table for each result. A result whose tag has no searches is left out. */
-int ranking_print_board(const json_t *const *results, size_t n, const char *tag,
+int ranking_print_board(const struct result *results, size_t n, const char *tag,
                         const struct ranking_wish *, FILE *, struct error *);
 
 /* Prints a call of method{} that makes this build answer at its point: parameters that differ from

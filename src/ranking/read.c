@@ -6,56 +6,21 @@
 #include "src/base/json.h"
 #include "src/ranking/ranking.h"
 
-/* Seconds and rows of one operation, over the steps of a cell. */
-struct spent {
-    double seconds, rows;
-};
-
-static double each(struct spent s)
+/* What the steps cost, and what the index holds after the last of them. The first insertion builds the
+   index; later ones change it. */
+static void read_costs(struct ranking_build *s)
 {
-    return s.rows > 0 ? s.seconds / s.rows : NAN;
-}
-
-static void add_step(struct spent *to, const json_t *step)
-{
-    const double seconds = field_number(step, "seconds");
-    if (!isnan(seconds)) {
-        to->seconds += seconds;
-        to->rows += (double)field_integer(step, "count", 0);
-    }
-}
-
-/* The first insertion builds the index; later ones change it. */
-static void read_updates(struct ranking_build *s)
-{
-    struct spent build = { 0 }, insert = { 0 }, deleted = { 0 }, maintain = { 0 };
+    double seconds[OP_KINDS + 1] = { 0 }, rows[OP_KINDS + 1] = { 0 };
     bool built = false;
-    size_t i;
-    json_t *step;
-    json_array_foreach(json_object_get(s->cell, "steps"), i, step) {
-        const char *op = field_text(step, "op", "");
-        if (!strcmp(op, "train"))
-            add_step(&build, step);
-        else if (!strcmp(op, "insert"))
-            add_step(built ? &insert : &build, step);
-        else if (!strcmp(op, "delete"))
-            add_step(&deleted, step);
-        else if (!strcmp(op, "maintain"))
-            add_step(&maintain, step);
-        built |= !strcmp(op, "insert");
-    }
-    s->build_s = build.seconds;
-    s->insert_s = each(insert);
-    s->delete_s = each(deleted);
-    s->maintain_s = maintain.seconds;
-}
-
-static void read_memory(struct ranking_build *s)
-{
-    size_t i;
-    json_t *step;
-    json_array_foreach(json_object_get(s->cell, "steps"), i, step) {
-        const json_t *memory = json_object_get(step, "memory");
+    for (size_t i = 0; i < s->cell->n; i++) {
+        const json_t *step = s->cell->steps[i].json, *memory = json_object_get(step, "memory");
+        const enum op_kind op = s->cell->steps[i].op;
+        const enum op_kind as = op == OP_INSERT && !built ? OP_TRAIN : op;
+        if (!isnan(field_number(step, "seconds"))) {
+            seconds[as] += field_number(step, "seconds");
+            rows[as] += (double)field_integer(step, "count", 0);
+        }
+        built |= op == OP_INSERT;
         if (json_is_object(memory)) {
             /* By the method's own count, or as measured: what is larger. */
             s->memory_bytes =
@@ -63,19 +28,19 @@ static void read_memory(struct ranking_build *s)
             s->disk_bytes = field_number(memory, "disk_bytes");
         }
     }
+    s->build_s = seconds[OP_TRAIN];
+    s->insert_s = rows[OP_INSERT] > 0 ? seconds[OP_INSERT] / rows[OP_INSERT] : NAN;
+    s->delete_s = rows[OP_DELETE] > 0 ? seconds[OP_DELETE] / rows[OP_DELETE] : NAN;
+    s->maintain_s = seconds[OP_MAINTAIN];
 }
 
-static const json_t *last_search(const json_t *cell, const char *tag)
+static const json_t *last_search(const struct result_cell *cell, const char *tag)
 {
-    const json_t *found = NULL;
-    size_t i;
-    json_t *step;
-    json_array_foreach(json_object_get(cell, "steps"), i, step) {
-        if (!strcmp(field_text(step, "op", ""), "search") &&
-            !strcmp(field_text(step, "tag", ""), tag))
-            found = step;
-    }
-    return found;
+    size_t i = cell->n;
+    while (i > 0 &&
+           (cell->steps[i - 1].op != OP_SEARCH || strcmp(cell->steps[i - 1].tag, tag) != 0))
+        i--;
+    return i > 0 ? cell->steps[i - 1].json : NULL;
 }
 
 static void read_search(struct ranking_build *s, const json_t *step,
@@ -87,9 +52,9 @@ static void read_search(struct ranking_build *s, const json_t *step,
     s->p99_s = p99_ns / 1e9;
     s->recall =
         field_number(json_object_get(step, wish->batches ? "throughput_recall" : "recall"), "mean");
-    s->point = field_text(calibrated, "point", field_text(s->cell, "point", NULL));
+    s->point = field_text(calibrated, "point", s->cell->point);
     s->distances = field_number(step, "distances");
-    s->knobs = json_object_get(json_is_object(calibrated) ? calibrated : s->cell, "knobs");
+    s->knobs = json_object_get(json_is_object(calibrated) ? calibrated : s->cell->json, "knobs");
     if (strcmp(field_text(step, "status", ""), "ok") != 0)
         s->failed = field_text(step, "status", "no answers");
     else if (json_is_object(calibrated) && !json_is_true(json_object_get(calibrated, "reached")))
@@ -107,28 +72,25 @@ static size_t family_length(const char *label)
     return numbered ? (size_t)(space - label) : strlen(label);
 }
 
-static struct ranking_build read_cell(const json_t *cell, const char *tag,
+static struct ranking_build read_cell(const struct result_cell *cell, const char *tag,
                                       const struct ranking_wish *wish)
 {
     struct ranking_build s = { .cell = cell,
-                               .label = field_text(cell, "label", ""),
-                               .method = field_text(cell, "method", ""),
+                               .label = cell->label,
+                               .family = family_length(cell->label),
                                .qps = NAN,
                                .p99_s = NAN,
                                .recall = NAN,
                                .distances = NAN,
                                .memory_bytes = NAN,
                                .disk_bytes = NAN,
-                               .cell_s = field_number(cell, "cell_seconds") };
-    const char *status = field_text(cell, "status", "no status");
+                               .cell_s = field_number(cell->json, "cell_seconds") };
     const json_t *step = last_search(cell, tag);
-    s.family = family_length(s.label);
-    read_updates(&s);
-    read_memory(&s);
+    read_costs(&s);
     if (step)
         read_search(&s, step, wish);
-    if (strcmp(status, "ok") != 0)
-        s.failed = status;
+    if (!cell->ok)
+        s.failed = cell->status;
     else if (!step)
         s.failed = "not searched";
     else if (!s.failed && wish->memory_bytes > 0 && s.memory_bytes > wish->memory_bytes)
@@ -146,20 +108,17 @@ static int by_rank(const void *a_of, const void *b_of)
     return strcmp(a->label, b->label);
 }
 
-int ranking_read(struct ranking *r, const json_t *result, const char *tag,
+int ranking_read(struct ranking *r, const struct result *result, const char *tag,
                  const struct ranking_wish *wish, struct error *err)
 {
-    const json_t *cells = json_object_get(result, "cells");
     bool searched = false;
-    size_t i;
-    json_t *cell;
-    *r = (struct ranking){ .of = calloc(json_array_size(cells) + 1, sizeof *r->of) };
+    *r = (struct ranking){ .of = calloc(result->n + 1, sizeof *r->of) };
     if (!r->of)
-        return fail(err, ERR_NO_MEMORY, "out of memory for %zu cells", json_array_size(cells));
-    json_array_foreach(cells, i, cell) {
-        if (field_integer(cell, "repeat", 0) != 0)
+        return fail(err, ERR_NO_MEMORY, "out of memory for %zu cells", result->n);
+    for (size_t i = 0; i < result->n; i++) {
+        if (result->cells[i].repeat != 0)
             continue;
-        r->of[r->n] = read_cell(cell, tag, wish);
+        r->of[r->n] = read_cell(&result->cells[i], tag, wish);
         r->ranked += !r->of[r->n].failed;
         searched |= r->of[r->n++].qps > 0;
     }

@@ -8,7 +8,6 @@
 
 #include "src/base/json.h"
 #include "src/base/result_metrics.h"
-#include "src/result/lookup.h"
 
 enum { SERIES_SHOWN = 6 }; /* a longer series is shown by its range */
 
@@ -48,44 +47,33 @@ const char *claim_text(const json_t *claim)
     return behind + strspn(behind, " ");
 }
 
-/* The labels of a result, as keys of a new object. */
-static json_t *labels_of(const json_t *result)
-{
-    json_t *labels = json_object(), *entry;
-    size_t i;
-    json_array_foreach(json_object_get(result, "summary"), i, entry)
-        json_object_set_new(labels, field_text(entry, "label", ""), json_true());
-    return labels;
-}
-
 /* The metric in "LABEL METRIC". Both may have spaces, so the longest known label is taken. */
-static const char *metric_in(const json_t *labels, const char *key)
+static const char *metric_in(const struct summary *summary, const char *key)
 {
     char label[600];
     for (const char *at = key + strlen(key); at > key; at--) {
         if (*at != ' ' || (size_t)(at - key) >= sizeof label)
             continue;
         snprintf(label, sizeof label, "%.*s", (int)(at - key), key);
-        if (json_object_get(labels, label))
+        if (summary_has_label(summary, label))
             return at + 1;
     }
     return strchr(key, ' ') ? strchr(key, ' ') + 1 : key;
 }
 
 /* New object, label -> { metric -> value }, in the order in which the claim read the values. */
-static json_t *by_label(const json_t *result, const json_t *claim)
+static json_t *by_label(const struct result *result, const json_t *claim)
 {
-    json_t *labels = labels_of(result), *groups = json_object(), *value;
+    json_t *groups = json_object(), *value;
     const char *key;
     json_object_foreach(json_object_get(claim, "values"), key, value) {
-        const char *metric = metric_in(labels, key);
+        const char *metric = metric_in(&result->summary, key);
         char label[600];
         snprintf(label, sizeof label, "%.*s", metric > key ? (int)(metric - key - 1) : 0, key);
         if (!json_object_get(groups, label))
             json_object_set_new(groups, label, json_object());
         json_object_set(json_object_get(groups, label), metric, value);
     }
-    json_decref(labels);
     return groups;
 }
 
@@ -133,54 +121,38 @@ static void write_values(FILE *out, json_t *values)
     }
 }
 
-/* Whether the intervals of a metric over the repeats of two labels overlap. */
-static bool overlap(const struct summary_index *index, const char *a, const char *b,
-                    const char *metric)
+/* A line for each time or rate that the claim read of two labels and whose intervals over the repeats
+   overlap; one if a metric has no interval, which fewer than three repeats do not have. */
+static void append_noise(const struct result *result, json_t *groups, json_t *lines)
 {
-    const json_t *x = summary_find(index, a, metric), *y = summary_find(index, b, metric);
-    return field_number(x, "low") <= field_number(y, "high") &&
-           field_number(y, "low") <= field_number(x, "high");
-}
-
-/* Whether a metric has an interval over repeats, which fewer than three do not have. */
-static bool has_interval(const struct summary_index *index, const char *label, const char *metric)
-{
-    return !isnan(field_number(summary_find(index, label, metric), "low"));
-}
-
-/* A line for each time or rate that the claim read of two labels and that does not tell them apart; one
-   if it cannot be known. */
-static void append_noise(const json_t *result, json_t *groups, json_t *lines)
-{
-    struct summary_index index;
     bool unknown = false;
-    summary_index_init(&index, result);
     for (void *a = json_object_iter(groups); a; a = json_object_iter_next(groups, a))
         for (void *b = json_object_iter_next(groups, a); b; b = json_object_iter_next(groups, b)) {
-            const char *metric;
+            const char *metric, *label_a = json_object_iter_key(a),
+                                *label_b = json_object_iter_key(b);
             json_t *value;
             json_object_foreach(json_object_iter_value(a), metric, value) {
                 if (!result_metric_is_timed(metric) ||
                     !json_object_get(json_object_iter_value(b), metric))
                     continue;
-                unknown |= !has_interval(&index, json_object_iter_key(a), metric) ||
-                           !has_interval(&index, json_object_iter_key(b), metric);
-                if (!overlap(&index, json_object_iter_key(a), json_object_iter_key(b), metric))
-                    continue;
-                json_array_append_new(
-                    lines,
-                    json_sprintf("warning: %s of %s and of %s differ by less than their repeats do",
-                                 metric, json_object_iter_key(a), json_object_iter_key(b)));
+                const struct summary_entry *x = summary_find(&result->summary, label_a, metric),
+                                           *y = summary_find(&result->summary, label_b, metric);
+                unknown |= isnan(x->low) || isnan(y->low);
+                if (x->low <= y->high && y->low <= x->high)
+                    json_array_append_new(
+                        lines,
+                        json_sprintf(
+                            "warning: %s of %s and of %s differ by less than their repeats do",
+                            metric, label_a, label_b));
             }
         }
     if (unknown)
         json_array_append_new(lines,
                               json_string("warning: times of fewer than 3 repeats: whether "
                                           "they differ by chance is not known (--repeats 3)"));
-    summary_index_free(&index);
 }
 
-json_t *claim_lines(const json_t *result, const json_t *claim)
+json_t *claim_lines(const struct result *result, const json_t *claim)
 {
     json_t *groups = by_label(result, claim), *lines = json_array(), *values;
     const char *label;

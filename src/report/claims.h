@@ -5,11 +5,13 @@
 #include <jansson.h>
 #include <stdbool.h>
 
+#include "src/result/view.h"
+
 /* The values that the claim read, in that order, one line per label: "FAISS IVF[nprobe=4]:
  * recall@10/drift#1 = 0.9455, #2 = 0.9585, scanned/drift = 1.30k". A long series is shortened to
  * its range and length. Then a warning for each time or rate of two labels whose intervals over the
  * repeats overlap, if the claim is measured. Returns a new array of strings. */
-json_t *claim_lines(const json_t *result, const json_t *claim);
+json_t *claim_lines(const struct result *, const json_t *claim);
 
 /* Whether the claim is from a publication; else the config's author made it. */
 bool claim_is_published(const json_t *claim);

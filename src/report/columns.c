@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "src/base/json.h"
 #include "src/base/result_metrics.h"
 
 /* Tags beyond these are only on the page: a line on the screen is too short for them. */
@@ -14,9 +13,9 @@ enum { MOST_TAGS_ON_SCREEN = 4 };
 
 /* The metrics of COLUMNS_AT_RECALL. */
 static const char *const at_recall[] = {
-    "single_qps@recall=0.9/",  "single_qps@recall=0.95/", "single_qps@recall=0.98/",
-    "single_qps@recall=0.99/", "scanned@recall=0.9/",     "scanned@recall=0.95/",
-    "scanned@recall=0.98/",    "scanned@recall=0.99/",    NULL
+    "single_qps@recall=0.9",  "single_qps@recall=0.95", "single_qps@recall=0.98",
+    "single_qps@recall=0.99", "scanned@recall=0.9",     "scanned@recall=0.95",
+    "scanned@recall=0.98",    "scanned@recall=0.99",    NULL
 };
 
 static bool is_of_queries(enum column_group group)
@@ -47,88 +46,61 @@ static const char *next_column(enum column_group group, unsigned *at)
     return next ? next->name : NULL;
 }
 
-/* The steps of the cell with the most steps: all cells run the same operations, but some fail. */
-static const json_t *longest_steps(const json_t *result)
+/* The tags of the queries, or of all other operations, in the workload's order: of the cell with the
+   most steps, as all cells run the same operations, but some fail. */
+static json_t *tags_of(const struct result *r, bool is_query)
 {
-    const json_t *longest = NULL;
-    size_t c;
-    json_t *cell;
-    json_array_foreach(json_object_get(result, "cells"), c, cell) {
-        const json_t *steps = json_object_get(cell, "steps");
-        if (json_array_size(steps) > json_array_size(longest))
-            longest = steps;
+    json_t *tags = json_array();
+    const struct result_cell *longest = &r->cells[0];
+    for (size_t c = 0; c < r->n; c++)
+        if (r->cells[c].n > longest->n)
+            longest = &r->cells[c];
+    for (size_t i = 0; i < longest->n; i++) {
+        const struct result_step *step = &longest->steps[i];
+        const bool at_points = op_info(step->op)->flags & OP_AT_POINTS;
+        bool known = at_points != is_query || step->number > 1;
+        for (size_t t = 0; !known && t < json_array_size(tags); t++)
+            known = !strcmp(json_string_value(json_array_get(tags, t)), step->tag);
+        if (!known)
+            json_array_append_new(tags, json_string(step->tag));
     }
-    return longest;
-}
-
-/* The tags of the queries, or of all other operations, in the workload's order. */
-static json_t *tags_of(const json_t *result, bool is_query)
-{
-    json_t *tags = json_array(), *seen = json_object();
-    const json_t *steps = longest_steps(result);
-    size_t s;
-    json_t *step;
-    json_array_foreach(steps, s, step) {
-        const char *op = field_text(step, "op", "");
-        const char *tag = field_text(step, "tag", op);
-        if ((!strcmp(op, "search") || !strcmp(op, "range")) != is_query ||
-            json_object_get(seen, tag))
-            continue;
-        json_object_set_new(seen, tag, json_true());
-        json_array_append_new(tags, json_string(tag));
-    }
-    json_decref(seen);
     return tags;
-}
-
-/* The metric that begins with prefix ("recall@") and has the tag, "recall@10/TAG": k may differ
-   between tags. "" if there is none. */
-static void recall_metric(json_t *present, const char *prefix, const char *tag, char *metric,
-                          size_t bytes)
-{
-    const char *key;
-    json_t *value;
-    *metric = '\0';
-    json_object_foreach(present, key, value) {
-        const char *slash = strchr(key, '/');
-        if (!strncmp(key, prefix, strlen(prefix)) && slash && !strcmp(slash + 1, tag))
-            snprintf(metric, bytes, "%s", key);
-    }
-}
-
-/* Adds the column of one metric and tag if the result has values for it. */
-static void add_column(json_t *columns, json_t *present, const char *name, const char *tag)
-{
-    char metric[200];
-    if (strchr(name, '@'))
-        recall_metric(present, name, tag, metric, sizeof metric);
-    else
-        snprintf(metric, sizeof metric, "%s/%s", name, tag);
-    if (json_object_get(present, metric))
-        json_array_append_new(columns, json_string(metric));
 }
 
 /* A metric that counts faults is not shown where there are none. Few repeats have no interval: NAN, which
    fmax() ignores. */
-static bool is_silent(const json_t *entry)
+static bool is_silent(const struct summary_entry *entry)
 {
     static const char faults[] = "short_answers/";
-    return !strncmp(field_text(entry, "metric", ""), faults, strlen(faults)) &&
-           !(fmax(field_number(entry, "median"), field_number(entry, "high")) > 0);
+    return !strncmp(entry->metric, faults, strlen(faults)) &&
+           !(fmax(entry->median, entry->high) > 0);
 }
 
-json_t *report_columns(const json_t *result, enum column_group group)
+/* Adds the column of one metric and tag if the result has values for it. "recall@" is any k, as k may
+   differ between tags. */
+static void add_column(json_t *columns, const struct summary *present, const char *name,
+                       const char *tag)
 {
-    json_t *columns = json_array(), *present = json_object();
-    size_t i, t;
-    json_t *entry, *tag;
-    json_array_foreach(json_object_get(result, "summary"), i, entry) {
-        if (!is_silent(entry))
-            json_object_set_new(present, field_text(entry, "metric", ""), json_true());
+    const char *metric = summary_find_tag(present, "", name, tag)->metric;
+    for (size_t i = 0; name[strlen(name) - 1] == '@' && i < present->n; i++) {
+        const char *known = present->at[i]->metric, *slash = strchr(known, '/');
+        if (!strncmp(known, name, strlen(name)) && slash && !strcmp(slash + 1, tag))
+            metric = known;
     }
-    json_t *tags = tags_of(result, is_of_queries(group));
+    if (metric)
+        json_array_append_new(columns, json_string(metric));
+}
+
+json_t *report_columns(const struct result *r, enum column_group group)
+{
+    json_t *columns = json_array(), *tags = tags_of(r, is_of_queries(group)), *tag;
+    struct summary present = { 0 }; /* metrics, without a label */
+    size_t t;
+    for (size_t i = 0; i < r->summary.n; i++)
+        if (!strchr(r->summary.at[i]->metric, '#') && !is_silent(r->summary.at[i]))
+            (void)summary_add(&present, "", r->summary.at[i]->metric);
     /* The rate by which methods are ranked. */
-    const bool is_tuned = is_on_screen(group) && result_is_tuned(result);
+    const bool is_tuned = is_on_screen(group) && r->is_tuned;
     json_array_foreach(tags, t, tag) {
         const char *text = json_string_value(tag), *name;
         unsigned at = 0;
@@ -136,23 +108,23 @@ json_t *report_columns(const json_t *result, enum column_group group)
             break;
         if (group == COLUMNS_AT_RECALL)
             for (const char *const *m = at_recall; *m; m++)
-                add_column(columns, present, *m, text);
+                add_column(columns, &present, *m, text);
         else
             while ((name = next_column(group, &at)))
-                add_column(columns, present, is_tuned && !strcmp(name, "qps") ? "single_qps" : name,
-                           text);
+                add_column(columns, &present,
+                           is_tuned && !strcmp(name, "qps") ? "single_qps" : name, text);
     }
     json_decref(tags);
-    json_decref(present);
+    summary_free(&present);
     return columns;
 }
 
-bool report_has_any(const struct summary_index *index, const char *label, const json_t *columns)
+bool report_has_any(const struct result *r, const char *label, const json_t *columns)
 {
     size_t c;
     json_t *column;
     json_array_foreach(columns, c, column) {
-        if (!isnan(summary_median(index, label, json_string_value(column))))
+        if (!isnan(summary_find(&r->summary, label, json_string_value(column))->median))
             return true;
     }
     return false;

@@ -5,7 +5,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-#include "src/result/lookup.h"
+#include "src/result/view.h"
 
 enum column_group {
     COLUMNS_QUERIES,     /* screen: recall, throughput and work of each query set */
@@ -17,8 +17,8 @@ enum column_group {
 
 /* The metrics that the result has, tag by tag: "recall@10/mnist", "qps/mnist". Returns a new array
  * of strings. */
-json_t *report_columns(const json_t *result, enum column_group);
+json_t *report_columns(const struct result *, enum column_group);
 /* Whether the label has a value in any of these columns. */
-bool report_has_any(const struct summary_index *, const char *label, const json_t *columns);
+bool report_has_any(const struct result *, const char *label, const json_t *columns);
 
 #endif

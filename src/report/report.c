@@ -19,24 +19,23 @@
 #include "src/result/result.h"
 
 /* A rounded number with its interval; data-v has the full value, for sorting. */
-static void cell_value(FILE *out, const struct result_metric *info, const json_t *entry)
+static void cell_value(FILE *out, const struct summary_entry *entry, const char *metric)
 {
-    const json_t *median = json_object_get(entry, "median");
-    if (!json_is_number(median)) {
+    const struct result_metric *info = result_metric(metric);
+    char value[64], low[64], high[64];
+    if (isnan(entry->median)) {
         fputs("<td>-</td>", out);
         return;
     }
-    char value[64], low[64], high[64];
-    result_metric_text(info, json_number_value(median), value, sizeof value);
-    result_metric_text(info, json_number_value(json_object_get(entry, "low")), low, sizeof low);
-    result_metric_text(info, json_number_value(json_object_get(entry, "high")), high, sizeof high);
-    const bool noisy = json_is_true(json_object_get(entry, "noisy"));
-    fprintf(out, "<td data-v=\"%.9g\"%s>%s%s", json_number_value(median),
-            noisy
+    result_metric_text(info, entry->median, value, sizeof value);
+    result_metric_text(info, entry->low, low, sizeof low);
+    result_metric_text(info, entry->high, high, sizeof high);
+    fprintf(out, "<td data-v=\"%.9g\"%s>%s%s", entry->median,
+            entry->noisy
                 ? " title=\"not steady: passes or repeats differ by more than 10 %, or waited for "
                   "a processor\""
                 : "",
-            noisy ? "~" : "", value);
+            entry->noisy ? "~" : "", value);
     if (strcmp(low, high) != 0)
         fprintf(out, " <small>%s … %s</small>", low, high);
     fputs("</td>", out);
@@ -59,39 +58,34 @@ static void head_cell(FILE *out, const char *column)
     fputs("</th>", out);
 }
 
-static void value_table(FILE *out, const json_t *result, const struct summary_index *index,
-                        enum column_group group, const char *title)
+static void value_table(FILE *out, const struct result *r, enum column_group group,
+                        const char *title)
 {
     const bool of_sweep = group == COLUMNS_AT_RECALL; /* its label is the build's */
     const bool by_build = group == COLUMNS_ALL_UPDATES || of_sweep;
-    json_t *columns = report_columns(result, group);
-    json_t *variants = by_build ? result_builds(result) : result_variants(result);
-    size_t c, v;
-    json_t *column, *cell;
+    json_t *columns = report_columns(r, group), *column;
+    size_t c;
     if (json_array_size(columns)) {
         fprintf(out, "<h3>%s</h3><div class=\"wide\"><table><thead><tr><th>method</th>", title);
         json_array_foreach(columns, c, column)
             head_cell(out, json_string_value(column));
         fputs("</tr></thead><tbody>\n", out);
-        json_array_foreach(variants, v, cell) {
-            char label[300];
-            (of_sweep ? result_build_label : result_cell_label)(cell, label, sizeof label);
-            if (!report_has_any(index, label, columns))
+        for (size_t i = 0; i < (by_build ? r->n_builds : r->n_variants); i++) {
+            const struct result_cell *cell = (by_build ? r->builds : r->variants)[i];
+            const char *label = of_sweep ? cell->build : cell->name;
+            if (!report_has_any(r, label, columns))
                 continue;
             fputs("<tr>", out);
-            char shown[300];
-            (by_build ? result_build_label : result_cell_label)(cell, shown, sizeof shown);
-            html_cell(out, shown, "text");
+            html_cell(out, by_build ? cell->build : cell->name, "text");
             json_array_foreach(columns, c, column) {
-                cell_value(out, result_metric(json_string_value(column)),
-                           summary_find(index, label, json_string_value(column)));
+                const char *metric = json_string_value(column);
+                cell_value(out, summary_find(&r->summary, label, metric), metric);
             }
             fputs("</tr>\n", out);
         }
         fputs("</tbody></table></div>\n", out);
     }
     json_decref(columns);
-    json_decref(variants);
 }
 
 /* A page of several results has no contents, as the sections of each have the same names. */
@@ -116,25 +110,22 @@ static void figures_section(FILE *out, const json_t *result, const char *dir, si
     }
 }
 
-static void failures_section(FILE *out, const json_t *result)
+static void failures_section(FILE *out, const struct result *r)
 {
     bool any = false;
-    size_t i;
-    json_t *cell;
-    json_array_foreach(json_object_get(result, "cells"), i, cell) {
-        if (!strcmp(field_text(cell, "status", ""), "ok"))
+    for (size_t i = 0; i < r->n; i++) {
+        const struct result_cell *cell = &r->cells[i];
+        if (cell->ok)
             continue;
         if (!any)
             fputs("<h3>Cells that did not finish</h3><ul>\n", out);
         any = true;
-        char label[300];
-        result_cell_label(cell, label, sizeof label);
         fputs("<li>", out);
-        quote_html(out, label);
-        fprintf(out, ", repeat %lld: <b class=\"bad\">", field_integer(cell, "repeat", 0) + 1);
-        quote_html(out, field_text(cell, "status", ""));
+        quote_html(out, cell->name);
+        fprintf(out, ", repeat %zu: <b class=\"bad\">", cell->repeat + 1);
+        quote_html(out, cell->status);
         fputs("</b> ", out);
-        quote_html(out, field_text(cell, "error", ""));
+        quote_html(out, field_text(cell->json, "error", ""));
         fputs("</li>\n", out);
     }
     if (any)
@@ -142,26 +133,24 @@ static void failures_section(FILE *out, const json_t *result)
 }
 
 /* The warnings of each build and repeat once: the points of a sweep share their process. */
-static void warnings_section(FILE *out, const json_t *result)
+static void warnings_section(FILE *out, const struct result *r)
 {
-    json_t *seen = json_object(), *cell, *warning;
-    size_t i, j;
-    json_array_foreach(json_object_get(result, "cells"), i, cell) {
-        char label[300], key[400];
-        result_build_label(cell, label, sizeof label);
-        snprintf(key, sizeof key, "%s, repeat %lld", label, field_integer(cell, "repeat", 0) + 1);
-        json_array_foreach(json_object_get(cell, "warnings"), j, warning) {
-            if (!json_is_string(warning) || json_object_get(seen, key))
+    json_t *warning;
+    size_t j;
+    for (size_t i = 0; i < r->n; i++) {
+        const struct result_cell *cell = &r->cells[i];
+        if (i > 0 && cell[-1].build == cell->build && cell[-1].repeat == cell->repeat)
+            continue;
+        json_array_foreach(json_object_get(cell->json, "warnings"), j, warning) {
+            if (!json_is_string(warning))
                 continue;
             fputs("<p class=\"bad\">Warning: ", out);
-            quote_html(out, key);
-            fputs(": ", out);
+            quote_html(out, cell->build);
+            fprintf(out, ", repeat %zu: ", cell->repeat + 1);
             quote_html(out, json_string_value(warning));
             fputs("</p>\n", out);
         }
-        json_object_set_new(seen, key, json_true());
     }
-    json_decref(seen);
 }
 
 static void json_rows(FILE *out, const json_t *object, const char *prefix)
@@ -199,24 +188,21 @@ static void machine_warnings(FILE *out, const json_t *result)
 }
 
 /* Parameters and search options of each build. */
-static void methods_section(FILE *out, const json_t *result, size_t number)
+static void methods_section(FILE *out, const struct result *r, size_t number)
 {
-    json_t *builds = result_builds(result), *cell, *value;
     const char *name;
-    size_t i;
+    json_t *value;
     section_head(out, number, "methods", "Methods");
     fputs("<details><summary>Parameters of each build</summary><div "
           "class=\"wide\"><table><thead><tr><th>build</th><th class=\"text\">method</th><th "
           "class=\"text\">parameters</th></tr></thead><tbody>\n",
           out);
-    json_array_foreach(builds, i, cell) {
-        char label[300];
-        result_build_label(cell, label, sizeof label);
+    for (size_t i = 0; i < r->n_builds; i++) {
         fputs("<tr>", out);
-        html_cell(out, label, "text");
-        html_cell(out, field_text(cell, "method", ""), "text");
+        html_cell(out, r->builds[i]->build, "text");
+        html_cell(out, r->builds[i]->method, "text");
         fputs("<td class=\"wrap\">", out);
-        json_object_foreach(json_object_get(cell, "params"), name, value) {
+        json_object_foreach(json_object_get(r->builds[i]->json, "params"), name, value) {
             char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
             quote_html(out, name);
             fputs("=", out);
@@ -227,7 +213,6 @@ static void methods_section(FILE *out, const json_t *result, size_t number)
         fputs("</td></tr>\n", out);
     }
     fputs("</tbody></table></div></details>\n", out);
-    json_decref(builds);
 }
 
 /* Links to the sections of a page of one result. */
@@ -268,9 +253,9 @@ static void conditions_section(FILE *out, const json_t *result, size_t number)
 }
 
 /* number: of the section on a page of several results; 0 on the page of one result. */
-static void one_result(FILE *out, const json_t *result, const char *dir, size_t number)
+static void one_result(FILE *out, const struct result *r, const char *dir, size_t number)
 {
-    const json_t *experiment = json_object_get(result, "experiment");
+    const json_t *result = r->json, *experiment = json_object_get(result, "experiment");
     fprintf(out, number ? "<section id=\"result-%zu\"><h2>" : "<h1>", number);
     quote_html(out, *field_text(experiment, "title", "") ? field_text(experiment, "title", "")
                                                          : field_text(experiment, "name", ""));
@@ -290,37 +275,33 @@ static void one_result(FILE *out, const json_t *result, const char *dir, size_t 
         fputs("</b></p>\n", out);
     }
     json_decref(remarks);
-    struct summary_index index;
-    summary_index_init(&index, result);
     html_verdicts(out, result);
     machine_warnings(out, result);
     if (!number)
         contents(out, result);
     html_about(out, result);
     fputs(number ? "" : "<div id=\"claims\"></div>", out);
-    html_claims(out, result);
+    html_claims(out, r);
     html_published(out, result);
     html_rounds(out, result);
     figures_section(out, result, dir, number);
     if (number)
         fputs("<details><summary>Every value</summary>\n", out);
     fputs(number ? "" : "<div id=\"values\"></div>", out);
-    value_table(out, result, &index, COLUMNS_ALL_QUERIES, "Queries");
-    value_table(out, result, &index, COLUMNS_AT_RECALL,
-                "At a recall, between two points of a sweep");
-    value_table(out, result, &index, COLUMNS_ALL_UPDATES, "Updates");
+    value_table(out, r, COLUMNS_ALL_QUERIES, "Queries");
+    value_table(out, r, COLUMNS_AT_RECALL, "At a recall, between two points of a sweep");
+    value_table(out, r, COLUMNS_ALL_UPDATES, "Updates");
     if (number)
         fputs("</details>\n", out);
-    failures_section(out, result);
-    warnings_section(out, result);
-    methods_section(out, result, number);
+    failures_section(out, r);
+    warnings_section(out, r);
+    methods_section(out, r, number);
     conditions_section(out, result, number);
     html_config(out, result);
     fputs(number ? "</section>\n" : "", out);
-    summary_index_free(&index);
 }
 
-static int load_all(const char *const *dirs, size_t n, json_t **results, struct error *error)
+static int load_all(const char *const *dirs, size_t n, struct result *results, struct error *error)
 {
     int rc = OK;
     for (size_t i = 0; !rc && i < n; i++) {
@@ -332,7 +313,7 @@ static int load_all(const char *const *dirs, size_t n, json_t **results, struct 
 }
 
 /* failed: NULL on the page of one result, which has no overview. */
-static void write_page(FILE *out, json_t *const *results, const char *const *dirs, size_t n,
+static void write_page(FILE *out, const struct result *results, const char *const *dirs, size_t n,
                        const char *const *failed, const char *title)
 {
     html_begin(out, title);
@@ -349,14 +330,14 @@ static void write_page(FILE *out, json_t *const *results, const char *const *dir
         fputs("</p>\n", out);
     }
     for (size_t i = 0; i < n; i++)
-        one_result(out, results[i], dirs[i], failed ? i + 1 : 0);
+        one_result(out, &results[i], dirs[i], failed ? i + 1 : 0);
     html_end(out);
 }
 
 static int make_page(const char *const *dirs, size_t n, const char *const *failed,
                      const char *title, const char *path, struct error *error)
 {
-    json_t **results = calloc(n ? n : 1, sizeof *results);
+    struct result *results = calloc(n ? n : 1, sizeof *results);
     char *page = NULL;
     size_t bytes = 0;
     FILE *out = results ? open_memstream(&page, &bytes) : NULL;
@@ -369,7 +350,7 @@ static int make_page(const char *const *dirs, size_t n, const char *const *faile
     if (!rc)
         rc = atomic_file_write(path, page, bytes, error);
     for (size_t i = 0; results && i < n; i++)
-        json_decref(results[i]);
+        result_close(&results[i]);
     free(results);
     free(page);
     return rc;

@@ -6,10 +6,11 @@
 #include <stdio.h>
 
 #include "src/core/error.h"
+#include "src/result/view.h"
 
 /* Prints the tables after a run: queries and updates with one row per label, paired rounds,
  * published values beside measured ones, claims, and cells that failed. */
-void report_summary(const json_t *result, FILE *out);
+void report_summary(const struct result *, FILE *out);
 /* Writes dir/report.html from dir/result.json and the SVGs in dir: one file that loads nothing from
  * the network. */
 int report_write(const char *dir, struct error *);

@@ -76,11 +76,12 @@ json_t *report_remarks(const json_t *result)
 /* ---- the opening of a page of several results */
 
 /* Prints the string at `path` if it is the same in all results, else "several". */
-static void common_text(FILE *out, json_t *const *results, size_t n, const char *const path[3])
+static void common_text(FILE *out, const struct result *results, size_t n,
+                        const char *const path[3])
 {
     const char *first = NULL;
     for (size_t i = 0; i < n; i++) {
-        const json_t *at = results[i];
+        const json_t *at = results[i].json;
         for (size_t p = 0; p < 3 && path[p]; p++)
             at = json_object_get(at, path[p]);
         const char *text = json_is_string(at) ? json_string_value(at) : "unknown";
@@ -93,25 +94,25 @@ static void common_text(FILE *out, json_t *const *results, size_t n, const char 
     quote_html(out, first ? first : "unknown");
 }
 
-static bool any_dirty(json_t *const *results, size_t n)
+static bool any_dirty(const struct result *results, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        const json_t *environment = json_object_get(results[i], "environment");
+        const json_t *environment = json_object_get(results[i].json, "environment");
         if (json_is_true(json_object_get(json_object_get(environment, "build"), "git_dirty")))
             return true;
     }
     return false;
 }
 
-static void kind_of_all(FILE *out, json_t *const *results, size_t n)
+static void kind_of_all(FILE *out, const struct result *results, size_t n)
 {
     size_t whole = 0, kept = 0, cells = 0;
     for (size_t i = 0; i < n; i++) {
-        char *changes = changes_of(results[i]);
+        char *changes = changes_of(results[i].json);
         whole += changes && !*changes;
         free(changes);
-        kept += (size_t)field_integer(run_of(results[i]), "kept", 0);
-        cells += (size_t)field_integer(run_of(results[i]), "cells", 0);
+        kept += (size_t)field_integer(run_of(results[i].json), "kept", 0);
+        cells += (size_t)field_integer(run_of(results[i].json), "cells", 0);
     }
     if (whole == n)
         fputs("<p><b>A full run</b>: every config as it stands.", out);
@@ -127,7 +128,7 @@ static void kind_of_all(FILE *out, json_t *const *results, size_t n)
     fputs("</p>\n", out);
 }
 
-static void machine_and_program(FILE *out, json_t *const *results, size_t n)
+static void machine_and_program(FILE *out, const struct result *results, size_t n)
 {
     static const char *const cpu[3] = { "environment", "cpu", "model" },
                              *const host[3] = { "environment", "host" },
@@ -184,7 +185,7 @@ static void run_row(FILE *out, const json_t *result, size_t number)
     free(changes);
 }
 
-void html_runs(FILE *out, json_t *const *results, size_t n)
+void html_runs(FILE *out, const struct result *results, size_t n)
 {
     kind_of_all(out, results, n);
     machine_and_program(out, results, n);
@@ -194,6 +195,6 @@ void html_runs(FILE *out, json_t *const *results, size_t n)
           "</thead><tbody>\n",
           out);
     for (size_t i = 0; i < n; i++)
-        run_row(out, results[i], i + 1);
+        run_row(out, results[i].json, i + 1);
     fputs("</tbody></table></div></details>\n", out);
 }

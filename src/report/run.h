@@ -6,12 +6,14 @@
 #include <jansson.h>
 #include <stdio.h>
 
+#include "src/result/view.h"
+
 /* How the run differs from a full run of the config, as sentences: "Not the run that the config
    describes: --quick.", "5 of 12 cells have run." Returns a new array, empty for a full run, of
    {"text": string, "bad": whether something that was promised is missing}. */
 json_t *report_remarks(const json_t *result);
 /* The opening of a page of n results: the kind of run, machine and program, and a table with one
    row per result. */
-void html_runs(FILE *, json_t *const *results, size_t n);
+void html_runs(FILE *, const struct result *results, size_t n);
 
 #endif

@@ -42,7 +42,7 @@ static void verdict_cell(FILE *out, const json_t *claim)
                                      : "text soft");
 }
 
-static void claim_row(FILE *out, const json_t *result, const json_t *claim)
+static void claim_row(FILE *out, const struct result *result, const json_t *claim)
 {
     json_t *lines = claim_lines(result, claim), *line;
     size_t i;
@@ -68,12 +68,12 @@ static void claim_table_head(FILE *out, const char *title)
           out);
 }
 
-static void claim_table(FILE *out, const json_t *result, bool published, const char *title)
+static void claim_table(FILE *out, const struct result *result, bool published, const char *title)
 {
     bool any = false;
     size_t i;
     json_t *claim;
-    json_array_foreach(json_object_get(result, "claims"), i, claim) {
+    json_array_foreach(json_object_get(result->json, "claims"), i, claim) {
         if (claim_is_published(claim) != published)
             continue;
         if (!any)
@@ -106,10 +106,10 @@ void html_verdicts(FILE *out, const json_t *result)
     fputs(".</p>\n", out);
 }
 
-void html_claims(FILE *out, const json_t *result)
+void html_claims(FILE *out, const struct result *result)
 {
     const char *publication =
-        field_text(json_object_get(result, "experiment"), "publication", NULL);
+        field_text(json_object_get(result->json, "experiment"), "publication", NULL);
     char title[200];
     (void)snprintf(title, sizeof title, "Claims of %.150s",
                    publication ? publication : "the paper");
@@ -159,13 +159,13 @@ struct claim_count {
     size_t all, measured, hold;
 };
 
-static struct claim_count count_claims(json_t *const *results, size_t n, bool published)
+static struct claim_count count_claims(const struct result *results, size_t n, bool published)
 {
     struct claim_count count = { 0 };
     size_t i;
     json_t *claim;
     for (size_t r = 0; r < n; r++)
-        json_array_foreach(json_object_get(results[r], "claims"), i, claim) {
+        json_array_foreach(json_object_get(results[r].json, "claims"), i, claim) {
             const json_t *holds = json_object_get(claim, "holds");
             if (claim_is_published(claim) != published)
                 continue;
@@ -199,7 +199,7 @@ static void overview_rows(FILE *out, const json_t *result, size_t number)
     fputs("<td></td><td class=\"text soft\">measured, nothing claimed</td></tr>\n", out);
 }
 
-void html_overview(FILE *out, json_t *const *results, size_t n)
+void html_overview(FILE *out, const struct result *results, size_t n)
 {
     const struct claim_count published = count_claims(results, n, true),
                              own = count_claims(results, n, false);
@@ -212,6 +212,6 @@ void html_overview(FILE *out, json_t *const *results, size_t n)
         "</tr></thead><tbody>\n",
         n, published.all, published.measured, published.hold, own.all, own.measured, own.hold);
     for (size_t i = 0; i < n; i++)
-        overview_rows(out, results[i], i + 1);
+        overview_rows(out, results[i].json, i + 1);
     fputs("</tbody></table></div>\n", out);
 }

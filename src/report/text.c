@@ -19,94 +19,74 @@
 static const double default_recall = .95;
 
 struct candidate {
-    json_t *cell; /* the first of the label's */
-    char label[300];
+    const struct result_cell *cell;   /* the first of the name's */
     double wished, rate, recall, low; /* low: the least end of an interval over the repeats */
     bool reached;
 };
 
-/* The last step of a cell with this operation; NULL: none was measured. */
-static const json_t *last_step(const json_t *cell, const char *op)
-{
-    const json_t *steps = json_object_get(cell, "steps");
-    for (size_t i = json_array_size(steps); i-- > 0;) {
-        const json_t *step = json_array_get(steps, i);
-        if (!strcmp(field_text(step, "op", ""), op) &&
-            !strcmp(field_text(step, "status", ""), "ok"))
-            return step;
-    }
-    return NULL;
-}
-
-static bool is_ok(const json_t *cell)
-{
-    return !strcmp(field_text(cell, "status", ""), "ok");
-}
-
 /* The first cell without a failure; NULL: none. */
-static const json_t *first_ok(const json_t *result)
+static const struct result_cell *first_ok(const struct result *r)
 {
-    const json_t *cells = json_object_get(result, "cells");
     size_t i = 0;
-    while (i < json_array_size(cells) && !is_ok(json_array_get(cells, i)))
+    while (i < r->n && !r->cells[i].ok)
         i++;
-    return json_array_get(cells, i);
+    return i < r->n ? &r->cells[i] : NULL;
 }
 
 /* NAN: a repeat failed. */
-static double least_low(const json_t *result, const char *label, const char *tag)
+static double least_low(const struct result *r, const char *name, const char *tag)
 {
-    const json_t *cells = json_object_get(result, "cells"), *cell;
     double low = INFINITY;
-    size_t i;
-    json_array_foreach(cells, i, cell) {
-        char of[300];
-        result_cell_label(cell, of, sizeof of);
-        const json_t *step = last_step(cell, "search");
-        if (!strcmp(of, label) && !is_ok(cell))
+    for (size_t i = 0; i < r->n; i++) {
+        if (r->cells[i].name != name)
+            continue;
+        if (!r->cells[i].ok)
             return NAN;
-        if (!strcmp(of, label) && step && !strcmp(field_text(step, "tag", ""), tag))
-            low = fmin(low, field_number(json_object_get(step, "recall"), "low"));
+        const struct result_step *step = result_last_step(&r->cells[i], OP_SEARCH);
+        if (step && !strcmp(step->tag, tag))
+            low = fmin(low, field_number(json_object_get(step->json, "recall"), "low"));
     }
     return low;
 }
 
-/* How the step's setting was chosen; NULL: it was not. */
-static const json_t *choice_of(const json_t *step)
+/* How the cell's last search chose its setting; NULL: it did not. */
+static const json_t *choice_of(const struct result_cell *cell)
 {
-    const json_t *choice = json_object_get(step, "calibrated");
+    const struct result_step *step = result_last_step(cell, OP_SEARCH);
+    const json_t *choice = step ? json_object_get(step->json, "calibrated") : NULL;
     return json_is_object(choice) ? choice : NULL;
 }
 
 /* The recall that all are held to: the highest that a setting was tuned for. */
-static double wished_recall(const json_t *result)
+static double wished_recall(const struct result *r)
 {
     double tuned = 0;
-    const json_t *cell;
-    size_t i;
-    json_array_foreach(json_object_get(result, "cells"), i, cell) {
-        tuned = fmax(tuned, field_number(choice_of(last_step(cell, "search")), "recall"));
-    }
+    for (size_t i = 0; i < r->n; i++)
+        tuned = fmax(tuned, field_number(choice_of(&r->cells[i]), "recall"));
     return tuned > 0 ? tuned : default_recall;
 }
 
-/* False: nothing to compare was measured. */
-static bool read_candidate(const json_t *result, const struct summary_index *index, json_t *cell,
-                           const char *tag, struct candidate *c)
+static long long k_of(const struct result *r)
 {
-    const long long k = field_integer(json_object_get(result, "experiment"), "k", 0);
-    const json_t *choice = choice_of(last_step(cell, "search"));
-    char recall[200], rate[200];
-    *c = (struct candidate){ .cell = cell };
-    result_cell_label(cell, c->label, sizeof c->label);
-    (void)snprintf(recall, sizeof recall, "recall@%lld/%s", k, tag);
-    (void)snprintf(rate, sizeof rate, "single_qps/%s", tag);
-    c->rate = summary_median(index, c->label, rate);
-    c->recall = summary_median(index, c->label, recall);
-    c->low = least_low(result, c->label, tag);
-    c->wished = wished_recall(result);
-    c->reached = choice ? json_is_true(json_object_get(choice, "reached")) && c->recall >= c->wished
-                        : c->low >= c->wished;
+    return field_integer(json_object_get(r->json, "experiment"), "k", 0);
+}
+
+/* False: nothing to compare was measured. */
+static bool read_candidate(const struct result *r, const struct result_cell *cell, const char *tag,
+                           double wished, struct candidate *c)
+{
+    const json_t *choice = choice_of(cell);
+    char recall[32];
+    (void)snprintf(recall, sizeof recall, "recall@%lld", k_of(r));
+    *c = (struct candidate){
+        .cell = cell,
+        .rate = summary_find_tag(&r->summary, cell->name, "single_qps", tag)->median,
+        .recall = summary_find_tag(&r->summary, cell->name, recall, tag)->median,
+        .low = least_low(r, cell->name, tag),
+        .wished = wished
+    };
+    c->reached = choice ? json_is_true(json_object_get(choice, "reached")) && c->recall >= wished
+                        : c->low >= wished;
     return isfinite(c->rate) && isfinite(c->recall) && isfinite(c->low);
 }
 
@@ -122,104 +102,93 @@ static int better_first(const void *left, const void *right)
 }
 
 /* Prints ", VALUE WHAT" if the summary has the value. */
-static void print_value(const struct summary_index *index, const char *label, const char *metric,
-                        const char *what, FILE *out)
+static void print_value(const struct result *r, const char *label, const char *metric,
+                        const char *tag, const char *what, FILE *out)
 {
+    const struct summary_entry *entry = summary_find_tag(&r->summary, label, metric, tag);
     char text[64];
-    const json_t *entry = summary_find(index, label, metric);
-    const double value = field_number(entry, "median");
-    if (!isfinite(value))
+    if (!isfinite(entry->median))
         return;
-    result_metric_text(result_metric(metric), value, text, sizeof text);
-    fprintf(out, ", %s%s %s", json_is_true(json_object_get(entry, "noisy")) ? "~" : "", text, what);
+    result_metric_text(result_metric(metric), entry->median, text, sizeof text);
+    fprintf(out, ", %s%s %s", entry->noisy ? "~" : "", text, what);
 }
 
 /* What a change of one row costs: of the last insertion and deletion. */
-static void print_changes(const json_t *result, const struct summary_index *index,
-                          const char *label, FILE *out)
+static void print_changes(const struct result *r, const char *label, FILE *out)
 {
-    static const char *const ops[] = { "insert", "delete", "update" };
-    const json_t *first = first_ok(result);
+    static const enum op_kind ops[] = { OP_INSERT, OP_DELETE, OP_UPDATE };
     for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
-        const json_t *step = last_step(first, ops[i]);
-        char metric[200], what[40];
-        (void)snprintf(metric, sizeof metric, "ns_each/%s", field_text(step, "tag", ops[i]));
-        (void)snprintf(what, sizeof what, "to %s a row", ops[i]);
+        const struct result_step *step = result_last_step(first_ok(r), ops[i]);
+        char what[40];
+        (void)snprintf(what, sizeof what, "to %s a row", op_name(ops[i]));
         if (step)
-            print_value(index, label, metric, what, out);
+            print_value(r, label, "ns_each", step->tag, what, out);
     }
 }
 
 /* Writes LABEL[point] with the setting that the last search chose, where it chose one. */
-static void write_setting(const json_t *cell, char *text, size_t bytes)
+static void write_setting(const struct result_cell *cell, char *text, size_t bytes)
 {
-    const json_t *choice = choice_of(last_step(cell, "search"));
+    const json_t *choice = choice_of(cell);
     const char *point = field_text(choice, "point", NULL);
     if (!point)
-        result_cell_label(cell, text, bytes);
+        (void)snprintf(text, bytes, "%s", cell->name);
     else
-        (void)snprintf(text, bytes, "%s[%s]%s", field_text(cell, "label", ""), point,
+        (void)snprintf(text, bytes, "%s[%s]%s", cell->label, point,
                        json_is_true(json_object_get(choice, "reached")) ? ""
                                                                         : ", recall not reached");
 }
 
-static void print_choice(const json_t *result, const struct summary_index *index, const char *tag,
-                         const struct candidate *best, FILE *out)
+static void print_choice(const struct result *r, const char *tag, const struct candidate *best,
+                         FILE *out)
 {
-    const json_t *experiment = json_object_get(result, "experiment");
-    const long long k = field_integer(experiment, "k", 0);
-    char setting[400], metric[200];
+    const json_t *experiment = json_object_get(r->json, "experiment");
+    char setting[400];
     write_setting(best->cell, setting, sizeof setting);
     if (best->reached)
-        fprintf(out, "\nfastest with recall@%lld of %g or more in \"%s\": %s\n  recall %.4f", k,
-                best->wished, tag, setting, best->recall);
+        fprintf(out, "\nfastest with recall@%lld of %g or more in \"%s\": %s\n  recall %.4f",
+                k_of(r), best->wished, tag, setting, best->recall);
     else
         fprintf(out,
                 "\nnone has recall@%lld of %g in \"%s\" for sure; nearest is %s\n  recall %.4f "
                 "(%.4f at least)",
-                k, best->wished, tag, setting, best->recall, best->low);
-    (void)snprintf(metric, sizeof metric, "single_qps/%s", tag);
-    print_value(index, best->label, metric, "queries per second, one at a time", out);
-    print_value(index, best->label, "index_bytes/end", "of memory", out);
-    print_changes(result, index, best->label, out);
+                k_of(r), best->wished, tag, setting, best->recall, best->low);
+    print_value(r, best->cell->name, "single_qps", tag, "queries per second, one at a time", out);
+    print_value(r, best->cell->name, "index_bytes", "end", "of memory", out);
+    print_changes(r, best->cell->name, out);
     const char *data = field_text(json_object_get(experiment, "overrides"), "data", "");
     fprintf(out, "\n  to make sure, with more settings: ./harness advise %s\n",
             *data ? data : "DATA");
 }
 
 /* The tag of the last search; NULL: nothing was searched. */
-static const char *last_tag(const json_t *result)
+static const char *last_tag(const struct result *r)
 {
-    const json_t *search = last_step(first_ok(result), "search");
-    return search ? field_text(search, "tag", "search") : NULL;
+    const struct result_step *search = result_last_step(first_ok(r), OP_SEARCH);
+    return search ? search->tag : NULL;
 }
 
-/* result_variants(), where settings were tuned in another order: first those that reached the recall,
-   the fastest first; then the others, the highest recall first. */
-static json_t *ranked_variants(const json_t *result, const struct summary_index *index)
+/* Of settings that were tuned, the variants in another order: first those that reached the recall, the
+   fastest first; then the others, the highest recall first; then those not measured. The caller frees the
+   array. NULL: out of memory. */
+static const struct result_cell **ranked_variants(const struct result *r)
 {
-    json_t *variants = result_variants(result), *ranked = json_array(), *rest = json_array(), *cell;
-    const char *tag = last_tag(result);
-    struct candidate *all = calloc(json_array_size(variants) + 1, sizeof *all);
-    size_t i, n = 0;
-    if (!all || !tag || !result_is_tuned(result)) {
-        free(all);
-        json_decref(ranked);
-        json_decref(rest);
-        return variants;
-    }
-    json_array_foreach(variants, i, cell) {
-        if (read_candidate(result, index, cell, tag, &all[n]))
+    const char *tag = r->is_tuned ? last_tag(r) : NULL;
+    const double wished = wished_recall(r);
+    const struct result_cell **ranked = calloc(r->n_variants + 1, sizeof *ranked);
+    struct candidate *all = calloc(r->n_variants + 1, sizeof *all);
+    size_t n = 0, rest = 0;
+    for (size_t i = 0; ranked && all && i < r->n_variants; i++)
+        if (tag && read_candidate(r, r->variants[i], tag, wished, &all[n]))
             n++;
         else
-            json_array_append(rest, cell);
+            ranked[rest++] = r->variants[i];
+    if (ranked && all) {
+        memmove(ranked + n, ranked, rest * sizeof *ranked);
+        qsort(all, n, sizeof *all, better_first);
     }
-    qsort(all, n, sizeof *all, better_first);
-    for (i = 0; i < n; i++)
-        json_array_append(ranked, all[i].cell);
-    json_array_extend(ranked, rest);
-    json_decref(rest);
-    json_decref(variants);
+    for (size_t i = 0; i < n; i++)
+        ranked[i] = all[i].cell;
     free(all);
     return ranked;
 }
@@ -228,58 +197,52 @@ static json_t *ranked_variants(const json_t *result, const struct summary_index 
    that makes sure. A tuned search has its recall; of others it is .95, by the low end of the interval in
    every repeat. Where none reaches it, the one with the highest recall. Nothing if the config has claims,
    or fewer than two points were searched. */
-static void print_answer(const json_t *result, const struct summary_index *index, FILE *out)
+static void print_answer(const struct result *r, FILE *out)
 {
-    const char *tag = last_tag(result);
-    if (!tag || json_array_size(json_object_get(result, "claims")) > 0)
+    const char *tag = last_tag(r);
+    const double wished = wished_recall(r);
+    struct candidate best = { 0 }, c;
+    size_t n = 0;
+    if (!tag || json_array_size(json_object_get(r->json, "claims")) > 0)
         return;
-    json_t *variants = result_variants(result), *cell;
-    struct candidate best, c;
-    size_t i, n = 0;
-    json_array_foreach(variants, i, cell) {
-        if (read_candidate(result, index, cell, tag, &c) &&
+    for (size_t i = 0; i < r->n_variants; i++)
+        if (read_candidate(r, r->variants[i], tag, wished, &c) &&
             (n++ == 0 || better_first(&c, &best) < 0))
             best = c;
-    }
     if (n > 1)
-        print_choice(result, index, tag, &best, out);
-    json_decref(variants);
+        print_choice(r, tag, &best, out);
 }
 
 /* ---- tables */
 
-/* Whether a value is marked as not steady. */
-static bool print_values(const json_t *result, const struct summary_index *index,
-                         const json_t *columns, bool by_build, FILE *out)
+/* Returns whether a value is marked as not steady. */
+static bool print_values(const struct result *r, const json_t *columns, bool by_build, FILE *out)
 {
+    const struct result_cell **ranked = by_build ? NULL : ranked_variants(r);
+    const size_t n = by_build ? r->n_builds : ranked ? r->n_variants : 0;
     bool marked = false;
-    if (!json_array_size(columns))
-        return false;
-    json_t *variants = by_build ? result_builds(result) : ranked_variants(result, index);
     struct table table;
+    size_t c;
+    json_t *column;
     table_init(&table, json_array_size(columns) + 1);
     table_add(&table, "%s", "");
-    size_t c, v;
-    json_t *column, *cell;
     json_array_foreach(columns, c, column) {
         table_add(&table, "%s", json_string_value(column));
     }
-    json_array_foreach(variants, v, cell) {
-        char label[300];
-        result_cell_label(cell, label, sizeof label);
-        if (!report_has_any(index, label, columns))
+    for (size_t i = 0; i < n; i++) {
+        const struct result_cell *cell = by_build ? r->builds[i] : ranked[i];
+        char setting[400];
+        if (!report_has_any(r, cell->name, columns))
             continue;
-        char shown[400];
-        (by_build ? result_build_label : write_setting)(cell, shown, sizeof shown);
-        table_add(&table, "%s", shown);
+        write_setting(cell, setting, sizeof setting);
+        table_add(&table, "%s", by_build ? cell->build : setting);
         json_array_foreach(columns, c, column) {
-            const json_t *entry = summary_find(index, label, json_string_value(column));
+            const char *metric = json_string_value(column);
+            const struct summary_entry *entry = summary_find(&r->summary, cell->name, metric);
             char text[64];
-            result_metric_text(result_metric(json_string_value(column)),
-                               field_number(entry, "median"), text, sizeof text);
-            const bool noisy = json_is_true(json_object_get(entry, "noisy"));
-            table_add(&table, "%s%s", noisy ? "~" : "", text);
-            marked |= noisy;
+            result_metric_text(result_metric(metric), entry->median, text, sizeof text);
+            table_add(&table, "%s%s", entry->noisy ? "~" : "", text);
+            marked |= entry->noisy;
         }
     }
     if (table.n > table.columns) {
@@ -287,35 +250,31 @@ static bool print_values(const json_t *result, const struct summary_index *index
         table_print(&table, out);
     }
     table_free(&table);
-    json_decref(variants);
+    free(ranked);
     return marked;
 }
 
-static void print_failures(const json_t *result, FILE *out)
+static void print_failures(const struct result *r, FILE *out)
 {
-    size_t i;
-    json_t *cell;
     bool any = false;
-    json_array_foreach(json_object_get(result, "cells"), i, cell) {
-        const char *status = field_text(cell, "status", "");
-        if (!strcmp(status, "ok"))
+    for (size_t i = 0; i < r->n; i++) {
+        const struct result_cell *cell = &r->cells[i];
+        if (cell->ok)
             continue;
-        char label[300];
-        result_cell_label(cell, label, sizeof label);
-        fprintf(out, "%s%s, repeat %lld: %s: %s\n", any ? "" : "\n", label,
-                field_integer(cell, "repeat", 0) + 1, status, field_text(cell, "error", ""));
+        fprintf(out, "%s%s, repeat %zu: %s: %s\n", any ? "" : "\n", cell->name, cell->repeat + 1,
+                cell->status, field_text(cell->json, "error", ""));
         any = true;
     }
 }
 
-static void print_claims(const json_t *result, FILE *out)
+static void print_claims(const struct result *r, FILE *out)
 {
     size_t i, l;
     json_t *claim, *line;
-    json_array_foreach(json_object_get(result, "claims"), i, claim) {
+    json_array_foreach(json_object_get(r->json, "claims"), i, claim) {
         fprintf(out, "%s%-15s %s\n", i ? "" : "\nclaims\n", claim_verdict(claim),
                 field_text(claim, "text", ""));
-        json_t *lines = claim_lines(result, claim);
+        json_t *lines = claim_lines(r, claim);
         json_array_foreach(lines, l, line) {
             fprintf(out, "%-18s%s\n", "", json_string_value(line));
         }
@@ -353,9 +312,9 @@ static void print_paper(const json_t *result, FILE *out)
     table_free(&table);
 }
 
-void report_summary(const json_t *result, FILE *out)
+void report_summary(const struct result *r, FILE *out)
 {
-    const json_t *experiment = json_object_get(result, "experiment");
+    const json_t *result = r->json, *experiment = json_object_get(result, "experiment");
     fprintf(out, "\n%s\n",
             *field_text(experiment, "title", "") ? field_text(experiment, "title", "")
                                                  : field_text(experiment, "name", ""));
@@ -364,22 +323,19 @@ void report_summary(const json_t *result, FILE *out)
     json_array_foreach(remarks, i, remark)
         fprintf(out, "%s\n", field_text(remark, "text", ""));
     json_decref(remarks);
-    struct summary_index index;
-    summary_index_init(&index, result);
-    json_t *queries = report_columns(result, COLUMNS_QUERIES),
-           *updates = report_columns(result, COLUMNS_UPDATES);
-    bool marked = print_values(result, &index, queries, false, out);
-    marked |= print_values(result, &index, updates, true, out);
+    json_t *queries = report_columns(r, COLUMNS_QUERIES),
+           *updates = report_columns(r, COLUMNS_UPDATES);
+    bool marked = print_values(r, queries, false, out);
+    marked |= print_values(r, updates, true, out);
     if (marked)
         fputs("\n~ not steady: passes or repeats differ by more than 10 %, or waited for a "
               "processor\n",
               out);
     report_rounds(result, out);
     print_paper(result, out);
-    print_claims(result, out);
-    print_answer(result, &index, out);
-    print_failures(result, out);
+    print_claims(r, out);
+    print_answer(r, out);
+    print_failures(r, out);
     json_decref(queries);
     json_decref(updates);
-    summary_index_free(&index);
 }

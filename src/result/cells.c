@@ -364,7 +364,7 @@ bool result_measures_other(const char *dir, const struct plan *plan)
 int result_all_stored(const char *dir, json_t **cells, struct error *err)
 {
     char path[PATH_MAX];
-    json_t *result = NULL;
+    struct result result = { 0 };
     size_t n = 0;
     int rc = OK;
 
@@ -373,13 +373,13 @@ int result_all_stored(const char *dir, json_t **cells, struct error *err)
         rc = fail(err, ERR_IO, "%s/result.json: the path is too long", dir);
     else
         rc = result_load(path, &result, err);
-    json_t *by_name = result_cells_by_name(result);
+    json_t *by_name = result_cells_by_name(result.json);
     unsigned long *numbers = rc == OK ? result_stored_numbers(dir, &n) : NULL;
     for (size_t i = 0; rc == OK && i < n; i++)
         if (snprintf(path, sizeof path, "%s/cells/%lu.json", dir, numbers[i]) < (int)sizeof path)
             rc = append_stored(path, by_name, *cells, err);
     mem_free(NULL, numbers);
     json_decref(by_name);
-    json_decref(result);
+    result_close(&result);
     return rc;
 }

@@ -14,6 +14,7 @@
 
 #include "src/core/error.h"
 #include "src/core/mem.h"
+#include "src/result/view.h"
 
 enum compare_kind {
     ROW_COUNTED,  /* work, answers and bytes that the method reports; compared exactly if constant
@@ -64,14 +65,10 @@ struct compare_rows {
 /* One of the two compared results. */
 struct compare_side {
     size_t k;
-    json_t *result;
-    json_t
-        *queries; /* "LABEL\nrecall@K/TAG", "LABEL\nrange_recall/TAG" -> array of the mean hits of
-                        each query over repeats */
-    json_t *samples; /* the output of summary_samples() */
-    json_t *builds;  /* LABEL[point] -> the label of its build; NULL: not known */
-    json_t
-        *shared; /* "BUILD\nTAG" -> true, if all points of the build have the same steps of TAG */
+    struct result result;
+    struct summary samples; /* of its cells */
+    struct summary
+        hits; /* of recall@K/TAG and range_recall/TAG: the mean hits of each query over repeats */
 };
 
 /* Defined in compare_read.c. `path` is a result.json or its folder. The caller frees the side with
@@ -82,9 +79,8 @@ void compare_side_free(struct compare_side *);
 /* Defined in compare_differ.c. What makes the two incomparable: a new array of texts, one for each
    of data, k, metric, threads, seed, workload and --quick that differs. */
 json_t *compare_differences(const struct compare_side *a, const struct compare_side *b);
-/* The samples of A that B lacks, of labels that B has: a search that B does not support, for one. A
-   new array. */
-json_t *compare_lost(const struct compare_side *a, const struct compare_side *b);
+/* Whether B has A's label, but not this measurement: a search that B does not support, for one. */
+bool compare_is_lost(const struct summary_entry *of_a, const struct compare_side *b);
 
 /* Defined in compare_judge.c. Makes a row with a verdict for every metric that both results have.
    The caller frees the rows with compare_rows_free(), also after ERR_NO_MEMORY. */

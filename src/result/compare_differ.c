@@ -63,33 +63,22 @@ json_t *compare_differences(const struct compare_side *a, const struct compare_s
     json_t *list = json_array();
 
     for (size_t i = 0; i < sizeof asked / sizeof *asked; i++)
-        add_if_differs(list, asked[i].name,
-                       json_object_get(json_object_get(a->result, asked[i].group), asked[i].key),
-                       json_object_get(json_object_get(b->result, asked[i].group), asked[i].key));
-    add_data(list, json_object_get(a->result, "datasets"), json_object_get(b->result, "datasets"));
+        add_if_differs(
+            list, asked[i].name,
+            json_object_get(json_object_get(a->result.json, asked[i].group), asked[i].key),
+            json_object_get(json_object_get(b->result.json, asked[i].group), asked[i].key));
+    add_data(list, json_object_get(a->result.json, "datasets"),
+             json_object_get(b->result.json, "datasets"));
     return list;
 }
 
-/* Whether a missing value is a capability lost: not a statistic, nor one that depends on how far a
-   sweep reaches. */
-static bool is_capability(const char *metric)
+bool compare_is_lost(const struct summary_entry *of_a, const struct compare_side *b)
 {
-    return result_metric(metric)->better != 0 && !result_metric_is_at_recall(metric) &&
-           !strchr(metric, '#') && strncmp(metric, "parts.", 6) != 0;
-}
+    /* Neither a statistic, nor what depends on how far a sweep reaches. */
+    const bool is_capability =
+        result_metric(of_a->metric)->better != 0 && !result_metric_is_at_recall(of_a->metric) &&
+        !strchr(of_a->metric, '#') && strncmp(of_a->metric, "parts.", 6) != 0;
 
-json_t *compare_lost(const struct compare_side *a, const struct compare_side *b)
-{
-    json_t *labels = json_object(), *lost = json_array(), *sample;
-    const char *key;
-
-    json_object_foreach(b->samples, key, sample)
-        (void)json_object_set_new(labels, field_text(sample, "label", ""), json_true());
-    json_object_foreach(a->samples, key, sample) {
-        if (!json_object_get(b->samples, key) && is_capability(field_text(sample, "metric", "")) &&
-            json_object_get(labels, field_text(sample, "label", "")))
-            (void)json_array_append(lost, sample);
-    }
-    json_decref(labels);
-    return lost;
+    return is_capability && summary_has_label(&b->samples, of_a->label) &&
+           !summary_find(&b->samples, of_a->label, of_a->metric)->label;
 }

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "src/base/json.h"
 #include "src/base/result_metrics.h"
 #include "src/base/stats.h"
 #include "src/result/compare.h"
@@ -46,11 +45,8 @@ static bool is_double(const struct compare_side *side, const char *label, const 
         { "ns_each", "seconds" }, { "seconds", "qps" },        { "single_qps", "mean_ns" }
     };
     for (size_t i = 0; i < sizeof doubles / sizeof *doubles; i++) {
-        char key[600];
-        if (strcmp(doubles[i][0], name) != 0)
-            continue;
-        snprintf(key, sizeof key, "%s\n%s/%s", label, doubles[i][1], tag);
-        if (json_object_get(side->samples, key))
+        if (!strcmp(doubles[i][0], name) &&
+            summary_find_tag(&side->samples, label, doubles[i][1], tag)->label)
             return true;
     }
     return false;
@@ -70,13 +66,11 @@ static struct compare_row *new_row(struct compare_rows *rows, const char *label,
 }
 
 /* Returns one value per repeat. The caller frees them with mem_free(). NULL: out of memory. */
-static double *values_of(const json_t *sample, size_t *n, struct mem *mem)
+static double *values_of(const struct summary_entry *entry, struct mem *mem)
 {
-    const json_t *list = json_object_get(sample, "values");
-    *n = json_array_size(list);
-    double *values = mem_array(mem, *n, sizeof *values);
-    for (size_t i = 0; values && i < *n; i++)
-        values[i] = json_number_value(json_array_get(list, i));
+    double *values = mem_array(mem, entry->repeats, sizeof *values);
+    for (size_t i = 0; values && i < entry->repeats; i++)
+        values[i] = entry->samples[i].value;
     return values;
 }
 
@@ -92,10 +86,10 @@ static bool all_equal(const double *values, size_t n)
 
 /* Sets the p value of Wilcoxon's test on B - A of each query, the mean difference and its bootstrap
    interval. False: out of memory. */
-static bool pair_queries(struct compare_row *row, const json_t *left, const json_t *right, size_t k,
-                         struct mem *mem)
+static bool pair_queries(struct compare_row *row, const struct summary_entry *left,
+                         const struct summary_entry *right, size_t k, struct mem *mem)
 {
-    const size_t n = json_array_size(left);
+    const size_t n = left->repeats;
     double *differences = mem_array(mem, n, sizeof *differences);
     if (!differences)
         return false;
@@ -103,8 +97,7 @@ static bool pair_queries(struct compare_row *row, const json_t *left, const json
     const double scale = k ? 1 / (double)k : 1;
     row->a = row->b = 0;
     for (size_t i = 0; i < n; i++) {
-        const double x = scale * json_number_value(json_array_get(left, i));
-        const double y = scale * json_number_value(json_array_get(right, i));
+        const double x = scale * left->samples[i].value, y = scale * right->samples[i].value;
         row->a += x / (double)n;
         row->b += y / (double)n;
         differences[i] = y - x;
@@ -116,34 +109,33 @@ static bool pair_queries(struct compare_row *row, const json_t *left, const json
     return true;
 }
 
-/* The key of the hits of the queries that a share of right answers is of; false: it is no such
-   share. *batch: it is of the batch, whose queries are a part of these. */
-static bool share_key(const char *name, const char *tag, const char *label, size_t k, char *key,
-                      size_t bytes, bool *batch)
+/* The metric of the hits that a share of right answers is of; false: it is no such share. *batch: it is
+   of the batch, whose queries are a part of these. */
+static bool share_metric(const char *name, size_t k, char *metric, size_t bytes, bool *batch)
 {
     const bool range = strstr(name, "range_recall") || strcmp(name, "range_precision") == 0;
     *batch = strncmp(name, "throughput_", 11) == 0;
     if (range)
-        (void)snprintf(key, bytes, "%s\nrange_recall/%s", label, tag);
+        (void)snprintf(metric, bytes, "range_recall");
     else
-        (void)snprintf(key, bytes, "%s\nrecall@%zu/%s", label, k, tag);
+        (void)snprintf(metric, bytes, "recall@%zu", k);
     return range || strncmp(name, "throughput_recall@", 18) == 0;
 }
 
 /* The standard error of a share of right answers in A and B from the hits of each query: of the
    differences by query, or if there are none, of both. False: out of memory. */
-static bool share_error(const json_t *left, const json_t *right, double scale, double *error,
-                        struct mem *mem)
+static bool share_error(const struct summary_entry *left, const struct summary_entry *right,
+                        double scale, double *error, struct mem *mem)
 {
-    const size_t n = json_array_size(left);
+    const size_t n = left->repeats;
     double *values = mem_array(mem, n, sizeof *values);
     double variance[3] = { 0 };
     if (!values)
         return false;
     for (int of = 0; of < 3; of++) {
         for (size_t i = 0; i < n; i++)
-            values[i] = (of == 1 ? 0 : json_number_value(json_array_get(right, i))) -
-                        (of == 2 ? 0 : json_number_value(json_array_get(left, i)));
+            values[i] =
+                (of == 1 ? 0 : right->samples[i].value) - (of == 2 ? 0 : left->samples[i].value);
         variance[of] = stats_moments(values, n).variance;
     }
     mem_free(mem, values);
@@ -153,17 +145,18 @@ static bool share_error(const json_t *left, const json_t *right, double scale, d
 
 /* Tests a share of right answers whose queries are not paired, against the sample of its queries.
    Without hits of the same queries it has no verdict. False: out of memory. */
-static bool test_share(struct compare_row *row, const json_t *left, const json_t *right, bool batch,
-                       bool range, size_t k, struct mem *mem)
+static bool test_share(struct compare_row *row, const struct summary_entry *left,
+                       const struct summary_entry *right, bool batch, bool range, size_t k,
+                       struct mem *mem)
 {
-    const size_t n = json_array_size(left);
+    const size_t n = left->repeats;
     double hits = 0, error = 0;
     row->kind = ROW_PAIRED;
     row->change = row->b - row->a;
-    if (n < 2 || n != json_array_size(right))
+    if (n < 2 || n != right->repeats)
         return true;
     for (size_t i = 0; i < n; i++)
-        hits += json_number_value(json_array_get(left, i)) / (double)n;
+        hits += left->samples[i].value / (double)n;
     const double scale = !range ? 1 / (double)(k ? k : 1) : hits > 0 ? row->a / hits : 0;
     if (!share_error(left, right, batch ? scale * sqrt(2) : scale, &error, mem))
         return false;
@@ -250,25 +243,26 @@ static bool all_zero(const struct two *t)
            all_equal(t->value[0], t->n[0]) && all_equal(t->value[1], t->n[1]);
 }
 
-/* key: of the sample. False: out of memory. */
+/* of_a: the entry of A. False: out of memory. */
 static bool fill_row(struct compare_row *row, struct two *t, const struct compare_side *a,
-                     const struct compare_side *b, const char *key, struct mem *mem)
+                     const struct compare_side *b, const struct summary_entry *of_a,
+                     struct mem *mem)
 {
-    const char *label = field_text(json_object_get(a->samples, key), "label", "");
-    const json_t *left = json_object_get(a->queries, key),
-                 *right = json_object_get(b->queries, key);
-    char name[64], tag[128], of[600];
+    const struct summary_entry *left = summary_find(&a->hits, of_a->label, of_a->metric),
+                               *right = summary_find(&b->hits, of_a->label, of_a->metric);
+    char name[64], tag[128], of[64];
     bool batch;
     result_metric_split(row->metric, name, sizeof name, tag, sizeof tag);
     for (int s = 0; s < 2; s++)
         row->n[s] = t->n[s];
     row->a = stats_median(t->value[0], t->n[0]);
     row->b = stats_median(t->value[1], t->n[1]);
-    if (share_key(name, tag, label, a->k, of, sizeof of, &batch)) {
-        if (!test_share(row, json_object_get(a->queries, of), json_object_get(b->queries, of),
-                        batch, strstr(name, "range") != NULL, a->k, mem))
+    if (share_metric(name, a->k, of, sizeof of, &batch)) {
+        left = summary_find_tag(&a->hits, of_a->label, of, tag);
+        right = summary_find_tag(&b->hits, of_a->label, of, tag);
+        if (!test_share(row, left, right, batch, strstr(name, "range") != NULL, a->k, mem))
             return false;
-    } else if (json_array_size(left) && json_array_size(left) == json_array_size(right)) {
+    } else if (left->repeats && left->repeats == right->repeats) {
         row->kind = ROW_PAIRED;
         if (!pair_queries(row, left, right, a->k, mem))
             return false;
@@ -279,58 +273,60 @@ static bool fill_row(struct compare_row *row, struct two *t, const struct compar
     return true;
 }
 
-/* Whether both sides have the same steps of the tag at all points of the label's build. Then *label
-   becomes that of the build. */
-static bool is_shared(const struct compare_side *a, const struct compare_side *b, const char *tag,
-                      const char **label)
+/* The build of the entry, if all its points have the same steps of the tag; NULL: they have not. The
+   first point of a build does not tell, but the next cell does. */
+static const char *shared_by(const struct summary_entry *entry, const char *tag)
 {
-    const char *build = json_string_value(json_object_get(a->builds, *label));
-    const char *other = json_string_value(json_object_get(b->builds, *label));
-    char key[600];
-    if (!build || !other || strcmp(build, other) != 0)
-        return false;
-    (void)snprintf(key, sizeof key, "%s\n%s", build, tag);
-    if (!json_is_true(json_object_get(a->shared, key)) ||
-        !json_is_true(json_object_get(b->shared, key)))
-        return false;
-    *label = build;
-    return true;
+    const struct result_cell *cell = entry->samples[0].cell;
+    bool shared = false;
+    if (cell && cell[1].build == cell->build && cell[1].repeat == cell->repeat)
+        cell++;
+    for (size_t i = 0; cell && i < cell->n; i++) {
+        const json_t *step = cell->steps[i].json;
+        if (strcmp(cell->steps[i].tag, tag) != 0)
+            continue;
+        if (json_is_object(json_object_get(step, "recall")) ||
+            json_is_object(json_object_get(step, "range")))
+            return NULL;
+        shared |= json_is_true(json_object_get(step, "shared"));
+    }
+    return shared ? cell->build : NULL;
 }
 
-static bool has_row(const struct compare_rows *rows, const char *label, const char *metric)
-{
-    for (size_t i = 0; i < rows->n; i++)
-        if (!strcmp(rows->row[i].label, label) && !strcmp(rows->row[i].metric, metric))
-            return true;
-    return false;
-}
-
-/* Adds the row of one key of the samples, if both results have it. False: out of memory. */
+/* Adds the row of an entry of A, if B has it, too. builds: the builds and metrics that have a row. False:
+   out of memory. */
 static bool add_row(struct compare_rows *rows, const struct compare_side *a,
-                    const struct compare_side *b, const char *key)
+                    const struct compare_side *b, const struct summary_entry *left,
+                    struct summary *builds)
 {
-    const json_t *left = json_object_get(a->samples, key);
-    const json_t *right = json_object_get(b->samples, key);
-    const char *label = field_text(left, "label", ""), *metric = field_text(left, "metric", "");
+    const struct summary_entry *right = summary_find(&b->samples, left->label, left->metric);
+    const char *label = left->label;
     char name[64], tag[128];
-    result_metric_split(metric, name, sizeof name, tag, sizeof tag);
+    result_metric_split(left->metric, name, sizeof name, tag, sizeof tag);
     const int better = result_metric(name)->better;
-    if (!right || !better || strchr(metric, '#') ||
+    if (!right->label || !better || strchr(left->metric, '#') ||
         (is_double(a, label, name, tag) && is_double(b, label, name, tag)))
         return true;
-    if (is_shared(a, b, tag, &label) && has_row(rows, label, metric))
-        return true;
-    struct two t;
-    t.value[0] = values_of(left, &t.n[0], rows->mem);
-    t.value[1] = values_of(right, &t.n[1], rows->mem);
+    const char *build = shared_by(left, tag), *other = shared_by(right, tag);
+    if (build && other && strcmp(build, other) == 0) {
+        const size_t n = builds->n;
+        if (!summary_add(builds, build, left->metric))
+            return false;
+        if (builds->n == n)
+            return true;
+        label = build;
+    }
+    struct two t = { .n = { left->repeats, right->repeats } };
+    t.value[0] = values_of(left, rows->mem);
+    t.value[1] = values_of(right, rows->mem);
     bool ok = t.value[0] && t.value[1];
     if (ok && !all_zero(&t)) {
-        struct compare_row *row = new_row(rows, label, metric);
+        struct compare_row *row = new_row(rows, label, left->metric);
         if (row) {
             row->kind = kind_of(name);
             row->better = better;
         }
-        ok = row && fill_row(row, &t, a, b, key, rows->mem);
+        ok = row && fill_row(row, &t, a, b, left, rows->mem);
     }
     mem_free(rows->mem, t.value[0]);
     mem_free(rows->mem, t.value[1]);
@@ -381,12 +377,11 @@ static bool judge(struct compare_rows *rows)
 int compare_sides(struct compare_rows *rows, const struct compare_side *a,
                   const struct compare_side *b, struct error *error)
 {
-    const char *key;
-    json_t *left;
+    struct summary builds = { 0 };
     bool ok = true;
-    json_object_foreach(a->samples, key, left) {
-        ok = ok && add_row(rows, a, b, key);
-    }
+    for (size_t i = 0; ok && i < a->samples.n; i++)
+        ok = add_row(rows, a, b, a->samples.at[i], &builds);
+    summary_free(&builds);
     if (!ok || !judge(rows))
         return fail(error, ERR_NO_MEMORY, "out of memory comparing the two results, at row %zu",
                     rows->n);

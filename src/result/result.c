@@ -10,8 +10,6 @@
 
 #include "src/base/json.h"
 #include "src/base/quote.h"
-#include "src/result/lookup.h"
-#include "src/result/summary.h"
 #include "src/truth/recall.h"
 
 #define RESULT_SCHEMA "driftline-result/1"
@@ -76,48 +74,20 @@ static json_t *lean_cells(const json_t *cells)
     return lean;
 }
 
-double result_lookup(const json_t *result, const char *label, const char *metric)
-{
-    const json_t *entry;
-    size_t i;
-
-    json_array_foreach(json_object_get(result, "summary"), i, entry) {
-        const json_t *median = json_object_get(entry, "median");
-
-        if (strcmp(json_string_value(json_object_get(entry, "label")), label) == 0 &&
-            strcmp(json_string_value(json_object_get(entry, "metric")), metric) == 0)
-            return json_is_number(median) ? json_number_value(median) : NAN;
-    }
-    return NAN;
-}
-
-/* True if a cell of the label or build label did not finish. Its medians then cover fewer repeats
-   than the config requests, and its curves lack points. */
-static bool has_failed(const json_t *result, const char *label)
-{
-    const json_t *cell;
-    size_t i;
-
-    json_array_foreach(json_object_get(result, "cells"), i, cell) {
-        char point[600], build[600];
-
-        if (strcmp(json_string_value(json_object_get(cell, "status")), "ok") == 0)
-            continue;
-        result_cell_label(cell, point, sizeof point);
-        result_build_label(cell, build, sizeof build);
-        if (strcmp(point, label) == 0 || strcmp(build, label) == 0)
-            return true;
-    }
-    return false;
-}
-
-/* The lookup function of claims. NAN: absent, or a cell of the label did not finish. */
+/* The lookup function of claims. NAN: absent, or a cell of the label or build did not finish: the
+   medians then cover fewer repeats than the config requests, and the curves lack points. */
 static double lookup(void *from, const char *label, const char *metric)
 {
-    return has_failed(from, label) ? NAN : result_lookup(from, label, metric);
+    const struct result *r = from;
+
+    for (size_t i = 0; i < r->n; i++)
+        if (!r->cells[i].ok &&
+            (strcmp(r->cells[i].name, label) == 0 || strcmp(r->cells[i].build, label) == 0))
+            return NAN;
+    return summary_find(&r->summary, label, metric)->median;
 }
 
-static int make_claims(struct experiment *x, const struct result_run *run, json_t *result,
+static int make_claims(struct experiment *x, const struct result_run *run, struct result *result,
                        json_t **claims, struct error *err)
 {
     char why[100];
@@ -142,13 +112,13 @@ json_t *result_run_json(const struct experiment *x, const struct result_run *run
                      (json_int_t)x->ops->n, "rows", rows);
 }
 
-static json_t *paper_json(const struct experiment *x, const json_t *result)
+static json_t *paper_json(const struct experiment *x, const struct summary *summary)
 {
     json_t *paper = json_array();
 
     for (size_t i = 0; i < x->n_paper; i++) {
         const struct paper_value *p = &x->paper[i];
-        const double measured = result_lookup(result, p->label, p->metric);
+        const double measured = summary_find(summary, p->label, p->metric)->median;
 
         (void)json_array_append_new(
             paper, json_pack("{s:s, s:s, s:f, s:o}", "label", p->label, "metric", p->metric,
@@ -169,28 +139,27 @@ static json_t *oracle_json(const struct oracle *oracle)
 }
 
 int result_make(struct experiment *x, const struct oracle *oracle, json_t *environment,
-                const struct result_run *run, json_t *cells, json_t **result, struct error *err)
+                const struct result_run *run, json_t *cells, struct result *result,
+                struct error *err)
 {
-    json_t *claims = NULL;
-    int rc;
+    json_t *claims = NULL,
+           *json =
+               json_pack("{s:s, s:o, s:o, s:O, s:o, s:o, s:o, s:o}", "schema", RESULT_SCHEMA,
+                         "experiment", experiment_json(x), "run", result_run_json(x, run),
+                         "environment", environment, "datasets", datasets_json(x->ops), "cells",
+                         lean_cells(cells), "summary", json_array(), "truth", oracle_json(oracle));
+    int rc = result_open(result, json, err);
 
-    *result =
-        json_pack("{s:s, s:o, s:o, s:O, s:o, s:o, s:o, s:o}", "schema", RESULT_SCHEMA, "experiment",
-                  experiment_json(x), "run", result_run_json(x, run), "environment", environment,
-                  "datasets", datasets_json(x->ops), "cells", lean_cells(cells), "summary",
-                  summary_make(cells), "truth", oracle_json(oracle));
-    if (!*result)
+    json_decref(json);
+    if (!json || rc != OK || !summary_make(&result->summary, result))
         return fail(err, ERR_NO_MEMORY, "out of memory for the result of \"%s\"", x->name);
+    (void)json_object_set_new(json, "summary", summary_json(&result->summary));
     if (json_array_size(x->compared))
-        (void)json_object_set(*result, "compare", x->compared);
-    rc = make_claims(x, run, *result, &claims, err);
-    (void)json_object_set_new(*result, "claims", claims ? claims : json_array());
-    (void)json_object_set_new(*result, "paper", paper_json(x, *result));
-    (void)json_object_set_new(*result, "figures", json_array());
-    if (rc != OK) {
-        json_decref(*result);
-        *result = NULL;
-    }
+        (void)json_object_set(json, "compare", x->compared);
+    rc = make_claims(x, run, result, &claims, err);
+    (void)json_object_set_new(json, "claims", claims ? claims : json_array());
+    (void)json_object_set_new(json, "paper", paper_json(x, &result->summary));
+    (void)json_object_set_new(json, "figures", json_array());
     return rc;
 }
 
@@ -315,20 +284,18 @@ static int check_shape(const char *path, const json_t *result, struct error *err
     return rc == OK ? check_numbers(path, result, err) : rc;
 }
 
-int result_load(const char *path, json_t **result, struct error *err)
+int result_load(const char *path, struct result *result, struct error *err)
 {
     json_t *json = json_read(path, err);
     int rc;
 
-    *result = NULL;
+    *result = (struct result){ 0 };
     if (!json)
         return err->code;
-    if ((rc = check_shape(path, json, err)) != OK) {
-        json_decref(json);
-        return rc;
-    }
-    *result = json;
-    return OK;
+    rc = check_shape(path, json, err);
+    rc = rc == OK ? result_open(result, json, err) : rc;
+    json_decref(json);
+    return rc;
 }
 
 char *result_dir(const char *path)

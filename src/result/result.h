@@ -6,6 +6,7 @@
 #ifndef DRIFTLINE_RESULT_RESULT_H
 #define DRIFTLINE_RESULT_RESULT_H
 
+#include "src/result/view.h"
 #include "src/run/cell.h"
 
 /* Stores the array of cell_run() under dir/cells, with the cell's key, key parts and identity.
@@ -42,19 +43,17 @@ struct result_run {
     bool quick, in_process;
 };
 
-/* Makes the whole document; the caller owns *result. It holds a summary (medians over repeats with
-   intervals, by LABEL[point] and metric), claims, published and measured values, environment and
-   datasets. `cells` concatenates the arrays of cell_run(). Takes the reference `environment`. */
+/* Makes the whole document: a summary (medians over repeats with intervals, by LABEL[point] and metric),
+   claims, published and measured values, environment and datasets. `cells` concatenates the arrays of
+   cell_run(). Takes the reference `environment`. The caller calls result_close(), also after an error. */
 int result_make(struct experiment *, const struct oracle *, json_t *environment,
-                const struct result_run *, json_t *cells, json_t **result, struct error *);
+                const struct result_run *, json_t *cells, struct result *, struct error *);
 /* Returns the new `run` object of a result: its options and progress. NULL: out of memory. */
 json_t *result_run_json(const struct experiment *, const struct result_run *);
-/* Returns the median of a summary metric; NAN: absent. */
-double result_lookup(const json_t *result, const char *label, const char *metric);
 int result_save(const json_t *result, const char *dir, struct error *);
-/* Reads a result and checks its schema, required fields and number ranges; the caller owns
-   *result. ERR_VERSION: another schema. ERR_CORRUPT: a field is invalid. */
-int result_load(const char *path, json_t **result, struct error *);
+/* Reads a result and checks its schema, required fields and number ranges. The caller calls
+   result_close(), also after an error. ERR_VERSION: another schema. ERR_CORRUPT: a field is invalid. */
+int result_load(const char *path, struct result *, struct error *);
 /* Returns the folder of a result, given the folder or its result.json. The caller frees it with
    free(). NULL: out of memory. */
 char *result_dir(const char *path);

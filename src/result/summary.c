@@ -1,8 +1,11 @@
-/* summary.c - see summary.h. */
+/* summary.c - see summary.h.
+ *
+ * 1 entries   2 the metrics of a step   3 the steps of a cell   4 curves   5 medians */
+#define _GNU_SOURCE /* tdestroy */
 #include "src/result/summary.h"
 
 #include <math.h>
-#include <stdbool.h>
+#include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,15 +14,140 @@
 #include "src/base/result_metrics.h"
 #include "src/base/stats.h"
 #include "src/core/mem.h"
-#include "src/result/lookup.h"
-#include "src/result/series.h"
+#include "src/result/view.h"
 
 /* A series of more than LONG_SERIES steps, as in a runbook, has no entries per step for method
    statistics, memory parts and RATE@recall. Such entries would make the summary ten times as large
    as the cells. */
 enum { NAME_BYTES = 400, LONG_SERIES = 100 };
 
-/* ---- 1. the metrics of one cell: name -> [sum, weight, is it a rate, is it noisy] */
+/* ---- 1. entries */
+
+static int by_name(const void *a, const void *b)
+{
+    const struct summary_entry *x = a, *y = b;
+    const int order = x->label == y->label ? 0 : strcmp(x->label, y->label);
+
+    return order ? order : strcmp(x->metric, y->metric);
+}
+
+const struct summary_entry *summary_find(const struct summary *s, const char *label,
+                                         const char *metric)
+{
+    static const struct summary_entry none = { .median = NAN, .low = NAN, .high = NAN };
+    const struct summary_entry key = { .label = label, .metric = (char *)(uintptr_t)metric };
+    struct summary_entry *const *found =
+        (struct summary_entry *const *)tfind(&key, &s->tree, by_name);
+
+    return found ? *found : &none;
+}
+
+static int by_label(const void *a, const void *b)
+{
+    return strcmp(((const struct summary_entry *)a)->label,
+                  ((const struct summary_entry *)b)->label);
+}
+
+bool summary_has_label(const struct summary *s, const char *label)
+{
+    return tfind(&(struct summary_entry){ .label = label }, &s->tree, by_label) != NULL;
+}
+
+const struct summary_entry *summary_find_tag(const struct summary *s, const char *label,
+                                             const char *metric, const char *tag)
+{
+    char name[NAME_BYTES];
+
+    (void)snprintf(name, sizeof name, "%s/%s", metric, tag);
+    return summary_find(s, label, name);
+}
+
+static void free_entry(void *of)
+{
+    struct summary_entry *entry = of;
+
+    free(entry->metric);
+    mem_free(NULL, entry->samples);
+    free(entry);
+}
+
+struct summary_entry *summary_add(struct summary *s, const char *label, const char *metric)
+{
+    const struct summary_entry *found = summary_find(s, label, metric);
+
+    if (found->label)
+        return (struct summary_entry *)(uintptr_t)found;
+    struct summary_entry *entry = calloc(1, sizeof *entry);
+    if (!entry)
+        return NULL;
+    *entry = (struct summary_entry){
+        .label = label, .metric = strdup(metric), .median = NAN, .low = NAN, .high = NAN
+    };
+    if (entry->metric && mem_grow(NULL, &s->at, &s->capacity, s->n + 1, sizeof *s->at) &&
+        tsearch(entry, &s->tree, by_name))
+        return s->at[s->n++] = entry;
+    free_entry(entry);
+    return NULL;
+}
+
+bool summary_add_sample(struct summary_entry *entry, const struct result_cell *cell, double value)
+{
+    if (!mem_grow(NULL, &entry->samples, &entry->capacity, entry->repeats + 1,
+                  sizeof *entry->samples))
+        return false;
+    entry->samples[entry->repeats++] = (struct summary_sample){ cell, value };
+    return true;
+}
+
+void summary_free(struct summary *s)
+{
+    tdestroy(s->tree, free_entry);
+    mem_free(NULL, s->at);
+    *s = (struct summary){ 0 };
+}
+
+bool summary_read(struct summary *s, const json_t *list)
+{
+    const json_t *json;
+    size_t i;
+
+    json_array_foreach(list, i, json) {
+        struct summary_entry *entry =
+            summary_add(s, field_text(json, "label", ""), field_text(json, "metric", ""));
+
+        if (!entry)
+            return false;
+        entry->median = field_number(json, "median");
+        entry->low = field_number(json, "low");
+        entry->high = field_number(json, "high");
+        entry->repeats = (size_t)field_integer(json, "repeats", 0);
+        entry->noisy = json_is_true(json_object_get(json, "noisy"));
+    }
+    return true;
+}
+
+static json_t *number_json(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+json_t *summary_json(const struct summary *s)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < s->n; i++) {
+        const struct summary_entry *e = s->at[i];
+
+        (void)json_array_append_new(
+            list, json_pack("{s:s, s:s, s:o, s:o, s:o, s:I, s:b}", "label", e->label, "metric",
+                            e->metric, "median", number_json(e->median), "low", number_json(e->low),
+                            "high", number_json(e->high), "repeats", (json_int_t)e->repeats,
+                            "noisy", (int)e->noisy));
+    }
+    return list;
+}
+
+/* ---- 2. the metrics of a step */
 
 /* How the values of several steps become one: a rate is all their counts over all their seconds;
    what is measured for each query or row is weighted by their number, for the same reason; anything
@@ -67,54 +195,11 @@ static bool is_of_single(const struct result_metric *m)
            (m->object && strcmp(m->object, "latency_ns") == 0);
 }
 
-/* Where a metric of a step goes: METRIC/TAG, and METRIC/TAG#number if the tag repeats (number > 0).
-   count: rows or queries of the step. */
-struct place {
-    json_t *metrics;
-    const char *tag;
-    size_t number;
-    double count;
-    bool noisy; /* the next metrics are, too */
-};
+/* Takes METRIC of a step. noisy: as in struct summary_entry. */
+typedef void take_metric(void *to, enum kind, const char *metric, double value, bool noisy);
 
-static void add_value(json_t *metrics, const char *name, double weighted, double weight, bool rate,
-                      bool noisy)
-{
-    json_t *entry = json_object_get(metrics, name);
-    const double sum = weighted + (entry ? json_number_value(json_array_get(entry, 0)) : 0);
-    const double weights = weight + (entry ? json_number_value(json_array_get(entry, 1)) : 0);
-
-    noisy |= json_is_true(json_array_get(entry, 3));
-    (void)json_object_set_new(metrics, name,
-                              json_pack("[f, f, b, b]", sum, weights, (int)rate, (int)noisy));
-}
-
-static void add_as(const struct place *at, enum kind kind, const char *metric, double value)
-{
-    const double weight = kind != MEAN && at->count > 0 ? at->count : 1;
-    const double weighted = kind == RATE ? weight / value : weight * value;
-    char name[NAME_BYTES];
-
-    if (!isfinite(value) || !isfinite(weighted))
-        return;
-    (void)snprintf(name, sizeof name, "%s/%s", metric, at->tag);
-    add_value(at->metrics, name, weighted, weight, kind == RATE, at->noisy);
-    if (at->number > 0) {
-        (void)snprintf(name, sizeof name, "%s/%s#%zu", metric, at->tag, at->number);
-        add_value(at->metrics, name, weighted, weight, kind == RATE, at->noisy);
-    }
-}
-
-static double value_of(const json_t *entry)
-{
-    const double sum = json_number_value(json_array_get(entry, 0));
-    const double weight = json_number_value(json_array_get(entry, 1));
-
-    return json_is_true(json_array_get(entry, 2)) ? weight / sum : sum / weight;
-}
-
-/* Adds each number of an object as PREFIX.NAME. */
-static void add_numbers(const struct place *at, const char *prefix, json_t *object)
+/* Takes each number of an object as PREFIX.NAME. */
+static void each_number(const char *prefix, json_t *object, take_metric *take, void *to)
 {
     const char *key;
     json_t *value;
@@ -124,203 +209,187 @@ static void add_numbers(const struct place *at, const char *prefix, json_t *obje
 
         (void)snprintf(name, sizeof name, "%s.%s", prefix, key);
         if (json_is_number(value))
-            add_as(at, MEAN, name, json_number_value(value));
+            take(to, MEAN, name, json_number_value(value), false);
     }
 }
 
-/* Adds the method's statistics after the step as stats.NAME and, for objects such as the latency of
-   writers, stats.GROUP.NAME. Arrays and strings remain only in the cell. */
-static void add_stats(const struct place *at, const json_t *step)
+/* The metrics that each step of a long series has. */
+static void each_metric(const json_t *step, take_metric *take, void *to)
+{
+    static const char *const recalls[] = { "recall", "throughput_recall" };
+    const json_t *timing = json_object_get(step, "timing");
+    const bool noisy_single = is_noisy(json_object_get(timing, "single")),
+               noisy_batch = is_noisy(json_object_get(timing, "batch"));
+    const struct result_metric *m;
+    char name[64];
+
+    for (size_t i = 0; (m = result_metric_at(i)); i++)
+        if (m->field)
+            take(to, kind_of(m), m->name,
+                 field_number(m->object ? json_object_get(step, m->object) : step, m->field),
+                 result_metric_is_timed(m->name) && (is_of_single(m) ? noisy_single : noisy_batch));
+    if (op_info(op_named(field_text(step, "op", "")))->flags & OP_ANSWERED) {
+        take(to, RATE, "qps", field_number(step, "per_second"), noisy_batch);
+        take(to, PER_ITEM, "distances_percent",
+             100 * (field_number(step, "distances") / field_number(step, "live")), false);
+    }
+    /* A step without queries has a null recall. */
+    for (size_t i = 0; i < sizeof recalls / sizeof *recalls; i++) {
+        const json_t *recall = json_object_get(step, recalls[i]);
+
+        (void)snprintf(name, sizeof name, "%s@%lld", recalls[i], field_integer(recall, "k", 0));
+        take(to, MEAN, name, field_number(recall, "mean"), false);
+    }
+}
+
+/* The method's statistics after the step as stats.NAME and, for objects such as the latency of writers,
+   stats.GROUP.NAME, and the parts of its memory. Arrays and strings remain only in the cell. */
+static void each_statistic(const json_t *step, take_metric *take, void *to)
 {
     json_t *stats = json_object_get(step, "stats"), *value;
     const char *key;
 
-    add_numbers(at, "stats", stats);
+    each_number("stats", stats, take, to);
     json_object_foreach(stats, key, value) {
         char group[100];
 
         (void)snprintf(group, sizeof group, "stats.%s", key);
-        add_numbers(at, group, value);
+        each_number(group, value, take, to);
     }
+    each_number("parts", json_object_get(json_object_get(step, "memory"), "parts"), take, to);
 }
 
-/* Adds NAME@K. A step without queries has a null recall and adds no metric. */
-static void add_recall(const struct place *at, const char *name, const json_t *recall)
+static void set_metric(void *to, enum kind kind, const char *metric, double value, bool noisy)
 {
-    char metric[64];
-
-    (void)snprintf(metric, sizeof metric, "%s@%lld", name, field_integer(recall, "k", 0));
-    add_as(at, MEAN, metric, field_number(recall, "mean"));
+    (void)kind;
+    (void)noisy;
+    if (isfinite(value))
+        (void)json_object_set_new(to, metric, json_number(value));
 }
 
-static void add_step(json_t *metrics, const json_t *step, size_t number, bool long_series)
+void summary_of_step(const struct result_step *step, json_t *to)
 {
-    const char *op = field_text(step, "op", "");
-    struct place at = { metrics, series_step_tag(step), number, field_number(step, "count"),
-                        false };
-    const struct place in_short = { metrics, at.tag, long_series ? 0 : number, at.count, false };
-    const json_t *timing = json_object_get(step, "timing");
-    const bool noisy_single = is_noisy(json_object_get(timing, "single")),
-               noisy_batch = is_noisy(json_object_get(timing, "batch"));
-    size_t i = 0;
-    const bool asks =
-        strcmp(op, "search") == 0 || strcmp(op, "range") == 0 || strcmp(op, "concurrent") == 0;
-
-    for (const struct result_metric *m = result_metric_at(0); m; m = result_metric_at(++i)) {
-        const json_t *object = m->object ? json_object_get(step, m->object) : step;
-
-        at.noisy =
-            result_metric_is_timed(m->name) && (is_of_single(m) ? noisy_single : noisy_batch);
-        if (m->field)
-            add_as(&at, kind_of(m), m->name, field_number(object, m->field));
-    }
-    if (asks) {
-        const double of = field_number(step, "distances") / field_number(step, "live");
-
-        at.noisy = noisy_batch;
-        add_as(&at, RATE, "qps", field_number(step, "per_second"));
-        at.noisy = false;
-        add_as(&at, PER_ITEM, "distances_percent", 100 * of);
-    }
-    at.noisy = false;
-    add_recall(&at, "recall", json_object_get(step, "recall"));
-    add_recall(&at, "throughput_recall", json_object_get(step, "throughput_recall"));
-    add_stats(&in_short, step);
-    add_numbers(&in_short, "parts", json_object_get(json_object_get(step, "memory"), "parts"));
+    each_metric(step->json, set_metric, to);
+    each_statistic(step->json, set_metric, to);
 }
 
-/* Returns a new object: metric -> its value over the steps that have it; the names of noisy ones
-   become keys of *noisy. NULL: out of memory. */
-static json_t *cell_metrics(const json_t *cell, json_t *noisy)
-{
-    const json_t *steps = json_object_get(cell, "steps");
-    struct place_in_series *series = series_places(steps);
-    json_t *sums, *values, *step, *entry;
-    const char *name;
-    size_t i;
+/* ---- 3. the steps of a cell */
 
-    if (!series)
-        return NULL;
-    sums = json_object();
-    values = json_object();
-    json_array_foreach(steps, i, step) {
-        const struct place_in_series at = series[i];
-        add_step(sums, step, at.of > 1 ? at.number : 0, at.of > LONG_SERIES);
-    }
-    json_object_foreach(sums, name, entry) {
-        (void)json_object_set_new(values, name, json_number(value_of(entry)));
-        if (json_is_true(json_array_get(entry, 3)))
-            (void)json_object_set_new(noisy, name, json_true());
-    }
-    json_decref(sums);
-    free(series);
-    return values;
-}
-
-json_t *summary_of_step(const json_t *step)
-{
-    json_t *sums = json_object(), *metrics = json_object(), *entry;
-    const size_t tag = strlen(series_step_tag(step)) + 1;
-    const char *name;
-
-    add_step(sums, step, 0, false);
-    json_object_foreach(sums, name, entry) {
-        char metric[NAME_BYTES];
-
-        (void)snprintf(metric, sizeof metric, "%.*s", (int)(strlen(name) - tag), name);
-        (void)json_object_set_new(metrics, metric, json_number(value_of(entry)));
-    }
-    json_decref(sums);
-    return metrics;
-}
-
-/* ---- 2. samples: (label, metric) -> { label, metric, noisy, values: one per repeat } */
-
-static void add_sample(json_t *samples, const char *label, const char *metric, double value,
-                       bool noisy)
-{
-    char key[2 * NAME_BYTES];
-    json_t *entry;
-
-    (void)snprintf(key, sizeof key, "%s\n%s", label, metric);
-    if (!(entry = json_object_get(samples, key))) {
-        entry = json_pack("{s:s, s:s, s:b, s:[]}", "label", label, "metric", metric, "noisy", 0,
-                          "values");
-        (void)json_object_set_new(samples, key, entry);
-    }
-    if (noisy)
-        (void)json_object_set_new(entry, "noisy", json_true());
-    (void)json_array_append_new(json_object_get(entry, "values"), json_real(value));
-}
-
-static void add_cell(json_t *samples, const json_t *cell, const json_t *metrics,
-                     const json_t *noisy)
-{
-    char label[NAME_BYTES];
-    const char *name;
-    json_t *value;
-
-    result_cell_label(cell, label, sizeof label);
-    json_object_foreach((json_t *)(uintptr_t)metrics, name, value)
-        add_sample(samples, label, name, json_number_value(value), json_object_get(noisy, name));
-}
-
-/* ---- 3. curves: the points of one build in one repeat, for RATE@recall=R */
-
-struct curve_point {
-    double recall, value; /* more is better; costs are negated */
+/* A curve: the points of one build in one repeat, for RATE@recall=R/TAG. */
+struct curve {
+    const struct result_cell *of; /* its first point */
+    const char *tag;
+    size_t rate;
+    struct curve_point {
+        double recall, value; /* more is better; costs are negated */
+    } * points;
+    size_t n, capacity;
 };
 
-/* Adds one point to its curve in `curves`:
-   "build\nrepeat\ntag\nrate" -> { label, tag, rate, points: [[recall, value]] }. */
-static void add_to_curve(json_t *curves, const json_t *cell, const char *tag, size_t rate,
-                         double recall, double value)
-{
-    char label[NAME_BYTES], key[2 * NAME_BYTES];
-    json_t *curve;
+struct maker {
+    struct summary *summary;
+    const struct result_cell *cell;
+    const struct result_step *step;
+    size_t number;              /* of the step, if its metrics are entries of their own; else 0 */
+    struct summary_entry **had; /* what the cell has measured */
+    size_t n_had, had_capacity;
+    struct curve *curves;
+    size_t n_curves, curves_capacity;
+    bool failed; /* out of memory */
+};
 
-    result_build_label(cell, label, sizeof label);
-    (void)snprintf(key, sizeof key, "%s\n%lld\n%s\n%zu", label, field_integer(cell, "repeat", 0),
-                   tag, rate);
-    if (!(curve = json_object_get(curves, key))) {
-        curve = json_pack("{s:s, s:s, s:i, s:[]}", "label", label, "tag", tag, "rate", (int)rate,
-                          "points");
-        (void)json_object_set_new(curves, key, curve);
+static void add_to_entry(struct maker *m, enum kind kind, const char *name, double weighted,
+                         double weight, bool noisy)
+{
+    struct summary_entry *e = summary_add(m->summary, m->cell->name, name);
+    const bool is_new = e && (!e->repeats || e->samples[e->repeats - 1].cell != m->cell);
+
+    if (!e || (is_new && !summary_add_sample(e, m->cell, 0)) ||
+        (is_new && !mem_grow(NULL, &m->had, &m->had_capacity, m->n_had + 1, sizeof *m->had))) {
+        m->failed = true;
+        return;
     }
-    (void)json_array_append_new(
-        json_object_get(curve, "points"),
-        json_pack("[f, f]", recall, result_metric_rates[rate].better * value));
+    if (is_new) {
+        e->sum = e->weight = 0;
+        m->had[m->n_had++] = e;
+    }
+    e->sum += weighted;
+    e->weight += weight;
+    e->samples[e->repeats - 1].value = kind == RATE ? e->weight / e->sum : e->sum / e->weight;
+    e->noisy |= noisy;
 }
 
-/* True if `name` is METRIC/TAG#i of a series of more than LONG_SERIES steps. */
-static bool of_long_series(const json_t *metrics, const char *name)
+/* Adds METRIC/TAG, and METRIC/TAG#number. */
+static void add_metric(void *to, enum kind kind, const char *metric, double value, bool noisy)
+{
+    struct maker *m = to;
+    const double count = field_number(m->step->json, "count");
+    const double weight = kind != MEAN && count > 0 ? count : 1;
+    const double weighted = kind == RATE ? weight / value : weight * value;
+    char name[NAME_BYTES];
+
+    if (!isfinite(value) || !isfinite(weighted))
+        return;
+    (void)snprintf(name, sizeof name, "%s/%s", metric, m->step->tag);
+    add_to_entry(m, kind, name, weighted, weight, noisy);
+    if (m->number == 0)
+        return;
+    (void)snprintf(name, sizeof name, "%s/%s#%zu", metric, m->step->tag, m->number);
+    add_to_entry(m, kind, name, weighted, weight, noisy);
+}
+
+/* Whether an entry is METRIC/TAG#i of a series of more than LONG_SERIES steps. */
+static bool of_long_series(const struct summary *s, const struct summary_entry *e)
 {
     char past[NAME_BYTES];
 
-    (void)snprintf(past, sizeof past, "%.*s#%d", (int)strcspn(name, "#"), name, LONG_SERIES + 1);
-    return strchr(name, '#') && json_object_get(metrics, past);
+    (void)snprintf(past, sizeof past, "%.*s#%d", (int)strcspn(e->metric, "#"), e->metric,
+                   LONG_SERIES + 1);
+    return strchr(e->metric, '#') && summary_find(s, e->label, past)->label;
 }
 
-/* Adds the cell's point of each tag and rate to the curves. */
-static void add_to_curves(json_t *curves, const json_t *cell, const json_t *metrics)
+/* The curve of the cell's build and repeat, whose points are beside each other: they were measured in
+   one process. NULL: out of memory. */
+static struct curve *curve_of(struct maker *m, const char *tag, size_t rate)
 {
-    char rate[NAME_BYTES];
-    const char *name;
-    json_t *value;
+    for (size_t i = m->n_curves; i > 0; i--) {
+        struct curve *c = &m->curves[i - 1];
 
-    json_object_foreach((json_t *)(uintptr_t)metrics, name, value) {
-        const char *tag = strchr(name, '/');
+        if (c->of->build != m->cell->build || c->of->repeat != m->cell->repeat)
+            break;
+        if (c->rate == rate && strcmp(c->tag, tag) == 0)
+            return c;
+    }
+    if (!mem_grow(NULL, &m->curves, &m->curves_capacity, m->n_curves + 1, sizeof *m->curves))
+        return NULL;
+    m->curves[m->n_curves] = (struct curve){ .of = m->cell, .tag = tag, .rate = rate };
+    return &m->curves[m->n_curves++];
+}
 
-        if (!tag || of_long_series(metrics, name))
-            continue;
-        for (size_t i = 0; i < RESULT_RATES; i++) {
-            if (strncmp(name, result_metric_rates[i].recall,
-                        strlen(result_metric_rates[i].recall)) != 0)
+/* Adds the cell's point of each tag and rate to its curve. */
+static void add_to_curves(struct maker *m)
+{
+    for (size_t i = 0; i < m->n_had; i++) {
+        const struct summary_entry *e = m->had[i], *rate;
+        const char *tag = strchr(e->metric, '/') + 1;
+
+        for (size_t r = 0; r < RESULT_RATES; r++) {
+            const struct result_rate_at *of = &result_metric_rates[r];
+
+            if (strncmp(e->metric, of->recall, strlen(of->recall)) != 0 ||
+                of_long_series(m->summary, e))
                 continue;
-            (void)snprintf(rate, sizeof rate, "%s%s", result_metric_rates[i].name, tag);
-            const double of_rate = field_number(metrics, rate);
-            if (isfinite(of_rate))
-                add_to_curve(curves, cell, tag + 1, i, json_number_value(value), of_rate);
+            rate = summary_find_tag(m->summary, e->label, of->name, tag);
+            if (!rate->repeats || rate->samples[rate->repeats - 1].cell != m->cell)
+                continue;
+            struct curve *c = curve_of(m, tag, r);
+            if (!c || !mem_grow(NULL, &c->points, &c->capacity, c->n + 1, sizeof *c->points)) {
+                m->failed = true;
+                return;
+            }
+            c->points[c->n++] =
+                (struct curve_point){ e->samples[e->repeats - 1].value,
+                                      of->better * rate->samples[rate->repeats - 1].value };
         }
     }
 }
@@ -363,106 +432,64 @@ static double value_at(const struct curve_point *p, size_t n, double recall)
     return NAN;
 }
 
-/* Adds a sample of RATE@recall=R for each R that the curve covers. False: out of memory. */
-static bool add_curve(json_t *samples, const json_t *curve)
+/* Adds a sample of RATE@recall=R for each R that the curve covers. */
+static void add_curve(struct maker *m, struct curve *c)
 {
-    const struct result_rate_at *rate = &result_metric_rates[field_integer(curve, "rate", 0)];
-    const json_t *points = json_object_get(curve, "points");
-    struct curve_point *p = mem_array(NULL, json_array_size(points) + 1, sizeof *p);
+    const struct result_rate_at *rate = &result_metric_rates[c->rate];
+    const size_t n = c->n > 1 ? frontier(c->points, c->n) : 0;
     char metric[NAME_BYTES];
-    json_t *point;
-    size_t i;
 
-    if (!p)
-        return false;
-    json_array_foreach(points, i, point) {
-        p[i] = (struct curve_point){ json_number_value(json_array_get(point, 0)),
-                                     json_number_value(json_array_get(point, 1)) };
-    }
-    const size_t n = json_array_size(points) > 1 ? frontier(p, json_array_size(points)) : 0;
-    for (i = 0; i < RESULT_RECALLS; i++) {
-        const double value = value_at(p, n, strtod(result_metric_recalls[i], NULL));
+    for (size_t i = 0; i < RESULT_RECALLS; i++) {
+        const double value = value_at(c->points, n, strtod(result_metric_recalls[i], NULL));
 
         (void)snprintf(metric, sizeof metric, "%s@recall=%s/%s", rate->name,
-                       result_metric_recalls[i], field_text(curve, "tag", ""));
-        if (isfinite(value))
-            add_sample(samples, field_text(curve, "label", ""), metric, rate->better * value,
-                       false);
+                       result_metric_recalls[i], c->tag);
+        struct summary_entry *e =
+            isfinite(value) ? summary_add(m->summary, c->of->build, metric) : NULL;
+        m->failed |= isfinite(value) && (!e || !summary_add_sample(e, c->of, rate->better * value));
     }
-    mem_free(NULL, p);
-    return true;
 }
 
-/* ---- 4. medians */
+/* ---- 5. medians */
 
-static json_t *number_json(double value)
+/* `scratch` has space for the values of the entry. */
+static void find_median(struct summary_entry *e, double *scratch)
 {
-    return isfinite(value) ? json_real(value) : json_null();
+    for (size_t i = 0; i < e->repeats; i++)
+        scratch[i] = e->samples[i].value;
+    if (stats_median_interval(scratch, e->repeats, &e->low, &e->high) &&
+        result_metric(e->metric)->unit == UNIT_SHARE)
+        e->high = fmin(e->high, 1);
+    e->median = stats_median(scratch, e->repeats);
+    e->noisy |= result_metric_is_timed(e->metric) && is_wide(e->low, e->high);
 }
 
-/* Returns { label, metric, median, low, high, repeats, noisy } of one sample. `scratch` has space for
-   the values of the sample. */
-static json_t *median_json(const json_t *sample, double *scratch)
+bool summary_make(struct summary *s, const struct result *r)
 {
-    const json_t *list = json_object_get(sample, "values");
-    const size_t n = json_array_size(list);
-    const char *metric = field_text(sample, "metric", "");
-    double low, high;
-    bool noisy = json_is_true(json_object_get(sample, "noisy"));
+    double *scratch = mem_array(NULL, r->n + 1, sizeof *scratch);
+    struct maker m = { .summary = s, .failed = !scratch };
 
-    for (size_t i = 0; i < n; i++)
-        scratch[i] = json_number_value(json_array_get(list, i));
-    if (stats_median_interval(scratch, n, &low, &high) && result_metric(metric)->unit == UNIT_SHARE)
-        high = fmin(high, 1);
-    noisy |= result_metric_is_timed(metric) && is_wide(low, high);
-    return json_pack("{s:O, s:O, s:o, s:o, s:o, s:I, s:b}", "label",
-                     json_object_get(sample, "label"), "metric", json_object_get(sample, "metric"),
-                     "median", number_json(stats_median(scratch, n)), "low", number_json(low),
-                     "high", number_json(high), "repeats", (json_int_t)n, "noisy", (int)noisy);
-}
-
-json_t *summary_samples(const json_t *cells)
-{
-    json_t *samples = json_object(), *curves = json_object(), *cell, *entry;
-    const char *key;
-    size_t i;
-    bool ok = true;
-
-    json_array_foreach(cells, i, cell) {
-        if (strcmp(field_text(cell, "status", ""), "ok") != 0)
-            continue;
-        json_t *noisy = json_object(), *metrics = cell_metrics(cell, noisy);
-        ok = ok && metrics;
-        add_cell(samples, cell, metrics, noisy);
-        add_to_curves(curves, cell, metrics);
-        json_decref(noisy);
-        json_decref(metrics);
+    *s = (struct summary){ 0 };
+    for (size_t i = 0; i < r->n && !m.failed; i++) {
+        m.cell = &r->cells[i];
+        m.n_had = 0;
+        for (size_t j = 0; m.cell->ok && j < m.cell->n; j++) {
+            m.step = &m.cell->steps[j];
+            m.number = m.step->of > 1 ? m.step->number : 0;
+            each_metric(m.step->json, add_metric, &m);
+            m.number = m.step->of > LONG_SERIES ? 0 : m.number;
+            each_statistic(m.step->json, add_metric, &m);
+        }
+        add_to_curves(&m);
     }
-    json_object_foreach(curves, key, entry) {
-        ok = ok && add_curve(samples, entry);
+    for (size_t i = 0; i < m.n_curves; i++) {
+        add_curve(&m, &m.curves[i]);
+        mem_free(NULL, m.curves[i].points);
     }
-    json_decref(curves);
-    if (ok)
-        return samples;
-    json_decref(samples);
-    return NULL;
-}
-
-json_t *summary_make(const json_t *cells)
-{
-    json_t *samples = summary_samples(cells), *summary = json_array(), *entry;
-    double *scratch = mem_array(NULL, json_array_size(cells) + 1, sizeof *scratch);
-    const char *key;
-    const bool ok = samples && scratch;
-
-    json_object_foreach(samples, key, entry) {
-        if (ok)
-            (void)json_array_append_new(summary, median_json(entry, scratch));
-    }
+    for (size_t i = 0; i < s->n && !m.failed; i++)
+        find_median(s->at[i], scratch);
+    mem_free(NULL, m.had);
+    mem_free(NULL, m.curves);
     mem_free(NULL, scratch);
-    json_decref(samples);
-    if (ok)
-        return summary;
-    json_decref(summary);
-    return NULL;
+    return !m.failed;
 }

@@ -12,20 +12,64 @@
 #define DRIFTLINE_RESULT_SUMMARY_H
 
 #include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
 
-/* Returns a new array of { label, metric, median, low, high, repeats, noisy }. low and high are the 95 %
-   interval of the median over this run's repeats by stats_median_interval() (stats.h); null below
-   three repeats. noisy: a time or rate that is not steady: this interval, or in one repeat that over the
-   passes of the search, is wider than a tenth, or the passes waited for a processor more than a
-   tenth of their time. NULL: out of memory. */
-json_t *summary_make(const json_t *cells);
+struct result;
+struct result_cell;
+struct result_step;
 
-/* Returns the metrics of one step in a new object: METRIC -> value, without a tag. NULL: out of
-   memory. */
-json_t *summary_of_step(const json_t *step);
+/* What one repeat measured. */
+struct summary_sample {
+    const struct result_cell *cell; /* NULL: of a whole sweep */
+    double value;
+};
 
-/* Returns the values behind the medians in a new object: "LABEL\nMETRIC" -> { label, metric, noisy,
-   values: one per repeat }. NULL: out of memory. */
-json_t *summary_samples(const json_t *cells);
+/* A metric of LABEL[point], or of a build if it is of a whole sweep. */
+struct summary_entry {
+    const char *label;
+    char *metric; /* METRIC/TAG or METRIC/TAG#i */
+    double median, low,
+        high; /* NAN: not known. low, high: the 95 % interval of the median over this
+                                 run's repeats by stats_median_interval() (stats.h); none below three */
+    bool
+        noisy; /* a time or rate that is not steady: this interval, or in one repeat that over the passes
+                   of the search, is wider than a tenth, or the passes waited for a processor more than a
+                   tenth of their time */
+    size_t repeats;
+    struct summary_sample *samples; /* one per repeat; NULL: the entry is read from a file */
+    size_t capacity;
+    double sum, weight; /* of the last sample, over its steps */
+};
+
+struct summary {
+    struct summary_entry **at; /* in the order in which they were measured */
+    size_t n, capacity;
+    void *tree; /* by label and metric, for tsearch() */
+};
+
+/* Computes the summary of the result's cells. The labels are the result's, which must outlive it. The
+   caller calls summary_free(), also after an error. False: out of memory. */
+bool summary_make(struct summary *, const struct result *);
+/* Reads the array of result.json, which must outlive the summary. */
+bool summary_read(struct summary *, const json_t *);
+/* Returns a new array of { label, metric, median, low, high, repeats, noisy }; NULL: out of memory. */
+json_t *summary_json(const struct summary *);
+void summary_free(struct summary *);
+
+/* The entry of a label and "METRIC/TAG"; if there is none, one without values. */
+const struct summary_entry *summary_find(const struct summary *, const char *label,
+                                         const char *metric);
+/* The same of METRIC and TAG. */
+const struct summary_entry *summary_find_tag(const struct summary *, const char *label,
+                                             const char *metric, const char *tag);
+bool summary_has_label(const struct summary *, const char *label);
+/* The entry, which is added if there is none; the label must outlive it. NULL: out of memory. */
+struct summary_entry *summary_add(struct summary *, const char *label, const char *metric);
+/* Adds what one more repeat measured. */
+bool summary_add_sample(struct summary_entry *, const struct result_cell *, double value);
+
+/* Sets the metrics of one step in an object: METRIC -> value, without a tag. */
+void summary_of_step(const struct result_step *, json_t *to);
 
 #endif

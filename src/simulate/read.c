@@ -4,16 +4,12 @@
 #include <string.h>
 
 #include "src/base/json.h"
+#include "src/base/stats.h"
 #include "src/core/index.h"
 #include "src/simulate/samples.h"
 #include "src/simulate/simulate.h"
 
 static const char sharded[] = "sharded";
-
-static bool is_ok(const json_t *cell)
-{
-    return !strcmp(field_text(cell, "status", ""), "ok");
-}
 
 /* ---- which method is in the shards */
 
@@ -51,49 +47,37 @@ static bool has_options(const json_t *options, const char *list)
 }
 
 /* A result may be anyone's. */
-static bool is_sharded(const json_t *cell)
+static bool is_sharded(const struct result_cell *cell)
 {
-    const json_t *params = json_object_get(cell, "params");
+    const json_t *params = json_object_get(cell->json, "params");
     const double shards = field_number(params, "shards"), ranks = field_number(params, "ranks");
-    return is_ok(cell) && !strcmp(field_text(cell, "method", ""), sharded) && shards >= 1 &&
+    return cell->ok && !strcmp(cell->method, sharded) && shards >= 1 &&
            shards <= SIMULATE_SHARDS_MOST && ranks >= 1;
 }
 
-static bool contains(const json_t *cell, const json_t *alone)
+/* The cell whose method is in the shards; NULL: none. */
+static const struct result_cell *alone_of(const struct result *r, const struct result_cell *cell)
 {
-    const json_t *params = json_object_get(cell, "params"), *knobs = json_object_get(cell, "knobs");
-    return is_ok(alone) && strcmp(field_text(alone, "method", ""), sharded) != 0 &&
-           !strcmp(field_text(params, "of", ""), field_text(alone, "method", "")) &&
-           has_options(json_object_get(alone, "params"), field_text(params, "of_params", "")) &&
-           has_options(json_object_get(alone, "knobs"), field_text(knobs, "of_knobs", ""));
-}
-
-static const json_t *alone_of(const json_t *cells, const json_t *cell)
-{
-    size_t i;
-    const json_t *alone;
-    json_array_foreach(cells, i, alone)
-        if (contains(cell, alone))
+    const json_t *params = json_object_get(cell->json, "params"),
+                 *knobs = json_object_get(cell->json, "knobs");
+    for (const struct result_cell *alone = r->cells; alone < r->cells + r->n; alone++)
+        if (alone->ok && strcmp(alone->method, sharded) != 0 &&
+            !strcmp(field_text(params, "of", ""), alone->method) &&
+            has_options(json_object_get(alone->json, "params"),
+                        field_text(params, "of_params", "")) &&
+            has_options(json_object_get(alone->json, "knobs"), field_text(knobs, "of_knobs", "")))
             return alone;
     return NULL;
 }
 
 /* ---- methods */
 
-static void method_name(struct simulate_method *m, const json_t *cell)
-{
-    m->of = field_text(cell, "method", "");
-    m->label = field_text(cell, "label", "");
-    m->point = field_text(cell, "point", "");
-    (void)snprintf(m->name, sizeof m->name, *m->point ? "%s[%s]" : "%s", m->label, m->point);
-}
-
 /* row_bytes: of a vector. */
-static int measure_costs(struct simulate_method *m, const json_t *cells, const json_t *alone,
-                         double row_bytes, struct error *err)
+static int measure_costs(struct simulate_method *m, const struct result *r,
+                         const struct result_cell *alone, double row_bytes, struct error *err)
 {
     double rows[SIMULATE_LIST];
-    samples_rows(cells, alone, rows, &m->curve.n);
+    samples_rows(r, alone, rows, &m->curve.n);
     m->curve.at = calloc(m->curve.n + 1, sizeof *m->curve.at);
     struct search_samples *s = malloc(sizeof *s);
     if (!m->curve.at || !s) {
@@ -102,13 +86,13 @@ static int measure_costs(struct simulate_method *m, const json_t *cells, const j
     }
     for (size_t i = 0; i < m->curve.n; i++) {
         struct simulate_cost *c = &m->curve.at[i];
-        samples_take(s, cells, alone, rows[i]);
+        samples_take(s, r, alone, rows[i]);
         c->rows = rows[i];
-        c->batch_s = 1 / samples_median(s->qps, s->n);
-        c->single_s = samples_median(s->p50_s, s->n);
-        c->recall = samples_median(s->recall, s->n);
-        c->bytes = samples_median(s->bytes, s->n);
-        c->read_per_s = row_bytes * samples_median(s->distances, s->n) / c->batch_s;
+        c->batch_s = 1 / stats_median(s->qps, s->n);
+        c->single_s = stats_median(s->p50_s, s->n);
+        c->recall = stats_median(s->recall, s->n);
+        c->bytes = stats_median(s->bytes, s->n);
+        c->read_per_s = row_bytes * stats_median(s->distances, s->n) / c->batch_s;
         for (size_t j = 0; j < SIMULATE_SHAPE; j++)
             c->shape[j] = s->shape[j] / (double)s->n;
     }
@@ -116,68 +100,68 @@ static int measure_costs(struct simulate_method *m, const json_t *cells, const j
     return OK;
 }
 
-static double row_bytes_of(const json_t *result, const json_t *cell)
+static double row_bytes_of(const struct result *r, const struct result_cell *cell)
 {
-    const double dim = field_number(json_array_get(json_object_get(result, "datasets"), 0), "dim");
+    const double dim = field_number(json_array_get(json_object_get(r->json, "datasets"), 0), "dim");
     enum element element = INDEX_F32;
-    (void)index_element_named(field_text(cell, "element", "f32"), &element);
+    (void)index_element_named(field_text(cell->json, "element", "f32"), &element);
     return dim > 0 ? (double)index_row_bytes(element, (size_t)dim) : NAN;
 }
 
 /* A query's row, and as many ids of 8 bytes and distances of 4 as neighbours. */
-static double bytes_asked(const json_t *result, const json_t *cell)
+static double bytes_asked(const struct result *r, const struct result_cell *cell)
 {
-    const double k = field_number(json_object_get(result, "experiment"), "k");
-    const double bytes = row_bytes_of(result, cell) + k * 12;
+    const double k = field_number(json_object_get(r->json, "experiment"), "k");
+    const double bytes = row_bytes_of(r, cell) + k * 12;
     return bytes > 0 ? bytes : 0;
 }
 
-static int add_method(struct simulate *out, const json_t *result, const json_t *alone,
+static int add_method(struct simulate *out, const struct result *r, const struct result_cell *alone,
                       size_t *number, struct error *err)
 {
     for (*number = 0; *number < out->n_methods; ++*number)
-        if (!strcmp(out->methods[*number].label, field_text(alone, "label", "")) &&
-            !strcmp(out->methods[*number].point, field_text(alone, "point", "")))
+        if (out->methods[*number].name == alone->name)
             return OK;
     struct simulate_method *grown = realloc(out->methods, (out->n_methods + 1) * sizeof *grown);
     if (!grown)
         return fail(err, ERR_NO_MEMORY, "out of memory for %zu methods", out->n_methods + 1);
     out->methods = grown;
     struct simulate_method *m = &out->methods[out->n_methods++];
-    *m = (struct simulate_method){ .asked_bytes = bytes_asked(result, alone) };
-    method_name(m, alone);
-    return measure_costs(m, json_object_get(result, "cells"), alone, row_bytes_of(result, alone),
-                         err);
+    *m = (struct simulate_method){ .of = alone->method,
+                                   .name = alone->name,
+                                   .asked_bytes = bytes_asked(r, alone) };
+    return measure_costs(m, r, alone, row_bytes_of(r, alone), err);
 }
 
 /* ---- runs in shards */
 
-static void fill_run(struct simulate_run *r, struct search_samples *s, const json_t *cell)
+static void fill_run(struct simulate_run *r, struct search_samples *s,
+                     const struct result_cell *cell)
 {
-    const json_t *params = json_object_get(cell, "params");
-    r->label = field_text(cell, "label", "");
+    const json_t *params = json_object_get(cell->json, "params");
+    r->label = cell->label;
     r->tag = s->tag;
     r->shards = field_number(params, "shards");
     r->ranks = fmin(field_number(params, "ranks"), r->shards);
     r->repeats = s->n;
-    r->qps = samples_median(s->qps, s->n); /* sorted now */
+    r->qps = stats_median(s->qps, s->n); /* sorted now */
     r->qps_low = s->qps[0];
     r->qps_high = s->qps[s->n - 1];
-    r->p50_s = samples_median(s->p50_s, s->n);
-    r->p99_s = samples_median(s->p99_s, s->n);
-    r->recall = samples_median(s->recall, s->n);
-    r->batch = samples_median(s->batch, s->n);
+    r->p50_s = stats_median(s->p50_s, s->n);
+    r->p99_s = stats_median(s->p99_s, s->n);
+    r->recall = stats_median(s->recall, s->n);
+    r->batch = stats_median(s->batch, s->n);
     const double asked = s->asked[0] / r->shards;
     r->asked = asked > 0 && asked < 1 ? asked : 1;
-    r->round_trip_s = s->n_round_trips ? samples_median(s->round_trip_s, s->n_round_trips) : NAN;
+    r->round_trip_s = s->n_round_trips ? stats_median(s->round_trip_s, s->n_round_trips) : NAN;
 }
 
-static int add_runs(struct simulate *out, const json_t *cells, const json_t *cell, size_t method,
-                    struct error *err)
+static int add_runs(struct simulate *out, const struct result *from, const struct result_cell *cell,
+                    size_t method, struct error *err)
 {
     double rows[SIMULATE_LIST];
     size_t n;
-    samples_rows(cells, cell, rows, &n);
+    samples_rows(from, cell, rows, &n);
     struct simulate_run *grown = realloc(out->runs, (out->n_runs + n + 1) * sizeof *grown);
     struct search_samples *s = malloc(sizeof *s);
     if (grown)
@@ -188,7 +172,7 @@ static int add_runs(struct simulate *out, const json_t *cells, const json_t *cel
     }
     for (size_t i = 0; i < n; i++) {
         struct simulate_run *r = &out->runs[out->n_runs++];
-        samples_take(s, cells, cell, rows[i]);
+        samples_take(s, from, cell, rows[i]);
         *r = (struct simulate_run){ .method = method, .rows = rows[i] };
         fill_run(r, s, cell);
     }
@@ -196,13 +180,12 @@ static int add_runs(struct simulate *out, const json_t *cells, const json_t *cel
     return OK;
 }
 
-static bool is_first_repeat(const json_t *cells, size_t number)
+static bool is_first_repeat(const struct result *r, const struct result_cell *cell)
 {
-    const json_t *cell = json_array_get(cells, number);
-    for (size_t i = 0; i < number; i++)
-        if (is_ok(json_array_get(cells, i)) && samples_same(json_array_get(cells, i), cell))
-            return false;
-    return true;
+    const struct result_cell *first = r->cells;
+    while (first < cell && (!first->ok || first->name != cell->name))
+        first++;
+    return first == cell;
 }
 
 static int by_place(const void *a_of, const void *b_of)
@@ -238,25 +221,24 @@ static int check(const struct simulate *s, const char *name, size_t n_sharded, s
     return OK;
 }
 
-int simulate_read(struct simulate *out, const json_t *result, const char *name, struct error *err)
+int simulate_read(struct simulate *out, const struct result *result, const char *name,
+                  struct error *err)
 {
-    const json_t *cells = json_object_get(result, "cells"), *cell;
-    size_t i, n_sharded = 0;
+    const json_t *environment = json_object_get(result->json, "environment");
+    size_t n_sharded = 0, method;
     int rc = OK;
-    *out = (struct simulate){ 0 };
-    const json_t *environment = json_object_get(result, "environment");
-    out->cores = field_number(json_object_get(environment, "cpu"), "online");
-    out->memory_bytes = field_number(environment, "memory_bytes");
+    *out = (struct simulate){ .cores = field_number(json_object_get(environment, "cpu"), "online"),
+                              .memory_bytes = field_number(environment, "memory_bytes") };
     out->cores = out->cores >= 1 ? out->cores : 1;
-    json_array_foreach(cells, i, cell) {
-        if (!is_sharded(cell) || !is_first_repeat(cells, i))
+    for (const struct result_cell *cell = result->cells; !rc && cell < result->cells + result->n;
+         cell++) {
+        if (!is_sharded(cell) || !is_first_repeat(result, cell))
             continue;
-        const json_t *alone = alone_of(cells, cell);
-        size_t method;
+        const struct result_cell *alone = alone_of(result, cell);
         n_sharded++;
         out->unmatched += !alone;
-        rc = rc || !alone ? rc : add_method(out, result, alone, &method, err);
-        rc = rc || !alone ? rc : add_runs(out, cells, cell, method, err);
+        rc = alone ? add_method(out, result, alone, &method, err) : OK;
+        rc = rc || !alone ? rc : add_runs(out, result, cell, method, err);
     }
     rc = rc ? rc : check(out, name, n_sharded, err);
     if (rc)

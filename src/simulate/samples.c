@@ -8,23 +8,11 @@
 #include "src/base/json.h"
 #include "src/base/stats.h"
 
-bool samples_same(const json_t *a, const json_t *b)
+static bool is_search(const struct result_step *step)
 {
-    return !strcmp(field_text(a, "label", ""), field_text(b, "label", "")) &&
-           !strcmp(field_text(a, "point", ""), field_text(b, "point", ""));
-}
-
-double samples_median(double *values, size_t n)
-{
-    return stats_median(values, n);
-}
-
-static bool is_search(const json_t *step)
-{
-    return !strcmp(field_text(step, "op", ""), "search") &&
-           !strcmp(field_text(step, "status", ""), "ok") && field_number(step, "per_second") > 0 &&
-           field_number(step, "live") > 0 &&
-           field_number(json_object_get(step, "latency_ns"), "p50") > 0;
+    return step->op == OP_SEARCH && step->ok && field_number(step->json, "per_second") > 0 &&
+           field_number(step->json, "live") > 0 &&
+           field_number(json_object_get(step->json, "latency_ns"), "p50") > 0;
 }
 
 /* Adds the quantiles of a histogram, over its median. */
@@ -44,13 +32,13 @@ static void add_shape(double shape[SIMULATE_SHAPE], const json_t *counts, double
         shape[at] += 1;
 }
 
-static void take_step(struct search_samples *s, const json_t *step)
+static void take_step(struct search_samples *s, const struct result_step *of)
 {
-    const json_t *latency = json_object_get(step, "latency_ns");
+    const json_t *step = of->json, *latency = json_object_get(step, "latency_ns");
     const double qps = field_number(step, "per_second"), p50_ns = field_number(latency, "p50");
     if (s->n == SAMPLES_MOST)
         return;
-    s->tag = s->n ? s->tag : field_text(step, "tag", "");
+    s->tag = s->n ? s->tag : of->tag;
     s->qps[s->n] = qps;
     s->batch[s->n] = fmax(round(qps * field_number(step, "seconds")), 1);
     s->p50_s[s->n] = p50_ns * 1e-9;
@@ -64,11 +52,11 @@ static void take_step(struct search_samples *s, const json_t *step)
 }
 
 /* One per cell: it is measured when an index is made. */
-static void take_round_trip(struct search_samples *s, const json_t *steps)
+static void take_round_trip(struct search_samples *s, const struct result_cell *cell)
 {
-    for (size_t i = json_array_size(steps); i-- > 0 && s->n_round_trips < SAMPLES_MOST;) {
+    for (size_t i = cell->n; i-- > 0 && s->n_round_trips < SAMPLES_MOST;) {
         const double ns =
-            field_number(json_object_get(json_array_get(steps, i), "stats"), "round_trip_ns");
+            field_number(json_object_get(cell->steps[i].json, "stats"), "round_trip_ns");
         if (ns > 0)
             s->round_trip_s[s->n_round_trips++] = ns * 1e-9;
         if (!isnan(ns))
@@ -76,35 +64,33 @@ static void take_round_trip(struct search_samples *s, const json_t *steps)
     }
 }
 
-void samples_take(struct search_samples *s, const json_t *cells, const json_t *like, double rows)
+void samples_take(struct search_samples *s, const struct result *r, const struct result_cell *like,
+                  double rows)
 {
-    size_t i, j;
-    const json_t *cell, *step;
     *s = (struct search_samples){ .tag = "" };
-    json_array_foreach(cells, i, cell) {
-        const json_t *steps = json_object_get(cell, "steps");
-        if (!samples_same(cell, like) || strcmp(field_text(cell, "status", ""), "ok") != 0)
+    for (size_t i = 0; i < r->n; i++) {
+        const struct result_cell *cell = &r->cells[i];
+        if (cell->name != like->name || !cell->ok)
             continue;
-        json_array_foreach(steps, j, step)
-            if (is_search(step) && field_number(step, "live") == rows)
-                take_step(s, step);
-        take_round_trip(s, steps);
+        for (size_t j = 0; j < cell->n; j++)
+            if (is_search(&cell->steps[j]) && field_number(cell->steps[j].json, "live") == rows)
+                take_step(s, &cell->steps[j]);
+        take_round_trip(s, cell);
     }
 }
 
-void samples_rows(const json_t *cells, const json_t *like, double rows[SIMULATE_LIST], size_t *n)
+void samples_rows(const struct result *r, const struct result_cell *like,
+                  double rows[SIMULATE_LIST], size_t *n)
 {
-    size_t i, j, at;
-    const json_t *cell, *step;
     *n = 0;
-    json_array_foreach(cells, i, cell) {
-        if (!samples_same(cell, like) || strcmp(field_text(cell, "status", ""), "ok") != 0)
-            continue;
-        json_array_foreach(json_object_get(cell, "steps"), j, step) {
-            const double live = field_number(step, "live");
-            for (at = 0; at < *n && rows[at] != live;)
+    for (size_t i = 0; i < r->n; i++) {
+        const struct result_cell *cell = &r->cells[i];
+        for (size_t j = 0; cell->name == like->name && cell->ok && j < cell->n; j++) {
+            const double live = field_number(cell->steps[j].json, "live");
+            size_t at = 0;
+            while (at < *n && rows[at] != live)
                 at++;
-            if (is_search(step) && at == *n && *n < SIMULATE_LIST)
+            if (is_search(&cell->steps[j]) && at == *n && *n < SIMULATE_LIST)
                 rows[(*n)++] = live;
         }
     }

@@ -21,14 +21,12 @@ struct search_samples {
     double shape[SIMULATE_SHAPE]; /* sum over the repeats */
 };
 
-/* Whether two cells are repeats of one LABEL[point]. */
-bool samples_same(const json_t *a, const json_t *b);
 /* Collects those of all cells like this one. Sorts nothing. */
-void samples_take(struct search_samples *, const json_t *cells, const json_t *like, double rows);
+void samples_take(struct search_samples *, const struct result *, const struct result_cell *like,
+                  double rows);
 /* The different numbers of rows at which cells like this one are searched, ascending; *n of at most
    SIMULATE_LIST. */
-void samples_rows(const json_t *cells, const json_t *like, double rows[SIMULATE_LIST], size_t *n);
-/* The median of n values, which are sorted; NAN for none. */
-double samples_median(double *values, size_t n);
+void samples_rows(const struct result *, const struct result_cell *like, double rows[SIMULATE_LIST],
+                  size_t *n);
 
 #endif

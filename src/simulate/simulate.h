@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "src/core/error.h"
+#include "src/result/view.h"
 
 /* 1. Costs by rows (curve.c) */
 
@@ -51,8 +52,7 @@ bool simulate_is_extrapolated(const struct simulate_curve *, double rows);
 /* A method, with one setting of a sweep, that is measured without shards and in shards. Texts
    belong to the result. */
 struct simulate_method {
-    const char *of, *label, *point;
-    char name[400]; /* LABEL[point] */
+    const char *of, *name; /* name: LABEL[point] */
     struct simulate_curve curve;
     double asked_bytes; /* per query and rank asked, request and answers */
 };
@@ -80,7 +80,7 @@ struct simulate {
 
 /* The result must outlive *out; the caller calls simulate_free(), also on failure. ERR_CONFIG:
    it has no method in shards, none of it without shards, or only one number of rows. */
-int simulate_read(struct simulate *out, const json_t *result, const char *name, struct error *);
+int simulate_read(struct simulate *out, const struct result *, const char *name, struct error *);
 void simulate_free(struct simulate *);
 
 /* 3. Costs of ranks (costs.c) */

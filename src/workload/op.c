@@ -2,6 +2,7 @@
 #include "src/workload/op.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 const struct op_info *op_info(enum op_kind kind)
 {
@@ -18,6 +19,15 @@ const struct op_info *op_info(enum op_kind kind)
 const char *op_name(enum op_kind kind)
 {
     return op_info(kind)->name;
+}
+
+enum op_kind op_named(const char *name)
+{
+    int kind = 0;
+
+    while (kind < OP_KINDS && strcmp(op_info((enum op_kind)kind)->name, name) != 0)
+        kind++;
+    return (enum op_kind)kind;
 }
 
 const char *op_tag(const struct op *op)

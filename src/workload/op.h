@@ -22,7 +22,7 @@ enum op_kind {
 /* What an operation does to the rows of its ids: nothing, insert, delete, update. */
 enum op_rows { ROWS_STAY, ROWS_COME, ROWS_GO, ROWS_CHANGE };
 /* Flags; ops.def explains them. */
-enum { OP_ASKS = 1, OP_AT_POINTS = 2, OP_COMPARED = 4 };
+enum { OP_ASKS = 1, OP_AT_POINTS = 2, OP_COMPARED = 4, OP_ANSWERED = 8, OP_BUILDS = 16 };
 
 struct op_info {
     const char *name;
@@ -130,6 +130,8 @@ struct op {
 
 /* The name in Lua and in result.json. */
 const char *op_name(enum op_kind);
+/* The kind of that name; OP_KINDS: there is none, as in the result of another version. */
+enum op_kind op_named(const char *name);
 /* The tag; the name if the operation has no tag. */
 const char *op_tag(const struct op *);
 const struct op_info *op_info(enum op_kind);

@@ -17,7 +17,6 @@
 #include "src/figure/plot.h"
 #include "src/report/report.h"
 #include "src/result/result.h"
-#include "src/result/summary.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -165,7 +164,7 @@ static void expect_place(const struct error *error)
     }
 }
 
-static void make_figures(const json_t *result)
+static void make_figures(const struct result *result)
 {
     json_t *specs = figure_specs(result);
 
@@ -174,7 +173,7 @@ static void make_figures(const json_t *result)
         struct error error = { 0 };
 
         if (figure_gather(&f, result, json_array_get(specs, i), &error) == OK)
-            (void)figure_write(&f, result, dir, ".", FIGURE_PAGE, NULL, &error);
+            (void)figure_write(&f, result->json, dir, ".", FIGURE_PAGE, NULL, &error);
         figure_free(&f);
     }
     json_decref(specs);
@@ -194,16 +193,20 @@ static void compare_with_itself(void)
 static void use(void)
 {
     struct error error = { 0 };
-    json_t *result;
+    struct result result;
+    struct summary summary;
 
     if (result_load(result_path, &result, &error) != OK) {
         expect_place(&error);
+        result_close(&result);
         return;
     }
-    report_summary(result, nowhere);
-    json_decref(summary_make(json_object_get(result, "cells")));
-    make_figures(result);
-    json_decref(result);
+    report_summary(&result, nowhere);
+    (void)summary_make(&summary, &result);
+    json_decref(summary_json(&summary));
+    summary_free(&summary);
+    make_figures(&result);
+    result_close(&result);
     (void)report_write(dir, &error);
     expect_place(&error);
     compare_with_itself();

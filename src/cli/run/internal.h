@@ -18,7 +18,8 @@ struct run_state {
     struct plan plan;
     struct oracle oracle;
     struct progress progress;
-    json_t *environment, *result;
+    json_t *environment;
+    struct result result;         /* so far; empty: there is none */
     json_t **finished;            /* each cell's JSON by its number, NULL until it has run */
     char *dir, *scratch, *stored; /* results/NAME, its folder of work and its stored cells */
     int lock;                     /* of dir; -1: not taken */

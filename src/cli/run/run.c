@@ -163,7 +163,7 @@ static int finish(struct run_state *run, struct error *error)
 {
     const struct run_options *o = &run->app->options;
     int rc = OK;
-    if (!o->no_plots && run->result) {
+    if (!o->no_plots && run->result.json) {
         struct error unreported = { 0 };
         if (*run->app->interrupted)
             rc = ERR_INTERRUPTED;
@@ -242,11 +242,11 @@ static int prepare(struct run_state *run, struct error *error)
 static void print_outcome(struct run_state *run, bool is_written)
 {
     struct quoted_output summary;
-    if (!run->result || run->app->brief)
+    if (!run->result.json || run->app->brief)
         return;
     quote_terminal_begin(&summary);
     if (summary.out)
-        report_summary(run->result, summary.out);
+        report_summary(&run->result, summary.out);
     if (summary.out && fclose(summary.out) == 0)
         app_print(run->app, stdout, summary.text);
     free(summary.text);

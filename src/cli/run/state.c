@@ -11,13 +11,12 @@
 #include "src/base/json.h"
 #include "src/base/path.h"
 #include "src/data/fetch/cache.h"
-#include "src/result/lookup.h"
 #include "src/result/result.h"
 #include "src/truth/apart.h"
 
 void run_free(struct run_state *run)
 {
-    json_decref(run->result);
+    result_close(&run->result);
     for (size_t i = 0; run->finished && i < run->plan.n; i++)
         json_decref(run->finished[i]);
     free(run->finished);
@@ -144,14 +143,15 @@ int run_write_result(struct run_state *run, struct error *error)
     json_t *cells = json_array();
     for (size_t i = 0; i < run->plan.n; i++)
         json_array_extend(cells, run->finished[i]);
-    json_decref(run->result);
-    run->result = NULL;
+    result_close(&run->result);
     const struct result_run state = run_result_state(run);
     int rc = result_make(run->experiment, &run->oracle, run->environment, &state, cells,
                          &run->result, error);
     json_decref(cells);
     run_replace_older(run);
-    rc = rc ? rc : result_save(run->result, run->dir, error);
+    if (rc)
+        result_close(&run->result);
+    rc = rc ? rc : result_save(run->result.json, run->dir, error);
     run->unwritten = false;
     return rc;
 }
@@ -174,7 +174,7 @@ static int write_at_times(struct run_state *run, struct error *error)
 static void print_cell_warnings(struct run_state *run, const struct cell *cell, const json_t *cells)
 {
     char label[300];
-    result_build_label(json_array_get(cells, 0), label, sizeof label);
+    plan_build_label(cell, label, sizeof label);
     size_t i;
     json_t *warning;
     json_array_foreach(json_object_get(json_array_get(cells, 0), "warnings"), i, warning)

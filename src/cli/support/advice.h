@@ -23,10 +23,10 @@ struct study {
     size_t rows;                             /* of the data */
     struct study_round rounds[STUDY_ROUNDS];
     size_t n;               /* rounds that were run */
-    json_t *result;         /* of the last one */
+    struct result result;   /* of the last one */
     struct ranking ranking; /* of it */
     /* The best and its rival, measured once more; empty: they were not. */
-    json_t *again_result;
+    struct result again_result;
     struct ranking again;
     bool usage;             /* the config refused its settings */
     json_t *seconds_before; /* of each label's cell in the round before */

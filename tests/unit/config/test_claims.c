@@ -111,20 +111,21 @@ static json_t *cell_of(const char *label, int repeat, const char *status)
 static void expect_in_result(struct desk *d, const char *statuses[2], struct result_run run,
                              const char *holds, const char *why)
 {
-    json_t *cells = json_array(), *environment = json_object(), *result = NULL;
+    json_t *cells = json_array(), *environment = json_object();
+    struct result result;
     struct oracle oracle = { 0 };
     for (int i = 0; i < 2; i++)
         json_array_append_new(cells, cell_of("flat", i, statuses[i]));
     assert_ok(result_make(d->experiment, &oracle, environment, &run, cells, &result, &d->error),
               &d->error);
-    const json_t *claim = json_array_get(json_object_get(result, "claims"), 0);
+    const json_t *claim = json_array_get(json_object_get(result.json, "claims"), 0);
     char *found = json_dumps(json_object_get(claim, "holds"), JSON_ENCODE_ANY);
     const char *said = json_string_value(json_object_get(claim, "why"));
     assert_string_equal(found, holds);
     if (!strstr(said ? said : "", why))
         fail_msg("\"%s\" does not say \"%s\"", said ? said : "", why);
     free(found);
-    json_decref(result);
+    result_close(&result);
     json_decref(environment);
     json_decref(cells);
 }

@@ -83,7 +83,11 @@ static void world_end(struct world *w)
 
 static int run_export(struct world *w)
 {
-    return export_ann_benchmarks(w->result, w->dir, w->out, &w->counts, &w->err);
+    struct result result;
+    assert_ok(result_open(&result, w->result, &w->err), &w->err);
+    const int rc = export_ann_benchmarks(&result, w->dir, w->out, &w->counts, &w->err);
+    result_close(&result);
+    return rc;
 }
 
 /* Rewrites the cell with member `name` of its search changed. */
@@ -297,11 +301,12 @@ static void without_hdf5(void **state)
 {
     struct export_counts counts;
     struct error err = { 0 };
-    json_t *result = json_object();
+    struct result result;
 
     (void)state;
-    assert_true(export_ann_benchmarks(result, "/nowhere", "/nowhere/out", &counts, &err) != OK);
-    json_decref(result);
+    assert_ok(result_open(&result, NULL, &err), &err);
+    assert_true(export_ann_benchmarks(&result, "/nowhere", "/nowhere/out", &counts, &err) != OK);
+    result_close(&result);
 }
 
 int main(void)

@@ -66,13 +66,23 @@ static json_t *small_result(void)
                      "ivf", "cells", cells, "summary", summary);
 }
 
+/* Gathers a figure of a result. */
+static int gather(struct figure *f, json_t *json, const json_t *spec, struct error *error)
+{
+    struct result result;
+    assert_ok(result_open(&result, json, error), error);
+    const int rc = figure_gather(f, &result, spec, error);
+    result_close(&result);
+    return rc;
+}
+
 static struct figure gathered(const char *spec_text)
 {
     json_t *result = small_result(), *spec = json_loads(spec_text, 0, NULL);
     struct figure f;
     struct error error = { 0 };
     assert_non_null(spec);
-    assert_int_equal(figure_gather(&f, result, spec, &error), OK);
+    assert_int_equal(gather(&f, result, spec, &error), OK);
     json_decref(spec);
     json_decref(result);
     return f;
@@ -117,7 +127,7 @@ static void test_the_interval_of_passes_where_one_repeat_ran(void **state)
         size_t i;
         json_array_foreach(summary, i, entry)
             json_object_set_new(entry, "repeats", json_integer(repeats));
-        assert_int_equal(figure_gather(&f, result, spec, &error), OK);
+        assert_int_equal(gather(&f, result, spec, &error), OK);
         assert_int_equal(f.n, 1);
         const struct plot_point *p = &f.points[0];
         if (repeats == 1)
@@ -195,7 +205,7 @@ static void test_bars_are_at_their_labels(void **state)
     json_array_remove(json_object_get(result, "summary"), 1); /* the first point's qps */
     struct figure f;
     struct error error = { 0 };
-    assert_int_equal(figure_gather(&f, result, spec, &error), OK);
+    assert_int_equal(gather(&f, result, spec, &error), OK);
     assert_int_equal(f.n, 3);
     assert_true(f.points[0].x == 0 && f.points[2].x == 2);
     figure_free(&f);
@@ -219,7 +229,7 @@ static void test_bars_of_tuned_settings_are_ranked(void **state)
         json_t *spec = json_pack("{s:s,s:s}", "kind", "bars", "y", metrics[m].y);
         struct figure f;
         struct error error = { 0 };
-        assert_int_equal(figure_gather(&f, result, spec, &error), OK);
+        assert_int_equal(gather(&f, result, spec, &error), OK);
         assert_int_equal(f.n, 4);
         for (size_t i = 0; i < f.n; i++) {
             assert_true(f.points[i].x == (double)i);
@@ -312,7 +322,7 @@ static void test_a_radius_figure_marks_where_the_baseline_is_met(void **state)
         json_loads("{\"kind\":\"radius\",\"y\":\"mean_ns\",\"baseline\":\"scan\"}", 0, NULL);
     struct figure f;
     struct error error = { 0 };
-    assert_int_equal(figure_gather(&f, result, spec, &error), OK);
+    assert_int_equal(gather(&f, result, spec, &error), OK);
     assert_int_equal(f.n, 4 * 4 + 1);
     assert_true(f.points[0].x == 0 && f.points[3].x == 6);
     for (size_t i = 0; i < f.n; i++)
@@ -323,7 +333,7 @@ static void test_a_radius_figure_marks_where_the_baseline_is_met(void **state)
     assert_true(fabs(f.points[16].x - 3) < 1e-9 && fabs(f.points[16].y - 100) < 1e-6);
     figure_free(&f);
     json_object_del(spec, "baseline");
-    assert_int_equal(figure_gather(&f, result, spec, &error), OK);
+    assert_int_equal(gather(&f, result, spec, &error), OK);
     assert_int_equal(f.n, 4 * 4);
     figure_free(&f);
     json_decref(spec);
@@ -375,7 +385,7 @@ static struct figure profile_of(const char *spec_text)
     struct error error = { 0 };
     assert_non_null(result);
     assert_non_null(spec);
-    assert_int_equal(figure_gather(&f, result, spec, &error), OK);
+    assert_int_equal(gather(&f, result, spec, &error), OK);
     json_decref(spec);
     json_decref(result);
     return f;
@@ -461,7 +471,7 @@ static void test_unknown_kind_is_refused(void **state)
     json_t *result = small_result(), *spec = json_pack("{s:s}", "kind", "pie");
     struct figure f;
     struct error error = { 0 };
-    assert_int_equal(figure_gather(&f, result, spec, &error), ERR_CORRUPT);
+    assert_int_equal(gather(&f, result, spec, &error), ERR_CORRUPT);
     assert_non_null(strstr(error.text, "pie"));
     figure_free(&f);
     json_decref(spec);

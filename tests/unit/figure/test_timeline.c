@@ -31,7 +31,10 @@ static struct figure timeline_of_maintained(void)
     json_t *result = json_loads(text, 0, NULL),
            *spec = json_loads("{\"kind\":\"timeline\",\"y\":\"recall@10\"}", 0, NULL);
     assert_non_null(result);
-    assert_int_equal(figure_gather(&f, result, spec, &error), OK);
+    struct result view;
+    assert_ok(result_open(&view, result, &error), &error);
+    assert_int_equal(figure_gather(&f, &view, spec, &error), OK);
+    result_close(&view);
     json_decref(spec);
     json_decref(result);
     return f;

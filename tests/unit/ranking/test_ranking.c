@@ -37,12 +37,23 @@ static json_t *cell(const char *label, const char *method, double qps, double se
                      search(qps, .96, "clusters=64,nprobe=7", true), end(1000));
 }
 
-static json_t *result_of(json_t *cells)
+static struct result named_result(const char *name, json_t *cells)
 {
-    return json_pack("{s:o}", "cells", cells);
+    json_t *json = json_pack("{s:{s:s}, s:o}", "experiment", "name", name, "cells", cells);
+    struct result result;
+    struct error err = { 0 };
+    assert_ok(result_open(&result, json, &err), &err);
+    json_decref(json);
+    return result;
 }
 
-static void read_ranking(struct ranking *r, const json_t *result, const struct ranking_wish *wish)
+static struct result result_of(json_t *cells)
+{
+    return named_result("board", cells);
+}
+
+static void read_ranking(struct ranking *r, const struct result *result,
+                         const struct ranking_wish *wish)
 {
     struct error err = { 0 };
     assert_ok(ranking_read(r, result, "after", wish, &err), &err);
@@ -58,8 +69,8 @@ static void test_order_and_costs(void **state)
     (void)state;
     json_array_set_new(json_object_get(missed, "steps"), 4, search(900, .8, "nprobe=256", false));
     json_object_set_new(crashed, "status", json_string("crashed"));
-    json_t *result = result_of(json_pack("[o,o,o,o]", slow, missed, crashed, fast));
-    read_ranking(&r, result, &any);
+    struct result result = result_of(json_pack("[o,o,o,o]", slow, missed, crashed, fast));
+    read_ranking(&r, &result, &any);
     assert_int_equal(r.n, 4);
     assert_int_equal(r.ranked, 2);
     assert_string_equal(r.of[0].label, "b 1");
@@ -73,16 +84,16 @@ static void test_order_and_costs(void **state)
     ranking_free(&r);
 
     const struct ranking_wish batches = { .recall = .95, .batches = true };
-    read_ranking(&r, result, &batches);
+    read_ranking(&r, &result, &batches);
     assert_string_equal(r.of[0].label, "a 1");
     ranking_free(&r);
 
     const struct ranking_wish small = { .recall = .95, .memory_bytes = 999 };
-    read_ranking(&r, result, &small);
+    read_ranking(&r, &result, &small);
     assert_int_equal(r.ranked, 0);
     assert_string_equal(r.of[0].failed, "too much memory");
     ranking_free(&r);
-    json_decref(result);
+    result_close(&result);
 }
 
 /* Tuning queries reached it, those that measure did not; a batch has a recall of its own; what an
@@ -97,8 +108,8 @@ static void test_measured_counts(void **state)
     json_t *steps = json_object_get(small, "steps");
     json_object_set_new(json_object_get(json_array_get(steps, 5), "memory"), "rss_bytes",
                         json_real(4000));
-    json_t *result = result_of(json_pack("[o,o]", lucky, small));
-    read_ranking(&r, result, &any);
+    struct result result = result_of(json_pack("[o,o]", lucky, small));
+    read_ranking(&r, &result, &any);
     assert_int_equal(r.ranked, 1);
     assert_string_equal(r.of[0].label, "b 1");
     assert_float_equal(r.of[0].memory_bytes, 4000, 0);
@@ -107,21 +118,21 @@ static void test_measured_counts(void **state)
 
     json_object_set_new(json_array_get(steps, 4), "throughput_recall",
                         json_pack("{s:f}", "mean", .1));
-    read_ranking(&r, result, &batches);
+    read_ranking(&r, &result, &batches);
     assert_int_equal(r.ranked, 0);
     ranking_free(&r);
-    json_decref(result);
+    result_close(&result);
 }
 
 static void test_nothing_was_searched(void **state)
 {
-    json_t *result = result_of(json_array());
+    struct result result = result_of(json_array());
     struct ranking r;
     struct error err = { 0 };
     (void)state;
-    assert_int_equal(ranking_read(&r, result, "after", &any, &err), ERR_NOT_FOUND);
+    assert_int_equal(ranking_read(&r, &result, "after", &any, &err), ERR_NOT_FOUND);
     assert_non_null(strstr(err.text, "\"after\""));
-    json_decref(result);
+    result_close(&result);
 }
 
 /* The labels that are kept, in order of rank. */
@@ -137,12 +148,12 @@ static const char *kept(const struct ranking *r)
 
 static void test_what_is_kept(void **state)
 {
-    json_t *result = result_of(json_pack(
+    struct result result = result_of(json_pack(
         "[o,o,o,o,o,o]", cell("a 1", "a", 100, 1), cell("a 2", "a", 95, 1), cell("a 3", "a", 70, 1),
         cell("b 1", "b", 60, 1), cell("c 1", "c", 40, 10), cell("d 1", "d", 20, 1)));
     struct ranking r;
     (void)state;
-    read_ranking(&r, result, &any);
+    read_ranking(&r, &result, &any);
     for (size_t i = 0; i < r.n; i++)
         r.of[i].next_s = 2 * r.of[i].cell_s;
 
@@ -161,7 +172,7 @@ static void test_what_is_kept(void **state)
     assert_false(ranking_keep(&r, &next));
     assert_string_equal(kept(&r), "a 1,a 2,");
     ranking_free(&r);
-    json_decref(result);
+    result_close(&result);
 }
 
 struct options {
@@ -186,7 +197,8 @@ static void test_a_method_is_printed_as_a_config_has_it(void **state)
                                    .knobs_bytes = sizeof(struct options) };
     const struct index_ops *list[] = { &ops };
     const struct registry registry = { .ops = list, .n = 1 };
-    json_t *one = cell("b 1", "b", 300, 1), *result = result_of(json_pack("[O]", one));
+    json_t *one = cell("b 1", "b", 300, 1);
+    struct result result = result_of(json_pack("[O]", one));
     struct ranking r;
     struct error err = { 0 };
     char *text = NULL;
@@ -195,7 +207,7 @@ static void test_a_method_is_printed_as_a_config_has_it(void **state)
     json_object_set_new(one, "params",
                         json_pack("{s:i, s:i, s:f, s:s}", "clusters", 64, "other", 3, "eps", .25,
                                   "factory", "IVF\"4\""));
-    read_ranking(&r, result, &any);
+    read_ranking(&r, &result, &any);
     FILE *out = open_memstream(&text, &bytes);
     assert_ok(ranking_print_method(&r.of[0], &registry, out, &err), &err);
     fclose(out);
@@ -212,12 +224,7 @@ static void test_a_method_is_printed_as_a_config_has_it(void **state)
     free(text);
     ranking_free(&r);
     json_decref(one);
-    json_decref(result);
-}
-
-static json_t *named_result(const char *name, json_t *cells)
-{
-    return json_pack("{s:{s:s}, s:o}", "experiment", "name", name, "cells", cells);
+    result_close(&result);
 }
 
 static void test_board(void **state)
@@ -225,7 +232,7 @@ static void test_board(void **state)
     json_t *missed = cell("b 1", "b", 900, 1);
     (void)state;
     json_array_set_new(json_object_get(missed, "steps"), 4, search(900, .8, "nprobe=256", false));
-    json_t *results[] = {
+    struct result results[] = {
         named_result("board_one", json_pack("[o,o,o]", cell("a 1", "x", 100, 1),
                                             cell("a 2", "x", 300, 1), cell("b 1", "x", 200, 1))),
         named_result("none", json_array()),
@@ -236,8 +243,7 @@ static void test_board(void **state)
     char *text = NULL;
     size_t bytes = 0;
     FILE *out = open_memstream(&text, &bytes);
-    assert_ok(ranking_print_board((const json_t *const *)results, 3, "after", &any, out, &err),
-              &err);
+    assert_ok(ranking_print_board(results, 3, "after", &any, out, &err), &err);
     fclose(out);
     const char ranks[] = "| method | one | two | mean rank |\n"
                          "| --- | --- | --- | --- |\n"
@@ -253,7 +259,7 @@ static void test_board(void **state)
     assert_null(strstr(text, "| 3 |"));
     free(text);
     for (size_t i = 0; i < 3; i++)
-        json_decref(results[i]);
+        result_close(&results[i]);
 }
 
 int main(void)

@@ -43,8 +43,11 @@ static void test_a_difference_within_the_noise_is_said(void **state)
     } cases[] = { { "true", 4 }, { "false", 4 }, { "null", 2 } };
 
     for (size_t i = 0; i < 3; i++) {
-        json_t *result = two_labels(cases[i].holds);
-        json_t *lines = claim_lines(result, json_array_get(json_object_get(result, "claims"), 0));
+        json_t *json = two_labels(cases[i].holds);
+        struct result result;
+        struct error err = { 0 };
+        assert_ok(result_open(&result, json, &err), &err);
+        json_t *lines = claim_lines(&result, json_array_get(json_object_get(json, "claims"), 0));
         assert_int_equal(json_array_size(lines), cases[i].lines);
         if (cases[i].lines == 4)
             assert_string_equal(
@@ -54,7 +57,8 @@ static void test_a_difference_within_the_noise_is_said(void **state)
             assert_non_null(strstr(json_string_value(json_array_get(lines, 3)),
                                    "times of fewer than 3 repeats"));
         json_decref(lines);
-        json_decref(result);
+        result_close(&result);
+        json_decref(json);
     }
 }
 

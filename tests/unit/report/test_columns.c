@@ -46,17 +46,22 @@ static json_t *small_result(void)
 
 static void expect(enum column_group group, const char *columns)
 {
-    json_t *result = small_result(), *found = report_columns(result, group), *column;
+    json_t *json = small_result(), *column;
+    struct result result;
+    struct error err = { 0 };
     char text[1000] = "";
     size_t i;
 
+    assert_ok(result_open(&result, json, &err), &err);
+    json_t *found = report_columns(&result, group);
     json_array_foreach(found, i, column) {
         const size_t used = strlen(text);
         snprintf(text + used, sizeof text - used, "%s%s", i ? " " : "", json_string_value(column));
     }
     assert_string_equal(text, columns);
     json_decref(found);
-    json_decref(result);
+    result_close(&result);
+    json_decref(json);
 }
 
 static void test_columns(void **state)

@@ -33,22 +33,33 @@ static json_t *new_result(void)
                      "overrides", "data", "mine.npy", "cells", "summary", "claims");
 }
 
-/* What is printed has each string of `has`, and not `lacks`. Releases the result. */
-static void expect(json_t *result, const char *const *has, const char *lacks)
+/* Returns what is printed; the caller frees it. Releases the result. */
+static char *printed(json_t *json)
 {
+    struct result result;
+    struct error err = { 0 };
     char *text = NULL;
     size_t bytes;
     FILE *out = open_memstream(&text, &bytes);
     assert_non_null(out);
-    report_summary(result, out);
+    assert_ok(result_open(&result, json, &err), &err);
+    report_summary(&result, out);
     assert_int_equal(fclose(out), 0);
+    result_close(&result);
+    json_decref(json);
+    return text;
+}
+
+/* What is printed has each string of `has`, and not `lacks`. Releases the result. */
+static void expect(json_t *result, const char *const *has, const char *lacks)
+{
+    char *text = printed(result);
     for (; has && *has; has++)
         if (!strstr(text, *has))
             fail_msg("\"%s\" is missing:\n%s", *has, text);
     if (lacks && strstr(text, lacks))
         fail_msg("\"%s\" is there:\n%s", lacks, text);
     free(text);
-    json_decref(result);
 }
 
 static void test_a_departure_is_from_what_is_claimed(void **state)
@@ -90,6 +101,24 @@ static void test_none_reaches(void **state)
            "fastest with");
 }
 
+/* A search without a tag has its operation's name. */
+static void test_a_search_without_a_tag(void **state)
+{
+    (void)state;
+    json_t *result = new_result(), *cell;
+    size_t i;
+    add_method(result, "slow", "ok", 1e5, 1, 1);
+    add_method(result, "fast", "ok", 2e5, 1, 1);
+    json_array_foreach(json_object_get(result, "cells"), i, cell)
+        json_object_del(json_array_get(json_object_get(cell, "steps"), 1), "tag");
+    json_t *summary = json_object_get(result, "summary");
+    for (const char *label = "slow"; label; label = strcmp(label, "slow") ? NULL : "fast") {
+        add_value(summary, label, "single_qps/search", *label == 's' ? 1e5 : 2e5, false);
+        add_value(summary, label, "recall@10/search", 1, false);
+    }
+    expect(result, (const char *const[]){ "of 0.95 or more in \"search\": fast\n", NULL }, NULL);
+}
+
 static void test_no_answer(void **state)
 {
     (void)state;
@@ -126,12 +155,7 @@ static void test_tuned_are_ranked(void **state)
     add_method(result, "fast", "ok", 2e5, .91, .89);
     tune(result, "ef=8", .9, true);
     add_method(result, "untuned", "ok", 1.5e5, .93, .92); /* is held to the same recall */
-    char *text = NULL;
-    size_t bytes;
-    FILE *out = open_memstream(&text, &bytes);
-    assert_non_null(out);
-    report_summary(result, out);
-    assert_int_equal(fclose(out), 0);
+    char *text = printed(result);
     const char *at = text;
     const char *const order[] = { "single_qps/q",
                                   "\nfast[ef=8] ",
@@ -146,7 +170,6 @@ static void test_tuned_are_ranked(void **state)
             fail_msg("\"%s\" is missing, or not in its place:\n%s", order[i], text);
     }
     free(text);
-    json_decref(result);
 }
 
 int main(void)
@@ -155,6 +178,7 @@ int main(void)
         cmocka_unit_test(test_a_departure_is_from_what_is_claimed),
         cmocka_unit_test(test_fastest_that_surely_reaches),
         cmocka_unit_test(test_none_reaches),
+        cmocka_unit_test(test_a_search_without_a_tag),
         cmocka_unit_test(test_no_answer),
         cmocka_unit_test(test_tuned_are_ranked),
     };

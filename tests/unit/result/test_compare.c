@@ -14,6 +14,7 @@ enum { SEED = 20261122, LABELS = 4, REPEATS = 5, TRIALS = 100 };
 static const char *const timed[] = { "seconds/load", "qps/ask", "p50_ns/ask", "p99_ns/ask",
                                      "mean_ns/ask" };
 enum { TIMED = sizeof timed / sizeof *timed };
+static const char *const labels[LABELS] = { "method 0", "method 1", "method 2", "method 3" };
 
 static void compare(struct compare_rows *rows, const struct compare_side *a,
                     const struct compare_side *b)
@@ -24,20 +25,22 @@ static void compare(struct compare_rows *rows, const struct compare_side *a,
 
 static struct compare_side side_new(void)
 {
-    return (struct compare_side){ .k = 10, .queries = json_object(), .samples = json_object() };
+    return (struct compare_side){ .k = 10 };
+}
+
+static void add_to(struct summary *summary, const char *label, const char *metric,
+                   const struct result_cell *cell, const double *values, size_t n)
+{
+    struct summary_entry *entry = summary_add(summary, label, metric);
+    assert_non_null(entry);
+    for (size_t i = 0; i < n; i++)
+        assert_true(summary_add_sample(entry, cell, values[i]));
 }
 
 static void add_values(struct compare_side *side, const char *label, const char *metric,
                        const double *values, size_t n)
 {
-    char key[100];
-    json_t *list = json_array();
-    for (size_t i = 0; i < n; i++)
-        json_array_append_new(list, json_real(values[i]));
-    snprintf(key, sizeof key, "%s\n%s", label, metric);
-    json_object_set_new(
-        side->samples, key,
-        json_pack("{s:s, s:s, s:o}", "label", label, "metric", metric, "values", list));
+    add_to(&side->samples, label, metric, NULL, values, n);
 }
 
 /* One run. Each repeat has a pace that all its metrics share. The run has a pace of its own with
@@ -55,12 +58,10 @@ static struct compare_side run_of(enum noise_kind kind, uint64_t stream, double 
             pace[l][r] = noise_next(&noise) + of_run;
     for (int l = 0; l < LABELS; l++)
         for (int m = 0; m < TIMED; m++) {
-            char label[20];
             double values[REPEATS];
             for (int r = 0; r < REPEATS; r++)
                 values[r] = 1000 * slower * exp(deviation * (pace[l][r] + rng_normal(&rng) / 3));
-            snprintf(label, sizeof label, "method %d", l);
-            add_values(&side, label, timed[m], values, REPEATS);
+            add_values(&side, labels[l], timed[m], values, REPEATS);
         }
     return side;
 }
@@ -198,15 +199,15 @@ static enum compare_verdict recall_verdict(size_t worse, double jitter, size_t r
 {
     struct compare_side a = side_new(), b = side_new();
     struct compare_rows rows = { 0 };
-    json_t *x = json_array(), *y = json_array();
+    double x[40], y[40];
     for (size_t q = 0; q < 40; q++) {
-        json_array_append_new(x, json_integer(10));
-        json_array_append_new(y, json_integer(q < worse ? 9 : 10));
+        x[q] = 10;
+        y[q] = q < worse ? 9 : 10;
     }
     const double left[] = { 1, 1, 1 }, mean = 1 - 0.1 * (double)worse / 40;
     const double right[] = { mean, mean - jitter, mean + jitter };
-    json_object_set_new(a.queries, "m\nrecall@10/q", x);
-    json_object_set_new(b.queries, "m\nrecall@10/q", y);
+    add_to(&a.hits, "m", "recall@10/q", NULL, x, 40);
+    add_to(&b.hits, "m", "recall@10/q", NULL, y, 40);
     add_values(&a, "m", "recall@10/q", left, repeats);
     add_values(&b, "m", "recall@10/q", right, repeats);
     compare(&rows, &a, &b);
@@ -238,16 +239,16 @@ static struct compare_row share_row(const char *metric, const char *of, size_t w
 {
     struct compare_side a = side_new(), b = side_new();
     struct compare_rows rows = { 0 };
-    json_t *x = json_array(), *y = json_array();
+    double x[40], y[40];
     char key[60];
     for (size_t q = 0; q < 40; q++) {
-        json_array_append_new(x, json_integer(10));
-        json_array_append_new(y, json_integer(q < worse ? 8 : 10));
+        x[q] = 10;
+        y[q] = q < worse ? 8 : 10;
     }
     const double left[] = { 1, 1, 1 }, right[] = { b_value, b_value, b_value };
-    snprintf(key, sizeof key, "m\n%s/q", of);
-    json_object_set_new(a.queries, key, x);
-    json_object_set_new(b.queries, key, y);
+    snprintf(key, sizeof key, "%s/q", of);
+    add_to(&a.hits, "m", key, NULL, x, 40);
+    add_to(&b.hits, "m", key, NULL, y, 40);
     snprintf(key, sizeof key, "%s/q", metric);
     add_values(&a, "m", key, left, 3);
     add_values(&b, "m", key, right, 3);
@@ -310,24 +311,34 @@ static void rows_have_one_unit(void **state)
 /* Steps that all points of a build share are rows of the build; searches are of points. */
 static void a_build_has_one_row(void **state)
 {
-    static const char *const labels[] = { "m[x=1]", "m[x=2]" };
+    static const char *const points[] = { "m[x=1]", "m[x=2]" };
     const double values[] = { 1, 2, 3 };
+    json_t *json = json_loads(
+        "{\"cells\": [{\"label\": \"m\", \"point\": \"x=1\", \"knobs\": {\"x\": 1}, \"steps\": ["
+        " {\"op\": \"insert\", \"tag\": \"load\", \"shared\": false},"
+        " {\"op\": \"search\", \"tag\": \"ask\", \"shared\": false, \"recall\": {}}]},"
+        " {\"label\": \"m\", \"point\": \"x=2\", \"knobs\": {\"x\": 2}, \"steps\": ["
+        " {\"op\": \"insert\", \"tag\": \"load\", \"shared\": true},"
+        " {\"op\": \"search\", \"tag\": \"ask\", \"shared\": false, \"recall\": {}}]}]}",
+        0, NULL);
     struct compare_side side[2] = { side_new(), side_new() };
     struct compare_rows rows = { 0 };
+    struct error error = { 0 };
     (void)state;
     for (int s = 0; s < 2; s++) {
-        side[s].builds = json_pack("{s:s, s:s}", labels[0], "m", labels[1], "m");
-        side[s].shared = json_pack("{s:b, s:b}", "m\nload", 1, "m\nask", 0);
-        for (size_t l = 0; l < 2; l++) {
-            add_values(&side[s], labels[l], "seconds/load", values, 3);
-            add_values(&side[s], labels[l], "qps/ask", values, 3);
+        assert_ok(result_open(&side[s].result, json, &error), &error);
+        for (size_t p = 0; p < 2; p++) {
+            const struct result_cell *cell = &side[s].result.cells[p];
+            add_to(&side[s].samples, points[p], "seconds/load", cell, values, 3);
+            add_to(&side[s].samples, points[p], "qps/ask", cell, values, 3);
         }
     }
+    json_decref(json);
     compare(&rows, &side[0], &side[1]);
     assert_int_equal(rows.n, 3);
     assert_string_equal(rows.row[0].label, "m");
     assert_string_equal(rows.row[0].metric, "seconds/load");
-    assert_string_equal(rows.row[2].label, labels[1]);
+    assert_string_equal(rows.row[2].label, points[1]);
     compare_rows_free(&rows);
     compare_side_free(&side[0]);
     compare_side_free(&side[1]);
@@ -360,8 +371,8 @@ static void running_out_of_memory_is_reported(void **state)
     size_t failures = 0;
     bool again = true;
     (void)state;
-    json_object_set_new(a.queries, "method 0\nseconds/load", json_pack("[i, i]", 1, 2));
-    json_object_set_new(b.queries, "method 0\nseconds/load", json_pack("[i, i]", 2, 3));
+    add_to(&a.hits, labels[0], "seconds/load", NULL, (const double[]){ 1, 2 }, 2);
+    add_to(&b.hits, labels[0], "seconds/load", NULL, (const double[]){ 2, 3 }, 2);
     for (size_t i = 1; again; i++) {
         struct mem mem = { .fail_at = i };
         struct compare_rows rows = { .mem = &mem };

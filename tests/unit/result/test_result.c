@@ -3,7 +3,6 @@
 
 #include "src/base/atomic_file.h"
 #include "src/result/result.h"
-#include "src/result/summary.h"
 #include "tests/support/testing.h"
 
 /* ---- cells */
@@ -58,6 +57,23 @@ static void test_storing_cells(void **state)
 
 /* ---- summary */
 
+/* The summary of cells as result.json has it. */
+static json_t *summary_of(json_t *cells)
+{
+    json_t *json = json_pack("{s:O}", "cells", cells);
+    struct result result;
+    struct summary summary;
+    struct error err = { 0 };
+
+    assert_ok(result_open(&result, json, &err), &err);
+    assert_true(summary_make(&summary, &result));
+    json_t *list = summary_json(&summary);
+    summary_free(&summary);
+    result_close(&result);
+    json_decref(json);
+    return list;
+}
+
 static double value_at(const json_t *summary, const char *label, const char *metric,
                        const char *field)
 {
@@ -86,7 +102,7 @@ static void test_medians(void **state)
     json_t *bad = cell_of("a", "nprobe=1", 3, json_pack("[o]", search_step("q", 0, 1)));
     json_object_set_new(bad, "status", json_string("timeout"));
     json_array_append_new(cells, bad);
-    json_t *summary = summary_make(cells), *again = summary_make(cells);
+    json_t *summary = summary_of(cells), *again = summary_of(cells);
 
     assert_true(json_equal(summary, again));
     assert_true(value_at(summary, "a[nprobe=1]", "qps/q", "median") == 200);
@@ -113,7 +129,7 @@ static void test_no_recall_past_one(void **state)
     for (int i = 0; i < 3; i++)
         json_array_append_new(
             cells, cell_of("a", "", i, json_pack("[o]", search_step("q", recalls[i], 5))));
-    json_t *summary = summary_make(cells);
+    json_t *summary = summary_of(cells);
 
     assert_true(value_at(summary, "a", "recall@10/q", "high") == 1);
     assert_true(value_at(summary, "a", "throughput_recall@10/q", "high") == 1);
@@ -135,7 +151,7 @@ static void test_series_and_tagless_steps(void **state)
     json_object_set_new(
         json_array_get(steps, 2), "memory",
         json_pack("{s:i, s:{s:i, s:i}}", "index_bytes", 50, "parts", "graph", 20, "disk", 4096));
-    summary = summary_make(cells);
+    summary = summary_of(cells);
     assert_true(value_at(summary, "a", "stats.write_latency_ns.p99/now#2", "median") == 900);
     assert_true(isnan(value_at(summary, "a", "stats.clusters.live/now", "median")));
     assert_true(value_at(summary, "a", "parts.graph/now", "median") == 20);
@@ -174,7 +190,7 @@ static void test_rates_of_several_steps(void **state)
         seconds += took;
         distances += n * work;
     }
-    summary = summary_make(cells);
+    summary = summary_of(cells);
     const double rate = rows / seconds;
     assert_true(fabs(value_at(summary, "a", "per_second/now", "median") / rate - 1) < 1e-9);
     assert_true(fabs(value_at(summary, "a", "qps/now", "median") / rate - 1) < 1e-9);
@@ -211,7 +227,7 @@ static void test_qps_at_a_recall(void **state)
         json_object_set_new(json_array_get(steps, 0), "scanned",
                             json_real(i == 1 ? 9000 : 1000 * curve[i].recall));
     }
-    json_t *summary = summary_make(cells);
+    json_t *summary = summary_of(cells);
     assert_true(fabs(value_at(summary, "a[soft_k=2]", "scanned@recall=0.9/q", "median") - 900) <
                 1e-6);
     assert_true(isnan(value_at(summary, "a[soft_k=2]", "distances@recall=0.9/q", "median")));
@@ -240,7 +256,7 @@ static void test_a_long_series(void **state)
         }
         json_array_append_new(cells, cell_of("a", point ? "nprobe=2" : "nprobe=1", 0, steps));
     }
-    json_t *summary = summary_make(cells);
+    json_t *summary = summary_of(cells);
     assert_true(value_at(summary, "a[nprobe=1]", "recall@10/now#101", "median") == .8);
     assert_true(value_at(summary, "a[nprobe=1]", "stats.splits/now", "median") == 1);
     assert_true(isnan(value_at(summary, "a[nprobe=1]", "stats.splits/now#7", "median")));
@@ -282,7 +298,7 @@ static void test_loading(void **state)
     };
     char dir[PATH_MAX], path[PATH_MAX + 32];
     struct error err = { 0 };
-    json_t *result;
+    struct result result;
 
     (void)state;
     test_dir_make(dir);
@@ -295,8 +311,8 @@ static void test_loading(void **state)
             print_error("%s: %s: %s\n", cases[i].name, error_name(rc), err.text);
             _fail(__FILE__, __LINE__);
         }
-        assert_int_equal(rc == OK, result != NULL);
-        json_decref(result);
+        assert_int_equal(rc == OK, result.json != NULL);
+        result_close(&result);
         error_clear(&err);
         err.text[0] = '\0';
     }
@@ -316,7 +332,7 @@ static void test_range_metrics(void **state)
                   "planted_recall", 1.1, "op", "range", "tag", "unknown", "distances", "live", 400,
                   "range", "recall", .8, "results", 7.0, "planted_recall", "op", "search", "tag",
                   "q", "distances", 0.0, "live", 400);
-    json_t *cells = json_pack("[o]", cell_of("a", "", 0, steps)), *summary = summary_make(cells);
+    json_t *cells = json_pack("[o]", cell_of("a", "", 0, steps)), *summary = summary_of(cells);
 
     assert_true(fabs(value_at(summary, "a", "distances_percent/r", "median") - .75) < 1e-12);
     assert_true(value_at(summary, "a", "distances_percent/q", "median") == 0);

@@ -26,7 +26,7 @@ static struct simulate_method linear_method(const char *of)
 {
     linear[0] = cost(1000, 1e-6, 2e-6, .9);
     linear[1] = cost(100000, 1e-4, 2e-4, .9);
-    return (struct simulate_method){ .of = of, .label = of, .point = "", .curve = { linear, 2 } };
+    return (struct simulate_method){ .of = of, .name = of, .curve = { linear, 2 } };
 }
 
 static void assert_near(double value, double expected)
@@ -321,19 +321,21 @@ static json_t *in_shards(const char *of_params, int ranks)
                 1000);
 }
 
-static int read_cells(struct simulate *s, json_t *cells, json_t **result, struct error *err)
+static int read_cells(struct simulate *s, json_t *cells, struct result *result, struct error *err)
 {
-    *result = json_pack("{s:o, s:{s:i}, s:[{s:i}], s:{s:{s:i}}}", "cells", cells, "experiment", "k",
-                        10, "datasets", "dim", 32, "environment", "cpu", "online", 2);
+    json_t *json = json_pack("{s:o, s:{s:i}, s:[{s:i}], s:{s:{s:i}}}", "cells", cells, "experiment",
+                             "k", 10, "datasets", "dim", 32, "environment", "cpu", "online", 2);
     *err = (struct error){ 0 };
-    return simulate_read(s, *result, "R", err);
+    assert_ok(result_open(result, json, err), err);
+    json_decref(json);
+    return simulate_read(s, result, "R", err);
 }
 
 static void test_read(void **state)
 {
     struct simulate s;
     struct error err;
-    json_t *result;
+    struct result result;
     (void)state;
     json_t *failed = alone(1);
     json_object_set_new(failed, "status", json_string("failed"));
@@ -361,18 +363,18 @@ static void test_read(void **state)
     assert_near(s.runs[0].round_trip_s, 7e-6);
     assert_true(isnan(simulate_run_answer(&s, &s.runs[0]).recall)); /* a part of the shards */
     simulate_free(&s);
-    json_decref(result);
+    result_close(&result);
 }
 
 static void refused(json_t *cells, const char *why)
 {
     struct simulate s;
     struct error err;
-    json_t *result;
+    struct result result;
     assert_int_equal(read_cells(&s, cells, &result, &err), ERR_CONFIG);
     assert_non_null(strstr(err.text, why));
     simulate_free(&s);
-    json_decref(result);
+    result_close(&result);
 }
 
 static void test_refusals(void **state)

@@ -1,0 +1,57 @@
+/* view.h - a result as arrays: its cells, their steps, and the first cell of each name. */
+#ifndef DRIFTLINE_RESULT_VIEW_H
+#define DRIFTLINE_RESULT_VIEW_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "src/core/error.h"
+#include "src/result/summary.h"
+#include "src/workload/op.h"
+
+struct result_step {
+    const json_t *json;
+    enum op_kind op; /* OP_KINDS: an operation of another version */
+    const char *tag; /* the operation's name if it has none */
+    size_t number,
+        of; /* place from 1 in the series of its operation and tag; length of the series */
+    bool ok;
+};
+
+/* Equal names are one string, and so are equal builds. */
+struct result_cell {
+    const json_t *json;
+    const char *label, *point, *name; /* name: LABEL[point], or LABEL if the cell has no point */
+    const char *build;                /* the name without the point's search knobs */
+    const char *method, *status;
+    size_t repeat;
+    bool ok;
+    struct result_step *steps;
+    size_t n;
+};
+
+/* The strings are those of the JSON, or belong to the view. */
+struct result {
+    json_t *json;
+    struct result_cell *
+        cells; /* as in the JSON: the points of a process are beside each other. cells[n] is empty */
+    size_t n;
+    /* The first cell of each name, in the config's order of methods, and those of them that are the
+       first of their build. */
+    const struct result_cell **variants, **builds;
+    size_t n_variants, n_builds;
+    bool is_tuned; /* searches chose their settings by tuning queries, as in a leaderboard */
+    struct summary summary;
+    void *by_name, *by_build; /* trees of cells, for tsearch() */
+};
+
+/* Reads a result or the file of a cell, which need not have all parts, and holds a reference to it.
+   The caller calls result_close(), also after ERR_NO_MEMORY. */
+int result_open(struct result *, json_t *, struct error *);
+void result_close(struct result *);
+
+/* The last step of a cell with this operation that was measured; NULL: none. */
+const struct result_step *result_last_step(const struct result_cell *, enum op_kind);
+
+#endif

@@ -9,8 +9,8 @@
 
 enum { SCREEN = RESULT_METRIC_SCREEN };
 
-#define METRIC(name, object, field, unit, title, better, logarithmic, queries, updates) \
-    { name, object, field, title, UNIT_##unit, logarithmic, better, queries, updates },
+#define METRIC(name, object, field, unit, over, title, better, logarithmic, queries, updates) \
+    { name, object, field, title, UNIT_##unit, OVER_##over, logarithmic, better, queries, updates },
 static const struct result_metric known[] = {
 #include "src/base/metrics.def"
 };

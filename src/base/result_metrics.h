@@ -10,10 +10,12 @@
 #include <stddef.h>
 
 enum result_unit { UNIT_NONE, UNIT_PER_SECOND, UNIT_SHARE, UNIT_SECONDS, UNIT_NS, UNIT_BYTES };
+enum result_over { OVER_MEAN, OVER_EACH, OVER_RATE };
 /* A row of metrics.def, which describes the fields. */
 struct result_metric {
     const char *name, *object, *field, *title;
     enum result_unit unit;
+    enum result_over over;
     bool logarithmic;
     int better;
     unsigned queries, updates;

@@ -17,10 +17,10 @@
 #include "src/result/result.h"
 #include "src/run/answers_file.h"
 
-/* The answers of one cell, and the cell's JSON. */
+/* The answers of one cell, and its file. */
 struct dumped {
     const struct app *app;
-    const json_t *cells; /* from cells/N.json: one entry per point */
+    struct result file; /* cells/N.json: a cell per point */
     const char *path;
     size_t left_out;
 };
@@ -32,17 +32,6 @@ static bool is_wanted(const struct app *app, const char *label)
     for (size_t i = 0; i < app->options.n_only; i++)
         wanted |= strcmp(app->options.only[i], label) == 0;
     return wanted;
-}
-
-static const json_t *step_of(const json_t *cell, size_t op)
-{
-    size_t i;
-    json_t *step;
-
-    json_array_foreach(json_object_get(cell, "steps"), i, step)
-        if (field_integer(step, "index", -1) == (long long)op)
-            return step;
-    return NULL;
 }
 
 /* Queries run in a shuffled order; the output is sorted by their position in the operation. */
@@ -86,16 +75,15 @@ static void print_answers(const char *head, const struct answers_entry *e)
 static void print_entry(const struct dumped *d, const struct answers_entry *e)
 {
     const struct answers *a = &e->answers;
-    const json_t *cell = json_array_get(d->cells, e->point == SIZE_MAX ? 0 : e->point);
-    const json_t *step = step_of(cell, a->op);
-    char label[400], head[600];
+    const size_t point = e->point == SIZE_MAX ? 0 : e->point;
+    char head[600];
 
-    if (!cell || !is_wanted(d->app, field_text(cell, "label", "")))
+    if (point >= d->file.n || !is_wanted(d->app, d->file.cells[point].label))
         return;
-    plan_write_label(field_text(cell, "label", ""), field_text(cell, "point", ""), label,
-                     sizeof label);
-    (void)snprintf(head, sizeof head, "%s\t%lld\t%zu\t%s", label,
-                   field_integer(cell, "repeat", 0) + 1, a->op + 1, field_text(step, "tag", ""));
+    const struct result_cell *cell = &d->file.cells[point];
+    const struct result_step *step = result_step_of(cell, a->op);
+    (void)snprintf(head, sizeof head, "%s\t%zu\t%zu\t%s", cell->name, cell->repeat + 1, a->op + 1,
+                   step ? field_text(step->json, "tag", "") : "");
     print_answers(head, e);
 }
 
@@ -135,8 +123,10 @@ static int dump_cells(struct app *app, const char *dir, size_t *found, size_t *l
         if (stat(answers, &st) != 0)
             continue;
         json_t *file = json_read(json, error);
-        struct dumped d = { app, json_object_get(file, "cells"), answers, 0 };
-        rc = file ? dump_file(&d, error) : error->code;
+        struct dumped d = { .app = app, .path = answers };
+        rc = file ? result_open(&d.file, file, error) : error->code;
+        rc = rc == OK ? dump_file(&d, error) : rc;
+        result_close(&d.file);
         *left_out += d.left_out;
         *found += 1;
         json_decref(file);

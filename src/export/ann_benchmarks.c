@@ -289,10 +289,8 @@ static int take_entry(const struct exporter *x, const struct result *stored, uns
     const size_t point = e->point == SIZE_MAX ? 0 : e->point;
     struct search s = { .number = number, .entry = e };
 
-    s.cell = point < stored->n ? &stored->cells[point] : NULL;
-    for (size_t i = 0; s.cell && i < s.cell->n; i++)
-        if (field_integer(s.cell->steps[i].json, "index", -1) == (long long)e->answers.op)
-            s.step = &s.cell->steps[i];
+    s.cell = &stored->cells[point < stored->n ? point : stored->n];
+    s.step = result_step_of(s.cell, e->answers.op);
     if (!s.step || s.step->op != OP_SEARCH || !s.cell->ok)
         return OK;
     x->counts->not_stored += !e->kept;

@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,40 +60,26 @@ int result_store_cell(const char *dir, const struct cell *cell, json_t *cells, c
     return rc == OK ? move_beside(dir, cell, "structure", structure, err) : rc;
 }
 
-/* An identifier that a stored cell shares only with its copy in result.json. The duration in
-   seconds separates cells of different runs. */
-static json_t *cell_name(const json_t *cell)
+static double seconds_of(const json_t *cell)
 {
-    char text[1000];
-
-    (void)snprintf(text, sizeof text, "%s\n%s\n%lld\n%.9g",
-                   json_string_value(json_object_get(cell, "label")),
-                   json_string_value(json_object_get(cell, "point")),
-                   (long long)json_integer_value(json_object_get(cell, "repeat")),
-                   json_number_value(json_object_get(cell, "cell_seconds")));
-    return json_string(text);
+    return json_number_value(json_object_get(cell, "cell_seconds"));
 }
 
-json_t *result_cells_by_name(const json_t *result)
+/* The copy of a stored cell in result.json; NULL: none. The duration separates cells of different runs. */
+static const json_t *copy_of(const struct result *result, const json_t *stored)
 {
-    json_t *by_name = json_object(), *cell;
-    size_t i;
+    const double seconds = seconds_of(stored);
 
-    json_array_foreach(json_object_get(result, "cells"), i, cell) {
-        json_t *name = cell_name(cell);
+    for (size_t i = 0; i < result->n; i++) {
+        const struct result_cell *cell = &result->cells[i];
 
-        (void)json_object_set(by_name, json_string_value(name), cell);
-        json_decref(name);
+        if (fabs(seconds_of(cell->json) - seconds) <= 1e-9 * seconds &&
+            strcmp(cell->label, field_text(stored, "label", "")) == 0 &&
+            strcmp(cell->point, field_text(stored, "point", "")) == 0 &&
+            (long long)cell->repeat == field_integer(stored, "repeat", 0))
+            return cell->json;
     }
-    return by_name;
-}
-
-static json_t *cell_of_name(const json_t *by_name, const json_t *stored)
-{
-    json_t *name = cell_name(stored), *cell = json_object_get(by_name, json_string_value(name));
-
-    json_decref(name);
-    return cell;
+    return NULL;
 }
 
 /* Whether the steps of a stored cell are those of its copy in result.json, which has no queries. */
@@ -114,14 +101,14 @@ static bool is_unchanged(const json_t *stored, const json_t *copy)
     return same;
 }
 
-static bool are_unchanged(const json_t *cells, const json_t *by_name)
+static bool are_unchanged(const json_t *cells, const struct result *result)
 {
     bool same = true;
     json_t *cell;
     size_t i;
 
     json_array_foreach(cells, i, cell) {
-        const json_t *copy = cell_of_name(by_name, cell);
+        const json_t *copy = copy_of(result, cell);
 
         same = same && (!copy || is_unchanged(cell, copy));
     }
@@ -130,7 +117,7 @@ static bool are_unchanged(const json_t *cells, const json_t *by_name)
 
 /* Writes to `why` the reason for running the cell again: a damaged file, a failed cell, or a
    different key. Writes "" if the stored cell is valid. */
-static void why_not_kept(const struct cell *cell, const json_t *file, const json_t *by_name,
+static void why_not_kept(const struct cell *cell, const json_t *file, const struct result *result,
                          char *why, size_t bytes)
 {
     const json_t *first = json_array_get(json_object_get(file, "cells"), 0);
@@ -140,13 +127,13 @@ static void why_not_kept(const struct cell *cell, const json_t *file, const json
         (void)snprintf(why, bytes, "its file is damaged");
     else if (strcmp(status, "ok") != 0 && strcmp(status, "unsupported") != 0)
         (void)snprintf(why, bytes, "it did not finish (%.40s)", status);
-    else if (!are_unchanged(json_object_get(file, "cells"), by_name))
+    else if (!are_unchanged(json_object_get(file, "cells"), result))
         (void)snprintf(why, bytes, "its file was changed after result.json was written");
     else
         plan_key_difference(cell, file, why, bytes);
 }
 
-int result_stored_cell(const char *dir, const struct cell *cell, const json_t *by_name,
+int result_stored_cell(const char *dir, const struct cell *cell, const struct result *result,
                        json_t **cells, char *why, size_t why_bytes, struct error *err)
 {
     char path[PATH_MAX];
@@ -158,7 +145,7 @@ int result_stored_cell(const char *dir, const struct cell *cell, const json_t *b
     if (rc != OK || access(path, F_OK) != 0)
         return rc;
     json_t *file = json_read(path, &unread);
-    why_not_kept(cell, file, by_name, why, why_bytes);
+    why_not_kept(cell, file, result, why, why_bytes);
     if (!*why)
         *cells = json_incref(json_object_get(file, "cells"));
     json_decref(file);
@@ -263,7 +250,8 @@ void result_renumber_cells(const char *dir, const struct plan *plan)
 }
 
 /* Appends the cells of one file that the result has. The folder may also hold files of earlier runs. */
-static int append_stored(const char *path, const json_t *by_name, json_t *to, struct error *err)
+static int append_stored(const char *path, const struct result *result, json_t *to,
+                         struct error *err)
 {
     struct error unread = { 0 };
     json_t *file = json_read(path, &unread), *cell;
@@ -271,7 +259,7 @@ static int append_stored(const char *path, const json_t *by_name, json_t *to, st
     size_t i;
 
     json_array_foreach(json_object_get(file, "cells"), i, cell) {
-        const json_t *copy = cell_of_name(by_name, cell);
+        const json_t *copy = copy_of(result, cell);
 
         if (copy && !is_unchanged(cell, copy))
             rc = fail(err, ERR_CORRUPT,
@@ -335,51 +323,51 @@ static bool has_subject(const struct plan *plan, const json_t *parts, bool quick
     return false;
 }
 
-bool result_measures_other(const char *dir, const struct plan *plan)
+void result_read_earlier(const char *dir, struct result *result)
 {
     char path[PATH_MAX];
     struct error unread = { 0 };
-    json_t *result = snprintf(path, sizeof path, "%s/result.json", dir) < (int)sizeof path
-                         ? json_read(path, &unread)
-                         : NULL;
-    json_t *by_name = result_cells_by_name(result);
-    const bool quick = json_is_true(json_object_get(json_object_get(result, "run"), "quick"));
+    json_t *json = snprintf(path, sizeof path, "%s/result.json", dir) < (int)sizeof path
+                       ? json_read(path, &unread)
+                       : NULL;
+
+    (void)result_open(result, json, &unread);
+    json_decref(json);
+}
+
+bool result_measures_other(const char *dir, const struct plan *plan)
+{
+    struct result result;
     size_t n;
     unsigned long *numbers = result_stored_numbers(dir, &n);
     bool other = false;
 
+    result_read_earlier(dir, &result);
+    const bool quick = json_is_true(json_object_get(json_object_get(result.json, "run"), "quick"));
     for (size_t i = 0; !other && i < n; i++) {
         json_t *file = stored_file(dir, numbers[i]);
 
-        other = cell_of_name(by_name, json_array_get(json_object_get(file, "cells"), 0)) &&
+        other = copy_of(&result, json_array_get(json_object_get(file, "cells"), 0)) &&
                 !has_subject(plan, json_object_get(file, "key_parts"), quick);
         json_decref(file);
     }
     mem_free(NULL, numbers);
-    json_decref(by_name);
-    json_decref(result);
+    result_close(&result);
     return other;
 }
 
-int result_all_stored(const char *dir, json_t **cells, struct error *err)
+int result_all_stored(const char *dir, const struct result *result, json_t **cells,
+                      struct error *err)
 {
     char path[PATH_MAX];
-    struct result result = { 0 };
     size_t n = 0;
+    unsigned long *numbers = result_stored_numbers(dir, &n);
     int rc = OK;
 
     *cells = json_array();
-    if (snprintf(path, sizeof path, "%s/result.json", dir) >= (int)sizeof path)
-        rc = fail(err, ERR_IO, "%s/result.json: the path is too long", dir);
-    else
-        rc = result_load(path, &result, err);
-    json_t *by_name = result_cells_by_name(result.json);
-    unsigned long *numbers = rc == OK ? result_stored_numbers(dir, &n) : NULL;
     for (size_t i = 0; rc == OK && i < n; i++)
-        if (snprintf(path, sizeof path, "%s/cells/%lu.json", dir, numbers[i]) < (int)sizeof path)
-            rc = append_stored(path, by_name, *cells, err);
+        if (stored_path(dir, "cells", numbers[i], "json", path))
+            rc = append_stored(path, result, *cells, err);
     mem_free(NULL, numbers);
-    json_decref(by_name);
-    result_close(&result);
     return rc;
 }

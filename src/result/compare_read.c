@@ -67,7 +67,7 @@ int compare_side_read(struct compare_side *side, const char *path, struct error 
                  ? result_load(file, &side->result, error)
                  : fail(error, ERR_IO, "%s/result.json: the path is too long", dir);
     if (!rc)
-        rc = result_all_stored(dir, &cells, error);
+        rc = result_all_stored(dir, &side->result, &cells, error);
     if (!rc) {
         /* result_load() has checked the range of k. */
         side->k = (size_t)field_integer(json_object_get(side->result.json, "experiment"), "k", 0);

@@ -12,25 +12,22 @@
 
 /* ---- 1. what was measured */
 
-static double bytes_of_row(const char *element, double dim)
+static int add_step(struct result_rates *r, const struct result_rate *of_cell,
+                    const struct result_step *of, struct error *err)
 {
-    return strcmp(element, "f32") == 0 ? 4 * dim : strcmp(element, "b64") == 0 ? dim / 8 : dim;
-}
-
-static int add_step(struct result_rates *r, const struct result_rate *of_cell, const json_t *step,
-                    struct error *err)
-{
+    const json_t *step = of->json;
     struct result_rate rate = *of_cell;
     const double count = fmax(1, field_number(step, "count")), each = field_number(step, "seconds");
     const double bytes = field_number(json_object_get(step, "memory"), "index_bytes");
 
-    rate.op = field_text(step, "op", "");
+    rate.op = of->op;
     rate.live = field_number(step, "live");
     const bool asks = isfinite(field_number(step, "single_per_second"));
     rate.seconds = asks ? 1 / field_number(step, "single_per_second") : each / count;
     rate.batch = asks ? 1e-9 * field_number(step, "ns_each") : NAN;
     if (isfinite(bytes) && rate.live > 0)
-        rate.extra_bytes = fmax(0, bytes / rate.live - bytes_of_row(rate.element, rate.dim));
+        rate.extra_bytes =
+            fmax(0, bytes / rate.live - (double)index_row_bytes(rate.element, (size_t)rate.dim));
     if (strcmp(field_text(step, "status", ""), "unsupported") == 0)
         rate.seconds = 0; /* nor will it be done now */
     if (!(rate.seconds >= 0) || json_is_true(json_object_get(step, "shared")))
@@ -41,28 +38,27 @@ static int add_step(struct result_rates *r, const struct result_rate *of_cell, c
     return OK;
 }
 
-static int add_result(struct result_rates *r, const json_t *result, struct error *err)
+static int add_result(struct result_rates *r, json_t *json, struct error *err)
 {
-    const json_t *datasets = json_object_get(result, "datasets"), *cell, *step;
-    size_t i, s;
-    int rc = OK;
+    const json_t *datasets = json_object_get(json, "datasets");
 
-    json_array_foreach(json_object_get(result, "cells"), i, cell) {
-        const struct result_rate of_cell = {
-            .result = field_text(json_object_get(result, "experiment"), "name", ""),
-            .method = field_text(cell, "method", ""),
-            .element = field_text(cell, "element", ""),
-            .params = json_object_get(cell, "params"),
-            .knobs = json_object_get(cell, "knobs"),
+    if (!mem_grow(NULL, &r->results, &r->results_capacity, r->n_results + 1, sizeof *r->results))
+        return fail(err, ERR_NO_MEMORY, "out of memory for earlier results");
+    struct result *result = &r->results[r->n_results++];
+    int rc = result_open(result, json, err);
+    for (size_t i = 0; i < result->n; i++) {
+        const struct result_cell *cell = &result->cells[i];
+        struct result_rate rate = {
+            .result = field_text(json_object_get(json, "experiment"), "name", ""),
+            .cell = cell,
             .dim = field_number(json_array_get(datasets, 0), "dim"),
             .extra_bytes = NAN,
         };
-        if (strcmp(field_text(cell, "status", ""), "ok") != 0)
+        if (!cell->ok || !(rate.dim > 0) ||
+            !index_element_named(field_text(cell->json, "element", ""), &rate.element))
             continue;
-        json_array_foreach(json_object_get(cell, "steps"), s, step) {
-            if (rc == OK)
-                rc = add_step(r, &of_cell, step, err);
-        }
+        for (size_t s = 0; rc == OK && s < cell->n; s++)
+            rc = add_step(r, &rate, &cell->steps[s], err);
     }
     return rc;
 }
@@ -84,7 +80,7 @@ int result_rates_read(struct result_rates *r, const char *folder, size_t threads
     json_t *model = sysinfo_cpu_model();
     int rc = OK;
 
-    *r = (struct result_rates){ .results = json_array() };
+    *r = (struct result_rates){ 0 };
     for (struct dirent *e; rc == OK && all && (e = readdir(all));) {
         char path[PATH_MAX];
         struct error unread = { 0 };
@@ -93,10 +89,8 @@ int result_rates_read(struct result_rates *r, const char *folder, size_t threads
             snprintf(path, sizeof path, "%s/%s/result.json", folder, e->d_name) >= (int)sizeof path)
             continue;
         json_t *result = json_read(path, &unread);
-        if (result && is_ours(result, model, threads)) {
-            (void)json_array_append(r->results, result);
+        if (result && is_ours(result, model, threads))
             rc = add_result(r, result, err);
-        }
         json_decref(result);
     }
     if (all)
@@ -107,8 +101,10 @@ int result_rates_read(struct result_rates *r, const char *folder, size_t threads
 
 void result_rates_free(struct result_rates *r)
 {
+    for (size_t i = 0; i < r->n_results; i++)
+        result_close(&r->results[i]);
+    mem_free(NULL, r->results);
     mem_free(NULL, r->rates);
-    json_decref(r->results);
     *r = (struct result_rates){ 0 };
 }
 
@@ -135,13 +131,16 @@ static const struct result_rate *nearest(const struct result_rates *r, const str
     for (size_t i = 0; i < r->n; i++) {
         const struct result_rate *at = &r->rates[i];
 
-        if (strcmp(at->method, cell->method->name) != 0 || strcmp(at->op, op_name(op->kind)) != 0 ||
-            strcmp(at->element, index_element_name(cell->element)) != 0)
+        if (at->op != op->kind || at->element != cell->element ||
+            strcmp(at->cell->method, cell->method->name) != 0)
             continue;
-        const double far = apart(at->dim, (double)list->dim) +
-                           apart(at->live, (double)op->live_after) +
-                           (json_equal(at->params, cell->params_json) ? 0 : other_params) +
-                           (!knobs || json_equal(at->knobs, knobs) ? 0 : other_knobs);
+        const double far =
+            apart(at->dim, (double)list->dim) + apart(at->live, (double)op->live_after) +
+            (json_equal(json_object_get(at->cell->json, "params"), cell->params_json)
+                 ? 0
+                 : other_params) +
+            (!knobs || json_equal(json_object_get(at->cell->json, "knobs"), knobs) ? 0
+                                                                                   : other_knobs);
         if (far < least) {
             least = far;
             best = at;

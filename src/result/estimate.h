@@ -4,19 +4,22 @@
 #define DRIFTLINE_RESULT_ESTIMATE_H
 
 #include "src/plan/plan.h"
+#include "src/result/view.h"
 
 /* The steps of earlier results from this processor model and number of threads. */
 struct result_rates {
-    json_t *results; /* array of result.json */
+    struct result *results;
+    size_t n_results, results_capacity;
     struct result_rate *rates;
     size_t n, capacity;
 };
 
-/* One measured step. The JSON belongs to the results. */
+/* One measured step. The cell belongs to the results. */
 struct result_rate {
     const char *result; /* name of the experiment */
-    const char *method, *op, *element;
-    const json_t *params, *knobs;
+    const struct result_cell *cell;
+    enum op_kind op;
+    enum element element;
     double dim, live;
     double seconds;     /* of a row; of a query: one at a time */
     double batch;       /* seconds of a query in a batch; NAN: not a search */

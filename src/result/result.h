@@ -13,13 +13,13 @@
    `answers` and `structure` are files that are moved beside it; NULL: none. */
 int result_store_cell(const char *dir, const struct cell *, json_t *cells, const char *answers,
                       const char *structure, struct error *);
-/* Reads a stored cell if it finished, its key matches and it is as result.json has it; the caller owns
-   *cells. Otherwise *cells is NULL and `why` holds the reason, or "" if no cell is stored. by_name:
-   of that result.json; NULL: there is none. */
-int result_stored_cell(const char *dir, const struct cell *, const json_t *by_name, json_t **cells,
-                       char *why, size_t why_bytes, struct error *);
-/* Returns a new object of a result's cells, by what a stored cell shares with its copy alone. */
-json_t *result_cells_by_name(const json_t *result);
+/* Reads dir/result.json as it is, unchecked; a result without cells if there is none. The caller calls
+   result_close(). */
+void result_read_earlier(const char *dir, struct result *);
+/* Reads a stored cell if it finished, its key matches and it is as the earlier result has it; the caller
+   owns *cells. Otherwise *cells is NULL and `why` holds the reason, or "" if no cell is stored. */
+int result_stored_cell(const char *dir, const struct cell *, const struct result *earlier,
+                       json_t **cells, char *why, size_t why_bytes, struct error *);
 
 /* Gives each stored cell the number that the plan's cell of the same key has, in its file names. Called
    before a run reads or stores a cell. */
@@ -28,10 +28,10 @@ void result_renumber_cells(const char *dir, const struct plan *);
    operations or methods; of a quick result, other data. */
 bool result_measures_other(const char *dir, const struct plan *);
 
-/* Reads the stored cells of dir/result.json with per-query data into a new array, which is empty if
+/* Reads the stored cells of the result in dir with per-query data into a new array, which is empty if
    none is stored. The caller owns *cells, also after an error. ERR_CORRUPT: a stored cell is not as
-   result.json has it. */
-int result_all_stored(const char *dir, json_t **cells, struct error *);
+   the result has it. */
+int result_all_stored(const char *dir, const struct result *, json_t **cells, struct error *);
 
 /* Returns the *n numbers N of the files dir/cells/N.json, ascending; NULL: none. The caller frees
    them with mem_free() and the account NULL. */

@@ -149,22 +149,6 @@ json_t *summary_json(const struct summary *s)
 
 /* ---- 2. the metrics of a step */
 
-/* How the values of several steps become one: a rate is all their counts over all their seconds;
-   what is measured for each query or row is weighted by their number, for the same reason; anything
-   else is the mean over the steps. */
-enum kind { MEAN, PER_ITEM, RATE };
-
-static enum kind kind_of(const struct result_metric *m)
-{
-    static const char *const per_item[] = { "ns_each", "mean_ns",    "distances",   "estimates",
-                                            "scanned", "bytes_read", "shards_asked" };
-
-    for (size_t i = 0; i < sizeof per_item / sizeof *per_item; i++)
-        if (strcmp(m->name, per_item[i]) == 0)
-            return PER_ITEM;
-    return m->unit == UNIT_PER_SECOND ? RATE : MEAN;
-}
-
 /* Whether an interval is wider than a tenth of its middle. */
 static bool is_wide(double low, double high)
 {
@@ -196,7 +180,7 @@ static bool is_of_single(const struct result_metric *m)
 }
 
 /* Takes METRIC of a step. noisy: as in struct summary_entry. */
-typedef void take_metric(void *to, enum kind, const char *metric, double value, bool noisy);
+typedef void take_metric(void *to, enum result_over, const char *metric, double value, bool noisy);
 
 /* Takes each number of an object as PREFIX.NAME. */
 static void each_number(const char *prefix, json_t *object, take_metric *take, void *to)
@@ -209,7 +193,7 @@ static void each_number(const char *prefix, json_t *object, take_metric *take, v
 
         (void)snprintf(name, sizeof name, "%s.%s", prefix, key);
         if (json_is_number(value))
-            take(to, MEAN, name, json_number_value(value), false);
+            take(to, OVER_MEAN, name, json_number_value(value), false);
     }
 }
 
@@ -225,12 +209,12 @@ static void each_metric(const json_t *step, take_metric *take, void *to)
 
     for (size_t i = 0; (m = result_metric_at(i)); i++)
         if (m->field)
-            take(to, kind_of(m), m->name,
+            take(to, m->over, m->name,
                  field_number(m->object ? json_object_get(step, m->object) : step, m->field),
                  result_metric_is_timed(m->name) && (is_of_single(m) ? noisy_single : noisy_batch));
     if (op_info(op_named(field_text(step, "op", "")))->flags & OP_ANSWERED) {
-        take(to, RATE, "qps", field_number(step, "per_second"), noisy_batch);
-        take(to, PER_ITEM, "distances_percent",
+        take(to, OVER_RATE, "qps", field_number(step, "per_second"), noisy_batch);
+        take(to, OVER_EACH, "distances_percent",
              100 * (field_number(step, "distances") / field_number(step, "live")), false);
     }
     /* A step without queries has a null recall. */
@@ -238,7 +222,7 @@ static void each_metric(const json_t *step, take_metric *take, void *to)
         const json_t *recall = json_object_get(step, recalls[i]);
 
         (void)snprintf(name, sizeof name, "%s@%lld", recalls[i], field_integer(recall, "k", 0));
-        take(to, MEAN, name, field_number(recall, "mean"), false);
+        take(to, OVER_MEAN, name, field_number(recall, "mean"), false);
     }
 }
 
@@ -259,9 +243,10 @@ static void each_statistic(const json_t *step, take_metric *take, void *to)
     each_number("parts", json_object_get(json_object_get(step, "memory"), "parts"), take, to);
 }
 
-static void set_metric(void *to, enum kind kind, const char *metric, double value, bool noisy)
+static void set_metric(void *to, enum result_over over, const char *metric, double value,
+                       bool noisy)
 {
-    (void)kind;
+    (void)over;
     (void)noisy;
     if (isfinite(value))
         (void)json_object_set_new(to, metric, json_number(value));
@@ -298,7 +283,7 @@ struct maker {
     bool failed; /* out of memory */
 };
 
-static void add_to_entry(struct maker *m, enum kind kind, const char *name, double weighted,
+static void add_to_entry(struct maker *m, enum result_over over, const char *name, double weighted,
                          double weight, bool noisy)
 {
     struct summary_entry *e = summary_add(m->summary, m->cell->name, name);
@@ -315,27 +300,28 @@ static void add_to_entry(struct maker *m, enum kind kind, const char *name, doub
     }
     e->sum += weighted;
     e->weight += weight;
-    e->samples[e->repeats - 1].value = kind == RATE ? e->weight / e->sum : e->sum / e->weight;
+    e->samples[e->repeats - 1].value = over == OVER_RATE ? e->weight / e->sum : e->sum / e->weight;
     e->noisy |= noisy;
 }
 
 /* Adds METRIC/TAG, and METRIC/TAG#number. */
-static void add_metric(void *to, enum kind kind, const char *metric, double value, bool noisy)
+static void add_metric(void *to, enum result_over over, const char *metric, double value,
+                       bool noisy)
 {
     struct maker *m = to;
     const double count = field_number(m->step->json, "count");
-    const double weight = kind != MEAN && count > 0 ? count : 1;
-    const double weighted = kind == RATE ? weight / value : weight * value;
+    const double weight = over != OVER_MEAN && count > 0 ? count : 1;
+    const double weighted = over == OVER_RATE ? weight / value : weight * value;
     char name[NAME_BYTES];
 
     if (!isfinite(value) || !isfinite(weighted))
         return;
     (void)snprintf(name, sizeof name, "%s/%s", metric, m->step->tag);
-    add_to_entry(m, kind, name, weighted, weight, noisy);
+    add_to_entry(m, over, name, weighted, weight, noisy);
     if (m->number == 0)
         return;
     (void)snprintf(name, sizeof name, "%s/%s#%zu", metric, m->step->tag, m->number);
-    add_to_entry(m, kind, name, weighted, weight, noisy);
+    add_to_entry(m, over, name, weighted, weight, noisy);
 }
 
 /* Whether an entry is METRIC/TAG#i of a series of more than LONG_SERIES steps. */

@@ -50,6 +50,14 @@ static bool read_steps(struct result_cell *cell, const json_t *steps)
     return ok && cell->steps;
 }
 
+const struct result_step *result_step_of(const struct result_cell *cell, size_t op)
+{
+    for (size_t i = 0; i < cell->n; i++)
+        if (field_integer(cell->steps[i].json, "index", -1) == (long long)op)
+            return &cell->steps[i];
+    return NULL;
+}
+
 const struct result_step *result_last_step(const struct result_cell *cell, enum op_kind op)
 {
     size_t i = cell ? cell->n : 0;

@@ -51,6 +51,8 @@ struct result {
 int result_open(struct result *, json_t *, struct error *);
 void result_close(struct result *);
 
+/* The step of operation number `op` of the workload, from 0; NULL: it has none. */
+const struct result_step *result_step_of(const struct result_cell *, size_t op);
 /* The last step of a cell with this operation that was measured; NULL: none. */
 const struct result_step *result_last_step(const struct result_cell *, enum op_kind);
 

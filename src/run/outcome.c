@@ -181,10 +181,9 @@ static struct effort effort_of_changes(const struct cell_watch *w)
 
     json_array_foreach(w->steps, i, line) {
         const json_t *step = json_object_get(line, "step");
-        const char *op = field_text(step, "op", "");
+        const enum op_kind op = op_named(field_text(step, "op", ""));
 
-        if (strcmp(op, "train") != 0 && strcmp(op, "insert") != 0 && strcmp(op, "update") != 0 &&
-            strcmp(op, "delete") != 0)
+        if (op != OP_TRAIN && (op_info(op)->rows == ROWS_STAY || op == OP_CONCURRENT))
             continue;
         e.timed += fmax(0, field_number(step, "timed_seconds"));
         e.untimed += fmax(0, field_number(step, "untimed_seconds"));

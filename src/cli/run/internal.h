@@ -29,7 +29,7 @@ struct run_state {
     bool replacing;              /* dir has files of this run */
     bool cacheless;              /* the warning that there is no cache was printed */
     struct messenger *messenger; /* --mpi; NULL: without */
-    json_t *earlier;             /* --resume: the cells of result.json as it was, by name */
+    struct result earlier;       /* --resume: result.json as it was */
     bool unwritten;              /* cells have finished since result.json was written */
     double written_s, writing_s; /* when result.json was last written, and how long that took */
 };

@@ -62,13 +62,8 @@ static int keep_older(struct run_state *run, struct error *error)
    that run's result. */
 static void read_earlier(struct run_state *run)
 {
-    char *path = app_path(run->dir, "result.json");
-    struct error unread = { 0 };
-    json_t *result = json_read(path, &unread);
     result_renumber_cells(run->dir, &run->plan);
-    run->earlier = result_cells_by_name(result);
-    json_decref(result);
-    free(path);
+    result_read_earlier(run->dir, &run->earlier);
 }
 
 /* Removes the temporary files, scratch folders and processes of a run that was killed. */

@@ -28,7 +28,7 @@ void run_free(struct run_state *run)
     free(run->scratch);
     free(run->stored);
     older_result_free(&run->older);
-    json_decref(run->earlier);
+    result_close(&run->earlier);
     json_decref(run->not_kept);
     if (run->lock >= 0)
         close(run->lock);
@@ -204,7 +204,7 @@ int run_take_stored(struct run_state *run, const struct cell *cell, json_t **cel
     *cells = NULL;
     if (!run->app->options.resume)
         return OK;
-    const int rc = result_stored_cell(run->dir, cell, run->earlier, cells, why, sizeof why, error);
+    const int rc = result_stored_cell(run->dir, cell, &run->earlier, cells, why, sizeof why, error);
     if (!rc && *why && !json_object_get(run->not_kept, why)) {
         json_object_set_new(run->not_kept, why, json_true());
         progress_note(&run->progress, "--resume: \"%s\", repeat %zu, is measured again: %s",

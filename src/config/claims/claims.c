@@ -22,23 +22,13 @@ static void add_paper(lua_State *L, const char *label, const char *metric, doubl
         script_fail(L, ERR_NO_MEMORY, "out of memory");
 }
 
-/* Index of the method whose label this is, with or without a point; n_methods if there is none. */
-static size_t method_of(const struct experiment *ex, const char *label)
-{
-    const size_t length = strcspn(label, "[");
-    size_t m = 0;
-    while (m < ex->n_methods && (strncmp(ex->methods[m].label, label, length) != 0 ||
-                                 ex->methods[m].label[length] != '\0'))
-        m++;
-    return m;
-}
-
 /* Sorts in the config's order of methods, then by label and metric with numbers in order:
    #1, #2, #10. */
 static int by_method(const void *a, const void *b, void *experiment)
 {
     const struct paper_value *x = a, *y = b;
-    const size_t of_x = method_of(experiment, x->label), of_y = method_of(experiment, y->label);
+    const size_t of_x = lua_method_of(experiment, x->label),
+                 of_y = lua_method_of(experiment, y->label);
     if (of_x != of_y)
         return of_x < of_y ? -1 : 1;
     const int label = strverscmp(x->label, y->label);

@@ -65,23 +65,29 @@ static size_t workload_tags(const struct experiment *ex, const char **names)
     return n;
 }
 
-static size_t method_labels(const struct experiment *ex, const char **names)
+size_t lua_method_of(const struct experiment *ex, const char *label)
 {
-    size_t n = 0;
-    for (; n < ex->n_methods && n < NAMES_MAX; n++)
-        names[n] = ex->methods[n].label;
-    return n;
+    const size_t length = strcspn(label, "[");
+    size_t m = 0;
+    while (m < ex->n_methods && (strncmp(ex->methods[m].label, label, length) != 0 ||
+                                 ex->methods[m].label[length] != '\0'))
+        m++;
+    return m;
 }
 
 void lua_check_label(lua_State *L, struct script_place at, const char *what, const char *text)
 {
+    const struct experiment *ex = script_of(L)->experiment;
     const char *names[NAMES_MAX];
-    const size_t n = method_labels(script_of(L)->experiment, names);
     char label[200];
+    size_t n = 0;
+    if (lua_method_of(ex, text) < ex->n_methods)
+        return;
+    for (; n < ex->n_methods && n < NAMES_MAX; n++)
+        names[n] = ex->methods[n].label;
     (void)snprintf(label, sizeof label, "%.*s", (int)strcspn(text, "["), text);
-    if (!lua_is_one_of(label, names, n))
-        script_fail_at(L, at, ERR_CONFIG, "%s: no method has the label \"%s\"%s", what, label,
-                       script_hint(L, label, names, n));
+    script_fail_at(L, at, ERR_CONFIG, "%s: no method has the label \"%s\"%s", what, label,
+                   script_hint(L, label, names, n));
 }
 
 static void fail_at_recall(lua_State *L, struct script_place at, const char *what, const char *name)

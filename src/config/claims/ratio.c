@@ -16,22 +16,21 @@ static const double default_until = 0.03, default_budget_s = 60;
 static void check_point(const struct fields *f, struct script_place at, const char *label)
 {
     const struct experiment *ex = script_of(f->L)->experiment;
-    const size_t length = strcspn(label, "[");
-    for (size_t i = 0; i < ex->n_methods; i++) {
-        const struct method_spec *m = &ex->methods[i];
-        if (strncmp(m->label, label, length) != 0 || m->label[length] != '\0')
-            continue;
-        /* Without sweep and grid, the label alone is the method without ablation. */
-        const bool several = json_object_size(m->sweep) + json_object_size(m->grid) > 0;
-        const bool points = several || json_object_size(m->ablations) > 0;
-        if (several && !label[length])
-            script_fail_at(f->L, at, ERR_CONFIG,
-                           "compare: \"%s\" has several points; name one, as in \"%s[nprobe=4]\"",
-                           label, label);
-        if (!points && label[length])
-            script_fail_at(f->L, at, ERR_CONFIG, "compare: \"%s\" has no points: leave out \"%s\"",
-                           m->label, label + length);
-    }
+    const size_t number = lua_method_of(ex, label);
+    const char *point = label + strcspn(label, "[");
+    if (number == ex->n_methods)
+        return;
+    /* Without sweep and grid, the label alone is the method without ablation. */
+    const struct method_spec *m = &ex->methods[number];
+    const bool several = json_object_size(m->sweep) + json_object_size(m->grid) > 0;
+    const bool points = several || json_object_size(m->ablations) > 0;
+    if (several && !*point)
+        script_fail_at(f->L, at, ERR_CONFIG,
+                       "compare: \"%s\" has several points; name one, as in \"%s[nprobe=4]\"",
+                       label, label);
+    if (!points && *point)
+        script_fail_at(f->L, at, ERR_CONFIG, "compare: \"%s\" has no points: leave out \"%s\"",
+                       m->label, point);
 }
 
 /* Reads and checks the label at a position; the caller frees the copy. */

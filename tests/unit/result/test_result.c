@@ -27,29 +27,30 @@ static void test_storing_cells(void **state)
     char dir[PATH_MAX], path[PATH_MAX + 32], why[200];
     struct error err = { 0 };
     struct cell cell = { .number = 4, .key = "abc" };
+    const struct result none = { 0 };
     json_t *cells = json_pack("[o]", cell_of("a", "", 0, json_array())), *back = NULL;
 
     (void)state;
     test_dir_make(dir);
-    assert_ok(result_stored_cell(dir, &cell, NULL, &back, why, sizeof why, &err), &err);
+    assert_ok(result_stored_cell(dir, &cell, &none, &back, why, sizeof why, &err), &err);
     assert_null(back);
     assert_ok(result_store_cell(dir, &cell, cells, NULL, NULL, &err), &err);
-    assert_ok(result_stored_cell(dir, &cell, NULL, &back, why, sizeof why, &err), &err);
+    assert_ok(result_stored_cell(dir, &cell, &none, &back, why, sizeof why, &err), &err);
     assert_true(json_equal(cells, back));
     json_decref(back);
 
     cell.key[0] = 'x'; /* another config's cell */
-    assert_ok(result_stored_cell(dir, &cell, NULL, &back, why, sizeof why, &err), &err);
+    assert_ok(result_stored_cell(dir, &cell, &none, &back, why, sizeof why, &err), &err);
     assert_null(back);
     cell.key[0] = 'a';
     snprintf(path, sizeof path, "%s/cells/4.json", dir);
     assert_int_equal(truncate(path, 40), 0); /* as after a disk was removed */
-    assert_ok(result_stored_cell(dir, &cell, NULL, &back, why, sizeof why, &err), &err);
+    assert_ok(result_stored_cell(dir, &cell, &none, &back, why, sizeof why, &err), &err);
     assert_null(back);
 
     json_object_set_new(json_array_get(cells, 0), "status", json_string("timeout"));
     assert_ok(result_store_cell(dir, &cell, cells, NULL, NULL, &err), &err);
-    assert_ok(result_stored_cell(dir, &cell, NULL, &back, why, sizeof why, &err), &err);
+    assert_ok(result_stored_cell(dir, &cell, &none, &back, why, sizeof why, &err), &err);
     assert_null(back); /* a failed cell is run again */
     json_decref(cells);
     test_dir_remove(dir);

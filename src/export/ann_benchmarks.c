@@ -24,7 +24,6 @@ struct exporter {
     const char *dir;
     char root[PATH_MAX]; /* of the files */
     enum metric metric;
-    double dim;
     bool several; /* cells have more than one search: the data set's name has the tag */
     struct export_counts *counts;
 };
@@ -63,7 +62,7 @@ static void file_name(const char *text, char *to, size_t bytes)
 /* EXPERIMENT, or EXPERIMENT-TAG or EXPERIMENT-TAG-i if there are several searches. */
 static void dataset_name(const struct exporter *x, const struct search *s, char *text, size_t bytes)
 {
-    const char *experiment = field_text(json_object_get(x->result->json, "experiment"), "name", "");
+    const char *experiment = x->result->name;
 
     if (!x->several)
         (void)snprintf(text, bytes, "%s", experiment);
@@ -144,7 +143,7 @@ static float distance_as(const struct exporter *x, float d)
     switch (x->metric) {
         case INDEX_L2SQ: return sqrtf(d);
         case INDEX_COS: return d / 2;
-        case INDEX_HAMMING: return (float)(d / x->dim);
+        case INDEX_HAMMING: return (float)(d / x->result->dim);
         case INDEX_IP: break;
     }
     return d;
@@ -153,16 +152,15 @@ static float distance_as(const struct exporter *x, float d)
 static json_t *attributes_of(const struct exporter *x, const struct search *s, const char *dataset,
                              double candidates)
 {
-    const char *experiment = field_text(json_object_get(x->result->json, "experiment"), "name", "");
     const json_t *cell = s->cell->json, *step = s->step->json;
     const double queries = field_number(step, "count");
     const size_t timed = json_array_size(json_object_get(json_object_get(step, "queries"), "ns"));
     json_t *to =
         json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:i, s:b, s:b, s:I, s:I, s:I, s:I}", "algo",
                   s->cell->label, "name", s->cell->name, "dataset", dataset, "distance",
-                  distance_name(x->metric), "experiment", experiment, "tag", s->step->tag, "count",
-                  (json_int_t)s->entry->k, "run_count", 1, "batch_mode", 0, "expect_extra", 0,
-                  "repeat", (json_int_t)field_integer(cell, "repeat", 0) + 1, "seed",
+                  distance_name(x->metric), "experiment", x->result->name, "tag", s->step->tag,
+                  "count", (json_int_t)s->entry->k, "run_count", 1, "batch_mode", 0, "expect_extra",
+                  0, "repeat", (json_int_t)field_integer(cell, "repeat", 0) + 1, "seed",
                   (json_int_t)field_integer(cell, "seed", 0), "live",
                   (json_int_t)field_integer(step, "live", 0), "times_measured", (json_int_t)timed);
 
@@ -353,7 +351,6 @@ int export_ann_benchmarks(const struct result *result, const char *dir, const ch
 
     *counts = (struct export_counts){ 0 };
     (void)index_metric_named(field_text(experiment, "metric", ""), &x.metric);
-    x.dim = field_number(json_array_get(json_object_get(result->json, "datasets"), 0), "dim");
     for (size_t i = 0; i < result->cells[0].n; i++)
         searches += result->cells[0].steps[i].op == OP_SEARCH;
     x.several = searches > 1;

@@ -18,18 +18,17 @@ static int put(struct atomic_file *file, const json_t *line, struct error *err)
     return rc;
 }
 
-static int put_summary(struct atomic_file *file, const json_t *result, const char *experiment,
-                       struct error *err)
+static int put_summary(struct atomic_file *file, const struct result *result, struct error *err)
 {
     int rc = OK;
     size_t i;
     json_t *entry;
 
-    json_array_foreach(json_object_get(result, "summary"), i, entry) {
+    json_array_foreach(json_object_get(result->json, "summary"), i, entry) {
         char name[400], tag[400];
 
         result_metric_split(field_text(entry, "metric", ""), name, sizeof name, tag, sizeof tag);
-        json_t *line = json_pack("{s:s, s:s}", "kind", "summary", "experiment", experiment);
+        json_t *line = json_pack("{s:s, s:s}", "kind", "summary", "experiment", result->name);
         (void)json_object_update(line, entry);
         (void)json_object_set_new(line, "name", json_string(name));
         (void)json_object_set_new(line, "tag", json_string(tag));
@@ -112,15 +111,14 @@ static int put_cell(struct atomic_file *file, const struct result_cell *cell,
 
 int export_json_lines(const struct result *result, const char *path, struct error *err)
 {
-    const char *experiment = field_text(json_object_get(result->json, "experiment"), "name", "");
     struct atomic_file file;
     int rc = atomic_file_begin(&file, path, err);
 
     if (rc != OK)
         return rc;
-    rc = put_summary(&file, result->json, experiment, err);
+    rc = put_summary(&file, result, err);
     for (size_t i = 0; rc == OK && i < result->n; i++)
-        rc = put_cell(&file, &result->cells[i], experiment, err);
+        rc = put_cell(&file, &result->cells[i], result->name, err);
     rc = rc == OK ? atomic_file_commit(&file, err) : rc;
     if (rc != OK)
         atomic_file_abandon(&file);

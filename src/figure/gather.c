@@ -44,7 +44,7 @@ int figure_gather(struct figure *f, const struct result *result, const json_t *s
         return fail(error, ERR_CORRUPT, "the result has a figure of the unknown kind \"%s\"", name);
     const json_t *experiment = json_object_get(result->json, "experiment");
     struct gather g = { .figure = f, .result = result, .spec = spec };
-    snprintf(g.recall, sizeof g.recall, "recall@%lld", field_integer(experiment, "k", 0));
+    snprintf(g.recall, sizeof g.recall, "recall@%zu", result->k);
     const json_t *listed = json_array_get(json_object_get(spec, "y"), 0); /* the first of a list */
     const char *y =
         json_is_string(listed) ? json_string_value(listed) : field_text(spec, "y", kind->y);

@@ -109,8 +109,7 @@ int ranking_print_board(const struct result *results, size_t n, const char *tag,
     struct board *b = calloc(1, sizeof *b);
     int rc = b ? OK : fail(err, ERR_NO_MEMORY, "out of memory for %zu results", n);
     for (size_t i = 0; !rc && i < n && b->n < COLUMNS; i++) {
-        const json_t *experiment = json_object_get(results[i].json, "experiment");
-        const char *name = field_text(experiment, "name", ""), *part = strchr(name, '_');
+        const char *name = results[i].name, *part = strchr(name, '_');
         struct error unsearched = { 0 };
         rc = ranking_read(&b->columns[b->n], &results[i], tag, wish, &unsearched);
         if (!rc) {

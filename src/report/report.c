@@ -257,14 +257,13 @@ static void one_result(FILE *out, const struct result *r, const char *dir, size_
 {
     const json_t *result = r->json, *experiment = json_object_get(result, "experiment");
     fprintf(out, number ? "<section id=\"result-%zu\"><h2>" : "<h1>", number);
-    quote_html(out, *field_text(experiment, "title", "") ? field_text(experiment, "title", "")
-                                                         : field_text(experiment, "name", ""));
+    quote_html(out, r->title);
     fprintf(out, "</h%d><p class=\"soft\">", number ? 2 : 1);
     const char *config = field_text(experiment, "config", ""), *ours = strstr(config, "/configs/");
     quote_html(out, ours ? ours + 1 : config); /* without the path of the repository */
     const long long repeats = field_integer(experiment, "repeats", 0);
-    fprintf(out, " · seed %lld · %lld repeat%s · k = %lld", field_integer(experiment, "seed", 0),
-            repeats, repeats == 1 ? "" : "s", field_integer(experiment, "k", 0));
+    fprintf(out, " · seed %lld · %lld repeat%s · k = %zu", field_integer(experiment, "seed", 0),
+            repeats, repeats == 1 ? "" : "s", r->k);
     fputs("</p>\n", out);
     json_t *remarks = report_remarks(result), *remark;
     size_t i;

@@ -66,18 +66,13 @@ static double wished_recall(const struct result *r)
     return tuned > 0 ? tuned : default_recall;
 }
 
-static long long k_of(const struct result *r)
-{
-    return field_integer(json_object_get(r->json, "experiment"), "k", 0);
-}
-
 /* False: nothing to compare was measured. */
 static bool read_candidate(const struct result *r, const struct result_cell *cell, const char *tag,
                            double wished, struct candidate *c)
 {
     const json_t *choice = choice_of(cell);
     char recall[32];
-    (void)snprintf(recall, sizeof recall, "recall@%lld", k_of(r));
+    (void)snprintf(recall, sizeof recall, "recall@%zu", r->k);
     *c = (struct candidate){
         .cell = cell,
         .rate = summary_find_tag(&r->summary, cell->name, "single_qps", tag)->median,
@@ -146,13 +141,13 @@ static void print_choice(const struct result *r, const char *tag, const struct c
     char setting[400];
     write_setting(best->cell, setting, sizeof setting);
     if (best->reached)
-        fprintf(out, "\nfastest with recall@%lld of %g or more in \"%s\": %s\n  recall %.4f",
-                k_of(r), best->wished, tag, setting, best->recall);
+        fprintf(out, "\nfastest with recall@%zu of %g or more in \"%s\": %s\n  recall %.4f", r->k,
+                best->wished, tag, setting, best->recall);
     else
         fprintf(out,
-                "\nnone has recall@%lld of %g in \"%s\" for sure; nearest is %s\n  recall %.4f "
+                "\nnone has recall@%zu of %g in \"%s\" for sure; nearest is %s\n  recall %.4f "
                 "(%.4f at least)",
-                k_of(r), best->wished, tag, setting, best->recall, best->low);
+                r->k, best->wished, tag, setting, best->recall, best->low);
     print_value(r, best->cell->name, "single_qps", tag, "queries per second, one at a time", out);
     print_value(r, best->cell->name, "index_bytes", "end", "of memory", out);
     print_changes(r, best->cell->name, out);
@@ -314,12 +309,10 @@ static void print_paper(const json_t *result, FILE *out)
 
 void report_summary(const struct result *r, FILE *out)
 {
-    const json_t *result = r->json, *experiment = json_object_get(result, "experiment");
-    fprintf(out, "\n%s\n",
-            *field_text(experiment, "title", "") ? field_text(experiment, "title", "")
-                                                 : field_text(experiment, "name", ""));
+    const json_t *result = r->json;
     json_t *remarks = report_remarks(result), *remark;
     size_t i;
+    fprintf(out, "\n%s\n", r->title);
     json_array_foreach(remarks, i, remark)
         fprintf(out, "%s\n", field_text(remark, "text", ""));
     json_decref(remarks);

@@ -64,7 +64,6 @@ struct compare_rows {
 
 /* One of the two compared results. */
 struct compare_side {
-    size_t k;
     struct result result;
     struct summary samples; /* of its cells */
     struct summary

@@ -257,14 +257,14 @@ static bool fill_row(struct compare_row *row, struct two *t, const struct compar
         row->n[s] = t->n[s];
     row->a = stats_median(t->value[0], t->n[0]);
     row->b = stats_median(t->value[1], t->n[1]);
-    if (share_metric(name, a->k, of, sizeof of, &batch)) {
+    if (share_metric(name, a->result.k, of, sizeof of, &batch)) {
         left = summary_find_tag(&a->hits, of_a->label, of, tag);
         right = summary_find_tag(&b->hits, of_a->label, of, tag);
-        if (!test_share(row, left, right, batch, strstr(name, "range") != NULL, a->k, mem))
+        if (!test_share(row, left, right, batch, strstr(name, "range") != NULL, a->result.k, mem))
             return false;
     } else if (left->repeats && left->repeats == right->repeats) {
         row->kind = ROW_PAIRED;
-        if (!pair_queries(row, left, right, a->k, mem))
+        if (!pair_queries(row, left, right, a->result.k, mem))
             return false;
     } else if (strncmp(name, "recall@", 7) == 0) {
         row->kind = ROW_PAIRED; /* without hits of the same queries: no test, no verdict */

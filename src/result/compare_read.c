@@ -22,7 +22,7 @@ static bool add_hits(struct compare_side *side, const struct result_cell *cell,
     if (range)
         (void)snprintf(metric, sizeof metric, "range_recall/%s", step->tag);
     else
-        (void)snprintf(metric, sizeof metric, "recall@%zu/%s", side->k, step->tag);
+        (void)snprintf(metric, sizeof metric, "recall@%zu/%s", side->result.k, step->tag);
     const struct summary_entry *of = summary_find(&side->samples, cell->name, metric);
     if (!of->label)
         return true;
@@ -68,12 +68,8 @@ int compare_side_read(struct compare_side *side, const char *path, struct error 
                  : fail(error, ERR_IO, "%s/result.json: the path is too long", dir);
     if (!rc)
         rc = result_all_stored(dir, &side->result, &cells, error);
-    if (!rc) {
-        /* result_load() has checked the range of k. */
-        side->k = (size_t)field_integer(json_object_get(side->result.json, "experiment"), "k", 0);
-        if (!summary_make(&side->samples, &side->result) || !read_hits(side, cells))
-            rc = fail(error, ERR_NO_MEMORY, "%s: out of memory summarising it", file);
-    }
+    if (!rc && !(summary_make(&side->samples, &side->result) && read_hits(side, cells)))
+        rc = fail(error, ERR_NO_MEMORY, "%s: out of memory summarising it", file);
     free(dir);
     json_decref(cells);
     return rc;

@@ -40,8 +40,6 @@ static int add_step(struct result_rates *r, const struct result_rate *of_cell,
 
 static int add_result(struct result_rates *r, json_t *json, struct error *err)
 {
-    const json_t *datasets = json_object_get(json, "datasets");
-
     if (!mem_grow(NULL, &r->results, &r->results_capacity, r->n_results + 1, sizeof *r->results))
         return fail(err, ERR_NO_MEMORY, "out of memory for earlier results");
     struct result *result = &r->results[r->n_results++];
@@ -49,9 +47,9 @@ static int add_result(struct result_rates *r, json_t *json, struct error *err)
     for (size_t i = 0; i < result->n; i++) {
         const struct result_cell *cell = &result->cells[i];
         struct result_rate rate = {
-            .result = field_text(json_object_get(json, "experiment"), "name", ""),
+            .result = result->name,
             .cell = cell,
-            .dim = field_number(json_array_get(datasets, 0), "dim"),
+            .dim = result->dim,
             .extra_bytes = NAN,
         };
         if (!cell->ok || !(rate.dim > 0) ||

@@ -132,14 +132,21 @@ static bool order_variants(struct result *r)
 
 int result_open(struct result *r, json_t *json, struct error *err)
 {
-    const json_t *cells = json_object_get(json, "cells");
+    const json_t *cells = json_object_get(json, "cells"),
+                 *experiment = json_object_get(json, "experiment"),
+                 *data = json_array_get(json_object_get(json, "datasets"), 0);
     const size_t n = json_array_size(cells);
     bool ok;
 
     *r = (struct result){ .json = json_incref(json),
+                          .name = field_text(experiment, "name", ""),
+                          .title = field_text(experiment, "title", ""),
+                          .k = (size_t)field_integer(experiment, "k", 0),
+                          .dim = field_number(data, "dim"),
                           .cells = calloc(n + 1, sizeof *r->cells),
                           .variants = calloc(n + 1, sizeof *r->variants),
                           .builds = calloc(n + 1, sizeof *r->builds) };
+    r->title = *r->title ? r->title : r->name;
     ok = r->cells && r->variants && r->builds;
     for (size_t i = 0; ok && i < n; i++)
         ok = read_cell(r, json_array_get(cells, i));

@@ -34,6 +34,9 @@ struct result_cell {
 /* The strings are those of the JSON, or belong to the view. */
 struct result {
     json_t *json;
+    const char *name, *title; /* of the experiment; the title is the name if it has none */
+    size_t k;
+    double dim; /* of the first data set; NAN: not known */
     struct result_cell *
         cells; /* as in the JSON: the points of a process are beside each other. cells[n] is empty */
     size_t n;

@@ -102,17 +102,15 @@ static int measure_costs(struct simulate_method *m, const struct result *r,
 
 static double row_bytes_of(const struct result *r, const struct result_cell *cell)
 {
-    const double dim = field_number(json_array_get(json_object_get(r->json, "datasets"), 0), "dim");
     enum element element = INDEX_F32;
     (void)index_element_named(field_text(cell->json, "element", "f32"), &element);
-    return dim > 0 ? (double)index_row_bytes(element, (size_t)dim) : NAN;
+    return r->dim > 0 ? (double)index_row_bytes(element, (size_t)r->dim) : NAN;
 }
 
 /* A query's row, and as many ids of 8 bytes and distances of 4 as neighbours. */
 static double bytes_asked(const struct result *r, const struct result_cell *cell)
 {
-    const double k = field_number(json_object_get(r->json, "experiment"), "k");
-    const double bytes = row_bytes_of(r, cell) + k * 12;
+    const double bytes = row_bytes_of(r, cell) + (double)r->k * 12;
     return bytes > 0 ? bytes : 0;
 }
 

@@ -10,7 +10,7 @@
 #include "src/core/index.h"
 #include "src/export/export.h"
 #include "src/run/answers_file.h"
-#include "tests/support/testing.h"
+#include "tests/support/results.h"
 
 #ifdef HAVE_HDF5
 
@@ -83,8 +83,7 @@ static void world_end(struct world *w)
 
 static int run_export(struct world *w)
 {
-    struct result result;
-    assert_ok(result_open(&result, w->result, &w->err), &w->err);
+    struct result result = result_taken(json_incref(w->result));
     const int rc = export_ann_benchmarks(&result, w->dir, w->out, &w->counts, &w->err);
     result_close(&result);
     return rc;
@@ -301,10 +300,9 @@ static void without_hdf5(void **state)
 {
     struct export_counts counts;
     struct error err = { 0 };
-    struct result result;
+    struct result result = result_taken(json_object());
 
     (void)state;
-    assert_ok(result_open(&result, NULL, &err), &err);
     assert_true(export_ann_benchmarks(&result, "/nowhere", "/nowhere/out", &counts, &err) != OK);
     result_close(&result);
 }

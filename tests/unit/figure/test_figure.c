@@ -2,7 +2,7 @@
 #include <jansson.h>
 
 #include "src/figure/plot.h"
-#include "tests/support/testing.h"
+#include "tests/support/results.h"
 
 /* The summary of one cell: values that depend on the point, and constants. */
 static void append_summary(json_t *summary, const char *label, int soft, int nprobe)
@@ -69,8 +69,7 @@ static json_t *small_result(void)
 /* Gathers a figure of a result. */
 static int gather(struct figure *f, json_t *json, const json_t *spec, struct error *error)
 {
-    struct result result;
-    assert_ok(result_open(&result, json, error), error);
+    struct result result = result_taken(json_incref(json));
     const int rc = figure_gather(f, &result, spec, error);
     result_close(&result);
     return rc;

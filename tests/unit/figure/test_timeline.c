@@ -3,7 +3,7 @@
 
 #include "src/base/path.h"
 #include "src/figure/plot.h"
-#include "tests/support/testing.h"
+#include "tests/support/results.h"
 
 /* Searches at steps 0, 3 and 5. Maintenance: a split at step 1, `maintain` at step 4, and a split after the last search. */
 static const char maintained[] =
@@ -28,15 +28,11 @@ static struct figure timeline_of_maintained(void)
 
     for (size_t i = 0; i < sizeof text; i++)
         text[i] = maintained[i] == '\'' ? '"' : maintained[i];
-    json_t *result = json_loads(text, 0, NULL),
-           *spec = json_loads("{\"kind\":\"timeline\",\"y\":\"recall@10\"}", 0, NULL);
-    assert_non_null(result);
-    struct result view;
-    assert_ok(result_open(&view, result, &error), &error);
-    assert_int_equal(figure_gather(&f, &view, spec, &error), OK);
-    result_close(&view);
+    struct result result = result_taken(json_loads(text, 0, NULL));
+    json_t *spec = json_loads("{\"kind\":\"timeline\",\"y\":\"recall@10\"}", 0, NULL);
+    assert_int_equal(figure_gather(&f, &result, spec, &error), OK);
     json_decref(spec);
-    json_decref(result);
+    result_close(&result);
     return f;
 }
 

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "src/ranking/ranking.h"
-#include "tests/support/testing.h"
+#include "tests/support/results.h"
 
 enum { KNOB_MIN = 1, KNOB_MAX = 4096 };
 
@@ -39,12 +39,7 @@ static json_t *cell(const char *label, const char *method, double qps, double se
 
 static struct result named_result(const char *name, json_t *cells)
 {
-    json_t *json = json_pack("{s:{s:s}, s:o}", "experiment", "name", name, "cells", cells);
-    struct result result;
-    struct error err = { 0 };
-    assert_ok(result_open(&result, json, &err), &err);
-    json_decref(json);
-    return result;
+    return result_taken(json_pack("{s:{s:s}, s:o}", "experiment", "name", name, "cells", cells));
 }
 
 static struct result result_of(json_t *cells)

@@ -2,7 +2,7 @@
 #include <jansson.h>
 
 #include "src/report/claims.h"
-#include "tests/support/testing.h"
+#include "tests/support/results.h"
 
 /* Two labels: their rates overlap, their recalls too, their times do not. */
 static json_t *two_labels(const char *holds)
@@ -43,11 +43,9 @@ static void test_a_difference_within_the_noise_is_said(void **state)
     } cases[] = { { "true", 4 }, { "false", 4 }, { "null", 2 } };
 
     for (size_t i = 0; i < 3; i++) {
-        json_t *json = two_labels(cases[i].holds);
-        struct result result;
-        struct error err = { 0 };
-        assert_ok(result_open(&result, json, &err), &err);
-        json_t *lines = claim_lines(&result, json_array_get(json_object_get(json, "claims"), 0));
+        struct result result = result_taken(two_labels(cases[i].holds));
+        json_t *claims = json_object_get(result.json, "claims"),
+               *lines = claim_lines(&result, json_array_get(claims, 0));
         assert_int_equal(json_array_size(lines), cases[i].lines);
         if (cases[i].lines == 4)
             assert_string_equal(
@@ -58,7 +56,6 @@ static void test_a_difference_within_the_noise_is_said(void **state)
                                    "times of fewer than 3 repeats"));
         json_decref(lines);
         result_close(&result);
-        json_decref(json);
     }
 }
 

@@ -1,6 +1,6 @@
 /* test_columns.c - the metrics that a table shows, and their order. */
 #include "src/report/columns.h"
-#include "tests/support/testing.h"
+#include "tests/support/results.h"
 
 /* Of one repeat: without an interval. */
 static void add_value(json_t *summary, const char *metric, double value)
@@ -46,14 +46,11 @@ static json_t *small_result(void)
 
 static void expect(enum column_group group, const char *columns)
 {
-    json_t *json = small_result(), *column;
-    struct result result;
-    struct error err = { 0 };
+    struct result result = result_taken(small_result());
+    json_t *found = report_columns(&result, group), *column;
     char text[1000] = "";
     size_t i;
 
-    assert_ok(result_open(&result, json, &err), &err);
-    json_t *found = report_columns(&result, group);
     json_array_foreach(found, i, column) {
         const size_t used = strlen(text);
         snprintf(text + used, sizeof text - used, "%s%s", i ? " " : "", json_string_value(column));
@@ -61,7 +58,6 @@ static void expect(enum column_group group, const char *columns)
     assert_string_equal(text, columns);
     json_decref(found);
     result_close(&result);
-    json_decref(json);
 }
 
 static void test_columns(void **state)

@@ -1,6 +1,6 @@
 /* test_text.c - the answer at the end of a run without claims: which point, and when there is none. */
 #include "src/report/report.h"
-#include "tests/support/testing.h"
+#include "tests/support/results.h"
 
 static void add_value(json_t *summary, const char *label, const char *metric, double value,
                       bool noisy)
@@ -36,17 +36,14 @@ static json_t *new_result(void)
 /* Returns what is printed; the caller frees it. Releases the result. */
 static char *printed(json_t *json)
 {
-    struct result result;
-    struct error err = { 0 };
+    struct result result = result_taken(json);
     char *text = NULL;
     size_t bytes;
     FILE *out = open_memstream(&text, &bytes);
     assert_non_null(out);
-    assert_ok(result_open(&result, json, &err), &err);
     report_summary(&result, out);
     assert_int_equal(fclose(out), 0);
     result_close(&result);
-    json_decref(json);
     return text;
 }
 

@@ -7,7 +7,7 @@
 
 #include "src/result/compare.h"
 #include "tests/support/noise.h"
-#include "tests/support/testing.h"
+#include "tests/support/results.h"
 
 enum { SEED = 20261122, LABELS = 4, REPEATS = 5, TRIALS = 100 };
 
@@ -25,7 +25,7 @@ static void compare(struct compare_rows *rows, const struct compare_side *a,
 
 static struct compare_side side_new(void)
 {
-    return (struct compare_side){ .k = 10 };
+    return (struct compare_side){ .result.k = 10 };
 }
 
 static void add_to(struct summary *summary, const char *label, const char *metric,
@@ -323,10 +323,9 @@ static void a_build_has_one_row(void **state)
         0, NULL);
     struct compare_side side[2] = { side_new(), side_new() };
     struct compare_rows rows = { 0 };
-    struct error error = { 0 };
     (void)state;
     for (int s = 0; s < 2; s++) {
-        assert_ok(result_open(&side[s].result, json, &error), &error);
+        side[s].result = result_taken(json_incref(json));
         for (size_t p = 0; p < 2; p++) {
             const struct result_cell *cell = &side[s].result.cells[p];
             add_to(&side[s].samples, points[p], "seconds/load", cell, values, 3);

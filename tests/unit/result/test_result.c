@@ -3,7 +3,7 @@
 
 #include "src/base/atomic_file.h"
 #include "src/result/result.h"
-#include "tests/support/testing.h"
+#include "tests/support/results.h"
 
 /* ---- cells */
 
@@ -61,17 +61,13 @@ static void test_storing_cells(void **state)
 /* The summary of cells as result.json has it. */
 static json_t *summary_of(json_t *cells)
 {
-    json_t *json = json_pack("{s:O}", "cells", cells);
-    struct result result;
+    struct result result = result_taken(json_pack("{s:O}", "cells", cells));
     struct summary summary;
-    struct error err = { 0 };
 
-    assert_ok(result_open(&result, json, &err), &err);
     assert_true(summary_make(&summary, &result));
     json_t *list = summary_json(&summary);
     summary_free(&summary);
     result_close(&result);
-    json_decref(json);
     return list;
 }
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "src/simulate/simulate.h"
-#include "tests/support/testing.h"
+#include "tests/support/results.h"
 
 static const struct simulate_machine one_core = { 1, INFINITY, 0, INFINITY, NAN },
                                      two_cores = { 2, INFINITY, 0, INFINITY, NAN },
@@ -323,11 +323,10 @@ static json_t *in_shards(const char *of_params, int ranks)
 
 static int read_cells(struct simulate *s, json_t *cells, struct result *result, struct error *err)
 {
-    json_t *json = json_pack("{s:o, s:{s:i}, s:[{s:i}], s:{s:{s:i}}}", "cells", cells, "experiment",
-                             "k", 10, "datasets", "dim", 32, "environment", "cpu", "online", 2);
+    *result = result_taken(json_pack("{s:o, s:{s:i}, s:[{s:i}], s:{s:{s:i}}}", "cells", cells,
+                                     "experiment", "k", 10, "datasets", "dim", 32, "environment",
+                                     "cpu", "online", 2));
     *err = (struct error){ 0 };
-    assert_ok(result_open(result, json, err), err);
-    json_decref(json);
     return simulate_read(s, result, "R", err);
 }
 

@@ -198,10 +198,10 @@ static void each_number(const char *prefix, json_t *object, take_metric *take, v
 }
 
 /* The metrics that each step of a long series has. */
-static void each_metric(const json_t *step, take_metric *take, void *to)
+static void each_metric(const struct result_step *of, take_metric *take, void *to)
 {
     static const char *const recalls[] = { "recall", "throughput_recall" };
-    const json_t *timing = json_object_get(step, "timing");
+    const json_t *step = of->json, *timing = json_object_get(step, "timing");
     const bool noisy_single = is_noisy(json_object_get(timing, "single")),
                noisy_batch = is_noisy(json_object_get(timing, "batch"));
     const struct result_metric *m;
@@ -212,7 +212,7 @@ static void each_metric(const json_t *step, take_metric *take, void *to)
             take(to, m->over, m->name,
                  field_number(m->object ? json_object_get(step, m->object) : step, m->field),
                  result_metric_is_timed(m->name) && (is_of_single(m) ? noisy_single : noisy_batch));
-    if (op_info(op_named(field_text(step, "op", "")))->flags & OP_ANSWERED) {
+    if (op_info(of->op)->flags & OP_ANSWERED) {
         take(to, OVER_RATE, "qps", field_number(step, "per_second"), noisy_batch);
         take(to, OVER_EACH, "distances_percent",
              100 * (field_number(step, "distances") / field_number(step, "live")), false);
@@ -254,20 +254,21 @@ static void set_metric(void *to, enum result_over over, const char *metric, doub
 
 void summary_of_step(const struct result_step *step, json_t *to)
 {
-    each_metric(step->json, set_metric, to);
+    each_metric(step, set_metric, to);
     each_statistic(step->json, set_metric, to);
 }
 
 /* ---- 3. the steps of a cell */
 
-/* A curve: the points of one build in one repeat, for RATE@recall=R/TAG. */
+struct curve_point {
+    double recall, value; /* more is better; costs are negated */
+};
+/* The points of one build in one repeat, for RATE@recall=R/TAG. */
 struct curve {
-    const struct result_cell *of; /* its first point */
+    const struct result_cell *of; /* of the first point */
     const char *tag;
     size_t rate;
-    struct curve_point {
-        double recall, value; /* more is better; costs are negated */
-    } * points;
+    struct curve_point *points;
     size_t n, capacity;
 };
 
@@ -462,7 +463,7 @@ bool summary_make(struct summary *s, const struct result *r)
         for (size_t j = 0; m.cell->ok && j < m.cell->n; j++) {
             m.step = &m.cell->steps[j];
             m.number = m.step->of > 1 ? m.step->number : 0;
-            each_metric(m.step->json, add_metric, &m);
+            each_metric(m.step, add_metric, &m);
             m.number = m.step->of > LONG_SERIES ? 0 : m.number;
             each_statistic(m.step->json, add_metric, &m);
         }

@@ -4,7 +4,6 @@
 
 #include "src/base/stats.h"
 #include "src/simulate/internal.h"
-#include "src/simulate/samples.h"
 
 struct simulate_answer simulate_run_answer(const struct simulate *s, const struct simulate_run *r)
 {
@@ -28,9 +27,9 @@ static double asked_of(const struct simulate_run *r)
 static double median_of_runs(const struct simulate *s, size_t method,
                              double (*value)(const struct simulate_run *))
 {
-    double values[SAMPLES_MOST];
+    double values[SIMULATE_RUNS_MOST];
     size_t n = 0;
-    for (size_t i = 0; i < s->n_runs && n < SAMPLES_MOST; i++)
+    for (size_t i = 0; i < s->n_runs && n < SIMULATE_RUNS_MOST; i++)
         if (s->runs[i].method == method)
             values[n++] = value(&s->runs[i]);
     return stats_median(values, n);

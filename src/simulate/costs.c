@@ -4,7 +4,6 @@
 
 #include "src/base/stats.h"
 #include "src/simulate/internal.h"
-#include "src/simulate/samples.h"
 
 /* Where no run tells: those of the machine of docs/simulate.md. */
 static const double assumed_sharing = .1, assumed_handoff_s = .007;
@@ -19,14 +18,14 @@ static double ranks_on_core(const struct simulate *s, const struct simulate_run 
 
 static double message_of(const struct simulate *s)
 {
-    double alone[SAMPLES_MOST], least = INFINITY;
+    double alone[SIMULATE_RUNS_MOST], least = INFINITY;
     size_t n = 0;
     for (size_t i = 0; i < s->n_runs; i++) {
         const struct simulate_run *r = &s->runs[i];
         if (!(r->round_trip_s > 0))
             continue;
         least = fmin(least, r->round_trip_s);
-        if (ranks_on_core(s, r) <= 1 && n < SAMPLES_MOST)
+        if (ranks_on_core(s, r) <= 1 && n < SIMULATE_RUNS_MOST)
             alone[n++] = r->round_trip_s;
     }
     return n ? stats_median(alone, n) : isfinite(least) ? least : 0;
@@ -36,9 +35,9 @@ static double message_of(const struct simulate *s)
    theirs. */
 static double turn_of(const struct simulate *s, double message_s)
 {
-    double turns[SAMPLES_MOST];
+    double turns[SIMULATE_RUNS_MOST];
     size_t n = 0;
-    for (size_t i = 0; i < s->n_runs && n < SAMPLES_MOST; i++) {
+    for (size_t i = 0; i < s->n_runs && n < SIMULATE_RUNS_MOST; i++) {
         const double before = (ranks_on_core(s, &s->runs[i]) - 1) / 2;
         if (s->runs[i].round_trip_s > 0 && before > 0)
             turns[n++] = fmax(s->runs[i].round_trip_s - message_s, 0) / before;
@@ -152,12 +151,12 @@ struct simulate_costs simulate_costs_of(const struct simulate *s, const char *bu
     struct simulate_costs c = { .message_s = message_of(s),
                                 .sharing = assumed_sharing,
                                 .handoff_s = assumed_handoff_s };
-    struct excess excess[SAMPLES_MOST];
+    struct excess excess[SIMULATE_RUNS_MOST];
     size_t n = 0;
     c.turn_s = turn_of(s, c.message_s);
     c.merge_s = excess_of_one(s, batch_excess);
     c.request_s = excess_of_one(s, single_excess);
-    for (size_t i = 0; i < s->n_runs && n < SAMPLES_MOST; i++)
+    for (size_t i = 0; i < s->n_runs && n < SIMULATE_RUNS_MOST; i++)
         if (s->runs[i].ranks > s->cores &&
             (!but_of || strcmp(s->methods[s->runs[i].method].of, but_of) != 0))
             excess[n++] = excess_of(s, &s->runs[i], c);

@@ -5,6 +5,8 @@
 
 #include "src/simulate/simulate.h"
 
+enum { SIMULATE_RUNS_MOST = 256 }; /* whose values are kept for a median */
+
 struct simulate_layout {
     double per_rank; /* shards of a rank; of the one with most */
     double here;     /* ranks on rank 0's machine */

@@ -6,8 +6,7 @@
 #include "src/base/json.h"
 #include "src/base/stats.h"
 #include "src/core/index.h"
-#include "src/simulate/samples.h"
-#include "src/simulate/simulate.h"
+#include "src/simulate/internal.h"
 
 static const char sharded[] = "sharded";
 
@@ -70,33 +69,119 @@ static const struct result_cell *alone_of(const struct result *r, const struct r
     return NULL;
 }
 
+/* ---- searches */
+
+/* Those of LABEL[point] at one number of live rows: of all repeats and seeds, the first RUNS_MOST. */
+struct searches {
+    const struct result_step *step[SIMULATE_RUNS_MOST];
+    size_t n;
+    double round_trip_s; /* median over the cells; NAN: none */
+};
+
+static bool is_search(const struct result_step *step)
+{
+    return step->op == OP_SEARCH && step->ok && field_number(step->json, "per_second") > 0 &&
+           field_number(step->json, "live") > 0 &&
+           field_number(json_object_get(step->json, "latency_ns"), "p50") > 0;
+}
+
+/* The different numbers of rows at which cells of this name are searched, ascending; *n of at most
+   SIMULATE_LIST. */
+static void find_rows(const struct result *r, const char *name, double rows[SIMULATE_LIST],
+                      size_t *n)
+{
+    *n = 0;
+    for (size_t i = 0; i < r->n; i++) {
+        const struct result_cell *cell = &r->cells[i];
+        for (size_t j = 0; cell->name == name && cell->ok && j < cell->n; j++) {
+            const double live = field_number(cell->steps[j].json, "live");
+            size_t at = 0;
+            while (at < *n && rows[at] != live)
+                at++;
+            if (is_search(&cell->steps[j]) && at == *n && *n < SIMULATE_LIST)
+                rows[(*n)++] = live;
+        }
+    }
+    qsort(rows, *n, sizeof *rows, stats_by_value);
+}
+
+static struct searches find_searches(const struct result *r, const char *name, double rows)
+{
+    struct searches s = { .n = 0 };
+    double round_trip_s[SIMULATE_RUNS_MOST];
+    size_t n = 0;
+    for (size_t i = 0; i < r->n; i++) {
+        const struct result_cell *cell = &r->cells[i];
+        double ns = NAN; /* of the last step that has it: it is measured when an index is made */
+        for (size_t j = 0; cell->name == name && cell->ok && j < cell->n; j++) {
+            const json_t *step = cell->steps[j].json;
+            const double now = field_number(json_object_get(step, "stats"), "round_trip_ns");
+            ns = isnan(now) ? ns : now;
+            if (is_search(&cell->steps[j]) && field_number(step, "live") == rows &&
+                s.n < SIMULATE_RUNS_MOST)
+                s.step[s.n++] = &cell->steps[j];
+        }
+        if (ns > 0 && n < SIMULATE_RUNS_MOST)
+            round_trip_s[n++] = ns * 1e-9;
+    }
+    s.round_trip_s = n ? stats_median(round_trip_s, n) : NAN;
+    return s;
+}
+
+/* The median of a field of the steps or of an object of theirs; the values are sorted then. */
+static double median_of(const struct searches *s, const char *object, const char *field,
+                        double scale, double values[SIMULATE_RUNS_MOST])
+{
+    for (size_t i = 0; i < s->n; i++) {
+        const json_t *step = s->step[i]->json;
+        values[i] = scale * field_number(object ? json_object_get(step, object) : step, field);
+    }
+    return stats_median(values, s->n);
+}
+
+/* Adds the quantiles of the step's latencies, over their median. */
+static void add_shape(double shape[SIMULATE_SHAPE], const json_t *step)
+{
+    const double p50_ns = field_number(json_object_get(step, "latency_ns"), "p50");
+    const json_t *counts = json_object_get(step, "latency_counts"), *pair;
+    double all = 0, before = 0;
+    size_t i, at = 0;
+    json_array_foreach(counts, i, pair)
+        all += json_number_value(json_array_get(pair, 1));
+    json_array_foreach(counts, i, pair) {
+        before += json_number_value(json_array_get(pair, 1));
+        for (; at < SIMULATE_SHAPE && before >= all * ((double)at + .5) / SIMULATE_SHAPE; at++)
+            shape[at] += json_number_value(json_array_get(pair, 0)) / p50_ns;
+    }
+    for (; at < SIMULATE_SHAPE; at++) /* without a histogram, all take the median */
+        shape[at] += 1;
+}
+
 /* ---- methods */
 
 /* row_bytes: of a vector. */
-static int measure_costs(struct simulate_method *m, const struct result *r,
-                         const struct result_cell *alone, double row_bytes, struct error *err)
+static int measure_costs(struct simulate_method *m, const struct result *r, double row_bytes,
+                         struct error *err)
 {
-    double rows[SIMULATE_LIST];
-    samples_rows(r, alone, rows, &m->curve.n);
+    double rows[SIMULATE_LIST], values[SIMULATE_RUNS_MOST];
+    find_rows(r, m->name, rows, &m->curve.n);
     m->curve.at = calloc(m->curve.n + 1, sizeof *m->curve.at);
-    struct search_samples *s = malloc(sizeof *s);
-    if (!m->curve.at || !s) {
-        free(s);
+    if (!m->curve.at)
         return fail(err, ERR_NO_MEMORY, "out of memory for the costs of %s", m->name);
-    }
     for (size_t i = 0; i < m->curve.n; i++) {
         struct simulate_cost *c = &m->curve.at[i];
-        samples_take(s, r, alone, rows[i]);
+        const struct searches s = find_searches(r, m->name, rows[i]);
         c->rows = rows[i];
-        c->batch_s = 1 / stats_median(s->qps, s->n);
-        c->single_s = stats_median(s->p50_s, s->n);
-        c->recall = stats_median(s->recall, s->n);
-        c->bytes = stats_median(s->bytes, s->n);
-        c->read_per_s = row_bytes * stats_median(s->distances, s->n) / c->batch_s;
+        c->batch_s = 1 / median_of(&s, NULL, "per_second", 1, values);
+        c->single_s = median_of(&s, "latency_ns", "p50", 1e-9, values);
+        c->recall = median_of(&s, "recall", "mean", 1, values);
+        c->bytes = median_of(&s, "memory", "index_bytes", 1, values);
+        c->read_per_s = row_bytes * median_of(&s, NULL, "distances", 1, values) / c->batch_s;
+        for (size_t j = 0; j < s.n; j++)
+            add_shape(c->shape, s.step[j]->json);
         for (size_t j = 0; j < SIMULATE_SHAPE; j++)
-            c->shape[j] = s->shape[j] / (double)s->n;
+            c->shape[j] /= (double)s.n;
     }
-    free(s);
     return OK;
 }
 
@@ -128,30 +213,36 @@ static int add_method(struct simulate *out, const struct result *r, const struct
     *m = (struct simulate_method){ .of = alone->method,
                                    .name = alone->name,
                                    .asked_bytes = bytes_asked(r, alone) };
-    return measure_costs(m, r, alone, row_bytes_of(r, alone), err);
+    return measure_costs(m, r, row_bytes_of(r, alone), err);
 }
 
 /* ---- runs in shards */
 
-static void fill_run(struct simulate_run *r, struct search_samples *s,
+static void fill_run(struct simulate_run *run, const struct result *r,
                      const struct result_cell *cell)
 {
     const json_t *params = json_object_get(cell->json, "params");
-    r->label = cell->label;
-    r->tag = s->tag;
-    r->shards = field_number(params, "shards");
-    r->ranks = fmin(field_number(params, "ranks"), r->shards);
-    r->repeats = s->n;
-    r->qps = stats_median(s->qps, s->n); /* sorted now */
-    r->qps_low = s->qps[0];
-    r->qps_high = s->qps[s->n - 1];
-    r->p50_s = stats_median(s->p50_s, s->n);
-    r->p99_s = stats_median(s->p99_s, s->n);
-    r->recall = stats_median(s->recall, s->n);
-    r->batch = stats_median(s->batch, s->n);
-    const double asked = s->asked[0] / r->shards;
-    r->asked = asked > 0 && asked < 1 ? asked : 1;
-    r->round_trip_s = s->n_round_trips ? stats_median(s->round_trip_s, s->n_round_trips) : NAN;
+    const struct searches s = find_searches(r, cell->name, run->rows);
+    double values[SIMULATE_RUNS_MOST];
+    run->label = cell->label;
+    run->tag = s.step[0]->tag;
+    run->shards = field_number(params, "shards");
+    run->ranks = fmin(field_number(params, "ranks"), run->shards);
+    run->repeats = s.n;
+    run->qps = median_of(&s, NULL, "per_second", 1, values);
+    run->qps_low = values[0];
+    run->qps_high = values[s.n - 1];
+    run->p50_s = median_of(&s, "latency_ns", "p50", 1e-9, values);
+    run->p99_s = median_of(&s, "latency_ns", "p99", 1e-9, values);
+    run->recall = median_of(&s, "recall", "mean", 1, values);
+    for (size_t i = 0; i < s.n; i++)
+        values[i] = fmax(round(field_number(s.step[i]->json, "per_second") *
+                               field_number(s.step[i]->json, "seconds")),
+                         1);
+    run->batch = stats_median(values, s.n);
+    const double asked = field_number(s.step[0]->json, "shards_asked") / run->shards;
+    run->asked = asked > 0 && asked < 1 ? asked : 1;
+    run->round_trip_s = s.round_trip_s;
 }
 
 static int add_runs(struct simulate *out, const struct result *from, const struct result_cell *cell,
@@ -159,22 +250,16 @@ static int add_runs(struct simulate *out, const struct result *from, const struc
 {
     double rows[SIMULATE_LIST];
     size_t n;
-    samples_rows(from, cell, rows, &n);
+    find_rows(from, cell->name, rows, &n);
     struct simulate_run *grown = realloc(out->runs, (out->n_runs + n + 1) * sizeof *grown);
-    struct search_samples *s = malloc(sizeof *s);
-    if (grown)
-        out->runs = grown;
-    if (!grown || !s) {
-        free(s);
+    if (!grown)
         return fail(err, ERR_NO_MEMORY, "out of memory for %zu runs", out->n_runs + n);
-    }
+    out->runs = grown;
     for (size_t i = 0; i < n; i++) {
         struct simulate_run *r = &out->runs[out->n_runs++];
-        samples_take(s, from, cell, rows[i]);
         *r = (struct simulate_run){ .method = method, .rows = rows[i] };
-        fill_run(r, s, cell);
+        fill_run(r, from, cell);
     }
-    free(s);
     return OK;
 }
 

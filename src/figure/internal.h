@@ -23,8 +23,8 @@ bool figure_allows(const json_t *spec, const char *key, const char *value);
 bool figure_allows_cell(const struct gather *, const struct result_cell *);
 /* The tags for which a label has `metric`, in order of first appearance. New array of strings. */
 json_t *figure_tags_with(const struct gather *, const char *metric);
-/* The *n cells that `where` allows, one per point; with by_build, only the first of each build. The caller
- * frees the array with free(). NULL: out of memory. */
+/* The *n cells that `where` allows, one per point; with by_build, only the first of each build. The
+   caller frees the array with free(). NULL: out of memory. */
 const struct result_cell **figure_cells(const struct gather *, bool by_build, size_t *n);
 /* Whether all points of a build share the metric: it is measured before the first search, or over
    a sweep. */

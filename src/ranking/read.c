@@ -6,8 +6,8 @@
 #include "src/base/json.h"
 #include "src/ranking/ranking.h"
 
-/* What the steps cost, and what the index holds after the last of them. The first insertion builds the
-   index; later ones change it. */
+/* What the steps cost, and what the index holds after the last of them. The first insertion builds
+   the index; later ones change it. */
 static void read_costs(struct ranking_build *s)
 {
     double seconds[OP_KINDS + 1] = { 0 }, rows[OP_KINDS + 1] = { 0 };

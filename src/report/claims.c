@@ -121,8 +121,8 @@ static void write_values(FILE *out, json_t *values)
     }
 }
 
-/* A line for each time or rate that the claim read of two labels and whose intervals over the repeats
-   overlap; one if a metric has no interval, which fewer than three repeats do not have. */
+/* A line for each time or rate that the claim read of two labels and whose intervals over the
+   repeats overlap; one if a metric has no interval, which fewer than three repeats do not have. */
 static void append_noise(const struct result *result, json_t *groups, json_t *lines)
 {
     bool unknown = false;

@@ -46,8 +46,8 @@ static const char *next_column(enum column_group group, unsigned *at)
     return next ? next->name : NULL;
 }
 
-/* The tags of the queries, or of all other operations, in the workload's order: of the cell with the
-   most steps, as all cells run the same operations, but some fail. */
+/* The tags of the queries, or of all other operations, in the workload's order: of the cell with
+   the most steps, as all cells run the same operations, but some fail. */
 static json_t *tags_of(const struct result *r, bool is_query)
 {
     json_t *tags = json_array();
@@ -76,8 +76,8 @@ static bool is_silent(const struct summary_entry *entry)
            !(fmax(entry->median, entry->high) > 0);
 }
 
-/* Adds the column of one metric and tag if the result has values for it. "recall@" is any k, as k may
-   differ between tags. */
+/* Adds the column of one metric and tag if the result has values for it. "recall@" is any k, as k
+   may differ between tags. */
 static void add_column(json_t *columns, const struct summary *present, const char *name,
                        const char *tag)
 {

@@ -163,9 +163,9 @@ static const char *last_tag(const struct result *r)
     return search ? search->tag : NULL;
 }
 
-/* Of settings that were tuned, the variants in another order: first those that reached the recall, the
-   fastest first; then the others, the highest recall first; then those not measured. The caller frees the
-   array. NULL: out of memory. */
+/* Of settings that were tuned, the variants in another order: first those that reached the recall,
+   the fastest first; then the others, the highest recall first; then those not measured. The caller
+   frees the array. NULL: out of memory. */
 static const struct result_cell **ranked_variants(const struct result *r)
 {
     const char *tag = r->is_tuned ? last_tag(r) : NULL;

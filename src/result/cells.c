@@ -65,7 +65,8 @@ static double seconds_of(const json_t *cell)
     return json_number_value(json_object_get(cell, "cell_seconds"));
 }
 
-/* The copy of a stored cell in result.json; NULL: none. The duration separates cells of different runs. */
+/* The copy of a stored cell in result.json; NULL: none. The duration separates cells of different
+   runs. */
 static const json_t *copy_of(const struct result *result, const json_t *stored)
 {
     const double seconds = seconds_of(stored);

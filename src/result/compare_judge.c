@@ -109,8 +109,8 @@ static bool pair_queries(struct compare_row *row, const struct summary_entry *le
     return true;
 }
 
-/* The metric of the hits that a share of right answers is of; false: it is no such share. *batch: it is
-   of the batch, whose queries are a part of these. */
+/* The metric of the hits that a share of right answers is of; false: it is no such share. *batch:
+   it is of the batch, whose queries are a part of these. */
 static bool share_metric(const char *name, size_t k, char *metric, size_t bytes, bool *batch)
 {
     const bool range = strstr(name, "range_recall") || strcmp(name, "range_precision") == 0;
@@ -273,8 +273,8 @@ static bool fill_row(struct compare_row *row, struct two *t, const struct compar
     return true;
 }
 
-/* The build of the entry, if all its points have the same steps of the tag; NULL: they have not. The
-   first point of a build does not tell, but the next cell does. */
+/* The build of the entry, if all its points have the same steps of the tag; NULL: they have not.
+   The first point of a build does not tell, but the next cell does. */
 static const char *shared_by(const struct summary_entry *entry, const char *tag)
 {
     const struct result_cell *cell = entry->samples[0].cell;
@@ -293,8 +293,8 @@ static const char *shared_by(const struct summary_entry *entry, const char *tag)
     return shared ? cell->build : NULL;
 }
 
-/* Adds the row of an entry of A, if B has it, too. builds: the builds and metrics that have a row. False:
-   out of memory. */
+/* Adds the row of an entry of A, if B has it, too. builds: the builds and metrics that have a row.
+   False: out of memory. */
 static bool add_row(struct compare_rows *rows, const struct compare_side *a,
                     const struct compare_side *b, const struct summary_entry *left,
                     struct summary *builds)

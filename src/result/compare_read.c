@@ -7,8 +7,8 @@
 #include "src/result/compare.h"
 #include "src/result/result.h"
 
-/* Adds the hits of each query of a step to the sums of its metric, if it has as many queries as the first
-   such step. False: out of memory. */
+/* Adds the hits of each query of a step to the sums of its metric, if it has as many queries as the
+   first such step. False: out of memory. */
 static bool add_hits(struct compare_side *side, const struct result_cell *cell,
                      const struct result_step *step)
 {

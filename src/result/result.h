@@ -13,11 +13,12 @@
    `answers` and `structure` are files that are moved beside it; NULL: none. */
 int result_store_cell(const char *dir, const struct cell *, json_t *cells, const char *answers,
                       const char *structure, struct error *);
-/* Reads dir/result.json as it is, unchecked; a result without cells if there is none. The caller calls
-   result_close(). */
+/* Reads dir/result.json as it is, unchecked; a result without cells if there is none. The caller
+   calls result_close(). */
 void result_read_earlier(const char *dir, struct result *);
-/* Reads a stored cell if it finished, its key matches and it is as the earlier result has it; the caller
-   owns *cells. Otherwise *cells is NULL and `why` holds the reason, or "" if no cell is stored. */
+/* Reads a stored cell if it finished, its key matches and it is as the earlier result has it; the
+   caller owns *cells. Otherwise *cells is NULL and `why` holds the reason, or "" if no cell is
+   stored. */
 int result_stored_cell(const char *dir, const struct cell *, const struct result *earlier,
                        json_t **cells, char *why, size_t why_bytes, struct error *);
 
@@ -28,9 +29,9 @@ void result_renumber_cells(const char *dir, const struct plan *);
    operations or methods; of a quick result, other data. */
 bool result_measures_other(const char *dir, const struct plan *);
 
-/* Reads the stored cells of the result in dir with per-query data into a new array, which is empty if
-   none is stored. The caller owns *cells, also after an error. ERR_CORRUPT: a stored cell is not as
-   the result has it. */
+/* Reads the stored cells of the result in dir with per-query data into a new array, which is empty
+   if none is stored. The caller owns *cells, also after an error. ERR_CORRUPT: a stored cell is not
+   as the result has it. */
 int result_all_stored(const char *dir, const struct result *, json_t **cells, struct error *);
 
 /* Returns the *n numbers N of the files dir/cells/N.json, ascending; NULL: none. The caller frees
@@ -43,16 +44,18 @@ struct result_run {
     bool quick, in_process;
 };
 
-/* Makes the whole document: a summary (medians over repeats with intervals, by LABEL[point] and metric),
-   claims, published and measured values, environment and datasets. `cells` concatenates the arrays of
-   cell_run(). Takes the reference `environment`. The caller calls result_close(), also after an error. */
+/* Makes the whole document: a summary (medians over repeats with intervals, by LABEL[point] and
+   metric), claims, published and measured values, environment and datasets. `cells` concatenates
+   the arrays of cell_run(). Takes the reference `environment`. The caller calls result_close(),
+   also after an error. */
 int result_make(struct experiment *, const struct oracle *, json_t *environment,
                 const struct result_run *, json_t *cells, struct result *, struct error *);
 /* Returns the new `run` object of a result: its options and progress. NULL: out of memory. */
 json_t *result_run_json(const struct experiment *, const struct result_run *);
 int result_save(const json_t *result, const char *dir, struct error *);
 /* Reads a result and checks its schema, required fields and number ranges. The caller calls
-   result_close(), also after an error. ERR_VERSION: another schema. ERR_CORRUPT: a field is invalid. */
+   result_close(), also after an error. ERR_VERSION: another schema. ERR_CORRUPT: a field is
+   invalid. */
 int result_load(const char *path, struct result *, struct error *);
 /* Returns the folder of a result, given the folder or its result.json. The caller frees it with
    free(). NULL: out of memory. */

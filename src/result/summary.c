@@ -226,8 +226,9 @@ static void each_metric(const struct result_step *of, take_metric *take, void *t
     }
 }
 
-/* The method's statistics after the step as stats.NAME and, for objects such as the latency of writers,
-   stats.GROUP.NAME, and the parts of its memory. Arrays and strings remain only in the cell. */
+/* The method's statistics after the step as stats.NAME and, for objects such as the latency of
+   writers, stats.GROUP.NAME, and the parts of its memory. Arrays and strings remain only in the
+   cell. */
 static void each_statistic(const json_t *step, take_metric *take, void *to)
 {
     json_t *stats = json_object_get(step, "stats"), *value;
@@ -335,8 +336,8 @@ static bool of_long_series(const struct summary *s, const struct summary_entry *
     return strchr(e->metric, '#') && summary_find(s, e->label, past)->label;
 }
 
-/* The curve of the cell's build and repeat, whose points are beside each other: they were measured in
-   one process. NULL: out of memory. */
+/* The curve of the cell's build and repeat, whose points are beside each other: they were measured
+   in one process. NULL: out of memory. */
 static struct curve *curve_of(struct maker *m, const char *tag, size_t rate)
 {
     for (size_t i = m->n_curves; i > 0; i--) {

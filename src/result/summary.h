@@ -2,8 +2,7 @@
  *
  * METRIC/TAG names a metric of a step; TAG is the step's tag, or its operation's name. If several
  * steps of an operation share a tag, METRIC/TAG#i belongs to the i-th step, and METRIC/TAG is of all
- * these steps in one repeat: a rate is the sum of their counts over the sum of their seconds, what is
- * measured for each query or row is weighted by their number, anything else is the mean. Cells that failed are left out. stats.NAME/TAG is a
+ * these steps in one repeat, as metrics.def says. Cells that failed are left out. stats.NAME/TAG is a
  * statistic that the method reports. RATE@recall=R/TAG interpolates linearly between the two
  * measured points of a sweep around R, for query rates and work per query. It is absent outside the
  * measured range.
@@ -21,21 +20,22 @@ struct result_step;
 
 /* What one repeat measured. */
 struct summary_sample {
-    const struct result_cell *cell; /* NULL: of a whole sweep */
+    const struct result_cell *cell; /* of a whole sweep, its first point */
     double value;
 };
 
-/* A metric of LABEL[point], or of a build if it is of a whole sweep. */
+/* A metric of LABEL[point], or of a build if it is of a whole sweep.
+ *
+ * low, high  the 95 % interval of the median over this run's repeats by stats_median_interval()
+ *            (stats.h); none below three
+ * noisy      a time or rate that is not steady: this interval, or in one repeat that over the passes
+ *            of the search, is wider than a tenth, or the passes waited for a processor more than a
+ *            tenth of their time */
 struct summary_entry {
     const char *label;
-    char *metric; /* METRIC/TAG or METRIC/TAG#i */
-    double median, low,
-        high; /* NAN: not known. low, high: the 95 % interval of the median over this
-                                 run's repeats by stats_median_interval() (stats.h); none below three */
-    bool
-        noisy; /* a time or rate that is not steady: this interval, or in one repeat that over the passes
-                   of the search, is wider than a tenth, or the passes waited for a processor more than a
-                   tenth of their time */
+    char *metric;             /* METRIC/TAG or METRIC/TAG#i */
+    double median, low, high; /* NAN: not known */
+    bool noisy;
     size_t repeats;
     struct summary_sample *samples; /* one per repeat; NULL: the entry is read from a file */
     size_t capacity;
@@ -48,12 +48,12 @@ struct summary {
     void *tree; /* by label and metric, for tsearch() */
 };
 
-/* Computes the summary of the result's cells. The labels are the result's, which must outlive it. The
-   caller calls summary_free(), also after an error. False: out of memory. */
+/* Computes the summary of the result's cells. The labels are the result's, which must outlive it.
+   The caller calls summary_free(), also after an error. False: out of memory. */
 bool summary_make(struct summary *, const struct result *);
 /* Reads the array of result.json, which must outlive the summary. */
 bool summary_read(struct summary *, const json_t *);
-/* Returns a new array of { label, metric, median, low, high, repeats, noisy }; NULL: out of memory. */
+/* Returns a new array of { label, metric, median, low, high, repeats, noisy }. */
 json_t *summary_json(const struct summary *);
 void summary_free(struct summary *);
 

@@ -12,10 +12,9 @@
 
 struct result_step {
     const json_t *json;
-    enum op_kind op; /* OP_KINDS: an operation of another version */
-    const char *tag; /* the operation's name if it has none */
-    size_t number,
-        of; /* place from 1 in the series of its operation and tag; length of the series */
+    enum op_kind op;   /* OP_KINDS: an operation of another version */
+    const char *tag;   /* the operation's name if it has none */
+    size_t number, of; /* in the series of its operation and tag: place from 1, length */
     bool ok;
 };
 
@@ -37,8 +36,8 @@ struct result {
     const char *name, *title; /* of the experiment; the title is the name if it has none */
     size_t k;
     double dim; /* of the first data set; NAN: not known */
-    struct result_cell *
-        cells; /* as in the JSON: the points of a process are beside each other. cells[n] is empty */
+    /* As in the JSON: the points of a process are beside each other. cells[n] is empty. */
+    struct result_cell *cells;
     size_t n;
     /* The first cell of each name, in the config's order of methods, and those of them that are the
        first of their build. */

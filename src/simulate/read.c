@@ -71,7 +71,8 @@ static const struct result_cell *alone_of(const struct result *r, const struct r
 
 /* ---- searches */
 
-/* Those of LABEL[point] at one number of live rows: of all repeats and seeds, the first RUNS_MOST. */
+/* Those of LABEL[point] at one number of live rows: of all repeats and seeds, the first RUNS_MOST.
+   */
 struct searches {
     const struct result_step *step[SIMULATE_RUNS_MOST];
     size_t n;

@@ -6,7 +6,8 @@
 
 enum { NAMES_MAX = 600 };
 
-/* The number of the method whose label this is, with or without a point; n_methods: there is none. */
+/* The number of the method whose label this is, with or without a point; n_methods: there is none.
+   */
 size_t lua_method_of(const struct experiment *, const char *label);
 bool lua_is_one_of(const char *name, const char *const *names, size_t n);
 /* Fills names with those of all result metrics, at most NAMES_MAX; returns their number. The

@@ -7,7 +7,8 @@
 -- are replaced. The groups vary the choice and number of primaries; splits (temporary centroids, parts, outliers and
 -- their sigma, the nearest primary against the nearest centroid, whether the old route is kept); merges (both routes
 -- or one); the search in a cluster; the time of the build; the time of maintenance; and the cache and its read-ahead
--- (also searched cold).
+-- (also searched cold). Without --quick, another group varies the graph of routes, among small clusters, the graphs in
+-- clusters, what is merged, and past versions, and sweeps vary what a search leaves out.
 --
 -- A choice changes the size of clusters, and so the cost of 8 of them. Recall is therefore compared at equal
 -- distances (distances@recall=0.95, and the Pareto figures). tests/unit/channi/test_phantom.c compares the phantom
@@ -58,6 +59,20 @@ local cached = {
 -- requested at once.
 local in_turn = { { "nothing ahead", { prefetch = 0 } }, { "2 ahead", { prefetch = 2 } } }
 
+-- Clusters of a sixth of the usual size: then there are more routes than a search keeps.
+local small = { target_cluster = target // 6 }
+local routes = {
+  { "M of 8", { top_M = 8, top_M0 = 16 } }, { "M of 32", { top_M = 32, top_M0 = 64 } }, { "construction with 32", { top_ef_construction = 32 } },
+  { "assigned by 4 routes", { assign_ef = 4 } }, { "assigned by 256 routes", { assign_ef = 256 } },
+}
+local more = {
+  { "construction in clusters with 25", { in_ef_construction = 25 } }, { "few are merged", { merge_min = 4 } }, { "many are merged", { merge_min = 100 } },
+  { "small clusters of outliers", { ood_cap = 50 } }, { "a hundred versions kept", { history = 100 } },
+}
+local function swept(label, knob, values, params, knobs)
+  return method { "channi", label = label, params = channi.with(base, params), knobs = channi.with({ nprobe = 16 }, knobs), sweep = { [knob] = values } }
+end
+
 local function group(label, list, params, knobs)
   params = channi.with(base, params)
   for _, one in ipairs(list) do one[2] = channi.with(params, one[2]) end
@@ -70,6 +85,8 @@ local function work(r, label, choice) -- distances for recall .9
   return r(choice and ("%s[%s]"):format(label, choice) or label, "distances@recall=0.9/end of churn")
 end
 local function of(r, metric, label, choice, tag) return r(name(label, choice), ("%s/%s"):format(metric, tag or "end of churn")) end
+
+local function limited(r, metric, label, knob, value) return r(("%s[%s=%s]"):format(label, knob, value), metric .. "/end of churn") end
 
 local groups = { sampling = sampling, splits = splits, inside = inside, when = when, cache = cached, ["in turn"] = in_turn }
 
@@ -92,7 +109,14 @@ experiment {
   end,
 
   methods = { group("sampling", sampling), group("splits", splits), group("inside", inside), group("when", when), group("cache", cached),
-    group("in turn", in_turn, { cache_mb = 1 }, { early_stop_clusters = 8 }) },
+    group("in turn", in_turn, { cache_mb = 1 }, { early_stop_clusters = 8 }),
+    table.unpack(quick and {} or {
+      group("routes", routes, small), group("more", more),
+      swept("routes kept", "top_ef", { 8, 16, 64, 256 }, small), swept("rows kept", "in_ef", { 10, 48, 128 }),
+      swept("steps without gain", "early_stop_steps", { 1, 8, 0 }), swept("near routes", "eps", { 0, .1, .5, 2 }),
+      swept("estimated recall", "target_recall", { .8, .9, .95 }, nil, { nprobe = 64 }),
+      swept("near outliers", "ood_reach", { 0, .1, .25, 1 }), swept("exact distances", "rerank", { 10, 100, 0 }, { cluster_index = "codes" }),
+    }) },
 
   claims = {
     { "outliers' clusters are worth having: without them recall .9 costs more distances", function(r)
@@ -142,6 +166,22 @@ experiment {
       end
       return true
     end },
+    table.unpack(quick and {} or {
+      { "(ours) ending the search of a cluster after eight steps without gain saves a tenth of the distances, for at most half a point of recall", function(r)
+        return limited(r, "distances", "steps without gain", "early_stop_steps", 8) <= .9 * limited(r, "distances", "steps without gain", "early_stop_steps", 0)
+          and limited(r, "recall@10", "steps without gain", "early_stop_steps", 8) >= limited(r, "recall@10", "steps without gain", "early_stop_steps", 0) - .005
+      end },
+      { "(ours) leaving out routes beyond 1.5 times the k-th answer saves a tenth of the distances, for at most half a point of recall", function(r)
+        return limited(r, "distances", "near routes", "eps", "0.5") <= .9 * limited(r, "distances", "near routes", "eps", 0)
+          and limited(r, "recall@10", "near routes", "eps", "0.5") >= limited(r, "recall@10", "near routes", "eps", 0) - .005
+      end },
+      { "(ours) a hundred exact distances find what all that the bound leaves find, within half a point", function(r)
+        return limited(r, "recall@10", "exact distances", "rerank", 100) >= limited(r, "recall@10", "exact distances", "rerank", 0) - .005
+      end },
+      { "(ours) what is assigned by 4 routes is found no better than what is assigned by 64", function(r)
+        return of(r, "recall@10", "routes", "assigned by 4 routes") <= of(r, "recall@10", "routes") + .002
+      end },
+    }),
   },
 
   figures = {

@@ -23,6 +23,8 @@ experiment {
   methods = {
     method { "asteria", params = { leaf_cap = 40, train_steps = 50 } },
     method { "divf", params = { clusters = 8 } },
+    method { "kmeans", label = "k-means", params = { clusters = 8 }, ablations = { { "two iterations", { iterations = 2 } } } },
+    method { "hdbscan", params = { min_cluster_size = 10, min_samples = 5, neighbours = 16 } },
     method { "flat", label = "no clusters" }, -- its steps are `unsupported`
   },
 

@@ -1,6 +1,8 @@
--- Readers and writers at the same time: a closed loop, a fixed rate, replacements, and writers only.
+-- Readers and writers at the same time: a closed loop, a fixed rate, replacements, and writers only. Two indexes on disk
+-- maintain themselves in background threads, which get a part of a processor and of the disk and leave searches the rest.
 local data = synthetic { kind = "mixture", rows = 8000, dim = 16 }
 local seconds = quick and 0.3 or 2
+local background = { maintenance = "background", background_threads = 2, background_nice = 5, background_cpu_share = .5, background_mb_s = 100 }
 
 experiment {
   name = "concurrent",
@@ -19,6 +21,10 @@ experiment {
     w:concurrent { data:queries(100), writes = data:rows(6001, 8000), readers = 0, seconds = 0, tag = "writers only" }
   end,
 
-  methods = { method { "flat" }, method { "hnsw" }, method { "divf", knobs = { nprobe = 8 } } },
+  methods = {
+    method { "flat" }, method { "hnsw" }, method { "divf", knobs = { nprobe = 8 } },
+    method { "spfresh", params = background },
+    method { "channi", params = background },
+  },
   figures = { { "ccdf", where = { tag = { "readers only", "one writer", "200 a second" } } } },
 }

@@ -17,6 +17,7 @@ experiment {
 
   methods = {
     method { "flat" },
+    method { "skeleton", sweep = { block = { 16, 256 } } }, -- a method's knob; the answers are the same
     method { "spfresh", params = { store = "file" }, sweep = { nprobe = { 4, 16 } } },
   },
 }

@@ -2,7 +2,7 @@
  * decode to the same codeword, residual codes with bounds, a graph of a few edges per row, and
  * clusters that are prefixes of addresses.
  *
- *     rotation/     unit rows to z: BOR, PCA, ITQ, OPQ
+ *     rotation/     unit rows to z: BOR, PCA, OPQ
  *     code/         error-correcting codes: words of sign bits to addresses
  *     residual/     LRSQ and PCA codes of rows
  *     model/        all of these, fitted to a sample

@@ -16,7 +16,7 @@ static int check_params(const struct index_env *env, const struct asteria_params
     if (p->address_bits > most)
         return fail(env->error, ERR_ARGUMENT,
                     "asteria: address_bits is %lld, but the code's words have %u bits of address; "
-                    "code = golay2 and none have 24",
+                    "code = none has 24",
                     (long long)p->address_bits, most);
     if (!env->dir && (p->storage == ASTERIA_ROWS_TIERED || p->wal != ASTERIA_NO_WAL))
         return fail(

@@ -11,9 +11,9 @@
 
 static const struct param options[] = {
     PARAM_CHOICE(
-        P, rotation, ROTATION_AUTO, "bor|hadamard|identity|random|pca|itq|opq|auto",
+        P, rotation, ROTATION_AUTO, "bor|hadamard|identity|pca|opq|auto",
         "how rows are rotated. bor: a learned butterfly; hadamard: the same before learning; "
-        "identity: not at all; random, pca, itq, opq: a dense matrix, which costs dim^2 per row; "
+        "identity: not at all; pca, opq: a dense matrix, which costs dim^2 per row; "
         "auto: bor or pca, whichever makes queries cheaper by rows kept out of training",
         .paper = "bor"),
     PARAM_INT(P, passes, 1, 1, 4,
@@ -29,10 +29,9 @@ static const struct param options[] = {
         P, centering, true,
         "true: bits are signs about the mean of the sample, which balances them; false: about zero",
         .old_name = "centre"),
-    PARAM_CHOICE(P, code, ECC_GOLAY, "golay|golay2|bch|hamming|rm|none|random",
+    PARAM_CHOICE(P, code, ECC_GOLAY, "golay|bch|hamming|none",
                  "error-correcting code that sign bits are decoded to, so that near rows share an "
-                 "address: golay [24,12], golay2 (two of them), bch [31,16], hamming [15,11], rm "
-                 "(Reed-Muller [32,6]), none (raw bits), random [24,12]"),
+                 "address: golay [24,12], bch [31,16], hamming [15,11], none (raw bits)"),
     PARAM_INT(
         P, address_bits, 0, 0, ECC_ADDRESS_MAX,
         "bits of a bucket's address, at most the code's; 0: chosen for about 200 rows per bucket"),
@@ -53,11 +52,9 @@ static const struct param options[] = {
                "product; false: the strongest coordinates of the rotated row",
                .paper = "false"),
     PARAM_INT(P, scan_dims, 0, 0, 8192,
-              "principal coordinates in the scanned codes, at most a quarter of the dimensions. "
+              "principal coordinates in the scanned codes, of 4 bits, at most a quarter of the "
+              "dimensions. "
               "Fewer: faster, but recall falls where the rest matters; 0: all dimensions"),
-    PARAM_INT(
-        P, scan_bits, 4, 1, 4,
-        "bits per coordinate of the scanned codes. More: fewer distances; 4 are scanned fastest"),
     PARAM_INT(
         P, rabitq_bits, 0, 0, 9,
         "scan_dims = 0: bits per dimension. 4 are scanned at once; else the sign first, then "
@@ -107,7 +104,7 @@ static const struct param options[] = {
                  "rotates batches of 64 rows or more and takes their sign bits; any: what bounds "
                  "the rows of certified searches of 32 "
                  "queries or more"),
-    PARAM_END
+    PARAM_END_GONE("scan_bits=take it out: coordinates have 4 bits")
 };
 
 static const struct param knobs[] = {

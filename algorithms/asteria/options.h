@@ -11,21 +11,16 @@ enum asteria_rotation_kind {
     ROTATION_BOR,
     ROTATION_HADAMARD,
     ROTATION_IDENTITY,
-    ROTATION_RANDOM,
     ROTATION_PCA,
-    ROTATION_ITQ,
     ROTATION_OPQ,
     ROTATION_AUTO /* of a model: one of the above */
 };
 enum asteria_bor_init { BOR_HADAMARD, BOR_NEAR_IDENTITY, BOR_RANDOM };
 enum asteria_code {
     ECC_GOLAY,   /* [24,12,8] */
-    ECC_GOLAY2,  /* two of them: 24 bits of address */
     ECC_BCH,     /* [31,16,7] */
     ECC_HAMMING, /* [15,11,3] */
-    ECC_RM,      /* Reed-Muller(1,5): [32,6,16] */
     ECC_NONE,    /* raw bits, one per address bit */
-    ECC_RANDOM,  /* [24,12] with random parity bits */
 };
 enum asteria_vantages { VANTAGE_COORDINATES, VANTAGE_LEARNED };
 /* A row is linked in the graph before insert() returns, or by maintain() alone. */
@@ -53,7 +48,6 @@ struct asteria_params {
     int64_t lrsq_block;
     bool lrsq_pca;       /* of principal axes, not of the rotation's coordinates */
     int64_t scan_dims;   /* scanned codes: principal coordinates; 0: all dimensions */
-    int64_t scan_bits;   /* bits per principal coordinate */
     int64_t rabitq_bits; /* bits per dimension if all are scanned; 0: by the dimension */
     double eps0;
     /* the graph */

@@ -42,7 +42,8 @@ experiment {
   end,
 
   methods = {
-    method { "asteria", label = tree, params = params },
+    method { "asteria", label = tree, params = params,
+             ablations = not quick and { { "no penalty", { leaf_penalty = 0 } }, { "penalty of 1", { leaf_penalty = 1 } } } or nil },
     method { "asteria", label = rebuilt, params = params, rebuild = "drift" },
     method { "divf", label = lists, params = { clusters = 10 } },
     method { "kmeans", label = means },

@@ -45,7 +45,7 @@ experiment {
   end,
 
   methods = {
-    index(frozen, {}),
+    index(frozen, {}, { ablations = not quick and { { "buckets rewritten at once", { compact_share = 0 } }, { "never rewritten", { compact_share = 1 } } } or nil }),
     index(retrained, { retrain_share = .5 }),
     index(centreless, { centering = false }),
     index(rebuilt, {}, { rebuild = "arrive" }),

@@ -101,7 +101,7 @@ static const struct setting settings[] = {
     { "asteria",
       "rotation=identity,code=none,address_bits=6,vantages=learned,lrsq_pca=false,bits=6",
       "mode=certified,nprobe=4194304", EXHAUSTIVE },
-    { "asteria", "rotation=itq,code=golay2,address_bits=7,storage=tiered,cache_mb=0",
+    { "asteria", "rotation=opq,code=golay,address_bits=7,storage=tiered,cache_mb=0",
       "mode=certified,nprobe=4194304", EXHAUSTIVE },
     { "asteria",
       FEW_STEPS ",code=bch,caprg=true,link_policy=insert,leaf_cap=8,retrain_share=.5,wal=written",

@@ -40,10 +40,10 @@ static const struct kind {
     { INDEX_U8, WORN, "code=hamming,address_bits=3,caprg=false" },
     { INDEX_F32, WORN, "rotation=pca,code=none,address_bits=6,vantages=learned,scan_dims=3" },
     { INDEX_F32, UNTRAINED, "wal=written" },
-    { INDEX_U8, WORN, "code=golay2,address_bits=18,storage=tiered,cache_mb=0,wal=written" },
-    { INDEX_F32, HALFWAY, "code=rm,address_bits=3,lrsq_pca=false,r=4,wal=written" },
+    { INDEX_U8, WORN, "code=none,address_bits=18,storage=tiered,cache_mb=0,wal=written" },
+    { INDEX_F32, HALFWAY, "code=bch,address_bits=3,lrsq_pca=false,r=4,wal=written" },
     { INDEX_F32, FULL,
-      "rotation=itq,code=hamming,address_bits=5,link_policy=insert,centering=false" },
+      "rotation=opq,code=hamming,address_bits=5,link_policy=insert,centering=false" },
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 

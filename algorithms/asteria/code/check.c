@@ -13,17 +13,8 @@ static bool golay_weight(unsigned weight)
 static bool weight_is_allowed(const struct asteria_ecc *e, uint64_t codeword)
 {
     const unsigned weight = (unsigned)__builtin_popcountll(codeword);
-    /* golay2's first half */
-    const uint64_t first = ((1ULL << e->half) - 1) | (e->k < 64 ? 0xFFFULL << e->k : 0);
 
-    switch (e->kind) {
-        case ECC_GOLAY: return golay_weight(weight);
-        case ECC_GOLAY2:
-            return golay_weight((unsigned)__builtin_popcountll(codeword & first)) &&
-                   golay_weight((unsigned)__builtin_popcountll(codeword & ~first));
-        case ECC_RM: return weight == 0 || weight == 16 || weight == 32;
-        default: return weight == 0 || weight >= e->distance;
-    }
+    return e->kind == ECC_GOLAY ? golay_weight(weight) : weight == 0 || weight >= e->distance;
 }
 
 static int check_codeword(const struct asteria_ecc *e, uint32_t address, struct error *error)

@@ -201,13 +201,6 @@ uint32_t asteria_ecc_decode(const struct asteria_ecc *e, const float *p)
 {
     switch (e->kind) {
         case ECC_GOLAY: return asteria_ecc_golay_decode(&e->golay, p, e->k, p + e->k);
-        case ECC_GOLAY2: {
-            const uint32_t first = asteria_ecc_golay_decode(&e->golay, p, e->half, p + e->k);
-            return e->k == e->half ? first
-                                   : first | asteria_ecc_golay_decode(&e->golay, p + e->half,
-                                                                      e->k - e->half, p + e->k + 12)
-                                                 << e->half;
-        }
         case ECC_NONE: return (uint32_t)asteria_ecc_word(e, p);
         case ECC_BCH:
             /* Trying all 2^10 codewords is as cheap as a basis with its flips. */

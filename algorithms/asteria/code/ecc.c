@@ -8,10 +8,10 @@ static const struct {
     unsigned bits;
     bool listed; /* its codewords are stored */
 } codes[] = {
-    [ECC_GOLAY] = { "golay", 12, true },   [ECC_GOLAY2] = { "golay2", 24, false },
-    [ECC_BCH] = { "bch", 16, true },       [ECC_HAMMING] = { "hamming", 11, true },
-    [ECC_RM] = { "rm", 6, false },         [ECC_NONE] = { "none", 24, false },
-    [ECC_RANDOM] = { "random", 12, true },
+    [ECC_GOLAY] = { "golay", 12, true },
+    [ECC_BCH] = { "bch", 16, true },
+    [ECC_HAMMING] = { "hamming", 11, true },
+    [ECC_NONE] = { "none", 24, false },
 };
 
 const char *asteria_ecc_name(enum asteria_code kind)
@@ -33,19 +33,8 @@ static void list(struct asteria_ecc *e)
             e->codewords[address & (address - 1)] ^ e->rows[__builtin_ctz(address)];
 }
 
-static unsigned least_weight(const struct asteria_ecc *e)
-{
-    unsigned least = e->n;
-
-    for (uint32_t address = 1; address < 1U << e->k; address++) {
-        const unsigned weight = (unsigned)__builtin_popcountll(e->codewords[address]);
-        least = weight < least ? weight : least;
-    }
-    return least;
-}
-
 int asteria_ecc_create(struct asteria_ecc **out, struct mem *mem, enum asteria_code kind,
-                       unsigned k, uint64_t seed, struct error *error)
+                       unsigned k, struct error *error)
 {
     *out = NULL;
     if (k < 1 || k > codes[kind].bits)
@@ -57,7 +46,7 @@ int asteria_ecc_create(struct asteria_ecc **out, struct mem *mem, enum asteria_c
         return fail(error, ERR_NO_MEMORY, "asteria: code %s: out of memory", codes[kind].name);
     e->kind = kind;
     e->k = k;
-    asteria_ecc_generate(e, seed);
+    asteria_ecc_generate(e);
     if (codes[kind].listed) {
         e->codewords = mem_array(mem, (size_t)1 << k, sizeof *e->codewords);
         if (!e->codewords) {
@@ -67,8 +56,6 @@ int asteria_ecc_create(struct asteria_ecc **out, struct mem *mem, enum asteria_c
         }
         list(e);
     }
-    if (kind == ECC_RANDOM)
-        e->distance = least_weight(e);
     *out = e;
     return OK;
 }

@@ -11,12 +11,9 @@
  * by s, the distance does not.
  *
  *     golay    [24,12,8]   all codewords, eight at a time
- *     golay2   [48,24,8]   two golay words side by side, decoded separately
  *     bch      [31,16,7]   ordered statistics, order 2 (Fossorier and Lin 1995); up to 10 address
  *                          bits: all codewords
- *     hamming  [15,11,3]   all codewords, by a fast Hadamard transform, as for rm and random
- *     rm       [32,6,16]   Reed-Muller(1,5)
- *     random   [24,12]     random parity bits
+ *     hamming  [15,11,3]   all codewords, by a fast Hadamard transform
  *     none     [a,a,1]     the word itself
  */
 #ifndef DRIFTLINE_ASTERIA_CODE_ECC_H
@@ -31,7 +28,7 @@
 struct error;
 struct mem;
 
-enum { ECC_WORD_MAX = 48, ECC_ADDRESS_MAX = 24 };
+enum { ECC_WORD_MAX = 32, ECC_ADDRESS_MAX = 24 };
 
 /* golay codewords as three octets (golay.c). */
 struct asteria_ecc_golay {
@@ -48,15 +45,14 @@ struct asteria_ecc {
     unsigned distance;
     uint64_t rows[ECC_ADDRESS_MAX]; /* rows[j]: the codeword of address bit j alone */
     uint16_t columns[ECC_WORD_MAX]; /* k <= 16: address bits that add to bit i */
-    uint64_t *codewords;            /* 2^k: golay, bch, hamming, random; else NULL */
-    unsigned half;                  /* golay2: address bits of the first half */
+    uint64_t *codewords;            /* 2^k: golay, bch, hamming; else NULL */
     struct asteria_ecc_golay golay;
 };
 
-/* k: address bits, 1 .. the code's maximum (12, 24, 16, 11, 6, 24, 12); seed: for random.
-   ERR_ARGUMENT: k is out of range. ERR_NO_MEMORY. */
+/* k: address bits, 1 .. the code's maximum (12, 16, 11, 24). ERR_ARGUMENT: k is out of range.
+   ERR_NO_MEMORY. */
 int asteria_ecc_create(struct asteria_ecc **, struct mem *, enum asteria_code, unsigned k,
-                       uint64_t seed, struct error *);
+                       struct error *);
 void asteria_ecc_destroy(struct mem *, struct asteria_ecc *); /* NULL is allowed */
 size_t asteria_ecc_bytes(const struct asteria_ecc *);
 

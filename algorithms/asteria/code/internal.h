@@ -4,9 +4,8 @@
 
 #include "algorithms/asteria/code/ecc.h"
 
-/* codes.c. Fills n, distance, rows, columns, half and golay of an ecc whose kind and k are set. The
-   caller sets the distance of a random code once its codewords are listed. */
-void asteria_ecc_generate(struct asteria_ecc *, uint64_t seed);
+/* codes.c. Fills n, distance, rows, columns and golay of an ecc whose kind and k are set. */
+void asteria_ecc_generate(struct asteria_ecc *);
 
 /* golay.c. Generates the systematic rows of the unshortened code, and the places of its bits. */
 void asteria_ecc_golay_generate(struct asteria_ecc_golay *, uint64_t rows[12]);

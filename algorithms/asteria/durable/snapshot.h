@@ -23,7 +23,7 @@
 #include "algorithms/asteria/asteria.h"
 #include "algorithms/common/durable/store_file.h"
 
-enum { SNAPSHOT_VERSION = 4 };
+enum { SNAPSHOT_VERSION = 5 };
 #define SNAPSHOT_RUNNING "asteria.snapshot"
 #define SNAPSHOT_SAVED   "asteria.index"
 

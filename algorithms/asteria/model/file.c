@@ -11,8 +11,7 @@
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
 
-/* Format 1 ends before `costs`. */
-enum { FORMAT = 2 };
+enum { FORMAT = 3 };
 
 struct stored {
     uint32_t format, version;
@@ -114,7 +113,7 @@ static bool shares(const double *share, size_t n, double most)
 static int check_stored(const struct store_reader *r, const struct index_env *env,
                         const struct stored *s)
 {
-    if (s->version == 0 || s->dim != env->dim || s->code > ECC_RANDOM || s->k == 0 ||
+    if (s->version == 0 || s->dim != env->dim || s->code > ECC_NONE || s->k == 0 ||
         s->k > asteria_ecc_bits_most((enum asteria_code)s->code) || s->m == 0 ||
         s->m > ECC_WORD_MAX || s->m > s->out_dim || s->has_vantages > 1 || s->pca_code >= s->dim)
         return store_corrupt(r, "the model's numbers are inconsistent");
@@ -191,8 +190,8 @@ static int read_quantizer(struct asteria_model *model, const struct index_env *e
 static int read_parts(struct asteria_model *model, const struct index_env *env,
                       const struct store_reader *r, const struct stored *s, char suffix)
 {
-    int rc = asteria_ecc_create(&model->ecc, env->mem, (enum asteria_code)s->code, s->k, s->seed,
-                                env->error);
+    int rc =
+        asteria_ecc_create(&model->ecc, env->mem, (enum asteria_code)s->code, s->k, env->error);
 
     if (rc == OK)
         rc = asteria_rotation_read(&model->rotation, env, r, suffix);
@@ -232,14 +231,13 @@ static int find_stored(const struct index_env *env, const struct store_reader *r
     if (n < sizeof format)
         return store_corrupt(r, "the model is cut off");
     memcpy(&format, bytes, sizeof format);
-    if (format < 1 || format > FORMAT)
+    if (format != FORMAT)
         return fail(env->error, ERR_VERSION,
-                    "asteria: load: %s: a model of format %u, this program reads 1 to %d; build "
-                    "the index again",
+                    "asteria: load: %s: a model of format %u, this program reads %d; build the "
+                    "index again",
                     r->path, (unsigned)format, FORMAT);
-    if (n != (format == 1 ? offsetof(struct stored, costs) : sizeof *s))
+    if (n != sizeof *s)
         return store_corrupt(r, "the model has another length");
-    memset(s, 0, sizeof *s);
     memcpy(s, bytes, n);
     return check_stored(r, env, s);
 }

@@ -128,13 +128,13 @@ static int fit_code(struct fit *f, unsigned address_bits)
     const size_t outputs = useful_outputs(f->params, f->env->dim);
     const unsigned most = asteria_ecc_bits_most(kind);
     unsigned k = address_bits < most ? address_bits : most;
-    int rc = asteria_ecc_create(&model->ecc, f->env->mem, kind, k, model->seed, f->env->error);
+    int rc = asteria_ecc_create(&model->ecc, f->env->mem, kind, k, f->env->error);
 
     if (rc == OK && model->ecc->n > outputs) {
         asteria_ecc_destroy(f->env->mem, model->ecc);
         model->ecc = NULL;
         k = k < outputs ? k : (unsigned)outputs;
-        rc = asteria_ecc_create(&model->ecc, f->env->mem, ECC_NONE, k, model->seed, f->env->error);
+        rc = asteria_ecc_create(&model->ecc, f->env->mem, ECC_NONE, k, f->env->error);
     }
     if (rc != OK)
         return rc;
@@ -269,6 +269,9 @@ static const float *scanned_rows(struct fit *f, size_t n, float **made)
 
 /* The bound of one bit is wide at few dimensions: its error falls as 1 / sqrt(dim). */
 enum { FEW_DIMENSIONS = 64 };
+/* Of a principal coordinate. 3 leave 1.3 to 1.5 times as many rows to compare exactly, 1 leaves 4 to
+   14 times as many (docs/decisions.md); 4 have a fast scan. */
+enum { PCA_CODE_BITS = 4 };
 
 static int fit_quantizer(struct fit *f)
 {
@@ -276,12 +279,12 @@ static int fit_quantizer(struct fit *f)
     /* Few coordinates in more bits each are shorter than all in one bit only if they are
        few enough. */
     const bool has_pca_code = rank > 0 && 4 * rank <= f->env->dim;
-    const int64_t given = has_pca_code ? f->params->scan_bits : f->params->rabitq_bits;
+    const int64_t given = has_pca_code ? PCA_CODE_BITS : f->params->rabitq_bits;
     const size_t bits = given > 0 ? (size_t)given : f->env->dim <= FEW_DIMENSIONS ? 4 : 1;
     /* QUANTIZER_PLANES scans all bits at once. With all dimensions, scanning the sign first is
        cheaper, except for four bits, which have a fast scan. */
-    const bool planes = (has_pca_code && bits > 1) || bits == 4;
-    const struct quantizer_options options = { .kind = planes ? QUANTIZER_PLANES : QUANTIZER_RABITQ,
+    const struct quantizer_options options = { .kind =
+                                                   bits == 4 ? QUANTIZER_PLANES : QUANTIZER_RABITQ,
                                                .seed = f->env->seed,
                                                .bits = bits,
                                                .eps0 = f->params->eps0 };

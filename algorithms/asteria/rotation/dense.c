@@ -1,5 +1,4 @@
-/* dense.c - rotations that are a matrix: random ones, principal axes, and principal axes rotated
- * further by itq.c and opq.c.
+/* dense.c - rotations that are a matrix: principal axes, and those rotated further by opq.c.
  *
  * Applying a matrix takes dim^2 operations per row, BOR takes dim log dim: these are the baselines
  * for BOR. All are square orthogonal matrices padded with rows of zeros, so distances are kept.
@@ -13,20 +12,6 @@
 #include "algorithms/common/rotation/axes.h"
 #include "src/core/mem.h"
 #include "src/core/rng.h"
-
-static int random_matrix(const struct index_env *env, uint64_t seed, float *matrix)
-{
-    struct rng rng = rng_at(seed, DENSE_ROTATION);
-    const size_t dim = env->dim;
-    double *q = mem_array(env->mem, dim * dim, sizeof *q);
-    int rc = q ? asteria_dense_orthogonal(env, &rng, dim, q)
-               : asteria_dense_no_memory(env, "a random rotation");
-
-    for (size_t i = 0; rc == OK && i < dim * dim; i++)
-        matrix[i] = (float)q[i];
-    mem_free(env->mem, q);
-    return rc;
-}
 
 /* ---------------------------------------------------------------------------------- samples */
 
@@ -61,8 +46,6 @@ static int axes_matrix(const struct index_env *env, const struct asteria_rotatio
 
     if (rc == OK)
         rc = axes_find(env, s.rows, s.n, env->dim, s.mean, matrix);
-    if (rc == OK && options->kind == ROTATION_ITQ)
-        rc = asteria_dense_itq(env, options, &s, matrix);
     if (rc == OK && options->kind == ROTATION_OPQ)
         rc = asteria_dense_opq(env, options, &s, matrix);
     free_sample(env, &s);
@@ -74,13 +57,11 @@ int asteria_dense_train(struct asteria_rotation *rotation, const struct index_en
 {
     const size_t dim = env->dim, out_dim = (dim + 15) / 16 * 16;
     float *matrix = mem_zalloc(env->mem, out_dim * dim * sizeof *matrix);
-    int rc = OK;
 
     if (!matrix)
         return asteria_dense_no_memory(env, "a rotation");
     blas_threads_one(); /* the order of sums must not depend on the number of threads */
-    rc = options->kind == ROTATION_RANDOM ? random_matrix(env, options->seed, matrix)
-                                          : axes_matrix(env, options, rows, n, matrix);
+    const int rc = axes_matrix(env, options, rows, n, matrix);
     blas_threads_back();
     if (rc != OK) {
         mem_free(env->mem, matrix);

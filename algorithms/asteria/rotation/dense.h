@@ -1,4 +1,4 @@
-/* dense.h - rotations that are a matrix: random, pca, itq, opq. */
+/* dense.h - rotations that are a matrix: pca, opq. */
 #ifndef DRIFTLINE_ASTERIA_ROTATION_DENSE_H
 #define DRIFTLINE_ASTERIA_ROTATION_DENSE_H
 
@@ -31,15 +31,12 @@ int asteria_dense_orthogonal(const struct index_env *, struct rng *, size_t n, d
 /* axes (n x dim) becomes rotation (n x n) * axes. scratch: n x dim. */
 void asteria_dense_rotate_axes(const double *rotation, size_t n, size_t dim, float *axes,
                                double *scratch);
-/* Projects the sample onto the first k axes: n x k, to be freed with env->mem. centre: the mean's
-   projection is subtracted. NULL: no memory. */
+/* Projects the sample minus its mean onto the first k axes: n x k, to be freed with env->mem. NULL:
+   no memory. */
 float *asteria_dense_project(const struct index_env *, const struct asteria_dense_sample *,
-                             const float *axes, size_t k, bool centre);
+                             const float *axes, size_t k);
 
-/* itq.c, opq.c. axes: all principal axes (dim x dim), replaced by the axes of that
-   kind. ERR_NO_MEMORY. */
-int asteria_dense_itq(const struct index_env *, const struct asteria_rotation_options *,
-                      const struct asteria_dense_sample *, float *axes);
+/* opq.c. axes: all principal axes (dim x dim), replaced by those of opq. ERR_NO_MEMORY. */
 int asteria_dense_opq(const struct index_env *, const struct asteria_rotation_options *,
                       const struct asteria_dense_sample *, float *axes);
 

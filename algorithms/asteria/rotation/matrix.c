@@ -1,4 +1,4 @@
-/* matrix.c - matrix operations of dense.c, itq.c and opq.c. */
+/* matrix.c - matrix operations of opq.c. */
 #include <cblas.h>
 
 #include "algorithms/asteria/rotation/dense.h"
@@ -60,7 +60,7 @@ void asteria_dense_rotate_axes(const double *rotation, size_t n, size_t dim, flo
 }
 
 float *asteria_dense_project(const struct index_env *env, const struct asteria_dense_sample *s,
-                             const float *axes, size_t k, bool centre)
+                             const float *axes, size_t k)
 {
     const int dim = (int)env->dim;
     float *v = mem_array(env->mem, s->n * k, sizeof *v);
@@ -69,9 +69,8 @@ float *asteria_dense_project(const struct index_env *env, const struct asteria_d
     if (v && of_mean) {
         cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)s->n, (int)k, dim, 1, s->rows,
                     dim, axes, dim, 0, v, (int)k);
-        if (centre)
-            cblas_sgemv(CblasRowMajor, CblasNoTrans, (int)k, dim, 1, axes, dim, s->mean, 1, 0,
-                        of_mean, 1);
+        cblas_sgemv(CblasRowMajor, CblasNoTrans, (int)k, dim, 1, axes, dim, s->mean, 1, 0, of_mean,
+                    1);
         for (size_t i = 0; i < s->n; i++)
             for (size_t j = 0; j < k; j++)
                 v[i * k + j] -= of_mean[j];

@@ -19,7 +19,7 @@
 static int log_variances(const struct index_env *env, const struct asteria_dense_sample *s,
                          const float *axes, size_t k, double *logs)
 {
-    float *v = asteria_dense_project(env, s, axes, k, true);
+    float *v = asteria_dense_project(env, s, axes, k);
     double greatest = 0, least = INFINITY;
 
     if (!v)

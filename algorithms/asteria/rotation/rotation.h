@@ -9,9 +9,7 @@
  *             angles, 3 out_dim log2 out_dim flops per row and pass
  *   hadamard  the same network, angles pi/4, random signs, not learned
  *   identity  out_dim = dim rounded up to 16, as for all kinds below
- *   random    dense, QR of normal numbers
  *   pca       principal axes, falling variance
- *   itq       pca, the first m axes rotated so that signs lose least (Gong and Lazebnik 2011)
  *   opq       pca with eigenvalues allocated to blocks of equal product (parametric OPQ, Ge et al. 2013)
  *
  * Immutable once trained; any number of threads may use it.
@@ -52,7 +50,7 @@ struct asteria_trainer {
 struct asteria_rotation_options {
     enum asteria_rotation_kind kind;
     bool centre;
-    size_t m;      /* coordinates that sign bits are taken from: for bor's loss and itq */
+    size_t m;      /* coordinates that sign bits are taken from: for bor's loss */
     size_t rank;   /* coordinates that LRSQ keeps: for bor's loss and opq */
     size_t blocks; /* opq */
     uint64_t seed;

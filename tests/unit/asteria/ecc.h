@@ -10,7 +10,7 @@ static inline struct asteria_ecc *code_of(enum asteria_code kind, unsigned k)
     struct error error = { 0 };
     struct asteria_ecc *e = NULL;
 
-    assert_ok(asteria_ecc_create(&e, NULL, kind, k, test_seed(), &error), &error);
+    assert_ok(asteria_ecc_create(&e, NULL, kind, k, &error), &error);
     assert_int_equal(e->k, k);
     return e;
 }

@@ -8,7 +8,7 @@
 #include "algorithms/common/durable/store_file.h"
 #include "tests/support/testing.h"
 
-enum { ROTATIONS = ROTATION_AUTO + 1, CODES = ECC_RANDOM + 1 };
+enum { ROTATIONS = ROTATION_AUTO + 1, CODES = ECC_NONE + 1 };
 
 static inline struct asteria_params params_of(enum asteria_rotation_kind rotation,
                                               enum asteria_code code)

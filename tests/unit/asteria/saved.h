@@ -17,7 +17,7 @@ static const struct kind kinds[] = {
     { "floats", INDEX_F32, ASTERIA_ROWS_MEMORY, 0, ECC_GOLAY, 4, true },
     { "bytes, no graph", INDEX_U8, ASTERIA_ROWS_MEMORY, 0, ECC_HAMMING, 3, false },
     { "bytes, tiered, cold", INDEX_U8, ASTERIA_ROWS_TIERED, 0, ECC_NONE, 6, true },
-    { "floats, tiered, hot", INDEX_F32, ASTERIA_ROWS_TIERED, 1, ECC_RM, 3, true },
+    { "floats, tiered, hot", INDEX_F32, ASTERIA_ROWS_TIERED, 1, ECC_BCH, 3, true },
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 

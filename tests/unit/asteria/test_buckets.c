@@ -113,7 +113,7 @@ static void test_bounds(void **state)
     bounds_of("address_bits=3,caprg=false", 32);
     bounds_of("address_bits=1,centering=false", 5);
     bounds_of("code=none,address_bits=1,rotation=identity", 1);
-    bounds_of("code=bch,rotation=random,address_bits=4,vantages=learned", 48);
+    bounds_of("code=bch,rotation=hadamard,address_bits=4,vantages=learned", 48);
 }
 
 /* -------------------------------------------------------------------------------- centres */

@@ -155,7 +155,7 @@ static void test_few_pairs(void **state)
     float *rows = unit_rows(&r, 300, DIM, 0, 1);
     test_bench_begin(&b, INDEX_F32, INDEX_COS, DIM, 1);
     param_defaults(asteria_ops.params, &p);
-    p.rotation = ROTATION_RANDOM;
+    p.rotation = ROTATION_HADAMARD;
     struct asteria_model *model = fitted(&b, &p, 4, rows, 300);
     for (size_t n = 0; n < 3; n++) {
         struct asteria_calibration c = { .alpha = .01 };

@@ -7,10 +7,10 @@ static const struct {
     enum asteria_code kind;
     unsigned k, parity, distance;
 } codes[] = {
-    { "golay", ECC_GOLAY, 12, 12, 8 },   { "golay2", ECC_GOLAY2, 24, 24, 8 },
-    { "bch", ECC_BCH, 16, 15, 7 },       { "hamming", ECC_HAMMING, 11, 4, 3 },
-    { "rm", ECC_RM, 6, 26, 16 },         { "none", ECC_NONE, 24, 0, 1 },
-    { "random", ECC_RANDOM, 12, 12, 1 },
+    { "golay", ECC_GOLAY, 12, 12, 8 },
+    { "bch", ECC_BCH, 16, 15, 7 },
+    { "hamming", ECC_HAMMING, 11, 4, 3 },
+    { "none", ECC_NONE, 24, 0, 1 },
 };
 enum { N_CODES = sizeof codes / sizeof *codes };
 
@@ -138,45 +138,22 @@ static void test_flips_within_the_distance_are_put_right(void **state)
         }
 }
 
-/* Reed-Muller corrects seven flips; a sample of all patterns. */
-static void test_reed_muller_puts_seven_flips_right(void **state)
-{
-    (void)state;
-    struct rng rng = rng_at(test_seed(), 2);
-    struct asteria_ecc *e = code_of(ECC_RM, 6);
-
-    for (unsigned i = 0; i < 20000; i++) {
-        const uint32_t address = (uint32_t)rng_below(&rng, 64);
-        uint64_t flips[7], word = asteria_ecc_codeword(e, address);
-        float p[32];
-        rng_sample(&rng, 32, 7, flips);
-        for (unsigned j = 0; j < 7; j++)
-            word ^= 1ULL << flips[j];
-        soften(e, word, p);
-        assert_int_equal(asteria_ecc_decode(e, p), address);
-    }
-    asteria_ecc_destroy(NULL, e);
-}
-
 static void test_distances_are_as_said(void **state)
 {
     (void)state;
     for (unsigned c = 0; c < N_CODES; c++)
         for (unsigned k = 1; k <= codes[c].k; k++) {
             struct asteria_ecc *e = code_of(codes[c].kind, k);
-            const bool halves = codes[c].kind == ECC_GOLAY2;
             int least = 99;
-            assert_int_equal(e->n, k + (halves && k == 1 ? 12 : codes[c].parity));
-            /* The sum of two codewords is a codeword. For golay2 only addresses of few bits are
-               tried, which reach both halves. */
+            assert_int_equal(e->n, k + codes[c].parity);
+            /* The sum of two codewords is a codeword. */
             for (uint32_t a = 1; a < 1U << (k < 16 ? k : 16); a++) {
                 const int weight = weight_of(asteria_ecc_codeword(e, a));
                 least = weight < least ? weight : least;
             }
             assert_true(least >= (int)e->distance);
-            if (codes[c].kind != ECC_RANDOM)
-                assert_int_equal(e->distance, codes[c].distance);
-            if (k == codes[c].k || codes[c].kind == ECC_RANDOM)
+            assert_int_equal(e->distance, codes[c].distance);
+            if (k == codes[c].k)
                 assert_int_equal(least, e->distance);
             asteria_ecc_destroy(NULL, e);
         }
@@ -250,33 +227,6 @@ static void test_decoding_is_the_best_of_all(void **state)
         }
 }
 
-/* The halves of golay2 are golay codes, for which all codewords can be tried. */
-static void test_golay2_decodes_its_halves(void **state)
-{
-    (void)state;
-    struct rng rng = rng_at(test_seed(), 5);
-
-    for (unsigned k = 2; k <= 24; k++) {
-        struct asteria_ecc *both = code_of(ECC_GOLAY2, k), *first = code_of(ECC_GOLAY, both->half),
-                           *second = code_of(ECC_GOLAY, k - both->half);
-        for (unsigned i = 0; i < 20; i++) {
-            float p[48], p1[24], p2[24];
-            uint32_t a = 0, b = 0;
-            draw_whole(&rng, both->n, p);
-            memcpy(p1, p, first->k * sizeof *p);
-            memcpy(p1 + first->k, p + k, 12 * sizeof *p);
-            memcpy(p2, p + first->k, second->k * sizeof *p);
-            memcpy(p2 + second->k, p + k + 12, 12 * sizeof *p);
-            (void)best_of_all(first, p1, &a);
-            (void)best_of_all(second, p2, &b);
-            assert_int_equal(asteria_ecc_decode(both, p), a | b << both->half);
-        }
-        asteria_ecc_destroy(NULL, both);
-        asteria_ecc_destroy(NULL, first);
-        asteria_ecc_destroy(NULL, second);
-    }
-}
-
 /* Order 2 rarely misses the best codeword, for noisy codewords and for random words. */
 static void test_bch_misses_few(void **state)
 {
@@ -324,7 +274,7 @@ static void test_check_finds_a_wrong_codeword(void **state)
                 assert_code(asteria_ecc_check(e, &error), ERR_INVARIANT, &error);
                 e->codewords[(1 << k) - 1] ^= 1ULL << k;
             }
-            if (codes[c].kind == ECC_HAMMING || codes[c].kind == ECC_RM) {
+            if (codes[c].kind == ECC_HAMMING) {
                 e->columns[0] ^= 2;
                 assert_code(asteria_ecc_check(e, &error), ERR_INVARIANT, &error);
             }
@@ -342,14 +292,13 @@ static void test_bits_out_of_range_are_refused(void **state)
         char most[16];
         (void)snprintf(most, sizeof most, "1 to %u", codes[c].k);
         assert_int_equal(asteria_ecc_bits_most(codes[c].kind), codes[c].k);
-        assert_int_equal(asteria_ecc_create(&e, NULL, codes[c].kind, codes[c].k + 1, 1, &error),
+        assert_int_equal(asteria_ecc_create(&e, NULL, codes[c].kind, codes[c].k + 1, &error),
                          ERR_ARGUMENT);
         assert_null(e);
         assert_non_null(strstr(error.text, most));
         assert_non_null(strstr(error.text, codes[c].name));
         error_clear(&error);
-        assert_code(asteria_ecc_create(&e, NULL, codes[c].kind, 0, 1, &error), ERR_ARGUMENT,
-                    &error);
+        assert_code(asteria_ecc_create(&e, NULL, codes[c].kind, 0, &error), ERR_ARGUMENT, &error);
     }
 }
 
@@ -361,7 +310,7 @@ static void test_no_memory(void **state)
             struct mem mem = { .fail_at = at };
             struct error error = { 0 };
             struct asteria_ecc *e;
-            const int rc = asteria_ecc_create(&e, &mem, codes[c].kind, codes[c].k, 1, &error);
+            const int rc = asteria_ecc_create(&e, &mem, codes[c].kind, codes[c].k, &error);
             if (atomic_load(&mem.failed)) {
                 assert_code(rc, ERR_NO_MEMORY, &error);
                 assert_null(e);
@@ -378,37 +327,19 @@ static void test_no_memory(void **state)
     asteria_ecc_destroy(NULL, NULL);
 }
 
-/* Equal seeds give equal codes; different seeds give different ones. */
-static void test_random_is_the_seeds(void **state)
-{
-    (void)state;
-    struct error error = { 0 };
-    struct asteria_ecc *e[3];
-
-    for (unsigned i = 0; i < 3; i++)
-        assert_ok(asteria_ecc_create(&e[i], NULL, ECC_RANDOM, 12, 1 + i / 2, &error), &error);
-    assert_memory_equal(e[0]->rows, e[1]->rows, sizeof e[0]->rows);
-    assert_true(memcmp(e[0]->rows, e[2]->rows, sizeof e[0]->rows) != 0);
-    for (unsigned i = 0; i < 3; i++)
-        asteria_ecc_destroy(NULL, e[i]);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_golay_has_its_weights),
         cmocka_unit_test(test_golay_puts_three_flips_right),
         cmocka_unit_test(test_flips_within_the_distance_are_put_right),
-        cmocka_unit_test(test_reed_muller_puts_seven_flips_right),
         cmocka_unit_test(test_distances_are_as_said),
         cmocka_unit_test(test_addresses_are_the_first_bits),
         cmocka_unit_test(test_decoding_is_the_best_of_all),
-        cmocka_unit_test(test_golay2_decodes_its_halves),
         cmocka_unit_test(test_bch_misses_few),
         cmocka_unit_test(test_check_finds_a_wrong_codeword),
         cmocka_unit_test(test_bits_out_of_range_are_refused),
         cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_random_is_the_seeds),
     };
     return test_run("asteria ecc", tests);
 }

@@ -86,7 +86,7 @@ static const struct kind kinds[] = {
     { "", INDEX_U8, 128, 60, false, false },
     { "address_bits=3,degree=8,pool=24", INDEX_U8, 32, 30, false, true },
     { "address_bits=3,degree=8,pool=24,link_policy=insert", INDEX_F32, 24, 12, false, false },
-    { "caprg=false,code=golay2,address_bits=18", INDEX_F32, 64, 40, false, false },
+    { "caprg=false,code=none,address_bits=18", INDEX_F32, 64, 40, false, false },
     { "address_bits=3", INDEX_F32, 24, 40, true, false },
     { "storage=tiered,cache_mb=0", INDEX_U8, 128, 40, false, false },
     { "wal=written,checkpoint_mb=1", INDEX_U8, 128, 40, false, false },

@@ -106,7 +106,7 @@ static void test_searches_beside_changes(void **state)
 static void test_searches_beside_changes_of_many(void **state)
 {
     (void)state;
-    search_beside("code=golay2,address_bits=18,eps0=12", 4);
+    search_beside("code=none,address_bits=18,eps0=12", 4);
 }
 
 /* ----------------------------------------------------------- updates, checkpoints, searches */

@@ -54,7 +54,7 @@ static void test_histories(void **state)
     (void)state;
     live_history("", INDEX_F32, 24, 60);
     live_history("address_bits=5,compact_share=.1", INDEX_U8, 24, 60);
-    live_history("code=golay2,address_bits=18,degree=4", INDEX_F32, 64, 60);
+    live_history("code=none,address_bits=18,degree=4", INDEX_F32, 64, 60);
     live_history("code=none,address_bits=3,caprg=false", INDEX_U8, 7, 60);
     live_history("rotation=pca,code=hamming,address_bits=6,link_policy=insert", INDEX_F32, 20, 40);
     live_history("code=bch,address_bits=9,retrain_share=.4", INDEX_F32, 33, 60);
@@ -120,7 +120,7 @@ static void test_refused(void **state)
 {
     (void)state;
     refuse("code=hamming,address_bits=12");
-    refuse("code=rm,address_bits=7");
+    refuse("code=hamming,address_bits=12");
     refuse("storage=tiered"); /* without a folder */
     refuse("wal=written");
 }
@@ -279,7 +279,7 @@ static void test_slots_are_used_again(void **state)
     (void)state;
     reuse_slots("");
     reuse_slots("caprg=false");
-    reuse_slots("code=golay2,address_bits=18");
+    reuse_slots("code=none,address_bits=18");
 }
 
 /* Rows of a bucket inserted together get consecutive slots. */
@@ -437,7 +437,7 @@ static bool live_with_fault(const char *settings, size_t at, bool persistent)
 static void test_allocations(void **state)
 {
     static const char *const settings[] = { "address_bits=3,degree=4,pool=16",
-                                            "code=golay2,address_bits=18,caprg=false",
+                                            "code=none,address_bits=18,caprg=false",
                                             "link_policy=insert,address_bits=2,retrain_share=.3" };
     size_t tried = 0;
 

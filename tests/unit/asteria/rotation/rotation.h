@@ -8,8 +8,7 @@
 #include "algorithms/common/durable/store_file.h"
 
 static const enum asteria_rotation_kind KINDS[] = { ROTATION_BOR, ROTATION_HADAMARD,
-                                                    ROTATION_IDENTITY, ROTATION_RANDOM,
-                                                    ROTATION_PCA };
+                                                    ROTATION_IDENTITY, ROTATION_PCA, ROTATION_OPQ };
 enum { N_KINDS = sizeof KINDS / sizeof *KINDS };
 
 static inline float *floats(size_t n)

@@ -61,7 +61,7 @@ static inline void forest_open(struct forest *f, enum asteria_code code, unsigne
     f->rng = rng_at(test_seed(), stream);
     f->z = calloc(SLOTS, sizeof *f->z);
     assert_non_null(f->z);
-    assert_ok(asteria_ecc_create(&f->model.ecc, NULL, code, bits, 1, &f->bench.error),
+    assert_ok(asteria_ecc_create(&f->model.ecc, NULL, code, bits, &f->bench.error),
               &f->bench.error);
     f->model.m = f->model.ecc->n;
     assert_true(f->model.m <= DIM);

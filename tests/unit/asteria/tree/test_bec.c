@@ -55,7 +55,7 @@ static void test_rows_come_and_go(void **state)
     } cases[] = { { ECC_GOLAY, 12, 50, 0, 1, 0 }, { ECC_NONE, 8, 20, 12, .5, 0 },
                   { ECC_GOLAY, 5, 4, 3, .2, 0 },  { ECC_HAMMING, 9, 30, 5, .8, 5 },
                   { ECC_NONE, 1, 10, 0, 1, 0 },   { ECC_NONE, 24, 16, 0, 1, 0 },
-                  { ECC_RM, 6, 40, 1, 0, 0 } /* all rows are equal */ };
+                  { ECC_BCH, 6, 40, 1, 0, 0 } /* all rows are equal */ };
 
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         struct forest f;
@@ -398,7 +398,7 @@ static void test_order_is_of_true_bounds(void **state)
     } cases[] = { { ECC_GOLAY, 12, 60, 0, 1 },     { ECC_NONE, 10, 40, 30, 0.3 },
                   { ECC_HAMMING, 8, 100, 6, 0.5 }, { ECC_NONE, 3, 5000, 0, 1 },
                   { ECC_NONE, 1, 100, 3, 0.02 }, /* ends of the box are rows */
-                  { ECC_RM, 6, 50, 1, 0 } };
+                  { ECC_BCH, 6, 50, 1, 0 } };
 
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         struct forest f;

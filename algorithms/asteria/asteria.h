@@ -12,10 +12,10 @@
  *     buckets/      rows of one address, and the codes that scans read
  *     check/        invariants
  *     search/       k nearest, range
- *     durable/      write-ahead log, snapshots, checkpoints
+ *     durable/      the sections of a file
  *     maintenance/  training, re-encoding, compaction, links
- *     .             method.c: options and the table of operations; index.c: creation; load.c and
- *                   recover.c (the log); insert.c, remove.c, stats.c, memory.c, clusters.c
+ *     .             method.c: options and the table of operations; index.c: creation; insert.c,
+ *                   remove.c, stats.c, memory.c, clusters.c
  *
  * Each folder calls only those above it in this list.
  *
@@ -31,8 +31,8 @@
  * During a change to a newer model, rows of both generations are searched, each by its own model's
  * codes; each row is in one of them. maintain() moves buckets until the older generation is empty.
  *
- * Threads: searches hold `lock` for reading, changes hold it for writing; snapshots are written
- * while both run (change.h, durable/checkpoint.c).
+ * Threads: searches hold `lock` for reading, changes hold it for writing; a file is written while
+ * searches run (change.h).
  */
 #ifndef DRIFTLINE_ASTERIA_H
 #define DRIFTLINE_ASTERIA_H
@@ -46,7 +46,7 @@
 #include "algorithms/asteria/rows/rows.h"
 #include "algorithms/asteria/tree/bec.h"
 #include "algorithms/common/concurrency/scratch_pool.h"
-#include "algorithms/common/durable/durable.h"
+#include "algorithms/common/durable/logged.h"
 #include "src/core/device/copy.h"
 #include "src/core/index.h"
 #include "src/core/slot_table.h"
@@ -66,30 +66,14 @@ struct asteria_counts {
 struct asteria_audit; /* search/bounds_audit.c */
 struct asteria_device;
 
-/* How an index is opened. */
-struct asteria_opening {
-    const struct index_ops *ops;    /* of the index */
-    const struct file_fault *fault; /* for tests: file system faults; or NULL */
-    int *claim;    /* claim of env.dir; set to -1 when the index takes it; NULL: none yet */
-    bool recovers; /* true: the index of env.dir; false: a new one; env.dir must have none */
-};
-
-/* Dead slots that are not free yet because a snapshot needs their rows (rows/pins.c). */
-struct asteria_pins {
-    /* One bit per slot, for the first n slots. durable: the last durable snapshot refers to the
-       slot's row in the file. writing: the snapshot being written needs it. */
-    uint64_t *durable, *writing;
-    size_t n_durable, n_writing;
-    uint32_t *slots;
-    size_t n, capacity, failed; /* failed: n when a checkpoint last failed */
-};
-
 struct asteria {
-    struct index base;
+    union {
+        struct index base;
+        struct logged_index logged;
+    };
     struct asteria_params params; /* with defaults resolved */
     pthread_rwlock_t lock;
-    pthread_rwlock_t checkpoint_lock; /* both locks: change.h */
-    pthread_mutex_t changing;
+    pthread_mutex_t changing; /* both: change.h */
     /* generations[now] receives inserts; the other is being emptied, or NULL. */
     struct asteria_generation *generations[2];
     unsigned now;
@@ -108,14 +92,12 @@ struct asteria {
     uint64_t *tombstones;
     size_t tombstones_capacity;
     struct slot_table slots; /* live ids */
-    struct asteria_pins pins;
     size_t live;
     /* Rows inserted and removed since opening; a bounds audit is valid for one value. */
     uint64_t changes;
     struct asteria_rows *rows;
     struct asteria_caprg *graph; /* NULL: params.caprg is off */
     struct asteria_bec *bec;     /* of generations[now] */
-    struct durable durable;      /* durable.wal: NULL if updates are volatile */
     struct scratch_pool scratch; /* struct asteria_scratch; its lock also guards counts, audit */
     struct asteria_counts counts;
     struct asteria_device *device; /* buckets/device.h; NULL: device = cpu */
@@ -132,7 +114,7 @@ static inline struct asteria *asteria_of(const struct index *index)
 extern const struct index_ops asteria_ops;
 
 /* The operations (src/core/index.h). */
-int asteria_create(const struct index_ops *, struct index **, const struct index_env *,
+int asteria_create(struct index **, const struct index_ops *, const struct index_env *,
                    const void *params);
 void asteria_destroy(struct index *);
 int asteria_train(struct index *, struct vectors sample);
@@ -142,30 +124,13 @@ int asteria_search(struct index *, const struct search_request *, struct search_
 int asteria_range(struct index *, const struct range_request *, struct range_result *);
 int asteria_maintain(struct index *, uint64_t budget, bool *more);
 int asteria_set_params(struct index *, const void *params);
-int asteria_save(struct index *, const char *dir);
-int asteria_load(const struct index_ops *, struct index **, const struct index_env *,
-                 const char *dir);
+int asteria_write(struct index *, struct store_writer *);
+int asteria_read(struct index **, const struct index_ops *, const struct index_env *,
+                 struct store_reader *);
 int asteria_stats(const struct index *, struct stat_sink *);
 int asteria_memory(const struct index *, struct memory_use *);
 int asteria_check(const struct index *, struct stat_sink *);
 int asteria_inspect(const struct index *, const struct structure_sink *);
 int asteria_cluster(struct index *, const struct cluster_request *, struct cluster_result *);
-
-/* index.c: an index without model and rows, for create() and load(). Reads nothing of env.dir and
-   creates the rows' file anew. create() is this followed by asteria_log_start(). */
-int asteria_open(struct asteria **, const struct index_env *, const struct asteria_params *,
-                 const struct asteria_opening *);
-
-/* load.c: loads the index from its own folder env.dir or from the folder of a saved one. */
-int asteria_load_from(struct asteria **, const struct index_env *, const char *dir,
-                      const struct asteria_opening *);
-
-/* recover.c: applies the records of the log after the snapshot, and opens the log for appending. */
-int asteria_replay(struct asteria *, uint64_t snapshot_lsn);
-
-/* insert.c, remove.c: also used to replay the log. They take no lock and log nothing. ids must not
-   be stored yet; id must be stored. On failure only the first *done rows are changed. */
-int asteria_apply_insert(struct asteria *, struct vectors, const uint64_t *ids, size_t *done);
-int asteria_apply_remove(struct asteria *, uint64_t id);
 
 #endif

@@ -1,9 +1,7 @@
 /* change.h - locking of changes. One change runs at a time, and no search runs meanwhile.
  *
- *     durable.checkpointing  one snapshot at a time
- *     checkpoint_lock        read: by changes; write: by the first part of a snapshot
- *     changing               one change at a time
- *     lock                   read: by searches; write: by changes, released while they write files
+ *     changing  one change at a time, or a file that is written of the index
+ *     lock      read: by searches; write: by changes, released while they write rows to a file
  *
  * Locks are taken in this order.
  */
@@ -14,7 +12,6 @@
 
 static inline void asteria_change_begin(struct asteria *a)
 {
-    (void)pthread_rwlock_rdlock(&a->checkpoint_lock);
     (void)pthread_mutex_lock(&a->changing);
     (void)pthread_rwlock_wrlock(&a->lock);
 }
@@ -23,7 +20,6 @@ static inline void asteria_change_end(struct asteria *a)
 {
     (void)pthread_rwlock_unlock(&a->lock);
     (void)pthread_mutex_unlock(&a->changing);
-    (void)pthread_rwlock_unlock(&a->checkpoint_lock);
 }
 
 /* Within a change: lets searches run, but no other change. The state must be

@@ -3,7 +3,6 @@
 #include "algorithms/asteria/asteria.h"
 #include "algorithms/asteria/buckets/device.h"
 #include "algorithms/asteria/code/ecc.h"
-#include "algorithms/asteria/durable/durable.h"
 #include "algorithms/asteria/rows/slots.h"
 #include "algorithms/asteria/search/search.h"
 #include "src/core/device/cuda.h"
@@ -18,17 +17,10 @@ static int check_params(const struct index_env *env, const struct asteria_params
                     "asteria: address_bits is %lld, but the code's words have %u bits of address; "
                     "code = none has 24",
                     (long long)p->address_bits, most);
-    if (!env->dir && (p->storage == ASTERIA_ROWS_TIERED || p->wal != ASTERIA_NO_WAL))
-        return fail(
-            env->error, ERR_ARGUMENT,
-            "asteria: %s needs a folder for the index, but none was given; storage = memory "
-            "and wal = none work without",
-            p->storage == ASTERIA_ROWS_TIERED ? "storage = tiered" : "wal");
     return OK;
 }
 
-/* Writers come first: overlapping searches must not starve changes, nor changes a checkpoint. No
-   thread takes a lock twice. */
+/* Writers come first: overlapping searches must not starve changes. No thread takes it twice. */
 static void init_lock(pthread_rwlock_t *lock)
 {
     pthread_rwlockattr_t writers_first;
@@ -40,12 +32,10 @@ static void init_lock(pthread_rwlock_t *lock)
     (void)pthread_rwlockattr_destroy(&writers_first);
 }
 
-int asteria_open(struct asteria **out, const struct index_env *env, const struct asteria_params *p,
-                 const struct asteria_opening *opening)
+int asteria_create(struct index **out, const struct index_ops *ops, const struct index_env *env,
+                   const void *params)
 {
-    const struct asteria_rows_opening rows = { .again =
-                                                   opening->recovers && p->wal != ASTERIA_NO_WAL,
-                                               .fault = opening->fault };
+    const struct asteria_params *p = params;
     int rc = check_params(env, p);
 
     if (rc != OK)
@@ -53,39 +43,21 @@ int asteria_open(struct asteria **out, const struct index_env *env, const struct
     struct asteria *a = mem_zalloc(env->mem, sizeof *a);
     if (!a)
         return fail(env->error, ERR_NO_MEMORY, "asteria: out of memory creating the index");
-    a->base = (struct index){ opening->ops, *env };
+    a->base = (struct index){ ops, *env };
     a->params = *p;
     init_lock(&a->lock);
-    init_lock(&a->checkpoint_lock);
     pthread_mutex_init(&a->changing, NULL);
     scratch_pool_init(&a->scratch);
     slot_table_init(&a->slots, env->mem);
-    durable_init(&a->durable, env, opening->fault, (uint64_t)p->checkpoint_mb << 20);
-    rc = asteria_log_create(a, opening);
-    if (rc == OK)
-        rc = asteria_rows_create(&a->rows, &a->base.env, &a->params, &rows);
+    rc = asteria_rows_create(&a->rows, &a->base.env, &a->params);
     if (rc == OK && p->device == CUDA_CUDA)
         rc = asteria_device_open(&a->device, &a->base.env);
     if (rc == OK && p->caprg)
         rc = asteria_caprg_create(&a->graph, &a->base.env, (size_t)p->degree);
     if (rc == OK)
-        *out = a;
+        *out = &a->base;
     else
         asteria_destroy(&a->base);
-    return rc;
-}
-
-int asteria_create(const struct index_ops *ops, struct index **out, const struct index_env *env,
-                   const void *params)
-{
-    const struct asteria_opening opening = { .ops = ops };
-    struct asteria *a = NULL;
-    int rc = asteria_open(&a, env, params, &opening);
-
-    if (rc == OK && (rc = asteria_log_start(a)) != OK)
-        asteria_destroy(&a->base);
-    if (rc == OK)
-        *out = &a->base;
     return rc;
 }
 
@@ -115,10 +87,7 @@ void asteria_destroy(struct index *index)
     mem_free(mem, a->places);
     mem_free(mem, a->free);
     mem_free(mem, a->tombstones);
-    asteria_pins_free(a);
     pthread_mutex_destroy(&a->changing);
-    pthread_rwlock_destroy(&a->checkpoint_lock);
     pthread_rwlock_destroy(&a->lock);
-    durable_free(&a->durable);
     mem_free(mem, a);
 }

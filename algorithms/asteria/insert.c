@@ -1,12 +1,11 @@
-/* insert.c - insertion of rows in batches: encoding, reserving memory, logging, adding.
+/* insert.c - insertion of rows in batches: encoding, reserving memory, writing, adding.
  *
- * All that can fail, the log included, comes before the first visible change, so a batch is stored
- * as a whole or not at all. Rows get slots in the order of their buckets, so that the rows of a
+ * All that can fail comes before the first visible change, so a batch is stored as a whole or not at
+ * all. Rows get slots in the order of their buckets, so that the rows of a
  * bucket have consecutive slots.
  */
 #include "algorithms/asteria/buckets/batch.h"
 #include "algorithms/asteria/change.h"
-#include "algorithms/asteria/durable/durable.h"
 #include "algorithms/asteria/maintenance/maintenance.h"
 #include "algorithms/asteria/rows/slots.h"
 #include "src/core/mem.h"
@@ -17,17 +16,15 @@ struct insertion {
     uint32_t *next; /* slots, ascending */
 };
 
-/* shared: other threads have the index, and one of them may exchange the model. */
-static int insertion_begin(struct insertion *n, struct asteria *a, size_t rows, bool shared)
+/* Another thread may exchange the model. */
+static int insertion_begin(struct insertion *n, struct asteria *a, size_t rows)
 {
     const struct index_env *env = &a->base.env;
-    if (shared)
-        pthread_rwlock_rdlock(&a->lock);
+    pthread_rwlock_rdlock(&a->lock);
     const size_t at_once = asteria_batch_rows(a);
     n->most = rows < at_once ? rows : at_once;
     int rc = asteria_batch_begin(&n->batch, a, n->most);
-    if (shared)
-        pthread_rwlock_unlock(&a->lock);
+    pthread_rwlock_unlock(&a->lock);
 
     if (rc != OK)
         return rc;
@@ -79,24 +76,7 @@ static void link_some(struct asteria *a)
     (void)error_divert(before);
 }
 
-/* Writes the rows and their log record. Searches go on and do not see them yet. */
-static int write(struct insertion *n, const uint64_t *ids)
-{
-    struct asteria_batch *b = &n->batch;
-    struct asteria *a = b->a;
-    const struct index_env *env = &a->base.env;
-    const struct vectors rows = { b->rows, b->n, env->dim, env->element };
-
-    asteria_change_pause(a);
-    int rc = asteria_rows_write(a->rows, b->slots, b->rows, b->n);
-    if (rc == OK && a->durable.wal)
-        rc = asteria_log_insert(a, rows, ids, b->n);
-    asteria_change_resume(a);
-    return rc;
-}
-
-/* shared: false where no other thread has the index and nothing is logged. */
-static int insert_encoded(struct insertion *n, const uint64_t *ids, bool shared)
+static int insert_encoded(struct insertion *n, const uint64_t *ids)
 {
     struct asteria_batch *b = &n->batch;
     struct asteria *a = b->a;
@@ -108,7 +88,9 @@ static int insert_encoded(struct insertion *n, const uint64_t *ids, bool shared)
         rc = reserve(n, ids);
     if (rc != OK)
         return rc;
-    rc = shared ? write(n, ids) : asteria_rows_write(a->rows, b->slots, b->rows, b->n);
+    asteria_change_pause(a); /* searches do not see the rows yet */
+    rc = asteria_rows_write(a->rows, b->slots, b->rows, b->n);
+    asteria_change_resume(a);
     asteria_rows_written(a->rows, b->slots, b->rows, b->n, rc == OK);
     if (rc == OK)
         add(n, ids);
@@ -117,38 +99,34 @@ static int insert_encoded(struct insertion *n, const uint64_t *ids, bool shared)
     return rc;
 }
 
-static int insert_batch(struct insertion *n, const uint64_t *ids, bool shared)
+static int insert_batch(struct insertion *n, const uint64_t *ids)
 {
     struct asteria *a = n->batch.a;
 
-    if (!shared) {
-        const int rc = asteria_batch_encode(&n->batch);
-        return rc == OK ? insert_encoded(n, ids, false) : rc;
-    }
     pthread_rwlock_rdlock(&a->lock);
     int rc = asteria_batch_encode(&n->batch);
     pthread_rwlock_unlock(&a->lock);
     if (rc != OK)
         return rc;
     asteria_change_begin(a);
-    rc = insert_encoded(n, ids, true);
-    const bool many = asteria_pins_are_many(a);
+    rc = insert_encoded(n, ids);
     asteria_change_end(a);
-    asteria_checkpoint_if_due(a, many);
     return rc;
 }
 
-/* shared: searches run at the same time, and the batch is logged. */
-static int insert(struct asteria *a, struct vectors v, const uint64_t *ids, size_t *done,
-                  bool shared)
+int asteria_insert(struct index *index, struct vectors v, const uint64_t *ids, size_t *done)
 {
+    struct asteria *a = asteria_of(index);
     struct insertion n;
     int rc;
 
     *done = 0;
+    if (!a->trained)
+        return fail(index->env.error, ERR_UNTRAINED,
+                    "asteria: insert: the index is not trained; train() it with a sample first");
     if (v.n == 0)
         return OK;
-    rc = insertion_begin(&n, a, v.n, shared);
+    rc = insertion_begin(&n, a, v.n);
     if (rc != OK)
         return rc;
     while (rc == OK && *done < v.n) {
@@ -156,25 +134,9 @@ static int insert(struct asteria *a, struct vectors v, const uint64_t *ids, size
 
         b->n = v.n - *done < n.most ? v.n - *done : n.most;
         b->rows = (const unsigned char *)v.rows + *done * b->row_bytes;
-        rc = insert_batch(&n, ids + *done, shared);
+        rc = insert_batch(&n, ids + *done);
         *done += rc == OK ? b->n : 0;
     }
     insertion_end(&n);
     return rc;
-}
-
-int asteria_apply_insert(struct asteria *a, struct vectors v, const uint64_t *ids, size_t *done)
-{
-    return insert(a, v, ids, done, false);
-}
-
-int asteria_insert(struct index *index, struct vectors v, const uint64_t *ids, size_t *done)
-{
-    struct asteria *a = asteria_of(index);
-
-    *done = 0;
-    if (!a->trained)
-        return fail(index->env.error, ERR_UNTRAINED,
-                    "asteria: insert: the index is not trained; train() it with a sample first");
-    return insert(a, v, ids, done, true);
 }

@@ -1,7 +1,5 @@
 /* memory.c - bytes in memory and on disk, by kind. */
 #include "algorithms/asteria/buckets/device.h"
-#include "algorithms/asteria/durable/durable.h"
-#include "algorithms/asteria/durable/snapshot.h"
 #include "algorithms/asteria/rows/slots.h"
 #include "algorithms/asteria/search/search.h"
 
@@ -26,13 +24,12 @@ int asteria_memory(const struct index *index, struct memory_use *use)
     use->graph = a->graph ? asteria_caprg_bytes(a->graph) : 0;
     use->ids = slot_table_bytes(&a->slots) + a->ids_capacity * sizeof *a->ids +
                a->places_capacity * sizeof *a->places + a->free_capacity * sizeof *a->free +
-               a->tombstones_capacity * sizeof *a->tombstones + asteria_pins_bytes(a);
+               a->tombstones_capacity * sizeof *a->tombstones;
     use->other = sizeof *a + (a->bec ? asteria_bec_bytes(a->bec) : 0) + asteria_scratch_bytes(a) +
                  asteria_device_bytes(a->device);
     for (size_t i = 0; i < 2; i++)
         add_generation(a->generations[i], use);
     pthread_rwlock_unlock(&a->lock);
-    /* Waits while the log is being written. */
-    use->disk += durable_bytes(&a->durable, SNAPSHOT_RUNNING);
+    use->disk += logged_bytes(index); /* waits while the log is being written */
     return OK;
 }

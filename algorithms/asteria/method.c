@@ -91,14 +91,9 @@ static const struct param options[] = {
                  .old_name = "rows"),
     PARAM_INT(P, cache_mb, 64, 0, 1 << 24, "storage = tiered: megabytes of rows in memory",
               .old_name = "hot_mb"),
-    PARAM_CHOICE(P, wal, ASTERIA_NO_WAL, "none|written|synced",
-                 "what an acknowledged update survives. none: nothing; written: the death of the "
-                 "process; synced: a power failure, by an fsync per batch",
+    PARAM_CHOICE(P, wal, LOGGED_NONE, "none|written|synced", LOGGED_WAL_HELP,
                  .old_name = "durability", .old_choices = "volatile=none"),
-    PARAM_INT(
-        P, checkpoint_mb, 64, 1, 1 << 20,
-        "megabytes of log after which a checkpoint is due, or the size of the last snapshot if "
-        "that is more"),
+    LOGGED_CHECKPOINT(P),
     PARAM_CHOICE(P, device, CUDA_CPU, "cpu|cuda",
                  "rotation = bor: what computes the gradients of training; bor, hadamard: what "
                  "rotates batches of 64 rows or more and takes their sign bits; any: what bounds "
@@ -149,14 +144,32 @@ static const struct param knobs[] = {
 
 /* ------------------------------------------------------------------------------ lifecycle */
 
+static bool has(const struct index *index, uint64_t id)
+{
+    const struct asteria *a = asteria_of(index);
+
+    return slot_table_get(&a->slots, a->ids, id, NULL);
+}
+
+static const struct logged_method logged = { .ops = &asteria_ops,
+                                             .version = 5,
+                                             .create = asteria_create,
+                                             .destroy = asteria_destroy,
+                                             .insert = asteria_insert,
+                                             .remove = asteria_remove,
+                                             .train = asteria_train,
+                                             .has = has,
+                                             .write = asteria_write,
+                                             .read = asteria_read };
+
 static int create(struct index **out, const struct index_env *env, const void *params)
 {
-    return asteria_create(&asteria_ops, out, env, params);
+    return logged_create(out, &logged, env, params);
 }
 
 static int load(struct index **out, const struct index_env *env, const char *dir)
 {
-    return asteria_load(&asteria_ops, out, env, dir);
+    return logged_load(out, &logged, env, dir);
 }
 
 /* ------------------------------------------------------------------------------ the table */
@@ -178,15 +191,15 @@ const struct index_ops asteria_ops = {
     .knobs = knobs,
     .knobs_bytes = sizeof(struct asteria_knobs),
     .create = create,
-    .destroy = asteria_destroy,
-    .train = asteria_train,
-    .insert = asteria_insert,
-    .remove = asteria_remove,
+    .destroy = logged_destroy,
+    .train = logged_train,
+    .insert = logged_insert,
+    .remove = logged_remove,
     .search = asteria_search,
     .range = asteria_range,
     .maintain = asteria_maintain,
     .set_params = asteria_set_params,
-    .save = asteria_save,
+    .save = logged_save,
     .load = load,
     .stats = asteria_stats,
     .memory = asteria_memory,

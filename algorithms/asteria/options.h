@@ -25,7 +25,6 @@ enum asteria_code {
 enum asteria_vantages { VANTAGE_COORDINATES, VANTAGE_LEARNED };
 /* A row is linked in the graph before insert() returns, or by maintain() alone. */
 enum asteria_link { LINK_INSERT, LINK_MAINTAIN };
-enum asteria_wal { ASTERIA_NO_WAL, ASTERIA_WRITTEN, ASTERIA_SYNCED };
 enum asteria_rows_storage { ASTERIA_ROWS_MEMORY, ASTERIA_ROWS_TIERED };
 
 struct asteria_params {

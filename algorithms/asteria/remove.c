@@ -8,7 +8,6 @@
 #include "algorithms/asteria/buckets/compact.h"
 #include "algorithms/asteria/buckets/encode.h"
 #include "algorithms/asteria/change.h"
-#include "algorithms/asteria/durable/durable.h"
 #include "algorithms/asteria/maintenance/maintenance.h"
 #include "algorithms/asteria/rows/slots.h"
 #include "src/core/mem.h"
@@ -23,7 +22,7 @@ static int find(const struct asteria *a, uint64_t id, uint32_t *slot)
 }
 
 /* The graph comes first because its removal can fail. */
-int asteria_apply_remove(struct asteria *a, uint64_t id)
+static int remove_one(struct asteria *a, uint64_t id)
 {
     const struct asteria_bec_rows tree_rows = asteria_bec_rows(a);
     uint32_t slot;
@@ -66,8 +65,7 @@ static int check_ids(const struct asteria *a, const uint64_t *ids, size_t n)
     return rc;
 }
 
-/* The log is written once all ids are known to exist, each once, and memory is reserved: nothing
-   after it can fail. */
+/* Nothing fails once all ids are known to exist, each once, and memory is reserved. */
 static int remove_all(struct asteria *a, const uint64_t *ids, size_t n, size_t *done)
 {
     int rc = check_ids(a, ids, n);
@@ -77,13 +75,8 @@ static int remove_all(struct asteria *a, const uint64_t *ids, size_t n, size_t *
 
     if (rc == OK && a->graph)
         rc = asteria_caprg_reserve_removals(a->graph, n);
-    if (rc == OK && a->durable.wal) {
-        asteria_change_pause(a);
-        rc = asteria_log_remove(a, ids, n);
-        asteria_change_resume(a);
-    }
     for (*done = 0; rc == OK && *done < n; *done += rc == OK)
-        rc = asteria_apply_remove(a, ids[*done]);
+        rc = remove_one(a, ids[*done]);
     return rc;
 }
 
@@ -93,11 +86,9 @@ int asteria_remove(struct index *index, const uint64_t *ids, size_t n, size_t *d
 
     asteria_change_begin(a);
     const int rc = remove_all(a, ids, n, done);
-    const bool many = asteria_pins_are_many(a);
     const bool swept = asteria_graph_is_due(a);
     asteria_change_end(a);
     if (swept)
         asteria_compact_graph(a, *done);
-    asteria_checkpoint_if_due(a, many);
     return rc;
 }

@@ -185,7 +185,6 @@ static void emit_now(const struct asteria *a, struct stat_sink *sink)
     emit_model(a, now->model, sink);
     emit(sink, "rows_to_take_over", older ? (double)older->live : 0);
     emit(sink, "free_slots", (double)a->n_free);
-    emit(sink, "pinned_slots", (double)a->pins.n);
     if (a->graph)
         emit_graph(a, sink);
     if (a->bec)

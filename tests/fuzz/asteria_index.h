@@ -12,9 +12,7 @@
 #include <unistd.h>
 
 #include "algorithms/asteria/check/check.h"
-#include "algorithms/asteria/durable/durable.h"
 #include "algorithms/asteria/durable/snapshot.h"
-#include "algorithms/asteria/rows/internal.h"
 #include "algorithms/common/durable/wal.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
@@ -23,7 +21,7 @@
 #include "src/core/rng.h"
 
 enum { DIM = 12, ROWS = 160, IDS = 2 * ROWS, K = 5, EDITS_MAX = 24, LONGER = 64 };
-enum { LIMIT = 64 << 20, ROWS_FILE = 1 << 20 };
+enum { LIMIT = 64 << 20, FILE_VERSION = 5 };
 
 /* An id that no edit produces, as insert() must not be given a stored id. */
 #define FRESH UINT64_C(0x0123456789abcd00)
@@ -69,8 +67,6 @@ struct fuzz {
 /* Built on first use, and kept. */
 struct base {
     struct store_reader r;
-    unsigned char *rows; /* the file of rows; NULL: none */
-    size_t rows_bytes;
     bool made;
 };
 static struct base bases[KINDS];
@@ -87,6 +83,16 @@ static struct base bases[KINDS];
 static inline bool runs(const struct fuzz *f)
 {
     return strstr(f->kind->options, "wal=") != NULL;
+}
+
+static inline const char *file_of(const struct fuzz *f)
+{
+    return runs(f) ? "asteria.snapshot" : "asteria.index";
+}
+
+static inline struct store_identity identity_of(const struct fuzz *f)
+{
+    return store_identity_of(&f->env, "asteria", FILE_VERSION);
 }
 
 static inline struct vectors rows_from(const struct fuzz *f, size_t first, size_t n)
@@ -172,7 +178,7 @@ static inline void begin(struct fuzz *f, const struct kind *kind)
 static inline void end(struct fuzz *f)
 {
     if (f->a)
-        asteria_destroy(&f->a->base);
+        asteria_ops.destroy(&f->a->base);
     EXPECT(f, mem_live(&f->mem) == 0);
     pool_destroy(f->pool);
     remove_folder(f->dir);
@@ -209,8 +215,8 @@ static inline int apply(struct fuzz *f, bool insert, size_t first, size_t n, uin
 
     for (size_t i = 0; i < n; i++)
         ids[i] = id + i;
-    return insert ? asteria_insert(&f->a->base, rows_from(f, first, n), ids, &done)
-                  : asteria_remove(&f->a->base, ids, n, &done);
+    return insert ? asteria_ops.insert(&f->a->base, rows_from(f, first, n), ids, &done)
+                  : asteria_ops.remove(&f->a->base, ids, n, &done);
 }
 
 static inline void grow(struct fuzz *f)
@@ -220,7 +226,7 @@ static inline void grow(struct fuzz *f)
 
     if (f->kind->age == UNTRAINED)
         return;
-    EXPECT(f, asteria_train(index, rows_from(f, 0, 100)) == OK);
+    EXPECT(f, asteria_ops.train(index, rows_from(f, 0, 100)) == OK);
     EXPECT(f, apply(f, true, 0, 120, 0) == OK);
     EXPECT(f, asteria_maintain(index, 0, &more) == OK);
     if (f->kind->age == FULL)
@@ -231,26 +237,11 @@ static inline void grow(struct fuzz *f)
     EXPECT(f, apply(f, false, 0, 10, 100) == OK);
     if (f->kind->age == WORN)
         return;
-    EXPECT(f, asteria_train(index, rows_from(f, 50, 100)) == OK);
+    EXPECT(f, asteria_ops.train(index, rows_from(f, 50, 100)) == OK);
     while (f->a->generations[f->a->now]->live == 0)
         EXPECT(f, asteria_maintain(index, 10, &more) == OK);
     EXPECT(f, apply(f, false, 0, 3, 0) == OK);
     EXPECT(f, f->a->generations[!f->a->now] && f->a->generations[!f->a->now]->live > 0);
-}
-
-static inline void keep_rows(const struct fuzz *f, struct base *b)
-{
-    char path[PATH_MAX + sizeof ROWS_FILE_NAME];
-
-    (void)snprintf(path, sizeof path, "%s/" ROWS_FILE_NAME, f->dir);
-    FILE *file = fopen(path, "rb");
-    if (!file)
-        return;
-    b->rows = calloc(ROWS_FILE, 1);
-    if (!b->rows)
-        abort();
-    b->rows_bytes = fread(b->rows, 1, ROWS_FILE, file);
-    (void)fclose(file);
 }
 
 static const struct base *base_of(const struct kind *kind)
@@ -268,12 +259,10 @@ static const struct base *base_of(const struct kind *kind)
     f.a = asteria_of(index);
     grow(&f);
     EXPECT(&f, asteria_check(index, NULL) == OK);
-    EXPECT(&f, asteria_save(index, f.dir) == OK);
-    const struct store_identity identity = asteria_snapshot_identity(&f.env);
-    EXPECT(&f, store_open(&b->r, f.dir, runs(&f) ? SNAPSHOT_RUNNING : SNAPSHOT_SAVED, &identity,
-                          &f.error) == OK); /* the mapping outlives the file */
-    if (runs(&f))
-        keep_rows(&f, b);
+    EXPECT(&f, asteria_ops.save(index, f.dir) == OK);
+    const struct store_identity identity = identity_of(&f);
+    EXPECT(&f, store_open(&b->r, f.dir, file_of(&f), &identity, &f.error) ==
+                   OK); /* the mapping outlives the file */
     b->made = true;
     end(&f);
     return b;

@@ -6,7 +6,7 @@
  *   then edits of 8 bytes: kind, section or op, position (2 bytes), value (4 bytes)
  *   kind: 0 flipped bits of a byte   1 four bytes   2 eight bytes   3 four bytes from elsewhere in
  *   the section   4 shorter   5 longer   6 a section left out   7 a log record (running indexes)
- *   section: by its position; a separate file of rows counts as the section after the last one
+ *   section: by its position
  *
  * Damage that a checksum detects is not tested here.
  */
@@ -67,8 +67,7 @@ static unsigned char *edited(const struct fuzz *f, const struct base *b, size_t 
         abort();
     memcpy(bytes, from, *n);
     for (size_t i = 0; i < f->n_edits; i++)
-        if (f->edits[i].what < 7 &&
-            f->edits[i].section % (b->r.n_entries + (b->rows != NULL)) == section) {
+        if (f->edits[i].what < 7 && f->edits[i].section % b->r.n_entries == section) {
             left_out |= f->edits[i].what == 6;
             change(&f->edits[i], bytes, n);
         }
@@ -93,20 +92,6 @@ static void write_section(const struct fuzz *f, struct store_writer *w, const st
     free(bytes);
 }
 
-static void write_rows(const struct fuzz *f, const struct base *b)
-{
-    char path[PATH_MAX + sizeof ROWS_FILE_NAME];
-    size_t n = b->rows_bytes;
-    unsigned char *bytes = b->rows ? edited(f, b, b->r.n_entries, b->rows, &n) : NULL;
-
-    if (!bytes)
-        return;
-    (void)snprintf(path, sizeof path, "%s/" ROWS_FILE_NAME, f->dir);
-    FILE *file = fopen(path, "wb");
-    EXPECT(f, file && fwrite(bytes, 1, n, file) == n && fclose(file) == 0);
-    free(bytes);
-}
-
 /* Bytes of `value`: number of ids, first id, step between ids, remainder of bytes. */
 static void append_record(struct fuzz *f, struct wal *j, const struct edit *e)
 {
@@ -119,8 +104,8 @@ static void append_record(struct fuzz *f, struct wal *j, const struct edit *e)
         ids[i] = odd & 2 ? e->value : (e->value >> 8 & 0xff) + i * (e->value >> 16 & 7);
     const struct wal_part parts[] = {
         { ids, n * sizeof *ids },
-        { odd & 1 ? some : f->rows + e->at % 90 * row, op == LOG_INSERT ? n * row : 0 },
-        { some, odd & 4 ? e->value >> 24 & 15 : op == LOG_TRAIN },
+        { odd & 1 ? some : f->rows + e->at % 90 * row, op == LOGGED_INSERT ? n * row : 0 },
+        { some, odd & 4 ? e->value >> 24 & 15 : 0 },
     };
     EXPECT(f, wal_append(j, op, parts, 3) == OK);
     EXPECT(f, wal_commit(j) == OK);
@@ -128,11 +113,11 @@ static void append_record(struct fuzz *f, struct wal *j, const struct edit *e)
 
 static void write_journal(struct fuzz *f, const struct store_reader *r)
 {
-    const struct asteria_snapshot_meta *meta = NULL;
+    const uint64_t *log = NULL; /* begins with the lsn */
     struct wal *j = NULL;
 
-    EXPECT(f, store_need_array(r, "meta", 1, sizeof *meta, &meta) == OK);
-    EXPECT(f, wal_open(&j, &f->env, WAL_WRITTEN, meta->lsn, NULL) == OK);
+    EXPECT(f, store_need_array(r, "log", 3, sizeof *log, &log) == OK);
+    EXPECT(f, wal_open(&j, &f->env, WAL_WRITTEN, log[0], NULL) == OK);
     for (size_t i = 0; i < f->n_edits; i++)
         if (f->edits[i].what == 7)
             append_record(f, j, &f->edits[i]);
@@ -143,14 +128,12 @@ static void write_edited(struct fuzz *f, const struct base *b)
 {
     const struct store_reader *r = &b->r;
     static struct store_writer w;
-    const struct store_identity identity = asteria_snapshot_identity(&f->env);
+    const struct store_identity identity = identity_of(f);
 
-    EXPECT(f, store_begin(&w, f->dir, runs(f) ? SNAPSHOT_RUNNING : SNAPSHOT_SAVED, &identity, NULL,
-                          &f->error) == OK);
+    EXPECT(f, store_begin(&w, f->dir, file_of(f), &identity, NULL, &f->error) == OK);
     for (size_t i = 0; i < r->n_entries; i++)
         write_section(f, &w, b, i);
     EXPECT(f, store_commit(&w) == OK);
-    write_rows(f, b);
     if (runs(f))
         write_journal(f, r);
 }
@@ -231,7 +214,7 @@ static void live_on(struct fuzz *f, bool trains)
     error_clear(&f->error);
     maintain(f, 30);
     if (trains)
-        (void)asteria_train(index, rows_from(f, 10, 90));
+        (void)asteria_ops.train(index, rows_from(f, 10, 90));
     error_clear(&f->error);
     maintain(f, 0);
     if (f->a->trained) {
@@ -241,14 +224,14 @@ static void live_on(struct fuzz *f, bool trains)
     (void)asteria_check(index, NULL);
     error_clear(&f->error);
     EXPECT(f, asteria_check_slots(f->a) == OK);
-    (void)asteria_save(index, f->dir);
+    (void)asteria_ops.save(index, f->dir);
     error_clear(&f->error);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
     static struct fuzz f; /* too large for the stack; keeps no state */
-    const struct asteria_opening opening = { .ops = &asteria_ops };
+    struct index *index = NULL;
 
     if (bytes < 1)
         return 0;
@@ -257,7 +240,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     begin(&f, kind);
     take_edits(&f, data + 1, bytes - 1);
     write_edited(&f, b);
-    const int rc = asteria_load_from(&f.a, &f.env, f.dir, &opening);
+    const int rc = asteria_ops.load(&index, &f.env, f.dir);
+    f.a = rc == OK ? asteria_of(index) : NULL;
     EXPECT(&f, f.n_edits > 0 || rc == OK);
     /* An edit may ask for a device, which this machine may not have. */
     const bool no_device = rc == ERR_UNSUPPORTED && strstr(f.error.text, "device = cuda");

@@ -1,8 +1,8 @@
 /* check.c - checks the invariants of asteria.h and bucket.h over slots, buckets and rows.
  *
  * (a) Each live id has one slot, and `slots` leads to it. Other slots are tombstones of their
- *     bucket or of the graph, or free, listed once, or pinned if a snapshot needs their row. Graph
- *     and tree have exactly the rows that they should have.
+ *     bucket or of the graph, or free and listed once. Graph and tree have exactly the rows that
+ *     they should have.
  * (b) Models: isometry, orthonormal vantages, codewords.
  * (c) Buckets: found by their addresses; counts equal the bits; vacant ones are listed.
  * (d) Rows: see rows.c.

@@ -45,37 +45,22 @@ static int check_slot(const struct asteria_check_walk *c, uint32_t slot)
     return OK;
 }
 
-/* A slot of the free list, whose row may be overwritten, or of the pinned list, whose row a
-   snapshot needs. */
-static int check_unused(const struct asteria_check_walk *c, uint32_t slot, bool pinned,
-                        uint64_t *unused)
+static int check_free(const struct asteria_check_walk *c, uint64_t *unused)
 {
     const struct asteria *a = c->a;
-    const char *list = pinned ? "pinned" : "free";
 
-    if (slot >= a->n_slots || asteria_is_live(a, slot) || asteria_is_tombstone(a, slot, 0) ||
-        asteria_is_tombstone(a, slot, 1))
-        return asteria_broken(c, "slot %u is in the %s list but is live or a tombstone", slot,
-                              list);
-    if (unused[slot / 64] >> slot % 64 & 1)
-        return asteria_broken(c, "slot %u is listed as free or pinned twice", slot);
-    if (asteria_is_pinned(a, slot) != pinned)
-        return asteria_broken(c, "slot %u is in the %s list, but %s snapshot needs its row", slot,
-                              list, pinned ? "no" : "a");
-    unused[slot / 64] |= 1ULL << slot % 64;
+    for (size_t i = 0; i < a->n_free; i++) {
+        const uint32_t slot = a->free[i];
+
+        if (slot >= a->n_slots || asteria_is_live(a, slot) || asteria_is_tombstone(a, slot, 0) ||
+            asteria_is_tombstone(a, slot, 1))
+            return asteria_broken(c, "slot %u is in the free list but is live or a tombstone",
+                                  slot);
+        if (unused[slot / 64] >> slot % 64 & 1)
+            return asteria_broken(c, "slot %u is in the free list twice", slot);
+        unused[slot / 64] |= 1ULL << slot % 64;
+    }
     return OK;
-}
-
-static int check_lists(const struct asteria_check_walk *c, uint64_t *unused)
-{
-    const struct asteria *a = c->a;
-    int rc = OK;
-
-    for (size_t i = 0; rc == OK && i < a->n_free; i++)
-        rc = check_unused(c, a->free[i], false, unused);
-    for (size_t i = 0; rc == OK && i < a->pins.n; i++)
-        rc = check_unused(c, a->pins.slots[i], true, unused);
-    return rc;
 }
 
 /* The graph must have all live rows and its tombstones; the tree the rows of the newest model. */
@@ -108,7 +93,7 @@ int asteria_check_all_slots(const struct asteria_check_walk *c)
     uint64_t *unused = mem_zalloc(mem, (a->n_slots / 64 + 1) * sizeof *unused);
     size_t live = 0;
     int rc = unused
-                 ? check_lists(c, unused)
+                 ? check_free(c, unused)
                  : fail(a->base.env.error, ERR_NO_MEMORY, "asteria: out of memory, cannot check");
 
     for (uint32_t slot = 0; rc == OK && slot < a->n_slots; slot++) {
@@ -118,8 +103,8 @@ int asteria_check_all_slots(const struct asteria_check_walk *c)
         } else if (asteria_is_tombstone(a, slot, 0) || asteria_is_tombstone(a, slot, 1)) {
             rc = check_dead(c, slot);
         } else if (!(unused[slot / 64] >> slot % 64 & 1)) {
-            rc = asteria_broken(
-                c, "slot %u is in no state: not live, no tombstone, not pinned, not free", slot);
+            rc =
+                asteria_broken(c, "slot %u is in no state: not live, no tombstone, not free", slot);
         }
         if (rc == OK)
             rc = check_known(c, slot);

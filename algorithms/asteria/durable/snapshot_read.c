@@ -17,11 +17,18 @@ static bool is_sound(const struct asteria_snapshot_meta *m)
 
     return m->n_slots < UINT32_MAX / 2 && m->live + m->n_free <= m->n_slots && m->now < 2 &&
            m->generations < 4 && m->trained < 2 && m->has_graph < 2 && m->has_tree < 2 &&
-           m->rows_apart < 2 && (m->trained ? now : m->generations == 0 && m->n_slots == 0);
+           (m->trained ? now : m->generations == 0 && m->n_slots == 0);
 }
 
-int asteria_snapshot_find(struct asteria_snapshot_parts *p, const struct store_reader *r,
-                          const struct param *params)
+/* What is needed to open the index, in the reader's memory. */
+struct parts {
+    const struct asteria_snapshot_meta *meta;
+    const uint64_t *ids, *tombstones;
+    const struct asteria_place *places;
+    const uint32_t *free;
+};
+
+static int find_parts(struct parts *p, const struct store_reader *r, const struct param *params)
 {
     int rc = store_need_array(r, "meta", 1, sizeof *p->meta, &p->meta);
 
@@ -62,8 +69,7 @@ static bool reserve(struct asteria *a, size_t n_slots, size_t n_free)
     return true;
 }
 
-static int put_ids(struct asteria *a, const struct asteria_snapshot_parts *p,
-                   const struct store_reader *r)
+static int put_ids(struct asteria *a, const struct parts *p, const struct store_reader *r)
 {
     const struct index_env *env = &a->base.env;
     uint64_t *live = mem_array(env->mem, (size_t)p->meta->live, sizeof *live);
@@ -96,14 +102,12 @@ static int put_ids(struct asteria *a, const struct asteria_snapshot_parts *p,
 }
 
 /* The generation of a live row must exist. snapshot_buckets.c checks bucket and position. */
-static bool has_place(const struct asteria *a, const struct asteria_snapshot_parts *p,
-                      uint32_t slot)
+static bool has_place(const struct asteria *a, const struct parts *p, uint32_t slot)
 {
     return a->ids[slot] == INDEX_NO_ID || (p->meta->generations >> a->places[slot].generation & 1);
 }
 
-static int read_slots(struct asteria *a, const struct asteria_snapshot_parts *p,
-                      const struct store_reader *r)
+static int read_slots(struct asteria *a, const struct parts *p, const struct store_reader *r)
 {
     const size_t n = (size_t)p->meta->n_slots, n_free = (size_t)p->meta->n_free;
     size_t kept = 0;
@@ -138,7 +142,7 @@ static int read_slots(struct asteria *a, const struct asteria_snapshot_parts *p,
 /* ---------------------------------------------------------------------------------- rows */
 
 /* Floats were normalised to unit length before insertion. Others could lead to NaN. */
-bool asteria_rows_possible(const struct index_env *env, const void *rows, size_t n)
+static bool rows_possible(const struct index_env *env, const void *rows, size_t n)
 {
     const float *row = rows;
 
@@ -146,17 +150,6 @@ bool asteria_rows_possible(const struct index_env *env, const void *rows, size_t
         if (!(fabsf(env->kernels->ip_f32(row, row, env->dim) - 1) < 1e-3F))
             return false;
     return true;
-}
-
-/* The next kept slots from *at on; returns their number. */
-static size_t next_kept(const struct asteria *a, uint32_t *at, uint32_t slots[FETCH_MOST])
-{
-    size_t n = 0;
-
-    for (; *at < a->n_slots && n < FETCH_MOST; ++*at)
-        if (asteria_keeps(a, *at))
-            slots[n++] = *at;
-    return n;
 }
 
 static size_t count_kept(const struct asteria *a)
@@ -176,44 +169,17 @@ static int read_rows(struct asteria *a, const struct store_reader *r)
     const unsigned char *rows = NULL;
     int rc = store_need_array(r, "rows", kept, each, &rows);
 
-    if (rc == OK && !asteria_rows_possible(env, rows, kept))
+    if (rc == OK && !rows_possible(env, rows, kept))
         rc = store_corrupt(r, "a row is not of unit length");
     if (rc == OK)
         rc = asteria_rows_reserve(a->rows, a->n_slots);
     while (rc == OK && at < a->n_slots) {
-        const size_t n = next_kept(a, &at, slots);
+        const size_t n = asteria_kept_slots(a, &at, slots);
 
         rc = asteria_rows_write(a->rows, slots, rows, n);
         asteria_rows_written(a->rows, slots, rows, n, rc == OK);
         rows += n * each;
     }
-    return rc;
-}
-
-/* Rows stay in their places, and so do their slots until a newer snapshot is durable. */
-static int find_rows(struct asteria *a, const struct store_reader *r)
-{
-    const struct index_env *env = &a->base.env;
-    uint32_t slots[FETCH_MOST], at = 0;
-    const void *rows[FETCH_MOST];
-    const uint32_t *sums = NULL;
-    int rc = store_need_array(r, "sums", count_kept(a), sizeof *sums, &sums);
-
-    if (rc == OK)
-        rc = asteria_rows_reserve(a->rows, a->n_slots);
-    while (rc == OK && at < a->n_slots) {
-        const size_t n = next_kept(a, &at, slots);
-
-        rc = asteria_rows_adopt(a->rows, slots, sums, n, rows);
-        for (size_t i = 0; rc == OK && i < n; i++)
-            if (!asteria_rows_possible(env, rows[i], 1))
-                rc = store_corrupt(r, "a row is not of unit length");
-        sums += n;
-    }
-    if (rc == OK)
-        rc = asteria_pins_take(a);
-    if (rc == OK)
-        asteria_pins_drop(a, PINS_DURABLE);
     return rc;
 }
 
@@ -257,8 +223,7 @@ static int fits_together(struct asteria *a, const struct store_reader *r)
     return rc == OK ? OK : fail(a->base.env.error, rc, "%s", found.text);
 }
 
-static int fill(struct asteria *a, const struct asteria_snapshot_parts *p,
-                const struct store_reader *r)
+static int fill(struct asteria *a, const struct parts *p, const struct store_reader *r)
 {
     const struct asteria_snapshot_meta *m = p->meta;
     int rc = read_slots(a, p, r);
@@ -283,15 +248,23 @@ static int fill(struct asteria *a, const struct asteria_snapshot_parts *p,
     if (rc == OK)
         rc = fits_together(a, r);
     if (rc == OK)
-        rc = m->rows_apart ? find_rows(a, r) : read_rows(a, r);
+        rc = read_rows(a, r);
     a->trained = rc == OK && m->trained;
     return rc;
 }
 
-int asteria_snapshot_read(struct asteria *a, const struct asteria_snapshot_parts *p,
-                          const struct store_reader *r, bool recovers)
+int asteria_read(struct index **out, const struct index_ops *ops, const struct index_env *env,
+                 struct store_reader *r)
 {
-    if (p->meta->rows_apart != (recovers && asteria_rows_are_durable(a->rows)))
-        return store_corrupt(r, "its rows are not where they should be");
-    return fill(a, p, r);
+    struct parts parts = { 0 };
+    int rc = find_parts(&parts, r, ops->params);
+
+    if (rc == OK)
+        rc = asteria_create(out, ops, env, &parts.meta->params);
+    if (rc != OK)
+        return rc;
+    rc = fill(asteria_of(*out), &parts, r);
+    if (rc != OK)
+        asteria_destroy(*out);
+    return rc;
 }

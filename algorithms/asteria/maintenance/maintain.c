@@ -1,9 +1,8 @@
 /* maintain.c - maintenance. Each step may cause work for the next: a newer model, re-encoding,
- * rewriting buckets, links, clusters, hot rows, a checkpoint.
+ * rewriting buckets, links, clusters, hot rows.
  */
 #include "algorithms/asteria/buckets/encode.h"
 #include "algorithms/asteria/change.h"
-#include "algorithms/asteria/durable/durable.h"
 #include "algorithms/asteria/maintenance/internal.h"
 #include "algorithms/asteria/rows/slots.h"
 
@@ -26,7 +25,7 @@ static int keep_tree(struct asteria_maintenance *u)
     return rc;
 }
 
-static int keep_files(struct asteria_maintenance *u)
+static int keep_hot_rows(struct asteria_maintenance *u)
 {
     struct asteria *a = u->a;
     bool more = false;
@@ -35,10 +34,7 @@ static int keep_files(struct asteria_maintenance *u)
     asteria_change_begin(a);
     if (asteria_rows_are_tiered(a->rows) && asteria_maintenance_goes_on(u))
         rc = asteria_rows_refresh_hot_set(a, asteria_maintenance_left(u), &more);
-    const bool many = asteria_pins_are_many(a);
     asteria_change_end(a);
-    if (rc == OK && (many || durable_is_due(&a->durable)))
-        rc = asteria_checkpoint(a);
     u->more |= more;
     return rc;
 }
@@ -62,7 +58,7 @@ int asteria_maintain(struct index *index, uint64_t budget, bool *more)
     if (rc == OK)
         rc = keep_tree(&u);
     if (rc == OK)
-        rc = keep_files(&u);
+        rc = keep_hot_rows(&u);
     *more = u.more;
     return rc;
 }

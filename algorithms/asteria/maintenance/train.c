@@ -5,7 +5,6 @@
 
 #include "algorithms/asteria/buckets/device.h"
 #include "algorithms/asteria/buckets/encode.h"
-#include "algorithms/asteria/durable/durable.h"
 #include "algorithms/asteria/maintenance/internal.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
@@ -114,47 +113,20 @@ static int fit(struct asteria *a, const float *units, size_t n, struct successor
 
 /* ---------------------------------------------------------------------------- installing */
 
-/* Exchanges the present generation and tree with the successor: once to install, once
-   more to undo. */
-static void exchange(struct asteria *a, struct successor *s)
+/* Searches use the newer model at once; what it replaces is the successor. */
+static void install(struct asteria *a, struct successor *s, size_t rows)
 {
     struct asteria_bec *bec = a->bec;
 
-    if (s->generation) {
-        a->now = !a->now;
-        a->generations[a->now] = s->generation;
-        s->generation = NULL;
-    } else {
-        s->generation = a->generations[a->now];
-        a->generations[a->now] = NULL;
-        a->now = !a->now;
-    }
-    a->bec = s->bec;
-    s->bec = bec;
-}
-
-/* Updates wait for the checkpoint; searches use the newer model at once. */
-static int install(struct asteria *a, struct successor *s, size_t rows)
-{
-    const bool trained = a->trained;
-    const uint64_t fitted = a->fitted_rows, inserted = a->inserted_since;
-
     pthread_rwlock_wrlock(&a->lock);
-    exchange(a, s);
+    a->now = !a->now;
+    a->generations[a->now] = s->generation;
+    a->bec = s->bec;
     a->trained = true;
     a->fitted_rows = a->live > 0 ? a->live : rows;
     a->inserted_since = 0;
     pthread_rwlock_unlock(&a->lock);
-    const int rc = asteria_checkpoint_unchanged(a);
-    if (rc == OK)
-        return OK;
-    pthread_rwlock_wrlock(&a->lock);
-    exchange(a, s);
-    a->trained = trained;
-    a->fitted_rows = fitted;
-    a->inserted_since = inserted;
-    pthread_rwlock_unlock(&a->lock);
-    return rc;
+    *s = (struct successor){ .bec = bec };
 }
 
 static int refit(struct asteria *a, const float *units, size_t n)
@@ -164,18 +136,9 @@ static int refit(struct asteria *a, const float *units, size_t n)
     int rc = asteria_maintenance_reencode(&all); /* there are at most two generations */
 
     if (rc == OK)
-        rc = asteria_log_train(a, true);
-    if (rc == OK)
         rc = fit(a, units, n, &s);
-    if (rc == OK) {
-        pthread_mutex_lock(&a->durable.checkpointing);
-        pthread_rwlock_wrlock(&a->checkpoint_lock);
-        rc = install(a, &s, n);
-        pthread_rwlock_unlock(&a->checkpoint_lock);
-        pthread_mutex_unlock(&a->durable.checkpointing);
-    }
-    if (rc != OK)
-        (void)asteria_log_train(a, false); /* if this fails, recovery reports an interruption */
+    if (rc == OK)
+        install(a, &s, n);
     successor_destroy(a, &s);
     return rc;
 }

@@ -1,18 +1,18 @@
 /* file.c - rows in the file "rows" of env->dir, with the hot ones also in memory frames.
  *
- * A row is in the file when asteria_rows_write() returns. The system writes it back at any time;
- * asteria_rows_sync() forces that. asteria_rows_write() gets only slots that no snapshot needs.
+ * A row is in the file when asteria_rows_write() returns.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "algorithms/asteria/rows/internal.h"
 #include "algorithms/common/durable/crc32c.h"
+#include "algorithms/common/durable/folder_claim.h"
+#include "algorithms/common/durable/logged.h"
 #include "src/core/error.h"
 #include "src/core/mem.h"
 
@@ -23,50 +23,39 @@ static size_t bounce_rows(const struct asteria_rows *t)
     return BOUNCE_BYTES / t->stride > 0 ? BOUNCE_BYTES / t->stride : 1;
 }
 
-static int open_rows(struct asteria_rows *t, const struct asteria_rows_opening *opening)
+static int open_rows(struct asteria_rows *t, bool locked)
 {
     const struct index_env *env = &t->env;
     struct asteria_rows_file *f = t->file;
-    const int flags = O_RDWR | O_CLOEXEC | (opening->again ? 0 : O_CREAT | O_TRUNC);
     const int length = snprintf(f->path, sizeof f->path, "%s/%s", env->dir, ROWS_FILE_NAME);
-    struct stat st;
+    const int rc = locked ? OK : folder_claim(env->dir, &f->claim, env->error);
 
+    if (rc != OK)
+        return rc;
     if (length < 0 || (size_t)length >= sizeof f->path)
         return fail(env->error, ERR_ARGUMENT, "asteria: the path of %s is too long", env->dir);
-    if (opening->again || !file_faulted(f->fault, "open"))
-        f->fd = open(f->path, flags, 0666);
-    if (f->fd < 0 && opening->again && errno == ENOENT)
-        return fail(
-            env->error, ERR_CORRUPT,
-            "asteria: the index's file of rows %s is missing; put it back, or load a saved copy",
-            f->path);
+    f->fd = open(f->path, O_RDWR | O_CLOEXEC | O_CREAT | O_TRUNC, 0666);
     if (f->fd < 0)
-        return fail_errno(env->error, ERR_IO, "asteria: cannot %s the file of rows %s",
-                          opening->again ? "open" : "create", f->path);
-    if (fstat(f->fd, &st) != 0)
-        return fail_errno(env->error, ERR_IO, "asteria: cannot stat %s", f->path);
-    f->end = (uint64_t)st.st_size;
-    f->stays = f->named = opening->again;
+        return fail_errno(env->error, ERR_IO, "asteria: cannot create the file of rows %s",
+                          f->path);
     /* Read-ahead would fill memory with rows that no search needs. Its result is ignored: it is
        only advice. */
     (void)posix_fadvise(f->fd, 0, 0, POSIX_FADV_RANDOM);
     return OK;
 }
 
-int asteria_rows_file_open(struct asteria_rows *t, const struct asteria_rows_opening *opening,
-                           uint64_t hot_bytes)
+int asteria_rows_file_open(struct asteria_rows *t, const struct asteria_params *params)
 {
     const struct index_env *env = &t->env;
+    const uint64_t hot = t->budget / t->stride;
     struct asteria_rows_file *f = mem_zalloc(env->mem, sizeof *f);
 
     if (!f)
         return fail(env->error, ERR_NO_MEMORY, "asteria: out of memory for the file of rows");
     t->file = f;
-    f->fd = -1;
+    f->fd = f->claim = -1;
     f->uring = true;
-    f->fault = opening->fault;
-    f->frames_most =
-        hot_bytes / t->stride < ROWS_HELD ? (size_t)(hot_bytes / t->stride) : (size_t)ROWS_HELD - 1;
+    f->frames_most = hot < UINT32_MAX ? (size_t)hot : (size_t)UINT32_MAX - 1;
     segmented_init(&f->sums, env->mem, sizeof(uint32_t));
     f->threads = read_threads_create(env->mem);
     f->bounce = mem_array(env->mem, bounce_rows(t), t->stride);
@@ -77,7 +66,7 @@ int asteria_rows_file_open(struct asteria_rows *t, const struct asteria_rows_ope
             env->error, ERR_ARGUMENT,
             "asteria: storage = tiered needs a folder for the index, but none was given; use "
             "storage = memory");
-    return open_rows(t, opening);
+    return open_rows(t, params->wal != LOGGED_NONE);
 }
 
 void asteria_rows_file_close(struct asteria_rows *t)
@@ -89,10 +78,10 @@ void asteria_rows_file_close(struct asteria_rows *t)
     read_threads_destroy(f->threads);
     if (f->fd >= 0) {
         (void)close(f->fd);
-        if (!f->stays)
-            (void)unlink(f->path);
+        (void)unlink(f->path);
     }
-    asteria_rows_free_held(t);
+    if (f->claim >= 0)
+        (void)close(f->claim);
     segmented_free(&f->sums);
     mem_free(mem, f->bounce);
     mem_free(mem, f->free);
@@ -166,8 +155,6 @@ int asteria_rows_file_write(struct asteria_rows *t, const uint32_t *slots, const
     for (size_t i = 0; i < n; i++)
         *(uint32_t *)segmented_at(&t->file->sums, slots[i]) =
             crc32c(0, row + i * t->row_bytes, t->row_bytes);
-    if (t->file->loading && asteria_rows_disk_is_full(why))
-        return asteria_rows_hold(t, slots, rows, n);
     return why == 0 ? OK : asteria_rows_file_unwritten(t, slots[0], why);
 }
 
@@ -188,7 +175,4 @@ void asteria_rows_file_written(struct asteria_rows *t, const uint32_t *slots,
         if (frame)
             memcpy(frame, rows + i * t->row_bytes, t->row_bytes);
     }
-    /* There may be space again: each write also writes some of the held rows. */
-    if (!t->file->loading)
-        (void)asteria_rows_release_held(t, FETCH_MOST);
 }

@@ -1,7 +1,7 @@
 /* file_io.c - reading and writing the bytes of rows, and the errors of that.
  *
- * Each row read is compared with the checksum of the row written, because the file outlives
- * processes, failed write-backs and disk errors.
+ * Each row read is compared with the checksum of the row written, because the file outlives failed
+ * write-backs and disk errors.
  */
 #include <errno.h>
 #include <inttypes.h>

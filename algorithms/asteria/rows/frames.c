@@ -46,18 +46,12 @@ unsigned char *asteria_rows_frame_for(struct asteria_rows *t, uint32_t slot, boo
     return asteria_rows_frame(t, slot);
 }
 
-/* Held rows are in no frame, and cannot be demoted. */
-static bool is_in_frame(const struct asteria_rows_file *f, uint32_t slot)
-{
-    return f->frame_of[slot] > 0 && !(f->frame_of[slot] & ROWS_HELD);
-}
-
 void asteria_rows_demote(struct asteria_rows *t, const uint32_t *slots, size_t n)
 {
     struct asteria_rows_file *f = t->file;
 
     for (size_t i = 0; f && i < n; i++) {
-        if (!is_in_frame(f, slots[i]))
+        if (f->frame_of[slots[i]] == 0)
             continue;
         f->free[f->n_free++] = f->frame_of[slots[i]] - 1;
         f->frame_of[slots[i]] = 0;

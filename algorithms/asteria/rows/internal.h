@@ -16,30 +16,13 @@
 #include "algorithms/common/io/read_queue.h"
 
 #define ROWS_FILE_NAME "rows"
-#define ROWS_HELD      (UINT32_C(1) << 31)
 
-/* Rows that a full disk kept out of the file during loading; in memory until they can
-   be written. */
-struct asteria_rows_held {
-    unsigned char *rows;
-    uint32_t *slots;
-    size_t n, rows_capacity, slots_capacity;
-};
-
-/* A frame has space for one row. Every row is in the file, unless it is held; a hot one is also
-   in a frame. */
+/* A frame has space for one row. Every row is in the file; a hot one is also in a frame. */
 struct asteria_rows_file {
-    int fd;
-    bool durable;          /* snapshots refer to its rows */
-    bool stays;            /* the file is not removed with the index */
-    bool loading;          /* rows that do not fit on the disk are held */
+    int fd, claim;         /* claim: of the folder; -1: the index's log has it */
     _Atomic uint64_t end;  /* size of the file; may be read during a write */
-    uint32_t *frame_of;    /* by slot: its frame + 1, or ROWS_HELD | its place in `held`; 0: cold */
+    uint32_t *frame_of;    /* by slot: its frame + 1; 0: cold */
     struct segmented sums; /* by slot: crc32c of its row */
-    struct asteria_rows_held held;
-    /* For asteria_rows_sync(), used by one thread at a time: */
-    bool named;  /* its name is durable */
-    bool unsure; /* an fsync failed: clean pages may not be on the device */
     size_t slots, slots_capacity;
     unsigned char *frames;
     size_t n_frames, frames_capacity; /* ever used; allocated */
@@ -50,7 +33,7 @@ struct asteria_rows_file {
     struct read_threads *threads;
     struct asteria_rows_fetch *own; /* used by writers only; created when first needed */
     bool uring;                     /* new fetches try io_uring */
-    const struct file_fault *fault;
+    const struct file_fault *fault; /* for tests: of "read" and "write"; or NULL */
     _Atomic uint64_t reads;
     uint64_t tended; /* probes counted when the hot set was refreshed last (hot_set.c) */
     char path[PATH_MAX];
@@ -65,8 +48,7 @@ struct asteria_rows {
 };
 
 /* file.c */
-int asteria_rows_file_open(struct asteria_rows *, const struct asteria_rows_opening *,
-                           uint64_t hot_bytes);
+int asteria_rows_file_open(struct asteria_rows *, const struct asteria_params *);
 void asteria_rows_file_close(struct asteria_rows *);
 int asteria_rows_file_reserve(struct asteria_rows *, size_t n);
 int asteria_rows_file_write(struct asteria_rows *, const uint32_t *slots, const void *rows,
@@ -88,12 +70,6 @@ int asteria_rows_file_unread(const struct asteria_rows *, uint32_t slot, int why
 bool asteria_rows_file_is_sound(const struct asteria_rows *, uint32_t slot, const void *row);
 bool asteria_rows_disk_is_full(int why); /* whether an errno says that the disk has no space */
 
-/* held.c. ERR_NO_MEMORY. */
-int asteria_rows_hold(struct asteria_rows *, const uint32_t *slots, const void *rows, size_t n);
-/* Writes at most `most` held rows to the file. Returns 0 or the errno. */
-int asteria_rows_release_held(struct asteria_rows *, size_t most);
-void asteria_rows_free_held(struct asteria_rows *);
-
 /* fetch.c. ERR_NO_MEMORY. */
 int asteria_rows_own_fetch(struct asteria_rows *, struct asteria_rows_fetch **);
 
@@ -108,8 +84,6 @@ static inline unsigned char *asteria_rows_frame(const struct asteria_rows *t, ui
     const struct asteria_rows_file *f = t->file;
     const uint32_t frame = slot < f->slots ? f->frame_of[slot] : 0;
 
-    if (frame & ROWS_HELD)
-        return f->held.rows + (size_t)(frame & ~ROWS_HELD) * t->stride;
     return frame > 0 ? f->frames + (size_t)(frame - 1) * t->stride : NULL;
 }
 

@@ -7,8 +7,7 @@
 #include "src/core/mem.h"
 
 int asteria_rows_create(struct asteria_rows **out, const struct index_env *env,
-                        const struct asteria_params *params,
-                        const struct asteria_rows_opening *opening)
+                        const struct asteria_params *params)
 {
     struct asteria_rows *t = mem_zalloc(env->mem, sizeof *t);
     int rc = OK;
@@ -22,9 +21,7 @@ int asteria_rows_create(struct asteria_rows **out, const struct index_env *env,
     segmented_init(&t->rows, env->mem, t->stride);
     if (params->storage == ASTERIA_ROWS_TIERED) {
         t->budget = (uint64_t)params->cache_mb << 20;
-        rc = asteria_rows_file_open(t, opening, t->budget);
-        if (rc == OK)
-            t->file->durable = params->wal != ASTERIA_NO_WAL;
+        rc = asteria_rows_file_open(t, params);
     }
     if (rc != OK) {
         asteria_rows_destroy(t);
@@ -93,7 +90,6 @@ uint64_t asteria_rows_resident_bytes(const struct asteria_rows *t)
         return segmented_bytes(&t->rows);
     return (uint64_t)f->frames_capacity * (t->stride + sizeof *f->free) +
            (uint64_t)f->slots_capacity * sizeof *f->frame_of + segmented_bytes(&f->sums) +
-           f->held.rows_capacity * t->stride + f->held.slots_capacity * sizeof *f->held.slots +
            asteria_rows_fetch_bytes(f->own);
 }
 

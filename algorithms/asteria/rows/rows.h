@@ -2,12 +2,11 @@
  *
  * Tiered: every row is in the file "rows" of env->dir, row s at s * stride, stride being row_bytes
  * rounded up to 8; its checksum is in memory. Rows of the buckets probed most are also in memory,
- * up to a budget, and so are rows just written while there is space. If updates are durable, so is
- * the file: snapshots have checksums of rows, and rows keep their place while a snapshot needs them
- * (pins.c). Otherwise the file is removed with the index.
+ * up to a budget, and so are rows just written while there is space. The file is removed with the
+ * index, and no snapshot refers to it.
  *
  * Threads: several may read. All other calls come one at a time and exclude reading (the lock of
- * struct asteria), except asteria_rows_write() and asteria_rows_sync().
+ * struct asteria), except asteria_rows_write().
  */
 #ifndef DRIFTLINE_ASTERIA_ROWS_ROWS_H
 #define DRIFTLINE_ASTERIA_ROWS_ROWS_H
@@ -22,14 +21,9 @@
 struct asteria_rows;       /* private to rows/ */
 struct asteria_rows_fetch; /* reads under way, for one thread */
 
-struct file_fault;
-struct asteria_rows_opening {
-    bool again; /* true: opens the existing file; false: creates it */
-    /* Tests: faults of "open" "read" "write" "fsync" "fsync-dir" of the file; or NULL. */
-    const struct file_fault *fault;
-};
+/* ERR_IO: also where another index uses the folder of a file. */
 int asteria_rows_create(struct asteria_rows **, const struct index_env *,
-                        const struct asteria_params *, const struct asteria_rows_opening *);
+                        const struct asteria_params *);
 void asteria_rows_destroy(struct asteria_rows *); /* NULL is allowed */
 
 /* Reserves slots below n. ERR_NO_MEMORY. */
@@ -85,25 +79,5 @@ struct asteria;
    there is no space, and halves the probe counts. Reads at most `budget` rows (0: no limit). Does
    nothing unless tiered. */
 int asteria_rows_refresh_hot_set(struct asteria *, uint64_t budget, bool *more);
-
-/* Durability. Without a file these calls do nothing and return OK. */
-
-bool asteria_rows_are_durable(const struct asteria_rows *);
-/* Between load(true) and load(false), rows that the disk has no space for are held in memory until
-   a later write succeeds; otherwise such a write fails. */
-void asteria_rows_load(struct asteria_rows *, bool begun);
-/* The rows of n slots, at most FETCH_MOST, are in the file with these checksums.
-   Reads and checks them, and keeps them hot while there is space; rows[i] is valid as
-   with asteria_rows_get_many(). */
-int asteria_rows_adopt(struct asteria_rows *, const uint32_t *slots, const uint32_t *sums, size_t n,
-                       const void **rows);
-uint32_t asteria_rows_sum(const struct asteria_rows *, uint32_t slot);
-/* Writes held rows to the file. ERR_IO. */
-int asteria_rows_flush(struct asteria_rows *);
-/* Makes the rows of the slots whose bits are set, below n_slots, durable. May run during all other
-   calls that do not write these rows; no row may be held. ERR_IO, ERR_CORRUPT, ERR_NO_MEMORY. */
-int asteria_rows_sync(struct asteria_rows *, const uint64_t *slots, size_t n_slots);
-/* From now on a snapshot may refer to the file: it is not removed with the index. */
-void asteria_rows_keep_file(struct asteria_rows *);
 
 #endif

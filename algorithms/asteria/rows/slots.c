@@ -79,12 +79,11 @@ void asteria_slots_take(struct asteria *a, const uint64_t *ids, const uint32_t *
 
 int asteria_free_reserve(struct asteria *a, size_t more)
 {
-    /* Slots that are not live are free, pinned, or tombstones. */
+    /* Slots that are not live are free, or tombstones. */
     const size_t most = a->n_slots - a->live + more;
     struct mem *mem = a->base.env.mem;
 
-    if (mem_grow(mem, &a->free, &a->free_capacity, most, sizeof *a->free) &&
-        mem_grow(mem, &a->pins.slots, &a->pins.capacity, most, sizeof *a->pins.slots))
+    if (mem_grow(mem, &a->free, &a->free_capacity, most, sizeof *a->free))
         return OK;
     return fail(a->base.env.error, ERR_NO_MEMORY, "asteria: out of memory for %zu free slots",
                 most);
@@ -114,11 +113,7 @@ void asteria_slot_tombstone(struct asteria *a, uint32_t slot, bool linked)
 static void left(struct asteria *a, uint32_t slot, unsigned in_graph)
 {
     set_tombstone(a, slot, in_graph, false);
-    if (asteria_is_tombstone(a, slot, !in_graph))
-        return;
-    if (asteria_is_pinned(a, slot))
-        a->pins.slots[a->pins.n++] = slot;
-    else
+    if (!asteria_is_tombstone(a, slot, !in_graph))
         a->free[a->n_free++] = slot;
 }
 
@@ -130,4 +125,14 @@ void asteria_tombstone_leaves_bucket(struct asteria *a, uint32_t slot)
 void asteria_tombstone_leaves_graph(struct asteria *a, uint32_t slot)
 {
     left(a, slot, 1);
+}
+
+size_t asteria_kept_slots(const struct asteria *a, uint32_t *at, uint32_t slots[FETCH_MOST])
+{
+    size_t n = 0;
+
+    for (; *at < a->n_slots && n < FETCH_MOST; ++*at)
+        if (asteria_keeps(a, *at))
+            slots[n++] = *at;
+    return n;
 }

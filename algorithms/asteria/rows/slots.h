@@ -1,4 +1,4 @@
-/* slots.h - slots: taken, tombstones, pinned by a snapshot, free again. */
+/* slots.h - slots: taken, tombstones, free again. */
 #ifndef DRIFTLINE_ASTERIA_ROWS_SLOTS_H
 #define DRIFTLINE_ASTERIA_ROWS_SLOTS_H
 
@@ -30,27 +30,14 @@ static inline bool asteria_is_tombstone(const struct asteria *a, uint32_t slot, 
     return a->tombstones[bit / 64] >> bit % 64 & 1;
 }
 
-/* Whether a snapshot has the slot's row and codes. */
+/* The next slots from *at on that a file has the rows of; returns how many. */
+size_t asteria_kept_slots(const struct asteria *, uint32_t *at, uint32_t slots[FETCH_MOST]);
+/* Whether a file has the slot's row and codes. */
 static inline bool asteria_keeps(const struct asteria *a, uint32_t slot)
 {
     const size_t bit = 2 * (size_t)slot;
 
     return a->ids[slot] != INDEX_NO_ID || (a->tombstones[bit / 64] >> bit % 64 & 3) != 0;
 }
-
-/* pins.c. Records the slots that the new snapshot needs: live ones, and dead ones that their bucket
-   or the graph still has. Must exclude changes, and takes a->lock for a moment. ERR_NO_MEMORY. */
-int asteria_pins_take(struct asteria *);
-/* Ends the snapshot. NONE: it has the rows itself, or was given up. The others are for snapshots
-   whose rows are in the file. FAILED: it was not installed. EITHER: it failed, but a crash may
-   return to it. DURABLE: it replaces the previous one. Frees slots that no snapshot needs.
-   asteria_free_reserve() must have been called. */
-enum asteria_pins_end { PINS_NONE, PINS_FAILED, PINS_EITHER, PINS_DURABLE };
-void asteria_pins_drop(struct asteria *, enum asteria_pins_end);
-bool asteria_is_pinned(const struct asteria *, uint32_t slot);
-/* Whether so many slots are pinned that a checkpoint is due. */
-bool asteria_pins_are_many(const struct asteria *);
-void asteria_pins_free(struct asteria *);
-uint64_t asteria_pins_bytes(const struct asteria *);
 
 #endif

@@ -1,15 +1,16 @@
 /* logged.c - see logged.h. */
 #include "algorithms/common/durable/logged.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "algorithms/common/durable/durable.h"
 #include "algorithms/common/durable/folder_claim.h"
 #include "algorithms/common/durable/row_log.h"
+#include "kernels/kernels.h"
 #include "src/core/mem.h"
 
-enum { RECORD_INSERT = 1, RECORD_REMOVE }; /* part of the format */
 enum { NAME_BYTES = 64, CHECKPOINT_MB_MAX = 1 << 20 };
 
 /* Section "log" of a file; one without it is of an index without a log. */
@@ -93,13 +94,13 @@ static int checkpoint(struct logged_index *l)
     return rc;
 }
 
-/* No change fails because a snapshot does: it is made later. */
+/* No change fails because the snapshot after it does: it is made later. */
 static void checkpoint_if_due(struct logged_index *l)
 {
     const struct index_env *env = &l->base.env;
     struct error error = { 0 };
 
-    if (!durable_is_due(&l->log->durable))
+    if (!l->log->behind && !durable_is_due(&l->log->durable))
         return;
     struct error *before = error_divert(&error);
     const int rc = checkpoint(l);
@@ -171,7 +172,7 @@ int logged_insert(struct index *index, struct vectors v, const uint64_t *ids, si
     if (rc != OK)
         return rc;
     rc = l->method->insert(index, v, ids, done);
-    const int logged = row_log_write(l->log->durable.wal, RECORD_INSERT, ids, v.rows,
+    const int logged = row_log_write(l->log->durable.wal, LOGGED_INSERT, ids, v.rows,
                                      index_row_bytes(v.element, v.dim), *done);
     if (logged != OK) {
         size_t undone = 0;
@@ -192,7 +193,7 @@ int logged_remove(struct index *index, const uint64_t *ids, size_t n, size_t *do
     int rc = change_begin(l);
     if (rc != OK)
         return rc;
-    rc = row_log_write(l->log->durable.wal, RECORD_REMOVE, ids, NULL, 0, n);
+    rc = row_log_write(l->log->durable.wal, LOGGED_REMOVE, ids, NULL, 0, n);
     if (rc == OK) {
         rc = l->method->remove(index, ids, n, done);
         l->log->behind = *done < n;
@@ -236,11 +237,11 @@ static int misfit(const struct redo *c, const struct wal_record *r, const char *
 static int collect(struct redo *c, const struct wal_record *r)
 {
     const struct index_env *env = &c->l->base.env;
-    const size_t row = r->op == RECORD_INSERT ? index_row_bytes(env->element, env->dim) : 0;
+    const size_t row = r->op == LOGGED_INSERT ? index_row_bytes(env->element, env->dim) : 0;
     const size_t n = row_log_rows(r, row);
     const unsigned char *payload = r->payload;
 
-    if (r->op != RECORD_INSERT && r->op != RECORD_REMOVE)
+    if (r->op != LOGGED_INSERT && r->op != LOGGED_REMOVE)
         return misfit(c, r, "is of an unknown kind");
     if (n == 0 || (c->n > 0 && c->op != r->op))
         return misfit(c, r, "does not belong to this index");
@@ -263,25 +264,33 @@ static bool has(const void *of, uint64_t id)
     return l->method->has(&l->base, id);
 }
 
-static int redo_insert(struct redo *c, const struct wal_record *r)
+/* Under cosine, floats have unit length when they come to a method. */
+static bool row_possible(const struct index_env *env, const float *row)
 {
-    struct index *index = &c->l->base;
-    const struct vectors rows = { c->rows, c->n, index->env.dim, index->env.element };
-    size_t done;
-    const int rc =
-        row_log_expect_new(&index->env, c->l->method->ops->name, r, c->ids, c->n, has, c->l);
+    const enum row_range range = index_row_range(row, env->dim);
 
-    return rc == OK ? c->l->method->insert(index, rows, c->ids, &done) : rc;
+    return env->metric == INDEX_COS ? fabsf(env->kernels->ip_f32(row, row, env->dim) - 1) < 1e-3F
+                                    : range == INDEX_ROW_FITS || range == INDEX_ROW_ZERO;
 }
 
-static int redo_remove(struct redo *c, const struct wal_record *r)
+static int make_again(struct redo *c, const struct wal_record *r)
 {
+    struct index *index = &c->l->base;
+    const struct index_env *env = &index->env;
+    const struct logged_method *m = c->l->method;
+    const bool inserts = c->op == LOGGED_INSERT;
+    const float *rows = (const float *)(const void *)c->rows;
     size_t done;
+    const int rc = row_log_expect_ids(env, m->ops->name, r, c->ids, c->n, !inserts, has, c->l);
 
-    for (size_t i = 0; i < c->n; i++)
-        if (!has(c->l, c->ids[i]))
-            return misfit(c, r, "removes an id that is not there");
-    return c->l->method->remove(&c->l->base, c->ids, c->n, &done);
+    if (rc != OK)
+        return rc;
+    if (!inserts)
+        return m->remove(index, c->ids, c->n, &done);
+    for (size_t i = 0; env->element == INDEX_F32 && i < c->n; i++)
+        if (!row_possible(env, rows + i * env->dim))
+            return misfit(c, r, "holds a row that no insertion has");
+    return m->insert(index, (struct vectors){ rows, c->n, env->dim, env->element }, c->ids, &done);
 }
 
 /* A change is a batch of records. It is made at once, as it was. */
@@ -292,7 +301,7 @@ static int redo(void *to, const struct wal_record *r)
 
     if (rc != OK || !r->ends_batch)
         return rc;
-    rc = c->op == RECORD_INSERT ? redo_insert(c, r) : redo_remove(c, r);
+    rc = make_again(c, r);
     c->n = 0;
     return rc;
 }

@@ -12,7 +12,7 @@
  *
  * An insertion is made, then logged, then acknowledged; rows that the log does not take are removed
  * again. A removal cannot be undone, so it is logged first. If a change is made and not logged, or
- * logged and not made, because memory ran out, the next one waits for a snapshot.
+ * logged and not made, as where memory ran out, a snapshot follows, and the next change waits for it.
  *
  * The method has in its struct, its table of options, and its table of operations:
  *
@@ -59,6 +59,9 @@ struct logged_method {
     int (*read)(struct index **, const struct index_ops *, const struct index_env *,
                 struct store_reader *);
 };
+
+/* Operations of records; part of the format. The records of a change are one commit. */
+enum { LOGGED_INSERT = 1, LOGGED_REMOVE };
 
 struct logged_log; /* private */
 

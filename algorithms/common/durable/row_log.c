@@ -60,8 +60,8 @@ int row_log_misfit(const struct index_env *env, const char *method, const struct
                 env->dir, r->lsn, r->op, r->n, why);
 }
 
-int row_log_expect_new(const struct index_env *env, const char *method, const struct wal_record *r,
-                       const uint64_t *ids, size_t n,
+int row_log_expect_ids(const struct index_env *env, const char *method, const struct wal_record *r,
+                       const uint64_t *ids, size_t n, bool stored,
                        bool (*is_stored)(const void *of, uint64_t id), const void *of)
 {
     uint64_t *sorted = mem_array(env->mem, n, sizeof *sorted);
@@ -74,8 +74,10 @@ int row_log_expect_new(const struct index_env *env, const char *method, const st
     qsort(sorted, n, sizeof *sorted, order_u64);
     for (size_t i = 0; i < n && rc == OK; i++)
         if (sorted[i] == INDEX_NO_ID || (i > 0 && sorted[i] == sorted[i - 1]) ||
-            is_stored(of, sorted[i]))
-            rc = row_log_misfit(env, method, r, "inserts an id that is there");
+            is_stored(of, sorted[i]) != stored)
+            rc = row_log_misfit(env, method, r,
+                                stored ? "removes an id that is not there"
+                                       : "inserts an id that is there");
     mem_free(env->mem, sorted);
     return rc;
 }

@@ -24,10 +24,10 @@ uint64_t row_log_id(const struct wal_record *, size_t i);
 /* Sets the error: the record WHY. Returns ERR_CORRUPT. */
 int row_log_misfit(const struct index_env *, const char *method, const struct wal_record *,
                    const char *why);
-/* row_log_misfit() unless the n ids can be inserted: none is INDEX_NO_ID, none comes twice, and
-   none is stored. ERR_NO_MEMORY. */
-int row_log_expect_new(const struct index_env *, const char *method, const struct wal_record *,
-                       const uint64_t *ids, size_t n,
+/* row_log_misfit() unless each of the n ids comes once, and each (stored) or none (not) is stored; and
+   none is INDEX_NO_ID. ERR_NO_MEMORY. */
+int row_log_expect_ids(const struct index_env *, const char *method, const struct wal_record *,
+                       const uint64_t *ids, size_t n, bool stored,
                        bool (*is_stored)(const void *of, uint64_t id), const void *of);
 
 #endif

@@ -1,5 +1,5 @@
 /* store_file.c - writes and reads files of sections. */
-#include "algorithms/common/durable/store_internal.h"
+#include "algorithms/common/durable/store_file.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -45,8 +45,6 @@ static void release(struct store_writer *w)
     w->fd = -1;
     XXH3_freeState(w->hash);
     w->hash = NULL;
-    store_held_free(w->held);
-    w->held = NULL;
 }
 
 static int begin(struct store_writer *w, const char *dir, const char *name)
@@ -83,7 +81,6 @@ int store_begin(struct store_writer *w, const char *dir, const char *name,
     w->at = 0;
     w->n_entries = w->buffered = 0;
     w->hash = NULL;
-    w->held = NULL;
     /* After an error here the caller need not call store_abort(). */
     if (begin(w, dir, name) != OK)
         store_abort(w);
@@ -131,10 +128,6 @@ static void end_section(struct store_writer *w)
 
 void store_section(struct store_writer *w, const char *tag)
 {
-    if (w->held) {
-        store_held_section(w->held, tag);
-        return;
-    }
     end_section(w);
     if (w->code != OK)
         return;
@@ -145,7 +138,7 @@ void store_section(struct store_writer *w, const char *tag)
     XXH3_64bits_reset(w->hash);
 }
 
-static void write_now(struct store_writer *w, const void *bytes, size_t n_bytes)
+void store_write(struct store_writer *w, const void *bytes, size_t n_bytes)
 {
     if (w->code != OK || n_bytes == 0)
         return;
@@ -161,37 +154,6 @@ uint64_t store_offset(const struct store_writer *w)
     return w->at + w->buffered;
 }
 
-void store_hold(struct store_writer *w, struct mem *mem)
-{
-    w->held = store_held_create(mem);
-}
-
-void store_write_held(struct store_writer *w)
-{
-    struct store_held *held = w->held;
-    struct store_piece p;
-
-    if (!held)
-        return;
-    w->held = NULL;
-    while (store_held_next(held, &p))
-        if (p.tag)
-            store_section(w, p.tag);
-        else
-            write_now(w, p.bytes, p.n);
-    store_held_free(held);
-}
-
-void store_write(struct store_writer *w, const void *bytes, size_t n_bytes)
-{
-    const size_t held = w->held ? store_held_write(w->held, bytes, n_bytes) : 0;
-
-    if (held == n_bytes)
-        return;
-    store_write_held(w);
-    write_now(w, (const unsigned char *)bytes + held, n_bytes - held);
-}
-
 void store_fail(struct store_writer *w, int code)
 {
     if (w->code == OK)
@@ -200,7 +162,6 @@ void store_fail(struct store_writer *w, int code)
 
 static void write_table_and_head(struct store_writer *w)
 {
-    store_write_held(w);
     end_section(w);
     const size_t table_bytes = w->n_entries * sizeof *w->entries;
     struct head h = { .magic = MAGIC,

@@ -45,7 +45,6 @@ static inline struct store_identity store_identity_of(const struct index_env *en
 }
 
 struct mem;
-struct store_held;
 
 struct store_entry {
     char tag[STORE_TAG_BYTES];
@@ -61,8 +60,7 @@ struct store_writer {
     char dir[PATH_MAX], path[PATH_MAX], temporary[PATH_MAX];
     uint64_t at; /* file offset of the buffer's first byte */
     size_t n_entries, buffered;
-    void *hash;              /* of the section being written */
-    struct store_held *held; /* NULL: sections are written at once */
+    void *hash; /* of the section being written */
     struct store_entry entries[STORE_SECTIONS_MAX];
     unsigned char buffer[1 << 16];
 };
@@ -72,13 +70,8 @@ int store_begin(struct store_writer *, const char *dir, const char *name,
 /* Ends the section before it. The tag is at most 15 bytes and new to the file. */
 void store_section(struct store_writer *, const char *tag);
 void store_write(struct store_writer *, const void *bytes, size_t n_bytes);
-/* Where the next byte will be in the file; nothing is held. */
+/* Where the next byte will be in the file. */
 uint64_t store_offset(const struct store_writer *);
-/* Keeps copies of what follows in memory, and writes them at store_write_held(). For a caller that
-   excludes updates while it writes sections: they wait neither for the file nor for the hash. If
-   memory runs out, all is written at once from then on. */
-void store_hold(struct store_writer *, struct mem *);
-void store_write_held(struct store_writer *);
 /* Records an error of the caller, already set by fail(): the commit will fail with it. */
 void store_fail(struct store_writer *, int code);
 int store_commit(struct store_writer *);

@@ -2,7 +2,6 @@
 #ifndef DRIFTLINE_TESTS_UNIT_ASTERIA_SAVED_H
 #define DRIFTLINE_TESTS_UNIT_ASTERIA_SAVED_H
 
-#include "tests/support/fault_injection.h"
 #include "tests/support/index_folder.h"
 #include "tests/unit/asteria/store.h"
 
@@ -42,7 +41,7 @@ static inline void grow_to(struct small *s, enum age age)
     bool more;
     size_t done;
 
-    assert_ok(small_create(s, NULL), &s->bench.error);
+    assert_ok(small_create(s), &s->bench.error);
     if (age == UNTRAINED)
         return;
     assert_ok(small_train(s), &s->bench.error);
@@ -55,7 +54,7 @@ static inline void grow_to(struct small *s, enum age age)
     if (age == WORN)
         return;
     /* A newer model, and some rows moved to it. */
-    assert_ok(asteria_train(&s->a->base, small_rows(s, 60, STORE_ROWS / 2)), &s->bench.error);
+    assert_ok(asteria_ops.train(&s->a->base, small_rows(s, 60, STORE_ROWS / 2)), &s->bench.error);
     assert_ok(small_apply(s, false, 0, s->stored[0], &done), &s->bench.error);
     while (s->a->generations[s->a->now]->live == 0)
         assert_ok(asteria_maintain(&s->a->base, 10, &more), &s->bench.error);
@@ -73,7 +72,7 @@ static inline void begin_saved(struct small *s, const struct kind *k, enum age a
     test_dir_make_in_memory(dirs[1]);
     small_begin(s, k->element, &p, dirs[0]);
     grow_to(s, age);
-    assert_ok(asteria_save(&s->a->base, dirs[1]), &s->bench.error);
+    assert_ok(asteria_ops.save(&s->a->base, dirs[1]), &s->bench.error);
 }
 
 static inline void end_saved(struct small *s, char dirs[2][PATH_MAX])

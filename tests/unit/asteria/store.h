@@ -2,7 +2,6 @@
 #ifndef TEST_ASTERIA_STORE_H
 #define TEST_ASTERIA_STORE_H
 
-#include "algorithms/asteria/durable/durable.h"
 #include "algorithms/asteria/durable/snapshot.h"
 #include "src/core/param.h"
 #include "tests/support/testing.h"
@@ -47,7 +46,7 @@ static inline void small_begin(struct small *s, enum element element,
     s->params = *p;
     s->rng = rng_at(test_seed(), 22);
     test_bench_begin(&s->bench, element, INDEX_COS, STORE_DIM, 1);
-    (void)snprintf(s->dir, sizeof s->dir, "%s", dir);
+    (void)snprintf(s->dir, sizeof s->dir, "%.4000s", dir);
     s->bench.env.dir = s->dir;
     s->row_bytes = index_row_bytes(element, STORE_DIM);
     s->rows = malloc(STORE_ROWS * s->row_bytes);
@@ -60,29 +59,37 @@ static inline void small_begin(struct small *s, enum element element,
     }
 }
 
-static inline int small_create(struct small *s, const struct file_fault *fault)
+/* The file that save() writes. */
+#define SAVED "asteria.index"
+static inline struct store_identity saved_identity(const struct small *s)
 {
-    const struct asteria_opening opening = { .ops = &asteria_ops, .fault = fault };
-    int rc = asteria_open(&s->a, &s->bench.env, &s->params, &opening);
+    return store_identity_of(&s->bench.env, "asteria", 5);
+}
 
-    if (rc == OK && (rc = asteria_log_start(s->a)) != OK) {
-        asteria_destroy(&s->a->base);
-        s->a = NULL;
-    }
+static inline int small_create(struct small *s)
+{
+    struct index *index;
+    const int rc = asteria_ops.create(&index, &s->bench.env, &s->params);
+
+    if (rc == OK)
+        s->a = asteria_of(index);
     return rc;
 }
 
-static inline int small_load(struct small *s, const char *dir, const struct file_fault *fault)
+static inline int small_load(struct small *s, const char *dir)
 {
-    const struct asteria_opening opening = { .ops = &asteria_ops, .fault = fault };
+    struct index *index;
+    const int rc = asteria_ops.load(&index, &s->bench.env, dir);
 
-    return asteria_load_from(&s->a, &s->bench.env, dir, &opening);
+    if (rc == OK)
+        s->a = asteria_of(index);
+    return rc;
 }
 
 static inline void small_close(struct small *s)
 {
     if (s->a)
-        asteria_destroy(&s->a->base);
+        asteria_ops.destroy(&s->a->base);
     s->a = NULL;
 }
 
@@ -101,7 +108,7 @@ static inline struct vectors small_rows(const struct small *s, size_t first, siz
 
 static inline int small_train(struct small *s)
 {
-    return asteria_train(&s->a->base, small_rows(s, 0, STORE_ROWS / 2));
+    return asteria_ops.train(&s->a->base, small_rows(s, 0, STORE_ROWS / 2));
 }
 
 /* Applies an insert or a remove of ids first .. first + n - 1, which are row numbers. */
@@ -112,8 +119,8 @@ static inline int small_apply(struct small *s, bool insert, size_t first, size_t
     for (size_t i = 0; i < n; i++)
         ids[i] = first + i;
     *done = 0;
-    const int rc = insert ? asteria_insert(&s->a->base, small_rows(s, first, n), ids, done)
-                          : asteria_remove(&s->a->base, ids, n, done);
+    const int rc = insert ? asteria_ops.insert(&s->a->base, small_rows(s, first, n), ids, done)
+                          : asteria_ops.remove(&s->a->base, ids, n, done);
     for (size_t i = 0; i < *done; i++)
         s->stored[first + i] = insert;
     return rc;

@@ -58,7 +58,7 @@ static inline void asteria_world_open(struct asteria_world *w, const char *setti
     memset(w, 0, sizeof *w);
     test_bench_begin(&w->bench, element, INDEX_COS, dim, threads);
     w->params = asteria_world_params(settings);
-    if (w->params.storage == ASTERIA_ROWS_TIERED || w->params.wal != ASTERIA_NO_WAL) {
+    if (w->params.storage == ASTERIA_ROWS_TIERED || w->params.wal != LOGGED_NONE) {
         test_dir_make_in_memory(w->dir);
         w->bench.env.dir = w->dir;
     }

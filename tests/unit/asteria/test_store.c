@@ -16,9 +16,9 @@ static void expect_same_file(const char *a, const char *b)
 {
     char path[PATH_MAX];
 
-    assert_true(snprintf(path, sizeof path, "%s/" SNAPSHOT_SAVED, a) > 0);
+    assert_true(snprintf(path, sizeof path, "%s/" SAVED, a) > 0);
     struct bytes x = bytes_read(path);
-    assert_true(snprintf(path, sizeof path, "%s/" SNAPSHOT_SAVED, b) > 0);
+    assert_true(snprintf(path, sizeof path, "%s/" SAVED, b) > 0);
     struct bytes y = bytes_read(path);
     assert_int_equal(x.n, y.n);
     assert_memory_equal(x.at, y.at, x.n);
@@ -38,10 +38,10 @@ static void round_trip(const struct kind *k, enum age age)
     small_begin(&s, k->element, &p, dirs[0]);
     small_begin(&t, k->element, &other, dirs[1]);
     grow_to(&s, age);
-    assert_ok(asteria_save(&s.a->base, dirs[2]), &s.bench.error);
-    assert_ok(small_load(&t, dirs[2], NULL), &t.bench.error);
+    assert_ok(asteria_ops.save(&s.a->base, dirs[2]), &s.bench.error);
+    assert_ok(small_load(&t, dirs[2]), &t.bench.error);
     assert_memory_equal(&t.a->params, &s.a->params, sizeof p);
-    assert_ok(asteria_save(&t.a->base, dirs[3]), &t.bench.error);
+    assert_ok(asteria_ops.save(&t.a->base, dirs[3]), &t.bench.error);
     expect_same_file(dirs[2], dirs[3]);
     memcpy(t.stored, s.stored, sizeof s.stored);
     small_expect(&t, when);
@@ -70,7 +70,7 @@ static void test_round_trips(void **state)
 
 static void refused(struct small *s, const char *dir, const char *what, const char *where)
 {
-    const int rc = small_load(s, dir, NULL);
+    const int rc = small_load(s, dir);
 
     if (rc == OK)
         fail_msg("%s in %s is not noticed", what, where);
@@ -90,9 +90,9 @@ struct apart {
 static void take_apart(struct small *s, const char *dir, struct apart *x)
 {
     static struct store_reader r;
-    const struct store_identity identity = asteria_snapshot_identity(&s->bench.env);
+    const struct store_identity identity = saved_identity(s);
 
-    assert_ok(store_open(&r, dir, SNAPSHOT_SAVED, &identity, &s->bench.error), &s->bench.error);
+    assert_ok(store_open(&r, dir, SAVED, &identity, &s->bench.error), &s->bench.error);
     (void)snprintf(x->path, sizeof x->path, "%s", r.path);
     x->all = bytes_read(x->path);
     x->n = r.n_entries;
@@ -127,7 +127,7 @@ static void test_damage(void **state)
     bytes_write(x.path, x.all.at, x.all.n - 1);
     refused(&s, dirs[1], "a byte that is missing", "the end");
     bytes_write(x.path, x.all.at, x.all.n);
-    assert_ok(small_load(&s, dirs[1], NULL), &s.bench.error);
+    assert_ok(small_load(&s, dirs[1]), &s.bench.error);
     small_expect(&s, "whole again");
     free(x.all.at);
     end_saved(&s, dirs);
@@ -139,10 +139,9 @@ static void write_again(struct small *s, const struct apart *x, const char *dir,
                         size_t less, size_t at, const void *instead, size_t n)
 {
     static struct store_writer w;
-    const struct store_identity identity = asteria_snapshot_identity(&s->bench.env);
+    const struct store_identity identity = saved_identity(s);
 
-    assert_ok(store_begin(&w, dir, SNAPSHOT_SAVED, &identity, NULL, &s->bench.error),
-              &s->bench.error);
+    assert_ok(store_begin(&w, dir, SAVED, &identity, NULL, &s->bench.error), &s->bench.error);
     for (size_t i = 0; i < x->n; i++) {
         const struct store_entry *e = &x->entries[i];
         unsigned char *bytes = malloc(e->bytes + 1);
@@ -189,7 +188,7 @@ static void test_nonsense(void **state)
                                      1U << 31, STORE_ROWS, 3,          0x7f800000 };
             const size_t at = rng_below(&rng, e->bytes / 4) * 4;
             write_again(&s, &x, dirs[1], i, 0, at, &odd[rng_below(&rng, 8)], 4);
-            const int rc = small_load(&s, dirs[1], NULL);
+            const int rc = small_load(&s, dirs[1]);
             if (rc == OK && s.a->trained)
                 small_search(&s, 2, &answers);
             small_close(&s);
@@ -247,7 +246,7 @@ static void test_impossible(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         write_again(&s, &x, dirs[1], section_of(&x, cases[i].tag), 0, cases[i].at, cases[i].instead,
                     cases[i].n);
-        assert_code(small_load(&s, dirs[1], NULL), ERR_CORRUPT, &s.bench.error);
+        assert_code(small_load(&s, dirs[1]), ERR_CORRUPT, &s.bench.error);
     }
     free(x.all.at);
     end_saved(&s, dirs);
@@ -269,16 +268,16 @@ static void test_slots(void **state)
     while (more)
         assert_ok(asteria_maintain(&s.a->base, 0, &more), &s.bench.error);
     assert_true(s.a->n_free > 1);
-    assert_ok(asteria_save(&s.a->base, dirs[1]), &s.bench.error);
+    assert_ok(asteria_ops.save(&s.a->base, dirs[1]), &s.bench.error);
     small_close(&s);
     take_apart(&s, dirs[1], &x);
     const size_t section = section_of(&x, "free");
     write_again(&s, &x, dirs[1], section, 0, 4, x.all.at + x.entries[section].offset, 4);
-    assert_code(small_load(&s, dirs[1], NULL), ERR_CORRUPT, &s.bench.error);
+    assert_code(small_load(&s, dirs[1]), ERR_CORRUPT, &s.bench.error);
     const struct store_entry *tombstones = &x.entries[section_of(&x, "waiting")];
     assert_int_equal(tombstones->bytes * 8, 512); /* two bits for each of 250 */
     write_again(&s, &x, dirs[1], section_of(&x, "waiting"), 0, 63, &(const char){ 16 }, 1);
-    assert_code(small_load(&s, dirs[1], NULL), ERR_CORRUPT, &s.bench.error);
+    assert_code(small_load(&s, dirs[1]), ERR_CORRUPT, &s.bench.error);
     free(x.all.at);
     end_saved(&s, dirs);
 }
@@ -296,30 +295,29 @@ static void test_others(void **state)
     take_apart(&s, dirs[1], &x);
     const struct index_env env = s.bench.env;
     s.bench.env.dim = STORE_DIM + 1;
-    assert_code(small_load(&s, dirs[1], NULL), ERR_DIMENSION, &s.bench.error);
+    assert_code(small_load(&s, dirs[1]), ERR_DIMENSION, &s.bench.error);
     s.bench.env = env;
     s.bench.env.element = INDEX_U8;
-    assert_code(small_load(&s, dirs[1], NULL), ERR_DIMENSION, &s.bench.error);
+    assert_code(small_load(&s, dirs[1]), ERR_DIMENSION, &s.bench.error);
     s.bench.env = env;
     s.bench.env.metric = INDEX_L2SQ;
-    assert_code(small_load(&s, dirs[1], NULL), ERR_DIMENSION, &s.bench.error);
+    assert_code(small_load(&s, dirs[1]), ERR_DIMENSION, &s.bench.error);
     s.bench.env = env;
-    assert_code(small_load(&s, dirs[0], NULL), ERR_NOT_FOUND, &s.bench.error);
+    assert_code(small_load(&s, dirs[0]), ERR_NOT_FOUND, &s.bench.error);
 
     /* Rows of another model. */
     write_again(&s, &x, dirs[1], section_of(&x, "gen1"), 0, 0, &version, sizeof version);
-    const int rc = small_load(&s, dirs[1], NULL);
+    const int rc = small_load(&s, dirs[1]);
     assert_non_null(strstr(s.bench.error.text, "version 7"));
     assert_code(rc, ERR_VERSION, &s.bench.error);
 
     /* Written by a later version of the program. */
     static struct store_writer w;
-    struct store_identity identity = asteria_snapshot_identity(&s.bench.env);
+    struct store_identity identity = saved_identity(&s);
     identity.version++;
-    assert_ok(store_begin(&w, dirs[1], SNAPSHOT_SAVED, &identity, NULL, &s.bench.error),
-              &s.bench.error);
+    assert_ok(store_begin(&w, dirs[1], SAVED, &identity, NULL, &s.bench.error), &s.bench.error);
     assert_ok(store_commit(&w), &s.bench.error);
-    assert_code(small_load(&s, dirs[1], NULL), ERR_VERSION, &s.bench.error);
+    assert_code(small_load(&s, dirs[1]), ERR_VERSION, &s.bench.error);
     free(x.all.at);
     end_saved(&s, dirs);
 }
@@ -334,7 +332,7 @@ static void test_no_folder(void **state)
     begin_saved(&s, &kinds[2], FULL, dirs);
     small_close(&s);
     s.bench.env.dir = NULL;
-    assert_code(small_load(&s, dirs[1], NULL), ERR_ARGUMENT, &s.bench.error);
+    assert_code(small_load(&s, dirs[1]), ERR_ARGUMENT, &s.bench.error);
     assert_null(s.a);
     end_saved(&s, dirs);
 }

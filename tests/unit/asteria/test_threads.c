@@ -1,11 +1,12 @@
 /* test_threads.c - searches run while a thread inserts, removes, maintains and trains. Answers are
  * rows that may be live, with their true distances; afterwards the index is as without searches.
  */
+#define _GNU_SOURCE /* gettid() */
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <unistd.h>
 
-#include "algorithms/asteria/durable/durable.h"
 #include "tests/unit/asteria/support.h"
 
 enum { READERS = 3, NEAR = 5, ROWS = 900, STAY = 200 };
@@ -198,8 +199,7 @@ static void *save_on(void *arg)
     struct saver *s = arg;
 
     while (!atomic_load(s->done) && s->rc == OK) {
-        s->rc =
-            s->made++ % 2 ? asteria_save(s->w->index, s->dir) : asteria_checkpoint(state_of(s->w));
+        s->rc = asteria_ops.save(s->w->index, s->made++ % 2 ? s->dir : s->w->dir);
     }
     return NULL;
 }
@@ -257,12 +257,50 @@ static void test_updates_beside_checkpoints(void **state)
     update_beside("address_bits=4,wal=synced,checkpoint_mb=1,storage=tiered,cache_mb=0");
 }
 
+/* A search within each call that writes to the file. */
+static int search_within(void *to, const char *call)
+{
+    struct reader *r = to;
+    struct asteria_knobs knobs;
+
+    if (strcmp(call, "write") != 0)
+        return 0;
+    param_defaults(asteria_ops.knobs, &knobs);
+    knobs.nprobe = 1 << 22;
+    search_row(r, r->searches % STAY, &knobs);
+    return 0;
+}
+
+/* A snapshot delays no search. */
+static void test_searches_while_a_file_is_written(void **state)
+{
+    static struct store_writer file;
+    struct asteria_world w;
+    struct reader r = { .w = &w };
+    const struct file_fault fault = { search_within, &r };
+    (void)state;
+
+    asteria_world_open(&w, "address_bits=4,storage=tiered,cache_mb=0", INDEX_F32, 128, ROWS, 1);
+    asteria_world_train(&w, 0, 300);
+    asteria_world_insert(&w, 0, STAY);
+    const struct store_identity identity = store_identity_of(&w.bench.env, "asteria", 1);
+    assert_ok(store_begin(&file, w.dir, "some.index", &identity, &fault, &w.bench.error),
+              &w.bench.error);
+    assert_ok(asteria_write(w.index, &file), &w.bench.error);
+    assert_true(r.searches > 1);
+    assert_int_equal(r.rc, OK);
+    assert_int_equal(r.wrong, 0);
+    store_abort(&file);
+    asteria_world_close(&w);
+}
+
 /* ------------------------------------------------------------ models that change in between */
 
 enum { OTHER_VERSION = 3 };
 
 struct change {
     struct asteria_world *w;
+    atomic_int tid;
     atomic_bool ended;
     int rc;
 };
@@ -271,6 +309,7 @@ static void *insert_rows(void *arg)
 {
     struct change *c = arg;
 
+    atomic_store(&c->tid, (int)gettid());
     c->rc = asteria_world_try_insert(c->w, 0, STAY);
     atomic_store(&c->ended, true);
     return NULL;
@@ -281,9 +320,23 @@ static void *link_rows(void *arg)
     struct change *c = arg;
     struct asteria_maintenance u = { .a = state_of(c->w) };
 
+    atomic_store(&c->tid, (int)gettid());
     c->rc = asteria_maintenance_link(&u);
     atomic_store(&c->ended, true);
     return NULL;
+}
+
+static bool sleeps(int tid)
+{
+    char path[64], state = 'R';
+
+    (void)snprintf(path, sizeof path, "/proc/self/task/%d/stat", tid);
+    FILE *f = tid > 0 ? fopen(path, "r") : NULL;
+    if (!f || fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
+        state = 'R';
+    if (f)
+        (void)fclose(f);
+    return state == 'S';
 }
 
 /* Waits until the thread waits to change the index (the caller holds `changing`), or has ended.
@@ -292,10 +345,8 @@ static void await_change(struct change *c)
 {
     struct asteria *a = state_of(c->w);
 
-    while (!atomic_load(&c->ended) && pthread_rwlock_trywrlock(&a->checkpoint_lock) == 0) {
-        pthread_rwlock_unlock(&a->checkpoint_lock);
+    while (!atomic_load(&c->ended) && !sleeps(atomic_load(&c->tid)))
         sched_yield();
-    }
     pthread_rwlock_wrlock(&a->lock);
 }
 
@@ -360,7 +411,7 @@ static void test_insert_beside_other_models(void **state)
 /* Exchanges everything of two indexes but their options, folders and locks. */
 static void exchange_contents(struct asteria *a, struct asteria *b)
 {
-    enum { FROM = offsetof(struct asteria, generations), TO = offsetof(struct asteria, durable) };
+    enum { FROM = offsetof(struct asteria, generations), TO = offsetof(struct asteria, scratch) };
     unsigned char kept[TO - FROM], *x = (unsigned char *)a + FROM, *y = (unsigned char *)b + FROM;
 
     memcpy(kept, x, sizeof kept);
@@ -411,6 +462,7 @@ int main(void)
                                         cmocka_unit_test(test_searches_beside_changes_of_many),
                                         cmocka_unit_test(test_updates_beside_training),
                                         cmocka_unit_test(test_updates_beside_checkpoints),
+                                        cmocka_unit_test(test_searches_while_a_file_is_written),
                                         cmocka_unit_test(test_insert_beside_other_models),
                                         cmocka_unit_test(test_link_beside_other_models) };
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "algorithms/common/durable/logged.h"
+#include "algorithms/common/durable/wal.h"
 #include "algorithms/hnsw/hnsw.h"
 #include "src/core/param.h"
 
@@ -224,16 +225,22 @@ static void test_what_is_done_in_part(void **state)
     reopen(&s);
     expect(&s, 0, 7);
 
-    /* logged as a whole, but made in part: changes wait for a snapshot */
-    toy_of(s.index)->fails_at = 2;
+    /* logged as a whole, but made in part: a snapshot follows, or changes wait for one */
+    toy_of(s.index)->fails_at = 1;
     assert_code(remove_some(&s, 0, 5, &done), ERR_NO_MEMORY, &s.bench.error);
-    assert_int_equal(done, 2);
+    assert_int_equal(done, 1);
+    reopen(&s);
+    expect(&s, 1, 7);
+    assert_ok(insert(&s, 7, 1, &done), &s.bench.error); /* opens the log's file */
     take_folder_away(&s, true);
-    assert_code(insert(&s, 7, 3, &done), ERR_IO, &s.bench.error);
+    toy_of(s.index)->fails_at = 1;
+    assert_code(remove_some(&s, 1, 5, &done), ERR_NO_MEMORY, &s.bench.error);
+    assert_int_equal(done, 1);
+    assert_code(insert(&s, 8, 2, &done), ERR_IO, &s.bench.error);
     assert_int_equal(done, 0);
-    expect(&s, 2, 7);
+    expect(&s, 2, 8);
     take_folder_away(&s, false);
-    assert_ok(insert(&s, 7, 3, &done), &s.bench.error);
+    assert_ok(insert(&s, 8, 2, &done), &s.bench.error);
     reopen(&s);
     expect(&s, 2, 10);
     end(&s);
@@ -269,6 +276,95 @@ static void copy_snapshot(const char *from, const char *to)
 
     (void)snprintf(text, sizeof text, "cp %.4000s/toy.snapshot %.4000s/toy.snapshot", from, to);
     assert_int_equal(system(text), 0);
+}
+
+static void count_line(void *to, const char *line)
+{
+    size_t *lines = to;
+
+    *lines += strstr(line, "cannot create") != NULL;
+}
+
+/* A snapshot that fails does not fail the change. It is made later, at the latest by the next
+   opening. */
+static void test_long_log(void **state)
+{
+    enum { CHANGES = 2000, EACH = 60 }; /* of 700 and 500 bytes */
+    struct shelf s;
+    size_t done, lines = 0;
+    (void)state;
+
+    begin(&s);
+    logged_destroy(s.index);
+    s.bench.env.log = count_line;
+    s.bench.env.log_to = &lines;
+    assert_ok(logged_load(&s.index, &toy, &s.bench.env, s.dir), &s.bench.error);
+    for (size_t i = 0; i < CHANGES; i++) {
+        if (i == 1)
+            take_folder_away(&s, true);
+        assert_ok(i % 2 ? remove_some(&s, 0, EACH, &done) : insert(&s, 0, EACH, &done),
+                  &s.bench.error);
+    }
+    take_folder_away(&s, false);
+    assert_int_equal(lines, 1);
+    assert_true(logged_bytes(s.index) > 1 << 20);
+    reopen(&s);
+    assert_true(logged_bytes(s.index) < 10000);
+    expect(&s, 0, 0);
+    assert_ok(insert(&s, 0, EACH, &done), &s.bench.error);
+    reopen(&s);
+    expect(&s, 0, EACH);
+    end(&s);
+}
+
+/* Well-formed records that no index wrote, behind those of an index with ids 0 to 3. */
+static void test_records_of_others(void **state)
+{
+    static const struct {
+        uint8_t op;
+        size_t n; /* ids */
+        uint64_t ids[2];
+        float rows[2];
+        size_t bytes; /* of rows, and of what follows */
+        const char *why;
+    } records[] = {
+        { LOGGED_INSERT, 2, { 60, 60 }, { 1, 2 }, 8, "inserts an id that is there" },
+        { LOGGED_INSERT, 2, { 60, 2 }, { 1, 2 }, 8, "inserts an id that is there" },
+        { LOGGED_INSERT, 1, { INDEX_NO_ID, 0 }, { 1, 0 }, 4, "inserts an id that is there" },
+        { LOGGED_INSERT, 1, { 60, 0 }, { NAN, 0 }, 4, "a row that no insertion has" },
+        { LOGGED_INSERT, 1, { 60, 0 }, { 3e30F, 0 }, 4, "a row that no insertion has" },
+        { LOGGED_INSERT, 1, { 60, 0 }, { 1, 0 }, 5, "does not belong to this index" },
+        { LOGGED_INSERT, 0, { 0, 0 }, { 0, 0 }, 0, "does not belong to this index" },
+        { LOGGED_REMOVE, 1, { 60, 0 }, { 0, 0 }, 0, "removes an id that is not there" },
+        { LOGGED_REMOVE, 2, { 2, 2 }, { 0, 0 }, 0, "removes an id that is not there" },
+        { LOGGED_REMOVE, 1, { 2, 0 }, { 0, 0 }, 3, "does not belong to this index" },
+        { LOGGED_REMOVE, 0, { 0, 0 }, { 0, 0 }, 0, "does not belong to this index" },
+        { 9, 0, { 0, 0 }, { 0, 0 }, 1, "is of an unknown kind" },
+    };
+    struct shelf s;
+    size_t done;
+    (void)state;
+
+    for (size_t i = 0; i < sizeof records / sizeof *records; i++) {
+        const struct wal_part parts[] = { { records[i].ids, records[i].n * sizeof(uint64_t) },
+                                          { records[i].rows, records[i].bytes } };
+        struct wal *wal = NULL;
+
+        begin(&s);
+        assert_ok(insert(&s, 0, 4, &done), &s.bench.error);
+        logged_destroy(s.index);
+        assert_ok(wal_open(&wal, &s.bench.env, WAL_WRITTEN, 1, NULL), &s.bench.error);
+        assert_ok(wal_append(wal, records[i].op, parts, 2), &s.bench.error);
+        assert_ok(wal_commit(wal), &s.bench.error);
+        wal_close(wal);
+        const int rc = logged_load(&s.index, &toy, &s.bench.env, s.dir);
+        if (!strstr(s.bench.error.text, records[i].why))
+            fail_msg("record %zu: %s", i, s.bench.error.text);
+        assert_code(rc, ERR_CORRUPT, &s.bench.error);
+        test_dir_clear(s.dir);
+        assert_ok(logged_create(&s.index, &toy, &s.bench.env, &written), &s.bench.error);
+        end(&s);
+    }
 }
 
 /* A log beside the snapshot of another index. */
@@ -385,7 +481,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_is_done_in_part), cmocka_unit_test(test_training),
-        cmocka_unit_test(test_another_index),        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_another_index),        cmocka_unit_test(test_long_log),
+        cmocka_unit_test(test_records_of_others),    cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_many_records),
     };
 

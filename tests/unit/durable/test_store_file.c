@@ -11,22 +11,10 @@
 #define NAME "some.index"
 static const struct store_identity identity = { "tester", 3, 7, INDEX_F32, INDEX_COS };
 
-/* Sections from the second to the last but one are held in memory, if `held` is not NULL. */
-struct holding {
-    struct mem *mem;
-    size_t *calls; /* system calls so far; NULL: not counted */
-};
-
-static void expect_no_calls(const struct holding *held, size_t before)
-{
-    if (held && held->calls)
-        assert_int_equal(*held->calls, before);
-}
-
 /* Writes sections of all sizes around the alignment and the buffer, in pieces;
    `version` changes the contents. */
-static int write_held(const char *dir, const struct file_fault *fault, unsigned version,
-                      const struct holding *held, struct error *err)
+static int write_one(const char *dir, const struct file_fault *fault, unsigned version,
+                     struct error *err)
 {
     static struct store_writer w;
     static unsigned char big[200001];
@@ -35,9 +23,6 @@ static int write_held(const char *dir, const struct file_fault *fault, unsigned 
         big[i] = (unsigned char)rng_u64(&r);
     (void)store_begin(&w, dir, NAME, &identity, fault, err);
     store_section(&w, "empty");
-    const size_t before = held && held->calls ? *held->calls : 0;
-    if (held)
-        store_hold(&w, held->mem);
     store_section(&w, "one");
     store_write(&w, &version, 1);
     store_section(&w, "sixty-four");
@@ -50,17 +35,9 @@ static int write_held(const char *dir, const struct file_fault *fault, unsigned 
     store_section(&w, "none");
     store_section(&w, "params");
     store_write(&w, big, 16);
-    expect_no_calls(held, before);
-    store_write_held(&w);
     store_section(&w, "last");
     store_write(&w, big, 100);
     return store_commit(&w);
-}
-
-static int write_one(const char *dir, const struct file_fault *fault, unsigned version,
-                     struct error *err)
-{
-    return write_held(dir, fault, version, NULL, err);
 }
 
 static int read_one(const char *dir, unsigned version, struct error *err)
@@ -250,58 +227,6 @@ static void test_failing_calls(void **state)
     test_dir_remove(dir);
 }
 
-static size_t file_of(const char *dir, unsigned char *bytes, size_t most)
-{
-    char path[PATH_MAX];
-    (void)snprintf(path, sizeof path, "%.4000s/%s", dir, NAME);
-    const int fd = open(path, O_RDONLY);
-    assert_true(fd >= 0);
-    const ssize_t n = read(fd, bytes, most);
-    assert_true(n > 0 && (size_t)n < most);
-    (void)close(fd);
-    return (size_t)n;
-}
-
-/* The file is the same whether sections are held or not, and whichever allocation fails. While they
-   are held, nothing is written. */
-static void test_held(void **state)
-{
-    (void)state;
-    static unsigned char plain[300000], held[300000];
-    char dir[PATH_MAX];
-    struct error e = { 0 };
-    test_dir_make(dir);
-    assert_ok(write_one(dir, NULL, 1, &e), &e);
-    const size_t n = file_of(dir, plain, sizeof plain);
-    size_t failed = 0;
-    for (bool done = false; !done; failed++) {
-        struct mem mem = { .fail_at = failed };
-        struct faults counted = { .fail_at = 0 };
-        const struct file_fault fault = { fail_nth, &counted };
-        const struct holding h = { &mem, failed == 0 ? &counted.calls : NULL };
-        assert_ok(write_held(dir, &fault, 1, &h, &e), &e);
-        assert_int_equal(mem_live(&mem), 0);
-        assert_int_equal(file_of(dir, held, sizeof held), n);
-        assert_memory_equal(held, plain, n);
-        done = failed > 0 && !atomic_load(&mem.failed);
-    }
-    assert_true(failed > 3);
-    for (size_t i = 1; i < 12; i++) { /* a failed call: an error, no leak, the old file */
-        struct mem mem = { .fail_at = 0 };
-        struct faults faults = { .fail_at = i };
-        const struct file_fault fault = { fail_nth, &faults };
-        const struct holding h = { &mem, NULL };
-        const int rc = write_held(dir, &fault, 2, &h, &e);
-        assert_int_equal(rc, faults.calls < i ? OK : ERR_IO);
-        error_clear(&e);
-        assert_int_equal(mem_live(&mem), 0);
-        if (rc != OK && strcmp(faults.last, "fsync-dir") != 0)
-            assert_ok(read_one(dir, 1, &e), &e);
-        assert_ok(write_one(dir, NULL, 1, &e), &e);
-    }
-    test_dir_remove(dir);
-}
-
 static void test_abort_and_bad_folders(void **state)
 {
     (void)state;
@@ -332,10 +257,10 @@ static void test_abort_and_bad_folders(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_identity),
-        cmocka_unit_test(test_damage),     cmocka_unit_test(test_failing_calls),
-        cmocka_unit_test(test_held),       cmocka_unit_test(test_abort_and_bad_folders)
-    };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_round_trip),
+                                        cmocka_unit_test(test_identity),
+                                        cmocka_unit_test(test_damage),
+                                        cmocka_unit_test(test_failing_calls),
+                                        cmocka_unit_test(test_abort_and_bad_folders) };
     return test_run("store_file", tests);
 }

@@ -47,7 +47,6 @@ static inline void shelf_open(struct shelf *s, const struct kind *k)
     const struct asteria_params params = { .storage = k->tiered ? ASTERIA_ROWS_TIERED
                                                                 : ASTERIA_ROWS_MEMORY,
                                            .cache_mb = k->hot_mb };
-    const struct asteria_rows_opening opening = { 0 };
 
     memset(s, 0, sizeof *s);
     s->rng = rng_at(test_seed(), 11);
@@ -58,7 +57,7 @@ static inline void shelf_open(struct shelf *s, const struct kind *k)
     s->row_bytes = index_row_bytes(k->element, k->dim);
     s->truth = calloc(SLOTS, s->row_bytes);
     assert_non_null(s->truth);
-    assert_ok(asteria_rows_create(&s->rows, &s->bench.env, &params, &opening), &s->bench.error);
+    assert_ok(asteria_rows_create(&s->rows, &s->bench.env, &params), &s->bench.error);
     assert_int_equal(asteria_rows_are_tiered(s->rows), k->tiered);
     if (k->tiered)
         s->rows->file->uring = k->uring;

@@ -300,12 +300,11 @@ static void test_no_folder(void **state)
     struct test_bench b;
     struct asteria_rows *rows = NULL;
     const struct asteria_params params = { .storage = ASTERIA_ROWS_TIERED };
-    const struct asteria_rows_opening opening = { 0 };
 
     test_bench_begin(&b, INDEX_U8, INDEX_COS, 8, 1);
-    assert_code(asteria_rows_create(&rows, &b.env, &params, &opening), ERR_ARGUMENT, &b.error);
+    assert_code(asteria_rows_create(&rows, &b.env, &params), ERR_ARGUMENT, &b.error);
     b.env.dir = "/nowhere/at/all";
-    assert_code(asteria_rows_create(&rows, &b.env, &params, &opening), ERR_IO, &b.error);
+    assert_code(asteria_rows_create(&rows, &b.env, &params), ERR_IO, &b.error);
     assert_null(rows);
     assert_int_equal(mem_live(&b.mem), 0);
     test_bench_end(&b);

@@ -17,6 +17,12 @@ struct asteria_snapshot_meta {
     uint32_t has_graph, has_tree;
 };
 
+/* snapshot_read.c. The options of a file, by their table. ERR_CORRUPT. */
+int asteria_snapshot_params(const struct store_reader *, const struct param *table,
+                            struct asteria_params *);
+/* Reads all else into an index that was created with them. On failure it can only be destroyed. */
+int asteria_snapshot_read(struct asteria *, const struct store_reader *);
+
 /* snapshot_buckets.c. Reading: slots must have been read. ERR_VERSION: model and rows have
    different versions. */
 void asteria_snapshot_write_generation(const struct asteria *, unsigned g, struct store_writer *);

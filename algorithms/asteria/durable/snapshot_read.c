@@ -20,7 +20,21 @@ static bool is_sound(const struct asteria_snapshot_meta *m)
            (m->trained ? now : m->generations == 0 && m->n_slots == 0);
 }
 
-/* What is needed to open the index, in the reader's memory. */
+int asteria_snapshot_params(const struct store_reader *r, const struct param *table,
+                            struct asteria_params *params)
+{
+    const struct asteria_snapshot_meta *meta;
+    const int rc = store_need_array(r, "meta", 1, sizeof *meta, &meta);
+
+    if (rc != OK)
+        return rc;
+    *params = meta->params;
+    if (!param_possible(table, params) ||
+        params->address_bits > asteria_ecc_bits_most((enum asteria_code)params->code))
+        return store_corrupt(r, "its options are out of their ranges");
+    return is_sound(meta) ? OK : store_corrupt(r, "the index's numbers are inconsistent");
+}
+
 struct parts {
     const struct asteria_snapshot_meta *meta;
     const uint64_t *ids, *tombstones;
@@ -28,18 +42,12 @@ struct parts {
     const uint32_t *free;
 };
 
-static int find_parts(struct parts *p, const struct store_reader *r, const struct param *params)
+static int find_parts(struct parts *p, const struct store_reader *r)
 {
     int rc = store_need_array(r, "meta", 1, sizeof *p->meta, &p->meta);
 
     if (rc != OK)
         return rc;
-    if (!param_possible(params, &p->meta->params) ||
-        p->meta->params.address_bits >
-            asteria_ecc_bits_most((enum asteria_code)p->meta->params.code))
-        return store_corrupt(r, "its options are out of their ranges");
-    if (!is_sound(p->meta))
-        return store_corrupt(r, "the index's numbers are inconsistent");
     const uint64_t n = p->meta->n_slots;
     rc = store_need_array(r, "ids", n, sizeof *p->ids, &p->ids);
     if (rc == OK)
@@ -223,11 +231,16 @@ static int fits_together(struct asteria *a, const struct store_reader *r)
     return rc == OK ? OK : fail(a->base.env.error, rc, "%s", found.text);
 }
 
-static int fill(struct asteria *a, const struct parts *p, const struct store_reader *r)
+int asteria_snapshot_read(struct asteria *a, const struct store_reader *r)
 {
-    const struct asteria_snapshot_meta *m = p->meta;
-    int rc = read_slots(a, p, r);
+    struct parts parts = { 0 };
+    int rc = find_parts(&parts, r);
 
+    if (rc == OK)
+        rc = read_slots(a, &parts, r);
+    if (rc != OK)
+        return rc;
+    const struct asteria_snapshot_meta *m = parts.meta;
     a->now = m->now;
     a->fitted_rows = m->fitted_rows;
     a->inserted_since = m->inserted_since;
@@ -250,21 +263,5 @@ static int fill(struct asteria *a, const struct parts *p, const struct store_rea
     if (rc == OK)
         rc = read_rows(a, r);
     a->trained = rc == OK && m->trained;
-    return rc;
-}
-
-int asteria_read(struct index **out, const struct index_ops *ops, const struct index_env *env,
-                 struct store_reader *r)
-{
-    struct parts parts = { 0 };
-    int rc = find_parts(&parts, r, ops->params);
-
-    if (rc == OK)
-        rc = asteria_create(out, ops, env, &parts.meta->params);
-    if (rc != OK)
-        return rc;
-    rc = fill(asteria_of(*out), &parts, r);
-    if (rc != OK)
-        asteria_destroy(*out);
     return rc;
 }

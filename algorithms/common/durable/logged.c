@@ -174,12 +174,10 @@ int logged_insert(struct index *index, struct vectors v, const uint64_t *ids, si
     rc = l->method->insert(index, v, ids, done);
     const int logged = row_log_write(l->log->durable.wal, LOGGED_INSERT, ids, v.rows,
                                      index_row_bytes(v.element, v.dim), *done);
-    if (logged != OK) {
-        size_t undone = 0;
-
-        l->log->behind = l->method->remove(index, ids, *done, &undone) != OK;
-        *done -= undone;
-    }
+    /* From the last row on, so that those that stay are the first *done. */
+    for (size_t one = 1; logged != OK && one == 1 && *done > 0; *done -= one)
+        (void)l->method->remove(index, ids + *done - 1, 1, &one);
+    l->log->behind = logged != OK && *done > 0;
     return change_end(l, rc != OK ? rc : logged);
 }
 
@@ -215,7 +213,8 @@ int logged_train(struct index *index, struct vectors sample)
         l->log->behind = true;
         rc = checkpoint(l);
     }
-    return change_end(l, rc);
+    (void)pthread_mutex_unlock(&l->log->durable.checkpointing);
+    return rc;
 }
 
 /* ---------------------------------------------------------------------------------- replay */

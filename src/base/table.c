@@ -47,33 +47,34 @@ static size_t width_of(const char *text)
     return width;
 }
 
-static bool numeric_column(const struct table *t, size_t column)
-{
-    for (size_t i = t->columns + column; i < t->n; i += t->columns)
-        if (t->cells[i][0] && !strchr("0123456789.-+<", t->cells[i][0]))
-            return false;
-    return t->n > t->columns;
-}
-
 void table_print(const struct table *t, FILE *out)
 {
-    if (t->failed) {
+    struct column {
+        size_t widest;
+        bool has_text; /* below its header: it is not right-aligned */
+    } *columns = t->failed ? NULL : mem_array(t->mem, t->columns, sizeof *columns);
+    if (!columns) {
         fputs("out of memory: this table is not shown\n", out);
         return;
     }
+    memset(columns, 0, t->columns * sizeof *columns);
     for (size_t i = 0; i < t->n; i++) {
-        size_t column = i % t->columns, widest = 0;
-        for (size_t j = column; j < t->n; j += t->columns)
-            if (width_of(t->cells[j]) > widest)
-                widest = width_of(t->cells[j]);
-        bool last = column + 1 == t->columns;
-        int pad = (int)(widest - width_of(t->cells[i]));
-        const bool right = numeric_column(t, column);
+        struct column *c = &columns[i % t->columns];
+        const char *text = t->cells[i];
+        c->widest = width_of(text) > c->widest ? width_of(text) : c->widest;
+        c->has_text |= i >= t->columns && *text && !strchr("0123456789.-+<", *text);
+    }
+    for (size_t i = 0; i < t->n; i++) {
+        const size_t column = i % t->columns;
+        const bool last = column + 1 == t->columns;
+        const bool right = !columns[column].has_text && t->n > t->columns;
+        const int pad = (int)(columns[column].widest - width_of(t->cells[i]));
         fprintf(out, "%*s", right ? pad : 0, "");
         quote_terminal(out, t->cells[i]);
         fprintf(out, "%*s", right || last ? 0 : pad, "");
         fputs(last ? "\n" : "  ", out);
     }
+    mem_free(t->mem, columns);
 }
 
 static void scaled(double value, const char *const *units, double step, char *text, size_t bytes)

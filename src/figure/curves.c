@@ -69,18 +69,16 @@ int figure_gather_pareto(struct gather *g)
 /* Adds the bars of one cell in one panel. The labels are positions on the x axis; with `by_tag`, the
    tags are. */
 static int add_bars(struct gather *g, const struct result_cell *cell, const char *panel,
-                    const char *metric, bool shared)
+                    const char *metric, const json_t *tags, bool shared)
 {
     const bool by_tag = !strcmp(g->figure->x_name, "tag");
     const char *label = shared ? cell->build : cell->name;
-    json_t *tags = figure_tags_with(g, metric);
     int rc = OK;
     for (size_t t = 0; rc == OK && t < json_array_size(tags); t++) {
         const char *tag = json_string_value(json_array_get(tags, t));
         rc = figure_add_variant(g, cell, panel, by_tag ? label : tag, 0, by_tag ? tag : label,
                                 metric, tag);
     }
-    json_decref(tags);
     return rc;
 }
 
@@ -114,8 +112,10 @@ int figure_gather_bars(struct gather *g)
     for (size_t m = 0; m < n; m++) {
         const char *metric =
             n > 1 ? json_string_value(json_array_get(listed, m)) : g->figure->y_name;
+        json_t *tags = figure_tags_with(g, metric);
         for (size_t i = 0; !rc && i < n_cells; i++)
-            rc = add_bars(g, cells[i], n > 1 ? metric : "", metric, shared);
+            rc = add_bars(g, cells[i], n > 1 ? metric : "", metric, tags, shared);
+        json_decref(tags);
     }
     free(cells);
     if (n == 1 && strcmp(g->figure->x_name, "tag") != 0 && g->result->is_tuned)

@@ -18,21 +18,13 @@ static const double resident_deviation = 1048576;
 
 /* 1. Rows */
 
-static bool is_one_of(const char *name, const char *const *names)
-{
-    while (*names && strcmp(*names, name) != 0)
-        names++;
-    return *names != NULL;
-}
-
 static enum compare_kind kind_of(const char *name)
 {
-    static const char *const resident[] = { "rss_bytes", "mapped_bytes", "peak_bytes", NULL };
-    if (is_one_of(name, resident))
-        return ROW_RESIDENT;
-    if (result_metric_is_timed(name))
-        return ROW_TIMED;
-    return ROW_COUNTED;
+    static const char *const resident[] = { "rss_bytes", "mapped_bytes", "peak_bytes" };
+    for (size_t i = 0; i < sizeof resident / sizeof *resident; i++)
+        if (!strcmp(resident[i], name))
+            return ROW_RESIDENT;
+    return result_metric_is_timed(name) ? ROW_TIMED : ROW_COUNTED;
 }
 
 /* True if the side has the same measurement under another name or unit. Only the other metric

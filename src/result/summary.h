@@ -2,8 +2,8 @@
  *
  * METRIC/TAG names a metric of a step; TAG is the step's tag, or its operation's name. If several
  * steps of an operation share a tag, METRIC/TAG#i belongs to the i-th step, and METRIC/TAG is of all
- * these steps in one repeat, as metrics.def says. Cells that failed are left out. stats.NAME/TAG is a
- * statistic that the method reports. RATE@recall=R/TAG interpolates linearly between the two
+ * these steps in one repeat, as metrics.def says. Cells that failed are left out. stats.NAME/TAG is
+ * a statistic that the method reports. RATE@recall=R/TAG interpolates linearly between the two
  * measured points of a sweep around R, for query rates and work per query. It is absent outside the
  * measured range.
  */
@@ -28,9 +28,9 @@ struct summary_sample {
  *
  * low, high  the 95 % interval of the median over this run's repeats by stats_median_interval()
  *            (stats.h); none below three
- * noisy      a time or rate that is not steady: this interval, or in one repeat that over the passes
- *            of the search, is wider than a tenth, or the passes waited for a processor more than a
- *            tenth of their time */
+ * noisy      a time or rate that is not steady: this interval, or in one repeat that over the
+ *            passes of the search, is wider than a tenth, or the passes waited for a processor more
+ *            than a tenth of their time */
 struct summary_entry {
     const char *label;
     char *metric;             /* METRIC/TAG or METRIC/TAG#i */

@@ -174,114 +174,96 @@ int result_save(const json_t *result, const char *dir, struct error *err)
 
 /* ---- 2. reading */
 
-static const struct part {
+/* A field of this type; or, of JSON_INTEGER, one that is absent or a whole number from low to high. */
+struct field {
     const char *name;
     json_type type;
-    const char *type_name;
-} parts[] = {
-    { "experiment", JSON_OBJECT, "an object" }, { "environment", JSON_OBJECT, "an object" },
-    { "datasets", JSON_ARRAY, "an array" },     { "cells", JSON_ARRAY, "an array" },
-    { "summary", JSON_ARRAY, "an array" },      { "claims", JSON_ARRAY, "an array" },
-    { "paper", JSON_ARRAY, "an array" },        { "figures", JSON_ARRAY, "an array" },
-};
-
-static int check_texts(const char *path, const json_t *list, const char *what,
-                       const char *const *names, size_t n, struct error *err)
-{
-    const json_t *item;
-    size_t i;
-
-    json_array_foreach(list, i, item) {
-        for (size_t j = 0; j < n; j++)
-            if (!json_is_string(json_object_get(item, names[j])))
-                return fail(err, ERR_CORRUPT, "%s: %s[%zu].%s is missing or not a string", path,
-                            what, i, names[j]);
-    }
-    return OK;
-}
-
-/* A field that is either absent or a whole number from `low` to `high`. */
-struct whole_range {
-    const char *name;
     json_int_t low, high;
 };
-static const struct whole_range of_experiment[] = {
-    { "seed", INT64_MIN, INT64_MAX }, /* a seed of 2^63 or more is stored as negative */
-    { "seeds", 1, INT_MAX },          { "repeats", 1, INT_MAX }, { "k", 1, 1 << 20 },
-    { "threads", 1, INT_MAX },
+static const struct field of_result[] = {
+    { "experiment", JSON_OBJECT, 0, 0 }, { "environment", JSON_OBJECT, 0, 0 },
+    { "datasets", JSON_ARRAY, 0, 0 },    { "cells", JSON_ARRAY, 0, 0 },
+    { "summary", JSON_ARRAY, 0, 0 },     { "claims", JSON_ARRAY, 0, 0 },
+    { "paper", JSON_ARRAY, 0, 0 },       { "figures", JSON_ARRAY, 0, 0 },
 };
-static const struct whole_range of_repeat = { "repeat", 0, INT_MAX };
-static const struct whole_range of_recall = { "k", 1, 1 << 20 };
+static const struct field of_experiment[] = {
+    { "seed", JSON_INTEGER, INT64_MIN, INT64_MAX }, /* one of 2^63 or more is stored as negative */
+    { "seeds", JSON_INTEGER, 1, INT_MAX },
+    { "repeats", JSON_INTEGER, 1, INT_MAX },
+    { "k", JSON_INTEGER, 1, 1 << 20 },
+    { "threads", JSON_INTEGER, 1, INT_MAX },
+};
+static const struct field of_cell[] = {
+    { "label", JSON_STRING, 0, 0 },  { "point", JSON_STRING, 0, 0 },
+    { "method", JSON_STRING, 0, 0 }, { "status", JSON_STRING, 0, 0 },
+    { "steps", JSON_ARRAY, 0, 0 },   { "repeat", JSON_INTEGER, 0, INT_MAX },
+};
+static const struct field of_recall[] = { { "k", JSON_INTEGER, 1, 1 << 20 } };
+static const struct field of_entry[] = { { "label", JSON_STRING, 0, 0 },
+                                         { "metric", JSON_STRING, 0, 0 } };
 
-static int check_whole(const char *path, const char *where, const json_t *object,
-                       const struct whole_range *numbers, size_t n, struct error *err)
+#define CHECK(path, where, object, fields, err) \
+    check_fields(path, where, object, fields, sizeof(fields) / sizeof *(fields), err)
+
+/* where: the object's place; "" for the whole result. */
+static int check_fields(const char *path, const char *where, const json_t *object,
+                        const struct field *f, size_t n, struct error *err)
 {
-    for (size_t i = 0; i < n; i++) {
-        const json_t *value = json_object_get(object, numbers[i].name);
+    for (; n > 0; n--, f++) {
+        const json_t *value = json_object_get(object, f->name);
         const json_int_t number = json_integer_value(value);
 
-        if (!value ||
-            (json_is_integer(value) && number >= numbers[i].low && number <= numbers[i].high))
+        if (f->type == JSON_INTEGER
+                ? !value || (json_is_integer(value) && number >= f->low && number <= f->high)
+                : value && json_typeof(value) == f->type)
             continue;
+        if (f->type != JSON_INTEGER)
+            return fail(err, ERR_CORRUPT,
+                        *where ? "%s: %s.%s is missing or not %s"
+                               : "%s: %s\"%s\" is missing or not %s",
+                        path, where, f->name,
+                        f->type == JSON_STRING   ? "a string"
+                        : f->type == JSON_OBJECT ? "an object"
+                                                 : "an array");
         char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
         (void)fail(err, ERR_CORRUPT,
                    "%s: %s.%s is %.40s; expected a whole number from %lld to %lld", path, where,
-                   numbers[i].name, text ? text : "", (long long)numbers[i].low,
-                   (long long)numbers[i].high);
+                   f->name, text ? text : "", (long long)f->low, (long long)f->high);
         free(text);
         return err->code;
     }
     return OK;
 }
 
-static int check_numbers(const char *path, const json_t *result, struct error *err)
-{
-    const json_t *cell, *step;
-    char where[64];
-    size_t i, j;
-    int rc = check_whole(path, "experiment", json_object_get(result, "experiment"), of_experiment,
-                         sizeof of_experiment / sizeof *of_experiment, err);
-
-    json_array_foreach(json_object_get(result, "cells"), i, cell) {
-        (void)snprintf(where, sizeof where, "cells[%zu]", i);
-        if (rc == OK)
-            rc = check_whole(path, where, cell, &of_repeat, 1, err);
-        json_array_foreach(json_object_get(cell, "steps"), j, step) {
-            (void)snprintf(where, sizeof where, "cells[%zu].steps[%zu].recall", i, j);
-            if (rc == OK)
-                rc = check_whole(path, where, json_object_get(step, "recall"), &of_recall, 1, err);
-        }
-    }
-    return rc;
-}
-
 static int check_shape(const char *path, const json_t *result, struct error *err)
 {
-    static const char *const of_cell[] = { "label", "point", "method", "status" };
-    static const char *const of_entry[] = { "label", "metric" };
     const char *schema = json_string_value(json_object_get(result, "schema"));
-    const json_t *cell;
-    size_t i;
+    const json_t *cell, *step, *entry;
+    char where[64];
+    size_t i, j;
     int rc;
 
     if (!schema || strcmp(schema, RESULT_SCHEMA) != 0)
         return fail(err, schema ? ERR_VERSION : ERR_CORRUPT,
                     "%s: its schema is \"%s\"; expected \"%s\"", path, schema ? schema : "",
                     RESULT_SCHEMA);
-    for (i = 0; i < sizeof parts / sizeof *parts; i++) {
-        const json_t *part = json_object_get(result, parts[i].name);
-        if (!part || json_typeof(part) != parts[i].type)
-            return fail(err, ERR_CORRUPT, "%s: \"%s\" is missing or not %s", path, parts[i].name,
-                        parts[i].type_name);
-    }
-    rc = check_texts(path, json_object_get(result, "cells"), "cells", of_cell, 4, err);
+    rc = CHECK(path, "", result, of_result, err);
     if (rc == OK)
-        rc = check_texts(path, json_object_get(result, "summary"), "summary", of_entry, 2, err);
+        rc = CHECK(path, "experiment", json_object_get(result, "experiment"), of_experiment, err);
     json_array_foreach(json_object_get(result, "cells"), i, cell) {
-        if (rc == OK && !json_is_array(json_object_get(cell, "steps")))
-            rc = fail(err, ERR_CORRUPT, "%s: cells[%zu].steps is missing or not an array", path, i);
+        (void)snprintf(where, sizeof where, "cells[%zu]", i);
+        rc = rc == OK ? CHECK(path, where, cell, of_cell, err) : rc;
+        json_array_foreach(json_object_get(cell, "steps"), j, step) {
+            (void)snprintf(where, sizeof where, "cells[%zu].steps[%zu].recall", i, j);
+            rc =
+                rc == OK ? CHECK(path, where, json_object_get(step, "recall"), of_recall, err) : rc;
+        }
     }
-    return rc == OK ? check_numbers(path, result, err) : rc;
+    json_array_foreach(json_object_get(result, "summary"), i, entry) {
+        (void)snprintf(where, sizeof where, "summary[%zu]", i);
+        rc = rc == OK ? CHECK(path, where, entry, of_entry, err) : rc;
+    }
+    return rc;
 }
 
 int result_load(const char *path, struct result *result, struct error *err)

@@ -10,7 +10,7 @@ static const double assumed_sharing = .1, assumed_handoff_s = .007;
 
 /* ---- messages */
 
-/* The ranks on a core beside rank 0's, which it has to itself (latency.c). */
+/* The ranks on a core beside rank 0's, which it has to itself (predict.c). */
 static double ranks_on_core(const struct simulate *s, const struct simulate_run *r)
 {
     return r->ranks <= s->cores ? 1 : ceil((r->ranks - 1) / fmax(s->cores - 1, 1));

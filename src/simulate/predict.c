@@ -1,7 +1,47 @@
-/* predict.c - throughput of batches, and the answer to a question. */
+/* predict.c - the answer to a question: throughput of batches, and latency of a query alone.
+ *
+ * 1 where the ranks and shards are   2 throughput   3 latency: the slowest core of the slowest machine,
+ * by drawing the times of the shards from the measured distribution   4 the answer */
 #include <math.h>
+#include <stdlib.h>
 
+#include "src/base/stats.h"
+#include "src/core/rng.h"
 #include "src/simulate/internal.h"
+
+/* ---- 1. where the ranks and shards are */
+
+struct layout {
+    double per_rank; /* shards of a rank; of the one with most */
+    double here;     /* ranks on rank 0's machine */
+    double cores;    /* that they use */
+    double per_core; /* ranks on a core */
+    double rows;     /* of a shard */
+    bool is_crowded; /* more ranks than cores */
+    bool is_remote;  /* some ranks are on other machines */
+};
+
+static struct layout layout_of(const struct simulate_machine *m, const struct simulate_question *q)
+{
+    struct layout l = { .per_rank = ceil(q->shards / q->ranks),
+                        .here = fmin(q->ranks, m->per_machine),
+                        .rows = q->rows / q->shards };
+    l.cores = fmin(l.here, m->cores);
+    l.per_core = l.here / l.cores;
+    l.is_crowded = l.here > m->cores;
+    l.is_remote = q->ranks > l.here;
+    return l;
+}
+
+/* The cost of a shard on a core with so many: they share its caches, so that it costs no less than its
+   part of an index with the rows of all. */
+static double shared_cost(double (*cost)(const struct simulate_curve *, double),
+                          const struct simulate_curve *c, double rows, double shards)
+{
+    return fmax(cost(c, rows), cost(c, rows * shards) / shards);
+}
+
+/* ---- 2. throughput */
 
 /* Per query: rank 0's machine has all ranks that fit, so none takes longer. Its processor time
    is that of its shards and of rank 0's merging, and rank 0 alone does not take less than its
@@ -9,9 +49,9 @@
 static double query_s(const struct simulate_method *method, const struct simulate_costs *costs,
                       const struct simulate_machine *m, const struct simulate_question *q)
 {
-    const struct simulate_layout l = simulate_layout_of(m, q);
+    const struct layout l = layout_of(m, q);
     const double shard_s =
-        simulate_shared_cost(simulate_batch_s, &method->curve, l.rows, l.per_rank * l.per_core);
+        shared_cost(simulate_batch_s, &method->curve, l.rows, l.per_rank * l.per_core);
     const double rank_s = q->asked * l.per_rank * shard_s;
     const double merge_s = q->asked * q->shards * costs->merge_s;
     const double loss = 1 + costs->sharing * fmax(log2(l.per_core), 0);
@@ -25,7 +65,7 @@ static double query_s(const struct simulate_method *method, const struct simulat
 static double fixed_s(const struct simulate_costs *costs, const struct simulate_machine *m,
                       const struct simulate_question *q)
 {
-    const struct simulate_layout l = simulate_layout_of(m, q);
+    const struct layout l = layout_of(m, q);
     if (q->ranks <= 1)
         return 0;
     return costs->message_s + (l.is_remote ? m->latency_s : 0) +
@@ -39,13 +79,87 @@ double simulate_batch_time_s(const struct simulate_method *method,
     return q->batch * query_s(method, costs, m, q) + fixed_s(costs, m, q);
 }
 
+/* ---- 3. latency */
+
+enum { DRAWS_MOST = 2000, DRAWS_LEAST = 200, SHARDS_DRAWN = 4000000 };
+
+/* What a query waits for. */
+struct waits {
+    double shard_s;  /* median of a shard */
+    double asked;    /* shards of a rank that a query asks */
+    double per_core; /* ranks on each core but rank 0's */
+    double cores;    /* with such ranks, on all machines */
+    double rank_s;   /* beside the search, for each of these ranks */
+    double first_s;  /* the same of rank 0 */
+    double end_s;    /* after the last answer */
+};
+
+/* A rank that waits looks for messages without pause, and rank 0's session is scheduled apart from
+   that of the ranks which it started. So rank 0 keeps a core to itself, and the others share
+   what is left. */
+static struct waits waits_of(const struct simulate_method *method, const struct simulate_costs *c,
+                             const struct simulate_machine *m, const struct simulate_question *q)
+{
+    const struct layout l = layout_of(m, q);
+    const double others = q->ranks - 1;
+    const double left = l.is_crowded ? fmax(m->cores - 1, 1) : fmax(l.here - 1, 1);
+    struct waits w = { .asked = q->asked * l.per_rank };
+    w.per_core = others > 0 ? ceil((l.here - (l.is_crowded && m->cores < 2 ? 0 : 1)) / left) : 0;
+    if (l.is_remote) /* other machines have no rank 0 */
+        w.per_core = fmax(w.per_core, ceil(l.here / l.cores));
+    w.cores = others > 0 ? ceil(others / fmax(w.per_core, 1)) : 0;
+    w.shard_s =
+        shared_cost(simulate_single_s, &method->curve, l.rows, l.per_rank * fmax(w.per_core, 1));
+    w.rank_s = c->message_s + (w.per_core > 1 ? c->turn_s : 0) + w.asked * c->request_s;
+    /* Half of a message's processor time is rank 0's, which handles them one after another. */
+    w.first_s = others * c->message_s / 2 + w.asked * c->request_s;
+    w.end_s = q->asked * q->shards * c->merge_s + (l.is_remote ? m->latency_s : 0);
+    return w;
+}
+
+static double draw(const struct simulate_curve *c, double rows, const struct waits *w, double ranks,
+                   struct rng *rng)
+{
+    double sum = 0;
+    for (double left = w->asked * ranks; left > 0; left -= 1)
+        sum += fmin(left, 1) * w->shard_s * simulate_shape(c, rows, rng_unit(rng));
+    return sum;
+}
+
+static double draw_query(const struct simulate_method *method, const struct waits *w, double rows,
+                         struct rng *rng)
+{
+    double slowest = w->first_s + draw(&method->curve, rows, w, 1, rng);
+    for (double i = 0; i < w->cores; i++)
+        slowest = fmax(slowest,
+                       w->per_core * w->rank_s + draw(&method->curve, rows, w, w->per_core, rng));
+    return slowest + w->end_s;
+}
+
+void simulate_latency(const struct simulate_method *method, const struct simulate_costs *costs,
+                      const struct simulate_machine *m, const struct simulate_question *q,
+                      double *p50_s, double *p99_s)
+{
+    double drawn[DRAWS_MOST];
+    const struct waits w = waits_of(method, costs, m, q);
+    const size_t n = (size_t)fmin(fmax(SHARDS_DRAWN / q->shards, DRAWS_LEAST), DRAWS_MOST);
+    struct rng rng = rng_at(1, 0);
+    for (size_t i = 0; i < n; i++)
+        drawn[i] = draw_query(method, &w, q->rows / q->shards, &rng);
+    qsort(drawn, n, sizeof *drawn, stats_by_value);
+    *p50_s = drawn[n / 2];
+    *p99_s = drawn[n * 99 / 100];
+}
+
+/* ---- 4. the answer */
+
 struct simulate_answer simulate_predict(const struct simulate_method *method,
                                         const struct simulate_costs *costs,
                                         const struct simulate_machine *m,
                                         const struct simulate_question *q)
 {
     const double rows = q->rows / q->shards;
-    const struct simulate_layout l = simulate_layout_of(m, q);
+    const struct layout l = layout_of(m, q);
     struct simulate_answer a = {
         .qps = q->batch / simulate_batch_time_s(method, costs, m, q),
         /* Of a part of the shards, it depends on where the neighbours are. */

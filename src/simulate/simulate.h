@@ -101,7 +101,7 @@ struct simulate_costs {
    all runs), so that no run is compared with what was fitted to it. */
 struct simulate_costs simulate_costs_of(const struct simulate *, const char *but_of);
 
-/* 4. Predictions (predict.c, latency.c) */
+/* 4. Predictions (predict.c) */
 
 struct simulate_machine {
     double cores;        /* of each machine */

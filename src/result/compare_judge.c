@@ -327,17 +327,15 @@ static bool add_row(struct compare_rows *rows, const struct compare_side *a,
 
 /* 4. Verdicts */
 
-/* Counts the rows that a slowdown of this row's step changes together: the row itself, and the
-   timed rows of the same label and tag whose standard error is no larger. */
-static size_t moved_together(const struct compare_rows *rows, const struct compare_row *row)
+/* How many rows a slowdown of this row's step changes together: the row itself, and the timed rows of
+   the same label and tag whose standard error is no larger. errors: those of all timed rows. */
+static size_t moved_together(const struct summary *errors, const struct compare_row *row)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < rows->n; i++) {
-        const struct compare_row *other = &rows->row[i];
-        n += other == row || (row->kind == ROW_TIMED && other->kind == ROW_TIMED &&
-                              other->error <= row->error && !strcmp(other->label, row->label) &&
-                              !strcmp(strchr(other->metric, '/'), strchr(row->metric, '/')));
-    }
+    const struct summary_entry *step =
+        summary_find(errors, row->label, strchr(row->metric, '/') + 1);
+    size_t n = row->kind != ROW_TIMED;
+    for (size_t i = 0; row->kind == ROW_TIMED && i < step->repeats; i++)
+        n += step->samples[i].value <= row->error;
     return n;
 }
 
@@ -346,24 +344,31 @@ static size_t moved_together(const struct compare_rows *rows, const struct compa
 static bool judge(struct compare_rows *rows)
 {
     double *p = mem_array(rows->mem, rows->n, sizeof *p);
-    if (!p)
-        return false;
-    for (size_t i = 0; i < rows->n; i++)
-        p[i] = rows->row[i].p;
-    const double factor = stats_yekutieli_adjust(p, rows->n);
-    for (size_t i = 0; i < rows->n; i++) {
+    struct summary errors = { 0 }; /* of timed rows, by label and tag */
+    bool ok = p;
+    for (size_t i = 0; ok && i < rows->n; i++) {
+        const struct compare_row *row = &rows->row[i];
+        p[i] = row->p;
+        if (row->kind != ROW_TIMED)
+            continue;
+        struct summary_entry *step = summary_add(&errors, row->label, strchr(row->metric, '/') + 1);
+        ok = step && summary_add_sample(step, NULL, row->error);
+    }
+    const double factor = ok ? stats_yekutieli_adjust(p, rows->n) : 1;
+    for (size_t i = 0; ok && i < rows->n; i++) {
         struct compare_row *row = &rows->row[i];
         row->p = p[i];
         if (row->p < significant)
             row->verdict = row->change * row->better > 0 ? VERDICT_BETTER : VERDICT_WORSE;
         if (isnan(row->error))
             continue;
-        const double level = significant * (double)moved_together(rows, row) / factor;
+        const double level = significant * (double)moved_together(&errors, row) / factor;
         row->visible =
             (stats_student_t(level, row->df) + stats_student_t(2 * not_seen, row->df)) * row->error;
     }
     mem_free(rows->mem, p);
-    return true;
+    summary_free(&errors);
+    return ok;
 }
 
 int compare_sides(struct compare_rows *rows, const struct compare_side *a,

@@ -176,23 +176,17 @@ static json_t *attributes_of(const struct exporter *x, const struct search *s, c
 
 /* ---- 3. one file */
 
-/* The rows of a file, by position of the query. */
-struct rows {
-    size_t n, k;
-    float *times, *distances;
-    int32_t *neighbors;
-};
-
-static void rows_free(struct rows *r)
+static void rows_free(struct export_ann_file *r)
 {
     mem_free(NULL, r->times);
     mem_free(NULL, r->distances);
     mem_free(NULL, r->neighbors);
+    json_decref(r->attributes);
 }
 
-static int rows_make(struct rows *r, size_t n, size_t k, struct error *err)
+static int rows_make(struct export_ann_file *r, size_t n, size_t k, struct error *err)
 {
-    *r = (struct rows){ .n = n, .k = k };
+    *r = (struct export_ann_file){ .n = n, .k = k };
     if (k > 0 && n > SIZE_MAX / sizeof(float) / k - 1)
         return fail(err, ERR_NO_MEMORY, "out of memory for %zu queries", n);
     r->times = mem_array(NULL, n + 1, sizeof *r->times);
@@ -211,8 +205,8 @@ static int rows_make(struct rows *r, size_t n, size_t k, struct error *err)
 
 /* Takes the answers of query number q of the entry; returns how many, or SIZE_MAX if an id does not
    fit. */
-static size_t take_query(struct rows *r, const struct exporter *x, const struct answers *a,
-                         size_t q)
+static size_t take_query(struct export_ann_file *r, const struct exporter *x,
+                         const struct answers *a, size_t q)
 {
     const size_t to = (size_t)a->positions[q] * r->k;
     size_t n = 0;
@@ -230,7 +224,7 @@ static size_t take_query(struct rows *r, const struct exporter *x, const struct 
 }
 
 /* The first queries of the answers were timed one at a time. */
-static int take_rows(struct rows *r, const struct exporter *x, const struct search *s,
+static int take_rows(struct export_ann_file *r, const struct exporter *x, const struct search *s,
                      double *candidates, struct error *err)
 {
     const struct answers *a = &s->entry->answers;
@@ -258,7 +252,7 @@ static int write_search(const struct exporter *x, const struct search *s, struct
 {
     char dataset[600], path[PATH_MAX];
     double candidates = NAN;
-    struct rows r = { 0 };
+    struct export_ann_file r = { 0 };
     int rc;
 
     dataset_name(x, s, dataset, sizeof dataset);
@@ -267,11 +261,8 @@ static int write_search(const struct exporter *x, const struct search *s, struct
                   : rc;
     rc = rc == OK ? take_rows(&r, x, s, &candidates, err) : rc;
     if (rc == OK) {
-        json_t *attributes = attributes_of(x, s, dataset, candidates);
-        const struct export_ann_file file = { r.n,         r.k,         r.times,
-                                              r.neighbors, r.distances, attributes };
-        rc = export_write_ann_file(&file, path, err);
-        json_decref(attributes);
+        r.attributes = attributes_of(x, s, dataset, candidates);
+        rc = export_write_ann_file(&r, path, err);
     }
     rows_free(&r);
     x->counts->written += rc == OK;

@@ -12,10 +12,9 @@
    numbers and booleans. */
 struct export_ann_file {
     size_t n, k;
-    const float *times;
-    const int32_t *neighbors;
-    const float *distances;
-    const json_t *attributes;
+    float *times, *distances;
+    int32_t *neighbors;
+    json_t *attributes;
 };
 
 /* Writes the file whole or not at all. ERR_IO, ERR_NO_MEMORY or ERR_UNSUPPORTED. */

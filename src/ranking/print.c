@@ -5,25 +5,31 @@
 
 #include "src/base/json.h"
 #include "src/base/quote.h"
-#include "src/base/table.h"
+#include "src/base/result_metrics.h"
 #include "src/ranking/ranking.h"
+
+static void print_field(enum result_unit unit, double value, FILE *out)
+{
+    char text[32];
+    result_metric_text(&(struct result_metric){ .unit = unit }, value, text, sizeof text);
+    (void)fprintf(out, " %s |", text);
+}
 
 static void print_row(const struct ranking_build *s, size_t rank, FILE *out)
 {
-    char qps[32], p99[32], work[32], memory[32], disk[32], build[32], insert[32], deleted[32],
-        maintain[32];
-    table_number(s->qps, qps, sizeof qps);
-    table_seconds(s->p99_s, p99, sizeof p99);
-    table_number(s->distances, work, sizeof work);
-    table_bytes(s->memory_bytes, memory, sizeof memory);
-    table_bytes(s->disk_bytes, disk, sizeof disk);
-    table_seconds(s->build_s, build, sizeof build);
-    table_seconds(s->insert_s, insert, sizeof insert);
-    table_seconds(s->delete_s, deleted, sizeof deleted);
-    table_seconds(s->maintain_s, maintain, sizeof maintain);
-    (void)fprintf(out, "| %zu | %.*s | %s | %s | %.4f | %s | %s | %s | %s | %s | %s | %s | %s |\n",
-                  rank, (int)s->family, s->label, s->point ? s->point : "", qps, s->recall, p99,
-                  work, memory, disk, build, insert, deleted, maintain);
+    (void)fprintf(out, "| %zu | %.*s | %s |", rank, (int)s->family, s->label,
+                  s->point ? s->point : "");
+    print_field(UNIT_NONE, s->qps, out);
+    print_field(UNIT_SHARE, s->recall, out);
+    print_field(UNIT_SECONDS, s->p99_s, out);
+    print_field(UNIT_NONE, s->distances, out);
+    print_field(UNIT_BYTES, s->memory_bytes, out);
+    print_field(UNIT_BYTES, s->disk_bytes, out);
+    print_field(UNIT_SECONDS, s->build_s, out);
+    print_field(UNIT_SECONDS, s->insert_s, out);
+    print_field(UNIT_SECONDS, s->delete_s, out);
+    print_field(UNIT_SECONDS, s->maintain_s, out);
+    (void)fputc('\n', out);
 }
 
 /* Those before it in the ranking are faster. */

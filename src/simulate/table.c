@@ -2,36 +2,15 @@
 #include <math.h>
 #include <string.h>
 
+#include "src/base/result_metrics.h"
 #include "src/base/table.h"
 #include "src/simulate/simulate.h"
 
-static void add_number(struct table *t, double value)
+static void add_value(struct table *t, enum result_unit unit, double value)
 {
     char text[32];
-    table_number(value, text, sizeof text);
+    result_metric_text(&(struct result_metric){ .unit = unit }, value, text, sizeof text);
     table_add(t, "%s", text);
-}
-
-static void add_seconds(struct table *t, double value)
-{
-    char text[32];
-    table_seconds(value, text, sizeof text);
-    table_add(t, "%s", text);
-}
-
-static void add_bytes(struct table *t, double value)
-{
-    char text[32];
-    table_bytes(value, text, sizeof text);
-    table_add(t, "%s", text);
-}
-
-static void add_recall(struct table *t, double value)
-{
-    if (isnan(value))
-        table_add(t, "-");
-    else
-        table_add(t, "%.4f", value);
 }
 
 static void add_header(struct table *t, const char *const *names, size_t n)
@@ -58,17 +37,17 @@ static void add_run(struct table *t, const struct simulate_run *r, const struct 
     table_add(t, "%s", m->name);
     table_add(t, "%g", r->ranks);
     table_add(t, "%g", r->shards);
-    add_number(t, r->rows);
-    add_number(t, r->qps);
+    add_value(t, UNIT_NONE, r->rows);
+    add_value(t, UNIT_NONE, r->qps);
     table_add(t, "%s..%s", low, high);
-    add_number(t, a->qps);
+    add_value(t, UNIT_NONE, a->qps);
     table_add(t, "%+.0f %%", 100 * (a->qps / r->qps - 1));
-    add_seconds(t, r->p50_s);
-    add_seconds(t, a->p50_s);
-    add_seconds(t, r->p99_s);
-    add_seconds(t, a->p99_s);
-    add_recall(t, r->recall);
-    add_recall(t, a->recall);
+    add_value(t, UNIT_SECONDS, r->p50_s);
+    add_value(t, UNIT_SECONDS, a->p50_s);
+    add_value(t, UNIT_SECONDS, r->p99_s);
+    add_value(t, UNIT_SECONDS, a->p99_s);
+    add_value(t, UNIT_SHARE, r->recall);
+    add_value(t, UNIT_SHARE, a->recall);
     table_add(t, "%s", a->extrapolated ? "*" : "");
 }
 
@@ -243,13 +222,13 @@ static void print_wished(const struct simulate *s, const struct simulate_wish *w
                 const struct simulate_answer a =
                     simulate_predict(&s->methods[m], &costs, &w->machine, &q);
                 table_add(&t, "%s", s->methods[m].name);
-                add_number(&t, w->vectors.at[v]);
+                add_value(&t, UNIT_NONE, w->vectors.at[v]);
                 table_add(&t, "%g", w->shards.at[i]);
-                add_number(&t, a.qps);
-                add_seconds(&t, a.p50_s);
-                add_seconds(&t, a.p99_s);
-                add_recall(&t, a.recall);
-                add_bytes(&t, a.memory_bytes);
+                add_value(&t, UNIT_NONE, a.qps);
+                add_value(&t, UNIT_SECONDS, a.p50_s);
+                add_value(&t, UNIT_SECONDS, a.p99_s);
+                add_value(&t, UNIT_SHARE, a.recall);
+                add_value(&t, UNIT_BYTES, a.memory_bytes);
                 table_add(&t, "%s%s", a.extrapolated ? "*" : "", a.is_too_large ? "!" : "");
                 is_too_large |= a.is_too_large;
             }

@@ -24,7 +24,7 @@ experiment {
   methods = {
     method { "flat" }, method { "hnsw" }, method { "divf", knobs = { nprobe = 8 } },
     method { "spfresh", params = background },
-    method { "channi", params = background },
+    method { "channi", params = background, ablations = { { "damaged files cost answers, not the search", { degraded = true } } } },
   },
   figures = { { "ccdf", where = { tag = { "readers only", "one writer", "200 a second" } } } },
 }

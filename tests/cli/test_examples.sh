@@ -1,6 +1,6 @@
 #!/bin/bash
 # test_examples.sh - every config of configs/examples runs, its claims hold, and together they use
-# every operation and key.
+# every operation and key. Every option of a method is set by a config.
 # shellcheck disable=SC2016,SC2034  # conditions given to check are evaluated there
 set -u
 
@@ -25,6 +25,14 @@ python3 tests/cli/examples.py "$work/fewer" >"$work/fewer/unused" 2>&1
 for unused in "w: recover" "w: runbook" "w:range: repeated"; do
     check "without its example, $unused is missed" 'grep -qx "$unused" "$work/fewer/unused"'
 done
+
+check "every option of every method is set by a config" \
+    'python3 tests/cli/options.py "$program" configs >"$work/out" 2>"$work/err"'
+mkdir "$work/configs_but_one"
+cp -r configs/* "$work/configs_but_one"
+rm "$work/configs_but_one/hftrie/baselines.lua"
+python3 tests/cli/options.py "$program" "$work/configs_but_one" >"$work/unset" 2>&1
+check "without its config, the bits of MIH's keys are missed" 'grep -qx "mih: key_bits" "$work/unset"'
 
 cd "$work" || exit 1
 ln -s "$DRIFTLINE_ROOT/configs" "$DRIFTLINE_ROOT/build" . # external.lua names programs there

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 
 #include "src/base/json.h"
-#include "src/result/view.h"
+#include "src/result/read.h"
 
 /* Writes a result to `path` as JSON Lines: a line for each entry of its summary, then a line for
    each cell and step with all metrics. All lines are flat objects. OK, ERR_IO or ERR_NO_MEMORY; on

@@ -7,7 +7,7 @@
 #include "src/base/json.h"
 #include "src/base/result_metrics.h"
 #include "src/figure/plot.h"
-#include "src/result/view.h"
+#include "src/result/read.h"
 
 /* The input of every kind of figure, and the figure that it fills. */
 struct gather {

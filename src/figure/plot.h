@@ -10,7 +10,7 @@
 
 #include "src/base/figures.h"
 #include "src/core/error.h"
-#include "src/result/view.h"
+#include "src/result/read.h"
 
 /* What figures are drawn for: reports, one column or both of a paper, or a slide. The names of --style. */
 enum figure_style { FIGURE_PAGE, FIGURE_PAPER, FIGURE_PAPER_WIDE, FIGURE_SLIDES, FIGURE_STYLES };

@@ -10,7 +10,7 @@
 
 #include "src/core/error.h"
 #include "src/core/registry.h"
-#include "src/result/view.h"
+#include "src/result/read.h"
 
 /* One build, in its first repeat. Texts and `cell` belong to the result. NAN: not measured. */
 struct ranking_build {

@@ -5,7 +5,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-#include "src/result/view.h"
+#include "src/result/read.h"
 
 /* The values that the claim read, in that order, one line per label: "FAISS IVF[nprobe=4]:
  * recall@10/drift#1 = 0.9455, #2 = 0.9585, scanned/drift = 1.30k". A long series is shortened to

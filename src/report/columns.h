@@ -5,7 +5,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-#include "src/result/view.h"
+#include "src/result/read.h"
 
 enum column_group {
     COLUMNS_QUERIES,     /* screen: recall, throughput and work of each query set */

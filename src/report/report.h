@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 #include "src/core/error.h"
-#include "src/result/view.h"
+#include "src/result/read.h"
 
 /* Prints the tables after a run: queries and updates with one row per label, paired rounds,
  * published values beside measured ones, claims, and cells that failed. */

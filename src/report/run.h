@@ -6,7 +6,7 @@
 #include <jansson.h>
 #include <stdio.h>
 
-#include "src/result/view.h"
+#include "src/result/read.h"
 
 /* How the run differs from a full run of the config, as sentences: "Not the run that the config
    describes: --quick.", "5 of 12 cells have run." Returns a new array, empty for a full run, of

@@ -5,7 +5,7 @@
 #include <jansson.h>
 #include <stdio.h>
 
-#include "src/result/view.h"
+#include "src/result/read.h"
 
 /* The opening comment of the config, in paragraphs. */
 void html_about(FILE *, const json_t *result);

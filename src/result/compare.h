@@ -14,7 +14,7 @@
 
 #include "src/core/error.h"
 #include "src/core/mem.h"
-#include "src/result/view.h"
+#include "src/result/read.h"
 
 enum compare_kind {
     ROW_COUNTED,  /* work, answers and bytes that the method reports; compared exactly if constant

@@ -4,7 +4,7 @@
 #define DRIFTLINE_RESULT_ESTIMATE_H
 
 #include "src/plan/plan.h"
-#include "src/result/view.h"
+#include "src/result/read.h"
 
 /* The steps of earlier results from this processor model and number of threads. */
 struct result_rates {

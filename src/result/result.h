@@ -6,7 +6,7 @@
 #ifndef DRIFTLINE_RESULT_RESULT_H
 #define DRIFTLINE_RESULT_RESULT_H
 
-#include "src/result/view.h"
+#include "src/result/read.h"
 #include "src/run/cell.h"
 
 /* Stores the array of cell_run() under dir/cells, with the cell's key, key parts and identity.

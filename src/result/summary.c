@@ -14,7 +14,7 @@
 #include "src/base/result_metrics.h"
 #include "src/base/stats.h"
 #include "src/core/mem.h"
-#include "src/result/view.h"
+#include "src/result/read.h"
 
 /* A series of more than LONG_SERIES steps, as in a runbook, has no entries per step for method
    statistics, memory parts and RATE@recall. Such entries would make the summary ten times as large

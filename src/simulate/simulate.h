@@ -11,7 +11,7 @@
 #include <stdio.h>
 
 #include "src/core/error.h"
-#include "src/result/view.h"
+#include "src/result/read.h"
 
 /* 1. Costs by rows (curve.c) */
 

@@ -2,7 +2,7 @@
 #ifndef DRIFTLINE_TESTS_SUPPORT_RESULTS_H
 #define DRIFTLINE_TESTS_SUPPORT_RESULTS_H
 
-#include "src/result/view.h"
+#include "src/result/read.h"
 #include "tests/support/testing.h"
 
 /* Reads a result, whose reference it takes; the caller calls result_close(). */

@@ -1,6 +1,6 @@
-/* view.c - see view.h. */
+/* read.c - see read.h. */
 #define _GNU_SOURCE /* tdestroy */
-#include "src/result/view.h"
+#include "src/result/read.h"
 
 #include <search.h>
 #include <stdlib.h>

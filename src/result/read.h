@@ -1,6 +1,6 @@
-/* view.h - a result as arrays: its cells, their steps, and the first cell of each name. */
-#ifndef DRIFTLINE_RESULT_VIEW_H
-#define DRIFTLINE_RESULT_VIEW_H
+/* read.h - a result as arrays: its cells, their steps, and the first cell of each name. */
+#ifndef DRIFTLINE_RESULT_READ_H
+#define DRIFTLINE_RESULT_READ_H
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -30,7 +30,7 @@ struct result_cell {
     size_t n;
 };
 
-/* The strings are those of the JSON, or belong to the view. */
+/* The strings are those of the JSON, or belong to the struct. */
 struct result {
     json_t *json;
     const char *name, *title; /* of the experiment; the title is the name if it has none */

@@ -24,7 +24,7 @@ static const struct param toy_param_table[] = {
     PARAM_CHOICE(struct toy_params, deletes, 0, "mark|replace", "what a delete leaves"),
     PARAM_BOOL(struct toy_params, caprg, true, "the part an ablation takes away", .live = true),
     PARAM_TEXT(struct toy_params, factory, "Flat", "a text with commas"),
-    PARAM_END,
+    PARAM_END_GONE("init=take it out: it starts at random"),
 };
 static const struct param toy_knob_table[] = {
     PARAM_INT(struct toy_knobs, nprobe, 4, 1, 65536, "lists searched", .old_name = "probes"),

@@ -69,6 +69,8 @@ static const struct wrong wrongs[] = {
       "describe divf)" },
     { "out of range", METHOD("params = { soft_k = 9 }"),
       ":4: method \"divf\": \"soft_k\" must be 1 .. 8, not 9" },
+    { "an option that is gone", METHOD("params = { init = 'random' }"),
+      ":4: method \"divf\" no longer has \"init\": take it out: it starts at random" },
     { "a choice", METHOD("params = { storage = 'mmpa' }"), "did you mean \"mmap\"?" },
     { "knob under params", METHOD("params = { nprobe = 4 }"),
       "\"nprobe\" is a knob, set when the index is searched" },

@@ -19,6 +19,9 @@ config parameter 'local s = synthetic { kind = "gaussian", rows = 10, dim = 4 }'
 config knob 'local s = synthetic { kind = "gaussian", rows = 10, dim = 4 }' \
     'experiment { name = "bad", workload = function(w) w:insert { s } end,' \
     '  methods = { method { "divf", params = { nprobe = 2 } } } }'
+config gone 'local s = synthetic { kind = "gaussian", rows = 10, dim = 4 }' \
+    'experiment { name = "bad", workload = function(w) w:insert { s } end,' \
+    '  methods = { method { "divf", params = { init = "random" } } } }'
 config operation 'local s = synthetic { kind = "gaussian", rows = 10, dim = 4 }' \
     'experiment { name = "bad", workload = function(w) w:insret { s } end, methods = { method { "flat" } } }'
 config empty 'local s = synthetic { kind = "gaussian", rows = 10, dim = 4 }' \

@@ -284,7 +284,8 @@ static int check_identity(const struct store_reader *r, const struct head *h,
                     r->path, h->method, want->method);
     if (h->version != want->version)
         return fail(r->error, ERR_VERSION,
-                    "%s: version %" PRIu32 " of method \"%s\", this program reads %" PRIu32,
+                    "%s: version %" PRIu32 " of method \"%s\", this program reads %" PRIu32
+                    "; build the index again and save it",
                     r->path, h->version, want->method, want->version);
     if (h->dim != want->dim)
         return fail(r->error, ERR_DIMENSION, "%s: dimension %" PRIu64 ", expected %" PRIu64,

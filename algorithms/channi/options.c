@@ -114,8 +114,9 @@ const struct param channi_params[] = {
               "megabytes of clusters in memory; 0: a quarter of the cell's memory_limit",
               .live = true),
     PARAM_INT(P, prefetch, 8, 0, CHANNI_PREFETCH_MAX,
-              "clusters read ahead by searches with early_stop_clusters or target_recall, which "
-              "read one cluster after the other; other searches request up to 64 clusters at once",
+              "clusters read ahead by searches with eps, early_stop_clusters or target_recall, "
+              "which read one cluster after the other; other searches request up to 64 clusters "
+              "at once",
               .live = true),
     PARAM_CHOICE(P, io, CACHE_IO_AUTO, "auto|uring|pread",
                  "how clusters are read; auto: io_uring where the kernel allows it, else pread. "
@@ -157,6 +158,9 @@ const struct param channi_knobs[] = {
     PARAM_REAL(struct channi_knobs, target_recall, 0, 0, .9999,
                "mean recall at which queries stop, by an estimate; nprobe is the most they search. "
                "0: nprobe alone decides"),
+    PARAM_REAL(struct channi_knobs, eps, 0, 0, 1e6,
+               "clusters whose route is farther than (1 + eps) times the k-th answer are left out; "
+               "0: none"),
     PARAM_INT(struct channi_knobs, ood_probe, 2, 0, 1 << 22,
               "nearest clusters of outliers searched in addition to nprobe"),
     PARAM_REAL(struct channi_knobs, ood_reach, .25, 0, 1e6,
@@ -165,8 +169,7 @@ const struct param channi_knobs[] = {
     PARAM_INT(struct channi_knobs, rerank, 0, 0, 1 << 22,
               "cluster_index = codes: exact distances per query, at most; 0: all that the bound "
               "cannot exclude"),
-    PARAM_END_GONE("eps=take it out and set early_stop_clusters or target_recall, which find more "
-                   "for the same work")
+    PARAM_END
 };
 
 static int check_sizes(const struct index_env *env, const struct channi_params *p,

@@ -54,7 +54,7 @@ struct channi_params {
     int64_t background_mb_s;     /* 0: no limit */
     /* files */
     int64_t cache_mb; /* 0: a quarter of the memory limit */
-    int64_t prefetch; /* clusters read ahead, with early_stop_clusters or target_recall */
+    int64_t prefetch; /* clusters read ahead, with eps or early_stop_clusters */
     int64_t io;       /* enum channi_cache_io */
     bool direct;
     int64_t wal, checkpoint_mb;
@@ -68,9 +68,10 @@ struct channi_knobs {
     int64_t early_stop_steps;
     int64_t early_stop_clusters; /* fruitless clusters in a row; 0: no bound */
     double target_recall;        /* stops when an estimate reaches it; 0: none */
-    int64_t ood_probe;           /* OOD clusters searched in addition, nearest first */
-    double ood_reach; /* skips those farther than (1 + this) times the last route; 0: none */
-    int64_t rerank;   /* codes: exact distances at most; 0: all that the bounds cannot exclude */
+    double eps;        /* skips routes farther than (1 + eps) times the k-th answer; 0: none */
+    int64_t ood_probe; /* OOD clusters searched in addition, nearest first */
+    double ood_reach;  /* skips those farther than (1 + this) times the last route; 0: none */
+    int64_t rerank;    /* codes: exact distances at most; 0: all that the bounds cannot exclude */
 };
 
 extern const struct param channi_params[], channi_knobs[];

@@ -12,7 +12,7 @@
  * searches bit for bit. Codes whose rows are in memory must rerank before the clusters of a group
  * are unpinned, so there a part's queries run one after the other, in the sorted order.
  *
- * A query with fewer than k answers goes on singly. Filters, early_stop_clusters and
+ * A query with fewer than k answers goes on singly. Filters, `eps`, early_stop_clusters and
  * target_recall decide on the next cluster by the answers so far; such queries are searched singly. */
 #include <stdlib.h>
 #include <string.h>
@@ -397,7 +397,7 @@ bool channi_batch_pays(const struct channi_search_batch *b, const struct channi_
     const struct channi_knobs *knobs = b->request->knobs;
 
     return b->request->queries.n >= BATCH_LEAST && !b->allowed && view->layout->routes &&
-           knobs->early_stop_clusters == 0 && !b->stop_score;
+           !(knobs->eps > 0) && knobs->early_stop_clusters == 0 && !b->stop_score;
 }
 
 int channi_batch_run(struct channi_search_batch *a, size_t threads)

@@ -153,7 +153,8 @@ static int list_ood(struct channi_query_context *s, size_t n, size_t *n_ood)
 static int scan_listed(struct channi_query_context *s, size_t n, size_t n_ood)
 {
     const struct channi_search_work *w = s->w;
-    const bool in_order = s->q->knobs->early_stop_clusters > 0 || s->q->stop_score || s->q->trace;
+    const bool in_order = s->q->knobs->eps > 0 || s->q->knobs->early_stop_clusters > 0 ||
+                          s->q->stop_score || s->q->trace;
 
     if (!in_order || s->q->hits)
         return channi_scan_clusters(s, w->cids, n + n_ood);

@@ -1,7 +1,7 @@
 /* scan_clusters.c - scans a list of clusters: their deltas, and their files as they arrive.
  *
  * Clusters are scanned in steps. The files of a step are requested at once, and deltas are scanned
- * while they are read. With early_stop_clusters or target_recall a step is one cluster,
+ * while they are read. With `eps`, early_stop_clusters or target_recall a step is one cluster,
  * because each may be the last; the next ones are prefetched. */
 #include "algorithms/channi/search/search.h"
 #include "algorithms/common/quantizer/quantizer.h"
@@ -337,6 +337,14 @@ static int scan_step(struct channi_query_context *s, const uint32_t *cids, size_
 
 /* ---------------------------------------------------------------------------------- a list */
 
+/* Whether the route is too far for an answer, by `eps`. */
+static bool too_far(const struct channi_query_context *s, float route)
+{
+    const double eps = s->q->knobs->eps, limit = (double)channi_context_limit(s);
+
+    return eps > 0 && limit < INFINITY && (double)route > (1 + eps) * (1 + eps) * limit;
+}
+
 static int read_ahead(struct channi_query_context *s, const uint32_t *cids, size_t n)
 {
     struct channi_base *bases[CHANNI_PREFETCH_MAX];
@@ -360,7 +368,8 @@ static int judge(struct channi_query_context *s, struct channi_stop_state *stop,
     return OK;
 }
 
-/* Scans one cluster after another, until the last few had no answers, or enough is found. */
+/* Scans one cluster after another, until a route is too far, the last few had no answers, or enough
+   is found. */
 int channi_scan_clusters_until(struct channi_query_context *s, const uint32_t *cids,
                                const float *routes, size_t n)
 {
@@ -374,7 +383,7 @@ int channi_scan_clusters_until(struct channi_query_context *s, const uint32_t *c
     for (size_t i = 0; rc == OK && i < n; i++) {
         const float limit = channi_context_limit(s);
 
-        if (enough || idle >= patience) {
+        if (enough || too_far(s, routes[i]) || idle >= patience) {
             s->counts.stopped++;
             n = i;
             break;

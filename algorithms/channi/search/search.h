@@ -166,8 +166,8 @@ int channi_query_answer(const struct channi_query *, struct channi_scratch *, co
 int channi_query_choose(struct channi_query_context *, size_t *n);
 int channi_query_scan(struct channi_query_context *, const uint32_t *cids, size_t n);
 
-/* scan_clusters.c: scans n clusters. The second form stops after early_stop_clusters
-   fruitless clusters, or at stop_score; routes are ascending. */
+/* scan_clusters.c: scans n clusters. The second form stops at a route too far for `eps`, after
+   early_stop_clusters fruitless clusters, or at stop_score; routes are ascending. */
 int channi_scan_clusters(struct channi_query_context *, const uint32_t *cids, size_t n);
 int channi_scan_clusters_until(struct channi_query_context *, const uint32_t *cids,
                                const float *routes, size_t n);

@@ -216,6 +216,7 @@ static struct channi_knobs knobs_of(const struct channi_knobs *asked)
 
     knobs.nprobe = STEPS;
     knobs.target_recall = 0;
+    knobs.eps = 0;
     knobs.early_stop_clusters = 0;
     return knobs;
 }

@@ -299,6 +299,7 @@ static inline void knobs_exhaustive(struct channi_knobs *k)
 {
     k->nprobe = k->in_ef = 1 << 22;
     k->rerank = 0;
+    k->eps = 0;
 }
 
 enum { QUERIES = 20 };

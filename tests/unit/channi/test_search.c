@@ -198,7 +198,7 @@ static void test_as_of(void **state)
     }
 }
 
-/* Each knob has its effect: recall rises with nprobe, early_stop_clusters saves clusters, rerank
+/* Each knob has its effect: recall rises with nprobe, eps saves clusters, rerank
    saves distances. */
 static void test_knobs(void **state)
 {
@@ -226,14 +226,14 @@ static void test_knobs(void **state)
     assert_true(recall > .98);
     assert_int_equal(atomic_load(&c->counters.stopped_early), 0);
     l.knobs.nprobe = 64;
-    l.knobs.early_stop_clusters = 6;
+    l.knobs.eps = .5;
     struct answers stopped = ledger_ask(&l, queries, QUERIES, 10, 1, NULL);
     assert_true(atomic_load(&c->counters.stopped_early) > QUERIES / 2);
-    print_message("early stop: %.0f rows of %.0f, recall %.3f of %.3f\n", stopped.work.scanned,
-                  scanned, answers_recall(&truth, &stopped), recall);
+    print_message("eps: %.0f rows of %.0f, recall %.3f of %.3f\n", stopped.work.scanned, scanned,
+                  answers_recall(&truth, &stopped), recall);
     assert_true(stopped.work.scanned < scanned / 2);
     assert_true(answers_recall(&truth, &stopped) > recall - .1);
-    l.knobs.early_stop_clusters = 0;
+    l.knobs.eps = 0;
     const uint64_t before = atomic_load(&c->counters.in_distances);
     l.knobs.rerank = 12;
     struct answers few = ledger_ask(&l, queries, QUERIES, 10, 1, NULL);

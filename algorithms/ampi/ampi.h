@@ -292,7 +292,7 @@ int ampi_range(struct index *, const struct range_request *, struct range_result
 int ampi_maintain(struct index *, uint64_t budget, bool *more);
 int ampi_set_params(struct index *, const void *params);
 int ampi_write(struct index *, struct store_writer *);
-int ampi_read(struct index **, const struct index_ops *, const struct index_env *,
+int ampi_read(struct index **, const struct logged_method *, const struct index_env *,
               struct store_reader *);
 int ampi_stats(const struct index *, struct stat_sink *);
 int ampi_memory(const struct index *, struct memory_use *);

@@ -303,14 +303,14 @@ static int load_all(struct ampi *a, const struct loading *l)
     return store_corrupt(l->reader, "what it holds is not an index");
 }
 
-int ampi_read(struct index **out, const struct index_ops *ops, const struct index_env *env,
+int ampi_read(struct index **out, const struct logged_method *m, const struct index_env *env,
               struct store_reader *r)
 {
     struct loading l = { .reader = r };
     struct index *index = NULL;
     int rc = find_sections(&l, env->dim);
     if (!rc)
-        rc = ampi_open(&index, ops, env, &l.meta->params);
+        rc = ampi_open(&index, m->ops, env, &l.meta->params);
     if (!rc)
         rc = load_all(ampi_of(index), &l);
     if (rc)

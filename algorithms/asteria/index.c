@@ -62,14 +62,14 @@ int asteria_create(struct index **out, const struct index_ops *ops, const struct
     return rc;
 }
 
-int asteria_read(struct index **out, const struct index_ops *ops, const struct index_env *env,
+int asteria_read(struct index **out, const struct logged_method *m, const struct index_env *env,
                  struct store_reader *r)
 {
     struct asteria_params params;
-    int rc = asteria_snapshot_params(r, ops->params, &params);
+    int rc = asteria_snapshot_params(r, m->ops->params, &params);
 
     if (rc == OK)
-        rc = asteria_create(out, ops, env, &params);
+        rc = asteria_create(out, m->ops, env, &params);
     if (rc != OK)
         return rc;
     rc = asteria_snapshot_read(asteria_of(*out), r);

@@ -391,14 +391,14 @@ static int load_lists(struct divf *d, struct loading *l)
     return !rc && codes ? make_codes_if_due(&d->lists, l->meta->isa) : rc;
 }
 
-int divf_read(struct index **out, const struct index_ops *ops, const struct index_env *env,
+int divf_read(struct index **out, const struct logged_method *m, const struct index_env *env,
               struct store_reader *r)
 {
     struct loading l = { .reader = r };
     struct index *index = NULL;
     int rc = find_sections(&l, env);
     if (!rc)
-        rc = divf_open(&index, ops, env, &l.meta->params);
+        rc = divf_open(&index, m->ops, env, &l.meta->params);
     if (rc)
         return rc;
     struct divf *d = divf_of(index);

@@ -65,7 +65,7 @@ int flat_device_search(struct flat *, const struct search_request *, struct sear
 
 /* store.c */
 int flat_write(struct index *, struct store_writer *);
-int flat_read(struct index **, const struct index_ops *, const struct index_env *,
+int flat_read(struct index **, const struct logged_method *, const struct index_env *,
               struct store_reader *);
 
 #endif

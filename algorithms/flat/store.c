@@ -47,13 +47,13 @@ static int take_sections(struct flat *f, const struct store_reader *r)
     return OK;
 }
 
-int flat_read(struct index **index, const struct index_ops *ops, const struct index_env *env,
+int flat_read(struct index **index, const struct logged_method *m, const struct index_env *env,
               struct store_reader *r)
 {
     size_t bytes = 0;
     const int64_t *device = store_find(r, "params", &bytes);
     const struct flat_params params = { .device = bytes == sizeof *device ? *device : CUDA_CPU };
-    int rc = flat_create(index, ops, env, &params);
+    int rc = flat_create(index, m->ops, env, &params);
     if (rc == OK) {
         rc = take_sections((struct flat *)*index, r);
         if (rc != OK)

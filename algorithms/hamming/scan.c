@@ -15,11 +15,14 @@
 extern const struct index_ops hamming_scan_ops;
 
 struct scan_params {
-    int64_t device;
+    int64_t device, wal, checkpoint_mb;
 };
 
 struct hamming_scan {
-    struct index base;
+    union {
+        struct index base;
+        struct logged_index logged;
+    };
     struct scan_params params;
     struct code_store store;
     struct code_device *device; /* NULL: device = cpu */
@@ -29,6 +32,7 @@ static const struct index_space spaces[] = { { INDEX_B64, INDEX_HAMMING }, INDEX
 static const struct param param_table[] = {
     PARAM_CHOICE(struct scan_params, device, CUDA_CPU, "cpu|cuda",
                  "what compares the queries of requests of a million comparisons or more"),
+    LOGGED_OPTIONS(struct scan_params),
     PARAM_END,
 };
 static const struct param no_options[] = { PARAM_END };
@@ -41,15 +45,15 @@ static void scan_destroy(struct index *index)
     mem_free(index->env.mem, s);
 }
 
-static int scan_create(struct index **index, const struct index_env *env, const void *params)
+static int scan_create(struct index **index, const struct index_ops *ops,
+                       const struct index_env *env, const void *params)
 {
     struct hamming_scan *s = mem_zalloc(env->mem, sizeof *s);
     if (!s)
         return fail(env->error, ERR_NO_MEMORY, "hamming-scan: out of memory for an index");
-    s->base.ops = &hamming_scan_ops;
+    s->base.ops = ops;
     s->base.env = *env;
-    if (params)
-        s->params = *(const struct scan_params *)params;
+    s->params = *(const struct scan_params *)params;
     code_store_init(&s->store, env->mem);
     const int rc = s->params.device == CUDA_CUDA
                        ? code_device_open(&s->device, &s->store, &s->base.env, "hamming-scan")
@@ -145,19 +149,27 @@ static const void *scan_params_of(const struct index *index)
     return &((const struct hamming_scan *)index)->params;
 }
 
-static const struct code_file file = { .method = &hamming_scan_ops,
-                                       .params = scan_params_of,
-                                       .params_are_new = true,
-                                       .store = scan_store };
+static const struct code_method method = { .logged = { .ops = &hamming_scan_ops,
+                                                       .version = 1,
+                                                       .create = scan_create,
+                                                       .destroy = scan_destroy,
+                                                       .insert = scan_insert,
+                                                       .remove = scan_remove,
+                                                       .has = code_file_has,
+                                                       .write = code_file_write,
+                                                       .read = code_file_read },
+                                           .params = scan_params_of,
+                                           .params_are_new = true,
+                                           .store = scan_store };
 
-static int scan_save(struct index *index, const char *dir)
+static int create(struct index **index, const struct index_env *env, const void *params)
 {
-    return code_file_save(&file, index, dir);
+    return logged_create(index, &method.logged, env, params);
 }
 
-static int scan_load(struct index **index, const struct index_env *env, const char *dir)
+static int load(struct index **index, const struct index_env *env, const char *dir)
 {
-    return code_file_load(&file, index, env, dir);
+    return logged_load(index, &method.logged, env, dir);
 }
 
 static int scan_stats(const struct index *index, struct stat_sink *sink)
@@ -188,7 +200,8 @@ static int scan_memory(const struct index *index, struct memory_use *use)
     const struct hamming_scan *s = (const struct hamming_scan *)index;
     *use = (struct memory_use){ .vectors = code_store_codes_bytes(&s->store),
                                 .ids = code_store_ids_bytes(&s->store),
-                                .other = sizeof *s + code_device_bytes(s->device) };
+                                .other = sizeof *s + code_device_bytes(s->device),
+                                .disk = logged_bytes(index) };
     return OK;
 }
 
@@ -209,14 +222,14 @@ const struct index_ops hamming_scan_ops = {
     .params = param_table,
     .params_bytes = sizeof(struct scan_params),
     .knobs = no_options,
-    .create = scan_create,
-    .destroy = scan_destroy,
-    .insert = scan_insert,
-    .remove = scan_remove,
+    .create = create,
+    .destroy = logged_destroy,
+    .insert = logged_insert,
+    .remove = logged_remove,
     .search = scan_search,
     .range = scan_range,
-    .save = scan_save,
-    .load = scan_load,
+    .save = logged_save,
+    .load = load,
     .stats = scan_stats,
     .memory = scan_memory,
     .check = scan_check,

@@ -68,7 +68,7 @@ int hftrie_create(struct index **, const struct index_ops *, const struct index_
                   const void *params);
 void hftrie_destroy(struct index *);
 int hftrie_write(struct index *, struct store_writer *);
-int hftrie_read(struct index **, const struct index_ops *, const struct index_env *,
+int hftrie_read(struct index **, const struct logged_method *, const struct index_env *,
                 struct store_reader *);
 
 #endif

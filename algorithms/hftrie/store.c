@@ -35,14 +35,14 @@ static int load_params(const struct store_reader *r, const struct param *table,
     return OK;
 }
 
-int hftrie_read(struct index **index, const struct index_ops *ops, const struct index_env *env,
+int hftrie_read(struct index **index, const struct logged_method *m, const struct index_env *env,
                 struct store_reader *r)
 {
     struct hftrie_params params;
     struct index *loaded = NULL;
-    int rc = load_params(r, ops->params, &params);
+    int rc = load_params(r, m->ops->params, &params);
     if (rc == OK)
-        rc = hftrie_create(&loaded, ops, env, &params);
+        rc = hftrie_create(&loaded, m->ops, env, &params);
     if (rc == OK)
         rc = ((struct hftrie *)loaded)->body->load((struct hftrie *)loaded, r);
     if (rc == OK)

@@ -57,10 +57,10 @@ static int new_index(struct index **index, const struct index_ops *ops, const st
     return graph_index_create(index, ops, &hnsw, env, &used);
 }
 
-static int load_index(struct index **index, const struct index_ops *ops,
+static int load_index(struct index **index, const struct logged_method *m,
                       const struct index_env *env, struct store_reader *r)
 {
-    return graph_index_load(index, ops, &hnsw, env, r);
+    return graph_index_load(index, m->ops, &hnsw, env, r);
 }
 
 static const struct logged_method logged = { .ops = &hnsw_ops,

@@ -209,7 +209,7 @@ static int take_lists(struct scann *s, const struct store_reader *r, const struc
     return rc;
 }
 
-int scann_read(struct index **index, const struct index_ops *ops, const struct index_env *env,
+int scann_read(struct index **index, const struct logged_method *m, const struct index_env *env,
                struct store_reader *r)
 {
     struct scann_params params;
@@ -220,12 +220,12 @@ int scann_read(struct index **index, const struct index_ops *ops, const struct i
         rc = store_need_array(r, "state", 1, sizeof *state, &state);
     if (rc)
         return rc;
-    param_defaults(ops->params, &params);
+    param_defaults(m->ops->params, &params);
     memcpy(&params, own, PARAMS_BYTES);
-    if (!param_possible(ops->params, &params) || state->n >= UINT32_MAX ||
+    if (!param_possible(m->ops->params, &params) || state->n >= UINT32_MAX ||
         state->n_lists >= UINT32_MAX)
         return store_corrupt(r, "options or counts out of range");
-    rc = scann_create(index, ops, env, &params);
+    rc = scann_create(index, m->ops, env, &params);
     if (rc)
         return rc;
     struct scann *s = scann_of(*index);

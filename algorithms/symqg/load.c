@@ -108,14 +108,14 @@ static int take_rows(struct symqg *s, const struct store_reader *r, const struct
     return rc;
 }
 
-int symqg_read(struct index **index, const struct index_ops *ops, const struct index_env *env,
+int symqg_read(struct index **index, const struct logged_method *m, const struct index_env *env,
                struct store_reader *r)
 {
     struct symqg_saved saved;
-    int rc = read_saved(r, ops, &saved);
+    int rc = read_saved(r, m->ops, &saved);
 
     if (rc == OK)
-        rc = symqg_create(index, ops, env, &saved.params);
+        rc = symqg_create(index, m->ops, env, &saved.params);
     if (rc == OK && saved.n > 0) {
         rc = take_rows((struct symqg *)*index, r, &saved);
         if (rc != OK)

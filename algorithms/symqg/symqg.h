@@ -201,7 +201,7 @@ struct symqg_saved {
 int symqg_write(struct index *, struct store_writer *);
 
 /* load.c */
-int symqg_read(struct index **, const struct index_ops *, const struct index_env *,
+int symqg_read(struct index **, const struct logged_method *, const struct index_env *,
                struct store_reader *);
 
 /* check.c */

@@ -92,10 +92,10 @@ static int new_index(struct index **index, const struct index_ops *ops, const st
     return graph_index_create(index, ops, &vamana, env, &used);
 }
 
-static int load_index(struct index **index, const struct index_ops *ops,
+static int load_index(struct index **index, const struct logged_method *m,
                       const struct index_env *env, struct store_reader *r)
 {
-    return graph_index_load(index, ops, &vamana, env, r);
+    return graph_index_load(index, m->ops, &vamana, env, r);
 }
 
 static const struct logged_method logged = { .ops = &vamana_ops,

@@ -2,75 +2,78 @@
 #include "algorithms/common/codes/code_file.h"
 
 #include <assert.h>
-#include <stdio.h>
+#include <string.h>
 
-#include "algorithms/common/durable/store_file.h"
 #include "src/core/error.h"
-#include "src/core/mem.h"
+#include "src/core/param.h"
 
-#define VERSION 1
-
-static void file_name(const struct index_ops *method, char name[64])
+static const struct code_method *method_of(const struct logged_method *m)
 {
-    (void)snprintf(name, 64, "%s.index", method->name);
+    return (const struct code_method *)(const void *)m;
 }
 
-int code_file_save(const struct code_file *f, struct index *index, const char *dir)
+static const struct code_method *method_of_index(const struct index *index)
 {
-    const struct store_identity identity = store_identity_of(&index->env, f->method->name, VERSION);
-    char name[64];
-    struct store_writer w;
-    file_name(f->method, name);
-    (void)store_begin(&w, dir, name, &identity, NULL, index->env.error);
-    if (f->params) {
-        store_section(&w, "params");
-        store_write(&w, f->params(index), f->method->params_bytes);
-    }
-    code_store_save(f->store(index), &w);
-    return store_commit(&w);
+    return method_of(((const struct logged_index *)index)->method);
 }
 
-static int create(const struct code_file *f, struct index **index, const struct index_env *env,
-                  const struct store_reader *r)
+/* Of the method's own parameters; those of the log follow. */
+static size_t own_bytes(const struct index_ops *ops)
 {
-    const void *params = NULL;
+    return param_find(ops->params, "wal")->offset;
+}
+
+bool code_file_has(const struct index *index, uint64_t id)
+{
+    uint32_t row;
+
+    return code_store_find(method_of_index(index)->store((struct index *)(uintptr_t)index), id,
+                           &row);
+}
+
+int code_file_write(struct index *index, struct store_writer *w)
+{
+    const struct code_method *m = method_of_index(index);
+
+    store_section(w, "params");
+    store_write(w, m->params(index), own_bytes(index->ops));
+    code_store_save(m->store(index), w);
+    return OK;
+}
+
+static int read_params(const struct code_method *m, const struct store_reader *r, void *params)
+{
+    const struct index_ops *ops = m->logged.ops;
+    const void *given = NULL;
     size_t bytes;
-    uint64_t defaults[8]; /* aligned for any parameters */
-    if (f->params_are_new && !store_find(r, "params", &bytes)) {
-        assert(f->method->params_bytes <= sizeof defaults);
-        param_defaults(f->method->params, defaults);
-        params = defaults;
-    } else if (f->params) {
-        const int rc = store_need_params(r, f->method->params_bytes, &params);
-        if (rc != OK)
-            return rc;
-        if (!param_possible(f->method->params, params))
-            return store_corrupt(r, "parameters out of range");
-    }
-    return f->method->create(index, env, params);
-}
 
-int code_file_load(const struct code_file *f, struct index **index, const struct index_env *env,
-                   const char *dir)
-{
-    const struct store_identity identity = store_identity_of(env, f->method->name, VERSION);
-    char name[64];
-    struct store_reader r;
-    struct index *loaded = NULL;
-    file_name(f->method, name);
-    int rc = store_open(&r, dir, name, &identity, env->error);
+    param_defaults(ops->params, params);
+    if (m->params_are_new && !store_find(r, "params", &bytes))
+        return OK;
+    const int rc = store_need_params(r, own_bytes(ops), &given);
     if (rc != OK)
         return rc;
-    rc = create(f, &loaded, env, &r);
-    if (rc == OK) {
-        rc = code_store_load(f->store(loaded), &r);
-        if (rc == OK && f->fill)
-            rc = f->fill(loaded);
-        if (rc == OK)
-            *index = loaded;
-        else
-            f->method->destroy(loaded);
-    }
-    store_close(&r);
+    memcpy(params, given, own_bytes(ops));
+    return param_possible(ops->params, params) ? OK : store_corrupt(r, "parameters out of range");
+}
+
+int code_file_read(struct index **index, const struct logged_method *logged,
+                   const struct index_env *env, struct store_reader *r)
+{
+    const struct code_method *m = method_of(logged);
+    uint64_t params[16]; /* aligned for any parameters */
+    int rc;
+
+    assert(logged->ops->params_bytes <= sizeof params);
+    rc = read_params(m, r, params);
+    if (rc == OK)
+        rc = logged->create(index, logged->ops, env, params);
+    if (rc != OK)
+        return rc;
+    rc = code_store_load(m->store(*index), r);
+    if (rc == OK && m->fill)
+        rc = m->fill(*index);
+    if (rc != OK)
+        logged->destroy(*index);
     return rc;
 }

@@ -455,7 +455,7 @@ static int read_file(const struct loading *o, const char *dir, const char *endin
     if (rc == OK)
         rc = log_create(&log, o->m, o->env, &options, claim);
     if (rc == OK)
-        rc = o->m->read(o->out, o->m->ops, o->env, &r);
+        rc = o->m->read(o->out, o->m, o->env, &r);
     if (rc == OK)
         attach(*o->out, o->m, log);
     else

@@ -56,7 +56,7 @@ struct logged_method {
     bool (*has)(const struct index *, uint64_t id);      /* whether the id is stored */
     /* Writes and reads the sections, none of them named "log". The writer keeps its errors. */
     int (*write)(struct index *, struct store_writer *);
-    int (*read)(struct index **, const struct index_ops *, const struct index_env *,
+    int (*read)(struct index **, const struct logged_method *, const struct index_env *,
                 struct store_reader *);
 };
 

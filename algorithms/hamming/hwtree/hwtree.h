@@ -18,17 +18,21 @@
 
 #include "algorithms/common/codes/code_queries.h"
 #include "algorithms/common/codes/code_store.h"
+#include "algorithms/common/durable/logged.h"
 #include "algorithms/hamming/hwtree/block.h"
 #include "src/core/index.h"
 
 #define HWTREE_LEVELS 7 /* 0 .. 6: parts of 64 .. 1 bits */
 
 struct hwtree_params {
-    int64_t leaf_capacity, max_depth;
+    int64_t leaf_capacity, max_depth, wal, checkpoint_mb;
 };
 
 struct hwtree {
-    struct index base;
+    union {
+        struct index base;
+        struct logged_index logged;
+    };
     struct hwtree_params params;
     struct code_store rows;
     struct hwtree_blocks blocks;

@@ -90,6 +90,7 @@ static int hwtree_memory(const struct index *index, struct memory_use *use)
         .ids = code_store_ids_bytes(&t->rows),
         .graph = t->blocks.slab_bytes + t->blocks.slabs_capacity * sizeof *t->blocks.slabs,
         .other = sizeof *t + t->position_capacity * sizeof *t->position,
+        .disk = logged_bytes(index),
     };
     return OK;
 }
@@ -101,15 +102,10 @@ static const struct param param_table[] = {
               "codes in a leaf before it splits. Fewer: fewer distances, more nodes to visit"),
     PARAM_INT(struct hwtree_params, max_depth, 6, 0, HWTREE_LEVELS - 1,
               "deepest level; at level l a node has parts of 64 >> l bits"),
-    PARAM_END
+    LOGGED_OPTIONS(struct hwtree_params), PARAM_END
 };
 
 static const struct param no_knobs[] = { PARAM_END };
-
-static int create(struct index **index, const struct index_env *env, const void *params)
-{
-    return hwtree_create(index, &hwtree_ops, env, params);
-}
 
 /* Save and load. Codes are inserted again: answers are the same, but nodes may have
    split differently. */
@@ -129,18 +125,27 @@ static int fill(struct index *index)
     return hwtree_file_all((struct hwtree *)index);
 }
 
-static const struct code_file file = {
-    .method = &hwtree_ops, .params = params_of, .store = rows_of, .fill = fill
-};
+static const struct code_method method = { .logged = { .ops = &hwtree_ops,
+                                                       .version = 1,
+                                                       .create = hwtree_create,
+                                                       .destroy = hwtree_destroy,
+                                                       .insert = hwtree_insert,
+                                                       .remove = hwtree_remove,
+                                                       .has = code_file_has,
+                                                       .write = code_file_write,
+                                                       .read = code_file_read },
+                                           .params = params_of,
+                                           .store = rows_of,
+                                           .fill = fill };
 
-static int hwtree_save(struct index *index, const char *dir)
+static int create(struct index **index, const struct index_env *env, const void *params)
 {
-    return code_file_save(&file, index, dir);
+    return logged_create(index, &method.logged, env, params);
 }
 
-static int hwtree_load(struct index **index, const struct index_env *env, const char *dir)
+static int load(struct index **index, const struct index_env *env, const char *dir)
 {
-    return code_file_load(&file, index, env, dir);
+    return logged_load(index, &method.logged, env, dir);
 }
 
 const struct index_ops hwtree_ops = {
@@ -155,13 +160,13 @@ const struct index_ops hwtree_ops = {
     .params_bytes = sizeof(struct hwtree_params),
     .knobs = no_knobs,
     .create = create,
-    .destroy = hwtree_destroy,
-    .insert = hwtree_insert,
-    .remove = hwtree_remove,
+    .destroy = logged_destroy,
+    .insert = logged_insert,
+    .remove = logged_remove,
     .search = hwtree_search,
     .range = hwtree_range,
-    .save = hwtree_save,
-    .load = hwtree_load,
+    .save = logged_save,
+    .load = load,
     .stats = hwtree_stats,
     .memory = hwtree_memory,
     .check = hwtree_check,

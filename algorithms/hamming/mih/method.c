@@ -13,7 +13,7 @@ static const struct param param_table[] = {
                  "numbers, which take a third of the memory"),
     PARAM_INT(struct mih_params, key_bits, 0, 0, MIH_KEY_MAX,
               "bits of a block that form a key, at most; 0: log2 of the rows expected"),
-    PARAM_END
+    LOGGED_OPTIONS(struct mih_params), PARAM_END
 };
 
 static const struct param no_options[] = { PARAM_END };
@@ -89,13 +89,9 @@ static int mih_memory(const struct index *index, struct memory_use *use)
                                 .codes = copied ? mih_blocks_bytes(&m->blocks) : 0,
                                 .graph = tables + (copied ? 0 : mih_blocks_bytes(&m->blocks)),
                                 .ids = code_store_ids_bytes(&m->store),
-                                .other = sizeof *m };
+                                .other = sizeof *m,
+                                .disk = logged_bytes(index) };
     return OK;
-}
-
-static int create(struct index **index, const struct index_env *env, const void *params)
-{
-    return mih_create(index, &mih_ops, env, params);
 }
 
 /* Save and load: options and rows in one file, "mih.index"; tables are rebuilt. */
@@ -122,18 +118,27 @@ static int fill(struct index *index)
     return OK;
 }
 
-static const struct code_file file = {
-    .method = &mih_ops, .params = params_of, .store = store_of, .fill = fill
-};
+static const struct code_method method = { .logged = { .ops = &mih_ops,
+                                                       .version = 1,
+                                                       .create = mih_create,
+                                                       .destroy = mih_destroy,
+                                                       .insert = mih_insert,
+                                                       .remove = mih_remove,
+                                                       .has = code_file_has,
+                                                       .write = code_file_write,
+                                                       .read = code_file_read },
+                                           .params = params_of,
+                                           .store = store_of,
+                                           .fill = fill };
 
-static int mih_save(struct index *index, const char *dir)
+static int create(struct index **index, const struct index_env *env, const void *params)
 {
-    return code_file_save(&file, index, dir);
+    return logged_create(index, &method.logged, env, params);
 }
 
-static int mih_load(struct index **index, const struct index_env *env, const char *dir)
+static int load(struct index **index, const struct index_env *env, const char *dir)
 {
-    return code_file_load(&file, index, env, dir);
+    return logged_load(index, &method.logged, env, dir);
 }
 
 const struct index_ops mih_ops = {
@@ -148,13 +153,13 @@ const struct index_ops mih_ops = {
     .params_bytes = sizeof(struct mih_params),
     .knobs = no_options,
     .create = create,
-    .destroy = mih_destroy,
-    .insert = mih_insert,
-    .remove = mih_remove,
+    .destroy = logged_destroy,
+    .insert = logged_insert,
+    .remove = logged_remove,
     .search = mih_search,
     .range = mih_range,
-    .save = mih_save,
-    .load = mih_load,
+    .save = logged_save,
+    .load = load,
     .stats = mih_stats,
     .memory = mih_memory,
     .check = mih_check,

@@ -15,6 +15,7 @@
 #define DRIFTLINE_HAMMING_MIH_MIH_H
 
 #include "algorithms/common/codes/code_store.h"
+#include "algorithms/common/durable/logged.h"
 #include "algorithms/hamming/mih/blocks.h"
 #include "src/core/index.h"
 
@@ -25,7 +26,7 @@
 enum mih_layout { MIH_COPIED, MIH_SLOTS };
 
 struct mih_params {
-    int64_t tables, layout, key_bits;
+    int64_t tables, layout, key_bits, wal, checkpoint_mb;
 };
 
 struct mih_bucket {
@@ -40,7 +41,10 @@ struct mih_table {
 };
 
 struct mih {
-    struct index base;
+    union {
+        struct index base;
+        struct logged_index logged;
+    };
     struct mih_params params; /* key_bits: never 0 */
     struct code_store store;
     struct blocks blocks;

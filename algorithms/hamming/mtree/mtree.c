@@ -19,6 +19,7 @@ static const struct param param_table[] = {
     PARAM_CHOICE(struct mtree_params, promotion, MTREE_MM_RAD, "random|mM_RAD",
                  "how a split chooses its two routing objects: at random, or as the pair of a "
                  "sample with the smallest larger radius"),
+    LOGGED_OPTIONS(struct mtree_params),
     PARAM_END_GONE("promotion_sample=take it out: 30 entries are sampled"),
 };
 
@@ -53,12 +54,13 @@ static void mtree_destroy(struct index *index)
     mem_free(mem, t);
 }
 
-static int mtree_create(struct index **index, const struct index_env *env, const void *params)
+static int mtree_create(struct index **index, const struct index_ops *ops,
+                        const struct index_env *env, const void *params)
 {
     struct mtree *t = mem_zalloc(env->mem, sizeof *t);
     if (!t)
         return fail(env->error, ERR_NO_MEMORY, "mtree: out of memory for an index");
-    t->base.ops = &mtree_ops;
+    t->base.ops = ops;
     t->base.env = *env;
     t->params = *(const struct mtree_params *)params;
     t->rng = rng_at(env->seed, 0);
@@ -200,6 +202,7 @@ static int mtree_memory(const struct index *index, struct memory_use *use)
         .graph = t->nodes_bytes + t->slots_capacity * sizeof *t->nodes +
                  t->leaf_of_capacity * sizeof *t->leaf_of,
         .other = sizeof *t + t->split_bytes,
+        .disk = logged_bytes(index),
     };
     return OK;
 }
@@ -231,18 +234,27 @@ static int fill(struct index *index)
     return rc;
 }
 
-static const struct code_file file = {
-    .method = &mtree_ops, .params = params_of, .store = rows_of, .fill = fill
-};
+static const struct code_method method = { .logged = { .ops = &mtree_ops,
+                                                       .version = 1,
+                                                       .create = mtree_create,
+                                                       .destroy = mtree_destroy,
+                                                       .insert = mtree_insert,
+                                                       .remove = mtree_remove,
+                                                       .has = code_file_has,
+                                                       .write = code_file_write,
+                                                       .read = code_file_read },
+                                           .params = params_of,
+                                           .store = rows_of,
+                                           .fill = fill };
 
-static int mtree_save(struct index *index, const char *dir)
+static int create(struct index **index, const struct index_env *env, const void *params)
 {
-    return code_file_save(&file, index, dir);
+    return logged_create(index, &method.logged, env, params);
 }
 
-static int mtree_load(struct index **index, const struct index_env *env, const char *dir)
+static int load(struct index **index, const struct index_env *env, const char *dir)
 {
-    return code_file_load(&file, index, env, dir);
+    return logged_load(index, &method.logged, env, dir);
 }
 
 /* ----------------------------------------------------------------------------------- table */
@@ -260,14 +272,14 @@ const struct index_ops mtree_ops = {
     .params = param_table,
     .params_bytes = sizeof(struct mtree_params),
     .knobs = no_knobs,
-    .create = mtree_create,
-    .destroy = mtree_destroy,
-    .insert = mtree_insert,
-    .remove = mtree_remove,
+    .create = create,
+    .destroy = logged_destroy,
+    .insert = logged_insert,
+    .remove = logged_remove,
     .search = mtree_search,
     .range = mtree_range,
-    .save = mtree_save,
-    .load = mtree_load,
+    .save = logged_save,
+    .load = load,
     .stats = mtree_stats,
     .memory = mtree_memory,
     .check = mtree_check,

@@ -14,6 +14,7 @@
 
 #include "algorithms/common/codes/code_queries.h"
 #include "algorithms/common/codes/code_store.h"
+#include "algorithms/common/durable/logged.h"
 #include "algorithms/hamming/tree_query.h"
 #include "src/core/index.h"
 #include "src/core/rng.h"
@@ -30,6 +31,7 @@ enum mtree_promotion { MTREE_RANDOM, MTREE_MM_RAD };
 struct mtree_params {
     int64_t node_capacity;
     int64_t promotion; /* enum mtree_promotion */
+    int64_t wal, checkpoint_mb;
 };
 
 /* One allocation: this head, then the arrays of `capacity` elements. */
@@ -63,7 +65,10 @@ struct mtree_split {
 };
 
 struct mtree {
-    struct index base;
+    union {
+        struct index base;
+        struct logged_index logged;
+    };
     struct mtree_params params;
     struct rng rng;
     struct code_store rows;

@@ -23,6 +23,7 @@ static const struct param param_table[] = {
               "More: fewer distances computed, more bytes read"),
     PARAM_INT(struct mvptree_params, leaf_capacity, MVP_LEAF, 8, MVP_LEAF,
               "rows in a leaf before it is divided"),
+    LOGGED_OPTIONS(struct mvptree_params),
     PARAM_END,
 };
 
@@ -37,7 +38,8 @@ static size_t fan_out_of(const struct mvptree_params *p)
     return fan_out <= MVP_FAN_OUT ? fan_out : 0;
 }
 
-static int mvptree_create(struct index **index, const struct index_env *env, const void *params)
+static int mvptree_create(struct index **index, const struct index_ops *ops,
+                          const struct index_env *env, const void *params)
 {
     const struct mvptree_params *p = params;
     if (fan_out_of(p) == 0)
@@ -48,7 +50,7 @@ static int mvptree_create(struct index **index, const struct index_env *env, con
     struct mvptree *t = mem_zalloc(env->mem, sizeof *t);
     if (!t)
         return fail(env->error, ERR_NO_MEMORY, "mvptree: out of memory for an index");
-    t->base.ops = &mvptree_ops;
+    t->base.ops = ops;
     t->base.env = *env;
     t->params = *p;
     t->m = (size_t)p->branch_factor;
@@ -176,6 +178,7 @@ static int mvptree_memory(const struct index *index, struct memory_use *use)
         .ids = code_store_ids_bytes(&t->rows),
         .graph = t->nodes_bytes + t->place_capacity * sizeof *t->place,
         .other = sizeof *t,
+        .disk = logged_bytes(index),
     };
     return OK;
 }
@@ -212,18 +215,27 @@ static int fill(struct index *index)
     return OK;
 }
 
-static const struct code_file file = {
-    .method = &mvptree_ops, .params = params_of, .store = rows_of, .fill = fill
-};
+static const struct code_method method = { .logged = { .ops = &mvptree_ops,
+                                                       .version = 1,
+                                                       .create = mvptree_create,
+                                                       .destroy = mvptree_destroy,
+                                                       .insert = mvptree_insert,
+                                                       .remove = mvptree_remove,
+                                                       .has = code_file_has,
+                                                       .write = code_file_write,
+                                                       .read = code_file_read },
+                                           .params = params_of,
+                                           .store = rows_of,
+                                           .fill = fill };
 
-static int mvptree_save(struct index *index, const char *dir)
+static int create(struct index **index, const struct index_env *env, const void *params)
 {
-    return code_file_save(&file, index, dir);
+    return logged_create(index, &method.logged, env, params);
 }
 
-static int mvptree_load(struct index **index, const struct index_env *env, const char *dir)
+static int load(struct index **index, const struct index_env *env, const char *dir)
 {
-    return code_file_load(&file, index, env, dir);
+    return logged_load(index, &method.logged, env, dir);
 }
 
 /* ----------------------------------------------------------------------------------- table */
@@ -241,14 +253,14 @@ const struct index_ops mvptree_ops = {
     .params = param_table,
     .params_bytes = sizeof(struct mvptree_params),
     .knobs = no_knobs,
-    .create = mvptree_create,
-    .destroy = mvptree_destroy,
-    .insert = mvptree_insert,
-    .remove = mvptree_remove,
+    .create = create,
+    .destroy = logged_destroy,
+    .insert = logged_insert,
+    .remove = logged_remove,
     .search = mvptree_search,
     .range = mvptree_range,
-    .save = mvptree_save,
-    .load = mvptree_load,
+    .save = logged_save,
+    .load = load,
     .stats = mvptree_stats,
     .memory = mvptree_memory,
     .check = mvptree_check,

@@ -15,6 +15,7 @@
 
 #include "algorithms/common/codes/code_queries.h"
 #include "algorithms/common/codes/code_store.h"
+#include "algorithms/common/durable/logged.h"
 #include "algorithms/hamming/tree_query.h"
 #include "src/core/index.h"
 #include "src/core/rng.h"
@@ -26,6 +27,7 @@
 
 struct mvptree_params {
     int64_t branch_factor, vantage_points, path_length, leaf_capacity;
+    int64_t wal, checkpoint_mb;
 };
 
 struct mvptree_inner;
@@ -62,7 +64,10 @@ struct mvptree_inner {
 };
 
 struct mvptree {
-    struct index base;
+    union {
+        struct index base;
+        struct logged_index logged;
+    };
     struct mvptree_params params;
     size_t m, v, fan_out, path_length;
     struct rng rng;

@@ -115,13 +115,13 @@ static int toy_write(struct index *index, struct store_writer *w)
     return OK;
 }
 
-static int toy_read(struct index **index, const struct index_ops *ops, const struct index_env *env,
-                    struct store_reader *r)
+static int toy_read(struct index **index, const struct logged_method *m,
+                    const struct index_env *env, struct store_reader *r)
 {
     const size_t bytes = sizeof(struct toy) - offsetof(struct toy, trained);
     const void *n, *all;
 
-    assert_ok(toy_new(index, ops, env, NULL), env->error);
+    assert_ok(toy_new(index, m->ops, env, NULL), env->error);
     assert_ok(store_need(r, "n", sizeof(size_t), &n, NULL), env->error);
     assert_ok(store_need(r, "all", bytes, &all, NULL), env->error);
     memcpy(&toy_of(*index)->n, n, sizeof(size_t));

@@ -16,7 +16,7 @@ struct world {
 
 static void begin(struct world *w, int64_t leaf_capacity, int64_t max_depth, uint64_t stream)
 {
-    const struct hwtree_params params = { leaf_capacity, max_depth };
+    const struct hwtree_params params = { .leaf_capacity = leaf_capacity, .max_depth = max_depth };
     memset(w, 0, sizeof *w);
     test_bench_begin(&w->bench, INDEX_B64, INDEX_HAMMING, 64, 2);
     w->rng = rng_at(test_seed(), stream);

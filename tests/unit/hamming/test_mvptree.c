@@ -141,7 +141,9 @@ static void test_refuses_fan_out(void **state)
     (void)state;
     struct test_bench bench;
     struct checked index;
-    struct mvptree_params params = { 16, 3, 4, 100 };
+    struct mvptree_params params = {
+        .branch_factor = 16, .vantage_points = 3, .path_length = 4, .leaf_capacity = 100
+    };
     test_bench_begin(&bench, INDEX_B64, INDEX_HAMMING, 64, 1);
     assert_code(index_open(&index, &mvptree_ops, &bench.env, &params), ERR_ARGUMENT, &bench.error);
     test_bench_end(&bench);

@@ -36,6 +36,8 @@ for config in "$root"/configs/*.lua "$root"/configs/[!l]*/*.lua; do
             '[ $status = 2 ] && grep -q offline err && head -n 1 "$config" | grep -q "Needs the internet"'
         continue
     fi
+    run check --quick --allow-programs "$config"
+    check "$name in its quick form" '[ $status = 0 ]'
     run check --allow-programs "$config"
     check "$name" '[ $status = 0 ] && ! head -n 1 "$config" | grep -q "Needs the internet"'
     check "$name: what it opens is in the table of experiments.md" '[ -z "$(comm -13 <(listed "$name") <(opened))" ]'

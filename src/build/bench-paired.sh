@@ -23,6 +23,7 @@ mkdir -p "$out" || exit 2
 git worktree prune
 [ -d "$out/tree" ] || git worktree add --detach --force "$out/tree" "$commit" || exit 2
 git -C "$out/tree" checkout --quiet --detach "$commit" || exit 2
+unset MAKEFLAGS MAKELEVEL # of the make that started this: its jobs are taken
 make -C "$out/tree" || exit 2
 make || exit 2
 

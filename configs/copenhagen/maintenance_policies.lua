@@ -82,7 +82,7 @@ experiment {
     divf(dedrift, { maintenance = "dedrift" }, { { "five times as often", { dedrift_every = .02 } }, { "a fifth as often", { dedrift_every = .5 } } }),
     divf(lazy, { maintenance = "dedrift", dedrift_lists = 0 }),
     divf(cost, { maintenance = "cost-model" }, {
-      { "small gains", { cost_tau = .05 } }, { "large gains", { cost_tau = 5 } }, { "cheap lists", { cost_probe = 16 } }, { "dear lists", { cost_probe = 256 } } }),
+      { "small gains", { cost_tau = .05 } }, { "large gains", { cost_tau = 5 } }, { "cheap lists", { cost_probe = 16 } }, { "expensive lists", { cost_probe = 256 } } }),
     divf(rebuilt, { maintenance = "none" }, nil, "drift"),
   },
 

@@ -51,9 +51,9 @@ struct param {
     const char *paper;
     /* Names from earlier releases. They are read as the new names and shown nowhere. */
     const char *old_name; /* "probes"; NULL: none */
-    const char
-        *old_choices; /* "volatile=none|disk=mmap", each old=new; NULL: none. In PARAM_END_GONE:
-                                options of earlier releases, each name=what to do now */
+    /* "volatile=none|disk=mmap", each old=new; NULL: none. In PARAM_END_GONE: options of earlier
+       releases, each name=what to do now. */
+    const char *old_choices;
     bool live; /* a build option that may change while the index lives; index_ops.set_params */
 };
 
@@ -101,7 +101,7 @@ void param_defaults(const struct param *table, void *out);
 /* The row with that name or old name; NULL if there is none. */
 const struct param *param_find(const struct param *table, const char *name);
 size_t param_count(const struct param *table);
-/* What to do instead of an option that the table says is gone: written to `text`; false: it says nothing. */
+/* Whether the table says that the option is gone; `text` is then what to do instead. */
 bool param_gone(const struct param *table, const char *name, char text[PARAM_TEXT_BYTES]);
 /* Sets one field. ERR_CONFIG: an unknown name (with "did you mean"), a wrong type, or a value out
    of range; `out` is then unchanged. The sentence names `owner`, such as `method "divf"`. Text is

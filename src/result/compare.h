@@ -66,8 +66,8 @@ struct compare_rows {
 struct compare_side {
     struct result result;
     struct summary samples; /* of its cells */
-    struct summary
-        hits; /* of recall@K/TAG and range_recall/TAG: the mean hits of each query over repeats */
+    /* Of recall@K/TAG and range_recall/TAG: the mean hits of each query over repeats. */
+    struct summary hits;
 };
 
 /* Defined in compare_read.c. `path` is a result.json or its folder. The caller frees the side with

@@ -101,8 +101,8 @@ static bool pair_queries(struct compare_row *row, const struct summary_entry *le
     return true;
 }
 
-/* The metric of the hits that a share of right answers is of; false: it is no such share. *batch:
-   it is of the batch, whose queries are a part of these. */
+/* Whether the metric is a share of right answers. Sets `metric` to the one whose hits give its
+   error, and *batch if it is of the batch, which asks a part of the queries. */
 static bool share_metric(const char *name, size_t k, char *metric, size_t bytes, bool *batch)
 {
     const bool range = strstr(name, "range_recall") || strcmp(name, "range_precision") == 0;

@@ -129,14 +129,16 @@ static inline void pair_draw_queries(struct device_pair *p)
 }
 
 /* Fails the first call to the device in a request, then a later one, until a request makes fewer
-   calls: each is an error with the device's sentence, and leaves the index sound. step: calls from
-   one to the next; more and more if it grows. Returns how many failed. */
+   calls: each is an error with the device's sentence, and leaves the index sound; after each seventh
+   the answers are compared. step: calls from one to the next; more and more if it grows. memory:
+   whether the first failure is of memory; they alternate. Returns how many failed. */
 static inline size_t pair_fail(struct device_pair *p, struct emulated_device *device,
-                               int (*ask)(struct device_pair *), size_t step, bool grows)
+                               int (*ask)(struct device_pair *),
+                               void (*compare)(struct device_pair *), size_t step, bool grows,
+                               bool memory)
 {
     size_t failed = 0;
     for (size_t at = 1;; at += step + (grows ? rng_below(&p->rng, at / 3 + 1) : 0)) {
-        const bool memory = failed % 2 == 0;
         pair_remove(p, 1);
         device->calls = 0;
         device->failure = memory ? 2 : 700;
@@ -151,6 +153,9 @@ static inline size_t pair_fail(struct device_pair *p, struct emulated_device *de
             strstr(p->bench.error.text, memory ? "out of memory" : "illegal memory access"));
         error_clear(&p->bench.error);
         assert_ok(p->ops->check(p->there, NULL), &p->bench.error);
+        if (failed % 7 == 0)
+            compare(p);
+        memory = !memory;
     }
 }
 

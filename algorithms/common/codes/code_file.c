@@ -17,12 +17,6 @@ static const struct code_method *method_of_index(const struct index *index)
     return method_of(((const struct logged_index *)index)->method);
 }
 
-/* Of the method's own parameters; those of the log follow. */
-static size_t own_bytes(const struct index_ops *ops)
-{
-    return param_find(ops->params, "wal")->offset;
-}
-
 bool code_file_has(const struct index *index, uint64_t id)
 {
     uint32_t row;
@@ -36,7 +30,7 @@ int code_file_write(struct index *index, struct store_writer *w)
     const struct code_method *m = method_of_index(index);
 
     store_section(w, "params");
-    store_write(w, m->params(index), own_bytes(index->ops));
+    store_write(w, m->params(index), logged_own_bytes(index->ops));
     code_store_save(m->store(index), w);
     return OK;
 }
@@ -50,10 +44,10 @@ static int read_params(const struct code_method *m, const struct store_reader *r
     param_defaults(ops->params, params);
     if (m->params_are_new && !store_find(r, "params", &bytes))
         return OK;
-    const int rc = store_need_params(r, own_bytes(ops), &given);
+    const int rc = store_need_params(r, logged_own_bytes(ops), &given);
     if (rc != OK)
         return rc;
-    memcpy(params, given, own_bytes(ops));
+    memcpy(params, given, logged_own_bytes(ops));
     return param_possible(ops->params, params) ? OK : store_corrupt(r, "parameters out of range");
 }
 

@@ -136,6 +136,11 @@ int logged_save(struct index *index, const char *dir)
     return rc;
 }
 
+size_t logged_own_bytes(const struct index_ops *ops)
+{
+    return param_find(ops->params, "wal")->offset;
+}
+
 uint64_t logged_bytes(const struct index *index)
 {
     const struct logged_index *l = logged_of(index);

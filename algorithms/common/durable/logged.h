@@ -82,6 +82,8 @@ int logged_insert(struct index *, struct vectors, const uint64_t *ids, size_t *d
 int logged_remove(struct index *, const uint64_t *ids, size_t n, size_t *done);
 int logged_train(struct index *, struct vectors sample);
 int logged_save(struct index *, const char *dir); /* into its own folder: a checkpoint */
+/* Bytes of the method's own options in its struct, which end where those of the log begin. */
+size_t logged_own_bytes(const struct index_ops *);
 /* Bytes of the log and its snapshot, for memory(). */
 uint64_t logged_bytes(const struct index *);
 

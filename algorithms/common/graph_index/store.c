@@ -9,12 +9,6 @@
 #include "src/core/mem.h"
 #include "src/core/param.h"
 
-/* Of the method's own options; those of the log follow. */
-static size_t own_bytes(const struct index_ops *ops)
-{
-    return param_find(ops->params, "wal")->offset;
-}
-
 int graph_index_write(struct graph_index *h, struct store_writer *w)
 {
     epoch_drain(h->epoch); /* retired nodes are free in the file */
@@ -34,7 +28,7 @@ int graph_index_save(struct index *index, struct store_writer *w)
 
     pthread_mutex_lock(&h->lock);
     store_section(w, "params");
-    store_write(w, h->params, own_bytes(index->ops));
+    store_write(w, h->params, logged_own_bytes(index->ops));
     const int rc = graph_index_write(h, w);
     pthread_mutex_unlock(&h->lock);
     return rc;
@@ -117,16 +111,16 @@ static int take_params(const struct store_reader *r, const struct index_ops *ops
 {
     const struct param *seed = param_find(ops->params, "seed");
     const void *bytes;
-    const int rc = store_need_params(r, own_bytes(ops), &bytes);
+    const int rc = store_need_params(r, logged_own_bytes(ops), &bytes);
 
     if (rc != OK)
         return rc;
     param_defaults(ops->params, params);
-    memcpy(params, bytes, own_bytes(ops));
+    memcpy(params, bytes, logged_own_bytes(ops));
     memset((char *)params + seed->offset, 0, sizeof(int64_t));
     if (!param_possible(ops->params, params))
         return store_corrupt(r, "a parameter out of range");
-    memcpy(params, bytes, own_bytes(ops));
+    memcpy(params, bytes, logged_own_bytes(ops));
     return OK;
 }
 

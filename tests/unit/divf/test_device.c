@@ -155,7 +155,7 @@ static void fail_searches(bool codes)
     begin(&p, INDEX_F32, 2, codes ? 4 : 0);
     insert(&p, 150);
     pair_draw_queries(&p);
-    assert_true(pair_fail(&p, device, ask, (codes ? 3 : 1) * test_scale(), false) >
+    assert_true(pair_fail(&p, device, ask, compare, (codes ? 3 : 1) * test_scale(), false, true) >
                 (codes ? 10 : 20) / test_scale());
     compare(&p);
     pair_end(&p);

@@ -137,6 +137,27 @@ static int run_cell(struct build *b, struct error *err)
     return rc;
 }
 
+static int write_ids(const struct build *b, struct error *err)
+{
+    const struct op_list *list = b->experiment->ops;
+    struct live_set live;
+    struct idmap ids;
+    int rc = live_init(&live, list, err);
+
+    idmap_init(&ids, NULL);
+    for (size_t i = 0; !rc && i < list->n; i++)
+        live_step(&live, &list->ops[i]);
+    if (!rc && !idmap_reserve(&ids, live.n))
+        rc = fail(err, ERR_NO_MEMORY, "out of memory for %zu ids", live.n);
+    for (uint64_t id = 0; !rc && id < live.n_ids; id++)
+        if (live_has(&live, id))
+            (void)idmap_put(&ids, id, 1); /* cannot fail: reserved */
+    rc = rc ? rc : saved_ids_write(b->folder.state, &ids, err);
+    idmap_free(&ids);
+    live_free(&live);
+    return rc;
+}
+
 static int make_index(struct build *b, struct error *err)
 {
     const struct op_list *list = b->experiment->ops;
@@ -155,6 +176,7 @@ static int make_index(struct build *b, struct error *err)
     b->about =
         saved_about(b->cell, b->experiment, plugin_of(&b->app->registry, b->cell->method->ops));
     rc = b->about ? run_cell(b, err) : fail(err, ERR_NO_MEMORY, "out of memory for index.json");
+    rc = rc ? rc : write_ids(b, err);
     rc = rc ? rc : saved_commit(&b->folder, b->about, err);
     if (rc)
         saved_abandon(&b->folder);

@@ -9,22 +9,21 @@
 #include "src/base/quote.h"
 #include "src/cli/commands.h"
 #include "src/cli/support/app.h"
+#include "src/cli/support/index_rows.h"
 #include "src/cli/support/saved_rows.h"
 #include "src/config/data/rows.h"
 #include "src/core/parallel.h"
 #include "src/data/files/file.h"
 #include "src/run/saved/search.h"
 #include "src/truth/recall.h"
-#include "src/workload/gather.h"
-#include "src/workload/view.h"
 
 enum { K_DEFAULT = 10 };
 
 struct search {
     struct app *app;
     struct saved_index index;
-    struct source *source; /* of the queries */
-    void *rows, *knobs;
+    struct index_rows queries;
+    void *knobs;
     char knobs_text[1000]; /* those that are set: "nprobe=32 " */
     size_t n, k;
     uint64_t *ids; /* n x k */
@@ -105,48 +104,10 @@ static int choose_knobs(struct search *s, struct error *err)
     return rc;
 }
 
-static int read_queries(struct search *s, struct error *err)
-{
-    const struct index_env *env = &s->index.env;
-    const char *given = s->app->arguments[1];
-    const struct source *q;
-
-    if (catalog_rows_open(given, &s->app->in, &s->app->options, &s->source, err))
-        return err->code;
-    q = s->source;
-    if (*q->note) {
-        char line[sizeof q->name + sizeof q->note + 2];
-
-        (void)snprintf(line, sizeof line, "%s: %s", q->name, q->note);
-        (void)app_say(s->app, line);
-    }
-    const bool bytes_of_codes = env->element == INDEX_B64 && q->element == INDEX_U8;
-    const size_t dim = bytes_of_codes ? 8 * q->dim : q->dim;
-    if (dim != env->dim)
-        return fail(err, ERR_DIMENSION, "%s: the queries have dimension %zu, the index has %zu",
-                    given, dim, env->dim);
-    if (env->element == INDEX_B64 && !bytes_of_codes && q->element != INDEX_B64)
-        return fail(err, ERR_DIMENSION, "%s: the queries are %s, the index has codes of 64 bits",
-                    given, data_element_name(q->element));
-    s->n = q->n;
-    struct view *all = view_range(q, env->metric, 0, q->n);
-    const int rc = all ? view_check_directions(all, env->metric, given, err)
-                       : fail(err, ERR_NO_MEMORY, "%s: out of memory", given);
-    view_drop(all);
-    if (rc)
-        return rc;
-    s->rows = catalog_rows_read(q, env->element, err);
-    if (!s->rows)
-        return err->code;
-    if (env->metric == INDEX_COS && env->element == INDEX_F32)
-        gather_scale_to_unit(s->rows, s->n, env->dim);
-    return OK;
-}
-
 static int search(struct search *s, struct error *err)
 {
     const struct search_request request = {
-        .queries = { s->rows, s->n, s->index.env.dim, s->index.env.element },
+        .queries = { s->queries.rows, s->n, s->index.env.dim, s->index.env.element },
         .k = s->k,
         .knobs = s->knobs,
         .threads = pool_threads(s->index.pool),
@@ -194,7 +155,7 @@ static int score_rows(struct search *s, const struct named_truth *truth)
     int rc = app_saved_rows_open(&rows, s->app, s->index.about, &why);
 
     if (rc == OK) {
-        queries = catalog_rows_read(s->source, rows.experiment->ops->element, &why);
+        queries = catalog_rows_read(s->queries.source, rows.experiment->ops->element, &why);
         rc = queries ? OK : why.code;
     }
     if (rc == OK) {
@@ -327,7 +288,10 @@ int command_search(struct app *app)
     int rc = saved_open(&s.index, app->arguments[0], &app->registry, app->kernels,
                         app->options.threads, &error);
     rc = rc ? rc : choose_knobs(&s, &error);
-    rc = rc ? rc : read_queries(&s, &error);
+    rc = rc ? rc
+            : app_index_rows_read(&s.queries, app, &s.index.env, app->arguments[1], "queries",
+                                  &error);
+    s.n = rc ? 0 : s.queries.source->n;
     rc = rc ? rc : search(&s, &error);
     rc = rc ? rc : score(&s, &error);
     rc = rc ? rc : write_answers(&s, &error);
@@ -335,8 +299,7 @@ int command_search(struct app *app)
         app_error(app, &error);
     else
         print(&s);
-    source_close(s.source);
-    mem_free(NULL, s.rows);
+    app_index_rows_close(&s.queries);
     mem_free(NULL, s.ids);
     free(s.knobs);
     saved_close(&s.index);

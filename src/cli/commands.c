@@ -67,6 +67,8 @@ static const struct command commands[] = {
     { "search", "DIR QUERIES",
       "search a saved index: a file of queries, FILE:DATASET, or DATASET:PART", 2, 2,
       command_search, INDEXES },
+    { "update", "DIR", "delete rows of a saved index, and insert rows of a file", 1, 1,
+      command_update, INDEXES },
     { "inspect", "RESULT|DIR",
       "print the structure of a saved index, or what w:inspect stored in a result", 1, 1,
       command_inspect, INDEXES },

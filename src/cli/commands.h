@@ -12,6 +12,7 @@ int command_run(struct app *);
 int command_check(struct app *);
 int command_build(struct app *);
 int command_search(struct app *);
+int command_update(struct app *);
 int command_inspect(struct app *);
 int command_list(struct app *);
 int command_describe(struct app *);

@@ -75,9 +75,65 @@ for method in $("$program" list methods 2>/dev/null | sed -n '2,$s/ .*//p'); do
     check "$method: what build saves, search opens" '[ $status = 0 ]'
     run inspect "every-$method"
     check "$method: so does inspect" '[ $status = 0 ] || grep -q "shows no structure" err'
+    deletes=--delete=3,7,10-19 left=896
+    run update "every-$method" --delete 3,7,10-19 --insert $queries
+    grep -q "cannot delete" err && deletes= left=908 && run update "every-$method" --insert $queries
+    check "$method: update changes it${deletes:+, and deletes}" '[ $status = 0 ] && grep -q ": $method, $left rows;" out'
+    run search "every-$method" $queries --k 50 --out "every-$method.csv"
+    check "$method: and another process finds the new rows" '[ $status = 0 ] && [ "$(grep -cE "(^|,)90[0-7](,|$)" "every-$method.csv")" = 8 ]'
     opened=$((opened + 1))
 done
 check "most methods can be saved; not: $refused" '[ $opened -ge 16 ]'
+
+# ---- updates
+answers() { # FILE: what the index "changed" answers
+    run search changed queries.csv --header no --out "$1"
+}
+seq 0 99 >ids.csv
+head -n 20 all.csv >more.csv
+run build calm.lua --save changed --method hnsw
+answers before.csv
+refuse() { # TEXT ARGUMENT...: the update fails, says why, and changes nothing
+    local text=$1
+    shift
+    run update changed "$@"
+    check "update $*: refused" '[ $status = 2 ] && grep -q -- "$text" err && [ "$(ls changed)" = "index.json
+state-1" ]'
+    answers after.csv
+    check "and the index stays" 'cmp before.csv after.csv'
+}
+refuse "expected --insert FILE, --delete IDS"
+refuse "id 200 .* is not stored" --delete 1,200
+refuse "both have id 5" --delete 5,1-9
+refuse "is not stored" --delete 0-18446744073709551614
+refuse "expected ids such as" --delete 9-3
+refuse "expected ids such as" --delete ,
+refuse "nowhere.csv: cannot open" --delete nowhere.csv
+refuse "have dimension 16, the index has 8" --insert rows.fbin
+printf '1,2,3,4,5,6,7,nan\n1,2,3,4,5,6,7,8\n' >nan.csv
+refuse "nan.csv" --insert nan.csv --header no --delete 1
+run update nowhere --delete 1
+check "no index there" '[ $status = 2 ] && grep -q "nowhere has no saved index" err'
+run update changed --delete ids.csv --insert more.csv --header no
+check "rows go and come" '[ $status = 0 ] && grep -q "changed: hnsw, 720 rows; 100 deleted; 20 inserted, with ids 1000-1019" out'
+run update changed --delete 300
+check "a second update goes on from the first" '[ $status = 0 ] && grep -q "hnsw, 719 rows; 1 deleted" out && [ "$(ls changed)" = "index.json
+state-3" ] && grep -q \"from\" changed/index.json'
+run search changed more.csv --header no --k 1 --out answers.csv
+check "the new rows are found" '[ $status = 0 ] && seq 1000 1019 | cmp answers.csv'
+cp wanted wanted.csv
+run search changed queries.csv --header no --truth wanted.csv
+check "the config does not say its rows any more" '[ $status = 0 ] && grep -q "the index was updated after the build" out'
+for seconds in .001 .003 .005 .01 .02 .05; do # a killed update leaves the index before it or after it
+    rows=$(grep -o '"rows": *[0-9]*' changed/index.json)
+    { timeout -s KILL $seconds "$program" update changed --insert more.csv --header no >out 2>&1; } 2>/dev/null
+    now=$(grep -o '"rows": *[0-9]*' changed/index.json)
+    run search changed more.csv --header no --out answers.csv
+    check "killed after $seconds s: the index is whole" '[ $status = 0 ] && [ $((${now##* } - ${rows##* })) = 0 -o $((${now##* } - ${rows##* })) = 20 ]'
+done
+rm changed/state-*/live_ids
+run update changed --delete 5
+check "an index of before has no list of ids" '[ $status = 2 ] && grep -q "an index that an earlier version saved has none" err'
 
 # ---- more threads than processors
 cat >threads.lua <<'LUA'

@@ -50,14 +50,15 @@ struct app {
     bool csv, markdown;             /* only for compare: what to print */
     struct advise_options advise;   /* only for advise */
     struct simulate_options simulate; /* only for simulate */
-    struct file_options in;           /* only for convert and search: how to read vectors */
+    struct file_options in;           /* only for convert, search and update: how to read vectors */
     size_t depth;                     /* only for inspect: levels below the node; 0: all */
     const char *node;                 /* only for inspect: "list 3"; NULL: the root */
-    bool json, all;         /* only for inspect and compare: print JSON; print everything */
-    const char *save;       /* only for build: --save DIR */
-    const char *truth;      /* only for search: file of true ids; NULL: none */
-    struct override *knobs; /* only for search: --knob NAME=VALUE */
-    size_t n_knobs, k;      /* k: only for search; 0: its default */
+    bool json, all;              /* only for inspect and compare: print JSON; print everything */
+    const char *save;            /* only for build: --save DIR */
+    const char *insert, *remove; /* only for update: --insert FILE, --delete IDS; NULL: none */
+    const char *truth;           /* only for search: file of true ids; NULL: none */
+    struct override *knobs;      /* only for search: --knob NAME=VALUE */
+    size_t n_knobs, k;           /* k: only for search; 0: its default */
 };
 
 /* Prints a text that may contain untrusted parts. An installed program is not called ./harness there. */

@@ -48,6 +48,8 @@ int app_saved_rows_open(struct saved_rows *rows, const struct app *app, const js
     *rows = (struct saved_rows){ 0 };
     if (!path)
         return fail(err, ERR_VERSION, "the index was saved by an earlier version");
+    if (json_object_get(about, "updates"))
+        return fail(err, ERR_VERSION, "the index was updated after the build");
     options.offline = true;
     options.say = NULL;
     struct override *sets = app_allocate((json_object_size(overrides) + 1) * sizeof *sets);

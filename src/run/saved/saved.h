@@ -1,7 +1,7 @@
 /* saved.h - a saved index, which other processes can open.
  *
  *     DIR/index.json   what the index is; made by saved_commit()
- *     DIR/state-N/     the files of the method's save()
+ *     DIR/state-N/     the files of the method's save(), and "live_ids"
  *
  * index.json names its state folder. A new index is saved to another state folder, and the rename of
  * index.json replaces the old index by it. DIR thus has the old index or the new one, never a mix.
@@ -47,8 +47,11 @@ void saved_abandon(struct saved_folder *);
  * { driftline_index: 1, version, method, label, plugin: path or null, params, knobs: those that the
  *   config sets, element, metric, dim, rows, next_id: one more than the largest id that was used,
  *   threads, seed, k, config, config_file: its whole path, config_sha256, overrides: as in
- *   result.json, data: array of the sha256 of the data } */
+ *   result.json, data: array of the sha256 of the data; updates: what other processes changed
+ *   later, an array of { version, deleted, inserted, from: the file's name or null } } */
 json_t *saved_about(const struct cell *, const struct experiment *, const char *plugin);
+/* Writes the ids of the rows to the state folder: an update needs them, and no method lists them. */
+int saved_ids_write(const char *state, const struct idmap *live, struct error *);
 
 /* 2. Opening */
 
@@ -59,7 +62,7 @@ struct saved_index {
     struct pool *pool;
     struct shard_env shards; /* of env */
     struct index_env env;
-    struct checked checked; /* its set of live ids is empty: only searches are possible */
+    struct checked checked; /* for changes, saved_take_ids() fills its set of live ids */
     char scratch[PATH_MAX]; /* "": none */
     struct error *error;
 };
@@ -70,5 +73,8 @@ struct saved_index {
 int saved_open(struct saved_index *, const char *dir, const struct registry *,
                const struct kernels *, size_t threads, struct error *);
 void saved_close(struct saved_index *);
+/* After it, index_insert() and index_remove() know the rows. ERR_NOT_FOUND: an earlier version saved
+   the index; ERR_CORRUPT. */
+int saved_take_ids(struct saved_index *, const char *dir);
 
 #endif

@@ -1,5 +1,5 @@
--- ablation.lua - The contribution of each part of CHANNI: eightfold growth and a turnover for every choice, with all
--- other parameters at their defaults.
+-- ablation.lua - The contribution of each part of CHANNI: eightfold growth and a turnover for every choice. Clusters
+-- have graphs and 250 rows, and the cache has room for all; other parameters are at their defaults.
 --
 -- Data: photo-sift; --set data=sift1m, gist1m or deep-10M takes another. Parameters and claims are set for photo-sift.
 --

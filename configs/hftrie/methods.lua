@@ -35,8 +35,8 @@ local indexes = { "MVPTree", "MTree", "HWTree", std }
 local exact = { sequential, "MVPTree", "MTree", "HWTree", std, "hftrie standard", multi, "MIH, copied", "MIH, slots", "hwtree",
                 "FAISS flat", "FAISS multi-hash" }
 
--- Whether the sequential search is faster. Paired rounds measure it against each method. The MVPTree takes minutes to
--- build and is tens of times slower, so only its time is compared.
+-- Whether the sequential search is faster. Paired rounds measure it against each method. The MVPTree is
+-- far slower, so only its time is compared.
 local function slower(r, label)
   if label == "MVPTree" then return r(label, "mean_ns/range") > r(sequential, "mean_ns/range") end
   return paired.faster(r, sequential, label, "range")

@@ -1,5 +1,5 @@
 -- ablation.lua - The contribution of each part of SPFresh: a small churn for every choice, with all other parameters
--- at their defaults.
+-- as the release has them.
 --
 -- Data: photo-sift; --set data=sift1m, gist1m or deep-10M takes another. Parameters and claims are set for photo-sift.
 --
@@ -35,7 +35,7 @@ local maintenance = varied {
   { "K=32", { reassign_heads = 32 } }, { "K=64", { reassign_heads = 64 } }, { "K=128", { reassign_heads = 128 } },
   { "no condition 1", { condition1 = false } }, { "no condition 2", { condition2 = false } },
   { "split only", { reassign_heads = 0, condition1 = false, condition2 = false, recentre = false } },
-  { "no merge", { merge = false } }, { "no recentre", { recentre = false } },
+  { "no merge", { merge = false } }, { "heads follow", { recentre = true } },
 }
 local filing = varied {
   { "1 replica", { replicas = 1 } }, { "2 replicas", { replicas = 2 } }, { "4 replicas", { replicas = 4 } },

@@ -1,5 +1,4 @@
 /* partition.c - clusters, and building the cones of one from a list of slots. */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -4,7 +4,6 @@
 #include "algorithms/asteria/buckets/device.h"
 #include "algorithms/asteria/code/ecc.h"
 #include "algorithms/asteria/durable/snapshot.h"
-#include "algorithms/asteria/rows/slots.h"
 #include "algorithms/asteria/search/search.h"
 #include "src/core/device/cuda.h"
 #include "src/core/mem.h"

@@ -1,6 +1,5 @@
 /* memory.c - bytes in memory and on disk, by kind. */
 #include "algorithms/asteria/buckets/device.h"
-#include "algorithms/asteria/rows/slots.h"
 #include "algorithms/asteria/search/search.h"
 
 static void add_generation(const struct asteria_generation *g, struct memory_use *use)

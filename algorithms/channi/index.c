@@ -9,7 +9,6 @@
 #include "algorithms/channi/operations.h"
 #include "algorithms/channi/search/scratch.h"
 #include "algorithms/channi/versions/latch.h"
-#include "algorithms/channi/versions/places.h"
 #include "algorithms/common/quantizer/quantizer.h"
 #include "src/core/mem.h"
 

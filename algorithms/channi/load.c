@@ -6,7 +6,6 @@
 #include "algorithms/channi/durable/folder.h"
 #include "algorithms/channi/index.h"
 #include "algorithms/channi/operations.h"
-#include "src/core/mem.h"
 
 /* An index is opened with the attributes that it has; env says as many, or none. */
 static int take_attributes(const struct index_env *env, const struct channi_manifest_meta *meta,

@@ -7,7 +7,6 @@
 
 #include "algorithms/common/durable/baseline_file.h"
 #include "algorithms/faiss/faiss.h"
-#include "src/core/parallel.h"
 
 #define FAISS_CLUSTERING_SEED 1234 /* FAISS's default */
 

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "src/core/device/cuda.h"
-#include "src/core/mem.h"
 
 static const struct param param_table[] = {
     PARAM_CHOICE(

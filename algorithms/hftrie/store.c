@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "algorithms/hftrie/hftrie.h"
-#include "src/core/device/cuda.h"
 
 /* Of the method's own options; those of the log follow. */
 enum { PARAMS_BYTES = offsetof(struct hftrie_params, wal) };

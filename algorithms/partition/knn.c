@@ -1,7 +1,6 @@
 /* knn.c - the nearest rows of each row, by tiles of distances. */
 #include "algorithms/partition/partition.h"
 #include "kernels/kernels.h"
-#include "src/core/mem.h"
 #include "src/core/parallel.h"
 #include "src/core/topk.h"
 

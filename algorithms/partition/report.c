@@ -1,6 +1,5 @@
 /* report.c - a division of the rows as a struct cluster_result. */
 #include <inttypes.h>
-#include <math.h>
 
 #include "algorithms/partition/partition.h"
 #include "kernels/kernels.h"

@@ -3,7 +3,6 @@
 #include "algorithms/scann/scann.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <string.h>
 
 #include "src/core/mem.h"

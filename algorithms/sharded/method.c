@@ -1,14 +1,11 @@
 /* method.c - options, the table. */
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "algorithms/sharded/sharded.h"
-#include "src/core/mem.h"
 #include "src/core/ranks/shards.h"
-#include "src/core/registry.h"
 
 extern const struct index_ops sharded_ops;
 

@@ -4,7 +4,6 @@
 #include <inttypes.h>
 
 #include "algorithms/sharded/sharded.h"
-#include "src/core/mem.h"
 
 /* The copies of a shard that are not up. */
 struct recovering {

@@ -1,5 +1,4 @@
 /* search.c - which shards a query is asked of, and the merging of their answers. */
-#include <math.h>
 #include <string.h>
 
 #include "algorithms/sharded/sharded.h"

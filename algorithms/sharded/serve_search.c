@@ -1,6 +1,5 @@
 /* serve_search.c - searches of a rank's shards: the answers of its shards are merged before they are
  * sent. */
-#include <math.h>
 #include <string.h>
 
 #include "algorithms/sharded/serve.h"

@@ -4,7 +4,6 @@
 #include "algorithms/spfresh/durable/durable.h"
 #include "algorithms/spfresh/maintenance/maintenance.h"
 #include "algorithms/spfresh/operations.h"
-#include "src/core/mem.h"
 
 enum { CHUNK = 256 };
 

@@ -1,6 +1,5 @@
 /* load.c - reading the sections of a file (store.c). */
 #include "algorithms/symqg/symqg.h"
-#include "src/core/mem.h"
 #include "src/core/param.h"
 
 static int read_saved(const struct store_reader *r, const struct index_ops *ops,

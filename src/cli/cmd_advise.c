@@ -10,7 +10,6 @@
 
 #include "src/base/clock.h"
 #include "src/base/json.h"
-#include "src/base/path.h"
 #include "src/base/table.h"
 #include "src/cli/commands.h"
 #include "src/cli/run/run.h"

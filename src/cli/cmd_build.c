@@ -16,7 +16,6 @@
 #include "src/plan/plan.h"
 #include "src/result/folder_lock.h"
 #include "src/run/cell.h"
-#include "src/run/measure/folder.h"
 #include "src/run/saved/saved.h"
 
 struct build {

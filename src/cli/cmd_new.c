@@ -1,7 +1,6 @@
 /* cmd_new.c - `new NAME`: checks the name, then runs new-method.sh, which copies the skeleton,
  * registers the copy, builds and tests it. */
 #include <ctype.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

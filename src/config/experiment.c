@@ -1,5 +1,4 @@
 /* experiment.c - experiment { ... }, option(...) and quick, and the --set keys that change them. */
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

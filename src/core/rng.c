@@ -3,7 +3,6 @@
 #include "src/core/order.h"
 
 #include <math.h>
-#include <stdbool.h>
 #include <stdlib.h>
 
 static uint64_t finalise(uint64_t z)

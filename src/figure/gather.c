@@ -1,6 +1,5 @@
 /* gather.c - makes the labelled points of a figure from its specification and a result. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "src/figure/internal.h"

@@ -9,7 +9,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "src/base/path.h"
 #include "src/figure/gnuplot.h"
 #include "src/result/result.h"
 

@@ -1,7 +1,6 @@
 /* svg.c - what gnuplot's SVG lacks: the text that a browser shows over a point. */
 #define _GNU_SOURCE /* memmem */
 #include <limits.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,9 +1,7 @@
 /* board.c - ranks of methods over several results. */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "src/base/json.h"
 #include "src/base/table.h"
 #include "src/ranking/ranking.h"
 

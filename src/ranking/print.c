@@ -1,9 +1,7 @@
 /* print.c - a ranking as a table, and a build as a line of a config. */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "src/base/json.h"
 #include "src/base/quote.h"
 #include "src/base/result_metrics.h"
 #include "src/ranking/ranking.h"

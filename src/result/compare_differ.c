@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "src/base/json.h"
 #include "src/base/quote.h"
 #include "src/base/result_metrics.h"
 #include "src/result/compare.h"

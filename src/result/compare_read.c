@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "src/base/json.h"
 #include "src/result/compare.h"
 #include "src/result/result.h"
 

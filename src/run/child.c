@@ -16,7 +16,6 @@
 
 #include "src/base/json.h"
 #include "src/base/quote.h"
-#include "src/base/sysinfo.h"
 #include "src/run/crash.h"
 #include "src/run/measure/outside.h"
 #include "src/run/measure/proc.h"

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include "src/base/clock.h"
-#include "src/base/json.h"
 #include "src/base/quote.h"
 #include "src/run/measure/folder.h"
 #include "src/run/measure/proc.h"

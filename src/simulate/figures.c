@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "src/base/path.h"
 #include "src/figure/gnuplot.h"
 #include "src/figure/plot.h"
 #include "src/simulate/internal.h"

@@ -5,14 +5,11 @@
 #include <cblas.h>
 #include <float.h>
 #include <math.h>
-#include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
-#include "src/truth/exact.h"
 #include "src/truth/scan_internal.h"
 
 enum {

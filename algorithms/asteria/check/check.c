@@ -12,7 +12,6 @@
 #include "algorithms/asteria/buckets/encode.h"
 #include "algorithms/asteria/check/internal.h"
 
-#include "algorithms/asteria/rows/slots.h"
 #include "src/core/idmap.h"
 #include "src/core/mem.h"
 

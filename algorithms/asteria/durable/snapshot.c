@@ -1,6 +1,5 @@
 /* snapshot.c - writing an index as sections of a file. */
 #include "algorithms/asteria/durable/snapshot.h"
-#include "algorithms/asteria/change.h"
 
 #include <string.h>
 

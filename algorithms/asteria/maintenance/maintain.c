@@ -4,7 +4,6 @@
 #include "algorithms/asteria/buckets/encode.h"
 #include "algorithms/asteria/change.h"
 #include "algorithms/asteria/maintenance/internal.h"
-#include "algorithms/asteria/rows/slots.h"
 
 static int keep_tree(struct asteria_maintenance *u)
 {

@@ -2,7 +2,6 @@
  *
  * A row is in the file when asteria_rows_write() returns.
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>

@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include "src/core/error.h"
 #include "src/core/mem.h"
 
 size_t asteria_rows_frames_left(const struct asteria_rows_file *f)

@@ -6,7 +6,6 @@
 #include "algorithms/asteria/buckets/device.h"
 #include "algorithms/asteria/buckets/encode.h"
 #include "algorithms/asteria/search/internal.h"
-#include "src/core/device/cuda.h"
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
 

@@ -1,6 +1,5 @@
 /* search.c - search requests: queries over threads or on a device, and statistics. */
 #include "algorithms/asteria/search/internal.h"
-#include "src/core/mem.h"
 #include "src/core/parallel.h"
 
 static int search_chunk(void *arg, size_t first, size_t end, size_t worker)

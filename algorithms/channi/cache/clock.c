@@ -1,7 +1,6 @@
 /* clock.c - memory: a clock hand goes round the resident slots and evicts those not used since it
  * last passed, until the rest fits. internal.h describes pins. */
 #include "algorithms/channi/cache/internal.h"
-#include "src/core/error.h"
 #include "src/core/mem.h"
 
 /* ---- rings */

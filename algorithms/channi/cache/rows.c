@@ -13,7 +13,6 @@
 #include "algorithms/channi/cache/loads.h"
 #include "algorithms/common/concurrency/throttle.h"
 #include "src/core/error.h"
-#include "src/core/mem.h"
 
 /* ---- rows */
 

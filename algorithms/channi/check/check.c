@@ -16,7 +16,6 @@
 
 #include <inttypes.h>
 #include <sched.h>
-#include <stdarg.h>
 #include <stdio.h>
 
 #include "algorithms/channi/cache/cache.h"

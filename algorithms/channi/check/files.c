@@ -1,6 +1,5 @@
 /* files.c - for check(): compares the files in env.dir with those that are referred to. */
 #include <dirent.h>
-#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>

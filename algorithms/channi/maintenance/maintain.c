@@ -5,7 +5,6 @@
 #include "algorithms/channi/maintenance/maintenance.h"
 #include "algorithms/channi/operations.h"
 #include "algorithms/channi/rewrite/replace.h"
-#include "src/core/mem.h"
 #include "src/core/parallel.h"
 
 /* --------------------------------------------------------------------------- kinds of jobs */

@@ -4,14 +4,12 @@
  * extends that of the old file if most of its rows are still there in the same order; the other
  * rows are removed from it. Otherwise it is built anew. */
 #include <limits.h>
-#include <math.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "algorithms/channi/cache/cache.h"
 #include "algorithms/channi/files/cluster_layout.h"
 #include "algorithms/channi/rewrite/internal.h"
-#include "algorithms/channi/rows.h"
 #include "algorithms/common/concurrency/throttle.h"
 #include "src/core/mem.h"
 #include "src/core/parallel.h"

@@ -1,7 +1,6 @@
 /* scan.c - scans one cluster: its file, by distances or by its graph, and its delta. */
 #include "algorithms/channi/search/search.h"
 #include "kernels/kernels.h"
-#include "src/core/mem.h"
 
 enum {
     WIDEN = 4,     /* factor from one beam width to the next */

@@ -6,7 +6,6 @@
 #include "algorithms/channi/search/search.h"
 
 #include "algorithms/channi/operations.h"
-#include "src/core/mem.h"
 #include "src/core/parallel.h"
 
 enum { GRAIN = 8 };

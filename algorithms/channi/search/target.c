@@ -8,7 +8,6 @@
  * So recall that a cluster's search itself loses counts as missing. Only every second row counts as
  * an answer, by a hash of its id, and never the query itself, because a stored row has nearer
  * neighbours than a new query, whose recall matters. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "algorithms/channi/search/search.h"

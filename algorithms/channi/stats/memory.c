@@ -7,9 +7,7 @@
 #include "algorithms/channi/operations.h"
 #include "algorithms/channi/search/scratch.h"
 #include "algorithms/channi/stats/stats.h"
-#include "algorithms/channi/versions/latch.h"
 #include "algorithms/common/quantizer/quantizer.h"
-#include "src/core/mem.h"
 
 /* Composition of the hot parts of all files. */
 struct byte_shares {

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "algorithms/channi/channi.h"
-#include "algorithms/channi/versions/latch.h"
 #include "src/core/mem.h"
 
 /* ------------------------------------------------------------------------------- readers */

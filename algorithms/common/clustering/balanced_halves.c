@@ -1,6 +1,5 @@
 /* balanced_halves.c - two halves of a posting: 2-means of a sample, then every row goes to the
  * nearer centre; the border moves where a side would be too small. */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -7,7 +7,6 @@
  *
  * Nodes of many rows are divided one at a time, their rows assigned on all threads. The remaining
  * nodes are divided in parallel, each with its whole subtree on one thread. */
-#include <float.h>
 #include <math.h>
 #include <string.h>
 

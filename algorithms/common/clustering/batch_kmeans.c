@@ -1,7 +1,6 @@
 /* batch_kmeans.c - mini-batch k-means. */
 #include "algorithms/common/clustering/batch_kmeans.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "kernels/kernels.h"

@@ -2,7 +2,6 @@
    added together. */
 #include "algorithms/common/codes/code_scan.h"
 
-#include <math.h>
 
 #include "kernels/kernels.h"
 

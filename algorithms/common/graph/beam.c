@@ -4,7 +4,6 @@
 #include "algorithms/common/graph/internal.h"
 #include "src/core/key_heap.h"
 
-#include "src/core/error.h"
 #include "src/core/mem.h"
 
 struct graph_scratch *graph_scratch_create(struct mem *mem)

@@ -4,7 +4,6 @@
 #include <inttypes.h>
 
 #include "src/core/error.h"
-#include "src/core/mem.h"
 
 static int wrong(const struct graph *g, size_t level, uint32_t i, const char *what, uint64_t of)
 {

@@ -11,7 +11,6 @@
 
 #include "algorithms/common/postings/file_internal.h"
 #include "src/core/error.h"
-#include "src/core/mem.h"
 
 bool posting_faulted(const struct file_store *s, const char *call)
 {

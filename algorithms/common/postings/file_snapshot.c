@@ -3,7 +3,6 @@
  *
  * Sections: "store.head"; "store.lengths", u32 bytes of every posting; "store.pages", address and
  * checksum of every page, posting after posting. */
-#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>

@@ -5,7 +5,6 @@
 
 #include "algorithms/common/concurrency/throttle.h"
 #include "src/core/error.h"
-#include "src/core/mem.h"
 
 static const struct posting_ops *const kinds[] = {
     [POSTING_MEMORY] = &posting_memory_ops,

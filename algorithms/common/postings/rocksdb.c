@@ -1,7 +1,6 @@
 /* rocksdb.c - postings in RocksDB: opening, updates, reports. */
 #include "algorithms/common/postings/rocksdb_internal.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>

@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include "algorithms/common/postings/rocksdb_internal.h"
-#include "src/core/mem.h"
 
 struct header {
     uint64_t number, entries;

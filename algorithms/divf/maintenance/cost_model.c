@@ -21,7 +21,6 @@
 #include <string.h>
 
 #include "algorithms/divf/maintenance/members.h"
-#include "src/core/mem.h"
 
 enum { PRIOR = 64, PRIOR_PROBES = 4, WINDOW = 4096, RECEIVERS = 8 };
 static const double ACCESS_KEPT = 0.9;

@@ -4,7 +4,6 @@
 
 #include "algorithms/hamming/mtree/mtree.h"
 #include "kernels/kernels.h"
-#include "src/core/mem.h"
 
 /* The cost of choosing a ball. If it contains the code: the distance, so that the nearest is
    chosen. Otherwise: by how much it must grow, above all balls that contain the code. */

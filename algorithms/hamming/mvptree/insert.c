@@ -7,7 +7,6 @@
 
 #include <string.h>
 
-#include "src/core/mem.h"
 
 static void widen(const struct mvptree *t, struct mvptree_inner *inner, size_t child,
                   const uint8_t *distances)

@@ -1,5 +1,4 @@
 /* restore.c - copies of shards from logs and checkpoints, and the rows that move between them. */
-#include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>

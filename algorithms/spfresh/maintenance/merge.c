@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "algorithms/spfresh/maintenance/work.h"
-#include "src/core/mem.h"
 
 enum { PARTNERS = 64 };
 

@@ -13,7 +13,6 @@
 
 #include "algorithms/common/clustering/balanced.h"
 #include "algorithms/spfresh/maintenance/work.h"
-#include "src/core/mem.h"
 #include "src/core/rng.h"
 
 /* The nearest-head assignment is used only if each half gets at least 1 / SHARE_LEAST

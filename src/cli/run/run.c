@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "src/base/atomic_file.h"
-#include "src/base/json.h"
 #include "src/base/path.h"
 #include "src/base/quote.h"
 #include "src/base/sysinfo.h"

@@ -1,7 +1,6 @@
 /* app.c - shared by the commands: errors and warnings on the terminal, paths, drawing a result. */
 #include "src/cli/support/app.h"
 
-#include <errno.h>
 #include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,6 +1,5 @@
 /* hashes.c - hashes { view, kind = "dhash" }: a data set of 64-bit codes of small images. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "src/config/data/data.h"

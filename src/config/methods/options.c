@@ -1,8 +1,6 @@
 /* options.c - values of a method's options: finds, checks and normalises them,
  * and applies --set. */
-#include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "src/config/methods/methods.h"

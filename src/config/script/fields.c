@@ -1,7 +1,6 @@
 /* fields.c - reads a config's tables: checks each key, and each value's type and range. */
 #include "src/config/script/fields.h"
 
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>

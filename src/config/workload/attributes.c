@@ -1,6 +1,5 @@
 /* attributes.c - reads the attributes of inserted rows. */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "src/config/data/data.h"

@@ -1,7 +1,6 @@
 /* download.c - downloads by http, https and ftp with curl, which handles proxies,
  * certificates and resuming. */
 #define _GNU_SOURCE
-#include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>

@@ -3,7 +3,6 @@
 #define _GNU_SOURCE
 #include "src/data/fetch/origins.h"
 
-#include <errno.h>
 #include <glob.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,4 @@
 /* elements.c - the numbers that a file may hold: names, sizes, and conversion without loss. */
-#include <float.h>
 #include <math.h>
 #include <string.h>
 

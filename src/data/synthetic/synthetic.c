@@ -3,7 +3,6 @@
 #include "src/data/synthetic/synthetic.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>

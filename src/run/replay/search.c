@@ -1,6 +1,5 @@
 /* search.c - searches: some queries run one at a time for latency, the others as
    a batch for throughput. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "src/run/measure/folder.h"

@@ -1,7 +1,6 @@
 /* search.c - see search.h. */
 #include "src/run/saved/search.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "src/base/clock.h"

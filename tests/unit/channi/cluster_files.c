@@ -1,7 +1,6 @@
 /* cluster_files.c - cluster files for tests. */
 #include "tests/unit/channi/cluster_files.h"
 
-#include "src/core/parallel.h"
 
 static void log_line(void *to, const char *line)
 {

@@ -9,7 +9,6 @@
 #include <sys/wait.h>
 
 #include "src/base/process.h"
-#include "src/data/fetch/cache.h"
 
 /* A Python server that logs the requested ranges; with RANGES=0 it cannot resume. */
 static const char server[] = "import http.server, os, sys\n"

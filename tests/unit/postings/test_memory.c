@@ -1,7 +1,6 @@
 /* test_memory.c - postings in memory against a plain model. */
 #include "tests/unit/postings/histories.h"
 
-#include <pthread.h>
 
 static const struct posting_options in_memory = { .kind = POSTING_MEMORY };
 

@@ -1,7 +1,6 @@
 /* grid.c - the grid point of nearest direction. */
 #include "algorithms/common/quantizer/rabitq/grid_internal.h"
 
-#include <math.h>
 
 #include "kernels/kernels.h"
 

@@ -298,8 +298,8 @@ SANITIZED_TESTS := $(filter tests/contract/%,$(CHOSEN_TESTS)) \
                    $(patsubst %.c,%,$(shell grep -liE 'thread|background' $(addsuffix .c,$(filter tests/unit/%,$(CHOSEN_TESTS)))))
 endif
 
-# cmocka's macros convert as they please.
-$(OUT)/obj/tests/% build/lint/tests/%: private WARN_C += -Wno-conversion -Wno-sign-conversion
+# cmocka's macros convert as they please, and few tests use the state that it passes to each.
+$(OUT)/obj/tests/% build/lint/tests/%: private WARN_C += -Wno-conversion -Wno-sign-conversion -Wno-unused-parameter
 # The code under test is as released; the tests themselves are compiled sooner.
 $(OUT)/obj/tests/%: private MODE_FLAGS := $(patsubst -O3,-O1,$(MODE_FLAGS))
 

@@ -23,7 +23,6 @@ struct shown {
 static bool enter(void *to, const char *kind, uint64_t number)
 {
     struct shown *s = to;
-    (void)number;
     world_expect(s->w, s->level > 0 || strcmp(kind, s->w->ops->name) == 0,
                  "the root is \"%s\", not the method", kind);
     world_expect(s->w, s->level < LEVELS, "more than %d levels", LEVELS);

@@ -47,8 +47,6 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     const char *memory = getenv("DRIFTLINE_TEST_MEMORY"), *tmp = getenv("TMPDIR");
 
-    (void)argc;
-    (void)argv;
     (void)snprintf(dir, sizeof dir, "%s/fuzz_result_XXXXXX",
                    memory && *memory               ? memory
                    : access("/dev/shm", W_OK) == 0 ? "/dev/shm"

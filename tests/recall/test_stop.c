@@ -22,10 +22,7 @@ static void stat_named(void *to, const char *name, double value)
         o->lists = value;
 }
 
-static void no_cell(void *to, const char *table, size_t row, const char *column, double value)
-{
-    (void)to, (void)table, (void)row, (void)column, (void)value;
-}
+static void no_cell(void *to, const char *table, size_t row, const char *column, double value) {}
 
 static struct outcome search_some(struct index *index, const float *queries, size_t n,
                                   const float *kth, double target, int64_t nprobe)

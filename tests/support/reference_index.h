@@ -30,7 +30,6 @@ static inline int reference_create(struct index **out, const struct index_env *e
 {
     struct reference_index *p = mem_zalloc(env->mem, sizeof *p);
 
-    (void)params;
     if (!p)
         return fail(env->error, ERR_NO_MEMORY, "plain: no memory");
     p->base.env = *env;
@@ -49,8 +48,6 @@ static inline void reference_destroy(struct index *index)
 
 static inline int reference_train(struct index *index, struct vectors sample)
 {
-    (void)index;
-    (void)sample;
     return OK;
 }
 

@@ -37,7 +37,6 @@ static inline int versioned_create(struct index **out, const struct index_env *e
 {
     struct versioned *p = mem_zalloc(env->mem, sizeof *p);
 
-    (void)params;
     if (!p)
         return fail(env->error, ERR_NO_MEMORY, "versioned: no memory");
     p->base.env = *env;
@@ -201,7 +200,6 @@ static inline int versioned_snapshot(struct index *index, uint64_t *version)
 
 static inline int versioned_release(struct index *index, uint64_t version)
 {
-    (void)version;
     versioned_of(index)->pins--;
     return OK;
 }

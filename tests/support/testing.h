@@ -3,7 +3,6 @@
  *
  *     static void test_sums(void **state)
  *     {
- *         (void)state;
  *         struct rng r = rng_at(test_seed(), 1);
  *         ...
  *     }
@@ -307,7 +306,6 @@ static inline void test_stat_value(void *to, const char *name, double value)
 static inline void test_stat_cell(void *to, const char *table, size_t row, const char *column,
                                   double value)
 {
-    (void)to, (void)table, (void)row, (void)column, (void)value;
 }
 
 /* A value of stats(); NAN if there is none of that name. */

@@ -12,7 +12,6 @@ static struct ampi_entry random_entry(struct rng *rng, uint32_t slot)
 static void test_merge(void **state)
 {
     struct stored_rows w;
-    (void)state;
     world_open(&w, defaults(), 3, 1, 1);
     for (size_t round = 0; round < 40; round++) {
         struct ampi_cone cone = { 0 };
@@ -48,7 +47,6 @@ static void test_merge(void **state)
 static void test_choose_fans(void **state)
 {
     struct stored_rows w;
-    (void)state;
     struct ampi_params params = defaults();
     params.fans = 6;
     world_open(&w, params, 3, 1, 2);
@@ -75,7 +73,6 @@ static void test_bound(void **state)
     struct stored_rows w;
     float query[3];
     double read = 0;
-    (void)state;
     struct ampi_params params = defaults();
     params.clusters = 4;
     params.fans = 3;
@@ -104,7 +101,6 @@ static void test_knobs_bound_work(void **state)
     struct stored_rows w;
     uint64_t ids[10];
     float distances[10];
-    (void)state;
     struct ampi_params params = defaults();
     params.clusters = 4;
     params.cones = 1;
@@ -132,7 +128,6 @@ struct found {
 static int note_found(void *to, size_t query, uint64_t id, float distance)
 {
     struct found *f = to;
-    (void)query, (void)distance;
     assert_false(f->seen[id]);
     f->seen[id] = true;
     f->n++;
@@ -144,7 +139,6 @@ static void test_range(void **state)
     struct stored_rows w;
     static struct found found;
     double read = 0;
-    (void)state;
     struct ampi_params params = defaults();
     params.clusters = 3;
     world_open(&w, params, 3, 3000, 5);
@@ -188,7 +182,6 @@ static uint64_t filed(struct stored_rows *w)
 static void test_built_and_added(void **state)
 {
     struct stored_rows w;
-    (void)state;
     struct ampi_params params = defaults();
     params.clusters = 10;
     world_open(&w, params, 8, 1500, 6);
@@ -225,7 +218,6 @@ static void test_built_and_added(void **state)
 static void test_tombstones(void **state)
 {
     struct stored_rows w;
-    (void)state;
     struct ampi_params params = defaults();
     params.clusters = 1;
     params.refresh_at = 0.1;
@@ -309,7 +301,6 @@ static void test_drift(void **state)
 {
     struct stored_rows w;
     double axis[40];
-    (void)state;
     run_drift(15, &w, axis);
     const struct ampi_cluster *c = &world_ampi(&w)->part.cluster[0];
     assert_true(c->drift_rebuilds >= 1 && c->drift_rebuilds < 10);
@@ -332,7 +323,6 @@ static void test_drift(void **state)
 static void test_drift_norm(void **state)
 {
     struct stored_rows w;
-    (void)state;
     struct ampi_params params = defaults();
     params.clusters = 1;
     params.drift_theta = 0;
@@ -352,7 +342,6 @@ static void test_drift_norm(void **state)
 static void test_drift_degenerate(void **state)
 {
     struct stored_rows w;
-    (void)state;
     for (size_t dim = 1; dim < 4; dim++) {
         struct ampi_params params = defaults();
         params.clusters = 2;

@@ -115,7 +115,6 @@ static void run_history(struct ampi_params params, size_t dim, uint64_t stream, 
 static void test_histories(void **state)
 {
     char dir[PATH_MAX];
-    (void)state;
     test_dir_make(dir);
     for (uint64_t run = 0; run < 16; run++) {
         struct rng rng = rng_at(test_seed(), 100 + run);

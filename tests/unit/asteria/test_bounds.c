@@ -164,7 +164,6 @@ static void fill_products(struct asteria_search_world *w)
 static void test_bounds(void **state)
 {
     double pairs = 0;
-    (void)state;
     for (size_t c = 0; c < CASES; c++) {
         struct asteria_search_world w;
         struct tally t = { 0 };
@@ -232,7 +231,6 @@ static void open_border(struct asteria_search_world *w, size_t dim)
 static void test_queries_near_a_codeword(void **state)
 {
     static const size_t dims[] = { 2, 3, 8, 24 };
-    (void)state;
     for (size_t d = 0; d < sizeof dims / sizeof *dims; d++) {
         struct asteria_search_world w;
         struct asteria_knobs knobs = world_knobs();
@@ -383,7 +381,6 @@ static void expect_one_word(struct asteria_search_world *w, const struct asteria
 static void test_no_angle_from_words(void **state)
 {
     static double rows[ECC_WORD_MAX][DIM_MOST];
-    (void)state;
     for (size_t c = 0; c < CASES; c++) {
         struct asteria_search_world w;
         double g[DIM_MOST], n[DIM_MOST];
@@ -426,7 +423,6 @@ static void see_value(void *to, const char *name, double value)
 static void see_cell(void *to, const char *table, size_t row, const char *column, double value)
 {
     struct seen *s = to;
-    (void)row;
     if (strcmp(table, "radius") != 0)
         return;
     s->rows += strcmp(column, "quantile") == 0;
@@ -451,7 +447,6 @@ static struct seen audited(struct asteria_search_world *w)
 static void test_audit(void **state)
 {
     struct asteria_search_world w;
-    (void)state;
     open_case(&w, 0);
     const struct seen s = audited(&w);
     assert_true(s.values[0] == 20.0 * (double)w.n);
@@ -472,7 +467,6 @@ static void test_audit(void **state)
 static void test_audit_finds_a_wrong_bound(void **state)
 {
     struct asteria_search_world w;
-    (void)state;
     open_case(&w, 0);
     struct asteria_generation *g = asteria_of(w.index)->generations[asteria_of(w.index)->now];
     for (size_t b = 0; b < g->n; b++)

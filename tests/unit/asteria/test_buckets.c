@@ -109,7 +109,6 @@ static void bounds_of(const char *settings, size_t dim)
 
 static void test_bounds(void **state)
 {
-    (void)state;
     bounds_of("address_bits=3,caprg=false", 32);
     bounds_of("address_bits=1,centering=false", 5);
     bounds_of("code=none,address_bits=1,rotation=identity", 1);
@@ -143,7 +142,6 @@ static void test_centres(void **state)
     struct asteria_world w;
     size_t due = 0;
 
-    (void)state;
     asteria_world_open(&w, "address_bits=2,caprg=false", INDEX_F32, 24, 2000, 1);
     struct asteria *a = state_of(&w);
     asteria_world_train(&w, 0, 200);
@@ -200,7 +198,6 @@ static void addresses_of(const char *settings, bool sparse)
 
 static void test_addresses(void **state)
 {
-    (void)state;
     addresses_of("code=none,address_bits=8,caprg=false", false);
     addresses_of("code=none,address_bits=20,caprg=false", true);
 }
@@ -220,17 +217,14 @@ static struct asteria_bucket *fullest(const struct asteria_world *w)
 
 static void narrow_box(struct asteria *a, struct asteria_bucket *b)
 {
-    (void)a;
     b->high[0] = b->low[0] + (b->high[0] - b->low[0]) / 2;
 }
 static void narrow_ball(struct asteria *a, struct asteria_bucket *b)
 {
-    (void)a;
     b->far *= .9F;
 }
 static void narrow_angles(struct asteria *a, struct asteria_bucket *b)
 {
-    (void)a;
     b->angle_min += .5F * (b->angle_max - b->angle_min);
 }
 static void agree_on_all(struct asteria *a, struct asteria_bucket *b)
@@ -240,12 +234,10 @@ static void agree_on_all(struct asteria *a, struct asteria_bucket *b)
 }
 static void flip_bit(struct asteria *a, struct asteria_bucket *b)
 {
-    (void)a;
     b->words[1] ^= 1;
 }
 static void other_slot(struct asteria *a, struct asteria_bucket *b)
 {
-    (void)a;
     b->slots[0] = b->slots[1];
 }
 static void other_place(struct asteria *a, struct asteria_bucket *b)
@@ -254,12 +246,10 @@ static void other_place(struct asteria *a, struct asteria_bucket *b)
 }
 static void one_alive_more(struct asteria *a, struct asteria_bucket *b)
 {
-    (void)a;
     b->live++;
 }
 static void one_row_more(struct asteria *a, struct asteria_bucket *b)
 {
-    (void)b;
     a->live++;
 }
 static void free_one_that_lives(struct asteria *a, struct asteria_bucket *b)
@@ -268,7 +258,6 @@ static void free_one_that_lives(struct asteria *a, struct asteria_bucket *b)
 }
 static void forget_a_free_one(struct asteria *a, struct asteria_bucket *b)
 {
-    (void)b;
     a->n_free--;
 }
 static void same_id(struct asteria *a, struct asteria_bucket *b)
@@ -284,7 +273,6 @@ static void other_code(struct asteria *a, struct asteria_bucket *b)
 }
 static void other_address(struct asteria *a, struct asteria_bucket *b)
 {
-    (void)a;
     b->address ^= 1;
 }
 
@@ -310,7 +298,6 @@ static void test_check_finds(void **state)
         { "address", other_address },
     };
 
-    (void)state;
     for (size_t i = 0; i < sizeof bugs / sizeof *bugs; i++) {
         struct asteria_world w;
 
@@ -347,7 +334,6 @@ static void test_options_that_change(void **state)
 {
     struct asteria_world w;
 
-    (void)state;
     asteria_world_open(&w, "address_bits=3,compact_share=1", INDEX_F32, 24, 1000, 1);
     const struct asteria *a = state_of(&w);
     asteria_world_train(&w, 0, 400);

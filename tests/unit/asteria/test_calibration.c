@@ -106,7 +106,6 @@ static void hold_to_account(struct test_bench *b, const struct asteria_model *mo
 
 static void test_coverage(void **state)
 {
-    (void)state;
     static const double alphas[] = { .2, .1, .03 };
     struct rng r = rng_at(test_seed(), 1);
     struct test_bench b;
@@ -148,7 +147,6 @@ static void test_coverage(void **state)
 /* One row has no pairs; between equal rows all angles are 0. */
 static void test_few_pairs(void **state)
 {
-    (void)state;
     struct rng r = rng_at(test_seed(), 2);
     struct test_bench b;
     struct asteria_params p;
@@ -240,7 +238,6 @@ static double orthonormality(const float *v, size_t m, size_t dim)
 
 static void test_vantages(void **state)
 {
-    (void)state;
     enum { N = 600, D = 48, M = 16 };
     struct rng r = rng_at(test_seed(), 3);
     struct test_bench b;
@@ -269,7 +266,6 @@ static void test_vantages(void **state)
 /* Any rows: as many bits as outputs, one row, zeros, rows of NaN without a finite loss. */
 static void test_vantages_of_anything(void **state)
 {
-    (void)state;
     enum { D = 16 };
     struct rng r = rng_at(test_seed(), 4);
     struct test_bench b;
@@ -310,7 +306,6 @@ static void test_vantages_of_anything(void **state)
 
 static void test_encode(void **state)
 {
-    (void)state;
     enum { N = 150 };
     struct rng r = rng_at(test_seed(), 5);
     static const size_t dims[] = { 3, 20 };

@@ -56,7 +56,6 @@ static double best_of_all(const struct asteria_ecc *e, const float *p, uint32_t 
 
 static void test_golay_has_its_weights(void **state)
 {
-    (void)state;
     struct asteria_ecc *e = code_of(ECC_GOLAY, 12);
     unsigned n[25] = { 0 };
 
@@ -72,7 +71,6 @@ static void test_golay_has_its_weights(void **state)
 
 static void test_golay_puts_three_flips_right(void **state)
 {
-    (void)state;
     struct asteria_ecc *e = code_of(ECC_GOLAY, 12);
 
     /* The code is linear, so what one codeword shows holds for all. */
@@ -118,7 +116,6 @@ static unsigned wrong_within(const struct asteria_ecc *e, uint32_t address, floa
 
 static void test_flips_within_the_distance_are_put_right(void **state)
 {
-    (void)state;
     struct rng rng = rng_at(test_seed(), 1);
 
     for (unsigned c = 0; c < N_CODES; c++)
@@ -140,7 +137,6 @@ static void test_flips_within_the_distance_are_put_right(void **state)
 
 static void test_distances_are_as_said(void **state)
 {
-    (void)state;
     for (unsigned c = 0; c < N_CODES; c++)
         for (unsigned k = 1; k <= codes[c].k; k++) {
             struct asteria_ecc *e = code_of(codes[c].kind, k);
@@ -161,7 +157,6 @@ static void test_distances_are_as_said(void **state)
 
 static void test_addresses_are_the_first_bits(void **state)
 {
-    (void)state;
     struct rng rng = rng_at(test_seed(), 3);
 
     for (unsigned c = 0; c < N_CODES; c++)
@@ -195,7 +190,6 @@ static void draw_whole(struct rng *rng, unsigned n, float *p)
 
 static void test_decoding_is_the_best_of_all(void **state)
 {
-    (void)state;
     struct rng rng = rng_at(test_seed(), 4);
 
     for (unsigned c = 0; c < N_CODES; c++)
@@ -230,7 +224,6 @@ static void test_decoding_is_the_best_of_all(void **state)
 /* Order 2 rarely misses the best codeword, for noisy codewords and for random words. */
 static void test_bch_misses_few(void **state)
 {
-    (void)state;
     struct rng rng = rng_at(test_seed(), 6);
     static const double noises[] = { 0.5, 0.8, 0 }; /* 0: no codeword */
     enum { TRIES = 150 };
@@ -259,7 +252,6 @@ static void test_bch_misses_few(void **state)
 
 static void test_check_finds_a_wrong_codeword(void **state)
 {
-    (void)state;
     struct error error = { 0 };
 
     for (unsigned c = 0; c < N_CODES; c++)
@@ -284,7 +276,6 @@ static void test_check_finds_a_wrong_codeword(void **state)
 
 static void test_bits_out_of_range_are_refused(void **state)
 {
-    (void)state;
     struct error error = { 0 };
     struct asteria_ecc *e;
 
@@ -304,7 +295,6 @@ static void test_bits_out_of_range_are_refused(void **state)
 
 static void test_no_memory(void **state)
 {
-    (void)state;
     for (unsigned c = 0; c < N_CODES; c++)
         for (size_t at = 1;; at++) {
             struct mem mem = { .fail_at = at };

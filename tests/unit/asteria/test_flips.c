@@ -35,7 +35,6 @@ static double cheapest(const struct asteria_ecc *e, const float *p, unsigned t, 
 
 static void test_flips_come_in_order(void **state)
 {
-    (void)state;
     struct rng rng = rng_at(test_seed(), 7);
     static const struct {
         enum asteria_code kind;
@@ -73,7 +72,6 @@ static void test_flips_come_in_order(void **state)
 /* If as many addresses are requested as there are codewords, all are returned. */
 static void test_flips_of_equal_bits(void **state)
 {
-    (void)state;
     struct asteria_ecc *e = code_of(ECC_NONE, 12);
     const float p[12] = { 0 };
     uint32_t *addresses = malloc(4096 * sizeof *addresses);

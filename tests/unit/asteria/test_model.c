@@ -6,7 +6,6 @@
 
 static void test_every_kind(void **state)
 {
-    (void)state;
     static const size_t dims[] = { 1, 7, 100 };
     enum { N = 400 };
     struct rng r = rng_at(test_seed(), 1);
@@ -53,7 +52,6 @@ static void test_every_kind(void **state)
 /* The longest word that the rotation allows, and one bit more. */
 static void test_word_lengths(void **state)
 {
-    (void)state;
     struct rng r = rng_at(test_seed(), 2);
     for (size_t dim = 22; dim <= 25; dim++) {
         const struct asteria_params p = params_of(ROTATION_PCA, ECC_GOLAY);
@@ -75,7 +73,6 @@ static void test_word_lengths(void **state)
 
 static void test_few_rows(void **state)
 {
-    (void)state;
     enum { DIM = 32 };
     struct rng r = rng_at(test_seed(), 3);
     struct test_bench b;
@@ -102,7 +99,6 @@ static void test_few_rows(void **state)
 /* Rows without spread: all equal, equal in pairs, constant except for one coordinate. */
 static void test_flat_rows(void **state)
 {
-    (void)state;
     static const size_t dims[] = { 1, 7, 32 };
     enum { N = 90 };
     struct rng r = rng_at(test_seed(), 4);
@@ -135,7 +131,6 @@ static void test_flat_rows(void **state)
 /* A sample larger than train_rows, rows kept out for calibration; any number of threads. */
 static void test_threads(void **state)
 {
-    (void)state;
     enum { N = 3000, DIM = 40 };
     struct rng r = rng_at(test_seed(), 5);
     float *rows = unit_rows(&r, N, DIM);
@@ -163,7 +158,6 @@ static void test_threads(void **state)
 /* Training continues from the previous model: with no steps, its rotation stays. */
 static void test_from(void **state)
 {
-    (void)state;
     enum { N = 500, DIM = 20 };
     static struct said s[3];
     struct rng r = rng_at(test_seed(), 6);
@@ -198,7 +192,6 @@ static void test_from(void **state)
 /* check() finds planted errors. */
 static void test_check(void **state)
 {
-    (void)state;
     enum { N = 200, DIM = 20 };
     struct rng r = rng_at(test_seed(), 7);
     struct asteria_params p = params_of(ROTATION_PCA, ECC_HAMMING);

@@ -21,7 +21,6 @@ static void open_model(struct test_bench *b, const char *dir, const char *name)
 
 static void test_round_trip(void **state)
 {
-    (void)state;
     static const size_t dims[] = { 1, 7, 100 };
     enum { N = 300 };
     struct rng r = rng_at(test_seed(), 8);
@@ -145,7 +144,6 @@ static const struct damage damages[] = {
 
 static void test_damage(void **state)
 {
-    (void)state;
     enum { N = 300, DIM = 20 };
     struct rng r = rng_at(test_seed(), 9);
     struct asteria_params p = params_of(ROTATION_PCA, ECC_GOLAY);
@@ -234,7 +232,6 @@ static void fail_all(struct trial *t, int (*act)(struct trial *, struct asteria_
 
 static void test_failures(void **state)
 {
-    (void)state;
     enum { N = 60, DIM = 10 };
     struct rng r = rng_at(test_seed(), 10);
     static struct trial t;

@@ -85,14 +85,12 @@ static void range_of(enum element element, size_t dim)
 
 static void test_floats(void **state)
 {
-    (void)state;
     range_of(INDEX_F32, 7);
     range_of(INDEX_F32, 64);
 }
 
 static void test_bytes(void **state)
 {
-    (void)state;
     range_of(INDEX_U8, 32);
 }
 
@@ -103,7 +101,6 @@ static void test_bounds_spare_distances(void **state)
     struct found f = { .stop_after = SIZE_MAX };
     struct work all, some;
     struct asteria_knobs knobs = world_knobs();
-    (void)state;
     world_open(&w, world_defaults(), INDEX_F32, 32, 1000, 1);
     world_train(&w, 1000);
     world_insert(&w, 0, 1000);
@@ -122,7 +119,6 @@ static void test_stopped(void **state)
     struct found f = { .stop_after = 3 };
     struct work work;
     const struct asteria_knobs knobs = world_knobs();
-    (void)state;
     world_open(&w, world_defaults(), INDEX_F32, 16, 400, 1);
     world_train(&w, 400);
     world_insert(&w, 0, 400);

@@ -154,7 +154,6 @@ static void replace_many(const struct kind *k)
 
 static void test_replaced(void **state)
 {
-    (void)state;
     for (size_t i = 0; i < KINDS; i++)
         replace_many(&kinds[i]);
 }
@@ -173,7 +172,6 @@ static struct stat snapshot_of(const struct asteria_world *w)
 static void test_large_snapshots_are_rare(void **state)
 {
     enum { GIVEN = 12000, STEP = 100, WIDE = 512 };
-    (void)state;
     struct asteria_world w;
     size_t snapshots = 0, since = 0, least = 1 << 20;
 

@@ -48,7 +48,6 @@ static void expect_exact_everywhere(struct asteria_search_world *w, struct aster
 
 static void test_certified(void **state)
 {
-    (void)state;
     for (size_t shape = 0; shape < SHAPES; shape++) {
         struct asteria_search_world w;
         open_shape(&w, shape, 1.9);
@@ -72,7 +71,6 @@ static void test_certified(void **state)
 /* All buckets, a bound that does not fail, and all rows that pass it: the answers are exact. */
 static void test_heuristic_of_all(void **state)
 {
-    (void)state;
     for (size_t shape = 0; shape < SHAPES; shape++) {
         struct asteria_search_world w;
         open_shape(&w, shape, 12);
@@ -109,7 +107,6 @@ static void test_orders(void **state)
 {
     enum { QUERIES = 40, K = 10 };
     struct asteria_search_world w;
-    (void)state;
     open_clustered(&w, 4000, 48, QUERIES);
     const void *queries = world_row(&w, 4000);
     for (enum asteria_order order = ORDER_CENTRE; order <= ORDER_HYBRID; order++) {
@@ -133,7 +130,6 @@ static void test_every_bucket_in_order(void **state)
 {
     struct asteria_search_world w;
     struct asteria_params params = world_defaults();
-    (void)state;
     params.train_steps = 0;
     params.address_bits = 11;
     params.code = ECC_NONE;
@@ -174,7 +170,6 @@ static void test_candidates(void **state)
     struct asteria_search_world w;
     struct work all, some;
     struct asteria_knobs knobs = world_knobs();
-    (void)state;
     open_clustered(&w, 3000, 32, 10);
     knobs.nprobe = EVERY;
     knobs.use_b1 = knobs.use_b2 = false;
@@ -194,7 +189,6 @@ static void test_patience(void **state)
     struct work before = { 0 };
     double recall = 0;
     struct asteria_knobs knobs = world_knobs();
-    (void)state;
     open_clustered(&w, 4000, 48, 40);
     knobs.nprobe = EVERY;
     for (knobs.early_stop_buckets = 1; knobs.early_stop_buckets <= 64;
@@ -229,7 +223,6 @@ static void test_certified_switches(void **state)
 {
     struct asteria_search_world w;
     struct asteria_knobs knobs = world_knobs();
-    (void)state;
     open_clustered(&w, 4000, 16, 40);
     knobs.mode = MODE_CERTIFIED;
     const struct switched all = with(&w, &knobs);
@@ -257,7 +250,6 @@ static void test_beam_without_graph(void **state)
     uint64_t id;
     float distance;
     const float query[16] = { 1 };
-    (void)state;
     asteria_world_open(&w, "address_bits=2,caprg=false", INDEX_F32, 16, 400, 1);
     param_defaults(asteria_ops.knobs, &knobs);
     knobs.beam = 4;
@@ -272,7 +264,6 @@ static void test_heuristic_switches(void **state)
 {
     struct asteria_search_world w;
     struct asteria_knobs knobs = world_knobs();
-    (void)state;
     open_clustered(&w, 4000, 64, 40);
     knobs.nprobe = 3;
     const struct switched plain = with(&w, &knobs);
@@ -302,7 +293,6 @@ static void test_estimated_distances(void **state)
     float distances[10];
     struct asteria_knobs knobs = world_knobs();
     double off = 0;
-    (void)state;
     open_clustered(&w, 2000, 32, 20);
     knobs.exact = false;
     knobs.nprobe = EVERY;
@@ -325,7 +315,6 @@ static void test_two_generations(void **state)
     struct asteria_search_world w;
     struct asteria_params params = world_defaults();
     size_t both = 0;
-    (void)state;
     params.eps0 = 12;
     params.retrain_share = .2;
     world_open(&w, params, INDEX_F32, 24, 2400, 1);
@@ -359,7 +348,6 @@ static void test_threads_and_repeats(void **state)
     uint64_t one[N * K], two[N * K];
     float near[N * K], far[N * K];
     struct asteria_knobs knobs = world_knobs();
-    (void)state;
     open_clustered(&w, 3000, 32, N);
     knobs.beam = 16;
     knobs.rerank = 30;
@@ -377,7 +365,6 @@ static void test_distances_are_few(void **state)
     struct asteria_search_world w;
     struct work work;
     struct asteria_knobs knobs = world_knobs();
-    (void)state;
     open_clustered(&w, N, 64, QUERIES);
     double recall = 0;
     for (knobs.nprobe = 2; recall < .95; knobs.nprobe += 2) {

@@ -60,7 +60,6 @@ static void round_trip(const struct kind *k, enum age age)
 
 static void test_round_trips(void **state)
 {
-    (void)state;
     for (size_t k = 0; k < KINDS; k++)
         for (enum age age = UNTRAINED; age < AGES; age++)
             round_trip(&kinds[k], age);
@@ -103,7 +102,6 @@ static void take_apart(struct small *s, const char *dir, struct apart *x)
 /* Changes some bytes of each section, of the head and of the table. */
 static void test_damage(void **state)
 {
-    (void)state;
     static struct small s;
     static struct apart x;
     struct rng rng = rng_at(test_seed(), 31);
@@ -160,7 +158,6 @@ static void write_again(struct small *s, const struct apart *x, const char *dir,
    are always refused. */
 static void test_nonsense(void **state)
 {
-    (void)state;
     static struct small s;
     static struct apart x;
     static struct small_answers answers;
@@ -215,7 +212,6 @@ static size_t section_of(const struct apart *x, const char *tag)
 /* Values that would make computations meaningless. */
 static void test_impossible(void **state)
 {
-    (void)state;
     static struct small s;
     static struct apart x;
     char dirs[2][PATH_MAX];
@@ -256,7 +252,6 @@ static void test_impossible(void **state)
    set beyond the last slot, which the next row would use. */
 static void test_slots(void **state)
 {
-    (void)state;
     static struct small s;
     static struct apart x;
     char dirs[2][PATH_MAX];
@@ -284,7 +279,6 @@ static void test_slots(void **state)
 
 static void test_others(void **state)
 {
-    (void)state;
     static struct small s;
     static struct apart x;
     char dirs[2][PATH_MAX];
@@ -325,7 +319,6 @@ static void test_others(void **state)
 /* Files are needed, but there is no folder for them. */
 static void test_no_folder(void **state)
 {
-    (void)state;
     static struct small s;
     char dirs[2][PATH_MAX];
 

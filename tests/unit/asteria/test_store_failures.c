@@ -4,7 +4,6 @@
 /* Each allocation fails in turn, in saving and in loading. */
 static void test_no_memory(void **state)
 {
-    (void)state;
     static struct small s;
     char dirs[2][PATH_MAX];
     int rc = ERR_NO_MEMORY;

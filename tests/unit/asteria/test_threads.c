@@ -98,7 +98,6 @@ static void search_beside(const char *settings, size_t threads)
 
 static void test_searches_beside_changes(void **state)
 {
-    (void)state;
     search_beside("address_bits=4,eps0=12", 1);
 }
 
@@ -106,7 +105,6 @@ static void test_searches_beside_changes(void **state)
    of them new. */
 static void test_searches_beside_changes_of_many(void **state)
 {
-    (void)state;
     search_beside("code=none,address_bits=18,eps0=12", 4);
 }
 
@@ -167,7 +165,6 @@ static void test_updates_beside_training(void **state)
     struct asteria_world w;
     atomic_bool done = false;
     struct updater u = { .w = &w, .done = &done };
-    (void)state;
     asteria_world_open(&w, "address_bits=4,caprg=false,retrain_share=.1", INDEX_F32, 24, ROWS, 1);
     asteria_world_train(&w, 0, 300);
     asteria_world_insert(&w, 0, STAY);
@@ -252,7 +249,6 @@ static void update_beside(const char *settings)
 
 static void test_updates_beside_checkpoints(void **state)
 {
-    (void)state;
     update_beside("address_bits=4,wal=written,checkpoint_mb=1");
     update_beside("address_bits=4,wal=synced,checkpoint_mb=1,storage=tiered,cache_mb=0");
 }
@@ -278,7 +274,6 @@ static void test_searches_while_a_file_is_written(void **state)
     struct asteria_world w;
     struct reader r = { .w = &w };
     const struct file_fault fault = { search_within, &r };
-    (void)state;
 
     asteria_world_open(&w, "address_bits=4,storage=tiered,cache_mb=0", INDEX_F32, 128, ROWS, 1);
     asteria_world_train(&w, 0, 300);
@@ -390,7 +385,6 @@ static void test_insert_beside_other_models(void **state)
     struct change c = { .w = &w };
     pthread_t thread;
 
-    (void)state;
     asteria_world_open(&w, settings, INDEX_F32, 24, ROWS, 1);
     asteria_world_train(&w, 0, 300);
     struct index *other = make_other(&w, settings);
@@ -429,7 +423,6 @@ static void test_link_beside_other_models(void **state)
     pthread_t thread;
     size_t done;
 
-    (void)state;
     asteria_world_open(&w, "address_bits=2,r=8,pool=8,degree=4", INDEX_F32, 512, ROWS, 1);
     asteria_world_train(&w, 0, 300);
     asteria_world_insert(&w, 0, ROWS);

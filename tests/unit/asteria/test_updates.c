@@ -51,7 +51,6 @@ static void live_history(const char *settings, enum element element, size_t dim,
 
 static void test_histories(void **state)
 {
-    (void)state;
     live_history("", INDEX_F32, 24, 60);
     live_history("address_bits=5,compact_share=.1", INDEX_U8, 24, 60);
     live_history("code=none,address_bits=18,degree=4", INDEX_F32, 64, 60);
@@ -64,7 +63,6 @@ static void test_equal_rows(void **state)
 {
     struct asteria_world w;
 
-    (void)state;
     asteria_world_open(&w, "", INDEX_F32, 16, 1500, 1);
     for (size_t i = 1; i < w.capacity; i++)
         memcpy(w.rows + i * w.row_bytes, w.rows, w.row_bytes);
@@ -85,7 +83,6 @@ static void test_untrained(void **state)
     struct asteria_world w;
     bool more = true;
 
-    (void)state;
     asteria_world_open(&w, "", INDEX_F32, 32, 100, 1);
     assert_code(asteria_world_try_insert(&w, 0, 3), ERR_UNTRAINED, &w.bench.error);
     assert_code(asteria_ops.train(w.index, rows_from(&w, 0, 0)), ERR_ARGUMENT, &w.bench.error);
@@ -118,7 +115,6 @@ static void refuse(const char *settings)
 
 static void test_refused(void **state)
 {
-    (void)state;
     refuse("code=hamming,address_bits=12");
     refuse("code=hamming,address_bits=12");
     refuse("storage=tiered"); /* without a folder */
@@ -167,7 +163,6 @@ static void reencode_by(uint64_t budget, bool change)
 
 static void test_reencoding(void **state)
 {
-    (void)state;
     reencode_by(100, false);
     reencode_by(40, true);
 }
@@ -180,7 +175,6 @@ static void test_reencoding_of_the_dead(void **state)
     struct asteria_world w;
     size_t dead = 0;
 
-    (void)state;
     asteria_world_open(&w, "address_bits=4", INDEX_F32, 24, 800, 1);
     const struct asteria *a = state_of(&w);
     asteria_world_train(&w, 0, 300);
@@ -219,7 +213,6 @@ static void test_models_in_a_row(void **state)
 {
     struct asteria_world w;
 
-    (void)state;
     asteria_world_open(&w, "address_bits=4", INDEX_U8, 24, 900, 1);
     for (uint32_t version = 1; version <= 4; version++) {
         asteria_world_train(&w, 0, 300 + 100 * version);
@@ -235,7 +228,6 @@ static void test_retrain_share(void **state)
 {
     struct asteria_world w;
 
-    (void)state;
     asteria_world_open(&w, "retrain_share=.5", INDEX_F32, 24, 1000, 1);
     const struct asteria *a = state_of(&w);
     asteria_world_train(&w, 0, 400);
@@ -276,7 +268,6 @@ static void reuse_slots(const char *settings)
 
 static void test_slots_are_used_again(void **state)
 {
-    (void)state;
     reuse_slots("");
     reuse_slots("caprg=false");
     reuse_slots("code=none,address_bits=18");
@@ -287,7 +278,6 @@ static void test_slots_side_by_side(void **state)
 {
     struct asteria_world w;
 
-    (void)state;
     asteria_world_open(&w, "address_bits=4,caprg=false", INDEX_F32, 16, 600, 2);
     asteria_world_train(&w, 0, 300);
     asteria_world_insert(&w, 0, 600);
@@ -303,7 +293,6 @@ static void test_links(void **state)
     static const char *const settings[] = { "link_policy=insert", "link_policy=maintain" };
     struct asteria_world w;
 
-    (void)state;
     for (size_t i = 0; i < 2; i++) {
         asteria_world_open(&w, settings[i], INDEX_F32, 16, 300, 1);
         asteria_world_train(&w, 0, 300);
@@ -325,7 +314,6 @@ static void test_codes_of_centres(void **state)
     uint64_t id, versions = 0, before = 0;
     float distance;
 
-    (void)state;
     asteria_world_open(&w, "code=none,address_bits=12,caprg=false", INDEX_F32, 24, 900, 2);
     const struct asteria *a = state_of(&w);
     param_defaults(asteria_ops.knobs, &knobs);
@@ -441,7 +429,6 @@ static void test_allocations(void **state)
                                             "link_policy=insert,address_bits=2,retrain_share=.3" };
     size_t tried = 0;
 
-    (void)state;
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
         for (size_t at = 1, hit = 1; hit; at = test_sampled_fault(at), tried++) {
             hit = live_with_fault(settings[i], at, false);

@@ -45,7 +45,6 @@ static void test_writing(void **state)
     char dir[PATH_MAX], path[PATH_MAX + 32], text[64];
     struct error err = { 0 };
 
-    (void)state;
     test_dir_make(dir);
     snprintf(path, sizeof path, "%s/file", dir);
     assert_ok(atomic_file_write(path, "one", 3, &err), &err);
@@ -66,7 +65,6 @@ static void test_a_write_that_fails(void **state)
     char dir[PATH_MAX], path[PATH_MAX + 32], command[2 * PATH_MAX];
     struct error err = { 0 };
 
-    (void)state;
     test_dir_make(dir);
     snprintf(path, sizeof path, "%s/file", dir);
     assert_int_equal(mkdir(path, 0700), 0);
@@ -84,7 +82,6 @@ static void test_reading_a_file_of_a_folder(void **state)
     struct error err = { 0 };
     size_t bytes;
 
-    (void)state;
     test_dir_make(dir);
     snprintf(path, sizeof path, "%s/file", dir);
     assert_ok(atomic_file_write(path, "two!", 4, &err), &err);
@@ -113,7 +110,6 @@ static void test_writing_over_a_link(void **state)
     char dir[PATH_MAX], path[PATH_MAX + 32], other[PATH_MAX + 32], first[PATH_MAX + 64], text[64];
     struct error err = { 0 };
 
-    (void)state;
     test_dir_make(dir);
     snprintf(path, sizeof path, "%s/file", dir);
     snprintf(other, sizeof other, "%s/other", dir);
@@ -136,7 +132,6 @@ static void test_writing_in_parts(void **state)
     struct error err = { 0 };
     struct atomic_file w;
 
-    (void)state;
     test_dir_make(dir);
     snprintf(path, sizeof path, "%s/file", dir);
     for (int kept = 1; kept >= 0; kept--) {
@@ -161,7 +156,6 @@ static void test_sweeping(void **state)
     char dir[PATH_MAX], path[PATH_MAX + 32];
     struct error err = { 0 };
 
-    (void)state;
     test_dir_make(dir);
     for (size_t i = 0; i < sizeof stays / sizeof *stays; i++) {
         snprintf(path, sizeof path, "%s/%s", dir, stays[i]);
@@ -190,7 +184,6 @@ static void test_making_folders(void **state)
     struct error err = { 0 };
     struct stat st;
 
-    (void)state;
     test_dir_make(dir);
     snprintf(path, sizeof path, "%s/a/b", dir);
     for (int i = 0; i < 2; i++)

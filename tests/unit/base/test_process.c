@@ -15,7 +15,6 @@ static void programs_are_run_without_a_shell(void **state)
     struct process p = { .argv = echo };
     struct error err = { 0 };
 
-    (void)state;
     assert_ok(process_run(&p, &err), &err);
     assert_int_equal(p.status, 0);
     assert_string_equal(p.output, "a b|$(id)|;|");
@@ -40,7 +39,6 @@ static void only_absolute_entries_of_path_count(void **state)
     struct process p = { .argv = named, .directory = dir };
     struct error err = { 0 };
 
-    (void)state;
     test_dir_make(dir);
     snprintf(file, sizeof file, "%s/%s", dir, named[0]);
     FILE *f = fopen(file, "w");
@@ -71,7 +69,6 @@ static void variables_can_be_left_out(void **state)
     struct process p = { .argv = show, .unset = unset };
     struct error err = { 0 };
 
-    (void)state;
     setenv("DRIFTLINE_A", "a", 1);
     setenv("DRIFTLINE_AB", "b", 1);
     setenv("DRIFTLINE_C", "c", 1);
@@ -90,7 +87,6 @@ static void programs_are_ended(void **state)
     const char *sleeper[] = { "sh", "-c", "echo $$; exec sleep 1000", NULL };
     int calls = 0;
 
-    (void)state;
     for (int i = 0; i < 3; i++) {
         struct process p = { .argv = sleeper, .bound = i > 0, .context = &calls };
         struct error err = { 0 };

@@ -36,7 +36,6 @@ static void expect_rows(void (*quote)(FILE *, const char *), const struct row *r
 
 static void test_gnuplot(void **state)
 {
-    (void)state;
     EXPECT(quote_gnuplot, { "", "\"\"" }, { "divf[nprobe=4], 1.5", "\"divf[nprobe=4], 1.5\"" },
            { "`id`", "\"\\0140id\\0140\"" }, { "a\"'\\", "\"a\\0042\\0047\\0134\"" },
            { "@m$%#{", "\"\\0100m\\0044\\0045\\0043\\0173\"" }, { "a\nb\x7f", "\"a b \"" },
@@ -47,7 +46,6 @@ static void test_gnuplot(void **state)
 
 static void test_html(void **state)
 {
-    (void)state;
     EXPECT(quote_html,
            { "<b a=\"x\" c='y'>&amp;", "&lt;b a=&quot;x&quot; c=&#39;y&#39;&gt;&amp;amp;" },
            { "a\n\tb\x1b\xc2\x9b"
@@ -58,14 +56,12 @@ static void test_html(void **state)
 
 static void test_csv(void **state)
 {
-    (void)state;
     EXPECT(quote_csv, { "plain text", "plain text" }, { "a,b", "\"a,b\"" },
            { "say \"x\"", "\"say \"\"x\"\"\"" }, { "a\nb\r,c", "\"a b ,c\"" });
 }
 
 static void test_terminal(void **state)
 {
-    (void)state;
     EXPECT(quote_terminal, { "\x1b]0;x\x07 two\nlines\t.", " ]0;x  two\nlines\t." },
            { "\xc2\x9b"
              "31m \xe2\x82\xac",
@@ -75,7 +71,6 @@ static void test_terminal(void **state)
 /* Bytes that are not UTF-8 and characters that XML cannot hold; the last of each row is valid. */
 static void test_bytes_that_are_no_text(void **state)
 {
-    (void)state;
     EXPECT(quote_terminal, { "\x80\xbf", "??" }, { "\xc0\xaf", "??" }, { "\xe0\x80\xaf", "???" },
            { "\xed\xa0\x80", "???" }, { "\xef\xbf\xbe", "???" }, { "\xef\xbf\xbd", "\xef\xbf\xbd" },
            { "\xf4\x90\x80\x80", "????" }, { "\xf8\x90\x80\x80", "????" }, { "\xe2\x82", "??" },
@@ -88,7 +83,6 @@ static void test_json(void **state)
                                        { "\xff\xc3\xa9", "?\xc3\xa9" },
                                        { "", "" } };
 
-    (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         json_t *json = quote_json(rows[i].text);
         assert_non_null(json);
@@ -110,7 +104,6 @@ static void test_any_bytes(void **state)
                                   " .,:;=+-_()[]/<>*\\";
     struct rng r = rng_at(test_seed(), 1);
 
-    (void)state;
     for (int round = 0; round < 20000; round++) {
         char text[40];
         const size_t n = rng_below(&r, sizeof text);

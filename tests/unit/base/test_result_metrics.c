@@ -29,7 +29,6 @@ static void test_names(void **state)
     };
     char name[16], tag[16];
 
-    (void)state;
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         assert_string_equal(result_metric(table[i].name)->name, table[i].expected);
     assert_true(result_metric_is_at_recall("qps@recall=0.9"));
@@ -45,7 +44,6 @@ static void test_the_list_says_nothing_twice(void **state)
 {
     const struct result_metric *a, *b;
 
-    (void)state;
     for (size_t i = 0; (a = result_metric_at(i)); i++)
         for (size_t j = 0; j < i && (b = result_metric_at(j)); j++) {
             assert_string_not_equal(a->name, b->name);
@@ -71,7 +69,6 @@ static void test_the_schema_knows_every_metric(void **state)
     const struct result_metric *m;
     size_t found = 0;
 
-    (void)state;
     assert_non_null(step);
     for (size_t i = 0; (m = result_metric_at(i)); i++) {
         if (!m->field)
@@ -103,7 +100,6 @@ static void test_the_schema_knows_every_part_of_memory(void **state)
     const json_t *parts = property(property(step, "memory"), "parts");
     size_t bytes = 0;
 
-    (void)state;
     for (size_t i = 0; i < sizeof listed / sizeof *listed; i++) {
         if (!property(parts, listed[i].name))
             fail_msg("results/schema.json: memory.parts has no %s, which memory_parts.def names",
@@ -120,7 +116,6 @@ static void test_the_schema_knows_every_part_of_memory(void **state)
 
 static void test_numbers_are_readable(void **state)
 {
-    (void)state;
     static const struct {
         double value;
         const char *number, *bytes, *seconds;
@@ -159,7 +154,6 @@ static void test_values_by_unit(void **state)
     };
     char text[64];
 
-    (void)state;
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         result_metric_text(result_metric(table[i].metric), table[i].value, text, sizeof text);
         assert_string_equal(text, table[i].text);
@@ -173,7 +167,6 @@ static void test_a_table_without_memory(void **state)
     size_t failures = 0;
     bool again = true;
 
-    (void)state;
     for (size_t i = 1; again; i++) {
         struct mem mem = { .fail_at = i };
         struct table table;

@@ -18,7 +18,6 @@ static void t_is_that_of_the_tables(void **state)
     } table[] = { { 1, .05, 12.7062 },  { 2, .05, 4.30265 },     { 4, .05, 2.77645 },
                   { 10, .01, 3.16927 }, { 15, .00625, 3.17710 }, { 30, .001, 3.64596 },
                   { 1e9, .05, 1.95996 } };
-    (void)state;
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         assert_true(fabs(stats_student_t(table[i].p, table[i].df) - table[i].t) <
                     1e-4 * table[i].t);
@@ -34,7 +33,6 @@ static void t_is_that_of_the_tables(void **state)
 static void moments_are_those_of_the_formula(void **state)
 {
     const double values[] = { 1, 2, 6 };
-    (void)state;
     const struct moments m = stats_moments(values, 3), one = stats_moments(values, 1);
     assert_true(fabs(m.mean - 3) < 1e-12 && fabs(m.variance - 7) < 1e-12);
     assert_true(one.mean == 1 && one.variance == 0);
@@ -43,7 +41,6 @@ static void moments_are_those_of_the_formula(void **state)
 static void few_values_have_no_interval(void **state)
 {
     double low, high, two[] = { 3, 4 }, same[] = { 5, 5, 5 }, zeros[] = { 0, 1, 0, 2 };
-    (void)state;
     assert_false(stats_median_interval(two, 2, &low, &high));
     assert_true(isnan(low) && isnan(high));
     assert_true(stats_median_interval(same, 3, &low, &high) && low == 5 && high == 5);
@@ -55,7 +52,6 @@ static void few_values_have_no_interval(void **state)
 static void order_statistics_are_those_of_the_binomial(void **state)
 {
     double values[20], low, high;
-    (void)state;
     for (int i = 0; i < 20; i++)
         values[i] = 20 - i;
     assert_true(stats_median_interval(values, 20, &low, &high) && low == 6 && high == 15);
@@ -79,7 +75,6 @@ static double coverage(enum noise_kind kind, size_t n)
 static void intervals_cover_what_they_say(void **state)
 {
     static const size_t sizes[] = { 3, 5, 6, 10, 40 };
-    (void)state;
     for (enum noise_kind kind = NOISE_NORMAL; kind <= NOISE_SPIKES; kind++)
         for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
             const double held = coverage(kind, sizes[i]);
@@ -99,7 +94,6 @@ static void bootstrap_covers_the_mean(void **state)
     double values[200], low, high, again;
     int covered = 0;
 
-    (void)state;
     for (int round = 0; round < 200; round++) {
         for (size_t i = 0; i < 200; i++)
             values[i] = rng_normal(&r);
@@ -116,7 +110,6 @@ static void bootstrap_covers_the_mean(void **state)
 
 static void wilcoxon_matches_a_worked_example(void **state)
 {
-    (void)state;
     /* Differences with ranks 1..8 and positive sum 33 of 36: 10 of 256 sign
        patterns are as extreme. */
     const double d[] = { 8, 7, 6, 5, 4, -2.5, 2, 1 };
@@ -125,7 +118,6 @@ static void wilcoxon_matches_a_worked_example(void **state)
 
 static void wilcoxon_of_nothing_is_one(void **state)
 {
-    (void)state;
     const double zeros[20] = { 0 };
     assert_true(stats_wilcoxon_p(zeros, 20) == 1);
     assert_true(stats_wilcoxon_p(zeros, 0) == 1);
@@ -134,7 +126,6 @@ static void wilcoxon_of_nothing_is_one(void **state)
 /* From 13 differences on the normal approximation is used: z = 45 / sqrt(13 * 14 * 27 / 24). */
 static void approximation_matches_the_formula(void **state)
 {
-    (void)state;
     double d[13];
     for (int i = 0; i < 13; i++)
         d[i] = i + 1.0;
@@ -146,7 +137,6 @@ static void approximation_matches_the_formula(void **state)
    by its rank, but never more than the value after it. */
 static void yekutieli_steps_up(void **state)
 {
-    (void)state;
     const double factor = 4 * (1 + 1.0 / 2 + 1.0 / 3 + 1.0 / 4);
     double p[] = { 0.01, 0.04, NAN, 0.003, 0.005 };
     const double expected[] = { 0.01 / 3, 0.04 / 4, NAN, 0.005 / 2, 0.005 / 2 };

@@ -39,14 +39,12 @@ static void exact_in(const struct index_ops *ops, const char *params, const char
 
 static void test_flat_is_exact(void **state)
 {
-    (void)state;
     for (int m = INDEX_L2SQ; m <= INDEX_COS; m++)
         exact_in(&faiss_flat_ops, "", "", (enum metric)m);
 }
 
 static void test_ivf_with_all_lists_is_exact(void **state)
 {
-    (void)state;
     for (int m = INDEX_L2SQ; m <= INDEX_COS; m++) {
         exact_in(&faiss_ivf_flat_ops, "clusters=20", "nprobe=20", (enum metric)m);
         exact_in(&faiss_ivf_flat_ops, "clusters=20;direct_map=hashtable", "nprobe=99",
@@ -56,7 +54,6 @@ static void test_ivf_with_all_lists_is_exact(void **state)
 
 static void test_factory_flats_are_exact(void **state)
 {
-    (void)state;
     exact_in(&faiss_factory_ops, "", "", INDEX_IP);
     exact_in(&faiss_factory_ops, "factory=IVF20,Flat", "nprobe=20", INDEX_L2SQ);
     exact_in(&faiss_factory_ops, "factory=RR24,IVF10,Flat", "nprobe=10", INDEX_L2SQ);
@@ -65,7 +62,6 @@ static void test_factory_flats_are_exact(void **state)
 
 static void test_ids_have_64_bits(void **state)
 {
-    (void)state;
     const struct index_ops *methods[] = { &faiss_flat_ops, &faiss_ivf_flat_ops };
     for (size_t m = 0; m < 2; m++) {
         const char *knobs = m == 1 ? "nprobe=99" : "";
@@ -86,7 +82,6 @@ static void test_ids_have_64_bits(void **state)
 /* Equal rows, and answers at exactly the radius. */
 static void test_ties_and_the_radius_are_ours(void **state)
 {
-    (void)state;
     const struct index_ops *methods[] = { &faiss_flat_ops, &faiss_ivf_flat_ops };
     for (size_t m = 0; m < 2; m++) {
         struct baseline_test t;
@@ -113,7 +108,6 @@ static void test_ties_and_the_radius_are_ours(void **state)
 
 static void test_work_is_counted(void **state)
 {
-    (void)state;
     struct baseline_test t;
     baseline_begin(&t, &faiss_flat_ops, "", INDEX_F32, INDEX_L2SQ, DIM, 500);
     baseline_insert(&t, 0, 500);
@@ -160,7 +154,6 @@ static void test_work_is_counted(void **state)
 
 static void test_training(void **state)
 {
-    (void)state;
     const char *params[] = { "clusters=50", "factory=IVF50,Flat" };
     const struct index_ops *methods[] = { &faiss_ivf_flat_ops, &faiss_factory_ops };
     for (size_t m = 0; m < 2; m++) {
@@ -197,7 +190,6 @@ static double list_spread(uint64_t env_seed, const char *params)
 
 static void test_seeds(void **state)
 {
-    (void)state;
     const double own = list_spread(1, "clusters=16");
     assert_true(own >= 1);
     assert_float_equal(own, list_spread(5, "clusters=16;seed=1234"), 0);
@@ -209,7 +201,6 @@ static void test_seeds(void **state)
 
 static void test_hnsw(void **state)
 {
-    (void)state;
     assert_null(faiss_hnsw_ops.remove);
     assert_null(faiss_hnsw_ops.range);
     for (int m = INDEX_L2SQ; m <= INDEX_COS; m++) {
@@ -233,7 +224,6 @@ static void test_hnsw(void **state)
 
 static void test_saved_files(void **state)
 {
-    (void)state;
     baseline_try_files(&faiss_flat_ops, "", "");
     baseline_try_files(&faiss_ivf_flat_ops, "clusters=9;direct_map=hashtable", "nprobe=3");
     baseline_try_files(&faiss_hnsw_ops, "", "ef_search=20");
@@ -242,7 +232,6 @@ static void test_saved_files(void **state)
 
 static void test_untrained_is_saved_too(void **state)
 {
-    (void)state;
     struct baseline_test t;
     char dir[PATH_MAX];
     struct index *loaded = NULL;
@@ -262,7 +251,6 @@ static void test_untrained_is_saved_too(void **state)
 
 static void test_memory_is_told(void **state)
 {
-    (void)state;
     const struct index_ops *methods[] = { &faiss_flat_ops, &faiss_ivf_flat_ops, &faiss_hnsw_ops,
                                           &faiss_factory_ops };
     for (size_t m = 0; m < 4; m++) {
@@ -283,7 +271,6 @@ static void test_memory_is_told(void **state)
 
 static void test_no_memory(void **state)
 {
-    (void)state;
     baseline_try_no_memory(&faiss_flat_ops);
     baseline_try_no_memory(&faiss_ivf_flat_ops);
     baseline_try_no_memory(&faiss_hnsw_ops);
@@ -292,7 +279,6 @@ static void test_no_memory(void **state)
 
 static void test_churn(void **state)
 {
-    (void)state;
     baseline_churn(&faiss_flat_ops, "", "", 1);
     baseline_churn(&faiss_ivf_flat_ops, "clusters=12", "nprobe=12", 1);
     baseline_churn(&faiss_ivf_flat_ops, "clusters=12;direct_map=hashtable", "nprobe=12", 1);
@@ -301,7 +287,6 @@ static void test_churn(void **state)
 
 static void test_empty(void **state)
 {
-    (void)state;
     const struct index_ops *methods[] = { &faiss_flat_ops, &faiss_ivf_flat_ops, &faiss_hnsw_ops,
                                           &faiss_factory_ops };
     for (size_t m = 0; m < 4; m++) {

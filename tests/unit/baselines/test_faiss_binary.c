@@ -100,7 +100,6 @@ static void expect_every_radius(struct baseline_test *t, const char *knobs)
 
 static void test_exact_at_every_radius(void **state)
 {
-    (void)state;
     const struct {
         const char *factory, *knobs;
         bool remove;
@@ -132,7 +131,6 @@ static void test_exact_at_every_radius(void **state)
    flip less misses some. */
 static void test_flips_that_make_it_exact(void **state)
 {
-    (void)state;
     const struct {
         const char *factory;
         unsigned hashes, bits;
@@ -171,7 +169,6 @@ static void test_flips_that_make_it_exact(void **state)
 
 static void test_refusals(void **state)
 {
-    (void)state;
     static const char *const none[] = { "BHash0",    "BHash-3",   "BHash64", "BHash4x0", "BHash0x4",
                                         "BHash5x16", "BHash1x64", "BIVF0",   "BIVF-1",   "Flat" };
     struct baseline_test t;
@@ -211,7 +208,6 @@ static void test_refusals(void **state)
 /* All rows in one bucket, with a number of rows that is a power of two. */
 static void test_equal_codes_are_saved(void **state)
 {
-    (void)state;
     static const char *const factories[] = { "BHash8", "BHash4x8", "BHash1x3" };
     for (size_t i = 0; i < sizeof factories / sizeof *factories; i++) {
         static const size_t sizes[] = { 1, 2, 3, 4, 7, 8, 16, 32 };
@@ -245,7 +241,6 @@ static void test_equal_codes_are_saved(void **state)
 /* Codes and queries that end at an unreadable page. */
 static void test_codes_at_the_end_of_a_page(void **state)
 {
-    (void)state;
     static const char *const factories[] = { "BHash12", "BHash4x16", "BHash8x8", "BHash3x21",
                                              "BFlat",   "BIVF2",     "BHNSW8" };
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -285,7 +280,6 @@ static size_t heap_bytes(void)
 
 static void test_memory_is_what_malloc_gave(void **state)
 {
-    (void)state;
     enum { N = 24000, BATCH = 3000 };
     static const char *const factories[] = { "BFlat",     "BHash16", "BHash4x16",
                                              "BHash2x30", "BIVF64",  "BHNSW8" };
@@ -313,7 +307,6 @@ static void test_memory_is_what_malloc_gave(void **state)
 
 static void test_stats_of_hashes(void **state)
 {
-    (void)state;
     struct baseline_test t;
     begin(&t, "BHash4x16", 200);
     for (size_t i = 0; i < 200; i++)

@@ -89,14 +89,12 @@ static void try_trap(const struct trap *trap)
 
 static void test_factory_traps(void **state)
 {
-    (void)state;
     for (size_t i = 0; i < sizeof traps / sizeof *traps; i++)
         try_trap(&traps[i]);
 }
 
 static void test_factory_refuses(void **state)
 {
-    (void)state;
     struct baseline_test t;
     uint64_t ids[10];
     float distances[10];
@@ -127,7 +125,6 @@ static void test_factory_refuses(void **state)
 
 static void test_binary(void **state)
 {
-    (void)state;
     const struct {
         const char *factory, *knobs;
         double recall;

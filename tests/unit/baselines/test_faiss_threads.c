@@ -79,7 +79,6 @@ static void test_inverted_file(void **state)
 {
     static uint64_t ids[2][QUERIES * K];
     struct baseline_test t;
-    (void)state;
     openblas_set_num_threads(THREADS);
     const int before = openblas_get_num_threads();
     begin(&t, &faiss_ivf_flat_ops, "clusters=64", THREADS);
@@ -101,7 +100,6 @@ static void test_flat(void **state)
 {
     static uint64_t ids[2][QUERIES * K];
     struct baseline_test t;
-    (void)state;
     openblas_set_num_threads(THREADS);
     begin(&t, &faiss_flat_ops, "", THREADS);
     baseline_insert(&t, 0, ROWS);

@@ -17,7 +17,6 @@ extern const struct index_ops hnswlib_ops;
 /* Every dimension class with its own distance function in hnswlib, under every metric. */
 static void test_finds_neighbours(void **state)
 {
-    (void)state;
     const size_t dims[] = { 3, 8, 15, 16, 20, 32, 37, 100 };
     for (size_t d = 0; d < sizeof dims / sizeof *dims; d++)
         baseline_try_recall(&hnswlib_ops, "ef_construction=100", dims[d], "ef_search=100");
@@ -25,7 +24,6 @@ static void test_finds_neighbours(void **state)
 
 static void test_exhaustive_is_exact(void **state)
 {
-    (void)state;
     baseline_try_exact(&hnswlib_ops, "M=32;deletes=mark", "ef_search=800");
     baseline_try_exact(&hnswlib_ops, "M=32;deletes=replace", "ef_search=800");
 }
@@ -34,7 +32,6 @@ static void test_exhaustive_is_exact(void **state)
    slots, on several threads. */
 static void test_ids_come_back(void **state)
 {
-    (void)state;
     const char *params = "M=4;ef_construction=20;deletes=replace";
     struct baseline_test t;
     baseline_begin(&t, &hnswlib_ops, params, INDEX_F32, INDEX_L2SQ, 8, 160);
@@ -54,14 +51,12 @@ static void test_ids_come_back(void **state)
 
 static void test_ids_have_64_bits(void **state)
 {
-    (void)state;
     baseline_try_ids_of_64_bits(&hnswlib_ops, "ef_search=600");
 }
 
 /* Slots are reused, so the graph keeps its size; rows that are only marked stay in it. */
 static void test_replace_keeps_its_size(void **state)
 {
-    (void)state;
     struct baseline_test t;
     const char *params[] = { "deletes=mark", "deletes=replace" };
     for (int replace = 0; replace < 2; replace++) {
@@ -82,7 +77,6 @@ static void test_replace_keeps_its_size(void **state)
 /* hnswlib 2024 loses an id that is inserted again while another row has its old slot. */
 static void test_an_id_comes_back(void **state)
 {
-    (void)state;
     struct baseline_test t;
     baseline_begin(&t, &hnswlib_ops, "deletes=replace", INDEX_F32, INDEX_L2SQ, 12, 60);
     baseline_insert(&t, 0, 40);
@@ -101,7 +95,6 @@ static void test_an_id_comes_back(void **state)
 
 static void test_grows(void **state)
 {
-    (void)state;
     struct baseline_test t;
     baseline_begin(&t, &hnswlib_ops, "M=4;ef_construction=20", INDEX_F32, INDEX_L2SQ, 8, 5000);
     assert_float_equal(baseline_stat(&t, "capacity"), 1024, 0);
@@ -123,14 +116,12 @@ static void test_grows(void **state)
 
 static void test_work_is_counted(void **state)
 {
-    (void)state;
     baseline_try_work(&hnswlib_ops, "ef_search=1000", "ef_search=10");
 }
 
 /* Two threads build another graph than one thread, with the same recall. */
 static void test_threads(void **state)
 {
-    (void)state;
     struct baseline_test t;
     baseline_begin(&t, &hnswlib_ops, "", INDEX_F32, INDEX_L2SQ, 16, 900);
     pool_destroy(t.bench.pool);
@@ -143,7 +134,6 @@ static void test_threads(void **state)
 
 static void test_seeds(void **state)
 {
-    (void)state;
     double links[4];
     const char *params[] = { "", "seed=100", "", "" };
     const uint64_t seeds[] = { 1, 7, 7, 7 };
@@ -167,27 +157,23 @@ static void test_seeds(void **state)
 
 static void test_files(void **state)
 {
-    (void)state;
     baseline_try_files(&hnswlib_ops, "", "ef_search=20");
     baseline_try_files(&hnswlib_ops, "deletes=replace;M=5", "ef_search=20");
 }
 
 static void test_no_memory(void **state)
 {
-    (void)state;
     baseline_try_no_memory(&hnswlib_ops);
 }
 
 static void test_churn(void **state)
 {
-    (void)state;
     baseline_churn(&hnswlib_ops, "deletes=mark", "ef_search=200", .95);
     baseline_churn(&hnswlib_ops, "deletes=replace", "ef_search=200", .9);
 }
 
 static void test_empty(void **state)
 {
-    (void)state;
     baseline_try_empty(&hnswlib_ops, "ef_search=100");
 }
 

@@ -21,7 +21,6 @@ extern const struct index_ops usearch_ops;
 /* Both implementations of every metric. */
 static void test_finds_neighbours(void **state)
 {
-    (void)state;
     const size_t dims[] = { 3, 16, 37, 100 };
     for (size_t d = 0; d < sizeof dims / sizeof *dims; d++) {
         baseline_try_recall(&usearch_ops, "", dims[d], "expansion_search=100");
@@ -31,7 +30,6 @@ static void test_finds_neighbours(void **state)
 
 static void test_exhaustive_is_exact(void **state)
 {
-    (void)state;
     const char *knobs = "expansion_search=800";
     baseline_try_exact(&usearch_ops, "connectivity=32", knobs);
     baseline_try_exact(&usearch_ops, "connectivity=32;metric_impl=usearch", knobs);
@@ -39,7 +37,6 @@ static void test_exhaustive_is_exact(void **state)
 
 static void test_ids_have_64_bits(void **state)
 {
-    (void)state;
     baseline_try_ids_of_64_bits(&usearch_ops, "expansion_search=600");
 }
 
@@ -47,7 +44,6 @@ static void test_ids_have_64_bits(void **state)
    for an empty slot. */
 static void test_keys(void **state)
 {
-    (void)state;
     struct rng r = rng_at(test_seed(), 3);
     const uint64_t no_key = UINT64_MAX;
     for (size_t i = 0; i < 10000; i++) {
@@ -64,7 +60,6 @@ static void test_keys(void **state)
 /* Ids in order, as in a workload: a removal must not scan all keys. */
 static void test_removal_does_not_scan(void **state)
 {
-    (void)state;
     struct baseline_test t;
     size_t done = 0;
     baseline_begin(&t, &usearch_ops, "connectivity=2;expansion_add=1", INDEX_F32, INDEX_L2SQ, 2,
@@ -82,7 +77,6 @@ static void test_removal_does_not_scan(void **state)
    whole numbers lose nothing. */
 static void test_half_floats(void **state)
 {
-    (void)state;
     const char *params[] = { "scalar=bf16", "scalar=bf16;metric_impl=usearch" };
     for (size_t p = 0; p < 2; p++) {
         for (int m = INDEX_L2SQ; m <= INDEX_COS; m++) {
@@ -105,7 +99,6 @@ static void test_half_floats(void **state)
 
 static void test_bytes(void **state)
 {
-    (void)state;
     for (int m = INDEX_L2SQ; m <= INDEX_IP; m++) {
         struct baseline_test t;
         uint64_t ids[3];
@@ -150,7 +143,6 @@ static void test_bytes(void **state)
 /* usearch's own rounding to 127ths of unit length is coarse, but finds neighbours. */
 static void test_rounded_unit_vectors(void **state)
 {
-    (void)state;
     struct baseline_test t;
     baseline_begin(&t, &usearch_ops, "scalar=i8;metric_impl=usearch", INDEX_F32, INDEX_COS, 16,
                    600);
@@ -165,7 +157,6 @@ static void test_rounded_unit_vectors(void **state)
 
 static void test_refused_combinations(void **state)
 {
-    (void)state;
     const struct {
         const char *params;
         enum metric metric;
@@ -188,7 +179,6 @@ static void test_refused_combinations(void **state)
 /* New rows take the slots of removed ones, so the graph keeps its size. */
 static void test_places_are_used_again(void **state)
 {
-    (void)state;
     struct baseline_test t;
     baseline_begin(&t, &usearch_ops, "", INDEX_F32, INDEX_L2SQ, 12, 900);
     baseline_insert(&t, 0, 300);
@@ -211,7 +201,6 @@ static void test_places_are_used_again(void **state)
 /* Rows inserted one by one still get random levels; a graph of one level would have low recall. */
 static void test_grows(void **state)
 {
-    (void)state;
     struct baseline_test t;
     baseline_begin(&t, &usearch_ops, "connectivity=4;expansion_add=20", INDEX_F32, INDEX_L2SQ, 8,
                    5000);
@@ -233,14 +222,12 @@ static void test_grows(void **state)
 
 static void test_work_is_counted(void **state)
 {
-    (void)state;
     baseline_try_work(&usearch_ops, "expansion_search=1000", "expansion_search=10");
 }
 
 /* Three threads build another graph than one thread, with the same recall. */
 static void test_threads(void **state)
 {
-    (void)state;
     const char *params[] = { "", "scalar=u8" };
     for (size_t p = 0; p < 2; p++) {
         struct baseline_test t;
@@ -264,26 +251,22 @@ static void test_threads(void **state)
 
 static void test_files(void **state)
 {
-    (void)state;
     baseline_try_files(&usearch_ops, "", "expansion_search=20");
     baseline_try_files(&usearch_ops, "scalar=bf16;connectivity=5", "expansion_search=20");
 }
 
 static void test_empty(void **state)
 {
-    (void)state;
     baseline_try_empty(&usearch_ops, "expansion_search=100");
 }
 
 static void test_no_memory(void **state)
 {
-    (void)state;
     baseline_try_no_memory(&usearch_ops);
 }
 
 static void test_churn(void **state)
 {
-    (void)state;
     baseline_churn(&usearch_ops, "", "expansion_search=200", .9);
     baseline_churn(&usearch_ops, "scalar=bf16;metric_impl=usearch", "expansion_search=200", .85);
 }

@@ -1,7 +1,6 @@
 /* cluster_files.c - cluster files for tests. */
 #include "tests/unit/channi/cluster_files.h"
 
-
 static void log_line(void *to, const char *line)
 {
     struct files_fixture *f = to;
@@ -100,7 +99,6 @@ void filed_make(struct filed *d, struct files_fixture *f, unsigned with, uint64_
 
 void filed_free(struct filed *d, struct files_fixture *f)
 {
-    (void)f;
     graph_destroy(d->graph);
     free(d->rows);
     free(d->ids);

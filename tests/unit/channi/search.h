@@ -4,7 +4,6 @@
 
 #include <limits.h>
 
-#include "algorithms/channi/cache/cache.h"
 #include "algorithms/channi/channi.h"
 #include "algorithms/channi/index.h"
 #include "algorithms/channi/search/search.h"

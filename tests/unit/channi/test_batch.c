@@ -79,7 +79,6 @@ static const struct batch_case cases[] = {
 
 static void test_same(void **state)
 {
-    (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const struct batch_case *t = &cases[i];
         struct channi_params p = ledger_params();
@@ -110,7 +109,6 @@ static void test_same(void **state)
 /* Of an old version. */
 static void test_as_of(void **state)
 {
-    (void)state;
     struct channi_params p = ledger_params();
     struct replies before, single, batch;
     struct ledger l;
@@ -135,7 +133,6 @@ static void test_as_of(void **state)
    are five rounds. */
 static void test_reads(void **state)
 {
-    (void)state;
     struct channi_params p = ledger_params();
     struct replies a;
     struct ledger l;
@@ -157,7 +154,6 @@ static void test_reads(void **state)
 /* Out of memory at any point: the code, no leak, and the next search succeeds. */
 static void test_out_of_memory(void **state)
 {
-    (void)state;
     struct channi_params p = ledger_params();
     struct replies single, batch;
     struct ledger l;
@@ -197,7 +193,6 @@ static uint64_t scratch_after(struct ledger *l, const void *query, size_t share_
    them all. */
 static void test_little_is_not_shared(void **state)
 {
-    (void)state;
     for (size_t which = 0; which < INSIDES; which++) {
         struct channi_params p = inside_params(which);
         struct ledger l;

@@ -16,7 +16,6 @@
    search every row is assigned to its nearest primary. */
 static void test_build(void **state)
 {
-    (void)state;
     struct channi_params params = build_params();
     struct book b;
 
@@ -60,7 +59,6 @@ static void test_build(void **state)
 /* Equal rows are never separated: there are as many clusters as distinct rows. */
 static void test_build_of_equal_rows(void **state)
 {
-    (void)state;
     struct book b;
 
     book_open(&b, build_params(), INDEX_U8, DIM, ROWS, 2);
@@ -106,7 +104,6 @@ static uint64_t hash_of_files(const struct book *b, size_t *n_files)
 
 static void test_same_at_any_threads(void **state)
 {
-    (void)state;
     for (int inside = INSIDE_GRAPH; inside <= INSIDE_CODES; inside++) {
         for (int sampling = 0; sampling <= SAMPLE_KMEANS;
              sampling += inside == INSIDE_GRAPH ? 1 : 3) {
@@ -141,7 +138,6 @@ static void test_same_at_any_threads(void **state)
 /* A failed build changes nothing: the rows stay in one cluster, and the next commit builds. */
 static void test_build_out_of_memory(void **state)
 {
-    (void)state;
     for (size_t at = 1;; at += 5) {
         struct channi_params params = build_params();
         struct book b;
@@ -206,7 +202,6 @@ static int watch_write(void *to, const char *call)
    all of that is returned to the system, but not at every later commit. */
 static void test_list_goes_before_splits(void **state)
 {
-    (void)state;
     enum { MANY = 12000, MORE = 100, WIDE = 128 };
     struct channi_params params = build_params();
     struct watch w = { 0 };
@@ -267,7 +262,6 @@ static void expect_bounds(const struct book *b, const struct quantizer *q, const
 
 static void test_codes(void **state)
 {
-    (void)state;
     struct channi_params params = build_params();
     struct book b;
     struct channi_cluster_codes codes;

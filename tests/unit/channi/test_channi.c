@@ -69,7 +69,6 @@ static void expect_runs(const struct channi_delta *d, uint32_t from)
 
 static void test_delta(void **state)
 {
-    (void)state;
     /* Around the ends of chunks: 16, 48, 112, ... */
     static const uint32_t edges[] = { 1, 15, 16, 17, 47, 48, 49, 111, 112, 113, 2000 };
     struct mem mem = { 0 };
@@ -97,7 +96,6 @@ static void test_delta(void **state)
 
 static void test_delta_memory(void **state)
 {
-    (void)state;
     struct mem mem = { .fail_at = 2 };
     struct channi_delta d;
 
@@ -128,7 +126,6 @@ static void *read_delta(void *arg)
 
 static void test_delta_readers(void **state)
 {
-    (void)state;
     struct mem mem = { 0 };
     struct channi_delta d;
     pthread_t readers[2];
@@ -147,7 +144,6 @@ static void test_delta_readers(void **state)
 
 static void test_sees(void **state)
 {
-    (void)state;
     assert_true(channi_sees(5, 5, 0));
     assert_false(channi_sees(4, 5, 0));
     assert_true(channi_sees(5, 1, 6));
@@ -159,7 +155,6 @@ static void test_sees(void **state)
 
 static void test_places(void **state)
 {
-    (void)state;
     enum { IDS = 600 };
     struct book b;
     struct channi_place known[IDS];
@@ -217,7 +212,6 @@ static struct channi_cluster *cluster_stub(struct channi *s, uint32_t cid,
 /* Readers in the epoch keep their view; a referenced view keeps its layout's clusters. */
 static void test_views(void **state)
 {
-    (void)state;
     struct book b;
     unsigned ticket;
 
@@ -268,7 +262,6 @@ static void test_views(void **state)
 
 static void test_changes(void **state)
 {
-    (void)state;
     struct mem mem = { 0 };
     struct error error = { 0 };
     struct channi_changes c;
@@ -301,7 +294,6 @@ static void test_changes(void **state)
 
 static void test_options(void **state)
 {
-    (void)state;
     static const struct {
         const char *name, *first, *second, *third;
         int code;
@@ -346,7 +338,6 @@ static void test_options(void **state)
 
 static void test_sizes(void **state)
 {
-    (void)state;
     static const struct {
         int64_t expected;
         double fraction;
@@ -377,7 +368,6 @@ static void test_sizes(void **state)
 /* Two indexes in one folder would overwrite each other. */
 static void test_folder(void **state)
 {
-    (void)state;
     struct book b;
     struct index *second = NULL;
     struct index_env nowhere;
@@ -394,7 +384,6 @@ static void test_folder(void **state)
    are rewritten later than those with graphs. */
 static void test_derived(void **state)
 {
-    (void)state;
     static const struct {
         int64_t maintenance, inside;
         size_t threads;

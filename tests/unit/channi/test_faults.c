@@ -107,7 +107,6 @@ static void fail_at_every_call(const char *name, struct channi_params p, bool on
 
 static void test_failing_calls(void **state)
 {
-    (void)state;
     for (int on = 0; on < 2; on++) {
         fail_at_every_call("graph", params_of(INSIDE_GRAPH, CHANNI_WRITTEN), on);
         fail_at_every_call("codes, synced", params_of(INSIDE_CODES, CHANNI_SYNCED), on);
@@ -118,7 +117,6 @@ static void test_failing_calls(void **state)
    so the files of both are needed. */
 static void test_failing_checkpoint(void **state)
 {
-    (void)state;
     static struct crash c;
     bool finished = false;
     size_t i = 1;
@@ -159,7 +157,6 @@ static void test_failing_checkpoint(void **state)
 /* A failed opening returns an error and changes nothing. */
 static void test_failing_load(void **state)
 {
-    (void)state;
     static struct crash c;
 
     for (size_t saved = 0; saved < 2; saved++) {
@@ -205,7 +202,6 @@ static void test_failing_load(void **state)
 /* A failed save leaves either the earlier saved index or the new one. */
 static void test_failing_save(void **state)
 {
-    (void)state;
     static struct crash c;
     bool finished = false;
     size_t i = 1, new_ones = 0;
@@ -311,7 +307,6 @@ static void flip_file(struct crash *c, struct folder_copy *m, struct copied_file
 /* The last commit may be lost with a torn tail; it changes nothing that is compared. */
 static void test_flipped(void **state)
 {
-    (void)state;
     static struct crash c;
     static struct folder_copy m;
     struct rng r = rng_at(test_seed(), 9);

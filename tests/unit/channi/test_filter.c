@@ -44,7 +44,6 @@ static void test_exact(void **state)
 {
     static const double shares[] = { .5, .1, .01, .001, 0 };
 
-    (void)state;
     for (size_t which = 0; which < INSIDES; which++) {
         struct ledger l;
 
@@ -89,7 +88,6 @@ static void test_recall(void **state)
     static const double shares[] = { 1, .5, .1, .02, .005, .001 };
     static const char *const by[] = { "id", "attribute", "two attributes" };
 
-    (void)state;
     for (size_t which = 0; which < INSIDES; which++) {
         struct channi_params p = inside_params(which);
         struct ledger l;
@@ -138,7 +136,6 @@ static void test_recall(void **state)
 /* The allowed rows are far from the query, and in few clusters. */
 static void test_elsewhere(void **state)
 {
-    (void)state;
     struct ledger l;
 
     ledger_open(&l, inside_params(1), INDEX_F32, 8, 4000, 1);
@@ -234,7 +231,6 @@ static struct attribute_condition draw_condition(struct rng *r, const int64_t *c
 /* A condition that a row meets is never excluded, and the estimated share is near. */
 static void test_summaries(void **state)
 {
-    (void)state;
     struct rng r = rng_at(test_seed(), 31);
     static int64_t column[COLUMN], scratch[COLUMN];
 

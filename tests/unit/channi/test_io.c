@@ -45,7 +45,6 @@ static void every_combination(void **state)
 {
     struct channi_params p = build_params();
     const char *why;
-    (void)state;
 
     p.cache_mb = 1;
     for (p.io = CACHE_IO_AUTO; p.io <= CACHE_IO_PREAD; p.io++)

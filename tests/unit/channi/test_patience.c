@@ -6,7 +6,6 @@
    many deletions, and with an attribute range. */
 static void test_patience(void **state)
 {
-    (void)state;
     struct channi_params p = inside_params(0);
     struct ledger l;
     const struct attribute_filter range = ONE_RANGE(0, 700);
@@ -57,7 +56,6 @@ static double newest_asked(struct ledger *l, size_t first, int64_t patience)
    without early stopping all are. */
 static void test_new_rows(void **state)
 {
-    (void)state;
     for (int many = 0; many < 2; many++) {
         const size_t first = many ? 3000 : 5400;
         struct channi_params p = inside_params(0);
@@ -93,7 +91,6 @@ static struct answers asked_at(struct ledger *l, uint64_t version, const unsigne
 /* Rows that a reader's version does not see do not make a small delta large. */
 static void test_new_rows_pinned(void **state)
 {
-    (void)state;
     struct channi_params p = inside_params(0);
     struct ledger l;
     uint64_t version;
@@ -123,7 +120,6 @@ static void test_new_rows_pinned(void **state)
    `prefetch` clusters. */
 static void test_prefetch(void **state)
 {
-    (void)state;
     static const int64_t prefetch[] = { 0, 32, 150 };
     uint64_t read[3];
 

@@ -184,7 +184,6 @@ static void test_precision(void **state)
     const struct channi_knobs all = book_exhaustive(), usual = book_knobs();
     double fields[5];
 
-    (void)state;
     make_scene(&s);
     for (unsigned i = 0; i < 5; i++)
         fields[i] = recall_of_floats(&s, 1U << i);
@@ -208,7 +207,6 @@ static void test_the_measures(void **state)
 {
     static struct scene s;
 
-    (void)state;
     make_scene(&s);
     memset(s.class_of, 0, sizeof s.class_of);
     memset(s.asked, 0, sizeof s.asked);

@@ -57,7 +57,6 @@ static void snap_expect(struct snap *s, struct book *b)
    answers after. */
 static void test_pinned_readers(void **state)
 {
-    (void)state;
     enum { SNAPS = 8 };
     for (int inside = INSIDE_GRAPH; inside <= INSIDE_CODES; inside++) {
         struct channi_params p = twenty();
@@ -96,7 +95,6 @@ static void test_pinned_readers(void **state)
 /* Without a pin, files keep the dead rows of versions within `history`. */
 static void test_history(void **state)
 {
-    (void)state;
     enum { BACK = 6, ROUNDS = 60 };
     struct channi_params p = twenty();
     struct book b;
@@ -166,7 +164,6 @@ static void *read_on(void *arg)
 
 static void test_background(void **state)
 {
-    (void)state;
     struct channi_params p = twenty();
     struct book b;
     pthread_t threads[2];

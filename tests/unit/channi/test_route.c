@@ -223,7 +223,6 @@ static void lead(enum kind_of_layout kind, struct rng *rng, uint32_t n, uint32_t
 
 static void test_layouts(void **state)
 {
-    (void)state;
     static const uint32_t sizes[] = { 1, 2, 9, 500 };
 
     for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
@@ -258,7 +257,6 @@ static void test_layouts(void **state)
 /* A distance to a root is computed only if no route has the root's row. */
 static void test_roots_are_measured_where_they_must(void **state)
 {
-    (void)state;
     for (int moved = 0; moved < 2; moved++) {
         uint32_t cids[40], cid;
         double routes = 0, route = 0;
@@ -282,7 +280,6 @@ static void test_roots_are_measured_where_they_must(void **state)
    measures every route each time, so it is repeated once at most. */
 static void test_dropped_routes_are_not_measured_again(void **state)
 {
-    (void)state;
     static const size_t widths[] = { 8, 64 }; /* the narrow one begins with a beam */
 
     for (size_t w = 0; w < sizeof widths / sizeof *widths; w++) {
@@ -311,7 +308,6 @@ static void test_dropped_routes_are_not_measured_again(void **state)
 /* Before the build all rows are in one cluster. A layout without a live route is an error. */
 static void test_without_routes(void **state)
 {
-    (void)state;
     uint32_t cids[4] = { 0 }, cid = 7;
     float distances[4];
     double checked = 0;
@@ -335,7 +331,6 @@ static void test_without_routes(void **state)
 /* Fails every allocation in turn; afterwards the same scratch works. */
 static void test_out_of_memory(void **state)
 {
-    (void)state;
     uint32_t cids[500], cid;
     bool done = false;
 

@@ -79,7 +79,6 @@ static double mean_nearest(const uint8_t *rows, size_t n, const uint32_t *out, s
    k-means has the smallest distances to the rows. */
 static void test_kinds_spread(void **state)
 {
-    (void)state;
     enum { K = 40 };
     struct test_bench b;
     struct rng rng = rng_at(test_seed(), 3);
@@ -111,7 +110,6 @@ static void test_kinds_spread(void **state)
    the distances between chosen rows are at least that of any row to its nearest chosen one. */
 static void test_farthest_is_farthest(void **state)
 {
-    (void)state;
     enum { N = 300, K = 12 };
     struct test_bench b;
     struct rng rng = rng_at(test_seed(), 4);
@@ -146,7 +144,6 @@ static void test_farthest_is_farthest(void **state)
 /* Of 30 distinct rows with many copies, all are chosen before any is chosen twice. */
 static void test_equal_rows(void **state)
 {
-    (void)state;
     enum { N = 900, DISTINCT = 30 };
     struct test_bench b;
     struct rng rng = rng_at(test_seed(), 5);
@@ -180,7 +177,6 @@ static void test_equal_rows(void **state)
 
 static void test_sampling_threads_and_memory(void **state)
 {
-    (void)state;
     enum { N = 3000, K = 50 };
     struct test_bench one, two;
     struct rng rng = rng_at(test_seed(), 6);

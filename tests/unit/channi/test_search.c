@@ -27,7 +27,6 @@ static void assert_exact(struct ledger *l, size_t threads)
 
 static void test_exact(void **state)
 {
-    (void)state;
     for (size_t i = 0; i < INSIDES * 2; i++) {
         const size_t which = i / 2;
         struct ledger l;
@@ -56,7 +55,6 @@ static void test_exact(void **state)
    Cauchy-Schwarz inequality bounds of 24 dimensions never fail from eps0 = sqrt(23) on. */
 static void test_exact_large(void **state)
 {
-    (void)state;
     for (size_t cold = 0; cold < 2; cold++) {
         struct channi_params p = inside_params(2);
         struct ledger l;
@@ -76,7 +74,6 @@ static void test_exact_large(void **state)
 /* One query with many threads, and many queries, give the answers of one thread. */
 static void test_threads(void **state)
 {
-    (void)state;
     for (size_t which = 0; which < INSIDES; which++) {
         struct channi_params p = inside_params(which);
         struct ledger l;
@@ -118,7 +115,6 @@ static void test_threads(void **state)
    which files arrive, even with bounds that may fail. */
 static void test_cached(void **state)
 {
-    (void)state;
     for (size_t which = 0; which < INSIDES; which++) {
         static const size_t budgets[] = { SIZE_MAX / 2, 100000, 300000, 1000000, 1, 100000 };
         struct channi_params p = inside_params(which);
@@ -156,7 +152,6 @@ static void test_cached(void **state)
 static void test_as_of(void **state)
 {
     enum { PINS = 4 };
-    (void)state;
     for (size_t which = 0; which < INSIDES; which++) {
         struct ledger l;
         bool *live[PINS];
@@ -202,7 +197,6 @@ static void test_as_of(void **state)
    saves distances. */
 static void test_knobs(void **state)
 {
-    (void)state;
     struct channi_params p = inside_params(2);
     struct ledger l;
 
@@ -248,7 +242,6 @@ static void test_knobs(void **state)
 /* Clusters without answers end a search. */
 static void test_idle(void **state)
 {
-    (void)state;
     for (size_t which = 0; which < INSIDES; which++) {
         struct ledger l;
         double all, some, recall, idle;
@@ -294,7 +287,6 @@ static int note(void *to, size_t query, uint64_t id, float distance)
 
 static void test_range(void **state)
 {
-    (void)state;
     for (size_t which = 0; which < INSIDES; which++) {
         struct ledger l;
 
@@ -356,7 +348,6 @@ static void damage(const struct ledger *l, char *name)
 /* A damaged file is an error with its name or, with `degraded`, skipped. */
 static void test_damaged(void **state)
 {
-    (void)state;
     for (int degraded = 0; degraded < 2; degraded++) {
         struct channi_params p = inside_params(1);
         struct ledger l;
@@ -397,7 +388,6 @@ static void test_reduce(void **state)
     enum { LISTS = 5, K = 12 };
     struct rng rng = rng_at(test_seed(), 5);
 
-    (void)state;
     for (int round = 0; round < 200; round++) {
         float distances[LISTS + 2][K];
         uint64_t ids[LISTS + 2][K];
@@ -438,7 +428,6 @@ static void test_reduce_candidates(void **state)
     struct channi_search_work works[MEMBERS + 1];
     struct channi_query_context seekers[MEMBERS + 1];
 
-    (void)state;
     memset(works, 0, sizeof works);
     memset(seekers, 0, sizeof seekers);
     for (size_t i = 0; i <= MEMBERS; i++) {

@@ -10,7 +10,6 @@ static void set(struct book *b)
 /* A lower share makes compactions due. A smaller cache evicts at once. */
 static void test_effects(void **state)
 {
-    (void)state;
     struct channi_params p = book_defaults();
     struct channi_cache_counts n;
     struct book b;
@@ -53,7 +52,6 @@ static void test_effects(void **state)
 /* Options change while jobs run, wait for their limits, and are queued. */
 static void test_beside_threads(void **state)
 {
-    (void)state;
     struct channi_params p = twenty();
     struct book b;
 

@@ -6,7 +6,6 @@
 
 static void test_sizes(void **state)
 {
-    (void)state;
     struct channi_sizes s;
     uint32_t even[] = { 7, 7, 7, 7 }, one[] = { 0, 0, 0, 12, 0 }, mixed[] = { 5, 1, 3 };
     uint32_t many[200], hundred[100];
@@ -116,7 +115,6 @@ static void exchange(struct book *b, uint32_t x, uint32_t y)
 /* The reports match the index; rows in another cluster than their search's count as misassigned. */
 static void test_stats(void **state)
 {
-    (void)state;
     struct book b;
 
     book_open(&b, build_params(), INDEX_F32, DIM, ROWS, 1);
@@ -148,7 +146,6 @@ static int take_medoid(void *to, uint64_t cluster, uint64_t id)
 
 static void test_memory_and_clusters(void **state)
 {
-    (void)state;
     struct book b;
     struct memory_use use;
     uint64_t ids[ROWS], numbers[ROWS], medoids[ROWS];
@@ -182,7 +179,6 @@ static void test_memory_and_clusters(void **state)
 /* A delta has chunks of 16, 32 and 64 rows, so it is no larger than for 112 vectors. */
 static void test_attributes_are_no_vectors(void **state)
 {
-    (void)state;
     struct book b;
     struct memory_use use;
 

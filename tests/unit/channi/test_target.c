@@ -101,7 +101,6 @@ static void open_set(struct ledger *l, const struct target_set *t)
 
 static void test_reached(void **state)
 {
-    (void)state;
     static const double targets[] = { .8, .9, .95 };
     double below[3] = { 0 };
 
@@ -130,7 +129,6 @@ static void test_reached(void **state)
 /* Before the build, and with fewer rows than k, nothing can be learnt: searches are complete. */
 static void test_nothing_to_learn(void **state)
 {
-    (void)state;
     struct channi_params p = ledger_params();
     struct ledger l;
     double clusters;
@@ -153,7 +151,6 @@ static void test_nothing_to_learn(void **state)
 
 static void test_out_of_memory(void **state)
 {
-    (void)state;
     struct ledger l;
     bool done = false;
     uint64_t ids[K];

@@ -30,7 +30,6 @@ static void pin_some(struct book *b, struct moment *snapshots)
 /* Random commits, rollbacks, searches during transactions, snapshots. */
 static void test_histories(void **state)
 {
-    (void)state;
     FOR_WORLDS(w)
     {
         struct moment snapshots[PINS] = { 0 };
@@ -72,7 +71,6 @@ static void test_histories(void **state)
 /* The last versions can be searched without a snapshot, earlier ones cannot. */
 static void test_history(void **state)
 {
-    (void)state;
     FOR_WORLDS(w)
     {
         enum { LAST = 60 };
@@ -116,7 +114,6 @@ static void test_history(void **state)
    the clusters later. */
 static void test_snapshot_answers(void **state)
 {
-    (void)state;
     FOR_WORLDS(w)
     {
         enum { QUERIES = 40, K = 7 };
@@ -170,7 +167,6 @@ static void test_snapshot_answers(void **state)
 
 static void test_misuse(void **state)
 {
-    (void)state;
     struct book b;
     uint64_t version = 77;
     size_t done = 77;
@@ -251,7 +247,6 @@ static void fail_at(struct book *b, size_t i, bool persistent, bool *hit)
 
 static void test_memory(void **state)
 {
-    (void)state;
     FOR_WORLDS(w)
     {
         struct book b;
@@ -273,7 +268,6 @@ static void test_memory(void **state)
 /* Attributes of rows that are inserted in a transaction. */
 static void test_attributes(void **state)
 {
-    (void)state;
     FOR_WORLDS(w)
     {
         uint64_t ids[100], found[64], version;

@@ -14,8 +14,6 @@ static int note(void *to, size_t query, uint64_t id, float distance)
 {
     bool *there = to;
 
-    (void)query;
-    (void)distance;
     assert_true(id < IDS && !there[id]);
     there[id] = true;
     return OK;
@@ -95,7 +93,6 @@ static void write_pairs(struct book *b, size_t commits)
 
 static void test_readers(void **state)
 {
-    (void)state;
     FOR_WORLDS(w)
     {
         struct together t = { 0 };

@@ -15,7 +15,6 @@ struct loaded {
 static int find_cmocka(struct dl_phdr_info *info, size_t bytes, void *context)
 {
     struct loaded *found = context;
-    (void)bytes;
     if (!strstr(info->dlpi_name, "/libcmocka.so"))
         return 0;
     (void)snprintf(found->path, sizeof found->path, "%s", info->dlpi_name);
@@ -24,7 +23,6 @@ static int find_cmocka(struct dl_phdr_info *info, size_t bytes, void *context)
 
 static void the_right_content_is_required(void **state)
 {
-    (void)state;
     struct loaded cmocka = { "" };
     struct error err = { 0 };
     char sha256[SHA256_HEX_BYTES], elsewhere[PATH_MAX + 64];

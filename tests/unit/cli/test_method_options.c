@@ -90,7 +90,6 @@ static void check_table(const char *method, const struct param *table, size_t by
 
 static void test_all_methods(void **state)
 {
-    (void)state;
     struct registry registry = { 0 };
     struct error e = { 0 };
     assert_ok(methods_open(&registry, &e), &e);

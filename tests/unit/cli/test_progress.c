@@ -30,7 +30,6 @@ static void the_estimate_is_by_method(void **state)
     struct progress p;
     bool sure;
 
-    (void)state;
     begin(&p);
     assert_true(isnan(progress_left(&p, now_s(), &sure)));
     progress_cell_done(&p, "slow[bits=1]", 0, "ok", false, 100);
@@ -55,7 +54,6 @@ static void work_remains_until_the_last_cell_ends(void **state)
     char text[32];
     bool sure;
 
-    (void)state;
     begin(&p);
     progress_cell_done(&p, "slow[bits=1]", 0, "ok", false, 100);
     progress_cell_done(&p, "slow[bits=2]", 0, "ok", false, 100);
@@ -76,7 +74,6 @@ static void kept_cells_tell_nothing(void **state)
     struct progress p;
     bool sure;
 
-    (void)state;
     begin(&p);
     progress_cell_done(&p, "fast", 0, "ok", true, .001);
     assert_true(isnan(progress_left(&p, now_s(), &sure)));
@@ -90,7 +87,6 @@ static void lines_fit(void **state)
                                "insert load 40 %, and more that never ends";
     char line[400];
 
-    (void)state;
     for (size_t columns = 1; columns < 200; columns++) {
         progress_line(line, columns, 1, "40 s left", what);
         assert_true(strlen(line) <= columns);

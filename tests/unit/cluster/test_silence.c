@@ -16,7 +16,6 @@ static uint64_t look_for(struct cluster_listening *l, uint64_t begin_ns, uint64_
 static void test_silent_rank(void **state)
 {
     struct cluster_listening l = { 0, 0 };
-    (void)state;
     const uint64_t begin = UINT64_C(1000000) * MS;
     uint64_t now = look_for(&l, begin, 14900);
     assert_false(cluster_is_silent(&l, begin, now));
@@ -31,7 +30,6 @@ static void test_silent_rank(void **state)
 static void test_pause(void **state)
 {
     struct cluster_listening l = { 0, 0 };
-    (void)state;
     const uint64_t begin = UINT64_C(1000000) * MS, heard = begin + UINT64_C(5000) * MS;
     (void)look_for(&l, begin, 5000);
     uint64_t now = begin + UINT64_C(3600000) * MS;

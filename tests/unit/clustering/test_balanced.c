@@ -3,7 +3,6 @@
 
 static void test_every_row_is_in_one_node(void **state)
 {
-    (void)state;
     static const struct {
         enum element element;
         size_t n, dim, clusters;
@@ -70,7 +69,6 @@ static void skew(struct points *p)
 
 static void test_balance_evens_sizes(void **state)
 {
-    (void)state;
     double plain = 0, even = 0, found = 0;
 
     for (uint64_t seed = 1; seed <= 3; seed++) {
@@ -100,7 +98,6 @@ static void test_balance_evens_sizes(void **state)
    a random other node's. */
 static void test_clusters_are_of_near_rows(void **state)
 {
-    (void)state;
     for (int balanced = 0; balanced < 2; balanced++) {
         struct points p;
         struct balanced_tree t;
@@ -127,7 +124,6 @@ static void test_clusters_are_of_near_rows(void **state)
 
 static void test_same_at_any_thread_count(void **state)
 {
-    (void)state;
     struct balanced_tree first = { 0 };
     struct test_bench keep;
 

@@ -81,7 +81,6 @@ static void expect_quarters(const struct posting *p)
 
 static void test_sizes(void **state)
 {
-    (void)state;
     for (size_t n = 2; n <= 700; n += n < 20 ? 1 : 77) {
         for (int kind = 0; kind < 2; kind++) {
             struct posting p;
@@ -100,7 +99,6 @@ static void test_sizes(void **state)
 
 static void test_blobs_are_told_apart(void **state)
 {
-    (void)state;
     for (uint64_t seed = 0; seed < 20; seed++) {
         struct posting p;
         posting_open(&p, INDEX_F32, 150, 24, 0, 1);
@@ -119,7 +117,6 @@ static void test_blobs_are_told_apart(void **state)
 /* Without balance, the half whose rows are far apart would have one or two rows. */
 static void test_balance_evens_halves(void **state)
 {
-    (void)state;
     double plain = 0, even = 0;
 
     for (uint64_t seed = 0; seed < 30; seed++) {
@@ -142,7 +139,6 @@ static void test_balance_evens_halves(void **state)
 
 static void test_identical_rows(void **state)
 {
-    (void)state;
     for (int kind = 0; kind < 2; kind++) {
         struct posting p;
         posting_open(&p, kind ? INDEX_U8 : INDEX_F32, 10000, 20, 0, 1);
@@ -168,7 +164,6 @@ static void test_identical_rows(void **state)
 
 static void test_same_again(void **state)
 {
-    (void)state;
     struct posting p, q;
 
     posting_open(&p, INDEX_U8, 333, 31, 3, 0.5);
@@ -183,7 +178,6 @@ static void test_same_again(void **state)
 
 static void test_out_of_memory(void **state)
 {
-    (void)state;
     bool done = false;
 
     for (size_t fail_at = 1; !done; fail_at++) {

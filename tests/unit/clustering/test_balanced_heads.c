@@ -22,7 +22,6 @@ static size_t heads_of(struct points *p, const struct balanced_tree *t, struct h
 /* All rows equal, and all but a few: one leaf and one head for the equal ones. */
 static void test_identical_rows(void **state)
 {
-    (void)state;
     for (int kind = 0; kind < 4; kind++) {
         struct points p;
         struct balanced_tree t;
@@ -47,7 +46,6 @@ static void test_identical_rows(void **state)
    the origin: k-means separates only a few rows at a time. */
 static void test_chains_end(void **state)
 {
-    (void)state;
     struct points p;
     struct balanced_tree t;
     struct balanced_options o = { 2, 1, 50, 20, 0, test_seed() };
@@ -76,7 +74,6 @@ static void test_chains_end(void **state)
 
 static void test_as_many_heads_as_wanted(void **state)
 {
-    (void)state;
     static const double ratios[] = { 0.01, 0.03, 0.08, 0.12, 0.16, 0.2, 0.3 };
     struct points p;
 
@@ -108,7 +105,6 @@ static void test_as_many_heads_as_wanted(void **state)
 
 static void test_heads_of_few_rows(void **state)
 {
-    (void)state;
     for (size_t n = 0; n <= 12; n++) {
         struct points p;
         struct balanced_tree t;
@@ -126,7 +122,6 @@ static void test_heads_of_few_rows(void **state)
    9 and 2 rows. */
 static void test_thresholds(void **state)
 {
-    (void)state;
     static const uint32_t sizes[] = { 4, 9, 2 };
     struct points p;
     struct balanced_node nodes[16] = { { 0, 1, 3, 16 } };
@@ -179,7 +174,6 @@ static double cost_of(const struct points *p, const float *centres, size_t k)
 
 static void test_refined_centres_are_nearer(void **state)
 {
-    (void)state;
     enum { K = 600, DIM = 10 };
     float *first = calloc(K * DIM, sizeof *first), *again = calloc(K * DIM, sizeof *again);
 
@@ -217,7 +211,6 @@ static void test_refined_centres_are_nearer(void **state)
 /* With byte rows, few rows, and identical rows. */
 static void test_refining_bytes(void **state)
 {
-    (void)state;
     for (size_t n = 1; n <= 40; n += 13) {
         struct points p;
         uint8_t centres[40 * 3];
@@ -241,7 +234,6 @@ static void test_refining_bytes(void **state)
 
 static void test_out_of_memory(void **state)
 {
-    (void)state;
     bool done = false;
 
     for (size_t at = 1; !done; at++) {

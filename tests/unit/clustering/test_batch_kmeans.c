@@ -79,7 +79,6 @@ static void expect_sound(struct points *p)
 
 static void test_sound(void **state)
 {
-    (void)state;
     const struct {
         size_t n, dim, k, clusters;
     } cases[] = { { 1, 1, 1, 0 },     { 1, 7, 5, 0 },     { 2, 3, 2, 0 },   { 300, 16, 8, 4 },
@@ -99,7 +98,6 @@ static void test_sound(void **state)
 
 static void test_same_seed_same_result(void **state)
 {
-    (void)state;
     struct points p;
     float first[8 * 12];
 
@@ -117,7 +115,6 @@ static void test_same_seed_same_result(void **state)
    enough rows, their mean. */
 static void test_rate_is_one_over_count(void **state)
 {
-    (void)state;
     struct points p;
     double mean = 0;
 
@@ -138,7 +135,6 @@ static void test_rate_is_one_over_count(void **state)
 /* k-means++ with restarts finds well separated groups for each of many seeds. */
 static void test_finds_groups(void **state)
 {
-    (void)state;
     struct points p;
     size_t missed = 0;
 
@@ -155,7 +151,6 @@ static void test_finds_groups(void **state)
 
 static void test_restarts_keep_the_best(void **state)
 {
-    (void)state;
     struct points p;
     double before = INFINITY;
 
@@ -171,7 +166,6 @@ static void test_restarts_keep_the_best(void **state)
 
 static void test_fewer_distinct_rows(void **state)
 {
-    (void)state;
     for (size_t distinct = 1; distinct <= 9; distinct += 4) {
         struct points p;
 
@@ -189,7 +183,6 @@ static void test_fewer_distinct_rows(void **state)
 
 static void test_out_of_memory(void **state)
 {
-    (void)state;
     bool done = false;
 
     for (size_t at = 1; !done; at++) {

@@ -77,7 +77,6 @@ static void expect_nearest(struct points *p, const float *centroids, size_t k, s
 
 static void test_nearest(void **state)
 {
-    (void)state;
     const struct {
         size_t n, dim, k, s;
         double spread;
@@ -101,7 +100,6 @@ static void test_nearest(void **state)
    pairs, and more equal ones than candidates are kept. */
 static void test_nearest_of_near_ties(void **state)
 {
-    (void)state;
     struct points p;
     points_open(&p, 300, 24, 1, 1e-3, 1);
     float *centroids = calloc(700 * 24, sizeof *centroids);
@@ -132,7 +130,6 @@ static void test_nearest_of_near_ties(void **state)
 /* Far from the origin, and at scales at which bounds in float would fail. */
 static void test_nearest_at_any_scale(void **state)
 {
-    (void)state;
     static const struct {
         double scale, offset;
     } cases[] = {
@@ -159,7 +156,6 @@ static void test_nearest_at_any_scale(void **state)
  * pairs whose mean is 0. */
 static void test_nearest_by_what_bytes_leave_out(void **state)
 {
-    (void)state;
     struct points p;
     points_open(&p, 300, 40, 0, 1, 1);
     float *centroids = calloc(80 * 40, sizeof *centroids);
@@ -189,7 +185,6 @@ static void test_nearest_by_what_bytes_leave_out(void **state)
  * for its acceleration structures. */
 static void test_nearest_scratch_is_used_again(void **state)
 {
-    (void)state;
     struct points p;
     points_open(&p, 120, 31, 5, 1, 1);
     const struct kernels *kernels = p.bench.env.kernels;
@@ -238,7 +233,6 @@ static double cost(struct points *p, const float *centroids, size_t k)
 
 static void test_more_passes_cost_less(void **state)
 {
-    (void)state;
     for (int init = KMEANS_RANDOM; init <= KMEANS_PLUS_PLUS; init++) {
         struct points p;
         points_open(&p, 3000, 20, 30, 0.4, 1);
@@ -263,7 +257,6 @@ static void test_more_passes_cost_less(void **state)
 
 static void test_same_at_any_thread_count(void **state)
 {
-    (void)state;
     float first[50 * 12], again[50 * 12];
     for (size_t threads = 1; threads <= 4; threads++) {
         struct points p;
@@ -285,7 +278,6 @@ static void test_same_at_any_thread_count(void **state)
 /* There are as many clusters as distinct vectors, and no undefined centroid. */
 static void test_too_few_vectors(void **state)
 {
-    (void)state;
     float centroids[64 * 5];
     for (int init = KMEANS_RANDOM; init <= KMEANS_PLUS_PLUS; init++) {
         for (size_t distinct = 1; distinct <= 9; distinct += 4) {
@@ -313,7 +305,6 @@ static void test_too_few_vectors(void **state)
    again in the other. */
 static void test_empty_clusters_are_seeded_again(void **state)
 {
-    (void)state;
     struct points p;
     points_open(&p, 1000, 4, 1, 0.01, 1);
     for (size_t i = 990; i < 1000; i++)
@@ -336,7 +327,6 @@ static void test_empty_clusters_are_seeded_again(void **state)
 
 static void test_out_of_memory(void **state)
 {
-    (void)state;
     bool done = false;
     for (size_t at = 1; !done; at++) {
         struct points p;

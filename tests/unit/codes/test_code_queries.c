@@ -98,7 +98,6 @@ static size_t count(const struct loop *l, const uint64_t *queries, size_t n, uns
 
 static void test_ranges(void **state)
 {
-    (void)state;
     struct loop l;
     struct test_bench bench;
     uint64_t queries[MOST_QUERIES], bits[ROWS / 64 + 1];
@@ -136,7 +135,6 @@ static void test_ranges(void **state)
 /* The k nearest, found by range searches, against a sort of all distances. */
 static void test_nearest(void **state)
 {
-    (void)state;
     struct loop l;
     struct test_bench bench;
     begin(&l, &bench);
@@ -173,7 +171,6 @@ static void test_nearest(void **state)
 
 static void test_failures(void **state)
 {
-    (void)state;
     struct loop l;
     struct test_bench bench;
     begin(&l, &bench);

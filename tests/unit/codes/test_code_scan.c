@@ -158,7 +158,6 @@ static const enum isa sets[] = { ISA_SCALAR, ISA_AVX2, ISA_AVX512 };
 
 static void test_every_radius(void **state)
 {
-    (void)state;
     static const size_t sizes[] = { 0, 1, 63, 2048, 7000 };
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         struct scene s;
@@ -173,7 +172,6 @@ static void test_every_radius(void **state)
 
 static void test_filters(void **state)
 {
-    (void)state;
     static const double shares[] = { 0, .0005, .01, .3, 1 };
     struct scene s;
     scene_begin(&s, 20);
@@ -194,7 +192,6 @@ static void test_filters(void **state)
 /* Where the filter's ids are looked up, only their codes are compared. */
 static void test_few_allowed_cost_little(void **state)
 {
-    (void)state;
     struct scene s;
     scene_begin(&s, 30);
     scene_fill(&s, 20000, 0, 0, 1);
@@ -208,7 +205,6 @@ static void test_few_allowed_cost_little(void **state)
 
 static void test_nearest(void **state)
 {
-    (void)state;
     static const size_t sizes[] = { 0, 5, 64, 129, 3000, 9000 };
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         struct scene s;
@@ -224,7 +220,6 @@ static void test_nearest(void **state)
 /* One code under all ids: the smallest ids win, wherever their rows are. */
 static void test_all_equal(void **state)
 {
-    (void)state;
     struct scene s;
     scene_begin(&s, 50);
     scene_fill(&s, 5000, 0, 0, 1);
@@ -239,7 +234,6 @@ static void test_all_equal(void **state)
 
 static void test_no_memory(void **state)
 {
-    (void)state;
     struct scene s;
     scene_begin(&s, 60);
     scene_fill(&s, 4000, 0, 0, 1);

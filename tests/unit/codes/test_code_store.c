@@ -74,7 +74,6 @@ static size_t bytes(const struct code_store *s)
 
 static void test_history(void **state)
 {
-    (void)state;
     struct world w;
     begin(&w);
     for (size_t step = 0; step < 40000; step++) {
@@ -99,7 +98,6 @@ static void test_history(void **state)
    to the size hint. */
 static void test_memory_comes_back(void **state)
 {
-    (void)state;
     struct world w;
     begin(&w);
     uint64_t ids[IDS];
@@ -120,7 +118,6 @@ static void test_memory_comes_back(void **state)
 
 static void test_out_of_memory(void **state)
 {
-    (void)state;
     struct world w;
     begin(&w);
     for (size_t i = 1;; i++) {
@@ -141,7 +138,6 @@ static void test_out_of_memory(void **state)
 
 static void test_saved(void **state)
 {
-    (void)state;
     static struct store_writer writer;
     const struct store_identity identity = { "tester", 1, 64, INDEX_B64, INDEX_HAMMING };
     const uint64_t twice[] = { 3, 4, 3 }, none[] = { 3, UINT64_MAX };

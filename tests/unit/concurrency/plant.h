@@ -107,7 +107,6 @@ static inline void taken(struct index *index, const void *job)
 {
     struct plant *p = plant_of(index);
 
-    (void)job;
     pthread_mutex_lock(&p->lock);
     p->taken++;
     pthread_mutex_unlock(&p->lock);

@@ -11,7 +11,6 @@ enum { BEFORE = 2, THREADS = 4, SECTIONS = 200 };
 static void test_one_in_another(void **state)
 {
     const int found = openblas_get_num_threads();
-    (void)state;
     openblas_set_num_threads(BEFORE);
     const int before = openblas_get_num_threads(); /* fewer, where OpenBLAS has no more */
     blas_threads_one();
@@ -40,7 +39,6 @@ static void test_several_threads(void **state)
     const int found = openblas_get_num_threads();
     pthread_t threads[THREADS];
     size_t wrong[THREADS] = { 0 };
-    (void)state;
     openblas_set_num_threads(BEFORE);
     const int before = openblas_get_num_threads();
     for (size_t t = 0; t < THREADS; t++)

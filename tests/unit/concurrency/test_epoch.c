@@ -22,7 +22,6 @@ static void note(void *owner, struct epoch_item *item)
 
 static void nothing_before_its_readers_left(void **state)
 {
-    (void)state;
     struct epoch *e = epoch_create(NULL);
     struct thing things[] = { { .number = 1 }, { .number = 2 }, { .number = 3 } };
     uint64_t seen[4] = { 0 }, *at = seen;
@@ -48,7 +47,6 @@ static void nothing_before_its_readers_left(void **state)
 
 static void passed_when_earlier_readers_left(void **state)
 {
-    (void)state;
     struct epoch *e = epoch_create(NULL);
     const unsigned before = epoch_enter(e);
     const uint64_t mark = epoch_mark(e);
@@ -66,7 +64,6 @@ static void passed_when_earlier_readers_left(void **state)
    runs once, in order. */
 static void retires_without_memory(void **state)
 {
-    (void)state;
     enum { THINGS = 1000 };
     static struct thing things[THINGS];
     static uint64_t seen[THINGS];
@@ -107,7 +104,6 @@ static void retire_another(void *owner, struct epoch_item *item)
 /* A callback may retire its own object again, or others. */
 static void calls_that_retire(void **state)
 {
-    (void)state;
     struct epoch *e = epoch_create(NULL);
     struct thing thing = { .number = 5 };
 
@@ -133,7 +129,6 @@ struct box {
 
 static void spoil(void *owner, struct epoch_item *item)
 {
-    (void)owner;
     ((struct thing *)(void *)item)->number = 0;
     mem_free(NULL, item);
 }
@@ -156,7 +151,6 @@ static void *look(void *arg)
 
 static void readers_beside_a_writer(void **state)
 {
-    (void)state;
     struct box b = { .epoch = epoch_create(NULL) };
     pthread_t readers[3];
     struct thing *p = mem_alloc(NULL, sizeof *p);

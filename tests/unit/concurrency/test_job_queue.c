@@ -6,7 +6,6 @@
 
 static void test_first_in_first_out(void **state)
 {
-    (void)state;
     struct plant *p = begin_with(true, 1);
 
     push(p, TAKE, 1, 0);
@@ -26,7 +25,6 @@ static void test_first_in_first_out(void **state)
 /* The ring grows correctly wherever its first entry is. */
 static void test_the_ring_grows(void **state)
 {
-    (void)state;
     struct plant *p = begin_with(true, 1);
     uint32_t in = 0, out = 0;
 
@@ -44,7 +42,6 @@ static void test_the_ring_grows(void **state)
 
 static void test_out_of_memory(void **state)
 {
-    (void)state;
     struct plant *p = begin_with(true, 1);
     const struct task one = { .kind = TAKE };
     size_t n = 0;
@@ -63,7 +60,6 @@ static void test_out_of_memory(void **state)
 /* A call ends at its limits; a queue that is closed drops its jobs. */
 static void test_bounds(void **state)
 {
-    (void)state;
     struct plant *p = begin_with(true, 1);
 
     for (uint32_t i = 0; i < 9; i++)
@@ -79,7 +75,6 @@ static void test_bounds(void **state)
 
 static void test_jobs_lead_to_jobs(void **state)
 {
-    (void)state;
     struct plant *p = begin_with(false, 1);
 
     push(p, SPAWN, 1, 2);
@@ -94,7 +89,6 @@ static void test_jobs_lead_to_jobs(void **state)
 /* The call returns the job's error, which is kept; the job moves to the end of the queue. */
 static void test_a_failure_holds(void **state)
 {
-    (void)state;
     struct plant *p = begin_with(true, 1);
     struct error kept = { 0 };
 
@@ -118,7 +112,6 @@ static void test_a_failure_holds(void **state)
 /* Other jobs go on; the failed one runs after job_queue_retry(). */
 static void test_a_failure_is_put_aside(void **state)
 {
-    (void)state;
     struct plant *p = begin_with(false, 1);
     struct error kept = { 0 };
 
@@ -141,7 +134,6 @@ static void test_a_failure_is_put_aside(void **state)
 
 static void test_a_job_at_once(void **state)
 {
-    (void)state;
     struct plant *p = begin_with(true, 1);
 
     push(p, TAKE, 2, 0);
@@ -161,7 +153,6 @@ static void test_a_job_at_once(void **state)
    one attempt per job. */
 static void test_busy_in_vain(void **state)
 {
-    (void)state;
     struct plant *p = begin_with(false, 1);
 
     push(p, BUSY, 1, 1000);
@@ -174,7 +165,6 @@ static void test_busy_in_vain(void **state)
 /* A busy job waits for the job after it. */
 static void test_busy_waits_for_another(void **state)
 {
-    (void)state;
     struct plant *p = begin_with(false, 1);
 
     push(p, BUSY, 1, 1);
@@ -189,7 +179,6 @@ static void test_busy_waits_for_another(void **state)
 
 static void test_chores(void **state)
 {
-    (void)state;
     struct plant *p = begin_with(true, 1);
 
     assert_ok(job_queue_chores(&p->queue), &p->bench.error);

@@ -35,7 +35,6 @@ static void *work_on(void *plant)
 /* While another job runs, each busy job is tried once, and again when that job has ended. */
 static void test_busy_beside_another(void **state)
 {
-    (void)state;
     struct plant *p = begin_with(false, 1);
     const struct timespec a_while = { .tv_nsec = 20 * 1000 * 1000 };
     pthread_t threads[2];
@@ -77,7 +76,6 @@ static void expect_each_once(const struct plant *p, uint32_t n)
 
 static void test_a_pool_works_it_off(void **state)
 {
-    (void)state;
     struct plant *p = begin_with(false, 3);
     const struct job_queue_bounds bounds = { .threads = 3 };
     bool more = true;
@@ -92,7 +90,6 @@ static void test_a_pool_works_it_off(void **state)
 
 static void test_background_threads(void **state)
 {
-    (void)state;
     struct plant *p = begin_with(true, 1);
     bool patient = true;
 
@@ -117,7 +114,6 @@ static void test_background_threads(void **state)
 /* After a failure the threads wait for a retry, and so do their callers. */
 static void test_background_failure(void **state)
 {
-    (void)state;
     struct plant *p = begin_with(true, 1);
     struct error kept = { 0 };
 

@@ -80,7 +80,6 @@ static void expect_near(double us, uint64_t ns)
 
 static void percentiles_are_near(void **state)
 {
-    (void)state;
     static uint64_t ns[VALUES];
     struct latency *phases = calloc(PHASES, sizeof *phases);
     struct rng rng = rng_at(test_seed(), 5);
@@ -107,7 +106,6 @@ static void percentiles_are_near(void **state)
 static void ends_of_the_scale(void **state)
 {
     static const uint64_t some[] = { 0, 1, 31, 32, 33, 1000, UINT64_C(1) << 39 };
-    (void)state;
 
     for (size_t i = 0; i < sizeof some / sizeof *some; i++) {
         struct latency *phases = calloc(PHASES, sizeof *phases);
@@ -124,7 +122,6 @@ static void ends_of_the_scale(void **state)
 
 static void values_are_of_the_time_since(void **state)
 {
-    (void)state;
     struct latency *phases = calloc(PHASES, sizeof *phases);
 
     for (size_t i = 0; i < 90; i++)
@@ -150,7 +147,6 @@ static uint64_t fake_clock(void)
 
 static void laps(void **state)
 {
-    (void)state;
     struct latency *phases = calloc(PHASES, sizeof *phases);
     struct index_env env = { .dim = 1 };
 
@@ -176,7 +172,6 @@ static void *record(void *phases)
 
 static void no_record_is_lost(void **state)
 {
-    (void)state;
     struct latency *phases = calloc(PHASES, sizeof *phases);
     pthread_t threads[THREADS];
     double count = 0;

@@ -46,7 +46,6 @@ static uint64_t bytes_of(const void *owner, const void *scratch)
 
 static void test_the_last_given_is_taken_first(void **state)
 {
-    (void)state;
     struct pool_owner o = { .made = 0 };
     struct pooled *x[3];
 
@@ -72,7 +71,6 @@ static void test_the_last_given_is_taken_first(void **state)
 
 static void test_an_empty_pool_ends(void **state)
 {
-    (void)state;
     struct pool_owner o = { .made = 0 };
 
     scratch_pool_init(&o.pool);
@@ -98,7 +96,6 @@ static void *search_often(void *arg)
 
 static void test_each_is_one_threads(void **state)
 {
-    (void)state;
     struct pool_owner o = { .made = 0 };
     pthread_t threads[THREADS];
 

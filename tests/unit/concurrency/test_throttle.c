@@ -31,7 +31,6 @@ static void *charge_some(void *throttle)
 /* The rate is that of all threads together. */
 static void test_bytes(void **state)
 {
-    (void)state;
     for (size_t threads = 1; threads <= 2; threads++) {
         const struct throttle_limits limits = { .bytes_per_second = (uint64_t)KB * KB };
         struct throttle t;
@@ -69,7 +68,6 @@ static double work(double *owed)
 /* A tenth of a processor pauses nine times as long as it works, its own wakings included. */
 static void test_processor(void **state)
 {
-    (void)state;
     const struct throttle_limits limits = { .cpu_share = .1 };
     struct throttle t;
     double owed;
@@ -86,7 +84,6 @@ static void test_processor(void **state)
 /* A thread that is not under the throttle owes nothing, and neither does one without limits. */
 static void test_no_limits(void **state)
 {
-    (void)state;
     const struct throttle_limits none = { .cpu_share = 1 }, narrow = { 1, .01 };
     const double began = seconds(CLOCK_MONOTONIC);
     struct throttle t;
@@ -117,7 +114,6 @@ static void *owe_much(void *throttle)
 /* A lift ends a wait of 1 000 s. What is charged meanwhile is not paid for later. */
 static void test_lift(void **state)
 {
-    (void)state;
     const struct throttle_limits limits = { .bytes_per_second = (uint64_t)KB * KB };
     const double began = seconds(CLOCK_MONOTONIC);
     struct throttle t;
@@ -140,7 +136,6 @@ static void test_lift(void **state)
 /* A change of the limits ends a wait of 1 000 s, and the new limits hold. */
 static void test_set(void **state)
 {
-    (void)state;
     const struct throttle_limits slow = { .bytes_per_second = (uint64_t)KB * KB }, none = { 0 };
     const double began = seconds(CLOCK_MONOTONIC);
     struct throttle t;

@@ -142,7 +142,6 @@ static void wait_until_done(struct heap *h, size_t n)
 
 static void test_each_piece_is_done_once(void **state)
 {
-    (void)state;
     struct heap *h = begin();
 
     start(h, THREADS, &by_pieces);
@@ -160,7 +159,6 @@ static void test_each_piece_is_done_once(void **state)
 
 static void test_they_stand_behind(void **state)
 {
-    (void)state;
     const struct workers_task polite = { .due = is_due, .work = do_piece, .nice = 5 };
     const int before = getpriority(PRIO_PROCESS, 0);
     struct heap *h = begin();
@@ -175,7 +173,6 @@ static void test_they_stand_behind(void **state)
 
 static void test_what_was_due_before_the_start(void **state)
 {
-    (void)state;
     struct heap *h = begin();
 
     h->due = 10;
@@ -187,7 +184,6 @@ static void test_what_was_due_before_the_start(void **state)
 /* Woken without work, it waits again. */
 static void test_nothing_is_due(void **state)
 {
-    (void)state;
     struct heap *h = begin();
 
     start(h, 1, &by_pieces);
@@ -206,7 +202,6 @@ static void test_nothing_is_due(void **state)
 /* Each thread waits in its piece for all the others. */
 static void test_all_are_woken(void **state)
 {
-    (void)state;
     struct heap *h = begin();
 
     h->meet = THREADS;
@@ -224,7 +219,6 @@ static void test_all_are_woken(void **state)
 
 static void test_they_end_after_their_piece(void **state)
 {
-    (void)state;
     struct heap *h = begin();
 
     h->due = 10;
@@ -243,7 +237,6 @@ static void test_they_end_after_their_piece(void **state)
 /* Without threads the same calls are valid. */
 static void test_without_threads(void **state)
 {
-    (void)state;
     struct heap *h = begin();
 
     assert_false(workers_any(&h->workers));
@@ -256,7 +249,6 @@ static void test_without_threads(void **state)
 
 static void test_start_without_memory(void **state)
 {
-    (void)state;
     struct heap *h = begin();
 
     h->bench.mem.fail_at = h->bench.mem.calls + 1;
@@ -269,7 +261,6 @@ static void test_start_without_memory(void **state)
 
 static void test_the_first_error_is_kept(void **state)
 {
-    (void)state;
     struct heap *h = begin();
     struct error first = { 0 }, second = { 0 }, told = { 0 };
 

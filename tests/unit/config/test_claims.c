@@ -6,7 +6,6 @@
 
 static double look_up(void *from, const char *label, const char *metric)
 {
-    (void)from;
     return !strcmp(label, "flat") && !strcmp(metric, "recall@10/q") ? 0.75 : NAN;
 }
 
@@ -63,7 +62,6 @@ static void claims_of_other_runs_are_not_measured(void **state)
     };
     static const char text[] = CONFIG(CLAIM("c"));
     struct desk d;
-    (void)state;
     desk_open(&d);
     expect_claim(&d, text, "true", "", false);
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
@@ -88,7 +86,6 @@ static void claims_of_other_runs_are_not_measured(void **state)
 static void a_claim_is_somebodys(void **state)
 {
     struct desk d;
-    (void)state;
     desk_open(&d);
     expect_claim(&d, CONFIG(CLAIM("c")), "true", "", false);
     expect_claim(&d, CONFIG(CLAIM("(ours) c")), "true", "", false);
@@ -135,7 +132,6 @@ static void a_claim_needs_all_its_cells(void **state)
 {
     static const char *fine[2] = { "ok", "ok" }, *failed[2] = { "ok", "timeout" };
     struct desk d;
-    (void)state;
     desk_open(&d);
     assert_ok(desk_load(&d, CONFIG(CLAIM("c"))), &d.error);
     expect_in_result(&d, fine, (struct result_run){ .planned = 4, .finished = 4 }, "true", "");

@@ -51,7 +51,6 @@ static const char sets_and_streams[] =
 /* The ids that w:insert returns; the chunks of a stream; options under their present names. */
 static void test_sets_and_streams(void **state)
 {
-    (void)state;
     struct desk d;
     desk_open(&d);
     assert_ok(desk_load(&d, sets_and_streams), &d.error);
@@ -67,7 +66,6 @@ static void test_sets_and_streams(void **state)
 
 static void test_operations(void **state)
 {
-    (void)state;
     struct desk d;
     desk_open(&d);
     assert_ok(desk_load(&d, operations), &d.error);
@@ -127,7 +125,6 @@ static const char settings[] =
 
 static void test_settings(void **state)
 {
-    (void)state;
     struct desk d;
     desk_open(&d);
     assert_ok(desk_load(&d, settings), &d.error);
@@ -155,7 +152,6 @@ static void test_settings(void **state)
 /* The command line overrides the config; --quick overrides both, except for --repeats. */
 static void test_command_line(void **state)
 {
-    (void)state;
     struct desk d;
     desk_open(&d);
     d.sets[0] = (struct override){ "n", "20", false };
@@ -180,7 +176,6 @@ static void test_command_line(void **state)
 
 static void test_wrong_command_line(void **state)
 {
-    (void)state;
     struct desk d;
     desk_open(&d);
     static const struct {
@@ -207,7 +202,6 @@ static void test_wrong_command_line(void **state)
 /* Options that are neither given nor varied have the paper's values. */
 static void test_preset(void **state)
 {
-    (void)state;
     struct desk d;
     desk_open(&d);
     assert_ok(desk_load(&d, DATA "experiment { workload = function(w) w:insert { data } "
@@ -233,7 +227,6 @@ static void test_preset(void **state)
 /* Options under names of an earlier release are read, and listed under their present names. */
 static void test_old_names(void **state)
 {
-    (void)state;
     struct desk d;
     desk_open(&d);
     const char *text =
@@ -264,13 +257,11 @@ static void test_old_names(void **state)
 
 static double look_up(void *from, const char *label, const char *metric)
 {
-    (void)from;
     return !strcmp(label, "flat") && !strcmp(metric, "recall@10/q") ? 0.75 : NAN;
 }
 
 static void test_claims(void **state)
 {
-    (void)state;
     struct desk d;
     json_t *out;
     desk_open(&d);
@@ -316,7 +307,6 @@ static void test_claims(void **state)
 /* Functions whose values differ from run to run are not available. */
 static void test_repeatable(void **state)
 {
-    (void)state;
     struct desk d;
     desk_open(&d);
     const char *text = DATA "local order = ''\n"
@@ -352,7 +342,6 @@ static void test_repeatable(void **state)
 
 static void test_runbook(void **state)
 {
-    (void)state;
     struct desk d;
     desk_open(&d);
     desk_write(
@@ -388,7 +377,6 @@ static void test_runbook(void **state)
 
 static void test_files(void **state)
 {
-    (void)state;
     struct desk d;
     desk_open(&d);
     desk_write(&d, "base.csv", "1,2\n3,4\n5,6\n7,8\n");

@@ -190,7 +190,6 @@ static void a_stream_ends(void **state)
 
 static double look_up(void *from, const char *label, const char *metric)
 {
-    (void)from, (void)label, (void)metric;
     return 1;
 }
 

@@ -11,7 +11,6 @@ static const struct op *op_at(const struct desk *d, size_t i)
 
 static void test_search_ranges(void **state)
 {
-    (void)state;
     struct desk d;
     desk_open(&d);
     desk_write(&d, "book.yaml",
@@ -75,7 +74,6 @@ static void test_i8_rows(void **state)
 {
     static const float wide[] = { -128, 1 }, asked[] = { -1, 0 };
     static const uint8_t shifted[] = { 0, 129 }, asked_shifted[] = { 127, 128 };
-    (void)state;
     struct desk d;
     desk_open(&d);
     write_bytes(&d, "base.i8bin", i8_file, sizeof i8_file);
@@ -102,7 +100,6 @@ static void test_i8_rows(void **state)
 static void test_catalog(void **state)
 {
     static const uint8_t shifted[] = { 0, 129 };
-    (void)state;
     struct desk d;
     desk_open(&d);
     d.options.data = d.dir;
@@ -181,7 +178,6 @@ static void test_stated_metrics(void **state)
         enum metric metric;
     } known[] = { { "normalized", INDEX_COS }, { "angular", INDEX_COS }, { "cosine", INDEX_COS },
                   { "euclidean", INDEX_L2SQ }, { "ip", INDEX_IP },       { "dot", INDEX_IP } };
-    (void)state;
     struct desk d;
     desk_open(&d);
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {

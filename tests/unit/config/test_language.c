@@ -7,7 +7,6 @@
 
 static void test_rows(void **state)
 {
-    (void)state;
     for (const struct lua_word *word = lua_language; word->name; word++) {
         if (word->kind == WORD_SECTION || word->kind == WORD_HIDDEN_KEY)
             continue;
@@ -54,7 +53,6 @@ static const char plain[] =
 
 static void test_defaults(void **state)
 {
-    (void)state;
     struct desk d;
     desk_open(&d);
     assert_ok(desk_load(&d, plain), &d.error);

@@ -93,7 +93,6 @@ static void expect_numbers(struct desk *d, const char *data, const char *low, co
 
 static void test_times(void **state)
 {
-    (void)state;
     struct desk d;
     desk_open(&d);
     write_parts(&d);
@@ -109,7 +108,6 @@ static void test_times(void **state)
 
 static void test_labels(void **state)
 {
-    (void)state;
     struct desk d;
     desk_open(&d);
     write_parts(&d);
@@ -129,7 +127,6 @@ static void test_labels(void **state)
 
 static void test_catalog_part(void **state)
 {
-    (void)state;
     struct desk d;
     desk_open(&d);
     d.options.data = d.dir;
@@ -159,7 +156,6 @@ static void test_options_of_parts(void **state)
     };
     static const uint32_t shape[] = { 4, 2 }, asked_shape[] = { 2, 2 };
     static const float rows[] = { 1, 2, 3, 4, 5, 6, 7, 8 };
-    (void)state;
     struct desk d;
     char config[1000], bin[64];
     desk_open(&d);
@@ -209,7 +205,6 @@ static void test_zero_rows(void **state)
           NULL },
     };
     static const char *const elements[] = { "f32", "u8" };
-    (void)state;
     struct desk d;
     char config[1000];
     desk_open(&d);
@@ -236,7 +231,6 @@ static void test_zero_rows(void **state)
 /* NaN in a part: the row has no value. */
 static void test_no_value(void **state)
 {
-    (void)state;
     struct desk d;
     static const double gaps[ROWS] = { 1, NAN, 3, INFINITY };
     static const float small_gaps[ROWS] = { 1, NAN, 3, 4 };

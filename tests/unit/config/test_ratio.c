@@ -23,7 +23,6 @@ static int load(struct desk *d, const char *entries)
 static void pairs_are_read(void **state)
 {
     struct desk d;
-    (void)state;
     desk_open(&d);
     assert_int_equal(load(&d, "compare = { 'flat', 'divf[nprobe=2]', within = .01 }"), OK);
     assert_int_equal(d.experiment->n_compare, 1);
@@ -83,7 +82,6 @@ static void wrong_pairs_are_refused(void **state)
         { "compare = { { 'flat', 'again' }, within = 1 }", "compare: unknown key \"within\"" },
     };
     struct desk d;
-    (void)state;
     desk_open(&d);
     for (size_t i = 0; i < sizeof wrongs / sizeof *wrongs; i++) {
         assert_int_equal(load(&d, wrongs[i].entries), ERR_CONFIG);
@@ -95,7 +93,6 @@ static void wrong_pairs_are_refused(void **state)
 
 static double look_up(void *from, const char *label, const char *metric)
 {
-    (void)from;
     return !strcmp(label, "flat") && !strcmp(metric, "qps/q") ? 7 : NAN;
 }
 
@@ -110,7 +107,6 @@ static void claims_ask_for_ratios(void **state)
 {
     struct desk d;
     json_t *out;
-    (void)state;
     desk_open(&d);
     assert_int_equal(
         load(&d, "claims = {\n"
@@ -158,7 +154,6 @@ static void reports_show_rounds(void **state)
     char *text = NULL;
     size_t bytes;
     json_t *few = rounds_of("x", "<y>", 1, 1, 1), *none = json_object();
-    (void)state;
     json_object_set_new(few, "ratio", json_null());
     json_object_set_new(few, "low", json_null());
     json_object_set_new(few, "high", json_null());

@@ -451,7 +451,6 @@ static const struct wrong wrongs[] = {
 
 static void test_wrong_configs(void **state)
 {
-    (void)state;
     struct desk d;
     size_t failures = 0;
     desk_open(&d);

@@ -18,16 +18,12 @@ static struct fake fake;
 
 static inline int fake_create(struct index **index, const struct index_env *env, const void *params)
 {
-    (void)params;
     fake.base.env = *env;
     *index = &fake.base;
     return OK;
 }
 
-static inline void fake_destroy(struct index *index)
-{
-    (void)index;
-}
+static inline void fake_destroy(struct index *index) {}
 
 static inline int fake_change(size_t n, size_t *done)
 {
@@ -43,23 +39,17 @@ static inline int fake_change(size_t n, size_t *done)
 static inline int fake_insert(struct index *index, struct vectors v, const uint64_t *ids,
                               size_t *done)
 {
-    (void)index;
-    (void)ids;
     return fake_change(v.n, done);
 }
 
 static inline int fake_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)
 {
-    (void)index;
-    (void)ids;
     return fake_change(n, done);
 }
 
 static inline int fake_search(struct index *index, const struct search_request *request,
                               struct search_result *result)
 {
-    (void)index;
-    (void)request;
     assert_true(result->work.distances == 0);
     fake.calls++;
     return OK;

@@ -6,7 +6,6 @@
 /* Every component of every row is checked, at any length and alignment. */
 static void test_finite(void **state)
 {
-    (void)state;
     struct rng r = rng_at(test_seed(), 1);
     for (size_t dim = 1; dim < 70; dim++) {
         struct test_bench b;
@@ -47,7 +46,6 @@ static void test_finite(void **state)
 /* A row whose squared length f32 does not hold is refused by row and component. */
 static void test_lengths(void **state)
 {
-    (void)state;
     static const struct {
         float row[3];
         const char *expected; /* NULL: it fits */
@@ -78,7 +76,6 @@ static void test_lengths(void **state)
 
 static void test_other_elements(void **state)
 {
-    (void)state;
     struct test_bench b;
     struct checked c;
     uint8_t bytes[6] = { 0, 0, 1, 0, 0, 0 };
@@ -97,7 +94,6 @@ static void test_other_elements(void **state)
 
 static void test_refused_spaces(void **state)
 {
-    (void)state;
     static const struct {
         enum element element;
         enum metric metric;
@@ -119,7 +115,6 @@ static void test_refused_spaces(void **state)
 /* The live set follows the rows that the method changed, not those that were requested. */
 static void test_live_set(void **state)
 {
-    (void)state;
     struct test_bench b;
     struct checked c;
     const uint8_t rows[40] = { 0 };
@@ -166,7 +161,6 @@ static void test_live_set(void **state)
 /* Validation and bookkeeping as calls of their own, as the replay uses them. */
 static void test_admit_and_note(void **state)
 {
-    (void)state;
     struct test_bench b;
     struct checked c;
     const uint8_t rows[40] = { 0 };
@@ -189,7 +183,6 @@ static void test_admit_and_note(void **state)
 /* Each missing capability is reported with the same code. */
 static void test_missing_capabilities(void **state)
 {
-    (void)state;
     struct test_bench b;
     struct checked c, loaded;
     fake_begin(&b, &c, INDEX_U8, INDEX_L2SQ, 8);
@@ -213,26 +206,18 @@ static void test_missing_capabilities(void **state)
 static int fake_range(struct index *index, const struct range_request *request,
                       struct range_result *result)
 {
-    (void)index;
-    (void)request;
-    (void)result;
     fake.calls++;
     return OK;
 }
 
 static int take_nothing(void *to, size_t query, uint64_t id, float distance)
 {
-    (void)to;
-    (void)query;
-    (void)id;
-    (void)distance;
     return OK;
 }
 
 /* A radius for which the metric has no distance is refused before the method receives it. */
 static void test_radius(void **state)
 {
-    (void)state;
     static const struct {
         enum element element;
         enum metric metric;

@@ -7,7 +7,6 @@
 
 static int fake_step(struct index *index)
 {
-    (void)index;
     fake.calls++;
     return fake.code == OK ? OK : fail(fake.base.env.error, fake.code, "the fake will not");
 }
@@ -27,7 +26,6 @@ static int fake_release(struct index *index, uint64_t version)
 static int fake_as_of(struct index *index, uint64_t version, const struct search_request *request,
                       struct search_result *result)
 {
-    (void)request;
     assert_true(result->work.distances == 0);
     return fake_release(index, version);
 }
@@ -42,7 +40,6 @@ static int fake_insert_with(struct index *index, struct vectors v, const uint64_
 static int fake_where(struct index *index, const struct search_request *request,
                       const struct attribute_filter *filter, struct search_result *result)
 {
-    (void)request;
     assert_true(filter->n > 0 && result->work.distances == 0);
     return fake_step(index);
 }
@@ -66,7 +63,6 @@ static struct index_ops with_groups(void)
 /* A method provides all operations of a group or none. */
 static void test_groups(void **state)
 {
-    (void)state;
     struct error err = { 0 };
     struct index_ops ops = with_groups();
     struct index_txn_ops txn = fake_txn;
@@ -92,7 +88,6 @@ static void begin_with(struct test_bench *b, struct checked *c, struct index_ops
 /* Begin, commit and rollback are accepted only in this order, and do not nest. */
 static void test_transactions_in_order(void **state)
 {
-    (void)state;
     struct test_bench b;
     struct checked c;
     struct index_ops ops;
@@ -132,14 +127,12 @@ static void test_transactions_in_order(void **state)
 
 static int fake_save(struct index *index, const char *dir)
 {
-    (void)dir;
     return fake_step(index);
 }
 
 /* A transaction adds ids to the live set and removes them, as the index does. */
 static void test_live_set_of_a_transaction(void **state)
 {
-    (void)state;
     struct test_bench b;
     struct checked c;
     struct index_ops ops;
@@ -178,13 +171,11 @@ static void test_live_set_of_a_transaction(void **state)
 /* An index dropped inside a transaction is loaded with the ids of the last commit. */
 static int fake_load(struct index **index, const struct index_env *env, const char *dir)
 {
-    (void)dir;
     return fake_create(index, env, NULL);
 }
 
 static void test_loading_after_a_crash(void **state)
 {
-    (void)state;
     struct test_bench b;
     struct checked c, loaded;
     struct index_ops ops;
@@ -207,7 +198,6 @@ static void test_loading_after_a_crash(void **state)
 
 static void test_versions(void **state)
 {
-    (void)state;
     struct test_bench b;
     struct checked c;
     struct index_ops ops;
@@ -264,7 +254,6 @@ static const struct {
 
 static void test_attributes(void **state)
 {
-    (void)state;
     struct test_bench b;
     struct checked c;
     struct index_ops ops;
@@ -343,7 +332,6 @@ static struct param_setting setting(const char *name, double number)
 /* A table has live options exactly if it has the operation. */
 static void test_live_tables(void **state)
 {
-    (void)state;
     struct error err = { 0 };
     struct index_ops ops = fake_ops;
     ops.params = fake_param_table;
@@ -372,7 +360,6 @@ static void refuse(struct checked *c, struct fake_params *params, int code,
 /* A wrong option never reaches the method, and a failure changes nothing. */
 static void test_live_options(void **state)
 {
-    (void)state;
     struct test_bench b;
     struct checked c;
     struct index_ops ops = with_groups();
@@ -421,7 +408,6 @@ static void test_live_options(void **state)
 /* Numbers of reals ascend as they do. */
 static void test_reals(void **state)
 {
-    (void)state;
     static const double ascending[] = {
         -INFINITY, -DBL_MAX, -1.5, -1, -DBL_MIN, -4e-324, 0,
         4e-324,    DBL_MIN,  1,    2,  1e300,    DBL_MAX, INFINITY

@@ -5,7 +5,6 @@
 
 static void test_first_failure_stays(void **state)
 {
-    (void)state;
     struct error e = { 0 };
     assert_int_equal(fail(&e, ERR_IO, "file %s", "a"), ERR_IO);
     assert_int_equal(fail(&e, ERR_CORRUPT, "file %s", "b"), ERR_CORRUPT);
@@ -23,7 +22,6 @@ static void test_first_failure_stays(void **state)
 
 static void test_errno(void **state)
 {
-    (void)state;
     struct error e = { 0 };
     errno = ENOENT;
     assert_int_equal(fail_errno(&e, ERR_IO, "cannot open %s", "x"), ERR_IO);
@@ -32,7 +30,6 @@ static void test_errno(void **state)
 
 static void test_long_sentences_are_cut(void **state)
 {
-    (void)state;
     struct error e = { 0 };
     char text[3000];
     memset(text, 'a', sizeof text - 1);
@@ -57,14 +54,11 @@ struct race {
 static int lose(void *arg, size_t first, size_t end, size_t worker)
 {
     struct race *race = arg;
-    (void)end;
-    (void)worker;
     return fail(&race->error, ERR_IO, "%zu %zu %zu", first, first, first) == ERR_IO ? OK : 1;
 }
 
 static void test_threads(void **state)
 {
-    (void)state;
     struct pool *pool = pool_create(4);
     for (size_t i = 0; i < 200; i++) {
         struct race race = { 0 };
@@ -80,7 +74,6 @@ static void test_diverted(void **state)
 {
     struct error callers = { 0 }, own = { 0 };
 
-    (void)state;
     assert_null(error_divert(&own));
     assert_int_equal(fail(&callers, ERR_IO, "row %d", 7), ERR_IO);
     assert_int_equal(fail_within(&callers, "upkeep"), ERR_IO);
@@ -93,7 +86,6 @@ static void test_diverted(void **state)
 
 static void test_near(void **state)
 {
-    (void)state;
     static const char *const names[] = { "nprobe", "soft_k", "clusters", "k", "split_threshold" };
     static const struct {
         const char *given, *meant;
@@ -127,7 +119,6 @@ static void test_near(void **state)
 
 static void test_names(void **state)
 {
-    (void)state;
     assert_string_equal(error_name(ERR_NOT_FINITE), "ERR_NOT_FINITE");
     assert_string_equal(error_name(OK), "OK");
     assert_string_equal(error_name(-5), "ERR_?");
@@ -139,7 +130,6 @@ static void test_names(void **state)
 
 static void test_hint_ends_a_sentence(void **state)
 {
-    (void)state;
     static const char *const names[] = { "insert", "delete", "search" };
     assert_string_equal(error_hint("serach", names, 3).text, "; did you mean \"search\"?");
     assert_string_equal(error_hint("compact", names, 3).text, "");

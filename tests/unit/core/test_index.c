@@ -4,7 +4,6 @@
 
 static void test_each_name_leads_back(void **state)
 {
-    (void)state;
     enum element element = INDEX_U8;
     enum metric metric = INDEX_IP;
     int n = 0;
@@ -24,7 +23,6 @@ static void test_each_name_leads_back(void **state)
 
 static void test_other_names_are_refused(void **state)
 {
-    (void)state;
     enum element element = INDEX_U8;
     enum metric metric = INDEX_IP;
     assert_false(index_element_named("f64", &element));

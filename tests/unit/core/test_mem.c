@@ -5,7 +5,6 @@
 
 static void test_alignment_and_account(void **state)
 {
-    (void)state;
     struct mem mem = { 0 };
     static const size_t sizes[] = { 0, 1, 63, 64, 65, 4096, 100000, BIG - 1, BIG, BIG + 1 };
     size_t before = 0;
@@ -32,7 +31,6 @@ static void test_alignment_and_account(void **state)
 
 static void test_overflow(void **state)
 {
-    (void)state;
     struct mem mem = { 0 };
     assert_null(mem_alloc(&mem, SIZE_MAX));
     assert_null(mem_alloc(&mem, SIZE_MAX - 63));
@@ -49,7 +47,6 @@ static void test_overflow(void **state)
 /* Resizes across the border between heap blocks and mapped blocks; the contents stay. */
 static void test_resize(void **state)
 {
-    (void)state;
     struct mem mem = { 0 };
     struct rng r = rng_at(test_seed(), 1);
     unsigned char *p = NULL;
@@ -73,7 +70,6 @@ static void test_resize(void **state)
 
 static void test_grow(void **state)
 {
-    (void)state;
     struct mem mem = { 0 };
     uint32_t *array = NULL;
     size_t capacity = 0, growths = 0;
@@ -99,7 +95,6 @@ static void test_grow(void **state)
 
 static void test_injected(void **state)
 {
-    (void)state;
     struct mem mem = { .fail_at = 3 };
     void *p[5];
     for (size_t i = 0; i < 5; i++)
@@ -121,7 +116,6 @@ static void test_injected(void **state)
 
 static void test_limit(void **state)
 {
-    (void)state;
     struct mem mem = { .limit_bytes = BIG + 10000 };
     void *p = mem_alloc(&mem, BIG);
     assert_non_null(p);
@@ -142,8 +136,6 @@ static void test_limit(void **state)
 
 static int churn(void *arg, size_t first, size_t end, size_t worker)
 {
-    (void)end;
-    (void)worker;
     void *p = mem_alloc(arg, first % 777);
     void *q = p ? mem_resize(arg, p, first % 1555) : NULL;
     mem_free(arg, q);
@@ -152,7 +144,6 @@ static int churn(void *arg, size_t first, size_t end, size_t worker)
 
 static void test_threads(void **state)
 {
-    (void)state;
     struct mem mem = { 0 };
     struct pool *pool = pool_create(4);
     assert_int_equal(parallel_for(pool, 4, 20000, 1, churn, &mem), OK);

@@ -34,7 +34,6 @@ static int mark(void *arg, size_t first, size_t end, size_t worker)
 
 static void test_every_chunk_once(void **state)
 {
-    (void)state;
     struct rng r = rng_at(test_seed(), 1);
     for (size_t size = 1; size <= 5; size++) {
         struct pool *pool = pool_create(size);
@@ -60,7 +59,6 @@ static void test_every_chunk_once(void **state)
 
 static void test_errors(void **state)
 {
-    (void)state;
     struct pool *pool = pool_create(3);
     for (size_t threads = 1; threads <= 3; threads++) {
         static struct job j;
@@ -89,7 +87,6 @@ struct nest {
 static int add_one(void *arg, size_t first, size_t end, size_t worker)
 {
     struct nest *n = arg;
-    (void)worker;
     (void)sched_yield(); /* lets other threads run in between, even on one processor */
     atomic_fetch_add(&n->sum, (unsigned)(end - first));
     return OK;
@@ -106,7 +103,6 @@ static void *call_often(void *arg)
 /* Several callers share a pool; a caller that finds it in use works alone. */
 static void test_callers_beside(void **state)
 {
-    (void)state;
     struct nest n = { .pool = pool_create(3) };
     pthread_t threads[3];
     for (size_t i = 0; i < 3; i++)

@@ -37,7 +37,6 @@ static struct param_value boolean(bool b)
 
 static void test_defaults(void **state)
 {
-    (void)state;
     struct options o;
     memset(&o, 0xff, sizeof o);
     param_defaults(table, &o);
@@ -80,7 +79,6 @@ static void try_set(size_t i, const struct setting *t)
 
 static void test_set(void **state)
 {
-    (void)state;
     char longest[400];
     memset(longest, 'x', sizeof longest);
     longest[sizeof longest - 1] = '\0';
@@ -127,7 +125,6 @@ static void test_set(void **state)
 /* Each option is read back as it was set, and no other field changed. */
 static void test_get(void **state)
 {
-    (void)state;
     struct options o;
     struct error e = { 0 };
     char scratch[PARAM_TEXT_BYTES];
@@ -148,7 +145,6 @@ static void test_get(void **state)
 
 static void test_describe(void **state)
 {
-    (void)state;
     static const char *const expected[] = {
         "lists  int  16  1 .. 1000  how many lists",
         "share  real  0.25  0 .. 1  of rows",
@@ -176,7 +172,6 @@ static void test_describe(void **state)
 /* Option names of an earlier release set the present field; no listing shows them. */
 static void test_old_names(void **state)
 {
-    (void)state;
     static const struct param renamed[] = {
         PARAM_INT(struct options, lists, 16, 1, 1000, "how many", .old_name = "parts"),
         PARAM_CHOICE(struct options, storage, 0, "ram|mmap|disk", "where", .old_name = "place",
@@ -211,7 +206,6 @@ static void test_old_names(void **state)
 /* Options that are gone say what to do, and no other name is taken for one of them. */
 static void test_gone(void **state)
 {
-    (void)state;
     static const struct param shorter[] = {
         PARAM_INT(struct options, lists, 16, 1, 1000, "how many"),
         PARAM_END_GONE("parts=take it out: 4 was best|place=set storage"),
@@ -235,7 +229,6 @@ static void test_gone(void **state)
 /* Values that a damaged file may hold but param_set() would have refused. */
 static void test_possible(void **state)
 {
-    (void)state;
     struct options o;
     param_defaults(table, &o);
     assert_true(param_possible(table, &o));

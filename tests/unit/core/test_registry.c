@@ -8,7 +8,6 @@
 
 static void test_built_in(void **state)
 {
-    (void)state;
     struct registry r;
     struct error e = { 0 };
     assert_ok(methods_open(&r, &e), &e);
@@ -28,7 +27,6 @@ static void test_built_in(void **state)
 
 static void test_plugins(void **state)
 {
-    (void)state;
     struct registry r;
     struct error e = { 0 };
     char dir[PATH_MAX], path[PATH_MAX];
@@ -51,7 +49,6 @@ static void test_plugins(void **state)
 
 static void test_tables(void **state)
 {
-    (void)state;
     struct registry r;
     struct error e = { 0 };
     assert_ok(methods_open(&r, &e), &e);

@@ -5,7 +5,6 @@
 /* The reference implementation's first numbers from the state 1, 2, 3, 4 (Blackman and Vigna). */
 static void test_known_values(void **state)
 {
-    (void)state;
     struct rng r = { { 1, 2, 3, 4 } };
     static const uint64_t expected[] = { 41943041, 58720359, 3588806011781223, 3591011842654386,
                                          UINT64_C(9228616714210784205) };
@@ -15,7 +14,6 @@ static void test_known_values(void **state)
 
 static void test_streams(void **state)
 {
-    (void)state;
     struct rng a = rng_at(1, 0), b = rng_at(1, 1), c = rng_at(2, 0), d = rng_at(1, 0);
     for (size_t i = 0; i < 100; i++) {
         const uint64_t x = rng_u64(&a);
@@ -29,7 +27,6 @@ static void test_streams(void **state)
 
 static void test_below(void **state)
 {
-    (void)state;
     struct rng r = rng_at(test_seed(), 1);
     size_t counts[7] = { 0 };
     for (size_t i = 0; i < 70000; i++)
@@ -52,7 +49,6 @@ static void test_below(void **state)
 
 static void test_reals(void **state)
 {
-    (void)state;
     struct rng r = rng_at(test_seed(), 2);
     double sum = 0, normal = 0, square = 0, fourth = 0;
     const size_t n = 200000;
@@ -73,7 +69,6 @@ static void test_reals(void **state)
 
 static void test_shuffle(void **state)
 {
-    (void)state;
     struct rng r = rng_at(test_seed(), 3);
     size_t first[5][5] = { 0 };
     for (size_t t = 0; t < 10000; t++) {
@@ -99,7 +94,6 @@ static void test_shuffle(void **state)
 /* Numbers are distinct and in range, and each is equally likely at each position. */
 static void test_sample(void **state)
 {
-    (void)state;
     struct rng r = rng_at(test_seed(), 4);
     static const struct {
         uint64_t n;

@@ -102,7 +102,6 @@ static uint32_t slot_of(size_t i, size_t n, size_t step, size_t steps)
 
 static void test_against_a_list(void **state)
 {
-    (void)state;
     enum { IDS = 6000, STEPS = 60000 };
     for (enum pattern pattern = 0; pattern < PATTERNS; pattern++) {
         struct world w;
@@ -146,7 +145,6 @@ static void test_against_a_list(void **state)
 /* At any size the table takes at most eight bytes per id, filled one by one or in batches. */
 static void test_bytes(void **state)
 {
-    (void)state;
     enum { IDS = 100000, BATCH = 1000 };
     for (enum pattern pattern = 0; pattern < PATTERNS; pattern++) {
         struct world w;
@@ -174,7 +172,6 @@ static void test_bytes(void **state)
 /* No call allocates more than the space of one part, except for the list of parts. */
 static void test_grows_in_small_steps(void **state)
 {
-    (void)state;
     enum { IDS = 200000 };
     struct world w;
     world_open(&w, RANDOM, IDS);
@@ -189,7 +186,6 @@ static void test_grows_in_small_steps(void **state)
 
 static void test_guess(void **state)
 {
-    (void)state;
     enum { IDS = 20000 };
     struct world w;
     size_t right = 0, none = 0;
@@ -210,7 +206,6 @@ static void test_guess(void **state)
 
 static void test_empty(void **state)
 {
-    (void)state;
     struct slot_table t;
     uint32_t slot;
     uint64_t ids[4] = { 0, 1, 2, 3 };
@@ -233,7 +228,6 @@ static void test_empty(void **state)
  * no memory is needed. */
 static void test_out_of_memory(void **state)
 {
-    (void)state;
     enum { IDS = 12000, BATCH = 3000 };
     for (enum pattern pattern = 0; pattern < PATTERNS; pattern++) {
         struct world w;

@@ -37,7 +37,6 @@ static void expect_nearest(const struct candidate *all, size_t n, const struct t
 
 static void test_against_sorting(void **state)
 {
-    (void)state;
     static struct candidate all[MOST];
     static float distances[MOST], nearest[MOST + 10];
     static uint64_t ids[MOST], nearest_ids[MOST + 10];
@@ -77,7 +76,6 @@ static void test_against_sorting(void **state)
 
 static void test_limit(void **state)
 {
-    (void)state;
     float distances[2];
     uint64_t ids[2];
     struct topk t = topk_begin(2, distances, ids);

@@ -178,7 +178,6 @@ static void compare_shapes(const struct device_ops *ops, struct device_session *
 
 static void test_candidates(void **state)
 {
-    (void)state;
     test_each_device(compare_shapes);
 }
 
@@ -215,7 +214,6 @@ static void compare_few(const struct device_ops *ops, struct device_session *ses
 
 static void test_few(void **state)
 {
-    (void)state;
     test_each_device(compare_few);
 }
 

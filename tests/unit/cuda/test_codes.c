@@ -123,7 +123,6 @@ static void search_shapes(const struct device_ops *ops, struct device_session *s
 
 static void test_against_counting(void **state)
 {
-    (void)state;
     test_each_device(search_shapes);
 }
 
@@ -131,7 +130,6 @@ static void test_against_counting(void **state)
    equal, of which there are more than fit. */
 static void test_little_memory(void **state)
 {
-    (void)state;
     test_emulate_device()->memory_bytes = (size_t)4 << 20;
     char why[500];
     struct device_library library;
@@ -179,7 +177,6 @@ static void refuse(const struct device_ops *ops, struct device_session *session)
 
 static void test_refused(void **state)
 {
-    (void)state;
     test_each_device(refuse);
 }
 

@@ -104,13 +104,11 @@ static void check_all(const struct device_ops *ops, struct device_session *sessi
 
 static void test_again(void **state)
 {
-    (void)state;
     test_each_device(check_again);
 }
 
 static void test_outputs(void **state)
 {
-    (void)state;
     test_each_device(check_all);
 }
 

@@ -167,14 +167,12 @@ static void compare_shapes(const struct device_ops *ops, struct device_session *
 
 static void test_candidates(void **state)
 {
-    (void)state;
     test_each_device(compare_shapes);
 }
 
 /* So little memory that the queries take several calls. */
 static void test_little_memory(void **state)
 {
-    (void)state;
     test_emulate_device()->memory_bytes = (size_t)128 << 10;
     char why[500];
     struct device_library library;

@@ -280,7 +280,6 @@ static void compare_shapes(const struct device_ops *ops, struct device_session *
 
 static void test_candidates(void **state)
 {
-    (void)state;
     test_each_device(compare_shapes);
 }
 
@@ -373,7 +372,6 @@ static void narrow_bounds(const struct device_ops *ops, struct device_session *s
 
 static void test_narrow_bounds(void **state)
 {
-    (void)state;
     test_each_device(narrow_bounds);
 }
 
@@ -430,13 +428,11 @@ static void many_rows(const struct device_ops *ops, struct device_session *sessi
 
 static void test_many_rows(void **state)
 {
-    (void)state;
     test_each_device(many_rows);
 }
 
 static void test_far_bounds(void **state)
 {
-    (void)state;
     test_each_device(far_bounds);
 }
 

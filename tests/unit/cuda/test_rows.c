@@ -167,7 +167,6 @@ static void check_all(const struct device_ops *ops, struct device_session *sessi
 
 static void test_candidates(void **state)
 {
-    (void)state;
     test_each_device(check_all);
 }
 
@@ -208,14 +207,12 @@ static void check_limits(const struct device_ops *ops, struct device_session *se
 
 static void test_limits(void **state)
 {
-    (void)state;
     test_each_device(check_limits);
 }
 
 /* So little memory that the scores of the rows take three tiles. */
 static void test_tiles(void **state)
 {
-    (void)state;
     test_emulate_device()->memory_bytes = (size_t)4 << 20;
     char why[500];
     struct device_library library;

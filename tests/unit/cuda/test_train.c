@@ -77,7 +77,6 @@ static void compare(const struct device_ops *ops, struct device_session *session
 
 static void test_same_angles(void **state)
 {
-    (void)state;
     test_each_device(compare);
 }
 
@@ -112,14 +111,12 @@ static void refuse(const struct device_ops *ops, struct device_session *session)
 
 static void test_refusals(void **state)
 {
-    (void)state;
     test_each_device(refuse);
 }
 
 /* Training that fails is an error with the device's sentence, and leaves nothing behind. */
 static void test_failures(void **state)
 {
-    (void)state;
     struct emulated_device *device = test_emulate_device();
     struct test_bench b;
     struct cuda cuda = { 0 };

@@ -38,7 +38,6 @@ static inline void put_rows(hid_t at, const char *name, hid_t properties)
 /* Rows under "train" and "more/rows", and the metric angular. */
 static inline void plain(struct scratch *s, hid_t file)
 {
-    (void)s;
     hid_t text = H5Tcopy(H5T_C_S1), scalar = H5Screate(H5S_SCALAR);
     H5Tset_size(text, H5T_VARIABLE);
     hid_t attribute = H5Acreate2(file, "distance", text, scalar, H5P_DEFAULT, H5P_DEFAULT);

@@ -20,7 +20,6 @@ static void answers_long(void *context, int out)
     static const char block[100000];
     for (int i = 0; i < 50; i++)
         (void)bytes_put(out, block, sizeof block);
-    (void)context;
 }
 
 static void crashes(void *context, int out)
@@ -31,27 +30,23 @@ static void crashes(void *context, int out)
 
 static void aborts(void *context, int out)
 {
-    (void)context, (void)out;
     signal(SIGABRT, SIG_DFL);
     abort();
 }
 
 static void exits(void *context, int out)
 {
-    (void)context, (void)out;
     _exit(3);
 }
 
 static void loops(void *context, int out)
 {
-    (void)context, (void)out;
     for (;;)
         waste++;
 }
 
 static void sleeps(void *context, int out)
 {
-    (void)context, (void)out;
     for (;;)
         pause();
 }
@@ -59,26 +54,22 @@ static void sleeps(void *context, int out)
 static void takes_memory(void *context, int out)
 {
     char *volatile all = malloc((size_t)1 << 30); /* volatile: the compiler must not remove it */
-    (void)context;
     (void)bytes_put(out, all ? "much" : "none", 4);
     free(all);
 }
 
 static void is_interrupted(void *context, int out)
 {
-    (void)context, (void)out;
     raise(SIGINT);
 }
 
 static int stop_now(void *context)
 {
-    (void)context;
     return 1;
 }
 
 static void says_how_it_ended(void **state)
 {
-    (void)state;
     static const struct {
         const char *name;
         void (*work)(void *, int);
@@ -114,7 +105,6 @@ static void says_how_it_ended(void **state)
 
 static void long_answers_come_whole(void **state)
 {
-    (void)state;
     struct error err = { 0 };
     struct child_process c = { .work = answers_long, .cpu_s = 5 };
     assert_ok(child_run(&c, &err), &err);
@@ -124,7 +114,6 @@ static void long_answers_come_whole(void **state)
 
 static void memory_is_limited(void **state)
 {
-    (void)state;
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     skip(); /* a sanitizer's malloc() ends the process */
 #endif

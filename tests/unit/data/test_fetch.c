@@ -293,7 +293,6 @@ static void processes_may_fetch_at_once(void **state)
 
 static int stop_always(void *context, const char *what, size_t done, size_t total)
 {
-    (void)context, (void)what, (void)done, (void)total;
     return 1;
 }
 

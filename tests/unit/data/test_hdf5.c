@@ -10,7 +10,6 @@
 
 static void without_hdf5(void **state)
 {
-    (void)state;
     skip();
 }
 
@@ -68,7 +67,6 @@ static void external_link(struct scratch *s, hid_t file)
 
 static void soft_link(struct scratch *s, hid_t file)
 {
-    (void)s;
     put_rows(file, "rows", H5P_DEFAULT);
     assert_true(H5Lcreate_soft("/rows", file, "train", H5P_DEFAULT, H5P_DEFAULT) >= 0);
 }
@@ -112,7 +110,6 @@ static hid_t add_group(hid_t at, const char *name)
 static void halves(struct scratch *s, hid_t file)
 {
     static const char *const names[] = { "train", "test" };
-    (void)s;
     for (int i = 0; i < 2; i++) {
         hid_t group = add_group(file, names[i]);
         put_rows(group, "vectors", H5P_DEFAULT);
@@ -125,7 +122,6 @@ static void halves(struct scratch *s, hid_t file)
  * cause an endless loop. */
 static void deep(struct scratch *s, hid_t file)
 {
-    (void)s;
     hid_t group = add_group(file, "data"), inner = add_group(group, "embeddings");
     put_rows(inner, "rows", H5P_DEFAULT);
     put_column(file, "time", H5T_STD_I64LE);
@@ -139,7 +135,6 @@ static void deep(struct scratch *s, hid_t file)
 
 static void several(struct scratch *s, hid_t file)
 {
-    (void)s;
     hid_t group = add_group(file, "model");
     put_rows(group, "input", H5P_DEFAULT);
     put_rows(group, "output", H5P_DEFAULT);
@@ -150,7 +145,6 @@ static void several(struct scratch *s, hid_t file)
 
 static void columns_only(struct scratch *s, hid_t file)
 {
-    (void)s;
     put_column(file, "time", H5T_STD_I64LE);
 }
 
@@ -245,13 +239,11 @@ static void refuses_to_read_other_files(void **state)
 static size_t pass_on(unsigned flags, size_t n, const unsigned values[], size_t bytes, size_t *size,
                       void **buffer)
 {
-    (void)flags, (void)n, (void)values, (void)size, (void)buffer;
     return bytes;
 }
 
 static void filtered(struct scratch *s, hid_t file)
 {
-    (void)s;
     const H5Z_class2_t filter = { .version = H5Z_CLASS_T_VERS,
                                   .id = FILTER,
                                   .encoder_present = 1,

@@ -5,7 +5,6 @@
 
 static void without_hdf5(void **state)
 {
-    (void)state;
     skip();
 }
 
@@ -50,7 +49,6 @@ static void reads_gzip(void **state)
 /* Ids of two columns are numbers, as in npy; one column is codes unless it has numbers. */
 static void put_ids(struct scratch *s, hid_t file)
 {
-    (void)s;
     uint64_t ids[ROWS * 2];
     for (uint64_t i = 0; i < ROWS * 2; i++)
         ids[i] = i;
@@ -91,7 +89,6 @@ static void reads_unsigned(void **state)
 /* As the Jaccard files of ann-benchmarks: sets end to end, and their sizes. */
 static void sets(struct scratch *s, hid_t file)
 {
-    (void)s;
     put_column(file, "train", H5T_STD_I32LE);
     put_column(file, "size_train", H5T_STD_I32LE);
 }

@@ -98,7 +98,6 @@ static void expect_phash(uint64_t code, const uint8_t *image, size_t side)
 static void test_against_the_definitions(void **state)
 {
     static const size_t sides[] = { 9, 16, 28, 32, 40 };
-    (void)state;
     for (size_t s = 0; s < sizeof sides / sizeof *sides; s++) {
         const size_t side = sides[s];
         struct rng r = rng_at(test_seed(), s);
@@ -125,7 +124,6 @@ static void test_against_the_definitions(void **state)
 
 static void test_plain_images(void **state)
 {
-    (void)state;
     struct images *images = calloc(1, sizeof *images);
     struct source *s;
     assert_non_null(images);
@@ -149,7 +147,6 @@ static void test_plain_images(void **state)
 static void test_what_is_no_image(void **state)
 {
     static const size_t dims[] = { 64, 80, 82, 785, 257 * 257 };
-    (void)state;
     struct images *images = calloc(1, sizeof *images);
     assert_non_null(images);
     for (size_t i = 0; i < sizeof dims / sizeof *dims; i++) {

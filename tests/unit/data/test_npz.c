@@ -265,7 +265,6 @@ static void reads_npz(void **state)
 
 static void holds_sets_by_name(void **state)
 {
-    (void)state;
     const struct file_options npz = { .format = "npz" }, npy = { .format = "npy" };
     assert_true(file_holds_sets("a.npz", NULL) && file_holds_sets("a.npz.gz", NULL));
     assert_true(file_holds_sets("a.hdf5.gz", NULL) && file_holds_sets("a.h5", NULL));
@@ -353,7 +352,6 @@ static void refuses_wrong_sizes(void **state)
 /* A zip that is cut anywhere or has any byte changed is refused or gives the same rows. */
 static void survives_damage(void **state)
 {
-    (void)state;
     for (int kind = 0; kind < 4; kind++) {
         const struct blob good = one_array(kind & 1 ? DEFLATED : STORED, kind & 2, true);
         for (size_t i = 0; i < 2 * good.n; i++) {

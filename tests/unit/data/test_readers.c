@@ -274,7 +274,6 @@ static void names_options_that_do_not_fit(void **state)
  * that are not there. */
 static void survives_every_prefix(void **state)
 {
-    (void)state;
     static const struct {
         const char *name;
         struct blob (*make)(void);

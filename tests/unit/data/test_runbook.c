@@ -38,7 +38,6 @@ static const char good[] = "# two blocks\n"
 
 static void reads_the_grammar(void **state)
 {
-    (void)state;
     struct runbook r;
     struct error err = { 0 };
     assert_ok(runbook_parse("good", good, strlen(good), NULL, 22, &r, &err), &err);
@@ -77,7 +76,6 @@ static void reads_the_grammar(void **state)
    document marker, comments anywhere. */
 static void reads_any_yaml(void **state)
 {
-    (void)state;
     static const char text[] = "%YAML 1.1\n--- # one document\n"
                                "{ \"d\\u0031\": { max_pts: 5, # live\n"
                                "  1: { operation: insert, start: 0, end: 5 },\n"
@@ -101,7 +99,6 @@ static void reads_any_yaml(void **state)
 /* Keys of YAML have no order; a writer may sort them as text. */
 static void orders_steps_by_number(void **state)
 {
-    (void)state;
     char text[2000] = TOP;
     static const int as_text[] = { 1, 10, 11, 2, 3, 4, 5, 6, 7, 8, 9 };
     struct runbook r;
@@ -191,7 +188,6 @@ static const struct {
 
 static void refuses_by_name_and_line(void **state)
 {
-    (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct runbook r;
         struct error err = { 0 };
@@ -210,7 +206,6 @@ static void searches_ask_ranges_of_the_queries(void **state)
         STEP(3, "search") STEP(4, "search\n    start: 0\n    end: 10");
     struct runbook r;
     struct error err = { 0 };
-    (void)state;
     /* Queries are not rows of the data, so 5 rows are enough. */
     assert_ok(runbook_parse("ranges", text, strlen(text), NULL, 5, &r, &err), &err);
     assert_int_equal(r.rows_needed, 5);
@@ -230,7 +225,6 @@ static void raises_max_pts_with_a_warning(void **state)
                           "  max_pts: 10\n" INSERT(1, 0, 10);
     struct runbook r;
     struct error err = { 0 };
-    (void)state;
     assert_ok(runbook_parse("many", text, strlen(text), NULL, 0, &r, &err), &err);
     assert_int_equal(r.max_pts, 15);
     assert_string_equal(r.warning,
@@ -247,7 +241,6 @@ static void raises_max_pts_with_a_warning(void **state)
  * that the model can do. */
 static void agrees_with_a_plain_model(void **state)
 {
-    (void)state;
     enum { IDS = 40, STEPS = 30 };
     struct rng rng = rng_at(test_seed(), 7);
     size_t accepted = 0;

@@ -98,7 +98,6 @@ static void *read_scattered(void *context)
 
 static void any_order_and_thread_gives_the_same_rows(void **state)
 {
-    (void)state;
     for (size_t i = 0; i < SOME; i++) {
         struct source *s = open_kind(some[i].kind, some[i].options, test_seed()), *again;
         char *rows = read_all(s);
@@ -132,7 +131,6 @@ static void any_order_and_thread_gives_the_same_rows(void **state)
 
 static void queries_are_fresh_and_their_own(void **state)
 {
-    (void)state;
     for (size_t i = 1; i < SOME; i++) {
         struct error err = { 0 };
         struct source *s = open_kind(some[i].kind, some[i].options, 5), *q, *other;
@@ -157,7 +155,6 @@ static void queries_are_fresh_and_their_own(void **state)
 
 static void uniform_plants_clusters(void **state)
 {
-    (void)state;
     struct error err = { 0 };
     struct source *s = open_kind("uniform", some[0].options, 9), *q = NULL;
     assert_int_equal(s->n, 500 + 15);
@@ -192,7 +189,6 @@ static void uniform_plants_clusters(void **state)
 
 static void codes_have_their_bit_probabilities(void **state)
 {
-    (void)state;
     enum { N = 20000 };
     static const double skews[] = { 0, 0.5, 1 };
     for (size_t k = 0; k < 3; k++) {
@@ -216,7 +212,6 @@ static void codes_have_their_bit_probabilities(void **state)
 
 static void gaussian_has_its_moments(void **state)
 {
-    (void)state;
     enum { N = 20000, DIM = 5 };
     struct source *s = open_kind("gaussian", OPTIONS({ "rows", N }, { "dim", DIM }), 1);
     float *x = read_all(s);
@@ -236,7 +231,6 @@ static void gaussian_has_its_moments(void **state)
 /* The latent dimension of a cluster, estimated from the trace and the trace of the square. */
 static void mixture_has_its_latent_dimension_and_spread(void **state)
 {
-    (void)state;
     enum { N = 2000, DIM = 48 };
     struct source *s = open_kind("mixture",
                                  OPTIONS({ "rows", N }, { "dim", DIM }, { "clusters", 1 },
@@ -269,7 +263,6 @@ static void mixture_has_its_latent_dimension_and_spread(void **state)
 
 static void mixture_weights_favour_the_first(void **state)
 {
-    (void)state;
     enum { N = 4000, DIM = 16, CLUSTERS = 4 };
     struct source *s =
         open_kind("mixture",
@@ -326,7 +319,6 @@ static void nearest_row_of_queries(const struct source *s, double at, double *me
  * by rotation, each alone. */
 static void drift_drifts(void **state)
 {
-    (void)state;
     static const struct {
         const char *name;
         struct option options[8];
@@ -376,7 +368,6 @@ static void drift_drifts(void **state)
 
 static void sphere_has_its_spectrum_and_mean(void **state)
 {
-    (void)state;
     enum { N = 1000, DIM = 100 };
     static const double cosines[] = { 0, 0.5, 0.75 };
     for (size_t k = 0; k < 3; k++) {
@@ -418,7 +409,6 @@ static void sphere_has_its_spectrum_and_mean(void **state)
 
 static void codes_never_change(void **state)
 {
-    (void)state;
     /* A result identifies its data by these codes; if they change, old results can
      * no longer be rerun. */
     uint64_t codes[2];
@@ -436,7 +426,6 @@ static void codes_never_change(void **state)
 
 static void refuses_bad_parameters(void **state)
 {
-    (void)state;
     enum synthetic_kind kind;
     struct error err = { 0 };
     struct source *s = NULL;

@@ -22,7 +22,6 @@ static struct source *mixture(double byte_scale)
 
 static void bytes_are_rounded_floats(void **state)
 {
-    (void)state;
     float floats[ROWS * DIM];
     uint8_t bytes[ROWS * DIM];
     struct source *f = mixture(0), *b = mixture(SCALE);

@@ -129,7 +129,6 @@ static int keep_line(void *context, const char *what, size_t done, size_t total)
 {
     struct lines *lines = context;
     const size_t used = strlen(lines->text);
-    (void)done, (void)total;
     snprintf(lines->text + used, sizeof lines->text - used, "%s\n", what);
     return 0;
 }

@@ -156,7 +156,6 @@ static void expect_same(const struct pair *p, struct twin *s, struct index *x, s
 
 static void test_as_floats(void **state)
 {
-    (void)state;
     struct pair *p = pair_of_rows();
     char dir[PATH_MAX];
     test_dir_make(dir);
@@ -175,7 +174,6 @@ static void test_as_floats(void **state)
 /* By any number of threads the same index is made. */
 static void test_threads(void **state)
 {
-    (void)state;
     struct pair *p = pair_of_rows();
     struct twin one, many;
     for (size_t kind = 0; kind < KINDS; kind++) {
@@ -197,7 +195,6 @@ static double bytes_of(const struct twin *t, bool disk)
 
 static void test_memory(void **state)
 {
-    (void)state;
     struct pair *p = pair_of_rows();
     fill(p, &p->floats, INDEX_F32, NULL, params_of(&kinds[0], DIVF_RAM), 1);
     fill(p, &p->bytes, INDEX_U8, NULL, params_of(&kinds[0], DIVF_RAM), 1);
@@ -219,7 +216,6 @@ static void replace(struct pair *p, struct twin *t, struct index *index)
 /* A saved index continues as the one that saved it, in memory and mapped. */
 static void test_reload(void **state)
 {
-    (void)state;
     struct pair *p = pair_of_rows();
     char dir[PATH_MAX], own[PATH_MAX];
     test_dir_make(dir);
@@ -251,7 +247,6 @@ static void test_reload(void **state)
 /* Sums of squares that a float cannot hold are rounded, and the codes exclude no row for that. */
 static void test_wide_rows(void **state)
 {
-    (void)state;
     enum { WIDE = 700, ROWS = 400 };
     static uint8_t rows[ROWS * WIDE];
     static uint64_t ids[ROWS];

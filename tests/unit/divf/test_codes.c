@@ -61,7 +61,6 @@ static float truth_distances[4][QUERIES * K], distances[QUERIES * K];
    which computes every distance. */
 static void test_answers_of_a_full_scan(void **state)
 {
-    (void)state;
     static const struct kind none = { "none", DIVF_SKETCH, 0, 1.9, 4 };
     static uint64_t bits[N / 64 + 1];
     struct rng rng = rng_at(test_seed(), 3);
@@ -97,7 +96,6 @@ static void test_answers_of_a_full_scan(void **state)
 /* With codes whose bounds are tight, few exact distances are computed. */
 static void test_codes_save_distances(void **state)
 {
-    (void)state;
     for (size_t kind = 1; kind < KINDS; kind++) {
         struct stored_rows w;
         open_filled(&w, params_of(&kinds[kind], 40, 1), 1);
@@ -124,7 +122,6 @@ static size_t common_answers(const uint64_t *a, const uint64_t *b)
 /* Exactly `rerank` exact distances per query; with all vectors reranked the answer is exact. */
 static void test_rerank(void **state)
 {
-    (void)state;
     for (size_t kind = 0; kind < KINDS; kind++) {
         for (int64_t soft_k = 1; soft_k <= 2; soft_k++) {
             struct stored_rows w;
@@ -150,7 +147,6 @@ static void test_rerank(void **state)
 /* A list is scanned whole, and no list is begun after the budget is spent. */
 static void test_scan_budget(void **state)
 {
-    (void)state;
     struct stored_rows w;
     open_filled(&w, params_of(&kinds[1], 40, 1), 1);
     uint32_t longest = 0;
@@ -175,7 +171,6 @@ static void test_scan_budget(void **state)
 /* The usual bound of RabitQ rarely fails. */
 static void test_rabitq_recall(void **state)
 {
-    (void)state;
     struct kind usual = { "rabitq", DIVF_RABITQ, 0, 1.9, 4 };
     for (int64_t bits = 1; bits <= 9; bits += 4) {
         struct stored_rows w;
@@ -286,7 +281,6 @@ static void add_list(struct stored_rows *w)
 
 static void test_moved_codes(void **state)
 {
-    (void)state;
     static void (*const changes[])(struct stored_rows *) = { move_some, move_some,     drop_some,
                                                              add_list,  move_centroid, dissolve };
     for (size_t kind = 0; kind < KINDS; kind++) {
@@ -313,7 +307,6 @@ static void test_moved_codes(void **state)
 /* A code of another vector, or encoded for another list, is detected. */
 static void test_check_finds_damage(void **state)
 {
-    (void)state;
     for (size_t kind = 1; kind < KINDS; kind++) {
         struct stored_rows w;
         open_filled(&w, params_of(&kinds[kind], 12, 1), 1);
@@ -361,7 +354,6 @@ static void expect_same_chunks(const struct stored_rows *a, const struct stored_
 
 static void test_threads_leave_no_trace(void **state)
 {
-    (void)state;
     for (size_t kind = 0; kind < KINDS; kind++) {
         struct stored_rows one, many;
         open_filled(&one, params_of(&kinds[kind], 30, 2), 1);
@@ -374,7 +366,6 @@ static void test_threads_leave_no_trace(void **state)
 
 static void test_saved_and_loaded(void **state)
 {
-    (void)state;
     char dir[PATH_MAX];
     test_dir_make(dir);
     for (size_t kind = 0; kind < KINDS; kind++) {
@@ -404,7 +395,6 @@ static void test_saved_and_loaded(void **state)
    once the codebook does. */
 static void test_training_later(void **state)
 {
-    (void)state;
     for (size_t kind = 0; kind < KINDS; kind++) {
         struct stored_rows w;
         world_open(&w, params_of(&kinds[kind], 20, 2), DIM, N, 1);

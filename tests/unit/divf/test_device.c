@@ -16,7 +16,6 @@ static struct divf_params on_device(void)
 
 static void test_insertion(void **state)
 {
-    (void)state;
     struct emulated_device *device = test_emulate_device();
     struct stored_rows w;
     world_open(&w, on_device(), 5, 1500, 1);
@@ -124,7 +123,6 @@ static void compare_history(enum element element, int64_t soft_k, int64_t bits)
 
 static void test_searches(void **state)
 {
-    (void)state;
     for (int64_t soft_k = 1; soft_k <= 2; soft_k++)
         for (int bytes = test_scale() > 1; bytes < 2; bytes++)
             if (test_is_long() || test_scale() > 1 || bytes + 1 == soft_k)
@@ -133,7 +131,6 @@ static void test_searches(void **state)
 
 static void test_searches_by_codes(void **state)
 {
-    (void)state;
     static const int64_t bits[] = { 1, 4, 7 };
     for (size_t i = 0; i < sizeof bits / sizeof *bits; i += test_scale())
         compare_history(i == 1 ? INDEX_U8 : INDEX_F32, i == 2 ? 2 : 1, bits[i]);
@@ -163,7 +160,6 @@ static void fail_searches(bool codes)
 
 static void test_failed_searches(void **state)
 {
-    (void)state;
     fail_searches(false);
     fail_searches(true);
 }
@@ -172,7 +168,6 @@ static void test_failed_searches(void **state)
    device does. */
 static void test_failures(void **state)
 {
-    (void)state;
     struct emulated_device *device = test_emulate_device();
     static const struct {
         int failure, code;

@@ -107,7 +107,6 @@ static void run_history(struct divf_params params, size_t dim, uint64_t stream, 
 
 static void test_histories(void **state)
 {
-    (void)state;
     char dir[PATH_MAX];
     test_dir_make(dir);
     for (uint64_t run = 0; run < 16; run++) {
@@ -128,7 +127,6 @@ static void test_histories(void **state)
 /* The original implementation corrupts its counts here. */
 static void test_delete_twice_after_compaction(void **state)
 {
-    (void)state;
     struct stored_rows w;
     uint64_t id = 17;
     bool more;
@@ -154,7 +152,6 @@ static void test_delete_twice_after_compaction(void **state)
    random centroids for ever. */
 static void test_first_batch_of_one(void **state)
 {
-    (void)state;
     struct divf_params params = divf_defaults();
     params.clusters = 16;
     params.split_threshold = 0;
@@ -176,7 +173,6 @@ static void test_first_batch_of_one(void **state)
 
 static void test_training_on_too_little(void **state)
 {
-    (void)state;
     struct divf_params params = divf_defaults();
     params.clusters = 32;
     struct stored_rows w;
@@ -198,7 +194,6 @@ static void test_training_on_too_little(void **state)
 /* Centroids stay as trained; splits only add new ones. */
 static void test_codebook_is_frozen(void **state)
 {
-    (void)state;
     struct divf_params params = divf_defaults();
     params.clusters = 8;
     params.split_threshold = 0;
@@ -218,7 +213,6 @@ static void test_codebook_is_frozen(void **state)
 /* The original implementation makes 194 empty lists here. */
 static void test_identical_vectors_are_not_split(void **state)
 {
-    (void)state;
     struct divf_params params = divf_defaults();
     params.clusters = 8;
     struct stored_rows w;
@@ -271,15 +265,11 @@ static void count_rounds(void *to, const char *table, size_t row, const char *co
         seen[value == -1 ? 3 : value == 2 ? 4 : 5]++;
 }
 
-static void skip_value(void *to, const char *name, double value)
-{
-    (void)to, (void)name, (void)value;
-}
+static void skip_value(void *to, const char *name, double value) {}
 
 /* The original implementation documents these rows but does not return them. */
 static void test_splits_and_cluster_rows(void **state)
 {
-    (void)state;
     struct divf_params params = divf_defaults();
     params.clusters = 10;
     params.soft_k = 2;
@@ -310,7 +300,6 @@ static void test_splits_and_cluster_rows(void **state)
 
 static void test_forced_and_lazy_compaction(void **state)
 {
-    (void)state;
     struct divf_params params = divf_defaults();
     params.clusters = 10;
     struct stored_rows w;
@@ -341,7 +330,6 @@ static void test_forced_and_lazy_compaction(void **state)
 
 static void test_bad_parameters(void **state)
 {
-    (void)state;
     struct test_bench b;
     struct index *index = NULL;
     test_bench_begin(&b, INDEX_F32, INDEX_L2SQ, 4, 1);
@@ -371,7 +359,6 @@ static void test_bad_parameters(void **state)
 /* Memory besides the vectors is at most 15 % at soft_k = 1. */
 static void test_memory(void **state)
 {
-    (void)state;
     struct divf_params params = divf_defaults();
     params.clusters = 64;
     struct stored_rows w;
@@ -393,7 +380,6 @@ static void test_memory(void **state)
    in order up to the failure, none in part, and the rest can follow. */
 static void test_insertion_out_of_memory(void **state)
 {
-    (void)state;
     struct divf_params params = divf_defaults();
     params.clusters = 10;
     params.soft_k = 2;

@@ -15,7 +15,6 @@ static void maintain_all(struct stored_rows *w)
    nprobe lists that have rows. */
 static void test_empty_lists(void **state)
 {
-    (void)state;
     static const int64_t all[] = { DIVF_NONE, DIVF_COPENHAGEN, DIVF_LIRE, DIVF_DEDRIFT,
                                    DIVF_COST_MODEL };
     enum { LEFT = 20, ROWS = 900 };

@@ -149,7 +149,6 @@ static void expect_exact(struct products *p, struct index *index)
 
 static void test_exact(void **state)
 {
-    (void)state;
     static const double longer[] = { 0.5, 1, 10, 1e12 };
     for (size_t kind = 0; kind < KINDS; kind++)
         for (size_t i = 0; i < sizeof longer / sizeof *longer; i++) {
@@ -173,7 +172,6 @@ static double excess_of(const struct products *p)
 
 static void test_longer_rows(void **state)
 {
-    (void)state;
     for (size_t kind = 0; kind < KINDS; kind++) {
         struct products *p = open_filled(&kinds[kind], 0, 10, 1);
         const uint64_t trainings = divf_of(p->index)->counters.trainings;
@@ -192,7 +190,6 @@ static void test_longer_rows(void **state)
 
 static void test_reload(void **state)
 {
-    (void)state;
     char dir[PATH_MAX];
     test_dir_make(dir);
     for (size_t kind = 0; kind < KINDS; kind++) {
@@ -227,7 +224,6 @@ static double recall_of(const struct products *p, const struct answers *a)
 /* Codes save distances; few lists, reranked estimates and the rule to stop by lose little. */
 static void test_recall(void **state)
 {
-    (void)state;
     static const struct divf_knobs asked[] = { { .nprobe = 40 },
                                                { .nprobe = 1 << 22, .rerank = 200 },
                                                { .nprobe = 1 << 22, .target_recall = 0.9 } };
@@ -259,7 +255,6 @@ struct found {
 static int found(void *to, size_t query, uint64_t id, float distance)
 {
     struct found *f = to;
-    (void)query, (void)distance;
     f->n++;
     f->ids += id;
     return OK;
@@ -267,7 +262,6 @@ static int found(void *to, size_t query, uint64_t id, float distance)
 
 static void test_range(void **state)
 {
-    (void)state;
     for (size_t kind = 0; kind < KINDS; kind++) {
         struct products *p = open_filled(&kinds[kind], 1, 3, 1);
         const struct divf_knobs all = { .nprobe = 1 << 22 };

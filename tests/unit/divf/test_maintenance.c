@@ -119,7 +119,6 @@ static void history(struct divf_params params, bool exact)
 
 static void test_histories(void **state)
 {
-    (void)state;
     const struct {
         int64_t quantizer, sketch;
         bool certain;
@@ -167,7 +166,6 @@ static struct divf_params policy_params(int64_t maintenance)
    soft_k; Copenhagen's splits leave many misassigned. */
 static void test_lire_property(void **state)
 {
-    (void)state;
     struct stored_rows w;
     for (int64_t soft_k = 1; soft_k <= 2; soft_k++) {
         struct divf_params params = policy_params(DIVF_LIRE);
@@ -198,7 +196,6 @@ static void test_lire_property(void **state)
    C2 select are moved. */
 static void test_conditions(void **state)
 {
-    (void)state;
     struct stored_rows w;
     struct divf_params params = policy_params(DIVF_LIRE);
     params.maintenance_budget = 0;
@@ -251,7 +248,6 @@ static void test_conditions(void **state)
 
 static void test_identical_vectors(void **state)
 {
-    (void)state;
     for (size_t p = 1; p < POLICIES; p++) {
         struct stored_rows w;
         struct divf_params params = policy_params(policies[p]);
@@ -275,7 +271,6 @@ static void test_identical_vectors(void **state)
    deletions emptied are removed. */
 static void test_merges(void **state)
 {
-    (void)state;
     struct stored_rows w;
     struct divf_params params = policy_params(DIVF_LIRE);
     params.list_limit = 10;
@@ -313,7 +308,6 @@ static void test_merges(void **state)
    state moves with it. */
 static void test_state_follows(void **state)
 {
-    (void)state;
     struct stored_rows w;
     struct divf_params params = policy_params(DIVF_LIRE);
     params.maintenance_budget = 0;
@@ -336,7 +330,6 @@ static void test_state_follows(void **state)
 /* maintain(budget) stops within one step of the budget; insertions spend only what they earn. */
 static void test_budget(void **state)
 {
-    (void)state;
     for (size_t p = 1; p < POLICIES; p++) {
         struct stored_rows w;
         struct divf_params params = policy_params(policies[p]);
@@ -370,7 +363,6 @@ static void test_budget(void **state)
 /* The same calls build the same index, and a loaded copy continues as the saved index does. */
 static void test_determinism(void **state)
 {
-    (void)state;
     for (size_t p = 1; p < POLICIES; p++) {
         struct stored_rows a, b;
         struct divf_params params = policy_params(policies[p]);
@@ -394,7 +386,6 @@ static void test_determinism(void **state)
    the next call completes. */
 static void test_no_memory(void **state)
 {
-    (void)state;
     for (size_t p = 1; p < POLICIES; p++) {
         bool failed = true;
         for (size_t at = 1; failed; at += 1 + at / 16) {
@@ -429,7 +420,6 @@ static void test_no_memory(void **state)
 /* The cost model splits lists that queries read, and no others. */
 static void test_cost_follows_queries(void **state)
 {
-    (void)state;
     struct stored_rows w;
     struct divf_params params = policy_params(DIVF_COST_MODEL);
     params.maintenance_budget = 0;
@@ -457,7 +447,6 @@ static void test_cost_follows_queries(void **state)
 /* DeDrift keeps the number of lists; the lazy policy alone moves no vector. */
 static void test_dedrift(void **state)
 {
-    (void)state;
     struct stored_rows w;
     struct divf_params params = policy_params(DIVF_DEDRIFT);
     drifted(&w, params, 8);

@@ -111,7 +111,6 @@ static void expect_same_files(const char *a, const char *b)
 /* The loaded index has the codes and answers of the saved one, and saves the same file. */
 static void test_codes_are_copied(void **state)
 {
-    (void)state;
     char dir[PATH_MAX], again[PATH_MAX];
     test_dir_make(dir);
     test_dir_make(again);
@@ -136,7 +135,6 @@ static void test_codes_are_copied(void **state)
 /* Codes that this program would round differently are made again. */
 static void test_other_codes_are_made_again(void **state)
 {
-    (void)state;
     char dir[PATH_MAX];
     test_dir_make(dir);
     for (size_t kind = 0; kind + 1 < KINDS; kind++) {
@@ -163,7 +161,6 @@ static void test_other_codes_are_made_again(void **state)
 /* A file of one kernel table under another. */
 static void test_other_kernels(void **state)
 {
-    (void)state;
     char dir[PATH_MAX];
     test_dir_make(dir);
     for (size_t kind = 0; kind < KINDS; kind++) {
@@ -186,7 +183,6 @@ static void test_other_kernels(void **state)
 
 static void test_earlier_version_is_refused(void **state)
 {
-    (void)state;
     char dir[PATH_MAX];
     struct stored_rows w;
     struct index *loaded = NULL;
@@ -255,7 +251,6 @@ static void replace_some(struct stored_rows *w, uint64_t step)
    that are written leave it. */
 static void test_saved_file_never_changes(void **state)
 {
-    (void)state;
     char dir[PATH_MAX], saved[PATH_MAX];
     struct stored_rows w;
     struct memory_use use;
@@ -298,7 +293,6 @@ static void test_saved_file_never_changes(void **state)
 /* Saving into the folder from which vectors are mapped replaces the file; the mapping stays. */
 static void test_saved_over_its_own_file(void **state)
 {
-    (void)state;
     char dir[PATH_MAX], saved[PATH_MAX];
     struct stored_rows w;
     struct index *loaded = NULL;
@@ -324,7 +318,6 @@ static void test_saved_over_its_own_file(void **state)
 /* Each allocation of a load fails in turn. Nothing is left allocated, and no file. */
 static void test_load_out_of_memory(void **state)
 {
-    (void)state;
     char dir[PATH_MAX], saved[PATH_MAX];
     struct stored_rows w;
     test_dir_make(dir);

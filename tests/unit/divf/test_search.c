@@ -9,7 +9,6 @@ struct found_in_range {
 static int note_found(void *to, size_t query, uint64_t id, float distance)
 {
     struct found_in_range *f = to;
-    (void)distance;
     assert_int_equal(f->seen[query * 4000 + id]++, 0);
     f->n++;
     return OK;
@@ -17,13 +16,11 @@ static int note_found(void *to, size_t query, uint64_t id, float distance)
 
 static int refuse_found(void *to, size_t query, uint64_t id, float distance)
 {
-    (void)to, (void)query, (void)id, (void)distance;
     return ERR_INTERRUPTED;
 }
 
 static void test_range(void **state)
 {
-    (void)state;
     struct divf_params params = divf_defaults();
     params.clusters = 20;
     params.soft_k = 2;
@@ -57,7 +54,6 @@ static void test_range(void **state)
 /* The numbers of threads and the batch sizes change nothing, in training, assignment or answers. */
 static void test_same_answers(void **state)
 {
-    (void)state;
     uint64_t ids[3][200 * 10];
     float distances[200 * 10];
     struct divf_params params = divf_defaults();
@@ -84,7 +80,6 @@ static void test_same_answers(void **state)
    copies and deleted rows. */
 static void test_many_are_as_few(void **state)
 {
-    (void)state;
     enum { QUERIES = 300, K = 10 };
     static uint64_t ids[2][QUERIES * K], bits[64];
     static float distances[2][QUERIES * K];
@@ -135,7 +130,6 @@ static void test_threads_do_the_same_work(void **state)
     params.split_threshold = 0;
     params.sketch = 16;
     struct stored_rows w;
-    (void)state;
     world_open(&w, params, 30, 4000, 3);
     test_fill_f32(&w.rng, w.rows, 4000, 30, 50, 0.6);
     assert_ok(stored_insert(&w, 0, 4000), &w.bench.error);
@@ -156,7 +150,6 @@ static void test_threads_do_the_same_work(void **state)
 
 static void test_work(void **state)
 {
-    (void)state;
     struct divf_params params = divf_defaults();
     params.clusters = 9;
     params.split_threshold = 0;

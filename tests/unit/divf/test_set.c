@@ -26,7 +26,6 @@ static void insert(struct stored_rows *w, size_t first, size_t n)
 /* Each insertion makes as many copies as soft_k says then; earlier vectors keep theirs. */
 static void test_copies_follow_soft_k(void **state)
 {
-    (void)state;
     static const int64_t soft_k[] = { 1, 3, 2, 8, 1, 5 };
     struct stored_rows w;
     struct divf_params params = divf_defaults();
@@ -59,7 +58,6 @@ static void test_copies_follow_soft_k(void **state)
 /* A lower threshold splits at the next batch; a value that create() refuses is refused. */
 static void test_splits_follow_the_threshold(void **state)
 {
-    (void)state;
     struct stored_rows w;
     struct divf_params params = divf_defaults();
     params.clusters = 40;
@@ -87,7 +85,6 @@ static void test_splits_follow_the_threshold(void **state)
 /* With compact_at = 1 dead rows stay; a lower value compacts at the next deletion. */
 static void test_compaction_follows_its_share(void **state)
 {
-    (void)state;
     struct stored_rows w;
     struct divf_params params = divf_defaults();
     params.clusters = 40;
@@ -109,7 +106,6 @@ static void test_compaction_follows_its_share(void **state)
 /* Policies that move copies, while soft_k goes up and down. */
 static void test_maintenance(void **state)
 {
-    (void)state;
     static const int64_t soft_k[] = { 1, 4, 2, 1, 6, 1, 3, 2 };
     for (int64_t policy = DIVF_LIRE; policy <= DIVF_COST_MODEL; policy++) {
         struct stored_rows w;
@@ -139,7 +135,6 @@ static void test_maintenance(void **state)
 /* Vectors with more copies than soft_k is now come back from a file with all of them. */
 static void test_saved(void **state)
 {
-    (void)state;
     struct stored_rows w;
     struct divf_params params = divf_defaults();
     char dir[PATH_MAX];
@@ -169,7 +164,6 @@ static void test_saved(void **state)
 
 static void test_without_memory(void **state)
 {
-    (void)state;
     struct stored_rows w;
     struct divf_params params = divf_defaults();
     params.clusters = 40;

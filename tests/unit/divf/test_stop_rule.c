@@ -63,7 +63,6 @@ static void expect_monotone(const struct stop_rule *r)
 
 static void test_default(void **state)
 {
-    (void)state;
     struct stop_rule r;
     divf_stop_rule_default(&r);
     expect_monotone(&r);
@@ -83,7 +82,6 @@ static void test_default(void **state)
 /* The rule depends on the lists, not on their numbers; also where a search evaluates all of them. */
 static void test_numbers_of_lists(void **state)
 {
-    (void)state;
     enum { MOST = 97 };
     struct test_bench bench;
     struct rng r = rng_at(test_seed(), 23);
@@ -113,7 +111,6 @@ static void test_numbers_of_lists(void **state)
 
 static void test_one_search(void **state)
 {
-    (void)state;
     struct stop_rule r;
     divf_stop_rule_default(&r);
     struct stop_state s = divf_stop_begin(4);
@@ -177,7 +174,6 @@ static double searched(struct world *w, const struct stop_rule *r, double target
 
 static void test_learnt(void **state)
 {
-    (void)state;
     struct world w;
     struct stop_rule r, again;
     world_open(&w, 1);
@@ -202,7 +198,6 @@ static void test_learnt(void **state)
 
 static void test_little_to_learn_from(void **state)
 {
-    (void)state;
     struct world w;
     struct stop_rule r, usual;
     world_open(&w, 1);
@@ -235,7 +230,6 @@ static void test_little_to_learn_from(void **state)
 
 static void test_out_of_memory(void **state)
 {
-    (void)state;
     struct world w;
     struct stop_rule r;
     world_open(&w, 1);

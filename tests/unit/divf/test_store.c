@@ -56,7 +56,6 @@ static void reload(struct stored_rows *w, const char *dir)
 /* In the original implementation, inserting after a load fails. */
 static void test_load_then_insert(void **state)
 {
-    (void)state;
     char dir[PATH_MAX];
     test_dir_make(dir);
     for (int soft_k = 1; soft_k <= 3; soft_k++) {
@@ -93,7 +92,6 @@ static void test_load_then_insert(void **state)
 /* The original implementation's file is eleven times the size of the raw data. */
 static void test_saved_size(void **state)
 {
-    (void)state;
     char dir[PATH_MAX], path[PATH_MAX + 16];
     struct stored_rows w;
     struct stat st;
@@ -115,7 +113,6 @@ static void test_saved_size(void **state)
 
 static void test_empty_and_provisional(void **state)
 {
-    (void)state;
     char dir[PATH_MAX];
     struct stored_rows w;
     struct divf_params params = divf_defaults();
@@ -138,7 +135,6 @@ static void test_empty_and_provisional(void **state)
 
 static void test_mapped_equals_memory(void **state)
 {
-    (void)state;
     char dir[PATH_MAX], saved[PATH_MAX], path[PATH_MAX + 32];
     struct stored_rows ram, mapped;
     struct memory_use use;
@@ -196,7 +192,6 @@ static void expect_refused(struct stored_rows *w, const char *dir, int code)
 
 static void test_damage_is_refused(void **state)
 {
-    (void)state;
     char dir[PATH_MAX], path[PATH_MAX + 16];
     struct stored_rows w;
     struct stat st;
@@ -262,7 +257,6 @@ static int script(struct stored_rows *w, const char *dir, size_t *at)
 
 static void test_out_of_memory(void **state)
 {
-    (void)state;
     char dir[PATH_MAX];
     struct divf_params params = soft_params();
     params.clusters = 10;

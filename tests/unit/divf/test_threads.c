@@ -122,7 +122,6 @@ static void search_nearest(struct reader *r, size_t n, const struct divf_knobs *
 static int keep_found(void *to, size_t query, uint64_t id, float distance)
 {
     struct reader *r = to;
-    (void)query;
     EXPECT(r, r->n_found < FOUND_MAX);
     if (r->wrong)
         return ERR_INVARIANT;
@@ -291,7 +290,6 @@ static void test_searches_beside_changes(void **state)
     static const int64_t quantizers[] = { DIVF_SKETCH, DIVF_SKETCH, DIVF_PQ, DIVF_SQ8,
                                           DIVF_RABITQ };
     enum { QUANTIZERS = sizeof quantizers / sizeof *quantizers };
-    (void)state;
     char dir[PATH_MAX];
     test_dir_make(dir);
     for (uint64_t run = 0; run < 5 * QUANTIZERS; run++) {
@@ -334,7 +332,6 @@ static bool has_id(const struct divf *d, uint64_t id)
 /* The slot of a deleted vector is not reused before a search that may read it has ended. */
 static void test_slots_wait(void **state)
 {
-    (void)state;
     struct stored_rows w;
     const uint64_t deleted[] = { 7, 8 };
     open_lists(&w, divf_defaults());
@@ -379,7 +376,6 @@ static size_t live_copies(const struct divf_view *v)
 /* A list that is split keeps its vectors until the searches that chose it have ended. */
 static void test_moves_wait(void **state)
 {
-    (void)state;
     struct stored_rows w;
     struct divf_params params = divf_defaults();
     pthread_t thread;

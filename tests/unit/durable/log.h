@@ -6,12 +6,10 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "algorithms/common/durable/crc32c.h"
 #include "algorithms/common/durable/folder_claim.h"
 #include "algorithms/common/durable/wal.h"
 #include "algorithms/common/durable/wal_files_internal.h"

@@ -98,7 +98,6 @@ static void test_one_index_to_a_folder(void **state)
     struct shell s;
     struct durable other;
     int claim = -1;
-    (void)state;
 
     begin(&s, NULL);
     assert_ok(durable_take_folder(&s.d, NULL), &s.error);
@@ -125,7 +124,6 @@ static void test_one_index_to_a_folder(void **state)
 static void test_without_a_log_nothing_happens(void **state)
 {
     struct shell s;
-    (void)state;
 
     begin(&s, NULL);
     const struct durable_snapshot snapshot = snapshot_of(&s);
@@ -139,7 +137,6 @@ static void test_without_a_log_nothing_happens(void **state)
 static void test_a_checkpoint_shortens_the_log(void **state)
 {
     struct shell s;
-    (void)state;
 
     begin(&s, NULL);
     open_log(&s);
@@ -162,7 +159,6 @@ static void test_a_checkpoint_shortens_the_log(void **state)
 static void test_when_a_checkpoint_is_due(void **state)
 {
     struct shell s;
-    (void)state;
 
     begin(&s, NULL);
     open_log(&s);
@@ -193,7 +189,6 @@ static void test_when_a_checkpoint_is_due(void **state)
 static void test_every_call_fails(void **state)
 {
     bool in_doubt = false;
-    (void)state;
 
     for (size_t i = 1;; i++) {
         struct shell s;
@@ -232,7 +227,6 @@ static void test_a_copy_leaves_the_log_alone(void **state)
 {
     struct shell s;
     char copy[PATH_MAX];
-    (void)state;
 
     begin(&s, NULL);
     open_log(&s);
@@ -253,7 +247,6 @@ static void test_a_copy_leaves_the_log_alone(void **state)
 static void test_no_memory(void **state)
 {
     struct shell s;
-    (void)state;
 
     begin(&s, NULL);
     s.mem.fail_at = atomic_load(&s.mem.calls) + 1;
@@ -304,7 +297,6 @@ static void test_which_index_is_loaded(void **state)
     struct durable_loading calls = { .recover = recover, .load_saved = load_saved, .to = &l };
     char other[PATH_MAX];
     int claim = -1;
-    (void)state;
 
     begin(&s, NULL);
     test_dir_make(other);

@@ -39,7 +39,6 @@ static int toy_new(struct index **index, const struct index_ops *ops, const stru
 {
     struct toy *t = mem_zalloc(env->mem, sizeof *t);
 
-    (void)params;
     t->base = (struct index){ .ops = ops, .env = *env };
     *index = &t->base;
     return OK;
@@ -216,7 +215,6 @@ static void test_what_is_done_in_part(void **state)
 {
     struct shelf s;
     size_t done;
-    (void)state;
 
     begin(&s);
     toy_of(s.index)->fails_at = 7;
@@ -252,7 +250,6 @@ static void test_training(void **state)
     const struct vectors rows = { sample, 3, 1, INDEX_F32 };
     struct shelf s;
     size_t done;
-    (void)state;
 
     begin(&s);
     take_folder_away(&s, true);
@@ -292,7 +289,6 @@ static void test_long_log(void **state)
     enum { CHANGES = 2000, EACH = 60 }; /* of 700 and 500 bytes */
     struct shelf s;
     size_t done, lines = 0;
-    (void)state;
 
     begin(&s);
     logged_destroy(s.index);
@@ -343,7 +339,6 @@ static void test_records_of_others(void **state)
     };
     struct shelf s;
     size_t done;
-    (void)state;
 
     for (size_t i = 0; i < sizeof records / sizeof *records; i++) {
         const struct wal_part parts[] = { { records[i].ids, records[i].n * sizeof(uint64_t) },
@@ -373,7 +368,6 @@ static void test_another_index(void **state)
     struct shelf s, other;
     char copy[PATH_MAX];
     size_t done;
-    (void)state;
 
     begin(&s);
     begin(&other);
@@ -411,7 +405,6 @@ static void test_refusals(void **state)
 {
     struct shelf s;
     struct index *other;
-    (void)state;
 
     begin(&s);
     assert_code(logged_load(&other, &toy, &s.bench.env, s.dir), ERR_IO, &s.bench.error);
@@ -444,7 +437,6 @@ static void test_many_records(void **state)
     struct index *index;
     char dir[PATH_MAX];
     size_t done;
-    (void)state;
 
     test_bench_begin(&b, INDEX_F32, INDEX_L2SQ, DIM, 2);
     test_dir_make(dir);

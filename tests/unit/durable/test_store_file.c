@@ -75,7 +75,6 @@ static int read_one(const char *dir, unsigned version, struct error *err)
 
 static void test_round_trip(void **state)
 {
-    (void)state;
     char dir[PATH_MAX];
     struct error e = { 0 };
     test_dir_make(dir);
@@ -89,7 +88,6 @@ static void test_round_trip(void **state)
 
 static void test_identity(void **state)
 {
-    (void)state;
     static const struct {
         struct store_identity identity;
         int code;
@@ -136,7 +134,6 @@ static void put_bytes(const struct whole_file *f, size_t first, size_t n, size_t
 
 static void test_damage(void **state)
 {
-    (void)state;
     struct whole_file f;
     char dir[PATH_MAX];
     struct error e = { 0 };
@@ -201,7 +198,6 @@ static bool exists(const char *dir, const char *name)
    and no temporary file. */
 static void test_failing_calls(void **state)
 {
-    (void)state;
     char dir[PATH_MAX];
     struct error e = { 0 };
     test_dir_make(dir);
@@ -229,7 +225,6 @@ static void test_failing_calls(void **state)
 
 static void test_abort_and_bad_folders(void **state)
 {
-    (void)state;
     static struct store_writer w;
     static const unsigned char bytes[100000];
     char dir[PATH_MAX], missing[PATH_MAX];

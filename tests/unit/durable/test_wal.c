@@ -5,7 +5,6 @@
 /* Vectors of RFC 3720, B.4, and the standard check value. */
 static void test_crc32c(void **state)
 {
-    (void)state;
     unsigned char bytes[300] = { 0 };
     static uint32_t (*const of[])(uint32_t, const void *, size_t) = { crc32c, crc32c_plain };
     for (size_t k = 0; k < 2; k++) {
@@ -81,7 +80,6 @@ static void go_on(struct log_test *t, enum wal_sync sync)
 
 static void test_commit_and_replay(void **state)
 {
-    (void)state;
     struct log_test t;
     struct seen *s = calloc(1, sizeof *s);
     uint64_t last, torn;
@@ -184,7 +182,6 @@ static void all_files_can_go(struct log_test *t)
 
 static void test_rotation(void **state)
 {
-    (void)state;
     struct log_test t;
     struct seen *s = malloc(sizeof *s);
     begin(&t);
@@ -200,7 +197,6 @@ static void test_rotation(void **state)
    opened on a read-only file system; the next commit cuts it off. */
 static void test_torn(void **state)
 {
-    (void)state;
     struct log_test t;
     struct wal *j;
     unsigned char bytes[4096];
@@ -274,7 +270,6 @@ static void expect_flip(struct log_test *t, uint64_t file, size_t at, uint64_t l
 
 static void test_flipped(void **state)
 {
-    (void)state;
     struct log_test t;
     struct wal *j;
     unsigned char bytes[4096];
@@ -315,7 +310,6 @@ static void test_flipped(void **state)
 /* A log of the previous format is refused with a message that names the format. */
 static void test_older_format(void **state)
 {
-    (void)state;
     struct log_test t;
     struct seen *s = malloc(sizeof *s);
     uint64_t last, torn;
@@ -331,7 +325,6 @@ static void test_older_format(void **state)
 
 static void test_claims(void **state)
 {
-    (void)state;
     struct log_test t;
     int fd, other;
     char says[64];

@@ -27,7 +27,6 @@ static size_t script(struct log_test *t, struct wal *j, struct faults *f, uint64
         if (i % 12 == 0)
             wal_forget(j, n > 20 ? 20 : n);
     }
-    (void)f;
     return n;
 }
 
@@ -47,7 +46,6 @@ static void expect_these(struct log_test *t, const uint64_t *acknowledged, size_
    refused ones are not. */
 static void test_failing_calls(void **state)
 {
-    (void)state;
     struct log_test t;
     uint64_t acknowledged[64];
     begin(&t);
@@ -89,7 +87,6 @@ static void test_failing_calls(void **state)
    the log is rotated. */
 static void test_uncut(void **state)
 {
-    (void)state;
     struct log_test t;
     struct wal *j;
     uint64_t lsn;
@@ -133,7 +130,6 @@ static void test_uncut(void **state)
 
 static void test_out_of_memory(void **state)
 {
-    (void)state;
     struct log_test t;
     begin(&t);
     bool done = false;
@@ -259,13 +255,11 @@ static void run_threads(bool fails)
 
 static void test_group_commit(void **state)
 {
-    (void)state;
     run_threads(false);
 }
 
 static void test_group_commit_failing(void **state)
 {
-    (void)state;
     run_threads(true);
 }
 

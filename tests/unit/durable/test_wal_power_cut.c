@@ -91,7 +91,6 @@ static void expect_opens(struct log_test *t, const uint64_t *ends, size_t n_ends
    batch at the same place: each page old, new, stale or zero, the size old, new or between. */
 static void test_power_cut_in_a_batch(void **state)
 {
-    (void)state;
     struct log_test t;
     struct wal *j;
     static struct image image;
@@ -136,7 +135,6 @@ static void test_power_cut_in_a_batch(void **state)
 /* After a batch lies one of a failed update, intact and with the next lsn. */
 static void test_stale_batch(void **state)
 {
-    (void)state;
     struct log_test t;
     struct wal *j;
     unsigned char failed[4096], bytes[4096];
@@ -203,7 +201,6 @@ static void run_power_cut_in_two_files(bool sync_fails)
 
 static void test_power_cut_in_two_files(void **state)
 {
-    (void)state;
     run_power_cut_in_two_files(false);
     run_power_cut_in_two_files(true);
 }

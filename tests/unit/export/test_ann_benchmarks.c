@@ -191,7 +191,6 @@ static void the_layout_is_store_results(void **state)
         { "ip", "ip", { 4, 9, INFINITY, 25, 16, INFINITY } },
     };
 
-    (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         float times[QUERIES], d[QUERIES * K];
         int32_t found[QUERIES * K];
@@ -220,7 +219,6 @@ static void what_cannot_be_exported_is_counted(void **state)
     char path[PATH_MAX + 40];
     struct world w;
 
-    (void)state;
     world_begin(&w, "l2");
     change_search(&w, "calibrated", json_object());
     assert_code(run_export(&w), ERR_NOT_FOUND, &w.err);
@@ -265,7 +263,6 @@ static void a_full_disk_leaves_nothing_half_written(void **state)
     struct stat st;
     char left[64];
 
-    (void)state;
     world_begin(&w, "l2");
     assert_code(export_to_full_disk(&w), ERR_IO, &w.err);
     assert_int_equal(access(w.out, F_OK), -1);
@@ -302,7 +299,6 @@ static void without_hdf5(void **state)
     struct error err = { 0 };
     struct result result = result_taken(json_object());
 
-    (void)state;
     assert_true(export_ann_benchmarks(&result, "/nowhere", "/nowhere/out", &counts, &err) != OK);
     result_close(&result);
 }

@@ -44,7 +44,6 @@ static void take_value(void *to, const char *name, double value)
 /* Rows and answers of several blocks; row i is (i, 0 ...). */
 static void test_blocks(void **state)
 {
-    (void)state;
     enum { N = 9000, DIM = 256, QUERIES = 300, K = 1500 };
     struct test_bench bench;
     bench_begin(&bench, DIM);
@@ -90,7 +89,6 @@ static void test_blocks(void **state)
 /* The client's memory cannot be cut away from under the harness. */
 static void test_sealed(void **state)
 {
-    (void)state;
     struct test_bench bench;
     bench_begin(&bench, 4);
     struct index *index = open_client(&bench);
@@ -113,7 +111,6 @@ static void test_sealed(void **state)
 /* A dead client is an error of each later call, not of the process. */
 static void test_dead_client(void **state)
 {
-    (void)state;
     struct test_bench bench;
     bench_begin(&bench, 2);
     struct index *index = open_client(&bench);
@@ -136,7 +133,6 @@ static void test_dead_client(void **state)
 /* Every allocation fails once; nothing leaks and no process is left. */
 static void test_allocations(void **state)
 {
-    (void)state;
     struct test_bench bench;
     bool hit = true;
     bench_begin(&bench, 2);
@@ -168,7 +164,6 @@ static void test_allocations(void **state)
 
 static void test_locked(void **state)
 {
-    (void)state;
     struct test_bench bench;
     struct external_params params = { .command = CLIENT, .timeout_s = 60 };
     struct index *index = NULL;

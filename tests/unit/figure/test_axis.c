@@ -82,7 +82,6 @@ static void check_axis(const struct figure_axis *a, double least, double most, b
 
 static void test_ticks_of_every_decade(void **state)
 {
-    (void)state;
     for (int exponent = -6; exponent <= 12; exponent++)
         for (double digits = 1; digits < 10; digits += .37)
             for (size_t r = 0; r < sizeof ratios / sizeof *ratios; r++) {
@@ -100,7 +99,6 @@ static void test_ticks_of_every_decade(void **state)
 static void test_units_of_every_decade(void **state)
 {
     static const char *const names[] = { "ns", "µs", "ms", "s" };
-    (void)state;
     for (int exponent = 0; exponent <= 11; exponent++)
         for (size_t r = 0; ratios[r] < 100; r++) {
             const double least = 3 * pow(10, exponent), most = least * ratios[r];
@@ -128,7 +126,6 @@ static void test_labels(void **state)
     } cases[] = { { 9000, 8000, "8000" },  { 20000, 0, "0" },       { 20000, 15000, "15k" },
                   { 2e6, 1.5e6, "1.5M" },  { 2e6, 500000, "500k" }, { 0.002, 0.0015, "0.0015" },
                   { 3e10, 2.5e10, "25G" }, { 20000, -500, "-500" } };
-    (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const struct figure_axis a = fitted(SCALE_LINEAR, UNIT_NONE, 0, cases[i].most);
         char label[32];
@@ -141,7 +138,6 @@ static void test_recall_is_spread_near_1(void **state)
 {
     double at[FIGURE_TICKS];
     struct figure_axis a = fitted(SCALE_NINES, UNIT_SHARE, .78, 1);
-    (void)state;
     assert_int_equal(labelled(&a, at), 8);
     assert_true(at[0] == .8 && at[1] == .9 && at[7] == 1 && a.low > .7 && a.high < 1.0008);
     a = fitted(SCALE_NINES, UNIT_SHARE, .962, .973); /* none of these is in it */
@@ -156,7 +152,6 @@ static void test_bars_begin_at_0(void **state)
 {
     struct figure_axis a = fitted(SCALE_BARS, UNIT_NS, 30, 800);
     double at[FIGURE_TICKS];
-    (void)state;
     assert_true(a.low == 0 && a.high > 800 && a.high < 850 && a.scale == SCALE_BARS);
     a = fitted(SCALE_BARS, UNIT_NS, 30, 8e6); /* else one bar only would be seen */
     assert_true(a.scale == SCALE_LOG && a.low > 9.99 && a.low < 10.01);
@@ -173,7 +168,6 @@ static void test_powers_of_two_have_ticks_of_their_own(void **state)
 {
     double at[FIGURE_TICKS];
     struct figure_axis a = fitted(SCALE_LOG, UNIT_NONE, 2, 64);
-    (void)state;
     assert_int_equal(labelled(&a, at), 6);
     assert_true(at[0] == 2 && at[1] == 4 && at[5] == 64);
     a = fitted(SCALE_LOG, UNIT_NONE, 1, 0x1p30);
@@ -184,7 +178,6 @@ static void test_whole_numbers_have_no_ticks_between(void **state)
 {
     double at[FIGURE_TICKS];
     const struct figure_axis a = fitted(SCALE_LINEAR, UNIT_NONE, 2, 5);
-    (void)state;
     assert_int_equal(labelled(&a, at), 4);
     assert_true(at[0] == 2 && at[3] == 5);
 }
@@ -195,7 +188,6 @@ static void test_odd_values(void **state)
     static const double odd[] = { 0,         -1,      1,        NAN,      INFINITY,
                                   -INFINITY, 1e300,   -1.7e308, 1.7e308,  5e-324,
                                   1e-149,    -1e-310, 1e149,    0x1p1000, -1e149 };
-    (void)state;
     for (size_t i = 0; i < sizeof odd / sizeof *odd; i++)
         for (size_t j = 0; j < sizeof odd / sizeof *odd; j++)
             for (int scale = SCALE_LINEAR; scale <= SCALE_RECALL_BARS; scale++) {

@@ -34,7 +34,6 @@ static void test_both_ends_have_their_knobs(void **state)
     const bool all[] = { true, true, true, true, true, true };
     struct figure f = curves(.7);
     struct figure_end ends[10];
-    (void)state;
     assert_int_equal(placed(&f, all, ends),
                      4); /* not the middle of ivf, and not exact: it is no curve */
     for (size_t i = 0; i < 4; i++) {
@@ -51,7 +50,6 @@ static void test_a_point_off_its_curve_is_no_end(void **state)
     const bool without[] = { true, true, false, true, true, true };
     struct figure f = curves(.7);
     struct figure_end ends[10];
-    (void)state;
     assert_int_equal(placed(&f, without, ends), 4);
     assert_string_equal(ends[1].text, "nprobe=2");
     figure_free(&f);
@@ -63,7 +61,6 @@ static void test_labels_cover_nothing(void **state)
     const bool all[200] = { true, true, true, true, true, true };
     struct figure f = curves(.7);
     struct figure_end ends[10];
-    (void)state;
     for (int i = 0; i < 190; i++)
         assert_int_equal(
             figure_add(&f, "q", "cloud", "", 50 + i % 14 * 4, "", .6 + i / 14 * .03, NAN, NAN), OK);

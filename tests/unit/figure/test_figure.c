@@ -89,7 +89,6 @@ static struct figure gathered(const char *spec_text)
 
 static void test_pareto_has_a_curve_for_each_build(void **state)
 {
-    (void)state;
     struct figure f = gathered("{\"kind\":\"pareto\"}");
     assert_int_equal(f.n, 4);
     assert_string_equal(f.y_name, "recall@10");
@@ -119,7 +118,6 @@ static void test_the_interval_of_passes_where_one_repeat_ran(void **state)
         json_loads("{\"kind\":\"pareto\",\"x\":\"single_qps\",\"y\":\"p50_ns\"}", 0, NULL);
     struct error error = { 0 };
     struct figure f;
-    (void)state;
     assert_non_null(result);
     for (int repeats = 1; repeats <= 3; repeats += 2) {
         json_t *entry, *summary = json_object_get(result, "summary");
@@ -141,7 +139,6 @@ static void test_the_interval_of_passes_where_one_repeat_ran(void **state)
 
 static void test_where_keeps_only_what_it_names(void **state)
 {
-    (void)state;
     struct figure f =
         gathered("{\"kind\":\"bars\",\"where\":{\"point\":[\"nprobe=1,soft_k=1\",\"x\"]}}");
     assert_int_equal(f.n, 1);
@@ -153,7 +150,6 @@ static void test_where_keeps_only_what_it_names(void **state)
 
 static void test_times_of_builds_are_drawn_once(void **state)
 {
-    (void)state;
     struct figure f = gathered("{\"kind\":\"bars\",\"y\":\"seconds\"}");
     assert_int_equal(f.n, 2);
     assert_string_equal(f.points[1].x_label, "ivf[soft_k=2]");
@@ -167,7 +163,6 @@ static void test_times_of_builds_are_drawn_once(void **state)
 
 static void test_bars_of_several_metrics_have_a_panel_each(void **state)
 {
-    (void)state;
     struct figure f = gathered("{\"kind\":\"bars\",\"y\":[\"recall@10\",\"p99_ns\"]}");
     assert_int_equal(f.n, 8); /* two metrics of four points */
     assert_string_equal(f.points[0].panel, "recall@10");
@@ -185,7 +180,6 @@ static void test_bars_of_several_metrics_have_a_panel_each(void **state)
 
 static void test_bars_by_tag(void **state)
 {
-    (void)state;
     struct figure f = gathered("{\"kind\":\"bars\",\"x\":\"tag\",\"y\":\"ns_each\",\"where\":{"
                                "\"point\":\"nprobe=1,soft_k=2\"}}");
     assert_int_equal(f.n, 2);
@@ -199,7 +193,6 @@ static void test_bars_by_tag(void **state)
 /* A label without a value has no position, for it is not among the labels of the script. */
 static void test_bars_are_at_their_labels(void **state)
 {
-    (void)state;
     json_t *result = small_result(), *spec = json_pack("{s:s,s:s}", "kind", "bars", "y", "qps");
     json_array_remove(json_object_get(result, "summary"), 1); /* the first point's qps */
     struct figure f;
@@ -218,7 +211,6 @@ static void test_bars_of_tuned_settings_are_ranked(void **state)
         const char *y;
         double sign;
     } metrics[] = { { "qps", 1 }, { "p99_ns", -1 } };
-    (void)state;
     json_t *result = small_result();
     json_t *steps = json_object_get(json_array_get(json_object_get(result, "cells"), 0), "steps");
     json_object_set_new(json_array_get(steps, 2), "calibrated", json_object());
@@ -243,7 +235,6 @@ static void test_bars_of_tuned_settings_are_ranked(void **state)
 
 static void test_memory_by_part(void **state)
 {
-    (void)state;
     struct figure f = gathered("{\"kind\":\"memory\",\"y\":\"parts\"}");
     assert_int_equal(f.n, 4); /* two parts are reported for each of two builds */
     assert_string_equal(f.points[0].series, "graph");
@@ -256,7 +247,6 @@ static void test_memory_by_part(void **state)
 
 static void test_scaling_names_the_slope(void **state)
 {
-    (void)state;
     /* From 100 to 10 000 live rows, 100 to 1000 ns: slope 1/2. */
     struct figure f = gathered("{\"kind\":\"scaling\",\"where\":{\"tag\":\"in\"}}");
     assert_int_equal(f.n, 4); /* inserts precede all knobs: one curve per build */
@@ -269,7 +259,6 @@ static void test_scaling_names_the_slope(void **state)
 
 static void test_radius_and_timeline_follow_the_steps(void **state)
 {
-    (void)state;
     struct figure f = gathered("{\"kind\":\"radius\"}");
     assert_int_equal(f.n, 8);
     assert_true(fabs(f.points[1].x - 2) < 1e-9 && fabs(f.points[1].y - 80) < 1e-9);
@@ -315,7 +304,6 @@ static json_t *radius_result(void)
 
 static void test_a_radius_figure_marks_where_the_baseline_is_met(void **state)
 {
-    (void)state;
     json_t *result = radius_result();
     json_t *spec =
         json_loads("{\"kind\":\"radius\",\"y\":\"mean_ns\",\"baseline\":\"scan\"}", 0, NULL);
@@ -341,7 +329,6 @@ static void test_a_radius_figure_marks_where_the_baseline_is_met(void **state)
 
 static void test_sizes_are_sorted_and_heatmap_has_values(void **state)
 {
-    (void)state;
     struct figure f = gathered("{\"kind\":\"sizes\"}");
     assert_int_equal(f.n, 6);
     assert_true(f.points[0].y > f.points[1].y && f.points[1].y > f.points[2].y);
@@ -392,7 +379,6 @@ static struct figure profile_of(const char *spec_text)
 
 static void test_a_profile_has_each_value_over_its_row(void **state)
 {
-    (void)state;
     static const double row[] = { 0, 2, 3, 5 }, value[] = { 1, 30, 20, 2 };
     struct figure f = profile_of("{\"kind\":\"profile\",\"y\":\"radius.candidates\"}");
     assert_int_equal(f.n, 4); /* from the last step that has them, unsorted, at their rows */
@@ -412,7 +398,6 @@ static void test_a_profile_has_each_value_over_its_row(void **state)
 
 static void test_a_profile_is_of_the_steps_and_columns_named(void **state)
 {
-    (void)state;
     struct figure f = profile_of("{\"kind\":\"profile\",\"y\":\"radius.candidates\","
                                  "\"where\":{\"tag\":\"early\"}}");
     assert_int_equal(f.n, 3);
@@ -433,7 +418,6 @@ static void test_a_profile_is_of_the_steps_and_columns_named(void **state)
 
 static void test_work_at_a_recall_is_of_a_build(void **state)
 {
-    (void)state;
     struct figure f = gathered("{\"kind\":\"timeline\",\"y\":\"scanned@recall=0.95\"}");
     assert_int_equal(f.n, 2);
     assert_string_equal(f.points[1].series, "ivf[soft_k=2]");
@@ -454,7 +438,6 @@ static void test_work_at_a_recall_is_of_a_build(void **state)
 /* A row of figures.def needs a file of plots/ too. */
 static void test_every_kind_can_be_drawn(void **state)
 {
-    (void)state;
     for (size_t i = 0; i < FIGURE_KINDS; i++) {
         char path[100];
         assert_ptr_equal(figure_kind_named(figure_kinds[i].name), &figure_kinds[i]);
@@ -466,7 +449,6 @@ static void test_every_kind_can_be_drawn(void **state)
 
 static void test_unknown_kind_is_refused(void **state)
 {
-    (void)state;
     json_t *result = small_result(), *spec = json_pack("{s:s}", "kind", "pie");
     struct figure f;
     struct error error = { 0 };

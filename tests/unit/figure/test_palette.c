@@ -66,7 +66,6 @@ static void test_colours_differ(void **state)
             { .004733, .691367, .303900 } } },
     };
     double rgb[COLOURS][3];
-    (void)state;
     read_palette(rgb);
     for (size_t e = 0; e < sizeof eyes / sizeof *eyes; e++)
         for (int i = 0; i < COLOURS; i++)

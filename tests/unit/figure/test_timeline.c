@@ -38,7 +38,6 @@ static struct figure timeline_of_maintained(void)
 
 static void test_a_timeline_marks_maintenance(void **state)
 {
-    (void)state;
     struct figure f = timeline_of_maintained();
 
     assert_int_equal(f.n, 5);
@@ -54,7 +53,6 @@ static void test_a_timeline_marks_maintenance(void **state)
 
 static void test_an_svg_describes_its_points(void **state)
 {
-    (void)state;
     struct figure f = timeline_of_maintained();
     struct error error = { 0 };
     char dir[PATH_MAX], path[PATH_MAX + 8], *text;

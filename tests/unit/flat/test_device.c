@@ -33,7 +33,6 @@ static void draw(struct device_pair *p, void *rows, size_t n)
 /* Equal rows, which are all candidates. */
 static void draw_equal(struct device_pair *p, void *rows, size_t n)
 {
-    (void)p;
     for (size_t i = 0; i < n * DIM; i++)
         ((float *)rows)[i] = 2;
 }
@@ -60,7 +59,6 @@ static void compare(struct device_pair *p)
 
 static void test_histories(void **state)
 {
-    (void)state;
     struct emulated_device *device = test_emulate_device();
     for (size_t space = 0; space < sizeof spaces / sizeof *spaces; space++) {
         static struct device_pair p;
@@ -91,7 +89,6 @@ static void test_histories(void **state)
 
 static void test_what_the_device_leaves(void **state)
 {
-    (void)state;
     (void)test_emulate_device();
     for (int large = 0; large < 2; large++) {
         static struct device_pair p;
@@ -105,7 +102,6 @@ static void test_what_the_device_leaves(void **state)
 
 static void test_saved(void **state)
 {
-    (void)state;
     (void)test_emulate_device();
     static struct device_pair p;
     begin(&p, 0, draw);
@@ -125,7 +121,6 @@ static int ask(struct device_pair *p)
 
 static void test_failures(void **state)
 {
-    (void)state;
     struct emulated_device *device = test_emulate_device();
     for (int memory = 0; memory < 2; memory++) {
         static struct device_pair p;

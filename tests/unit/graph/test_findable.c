@@ -20,7 +20,6 @@ static size_t lost(struct bed *b, size_t ef)
    rows are far from each other; few dimensions. */
 static void test_own_rows(void **state)
 {
-    (void)state;
     static const struct {
         size_t n, dim, clusters;
         double spread;

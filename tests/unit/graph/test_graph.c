@@ -27,7 +27,6 @@ static double bed_recall(struct bed *b, size_t k, size_t ef, size_t queries)
 
 static void test_recall(void **state)
 {
-    (void)state;
     static const struct {
         enum element element;
         size_t n, dim, clusters;
@@ -56,7 +55,6 @@ static void test_recall(void **state)
 /* Distances are counted: all for a scan, never more than the bound, fewer for a narrow beam. */
 static void test_distances_are_counted(void **state)
 {
-    (void)state;
     struct bed b;
     uint32_t nodes[32];
     float distances[32];
@@ -130,7 +128,6 @@ static void run_history(struct bed *b, size_t steps, bool check_each)
 
 static void test_histories(void **state)
 {
-    (void)state;
     static const struct {
         enum element element;
         size_t n, dim, clusters, steps;
@@ -158,7 +155,6 @@ static void test_histories(void **state)
 /* With all nodes replaced, recall is that of a graph built from the new ones. */
 static void test_turnover(void **state)
 {
-    (void)state;
     for (enum graph_kind kind = GRAPH_HNSW; kind <= GRAPH_BKT; kind++) {
         struct bed b;
         struct graph *fresh;
@@ -193,7 +189,6 @@ static void test_turnover(void **state)
 /* Most rows are equal; the others are still found, and no call takes long. */
 static void test_identical_rows(void **state)
 {
-    (void)state;
     const size_t same = 10000 / test_scale(), others = 300 / test_scale();
     for (enum graph_kind kind = GRAPH_HNSW; kind <= GRAPH_BKT; kind++) {
         struct bed b;
@@ -227,7 +222,6 @@ static void test_identical_rows(void **state)
 
 static void test_same_at_any_thread_count(void **state)
 {
-    (void)state;
     uint32_t first[200], nodes[200];
     float distances[200];
 
@@ -255,7 +249,6 @@ static void test_same_at_any_thread_count(void **state)
    and a retry works. */
 static void test_out_of_memory(void **state)
 {
-    (void)state;
     for (int persistent = 0; persistent < 2; persistent++) {
         for (enum graph_kind kind = GRAPH_HNSW; kind <= GRAPH_BKT; kind++) {
             bool done = false;
@@ -304,7 +297,6 @@ static void test_out_of_memory(void **state)
    end. Their numbers are reused once it has left. */
 static void test_removed_without_memory(void **state)
 {
-    (void)state;
     for (enum graph_kind kind = GRAPH_HNSW; kind <= GRAPH_VAMANA; kind++) {
         struct bed b;
         uint32_t node;
@@ -367,7 +359,6 @@ static int load_from(struct bed *b, const struct store_reader *r, struct graph *
 
 static void test_save_and_load(void **state)
 {
-    (void)state;
     char dir[PATH_MAX];
 
     test_dir_make(dir);
@@ -445,7 +436,6 @@ static bool is_refused(struct bed *b, const struct store_reader *r, const unsign
 /* Damage in sections whose checksums are right. */
 static void test_damaged_files(void **state)
 {
-    (void)state;
     static const char *const tags[] = { "graph.head",  "graph.rows",  "graph.links", "graph.states",
                                         "graph.below", "graph.seeds", "graph.tree" };
     char dir[PATH_MAX];

@@ -54,7 +54,6 @@ static void make_bed(struct bed *b, size_t i, size_t built)
 
 static void test_same_answers(void **state)
 {
-    (void)state;
     size_t layers = 0;
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -125,7 +124,6 @@ static void expect_limits(struct bed *b, const struct frozen *f, size_t ef)
 
 static void test_limits(void **state)
 {
-    (void)state;
     struct bed b;
     struct frozen f;
 
@@ -143,7 +141,6 @@ static void test_limits(void **state)
 
 static void test_wide_links(void **state)
 {
-    (void)state;
     for (size_t more = 0; more < 2; more++) {
         struct bed b;
         struct frozen f;
@@ -182,7 +179,6 @@ static void expect_same_links(const struct graph *a, const struct graph *b)
 /* A thawed graph equals the frozen one, can be changed in the same way, and can be frozen again. */
 static void test_going_on(void **state)
 {
-    (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct bed b;
         struct frozen f, again;
@@ -234,7 +230,6 @@ static void test_going_on(void **state)
 
 static void test_what_does_not_fit_is_refused(void **state)
 {
-    (void)state;
     struct bed b;
     struct frozen f;
     struct graph *other;
@@ -345,7 +340,6 @@ static void damaged_links_are_refused(struct bed *b, struct frozen *f)
 /* Changes every byte of the header, and numbers of each kind. */
 static void test_damage_is_refused(void **state)
 {
-    (void)state;
     struct bed b;
     struct frozen f;
     size_t opened = 0;
@@ -375,7 +369,6 @@ static void test_damage_is_refused(void **state)
 
 static void test_out_of_memory(void **state)
 {
-    (void)state;
     struct bed b;
     struct frozen f;
     uint32_t nodes[10];

@@ -53,7 +53,6 @@ static void remove_by_the_rule(const struct bed *b, uint32_t p, const bool *live
 
 static void test_the_rule(void **state)
 {
-    (void)state;
     bool live[N], after[N][N];
     struct bed b;
 

@@ -47,7 +47,6 @@ static double found_by_own_row(struct bed *b)
    check, can be changed, and has an image. Repeats until few of the first rows are left. */
 static void test_taken_out(void **state)
 {
-    (void)state;
     const size_t n = 1500, most = n + 20 * 200;
     struct bed b;
     struct frozen f;
@@ -91,7 +90,6 @@ static void test_taken_out(void **state)
    exist, and graphs with gaps. */
 static void test_taking_out_has_limits(void **state)
 {
-    (void)state;
     const uint32_t all[] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 }, back[] = { 3, 2 }, beyond[] = { 10 };
     struct bed b;
     uint32_t node;

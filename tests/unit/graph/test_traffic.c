@@ -45,7 +45,6 @@ static void *search_on(void *arg)
 
 static void test_changes_beside_searches(void **state)
 {
-    (void)state;
     for (enum graph_kind kind = GRAPH_HNSW; kind <= GRAPH_VAMANA; kind++) {
         struct bed b;
         struct traffic t = { .b = &b };
@@ -78,7 +77,6 @@ static void test_changes_beside_searches(void **state)
    a node, and so must each scan. */
 static void test_someone_is_always_there(void **state)
 {
-    (void)state;
     for (enum graph_kind kind = GRAPH_HNSW; kind <= GRAPH_VAMANA; kind++) {
         struct bed b;
         struct traffic t = { .b = &b };

@@ -114,7 +114,6 @@ struct tree_found {
 static inline int tree_note(void *to, size_t query, uint64_t id, float distance)
 {
     struct tree_found *f = to;
-    (void)query;
     assert_true(id < f->t->next_id && !f->seen[id]);
     assert_true(distance <= f->radius);
     assert_true(distance == (float)__builtin_popcountll(f->code_of[id] ^ f->query));

@@ -66,7 +66,6 @@ static void compare(struct device_pair *p, float widest)
 
 static void test_histories(void **state)
 {
-    (void)state;
     struct emulated_device *device = test_emulate_device();
     for (size_t method = 0; method < sizeof methods / sizeof *methods; method++) {
         static struct device_pair p;
@@ -98,7 +97,6 @@ static void test_histories(void **state)
 
 static void test_saved(void **state)
 {
-    (void)state;
     (void)test_emulate_device();
     for (size_t method = 0; method < sizeof methods / sizeof *methods; method++) {
         static struct device_pair p;
@@ -127,7 +125,6 @@ static int ask_both(struct device_pair *p)
 
 static void test_failures(void **state)
 {
-    (void)state;
     struct emulated_device *device = test_emulate_device();
     for (size_t method = 0; method < sizeof methods / sizeof *methods; method++) {
         static struct device_pair p;
@@ -142,7 +139,6 @@ static void test_failures(void **state)
 
 static void test_the_tries_have_no_device(void **state)
 {
-    (void)state;
     (void)test_emulate_device();
     struct test_bench bench;
     struct index *index = NULL;

@@ -186,7 +186,6 @@ static const struct {
 
 static void test_histories(void **state)
 {
-    (void)state;
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
         for (enum kind kind = UNIFORM; kind < KINDS; kind++) {
             struct world w;
@@ -216,7 +215,6 @@ static void test_histories(void **state)
 /* A batch of queries on several threads gives the answers of single queries. */
 static void test_groups(void **state)
 {
-    (void)state;
     enum { NQ = 70, K = 5 };
     struct world w;
     uint64_t queries[NQ], ids[2][NQ * K];
@@ -256,7 +254,6 @@ static unsigned weight_difference(uint64_t a, uint64_t b, unsigned level)
 
 static void test_names_bound_distances(void **state)
 {
-    (void)state;
     struct rng r = rng_at(test_seed(), 5);
     const uint64_t ends[] = { 0, ~UINT64_C(0), 1, UINT64_C(1) << 63 };
     for (size_t i = 0; i < 4000; i++) {
@@ -280,7 +277,6 @@ static void test_names_bound_distances(void **state)
 
 static void test_one_code_under_many_ids(void **state)
 {
-    (void)state;
     enum { N = 100000 };
     struct world w;
     uint64_t *codes = calloc(N, sizeof *codes);
@@ -307,7 +303,6 @@ static void test_one_code_under_many_ids(void **state)
 
 static void test_memory_is_given_back(void **state)
 {
-    (void)state;
     enum { N = 120000 };
     struct world w;
     uint64_t *codes = calloc(N, sizeof *codes);
@@ -338,7 +333,6 @@ static void test_memory_is_given_back(void **state)
 
 static void test_nodes_merge(void **state)
 {
-    (void)state;
     struct world w;
     begin(&w, 64, 6, 16);
     for (int i = 0; i < 12; i++)
@@ -355,7 +349,6 @@ static void test_nodes_merge(void **state)
 /* Only insertion may fail for lack of memory, and then changes nothing; all else works without. */
 static void test_removal_needs_no_memory(void **state)
 {
-    (void)state;
     struct world w;
     begin(&w, 4, 6, 13);
     for (int i = 0; i < 20; i++)
@@ -389,7 +382,6 @@ static void test_removal_needs_no_memory(void **state)
 
 static void test_blocks(void **state)
 {
-    (void)state;
     enum { MOST = 400 };
     struct mem mem = { 0 };
     struct hwtree_blocks b;
@@ -435,7 +427,6 @@ static void test_blocks(void **state)
 
 static void test_files_keep_options(void **state)
 {
-    (void)state;
     struct world w;
     char dir[PATH_MAX];
     struct index *loaded = NULL;

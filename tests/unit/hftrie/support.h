@@ -130,7 +130,6 @@ struct hf_found {
 static inline int hf_note(void *to, size_t query, uint64_t id, float distance)
 {
     struct hf_found *f = to;
-    (void)query;
     f->twice |= f->distance[id] != 255;
     f->distance[id] = (uint8_t)distance;
     f->n++;

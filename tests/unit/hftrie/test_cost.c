@@ -5,7 +5,6 @@
 /* A full group has no share of a call of the device. */
 static void test_scan(void **state)
 {
-    (void)state;
     struct hf_world w;
     bool later[CODE_GROUP];
     hf_open(&w, hf_params(HFTRIE_MULTI, 4, 256), 195);

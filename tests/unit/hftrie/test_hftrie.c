@@ -25,7 +25,6 @@ static void step(struct hf_world *w, enum hf_pattern pattern)
 
 static void test_histories(void **state)
 {
-    (void)state;
     uint64_t stream = 0;
     for (enum hf_pattern pattern = 0; pattern < HF_PATTERNS; pattern++)
         for (size_t b = 0; b < 4; b++)
@@ -50,7 +49,6 @@ static void insert_mixture(struct hf_world *w, size_t n)
 
 static void test_every_radius(void **state)
 {
-    (void)state;
     for (size_t b = 0; b < 4; b++)
         for (size_t c = 0; c < 4; c++) {
             struct hf_world w;
@@ -70,7 +68,6 @@ static void test_every_radius(void **state)
 /* A hundred thousand codes, enough for chained leaves and full node lists. */
 static void test_many(void **state)
 {
-    (void)state;
     for (size_t b = 0; b < 4; b++) {
         struct hf_world w;
         hf_open(&w, hf_params(HFTRIE_STANDARD, all_bits[b], 10), 110 + b);
@@ -93,7 +90,6 @@ static void test_many(void **state)
  * reverse, or at random. */
 static void test_one_code_many_ids(void **state)
 {
-    (void)state;
     enum { EQUAL = 100000 };
     uint64_t *codes = malloc(EQUAL * sizeof *codes);
     assert_non_null(codes);
@@ -134,7 +130,6 @@ static void test_one_code_many_ids(void **state)
  * on the other side splits them, each removal there merges them. */
 static void test_last_bit(void **state)
 {
-    (void)state;
     const uint64_t even[12] = { 0 }, odd = 1;
     for (size_t b = 0; b < 4; b++) {
         struct hf_world w;
@@ -161,7 +156,6 @@ static void test_last_bit(void **state)
  * once, not each time. */
 static void test_no_thrashing(void **state)
 {
-    (void)state;
     struct hf_world w;
     hf_open(&w, hf_params(HFTRIE_STANDARD, 4, 64), 140);
     hf_insert(&w, HF_UNIFORM, 64);
@@ -184,7 +178,6 @@ static void test_no_thrashing(void **state)
 /* Deletions free memory as they go, not only at the end. */
 static void test_memory(void **state)
 {
-    (void)state;
     for (enum hf_pattern pattern = 0; pattern < HF_PATTERNS; pattern++) {
         struct hf_world w;
         hf_open(&w, hf_params(HFTRIE_STANDARD, 4, 64), 150 + pattern);
@@ -213,7 +206,6 @@ static void test_memory(void **state)
  * search misses the same codes. */
 static void test_reload_keeps_shape(void **state)
 {
-    (void)state;
     for (size_t b = 0; b < 4; b++) {
         struct hf_world w;
         hf_open(&w, hf_params(HFTRIE_FAST, all_bits[b], 20), 160 + b);
@@ -249,7 +241,6 @@ struct leaf {
 /* Sections whose checksums are right but whose contents form no trie. */
 static void test_impossible_files(void **state)
 {
-    (void)state;
     static const struct {
         const char *what;
         struct leaf leaves[2];
@@ -302,7 +293,6 @@ static void test_impossible_files(void **state)
 /* Each invariant, broken by hand, must be named in the error. */
 static void test_check_finds(void **state)
 {
-    (void)state;
     struct hf_world w;
     hf_open(&w, hf_params(HFTRIE_STANDARD, 4, 10), 180);
     hf_insert(&w, HF_UNIFORM, 500);
@@ -346,7 +336,6 @@ struct shown {
 static bool count_node(void *to, const char *kind, uint64_t number)
 {
     struct shown *s = to;
-    (void)number;
     s->depth++;
     s->nodes += strcmp(kind, "node") == 0;
     s->leaves += strcmp(kind, "leaf") == 0;
@@ -372,14 +361,10 @@ static void check_prefix(void *to, const char *name, const char *value)
     assert_int_equal(strlen(value), s->depth - 2);
 }
 
-static void skip_ids(void *to, const char *name, const uint64_t *ids, size_t n)
-{
-    (void)to, (void)name, (void)ids, (void)n;
-}
+static void skip_ids(void *to, const char *name, const uint64_t *ids, size_t n) {}
 
 static void test_inspect(void **state)
 {
-    (void)state;
     struct hf_world w;
     struct shown none = { 0 }, s = { 0 };
     struct structure_sink sink = { .enter = count_node,
@@ -402,7 +387,6 @@ static void test_inspect(void **state)
 
 static void test_options(void **state)
 {
-    (void)state;
     struct test_bench b;
     test_bench_begin(&b, INDEX_B64, INDEX_HAMMING, 64, 1);
     for (int64_t bits = 1; bits <= 8; bits++) {

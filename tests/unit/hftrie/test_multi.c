@@ -88,7 +88,6 @@ static void history(enum pattern pattern, bool permute, int64_t plan)
 
 static void test_histories(void **state)
 {
-    (void)state;
     for (enum pattern p = 0; p < PATTERNS; p++)
         for (unsigned i = 0; i < 4; i++)
             history(p, i & 1, i & 2 ? HFTRIE_AUTO : HFTRIE_TABLES);
@@ -98,7 +97,6 @@ static void test_histories(void **state)
    wrong for the second. */
 static void test_drift(void **state)
 {
-    (void)state;
     struct hf_world w;
     hf_open(&w, multi_params(true), 110);
     w.knobs.plan = HFTRIE_TABLES;
@@ -147,7 +145,6 @@ static void many_ids(bool in_order, size_t batch)
 
 static void test_many_ids(void **state)
 {
-    (void)state;
     many_ids(true, 5000);
     many_ids(false, 5000);
     many_ids(true, 1);
@@ -186,7 +183,6 @@ static void grow_and_shrink(size_t hint)
 
 static void test_growing(void **state)
 {
-    (void)state;
     grow_and_shrink(0);
     grow_and_shrink(70000);
 }
@@ -194,7 +190,6 @@ static void test_growing(void **state)
 /* Bytes per code are bounded, and freed lines are returned without a rebuild. */
 static void test_memory(void **state)
 {
-    (void)state;
     struct hf_world w;
     hf_open(&w, multi_params(true), 140);
     insert(&w, UNIFORM, 200000);
@@ -212,7 +207,6 @@ static void test_memory(void **state)
 
 static void test_maintain(void **state)
 {
-    (void)state;
     struct hf_world w;
     bool more = true;
     hf_open(&w, multi_params(true), 150);
@@ -236,7 +230,6 @@ static void test_maintain(void **state)
 /* Short radii use the tables, long ones the scan, unless that is forbidden. */
 static void test_fallback(void **state)
 {
-    (void)state;
     struct hf_world w;
     hf_open(&w, multi_params(true), 160);
     insert(&w, UNIFORM, 30000);
@@ -254,7 +247,6 @@ static void test_fallback(void **state)
 /* Bits that all codes share are spread over the blocks. */
 static void test_permutation(void **state)
 {
-    (void)state;
     double crowding[2];
     for (unsigned permute = 0; permute < 2; permute++) {
         struct hf_world w;
@@ -342,7 +334,6 @@ static void expect_ranges(struct hf_world *w, const uint64_t *queries, size_t n,
 /* Batches longer than a group, filters that allow few and many ids, one thread and two. */
 static void test_batches(void **state)
 {
-    (void)state;
     enum { QUERIES = 100 };
     for (int64_t plan = HFTRIE_AUTO; plan <= HFTRIE_SCAN; plan++) {
         struct hf_world w;
@@ -408,7 +399,6 @@ static void expect_nearest(struct hf_world *w, const uint64_t *queries, size_t n
 /* With a scan that is said to be slow, most radii are tried before it. */
 static void test_nearest(void **state)
 {
-    (void)state;
     static const int64_t plans[] = { HFTRIE_AUTO, HFTRIE_AUTO, HFTRIE_TABLES, HFTRIE_SCAN };
     struct hftrie_multi_costs slow_scan = hftrie_multi_costs;
     static const size_t ks[] = { 1, 10, 300, 2500 };
@@ -440,7 +430,6 @@ static void test_nearest(void **state)
 /* Each kind of damage is detected. */
 static void test_damage(void **state)
 {
-    (void)state;
     static const char *const damages[] = {
         "entry", "row", "link", "count", "free", "codes", "run"
     };

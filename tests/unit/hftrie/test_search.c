@@ -63,7 +63,6 @@ static void expect_fast(struct hf_world *w, uint64_t query, unsigned radius)
 /* While nothing was deleted, fast mode finds exactly the codes of its rule. */
 static void test_fast_is_its_rule(void **state)
 {
-    (void)state;
     static const int64_t capacities[] = { 1, 10, 64 };
     for (size_t b = 0; b < 4; b++)
         for (size_t c = 0; c < 3; c++) {
@@ -84,7 +83,6 @@ static void test_fast_is_its_rule(void **state)
  * found, and every answer is correct. */
 static void test_fast_after_deletions(void **state)
 {
-    (void)state;
     for (size_t b = 0; b < 4; b++) {
         struct hf_world w;
         hf_open(&w, hf_params(HFTRIE_FAST, all_bits[b], 10), 210 + b);
@@ -118,7 +116,6 @@ static void test_fast_after_deletions(void **state)
 /* Two flips in one visited chunk lose a code; one flip in each of two chunks does not. */
 static void test_fast_loses(void **state)
 {
-    (void)state;
     for (size_t b = 1; b < 4; b++) {
         struct hf_world w;
         hf_open(&w, hf_params(HFTRIE_FAST, all_bits[b], 1), 220);
@@ -189,7 +186,6 @@ static void expect_nearest(struct hf_world *w, uint64_t query, size_t k,
 
 static void test_nearest(void **state)
 {
-    (void)state;
     for (enum hftrie_mode mode = HFTRIE_STANDARD; mode <= HFTRIE_FAST; mode++)
         for (size_t b = 0; b < 4; b++) {
             struct hf_world w;
@@ -216,7 +212,6 @@ static void test_nearest(void **state)
 /* At the distance of the k-th, with a smaller id, in a leaf that cannot hold a nearer code. */
 static void test_nearest_ties(void **state)
 {
-    (void)state;
     for (enum hftrie_mode mode = HFTRIE_STANDARD; mode <= HFTRIE_FAST; mode++)
         for (size_t b = 0; b < 4; b++) {
             struct hf_world w;
@@ -237,7 +232,6 @@ static void test_nearest_ties(void **state)
 
 static void test_threads(void **state)
 {
-    (void)state;
     enum { NQ = 150, K = 7 };
     for (enum hftrie_mode mode = HFTRIE_STANDARD; mode <= HFTRIE_FAST; mode++) {
         struct hf_world w;
@@ -283,7 +277,6 @@ static int note_sum(void *to, size_t query, uint64_t id, float distance)
 /* Queries of a batch find what each finds alone, and compare as many codes. */
 static void test_together(void **state)
 {
-    (void)state;
     enum { NQ = 40 };
     for (enum hftrie_mode mode = HFTRIE_STANDARD; mode <= HFTRIE_FAST; mode++)
         for (size_t b = 0; b < 4; b++) {
@@ -328,7 +321,6 @@ static void test_together(void **state)
 /* The codes compared are those of the leaves within reach, counted here from the codes alone. */
 static void test_work(void **state)
 {
-    (void)state;
     struct hf_world w;
     hf_open(&w, hf_params(HFTRIE_STANDARD, 4, 10), 250);
     hf_insert(&w, HF_UNIFORM, 2000);
@@ -350,7 +342,6 @@ static void test_work(void **state)
 /* From a leaf of equal codes beyond the radius one granule is read, not the chain. */
 static void test_equal_codes_are_one(void **state)
 {
-    (void)state;
     struct hf_world w;
     static uint64_t codes[1000];
     hf_open(&w, hf_params(HFTRIE_STANDARD, 4, 10), 256);

@@ -11,7 +11,6 @@ enum { K = 10 };
 
 static void test_bounds(void **state)
 {
-    (void)state;
     static const struct {
         const char *name, *value;
         int code;
@@ -52,14 +51,12 @@ static void test_bounds(void **state)
 
 static void test_turnover(void **state)
 {
-    (void)state;
     turnover_keeps_recall(&hnsw_ops, "", "ef_search=14", .02, .25);
 }
 
 /* Most rows are equal, inserted in any way; all are found, and so are the others. */
 static void test_equal_rows(void **state)
 {
-    (void)state;
     const size_t same = 10000 / test_scale(), others = 300;
 
     for (int one_by_one = 0; one_by_one < 2; one_by_one++) {
@@ -101,7 +98,6 @@ static void test_equal_rows(void **state)
    rows allowed it costs less than a scan. */
 static void test_filters(void **state)
 {
-    (void)state;
     struct baseline_test t;
     const size_t n = 5000 / test_scale();
 
@@ -142,7 +138,6 @@ static void test_filters(void **state)
 /* A batch has the same answers and work for any number of threads. */
 static void test_any_thread_count(void **state)
 {
-    (void)state;
     uint64_t ids[2][50 * K];
     float distances[50 * K];
     double work[2];
@@ -173,13 +168,11 @@ static void test_any_thread_count(void **state)
 
 static void test_beside_changes(void **state)
 {
-    (void)state;
     beside_changes(&hnsw_ops, "M=8;ef_construction=40", "ef_search=64");
 }
 
 static void test_one_row_is_always_there(void **state)
 {
-    (void)state;
     beside_one_row(&hnsw_ops, "M=4;ef_construction=16", "ef_search=16");
 }
 
@@ -208,7 +201,6 @@ static int load_with_ids(struct baseline_test *t, const char *dir, const uint64_
 
 static void test_wrong_ids(void **state)
 {
-    (void)state;
     struct baseline_test t;
     char dir[PATH_MAX];
     uint64_t ids[100];

@@ -90,7 +90,6 @@ static int temporary(void)
 
 static int begin(void **state)
 {
-    (void)state;
     for (size_t i = 0; i < BYTES; i++)
         wanted[i] = (unsigned char)(i * 31 + i / 251);
     memset(got, 0, sizeof got);
@@ -102,7 +101,6 @@ static int begin(void **state)
 
 static void whole_in_pieces(void **state)
 {
-    (void)state;
     const int fd = temporary();
 
     cut.fds[0] = fd;
@@ -119,7 +117,6 @@ static void whole_in_pieces(void **state)
 
 static void the_end_is_no_error(void **state)
 {
-    (void)state;
     const int fd = temporary();
 
     assert_int_equal(file_write(fd, wanted, 1000, NULL), 1000);
@@ -134,7 +131,6 @@ static void the_end_is_no_error(void **state)
 
 static void a_write_of_nothing_ends(void **state)
 {
-    (void)state;
     const int fd = temporary();
 
     cut.fds[0] = fd;
@@ -151,7 +147,6 @@ static void a_write_of_nothing_ends(void **state)
    a refusal are counted. */
 static void faults(void **state)
 {
-    (void)state;
     const int fd = temporary();
     struct planned p = { "write", 0, 2, EINTR };
     const struct file_fault fault = { before, &p };
@@ -173,7 +168,6 @@ static void faults(void **state)
 
 static void syncs(void **state)
 {
-    (void)state;
     const int fd = temporary();
     struct planned p = { "fsync", 0, 1, EINTR };
     const struct file_fault fault = { before, &p };
@@ -197,7 +191,6 @@ static void syncs(void **state)
 
 static void copies(void **state)
 {
-    (void)state;
     const int from = temporary(), to = temporary();
 
     assert_int_equal(file_write(from, wanted, BYTES, NULL), BYTES);

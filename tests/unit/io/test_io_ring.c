@@ -163,7 +163,6 @@ static void postings_survive(const struct posting_options *options, enum how how
 
 static void test_postings(void **state)
 {
-    (void)state;
     if (!is_usable())
         skip();
     for (int how = 0; how < KINDS; how++)
@@ -217,7 +216,6 @@ static void read_all(struct read_queue *q, int fd, const unsigned char *file)
 
 static void test_read_queues(void **state)
 {
-    (void)state;
     struct rng r = rng_at(test_seed(), 4);
     unsigned char *file = malloc(FILE_BYTES);
     char dir[PATH_MAX], path[PATH_MAX + 8];

@@ -124,7 +124,6 @@ static void take_all(struct queue_test *t, size_t n)
 /* A deadline that is far off, absent or past: completed reads are still returned. */
 static void deadlines_that_are_kept(void **state)
 {
-    (void)state;
     for (int uring = 0; uring < 2; uring++) {
         struct queue_test *t = begin(uring);
 
@@ -149,7 +148,6 @@ static void deadlines_that_are_kept(void **state)
 
 static void deadline_passes(void **state)
 {
-    (void)state;
     struct queue_test *t = begin(false);
 
     gate_set(t->fd, false);
@@ -175,7 +173,6 @@ static void *open_late(void *to)
    those of another queue. */
 static void cancelled_reads(void **state)
 {
-    (void)state;
     struct queue_test *t = begin(false);
     struct read_queue *other = read_queue_create(NULL, t->threads, false);
     unsigned char byte = 0;
@@ -202,7 +199,6 @@ static void cancelled_reads(void **state)
 
 static void cancelled_in_a_ring(void **state)
 {
-    (void)state;
     struct queue_test *t = begin(true);
 
     for (size_t n = 1; n <= REQUESTS; n = n * 2 + 1) {

@@ -56,7 +56,6 @@ static void check(const struct kernels *k, const uint16_t *a, const uint16_t *b,
 
 static void test_pairs(void **state)
 {
-    (void)state;
     struct rng r = rng_at(test_seed(), 21);
     for (size_t dim = 1; dim <= LONGEST; dim += dim < 140 ? 1 : 160) {
         void *maps[2];
@@ -74,7 +73,6 @@ static void test_pairs(void **state)
  * float: all tables agree. */
 static void test_whole_numbers(void **state)
 {
-    (void)state;
     struct rng r = rng_at(test_seed(), 22);
     for (size_t dim = 1; dim <= 200; dim++) {
         uint16_t a[200], b[200];

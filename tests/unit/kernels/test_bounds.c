@@ -67,7 +67,6 @@ static void check_code(const struct kernels *k, const float *row, const float *m
 
 static void test_codes(void **state)
 {
-    (void)state;
     static const double sizes[] = { 1, 1e-15, 300, 1e17, 0 };
     struct rng r = rng_at(test_seed(), 1);
     for (enum isa isa = ISA_SCALAR; isa <= kernels_best_isa(); isa++) {
@@ -145,7 +144,6 @@ static double expected(const struct problem *p, size_t i, size_t j)
 
 static void test_bounds(void **state)
 {
-    (void)state;
     static const size_t dims[] = { 4, 8, 12, 100, 128, 324, 784, 4096 };
     struct rng r = rng_at(test_seed(), 2);
     for (size_t at = 0; at < sizeof dims / sizeof *dims; at++) {

@@ -3,7 +3,6 @@
 
 static void test_dispatch(void **state)
 {
-    (void)state;
     enum isa isa = ISA_AVX2;
     assert_ptr_equal(kernels_select(ISA_SCALAR), &kernels_scalar);
     assert_int_equal(kernels_select(ISA_AVX512)->isa, kernels_best_isa());

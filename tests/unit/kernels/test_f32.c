@@ -51,7 +51,6 @@ static void check_pair_f32(const struct kernels *k, const float *a, const float 
 
 static void test_f32_pairs(void **state)
 {
-    (void)state;
     const struct kernels *table[3];
     const size_t n_tables = tables(table);
     struct rng r = rng_at(test_seed(), 1);
@@ -114,7 +113,6 @@ static void check_forms_f32(const struct kernels *k, const struct forms_f32 *f, 
 
 static void test_f32_forms_agree(void **state)
 {
-    (void)state;
     const struct kernels *table[3];
     const size_t n_tables = tables(table);
     struct rng r = rng_at(test_seed(), 2);
@@ -136,7 +134,6 @@ static void test_f32_forms_agree(void **state)
 /* Rows at every 4-byte offset of a cache line, not only at the end of a page. */
 static void test_f32_any_alignment(void **state)
 {
-    (void)state;
     const struct kernels *table[3];
     const size_t n_tables = tables(table), dim = 45, n = 11;
     struct rng r = rng_at(test_seed(), 3);

@@ -42,7 +42,6 @@ static void check_sums(const struct block *b, size_t lines, const uint32_t *sums
    gives the largest sum. */
 static void test_fastscan(void **state)
 {
-    (void)state;
     static const size_t lines[] = { 0, 1, 2, 3, 16, 41, 127, 128, 129, 256, 257, LINES_MAX };
     struct block *b = aligned_alloc(64, sizeof *b);
     assert_non_null(b);
@@ -68,7 +67,6 @@ static void test_fastscan(void **state)
 /* The same with a table of 256 bytes per line; above 256 lines the sums do not fit into 16 bits. */
 static void test_lookup(void **state)
 {
-    (void)state;
     static const size_t lines[] = { 0, 1, 2, 3, 8, 41, 255, 256, 257, 513, LINES_MAX };
     struct block *b = aligned_alloc(64, sizeof *b);
     uint8_t *lut = malloc(256 * LINES_MAX);
@@ -115,7 +113,6 @@ static uint32_t products_of(const struct block *b, const int8_t *weights, size_t
 
 static void test_nibbles(void **state)
 {
-    (void)state;
     enum { GROUPS_MAX = LINES_MAX / 4 };
     static const size_t groups[] = { 0, 1, 2, 3, 8, 9, GROUPS_MAX };
     struct block *b = aligned_alloc(64, sizeof *b);
@@ -221,7 +218,6 @@ static void check_bound(struct bound_case *c, float limit, const struct kernels 
 
 static void test_bound(void **state)
 {
-    (void)state;
     struct bound_case c;
     struct rng r = rng_at(test_seed(), 2);
     const struct kernels *table[3];
@@ -269,7 +265,6 @@ static void check_estimates(const struct block *b, size_t lines, struct bound_ca
 
 static void test_estimates(void **state)
 {
-    (void)state;
     enum { MOST = LINES_MAX / 2 }; /* twice the tables of other kernels */
     static const size_t lines[] = { 0, 1, 2, 7, 8, 63, 64, 65, 129, MOST };
     struct block *b = aligned_alloc(64, sizeof *b);
@@ -308,7 +303,6 @@ static double number(const uint8_t *code, unsigned bits, size_t i)
 
 static void test_products(void **state)
 {
-    (void)state;
     enum { MOST = 4096 };
     static const size_t dims[] = { 32, 64, 96, 128, 800, MOST };
     float *query = calloc(MOST, sizeof *query);
@@ -345,7 +339,6 @@ static void test_products(void **state)
 /* Numbers in two parts; no line past the last is read, and bytes between the lines are ignored. */
 static void test_split_products(void **state)
 {
-    (void)state;
     enum { MOST = 264, PADDED = 288 };
     float query[PADDED];
     uint8_t code[PADDED / 2];
@@ -379,7 +372,6 @@ static void test_split_products(void **state)
 /* Signs and magnitudes agree bit for bit; sums are close to those in double. */
 static void test_residual(void **state)
 {
-    (void)state;
     enum { MOST = 264 };
     float row[MOST], centroid[MOST], magnitudes[MOST + 1];
     uint8_t signs[MOST / 8 + 1];
@@ -416,7 +408,6 @@ static void test_residual(void **state)
 
 static void test_grid(void **state)
 {
-    (void)state;
     enum { MOST = 256 };
     float a[MOST];
     struct rng r = rng_at(test_seed(), 5);

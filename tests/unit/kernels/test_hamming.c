@@ -36,7 +36,6 @@ static void check_within(const struct kernels *k, uint64_t query, const uint64_t
 
 static void test_hamming(void **state)
 {
-    (void)state;
     const struct kernels *table[3];
     const size_t n_tables = tables(table);
     struct rng r = rng_at(test_seed(), 7);
@@ -126,7 +125,6 @@ static void check_runs(const struct kernels *k, struct rng *r, const unsigned ch
 
 static void test_hamming_lines(void **state)
 {
-    (void)state;
     const struct kernels *table[3];
     const size_t n_tables = tables(table);
     struct rng r = rng_at(test_seed(), 14);
@@ -141,7 +139,6 @@ static void test_hamming_lines(void **state)
 
 static void test_hamming_many(void **state)
 {
-    (void)state;
     const struct kernels *table[3];
     const size_t n_tables = tables(table);
     struct rng r = rng_at(test_seed(), 8);

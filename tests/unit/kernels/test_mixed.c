@@ -139,7 +139,6 @@ static void check_between(const struct problem *p, struct rng *r)
 
 static void test_lengths(void **state)
 {
-    (void)state;
     struct rng r = rng_at(test_seed(), 1);
     struct problem p;
     problem_begin(&p);
@@ -158,7 +157,6 @@ static void test_lengths(void **state)
 /* The longest codes, with weights whose sums just fit. */
 static void test_long(void **state)
 {
-    (void)state;
     static const size_t shapes[][2] = { { 8192, 0 }, { 0, 8192 }, { 4096, 4096 }, { 256, 16 } };
     struct rng r = rng_at(test_seed(), 2);
     struct problem p;

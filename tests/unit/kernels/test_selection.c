@@ -30,7 +30,6 @@ static struct guarded random_values(struct rng *r, size_t n)
 
 static void test_at_most(void **state)
 {
-    (void)state;
     const struct kernels *table[3];
     const size_t n_tables = tables(table);
     struct rng r = rng_at(test_seed(), 9);
@@ -61,7 +60,6 @@ static size_t reference_argmin(const float *x, size_t n)
 
 static void test_argmin(void **state)
 {
-    (void)state;
     const struct kernels *table[3];
     const size_t n_tables = tables(table);
     struct rng r = rng_at(test_seed(), 10);

@@ -92,7 +92,6 @@ static void check_forms_u8(const struct kernels *k, struct rng *r, const uint8_t
 
 static void test_u8(void **state)
 {
-    (void)state;
     const struct kernels *table[3];
     const size_t n_tables = tables(table);
     struct rng r = rng_at(test_seed(), 5);
@@ -114,7 +113,6 @@ static void test_u8(void **state)
 /* The largest possible sums: every product, difference and intermediate value at its limit. */
 static void test_u8_extremes(void **state)
 {
-    (void)state;
     const struct kernels *table[3];
     const size_t n_tables = tables(table);
     static const size_t dims[] = { 1, 63, 64, 65, 1000, 33026, 65535 };

@@ -92,7 +92,6 @@ static void expect_groups(const struct desk *d, size_t n)
 
 static void hdbscan_finds_groups_and_noise(void **state)
 {
-    (void)state;
     struct rng r = rng_at(test_seed(), 1);
     float rows[2 * GROUPED];
     const float near[] = { 10.5F, .5F, 190, 0 };
@@ -112,7 +111,6 @@ static void hdbscan_finds_groups_and_noise(void **state)
 /* The group of 20 + 20 that is one cluster at a minimum of 25. */
 static void hdbscan_minimum_joins_small_groups(void **state)
 {
-    (void)state;
     struct rng r = rng_at(test_seed(), 2);
     float rows[2 * GROUPED];
     struct desk d;
@@ -128,7 +126,6 @@ static void hdbscan_minimum_joins_small_groups(void **state)
    need. */
 static void hdbscan_of_scaled_rows(void **state)
 {
-    (void)state;
     enum { N = 400 };
     struct rng r = rng_at(test_seed(), 3);
     static float rows[2 * N], large[2 * N];
@@ -161,7 +158,6 @@ static void hdbscan_of_scaled_rows(void **state)
    root holds all from lambda 0; at 1/10 point 6 falls out; at 1/4 the two divide. */
 static void density_by_hand(void **state)
 {
-    (void)state;
     struct test_bench bench;
     struct density_edge edges[] = { { 0, 1, 1 }, { 1, 2, 1 }, { 3, 4, 2 },
                                     { 4, 5, 2 }, { 2, 3, 4 }, { 0, 6, 10 } };
@@ -181,7 +177,6 @@ static void density_by_hand(void **state)
 /* Two trees without an edge between them; a division that pays less than its parent. */
 static void density_prefers_the_stabler(void **state)
 {
-    (void)state;
     struct test_bench bench;
     /* Tree A: pairs 0-1 and 2-3 at 1, joined at 1.25; tree B: 4-5, 6-7 at 1, joined at 100. With
        clusters of 2, A from lambda 0 has 4 x .8; its pairs 2 (1 - .8) each. B has 4 x .01, its
@@ -200,7 +195,6 @@ static void density_prefers_the_stabler(void **state)
 
 static void few_and_equal_rows(void **state)
 {
-    (void)state;
     static const struct index_ops *const all[] = { &kmeans_ops, &hdbscan_ops };
     static const char *const names[] = { "clusters", "min_cluster_size" };
     static float rows[60 * 3];
@@ -217,7 +211,6 @@ static void few_and_equal_rows(void **state)
 /* As many clusters as wanted; each row is nearest to the mean of its own. */
 static void kmeans_makes_the_target(void **state)
 {
-    (void)state;
     enum { N = 600, DIM = 5, K = 12 };
     struct rng r = rng_at(test_seed(), 4);
     static float rows[N * DIM];
@@ -251,7 +244,6 @@ static void kmeans_makes_the_target(void **state)
 
 static void memory_runs_out(void **state)
 {
-    (void)state;
     static const struct index_ops *const all[] = { &kmeans_ops, &hdbscan_ops };
     static const char *const names[] = { "clusters", "min_cluster_size" };
     struct rng r = rng_at(test_seed(), 5);

@@ -55,7 +55,6 @@ static void every_field_of_an_operation_counts(void **state)
     struct op op;
     size_t fields = 0;
     char before[65];
-    (void)state;
     plan_op_digest(&plain, before);
 #define TRY(field, value)                     \
     op = plain;                               \
@@ -96,7 +95,6 @@ static void every_file_of_a_config_counts(void **state)
                     { "times.csv", "3\n2\n1\n" } };
     struct desk d;
     char path[PATH_MAX + 64], alone[65], hashes[5][65];
-    (void)state;
     desk_open(&d);
     (void)snprintf(path, sizeof path, "%s/lib", d.dir);
     assert_int_equal(mkdir(path, 0700), 0);
@@ -173,7 +171,6 @@ static void what_differs_is_said(void **state)
         "experiment { methods = { method { 'flat' }, method { 'divf' } }, "
         "workload = function(w) w:insert { data } end }";
     struct desk d;
-    (void)state;
     desk_open(&d);
     desk_write(&d, "test.lua", config);
     assert_ok(desk_plan(&d, NULL), &d.error);
@@ -216,7 +213,6 @@ static void what_is_measured_differs(void **state)
     struct identity id = toy_identity();
     struct desk d;
     char text[400];
-    (void)state;
     desk_open(&d);
     desk_write(&d, "test.lua", config);
     assert_ok(desk_plan(&d, NULL), &d.error);
@@ -258,7 +254,6 @@ static void a_program_knows_itself(void **state)
     struct identity id;
     struct error err = { 0 };
     char own[SHA256_HEX_BYTES], file[SHA256_HEX_BYTES];
-    (void)state;
     assert_ok(methods_open(&r, &err), &err);
     assert_int_equal(setenv("OMP_FROM_A_TEST", "7", 1), 0);
     assert_int_equal(setenv("OMPI_IS_ANOTHER", "7", 1), 0);

@@ -109,7 +109,6 @@ static void a_byte_of_what_is_loaded_counts(void **state)
     static const bool counts[SECTIONS] = { [TEXT] = true, [RODATA] = true, [DATA] = true };
     struct folder w;
     char plain[SHA256_HEX_BYTES], other[SHA256_HEX_BYTES];
-    (void)state;
     folder_open(&w);
     struct elf f = elf_file();
     hash_of(&w, &f, plain);
@@ -129,7 +128,6 @@ static void a_section_s_place_and_kind_count(void **state)
 {
     struct folder w;
     char plain[SHA256_HEX_BYTES], other[SHA256_HEX_BYTES];
-    (void)state;
     folder_open(&w);
     struct elf f = elf_file();
     hash_of(&w, &f, plain);
@@ -163,7 +161,6 @@ static void a_section_s_place_and_kind_count(void **state)
 static void a_file_without_sections_is_hashed_whole(void **state)
 {
     struct folder w;
-    (void)state;
     folder_open(&w);
     struct elf f = elf_file();
     for (size_t n = 0; n < sizeof f; n++) {
@@ -208,7 +205,6 @@ static void a_file_without_sections_is_hashed_whole(void **state)
 static void the_last_name_ends_with_the_table(void **state)
 {
     struct folder w;
-    (void)state;
     folder_open(&w);
     struct elf f = elf_file();
     memset(f.names + f.sections[NAMES].sh_size - 1, 'x', 1);
@@ -222,7 +218,6 @@ static void damage_breaks_nothing(void **state)
 {
     struct folder w;
     struct rng r = rng_at(test_seed(), 1);
-    (void)state;
     folder_open(&w);
     const size_t parts = offsetof(struct elf, parts), names = offsetof(struct elf, names);
     for (int i = 0; i < 1000; i++) {
@@ -243,7 +238,6 @@ static void files_that_cannot_be_read_are_said(void **state)
 {
     struct folder w;
     char hex[SHA256_HEX_BYTES];
-    (void)state;
     folder_open(&w);
     assert_code(identity_hash_loaded(w.path, hex, &w.err), ERR_NOT_FOUND, &w.err);
     assert_code(identity_hash_loaded(w.dir, hex, &w.err), ERR_IO, &w.err);

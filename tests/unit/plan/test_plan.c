@@ -23,7 +23,6 @@ static const struct cell *find(const struct desk *d, const char *wanted, size_t 
 
 static void test_points(void **state)
 {
-    (void)state;
     struct desk d;
     size_t point;
     desk_open(&d);
@@ -61,7 +60,6 @@ static void test_points(void **state)
 
 static void test_order(void **state)
 {
-    (void)state;
     struct desk d;
     desk_open(&d);
     const char *text = PLAN("seed = 7, seeds = 2, repeats = 3, methods = { method { 'flat', label "
@@ -101,7 +99,6 @@ static void test_order(void **state)
 /* Anything that could change a cell's outcome changes its key, and nothing else does. */
 static void test_keys(void **state)
 {
-    (void)state;
     struct desk d;
     desk_open(&d);
     static const char *const configs[] = {
@@ -140,7 +137,6 @@ static void test_keys(void **state)
 
 static void test_spaces(void **state)
 {
-    (void)state;
     struct desk d;
     size_t point;
     desk_open(&d);
@@ -184,7 +180,6 @@ static void test_spaces(void **state)
 
 static void test_choice(void **state)
 {
-    (void)state;
     struct desk d;
     desk_open(&d);
     static const char *only[1] = { "B" };
@@ -213,7 +208,6 @@ static void test_choice(void **state)
 
 static void test_print(void **state)
 {
-    (void)state;
     struct desk d;
     desk_open(&d);
     assert_ok(desk_plan(&d, HEAD "experiment { title = 'T', workload = function(w)\n"
@@ -246,7 +240,6 @@ static void test_compared(void **state)
     char config[1000], *text = NULL;
     size_t bytes = 0;
     struct desk d;
-    (void)state;
     desk_open(&d);
     (void)snprintf(config, sizeof config, PLAN("%scompare = { 'flat', 'divf[nprobe=3]' }"),
                    methods);

@@ -3,7 +3,6 @@
 #define DRIFTLINE_TESTS_UNIT_POSTINGS_ROCKSDB_STORE_H
 
 #include <errno.h>
-#include <pthread.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 

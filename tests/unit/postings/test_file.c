@@ -7,7 +7,6 @@
 
 static void test_histories(void **state)
 {
-    (void)state;
     struct postings_bench b;
 
     FOR_EACH_MODE(&b, mode)
@@ -33,7 +32,6 @@ static void test_histories(void **state)
 
 static void test_failing_memory(void **state)
 {
-    (void)state;
     struct postings_bench b;
 
     FOR_EACH_MODE(&b, mode)
@@ -45,7 +43,6 @@ static void test_failing_memory(void **state)
 
 static void test_drops_without_memory(void **state)
 {
-    (void)state;
     run_drops_without_memory(&modes[0].options);
     run_drops_without_memory(&modes[2].options);
 }
@@ -79,7 +76,6 @@ static int try_read(struct postings_bench *b)
 
 static void test_failing_calls(void **state)
 {
-    (void)state;
     struct postings_bench b;
 
     FOR_EACH_MODE(&b, mode)
@@ -130,7 +126,6 @@ static void test_failing_calls(void **state)
 
 static void test_old_postings_stay(void **state)
 {
-    (void)state;
     struct postings_bench b;
 
     FOR_EACH_MODE(&b, mode)
@@ -168,7 +163,6 @@ static void test_old_postings_stay(void **state)
    consider lost pages clean. */
 static void test_sync_after_failure(void **state)
 {
-    (void)state;
     struct postings_bench b;
     struct faults faults = { 0 };
     const struct file_fault fault = { fail_nth, &faults };
@@ -197,7 +191,6 @@ static void test_sync_after_failure(void **state)
 
 static void test_deadline(void **state)
 {
-    (void)state;
     struct postings_bench b;
 
     FOR_EACH_MODE(&b, mode)
@@ -245,7 +238,6 @@ static void test_deadline(void **state)
 
 static void test_long_postings(void **state)
 {
-    (void)state;
     struct postings_bench b;
     static unsigned char bytes[2 << 20];
     struct rng r = rng_at(test_seed(), 21);
@@ -283,7 +275,6 @@ static void test_long_postings(void **state)
    posting is one run. */
 static void test_fragmentation(void **state)
 {
-    (void)state;
     struct postings_bench b;
     struct rng r = rng_at(test_seed(), 31);
     unsigned char bytes[4 * POSTING_PAGE];
@@ -375,7 +366,6 @@ static void *update_on(void *arg)
 
 static void test_readers_beside_updaters(void **state)
 {
-    (void)state;
     struct postings_bench b;
 
     FOR_EACH_MODE(&b, mode)

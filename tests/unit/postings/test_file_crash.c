@@ -5,7 +5,6 @@
 /* The store is changed after a snapshot; resuming gives the snapshot's contents. */
 static void test_crashes(void **state)
 {
-    (void)state;
     struct postings_bench b;
 
     FOR_EACH_MODE(&b, mode)
@@ -48,7 +47,6 @@ static void test_crashes(void **state)
 
 static void test_resume_without_memory(void **state)
 {
-    (void)state;
     struct postings_bench b;
 
     FOR_EACH_MODE(&b, mode)
@@ -96,7 +94,6 @@ static void truncate_file(struct postings_bench *b, off_t bytes)
 
 static void test_resume_damaged(void **state)
 {
-    (void)state;
     struct postings_bench b;
     struct rng r = rng_at(test_seed(), 11);
     char path[PATH_MAX];
@@ -117,7 +114,6 @@ static void test_resume_damaged(void **state)
 /* A snapshot with valid checksums that uses pages twice, or pages that do not exist. */
 static void test_resume_nonsense(void **state)
 {
-    (void)state;
     static struct store_writer w;
     static const struct {
         uint32_t first, second, length;
@@ -172,7 +168,6 @@ static void flip(struct postings_bench *b, off_t at)
 
 static void test_damage(void **state)
 {
-    (void)state;
     struct postings_bench b;
 
     FOR_EACH_MODE(&b, mode)

@@ -1,31 +1,26 @@
 /* test_memory.c - postings in memory against a plain model. */
 #include "tests/unit/postings/histories.h"
 
-
 static const struct posting_options in_memory = { .kind = POSTING_MEMORY };
 
 static void test_histories(void **state)
 {
-    (void)state;
     for (uint64_t round = 0; round < 5; round++)
         run_round(&in_memory, round);
 }
 
 static void test_failing_memory(void **state)
 {
-    (void)state;
     run_failing_memories(&in_memory);
 }
 
 static void test_drops_without_memory(void **state)
 {
-    (void)state;
     run_drops_without_memory(&in_memory);
 }
 
 static void test_bad_calls(void **state)
 {
-    (void)state;
     struct postings_bench b;
     unsigned char out[8];
     struct posting_store *other;

@@ -11,7 +11,6 @@ int main(void)
 
 static void test_histories(void **state)
 {
-    (void)state;
     for (uint64_t round = 0; round < 4; round++) {
         struct posting_options options = in_rocksdb;
 
@@ -22,7 +21,6 @@ static void test_histories(void **state)
 
 static void test_failing_memory(void **state)
 {
-    (void)state;
     run_failing_memories(&in_rocksdb);
 }
 
@@ -30,7 +28,6 @@ static void test_failing_memory(void **state)
    with truncations in between. */
 static void test_long_chains(void **state)
 {
-    (void)state;
     struct postings_bench b;
     unsigned char bytes[100];
     struct rng r = rng_at(test_seed(), 5);
@@ -58,7 +55,6 @@ static void test_long_chains(void **state)
    snapshots are removed too. */
 static void test_resume(void **state)
 {
-    (void)state;
     struct postings_bench b;
     struct model then = { 0 };
     struct rng r = rng_at(test_seed(), 11);
@@ -84,7 +80,6 @@ static void test_resume(void **state)
 /* A snapshot that did not become durable leaves the previous one. */
 static void test_release(void **state)
 {
-    (void)state;
     static struct store_writer w;
     struct postings_bench b;
     struct model then = { 0 };
@@ -116,7 +111,6 @@ static void test_release(void **state)
 
 static void test_deadline(void **state)
 {
-    (void)state;
     struct postings_bench b;
     struct posting_counts counts;
     const unsigned char *bytes;
@@ -158,7 +152,6 @@ static void test_deadline(void **state)
 
 static void test_counts(void **state)
 {
-    (void)state;
     struct postings_bench b;
     struct posting_counts counts;
     struct rng r = rng_at(test_seed(), 16);
@@ -223,7 +216,6 @@ static void *read_beside(void *to)
 /* Postings are emptied, dropped and filled again: no reader finds a damaged posting. */
 static void test_beside_drops(void **state)
 {
-    (void)state;
     struct postings_bench b;
     struct rng r = rng_at(test_seed(), 18);
     unsigned char bytes[200] = { 0 };
@@ -253,7 +245,6 @@ static void test_beside_drops(void **state)
 
 static void test_beside_updates(void **state)
 {
-    (void)state;
     struct postings_bench b;
     struct rng r = rng_at(test_seed(), 17);
     unsigned char bytes[200];

@@ -72,7 +72,6 @@ static size_t count_refused(struct postings_bench *b)
 
 static void test_damage(void **state)
 {
-    (void)state;
     static const char *const endings[] = { ".sst", ".blob" };
 
     for (size_t i = 0; i < 2; i++) {
@@ -97,7 +96,6 @@ static void test_damage(void **state)
 /* A posting that the database has lost or shortened is refused, not returned shortened. */
 static void test_lost_posting(void **state)
 {
-    (void)state;
     struct postings_bench b;
     struct rng r = rng_at(test_seed(), 19);
     size_t lost = 0;
@@ -133,7 +131,6 @@ static void test_lost_posting(void **state)
 
 static void test_missing_checkpoint(void **state)
 {
-    (void)state;
     struct postings_bench b;
     struct rng r = rng_at(test_seed(), 14);
     char path[PATH_MAX + 16];
@@ -211,7 +208,6 @@ ssize_t read(int fd, void *bytes, size_t n)
 /* Resuming copies files, in pieces if need be; a full disk is reported. */
 static void test_copying(void **state)
 {
-    (void)state;
     struct postings_bench b;
     struct rng r = rng_at(test_seed(), 20);
 
@@ -242,7 +238,6 @@ static int count_call(void *to, const char *call)
 {
     struct failing *f = to;
 
-    (void)call;
     return ++f->calls == f->fail_at ? f->with : 0;
 }
 
@@ -276,7 +271,6 @@ static void update_failing(struct postings_bench *b, struct model *then)
    leaves the previous one, and a drop succeeds all the same, before and after a snapshot. */
 static void test_failing_calls(void **state)
 {
-    (void)state;
     struct postings_bench b;
     struct model then = { 0 };
     bool done = false;

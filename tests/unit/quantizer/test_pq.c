@@ -98,7 +98,6 @@ static void *prepare(const struct world *w, const float *query)
    is within its error, and small limits exclude most vectors. */
 static void test_bound_is_certain(void **state)
 {
-    (void)state;
     static const struct {
         size_t dim, bits, groups;
     } cases[] = { { 1, 4, 0 },   { 2, 4, 2 },   { 3, 4, 0 },   { 5, 4, 3 },   { 7, 4, 7 },
@@ -173,7 +172,6 @@ static double estimate_error(const struct world *w, size_t *agree)
    best estimates are mostly the nearest vectors. */
 static void test_estimates(void **state)
 {
-    (void)state;
     double before[2] = { INFINITY, INFINITY };
     for (size_t groups = 8; groups <= 32; groups *= 2)
         for (size_t bits = 4; bits <= 8; bits += 4) {
@@ -234,7 +232,6 @@ static void tables_agree(size_t bits, size_t n_lines)
 
 static void test_tables_agree(void **state)
 {
-    (void)state;
     tables_agree(4, (13 + 1) / 2);
     tables_agree(8, 13);
 }
@@ -261,7 +258,6 @@ static void copies_agree(size_t bits)
 
 static void test_copy(void **state)
 {
-    (void)state;
     copies_agree(4);
     copies_agree(8);
 }
@@ -311,7 +307,6 @@ static void files_and_refusals(size_t bits)
 
 static void test_files_and_refusals(void **state)
 {
-    (void)state;
     files_and_refusals(4);
     files_and_refusals(8);
 }
@@ -319,7 +314,6 @@ static void test_files_and_refusals(void **state)
 /* With one row, or equal rows only, all codewords are equal and the bounds still hold. */
 static void test_too_few_to_train_on(void **state)
 {
-    (void)state;
     for (size_t bits = 4; bits <= 8; bits += 4) {
         struct world w;
         world_make(&w, 1, 4, bits, 2, 33);

@@ -99,7 +99,6 @@ static double plain_loss(const struct world *w, const struct quantizer *plain, s
 
 static void test_loss(void **state)
 {
-    (void)state;
     static const struct {
         size_t dim, groups;
         double eta;
@@ -132,7 +131,6 @@ static void test_loss(void **state)
 /* For a query at the vector the estimate of squared L2 is its distance, 0, whatever the code. */
 static void test_estimates(void **state)
 {
-    (void)state;
     struct world w;
     world_make(&w, 37);
     for (int products = 0; products < 2; products++) {
@@ -164,7 +162,6 @@ static void test_estimates(void **state)
 
 static void test_save(void **state)
 {
-    (void)state;
     struct world w;
     world_make(&w, 20);
     struct quantizer *q = train(&w, 7, 2.5, false), *loaded = NULL;
@@ -188,7 +185,6 @@ static void test_save(void **state)
 
 static void test_refusals(void **state)
 {
-    (void)state;
     struct world w;
     world_make(&w, 8);
     struct quantizer *q = NULL;

@@ -6,7 +6,6 @@
 
 static void test_scan_u8(void **state)
 {
-    (void)state;
     const struct kernels *table[3];
     const size_t n_tables = tables(table);
     struct rng r = rng_at(test_seed(), 1);
@@ -55,7 +54,6 @@ static void test_scan_u8(void **state)
 
 static void test_rows_one_by_one(void **state)
 {
-    (void)state;
     static const size_t dims[] = { 3, 40, 128, 784, 2100 };
     const struct kernels *table[3];
     const size_t n_tables = tables(table);
@@ -81,7 +79,6 @@ static void test_rows_one_by_one(void **state)
 
 static void test_copy(void **state)
 {
-    (void)state;
     struct rng r = rng_at(test_seed(), 6);
     struct filed f;
     filed_open(&f, kernels_select(ISA_AVX512), 50, 2 * BLOCK);
@@ -124,7 +121,6 @@ static void load_damaged(struct filed *f, struct rng *r, const unsigned char *by
 
 static void test_saved_and_loaded(void **state)
 {
-    (void)state;
     struct rng r = rng_at(test_seed(), 7);
     static const size_t dims[] = { 1, 12, 100, 2100 };
     for (size_t d = 0; d < sizeof dims / sizeof *dims; d++)
@@ -169,7 +165,6 @@ static void test_saved_and_loaded(void **state)
 
 static void test_same_twice(void **state)
 {
-    (void)state;
     struct rng r = rng_at(test_seed(), 8);
     struct filed f;
     filed_open(&f, kernels_select(ISA_AVX512), 64, 20000); /* more rows than are sampled */
@@ -193,7 +188,6 @@ static void test_same_twice(void **state)
    all directions are alike. */
 static void test_size_chosen(void **state)
 {
-    (void)state;
     struct rng r = rng_at(test_seed(), 9);
     for (int low_rank = 0; low_rank < 2; low_rank++)
         for (size_t dim = 40; dim <= 240; dim += 100) {
@@ -218,7 +212,6 @@ static void test_size_chosen(void **state)
 
 static void test_out_of_memory(void **state)
 {
-    (void)state;
     struct rng r = rng_at(test_seed(), 10);
     static const struct quantizer_options options[] = { { .kind = QUANTIZER_SKETCH },
                                                         { .kind = QUANTIZER_SKETCH,

@@ -117,7 +117,6 @@ static size_t outside(struct list *l, const float *query, bool certain, double *
 
 static void test_bounds(void **state)
 {
-    (void)state;
     static const struct quantizer_options options[] = {
         { .kind = QUANTIZER_SQ8 },
         { .kind = QUANTIZER_SKETCH, .sketch_dims = 5 },
@@ -188,7 +187,6 @@ static double mean_error(size_t bits, enum quantizer_kind kind, size_t dim)
 
 static void test_planes_are_as_near(void **state)
 {
-    (void)state;
     double last = INFINITY;
     for (size_t bits = 1; bits <= 4; bits++) {
         const double planes = mean_error(bits, QUANTIZER_PLANES, 128);
@@ -203,7 +201,6 @@ static void test_planes_are_as_near(void **state)
 /* Copies, saved quantizers and all kernel tables give the same estimates. */
 static void test_planes_copied(void **state)
 {
-    (void)state;
     static const size_t dims[] = { 1, 7, 40, 128, 130 };
     for (size_t c = 0; c < sizeof dims / sizeof *dims; c++)
         for (size_t bits = 1; bits <= 4; bits++) {
@@ -249,7 +246,6 @@ static void test_planes_copied(void **state)
 
 static void test_planes_refused(void **state)
 {
-    (void)state;
     struct test_bench b;
     struct quantizer *q;
     const float rows[8] = { 1, 2, 3, 4, 5, 6, 7, 8 };

@@ -37,7 +37,6 @@ static void check_family(const struct kernels *kernels, enum family family, size
 
 static void test_bound_never_fails(void **state)
 {
-    (void)state;
     static const struct {
         size_t dim;
         enum quantizer_kind kind;
@@ -60,7 +59,6 @@ static void test_bound_never_fails(void **state)
 /* More dimensions than a panel of the projection has. */
 static void test_bound_in_many_dimensions(void **state)
 {
-    (void)state;
     const struct kernels *table[3];
     const size_t n_tables = tables(table);
     struct rng r = rng_at(test_seed(), 3);
@@ -72,7 +70,6 @@ static void test_bound_in_many_dimensions(void **state)
 /* Bounds must exclude rows: one that passes everything never fails either. */
 static void test_bound_excludes(void **state)
 {
-    (void)state;
     static const struct {
         enum family family;
         enum quantizer_kind kind;
@@ -133,7 +130,6 @@ static void check_rounding(const struct filed *f, const char *what)
 
 static void test_rounding(void **state)
 {
-    (void)state;
     const struct kernels *table[3];
     const size_t n_tables = tables(table);
     struct rng r = rng_at(test_seed(), 11);

@@ -6,7 +6,6 @@
 
 static void test_rotation(void **state)
 {
-    (void)state;
     static const size_t dims[] = { 1, 2, 7, 8, 9, 24, 64, 100, 128, 324, 784, 1000, 4096 };
     struct rng r = rng_at(test_seed(), 9);
     for (size_t c = 0; c < sizeof dims / sizeof *dims; c++) {
@@ -44,7 +43,6 @@ static void test_rotation(void **state)
    16 000 by chance. */
 static void test_unbiased(void **state)
 {
-    (void)state;
     enum { DIM = 40, ROTATIONS = 1000 };
     struct test_bench b;
     struct rng r = rng_at(test_seed(), 1);
@@ -88,7 +86,6 @@ static void assert_near(float a, float b, float size)
    are the same bytes. */
 static void test_tables_agree(void **state)
 {
-    (void)state;
     struct world w;
     world_make(&w, 130, 100, 5, 0, 0.7, 6);
     for (size_t bits = 1; bits <= 9; bits += 2) {
@@ -132,7 +129,6 @@ static void test_tables_agree(void **state)
 /* A code copied to any place gives the same estimate; its neighbours are unchanged. */
 static void test_copy(void **state)
 {
-    (void)state;
     struct world w;
     world_make(&w, 64, 52, 3, 0, 0.7, 7);
     for (size_t bits = 1; bits <= 9; bits += 4) {
@@ -162,7 +158,6 @@ static void test_copy(void **state)
 
 static void test_save_and_load(void **state)
 {
-    (void)state;
     struct world w;
     world_make(&w, 64, 20, 1, 0, 0.7, 8);
     struct quantizer *q = train(&w.b, 5, 1.9, test_seed(), w.rows, w.n), *again = NULL;
@@ -197,7 +192,6 @@ static void test_save_and_load(void **state)
 
 static void test_refusals(void **state)
 {
-    (void)state;
     struct world w;
     world_make(&w, 64, 20, 1, 0, 0.7, 8);
     struct quantizer *q = NULL;
@@ -231,7 +225,6 @@ static void test_refusals(void **state)
    At four deviations no vector at the limit is lost. */
 static void test_corners(void **state)
 {
-    (void)state;
     static const size_t dims[] = { 1, 2, 3, 4, 5, 7, 8, 9, 12, 31, 32, 33, 63, 64, 65, 100, 257 };
     for (size_t c = 0; c < sizeof dims / sizeof *dims * 3; c++) {
         const size_t dim = dims[c / 3], bits = c % 3 == 0 ? 1 : c % 3 == 1 ? 5 : 9;

@@ -25,7 +25,6 @@ static double rms_error(struct world *w, size_t bits)
 /* Each further bit halves the error; the first two, from coarse levels, a little less. */
 static void test_error_halves(void **state)
 {
-    (void)state;
     struct world w;
     world_make(&w, 192, 128, 10, 0, 1, 2);
     double before = 0;
@@ -66,7 +65,6 @@ static double violations(struct world *w, size_t bits, double eps0)
    residual, which is the worst case: failures are at most the normal tail, and not far below it. */
 static void test_bound_is_as_said(void **state)
 {
-    (void)state;
     static const struct {
         double eps0, tail;
     } cases[] = { { 0.5, 0.3085 }, { 1, 0.1587 }, { 1.9, 0.0287 }, { 3.1, 0.00097 } };
@@ -87,7 +85,6 @@ static void test_bound_is_as_said(void **state)
    part of the query's adds error: below 0.1 % at 1.9, one in 3000 here. */
 static void test_bound_of_near_ones(void **state)
 {
-    (void)state;
     struct world w;
     world_make(&w, 512, 96, 2000, 0, 0.4, 4);
     struct quantizer *q = train(&w.b, 1, 1.9, test_seed(), w.rows, w.n);
@@ -164,7 +161,6 @@ static void search(const struct list *l, const float *query, struct best *best, 
 
 static void test_recall(void **state)
 {
-    (void)state;
     struct world w;
     world_make(&w, 8000, 64, 200, 400, 0.4, 5);
     size_t looked_before = SIZE_MAX;

@@ -53,7 +53,6 @@ static void check_estimates(struct test_bench *b, size_t dim, size_t n, const fl
 
 static void test_estimates(void **state)
 {
-    (void)state;
     static const size_t dims[] = { 1, 7, 8, 24, 100, 128, 324, 1100 };
     struct rng r = rng_at(test_seed(), 1);
 

@@ -61,7 +61,6 @@ static void test_order_and_costs(void **state)
     json_t *slow = cell("a 1", "a", 100, 1), *fast = cell("b 1", "b", 300, 1),
            *missed = cell("c 1", "c", 900, 1), *crashed = cell("d 1", "d", 900, 1);
     struct ranking r;
-    (void)state;
     json_array_set_new(json_object_get(missed, "steps"), 4, search(900, .8, "nprobe=256", false));
     json_object_set_new(crashed, "status", json_string("crashed"));
     struct result result = result_of(json_pack("[o,o,o,o]", slow, missed, crashed, fast));
@@ -98,7 +97,6 @@ static void test_measured_counts(void **state)
     json_t *lucky = cell("a 1", "a", 900, 1), *small = cell("b 1", "b", 100, 1);
     const struct ranking_wish batches = { .recall = .95, .batches = true };
     struct ranking r;
-    (void)state;
     json_array_set_new(json_object_get(lucky, "steps"), 4, search(900, .949, "nprobe=7", true));
     json_t *steps = json_object_get(small, "steps");
     json_object_set_new(json_object_get(json_array_get(steps, 5), "memory"), "rss_bytes",
@@ -124,7 +122,6 @@ static void test_nothing_was_searched(void **state)
     struct result result = result_of(json_array());
     struct ranking r;
     struct error err = { 0 };
-    (void)state;
     assert_int_equal(ranking_read(&r, &result, "after", &any, &err), ERR_NOT_FOUND);
     assert_non_null(strstr(err.text, "\"after\""));
     result_close(&result);
@@ -147,7 +144,6 @@ static void test_what_is_kept(void **state)
         "[o,o,o,o,o,o]", cell("a 1", "a", 100, 1), cell("a 2", "a", 95, 1), cell("a 3", "a", 70, 1),
         cell("b 1", "b", 60, 1), cell("c 1", "c", 40, 10), cell("d 1", "d", 20, 1)));
     struct ranking r;
-    (void)state;
     read_ranking(&r, &result, &any);
     for (size_t i = 0; i < r.n; i++)
         r.of[i].next_s = 2 * r.of[i].cell_s;
@@ -198,7 +194,6 @@ static void test_a_method_is_printed_as_a_config_has_it(void **state)
     struct error err = { 0 };
     char *text = NULL;
     size_t bytes = 0;
-    (void)state;
     json_object_set_new(one, "params",
                         json_pack("{s:i, s:i, s:f, s:s}", "clusters", 64, "other", 3, "eps", .25,
                                   "factory", "IVF\"4\""));
@@ -225,7 +220,6 @@ static void test_a_method_is_printed_as_a_config_has_it(void **state)
 static void test_board(void **state)
 {
     json_t *missed = cell("b 1", "b", 900, 1);
-    (void)state;
     json_array_set_new(json_object_get(missed, "steps"), 4, search(900, .8, "nprobe=256", false));
     struct result results[] = {
         named_result("board_one", json_pack("[o,o,o]", cell("a 1", "x", 100, 1),

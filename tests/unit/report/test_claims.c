@@ -36,7 +36,6 @@ static json_t *two_labels(const char *holds)
 
 static void test_a_difference_within_the_noise_is_said(void **state)
 {
-    (void)state;
     static const struct {
         const char *holds;
         size_t lines;

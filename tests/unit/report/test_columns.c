@@ -62,7 +62,6 @@ static void expect(enum column_group group, const char *columns)
 
 static void test_columns(void **state)
 {
-    (void)state;
     expect(COLUMNS_QUERIES,
            "recall@10/q0 qps/q0 distances/q0 recall@10/q1 short_answers/q1 recall@10/q2 "
            "recall@10/q3");
@@ -76,7 +75,6 @@ static void test_columns(void **state)
 /* recall=0.9 is not recall=0.99. */
 static void test_columns_at_a_recall(void **state)
 {
-    (void)state;
     expect(COLUMNS_AT_RECALL, "single_qps@recall=0.9/q0 single_qps@recall=0.99/q0 "
                               "scanned@recall=0.9/q0 single_qps@recall=0.95/q1");
 }

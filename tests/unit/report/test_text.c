@@ -61,7 +61,6 @@ static void expect(json_t *result, const char *const *has, const char *lacks)
 
 static void test_a_departure_is_from_what_is_claimed(void **state)
 {
-    (void)state;
     json_t *result = new_result();
     json_object_set_new(result, "run", json_pack("{s:[s]}", "changed", "data=x (\"\")"));
     expect(json_incref(result), (const char *[]){ "Changed on the command line: data=x", NULL },
@@ -73,7 +72,6 @@ static void test_a_departure_is_from_what_is_claimed(void **state)
 
 static void test_fastest_that_surely_reaches(void **state)
 {
-    (void)state;
     json_t *result = new_result();
     add_method(result, "broken", "failed", 9e5, .99, .98);
     add_method(result, "unsure", "ok", 5e5, .96, .94);
@@ -88,7 +86,6 @@ static void test_fastest_that_surely_reaches(void **state)
 
 static void test_none_reaches(void **state)
 {
-    (void)state;
     json_t *result = new_result();
     add_method(result, "low", "ok", 5e5, .6, .55);
     add_method(result, "near", "ok", 2e5, .94, .93);
@@ -101,7 +98,6 @@ static void test_none_reaches(void **state)
 /* A search without a tag has its operation's name. */
 static void test_a_search_without_a_tag(void **state)
 {
-    (void)state;
     json_t *result = new_result(), *cell;
     size_t i;
     add_method(result, "slow", "ok", 1e5, 1, 1);
@@ -118,7 +114,6 @@ static void test_a_search_without_a_tag(void **state)
 
 static void test_no_answer(void **state)
 {
-    (void)state;
     json_t *alone = new_result(), *claims = new_result();
     add_method(alone, "alone", "ok", 5e5, 1, 1);
     expect(alone, NULL, "fastest with");
@@ -141,7 +136,6 @@ static void tune(json_t *result, const char *point, double recall, bool reached)
 
 static void test_tuned_are_ranked(void **state)
 {
-    (void)state;
     json_t *result = new_result();
     add_method(result, "below", "ok", 9e5, .7, .6);
     tune(result, "ef=5", .9, false);

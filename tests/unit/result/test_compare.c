@@ -90,7 +90,6 @@ static void claimed(enum noise_kind kind, double deviation, double slower, size_
 static void nothing_is_claimed_of_equal_methods(void **state)
 {
     static const double deviations[] = { 0.01, 0.2 };
-    (void)state;
     for (enum noise_kind kind = 0; kind < NOISE_KINDS; kind++)
         for (int d = 0; d < 2; d++) {
             size_t counts[TIMED];
@@ -107,7 +106,6 @@ static void nothing_is_claimed_of_equal_methods(void **state)
 static void a_tenth_is_seen_where_it_is_quiet(void **state)
 {
     size_t counts[TIMED];
-    (void)state;
     claimed(NOISE_NORMAL, 0.01, 1.1, counts);
     for (int m = 0; m < TIMED; m++)
         assert_true(counts[m] >= 0.8 * TRIALS * LABELS);
@@ -135,7 +133,6 @@ static struct compare_row judged(const char *metric, const double *x, size_t n_x
 static void the_error_counts_the_drift_between_runs(void **state)
 {
     const double x[] = { 100 * exp(-0.02), 100, 100 * exp(0.02), 100, 100 }, five = 2e-4;
-    (void)state;
     const struct compare_row row = judged("mean_ns/q", x, 5, x, 5);
     assert_true(fabs(row.error - sqrt(2 * (five * (0.2 + 0.5) + 1e-4))) < 1e-9);
     assert_true(row.df > 8 && row.df < 100); /* 4 per side, and more for the given drift */
@@ -150,7 +147,6 @@ static void what_could_be_seen_is_seen(void **state)
     const double error = judged("mean_ns/q", x, 5, x, 5).error;
     const struct compare_row row = judged("mean_ns/q", x, 5, x, 5);
     int seen = 0;
-    (void)state;
     struct rng rng = rng_at(SEED, 0);
     for (int i = 0; i < 1000; i++) {
         double y[5];
@@ -165,7 +161,6 @@ static void what_could_be_seen_is_seen(void **state)
 static void too_few_repeats_have_no_verdict(void **state)
 {
     const double x[] = { 1000, 1001, 1002 }, y[] = { 9000, 9001, 9002 }, z[] = { 5, 5 };
-    (void)state;
     assert_int_equal(judged("mean_ns/q", x, 2, y, 3).verdict, VERDICT_FEW_REPEATS);
     assert_true(isnan(judged("mean_ns/q", x, 2, y, 3).low));
     assert_int_equal(judged("mean_ns/q", x, 3, y, 3).verdict, VERDICT_WORSE);
@@ -178,7 +173,6 @@ static void too_few_repeats_have_no_verdict(void **state)
 static void exact_counts_are_compared_exactly(void **state)
 {
     const double x[] = { 1000, 1000, 1000 }, y[] = { 1001, 1001, 1001 };
-    (void)state;
     assert_int_equal(judged("distances/q", x, 2, y, 2).verdict, VERDICT_WORSE);
     assert_int_equal(judged("distances/q", x, 2, x, 2).verdict, VERDICT_SAME);
     assert_int_equal(judged("mean_ns/q", x, 3, y, 3).verdict, VERDICT_SAME);
@@ -189,7 +183,6 @@ static void resident_memory_is_known_to_a_large_page(void **state)
 {
     const double mib = 1048576, x[] = { 20 * mib, 20 * mib, 20 * mib };
     const double y[] = { 22 * mib, 22 * mib, 22 * mib }, z[] = { 40 * mib, 40 * mib, 40 * mib };
-    (void)state;
     assert_int_equal(judged("rss_bytes/load", x, 3, y, 3).verdict, VERDICT_SAME);
     assert_int_equal(judged("rss_bytes/load", x, 3, z, 3).verdict, VERDICT_WORSE);
 }
@@ -224,7 +217,6 @@ static enum compare_verdict recall_verdict(size_t worse, double jitter, size_t r
    show the difference too. */
 static void recall_is_paired_by_query(void **state)
 {
-    (void)state;
     assert_int_equal(recall_verdict(20, 0, 2), VERDICT_WORSE);
     assert_int_equal(recall_verdict(2, 0, 2), VERDICT_SAME);
     assert_int_equal(recall_verdict(20, 0, 1), VERDICT_FEW_REPEATS);
@@ -267,7 +259,6 @@ static void shares_are_known_within_the_sample(void **state)
                                               { "range_recall", "range_recall" },
                                               { "throughput_range_recall", "range_recall" },
                                               { "range_precision", "range_recall" } };
-    (void)state;
     for (size_t i = 0; i < 4; i++) {
         const struct compare_row little = share_row(metrics[i][0], metrics[i][1], 2, .99);
         assert_int_equal(little.verdict, VERDICT_SAME);
@@ -286,7 +277,6 @@ static void rows_have_one_unit(void **state)
     struct compare_rows rows = { 0 };
     char *text = NULL;
     size_t bytes;
-    (void)state;
     add_values(&a, "m", "seconds/load", same, 3);
     add_values(&b, "m", "seconds/load", slow, 3);
     compare(&rows, &a, &b);
@@ -323,7 +313,6 @@ static void a_build_has_one_row(void **state)
         0, NULL);
     struct compare_side side[2] = { side_new(), side_new() };
     struct compare_rows rows = { 0 };
-    (void)state;
     for (int s = 0; s < 2; s++) {
         side[s].result = result_taken(json_incref(json));
         for (size_t p = 0; p < 2; p++) {
@@ -350,7 +339,6 @@ static void a_measurement_has_one_row(void **state)
     const double x[] = { 1, 2, 3 };
     struct compare_side a = side_new(), b = side_new();
     struct compare_rows rows = { 0 };
-    (void)state;
     for (size_t i = 0; i < 4; i++) {
         add_values(&a, "m", units[i], x, 3);
         add_values(&b, "m", units[i], x, 3);
@@ -369,7 +357,6 @@ static void running_out_of_memory_is_reported(void **state)
     struct compare_side a = run_of(NOISE_NORMAL, 0, 0.01, 1), b = run_of(NOISE_NORMAL, 1, 0.01, 1);
     size_t failures = 0;
     bool again = true;
-    (void)state;
     add_to(&a.hits, labels[0], "seconds/load", NULL, (const double[]){ 1, 2 }, 2);
     add_to(&b.hits, labels[0], "seconds/load", NULL, (const double[]){ 2, 3 }, 2);
     for (size_t i = 1; again; i++) {

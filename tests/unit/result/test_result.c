@@ -30,7 +30,6 @@ static void test_storing_cells(void **state)
     const struct result none = { 0 };
     json_t *cells = json_pack("[o]", cell_of("a", "", 0, json_array())), *back = NULL;
 
-    (void)state;
     test_dir_make(dir);
     assert_ok(result_stored_cell(dir, &cell, &none, &back, why, sizeof why, &err), &err);
     assert_null(back);
@@ -92,7 +91,6 @@ static void test_medians(void **state)
     static const double qps[] = { 100, 400, 200 };
     json_t *cells = json_array();
 
-    (void)state;
     for (int i = 0; i < 3; i++)
         json_array_append_new(
             cells, cell_of("a", "nprobe=1", i, json_pack("[o]", search_step("q", .5, qps[i]))));
@@ -122,7 +120,6 @@ static void test_no_recall_past_one(void **state)
     static const double recalls[] = { .99, 1, .98 };
     json_t *cells = json_array();
 
-    (void)state;
     for (int i = 0; i < 3; i++)
         json_array_append_new(
             cells, cell_of("a", "", i, json_pack("[o]", search_step("q", recalls[i], 5))));
@@ -141,7 +138,6 @@ static void test_series_and_tagless_steps(void **state)
                               search_step("now", .4, 30), search_step("once", .7, 1));
     json_t *cells = json_pack("[o]", cell_of("a", "", 0, steps)), *summary;
 
-    (void)state;
     json_object_set_new(json_array_get(steps, 2), "stats",
                         json_pack("{s:i, s:s, s:{s:[i]}, s:{s:i}}", "splits", 7, "loop", "closed",
                                   "clusters", "live", 3, "write_latency_ns", "p99", 900));
@@ -174,7 +170,6 @@ static void test_rates_of_several_steps(void **state)
     json_t *steps = json_array(), *cells = json_pack("[o]", cell_of("a", "", 0, steps)), *summary;
     double rows = 0, seconds = 0, distances = 0;
 
-    (void)state;
     for (int i = 0; i < 10; i++) {
         const double n = i == 9 ? 1000 : 100, took = i == 9 ? 5 : 1e-5, work = i == 9 ? 70 : 3;
 
@@ -213,7 +208,6 @@ static void test_qps_at_a_recall(void **state)
                   { "soft_k=2,nprobe=4", .92, 700 },
                   { "soft_k=2,nprobe=8", .96, 300 } };
 
-    (void)state;
     for (size_t i = 0; i < 4; i++)
         json_array_append_new(
             cells, cell_of("a", curve[i].point, 0,
@@ -243,7 +237,6 @@ static void test_a_long_series(void **state)
 {
     json_t *cells = json_array();
 
-    (void)state;
     for (int point = 0; point < 2; point++) {
         json_t *steps = json_array();
         for (int i = 0; i < 101; i++) {
@@ -297,7 +290,6 @@ static void test_loading(void **state)
     struct error err = { 0 };
     struct result result;
 
-    (void)state;
     test_dir_make(dir);
     snprintf(path, sizeof path, "%s/result.json", dir);
     assert_code(result_load(path, &result, &err), ERR_NOT_FOUND, &err);
@@ -320,7 +312,6 @@ static void test_loading(void **state)
    range is not recall. */
 static void test_range_metrics(void **state)
 {
-    (void)state;
     json_t *steps =
         json_pack("[{s:s, s:s, s:f, s:i}, {s:s, s:s, s:f, s:i, s:{s:f, s:f, s:f}},"
                   " {s:s, s:s, s:n, s:i, s:{s:f, s:f, s:n}}, {s:s, s:s, s:f, s:i}]",

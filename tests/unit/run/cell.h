@@ -5,7 +5,6 @@
 #include <dirent.h>
 #include <sys/types.h>
 
-#include "src/base/clock.h"
 #include "src/run/cell.h"
 #include "tests/support/reference_index.h"
 #include "tests/support/tiny_workload.h"

@@ -27,7 +27,6 @@ static inline int keep_step(void *to, size_t point, json_t *step, struct error *
 {
     struct stage *s = to;
 
-    (void)err;
     scorer_finish_step(&s->scorer, step);
     json_array_append_new(
         s->steps,
@@ -158,8 +157,6 @@ static inline struct op_list *small_list(enum metric metric)
 
 static inline int refusing_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)
 {
-    (void)ids;
-    (void)n;
     *done = 0;
     return fail(index->env.error, ERR_UNSUPPORTED, "plain: not from such lists");
 }

@@ -34,7 +34,6 @@ static void what_is_written_comes_back(void **state)
     struct answers_entry e;
     struct error err = { 0 };
 
-    (void)state;
     test_dir_make(dir);
     snprintf(path, sizeof path, "%s/a", dir);
     write_two(path);
@@ -62,7 +61,6 @@ static void a_cut_file_is_an_error(void **state)
 {
     char dir[PATH_MAX], path[PATH_MAX + 8];
 
-    (void)state;
     test_dir_make(dir);
     snprintf(path, sizeof path, "%s/a", dir);
     write_two(path);
@@ -98,7 +96,6 @@ static void too_much_is_left_out(void **state)
         .op = 3, .n = 3, .n_ids = 6, .positions = positions, .ids = ids
     };
 
-    (void)state;
     test_dir_make(dir);
     snprintf(path, sizeof path, "%s/a", dir);
     w.path = path;
@@ -120,7 +117,6 @@ static void a_file_that_cannot_be_written_is_no_failure(void **state)
         .op = 3, .n = 3, .n_ids = 6, .positions = positions, .ids = ids
     };
 
-    (void)state;
     answers_file_write(&w, &search, 2, 0);
     answers_file_write(&w, &search, 2, 0);
     assert_true(w.failed);

@@ -9,7 +9,6 @@ static void test_a_cell_that_ends_well(void **state)
     struct stage s;
     json_t *cells = NULL;
 
-    (void)state;
     stage_begin(&s, 1);
     assert_ok(stage_run(&s, &cells), &s.err);
     assert_int_equal(json_array_size(cells), 2);
@@ -33,8 +32,6 @@ static int crash_search(struct index *index, const struct search_request *q,
 {
     volatile int *nowhere = (volatile int *)(uintptr_t)(q->k - 2); /* k = 10: address 8 */
 
-    (void)index;
-    (void)out;
     fprintf(stderr, "about to crash\n");
     return *nowhere;
 }
@@ -43,7 +40,6 @@ static void test_a_crash(void **state)
 {
     struct stage s;
 
-    (void)state;
     stage_begin(&s, 1);
     s.ops.search = crash_search;
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -59,9 +55,6 @@ static void test_a_crash(void **state)
 static int abort_search(struct index *index, const struct search_request *q,
                         struct search_result *out)
 {
-    (void)index;
-    (void)q;
-    (void)out;
     _exit(7);
 }
 
@@ -69,7 +62,6 @@ static void test_a_silent_exit(void **state)
 {
     struct stage s;
 
-    (void)state;
     stage_begin(&s, 1);
     s.ops.search = abort_search;
     expect(&s, "failed", (const char *const[]){ "status 7", NULL }, 2);
@@ -78,9 +70,6 @@ static void test_a_silent_exit(void **state)
 static int hang_search(struct index *index, const struct search_request *q,
                        struct search_result *out)
 {
-    (void)index;
-    (void)q;
-    (void)out;
     while (clock_ns() > 0)
         pause();
     return OK;
@@ -90,7 +79,6 @@ static void test_a_hang(void **state)
 {
     struct stage s;
 
-    (void)state;
     stage_begin(&s, 1);
     s.ops.search = hang_search;
     s.options.timeout_s = 2; /* enough to begin the search on a busy machine */
@@ -100,9 +88,6 @@ static void test_a_hang(void **state)
 static int leak_search(struct index *index, const struct search_request *q,
                        struct search_result *out)
 {
-    (void)index;
-    (void)q;
-    (void)out;
     for (uint32_t i = 1; i; i++) {
         char *volatile leak = malloc(1 << 20); /* volatile: the compiler must not remove it */
 
@@ -117,7 +102,6 @@ static void test_a_leak(void **state)
 {
     struct stage s;
 
-    (void)state;
     stage_begin(&s, 1);
     s.ops.search = leak_search;
     s.options.memory_limit = 48 << 20;
@@ -126,8 +110,6 @@ static void test_a_leak(void **state)
 
 static int greedy_insert(struct index *index, struct vectors v, const uint64_t *ids, size_t *done)
 {
-    (void)v;
-    (void)ids;
     *done = 0;
     return mem_alloc(index->env.mem, (size_t)1 << 30)
                ? OK
@@ -138,7 +120,6 @@ static void test_an_account_that_is_full(void **state)
 {
     struct stage s;
 
-    (void)state;
     stage_begin(&s, 1);
     s.ops.insert = greedy_insert;
     s.options.memory_limit = 48 << 20;
@@ -150,7 +131,6 @@ static void test_an_interruption(void **state)
     struct stage s;
     json_t *cells = NULL;
 
-    (void)state;
     stage_begin(&s, 1);
     s.ops.search = hang_search;
     s.interrupted = 1;
@@ -163,7 +143,6 @@ static void test_a_method_that_cannot_run(void **state)
 {
     struct stage s;
 
-    (void)state;
     stage_begin(&s, 1);
     s.cell.unsupported = "plain takes no codes";
     expect(&s, "unsupported", (const char *const[]){ "takes no codes", NULL }, 0);
@@ -175,8 +154,6 @@ static int blas_train(struct index *index, struct vectors v)
     enum { N = 512 };
     float *a = calloc(N * N, sizeof *a), *b = calloc(N * N, sizeof *b);
 
-    (void)index;
-    (void)v;
     a[0] = 3;
     for (int i = 0; i < 20; i++)
         cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, N, N, N, 1, a, N, a, N, 0, b, N);
@@ -191,7 +168,6 @@ static void test_openblas_after_a_fork(void **state)
     struct stage s;
     float a[64 * 64] = { 0 }, b[64 * 64];
 
-    (void)state;
 #ifdef __SANITIZE_THREAD__
     print_message("the thread sanitizer allows no thread after a fork of several: skipped\n");
     skip();
@@ -213,7 +189,6 @@ static void test_calibrated_by_one_query(void **state)
     struct stage s;
     json_t *cells = NULL;
 
-    (void)state;
     workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 300, 1, 12);
     workload_insert(&w, 0, 300, 0, 0, "load");
     workload_search(&w, 10, 1, "one");
@@ -241,7 +216,6 @@ static void test_many_operations(void **state)
     struct stage s;
     json_t *cells = NULL;
 
-    (void)state;
     workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, OPERATIONS, 20, 12);
     for (size_t i = 0; i < OPERATIONS; i++)
         workload_insert(&w, i, 1, 0, 0, "load");

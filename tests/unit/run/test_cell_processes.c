@@ -9,8 +9,6 @@ static int forking_train(struct index *index, struct vectors v)
 {
     FILE *note = fopen(getenv("TEST_CELL_NOTE"), "w");
 
-    (void)index;
-    (void)v;
     assert_non_null(note);
     const pid_t left = fork();
     if (left == 0) {
@@ -70,7 +68,6 @@ static void test_a_grandchild(void **state)
     const uint64_t start = clock_ns();
     char *warning, number[32];
 
-    (void)state;
     const long pid = run_noted(forking_train, &warning);
     assert_true(clock_seconds(clock_ns() - start) < 600);
     assert_true(is_dead(pid));
@@ -86,8 +83,6 @@ static int detaching_train(struct index *index, struct vectors v)
     FILE *note = fopen(getenv("TEST_CELL_NOTE"), "w");
     int ends[2];
 
-    (void)index;
-    (void)v;
     assert_non_null(note);
     assert_int_equal(pipe(ends), 0);
     if (fork() == 0) {
@@ -116,7 +111,6 @@ static void test_an_orphan_of_another_session(void **state)
 {
     char *warning;
 
-    (void)state;
     const long pid = run_noted(detaching_train, &warning);
     assert_true(is_dead(pid));
     assert_non_null(strstr(warning, "processes still running at the end of the cell"));
@@ -130,9 +124,6 @@ static void test_an_orphan_of_another_session(void **state)
 static int closing_search(struct index *index, const struct search_request *q,
                           struct search_result *out)
 {
-    (void)index;
-    (void)q;
-    (void)out;
     for (int fd = 0; fd < 1024; fd++)
         (void)close(fd);
     while (clock_ns() > 0)
@@ -144,7 +135,6 @@ static void test_a_hang_without_a_pipe(void **state)
 {
     struct stage s;
 
-    (void)state;
     stage_begin(&s, 1);
     s.ops.search = closing_search;
     s.options.timeout_s = 2; /* enough to begin the search on a busy machine */
@@ -155,9 +145,6 @@ static void test_a_hang_without_a_pipe(void **state)
 static int guard_killing_search(struct index *index, const struct search_request *q,
                                 struct search_result *out)
 {
-    (void)index;
-    (void)q;
-    (void)out;
     (void)kill(getppid(), SIGKILL);
     while (clock_ns() > 0)
         pause();
@@ -168,7 +155,6 @@ static void test_a_guard_that_is_killed(void **state)
 {
     struct stage s;
 
-    (void)state;
     stage_begin(&s, 1);
     s.ops.search = guard_killing_search;
     expect(&s, "failed", (const char *const[]){ "search q", "SIGKILL", NULL }, 2);

@@ -41,7 +41,6 @@ static void test_quantiles(void **state)
     static struct histogram h;
     struct rng r = rng_at(test_seed(), 1);
 
-    (void)state;
     for (unsigned bits = 1; bits <= 63; bits++) {
         for (size_t n = 1; n <= 20000; n = n * 7 + 1) {
             double sum = 0;
@@ -66,7 +65,6 @@ static void test_edges(void **state)
                                       UINT64_MAX };
     static struct histogram h;
 
-    (void)state;
     histogram_clear(&h);
     assert_true(isnan(histogram_quantile(&h, .5)));
     assert_true(isnan(histogram_mean(&h)));
@@ -85,7 +83,6 @@ static void test_merging_and_walking(void **state)
     struct rng r = rng_at(test_seed(), 2);
     uint64_t values[3000], value, count, before = 0, total = 0;
 
-    (void)state;
     histogram_clear(&a);
     histogram_clear(&b);
     histogram_clear(&both);
@@ -107,7 +104,6 @@ static void test_merging_and_walking(void **state)
 
 static void test_the_clock(void **state)
 {
-    (void)state;
     const uint64_t cost = clock_cost_ns(), start = clock_ns();
 
     assert_true(cost < 100000);
@@ -126,7 +122,6 @@ static void test_tails_need_values(void **state)
         size_t needs;
     } tails[] = { { .9, 10 }, { .99, 100 }, { .999, 1000 } };
 
-    (void)state;
     for (size_t i = 0; i < sizeof tails / sizeof *tails; i++) {
         histogram_clear(&h);
         assert_true(isnan(histogram_tail(&h, tails[i].share)));

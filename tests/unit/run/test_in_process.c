@@ -40,7 +40,6 @@ static void test_the_result_is_that_of_a_process_of_its_own(void **state)
     struct stage s;
     json_t *apart = NULL, *here = NULL;
 
-    (void)state;
     stage_begin(&s, 1);
     s.ops.search = own_search;
     assert_ok(stage_run(&s, &apart), &s.err);
@@ -68,8 +67,6 @@ static void test_the_result_is_that_of_a_process_of_its_own(void **state)
 static int failing_search(struct index *index, const struct search_request *q,
                           struct search_result *out)
 {
-    (void)q;
-    (void)out;
     return fail(index->env.error, ERR_IO, "plain: the disk is gone");
 }
 
@@ -77,7 +74,6 @@ static void test_a_failure_is_a_status(void **state)
 {
     struct stage s;
 
-    (void)state;
     stage_begin(&s, 1);
     s.ops.search = failing_search;
     s.options.in_process = true;
@@ -104,7 +100,6 @@ static void test_an_interruption_is_seen_after_the_step(void **state)
     struct stage s;
     json_t *cells = NULL;
 
-    (void)state;
     stage_begin(&s, 1);
     s.ops.search = interrupting_search;
     s.options.in_process = true;
@@ -130,7 +125,6 @@ static void test_what_needs_a_process_of_its_own_is_refused(void **state)
         { { .in_process = true, .resume = true }, 0, "with --resume: cells of such a run" },
     };
 
-    (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const struct experiment x = { .memory_limit = cases[i].memory_limit, .timeout_s = 60 };
         struct error err = { 0 };
@@ -151,7 +145,6 @@ static void test_pairs_are_not_measured(void **state)
     const struct plan plan = { 0 };
     struct error err = { 0 };
 
-    (void)state;
     assert_ok(compare_pairs(&x, &plan, NULL, &env, NULL, NULL, &err), &err);
     assert_non_null(strstr(text_at(json_array_get(x.compared, 0), "verdict"), "--in-process"));
     json_decref(x.compared);

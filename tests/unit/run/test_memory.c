@@ -11,7 +11,6 @@
 
 static void test_resident_memory_follows_what_is_touched(void **state)
 {
-    (void)state;
     const size_t bytes = 64 << 20;
     struct resident before, during;
     assert_true(memory_resident_read(0, &before));
@@ -27,7 +26,6 @@ static void test_resident_memory_follows_what_is_touched(void **state)
 
 static void test_prefaulting_is_not_charged_to_this_process(void **state)
 {
-    (void)state;
     struct resident before, after;
     memory_reset_peak();
     assert_true(memory_resident_read(0, &before));
@@ -54,7 +52,6 @@ static _Noreturn void hold(int ready, size_t bytes)
 
 static void test_shared_memory_of_children_counts_once(void **state)
 {
-    (void)state;
     const size_t bytes = 48 << 20;
     int ready[2];
     char *ours = malloc(bytes), byte;
@@ -76,7 +73,6 @@ static void test_shared_memory_of_children_counts_once(void **state)
 
 static void test_folders_are_summed_and_removed(void **state)
 {
-    (void)state;
     char dir[] = "/tmp/driftline-memory-XXXXXX", path[64];
     assert_non_null(mkdtemp(dir));
     snprintf(path, sizeof path, "%s/inner", dir);
@@ -98,7 +94,6 @@ static void test_folders_are_summed_and_removed(void **state)
 /* Mapped files are dropped from the cache too, and data written through a mapping are kept. */
 static void test_mapped_files_are_forgotten(void **state)
 {
-    (void)state;
     enum { BYTES = 64 * 4096 };
     char dir[PATH_MAX], path[PATH_MAX + 8];
 
@@ -123,7 +118,6 @@ static void test_mapped_files_are_forgotten(void **state)
 /* So are files that are open and have no name any more. */
 static void test_removed_files_are_forgotten(void **state)
 {
-    (void)state;
     enum { BYTES = 64 * 4096 };
     static const char zeros[BYTES];
     char dir[PATH_MAX], path[PATH_MAX + 8];

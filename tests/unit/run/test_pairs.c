@@ -19,7 +19,6 @@ static const char *verdict_of(struct experiment *x, const struct cell *cells, si
 
 static void test_pairs_that_cannot_be_measured_say_why(void **state)
 {
-    (void)state;
     static char first[] = "first", second[] = "second";
     struct method_spec methods[] = { { .label = first }, { .label = second } };
     static char no_name[] = "";

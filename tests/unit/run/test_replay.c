@@ -8,7 +8,6 @@
 
 static void test_an_exact_method_is_exact(void **state)
 {
-    (void)state;
     for (enum metric metric = INDEX_L2SQ; metric <= INDEX_COS; metric++) {
         if (metric == INDEX_IP)
             continue;
@@ -72,7 +71,6 @@ static int slow_insert(struct index *index, struct vectors rows, const uint64_t 
 
 static void test_long_steps_tick(void **state)
 {
-    (void)state;
     struct op_list *list = small_list(INDEX_L2SQ);
     struct stage s;
 
@@ -87,7 +85,6 @@ static void test_long_steps_tick(void **state)
 
 static int telling_check(const struct index *index, struct stat_sink *sink)
 {
-    (void)index;
     if (sink)
         sink->value(sink->to, "looked_at", 7);
     return OK;
@@ -95,7 +92,6 @@ static int telling_check(const struct index *index, struct stat_sink *sink)
 
 static void test_checks_tell_at_named_moments(void **state)
 {
-    (void)state;
     struct op_list *list = small_list(INDEX_L2SQ);
     struct stage s;
 
@@ -143,7 +139,6 @@ static void test_points_are_swept_and_calibrated(void **state)
     struct op_list *list = small_list(INDEX_L2SQ);
     struct stage s;
 
-    (void)state;
     stage_begin(&s, list);
     s.cell.n_points = 3;
     assert_ok(stage_run(&s), &s.err);
@@ -174,7 +169,6 @@ static void test_missing_operations_are_recorded(void **state)
     struct op_list *list = small_list(INDEX_L2SQ);
     struct stage s;
 
-    (void)state;
     stage_begin(&s, list);
     s.ops.train = NULL;
     s.ops.remove = NULL;
@@ -233,7 +227,6 @@ static void test_recovering_and_cold_searches(void **state)
     struct op_list *list = disk_list();
     struct stage s;
 
-    (void)state;
     stage_begin(&s, list);
     s.ops.flags |= INDEX_ON_DISK;
     s.ops.insert = written_insert;
@@ -277,8 +270,6 @@ static void test_recovering_and_cold_searches(void **state)
 
 static int failing_insert(struct index *index, struct vectors v, const uint64_t *ids, size_t *done)
 {
-    (void)v;
-    (void)ids;
     *done = 0;
     return fail(index->env.error, ERR_NO_MEMORY, "plain: on purpose");
 }
@@ -288,7 +279,6 @@ static void test_a_failure_is_handed_on(void **state)
     struct op_list *list = small_list(INDEX_L2SQ);
     struct stage s;
 
-    (void)state;
     stage_begin(&s, list);
     s.ops.insert = failing_insert;
     assert_code(stage_run(&s), ERR_NO_MEMORY, &s.err);
@@ -303,16 +293,12 @@ static void test_a_failure_is_handed_on(void **state)
 
 static int null_insert(struct index *index, struct vectors v, const uint64_t *ids, size_t *done)
 {
-    (void)index;
-    (void)ids;
     *done = v.n;
     return OK;
 }
 
 static int null_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)
 {
-    (void)index;
-    (void)ids;
     *done = n;
     return OK;
 }
@@ -320,9 +306,6 @@ static int null_remove(struct index *index, const uint64_t *ids, size_t n, size_
 static int null_search(struct index *index, const struct search_request *q,
                        struct search_result *out)
 {
-    (void)index;
-    (void)q;
-    (void)out;
     return OK;
 }
 
@@ -333,7 +316,6 @@ static void test_overhead(void **state)
     struct workload w;
     struct stage s;
 
-    (void)state;
     workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, ROWS, QUERIES, 4);
     workload_insert(&w, 0, ROWS, 1, 0, NULL);
     workload_search(&w, 1, 1, NULL);

@@ -28,7 +28,6 @@ static void test_policies_make_up_for_deletes(void **state)
         bool filters;
     } cases[] = { { DELETES_FILTER, true }, { DELETES_FILTER, false }, { DELETES_REBUILD, false } };
 
-    (void)state;
     for (size_t i = 0; i < 3; i++) {
         struct rng r = rng_at(test_seed(), 9);
         struct workload w;
@@ -62,7 +61,6 @@ static void test_overfetch(void **state)
     const size_t times[] = { 0, 2, 3, 12 };
     double recall[4];
 
-    (void)state;
     for (size_t i = 0; i < 4; i++) {
         struct rng r = rng_at(test_seed(), 9);
         struct workload w;
@@ -94,7 +92,6 @@ static void test_overfetch(void **state)
    row has unit length. */
 static void test_rows_that_come_back(void **state)
 {
-    (void)state;
     for (enum deletes_policy policy = DELETES_NATIVE; policy <= DELETES_REBUILD; policy++) {
         struct rng r = rng_at(test_seed(), 13);
         struct workload w;
@@ -139,7 +136,6 @@ static void test_singles_are_evenly_spaced(void **state)
     struct workload w;
     struct stage s;
 
-    (void)state;
     workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 103, 10, 4);
     workload_insert(&w, 0, 103, 0, 10, NULL);
     workload_search(&w, 10, 1, NULL);
@@ -161,7 +157,6 @@ static void test_a_rebuild_at_a_tag(void **state)
     struct op_list *list = small_list(INDEX_L2SQ);
     struct stage s;
 
-    (void)state;
     stage_begin(&s, list);
     s.method.rebuild = (char *)(uintptr_t) "more";
     assert_ok(stage_run(&s), &s.err);
@@ -177,7 +172,6 @@ static void test_repeated_answers_do_not_count(void **state)
     struct op_list *list = small_list(INDEX_L2SQ);
     struct stage s;
 
-    (void)state;
     stage_begin(&s, list);
     s.ops.search = search_repeating;
     assert_ok(stage_run(&s), &s.err);
@@ -193,7 +187,6 @@ static void test_a_refused_removal_is_recorded(void **state)
     struct op_list *list = small_list(INDEX_L2SQ);
     struct stage s;
 
-    (void)state;
     stage_begin(&s, list);
     s.ops.remove = refusing_remove;
     assert_ok(stage_run(&s), &s.err);
@@ -247,7 +240,6 @@ static void test_streams(void **state)
     struct rng r = rng_at(test_seed(), 15);
     struct workload w;
     struct stage s;
-    (void)state;
     workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 200, 10, 12);
     workload_insert(&w, 0, 40, 0, 0, NULL);
     workload_delete(&w, 40, 0);

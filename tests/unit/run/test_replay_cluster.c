@@ -69,7 +69,6 @@ static void test_clusters_of_live_rows(void **state)
     struct op_list *list = list_of();
     struct stage s;
 
-    (void)state;
     assert_ok(stage_with(&s, list, RIGHT), &s.err);
     const json_t *step = step_at(&s, 2);
     assert_true(number_at(step, "clusters", "count") == CLUSTERS);
@@ -92,7 +91,6 @@ static void test_clusters_of_live_rows(void **state)
 static int cluster_of_answers(struct index *index, const struct cluster_request *q,
                               struct cluster_result *out)
 {
-    (void)index;
     assert_int_equal(q->level, 0);
     assert_int_equal(q->target, 0);
     out->levels = 1;
@@ -115,7 +113,6 @@ static void test_clusters_of_answers(void **state)
     struct workload w;
     struct stage s;
 
-    (void)state;
     workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, LIVE, 30, 12);
     workload_insert(&w, 0, LIVE, 0, 0, NULL);
     struct view *queries = view_range(w.queries, INDEX_L2SQ, 0, w.queries->n);
@@ -163,7 +160,6 @@ static void test_faults_fail_the_cell(void **state)
     };
     struct op_list *list = list_of();
 
-    (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct stage s;
         const int rc = stage_with(&s, list, cases[i].fault);
@@ -180,7 +176,6 @@ static void test_refusals_are_unsupported(void **state)
     struct op_list *list = list_of();
     struct stage s;
 
-    (void)state;
     assert_ok(stage_with(&s, list, REFUSES), &s.err);
     assert_string_equal(text_at(step_at(&s, 2), "status"), "unsupported");
     assert_string_equal(text_at(step_at(&s, 2), "note"), "plain: not today");

@@ -37,7 +37,6 @@ static void test_a_concurrent_step(void **state)
     struct workload w;
     struct stage s;
 
-    (void)state;
     workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 400, 20, 12);
     workload_insert(&w, 0, 300, 0, 0, NULL);
     struct view *queries = view_range(w.queries, INDEX_L2SQ, 0, 20);
@@ -101,7 +100,6 @@ static void test_writers_replace(void **state)
     struct op_list *list = replacing_list(1);
     struct stage s;
 
-    (void)state;
     stage_begin(&s, list);
     s.ops.flags |= INDEX_CONCURRENT_UPDATE;
     s.ops.search = locked_search;
@@ -130,7 +128,6 @@ static void test_replacing_is_finished(void **state)
     struct op_list *list = replacing_list(0);
     struct stage s;
 
-    (void)state;
     list->ops[1].seconds = .01;
     list->ops[1].rate = 500; /* about 5 of 50 rows per writer */
     stage_begin(&s, list);
@@ -150,7 +147,6 @@ static void test_replacing_without_removal(void **state)
 {
     struct op_list *list = replacing_list(0);
 
-    (void)state;
     for (int i = 0; i < 5; i++) {
         struct stage s;
 

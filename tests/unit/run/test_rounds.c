@@ -32,7 +32,6 @@ static void intervals_hold_although_looked_at(void **state)
     static const double deviations[] = { 0.003, 0.01, 0.03, 0.08 };
     static struct rounds r;
 
-    (void)state;
     for (enum noise_kind kind = 0; kind < NOISE_KINDS; kind++)
         for (size_t d = 0; d < sizeof deviations / sizeof *deviations; d++) {
             int held = 0;
@@ -58,7 +57,6 @@ static void processes_that_differ_are_no_difference(void **state)
     static struct rounds r;
     int false_verdicts = 0;
 
-    (void)state;
     for (int trial = 0; trial < TRIALS; trial++) {
         run(&r, NOISE_NORMAL, (uint64_t)trial, .02, .001, 1);
         false_verdicts += r.low > 1 || r.high < 1;
@@ -72,7 +70,6 @@ static void a_true_difference_is_seen(void **state)
     static struct rounds r;
     int seen = 0;
 
-    (void)state;
     for (int trial = 0; trial < TRIALS; trial++) {
         run(&r, NOISE_NORMAL, (uint64_t)trial, .01, .005, 1.05);
         seen += r.low > 1;
@@ -84,7 +81,6 @@ static void quiet_replays_end_early_and_noisy_ones_late(void **state)
 {
     static struct rounds r;
 
-    (void)state;
     run(&r, NOISE_NORMAL, 1, 0.002, 0.002, 1);
     assert_int_equal(r.n, REPLAYS_MIN);
     assert_int_equal(r.rounds, REPLAYS_MIN * ROUNDS);
@@ -101,7 +97,6 @@ static void one_of_many_is_measured_longer(void **state)
     static struct rounds r;
     size_t replays[2];
 
-    (void)state;
     for (size_t i = 0; i < 2; i++) {
         size_t n = 0;
 
@@ -150,7 +145,6 @@ static void verdicts_say_what_was_seen(void **state)
     static struct rounds r;
     static const double slower[] = { 110, 111, 109, 110 }, faster[] = { 90, 91, 89, 90 },
                         same[] = { 100, 101, 99, 100 }, wild[] = { 50, 220, 90, 100 };
-    (void)state;
     expect_verdict(json_of(slower, 16, 0.03, 60, 0.1, &r), "a is faster");
     assert_true(r.low > 1.07 && r.high < 1.13);
     expect_verdict(json_of(faster, 16, 0.03, 60, 0.1, &r), "b is faster");
@@ -167,7 +161,6 @@ static void several_comparisons_are_corrected(void **state)
                         clear[] = { 150, 151, 149, 150 };
     json_t *alone = json_array(), *many = json_array();
 
-    (void)state;
     rounds_init(&r, 1e-9, 1, 1);
     for (size_t i = 0; i < 16; i++) {
         rounds_add(&r, 100, slight[i % 4] + (i < 8 ? 0 : 1.5));
@@ -202,7 +195,6 @@ static void a_spent_budget_ends_after_the_least_replays(void **state)
     static struct rounds r;
     static const double same[] = { 100, 101, 99, 100 };
 
-    (void)state;
     json_t *json = json_of(same, 100, 1e-6, 1, .3, &r);
     assert_int_equal(field_integer(json, "replays", 0), REPLAYS_MIN);
     assert_int_equal(field_integer(json, "rounds", 0), REPLAYS_MIN * ROUNDS);
@@ -224,7 +216,6 @@ static void a_spent_budget_ends_after_the_least_replays(void **state)
 static void rounds_without_a_time_do_not_count(void **state)
 {
     static struct rounds r;
-    (void)state;
     rounds_init(&r, 0.03, 1, 1);
     rounds_add(&r, 0, 1);
     rounds_add(&r, 1, -1);

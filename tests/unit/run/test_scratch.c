@@ -56,7 +56,6 @@ static void test_only_what_has_no_owner_is_removed(void **state)
     size_t folders, processes;
     uint64_t now;
 
-    (void)state;
     test_dir_make(dir);
     assert_ok(scratch_make(dir, own, sizeof own, &err), &err);
     const long pid = gone_process(&start);
@@ -81,7 +80,6 @@ static void test_links_are_not_followed(void **state)
     unsigned long long start;
     size_t folders, processes;
 
-    (void)state;
     test_dir_make(dir);
     const long pid = gone_process(&start);
     make_in(dir, "kept", 0, 0, kept);
@@ -133,7 +131,6 @@ static void test_marked_processes_are_ended(void **state)
     unsigned long long start;
     size_t folders, processes;
 
-    (void)state;
     test_dir_make(dir);
     const long pid = gone_process(&start);
     make_in(dir, "cell-%ld-%llu-dead", pid, start, dead);
@@ -164,7 +161,6 @@ static void test_a_lock_names_its_owner_and_ends_with_it(void **state)
     struct error err = { 0 };
     int lock;
 
-    (void)state;
     test_dir_make(dir);
     const pid_t owner = fork_ready(take_lock, dir);
     assert_int_equal(folder_lock(dir, &lock, &err), ERR_IO);
@@ -178,10 +174,7 @@ static void test_a_lock_names_its_owner_and_ends_with_it(void **state)
     test_dir_remove(dir);
 }
 
-static void fork_only(const char *dir)
-{
-    (void)dir;
-}
+static void fork_only(const char *dir) {}
 
 /* A process forked while the lock was held does not hold it. */
 static void test_a_lock_is_not_inherited(void **state)
@@ -190,7 +183,6 @@ static void test_a_lock_is_not_inherited(void **state)
     struct error err = { 0 };
     int lock;
 
-    (void)state;
     test_dir_make(dir);
     assert_ok(folder_lock(dir, &lock, &err), &err);
     const pid_t child = fork_ready(fork_only, dir);
@@ -206,7 +198,6 @@ static void test_a_lock_is_not_inherited(void **state)
 
 static void take_odd_name(const char *dir)
 {
-    (void)dir;
     (void)prctl(PR_SET_NAME, "a) S 1 (b\n", 0, 0, 0);
 }
 
@@ -218,7 +209,6 @@ static void test_processes_with_odd_names(void **state)
     char name[200];
     bool listed = false;
 
-    (void)state;
     assert_true(proc_start(child, &start) && proc_start(getpid(), &own));
     assert_true(start >= own && start < own + 100000);
     const size_t n = proc_list(getpid(), pids, 64);

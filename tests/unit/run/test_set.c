@@ -73,7 +73,6 @@ static void test_rebuilds(void **state)
 {
     struct workload w;
     struct stage s;
-    (void)state;
     begin(&w, &s);
     record_settings(&w, "{\"limit\": 7}", "again");
     workload_delete(&w, 10, 0);
@@ -101,7 +100,6 @@ static void test_reopening(void **state)
 {
     struct workload w;
     struct stage s;
-    (void)state;
     begin(&w, &s);
     workload_mark(&w, OP_SAVE, NULL);
     workload_mark(&w, OP_RELOAD, NULL);
@@ -132,7 +130,6 @@ static void test_lacking(void **state)
         { "{\"limit\": 7, \"size\": 7}", "unsupported", "\"size\" is fixed at creation", OK },
         { "{\"limit\": 99}", "failed", "limit is 99", ERR_ARGUMENT },
     };
-    (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct workload w;
         struct stage s;

@@ -46,7 +46,6 @@ static struct timing run(struct fake *f, double min_time_s, bool once)
    replaced, so that on a busy machine more may run. */
 static void passes_last_the_time(void **state)
 {
-    (void)state;
     struct fake f = { .ns = { 500000, 100000 }, .n_ns = 2 };
     struct timing t = run(&f, .001, false);
 
@@ -66,7 +65,6 @@ static void passes_last_the_time(void **state)
 
 static void one_pass_may_be_all(void **state)
 {
-    (void)state;
     struct fake f = { .ns = { 100000 }, .n_ns = 1 };
     const struct {
         double min_time_s;
@@ -86,7 +84,6 @@ static void one_pass_may_be_all(void **state)
 
 static void intervals_are_of_the_median(void **state)
 {
-    (void)state;
     struct fake f = { .ns = { 900000, 100000, 200000, 400000 }, .n_ns = 4 };
     struct timing t = run(&f, .003, false);
     json_t *json = timing_json(&t);
@@ -102,7 +99,6 @@ static void intervals_are_of_the_median(void **state)
 
 static void a_query_has_its_median(void **state)
 {
-    (void)state;
     struct error err = { 0 };
     struct replay_session r = { .err = &err };
     struct query_times times = { .n = 2 };

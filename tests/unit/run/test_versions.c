@@ -68,7 +68,6 @@ static void test_truths(void **state)
 {
     static struct history h;
     char dir[PATH_MAX];
-    (void)state;
     test_dir_make(dir);
     for (uint64_t round = 0; round < 25; round++) {
         struct op_list *list = make_history(&h, round);
@@ -103,8 +102,6 @@ static int score(void *to, const struct answers *a, double *recall, struct error
 
 static int keep_step(void *to, size_t point, json_t *step, struct error *err)
 {
-    (void)point;
-    (void)err;
     scorer_finish_step(&((struct run *)to)->scorer, step);
     json_array_append_new(((struct run *)to)->steps, step);
     return OK;
@@ -217,7 +214,6 @@ static void test_replays(void **state)
 {
     static struct history h;
     struct run r;
-    (void)state;
     for (uint64_t round = 0; round < 12; round++) {
         struct op_list *list = make_history(&h, round);
         run_method(&r, &versioned_ops, list, DELETES_NATIVE);

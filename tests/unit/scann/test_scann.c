@@ -48,7 +48,6 @@ static void begin(struct baseline_test *t, bool clustered, const char *params)
 /* Codes of equal size, all of them scanned, and no exact distance to spare. */
 static void test_aware_codes(void **state)
 {
-    (void)state;
     static const char *const params[] = { "clusters=40;pq_groups=24;threshold=0",
                                           "clusters=40;pq_groups=24;threshold=0.2" };
     struct outcome o[2];
@@ -71,7 +70,6 @@ static void test_aware_codes(void **state)
    outer ones that all rows have one code. */
 static void test_a_line(void **state)
 {
-    (void)state;
     static const char *const params[] = { "clusters=60", "clusters=60;spill=soar" };
     for (size_t i = 0; i < 2; i++) {
         struct baseline_test t;
@@ -97,7 +95,6 @@ static void test_a_line(void **state)
    docs/methods/scann.md.) */
 static void test_spilling(void **state)
 {
-    (void)state;
     static const char *const params[] = { "clusters=80", "clusters=80;spill=soar" };
     struct outcome o[2];
     for (size_t i = 0; i < 2; i++) {
@@ -145,7 +142,6 @@ static double parallel(const struct baseline_test *t, const float *centroids, si
 
 static void test_second_list(void **state)
 {
-    (void)state;
     struct baseline_test t;
     begin(&t, false, "clusters=80");
     const struct scann_lists *lists = &((struct scann *)t.index)->lists;
@@ -161,7 +157,6 @@ static void test_second_list(void **state)
    four times as many; check() runs after each call. */
 static void test_mutations(void **state)
 {
-    (void)state;
     static const enum metric metrics[] = { INDEX_L2SQ, INDEX_IP, INDEX_COS };
     for (size_t m = 0; m < 3; m++) {
         struct baseline_test t;
@@ -213,7 +208,6 @@ static void read_codes(const struct baseline_test *t, uint8_t *codes, uint32_t *
 /* Several threads file rows as one does: in the same places, by the same codes. */
 static void test_threads_file_alike(void **state)
 {
-    (void)state;
     enum { N = 1500 };
     static uint8_t codes[2][2 * N * 4096];
     static uint32_t places[2][4 * N];
@@ -240,7 +234,6 @@ static void test_threads_file_alike(void **state)
 /* After train() insertions never train. */
 static void test_trained_once(void **state)
 {
-    (void)state;
     struct baseline_test t;
     baseline_begin(&t, &scann_ops, "clusters=7", INDEX_F32, INDEX_COS, 16, 2000);
     assert_ok(scann_ops.train(t.index, baseline_rows(&t, 0, 300)), &t.bench.error);
@@ -254,7 +247,6 @@ static void test_trained_once(void **state)
 
 static void test_defaults(void **state)
 {
-    (void)state;
     static const struct {
         enum metric metric;
         const char *params;

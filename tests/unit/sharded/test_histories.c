@@ -318,7 +318,6 @@ static void test_histories(void **state)
     const char *one = getenv("DRIFTLINE_HISTORY");
     const uint64_t first = one ? strtoull(one, NULL, 10) : 0;
     const uint64_t end = one ? first + 1 : test_is_long() ? 10000 : 200 / test_scale();
-    (void)state;
     for (uint64_t seed = first; seed < end; seed++) {
         fprintf(stderr, "history %" PRIu64 "\n", seed);
         history(seed);
@@ -328,7 +327,6 @@ static void test_histories(void **state)
 /* A copy that gets all rows, from a log that was compacted, is interrupted at any write. */
 static void test_interrupted_copy(void **state)
 {
-    (void)state;
     struct cluster c;
     char path[PATH_MAX];
     cluster_open(&c, "shards=1,ranks=2,replicas=2");
@@ -371,7 +369,6 @@ static void test_marks_of_an_earlier_deletion(void **state)
     struct cluster c;
     const uint64_t id = 5;
     size_t done;
-    (void)state;
     cluster_open(&c, "shards=2,ranks=2,replicas=2,placement=cluster,buckets=1");
     float *rows = cluster_rows(&c, 200, 0);
     for (size_t i = 100 * DIM; i < 200 * DIM; i++)

@@ -20,7 +20,6 @@ static double asked_per_query(struct cluster *c, size_t route, size_t n)
 static void test_routing(void **state)
 {
     struct cluster c;
-    (void)state;
     cluster_open(&c, "shards=8,ranks=2,placement=cluster,buckets=8");
     cluster_train(&c, 2000);
     cluster_insert(&c, 4000, 0);
@@ -75,19 +74,16 @@ static void drift(const char *options, size_t shards)
 
 static void test_drift_balance(void **state)
 {
-    (void)state;
     drift("shards=4,ranks=2,placement=cluster,buckets=8", 0);
 }
 
 static void test_drift_split(void **state)
 {
-    (void)state;
     drift("shards=4,ranks=2,placement=cluster,buckets=8,split_rows=500,balance=100", 8);
 }
 
 static void test_drift_divf(void **state)
 {
-    (void)state;
     drift("of=divf,of_params=clusters=6,shards=4,ranks=2,placement=range,buckets=8,split_rows=500,"
           "balance=100",
           8);
@@ -97,7 +93,6 @@ static void test_drift_divf(void **state)
 static void test_range_is_divided_evenly(void **state)
 {
     struct cluster c;
-    (void)state;
     cluster_open(&c, "shards=1,placement=range,buckets=8");
     for (size_t i = 0; i < 8; i++)
         cluster_insert(&c, 3000, 0);
@@ -119,7 +114,6 @@ static void test_range_is_divided_evenly(void **state)
    to be trained nothing to be trained with. */
 static void test_no_shard_without_rows(void **state)
 {
-    (void)state;
     for (size_t side = 0; side < 2; side++) {
         struct cluster c;
         const double far = 100;

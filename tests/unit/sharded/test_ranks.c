@@ -44,20 +44,17 @@ static void history(const char *options)
 
 static void test_history_hash(void **state)
 {
-    (void)state;
     history("shards=5,ranks=3,replicas=2,buckets=4,balance=1.05");
 }
 
 static void test_history_cluster(void **state)
 {
-    (void)state;
     history("shards=4,ranks=4,replicas=2,buckets=6,placement=cluster,balance=1.05,split_rows=150,"
             "checkpoint_rows=60");
 }
 
 static void test_history_range(void **state)
 {
-    (void)state;
     history("shards=3,ranks=3,replicas=3,buckets=4,placement=range,balance=1.05,split_rows=200");
 }
 
@@ -66,7 +63,6 @@ static void test_history_range(void **state)
 static void test_replicas_answer(void **state)
 {
     struct cluster c;
-    (void)state;
     cluster_open(&c, "shards=4,ranks=3,replicas=2");
     cluster_insert(&c, 500, 0);
     thread_ranks_kill(&c.ranks, 1);
@@ -109,13 +105,11 @@ static void lose_and_recover(const char *options, bool checkpoint)
 
 static void test_recovery_by_log(void **state)
 {
-    (void)state;
     lose_and_recover("shards=2,ranks=2", false);
 }
 
 static void test_recovery_by_checkpoint(void **state)
 {
-    (void)state;
     lose_and_recover("shards=2,ranks=2,checkpoint_rows=150", true);
 }
 
@@ -123,7 +117,6 @@ static void test_insert_without_rank(void **state)
 {
     struct cluster c;
     size_t done;
-    (void)state;
     cluster_open(&c, "shards=2,ranks=2");
     cluster_insert(&c, 50, 0);
     thread_ranks_kill(&c.ranks, 1);
@@ -152,7 +145,6 @@ static void test_insert_as_rank_dies(void **state)
 {
     struct cluster c;
     size_t done;
-    (void)state;
     cluster_open(&c, "shards=2,ranks=2");
     cluster_insert(&c, 50, 0);
     float *rows = cluster_rows(&c, 20, 0);
@@ -178,7 +170,6 @@ static void test_insert_as_rank_dies(void **state)
 static void test_recovery_from_compacted(void **state)
 {
     struct cluster c;
-    (void)state;
     cluster_open(&c, "shards=1,ranks=2,replicas=2");
     cluster_insert(&c, 100, 0);
     thread_ranks_kill(&c.ranks, 1);
@@ -203,7 +194,6 @@ static void test_rank_that_does_not_start(void **state)
 {
     struct cluster c;
     bool more;
-    (void)state;
     cluster_open(&c, "shards=3,ranks=3,replicas=2");
     cluster_insert(&c, 100, 0);
     thread_ranks_kill(&c.ranks, 1);
@@ -221,7 +211,6 @@ static void test_rank_that_does_not_start(void **state)
 static void test_time_out(void **state)
 {
     struct cluster c;
-    (void)state;
     cluster_open(&c, "shards=3,ranks=3");
     cluster_insert(&c, 300, 0);
     c.knobs.timeout_ms = 1500; /* the others reply sooner, on a busy machine too */
@@ -247,8 +236,6 @@ static uint64_t slow_clock(void)
 /* Nothing arrives, and each wait takes a microsecond longer than it should. */
 static bool wait_in_vain(struct rank_group *group, uint64_t wait_ns, struct rank_message *out)
 {
-    (void)group;
-    (void)out;
     slow_ns += wait_ns + 1000;
     return false;
 }
@@ -256,7 +243,6 @@ static bool wait_in_vain(struct rank_group *group, uint64_t wait_ns, struct rank
 static void test_time_out_ends_in_time(void **state)
 {
     struct cluster c;
-    (void)state;
     cluster_open(&c, "shards=3,ranks=3");
     cluster_insert(&c, 300, 0);
     const struct rank_group_ops *real = c.ranks.group.ops;
@@ -282,7 +268,6 @@ static void test_time_out_ends_in_time(void **state)
 static void test_damaged_requests(void **state)
 {
     struct cluster c;
-    (void)state;
     cluster_open(&c, "shards=1,placement=hash");
     cluster_insert(&c, 40, 0);
     struct sharded *s = cluster_sharded(&c);
@@ -326,7 +311,6 @@ static void test_refused_options(void **state)
         { "of=divf,of_params=clusters", ERR_CONFIG, "name=value" },
     };
     struct cluster c;
-    (void)state;
     cluster_open(&c, "shards=1");
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         struct sharded_params params;

@@ -65,7 +65,6 @@ static void test_unreadable_log(void **state)
 {
     struct cluster c;
     char path[PATH_MAX], away[PATH_MAX];
-    (void)state;
     cluster_open(&c, "shards=2,ranks=2");
     cluster_insert(&c, 400, 0);
     const size_t rows = cluster_sharded(&c)->shards[1].rows;
@@ -114,7 +113,6 @@ static void test_damaged_checkpoint(void **state)
 {
     struct cluster c;
     char path[PATH_MAX];
-    (void)state;
     cluster_open(&c, "shards=2,ranks=2,checkpoint_rows=150");
     cluster_insert(&c, 400, 0);
     cluster_insert(&c, 100, 0);
@@ -131,7 +129,6 @@ static void test_damaged_log(void **state)
 {
     static const char *const options[] = { "shards=2,ranks=2",
                                            "shards=2,ranks=2,checkpoint_rows=150" };
-    (void)state;
     for (size_t i = 0; i < 2; i++) {
         struct cluster c;
         char path[PATH_MAX];
@@ -154,7 +151,6 @@ static void test_damaged_replica(void **state)
 {
     struct cluster c;
     char path[PATH_MAX];
-    (void)state;
     cluster_open(&c, "shards=2,ranks=2,replicas=2,checkpoint_rows=150");
     cluster_insert(&c, 400, 0);
     cluster_insert(&c, 100, 0);
@@ -173,7 +169,6 @@ static void test_older_replica_alone(void **state)
     struct cluster c;
     char path[PATH_MAX], away[PATH_MAX];
     bool more;
-    (void)state;
     cluster_open(&c, "shards=3,ranks=3,replicas=2");
     struct sharded *s = cluster_sharded(&c);
     size_t shard = 0;
@@ -201,7 +196,6 @@ static void test_log_before_is_removed(void **state)
 {
     struct cluster c;
     char path[PATH_MAX];
-    (void)state;
     cluster_open(&c, "shards=2,ranks=2");
     for (size_t i = 0; i < 12; i++) {
         cluster_insert(&c, 4000, 0);
@@ -225,7 +219,6 @@ static void test_folder_in_use(void **state)
     struct cluster c;
     char path[PATH_MAX];
     int fd;
-    (void)state;
     cluster_open(&c, "shards=2,ranks=2");
     cluster_insert(&c, 200, 0);
     const size_t rows = cluster_sharded(&c)->shards[1].rows;
@@ -244,7 +237,6 @@ static void test_folder_in_use(void **state)
 /* The rank dies at the n-th request of a deletion: it is done, or it has failed and is not. */
 static void test_removal_as_rank_dies(void **state)
 {
-    (void)state;
     for (size_t at = 1; at <= 3; at++)
         for (size_t n = 1; n <= 80; n += 79)
             for (size_t replies_not = 0; replies_not < 2; replies_not++) {
@@ -279,7 +271,6 @@ static void test_removal_as_rank_dies(void **state)
 static void test_loaded_with_another_seed(void **state)
 {
     struct cluster c;
-    (void)state;
     cluster_open(&c, "shards=3,ranks=2,placement=hash");
     cluster_insert(&c, 300, 0);
     c.bench.env.seed++;

@@ -106,8 +106,6 @@ static int rank_send(struct rank_group *base, size_t to, const void *bytes, size
                      struct error *err)
 {
     struct thread_rank *r = (struct thread_rank *)base;
-    (void)to;
-    (void)err;
     (void)pthread_mutex_lock(&r->all->lock);
     if (r->all->dies_after == r->number) {
         r->all->dies_after = 0;
@@ -144,7 +142,6 @@ static bool rank_receive(struct rank_group *base, uint64_t wait_ns, struct rank_
 static bool rank_is_lost(struct rank_group *base, size_t other)
 {
     struct thread_rank *r = (struct thread_rank *)base;
-    (void)other;
     (void)pthread_mutex_lock(&r->all->lock);
     const bool killed = r->killed;
     (void)pthread_mutex_unlock(&r->all->lock);
@@ -221,7 +218,6 @@ static int group_send(struct rank_group *group, size_t to, const void *bytes, si
                       struct error *err)
 {
     struct thread_ranks *t = ranks_of(group);
-    (void)err;
     (void)pthread_mutex_lock(&t->lock);
     if (!t->ranks[to].killed)
         put(t, &t->ranks[to].box, 0, bytes, n);
@@ -258,7 +254,6 @@ static const struct rank_group_ops group_ops = { group_start, group_send, group_
 static int open_group(struct ranks *base, struct rank_group **out, struct error *err)
 {
     struct thread_ranks *t = (struct thread_ranks *)base;
-    (void)err;
     t->group.ops = &group_ops;
     *out = &t->group;
     return OK;

@@ -41,7 +41,6 @@ static void test_curve(void **state)
     struct simulate_cost at[] = { cost(100, 1e-6, 1e-5, .99), cost(400, 2e-6, 8e-5, .96),
                                   cost(1600, 32e-6, 8e-5, .96) };
     const struct simulate_curve c = { at, 3 };
-    (void)state;
     assert_near(simulate_batch_s(&c, 100), 1e-6);
     assert_near(simulate_batch_s(&c, 200), sqrt(2) * 1e-6);
     assert_near(simulate_batch_s(&c, 400), 2e-6);
@@ -60,7 +59,6 @@ static void test_exact_recall(void **state)
 {
     struct simulate_cost at[] = { cost(100, 1e-6, 1e-5, .98), cost(400, 2e-6, 8e-5, 1) };
     const struct simulate_curve c = { at, 2 };
-    (void)state;
     assert_near(simulate_recall(&c, 200), .99);
     assert_near(simulate_recall(&c, 1e9), 1);
     assert_near(simulate_recall(&c, 1), .98);
@@ -82,7 +80,6 @@ static void test_batches(void **state)
     const struct simulate_costs none = { 0 }, sharing = { .sharing = .25 },
                                 merging = { .merge_s = 1e-6 },
                                 handoff = { .message_s = 1e-5, .handoff_s = 1e-3 };
-    (void)state;
     assert_near(query_s(&m, &none, &two_cores, 1, 1, 1), 8e-5);
     assert_near(query_s(&m, &none, &two_cores, 4, 1, 1), 8e-5);
     assert_near(query_s(&m, &none, &two_cores, 2, 2, 1), 4e-5);
@@ -103,7 +100,6 @@ static void test_machines(void **state)
     struct simulate_method m = linear_method("scan");
     const struct simulate_costs none = { 0 };
     struct simulate_machine four = { 2, 4, 1e-3, INFINITY, NAN };
-    (void)state;
     assert_near(query_s(&m, &none, &four, 4, 4, 1), 4e-5);
     assert_near(query_s(&m, &none, &four, 8, 8, 1), 2e-5 + 1e-3); /* on two machines */
     m.asked_bytes = 1000;
@@ -118,7 +114,6 @@ static void test_shared_caches(void **state)
     struct simulate_cost at[] = { cost(10000, 1e-6, 1e-6, 1), cost(80000, 8e-5, 8e-5, 1) };
     const struct simulate_method m = { .of = "", .curve = { at, 2 } };
     const struct simulate_costs none = { 0 };
-    (void)state;
     assert_near(query_s(&m, &none, &one_core, 8, 8, 1), 8e-5);
     assert_near(query_s(&m, &none, &many_cores, 8, 8, 1), 1e-6);
 }
@@ -129,7 +124,6 @@ static void test_memory(void **state)
     const struct simulate_costs none = { 0 };
     struct simulate_machine four = { 2, 4, 0, INFINITY, 4 * (100 + 8 * 5000) - 1 };
     const struct simulate_question q = { 8, 8, 40000, 1, 1 };
-    (void)state;
     struct simulate_answer a = simulate_predict(&m, &none, &four, &q);
     assert_near(a.memory_bytes, 4 * (100 + 8 * 5000)); /* of four of the eight shards */
     assert_true(a.is_too_large);
@@ -155,7 +149,6 @@ static void test_latency_of_equal_times(void **state)
     const struct simulate_costs c = { .message_s = 1e-5, .turn_s = 3e-6 };
     struct simulate_machine apart = { 1, 1, 1e-3, INFINITY, NAN };
     double p50, p99;
-    (void)state;
     latency(&m, &c, &two_cores, 1, &p50, &p99);
     assert_near(p50, 16e-5);
     assert_near(p99, 16e-5);
@@ -176,7 +169,6 @@ static void test_slowest_of_many(void **state)
 {
     struct simulate_method m = linear_method("scan");
     const struct simulate_costs none = { 0 };
-    (void)state;
     for (size_t i = 0; i < SIMULATE_SHAPE; i++)
         linear[0].shape[i] = linear[1].shape[i] = 2 * ((double)i + .5) / SIMULATE_SHAPE;
     assert_near(simulate_shape(&m.curve, 1000, .5), 1);
@@ -238,7 +230,6 @@ static void test_fit(void **state)
     struct simulate s;
     struct simulate_method methods[2];
     struct simulate_run runs[2 * RANKS * BATCHES];
-    (void)state;
     made_up(&s, methods, runs, costs);
     struct simulate_costs c = simulate_costs_of(&s, "b"); /* by the runs of a */
     assert_int_equal(c.fitted, 2 * BATCHES);
@@ -261,7 +252,6 @@ static void test_no_fit(void **state)
     struct simulate s;
     struct simulate_method methods[2];
     struct simulate_run runs[2 * RANKS * BATCHES];
-    (void)state;
     made_up(&s, methods, runs, costs);
     s.n_runs /= 2; /* one method */
     const struct simulate_costs c = simulate_costs_of(&s, "a");
@@ -279,7 +269,6 @@ static void test_fit_is_not_negative(void **state)
     struct simulate s;
     struct simulate_method methods[2];
     struct simulate_run runs[2 * RANKS * BATCHES];
-    (void)state;
     made_up(&s, methods, runs, costs);
     for (int i = 0; i < 2; i++) {
         const struct simulate_costs c = simulate_costs_of(&s, i ? "a" : "b");
@@ -335,7 +324,6 @@ static void test_read(void **state)
     struct simulate s;
     struct error err;
     struct result result;
-    (void)state;
     json_t *failed = alone(1);
     json_object_set_new(failed, "status", json_string("failed"));
     assert_ok(read_cells(&s,
@@ -378,7 +366,6 @@ static void refused(json_t *cells, const char *why)
 
 static void test_refusals(void **state)
 {
-    (void)state;
     json_t *one_size = alone(100), *huge = in_shards("lists=64", 2),
            *failed = in_shards("lists=64", 2);
     json_array_remove(json_object_get(one_size, "steps"), 1);

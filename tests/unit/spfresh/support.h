@@ -6,7 +6,6 @@
 #include "algorithms/spfresh/jobs/jobs.h"
 #include "algorithms/spfresh/maintenance/maintenance.h"
 #include "algorithms/spfresh/operations.h"
-#include "algorithms/spfresh/search/search.h"
 #include "src/core/param.h"
 #include "tests/support/testing.h"
 

@@ -62,7 +62,6 @@ static void compare(struct book *b, const struct spfresh_knobs *knobs, size_t n,
 
 static void test_equal(void **state)
 {
-    (void)state;
     static uint64_t bits[ROWS / 64 + 1];
     const struct id_filter filter = { bits, ROWS };
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
@@ -103,7 +102,6 @@ static void test_equal(void **state)
 /* Many copies of one vector fill postings past all limits. */
 static void test_identical(void **state)
 {
-    (void)state;
     struct book b;
     struct spfresh_params params = book_defaults(&spfresh_ops);
     params.postings = CODEC_RABITQ;
@@ -122,7 +120,6 @@ static void test_identical(void **state)
 
 static void test_failing_allocator(void **state)
 {
-    (void)state;
     static struct answers a;
     struct book b;
     struct spfresh_params params = book_defaults(&spann_ops);

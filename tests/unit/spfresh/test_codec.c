@@ -48,7 +48,6 @@ static void expect_extended(struct codec_table *t, const void *head, const unsig
 
 static void test_round_trip(void **state)
 {
-    (void)state;
     static const size_t dims[] = { 1, 2, 7, 31, 64, 128, 130 };
     for (size_t k = 0; k < KINDS; k++)
         for (size_t d = 0; d < sizeof dims / sizeof *dims; d++) {
@@ -77,7 +76,6 @@ static void test_round_trip(void **state)
 /* Bytes that cannot be a posting: cut, too long, an entry without a slot, one entry too many. */
 static void test_damage(void **state)
 {
-    (void)state;
     for (size_t k = 0; k < KINDS; k++) {
         struct codec_table t;
         float error = 0;
@@ -126,7 +124,6 @@ static void test_damage(void **state)
 
 static void test_saved(void **state)
 {
-    (void)state;
     static struct store_writer w;
     for (size_t k = 0; k < KINDS; k++) {
         struct codec_table t;

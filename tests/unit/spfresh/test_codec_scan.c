@@ -111,7 +111,6 @@ struct found {
 static int take(void *to, uint64_t id, float distance)
 {
     struct found *f = to;
-    (void)distance;
     for (size_t i = 0; i < f->n; i++)
         assert_true(f->ids[i] != id);
     f->ids[f->n++] = id;
@@ -201,7 +200,6 @@ static double recall_of(const struct codec_form *kind, enum element element, dou
 
 static void test_scan_is_complete(void **state)
 {
-    (void)state;
     for (size_t k = 0; k < KINDS; k++) {
         assert_true(recall_of(&kinds[k], INDEX_U8, 12, true, 40 + k) == 1);
         assert_true(recall_of(&kinds[k], INDEX_F32, 12, true, 60 + k) == 1);
@@ -210,7 +208,6 @@ static void test_scan_is_complete(void **state)
 
 static void test_bounds_cost_no_recall(void **state)
 {
-    (void)state;
     double worst = 1;
     for (size_t k = 0; k < KINDS; k++) {
         const double recall = recall_of(&kinds[k], INDEX_U8, 1.9, false, 80 + k);
@@ -222,7 +219,6 @@ static void test_bounds_cost_no_recall(void **state)
 
 static void test_failing_allocator(void **state)
 {
-    (void)state;
     static struct posting p[POSTINGS];
     for (size_t k = 0; k < KINDS; k++) {
         struct codec_table t;

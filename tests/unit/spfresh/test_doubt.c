@@ -109,7 +109,6 @@ static void one_of_two(int64_t store, int64_t postings)
 
 static void either_is_whole(void **state)
 {
-    (void)state;
     one_of_two(POSTING_MMAP, CODEC_RAW);
     one_of_two(POSTING_FILE, CODEC_SQ8);
 #ifdef HAVE_ROCKSDB
@@ -120,7 +119,6 @@ static void either_is_whole(void **state)
 /* The next checkpoint resolves the doubt, and releases the pinned pages of both snapshots. */
 static void ends_with_the_next(void **state)
 {
-    (void)state;
     static struct crash c;
     struct doubt d;
     struct rng r = rng_at(test_seed(), 4);
@@ -149,7 +147,6 @@ static void ends_with_the_next(void **state)
    inserted are inserted again, which the log records. */
 static void first_rows(void **state)
 {
-    (void)state;
     static struct crash c;
     struct doubt d;
 

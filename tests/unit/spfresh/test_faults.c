@@ -93,7 +93,6 @@ static void fail_at_every_call(const char *name, struct spfresh_params p, bool o
    pages, and the failed one must not be opened. No other checkpoint follows here. */
 static void test_failing_checkpoint(void **state)
 {
-    (void)state;
     static struct crash c;
     bool finished = false;
 
@@ -126,7 +125,6 @@ static void test_failing_checkpoint(void **state)
 
 static void test_failing_calls(void **state)
 {
-    (void)state;
     for (int on = 0; on < 2; on++) {
         fail_at_every_call("mapped", params_of(POSTING_MMAP, CODEC_RAW, SPFRESH_WRITTEN), on);
         fail_at_every_call("file, rabitq, synced",
@@ -240,7 +238,6 @@ static void flip_all(struct spfresh_params p)
 
 static void test_flipped(void **state)
 {
-    (void)state;
     flip_all(params_of(POSTING_MMAP, CODEC_RAW, SPFRESH_SYNCED));
     flip_all(params_of(POSTING_FILE, CODEC_SQ8, SPFRESH_SYNCED));
 }
@@ -277,7 +274,6 @@ static void expect_in_use(struct crash *c)
 
 static void test_folders(void **state)
 {
-    (void)state;
     static struct crash c;
     const struct spfresh_opening live = crash_opening(true, NULL),
                                  still = crash_opening(false, NULL);
@@ -328,7 +324,6 @@ static uint64_t bytes_the_system_read(void)
 /* The bytes that stats() counts as read are those that the kernel reads. */
 static void test_reads_are_counted(void **state)
 {
-    (void)state;
     static struct crash c;
     struct spfresh_params p = params_of(POSTING_FILE, CODEC_RAW, SPFRESH_WRITTEN);
     struct posting_counts before, after;

@@ -48,7 +48,6 @@ static void history(struct spfresh_params params, enum element element, size_t c
 
 static void histories(void **state)
 {
-    (void)state;
     for (int i = 0; i < 12; i++) {
         struct spfresh_params params = book_defaults(&spfresh_ops);
 
@@ -66,7 +65,6 @@ static void the_same_again(void **state)
 {
     double counts[2][4];
 
-    (void)state;
     for (int run = 0; run < 2; run++) {
         struct book b;
         struct spfresh_params params = book_defaults(&spfresh_ops);
@@ -95,7 +93,6 @@ static void little_by_little(void **state)
     bool more = true;
     size_t calls = 0;
 
-    (void)state;
     params.maintenance = SPFRESH_EXPLICIT;
     params.posting_entries = 16;
     params.buffer_pages = 4096;
@@ -125,7 +122,6 @@ static void not_past_the_hard_limit(void **state)
     struct book b;
     struct spfresh_params params = book_defaults(&spfresh_ops);
 
-    (void)state;
     params.maintenance = SPFRESH_EXPLICIT;
     params.posting_entries = 16;
     params.buffer_pages = 0;
@@ -169,7 +165,6 @@ static void identical_vectors(void **state)
 {
     enum { ONE = 10000 };
 
-    (void)state;
     for (int64_t replicas = 1; replicas <= 8; replicas += 7) {
         struct book b;
         struct spfresh_params params = book_defaults(&spfresh_ops);
@@ -211,7 +206,6 @@ static uint64_t posting_bytes(const struct book *b)
 /* Where entries are small the limit is far above what a build files under a head. */
 static void built_postings_stay(void **state)
 {
-    (void)state;
     struct book b;
 
     book_open(&b, &spfresh_ops, book_defaults(&spfresh_ops), INDEX_F32, 2, 3000, 1);
@@ -228,7 +222,6 @@ static void built_postings_stay(void **state)
 
 static void starved_postings_merge(void **state)
 {
-    (void)state;
     for (int64_t mode = SPFRESH_INLINE; mode <= SPFRESH_BACKGROUND; mode++) {
         struct book b;
         struct spfresh_params params = book_defaults(&spfresh_ops);
@@ -266,7 +259,6 @@ static void starved_postings_merge(void **state)
 
 static void each_part_is_optional(void **state)
 {
-    (void)state;
     for (int off = 0; off < 4; off++) {
         struct book b;
         struct spfresh_params params = book_defaults(&spfresh_ops);
@@ -318,7 +310,6 @@ static double heads_of_members(struct book *b)
 
 static void heads_follow(void **state)
 {
-    (void)state;
     for (int on = 0; on < 2; on++) {
         struct spfresh_params params = book_defaults(&spfresh_ops);
         struct book b;
@@ -383,7 +374,6 @@ static bool without_memory(size_t at, bool after, struct spfresh_params params)
 
 static void allocations_fail(void **state)
 {
-    (void)state;
     for (int after = 0; after < 2; after++) {
         struct spfresh_params params = book_defaults(&spfresh_ops);
         bool hit = true;

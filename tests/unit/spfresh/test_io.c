@@ -75,7 +75,6 @@ static void every_combination(void **state)
 {
     struct spfresh_params p = book_defaults(&spann_ops);
     const char *why;
-    (void)state;
 
     for (p.store = 0; p.store < stores_known(); p.store++)
         for (p.io = POSTING_IO_AUTO; p.io <= POSTING_IO_PREAD; p.io++)
@@ -92,7 +91,6 @@ static void every_combination(void **state)
 /* An index saved by a version that ignored such options can be loaded, without them. */
 static void older_files(void **state)
 {
-    (void)state;
     struct book b;
     char saved[PATH_MAX];
 

@@ -61,7 +61,6 @@ static void in_a_plane(struct book *b, struct spfresh_params params)
    heads of the halves. */
 static void first_condition(void **state)
 {
-    (void)state;
     for (int on = 0; on < 2; on++) {
         struct spfresh_params params = one_copy(LIMIT);
         struct book b;
@@ -79,7 +78,6 @@ static void first_condition(void **state)
    half's head. */
 static void second_condition(void **state)
 {
-    (void)state;
     for (int on = 0; on < 3; on++) {
         struct spfresh_params params = one_copy(LIMIT);
         struct book b;
@@ -100,7 +98,6 @@ static void second_condition(void **state)
    vector violates NPA. */
 static void nobody_is_forgotten(void **state)
 {
-    (void)state;
     for (int i = 0; i < 4; i++) {
         struct spfresh_params params = one_copy(16);
         struct book b;
@@ -150,7 +147,6 @@ static double violations_after_drift(bool reassign, int64_t replicas)
 
 static void drift(void **state)
 {
-    (void)state;
     for (int64_t replicas = 1; replicas <= 4; replicas += 3) {
         const double on = violations_after_drift(true, replicas);
         const double off = violations_after_drift(false, replicas);

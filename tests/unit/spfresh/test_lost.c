@@ -231,7 +231,6 @@ static void lost(int64_t store, int64_t postings, size_t fail_at, size_t steps, 
 
 static void written_again(void **state)
 {
-    (void)state;
     for (size_t trial = 0; trial < 5; trial++) {
         lost(POSTING_MMAP, CODEC_RAW, 1, 25, trial);
         lost(POSTING_FILE, CODEC_RAW, 1, 25, trial);
@@ -240,7 +239,6 @@ static void written_again(void **state)
 
 static void rows_too(void **state)
 {
-    (void)state;
     for (size_t trial = 0; trial < 5; trial++) {
         lost(POSTING_MMAP, CODEC_SQ8, 1, 25, trial);
         /* Without updates: in such a small index a page is soon written again. */

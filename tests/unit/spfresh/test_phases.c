@@ -29,10 +29,7 @@ static void take_value(void *to, const char *name, double value)
     }
 }
 
-static void leave_cell(void *to, const char *table, size_t row, const char *column, double value)
-{
-    (void)to, (void)table, (void)row, (void)column, (void)value;
-}
+static void leave_cell(void *to, const char *table, size_t row, const char *column, double value) {}
 
 static struct phase_counts phases(struct book *b)
 {
@@ -93,14 +90,12 @@ static void searched(enum spfresh_codec_kind postings)
 
 static void searches(void **state)
 {
-    (void)state;
     searched(CODEC_RAW);
     searched(CODEC_RABITQ);
 }
 
 static void updates(void **state)
 {
-    (void)state;
     struct book b;
     struct spfresh_params params = book_defaults(&spfresh_ops);
     bool more;
@@ -140,7 +135,6 @@ static void updates(void **state)
 /* Without a clock the index works, and reports no times. */
 static void without_a_clock(void **state)
 {
-    (void)state;
     struct book b;
 
     book_open(&b, &spfresh_ops, book_defaults(&spfresh_ops), INDEX_F32, 8, ROWS, 1);

@@ -124,7 +124,6 @@ static void insert_part(struct worker *w)
    Two threads do either concurrently. */
 static void two_first_inserts(void **state)
 {
-    (void)state;
     static struct crash c;
     static struct worker all[2];
     void (*const work[])(struct worker *) = { insert_part, insert_part };
@@ -164,7 +163,6 @@ static void remove_all(struct worker *w)
 /* If the removal's log record came before the insertion's, recovery would restore the vector. */
 static void removed_while_inserted(void **state)
 {
-    (void)state;
     static struct crash c;
     static struct worker all[2];
     void (*const work[])(struct worker *) = { insert_all, remove_all };
@@ -203,7 +201,6 @@ static void update_any(struct worker *w)
 
 static void one_after_another(void **state)
 {
-    (void)state;
     static struct crash c;
     static struct worker all[THREADS];
     void (*const work[])(struct worker *) = { update_any, update_any, update_any, update_any };
@@ -252,7 +249,6 @@ static void expect_first(struct worker *w)
 
 static void checkpoints_go_first(void **state)
 {
-    (void)state;
     static struct crash c;
     static struct worker all[2];
     void (*const work[])(struct worker *) = { checkpoint_once, expect_first };
@@ -289,7 +285,6 @@ static void update_and_end(struct worker *w)
 /* Deadlock test: no thread may take the checkpoint lock twice. */
 static void shut_beside_updates(void **state)
 {
-    (void)state;
     static struct crash c;
     static struct worker all[THREADS];
     void (*const work[])(struct worker *) = { shut_often, shut_often, update_any, update_and_end };

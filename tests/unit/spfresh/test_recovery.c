@@ -63,7 +63,6 @@ static void kill_at_every_call(const struct row *row, size_t steps)
 /* RocksDB's system calls cannot be intercepted; below it is killed at random times. */
 static void test_every_call(void **state)
 {
-    (void)state;
     for (size_t i = 0; i < ROWS; i++)
         if (rows[i].maintenance != SPFRESH_BACKGROUND && rows[i].store != POSTING_ROCKSDB)
             kill_at_every_call(&rows[i], 8);
@@ -72,7 +71,6 @@ static void test_every_call(void **state)
 /* Kills it during recovery too. */
 static void test_killed_in_recovery(void **state)
 {
-    (void)state;
     static struct crash c;
 
     for (size_t k = 1; k < 5; k++) {
@@ -93,7 +91,6 @@ static void test_killed_in_recovery(void **state)
 /* Kills it at random times, with all threads; reopens it several times in one folder. */
 static void test_any_time(void **state)
 {
-    (void)state;
     static struct crash c;
     struct rng r = rng_at(test_seed(), 8);
 
@@ -131,7 +128,6 @@ static void fill(struct crash *c, size_t steps)
 
 static void test_save_elsewhere(void **state)
 {
-    (void)state;
     static struct crash c;
     char other[PATH_MAX], third[PATH_MAX];
 
@@ -170,7 +166,6 @@ static void test_save_elsewhere(void **state)
 /* Without a log only saved state survives the process. */
 static void test_no_wal(void **state)
 {
-    (void)state;
     static struct crash c;
 
     for (int64_t store = POSTING_MEMORY; store <= POSTING_FILE; store++)

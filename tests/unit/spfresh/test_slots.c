@@ -70,7 +70,6 @@ static void at_the_last_versions(int64_t version_bits, int64_t postings, bool lo
 
 static void last_versions(void **state)
 {
-    (void)state;
     for (int i = 0; i < 8; i++)
         at_the_last_versions(i & 1, i & 2 ? CODEC_SQ8 : CODEC_RAW, i & 4);
 }
@@ -84,7 +83,6 @@ enum { STAY = 200, PART = 100, ROUNDS = 60, SAVED_FROM = 30 };
    save and load. */
 static void saved_after_churn(void **state)
 {
-    (void)state;
     struct book b;
     struct spfresh_params params = book_defaults(&spfresh_ops);
 
@@ -135,7 +133,6 @@ static void *leave_later(void *arg)
 /* Without memory to retire slots, the removal waits for the reader; then the slots are free. */
 static void removed_without_memory(void **state)
 {
-    (void)state;
     struct book b;
     struct spfresh_params params = book_defaults(&spfresh_ops);
     struct reader reader = { .inside = false };

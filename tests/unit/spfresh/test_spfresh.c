@@ -17,14 +17,7 @@ static void take_value(void *to, const char *name, double value)
     s->values[s->n++] = value;
 }
 
-static void leave_cell(void *to, const char *table, size_t row, const char *column, double value)
-{
-    (void)to;
-    (void)table;
-    (void)row;
-    (void)column;
-    (void)value;
-}
+static void leave_cell(void *to, const char *table, size_t row, const char *column, double value) {}
 
 static double stat_of(const struct sums *s, const char *name)
 {
@@ -48,7 +41,6 @@ static struct sums stats(const struct book *b)
 
 static void built_and_searched(void **state)
 {
-    (void)state;
     for (int i = 0; i < 4; i++) {
         struct book b;
         struct spfresh_params params = book_defaults(&spann_ops);
@@ -79,7 +71,6 @@ static void the_last_copy_stays(void **state)
     struct book b;
     struct spfresh_params params = book_defaults(&spann_ops);
 
-    (void)state;
     params.posting_entries = 4;
     book_open(&b, &spann_ops, params, INDEX_F32, 5, 3000, 1);
     book_fill(&b, 0, 3000, 3, .2);
@@ -93,7 +84,6 @@ static void trained_on_others(void **state)
 {
     struct book b;
 
-    (void)state;
     book_open(&b, &spann_ops, book_defaults(&spann_ops), INDEX_F32, 8, 2000, 1);
     book_fill(&b, 0, 2000, 10, .5);
     assert_ok(spann_ops.train(b.index, book_vectors(&b, 0, 500)), &b.bench.error);
@@ -110,7 +100,6 @@ static void trained_on_a_few(void **state)
     enum { N = 4000 };
     struct book b;
 
-    (void)state;
     book_open(&b, &spfresh_ops, book_defaults(&spfresh_ops), INDEX_F32, 32, N, 1);
     book_fill(&b, 0, N, 100, .5);
     assert_ok(spfresh_ops.train(b.index, book_vectors(&b, 0, N / 5)), &b.bench.error);
@@ -133,7 +122,6 @@ static void knobs_do_what_they_say(void **state)
     struct work all, fewer;
     struct spfresh_params params = book_defaults(&spann_ops);
 
-    (void)state;
     params.page_limit = 12;
     book_open(&b, &spann_ops, params, INDEX_F32, 128, 3000, 1);
     book_fill(&b, 0, 3000, 10, .5);
@@ -168,7 +156,6 @@ static void used_slots(void **state)
 {
     struct book b;
 
-    (void)state;
     for (int64_t bits = 0; bits < 2; bits++) {
         struct spfresh_params params = book_defaults(&spann_ops);
 
@@ -199,7 +186,6 @@ static void identical_vectors(void **state)
     struct spfresh_params params = book_defaults(&spann_ops);
     uint64_t *ids = calloc(N, sizeof *ids);
 
-    (void)state;
     book_open(&b, &spann_ops, params, INDEX_U8, 16, N, 2);
     memset(b.rows, 7, N * b.row_bytes);
     assert_ok(book_insert(&b, 0, N), &b.bench.error);
@@ -216,7 +202,6 @@ static void identical_vectors(void **state)
    saved by an older version that allowed it can be loaded. */
 static void a_log_needs_files(void **state)
 {
-    (void)state;
     struct book b;
     struct spfresh_params params = book_defaults(&spfresh_ops);
     struct index *index = NULL;

@@ -96,7 +96,6 @@ static void mixed(struct spfresh_params params, enum element element)
 
 static void beside_one_another(void **state)
 {
-    (void)state;
     for (int i = 0; i < 3; i++) {
         struct spfresh_params params = book_defaults(&spfresh_ops);
 
@@ -181,7 +180,6 @@ static void one_move_a_search(void **state)
     struct book b;
     struct job_beside move = { .book = &b, .run = spfresh_reassign };
 
-    (void)state;
     open_far(&b);
     const unsigned ticket = epoch_enter(book_index(&b)->epoch);
     move.job = nearer_head(&b, 1);
@@ -206,7 +204,6 @@ static void collection_waits(void **state)
                                 .run = spfresh_merge,
                                 .job = { .kind = SPFRESH_JOB_MERGE } };
 
-    (void)state;
     open_far(&b);
     const unsigned ticket = epoch_enter(book_index(&b)->epoch);
     move.job = nearer_head(&b, 1);

@@ -70,7 +70,6 @@ static void maintain(struct book *b)
    50 KB each, are not waited for. */
 static void test_bytes(void **state)
 {
-    (void)state;
     struct spfresh_params p = small_postings();
     struct book b;
 
@@ -96,7 +95,6 @@ static void test_bytes(void **state)
    hours. */
 static void test_lifted(void **state)
 {
-    (void)state;
     for (int closes = 0; closes < 2; closes++) {
         struct spfresh_params p = small_postings();
         struct book b;
@@ -117,7 +115,6 @@ static void test_lifted(void **state)
 /* Options change while the thread works, and hold for later jobs. */
 static void test_set(void **state)
 {
-    (void)state;
     struct spfresh_params p = small_postings();
     struct book b;
 

@@ -30,7 +30,6 @@ static void moved_again_and_again(void **state)
 {
     enum { MOVES = 200 };
 
-    (void)state;
     for (int64_t bits = 0; bits < 2; bits++) {
         const float far[] = { 100, 0 };
         struct spfresh_params params = book_defaults(&spfresh_ops);
@@ -69,7 +68,6 @@ static void half_a_move(void **state)
     struct spfresh_params params = book_defaults(&spfresh_ops);
     const float heads[] = { 0, 0, 9, 0 };
 
-    (void)state;
     params.replicas = 1;
     book_open(&b, &spfresh_ops, params, INDEX_F32, 2, 2, 1);
     lire_heads(&b, heads, 2);
@@ -96,7 +94,6 @@ static void vacuums(void **state)
     struct book b;
     struct spfresh_params params = book_defaults(&spfresh_ops);
 
-    (void)state;
     params.version_bits = 0;
     book_open(&b, &spfresh_ops, params, INDEX_F32, 4, 20000, 1);
     book_fill(&b, 0, 20000, 5, .5);

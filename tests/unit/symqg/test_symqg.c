@@ -8,7 +8,6 @@
 
 static void test_recall(void **state)
 {
-    (void)state;
     static const char *const params[] = { "", "degree=64;iterations=2", "iterations=1" };
     static const double least[] = { .95, .95, .85 };
     const size_t n = 4000 / test_scale();
@@ -29,7 +28,6 @@ static void test_recall(void **state)
 /* Rows that come later are found as often, whether the first batch was one row or half of them. */
 static void test_later_rows(void **state)
 {
-    (void)state;
     const size_t n = 3000 / test_scale(), first[] = { 1, n / 2 };
 
     for (size_t i = 0; i < 2; i++) {
@@ -69,14 +67,12 @@ static size_t reached(const struct symqg *s)
 
 static void test_turnover(void **state)
 {
-    (void)state;
     turnover_keeps_recall(&symqg_ops, "", "ef_search=24", .02, .25);
 }
 
 /* The places of removed rows are used again, and paths lead to almost all rows. */
 static void test_places(void **state)
 {
-    (void)state;
     const size_t n = 2000 / test_scale(), batch = n / 10;
     struct baseline_test t;
 
@@ -97,7 +93,6 @@ static void test_places(void **state)
 /* New rows are elsewhere than the old ones: the entry follows, and rows are found as before. */
 static void test_rows_elsewhere(void **state)
 {
-    (void)state;
     const size_t n = 2000 / test_scale();
     struct baseline_test t;
 
@@ -118,7 +113,6 @@ static void test_rows_elsewhere(void **state)
 /* An index that lost its last row is as a new one. */
 static void test_emptied(void **state)
 {
-    (void)state;
     const size_t n = 600;
     struct baseline_test t;
 
@@ -138,7 +132,6 @@ static void test_emptied(void **state)
 
 static void test_threads(void **state)
 {
-    (void)state;
     const size_t n = 1000;
     struct baseline_test t[2];
 
@@ -162,7 +155,6 @@ static void test_threads(void **state)
 /* Ten groups far apart, so that no row of one is a near row of another's. */
 static void test_groups(void **state)
 {
-    (void)state;
     enum { GROUPS = 10 };
     const size_t n = 4000 / test_scale();
     struct baseline_test t;
@@ -181,7 +173,6 @@ static void test_groups(void **state)
 /* Most rows are equal: the others are found none the less. */
 static void test_equal_rows(void **state)
 {
-    (void)state;
     const size_t same = 3000 / test_scale(), others = 200;
     struct baseline_test t;
     size_t missed = 0;
@@ -205,7 +196,6 @@ static void test_equal_rows(void **state)
 /* An exact distance is computed for expanded rows alone, an estimate for each of their edges. */
 static void test_work(void **state)
 {
-    (void)state;
     const size_t n = 3000;
     struct baseline_test t;
     const struct symqg_knobs knobs = { 40 };
@@ -225,7 +215,6 @@ static void test_work(void **state)
 
 static void test_refusals(void **state)
 {
-    (void)state;
     struct test_bench b;
     struct symqg_params params;
     struct index *index = NULL;
@@ -241,7 +230,6 @@ static void test_refusals(void **state)
 /* Each kind of damage breaks an invariant that check() names. */
 static void test_damage(void **state)
 {
-    (void)state;
     struct baseline_test t;
     static const char *const named[] = { "no other row", "no other row", "two edges",
                                          "a gap",        "codes",        "codes" };

@@ -13,7 +13,6 @@
 /* Values worked out from the definitions. */
 static void known_tables(void **state)
 {
-    (void)state;
     static const struct {
         const char *name;
         size_t n;
@@ -57,7 +56,6 @@ static void known_tables(void **state)
 /* Exchanging clusters and classes changes neither nmi nor ari; a random division has about 0. */
 static void symmetric_and_chance(void **state)
 {
-    (void)state;
     enum { N = 20000 };
     struct rng r = rng_at(test_seed(), 5);
     uint32_t *classes = calloc(N, sizeof *classes), *swapped = calloc(N, sizeof *swapped);
@@ -82,7 +80,6 @@ static void symmetric_and_chance(void **state)
 
 static void sizes(void **state)
 {
-    (void)state;
     uint64_t equal[] = { 4, 4, 0, 4, 4 }, two[] = { 3, 1 }, none[] = { 0, 0 };
     struct score_sizes s;
     score_sizes(equal, 5, &s);
@@ -98,7 +95,6 @@ static void sizes(void **state)
 /* Two pairs on a line, a row alone, equal rows, one cluster. */
 static void silhouettes(void **state)
 {
-    (void)state;
     static const struct {
         size_t m;
         float rows[5];
@@ -219,7 +215,6 @@ static double field(const json_t *step, const char *name)
 
 static void labels_follow_updates(void **state)
 {
-    (void)state;
     struct world w;
     world_begin(&w);
     const struct op *op = &w.list->ops[OP];
@@ -231,7 +226,6 @@ static void labels_follow_updates(void **state)
 
 static void clusters_are_scored(void **state)
 {
-    (void)state;
     struct world w;
     uint64_t positions[QUERIES], of[QUERIES];
     double recall;
@@ -268,7 +262,6 @@ static void clusters_are_scored(void **state)
 /* The sum of squares of each cluster, by its mean. */
 static void within_is_the_share_of_squares(void **state)
 {
-    (void)state;
     struct world w;
     double recall, within = 0, total = 0, mean[4][DIM] = { { 0 } }, n[4] = { 0 };
     json_t *step = json_object();
@@ -301,7 +294,6 @@ static void within_is_the_share_of_squares(void **state)
 
 static void what_cannot_be_clusters(void **state)
 {
-    (void)state;
     struct world w;
     double recall;
     world_begin(&w);
@@ -330,7 +322,6 @@ static void what_cannot_be_clusters(void **state)
 
 static void a_row_without_a_label(void **state)
 {
-    (void)state;
     struct rng r = rng_at(test_seed(), 6);
     struct workload load;
     const struct label_spec spec = { "label", NULL, 0 };

@@ -63,7 +63,6 @@ static const struct {
 
 static void test_histories(void **state)
 {
-    (void)state;
     struct emulated_device *device = test_emulate_device();
     for (size_t s = 0; s < sizeof spaces / sizeof *spaces; s++) {
         struct rng r = rng_at(test_seed(), s);
@@ -80,7 +79,6 @@ static void test_histories(void **state)
 static void test_more_rows_than_memory(void **state)
 {
     enum { ROWS = 3000, DIM = 1200 };
-    (void)state;
     struct emulated_device *device = test_emulate_device();
     struct rng r = rng_at(test_seed(), 20);
     struct workload w;
@@ -97,7 +95,6 @@ static void test_more_rows_than_memory(void **state)
    single precision. */
 static void test_what_the_device_leaves(void **state)
 {
-    (void)state;
     struct emulated_device *device = test_emulate_device();
     for (int large = 0; large < 2; large++) {
         struct rng r = rng_at(test_seed(), 30);
@@ -115,7 +112,6 @@ static void test_what_the_device_leaves(void **state)
 /* Each call fails in turn, for want of memory or with the device. */
 static void test_failures(void **state)
 {
-    (void)state;
     struct emulated_device *device = test_emulate_device();
     struct rng r = rng_at(test_seed(), 40);
     struct workload w;

@@ -121,7 +121,6 @@ static void failed_in(const char *name, uint64_t round, const char *text)
 
 static void test_histories(void **state)
 {
-    (void)state;
     for (size_t s = 0; s < sizeof spaces / sizeof *spaces; s++) {
         for (uint64_t round = 0; round < 6; round++) {
             struct rng r = rng_at(test_seed(), 100 * s + round);
@@ -150,7 +149,6 @@ static void test_a_planted_error_is_seen(void **state)
     struct oracle oracle;
     char text[200];
 
-    (void)state;
     workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 400, 20, 12);
     struct op_list *list = workload_history(&w, &r, 4, 10, 5);
     make(&oracle, list, 1, NULL);
@@ -169,7 +167,6 @@ static void test_nothing_but_ties(void **state)
     struct oracle oracle;
     struct error err = { 0 };
 
-    (void)state;
     workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 9000, 5, 24);
     for (size_t i = 0; i < 9000 * 24; i++)
         ((float *)w.rows->state)[i] = .25f;
@@ -193,7 +190,6 @@ static void test_extreme_scales(void **state)
     } cases[] = { { 1e-22f, 0 }, { 3e-22f, 0 }, { 1e-21f, 0 }, { 1e-3f, 0 }, { 1e16f, 0 },
                   { 1e19f, 0 },  { 1e20f, 0 },  { 1, 300 },    { 1, 20000 }, { .01f, -5000 } };
 
-    (void)state;
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         struct rng r = rng_at(test_seed(), 3);
         struct workload w;
@@ -247,7 +243,6 @@ static void test_cache(void **state)
 {
     char dir[PATH_MAX], text[200];
 
-    (void)state;
     test_dir_make(dir);
     for (size_t s = 0; s < sizeof spaces / sizeof *spaces; s += 3) {
         struct rng r = rng_at(test_seed(), 40 + s);
@@ -283,7 +278,6 @@ static void test_cache(void **state)
 /* A range whose answers exceed memory stops with a message; one whose answers just fit succeeds. */
 static void test_a_range_has_a_limit(void **state)
 {
-    (void)state;
     enum { ROWS = 3000, QUERIES = 4 };
     struct rng r = rng_at(test_seed(), 5);
     struct workload w;

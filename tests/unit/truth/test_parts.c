@@ -104,7 +104,6 @@ static void test_histories(void **state)
 {
     static const size_t rows[] = { 7 * ORACLE_PART_CHUNK + 300, 2 * ORACLE_PART_CHUNK, 400 };
 
-    (void)state;
     for (size_t s = 0; s < sizeof spaces / sizeof *spaces; s++)
         for (size_t n = 0; n < sizeof rows / sizeof *rows; n++) {
             struct rng r = rng_at(test_seed(), 10 * s + n);
@@ -123,7 +122,6 @@ static void test_k_above_a_part(void **state)
     struct rng r = rng_at(test_seed(), 100);
     struct workload w;
 
-    (void)state;
     workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, ORACLE_PART_CHUNK + 3, 12, 6);
     workload_insert(&w, 0, ORACLE_PART_CHUNK + 3, 0, 0, NULL);
     workload_search(&w, 50, 1, NULL);
@@ -144,7 +142,6 @@ static void test_distances_below_a_float(void **state)
     struct workload w;
     struct oracle whole;
 
-    (void)state;
     workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, ROWS, 1, 2);
     memset(w.queries->state, 0, 2 * sizeof(float));
     for (size_t i = 0; i < ROWS; i++) {
@@ -176,7 +173,6 @@ static void test_cache(void **state)
     struct oracle whole, merged, part;
     struct error err = { 0 };
 
-    (void)state;
     test_dir_make(dir);
     workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 3 * ORACLE_PART_CHUNK, 12, 6);
     struct op_list *list = workload_history(&w, &r, 4, 10, 1);
@@ -219,7 +215,6 @@ static void test_a_wrong_part_is_refused(void **state)
     struct error err = { 0 };
     struct oracle merged;
 
-    (void)state;
     for (size_t i = 0; i < 4; i++) {
         struct oracle part[2];
 
@@ -252,7 +247,6 @@ static void test_a_wrong_part_is_refused(void **state)
 
 static void test_ids_of_parts(void **state)
 {
-    (void)state;
     for (size_t parts = 1; parts <= MOST_PARTS; parts++)
         for (size_t n = 0; n < 9 * ORACLE_PART_CHUNK; n += 777) {
             size_t all = 0;

@@ -88,7 +88,6 @@ static void test_cases(void **state)
     };
     struct line l;
 
-    (void)state;
     line_begin(&l, 3, NULL, 0, -1);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct score s;
@@ -112,7 +111,6 @@ static void test_a_filter(void **state)
     struct line l;
     struct score s;
 
-    (void)state;
     line_begin(&l, 3, allowed, 2, -1);
     assert_ok(score_search(&s, &l.context, NULL, 1, ids, 1, &l.err), &l.err);
     /* Only two can be found; recall divides by min(k, rows allowed). */
@@ -129,7 +127,6 @@ static void test_range(void **state)
     struct line l;
     struct score s;
 
-    (void)state;
     line_begin(&l, 0, NULL, 0, 4); /* within the squared radius: 0 1 2 2 */
     assert_ok(score_range(&s, &l.context, NULL, 1, starts, ids, &l.err), &l.err);
     assert_true(s.recall == .75);        /* 2 is missing */
@@ -213,7 +210,6 @@ static void test_near_copies(void **state)
     static const enum metric metrics[] = { INDEX_COS, INDEX_IP, INDEX_L2SQ };
     static const uint64_t any[] = { 3, 29, 11, 7, 17 }, one_far[] = { 3, 29, 11, 7, COPIES };
 
-    (void)state;
     for (size_t i = 0; i < 3; i++) {
         const bool tied = metrics[i] != INDEX_L2SQ;
         const uint64_t *nearest;

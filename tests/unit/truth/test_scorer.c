@@ -85,7 +85,6 @@ static void the_truth_scores_one(void **state)
     struct world w;
     double recall;
 
-    (void)state;
     world_begin(&w);
     for (size_t i = 0; i < 3; i++) {
         const struct answers a = truth_of(&w, ops[i], PASS_SINGLE);
@@ -112,7 +111,6 @@ static void distances_are_exact(void **state)
     uint64_t ids[QUERIES * K];
     struct world w;
 
-    (void)state;
     world_begin(&w);
     struct answers a = truth_of(&w, LAST, PASS_SINGLE);
     memcpy(ids, a.ids, sizeof ids);
@@ -135,7 +133,6 @@ static void passes_are_told_apart(void **state)
     uint64_t none[QUERIES / 2 * K];
     struct world w;
 
-    (void)state;
     world_begin(&w);
     const struct answers single = truth_of(&w, SEARCH, PASS_SINGLE);
     struct answers batch = { .pass = PASS_THROUGHPUT,
@@ -166,7 +163,6 @@ static void answers_beside_writes(void **state)
     uint64_t ids[QUERIES * K];
     double recall;
 
-    (void)state;
     world_begin(&w);
     struct answers before = truth_of(&w, SEARCH, PASS_THROUGHPUT);
     struct answers after = truth_of(&w, BESIDE, PASS_THROUGHPUT);
@@ -210,7 +206,6 @@ static void what_cannot_be_an_answer(void **state)
     static const uint64_t back[] = { 0, 2, 1 };
     struct world w;
 
-    (void)state;
     world_begin(&w);
     const struct answers good = truth_of(&w, SEARCH, PASS_SINGLE);
     const struct answers range = truth_of(&w, RANGE, PASS_SINGLE);
@@ -240,7 +235,6 @@ static void operations_come_in_order(void **state)
 {
     struct world w;
 
-    (void)state;
     world_begin(&w);
     const struct answers later = truth_of(&w, LAST, PASS_SINGLE),
                          sooner = truth_of(&w, SEARCH, PASS_SINGLE);
@@ -254,7 +248,6 @@ static void exact_methods_are_held_to_it(void **state)
     uint64_t ids[QUERIES * K];
     struct world w;
 
-    (void)state;
     world_begin(&w);
     w.scorer.exact = true;
     struct answers a = truth_of(&w, SEARCH, PASS_SINGLE);
@@ -281,7 +274,6 @@ static void a_wrong_truth_is_an_error(void **state)
 {
     struct world w;
 
-    (void)state;
     world_begin(&w);
     struct truth wrong = w.oracle.truths[SEARCH];
     uint64_t *ids = malloc(QUERIES * K * sizeof *ids);
@@ -316,7 +308,6 @@ static void made_apart_it_is_the_same(void **state)
     struct oracle here;
     struct pool *pool = pool_create(1);
 
-    (void)state;
     world_begin(&w);
     assert_ok(
         oracle_make(&here, w.list,
@@ -344,7 +335,6 @@ static void a_fork_does_not_have_it(void **state)
     struct world w;
     int status = 0;
 
-    (void)state;
     world_begin(&w);
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);
     void *at = (void *)((uintptr_t)w.oracle.truths[SEARCH].ids / page * page);
@@ -364,7 +354,6 @@ static void an_interruption_ends_it(void **state)
     struct world w;
     struct oracle other;
 
-    (void)state;
     world_begin(&w);
     assert_int_equal(oracle_make_apart(&other, w.list,
                                        &(struct oracle_env){ .kernels = kernels_select(ISA_AVX512),

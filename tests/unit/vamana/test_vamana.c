@@ -17,7 +17,6 @@ static struct graph_layer layer_of(const struct baseline_test *t)
 /* A larger alpha keeps more edges; alpha = 1 is the relative neighbourhood rule. */
 static void test_alpha_keeps_edges(void **state)
 {
-    (void)state;
     static const char *const params[] = { "degree=64;alpha=1", "degree=64;alpha=1.1",
                                           "degree=64;alpha=1.2", "degree=64;alpha=1.4" };
     size_t before = 0;
@@ -42,7 +41,6 @@ static void test_alpha_keeps_edges(void **state)
    consolidation: with the least beam, a query there needs few distances. */
 static void test_enters_at_the_medoid(void **state)
 {
-    (void)state;
     struct baseline_test t;
     uint64_t id;
     float distance;
@@ -72,7 +70,6 @@ static void test_enters_at_the_medoid(void **state)
    places are used again. */
 static void test_lazy_deletes(void **state)
 {
-    (void)state;
     struct baseline_test t;
     const size_t n = 2000;
     bool more = true;
@@ -110,7 +107,6 @@ static void test_lazy_deletes(void **state)
 /* maintenance = inline consolidates when more than the share is deleted, not before. */
 static void test_consolidates_in_time(void **state)
 {
-    (void)state;
     struct baseline_test t;
 
     baseline_begin(&t, &vamana_ops, "consolidate_share=.1", INDEX_F32, INDEX_L2SQ, 12, 1000);
@@ -127,7 +123,6 @@ static void test_consolidates_in_time(void **state)
 /* Each deleted row leaves the graph at once, and its place is used again. */
 static void test_in_place_deletes(void **state)
 {
-    (void)state;
     struct baseline_test t;
     const size_t n = 2000;
     bool more = true;
@@ -155,7 +150,6 @@ static void test_in_place_deletes(void **state)
 
 static void test_turnover(void **state)
 {
-    (void)state;
     turnover_keeps_recall(&vamana_ops, "degree=24;build_list=64", "search_list=10", .02, .4);
     turnover_keeps_recall(&vamana_ops, "degree=24;build_list=64;deletes=in-place", "search_list=10",
                           .01, .25);
@@ -164,7 +158,6 @@ static void test_turnover(void **state)
 /* Rows of norms from 1 to 5, then some that are a little longer than all of these. */
 static void test_inner_product(void **state)
 {
-    (void)state;
     struct baseline_test t;
     const size_t n = 2000 / test_scale();
 
@@ -185,7 +178,6 @@ static void test_inner_product(void **state)
 /* Neither the first row nor growing norms matter. */
 static void test_inner_product_in_any_order(void **state)
 {
-    (void)state;
     any_order_matters_not(&vamana_ops, "degree=24;build_list=64", "", 8, 24, 1500 / test_scale());
 }
 
@@ -193,7 +185,6 @@ static void test_inner_product_in_any_order(void **state)
    consolidation. */
 static void test_any_thread_count(void **state)
 {
-    (void)state;
     uint64_t ids[2][50 * K];
     float distances[50 * K];
     bool more;
@@ -223,21 +214,18 @@ static void test_any_thread_count(void **state)
 
 static void test_beside_changes(void **state)
 {
-    (void)state;
     beside_changes(&vamana_ops, "degree=16;build_list=40;consolidate_share=.3", "search_list=64");
     beside_changes(&vamana_ops, "degree=16;build_list=40;deletes=in-place", "search_list=64");
 }
 
 static void test_one_row_is_always_there(void **state)
 {
-    (void)state;
     beside_one_row(&vamana_ops, "degree=8;build_list=16", "search_list=16");
     beside_one_row(&vamana_ops, "degree=8;build_list=16;deletes=in-place", "search_list=16");
 }
 
 static void test_files(void **state)
 {
-    (void)state;
     baseline_try_files(&vamana_ops, "", "search_list=20");
     baseline_try_files(&vamana_ops, "deletes=in-place", "search_list=20");
     baseline_try_no_memory(&vamana_ops);

@@ -35,7 +35,6 @@ static struct index_ops here;
 
 static int set_up(void **state)
 {
-    (void)state;
     test_dir_make(folder);
     test_dir_make(loads);
     here = vamana_disk_ops;
@@ -46,7 +45,6 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-    (void)state;
     test_dir_remove(folder);
     test_dir_remove(loads);
     return 0;
@@ -71,7 +69,6 @@ static void maintain(struct baseline_test *t)
 /* Records that share a page, fill one, or have several. */
 static void test_layouts(void **state)
 {
-    (void)state;
     static const struct {
         size_t dim, per_page, pages;
     } layouts[] = { { 8, 4096 / (32 + 4 + 32), 1 }, { 1000, 1, 1 }, { 1100, 1, 2 } };
@@ -97,7 +94,6 @@ static void test_layouts(void **state)
 /* Cached nodes are not read, and change no answer. The widths of beams differ in reads. */
 static void test_cache_and_reads(void **state)
 {
-    (void)state;
     uint64_t ids[2][200];
     float distances[2][200];
     double pages[2], hits[2];
@@ -127,7 +123,6 @@ static void test_cache_and_reads(void **state)
 /* Codes and not rows are in memory: the more there are, the fewer reads miss. */
 static void test_codes(void **state)
 {
-    (void)state;
     double before = 0;
 
     for (size_t i = 0; i < 2; i++) {
@@ -151,7 +146,6 @@ static void test_codes(void **state)
 /* Neither the first row nor growing norms matter, under inner product. */
 static void test_inner_product_in_any_order(void **state)
 {
-    (void)state;
     any_order_matters_not(&here, "degree=24;build_list=64;merge_rows=150;pq_groups=25",
                           "search_list=200", 8, 24, 1500 / test_scale());
 }
@@ -159,7 +153,6 @@ static void test_inner_product_in_any_order(void **state)
 /* The entry is a node even where no distance from the mean is finite; index_insert() refuses such rows. */
 static void test_entry_is_a_node(void **state)
 {
-    (void)state;
     struct baseline_test t;
 
     baseline_begin(&t, &here, "degree=8;merge_rows=50;pq_groups=4", INDEX_F32, INDEX_L2SQ, 16, 400);
@@ -175,7 +168,6 @@ static void test_entry_is_a_node(void **state)
 
 static void test_merges_when_due(void **state)
 {
-    (void)state;
     struct baseline_test t;
 
     baseline_begin(&t, &here, "merge_rows=100;merge_share=.2", INDEX_F32, INDEX_L2SQ, 12, 2000);
@@ -202,7 +194,6 @@ static void test_merges_when_due(void **state)
 /* Where the file cannot be written nothing is lost, and the next merge does it. */
 static void test_merge_that_fails(void **state)
 {
-    (void)state;
     struct baseline_test t;
     bool more;
 
@@ -226,7 +217,6 @@ static void test_merge_that_fails(void **state)
 /* The folder holds the index as of the last merge, whatever came after it: a crash leaves that. */
 static void test_folder_after_a_crash(void **state)
 {
-    (void)state;
     struct baseline_test t;
     struct index *found = NULL;
     char other[PATH_MAX];
@@ -288,7 +278,6 @@ static void expect_recall_stays(float shift, double loss)
 
 static void test_turnover(void **state)
 {
-    (void)state;
     expect_recall_stays(0, .02);
 }
 
@@ -296,7 +285,6 @@ static void test_turnover(void **state)
    still of both. */
 static void test_codes_follow_the_rows(void **state)
 {
-    (void)state;
     expect_recall_stays(9, .05);
 }
 
@@ -304,7 +292,6 @@ static void test_codes_follow_the_rows(void **state)
 
 static void test_metrics(void **state)
 {
-    (void)state;
     baseline_try_recall(&here, "merge_rows=1;pq_groups=0", 16, "search_list=60");
     baseline_try_exact(&here, "merge_rows=100", "search_list=4000");
     baseline_try_ids_of_64_bits(&here, "search_list=4000");
@@ -314,7 +301,6 @@ static void test_metrics(void **state)
 /* The same answers for any number of threads. */
 static void test_threads(void **state)
 {
-    (void)state;
     struct baseline_test t;
 
     baseline_begin(&t, &here, "", INDEX_F32, INDEX_L2SQ, 20, 2500);
@@ -332,13 +318,11 @@ static void test_threads(void **state)
 
 static void test_beside_changes(void **state)
 {
-    (void)state;
     beside_changes(&here, "degree=16;build_list=40;merge_rows=60;merge_share=.2", "search_list=64");
 }
 
 static void test_one_row_is_always_there(void **state)
 {
-    (void)state;
     beside_one_row(&here, "degree=8;build_list=16;merge_rows=500", "search_list=16");
 }
 
@@ -346,7 +330,6 @@ static void test_one_row_is_always_there(void **state)
    and is found by the next load. */
 static void test_own_folder(void **state)
 {
-    (void)state;
     struct baseline_test t;
     struct index *other = NULL;
     struct vamana_disk_params params;
@@ -399,7 +382,6 @@ static void merge_at_first(void *to, const char *name, double value)
 
 static void test_stats_beside_a_merge(void **state)
 {
-    (void)state;
     struct baseline_test t;
     struct merging m = { .t = &t };
     const struct stat_sink sink = { .to = &m, .value = merge_at_first };
@@ -417,7 +399,6 @@ static void test_stats_beside_a_merge(void **state)
 
 static void test_files(void **state)
 {
-    (void)state;
     baseline_try_files(&here, "merge_rows=100", "search_list=20");
     baseline_try_no_memory(&here);
 }

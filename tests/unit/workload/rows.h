@@ -10,7 +10,6 @@ enum { SOURCES = 3, ROWS = 60, DIM = 2, STEPS = 6, POSITIONS = ROWS << STEPS };
 static inline int no_read(const struct source *s, size_t first, size_t n, void *out,
                           struct error *err)
 {
-    (void)first, (void)n, (void)out;
     return fail(err, ERR_IO, "%s: its rows lie in memory", s->name);
 }
 

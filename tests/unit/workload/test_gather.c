@@ -58,7 +58,6 @@ static void finds_the_file_of_rows(void **state)
     struct files f;
     struct buffer buffer = { 0 };
     struct rng rng = rng_at(test_seed(), 1);
-    (void)state;
     files_open(&f);
     struct view *range = view_range(f.sources[1], INDEX_L2SQ, 5, 40);
     struct gathered_rows g = gather(range, NULL, 40, &buffer);
@@ -90,7 +89,6 @@ static void keeps_files_apart(void **state)
 {
     struct files f;
     struct buffer buffer = { 0 };
-    (void)state;
     files_open(&f);
     f.sources[2]->origin = NULL;
     struct view *parts[SOURCES];
@@ -116,7 +114,6 @@ static void knows_only_what_was_gathered(void **state)
     struct buffer buffer = { 0 };
     struct row_origin origin;
     uint64_t numbers[ROWS + 1];
-    (void)state;
     files_open(&f);
     struct view *range = view_range(f.sources[1], INDEX_L2SQ, 5, 40);
     struct gathered_rows g = gather(range, NULL, 40, &buffer);

@@ -128,7 +128,6 @@ static void check_list(struct model *m, const struct op_list *list)
 
 static void test_recorder(void **state)
 {
-    (void)state;
     struct rng rng = rng_at(test_seed(), 2);
     for (uint64_t round = 0; round < 100; round++) {
         struct error err = { 0 };
@@ -155,7 +154,6 @@ static void test_recorder(void **state)
    from the latest insertion. */
 static void test_ids_return(void **state)
 {
-    (void)state;
     struct error err = { 0 };
     struct recorder *r;
     struct source *s = make_source(0, ROWS, INDEX_F32), *unused = make_source(1, 5, INDEX_F32);
@@ -197,7 +195,6 @@ static void test_ids_return(void **state)
 
 static void test_updates(void **state)
 {
-    (void)state;
     struct error err = { 0 };
     struct recorder *r;
     struct source *s = make_source(0, ROWS, INDEX_F32);
@@ -241,7 +238,6 @@ static void test_updates(void **state)
 
 static void test_elements_mix(void **state)
 {
-    (void)state;
     struct error err = { 0 };
     struct recorder *r;
     struct source *bytes = make_source(0, ROWS, INDEX_U8),
@@ -267,7 +263,6 @@ static void test_elements_mix(void **state)
 /* Writers that replace rows: the deleted ids are fixed, one per row, all of them live before. */
 static void test_replacements(void **state)
 {
-    (void)state;
     struct error err = { 0 };
     struct recorder *r;
     struct op_list *list;
@@ -306,7 +301,6 @@ static void test_replacements(void **state)
 /* A row cannot be removed and written in one step; removals may not be fewer than writes. */
 static void test_replacements_are_refused(void **state)
 {
-    (void)state;
     const struct id_selector oldest = { .oldest = 5 }, too_few = { .oldest = 4 };
     const struct op_options note = { 0 };
 

@@ -7,7 +7,6 @@ enum { ROWS = 300, QUERIES = 12, DIM = 8, NEAR = 6, CLASSES = 5 };
 
 static void test_rollback_puts_back(void **state)
 {
-    (void)state;
     struct workload w;
     struct rng rng = rng_at(test_seed(), 3);
     const struct op_options note = { 0 };
@@ -46,7 +45,6 @@ static void test_rollback_puts_back(void **state)
 /* The updates of a transaction apply from its commit on. */
 static void test_updates_wait(void **state)
 {
-    (void)state;
     struct workload w;
     struct rng rng = rng_at(test_seed(), 4);
     const struct op_options note = { 0 };
@@ -70,7 +68,6 @@ static void test_updates_wait(void **state)
 /* Class c is drawn in proportion to 1 / (c + 1)^skew. */
 static void test_classes(void **state)
 {
-    (void)state;
     enum { N = 20000, OF = 10 };
     for (int skew = 0; skew < 2; skew++) {
         struct workload w;

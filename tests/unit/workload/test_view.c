@@ -92,7 +92,6 @@ static struct view *compose(struct rng *rng, struct view *v, struct positions *p
 
 static void test_views(void **state)
 {
-    (void)state;
     struct source *sources[SOURCES];
     static struct positions p;
     struct rng rng = rng_at(test_seed(), 1);
@@ -117,7 +116,6 @@ static void test_views(void **state)
 
 static void test_adjoining(void **state)
 {
-    (void)state;
     struct source *s = make_source(0, ROWS, INDEX_U8);
     struct error err = { 0 };
     struct view *all = view_range(s, INDEX_L2SQ, 0, 1);

@@ -93,7 +93,6 @@ static size_t gate_against_truth(struct bed *b, uint32_t x, const uint32_t *pool
 
 static void test_gate_keeps_relative_neighbours(void **state)
 {
-    (void)state;
     size_t more = 0;
 
     for (size_t round = 0; round < 60; round++) {
@@ -117,7 +116,6 @@ static void test_gate_keeps_relative_neighbours(void **state)
    end, and copies do not take all places of a node that has other candidates. */
 static void test_equal_rows(void **state)
 {
-    (void)state;
     for (size_t kinds = 1; kinds <= 8; kinds *= 2) {
         struct bed b;
         struct nearest s;
@@ -154,7 +152,6 @@ static void test_equal_rows(void **state)
 /* Copies of x, and a group of copies elsewhere, more than the degree. */
 static void test_copies_do_not_take_all_places(void **state)
 {
-    (void)state;
     struct bed b;
     uint64_t kept[30];
     uint32_t pool[30], n = 0;
@@ -215,7 +212,6 @@ static void step(struct bed *b, uint32_t *pool)
 
 static void test_histories(void **state)
 {
-    (void)state;
     uint64_t pruned = 0;
 
     for (size_t round = 0; round < 12; round++) {
@@ -250,7 +246,6 @@ static void test_histories(void **state)
 /* After a removal the in-neighbours of the removed node have edges to some of its neighbours. */
 static void test_in_neighbours_are_joined(void **state)
 {
-    (void)state;
     struct bed b;
     bool more;
 
@@ -284,7 +279,6 @@ static void test_in_neighbours_are_joined(void **state)
 /* A few removed nodes wait for more, and cost nothing. */
 static void test_sweeps_are_of_many(void **state)
 {
-    (void)state;
     struct bed b;
     bool more = true;
 
@@ -369,7 +363,6 @@ static int remove_one(struct bed *b, uint32_t x)
 
 static void test_failures_change_nothing(void **state)
 {
-    (void)state;
     struct bed b;
     size_t of_adding[2] = { 0 }, of_removing = 0;
 
@@ -394,7 +387,6 @@ static void test_failures_change_nothing(void **state)
 /* Maintenance continues after a failure. */
 static void test_maintenance_goes_on(void **state)
 {
-    (void)state;
     struct bed b;
     size_t failures = 0;
     bool more = true;
@@ -427,7 +419,6 @@ static void test_maintenance_goes_on(void **state)
 /* Calls that are refused. */
 static void test_refusals(void **state)
 {
-    (void)state;
     struct bed b;
     struct asteria_caprg *other;
     uint32_t pool[] = { 0, 1, 1, 2, 3, 9, 77 }; /* itself, twice, no node, out of range */

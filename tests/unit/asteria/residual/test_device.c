@@ -90,7 +90,6 @@ static const char *const settings[] = {
 
 static void test_histories(void **state)
 {
-    (void)state;
     struct emulated_device *device = test_emulate_device();
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i += test_scale())
         for (int bytes = 0; bytes < 2; bytes++) {
@@ -124,7 +123,6 @@ static void test_histories(void **state)
 static void test_no_coordinates(void **state)
 {
     enum { EQUAL = 100 };
-    (void)state;
     struct emulated_device *device = test_emulate_device();
     struct pair p;
     pair_open(&p, settings[0], INDEX_F32);
@@ -142,7 +140,6 @@ static void test_no_coordinates(void **state)
 /* A failed search is an error with the device's sentence, and the next one succeeds. */
 static void test_failures(void **state)
 {
-    (void)state;
     struct emulated_device *device = test_emulate_device();
     static uint64_t ids[QUERIES * K];
     static float distances[QUERIES * K];

@@ -86,7 +86,6 @@ static struct tally run_case(struct rng *r, enum rows_kind kind,
 
 static void test_bounds(void **state)
 {
-    (void)state;
     static const size_t dims[] = { 48, 100 };
     static const double bits[] = { 4, 6, 8 };
     struct rng r = rng_at(test_seed(), 1);
@@ -110,7 +109,6 @@ static void test_bounds(void **state)
 /* Rows unlike the sample: of other kinds, and longer. */
 static void test_strangers(void **state)
 {
-    (void)state;
     enum { DIM = 64, N = 256 };
     struct rng r = rng_at(test_seed(), 2);
     for (enum rows_kind kind = 0; kind < ROWS_KINDS; kind++)
@@ -133,7 +131,6 @@ static void test_strangers(void **state)
 
 static void test_embedded(void **state)
 {
-    (void)state;
     enum { N = 3000, LAST = 200 };
     size_t dim = 0;
     float *rows = rows_embedded(test_seed(), N + LAST, &dim);

@@ -26,7 +26,6 @@ static double ideal_bits(const double *variance, size_t n, double bits, size_t i
 
 static void test_widths(void **state)
 {
-    (void)state;
     enum { N = 96 };
     double variance[N];
     uint8_t widths[N];
@@ -51,7 +50,6 @@ static void test_widths(void **state)
 /* A constant coordinate gets no bits, although there is budget for it and its value is large. */
 static void test_constants(void **state)
 {
-    (void)state;
     enum { N = 400, DIM = 48 };
     struct rng r = rng_at(test_seed(), 3);
     float *rows = rows_make(&r, ROWS_CONSTANTS, N, DIM);
@@ -87,7 +85,6 @@ static double error_of(const float *rows, size_t n, size_t dim,
 
 static void test_errors_fall(void **state)
 {
-    (void)state;
     enum { N = 1500, DIM = 64 };
     struct rng r = rng_at(test_seed(), 4);
     float *rows = rows_make(&r, ROWS_ANISOTROPIC, N, DIM);
@@ -114,7 +111,6 @@ static void test_errors_fall(void **state)
 /* Equal code sizes: one block, so that all widths are equal, against water-filling. */
 static void test_water_filling(void **state)
 {
-    (void)state;
     enum { N = 1500, DIM = 64 };
     struct rng r = rng_at(test_seed(), 5);
     float *rows = floats(N * DIM);
@@ -165,7 +161,6 @@ static double recall_of(const struct coded *c, size_t n_queries)
 /* Full-rank codes replace rows; the sphere is hardest, where all rows are about equally far. */
 static void test_recall(void **state)
 {
-    (void)state;
     enum { N = 4000, DIM = 128, QUERIES = 100 };
     struct rng r = rng_at(test_seed(), 6);
     float *rows = rows_make(&r, ROWS_UNIFORM, N + QUERIES, DIM);
@@ -181,7 +176,6 @@ static void test_recall(void **state)
 
 static void test_recall_embedded(void **state)
 {
-    (void)state;
     enum { N = 10000, QUERIES = 100 };
     size_t dim = 0;
     float *rows = rows_embedded(test_seed(), N + QUERIES, &dim);
@@ -214,7 +208,6 @@ static void test_recall_embedded(void **state)
 /* Float products with axes are off by at most the blur, which is small. */
 static void test_blur(void **state)
 {
-    (void)state;
     enum { N = 300, MOST = 515 };
     static const size_t dims[] = { 8, 100, 131, 256, MOST };
     struct rng r = rng_at(test_seed(), 9);
@@ -257,7 +250,6 @@ static bool same(struct asteria_lrsq_distance a, struct asteria_lrsq_distance b)
    of the decoded codes. */
 static void test_ways(void **state)
 {
-    (void)state;
     enum { N = 75, DIM = 100 };
     struct rng r = rng_at(test_seed(), 7);
     float *rows = rows_make(&r, ROWS_ANISOTROPIC, N, DIM), y[2][2 * DIM], estimates[N];
@@ -293,7 +285,6 @@ static void test_ways(void **state)
 
 static void test_small(void **state)
 {
-    (void)state;
     static const size_t dims[] = { 1, 2, 7, 32, 100 }, counts[] = { 1, 2, 40 };
     struct rng r = rng_at(test_seed(), 8);
     for (size_t at = 0; at < 5 * 3 * ROWS_KINDS * 2; at++) {
@@ -327,7 +318,6 @@ static void test_small(void **state)
 
 static void test_halves(void **state)
 {
-    (void)state;
     assert_int_equal(asteria_lrsq_half_up(0), 0);
     assert_int_equal(asteria_lrsq_half_up(1e-30), 1 << 10);
     for (uint32_t half = 1 << 10; half < 0x7fff; half++) {
@@ -341,7 +331,6 @@ static void test_halves(void **state)
 /* Each kind of damage is found, and the restored code passes. */
 static void test_check(void **state)
 {
-    (void)state;
     enum { N = 200, DIM = 64 };
     struct rng r = rng_at(test_seed(), 9);
     float *rows = rows_make(&r, ROWS_ANISOTROPIC, N, DIM);
@@ -405,7 +394,6 @@ static double rounding_ratio(const struct asteria_lrsq *l, struct rng *r, const 
 
 static void test_rounding(void **state)
 {
-    (void)state;
     enum { N = 4000, DIM = 64 };
     struct rng r = rng_at(test_seed(), 10);
     for (unsigned at = 0; at < 8; at++) {
@@ -432,7 +420,6 @@ static void test_rounding(void **state)
 
 static void test_no_memory(void **state)
 {
-    (void)state;
     enum { N = 60, DIM = 20 };
     struct rng r = rng_at(test_seed(), 11);
     float *rows = rows_make(&r, ROWS_ANISOTROPIC, N, DIM);

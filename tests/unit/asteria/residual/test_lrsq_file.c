@@ -67,7 +67,6 @@ static unsigned char *section_of(struct file *f, size_t *n)
 
 static void test_round_trip(void **state)
 {
-    (void)state;
     for (unsigned pca = 0; pca < 2; pca++) {
         struct file f;
         struct asteria_lrsq *l;
@@ -118,7 +117,6 @@ static void refuse_with(struct file *f, const unsigned char *bytes, size_t n, si
 
 static void test_damage(void **state)
 {
-    (void)state;
     enum { HEAD = 48 };
     static const uint64_t shapes[] = { 0, 3, 41, UINT64_MAX, UINT64_MAX / 8 };
     static const float numbers[] = { NAN, INFINITY, -INFINITY };
@@ -159,7 +157,6 @@ static void test_damage(void **state)
 
 static void test_no_memory(void **state)
 {
-    (void)state;
     for (unsigned pca = 0; pca < 2; pca++) {
         struct file f;
         struct asteria_lrsq *l = NULL;

@@ -44,7 +44,6 @@ static double distance(const float *a, const float *b, size_t n)
    error near zero. */
 static void test_distances(void **state)
 {
-    (void)state;
     static struct case_of c;
     struct asteria_pca_code *o = NULL;
     float q[RANK + 1], x[RANK + 1];
@@ -80,7 +79,6 @@ static void test_distances(void **state)
 /* The axes are the strongest ones: they keep most of the variance. A centre has the mean rest. */
 static void test_axes(void **state)
 {
-    (void)state;
     static struct case_of c;
     struct asteria_pca_code *o = NULL;
     float x[RANK + 1];
@@ -103,7 +101,6 @@ static void test_axes(void **state)
 
 static void test_files(void **state)
 {
-    (void)state;
     static struct case_of c;
     static struct store_writer w;
     struct store_reader r;

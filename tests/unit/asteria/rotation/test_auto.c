@@ -106,20 +106,17 @@ static void picks(void (*fill)(struct rng *, float *), enum asteria_rotation_kin
 
 static void test_falling(void **state)
 {
-    (void)state;
     picks(fill_falling, ROTATION_PCA, ROTATION_BOR);
 }
 
 static void test_corners(void **state)
 {
-    (void)state;
     picks(fill_corners, ROTATION_BOR, ROTATION_PCA);
 }
 
 /* In few rows the rotation itself is what costs. */
 static void test_few_expected(void **state)
 {
-    (void)state;
     const struct asteria_params p = auto_params();
     struct test_bench b;
     float *rows = made_rows(1, N, fill_falling);
@@ -136,7 +133,6 @@ static void test_few_expected(void **state)
 /* The same seed gives the same choice and model, with any number of threads. */
 static void test_same(void **state)
 {
-    (void)state;
     const struct asteria_params p = auto_params();
     struct test_bench b[2];
     struct asteria_model *model[2];
@@ -163,52 +159,34 @@ static char shown[16];
 
 static void take_value(void *to, const char *name, double value)
 {
-    (void)to;
     static const char *const names[] = { "rotation", "rotation_cost_bor", "rotation_cost_pca" };
     for (size_t i = 0; i < 3; i++)
         if (strcmp(name, names[i]) == 0)
             seen[i] = value;
 }
 
-static void take_cell(void *to, const char *table, size_t row, const char *column, double value)
-{
-    (void)to, (void)table, (void)row, (void)column, (void)value;
-}
+static void take_cell(void *to, const char *table, size_t row, const char *column, double value) {}
 
 static bool enter(void *to, const char *kind, uint64_t number)
 {
-    (void)to, (void)number;
     return strcmp(kind, "asteria") == 0 || strcmp(kind, "generation") == 0;
 }
 
 static void take_text(void *to, const char *name, const char *text)
 {
-    (void)to;
     if (strcmp(name, "state") == 0)
         current = strcmp(text, "current") == 0;
     if (current && strcmp(name, "rotation") == 0)
         (void)snprintf(shown, sizeof shown, "%s", text);
 }
 
-static void ignore_number(void *to, const char *name, double value)
-{
-    (void)to, (void)name, (void)value;
-}
+static void ignore_number(void *to, const char *name, double value) {}
 
-static void ignore_vector(void *to, const char *name, const float *v, size_t n)
-{
-    (void)to, (void)name, (void)v, (void)n;
-}
+static void ignore_vector(void *to, const char *name, const float *v, size_t n) {}
 
-static void ignore_ids(void *to, const char *name, const uint64_t *ids, size_t n)
-{
-    (void)to, (void)name, (void)ids, (void)n;
-}
+static void ignore_ids(void *to, const char *name, const uint64_t *ids, size_t n) {}
 
-static void ignore_leave(void *to)
-{
-    (void)to;
-}
+static void ignore_leave(void *to) {}
 
 static void expect_shown(struct index *index, enum asteria_rotation_kind kind, const char *name)
 {
@@ -231,7 +209,6 @@ static void expect_shown(struct index *index, enum asteria_rotation_kind kind, c
    models are found, and the saved index has the choice. */
 static void test_choice_changes(void **state)
 {
-    (void)state;
     enum { ROWS = 1500 };
     struct asteria_world w;
     char dir[PATH_MAX];

@@ -99,7 +99,6 @@ static void plain_row(const struct net *t, const double *angles, size_t r, doubl
 static void test_forward(void **state)
 {
     const size_t dims[] = { 1, 2, 3, 7, 16, 32, 100, 324, 512, 784 };
-    (void)state;
     for (size_t d = 0; d < sizeof dims / sizeof *dims; d++)
         for (size_t passes = 1; passes <= 3; passes++)
             for (size_t k = 0; k < N_INITS; k++) {
@@ -125,7 +124,6 @@ static void test_forward(void **state)
 static void test_apply_stays_inside(void **state)
 {
     struct net t;
-    (void)state;
     net_begin(&t, 37, 2, BOR_RANDOM, test_seed());
     float *z = floats(t.bor->size + 16), *row = floats(64), want[64];
     for (size_t i = 0; i < 16; i++)
@@ -146,7 +144,6 @@ static void test_inits(void **state)
 {
     struct net t;
     double x[SIZE_MOST], apart = 0;
-    (void)state;
     /* An axis is spread evenly over all outputs. */
     net_begin(&t, 64, 1, BOR_HADAMARD, test_seed());
     memset(t.rows, 0, 64 * sizeof *t.rows);
@@ -215,7 +212,6 @@ static void check_backward(size_t dim, size_t passes, enum asteria_bor_init init
 static void test_backward(void **state)
 {
     const size_t dims[] = { 1, 2, 3, 8, 13, 32, 50 };
-    (void)state;
     for (size_t d = 0; d < sizeof dims / sizeof *dims; d++)
         for (size_t passes = 1; passes <= 2; passes++)
             for (size_t k = 0; k < N_INITS; k++)
@@ -337,7 +333,6 @@ static void check_loss(size_t dim, size_t passes, enum asteria_bor_init init, do
 static void test_loss(void **state)
 {
     const size_t dims[] = { 2, 5, 16, 32 };
-    (void)state;
     for (size_t d = 0; d < sizeof dims / sizeof *dims; d++)
         for (size_t passes = 1; passes <= 2; passes++)
             for (size_t k = 0; k < N_INITS; k++) {
@@ -353,7 +348,6 @@ static void test_kept_outputs(void **state)
     struct asteria_bor_loss l;
     const double energy[8] = { 1, 3, 2, 2, 5, 2, 0, 2 };
     const bool kept[8] = { false, true, true, true, true, false, false, false };
-    (void)state;
     test_bench_begin(&b, INDEX_F32, INDEX_COS, 8, 1);
     for (size_t rank = 0; rank <= 9; rank++) {
         size_t n = 0;
@@ -379,7 +373,6 @@ static void test_neighbours(void **state)
     struct rng rng = rng_at(test_seed(), 43);
     float *rows = floats(N * DIM);
     uint32_t *first = NULL;
-    (void)state;
     test_fill_f32(&rng, rows, N, DIM, 20, 0.4);
     test_normalise_f32(rows, N, DIM);
     for (size_t threads = 1; threads <= 2; threads++) {

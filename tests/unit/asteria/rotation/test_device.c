@@ -8,7 +8,6 @@ enum { DIM = 20, ROWS = 700 };
 
 static void test_histories(void **state)
 {
-    (void)state;
     static const char *const settings[] = {
         "device=cuda,caprg=false,train_steps=3,batch=32",
         "device=cuda,caprg=false,train_steps=3,batch=32,passes=2,centering=false,code=none",
@@ -42,7 +41,6 @@ static void test_histories(void **state)
 /* A failed insertion is an error with the device's sentence, and stores nothing. */
 static void test_failures(void **state)
 {
-    (void)state;
     struct emulated_device *device = test_emulate_device();
     struct asteria_world w;
     size_t failed = 0;

@@ -5,7 +5,6 @@
 static void test_isometry(void **state)
 {
     const size_t dims[] = { 1, 2, 7, 32, 100, 324, 512, 784 };
-    (void)state;
     for (size_t d = 0; d < sizeof dims / sizeof *dims; d++)
         for (size_t k = 0; k < N_KINDS; k++)
             for (int centre = 0; centre <= 1; centre++) {
@@ -47,7 +46,6 @@ static void test_centred(void **state)
 {
     enum { N = 300, DIM = 20 };
     float *rows = some_rows(N, DIM, test_seed());
-    (void)state;
     for (size_t k = 0; k < N_KINDS; k++) {
         struct test_bench b;
         struct asteria_rotation *t;
@@ -105,7 +103,6 @@ static void test_training(void **state)
     enum { N = 1200, DIM = 48, M = 12 };
     const enum asteria_bor_init inits[] = { BOR_HADAMARD, BOR_NEAR_IDENTITY, BOR_RANDOM };
     float *rows = some_rows(N, DIM, test_seed());
-    (void)state;
     for (size_t i = 0; i < 3; i++) {
         struct test_bench b;
         struct asteria_rotation *before, *after, *more;
@@ -153,7 +150,6 @@ static void test_deterministic(void **state)
     enum { N = 500, DIM = 30 };
     float *rows = some_rows(N, DIM, test_seed()), *angles[4];
     size_t bytes = 0;
-    (void)state;
     for (size_t run = 0; run < 4; run++) {
         struct test_bench b;
         struct asteria_rotation *t;
@@ -217,7 +213,6 @@ static void stop(double rate, float scale, size_t steps_least, size_t steps_most
 
 static void test_stops(void **state)
 {
-    (void)state;
     stop(INFINITY, 1, 1, 1, true); /* the first step's angles are not finite */
     stop(1e38, 1, 2, 20, false);   /* some steps are finite */
     stop(1e-2, 1e25f, 0, 0, true); /* the first loss is not finite */
@@ -226,7 +221,6 @@ static void test_stops(void **state)
 static void test_odd_rows(void **state)
 {
     enum { N = 64, DIM = 12 };
-    (void)state;
     for (size_t kind = 0; kind < 4; kind++) {
         struct test_bench b;
         struct asteria_rotation *t;
@@ -259,7 +253,6 @@ static void test_refusals(void **state)
     struct asteria_rotation *t = NULL, *other;
     struct asteria_rotation_options o = options_of(ROTATION_BOR, 21);
     float *rows = some_rows(N, DIM, test_seed());
-    (void)state;
     test_bench_begin(&b, INDEX_F32, INDEX_COS, DIM, 1);
     int rc = asteria_rotation_train(&t, &b.env, &o, rows, N, NULL);
     assert_non_null(strstr(b.error.text, "20 rows are too few for words of 21 bits"));
@@ -286,7 +279,6 @@ static void test_no_memory(void **state)
 {
     enum { N = 40, DIM = 10 };
     float *rows = some_rows(N, DIM, test_seed());
-    (void)state;
     for (size_t k = 0; k < N_KINDS; k++)
         for (int after = 0; after <= 1; after++) {
             const struct asteria_rotation_options o = options_of(KINDS[k], 8);

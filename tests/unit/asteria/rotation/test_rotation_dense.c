@@ -65,7 +65,6 @@ static void fill(struct rng *r, enum data data, float *rows, size_t n, size_t di
 
 static void test_isometry(void **state)
 {
-    (void)state;
     static const size_t dims[] = { 1, 2, 7, 16, 33, 100 }, counts[] = { 1, 7, 300 };
     struct rng r = rng_at(test_seed(), 1);
     for (size_t d = 0; d < sizeof dims / sizeof *dims; d++)
@@ -141,7 +140,6 @@ static void variances(const float *z, double *variance)
 
 static void test_pca(void **state)
 {
-    (void)state;
     struct rng r = rng_at(test_seed(), 2);
     struct test_bench b;
     test_bench_begin(&b, INDEX_F32, INDEX_COS, DIM, 1);
@@ -189,7 +187,6 @@ static double log_det(const float *z, size_t first, size_t size)
 
 static void test_opq(void **state)
 {
-    (void)state;
     enum { BLOCKS = 3, EACH = 8 };
     struct rng r = rng_at(test_seed(), 4);
     struct test_bench b;
@@ -231,7 +228,6 @@ static void test_opq(void **state)
 
 static void test_repeats(void **state)
 {
-    (void)state;
     struct rng r = rng_at(test_seed(), 5);
     for (size_t k = 0; k < KINDS; k++) {
         struct asteria_rotation *t[2];
@@ -254,7 +250,6 @@ static void test_repeats(void **state)
 
 static void test_failures(void **state)
 {
-    (void)state;
     enum { ROWS = 60, FEW = 10 };
     struct rng r = rng_at(test_seed(), 6);
     float rows[ROWS * FEW];

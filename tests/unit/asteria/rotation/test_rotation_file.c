@@ -56,7 +56,6 @@ static void filed_end(struct filed *f)
 
 static void test_file(void **state)
 {
-    (void)state;
     for (size_t k = 0; k < N_KINDS; k++)
         for (size_t passes = 1; passes <= 2; passes++) {
             static struct filed f;
@@ -118,7 +117,6 @@ static const struct {
 static void test_damage(void **state)
 {
     static struct filed f;
-    (void)state;
     filed_begin(&f, ROTATION_BOR, 1);
     write_section(&f, NULL, 0);
     assert_ok(store_open(&f.reader, f.dir, "turn.index", &f.identity, &f.bench.error),

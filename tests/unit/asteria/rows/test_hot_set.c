@@ -65,7 +65,6 @@ static void live(struct asteria_world *w)
 
 static void test_rows_on_disk_change_nothing(void **state)
 {
-    (void)state;
     static const enum element elements[] = { INDEX_F32, INDEX_U8 };
 
     for (size_t e = 0; e < 2; e++) {
@@ -87,7 +86,6 @@ static void test_rows_on_disk_change_nothing(void **state)
    two for each part. */
 static void test_a_bucket_is_few_reads(void **state)
 {
-    (void)state;
     struct asteria_world w;
 
     asteria_world_open(&w, FEW_BUCKETS ",caprg=false,storage=tiered,cache_mb=0", INDEX_F32, 20,
@@ -114,7 +112,6 @@ static void test_a_bucket_is_few_reads(void **state)
 /* Distances to more rows than one read takes. */
 static void test_distances_of_a_pool(void **state)
 {
-    (void)state;
     enum { POOL = 2 * FETCH_MOST + 77 };
     static const char *const rows[] = { "storage=memory", "storage=tiered,cache_mb=0" };
 

@@ -59,7 +59,6 @@ static void refresh(struct town *t, struct shelf *s, uint64_t budget)
 
 static void test_tending(void **state)
 {
-    (void)state;
     static struct shelf s;
     static struct town t;
     bool more = false;
@@ -133,7 +132,6 @@ static uint64_t search_reads(struct test_bench *b, struct asteria *a, const floa
    the budget allows. */
 static void test_popular(void **state)
 {
-    (void)state;
     struct test_bench b;
     struct asteria_params p;
     struct index *index = NULL;

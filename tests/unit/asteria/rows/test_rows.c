@@ -91,7 +91,6 @@ static void step(struct shelf *s)
 
 static void test_histories(void **state)
 {
-    (void)state;
     static struct shelf s;
 
     for (size_t k = 0; k < KINDS; k++) {
@@ -121,7 +120,6 @@ static void test_histories(void **state)
 /* Rows with consecutive slots are one read. */
 static void test_runs(void **state)
 {
-    (void)state;
     static struct shelf s;
     uint32_t slots[FETCH_MOST];
 
@@ -139,7 +137,6 @@ static void test_runs(void **state)
 /* Promotion stops at the budget and demotes nothing. */
 static void test_budget(void **state)
 {
-    (void)state;
     static struct shelf s;
     uint32_t all[SLOTS];
 
@@ -172,7 +169,6 @@ static void expect_sentence(const struct shelf *s, const char *part)
 
 static void test_failing_reads(void **state)
 {
-    (void)state;
     static struct shelf s;
     unsigned char to[4096];
     const void *row;
@@ -212,7 +208,6 @@ static void test_failing_reads(void **state)
 
 static void test_short_file(void **state)
 {
-    (void)state;
     static struct shelf s;
     unsigned char to[4096];
     const void *row;
@@ -256,7 +251,6 @@ static void expect_no_space(struct shelf *s, const char *how)
 
 static void test_full_disk(void **state)
 {
-    (void)state;
     static struct shelf s;
     struct rlimit old, limit;
     uint32_t slots[400];
@@ -296,7 +290,6 @@ static void test_full_disk(void **state)
 
 static void test_no_folder(void **state)
 {
-    (void)state;
     struct test_bench b;
     struct asteria_rows *rows = NULL;
     const struct asteria_params params = { .storage = ASTERIA_ROWS_TIERED };
@@ -314,7 +307,6 @@ static void test_no_folder(void **state)
    the new ones. */
 static void test_no_memory(void **state)
 {
-    (void)state;
     static struct shelf s;
 
     for (size_t k = 0; k < KINDS; k++) {

@@ -21,7 +21,6 @@ static void begin(struct small *s, int64_t wal, char dir[PATH_MAX])
 /* A changed byte is reported by a search, and by a save, which leaves the old snapshot. */
 static void test_damaged_rows(void **state)
 {
-    (void)state;
     static struct small s;
     char dir[PATH_MAX], path[PATH_MAX];
     struct small_answers answers;
@@ -50,7 +49,6 @@ static void test_damaged_rows(void **state)
 /* Also without a log: the file would be another index's. */
 static void test_locked_folder(void **state)
 {
-    (void)state;
     static struct small s, t;
     char dir[PATH_MAX];
 

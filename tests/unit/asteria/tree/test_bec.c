@@ -45,7 +45,6 @@ static void expect_levels(const struct forest *f)
 
 static void test_rows_come_and_go(void **state)
 {
-    (void)state;
     static const struct {
         enum asteria_code code;
         unsigned bits;
@@ -109,7 +108,6 @@ static bool may_split(const struct asteria_bec *b, uint32_t leaf, unsigned bit)
 
 static void test_leaves_split_at_the_cap(void **state)
 {
-    (void)state;
     struct forest f;
     const unsigned constant = 1U << 2 | 1U << 7;
 
@@ -136,7 +134,6 @@ static void test_leaves_split_at_the_cap(void **state)
 /* A split uses the first allowed bit of the order, and moves each row by its address. */
 static void test_a_split_is_by_the_next_bit(void **state)
 {
-    (void)state;
     struct forest f;
     uint64_t spent = 0;
 
@@ -197,7 +194,6 @@ static void expect_events(const struct forest *f)
 
 static void test_emptied_siblings_merge(void **state)
 {
-    (void)state;
     struct forest f;
 
     forest_open(&f, ECC_NONE, 10, 100, 0, 1, 0, 32);
@@ -219,7 +215,6 @@ static void test_emptied_siblings_merge(void **state)
 /* Rows without margin in their bit: siblings of any size merge. */
 static void test_siblings_of_no_margin_merge(void **state)
 {
-    (void)state;
     struct forest f;
 
     forest_open(&f, ECC_NONE, 1, 200, 0, 1, 0, 33);
@@ -238,7 +233,6 @@ static void test_siblings_of_no_margin_merge(void **state)
 
 static void test_medoids_are_the_nearest_to_the_mean(void **state)
 {
-    (void)state;
     struct forest f;
 
     forest_open(&f, ECC_GOLAY, 8, 400, 15, 0.5, 0, 34);
@@ -278,7 +272,6 @@ static void test_medoids_are_the_nearest_to_the_mean(void **state)
    replaced at once. */
 static void test_medoids_are_found_anew(void **state)
 {
-    (void)state;
     struct forest f;
     uint32_t medoid;
 
@@ -304,7 +297,6 @@ static void test_medoids_are_found_anew(void **state)
 
 static void test_assignment_lessens_the_objective(void **state)
 {
-    (void)state;
     static const double penalties[] = { 0, 0.02, 0.1, 1, 10 };
 
     for (size_t c = 0; c < sizeof penalties / sizeof *penalties; c++) {
@@ -389,7 +381,6 @@ static void expect_order(struct forest *f, const float *p)
 
 static void test_order_is_of_true_bounds(void **state)
 {
-    (void)state;
     static const struct {
         enum asteria_code code;
         unsigned bits;
@@ -430,7 +421,6 @@ static void test_order_is_of_true_bounds(void **state)
 /* Bounds of 0 would be valid, too: for separated clusters most are greater. */
 static void test_bounds_tell_leaves_apart(void **state)
 {
-    (void)state;
     struct forest f;
     uint32_t addresses[1024];
     float lower[1024];

@@ -31,7 +31,6 @@ static int read_tree(struct forest *f, const char *dir, struct asteria_bec **b)
 
 static void test_what_was_written_goes_on(void **state)
 {
-    (void)state;
     struct forest f;
     struct asteria_bec *again;
     char dir[PATH_MAX];
@@ -85,7 +84,6 @@ static void test_what_was_written_goes_on(void **state)
    valid tree. */
 static void test_damage_is_refused(void **state)
 {
-    (void)state;
     struct forest f;
     char dir[PATH_MAX];
     unsigned refused = 0;
@@ -127,7 +125,6 @@ static void test_damage_is_refused(void **state)
 
 static void test_another_models_tree_is_refused(void **state)
 {
-    (void)state;
     struct forest f, other;
     struct asteria_bec *b;
     char dir[PATH_MAX];
@@ -145,7 +142,6 @@ static void test_another_models_tree_is_refused(void **state)
 
 static void test_check_finds_what_is_wrong(void **state)
 {
-    (void)state;
     struct forest f;
 
     forest_open(&f, ECC_GOLAY, 8, 100, 9, 0.5, 0, 74);
@@ -175,7 +171,6 @@ static void test_check_finds_what_is_wrong(void **state)
 
 static void test_no_memory(void **state)
 {
-    (void)state;
     char dir[PATH_MAX];
     bool done = false;
 
@@ -222,7 +217,6 @@ static void test_no_memory(void **state)
 
 static void test_options_out_of_range_are_refused(void **state)
 {
-    (void)state;
     struct forest f;
     struct asteria_bec *b;
     struct asteria_bec_options options;

@@ -120,7 +120,6 @@ static void history(const char *settings, enum element element, size_t dim)
 
 static void test_rows_have_clusters(void **state)
 {
-    (void)state;
     history("leaf_cap=20", INDEX_F32, 32);
     history("leaf_cap=50,code=none,address_bits=6", INDEX_U8, 20);
     history("leaf_cap=10,leaf_penalty=2,address_bits=8", INDEX_F32, 64);
@@ -129,7 +128,6 @@ static void test_rows_have_clusters(void **state)
 
 static void test_leaves_make_clusters(void **state)
 {
-    (void)state;
     struct asteria_world w;
 
     asteria_world_open(&w, "leaf_cap=50,code=none,address_bits=8", INDEX_F32, 32, 1500, 1);
@@ -146,7 +144,6 @@ static void test_leaves_make_clusters(void **state)
 /* No level has a number of clusters nearer to the target, and no finer one an equally near. */
 static void test_target_selects_the_nearest_level(void **state)
 {
-    (void)state;
     struct asteria_world w;
 
     asteria_world_open(&w, "leaf_cap=50,code=none,address_bits=8", INDEX_F32, 32, 1500, 1);
@@ -168,7 +165,6 @@ static void test_target_selects_the_nearest_level(void **state)
 /* A vector is in the cluster that it is in once it is inserted. */
 static void test_vectors_are_where_they_would_be(void **state)
 {
-    (void)state;
     enum { N = 100 };
     struct asteria_world w;
     uint64_t ids[N], before[N], after[N], medoid[4096];
@@ -196,7 +192,6 @@ static void test_vectors_are_where_they_would_be(void **state)
 
 static void test_what_is_not_there_is_refused(void **state)
 {
-    (void)state;
     struct asteria_world w;
     uint64_t id = 3, cluster, medoid;
     struct medoids m = { &medoid, 1 };
@@ -212,7 +207,6 @@ static void test_what_is_not_there_is_refused(void **state)
 
 static void test_no_memory(void **state)
 {
-    (void)state;
     struct asteria_world w;
     uint64_t ids[200], clusters[200], medoids[64];
     struct medoids m = { medoids, 64 };

@@ -5,7 +5,6 @@
 /* Cold clusters read exactly their bytes, cached ones none. */
 static void test_reads(void **state)
 {
-    (void)state;
     for (size_t way = 0; way < WAYS; way++) {
         struct shelf s;
         struct channi_cache_counts c;
@@ -39,7 +38,6 @@ static void test_reads(void **state)
 /* Clusters in memory are returned first, in any order of requests. */
 static void test_memory_first(void **state)
 {
-    (void)state;
     const struct channi_image *image;
     struct shelf s;
     struct channi_fetch *f;
@@ -66,7 +64,6 @@ static void test_memory_first(void **state)
 
 static void test_budget(void **state)
 {
-    (void)state;
     struct rng r = rng_at(test_seed(), 4);
     struct shelf s;
     struct channi_fetch *f;
@@ -102,7 +99,6 @@ static void test_budget(void **state)
 /* CLOCK: clusters used in every round stay, while the others are evicted. */
 static void test_clock(void **state)
 {
-    (void)state;
     struct shelf s;
     struct channi_fetch *f;
     uint64_t hits;
@@ -129,7 +125,6 @@ static void test_clock(void **state)
 /* A pinned cluster stays while all others are evicted; after the unpin it is evicted too. */
 static void test_pins(void **state)
 {
-    (void)state;
     const struct channi_image *image, *pinned;
     struct shelf s;
     struct channi_fetch *holder, *f;
@@ -167,7 +162,6 @@ static void test_pins(void **state)
 /* If no cluster fits, all are read beyond the budget and evicted when unpinned. */
 static void test_smaller_than_a_cluster(void **state)
 {
-    (void)state;
     for (size_t budget = 0; budget < 3; budget++) {
         struct shelf s;
         struct channi_fetch *f;
@@ -194,7 +188,6 @@ static void test_smaller_than_a_cluster(void **state)
 
 static void test_prefetch(void **state)
 {
-    (void)state;
     for (size_t way = 0; way < WAYS; way++) {
         struct shelf s;
         struct channi_fetch *f;
@@ -239,7 +232,6 @@ static void test_prefetch(void **state)
 
 static void test_join(void **state)
 {
-    (void)state;
     for (unsigned with = 0; with <= WITH_COLD; with += WITH_COLD) {
         struct files_fixture f;
         struct error *err = &f.bench.error;
@@ -289,7 +281,6 @@ static void test_join(void **state)
 
 static void test_rows(void **state)
 {
-    (void)state;
     struct rng r = rng_at(test_seed(), 6);
 
     for (size_t way = 0; way < WAYS; way++) {

@@ -89,7 +89,6 @@ static void damage(const struct shelf *s, size_t file, enum damage how)
    with its name. */
 static void test_damage(void **state)
 {
-    (void)state;
     for (size_t way = 0; way < WAYS; way++)
         for (unsigned how = 0; how < sizeof damages / sizeof *damages; how++) {
             const size_t n = how == ANOTHER ? 5 : FILES; /* file 6 has the content of file 5 */
@@ -118,7 +117,6 @@ static void test_damage(void **state)
    not by reads of adjacent rows, and by a read of the whole file. */
 static void test_damaged_row(void **state)
 {
-    (void)state;
     const uint32_t row = 40, others[] = { 39, 41, 100 };
     float out[3 * SHELF_DIM];
     const size_t row_bytes = SHELF_DIM * sizeof *out, at[] = { 0, 3, row_bytes - 1 };
@@ -158,7 +156,6 @@ static void test_damaged_row(void **state)
 
 static void test_faults(void **state)
 {
-    (void)state;
     static const struct {
         const char *call;
         int error;
@@ -191,7 +188,6 @@ static void test_faults(void **state)
 
 static void test_rows_refused(void **state)
 {
-    (void)state;
     const uint32_t rows[] = { 70, 140, 0, 141 }; /* in three pages that are not adjacent */
     float out[4 * SHELF_DIM];
 
@@ -214,7 +210,6 @@ static void test_rows_refused(void **state)
 /* A file that cannot be removed is logged, and is the only one left. */
 static void test_not_removed(void **state)
 {
-    (void)state;
     char path[CLUSTER_PATH_MAX];
     struct shelf s;
 
@@ -232,7 +227,6 @@ static void test_not_removed(void **state)
 /* With a single descriptor all files can be read, one after another. */
 static void test_few_files(void **state)
 {
-    (void)state;
     for (size_t way = 0; way < WAYS; way++)
         for (size_t files = 1; files < 40; files = files * 3 + 1) {
             struct channi_cache_options options = ways[way];
@@ -264,7 +258,6 @@ static void test_few_files(void **state)
    can be read again. */
 static void test_descriptor_limit(void **state)
 {
-    (void)state;
     struct rlimit before, few;
 
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
@@ -308,7 +301,6 @@ static void test_descriptor_limit(void **state)
 /* Fails every allocation in turn: the retry must succeed, and no memory is lost. */
 static void test_out_of_memory(void **state)
 {
-    (void)state;
     static const uint32_t rows[] = { 1, 2, 30 };
     float out[3 * SHELF_DIM];
     bool hit = true;
@@ -362,7 +354,6 @@ static void test_out_of_memory(void **state)
 /* None of the refused clusters is requested; earlier requests are returned. */
 static void test_refused_ask(void **state)
 {
-    (void)state;
     for (size_t at = 1; at < 12; at++) {
         struct shelf s;
         struct mem *mem = &s.f.bench.mem;
@@ -394,7 +385,6 @@ static void test_refused_ask(void **state)
 
 static void test_join_without_memory(void **state)
 {
-    (void)state;
     bool hit = true;
 
     for (size_t at = 1; hit; at++) {

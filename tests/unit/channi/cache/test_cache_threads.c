@@ -72,7 +72,6 @@ static void *read_on(void *arg)
    while it is pinned. */
 static void test_threads(void **state)
 {
-    (void)state;
     for (size_t run = 0; run < 20; run++) {
         struct channi_cache_options options = ways[run % WAYS];
         struct reader readers[4];
@@ -134,7 +133,6 @@ static void *hammer_on(void *arg)
 
 static void test_pin_against_eviction(void **state)
 {
-    (void)state;
     struct hammer hammers[2];
     pthread_t threads[2];
     atomic_bool end = false;

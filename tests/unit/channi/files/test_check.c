@@ -62,7 +62,6 @@ static uint64_t live_id_of(const struct book *b, const struct channi_cluster *cl
 
 static void test_places(void **state)
 {
-    (void)state;
     static struct book b;
     build(&b, INSIDE_GRAPH);
     struct channi *s = book_channi(&b);
@@ -90,7 +89,6 @@ static void test_places(void **state)
 
 static void test_counts_and_versions(void **state)
 {
-    (void)state;
     static struct book b;
     build(&b, INSIDE_SCAN);
     struct channi_cluster *cl = any_cluster(&b);
@@ -123,7 +121,6 @@ static void test_counts_and_versions(void **state)
 
 static void test_roots(void **state)
 {
-    (void)state;
     static struct book b;
     build(&b, INSIDE_GRAPH);
     struct channi_cluster *cl = any_cluster(&b);
@@ -148,7 +145,6 @@ static void test_roots(void **state)
 
 static void test_routes(void **state)
 {
-    (void)state;
     static struct book b;
     build(&b, INSIDE_GRAPH);
     struct channi *s = book_channi(&b);
@@ -195,7 +191,6 @@ static void test_routes(void **state)
 /* The routes' graph: a link out of range, to its own node, repeated, and unreachable nodes. */
 static void test_graph(void **state)
 {
-    (void)state;
     static struct book b;
     build(&b, INSIDE_GRAPH);
     struct channi_routes *r = layout_of(&b)->routes;
@@ -229,7 +224,6 @@ static void test_graph(void **state)
 
 static void test_layout(void **state)
 {
-    (void)state;
     static struct book b;
     build(&b, INSIDE_GRAPH);
     struct channi *s = book_channi(&b);
@@ -271,7 +265,6 @@ static void path_of(const struct book *b, const struct channi_base *base, char p
 
 static void test_files(void **state)
 {
-    (void)state;
     static struct book b;
     build(&b, INSIDE_GRAPH);
     const struct channi_base *base = any_cluster(&b)->base;
@@ -299,7 +292,6 @@ static void test_files(void **state)
 /* A file that only pinned views or the manifest refer to is not superfluous. */
 static void test_files_of_old_views(void **state)
 {
-    (void)state;
     static struct book b;
     build(&b, INSIDE_GRAPH);
     uint64_t version = 0;
@@ -326,7 +318,6 @@ static void test_files_of_old_views(void **state)
 
 static void test_pins(void **state)
 {
-    (void)state;
     static struct book b;
     build(&b, INSIDE_GRAPH);
     struct channi *s = book_channi(&b);
@@ -343,7 +334,6 @@ static void test_pins(void **state)
 
 static void test_deferred(void **state)
 {
-    (void)state;
     struct book b;
     struct channi_params p = book_defaults();
 
@@ -373,14 +363,10 @@ static void note_routability(void *to, const char *name, double value)
         *(double *)to = value;
 }
 
-static void no_cell(void *to, const char *table, size_t row, const char *column, double value)
-{
-    (void)to, (void)table, (void)row, (void)column, (void)value;
-}
+static void no_cell(void *to, const char *table, size_t row, const char *column, double value) {}
 
 static void test_routability(void **state)
 {
-    (void)state;
     static struct book b;
     build(&b, INSIDE_GRAPH);
     double share = -1;

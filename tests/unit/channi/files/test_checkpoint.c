@@ -85,7 +85,6 @@ static void beside(int64_t maintenance, int64_t inside)
 
 static void test_beside(void **state)
 {
-    (void)state;
     beside(CHANNI_INLINE, INSIDE_GRAPH);
     beside(CHANNI_BACKGROUND, INSIDE_SCAN);
     beside(CHANNI_BACKGROUND, INSIDE_CODES);
@@ -111,7 +110,6 @@ static uint64_t bytes_of(const char *dir, const char *like, size_t *files)
 /* checkpoint_mb of log, or of files that only the manifest needs, trigger a checkpoint. */
 static void test_due(void **state)
 {
-    (void)state;
     static struct crash c;
     struct rng r = rng_at(test_seed(), 22);
     struct channi_params p = crash_params();
@@ -154,7 +152,6 @@ static void test_due(void **state)
 /* A snapshot's files survive new manifests, and are removed when it is released. */
 static void test_snapshot(void **state)
 {
-    (void)state;
     static struct crash c;
     uint64_t version = 0;
     size_t before = 0, pinned = 0, after = 0;

@@ -55,7 +55,6 @@ static void kill_at_every_call(const struct row *row, size_t steps)
 /* The stream contains every kind of work that is to be interrupted. */
 static void test_stream(void **state)
 {
-    (void)state;
     static struct crash c;
 
     for (size_t k = 0; k < ROWS; k++) {
@@ -80,7 +79,6 @@ static void test_stream(void **state)
 
 static void test_every_call(void **state)
 {
-    (void)state;
     for (size_t i = 0; i < ROWS; i++)
         if (rows[i].maintenance != CHANNI_BACKGROUND)
             kill_at_every_call(&rows[i], STEPS);
@@ -89,7 +87,6 @@ static void test_every_call(void **state)
 /* Kills it during recovery too. */
 static void test_killed_in_recovery(void **state)
 {
-    (void)state;
     static struct crash c;
 
     for (size_t k = 0; k < 3; k++) {
@@ -112,7 +109,6 @@ static void test_killed_in_recovery(void **state)
 /* Kills it at random times, with all threads, several times in one folder. */
 static void test_any_time(void **state)
 {
-    (void)state;
     static struct crash c;
     struct rng r = rng_at(test_seed(), 8);
 
@@ -157,7 +153,6 @@ static int save_killed_at(struct crash *c, const char *dir, size_t at, struct rn
 /* A save over a saved index is killed: either the old or the new one is there. */
 static void test_killed_saving(void **state)
 {
-    (void)state;
     static struct crash c;
     bool finished = false;
     size_t new_ones = 0, i = 1;

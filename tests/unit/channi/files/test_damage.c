@@ -5,7 +5,6 @@ static char logged[4096];
 
 static void note_line(void *to, const char *line)
 {
-    (void)to;
     (void)snprintf(logged, sizeof logged, "%s", line);
 }
 
@@ -121,7 +120,6 @@ static void damage_one(enum damage damage, bool degraded, bool saved, size_t kin
 
 static void test_damaged(void **state)
 {
-    (void)state;
     for (enum damage damage = 0; damage < DAMAGES; damage++)
         for (size_t kind = 0; kind < 3; kind++)
             for (int i = 0; i < 4; i++)
@@ -131,7 +129,6 @@ static void test_damaged(void **state)
 /* A logged deletion of a lost row is not an error in recovery. */
 static void test_damaged_then_deleted(void **state)
 {
-    (void)state;
     static struct crash c;
     bool lost[CRASH_IDS];
     char name[CLUSTER_NAME_MAX], path[PATH_MAX];

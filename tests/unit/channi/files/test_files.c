@@ -49,7 +49,6 @@ static void round_trip(struct files_fixture *f, unsigned with, uint32_t n)
 
 static void test_round_trip(void **state)
 {
-    (void)state;
     static const struct {
         enum element element;
         size_t dim;
@@ -71,7 +70,6 @@ static void test_round_trip(void **state)
 
 static void test_names(void **state)
 {
-    (void)state;
     static const char *const wrong[] = { "",
                                          "x",
                                          "0000000000000001.0000000000000002.cl",
@@ -159,7 +157,6 @@ static int head_of(struct target *t)
 /* Flips every bit of the head. */
 static void test_head_flips(void **state)
 {
-    (void)state;
     struct target t;
     struct channi_image image;
 
@@ -188,7 +185,6 @@ static void test_head_flips(void **state)
    of the hot part or, for rows, of the whole file. */
 static void test_section_flips(void **state)
 {
-    (void)state;
     static const unsigned kinds[] = { WITH_GRAPH | WITH_HISTORY | WITH_ATTRIBUTES,
                                       WITH_CODES | WITH_COLD };
 
@@ -221,7 +217,6 @@ static void test_section_flips(void **state)
 /* Random heads are refused, or read as the same content; for the address sanitizer. */
 static void test_random_heads(void **state)
 {
-    (void)state;
     struct target t;
     struct rng r = rng_at(test_seed(), 10);
     struct channi_image image;
@@ -244,7 +239,6 @@ static void test_random_heads(void **state)
 /* Heads with wrong numbers and a right checksum. */
 static void test_lies(void **state)
 {
-    (void)state;
     struct target t;
     struct channi_cluster_head *h, right;
     struct channi_image image;
@@ -296,7 +290,6 @@ static void test_lies(void **state)
 /* Impossible numbers in sections with right hashes: detected by IMAGE_WHOLLY. */
 static void test_wrong_numbers(void **state)
 {
-    (void)state;
     struct target t;
     struct channi_cluster_head *h;
     struct channi_image image;
@@ -337,7 +330,6 @@ static void test_wrong_numbers(void **state)
 /* Cuts the file at the start and end of every section, and within it. */
 static void test_cut(void **state)
 {
-    (void)state;
     struct target t;
     struct channi_image image;
     struct channi_cache *cache;
@@ -376,7 +368,6 @@ static void test_cut(void **state)
 /* A file under the name of another, and a file of another index. */
 static void test_wrong_file(void **state)
 {
-    (void)state;
     struct target t;
     struct channi_base out = { 0 };
     char path[CLUSTER_PATH_MAX];
@@ -401,7 +392,6 @@ static void test_wrong_file(void **state)
 
 static void test_write_faults(void **state)
 {
-    (void)state;
     static const struct {
         const char *call, *said;
         int error;
@@ -435,7 +425,6 @@ static void test_write_faults(void **state)
 /* The same contents give the same bytes. */
 static void test_same_bytes(void **state)
 {
-    (void)state;
     struct files_fixture f;
 
     files_begin(&f, INDEX_U8, 33);

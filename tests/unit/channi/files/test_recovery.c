@@ -5,7 +5,6 @@
 /* Reopened after a checkpoint, and from the log. */
 static void test_reopened(void **state)
 {
-    (void)state;
     static struct crash c;
     static struct answers a;
 
@@ -46,7 +45,6 @@ static void test_reopened(void **state)
 /* Before the build, when only the log has the rows. */
 static void test_deferred(void **state)
 {
-    (void)state;
     static struct crash c;
     static struct answers a;
 
@@ -81,7 +79,6 @@ static void test_deferred(void **state)
 /* Versions that could be searched still can; earlier ones cannot. */
 static void test_history(void **state)
 {
-    (void)state;
     static struct crash c;
     enum { VERSIONS = 30 };
     static bool at[VERSIONS + 64][CRASH_IDS];
@@ -135,7 +132,6 @@ static void test_history(void **state)
 /* Attributes are restored from files, deltas and the log. */
 static void test_attributes(void **state)
 {
-    (void)state;
     static struct crash c;
 
     crash_begin(&c, crash_params());
@@ -200,7 +196,6 @@ static void remove_journals(const char *dir)
 /* A log cut anywhere gives the state after one of the transactions. */
 static void test_torn(void **state)
 {
-    (void)state;
     static struct crash c;
     enum { COMMITS = 8 };
     static bool at[COMMITS + 1][CRASH_IDS];

@@ -4,7 +4,6 @@
 
 static void test_saved(void **state)
 {
-    (void)state;
     static struct crash c;
     static struct answers a;
 
@@ -63,7 +62,6 @@ static int other_device(void *to, const char *call)
 /* Where hard links are impossible, files are copied. */
 static void test_saved_by_copying(void **state)
 {
-    (void)state;
     static struct crash c;
     static struct answers a;
     char aside[PATH_MAX], other[PATH_MAX];
@@ -98,7 +96,6 @@ static void test_saved_by_copying(void **state)
 /* Files left by a process whose index was never completed do not matter. */
 static void test_rubbish(void **state)
 {
-    (void)state;
     static struct crash c;
     struct channi_params p = crash_params();
     const char *names[] = { "0123456789abcdef.0000000000000001.clu", "channi.manifest.new" };
@@ -122,7 +119,6 @@ static void test_rubbish(void **state)
 /* Without a log an index can be loaded from its own folder as it was saved there. */
 static void test_saved_at_home(void **state)
 {
-    (void)state;
     static struct crash c;
     static struct answers a;
     struct channi_params p = crash_params();
@@ -150,7 +146,6 @@ static void test_saved_at_home(void **state)
 
 static void test_folders(void **state)
 {
-    (void)state;
     static struct crash c;
     const struct channi_opening o = { .claim = NULL };
     struct channi *other = NULL;

@@ -49,7 +49,6 @@ static void carry_over(int64_t history, enum channi_inside inside)
 
 static void test_carry_over(void **state)
 {
-    (void)state;
     print_message("seed %" PRIu64 "\n", test_seed());
     carry_over(0, INSIDE_GRAPH);
     carry_over(0, INSIDE_CODES);
@@ -65,7 +64,6 @@ static void one_more(struct book *b)
 
 static void test_carried_to_the_nearest(void **state)
 {
-    (void)state;
     struct book b;
     size_t tried = 0;
 
@@ -99,7 +97,6 @@ static void test_carried_to_the_nearest(void **state)
 /* Kept versions do not change: rows that have died since are in the new files. */
 static void test_history(void **state)
 {
-    (void)state;
     struct channi_params params = book_defaults();
     bool stored[ROWS];
     struct book b;
@@ -128,7 +125,6 @@ static void test_history(void **state)
 /* An image of routes that is referenced stays equal byte for byte, whatever is added. */
 static void test_routes_append_only(void **state)
 {
-    (void)state;
     struct book b;
     struct {
         struct channi_view *view;
@@ -181,7 +177,6 @@ static void test_routes_append_only(void **state)
 /* Without the growing graph, as after a load, the next addition rebuilds it from the image. */
 static void test_routes_thawed(void **state)
 {
-    (void)state;
     struct book b;
     struct plan plan = { .n = 1, .n_parts = 3, .successor = true, .seed = test_seed() };
 

@@ -32,7 +32,6 @@ static void slide(struct book *b, size_t first, size_t end)
 /* As many rows as the build waits for, but most of them deleted: every search would read them. */
 static void test_turnover_before_the_build(void **state)
 {
-    (void)state;
     for (int64_t history = 0; history < 8; history += 4) {
         struct channi_params p = fifty();
         struct book b;
@@ -55,7 +54,6 @@ static void test_turnover_before_the_build(void **state)
    they are fewer. */
 static void test_few_deletions_before_the_build(void **state)
 {
-    (void)state;
     struct channi_params p = fifty();
     struct book b;
     uint64_t ids[300];
@@ -109,7 +107,6 @@ static void expect_few_dead(const struct book *b)
    gone, so are the rows. */
 static void test_past_versions(void **state)
 {
-    (void)state;
     const enum channi_inside kinds[] = { INSIDE_GRAPH, INSIDE_SCAN };
 
     for (size_t kind = 0; kind < 2; kind++) {

@@ -81,7 +81,6 @@ static void expect_reach(struct book *b, double reach)
    in one cluster, which is split until no cluster is too large. */
 static void test_planted_outliers(void **state)
 {
-    (void)state;
     enum { N = 6000, DIM = 16, CENTRES = 6 };
     struct channi_params p = fifty();
     struct book b;
@@ -169,7 +168,6 @@ static struct drift drift_of(struct book *b)
 /* Drifting data: each generation's rows are a step further on, and the oldest are deleted. */
 static void test_slow_drift(void **state)
 {
-    (void)state;
     enum { GENERATIONS = 50, ROWS = 250, ALIVE = 4 };
     struct channi_params p = twenty();
     struct drift last = { 0 };
@@ -249,7 +247,6 @@ static void expect_new_place(size_t stay)
 /* A cluster whose rows lay apart and were all deleted has nothing to split, also with merge_min 0. */
 static void test_empty_is_not_split(void **state)
 {
-    (void)state;
     struct channi_params p = fifty();
     struct book b;
     uint64_t ids[60];
@@ -275,7 +272,6 @@ static void test_empty_is_not_split(void **state)
 
 static void test_new_place(void **state)
 {
-    (void)state;
     expect_new_place(0);
     expect_new_place(30);
     expect_new_place(15);

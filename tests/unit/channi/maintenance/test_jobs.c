@@ -12,7 +12,6 @@
 
 static void test_threads(void **state)
 {
-    (void)state;
     for (size_t threads = 1; threads <= 4; threads += 3) {
         struct channi_params p = twenty();
         struct book b;
@@ -48,7 +47,6 @@ static void set_all_busy(struct channi *c, uint32_t n_clusters, bool busy)
    the call ends with all still queued. */
 static void test_in_vain(void **state)
 {
-    (void)state;
     struct book b;
     bool more;
     struct channi_params p = book_defaults();
@@ -81,7 +79,6 @@ static void test_in_vain(void **state)
 
 static void test_budget(void **state)
 {
-    (void)state;
     struct channi_params p = fifty();
     struct book b;
     size_t calls = 0;
@@ -114,7 +111,6 @@ static void test_budget(void **state)
 
 static void test_out_of_memory(void **state)
 {
-    (void)state;
     bool done = false;
 
     for (size_t at = 1; !done; at += 1 + at / 8) {
@@ -170,7 +166,6 @@ static int no_room(void *to, const char *call)
    and then retries. */
 static void test_full_disk(void **state)
 {
-    (void)state;
     struct full_disk disk = { false, 0 };
     const struct file_fault fault = { no_room, &disk };
     const struct channi_opening opening = { .ops = &channi_ops, .fault = &fault };
@@ -233,16 +228,12 @@ static void take_shown(void *to, const char *name, double value)
         take_number(to, name, value);
 }
 
-static void take_cell(void *to, const char *table, size_t row, const char *column, double value)
-{
-    (void)to, (void)table, (void)row, (void)column, (void)value;
-}
+static void take_cell(void *to, const char *table, size_t row, const char *column, double value) {}
 
 static bool enter_node(void *to, const char *kind, uint64_t number)
 {
     struct reported *r = to;
 
-    (void)number;
     r->in_node = strcmp(kind, "maintenance") == 0;
     r->nodes += r->in_node;
     return r->in_node || strcmp(kind, "channi") == 0;
@@ -272,7 +263,6 @@ static struct reported reports(const struct book *b)
 /* Waiting jobs are counted by kind, with the bytes that they concern; afterwards there are none. */
 static void test_health(void **state)
 {
-    (void)state;
     struct channi_params p = book_defaults();
     struct channi_health h;
     struct book b;
@@ -314,7 +304,6 @@ static size_t bytes_of(const struct channi_cluster *cl)
    on whatever its size, so everything is done in the end. */
 static void test_memory(void **state)
 {
-    (void)state;
     struct channi_taken first, second;
     struct channi_params p = twenty();
     struct book b;

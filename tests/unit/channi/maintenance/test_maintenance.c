@@ -9,7 +9,6 @@
 
 static void test_growth(void **state)
 {
-    (void)state;
     const struct {
         enum element element;
         enum channi_inside inside;
@@ -77,7 +76,6 @@ static void open_explicit(struct book *b, struct channi_params p)
    name is kept. */
 static void test_a_split(void **state)
 {
-    (void)state;
     struct book b;
     struct before was;
     double cost = 0;
@@ -123,7 +121,6 @@ static void test_a_split(void **state)
 
 static void test_a_split_without_reuse(void **state)
 {
-    (void)state;
     struct channi_params p = fifty();
     struct book b;
     struct before was;
@@ -152,7 +149,6 @@ static void test_a_split_without_reuse(void **state)
 
 static void test_equal_rows(void **state)
 {
-    (void)state;
     struct channi_params p = fifty();
     struct book b;
 
@@ -207,7 +203,6 @@ static uint32_t largest(const struct book *b)
 /* A split was refused for equal rows. When others have replaced them, it is tried again. */
 static void test_equal_rows_are_replaced(void **state)
 {
-    (void)state;
     struct book b;
 
     book_open(&b, fifty(), INDEX_F32, 6, 3500, 1);
@@ -228,7 +223,6 @@ static void test_equal_rows_are_replaced(void **state)
 
 static void test_roots_die(void **state)
 {
-    (void)state;
     for (int64_t history = 0; history < 20; history += 10) {
         struct channi_params p = fifty();
         struct book b;
@@ -264,7 +258,6 @@ static void test_roots_die(void **state)
 /* Deletes the primaries themselves, whose routes stay for ever. */
 static void test_primaries_die(void **state)
 {
-    (void)state;
     struct book b;
     struct before was;
 

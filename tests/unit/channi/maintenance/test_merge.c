@@ -55,7 +55,6 @@ static void expect_central_root(struct book *b, const struct channi_cluster *one
 
 static void test_a_merge(void **state)
 {
-    (void)state;
     struct channi_params p = small_clusters();
     struct book b;
     struct before was;
@@ -145,7 +144,6 @@ static void shrink(struct channi_params p)
 
 static void test_aliases(void **state)
 {
-    (void)state;
     struct channi_params p = small_clusters();
 
     for (p.alias_max = 1; p.alias_max <= 4; p.alias_max *= 4)
@@ -185,7 +183,6 @@ static void expect_farther(struct book *b, uint32_t route, const struct channi_c
 /* Of too many routes the one farthest from the root is dropped. */
 static void test_farthest_alias_is_dropped(void **state)
 {
-    (void)state;
     struct channi_params p = small_clusters();
     struct book b;
     struct before was;
@@ -268,7 +265,6 @@ static size_t young_and_small(const struct book *b)
 
 static void test_outliers_come_of_age(void **state)
 {
-    (void)state;
     struct book b;
 
     open_outliers(&b);
@@ -302,7 +298,6 @@ static void test_outliers_come_of_age(void **state)
 /* Young OOD clusters merge only with OOD clusters. */
 static void test_outliers_merge_with_their_like(void **state)
 {
-    (void)state;
     struct book b;
 
     open_outliers(&b);
@@ -338,7 +333,6 @@ static void test_outliers_merge_with_their_like(void **state)
 
 static void test_all_are_deleted(void **state)
 {
-    (void)state;
     for (int64_t history = 0; history <= 3; history += 3) {
         struct channi_params p = small_clusters();
         struct book b;
@@ -375,7 +369,6 @@ static void test_all_are_deleted(void **state)
 /* All deletions in one commit, with many more clusters than candidate partners. */
 static void test_all_at_once(void **state)
 {
-    (void)state;
     struct book b;
     uint64_t ids[1600];
 
@@ -444,7 +437,6 @@ static void churn(uint64_t turn)
 
 static void test_churn(void **state)
 {
-    (void)state;
     for (uint64_t turn = 0; turn < 12; turn++)
         churn(turn);
 }

@@ -64,7 +64,6 @@ static struct planted planted_often(size_t out, double excess)
 
 static void test_planted_outliers(void **state)
 {
-    (void)state;
     const double excess = book_defaults().ood_excess;
 
     assert_true(excess > 0);
@@ -79,7 +78,6 @@ static void test_planted_outliers(void **state)
 /* The rows that any cluster has above mu + 2 sigma make no OOD cluster, unless ood_excess is 0. */
 static void test_an_ordinary_tail(void **state)
 {
-    (void)state;
     assert_true(planted_often(0, book_defaults().ood_excess).others == 0);
     assert_true(planted_often(0, 0).others > 0.01);
 }
@@ -87,7 +85,6 @@ static void test_an_ordinary_tail(void **state)
 /* Outliers are found if their mean is as far out as required, and not otherwise. */
 static void test_excess_of_outliers(void **state)
 {
-    (void)state;
     const size_t out = PLANTED_ROWS / 20;
     double below = 0, above = 100; /* 5 % that are y sigma above: y is at most (.95 / .05)^.5 */
 
@@ -104,7 +101,6 @@ static void test_excess_of_outliers(void **state)
    fifth are outliers. */
 static void test_share_of_outliers(void **state)
 {
-    (void)state;
     double most = 0;
 
     for (uint64_t turn = 0; turn < 60; turn++) {
@@ -135,7 +131,6 @@ static void test_share_of_outliers(void **state)
 /* Too few rows are no outliers; of too many the farthest are. */
 static void test_bounds_of_outliers(void **state)
 {
-    (void)state;
     for (size_t far = 4; far <= 76; far += 12) {
         struct channi_params p = hundred();
         struct crowd c;

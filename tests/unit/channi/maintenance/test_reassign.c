@@ -67,7 +67,6 @@ static double misassigned(const struct book *b)
 
 static void test_fewer_are_astray(void **state)
 {
-    (void)state;
     for (int u8 = 0; u8 < 2; u8++) {
         double routes[2], roots[2];
 
@@ -100,7 +99,6 @@ static void test_fewer_are_astray(void **state)
    routes and roots. */
 static void test_what_stays(void **state)
 {
-    (void)state;
     struct book b;
     struct channi_params p = settling(3);
     double cost = 0;
@@ -151,7 +149,6 @@ static void test_what_stays(void **state)
 /* Taken latches are not waited for. */
 static void test_latches_that_are_taken(void **state)
 {
-    (void)state;
     struct book b;
     struct channi_taken w;
     bool taken;
@@ -178,7 +175,6 @@ static void test_latches_that_are_taken(void **state)
 /* A snapshot stays the same, also with rows inserted and deleted since. */
 static void test_a_pinned_reader(void **state)
 {
-    (void)state;
     struct book b;
     uint64_t version;
     bool *stored;
@@ -206,7 +202,6 @@ static void test_a_pinned_reader(void **state)
 /* Each allocation of a reassignment fails in turn: it is complete, or nothing has changed. */
 static void test_out_of_memory(void **state)
 {
-    (void)state;
     struct book b;
     bool done = false;
     uint32_t cid = 0;

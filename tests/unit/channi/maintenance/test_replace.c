@@ -6,7 +6,6 @@
 
 static void test_seats(void **state)
 {
-    (void)state;
     struct book b;
     struct channi_taken w, other;
     bool taken;
@@ -68,7 +67,6 @@ static uint32_t expect_new_parts(struct book *b, struct plan *plan, uint32_t n_r
 
 static void test_split_and_merge(void **state)
 {
-    (void)state;
     struct book b;
     struct plan plan = { .n = 1, .n_parts = 4, .successor = true, .seed = test_seed() };
 
@@ -119,7 +117,6 @@ static void test_split_and_merge(void **state)
 /* Mean, deviation and drift match the rows. */
 static void test_measures(void **state)
 {
-    (void)state;
     struct book b;
     struct plan plan = { .n = 1, .n_parts = 1, .successor = true, .seed = test_seed() + 1 };
 
@@ -231,7 +228,6 @@ static struct folded fold_one(bool go_on)
    positions; also if a row of the file is gone. If too many are gone, a new graph is built. */
 static void test_go_on(void **state)
 {
-    (void)state;
     const struct folded on = fold_one(true), anew = fold_one(false);
 
     assert_int_equal(on.n_first, anew.n_first);
@@ -253,7 +249,6 @@ static void test_go_on(void **state)
 /* Marks of a commit under way do not count yet, and rows that were never committed are skipped. */
 static void test_gather_committed(void **state)
 {
-    (void)state;
     struct book b;
     struct channi_taken w;
     struct channi_members m;

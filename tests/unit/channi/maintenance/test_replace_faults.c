@@ -104,7 +104,6 @@ static void fail_allocations(enum channi_inside inside, bool all_after, const st
 
 static void test_out_of_memory(void **state)
 {
-    (void)state;
     const struct plan split = { .n = 1, .n_parts = 3, .successor = true, .seed = test_seed() };
     const struct plan merge = { .n = 2, .n_parts = 1, .successor = true, .seed = test_seed() };
     const struct plan fold = {
@@ -137,7 +136,6 @@ static int fault(void *to, const char *call)
 /* Fails each system call of writing the files in turn. */
 static void test_files_fail(void **state)
 {
-    (void)state;
     struct channi_params params = book_defaults();
     struct faults faults = { .at = 0 };
     const struct file_fault hook = { fault, &faults };

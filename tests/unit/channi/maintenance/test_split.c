@@ -39,7 +39,6 @@ static void random_crowd(uint64_t turn)
 
 static void test_sound(void **state)
 {
-    (void)state;
     for (uint64_t turn = 0; turn < 300; turn++)
         random_crowd(turn);
 }
@@ -49,7 +48,6 @@ static void test_sound(void **state)
 /* Four tight groups, near one another in pairs: each pair becomes one part. */
 static void test_near_groups_are_merged(void **state)
 {
-    (void)state;
     for (uint64_t seed = 0; seed < 10; seed++) {
         struct channi_params p = hundred();
         struct crowd c;
@@ -79,7 +77,6 @@ static void test_near_groups_are_merged(void **state)
 /* A few distant rows are no part of their own if ood is off. */
 static void test_small_groups_are_not_left(void **state)
 {
-    (void)state;
     for (uint64_t seed = 0; seed < 20; seed++) {
         struct channi_params p = hundred();
         struct crowd c;
@@ -98,7 +95,6 @@ static void test_small_groups_are_not_left(void **state)
 
 static void test_parts_wanted(void **state)
 {
-    (void)state;
     const struct {
         size_t n;
         int64_t parts, split_count;
@@ -128,7 +124,6 @@ static void test_parts_wanted(void **state)
 
 static void test_equal_rows(void **state)
 {
-    (void)state;
     /* of 500 rows, which are one point, and what becomes of them */
     const struct {
         size_t equal;
@@ -158,7 +153,6 @@ static void test_equal_rows(void **state)
 /* Two points with many copies each: neither is divided. */
 static void test_two_points(void **state)
 {
-    (void)state;
     struct channi_params p = hundred();
     struct crowd c;
 
@@ -177,7 +171,6 @@ static void test_two_points(void **state)
 
 static void test_out_of_memory(void **state)
 {
-    (void)state;
     struct crowd c;
     bool done = false;
 

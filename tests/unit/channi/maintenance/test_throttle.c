@@ -37,7 +37,6 @@ static void open_and_fill(struct book *b, struct channi_params p)
    written, and neither is the last. */
 static void test_bytes(void **state)
 {
-    (void)state;
     struct channi_params p = twenty();
     struct book b;
 
@@ -64,7 +63,6 @@ static void test_bytes(void **state)
    hours. */
 static void test_lifted(void **state)
 {
-    (void)state;
     for (int closes = 0; closes < 2; closes++) {
         struct channi_params p = twenty();
         struct book b;
@@ -105,7 +103,6 @@ static void expect_bounded(const struct book *b, uint32_t commit)
 /* Background threads that hardly run: the commits do what is overdue. */
 static void test_back_pressure(void **state)
 {
-    (void)state;
     enum { COMMIT = 25 };
     struct channi_params p = twenty();
     struct book b;

@@ -1,13 +1,10 @@
 /* scan.c - hamming-scan: compares every code with every query, with the widest instructions
  * available. The baseline for an index over codes. */
-#include <inttypes.h>
 #include <string.h>
 
 #include "algorithms/common/codes/code_device.h"
-#include "algorithms/common/codes/code_file.h"
-#include "algorithms/common/codes/code_queries.h"
+#include "algorithms/common/codes/code_index.h"
 #include "algorithms/common/codes/code_scan.h"
-#include "algorithms/common/codes/code_store.h"
 #include "src/core/device/cuda.h"
 #include "src/core/index.h"
 #include "src/core/mem.h"
@@ -21,10 +18,9 @@ struct scan_params {
 struct hamming_scan {
     union {
         struct index base;
-        struct logged_index logged;
+        struct code_index codes;
     };
     struct scan_params params;
-    struct code_store store;
     struct code_device *device; /* NULL: device = cpu */
 };
 
@@ -41,7 +37,7 @@ static void scan_destroy(struct index *index)
 {
     struct hamming_scan *s = (struct hamming_scan *)index;
     code_device_close(s->device);
-    code_store_free(&s->store);
+    code_index_free(&s->codes);
     mem_free(index->env.mem, s);
 }
 
@@ -54,47 +50,15 @@ static int scan_create(struct index **index, const struct index_ops *ops,
     s->base.ops = ops;
     s->base.env = *env;
     s->params = *(const struct scan_params *)params;
-    code_store_init(&s->store, env->mem);
+    code_store_init(&s->codes.rows, env->mem);
     const int rc = s->params.device == CUDA_CUDA
-                       ? code_device_open(&s->device, &s->store, &s->base.env, "hamming-scan")
+                       ? code_device_open(&s->device, &s->codes.rows, &s->base.env, "hamming-scan")
                        : OK;
     if (rc == OK)
         *index = &s->base;
     else
         scan_destroy(&s->base);
     return rc;
-}
-
-static int scan_insert(struct index *index, struct vectors v, const uint64_t *ids, size_t *done)
-{
-    struct hamming_scan *s = (struct hamming_scan *)index;
-    *done = 0;
-    if (!code_store_reserve(&s->store, ids, v.n, index->env.expected_n))
-        return fail(index->env.error, ERR_NO_MEMORY,
-                    "hamming-scan: out of memory for %zu more codes", v.n);
-    for (; *done < v.n; ++*done) {
-        uint64_t code; /* the caller's may be unaligned */
-        memcpy(&code, (const unsigned char *)v.rows + *done * sizeof code, sizeof code);
-        (void)code_store_add(&s->store, code, ids[*done]);
-    }
-    return OK;
-}
-
-#define PREFETCH_AHEAD 8
-
-static int scan_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)
-{
-    struct hamming_scan *s = (struct hamming_scan *)index;
-    for (*done = 0; *done < n; ++*done) {
-        uint32_t row;
-        if (*done + PREFETCH_AHEAD < n)
-            slot_table_prefetch(&s->store.slot_of, ids[*done + PREFETCH_AHEAD]);
-        if (!code_store_find(&s->store, ids[*done], &row))
-            return fail(index->env.error, ERR_UNKNOWN_ID,
-                        "hamming-scan: id %" PRIu64 " is not stored", ids[*done]);
-        code_store_remove(&s->store, row);
-    }
-    return OK;
 }
 
 static int range_group(const struct index *index, struct code_group *group, unsigned radius,
@@ -105,7 +69,7 @@ static int range_group(const struct index *index, struct code_group *group, unsi
         memset(group->later, true, group->n);
         return OK;
     }
-    return code_scan_range(&s->store, index->env.kernels, group, radius, answers);
+    return code_scan_range(&s->codes.rows, index->env.kernels, group, radius, answers);
 }
 
 static int nearest_group(const struct index *index, struct code_group *group, struct topk *nearest)
@@ -115,7 +79,7 @@ static int nearest_group(const struct index *index, struct code_group *group, st
         memset(group->later, true, group->n);
         return OK;
     }
-    return code_scan_nearest(&s->store, index->env.kernels, group, nearest);
+    return code_scan_nearest(&s->codes.rows, index->env.kernels, group, nearest);
 }
 
 static struct code_device *device_of(const struct index *index)
@@ -127,40 +91,18 @@ static const struct code_ops queries = { .range = range_group,
                                          .nearest = nearest_group,
                                          .device = device_of };
 
-static int scan_search(struct index *index, const struct search_request *request,
-                       struct search_result *result)
-{
-    return code_search(index, request, result, &queries);
-}
-
-static int scan_range(struct index *index, const struct range_request *request,
-                      struct range_result *result)
-{
-    return code_range(index, request, result, &queries);
-}
-
-static struct code_store *scan_store(struct index *index)
-{
-    return &((struct hamming_scan *)index)->store;
-}
-
-static const void *scan_params_of(const struct index *index)
-{
-    return &((const struct hamming_scan *)index)->params;
-}
-
 static const struct code_method method = { .logged = { .ops = &hamming_scan_ops,
                                                        .version = 1,
                                                        .create = scan_create,
                                                        .destroy = scan_destroy,
-                                                       .insert = scan_insert,
-                                                       .remove = scan_remove,
-                                                       .has = code_file_has,
-                                                       .write = code_file_write,
-                                                       .read = code_file_read },
-                                           .params = scan_params_of,
+                                                       .insert = code_index_insert,
+                                                       .remove = code_index_remove,
+                                                       .has = code_index_has,
+                                                       .write = code_index_write,
+                                                       .read = code_index_read },
+                                           .params_at = offsetof(struct hamming_scan, params),
                                            .params_are_new = true,
-                                           .store = scan_store };
+                                           .queries = &queries };
 
 static int create(struct index **index, const struct index_env *env, const void *params)
 {
@@ -175,8 +117,8 @@ static int load(struct index **index, const struct index_env *env, const char *d
 static int scan_stats(const struct index *index, struct stat_sink *sink)
 {
     const struct hamming_scan *s = (const struct hamming_scan *)index;
-    sink->value(sink->to, "rows", (double)s->store.n);
-    sink->value(sink->to, "capacity_rows", (double)s->store.codes_capacity);
+    sink->value(sink->to, "rows", (double)s->codes.rows.n);
+    sink->value(sink->to, "capacity_rows", (double)s->codes.rows.codes_capacity);
     code_device_stats(s->device, sink);
     return OK;
 }
@@ -187,10 +129,10 @@ static int scan_inspect(const struct index *index, const struct structure_sink *
 
     if (!sink->enter(sink->to, "hamming-scan", 0))
         return OK;
-    sink->number(sink->to, "rows", (double)s->store.n);
-    sink->number(sink->to, "live", (double)s->store.n);
-    sink->number(sink->to, "capacity_rows", (double)s->store.codes_capacity);
-    sink->ids(sink->to, "ids", s->store.ids, s->store.n);
+    sink->number(sink->to, "rows", (double)s->codes.rows.n);
+    sink->number(sink->to, "live", (double)s->codes.rows.n);
+    sink->number(sink->to, "capacity_rows", (double)s->codes.rows.codes_capacity);
+    sink->ids(sink->to, "ids", s->codes.rows.ids, s->codes.rows.n);
     sink->leave(sink->to);
     return OK;
 }
@@ -198,8 +140,8 @@ static int scan_inspect(const struct index *index, const struct structure_sink *
 static int scan_memory(const struct index *index, struct memory_use *use)
 {
     const struct hamming_scan *s = (const struct hamming_scan *)index;
-    *use = (struct memory_use){ .vectors = code_store_codes_bytes(&s->store),
-                                .ids = code_store_ids_bytes(&s->store),
+    *use = (struct memory_use){ .vectors = code_store_codes_bytes(&s->codes.rows),
+                                .ids = code_store_ids_bytes(&s->codes.rows),
                                 .other = sizeof *s + code_device_bytes(s->device),
                                 .disk = logged_bytes(index) };
     return OK;
@@ -208,7 +150,7 @@ static int scan_memory(const struct index *index, struct memory_use *use)
 static int scan_check(const struct index *index, struct stat_sink *sink)
 {
     (void)sink;
-    return code_store_check(&((const struct hamming_scan *)index)->store, "hamming-scan",
+    return code_store_check(&((const struct hamming_scan *)index)->codes.rows, "hamming-scan",
                             index->env.error);
 }
 
@@ -226,8 +168,8 @@ const struct index_ops hamming_scan_ops = {
     .destroy = logged_destroy,
     .insert = logged_insert,
     .remove = logged_remove,
-    .search = scan_search,
-    .range = scan_range,
+    .search = code_index_search,
+    .range = code_index_range,
     .save = logged_save,
     .load = load,
     .stats = scan_stats,

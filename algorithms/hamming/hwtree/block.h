@@ -6,7 +6,6 @@
 #ifndef DRIFTLINE_HAMMING_HWTREE_BLOCK_H
 #define DRIFTLINE_HAMMING_HWTREE_BLOCK_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 

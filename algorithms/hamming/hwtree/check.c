@@ -40,12 +40,13 @@ int hwtree_stats(const struct index *index, struct stat_sink *sink)
         sink->cell(sink->to, "levels", l, "leaves", (double)seen.leaves[l]);
         sink->cell(sink->to, "levels", l, "codes", (double)seen.codes[l]);
     }
-    sink->value(sink->to, "n_vectors", (double)t->rows.n);
+    sink->value(sink->to, "n_vectors", (double)t->codes.rows.n);
     sink->value(sink->to, "inner_nodes", (double)inner);
     sink->value(sink->to, "leaves", (double)leaves);
     sink->value(sink->to, "depth", (double)depth);
     sink->value(sink->to, "largest_leaf", (double)seen.largest);
-    sink->value(sink->to, "codes_per_leaf", leaves > 0 ? (double)t->rows.n / (double)leaves : 0);
+    sink->value(sink->to, "codes_per_leaf",
+                leaves > 0 ? (double)t->codes.rows.n / (double)leaves : 0);
     return OK;
 }
 
@@ -72,7 +73,8 @@ static int check_leaf(const struct audit *a, const struct hwtree_view *v, uint64
                     n);
     for (uint32_t i = 0; i < n; i++) {
         const uint32_t row = v->refs[i];
-        if (row >= t->rows.n || t->rows.codes[row] != v->words[i] || t->position[row] != i)
+        if (row >= t->codes.rows.n || t->codes.rows.codes[row] != v->words[i] ||
+            t->codes.place[row] != i)
             return fail(a->error, ERR_INVARIANT,
                         "hwtree: code %016" PRIx64 " at %" PRIu32 " of a leaf is not row %" PRIu32
                         "'s, or that row's position is another",
@@ -130,10 +132,10 @@ int hwtree_check(const struct index *index, struct stat_sink *sink)
     struct audit a = { .t = t, .error = index->env.error };
     size_t codes = 0;
     (void)sink;
-    int rc = code_store_check(&t->rows, "hwtree", index->env.error);
-    if (rc == OK && t->rows.n > t->position_capacity)
+    int rc = code_store_check(&t->codes.rows, "hwtree", index->env.error);
+    if (rc == OK && t->codes.rows.n > t->codes.place_capacity)
         rc = fail(a.error, ERR_INVARIANT, "hwtree: %zu rows, capacity for the positions of %zu",
-                  t->rows.n, t->position_capacity);
+                  t->codes.rows.n, t->codes.place_capacity);
     for (unsigned w = 0; rc == OK && w <= CODE_BITS; w++) {
         size_t more = 0;
         const uint64_t name = w > 0 ? ~UINT64_C(0) >> (CODE_BITS - w) : 0;
@@ -141,9 +143,9 @@ int hwtree_check(const struct index *index, struct stat_sink *sink)
             rc = check_node(&a, t->roots[w], name, 0, &more);
         codes += more;
     }
-    if (rc == OK && codes != t->rows.n)
+    if (rc == OK && codes != t->codes.rows.n)
         rc = fail(a.error, ERR_INVARIANT, "hwtree: the leaves hold %zu codes of %zu", codes,
-                  t->rows.n);
+                  t->codes.rows.n);
     if (rc == OK && a.block_bytes != t->blocks.block_bytes)
         rc = fail(a.error, ERR_INVARIANT, "hwtree: nodes have %zu bytes, blocks in use %zu",
                   a.block_bytes, t->blocks.block_bytes);

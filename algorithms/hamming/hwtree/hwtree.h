@@ -11,14 +11,12 @@
  * inner node is a block of its children's names and references, a hash table with linear probing. A
  * full leaf above max_depth splits; a leaf at max_depth grows without limit.
  *
- *   method.c options, table, batches, files   block.c memory of nodes   node.c tables of
- *   children   index.c creation   update.c inserting and removing a code   search.c   check.c */
+ *   method.c options, creation, table   block.c memory of nodes   node.c tables of children
+ *   update.c inserting and removing a code   search.c   check.c */
 #ifndef DRIFTLINE_HAMMING_HWTREE_HWTREE_H
 #define DRIFTLINE_HAMMING_HWTREE_HWTREE_H
 
-#include "algorithms/common/codes/code_queries.h"
-#include "algorithms/common/codes/code_store.h"
-#include "algorithms/common/durable/logged.h"
+#include "algorithms/common/codes/code_index.h"
 #include "algorithms/hamming/hwtree/block.h"
 #include "src/core/index.h"
 
@@ -31,14 +29,11 @@ struct hwtree_params {
 struct hwtree {
     union {
         struct index base;
-        struct logged_index logged;
+        struct code_index codes; /* the place of a row: its position in its leaf */
     };
     struct hwtree_params params;
-    struct code_store rows;
     struct hwtree_blocks blocks;
     uint32_t roots[CODE_BITS + 1];
-    uint32_t *position; /* of each row in its leaf */
-    size_t position_capacity;
 };
 
 /* The name of the code's node at this level. */
@@ -65,26 +60,17 @@ void hwtree_leaf_shrink(struct hwtree_blocks *, uint32_t *leaf);
 
 /* Adds row `row`, which is not yet in the tree. OK or ERR_NO_MEMORY, which leaves the answers of
    searches unchanged. */
-int hwtree_file(struct hwtree *, uint64_t code, uint32_t row);
-/* Removes a row from the tree; merges and frees nodes. */
-void hwtree_unfile(struct hwtree *, uint32_t row);
-void hwtree_rename(struct hwtree *, uint32_t from, uint32_t to); /* to is free */
+int hwtree_put(struct index *, uint32_t row, uint64_t code);
+/* Removes a row from the tree, merging and freeing nodes, and gives the last row its number. */
+void hwtree_take(struct index *, uint32_t row);
 /* Makes the blocks contiguous if most of their memory is unused. */
-void hwtree_pack(struct hwtree *);
+void hwtree_pack(struct index *);
 
 extern const struct code_ops hwtree_code_ops; /* search.c */
 
 int hwtree_check(const struct index *, struct stat_sink *);
 int hwtree_inspect(const struct index *, const struct structure_sink *);
 int hwtree_stats(const struct index *, struct stat_sink *);
-
-int hwtree_create(struct index **, const struct index_ops *, const struct index_env *,
-                  const void *params);
-void hwtree_destroy(struct index *);
-/* Reserves space for n more codes with these ids. false: out of memory. */
-bool hwtree_reserve(struct hwtree *, const uint64_t *ids, size_t n);
-/* Adds all rows of the store, none of which is in the tree; for load(). ERR_NO_MEMORY. */
-int hwtree_file_all(struct hwtree *);
 
 extern const struct index_ops hwtree_ops;
 

@@ -20,7 +20,7 @@ static void show(const struct hwtree *t, uint32_t ref, uint64_t name, unsigned l
     sink->number(sink->to, "depth", level);
     sink->number(sink->to, inner ? "live_below" : "live", inner ? v.block->below : v.block->n);
     for (uint32_t i = 0; !inner && i < v.block->n; i++)
-        structure_ids_add(&ids, t->rows.ids[v.refs[i]]);
+        structure_ids_add(&ids, t->codes.rows.ids[v.refs[i]]);
     structure_ids_end(&ids);
     for (uint32_t i = 0; inner && i < v.capacity; i++)
         if (v.refs[i] != HW_NONE)
@@ -34,7 +34,7 @@ int hwtree_inspect(const struct index *index, const struct structure_sink *sink)
 
     if (!sink->enter(sink->to, "hwtree", 0))
         return OK;
-    sink->number(sink->to, "rows", (double)t->rows.n);
+    sink->number(sink->to, "rows", (double)t->codes.rows.n);
     for (unsigned w = 0; w <= CODE_BITS; w++)
         if (t->roots[w] != HW_NONE)
             show(t, t->roots[w], w > 0 ? ~UINT64_C(0) >> (CODE_BITS - w) : 0, 0, sink);

@@ -5,91 +5,41 @@
  * Hamming weight tree. Departures are in docs/methods/hwtree.md. */
 #include "algorithms/hamming/hwtree/hwtree.h"
 
-#include <inttypes.h>
-#include <string.h>
-
-#include "algorithms/common/codes/code_file.h"
 #include "src/core/mem.h"
 
-static int hwtree_insert(struct index *index, struct vectors v, const uint64_t *ids, size_t *done)
+static int hwtree_create(struct index **index, const struct index_ops *ops,
+                         const struct index_env *env, const void *params)
+{
+    struct hwtree *t = mem_zalloc(env->mem, sizeof *t);
+    if (!t)
+        return fail(env->error, ERR_NO_MEMORY, "hwtree: out of memory for an index");
+    t->base.ops = ops;
+    t->base.env = *env;
+    t->params = *(const struct hwtree_params *)params;
+    code_store_init(&t->codes.rows, env->mem);
+    hwtree_blocks_init(&t->blocks, env->mem);
+    for (size_t w = 0; w <= CODE_BITS; w++)
+        t->roots[w] = HW_NONE;
+    *index = &t->base;
+    return OK;
+}
+
+static void hwtree_destroy(struct index *index)
 {
     struct hwtree *t = (struct hwtree *)index;
-    *done = 0;
-    if (!hwtree_reserve(t, ids, v.n))
-        return fail(index->env.error, ERR_NO_MEMORY, "hwtree: out of memory for %zu more codes",
-                    v.n);
-    int rc = OK;
-    for (; *done < v.n; ++*done) {
-        uint64_t code; /* the caller's may be unaligned */
-        memcpy(&code, (const unsigned char *)v.rows + *done * sizeof code, sizeof code);
-        rc = hwtree_file(t, code, (uint32_t)t->rows.n);
-        if (rc != OK)
-            break;
-        (void)code_store_add(&t->rows, code, ids[*done]);
-    }
-    return rc;
-}
-
-#define SHRINK_FROM 1024 /* rows; smaller arrays are not shrunk */
-
-/* If a resize fails the array stays as it is. */
-static void give_back(struct hwtree *t)
-{
-    struct mem *mem = t->base.env.mem;
-    const size_t n = t->rows.n;
-    if (n == 0) {
-        mem_free(mem, t->position);
-        t->position = NULL;
-        t->position_capacity = 0;
-    } else if (t->position_capacity >= SHRINK_FROM && n < t->position_capacity / 4) {
-        uint32_t *less = mem_resize(mem, t->position, (n + n / 4) * sizeof *less);
-        t->position = less ? less : t->position;
-        t->position_capacity = less ? n + n / 4 : t->position_capacity;
-    }
-    hwtree_pack(t);
-}
-
-static int hwtree_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)
-{
-    struct hwtree *t = (struct hwtree *)index;
-    int rc = OK;
-    for (*done = 0; *done < n; ++*done) {
-        uint32_t row;
-        if (!code_store_find(&t->rows, ids[*done], &row)) {
-            rc = fail(index->env.error, ERR_UNKNOWN_ID, "hwtree: id %" PRIu64 " is not stored",
-                      ids[*done]);
-            break;
-        }
-        const uint32_t last = (uint32_t)t->rows.n - 1;
-        hwtree_unfile(t, row);
-        if (row != last)
-            hwtree_rename(t, last, row);
-        code_store_remove(&t->rows, row);
-    }
-    give_back(t);
-    return rc;
-}
-
-static int hwtree_range(struct index *index, const struct range_request *request,
-                        struct range_result *result)
-{
-    return code_range(index, request, result, &hwtree_code_ops);
-}
-
-static int hwtree_search(struct index *index, const struct search_request *request,
-                         struct search_result *result)
-{
-    return code_search(index, request, result, &hwtree_code_ops);
+    code_index_free(&t->codes);
+    hwtree_blocks_free(&t->blocks);
+    mem_free(index->env.mem, t);
 }
 
 static int hwtree_memory(const struct index *index, struct memory_use *use)
 {
     const struct hwtree *t = (const struct hwtree *)index;
     *use = (struct memory_use){
-        .vectors = code_store_codes_bytes(&t->rows),
-        .ids = code_store_ids_bytes(&t->rows),
+        .vectors = code_store_codes_bytes(&t->codes.rows),
+        .ids = code_store_ids_bytes(&t->codes.rows),
         .graph = t->blocks.slab_bytes + t->blocks.slabs_capacity * sizeof *t->blocks.slabs,
-        .other = sizeof *t + t->position_capacity * sizeof *t->position,
+        .other = sizeof *t + t->codes.place_capacity * sizeof *t->codes.place,
         .disk = logged_bytes(index),
     };
     return OK;
@@ -107,36 +57,22 @@ static const struct param param_table[] = {
 
 static const struct param no_knobs[] = { PARAM_END };
 
-/* Save and load. Codes are inserted again: answers are the same, but nodes may have
-   split differently. */
-
-static const void *params_of(const struct index *index)
-{
-    return &((const struct hwtree *)index)->params;
-}
-
-static struct code_store *rows_of(struct index *index)
-{
-    return &((struct hwtree *)index)->rows;
-}
-
-static int fill(struct index *index)
-{
-    return hwtree_file_all((struct hwtree *)index);
-}
-
+/* Load inserts the codes again: answers are the same, but nodes may have split differently. */
 static const struct code_method method = { .logged = { .ops = &hwtree_ops,
                                                        .version = 1,
                                                        .create = hwtree_create,
                                                        .destroy = hwtree_destroy,
-                                                       .insert = hwtree_insert,
-                                                       .remove = hwtree_remove,
-                                                       .has = code_file_has,
-                                                       .write = code_file_write,
-                                                       .read = code_file_read },
-                                           .params = params_of,
-                                           .store = rows_of,
-                                           .fill = fill };
+                                                       .insert = code_index_insert,
+                                                       .remove = code_index_remove,
+                                                       .has = code_index_has,
+                                                       .write = code_index_write,
+                                                       .read = code_index_read },
+                                           .params_at = offsetof(struct hwtree, params),
+                                           .places = true,
+                                           .queries = &hwtree_code_ops,
+                                           .put = hwtree_put,
+                                           .take = hwtree_take,
+                                           .taken = hwtree_pack };
 
 static int create(struct index **index, const struct index_env *env, const void *params)
 {
@@ -163,8 +99,8 @@ const struct index_ops hwtree_ops = {
     .destroy = logged_destroy,
     .insert = logged_insert,
     .remove = logged_remove,
-    .search = hwtree_search,
-    .range = hwtree_range,
+    .search = code_index_search,
+    .range = code_index_range,
     .save = logged_save,
     .load = load,
     .stats = hwtree_stats,

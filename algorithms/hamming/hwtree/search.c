@@ -65,7 +65,7 @@ static int range_leaf(struct hwtree_query *q, const struct hwtree_view *v, unsig
 {
     uint32_t near[CODES_A_SCAN];
     const uint32_t n = v->block->n;
-    const uint64_t *ids = q->tree->rows.ids;
+    const uint64_t *ids = q->tree->codes.rows.ids;
     count_leaf(q, n);
     for (uint32_t first = 0; first < n; first += CODES_A_SCAN) {
         const size_t more = n - first < CODES_A_SCAN ? n - first : CODES_A_SCAN;
@@ -207,7 +207,7 @@ static void offer_leaf(struct hwtree_query *q, const struct hwtree_view *v, stru
                                                             limit_of(nearest), near);
         for (size_t i = 0; i < found; i++) {
             const uint32_t at = first + near[i];
-            const uint64_t id = q->tree->rows.ids[v->refs[at]];
+            const uint64_t id = q->tree->codes.rows.ids[v->refs[at]];
             if (index_filter_allows(q->filter, id))
                 topk_push(nearest, (float)__builtin_popcountll(q->code ^ v->words[at]), id);
         }

@@ -24,7 +24,7 @@ static void note_positions(struct hwtree *t, uint32_t leaf)
 {
     const struct hwtree_view v = hwtree_view(&t->blocks, leaf);
     for (uint32_t i = 0; i < v.block->n; i++)
-        t->position[v.refs[i]] = i;
+        t->codes.place[v.refs[i]] = i;
 }
 
 static void free_with_children(struct hwtree *t, uint32_t node)
@@ -85,8 +85,9 @@ static bool split(struct hwtree *t, uint32_t *at, unsigned level)
     return true;
 }
 
-int hwtree_file(struct hwtree *t, uint64_t code, uint32_t row)
+int hwtree_put(struct index *index, uint32_t row, uint64_t code)
 {
+    struct hwtree *t = (struct hwtree *)index;
     struct hwtree_blocks *b = &t->blocks;
     struct hwtree_block *path[HWTREE_LEVELS];
     uint32_t *at = &t->roots[weight_of(code)];
@@ -110,7 +111,7 @@ int hwtree_file(struct hwtree *t, uint64_t code, uint32_t row)
     /* A leaf just made has space, so no empty leaf is left behind. */
     if (!hwtree_leaf_append(b, at, code, row))
         return no_memory(t);
-    t->position[row] = hwtree_view(b, *at).block->n - 1;
+    t->codes.place[row] = hwtree_view(b, *at).block->n - 1;
     for (unsigned l = 0; l < level; l++)
         path[l]->below++;
     return OK;
@@ -187,17 +188,17 @@ static void prune(struct hwtree *t, const struct path *p)
     *p->at[0] = HW_NONE;
 }
 
-void hwtree_unfile(struct hwtree *t, uint32_t row)
+static void drop(struct hwtree *t, uint32_t row)
 {
     struct path p;
-    find_leaf(t, t->rows.codes[row], &p);
+    find_leaf(t, t->codes.rows.codes[row], &p);
     for (unsigned l = 0; l < p.leaf; l++)
         hwtree_view(&t->blocks, *p.at[l]).block->below--;
     const struct hwtree_view v = hwtree_view(&t->blocks, *p.at[p.leaf]);
-    const uint32_t at = t->position[row], last = --v.block->n;
+    const uint32_t at = t->codes.place[row], last = --v.block->n;
     v.words[at] = v.words[last];
     v.refs[at] = v.refs[last];
-    t->position[v.refs[at]] = at;
+    t->codes.place[v.refs[at]] = at;
     if (merge(t, &p))
         return;
     if (last == 0)
@@ -206,13 +207,18 @@ void hwtree_unfile(struct hwtree *t, uint32_t row)
         hwtree_leaf_shrink(&t->blocks, p.at[p.leaf]);
 }
 
-void hwtree_rename(struct hwtree *t, uint32_t from, uint32_t to)
+void hwtree_take(struct index *index, uint32_t row)
 {
+    struct hwtree *t = (struct hwtree *)index;
+    const uint32_t last = (uint32_t)t->codes.rows.n - 1;
     struct path p;
-    find_leaf(t, t->rows.codes[from], &p);
-    const uint32_t at = t->position[from];
-    hwtree_view(&t->blocks, *p.at[p.leaf]).refs[at] = to;
-    t->position[to] = at;
+    drop(t, row);
+    if (row == last)
+        return;
+    find_leaf(t, t->codes.rows.codes[last], &p);
+    const uint32_t at = t->codes.place[last];
+    hwtree_view(&t->blocks, *p.at[p.leaf]).refs[at] = row;
+    t->codes.place[row] = at;
 }
 
 /* ------------------------------------------------------------------------ packing */
@@ -238,8 +244,9 @@ static uint32_t copy(struct hwtree *t, uint32_t node, struct hwtree_blocks *to)
     return fresh | (node & HW_INNER);
 }
 
-void hwtree_pack(struct hwtree *t)
+void hwtree_pack(struct index *index)
 {
+    struct hwtree *t = (struct hwtree *)index;
     struct hwtree_blocks packed;
     uint32_t roots[CODE_BITS + 1];
     if (t->blocks.slab_bytes < PACK_FROM || t->blocks.block_bytes > t->blocks.slab_bytes / 4)

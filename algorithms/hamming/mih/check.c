@@ -16,9 +16,10 @@ static int check_bucket(const struct mih *m, size_t table, uint32_t key, uint64_
                     table, key, run.n, run.capacity);
     for (uint32_t i = 0; i < run.n; i++) {
         const uint32_t row = run.rows[i];
-        const bool there = row < m->store.n;
-        if (!there || mih_key(t, m->store.codes[row]) != key ||
-            (run.codes && run.codes[i] != m->store.codes[row]) || (seen[row / 64] >> row % 64 & 1))
+        const bool there = row < m->codes.rows.n;
+        if (!there || mih_key(t, m->codes.rows.codes[row]) != key ||
+            (run.codes && run.codes[i] != m->codes.rows.codes[row]) ||
+            (seen[row / 64] >> row % 64 & 1))
             return fail(err, ERR_INVARIANT,
                         "mih: table %zu, key %" PRIu32 ": entry %u is row %" PRIu32
                         ", which is not there, has another code, or occurs twice",
@@ -48,10 +49,10 @@ static int check_table(const struct mih *m, size_t table, uint64_t *seen, size_t
         n_long += mih_blocks_slab(&m->blocks, b.block)->capacity >= MIH_LONG;
         ++*blocks;
     }
-    if (rows != m->store.n || n_long != t->n_long)
+    if (rows != m->codes.rows.n || n_long != t->n_long)
         return fail(m->base.env.error, ERR_INVARIANT,
                     "mih: table %zu has %zu rows and %zu long buckets; expected %zu and %zu", table,
-                    rows, n_long, m->store.n, t->n_long);
+                    rows, n_long, m->codes.rows.n, t->n_long);
     return OK;
 }
 
@@ -60,11 +61,11 @@ int mih_check(const struct index *index, struct stat_sink *sink)
     const struct mih *m = (const struct mih *)index;
     size_t blocks = 0;
     (void)sink;
-    int rc = code_store_check(&m->store, "mih", index->env.error);
+    int rc = code_store_check(&m->codes.rows, "mih", index->env.error);
     if (rc == OK)
         rc = mih_blocks_check(&m->blocks, index->env.error);
     for (size_t i = 0; rc == OK && i < m->n_tables; i++) {
-        uint64_t *seen = mem_zalloc(index->env.mem, (m->store.n / 64 + 1) * sizeof *seen);
+        uint64_t *seen = mem_zalloc(index->env.mem, (m->codes.rows.n / 64 + 1) * sizeof *seen);
         if (!seen)
             return fail(index->env.error, ERR_NO_MEMORY, "mih: out of memory, cannot check");
         rc = check_table(m, i, seen, &blocks);

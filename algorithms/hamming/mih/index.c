@@ -42,7 +42,7 @@ int mih_create(struct index **index, const struct index_ops *ops, const struct i
     if (m->params.key_bits == 0)
         m->params.key_bits = bits_for(env->expected_n ? env->expected_n : EXPECTED_ROWS);
     m->n_tables = (size_t)m->params.tables;
-    code_store_init(&m->store, env->mem);
+    code_store_init(&m->codes.rows, env->mem);
     mih_blocks_init(&m->blocks, env->mem,
                     sizeof(uint32_t) + (m->params.layout == MIH_COPIED ? sizeof(uint64_t) : 0));
     if (!make_tables(m)) {
@@ -64,6 +64,6 @@ void mih_destroy(struct index *index)
         mem_free(mem, m->tables[i].position);
     }
     mih_blocks_free(&m->blocks);
-    code_store_free(&m->store);
+    code_index_free(&m->codes);
     mem_free(mem, m);
 }

@@ -1,5 +1,4 @@
 /* method.c - multi-index hashing as a method: options, reports, files, table. */
-#include "algorithms/common/codes/code_file.h"
 #include "algorithms/hamming/mih/mih.h"
 
 static const struct index_space spaces[] = { { INDEX_B64, INDEX_HAMMING }, INDEX_SPACES_END };
@@ -34,7 +33,7 @@ static size_t used_buckets(const struct mih_table *t, uint32_t *largest)
 static int mih_stats(const struct index *index, struct stat_sink *sink)
 {
     const struct mih *m = (const struct mih *)index;
-    sink->value(sink->to, "rows", (double)m->store.n);
+    sink->value(sink->to, "rows", (double)m->codes.rows.n);
     sink->value(sink->to, "key_bits", (double)m->params.key_bits);
     for (size_t i = 0; i < m->n_tables; i++) {
         const struct mih_table *t = &m->tables[i];
@@ -55,9 +54,9 @@ static int mih_inspect(const struct index *index, const struct structure_sink *s
 
     if (!sink->enter(sink->to, "mih", 0))
         return OK;
-    sink->number(sink->to, "rows", (double)m->store.n);
-    sink->number(sink->to, "live", (double)m->store.n);
-    sink->ids(sink->to, "ids", m->store.ids, m->store.n);
+    sink->number(sink->to, "rows", (double)m->codes.rows.n);
+    sink->number(sink->to, "live", (double)m->codes.rows.n);
+    sink->ids(sink->to, "ids", m->codes.rows.ids, m->codes.rows.n);
     for (size_t i = 0; i < m->n_tables; i++) {
         const struct mih_table *t = &m->tables[i];
         uint32_t largest;
@@ -68,7 +67,8 @@ static int mih_inspect(const struct index *index, const struct structure_sink *s
         sink->number(sink->to, "bits", t->bits);
         sink->number(sink->to, "buckets", (double)((size_t)1 << t->bits));
         sink->number(sink->to, "buckets_used", (double)used);
-        sink->number(sink->to, "mean_bucket", used > 0 ? (double)m->store.n / (double)used : 0);
+        sink->number(sink->to, "mean_bucket",
+                     used > 0 ? (double)m->codes.rows.n / (double)used : 0);
         sink->number(sink->to, "largest_bucket", largest);
         sink->number(sink->to, "long_buckets", (double)t->n_long);
         sink->leave(sink->to);
@@ -85,10 +85,10 @@ static int mih_memory(const struct index *index, struct memory_use *use)
     for (size_t i = 0; i < m->n_tables; i++)
         tables += (sizeof *m->tables[i].buckets << m->tables[i].bits) +
                   m->tables[i].position_capacity * sizeof *m->tables[i].position;
-    *use = (struct memory_use){ .vectors = code_store_codes_bytes(&m->store),
+    *use = (struct memory_use){ .vectors = code_store_codes_bytes(&m->codes.rows),
                                 .codes = copied ? mih_blocks_bytes(&m->blocks) : 0,
                                 .graph = tables + (copied ? 0 : mih_blocks_bytes(&m->blocks)),
-                                .ids = code_store_ids_bytes(&m->store),
+                                .ids = code_store_ids_bytes(&m->codes.rows),
                                 .other = sizeof *m,
                                 .disk = logged_bytes(index) };
     return OK;
@@ -96,23 +96,13 @@ static int mih_memory(const struct index *index, struct memory_use *use)
 
 /* Save and load: options and rows in one file, "mih.index"; tables are rebuilt. */
 
-static const void *params_of(const struct index *index)
-{
-    return &((const struct mih *)index)->params;
-}
-
-static struct code_store *store_of(struct index *index)
-{
-    return &((struct mih *)index)->store;
-}
-
 static int fill(struct index *index)
 {
     struct mih *m = (struct mih *)index;
-    for (size_t row = 0; row < m->store.n; row++) {
-        if (!mih_file(m, m->store.codes[row], (uint32_t)row))
+    for (size_t row = 0; row < m->codes.rows.n; row++) {
+        if (!mih_file(m, m->codes.rows.codes[row], (uint32_t)row))
             return fail(m->base.env.error, ERR_NO_MEMORY,
-                        "mih: out of memory, cannot load %zu codes", m->store.n);
+                        "mih: out of memory, cannot load %zu codes", m->codes.rows.n);
         mih_tidy(m);
     }
     return OK;
@@ -124,11 +114,11 @@ static const struct code_method method = { .logged = { .ops = &mih_ops,
                                                        .destroy = mih_destroy,
                                                        .insert = mih_insert,
                                                        .remove = mih_remove,
-                                                       .has = code_file_has,
-                                                       .write = code_file_write,
-                                                       .read = code_file_read },
-                                           .params = params_of,
-                                           .store = store_of,
+                                                       .has = code_index_has,
+                                                       .write = code_index_write,
+                                                       .read = code_index_read },
+                                           .params_at = offsetof(struct mih, params),
+                                           .queries = &mih_code_ops,
                                            .fill = fill };
 
 static int create(struct index **index, const struct index_env *env, const void *params)
@@ -156,8 +146,8 @@ const struct index_ops mih_ops = {
     .destroy = logged_destroy,
     .insert = logged_insert,
     .remove = logged_remove,
-    .search = mih_search,
-    .range = mih_range,
+    .search = code_index_search,
+    .range = code_index_range,
     .save = logged_save,
     .load = load,
     .stats = mih_stats,

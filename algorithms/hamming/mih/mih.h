@@ -14,8 +14,7 @@
 #ifndef DRIFTLINE_HAMMING_MIH_MIH_H
 #define DRIFTLINE_HAMMING_MIH_MIH_H
 
-#include "algorithms/common/codes/code_store.h"
-#include "algorithms/common/durable/logged.h"
+#include "algorithms/common/codes/code_index.h"
 #include "algorithms/hamming/mih/blocks.h"
 #include "src/core/index.h"
 
@@ -43,10 +42,9 @@ struct mih_table {
 struct mih {
     union {
         struct index base;
-        struct logged_index logged;
+        struct code_index codes; /* without places: each table has its own */
     };
     struct mih_params params; /* key_bits: never 0 */
-    struct code_store store;
     struct blocks blocks;
     size_t n_tables;
     struct mih_table tables[MIH_TABLES_MAX];
@@ -92,8 +90,7 @@ bool mih_file(struct mih *, uint64_t code, uint32_t row);
 /* Compacts blocks. To be called after the store has added or removed the row. */
 void mih_tidy(struct mih *);
 
-int mih_search(struct index *, const struct search_request *, struct search_result *);
-int mih_range(struct index *, const struct range_request *, struct range_result *);
+extern const struct code_ops mih_code_ops; /* search.c */
 
 int mih_check(const struct index *, struct stat_sink *);
 

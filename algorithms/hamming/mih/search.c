@@ -11,7 +11,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "algorithms/common/codes/code_queries.h"
 #include "algorithms/hamming/mih/mih.h"
 #include "kernels/kernels.h"
 
@@ -61,7 +60,7 @@ static unsigned radius_of(const struct visit *v)
 
 static int compare(struct visit *v, const uint64_t *codes, const uint32_t *rows, size_t n)
 {
-    const struct code_store *s = &v->m->store;
+    const struct code_store *s = &v->m->codes.rows;
     const struct kernels *k = v->m->base.env.kernels;
     uint32_t near[TILE];
     int rc = OK;
@@ -90,7 +89,7 @@ static int compare_rows(struct visit *v)
     uint64_t codes[TILE];
     const size_t n = v->n_rows;
     for (size_t i = 0; i < n; i++)
-        codes[i] = v->m->store.codes[v->rows[i]];
+        codes[i] = v->m->codes.rows.codes[v->rows[i]];
     v->n_rows = 0;
     return compare(v, codes, v->rows, n);
 }
@@ -99,7 +98,7 @@ static int put_aside(struct visit *v, const uint32_t *rows, size_t n)
 {
     int rc = OK;
     for (size_t i = 0; rc == OK && i < n; i++) {
-        __builtin_prefetch(v->m->store.codes + rows[i]);
+        __builtin_prefetch(v->m->codes.rows.codes + rows[i]);
         v->rows[v->n_rows++] = rows[i];
         if (v->n_rows == TILE)
             rc = compare_rows(v);
@@ -283,7 +282,7 @@ static int range_group(const struct index *index, struct code_group *g, unsigned
 static int nearest_query(struct visit *v)
 {
     const struct mih *m = v->m;
-    double share = v->nearest->k < m->store.n ? 0 : 1;
+    double share = v->nearest->k < m->codes.rows.n ? 0 : 1;
     for (unsigned step = 0;; step++) {
         const size_t at = step % m->n_tables;
         const unsigned flips = step / (unsigned)m->n_tables;
@@ -316,15 +315,4 @@ static int nearest_group(const struct index *index, struct code_group *g, struct
     return rc;
 }
 
-static const struct code_ops queries = { .range = range_group, .nearest = nearest_group };
-
-int mih_search(struct index *index, const struct search_request *request,
-               struct search_result *result)
-{
-    return code_search(index, request, result, &queries);
-}
-
-int mih_range(struct index *index, const struct range_request *request, struct range_result *result)
-{
-    return code_range(index, request, result, &queries);
-}
+const struct code_ops mih_code_ops = { .range = range_group, .nearest = nearest_group };

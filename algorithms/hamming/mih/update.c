@@ -34,7 +34,7 @@ static bool is_long(const struct mih_run *run)
 /* Grows to all rows and one more. */
 static bool grow_positions(struct mih *m, struct mih_table *t)
 {
-    return mem_grow(m->base.env.mem, &t->position, &t->position_capacity, m->store.n + 1,
+    return mem_grow(m->base.env.mem, &t->position, &t->position_capacity, m->codes.rows.n + 1,
                     sizeof *t->position);
 }
 
@@ -218,7 +218,7 @@ static void fetch_rows(const struct mih *m, uint64_t code)
 static void fetch_for_insert(const struct mih *m, struct vectors v, const uint64_t *ids, size_t i)
 {
     if (i + AHEAD_BUCKETS < v.n) {
-        slot_table_prefetch(&m->store.slot_of, ids[i + AHEAD_BUCKETS]);
+        slot_table_prefetch(&m->codes.rows.slot_of, ids[i + AHEAD_BUCKETS]);
         fetch_buckets(m, code_at(v, i + AHEAD_BUCKETS));
     }
     if (i + AHEAD_ENTRIES < v.n)
@@ -228,32 +228,33 @@ static void fetch_for_insert(const struct mih *m, struct vectors v, const uint64
 /* The row that an id of the batch probably has. */
 static bool guess(const struct mih *m, const uint64_t *ids, size_t i, size_t n, uint32_t *row)
 {
-    *row = i < n ? slot_table_guess(&m->store.slot_of, ids[i]) : UINT32_MAX;
-    return *row < m->store.n;
+    *row = i < n ? slot_table_guess(&m->codes.rows.slot_of, ids[i]) : UINT32_MAX;
+    return *row < m->codes.rows.n;
 }
 
 /* Includes the rows that will be the last by then, and move. */
 static void fetch_for_remove(const struct mih *m, const uint64_t *ids, size_t i, size_t n)
 {
-    const uint64_t *codes = m->store.codes;
+    const uint64_t *codes = m->codes.rows.codes;
     uint32_t row;
     if (i + AHEAD_IDS < n)
-        slot_table_prefetch(&m->store.slot_of, ids[i + AHEAD_IDS]);
+        slot_table_prefetch(&m->codes.rows.slot_of, ids[i + AHEAD_IDS]);
     if (guess(m, ids, i + AHEAD_CODES, n, &row)) {
         __builtin_prefetch(codes + row, 1);
-        __builtin_prefetch(m->store.ids + row, 1);
+        __builtin_prefetch(m->codes.rows.ids + row, 1);
     }
     if (guess(m, ids, i + AHEAD_BUCKETS, n, &row)) {
         fetch_buckets(m, codes[row]);
-        if (m->store.n > AHEAD_BUCKETS) {
-            fetch_buckets(m, codes[m->store.n - 1 - AHEAD_BUCKETS]);
-            slot_table_prefetch(&m->store.slot_of, m->store.ids[m->store.n - 1 - AHEAD_BUCKETS]);
+        if (m->codes.rows.n > AHEAD_BUCKETS) {
+            fetch_buckets(m, codes[m->codes.rows.n - 1 - AHEAD_BUCKETS]);
+            slot_table_prefetch(&m->codes.rows.slot_of,
+                                m->codes.rows.ids[m->codes.rows.n - 1 - AHEAD_BUCKETS]);
         }
     }
     if (guess(m, ids, i + AHEAD_ENTRIES, n, &row)) {
         fetch_rows(m, codes[row]);
-        if (m->store.n > AHEAD_ENTRIES)
-            fetch_last_rows(m, codes[m->store.n - 1 - AHEAD_ENTRIES]);
+        if (m->codes.rows.n > AHEAD_ENTRIES)
+            fetch_last_rows(m, codes[m->codes.rows.n - 1 - AHEAD_ENTRIES]);
     }
 }
 
@@ -264,7 +265,7 @@ static void block_moved(void *owner, uint32_t from, uint32_t to)
 {
     struct mih *m = owner;
     const struct mih_run run = mih_run(m, (struct mih_bucket){ to, 1 });
-    const uint64_t code = m->store.codes[run.rows[0]];
+    const uint64_t code = m->codes.rows.codes[run.rows[0]];
     size_t i = 0;
     struct mih_bucket *b = &m->tables[0].buckets[mih_key(&m->tables[0], code)];
     while (b->n == 0 || b->block != from) {
@@ -305,15 +306,15 @@ int mih_insert(struct index *index, struct vectors v, const uint64_t *ids, size_
 {
     struct mih *m = (struct mih *)index;
     *done = 0;
-    if (!code_store_reserve(&m->store, ids, v.n, index->env.expected_n))
+    if (!code_store_reserve(&m->codes.rows, ids, v.n, index->env.expected_n))
         return fail(index->env.error, ERR_NO_MEMORY, "mih: out of memory for %zu more codes", v.n);
     for (; *done < v.n; ++*done) {
         const uint64_t code = code_at(v, *done);
         fetch_for_insert(m, v, ids, *done);
-        if (!mih_file(m, code, (uint32_t)m->store.n))
+        if (!mih_file(m, code, (uint32_t)m->codes.rows.n))
             return fail(index->env.error, ERR_NO_MEMORY, "mih: out of memory for code %zu of %zu",
                         *done, v.n);
-        (void)code_store_add(&m->store, code, ids[*done]);
+        (void)code_store_add(&m->codes.rows, code, ids[*done]);
         mih_tidy(m);
     }
     return OK;
@@ -325,16 +326,16 @@ int mih_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)
     for (*done = 0; *done < n; ++*done) {
         uint32_t row;
         fetch_for_remove(m, ids, *done, n);
-        if (!code_store_find(&m->store, ids[*done], &row))
+        if (!code_store_find(&m->codes.rows, ids[*done], &row))
             return fail(index->env.error, ERR_UNKNOWN_ID, "mih: id %" PRIu64 " is not stored",
                         ids[*done]);
-        const uint32_t last = (uint32_t)m->store.n - 1;
+        const uint32_t last = (uint32_t)m->codes.rows.n - 1;
         for (size_t i = 0; i < m->n_tables; i++) {
-            take_out(m, &m->tables[i], m->store.codes[row], row);
+            take_out(m, &m->tables[i], m->codes.rows.codes[row], row);
             if (row != last)
-                rename_row(m, &m->tables[i], m->store.codes[last], last, row);
+                rename_row(m, &m->tables[i], m->codes.rows.codes[last], last, row);
         }
-        code_store_remove(&m->store, row);
+        code_store_remove(&m->codes.rows, row);
         mih_tidy(m);
     }
     return OK;

@@ -39,9 +39,9 @@ static int check_leaf(struct mtree_walk *w, uint32_t number, const struct mtree_
         return broken(t, number, "too many entries are not sorted");
     for (size_t i = 0; i < leaf->n; i++) {
         const uint32_t row = leaf->refs[i];
-        if (row >= t->rows.n || t->rows.codes[row] != leaf->codes[i])
+        if (row >= t->codes.rows.n || t->codes.rows.codes[row] != leaf->codes[i])
             return broken(t, number, "an entry's code is not that of its row");
-        if (t->leaf_of[row] != number)
+        if (t->codes.place[row] != number)
             return broken(t, number, "a row of it is filed elsewhere");
         if (i > 0 && i < leaf->sorted && leaf->to_parent[i - 1] > leaf->to_parent[i])
             return broken(t, number, "entries do not ascend by their distance to the parent");
@@ -90,13 +90,14 @@ int mtree_check(const struct index *index, struct stat_sink *sink)
     struct error *err = index->env.error;
     struct mtree_walk w = { .t = t };
     (void)sink;
-    int rc = code_store_check(&t->rows, "mtree", err);
+    int rc = code_store_check(&t->codes.rows, "mtree", err);
     if (rc == OK && t->root != MTREE_NONE)
         rc = check_node(&w, t->root, MTREE_NONE, NULL);
     if (rc != OK)
         return rc;
-    if (w.rows != t->rows.n)
-        return fail(err, ERR_INVARIANT, "mtree: %zu rows in leaves, %zu stored", w.rows, t->rows.n);
+    if (w.rows != t->codes.rows.n)
+        return fail(err, ERR_INVARIANT, "mtree: %zu rows in leaves, %zu stored", w.rows,
+                    t->codes.rows.n);
     if (w.nodes != t->n_nodes || w.leaves != t->n_leaves || w.bytes != t->nodes_bytes)
         return fail(err, ERR_INVARIANT,
                     "mtree: %zu nodes, %zu leaves, %zu bytes found; %zu, %zu, %zu counted", w.nodes,

@@ -80,13 +80,14 @@ static int put_first(struct mtree *t, uint32_t row, uint64_t code)
     const uint32_t root = mtree_node_new(t, 0, mtree_leaf_capacity(t, 1));
     if (root == MTREE_NONE)
         return no_memory(t);
-    t->root = t->leaf_of[row] = root;
+    t->root = t->codes.place[row] = root;
     leaf_put(mtree_at(t, root), code, row, 0);
     return OK;
 }
 
-int mtree_put(struct mtree *t, uint32_t row, uint64_t code)
+int mtree_put(struct index *index, uint32_t row, uint64_t code)
 {
+    struct mtree *t = (struct mtree *)index;
     if (t->root == MTREE_NONE)
         return put_first(t, row, code);
     uint8_t distances[MTREE_CAPACITY], distance = 0;
@@ -110,6 +111,6 @@ int mtree_put(struct mtree *t, uint32_t row, uint64_t code)
         !mtree_node_fit(t, number, mtree_leaf_capacity(t, node->n + 1)))
         return no_memory(t);
     leaf_put(mtree_at(t, number), code, row, distance);
-    t->leaf_of[row] = number;
+    t->codes.place[row] = number;
     return OK;
 }

@@ -23,7 +23,7 @@ static void show(const struct mtree *t, uint32_t number, const struct mtree_node
     }
     sink->number(sink->to, node->level ? "entries" : "live", node->n);
     for (size_t i = 0; i < node->n && node->level == 0; i++)
-        structure_ids_add(&ids, t->rows.ids[node->refs[i]]);
+        structure_ids_add(&ids, t->codes.rows.ids[node->refs[i]]);
     structure_ids_end(&ids);
     for (size_t i = 0; i < node->n && node->level > 0; i++)
         show(t, node->refs[i], node, i, sink);
@@ -36,7 +36,7 @@ int mtree_inspect(const struct index *index, const struct structure_sink *sink)
 
     if (!sink->enter(sink->to, "mtree", 0))
         return OK;
-    sink->number(sink->to, "rows", (double)t->rows.n);
+    sink->number(sink->to, "rows", (double)t->codes.rows.n);
     sink->number(sink->to, "nodes", (double)t->n_nodes);
     if (t->root != MTREE_NONE)
         show(t, t->root, NULL, 0, sink);

@@ -1,17 +1,11 @@
 /* mtree.c - M-tree over 64-bit codes under Hamming distance (Ciaccia, Patella, Zezula, VLDB 1997):
  * a balanced tree of balls, in which each entry of a node stores its distance to the ball's centre.
  *
- * This file has options, creation, insertion and removal of rows, reports, saving, and the table.
- * Only the rows are saved; load() builds the tree again. */
+ * This file has options, creation, reports, and the table. Only the rows are saved; load() builds the
+ * tree again. */
 #include "algorithms/hamming/mtree/mtree.h"
 
-#include <inttypes.h>
-#include <string.h>
-
-#include "algorithms/common/codes/code_file.h"
 #include "src/core/mem.h"
-
-#define SHRINK_FROM 1024 /* rows; smaller arrays are not shrunk */
 
 static const struct param param_table[] = {
     PARAM_INT(struct mtree_params, node_capacity, 1024, 4, MTREE_CAPACITY,
@@ -44,8 +38,7 @@ static void mtree_destroy(struct index *index)
     struct mtree *t = (struct mtree *)index;
     struct mem *mem = index->env.mem;
     mtree_free_all(t);
-    code_store_free(&t->rows);
-    mem_free(mem, t->leaf_of);
+    code_index_free(&t->codes);
     mem_free(mem, t->split.codes);
     mem_free(mem, t->split.refs);
     mem_free(mem, t->split.order);
@@ -66,7 +59,7 @@ static int mtree_create(struct index **index, const struct index_ops *ops,
     t->rng = rng_at(env->seed, 0);
     t->root = MTREE_NONE;
     t->first_free = UINT64_MAX;
-    code_store_init(&t->rows, env->mem);
+    code_store_init(&t->codes.rows, env->mem);
     if (!split_create(t)) {
         mtree_destroy(&t->base);
         return fail(env->error, ERR_NO_MEMORY, "mtree: out of memory for an index");
@@ -75,88 +68,7 @@ static int mtree_create(struct index **index, const struct index_ops *ops,
     return OK;
 }
 
-/* ------------------------------------------------------------------------ insert, remove */
-
-static int reserve(struct mtree *t, const uint64_t *ids, size_t n)
-{
-    const size_t expected = t->base.env.expected_n;
-    if (!code_store_reserve(&t->rows, ids, n, expected) ||
-        !mem_grow(t->base.env.mem, &t->leaf_of, &t->leaf_of_capacity, t->rows.n + n,
-                  sizeof *t->leaf_of))
-        return fail(t->base.env.error, ERR_NO_MEMORY, "mtree: out of memory for %zu more rows", n);
-    return OK;
-}
-
-static int mtree_insert(struct index *index, struct vectors v, const uint64_t *ids, size_t *done)
-{
-    struct mtree *t = (struct mtree *)index;
-    *done = 0;
-    int rc = reserve(t, ids, v.n);
-    while (rc == OK && *done < v.n) {
-        uint64_t code; /* the caller's may be unaligned */
-        memcpy(&code, (const char *)v.rows + *done * sizeof code, sizeof code);
-        rc = mtree_put(t, (uint32_t)t->rows.n, code);
-        if (rc == OK)
-            (void)code_store_add(&t->rows, code, ids[(*done)++]);
-    }
-    return rc;
-}
-
-/* Gives the last row the number that has become free. */
-static void rename_last(struct mtree *t, uint32_t row)
-{
-    const uint32_t last = (uint32_t)t->rows.n; /* the number of rows before, less one */
-    if (row == last)
-        return;
-    struct mtree_node *leaf = mtree_at(t, t->leaf_of[last]);
-    leaf->refs[mtree_find(leaf, last)] = row;
-    t->leaf_of[row] = t->leaf_of[last];
-}
-
-static void shrink(struct mtree *t)
-{
-    struct mem *mem = t->base.env.mem;
-    const size_t n = t->rows.n, capacity = n + n / 4;
-    if (n == 0) {
-        mem_free(mem, t->leaf_of);
-        t->leaf_of = NULL;
-        t->leaf_of_capacity = 0;
-    } else if (t->leaf_of_capacity >= SHRINK_FROM && n < t->leaf_of_capacity / 4) {
-        uint32_t *less = mem_resize(mem, t->leaf_of, capacity * sizeof *less);
-        t->leaf_of = less ? less : t->leaf_of;
-        t->leaf_of_capacity = less ? capacity : t->leaf_of_capacity;
-    }
-}
-
-static int mtree_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)
-{
-    struct mtree *t = (struct mtree *)index;
-    for (*done = 0; *done < n; ++*done) {
-        uint32_t row;
-        if (!code_store_find(&t->rows, ids[*done], &row))
-            return fail(index->env.error, ERR_UNKNOWN_ID, "mtree: id %" PRIu64 " is not stored",
-                        ids[*done]);
-        mtree_take(t, row);
-        code_store_remove(&t->rows, row);
-        rename_last(t, row);
-        shrink(t);
-    }
-    return OK;
-}
-
-/* ------------------------------------------------------------------------- search, reports */
-
-static int mtree_search(struct index *index, const struct search_request *request,
-                        struct search_result *result)
-{
-    return code_search(index, request, result, &mtree_code_ops);
-}
-
-static int mtree_range(struct index *index, const struct range_request *request,
-                       struct range_result *result)
-{
-    return code_range(index, request, result, &mtree_code_ops);
-}
+/* --------------------------------------------------------------------------------- reports */
 
 struct sums {
     double entries, radii, widest;
@@ -183,11 +95,11 @@ static int mtree_stats(const struct index *index, struct stat_sink *sink)
     struct sums sums = { 0 };
     if (any && mtree_at(t, t->root)->level > 0)
         sum_leaves(t, t->root, &sums);
-    sink->value(sink->to, "rows", (double)t->rows.n);
+    sink->value(sink->to, "rows", (double)t->codes.rows.n);
     sink->value(sink->to, "nodes", (double)t->n_nodes);
     sink->value(sink->to, "leaves", (double)t->n_leaves);
     sink->value(sink->to, "depth", any ? mtree_at(t, t->root)->level + 1.0 : 0);
-    sink->value(sink->to, "leaf_rows_mean", (double)t->rows.n / leaves);
+    sink->value(sink->to, "leaf_rows_mean", (double)t->codes.rows.n / leaves);
     sink->value(sink->to, "leaf_radius_mean", sums.radii / leaves);
     sink->value(sink->to, "leaf_radius_max", sums.widest);
     return OK;
@@ -197,10 +109,10 @@ static int mtree_memory(const struct index *index, struct memory_use *use)
 {
     const struct mtree *t = (const struct mtree *)index;
     *use = (struct memory_use){
-        .codes = code_store_codes_bytes(&t->rows),
-        .ids = code_store_ids_bytes(&t->rows),
+        .codes = code_store_codes_bytes(&t->codes.rows),
+        .ids = code_store_ids_bytes(&t->codes.rows),
         .graph = t->nodes_bytes + t->slots_capacity * sizeof *t->nodes +
-                 t->leaf_of_capacity * sizeof *t->leaf_of,
+                 t->codes.place_capacity * sizeof *t->codes.place,
         .other = sizeof *t + t->split_bytes,
         .disk = logged_bytes(index),
     };
@@ -209,43 +121,20 @@ static int mtree_memory(const struct index *index, struct memory_use *use)
 
 /* -------------------------------------------------------------------------------- save, load */
 
-static const void *params_of(const struct index *index)
-{
-    return &((const struct mtree *)index)->params;
-}
-
-static struct code_store *rows_of(struct index *index)
-{
-    return &((struct mtree *)index)->rows;
-}
-
-static int fill(struct index *index)
-{
-    struct mtree *t = (struct mtree *)index;
-    int rc = OK;
-    if (t->rows.n == 0)
-        return OK;
-    if (!mem_grow(t->base.env.mem, &t->leaf_of, &t->leaf_of_capacity, t->rows.n,
-                  sizeof *t->leaf_of))
-        return fail(t->base.env.error, ERR_NO_MEMORY, "mtree: out of memory, cannot load %zu rows",
-                    t->rows.n);
-    for (size_t row = 0; row < t->rows.n && rc == OK; row++)
-        rc = mtree_put(t, (uint32_t)row, t->rows.codes[row]);
-    return rc;
-}
-
 static const struct code_method method = { .logged = { .ops = &mtree_ops,
                                                        .version = 1,
                                                        .create = mtree_create,
                                                        .destroy = mtree_destroy,
-                                                       .insert = mtree_insert,
-                                                       .remove = mtree_remove,
-                                                       .has = code_file_has,
-                                                       .write = code_file_write,
-                                                       .read = code_file_read },
-                                           .params = params_of,
-                                           .store = rows_of,
-                                           .fill = fill };
+                                                       .insert = code_index_insert,
+                                                       .remove = code_index_remove,
+                                                       .has = code_index_has,
+                                                       .write = code_index_write,
+                                                       .read = code_index_read },
+                                           .params_at = offsetof(struct mtree, params),
+                                           .places = true,
+                                           .queries = &mtree_code_ops,
+                                           .put = mtree_put,
+                                           .take = mtree_take };
 
 static int create(struct index **index, const struct index_env *env, const void *params)
 {
@@ -276,8 +165,8 @@ const struct index_ops mtree_ops = {
     .destroy = logged_destroy,
     .insert = logged_insert,
     .remove = logged_remove,
-    .search = mtree_search,
-    .range = mtree_range,
+    .search = code_index_search,
+    .range = code_index_range,
     .save = logged_save,
     .load = load,
     .stats = mtree_stats,

@@ -8,13 +8,11 @@
  *    the root;
  *  - a leaf's first `sorted` entries ascend by to_parent, so those that a search cannot exclude by
  *    it are contiguous; the few after them are newer and are merged in together;
- *  - leaf_of[row] is the leaf with the row's entry, so a removal needs no search. */
+ *  - codes.place[row] is the leaf with the row's entry, so a removal needs no search. */
 #ifndef DRIFTLINE_HAMMING_MTREE_MTREE_H
 #define DRIFTLINE_HAMMING_MTREE_MTREE_H
 
-#include "algorithms/common/codes/code_queries.h"
-#include "algorithms/common/codes/code_store.h"
-#include "algorithms/common/durable/logged.h"
+#include "algorithms/common/codes/code_index.h"
 #include "algorithms/hamming/tree_query.h"
 #include "src/core/index.h"
 #include "src/core/rng.h"
@@ -47,7 +45,7 @@ struct mtree_node {
     uint8_t *radius; /* NULL in a leaf */
 };
 
-/* Nodes have numbers, for leaf_of; a free number stores the next free one. */
+/* Nodes have numbers, for the rows' places; a free number stores the next free one. */
 union mtree_slot {
     struct mtree_node *node;
     uint64_t next_free;
@@ -67,13 +65,10 @@ struct mtree_split {
 struct mtree {
     union {
         struct index base;
-        struct logged_index logged;
+        struct code_index codes; /* the place of a row: the number of its leaf */
     };
     struct mtree_params params;
     struct rng rng;
-    struct code_store rows;
-    uint32_t *leaf_of; /* the number of a leaf for each row */
-    size_t leaf_of_capacity;
     union mtree_slot *nodes;
     size_t n_slots, slots_capacity;
     uint64_t first_free; /* UINT64_MAX: none */
@@ -115,16 +110,16 @@ void mtree_entry_drop(struct mtree_node *, size_t at);
 /* The greatest distance between `code` and a row below the node, or at_least if that is more. */
 unsigned mtree_reach(const struct mtree *, uint32_t number, uint64_t code, unsigned at_least);
 
-/* insert.c, split.c, remove.c: the row is in the store; leaf_of has space for it. */
+/* insert.c, split.c, remove.c: each row has a place. */
 
 /* OK or ERR_NO_MEMORY, which leaves the tree unchanged except that some radii may be wider
    than necessary. */
-int mtree_put(struct mtree *, uint32_t row, uint64_t code);
+int mtree_put(struct index *, uint32_t row, uint64_t code);
 /* Divides node `number`, which is full, together with one more entry; `spare` is a list, linked by
    `parent`, of as many nodes as the splits up the tree need. */
 void mtree_divide(struct mtree *, uint32_t number, uint64_t code, uint32_t ref, uint32_t spare);
-/* Removes the row's entry from the tree; the row itself stays in the store. */
-void mtree_take(struct mtree *, uint32_t row);
+/* Removes the row's entry, and gives the last row its number; the store still has both. */
+void mtree_take(struct index *, uint32_t row);
 
 /* search.c, check.c */
 extern const struct code_ops mtree_code_ops;

@@ -27,7 +27,7 @@ static void merge_leaf(struct mtree *t, uint32_t from, uint32_t to, const uint8_
     mtree_leaf_sort(b);
     mtree_leaf_merge(b, a->codes, a->refs, distances, a->n);
     for (size_t i = 0; i < a->n; i++)
-        t->leaf_of[a->refs[i]] = to;
+        t->codes.place[a->refs[i]] = to;
 }
 
 static void merge_inner(struct mtree *t, uint32_t from, uint32_t to, const uint8_t *distances)
@@ -114,13 +114,20 @@ static void condense(struct mtree *t, uint32_t number)
     lower_root(t);
 }
 
-void mtree_take(struct mtree *t, uint32_t row)
+void mtree_take(struct index *index, uint32_t row)
 {
-    const uint32_t number = t->leaf_of[row];
+    struct mtree *t = (struct mtree *)index;
+    const uint32_t last = (uint32_t)t->codes.rows.n - 1;
+    const uint32_t number = t->codes.place[row];
     struct mtree_node *leaf = mtree_at(t, number);
     mtree_entry_drop(leaf, mtree_find(leaf, row));
     const size_t capacity = mtree_leaf_capacity(t, leaf->n);
     if (leaf->capacity > capacity + capacity / 2)
         (void)mtree_node_fit(t, number, capacity); /* on failure it keeps its capacity */
     condense(t, number);
+    if (row == last)
+        return;
+    leaf = mtree_at(t, t->codes.place[last]);
+    leaf->refs[mtree_find(leaf, last)] = row;
+    t->codes.place[row] = t->codes.place[last];
 }

@@ -129,7 +129,7 @@ static uint8_t fill(struct mtree *t, uint32_t number, size_t first, size_t end, 
             node->radius[i] = s->radius[e];
             mtree_at(t, s->refs[e])->parent = number;
         } else {
-            t->leaf_of[s->refs[e]] = number;
+            t->codes.place[s->refs[e]] = number;
         }
     }
     /* The radius of the rows themselves; max(to_parent + radius) would soon reach 64. */

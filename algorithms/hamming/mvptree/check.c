@@ -46,7 +46,8 @@ static int check_leaf(struct mvptree_walk *w, const struct mvptree_leaf *leaf)
         return broken(w, "another number of path distances than its depth has");
     for (size_t i = 0; i < leaf->n && rc == OK; i++) {
         const uint32_t row = leaf->rows[i];
-        if (row >= t->rows.n || t->rows.codes[row] != leaf->codes[i] || t->place[row] != i)
+        if (row >= t->codes.rows.n || t->codes.rows.codes[row] != leaf->codes[i] ||
+            t->codes.place[row] != i)
             return broken(w, "a position's code or row is not that of the store");
         rc =
             check_way(w, &leaf->head, leaf->codes[i], leaf->path + i, leaf->capacity, leaf->n_path);
@@ -67,7 +68,7 @@ static int check_inner(struct mvptree_walk *w, const struct mvptree_inner *inner
         dead += row == MVP_DEAD;
         if (row == MVP_DEAD)
             continue;
-        if (row >= t->rows.n || t->rows.codes[row] != inner->codes[i])
+        if (row >= t->codes.rows.n || t->codes.rows.codes[row] != inner->codes[i])
             return broken(w, "a vantage point is not its row");
         const int rc = check_way(w, &inner->head, inner->codes[i], NULL, 0, 0);
         if (rc != OK)
@@ -95,7 +96,7 @@ int mvptree_check(const struct index *index, struct stat_sink *sink)
     struct error *err = index->env.error;
     struct mvptree_walk w = { .t = t };
     (void)sink;
-    int rc = code_store_check(&t->rows, "mvptree", err);
+    int rc = code_store_check(&t->codes.rows, "mvptree", err);
     for (struct mvptree_node *node = t->root; node && rc == OK;
          node = mvptree_next(t, node, NULL)) {
         rc = node->leaf ? check_leaf(&w, (struct mvptree_leaf *)node)
@@ -106,9 +107,9 @@ int mvptree_check(const struct index *index, struct stat_sink *sink)
     }
     if (rc != OK)
         return rc;
-    if (w.rows != t->rows.n)
+    if (w.rows != t->codes.rows.n)
         return fail(err, ERR_INVARIANT, "mvptree: %zu rows in the tree, %zu stored", w.rows,
-                    t->rows.n);
+                    t->codes.rows.n);
     if (w.inner != t->n_inner || w.leaves != t->n_leaves || w.bytes != t->nodes_bytes)
         return fail(err, ERR_INVARIANT,
                     "mvptree: %zu inner nodes, %zu leaves, %zu bytes found; %zu, %zu, %zu counted",

@@ -7,7 +7,6 @@
 
 #include <string.h>
 
-
 static void widen(const struct mvptree *t, struct mvptree_inner *inner, size_t child,
                   const uint8_t *distances)
 {
@@ -60,8 +59,9 @@ static struct mvptree_inner *count_up(const struct mvptree *t, struct mvptree_in
     return top;
 }
 
-int mvptree_put(struct mvptree *t, uint32_t row, uint64_t code)
+int mvptree_put(struct index *index, uint32_t row, uint64_t code)
 {
+    struct mvptree *t = (struct mvptree *)index;
     uint8_t distances[MVP_POINTS], path[TREE_PATH + MVP_POINTS];
     struct mvptree_inner *parent = NULL;
     struct mvptree_node *node = t->root;

@@ -9,7 +9,7 @@ static void show_leaf(const struct mvptree *t, const struct mvptree_leaf *leaf,
 
     sink->number(sink->to, "live", leaf->n);
     for (uint32_t i = 0; i < leaf->n; i++)
-        structure_ids_add(&ids, t->rows.ids[leaf->rows[i]]);
+        structure_ids_add(&ids, t->codes.rows.ids[leaf->rows[i]]);
     structure_ids_end(&ids);
 }
 
@@ -27,7 +27,7 @@ static void show_points(const struct mvptree *t, const struct mvptree_inner *inn
     sink->number(sink->to, "live_below", (double)(inner->live - live));
     for (size_t i = 0; i < t->v; i++)
         if (inner->rows[i] != MVP_DEAD)
-            structure_ids_add(&ids, t->rows.ids[inner->rows[i]]);
+            structure_ids_add(&ids, t->codes.rows.ids[inner->rows[i]]);
     structure_ids_end(&ids);
 }
 
@@ -57,7 +57,7 @@ int mvptree_inspect(const struct index *index, const struct structure_sink *sink
 
     if (!sink->enter(sink->to, "mvptree", 0))
         return OK;
-    sink->number(sink->to, "rows", (double)t->rows.n);
+    sink->number(sink->to, "rows", (double)t->codes.rows.n);
     sink->number(sink->to, "nodes", (double)(t->n_inner + t->n_leaves));
     if (t->root)
         show(t, t->root, &number, sink);

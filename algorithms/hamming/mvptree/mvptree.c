@@ -1,17 +1,13 @@
 /* mvptree.c - multi-vantage-point tree over 64-bit codes under Hamming distance (Bozkaya and
  * Ozsoyoglu, SIGMOD 1997), grown by insertion as in the hftrie author's implementation.
  *
- * This file has options, creation, insertion and removal of rows, reports, saving, and the table.
- * Only the rows are saved; load() builds the tree of all rows at once. */
+ * This file has options, creation, reports, and the table. Only the rows are saved; load() builds
+ * the tree of all rows at once. */
 #include "algorithms/hamming/mvptree/mvptree.h"
 
 #include <inttypes.h>
-#include <string.h>
 
-#include "algorithms/common/codes/code_file.h"
 #include "src/core/mem.h"
-
-#define SHRINK_FROM 1024 /* rows; smaller arrays are not shrunk */
 
 static const struct param param_table[] = {
     PARAM_INT(struct mvptree_params, branch_factor, 2, 2, 16,
@@ -58,7 +54,7 @@ static int mvptree_create(struct index **index, const struct index_ops *ops,
     t->fan_out = fan_out_of(p);
     t->path_length = (size_t)p->path_length;
     t->rng = rng_at(env->seed, 0);
-    code_store_init(&t->rows, env->mem);
+    code_store_init(&t->codes.rows, env->mem);
     *index = &t->base;
     return OK;
 }
@@ -69,80 +65,11 @@ static void mvptree_destroy(struct index *index)
     struct mem *mem = index->env.mem;
     if (t->root)
         mvptree_free_below(t, t->root);
-    code_store_free(&t->rows);
-    mem_free(mem, t->place);
+    code_index_free(&t->codes);
     mem_free(mem, t);
 }
 
-/* ------------------------------------------------------------------------ insert, remove */
-
-static int reserve(struct mvptree *t, const uint64_t *ids, size_t n)
-{
-    if (!code_store_reserve(&t->rows, ids, n, t->base.env.expected_n) ||
-        !mem_grow(t->base.env.mem, &t->place, &t->place_capacity, t->rows.n + n, sizeof *t->place))
-        return fail(t->base.env.error, ERR_NO_MEMORY, "mvptree: out of memory for %zu more rows",
-                    n);
-    return OK;
-}
-
-static int mvptree_insert(struct index *index, struct vectors v, const uint64_t *ids, size_t *done)
-{
-    struct mvptree *t = (struct mvptree *)index;
-    *done = 0;
-    int rc = reserve(t, ids, v.n);
-    while (rc == OK && *done < v.n) {
-        uint64_t code; /* the caller's may be unaligned */
-        memcpy(&code, (const char *)v.rows + *done * sizeof code, sizeof code);
-        rc = mvptree_put(t, (uint32_t)t->rows.n, code);
-        if (rc == OK)
-            (void)code_store_add(&t->rows, code, ids[(*done)++]);
-    }
-    return rc;
-}
-
-static void shrink(struct mvptree *t)
-{
-    struct mem *mem = t->base.env.mem;
-    const size_t n = t->rows.n, capacity = n + n / 4;
-    if (n == 0) {
-        mem_free(mem, t->place);
-        t->place = NULL;
-        t->place_capacity = 0;
-    } else if (t->place_capacity >= SHRINK_FROM && n < t->place_capacity / 4) {
-        uint32_t *less = mem_resize(mem, t->place, capacity * sizeof *less);
-        t->place = less ? less : t->place;
-        t->place_capacity = less ? capacity : t->place_capacity;
-    }
-}
-
-static int mvptree_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)
-{
-    struct mvptree *t = (struct mvptree *)index;
-    for (*done = 0; *done < n; ++*done) {
-        uint32_t row;
-        if (!code_store_find(&t->rows, ids[*done], &row))
-            return fail(index->env.error, ERR_UNKNOWN_ID, "mvptree: id %" PRIu64 " is not stored",
-                        ids[*done]);
-        mvptree_take(t, row);
-        code_store_remove(&t->rows, row);
-        shrink(t);
-    }
-    return OK;
-}
-
-/* ------------------------------------------------------------------------- search, reports */
-
-static int mvptree_search(struct index *index, const struct search_request *request,
-                          struct search_result *result)
-{
-    return code_search(index, request, result, &mvptree_code_ops);
-}
-
-static int mvptree_range(struct index *index, const struct range_request *request,
-                         struct range_result *result)
-{
-    return code_range(index, request, result, &mvptree_code_ops);
-}
+/* --------------------------------------------------------------------------------- reports */
 
 static int mvptree_stats(const struct index *index, struct stat_sink *sink)
 {
@@ -159,7 +86,7 @@ static int mvptree_stats(const struct index *index, struct stat_sink *sink)
     }
     if (t->root && !t->root->leaf)
         dead = ((const struct mvptree_inner *)t->root)->dead;
-    sink->value(sink->to, "rows", (double)t->rows.n);
+    sink->value(sink->to, "rows", (double)t->codes.rows.n);
     sink->value(sink->to, "nodes", (double)(t->n_inner + t->n_leaves));
     sink->value(sink->to, "leaves", (double)t->n_leaves);
     sink->value(sink->to, "depth", (double)depth);
@@ -174,9 +101,9 @@ static int mvptree_memory(const struct index *index, struct memory_use *use)
 {
     const struct mvptree *t = (const struct mvptree *)index;
     *use = (struct memory_use){
-        .codes = code_store_codes_bytes(&t->rows),
-        .ids = code_store_ids_bytes(&t->rows),
-        .graph = t->nodes_bytes + t->place_capacity * sizeof *t->place,
+        .codes = code_store_codes_bytes(&t->codes.rows),
+        .ids = code_store_ids_bytes(&t->codes.rows),
+        .graph = t->nodes_bytes + t->codes.place_capacity * sizeof *t->codes.place,
         .other = sizeof *t,
         .disk = logged_bytes(index),
     };
@@ -185,32 +112,23 @@ static int mvptree_memory(const struct index *index, struct memory_use *use)
 
 /* -------------------------------------------------------------------------------- save, load */
 
-static const void *params_of(const struct index *index)
-{
-    return &((const struct mvptree *)index)->params;
-}
-
-static struct code_store *rows_of(struct index *index)
-{
-    return &((struct mvptree *)index)->rows;
-}
-
 /* One leaf of all rows, which is then divided: the paper's construction. */
 static int fill(struct index *index)
 {
     struct mvptree *t = (struct mvptree *)index;
-    const size_t n = t->rows.n;
+    const size_t n = t->codes.rows.n;
     if (n == 0)
         return OK;
-    struct mvptree_leaf *leaf = NULL;
-    if (mem_grow(t->base.env.mem, &t->place, &t->place_capacity, n, sizeof *t->place))
-        leaf = mvptree_leaf_new(t, 0, mvptree_leaf_capacity(n));
+    const int rc = code_index_reserve_places(index, n);
+    if (rc != OK)
+        return rc;
+    struct mvptree_leaf *leaf = mvptree_leaf_new(t, 0, mvptree_leaf_capacity(n));
     if (!leaf)
         return fail(t->base.env.error, ERR_NO_MEMORY,
                     "mvptree: out of memory, cannot load %zu rows", n);
     mvptree_link(t, NULL, 0, &leaf->head);
     for (size_t row = 0; row < n; row++)
-        mvptree_leaf_append(t, leaf, t->rows.codes[row], (uint32_t)row, NULL);
+        mvptree_leaf_append(t, leaf, t->codes.rows.codes[row], (uint32_t)row, NULL);
     mvptree_divide(t, &leaf->head);
     return OK;
 }
@@ -219,13 +137,16 @@ static const struct code_method method = { .logged = { .ops = &mvptree_ops,
                                                        .version = 1,
                                                        .create = mvptree_create,
                                                        .destroy = mvptree_destroy,
-                                                       .insert = mvptree_insert,
-                                                       .remove = mvptree_remove,
-                                                       .has = code_file_has,
-                                                       .write = code_file_write,
-                                                       .read = code_file_read },
-                                           .params = params_of,
-                                           .store = rows_of,
+                                                       .insert = code_index_insert,
+                                                       .remove = code_index_remove,
+                                                       .has = code_index_has,
+                                                       .write = code_index_write,
+                                                       .read = code_index_read },
+                                           .params_at = offsetof(struct mvptree, params),
+                                           .places = true,
+                                           .queries = &mvptree_code_ops,
+                                           .put = mvptree_put,
+                                           .take = mvptree_take,
                                            .fill = fill };
 
 static int create(struct index **index, const struct index_env *env, const void *params)
@@ -257,8 +178,8 @@ const struct index_ops mvptree_ops = {
     .destroy = logged_destroy,
     .insert = logged_insert,
     .remove = logged_remove,
-    .search = mvptree_search,
-    .range = mvptree_range,
+    .search = code_index_search,
+    .range = code_index_range,
     .save = logged_save,
     .load = load,
     .stats = mvptree_stats,

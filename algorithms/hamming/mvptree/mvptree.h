@@ -8,14 +8,12 @@
  *  - a code's cuts lead from the root to its row, unless that is a vantage point on the way;
  *  - the distances of a child's rows to vantage point i are within lo[i] .. hi[i] of the child;
  *  - a leaf's path bytes are the distances to the vantage points from the root on;
- *  - place[row] is the row's position in its leaf (a vantage point has none);
+ *  - codes.place[row] is the row's position in its leaf (a vantage point has none);
  *  - a vantage point whose row was removed stays as a routing point, its row MVP_DEAD. */
 #ifndef DRIFTLINE_HAMMING_MVPTREE_MVPTREE_H
 #define DRIFTLINE_HAMMING_MVPTREE_MVPTREE_H
 
-#include "algorithms/common/codes/code_queries.h"
-#include "algorithms/common/codes/code_store.h"
-#include "algorithms/common/durable/logged.h"
+#include "algorithms/common/codes/code_index.h"
 #include "algorithms/hamming/tree_query.h"
 #include "src/core/index.h"
 #include "src/core/rng.h"
@@ -66,14 +64,11 @@ struct mvptree_inner {
 struct mvptree {
     union {
         struct index base;
-        struct logged_index logged;
+        struct code_index codes; /* the place of a row: its position in its leaf */
     };
     struct mvptree_params params;
     size_t m, v, fan_out, path_length;
     struct rng rng;
-    struct code_store rows;
-    uint32_t *place;
-    size_t place_capacity;
     struct mvptree_node *root; /* NULL: no rows */
     size_t n_inner, n_leaves, nodes_bytes;
 };
@@ -112,13 +107,13 @@ size_t mvptree_route(const struct mvptree *, const struct mvptree_inner *, uint6
 
 /* The row is in the store or about to be; place has space for it. OK or ERR_NO_MEMORY, which leaves
    the tree's contents unchanged. */
-int mvptree_put(struct mvptree *, uint32_t row, uint64_t code);
+int mvptree_put(struct index *, uint32_t row, uint64_t code);
 /* Divides leaves above their limit from `node` down, as far as memory allows. */
 void mvptree_divide(struct mvptree *, struct mvptree_node *node);
 /* Rebuilds a subtree from its live rows, as far as memory allows. */
 void mvptree_rebuild(struct mvptree *, struct mvptree_inner *top);
 /* Removes a row from the tree and then gives the last row its number; the store still has both. */
-void mvptree_take(struct mvptree *, uint32_t row);
+void mvptree_take(struct index *, uint32_t row);
 
 /* search.c, check.c */
 extern const struct code_ops mvptree_code_ops;

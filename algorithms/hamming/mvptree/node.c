@@ -98,7 +98,7 @@ void mvptree_leaf_append(struct mvptree *t, struct mvptree_leaf *leaf, uint64_t 
     leaf->rows[at] = row;
     for (size_t j = 0; j < leaf->n_path; j++)
         leaf->path[j * leaf->capacity + at] = path[j];
-    t->place[row] = at;
+    t->codes.place[row] = at;
 }
 
 /* --------------------------------------------------------------------------------- links */

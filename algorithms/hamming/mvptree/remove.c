@@ -13,7 +13,7 @@ struct spot {
 
 static struct spot locate(const struct mvptree *t, uint32_t row)
 {
-    const uint64_t code = t->rows.codes[row];
+    const uint64_t code = t->codes.rows.codes[row];
     uint8_t distances[MVP_POINTS];
     struct mvptree_node *node = t->root;
     while (!node->leaf) {
@@ -23,7 +23,7 @@ static struct spot locate(const struct mvptree *t, uint32_t row)
                 return (struct spot){ node, i };
         node = inner->children[mvptree_route(t, inner, code, distances)];
     }
-    return (struct spot){ node, t->place[row] };
+    return (struct spot){ node, t->codes.place[row] };
 }
 
 /* The leaf's last row moves to the position. */
@@ -34,7 +34,7 @@ static void erase(struct mvptree *t, struct mvptree_leaf *leaf, size_t at)
     leaf->rows[at] = leaf->rows[last];
     for (size_t j = 0; j < leaf->n_path; j++)
         leaf->path[j * leaf->capacity + at] = leaf->path[j * leaf->capacity + last];
-    t->place[leaf->rows[at]] = (uint32_t)at;
+    t->codes.place[leaf->rows[at]] = (uint32_t)at;
 }
 
 /* ------------------------------------------------------------------------------- rebuild */
@@ -119,8 +119,9 @@ static void tidy(struct mvptree *t, struct mvptree_node *node)
         mvptree_rebuild(t, top);
 }
 
-void mvptree_take(struct mvptree *t, uint32_t row)
+void mvptree_take(struct index *index, uint32_t row)
 {
+    struct mvptree *t = (struct mvptree *)index;
     const struct spot spot = locate(t, row);
     struct mvptree_inner *up = spot.node->parent;
     const bool leaf = spot.node->leaf;
@@ -136,13 +137,13 @@ void mvptree_take(struct mvptree *t, uint32_t row)
     }
     tidy(t, spot.node);
 
-    const uint32_t last = (uint32_t)t->rows.n - 1;
+    const uint32_t last = (uint32_t)t->codes.rows.n - 1;
     if (row == last)
         return;
     const struct spot moved = locate(t, last);
     if (moved.node->leaf) {
         ((struct mvptree_leaf *)moved.node)->rows[moved.at] = row;
-        t->place[row] = (uint32_t)moved.at;
+        t->codes.place[row] = (uint32_t)moved.at;
     } else {
         ((struct mvptree_inner *)moved.node)->rows[moved.at] = row;
     }

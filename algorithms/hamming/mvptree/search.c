@@ -110,13 +110,13 @@ static int range_group(const struct index *index, struct code_group *group, unsi
                        struct code_answers *answers)
 {
     const struct mvptree *t = (const struct mvptree *)index;
-    return hamming_tree_range_group(index, &t->rows, group, radius, answers, visit);
+    return hamming_tree_range_group(index, &t->codes.rows, group, radius, answers, visit);
 }
 
 static int nearest_group(const struct index *index, struct code_group *group, struct topk *nearest)
 {
     const struct mvptree *t = (const struct mvptree *)index;
-    return hamming_tree_nearest_group(index, &t->rows, group, nearest, visit);
+    return hamming_tree_nearest_group(index, &t->codes.rows, group, nearest, visit);
 }
 
 const struct code_ops mvptree_code_ops = { .range = range_group,

@@ -33,13 +33,13 @@ static struct scene *scene_new(const struct mih_params *params, uint64_t stream,
     assert_non_null(s);
     test_bench_begin(&s->bench, INDEX_B64, INDEX_HAMMING, 64, threads);
     s->rng = rng_at(test_seed(), stream);
-    assert_ok(mih_create(&s->index, &mih_ops, &s->bench.env, params), &s->bench.error);
+    assert_ok(mih_ops.create(&s->index, &s->bench.env, params), &s->bench.error);
     return s;
 }
 
 static void scene_free(struct scene *s)
 {
-    mih_destroy(s->index);
+    mih_ops.destroy(s->index);
     assert_int_equal(mem_live(&s->bench.mem), 0);
     test_bench_end(&s->bench);
     free(s);
@@ -53,7 +53,7 @@ static struct vectors vectors_of(const uint64_t *codes, size_t n)
 static void expect_sound(struct scene *s)
 {
     assert_ok(mih_check(s->index, NULL), &s->bench.error);
-    assert_int_equal(((struct mih *)s->index)->store.n, s->n);
+    assert_int_equal(((struct mih *)s->index)->codes.rows.n, s->n);
 }
 
 /* clusters = 0: uniform. copies: share of codes equal to a stored one. */
@@ -150,7 +150,7 @@ static void expect_range(struct scene *s, unsigned radius, const struct id_filte
     const struct range_request request = { vectors_of(&query, 1), radius, NULL, filter, 1 };
     struct range_result result = { .found = take, .to = &found };
     found.n = 0;
-    assert_ok(mih_range(s->index, &request, &result), &s->bench.error);
+    assert_ok(mih_ops.range(s->index, &request, &result), &s->bench.error);
     qsort(found.pairs, found.n, sizeof *found.pairs, by_distance);
     assert_int_equal(found.n, truth(s, query, radius, filter, expected));
     for (size_t i = 0; i < found.n; i++) {
@@ -168,7 +168,7 @@ static void expect_nearest(struct scene *s, size_t k, const struct id_filter *fi
         queries[q] = random_query(s);
     const struct search_request request = { vectors_of(queries, 3), k, NULL, filter, 2 };
     struct search_result result = { .ids = ids, .distances = distances };
-    assert_ok(mih_search(s->index, &request, &result), &s->bench.error);
+    assert_ok(mih_ops.search(s->index, &request, &result), &s->bench.error);
     for (size_t q = 0; q < 3; q++) {
         const size_t n = truth(s, queries[q], 64, filter, expected);
         for (size_t i = 0; i < k; i++) {
@@ -193,7 +193,6 @@ static struct id_filter random_filter(struct scene *s, uint64_t *bits, size_t wo
 
 static void test_histories(void **state)
 {
-    (void)state;
     for (size_t i = 0; i < SETTINGS; i++) {
         struct scene *s = scene_new(&settings[i], 10 + i, 2);
         for (size_t step = 0; step < 30; step++) {
@@ -216,7 +215,6 @@ static void test_histories(void **state)
 
 static void test_every_radius(void **state)
 {
-    (void)state;
     for (size_t i = 0; i < SETTINGS; i++) {
         struct scene *s = scene_new(&settings[i], 30 + i, 1);
         insert(s, 3000, i % 2 ? 4 : 0, .1);
@@ -229,7 +227,6 @@ static void test_every_radius(void **state)
 /* A query with few answers reads few buckets, and each code at most once for any k. */
 static void test_reads_little(void **state)
 {
-    (void)state;
     struct scene *s = scene_new(&settings[0], 50, 1);
     insert(s, MOST, 0, 0);
     for (unsigned radius = 0; radius <= 64; radius += 4) {
@@ -238,7 +235,7 @@ static void test_reads_little(void **state)
         const struct range_request request = { vectors_of(&query, 1), radius, NULL, NULL, 1 };
         struct range_result result = { .found = take, .to = &found };
         found.n = 0;
-        assert_ok(mih_range(s->index, &request, &result), &s->bench.error);
+        assert_ok(mih_ops.range(s->index, &request, &result), &s->bench.error);
         assert_true(result.work.distances <= MOST);
         if (radius < 8)
             assert_true(result.work.distances < MOST / 10);
@@ -251,7 +248,6 @@ static void test_reads_little(void **state)
 /* One code under most ids: buckets become long and short again, and rows are still found. */
 static void test_duplicates(void **state)
 {
-    (void)state;
     for (size_t i = 0; i < SETTINGS; i++) {
         struct scene *s = scene_new(&settings[i], 60 + i, 1);
         for (size_t step = 0; step < 6; step++) {
@@ -275,7 +271,6 @@ static void test_duplicates(void **state)
 /* 100 000 ids of one code: the cost of insertion and deletion does not grow with the bucket. */
 static void test_one_code(void **state)
 {
-    (void)state;
     enum { IDS = 100000 };
     struct scene *s = scene_new(&settings[1], 70, 1);
     uint64_t *codes = calloc(IDS, sizeof *codes), *ids = calloc(IDS, sizeof *ids);
@@ -302,7 +297,6 @@ static void test_one_code(void **state)
 /* After each failed allocation exactly the rows that were reported as inserted are stored. */
 static void test_no_memory(void **state)
 {
-    (void)state;
     for (size_t i = 0; i < 3; i++) {
         struct scene *s = scene_new(&settings[i], 80 + i, 1);
         size_t inserted = 0;
@@ -378,7 +372,6 @@ static void give_block(struct block_set *set, size_t i)
 /* Blocks of all sizes are allocated, freed and moved at random: none overlap, none are left. */
 static void test_blocks(void **state)
 {
-    (void)state;
     static const size_t entry_bytes[] = { 4, 12 };
     for (size_t e = 0; e < 2; e++) {
         struct block_set *set = calloc(1, sizeof *set);
@@ -410,7 +403,6 @@ static void test_blocks(void **state)
 /* One in twenty of many blocks stays, at random places: the memory of the others is freed. */
 static void test_blocks_that_stay(void **state)
 {
-    (void)state;
     struct block_set *set = calloc(1, sizeof *set);
     assert_non_null(set);
     struct mem mem = { 0 };

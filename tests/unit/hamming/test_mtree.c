@@ -5,7 +5,6 @@
 
 static void test_histories(void **state)
 {
-    (void)state;
     tree_history(&mtree_ops, "node_capacity=4", 150, 120);
     tree_history(&mtree_ops, "node_capacity=5,promotion=random", 150, 300);
     tree_history(&mtree_ops, "node_capacity=16", 150, 500);
@@ -15,26 +14,22 @@ static void test_histories(void **state)
 
 static void test_adversaries(void **state)
 {
-    (void)state;
     tree_adversaries(&mtree_ops, "", 100000);
     tree_adversaries(&mtree_ops, "node_capacity=16", 20000);
 }
 
 static void test_no_memory(void **state)
 {
-    (void)state;
     tree_remove_without_memory(&mtree_ops, "node_capacity=12");
 }
 
 static void test_prunes(void **state)
 {
-    (void)state;
     tree_prunes(&mtree_ops, "node_capacity=32", .25);
 }
 
 static void test_repeats(void **state)
 {
-    (void)state;
     tree_repeats(&mtree_ops, "node_capacity=20");
     tree_repeats(&mtree_ops, "node_capacity=20,promotion=random");
 }
@@ -58,7 +53,6 @@ static void expect_noticed(struct code_tree *t, const char *sentence)
 
 static void test_check_notices(void **state)
 {
-    (void)state;
     struct code_tree t;
     uint64_t codes[500];
     tree_begin(&t, &mtree_ops, "node_capacity=8");
@@ -77,9 +71,9 @@ static void test_check_notices(void **state)
     expect_noticed(&t, "a distance to the parent is wrong");
     leaf->to_parent[0] ^= 1;
 
-    m->leaf_of[leaf->refs[0]] ^= 1;
+    m->codes.place[leaf->refs[0]] ^= 1;
     expect_noticed(&t, "a row of it is filed elsewhere");
-    m->leaf_of[leaf->refs[0]] ^= 1;
+    m->codes.place[leaf->refs[0]] ^= 1;
 
     m->n_leaves++;
     expect_noticed(&t, "leaves");

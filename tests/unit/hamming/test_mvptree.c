@@ -5,7 +5,6 @@
 
 static void test_histories(void **state)
 {
-    (void)state;
     tree_history(&mvptree_ops, "leaf_capacity=8", 150, 120);
     tree_history(&mvptree_ops, "leaf_capacity=8,branch_factor=2,path_length=32", 150, 300);
     tree_history(&mvptree_ops, "leaf_capacity=15,vantage_points=1,path_length=5", 150, 500);
@@ -18,7 +17,6 @@ static void test_histories(void **state)
 
 static void test_adversaries(void **state)
 {
-    (void)state;
     tree_adversaries(&mvptree_ops, "", 100000);
     tree_adversaries(&mvptree_ops, "leaf_capacity=300,branch_factor=4,path_length=4", 100000);
     tree_adversaries(&mvptree_ops, "leaf_capacity=16,path_length=16", 20000);
@@ -27,19 +25,16 @@ static void test_adversaries(void **state)
 
 static void test_no_memory(void **state)
 {
-    (void)state;
     tree_remove_without_memory(&mvptree_ops, "leaf_capacity=12");
 }
 
 static void test_prunes(void **state)
 {
-    (void)state;
     tree_prunes(&mvptree_ops, "leaf_capacity=32,path_length=8", .15);
 }
 
 static void test_repeats(void **state)
 {
-    (void)state;
     tree_repeats(&mvptree_ops, "leaf_capacity=20");
 }
 
@@ -51,7 +46,6 @@ static double stat_of(struct code_tree *t, const char *name)
 /* Depth stays logarithmic for any order of insertion; equal codes share one leaf. */
 static void test_depth(void **state)
 {
-    (void)state;
     enum { N = 30000 };
     struct code_tree t;
     uint64_t *codes = malloc(N * sizeof *codes);
@@ -81,7 +75,6 @@ static void test_depth(void **state)
 /* Removed vantage points still route searches, but are dropped in the end. */
 static void test_dead_points(void **state)
 {
-    (void)state;
     struct code_tree t;
     uint64_t codes[4000];
     tree_begin(&t, &mvptree_ops, "leaf_capacity=8,branch_factor=2");
@@ -112,7 +105,7 @@ static uint64_t a_vantage_point(const struct mvptree *m)
         assert_true(inner->dead <= inner->live);
         assert_true(inner->live > (size_t)m->params.leaf_capacity / 2);
         for (size_t i = 0; i < m->v; i++)
-            id = inner->rows[i] == MVP_DEAD ? id : m->rows.ids[inner->rows[i]];
+            id = inner->rows[i] == MVP_DEAD ? id : m->codes.rows.ids[inner->rows[i]];
     }
     return id;
 }
@@ -120,7 +113,6 @@ static uint64_t a_vantage_point(const struct mvptree *m)
 /* Vantage points are removed before all other rows, which leaves the most removed points. */
 static void test_dead_first(void **state)
 {
-    (void)state;
     struct code_tree t;
     uint64_t codes[1500];
     tree_begin(&t, &mvptree_ops, "leaf_capacity=8,branch_factor=2,vantage_points=4");
@@ -138,7 +130,6 @@ static void test_dead_first(void **state)
 
 static void test_refuses_fan_out(void **state)
 {
-    (void)state;
     struct test_bench bench;
     struct checked index;
     struct mvptree_params params = {
@@ -159,7 +150,6 @@ static void expect_noticed(struct code_tree *t, const char *sentence)
 
 static void test_check_notices(void **state)
 {
-    (void)state;
     struct code_tree t;
     uint64_t codes[500];
     tree_begin(&t, &mvptree_ops, "leaf_capacity=8,branch_factor=2,path_length=6");
@@ -182,9 +172,9 @@ static void test_check_notices(void **state)
     expect_noticed(&t, "a path distance is wrong");
     leaf->path[0] ^= 1;
 
-    m->place[leaf->rows[0]] ^= 1;
+    m->codes.place[leaf->rows[0]] ^= 1;
     expect_noticed(&t, "is not that of the store");
-    m->place[leaf->rows[0]] ^= 1;
+    m->codes.place[leaf->rows[0]] ^= 1;
 
     root->cuts[0] = 0;
     expect_noticed(&t, "the cuts above lead one of its rows elsewhere");

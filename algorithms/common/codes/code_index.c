@@ -1,0 +1,187 @@
+/* code_index.c - batches of rows; the file's sections "params", "ids", "codes". */
+#include "algorithms/common/codes/code_index.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "src/core/error.h"
+#include "src/core/mem.h"
+#include "src/core/param.h"
+
+#define PREFETCH_AHEAD 8
+#define SHRINK_FROM    1024 /* places; fewer are kept */
+
+static const struct code_method *method_of(const struct index *index)
+{
+    const struct logged_method *m = ((const struct logged_index *)index)->method;
+
+    return (const struct code_method *)(const void *)m;
+}
+
+void code_index_free(struct code_index *c)
+{
+    code_store_free(&c->rows);
+    mem_free(c->base.env.mem, c->place);
+}
+
+/* Grows as code_store_reserve(): to the hint if there is one, else as needed. */
+int code_index_reserve_places(struct index *index, size_t n)
+{
+    struct code_index *c = (struct code_index *)index;
+    const size_t expected = index->env.expected_n;
+    struct mem *mem = index->env.mem;
+
+    if ((n <= expected && c->place_capacity < n &&
+         mem_grow(mem, &c->place, &c->place_capacity, expected, sizeof *c->place)) ||
+        mem_grow(mem, &c->place, &c->place_capacity, n, sizeof *c->place))
+        return OK;
+    return fail(index->env.error, ERR_NO_MEMORY, "%s: out of memory for %zu codes",
+                index->ops->name, n);
+}
+
+int code_index_insert(struct index *index, struct vectors v, const uint64_t *ids, size_t *done)
+{
+    struct code_index *c = (struct code_index *)index;
+    const struct code_method *m = method_of(index);
+    int rc = OK;
+
+    *done = 0;
+    if (!code_store_reserve(&c->rows, ids, v.n, index->env.expected_n))
+        return fail(index->env.error, ERR_NO_MEMORY, "%s: out of memory for %zu more codes",
+                    index->ops->name, v.n);
+    if (m->places)
+        rc = code_index_reserve_places(index, c->rows.n + v.n);
+    while (rc == OK && *done < v.n) {
+        uint64_t code; /* the caller's may be unaligned */
+
+        memcpy(&code, (const unsigned char *)v.rows + *done * sizeof code, sizeof code);
+        if (m->put)
+            rc = m->put(index, (uint32_t)c->rows.n, code);
+        if (rc == OK)
+            (void)code_store_add(&c->rows, code, ids[(*done)++]);
+    }
+    return rc;
+}
+
+/* If a resize fails the array stays as it is. */
+static void shrink_places(struct code_index *c)
+{
+    struct mem *mem = c->base.env.mem;
+    const size_t n = c->rows.n, capacity = n + n / 4;
+
+    if (n == 0) {
+        mem_free(mem, c->place);
+        c->place = NULL;
+        c->place_capacity = 0;
+    } else if (c->place_capacity >= SHRINK_FROM && n < c->place_capacity / 4) {
+        uint32_t *less = mem_resize(mem, c->place, capacity * sizeof *less);
+        c->place = less ? less : c->place;
+        c->place_capacity = less ? capacity : c->place_capacity;
+    }
+}
+
+int code_index_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)
+{
+    struct code_index *c = (struct code_index *)index;
+    const struct code_method *m = method_of(index);
+    uint32_t row;
+    int rc = OK;
+
+    for (*done = 0; *done < n; ++*done) {
+        if (*done + PREFETCH_AHEAD < n)
+            slot_table_prefetch(&c->rows.slot_of, ids[*done + PREFETCH_AHEAD]);
+        if (!code_store_find(&c->rows, ids[*done], &row)) {
+            rc = fail(index->env.error, ERR_UNKNOWN_ID, "%s: id %" PRIu64 " is not stored",
+                      index->ops->name, ids[*done]);
+            break;
+        }
+        if (m->take)
+            m->take(index, row);
+        code_store_remove(&c->rows, row);
+    }
+    shrink_places(c);
+    if (m->taken)
+        m->taken(index);
+    return rc;
+}
+
+int code_index_search(struct index *index, const struct search_request *request,
+                      struct search_result *result)
+{
+    return code_search(index, request, result, method_of(index)->queries);
+}
+
+int code_index_range(struct index *index, const struct range_request *request,
+                     struct range_result *result)
+{
+    return code_range(index, request, result, method_of(index)->queries);
+}
+
+/* -------------------------------------------------------------------------------- the file */
+
+bool code_index_has(const struct index *index, uint64_t id)
+{
+    uint32_t row;
+
+    return code_store_find(&((const struct code_index *)index)->rows, id, &row);
+}
+
+int code_index_write(struct index *index, struct store_writer *w)
+{
+    store_section(w, "params");
+    store_write(w, (const char *)index + method_of(index)->params_at, logged_own_bytes(index->ops));
+    code_store_save(&((struct code_index *)index)->rows, w);
+    return OK;
+}
+
+static int read_params(const struct code_method *m, const struct store_reader *r, void *params)
+{
+    const struct index_ops *ops = m->logged.ops;
+    const void *given = NULL;
+    size_t bytes;
+
+    param_defaults(ops->params, params);
+    if (m->params_are_new && !store_find(r, "params", &bytes))
+        return OK;
+    const int rc = store_need_params(r, logged_own_bytes(ops), &given);
+    if (rc != OK)
+        return rc;
+    memcpy(params, given, logged_own_bytes(ops));
+    return param_possible(ops->params, params) ? OK : store_corrupt(r, "parameters out of range");
+}
+
+static int fill(struct index *index, const struct code_method *m)
+{
+    const struct code_store *rows = &((struct code_index *)index)->rows;
+    int rc = OK;
+
+    if (m->fill)
+        return m->fill(index);
+    if (m->places && rows->n > 0)
+        rc = code_index_reserve_places(index, rows->n);
+    for (size_t row = 0; m->put && row < rows->n && rc == OK; row++)
+        rc = m->put(index, (uint32_t)row, rows->codes[row]);
+    return rc;
+}
+
+int code_index_read(struct index **index, const struct logged_method *logged,
+                    const struct index_env *env, struct store_reader *r)
+{
+    const struct code_method *m = (const struct code_method *)(const void *)logged;
+    uint64_t params[16]; /* aligned for any parameters */
+    int rc;
+
+    assert(logged->ops->params_bytes <= sizeof params);
+    rc = read_params(m, r, params);
+    if (rc == OK)
+        rc = logged->create(index, logged->ops, env, params);
+    if (rc != OK)
+        return rc;
+    rc = code_store_load(&((struct code_index *)*index)->rows, r);
+    if (rc == OK)
+        rc = fill(*index, m);
+    if (rc != OK)
+        logged->destroy(*index);
+    return rc;
+}

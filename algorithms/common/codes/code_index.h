@@ -1,0 +1,54 @@
+/* code_index.h - what methods over 64-bit codes do alike: rows in batches, requests, the file.
+ *
+ * The file holds only the method's parameters and rows: lookup structures are rebuilt on load. The
+ * parameters are those that create() stored in the index, without those of the log. */
+#ifndef DRIFTLINE_COMMON_CODES_CODE_INDEX_H
+#define DRIFTLINE_COMMON_CODES_CODE_INDEX_H
+
+#include "algorithms/common/codes/code_queries.h"
+#include "algorithms/common/codes/code_store.h"
+#include "algorithms/common/durable/logged.h"
+#include "src/core/index.h"
+
+/* The first member of the method's struct. */
+struct code_index {
+    union {
+        struct index base;
+        struct logged_index logged;
+    };
+    struct code_store rows;
+    uint32_t *place; /* of each row, where the method looks for it; NULL if it has no places */
+    size_t place_capacity;
+};
+
+struct code_method {
+    struct logged_method logged; /* with the functions below, or the method's own */
+    size_t params_at;            /* of its parameters, in its struct */
+    bool params_are_new; /* files written before the method had any are read, with the defaults */
+    bool places;         /* each row has a place */
+    const struct code_ops *queries;
+    /* Adds a row that the store has, or gets next. OK or ERR_NO_MEMORY. NULL: the store is all. */
+    int (*put)(struct index *, uint32_t row, uint64_t code);
+    /* Removes a row that the store still has, and gives the last row its number. May be NULL. */
+    void (*take)(struct index *, uint32_t row);
+    void (*taken)(struct index *); /* after each batch of removals; may be NULL */
+    /* Called when the store has its rows, to rebuild the rest. NULL: put() of each. */
+    int (*fill)(struct index *);
+};
+
+int code_index_insert(struct index *, struct vectors, const uint64_t *ids, size_t *done);
+int code_index_remove(struct index *, const uint64_t *ids, size_t n, size_t *done);
+int code_index_search(struct index *, const struct search_request *, struct search_result *);
+int code_index_range(struct index *, const struct range_request *, struct range_result *);
+void code_index_free(struct code_index *); /* what is in it, not the struct */
+
+/* Space for the places of n rows, or ERR_NO_MEMORY. */
+int code_index_reserve_places(struct index *, size_t n);
+
+bool code_index_has(const struct index *, uint64_t id);
+int code_index_write(struct index *, struct store_writer *);
+/* ERR_CORRUPT also for parameters that param_set() would refuse. */
+int code_index_read(struct index **, const struct logged_method *, const struct index_env *,
+                    struct store_reader *);
+
+#endif

@@ -81,8 +81,8 @@ static void init_checkpoint_lock(pthread_rwlock_t *lock)
     (void)pthread_rwlockattr_destroy(&writers_first);
 }
 
-int spfresh_open(struct spfresh **out, const struct index_env *env, const struct spfresh_params *p,
-                 const struct spfresh_opening *opening)
+static int spfresh_open(struct spfresh **out, const struct index_env *env,
+                        const struct spfresh_params *p, const struct spfresh_opening *opening)
 {
     const struct index_ops *ops = opening->ops;
     int rc = check_params(env, p, ops->name);

@@ -15,9 +15,6 @@ struct spfresh_opening {
     int *claim; /* lock on env.dir; the index takes it and sets -1. NULL: not locked yet */
     const struct file_fault *fault;
 };
-/* Opens an index without heads, store and log. */
-int spfresh_open(struct spfresh **, const struct index_env *, const struct spfresh_params *,
-                 const struct spfresh_opening *);
 /* Restores an index from a snapshot's sections, in env's folder, without store, log and jobs. Sets
    *lsn to the last log record that the snapshot contains. */
 int spfresh_open_snapshot(struct spfresh **, const struct index_env *,

@@ -51,7 +51,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "algorithms/common/concurrency/epoch.h"
 #include "algorithms/common/concurrency/latency.h"
 #include "algorithms/common/concurrency/scratch_pool.h"
 #include "algorithms/common/concurrency/segmented.h"

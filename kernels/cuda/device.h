@@ -36,9 +36,6 @@ struct device_library {
 int device_load(const char *path, struct device_library *library, char *why, size_t why_bytes);
 void device_unload(struct device_library *library);
 
-/* Returns 1 if device_load(path) would succeed, else 0 with the reason. */
-int device_available(const char *path, char *why, size_t why_bytes);
-
 #define DEVICE_LIBRARY "libdriftline_cuda.so"
 /* Returns 1 and the path of the library: DRIFTLINE_CUDA_LIBRARY of the environment, or the file
    beside the program or in a folder above it (build/ for build/release/driftline); else 0. */

@@ -65,12 +65,3 @@ void device_unload(struct device_library *library)
         dlclose(library->handle);
     *library = (struct device_library){ 0 };
 }
-
-int device_available(const char *path, char *why, size_t why_bytes)
-{
-    struct device_library library;
-    if (device_load(path, &library, why, why_bytes))
-        return 0;
-    device_unload(&library);
-    return 1;
-}

@@ -2,8 +2,6 @@
 #ifndef DRIFTLINE_BASE_FIGURES_H
 #define DRIFTLINE_BASE_FIGURES_H
 
-#include <stddef.h>
-
 enum figure_trait {
     FIGURE_OF_TABLE = 1,
     FIGURE_HAS_BASELINE = 2,

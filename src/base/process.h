@@ -3,7 +3,6 @@
 #define DRIFTLINE_BASE_PROCESS_H
 
 #include <stdbool.h>
-#include <stddef.h>
 
 #include "src/core/error.h"
 

@@ -3,7 +3,6 @@
 #define DRIFTLINE_BASE_SYSINFO_H
 
 #include <jansson.h>
-#include <stdint.h>
 
 struct kernels;
 

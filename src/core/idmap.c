@@ -159,12 +159,6 @@ bool idmap_remove(struct idmap *map, uint64_t id, uint64_t *value)
     return true;
 }
 
-void idmap_prefetch(const struct idmap *map, uint64_t id)
-{
-    if (map->n)
-        __builtin_prefetch(map->entries + home(map->mask, id));
-}
-
 bool idmap_next(const struct idmap *map, size_t *at, uint64_t *id, uint64_t *value)
 {
     const size_t capacity = map->entries ? map->mask + 1 : 0;

@@ -36,7 +36,6 @@ bool idmap_put(struct idmap *, uint64_t id, uint64_t value);
 bool idmap_get(const struct idmap *, uint64_t id, uint64_t *value); /* value may be NULL */
 /* Returns false if the id is absent. value may be NULL. */
 bool idmap_remove(struct idmap *, uint64_t id, uint64_t *value);
-void idmap_prefetch(const struct idmap *, uint64_t id);
 /* Visits the entries in table order. Start with *at = 0; returns false at the end. */
 bool idmap_next(const struct idmap *, size_t *at, uint64_t *id, uint64_t *value);
 size_t idmap_bytes(const struct idmap *);

@@ -2,8 +2,6 @@
 #ifndef DRIFTLINE_EXPORT_EXPORT_H
 #define DRIFTLINE_EXPORT_EXPORT_H
 
-#include <stdbool.h>
-
 #include "src/base/json.h"
 #include "src/result/read.h"
 

@@ -6,7 +6,6 @@
 #define DRIFTLINE_FIGURE_PLOT_H
 
 #include <jansson.h>
-#include <stdbool.h>
 
 #include "src/base/figures.h"
 #include "src/core/error.h"

@@ -22,8 +22,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "src/core/error.h"
-
 enum { REPLAYS_MIN = 5, REPLAYS_MAX = 64, ROUNDS_MAX = 2048 };
 
 struct rounds {

@@ -4,8 +4,6 @@
 #ifndef DRIFTLINE_TRUTH_ORACLE_INTERNAL_H
 #define DRIFTLINE_TRUTH_ORACLE_INTERNAL_H
 
-#include <math.h>
-
 #include "src/truth/cache.h"
 #include "src/truth/oracle.h"
 #include "src/truth/scan.h"

@@ -81,8 +81,6 @@ struct op *record_op(struct recorder *, enum op_kind, const struct op_options *,
 int record_op_end(struct recorder *, struct op *, int rc, const struct error *);
 /* ERR_CONFIG inside a transaction, for operations that are not allowed there. */
 int record_outside(const struct recorder *, struct error *);
-/* ERR_CONFIG inside a transaction, for the end of the workload. */
-int record_not_begun(const struct recorder *, struct error *);
 /* Saves an id's state for a rollback; called before an id is inserted or its attribute changes.
    false: out of memory. */
 bool record_remember(struct recorder *, uint64_t id);

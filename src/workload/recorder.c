@@ -274,7 +274,7 @@ int record_outside(const struct recorder *r, struct error *err)
                 r->list->ops[r->begun_at].line);
 }
 
-int record_not_begun(const struct recorder *r, struct error *err)
+static int not_begun(const struct recorder *r, struct error *err)
 {
     if (!r->in_transaction)
         return OK;
@@ -346,7 +346,7 @@ int recorder_finish(struct recorder *r, struct op_list **out, struct error *err)
     else if (!r->list->n)
         rc = fail(err, ERR_CONFIG, "the workload has no operation");
     else if (r->in_transaction)
-        rc = record_not_begun(r, err);
+        rc = not_begun(r, err);
     else
         rc = op_fields_widen(r->list) ? index_updates(r->list, err) : record_no_memory(err);
     if (!rc) {

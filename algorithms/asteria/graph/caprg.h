@@ -107,7 +107,6 @@ struct asteria_caprg_beam {
 struct asteria_caprg_scratch; /* for one thread */
 int asteria_caprg_scratch_create(struct asteria_caprg_scratch **, const struct asteria_caprg *);
 void asteria_caprg_scratch_destroy(struct asteria_caprg_scratch *); /* NULL is allowed */
-uint64_t asteria_caprg_scratch_bytes(const struct asteria_caprg_scratch *);
 /* Begins a search: forgets which slots were met. The caller then marks the slots it scored itself
    with met(), before search(). ERR_NO_MEMORY. */
 int asteria_caprg_search_begin(const struct asteria_caprg *, struct asteria_caprg_scratch *);

@@ -18,7 +18,6 @@
 #include <string.h>
 
 #include "algorithms/asteria/graph/caprg.h"
-#include "src/core/error.h"
 #include "src/core/mem.h"
 
 /* States of a slot; 0: not a node. */

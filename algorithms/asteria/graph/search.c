@@ -35,11 +35,6 @@ void asteria_caprg_scratch_destroy(struct asteria_caprg_scratch *s)
     mem_free(s->mem, s);
 }
 
-uint64_t asteria_caprg_scratch_bytes(const struct asteria_caprg_scratch *s)
-{
-    return sizeof *s + s->met_capacity + s->list.capacity * sizeof *s->list.keys;
-}
-
 int asteria_caprg_search_begin(const struct asteria_caprg *g, struct asteria_caprg_scratch *s)
 {
     const size_t known = s->met_capacity;

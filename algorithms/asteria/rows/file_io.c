@@ -10,7 +10,7 @@
 #include "algorithms/common/durable/crc32c.h"
 #include "src/core/error.h"
 
-bool asteria_rows_disk_is_full(int why)
+static bool disk_is_full(int why)
 {
     return why == ENOSPC || why == EDQUOT || why == EFBIG;
 }
@@ -20,7 +20,7 @@ int asteria_rows_file_unwritten(const struct asteria_rows *t, uint32_t slot, int
     const char *path = t->file->path;
 
     errno = why;
-    if (asteria_rows_disk_is_full(why))
+    if (disk_is_full(why))
         return fail_errno(t->env.error, ERR_IO,
                           "asteria: %s: the disk is full, cannot write the row of slot %" PRIu32
                           "; the index is unchanged; free disk space and try again",

@@ -68,7 +68,6 @@ int asteria_rows_file_read(const struct asteria_rows *, uint32_t slot, void *to)
 enum { ROWS_DAMAGED = -2 };
 int asteria_rows_file_unread(const struct asteria_rows *, uint32_t slot, int why);
 bool asteria_rows_file_is_sound(const struct asteria_rows *, uint32_t slot, const void *row);
-bool asteria_rows_disk_is_full(int why); /* whether an errno says that the disk has no space */
 
 /* fetch.c. ERR_NO_MEMORY. */
 int asteria_rows_own_fetch(struct asteria_rows *, struct asteria_rows_fetch **);

@@ -8,7 +8,7 @@
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
 
-bool channi_rewrite_is_due(struct channi *c, uint32_t cid, enum channi_job_kind kind)
+static bool is_due(struct channi *c, uint32_t cid, enum channi_job_kind kind)
 {
     unsigned ticket;
     const struct channi_layout *layout = channi_enter(c, &ticket)->layout;
@@ -25,7 +25,7 @@ bool channi_rewrite_begin(struct channi *c, uint32_t cid, enum channi_job_kind k
     bool taken = false;
 
     *rc = OK;
-    if (!channi_rewrite_is_due(c, cid, kind))
+    if (!is_due(c, cid, kind))
         return false;
     *rc = channi_take(c, &cid, 1, w, &taken);
     *busy = *rc == OK && !taken;

@@ -9,8 +9,6 @@
 #include "algorithms/channi/rewrite/replace.h"
 #include "algorithms/channi/versions/view.h"
 
-/* Whether the cluster exists and needs this job. */
-bool channi_rewrite_is_due(struct channi *, uint32_t cid, enum channi_job_kind);
 /* Begins a job on one cluster: takes it, and gathers its rows if it still needs the job (else there
    are none). After true, the caller calls channi_rewrite_end(), also if *rc is an error. false:
    nothing to do, or *busy, or *rc is an error. */

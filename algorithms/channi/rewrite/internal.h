@@ -10,7 +10,6 @@
 
 #include "algorithms/channi/channi.h"
 #include "algorithms/channi/rewrite/replace.h"
-#include "algorithms/common/graph/graph.h"
 #include "kernels/kernels.h"
 
 #define ROOT_NONE UINT32_MAX /* a cluster without rows */

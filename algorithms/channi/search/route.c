@@ -16,7 +16,7 @@ static bool scans_all(const struct channi_routes *r, size_t ef)
     return r->n / BEAMS_SCANNED <= ef;
 }
 
-int channi_nearest_routes(struct channi *c, struct channi_scratch *x, const struct channi_routes *r,
+static int nearest_routes(struct channi *c, struct channi_scratch *x, const struct channi_routes *r,
                           const void *query, size_t n, size_t ef, uint32_t *routes,
                           float *distances, size_t *found, double *checked)
 {
@@ -104,7 +104,7 @@ int channi_nearest_clusters(struct channi *c, struct channi_scratch *x,
             return fail(c->base.env.error, ERR_NO_MEMORY,
                         "channi: out of memory for the %zu nearest routes", ask);
         const int rc =
-            channi_nearest_routes(c, x, r, query, ask, ef, x->nodes, x->distances, &got, checked);
+            nearest_routes(c, x, r, query, ask, ef, x->nodes, x->distances, &got, checked);
         if (rc != OK)
             return rc;
         *found = distinct_clusters(x, layout, got, n, cids, distances);

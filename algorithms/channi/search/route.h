@@ -22,9 +22,5 @@ int channi_nearest_clusters(struct channi *, struct channi_scratch *, const stru
    deletion the route shows where the cluster was, the root where it is. Ties stay in order. */
 void channi_rank_clusters(const struct channi *, const struct channi_layout *, const void *query,
                           uint32_t *cids, float *distances, size_t n, double *checked);
-/* Finds the n nearest routes. */
-int channi_nearest_routes(struct channi *, struct channi_scratch *, const struct channi_routes *,
-                          const void *query, size_t n, size_t ef, uint32_t *routes,
-                          float *distances, size_t *found, double *checked);
 
 #endif

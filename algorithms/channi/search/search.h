@@ -9,8 +9,6 @@
 #ifndef DRIFTLINE_CHANNI_SEARCH_SEARCH_H
 #define DRIFTLINE_CHANNI_SEARCH_SEARCH_H
 
-#include <math.h>
-
 #include "algorithms/channi/channi.h"
 #include "algorithms/channi/search/scratch.h"
 #include "algorithms/channi/versions/view.h"

@@ -30,7 +30,7 @@ static size_t choose_edges(struct graph *g, size_t level, const void *row, uint3
     return graph_edges_select(g, l, s->list.keys, s->list.n, l->degree - 1, out);
 }
 
-uint32_t graph_layer_add(struct graph *g, size_t level, const void *row, uint32_t below)
+static uint32_t layer_add(struct graph *g, size_t level, const void *row, uint32_t below)
 {
     struct layer *l = &g->layers[level];
     uint32_t edges[GRAPH_DEGREE_MAX], near;
@@ -68,11 +68,11 @@ static int add(struct graph *g, const void *row, uint32_t *node)
         return fail(g->env.error, ERR_NO_MEMORY, "adding to a graph of %zu nodes: out of memory",
                     live);
     g->drawn++;
-    uint32_t i = *node = graph_layer_add(g, 0, row, GRAPH_NONE);
+    uint32_t i = *node = layer_add(g, 0, row, GRAPH_NONE);
     for (size_t level = 1; level <= levels; level++) {
         const uint32_t below = i;
 
-        i = graph_layer_add(g, level, row, below);
+        i = layer_add(g, level, row, below);
         layer_set_state(&g->layers[level - 1], below, NODE_LIVE | NODE_ABOVE);
     }
     graph_sweep(g);

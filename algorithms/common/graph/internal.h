@@ -229,7 +229,6 @@ uint32_t graph_layer_take(struct layer *, const struct graph *, const void *row)
 bool graph_layer_retire(struct layer *, struct epoch *, uint32_t list);
 /* Puts i on the ring after `near` (GRAPH_NONE: i is the only one); removes it. */
 void graph_ring_join(struct layer *, uint32_t i, uint32_t near);
-void graph_ring_leave(struct layer *, uint32_t i);
 /* Removes i from the ring and from the live ones; links to it remain. */
 void graph_layer_bury(struct graph *, struct layer *, uint32_t i);
 uint64_t graph_layer_bytes(const struct layer *, uint64_t *rows);
@@ -304,10 +303,6 @@ void graph_keys_from(const struct graph *, const struct layer *, uint32_t i, con
 
 /* 6. Changes (add.c, remove.c, in_place.c). Nothing fails: all memory was reserved. */
 
-/* Links row into the layer; g->scratch is large enough. `below`: its number in the layer below. */
-uint32_t graph_layer_add(struct graph *, size_t level, const void *row, uint32_t below);
-/* Removes i as the graph's latest removal. */
-void graph_layer_remove(struct graph *, struct layer *, uint32_t i);
 /* Removes a live node from all its layers; links to it may remain until swept. */
 void graph_unlink(struct graph *, uint32_t node);
 /* The same in a GRAPH_VAMANA, by IP-DiskANN's rule. */

@@ -120,7 +120,7 @@ void graph_ring_join(struct layer *l, uint32_t i, uint32_t near)
 }
 
 /* i keeps its own link, for searches that are at i. */
-void graph_ring_leave(struct layer *l, uint32_t i)
+static void ring_leave(struct layer *l, uint32_t i)
 {
     const uint32_t before = l->chain[i], next = link_at(layer_links(l, i), 0);
 
@@ -139,7 +139,7 @@ void graph_layer_bury(struct graph *g, struct layer *l, uint32_t i)
     atomic_fetch_sub(&l->live, 1);
     if (layer_entry(l) == i)
         atomic_store_explicit(&l->entry, next, memory_order_release);
-    graph_ring_leave(l, i);
+    ring_leave(l, i);
     l->chain[i] = l->removed;
     l->removed = i;
 }

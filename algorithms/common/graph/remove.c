@@ -33,7 +33,7 @@ static void reconnect_around(struct graph *g, struct layer *l, uint32_t removed)
     }
 }
 
-void graph_layer_remove(struct graph *g, struct layer *l, uint32_t i)
+static void layer_remove(struct graph *g, struct layer *l, uint32_t i)
 {
     graph_layer_bury(g, l, i);
     reconnect_around(g, l, i);
@@ -52,7 +52,7 @@ void graph_unlink(struct graph *g, uint32_t node)
     /* From the top: a search that descends to a number finds it live, unless the search began
        before the removal. */
     for (size_t level = top + 1; level-- > 0;)
-        graph_layer_remove(g, &g->layers[level], numbers[level]);
+        layer_remove(g, &g->layers[level], numbers[level]);
 }
 
 int graph_remove(struct graph *g, uint32_t node)

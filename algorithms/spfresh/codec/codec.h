@@ -21,7 +21,6 @@
 #include <stdint.h>
 
 #include "algorithms/common/durable/store_file.h"
-#include "algorithms/common/postings/posting_store.h"
 #include "algorithms/common/quantizer/quantizer.h"
 #include "src/core/index.h"
 #include "src/core/topk.h"

@@ -64,8 +64,6 @@ int spfresh_rows_read(struct spfresh_rows_reader *, const uint32_t *slots, size_
                       const void **out);
 /* Number of distinct 4-KB pages of the query so far, for every kind. */
 size_t spfresh_rows_pages(const struct spfresh_rows_reader *);
-/* The number of a slot's page: slots on one page have the same. */
-uint64_t spfresh_rows_page(const struct spfresh_rows *, uint32_t slot);
 
 /* Copies n rows; enters the epoch itself. */
 int spfresh_rows_get(struct spfresh_rows *, const uint32_t *slots, size_t n, void *out);

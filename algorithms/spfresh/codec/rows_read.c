@@ -68,11 +68,6 @@ static uint32_t unit_of(const struct spfresh_rows *rows, uint32_t slot)
     return slot / (uint32_t)rows->per_unit;
 }
 
-uint64_t spfresh_rows_page(const struct spfresh_rows *rows, uint32_t slot)
-{
-    return unit_of(rows, slot);
-}
-
 /* Reserves space for n more units, in the set and, for files, in `held`. */
 static int reserve(struct spfresh_rows_reader *r, size_t n)
 {

@@ -31,8 +31,9 @@ static bool is_covered(const struct spfresh *s, const struct spfresh_choice *c, 
     return false;
 }
 
-void spfresh_choose_of(const struct spfresh *s, const uint32_t *heads, const float *distances,
-                       size_t n, struct spfresh_choice *c)
+/* From candidates in ascending order. */
+static void choose_of(const struct spfresh *s, const uint32_t *heads, const float *distances,
+                      size_t n, struct spfresh_choice *c)
 {
     const size_t most = (size_t)s->params.replicas;
     const double closure = (1 + s->params.closure_eps) * (1 + s->params.closure_eps);
@@ -59,7 +60,7 @@ int spfresh_choose(struct spfresh *s, struct spfresh_scratch *x, const void *row
     const int rc = spfresh_nearest(s, x, row, candidates, candidates, 0, checked);
 
     if (rc == OK)
-        spfresh_choose_of(s, x->heads, x->distances, x->n_heads, c);
+        choose_of(s, x->heads, x->distances, x->n_heads, c);
     epoch_leave(s->epoch, ticket);
     return rc;
 }

@@ -78,9 +78,6 @@ struct spfresh_choice {
  * epoch itself. *checked: number of distances computed. */
 int spfresh_choose(struct spfresh *, struct spfresh_scratch *, const void *row,
                    struct spfresh_choice *, double *checked);
-/* The same, from candidates that the caller gives in ascending order. */
-void spfresh_choose_of(const struct spfresh *, const uint32_t *heads, const float *distances,
-                       size_t n, struct spfresh_choice *);
 /* Finds the k nearest heads: sets x->heads, x->distances and x->n_heads. Called inside the epoch.
    ef, max_check: see graph.h. */
 int spfresh_nearest(struct spfresh *, struct spfresh_scratch *x, const void *row, size_t k,

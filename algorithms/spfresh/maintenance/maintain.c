@@ -187,7 +187,7 @@ int spfresh_after_update(struct spfresh *s)
 
 /* -------------------------------------------------------------------------------- maintain() */
 
-int spfresh_maintenance_error(const struct spfresh *s)
+static int maintenance_error(const struct spfresh *s)
 {
     return s->jobs ? job_queue_error(&s->jobs->queue, s->base.env.error) : OK;
 }
@@ -200,7 +200,7 @@ static int maintain(struct spfresh *s, uint64_t budget, bool *more)
     job_queue_retry(&s->jobs->queue, true);
     int rc = spfresh_do_jobs(s, budget, more);
     if (rc == OK)
-        rc = spfresh_maintenance_error(s);
+        rc = maintenance_error(s);
     return rc == OK ? job_queue_chores(&s->jobs->queue) : rc;
 }
 

@@ -26,8 +26,6 @@ int spfresh_do_jobs(struct spfresh *, uint64_t budget, bool *more);
 int spfresh_maintain(struct index *, uint64_t budget, bool *more);
 /* Changes the live options. Waits for the jobs that are running. */
 int spfresh_set_params(struct index *, const void *params);
-/* Returns OK, or the error of a job that has not succeeded since. */
-int spfresh_maintenance_error(const struct spfresh *);
 
 /* 3. Vacuum */
 

@@ -3,7 +3,6 @@
 #define DRIFTLINE_CLI_DOCS_INTERNAL_H
 
 #include <dirent.h>
-#include <stdbool.h>
 #include <stdio.h>
 
 #include "src/cli/docs/docs.h"
@@ -39,11 +38,6 @@ docs_generator docs_metrics;   /* the metrics of results */
 docs_generator docs_figures;   /* the kinds of figures */
 docs_generator docs_fields;    /* MEMBER of result.json, from its schema */
 docs_generator docs_configs;   /* FOLDER below configs/, or "configs" itself */
-
-/* options.c: head and rows of a table of options. `only`: the method that alone among the block's
-   methods has the option, or NULL. */
-void docs_option_head(FILE *);
-void docs_option_row(FILE *, const struct param *, const char *only);
 
 /* configs.c: for scandir(), the files of a folder that are configs */
 int docs_is_config(const struct dirent *);

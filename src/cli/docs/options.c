@@ -62,12 +62,12 @@ static void default_cell(FILE *out, const struct param *row)
     }
 }
 
-void docs_option_head(FILE *out)
+static void option_head(FILE *out)
 {
     fputs("| name | default | values | meaning |\n| --- | --- | --- | --- |\n", out);
 }
 
-void docs_option_row(FILE *out, const struct param *row, const char *only)
+static void option_row(FILE *out, const struct param *row, const char *only)
 {
     fprintf(out, "| `%s` | ", row->name);
     default_cell(out, row);
@@ -118,9 +118,9 @@ static void option_table(FILE *out, const struct group *group, table_of *table, 
                 continue;
             if (!rows++) {
                 fprintf(out, ", %s:\n\n", when);
-                docs_option_head(out);
+                option_head(out);
             }
-            docs_option_row(out, row, sharing < group->n ? group->ops[i]->name : NULL);
+            option_row(out, row, sharing < group->n ? group->ops[i]->name : NULL);
         }
     }
     if (!rows)
@@ -178,9 +178,9 @@ enum docs_result docs_synthetic(const struct docs_program *program, FILE *out,
         fprintf(out, "\nKind `%s`: ", synthetic_name(kind));
         docs_cell(out, synthetic_summary(kind));
         fputs("\n\n", out);
-        docs_option_head(out);
+        option_head(out);
         for (const struct param *row = synthetic_table(kind); row->name; row++)
-            docs_option_row(out, row, NULL);
+            option_row(out, row, NULL);
     }
     fputc('\n', out);
     return DOCS_WRITTEN;

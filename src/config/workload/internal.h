@@ -23,8 +23,6 @@ struct view *lua_step_view(const struct fields *, const char *key);
 /* Calls the function under "stream" for its views and joins them; sets the chunks of the options.
    The view and the chunks stay on the stack. */
 struct view *lua_step_stream(const struct fields *, struct op_options *);
-/* Reads a list of *n ids; the array is a userdata that stays on the stack. */
-const uint64_t *lua_step_ids(const struct fields *, const char *key, size_t *n);
 /* Reads a selection of rows: view | random = n | oldest = n | ids = { ... } */
 struct id_selector lua_step_choice(const struct fields *);
 /* Reads filter = { tag | fraction | ids }; false: there is none. */

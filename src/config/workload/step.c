@@ -80,7 +80,8 @@ struct view *lua_step_view(const struct fields *f, const char *key)
     return v->view; /* the table keeps it alive */
 }
 
-const uint64_t *lua_step_ids(const struct fields *f, const char *key, size_t *n)
+/* The array is a userdata that stays on the stack. */
+static const uint64_t *step_ids(const struct fields *f, const char *key, size_t *n)
 {
     lua_State *L = f->L;
     if (fields_push(f, key) != LUA_TTABLE)
@@ -120,7 +121,7 @@ struct id_selector lua_step_choice(const struct fields *f)
     if (view)
         c.rows = lua_step_view(f, NULL);
     else if (fields_has(f, "ids"))
-        c.ids = lua_step_ids(f, "ids", &c.n_ids);
+        c.ids = step_ids(f, "ids", &c.n_ids);
     c.random = (size_t)fields_count(f, "random", 0, 1, UINT32_MAX);
     c.oldest = (size_t)fields_count(f, "oldest", 0, 1, UINT32_MAX);
     return c;
@@ -144,7 +145,7 @@ bool lua_step_filter(const struct fields *f, struct filter_spec *a)
     *a = (struct filter_spec){ .tag = fields_text(&sub, "tag", NULL),
                                .fraction = fields_real(&sub, "fraction", 0, 1e-9, 1) };
     if (fields_has(&sub, "ids"))
-        a->ids = lua_step_ids(&sub, "ids", &a->n_ids);
+        a->ids = step_ids(&sub, "ids", &a->n_ids);
     return true;
 }
 
@@ -159,7 +160,7 @@ struct id_selector lua_step_removes(const struct fields *f, size_t n)
     else if (strcmp(how, "random") == 0)
         c.random = n;
     else if (type == LUA_TTABLE)
-        c.ids = lua_step_ids(f, "removes", &c.n_ids);
+        c.ids = step_ids(f, "removes", &c.n_ids);
     else if (lua_view_at(L, -1))
         c.rows = lua_step_view(f, "removes");
     else

@@ -43,7 +43,6 @@ static void expect_equal(const struct idmap *map, const bool *there, const uint6
 
 static void test_against_a_list(void **state)
 {
-    (void)state;
     for (enum pattern pattern = 0; pattern < PATTERNS; pattern++) {
         struct mem mem = { 0 };
         struct idmap map;
@@ -75,7 +74,6 @@ static void test_against_a_list(void **state)
 
 static void test_empty(void **state)
 {
-    (void)state;
     struct idmap map;
     size_t at = 0;
     uint64_t id;
@@ -84,7 +82,6 @@ static void test_empty(void **state)
     assert_false(idmap_remove(&map, 5, NULL));
     assert_false(idmap_next(&map, &at, &id, NULL));
     assert_int_equal(idmap_bytes(&map), 0);
-    idmap_prefetch(&map, 3);
     assert_true(idmap_put(&map, 0, 9));
     assert_false(idmap_get(&map, UINT64_MAX, NULL));
     assert_false(idmap_remove(&map, UINT64_MAX, NULL));
@@ -94,7 +91,6 @@ static void test_empty(void **state)
 
 static void test_out_of_memory(void **state)
 {
-    (void)state;
     struct mem mem = { 0 };
     struct idmap map;
     idmap_init(&map, &mem);
@@ -118,7 +114,6 @@ static void test_out_of_memory(void **state)
 /* After a reservation, insertions do not reallocate. */
 static void test_reserve(void **state)
 {
-    (void)state;
     struct mem mem = { 0 };
     struct idmap map;
     idmap_init(&map, &mem);

@@ -5,7 +5,6 @@
 
 static void test_reasons(void **state)
 {
-    (void)state;
     static const struct {
         const char *name, *path, *said;
     } cases[] = {
@@ -23,7 +22,7 @@ static void test_reasons(void **state)
             fprintf(stderr, "%s: \"%s\" does not say \"%s\"\n", cases[i].name, why, cases[i].said);
             _fail(__FILE__, __LINE__);
         }
-        assert_int_equal(device_available(cases[i].path, NULL, 0), 0);
+        assert_int_equal(device_load(cases[i].path, &library, NULL, 0), -1);
         device_unload(&library); /* nothing loaded: no effect */
     }
 }
@@ -68,7 +67,6 @@ static void check_assignment(const struct device_ops *ops, struct device_session
 /* No driver, an old one, no device, and cuBLAS that does not start. */
 static void test_no_device(void **state)
 {
-    (void)state;
     struct emulated_device *device = test_emulate_device();
     static const struct {
         int driver, devices;
@@ -79,14 +77,14 @@ static void test_no_device(void **state)
         { 13000, 0, "no CUDA-capable device" },
     };
     char why[500] = "";
+    struct device_library library;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         device->driver = cases[i].driver;
         device->devices = cases[i].devices;
-        assert_int_equal(device_available(test_emulated_library(), why, sizeof why), 0);
+        assert_int_equal(device_load(test_emulated_library(), &library, why, sizeof why), -1);
         assert_non_null(strstr(why, cases[i].said));
     }
     device = test_emulate_device();
-    struct device_library library;
     struct device_session *session;
     assert_int_equal(device_load(test_emulated_library(), &library, why, sizeof why), 0);
     device->failure = 46;
@@ -139,7 +137,6 @@ static void check_assignments(const struct device_ops *ops, struct device_sessio
 
 static void test_assignment(void **state)
 {
-    (void)state;
     test_each_device(check_assignments);
 }
 

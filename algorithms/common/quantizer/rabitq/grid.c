@@ -1,14 +1,13 @@
 /* grid.c - the grid point of nearest direction. */
 #include "algorithms/common/quantizer/rabitq/grid_internal.h"
 
-
 #include "kernels/kernels.h"
 
 /* TRIALS values t = (most + 2 - i / 4) / max a, then STEPS steps. For 128 normal components the
    error is then 0 to 0.3 % above the sweep's up to six bits, 2 to 3 % at seven and eight. */
 enum { TRIALS = 12, STEPS = 2 };
 
-struct rabitq_grid rabitq_grid_at(const struct kernels *kernels, const float *a, size_t n,
+static struct rabitq_grid grid_at(const struct kernels *kernels, const float *a, size_t n,
                                   unsigned bits, float t)
 {
     struct rabitq_grid l = { .t = t, .most = (float)((1u << bits) - 1) };
@@ -41,15 +40,14 @@ struct rabitq_grid rabitq_grid_fit(const struct kernels *kernels, const float *a
 {
     const float max = largest(a, n);
     const float most = (float)((1u << bits) - 1);
-    struct rabitq_grid best = rabitq_grid_at(kernels, a, n, bits, (most + 2) / max);
+    struct rabitq_grid best = grid_at(kernels, a, n, bits, (most + 2) / max);
     for (size_t i = 1; i < TRIALS; i++) {
         const struct rabitq_grid l =
-            rabitq_grid_at(kernels, a, n, bits, (most + 2 - 0.25f * (float)i) / max);
+            grid_at(kernels, a, n, bits, (most + 2 - 0.25f * (float)i) / max);
         best = is_better(&l, &best) ? l : best;
     }
     for (size_t i = 0; i < STEPS; i++) {
-        const struct rabitq_grid l =
-            rabitq_grid_at(kernels, a, n, bits, best.norm_sq / best.product);
+        const struct rabitq_grid l = grid_at(kernels, a, n, bits, best.norm_sq / best.product);
         if (!is_better(&l, &best))
             break;
         best = l;

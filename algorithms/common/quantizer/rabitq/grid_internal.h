@@ -21,7 +21,5 @@ struct rabitq_grid {
 
 /* a: n magnitudes, not all 0, followed by zeros up to the next multiple of 32. 1 <= bits <= 8. */
 struct rabitq_grid rabitq_grid_fit(const struct kernels *, const float *a, size_t n, unsigned bits);
-struct rabitq_grid rabitq_grid_at(const struct kernels *, const float *a, size_t n, unsigned bits,
-                                  float t);
 
 #endif

@@ -5,9 +5,6 @@
 #ifndef DRIFTLINE_RUN_REPLAY_STEP_H
 #define DRIFTLINE_RUN_REPLAY_STEP_H
 
-#include <math.h>
-
-#include "src/base/json.h"
 #include "src/core/ranks/shards.h"
 #include "src/run/replay/session/session.h"
 #include "src/run/replay/session/time_mark.h"

@@ -9,7 +9,6 @@
 #define DRIFTLINE_RUN_REPLAY_TIMING_H
 
 #include "src/base/json.h"
-#include "src/core/rng.h"
 #include "src/run/replay/session/session.h"
 
 enum { TIMING_CALLS = 1000 };

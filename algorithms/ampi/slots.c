@@ -16,19 +16,10 @@ static bool slots_grow(struct ampi *a, size_t need)
         capacity = env->expected_n;
     if (capacity < need)
         capacity = need;
-    uint64_t *id = mem_resize(env->mem, s->id, capacity * sizeof *id);
-    if (id)
-        s->id = id;
-    uint32_t *unused = mem_resize(env->mem, s->free, capacity * sizeof *unused);
-    if (unused)
-        s->free = unused;
-    uint32_t *filed = mem_resize(env->mem, a->part.filed, capacity * a->copies * sizeof *filed);
-    if (filed)
-        a->part.filed = filed;
-    float *rows = mem_resize(env->mem, s->rows, capacity * env->dim * sizeof *rows);
-    if (rows)
-        s->rows = rows;
-    if (!id || !unused || !filed || !rows)
+    if (!mem_fit(env->mem, &s->id, capacity, sizeof *s->id) ||
+        !mem_fit(env->mem, &s->free, capacity, sizeof *s->free) ||
+        !mem_fit(env->mem, &a->part.filed, capacity * a->copies, sizeof *a->part.filed) ||
+        !mem_fit(env->mem, &s->rows, capacity * env->dim, sizeof *s->rows))
         return false;
     s->capacity = capacity;
     return true;

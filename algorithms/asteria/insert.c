@@ -35,12 +35,6 @@ static int insertion_begin(struct insertion *n, struct asteria *a, size_t rows)
     return fail(env->error, ERR_NO_MEMORY, "asteria: insert: out of memory for %zu rows", n->most);
 }
 
-static void insertion_end(struct insertion *n)
-{
-    mem_free(n->batch.a->base.env.mem, n->next);
-    asteria_batch_free(&n->batch);
-}
-
 static int reserve(struct insertion *n, const uint64_t *ids)
 {
     struct asteria_batch *b = &n->batch;
@@ -137,6 +131,7 @@ int asteria_insert(struct index *index, struct vectors v, const uint64_t *ids, s
         rc = insert_batch(&n, ids + *done);
         *done += rc == OK ? b->n : 0;
     }
-    insertion_end(&n);
+    mem_free(a->base.env.mem, n.next);
+    asteria_batch_free(&n.batch);
     return rc;
 }

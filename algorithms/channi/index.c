@@ -170,7 +170,7 @@ int channi_set_params(struct index *index, const void *params)
     c->params.cache_mb = p->cache_mb;
     c->params.prefetch = p->prefetch;
     c->compact_share = channi_compact_share(p);
-    channi_jobs_limit(c);
+    job_queue_limit(q, p->background_mb_s, p->background_cpu_share);
     channi_cache_resize(c->cache, cache_budget(c));
     c->taken_bytes_most = cache_budget(c) / JOBS_SHARE;
     channi_jobs_queue_all(c);

@@ -180,16 +180,6 @@ static int search_block(struct external *x, const struct search_request *s, size
     return rc;
 }
 
-/* A filter of no ids allows none: there is nothing to ask. */
-static int answer_nothing(const struct search_request *s, struct search_result *result)
-{
-    for (size_t i = 0; i < s->queries.n * s->k; i++) {
-        result->ids[i] = INDEX_NO_ID;
-        result->distances[i] = INFINITY;
-    }
-    return OK;
-}
-
 int external_search(struct index *index, const struct search_request *s,
                     struct search_result *result)
 {
@@ -197,8 +187,10 @@ int external_search(struct index *index, const struct search_request *s,
     const size_t each = index_row_bytes(s->queries.element, s->queries.dim) +
                         s->k * (sizeof *result->ids + sizeof *result->distances);
     int rc = OK;
-    if (s->filter && s->filter->n_ids == 0)
-        return answer_nothing(s, result);
+    if (s->filter && s->filter->n_ids == 0) { /* allows none: there is nothing to ask */
+        index_answer_none(s, result);
+        return OK;
+    }
     if (s->filter && !(x->client.capabilities & EXTERNAL_CAN_FILTER))
         return fail(index->env.error, ERR_UNSUPPORTED,
                     "external: client \"%s\" has no filters; deletes = \"filter\" and the like are "

@@ -119,14 +119,6 @@ int faiss_remove(struct index *index, const uint64_t *ids, size_t n, size_t *don
     return OK;
 }
 
-void faiss_no_answers(const struct search_request *request, struct search_result *result)
-{
-    for (size_t i = 0; i < request->queries.n * request->k; i++) {
-        result->ids[i] = INDEX_NO_ID;
-        result->distances[i] = INFINITY;
-    }
-}
-
 void faiss_order_ties(uint64_t *ids, float *distances, size_t n_queries, size_t k)
 {
     for (size_t q = 0; q < n_queries; q++, ids += k, distances += k) {
@@ -163,7 +155,7 @@ int faiss_search(struct faiss_method *self, const struct search_request *request
     const float *queries = request->queries.rows;
     *passed = NAN;
     if (self->live == 0) {
-        faiss_no_answers(request, result);
+        index_answer_none(request, result);
         *passed = 0;
         return OK;
     }

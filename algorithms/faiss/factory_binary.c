@@ -127,7 +127,7 @@ int faiss_factory_binary_search(struct faiss_factory *self, const struct search_
 {
     const size_t nq = request->queries.n;
     if (self->method.live == 0) {
-        faiss_no_answers(request, result);
+        index_answer_none(request, result);
         return OK;
     }
     if (nq == 0) {

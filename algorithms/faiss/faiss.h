@@ -64,7 +64,6 @@ int faiss_range(struct faiss_method *, const struct range_request *, struct rang
                 double *passed);
 
 /* Fills a result with INDEX_NO_ID. */
-void faiss_no_answers(const struct search_request *, struct search_result *);
 /* Delivers the results of a range search; scale is -1 if FAISS reports the inner product. */
 int faiss_deliver(FaissRangeSearchResult *, size_t n_queries, float scale, struct range_result *);
 /* Orders results nearest first, equal distances by id. FAISS leaves equals in the order of

@@ -25,15 +25,12 @@ struct knn_graph {
     struct density_edge *edges;
 };
 
-static size_t most(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
-
 static bool graph_reserve(const struct partition *p, struct knn_graph *g)
 {
     struct mem *mem = p->base.env.mem;
-    const size_t wanted = most((size_t)p->params.neighbours, (size_t)p->params.min_samples - 1);
+    const size_t neighbours = (size_t)p->params.neighbours;
+    const size_t samples = (size_t)p->params.min_samples - 1;
+    const size_t wanted = neighbours > samples ? neighbours : samples;
 
     g->m = wanted < p->n - 1 ? wanted : p->n - 1;
     if (p->n > SIZE_MAX / 64 / (g->m + 1))

@@ -5,11 +5,6 @@
 #include "algorithms/sharded/sharded.h"
 #include "src/core/mem.h"
 
-static int no_memory(const struct sharded *s)
-{
-    return fail(s->base.env.error, ERR_NO_MEMORY, "sharded: out of memory to move rows");
-}
-
 /* ---- rows that are in the wrong shard */
 
 int sharded_read_rows(struct sharded *s, size_t shard, const uint64_t *want, size_t most,
@@ -75,13 +70,6 @@ static bool picked_begin(struct sharded *s, struct picked *p, size_t n)
     return p->ids && p->buckets && p->rows;
 }
 
-static void picked_end(struct sharded *s, struct picked *p)
-{
-    mem_free(s->base.env.mem, p->ids);
-    mem_free(s->base.env.mem, p->buckets);
-    mem_free(s->base.env.mem, p->rows);
-}
-
 /* Those that stay in the shard come first, then, by moves = true, those that leave. */
 static void pick(struct sharded *s, const struct shard_rows *from, size_t shard,
                  const uint32_t *buckets, bool moves, struct picked *p)
@@ -104,7 +92,9 @@ static int rehome_rows(struct sharded *s, size_t shard, const struct shard_rows 
     const struct vectors all = { from->rows, from->n, s->base.env.dim, s->base.env.element };
     uint32_t *buckets = mem_array(s->base.env.mem, from->n + 1, sizeof *buckets);
     struct picked p;
-    int rc = picked_begin(s, &p, from->n) && buckets ? OK : no_memory(s);
+    int rc = OK;
+    if (!picked_begin(s, &p, from->n) || !buckets)
+        rc = fail(s->base.env.error, ERR_NO_MEMORY, "sharded: out of memory to move rows");
     if (rc == OK && from->n > 0)
         rc = placement_find(s, all, from->ids, buckets);
     if (rc == OK)
@@ -123,7 +113,9 @@ static int rehome_rows(struct sharded *s, size_t shard, const struct shard_rows 
         rc = sharded_move(s, shard, v, p.ids, p.buckets);
         *moved += rc == OK ? p.n : 0;
     }
-    picked_end(s, &p);
+    mem_free(s->base.env.mem, p.ids);
+    mem_free(s->base.env.mem, p.buckets);
+    mem_free(s->base.env.mem, p.rows);
     mem_free(s->base.env.mem, buckets);
     return rc;
 }

@@ -233,7 +233,6 @@ int sharded_split_shard(struct sharded *, size_t shard, const uint64_t *counts, 
 struct shard_report {
     uint64_t rows, sequence;
     struct memory_use memory;
-    uint64_t log_bytes;
 };
 /* Of the shard's replica on `rank`; counts: rows of each of n_buckets, added; NULL: not wanted. */
 int sharded_report(struct sharded *, size_t shard, size_t rank, struct shard_report *,

@@ -22,11 +22,6 @@ struct clustering {
     } * nearest; /* by cluster */
 };
 
-static int no_memory(const struct spfresh *s)
-{
-    return fail(s->base.env.error, ERR_NO_MEMORY, "%s: clusters: out of memory", s->base.ops->name);
-}
-
 static int take_posting(struct clustering *c, uint32_t head, struct spfresh_members *m)
 {
     struct spfresh *s = c->s;
@@ -122,7 +117,10 @@ static int cluster_locked(struct clustering *c, const struct cluster_request *re
     c->nearest = mem_array(mem, heads + 1, sizeof *c->nearest);
     for (size_t i = 0; c->slots && i < n_slots; i++)
         c->slots[i] = (struct of_slot){ 0, INFINITY };
-    rc = c->numbers && c->slots && c->nearest ? take_postings(c) : no_memory(c->s);
+    rc = c->numbers && c->slots && c->nearest
+             ? take_postings(c)
+             : fail(c->s->base.env.error, ERR_NO_MEMORY, "%s: clusters: out of memory",
+                    c->s->base.ops->name);
     if (rc == OK)
         rc = assign_ids(c, request);
     if (rc == OK)

@@ -124,8 +124,6 @@ int spfresh_open_store(struct spfresh *s, const struct store_reader *resume)
     const struct posting_options options = { .kind = (enum posting_kind)p->store,
                                              .io = (enum posting_io)p->io,
                                              .direct = p->direct,
-                                             .typical_bytes =
-                                                 spfresh_codec_bytes(s->codec, s->limit / 2),
                                              .fault = s->durable.fault };
 
     return resume ? posting_store_resume(&s->store, &s->base.env, s->epoch, &options, resume)

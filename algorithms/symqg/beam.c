@@ -47,12 +47,6 @@ static void expand(const struct symqg *s, struct symqg_scratch *x, const void *r
     }
 }
 
-static void forget_visited(struct symqg_scratch *x)
-{
-    for (size_t i = 0; i < x->n_expanded; i++)
-        x->visited[candidate_node(x->expanded[i]) / 64] = 0;
-}
-
 int symqg_beam(const struct symqg *s, struct symqg_scratch *x, const void *row, size_t ef)
 {
     struct mem *mem = s->base.env.mem;
@@ -82,7 +76,8 @@ int symqg_beam(const struct symqg *s, struct symqg_scratch *x, const void *row, 
         else
             x->visited[v / 64] = 0;
     }
-    forget_visited(x);
+    for (size_t i = 0; i < x->n_expanded; i++)
+        x->visited[candidate_node(x->expanded[i]) / 64] = 0;
     return fits ? OK
                 : fail(s->base.env.error, ERR_NO_MEMORY, "symqg: out of memory for %zu candidates",
                        ef);

@@ -127,14 +127,6 @@ static void move_entry(struct symqg *s, struct symqg_scratch *x)
         s->entry = candidate_node(best);
 }
 
-/* If the search found no live row, the first one there is. */
-static void replace_entry(struct symqg *s, struct symqg_scratch *x)
-{
-    move_entry(s, x);
-    for (uint32_t v = 0; !symqg_is_live(s, s->entry); v++)
-        s->entry = v;
-}
-
 /* Without memory for the search, the sweep alone finds the edges. */
 static void remove_one(struct symqg *s, struct symqg_scratch *x, uint32_t v)
 {
@@ -149,8 +141,11 @@ static void remove_one(struct symqg *s, struct symqg_scratch *x, uint32_t v)
     }
     if (found)
         reconnect(s, x, v);
-    if (s->entry == v)
-        replace_entry(s, x);
+    if (s->entry == v) {
+        move_entry(s, x);
+        for (uint32_t i = 0; !symqg_is_live(s, s->entry); i++) /* the search found no live row */
+            s->entry = i;
+    }
     symqg_sweep(s, x);
 }
 

@@ -94,14 +94,6 @@ static int search_chunk(void *arg, size_t first, size_t end, size_t worker)
     return rc;
 }
 
-static void answer_nothing(size_t n, struct search_result *result)
-{
-    for (size_t i = 0; i < n; i++) {
-        result->ids[i] = INDEX_NO_ID;
-        result->distances[i] = INFINITY;
-    }
-}
-
 /* An expansion compares the codes of all places, taken or not. */
 int symqg_search(struct index *index, const struct search_request *request,
                  struct search_result *result)
@@ -110,7 +102,7 @@ int symqg_search(struct index *index, const struct search_request *request,
     struct searching job = { .s = s, .request = request, .result = result };
 
     if (s->n == 0) {
-        answer_nothing(request->queries.n * request->k, result);
+        index_answer_none(request, result);
         return OK;
     }
     const int rc = parallel_for(index->env.pool, request->threads, request->queries.n,

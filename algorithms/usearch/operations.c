@@ -1,7 +1,6 @@
 /* operations.c - inserts, removes and searches, a chunk of rows or queries on each thread. */
 #include "algorithms/usearch/usearch.h"
 
-#include <math.h>
 #include <stdatomic.h>
 
 #include "src/core/parallel.h"
@@ -178,14 +177,6 @@ static size_t stored_row_bytes(const struct usearch *self)
     return self->base.env.dim * bytes[self->params.scalar];
 }
 
-static void no_answers(const struct search_request *request, struct search_result *result)
-{
-    for (size_t i = 0; i < request->queries.n * request->k; i++) {
-        result->ids[i] = INDEX_NO_ID;
-        result->distances[i] = INFINITY;
-    }
-}
-
 int usearch_method_search(struct index *index, const struct search_request *request,
                           struct search_result *result)
 {
@@ -194,7 +185,7 @@ int usearch_method_search(struct index *index, const struct search_request *requ
     struct searching job = { .self = self, .request = request, .result = result };
     usearch_error_t words = NULL;
     if (self->live == 0) {
-        no_answers(request, result);
+        index_answer_none(request, result);
         return OK;
     }
     usearch_change_expansion_search(self->graph, (size_t)knobs->expansion_search, &words);

@@ -13,6 +13,7 @@
 #include "src/cli/support/app.h"
 #include "src/core/index.h"
 #include "src/core/mem.h"
+#include "src/plan/plan.h"
 #include "src/result/result.h"
 #include "src/run/answers_file.h"
 
@@ -23,15 +24,6 @@ struct dumped {
     const char *path;
     size_t left_out;
 };
-
-static bool is_wanted(const struct app *app, const char *label)
-{
-    bool wanted = app->options.n_only == 0;
-
-    for (size_t i = 0; i < app->options.n_only; i++)
-        wanted |= strcmp(app->options.only[i], label) == 0;
-    return wanted;
-}
 
 /* Queries run in a shuffled order; the output is sorted by their position in the operation. */
 struct query_place {
@@ -77,7 +69,7 @@ static void print_entry(const struct dumped *d, const struct answers_entry *e)
     const size_t point = e->point == SIZE_MAX ? 0 : e->point;
     char head[600];
 
-    if (point >= d->file.n || !is_wanted(d->app, d->file.cells[point].label))
+    if (point >= d->file.n || !plan_wants(&d->app->options, d->file.cells[point].label))
         return;
     const struct result_cell *cell = &d->file.cells[point];
     const struct result_step *step = result_step_of(cell, a->op);

@@ -11,6 +11,7 @@
 #include "src/base/quote.h"
 #include "src/cli/commands.h"
 #include "src/cli/support/app.h"
+#include "src/plan/plan.h"
 #include "src/result/result.h"
 #include "src/run/saved/saved.h"
 #include "src/structure/json.h"
@@ -76,15 +77,6 @@ static int inspect_index(const struct app *app, FILE *out, struct error *error)
 
 /* ---- a result */
 
-static bool is_wanted(const struct app *app, const char *label)
-{
-    bool wanted = app->options.n_only == 0;
-
-    for (size_t i = 0; i < app->options.n_only; i++)
-        wanted |= strcmp(app->options.only[i], label) == 0;
-    return wanted;
-}
-
 static int print_line(const struct app *app, const json_t *line, FILE *out, struct error *error)
 {
     if (!app->json)
@@ -108,7 +100,7 @@ static int print_cell(const struct app *app, const char *path, size_t *found, FI
         json_t *line = json_loadf(file, JSON_DISABLE_EOF_CHECK, NULL);
         if (!line)
             rc = fail(error, ERR_CORRUPT, "%s: the file is damaged or truncated", path);
-        else if (is_wanted(app, field_text(line, "label", ""))) {
+        else if (plan_wants(&app->options, field_text(line, "label", ""))) {
             *found += 1;
             rc = print_line(app, line, out, error);
         }

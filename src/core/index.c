@@ -203,3 +203,21 @@ int index_row_refuse(struct error *err, const char *where, const float_anywhere 
                 "this one out",
                 where, at + first, (double)row[at], fabsf(row[at]) > 1 ? "large" : "small");
 }
+
+bool index_all_finite(const float *values, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(values[i]))
+            return false;
+    return true;
+}
+
+/* ---- answers */
+
+void index_answer_none(const struct search_request *request, struct search_result *result)
+{
+    for (size_t i = 0; i < request->queries.n * request->k; i++) {
+        result->ids[i] = INDEX_NO_ID;
+        result->distances[i] = INFINITY;
+    }
+}

@@ -98,6 +98,7 @@ enum row_range index_row_range(const float_anywhere *row, size_t dim);
    Returns ERR_NOT_FINITE. */
 int index_row_refuse(struct error *, const char *where, const float_anywhere *row, size_t dim,
                      size_t first);
+bool index_all_finite(const float *values, size_t n);
 
 /* 2. The environment: all that a method may depend on */
 
@@ -179,6 +180,8 @@ struct search_result {
     struct work work;
     struct shard_work *shards; /* ranks/shards.h: an index in shards adds to it; NULL: nowhere */
 };
+/* Writes that no query has an answer. */
+void index_answer_none(const struct search_request *, struct search_result *);
 
 /* 4. The table of operations */
 

@@ -177,6 +177,20 @@ void *mem_resize(struct mem *mem, void *p, size_t bytes)
     return fresh;
 }
 
+bool mem_fit(struct mem *mem, void *array_ptr, size_t n, size_t element_bytes)
+{
+    size_t bytes;
+    if (__builtin_mul_overflow(n, element_bytes, &bytes))
+        return false;
+    /* The caller's pointer has a type of its own, so memcpy() reads and writes its bytes. */
+    void *old;
+    memcpy(&old, array_ptr, sizeof old);
+    void *fresh = mem_resize(mem, old, bytes);
+    if (fresh)
+        memcpy(array_ptr, &fresh, sizeof fresh);
+    return fresh;
+}
+
 bool mem_grow(struct mem *mem, void *array_ptr, size_t *capacity, size_t need, size_t element_bytes)
 {
     if (need <= *capacity)
@@ -184,16 +198,8 @@ bool mem_grow(struct mem *mem, void *array_ptr, size_t *capacity, size_t need, s
     const bool moves = *capacity >= MAP_FROM_BYTES / element_bytes;
     const size_t more = moves ? *capacity / 8 : *capacity;
     size_t want = *capacity < SIZE_MAX - more && need < *capacity + more ? *capacity + more : need;
-    size_t bytes;
-    if (__builtin_mul_overflow(want, element_bytes, &bytes))
+    if (!mem_fit(mem, array_ptr, want, element_bytes))
         return false;
-    /* The caller's pointer has a type of its own, so memcpy() reads and writes its bytes. */
-    void *old;
-    memcpy(&old, array_ptr, sizeof old);
-    void *fresh = mem_resize(mem, old, bytes);
-    if (!fresh)
-        return false;
-    memcpy(array_ptr, &fresh, sizeof fresh);
     *capacity = want;
     return true;
 }

@@ -40,6 +40,9 @@ void *mem_array(struct mem *, size_t n, size_t size);
 /* Like realloc(): keeps min(old, new) bytes. On failure returns NULL and keeps the old block. p
    may be NULL. */
 void *mem_resize(struct mem *, void *p, size_t bytes);
+/* The same for the array whose pointer is at array_ptr, to n elements. Returns false if memory runs
+   out; nothing has then changed. */
+bool mem_fit(struct mem *, void *array_ptr, size_t n, size_t element_bytes);
 /* Makes the array whose pointer is at array_ptr hold at least `need` elements; *capacity is in
    elements. Capacity at least doubles; if the array is so large that its pages move and
    nothing is copied, it grows by at least an eighth. Returns false if memory runs out; nothing

@@ -318,7 +318,7 @@ void plan_free(struct plan *plan)
 
 /* 3. Order and choice */
 
-static bool wanted(const struct run_options *o, const char *label)
+bool plan_wants(const struct run_options *o, const char *label)
 {
     for (size_t i = 0; i < o->n_only; i++)
         if (strcmp(o->only[i], label) == 0)
@@ -464,7 +464,7 @@ static int fill_plan(struct plan *plan, const struct experiment *ex, const struc
     int rc = check_only(ex, o, err);
     for (size_t repeat = 0; !rc && repeat < ex->repeats * ex->seeds; repeat++)
         for (size_t m = 0; !rc && m < ex->n_methods; m++)
-            if (wanted(o, ex->methods[m].label))
+            if (plan_wants(o, ex->methods[m].label))
                 rc = add_method(plan, ex, &ex->methods[m], repeat, err);
     if (!rc)
         rc = check_points(plan, ex, o, err);

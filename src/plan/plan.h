@@ -43,6 +43,8 @@ struct plan {
 /* Makes the cells and their keys. The plan refers to the experiment. ERR_CONFIG, ERR_NO_MEMORY. */
 int plan_make(struct plan *, const struct experiment *, const struct run_options *, struct error *);
 void plan_free(struct plan *);
+/* Whether --only names the label, or is not given. */
+bool plan_wants(const struct run_options *, const char *label);
 /* The identity of the cells whose method is not from a plugin, which is the same for all of them; a
    plugin's if there are no others. Borrowed; NULL: no cells. */
 json_t *plan_common_identity(const struct plan *);

@@ -173,11 +173,10 @@ static int on_score(void *to, const struct answers *a, double *recall, struct er
     return code;
 }
 
-static int on_held(void *to, size_t op, double ns, enum replay_order *order, struct error *err)
+static int on_held(void *to, double ns, enum replay_order *order, struct error *err)
 {
     const struct sender *s = to;
-    const int rc = cell_send(s->channel, json_pack("{s:{s:I, s:o}}", "ready", "op", (json_int_t)op,
-                                                   "ns", json_number(ns)));
+    const int rc = cell_send(s->channel, json_pack("{s:{s:o}}", "ready", "ns", json_number(ns)));
     json_t *reply = rc == 0 ? read_reply(s->channel) : NULL;
 
     if (!reply)

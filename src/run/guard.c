@@ -77,12 +77,6 @@ static uint64_t ms_since(uint64_t start_ns)
     return (clock_ns() - start_ns) / 1000000;
 }
 
-static void wait_for_cell(struct guard *g)
-{
-    while (!g->cell_ended && !(g->ending && ms_since(g->ending_ns) > END_MS))
-        wait_tick(g);
-}
-
 /* Orphans of the cell are children of this process. Killing one may orphan others, and a list of
    processes may miss one that was just forked. Only waitpid() shows reliably that none are left. */
 static json_t *end_left(struct guard *g, uint64_t grace_ms)
@@ -148,7 +142,8 @@ _Noreturn void cell_guard(const struct cell *cell, const struct cell_env *env, c
                                            quote_json(strerror(why))));
         _exit(0);
     }
-    wait_for_cell(&g);
+    while (!g.cell_ended && !(g.ending && ms_since(g.ending_ns) > END_MS))
+        wait_tick(&g);
     const uint64_t grace_ms = cell->method->ops->shards ? RANKS_GRACE_MS : GRACE_MS;
     (void)cell_send(channel, json_pack("{s:o}", "left", end_left(&g, grace_ms)));
     json_t *segments = outside_end_segments(g.cell);

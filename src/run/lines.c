@@ -231,7 +231,6 @@ void watch_take_json(struct cell_watch *w, json_t *line)
         take_answers(w, of);
     } else if ((of = json_object_get(line, "ready"))) {
         w->ready = true;
-        w->ready_op = (size_t)field_integer(of, "op", 0);
         w->round_ns = field_number(of, "ns");
     } else if ((of = json_object_get(line, "facts"))) {
         w->facts = json_incref(of);

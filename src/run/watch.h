@@ -48,7 +48,6 @@ struct cell_watch {
     /* bytes of files in memory and of child processes, and when they were last updated */
     uint64_t scanned_ns, files_bytes, others_bytes;
     bool ready;      /* held cell: it waits for an order */
-    size_t ready_op; /* the operation before which it waits */
     double round_ns; /* per query, of the previous round; NAN: there was none */
     json_t *last_step;
     char dir[PATH_MAX];

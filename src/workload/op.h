@@ -184,7 +184,6 @@ struct op_list {
     enum metric metric;   /* config `metric`, or the first dataset's own */
     struct row_ref *rows; /* by id, n_ids entries */
     size_t n_ids, max_live, max_queries, max_k;
-    bool has_updates;
     struct attribute_field fields[INDEX_ATTRIBUTES_MAX]; /* n_fields, in order of first use */
     size_t n_fields;
     struct update_ref *updates; /* n_updates entries, sorted by id, then operation */

@@ -125,7 +125,6 @@ int record_update(struct recorder *r, const struct op_options *options, const st
     if (!rc) {
         use_rows(r, op, with);
         op->pending = r->in_transaction;
-        r->list->has_updates = true;
         rc = record_attributes(r, NULL, 0, op, err);
     }
     return record_op_end(r, op, rc, err);

@@ -2,6 +2,7 @@
 #include "algorithms/asteria/graph/internal.h"
 
 #include "algorithms/common/graph/candidate_list.h"
+#include "src/core/order.h"
 
 struct asteria_caprg_scratch {
     struct mem *mem;
@@ -9,7 +10,7 @@ struct asteria_caprg_scratch {
     uint8_t *met; /* by slot: met[slot] == stamp */
     size_t met_capacity;
     uint8_t stamp;
-    struct candidate_list list; /* by scores: key_of() */
+    struct candidate_list list; /* by scores, which may be negative */
     uint32_t fresh[CAPRG_DEGREE_MAX];
     float scores[CAPRG_DEGREE_MAX];
 };
@@ -57,19 +58,9 @@ void asteria_caprg_met(struct asteria_caprg_scratch *s, uint32_t slot)
     s->met[slot] = s->stamp;
 }
 
-/* Scores may be negative: maps the bits of a score so that keys sort by it. */
-static uint64_t key_of(float score, uint32_t slot)
-{
-    uint32_t bits;
-
-    memcpy(&bits, &score, sizeof bits);
-    bits ^= bits >> 31 ? UINT32_MAX : UINT32_C(1) << 31;
-    return (uint64_t)bits << 32 | (uint64_t)slot << 1;
-}
-
 static void offer(struct candidate_list *l, float score, uint32_t slot)
 {
-    const uint64_t key = key_of(score, slot);
+    const uint64_t key = order_key_f32(score, slot << 1);
 
     if (!(score < INFINITY))
         return;

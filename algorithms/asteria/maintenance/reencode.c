@@ -39,12 +39,6 @@ static int move_begin(struct move *m, struct asteria *a)
                 MOVE_ROWS);
 }
 
-static void move_end(struct move *m)
-{
-    mem_free(m->batch.a->base.env.mem, m->rows);
-    asteria_batch_free(&m->batch);
-}
-
 static int read_rows(struct move *m)
 {
     struct asteria_batch *b = &m->batch;
@@ -176,7 +170,8 @@ int asteria_maintenance_reencode(struct asteria_maintenance *u)
         rc = step(&m, u, &left);
         asteria_change_end(a);
     }
-    move_end(&m);
+    mem_free(a->base.env.mem, m.rows);
+    asteria_batch_free(&m.batch);
     u->more |= left;
     return rc;
 }

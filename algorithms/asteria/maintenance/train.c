@@ -80,12 +80,6 @@ static int found_buckets(struct asteria *a, struct asteria_generation *g, const 
     return rc;
 }
 
-static void successor_destroy(const struct asteria *a, struct successor *s)
-{
-    asteria_generation_destroy(&a->base.env, s->generation);
-    asteria_bec_destroy(s->bec);
-}
-
 static int fit(struct asteria *a, const float *units, size_t n, struct successor *s)
 {
     const struct index_env *env = &a->base.env;
@@ -139,7 +133,8 @@ static int refit(struct asteria *a, const float *units, size_t n)
         rc = fit(a, units, n, &s);
     if (rc == OK)
         install(a, &s, n);
-    successor_destroy(a, &s);
+    asteria_generation_destroy(&a->base.env, s.generation);
+    asteria_bec_destroy(s.bec);
     return rc;
 }
 

@@ -197,14 +197,6 @@ static void adam(struct learning *l, size_t step)
     }
 }
 
-static bool all_finite(const float *values, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (!isfinite(values[i]))
-            return false;
-    return true;
-}
-
 /* best: the vantages of the least loss at any QR. Stops if a loss or gradient is not finite. */
 static void learn(struct learning *l, double losses[2])
 {
@@ -220,7 +212,7 @@ static void learn(struct learning *l, double losses[2])
         if (!isfinite(evaluate(l)))
             break;
         make_gradient(l);
-        if (!all_finite(l->gradient, size))
+        if (!index_all_finite(l->gradient, size))
             break;
         adam(l, step);
         if ((step + 1) % QR_EACH != 0)

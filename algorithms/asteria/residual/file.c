@@ -49,14 +49,6 @@ static bool is_shape(const struct section *s)
            isfinite(s->alpha) && isfinite(s->beta);
 }
 
-static bool all_finite(const float *x, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (!isfinite(x[i]))
-            return false;
-    return true;
-}
-
 /* Each coordinate of z is used at most once; unused ones have scale and zero 0. `seen`:
    in_dim zeros. */
 static bool are_axes(const struct asteria_lrsq *l, unsigned char *seen)
@@ -101,8 +93,8 @@ static int finish_reading(struct asteria_lrsq *l, const struct index_env *env,
     if (!scratch)
         return fail(env->error, ERR_NO_MEMORY, "asteria: reading LRSQ: out of memory");
     const size_t width = lrsq_width(l);
-    bool good = all_finite(l->centre, l->in_dim) && all_finite(l->scale, width) &&
-                all_finite(l->zero, width) && are_axes(l, scratch);
+    bool good = index_all_finite(l->centre, l->in_dim) && index_all_finite(l->scale, width) &&
+                index_all_finite(l->zero, width) && are_axes(l, scratch);
     if (good && l->rows) {
         gather_rows(l, scratch);
         const double defect = axes_defect(scratch, l->rank, l->in_dim);

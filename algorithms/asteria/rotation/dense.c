@@ -30,12 +30,6 @@ static int take_sample(const struct index_env *env, const float *rows, size_t n,
     return s->rows && s->mean ? OK : asteria_dense_no_memory(env, "a sample for axes");
 }
 
-static void free_sample(const struct index_env *env, struct asteria_dense_sample *s)
-{
-    mem_free(env->mem, s->own);
-    mem_free(env->mem, s->mean);
-}
-
 /* ------------------------------------------------------------------------------------- all */
 
 static int axes_matrix(const struct index_env *env, const struct asteria_rotation_options *options,
@@ -48,7 +42,8 @@ static int axes_matrix(const struct index_env *env, const struct asteria_rotatio
         rc = axes_find(env, s.rows, s.n, env->dim, s.mean, matrix);
     if (rc == OK && options->kind == ROTATION_OPQ)
         rc = asteria_dense_opq(env, options, &s, matrix);
-    free_sample(env, &s);
+    mem_free(env->mem, s.own);
+    mem_free(env->mem, s.mean);
     return rc;
 }
 

@@ -42,14 +42,6 @@ void asteria_rotation_write(const struct asteria_rotation *t, struct store_write
         store_write(w, t->matrix, t->out_dim * t->dim * sizeof *t->matrix);
 }
 
-static bool all_finite(const float *values, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (!isfinite(values[i]))
-            return false;
-    return true;
-}
-
 static bool has_network(const struct rotation_head *head)
 {
     return head->kind == ROTATION_BOR || head->kind == ROTATION_HADAMARD;
@@ -135,7 +127,7 @@ int asteria_rotation_read(struct asteria_rotation **rotation, const struct index
     const float *floats = (const float *)((const unsigned char *)section + sizeof head);
     if (bytes != sizeof head + n_floats(&head) * sizeof *floats)
         return store_corrupt(r, "a rotation's section does not have its shape's length");
-    if (!all_finite(floats, n_floats(&head)))
+    if (!index_all_finite(floats, n_floats(&head)))
         return store_corrupt(r, "a rotation has a number that is not finite");
     struct asteria_rotation *t = mem_zalloc(env->mem, sizeof *t);
     if (!t)

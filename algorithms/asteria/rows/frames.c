@@ -17,14 +17,9 @@ static bool more_frames(struct asteria_rows *t)
     size_t n = f->frames_capacity > 0 ? 2 * f->frames_capacity : 64;
 
     n = n < f->frames_most ? n : f->frames_most;
-    uint32_t *free = mem_resize(t->env.mem, f->free, n * sizeof *free);
-    if (!free)
+    if (!mem_fit(t->env.mem, &f->free, n, sizeof *f->free) ||
+        !mem_fit(t->env.mem, &f->frames, n, t->stride))
         return false;
-    f->free = free;
-    unsigned char *frames = mem_resize(t->env.mem, f->frames, n * t->stride);
-    if (!frames)
-        return false;
-    f->frames = frames;
     f->frames_capacity = n;
     return true;
 }

@@ -6,11 +6,6 @@
 #include "src/core/mem.h"
 #include "src/core/order.h"
 
-static size_t words_of(size_t n_slots)
-{
-    return (2 * n_slots + 63) / 64;
-}
-
 static size_t from_free(const struct asteria *a, size_t n)
 {
     return n < a->n_free ? n : a->n_free;
@@ -23,7 +18,7 @@ static bool grow_arrays(struct asteria *a, size_t n_slots)
 
     if (!mem_grow(mem, &a->ids, &a->ids_capacity, n_slots, sizeof *a->ids) ||
         !mem_grow(mem, &a->places, &a->places_capacity, n_slots, sizeof *a->places) ||
-        !mem_grow(mem, &a->tombstones, &a->tombstones_capacity, words_of(n_slots),
+        !mem_grow(mem, &a->tombstones, &a->tombstones_capacity, (2 * n_slots + 63) / 64,
                   sizeof *a->tombstones))
         return false;
     memset(a->tombstones + had, 0, (a->tombstones_capacity - had) * sizeof *a->tombstones);

@@ -14,6 +14,7 @@
 #include "algorithms/asteria/search/internal.h"
 #include "kernels/kernels.h"
 #include "src/core/key_heap.h"
+#include "src/core/order.h"
 
 enum { FLIPS_T = 12, TABLE = 256 };
 /* Addresses looked up per probe: some flips lead to no bucket, and the best of the tree's addresses
@@ -24,15 +25,6 @@ enum { CODED_FROM = 64, CODED_DIM_MAX = 8192 };
 /* Weight of the score against the centre. Between half and twice this, the rows scanned for a given
    recall are within a tenth of the minimum (photo-hog, bor and ITQ). */
 #define SCORE_WEIGHT 1.0f
-
-/* Sorts by the float, then by number. */
-static uint64_t key_of(float key, size_t number)
-{
-    uint32_t bits;
-    memcpy(&bits, &key, sizeof bits);
-    bits ^= bits >> 31 ? UINT32_MAX : UINT32_C(1) << 31;
-    return (uint64_t)bits << 32 | (uint32_t)number;
-}
 
 /* table[j][byte j of a codeword]: that byte's part of sum of (1 - 2 b_i) p_i. */
 struct correlations {
@@ -67,7 +59,7 @@ static inline float correlation(const struct correlations *c, uint64_t codeword)
 
 static inline void take(struct asteria_scratch *s, float key, size_t number)
 {
-    s->keys[s->n_keys++] = key_of(key, number);
+    s->keys[s->n_keys++] = order_key_f32(key, (uint32_t)number);
 }
 
 static void centre_distances(const struct asteria_job *job, struct asteria_scratch *s,

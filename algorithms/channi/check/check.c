@@ -291,12 +291,6 @@ static uint32_t take_latches(struct channi *s)
     }
 }
 
-static void give_latches(struct channi *s, uint32_t n)
-{
-    while (n-- > 0)
-        atomic_store(&((struct channi_latch *)segmented_at(&s->latches, n))->busy, false);
-}
-
 static int walk(struct channi_checking *c, struct stat_sink *sink)
 {
     struct channi *s = c->s;
@@ -333,7 +327,7 @@ static int walk(struct channi_checking *c, struct stat_sink *sink)
 int channi_check(const struct index *index, struct stat_sink *sink)
 {
     struct channi *s = channi_of(index);
-    const uint32_t latches = take_latches(s);
+    uint32_t latches = take_latches(s);
 
     pthread_mutex_lock(&s->durable.checkpointing);
     epoch_drain(s->epoch); /* unread views would still have files */
@@ -343,6 +337,7 @@ int channi_check(const struct index *index, struct stat_sink *sink)
     const int rc = walk(&c, sink);
     pthread_mutex_unlock(&s->write);
     pthread_mutex_unlock(&s->durable.checkpointing);
-    give_latches(s, latches);
+    while (latches-- > 0)
+        atomic_store(&((struct channi_latch *)segmented_at(&s->latches, latches))->busy, false);
     return rc;
 }

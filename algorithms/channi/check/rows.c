@@ -11,14 +11,6 @@
 
 /* ------------------------------------------------------------------------------- graphs */
 
-static uint32_t link_of(const struct graph_image *g, uint32_t level, size_t at)
-{
-    if (!g->narrow)
-        return ((const uint32_t *)g->layers[level].links)[at];
-    const uint16_t link = ((const uint16_t *)g->layers[level].links)[at];
-    return link == UINT16_MAX ? GRAPH_NONE : link;
-}
-
 /* Link 0 is the ring's; another edge may lead to the same node. */
 static int check_links(const struct channi_checking *c, const struct graph_image *g, uint32_t level,
                        uint32_t i, const char *of, uint64_t which)
@@ -26,7 +18,7 @@ static int check_links(const struct channi_checking *c, const struct graph_image
     const size_t degree = g->layers[level].degree, first = i * degree;
 
     for (size_t j = 0; j < degree; j++) {
-        const uint32_t to = link_of(g, level, first + j);
+        const uint32_t to = graph_image_link(g, level, first + j);
 
         if (to == GRAPH_NONE)
             continue;
@@ -35,7 +27,7 @@ static int check_links(const struct channi_checking *c, const struct graph_image
                 c, "graph of %s %" PRIu64 ": layer %u: a link of %u to %u of %u", of, which, level,
                 i, to, g->layers[level].n);
         for (size_t other = 1; other < j; other++)
-            if (link_of(g, level, first + other) == to)
+            if (graph_image_link(g, level, first + other) == to)
                 return channi_check_broken(
                     c, "graph of %s %" PRIu64 ": layer %u: %u has an edge twice", of, which, level,
                     i);

@@ -116,23 +116,9 @@ static void queue_again(struct index *index, const void *job, uint64_t after)
     push(c, job, after);
 }
 
-static struct throttle_limits limits_of(const struct channi *c)
-{
-    return (struct throttle_limits){ .bytes_per_second = (uint64_t)c->params.background_mb_s << 20,
-                                     .cpu_share = c->params.background_cpu_share };
-}
-
-void channi_jobs_limit(struct channi *c)
-{
-    const struct throttle_limits limits = limits_of(c);
-
-    throttle_set(&c->jobs->throttle, &limits);
-}
-
 int channi_jobs_open(struct channi *c, job_queue_function *const *kinds,
                      int (*chores)(struct index *))
 {
-    const struct throttle_limits limits = limits_of(c);
     struct channi_jobs *q = mem_zalloc(c->base.env.mem, sizeof *q);
 
     if (!q)
@@ -144,8 +130,8 @@ int channi_jobs_open(struct channi *c, job_queue_function *const *kinds,
                                              .again = queue_again,
                                              .chores = chores,
                                              .failures = &c->counters.job_errors,
-                                             .throttle = &q->throttle };
-    throttle_init(&q->throttle, &limits);
+                                             .mb_s = c->params.background_mb_s,
+                                             .cpu_share = c->params.background_cpu_share };
     job_queue_init(&q->queue, &c->base, &config);
     c->jobs = q;
     return OK;
@@ -158,7 +144,6 @@ void channi_jobs_close(struct channi *c)
     if (!q)
         return;
     job_queue_free(&q->queue);
-    throttle_free(&q->throttle);
     mem_free(c->base.env.mem, q);
     c->jobs = NULL;
 }

@@ -33,8 +33,7 @@ bool channi_is_overdue(struct channi *, const struct channi_cluster *);
 
 struct channi_jobs {
     struct job_queue queue;
-    struct throttle throttle; /* of background threads */
-    atomic_bool forgotten;    /* a job was not queued for lack of memory: test all clusters */
+    atomic_bool forgotten; /* a job was not queued for lack of memory: test all clusters */
     atomic_size_t running[JOB_KINDS];
 };
 
@@ -42,8 +41,6 @@ struct channi_jobs {
    ERR_NO_MEMORY. */
 int channi_jobs_open(struct channi *, job_queue_function *const *kinds,
                      int (*chores)(struct index *));
-/* Gives the background threads the limits that params have now. */
-void channi_jobs_limit(struct channi *);
 void channi_jobs_close(struct channi *); /* background threads end after their job */
 
 /* Queues the job that `cid` needs, unless it is queued. Out of memory, the next

@@ -161,12 +161,6 @@ static int merger_open(struct merger *g, struct channi *c, struct channi_taken *
                       c->base.ops->name);
 }
 
-static void merger_close(struct merger *g)
-{
-    mem_free(g->c->base.env.mem, g->rows);
-    mem_free(g->c->base.env.mem, g->routes);
-}
-
 /* Lists the larger cluster's rows first, so that its graph can be extended. */
 static void list_rows(const struct merger *g)
 {
@@ -266,7 +260,8 @@ static int merge_taken(struct channi *c, struct channi_taken *w, double *cost)
         rc = merger_open(&g, c, w, &m);
         if (rc == OK)
             rc = unite(&g, cost);
-        merger_close(&g);
+        mem_free(c->base.env.mem, g.rows);
+        mem_free(c->base.env.mem, g.routes);
     }
     channi_members_free(&m, c);
     return rc;

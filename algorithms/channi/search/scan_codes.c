@@ -13,6 +13,7 @@
 #include "kernels/kernels.h"
 #include "src/core/key_heap.h"
 #include "src/core/mem.h"
+#include "src/core/order.h"
 
 /* Rows reranked before the limit is read again. */
 enum { BATCH = 32, COLD_BATCH = 8 };
@@ -285,16 +286,6 @@ int channi_scan_codes(struct channi_query_context *s, const struct channi_cluste
 
 /* --------------------------------------------------------------------------- exact distances */
 
-/* Sort key: ascending by estimate, which may be negative, then by index. */
-static uint64_t order_key(float estimate, size_t i)
-{
-    uint32_t bits;
-
-    memcpy(&bits, &estimate, sizeof bits);
-    bits ^= bits >> 31 ? UINT32_MAX : UINT32_C(1) << 31;
-    return (uint64_t)bits << 32 | (uint32_t)i;
-}
-
 /* Makes w->order a heap, by smallest estimate, of the candidates still within the limit. */
 static size_t heap_candidates(struct channi_query_context *s)
 {
@@ -304,7 +295,7 @@ static size_t heap_candidates(struct channi_query_context *s)
 
     for (size_t i = 0; i < w->n_candidates; i++)
         if (!(w->candidates[i].lower > limit))
-            w->order[n++] = order_key(w->candidates[i].estimate, i);
+            w->order[n++] = order_key_f32(w->candidates[i].estimate, (uint32_t)i);
     key_heap_make(w->order, n);
     return n;
 }

@@ -85,11 +85,8 @@ bool channi_layout_reserve(struct channi *s, struct channi_layout *l, uint32_t n
         return true;
     if (n_clusters < l->capacity + eighth)
         n_clusters = l->capacity + eighth;
-    struct channi_cluster **clusters =
-        mem_resize(s->base.env.mem, l->clusters, n_clusters * sizeof(struct channi_cluster *));
-    if (!clusters)
+    if (!mem_fit(s->base.env.mem, &l->clusters, n_clusters, sizeof *l->clusters))
         return false;
-    l->clusters = clusters;
     l->capacity = n_clusters;
     return true;
 }
@@ -126,16 +123,12 @@ bool channi_layout_find_ood(const struct channi *s, struct channi_layout *l)
 
 /* --------------------------------------------------------------------------------- views */
 
-static void view_free(struct channi *s, struct channi_view *view)
-{
-    channi_layout_unref(s, view->layout);
-    mem_free(s->base.env.mem, view);
-}
-
 void channi_view_unref(struct channi *s, struct channi_view *view)
 {
-    if (view && atomic_fetch_sub_explicit(&view->refs, 1, memory_order_acq_rel) == 1)
-        view_free(s, view);
+    if (view && atomic_fetch_sub_explicit(&view->refs, 1, memory_order_acq_rel) == 1) {
+        channi_layout_unref(s, view->layout);
+        mem_free(s->base.env.mem, view);
+    }
 }
 
 static void unref_retired(void *index, struct epoch_item *item)

@@ -161,14 +161,6 @@ static void measure_candidates(struct best *best, const struct kernels *kernels,
     }
 }
 
-/* Measures every centroid: where the numbers are too large or too small for bounds. */
-static void measure_all(struct best *best, const struct kernels *kernels, const struct centroids *c,
-                        const float *row)
-{
-    for (size_t i = 0; i < c->n; i++)
-        measure(best, kernels, c, row, i);
-}
-
 void centroid_codes_nearest(const struct centroid_codes *codes, const struct kernels *kernels,
                             const struct centroids *c, const float *rows, size_t n, size_t s,
                             bool guessed, const struct code_scratch *scratch, uint32_t *out)
@@ -188,8 +180,9 @@ void centroid_codes_nearest(const struct centroid_codes *codes, const struct ker
         if (size > 0x1p-100f && size < 0x1p100f)
             measure_candidates(&best, kernels, c, rows + i * c->dim, scratch->bounds + i * ld,
                                rounding * size - row[i].norm_sq, guessed ? out + i : NULL);
-        else
-            measure_all(&best, kernels, c, rows + i * c->dim);
+        else /* too small or too large for bounds */
+            for (size_t j = 0; j < c->n; j++)
+                measure(&best, kernels, c, rows + i * c->dim, j);
         for (size_t j = 0; j < s; j++)
             out[i * s + j] = best.list[j].centroid;
     }

@@ -33,7 +33,7 @@ struct row_state {
 
 struct nearest {
     struct mem *mem;
-    size_t s_max, capacity, bytes;
+    size_t capacity, bytes;
     struct centroid_codes codes; /* made on first use, and again for another version */
     int8_t *row_codes;           /* CODE_ROWS x code_dim */
     size_t row_codes_capacity;
@@ -60,7 +60,6 @@ struct nearest *nearest_create(struct mem *mem, size_t s_max)
     if (!t)
         return NULL;
     t->mem = mem;
-    t->s_max = s_max;
     t->capacity = 2 * s_max + 14;
     t->scores = mem_array(mem, (size_t)NEAREST_ROWS * NEAREST_TILE, sizeof *t->scores);
     t->candidates = mem_array(mem, NEAREST_ROWS * t->capacity, sizeof *t->candidates);

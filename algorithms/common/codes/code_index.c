@@ -75,9 +75,8 @@ static void shrink_places(struct code_index *c)
         c->place = NULL;
         c->place_capacity = 0;
     } else if (c->place_capacity >= SHRINK_FROM && n < c->place_capacity / 4) {
-        uint32_t *less = mem_resize(mem, c->place, capacity * sizeof *less);
-        c->place = less ? less : c->place;
-        c->place_capacity = less ? capacity : c->place_capacity;
+        if (mem_fit(mem, &c->place, capacity, sizeof *c->place))
+            c->place_capacity = capacity;
     }
 }
 

@@ -66,11 +66,8 @@ bool code_store_find(const struct code_store *s, uint64_t id, uint32_t *row)
 /* Shrinks an array of `capacity` to n; if that fails it stays as it is. */
 static void cut(struct mem *mem, uint64_t **array, size_t *capacity, size_t n)
 {
-    uint64_t *less = n < *capacity ? mem_resize(mem, *array, n * sizeof **array) : NULL;
-    if (less) {
-        *array = less;
+    if (n < *capacity && mem_fit(mem, array, n, sizeof **array))
         *capacity = n;
-    }
 }
 
 static void shrink(struct code_store *s)

@@ -319,23 +319,11 @@ static bool wait_for_threads(struct job_queue *q)
     return any;
 }
 
-static void lift(struct job_queue *q)
-{
-    if (q->config.throttle)
-        throttle_lift(q->config.throttle);
-}
-
-static void drop(struct job_queue *q)
-{
-    if (q->config.throttle)
-        throttle_drop(q->config.throttle);
-}
-
 int job_queue_work(struct job_queue *q, const struct job_queue_bounds *bounds, bool *more)
 {
-    lift(q);
+    throttle_lift(&q->throttle);
     const int rc = wait_for_threads(q) ? OK : work_here(q, bounds);
-    drop(q);
+    throttle_drop(&q->throttle);
 
     pthread_mutex_lock(&q->lock);
     *more = is_due(q) || q->at_work > 0;
@@ -345,25 +333,25 @@ int job_queue_work(struct job_queue *q, const struct job_queue_bounds *bounds, b
 
 void job_queue_await(struct job_queue *q)
 {
-    lift(q);
+    throttle_lift(&q->throttle);
     pthread_mutex_lock(&q->lock);
     const uint64_t before = q->ended;
     while (q->at_work > 0 && q->ended == before)
         pthread_cond_wait(&q->done, &q->lock);
     pthread_mutex_unlock(&q->lock);
-    drop(q);
+    throttle_drop(&q->throttle);
 }
 
 void job_queue_pause(struct job_queue *q)
 {
-    lift(q);
+    throttle_lift(&q->throttle);
     pthread_mutex_lock(&q->chores);
     pthread_mutex_lock(&q->lock);
     q->paused = true;
     while (q->at_work > 0)
         pthread_cond_wait(&q->done, &q->lock);
     pthread_mutex_unlock(&q->lock);
-    drop(q);
+    throttle_drop(&q->throttle);
 }
 
 /* Chores may have become due during the pause, when no thread could do them. */
@@ -415,8 +403,7 @@ static void background_work(void *queue)
     struct job_run r = { .limit = INFINITY };
     struct error error = { 0 };
 
-    if (q->config.throttle)
-        throttle_begin(q->config.throttle);
+    throttle_begin(&q->throttle);
     if (take(q, job))
         (void)run(q, job, &r, &error);
     throttle_wait();
@@ -468,8 +455,21 @@ int job_queue_error(const struct job_queue *q, struct error *error)
 
 /* ---------------------------------------------------------------------------- opening, closing */
 
+static struct throttle_limits limits_of(int64_t mb_s, double cpu_share)
+{
+    return (struct throttle_limits){ (uint64_t)mb_s << 20, cpu_share };
+}
+
+void job_queue_limit(struct job_queue *q, int64_t mb_s, double cpu_share)
+{
+    const struct throttle_limits limits = limits_of(mb_s, cpu_share);
+
+    throttle_set(&q->throttle, &limits);
+}
+
 void job_queue_init(struct job_queue *q, struct index *index, const struct job_queue_config *config)
 {
+    const struct throttle_limits limits = limits_of(config->mb_s, config->cpu_share);
     const size_t bytes = sizeof(struct queued) + config->job_bytes;
 
     assert(config->job_bytes <= JOB_QUEUE_JOB_BYTES);
@@ -479,6 +479,7 @@ void job_queue_init(struct job_queue *q, struct index *index, const struct job_q
     pthread_mutex_init(&q->chores, NULL);
     pthread_cond_init(&q->done, NULL);
     workers_init(&q->workers, &q->lock);
+    throttle_init(&q->throttle, &limits);
 }
 
 int job_queue_start(struct job_queue *q, size_t n, int nice)
@@ -490,9 +491,10 @@ int job_queue_start(struct job_queue *q, size_t n, int nice)
 
 void job_queue_free(struct job_queue *q)
 {
-    lift(q);
+    throttle_lift(&q->throttle);
     workers_stop(&q->workers);
     workers_free(&q->workers);
+    throttle_free(&q->throttle);
     pthread_mutex_destroy(&q->lock);
     pthread_mutex_destroy(&q->chores);
     pthread_cond_destroy(&q->done);

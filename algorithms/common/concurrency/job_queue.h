@@ -60,10 +60,9 @@ struct job_queue_config {
     bool (*find)(struct index *, void *job);
     size_t (*findable)(const struct index *); /* 0: find() is not called */
     atomic_uint_fast64_t *failures; /* counts failed jobs and chores of background threads */
-    bool hold; /* a failure stops all background work, and ends job_queue_work() */
-    /* Limits of background threads; must outlive the queue. Lifted while job_queue_work() or
-       job_queue_free() waits for them. NULL: none. */
-    struct throttle *throttle;
+    bool hold;        /* a failure stops all background work, and ends job_queue_work() */
+    int64_t mb_s;     /* what background threads read and write, at most; 0: no limit */
+    double cpu_share; /* of a processor, of each of them; 0 or 1: no limit */
 };
 
 /* 2. The queue */
@@ -84,6 +83,8 @@ struct job_queue {
     uint64_t ended; /* jobs so far that did something */
     bool held, paused, chore_due;
     struct workers workers;
+    struct throttle
+        throttle; /* of these; lifted while job_queue_work() or job_queue_free() waits */
     pthread_mutex_t chores;
 };
 
@@ -91,6 +92,8 @@ void job_queue_init(struct job_queue *, struct index *, const struct job_queue_c
 /* Starts n >= 1 background threads; everything they need must be open. nice: see
    workers.h. ERR_NO_MEMORY. */
 int job_queue_start(struct job_queue *, size_t n, int nice);
+/* Changes the limits of background threads. */
+void job_queue_limit(struct job_queue *, int64_t mb_s, double cpu_share);
 /* Each thread ends after its current job; queued jobs are dropped. */
 void job_queue_free(struct job_queue *);
 

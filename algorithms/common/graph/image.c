@@ -117,14 +117,6 @@ void graph_image_write(const struct graph *g, void *to)
 
 /* 2. Opening */
 
-static uint32_t link_of(const struct graph_image *image, size_t level, size_t at)
-{
-    if (!image->narrow)
-        return ((const uint32_t *)image->layers[level].links)[at];
-    const uint16_t link = ((const uint16_t *)image->layers[level].links)[at];
-    return link == NARROW_NONE ? GRAPH_NONE : link;
-}
-
 static bool head_fits(const struct image_head *h, size_t n_bytes)
 {
     if (memcmp(h->magic, magic, sizeof magic) != 0 || h->n_layers > GRAPH_IMAGE_LAYERS)
@@ -185,7 +177,7 @@ static bool links_fit(const struct graph_image *image, size_t level)
         bool ended = false;
 
         for (size_t j = 0; j < degree; j++) {
-            const uint32_t to = link_of(image, level, i * degree + j);
+            const uint32_t to = graph_image_link(image, level, i * degree + j);
 
             if (to == GRAPH_NONE ? j == 0 && n > 1 : to >= n || to == i || ended)
                 return false;
@@ -204,9 +196,9 @@ static bool ring_fits(const struct graph_image *image, size_t level)
     uint32_t at = 0;
 
     if (n == 1)
-        return link_of(image, level, 0) == GRAPH_NONE;
+        return graph_image_link(image, level, 0) == GRAPH_NONE;
     for (uint32_t i = 0; i < n; i++) {
-        at = link_of(image, level, at * degree);
+        at = graph_image_link(image, level, at * degree);
         if ((at == 0) != (i + 1 == n))
             return false;
     }
@@ -261,7 +253,7 @@ int graph_image_reach(const struct graph_image *image, struct mem *mem, uint32_t
         seen[from] = 1;
         for (size_t i = 0; i < end; i++) {
             for (size_t j = 0; j < degree; j++) {
-                const uint32_t to = link_of(image, 0, (size_t)list[i] * degree + j);
+                const uint32_t to = graph_image_link(image, 0, (size_t)list[i] * degree + j);
 
                 if (to == GRAPH_NONE || seen[to])
                     continue;
@@ -278,13 +270,6 @@ int graph_image_reach(const struct graph_image *image, struct mem *mem, uint32_t
 
 /* 4. Resuming */
 
-static const unsigned char *row_at(const struct graph_image_rows *rows, uint32_t i)
-{
-    if (rows->base)
-        return rows->base + i * rows->row_bytes;
-    return rows->chunks[i / SEGMENTED_CHUNK] + i % SEGMENTED_CHUNK * rows->row_bytes;
-}
-
 static void thaw_layer(const struct graph_image *image, const struct graph_image_rows *rows,
                        struct graph *g, size_t level)
 {
@@ -297,9 +282,9 @@ static void thaw_layer(const struct graph_image *image, const struct graph_image
 
         for (size_t lower = level; lower > 0; lower--)
             node = image->layers[lower].below[node];
-        memcpy(segmented_at(&l->rows, i), row_at(rows, node), g->row_bytes);
+        memcpy(segmented_at(&l->rows, i), graph_image_row(rows, node), g->row_bytes);
         for (size_t j = 0; j < l->degree; j++)
-            link_set(links, j, link_of(image, level, i * l->degree + j));
+            link_set(links, j, graph_image_link(image, level, i * l->degree + j));
         const uint32_t next = link_at(links, 0);
         l->chain[next == GRAPH_NONE ? i : next] = i;
         layer_set_state(l, i, NODE_LIVE);

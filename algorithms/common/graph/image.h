@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "algorithms/common/concurrency/segmented.h"
 #include "algorithms/common/graph/graph.h"
 
 /* 1. Writing. No change may run meanwhile. `to` has space for graph_image_bytes(), at a multiple
@@ -59,6 +60,22 @@ struct graph_image_rows {
     enum element element;
     const struct kernels *kernels;
 };
+
+static inline const unsigned char *graph_image_row(const struct graph_image_rows *rows, uint32_t i)
+{
+    if (rows->base)
+        return rows->base + i * rows->row_bytes;
+    return rows->chunks[i / SEGMENTED_CHUNK] + i % SEGMENTED_CHUNK * rows->row_bytes;
+}
+
+/* Link `at` of a level, GRAPH_NONE if there is none. */
+static inline uint32_t graph_image_link(const struct graph_image *image, size_t level, size_t at)
+{
+    if (!image->narrow)
+        return ((const uint32_t *)image->layers[level].links)[at];
+    const uint16_t link = ((const uint16_t *)image->layers[level].links)[at];
+    return link == UINT16_MAX ? GRAPH_NONE : link;
+}
 
 /* Ends a beam early when only results within `distance` are wanted. The beam continues while
    it gets nearer or has candidates within `distance`. It ends after expanding `patience` (at

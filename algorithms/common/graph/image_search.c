@@ -23,19 +23,12 @@ struct image_walk {
     const void *query;
 };
 
-static inline const unsigned char *row_at(const struct graph_image_rows *rows, uint32_t i)
-{
-    if (rows->base)
-        return rows->base + i * rows->row_bytes;
-    return rows->chunks[i / SEGMENTED_CHUNK] + i % SEGMENTED_CHUNK * rows->row_bytes;
-}
-
 static inline float measure(const struct graph_image_rows *rows, const void *query, uint32_t i)
 {
     return rows->element == INDEX_U8
-               ? (float)rows->kernels->l2sq_u8(query, row_at(rows, i), rows->dim)
-               : rows->kernels->l2sq_f32(query, (const float *)(const void *)row_at(rows, i),
-                                         rows->dim);
+               ? (float)rows->kernels->l2sq_u8(query, graph_image_row(rows, i), rows->dim)
+               : rows->kernels->l2sq_f32(
+                     query, (const float *)(const void *)graph_image_row(rows, i), rows->dim);
 }
 
 /* The node that is number i of a layer. */
@@ -85,7 +78,7 @@ static inline size_t fresh_links(const struct image_walk *w, size_t level, uint3
             continue;
         s->seen[to] = s->stamp;
         s->fresh[n++] = to;
-        const unsigned char *row = row_at(w->rows, node_of(w->image, level, to));
+        const unsigned char *row = graph_image_row(w->rows, node_of(w->image, level, to));
         for (size_t at = 0; at < row_bytes; at += 64)
             __builtin_prefetch(row + at);
     }
@@ -99,7 +92,7 @@ static inline void measure_fresh(const struct image_walk *w, size_t level, size_
     struct graph_scratch *s = w->scratch;
 
     for (size_t i = 0; i < n; i++) {
-        const unsigned char *row = row_at(rows, node_of(w->image, level, s->fresh[i]));
+        const unsigned char *row = graph_image_row(rows, node_of(w->image, level, s->fresh[i]));
 
         s->distances[i] =
             rows->element == INDEX_U8
@@ -198,7 +191,7 @@ static inline void descend(const struct image_walk *w, size_t ef,
 static void measure_run(const struct graph_image_rows *rows, const void *query, uint32_t first,
                         size_t n, float *out)
 {
-    const unsigned char *row = row_at(rows, first);
+    const unsigned char *row = graph_image_row(rows, first);
     uint32_t whole[RUN];
 
     if (rows->element == INDEX_F32) {

@@ -16,12 +16,6 @@
 
 /* ---- opening */
 
-static void unmap(struct file_store *s)
-{
-    for (size_t i = 0; i < s->n_segments; i++)
-        (void)munmap(*(void **)segmented_at(&s->segments, i), (size_t)SEGMENT_PAGES * POSTING_PAGE);
-}
-
 static void file_close(struct posting_store *store)
 {
     struct file_store *s = file_of(store);
@@ -34,7 +28,8 @@ static void file_close(struct posting_store *store)
         if (p && p->n_pages > PLACEMENT_POOLED)
             posting_placement_release(&s->pool, p);
     }
-    unmap(s);
+    for (size_t i = 0; i < s->n_segments; i++)
+        (void)munmap(*(void **)segmented_at(&s->segments, i), (size_t)SEGMENT_PAGES * POSTING_PAGE);
     /* Nothing depends on close(): data that must last were synced before. */
     (void)posting_faulted(s, "close");
     if (s->fd >= 0)

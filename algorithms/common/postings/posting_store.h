@@ -38,7 +38,6 @@ struct posting_options {
        allowed */
     enum posting_io io;
     bool direct; /* file, rocksdb: reads bypass the page cache where the file system allows it */
-    size_t typical_bytes;           /* of a posting; a hint */
     const struct file_fault *fault; /* tests: called before each "open", "write", "fsync" ... of
                                        its files */
 };

@@ -70,15 +70,11 @@ static void training_free(struct training *t)
     mem_free(mem, t->right);
 }
 
-static size_t widest_group(const struct pq *q)
-{
-    return (q->base.work_dim + q->groups - 1) / q->groups;
-}
-
 static int training_alloc(struct training *t)
 {
     struct mem *mem = t->env->mem;
-    const size_t dim = t->env->dim, width = widest_group(t->a->pq);
+    const struct pq *q = t->a->pq;
+    const size_t dim = t->env->dim, width = (q->base.work_dim + q->groups - 1) / q->groups;
     t->rows = mem_array(mem, t->n * dim, sizeof *t->rows);
     t->centroids = mem_array(mem, t->n * dim, sizeof *t->centroids);
     t->inverse = mem_array(mem, t->n, sizeof *t->inverse);

@@ -21,14 +21,11 @@ bool hftrie_multi_links_reserve(struct multi *m, size_t n)
     if (!m->next || n <= m->links)
         return true;
     const size_t capacity = n < m->store.codes_capacity ? m->store.codes_capacity : n;
-    uint32_t *next = mem_resize(m->store.mem, m->next, capacity * sizeof *next);
-    m->next = next ? next : m->next;
-    uint32_t *prev = next ? mem_resize(m->store.mem, m->prev, capacity * sizeof *prev) : NULL;
-    m->prev = prev ? prev : m->prev;
-    if (!prev)
+    if (!mem_fit(m->store.mem, &m->next, capacity, sizeof *m->next) ||
+        !mem_fit(m->store.mem, &m->prev, capacity, sizeof *m->prev))
         return false;
-    memset(next + m->links, 255, (capacity - m->links) * sizeof *next);
-    memset(prev + m->links, 255, (capacity - m->links) * sizeof *prev);
+    memset(m->next + m->links, 255, (capacity - m->links) * sizeof *m->next);
+    memset(m->prev + m->links, 255, (capacity - m->links) * sizeof *m->prev);
     m->links = capacity;
     return true;
 }
@@ -78,10 +75,8 @@ static void tidy_links(struct multi *m)
         free_links(m);
     if (!m->next || m->links <= capacity)
         return;
-    uint32_t *next = mem_resize(m->store.mem, m->next, capacity * sizeof *next);
-    m->next = next ? next : m->next;
-    uint32_t *prev = mem_resize(m->store.mem, m->prev, capacity * sizeof *prev);
-    m->prev = prev ? prev : m->prev;
+    (void)mem_fit(m->store.mem, &m->next, capacity, sizeof *m->next);
+    (void)mem_fit(m->store.mem, &m->prev, capacity, sizeof *m->prev);
     m->links = capacity;
 }
 

@@ -22,22 +22,14 @@ void hftrie_multi_lines_free(struct multi *m, struct multi_table *t)
     *t = (struct multi_table){ .which = t->which, .first_free = MULTI_NONE };
 }
 
-static bool resize(struct multi *m, struct multi_line **lines, size_t n)
-{
-    struct multi_line *moved = mem_resize(m->store.mem, *lines, n * sizeof **lines);
-    if (moved)
-        *lines = moved;
-    return moved;
-}
-
 bool hftrie_multi_lines_reserve(struct multi *m, struct multi_table *t, size_t n)
 {
     const size_t need = t->used + n;
     if (need <= (size_t)t->capacity + t->n_free)
         return true;
     const size_t capacity = need + need / SPARE_SHARE + SPARE_LEAST;
-    if (capacity >= MULTI_RUN || !resize(m, &t->lines, capacity) ||
-        (t->which == 0 && !resize(m, &t->rows, capacity)))
+    if (capacity >= MULTI_RUN || !mem_fit(m->store.mem, &t->lines, capacity, sizeof *t->lines) ||
+        (t->which == 0 && !mem_fit(m->store.mem, &t->rows, capacity, sizeof *t->rows)))
         return false;
     t->capacity = (uint32_t)capacity;
     return true;

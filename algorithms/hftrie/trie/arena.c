@@ -20,18 +20,14 @@ static bool grow(struct mem *mem, void *array, size_t *capacity, size_t need, si
     if (need <= *capacity)
         return true;
     const size_t grown = *capacity + *capacity / (*capacity * each < IN_PLACE_FROM ? 4 : 8) + 4;
-    size_t want = need > expected ? grown > need ? grown : need : expected;
-    void *old, *fresh;
-    memcpy(&old, array, sizeof old);
-    fresh = mem_resize(mem, old, want * each);
-    if (!fresh && want > need) {
-        want = need;
-        fresh = mem_resize(mem, old, want * each);
+    const size_t want = need > expected ? grown > need ? grown : need : expected;
+    if (mem_fit(mem, array, want, each)) {
+        *capacity = want;
+        return true;
     }
-    if (!fresh)
+    if (want == need || !mem_fit(mem, array, need, each))
         return false;
-    memcpy(array, &fresh, sizeof fresh);
-    *capacity = want;
+    *capacity = need;
     return true;
 }
 
@@ -49,16 +45,9 @@ bool hftrie_trie_reserve(struct trie *t, size_t granules, size_t nodes)
 /* Shrinks an array of which little is used; if that fails it stays as it is. */
 static void cut(struct mem *mem, void *array, size_t *capacity, size_t n, size_t each)
 {
-    void *old, *less;
     const size_t want = n + n / 8;
-    if (n >= *capacity / 2)
-        return;
-    memcpy(&old, array, sizeof old);
-    less = mem_resize(mem, old, want * each);
-    if (!less)
-        return;
-    memcpy(array, &less, sizeof less);
-    *capacity = want;
+    if (n < *capacity / 2 && mem_fit(mem, array, want, each))
+        *capacity = want;
 }
 
 void hftrie_trie_free_all(struct trie *t)

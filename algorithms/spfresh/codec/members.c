@@ -22,23 +22,14 @@ void spfresh_members_free(struct spfresh_members *m)
     m->n = m->capacity = 0;
 }
 
-static bool lengthen(struct mem *mem, void *array, size_t bytes)
-{
-    void *longer = mem_resize(mem, *(void **)array, bytes);
-
-    if (longer)
-        *(void **)array = longer;
-    return longer != NULL;
-}
-
 bool spfresh_members_reserve(struct spfresh_members *m, size_t n)
 {
     if (n <= m->capacity)
         return true;
     const size_t more = n > 2 * m->capacity ? n : 2 * m->capacity;
-    if (!lengthen(m->mem, &m->slots, more * sizeof *m->slots) ||
-        !lengthen(m->mem, &m->versions, more * sizeof *m->versions) ||
-        !lengthen(m->mem, &m->rows, more * m->row_bytes))
+    if (!mem_fit(m->mem, &m->slots, more, sizeof *m->slots) ||
+        !mem_fit(m->mem, &m->versions, more, sizeof *m->versions) ||
+        !mem_fit(m->mem, &m->rows, more, m->row_bytes))
         return false;
     m->capacity = more;
     return true;

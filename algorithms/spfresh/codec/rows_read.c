@@ -192,18 +192,12 @@ int spfresh_rows_read(struct spfresh_rows_reader *r, const uint32_t *slots, size
 
 /* Copies, with a pooled reader. */
 
-static int take_idle(struct spfresh_rows *rows, struct spfresh_rows_reader **reader)
-{
-    *reader = scratch_pool_take(&rows->idle);
-    return *reader ? OK : spfresh_rows_reader_create(reader, rows);
-}
-
 int spfresh_rows_get(struct spfresh_rows *rows, const uint32_t *slots, size_t n, void *out)
 {
     const void *found[ROWS_BATCH];
     unsigned char *to = out;
-    struct spfresh_rows_reader *reader;
-    int rc = take_idle(rows, &reader);
+    struct spfresh_rows_reader *reader = scratch_pool_take(&rows->idle);
+    int rc = reader ? OK : spfresh_rows_reader_create(&reader, rows);
 
     if (rc)
         return rc;

@@ -78,10 +78,8 @@ bool spfresh_scratch_fit(struct spfresh *s, struct spfresh_scratch *x, size_t he
         return true;
     if (!mem_grow(mem, &x->heads, &capacity, heads, sizeof *x->heads))
         return false;
-    float *distances = mem_resize(mem, x->distances, capacity * sizeof *distances);
-    if (!distances)
+    if (!mem_fit(mem, &x->distances, capacity, sizeof *x->distances))
         return false;
-    x->distances = distances;
     x->head_capacity = capacity;
     return true;
 }

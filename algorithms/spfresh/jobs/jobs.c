@@ -129,23 +129,9 @@ static void queue_again(struct index *index, const void *job, uint64_t after)
     spfresh_queue(spfresh_of(index), *(const struct spfresh_job *)job);
 }
 
-static struct throttle_limits limits_of(const struct spfresh *s)
-{
-    return (struct throttle_limits){ .bytes_per_second = (uint64_t)s->params.background_mb_s << 20,
-                                     .cpu_share = s->params.background_cpu_share };
-}
-
-void spfresh_jobs_limit(struct spfresh *s)
-{
-    const struct throttle_limits limits = limits_of(s);
-
-    throttle_set(&s->jobs->throttle, &limits);
-}
-
 int spfresh_jobs_open(struct spfresh *s, job_queue_function *const *kinds,
                       int (*chores)(struct index *))
 {
-    const struct throttle_limits limits = limits_of(s);
     struct spfresh_jobs *q = mem_zalloc(s->base.env.mem, sizeof *q);
 
     if (!q)
@@ -159,8 +145,8 @@ int spfresh_jobs_open(struct spfresh *s, job_queue_function *const *kinds,
                                              .findable = spfresh_walk_findable,
                                              .failures = &s->counters.job_errors,
                                              .hold = true,
-                                             .throttle = &q->throttle };
-    throttle_init(&q->throttle, &limits);
+                                             .mb_s = s->params.background_mb_s,
+                                             .cpu_share = s->params.background_cpu_share };
     job_queue_init(&q->queue, &s->base, &config);
     s->jobs = q;
     spfresh_queue_overfull(s);
@@ -174,7 +160,6 @@ void spfresh_jobs_close(struct spfresh *s)
     if (!q)
         return;
     job_queue_free(&q->queue);
-    throttle_free(&q->throttle);
     mem_free(s->base.env.mem, q->urgent);
     mem_free(s->base.env.mem, q);
     s->jobs = NULL;

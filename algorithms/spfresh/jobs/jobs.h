@@ -42,7 +42,6 @@ struct spfresh_walk {
 
 struct spfresh_jobs {
     struct job_queue queue;
-    struct throttle throttle; /* of background threads */
     /* All below is protected by the queue's lock. */
     uint32_t *urgent; /* heads past the hard limit */
     size_t n_urgent, urgent_capacity;
@@ -55,8 +54,6 @@ struct spfresh_jobs {
 int spfresh_jobs_open(struct spfresh *, job_queue_function *const *kinds,
                       int (*chores)(struct index *));
 void spfresh_jobs_close(struct spfresh *); /* background threads end after their job */
-/* Applies the index's options of the throttle. */
-void spfresh_jobs_limit(struct spfresh *);
 
 /* 2. Queueing */
 

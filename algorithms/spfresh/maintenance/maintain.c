@@ -118,7 +118,7 @@ int spfresh_set_params(struct index *index, const void *params)
     s->params.reassign_heads = p->reassign_heads;
     s->params.merge_entries = p->merge_entries;
     spfresh_set_limits(s);
-    spfresh_jobs_limit(s);
+    job_queue_limit(&s->jobs->queue, p->background_mb_s, p->background_cpu_share);
     job_queue_resume(&s->jobs->queue);
     return OK;
 }

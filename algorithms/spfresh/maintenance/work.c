@@ -98,15 +98,6 @@ uint64_t spfresh_maintenance_bytes(struct spfresh *s)
 
 /* --------------------------------------------------------------------------------- using it */
 
-static bool lengthen(struct mem *mem, void *array, size_t bytes)
-{
-    void *longer = mem_resize(mem, *(void **)array, bytes);
-
-    if (longer)
-        *(void **)array = longer;
-    return longer != NULL;
-}
-
 static bool fit(struct spfresh_work *w, size_t n)
 {
     const size_t more = n > 2 * w->capacity ? n : 2 * w->capacity;
@@ -114,9 +105,10 @@ static bool fit(struct spfresh_work *w, size_t n)
     if (n <= w->capacity)
         return true;
     for (size_t i = 0; i < WORK_DISTANCES; i++)
-        if (!lengthen(w->mem, &w->distances[i], more * sizeof(float)))
+        if (!mem_fit(w->mem, &w->distances[i], more, sizeof *w->distances[i]))
             return false;
-    if (!lengthen(w->mem, &w->whole, more * sizeof(uint32_t)) || !lengthen(w->mem, &w->sides, more))
+    if (!mem_fit(w->mem, &w->whole, more, sizeof *w->whole) ||
+        !mem_fit(w->mem, &w->sides, more, sizeof *w->sides))
         return false;
     w->capacity = more;
     return true;

@@ -6,7 +6,6 @@
  * the query's own order. So the answers equal those of single queries bit for bit. A part of the
  * request runs inside one epoch, which keeps postings of removed heads readable; parts are small,
  * so that no epoch is long. */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -313,10 +312,7 @@ int spfresh_search_batch(struct spfresh *s, const struct search_request *request
 
     b.per_group = UNION / width < GROUP_MOST ? UNION / width : GROUP_MOST;
     if (!atomic_load(&s->built)) {
-        for (size_t i = 0; i < n * request->k; i++) {
-            result->ids[i] = INDEX_NO_ID;
-            result->distances[i] = INFINITY;
-        }
+        index_answer_none(request, result);
         return OK;
     }
     pthread_mutex_init(&b.lock, NULL);

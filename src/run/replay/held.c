@@ -164,8 +164,7 @@ int replay_wait_held(struct replay_session *r, bool *run)
     double ns = NAN;
     int rc;
 
-    while ((rc = r->env->held(r->env->to, r->at, ns, &order, r->err)) == OK &&
-           order != ORDER_GO_ON) {
+    while ((rc = r->env->held(r->env->to, ns, &order, r->err)) == OK && order != ORDER_GO_ON) {
         ns = NAN;
         if (!can_round(r, op))
             continue;

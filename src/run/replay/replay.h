@@ -35,7 +35,7 @@ struct replay_env {
     /* Not NULL: the replay is held, since two replays are measured alternately. held() is called
        before each operation and sets an order. Searches then run only as rounds, with the knobs of
        point `held_point`. ns: time per query of the last round; NAN if there was none. */
-    int (*held)(void *to, size_t op, double ns, enum replay_order *, struct error *);
+    int (*held)(void *to, double ns, enum replay_order *, struct error *);
     size_t held_point;
 
     /* Not NULL: searches are skipped, and the index is saved to this existing folder after the

@@ -22,19 +22,9 @@
 #include "algorithms/channi/versions/view.h"
 #include "src/core/param.h"
 #include "src/core/topk.h"
-#include "tests/support/testing.h"
 
-/* Rows are U8 or F32. Row i is the vector of id i, stored or not. */
-struct book {
-    struct test_bench bench;
-    struct channi_params params;
-    struct index *index;
-    struct rng rng;
-    size_t dim, row_bytes, capacity, n;
-    unsigned char *rows;
-    bool *stored;
-    char dir[PATH_MAX];
-};
+typedef struct channi_params book_params;
+#include "tests/support/book.h"
 
 /* Small clusters, so that a few hundred rows are split and merged. */
 static inline struct channi_params book_defaults(void)
@@ -87,105 +77,16 @@ static inline struct channi_layout *layout_of(const struct book *b)
 static inline void book_begin(struct book *b, struct channi_params params, enum element element,
                               size_t dim, size_t capacity, size_t threads)
 {
-    memset(b, 0, sizeof *b);
-    test_bench_begin(&b->bench, element, INDEX_L2SQ, dim, threads);
-    test_dir_make(b->dir);
-    b->bench.env.dir = b->dir;
+    book_begin_of(b, &channi_ops, params, element, dim, capacity, threads, 13);
     b->bench.env.n_attributes = 1;
-    b->params = params;
-    b->dim = dim;
-    b->row_bytes = index_row_bytes(element, dim);
-    b->capacity = capacity;
-    b->rng = rng_at(test_seed(), 13);
-    b->rows = calloc(capacity, b->row_bytes);
-    b->stored = calloc(capacity, sizeof *b->stored);
-    assert_non_null(b->rows);
-    assert_non_null(b->stored);
+    b->all_or_none = true;
 }
 
 static inline void book_open(struct book *b, struct channi_params params, enum element element,
                              size_t dim, size_t capacity, size_t threads)
 {
     book_begin(b, params, element, dim, capacity, threads);
-    assert_ok(channi_ops.create(&b->index, &b->bench.env, &b->params), &b->bench.error);
-}
-
-static inline void book_close(struct book *b)
-{
-    channi_ops.destroy(b->index);
-    assert_int_equal(mem_live(&b->bench.mem), 0);
-    test_bench_end(&b->bench);
-    free(b->rows);
-    free(b->stored);
-    test_dir_remove(b->dir);
-}
-
-static inline void *book_row(const struct book *b, size_t i)
-{
-    return b->rows + i * b->row_bytes;
-}
-
-/* Fills rows first .. first + n - 1 with random vectors around `clusters` centres. */
-static inline void book_fill(struct book *b, size_t first, size_t n, size_t clusters, double spread)
-{
-    if (b->bench.env.element == INDEX_U8)
-        test_fill_u8(&b->rng, book_row(b, first), n, b->dim, clusters, spread);
-    else
-        test_fill_f32(&b->rng, book_row(b, first), n, b->dim, clusters, spread);
-}
-
-static inline struct vectors book_vectors(const struct book *b, size_t first, size_t n)
-{
-    return (struct vectors){ book_row(b, first), n, b->dim, b->bench.env.element };
-}
-
-static inline void book_check(struct book *b)
-{
-    assert_ok(channi_ops.check(b->index, NULL), &b->bench.error);
-}
-
-/* Inserts ids first .. first + n - 1, all or none. Returns the code. */
-static inline int book_insert(struct book *b, size_t first, size_t n)
-{
-    uint64_t *ids = calloc(n + 1, sizeof *ids);
-    size_t done = 0;
-
-    for (size_t i = 0; i < n; i++)
-        ids[i] = first + i;
-    const int rc = channi_ops.insert(b->index, book_vectors(b, first, n), ids, &done);
-    assert_int_equal(done, rc == OK ? n : 0);
-    for (size_t i = 0; i < done; i++)
-        b->stored[first + i] = true;
-    b->n += done;
-    free(ids);
-    return rc;
-}
-
-static inline int book_remove_some(struct book *b, const uint64_t *ids, size_t n)
-{
-    size_t done = 0;
-    const int rc = channi_ops.remove(b->index, ids, n, &done);
-
-    assert_int_equal(done, rc == OK ? n : 0);
-    for (size_t i = 0; i < done; i++)
-        b->stored[ids[i]] = false;
-    b->n -= done;
-    return rc;
-}
-
-static inline int book_remove(struct book *b, uint64_t id)
-{
-    return book_remove_some(b, &id, 1);
-}
-
-/* Returns a random stored id; there is at least one. */
-static inline uint64_t book_any(struct book *b)
-{
-    size_t id = rng_below(&b->rng, b->capacity);
-
-    while (!b->stored[id])
-        id = (id + 1) % b->capacity;
-    return id;
+    book_create(b);
 }
 
 /* Returns a random id that is not stored; there is at least one. */
@@ -196,19 +97,6 @@ static inline uint64_t book_new(struct book *b)
     while (b->stored[id])
         id = (id + 1) % b->capacity;
     return id;
-}
-
-static inline double book_distance(const struct book *b, const void *x, const void *y)
-{
-    double sum = 0;
-
-    for (size_t i = 0; i < b->dim; i++) {
-        const double d = b->bench.env.element == INDEX_U8
-                             ? (double)((const uint8_t *)x)[i] - ((const uint8_t *)y)[i]
-                             : (double)((const float *)x)[i] - ((const float *)y)[i];
-        sum += d * d;
-    }
-    return sum;
 }
 
 /* --------------------------------------------------------------------------------- answers */
@@ -243,13 +131,6 @@ static inline int book_search_at(struct book *b, uint64_t version, const void *r
         assert_true(n == 0 || a->distances[n - 1] <= a->distances[n]);
     }
     return rc;
-}
-
-static inline int book_ascending(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
 }
 
 /* Distances of the stored rows, ascending; freed by the caller. */

@@ -82,16 +82,13 @@ INLINE void tile_f32(const float *a, size_t na, const float *b, size_t nb, size_
 {
     size_t whole_a = na - na % mi, whole_b = nb - nb % mj;
     for (size_t i = 0; i < whole_a; i += mi) {
-        for (size_t j = 0; j < whole_b; j += mj) {
+        for (size_t j = 0; j < whole_b; j += mj)
             block(a + i * dim, b + j * dim, dim, out + i * ld + j, ld);
-        }
-        for (size_t r = i; whole_b < nb && r < i + mi; r++) {
+        for (size_t r = i; whole_b < nb && r < i + mi; r++)
             one_n(a + r * dim, b + whole_b * dim, nb - whole_b, dim, out + r * ld + whole_b);
-        }
     }
-    for (size_t i = whole_a; i < na; i++) {
+    for (size_t i = whole_a; i < na; i++)
         one_n(a + i * dim, b, nb, dim, out + i * ld);
-    }
 }
 
 INLINE void many_f32(const float *a, size_t na, const float *b, size_t nb, size_t dim, float *out,
@@ -119,9 +116,8 @@ INLINE void finish_u8(enum distance_form form, const uint32_t *ip, size_t n, uin
             ((uint32_t *)out)[at + j] = ip[j];
         if (form == L2SQ)
             ((uint32_t *)out)[at + j] = norm_a + norm_b[j] - 2 * ip[j];
-        if (form == COS) {
+        if (form == COS)
             ((float *)out)[at + j] = cosine_distance((double)ip[j], inverse_a, inverse_b[j]);
-        }
     }
 }
 
@@ -138,9 +134,8 @@ INLINE void many_u8(enum distance_form form, const uint8_t *a, size_t na, const 
     double inverse_b[B_TILE_ROWS];
     for (size_t i0 = 0; i0 < na; i0 += a_tile) {
         size_t ni = least(a_tile, na - i0);
-        for (size_t i = 0; i < ni; i++) {
+        for (size_t i = 0; i < ni; i++)
             norm_a[i] = form == IP ? 0 : norm(a + (i0 + i) * dim, dim);
-        }
         for (size_t j0 = 0; j0 < nb; j0 += b_tile) {
             size_t nj = least(b_tile, nb - j0);
             for (size_t j = 0; form != IP && j < nj; j++) {
@@ -150,14 +145,12 @@ INLINE void many_u8(enum distance_form form, const uint8_t *a, size_t na, const 
             for (size_t i = 0; i < ni; i += mi) {
                 size_t rows = least(mi, ni - i), whole = rows == mi ? nj - nj % mj : 0;
                 const uint8_t *ai = a + (i0 + i) * dim, *bj = b + j0 * dim;
-                for (size_t j = 0; j < whole; j += mj) {
+                for (size_t j = 0; j < whole; j += mj)
                     block(ai, bj + j * dim, dim, strip + j, B_TILE_ROWS);
-                }
                 for (size_t r = 0; r < rows; r++) {
                     uint32_t *ip = strip + r * B_TILE_ROWS;
-                    if (whole < nj) {
+                    if (whole < nj)
                         ip_n(ai + r * dim, bj + whole * dim, nj - whole, dim, ip + whole);
-                    }
                     finish_u8(form, ip, nj, norm_a[i + r], norm_b, inverse_b, out,
                               (i0 + i + r) * ld + j0);
                 }

@@ -26,9 +26,8 @@ static float l2sq_f32(const float *a, const float *b, size_t dim)
 static float ip_f32(const float *a, const float *b, size_t dim)
 {
     float sum = 0;
-    for (size_t d = 0; d < dim; d++) {
+    for (size_t d = 0; d < dim; d++)
         sum += a[d] * b[d];
-    }
     return sum;
 }
 
@@ -45,9 +44,8 @@ static uint32_t l2sq_u8(const uint8_t *a, const uint8_t *b, size_t dim)
 static uint32_t ip_u8(const uint8_t *a, const uint8_t *b, size_t dim)
 {
     uint32_t sum = 0;
-    for (size_t d = 0; d < dim; d++) {
+    for (size_t d = 0; d < dim; d++)
         sum += (uint32_t)a[d] * b[d];
-    }
     return sum;
 }
 
@@ -78,9 +76,8 @@ static float l2sq_bf16(const uint16_t *a, const uint16_t *b, size_t dim)
 static float ip_bf16(const uint16_t *a, const uint16_t *b, size_t dim)
 {
     float sum = 0;
-    for (size_t d = 0; d < dim; d++) {
+    for (size_t d = 0; d < dim; d++)
         sum += widened(a[d]) * widened(b[d]);
-    }
     return sum;
 }
 
@@ -110,9 +107,8 @@ FORMS(cos_u8, uint8_t, float)
 static void cos_u8_each(const uint8_t *query, const uint8_t *const *rows, size_t n, size_t dim,
                         float *out)
 {
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         out[i] = cos_u8(query, rows[i], dim);
-    }
 }
 
 /* Bits are summed in pairs, nibbles, bytes; the product adds the bytes (Hacker's Delight, figure
@@ -127,9 +123,8 @@ static unsigned count_bits(uint64_t x)
 
 static void hamming_b64_1n(uint64_t query, const uint64_t *codes, size_t n, uint8_t *out)
 {
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         out[i] = (uint8_t)count_bits(query ^ codes[i]);
-    }
 }
 
 static size_t hamming_b64_within(uint64_t query, const uint64_t *codes, size_t n, unsigned radius,
@@ -149,9 +144,8 @@ static void hamming_b32_lines(const uint32_t *queries, const uint32_t *cares,
 {
     for (size_t l = 0; l < n; l++) {
         unsigned mask = 0;
-        for (unsigned i = 0; i < 16; i++) {
+        for (unsigned i = 0; i < 16; i++)
             mask |= (unsigned)(count_bits((queries[l] ^ lines[l][i]) & cares[l]) <= limits[l]) << i;
-        }
         masks[l] = (uint16_t)mask;
     }
 }
@@ -176,9 +170,8 @@ static void hamming_b64_lines(uint64_t query, const uint64_t *const *lines, size
 {
     for (size_t l = 0; l < n; l++) {
         unsigned mask = 0;
-        for (unsigned i = 0; i < 8; i++) {
+        for (unsigned i = 0; i < 8; i++)
             mask |= (unsigned)(count_bits(query ^ lines[l][i]) <= limit) << i;
-        }
         masks[l] = (uint8_t)mask;
     }
 }
@@ -186,9 +179,8 @@ static void hamming_b64_lines(uint64_t query, const uint64_t *const *lines, size
 static void hamming_b64_mn(const uint64_t *a, size_t na, const uint64_t *b, size_t nb, uint8_t *out,
                            size_t ld)
 {
-    for (size_t i = 0; i < na; i++) {
+    for (size_t i = 0; i < na; i++)
         hamming_b64_1n(a[i], b, nb, out + i * ld);
-    }
 }
 
 #define AT_MOST(suffix, type)                                                              \
@@ -255,9 +247,8 @@ static void lookup_64(const uint8_t *codes, const uint8_t *lut, size_t lines, ui
     for (size_t v = 0; v < 64; v++) {
         const uint8_t *code = codes + 4 * (v % 16) + v / 16;
         uint32_t sum = 0;
-        for (size_t j = 0; j < lines; j++) {
+        for (size_t j = 0; j < lines; j++)
             sum += lut[256 * j + code[64 * j]];
-        }
         sums[v] = sum;
     }
 }
@@ -321,9 +312,8 @@ static uint32_t estimate_32(const uint8_t *codes, const uint8_t *lut, size_t lin
 static float ip_f32_u1(const float *query, const uint8_t *code, size_t dim)
 {
     float sum = 0;
-    for (size_t d = 0; d < dim; d++) {
+    for (size_t d = 0; d < dim; d++)
         sum += code[d / 8] >> d % 8 & 1 ? query[d] : 0.0f;
-    }
     return sum;
 }
 
@@ -340,9 +330,8 @@ static float ip_f32_u4(const float *query, const uint8_t *code, size_t dim)
 static float ip_f32_u8(const float *query, const uint8_t *code, size_t dim)
 {
     float sum = 0;
-    for (size_t d = 0; d < dim; d++) {
+    for (size_t d = 0; d < dim; d++)
         sum += query[d] * (float)code[d];
-    }
     return sum;
 }
 

@@ -26,9 +26,8 @@ FaissMetricType faiss_metric(enum metric metric)
 
 int faiss_seed(const struct index_env *env, int64_t chosen, int own)
 {
-    if (chosen > 0) {
+    if (chosen > 0)
         return (int)chosen;
-    }
     return env->seed == 1 ? own : (int)(rng_mix(env->seed, (uint64_t)own) & 0x7fffffff);
 }
 
@@ -41,9 +40,8 @@ int faiss_method_new(struct index **out, size_t bytes, const struct index_ops *o
                      const struct index_env *env)
 {
     struct index *made = mem_zalloc(env->mem, bytes);
-    if (!made) {
+    if (!made)
         return fail(env->error, ERR_NO_MEMORY, "%s: out of memory for %zu bytes", ops->name, bytes);
-    }
     made->ops = ops;
     made->env = *env;
     *out = made;
@@ -53,18 +51,16 @@ int faiss_method_new(struct index **out, size_t bytes, const struct index_ops *o
 void faiss_method_destroy(struct index *index)
 {
     struct faiss_method *self = (struct faiss_method *)index;
-    if (self->library) {
+    if (self->library)
         faiss_Index_free(self->library);
-    }
     mem_free(index->env.mem, self);
 }
 
 int faiss_add_id_map(const struct index_env *env, FaissIndex **library)
 {
     FaissIndexIDMap *map = NULL;
-    if (faiss_IndexIDMap_new(&map, *library) != 0) {
+    if (faiss_IndexIDMap_new(&map, *library) != 0)
         return faiss_fail(env, "create");
-    }
     faiss_IndexIDMap_set_own_fields(map, 1);
     *library = map;
     return OK;
@@ -79,15 +75,13 @@ int faiss_insert(struct index *index, struct vectors rows, const uint64_t *ids, 
 {
     struct faiss_method *self = (struct faiss_method *)index;
     *done = 0;
-    if (!self->library || !faiss_Index_is_trained(self->library)) {
+    if (!self->library || !faiss_Index_is_trained(self->library))
         return fail(index->env.error, ERR_UNTRAINED, "insert: %s needs train() first",
                     index->ops->name);
-    }
     const struct faiss_shim_threads all = faiss_threads(&index->env);
     int code = faiss_shim_insert(self->library, &all, rows.n, rows.rows, ids);
-    if (code != OK) {
+    if (code != OK)
         return code;
-    }
     *done = rows.n;
     self->live += rows.n;
     return OK;
@@ -98,24 +92,20 @@ int faiss_remove(struct index *index, const uint64_t *ids, size_t n, size_t *don
     struct faiss_method *self = (struct faiss_method *)index;
     FaissIDSelectorBatch *selector = NULL;
     *done = 0;
-    if (!self->library) {
+    if (!self->library)
         return fail(index->env.error, ERR_UNKNOWN_ID, "remove: id %" PRIu64 " is not stored",
                     ids[0]);
-    }
     faiss_shim_set_threads(pool_threads(index->env.pool));
-    if (faiss_IDSelectorBatch_new(&selector, n, (const idx_t *)ids) != 0) {
+    if (faiss_IDSelectorBatch_new(&selector, n, (const idx_t *)ids) != 0)
         return faiss_fail(&index->env, "remove");
-    }
     int rc = faiss_Index_remove_ids(self->library, (FaissIDSelector *)selector, done);
     faiss_IDSelector_free((FaissIDSelector *)selector);
-    if (rc != 0) {
+    if (rc != 0)
         return faiss_fail(&index->env, "remove");
-    }
     self->live -= *done;
-    if (*done != n) {
+    if (*done != n)
         return fail(index->env.error, ERR_UNKNOWN_ID, "remove: FAISS held %zu of the %zu ids",
                     *done, n);
-    }
     return OK;
 }
 
@@ -125,9 +115,8 @@ void faiss_order_ties(uint64_t *ids, float *distances, size_t n_queries, size_t 
         for (size_t i = 1; i < k; i++) {
             uint64_t id = ids[i];
             size_t to = i;
-            for (; to > 0 && !(distances[to - 1] < distances[i]) && ids[to - 1] > id; to--) {
+            for (; to > 0 && !(distances[to - 1] < distances[i]) && ids[to - 1] > id; to--)
                 ids[to] = ids[to - 1];
-            }
             ids[to] = id;
         }
     }
@@ -139,11 +128,10 @@ static void translate(const struct index_env *env, const struct search_request *
 {
     const bool is_ip = env->metric == INDEX_IP;
     for (size_t i = 0; i < request->queries.n * request->k; i++) {
-        if (result->ids[i] == INDEX_NO_ID) {
+        if (result->ids[i] == INDEX_NO_ID)
             result->distances[i] = INFINITY;
-        } else if (is_ip) {
+        else if (is_ip)
             result->distances[i] = -result->distances[i];
-        }
     }
     faiss_order_ties(result->ids, result->distances, request->queries.n, request->k);
 }
@@ -165,17 +153,15 @@ int faiss_search(struct faiss_method *self, const struct search_request *request
         int code = faiss_shim_search_filtered(self->library, request->queries.n, queries,
                                               request->k, request->filter, result->distances,
                                               result->ids, &counted, env->error);
-        if (code != OK) {
+        if (code != OK)
             return code;
-        }
         *passed = request->threads == 1 ? (double)counted : NAN;
     } else {
         const struct faiss_shim_threads t = { env->pool, request->threads, env->error };
         int code = faiss_shim_search(self->library, &t, request->queries.n, queries, request->k,
                                      result->distances, result->ids);
-        if (code != OK) {
+        if (code != OK)
             return code;
-        }
     }
     translate(env, request, result);
     return OK;
@@ -185,9 +171,8 @@ int faiss_search(struct faiss_method *self, const struct search_request *request
 static float radius_for_faiss(double radius, bool is_ip)
 {
     float inner = (float)radius;
-    if ((double)inner > radius) {
+    if ((double)inner > radius)
         inner = nextafterf(inner, -INFINITY);
-    }
     return is_ip ? nextafterf(-inner, -INFINITY) : nextafterf(inner, INFINITY);
 }
 
@@ -201,9 +186,8 @@ int faiss_deliver(FaissRangeSearchResult *found, size_t n_queries, float scale,
     faiss_RangeSearchResult_labels(found, &labels, &distances);
     int code = OK;
     for (size_t q = 0; q < n_queries && code == OK; q++) {
-        for (size_t i = lims[q]; i < lims[q + 1] && code == OK; i++) {
+        for (size_t i = lims[q]; i < lims[q + 1] && code == OK; i++)
             code = to->found(to->to, q, (uint64_t)labels[i], scale * distances[i]);
-        }
     }
     return code;
 }
@@ -221,9 +205,8 @@ int faiss_range(struct faiss_method *self, const struct range_request *request,
         *passed = 0;
         return OK;
     }
-    if (faiss_RangeSearchResult_new(&found, (idx_t)n) != 0) {
+    if (faiss_RangeSearchResult_new(&found, (idx_t)n) != 0)
         return faiss_fail(env, "range");
-    }
     int code = OK;
     faiss_shim_set_threads(request->threads);
     if (request->filter) {
@@ -234,14 +217,12 @@ int faiss_range(struct faiss_method *self, const struct range_request *request,
     } else {
         blas_threads_one();
         if (faiss_Index_range_search(self->library, (idx_t)n, request->queries.rows, radius,
-                                     found) != 0) {
+                                     found) != 0)
             code = faiss_fail(env, "range");
-        }
         blas_threads_back();
     }
-    if (code == OK) {
+    if (code == OK)
         code = faiss_deliver(found, n, is_ip ? -1.0F : 1.0F, result);
-    }
     faiss_RangeSearchResult_free(found);
     return code;
 }
@@ -278,9 +259,8 @@ int faiss_write(const struct index *index, const char *path)
 int faiss_read(const struct index_env *env, const char *path, uint64_t rows, FaissIndex **out)
 {
     FaissIndex *read = NULL;
-    if (faiss_read_index_fname(path, 0, &read) != 0) {
+    if (faiss_read_index_fname(path, 0, &read) != 0)
         return faiss_fail(env, "load");
-    }
     if ((size_t)faiss_Index_d(read) != env->dim || (uint64_t)faiss_Index_ntotal(read) != rows) {
         int code = fail(env->error, ERR_CORRUPT,
                         "load: %s holds %lld rows of %d-d, expected %" PRIu64 " of %zu-d", path,

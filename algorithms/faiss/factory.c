@@ -58,12 +58,10 @@ static bool is_binary(const struct index *index)
 static void factory_destroy(struct index *index)
 {
     struct faiss_factory *self = (struct faiss_factory *)index;
-    if (self->space) {
+    if (self->space)
         faiss_ParameterSpace_free(self->space);
-    }
-    if (self->binary) {
+    if (self->binary)
         faiss_IndexBinary_free(self->binary);
-    }
     faiss_method_destroy(index);
 }
 
@@ -71,14 +69,12 @@ static int factory_new(struct index **out, const struct index_env *env,
                        const struct factory_params *params)
 {
     int code = faiss_method_new(out, sizeof(struct faiss_factory), &faiss_factory_ops, env);
-    if (code != OK) {
+    if (code != OK)
         return code;
-    }
     struct faiss_factory *self = (struct faiss_factory *)*out;
     self->params = *params;
-    if (self->params.factory[0] == '\0') {
+    if (self->params.factory[0] == '\0')
         strcpy(self->params.factory, env->element == INDEX_B64 ? "BFlat" : "Flat");
-    }
     if (faiss_ParameterSpace_new(&self->space) != 0) {
         self->space = NULL;
         code = faiss_fail(env, "create");
@@ -91,11 +87,10 @@ static int factory_new(struct index **out, const struct index_env *env,
 static int set_parameter(struct faiss_factory *self, const char *name, int64_t value)
 {
     if (faiss_ParameterSpace_set_index_parameter(self->space, self->method.library, name,
-                                                 (double)value) != 0) {
+                                                 (double)value) != 0)
         return fail(self->method.base.env.error, ERR_ARGUMENT,
                     "faiss-factory \"%s\" takes no %s: FAISS: %s", self->params.factory, name,
                     faiss_get_last_error());
-    }
     return OK;
 }
 
@@ -125,9 +120,8 @@ static int build(struct faiss_factory *self)
 static int factory_create(struct index **out, const struct index_env *env, const void *params)
 {
     int code = factory_new(out, env, params);
-    if (code != OK) {
+    if (code != OK)
         return code;
-    }
     struct faiss_factory *self = (struct faiss_factory *)*out;
     code = is_binary(*out) ? faiss_factory_binary_create(self) : build(self);
     if (code != OK) {
@@ -141,17 +135,15 @@ static int factory_train(struct index *index, struct vectors sample)
 {
     struct faiss_factory *self = (struct faiss_factory *)index;
     const struct index_env *env = &index->env;
-    if (self->trained_by_us) {
+    if (self->trained_by_us)
         return fail(env->error, ERR_UNSUPPORTED,
                     "train: faiss-factory \"%s\" is trained, and FAISS keeps its first centroids; "
                     "rebuild = TAG builds the index again",
                     self->params.factory);
-    }
-    if (sample.n < self->shape.nlist) {
+    if (sample.n < self->shape.nlist)
         return fail(env->error, ERR_ARGUMENT,
                     "train: %zu rows for the %zu lists of \"%s\"; FAISS needs one for each",
                     sample.n, self->shape.nlist, self->params.factory);
-    }
     if (is_binary(index)) {
         faiss_shim_set_threads(pool_threads(env->pool));
         int code = faiss_factory_binary_train(self, sample);
@@ -170,9 +162,8 @@ static int factory_insert(struct index *index, struct vectors rows, const uint64
 {
     struct faiss_factory *self = (struct faiss_factory *)index;
     *done = 0;
-    if (!is_binary(index)) {
+    if (!is_binary(index))
         return faiss_insert(index, rows, ids, done);
-    }
     faiss_shim_set_threads(pool_threads(index->env.pool));
     int code = faiss_factory_binary_insert(self, rows, ids);
     if (code == OK) {
@@ -192,12 +183,10 @@ static int factory_remove(struct index *index, const uint64_t *ids, size_t n, si
 {
     struct faiss_factory *self = (struct faiss_factory *)index;
     *done = 0;
-    if (self->shape.no_remove) {
+    if (self->shape.no_remove)
         return refuse(self, "remove", self->shape.no_remove);
-    }
-    if (!is_binary(index)) {
+    if (!is_binary(index))
         return faiss_remove(index, ids, n, done);
-    }
     faiss_shim_set_threads(pool_threads(index->env.pool));
     int code = faiss_factory_binary_remove(self, ids, n, done);
     self->method.live -= *done;
@@ -209,30 +198,26 @@ static int set_knob(struct faiss_factory *self, const char *knob, bool has, cons
                     int64_t requested, int64_t own, int64_t *set)
 {
     const int64_t value = requested > 0 ? requested : own;
-    if (!has) {
+    if (!has)
         return requested > 0
                    ? fail(self->method.base.env.error, ERR_ARGUMENT,
                           "search: faiss-factory \"%s\" has no %s", self->params.factory, knob)
                    : OK;
-    }
-    if (value == *set) {
+    if (value == *set)
         return OK;
-    }
     int code = OK;
     if (self->binary) {
-        if (strcmp(knob, "nprobe") == 0) {
+        if (strcmp(knob, "nprobe") == 0)
             faiss_shim_binary_set_nprobe(self->binary, (size_t)value);
-        } else if (strcmp(knob, "nflip") == 0) {
+        else if (strcmp(knob, "nflip") == 0)
             faiss_shim_binary_set_nflip(self->binary, (int)value);
-        } else {
+        else
             faiss_shim_binary_set_ef_search(self->binary, (int)value);
-        }
     } else {
         code = set_parameter(self, faiss_name, value);
     }
-    if (code == OK) {
+    if (code == OK)
         *set = value;
-    }
     return code;
 }
 
@@ -242,22 +227,18 @@ static int set_knobs(struct faiss_factory *self, const struct factory_knobs *req
     struct factory_knobs *set = &self->set;
     int code =
         set_knob(self, "nprobe", has->has_nprobe, "nprobe", requested->nprobe, 1, &set->nprobe);
-    if (code == OK) {
+    if (code == OK)
         code = set_knob(self, "ef_search", has->has_ef_search, "efSearch", requested->ef_search, 16,
                         &set->ef_search);
-    }
-    if (code == OK) {
+    if (code == OK)
         code = set_knob(self, "k_factor_rf", has->has_k_factor_rf, "k_factor_rf",
                         requested->k_factor_rf, 1, &set->k_factor_rf);
-    }
-    if (code == OK) {
+    if (code == OK)
         code = set_knob(self, "quantizer_ef_search", has->has_quantizer_ef_search,
                         "quantizer_efSearch", requested->quantizer_ef_search, 16,
                         &set->quantizer_ef_search);
-    }
-    if (code == OK) {
+    if (code == OK)
         code = set_knob(self, "nflip", has->has_nflip, "nflip", requested->nflip, 0, &set->nflip);
-    }
     (void)faiss_take_ivf_distances();
     (void)faiss_shim_binary_take_hash_distances();
     return code;
@@ -269,12 +250,10 @@ static double rows_scanned(const struct faiss_factory *self, size_t nq, bool fil
 {
     const double of_ivf = faiss_take_ivf_distances();
     const double of_hash = (double)faiss_shim_binary_take_hash_distances();
-    if (filtered) {
+    if (filtered)
         return passed;
-    }
-    if (self->shape.nlist > 0) {
+    if (self->shape.nlist > 0)
         return of_ivf;
-    }
     return self->shape.is_hash ? of_hash : (double)nq * (double)self->method.live;
 }
 
@@ -288,10 +267,9 @@ static void count(const struct faiss_factory *self, struct work *work, size_t nq
          * held fewer. */
         refined = fmin((double)nq * (double)k * (double)self->set.k_factor_rf, rows);
     }
-    if (self->method.live > 0) {
+    if (self->method.live > 0)
         faiss_add_work(work, &self->shape, nq, rows, refined,
                        index_row_bytes(self->method.base.env.element, self->method.base.env.dim));
-    }
 }
 
 static int factory_search(struct index *index, const struct search_request *request,
@@ -299,17 +277,14 @@ static int factory_search(struct index *index, const struct search_request *requ
 {
     struct faiss_factory *self = (struct faiss_factory *)index;
     double passed = NAN;
-    if (request->filter && self->shape.no_filter) {
+    if (request->filter && self->shape.no_filter)
         return refuse(self, "search", self->shape.no_filter);
-    }
     int code = set_knobs(self, request->knobs);
-    if (code == OK) {
+    if (code == OK)
         code = is_binary(index) ? faiss_factory_binary_search(self, request, result)
                                 : faiss_search(&self->method, request, result, &passed);
-    }
-    if (code == OK) {
+    if (code == OK)
         count(self, &result->work, request->queries.n, request->k, request->filter != NULL, passed);
-    }
     return code;
 }
 
@@ -318,20 +293,16 @@ static int factory_range(struct index *index, const struct range_request *reques
 {
     struct faiss_factory *self = (struct faiss_factory *)index;
     double passed = NAN;
-    if (self->shape.no_range) {
+    if (self->shape.no_range)
         return refuse(self, "range", self->shape.no_range);
-    }
-    if (request->filter && self->shape.no_filter) {
+    if (request->filter && self->shape.no_filter)
         return refuse(self, "range", self->shape.no_filter);
-    }
     int code = set_knobs(self, request->knobs);
-    if (code == OK) {
+    if (code == OK)
         code = is_binary(index) ? faiss_factory_binary_range(self, request, result)
                                 : faiss_range(&self->method, request, result, &passed);
-    }
-    if (code == OK) {
+    if (code == OK)
         count(self, &result->work, request->queries.n, 0, request->filter != NULL, passed);
-    }
     return code;
 }
 
@@ -356,12 +327,10 @@ static int factory_load(struct index **out, const struct index_env *env, const c
     struct factory_params params;
     char path[BASELINE_FILE_PATH_BYTES];
     int code = baseline_file_open(&faiss_factory_ops, env, dir, &meta, &params, path);
-    if (code == OK) {
+    if (code == OK)
         code = factory_new(out, env, &params);
-    }
-    if (code != OK) {
+    if (code != OK)
         return code;
-    }
     struct faiss_factory *self = (struct faiss_factory *)*out;
     self->method.live = meta.rows;
     self->trained_by_us = meta.words[0] != 0;
@@ -373,9 +342,8 @@ static int factory_load(struct index **out, const struct index_env *env, const c
         *out = NULL;
         return code;
     }
-    if (!is_binary(*out)) {
+    if (!is_binary(*out))
         faiss_shim_get_shape(self->method.library, &self->shape);
-    }
     return OK;
 }
 
@@ -388,9 +356,8 @@ static int factory_stats(const struct index *index, struct stat_sink *sink)
 static int factory_memory(const struct index *index, struct memory_use *use)
 {
     const struct faiss_factory *self = (const struct faiss_factory *)index;
-    if (!self->binary) {
+    if (!self->binary)
         return faiss_memory(index, use);
-    }
     *use = (struct memory_use){ 0 };
     faiss_shim_binary_memory(self->binary, use);
     return OK;

@@ -15,10 +15,9 @@
 int faiss_factory_binary_create(struct faiss_factory *self)
 {
     const struct index_env *env = &self->method.base.env;
-    if (env->dim % 8 != 0) {
+    if (env->dim % 8 != 0)
         return fail(env->error, ERR_DIMENSION,
                     "create: FAISS's binary indexes take a multiple of 8 bits, not %zu", env->dim);
-    }
     int code =
         faiss_shim_binary_factory(&self->binary, (int)env->dim, self->params.factory, env->error);
     if (code != OK) {
@@ -26,10 +25,9 @@ int faiss_factory_binary_create(struct faiss_factory *self)
         return code;
     }
     faiss_shim_binary_set_seed(self->binary, faiss_seed(env, self->params.seed, 1234));
-    if (self->params.ef_construction > 0) {
+    if (self->params.ef_construction > 0)
         return fail(env->error, ERR_UNSUPPORTED,
                     "create: ef_construction cannot be set on FAISS's binary indexes");
-    }
     faiss_shim_get_binary_shape(self->binary, &self->shape);
     if (!self->shape.own_ids) {
         code = faiss_shim_binary_add_id_map(&self->binary, env->error);
@@ -51,14 +49,12 @@ int faiss_factory_binary_train(struct faiss_factory *self, struct vectors sample
 static const uint8_t *readable(const struct faiss_factory *self, struct vectors rows, void **copy)
 {
     *copy = NULL;
-    if (!self->shape.reads_past) {
+    if (!self->shape.reads_past)
         return rows.rows;
-    }
     const size_t bytes = rows.n * index_row_bytes(rows.element, rows.dim);
     *copy = mem_alloc(self->method.base.env.mem, bytes + ROOM_BEHIND);
-    if (!*copy) {
+    if (!*copy)
         return NULL;
-    }
     memcpy(*copy, rows.rows, bytes);
     memset((uint8_t *)*copy + bytes, 0, ROOM_BEHIND);
     return *copy;
@@ -74,18 +70,15 @@ int faiss_factory_binary_insert(struct faiss_factory *self, struct vectors rows,
                                 const uint64_t *ids)
 {
     const struct index_env *env = &self->method.base.env;
-    if (!faiss_IndexBinary_is_trained(self->binary)) {
+    if (!faiss_IndexBinary_is_trained(self->binary))
         return fail(env->error, ERR_UNTRAINED, "insert: faiss-factory \"%s\" needs train() first",
                     self->params.factory);
-    }
-    if (rows.n == 0) {
+    if (rows.n == 0)
         return OK;
-    }
     void *copy;
     const uint8_t *codes = readable(self, rows, &copy);
-    if (!codes) {
+    if (!codes)
         return no_copy(self, "insert", rows.n);
-    }
     const int rc =
         faiss_IndexBinary_add_with_ids(self->binary, (idx_t)rows.n, codes, (const idx_t *)ids);
     mem_free(env->mem, copy);
@@ -97,18 +90,15 @@ int faiss_factory_binary_remove(struct faiss_factory *self, const uint64_t *ids,
 {
     const struct index_env *env = &self->method.base.env;
     FaissIDSelectorBatch *selector = NULL;
-    if (faiss_IDSelectorBatch_new(&selector, n, (const idx_t *)ids) != 0) {
+    if (faiss_IDSelectorBatch_new(&selector, n, (const idx_t *)ids) != 0)
         return faiss_fail(env, "remove");
-    }
     int rc = faiss_IndexBinary_remove_ids(self->binary, (FaissIDSelector *)selector, removed);
     faiss_IDSelector_free((FaissIDSelector *)selector);
-    if (rc != 0) {
+    if (rc != 0)
         return faiss_fail(env, "remove");
-    }
-    if (*removed != n) {
+    if (*removed != n)
         return fail(env->error, ERR_UNKNOWN_ID, "remove: FAISS held %zu of the %zu ids", *removed,
                     n);
-    }
     return OK;
 }
 
@@ -130,22 +120,19 @@ int faiss_factory_binary_search(struct faiss_factory *self, const struct search_
         index_answer_none(request, result);
         return OK;
     }
-    if (nq == 0) {
+    if (nq == 0)
         return OK;
-    }
     void *copy;
     const uint8_t *queries = readable(self, request->queries, &copy);
-    if (!queries) {
+    if (!queries)
         return no_copy(self, "search", nq);
-    }
     faiss_shim_set_threads(request->threads);
     const int rc =
         faiss_IndexBinary_search(self->binary, (idx_t)nq, queries, (idx_t)request->k,
                                  (int32_t *)(void *)result->distances, (idx_t *)result->ids);
     mem_free(self->method.base.env.mem, copy);
-    if (rc != 0) {
+    if (rc != 0)
         return faiss_fail(&self->method.base.env, "search");
-    }
     distances_to_float(result, nq * request->k);
     faiss_order_ties(result->ids, result->distances, nq, request->k);
     return OK;
@@ -157,20 +144,17 @@ int faiss_factory_binary_range(struct faiss_factory *self, const struct range_re
     const struct index_env *env = &self->method.base.env;
     const size_t nq = request->queries.n;
     FaissRangeSearchResult *found = NULL;
-    if (self->method.live == 0 || request->radius < 0 || nq == 0) {
+    if (self->method.live == 0 || request->radius < 0 || nq == 0)
         return OK;
-    }
     /* FAISS compares with <. */
     const int radius = (int)fmin(floor(request->radius), (double)env->dim) + 1;
     void *copy;
     const uint8_t *queries = readable(self, request->queries, &copy);
-    if (!queries) {
+    if (!queries)
         return no_copy(self, "range", nq);
-    }
     int code = OK;
-    if (faiss_RangeSearchResult_new(&found, (idx_t)nq) != 0) {
+    if (faiss_RangeSearchResult_new(&found, (idx_t)nq) != 0)
         code = faiss_fail(env, "range");
-    }
     faiss_shim_set_threads(request->threads);
     if (code == OK) {
         code = faiss_IndexBinary_range_search(self->binary, (idx_t)nq, queries, radius, found) == 0
@@ -192,16 +176,14 @@ int faiss_factory_binary_read(struct faiss_factory *self, const char *path, uint
 {
     const struct index_env *env = &self->method.base.env;
     const int code = faiss_shim_binary_read(&self->binary, path, env->error);
-    if (code != OK) {
+    if (code != OK)
         return code;
-    }
     if ((size_t)faiss_IndexBinary_d(self->binary) != env->dim ||
-        (uint64_t)faiss_IndexBinary_ntotal(self->binary) != rows) {
+        (uint64_t)faiss_IndexBinary_ntotal(self->binary) != rows)
         return fail(env->error, ERR_CORRUPT,
                     "load: %s holds %lld codes of %d bits, expected %" PRIu64 " of %zu", path,
                     (long long)faiss_IndexBinary_ntotal(self->binary),
                     faiss_IndexBinary_d(self->binary), rows, env->dim);
-    }
     faiss_shim_get_binary_shape(self->binary, &self->shape);
     return OK;
 }
@@ -213,13 +195,11 @@ int faiss_factory_binary_stats(const struct faiss_factory *self, struct stat_sin
     sink->value(sink->to, "n_vectors", (double)self->method.live);
     if (nlist > 0) {
         size_t *sizes = mem_array(env->mem, nlist, sizeof *sizes);
-        if (!sizes) {
+        if (!sizes)
             return fail(env->error, ERR_NO_MEMORY, "stats: out of memory for %zu list sizes",
                         nlist);
-        }
-        for (size_t i = 0; i < nlist; i++) {
+        for (size_t i = 0; i < nlist; i++)
             sizes[i] = faiss_shim_binary_list_size(self->binary, i);
-        }
         faiss_list_stats(sink, sizes, nlist);
         mem_free(env->mem, sizes);
     }
@@ -239,17 +219,15 @@ static int check_held_ids(const struct faiss_factory *self)
     const struct index_env *env = &self->method.base.env;
     const size_t live = self->method.live;
     uint64_t *ids = mem_array(env->mem, live, sizeof *ids);
-    if (!ids) {
+    if (!ids)
         return fail(env->error, ERR_NO_MEMORY, "check: out of memory for %zu ids", live);
-    }
     size_t at = 0;
     for (size_t i = 0; i < self->shape.nlist; i++) {
         faiss_shim_binary_list_ids(self->binary, i, ids + at);
         at += faiss_shim_binary_list_size(self->binary, i);
     }
-    if (self->shape.nlist == 0) {
+    if (self->shape.nlist == 0)
         faiss_shim_binary_hash_ids(self->binary, ids);
-    }
     const int code = faiss_check_ids(env, ids, live, live);
     mem_free(env->mem, ids);
     return code;
@@ -261,9 +239,8 @@ static size_t held_rows(const struct faiss_factory *self, size_t *tables)
     struct faiss_shim_buckets buckets;
     size_t total = 0;
     faiss_shim_binary_buckets(self->binary, &buckets);
-    for (size_t i = 0; i < self->shape.nlist; i++) {
+    for (size_t i = 0; i < self->shape.nlist; i++)
         total += faiss_shim_binary_list_size(self->binary, i);
-    }
     *tables = self->shape.is_hash ? buckets.tables : 1;
     return self->shape.is_hash ? buckets.entries : total;
 }
@@ -272,25 +249,21 @@ int faiss_factory_binary_check(const struct faiss_factory *self)
 {
     const struct index_env *env = &self->method.base.env;
     const size_t live = self->method.live;
-    if ((size_t)faiss_IndexBinary_ntotal(self->binary) != live) {
+    if ((size_t)faiss_IndexBinary_ntotal(self->binary) != live)
         return fail(env->error, ERR_INVARIANT, "FAISS holds %lld codes, %zu were stored",
                     (long long)faiss_IndexBinary_ntotal(self->binary), live);
-    }
     if (self->shape.nlist > 0 || self->shape.is_hash) {
         size_t tables;
         const size_t held = held_rows(self, &tables);
-        if (held != live * tables) {
+        if (held != live * tables)
             return fail(env->error, ERR_INVARIANT,
                         "%zu tables hold %zu codes together, %zu were stored", tables, held, live);
-        }
     }
-    if (live == 0) {
+    if (live == 0)
         return OK;
-    }
     size_t n = 0;
     const uint64_t *map = faiss_shim_binary_id_map(self->binary, &n);
-    if (map) {
+    if (map)
         return faiss_check_ids(env, map, n, live);
-    }
     return self->shape.nlist > 0 || self->shape.is_hash ? check_held_ids(self) : OK;
 }

@@ -15,9 +15,8 @@ static int flat_create(struct index **out, const struct index_env *env, const vo
 {
     (void)params;
     int code = faiss_method_new(out, sizeof(struct faiss_method), &faiss_flat_ops, env);
-    if (code != OK) {
+    if (code != OK)
         return code;
-    }
     struct faiss_method *self = (struct faiss_method *)*out;
     FaissIndexFlat *flat = NULL;
     if (faiss_IndexFlat_new_with(&flat, (idx_t)env->dim, faiss_metric(env->metric)) != 0) {
@@ -48,9 +47,8 @@ static int flat_search(struct index *index, const struct search_request *request
     struct faiss_method *self = (struct faiss_method *)index;
     double passed;
     int code = faiss_search(self, request, result, &passed);
-    if (code == OK) {
+    if (code == OK)
         count(self, &result->work, request->queries.n, request->filter != NULL, passed);
-    }
     return code;
 }
 
@@ -60,9 +58,8 @@ static int flat_range(struct index *index, const struct range_request *request,
     struct faiss_method *self = (struct faiss_method *)index;
     double passed;
     int code = faiss_range(self, request, result, &passed);
-    if (code == OK) {
+    if (code == OK)
         count(self, &result->work, request->queries.n, request->filter != NULL, passed);
-    }
     return code;
 }
 
@@ -82,12 +79,10 @@ static int flat_load(struct index **out, const struct index_env *env, const char
     struct faiss_flat_params none;
     char path[BASELINE_FILE_PATH_BYTES];
     int code = baseline_file_open(&faiss_flat_ops, env, dir, &meta, &none, path);
-    if (code == OK) {
+    if (code == OK)
         code = faiss_method_new(out, sizeof(struct faiss_method), &faiss_flat_ops, env);
-    }
-    if (code != OK) {
+    if (code != OK)
         return code;
-    }
     struct faiss_method *self = (struct faiss_method *)*out;
     self->live = meta.rows;
     code = faiss_read(env, path, meta.rows, &self->library);

@@ -40,9 +40,8 @@ struct faiss_hnsw {
 static void hnsw_destroy(struct index *index)
 {
     struct faiss_hnsw *self = (struct faiss_hnsw *)index;
-    if (self->space) {
+    if (self->space)
         faiss_ParameterSpace_free(self->space);
-    }
     faiss_method_destroy(index);
 }
 
@@ -55,9 +54,8 @@ static int hnsw_new(struct index **out, const struct index_env *env,
                     const struct faiss_hnsw_params *params)
 {
     int code = faiss_method_new(out, sizeof(struct faiss_hnsw), &faiss_hnsw_ops, env);
-    if (code != OK) {
+    if (code != OK)
         return code;
-    }
     struct faiss_hnsw *self = (struct faiss_hnsw *)*out;
     self->params = *params;
     if (faiss_ParameterSpace_new(&self->space) != 0) {
@@ -72,16 +70,14 @@ static int hnsw_new(struct index **out, const struct index_env *env,
 static int hnsw_create(struct index **out, const struct index_env *env, const void *params)
 {
     int code = hnsw_new(out, env, params);
-    if (code != OK) {
+    if (code != OK)
         return code;
-    }
     struct faiss_hnsw *self = (struct faiss_hnsw *)*out;
     code = faiss_shim_hnsw_new(&self->method.library, env->dim, faiss_metric(env->metric),
                                (int)self->params.M, (int)self->params.ef_construction,
                                level_seed(self), env->error);
-    if (code == OK) {
+    if (code == OK)
         code = faiss_add_id_map(env, &self->method.library);
-    }
     if (code != OK) {
         hnsw_destroy(*out);
         *out = NULL;
@@ -95,15 +91,13 @@ static int hnsw_search(struct index *index, const struct search_request *request
     struct faiss_hnsw *self = (struct faiss_hnsw *)index;
     const struct faiss_hnsw_knobs *knobs = request->knobs;
     double passed;
-    if (request->filter) {
+    if (request->filter)
         return fail(index->env.error, ERR_UNSUPPORTED,
                     "search: FAISS 1.7.3's HNSW takes no filter (FAISS would ignore it)");
-    }
     if (knobs->ef_search != self->ef_set) {
         if (faiss_ParameterSpace_set_index_parameter(self->space, self->method.library, "efSearch",
-                                                     (double)knobs->ef_search) != 0) {
+                                                     (double)knobs->ef_search) != 0)
             return faiss_fail(&index->env, "search");
-        }
         self->ef_set = knobs->ef_search;
     }
     (void)faiss_shim_hnsw_take_distances(self->method.library);
@@ -132,12 +126,10 @@ static int hnsw_load(struct index **out, const struct index_env *env, const char
     struct faiss_hnsw_params params;
     char path[BASELINE_FILE_PATH_BYTES];
     int code = baseline_file_open(&faiss_hnsw_ops, env, dir, &meta, &params, path);
-    if (code == OK) {
+    if (code == OK)
         code = hnsw_new(out, env, &params);
-    }
-    if (code != OK) {
+    if (code != OK)
         return code;
-    }
     struct faiss_hnsw *self = (struct faiss_hnsw *)*out;
     self->method.live = meta.rows;
     code = faiss_read(env, path, meta.rows, &self->method.library);

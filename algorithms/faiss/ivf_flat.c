@@ -47,9 +47,8 @@ struct faiss_ivf {
 static int ivf_create(struct index **out, const struct index_env *env, const void *params)
 {
     int code = faiss_method_new(out, sizeof(struct faiss_ivf), &faiss_ivf_flat_ops, env);
-    if (code == OK) {
+    if (code == OK)
         ((struct faiss_ivf *)*out)->params = *(const struct ivf_params *)params;
-    }
     return code;
 }
 
@@ -59,9 +58,8 @@ static int ivf_build(const struct faiss_ivf *self, size_t nlist, FaissIndex **ou
     const FaissMetricType metric = faiss_metric(env->metric);
     FaissIndexFlat *quantizer = NULL;
     FaissIndexIVFFlat *made = NULL;
-    if (faiss_IndexFlat_new_with(&quantizer, (idx_t)env->dim, metric) != 0) {
+    if (faiss_IndexFlat_new_with(&quantizer, (idx_t)env->dim, metric) != 0)
         return faiss_fail(env, "train");
-    }
     if (faiss_IndexIVFFlat_new_with_metric(&made, quantizer, env->dim, nlist, metric) != 0) {
         int code = faiss_fail(env, "train");
         faiss_IndexFlat_free(quantizer);
@@ -84,27 +82,24 @@ static int ivf_train(struct index *index, struct vectors sample)
 {
     struct faiss_ivf *self = (struct faiss_ivf *)index;
     const struct index_env *env = &index->env;
-    if (self->method.live > 0) {
+    if (self->method.live > 0)
         return fail(env->error, ERR_UNSUPPORTED,
                     "train: faiss-ivf-flat holds %zu rows, and FAISS cannot move them to new "
                     "centroids; rebuild = TAG builds the index again",
                     self->method.live);
-    }
     size_t nlist = (size_t)self->params.clusters;
     if (nlist == 0) {
         nlist = (size_t)(4 * sqrt((double)sample.n));
         nlist = nlist > sample.n ? sample.n : nlist;
     }
-    if (nlist > sample.n || nlist == 0) {
+    if (nlist > sample.n || nlist == 0)
         return fail(env->error, ERR_ARGUMENT,
                     "train: %zu rows for %zu clusters; FAISS needs at least one row for each",
                     sample.n, nlist);
-    }
     FaissIndex *made = NULL;
     int code = ivf_build(self, nlist, &made);
-    if (code != OK) {
+    if (code != OK)
         return code;
-    }
     const struct faiss_shim_threads all = faiss_threads(env);
     code = faiss_shim_train(made, &all, sample.n, sample.rows,
                             faiss_seed(env, self->params.seed, FAISS_CLUSTERING_SEED));
@@ -112,9 +107,8 @@ static int ivf_train(struct index *index, struct vectors sample)
         faiss_Index_free(made);
         return code;
     }
-    if (self->method.library) {
+    if (self->method.library)
         faiss_Index_free(self->method.library);
-    }
     self->method.library = made;
     faiss_shim_get_shape(made, &self->shape);
     return OK;
@@ -123,24 +117,21 @@ static int ivf_train(struct index *index, struct vectors sample)
 static int ivf_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)
 {
     struct faiss_ivf *self = (struct faiss_ivf *)index;
-    if (self->params.direct_map == DIRECT_MAP_NONE || !self->method.library) {
+    if (self->params.direct_map == DIRECT_MAP_NONE || !self->method.library)
         return faiss_remove(index, ids, n, done);
-    }
     int code = faiss_shim_remove_by_hashtable(self->method.library, ids, n, done, index->env.error);
     self->method.live -= *done;
-    if (code == OK && *done != n) {
+    if (code == OK && *done != n)
         code = fail(index->env.error, ERR_UNKNOWN_ID, "remove: FAISS held %zu of the %zu ids",
                     *done, n);
-    }
     return code;
 }
 
 static void set_nprobe(struct faiss_ivf *self, const void *knobs)
 {
-    if (self->method.library) {
+    if (self->method.library)
         faiss_IndexIVF_set_nprobe(self->method.library,
                                   (size_t)((const struct ivf_knobs *)knobs)->nprobe);
-    }
     (void)faiss_take_ivf_distances();
 }
 
@@ -150,9 +141,8 @@ static void count(struct faiss_ivf *self, struct work *work, size_t nq, bool fil
                   double passed)
 {
     const double scanned = faiss_take_ivf_distances();
-    if (self->method.live > 0) {
+    if (self->method.live > 0)
         faiss_add_work(work, &self->shape, nq, filtered ? passed : scanned, 0, 0);
-    }
 }
 
 static int ivf_search(struct index *index, const struct search_request *request,
@@ -162,9 +152,8 @@ static int ivf_search(struct index *index, const struct search_request *request,
     double passed;
     set_nprobe(self, request->knobs);
     int code = faiss_search(&self->method, request, result, &passed);
-    if (code == OK) {
+    if (code == OK)
         count(self, &result->work, request->queries.n, request->filter != NULL, passed);
-    }
     return code;
 }
 
@@ -175,9 +164,8 @@ static int ivf_range(struct index *index, const struct range_request *request,
     double passed;
     set_nprobe(self, request->knobs);
     int code = faiss_range(&self->method, request, result, &passed);
-    if (code == OK) {
+    if (code == OK)
         count(self, &result->work, request->queries.n, request->filter != NULL, passed);
-    }
     return code;
 }
 
@@ -196,18 +184,15 @@ static int ivf_load(struct index **out, const struct index_env *env, const char 
     struct ivf_params params;
     char path[BASELINE_FILE_PATH_BYTES];
     int code = baseline_file_open(&faiss_ivf_flat_ops, env, dir, &meta, &params, path);
-    if (code == OK) {
+    if (code == OK)
         code = ivf_create(out, env, &params);
-    }
-    if (code != OK || path[0] == '\0') {
+    if (code != OK || path[0] == '\0')
         return code;
-    }
     struct faiss_ivf *self = (struct faiss_ivf *)*out;
     self->method.live = meta.rows;
     code = faiss_read(env, path, meta.rows, &self->method.library);
-    if (code == OK && !faiss_IndexIVF_cast(self->method.library)) {
+    if (code == OK && !faiss_IndexIVF_cast(self->method.library))
         code = fail(env->error, ERR_CORRUPT, "load: %s holds no FAISS inverted file", path);
-    }
     if (code != OK) {
         faiss_method_destroy(*out);
         *out = NULL;

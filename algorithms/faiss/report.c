@@ -9,9 +9,8 @@ int faiss_memory(const struct index *index, struct memory_use *use)
 {
     const struct faiss_method *self = (const struct faiss_method *)index;
     *use = (struct memory_use){ 0 };
-    if (self->library) {
+    if (self->library)
         faiss_shim_memory(self->library, use);
-    }
     return OK;
 }
 
@@ -36,9 +35,8 @@ void faiss_list_stats(struct stat_sink *sink, const size_t *sizes, size_t nlist)
 static size_t *list_sizes(const struct index_env *env, const FaissIndex *library, size_t nlist)
 {
     size_t *sizes = mem_array(env->mem, nlist, sizeof *sizes);
-    for (size_t i = 0; sizes && i < nlist; i++) {
+    for (size_t i = 0; sizes && i < nlist; i++)
         sizes[i] = faiss_shim_list_size(library, i);
-    }
     return sizes;
 }
 
@@ -47,15 +45,13 @@ int faiss_stats(const struct index *index, struct stat_sink *sink)
     const struct faiss_method *self = (const struct faiss_method *)index;
     struct faiss_shim_shape shape = { .nlist = 0 };
     sink->value(sink->to, "n_vectors", (double)self->live);
-    if (self->library) {
+    if (self->library)
         faiss_shim_get_shape(self->library, &shape);
-    }
     if (shape.nlist > 0) {
         size_t *sizes = list_sizes(&index->env, self->library, shape.nlist);
-        if (!sizes) {
+        if (!sizes)
             return fail(index->env.error, ERR_NO_MEMORY, "stats: out of memory for %zu list sizes",
                         shape.nlist);
-        }
         faiss_list_stats(sink, sizes, shape.nlist);
         mem_free(index->env.mem, sizes);
     }
@@ -75,15 +71,13 @@ static int show_lists(const struct faiss_method *self, size_t nlist, bool with_i
     const struct index_env *env = &self->base.env;
     for (size_t i = 0; i < nlist; i++) {
         const size_t n = faiss_shim_list_size(self->library, i);
-        if (!sink->enter(sink->to, "list", i)) {
+        if (!sink->enter(sink->to, "list", i))
             continue;
-        }
         sink->number(sink->to, "rows", (double)n);
         if (with_ids && n > 0) {
             uint64_t *ids = mem_array(env->mem, n, sizeof *ids);
-            if (!ids) {
+            if (!ids)
                 return fail(env->error, ERR_NO_MEMORY, "inspect: out of memory for %zu ids", n);
-            }
             faiss_shim_list_ids(self->library, i, ids);
             show_ids(sink, ids, n);
             mem_free(env->mem, ids);
@@ -100,17 +94,15 @@ int faiss_inspect(const struct index *index, const struct structure_sink *sink)
     const uint64_t *map = NULL;
     size_t n = 0;
     int code = OK;
-    if (!sink->enter(sink->to, index->ops->name, 0)) {
+    if (!sink->enter(sink->to, index->ops->name, 0))
         return OK;
-    }
     sink->number(sink->to, "rows", (double)self->live);
     if (self->library) {
         faiss_shim_get_shape(self->library, &shape);
         map = faiss_shim_id_map(self->library, &n);
     }
-    if (map) {
+    if (map)
         show_ids(sink, map, n);
-    }
     sink->number(sink->to, "lists", (double)shape.nlist);
     code = show_lists(self, shape.nlist, !map, sink);
     sink->leave(sink->to);
@@ -122,15 +114,13 @@ int faiss_check_ids(const struct index_env *env, const uint64_t *ids, size_t n, 
     struct idmap seen;
     int code = OK;
     idmap_init(&seen, env->mem);
-    if (n != live) {
+    if (n != live)
         return fail(env->error, ERR_INVARIANT, "FAISS holds %zu ids, %zu were stored", n, live);
-    }
     for (size_t i = 0; i < n && code == OK; i++) {
-        if (idmap_get(&seen, ids[i], NULL)) {
+        if (idmap_get(&seen, ids[i], NULL))
             code = fail(env->error, ERR_INVARIANT, "id %" PRIu64 " is held twice", ids[i]);
-        } else if (!idmap_put(&seen, ids[i], 1)) {
+        else if (!idmap_put(&seen, ids[i], 1))
             code = fail(env->error, ERR_NO_MEMORY, "check: out of memory for %zu ids", n);
-        }
     }
     idmap_free(&seen);
     return code;
@@ -140,17 +130,14 @@ static int check_lists(const struct faiss_method *self, size_t nlist)
 {
     const struct index_env *env = &self->base.env;
     size_t total = 0, at = 0;
-    for (size_t i = 0; i < nlist; i++) {
+    for (size_t i = 0; i < nlist; i++)
         total += faiss_shim_list_size(self->library, i);
-    }
-    if (total != self->live) {
+    if (total != self->live)
         return fail(env->error, ERR_INVARIANT, "the lists hold %zu rows, %zu were stored", total,
                     self->live);
-    }
     uint64_t *ids = mem_array(env->mem, total, sizeof *ids);
-    if (!ids) {
+    if (!ids)
         return fail(env->error, ERR_NO_MEMORY, "check: out of memory for %zu ids", total);
-    }
     for (size_t i = 0; i < nlist; i++) {
         faiss_shim_list_ids(self->library, i, ids + at);
         at += faiss_shim_list_size(self->library, i);
@@ -165,20 +152,17 @@ int faiss_check(const struct index *index, struct stat_sink *sink)
     const struct faiss_method *self = (const struct faiss_method *)index;
     struct error *err = index->env.error;
     (void)sink;
-    if (!self->library) {
+    if (!self->library)
         return self->live == 0 ? OK
                                : fail(err, ERR_INVARIANT, "%zu rows without an index", self->live);
-    }
-    if ((size_t)faiss_Index_ntotal(self->library) != self->live) {
+    if ((size_t)faiss_Index_ntotal(self->library) != self->live)
         return fail(err, ERR_INVARIANT, "FAISS holds %lld rows, %zu were stored",
                     (long long)faiss_Index_ntotal(self->library), self->live);
-    }
     struct faiss_shim_shape shape;
     faiss_shim_get_shape(self->library, &shape);
     size_t n = 0;
     const uint64_t *map = faiss_shim_id_map(self->library, &n);
-    if (map) {
+    if (map)
         return faiss_check_ids(&index->env, map, n, self->live);
-    }
     return shape.nlist > 0 ? check_lists(self, shape.nlist) : OK;
 }

@@ -71,9 +71,8 @@ bool is_flat(const Index *index)
 
 bool keeps_ids(const Index *index)
 {
-    if (auto transform = dynamic_cast<const faiss::IndexPreTransform *>(index)) {
+    if (auto transform = dynamic_cast<const faiss::IndexPreTransform *>(index))
         return keeps_ids(transform->index);
-    }
     return dynamic_cast<const faiss::IndexIDMap *>(index) ||
            dynamic_cast<const faiss::IndexIVF *>(index);
 }
@@ -82,46 +81,37 @@ bool keeps_ids(const Index *index)
 // refused.
 const char *why_no_remove(const anatomy &a)
 {
-    if (a.refine) {
+    if (a.refine)
         return "FAISS's refined indexes (RFlat, Refine) have no remove";
-    }
-    if (dynamic_cast<const faiss::IndexIVFFastScan *>(a.core)) {
+    if (dynamic_cast<const faiss::IndexIVFFastScan *>(a.core))
         return "removing from IVF fast-scan lists (x4fs, RaBitQfs) kills the process in FAISS "
                "1.7.3";
-    }
-    if (dynamic_cast<const faiss::IndexIVFPQR *>(a.core)) {
+    if (dynamic_cast<const faiss::IndexIVFPQR *>(a.core))
         return "FAISS's IVFPQ with refinement (PQx+y) has no remove";
-    }
     if (a.ivf || dynamic_cast<const faiss::IndexFlatCodes *>(a.core) ||
-        dynamic_cast<const faiss::IndexFastScan *>(a.core)) {
+        dynamic_cast<const faiss::IndexFastScan *>(a.core))
         return nullptr;
-    }
     return "FAISS's graphs and composite quantisers have no remove";
 }
 
 const char *why_no_range(const anatomy &a)
 {
-    if (a.refine) {
+    if (a.refine)
         return "FAISS's refined indexes (RFlat, Refine) have no range search";
-    }
     if (is_flat(a.core) ||
-        is_exactly<faiss::IndexIVFFlat, faiss::IndexIVFPQ, faiss::IndexIVFScalarQuantizer>(
-            a.core)) {
+        is_exactly<faiss::IndexIVFFlat, faiss::IndexIVFPQ, faiss::IndexIVFScalarQuantizer>(a.core))
         return nullptr;
-    }
     return "range search is offered for FAISS's Flat, IVF Flat, IVF PQ and IVF SQ, which 1.7.3 has "
            "it for";
 }
 
 const char *why_no_filter(const anatomy &a)
 {
-    if (a.refine) {
+    if (a.refine)
         return "FAISS 1.7.3's refined indexes (RFlat, Refine) take no filter";
-    }
     if (is_flat(a.core) || is_exactly<faiss::IndexScalarQuantizer, faiss::IndexIVFFlat,
-                                      faiss::IndexIVFPQ, faiss::IndexIVFScalarQuantizer>(a.core)) {
+                                      faiss::IndexIVFPQ, faiss::IndexIVFScalarQuantizer>(a.core))
         return nullptr;
-    }
     return "FAISS 1.7.3 takes filters for Flat, SQ, IVF Flat, IVF PQ and IVF SQ only (HNSW ignores "
            "them)";
 }
@@ -137,24 +127,18 @@ void seed_clustering(faiss::ClusteringParameters &cp, int seed)
 void faiss_shim_set_seed(FaissIndex *index, int seed)
 {
     for_each_layer(of(index), [seed](Index *layer) {
-        if (auto ivf = dynamic_cast<faiss::IndexIVF *>(layer)) {
+        if (auto ivf = dynamic_cast<faiss::IndexIVF *>(layer))
             seed_clustering(ivf->cp, seed);
-        }
-        if (auto ivfpq = dynamic_cast<faiss::IndexIVFPQ *>(layer)) {
+        if (auto ivfpq = dynamic_cast<faiss::IndexIVFPQ *>(layer))
             seed_clustering(ivfpq->pq.cp, seed);
-        }
-        if (auto ivfpqr = dynamic_cast<faiss::IndexIVFPQR *>(layer)) {
+        if (auto ivfpqr = dynamic_cast<faiss::IndexIVFPQR *>(layer))
             seed_clustering(ivfpqr->refine_pq.cp, seed);
-        }
-        if (auto fast = dynamic_cast<faiss::IndexIVFPQFastScan *>(layer)) {
+        if (auto fast = dynamic_cast<faiss::IndexIVFPQFastScan *>(layer))
             seed_clustering(fast->pq.cp, seed);
-        }
-        if (auto pq = dynamic_cast<faiss::IndexPQ *>(layer)) {
+        if (auto pq = dynamic_cast<faiss::IndexPQ *>(layer))
             seed_clustering(pq->pq.cp, seed);
-        }
-        if (auto fast = dynamic_cast<faiss::IndexPQFastScan *>(layer)) {
+        if (auto fast = dynamic_cast<faiss::IndexPQFastScan *>(layer))
             seed_clustering(fast->pq.cp, seed);
-        }
     });
 }
 
@@ -182,9 +166,8 @@ int faiss_shim_train(FaissIndex *index, const struct faiss_shim_threads *t, size
             }
         });
         const auto give_back = [&] {
-            for (faiss::OPQMatrix *opq : borrowers) {
+            for (faiss::OPQMatrix *opq : borrowers)
                 opq->pq = nullptr;
-            }
         };
         try {
             const divided_centroids divided(of(index), *t);
@@ -246,9 +229,8 @@ void faiss_shim_list_ids(const FaissIndex *index, size_t list, uint64_t *ids)
 const uint64_t *faiss_shim_id_map(const FaissIndex *index, size_t *n)
 {
     const faiss::IndexIDMap *map = dissect(of(index)).id_map;
-    if (!map) {
+    if (!map)
         return nullptr;
-    }
     *n = map->id_map.size();
     return reinterpret_cast<const uint64_t *>(map->id_map.data());
 }
@@ -266,9 +248,8 @@ struct allowed_ids : faiss::IDSelector {
     explicit allowed_ids(const id_filter *f) : filter(f) {}
     bool is_member(idx signed_id) const override
     {
-        if (!index_filter_allows(filter, uint64_t(signed_id))) {
+        if (!index_filter_allows(filter, uint64_t(signed_id)))
             return false;
-        }
         passed.store(passed.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
         return true;
     }
@@ -308,9 +289,8 @@ void with_selector(const Index *index, faiss::IDSelector &selector, Run run, Tra
 
 void translate_rows(const std::vector<idx> &ids, idx *labels, size_t n)
 {
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         labels[i] = labels[i] == -1 ? -1 : ids[size_t(labels[i])];
-    }
 }
 
 } // namespace

@@ -71,12 +71,10 @@ const char *fault_of(const char *description, int bits)
     }
     (void)std::sscanf(description, "BIVF%d", &lists);
     // FAISS's mask is (1 << width) - 1: for 64 bits it is 0, and all codes share a bucket.
-    if (width < 1 || width > 63) {
+    if (width < 1 || width > 63)
         return "a hash has 1 to 63 bits";
-    }
-    if (tables < 1 || tables > bits / width) {
+    if (tables < 1 || tables > bits / width)
         return "there are at least one hash, and no more bits hashed than a code has";
-    }
     return lists < 1 ? "there is at least one list" : nullptr;
 }
 
@@ -85,9 +83,8 @@ const char *fault_of(const char *description, int bits)
 int faiss_shim_binary_factory(FaissIndexBinary **out, int bits, const char *description,
                               struct error *err)
 {
-    if (const char *fault = fault_of(description, bits)) {
+    if (const char *fault = fault_of(description, bits))
         return fail(err, ERR_CONFIG, "FAISS's binary index \"%s\": %s", description, fault);
-    }
     try {
         *out = handle(faiss::index_binary_factory(bits, description));
         return OK;
@@ -159,34 +156,30 @@ void faiss_shim_binary_list_ids(const FaissIndexBinary *index, size_t list, uint
 const uint64_t *faiss_shim_binary_id_map(const FaissIndexBinary *index, size_t *n)
 {
     auto map = dynamic_cast<const faiss::IndexBinaryIDMap *>(of(index));
-    if (!map) {
+    if (!map)
         return nullptr;
-    }
     *n = map->id_map.size();
     return reinterpret_cast<const uint64_t *>(map->id_map.data());
 }
 
 void faiss_shim_binary_set_nprobe(FaissIndexBinary *index, size_t nprobe)
 {
-    if (auto ivf = core<faiss::IndexBinaryIVF>(index)) {
+    if (auto ivf = core<faiss::IndexBinaryIVF>(index))
         ivf->nprobe = nprobe;
-    }
 }
 
 void faiss_shim_binary_set_ef_search(FaissIndexBinary *index, int ef_search)
 {
-    if (auto hnsw = core<faiss::IndexBinaryHNSW>(index)) {
+    if (auto hnsw = core<faiss::IndexBinaryHNSW>(index))
         hnsw->hnsw.efSearch = ef_search;
-    }
 }
 
 void faiss_shim_binary_set_nflip(FaissIndexBinary *index, int nflip)
 {
-    if (auto hash = core<faiss::IndexBinaryHash>(index)) {
+    if (auto hash = core<faiss::IndexBinaryHash>(index))
         hash->nflip = std::min(nflip, hash->b);
-    } else if (auto multi = core<faiss::IndexBinaryMultiHash>(index)) {
+    else if (auto multi = core<faiss::IndexBinaryMultiHash>(index))
         multi->nflip = std::min(nflip, multi->b);
-    }
 }
 
 uint64_t faiss_shim_binary_take_hash_distances(void)
@@ -198,9 +191,8 @@ uint64_t faiss_shim_binary_take_hash_distances(void)
 
 void faiss_shim_binary_memory(const FaissIndexBinary *index, struct memory_use *use)
 {
-    if (auto map = dynamic_cast<const faiss::IndexBinaryIDMap *>(of(index))) {
+    if (auto map = dynamic_cast<const faiss::IndexBinaryIDMap *>(of(index)))
         use->ids += held(map->id_map);
-    }
     if (auto ivf = core<faiss::IndexBinaryIVF>(index)) {
         if (auto lists = dynamic_cast<const faiss::ArrayInvertedLists *>(ivf->invlists)) {
             for (size_t i = 0; i < lists->nlist; i++) {
@@ -219,16 +211,14 @@ void faiss_shim_binary_memory(const FaissIndexBinary *index, struct memory_use *
         use->vectors += held(multi->storage->xb);
         for (const auto &map : multi->maps) {
             use->other += table_bytes(map);
-            for (const auto &entry : map) {
+            for (const auto &entry : map)
                 use->other += block(held(entry.second));
-            }
         }
     } else if (auto hnsw = core<faiss::IndexBinaryHNSW>(index)) {
         use->graph +=
             held(hnsw->hnsw.neighbors) + held(hnsw->hnsw.levels) + held(hnsw->hnsw.offsets);
-        if (auto storage = dynamic_cast<const faiss::IndexBinaryFlat *>(hnsw->storage)) {
+        if (auto storage = dynamic_cast<const faiss::IndexBinaryFlat *>(hnsw->storage))
             use->vectors += held(storage->xb);
-        }
     } else if (auto flat = core<faiss::IndexBinaryFlat>(index)) {
         use->vectors += held(flat->xb);
     }
@@ -258,9 +248,8 @@ void faiss_shim_binary_buckets(const FaissIndexBinary *index, struct faiss_shim_
 
 void faiss_shim_binary_hash_ids(const FaissIndexBinary *index, uint64_t *ids)
 {
-    for (const auto &entry : core<faiss::IndexBinaryHash>(index)->invlists) {
+    for (const auto &entry : core<faiss::IndexBinaryHash>(index)->invlists)
         ids = std::copy(entry.second.ids.begin(), entry.second.ids.end(), ids);
-    }
 }
 
 // FAISS writes the sizes of a MultiHash's buckets with as many bits as row numbers need. With 2^k
@@ -287,16 +276,14 @@ int faiss_shim_binary_write(const FaissIndexBinary *index, const char *path, str
     auto multi = core<faiss::IndexBinaryMultiHash>(const_cast<FaissIndexBinary *>(index));
     int code = OK;
     try {
-        if (one_more) {
+        if (one_more)
             set_rows(multi, size_t(multi->ntotal) + 1);
-        }
         faiss::write_index_binary(of(index), path);
     } catch (const std::exception &e) {
         code = fail(err, ERR_BASELINE, "save: FAISS: %s", e.what());
     }
-    if (one_more && multi->ntotal > of(index)->ntotal) {
+    if (one_more && multi->ntotal > of(index)->ntotal)
         set_rows(multi, size_t(of(index)->ntotal));
-    }
     return code;
 }
 
@@ -309,8 +296,7 @@ int faiss_shim_binary_read(FaissIndexBinary **index, const char *path, struct er
         return fail(err, ERR_BASELINE, "load: FAISS: %s", e.what());
     }
     auto multi = core<faiss::IndexBinaryMultiHash>(*index);
-    if (multi && multi->ntotal == of(*index)->ntotal + 1) {
+    if (multi && multi->ntotal == of(*index)->ntotal + 1)
         set_rows(multi, size_t(of(*index)->ntotal));
-    }
     return OK;
 }

@@ -59,9 +59,8 @@ struct counting_computer final : faiss::FlatCodesDistanceComputer {
 
 faiss::FlatCodesDistanceComputer *counting_flat::get_FlatCodesDistanceComputer() const
 {
-    if (metric_type == faiss::METRIC_INNER_PRODUCT) {
+    if (metric_type == faiss::METRIC_INNER_PRODUCT)
         return new counting_computer<faiss::fvec_inner_product>(*this);
-    }
     return new counting_computer<faiss::fvec_L2sqr>(*this);
 }
 
@@ -97,10 +96,9 @@ int faiss_shim_hnsw_adopt(FaissIndex *index, uint64_t seed, struct error *err)
     return guarded(err, "load", [&] {
         auto hnsw = const_cast<faiss::IndexHNSW *>(hnsw_of(index));
         auto flat = hnsw ? dynamic_cast<faiss::IndexFlat *>(hnsw->storage) : nullptr;
-        if (!flat) {
+        if (!flat)
             return fail(err, ERR_CORRUPT,
                         "load: the file holds no FAISS HNSW index with full vectors");
-        }
         auto storage = std::make_unique<counting_flat>(flat->d, flat->metric_type);
         std::swap(storage->codes, flat->codes);
         storage->ntotal = flat->ntotal;

@@ -56,9 +56,8 @@ void add_layer(const Index *layer, bool is_quantizer, struct memory_use *use)
 {
     if (auto map = dynamic_cast<const faiss::IndexIDMap *>(layer)) {
         use->ids += held(map->id_map);
-        if (auto map2 = dynamic_cast<const faiss::IndexIDMap2 *>(map)) {
+        if (auto map2 = dynamic_cast<const faiss::IndexIDMap2 *>(map))
             use->ids += held_by_map(map2->rev_map);
-        }
     } else if (auto ivf = dynamic_cast<const faiss::IndexIVF *>(layer)) {
         add_lists(ivf->invlists, is_exactly<faiss::IndexIVFFlat>(ivf) ? &use->vectors : &use->codes,
                   &use->ids);
@@ -73,21 +72,18 @@ void add_layer(const Index *layer, bool is_quantizer, struct memory_use *use)
     } else if (auto codes = dynamic_cast<const faiss::IndexFlatCodes *>(layer)) {
         const bool full = dynamic_cast<const faiss::IndexFlat *>(layer) != nullptr;
         *(is_quantizer ? &use->other : full ? &use->vectors : &use->codes) += held(codes->codes);
-        if (auto pq = dynamic_cast<const faiss::IndexPQ *>(layer)) {
+        if (auto pq = dynamic_cast<const faiss::IndexPQ *>(layer))
             add_codebook(pq->pq, use);
-        }
     } else if (auto scan = dynamic_cast<const faiss::IndexFastScan *>(layer)) {
         use->codes += scan->codes.size();
-        if (auto pq = dynamic_cast<const faiss::IndexPQFastScan *>(layer)) {
+        if (auto pq = dynamic_cast<const faiss::IndexPQFastScan *>(layer))
             add_codebook(pq->pq, use);
-        }
     } else if (auto hnsw = dynamic_cast<const faiss::IndexHNSW *>(layer)) {
         add_graph(hnsw->hnsw, use);
     } else if (auto transform = dynamic_cast<const faiss::IndexPreTransform *>(layer)) {
         for (const faiss::VectorTransform *step : transform->chain) {
-            if (auto linear = dynamic_cast<const faiss::LinearTransform *>(step)) {
+            if (auto linear = dynamic_cast<const faiss::LinearTransform *>(step))
                 use->other += held(linear->A) + held(linear->b);
-            }
         }
     }
 }
@@ -101,8 +97,7 @@ void faiss_shim_memory(const FaissIndex *index, struct memory_use *use)
     const Index *quantizer = nullptr;
     for_each_layer(root, [&](Index *layer) {
         add_layer(layer, layer == quantizer, use);
-        if (auto ivf = dynamic_cast<const faiss::IndexIVF *>(layer)) {
+        if (auto ivf = dynamic_cast<const faiss::IndexIVF *>(layer))
             quantizer = ivf->quantizer;
-        }
     });
 }

@@ -27,9 +27,8 @@ constexpr size_t SLICE_LEAST = 20, SLICE_MOST = 4096;
 
 bool is_flat(const Index *index)
 {
-    if (auto map = dynamic_cast<const faiss::IndexIDMap *>(index)) {
+    if (auto map = dynamic_cast<const faiss::IndexIDMap *>(index))
         index = map->index;
-    }
     return is_exactly<faiss::IndexFlat, faiss::IndexFlatL2, faiss::IndexFlatIP>(index);
 }
 
@@ -89,9 +88,8 @@ struct divided : Index {
     void search(idx n, const float *x, idx k, float *distances, idx *labels,
                 const faiss::SearchParameters * = nullptr) const override
     {
-        if (search_flat(inner, t, size_t(n), x, k, distances, labels) != OK) {
+        if (search_flat(inner, t, size_t(n), x, k, distances, labels) != OK)
             throw std::runtime_error(t.err->text);
-        }
     }
     void reconstruct(idx key, float *row) const override
     {
@@ -122,9 +120,8 @@ faiss_shim::divided_centroids::divided_centroids(Index *index, const faiss_shim_
     if (t.threads > 1) {
         for_each_layer(index, [&](Index *layer) {
             auto ivf = dynamic_cast<faiss::IndexIVF *>(layer);
-            if (ivf && is_flat(ivf->quantizer)) {
+            if (ivf && is_flat(ivf->quantizer))
                 loans.push_back(std::make_unique<loan>(ivf, t));
-            }
         });
     }
 }
@@ -142,9 +139,8 @@ int faiss_shim_search(const FaissIndex *index, const struct faiss_shim_threads *
     auto out = reinterpret_cast<idx *>(labels);
     const blas_alone alone;
     faiss_shim_set_threads(t->threads);
-    if (t->threads > 1 && is_flat(of(index))) {
+    if (t->threads > 1 && is_flat(of(index)))
         return search_flat(of(index), *t, n, queries, idx(k), distances, out);
-    }
     return guarded(t->err, "search", [&] {
         of(index)->search(idx(n), queries, idx(k), distances, out);
         return OK;

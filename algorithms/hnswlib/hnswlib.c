@@ -57,9 +57,8 @@ static struct hnswlib_shim_options options_of(const struct hnswlib *self)
 {
     const struct index_env *env = &self->base.env;
     uint64_t seed = (uint64_t)self->params.seed;
-    if (seed == 0) {
+    if (seed == 0)
         seed = env->seed == 1 ? HNSWLIB_SEED : rng_mix(env->seed, HNSWLIB_SEED) & 0x7fffffff;
-    }
     return (struct hnswlib_shim_options){
         .dim = env->dim,
         .capacity = env->expected_n > FIRST_CAPACITY_ROWS ? env->expected_n : FIRST_CAPACITY_ROWS,
@@ -83,10 +82,9 @@ static int make(struct index **out, const struct index_env *env,
                 const struct hnswlib_params *params, const char *path)
 {
     struct hnswlib *self = mem_zalloc(env->mem, sizeof *self);
-    if (!self) {
+    if (!self)
         return fail(env->error, ERR_NO_MEMORY, "hnswlib: out of memory for %zu bytes",
                     sizeof *self);
-    }
     self->base = (struct index){ .ops = &hnswlib_ops, .env = *env };
     self->params = *params;
     const struct hnswlib_shim_options options = options_of(self);
@@ -118,14 +116,12 @@ static int insert_chunk(void *arg, size_t first, size_t end, size_t worker)
     const struct index_env *env = &job->self->base.env;
     (void)worker;
     for (size_t i = first; i < end; i++) {
-        if (job->known_are_in && hnswlib_shim_knows(job->self->graph, job->ids[i])) {
+        if (job->known_are_in && hnswlib_shim_knows(job->self->graph, job->ids[i]))
             continue;
-        }
         int code =
             hnswlib_shim_add(job->self->graph, job->rows + i * env->dim, job->ids[i], env->error);
-        if (code != OK) {
+        if (code != OK)
             return code;
-        }
     }
     return OK;
 }
@@ -137,9 +133,8 @@ static int insert_known(struct insertion *job, size_t n)
     for (size_t i = 0; i < n; i++) {
         int code =
             hnswlib_shim_knows(job->self->graph, job->ids[i]) ? insert_chunk(job, i, i + 1, 0) : OK;
-        if (code != OK) {
+        if (code != OK)
             return code;
-        }
     }
     job->known_are_in = true;
     return OK;
@@ -153,29 +148,25 @@ static int hnswlib_insert(struct index *index, struct vectors rows, const uint64
     const size_t threads = pool_threads(env->pool);
     *done = 0;
     int code = hnswlib_shim_reserve(self->graph, rows.n, env->error);
-    if (code != OK) {
+    if (code != OK)
         return code;
-    }
     struct insertion job = { self, rows.rows, ids, false };
     /* The first row is added alone, because hnswlib has no entry point for concurrent ones. With
        one thread all rows are added one by one, so that a failure reports how many were added. */
     while (*done < rows.n && (threads == 1 || self->live == 0)) {
         code = insert_chunk(&job, *done, *done + 1, 0);
-        if (code != OK) {
+        if (code != OK)
             return code;
-        }
         ++*done;
         self->live++;
     }
     if (*done < rows.n) {
         job.rows += *done * env->dim;
         job.ids += *done;
-        if (self->params.deletes == DELETES_REPLACE) {
+        if (self->params.deletes == DELETES_REPLACE)
             code = insert_known(&job, rows.n - *done);
-        }
-        if (code != OK) {
+        if (code != OK)
             return code;
-        }
         code = parallel_for(env->pool, threads, rows.n - *done, ROWS_A_CHUNK, insert_chunk, &job);
         if (code == OK) {
             self->live += rows.n - *done;
@@ -190,9 +181,8 @@ static int hnswlib_remove(struct index *index, const uint64_t *ids, size_t n, si
     struct hnswlib *self = (struct hnswlib *)index;
     for (*done = 0; *done < n; ++*done) {
         int code = hnswlib_shim_remove(self->graph, ids[*done], index->env.error);
-        if (code != OK) {
+        if (code != OK)
             return code;
-        }
         self->live--;
     }
     return OK;
@@ -208,9 +198,8 @@ struct searching {
 /* Converts hnswlib's 1 - <a, b> to ours: -<a, b>, and 2 - 2 <a, b> under cosine. */
 static void translate(enum metric metric, float *distances, size_t n)
 {
-    for (size_t i = 0; i < n && metric != INDEX_L2SQ; i++) {
+    for (size_t i = 0; i < n && metric != INDEX_L2SQ; i++)
         distances[i] = metric == INDEX_IP ? distances[i] - 1 : 2 * distances[i];
-    }
 }
 
 static int search_chunk(void *arg, size_t first, size_t end, size_t worker)
@@ -226,9 +215,8 @@ static int search_chunk(void *arg, size_t first, size_t end, size_t worker)
         int code =
             hnswlib_shim_search(job->self->graph, queries + q * env->dim, k, job->request->filter,
                                 job->result->ids + q * k, distances, &computed, env->error);
-        if (code != OK) {
+        if (code != OK)
             return code;
-        }
         translate(env->metric, distances, k);
     }
     atomic_fetch_add_explicit(&job->computed, computed, memory_order_relaxed);
@@ -273,12 +261,10 @@ static int hnswlib_load(struct index **out, const struct index_env *env, const c
     struct hnswlib_params params;
     char path[BASELINE_FILE_PATH_BYTES];
     int code = baseline_file_open(&hnswlib_ops, env, dir, &meta, &params, path);
-    if (code == OK) {
+    if (code == OK)
         code = make(out, env, &params, path);
-    }
-    if (code == OK) {
+    if (code == OK)
         ((struct hnswlib *)*out)->live = meta.rows;
-    }
     return code;
 }
 
@@ -308,11 +294,10 @@ static int hnswlib_check(const struct index *index, struct stat_sink *sink)
     struct hnswlib_shim_facts facts;
     (void)sink;
     hnswlib_shim_get_facts(self->graph, &facts);
-    if (facts.rows - facts.deleted != self->live) {
+    if (facts.rows - facts.deleted != self->live)
         return fail(index->env.error, ERR_INVARIANT,
                     "hnswlib holds %zu rows, %zu of them deleted; %zu are stored", facts.rows,
                     facts.deleted, self->live);
-    }
     return hnswlib_shim_check(self->graph, index->env.error);
 }
 

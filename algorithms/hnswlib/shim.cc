@@ -94,20 +94,17 @@ class counting_space : public hnswlib::SpaceInterface<float>
 public:
     counting_space(size_t dim, bool inner_product)
     {
-        if (inner_product) {
+        if (inner_product)
             inner = std::make_unique<hnswlib::InnerProductSpace>(dim);
-        } else {
+        else
             inner = std::make_unique<hnswlib::L2Space>(dim);
-        }
         for (const auto &known : known_functions) {
-            if (known.plain == inner->get_dist_func()) {
+            if (known.plain == inner->get_dist_func())
                 function = known.counting;
-            }
         }
-        if (!function) {
+        if (!function)
             throw std::runtime_error(
                 "hnswlib chose a distance function that the shim does not know");
-        }
     }
     size_t get_data_size() override
     {
@@ -182,10 +179,9 @@ int hnswlib_shim_load(struct hnswlib_shim **out, const struct hnswlib_shim_optio
         auto made = std::make_unique<hnswlib_shim>(*o);
         made->g =
             std::make_unique<graph>(&made->space, path, false, o->capacity, o->replace_deleted);
-        if (made->g->label_offset_ != made->g->offsetData_ + o->dim * sizeof(float)) {
+        if (made->g->label_offset_ != made->g->offsetData_ + o->dim * sizeof(float))
             return fail(err, ERR_CORRUPT, "load: %s holds rows of another dimension than %zu", path,
                         o->dim);
-        }
         // The file has no generator state: levels drawn from now on differ from those of a graph
         // that was not reloaded.
         const size_t rows = made->g->cur_element_count;
@@ -203,11 +199,10 @@ int hnswlib_shim_save(const struct hnswlib_shim *h, const char *path, struct err
         // saveIndex does not check whether its writes succeeded.
         std::ifstream written(path, std::ios::binary | std::ios::ate);
         const size_t expected = h->g->indexFileSize();
-        if (!written || size_t(written.tellg()) != expected) {
+        if (!written || size_t(written.tellg()) != expected)
             return fail(err, ERR_IO,
                         "save: hnswlib could not write the %zu bytes of %s (is the disk full?)",
                         expected, path);
-        }
         return int(OK);
     });
 }
@@ -222,9 +217,8 @@ int hnswlib_shim_reserve(struct hnswlib_shim *h, size_t n, struct error *err)
     return guarded(err, "insert", [&] {
         const size_t vacant = h->replace_deleted ? h->g->getDeletedCount() : 0;
         const size_t need = h->g->getCurrentElementCount() + (n > vacant ? n - vacant : 0);
-        if (need > h->g->getMaxElements()) {
+        if (need > h->g->getMaxElements())
             h->g->resizeIndex(std::max(need, 2 * h->g->getMaxElements()));
-        }
         return OK;
     });
 }
@@ -242,9 +236,8 @@ int hnswlib_shim_add(struct hnswlib_shim *h, const float *row, uint64_t id, stru
             const bool was_here = hnswlib_shim_knows(h, id);
             // If another row took the id's old place later, hnswlib would also forget the id's new
             // place.
-            if (was_here) {
+            if (was_here)
                 h->g->unmarkDelete(id);
-            }
             h->g->addPoint(row, id, !was_here);
         } else {
             h->g->addPoint(row, id);
@@ -298,9 +291,8 @@ void hnswlib_shim_get_facts(const struct hnswlib_shim *h, struct hnswlib_shim_fa
     facts->capacity = g.max_elements_;
     facts->max_level = g.maxlevel_;
     for (size_t i = 0; i < facts->rows; i++) {
-        for (int level = 0; level <= g.element_levels_[i]; level++) {
+        for (int level = 0; level <= g.element_levels_[i]; level++)
             facts->links += g.getListCount(g.get_linklist_at_level(hnswlib::tableint(i), level));
-        }
     }
 }
 
@@ -311,9 +303,8 @@ void hnswlib_shim_memory(const struct hnswlib_shim *h, struct memory_use *use)
     use->vectors += capacity * g.data_size_;
     use->graph += capacity * (g.size_links_level0_ + sizeof(char *) +
                               sizeof(int)); // lists, upper lists, levels
-    for (size_t i = 0; i < g.cur_element_count; i++) {
+    for (size_t i = 0; i < g.cur_element_count; i++)
         use->graph += uint64_t(g.element_levels_[i]) * g.size_links_per_element_;
-    }
     use->ids += capacity * sizeof(hnswlib::labeltype) +
                 g.label_lookup_.bucket_count() * sizeof(void *) +
                 g.label_lookup_.size() *
@@ -330,17 +321,15 @@ int check_links(const graph &g, size_t row, int level, struct error *err)
     const auto *list = g.get_linklist_at_level(hnswlib::tableint(row), level);
     const size_t n = g.getListCount(const_cast<hnswlib::linklistsizeint *>(list));
     const size_t most = level == 0 ? g.maxM0_ : g.maxM_;
-    if (n > most) {
+    if (n > most)
         return fail(err, ERR_INVARIANT, "row %zu has %zu links on level %d, at most %zu fit", row,
                     n, level, most);
-    }
     for (size_t i = 0; i < n; i++) {
         const hnswlib::tableint to = list[1 + i];
-        if (to >= g.cur_element_count || to == row || g.element_levels_[to] < level) {
+        if (to >= g.cur_element_count || to == row || g.element_levels_[to] < level)
             return fail(err, ERR_INVARIANT,
                         "row %zu has a link to %u on level %d, where that row is not", row, to,
                         level);
-        }
     }
     return OK;
 }
@@ -355,21 +344,18 @@ int hnswlib_shim_check(const struct hnswlib_shim *h, struct error *err)
         const auto at = hnswlib::tableint(row);
         const auto place = g.label_lookup_.find(g.getExternalLabel(at));
         deleted += g.isMarkedDeleted(at);
-        if (place == g.label_lookup_.end() || place->second != at) {
+        if (place == g.label_lookup_.end() || place->second != at)
             return fail(err, ERR_INVARIANT, "row %zu's id %zu does not lead back to it", row,
                         g.getExternalLabel(at));
-        }
         for (int level = 0; level <= g.element_levels_[row]; level++) {
             const int code = check_links(g, row, level, err);
-            if (code != OK) {
+            if (code != OK)
                 return code;
-            }
         }
     }
     if (deleted != g.num_deleted_ ||
-        (g.allow_replace_deleted_ && g.deleted_elements.size() != deleted)) {
+        (g.allow_replace_deleted_ && g.deleted_elements.size() != deleted))
         return fail(err, ERR_INVARIANT, "%zu rows are marked deleted, hnswlib counts %zu", deleted,
                     size_t(g.num_deleted_));
-    }
     return OK;
 }

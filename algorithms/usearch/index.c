@@ -98,22 +98,19 @@ static void use_own_metric(struct usearch *self)
 
 static int check_params(const struct index_env *env, const struct usearch_params *params)
 {
-    if (params->scalar == SCALAR_I8 && env->metric != INDEX_COS) {
+    if (params->scalar == SCALAR_I8 && env->metric != INDEX_COS)
         return fail(env->error, ERR_CONFIG,
                     "usearch: scalar = i8 makes every row a unit vector, so it is for cosine and "
                     "not for %s",
                     index_metric_name(env->metric));
-    }
-    if (params->scalar == SCALAR_U8 && env->metric == INDEX_COS) {
+    if (params->scalar == SCALAR_U8 && env->metric == INDEX_COS)
         return fail(env->error, ERR_CONFIG,
                     "usearch: scalar = u8 takes rows of whole numbers 0 to 255, and under cosine "
                     "rows have unit length; i8 or bf16 would do");
-    }
-    if (params->scalar == SCALAR_I8 && params->metric_impl == IMPL_DRIFTLINE) {
+    if (params->scalar == SCALAR_I8 && params->metric_impl == IMPL_DRIFTLINE)
         return fail(env->error, ERR_CONFIG,
                     "usearch: this program has no kernels for scalar = i8; metric_impl = usearch "
                     "takes usearch's");
-    }
     return OK;
 }
 
@@ -121,9 +118,8 @@ void usearch_method_destroy(struct index *index)
 {
     struct usearch *self = (struct usearch *)index;
     usearch_error_t words = NULL;
-    if (self->graph) {
+    if (self->graph)
         usearch_free(self->graph, &words);
-    }
     mem_free(index->env.mem, self->bytes);
     mem_free(index->env.mem, self);
 }
@@ -140,12 +136,10 @@ static int build(struct usearch *self, const char *path)
         .expansion_add = (size_t)self->params.expansion_add,
     };
     self->graph = usearch_init(&options, &words);
-    if (self->graph && !words && path) {
+    if (self->graph && !words && path)
         usearch_load(self->graph, path, &words);
-    }
-    if (!self->graph || words) {
+    if (!self->graph || words)
         return usearch_method_failed(env, path ? "load" : "create", words ? words : "no index");
-    }
     if (self->params.metric_impl == IMPL_USEARCH) {
         use_own_metric(self);
         return OK;
@@ -158,14 +152,12 @@ int usearch_method_open(struct index **out, const struct index_ops *ops,
                         const char *path)
 {
     int code = check_params(env, params);
-    if (code != OK) {
+    if (code != OK)
         return code;
-    }
     struct usearch *self = mem_zalloc(env->mem, sizeof *self);
-    if (!self) {
+    if (!self)
         return fail(env->error, ERR_NO_MEMORY, "usearch: out of memory for %zu bytes",
                     sizeof *self);
-    }
     self->base = (struct index){ .ops = ops, .env = *env };
     self->params = *params;
     if (params->scalar == SCALAR_U8) {
@@ -173,9 +165,8 @@ int usearch_method_open(struct index **out, const struct index_ops *ops,
         code =
             self->bytes ? OK : fail(env->error, ERR_NO_MEMORY, "usearch: out of memory for a row");
     }
-    if (code == OK) {
+    if (code == OK)
         code = build(self, path);
-    }
     if (code != OK) {
         usearch_method_destroy(&self->base);
         return code;

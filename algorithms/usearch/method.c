@@ -53,11 +53,10 @@ static int usearch_check(const struct index *index, struct stat_sink *sink)
     struct usearch_shim_facts facts;
     (void)sink;
     usearch_shim_get_facts(self->graph, &facts);
-    if (facts.places - facts.deleted != self->live) {
+    if (facts.places - facts.deleted != self->live)
         return fail(index->env.error, ERR_INVARIANT,
                     "usearch holds %zu rows, %zu of them deleted; %zu are stored", facts.places,
                     facts.deleted, self->live);
-    }
     return usearch_shim_check(self->graph, index->env.error);
 }
 

@@ -26,9 +26,8 @@ static const void *as_stored(const struct usearch *self, const float *row, size_
     for (size_t i = 0; i < dim; i++) {
         const bool in_range = row[i] >= 0 && row[i] <= UINT8_MAX;
         const uint8_t value = in_range ? (uint8_t)row[i] : 0;
-        if (!in_range || (float)value != row[i]) {
+        if (!in_range || (float)value != row[i])
             return NULL;
-        }
         bytes[i] = value;
     }
     return bytes;
@@ -59,13 +58,11 @@ static int insert_chunk(void *arg, size_t first, size_t end, size_t worker)
         usearch_error_t words = NULL;
         usearch_scalar_kind_t kind;
         const void *row = as_stored(job->self, job->rows + i * env->dim, worker, &kind);
-        if (!row) {
+        if (!row)
             return not_bytes(env, "insert", i);
-        }
         usearch_add(job->self->graph, usearch_shim_key_of(job->ids[i]), row, kind, &words);
-        if (words) {
+        if (words)
             return usearch_method_failed(env, "insert", words);
-        }
         atomic_fetch_add_explicit(&job->added, 1, memory_order_relaxed);
     }
     return OK;
@@ -80,19 +77,15 @@ static int reserve(struct usearch *self, size_t n)
     usearch_shim_get_facts(self->graph, &facts);
     const size_t need = facts.places + (n > facts.deleted ? n - facts.deleted : 0);
     size_t capacity = self->capacity;
-    if (need <= capacity) {
+    if (need <= capacity)
         return OK;
-    }
-    if (capacity == 0) {
+    if (capacity == 0)
         capacity = env->expected_n > FIRST_CAPACITY_ROWS ? env->expected_n : FIRST_CAPACITY_ROWS;
-    }
-    while (capacity < need) {
+    while (capacity < need)
         capacity *= 2;
-    }
     int code = usearch_shim_reserve(self->graph, capacity, pool_threads(env->pool), env->error);
-    if (code == OK) {
+    if (code == OK)
         self->capacity = capacity;
-    }
     return code;
 }
 
@@ -103,9 +96,8 @@ int usearch_method_insert(struct index *index, struct vectors rows, const uint64
     const size_t threads = pool_threads(index->env.pool);
     *done = 0;
     int code = reserve(self, rows.n);
-    if (code != OK) {
+    if (code != OK)
         return code;
-    }
     struct insertion job = { .self = self, .rows = rows.rows, .ids = ids };
     if (threads == 1) {
         code = insert_chunk(&job, 0, rows.n, 0);
@@ -124,13 +116,11 @@ int usearch_method_remove(struct index *index, const uint64_t *ids, size_t n, si
     for (*done = 0; *done < n; ++*done) {
         usearch_error_t words = NULL;
         const size_t removed = usearch_remove(self->graph, usearch_shim_key_of(ids[*done]), &words);
-        if (words) {
+        if (words)
             return usearch_method_failed(&index->env, "remove", words);
-        }
-        if (removed != 1) {
+        if (removed != 1)
             return fail(index->env.error, ERR_UNKNOWN_ID, "remove: usearch does not hold id %llu",
                         (unsigned long long)ids[*done]);
-        }
         self->live--;
     }
     return OK;
@@ -155,17 +145,14 @@ static int search_chunk(void *arg, size_t first, size_t end, size_t worker)
         float *distances = job->result->distances + q * k;
         usearch_scalar_kind_t kind;
         const void *query = as_stored(self, queries + q * env->dim, worker, &kind);
-        if (!query) {
+        if (!query)
             return not_bytes(env, "search", q);
-        }
         int code = usearch_shim_search(self->graph, query, kind, k, job->request->filter,
                                        job->result->ids + q * k, distances, &computed, env->error);
-        if (code != OK) {
+        if (code != OK)
             return code;
-        }
-        for (size_t i = 0; i < k; i++) {
+        for (size_t i = 0; i < k; i++)
             distances[i] = self->scale * distances[i] + self->offset;
-        }
     }
     atomic_fetch_add_explicit(&job->computed, computed, memory_order_relaxed);
     return OK;

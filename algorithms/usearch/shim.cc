@@ -42,9 +42,8 @@ void order_ties(uint64_t *ids, float *distances, size_t n)
     for (size_t i = 1; i < n; i++) {
         const uint64_t id = ids[i];
         size_t to = i;
-        for (; to > 0 && !(distances[to - 1] < distances[i]) && ids[to - 1] > id; to--) {
+        for (; to > 0 && !(distances[to - 1] < distances[i]) && ids[to - 1] > id; to--)
             ids[to] = ids[to - 1];
-        }
         ids[to] = id;
     }
 }
@@ -54,11 +53,9 @@ void order_ties(uint64_t *ids, float *distances, size_t n)
 int usearch_shim_reserve(usearch_index_t index, size_t places, size_t threads, struct error *err)
 {
     return guarded(err, "insert", [&] {
-        if (!reinterpret_cast<index_dense_t *>(index)->try_reserve(
-                index_limits_t(places, threads))) {
+        if (!reinterpret_cast<index_dense_t *>(index)->try_reserve(index_limits_t(places, threads)))
             return fail(err, ERR_NO_MEMORY, "insert: usearch is out of memory for %zu rows",
                         places);
-        }
         return int(OK);
     });
 }
@@ -76,9 +73,8 @@ int usearch_shim_search(usearch_index_t index, const void *query, usearch_scalar
                                  return index_filter_allows(filter, usearch_shim_id_of(key));
                              })
                    : search_(handle, query, scalar, k);
-        if (!result) {
+        if (!result)
             return fail(err, ERR_BASELINE, "search: usearch: %s", result.error.release());
-        }
         const size_t found = result.dump_to(ids, distances, k);
         *computed += result.computed_distances;
         std::transform(ids, ids + found, ids, usearch_shim_id_of);
@@ -122,16 +118,14 @@ int check_links(const index_dense_t &dense, uint64_t key, size_t slot, size_t le
 {
     const size_t places = places_of(dense);
     for (const auto to : dense.neighbors(key, level)) {
-        if (size_t(to.slot) >= places || size_t(to.slot) == slot) {
+        if (size_t(to.slot) >= places || size_t(to.slot) == slot)
             return fail(err, ERR_INVARIANT, "row %zu has a link to %zu on level %zu, of %zu rows",
                         slot, size_t(to.slot), level, places);
-        }
         const uint64_t other = to.key;
-        if (other != dense.free_key() && dense.level_of(other) < level) {
+        if (other != dense.free_key() && dense.level_of(other) < level)
             return fail(err, ERR_INVARIANT,
                         "row %zu has a link to %zu on level %zu, where that row is not", slot,
                         size_t(to.slot), level);
-        }
     }
     return OK;
 }
@@ -144,24 +138,20 @@ int usearch_shim_check(usearch_index_t index, struct error *err)
     size_t live = 0, slot = 0;
     for (auto at = dense.cbegin(); slot < places_of(dense); ++at, slot++) {
         const uint64_t key = get_key(at);
-        if (key == dense.free_key()) {
+        if (key == dense.free_key())
             continue;
-        }
         live++;
-        if (dense.count(key) != 1) {
+        if (dense.count(key) != 1)
             return fail(err, ERR_INVARIANT, "row %zu's id %zu leads to %zu rows", slot,
                         size_t(usearch_shim_id_of(key)), dense.count(key));
-        }
         for (size_t level = 0; level <= dense.level_of(key); level++) {
             const int code = check_links(dense, key, slot, level, err);
-            if (code != OK) {
+            if (code != OK)
                 return code;
-            }
         }
     }
-    if (live != dense.size()) {
+    if (live != dense.size())
         return fail(err, ERR_INVARIANT, "%zu rows are not marked deleted, usearch counts %zu", live,
                     dense.size());
-    }
     return OK;
 }

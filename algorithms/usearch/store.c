@@ -13,16 +13,14 @@ static int write_graph(const struct index *index, const char *path)
     usearch_error_t words = NULL;
     struct stat written;
     usearch_save(self->graph, path, &words);
-    if (words) {
+    if (words)
         return fail(index->env.error, ERR_IO, "save: usearch: %s: %s", path, words);
-    }
     /* usearch does not check whether closing the file succeeded. */
     const size_t expected = usearch_serialized_length(self->graph, &words);
-    if (stat(path, &written) != 0 || (size_t)written.st_size != expected) {
+    if (stat(path, &written) != 0 || (size_t)written.st_size != expected)
         return fail(index->env.error, ERR_IO,
                     "save: usearch could not write the %zu bytes of %s (is the disk full?)",
                     expected, path);
-    }
     return OK;
 }
 
@@ -44,12 +42,10 @@ int usearch_method_load(struct index **out, const struct index_ops *ops,
     struct usearch_shim_facts facts;
     char path[BASELINE_FILE_PATH_BYTES];
     int code = baseline_file_open(ops, env, dir, &meta, &params, path);
-    if (code == OK) {
+    if (code == OK)
         code = usearch_method_open(out, ops, env, &params, path[0] ? path : NULL);
-    }
-    if (code != OK) {
+    if (code != OK)
         return code;
-    }
     struct usearch *self = (struct usearch *)*out;
     usearch_shim_get_facts(self->graph, &facts);
     if (facts.places - facts.deleted != meta.rows) {

@@ -26,13 +26,11 @@ void avx2_hamming_b64_1n(uint64_t query, const uint64_t *codes, size_t n, uint8_
     size_t i = 0;
     for (; i + ROUND <= n; i += ROUND) {
         UNROLL
-        for (size_t c = 0; c < ROUND; c++) {
+        for (size_t c = 0; c < ROUND; c++)
             out[i + c] = (uint8_t)distance(query, codes[i + c]);
-        }
     }
-    for (; i < n; i++) {
+    for (; i < n; i++)
         out[i] = (uint8_t)distance(query, codes[i]);
-    }
 }
 
 /* Every position is written, but `found` advances only if it counts: no branch to mispredict. found
@@ -105,9 +103,8 @@ void avx2_hamming_b64_lines(uint64_t query, const uint64_t *const *lines, size_t
     for (size_t l = 0; l < n; l++) {
         unsigned mask = 0;
         UNROLL
-        for (unsigned i = 0; i < 8; i++) {
+        for (unsigned i = 0; i < 8; i++)
             mask |= (unsigned)(distance(query, lines[l][i]) <= limit) << i;
-        }
         masks[l] = (uint8_t)mask;
     }
 }
@@ -117,9 +114,8 @@ void avx2_hamming_b64_mn(const uint64_t *a, size_t na, const uint64_t *b, size_t
 {
     size_t tile = B_TILE_BYTES / sizeof *b;
     for (size_t j0 = 0; j0 < nb; j0 += tile) {
-        for (size_t i = 0; i < na; i++) {
+        for (size_t i = 0; i < na; i++)
             avx2_hamming_b64_1n(a[i], b + j0, least(tile, nb - j0), out + i * ld + j0);
-        }
     }
 }
 
@@ -127,9 +123,8 @@ void avx2_hamming_b64_mn(const uint64_t *a, size_t na, const uint64_t *b, size_t
 INLINE size_t append(uint32_t *out, unsigned bits, size_t at)
 {
     size_t found = 0;
-    for (; bits; bits &= bits - 1) {
+    for (; bits; bits &= bits - 1)
         out[found++] = (uint32_t)(at + (size_t)__builtin_ctz(bits));
-    }
     return found;
 }
 
@@ -171,9 +166,8 @@ INLINE float least_f32(const float *value, size_t n)
     float lanes[8], low = INFINITY;
     __m256 least_8 = _mm256_set1_ps(INFINITY);
     size_t i = 0;
-    for (; i + 8 <= n; i += 8) {
+    for (; i + 8 <= n; i += 8)
         least_8 = _mm256_min_ps(_mm256_loadu_ps(value + i), least_8);
-    }
     for (; i < n; i++) {
         if (value[i] < low)
             low = value[i];

@@ -39,9 +39,8 @@ INLINE void block(const int8_t *codes, const struct code_row *rows, size_t nr, s
 {
     __m256i sum[ROWS][HALF];
     UNROLL
-    for (size_t r = 0; r < nr; r++) {
+    for (size_t r = 0; r < nr; r++)
         sum[r][0] = sum[r][1] = _mm256_setzero_si256();
-    }
     for (size_t at = 0; at < dim; at += 4) {
         const uint8_t *bytes = half + at * COLUMNS;
         __m256i a = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(const void *)bytes));
@@ -70,13 +69,11 @@ void avx2_bounds_s8(const int8_t *codes, const struct code_row *rows, size_t n, 
         const uint8_t *half = panels + h / HALF * COLUMNS * dim + h % HALF * LANES * 4;
         const float *of_half = columns + h / HALF * PANEL_FLOATS + h % HALF * LANES;
         size_t i = 0;
-        for (; i + ROWS <= n; i += ROWS) {
+        for (; i + ROWS <= n; i += ROWS)
             block(codes + i * dim, rows + i, ROWS, dim, half, of_half, out + i * ld + h * LANES,
                   ld);
-        }
-        for (; i < n; i++) {
+        for (; i < n; i++)
             block(codes + i * dim, rows + i, 1, dim, half, of_half, out + i * ld + h * LANES, ld);
-        }
     }
 }
 

@@ -39,9 +39,8 @@ void avx2_nibbles_64(const uint8_t *codes, const int8_t *weights, size_t groups,
     const __m256i nibble = _mm256_set1_epi8(15), ones = _mm256_set1_epi16(1);
     __m256i sum[PARTS];
     UNROLL
-    for (size_t p = 0; p < PARTS; p++) {
+    for (size_t p = 0; p < PARTS; p++)
         sum[p] = _mm256_set1_epi32((int)start);
-    }
     for (size_t g = 0; g < groups; g++) {
         __m256i by_low = four_bytes(weights + 8 * g), by_high = four_bytes(weights + 8 * g + 4);
         UNROLL
@@ -56,9 +55,8 @@ void avx2_nibbles_64(const uint8_t *codes, const int8_t *weights, size_t groups,
         }
     }
     UNROLL
-    for (size_t p = 0; p < PARTS; p++) {
+    for (size_t p = 0; p < PARTS; p++)
         _mm256_store_si256((__m256i *)(void *)(sums + p * LANES), sum[p]);
-    }
 }
 
 uint64_t avx2_scan_u8(const uint8_t *block, size_t groups, const struct code_weights *weights,
@@ -67,9 +65,8 @@ uint64_t avx2_scan_u8(const uint8_t *block, size_t groups, const struct code_wei
     const __m256i low_bytes = _mm256_set1_epi16(0xff);
     __m256i sum[PARTS];
     UNROLL
-    for (size_t p = 0; p < PARTS; p++) {
+    for (size_t p = 0; p < PARTS; p++)
         sum[p] = _mm256_setzero_si256();
-    }
     for (size_t g = 0; g < groups; g++) {
         __m256i even = two_words(weights[g].even), odd = two_words(weights[g].odd);
         UNROLL

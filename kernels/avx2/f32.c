@@ -70,9 +70,8 @@ INLINE void chunk(enum distance_form form, const float *a, size_t na, const floa
         const float *from = b + j * dim + at;
         __m256 y = partial ? _mm256_maskload_ps(from, lanes) : _mm256_loadu_ps(from);
         UNROLL
-        for (size_t i = 0; i < na; i++) {
+        for (size_t i = 0; i < na; i++)
             sum[i * nb + j][half] = step(form, x[i], y, sum[i * nb + j][half]);
-        }
     }
 }
 
@@ -82,9 +81,8 @@ INLINE void accumulate(enum distance_form form, const float *a, size_t na, const
 {
     __m256 sum[BLOCK_A * BLOCK_B][2];
     UNROLL
-    for (size_t p = 0; p < na * nb; p++) {
+    for (size_t p = 0; p < na * nb; p++)
         sum[p][0] = sum[p][1] = _mm256_setzero_ps();
-    }
     const __m256i all = _mm256_set1_epi32(-1);
     size_t at = 0;
     for (; at + 2 * LANES <= dim; at += 2 * LANES) {
@@ -94,16 +92,14 @@ INLINE void accumulate(enum distance_form form, const float *a, size_t na, const
     size_t left = dim - at;
     if (left >= LANES) {
         chunk(form, a, na, b, nb, dim, at, 0, all, sum, 0);
-        if (left > LANES) {
+        if (left > LANES)
             chunk(form, a, na, b, nb, dim, at + LANES, 1, first_lanes(left - LANES), sum, 1);
-        }
     } else if (left > 0) {
         chunk(form, a, na, b, nb, dim, at, 1, first_lanes(left), sum, 0);
     }
     UNROLL
-    for (size_t p = 0; p < na * nb; p++) {
+    for (size_t p = 0; p < na * nb; p++)
         total[p] = _mm256_add_ps(sum[p][0], sum[p][1]);
-    }
 }
 
 INLINE float one_to_one(enum distance_form form, const float *a, const float *b, size_t dim)
@@ -126,9 +122,8 @@ INLINE void one_to_many(enum distance_form form, const float *query, const float
         }
         _mm_storeu_ps(out + i, sum_4(total));
     }
-    for (; i < n; i++) {
+    for (; i < n; i++)
         out[i] = one_to_one(form, query, rows + i * dim, dim);
-    }
 }
 
 INLINE void block(enum distance_form form, const float *a, const float *b, size_t dim, float *out,

@@ -169,9 +169,8 @@ uint32_t avx2_estimate_32(const uint8_t *codes, const uint8_t *lut, size_t lines
     uint32_t below = 0;
     for (size_t done = 0; done < 2 * lines; done += LINES_IN_16_BITS) {
         size_t end = done + least(2 * lines - done, LINES_IN_16_BITS);
-        for (size_t j = done; j < end; j++) {
+        for (size_t j = done; j < end; j++)
             scan_half(&h, codes + 32 * j, table(lut + 32 * j), table(lut + 32 * j + 16));
-        }
         widen_half(&h);
     }
     UNROLL

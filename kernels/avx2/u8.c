@@ -81,9 +81,8 @@ INLINE uint32_t one_to_one(enum distance_form form, const uint8_t *a, const uint
         sum = step(form, load(a + at), load(b + at), sum);
         at += LANES;
     }
-    if (at < dim) {
+    if (at < dim)
         odd = step(form, load_first(a + at, dim - at), load_first(b + at, dim - at), odd);
-    }
     return sum_1(_mm256_add_epi32(sum, odd));
 }
 
@@ -110,26 +109,23 @@ float avx2_cos_u8(const uint8_t *a, const uint8_t *b, size_t dim)
 
 void avx2_l2sq_u8_1n(const uint8_t *query, const uint8_t *rows, size_t n, size_t dim, uint32_t *out)
 {
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         out[i] = one_to_one(L2SQ, query, rows + i * dim, dim);
-    }
 }
 
 void avx2_ip_u8_1n(const uint8_t *query, const uint8_t *rows, size_t n, size_t dim, uint32_t *out)
 {
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         out[i] = one_to_one(IP, query, rows + i * dim, dim);
-    }
 }
 
 void avx2_cos_u8_each(const uint8_t *query, const uint8_t *const *rows, size_t n, size_t dim,
                       float *out)
 {
     double inverse_query = inverse_norm((double)norm(query, dim));
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         out[i] = cosine_distance((double)one_to_one(IP, query, rows[i], dim), inverse_query,
                                  inverse_norm((double)norm(rows[i], dim)));
-    }
 }
 
 void avx2_cos_u8_1n(const uint8_t *query, const uint8_t *rows, size_t n, size_t dim, float *out)
@@ -156,9 +152,8 @@ INLINE void block_chunk(const uint8_t *a, const uint8_t *b, size_t dim, size_t a
         const uint8_t *from = b + j * dim + at;
         struct words y = widen(n == LANES ? load(from) : load_first(from, n));
         UNROLL
-        for (size_t i = 0; i < BLOCK_A; i++) {
+        for (size_t i = 0; i < BLOCK_A; i++)
             sum[i][j] = add_products(x[i], y, sum[i][j]);
-        }
     }
 }
 
@@ -168,22 +163,19 @@ static void block_ip(const uint8_t *a, const uint8_t *b, size_t dim, uint32_t *o
     UNROLL
     for (size_t i = 0; i < BLOCK_A; i++) {
         UNROLL
-        for (size_t j = 0; j < BLOCK_B; j++) {
+        for (size_t j = 0; j < BLOCK_B; j++)
             sum[i][j] = _mm256_setzero_si256();
-        }
     }
     size_t at = 0;
-    for (; at + LANES <= dim; at += LANES) {
+    for (; at + LANES <= dim; at += LANES)
         block_chunk(a, b, dim, at, LANES, sum);
-    }
     if (at < dim)
         block_chunk(a, b, dim, at, dim - at, sum);
     UNROLL
     for (size_t i = 0; i < BLOCK_A; i++) {
         UNROLL
-        for (size_t j = 0; j < BLOCK_B; j++) {
+        for (size_t j = 0; j < BLOCK_B; j++)
             out[i * ld + j] = sum_1(sum[i][j]);
-        }
     }
 }
 

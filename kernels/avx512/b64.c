@@ -40,9 +40,8 @@ INLINE __m512i transpose_index(void)
 {
     uint8_t index[64];
     for (size_t i = 0; i < 8; i++) {
-        for (size_t j = 0; j < 8; j++) {
+        for (size_t j = 0; j < 8; j++)
             index[8 * i + j] = (uint8_t)(8 * j + i);
-        }
     }
     return _mm512_loadu_si512(index);
 }
@@ -62,9 +61,8 @@ void avx512_hamming_b64_1n(uint64_t query, const uint64_t *codes, size_t n, uint
 {
     __m512i q = _mm512_set1_epi64((long long)query), transpose = transpose_index();
     size_t i = 0;
-    for (; i + ROUND <= n; i += ROUND) {
+    for (; i + ROUND <= n; i += ROUND)
         _mm512_storeu_si512(out + i, distances_64(q, codes + i, transpose));
-    }
     for (; i < n; i += CODES) {
         __mmask8 mask = first_codes(n - i);
         __m512i x = _mm512_xor_si512(q, _mm512_maskz_loadu_epi64(mask, codes + i));
@@ -79,11 +77,10 @@ INLINE size_t append(uint32_t *out, size_t capacity, __mmask16 lanes, size_t at)
     __m512i position = _mm512_add_epi32(lane, _mm512_set1_epi32((int)(uint32_t)at));
     size_t count = (size_t)_mm_popcnt_u32(lanes);
     position = _mm512_maskz_compress_epi32(lanes, position);
-    if (capacity >= 16) {
+    if (capacity >= 16)
         _mm512_storeu_si512(out, position);
-    } else {
+    else
         _mm512_mask_storeu_epi32(out, (__mmask16)((1u << count) - 1), position);
-    }
     return count;
 }
 
@@ -153,9 +150,8 @@ void avx512_hamming_b64_lines(uint64_t query, const uint64_t *const *lines, size
                               unsigned limit, uint8_t *masks)
 {
     __m512i q = _mm512_set1_epi64((long long)query), most = _mm512_set1_epi64(limit);
-    for (size_t l = 0; l < n; l++) {
+    for (size_t l = 0; l < n; l++)
         masks[l] = _mm512_cmple_epu64_mask(distances(q, lines[l]), most);
-    }
 }
 
 /* Two queries per pass over b: then counting is the limit, not the loads. */
@@ -209,9 +205,8 @@ size_t avx512_at_most_u8(const uint8_t *value, size_t n, uint8_t limit, uint32_t
         __mmask64 mask = n - i >= 64 ? ~(__mmask64)0 : ((__mmask64)1 << (n - i)) - 1;
         __m512i x = _mm512_maskz_loadu_epi8(mask, value + i);
         __mmask64 chosen = _mm512_mask_cmple_epu8_mask(mask, x, most);
-        for (size_t at = i; chosen; chosen >>= 16, at += 16) {
+        for (size_t at = i; chosen; chosen >>= 16, at += 16)
             found += append(out + found, n - found, (__mmask16)chosen, at);
-        }
     }
     return found;
 }
@@ -225,9 +220,8 @@ INLINE float least_f32(const float *value, size_t n)
         low = _mm512_min_ps(_mm512_loadu_ps(value + i), low);
         low2 = _mm512_min_ps(_mm512_loadu_ps(value + i + 16), low2);
     }
-    for (; i < n; i += 16) {
+    for (; i < n; i += 16)
         low = _mm512_min_ps(_mm512_mask_loadu_ps(infinity, first_lanes(n - i), value + i), low);
-    }
     return _mm512_reduce_min_ps(_mm512_min_ps(low, low2));
 }
 

@@ -52,32 +52,28 @@ INLINE void block(const int8_t *codes, const struct code_row *rows, size_t nr, s
     UNROLL
     for (size_t r = 0; r < nr; r++) {
         UNROLL
-        for (size_t p = 0; p < np; p++) {
+        for (size_t p = 0; p < np; p++)
             sum[r * np + p] = _mm512_set1_epi32(rows[r].start);
-        }
     }
     for (size_t at = 0; at < dim; at += 4) {
         __m512i column[PANELS];
         UNROLL
-        for (size_t p = 0; p < np; p++) {
+        for (size_t p = 0; p < np; p++)
             column[p] = _mm512_loadu_si512(panels + (p * dim + at) * LANES);
-        }
         UNROLL
         for (size_t r = 0; r < nr; r++) {
             __m512i four = four_bytes(codes + r * dim + at);
             UNROLL
-            for (size_t p = 0; p < np; p++) {
+            for (size_t p = 0; p < np; p++)
                 sum[r * np + p] = add_products(sum[r * np + p], column[p], four);
-            }
         }
     }
     UNROLL
     for (size_t r = 0; r < nr; r++) {
         UNROLL
-        for (size_t p = 0; p < np; p++) {
+        for (size_t p = 0; p < np; p++)
             _mm512_storeu_ps(out + r * ld + p * LANES,
                              bound(sum[r * np + p], rows + r, columns + p * PANEL_FLOATS));
-        }
     }
 }
 
@@ -85,9 +81,8 @@ INLINE void strip(const int8_t *codes, const struct code_row *rows, size_t n, si
                   const uint8_t *panels, const float *columns, size_t np, float *out, size_t ld)
 {
     size_t i = 0;
-    for (; i + ROWS <= n; i += ROWS) {
+    for (; i + ROWS <= n; i += ROWS)
         block(codes + i * dim, rows + i, ROWS, dim, panels, columns, np, out + i * ld, ld);
-    }
     codes += i * dim;
     rows += i;
     out += i * ld;
@@ -106,19 +101,17 @@ void avx512_bounds_s8(const int8_t *codes, const struct code_row *rows, size_t n
                       size_t ld)
 {
     size_t p = 0;
-    for (; p + PANELS <= n_panels; p += PANELS) {
+    for (; p + PANELS <= n_panels; p += PANELS)
         strip(codes, rows, n, dim, panels + p * dim * LANES, columns + p * PANEL_FLOATS, PANELS,
               out + p * LANES, ld);
-    }
     if (p + 2 <= n_panels) {
         strip(codes, rows, n, dim, panels + p * dim * LANES, columns + p * PANEL_FLOATS, 2,
               out + p * LANES, ld);
         p += 2;
     }
-    if (p < n_panels) {
+    if (p < n_panels)
         strip(codes, rows, n, dim, panels + p * dim * LANES, columns + p * PANEL_FLOATS, 1,
               out + p * LANES, ld);
-    }
 }
 
 INLINE __mmask16 first_lanes(size_t n)
@@ -168,9 +161,8 @@ void avx512_code_s8(const float *row, const float *middle, size_t dim, int8_t *c
         size_up(component(row + whole, middle + whole, left), &s);
     code_row_begin(to, _mm512_reduce_max_ps(s.most), _mm512_reduce_add_ps(s.norm));
     const __m512 scale = _mm512_set1_ps(to->scale), inverse = _mm512_set1_ps(code_inverse(to));
-    for (size_t at = 0; at < whole; at += LANES) {
+    for (size_t at = 0; at < whole; at += LANES)
         encode(component(row + at, middle + at, 0xffff), scale, inverse, 0xffff, codes + at, &s);
-    }
     if (left)
         encode(component(row + whole, middle + whole, left), scale, inverse,
                first_lanes((dim + 3) / 4 * 4 - whole), codes + whole, &s);

@@ -59,9 +59,8 @@ uint64_t avx512_scan_u8(const uint8_t *block, size_t groups, const struct code_w
 {
     __m512i high[PARTS], low[PARTS];
     UNROLL
-    for (size_t p = 0; p < PARTS; p++) {
+    for (size_t p = 0; p < PARTS; p++)
         high[p] = low[p] = _mm512_setzero_si512();
-    }
     for (size_t g = 0; g < groups; g++) {
         __m512i by_high = four_bytes(weights[g].high), by_low = four_bytes(weights[g].low);
         UNROLL

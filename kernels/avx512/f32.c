@@ -83,9 +83,8 @@ INLINE __m256 sum_8(const __m256 half[ROWS])
 {
     __m256 v[ROWS / 2];
     UNROLL
-    for (size_t r = 0; r < ROWS / 2; r++) {
+    for (size_t r = 0; r < ROWS / 2; r++)
         v[r] = sum_quarters(half[r], half[r + ROWS / 2]);
-    }
     __m256 x = _mm256_add_ps(_mm256_unpacklo_ps(v[0], v[1]), _mm256_unpackhi_ps(v[0], v[1]));
     __m256 y = _mm256_add_ps(_mm256_unpacklo_ps(v[2], v[3]), _mm256_unpackhi_ps(v[2], v[3]));
     return _mm256_add_ps(_mm256_shuffle_ps(x, y, 0x44), _mm256_shuffle_ps(x, y, 0xee));
@@ -105,16 +104,14 @@ INLINE void chunk(enum distance_form form, const float *a, size_t na, const floa
 {
     __m512 rows[ROWS];
     UNROLL
-    for (size_t j = 0; j < nb; j++) {
+    for (size_t j = 0; j < nb; j++)
         rows[j] = _mm512_maskz_loadu_ps(mask, b + j * dim + at);
-    }
     UNROLL
     for (size_t i = 0; i < na; i++) {
         __m512 x = _mm512_maskz_loadu_ps(mask, a + i * dim + at);
         UNROLL
-        for (size_t j = 0; j < nb; j++) {
+        for (size_t j = 0; j < nb; j++)
             sum[i * nb + j][half] = step(form, x, rows[j], sum[i * nb + j][half]);
-        }
     }
 }
 
@@ -124,9 +121,8 @@ INLINE void accumulate(enum distance_form form, const float *a, size_t na, const
 {
     __m512 sum[BLOCK_A * BLOCK_B][2];
     UNROLL
-    for (size_t p = 0; p < na * nb; p++) {
+    for (size_t p = 0; p < na * nb; p++)
         sum[p][0] = sum[p][1] = _mm512_setzero_ps();
-    }
     size_t at = 0;
     for (; at + 2 * LANES <= dim; at += 2 * LANES) {
         chunk(form, a, na, b, nb, dim, at, 0xffff, sum, 0);
@@ -135,16 +131,14 @@ INLINE void accumulate(enum distance_form form, const float *a, size_t na, const
     size_t left = dim - at;
     if (left >= LANES) {
         chunk(form, a, na, b, nb, dim, at, 0xffff, sum, 0);
-        if (left > LANES) {
+        if (left > LANES)
             chunk(form, a, na, b, nb, dim, at + LANES, first_lanes(left - LANES), sum, 1);
-        }
     } else if (left > 0) {
         chunk(form, a, na, b, nb, dim, at, first_lanes(left), sum, 0);
     }
     UNROLL
-    for (size_t p = 0; p < na * nb; p++) {
+    for (size_t p = 0; p < na * nb; p++)
         total[p] = _mm512_add_ps(sum[p][0], sum[p][1]);
-    }
 }
 
 INLINE float one_to_one(enum distance_form form, const float *a, const float *b, size_t dim)
@@ -200,15 +194,13 @@ INLINE void short_to_many(enum distance_form form, const float *query, const flo
             IN_ORDER;
         }
         UNROLL
-        for (size_t r = 0; r < ROWS; r++) {
+        for (size_t r = 0; r < ROWS; r++)
             half[r] = next[r];
-        }
     }
     if (i > 0)
         _mm256_storeu_ps(out + i - ROWS, sum_8(half));
-    for (; i < n; i++) {
+    for (; i < n; i++)
         out[i] = one_to_one(form, query, rows + i * dim, dim);
-    }
 }
 
 /* A masked load is a separate operation, a whole one part of the subtraction: the common dimensions
@@ -216,11 +208,10 @@ INLINE void short_to_many(enum distance_form form, const float *query, const flo
 INLINE void chunks_to_many(enum distance_form form, const float *query, const float *rows, size_t n,
                            size_t dim, size_t chunks, float *out)
 {
-    if (dim == chunks * LANES) {
+    if (dim == chunks * LANES)
         short_to_many(form, query, rows, n, dim, chunks, true, out);
-    } else {
+    else
         short_to_many(form, query, rows, n, dim, chunks, false, out);
-    }
 }
 
 /* Rows that are pages apart are read faster four at once, shorter ones one after the other. */
@@ -239,9 +230,8 @@ INLINE void long_to_many(enum distance_form form, const float *query, const floa
         }
         _mm256_storeu_ps(out + i, sum_8(half));
     }
-    for (; i < n; i++) {
+    for (; i < n; i++)
         out[i] = one_to_one(form, query, rows + i * dim, dim);
-    }
 }
 
 #define SHORT(chunks) \
@@ -269,11 +259,10 @@ INLINE void one_to_many(enum distance_form form, const float *query, const float
         SHORT(16);
         default: break;
     }
-    if (dim < FAR_APART) {
+    if (dim < FAR_APART)
         long_to_many(form, query, rows, n, dim, 1, out);
-    } else {
+    else
         long_to_many(form, query, rows, n, dim, 4, out);
-    }
 }
 
 INLINE void block(enum distance_form form, const float *a, const float *b, size_t dim, float *out,

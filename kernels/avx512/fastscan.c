@@ -64,14 +64,12 @@ void avx512_fastscan_64(const uint8_t *codes, const uint8_t *lut, size_t lines, 
 {
     __m512i total[4] = { _mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(),
                          _mm512_setzero_si512() };
-    for (size_t done = 0; done < lines; done += LINES_IN_16_BITS) {
+    for (size_t done = 0; done < lines; done += LINES_IN_16_BITS)
         scan_lines(codes + 64 * done, lut + 32 * done, least(lines - done, LINES_IN_16_BITS),
                    total);
-    }
     UNROLL
-    for (size_t m = 0; m < 4; m++) {
+    for (size_t m = 0; m < 4; m++)
         _mm512_store_si512(sums + 16 * m, total[m]);
-    }
 }
 
 /* The 256 bytes of a table are two pairs of registers: vpermi2b looks up the lower seven bits in
@@ -97,14 +95,12 @@ void avx512_lookup_64(const uint8_t *codes, const uint8_t *lut, size_t lines, ui
 {
     __m512i total[4] = { _mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(),
                          _mm512_setzero_si512() };
-    for (size_t done = 0; done < lines; done += LOOKUPS_IN_16_BITS) {
+    for (size_t done = 0; done < lines; done += LOOKUPS_IN_16_BITS)
         look_up_lines(codes + 64 * done, lut + 256 * done, least(lines - done, LOOKUPS_IN_16_BITS),
                       total);
-    }
     UNROLL
-    for (size_t m = 0; m < 4; m++) {
+    for (size_t m = 0; m < 4; m++)
         _mm512_store_si512(sums + 16 * m, total[m]);
-    }
 }
 
 INLINE __m512 lengthen(const uint16_t *shortened)
@@ -190,9 +186,8 @@ uint32_t avx512_estimate_32(const uint8_t *codes, const uint8_t *lut, size_t lin
     const __m256i zero = _mm256_setzero_si256();
     __m256i total[4] = { zero, zero, zero, zero };
     uint32_t below = 0;
-    for (size_t done = 0; done < lines; done += LINES_OF_32) {
+    for (size_t done = 0; done < lines; done += LINES_OF_32)
         scan_32(codes + 64 * done, lut + 64 * done, least(lines - done, LINES_OF_32), total);
-    }
     UNROLL
     for (size_t m = 0; m < 2; m++) {
         __m512i sums =

@@ -87,10 +87,9 @@ INLINE struct sums row_sums(enum distance_form form, const uint8_t *query, const
 {
     struct sums sums = { _mm512_setzero_si512(), _mm512_setzero_si512() };
     size_t at = 0;
-    for (; at + LANES <= dim; at += LANES) {
+    for (; at + LANES <= dim; at += LANES)
         chunk(form, _mm512_loadu_si512(query + at), _mm512_loadu_si512(row + at), ~(__mmask64)0,
               &sums);
-    }
     if (at < dim) {
         __mmask64 mask = first_lanes(dim - at);
         chunk(form, _mm512_maskz_loadu_epi8(mask, query + at),
@@ -166,9 +165,8 @@ INLINE void one_to_many(enum distance_form form, const uint8_t *query, const uin
             struct sums sums = row_sums(form, query, row, dim);
             total[r] = sums.with_query;
             self[r] = sums.with_self;
-            if (form == L2SQ) {
+            if (form == L2SQ)
                 total[r] = _mm512_sub_epi32(self[r], _mm512_slli_epi32(sums.with_query, 1));
-            }
             IN_ORDER;
         }
         __m128i sums = sum_4(total[0], total[1], total[2], total[3]);
@@ -181,10 +179,9 @@ INLINE void one_to_many(enum distance_form form, const uint8_t *query, const uin
         uint32_t ip[ROWS], norm_sq[ROWS];
         _mm_storeu_si128((__m128i *)ip, sums);
         _mm_storeu_si128((__m128i *)norm_sq, sum_4(self[0], self[1], self[2], self[3]));
-        for (size_t r = 0; r < count; r++) {
+        for (size_t r = 0; r < count; r++)
             ((float *)out)[i + r] =
                 cosine_distance((double)ip[r], inverse_query, inverse_norm((double)norm_sq[r]));
-        }
     }
 }
 
@@ -216,16 +213,14 @@ INLINE void block_chunk(const uint8_t *a, const uint8_t *b, size_t dim, size_t a
 {
     __m512i rows[BLOCK_B];
     UNROLL
-    for (size_t j = 0; j < BLOCK_B; j++) {
+    for (size_t j = 0; j < BLOCK_B; j++)
         rows[j] = less_128(_mm512_maskz_loadu_epi8(mask, b + j * dim + at));
-    }
     UNROLL
     for (size_t i = 0; i < BLOCK_A; i++) {
         __m512i x = _mm512_maskz_loadu_epi8(mask, a + i * dim + at);
         UNROLL
-        for (size_t j = 0; j < BLOCK_B; j++) {
+        for (size_t j = 0; j < BLOCK_B; j++)
             sum[i][j] = _mm512_dpbusd_epi32(sum[i][j], x, rows[j]);
-        }
         sum_a[i] = _mm512_dpbusd_epi32(sum_a[i], x, _mm512_set1_epi8(1));
     }
 }
@@ -237,14 +232,12 @@ static void block_ip(const uint8_t *a, const uint8_t *b, size_t dim, uint32_t *o
     for (size_t i = 0; i < BLOCK_A; i++) {
         sum_a[i] = _mm512_setzero_si512();
         UNROLL
-        for (size_t j = 0; j < BLOCK_B; j++) {
+        for (size_t j = 0; j < BLOCK_B; j++)
             sum[i][j] = _mm512_setzero_si512();
-        }
     }
     size_t at = 0;
-    for (; at + LANES <= dim; at += LANES) {
+    for (; at + LANES <= dim; at += LANES)
         block_chunk(a, b, dim, at, ~(__mmask64)0, sum, sum_a);
-    }
     if (at < dim)
         block_chunk(a, b, dim, at, first_lanes(dim - at), sum, sum_a);
     __m128i bias = _mm_slli_epi32(sum_4(sum_a[0], sum_a[1], sum_a[2], sum_a[3]), 7);

@@ -13,12 +13,10 @@ uint64_t clock_cost_ns(void)
         const uint64_t start = clock_ns();
         uint64_t end = start;
 
-        for (int j = 0; j < RUN; j++) {
+        for (int j = 0; j < RUN; j++)
             end = clock_ns();
-        }
-        if ((end - start) / RUN < least) {
+        if ((end - start) / RUN < least)
             least = (end - start) / RUN;
-        }
     }
     return least;
 }

@@ -33,21 +33,18 @@ void histogram_add(struct histogram *h, uint64_t value)
     h->counts[bucket_of(value)]++;
     h->n++;
     h->sum += (double)value;
-    if (value > h->max) {
+    if (value > h->max)
         h->max = value;
-    }
 }
 
 void histogram_merge(struct histogram *to, const struct histogram *from)
 {
-    for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
+    for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++)
         to->counts[i] += from->counts[i];
-    }
     to->n += from->n;
     to->sum += from->sum;
-    if (from->max > to->max) {
+    if (from->max > to->max)
         to->max = from->max;
-    }
 }
 
 double histogram_quantile(const struct histogram *h, double q)
@@ -56,12 +53,10 @@ double histogram_quantile(const struct histogram *h, double q)
     uint64_t rank = want < 1 ? 1 : (uint64_t)want;
     uint64_t seen = 0;
 
-    if (h->n == 0) {
+    if (h->n == 0)
         return NAN;
-    }
-    if (rank >= h->n) {
+    if (rank >= h->n)
         return (double)h->max;
-    }
     for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
         seen += h->counts[i];
         if (seen >= rank) {

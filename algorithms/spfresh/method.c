@@ -1,7 +1,6 @@
 /* method.c - SPANN and SPFresh as methods: their options, and the two tables of operations. */
 #include "algorithms/spfresh/maintenance/maintenance.h"
 #include "algorithms/spfresh/operations.h"
-#include "algorithms/spfresh/search/search.h"
 
 /* ------------------------------------------------------------------------------- options */
 

@@ -41,6 +41,8 @@ int spfresh_remove(struct index *, const uint64_t *ids, size_t n, size_t *done);
 
 /* 3. Other operations */
 
+int spfresh_search_op(struct index *, const struct search_request *, struct search_result *);
+int spfresh_range(struct index *, const struct range_request *, struct range_result *);
 int spfresh_save(struct index *, const char *dir);
 int spfresh_stats(const struct index *, struct stat_sink *);
 int spfresh_memory(const struct index *, struct memory_use *);

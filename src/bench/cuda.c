@@ -1,5 +1,5 @@
 /* cuda.c - `bench cuda`: opens the device, prints its limits, and measures its kernels in turn. */
-#include "src/bench/cuda.h"
+#include "src/bench/bench.h"
 
 #include <cblas.h>
 #include <limits.h>

@@ -4,7 +4,7 @@
  * loop that only reads the same bytes alternate, so that a disturbance affects all of them, and the
  * medians of their times are compared. Data "in memory" are a window of a buffer that is larger
  * than the last cache; each run uses the next window. */
-#include "src/bench/kernels.h"
+#include "src/bench/bench.h"
 
 #include <cblas.h>
 #include <math.h>

@@ -4,8 +4,7 @@
 
 #include "kernels/kernels.h"
 #include "src/base/table.h"
-#include "src/bench/cuda.h"
-#include "src/bench/kernels.h"
+#include "src/bench/bench.h"
 #include "src/cli/commands.h"
 #include "src/cli/configs.h"
 #include "src/cli/support/app.h"

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "algorithms/spfresh/operations.h"
 #include "algorithms/spfresh/search/internal.h"
-#include "algorithms/spfresh/search/search.h"
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
 

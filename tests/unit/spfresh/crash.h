@@ -15,7 +15,6 @@
 #include "algorithms/spfresh/durable/snapshot.h"
 #include "algorithms/spfresh/maintenance/maintenance.h"
 #include "algorithms/spfresh/operations.h"
-#include "algorithms/spfresh/search/search.h"
 #include "src/core/param.h"
 #include "tests/support/fault_injection.h"
 #include "tests/support/testing.h"

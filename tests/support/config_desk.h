@@ -47,14 +47,20 @@ static inline void desk_open(struct desk *d)
 }
 
 /* A file in the folder; its name may have a folder that is there. */
-static inline void desk_write(const struct desk *d, const char *name, const char *text)
+static inline void desk_write_bytes(const struct desk *d, const char *name, const void *bytes,
+                                    size_t n)
 {
     char path[PATH_MAX + 64];
     (void)snprintf(path, sizeof path, "%s/%s", d->dir, name);
-    FILE *out = fopen(path, "w");
+    FILE *out = fopen(path, "wb");
     assert_non_null(out);
-    assert_true(fputs(text, out) >= 0);
+    assert_int_equal(fwrite(bytes, 1, n, out), n);
     assert_int_equal(fclose(out), 0);
+}
+
+static inline void desk_write(const struct desk *d, const char *name, const char *text)
+{
+    desk_write_bytes(d, name, text, strlen(text));
 }
 
 static inline void desk_make_dir(const struct desk *d, const char *name)

@@ -43,16 +43,6 @@ static void test_search_ranges(void **state)
     desk_close(&d);
 }
 
-static void write_bytes(const struct desk *d, const char *name, const void *bytes, size_t n)
-{
-    char path[PATH_MAX + 64];
-    (void)snprintf(path, sizeof path, "%s/%s", d->dir, name);
-    FILE *out = fopen(path, "wb");
-    assert_non_null(out);
-    assert_int_equal(fwrite(bytes, 1, n, out), n);
-    assert_int_equal(fclose(out), 0);
-}
-
 #define SMALL(file)                                    \
     "local data = " file "\nexperiment { k = 1, " FLAT \
     "workload = function(w) w:insert { data } w:search { data:queries(1) } end }"
@@ -76,8 +66,8 @@ static void test_i8_rows(void **state)
     static const uint8_t shifted[] = { 0, 129 }, asked_shifted[] = { 127, 128 };
     struct desk d;
     desk_open(&d);
-    write_bytes(&d, "base.i8bin", i8_file, sizeof i8_file);
-    write_bytes(&d, "ask.i8bin", i8_queries, sizeof i8_queries);
+    desk_write_bytes(&d, "base.i8bin", i8_file, sizeof i8_file);
+    desk_write_bytes(&d, "ask.i8bin", i8_queries, sizeof i8_queries);
     assert_ok(desk_load(&d, SMALL("file { 'base.i8bin', queries = 'ask.i8bin' }")), &d.error);
     expect_row(&d, 0, INDEX_F32, wide, sizeof wide);
     expect_row(&d, 1, INDEX_F32, asked, sizeof asked);
@@ -104,7 +94,7 @@ static void test_catalog(void **state)
     desk_open(&d);
     d.options.data = d.dir;
     desk_make_dir(&d, "datasets");
-    write_bytes(&d, "base.i8bin", i8_file, sizeof i8_file);
+    desk_write_bytes(&d, "base.i8bin", i8_file, sizeof i8_file);
     desk_write(&d, "datasets/catalog.lua", CATALOG("add = 128"));
     const char *config =
         "local data = dataset 'space'\nexperiment { k = 1, " FLAT
@@ -163,7 +153,7 @@ static void write_copies(const struct desk *d)
     const size_t n = fread(bytes, 1, sizeof bytes, f);
     assert_int_equal(fclose(f), 0);
     assert_in_range(n, 1, sizeof bytes - 1);
-    write_bytes(d, "set.bin", bytes, n);
+    desk_write_bytes(d, "set.bin", bytes, n);
     (void)snprintf(path, sizeof path, "%s/set.hdf5.gz", d->dir);
     gzFile packed = gzopen(path, "wb");
     assert_non_null(packed);

@@ -15,16 +15,6 @@ static const double times[ROWS] = { 1700000003, 1700000002, 1700000001, 17000000
 static const int64_t times_ns[ROWS] = { 1700000000000000003, 1700000000000000002,
                                         1700000000000000001, 1700000000000000000 };
 
-static void write_bytes(const struct desk *d, const char *name, const void *bytes, size_t n)
-{
-    char path[PATH_MAX + 64];
-    (void)snprintf(path, sizeof path, "%s/%s", d->dir, name);
-    FILE *out = fopen(path, "wb");
-    assert_non_null(out);
-    assert_int_equal(fwrite(bytes, 1, n, out), n);
-    assert_int_equal(fclose(out), 0);
-}
-
 static void write_npy(const struct desk *d, const char *name, const char *type, const void *rows,
                       size_t bytes)
 {
@@ -33,7 +23,7 @@ static void write_npy(const struct desk *d, const char *name, const char *type, 
                            "{'descr': '%s', 'fortran_order': False, 'shape': (%d,), }", type, ROWS);
     file[8] = (char)n;
     memcpy(file + 10 + n, rows, bytes);
-    write_bytes(d, name, file, (size_t)(10 + n) + bytes);
+    desk_write_bytes(d, name, file, (size_t)(10 + n) + bytes);
 }
 
 static void write_parts(const struct desk *d)
@@ -41,7 +31,7 @@ static void write_parts(const struct desk *d)
     desk_write(d, "rows.csv", "1.5,1\n2.5,2\n3.5,3\n4.5,4\n");
     write_npy(d, "f8.npy", "<f8", times, sizeof times);
     write_npy(d, "i8.npy", "<i8", times_ns, sizeof times_ns);
-    write_bytes(d, "raw.f64", times, sizeof times);
+    desk_write_bytes(d, "raw.f64", times, sizeof times);
     desk_write(d, "text.csv", "1700000003.0\n1700000002.0\n1700000001.0\n1700000000.0\n");
     desk_write(d, "whole.txt", "1700000003\n1700000002\n1700000001\n1700000000\n");
 #ifdef HAVE_HDF5
@@ -161,16 +151,16 @@ static void test_options_of_parts(void **state)
     desk_open(&d);
     memcpy(bin, shape, 8);
     memcpy(bin + 8, rows, 32);
-    write_bytes(&d, "rows.bin", bin, 40);
+    desk_write_bytes(&d, "rows.bin", bin, 40);
     memcpy(bin, asked_shape, 8);
-    write_bytes(&d, "ask.bin", bin, 24);
+    desk_write_bytes(&d, "ask.bin", bin, 24);
     static const char *const raw[] = { "f32", "dat", "f64" };
     for (size_t i = 0; i < 3; i++) {
         char name[20];
         (void)snprintf(name, sizeof name, "rows.%s", raw[i]);
-        write_bytes(&d, name, rows, 32);
+        desk_write_bytes(&d, name, rows, 32);
         (void)snprintf(name, sizeof name, "ask.%s", raw[i]);
-        write_bytes(&d, name, rows, 16);
+        desk_write_bytes(&d, name, rows, 16);
     }
     desk_write(&d, "rows.list", "1 2\n3 4\n5 6\n7 8\n");
     desk_write(&d, "ask.list", "1 2\n3 4\n");
@@ -246,7 +236,7 @@ static void test_no_value(void **state)
     char config[1000];
     desk_open(&d);
     desk_write(&d, "rows.csv", "1.5,1\n2.5,2\n3.5,3\n4.5,4\n");
-    write_bytes(&d, "gaps.f32", small_gaps, sizeof small_gaps);
+    desk_write_bytes(&d, "gaps.f32", small_gaps, sizeof small_gaps);
     write_npy(&d, "gaps.npy", "<f4", small_gaps, sizeof small_gaps);
     desk_write(&d, "gaps.csv", "1\nNaN\n3\n4\n");
     for (size_t i = 0; i < 9; i++) {
@@ -269,7 +259,7 @@ static void test_no_value(void **state)
     assert_non_null(strstr(d.error.text,
                            "ns.csv: line 2, column 1: a whole number that f64 does not "
                            "hold; give such numbers as i64"));
-    write_bytes(&d, "infinite.f64", gaps, sizeof gaps);
+    desk_write_bytes(&d, "infinite.f64", gaps, sizeof gaps);
     assert_int_not_equal(
         desk_load(&d, "local data = file { 'rows.csv', id = 0, time = 'infinite.f64' }\n"
                       "data:sort_by 'time'"),

@@ -1,35 +1,9 @@
 /* test_bounds.c - rows as bytes, and the bounds of distances from them: every table that this
  * processor can run against the scalar one, bit for bit, and against arithmetic in double. Arrays
  * end at an unreadable page. */
-#include "tests/support/testing.h"
-
-#include <sys/mman.h>
+#include "tests/unit/kernels/support.h"
 
 enum { PANEL = 16 };
-
-/* `bytes` bytes that end at an unreadable page. */
-struct guarded {
-    unsigned char *map;
-    size_t map_bytes;
-    void *data;
-};
-
-static struct guarded guarded_new(size_t bytes)
-{
-    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    const size_t used = (bytes + page - 1) / page * page;
-    struct guarded g = { .map_bytes = used + page };
-    g.map = mmap(NULL, g.map_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    assert_true((void *)g.map != MAP_FAILED);
-    assert_int_equal(mprotect(g.map + used, page, PROT_NONE), 0);
-    g.data = g.map + used - bytes;
-    return g;
-}
-
-static void guarded_free(struct guarded *g)
-{
-    assert_int_equal(munmap(g->map, g->map_bytes), 0);
-}
 
 static size_t code_dim_of(size_t dim)
 {

@@ -1,6 +1,6 @@
 /* test_fastscan.c - the kernels of short codes: integers and masks are the same in every table, dot
  * products are close to those in double. */
-#include "tests/support/testing.h"
+#include "tests/unit/kernels/support.h"
 
 enum { LINES_MAX = 700 };
 
@@ -8,14 +8,6 @@ struct block {
     _Alignas(64) uint8_t codes[64 * LINES_MAX], lut[32 * LINES_MAX];
     _Alignas(64) uint32_t sums[64];
 };
-
-static size_t tables(const struct kernels *table[3])
-{
-    size_t n = 0;
-    for (enum isa isa = ISA_SCALAR; isa <= kernels_best_isa(); isa++)
-        table[n++] = kernels_select(isa);
-    return n;
-}
 
 /* As the header defines it, one vector at a time. */
 static uint32_t sum_of(const struct block *b, size_t lines, unsigned v)

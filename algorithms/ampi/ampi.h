@@ -292,16 +292,12 @@ int ampi_range(struct index *, const struct range_request *, struct range_result
 int ampi_maintain(struct index *, uint64_t budget, bool *more);
 int ampi_set_params(struct index *, const void *params);
 int ampi_write(struct index *, struct store_writer *);
-int ampi_read(struct index **, const struct logged_method *, const struct index_env *,
-              struct store_reader *);
+int ampi_read(struct index *, struct store_reader *);
 int ampi_stats(const struct index *, struct stat_sink *);
 int ampi_memory(const struct index *, struct memory_use *);
 int ampi_check(const struct index *, struct stat_sink *);
 int ampi_inspect(const struct index *, const struct structure_sink *);
 
-/* Opens an index without clusters, which create and load then add. */
-int ampi_open(struct index **, const struct index_ops *, const struct index_env *,
-              const struct ampi_params *);
 int ampi_create(struct index **, const struct index_ops *, const struct index_env *,
                 const void *params);
 void ampi_destroy(struct index *);

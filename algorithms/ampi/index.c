@@ -25,9 +25,11 @@ static void draw_axes(struct ampi *a)
     }
 }
 
-int ampi_open(struct index **out, const struct index_ops *ops, const struct index_env *env,
-              const struct ampi_params *p)
+/* Until there is a codebook, one cluster holds everything; its centroid follows the vectors. */
+int ampi_create(struct index **out, const struct index_ops *ops, const struct index_env *env,
+                const void *params)
 {
+    const struct ampi_params *p = params;
     struct ampi *a = mem_zalloc(env->mem, sizeof *a);
     if (!a)
         return fail(env->error, ERR_NO_MEMORY, "ampi: out of memory creating the index");
@@ -40,33 +42,18 @@ int ampi_open(struct index **out, const struct index_ops *ops, const struct inde
     idmap_init(&a->slots.ids, env->mem);
     scratch_pool_init(&a->scratch);
     a->axes = mem_array(env->mem, a->fans * env->dim, sizeof *a->axes);
-    a->residual = mem_array(env->mem, env->dim, sizeof *a->residual);
-    if (!a->axes || !a->residual) {
-        ampi_destroy(&a->base);
-        return fail(env->error, ERR_NO_MEMORY, "ampi: out of memory creating the index");
+    a->residual = mem_zalloc(env->mem, env->dim * sizeof *a->residual);
+    int rc = a->axes && a->residual
+                 ? OK
+                 : fail(env->error, ERR_NO_MEMORY, "ampi: out of memory creating the index");
+    if (!rc) {
+        draw_axes(a);
+        rc = ampi_partition_open(a, &a->part, a->residual, 1); /* zeros */
     }
-    draw_axes(a);
-    *out = &a->base;
-    return OK;
-}
-
-/* Until there is a codebook, one cluster holds everything; its centroid follows the vectors. */
-int ampi_create(struct index **out, const struct index_ops *ops, const struct index_env *env,
-                const void *p)
-{
-    struct index *index = NULL;
-    int rc = ampi_open(&index, ops, env, p);
     if (rc)
-        return rc;
-    float *zero = mem_zalloc(env->mem, env->dim * sizeof *zero);
-    rc = zero ? ampi_partition_open(ampi_of(index), &ampi_of(index)->part, zero, 1)
-              : fail(env->error, ERR_NO_MEMORY, "ampi: out of memory creating the index");
-    mem_free(env->mem, zero);
-    if (rc) {
-        ampi_destroy(index);
-    } else {
-        *out = index;
-    }
+        ampi_destroy(&a->base);
+    else
+        *out = &a->base;
     return rc;
 }
 

@@ -42,7 +42,8 @@ static bool ampi_has(const struct index *index, uint64_t id)
 }
 
 static const struct logged_method logged = { .ops = &ampi_ops,
-                                             .version = 3,
+                                             .version = 4,
+                                             .params = offsetof(struct ampi, params),
                                              .create = ampi_create,
                                              .destroy = ampi_destroy,
                                              .insert = ampi_insert,
@@ -52,15 +53,7 @@ static const struct logged_method logged = { .ops = &ampi_ops,
                                              .write = ampi_write,
                                              .read = ampi_read };
 
-static int create(struct index **index, const struct index_env *env, const void *params)
-{
-    return logged_create(index, &logged, env, params);
-}
-
-static int load(struct index **index, const struct index_env *env, const char *dir)
-{
-    return logged_load(index, &logged, env, dir);
-}
+LOGGED_CALLS(&logged)
 
 const struct index_ops ampi_ops = {
     .abi = INDEX_ABI,
@@ -73,17 +66,12 @@ const struct index_ops ampi_ops = {
     .params_bytes = sizeof(struct ampi_params),
     .knobs = knob_table,
     .knobs_bytes = sizeof(struct ampi_knobs),
-    .create = create,
-    .destroy = logged_destroy,
+    LOGGED_OPERATIONS,
     .train = logged_train,
-    .insert = logged_insert,
-    .remove = logged_remove,
     .search = ampi_search,
     .range = ampi_range,
     .maintain = ampi_maintain,
     .set_params = ampi_set_params,
-    .save = logged_save,
-    .load = load,
     .stats = ampi_stats,
     .memory = ampi_memory,
     .check = ampi_check,

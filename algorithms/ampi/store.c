@@ -11,7 +11,6 @@
 #include "src/core/mem.h"
 
 struct stored_meta {
-    struct ampi_params params;
     struct ampi_counters counters;
     uint64_t n_clusters, n_slots, n_vectors, n_members, n_own_axes, n_sketches;
     uint64_t provisional, built, retrain_at;
@@ -77,8 +76,7 @@ static void save_cones(const struct ampi *a, struct store_writer *w)
 static void save_meta(const struct ampi *a, struct store_writer *w)
 {
     const struct ampi_partition *p = &a->part;
-    struct stored_meta meta = { .params = a->params,
-                                .counters = a->counters,
+    struct stored_meta meta = { .counters = a->counters,
                                 .n_clusters = p->n,
                                 .n_slots = a->slots.n,
                                 .n_vectors = a->slots.ids.n,
@@ -119,17 +117,15 @@ struct loading {
     const uint64_t *ids;
 };
 
-static int find_sections(struct loading *l, size_t dim)
+static int find_sections(struct loading *l, const struct ampi *a)
 {
+    const size_t dim = a->base.env.dim, fans = a->fans;
     int rc = store_need_array(l->reader, "meta", 1, sizeof *l->meta, &l->meta);
     if (rc)
         return rc;
     const struct stored_meta *m = l->meta;
-    if (m->params.fans < 1 || m->params.fans > AMPI_FANS_MAX || m->params.cones < 1 ||
-        m->params.cones > AMPI_CONES_MAX || m->n_clusters < 1 || m->n_clusters > UINT32_MAX / 128 ||
-        m->n_slots >= SLOT_NONE)
-        return store_corrupt(l->reader, "its parameters are out of range");
-    size_t fans = (size_t)m->params.fans, rank = fans < dim ? fans : dim;
+    if (m->n_clusters < 1 || m->n_clusters > UINT32_MAX / 128 || m->n_slots >= SLOT_NONE)
+        return store_corrupt(l->reader, "a count is out of range");
     const struct {
         const char *tag;
         uint64_t n;
@@ -142,7 +138,7 @@ static int find_sections(struct loading *l, size_t dim)
         { "centre", m->n_clusters, fans * sizeof(float), &l->centre },
         { "clusters", m->n_clusters, sizeof *l->clusters, &l->clusters },
         { "own axes", m->n_own_axes, fans * dim * sizeof(float), &l->own_axes },
-        { "sketches", m->n_sketches, rank * dim * sizeof(float), &l->sketches },
+        { "sketches", m->n_sketches, a->rank * dim * sizeof(float), &l->sketches },
         { "cones", m->n_clusters, fans * sizeof *l->cones, &l->cones },
         { "members", m->n_members, sizeof *l->members, &l->members },
         { "ids", m->n_slots, sizeof *l->ids, &l->ids },
@@ -280,42 +276,26 @@ static int load_clusters(struct ampi *a, const struct loading *l)
     return rc;
 }
 
-static int load_all(struct ampi *a, const struct loading *l)
+int ampi_read(struct index *index, struct store_reader *r)
 {
-    const struct index_env *env = &a->base.env;
-    memcpy(a->axes, l->axes, a->fans * env->dim * sizeof *a->axes);
-    int rc = ampi_partition_open(a, &a->part, l->centroids, l->meta->n_clusters);
-    if (!rc)
-        rc = load_slots(a, l);
-    if (!rc)
-        rc = load_clusters(a, l);
-    if (rc)
-        return rc;
-    a->provisional = l->meta->provisional != 0;
-    a->built = l->meta->built != 0;
-    a->retrain_at = l->meta->retrain_at;
-    a->counters = l->meta->counters;
-    a->longest = l->meta->longest;
-    rc = ampi_check(&a->base, NULL);
-    if (rc != ERR_INVARIANT)
-        return rc;
-    error_clear(env->error);
-    return store_corrupt(l->reader, "what it holds is not an index");
-}
-
-int ampi_read(struct index **out, const struct logged_method *m, const struct index_env *env,
-              struct store_reader *r)
-{
+    struct ampi *a = ampi_of(index);
     struct loading l = { .reader = r };
-    struct index *index = NULL;
-    int rc = find_sections(&l, env->dim);
-    if (!rc)
-        rc = ampi_open(&index, m->ops, env, &l.meta->params);
-    if (!rc)
-        rc = load_all(ampi_of(index), &l);
+    int rc = find_sections(&l, a);
     if (rc)
-        ampi_destroy(index);
-    else
-        *out = index;
-    return rc;
+        return rc;
+    memcpy(a->axes, l.axes, a->fans * index->env.dim * sizeof *a->axes);
+    ampi_partition_close(a, &a->part);
+    rc = ampi_partition_open(a, &a->part, l.centroids, l.meta->n_clusters);
+    if (!rc)
+        rc = load_slots(a, &l);
+    if (!rc)
+        rc = load_clusters(a, &l);
+    if (rc)
+        return rc;
+    a->provisional = l.meta->provisional != 0;
+    a->built = l.meta->built != 0;
+    a->retrain_at = l.meta->retrain_at;
+    a->counters = l.meta->counters;
+    a->longest = l.meta->longest;
+    return ampi_check(index, NULL);
 }

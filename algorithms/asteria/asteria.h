@@ -125,8 +125,7 @@ int asteria_range(struct index *, const struct range_request *, struct range_res
 int asteria_maintain(struct index *, uint64_t budget, bool *more);
 int asteria_set_params(struct index *, const void *params);
 int asteria_write(struct index *, struct store_writer *);
-int asteria_read(struct index **, const struct logged_method *, const struct index_env *,
-                 struct store_reader *);
+int asteria_read(struct index *, struct store_reader *);
 int asteria_stats(const struct index *, struct stat_sink *);
 int asteria_memory(const struct index *, struct memory_use *);
 int asteria_check(const struct index *, struct stat_sink *);

@@ -3,7 +3,6 @@
 #include "algorithms/asteria/asteria.h"
 #include "algorithms/asteria/buckets/device.h"
 #include "algorithms/asteria/code/ecc.h"
-#include "algorithms/asteria/durable/snapshot.h"
 #include "algorithms/asteria/search/search.h"
 #include "src/core/device/cuda.h"
 #include "src/core/mem.h"
@@ -58,22 +57,6 @@ int asteria_create(struct index **out, const struct index_ops *ops, const struct
         *out = &a->base;
     else
         asteria_destroy(&a->base);
-    return rc;
-}
-
-int asteria_read(struct index **out, const struct logged_method *m, const struct index_env *env,
-                 struct store_reader *r)
-{
-    struct asteria_params params;
-    int rc = asteria_snapshot_params(r, m->ops->params, &params);
-
-    if (rc == OK)
-        rc = asteria_create(out, m->ops, env, &params);
-    if (rc != OK)
-        return rc;
-    rc = asteria_snapshot_read(asteria_of(*out), r);
-    if (rc != OK)
-        asteria_destroy(*out);
     return rc;
 }
 

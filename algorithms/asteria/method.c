@@ -152,7 +152,8 @@ static bool has(const struct index *index, uint64_t id)
 }
 
 static const struct logged_method logged = { .ops = &asteria_ops,
-                                             .version = 5,
+                                             .version = 6,
+                                             .params = offsetof(struct asteria, params),
                                              .create = asteria_create,
                                              .destroy = asteria_destroy,
                                              .insert = asteria_insert,
@@ -162,15 +163,7 @@ static const struct logged_method logged = { .ops = &asteria_ops,
                                              .write = asteria_write,
                                              .read = asteria_read };
 
-static int create(struct index **out, const struct index_env *env, const void *params)
-{
-    return logged_create(out, &logged, env, params);
-}
-
-static int load(struct index **out, const struct index_env *env, const char *dir)
-{
-    return logged_load(out, &logged, env, dir);
-}
+LOGGED_CALLS(&logged)
 
 /* ------------------------------------------------------------------------------ the table */
 
@@ -190,17 +183,12 @@ const struct index_ops asteria_ops = {
     .params_bytes = sizeof(struct asteria_params),
     .knobs = knobs,
     .knobs_bytes = sizeof(struct asteria_knobs),
-    .create = create,
-    .destroy = logged_destroy,
+    LOGGED_OPERATIONS,
     .train = logged_train,
-    .insert = logged_insert,
-    .remove = logged_remove,
     .search = asteria_search,
     .range = asteria_range,
     .maintain = asteria_maintain,
     .set_params = asteria_set_params,
-    .save = logged_save,
-    .load = load,
     .stats = asteria_stats,
     .memory = asteria_memory,
     .check = asteria_check,

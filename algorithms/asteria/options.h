@@ -66,8 +66,8 @@ struct asteria_params {
     /* rows, files */
     int64_t storage;  /* enum asteria_rows_storage */
     int64_t cache_mb; /* tiered: rows kept in memory */
+    int64_t device;   /* CUDA_CPU, CUDA_CUDA */
     int64_t wal, checkpoint_mb;
-    int64_t device; /* CUDA_CPU, CUDA_CUDA */
 };
 
 enum asteria_mode { MODE_HEURISTIC, MODE_CERTIFIED };

@@ -369,17 +369,13 @@ int divf_search(struct index *, const struct search_request *, struct search_res
 int divf_range(struct index *, const struct range_request *, struct range_result *);
 int divf_set_params(struct index *, const void *params);
 int divf_write(struct index *, struct store_writer *);
-int divf_read(struct index **, const struct logged_method *, const struct index_env *,
-              struct store_reader *);
+int divf_read(struct index *, struct store_reader *);
 int divf_stats(const struct index *, struct stat_sink *);
 int divf_memory(const struct index *, struct memory_use *);
 int divf_check(const struct index *, struct stat_sink *);
 int divf_inspect(const struct index *, const struct structure_sink *);
 int divf_cluster(struct index *, const struct cluster_request *, struct cluster_result *);
 
-/* Opens an index without lists, which create and load then add. */
-int divf_open(struct index **, const struct index_ops *, const struct index_env *,
-              const struct divf_params *);
 int divf_create(struct index **, const struct index_ops *, const struct index_env *,
                 const void *params);
 void divf_destroy(struct index *);

@@ -43,9 +43,22 @@ static int open_vectors(struct divf *d)
     return divf_segments_open(&d->vectors, env, bytes, path, 0);
 }
 
-int divf_open(struct index **out, const struct index_ops *ops, const struct index_env *env,
-              const struct divf_params *p)
+/* Until there is a codebook, one list holds everything, and its centroid has no effect. */
+static int open_lists(struct divf *d)
 {
+    float *zero = mem_zalloc(d->env.mem, d->env.dim * sizeof *zero);
+    int rc = zero ? divf_lists_open(&d->lists, d, NULL, NULL)
+                  : fail(d->env.error, ERR_NO_MEMORY, "divf: out of memory creating the index");
+    if (!rc)
+        rc = divf_list_add(&d->lists, zero, -1);
+    mem_free(d->env.mem, zero);
+    return rc;
+}
+
+int divf_create(struct index **out, const struct index_ops *ops, const struct index_env *env,
+                const void *params)
+{
+    const struct divf_params *p = params;
     int rc = check_params(env, p);
     if (rc)
         return rc;
@@ -71,36 +84,16 @@ int divf_open(struct index **out, const struct index_ops *ops, const struct inde
     rc = d->epoch ? open_vectors(d)
                   : fail(env->error, ERR_NO_MEMORY, "divf: out of memory creating the index");
     if (!rc)
-        rc = divf_lists_open(&d->lists, d, NULL, NULL);
+        rc = open_lists(d);
     if (!rc)
         rc = divf_device_open(d);
     if (rc) {
         divf_destroy(&d->base);
         return rc;
     }
+    divf_lists_publish(d);
     *out = &d->base;
     return OK;
-}
-
-/* Until there is a codebook, one list holds everything, and its centroid has no effect. */
-int divf_create(struct index **out, const struct index_ops *ops, const struct index_env *env,
-                const void *p)
-{
-    struct index *index = NULL;
-    int rc = divf_open(&index, ops, env, p);
-    if (rc)
-        return rc;
-    float *zero = mem_zalloc(env->mem, divf_of(index)->env.dim * sizeof *zero);
-    rc = zero ? divf_list_add(&divf_of(index)->lists, zero, -1)
-              : fail(env->error, ERR_NO_MEMORY, "divf: out of memory creating the index");
-    mem_free(env->mem, zero);
-    if (rc) {
-        divf_destroy(index);
-    } else {
-        divf_lists_publish(divf_of(index));
-        *out = index;
-    }
-    return rc;
 }
 
 /* Vectors that are stored keep their copies until a training files everything anew. */

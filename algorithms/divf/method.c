@@ -231,7 +231,8 @@ static bool has(const struct index *index, uint64_t id)
 }
 
 static const struct logged_method logged = { .ops = &divf_ops,
-                                             .version = 6,
+                                             .version = 7,
+                                             .params = offsetof(struct divf, params),
                                              .create = divf_create,
                                              .destroy = divf_destroy,
                                              .insert = insert,
@@ -241,15 +242,7 @@ static const struct logged_method logged = { .ops = &divf_ops,
                                              .write = write_sections,
                                              .read = divf_read };
 
-static int create(struct index **index, const struct index_env *env, const void *params)
-{
-    return logged_create(index, &logged, env, params);
-}
-
-static int load(struct index **index, const struct index_env *env, const char *dir)
-{
-    return logged_load(index, &logged, env, dir);
-}
+LOGGED_CALLS(&logged)
 
 const struct index_ops divf_ops = {
     .abi = INDEX_ABI,
@@ -263,17 +256,12 @@ const struct index_ops divf_ops = {
     .params_bytes = sizeof(struct divf_params),
     .knobs = knob_table,
     .knobs_bytes = sizeof(struct divf_knobs),
-    .create = create,
-    .destroy = logged_destroy,
+    LOGGED_OPERATIONS,
     .train = logged_train,
-    .insert = logged_insert,
-    .remove = logged_remove,
     .search = search,
     .range = divf_range,
     .maintain = maintain,
     .set_params = set_params,
-    .save = logged_save,
-    .load = load,
     .stats = stats,
     .memory = memory,
     .check = check,

@@ -18,7 +18,6 @@
 #include "src/core/mem.h"
 
 struct stored_meta {
-    struct divf_params params;
     uint64_t n_lists, n_vectors, n_filed;
     uint64_t provisional, retrain_at;
     uint64_t queries;
@@ -85,8 +84,7 @@ static void save_vector(void *to, uint32_t slot, bool first)
 
 static void save_meta(const struct divf *d, struct store_writer *w)
 {
-    struct stored_meta meta = { .params = d->params,
-                                .n_lists = d->lists.n,
+    struct stored_meta meta = { .n_lists = d->lists.n,
                                 .n_vectors = d->slots.ids.n,
                                 .n_filed = d->lists.live,
                                 .provisional = d->provisional,
@@ -391,18 +389,15 @@ static int load_lists(struct divf *d, struct loading *l)
     return !rc && codes ? make_codes_if_due(&d->lists, l->meta->isa) : rc;
 }
 
-int divf_read(struct index **out, const struct logged_method *m, const struct index_env *env,
-              struct store_reader *r)
+int divf_read(struct index *index, struct store_reader *r)
 {
+    struct divf *d = divf_of(index);
     struct loading l = { .reader = r };
-    struct index *index = NULL;
-    int rc = find_sections(&l, env);
+    int rc = find_sections(&l, &index->env);
     if (!rc)
-        rc = divf_open(&index, m->ops, env, &l.meta->params);
+        rc = load_lists(d, &l);
     if (rc)
         return rc;
-    struct divf *d = divf_of(index);
-    rc = load_lists(d, &l);
     d->provisional = l.meta->provisional != 0;
     d->retrain_at = l.meta->retrain_at;
     atomic_store(&d->queries, l.meta->queries);
@@ -411,9 +406,5 @@ int divf_read(struct index **out, const struct logged_method *m, const struct in
     d->largest_list = UINT32_MAX;
     divf_segments_drop_pages(&d->vectors);
     divf_lists_publish(d);
-    if (rc)
-        divf_destroy(index);
-    else
-        *out = index;
-    return rc;
+    return OK;
 }

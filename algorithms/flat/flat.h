@@ -31,6 +31,7 @@ struct flat {
         struct index base;
         struct logged_index logged;
     };
+    struct flat_params params;
     struct flat_device device;
     size_t row_bytes;
     size_t n;
@@ -65,7 +66,6 @@ int flat_device_search(struct flat *, const struct search_request *, struct sear
 
 /* store.c */
 int flat_write(struct index *, struct store_writer *);
-int flat_read(struct index **, const struct logged_method *, const struct index_env *,
-              struct store_reader *);
+int flat_read(struct index *, struct store_reader *);
 
 #endif

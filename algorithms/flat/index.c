@@ -5,16 +5,16 @@
 int flat_create(struct index **index, const struct index_ops *ops, const struct index_env *env,
                 const void *params)
 {
-    const struct flat_params *p = params;
     struct flat *f = mem_zalloc(env->mem, sizeof *f);
     if (!f)
         return fail(env->error, ERR_NO_MEMORY, "flat: out of memory for an index");
     f->base.ops = ops;
     f->base.env = *env;
+    f->params = *(const struct flat_params *)params;
     f->row_bytes = index_row_bytes(env->element, env->dim);
     slot_table_init(&f->slot_of, env->mem);
     pthread_mutex_init(&f->device.lock, NULL);
-    const int rc = p->device == CUDA_CUDA ? flat_device_open(f) : OK;
+    const int rc = f->params.device == CUDA_CUDA ? flat_device_open(f) : OK;
     if (rc == OK)
         *index = &f->base;
     else

@@ -111,6 +111,7 @@ static bool flat_has(const struct index *index, uint64_t id)
 
 static const struct logged_method logged = { .ops = &flat_ops,
                                              .version = 1,
+                                             .params = offsetof(struct flat, params),
                                              .create = flat_create,
                                              .destroy = flat_destroy,
                                              .insert = flat_insert,
@@ -119,15 +120,7 @@ static const struct logged_method logged = { .ops = &flat_ops,
                                              .write = flat_write,
                                              .read = flat_read };
 
-static int create(struct index **index, const struct index_env *env, const void *params)
-{
-    return logged_create(index, &logged, env, params);
-}
-
-static int load(struct index **index, const struct index_env *env, const char *dir)
-{
-    return logged_load(index, &logged, env, dir);
-}
+LOGGED_CALLS(&logged)
 
 static int search(struct index *index, const struct search_request *request,
                   struct search_result *result)
@@ -165,14 +158,9 @@ const struct index_ops flat_ops = {
     .params = params,
     .params_bytes = sizeof(struct flat_params),
     .knobs = no_options,
-    .create = create,
-    .destroy = logged_destroy,
-    .insert = logged_insert,
-    .remove = logged_remove,
+    LOGGED_OPERATIONS,
     .search = search,
     .range = flat_range,
-    .save = logged_save,
-    .load = load,
     .stats = flat_stats,
     .memory = flat_memory,
     .check = flat_check,

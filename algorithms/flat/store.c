@@ -1,5 +1,4 @@
-/* store.c - the sections of "flat.index": the device, the ids, and the rows in the order of their
-   positions. Without the device, of an older file: the processor. */
+/* store.c - the sections of "flat.index": the ids, and the rows in the order of their positions. */
 #include "algorithms/flat/flat.h"
 
 #include <inttypes.h>
@@ -8,9 +7,6 @@
 int flat_write(struct index *index, struct store_writer *w)
 {
     const struct flat *f = (const struct flat *)index;
-    const int64_t device = cuda_is_open(&f->device.cuda) ? CUDA_CUDA : CUDA_CPU;
-    store_section(w, "params");
-    store_write(w, &device, sizeof device);
     store_section(w, "ids");
     store_write(w, f->ids, f->n * sizeof *f->ids);
     store_section(w, "rows");
@@ -18,8 +14,9 @@ int flat_write(struct index *index, struct store_writer *w)
     return OK;
 }
 
-static int take_sections(struct flat *f, const struct store_reader *r)
+int flat_read(struct index *index, struct store_reader *r)
 {
+    struct flat *f = (struct flat *)index;
     struct error *err = f->base.env.error;
     const void *ids, *rows;
     size_t ids_bytes;
@@ -45,19 +42,4 @@ static int take_sections(struct flat *f, const struct store_reader *r)
     }
     f->n = n;
     return OK;
-}
-
-int flat_read(struct index **index, const struct logged_method *m, const struct index_env *env,
-              struct store_reader *r)
-{
-    size_t bytes = 0;
-    const int64_t *device = store_find(r, "params", &bytes);
-    const struct flat_params params = { .device = bytes == sizeof *device ? *device : CUDA_CPU };
-    int rc = flat_create(index, m->ops, env, &params);
-    if (rc == OK) {
-        rc = take_sections((struct flat *)*index, r);
-        if (rc != OK)
-            flat_destroy(*index);
-    }
-    return rc;
 }

@@ -93,6 +93,8 @@ static const struct code_ops queries = { .range = range_group,
 
 static const struct code_method method = { .logged = { .ops = &hamming_scan_ops,
                                                        .version = 1,
+                                                       .params =
+                                                           offsetof(struct hamming_scan, params),
                                                        .create = scan_create,
                                                        .destroy = scan_destroy,
                                                        .insert = code_index_insert,
@@ -100,19 +102,9 @@ static const struct code_method method = { .logged = { .ops = &hamming_scan_ops,
                                                        .has = code_index_has,
                                                        .write = code_index_write,
                                                        .read = code_index_read },
-                                           .params_at = offsetof(struct hamming_scan, params),
-                                           .params_are_new = true,
                                            .queries = &queries };
 
-static int create(struct index **index, const struct index_env *env, const void *params)
-{
-    return logged_create(index, &method.logged, env, params);
-}
-
-static int load(struct index **index, const struct index_env *env, const char *dir)
-{
-    return logged_load(index, &method.logged, env, dir);
-}
+LOGGED_CALLS(&method.logged)
 
 static int scan_stats(const struct index *index, struct stat_sink *sink)
 {
@@ -164,14 +156,9 @@ const struct index_ops hamming_scan_ops = {
     .params = param_table,
     .params_bytes = sizeof(struct scan_params),
     .knobs = no_options,
-    .create = create,
-    .destroy = logged_destroy,
-    .insert = logged_insert,
-    .remove = logged_remove,
+    LOGGED_OPERATIONS,
     .search = code_index_search,
     .range = code_index_range,
-    .save = logged_save,
-    .load = load,
     .stats = scan_stats,
     .memory = scan_memory,
     .check = scan_check,

@@ -16,8 +16,8 @@ struct hftrie_params {
     int64_t mode;                      /* enum hftrie_mode */
     int64_t chunk_bits, leaf_capacity; /* trie: 1 2 4 8; codes per leaf before it splits */
     bool permute;                      /* multi: learn the blocks of bits from the codes */
-    int64_t device;                    /* multi: CUDA_CPU or CUDA_CUDA; not in older files */
-    int64_t wal, checkpoint_mb;        /* in no file's "params" */
+    int64_t device;                    /* multi: CUDA_CPU or CUDA_CUDA */
+    int64_t wal, checkpoint_mb;
 };
 
 /* How multi answers a query: as the cost model prefers, or always in the same way. */
@@ -37,8 +37,7 @@ struct hftrie_body {
                   size_t *done);
     int (*remove)(struct hftrie *, const uint64_t *ids, size_t n, size_t *done);
     bool (*has)(const struct hftrie *, uint64_t id);
-    /* The body's own sections, none of them named "params". load() fills an empty body, whose
-       answers are then the same. */
+    /* The sections of a file. load() fills an empty body, whose answers are then the same. */
     void (*save)(const struct hftrie *, struct store_writer *);
     int (*load)(struct hftrie *, const struct store_reader *);
     void (*stats)(const struct hftrie *, struct stat_sink *);
@@ -67,8 +66,5 @@ extern const struct index_ops hftrie_ops;
 int hftrie_create(struct index **, const struct index_ops *, const struct index_env *,
                   const void *params);
 void hftrie_destroy(struct index *);
-int hftrie_write(struct index *, struct store_writer *);
-int hftrie_read(struct index **, const struct logged_method *, const struct index_env *,
-                struct store_reader *);
 
 #endif

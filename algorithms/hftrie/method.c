@@ -129,8 +129,22 @@ static bool hftrie_has(const struct index *index, uint64_t id)
     return h->body->has(h, id);
 }
 
+static int hftrie_write(struct index *index, struct store_writer *w)
+{
+    const struct hftrie *h = (const struct hftrie *)index;
+    h->body->save(h, w);
+    return OK;
+}
+
+static int hftrie_read(struct index *index, struct store_reader *r)
+{
+    struct hftrie *h = hftrie_of(index);
+    return h->body->load(h, r);
+}
+
 static const struct logged_method logged = { .ops = &hftrie_ops,
                                              .version = 1,
+                                             .params = offsetof(struct hftrie, params),
                                              .create = hftrie_create,
                                              .destroy = hftrie_destroy,
                                              .insert = hftrie_insert,
@@ -139,15 +153,7 @@ static const struct logged_method logged = { .ops = &hftrie_ops,
                                              .write = hftrie_write,
                                              .read = hftrie_read };
 
-static int create(struct index **index, const struct index_env *env, const void *params)
-{
-    return logged_create(index, &logged, env, params);
-}
-
-static int load(struct index **index, const struct index_env *env, const char *dir)
-{
-    return logged_load(index, &logged, env, dir);
-}
+LOGGED_CALLS(&logged)
 
 static const struct index_space spaces[] = { { INDEX_B64, INDEX_HAMMING }, INDEX_SPACES_END };
 
@@ -162,15 +168,10 @@ const struct index_ops hftrie_ops = {
     .params_bytes = sizeof(struct hftrie_params),
     .knobs = knob_table,
     .knobs_bytes = sizeof(struct hftrie_knobs),
-    .create = create,
-    .destroy = logged_destroy,
-    .insert = logged_insert,
-    .remove = logged_remove,
+    LOGGED_OPERATIONS,
     .search = hftrie_search,
     .range = hftrie_range,
     .maintain = hftrie_maintain,
-    .save = logged_save,
-    .load = load,
     .stats = hftrie_stats,
     .memory = hftrie_memory,
     .check = hftrie_check,

@@ -57,31 +57,18 @@ static int new_index(struct index **index, const struct index_ops *ops, const st
     return graph_index_create(index, ops, &hnsw, env, &used);
 }
 
-static int load_index(struct index **index, const struct logged_method *m,
-                      const struct index_env *env, struct store_reader *r)
-{
-    return graph_index_load(index, m->ops, &hnsw, env, r);
-}
-
 static const struct logged_method logged = { .ops = &hnsw_ops,
                                              .version = 1,
+                                             .params = offsetof(struct graph_index, params),
                                              .create = new_index,
                                              .destroy = graph_index_destroy,
                                              .insert = graph_index_insert,
                                              .remove = graph_index_remove,
                                              .has = graph_index_has,
-                                             .write = graph_index_save,
-                                             .read = load_index };
+                                             .write = graph_index_write,
+                                             .read = graph_index_read };
 
-static int create(struct index **index, const struct index_env *env, const void *params)
-{
-    return logged_create(index, &logged, env, params);
-}
-
-static int load(struct index **index, const struct index_env *env, const char *dir)
-{
-    return logged_load(index, &logged, env, dir);
-}
+LOGGED_CALLS(&logged)
 
 const struct index_ops hnsw_ops = {
     .abi = INDEX_ABI,
@@ -96,14 +83,9 @@ const struct index_ops hnsw_ops = {
     .params_bytes = sizeof(struct hnsw_params),
     .knobs = hnsw_knobs,
     .knobs_bytes = sizeof(struct hnsw_knobs),
-    .create = create,
-    .destroy = logged_destroy,
-    .insert = logged_insert,
-    .remove = logged_remove,
+    LOGGED_OPERATIONS,
     .search = graph_index_search,
     .range = graph_index_range,
-    .save = logged_save,
-    .load = load,
     .stats = graph_index_stats,
     .memory = graph_index_memory,
     .check = graph_index_check,

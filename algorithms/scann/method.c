@@ -80,6 +80,7 @@ static bool scann_has(const struct index *index, uint64_t id)
 
 static const struct logged_method logged = { .ops = &scann_ops,
                                              .version = 1,
+                                             .params = offsetof(struct scann, params),
                                              .create = scann_create,
                                              .destroy = scann_destroy,
                                              .insert = scann_insert,
@@ -89,15 +90,7 @@ static const struct logged_method logged = { .ops = &scann_ops,
                                              .write = scann_write,
                                              .read = scann_read };
 
-static int create(struct index **index, const struct index_env *env, const void *params)
-{
-    return logged_create(index, &logged, env, params);
-}
-
-static int load(struct index **index, const struct index_env *env, const char *dir)
-{
-    return logged_load(index, &logged, env, dir);
-}
+LOGGED_CALLS(&logged)
 
 const struct index_ops scann_ops = {
     .abi = INDEX_ABI,
@@ -111,14 +104,9 @@ const struct index_ops scann_ops = {
     .params_bytes = sizeof(struct scann_params),
     .knobs = knob_table,
     .knobs_bytes = sizeof(struct scann_knobs),
-    .create = create,
-    .destroy = logged_destroy,
+    LOGGED_OPERATIONS,
     .train = logged_train,
-    .insert = logged_insert,
-    .remove = logged_remove,
     .search = scann_search,
-    .save = logged_save,
-    .load = load,
     .stats = stats,
     .memory = memory,
     .check = scann_check,

@@ -152,8 +152,7 @@ uint64_t scann_scratch_bytes(struct scann *);
 
 /* store.c, check.c */
 int scann_write(struct index *, struct store_writer *);
-int scann_read(struct index **, const struct logged_method *, const struct index_env *,
-               struct store_reader *);
+int scann_read(struct index *, struct store_reader *);
 int scann_check(const struct index *, struct stat_sink *);
 int scann_inspect(const struct index *, const struct structure_sink *);
 

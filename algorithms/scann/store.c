@@ -1,14 +1,10 @@
-/* store.c - the sections of a file: the options, the rows with their ids, and the trained lists with
- * their codes. Places are made again from the lists. */
+/* store.c - the sections of a file: the rows with their ids, and the trained lists with their codes. Places are made again from the lists. */
 #include "algorithms/scann/scann.h"
 
 #include <inttypes.h>
 #include <string.h>
 
 #include "src/core/mem.h"
-
-/* Of the method's own options; those of the log follow. */
-enum { PARAMS_BYTES = offsetof(struct scann_params, wal) };
 
 struct state {
     uint64_t n, n_lists, copies, fixed, train_at, trainings;
@@ -54,8 +50,6 @@ int scann_write(struct index *index, struct store_writer *w)
             return fail(index->env.error, ERR_NO_MEMORY, "scann: out of memory, cannot save");
         (void)quantizer_save(s->lists.quantizer, quantizer);
     }
-    store_section(w, "params");
-    store_write(w, &s->params, PARAMS_BYTES);
     store_section(w, "state");
     store_write(w, &state, sizeof state);
     store_section(w, "ids");
@@ -208,35 +202,21 @@ static int take_lists(struct scann *s, const struct store_reader *r, const struc
     return rc;
 }
 
-int scann_read(struct index **index, const struct logged_method *m, const struct index_env *env,
-               struct store_reader *r)
+int scann_read(struct index *index, struct store_reader *r)
 {
-    struct scann_params params;
-    const void *own;
+    struct scann *s = scann_of(index);
     const struct state *state;
-    int rc = store_need_params(r, PARAMS_BYTES, &own);
+    int rc = store_need_array(r, "state", 1, sizeof *state, &state);
+    if (!rc && (state->n >= UINT32_MAX || state->n_lists >= UINT32_MAX))
+        rc = store_corrupt(r, "a count is out of range");
     if (!rc)
-        rc = store_need_array(r, "state", 1, sizeof *state, &state);
-    if (rc)
-        return rc;
-    param_defaults(m->ops->params, &params);
-    memcpy(&params, own, PARAMS_BYTES);
-    if (!param_possible(m->ops->params, &params) || state->n >= UINT32_MAX ||
-        state->n_lists >= UINT32_MAX)
-        return store_corrupt(r, "options or counts out of range");
-    rc = scann_create(index, m->ops, env, &params);
-    if (rc)
-        return rc;
-    struct scann *s = scann_of(*index);
-    rc = take_rows(s, r, state->n);
+        rc = take_rows(s, r, state->n);
     if (!rc && state->n_lists > 0)
         rc = take_lists(s, r, state);
+    if (rc)
+        return rc;
     s->fixed = state->fixed != 0;
     s->train_at = state->train_at;
     s->trainings = state->trainings;
-    if (rc) {
-        scann_destroy(*index);
-        *index = NULL;
-    }
-    return rc;
+    return OK;
 }

@@ -158,16 +158,14 @@ static int take_placement(struct sharded *s, const struct store_reader *r, const
 static int take_params(const struct store_reader *r, const struct index_ops *ops,
                        const struct index_env *env, struct manifest *m, struct sharded_params *p)
 {
-    const void *manifest, *params;
+    const void *manifest;
     int rc = store_need(r, "manifest", sizeof *m, &manifest, NULL);
     if (rc == OK)
-        rc = store_need_params(r, sizeof *p, &params);
+        rc = store_read_params(r, ops->params, sizeof *p, p);
     if (rc != OK)
         return rc;
     memcpy(m, manifest, sizeof *m);
-    memcpy(p, params, sizeof *p);
-    if (!param_possible(ops->params, p) || m->n_shards == 0 || m->n_shards > SHARDS_MAX ||
-        m->n_buckets > BUCKETS_MAX)
+    if (m->n_shards == 0 || m->n_shards > SHARDS_MAX || m->n_buckets > BUCKETS_MAX)
         return store_corrupt(r, "a number is out of range");
     /* Where no processes can be started, this one serves all shards. */
     if (!env->shards || !env->shards->ranks)

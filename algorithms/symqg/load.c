@@ -2,29 +2,17 @@
 #include "algorithms/symqg/symqg.h"
 #include "src/core/param.h"
 
-static int read_saved(const struct store_reader *r, const struct index_ops *ops,
-                      struct symqg_saved *saved)
+static bool is_possible(const struct symqg_state *s)
 {
-    const void *bytes;
-    const int rc = store_need_params(r, sizeof *saved, &bytes);
+    const bool has_rows = s->n_free + s->n_leaving + s->n_removed < s->n;
 
-    if (rc != OK)
-        return rc;
-    memcpy(saved, bytes, sizeof *saved);
-    struct symqg_params limits = saved->params;
-    limits.seed = 0; /* may be any, once it is the experiment's */
-    if (!param_possible(ops->params, &limits) || saved->params.degree % RABITQ_EDGES != 0 ||
-        saved->n >= SYMQG_NONE || saved->n_free > saved->n || saved->n_leaving > saved->n ||
-        saved->n_removed > saved->n || saved->cursor > saved->n || saved->entry > saved->n ||
-        (saved->n > 0 && (saved->entry == saved->n ||
-                          saved->n_free + saved->n_leaving + saved->n_removed >= saved->n)))
-        return store_corrupt(r, "a parameter or a number of rows is out of range");
-    return OK;
+    return s->n < SYMQG_NONE && s->n_free <= s->n && s->n_leaving <= s->n && s->n_removed <= s->n &&
+           s->cursor <= s->n && s->entry <= s->n && (s->n == 0 || (s->entry < s->n && has_rows));
 }
 
 /* Rows and their ids; those without one are listed in "gone". */
 static int take_vertices(struct symqg *s, const struct store_reader *r,
-                         const struct symqg_saved *saved)
+                         const struct symqg_state *saved)
 {
     const void *vertices = NULL;
     const size_t rule_bytes = s->degree / RABITQ_EDGES * sizeof *s->rule;
@@ -56,7 +44,7 @@ static int take_vertices(struct symqg *s, const struct store_reader *r,
     return OK;
 }
 
-static int take_gone(struct symqg *s, const struct store_reader *r, const struct symqg_saved *saved)
+static int take_gone(struct symqg *s, const struct store_reader *r, const struct symqg_state *saved)
 {
     const size_t n = saved->n_free + saved->n_leaving + saved->n_removed;
     const void *sum = NULL;
@@ -80,7 +68,7 @@ static int take_gone(struct symqg *s, const struct store_reader *r, const struct
     return OK;
 }
 
-static int take_rows(struct symqg *s, const struct store_reader *r, const struct symqg_saved *saved)
+static int take_rows(struct symqg *s, const struct store_reader *r, const struct symqg_state *saved)
 {
     const struct index_env *env = &s->base.env;
     const void *bytes;
@@ -97,28 +85,17 @@ static int take_rows(struct symqg *s, const struct store_reader *r, const struct
     rc = take_vertices(s, r, saved);
     if (rc == OK)
         rc = take_gone(s, r, saved);
-    rc = rc == OK ? symqg_check_graph(s) : rc;
-    if (rc == ERR_INVARIANT) {
-        char found[sizeof env->error->text];
-
-        memcpy(found, env->error->text, sizeof found);
-        return fail(env->error, ERR_CORRUPT, "%s: %s", r->path, found);
-    }
-    return rc;
+    return rc == OK ? symqg_check_graph(s) : rc;
 }
 
-int symqg_read(struct index **index, const struct logged_method *m, const struct index_env *env,
-               struct store_reader *r)
+int symqg_read(struct index *index, struct store_reader *r)
 {
-    struct symqg_saved saved;
-    int rc = read_saved(r, m->ops, &saved);
+    const struct symqg_state *state;
+    const int rc = store_need_array(r, "state", 1, sizeof *state, &state);
 
-    if (rc == OK)
-        rc = symqg_create(index, m->ops, env, &saved.params);
-    if (rc == OK && saved.n > 0) {
-        rc = take_rows((struct symqg *)*index, r, &saved);
-        if (rc != OK)
-            symqg_destroy(*index);
-    }
-    return rc;
+    if (rc != OK)
+        return rc;
+    if (!is_possible(state))
+        return store_corrupt(r, "a number of rows is out of range");
+    return state->n > 0 ? take_rows((struct symqg *)index, r, state) : OK;
 }

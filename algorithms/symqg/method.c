@@ -72,7 +72,8 @@ static bool symqg_has(const struct index *index, uint64_t id)
 }
 
 static const struct logged_method logged = { .ops = &symqg_ops,
-                                             .version = 4,
+                                             .version = 5,
+                                             .params = offsetof(struct symqg, params),
                                              .create = symqg_create,
                                              .destroy = symqg_destroy,
                                              .insert = symqg_insert,
@@ -81,15 +82,7 @@ static const struct logged_method logged = { .ops = &symqg_ops,
                                              .write = symqg_write,
                                              .read = symqg_read };
 
-static int create(struct index **index, const struct index_env *env, const void *params)
-{
-    return logged_create(index, &logged, env, params);
-}
-
-static int load(struct index **index, const struct index_env *env, const char *dir)
-{
-    return logged_load(index, &logged, env, dir);
-}
+LOGGED_CALLS(&logged)
 
 const struct index_ops symqg_ops = {
     .abi = INDEX_ABI,
@@ -103,13 +96,8 @@ const struct index_ops symqg_ops = {
     .params_bytes = sizeof(struct symqg_params),
     .knobs = symqg_knobs,
     .knobs_bytes = sizeof(struct symqg_knobs),
-    .create = create,
-    .destroy = logged_destroy,
-    .insert = logged_insert,
-    .remove = logged_remove,
+    LOGGED_OPERATIONS,
     .search = symqg_search,
-    .save = logged_save,
-    .load = load,
     .stats = symqg_stats,
     .memory = symqg_memory,
     .check = symqg_check,

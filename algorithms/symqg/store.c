@@ -1,4 +1,4 @@
-/* store.c - writing the sections of a file: the parameters, the quantizer, the ids, the vertices, the vertices
+/* store.c - writing the sections of a file: the numbers, the quantizer, the ids, the vertices, the vertices
  * that are not live, and the sum of the rows. */
 #include "algorithms/symqg/symqg.h"
 #include "src/core/mem.h"
@@ -22,16 +22,15 @@ static void save_quantizer(const struct symqg *s, struct store_writer *w)
 int symqg_write(struct index *index, struct store_writer *w)
 {
     const struct symqg *s = (const struct symqg *)index;
-    const struct symqg_saved saved = { .params = s->params,
-                                       .n = s->n,
+    const struct symqg_state state = { .n = s->n,
                                        .n_free = s->n_free,
                                        .n_leaving = s->n_leaving,
                                        .n_removed = s->n_removed,
                                        .cursor = s->cursor,
                                        .entry = s->entry };
 
-    store_section(w, "params");
-    store_write(w, &saved, sizeof saved);
+    store_section(w, "state");
+    store_write(w, &state, sizeof state);
     if (s->n > 0) {
         save_quantizer(s, w);
         store_section(w, "ids");

@@ -39,8 +39,9 @@
 enum { SYMQG_DEGREE_MAX = 256, SYMQG_MORE = 256 };
 
 struct symqg_params {
-    int64_t degree, ef_construction, iterations, seed, wal, checkpoint_mb;
+    int64_t degree, ef_construction, iterations, seed;
     double alpha;
+    int64_t wal, checkpoint_mb;
 };
 
 struct symqg_knobs {
@@ -193,16 +194,14 @@ void symqg_sweep(struct symqg *, struct symqg_scratch *x);
 int symqg_search(struct index *, const struct search_request *, struct search_result *);
 
 /* store.c */
-/* Of a file: the parameters, and numbers of the index. */
-struct symqg_saved {
-    struct symqg_params params;
+/* Section "state" of a file. */
+struct symqg_state {
     uint64_t n, n_free, n_leaving, n_removed, cursor, entry;
 };
 int symqg_write(struct index *, struct store_writer *);
 
 /* load.c */
-int symqg_read(struct index **, const struct logged_method *, const struct index_env *,
-               struct store_reader *);
+int symqg_read(struct index *, struct store_reader *);
 
 /* check.c */
 int symqg_check(const struct index *, struct stat_sink *);

@@ -92,31 +92,18 @@ static int new_index(struct index **index, const struct index_ops *ops, const st
     return graph_index_create(index, ops, &vamana, env, &used);
 }
 
-static int load_index(struct index **index, const struct logged_method *m,
-                      const struct index_env *env, struct store_reader *r)
-{
-    return graph_index_load(index, m->ops, &vamana, env, r);
-}
-
 static const struct logged_method logged = { .ops = &vamana_ops,
                                              .version = 3,
+                                             .params = offsetof(struct graph_index, params),
                                              .create = new_index,
                                              .destroy = graph_index_destroy,
                                              .insert = graph_index_insert,
                                              .remove = graph_index_remove,
                                              .has = graph_index_has,
-                                             .write = graph_index_save,
-                                             .read = load_index };
+                                             .write = graph_index_write,
+                                             .read = graph_index_read };
 
-static int create(struct index **index, const struct index_env *env, const void *params)
-{
-    return logged_create(index, &logged, env, params);
-}
-
-static int load(struct index **index, const struct index_env *env, const char *dir)
-{
-    return logged_load(index, &logged, env, dir);
-}
+LOGGED_CALLS(&logged)
 
 const struct index_ops vamana_ops = {
     .abi = INDEX_ABI,
@@ -131,15 +118,10 @@ const struct index_ops vamana_ops = {
     .params_bytes = sizeof(struct vamana_params),
     .knobs = vamana_knobs,
     .knobs_bytes = sizeof(struct vamana_knobs),
-    .create = create,
-    .destroy = logged_destroy,
-    .insert = logged_insert,
-    .remove = logged_remove,
+    LOGGED_OPERATIONS,
     .search = graph_index_search,
     .range = graph_index_range,
     .maintain = graph_index_maintain,
-    .save = logged_save,
-    .load = load,
     .stats = graph_index_stats,
     .memory = graph_index_memory,
     .check = graph_index_check,

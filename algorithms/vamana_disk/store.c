@@ -25,22 +25,6 @@ int vamana_disk_save(struct index *index, const char *dir)
 
 /* ------------------------------------------------------------------------------- loading */
 
-/* The seed in a file is the one in use, which may be the experiment's and of any size. */
-static int take_params(const struct store_reader *r, const struct index_ops *ops,
-                       struct vamana_disk_params *out)
-{
-    const void *bytes;
-    const int rc = store_need_params(r, sizeof *out, &bytes);
-
-    if (rc != OK)
-        return rc;
-    memcpy(out, bytes, sizeof *out);
-    struct vamana_disk_params checked = *out;
-    checked.seed = 0;
-    return param_possible(ops->params, &checked) ? OK
-                                                 : store_corrupt(r, "a parameter out of range");
-}
-
 static int take_codes(struct vamana_disk_part *p, const struct store_reader *r)
 {
     const struct index_env env = vamana_disk_row_env(p->owner);
@@ -142,24 +126,23 @@ static int import_file(struct vamana_disk *h, const struct store_reader *r, cons
     return rc == OK && p->n > 0 ? vamana_disk_part_attach(p, h->dir) : rc;
 }
 
-static int take_all(struct vamana_disk *h, const struct store_reader *r, const char *dir)
+static int take_all(struct vamana_disk *h, struct store_reader *r, const char *dir)
 {
     struct vamana_disk_part *p = NULL;
-    struct index *recent = NULL;
+    struct graph_index *recent = NULL;
     int rc = take_part(h, r, &p);
 
     if (rc == OK)
-        rc = graph_index_read(&recent, h->base.ops, &vamana_disk_recent, &h->base.env, &h->params,
-                              r);
-    if (rc != OK)
-        recent = NULL;
+        rc = vamana_disk_recent_create(h, &recent);
     if (rc == OK)
-        rc = import_file(h, r, dir, p, (struct graph_index *)recent);
+        rc = graph_index_read(&recent->base, r);
     if (rc == OK)
-        return vamana_disk_show(h, p, (struct graph_index *)recent);
+        rc = import_file(h, r, dir, p, recent);
+    if (rc == OK)
+        return vamana_disk_show(h, p, recent);
     vamana_disk_part_destroy(p);
     if (recent)
-        graph_index_destroy(recent);
+        graph_index_destroy(&recent->base);
     return rc;
 }
 
@@ -174,7 +157,7 @@ int vamana_disk_load(struct index **index, const struct index_ops *ops, const st
 
     if (rc != OK)
         return rc;
-    rc = take_params(&r, ops, &params);
+    rc = store_read_params(&r, ops->params, sizeof params, &params);
     if (rc == OK)
         rc = vamana_disk_open(&h, ops, env, &params);
     if (rc == OK) {

@@ -60,7 +60,7 @@ static int write_all(struct vamana_disk *h, struct store_writer *w, const char *
     store_write(w, (const void *)(uintptr_t)p->ids, p->n * sizeof(uint64_t));
     write_quantizer(h, p, w);
     write_pages(pages, w, pages_at);
-    (void)graph_index_write(recent, w);
+    (void)graph_index_write(&recent->base, w);
     return store_commit(w);
 }
 

@@ -12,7 +12,6 @@ static void write_meta(const struct asteria *a, struct store_writer *w)
     struct asteria_snapshot_meta meta;
 
     memset(&meta, 0, sizeof meta);
-    meta.params = a->params;
     meta.n_slots = a->n_slots;
     meta.live = a->live;
     meta.n_free = a->n_free;

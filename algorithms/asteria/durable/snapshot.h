@@ -11,17 +11,10 @@
 #include "algorithms/asteria/asteria.h"
 
 struct asteria_snapshot_meta {
-    struct asteria_params params;
     uint64_t n_slots, live, n_free, fitted_rows, inserted_since;
     uint32_t now, trained, generations; /* bit g: generation g exists */
     uint32_t has_graph, has_tree;
 };
-
-/* snapshot_read.c. The options of a file, by their table. ERR_CORRUPT. */
-int asteria_snapshot_params(const struct store_reader *, const struct param *table,
-                            struct asteria_params *);
-/* Reads all else into an index that was created with them. On failure it can only be destroyed. */
-int asteria_snapshot_read(struct asteria *, const struct store_reader *);
 
 /* snapshot_buckets.c. Reading: slots must have been read. ERR_VERSION: model and rows have
    different versions. */

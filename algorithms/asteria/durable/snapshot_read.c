@@ -9,7 +9,6 @@
 #include "algorithms/asteria/rows/slots.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
-#include "src/core/param.h"
 
 static bool is_sound(const struct asteria_snapshot_meta *m)
 {
@@ -18,21 +17,6 @@ static bool is_sound(const struct asteria_snapshot_meta *m)
     return m->n_slots < UINT32_MAX / 2 && m->live + m->n_free <= m->n_slots && m->now < 2 &&
            m->generations < 4 && m->trained < 2 && m->has_graph < 2 && m->has_tree < 2 &&
            (m->trained ? now : m->generations == 0 && m->n_slots == 0);
-}
-
-int asteria_snapshot_params(const struct store_reader *r, const struct param *table,
-                            struct asteria_params *params)
-{
-    const struct asteria_snapshot_meta *meta;
-    const int rc = store_need_array(r, "meta", 1, sizeof *meta, &meta);
-
-    if (rc != OK)
-        return rc;
-    *params = meta->params;
-    if (!param_possible(table, params) ||
-        params->address_bits > asteria_ecc_bits_most((enum asteria_code)params->code))
-        return store_corrupt(r, "its options are out of their ranges");
-    return is_sound(meta) ? OK : store_corrupt(r, "the index's numbers are inconsistent");
 }
 
 struct parts {
@@ -48,6 +32,8 @@ static int find_parts(struct parts *p, const struct store_reader *r)
 
     if (rc != OK)
         return rc;
+    if (!is_sound(p->meta))
+        return store_corrupt(r, "the index's numbers are inconsistent");
     const uint64_t n = p->meta->n_slots;
     rc = store_need_array(r, "ids", n, sizeof *p->ids, &p->ids);
     if (rc == OK)
@@ -219,20 +205,9 @@ static int read_tree(struct asteria *a, const struct store_reader *r)
     return OK;
 }
 
-/* Checks links between the parts: a wrong one could lead to a slot that is used twice. */
-static int fits_together(struct asteria *a, const struct store_reader *r)
+int asteria_read(struct index *index, struct store_reader *r)
 {
-    struct error found = { 0 }, *before = error_divert(&found);
-    const int rc = asteria_check_slots(a);
-
-    (void)error_divert(before);
-    if (rc == ERR_INVARIANT)
-        return store_corrupt(r, found.text);
-    return rc == OK ? OK : fail(a->base.env.error, rc, "%s", found.text);
-}
-
-int asteria_snapshot_read(struct asteria *a, const struct store_reader *r)
-{
+    struct asteria *a = asteria_of(index);
     struct parts parts = { 0 };
     int rc = find_parts(&parts, r);
 
@@ -259,7 +234,7 @@ int asteria_snapshot_read(struct asteria *a, const struct store_reader *r)
     if (rc == OK && m->has_tree)
         rc = read_tree(a, r);
     if (rc == OK)
-        rc = fits_together(a, r);
+        rc = asteria_check_slots(a); /* a wrong link could lead to a slot that is used twice */
     if (rc == OK)
         rc = read_rows(a, r);
     a->trained = rc == OK && m->trained;

@@ -1,13 +1,11 @@
-/* code_index.c - batches of rows; the file's sections "params", "ids", "codes". */
+/* code_index.c - batches of rows; the file's sections "ids" and "codes". */
 #include "algorithms/common/codes/code_index.h"
 
-#include <assert.h>
 #include <inttypes.h>
 #include <string.h>
 
 #include "src/core/error.h"
 #include "src/core/mem.h"
-#include "src/core/param.h"
 
 #define PREFETCH_AHEAD 8
 #define SHRINK_FROM    1024 /* places; fewer are kept */
@@ -128,30 +126,13 @@ bool code_index_has(const struct index *index, uint64_t id)
 
 int code_index_write(struct index *index, struct store_writer *w)
 {
-    store_section(w, "params");
-    store_write(w, (const char *)index + method_of(index)->params_at, logged_own_bytes(index->ops));
     code_store_save(&((struct code_index *)index)->rows, w);
     return OK;
 }
 
-static int read_params(const struct code_method *m, const struct store_reader *r, void *params)
+static int fill(struct index *index)
 {
-    const struct index_ops *ops = m->logged.ops;
-    const void *given = NULL;
-    size_t bytes;
-
-    param_defaults(ops->params, params);
-    if (m->params_are_new && !store_find(r, "params", &bytes))
-        return OK;
-    const int rc = store_need_params(r, logged_own_bytes(ops), &given);
-    if (rc != OK)
-        return rc;
-    memcpy(params, given, logged_own_bytes(ops));
-    return param_possible(ops->params, params) ? OK : store_corrupt(r, "parameters out of range");
-}
-
-static int fill(struct index *index, const struct code_method *m)
-{
+    const struct code_method *m = method_of(index);
     const struct code_store *rows = &((struct code_index *)index)->rows;
     int rc = OK;
 
@@ -164,23 +145,9 @@ static int fill(struct index *index, const struct code_method *m)
     return rc;
 }
 
-int code_index_read(struct index **index, const struct logged_method *logged,
-                    const struct index_env *env, struct store_reader *r)
+int code_index_read(struct index *index, struct store_reader *r)
 {
-    const struct code_method *m = (const struct code_method *)(const void *)logged;
-    uint64_t params[16]; /* aligned for any parameters */
-    int rc;
+    const int rc = code_store_load(&((struct code_index *)index)->rows, r);
 
-    assert(logged->ops->params_bytes <= sizeof params);
-    rc = read_params(m, r, params);
-    if (rc == OK)
-        rc = logged->create(index, logged->ops, env, params);
-    if (rc != OK)
-        return rc;
-    rc = code_store_load(&((struct code_index *)*index)->rows, r);
-    if (rc == OK)
-        rc = fill(*index, m);
-    if (rc != OK)
-        logged->destroy(*index);
-    return rc;
+    return rc == OK ? fill(index) : rc;
 }

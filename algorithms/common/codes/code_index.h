@@ -1,7 +1,6 @@
 /* code_index.h - what methods over 64-bit codes do alike: rows in batches, requests, the file.
  *
- * The file holds only the method's parameters and rows: lookup structures are rebuilt on load. The
- * parameters are those that create() stored in the index, without those of the log. */
+ * The file holds only the rows: lookup structures are rebuilt on load. */
 #ifndef DRIFTLINE_COMMON_CODES_CODE_INDEX_H
 #define DRIFTLINE_COMMON_CODES_CODE_INDEX_H
 
@@ -23,9 +22,7 @@ struct code_index {
 
 struct code_method {
     struct logged_method logged; /* with the functions below, or the method's own */
-    size_t params_at;            /* of its parameters, in its struct */
-    bool params_are_new; /* files written before the method had any are read, with the defaults */
-    bool places;         /* each row has a place */
+    bool places;                 /* each row has a place */
     const struct code_ops *queries;
     /* Adds a row that the store has, or gets next. OK or ERR_NO_MEMORY. NULL: the store is all. */
     int (*put)(struct index *, uint32_t row, uint64_t code);
@@ -47,8 +44,6 @@ int code_index_reserve_places(struct index *, size_t n);
 
 bool code_index_has(const struct index *, uint64_t id);
 int code_index_write(struct index *, struct store_writer *);
-/* ERR_CORRUPT also for parameters that param_set() would refuse. */
-int code_index_read(struct index **, const struct logged_method *, const struct index_env *,
-                    struct store_reader *);
+int code_index_read(struct index *, struct store_reader *);
 
 #endif

@@ -47,6 +47,22 @@ static struct logged_index *logged_of(const struct index *index)
     return (struct logged_index *)(uintptr_t)index;
 }
 
+static int64_t *option(const struct index_ops *ops, const void *params, const char *name)
+{
+    return (int64_t *)((uintptr_t)params + param_find(ops->params, name)->offset);
+}
+
+/* The options in use; and how many bytes of them are the method's own: those of the log follow. */
+static void *params_of(struct logged_index *l)
+{
+    return (char *)l + l->method->params;
+}
+
+static size_t own_bytes(const struct index_ops *ops)
+{
+    return param_find(ops->params, "wal")->offset;
+}
+
 /* ------------------------------------------------------------------------------- snapshots */
 
 static int write_sections(struct logged_index *l, struct store_writer *w, uint64_t lsn)
@@ -57,6 +73,8 @@ static int write_sections(struct logged_index *l, struct store_writer *w, uint64
         store_section(w, "log");
         store_write(w, &log, sizeof log);
     }
+    store_section(w, "params");
+    store_write(w, params_of(l), own_bytes(l->method->ops));
     return l->method->write(&l->base, w);
 }
 
@@ -134,11 +152,6 @@ int logged_save(struct index *index, const char *dir)
     const int rc = durable_is_own(&l->log->durable, dir) ? checkpoint(l) : save_copy(l, dir);
     (void)pthread_mutex_unlock(&l->log->durable.checkpointing);
     return rc;
-}
-
-size_t logged_own_bytes(const struct index_ops *ops)
-{
-    return param_find(ops->params, "wal")->offset;
 }
 
 uint64_t logged_bytes(const struct index *index)
@@ -349,12 +362,19 @@ static int log_create(struct logged_log **out, const struct logged_method *m,
     return rc;
 }
 
-static void attach(struct index *index, const struct logged_method *m, struct logged_log *log)
+/* An index with the log, which on failure is freed. */
+static int create_with_log(struct index **index, const struct logged_method *m,
+                           const struct index_env *env, const void *params, struct logged_log *log)
 {
-    struct logged_index *l = logged_of(index);
+    const int rc = m->create(index, m->ops, env, params);
 
-    l->method = m;
-    l->log = log;
+    if (rc != OK) {
+        log_free(env->mem, log);
+        return rc;
+    }
+    logged_of(*index)->method = m;
+    logged_of(*index)->log = log;
+    return OK;
 }
 
 static int open_log(const struct logged_index *l, uint64_t last_lsn, uint64_t snapshot_lsn)
@@ -388,30 +408,20 @@ static int replay(struct logged_index *l, uint64_t snapshot_lsn)
     return rc;
 }
 
-static int64_t option(const struct index_ops *ops, const void *params, const char *name)
-{
-    int64_t value;
-
-    memcpy(&value, (const char *)params + param_find(ops->params, name)->offset, sizeof value);
-    return value;
-}
-
 int logged_create(struct index **index, const struct logged_method *m, const struct index_env *env,
                   const void *params)
 {
-    const struct log_section options = { .wal = option(m->ops, params, "wal"),
-                                         .checkpoint_mb = option(m->ops, params, "checkpoint_mb") };
+    const struct log_section options = { .wal = *option(m->ops, params, "wal"),
+                                         .checkpoint_mb =
+                                             *option(m->ops, params, "checkpoint_mb") };
     struct logged_log *log;
     int rc = log_create(&log, m, env, &options, NULL);
 
     if (rc != OK)
         return rc;
-    rc = m->create(index, m->ops, env, params);
-    if (rc != OK) {
-        log_free(env->mem, log);
+    rc = create_with_log(index, m, env, params, log);
+    if (rc != OK)
         return rc;
-    }
-    attach(*index, m, log);
     rc = start(logged_of(*index));
     if (rc != OK)
         logged_destroy(*index);
@@ -443,6 +453,41 @@ static int find_options(struct store_reader *r, struct log_section *options)
                : store_corrupt(r, "the options of the log are out of range");
 }
 
+/* An index with the options of the file, which were in use: a seed of 0 is not the experiment's. */
+static int create_as_saved(const struct loading *o, const struct store_reader *r,
+                           const struct log_section *log_options, int *claim)
+{
+    const struct logged_method *m = o->m;
+    void *params = mem_alloc(o->env->mem, m->ops->params_bytes);
+    struct logged_log *log = NULL;
+    int rc =
+        params ? store_read_params(r, m->ops->params, own_bytes(m->ops), params)
+               : fail(o->env->error, ERR_NO_MEMORY, "%s: out of memory for an index", m->ops->name);
+
+    if (rc == OK)
+        rc = log_create(&log, m, o->env, log_options, claim);
+    if (rc == OK) {
+        *option(m->ops, params, "wal") = log_options->wal;
+        rc = create_with_log(o->out, m, o->env, params, log);
+    }
+    if (rc == OK)
+        memcpy(params_of(logged_of(*o->out)), params, own_bytes(m->ops));
+    else
+        (void)fail_within(o->env->error, "%s", r->path);
+    mem_free(o->env->mem, params);
+    return rc;
+}
+
+/* What check() finds in an index that was read is wrong in the file. */
+static int is_corrupt(const struct store_reader *r)
+{
+    char found[sizeof r->error->text];
+
+    memcpy(found, r->error->text, sizeof found);
+    error_clear(r->error);
+    return store_corrupt(r, found);
+}
+
 /* Loads the file; the log of the index is not open. */
 static int read_file(const struct loading *o, const char *dir, const char *ending, int *claim,
                      uint64_t *lsn)
@@ -450,7 +495,6 @@ static int read_file(const struct loading *o, const char *dir, const char *endin
     const struct name name = file_name(o->m, ending);
     const struct store_identity identity = identity_of(o->m, o->env);
     struct log_section options;
-    struct logged_log *log = NULL;
     struct store_reader r;
     int rc = store_open(&r, dir, name.text, &identity, o->env->error);
 
@@ -458,13 +502,14 @@ static int read_file(const struct loading *o, const char *dir, const char *endin
         return rc;
     rc = find_options(&r, &options);
     if (rc == OK)
-        rc = log_create(&log, o->m, o->env, &options, claim);
-    if (rc == OK)
-        rc = o->m->read(o->out, o->m, o->env, &r);
-    if (rc == OK)
-        attach(*o->out, o->m, log);
-    else
-        log_free(o->env->mem, log);
+        rc = create_as_saved(o, &r, &options, claim);
+    if (rc == OK) {
+        rc = o->m->read(*o->out, &r);
+        if (rc == ERR_INVARIANT)
+            rc = is_corrupt(&r);
+        if (rc != OK)
+            logged_destroy(*o->out);
+    }
     store_close(&r);
     *lsn = options.lsn;
     return rc;

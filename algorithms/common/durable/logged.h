@@ -16,12 +16,14 @@
  *
  * The method has in its struct, its table of options, and its table of operations:
  *
- *     struct flat { union { struct index base; struct logged_index logged; }; ... };
- *     struct flat_params { ... int64_t wal, checkpoint_mb; };      LOGGED_OPTIONS(struct flat_params)
- *     .create = create, .destroy = logged_destroy, .insert = logged_insert, .remove = logged_remove,
- *     .train = logged_train, .save = logged_save, .load = load,
- *
- * where create() and load() call logged_create() and logged_load() with its struct logged_method. */
+ *     struct flat {
+ *         union { struct index base; struct logged_index logged; };
+ *         struct flat_params params; ...                 as in use: they are in the file
+ *     };
+ *     struct flat_params { ... int64_t wal, checkpoint_mb; };         those of the log come last
+ *     LOGGED_OPTIONS(struct flat_params)
+ *     LOGGED_CALLS(&flat_method)                         with its struct logged_method
+ *     LOGGED_OPERATIONS, .train = logged_train, ... */
 #ifndef DRIFTLINE_COMMON_DURABLE_LOGGED_H
 #define DRIFTLINE_COMMON_DURABLE_LOGGED_H
 
@@ -43,10 +45,26 @@ enum logged_wal { LOGGED_NONE, LOGGED_WRITTEN, LOGGED_SYNCED };
               "snapshot if that is more")
 // clang-format on
 
+/* create() and load() of the method's table, and what both stand among there. */
+#define LOGGED_CALLS(method)                                                                 \
+    static int create(struct index **index, const struct index_env *env, const void *params) \
+    {                                                                                        \
+        return logged_create(index, method, env, params);                                    \
+    }                                                                                        \
+                                                                                             \
+    static int load(struct index **index, const struct index_env *env, const char *dir)      \
+    {                                                                                        \
+        return logged_load(index, method, env, dir);                                         \
+    }
+#define LOGGED_OPERATIONS                                                                          \
+    .create = create, .destroy = logged_destroy, .insert = logged_insert, .remove = logged_remove, \
+    .save = logged_save, .load = load
+
 /* What a method gives. The calls are those of index.h, and know of no log. */
 struct logged_method {
     const struct index_ops *ops;
     uint32_t version; /* of its file */
+    size_t params;    /* where in its struct the options in use are */
     int (*create)(struct index **, const struct index_ops *, const struct index_env *,
                   const void *params);
     void (*destroy)(struct index *);
@@ -54,10 +72,11 @@ struct logged_method {
     int (*remove)(struct index *, const uint64_t *ids, size_t n, size_t *done);
     int (*train)(struct index *, struct vectors sample); /* NULL: it has none */
     bool (*has)(const struct index *, uint64_t id);      /* whether the id is stored */
-    /* Writes and reads the sections, none of them named "log". The writer keeps its errors. */
+    /* Writes and reads the sections but "log" and "params". The writer keeps its errors. Read: into an
+       index that was created with the options of the file, and is destroyed on failure. Its
+       ERR_INVARIANT, as of check(), is one of the file: ERR_CORRUPT. */
     int (*write)(struct index *, struct store_writer *);
-    int (*read)(struct index **, const struct logged_method *, const struct index_env *,
-                struct store_reader *);
+    int (*read)(struct index *, struct store_reader *);
 };
 
 /* Operations of records; part of the format. The records of a change are one commit. */
@@ -82,8 +101,6 @@ int logged_insert(struct index *, struct vectors, const uint64_t *ids, size_t *d
 int logged_remove(struct index *, const uint64_t *ids, size_t n, size_t *done);
 int logged_train(struct index *, struct vectors sample);
 int logged_save(struct index *, const char *dir); /* into its own folder: a checkpoint */
-/* Bytes of the method's own options in its struct, which end where those of the log begin. */
-size_t logged_own_bytes(const struct index_ops *);
 /* Bytes of the log and its snapshot, for memory(). */
 uint64_t logged_bytes(const struct index *);
 

@@ -401,14 +401,25 @@ int store_need(const struct store_reader *r, const char *tag, size_t expected_by
     return OK;
 }
 
-int store_need_params(const struct store_reader *r, size_t expected_bytes, const void **params)
+int store_read_params(const struct store_reader *r, const struct param *table, size_t n_bytes,
+                      void *params)
 {
+    const struct param *seed = param_find(table, "seed");
     size_t found = 0;
-    if (!store_find(r, "params", &found) || found == expected_bytes)
-        return store_need(r, "params", expected_bytes, params, NULL);
-    return fail(r->error, ERR_VERSION,
-                "%s: saved with the options of another release; build the index again and save it",
-                r->path);
+    const void *saved = store_find(r, "params", &found);
+    if (!saved || found != n_bytes)
+        return fail(
+            r->error, ERR_VERSION,
+            "%s: saved with the options of another release; build the index again and save it",
+            r->path);
+    param_defaults(table, params);
+    memcpy(params, saved, n_bytes);
+    if (seed)
+        memset((char *)params + seed->offset, 0, sizeof(int64_t));
+    if (!param_possible(table, params))
+        return store_corrupt(r, "an option is out of its range");
+    memcpy(params, saved, n_bytes);
+    return OK;
 }
 
 int store_need_array(const struct store_reader *r, const char *tag, uint64_t n, size_t each,

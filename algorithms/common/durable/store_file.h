@@ -104,8 +104,11 @@ int store_need(const struct store_reader *, const char *tag, size_t expected_byt
 /* The same for n elements of `each` bytes. out: address of a pointer to the elements. */
 int store_need_array(const struct store_reader *, const char *tag, uint64_t n, size_t each,
                      void *out);
-/* Section "params", an index's options. ERR_VERSION: a release with other options wrote it. */
-int store_need_params(const struct store_reader *, size_t expected_bytes, const void **params);
+/* Section "params": the first n_bytes of the options in use, of a method with this table; those after
+   them get their defaults. A seed may be the experiment's, and of any size. ERR_VERSION: a release
+   with other options wrote it. ERR_CORRUPT also for options that param_set() would refuse. */
+int store_read_params(const struct store_reader *, const struct param *table, size_t n_bytes,
+                      void *params);
 /* Sets ERR_CORRUPT, naming the file, for an error in a section's content. */
 int store_corrupt(const struct store_reader *, const char *what);
 /* Gives the mapping of the whole file, *bytes long, to the caller, who releases it with munmap():

@@ -47,7 +47,6 @@ struct graph_index {
         struct logged_index logged;
     };
     const struct graph_index_kind *kind;
-    void *params; /* the method's */
     struct epoch *epoch;
     struct graph *graph;
     pthread_mutex_t lock;             /* changes run one at a time */
@@ -58,6 +57,7 @@ struct graph_index {
     size_t deleted_capacity;
     atomic_size_t n_deleted, n_marked; /* n_marked: ever */
     struct scratch_pool scratch;       /* struct graph_index_scratch */
+    max_align_t params[];              /* the method's */
 };
 
 /* The id of a node that a search has found; inside the epoch, or while no change runs. */
@@ -132,16 +132,12 @@ uint64_t graph_index_scratch_bytes(struct graph_index *);
 int graph_index_search(struct index *, const struct search_request *, struct search_result *);
 int graph_index_range(struct index *, const struct range_request *, struct range_result *);
 
-/* store.c. The sections of a file, for logged.h. */
-int graph_index_save(struct index *, struct store_writer *);
-int graph_index_load(struct index **, const struct index_ops *, const struct graph_index_kind *,
-                     const struct index_env *, const struct store_reader *);
+/* store.c. The sections of a file, for logged.h: "ids", "norm" and "graph.*". Read: into an index
+   without rows. */
+int graph_index_write(struct index *, struct store_writer *);
+int graph_index_read(struct index *, struct store_reader *);
 bool graph_index_has(const struct index *, uint64_t id);
 int graph_index_check(const struct index *, struct stat_sink *);
-/* The same without the params: sections "ids", "norm" and "graph.*". Write: no change runs. */
-int graph_index_write(struct graph_index *, struct store_writer *);
-int graph_index_read(struct index **, const struct index_ops *, const struct graph_index_kind *,
-                     const struct index_env *, const void *params, const struct store_reader *);
 
 /* report.c */
 int graph_index_stats(const struct index *, struct stat_sink *);

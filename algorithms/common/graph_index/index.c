@@ -12,16 +12,13 @@ struct graph_options graph_index_options(const struct graph_index *h)
     return options;
 }
 
-static int create_graph(struct graph_index *h, const void *params)
+static int create_graph(struct graph_index *h)
 {
     const struct index_env env = h->base.env;
-    const size_t bytes = h->base.ops->params_bytes;
 
-    h->params = mem_alloc(env.mem, bytes);
     h->epoch = epoch_create(env.mem);
-    if (!h->params || !h->epoch)
+    if (!h->epoch)
         return fail(env.error, ERR_NO_MEMORY, "%s: out of memory for an index", h->base.ops->name);
-    memcpy(h->params, params, bytes);
     const struct graph_options options = graph_index_options(h);
     return graph_create(&h->graph, &env, h->epoch, &options);
 }
@@ -30,19 +27,20 @@ int graph_index_create(struct index **index, const struct index_ops *ops,
                        const struct graph_index_kind *kind, const struct index_env *env,
                        const void *params)
 {
-    struct graph_index *h = mem_zalloc(env->mem, sizeof *h);
+    struct graph_index *h = mem_zalloc(env->mem, sizeof *h + ops->params_bytes);
 
     if (!h)
         return fail(env->error, ERR_NO_MEMORY, "%s: out of memory for an index", ops->name);
     h->base = (struct index){ .ops = ops, .env = *env };
     h->kind = kind;
+    memcpy(h->params, params, ops->params_bytes);
     slot_table_init(&h->nodes, env->mem);
     pthread_mutex_init(&h->lock, NULL);
     scratch_pool_init(&h->scratch);
     atomic_init(&h->ids, NULL);
     atomic_init(&h->n_deleted, 0);
     atomic_init(&h->n_marked, 0);
-    const int rc = create_graph(h, params);
+    const int rc = create_graph(h);
     if (rc != OK) {
         graph_index_destroy(&h->base);
         return rc;
@@ -62,7 +60,6 @@ void graph_index_destroy(struct index *index)
     slot_table_free(&h->nodes);
     epoch_array_free(mem, (void *)(uintptr_t)graph_index_ids(h));
     mem_free(mem, h->deleted);
-    mem_free(mem, h->params);
     pthread_mutex_destroy(&h->lock);
     mem_free(mem, h);
 }

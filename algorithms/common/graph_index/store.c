@@ -1,5 +1,5 @@
-/* store.c - the sections of a file: the parameters, the ids of the nodes, those of the graph, and
- * under INDEX_IP the norm; and the check of the invariants. */
+/* store.c - the sections of a file: the ids of the nodes, those of the graph, and under INDEX_IP the
+ * norm; and the check of the invariants. */
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
@@ -9,27 +9,21 @@
 #include "src/core/mem.h"
 #include "src/core/param.h"
 
-int graph_index_write(struct graph_index *h, struct store_writer *w)
-{
-    epoch_drain(h->epoch); /* retired nodes are free in the file */
-    store_section(w, "ids");
-    store_write(w, graph_index_ids(h), graph_capacity(h->graph) * sizeof(uint64_t));
-    if (h->base.env.metric == INDEX_IP) {
-        store_section(w, "norm");
-        const float bound = graph_bound(h->graph);
-        store_write(w, &bound, sizeof bound);
-    }
-    return graph_save(h->graph, w);
-}
-
-int graph_index_save(struct index *index, struct store_writer *w)
+int graph_index_write(struct index *index, struct store_writer *w)
 {
     struct graph_index *h = (struct graph_index *)index;
 
     pthread_mutex_lock(&h->lock);
-    store_section(w, "params");
-    store_write(w, h->params, logged_own_bytes(index->ops));
-    const int rc = graph_index_write(h, w);
+    epoch_drain(h->epoch); /* retired nodes are free in the file */
+    store_section(w, "ids");
+    store_write(w, graph_index_ids(h), graph_capacity(h->graph) * sizeof(uint64_t));
+    if (index->env.metric == INDEX_IP) {
+        const float bound = graph_bound(h->graph);
+
+        store_section(w, "norm");
+        store_write(w, &bound, sizeof bound);
+    }
+    const int rc = graph_save(h->graph, w);
     pthread_mutex_unlock(&h->lock);
     return rc;
 }
@@ -92,11 +86,12 @@ static int take_norm(struct graph_index *h, const struct store_reader *r)
                : store_corrupt(r, "the greatest norm is not that of a row at least");
 }
 
-static int take_sections(struct graph_index *h, const struct store_reader *r)
+int graph_index_read(struct index *index, struct store_reader *r)
 {
+    struct graph_index *h = (struct graph_index *)index;
     const struct graph_options options = graph_index_options(h);
     struct graph *loaded;
-    int rc = graph_load(&loaded, &h->base.env, h->epoch, &options, r);
+    int rc = graph_load(&loaded, &index->env, h->epoch, &options, r);
 
     if (rc != OK)
         return rc;
@@ -104,52 +99,6 @@ static int take_sections(struct graph_index *h, const struct store_reader *r)
     h->graph = loaded;
     rc = take_ids(h, r);
     return rc == OK ? take_norm(h, r) : rc;
-}
-
-/* The seed in a file is the one in use, which may be the experiment's and of any size. */
-static int take_params(const struct store_reader *r, const struct index_ops *ops, void *params)
-{
-    const struct param *seed = param_find(ops->params, "seed");
-    const void *bytes;
-    const int rc = store_need_params(r, logged_own_bytes(ops), &bytes);
-
-    if (rc != OK)
-        return rc;
-    param_defaults(ops->params, params);
-    memcpy(params, bytes, logged_own_bytes(ops));
-    memset((char *)params + seed->offset, 0, sizeof(int64_t));
-    if (!param_possible(ops->params, params))
-        return store_corrupt(r, "a parameter out of range");
-    memcpy(params, bytes, logged_own_bytes(ops));
-    return OK;
-}
-
-int graph_index_read(struct index **index, const struct index_ops *ops,
-                     const struct graph_index_kind *kind, const struct index_env *env,
-                     const void *params, const struct store_reader *r)
-{
-    int rc = graph_index_create(index, ops, kind, env, params);
-
-    if (rc == OK) {
-        rc = take_sections((struct graph_index *)*index, r);
-        if (rc != OK)
-            graph_index_destroy(*index);
-    }
-    return rc;
-}
-
-int graph_index_load(struct index **index, const struct index_ops *ops,
-                     const struct graph_index_kind *kind, const struct index_env *env,
-                     const struct store_reader *r)
-{
-    void *params = mem_alloc(env->mem, ops->params_bytes);
-    int rc = params ? take_params(r, ops, params)
-                    : fail(env->error, ERR_NO_MEMORY, "%s: out of memory for an index", ops->name);
-
-    if (rc == OK)
-        rc = graph_index_read(index, ops, kind, env, params, r);
-    mem_free(env->mem, params);
-    return rc;
 }
 
 bool graph_index_has(const struct index *index, uint64_t id)

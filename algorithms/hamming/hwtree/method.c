@@ -60,6 +60,7 @@ static const struct param no_knobs[] = { PARAM_END };
 /* Load inserts the codes again: answers are the same, but nodes may have split differently. */
 static const struct code_method method = { .logged = { .ops = &hwtree_ops,
                                                        .version = 1,
+                                                       .params = offsetof(struct hwtree, params),
                                                        .create = hwtree_create,
                                                        .destroy = hwtree_destroy,
                                                        .insert = code_index_insert,
@@ -67,22 +68,13 @@ static const struct code_method method = { .logged = { .ops = &hwtree_ops,
                                                        .has = code_index_has,
                                                        .write = code_index_write,
                                                        .read = code_index_read },
-                                           .params_at = offsetof(struct hwtree, params),
                                            .places = true,
                                            .queries = &hwtree_code_ops,
                                            .put = hwtree_put,
                                            .take = hwtree_take,
                                            .taken = hwtree_pack };
 
-static int create(struct index **index, const struct index_env *env, const void *params)
-{
-    return logged_create(index, &method.logged, env, params);
-}
-
-static int load(struct index **index, const struct index_env *env, const char *dir)
-{
-    return logged_load(index, &method.logged, env, dir);
-}
+LOGGED_CALLS(&method.logged)
 
 const struct index_ops hwtree_ops = {
     .abi = INDEX_ABI,
@@ -95,14 +87,9 @@ const struct index_ops hwtree_ops = {
     .params = param_table,
     .params_bytes = sizeof(struct hwtree_params),
     .knobs = no_knobs,
-    .create = create,
-    .destroy = logged_destroy,
-    .insert = logged_insert,
-    .remove = logged_remove,
+    LOGGED_OPERATIONS,
     .search = code_index_search,
     .range = code_index_range,
-    .save = logged_save,
-    .load = load,
     .stats = hwtree_stats,
     .memory = hwtree_memory,
     .check = hwtree_check,

@@ -110,6 +110,7 @@ static int fill(struct index *index)
 
 static const struct code_method method = { .logged = { .ops = &mih_ops,
                                                        .version = 1,
+                                                       .params = offsetof(struct mih, params),
                                                        .create = mih_create,
                                                        .destroy = mih_destroy,
                                                        .insert = mih_insert,
@@ -117,19 +118,10 @@ static const struct code_method method = { .logged = { .ops = &mih_ops,
                                                        .has = code_index_has,
                                                        .write = code_index_write,
                                                        .read = code_index_read },
-                                           .params_at = offsetof(struct mih, params),
                                            .queries = &mih_code_ops,
                                            .fill = fill };
 
-static int create(struct index **index, const struct index_env *env, const void *params)
-{
-    return logged_create(index, &method.logged, env, params);
-}
-
-static int load(struct index **index, const struct index_env *env, const char *dir)
-{
-    return logged_load(index, &method.logged, env, dir);
-}
+LOGGED_CALLS(&method.logged)
 
 const struct index_ops mih_ops = {
     .abi = INDEX_ABI,
@@ -142,14 +134,9 @@ const struct index_ops mih_ops = {
     .params = param_table,
     .params_bytes = sizeof(struct mih_params),
     .knobs = no_options,
-    .create = create,
-    .destroy = logged_destroy,
-    .insert = logged_insert,
-    .remove = logged_remove,
+    LOGGED_OPERATIONS,
     .search = code_index_search,
     .range = code_index_range,
-    .save = logged_save,
-    .load = load,
     .stats = mih_stats,
     .memory = mih_memory,
     .check = mih_check,

@@ -123,6 +123,7 @@ static int mtree_memory(const struct index *index, struct memory_use *use)
 
 static const struct code_method method = { .logged = { .ops = &mtree_ops,
                                                        .version = 1,
+                                                       .params = offsetof(struct mtree, params),
                                                        .create = mtree_create,
                                                        .destroy = mtree_destroy,
                                                        .insert = code_index_insert,
@@ -130,21 +131,12 @@ static const struct code_method method = { .logged = { .ops = &mtree_ops,
                                                        .has = code_index_has,
                                                        .write = code_index_write,
                                                        .read = code_index_read },
-                                           .params_at = offsetof(struct mtree, params),
                                            .places = true,
                                            .queries = &mtree_code_ops,
                                            .put = mtree_put,
                                            .take = mtree_take };
 
-static int create(struct index **index, const struct index_env *env, const void *params)
-{
-    return logged_create(index, &method.logged, env, params);
-}
-
-static int load(struct index **index, const struct index_env *env, const char *dir)
-{
-    return logged_load(index, &method.logged, env, dir);
-}
+LOGGED_CALLS(&method.logged)
 
 /* ----------------------------------------------------------------------------------- table */
 
@@ -161,14 +153,9 @@ const struct index_ops mtree_ops = {
     .params = param_table,
     .params_bytes = sizeof(struct mtree_params),
     .knobs = no_knobs,
-    .create = create,
-    .destroy = logged_destroy,
-    .insert = logged_insert,
-    .remove = logged_remove,
+    LOGGED_OPERATIONS,
     .search = code_index_search,
     .range = code_index_range,
-    .save = logged_save,
-    .load = load,
     .stats = mtree_stats,
     .memory = mtree_memory,
     .check = mtree_check,

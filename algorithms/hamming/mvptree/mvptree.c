@@ -135,6 +135,7 @@ static int fill(struct index *index)
 
 static const struct code_method method = { .logged = { .ops = &mvptree_ops,
                                                        .version = 1,
+                                                       .params = offsetof(struct mvptree, params),
                                                        .create = mvptree_create,
                                                        .destroy = mvptree_destroy,
                                                        .insert = code_index_insert,
@@ -142,22 +143,13 @@ static const struct code_method method = { .logged = { .ops = &mvptree_ops,
                                                        .has = code_index_has,
                                                        .write = code_index_write,
                                                        .read = code_index_read },
-                                           .params_at = offsetof(struct mvptree, params),
                                            .places = true,
                                            .queries = &mvptree_code_ops,
                                            .put = mvptree_put,
                                            .take = mvptree_take,
                                            .fill = fill };
 
-static int create(struct index **index, const struct index_env *env, const void *params)
-{
-    return logged_create(index, &method.logged, env, params);
-}
-
-static int load(struct index **index, const struct index_env *env, const char *dir)
-{
-    return logged_load(index, &method.logged, env, dir);
-}
+LOGGED_CALLS(&method.logged)
 
 /* ----------------------------------------------------------------------------------- table */
 
@@ -174,14 +166,9 @@ const struct index_ops mvptree_ops = {
     .params = param_table,
     .params_bytes = sizeof(struct mvptree_params),
     .knobs = no_knobs,
-    .create = create,
-    .destroy = logged_destroy,
-    .insert = logged_insert,
-    .remove = logged_remove,
+    LOGGED_OPERATIONS,
     .search = code_index_search,
     .range = code_index_range,
-    .save = logged_save,
-    .load = load,
     .stats = mvptree_stats,
     .memory = mvptree_memory,
     .check = mvptree_check,

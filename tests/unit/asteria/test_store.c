@@ -170,8 +170,8 @@ static void test_nonsense(void **state)
     take_apart(&s, dirs[1], &x);
     for (size_t i = 0; i < x.n; i++) {
         const struct store_entry *e = &x.entries[i];
-        const bool numbers = strncmp(e->tag, "meta", 4) == 0 || strncmp(e->tag, "ids", 3) == 0 ||
-                             strncmp(e->tag, "places", 6) == 0 ||
+        const bool numbers = strncmp(e->tag, "meta", 4) == 0 || strncmp(e->tag, "params", 6) == 0 ||
+                             strncmp(e->tag, "ids", 3) == 0 || strncmp(e->tag, "places", 6) == 0 ||
                              strncmp(e->tag, "waiting", 7) == 0 ||
                              strncmp(e->tag, "free", 4) == 0 || strncmp(e->tag, "gen", 3) == 0 ||
                              strncmp(e->tag, "buckets", 7) == 0 ||
@@ -231,19 +231,23 @@ static void test_impossible(void **state)
     } cases[] = {
         { "rows", 8, &wild, sizeof wild },
         { "turn0", 64, &wild, sizeof wild },
-        { "meta", offsetof(struct asteria_params, degree), &none, sizeof none },
-        { "meta", offsetof(struct asteria_params, centering), &(const char){ 5 }, 1 },
+        { "params", offsetof(struct asteria_params, degree), &none, sizeof none },
+        { "params", offsetof(struct asteria_params, centering), &(const char){ 5 }, 1 },
         { "meta", offsetof(struct asteria_snapshot_meta, has_graph), &zero,
           4 },                                  /* which has all rows */
         { "waiting", 0, &all, 8 },              /* live slots, too */
         { "words0", 7, &(const char){ 1 }, 1 }, /* bits beyond the word */
-        { "meta", offsetof(struct asteria_params, address_bits), &(const int64_t){ 13 }, 8 },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         write_again(&s, &x, dirs[1], section_of(&x, cases[i].tag), 0, cases[i].at, cases[i].instead,
                     cases[i].n);
         assert_code(small_load(&s, dirs[1]), ERR_CORRUPT, &s.bench.error);
     }
+    write_again(&s, &x, dirs[1], section_of(&x, "params"), 0,
+                offsetof(struct asteria_params, address_bits), &(const int64_t){ 13 }, 8);
+    const int rc = small_load(&s, dirs[1]);
+    assert_non_null(strstr(s.bench.error.text, "asteria.index: asteria: address_bits is 13"));
+    assert_code(rc, ERR_ARGUMENT, &s.bench.error);
     free(x.all.at);
     end_saved(&s, dirs);
 }

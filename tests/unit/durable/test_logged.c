@@ -15,18 +15,19 @@
 
 enum { ROWS = 64 };
 
+struct toy_params {
+    int64_t wal, checkpoint_mb;
+};
+
 struct toy {
     union {
         struct index base;
         struct logged_index logged;
     };
+    struct toy_params params;
     size_t n, calls, fails_at; /* fails_at: the row that the next change does not get to; 0: none */
     uint64_t trained, ids[ROWS];
     float rows[ROWS];
-};
-
-struct toy_params {
-    int64_t wal, checkpoint_mb;
 };
 
 static struct toy *toy_of(const struct index *index)
@@ -114,24 +115,25 @@ static int toy_write(struct index *index, struct store_writer *w)
     return OK;
 }
 
-static int toy_read(struct index **index, const struct logged_method *m,
-                    const struct index_env *env, struct store_reader *r)
+static int toy_read(struct index *index, struct store_reader *r)
 {
     const size_t bytes = sizeof(struct toy) - offsetof(struct toy, trained);
     const void *n, *all;
 
-    assert_ok(toy_new(index, m->ops, env, NULL), env->error);
-    assert_ok(store_need(r, "n", sizeof(size_t), &n, NULL), env->error);
-    assert_ok(store_need(r, "all", bytes, &all, NULL), env->error);
-    memcpy(&toy_of(*index)->n, n, sizeof(size_t));
-    memcpy(&toy_of(*index)->trained, all, bytes);
+    assert_ok(store_need(r, "n", sizeof(size_t), &n, NULL), r->error);
+    assert_ok(store_need(r, "all", bytes, &all, NULL), r->error);
+    memcpy(&toy_of(index)->n, n, sizeof(size_t));
+    memcpy(&toy_of(index)->trained, all, bytes);
     return OK;
 }
 
 static const struct param options[] = { LOGGED_OPTIONS(struct toy_params), PARAM_END };
-static const struct index_ops toy_ops = { .name = "toy", .params = options };
+static const struct index_ops toy_ops = { .name = "toy",
+                                          .params = options,
+                                          .params_bytes = sizeof(struct toy_params) };
 static const struct logged_method toy = { .ops = &toy_ops,
                                           .version = 1,
+                                          .params = offsetof(struct toy, params),
                                           .create = toy_new,
                                           .destroy = toy_destroy,
                                           .insert = toy_insert,

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "algorithms/common/durable/store_file.h"
+#include "src/core/param.h"
 
 #define NAME "some.index"
 static const struct store_identity identity = { "tester", 3, 7, INDEX_F32, INDEX_COS };
@@ -33,8 +34,6 @@ static int write_one(const char *dir, const struct file_fault *fault, unsigned v
     store_section(&w, "big");
     store_write(&w, big, sizeof big);
     store_section(&w, "none");
-    store_section(&w, "params");
-    store_write(&w, big, 16);
     store_section(&w, "last");
     store_write(&w, big, 100);
     return store_commit(&w);
@@ -65,9 +64,6 @@ static int read_one(const char *dir, unsigned version, struct error *err)
     assert_null(store_find(&r, "other", &n));
     assert_code(store_need(&r, "other", SIZE_MAX, &bytes, NULL), ERR_CORRUPT, err);
     assert_code(store_need(&r, "pieces", 999, &bytes, NULL), ERR_CORRUPT, err);
-    assert_ok(store_need_params(&r, 16, &bytes), err);
-    assert_memory_equal(bytes, big, 16);
-    assert_code(store_need_params(&r, 24, &bytes), ERR_VERSION, err);
     store_close(&r);
     store_close(&r);
     return OK;
@@ -83,6 +79,52 @@ static void test_round_trip(void **state)
     assert_ok(read_one(dir, 1, &e), &e);
     assert_ok(write_one(dir, NULL, 2, &e), &e);
     assert_ok(read_one(dir, 2, &e), &e);
+    test_dir_remove(dir);
+}
+
+/* A seed may have been taken from the experiment; other options are within their ranges. */
+static void test_params(void **state)
+{
+    (void)state;
+    struct options {
+        int64_t width, seed, later;
+    };
+    static const struct param table[] = { PARAM_INT(struct options, width, 1, 1, 8, ""),
+                                          PARAM_INT(struct options, seed, 0, 0, 9, ""),
+                                          PARAM_INT(struct options, later, 7, 1, 8, ""),
+                                          PARAM_END };
+    static const struct {
+        struct options saved;
+        size_t written, read;
+        int code;
+    } cases[] = {
+        { { 5, INT64_MAX, 3 }, 16, 16, OK },          { { 5, 2, 3 }, 24, 24, OK },
+        { { 9, 2, 3 }, 16, 16, ERR_CORRUPT },         { { 5, 2, 9 }, 24, 24, ERR_CORRUPT },
+        { { 5, 2, 3 }, 16, 24, ERR_VERSION },         { { 5, 2, 3 }, 24, 16, ERR_VERSION },
+        { { 0, INT64_MAX, 3 }, 16, 16, ERR_CORRUPT }, { { 5, 2, 3 }, 0, 16, ERR_VERSION },
+    };
+    char dir[PATH_MAX];
+    struct error e = { 0 };
+
+    test_dir_make(dir);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        static struct store_writer w;
+        struct store_reader r;
+        struct options found;
+
+        (void)store_begin(&w, dir, NAME, &identity, NULL, &e);
+        store_section(&w, cases[i].written > 0 ? "params" : "none");
+        store_write(&w, &cases[i].saved, cases[i].written);
+        assert_ok(store_commit(&w), &e);
+        assert_ok(store_open(&r, dir, NAME, &identity, &e), &e);
+        const int rc = store_read_params(&r, table, cases[i].read, &found);
+        if (rc == OK) {
+            assert_memory_equal(&found, &cases[i].saved, cases[i].read);
+            assert_int_equal(found.later, cases[i].read < sizeof found ? 7 : 3);
+        }
+        assert_code(rc, cases[i].code, &e);
+        store_close(&r);
+    }
     test_dir_remove(dir);
 }
 
@@ -252,10 +294,10 @@ static void test_abort_and_bad_folders(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_round_trip),
-                                        cmocka_unit_test(test_identity),
-                                        cmocka_unit_test(test_damage),
-                                        cmocka_unit_test(test_failing_calls),
-                                        cmocka_unit_test(test_abort_and_bad_folders) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_identity),
+        cmocka_unit_test(test_params),        cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_failing_calls), cmocka_unit_test(test_abort_and_bad_folders)
+    };
     return test_run("store_file", tests);
 }

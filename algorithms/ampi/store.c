@@ -25,57 +25,76 @@ struct stored_cluster {
     uint32_t has_axes, has_sketch;
 };
 
-static void save_clusters(const struct ampi *a, struct store_writer *w)
+struct values {
+    const struct stored_meta *meta;
+    const float *axes, *centroids, *origins, *centre;
+    const struct stored_cluster *clusters;
+    const float *own_axes, *sketches, *rows;
+    const uint32_t *cones, *members;
+    const uint64_t *ids;
+};
+
+static void write_clusters(struct store_writer *w, const struct ampi_partition *p)
 {
-    const struct ampi_partition *p = &a->part;
-    size_t dim = a->base.env.dim;
-    store_section(w, "axes");
-    store_write(w, a->axes, a->fans * dim * sizeof *a->axes);
-    store_section(w, "centroids");
-    store_write(w, p->centroids, p->n * dim * sizeof *p->centroids);
-    store_section(w, "origins");
-    store_write(w, p->origins, p->n * dim * sizeof *p->origins);
-    store_section(w, "centre");
-    store_write(w, p->centre, p->n * a->fans * sizeof *p->centre);
-    store_section(w, "clusters");
     for (size_t i = 0; i < p->n; i++) {
         const struct ampi_cluster *c = &p->cluster[i];
-        struct stored_cluster stored = {
+        const struct stored_cluster stored = {
             c->weight,    c->drifted, c->live,    c->unchecked, c->since,       c->drift_rebuilds,
             c->refreshes, c->angle,   c->leading, c->axes != 0, c->sketch != 0,
         };
         store_write(w, &stored, sizeof stored);
     }
-    store_section(w, "own axes");
-    for (size_t i = 0; i < p->n; i++)
-        if (p->cluster[i].axes)
-            store_write(w, p->cluster[i].axes, a->fans * dim * sizeof *a->axes);
-    store_section(w, "sketches");
-    for (size_t i = 0; i < p->n; i++)
-        if (p->cluster[i].sketch)
-            store_write(w, p->cluster[i].sketch, a->rank * dim * sizeof *a->axes);
 }
 
-static void save_cones(const struct ampi *a, struct store_writer *w)
+static int fields(struct store_fields *f, const struct ampi *a, struct values *v)
 {
-    size_t cones = a->part.n * a->fans;
-    store_section(w, "cones");
-    for (size_t i = 0; i < cones; i++)
-        store_write(w, &a->part.cones[i].n, sizeof a->part.cones[i].n);
-    store_section(w, "members");
-    for (size_t i = 0; i < cones; i++)
-        store_write(w, a->part.cones[i].slots, a->part.cones[i].n * sizeof *a->part.cones[i].slots);
-    store_section(w, "ids");
-    store_write(w, a->slots.id, a->slots.n * sizeof *a->slots.id);
-    store_section(w, "rows");
-    for (size_t s = 0; s < a->slots.n; s++)
-        if (a->slots.id[s] != INDEX_NO_ID)
-            store_write(w, ampi_row(a, s), a->base.env.dim * sizeof(float));
-}
-
-static void save_meta(const struct ampi *a, struct store_writer *w)
-{
+    const size_t dim = a->base.env.dim, axes = a->fans * dim * sizeof(float),
+                 sketch = a->rank * dim * sizeof(float);
     const struct ampi_partition *p = &a->part;
+    store_field(f, "meta", &v->meta, 1, sizeof *v->meta);
+    if (f->code)
+        return f->code;
+    const struct stored_meta *m = v->meta;
+    const uint64_t n = m->n_clusters;
+    if (f->r && (n < 1 || n > UINT32_MAX / 128 || m->n_slots >= SLOT_NONE))
+        return f->code = store_corrupt(f->r, "a count is out of range");
+    store_field(f, "axes", &v->axes, 1, axes);
+    store_field(f, "centroids", &v->centroids, n, dim * sizeof *v->centroids);
+    store_field(f, "origins", &v->origins, n, dim * sizeof *v->origins);
+    store_field(f, "centre", &v->centre, n, a->fans * sizeof *v->centre);
+    if (store_pieces(f, "clusters", &v->clusters, n, sizeof *v->clusters))
+        write_clusters(f->w, p);
+    if (store_pieces(f, "own axes", &v->own_axes, m->n_own_axes, axes))
+        for (size_t i = 0; i < n; i++)
+            if (p->cluster[i].axes)
+                store_write(f->w, p->cluster[i].axes, axes);
+    if (store_pieces(f, "sketches", &v->sketches, m->n_sketches, sketch))
+        for (size_t i = 0; i < n; i++)
+            if (p->cluster[i].sketch)
+                store_write(f->w, p->cluster[i].sketch, sketch);
+    if (store_pieces(f, "cones", &v->cones, n, a->fans * sizeof *v->cones))
+        for (size_t i = 0; i < n * a->fans; i++)
+            store_write(f->w, &p->cones[i].n, sizeof *v->cones);
+    if (store_pieces(f, "members", &v->members, m->n_members, sizeof *v->members))
+        for (size_t i = 0; i < n * a->fans; i++)
+            store_write(f->w, p->cones[i].slots, p->cones[i].n * sizeof *v->members);
+    store_field(f, "ids", &v->ids, m->n_slots, sizeof *v->ids);
+    if (store_pieces(f, "rows", &v->rows, m->n_vectors, dim * sizeof *v->rows))
+        for (size_t s = 0; s < m->n_slots; s++)
+            if (a->slots.id[s] != INDEX_NO_ID)
+                store_write(f->w, ampi_row(a, s), dim * sizeof *v->rows);
+    return f->code;
+}
+
+/* Removes tombstones first, so that this index continues exactly as one loaded from the file. */
+int ampi_write(struct index *index, struct store_writer *w)
+{
+    const struct ampi *a = ampi_of(index);
+    const struct ampi_partition *p = &a->part;
+    bool more;
+    const int rc = ampi_maintain(index, 0, &more);
+    if (rc)
+        return rc;
     struct stored_meta meta = { .counters = a->counters,
                                 .n_clusters = p->n,
                                 .n_slots = a->slots.n,
@@ -91,105 +110,61 @@ static void save_meta(const struct ampi *a, struct store_writer *w)
     }
     for (size_t i = 0; i < p->n * a->fans; i++)
         meta.n_members += p->cones[i].n;
-    store_section(w, "meta");
-    store_write(w, &meta, sizeof meta);
+    struct values v = { .meta = &meta,
+                        .axes = a->axes,
+                        .centroids = p->centroids,
+                        .origins = p->origins,
+                        .centre = p->centre,
+                        .ids = a->slots.id };
+    return fields(&(struct store_fields){ .w = w }, a, &v);
 }
 
-/* Removes tombstones first, so that this index continues exactly as one loaded from the file. */
-int ampi_write(struct index *index, struct store_writer *w)
+static int counts_add_up(const struct store_reader *r, const struct ampi *a, const struct values *v)
 {
-    bool more;
-    const int rc = ampi_maintain(index, 0, &more);
-    if (rc)
-        return rc;
-    save_meta(ampi_of(index), w);
-    save_clusters(ampi_of(index), w);
-    save_cones(ampi_of(index), w);
-    return OK;
-}
-
-struct loading {
-    struct store_reader *reader;
-    const struct stored_meta *meta;
-    const struct stored_cluster *clusters;
-    const float *axes, *centroids, *origins, *centre, *own_axes, *sketches, *rows;
-    const uint32_t *cones, *members;
-    const uint64_t *ids;
-};
-
-static int find_sections(struct loading *l, const struct ampi *a)
-{
-    const size_t dim = a->base.env.dim, fans = a->fans;
-    int rc = store_need_array(l->reader, "meta", 1, sizeof *l->meta, &l->meta);
-    if (rc)
-        return rc;
-    const struct stored_meta *m = l->meta;
-    if (m->n_clusters < 1 || m->n_clusters > UINT32_MAX / 128 || m->n_slots >= SLOT_NONE)
-        return store_corrupt(l->reader, "a count is out of range");
-    const struct {
-        const char *tag;
-        uint64_t n;
-        size_t each;
-        void *out;
-    } sections[] = {
-        { "axes", 1, fans * dim * sizeof(float), &l->axes },
-        { "centroids", m->n_clusters, dim * sizeof(float), &l->centroids },
-        { "origins", m->n_clusters, dim * sizeof(float), &l->origins },
-        { "centre", m->n_clusters, fans * sizeof(float), &l->centre },
-        { "clusters", m->n_clusters, sizeof *l->clusters, &l->clusters },
-        { "own axes", m->n_own_axes, fans * dim * sizeof(float), &l->own_axes },
-        { "sketches", m->n_sketches, a->rank * dim * sizeof(float), &l->sketches },
-        { "cones", m->n_clusters, fans * sizeof *l->cones, &l->cones },
-        { "members", m->n_members, sizeof *l->members, &l->members },
-        { "ids", m->n_slots, sizeof *l->ids, &l->ids },
-        { "rows", m->n_vectors, dim * sizeof(float), &l->rows },
-    };
-    for (size_t i = 0; i < sizeof sections / sizeof *sections && !rc; i++)
-        rc = store_need_array(l->reader, sections[i].tag, sections[i].n, sections[i].each,
-                              sections[i].out);
+    const struct stored_meta *m = v->meta;
     uint64_t members = 0, own_axes = 0, sketches = 0, live = 0;
-    for (size_t i = 0; i < m->n_clusters * fans && !rc; i++)
-        members += l->cones[i];
-    for (size_t i = 0; i < m->n_clusters && !rc; i++) {
-        own_axes += l->clusters[i].has_axes;
-        sketches += l->clusters[i].has_sketch;
+    for (size_t i = 0; i < m->n_clusters * a->fans; i++)
+        members += v->cones[i];
+    for (size_t i = 0; i < m->n_clusters; i++) {
+        own_axes += v->clusters[i].has_axes;
+        sketches += v->clusters[i].has_sketch;
     }
-    for (size_t i = 0; i < m->n_slots && !rc; i++)
-        live += l->ids[i] != INDEX_NO_ID;
-    if (!rc && (members != m->n_members || own_axes != m->n_own_axes || sketches != m->n_sketches ||
-                live != m->n_vectors))
-        return store_corrupt(l->reader, "its counts do not add up");
-    return rc;
+    for (size_t i = 0; i < m->n_slots; i++)
+        live += v->ids[i] != INDEX_NO_ID;
+    return members == m->n_members && own_axes == m->n_own_axes && sketches == m->n_sketches &&
+                   live == m->n_vectors
+               ? OK
+               : store_corrupt(r, "its counts do not add up");
 }
 
-static int load_slots(struct ampi *a, const struct loading *l)
+static int load_slots(struct ampi *a, const struct store_reader *r, const struct values *v)
 {
     size_t dim = a->base.env.dim;
-    const float *row = l->rows;
-    int rc = ampi_slots_reserve(a, l->meta->n_slots);
-    for (size_t s = 0; !rc && s < l->meta->n_slots; s++) {
-        if (l->ids[s] == INDEX_NO_ID) {
+    const float *row = v->rows;
+    int rc = ampi_slots_reserve(a, v->meta->n_slots);
+    for (size_t s = 0; !rc && s < v->meta->n_slots; s++) {
+        if (v->ids[s] == INDEX_NO_ID) {
             a->slots.n++;
             a->slots.id[s] = INDEX_NO_ID;
             memset(ampi_filed(a, &a->part, s), 0xff, a->copies * sizeof *a->part.filed);
             continue;
         }
-        if (idmap_get(&a->slots.ids, l->ids[s], NULL))
-            return store_corrupt(l->reader, "an id occurs twice");
-        (void)ampi_slot_take(a, l->ids[s], row);
+        if (idmap_get(&a->slots.ids, v->ids[s], NULL))
+            return store_corrupt(r, "an id occurs twice");
+        (void)ampi_slot_take(a, v->ids[s], row);
         row += dim;
     }
-    for (size_t s = l->meta->n_slots; !rc && s-- > 0;)
-        if (l->ids[s] == INDEX_NO_ID)
+    for (size_t s = v->meta->n_slots; !rc && s-- > 0;)
+        if (v->ids[s] == INDEX_NO_ID)
             a->slots.free[a->slots.n_free++] = (uint32_t)s;
     return rc;
 }
 
 /* Adds the slot to this cluster, or counts one more of its cones. */
-static int file_member(struct ampi *a, const struct loading *l, uint32_t slot, size_t cluster)
+static int file_member(struct ampi *a, const struct store_reader *r, uint32_t slot, size_t cluster)
 {
     if (slot >= a->slots.n || a->slots.id[slot] == INDEX_NO_ID)
-        return store_corrupt(l->reader, "a cone names a slot that is not in use");
+        return store_corrupt(r, "a cone names a slot that is not in use");
     uint32_t *filed = ampi_filed(a, &a->part, slot);
     for (size_t j = 0; j < a->copies; j++) {
         if (filed[j] == cluster)
@@ -199,22 +174,22 @@ static int file_member(struct ampi *a, const struct loading *l, uint32_t slot, s
             return OK;
         }
     }
-    return store_corrupt(l->reader, "a vector is in more clusters than it may");
+    return store_corrupt(r, "a vector is in more clusters than it may");
 }
 
-static int load_cone(struct ampi *a, const struct loading *l, size_t cluster, size_t fan,
-                     const uint32_t *members)
+static int load_cone(struct ampi *a, const struct store_reader *r, const struct values *v,
+                     size_t cluster, size_t fan, const uint32_t *members)
 {
     struct mem *mem = a->base.env.mem;
     struct ampi_cone *cone = ampi_cone(a, &a->part, cluster, fan);
-    size_t n = l->cones[cluster * a->fans + fan];
+    size_t n = v->cones[cluster * a->fans + fan];
     float *projections = mem_array(mem, n * a->fans, sizeof *projections);
     struct ampi_entry *entries = mem_array(mem, n, sizeof *entries);
     int rc = OK;
     if (!projections || !entries || !ampi_cone_reserve(a, cone, n))
         rc = fail(a->base.env.error, ERR_NO_MEMORY, "load: out of memory");
     for (size_t i = 0; i < n && !rc; i++) {
-        rc = file_member(a, l, members[i], cluster);
+        rc = file_member(a, r, members[i], cluster);
         if (!rc)
             ampi_project(a, ampi_row(a, members[i]), ampi_axes(a, &a->part.cluster[cluster]),
                          projections + i * a->fans);
@@ -241,17 +216,17 @@ static float *copy(struct mem *mem, const float **from, size_t n)
     return to;
 }
 
-static int load_clusters(struct ampi *a, const struct loading *l)
+static int load_clusters(struct ampi *a, const struct store_reader *r, const struct values *v)
 {
     const struct index_env *env = &a->base.env;
-    const float *own_axes = l->own_axes, *sketches = l->sketches;
-    const uint32_t *members = l->members;
+    const float *own_axes = v->own_axes, *sketches = v->sketches;
+    const uint32_t *members = v->members;
     int rc = OK;
-    memcpy(a->part.origins, l->origins, a->part.n * env->dim * sizeof *a->part.origins);
-    memcpy(a->part.centre, l->centre, a->part.n * a->fans * sizeof *a->part.centre);
-    a->part.norm_sq_max = l->meta->norm_sq_max;
+    memcpy(a->part.origins, v->origins, a->part.n * env->dim * sizeof *a->part.origins);
+    memcpy(a->part.centre, v->centre, a->part.n * a->fans * sizeof *a->part.centre);
+    a->part.norm_sq_max = v->meta->norm_sq_max;
     for (size_t i = 0; i < a->part.n && !rc; i++) {
-        const struct stored_cluster *s = &l->clusters[i];
+        const struct stored_cluster *s = &v->clusters[i];
         struct ampi_cluster *c = &a->part.cluster[i];
         *c = (struct ampi_cluster){ .live = (uint32_t)s->live,
                                     .weight = s->weight,
@@ -269,7 +244,7 @@ static int load_clusters(struct ampi *a, const struct loading *l)
         if ((s->has_axes && !c->axes) || (s->has_sketch && !c->sketch))
             rc = fail(env->error, ERR_NO_MEMORY, "load: out of memory");
         for (size_t f = 0; f < a->fans && !rc; f++) {
-            rc = load_cone(a, l, i, f, members);
+            rc = load_cone(a, r, v, i, f, members);
             members += ampi_cone(a, &a->part, i, f)->n;
         }
     }
@@ -279,23 +254,25 @@ static int load_clusters(struct ampi *a, const struct loading *l)
 int ampi_read(struct index *index, struct store_reader *r)
 {
     struct ampi *a = ampi_of(index);
-    struct loading l = { .reader = r };
-    int rc = find_sections(&l, a);
+    struct values v = { 0 };
+    int rc = fields(&(struct store_fields){ .r = r }, a, &v);
+    if (!rc)
+        rc = counts_add_up(r, a, &v);
     if (rc)
         return rc;
-    memcpy(a->axes, l.axes, a->fans * index->env.dim * sizeof *a->axes);
+    memcpy(a->axes, v.axes, a->fans * index->env.dim * sizeof *a->axes);
     ampi_partition_close(a, &a->part);
-    rc = ampi_partition_open(a, &a->part, l.centroids, l.meta->n_clusters);
+    rc = ampi_partition_open(a, &a->part, v.centroids, v.meta->n_clusters);
     if (!rc)
-        rc = load_slots(a, &l);
+        rc = load_slots(a, r, &v);
     if (!rc)
-        rc = load_clusters(a, &l);
+        rc = load_clusters(a, r, &v);
     if (rc)
         return rc;
-    a->provisional = l.meta->provisional != 0;
-    a->built = l.meta->built != 0;
-    a->retrain_at = l.meta->retrain_at;
-    a->counters = l.meta->counters;
-    a->longest = l.meta->longest;
+    a->provisional = v.meta->provisional != 0;
+    a->built = v.meta->built != 0;
+    a->retrain_at = v.meta->retrain_at;
+    a->counters = v.meta->counters;
+    a->longest = v.meta->longest;
     return ampi_check(index, NULL);
 }

@@ -18,7 +18,7 @@
 #include "src/core/mem.h"
 
 struct stored_meta {
-    uint64_t n_lists, n_vectors, n_filed;
+    uint64_t n_lists, n_vectors, n_filed, n_blocks;
     uint64_t provisional, retrain_at;
     uint64_t queries;
     uint64_t isa;           /* of the kernels that made the codes */
@@ -54,6 +54,16 @@ static void each_row(const struct divf *d, uint32_t *ordinals,
     }
 }
 
+struct values {
+    const struct stored_meta *meta;
+    const struct stored_list *lists;
+    const float *centroids, *lift;
+    const uint32_t *filed;
+    const unsigned char *codes, *rows;
+    const uint64_t *ids;
+};
+
+/* What each_row() writes. */
 struct saving {
     const struct divf *d;
     struct store_writer *writer;
@@ -82,74 +92,56 @@ static void save_vector(void *to, uint32_t slot, bool first)
         store_write(s->writer, divf_row(&d->lists, slot), d->vectors.element_bytes);
 }
 
-static void save_meta(const struct divf *d, struct store_writer *w)
-{
-    struct stored_meta meta = { .n_lists = d->lists.n,
-                                .n_vectors = d->slots.ids.n,
-                                .n_filed = d->lists.live,
-                                .provisional = d->provisional,
-                                .retrain_at = d->retrain_at,
-                                .queries = atomic_load(&d->queries),
-                                .isa = d->env.kernels->isa,
-                                .shared_sketch = d->lists.sketch == d->lists.quantizer,
-                                .counters = d->counters,
-                                .stop = d->stop };
-    store_section(w, "meta");
-    store_write(w, &meta, sizeof meta);
-    store_section(w, "centroids");
-    store_write(w, d->lists.centroids, d->lists.n * d->env.dim * sizeof(float));
-    if (d->space.kind == DIVF_LIFTED) {
-        store_section(w, "lift");
-        store_write(w, &d->lists.space.lift, sizeof d->lists.space.lift);
-    }
-    store_section(w, "lists");
-    for (size_t i = 0; i < d->lists.n; i++) {
-        const struct divf_list *l = d->lists.list[i];
-        struct stored_list stored = { l->rows, l->last_split_round, l->uniform,
-                                      atomic_load_explicit(&l->probes, memory_order_relaxed),
-                                      (double)l->error };
-        store_write(w, &stored, sizeof stored);
-    }
-}
-
-/* ERR_NO_MEMORY, nothing written. */
-static int save_quantizer(const struct divf *d, struct store_writer *w, const char *tag,
-                          const struct quantizer *q)
-{
-    size_t n = quantizer_save(q, NULL);
-    void *bytes = mem_zalloc(d->env.mem, n);
-    if (!bytes)
-        return fail(d->env.error, ERR_NO_MEMORY, "save: out of memory for a quantizer");
-    (void)quantizer_save(q, bytes);
-    store_section(w, tag);
-    store_write(w, bytes, n);
-    mem_free(d->env.mem, bytes);
-    return OK;
-}
-
-static int save_quantizers(const struct divf *d, struct store_writer *w)
-{
-    const struct divf_lists *l = &d->lists;
-    int rc = l->quantizer ? save_quantizer(d, w, "quantizer", l->quantizer) : OK;
-    if (!rc && l->sketch && l->sketch != l->quantizer)
-        rc = save_quantizer(d, w, "sketch", l->sketch);
-    return rc;
-}
-
 static size_t blocks_of(uint64_t rows)
 {
     return (size_t)((rows + CHUNK_VECTORS - 1) / CHUNK_VECTORS);
 }
 
+static void save_lists(const struct divf_lists *lists, struct store_writer *w)
+{
+    for (size_t i = 0; i < lists->n; i++) {
+        const struct divf_list *l = lists->list[i];
+        const struct stored_list stored = { l->rows, l->last_split_round, l->uniform,
+                                            atomic_load_explicit(&l->probes, memory_order_relaxed),
+                                            (double)l->error };
+        store_write(w, &stored, sizeof stored);
+    }
+}
+
 static void save_codes(const struct divf_lists *lists, struct store_writer *w)
 {
-    if (!lists->quantizer)
-        return;
-    store_section(w, "codes");
     for (size_t i = 0; i < lists->n; i++)
         for (size_t c = 0; c < blocks_of(lists->list[i]->rows); c++)
             store_write(w, divf_chunk_at(lists->chunks, lists->list[i]->chunks[c])->block,
                         lists->quantizer->block_bytes);
+}
+
+/* The quantizers are those of the index, or are read into them. ordinals: space to write. */
+static int fields(struct store_fields *f, const struct divf *d, struct values *v,
+                  struct quantizer **quantizer, struct quantizer **sketch, uint32_t *ordinals)
+{
+    const struct divf_space *space = &d->space;
+    struct saving s = { d, f->w, ordinals };
+    if (store_field(f, "meta", &v->meta, 1, sizeof *v->meta))
+        return f->code;
+    const struct stored_meta *m = v->meta;
+    store_field(f, "centroids", &v->centroids, m->n_lists, space->dim * sizeof *v->centroids);
+    if (space->kind == DIVF_LIFTED)
+        store_field(f, "lift", &v->lift, 1, sizeof *v->lift);
+    if (store_pieces(f, "lists", &v->lists, m->n_lists, sizeof *v->lists))
+        save_lists(&d->lists, f->w);
+    quantizer_field(f, "quantizer", &d->env, quantizer);
+    if (!m->shared_sketch)
+        quantizer_field(f, "sketch", &d->env, sketch);
+    if (store_pieces(f, "filed", &v->filed, m->n_filed, sizeof *v->filed))
+        each_row(d, ordinals, save_filed, &s);
+    if (*quantizer && store_pieces(f, "codes", &v->codes, m->n_blocks, (*quantizer)->block_bytes))
+        save_codes(&d->lists, f->w);
+    if (store_pieces(f, "ids", &v->ids, m->n_vectors, sizeof *v->ids))
+        each_row(d, ordinals, save_id, &s);
+    if (store_pieces(f, "rows", &v->rows, m->n_vectors, space->row_bytes))
+        each_row(d, ordinals, save_vector, &s);
+    return f->code;
 }
 
 /* Compacts the lists first, so that this index continues exactly as one loaded from the file. */
@@ -167,98 +159,72 @@ int divf_write(struct index *index, struct store_writer *w)
     if (!ordinals)
         return fail(env->error, ERR_NO_MEMORY, "save: out of memory for the numbers of %zu vectors",
                     d->slots.ids.n);
-    struct saving s = { d, w, ordinals };
-    save_meta(d, w);
-    rc = save_quantizers(d, w);
-    store_section(w, "filed");
-    each_row(d, ordinals, save_filed, &s);
-    save_codes(&d->lists, w);
-    store_section(w, "ids");
-    each_row(d, ordinals, save_id, &s);
-    store_section(w, "rows");
-    each_row(d, ordinals, save_vector, &s);
+    struct stored_meta meta = { .n_lists = d->lists.n,
+                                .n_vectors = d->slots.ids.n,
+                                .n_filed = d->lists.live,
+                                .provisional = d->provisional,
+                                .retrain_at = d->retrain_at,
+                                .queries = atomic_load(&d->queries),
+                                .isa = d->env.kernels->isa,
+                                .shared_sketch = d->lists.sketch == d->lists.quantizer,
+                                .counters = d->counters,
+                                .stop = d->stop };
+    for (size_t i = 0; i < d->lists.n; i++)
+        meta.n_blocks += blocks_of(d->lists.list[i]->rows);
+    struct values v = { .meta = &meta,
+                        .centroids = d->lists.centroids,
+                        .lift = &d->lists.space.lift };
+    rc = fields(&(struct store_fields){ .w = w }, d, &v, &d->lists.quantizer, &d->lists.sketch,
+                ordinals);
     mem_free(env->mem, ordinals);
     return rc;
 }
 
+/* ---------------------------------------------------------------------------------- reading */
+
 struct loading {
     struct store_reader *reader;
-    const struct stored_meta *meta;
-    const struct stored_list *lists;
-    const float *centroids, *lift;
-    const unsigned char *rows;
-    const uint32_t *filed;
-    const uint64_t *ids;
-    const unsigned char *codes;
+    struct values v;
     uint64_t mapped; /* vectors, the first ones, that stay in the file */
 };
 
-static int find_sections(struct loading *l, const struct index_env *env)
+static int check_counts(const struct store_reader *r, const struct values *v)
 {
-    const size_t dim = divf_space_of(env).dim;
-    int rc = store_need_array(l->reader, "meta", 1, sizeof *l->meta, &l->meta);
-    if (rc)
-        return rc;
-    const struct stored_meta *m = l->meta;
-    if (!rc)
-        rc = store_need_array(l->reader, "centroids", m->n_lists, dim * sizeof *l->centroids,
-                              &l->centroids);
-    if (!rc && env->metric == INDEX_IP)
-        rc = store_need_array(l->reader, "lift", 1, sizeof *l->lift, &l->lift);
-    if (!rc)
-        rc = store_need_array(l->reader, "lists", m->n_lists, sizeof *l->lists, &l->lists);
-    if (!rc)
-        rc = store_need_array(l->reader, "filed", m->n_filed, sizeof *l->filed, &l->filed);
-    if (!rc)
-        rc = store_need_array(l->reader, "ids", m->n_vectors, sizeof *l->ids, &l->ids);
-    if (!rc)
-        rc = store_need_array(l->reader, "rows", m->n_vectors, divf_space_of(env).row_bytes,
-                              &l->rows);
-    if (rc)
-        return rc;
-    uint64_t filed = 0;
+    const struct stored_meta *m = v->meta;
+    uint64_t filed = 0, blocks = 0;
     for (uint64_t i = 0; i < m->n_lists; i++) {
-        filed += l->lists[i].rows;
-        if (!(l->lists[i].error >= 0 && l->lists[i].error <= FLT_MAX))
-            return store_corrupt(l->reader, "a list's error is invalid");
+        filed += v->lists[i].rows;
+        blocks += blocks_of(v->lists[i].rows);
+        if (!(v->lists[i].error >= 0 && v->lists[i].error <= FLT_MAX))
+            return store_corrupt(r, "a list's error is invalid");
     }
     if (!divf_stop_rule_valid(&m->stop.rule))
-        return store_corrupt(l->reader, "the rule of target_recall is invalid");
-    if (l->lift && !(*l->lift >= 0 && *l->lift <= FLT_MAX))
-        return store_corrupt(l->reader, "the greatest norm is invalid");
-    if (filed != m->n_filed || m->n_lists == 0)
-        return store_corrupt(l->reader, "the lists and their rows do not add up");
+        return store_corrupt(r, "the rule of target_recall is invalid");
+    if (v->lift && !(*v->lift >= 0 && *v->lift <= FLT_MAX))
+        return store_corrupt(r, "the greatest norm is invalid");
+    if (filed != m->n_filed || blocks != m->n_blocks || m->n_lists == 0)
+        return store_corrupt(r, "the lists and their rows do not add up");
     return OK;
 }
 
-static int load_quantizer(const struct loading *l, const struct index_env *env, const char *tag,
-                          struct quantizer **out)
+/* Finds the sections, and replaces the index's lists by the stored ones, without copies. */
+static int load_codebook(struct divf *d, struct loading *l)
 {
-    size_t n = 0;
-    const void *bytes = store_find(l->reader, tag, &n);
-    *out = NULL;
-    return bytes ? quantizer_load(out, env, bytes, n) : OK;
-}
-
-/* Replaces the index's lists by the stored ones, without copies. */
-static int load_codebook(struct divf *d, const struct loading *l)
-{
-    const struct index_env *env = &d->env;
     struct quantizer *quantizer = NULL, *sketch = NULL;
-    int rc = load_quantizer(l, env, "quantizer", &quantizer);
-    if (!rc && l->meta->shared_sketch)
-        sketch = quantizer;
-    else if (!rc)
-        rc = load_quantizer(l, env, "sketch", &sketch);
+    int rc = fields(&(struct store_fields){ .r = l->reader }, d, &l->v, &quantizer, &sketch, NULL);
+    if (!rc)
+        rc = check_counts(l->reader, &l->v);
     if (rc) {
-        quantizer_destroy(env, quantizer);
+        quantizer_destroy(&d->env, quantizer);
+        quantizer_destroy(&d->env, sketch);
         return rc;
     }
     divf_lists_close(&d->lists);
-    rc = divf_lists_open(&d->lists, d, quantizer, sketch);
-    d->lists.space.lift = l->lift ? *l->lift : 0;
-    for (size_t i = 0; !rc && i < l->meta->n_lists; i++)
-        rc = divf_list_add(&d->lists, l->centroids + i * env->dim, l->lists[i].last_split_round);
+    rc = divf_lists_open(&d->lists, d, quantizer, l->v.meta->shared_sketch ? quantizer : sketch);
+    d->lists.space.lift = l->v.lift ? *l->v.lift : 0;
+    for (size_t i = 0; !rc && i < l->v.meta->n_lists; i++)
+        rc = divf_list_add(&d->lists, l->v.centroids + i * d->env.dim,
+                           l->v.lists[i].last_split_round);
     return rc;
 }
 
@@ -267,16 +233,16 @@ static int load_copy(struct divf *d, const struct loading *l, size_t list, uint3
                      uint32_t *next)
 {
     const size_t row_bytes = d->vectors.element_bytes;
-    if (ordinal > *next || ordinal >= l->meta->n_vectors)
+    if (ordinal > *next || ordinal >= l->v.meta->n_vectors)
         return store_corrupt(l->reader, "a list names a vector out of order");
     if (ordinal == *next) { /* slots are taken in order, from 0 */
-        if (l->ids[ordinal] == INDEX_NO_ID ||
-            slot_table_get(&d->slots.ids, d->slots.id, l->ids[ordinal], NULL))
+        if (l->v.ids[ordinal] == INDEX_NO_ID ||
+            slot_table_get(&d->slots.ids, d->slots.id, l->v.ids[ordinal], NULL))
             return store_corrupt(l->reader, "an id occurs twice, or is invalid");
         ++*next;
-        divf_slot_take(d, l->ids[ordinal]);
+        divf_slot_take(d, l->v.ids[ordinal]);
         if (ordinal >= l->mapped)
-            memcpy(divf_row(&d->lists, ordinal), l->rows + ordinal * row_bytes, row_bytes);
+            memcpy(divf_row(&d->lists, ordinal), l->v.rows + ordinal * row_bytes, row_bytes);
     }
     if (divf_slot_in_list(&d->lists, ordinal, list))
         return store_corrupt(l->reader, "a vector is in one list twice");
@@ -292,17 +258,6 @@ static int load_copy(struct divf *d, const struct loading *l, size_t list, uint3
     return rc;
 }
 
-/* l->codes stays NULL without a quantizer. */
-static int find_codes(const struct divf_lists *lists, struct loading *l)
-{
-    uint64_t blocks = 0;
-    for (uint64_t i = 0; i < l->meta->n_lists; i++)
-        blocks += blocks_of(l->lists[i].rows);
-    return lists->quantizer ? store_need_array(l->reader, "codes", blocks,
-                                               lists->quantizer->block_bytes, &l->codes)
-                            : OK;
-}
-
 /* Copies the codes of a list, which begin at *codes, and moves *codes to those of the next. */
 static void load_codes(struct divf_lists *lists, const struct loading *l, size_t list,
                        const unsigned char **codes)
@@ -312,7 +267,7 @@ static void load_codes(struct divf_lists *lists, const struct loading *l, size_t
         memcpy(divf_chunk_at(lists->chunks, lists->list[list]->chunks[c])->block, *codes, bytes);
         *codes += bytes;
     }
-    lists->list[list]->error = (float)l->lists[list].error;
+    lists->list[list]->error = (float)l->v.lists[list].error;
 }
 
 /* Whether the first code of each of the list's chunks is the one that an insertion makes here.
@@ -358,51 +313,48 @@ static int map_vectors(struct divf *d, struct loading *l)
     if (d->params.storage == DIVF_RAM)
         return OK;
     const void *saved = store_take(l->reader, &bytes);
-    return divf_segments_map(&d->vectors, saved, bytes, l->rows, l->meta->n_vectors, &l->mapped);
+    return divf_segments_map(&d->vectors, saved, bytes, l->v.rows, l->v.meta->n_vectors,
+                             &l->mapped);
 }
 
 static int load_lists(struct divf *d, struct loading *l)
 {
-    const uint32_t *filed = l->filed;
+    const uint32_t *filed = l->v.filed;
     uint32_t next = 0;
-    int rc = load_codebook(d, l);
+    int rc = map_vectors(d, l);
+    const unsigned char *codes = l->v.codes;
     if (!rc)
-        rc = find_codes(&d->lists, l);
-    if (!rc)
-        rc = map_vectors(d, l);
-    const unsigned char *codes = l->codes;
-    if (!rc)
-        rc = divf_slots_reserve(d, l->ids, l->meta->n_vectors);
-    for (size_t i = 0; !rc && i < l->meta->n_lists; i++) {
-        rc = divf_list_reserve(&d->lists, i, l->lists[i].rows);
-        for (uint64_t r = 0; !rc && r < l->lists[i].rows; r++)
+        rc = divf_slots_reserve(d, l->v.ids, l->v.meta->n_vectors);
+    for (size_t i = 0; !rc && i < l->v.meta->n_lists; i++) {
+        rc = divf_list_reserve(&d->lists, i, l->v.lists[i].rows);
+        for (uint64_t r = 0; !rc && r < l->v.lists[i].rows; r++)
             rc = load_copy(d, l, i, *filed++, &next);
         if (!rc && codes)
             load_codes(&d->lists, l, i, &codes);
         if (!rc) {
-            d->lists.list[i]->uniform = l->lists[i].uniform != 0;
-            atomic_store(&d->lists.list[i]->probes, (unsigned)l->lists[i].probes);
+            d->lists.list[i]->uniform = l->v.lists[i].uniform != 0;
+            atomic_store(&d->lists.list[i]->probes, (unsigned)l->v.lists[i].probes);
         }
     }
-    if (!rc && next != l->meta->n_vectors)
+    if (!rc && next != l->v.meta->n_vectors)
         rc = store_corrupt(l->reader, "a vector is in no list");
-    return !rc && codes ? make_codes_if_due(&d->lists, l->meta->isa) : rc;
+    return !rc && codes ? make_codes_if_due(&d->lists, l->v.meta->isa) : rc;
 }
 
 int divf_read(struct index *index, struct store_reader *r)
 {
     struct divf *d = divf_of(index);
     struct loading l = { .reader = r };
-    int rc = find_sections(&l, &index->env);
+    int rc = load_codebook(d, &l);
     if (!rc)
         rc = load_lists(d, &l);
     if (rc)
         return rc;
-    d->provisional = l.meta->provisional != 0;
-    d->retrain_at = l.meta->retrain_at;
-    atomic_store(&d->queries, l.meta->queries);
-    d->counters = l.meta->counters;
-    d->stop = l.meta->stop;
+    d->provisional = l.v.meta->provisional != 0;
+    d->retrain_at = l.v.meta->retrain_at;
+    atomic_store(&d->queries, l.v.meta->queries);
+    d->counters = l.v.meta->counters;
+    d->stop = l.v.meta->stop;
     d->largest_list = UINT32_MAX;
     divf_segments_drop_pages(&d->vectors);
     divf_lists_publish(d);

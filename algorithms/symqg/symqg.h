@@ -3,7 +3,7 @@
  *   method.c options, reports, table   index.c creation, scratch   rows.c vertices and their rows
  *   edges.c choosing and coding edges   build.c building   insert.c adding rows
  *   remove.c removing rows   beam.c the search of the graph   search.c search
- *   store.c, load.c writing and reading a file's sections   check.c check   inspect.c inspect
+ *   store.c writing and reading a file's sections   check.c check   inspect.c inspect
  *
  * A vertex has a row and `degree` places for edges, in one piece of memory, so that expanding it
  * reads consecutive lines:
@@ -194,13 +194,7 @@ void symqg_sweep(struct symqg *, struct symqg_scratch *x);
 int symqg_search(struct index *, const struct search_request *, struct search_result *);
 
 /* store.c */
-/* Section "state" of a file. */
-struct symqg_state {
-    uint64_t n, n_free, n_leaving, n_removed, cursor, entry;
-};
 int symqg_write(struct index *, struct store_writer *);
-
-/* load.c */
 int symqg_read(struct index *, struct store_reader *);
 
 /* check.c */

@@ -6,10 +6,33 @@
 #include "algorithms/asteria/rows/slots.h"
 #include "src/core/mem.h"
 
+static bool is_sound(const struct asteria_snapshot_meta *m)
+{
+    const bool now = m->now < 2 && (m->generations >> m->now & 1);
+
+    return m->n_slots < UINT32_MAX / 2 && m->live + m->n_free <= m->n_slots && m->now < 2 &&
+           m->generations < 4 && m->trained < 2 && m->has_graph < 2 && m->has_tree < 2 &&
+           (m->trained ? now : m->generations == 0 && m->n_slots == 0);
+}
+
+int asteria_snapshot_slots(struct store_fields *f, struct asteria_snapshot_slots *v)
+{
+    if (store_field(f, "meta", &v->meta, 1, sizeof *v->meta) != OK)
+        return f->code;
+    if (f->r && !is_sound(v->meta))
+        return f->code = store_corrupt(f->r, "the index's numbers are inconsistent");
+    const uint64_t n = v->meta->n_slots;
+    store_field(f, "ids", &v->ids, n, sizeof *v->ids);
+    store_field(f, "places", &v->places, n, sizeof *v->places);
+    store_field(f, "waiting", &v->tombstones, (2 * n + 63) / 64, sizeof *v->tombstones);
+    return store_field(f, "free", &v->free, v->meta->n_free, sizeof *v->free);
+}
+
 /* Padding is zero, so that equal indexes give equal files. */
-static void write_meta(const struct asteria *a, struct store_writer *w)
+static void write_slots(const struct asteria *a, struct store_fields *f)
 {
     struct asteria_snapshot_meta meta;
+    struct asteria_snapshot_slots v = { &meta, a->ids, a->tombstones, a->places, a->free };
 
     memset(&meta, 0, sizeof meta);
     meta.n_slots = a->n_slots;
@@ -22,20 +45,7 @@ static void write_meta(const struct asteria *a, struct store_writer *w)
     meta.generations = (a->generations[0] != NULL) | (uint32_t)(a->generations[1] != NULL) << 1;
     meta.has_graph = a->graph != NULL;
     meta.has_tree = a->bec != NULL;
-    store_section(w, "meta");
-    store_write(w, &meta, sizeof meta);
-}
-
-static void write_slots(const struct asteria *a, struct store_writer *w)
-{
-    store_section(w, "ids");
-    store_write(w, a->ids, a->n_slots * sizeof *a->ids);
-    store_section(w, "places");
-    store_write(w, a->places, a->n_slots * sizeof *a->places);
-    store_section(w, "waiting");
-    store_write(w, a->tombstones, (2 * a->n_slots + 63) / 64 * sizeof *a->tombstones);
-    store_section(w, "free");
-    store_write(w, a->free, a->n_free * sizeof *a->free);
+    (void)asteria_snapshot_slots(f, &v);
 }
 
 /* ---------------------------------------------------------------------------------- rows */
@@ -84,8 +94,7 @@ int asteria_write(struct index *index, struct store_writer *w)
     struct asteria *a = asteria_of(index);
 
     (void)pthread_mutex_lock(&a->changing);
-    write_meta(a, w);
-    write_slots(a, w);
+    write_slots(a, &(struct store_fields){ .w = w });
     for (unsigned g = 0; g < 2; g++)
         if (a->generations[g])
             asteria_snapshot_write_generation(a, g, w);

@@ -16,21 +16,20 @@ struct asteria_snapshot_meta {
     uint32_t has_graph, has_tree;
 };
 
+/* The sections by slot. */
+struct asteria_snapshot_slots {
+    const struct asteria_snapshot_meta *meta;
+    const uint64_t *ids, *tombstones;
+    const struct asteria_place *places;
+    const uint32_t *free;
+};
+
+/* snapshot.c. ERR_CORRUPT also for numbers in "meta" that cannot be. */
+int asteria_snapshot_slots(struct store_fields *, struct asteria_snapshot_slots *);
+
 /* snapshot_buckets.c. Reading: slots must have been read. ERR_VERSION: model and rows have
    different versions. */
 void asteria_snapshot_write_generation(const struct asteria *, unsigned g, struct store_writer *);
 int asteria_snapshot_read_generation(struct asteria *, unsigned g, const struct store_reader *);
-
-static inline const char *asteria_snapshot_tag(char tag[STORE_TAG_BYTES], const char *name,
-                                               unsigned g)
-{
-    size_t n = 0;
-
-    for (; name[n]; n++)
-        tag[n] = name[n];
-    tag[n] = (char)('0' + g);
-    tag[n + 1] = '\0';
-    return tag;
-}
 
 #endif

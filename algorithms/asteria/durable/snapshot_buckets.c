@@ -36,6 +36,12 @@ static bool is_vacant(const struct asteria_bucket *b)
     return !b->centre;
 }
 
+/* Of kept slots whose row is in this generation. */
+static bool has_code(const struct asteria *a, uint32_t slot, unsigned which)
+{
+    return asteria_keeps(a, slot) && a->places[slot].generation == which;
+}
+
 /* ------------------------------------------------------------------------------- writing */
 
 static struct stored_bucket stored_of(const struct asteria_bucket *b)
@@ -63,79 +69,15 @@ static struct stored_bucket stored_of(const struct asteria_bucket *b)
     return s;
 }
 
-static void write_heads(const struct asteria_generation *g, unsigned which, struct store_writer *w)
+static void write_buckets(const struct asteria_generation *g, struct store_writer *w)
 {
-    struct stored_generation head = {
-        .version = g->model->version, .n = g->n, .live = g->live, .emptied = g->emptied
-    };
-    char tag[STORE_TAG_BYTES];
-
-    for (size_t i = 0; i < g->n; i++) {
-        head.positions += g->buckets[i].n;
-        head.blocks += blocks_of(g->buckets[i].n);
-        head.filled += !is_vacant(&g->buckets[i]);
-    }
-    for (size_t i = 0; i < g->n_vacant; i++)
-        head.n_vacant += g->vacant[i] < g->n;
-    store_section(w, asteria_snapshot_tag(tag, "gen", which));
-    store_write(w, &head, sizeof head);
-    store_section(w, asteria_snapshot_tag(tag, "buckets", which));
     for (size_t i = 0; i < g->n; i++) {
         const struct stored_bucket s = stored_of(&g->buckets[i]);
         store_write(w, &s, sizeof s);
     }
-    /* An older generation has dropped its last buckets, vacant ones too. */
-    store_section(w, asteria_snapshot_tag(tag, "vacant", which));
-    for (size_t i = 0; i < g->n_vacant; i++)
-        if (g->vacant[i] < g->n)
-            store_write(w, &g->vacant[i], sizeof g->vacant[i]);
 }
 
-static void write_positions(const struct asteria_generation *g, unsigned which,
-                            struct store_writer *w)
-{
-    const struct asteria_model *m = g->model;
-    char tag[STORE_TAG_BYTES];
-
-    store_section(w, asteria_snapshot_tag(tag, "slots", which));
-    for (size_t i = 0; i < g->n; i++)
-        store_write(w, g->buckets[i].slots, g->buckets[i].n * sizeof *g->buckets[i].slots);
-    store_section(w, asteria_snapshot_tag(tag, "words", which));
-    for (size_t i = 0; i < g->n; i++)
-        store_write(w, g->buckets[i].words, g->buckets[i].n * sizeof *g->buckets[i].words);
-    store_section(w, asteria_snapshot_tag(tag, "alive", which));
-    for (size_t i = 0; i < g->n; i++)
-        store_write(w, g->buckets[i].alive,
-                    blocks_of(g->buckets[i].n) * sizeof *g->buckets[i].alive);
-    store_section(w, asteria_snapshot_tag(tag, "blocks", which));
-    for (size_t i = 0; i < g->n; i++)
-        store_write(w, g->buckets[i].blocks,
-                    blocks_of(g->buckets[i].n) * m->quantizer->block_bytes);
-    store_section(w, asteria_snapshot_tag(tag, "centres", which));
-    for (size_t i = 0; i < g->n; i++)
-        if (!is_vacant(&g->buckets[i]))
-            store_write(w, g->buckets[i].centre, centre_floats(m) * sizeof(float));
-}
-
-/* Codes of kept slots whose row is in this generation. */
-void asteria_snapshot_write_generation(const struct asteria *a, unsigned which,
-                                       struct store_writer *w)
-{
-    const struct asteria_generation *g = a->generations[which];
-    char tag[STORE_TAG_BYTES];
-
-    asteria_model_write(g->model, w, (char)('0' + which));
-    write_heads(g, which, w);
-    write_positions(g, which, w);
-    store_section(w, asteria_snapshot_tag(tag, "codes", which));
-    for (uint32_t slot = 0; slot < a->n_slots; slot++)
-        if (asteria_keeps(a, slot) && a->places[slot].generation == which)
-            store_write(w, segmented_at(&g->codes, slot), g->model->lrsq->code_bytes);
-}
-
-/* ------------------------------------------------------------------------------- reading */
-
-struct parts {
+struct values {
     const struct stored_generation *head;
     const struct stored_bucket *buckets;
     const uint32_t *vacant, *slots;
@@ -144,40 +86,85 @@ struct parts {
     const float *centres;
 };
 
-static int find_parts(struct parts *p, const struct asteria_model *m, unsigned which,
-                      size_t n_codes, const struct store_reader *r)
+/* The codes are those of n_codes slots that are kept and whose row is in this generation. */
+static int fields(struct store_fields *f, const struct asteria *a, unsigned which, size_t n_codes,
+                  struct values *v)
 {
-    char tag[STORE_TAG_BYTES];
-    int rc =
-        store_need_array(r, asteria_snapshot_tag(tag, "gen", which), 1, sizeof *p->head, &p->head);
+    const struct asteria_generation *g = a->generations[which];
+    const struct asteria_model *m = g->model;
+    const size_t centre = centre_floats(m) * sizeof *v->centres, block = m->quantizer->block_bytes;
+    const struct asteria_bucket *b = g->buckets, *end = b ? b + g->n : b;
+    const char last = (char)('0' + which);
 
-    if (rc != OK)
-        return rc;
-    if (p->head->version != m->version)
-        return fail(r->error, ERR_VERSION,
-                    "asteria: load: %s: rows are encoded by version %llu of the model, which is of "
-                    "version %u; build the index again",
-                    r->path, (unsigned long long)p->head->version, (unsigned)m->version);
-    const struct {
-        const char *name;
-        uint64_t n;
-        size_t each;
-        void *out;
-    } wanted[] = {
-        { "buckets", p->head->n, sizeof *p->buckets, &p->buckets },
-        { "vacant", p->head->n_vacant, sizeof *p->vacant, &p->vacant },
-        { "slots", p->head->positions, sizeof *p->slots, &p->slots },
-        { "words", p->head->positions, sizeof *p->words, &p->words },
-        { "alive", p->head->blocks, sizeof *p->alive, &p->alive },
-        { "blocks", p->head->blocks, m->quantizer->block_bytes, &p->blocks },
-        { "centres", p->head->filled, centre_floats(m) * sizeof *p->centres, &p->centres },
-        { "codes", n_codes, m->lrsq->code_bytes, &p->codes },
-    };
-    for (size_t i = 0; rc == OK && i < sizeof wanted / sizeof *wanted; i++)
-        rc = store_need_array(r, asteria_snapshot_tag(tag, wanted[i].name, which), wanted[i].n,
-                              wanted[i].each, wanted[i].out);
-    return rc;
+    if (store_field(f, store_tag("gen", last).text, &v->head, 1, sizeof *v->head) != OK)
+        return f->code;
+    const struct stored_generation *h = v->head;
+    if (h->version != m->version)
+        return f->code = fail(
+                   f->r->error, ERR_VERSION,
+                   "asteria: load: %s: rows are encoded by version %llu of the model, which is of "
+                   "version %u; build the index again",
+                   f->r->path, (unsigned long long)h->version, (unsigned)m->version);
+    if (store_pieces(f, store_tag("buckets", last).text, &v->buckets, h->n, sizeof *v->buckets))
+        write_buckets(g, f->w);
+    /* An older generation has dropped its last buckets, vacant ones too. */
+    if (store_pieces(f, store_tag("vacant", last).text, &v->vacant, h->n_vacant, sizeof *v->vacant))
+        for (size_t i = 0; i < g->n_vacant; i++)
+            if (g->vacant[i] < g->n)
+                store_write(f->w, &g->vacant[i], sizeof *v->vacant);
+    if (store_pieces(f, store_tag("slots", last).text, &v->slots, h->positions, sizeof *v->slots))
+        for (b = g->buckets; b < end; b++)
+            store_write(f->w, b->slots, b->n * sizeof *v->slots);
+    if (store_pieces(f, store_tag("words", last).text, &v->words, h->positions, sizeof *v->words))
+        for (b = g->buckets; b < end; b++)
+            store_write(f->w, b->words, b->n * sizeof *v->words);
+    if (store_pieces(f, store_tag("alive", last).text, &v->alive, h->blocks, sizeof *v->alive))
+        for (b = g->buckets; b < end; b++)
+            store_write(f->w, b->alive, blocks_of(b->n) * sizeof *v->alive);
+    if (store_pieces(f, store_tag("blocks", last).text, &v->blocks, h->blocks, block))
+        for (b = g->buckets; b < end; b++)
+            store_write(f->w, b->blocks, blocks_of(b->n) * block);
+    if (store_pieces(f, store_tag("centres", last).text, &v->centres, h->filled, centre))
+        for (b = g->buckets; b < end; b++)
+            if (!is_vacant(b))
+                store_write(f->w, b->centre, centre);
+    if (store_pieces(f, store_tag("codes", last).text, &v->codes, n_codes, m->lrsq->code_bytes))
+        for (uint32_t slot = 0; slot < a->n_slots; slot++)
+            if (has_code(a, slot, which))
+                store_write(f->w, segmented_at(&g->codes, slot), m->lrsq->code_bytes);
+    return f->code;
 }
+
+static size_t count_codes(const struct asteria *a, unsigned which)
+{
+    size_t n = 0;
+
+    for (uint32_t slot = 0; slot < a->n_slots; slot++)
+        n += has_code(a, slot, which);
+    return n;
+}
+
+void asteria_snapshot_write_generation(const struct asteria *a, unsigned which,
+                                       struct store_writer *w)
+{
+    const struct asteria_generation *g = a->generations[which];
+    struct stored_generation head = {
+        .version = g->model->version, .n = g->n, .live = g->live, .emptied = g->emptied
+    };
+    struct values v = { .head = &head };
+
+    for (size_t i = 0; i < g->n; i++) {
+        head.positions += g->buckets[i].n;
+        head.blocks += blocks_of(g->buckets[i].n);
+        head.filled += !is_vacant(&g->buckets[i]);
+    }
+    for (size_t i = 0; i < g->n_vacant; i++)
+        head.n_vacant += g->vacant[i] < g->n;
+    asteria_model_write(g->model, w, (char)('0' + which));
+    (void)fields(&(struct store_fields){ .w = w }, a, which, count_codes(a, which), &v);
+}
+
+/* ------------------------------------------------------------------------------- reading */
 
 static int no_memory(const struct asteria *a)
 {
@@ -229,7 +216,8 @@ static void fill_head(struct asteria_bucket *b, const struct stored_bucket *s)
     atomic_store_explicit(&b->probed, s->probed, memory_order_relaxed);
 }
 
-static void fill_positions(struct asteria_bucket *b, const struct asteria_model *m, struct parts *p)
+static void fill_positions(struct asteria_bucket *b, const struct asteria_model *m,
+                           struct values *p)
 {
     const size_t blocks = blocks_of(b->n);
 
@@ -274,7 +262,7 @@ static bool is_in_place(const struct asteria *a, unsigned which, uint32_t bucket
 
 /* Subtracts from the sums of the heads, so that no more than the sections have is read. */
 static int add_filled(struct asteria *a, unsigned which, const struct stored_bucket *s,
-                      struct parts *left, struct stored_generation *sums,
+                      struct values *left, struct stored_generation *sums,
                       const struct store_reader *r)
 {
     struct asteria_generation *g = a->generations[which];
@@ -301,12 +289,12 @@ static int add_filled(struct asteria *a, unsigned which, const struct stored_buc
                : store_corrupt(r, "a bucket's rows are not where their places say");
 }
 
-static int read_buckets(struct asteria *a, unsigned which, const struct parts *p,
+static int read_buckets(struct asteria *a, unsigned which, const struct values *p,
                         const struct store_reader *r)
 {
     struct asteria_generation *g = a->generations[which];
     struct stored_generation sums = *p->head;
-    struct parts left = *p;
+    struct values left = *p;
     int rc = OK;
 
     for (size_t i = 0; rc == OK && i < p->head->n; i++) {
@@ -330,14 +318,14 @@ static int read_buckets(struct asteria *a, unsigned which, const struct parts *p
     return rc;
 }
 
-static void read_codes(struct asteria *a, unsigned which, const struct parts *p)
+static void read_codes(struct asteria *a, unsigned which, const struct values *p)
 {
     const struct asteria_generation *g = a->generations[which];
     const size_t each = g->model->lrsq->code_bytes;
     const unsigned char *from = p->codes;
 
     for (uint32_t slot = 0; slot < a->n_slots; slot++)
-        if (asteria_keeps(a, slot) && a->places[slot].generation == which) {
+        if (has_code(a, slot, which)) {
             memcpy(segmented_at(&g->codes, slot), from, each);
             from += each;
         }
@@ -348,8 +336,7 @@ int asteria_snapshot_read_generation(struct asteria *a, unsigned which,
 {
     const struct index_env *env = &a->base.env;
     struct asteria_model *model = NULL;
-    struct parts p = { 0 };
-    size_t n_codes = 0;
+    struct values p = { 0 };
     int rc = asteria_model_read(&model, env, r, (char)('0' + which));
 
     if (rc != OK)
@@ -359,9 +346,7 @@ int asteria_snapshot_read_generation(struct asteria *a, unsigned which,
         asteria_model_destroy(env, model);
         return rc;
     }
-    for (uint32_t slot = 0; slot < a->n_slots; slot++)
-        n_codes += asteria_keeps(a, slot) && a->places[slot].generation == which;
-    rc = find_parts(&p, model, which, n_codes, r);
+    rc = fields(&(struct store_fields){ .r = r }, a, which, count_codes(a, which), &p);
     if (rc == OK && !reserve(a->generations[which], env->mem, (size_t)p.head->n, a->n_slots))
         rc = no_memory(a);
     if (rc == OK)

@@ -10,42 +10,6 @@
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
 
-static bool is_sound(const struct asteria_snapshot_meta *m)
-{
-    const bool now = m->now < 2 && (m->generations >> m->now & 1);
-
-    return m->n_slots < UINT32_MAX / 2 && m->live + m->n_free <= m->n_slots && m->now < 2 &&
-           m->generations < 4 && m->trained < 2 && m->has_graph < 2 && m->has_tree < 2 &&
-           (m->trained ? now : m->generations == 0 && m->n_slots == 0);
-}
-
-struct parts {
-    const struct asteria_snapshot_meta *meta;
-    const uint64_t *ids, *tombstones;
-    const struct asteria_place *places;
-    const uint32_t *free;
-};
-
-static int find_parts(struct parts *p, const struct store_reader *r)
-{
-    int rc = store_need_array(r, "meta", 1, sizeof *p->meta, &p->meta);
-
-    if (rc != OK)
-        return rc;
-    if (!is_sound(p->meta))
-        return store_corrupt(r, "the index's numbers are inconsistent");
-    const uint64_t n = p->meta->n_slots;
-    rc = store_need_array(r, "ids", n, sizeof *p->ids, &p->ids);
-    if (rc == OK)
-        rc = store_need_array(r, "places", n, sizeof *p->places, &p->places);
-    if (rc == OK)
-        rc = store_need_array(r, "waiting", (2 * n + 63) / 64, sizeof *p->tombstones,
-                              &p->tombstones);
-    if (rc == OK)
-        rc = store_need_array(r, "free", p->meta->n_free, sizeof *p->free, &p->free);
-    return rc;
-}
-
 /* -------------------------------------------------------------------------------- slots */
 
 static bool reserve(struct asteria *a, size_t n_slots, size_t n_free)
@@ -63,45 +27,15 @@ static bool reserve(struct asteria *a, size_t n_slots, size_t n_free)
     return true;
 }
 
-static int put_ids(struct asteria *a, const struct parts *p, const struct store_reader *r)
-{
-    const struct index_env *env = &a->base.env;
-    uint64_t *live = mem_array(env->mem, (size_t)p->meta->live, sizeof *live);
-    size_t n = 0;
-    int rc = OK;
-
-    for (size_t i = 0; live && rc == OK && i < a->n_slots; i++) {
-        if (a->ids[i] == INDEX_NO_ID)
-            continue;
-        if (n == p->meta->live)
-            rc = store_corrupt(r, "more ids than live rows");
-        else
-            live[n++] = a->ids[i];
-    }
-    if (rc == OK && live && n < p->meta->live)
-        rc = store_corrupt(r, "fewer ids than live rows");
-    if (rc == OK && (!live || !slot_table_reserve(&a->slots, a->ids, live, n)))
-        rc = fail(env->error, ERR_NO_MEMORY, "asteria: load: out of memory for %zu ids", n);
-    for (uint32_t i = 0; rc == OK && i < a->n_slots; i++) {
-        if (a->ids[i] == INDEX_NO_ID)
-            continue;
-        if (slot_table_get(&a->slots, a->ids, a->ids[i], NULL))
-            rc = store_corrupt(r, "an id occurs twice");
-        else
-            slot_table_put(&a->slots, a->ids[i], i);
-    }
-    mem_free(env->mem, live);
-    a->live = (size_t)p->meta->live;
-    return rc;
-}
-
 /* The generation of a live row must exist. snapshot_buckets.c checks bucket and position. */
-static bool has_place(const struct asteria *a, const struct parts *p, uint32_t slot)
+static bool has_place(const struct asteria *a, const struct asteria_snapshot_slots *p,
+                      uint32_t slot)
 {
     return a->ids[slot] == INDEX_NO_ID || (p->meta->generations >> a->places[slot].generation & 1);
 }
 
-static int read_slots(struct asteria *a, const struct parts *p, const struct store_reader *r)
+static int read_slots(struct asteria *a, const struct asteria_snapshot_slots *p,
+                      const struct store_reader *r)
 {
     const size_t n = (size_t)p->meta->n_slots, n_free = (size_t)p->meta->n_free;
     size_t kept = 0;
@@ -130,7 +64,8 @@ static int read_slots(struct asteria *a, const struct parts *p, const struct sto
             return store_corrupt(r, "a slot is free and used");
     if (kept + n_free != n)
         return store_corrupt(r, "slots are neither used nor free");
-    return put_ids(a, p, r);
+    a->live = (size_t)p->meta->live;
+    return store_take_ids(r, a->ids, n, a->live, &a->slots);
 }
 
 /* ---------------------------------------------------------------------------------- rows */
@@ -208,14 +143,14 @@ static int read_tree(struct asteria *a, const struct store_reader *r)
 int asteria_read(struct index *index, struct store_reader *r)
 {
     struct asteria *a = asteria_of(index);
-    struct parts parts = { 0 };
-    int rc = find_parts(&parts, r);
+    struct asteria_snapshot_slots slots = { 0 };
+    int rc = asteria_snapshot_slots(&(struct store_fields){ .r = r }, &slots);
 
     if (rc == OK)
-        rc = read_slots(a, &parts, r);
+        rc = read_slots(a, &slots, r);
     if (rc != OK)
         return rc;
-    const struct asteria_snapshot_meta *m = parts.meta;
+    const struct asteria_snapshot_meta *m = slots.meta;
     a->now = m->now;
     a->fitted_rows = m->fitted_rows;
     a->inserted_since = m->inserted_since;

@@ -24,6 +24,37 @@ static size_t used_slots(const struct asteria_caprg *g)
     return most < g->n_slots ? most : g->n_slots;
 }
 
+struct values {
+    const struct head *head;
+    const uint32_t *links, *removed, *deferred;
+    const uint8_t *states;
+};
+
+static bool is_possible(const struct head *h)
+{
+    return h->n_slots <= INT32_MAX && h->n_removed <= h->n_slots && h->n_leaving <= h->n_removed &&
+           h->cursor <= h->n_slots && h->deferred <= h->n_slots * CAPRG_DEFERRED_MOST;
+}
+
+static int fields(struct store_fields *f, const struct asteria_caprg *g, struct values *v)
+{
+    if (store_field(f, "caprg.head", &v->head, 1, sizeof *v->head) != OK)
+        return f->code;
+    const struct head *h = v->head;
+    if (f->r && (h->degree != g->degree || !is_possible(h)))
+        return f->code = store_corrupt(f->r, "a graph of another degree, or its head out of range");
+    store_field(f, "caprg.links", &v->links, h->n_slots, g->degree * sizeof *v->links);
+    store_field(f, "caprg.states", &v->states, h->n_slots, 1);
+    store_field(f, "caprg.removed", &v->removed, h->n_removed, sizeof *v->removed);
+    if (store_pieces(f, "caprg.debts", &v->deferred, h->deferred, 2 * sizeof *v->deferred))
+        for (uint32_t y = 0; y < h->n_slots; y++)
+            for (uint32_t cell = g->first_deferred[y]; cell != CAPRG_NONE;
+                 cell = g->deferred[cell].next)
+                store_write(f->w, (const uint32_t[]){ y, g->deferred[cell].x },
+                            2 * sizeof *v->deferred);
+    return f->code;
+}
+
 void asteria_caprg_write(const struct asteria_caprg *g, struct store_writer *w)
 {
     const size_t n = used_slots(g);
@@ -36,55 +67,9 @@ void asteria_caprg_write(const struct asteria_caprg *g, struct store_writer *w)
                                .pruned = g->counts.pruned,
                                .backlinks = g->counts.backlinks,
                                .mended = g->counts.mended };
+    struct values v = { &head, g->links, g->removed, NULL, g->states };
 
-    store_section(w, "caprg.head");
-    store_write(w, &head, sizeof head);
-    store_section(w, "caprg.links");
-    store_write(w, g->links, n * g->degree * sizeof *g->links);
-    store_section(w, "caprg.states");
-    store_write(w, g->states, n);
-    store_section(w, "caprg.removed");
-    store_write(w, g->removed, g->n_removed * sizeof *g->removed);
-    store_section(w, "caprg.debts");
-    for (uint32_t y = 0; y < n; y++)
-        for (uint32_t cell = g->first_deferred[y]; cell != CAPRG_NONE;
-             cell = g->deferred[cell].next) {
-            const uint32_t pair[2] = { y, g->deferred[cell].x };
-
-            store_write(w, pair, sizeof pair);
-        }
-}
-
-struct graph_sections {
-    struct head head;
-    const uint32_t *links, *removed, *deferred;
-    const uint8_t *states;
-};
-
-static int find_sections(const struct store_reader *r, size_t degree, struct graph_sections *s)
-{
-    const void *head;
-    int rc = store_need(r, "caprg.head", sizeof s->head, &head, NULL);
-
-    if (rc != OK)
-        return rc;
-    memcpy(&s->head, head, sizeof s->head);
-    if (s->head.degree != degree)
-        return store_corrupt(r, "a graph of another degree");
-    if (s->head.n_slots > INT32_MAX || s->head.n_removed > s->head.n_slots ||
-        s->head.n_leaving > s->head.n_removed || s->head.cursor > s->head.n_slots ||
-        s->head.deferred > s->head.n_slots * CAPRG_DEFERRED_MOST)
-        return store_corrupt(r, "a graph's head out of range");
-    rc = store_need_array(r, "caprg.links", s->head.n_slots * degree, sizeof *s->links, &s->links);
-    if (rc == OK)
-        rc = store_need_array(r, "caprg.states", s->head.n_slots, 1, &s->states);
-    if (rc == OK)
-        rc = store_need_array(r, "caprg.removed", s->head.n_removed, sizeof *s->removed,
-                              &s->removed);
-    if (rc == OK)
-        rc = store_need_array(r, "caprg.debts", s->head.deferred, 2 * sizeof *s->deferred,
-                              &s->deferred);
-    return rc;
+    (void)fields(&(struct store_fields){ .w = w }, g, &v);
 }
 
 static bool reserve_sections(struct asteria_caprg *g, const struct head *head)
@@ -98,19 +83,19 @@ static bool reserve_sections(struct asteria_caprg *g, const struct head *head)
 
 /* Counts are computed from edges and states; asteria_caprg_check() then checks all else against
    them. false: a deferred back-link is out of range. */
-static bool fill(struct asteria_caprg *g, const struct graph_sections *s)
+static bool fill(struct asteria_caprg *g, const struct values *s)
 {
-    const size_t n = s->head.n_slots;
+    const size_t n = s->head->n_slots;
 
     if (n > 0) {
         memcpy(g->links, s->links, n * g->degree * sizeof *g->links);
         memcpy(g->states, s->states, n);
     }
-    if (s->head.n_removed > 0)
-        memcpy(g->removed, s->removed, s->head.n_removed * sizeof *g->removed);
-    g->n_removed = s->head.n_removed;
-    g->n_leaving = s->head.n_leaving;
-    g->cursor = s->head.cursor;
+    if (s->head->n_removed > 0)
+        memcpy(g->removed, s->removed, s->head->n_removed * sizeof *g->removed);
+    g->n_removed = s->head->n_removed;
+    g->n_leaving = s->head->n_leaving;
+    g->cursor = s->head->cursor;
     for (uint32_t x = 0; x < n; x++) {
         size_t edges;
 
@@ -120,7 +105,7 @@ static bool fill(struct asteria_caprg *g, const struct graph_sections *s)
         g->counts.queued += (g->states[x] & CAPRG_QUEUED) != 0;
         g->states[x] &= (uint8_t)~CAPRG_DEFERS;
     }
-    for (size_t i = s->head.deferred; i-- > 0;) { /* backwards, because each is put first
+    for (size_t i = s->head->deferred; i-- > 0;) { /* backwards, because each is put first
                                                      in its list */
         if (s->deferred[2 * i] >= n || s->deferred[2 * i + 1] >= n)
             return false;
@@ -129,9 +114,9 @@ static bool fill(struct asteria_caprg *g, const struct graph_sections *s)
     for (uint32_t x = 0; x < n; x++)
         if (g->states[x] != s->states[x])
             return false;
-    g->counts.pruned = s->head.pruned;
-    g->counts.backlinks = s->head.backlinks;
-    g->counts.mended = s->head.mended;
+    g->counts.pruned = s->head->pruned;
+    g->counts.backlinks = s->head->backlinks;
+    g->counts.mended = s->head->mended;
     return true;
 }
 
@@ -139,18 +124,17 @@ int asteria_caprg_read(struct asteria_caprg **out, const struct index_env *env, 
                        const struct store_reader *r)
 {
     struct error found = { 0 };
-    struct graph_sections s;
+    struct values s = { 0 };
     struct asteria_caprg *g;
-    int rc = find_sections(r, degree, &s);
+    int rc = asteria_caprg_create(&g, env, degree);
 
-    if (rc == OK)
-        rc = asteria_caprg_create(&g, env, degree);
     if (rc != OK)
         return rc;
-    if (!reserve_sections(g, &s.head))
+    rc = fields(&(struct store_fields){ .r = r }, g, &s);
+    if (rc == OK && !reserve_sections(g, s.head))
         rc = fail(env->error, ERR_NO_MEMORY, "%s: a graph of %llu slots: out of memory", r->path,
-                  (unsigned long long)s.head.n_slots);
-    else if (!fill(g, &s) || asteria_caprg_check(g, NULL, &found) != OK)
+                  (unsigned long long)s.head->n_slots);
+    else if (rc == OK && (!fill(g, &s) || asteria_caprg_check(g, NULL, &found) != OK))
         rc = store_corrupt(r, found.code ? found.text : "a graph is inconsistent");
     if (rc == OK)
         *out = g;

@@ -2,7 +2,6 @@
  * of the rotation and of the residual codes.
  */
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "algorithms/asteria/model/model.h"
@@ -26,12 +25,6 @@ struct stored {
     double bit_mean[ECC_WORD_MAX], bit_margin[ECC_WORD_MAX];
     double costs[ROTATION_CANDIDATES];
 };
-
-static const char *tag_of(char tag[STORE_TAG_BYTES], const char *name, char suffix)
-{
-    (void)snprintf(tag, STORE_TAG_BYTES, "%s%c", name, suffix);
-    return tag;
-}
 
 /* ----------------------------------------------------------------------------------- writing */
 
@@ -63,39 +56,24 @@ static void fill_stored(const struct asteria_model *model, struct stored *s)
     memcpy(s->costs, model->costs, sizeof s->costs);
 }
 
-static void write_quantizer(const struct asteria_model *model, struct store_writer *w,
-                            const char *tag)
-{
-    const size_t n = quantizer_save(model->quantizer, NULL);
-    void *bytes = mem_zalloc(model->mem, n);
-
-    if (!bytes) {
-        store_fail(w,
-                   fail(w->error, ERR_NO_MEMORY, "asteria: save: out of memory for a quantizer"));
-        return;
-    }
-    (void)quantizer_save(model->quantizer, bytes);
-    store_section(w, tag);
-    store_write(w, bytes, n);
-    mem_free(model->mem, bytes);
-}
-
 void asteria_model_write(const struct asteria_model *model, struct store_writer *w, char suffix)
 {
-    char tag[STORE_TAG_BYTES];
+    const struct index_env env = { .mem = model->mem };
+    struct quantizer *quantizer = model->quantizer;
     struct stored s;
 
     fill_stored(model, &s);
-    store_section(w, tag_of(tag, "model", suffix));
+    store_section(w, store_tag("model", suffix).text);
     store_write(w, &s, sizeof s);
     if (model->vantages) {
-        store_section(w, tag_of(tag, "vantages", suffix));
+        store_section(w, store_tag("vantages", suffix).text);
         store_write(w, model->vantages,
                     model->m * model->rotation->out_dim * sizeof *model->vantages);
     }
     if (model->pca_code)
         asteria_pca_code_write(model->pca_code, w, suffix);
-    write_quantizer(model, w, tag_of(tag, "quantizer", suffix));
+    (void)quantizer_field(&(struct store_fields){ .w = w }, store_tag("quantizer", suffix).text,
+                          &env, &quantizer);
     asteria_rotation_write(model->rotation, w, suffix);
     asteria_lrsq_write(model->lrsq, w, suffix);
 }
@@ -147,14 +125,13 @@ static void take_stored(struct asteria_model *model, const struct stored *s)
 static int read_vantages(struct asteria_model *model, const struct index_env *env,
                          const struct store_reader *r, const struct stored *s, char suffix)
 {
-    char tag[STORE_TAG_BYTES];
     const float *stored = NULL;
     const size_t n = (size_t)(s->m * s->out_dim);
     int rc = OK;
 
     if (!s->has_vantages)
         return OK;
-    rc = store_need_array(r, tag_of(tag, "vantages", suffix), n, sizeof *stored, &stored);
+    rc = store_need_array(r, store_tag("vantages", suffix).text, n, sizeof *stored, &stored);
     if (rc != OK)
         return rc;
     for (size_t i = 0; i < n; i++)
@@ -172,19 +149,16 @@ static int read_vantages(struct asteria_model *model, const struct index_env *en
 static int read_quantizer(struct asteria_model *model, const struct index_env *env,
                           const struct store_reader *r, char suffix)
 {
-    char tag[STORE_TAG_BYTES];
-    const void *bytes = NULL;
-    size_t n = 0;
     struct index_env scanned = *env;
-    int rc = store_need(r, tag_of(tag, "quantizer", suffix), SIZE_MAX, &bytes, &n);
 
     scanned.dim = pca_code_floats(model->pca_code, env->dim);
-    if (rc == OK)
-        rc = quantizer_load(&model->quantizer, &scanned, bytes, n);
-    if (rc == OK && model->quantizer->kind != QUANTIZER_RABITQ &&
-        model->quantizer->kind != QUANTIZER_PLANES)
-        rc = store_corrupt(r, "the model's quantizer is of another kind");
-    return rc;
+    const int rc =
+        quantizer_field(&(struct store_fields){ .r = r }, store_tag("quantizer", suffix).text,
+                        &scanned, &model->quantizer);
+    const struct quantizer *q = model->quantizer;
+    return rc != OK || (q && (q->kind == QUANTIZER_RABITQ || q->kind == QUANTIZER_PLANES))
+               ? rc
+               : store_corrupt(r, "the model's quantizer is missing or of another kind");
 }
 
 static int read_parts(struct asteria_model *model, const struct index_env *env,
@@ -220,11 +194,10 @@ static int read_parts(struct asteria_model *model, const struct index_env *env,
 static int find_stored(const struct index_env *env, const struct store_reader *r, char suffix,
                        struct stored *s)
 {
-    char tag[STORE_TAG_BYTES];
     const void *bytes = NULL;
     uint32_t format = 0;
     size_t n = 0;
-    const int rc = store_need(r, tag_of(tag, "model", suffix), SIZE_MAX, &bytes, &n);
+    const int rc = store_need(r, store_tag("model", suffix).text, SIZE_MAX, &bytes, &n);
 
     if (rc != OK)
         return rc;

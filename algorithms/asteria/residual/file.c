@@ -1,6 +1,5 @@
 /* file.c - LRSQ in a snapshot: one section with a head and the arrays. */
 #include <math.h>
-#include <stdio.h>
 
 #include "algorithms/asteria/residual/internal.h"
 #include "algorithms/common/durable/store_file.h"
@@ -13,14 +12,8 @@ struct section {
 };
 enum { DIM_MAX = 1 << 24 };
 
-static void tag_of(char suffix, char tag[STORE_TAG_BYTES])
-{
-    (void)snprintf(tag, STORE_TAG_BYTES, "lrsq%c", suffix);
-}
-
 void asteria_lrsq_write(const struct asteria_lrsq *l, struct store_writer *w, char suffix)
 {
-    char tag[STORE_TAG_BYTES];
     const size_t width = lrsq_width(l);
     const struct section head = { .in_dim = l->in_dim,
                                   .rank = l->rank,
@@ -29,8 +22,7 @@ void asteria_lrsq_write(const struct asteria_lrsq *l, struct store_writer *w, ch
                                   .pca = !l->axis,
                                   .alpha = l->alpha,
                                   .beta = l->beta };
-    tag_of(suffix, tag);
-    store_section(w, tag);
+    store_section(w, store_tag("lrsq", suffix).text);
     store_write(w, &head, sizeof head);
     store_write(w, l->centre, l->in_dim * sizeof *l->centre);
     store_write(w, l->scale, width * sizeof *l->scale);
@@ -109,13 +101,11 @@ static int finish_reading(struct asteria_lrsq *l, const struct index_env *env,
 int asteria_lrsq_read(struct asteria_lrsq **to, const struct index_env *env,
                       const struct store_reader *r, char suffix)
 {
-    char tag[STORE_TAG_BYTES];
     const void *bytes;
     size_t n_bytes;
     struct section s;
-    tag_of(suffix, tag);
     *to = NULL;
-    int rc = store_need(r, tag, SIZE_MAX, &bytes, &n_bytes);
+    int rc = store_need(r, store_tag("lrsq", suffix).text, SIZE_MAX, &bytes, &n_bytes);
     if (rc != OK)
         return rc;
     if (n_bytes < sizeof s)

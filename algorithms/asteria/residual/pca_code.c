@@ -2,7 +2,6 @@
 #include "algorithms/asteria/residual/pca_code.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "algorithms/common/durable/store_file.h"
@@ -93,17 +92,9 @@ float asteria_pca_code_make(const struct asteria_pca_code *o, const struct kerne
 
 /* -------------------------------------------------------------------------------- snapshots */
 
-static const char *tag_of(char tag[STORE_TAG_BYTES], char suffix)
-{
-    (void)snprintf(tag, STORE_TAG_BYTES, "outline%c", suffix);
-    return tag;
-}
-
 void asteria_pca_code_write(const struct asteria_pca_code *o, struct store_writer *w, char suffix)
 {
-    char tag[STORE_TAG_BYTES];
-
-    store_section(w, tag_of(tag, suffix));
+    store_section(w, store_tag("outline", suffix).text);
     store_write(w, o->axes, (o->rank + 1) * o->dim * sizeof *o->axes);
     store_write(w, o->offsets, (o->rank + 1) * sizeof *o->offsets);
     store_write(w, &o->rest, sizeof o->rest);
@@ -114,9 +105,9 @@ int asteria_pca_code_read(struct asteria_pca_code **out, const struct index_env 
                           const struct store_reader *r, size_t rank, char suffix)
 {
     const size_t n_axes = (rank + 1) * env->dim, n = n_axes + rank + 3;
-    char tag[STORE_TAG_BYTES];
     const float *stored = NULL;
-    const int rc = store_need_array(r, tag_of(tag, suffix), n, sizeof *stored, &stored);
+    const int rc =
+        store_need_array(r, store_tag("outline", suffix).text, n, sizeof *stored, &stored);
 
     if (rc != OK)
         return rc;

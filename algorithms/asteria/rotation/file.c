@@ -3,7 +3,6 @@
 #include "algorithms/asteria/rotation/rotation.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "algorithms/asteria/rotation/bor.h"
@@ -18,20 +17,13 @@ struct rotation_head {
     uint64_t unused[5];
 };
 
-static void tag_of(char suffix, char tag[STORE_TAG_BYTES])
-{
-    (void)snprintf(tag, STORE_TAG_BYTES, "turn%c", suffix);
-}
-
 void asteria_rotation_write(const struct asteria_rotation *t, struct store_writer *w, char suffix)
 {
     const struct rotation_head head = { .kind = (uint32_t)t->kind,
                                         .passes = t->bor ? (uint32_t)t->bor->passes : 0,
                                         .dim = t->dim,
                                         .out_dim = t->out_dim };
-    char tag[STORE_TAG_BYTES];
-    tag_of(suffix, tag);
-    store_section(w, tag);
+    store_section(w, store_tag("turn", suffix).text);
     store_write(w, &head, sizeof head);
     store_write(w, t->shift, t->out_dim * sizeof *t->shift);
     if (t->bor) {
@@ -111,12 +103,10 @@ static int fill(struct asteria_rotation *t, const struct index_env *env,
 int asteria_rotation_read(struct asteria_rotation **rotation, const struct index_env *env,
                           const struct store_reader *r, char suffix)
 {
-    char tag[STORE_TAG_BYTES];
     const void *section;
     size_t bytes;
     struct rotation_head head;
-    tag_of(suffix, tag);
-    int rc = store_need(r, tag, SIZE_MAX, &section, &bytes);
+    int rc = store_need(r, store_tag("turn", suffix).text, SIZE_MAX, &section, &bytes);
     if (rc != OK)
         return rc;
     if (bytes < sizeof head)

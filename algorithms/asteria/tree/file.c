@@ -12,23 +12,45 @@ struct head {
     uint32_t free_pair, free_cell, round, again, cursor, unused;
 };
 
-static void write(struct store_writer *w, const char *tag, const void *bytes, size_t n, size_t each)
-{
-    store_section(w, tag);
-    store_write(w, bytes, n * each);
-}
+struct values {
+    const struct head *head;
+    const struct asteria_bec_node *nodes;
+    const struct asteria_bec_bit *tallies;
+    const double *sums;
+    const float *medoids;
+    const struct asteria_bec_cell *cells;
+    const struct asteria_bec_row *rows;
+    const int8_t *q;
+};
 
 /* Leaves out the chains of an address's cells: their order depends on history and has no meaning,
    and equal trees should give equal files. */
 static void write_cells(const struct asteria_bec *b, struct store_writer *w)
 {
-    store_section(w, "bec.cells");
     for (size_t i = 0; i < b->n_cells; i++) {
         struct asteria_bec_cell cell = b->cells[i];
 
         cell.same = BEC_NONE;
         store_write(w, &cell, sizeof cell);
     }
+}
+
+static int fields(struct store_fields *f, const struct asteria_bec *b, struct values *v)
+{
+    if (store_field(f, "bec.head", &v->head, 1, sizeof *v->head) != OK)
+        return f->code;
+    const uint64_t nodes = v->head->n_nodes, slots = v->head->n_slots;
+    if (f->r && (v->head->rank != b->rank || v->head->bits != b->bits || nodes < 1 ||
+                 nodes >= BEC_NONE || v->head->n_cells >= BEC_NONE || slots >= BEC_NONE))
+        return f->code = store_corrupt(f->r, "the clusters are another model's, or none");
+    store_field(f, "bec.nodes", &v->nodes, nodes, sizeof *v->nodes);
+    store_field(f, "bec.tallies", &v->tallies, nodes * b->bits, sizeof *v->tallies);
+    store_field(f, "bec.sums", &v->sums, nodes * b->rank, sizeof *v->sums);
+    store_field(f, "bec.medoids", &v->medoids, nodes * b->rank, sizeof *v->medoids);
+    if (store_pieces(f, "bec.cells", &v->cells, v->head->n_cells, sizeof *v->cells))
+        write_cells(b, f->w);
+    store_field(f, "bec.rows", &v->rows, slots, sizeof *v->rows);
+    return store_field(f, "bec.q", &v->q, slots * b->bits, sizeof *v->q);
 }
 
 void asteria_bec_write(const struct asteria_bec *b, struct store_writer *w)
@@ -52,14 +74,9 @@ void asteria_bec_write(const struct asteria_bec *b, struct store_writer *w)
                                .again = b->again,
                                .cursor = b->cursor };
 
-    write(w, "bec.head", &head, 1, sizeof head);
-    write(w, "bec.nodes", b->nodes, b->n_nodes, sizeof *b->nodes);
-    write(w, "bec.tallies", b->tallies, b->n_nodes * b->bits, sizeof *b->tallies);
-    write(w, "bec.sums", b->sums, b->n_nodes * b->rank, sizeof *b->sums);
-    write(w, "bec.medoids", b->medoids, b->n_nodes * b->rank, sizeof *b->medoids);
-    write_cells(b, w);
-    write(w, "bec.rows", b->rows, b->n_slots, sizeof *b->rows);
-    write(w, "bec.q", b->q, b->n_slots * b->bits, sizeof *b->q);
+    struct values v = { &head, b->nodes, b->tallies, b->sums, b->medoids, NULL, b->rows, b->q };
+
+    (void)fields(&(struct store_fields){ .w = w }, b, &v);
 }
 
 /* Whether the free list has all unused nodes and no others. */
@@ -144,40 +161,30 @@ static void chain_cells(struct asteria_bec *b)
     }
 }
 
-/* Finds sections of the sizes given by the head, reserves memory, and copies them. */
-static int read_arrays(struct asteria_bec *b, const struct store_reader *r, const struct head *head)
+static void copy(void *to, const void *from, size_t bytes)
 {
-    const size_t nodes = head->n_nodes, bits = head->bits, rank = head->rank;
-    const struct {
-        const char *tag;
-        uint64_t n;
-        size_t each;
-    } sections[7] = {
-        { "bec.nodes", nodes, sizeof *b->nodes },
-        { "bec.tallies", nodes * bits, sizeof *b->tallies },
-        { "bec.sums", nodes * rank, sizeof *b->sums },
-        { "bec.medoids", nodes * rank, sizeof *b->medoids },
-        { "bec.cells", head->n_cells, sizeof *b->cells },
-        { "bec.rows", head->n_slots, sizeof *b->rows },
-        { "bec.q", head->n_slots * bits, sizeof *b->q },
-    };
-    const void *from[7];
-    int rc = OK;
+    if (bytes > 0)
+        memcpy(to, from, bytes);
+}
 
-    for (unsigned i = 0; i < 7 && rc == OK; i++)
-        rc =
-            store_need_array(r, sections[i].tag, sections[i].n, sections[i].each, (void *)&from[i]);
+static int take_arrays(struct asteria_bec *b, const struct store_reader *r, const struct values *v)
+{
+    const struct head *h = v->head;
+    const size_t nodes = h->n_nodes, slots = h->n_slots;
+    int rc = asteria_bec_reserve_nodes(b, nodes);
+
     if (rc == OK)
-        rc = asteria_bec_reserve_nodes(b, nodes);
-    if (rc == OK)
-        rc = asteria_bec_reserve(b, head->n_slots, head->n_cells);
+        rc = asteria_bec_reserve(b, slots, h->n_cells);
     if (rc != OK)
         return rc;
-    void *const to[7] = { b->nodes, b->tallies, b->sums, b->medoids, b->cells, b->rows, b->q };
-    for (unsigned i = 0; i < 7; i++)
-        if (sections[i].n > 0)
-            memcpy(to[i], from[i], sections[i].n * sections[i].each);
-    take_head(b, head);
+    copy(b->nodes, v->nodes, nodes * sizeof *b->nodes);
+    copy(b->tallies, v->tallies, nodes * b->bits * sizeof *b->tallies);
+    copy(b->sums, v->sums, nodes * b->rank * sizeof *b->sums);
+    copy(b->medoids, v->medoids, nodes * b->rank * sizeof *b->medoids);
+    copy(b->cells, v->cells, h->n_cells * sizeof *b->cells);
+    copy(b->rows, v->rows, slots * sizeof *b->rows);
+    copy(b->q, v->q, slots * b->bits);
+    take_head(b, h);
     if (!indices_are_sound(b) || !free_pairs_are_sound(b) || !free_cells_are_sound(b))
         return store_corrupt(r, "the clusters' lists lead nowhere");
     chain_cells(b);
@@ -186,16 +193,12 @@ static int read_arrays(struct asteria_bec *b, const struct store_reader *r, cons
 
 static int read_into(struct asteria_bec *b, const struct store_reader *r)
 {
-    const struct head *head;
+    struct values v = { 0 };
     struct error why = { 0 };
-    int rc = store_need(r, "bec.head", sizeof *head, (const void **)&head, NULL);
+    int rc = fields(&(struct store_fields){ .r = r }, b, &v);
 
-    if (rc != OK)
-        return rc;
-    if (head->rank != b->rank || head->bits != b->bits || head->n_nodes < 1 ||
-        head->n_nodes >= BEC_NONE || head->n_cells >= BEC_NONE || head->n_slots >= BEC_NONE)
-        return store_corrupt(r, "the clusters are another model's, or none");
-    rc = read_arrays(b, r, head);
+    if (rc == OK)
+        rc = take_arrays(b, r, &v);
     if (rc == OK && asteria_bec_check_shape(b, &why) != OK)
         rc = store_corrupt(r, why.text);
     return rc;

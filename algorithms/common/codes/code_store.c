@@ -128,34 +128,32 @@ int code_store_check(const struct code_store *s, const char *method, struct erro
     return OK;
 }
 
+struct values {
+    size_t n;
+    const uint64_t *ids, *codes;
+};
+
+static int fields(struct store_fields *f, struct values *v)
+{
+    store_field_whole(f, "ids", &v->ids, &v->n, sizeof *v->ids);
+    return store_field(f, "codes", &v->codes, v->n, sizeof *v->codes);
+}
+
 void code_store_save(const struct code_store *s, struct store_writer *w)
 {
-    store_section(w, "ids");
-    store_write(w, s->ids, s->n * sizeof *s->ids);
-    store_section(w, "codes");
-    store_write(w, s->codes, s->n * sizeof *s->codes);
+    (void)fields(&(struct store_fields){ .w = w }, &(struct values){ s->n, s->ids, s->codes });
 }
 
 int code_store_load(struct code_store *s, const struct store_reader *r)
 {
-    const uint64_t *ids = NULL, *codes = NULL;
-    size_t bytes = 0;
-    int rc = store_need(r, "ids", SIZE_MAX, (const void **)&ids, &bytes);
-    const size_t n = bytes / sizeof *ids;
-    if (rc == OK && bytes % sizeof *ids != 0)
-        return store_corrupt(r, "section \"ids\" is not a multiple of 8 bytes long");
-    if (rc == OK)
-        rc = store_need_array(r, "codes", n, sizeof *codes, &codes);
-    if (rc != OK || n == 0)
+    struct values v = { 0 };
+    const int rc = fields(&(struct store_fields){ .r = r }, &v);
+    if (rc != OK || v.n == 0)
         return rc;
-    if (!code_store_reserve(s, ids, n, 0))
-        return fail(r->error, ERR_NO_MEMORY, "load: out of memory for %zu codes", n);
-    for (size_t i = 0; i < n; i++) {
-        if (ids[i] == UINT64_MAX || code_store_find(s, ids[i], NULL))
-            return fail(r->error, ERR_CORRUPT,
-                        "%s: id %" PRIu64 " at %zu is reserved or occurs twice", r->path, ids[i],
-                        i);
-        (void)code_store_add(s, codes[i], ids[i]);
-    }
-    return OK;
+    if (!code_store_reserve(s, v.ids, v.n, 0))
+        return fail(r->error, ERR_NO_MEMORY, "load: out of memory for %zu codes", v.n);
+    memcpy(s->ids, v.ids, v.n * sizeof *v.ids);
+    memcpy(s->codes, v.codes, v.n * sizeof *v.codes);
+    s->n = s->most = v.n;
+    return store_take_ids(r, s->ids, v.n, v.n, &s->slot_of);
 }

@@ -453,6 +453,16 @@ static int find_options(struct store_reader *r, struct log_section *options)
                : store_corrupt(r, "the options of the log are out of range");
 }
 
+/* What create() or check() found is wrong in the file. */
+static int is_corrupt(const struct store_reader *r)
+{
+    char found[sizeof r->error->text];
+
+    memcpy(found, r->error->text, sizeof found);
+    error_clear(r->error);
+    return store_corrupt(r, found);
+}
+
 /* An index with the options of the file, which were in use: a seed of 0 is not the experiment's. */
 static int create_as_saved(const struct loading *o, const struct store_reader *r,
                            const struct log_section *log_options, int *claim)
@@ -469,23 +479,14 @@ static int create_as_saved(const struct loading *o, const struct store_reader *r
     if (rc == OK) {
         *option(m->ops, params, "wal") = log_options->wal;
         rc = create_with_log(o->out, m, o->env, params, log);
+        /* Without a folder the options may be those of an index that had one. */
+        if ((rc == ERR_ARGUMENT || rc == ERR_CONFIG) && o->env->dir)
+            rc = is_corrupt(r);
     }
     if (rc == OK)
         memcpy(params_of(logged_of(*o->out)), params, own_bytes(m->ops));
-    else
-        (void)fail_within(o->env->error, "%s", r->path);
     mem_free(o->env->mem, params);
     return rc;
-}
-
-/* What check() finds in an index that was read is wrong in the file. */
-static int is_corrupt(const struct store_reader *r)
-{
-    char found[sizeof r->error->text];
-
-    memcpy(found, r->error->text, sizeof found);
-    error_clear(r->error);
-    return store_corrupt(r, found);
 }
 
 /* Loads the file; the log of the index is not open. */
@@ -501,6 +502,8 @@ static int read_file(const struct loading *o, const char *dir, const char *endin
     if (rc != OK)
         return rc;
     rc = find_options(&r, &options);
+    if (rc == OK && claim && options.wal == LOGGED_NONE)
+        rc = store_corrupt(&r, "the snapshot of a running index, without section \"log\"");
     if (rc == OK)
         rc = create_as_saved(o, &r, &options, claim);
     if (rc == OK) {
@@ -533,13 +536,7 @@ static int recover(void *to, int *claim)
     uint64_t lsn;
     int rc = read_file(o, o->env->dir, "snapshot", claim, &lsn);
 
-    if (rc != OK)
-        return rc;
-    struct logged_index *l = logged_of(*o->out);
-    rc = l->log ? replay(l, lsn)
-                : fail(o->env->error, ERR_CORRUPT, "%s: the snapshot in %s has no section \"log\"",
-                       o->m->ops->name, o->env->dir);
-    if (rc != OK)
+    if (rc == OK && (rc = replay(logged_of(*o->out), lsn)) != OK)
         logged_destroy(*o->out);
     return rc;
 }

@@ -12,6 +12,8 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "src/core/slot_table.h"
+
 #define MAGIC   UINT64_C(0x31454c4946434644) /* "DFCFILE1" */
 #define FORMAT  1
 #define ALIGNED 64
@@ -28,6 +30,13 @@ struct head {
 };
 _Static_assert(sizeof(struct head) == 128, "the head's place in the file is fixed");
 _Static_assert(sizeof(struct store_entry) == STORE_TAG_BYTES + 24, "the table has no gaps");
+
+struct store_tag store_tag(const char *name, char last)
+{
+    struct store_tag tag;
+    (void)snprintf(tag.text, sizeof tag.text, "%s%c", name, last);
+    return tag;
+}
 
 /* ------------------------------------------------------------------------------- writing */
 
@@ -430,6 +439,23 @@ int store_need_array(const struct store_reader *r, const char *tag, uint64_t n, 
     return store_need(r, tag, (size_t)n * each, (const void **)out, NULL);
 }
 
+int store_take_ids(const struct store_reader *r, const uint64_t *ids, size_t n, size_t live,
+                   struct slot_table *table)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (ids[i] == INDEX_NO_ID)
+            continue;
+        if (slot_table_get(table, ids, ids[i], NULL))
+            return CORRUPT(r, "%s: id %" PRIu64 " at %zu occurs twice", r->path, ids[i], i);
+        if (!slot_table_reserve(table, ids, ids + i, 1))
+            return fail(r->error, ERR_NO_MEMORY, "%s: out of memory for %zu ids", r->path, n);
+        slot_table_put(table, ids[i], (uint32_t)i);
+    }
+    return table->n == live ? OK
+                            : CORRUPT(r, "%s: %zu of %zu places have an id, expected %zu", r->path,
+                                      table->n, n, live);
+}
+
 int store_corrupt(const struct store_reader *r, const char *what)
 {
     return fail(r->error, ERR_CORRUPT, "%s: %s", r->path, what);
@@ -449,4 +475,36 @@ void store_close(struct store_reader *r)
     r->base = NULL;
     r->entries = NULL;
     r->n_entries = r->bytes = 0;
+}
+
+/* --------------------------------------------------------------------------- both directions */
+
+int store_field(struct store_fields *f, const char *tag, void *pointer, uint64_t n, size_t each)
+{
+    if (store_pieces(f, tag, pointer, n, each))
+        store_write(f->w, *(const void **)pointer, (size_t)n * each);
+    return f->code;
+}
+
+bool store_pieces(struct store_fields *f, const char *tag, void *pointer, uint64_t n, size_t each)
+{
+    if (f->w)
+        store_section(f->w, tag);
+    else if (f->code == OK)
+        f->code = store_need_array(f->r, tag, n, each, pointer);
+    return f->w;
+}
+
+int store_field_whole(struct store_fields *f, const char *tag, void *pointer, size_t *n,
+                      size_t each)
+{
+    size_t bytes = 0;
+    if (f->r && f->code == OK && store_find(f->r, tag, &bytes)) {
+        *n = bytes / each;
+        if (bytes % each != 0)
+            return f->code =
+                       CORRUPT(f->r, "%s: section \"%s\" has %zu bytes, expected a multiple of %zu",
+                               f->r->path, tag, bytes, each);
+    }
+    return store_field(f, tag, pointer, *n, each);
 }

@@ -44,7 +44,7 @@ static inline struct store_identity store_identity_of(const struct index_env *en
     return (struct store_identity){ method, version, env->dim, env->element, env->metric };
 }
 
-struct mem;
+struct slot_table;
 
 struct store_entry {
     char tag[STORE_TAG_BYTES];
@@ -64,6 +64,13 @@ struct store_writer {
     struct store_entry entries[STORE_SECTIONS_MAX];
     unsigned char buffer[1 << 16];
 };
+
+/* A tag of parts that a file has several of: the name and a last character. Used in place:
+   store_tag("codes", '1').text. */
+struct store_tag {
+    char text[STORE_TAG_BYTES];
+};
+struct store_tag store_tag(const char *name, char last);
 
 int store_begin(struct store_writer *, const char *dir, const char *name,
                 const struct store_identity *, const struct file_fault *, struct error *);
@@ -109,11 +116,44 @@ int store_need_array(const struct store_reader *, const char *tag, uint64_t n, s
    with other options wrote it. ERR_CORRUPT also for options that param_set() would refuse. */
 int store_read_params(const struct store_reader *, const struct param *table, size_t n_bytes,
                       void *params);
+/* Puts n ids, by slot, into a table without ids; those of slots without a row are INDEX_NO_ID. ERR_CORRUPT:
+   an id occurs twice, or others than `live` of them are ids. ERR_NO_MEMORY. */
+int store_take_ids(const struct store_reader *, const uint64_t *ids, size_t n, size_t live,
+                   struct slot_table *);
 /* Sets ERR_CORRUPT, naming the file, for an error in a section's content. */
 int store_corrupt(const struct store_reader *, const char *what);
 /* Gives the mapping of the whole file, *bytes long, to the caller, who releases it with munmap():
    store_close() leaves it mapped, and the sections stay valid. */
 const void *store_take(struct store_reader *, size_t *bytes);
 void store_close(struct store_reader *);
+
+/* The list of a file's sections, which serves both directions: with a writer each section is written,
+ * with a reader it is found. So a tag, a number of elements and their size stand in one place:
+ *
+ *     struct values { const uint64_t *ids; const float *rows; const uint64_t *lengths; };
+ *
+ *     static int sections(struct store_fields *f, const struct lists *l, struct values *v)
+ *     {
+ *         store_field(f, "ids", &v->ids, l->n, sizeof *v->ids);
+ *         store_field(f, "rows", &v->rows, l->n, l->dim * sizeof *v->rows);
+ *         if (store_pieces(f, "lengths", &v->lengths, l->n_lists, sizeof *v->lengths))
+ *             for (size_t i = 0; i < l->n_lists; i++)
+ *                 store_write(f->w, &l->list[i].n, sizeof l->list[i].n);
+ *         return f->code;
+ *     }
+ */
+struct store_fields {
+    struct store_writer *w;       /* NULL: reads */
+    const struct store_reader *r; /* NULL: writes */
+    int code;                     /* reading: the first error, after which nothing more is found */
+};
+/* n elements of `each` bytes at *pointer, which reading sets. pointer: the address of a pointer to
+   them. Returns f->code. */
+int store_field(struct store_fields *, const char *tag, void *pointer, uint64_t n, size_t each);
+/* The same of elements that are not together in memory. true: the caller now writes them. */
+bool store_pieces(struct store_fields *, const char *tag, void *pointer, uint64_t n, size_t each);
+/* The same of as many elements as the section has, which reading sets in *n. */
+int store_field_whole(struct store_fields *, const char *tag, void *pointer, size_t *n,
+                      size_t each);
 
 #endif

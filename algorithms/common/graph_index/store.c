@@ -2,12 +2,21 @@
  * norm; and the check of the invariants. */
 #include <inttypes.h>
 #include <math.h>
-#include <string.h>
 
 #include "algorithms/common/durable/store_file.h"
 #include "algorithms/common/graph_index/graph_index.h"
-#include "src/core/mem.h"
-#include "src/core/param.h"
+
+struct values {
+    const uint64_t *ids; /* INDEX_NO_ID: none */
+    const float *norm;
+};
+
+static int fields(struct store_fields *f, const struct graph_index *h, size_t n, struct values *v)
+{
+    store_field(f, "ids", &v->ids, n, sizeof *v->ids);
+    return h->base.env.metric == INDEX_IP ? store_field(f, "norm", &v->norm, 1, sizeof *v->norm)
+                                          : f->code;
+}
 
 int graph_index_write(struct index *index, struct store_writer *w)
 {
@@ -15,75 +24,32 @@ int graph_index_write(struct index *index, struct store_writer *w)
 
     pthread_mutex_lock(&h->lock);
     epoch_drain(h->epoch); /* retired nodes are free in the file */
-    store_section(w, "ids");
-    store_write(w, graph_index_ids(h), graph_capacity(h->graph) * sizeof(uint64_t));
-    if (index->env.metric == INDEX_IP) {
-        const float bound = graph_bound(h->graph);
-
-        store_section(w, "norm");
-        store_write(w, &bound, sizeof bound);
-    }
+    const float bound = graph_bound(h->graph);
+    struct values v = { graph_index_ids(h), &bound };
+    (void)fields(&(struct store_fields){ .w = w }, h, graph_capacity(h->graph), &v);
     const int rc = graph_save(h->graph, w);
     pthread_mutex_unlock(&h->lock);
     return rc;
 }
 
 /* A node of the graph without an id is a deleted one, where deletes are lazy. */
-static int take_id(struct graph_index *h, const struct store_reader *r, uint32_t node, uint64_t id)
+static int take_node(struct graph_index *h, const struct store_reader *r, uint32_t node,
+                     uint64_t id)
 {
-    const bool live = graph_is_live(h->graph, node);
     struct error *error = h->base.env.error;
 
-    if (id == INDEX_NO_ID && live && graph_index_is_lazy(h)) {
-        if (!graph_index_reserve_deleted(h, 1))
-            return fail(error, ERR_NO_MEMORY, "%s: out of memory for an id", h->base.ops->name);
-        h->deleted[atomic_fetch_add(&h->n_deleted, 1)] = node;
+    if ((id != INDEX_NO_ID) == graph_is_live(h->graph, node)) {
+        if (id != INDEX_NO_ID)
+            graph_index_set_id(h, node, id);
         return OK;
     }
-    if ((id != INDEX_NO_ID) != live)
+    if (id != INDEX_NO_ID || !graph_index_is_lazy(h))
         return fail(error, ERR_CORRUPT, "%s: node %" PRIu32 " has an id and is not live, or none",
                     r->path, node);
-    if (id == INDEX_NO_ID)
-        return OK;
-    if (slot_table_get(&h->nodes, graph_index_ids(h), id, NULL))
-        return fail(error, ERR_CORRUPT, "%s: id %" PRIu64 " at %" PRIu32 " occurs twice", r->path,
-                    id, node);
-    if (!slot_table_reserve(&h->nodes, graph_index_ids(h), &id, 1))
+    if (!graph_index_reserve_deleted(h, 1))
         return fail(error, ERR_NO_MEMORY, "%s: out of memory for an id", h->base.ops->name);
-    graph_index_set_id(h, node, id);
-    slot_table_put(&h->nodes, id, node);
+    h->deleted[atomic_fetch_add(&h->n_deleted, 1)] = node;
     return OK;
-}
-
-static int take_ids(struct graph_index *h, const struct store_reader *r)
-{
-    const size_t n = graph_capacity(h->graph);
-    const uint64_t *ids = NULL;
-    int rc = store_need_array(r, "ids", n, sizeof *ids, &ids);
-
-    if (rc == OK && !graph_index_reserve_ids(h, n))
-        rc = fail(h->base.env.error, ERR_NO_MEMORY, "%s: out of memory, cannot load %zu ids",
-                  h->base.ops->name, n);
-    for (uint32_t i = 0; i < n && rc == OK; i++)
-        rc = take_id(h, r, i, ids[i]);
-    return rc;
-}
-
-static int take_norm(struct graph_index *h, const struct store_reader *r)
-{
-    const void *bytes;
-    float bound;
-
-    if (h->base.env.metric != INDEX_IP)
-        return OK;
-    const int rc = store_need(r, "norm", sizeof bound, &bytes, NULL);
-    if (rc != OK)
-        return rc;
-    memcpy(&bound, bytes, sizeof bound);
-    graph_set_bound(h->graph, bound);
-    return bound >= graph_index_greatest_norm_sq(h) && isfinite(bound)
-               ? OK
-               : store_corrupt(r, "the greatest norm is not that of a row at least");
 }
 
 int graph_index_read(struct index *index, struct store_reader *r)
@@ -91,14 +57,28 @@ int graph_index_read(struct index *index, struct store_reader *r)
     struct graph_index *h = (struct graph_index *)index;
     const struct graph_options options = graph_index_options(h);
     struct graph *loaded;
+    struct values v = { 0 };
     int rc = graph_load(&loaded, &index->env, h->epoch, &options, r);
 
     if (rc != OK)
         return rc;
     graph_destroy(h->graph);
     h->graph = loaded;
-    rc = take_ids(h, r);
-    return rc == OK ? take_norm(h, r) : rc;
+    const size_t n = graph_capacity(h->graph);
+    rc = fields(&(struct store_fields){ .r = r }, h, n, &v);
+    if (rc == OK && !graph_index_reserve_ids(h, n))
+        rc = fail(r->error, ERR_NO_MEMORY, "%s: out of memory for %zu ids", r->path, n);
+    for (uint32_t i = 0; i < n && rc == OK; i++)
+        rc = take_node(h, r, i, v.ids[i]);
+    if (rc == OK)
+        rc =
+            store_take_ids(r, v.ids, n, graph_live(h->graph) - graph_index_n_deleted(h), &h->nodes);
+    if (rc != OK || !v.norm)
+        return rc;
+    graph_set_bound(h->graph, *v.norm);
+    return *v.norm >= graph_index_greatest_norm_sq(h) && isfinite(*v.norm)
+               ? OK
+               : store_corrupt(r, "the greatest norm is not that of a row at least");
 }
 
 bool graph_index_has(const struct index *index, uint64_t id)

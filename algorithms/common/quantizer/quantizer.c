@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "algorithms/common/durable/store_file.h"
 #include "algorithms/common/quantizer/kind.h"
 #include "algorithms/common/quantizer/sketch_internal.h"
 #include "kernels/kernels.h"
@@ -129,6 +130,33 @@ int quantizer_load(struct quantizer **out, const struct index_env *env, const vo
     int rc = ops->load(out, env, (const unsigned char *)bytes + sizeof head, n - sizeof head);
     finish(*out, ops, (enum quantizer_kind)head.kind, env->dim);
     return rc;
+}
+
+static void write_field(struct store_writer *w, const char *tag, const struct index_env *env,
+                        const struct quantizer *q)
+{
+    const size_t n = quantizer_save(q, NULL);
+    void *bytes = mem_zalloc(env->mem, n);
+    if (!bytes) {
+        store_fail(w, fail(w->error, ERR_NO_MEMORY, "save: out of memory for a quantizer"));
+        return;
+    }
+    (void)quantizer_save(q, bytes);
+    store_section(w, tag);
+    store_write(w, bytes, n);
+    mem_free(env->mem, bytes);
+}
+
+int quantizer_field(struct store_fields *f, const char *tag, const struct index_env *env,
+                    struct quantizer **q)
+{
+    size_t n = 0;
+    const void *bytes = f->r && f->code == OK ? store_find(f->r, tag, &n) : NULL;
+    if (f->w && *q)
+        write_field(f->w, tag, env, *q);
+    if (bytes && (f->code = quantizer_load(q, env, bytes, n)) != OK)
+        (void)fail_within(env->error, "%s: section \"%s\"", f->r->path, tag);
+    return f->code;
 }
 
 void quantizer_transform(const struct quantizer *q, const float *rows, size_t n, float *out)

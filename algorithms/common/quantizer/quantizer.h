@@ -30,6 +30,8 @@
 
 #define QUANTIZER_BLOCK 64
 
+struct store_fields;
+
 /* 1. Training and storing */
 
 enum quantizer_kind {
@@ -97,6 +99,10 @@ uint64_t quantizer_bytes(const struct quantizer *);
    bytes. NULL: returns the length only. load: ERR_CORRUPT where the bytes are not such an array. */
 size_t quantizer_save(const struct quantizer *, void *bytes);
 int quantizer_load(struct quantizer **out, const struct index_env *, const void *bytes, size_t n);
+/* The same as a section of a file. *q = NULL writes none, and without one reading leaves *q. Writing
+   takes env's mem alone. Returns the fields' code. */
+int quantizer_field(struct store_fields *, const char *tag, const struct index_env *,
+                    struct quantizer **q);
 
 /* 2. Encoding */
 

@@ -8,6 +8,7 @@
 
 #include "algorithms/common/durable/store_file.h"
 #include "src/core/param.h"
+#include "src/core/slot_table.h"
 
 #define NAME "some.index"
 static const struct store_identity identity = { "tester", 3, 7, INDEX_F32, INDEX_COS };
@@ -126,6 +127,119 @@ static void test_params(void **state)
         store_close(&r);
     }
     test_dir_remove(dir);
+}
+
+/* ---- one list of sections for both directions */
+
+struct values {
+    const uint64_t *n;
+    const float *rows;
+    const uint16_t *pieces;
+    const uint8_t *rest;
+    size_t n_rest;
+};
+
+static int fields(struct store_fields *f, struct values *v, size_t dim)
+{
+    if (store_field(f, "n", &v->n, 1, sizeof *v->n) != OK)
+        return f->code;
+    store_field(f, "rows", &v->rows, *v->n, dim * sizeof *v->rows);
+    if (store_pieces(f, store_tag("pieces", '7').text, &v->pieces, *v->n, sizeof *v->pieces))
+        for (uint16_t i = 0; i < *v->n; i++)
+            store_write(f->w, &i, sizeof i);
+    return store_field_whole(f, "rest", &v->rest, &v->n_rest, 3);
+}
+
+static void test_fields(void **state)
+{
+    (void)state;
+    enum { N = 5, DIM = 3 };
+    float rows[N * DIM];
+    const uint64_t n[] = { N, N + 1, UINT64_MAX / 4, 0 };
+    char dir[PATH_MAX];
+    struct error e = { 0 };
+
+    test_dir_make(dir);
+    for (size_t i = 0; i < N * DIM; i++)
+        rows[i] = (float)i;
+    for (size_t i = 0; i < sizeof n / sizeof *n; i++) {
+        static struct store_writer w;
+        struct store_reader r;
+        struct store_fields reading = { .r = &r };
+        struct values v = { &n[i], rows, NULL, (const uint8_t *)"abcdef", 2 }, found = { 0 };
+
+        (void)store_begin(&w, dir, NAME, &identity, NULL, &e);
+        if (n[i] <= N) {
+            assert_int_equal(fields(&(struct store_fields){ .w = &w }, &v, DIM), OK);
+        } else { /* a number that the sections do not have */
+            store_section(&w, "n");
+            store_write(&w, &n[i], sizeof n[i]);
+            store_section(&w, "rows");
+            store_write(&w, rows, sizeof rows);
+        }
+        assert_ok(store_commit(&w), &e);
+        assert_ok(store_open(&r, dir, NAME, &identity, &e), &e);
+        const int rc = fields(&reading, &found, DIM);
+        assert_int_equal(rc, reading.code);
+        assert_int_equal(*found.n, n[i]);
+        if (n[i] > N) {
+            assert_null(found.pieces);
+            assert_code(rc, ERR_CORRUPT, &e);
+        } else {
+            assert_ok(rc, &e);
+            assert_memory_equal(found.rows, rows, n[i] * DIM * sizeof *rows);
+            for (size_t k = 0; k < n[i]; k++)
+                assert_int_equal(found.pieces[k], k);
+            assert_int_equal(found.n_rest, 2);
+            assert_memory_equal(found.rest, "abcdef", 6);
+            size_t bytes;
+            assert_non_null(store_find(&r, "pieces7", &bytes));
+            found.n_rest = 0;
+            assert_code(store_field_whole(&reading, "n", &found.rest, &found.n_rest, 3),
+                        ERR_CORRUPT, &e);
+            assert_int_equal(store_field(&reading, "n", &found.n, 1, 8), ERR_CORRUPT); /* stays */
+        }
+        store_close(&r);
+    }
+    test_dir_remove(dir);
+}
+
+static void test_ids(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t ids[4];
+        size_t live;
+        int code;
+    } cases[] = {
+        { { 7, INDEX_NO_ID, 3, 0 }, 3, OK },          { { 7, 9, 3, 0 }, 4, OK },
+        { { 7, INDEX_NO_ID, 3, 7 }, 3, ERR_CORRUPT }, { { 7, INDEX_NO_ID, 3, 0 }, 4, ERR_CORRUPT },
+        { { 7, INDEX_NO_ID, 3, 0 }, 2, ERR_CORRUPT }, { { 7, 9, 3, INDEX_NO_ID }, 4, ERR_CORRUPT },
+    };
+    struct test_bench b;
+    struct store_reader r = { .error = &b.error, .path = "a file" };
+
+    test_bench_begin(&b, INDEX_F32, INDEX_L2SQ, 4, 1);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct slot_table table;
+        uint32_t slot;
+
+        slot_table_init(&table, &b.mem);
+        const int rc = store_take_ids(&r, cases[i].ids, 4, cases[i].live, &table);
+        for (uint32_t k = 0; rc == OK && k < 4; k++)
+            assert_true(
+                cases[i].ids[k] == INDEX_NO_ID ||
+                (slot_table_get(&table, cases[i].ids, cases[i].ids[k], &slot) && slot == k));
+        assert_code(rc, cases[i].code, &b.error);
+        b.mem.fail_at = atomic_load(&b.mem.calls) + 1;
+        slot_table_free(&table);
+        assert_code(store_take_ids(&r, cases[i].ids, 4, cases[i].live, &table), ERR_NO_MEMORY,
+                    &b.error);
+        b.mem.fail_at = 0;
+        slot_table_free(&table);
+    }
+    assert_int_equal(mem_live(&b.mem), 0);
+    test_bench_end(&b);
 }
 
 static void test_identity(void **state)
@@ -296,7 +410,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_identity),
-        cmocka_unit_test(test_params),        cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_params),        cmocka_unit_test(test_fields),
+        cmocka_unit_test(test_ids),           cmocka_unit_test(test_damage),
         cmocka_unit_test(test_failing_calls), cmocka_unit_test(test_abort_and_bad_folders)
     };
     return test_run("store_file", tests);

@@ -126,7 +126,7 @@ static int copy(struct vamana_disk_stream *s)
         rc = fail(env.error, ERR_NO_MEMORY, "vamana-disk: out of memory for %zu codes", s->part->n);
     if (rc == OK) {
         (void)quantizer_save(s->old->quantizer, bytes);
-        rc = pq_codes_load(&s->part->quantizer, &env, bytes, n);
+        rc = quantizer_load(&s->part->quantizer, &env, bytes, n);
     }
     mem_free(env.mem, bytes);
     if (rc == OK)

@@ -25,25 +25,17 @@ int vamana_disk_save(struct index *index, const char *dir)
 
 /* ------------------------------------------------------------------------------- loading */
 
-static int take_codes(struct vamana_disk_part *p, const struct store_reader *r)
+static int take_codes(struct vamana_disk_part *p, const struct store_reader *r,
+                      const uint8_t *codes)
 {
-    const struct index_env env = vamana_disk_row_env(p->owner);
-    const void *bytes;
-    size_t n;
-    int rc = store_need(r, "disk.pq", SIZE_MAX, &bytes, &n);
+    const size_t each = vamana_disk_groups(p->owner);
 
-    rc = rc == OK ? pq_codes_load(&p->quantizer, &env, bytes, n) : rc;
-    if (rc == OK && pq_codes_bytes(p->quantizer) != vamana_disk_groups(p->owner))
-        rc = store_corrupt(r, "codes of another length than the params say");
-    if (rc == OK)
-        rc = store_need_array(r, "disk.codes", p->n, pq_codes_bytes(p->quantizer), &bytes);
-    if (rc != OK)
-        return rc;
-    n = p->n * pq_codes_bytes(p->quantizer);
-    p->codes = mem_alloc(env.mem, n);
+    if (!p->quantizer || pq_codes_bytes(p->quantizer) != each)
+        return store_corrupt(r, "codes of another length than the params say");
+    p->codes = mem_array(p->owner->base.env.mem, p->n, each);
     if (!p->codes)
-        return fail(env.error, ERR_NO_MEMORY, "vamana-disk: out of memory for %zu codes", p->n);
-    memcpy(p->codes, bytes, n);
+        return fail(r->error, ERR_NO_MEMORY, "vamana-disk: out of memory for %zu codes", p->n);
+    memcpy(p->codes, codes, p->n * each);
     return OK;
 }
 
@@ -65,30 +57,30 @@ static int take_pages(struct vamana_disk_part *p, const struct store_reader *r)
 static int take_part(struct vamana_disk *h, const struct store_reader *r,
                      struct vamana_disk_part **out)
 {
-    struct vamana_disk_head head;
-    const void *bytes;
-    const uint64_t *ids = NULL;
+    const struct index_env env = vamana_disk_row_env(h);
+    struct vamana_disk_file v = { 0 };
+    struct quantizer *quantizer = NULL;
     struct vamana_disk_part *p = NULL;
-    int rc = store_need(r, "disk.head", sizeof head, &bytes, NULL);
+    int rc = vamana_disk_fields(&(struct store_fields){ .r = r }, &env, &quantizer, &v);
 
-    if (rc != OK)
-        return rc;
-    memcpy(&head, bytes, sizeof head);
-    if (head.n >= VAMANA_DISK_NONE || (head.n > 0 && head.entry >= head.n) ||
-        !(head.norm_max_sq >= 0 && isfinite(head.norm_max_sq)))
-        return store_corrupt(r, "the number of nodes or the entry is out of range");
-    rc = store_need_array(r, "disk.ids", head.n, sizeof *ids, &ids);
+    if (rc == OK &&
+        (v.head->n >= VAMANA_DISK_NONE || (v.head->n > 0 && v.head->entry >= v.head->n) ||
+         !(v.head->norm_max_sq >= 0 && isfinite(v.head->norm_max_sq))))
+        rc = store_corrupt(r, "the number of nodes or the entry is out of range");
     if (rc == OK)
-        rc = vamana_disk_part_create(&p, h, (size_t)head.n);
-    if (rc != OK)
+        rc = vamana_disk_part_create(&p, h, (size_t)v.head->n);
+    if (rc != OK) {
+        quantizer_destroy(&env, quantizer);
         return rc;
-    p->entry = head.entry;
-    p->unseen = head.unseen;
-    p->norm_max_sq = head.norm_max_sq;
+    }
+    p->quantizer = quantizer;
+    p->entry = v.head->entry;
+    p->unseen = v.head->unseen;
+    p->norm_max_sq = v.head->norm_max_sq;
     for (size_t i = 0; i < p->n; i++)
-        atomic_init(&p->ids[i], ids[i]);
+        atomic_init(&p->ids[i], v.ids[i]);
     rc = vamana_disk_part_map(p);
-    rc = rc == OK && p->n > 0 ? take_codes(p, r) : rc;
+    rc = rc == OK && p->n > 0 ? take_codes(p, r, v.codes) : rc;
     rc = rc == OK ? take_pages(p, r) : rc;
     if (rc == OK)
         *out = p;

@@ -4,25 +4,15 @@
 
 #include "src/core/mem.h"
 
-static void write_quantizer(struct vamana_disk *h, const struct vamana_disk_part *p,
-                            struct store_writer *w)
+int vamana_disk_fields(struct store_fields *f, const struct index_env *env, struct quantizer **q,
+                       struct vamana_disk_file *v)
 {
-    if (!p->quantizer)
-        return;
-    const size_t n = quantizer_save(p->quantizer, NULL);
-    unsigned char *bytes = mem_alloc(h->base.env.mem, n);
-
-    if (bytes) {
-        (void)quantizer_save(p->quantizer, bytes);
-        store_section(w, "disk.pq");
-        store_write(w, bytes, n);
-        store_section(w, "disk.codes");
-        store_write(w, p->codes, p->n * pq_codes_bytes(p->quantizer));
-    } else {
-        store_fail(w, fail(h->base.env.error, ERR_NO_MEMORY,
-                           "vamana-disk: out of memory for a quantizer"));
-    }
-    mem_free(h->base.env.mem, bytes);
+    if (store_field(f, "disk.head", &v->head, 1, sizeof *v->head) != OK)
+        return f->code;
+    store_field(f, "disk.ids", &v->ids, v->head->n, sizeof *v->ids);
+    return pq_codes_field(f, "disk.pq", env, q) == OK && *q
+               ? store_field(f, "disk.codes", &v->codes, v->head->n, pq_codes_bytes(*q))
+               : f->code;
 }
 
 /* The pages begin at a multiple of their size, so that they can be read past the page cache. */
@@ -50,15 +40,13 @@ static int write_all(struct vamana_disk *h, struct store_writer *w, const char *
     const struct store_identity identity =
         store_identity_of(&h->base.env, h->base.ops->name, VAMANA_DISK_VERSION);
     const struct vamana_disk_head head = { p->n, p->unseen, p->entry, p->norm_max_sq };
+    struct vamana_disk_file v = { &head, (const void *)(uintptr_t)p->ids, p->codes };
+    struct quantizer *quantizer = p->quantizer;
 
     (void)store_begin(w, dir, VAMANA_DISK_FILE, &identity, NULL, h->base.env.error);
     store_section(w, "params");
     store_write(w, &h->params, sizeof h->params);
-    store_section(w, "disk.head");
-    store_write(w, &head, sizeof head);
-    store_section(w, "disk.ids");
-    store_write(w, (const void *)(uintptr_t)p->ids, p->n * sizeof(uint64_t));
-    write_quantizer(h, p, w);
+    (void)vamana_disk_fields(&(struct store_fields){ .w = w }, &h->base.env, &quantizer, &v);
     write_pages(pages, w, pages_at);
     (void)graph_index_write(&recent->base, w);
     return store_commit(w);

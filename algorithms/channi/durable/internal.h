@@ -1,10 +1,10 @@
-/* internal.h - shared by the files of channi_manifest_read(). */
+/* internal.h - shared by the files that write and read a manifest. */
 #ifndef DRIFTLINE_CHANNI_DURABLE_INTERNAL_H
 #define DRIFTLINE_CHANNI_DURABLE_INTERNAL_H
 
 #include "algorithms/channi/durable/manifest.h"
 
-/* The data of the next cluster to be read, in each section. */
+/* The sections but those of the routes; while they are read, the data of the next cluster. */
 struct channi_sections {
     const struct channi_manifest_meta *meta;
     const struct channi_manifest_cluster *clusters;
@@ -25,6 +25,10 @@ struct channi_reading {
     uint64_t *live; /* the live ids of one cluster */
     size_t capacity;
 };
+
+/* manifest_write.c: those after "meta" and "clusters". c: what is written. */
+int channi_manifest_fields(struct store_fields *, const struct channi *,
+                           const struct channi_capture *c, struct channi_sections *);
 
 static inline int channi_reading_no_memory(const struct channi_reading *x)
 {

@@ -61,32 +61,6 @@ int channi_manifest_meta_of(const struct store_reader *r, const struct param *op
     return rc;
 }
 
-static int find(struct channi_reading *x)
-{
-    const struct store_reader *r = x->r;
-    struct channi_sections *t = &x->x;
-    const struct channi_manifest_meta *m = t->meta;
-    const uint64_t roots = m->built ? m->n_clusters : 0;
-    int rc = store_need_array(r, "roots", roots, x->s->row_bytes, &t->roots);
-
-    if (rc == OK)
-        rc = store_need_array(r, "aliases", m->n_aliases, sizeof *t->aliases, &t->aliases);
-    if (rc == OK)
-        rc = store_need_array(r, "deaths", m->n_deaths, sizeof *t->deaths, &t->deaths);
-    if (rc == OK)
-        rc = store_need_array(r, "delta.ids", m->n_delta, sizeof *t->ids, &t->ids);
-    if (rc == OK)
-        rc = store_need_array(r, "delta.born", m->n_delta, sizeof *t->born, &t->born);
-    if (rc == OK)
-        rc = store_need_array(r, "delta.dead", m->n_delta, sizeof *t->dead, &t->dead);
-    if (rc == OK)
-        rc = store_need_array(r, "delta.records", m->n_delta * m->n_attributes,
-                              sizeof *t->attributes, &t->attributes);
-    if (rc == OK)
-        rc = store_need_array(r, "delta.rows", m->n_delta, x->s->row_bytes, &t->rows);
-    return rc;
-}
-
 /* ---------------------------------------------------------------------------------- routes */
 
 static int fill_routes(struct channi_reading *x, struct channi_routes *routes,
@@ -168,12 +142,12 @@ static int read_routes(struct channi_reading *x)
 static int read_quantizer(struct channi_reading *x)
 {
     struct channi *s = x->s;
-    size_t n = 0;
-    const void *bytes = store_find(x->r, "quantizer", &n);
+    const int rc = quantizer_field(&(struct store_fields){ .r = x->r }, "quantizer", &s->base.env,
+                                   &s->quantizer);
 
-    if (!bytes && s->params.cluster_index == INSIDE_CODES)
-        return store_corrupt(x->r, "an index of codes without a quantizer");
-    return bytes ? quantizer_load(&s->quantizer, &s->base.env, bytes, n) : OK;
+    return rc == OK && !s->quantizer && s->params.cluster_index == INSIDE_CODES
+               ? store_corrupt(x->r, "an index of codes without a quantizer")
+               : rc;
 }
 
 static void take_numbers(struct channi *s, const struct channi_manifest_meta *m)
@@ -194,7 +168,7 @@ static int read_all(struct channi_reading *x)
 {
     struct channi *s = x->s;
     const struct channi_layout none = { .number = 0 };
-    int rc = find(x);
+    int rc = channi_manifest_fields(&(struct store_fields){ .r = x->r }, s, NULL, &x->x);
 
     if (rc != OK)
         return rc;

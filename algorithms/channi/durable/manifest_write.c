@@ -5,7 +5,7 @@
  * to the file. */
 #include <string.h>
 
-#include "algorithms/channi/durable/manifest.h"
+#include "algorithms/channi/durable/internal.h"
 #include "algorithms/channi/versions/latch.h"
 #include "algorithms/common/quantizer/quantizer.h"
 #include "src/core/mem.h"
@@ -170,7 +170,6 @@ static void count(struct channi_capture *c)
 
 static void write_deaths(const struct channi_capture *c, struct store_writer *w)
 {
-    store_section(w, "deaths");
     for (uint32_t i = 0; i < c->meta.n_clusters; i++) {
         const struct channi_cluster *cl = cluster_of(c, i);
 
@@ -183,7 +182,7 @@ static void write_deaths(const struct channi_capture *c, struct store_writer *w)
     }
 }
 
-enum delta_part { PART_IDS, PART_BORN, PART_DEAD, PART_ATTRIBUTES, PART_ROWS, PARTS };
+enum delta_part { PART_IDS, PART_BORN, PART_DEAD, PART_ATTRIBUTES, PART_ROWS };
 
 static void write_part(const struct channi *s, const struct kept_row *kept, enum delta_part part,
                        struct store_writer *w)
@@ -196,44 +195,53 @@ static void write_part(const struct channi *s, const struct kept_row *kept, enum
             store_write(w, kept->row.record.numbers, channi_record_bytes(s));
             return;
         case PART_ROWS: store_write(w, kept->row.row, s->row_bytes); return;
-        case PARTS: return;
     }
 }
 
 static void write_deltas(const struct channi *s, const struct channi_capture *c,
-                         struct store_writer *w)
+                         enum delta_part part, struct store_writer *w)
 {
-    static const char *const names[PARTS] = { "delta.ids", "delta.born", "delta.dead",
-                                              "delta.records", "delta.rows" };
+    for (uint32_t i = 0; i < c->meta.n_clusters; i++) {
+        const struct channi_cluster *cl = cluster_of(c, i);
+        struct kept_row kept;
 
-    for (enum delta_part part = 0; part < PARTS; part++) {
-        store_section(w, names[part]);
-        for (uint32_t i = 0; i < c->meta.n_clusters; i++) {
-            const struct channi_cluster *cl = cluster_of(c, i);
-            struct kept_row kept;
-
-            for (uint32_t row = 0; row < c->seen[i]; row++) {
-                const struct channi_delta_row d = channi_delta_at(&cl->delta, row);
-                if (is_kept(c, &d, &kept))
-                    write_part(s, &kept, part, w);
-            }
+        for (uint32_t row = 0; row < c->seen[i]; row++) {
+            const struct channi_delta_row d = channi_delta_at(&cl->delta, row);
+            if (is_kept(c, &d, &kept))
+                write_part(s, &kept, part, w);
         }
     }
 }
 
 /* ---------------------------------------------------------------------------- all sections */
 
-static void write_clusters(const struct channi *s, const struct channi_capture *c,
-                           struct store_writer *w)
+int channi_manifest_fields(struct store_fields *f, const struct channi *s,
+                           const struct channi_capture *c, struct channi_sections *t)
 {
-    store_section(w, "clusters");
-    store_write(w, c->clusters, c->meta.n_clusters * sizeof *c->clusters);
-    store_section(w, "roots");
-    for (uint32_t i = 0; c->meta.built && i < c->meta.n_clusters; i++)
-        store_write(w, cluster_of(c, i)->site, s->row_bytes);
-    store_section(w, "aliases");
-    for (uint32_t i = 0; i < c->meta.n_clusters; i++)
-        store_write(w, cluster_of(c, i)->routes, c->clusters[i].n_routes * sizeof(uint32_t));
+    const struct channi_manifest_meta *m = t->meta;
+    const uint64_t roots = m->built ? m->n_clusters : 0;
+
+    if (store_pieces(f, "roots", &t->roots, roots, s->row_bytes))
+        for (uint32_t i = 0; i < roots; i++)
+            store_write(f->w, cluster_of(c, i)->site, s->row_bytes);
+    if (store_pieces(f, "aliases", &t->aliases, m->n_aliases, sizeof *t->aliases))
+        for (uint32_t i = 0; i < m->n_clusters; i++)
+            store_write(f->w, cluster_of(c, i)->routes,
+                        c->clusters[i].n_routes * sizeof *t->aliases);
+    if (store_pieces(f, "deaths", &t->deaths, m->n_deaths, sizeof *t->deaths))
+        write_deaths(c, f->w);
+    if (store_pieces(f, "delta.ids", &t->ids, m->n_delta, sizeof *t->ids))
+        write_deltas(s, c, PART_IDS, f->w);
+    if (store_pieces(f, "delta.born", &t->born, m->n_delta, sizeof *t->born))
+        write_deltas(s, c, PART_BORN, f->w);
+    if (store_pieces(f, "delta.dead", &t->dead, m->n_delta, sizeof *t->dead))
+        write_deltas(s, c, PART_DEAD, f->w);
+    if (store_pieces(f, "delta.records", &t->attributes, m->n_delta * m->n_attributes,
+                     sizeof *t->attributes))
+        write_deltas(s, c, PART_ATTRIBUTES, f->w);
+    if (store_pieces(f, "delta.rows", &t->rows, m->n_delta, s->row_bytes))
+        write_deltas(s, c, PART_ROWS, f->w);
+    return f->code;
 }
 
 /* The links of the uppermost layer are the last bytes of an image. */
@@ -262,32 +270,17 @@ static void write_routes(const struct channi *s, const struct channi_routes *r,
     store_write(w, r->block, image_bytes(r));
 }
 
-static int write_quantizer(const struct channi *s, struct store_writer *w)
-{
-    struct mem *mem = s->base.env.mem;
-    const size_t n = quantizer_save(s->quantizer, NULL);
-    unsigned char *bytes = mem_alloc(mem, n);
-
-    if (!bytes)
-        return fail(s->base.env.error, ERR_NO_MEMORY,
-                    "channi: out of memory, cannot write the quantizer");
-    (void)quantizer_save(s->quantizer, bytes);
-    store_section(w, "quantizer");
-    store_write(w, bytes, n);
-    mem_free(mem, bytes);
-    return OK;
-}
-
 int channi_manifest_write(struct channi *s, struct channi_capture *c, struct store_writer *w)
 {
+    struct store_fields f = { .w = w };
+    struct channi_sections t = { .meta = &c->meta, .clusters = c->clusters };
+
     count(c);
-    store_section(w, "meta");
-    store_write(w, &c->meta, sizeof c->meta);
-    write_clusters(s, c, w);
-    write_deaths(c, w);
-    write_deltas(s, c, w);
+    store_field(&f, "meta", &t.meta, 1, sizeof *t.meta);
+    store_field(&f, "clusters", &t.clusters, t.meta->n_clusters, sizeof *t.clusters);
+    (void)channi_manifest_fields(&f, s, c, &t);
     if (!c->meta.built)
         return OK;
     write_routes(s, c->view->layout->routes, w);
-    return s->quantizer ? write_quantizer(s, w) : OK;
+    return quantizer_field(&f, "quantizer", &s->base.env, &s->quantizer);
 }

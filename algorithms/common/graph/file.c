@@ -14,10 +14,15 @@ struct graph_head {
     } layers[GRAPH_LAYERS];
 };
 
-static void save_array(const struct graph *g, struct store_writer *w, const char *tag,
-                       size_t first_level, size_t member)
+struct values {
+    const struct graph_head *head;
+    const unsigned char *rows, *states;
+    const uint32_t *links, *below;
+};
+
+static void write_array(const struct graph *g, struct store_writer *w, size_t first_level,
+                        size_t member)
 {
-    store_section(w, tag);
     for (size_t level = first_level; level < GRAPH_LAYERS; level++) {
         const struct layer *l = &g->layers[level];
         const struct segmented *s =
@@ -30,12 +35,39 @@ static void save_array(const struct graph *g, struct store_writer *w, const char
     }
 }
 
+static int fields(struct store_fields *f, const struct graph *g, struct values *v)
+{
+    if (store_field(f, "graph.head", &v->head, 1, sizeof *v->head) != OK)
+        return f->code;
+    const struct graph_head *h = v->head;
+    uint64_t n = 0, links = 0;
+
+    if (h->kind != (uint32_t)g->options.kind || h->degree != g->options.degree)
+        return f->code = store_corrupt(f->r, "a graph of another kind or degree");
+    for (size_t level = 0; level < GRAPH_LAYERS; level++) {
+        if (h->layers[level].n >= GRAPH_NONE)
+            return f->code = store_corrupt(f->r, "a graph of too many nodes");
+        n += h->layers[level].n;
+        links += h->layers[level].n * g->layers[level].degree;
+    }
+    if (store_pieces(f, "graph.rows", &v->rows, n, g->row_bytes))
+        write_array(g, f->w, 0, offsetof(struct layer, rows));
+    if (store_pieces(f, "graph.links", &v->links, links, sizeof *v->links))
+        write_array(g, f->w, 0, offsetof(struct layer, links));
+    if (store_pieces(f, "graph.states", &v->states, n, 1))
+        write_array(g, f->w, 0, offsetof(struct layer, states));
+    if (store_pieces(f, "graph.below", &v->below, n - h->layers[0].n, sizeof *v->below))
+        write_array(g, f->w, 1, offsetof(struct layer, below));
+    return f->code;
+}
+
 int graph_save(const struct graph *g, struct store_writer *w)
 {
     struct graph_head head = { .kind = g->options.kind,
                                .degree = (uint32_t)g->options.degree,
                                .drawn = g->drawn,
                                .tree_changes = g->tree_changes };
+    struct values v = { .head = &head };
     size_t bytes;
     const void *tree = graph_tree_bytes(g, &bytes);
 
@@ -43,12 +75,7 @@ int graph_save(const struct graph *g, struct store_writer *w)
         head.layers[level].n = layer_count(&g->layers[level]);
         head.layers[level].entry = layer_entry(&g->layers[level]);
     }
-    store_section(w, "graph.head");
-    store_write(w, &head, sizeof head);
-    save_array(g, w, "graph.rows", 0, offsetof(struct layer, rows));
-    save_array(g, w, "graph.links", 0, offsetof(struct layer, links));
-    save_array(g, w, "graph.states", 0, offsetof(struct layer, states));
-    save_array(g, w, "graph.below", 1, offsetof(struct layer, below));
+    (void)fields(&(struct store_fields){ .w = w }, g, &v);
     if (tree) {
         store_section(w, "graph.tree");
         store_write(w, tree, bytes);
@@ -56,32 +83,8 @@ int graph_save(const struct graph *g, struct store_writer *w)
     return w->code;
 }
 
-struct graph_sections {
-    const unsigned char *rows, *states;
-    const uint32_t *links, *below;
-};
-
-static int find_sections(const struct graph *g, const struct store_reader *r,
-                         const struct graph_head *head, struct graph_sections *out)
-{
-    uint64_t n = 0, links = 0;
-    int rc = OK;
-
-    for (size_t level = 0; level < GRAPH_LAYERS; level++) {
-        if (head->layers[level].n >= GRAPH_NONE)
-            return store_corrupt(r, "a graph of too many nodes");
-        n += head->layers[level].n;
-        links += head->layers[level].n * g->layers[level].degree;
-    }
-    rc = store_need_array(r, "graph.rows", n, g->row_bytes, &out->rows);
-    rc = rc == OK ? store_need_array(r, "graph.states", n, 1, &out->states) : rc;
-    rc = rc == OK ? store_need_array(r, "graph.links", links, 4, &out->links) : rc;
-    return rc == OK ? store_need_array(r, "graph.below", n - head->layers[0].n, 4, &out->below)
-                    : rc;
-}
-
 /* Checks that every link is to an existing number and every state is valid. */
-static bool load_numbers(struct graph *g, struct layer *l, size_t n, struct graph_sections *from)
+static bool load_numbers(struct graph *g, struct layer *l, size_t n, struct values *from)
 {
     for (size_t i = 0; i < n; i++) {
         _Atomic(uint32_t) *links = layer_links(l, (uint32_t)i);
@@ -132,15 +135,15 @@ static void chain_numbers(struct layer *l, size_t n)
     atomic_store(&l->live, live);
 }
 
-static int load_layers(struct graph *g, const struct store_reader *r, const struct graph_head *head)
+static int load_layers(struct graph *g, const struct store_reader *r)
 {
-    struct graph_sections from;
-    int rc = find_sections(g, r, head, &from);
+    struct values from = { 0 };
+    int rc = fields(&(struct store_fields){ .r = r }, g, &from);
 
     for (size_t level = 0; level < GRAPH_LAYERS && rc == OK; level++) {
         struct layer *l = &g->layers[level];
-        const size_t n = head->layers[level].n;
-        const uint32_t entry = head->layers[level].entry;
+        const size_t n = from.head->layers[level].n;
+        const uint32_t entry = from.head->layers[level].entry;
 
         if (!graph_layer_grow(l, g->env.mem, n))
             return fail(g->env.error, ERR_NO_MEMORY, "%s: a graph of %zu nodes: out of memory",
@@ -151,7 +154,11 @@ static int load_layers(struct graph *g, const struct store_reader *r, const stru
         atomic_store(&l->n, n);
         atomic_store(&l->entry, entry);
     }
-    if (rc == OK && graph_check(g) != OK) {
+    if (rc != OK)
+        return rc;
+    g->drawn = from.head->drawn;
+    g->tree_changes = from.head->tree_changes;
+    if (graph_check(g) != OK) {
         error_clear(g->env.error);
         rc = store_corrupt(r, "a graph is inconsistent");
     }
@@ -161,22 +168,12 @@ static int load_layers(struct graph *g, const struct store_reader *r, const stru
 int graph_load(struct graph **out, const struct index_env *env, struct epoch *epoch,
                const struct graph_options *options, const struct store_reader *r)
 {
-    const void *bytes;
-    struct graph_head head;
     struct graph *g;
-    int rc = store_need(r, "graph.head", sizeof head, &bytes, NULL);
+    int rc = graph_create(&g, env, epoch, options);
 
     if (rc != OK)
         return rc;
-    memcpy(&head, bytes, sizeof head);
-    if (head.kind != (uint32_t)options->kind || head.degree != options->degree)
-        return store_corrupt(r, "a graph of another kind or degree");
-    rc = graph_create(&g, env, epoch, options);
-    if (rc != OK)
-        return rc;
-    g->drawn = head.drawn;
-    g->tree_changes = head.tree_changes;
-    rc = load_layers(g, r, &head);
+    rc = load_layers(g, r);
     rc = rc == OK ? graph_tree_load(g, r) : rc;
     if (rc == OK)
         *out = g;

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "algorithms/common/durable/store_file.h"
 #include "algorithms/common/quantizer/pq_internal.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
@@ -39,15 +40,13 @@ int pq_codes_train(struct quantizer **out, const struct index_env *env, uint64_t
     return rc;
 }
 
-int pq_codes_load(struct quantizer **out, const struct index_env *env, const void *bytes, size_t n)
+int pq_codes_field(struct store_fields *f, const char *tag, const struct index_env *env,
+                   struct quantizer **q)
 {
-    const int rc = quantizer_load(out, env, bytes, n);
-
-    if (rc != OK || ((*out)->kind == QUANTIZER_PQ && pq_of(*out)->n_words == PQ_CODES_WORDS))
-        return rc;
-    quantizer_destroy(env, *out);
-    *out = NULL;
-    return fail(env->error, ERR_CORRUPT, "pq: not a quantizer of 8 bits per group");
+    if (quantizer_field(f, tag, env, q) == OK && *q &&
+        ((*q)->kind != QUANTIZER_PQ || pq_of(*q)->n_words != PQ_CODES_WORDS))
+        f->code = store_corrupt(f->r, "not a quantizer of 8 bits per group");
+    return f->code;
 }
 
 size_t pq_codes_bytes(const struct quantizer *base)

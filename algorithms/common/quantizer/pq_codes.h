@@ -14,8 +14,9 @@ enum { PQ_CODES_WORDS = 256 };
 /* Trains such a quantizer on n rows. groups: 1 .. env->dim. ERR_NO_MEMORY. */
 int pq_codes_train(struct quantizer **out, const struct index_env *, uint64_t seed, size_t groups,
                    const float *rows, size_t n);
-/* As quantizer_load(), and the quantizer is such a one. */
-int pq_codes_load(struct quantizer **out, const struct index_env *, const void *bytes, size_t n);
+/* As quantizer_field(), and a quantizer that is read is such a one. */
+int pq_codes_field(struct store_fields *, const char *tag, const struct index_env *,
+                   struct quantizer **q);
 size_t pq_codes_bytes(const struct quantizer *); /* of a code: groups */
 
 void pq_codes_put(const struct quantizer *, const float *transformed, uint8_t *code);

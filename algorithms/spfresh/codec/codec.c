@@ -44,35 +44,16 @@ int spfresh_codec_train(struct spfresh_codec *c, struct vectors sample)
     return c->kind == CODEC_RAW ? OK : spfresh_codec_groups_train(c, sample);
 }
 
-int spfresh_codec_save(const struct spfresh_codec *c, struct store_writer *w)
-{
-    if (!c->quantizer)
-        return OK;
-    const size_t n = quantizer_save(c->quantizer, NULL);
-    void *bytes = mem_alloc(c->env.mem, n);
-    if (!bytes)
-        return spfresh_no_memory(c->s, "out of memory saving its codes' form");
-    (void)quantizer_save(c->quantizer, bytes);
-    store_section(w, "codec.quantizer");
-    store_write(w, bytes, n);
-    mem_free(c->env.mem, bytes);
-    return OK;
-}
-
 /* Raw postings and an index that was never trained have no such section. */
-int spfresh_codec_load(struct spfresh_codec *c, const struct store_reader *r)
+int spfresh_codec_field(struct spfresh_codec *c, struct store_fields *f)
 {
-    struct quantizer *loaded = NULL;
-    size_t n = 0;
-    const void *bytes = c->kind == CODEC_RAW ? NULL : store_find(r, "codec.quantizer", &n);
+    struct quantizer *q = f->w ? c->quantizer : NULL;
 
-    if (!bytes)
-        return OK;
-    const int rc = quantizer_load(&loaded, &c->env, bytes, n);
-    if (rc != OK)
-        return fail_within(c->env.error, "%s", r->path);
+    if (c->kind == CODEC_RAW || quantizer_field(f, "codec.quantizer", &c->env, &q) != OK || f->w ||
+        !q)
+        return f->code;
     quantizer_destroy(&c->env, c->quantizer);
-    c->quantizer = loaded;
+    c->quantizer = q;
     spfresh_codec_groups_lay_out(c);
     return OK;
 }

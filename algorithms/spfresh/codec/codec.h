@@ -33,13 +33,12 @@ struct spfresh_members;
 struct spfresh_codec;
 
 /* From s's options. Kinds with codes need spfresh_codec_train() or
-   spfresh_codec_load() before use. */
+   spfresh_codec_field() before use. */
 int spfresh_codec_create(struct spfresh_codec **, const struct spfresh *);
 void spfresh_codec_destroy(struct spfresh_codec *); /* NULL is allowed */
 int spfresh_codec_train(struct spfresh_codec *, struct vectors sample);
 /* Writes sections "codec.*". */
-int spfresh_codec_save(const struct spfresh_codec *, struct store_writer *);
-int spfresh_codec_load(struct spfresh_codec *, const struct store_reader *);
+int spfresh_codec_field(struct spfresh_codec *, struct store_fields *);
 
 /* Number of entries that fit in `pages` pages, at least 2. */
 size_t spfresh_codec_entries(const struct spfresh_codec *, size_t pages);

@@ -79,24 +79,8 @@ struct store_identity spfresh_snapshot_identity(const struct index_env *env, con
 
 /* ------------------------------------------------------------------------------ sections */
 
-static void write_slots(const struct spfresh *s, struct store_writer *w, size_t n)
+static void write_heads(struct spfresh *s, struct store_writer *w, size_t n)
 {
-    const uint64_t *ids = atomic_load(&((struct spfresh *)(uintptr_t)s)->slots.ids);
-
-    store_section(w, "versions");
-    for (uint32_t i = 0; i < n; i++) {
-        const uint16_t version = (uint16_t)spfresh_version(s, i);
-        store_write(w, &version, sizeof version);
-    }
-    store_section(w, "ids"); /* of live ones */
-    for (uint32_t i = 0; i < n; i++)
-        if (!(spfresh_version(s, i) & VERSION_DELETED))
-            store_write(w, &ids[i], sizeof *ids);
-}
-
-static void write_heads(const struct spfresh *s, struct store_writer *w, size_t n)
-{
-    store_section(w, "heads");
     for (uint32_t i = 0; i < n; i++) {
         struct spfresh_head *h = spfresh_head(s, i);
         struct spfresh_snapshot_head out = { 0 };
@@ -110,10 +94,28 @@ static void write_heads(const struct spfresh *s, struct store_writer *w, size_t 
     }
 }
 
+int spfresh_snapshot_fields(struct store_fields *f, struct spfresh *s,
+                            struct spfresh_snapshot_sections *x)
+{
+    const uint64_t *ids = f->w ? atomic_load(&s->slots.ids) : NULL;
+
+    if (store_pieces(f, "versions", &x->versions, x->meta->slots, sizeof *x->versions))
+        for (uint32_t i = 0; i < x->meta->slots; i++)
+            store_write(f->w, &(uint16_t){ (uint16_t)spfresh_version(s, i) }, sizeof *x->versions);
+    if (store_pieces(f, "ids", &x->ids, x->meta->live, sizeof *x->ids)) /* of live ones */
+        for (uint32_t i = 0; i < x->meta->slots; i++)
+            if (!(spfresh_version(s, i) & VERSION_DELETED))
+                store_write(f->w, &ids[i], sizeof *ids);
+    if (store_pieces(f, "heads", &x->heads, x->meta->heads, sizeof *x->heads))
+        write_heads(s, f->w, (size_t)x->meta->heads);
+    return f->code;
+}
+
 /* A slot that is dropped but not yet free counts as deleted: after a crash no reader holds it. */
 int spfresh_snapshot_write(struct spfresh *s, struct store_writer *w, uint64_t lsn)
 {
     struct spfresh_snapshot_meta meta;
+    struct store_fields f = { .w = w };
 
     memset(&meta, 0, sizeof meta);
     memcpy(meta.params, &s->params, SNAPSHOT_PARAMS_BYTES);
@@ -129,8 +131,7 @@ int spfresh_snapshot_write(struct spfresh *s, struct store_writer *w, uint64_t l
     store_section(w, "background");
     store_write(w, (const unsigned char *)&s->params + SNAPSHOT_PARAMS_BYTES,
                 sizeof s->params - SNAPSHOT_PARAMS_BYTES);
-    write_slots(s, w, (size_t)meta.slots);
-    write_heads(s, w, (size_t)meta.heads);
+    (void)spfresh_snapshot_fields(&f, s, &(struct spfresh_snapshot_sections){ .meta = &meta });
     const int rc = graph_save(s->graph, w);
-    return rc ? rc : spfresh_codec_save(s->codec, w);
+    return rc ? rc : spfresh_codec_field(s->codec, &f);
 }

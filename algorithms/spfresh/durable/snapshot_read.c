@@ -38,12 +38,7 @@ int spfresh_snapshot_find(struct spfresh_snapshot_sections *x, const struct stor
         return store_corrupt(r, "its options are out of their ranges");
     if (x->meta->slots >= SLOT_NONE || x->meta->heads >= GRAPH_NONE)
         return store_corrupt(r, "more vectors or heads than there are numbers");
-    rc = store_need_array(r, "versions", x->meta->slots, sizeof *x->versions, &x->versions);
-    if (!rc)
-        rc = store_need_array(r, "ids", x->meta->live, sizeof *x->ids, &x->ids);
-    if (!rc)
-        rc = store_need_array(r, "heads", x->meta->heads, sizeof *x->heads, &x->heads);
-    return rc;
+    return spfresh_snapshot_fields(&(struct store_fields){ .r = r }, NULL, x);
 }
 
 /* ------------------------------------------------------------------------------- slots */
@@ -72,17 +67,11 @@ static int read_slots(struct spfresh *s, const struct spfresh_snapshot_sections 
     }
     if (live != x->meta->live)
         return store_corrupt(r, "live vectors and their ids do not add up");
-    for (uint32_t i = 0, at = 0; i < n; i++) {
-        if (x->versions[i] & VERSION_DELETED)
-            continue;
-        ids[i] = x->ids[at++];
-        if (ids[i] == INDEX_NO_ID || slot_table_get(&slots->table, ids, ids[i], NULL))
-            return store_corrupt(r, "an id occurs twice, or is invalid");
-        slot_table_put(&slots->table, ids[i], i);
-    }
+    for (uint32_t i = 0, at = 0; i < n; i++)
+        ids[i] = x->versions[i] & VERSION_DELETED ? INDEX_NO_ID : x->ids[at++];
     atomic_store(&slots->n, n);
     atomic_store(&slots->live, (size_t)live);
-    return OK;
+    return store_take_ids(r, ids, n, (size_t)live, &slots->table);
 }
 
 /* ------------------------------------------------------------------------------- heads */
@@ -130,7 +119,7 @@ static int read_heads(struct spfresh *s, const struct spfresh_snapshot_sections 
 int spfresh_snapshot_restore(struct spfresh *s, const struct spfresh_snapshot_sections *x,
                              const struct store_reader *r)
 {
-    int rc = spfresh_codec_load(s->codec, r);
+    int rc = spfresh_codec_field(s->codec, &(struct store_fields){ .r = r });
 
     if (!rc) {
         spfresh_set_limits(s);

@@ -135,11 +135,12 @@ static void test_saved(void **state)
         struct spfresh_codec *loaded;
         test_dir_make(dir);
         assert_ok(store_begin(&w, dir, "codec", &identity, NULL, &t.bench.error), &t.bench.error);
-        assert_ok(spfresh_codec_save(t.s->codec, &w), &t.bench.error);
+        assert_ok(spfresh_codec_field(t.s->codec, &(struct store_fields){ .w = &w }),
+                  &t.bench.error);
         assert_ok(store_commit(&w), &t.bench.error);
         assert_ok(store_open(&r, dir, "codec", &identity, &t.bench.error), &t.bench.error);
         assert_ok(spfresh_codec_create(&loaded, t.s), &t.bench.error);
-        assert_ok(spfresh_codec_load(loaded, &r), &t.bench.error);
+        assert_ok(spfresh_codec_field(loaded, &(struct store_fields){ .r = &r }), &t.bench.error);
         store_close(&r);
         const size_t n_bytes = spfresh_codec_bytes(loaded, 100);
         assert_int_equal(n_bytes, spfresh_codec_bytes(t.s->codec, 100));

@@ -1,10 +1,5 @@
 /* store.c - the sections of a file: each vector once, and the members of each cone; the sorted
- * projections are computed again.
- *
- * Sections: "meta"; "axes", the shared ones; "centroids", "origins" and "centre" as in memory;
- * "clusters"; "own axes" and "sketches" of the clusters that have them, in order; "cones", the
- * number of slots in each; "members", these slots, cone by cone; "ids" by slot; "rows" of the slots
- * in use. */
+ * projections are computed again. */
 #include <string.h>
 
 #include "algorithms/ampi/ampi.h"
@@ -27,11 +22,12 @@ struct stored_cluster {
 
 struct values {
     const struct stored_meta *meta;
-    const float *axes, *centroids, *origins, *centre;
+    const float *axes, *centroids, *origins, *centre; /* axes: the shared ones */
     const struct stored_cluster *clusters;
-    const float *own_axes, *sketches, *rows;
-    const uint32_t *cones, *members;
-    const uint64_t *ids;
+    const float *own_axes, *sketches; /* of the clusters that have them */
+    const uint32_t *cones, *members;  /* the number of slots in each cone; these slots */
+    const uint64_t *ids;              /* by slot */
+    const float *rows;                /* of the slots in use */
 };
 
 static void write_clusters(struct store_writer *w, const struct ampi_partition *p)

@@ -1,11 +1,10 @@
 /* store.c - the sections of a file: each vector once, also with soft_k > 1, and the code of each
  * copy.
  *
- * Sections: "meta"; "centroids", lists x dim; "lift", M^2 of lifted rows (rows.h); "lists"; "quantizer" and "sketch", if there are any;
- * "filed", the vectors of each list in turn, as ordinals; "codes", with a quantizer, the blocks of
- * each list in turn; "ids" and "rows" by ordinal. Ordinals number vectors in the order of their
- * first appearance in "filed", and are the slots after loading. So the vectors of a list are mostly
- * together, and with storage = mmap "rows" is mapped instead of read.
+ * "filed" has the vectors of each list in turn, as ordinals; "ids" and "rows" are by ordinal. Ordinals
+ * number vectors in the order of their first appearance in "filed", and are the slots after loading.
+ * So the vectors of a list are mostly together, and with storage = mmap "rows" is mapped instead of
+ * read.
  *
  * Loading copies the codes. Another kernel table or compiler may round a code differently, and then
  * a code would not be what an insertion makes. All codes are made again under another kernel table,
@@ -57,7 +56,7 @@ static void each_row(const struct divf *d, uint32_t *ordinals,
 struct values {
     const struct stored_meta *meta;
     const struct stored_list *lists;
-    const float *centroids, *lift;
+    const float *centroids, *lift; /* lift: M^2 of lifted rows (rows.h) */
     const uint32_t *filed;
     const unsigned char *codes, *rows;
     const uint64_t *ids;

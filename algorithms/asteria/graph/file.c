@@ -1,6 +1,4 @@
-/* file.c - the graph in a snapshot: sections "caprg.head", "caprg.links", "caprg.states",
- * "caprg.removed" and "caprg.debts", which has pairs of a node and a deferred back-link.
- */
+/* file.c - the graph in a snapshot. "caprg.debts" has pairs of a node and a deferred back-link. */
 #include "algorithms/asteria/graph/internal.h"
 
 #include "algorithms/common/durable/store_file.h"

@@ -1,6 +1,5 @@
-/* file.c - a graph as sections of a file: "graph.head"; "graph.rows", "graph.links",
- * "graph.states", "graph.below", each with all layers in order; "graph.tree", if there is one.
- * Everything else is recomputed. */
+/* file.c - a graph as sections of a file, each with all layers in order. Everything else is
+ * recomputed. */
 #include "algorithms/common/graph/internal.h"
 
 #include "src/core/error.h"

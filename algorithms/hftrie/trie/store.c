@@ -1,7 +1,5 @@
 /* store.c - the trie in a file: its leaves in the order of the codes, each with its level, so that
- * a loaded trie has the same leaves and a fast search gives the same answers.
- *
- * Sections: "leaves", level and size of each; "ids" and "codes", leaf by leaf. */
+ * a loaded trie has the same leaves and a fast search gives the same answers. */
 #include <inttypes.h>
 
 #include "algorithms/common/durable/store_file.h"

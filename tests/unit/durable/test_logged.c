@@ -407,6 +407,7 @@ static void test_refusals(void **state)
 {
     struct shelf s;
     struct index *other;
+    char text[2 * PATH_MAX + 64];
 
     begin(&s);
     assert_code(logged_load(&other, &toy, &s.bench.env, s.dir), ERR_IO, &s.bench.error);
@@ -421,6 +422,18 @@ static void test_refusals(void **state)
     error_clear(&s.bench.error);
     s.bench.env.dir = s.dir;
     assert_ok(logged_load(&s.index, &toy, &s.bench.env, s.dir), &s.bench.error);
+    logged_destroy(s.index);
+
+    /* the copy of an index without a log, as the snapshot of a running one */
+    test_dir_clear(s.dir);
+    assert_ok(logged_create(&s.index, &toy, &s.bench.env, &(struct toy_params){ LOGGED_NONE, 1 }),
+              &s.bench.error);
+    assert_ok(logged_save(s.index, s.dir), &s.bench.error);
+    (void)snprintf(text, sizeof text, "mv %.4000s/toy.index %.4000s/toy.snapshot", s.dir, s.dir);
+    assert_int_equal(system(text), 0);
+    assert_int_equal(logged_load(&other, &toy, &s.bench.env, s.dir), ERR_CORRUPT);
+    assert_non_null(strstr(s.bench.error.text, "without section \"log\""));
+    error_clear(&s.bench.error);
     end(&s);
 }
 

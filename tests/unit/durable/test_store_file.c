@@ -86,7 +86,6 @@ static void test_round_trip(void **state)
 /* A seed may have been taken from the experiment; other options are within their ranges. */
 static void test_params(void **state)
 {
-    (void)state;
     struct options {
         int64_t width, seed, later;
     };
@@ -152,7 +151,6 @@ static int fields(struct store_fields *f, struct values *v, size_t dim)
 
 static void test_fields(void **state)
 {
-    (void)state;
     enum { N = 5, DIM = 3 };
     float rows[N * DIM];
     const uint64_t n[] = { N, N + 1, UINT64_MAX / 4, 0 };
@@ -206,7 +204,6 @@ static void test_fields(void **state)
 
 static void test_ids(void **state)
 {
-    (void)state;
     static const struct {
         uint64_t ids[4];
         size_t live;

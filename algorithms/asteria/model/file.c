@@ -1,6 +1,4 @@
-/* file.c - a model in a snapshot: sections "model", "vantages" and "quantizer" + suffix, and those
- * of the rotation and of the residual codes.
- */
+/* file.c - a model in a snapshot, by sections whose tags end in a suffix. */
 #include <math.h>
 #include <string.h>
 
@@ -10,10 +8,8 @@
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
 
-enum { FORMAT = 3 };
-
 struct stored {
-    uint32_t format, version;
+    uint32_t zero, version;
     uint32_t code, k;
     uint64_t dim, m, out_dim;
     uint64_t has_vantages;
@@ -26,12 +22,9 @@ struct stored {
     double costs[ROTATION_CANDIDATES];
 };
 
-/* ----------------------------------------------------------------------------------- writing */
-
 static void fill_stored(const struct asteria_model *model, struct stored *s)
 {
     memset(s, 0, sizeof *s); /* padding is written too */
-    s->format = FORMAT;
     s->version = model->version;
     s->code = (uint32_t)model->ecc->kind;
     s->k = model->ecc->k;
@@ -56,30 +49,6 @@ static void fill_stored(const struct asteria_model *model, struct stored *s)
     memcpy(s->costs, model->costs, sizeof s->costs);
 }
 
-void asteria_model_write(const struct asteria_model *model, struct store_writer *w, char suffix)
-{
-    const struct index_env env = { .mem = model->mem };
-    struct quantizer *quantizer = model->quantizer;
-    struct stored s;
-
-    fill_stored(model, &s);
-    store_section(w, store_tag("model", suffix).text);
-    store_write(w, &s, sizeof s);
-    if (model->vantages) {
-        store_section(w, store_tag("vantages", suffix).text);
-        store_write(w, model->vantages,
-                    model->m * model->rotation->out_dim * sizeof *model->vantages);
-    }
-    if (model->pca_code)
-        asteria_pca_code_write(model->pca_code, w, suffix);
-    (void)quantizer_field(&(struct store_fields){ .w = w }, store_tag("quantizer", suffix).text,
-                          &env, &quantizer);
-    asteria_rotation_write(model->rotation, w, suffix);
-    asteria_lrsq_write(model->lrsq, w, suffix);
-}
-
-/* ----------------------------------------------------------------------------------- reading */
-
 static bool shares(const double *share, size_t n, double most)
 {
     for (size_t i = 0; i < n; i++)
@@ -88,10 +57,9 @@ static bool shares(const double *share, size_t n, double most)
     return true;
 }
 
-static int check_stored(const struct store_reader *r, const struct index_env *env,
-                        const struct stored *s)
+static int check_stored(const struct store_reader *r, const struct stored *s)
 {
-    if (s->version == 0 || s->dim != env->dim || s->code > ECC_NONE || s->k == 0 ||
+    if (s->version == 0 || s->code > ECC_NONE || s->k == 0 ||
         s->k > asteria_ecc_bits_most((enum asteria_code)s->code) || s->m == 0 ||
         s->m > ECC_WORD_MAX || s->m > s->out_dim || s->has_vantages > 1 || s->pca_code >= s->dim)
         return store_corrupt(r, "the model's numbers are inconsistent");
@@ -102,6 +70,42 @@ static int check_stored(const struct store_reader *r, const struct index_env *en
         return store_corrupt(r, "the model's calibration is invalid");
     return OK;
 }
+
+struct values {
+    const struct stored *stored;
+    const float *vantages; /* m x out_dim; NULL: none */
+};
+
+/* The sections of the model itself, but for the quantizer, which is of env's dimension or of the PCA
+   code's. */
+static int fields(struct store_fields *f, char suffix, struct values *v)
+{
+    store_field(f, store_tag("model", suffix).text, &v->stored, 1, sizeof *v->stored);
+    if (f->r && f->code == OK)
+        f->code = check_stored(f->r, v->stored);
+    return f->code == OK && v->stored->has_vantages
+               ? store_field(f, store_tag("vantages", suffix).text, &v->vantages,
+                             v->stored->out_dim, v->stored->m * sizeof *v->vantages)
+               : f->code;
+}
+
+void asteria_model_write(const struct asteria_model *model, struct store_writer *w, char suffix)
+{
+    const struct index_env env = { .mem = model->mem };
+    struct store_fields f = { .w = w };
+    struct quantizer *quantizer = model->quantizer;
+    struct stored s;
+
+    fill_stored(model, &s);
+    (void)fields(&f, suffix, &(struct values){ &s, model->vantages });
+    if (model->pca_code)
+        asteria_pca_code_write(model->pca_code, w, suffix);
+    (void)quantizer_field(&f, store_tag("quantizer", suffix).text, &env, &quantizer);
+    asteria_rotation_write(model->rotation, w, suffix);
+    asteria_lrsq_write(model->lrsq, w, suffix);
+}
+
+/* ----------------------------------------------------------------------------------- reading */
 
 static void take_stored(struct asteria_model *model, const struct stored *s)
 {
@@ -122,26 +126,19 @@ static void take_stored(struct asteria_model *model, const struct stored *s)
     memcpy(model->costs, s->costs, sizeof model->costs);
 }
 
-static int read_vantages(struct asteria_model *model, const struct index_env *env,
-                         const struct store_reader *r, const struct stored *s, char suffix)
+static int take_vantages(struct asteria_model *model, const struct index_env *env,
+                         const struct store_reader *r, const struct values *v)
 {
-    const float *stored = NULL;
-    const size_t n = (size_t)(s->m * s->out_dim);
-    int rc = OK;
+    const size_t out_dim = (size_t)v->stored->out_dim, n = model->m * out_dim;
 
-    if (!s->has_vantages)
-        return OK;
-    rc = store_need_array(r, store_tag("vantages", suffix).text, n, sizeof *stored, &stored);
-    if (rc != OK)
-        return rc;
     for (size_t i = 0; i < n; i++)
-        if (!isfinite(stored[i]))
+        if (!isfinite(v->vantages[i]))
             return store_corrupt(r, "a vantage is not finite");
-    model->vantages = mem_array(env->mem, n, sizeof *stored);
+    model->vantages = mem_array(env->mem, n, sizeof *model->vantages);
     if (!model->vantages)
         return fail(env->error, ERR_NO_MEMORY, "asteria: load: out of memory for vantages");
-    memcpy(model->vantages, stored, n * sizeof *stored);
-    if (!(axes_defect(model->vantages, model->m, (size_t)s->out_dim) < 1e-5))
+    memcpy(model->vantages, v->vantages, n * sizeof *model->vantages);
+    if (!(axes_defect(model->vantages, model->m, out_dim) < 1e-5))
         return store_corrupt(r, "the vantages are not orthonormal");
     return OK;
 }
@@ -162,8 +159,9 @@ static int read_quantizer(struct asteria_model *model, const struct index_env *e
 }
 
 static int read_parts(struct asteria_model *model, const struct index_env *env,
-                      const struct store_reader *r, const struct stored *s, char suffix)
+                      const struct store_reader *r, const struct values *v, char suffix)
 {
+    const struct stored *s = v->stored;
     int rc =
         asteria_ecc_create(&model->ecc, env->mem, (enum asteria_code)s->code, s->k, env->error);
 
@@ -181,8 +179,8 @@ static int read_parts(struct asteria_model *model, const struct index_env *env,
     if (rc == OK && !(env->kernels->ip_f32(model->rotation->shift, model->rotation->shift,
                                            model->rotation->out_dim) < 1.01F))
         rc = store_corrupt(r, "the rotation's shift is longer than unit vectors");
-    if (rc == OK)
-        rc = read_vantages(model, env, r, s, suffix);
+    if (rc == OK && v->vantages)
+        rc = take_vantages(model, env, r, v);
     if (rc == OK && s->pca_code > 0)
         rc = asteria_pca_code_read(&model->pca_code, env, r, (size_t)s->pca_code, suffix);
     if (rc == OK)
@@ -190,36 +188,11 @@ static int read_parts(struct asteria_model *model, const struct index_env *env,
     return rc;
 }
 
-/* The first word has the format: other formats may have other lengths. */
-static int find_stored(const struct index_env *env, const struct store_reader *r, char suffix,
-                       struct stored *s)
-{
-    const void *bytes = NULL;
-    uint32_t format = 0;
-    size_t n = 0;
-    const int rc = store_need(r, store_tag("model", suffix).text, SIZE_MAX, &bytes, &n);
-
-    if (rc != OK)
-        return rc;
-    if (n < sizeof format)
-        return store_corrupt(r, "the model is cut off");
-    memcpy(&format, bytes, sizeof format);
-    if (format != FORMAT)
-        return fail(env->error, ERR_VERSION,
-                    "asteria: load: %s: a model of format %u, this program reads %d; build the "
-                    "index again",
-                    r->path, (unsigned)format, FORMAT);
-    if (n != sizeof *s)
-        return store_corrupt(r, "the model has another length");
-    memcpy(s, bytes, n);
-    return check_stored(r, env, s);
-}
-
 int asteria_model_read(struct asteria_model **out, const struct index_env *env,
                        const struct store_reader *r, char suffix)
 {
-    struct stored s;
-    int rc = find_stored(env, r, suffix, &s);
+    struct values v = { 0 };
+    int rc = fields(&(struct store_fields){ .r = r }, suffix, &v);
 
     *out = NULL;
     if (rc != OK)
@@ -228,8 +201,8 @@ int asteria_model_read(struct asteria_model **out, const struct index_env *env,
     if (!model)
         return fail(env->error, ERR_NO_MEMORY, "asteria: load: out of memory for a model");
     model->mem = env->mem;
-    take_stored(model, &s);
-    rc = read_parts(model, env, r, &s, suffix);
+    take_stored(model, v.stored);
+    rc = read_parts(model, env, r, &v, suffix);
     if (rc == OK)
         *out = model;
     else

@@ -453,8 +453,8 @@ static int find_options(struct store_reader *r, struct log_section *options)
                : store_corrupt(r, "the options of the log are out of range");
 }
 
-/* What create() or check() found is wrong in the file. */
-static int is_corrupt(const struct store_reader *r)
+/* For what create() or check() found: it is wrong in the file. */
+static int corrupt_as_found(const struct store_reader *r)
 {
     char found[sizeof r->error->text];
 
@@ -481,7 +481,7 @@ static int create_as_saved(const struct loading *o, const struct store_reader *r
         rc = create_with_log(o->out, m, o->env, params, log);
         /* Without a folder the options may be those of an index that had one. */
         if ((rc == ERR_ARGUMENT || rc == ERR_CONFIG) && o->env->dir)
-            rc = is_corrupt(r);
+            rc = corrupt_as_found(r);
     }
     if (rc == OK)
         memcpy(params_of(logged_of(*o->out)), params, own_bytes(m->ops));
@@ -509,7 +509,7 @@ static int read_file(const struct loading *o, const char *dir, const char *endin
     if (rc == OK) {
         rc = o->m->read(*o->out, &r);
         if (rc == ERR_INVARIANT)
-            rc = is_corrupt(&r);
+            rc = corrupt_as_found(&r);
         if (rc != OK)
             logged_destroy(*o->out);
     }

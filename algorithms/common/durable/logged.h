@@ -18,11 +18,11 @@
  *
  *     struct flat {
  *         union { struct index base; struct logged_index logged; };
- *         struct flat_params params; ...                 as in use: they are in the file
+ *         struct flat_params params; ...             as in use; they are in the file
  *     };
- *     struct flat_params { ... int64_t wal, checkpoint_mb; };         those of the log come last
+ *     struct flat_params { ... int64_t wal, checkpoint_mb; };     those of the log come last
  *     LOGGED_OPTIONS(struct flat_params)
- *     LOGGED_CALLS(&flat_method)                         with its struct logged_method
+ *     LOGGED_CALLS(&logged)                          `logged` is its struct logged_method
  *     LOGGED_OPERATIONS, .train = logged_train, ... */
 #ifndef DRIFTLINE_COMMON_DURABLE_LOGGED_H
 #define DRIFTLINE_COMMON_DURABLE_LOGGED_H
@@ -45,7 +45,8 @@ enum logged_wal { LOGGED_NONE, LOGGED_WRITTEN, LOGGED_SYNCED };
               "snapshot if that is more")
 // clang-format on
 
-/* create() and load() of the method's table, and what both stand among there. */
+/* Defines create() and load() for the method's table, and sets the operations there that go through
+   the log. */
 #define LOGGED_CALLS(method)                                                                 \
     static int create(struct index **index, const struct index_env *env, const void *params) \
     {                                                                                        \

@@ -132,7 +132,7 @@ void store_close(struct store_reader *);
  *
  *     struct values { const uint64_t *ids; const float *rows; const uint64_t *lengths; };
  *
- *     static int sections(struct store_fields *f, const struct lists *l, struct values *v)
+ *     static int fields(struct store_fields *f, const struct lists *l, struct values *v)
  *     {
  *         store_field(f, "ids", &v->ids, l->n, sizeof *v->ids);
  *         store_field(f, "rows", &v->rows, l->n, l->dim * sizeof *v->rows);

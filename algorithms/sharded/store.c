@@ -139,11 +139,12 @@ static int take_placement(struct sharded *s, const struct store_reader *r, const
     const uint32_t *shard_of;
     const uint64_t *starts = NULL;
     const float *centroids = NULL;
-    int rc = store_need_array(r, "shard_of", n, sizeof *shard_of, &shard_of);
-    if (rc == OK && s->params.placement == PLACE_RANGE)
-        rc = store_need_array(r, "starts", n, sizeof *starts, &starts);
-    if (rc == OK && s->params.placement == PLACE_CLUSTER)
-        rc = store_need_array(r, "centroids", n * dim, sizeof *centroids, &centroids);
+    struct store_fields f = { .r = r };
+    int rc = store_field(&f, "shard_of", &shard_of, n, sizeof *shard_of);
+    if (s->params.placement == PLACE_RANGE)
+        rc = store_field(&f, "starts", &starts, n, sizeof *starts);
+    if (s->params.placement == PLACE_CLUSTER)
+        rc = store_field(&f, "centroids", &centroids, n * dim, sizeof *centroids);
     for (size_t i = 0; rc == OK && i < n; i++) {
         uint32_t added;
         if (shard_of[i] >= m->n_shards)

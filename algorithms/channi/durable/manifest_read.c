@@ -120,6 +120,7 @@ static int read_routes(struct channi_reading *x)
     const uint32_t *cids = NULL;
     const uint64_t *phash = NULL;
     const unsigned char *rows = NULL;
+    struct store_fields f = { .r = x->r };
     struct channi_routes *routes = mem_zalloc(s->base.env.mem, sizeof *routes);
     int rc = routes ? OK : channi_reading_no_memory(x);
 
@@ -127,13 +128,10 @@ static int read_routes(struct channi_reading *x)
         return rc;
     atomic_init(&routes->refs, 1);
     x->layout->routes = routes;
-    rc = store_need_array(x->r, "routes", n, sizeof *cids, &cids);
-    if (rc == OK)
-        rc = store_need_array(x->r, "routes.phash", n, sizeof *phash, &phash);
-    if (rc == OK)
-        rc = store_need_array(x->r, "routes.rows", n, s->row_bytes, &rows);
-    if (rc == OK)
-        rc = copy_graph(x, routes, cids);
+    store_field(&f, "routes", &cids, n, sizeof *cids);
+    store_field(&f, "routes.phash", &phash, n, sizeof *phash);
+    store_field(&f, "routes.rows", &rows, n, s->row_bytes);
+    rc = f.code == OK ? copy_graph(x, routes, cids) : f.code;
     return rc == OK ? fill_routes(x, routes, phash, rows) : rc;
 }
 

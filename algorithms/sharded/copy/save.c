@@ -132,32 +132,23 @@ static int write_in_parts(struct shard_copy *c, const struct log_record *whole)
 static int load_sections(struct shard_copy *c, const struct store_reader *r)
 {
     const size_t row_bytes = row_bytes_of(c);
-    const void *rows, *sample, *sequence;
-    const uint64_t *ids;
+    struct store_fields f = { .r = r };
+    const void *rows, *sample;
+    const uint64_t *ids, *sequence;
     const uint32_t *buckets;
-    size_t rows_bytes, sample_bytes;
-    int rc = store_need(r, "rows", SIZE_MAX, &rows, &rows_bytes);
-    if (rc == OK)
-        rc = store_need(r, "sample", SIZE_MAX, &sample, &sample_bytes);
-    if (rc == OK && (rows_bytes % row_bytes != 0 || sample_bytes % row_bytes != 0))
-        rc = store_corrupt(r, "rows are not whole");
-    const size_t n = rows_bytes / row_bytes;
-    if (rc == OK)
-        rc = store_need_array(r, "ids", n, sizeof *ids, &ids);
-    if (rc == OK)
-        rc = store_need_array(r, "buckets", n, sizeof *buckets, &buckets);
-    if (rc == OK)
-        rc = store_need(r, "sequence", sizeof c->sequence, &sequence, NULL);
-    if (rc == OK)
-        rc = copy_reserve(c, n);
+    size_t n = 0, n_sample = 0;
+    store_field_whole(&f, "rows", &rows, &n, row_bytes);
+    store_field_whole(&f, "sample", &sample, &n_sample, row_bytes);
+    store_field(&f, "ids", &ids, n, sizeof *ids);
+    store_field(&f, "buckets", &buckets, n, sizeof *buckets);
+    store_field(&f, "sequence", &sequence, 1, sizeof *sequence);
+    int rc = f.code == OK ? copy_reserve(c, n) : f.code;
     if (rc != OK)
         return rc;
-    memcpy(&c->sequence, sequence, sizeof c->sequence);
-    const struct log_record trained = { .op = LOG_TRAIN,
-                                        .sequence = c->sequence,
-                                        .ends = true,
-                                        .n = sample_bytes / row_bytes,
-                                        .rows = sample };
+    c->sequence = *sequence;
+    const struct log_record trained = {
+        .op = LOG_TRAIN, .sequence = c->sequence, .ends = true, .n = n_sample, .rows = sample
+    };
     const struct log_record inserted = { .op = LOG_INSERT,
                                          .sequence = c->sequence,
                                          .ends = true,

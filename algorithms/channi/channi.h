@@ -82,11 +82,12 @@ static inline void channi_count(atomic_uint_fast64_t *counter, uint64_t by)
 /* When searches with target_recall stop (search/target.c), for these knobs and this k. */
 enum { CHANNI_STOP_LEVELS = 12 };
 struct channi_stop {
-    pthread_mutex_t lock; /* protects the following */
     bool learnt;
     struct channi_knobs knobs;
     size_t k;
-    uint32_t clusters; /* cids used when it was learnt */
+    /* Of the index when it was learnt: cids used, live rows, changed_rows. */
+    uint32_t clusters;
+    uint64_t rows, changed_rows;
     double score[CHANNI_STOP_LEVELS];
 };
 
@@ -150,8 +151,10 @@ struct channi {
     atomic_uint_fast64_t trimmed_at; /* value of bytes_written at the last channi_trim() */
     struct channi_counters counters;
     struct scratch_pool scratch; /* struct channi_scratch */
+    pthread_mutex_t stop_lock;   /* protects `stop` */
     struct channi_stop stop;
-    struct rng rng; /* for maintenance at commit, in one thread's order */
+    atomic_uint_fast64_t changed_rows; /* inserted and deleted so far */
+    struct rng rng;                    /* for maintenance at commit, in one thread's order */
 };
 
 /* Bytes of a row's attributes in memory and in the log. */

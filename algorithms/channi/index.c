@@ -91,7 +91,7 @@ static void begin(struct channi *s, const struct index_env *env, const struct ch
     pthread_mutex_init(&s->write, NULL);
     scratch_pool_init(&s->scratch);
     pthread_mutex_init(&s->snapshot_lock, NULL);
-    pthread_mutex_init(&s->stop.lock, NULL);
+    pthread_mutex_init(&s->stop_lock, NULL);
     slot_table_init(&s->table, env->mem);
     idmap_init(&s->by_phash, env->mem);
     segmented_init(&s->route_rows, env->mem, s->row_bytes);
@@ -223,7 +223,7 @@ void channi_destroy(struct index *index)
     mem_free(mem, s->ids);
     mem_free(mem, s->places);
     pthread_mutex_destroy(&s->snapshot_lock);
-    pthread_mutex_destroy(&s->stop.lock);
+    pthread_mutex_destroy(&s->stop_lock);
     pthread_mutex_destroy(&s->write);
     durable_free(&s->durable);
     mem_free(mem, s);

@@ -381,6 +381,7 @@ static int commit(struct commit_plan *p, const struct channi_change *changes, si
     channi_show(s, next, *version, NULL);
     channi_count(&s->counters.commits, 1);
     channi_count(&s->counters.bytes_given, p->n_puts * s->row_bytes);
+    channi_count(&s->changed_rows, p->n_puts + p->n_dels);
     find_needs(p, layout);
     return OK;
 }

@@ -5,6 +5,8 @@
 #include "algorithms/channi/maintenance/maintenance.h"
 #include "algorithms/channi/operations.h"
 #include "algorithms/channi/rewrite/replace.h"
+#include "algorithms/channi/search/search.h"
+#include "src/core/mem.h"
 #include "src/core/parallel.h"
 
 /* --------------------------------------------------------------------------- kinds of jobs */
@@ -45,14 +47,17 @@ static job_queue_function *const kinds[JOB_KINDS] = {
 
 /* ------------------------------------------------------------------------- opening, chores */
 
-/* Background threads return memory only with an empty queue: the next job would need it. */
+/* Background threads return memory only with an empty queue: the next job would need it. With
+   maintenance = explicit only maintain() learns again when to stop. */
 static int chores(struct index *index)
 {
     struct channi *c = channi_of(index);
-    const int rc = durable_is_due(&c->durable) ? channi_checkpoint(c) : OK;
+    int rc = durable_is_due(&c->durable) ? channi_checkpoint(c) : OK;
 
     if (c->maintenance != CHANNI_BACKGROUND || channi_queued(c) == 0)
         channi_trim(c);
+    if (rc == OK && c->maintenance != CHANNI_EXPLICIT)
+        rc = channi_stop_renew(c);
     return rc;
 }
 
@@ -111,7 +116,8 @@ static void resume(struct channi *c, bool all)
     struct job_queue *q = &c->jobs->queue;
 
     job_queue_retry(q, all);
-    if (durable_is_due(&c->durable))
+    if (durable_is_due(&c->durable) ||
+        (c->maintenance == CHANNI_BACKGROUND && channi_stop_is_due(c)))
         job_queue_chores_due(q);
     if (all || atomic_load(&c->jobs->forgotten))
         channi_jobs_queue_all(c);
@@ -171,5 +177,7 @@ int channi_maintain(struct index *index, uint64_t budget, bool *more)
     resume(c, true);
     work_off(c, budget, more);
     rc = job_queue_error(&c->jobs->queue, c->base.env.error);
-    return rc == OK ? job_queue_chores(&c->jobs->queue) : rc;
+    if (rc == OK)
+        rc = job_queue_chores(&c->jobs->queue);
+    return rc == OK ? channi_stop_renew(c) : rc;
 }

@@ -224,9 +224,14 @@ int channi_stop_trace(struct channi_query_context *, struct channi_stop_state *,
                       float next, bool *all);
 size_t channi_stop_keep(struct channi_stop_trace *, const float *distances, const uint64_t *ids,
                         size_t n);
-/* target.c: the score at which a search with the request's target_recall stops. Learns it if need
-   be. Outside the epoch. ERR_NO_MEMORY, or why a file cannot be read. */
+/* target.c: the score at which a search with the request's target_recall stops. Learns it if no
+   search with this k and these knobs has. Outside the epoch. ERR_NO_MEMORY, or why a file cannot be
+   read. */
 int channi_stop_score(struct channi *, const struct search_request *, double *score);
+/* The scores learnt last no longer fit the index; learns them again if so. Outside the epoch. renew:
+   as above, the scores stay as they were. */
+bool channi_stop_is_due(struct channi *);
+int channi_stop_renew(struct channi *);
 
 /* reduce.c: merges the results of `n` contexts into `to`: answers, bounds, candidates, counts. */
 int channi_reduce_contexts(struct channi_query_context *to, struct channi_query_context *,

@@ -4,6 +4,8 @@
  * after each cluster the share of the final answers found so far is noted. Stopping at a score
  * gives a mean recall over this sample; the score for a level is the least that reaches it.
  *
+ * Once the index has changed by half, maintenance learns the scores again (channi_stop_renew()).
+ *
  * The final answers are those of a wide search, with four times the beam and the early_stop_steps.
  * So recall that a cluster's search itself loses counts as missing. Only every second row counts as
  * an answer, by a hash of its id, and never the query itself, because a stored row has nearer
@@ -220,18 +222,17 @@ static struct channi_knobs knobs_of(const struct channi_knobs *asked)
     return knobs;
 }
 
-static bool fits(const struct channi_stop *stop, const struct channi_view *view,
-                 const struct search_request *request)
+static uint64_t live_rows(const struct channi_layout *layout)
 {
-    const struct channi_knobs knobs = knobs_of(request->knobs);
-    const uint32_t n = view->layout->n_clusters;
+    uint64_t n = 0;
 
-    return stop->learnt && stop->k == request->k && 2 * n <= 3 * stop->clusters &&
-           2 * stop->clusters <= 3 * n && memcmp(&stop->knobs, &knobs, sizeof knobs) == 0;
+    for (uint32_t cid = 0; cid < layout->n_clusters; cid++)
+        n += layout->clusters[cid] ? atomic_load(&layout->clusters[cid]->live) : 0;
+    return n;
 }
 
-static int learn_anew(struct channi *c, const struct channi_view *view, struct channi_stop *stop,
-                      const struct search_request *request)
+/* For stop->knobs and stop->k. */
+static int learn_anew(struct channi *c, const struct channi_view *view, struct channi_stop *stop)
 {
     struct learning *l = mem_zalloc(c->base.env.mem, sizeof *l);
 
@@ -239,38 +240,90 @@ static int learn_anew(struct channi *c, const struct channi_view *view, struct c
         return channi_search_no_memory(c);
     l->c = c;
     l->view = view;
-    l->k = WIDER * request->k;
+    l->k = WIDER * stop->k;
     l->rng = rng_at(c->base.env.seed, STREAM);
-    l->knobs = knobs_of(request->knobs);
+    l->knobs = stop->knobs;
     l->wide = l->knobs;
     l->wide.in_ef = 4 * (l->knobs.in_ef > (int64_t)l->k ? l->knobs.in_ef : (int64_t)l->k);
     l->wide.early_stop_steps *= 4;
     l->wide.rerank = 0;
+    stop->changed_rows = atomic_load(&c->changed_rows);
+    stop->rows = live_rows(view->layout);
+    stop->clusters = view->layout->n_clusters;
     const int rc = learn(l, stop);
     stop->learnt = rc == OK;
-    stop->knobs = l->knobs;
-    stop->k = request->k;
-    stop->clusters = view->layout->n_clusters;
     mem_free(c->base.env.mem, l);
     return rc;
 }
 
+static bool fits(const struct channi_stop *stop, const struct channi_knobs *knobs, size_t k)
+{
+    return stop->learnt && stop->k == k && memcmp(&stop->knobs, knobs, sizeof *knobs) == 0;
+}
+
 int channi_stop_score(struct channi *c, const struct search_request *request, double *score)
 {
-    const struct channi_knobs *knobs = request->knobs;
+    const struct channi_knobs *asked = request->knobs, knobs = knobs_of(asked);
     struct channi_stop *stop = &c->stop;
     unsigned ticket;
     int rc = OK;
 
     *score = INFINITY;
-    pthread_mutex_lock(&stop->lock);
+    pthread_mutex_lock(&c->stop_lock);
     const struct channi_view *view = channi_enter(c, &ticket);
     if (view->layout->routes && request->k > 0) {
-        rc = fits(stop, view, request) ? OK : learn_anew(c, view, stop, request);
+        if (!fits(stop, &knobs, request->k)) {
+            stop->knobs = knobs;
+            stop->k = request->k;
+            rc = learn_anew(c, view, stop);
+        }
         if (rc == OK)
-            *score = score_for(stop, knobs->target_recall);
+            *score = score_for(stop, asked->target_recall);
     }
     channi_leave(c, ticket);
-    pthread_mutex_unlock(&stop->lock);
+    pthread_mutex_unlock(&c->stop_lock);
+    return rc;
+}
+
+/* Whether rows as many as half of the stored ones have come or gone since, or half as many cids. */
+static bool is_outdated(struct channi *c, const struct channi_stop *stop, uint32_t clusters)
+{
+    return stop->learnt &&
+           (2 * (atomic_load(&c->changed_rows) - stop->changed_rows) >= stop->rows ||
+            2 * clusters > 3 * stop->clusters);
+}
+
+bool channi_stop_is_due(struct channi *c)
+{
+    unsigned ticket;
+
+    if (pthread_mutex_trylock(&c->stop_lock) != 0)
+        return false;
+    const uint32_t clusters = channi_enter(c, &ticket)->layout->n_clusters;
+    channi_leave(c, ticket);
+    const bool due = is_outdated(c, &c->stop, clusters);
+    pthread_mutex_unlock(&c->stop_lock);
+    return due;
+}
+
+/* Without the lock, so that no search waits for it. */
+int channi_stop_renew(struct channi *c)
+{
+    unsigned ticket;
+    int rc = OK;
+
+    if (!channi_stop_is_due(c))
+        return OK;
+    pthread_mutex_lock(&c->stop_lock);
+    struct channi_stop stop = c->stop;
+    pthread_mutex_unlock(&c->stop_lock);
+    const struct channi_view *view = channi_enter(c, &ticket);
+    if (view->layout->routes)
+        rc = learn_anew(c, view, &stop);
+    channi_leave(c, ticket);
+    pthread_mutex_lock(&c->stop_lock);
+    if (rc == OK && fits(&c->stop, &stop.knobs, stop.k))
+        c->stop = stop;
+    pthread_mutex_unlock(&c->stop_lock);
     return rc;
 }

@@ -94,7 +94,8 @@ struct divf_list {
     uint32_t n_chunks, chunks_capacity;
     atomic_uint rows, live;
     float error;      /* the largest error of its codes since they were last made again */
-    float excess;     /* at least |x|^2 - M^2 of each of its rows (storage/rows.h), and 0 */
+    float excess;     /* at least |x|^2 - M^2 of each of its rows (storage/rows.h); -INFINITY: it
+                         has been empty since it was last compacted */
     uint32_t version; /* counts the changes of its centroid */
     bool encoded;     /* its codes are those of its centroid, if they depend on it */
     bool uniform; /* all its vectors are equal, so it cannot be split; cleared when a different one
@@ -220,7 +221,8 @@ struct divf {
     struct divf_lists lists;
     struct divf_slots slots;
     bool provisional;      /* the codebook was trained on too few vectors; see train.c */
-    uint64_t retrain_at;   /* provisional: trains again at this many vectors */
+    uint64_t retrain_at;   /* provisional: trains again at this many vectors; else the number of
+                              vectors that had been removed at the last training */
     uint32_t largest_list; /* at least the live rows of any list that is not uniform */
     struct divf_counters counters;
     struct divf_maintainer *maintenance; /* maintenance/members.h; NULL: not yet needed */
@@ -360,9 +362,8 @@ int divf_stop_rule(struct divf *, struct stop_rule *);
 
 int divf_train(struct index *, struct vectors sample);
 int divf_train_if_due(struct divf *, struct vectors rows);
-/* Trains again on all rows if some are much longer than those trained on (INDEX_IP).
-   ERR_NO_MEMORY. */
-int divf_train_if_outgrown(struct divf *, bool *trained);
+/* Trains again on all rows if the codebook no longer fits them (train.c). ERR_NO_MEMORY. */
+int divf_train_again_if_due(struct divf *, bool maintaining, bool *trained);
 int divf_insert(struct index *, struct vectors, const uint64_t *ids, size_t *done);
 int divf_remove(struct index *, const uint64_t *ids, size_t n, size_t *done);
 int divf_search(struct index *, const struct search_request *, struct search_result *);

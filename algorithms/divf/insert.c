@@ -366,6 +366,6 @@ int divf_insert(struct index *index, struct vectors v, const uint64_t *ids, size
     const uint64_t now = d->counters.inserted, lists = d->lists.n;
     bool trained;
     if (now / lists > (now - v.n) / lists)
-        rc = divf_train_if_outgrown(d, &trained);
+        rc = divf_train_again_if_due(d, false, &trained);
     return rc ? rc : divf_maintenance_inserted(d, v.n);
 }

@@ -167,7 +167,7 @@ static int remove_ids(struct index *index, const uint64_t *ids, size_t n, size_t
 static int maintain(struct index *index, uint64_t budget, bool *more)
 {
     struct divf *d = begin_change(index);
-    int rc = divf_train_if_outgrown(d, more); /* in one call, even beyond the budget */
+    int rc = divf_train_again_if_due(d, true, more); /* in one call, even beyond the budget */
     if (!rc && !*more)
         rc = divf_maintenance_run(d, budget, more);
     return end_change(d, rc);

@@ -5,9 +5,13 @@
  * one with too few distinct vectors for its clusters. It uses the lists it has (at first one) and
  * trains itself on all stored vectors in the insert that reaches VECTORS_PER_LIST vectors per list.
  * If that fails for lack of distinct vectors, it tries again each time the number of vectors has
- * doubled. A codebook that is not provisional is replaced only by another train(); and under
- * INDEX_IP, unless maintenance = none, once a row is much longer than those it was trained on: rows
- * that are not lifted (storage/rows.h) are in the lists of l2. */
+ * doubled. A codebook that is not provisional is replaced
+ *  - by another train(),
+ *  - by an insertion under INDEX_IP, unless maintenance = none, if M does not fit the rows
+ *    (storage/rows.h): the lists of rows that are not lifted, or of rows that are much shorter than
+ *    M, are those of l2,
+ *  - by maintain() after a turnover, because the centroids fit rows that are gone. The policies none
+ *    and dedrift keep theirs. */
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -243,7 +247,7 @@ static int train_on(struct divf *d, struct vectors from, size_t n_total)
         d->stop.live = 0; /* to be learnt again */
         pthread_mutex_unlock(&d->stop_lock);
         d->provisional = made < wanted;
-        d->retrain_at = 2 * (uint64_t)n_total;
+        d->retrain_at = d->provisional ? 2 * (uint64_t)n_total : d->counters.removed;
         d->counters.trainings++;
     }
     mem_free(env->mem, own);
@@ -292,23 +296,34 @@ int divf_train_if_due(struct divf *d, struct vectors rows)
     return stored > 0 ? train_on_all(d, rows) : train_on(d, rows, rows.n);
 }
 
-/* Whether a row's squared norm is a quarter beyond M^2. One is enough: the longest rows are the most
-   frequent answers. */
-static bool outgrown(const struct divf *d)
+/* Whether as many vectors were removed since the last training as are stored. */
+static bool turned_over(const struct divf *d)
+{
+    const size_t live = d->slots.ids.n;
+    return !d->provisional && live >= divf_clusters_wanted(d, live) &&
+           d->counters.removed >= d->retrain_at + live;
+}
+
+/* Whether a row's squared norm is a quarter beyond M^2: one is enough, since the longest rows are the
+   most frequent answers. Or whether all are below a quarter of M^2, after a turnover: before it,
+   longer rows may be still to come. */
+static bool lift_is_unfit(const struct divf *d)
 {
     const float lift = d->lists.space.lift;
+    float longest = -INFINITY;
     if (d->space.kind != DIVF_LIFTED || d->params.maintenance == DIVF_NONE || d->provisional ||
         lift >= LIFT_MOST)
         return false;
     for (size_t i = 0; i < d->lists.n; i++)
-        if (d->lists.list[i]->live > 0 && d->lists.list[i]->excess > lift / 4)
-            return true;
-    return false;
+        if (d->lists.list[i]->live > 0)
+            longest = fmaxf(longest, d->lists.list[i]->excess);
+    return longest > lift / 4 || (longest < lift / 4 - lift && turned_over(d));
 }
 
-int divf_train_if_outgrown(struct divf *d, bool *trained)
+int divf_train_again_if_due(struct divf *d, bool maintaining, bool *trained)
 {
     const struct index_env *env = &d->base.env;
-    *trained = outgrown(d);
+    const bool fixed = d->params.maintenance == DIVF_NONE || d->params.maintenance == DIVF_DEDRIFT;
+    *trained = lift_is_unfit(d) || (maintaining && !fixed && turned_over(d));
     return *trained ? train_on_all(d, (struct vectors){ NULL, 0, env->dim, env->element }) : OK;
 }

@@ -285,7 +285,7 @@ void divf_query_list(const struct divf_job *job, struct divf_query *q, size_t li
     if (!divf_codes_of(view, list))
         return;
     if (job->d->space.kind == DIVF_LIFTED)
-        q->beyond = (q->norm_sq + (double)view->lift + (double)view->list[list]->excess) *
+        q->beyond = (q->norm_sq + (double)view->lift + fmax((double)view->list[list]->excess, 0)) *
                     (1 + ((double)job->d->env.dim + 16) * 0x1p-22);
     quantizer_query_list(view->quantizer, q->prepared, NULL, distance, view->list[list]->error);
     if (!job->range && !job->rerank && job->k <= FIRST_K_MAX && isinf(limit_of(job, q)))

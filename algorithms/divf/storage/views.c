@@ -202,6 +202,7 @@ int divf_list_add(struct divf_lists *lists, const float *centroid, int64_t split
         return fail(env->error, ERR_NO_MEMORY, "divf: out of memory for a list");
     memset(l, 0, sizeof *l);
     atomic_init(&l->first_chunk, CHUNK_NONE);
+    l->excess = -INFINITY;
     l->encoded = true;
     l->last_split_round = split_round;
     lists->list[list] = l;

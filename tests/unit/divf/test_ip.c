@@ -282,11 +282,34 @@ static void test_range(void **state)
     }
 }
 
+/* Rows a tenth as long as those trained on: an insertion trains once these are gone, not before. */
+static void test_shorter_rows(void **state)
+{
+    (void)state;
+    for (size_t kind = 0; kind < KINDS; kind++) {
+        struct products *p = open_filled(&kinds[kind], 0, .1, 1);
+        const struct divf *d = divf_of(p->index);
+        assert_true(d->counters.trainings == 1);
+        for (size_t i = 0; i < N; i++)
+            if (p->stored[i]) {
+                size_t done = 0;
+                assert_ok(divf_ops.remove(p->index, p->ids + i, 1, &done), &p->bench.error);
+                p->stored[i] = false;
+            }
+        insert(p, HALF, HALF);
+        assert_ok(divf_ops.check(p->index, NULL), &p->bench.error);
+        assert_true(d->counters.trainings == (kinds[kind].maintenance == DIVF_NONE ? 1 : 2));
+        expect_exact(p, p->index);
+        close_products(p);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_exact), cmocka_unit_test(test_longer_rows),
-        cmocka_unit_test(test_reload), cmocka_unit_test(test_recall), cmocka_unit_test(test_range)
+        cmocka_unit_test(test_exact),        cmocka_unit_test(test_longer_rows),
+        cmocka_unit_test(test_shorter_rows), cmocka_unit_test(test_reload),
+        cmocka_unit_test(test_recall),       cmocka_unit_test(test_range)
     };
     return test_run("divf, inner product", tests);
 }

@@ -1,4 +1,5 @@
-/* test_empty_lists.c - lists that deletions emptied: queries pass over them, maintain() removes them. */
+/* test_turnover.c - what maintain() does after deletions: it removes lists that they emptied, which
+ * queries pass over, and trains again after a turnover. */
 #include "algorithms/divf/maintenance/members.h"
 #include "tests/unit/divf/support.h"
 
@@ -13,10 +14,11 @@ static void maintain_all(struct stored_rows *w)
 /* maintain() removes the lists that deletions emptied, with every policy that has no other use for
    them, while there are more than training would make. Before it, and where they stay, a query reads
    nprobe lists that have rows. */
+static const int64_t all[] = { DIVF_NONE, DIVF_COPENHAGEN, DIVF_LIRE, DIVF_DEDRIFT,
+                               DIVF_COST_MODEL };
+
 static void test_empty_lists(void **state)
 {
-    static const int64_t all[] = { DIVF_NONE, DIVF_COPENHAGEN, DIVF_LIRE, DIVF_DEDRIFT,
-                                   DIVF_COST_MODEL };
     enum { LEFT = 20, ROWS = 900 };
     for (size_t p = 0; p < sizeof all / sizeof *all; p++) {
         struct stored_rows w;
@@ -60,8 +62,47 @@ static void test_empty_lists(void **state)
     }
 }
 
+/* The first `n` rows leave, and as many come after the last ones. */
+static void replace(struct stored_rows *w, size_t first, size_t n, size_t come)
+{
+    for (uint64_t id = first; id < first + n; id++)
+        assert_int_equal(stored_remove(w, &id, 1), OK);
+    assert_int_equal(stored_insert(w, come, n), OK);
+}
+
+/* Not before as many vectors were deleted as are stored, and once for each such number. */
+static void test_trains_again(void **state)
+{
+    enum { HELD = 900, ROWS = 3 * HELD };
+    for (size_t p = 0; p < sizeof all / sizeof *all; p++) {
+        struct stored_rows w;
+        struct divf_params params = divf_defaults();
+        const bool keeps = all[p] == DIVF_NONE || all[p] == DIVF_DEDRIFT;
+        params.maintenance = all[p];
+        world_open(&w, params, 4, ROWS, 1);
+        test_fill_f32(&w.rng, w.rows, ROWS, 4, 6, 1);
+        assert_ok(divf_ops.train(w.index, stored_vectors(&w, 0, HELD)), &w.bench.error);
+        assert_int_equal(stored_insert(&w, 0, HELD), OK);
+        const struct divf *d = divf_of(w.index);
+        for (size_t turnover = 1; turnover <= 2; turnover++) {
+            const size_t first = (turnover - 1) * HELD;
+            const uint64_t trainings = d->counters.trainings;
+            replace(&w, first, HELD / 2, first + HELD);
+            maintain_all(&w);
+            assert_true(d->counters.trainings == trainings);
+            replace(&w, first + HELD / 2, HELD / 2, first + HELD + HELD / 2);
+            maintain_all(&w);
+            maintain_all(&w);
+            assert_true(d->counters.trainings == trainings + !keeps);
+            world_expect_exact(&w, w.rows, (size_t)w.n + 1, NULL);
+        }
+        stored_close(&w);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_empty_lists) };
-    return test_run("empty_lists", tests);
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_empty_lists),
+                                        cmocka_unit_test(test_trains_again) };
+    return test_run("turnover", tests);
 }

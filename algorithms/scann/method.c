@@ -107,6 +107,7 @@ const struct index_ops scann_ops = {
     LOGGED_OPERATIONS,
     .train = logged_train,
     .search = scann_search,
+    .maintain = scann_maintain,
     .stats = stats,
     .memory = memory,
     .check = scann_check,

@@ -77,6 +77,7 @@ struct scann {
     bool fixed;         /* train() made the lists: insertions do not train */
     uint64_t train_at;  /* rows at which an insertion trains */
     uint64_t trainings; /* since the index was created */
+    uint64_t removed;   /* rows since the last training */
     struct scratch_pool scratch;
 };
 
@@ -140,6 +141,7 @@ double scann_eta(const struct scann *);
    ERR_NO_MEMORY: nothing changed. */
 int scann_train_on(struct scann *, const float *rows, size_t n, size_t total);
 int scann_train(struct index *, struct vectors sample);
+int scann_maintain(struct index *, uint64_t budget, bool *more);
 
 /* update.c */
 int scann_insert(struct index *, struct vectors, const uint64_t *ids, size_t *done);

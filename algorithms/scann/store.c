@@ -7,7 +7,7 @@
 #include "src/core/mem.h"
 
 struct state {
-    uint64_t n, n_lists, copies, blocks, fixed, train_at, trainings;
+    uint64_t n, n_lists, copies, blocks, fixed, train_at, trainings, removed;
 };
 
 /* What a file has; from the centroids on, if there are lists. */
@@ -74,7 +74,8 @@ int scann_write(struct index *index, struct store_writer *w)
                            .copies = s->lists.copies,
                            .fixed = s->fixed,
                            .train_at = s->train_at,
-                           .trainings = s->trainings };
+                           .trainings = s->trainings,
+                           .removed = s->removed };
     for (size_t i = 0; i < s->lists.n; i++)
         state.blocks += blocks_of(s->lists.list[i].n);
     struct values v = {
@@ -185,5 +186,6 @@ int scann_read(struct index *index, struct store_reader *r)
     s->fixed = v.state->fixed != 0;
     s->train_at = v.state->train_at;
     s->trainings = v.state->trainings;
+    s->removed = v.state->removed;
     return OK;
 }

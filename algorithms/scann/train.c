@@ -111,6 +111,7 @@ int scann_train_on(struct scann *s, const float *rows, size_t n, size_t total)
     s->lists = to;
     s->trainings++;
     s->train_at = GROWTH * (uint64_t)n;
+    s->removed = 0;
     return OK;
 }
 
@@ -131,4 +132,16 @@ int scann_train(struct index *index, struct vectors sample)
     mem_free(index->env.mem, copy);
     s->fixed = s->fixed || rc == OK;
     return rc;
+}
+
+/* Once as many rows were removed as are stored, the lists and the codes fit rows that are gone. */
+int scann_maintain(struct index *index, uint64_t budget, bool *more)
+{
+    struct scann *s = scann_of(index);
+    const size_t expected = s->fixed ? index->env.expected_n : 0;
+    (void)budget; /* a training is one step */
+    *more = false;
+    if (s->lists.n == 0 || s->n < s->lists.n || s->removed < s->n)
+        return OK;
+    return scann_train_on(s, s->rows, s->n, s->n > expected ? s->n : expected);
 }

@@ -71,6 +71,7 @@ int scann_remove(struct index *index, const uint64_t *ids, size_t n, size_t *don
             return fail(index->env.error, ERR_UNKNOWN_ID, "scann: id %" PRIu64 " is not stored",
                         ids[*done]);
         remove_slot(s, slot);
+        s->removed++;
     }
     return OK;
 }

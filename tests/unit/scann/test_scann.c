@@ -245,6 +245,35 @@ static void test_trained_once(void **state)
     baseline_end(&t);
 }
 
+static void maintain(struct baseline_test *t)
+{
+    bool more = true;
+    while (more)
+        assert_ok(scann_ops.maintain(t->index, 0, &more), &t->bench.error);
+    assert_ok(scann_ops.check(t->index, NULL), &t->bench.error);
+}
+
+/* maintain() does, once for as many deleted rows as are stored. */
+static void test_trained_after_turnover(void **state)
+{
+    (void)state;
+    enum { N = 1000 };
+    struct baseline_test t;
+    baseline_begin(&t, &scann_ops, "clusters=7", INDEX_F32, INDEX_IP, 16, 2 * N);
+    assert_ok(scann_ops.train(t.index, baseline_rows(&t, 0, N)), &t.bench.error);
+    baseline_insert(&t, 0, N);
+    for (size_t half = 0; half < 2; half++) {
+        maintain(&t);
+        assert_true(test_stat(t.index, "trainings") == 1);
+        baseline_remove(&t, half * N / 2, (half + 1) * N / 2);
+        baseline_insert(&t, N + half * N / 2, N + (half + 1) * N / 2);
+    }
+    maintain(&t);
+    maintain(&t);
+    assert_true(test_stat(t.index, "trainings") == 2 && test_stat(t.index, "clusters") == 7);
+    baseline_end(&t);
+}
+
 static void test_defaults(void **state)
 {
     static const struct {
@@ -280,7 +309,8 @@ int main(void)
         cmocka_unit_test(test_aware_codes),  cmocka_unit_test(test_a_line),
         cmocka_unit_test(test_spilling),     cmocka_unit_test(test_second_list),
         cmocka_unit_test(test_mutations),    cmocka_unit_test(test_threads_file_alike),
-        cmocka_unit_test(test_trained_once), cmocka_unit_test(test_defaults)
+        cmocka_unit_test(test_trained_once), cmocka_unit_test(test_trained_after_turnover),
+        cmocka_unit_test(test_defaults)
     };
     return test_run("scann", tests);
 }

@@ -35,10 +35,10 @@ struct data {
     struct rng rng;
 };
 
-static void data_begin(struct data *d, struct world *w, const struct shape *shape)
+static void data_begin(struct data *d, struct world *w, const struct shape *shape, uint64_t seed)
 {
     const size_t directions = shape->latent > 0 ? shape->latent : 1;
-    *d = (struct data){ .w = w, .shape = shape, .rng = rng_at(test_seed(), shape->centres) };
+    *d = (struct data){ .w = w, .shape = shape, .rng = rng_at(seed, shape->centres) };
     d->centres = calloc(shape->centres * shape->dim, sizeof *d->centres);
     d->directions = calloc(directions * shape->dim, sizeof *d->directions);
     world_expect(w, d->centres && d->directions, "no memory");
@@ -163,20 +163,18 @@ static const char *main_knob(const struct index_ops *ops)
     return NULL;
 }
 
-static int by_distance(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* The distance of the k-th row, and what rounding may add to it. */
 static double kth(const struct world *w, const float *query)
 {
-    static double all[2 * ROWS_MOST];
-    for (size_t i = 0; i < w->n; i++)
-        all[i] = world_distance(w, query, w->rows + i * w->row_bytes);
-    qsort(all, w->n, sizeof *all, by_distance);
-    return all[K - 1] + 2 * world_tolerance(w, query, w->rows);
+    double least[K + 1];
+    for (size_t i = 0; i < w->n; i++) {
+        const double distance = world_distance(w, query, w->rows + i * w->row_bytes);
+        size_t at = i < K ? i : K;
+        for (; at > 0 && least[at - 1] > distance; at--)
+            least[at] = least[at - 1];
+        least[at] = distance;
+    }
+    return least[K - 1] + 2 * world_tolerance(w, query, w->rows);
 }
 
 static struct measured measure(struct world *w, const float *queries, const double *limits,
@@ -209,9 +207,15 @@ static struct measured between(struct measured a, struct measured b, double work
     return (struct measured){ a.recall + share * (b.recall - a.recall), work };
 }
 
-/* The new index at the least knob with recall .9, and this one with as much work: at least so much of
-   its recall. Nothing is to be said where the new one compares every row. */
-static void expect_recall(struct data *d, double at, double least, const char *when)
+/* What the histories of a shape find at one moment: this index, and a new one. */
+struct moment {
+    const char *when;
+    double old, anew;
+};
+
+/* Adds the recall of the new index at the least knob with recall .9, and of this one with as much work.
+   Nothing is to be said where the new one compares every row. */
+static void add_recall(struct data *d, double at, struct moment *to)
 {
     struct world *w = d->w, fresh;
     double limits[QUERIES];
@@ -236,65 +240,92 @@ static void expect_recall(struct data *d, double at, double least, const char *w
     free(queries);
     if (anew.work >= (double)w->n)
         return;
-    world_expect(w, old.recall >= least * anew.recall,
-                 "%s, %s: recall %.3f by %.0f distances; a new index %.3f by %.0f", d->shape->name,
-                 when, old.recall, old.work, anew.recall, anew.work);
+    to->old += old.recall;
+    to->anew += anew.recall;
 }
 
-/* Least shares of a new index's recall: under l2 and ip, and after drift (0: not looked at, since rows
-   stay in the list that they were filed in). The aim is .9; where it is less by more than the noise of
-   100 queries, it is about the least of the usual seed and eight more (more: of the usual seed and
-   two to eight more). One of these had less: symqg .87. vamana-disk after drift of more rows under ip,
-   and channi after drift, find as much as a new index at equal knobs, but compare more rows: a longer way
-   from the entry, and clusters that have grown towards their limit (docs/methods). */
+/* Least shares of a new index's recall: under l2 and ip after maintenance, before it when a quarter has
+   come back (0: as after it), and after drift (0: not looked at). The aim is .9. Less is about the least of the usual
+   seed and eight more (more: of the usual seed and two to eight more).
+   Before maintenance, lists are those of other rows, and a new index's were made for the very rows: in
+   eight to twelve seeds divf, lire and scann had .90, .88 and .89 of its recall at least, and .94 after
+   it. Under ip after drift all queries have the same few answers, which a training may divide well or
+   not: lire had .88, and scann, which trains as a new index does, .67 to 1.1.
+   vamana-disk after drift of more rows under ip, and channi after drift, find as much as a new index at
+   equal knobs, but compare more rows: a longer way from the entry, and clusters that have grown towards
+   their limit (docs/methods). */
 struct shares {
     const char *method, *params;
-    double l2, ip, drift, more; /* more: after drift of more rows */
+    double l2, ip, before, drift, more; /* more: after drift of more rows */
+    /* Whose recall is added up: several where random centroids alone make a difference. Of two builds of
+       the same rows one of scann found .87 of what the other did. */
+    size_t histories;
 };
+
+enum { REPLACED, CAME_BACK, MAINTAINED, MOMENTS };
+
+static void run_history(struct world *w, struct data *d, struct moment *moments)
+{
+    float *rows = drawn(d, 0, d->shape->rows);
+    open_trained(w, rows, d->shape->rows);
+    free(rows);
+    replace_all(d);
+    maintain(w);
+    add_recall(d, 1, &moments[REPLACED]);
+    world_remove(w, w->n);
+    insert_drawn(d, 0, d->shape->rows / 4);
+    add_recall(d, 0, &moments[CAME_BACK]);
+    maintain(w);
+    add_recall(d, 0, &moments[MAINTAINED]);
+}
 
 static void turn_over(struct world *like, const struct shares *shares, const struct shape *shape)
 {
     struct subject subject = {
         like->ops, like->subject->registry, { shares->method, shares->params, "", 0 }, ""
     };
-    struct world w;
-    struct data d;
-    const double least = like->space.metric == INDEX_IP ? shares->ip : shares->l2;
-    world_expect(like, least > 0, "%s: no least share for this metric", shares->method);
-    (void)snprintf(subject.name, sizeof subject.name, "%s %s", shares->method, shares->params);
-    begin(&w, &subject, like->space, shape);
-    data_begin(&d, &w, shape);
-    float *rows = drawn(&d, 0, shape->rows);
-    open_trained(&w, rows, shape->rows);
-    free(rows);
-    replace_all(&d);
-    maintain(&w);
+    struct moment moments[MOMENTS] = { { "after all rows were replaced", 0, 0 },
+                                       { "after a quarter came back", 0, 0 },
+                                       { "after a quarter came back and maintenance", 0, 0 } };
+    const double after = like->space.metric == INDEX_IP ? shares->ip : shares->l2;
     const double drifted = shape->rows == ROWS_MOST ? shares->more : shares->drift;
-    if (shape->moves == 0 || drifted > 0)
-        expect_recall(&d, 1, shape->moves > 0 ? drifted : least, "after all rows were replaced");
-    world_remove(&w, w.n);
-    insert_drawn(&d, 0, shape->rows / 4);
-    expect_recall(&d, 0, least, "after a quarter came back");
-    maintain(&w);
-    expect_recall(&d, 0, least, "after a quarter came back and maintenance");
-    data_end(&d);
-    world_end(&w);
+    world_expect(like, after > 0, "%s: no least share for this metric", shares->method);
+    (void)snprintf(subject.name, sizeof subject.name, "%s %s", shares->method, shares->params);
+    for (size_t i = 0; i < shares->histories; i++) {
+        struct world w;
+        struct data d;
+        begin(&w, &subject, like->space, shape);
+        data_begin(&d, &w, shape, shares->histories > 1 ? rng_mix(test_seed(), i) : test_seed());
+        run_history(&w, &d, moments);
+        data_end(&d);
+        world_end(&w);
+    }
+    const double least[MOMENTS] = {
+        [REPLACED] = shape->moves > 0 ? drifted : after,
+        [CAME_BACK] = shares->before > 0 ? shares->before : after,
+        [MAINTAINED] = after,
+    };
+    for (size_t i = 0; i < MOMENTS; i++)
+        world_expect(like, moments[i].old >= least[i] * moments[i].anew,
+                     "%s, %s, %s: recall %.3f of %.3f of a new index", subject.name, shape->name,
+                     moments[i].when, moments[i].old / (double)shares->histories,
+                     moments[i].anew / (double)shares->histories);
 }
 
 /* Not of baselines, whose lists nothing changes. ampi is one, too: what comes after its first batch
    has more copies, which its searches compare. */
 static const struct shares all[] = {
-    { "divf", "", .85, .8, 0, 0 },
-    { "divf", "maintenance=lire", .85, .85, .8, .8 },
-    { "divf", "quantizer=rabitq", .85, .8, 0, 0 },
-    { "scann", "", .85, .8, 0, 0 },
-    { "spfresh", "store=memory", .87, 0, .9, .9 },
-    { "channi", "wal=none,target_cluster=40,maintenance=inline", .9, 0, .8, .8 },
-    { "asteria", "train_steps=8,batch=32", .9, 0, 0, 0 },
-    { "hnsw", "", .9, 0, .9, .9 },
-    { "vamana", "", .9, .9, .9, .9 },
-    { "vamana-disk", "merge_rows=100", .9, .85, .9, .7 },
-    { "symqg", "", .9, 0, .9, .9 },
+    { "divf", "", .9, .9, .85, .9, .9, 3 },
+    { "divf", "maintenance=lire", .9, .9, .85, .85, .9, 3 },
+    { "divf", "quantizer=rabitq", .9, .9, .85, .9, .9, 3 },
+    { "scann", "", .9, .9, .85, 0, 0, 3 },
+    { "spfresh", "store=memory", .87, 0, 0, .9, .9, 1 },
+    { "channi", "wal=none,target_cluster=40,maintenance=inline", .9, 0, 0, .8, .8, 1 },
+    { "asteria", "train_steps=8,batch=32", .9, 0, 0, 0, 0, 1 },
+    { "hnsw", "", .9, 0, 0, .9, .9, 1 },
+    { "vamana", "", .9, .9, 0, .9, .9, 1 },
+    { "vamana-disk", "merge_rows=100", .9, .85, 0, .9, .7, 1 },
+    { "symqg", "", .9, 0, 0, .9, .9, 1 },
 };
 
 /* Once for a method and a metric: world_run() has other settings. */

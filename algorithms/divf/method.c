@@ -247,8 +247,7 @@ LOGGED_CALLS(&logged)
 const struct index_ops divf_ops = {
     .abi = INDEX_ABI,
     .name = "divf",
-    .summary = "dynamic inverted file: soft assignment, tombstones, splits of overfull lists; "
-               "never retrains",
+    .summary = "dynamic inverted file: soft assignment, tombstones, splits of overfull lists",
     .source = "Copenhagen 0.1.0 (dynamic IVF index)",
     .flags = INDEX_CONCURRENT_SEARCH | INDEX_CONCURRENT_UPDATE,
     .spaces = spaces,

@@ -14,7 +14,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-
 enum { WORDS_MAX = PARAM_TEXT_BYTES / 2 + 2 };
 
 /* ---- the end */

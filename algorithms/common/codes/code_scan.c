@@ -2,7 +2,6 @@
    added together. */
 #include "algorithms/common/codes/code_scan.h"
 
-
 #include "kernels/kernels.h"
 
 /* 16 kB of codes stay in L1 beside the positions of those within the radius. */

@@ -1,6 +1,6 @@
 #!/bin/bash
 # test_saved.sh - an index that one process builds answers in another as it would in a run.
-# shellcheck disable=SC2016  # conditions given to check are evaluated there
+# shellcheck disable=SC2016,SC2034  # conditions given to check are evaluated there
 set -u
 
 . tests/cli/checks.sh
@@ -75,10 +75,10 @@ for method in $("$program" list methods 2>/dev/null | sed -n '2,$s/ .*//p'); do
     check "$method: what build saves, search opens" '[ $status = 0 ]'
     run inspect "every-$method"
     check "$method: so does inspect" '[ $status = 0 ] || grep -q "shows no structure" err'
-    deletes=--delete=3,7,10-19 left=896
+    left=896
     run update "every-$method" --delete 3,7,10-19 --insert $queries
-    grep -q "cannot delete" err && deletes= left=908 && run update "every-$method" --insert $queries
-    check "$method: update changes it${deletes:+, and deletes}" '[ $status = 0 ] && grep -q ": $method, $left rows;" out'
+    grep -q "cannot delete" err && left=908 && run update "every-$method" --insert $queries
+    check "$method: update changes it" '[ $status = 0 ] && grep -q ": $method, $left rows;" out'
     run search "every-$method" $queries --k 50 --out "every-$method.csv"
     check "$method: and another process finds the new rows" '[ $status = 0 ] && [ "$(grep -cE "(^|,)90[0-7](,|$)" "every-$method.csv")" = 8 ]'
     opened=$((opened + 1))

@@ -6,6 +6,9 @@
 -- writing. The queries come from the arriving data. A rebuild at every batch is the upper end. The policy "none" is
 -- the lower end: the same lists, and nothing moves.
 --
+-- At the end w:maintain trains again, with every policy but none and dedrift, because every vector was replaced. The
+-- searches before it show the policies.
+--
 -- The policies have different numbers of lists, so nothing is compared at equal nprobe. The comparison is the number
 -- of vectors that a query scans for a given recall.
 local data  = option("data", "fashion", "fashion: MNIST, then Fashion-MNIST; changelogs: entries in time")

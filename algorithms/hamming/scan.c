@@ -44,13 +44,10 @@ static void scan_destroy(struct index *index)
 static int scan_create(struct index **index, const struct index_ops *ops,
                        const struct index_env *env, const void *params)
 {
-    struct hamming_scan *s = mem_zalloc(env->mem, sizeof *s);
+    struct hamming_scan *s = code_index_create(ops, env, sizeof *s);
     if (!s)
-        return fail(env->error, ERR_NO_MEMORY, "hamming-scan: out of memory for an index");
-    s->base.ops = ops;
-    s->base.env = *env;
+        return ERR_NO_MEMORY;
     s->params = *(const struct scan_params *)params;
-    code_store_init(&s->codes.rows, env->mem);
     const int rc = s->params.device == CUDA_CUDA
                        ? code_device_open(&s->device, &s->codes.rows, &s->base.env, "hamming-scan")
                        : OK;

@@ -201,8 +201,9 @@ static const struct flag flags[] = {
     { "save", "DIR", "build", "the folder of the index; an index there is replaced", KEEPS,
       A_TEXT(save) },
     { "insert", "FILE", "update",
-      "insert the rows of this file; their ids follow the largest one that was used", MEASURES,
-      A_TEXT(insert) },
+      "insert the rows of this file, without attributes; their ids follow the largest that was "
+      "used",
+      MEASURES, A_TEXT(insert) },
     { "delete", "IDS", "update",
       "delete these rows, before any is inserted: ids as 3,7,10-19, or a file of them", MEASURES,
       A_TEXT(remove) },

@@ -9,7 +9,7 @@
 #include "src/core/mem.h"
 
 struct stored {
-    uint32_t zero, version;
+    uint32_t zero, version; /* zero: not used */
     uint32_t code, k;
     uint64_t dim, m, out_dim;
     uint64_t has_vantages;
@@ -131,9 +131,8 @@ static int take_vantages(struct asteria_model *model, const struct index_env *en
 {
     const size_t out_dim = (size_t)v->stored->out_dim, n = model->m * out_dim;
 
-    for (size_t i = 0; i < n; i++)
-        if (!isfinite(v->vantages[i]))
-            return store_corrupt(r, "a vantage is not finite");
+    if (!index_all_finite(v->vantages, n))
+        return store_corrupt(r, "a vantage is not finite");
     model->vantages = mem_array(env->mem, n, sizeof *model->vantages);
     if (!model->vantages)
         return fail(env->error, ERR_NO_MEMORY, "asteria: load: out of memory for vantages");

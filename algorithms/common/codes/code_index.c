@@ -17,6 +17,19 @@ static const struct code_method *method_of(const struct index *index)
     return (const struct code_method *)(const void *)m;
 }
 
+void *code_index_create(const struct index_ops *ops, const struct index_env *env, size_t bytes)
+{
+    struct code_index *c = mem_zalloc(env->mem, bytes);
+
+    if (!c) {
+        (void)fail(env->error, ERR_NO_MEMORY, "%s: out of memory for an index", ops->name);
+        return NULL;
+    }
+    c->base = (struct index){ ops, *env };
+    code_store_init(&c->rows, env->mem);
+    return c;
+}
+
 void code_index_free(struct code_index *c)
 {
     code_store_free(&c->rows);

@@ -37,6 +37,8 @@ int code_index_insert(struct index *, struct vectors, const uint64_t *ids, size_
 int code_index_remove(struct index *, const uint64_t *ids, size_t n, size_t *done);
 int code_index_search(struct index *, const struct search_request *, struct search_result *);
 int code_index_range(struct index *, const struct range_request *, struct range_result *);
+/* Zeros of the method's struct, whose first member is begun. NULL: ERR_NO_MEMORY, which is reported. */
+void *code_index_create(const struct index_ops *, const struct index_env *, size_t bytes);
 void code_index_free(struct code_index *); /* what is in it, not the struct */
 
 /* Space for the places of n rows, or ERR_NO_MEMORY. */

@@ -83,8 +83,8 @@ struct job_queue {
     uint64_t ended; /* jobs so far that did something */
     bool held, paused, chore_due;
     struct workers workers;
-    struct throttle
-        throttle; /* of these; lifted while job_queue_work() or job_queue_free() waits */
+    /* Of these; lifted while job_queue_work() or job_queue_free() waits for them. */
+    struct throttle throttle;
     pthread_mutex_t chores;
 };
 

@@ -9,7 +9,7 @@
 #include "src/core/error.h"
 #include "src/core/mem.h"
 
-enum { ALIGNED = 64, NARROW_NONE = UINT16_MAX };
+enum { ALIGNED = 64 };
 
 static const char magic[8] = "hnswimg";
 
@@ -58,7 +58,7 @@ static struct image_head head_of(const struct graph *g)
 
     memcpy(h.magic, magic, sizeof magic);
     h.n = (uint32_t)layer_count(&g->layers[0]);
-    h.narrow = h.n <= NARROW_NONE;
+    h.narrow = h.n <= GRAPH_NARROW_NONE;
     for (size_t level = 0; level < GRAPH_LAYERS && layer_count(&g->layers[level]) > 0; level++) {
         h.n_layers = (uint32_t)level + 1;
         h.layers[level].n = (uint32_t)layer_count(&g->layers[level]);
@@ -121,7 +121,7 @@ static bool head_fits(const struct image_head *h, size_t n_bytes)
 {
     if (memcmp(h->magic, magic, sizeof magic) != 0 || h->n_layers > GRAPH_IMAGE_LAYERS)
         return false;
-    if (h->n >= GRAPH_NONE || h->narrow != (h->n <= NARROW_NONE))
+    if (h->n >= GRAPH_NONE || h->narrow != (h->n <= GRAPH_NARROW_NONE))
         return false;
     for (size_t level = 0; level < GRAPH_IMAGE_LAYERS; level++) {
         const uint32_t n = h->layers[level].n, degree = h->layers[level].degree;

@@ -68,13 +68,16 @@ static inline const unsigned char *graph_image_row(const struct graph_image_rows
     return rows->chunks[i / SEGMENTED_CHUNK] + i % SEGMENTED_CHUNK * rows->row_bytes;
 }
 
+/* In links of 16 bits, of graphs of at most so many nodes: no link. */
+enum { GRAPH_NARROW_NONE = UINT16_MAX };
+
 /* Link `at` of a level, GRAPH_NONE if there is none. */
 static inline uint32_t graph_image_link(const struct graph_image *image, size_t level, size_t at)
 {
     if (!image->narrow)
         return ((const uint32_t *)image->layers[level].links)[at];
     const uint16_t link = ((const uint16_t *)image->layers[level].links)[at];
-    return link == UINT16_MAX ? GRAPH_NONE : link;
+    return link == GRAPH_NARROW_NONE ? GRAPH_NONE : link;
 }
 
 /* Ends a beam early when only results within `distance` are wanted. The beam continues while

@@ -259,10 +259,10 @@ size_t divf_list_compact(struct divf *d, size_t list)
         moved++;
     }
     give_unused_chunks(lists, l);
-    if (l->live == 0)
+    if (l->live == 0) {
         l->error = 0;
-    if (l->live == 0)
         l->excess = -INFINITY;
+    }
     divf_unlatch(&l->latch);
     atomic_store_explicit(&l->probed, false, memory_order_relaxed);
     d->counters.compactions++;

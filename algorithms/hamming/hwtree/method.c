@@ -10,13 +10,10 @@
 static int hwtree_create(struct index **index, const struct index_ops *ops,
                          const struct index_env *env, const void *params)
 {
-    struct hwtree *t = mem_zalloc(env->mem, sizeof *t);
+    struct hwtree *t = code_index_create(ops, env, sizeof *t);
     if (!t)
-        return fail(env->error, ERR_NO_MEMORY, "hwtree: out of memory for an index");
-    t->base.ops = ops;
-    t->base.env = *env;
+        return ERR_NO_MEMORY;
     t->params = *(const struct hwtree_params *)params;
-    code_store_init(&t->codes.rows, env->mem);
     hwtree_blocks_init(&t->blocks, env->mem);
     for (size_t w = 0; w <= CODE_BITS; w++)
         t->roots[w] = HW_NONE;

@@ -33,16 +33,13 @@ static bool make_tables(struct mih *m)
 int mih_create(struct index **index, const struct index_ops *ops, const struct index_env *env,
                const void *params)
 {
-    struct mih *m = mem_zalloc(env->mem, sizeof *m);
+    struct mih *m = code_index_create(ops, env, sizeof *m);
     if (!m)
-        return fail(env->error, ERR_NO_MEMORY, "mih: out of memory for an index");
-    m->base.ops = ops;
-    m->base.env = *env;
+        return ERR_NO_MEMORY;
     m->params = *(const struct mih_params *)params;
     if (m->params.key_bits == 0)
         m->params.key_bits = bits_for(env->expected_n ? env->expected_n : EXPECTED_ROWS);
     m->n_tables = (size_t)m->params.tables;
-    code_store_init(&m->codes.rows, env->mem);
     mih_blocks_init(&m->blocks, env->mem,
                     sizeof(uint32_t) + (m->params.layout == MIH_COPIED ? sizeof(uint64_t) : 0));
     if (!make_tables(m)) {

@@ -50,16 +50,13 @@ static void mtree_destroy(struct index *index)
 static int mtree_create(struct index **index, const struct index_ops *ops,
                         const struct index_env *env, const void *params)
 {
-    struct mtree *t = mem_zalloc(env->mem, sizeof *t);
+    struct mtree *t = code_index_create(ops, env, sizeof *t);
     if (!t)
-        return fail(env->error, ERR_NO_MEMORY, "mtree: out of memory for an index");
-    t->base.ops = ops;
-    t->base.env = *env;
+        return ERR_NO_MEMORY;
     t->params = *(const struct mtree_params *)params;
     t->rng = rng_at(env->seed, 0);
     t->root = MTREE_NONE;
     t->first_free = UINT64_MAX;
-    code_store_init(&t->codes.rows, env->mem);
     if (!split_create(t)) {
         mtree_destroy(&t->base);
         return fail(env->error, ERR_NO_MEMORY, "mtree: out of memory for an index");

@@ -43,18 +43,15 @@ static int mvptree_create(struct index **index, const struct index_ops *ops,
                     "mvptree: branch_factor %" PRId64 " to the power of vantage_points %" PRId64
                     " is more than %d children",
                     p->branch_factor, p->vantage_points, MVP_FAN_OUT);
-    struct mvptree *t = mem_zalloc(env->mem, sizeof *t);
+    struct mvptree *t = code_index_create(ops, env, sizeof *t);
     if (!t)
-        return fail(env->error, ERR_NO_MEMORY, "mvptree: out of memory for an index");
-    t->base.ops = ops;
-    t->base.env = *env;
+        return ERR_NO_MEMORY;
     t->params = *p;
     t->m = (size_t)p->branch_factor;
     t->v = (size_t)p->vantage_points;
     t->fan_out = fan_out_of(p);
     t->path_length = (size_t)p->path_length;
     t->rng = rng_at(env->seed, 0);
-    code_store_init(&t->codes.rows, env->mem);
     *index = &t->base;
     return OK;
 }

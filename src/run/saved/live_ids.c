@@ -52,14 +52,11 @@ static int take(FILE *file, const char *path, size_t n, struct idmap *live, stru
     return rc;
 }
 
-int saved_take_ids(struct saved_index *s, const char *dir)
+int saved_take_ids(struct saved_index *s)
 {
     const size_t n = (size_t)field_integer(s->about, "rows", 0);
-    char state[PATH_MAX], path[PATH_MAX];
-    int rc = snprintf(state, sizeof state, "%s/%s", dir, field_text(s->about, "state", "")) <
-                     (int)sizeof state
-                 ? path_of(path, state, s->error)
-                 : fail(s->error, ERR_IO, "%s: the path is too long", dir);
+    char path[PATH_MAX];
+    int rc = path_of(path, s->state, s->error);
     FILE *file = rc == OK ? fopen(path, "rb") : NULL;
 
     if (rc == OK && !file)

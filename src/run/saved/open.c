@@ -122,8 +122,6 @@ static int make_scratch(struct saved_index *s, const char *dir)
 int saved_open(struct saved_index *s, const char *dir, const struct registry *registry,
                const struct kernels *kernels, size_t threads, struct error *err)
 {
-    char state[PATH_MAX];
-
     *s = (struct saved_index){ .error = err };
     int rc = read_about(s, dir);
     if (rc == OK)
@@ -132,12 +130,12 @@ int saved_open(struct saved_index *s, const char *dir, const struct registry *re
         rc = fill_env(s, dir, kernels, threads);
     s->shards = (struct shard_env){ .registry = registry };
     s->env.shards = &s->shards;
-    if (rc == OK && snprintf(state, sizeof state, "%s/%s", dir,
-                             field_text(s->about, "state", "")) >= (int)sizeof state)
+    if (rc == OK && snprintf(s->state, sizeof s->state, "%s/%s", dir,
+                             field_text(s->about, "state", "")) >= (int)sizeof s->state)
         rc = fail(err, ERR_IO, "%s: the path is too long", dir);
     if (rc == OK)
         rc = make_scratch(s, dir);
-    if (rc == OK && (rc = index_open_saved(&s->checked, s->ops, &s->env, state, NULL)) != OK)
+    if (rc == OK && (rc = index_open_saved(&s->checked, s->ops, &s->env, s->state, NULL)) != OK)
         rc = fail_within(err, "%s, built by Driftline %s", dir,
                          field_text(s->about, "version", "?"));
     return rc;

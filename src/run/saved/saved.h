@@ -63,6 +63,7 @@ struct saved_index {
     struct shard_env shards; /* of env */
     struct index_env env;
     struct checked checked; /* for changes, saved_take_ids() fills its set of live ids */
+    char state[PATH_MAX];   /* the state folder */
     char scratch[PATH_MAX]; /* "": none */
     struct error *error;
 };
@@ -75,6 +76,6 @@ int saved_open(struct saved_index *, const char *dir, const struct registry *,
 void saved_close(struct saved_index *);
 /* After it, index_insert() and index_remove() know the rows. ERR_NOT_FOUND: an earlier version saved
    the index; ERR_CORRUPT. */
-int saved_take_ids(struct saved_index *, const char *dir);
+int saved_take_ids(struct saved_index *);
 
 #endif

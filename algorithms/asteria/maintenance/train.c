@@ -5,6 +5,7 @@
 
 #include "algorithms/asteria/buckets/device.h"
 #include "algorithms/asteria/buckets/encode.h"
+#include "algorithms/asteria/change.h"
 #include "algorithms/asteria/maintenance/internal.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
@@ -112,14 +113,14 @@ static void install(struct asteria *a, struct successor *s, size_t rows)
 {
     struct asteria_bec *bec = a->bec;
 
-    pthread_rwlock_wrlock(&a->lock);
+    asteria_change_begin(a); /* not while an insertion that reserved space pauses */
     a->now = !a->now;
     a->generations[a->now] = s->generation;
     a->bec = s->bec;
     a->trained = true;
     a->fitted_rows = a->live > 0 ? a->live : rows;
     a->inserted_since = 0;
-    pthread_rwlock_unlock(&a->lock);
+    asteria_change_end(a);
     *s = (struct successor){ .bec = bec };
 }
 

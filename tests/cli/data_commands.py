@@ -28,7 +28,7 @@ def quick_form(words):
     sets = [word for pair in zip(words, words[1:]) if pair[0] == "--set" for word in pair]
     configs = [str(root / word) for word in words if word.endswith(".lua")]
     if configs:
-        return ["check", *sets, *configs]
+        return ["check", *sets, "--out", "measured", *configs]
     if words[0] == "advise":
         return [*words[:2], "--rows", "2000", "--time", "60", "--only", "flat", "--only", "hnsw 1", "--out", "advice"]
     return words

@@ -1,7 +1,7 @@
 #!/bin/bash
 # test_data_sets.sh - every config is checked, and every command that names a data set runs, on a machine without data:
 # the cache is empty and DRIFTLINE_DATA is not set. What recipes make in minutes is replaced by random rows of the same
-# shape, but with TIER=long.
+# shape, but with TIER=long. No estimate is made from the results of this machine, which may be hundreds of megabytes.
 # shellcheck disable=SC2016,SC2034,SC2317  # conditions given to check are evaluated there
 set -u
 
@@ -31,14 +31,14 @@ opened() { # those that it opened, by what `check` printed
 for config in "$root"/configs/*.lua "$root"/configs/[!l]*/*.lua; do
     name=${config#"$root/configs/"} name=${name%.lua}
     if [[ " $internet " = *" $name "* ]]; then
-        DRIFTLINE_OFFLINE=1 run check "$config"
+        DRIFTLINE_OFFLINE=1 run check --out measured "$config"
         check "$name needs the internet and says so in its first line" \
             '[ $status = 2 ] && grep -q offline err && head -n 1 "$config" | grep -q "Needs the internet"'
         continue
     fi
-    run check --quick --allow-programs "$config"
+    run check --quick --allow-programs --out measured "$config"
     check "$name in its quick form" '[ $status = 0 ]'
-    run check --allow-programs "$config"
+    run check --allow-programs --out measured "$config"
     check "$name" '[ $status = 0 ] && ! head -n 1 "$config" | grep -q "Needs the internet"'
     check "$name: what it opens is in the table of experiments.md" '[ -z "$(comm -13 <(listed "$name") <(opened))" ]'
 done
@@ -47,7 +47,7 @@ done
 while read -r paper config settings; do
     sets=()
     for setting in $settings; do sets+=(--set "$setting"); done
-    run check "${sets[@]}" "$root/$config"
+    run check "${sets[@]}" --out measured "$root/$config"
     check "reproduce $paper: $config $settings" '[ $status = 0 ]'
 done < <(grep '=' "$root/configs/papers.txt" | grep -v '^#')
 python3 "$root/tests/cli/data_commands.py" "$program" "$root" || failed=1

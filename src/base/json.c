@@ -3,27 +3,42 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "src/base/atomic_file.h"
 
 /* For json_load_callback(); json_loadf() and json_loadfd() read single bytes. */
 static size_t take(void *to, size_t bytes, void *file)
 {
-    const size_t n = fread(to, 1, bytes, file);
-    return n == 0 && ferror(file) ? (size_t)-1 : n;
+    const int n = gzread(file, to, (unsigned)bytes);
+    return n < 0 ? (size_t)-1 : (size_t)n;
+}
+
+static json_t *read_open(gzFile file, const char *path, struct error *err)
+{
+    json_error_t why;
+    json_t *json = json_load_callback(take, file, 0, &why);
+    int code;
+    const char *gzip = gzerror(file, &code);
+
+    if (!json && code != Z_OK && code != Z_STREAM_END)
+        (void)fail(err, ERR_CORRUPT, "%s: damaged: %s", path, gzip);
+    else if (!json)
+        (void)fail(err, ERR_CORRUPT, "%s:%d:%d: not JSON: %s", path, why.line, why.column,
+                   why.text);
+    return json;
 }
 
 /* Without O_NONBLOCK, opening a named pipe could block for ever. */
 json_t *json_read(const char *path, struct error *err)
 {
     const int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-    FILE *file = NULL;
-    json_error_t why;
+    gzFile file = NULL;
     struct stat st;
     json_t *json = NULL;
 
@@ -31,27 +46,50 @@ json_t *json_read(const char *path, struct error *err)
         (void)fail_errno(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "%s: cannot be read", path);
     else if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
         (void)fail(err, ERR_CORRUPT, "%s: is not a regular file", path);
-    else if (!(file = fdopen(fd, "r")))
+    else if (!(file = gzdopen(fd, "rb")))
         (void)fail(err, ERR_NO_MEMORY, "%s: out of memory, cannot read it", path);
-    else if (!(json = json_load_callback(take, file, 0, &why)))
-        (void)fail(err, ERR_CORRUPT, "%s:%d:%d: not JSON: %s", path, why.line, why.column,
-                   why.text);
+    else
+        json = read_open(file, path, err);
     if (file)
-        (void)fclose(file);
+        (void)gzclose(file);
     else if (fd >= 0)
         (void)close(fd);
     return json;
 }
 
+/* gzip without a name and a time: the same bytes for the same text. */
+static int write_packed(const char *path, char *text, size_t n, struct error *err)
+{
+    z_stream z = { .next_in = (Bytef *)text, .avail_in = (uInt)n };
+    int rc = n <= UINT_MAX ? OK : fail(err, ERR_UNSUPPORTED, "%s: more than 4 GiB of JSON", path);
+
+    if (rc != OK || deflateInit2(&z, Z_BEST_COMPRESSION, Z_DEFLATED, 16 + MAX_WBITS, MAX_MEM_LEVEL,
+                                 Z_DEFAULT_STRATEGY) != Z_OK)
+        return rc != OK ? rc : fail(err, ERR_NO_MEMORY, "%s: out of memory, cannot write it", path);
+    const size_t most = deflateBound(&z, n);
+    Bytef *packed = malloc(most);
+    z.next_out = packed;
+    z.avail_out = most <= UINT_MAX ? (uInt)most : UINT_MAX;
+    if (!packed || deflate(&z, Z_FINISH) != Z_STREAM_END)
+        rc = fail(err, ERR_NO_MEMORY, "%s: out of memory, cannot write it", path);
+    else
+        rc = atomic_file_write(path, packed, z.total_out, err);
+    (void)deflateEnd(&z);
+    free(packed);
+    return rc;
+}
+
 int json_write(const char *path, const json_t *json, struct error *err)
 {
     char *text = json_dumps(json, JSON_INDENT(1) | JSON_REAL_PRECISION(12));
+    const char *end = strrchr(path, '.');
 
     if (!text)
         return fail(err, ERR_NO_MEMORY, "%s: out of memory, cannot write it", path);
     const size_t n = strlen(text);
     text[n] = '\n'; /* replaces the terminator: the length is known */
-    const int rc = atomic_file_write(path, text, n + 1, err);
+    const int rc = end && strcmp(end, ".gz") == 0 ? write_packed(path, text, n + 1, err)
+                                                  : atomic_file_write(path, text, n + 1, err);
     free(text);
     return rc;
 }

@@ -38,10 +38,11 @@ static inline json_t *json_number(double value)
     return json_real(value);
 }
 
-/* A new value, or NULL with ERR_NOT_FOUND, ERR_IO, ERR_NO_MEMORY or ERR_CORRUPT. The message for
-   invalid JSON contains the line and the column. */
+/* A new value of a file of JSON, which may be gzip, or NULL with ERR_NOT_FOUND, ERR_IO,
+   ERR_NO_MEMORY or ERR_CORRUPT. The message for invalid JSON contains the line and the column. */
 json_t *json_read(const char *path, struct error *);
-/* OK, ERR_NO_MEMORY or ERR_IO. On an error, an earlier file at path is kept. */
+/* Writes gzip if the path ends in ".gz". OK, ERR_NO_MEMORY, ERR_UNSUPPORTED or ERR_IO. On an error, an
+   earlier file at path is kept. */
 int json_write(const char *path, const json_t *, struct error *);
 
 #endif

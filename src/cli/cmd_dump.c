@@ -128,12 +128,13 @@ static int dump_cells(struct app *app, const char *dir, size_t *found, size_t *l
 
 int command_dump(struct app *app)
 {
-    char *dir = app_made(result_dir(app->arguments[0]));
+    char *dir;
     struct error error = { 0 };
     size_t found = 0, left_out = 0;
+    int rc = result_dir(app->arguments[0], &dir, &error);
 
     printf("label\trepeat\toperation\ttag\tquery\trank\tid\n");
-    int rc = dump_cells(app, dir, &found, &left_out, &error);
+    rc = rc ? rc : dump_cells(app, dir, &found, &left_out, &error);
     if (rc == OK && found == 0)
         rc = fail(&error, ERR_NOT_FOUND,
                   "%s: no cell has stored answers (cells/NUMBER.answers); run the config again, "

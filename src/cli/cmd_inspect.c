@@ -113,10 +113,10 @@ static int print_cell(const struct app *app, const char *path, size_t *found, FI
 
 static int inspect_result(const struct app *app, FILE *out, struct error *error)
 {
-    char *dir = app_made(result_dir(app->arguments[0])), path[PATH_MAX];
+    char *dir, path[PATH_MAX];
     size_t n = 0, found = 0;
-    unsigned long *numbers = result_stored_numbers(dir, &n);
-    int rc = OK;
+    int rc = result_dir(app->arguments[0], &dir, error);
+    unsigned long *numbers = rc ? NULL : result_stored_numbers(dir, &n);
 
     for (size_t i = 0; !rc && i < n; i++) {
         (void)snprintf(path, sizeof path, "%s/cells/%lu.structure", dir, numbers[i]);

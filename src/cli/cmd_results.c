@@ -18,9 +18,9 @@ static int for_each_result(struct app *app,
 {
     int status = EXIT_OK;
     for (size_t i = 0; i < app->n_arguments && !*app->interrupted; i++) {
-        char *dir = app_made(result_dir(app->arguments[i]));
+        char *dir;
         struct error error = { 0 };
-        if (make(dir, app, &error)) {
+        if (result_dir(app->arguments[i], &dir, &error) || make(dir, app, &error)) {
             app_error(app, &error);
             status = EXIT_USAGE;
         } else {
@@ -60,29 +60,36 @@ int command_report(struct app *app)
     return for_each_result(app, report_one);
 }
 
-/* Checks the name of the output, and whether it may be written. *lines: it is a file of JSON
-   Lines. */
-static int check_output(const struct app *app, bool *lines, struct error *error)
+enum export_form { AS_JSON_LINES, AS_PACKED, AS_ANN_BENCHMARKS };
+
+static bool ends_with(const char *text, const char *end)
 {
-    static const char *const files[] = { ".json", ".csv",  ".tsv", ".hdf5",
-                                         ".h5",   ".html", ".npz", ".parquet" };
-    const char *out = app->options.out, *end = strrchr(out ? out : "", '.');
+    const size_t length = strlen(text), least = strlen(end);
+    return length > least && strcmp(text + length - least, end) == 0;
+}
+
+#define EXPORT_FORMS "FILE.jsonl, FILE.json.gz, or a FOLDER for ann-benchmarks' layout"
+
+/* Checks the name of the output, which states the form, and whether it may be written. */
+static int check_output(const struct app *app, enum export_form *form, struct error *error)
+{
+    static const char *const files[] = { ".json", ".csv", ".tsv", ".hdf5",   ".h5",
+                                         ".html", ".npz", ".gz",  ".parquet" };
+    const char *out = app->options.out;
     struct stat st;
     if (!out)
-        return fail(error, ERR_CONFIG,
-                    "export: --out is missing: FILE.jsonl, or a FOLDER for ann-benchmarks' layout");
-    *lines = end && !strcmp(end, ".jsonl");
-    for (size_t i = 0; end && i < sizeof files / sizeof *files; i++)
-        if (!strcmp(end, files[i]))
-            return fail(error, ERR_CONFIG,
-                        "export: --out %s: expected FILE.jsonl, or a FOLDER for ann-benchmarks' "
-                        "layout",
-                        out);
+        return fail(error, ERR_CONFIG, "export: --out is missing: " EXPORT_FORMS);
+    *form = ends_with(out, ".jsonl")     ? AS_JSON_LINES
+            : ends_with(out, ".json.gz") ? AS_PACKED
+                                         : AS_ANN_BENCHMARKS;
+    for (size_t i = 0; *form == AS_ANN_BENCHMARKS && i < sizeof files / sizeof *files; i++)
+        if (ends_with(out, files[i]))
+            return fail(error, ERR_CONFIG, "export: --out %s: expected " EXPORT_FORMS, out);
     if (stat(out, &st) != 0)
         return OK;
-    if (S_ISDIR(st.st_mode) == *lines)
-        return fail(error, ERR_CONFIG, *lines ? "export: %s is a folder" : "export: %s is a file",
-                    out);
+    if (S_ISDIR(st.st_mode) != (*form == AS_ANN_BENCHMARKS))
+        return fail(error, ERR_CONFIG,
+                    S_ISDIR(st.st_mode) ? "export: %s is a folder" : "export: %s is a file", out);
     return app->options.force
                ? OK
                : fail(error, ERR_CONFIG,
@@ -107,15 +114,20 @@ int command_export(struct app *app)
 {
     struct error error = { 0 };
     struct export_counts counts = { 0 };
-    bool lines = false;
-    char *dir = app_made(result_dir(app->arguments[0])), *path = app_path(dir, "result.json");
+    enum export_form form = AS_ANN_BENCHMARKS;
+    char *dir = NULL, *path = NULL;
     const char *out = app->options.out;
     struct result result = { 0 };
-    int rc = check_output(app, &lines, &error);
-    rc = rc ? rc : result_load(path, &result, &error);
+    int rc = check_output(app, &form, &error);
+    rc = rc ? rc : result_dir(app->arguments[0], &dir, &error);
+    if (!rc) {
+        path = app_path(dir, "result.json");
+        rc = result_load(path, &result, &error);
+    }
     if (!rc)
-        rc = lines ? export_json_lines(&result, out, &error)
-                   : export_ann_benchmarks(&result, dir, out, &counts, &error);
+        rc = form == AS_JSON_LINES ? export_json_lines(&result, out, &error)
+             : form == AS_PACKED   ? result_pack(result.json, out, &error)
+                                   : export_ann_benchmarks(&result, dir, out, &counts, &error);
     if (rc) {
         app_error(app, &error);
     } else {

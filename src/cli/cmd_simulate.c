@@ -51,10 +51,11 @@ int command_simulate(struct app *app)
     struct simulate s = { 0 };
     struct error error = { 0 };
     struct result result = { 0 };
-    char *from = app_made(result_dir(app->arguments[0]));
-    char *file = app_path(from, "result.json");
+    char *from;
+    int rc = result_dir(app->arguments[0], &from, &error);
+    char *file = app_path(app_made(from), "result.json");
     char *dir = app->options.out ? app_copy(app->options.out) : app_path(from, "simulate");
-    int rc = result_load(file, &result, &error);
+    rc = rc ? rc : result_load(file, &result, &error);
     rc = rc ? rc : simulate_read(&s, &result, app->arguments[0], &error);
     if (!rc) {
         if (s.unmatched)

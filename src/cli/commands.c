@@ -50,9 +50,9 @@ static const struct command commands[] = {
       MEASURE },
     { "plot", "RESULT...", "redraw the figures of a result", 1, 1000, command_plot, MEASURE },
     { "report", "RESULT...", "write report.html again", 1, 1000, command_report, MEASURE },
-    { "export", "RESULT --out FOLDER|FILE.jsonl",
-      "write a result as JSON Lines (FILE.jsonl), or its answers in ann-benchmarks' layout "
-      "(FOLDER)",
+    { "export", "RESULT --out FOLDER|FILE",
+      "write a result as JSON Lines (FILE.jsonl) or packed (FILE.json.gz), or its answers in "
+      "ann-benchmarks' layout (FOLDER)",
       1, 1, command_export, MEASURE },
     { "dump", "RESULT", "print the ids that each query was answered, one line each", 1, 1,
       command_dump, MEASURE },

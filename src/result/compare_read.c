@@ -58,13 +58,13 @@ static bool read_hits(struct compare_side *side, json_t *cells)
 
 int compare_side_read(struct compare_side *side, const char *path, struct error *error)
 {
-    char *dir = result_dir(path), file[PATH_MAX];
+    char *dir, file[PATH_MAX];
     json_t *cells = NULL;
-    if (!dir)
-        return fail(error, ERR_NO_MEMORY, "out of memory reading %s", path);
-    int rc = snprintf(file, sizeof file, "%s/result.json", dir) < (int)sizeof file
-                 ? result_load(file, &side->result, error)
-                 : fail(error, ERR_IO, "%s/result.json: the path is too long", dir);
+    int rc = result_dir(path, &dir, error);
+    if (!rc && snprintf(file, sizeof file, "%s/result.json", dir) >= (int)sizeof file)
+        rc = fail(error, ERR_IO, "%s/result.json: the path is too long", dir);
+    if (!rc)
+        rc = result_load(file, &side->result, error);
     if (!rc)
         rc = result_all_stored(dir, &side->result, &cells, error);
     if (!rc && !(summary_make(&side->samples, &side->result) && read_hits(side, cells)))

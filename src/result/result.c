@@ -9,10 +9,13 @@
 #include <sys/stat.h>
 
 #include "src/base/json.h"
+#include "src/base/path.h"
 #include "src/base/quote.h"
 #include "src/truth/recall.h"
 
 #define RESULT_SCHEMA "driftline-result/1"
+/* Of the names of packed results. */
+static const char packed_end[] = ".json.gz";
 
 /* ---- 1. the document */
 
@@ -99,6 +102,12 @@ static int make_claims(struct experiment *x, const struct result_run *run, struc
     return OK;
 }
 
+static bool summarise(struct result *result)
+{
+    return summary_make(&result->summary, result) &&
+           json_object_set_new(result->json, "summary", summary_json(&result->summary)) == 0;
+}
+
 json_t *result_run_json(const struct experiment *x, const struct result_run *run)
 {
     json_int_t rows = 0;
@@ -151,9 +160,8 @@ int result_make(struct experiment *x, const struct oracle *oracle, json_t *envir
     int rc = result_open(result, json, err);
 
     json_decref(json);
-    if (!json || rc != OK || !summary_make(&result->summary, result))
+    if (!json || rc != OK || !summarise(result))
         return fail(err, ERR_NO_MEMORY, "out of memory for the result of \"%s\"", x->name);
-    (void)json_object_set_new(json, "summary", summary_json(&result->summary));
     if (json_array_size(x->compared))
         (void)json_object_set(json, "compare", x->compared);
     rc = make_claims(x, run, result, &claims, err);
@@ -266,6 +274,13 @@ static int check_shape(const char *path, const json_t *result, struct error *err
     return rc;
 }
 
+static bool is_packed(const char *path)
+{
+    const size_t length = strlen(path), end = sizeof packed_end - 1;
+
+    return length > end && strcmp(path + length - end, packed_end) == 0;
+}
+
 int result_load(const char *path, struct result *result, struct error *err)
 {
     json_t *json = json_read(path, err);
@@ -276,20 +291,86 @@ int result_load(const char *path, struct result *result, struct error *err)
         return err->code;
     rc = check_shape(path, json, err);
     rc = rc == OK ? result_open(result, json, err) : rc;
+    if (rc == OK && is_packed(path) && !summarise(result))
+        rc = fail(err, ERR_NO_MEMORY, "%s: out of memory summarising it", path);
     json_decref(json);
     return rc;
 }
 
-char *result_dir(const char *path)
+/* ---- 3. results in one packed file */
+
+/* What a person reads of a step's statistics: numbers and texts, no tables. */
+static json_t *without_tables(const json_t *stats)
+{
+    json_t *kept = json_object(), *value;
+    const char *name;
+
+    json_object_foreach((json_t *)(uintptr_t)stats, name, value) {
+        if (!json_is_array(value) && !json_is_object(value))
+            (void)json_object_set(kept, name, value);
+    }
+    return kept;
+}
+
+int result_pack(const json_t *result, const char *path, struct error *err)
+{
+    json_t *packed = json_copy((json_t *)(uintptr_t)result);
+    json_t *cells = lean_cells(json_object_get(result, "cells")), *cell, *step;
+    size_t i, j;
+
+    json_array_foreach(cells, i, cell) {
+        json_array_foreach(json_object_get(cell, "steps"), j, step) {
+            const json_t *stats = json_object_get(step, "stats");
+
+            (void)json_object_set_new(step, "latency_counts", json_null());
+            if (json_is_object(stats))
+                (void)json_object_set_new(step, "stats", without_tables(stats));
+        }
+    }
+    (void)json_object_set_new(packed, "cells", cells);
+    (void)json_object_set_new(packed, "summary", json_array());
+    const int rc = json_write(path, packed, err);
+    json_decref(packed);
+    return rc;
+}
+
+/* Writes DIR/result.json of a packed result, unless it is there and not older. */
+static int unpack(const char *path, const struct stat *packed, const char *dir, struct error *err)
+{
+    char file[PATH_MAX];
+    struct stat st;
+
+    if (snprintf(file, sizeof file, "%s/result.json", dir) >= (int)sizeof file)
+        return fail(err, ERR_IO, "%s/result.json: the path is too long", dir);
+    if (stat(file, &st) == 0 && st.st_mtime >= packed->st_mtime)
+        return OK;
+    struct result result;
+    int rc = result_load(path, &result, err);
+    if (rc == OK)
+        rc = path_make_folders(dir, 0777, err);
+    if (rc == OK)
+        rc = result_save(result.json, dir, err);
+    result_close(&result);
+    return rc;
+}
+
+int result_dir(const char *path, char **out, struct error *err)
 {
     struct stat st;
-    char *dir = strdup(path);
-    char *slash = dir ? strrchr(dir, '/') : NULL;
-    if (dir && !stat(path, &st) && !S_ISDIR(st.st_mode)) {
-        if (slash)
-            *slash = '\0';
-        else
-            strcpy(dir, ".");
+    char *dir = *out = strdup(path);
+
+    if (!dir)
+        return fail(err, ERR_NO_MEMORY, "out of memory for the path %s", path);
+    if (stat(path, &st) != 0 || S_ISDIR(st.st_mode))
+        return OK;
+    if (is_packed(path)) {
+        dir[strlen(dir) - (sizeof packed_end - 1)] = '\0';
+        return unpack(path, &st, dir, err);
     }
-    return dir;
+    char *slash = strrchr(dir, '/');
+    if (slash)
+        *slash = '\0';
+    else
+        strcpy(dir, ".");
+    return OK;
 }

@@ -53,12 +53,18 @@ int result_make(struct experiment *, const struct oracle *, json_t *environment,
 /* Returns the new `run` object of a result: its options and progress. NULL: out of memory. */
 json_t *result_run_json(const struct experiment *, const struct result_run *);
 int result_save(const json_t *result, const char *dir, struct error *);
-/* Reads a result and checks its schema, required fields and number ranges. The caller calls
+/* Reads a result, which may be packed, and checks its schema, required fields and number ranges. The
+   caller calls
    result_close(), also after an error. ERR_VERSION: another schema. ERR_CORRUPT: a field is
    invalid. */
 int result_load(const char *path, struct result *, struct error *);
-/* Returns the folder of a result, given the folder or its result.json. The caller frees it with
-   free(). NULL: out of memory. */
-char *result_dir(const char *path);
+/* Writes the result to `path`, NAME.json.gz, without what is computed from the rest, its summary, and
+   what only figures of the distribution of latencies and of the inside of an index need: counts of
+   latencies, and tables of statistics. */
+int result_pack(const json_t *result, const char *path, struct error *);
+/* Sets *dir to the folder of a result, given the folder, its result.json, or a packed result
+   FOLDER.json.gz, which is unpacked to FOLDER/result.json unless that is newer. The caller frees
+   *dir with free(), also after an error. */
+int result_dir(const char *path, char **dir, struct error *);
 
 #endif

@@ -112,6 +112,23 @@ run export r/duel --out e.jsonl
 check "a file that exists is refused" '[ $status = 2 ] && grep -q "e.jsonl exists; --force" err && cmp -s e.jsonl before'
 run export r/duel --out e.jsonl --force
 check "--force replaces it" '[ $status = 0 ]'
+run export r/duel --out duel.json.gz
+check "a packed result" '[ $status = 0 ] && gzip -t duel.json.gz && [ "$(stat -c %s duel.json.gz)" -lt "$(stat -c %s r/duel/result.json)" ]'
+run export duel.json.gz --out again.json.gz
+check "packed again, it has the same bytes" '[ $status = 0 ] && cmp -s duel.json.gz again.json.gz'
+run export duel.json.gz --out p.jsonl
+check "its rows are those of the result" '[ $status = 0 ] && [ "$(wc -l <p.jsonl)" = "$(wc -l <e.jsonl)" ]'
+run compare duel.json.gz r/duel
+check "compare takes it, and finds no difference" '[ $status = 0 ] && grep -q "^B against A: 0 better, 0 worse" out'
+run report duel.json.gz
+check "its page goes beside it" '[ $status = 0 ] && [ -s duel/report.html ]'
+echo '{}' >duel/result.json
+touch -d 2000-01-01 duel/result.json
+run report duel.json.gz
+check "it is unpacked again where it is newer" '[ $status = 0 ]'
+head -c 500 duel.json.gz >short.json.gz
+run report short.json.gz
+check "a packed result that is cut short is refused" '[ $status = 2 ] && grep -q "short.json.gz: damaged" err && [ ! -e short ]'
 run export r/duel --out e.csv
 check "other kinds of files are refused" '[ $status = 2 ] && grep -q "expected FILE.jsonl" err && [ ! -e e.csv ]'
 mkdir there

@@ -15,7 +15,7 @@ static const struct {
 } kinds[] = {
     { "options", docs_options }, { "synthetic", docs_synthetic }, { "language", docs_language },
     { "metrics", docs_metrics }, { "figures", docs_figures },     { "fields", docs_fields },
-    { "configs", docs_configs },
+    { "configs", docs_configs },   { "results", docs_results },     { "claims", docs_claims },
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
@@ -25,7 +25,7 @@ static const char end_mark[] = "<!-- end -->\n";
 
 struct block {
     const char *body, *end; /* starts of the generated text and of the line that ends it */
-    char kind[32], arguments[200];
+    char kind[32], arguments[1000];
 };
 
 /* The first block at or after `from`; false: none. `end` is NULL where its line is missing. */
@@ -122,12 +122,14 @@ static int rewrite_folder(const struct docs_program *program, const char *folder
 
 int docs_write(const struct docs_program *program, const char *folder, struct error *error)
 {
-    char methods[PATH_MAX];
+    static const char *const below[] = { "", "/methods", "/results" };
+    char path[PATH_MAX];
     struct docs_page page;
-    (void)snprintf(methods, sizeof methods, "%s/methods", folder);
-    int rc = rewrite_folder(program, folder, error);
-    if (!rc)
-        rc = rewrite_folder(program, methods, error);
+    int rc = OK;
+    for (size_t i = 0; !rc && i < sizeof below / sizeof *below; i++) {
+        (void)snprintf(path, sizeof path, "%s%s", folder, below[i]);
+        rc = rewrite_folder(program, path, error);
+    }
     if (!rc)
         rc = docs_begin(&page, error);
     if (rc)

@@ -38,6 +38,8 @@ docs_generator docs_metrics;   /* the metrics of results */
 docs_generator docs_figures;   /* the kinds of figures */
 docs_generator docs_fields;    /* MEMBER of result.json, from its schema */
 docs_generator docs_configs;   /* FOLDER below configs/, or "configs" itself */
+docs_generator docs_results;   /* a table of results/reference/NAME.json.gz, see reference.c */
+docs_generator docs_claims;    /* NAME: the claims of results/reference/NAME.json.gz */
 
 /* configs.c: for scandir(), the files of a folder that are configs */
 int docs_is_config(const struct dirent *);

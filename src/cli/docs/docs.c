@@ -15,7 +15,7 @@ static const struct {
 } kinds[] = {
     { "options", docs_options }, { "synthetic", docs_synthetic }, { "language", docs_language },
     { "metrics", docs_metrics }, { "figures", docs_figures },     { "fields", docs_fields },
-    { "configs", docs_configs },   { "results", docs_results },     { "claims", docs_claims },
+    { "configs", docs_configs }, { "results", docs_results },     { "claims", docs_claims },
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 

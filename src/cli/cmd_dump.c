@@ -23,6 +23,7 @@ struct dumped {
     struct result file; /* cells/N.json: a cell per point */
     const char *path;
     size_t left_out;
+    bool clusters; /* with a column for the cluster of each answer */
 };
 
 /* Queries run in a shuffled order; the output is sorted by their position in the operation. */
@@ -39,7 +40,9 @@ static int by_position(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-static void print_answers(const char *head, const struct answers_entry *e)
+/* clusters: of the answers, NULL if they are not known. with: whether there is a column for them. */
+static void print_answers(const char *head, const struct answers_entry *e, const uint64_t *clusters,
+                          bool with)
 {
     const struct answers *a = &e->answers;
     struct query_place *order = app_made(mem_array(NULL, a->n + 1, sizeof *order));
@@ -56,14 +59,18 @@ static void print_answers(const char *head, const struct answers_entry *e)
             if (a->ids[j] == INDEX_NO_ID)
                 continue;
             quote_terminal(stdout, head);
-            printf("\t%" PRIu64 "\t%zu\t%" PRIu64 "\n", a->positions[q] + 1, j - from + 1,
-                   a->ids[j]);
+            printf("\t%" PRIu64 "\t%zu\t%" PRIu64 "%s", a->positions[q] + 1, j - from + 1,
+                   a->ids[j], with ? "\t" : "");
+            if (clusters && clusters[j] != INDEX_NO_CLUSTER)
+                printf("%" PRIu64, clusters[j]);
+            putchar('\n');
         }
     }
     mem_free(NULL, order);
 }
 
-static void print_entry(const struct dumped *d, const struct answers_entry *e)
+static void print_entry(const struct dumped *d, const struct answers_entry *e,
+                        const uint64_t *clusters)
 {
     const struct answers *a = &e->answers;
     const size_t point = e->point == SIZE_MAX ? 0 : e->point;
@@ -75,26 +82,48 @@ static void print_entry(const struct dumped *d, const struct answers_entry *e)
     const struct result_step *step = result_step_of(cell, a->op);
     (void)snprintf(head, sizeof head, "%s\t%zu\t%zu\t%s", cell->name, cell->repeat + 1, a->op + 1,
                    step ? field_text(step->json, "tag", "") : "");
-    print_answers(head, e);
+    print_answers(head, e, clusters, d->clusters);
 }
 
+/* The clusters of answers are in the entry after them. */
 static int dump_file(struct dumped *d, struct error *error)
 {
     FILE *file = fopen(d->path, "rb");
-    struct answers_entry entry;
-    int rc;
+    struct answers_entry entry, next;
+    int rc, more;
 
     if (!file)
         return errno == ENOENT ? OK : fail_errno(error, ERR_IO, "%s: cannot be read", d->path);
-    while ((rc = answers_file_read(file, d->path, &entry, error)) == 1) {
-        if (entry.kept)
-            print_entry(d, &entry);
-        else
-            d->left_out++;
+    rc = answers_file_read(file, d->path, &entry, error);
+    for (; rc == 1; rc = more, entry = next) {
+        more = answers_file_read(file, d->path, &next, error);
+        const bool clusters = more == 1 && next.answers.pass == PASS_CLUSTERS &&
+                              next.answers.n_ids == entry.answers.n_ids;
+
+        if (entry.kept && entry.answers.pass != PASS_CLUSTERS)
+            print_entry(d, &entry, clusters && next.kept ? next.answers.ids : NULL);
+        d->left_out += !entry.kept && entry.answers.pass != PASS_CLUSTERS;
         free(entry.words);
     }
     (void)fclose(file);
     return rc;
+}
+
+/* Whether the file has clusters of answers. That it is damaged is said when it is printed. */
+static bool has_clusters(const char *path)
+{
+    FILE *file = fopen(path, "rb");
+    struct answers_entry entry;
+    struct error ignored = { 0 };
+    bool found = false;
+
+    while (file && !found && answers_file_read(file, path, &entry, &ignored) == 1) {
+        found = entry.answers.pass == PASS_CLUSTERS;
+        free(entry.words);
+    }
+    if (file)
+        (void)fclose(file);
+    return found;
 }
 
 /* Prints each cell that has both cells/N.json and cells/N.answers, in the order of N. */
@@ -103,10 +132,16 @@ static int dump_cells(struct app *app, const char *dir, size_t *found, size_t *l
 {
     size_t n = 0;
     unsigned long *numbers = result_stored_numbers(dir, &n);
+    char json[PATH_MAX], answers[PATH_MAX];
+    bool clusters = false;
     int rc = OK;
 
+    for (size_t i = 0; !clusters && i < n; i++) {
+        (void)snprintf(answers, sizeof answers, "%s/cells/%lu.answers", dir, numbers[i]);
+        clusters = has_clusters(answers);
+    }
+    printf("label\trepeat\toperation\ttag\tquery\trank\tid%s\n", clusters ? "\tcluster" : "");
     for (size_t i = 0; rc == OK && i < n; i++) {
-        char json[PATH_MAX], answers[PATH_MAX];
         struct stat st;
 
         (void)snprintf(json, sizeof json, "%s/cells/%lu.json", dir, numbers[i]);
@@ -114,7 +149,7 @@ static int dump_cells(struct app *app, const char *dir, size_t *found, size_t *l
         if (stat(answers, &st) != 0)
             continue;
         json_t *file = json_read(json, error);
-        struct dumped d = { .app = app, .path = answers };
+        struct dumped d = { .app = app, .path = answers, .clusters = clusters };
         rc = file ? result_open(&d.file, file, error) : error->code;
         rc = rc == OK ? dump_file(&d, error) : rc;
         result_close(&d.file);
@@ -133,7 +168,6 @@ int command_dump(struct app *app)
     size_t found = 0, left_out = 0;
     int rc = result_dir(app->arguments[0], &dir, &error);
 
-    printf("label\trepeat\toperation\ttag\tquery\trank\tid\n");
     rc = rc ? rc : dump_cells(app, dir, &found, &left_out, &error);
     if (rc == OK && found == 0)
         rc = fail(&error, ERR_NOT_FOUND,

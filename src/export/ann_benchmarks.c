@@ -280,7 +280,7 @@ static int take_entry(const struct exporter *x, const struct result *stored, uns
 
     s.cell = &stored->cells[point < stored->n ? point : stored->n];
     s.step = result_step_of(s.cell, e->answers.op);
-    if (!s.step || s.step->op != OP_SEARCH || !s.cell->ok)
+    if (!s.step || s.step->op != OP_SEARCH || !s.cell->ok || e->answers.pass == PASS_CLUSTERS)
         return OK;
     x->counts->not_stored += !e->kept;
     x->counts->no_distances += e->kept && !e->answers.distances;

@@ -32,11 +32,11 @@ static size_t bytes_of(const struct answers *a)
 
 static bool write_entry(FILE *file, const struct answers *a, size_t k, size_t point, bool kept)
 {
-    json_t *head =
-        json_pack("{s:I, s:o, s:I, s:I, s:I, s:b, s:b, s:b}", "op", (json_int_t)a->op, "point",
-                  point == SIZE_MAX ? json_null() : json_integer((json_int_t)point), "k",
-                  (json_int_t)k, "queries", (json_int_t)a->n, "ids", (json_int_t)a->n_ids, "range",
-                  a->starts != NULL, "distances", a->distances != NULL, "kept", kept);
+    json_t *head = json_pack(
+        "{s:I, s:o, s:I, s:I, s:I, s:b, s:b, s:b, s:b}", "op", (json_int_t)a->op, "point",
+        point == SIZE_MAX ? json_null() : json_integer((json_int_t)point), "k", (json_int_t)k,
+        "queries", (json_int_t)a->n, "ids", (json_int_t)a->n_ids, "range", a->starts != NULL,
+        "distances", a->distances != NULL, "clusters", a->pass == PASS_CLUSTERS, "kept", kept);
     bool good = json_dumpf(head, file, JSON_COMPACT) == 0 && fputc('\n', file) != EOF;
 
     json_decref(head);
@@ -92,7 +92,9 @@ static bool take_head(const json_t *head, struct answers_entry *e)
     if (!range && ids != n * k)
         return false;
     const bool distances = json_is_true(json_object_get(head, "distances"));
-    e->answers = (struct answers){ .op = (size_t)op,
+    const bool clusters = json_is_true(json_object_get(head, "clusters"));
+    e->answers = (struct answers){ .pass = clusters ? PASS_CLUSTERS : PASS_SINGLE,
+                                   .op = (size_t)op,
                                    .n = (size_t)n,
                                    .n_ids = (size_t)ids,
                                    .starts = range ? &none : NULL,

@@ -1,11 +1,13 @@
 /* answers_file.h - the answers of a cell, stored beside its JSON as cells/NUMBER.answers, so that
  * other programs can score them.
  *
- * Each search and point has a line of JSON, { op, point, k, queries, ids, range, distances, kept }.
+ * Each search and point has a line of JSON, { op, point, k, queries, ids, range, distances, clusters,
+ * kept }.
  * If `kept` is true, 64-bit words in the machine's byte order follow: the positions of the queries;
  * for a range, queries + 1 offsets into the ids; the ids. A search has k ids per query,
  * UINT64_MAX for no answer. If `distances` is true, a 32-bit float per id follows: its exact
- * distance, NAN for an id that is not live. */
+ * distance, NAN for an id that is not live. If `clusters` is true, the ids are the clusters of the
+ * answers in the entry before, INDEX_NO_CLUSTER for none. */
 #ifndef DRIFTLINE_RUN_ANSWERS_FILE_H
 #define DRIFTLINE_RUN_ANSWERS_FILE_H
 

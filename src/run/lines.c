@@ -131,7 +131,7 @@ void watch_reply(struct cell_watch *w, json_t *json_taken)
 static void keep_answers(struct cell_watch *w, struct answers *a)
 {
     const struct op *op = &w->env->experiment->ops->ops[a->op];
-    const bool with = w->kept.path && op->kind == OP_SEARCH;
+    const bool with = w->kept.path && op->kind == OP_SEARCH && a->pass == PASS_SINGLE;
     float *distances = with ? mem_array(NULL, a->n_ids + 1, sizeof *distances) : NULL;
     struct error err = { 0 };
 
@@ -159,7 +159,7 @@ static void score_words(struct cell_watch *w)
     const int code = scorer_take(&w->scorer, a, &recall, &err);
     if (code == OK && isfinite(recall))
         w->recall = recall;
-    if (code == OK && a->pass == PASS_SINGLE)
+    if (code == OK && (a->pass == PASS_SINGLE || a->pass == PASS_CLUSTERS))
         keep_answers(w, a);
     buffer_free(&w->words);
     w->wanted_bytes = w->taken_bytes = 0;

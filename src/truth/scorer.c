@@ -176,6 +176,8 @@ int scorer_take(struct scorer *s, const struct answers *a, double *recall, struc
         return fail(err, ERR_ARGUMENT,
                     "received answers that cannot belong to operation %zu: %zu queries, %zu ids",
                     a->op + 1, a->n, a->n_ids);
+    if (a->pass == PASS_CLUSTERS)
+        return OK;
     int rc = follow(s, a->op, err);
     if (rc == OK && s->list->ops[a->op].kind == OP_CLUSTER)
         return scorer_take_clusters(s, a, err);

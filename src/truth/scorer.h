@@ -16,6 +16,7 @@ enum pass {
     PASS_THROUGHPUT, /* queries whose rate is reported: a batch, or concurrent readers */
     PASS_TUNING,     /* queries that only choose a point */
     PASS_ROUND,      /* queries of a round, which a cell has answered before */
+    PASS_CLUSTERS,   /* no answers: the cluster of each answer of PASS_SINGLE, to be stored */
     PASSES
 };
 
@@ -61,7 +62,8 @@ struct query_hits { /* number of right answers of a query */
 void scorer_free(struct scorer *);
 
 /* Scores answers. *recall: their mean recall, of PASS_TUNING the low end of its interval, NAN if
-   undefined; may be NULL. Scores of PASS_TUNING and PASS_ROUND are not stored. ERR_INVARIANT: the
+   undefined; may be NULL. Scores of PASS_TUNING and PASS_ROUND are not stored, PASS_CLUSTERS is not
+   scored. ERR_INVARIANT: the
    recall of an exact method is too low, and no change before was unsupported. ERR_ARGUMENT: the
    answers do not fit the operation. */
 int scorer_take(struct scorer *, const struct answers *, double *recall, struct error *);

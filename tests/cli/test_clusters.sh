@@ -33,13 +33,17 @@ EOF
 run run --no-plots --out r both.lua
 check "it runs, and the claims hold" '[ $status = 0 ] && [ "$(grep -c "^holds" out)" = 2 ]'
 run dump r/both
-check "each live row is in one cluster; the medoid is one of its rows" 'python3 - "$root/results/schema.json" <<PY
+check "each live row is in one cluster, the medoid is one of its rows, and answers have their clusters" 'python3 - "$root/results/schema.json" <<PY
 import collections, json, jsonschema, sys
 result = json.load(open("r/both/result.json"))
 jsonschema.Draft7Validator(json.load(open(sys.argv[1]))).validate(result)
 rows = collections.defaultdict(lambda: collections.defaultdict(list))
+clusters = collections.defaultdict(lambda: collections.defaultdict(set))
 for line in open("out"):
-    label, repeat, op, tag, cluster, rank, id = line.rstrip("\n").split("\t")
+    label, repeat, op, tag, cluster, rank, id, of = line.rstrip("\n").split("\t")
+    assert bool(of) == (tag == "answers") or rank == "rank", line
+    if tag == "answers":
+        clusters[label][cluster].add(of)
     if rank != "rank":
         assert int(rank) == len(rows[label, tag][cluster]) + 1
         rows[label, tag][cluster].append(int(id))
@@ -61,6 +65,8 @@ for cell in result["cells"]:
     assert four["seconds"] > 0 and four["count"] == 290
     answers = next(s for s in cell["steps"] if s["tag"] == "answers")
     assert 0 <= answers["stats"]["answers_in_query_cluster"] <= 1 <= answers["stats"]["clusters_per_query"] <= 5
+    mean = sum(map(len, clusters[cell["label"]].values())) / len(clusters[cell["label"]])
+    assert abs(answers["stats"]["clusters_per_query"] - mean) < 1e-9, (answers["stats"], mean)
     if cell["label"] == "asteria":
         assert last["clusters"]["count"] == 1 and last["clusters"]["within"] == 1
         assert last["stats"]["cluster_level"] == last["stats"]["cluster_levels"] - 1

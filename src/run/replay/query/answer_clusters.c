@@ -30,9 +30,11 @@ static bool in_range(const uint64_t *of, size_t n, size_t clusters)
     return true;
 }
 
-/* seen: k clusters. An answer in no cluster is in no query's. */
+/* An answer in no cluster is in no query's. seen: scratch, k clusters. of_answers: set, as the answers
+   are. */
 static void count(const struct cluster_request *q, const struct cluster_result *of,
-                  const uint64_t *answers, size_t k, uint64_t *seen, struct step_record *s)
+                  const uint64_t *answers, size_t k, uint64_t *seen, uint64_t *of_answers,
+                  struct step_record *s)
 {
     double all = 0, same = 0, clusters = 0, answered = 0;
 
@@ -42,10 +44,11 @@ static void count(const struct cluster_request *q, const struct cluster_result *
         for (size_t j = 0; j < k; j++) {
             const uint64_t *id = answers + i * k + j;
 
+            of_answers[i * k + j] = INDEX_NO_CLUSTER;
             if (*id == INDEX_NO_ID)
                 continue;
             const uint64_t *at = bsearch(id, q->ids, q->n, sizeof *q->ids, order_u64);
-            seen[n++] = of->of_ids[at - q->ids];
+            of_answers[i * k + j] = seen[n++] = of->of_ids[at - q->ids];
             same += seen[n - 1] == of->of_vectors[i] && seen[n - 1] != INDEX_NO_CLUSTER;
         }
         all += (double)n;
@@ -62,7 +65,7 @@ int answer_clusters_measure(struct query_batch *batch, const uint64_t *answers,
     struct replay_session *r = batch->replay;
     const size_t nq = batch->queries.n, most = nq * batch->k;
     struct buffer memory = { 0 };
-    int rc = buffer_reserve(&memory, (2 * most + nq + batch->k) * sizeof(uint64_t), r->err);
+    int rc = buffer_reserve(&memory, (3 * most + nq + batch->k) * sizeof(uint64_t), r->err);
 
     if (rc != OK)
         return rc;
@@ -86,8 +89,11 @@ int answer_clusters_measure(struct query_batch *batch, const uint64_t *answers,
                       "search: an answer or a query is in a cluster that does not exist; there are "
                       "%zu, from 0",
                       of.clusters);
+        uint64_t *of_answers = ids + 2 * most + nq, *seen = of_answers + most;
         if (rc == OK)
-            count(&request, &of, answers, batch->k, ids + 2 * most + nq, s);
+            count(&request, &of, answers, batch->k, seen, of_answers, s);
+        if (rc == OK)
+            rc = query_batch_score(batch, PASS_CLUSTERS, 0, of_answers, nq, NULL);
     }
     buffer_free(&memory);
     return rc;

@@ -5,7 +5,8 @@
 #include "src/run/replay/query/query_batch.h"
 
 /* Asks the method once, untimed, for the finest clusters of the answers (queries.n x k;
- * INDEX_NO_ID: none) and of the queries, and sets these statistics of the step:
+ * INDEX_NO_ID: none) and of the queries, sends those of the answers to be stored, and sets these
+ * statistics of the step:
  *
  *   answers_in_query_cluster  share of the answers that are in their query's cluster
  *   clusters_per_query        mean number of clusters that a query's answers are in; all answers in

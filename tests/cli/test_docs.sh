@@ -45,6 +45,16 @@ for page in README.md docs/*.md docs/methods/*.md docs/results/*.md; do
 done
 cd "$work" || exit 1
 check "each link of a page leads to a file" '[ ! -s out ]'
+python3 - "$root" >out <<'PY'
+import pathlib, re, sys
+root = pathlib.Path(sys.argv[1])
+for page in [*root.glob("*.md"), *(root / "docs").rglob("*.md")]:
+    for quoted in re.findall(r"`[^`\n]*`", page.read_text()):
+        for name in re.findall(r"\b(?:tests/)?(?:unit|contract|recall|cli)/[\w/.-]+|\b(?:configs|algorithms|src|kernels)/[\w/.-]+", quoted):
+            if not any(root.glob(at + name.rstrip(".") + "*") for at in ("", "tests/")) and "NAME" not in name:
+                print(f"{page.relative_to(root)}: {name}")
+PY
+check "each test, config and source file that a page names exists" '[ ! -s out ]'
 if command -v groff >/dev/null; then
     groff -man -Tutf8 -ww docs/driftline.1 >/dev/null 2>err
     check "the manual page is rendered without a warning" '[ ! -s err ]'

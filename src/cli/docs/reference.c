@@ -113,8 +113,24 @@ static const struct summary_entry *value_of(const struct result *r, const char *
     return shared ? shared : found;
 }
 
-static void value_cell(const struct summary_entry *entry, const char *metric, FILE *out)
+/* The figure that a publication has for it; NAN: none. */
+static double published(const struct result *r, const char *label, const char *metric)
 {
+    const json_t *row;
+    size_t i;
+    json_array_foreach(json_object_get(r->json, "paper"), i, row)
+    {
+        if (!strcmp(field_text(row, "label", ""), label) &&
+            !strcmp(field_text(row, "metric", ""), metric))
+            return field_number(row, "published");
+    }
+    return NAN;
+}
+
+static void value_cell(const struct result *r, const char *label, const char *metric, FILE *out)
+{
+    const struct summary_entry *entry = value_of(r, label, metric);
+    const double stated = published(r, label, metric);
     const struct result_metric *of = result_metric(metric);
     char text[64], high[64];
     result_metric_text(of, entry->median, text, sizeof text);
@@ -123,6 +139,10 @@ static void value_cell(const struct summary_entry *entry, const char *metric, FI
         result_metric_text(of, entry->low, text, sizeof text);
         result_metric_text(of, entry->high, high, sizeof high);
         fprintf(out, " (%s to %s)", text, high);
+    }
+    if (isfinite(stated)) {
+        result_metric_text(of, stated, text, sizeof text);
+        fprintf(out, "; paper: %s", text);
     }
     fputs(" |", out);
 }
@@ -140,7 +160,7 @@ static bool table_row(const struct result *r, const struct wanted *w, const char
     docs_cell(out, shown);
     fputs(" |", out);
     for (size_t c = 0; c < w->n_columns; c++)
-        value_cell(value_of(r, label, w->columns[c]), w->columns[c], out);
+        value_cell(r, label, w->columns[c], out);
     fputc('\n', out);
     return true;
 }

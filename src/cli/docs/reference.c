@@ -84,8 +84,9 @@ static void print_origin(const struct result *r, const char *name, FILE *out)
                                       : "");
         free(text);
     }
-    fprintf(out, "`, %.10s, commit %.8s, %s, %lld processors, %s.",
+    fprintf(out, "`, %.10s, load %.1f, commit %.8s, %s, %lld processors, %s.",
             field_text(environment, "started", ""),
+            json_number_value(json_array_get(json_object_get(environment, "load"), 0)),
             field_text(json_object_get(environment, "build"), "git_commit", "unknown"),
             field_text(cpu, "model", "unknown processor"), field_integer(cpu, "online", 0),
             field_text(environment, "kernels", ""));
@@ -118,8 +119,7 @@ static double published(const struct result *r, const char *label, const char *m
 {
     const json_t *row;
     size_t i;
-    json_array_foreach(json_object_get(r->json, "paper"), i, row)
-    {
+    json_array_foreach(json_object_get(r->json, "paper"), i, row) {
         if (!strcmp(field_text(row, "label", ""), label) &&
             !strcmp(field_text(row, "metric", ""), metric))
             return field_number(row, "published");

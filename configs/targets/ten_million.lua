@@ -34,8 +34,8 @@ local function claim(text, holds) claims[#claims + 1] = { "(ours) " .. text, hol
 for _, label in ipairs(labels) do
   local function built(r, metric) return r(spfresh.point(label, probes[1]), metric) end
   claim(label .. ": built in at most 300 s on two threads", function(r)
-    local trains, train = pcall(built, r, "seconds/train") -- CHANNI trains nothing
-    return (trains and train or 0) + built(r, "seconds/load") <= 300
+    local train = label == "channi" and 0 or built(r, "seconds/train") -- CHANNI trains nothing
+    return train + built(r, "seconds/load") <= 300
   end)
   claim(label .. ": at most 8 % of the vectors' bytes in memory, by its own count", function(r)
     return built(r, "index_bytes/load") <= 0.08 * raw

@@ -121,14 +121,17 @@ int experiment_load(struct experiment **, const char *path, struct run_options *
                     const struct registry *, struct error *);
 void experiment_free(struct experiment *);
 
-/* Calls the function of each claim with r. r(label, metric) is a number; it raises "no such result"
-   if there is none. r.ratio(label, label, tag) is a ratio of `compared` and the low and high end of
+/* The value of a metric for LABEL[point]; most: the greatest over the points of LABEL. NAN: none, or a
+   cell of the label did not finish. */
+typedef double claim_lookup(void *from, const char *label, const char *metric, bool most);
+
+/* Calls the function of each claim with r. r(label, metric) and r.most(label, metric) are what lookup()
+   has; they raise "no such result" if there is none. r.ratio(label, label, tag) is a ratio of `compared` and the low and high end of
    its interval. *out: a new array of { text, holds: true|false|null, values: {"LABEL metric":
    number}, why, published }. holds is null, for the reason in `why`, if a result is missing or the
    function reads none. ERR_NO_MEMORY. */
-int experiment_claims(struct experiment *,
-                      double (*lookup)(void *from, const char *label, const char *metric),
-                      void *from, json_t **out, struct error *);
+int experiment_claims(struct experiment *, claim_lookup *, void *from, json_t **out,
+                      struct error *);
 /* The same array with holds = null for all claims, for the reason `why`. New reference. */
 json_t *experiment_claims_unasked(const struct experiment *, const char *why);
 

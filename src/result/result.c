@@ -79,15 +79,22 @@ static json_t *lean_cells(const json_t *cells)
 
 /* The lookup function of claims. NAN: absent, or a cell of the label or build did not finish: the
    medians then cover fewer repeats than the config requests, and the curves lack points. */
-static double lookup(void *from, const char *label, const char *metric)
+static double lookup(void *from, const char *label, const char *metric, bool most)
 {
     const struct result *r = from;
+    double value = NAN;
 
     for (size_t i = 0; i < r->n; i++)
         if (!r->cells[i].ok &&
-            (strcmp(r->cells[i].name, label) == 0 || strcmp(r->cells[i].build, label) == 0))
+            (strcmp(r->cells[i].name, label) == 0 || strcmp(r->cells[i].build, label) == 0 ||
+             strcmp(r->cells[i].label, label) == 0))
             return NAN;
-    return summary_find(&r->summary, label, metric)->median;
+    if (!most)
+        return summary_find(&r->summary, label, metric)->median;
+    for (size_t i = 0; i < r->n_variants; i++)
+        if (strcmp(r->variants[i]->label, label) == 0)
+            value = fmax(value, summary_find(&r->summary, r->variants[i]->name, metric)->median);
+    return value;
 }
 
 static int make_claims(struct experiment *x, const struct result_run *run, struct result *result,

@@ -30,7 +30,13 @@ experiment {
   },
   compare = { { "divf[nprobe=1]", "flat", within = .2, budget = 4 }, { "flat", "divf[nprobe=16]", within = 2, budget = 12 } },
   -- A tenth of the work: the median is beyond 1 on any machine, the interval is not.
-  claims = { { "a list is faster than all rows", function(r) return r.ratio("divf[nprobe=1]", "flat", "q") > 1 end } },
+  claims = {
+    { "a list is faster than all rows", function(r) return r.ratio("divf[nprobe=1]", "flat", "q") > 1 end },
+    { "a sweep reaches what its best point does", function(r)
+      return r.most("divf", "recall@10/q") == 1 and r("divf[nprobe=1]", "recall@10/q") < 1 and r.most("flat", "recall@10/q") == 1
+    end },
+    { "not where it has no such metric", function(r) return not pcall(r.most, "divf", "recall@7/q") end },
+  },
 }
 LUA
 run run --no-plots --out r duel.lua
@@ -38,6 +44,7 @@ check "two pairs are measured alternately" '[ $status = 0 ] && [ "$(grep -c "mea
 check "a search in rounds, changes once a replay" 'grep -qE "^divf\[nprobe=1\] +flat +q +[0-9.]+ +[0-9.]+ \.\. [0-9.]+ +[0-9]+ in .*" out && grep -qE "^divf\[nprobe=1\] +flat +gone +[0-9.]+ " out'
 check "what one of them does not do is not measured" 'grep -qE "flat +train +- +- +0 in .*not measured: one of the two does not support it" out'
 check "a claim asks for the ratio" 'grep -q "^holds *a list is faster" out'
+check "and for the most of a sweep" 'grep -q "^holds *a sweep reaches" out && grep -q "^not measured *not where it has" out'
 python3 - "$root/results/schema.json" >out 2>&1 <<'PY'
 import json, jsonschema, sys
 result = json.load(open("r/duel/result.json"))

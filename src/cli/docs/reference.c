@@ -65,6 +65,11 @@ static int read_wanted(struct wanted *w, const char *arguments, struct error *er
     return w->n_columns ? OK : fail(error, ERR_CONFIG, "%s: no column is named", w->text);
 }
 
+static void print_file(const char *name, FILE *out)
+{
+    fprintf(out, "\n[%s.json.gz](../../results/reference/%s.json.gz)", name, name);
+}
+
 /* What was run, when, and on what. */
 static void print_origin(const struct result *r, const char *name, FILE *out)
 {
@@ -74,8 +79,8 @@ static void print_origin(const struct result *r, const char *name, FILE *out)
     json_t *remarks = report_remarks(r->json);
     const char *key;
     size_t i;
-    fprintf(out, "\n[%s.json.gz](../../results/reference/%s.json.gz): `./harness %s", name, name,
-            field_text(experiment, "config", ""));
+    print_file(name, out);
+    fprintf(out, ": `./harness %s", field_text(experiment, "config", ""));
     json_object_foreach((json_t *)(uintptr_t)json_object_get(experiment, "overrides"), key, value) {
         char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
         fprintf(out, " --set %s=%s", key,
@@ -217,7 +222,8 @@ enum docs_result docs_claims(const struct docs_program *program, FILE *out, cons
         docs_cell(out, claim_text(claim));
         fprintf(out, " | %s |\n", claim_verdict(claim));
     }
-    print_origin(&result, arguments, out);
+    print_file(arguments, out);
+    fputs("\n\n", out);
     result_close(&result);
     return DOCS_WRITTEN;
 }

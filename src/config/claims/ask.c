@@ -16,32 +16,35 @@
 #define CLAIM_PATIENCE_NS UINT64_C(500000000)
 
 struct claim_context { /* the claim whose function runs */
-    double (*lookup)(void *from, const char *label, const char *metric);
+    claim_lookup *lookup;
     void *from;
     json_t *values;
     char missed[200]; /* the first result requested that does not exist */
 };
 
-/* r(label, metric) */
+/* r(label, metric), and r.most(label, metric) where the second upvalue is true */
 static int ask_result(lua_State *L)
 {
     struct claim_context *a = lua_touserdata(L, lua_upvalueindex(1));
+    const bool most = lua_toboolean(L, lua_upvalueindex(2));
+    const char *call = most ? "r.most" : "r";
     if (lua_type(L, 1) != LUA_TSTRING || lua_type(L, 2) != LUA_TSTRING)
         script_fail(L, ERR_CONFIG,
-                    "r(label, metric) takes two strings, as in r(\"flat\", \"recall@10/search\")");
+                    "%s(label, metric) takes two strings, as in %s(\"flat\", \"recall@10/search\")",
+                    call, call);
     const char *label = lua_tostring(L, 1), *metric = lua_tostring(L, 2);
     const bool is_first = !*a->missed;
     if (is_first)
         (void)snprintf(a->missed, sizeof a->missed, "\"%s\" of \"%s\"", metric, label);
-    lua_check_label(L, script_place(L), "r", label);
-    lua_check_metric(L, script_place(L), "r", metric);
-    lua_check_tag(L, script_place(L), "r", metric);
-    const double value = a->lookup(a->from, label, metric);
+    lua_check_label(L, script_place(L), call, label);
+    lua_check_metric(L, script_place(L), call, metric);
+    lua_check_tag(L, script_place(L), call, metric);
+    const double value = a->lookup(a->from, label, metric, most);
     if (!isfinite(value))
         script_fail(
             L, ERR_NOT_FOUND,
-            "r: no such result: \"%s\" of \"%s\" (not measured, failed, or another point or tag)",
-            metric, label);
+            "%s: no such result: \"%s\" of \"%s\" (not measured, failed, or another point or tag)",
+            call, metric, label);
     if (is_first)
         *a->missed = '\0';
     char key[600];
@@ -83,6 +86,13 @@ static void doubt_answer(const struct claim_context *a, const struct claim *c,
              ex->config_path, c->line);
 }
 
+static void push_ask(lua_State *L, struct claim_context *a, bool most)
+{
+    lua_pushlightuserdata(L, a);
+    lua_pushboolean(L, most);
+    lua_pushcclosure(L, ask_result, 2);
+}
+
 static json_t *ask_claim(struct experiment *ex, const struct claim *c, struct claim_context *a)
 {
     struct script *s = ex->script;
@@ -91,9 +101,10 @@ static json_t *ask_claim(struct experiment *ex, const struct claim *c, struct cl
     a->values = json_object();
     *a->missed = '\0';
     lua_rawgeti(s->L, LUA_REGISTRYINDEX, c->lua_ref);
-    lua_pushlightuserdata(s->L, a);
-    lua_pushcclosure(s->L, ask_result, 1);
+    push_ask(s->L, a, false);
     lua_ratio_wrap(s->L, a->values);
+    push_ask(s->L, a, true);
+    lua_setfield(s->L, -2, "most");
     if (!script_call(s, 1, 1, &err)) {
         holds = lua_toboolean(s->L, -1);
         if (!lua_isboolean(s->L, -1))
@@ -184,9 +195,8 @@ static json_t *next_claim(const struct child_process *c, size_t *at)
     return json_loadb(line, (size_t)(end - line), 0, NULL);
 }
 
-int experiment_claims(struct experiment *ex,
-                      double (*lookup)(void *from, const char *label, const char *metric),
-                      void *from, json_t **out, struct error *err)
+int experiment_claims(struct experiment *ex, claim_lookup *lookup, void *from, json_t **out,
+                      struct error *err)
 {
     struct claims_task task = { .ex = ex, .claim = { .lookup = lookup, .from = from } };
     struct child_process child = {
@@ -217,11 +227,12 @@ int experiment_claims(struct experiment *ex,
 
 /* ---- names in claims, before anything is measured */
 
-static double one(void *from, const char *label, const char *metric)
+static double one(void *from, const char *label, const char *metric, bool most)
 {
     (void)from;
     (void)label;
     (void)metric;
+    (void)most;
     return 1;
 }
 

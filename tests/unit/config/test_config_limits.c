@@ -188,7 +188,7 @@ static void a_stream_ends(void **state)
     }
 }
 
-static double look_up(void *from, const char *label, const char *metric)
+static double look_up(void *from, const char *label, const char *metric, bool most)
 {
     return 1;
 }

@@ -91,7 +91,7 @@ static void wrong_pairs_are_refused(void **state)
     desk_close(&d);
 }
 
-static double look_up(void *from, const char *label, const char *metric)
+static double look_up(void *from, const char *label, const char *metric, bool most)
 {
     return !strcmp(label, "flat") && !strcmp(metric, "qps/q") ? 7 : NAN;
 }

@@ -1,0 +1,169 @@
+-- long_life.lua - Shared by configs/long_life: small rounds of deletions and insertions at a constant number of rows, and
+-- claims about what they do to an index, beside a new index of the same rows at the same parameters.
+--
+-- After some of the rounds, whose number grows by a factor of three, maintenance has the tag "look": there a method with
+-- `rebuild = "look"` is built anew. The searches that follow ask for the neighbours of the queries ("asked"), and for
+-- stored rows by themselves: of the third that was inserted first ("own, old") and of that inserted last ("own, new").
+
+local datasets = require "datasets"
+local life = {}
+
+-- The rounds after which is looked, 0 first.
+local function looks_after(rounds)
+  local looks, at = { 0 }, 1
+  while at < rounds do
+    looks[#looks + 1], at = at, at * 3
+  end
+  looks[#looks + 1] = rounds
+  return looks
+end
+
+-- How a round chooses the `n` positions in `held` that leave. Ids grow with the time of insertion.
+local patterns = {
+  random = function(w, held, n)
+    local leave = {}
+    for i = 1, n do
+      local at = w.rng:int(i, #held)
+      held[i], held[at] = held[at], held[i]
+      leave[i] = held[i]
+    end
+    return leave
+  end,
+  oldest = function(_, held, n)
+    table.sort(held)
+    return { table.unpack(held, 1, n) }
+  end,
+  newest = function(_, held, n)
+    table.sort(held, function(a, b) return a > b end)
+    return { table.unpack(held, 1, n) }
+  end,
+}
+
+-- A view of some of the rows with these ids, evenly spaced from the first-th to the last-th by age.
+local function some(data, ids, first, last, n)
+  local view
+  for i = 0, n - 1 do
+    local id = ids[first + (last - first) * i // n]
+    local row = data:rows(id + 1, id + 1)
+    view = view and view .. row or row
+  end
+  return view
+end
+
+-- t: data, a view whose rows come in its order; rows, held at a time; rounds; part, replaced by each; leave, a pattern;
+-- queries, a view; own, the number of stored rows that are searched for at a time.
+local function workload(t)
+  local pattern = patterns[t.leave]
+  local looks = {}
+  for _, round in ipairs(looks_after(t.rounds)) do looks[round] = true end
+  return function(w)
+    local held, next_row = {}, t.rows + 1
+    for i = 1, t.rows do held[i] = i - 1 end
+    w:train  { t.data:rows(1, t.rows) }
+    w:insert { t.data:rows(1, t.rows), tag = "load" }
+    for round = 0, t.rounds do
+      if round > 0 then
+        local leave = pattern(w, held, t.part)
+        w:delete { ids = leave, tag = "leave" }
+        w:insert { t.data:rows(next_row, next_row + t.part - 1), tag = "come" }
+        for i = 1, t.part do held[i] = next_row + i - 2 end
+        next_row = next_row + t.part
+      end
+      w:maintain { tag = looks[round] and "look" or "upkeep" }
+      if looks[round] then
+        table.sort(held)
+        w:search { t.queries, tag = "asked" }
+        w:search { some(t.data, held, 1, #held // 3, t.own), k = 1, tag = "own, old" }
+        w:search { some(t.data, held, #held * 2 // 3, #held, t.own), k = 1, tag = "own, new" }
+        w:checkpoint "size"
+      end
+    end
+  end
+end
+
+-- A method, and the same that is built anew wherever is looked.
+local function pair(methods, t)
+  methods[#methods + 1] = method(t)
+  local new = {}
+  for key, value in pairs(t) do new[key] = value end
+  new.label, new.rebuild = (t.label or t[1]) .. ", new", "look"
+  methods[#methods + 1] = method(new)
+end
+
+-- What a label's metric is short of the new index's after the i-th look.
+local function gap(r, label, metric, i)
+  return r(label .. ", new", ("%s#%d"):format(metric, i)) - r(label, ("%s#%d"):format(metric, i))
+end
+
+-- The slope of the gap in recall by ten times as many rounds, over the looks after round 0, and half of its 95 %
+-- interval (least squares).
+local student <const> = { 12.71, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306 }
+local function slope(r, label, looks)
+  local n, x, y, xx, xy, yy = #looks - 1, 0, 0, 0, 0, 0
+  for i = 2, #looks do
+    local a, b = math.log(looks[i], 10), gap(r, label, "recall@10/asked", i)
+    x, y, xx, xy, yy = x + a, y + b, xx + a * a, xy + a * b, yy + b * b
+  end
+  local sxx, sxy, syy = xx - x * x / n, xy - x * y / n, yy - y * y / n
+  local rest = math.max(syy - sxy * sxy / sxx, 0) / (n - 2)
+  return sxy / sxx, student[math.min(n - 2, #student)] * math.sqrt(rest / sxx)
+end
+
+-- The claims that a label is within `points` of recall of a new index at the end, that what is lost does not pile up, and
+-- that every stored row that is searched for is found as often as in a new index (within a hundredth).
+local function claim(claims, label, looks, points)
+  local last = #looks
+  claims[#claims + 1] = { ("(ours) %s: after %d rounds at most %g of recall below a new index"):format(label, looks[last], points), function(r)
+    return gap(r, label, "recall@10/asked", last) <= points
+  end }
+  claims[#claims + 1] = { ("(ours) %s: what is lost does not pile up: no more than %g for ten times as many rounds"):format(label, points), function(r)
+    local by, half = slope(r, label, looks)
+    return by - half <= points
+  end }
+  claims[#claims + 1] = { ("(ours) %s: stored rows are found, old and new ones"):format(label), function(r)
+    return gap(r, label, "recall@1/own, old", last) <= 0.01 and gap(r, label, "recall@1/own, new", last) <= 0.01
+  end }
+end
+
+-- t: data, name: the rows and their name; leave: which rows leave, as `patterns` has it.
+function life.experiment(t)
+  local rows   = option("rows", quick and 2000 or 20000, "held at a time")
+  local rounds = option("rounds", quick and 27 or 300, "rounds of deletions and insertions")
+  local part   = math.max(rows // 100, 1)
+  local looks  = looks_after(rounds)
+  local methods, claims = {}, {}
+  local function index(m, ours)
+    m.element = m[1] ~= "spfresh" and m[1] ~= "channi" and "f32" or nil
+    pair(methods, m)
+    if ours then claim(claims, m.label or m[1], looks, 0.005) end
+  end
+  local clusters = rows // 100
+  index({ "hnsw", knobs = { ef_search = 32 } }, true)
+  index({ "vamana", knobs = { search_list = 16 } }, true)
+  index({ "symqg", knobs = { ef_search = 48 } }, true)
+  index({ "divf", params = { clusters = clusters }, knobs = { nprobe = 12 } }, true)
+  index({ "divf", label = "divf, lire", params = { clusters = clusters, maintenance = "lire" }, knobs = { nprobe = 12 } }, true)
+  index({ "scann", params = { clusters = clusters }, knobs = { nprobe = 12 } }, true)
+  index({ "spfresh", params = { store = "memory" }, knobs = { nprobe = 16 } }, true)
+  index({ "channi", params = { target_cluster = 200, wal = "none" }, knobs = { nprobe = 12 } }, true)
+  index { "hnswlib", label = "hnswlib, mark", params = { deletes = "mark" }, knobs = { ef_search = 32 } }
+  index { "hnswlib", label = "hnswlib, replace", params = { deletes = "replace" }, knobs = { ef_search = 32 } }
+  index { "usearch", knobs = { expansion_search = 32 } }
+  index { "faiss-ivf-flat", label = "FAISS IVF", params = { clusters = clusters }, knobs = { nprobe = 12 } }
+
+  experiment {
+    name = "long_life_" .. t.leave,
+    title = ("%d rounds, each of which replaces a hundredth: %s rows leave"):format(rounds, t.leave),
+    seed = 1, k = 10, threads = 1,
+    workload = workload { data = datasets.in_order(t.data, t.name), rows = rows, rounds = rounds, part = part, leave = t.leave,
+                          queries = t.data:queries(quick and 200 or 1000), own = 100 },
+    methods = methods,
+    claims = claims,
+    figures = {
+      { "timeline", y = { "recall@10", "distances" }, where = { tag = "asked" }, title = "Recall and distances, beside an index built anew" },
+      { "timeline", y = "index_bytes", where = { tag = "size" }, title = "Memory" },
+    },
+  }
+end
+
+return life

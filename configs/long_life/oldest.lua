@@ -1,0 +1,12 @@
+-- oldest.lua - What becomes of an index after hundreds of small rounds of deletions and insertions, of which each replaces a
+-- hundredth of the rows: the oldest rows leave, so that all are replaced every hundred rounds.
+--
+-- Data: photo-sift; --set data=sift1m, gist1m or deep-10M takes another. Parameters and claims are set for photo-sift.
+--
+-- photo-sift comes picture by picture: what comes differs from what leaves. Each round is followed by maintenance. After
+-- rounds 0, 1, 3, 9, ... an index of the same rows at the same parameters, "LABEL, new", is built beside; the price of
+-- building is its `seconds/look`.
+
+local data, name = require("datasets").open "photo-sift"
+
+require("long_life").experiment { data = data, name = name, leave = "oldest" }

@@ -12,21 +12,35 @@
 
 #include "src/base/atomic_file.h"
 
+/* A small gzip file can hold more than the memory. */
+#define READ_BYTES_MAX ((size_t)4 << 30)
+
+struct reading {
+    gzFile file;
+    size_t bytes;
+};
+
 /* For json_load_callback(); json_loadf() and json_loadfd() read single bytes. */
-static size_t take(void *to, size_t bytes, void *file)
+static size_t take(void *to, size_t bytes, void *reading)
 {
-    const int n = gzread(file, to, (unsigned)bytes);
-    return n < 0 ? (size_t)-1 : (size_t)n;
+    struct reading *r = reading;
+    const int n = gzread(r->file, to, (unsigned)bytes);
+
+    r->bytes += n > 0 ? (size_t)n : 0;
+    return n < 0 || r->bytes > READ_BYTES_MAX ? (size_t)-1 : (size_t)n;
 }
 
 static json_t *read_open(gzFile file, const char *path, struct error *err)
 {
+    struct reading reading = { file, 0 };
     json_error_t why;
-    json_t *json = json_load_callback(take, file, 0, &why);
+    json_t *json = json_load_callback(take, &reading, 0, &why);
     int code;
     const char *gzip = gzerror(file, &code);
 
-    if (!json && code != Z_OK && code != Z_STREAM_END)
+    if (!json && reading.bytes > READ_BYTES_MAX)
+        (void)fail(err, ERR_CORRUPT, "%s: more than 4 GiB of JSON", path);
+    else if (!json && code != Z_OK && code != Z_STREAM_END)
         (void)fail(err, ERR_CORRUPT, "%s: damaged: %s", path, gzip);
     else if (!json)
         (void)fail(err, ERR_CORRUPT, "%s:%d:%d: not JSON: %s", path, why.line, why.column,

@@ -38,7 +38,7 @@ static inline json_t *json_number(double value)
     return json_real(value);
 }
 
-/* A new value of a file of JSON, which may be gzip, or NULL with ERR_NOT_FOUND, ERR_IO,
+/* A new value of a file of JSON of at most 4 GiB, which may be gzip, or NULL with ERR_NOT_FOUND, ERR_IO,
    ERR_NO_MEMORY or ERR_CORRUPT. The message for invalid JSON contains the line and the column. */
 json_t *json_read(const char *path, struct error *);
 /* Writes gzip if the path ends in ".gz". OK, ERR_NO_MEMORY, ERR_UNSUPPORTED or ERR_IO. On an error, an

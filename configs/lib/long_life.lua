@@ -125,38 +125,45 @@ local function claim(claims, label, looks, points)
   end }
 end
 
--- t: data, name: the rows and their name; leave: which rows leave, as `patterns` has it.
+-- Each: a method, as method { } takes it; ours: whether claims are made about it.
+local function all(clusters)
+  return {
+    { "hnsw", knobs = { ef_search = 32 }, ours = true },
+    { "vamana", knobs = { search_list = 16 }, ours = true },
+    { "symqg", knobs = { ef_search = 48 }, ours = true },
+    { "divf", params = { clusters = clusters }, knobs = { nprobe = 12 }, ours = true },
+    { "divf", label = "divf, lire", params = { clusters = clusters, maintenance = "lire" }, knobs = { nprobe = 12 }, ours = true },
+    { "scann", params = { clusters = clusters }, knobs = { nprobe = 12 }, ours = true },
+    { "spfresh", element = false, params = { store = "memory" }, knobs = { nprobe = 16 }, ours = true },
+    { "channi", element = false, params = { target_cluster = 200, wal = "none" }, knobs = { nprobe = 12 }, ours = true },
+    { "hnswlib", label = "hnswlib, mark", params = { deletes = "mark" }, knobs = { ef_search = 32 } },
+    { "hnswlib", label = "hnswlib, replace", params = { deletes = "replace" }, knobs = { ef_search = 32 } },
+    { "usearch", knobs = { expansion_search = 32 } },
+    { "faiss-ivf-flat", label = "FAISS IVF", params = { clusters = clusters }, knobs = { nprobe = 12 } },
+  }
+end
+
+-- t: data, name: the rows and their name; leave: which rows leave, as `patterns` has it; methods: as all() returns, by
+-- default those; rows, rounds, asked (queries), min_time: other defaults.
 function life.experiment(t)
-  local rows   = option("rows", quick and 2000 or 20000, "held at a time")
-  local rounds = option("rounds", quick and 27 or 300, "rounds of deletions and insertions")
+  local rows   = option("rows", quick and 2000 or t.rows or 20000, "held at a time")
+  local rounds = option("rounds", quick and 27 or t.rounds or 300, "rounds of deletions and insertions")
   local part   = math.max(rows // 100, 1)
   local looks  = looks_after(rounds)
   local methods, claims = {}, {}
-  local function index(m, ours)
-    m.element = m[1] ~= "spfresh" and m[1] ~= "channi" and "f32" or nil
+  for _, m in ipairs(t.methods or all(rows // 100)) do
+    if m.ours then claim(claims, m.label or m[1], looks, 0.005) end
+    if m.element == nil then m.element = "f32" end -- in place of false: the data's
+    m.element, m.ours = m.element or nil, nil
     pair(methods, m)
-    if ours then claim(claims, m.label or m[1], looks, 0.005) end
   end
-  local clusters = rows // 100
-  index({ "hnsw", knobs = { ef_search = 32 } }, true)
-  index({ "vamana", knobs = { search_list = 16 } }, true)
-  index({ "symqg", knobs = { ef_search = 48 } }, true)
-  index({ "divf", params = { clusters = clusters }, knobs = { nprobe = 12 } }, true)
-  index({ "divf", label = "divf, lire", params = { clusters = clusters, maintenance = "lire" }, knobs = { nprobe = 12 } }, true)
-  index({ "scann", params = { clusters = clusters }, knobs = { nprobe = 12 } }, true)
-  index({ "spfresh", params = { store = "memory" }, knobs = { nprobe = 16 } }, true)
-  index({ "channi", params = { target_cluster = 200, wal = "none" }, knobs = { nprobe = 12 } }, true)
-  index { "hnswlib", label = "hnswlib, mark", params = { deletes = "mark" }, knobs = { ef_search = 32 } }
-  index { "hnswlib", label = "hnswlib, replace", params = { deletes = "replace" }, knobs = { ef_search = 32 } }
-  index { "usearch", knobs = { expansion_search = 32 } }
-  index { "faiss-ivf-flat", label = "FAISS IVF", params = { clusters = clusters }, knobs = { nprobe = 12 } }
 
   experiment {
     name = "long_life_" .. t.leave,
     title = ("%d rounds, each of which replaces a hundredth: %s rows leave"):format(rounds, t.leave),
-    seed = 1, k = 10, threads = 1,
+    seed = 1, k = 10, threads = 1, min_time = t.min_time,
     workload = workload { data = datasets.in_order(t.data, t.name), rows = rows, rounds = rounds, part = part, leave = t.leave,
-                          queries = t.data:queries(quick and 200 or 1000), own = 100 },
+                          queries = t.data:queries(quick and 200 or t.asked or 1000), own = 100 },
     methods = methods,
     claims = claims,
     figures = {

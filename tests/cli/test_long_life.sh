@@ -1,0 +1,66 @@
+#!/bin/bash
+# test_long_life.sh - configs/lib/long_life.lua sees a decay that is planted, and one that levels off.
+# shellcheck disable=SC2016,SC2034  # conditions given to check are evaluated there
+set -u
+
+. tests/cli/checks.sh
+own_program
+mkdir lib
+cp "$root"/configs/lib/{long_life,datasets}.lua lib
+
+cat >forgetful.py <<EOF
+import sys
+sys.path.insert(0, "$root/configs/examples/external")
+import client
+
+class Forgetful(client.Exact):
+    """Never answers some of its rows: at each insertion after the first, or at the second alone, one more in twenty."""
+    batches = 0
+
+    def create(self, request):
+        super().create(request)
+        self.lost, self.ever = set(), request.texts()[1] == "ever"
+
+    def insert(self, request):
+        super().insert(request)
+        if self.batches == 1 or self.ever and self.batches:
+            self.lost.update(row for row in self.live if (row * 7919 + self.batches) % 20 == 0)
+        self.batches += 1
+
+    def search(self, request):
+        allows = request.allows
+        request.allows = lambda row: row not in self.lost and allows(row)
+        return super().search(request)
+
+client.serve("forgetful 1", Forgetful())
+EOF
+cat >life.lua <<'EOF'
+local function forgetful(label, how)
+  return { "external", label = label, params = { command = "python3 forgetful.py", options = how }, ours = true }
+end
+require("long_life").experiment {
+  data = synthetic { kind = "mixture", rows = 2000, dim = 8 }, name = "mixture", leave = "random",
+  rows = 400, rounds = 27, asked = 50, min_time = 0,
+  methods = { { "flat", ours = true }, forgetful("ever", "ever"), forgetful("once", "once") },
+}
+EOF
+run run --no-plots --allow-programs --out r life.lua
+holds() { # LABEL WORDS VERDICT: of the claim about the label with these words
+    grep -qE "^$3 +\(ours\) $1: $2" out
+}
+check "it runs" '[ $status = 0 ]'
+for claim in after "what is lost" "stored rows"; do
+    check "an exact index loses nothing: $claim" 'holds flat "$claim" holds'
+done
+check "what is lost at every insertion is seen" 'holds ever after "does not hold"'
+check "and that it piles up" 'holds ever "what is lost" "does not hold"'
+check "and that stored rows are not found" 'holds ever "stored rows" "does not hold"'
+check "what is lost once is seen" 'holds once after "does not hold"'
+check "and that it does not pile up" 'holds once "what is lost" holds'
+for leave in oldest newest; do
+    sed "s/leave = \"random\"/leave = \"$leave\"/" life.lua >"$leave.lua"
+    run run --no-plots --out r --only flat --only "flat, new" "$leave.lua"
+    check "where the $leave rows leave" '[ $status = 0 ] && holds flat "stored rows" holds'
+done
+
+exit $failed

@@ -1,6 +1,6 @@
 #!/bin/bash
 # test_long_life.sh - configs/lib/long_life.lua sees a decay that is planted, and one that levels off.
-# shellcheck disable=SC2016,SC2034  # conditions given to check are evaluated there
+# shellcheck disable=SC2016,SC2034,SC2317  # conditions given to check are evaluated there
 set -u
 
 . tests/cli/checks.sh

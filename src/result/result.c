@@ -306,14 +306,26 @@ int result_load(const char *path, struct result *result, struct error *err)
 
 /* ---- 3. results in one packed file */
 
-/* What a person reads of a step's statistics: numbers and texts, no tables. */
+/* A list, or an object of lists or objects. */
+static bool is_table(const json_t *value)
+{
+    const char *name;
+    json_t *member;
+    bool table = json_is_array(value);
+
+    json_object_foreach((json_t *)(uintptr_t)value, name, member) {
+        table |= json_is_array(member) || json_is_object(member);
+    }
+    return table;
+}
+
 static json_t *without_tables(const json_t *stats)
 {
     json_t *kept = json_object(), *value;
     const char *name;
 
     json_object_foreach((json_t *)(uintptr_t)stats, name, value) {
-        if (!json_is_array(value) && !json_is_object(value))
+        if (!is_table(value))
             (void)json_object_set(kept, name, value);
     }
     return kept;

@@ -130,6 +130,7 @@ int docs_write(const struct docs_program *program, const char *folder, struct er
         (void)snprintf(path, sizeof path, "%s%s", folder, below[i]);
         rc = rewrite_folder(program, path, error);
     }
+    docs_results_end();
     if (!rc)
         rc = docs_begin(&page, error);
     if (rc)

@@ -41,6 +41,9 @@ docs_generator docs_configs;   /* FOLDER below configs/, or "configs" itself */
 docs_generator docs_results;   /* a table of results/reference/NAME.json.gz, see reference.c */
 docs_generator docs_claims;    /* NAME: the claims of results/reference/NAME.json.gz */
 
+/* reference.c: frees the result of the last block of the two */
+void docs_results_end(void);
+
 /* configs.c: for scandir(), the files of a folder that are configs */
 int docs_is_config(const struct dirent *);
 

@@ -22,13 +22,31 @@ struct wanted {
     size_t n_columns, n_rows;
 };
 
-/* The file's name is what comes before the first " | ", or all of it. */
-static int load_named(const struct docs_program *program, const char *name, struct result *result,
-                      struct error *error)
+/* The result of the last block: those of one result stand beside each other. */
+static struct {
+    char path[PATH_MAX];
+    struct result result;
+} last;
+
+void docs_results_end(void)
+{
+    result_close(&last.result);
+    last.result = (struct result){ 0 };
+    *last.path = '\0';
+}
+
+static const struct result *load_named(const struct docs_program *program, const char *name,
+                                       struct error *error)
 {
     char path[PATH_MAX];
     (void)snprintf(path, sizeof path, "%s/results/reference/%s.json.gz", program->root, name);
-    return result_load(path, result, error);
+    if (strcmp(path, last.path) == 0)
+        return &last.result;
+    docs_results_end();
+    if (result_load(path, &last.result, error))
+        return NULL;
+    (void)snprintf(last.path, sizeof last.path, "%s", path);
+    return &last.result;
 }
 
 /* Cuts the text at the first `mark`, which it removes; returns what follows, or NULL. */
@@ -197,33 +215,30 @@ static int table(const struct result *r, const struct wanted *w, FILE *out, stru
 enum docs_result docs_results(const struct docs_program *program, FILE *out, const char *arguments,
                               struct error *error)
 {
-    struct result result = { 0 };
     struct wanted wanted;
-    int rc = read_wanted(&wanted, arguments, error);
-    rc = rc ? rc : load_named(program, wanted.text, &result, error);
-    rc = rc ? rc : table(&result, &wanted, out, error);
-    if (!rc)
-        print_origin(&result, wanted.text, out);
-    result_close(&result);
-    return rc ? DOCS_FAILED : DOCS_WRITTEN;
+    const struct result *result =
+        read_wanted(&wanted, arguments, error) ? NULL : load_named(program, wanted.text, error);
+    if (!result || table(result, &wanted, out, error))
+        return DOCS_FAILED;
+    print_origin(result, wanted.text, out);
+    return DOCS_WRITTEN;
 }
 
 enum docs_result docs_claims(const struct docs_program *program, FILE *out, const char *arguments,
                              struct error *error)
 {
-    struct result result = { 0 };
+    const struct result *result = load_named(program, arguments, error);
     const json_t *claim;
     size_t i;
-    if (load_named(program, arguments, &result, error))
+    if (!result)
         return DOCS_FAILED;
     fputs("\n| claim | verdict |\n| --- | --- |\n", out);
-    json_array_foreach(json_object_get(result.json, "claims"), i, claim) {
+    json_array_foreach(json_object_get(result->json, "claims"), i, claim) {
         fputs("| ", out);
         docs_cell(out, claim_text(claim));
         fprintf(out, " | %s |\n", claim_verdict(claim));
     }
     print_file(arguments, out);
     fputs("\n\n", out);
-    result_close(&result);
     return DOCS_WRITTEN;
 }

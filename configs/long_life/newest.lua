@@ -4,8 +4,8 @@
 -- Data: photo-sift; --set data=sift1m, gist1m or deep-10M takes another. Parameters and claims are set for photo-sift.
 --
 -- photo-sift comes picture by picture: what comes differs from what leaves. Each round is followed by maintenance. After
--- rounds 0, 1, 3, 9, ... an index of the same rows at the same parameters, "LABEL, new", is built beside; the price of
--- building is its `seconds/look`.
+-- rounds 0, 1, 3, 9, ... each index is measured beside "LABEL, new", which is built anew of the same rows at the same
+-- parameters; what building takes is its `seconds/before measuring`.
 
 local data, name = require("datasets").open "photo-sift"
 

@@ -71,15 +71,40 @@ json_t *json_read(const char *path, struct error *err)
     return json;
 }
 
+/* The text of a value; the caller frees it. NULL: fails with ERR_NO_MEMORY. */
+static char *text_of(const char *path, const json_t *json, size_t flags, struct error *err)
+{
+    char *text = json_dumps(json, flags);
+
+    if (!text)
+        (void)fail(err, ERR_NO_MEMORY, "%s: out of memory, cannot write it", path);
+    return text;
+}
+
+int json_write(const char *path, const json_t *json, struct error *err)
+{
+    char *text = text_of(path, json, JSON_INDENT(1) | JSON_REAL_PRECISION(12), err);
+
+    if (!text)
+        return err->code;
+    const size_t n = strlen(text);
+    text[n] = '\n'; /* replaces the terminator: the length is known */
+    const int rc = atomic_file_write(path, text, n + 1, err);
+    free(text);
+    return rc;
+}
+
 /* gzip without a name and a time: the same bytes for the same text. */
-static int write_packed(const char *path, char *text, size_t n, struct error *err)
+static int write_gzip(const char *path, char *text, size_t n, struct error *err)
 {
     z_stream z = { .next_in = (Bytef *)text, .avail_in = (uInt)n };
-    int rc = n <= UINT_MAX ? OK : fail(err, ERR_UNSUPPORTED, "%s: more than 4 GiB of JSON", path);
+    int rc = OK;
 
-    if (rc != OK || deflateInit2(&z, Z_BEST_COMPRESSION, Z_DEFLATED, 16 + MAX_WBITS, MAX_MEM_LEVEL,
-                                 Z_DEFAULT_STRATEGY) != Z_OK)
-        return rc != OK ? rc : fail(err, ERR_NO_MEMORY, "%s: out of memory, cannot write it", path);
+    if (n > UINT_MAX)
+        return fail(err, ERR_UNSUPPORTED, "%s: more than 4 GiB of JSON", path);
+    if (deflateInit2(&z, Z_BEST_COMPRESSION, Z_DEFLATED, 16 + MAX_WBITS, MAX_MEM_LEVEL,
+                     Z_DEFAULT_STRATEGY) != Z_OK)
+        return fail(err, ERR_NO_MEMORY, "%s: out of memory, cannot write it", path);
     const size_t most = deflateBound(&z, n);
     Bytef *packed = malloc(most);
     z.next_out = packed;
@@ -93,17 +118,11 @@ static int write_packed(const char *path, char *text, size_t n, struct error *er
     return rc;
 }
 
-int json_write(const char *path, const json_t *json, struct error *err)
+int json_write_packed(const char *path, const json_t *json, struct error *err)
 {
-    char *text = json_dumps(json, JSON_INDENT(1) | JSON_REAL_PRECISION(12));
-    const char *end = strrchr(path, '.');
+    char *text = text_of(path, json, JSON_COMPACT | JSON_REAL_PRECISION(6), err);
+    const int rc = text ? write_gzip(path, text, strlen(text), err) : err->code;
 
-    if (!text)
-        return fail(err, ERR_NO_MEMORY, "%s: out of memory, cannot write it", path);
-    const size_t n = strlen(text);
-    text[n] = '\n'; /* replaces the terminator: the length is known */
-    const int rc = end && strcmp(end, ".gz") == 0 ? write_packed(path, text, n + 1, err)
-                                                  : atomic_file_write(path, text, n + 1, err);
     free(text);
     return rc;
 }

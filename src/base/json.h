@@ -41,8 +41,10 @@ static inline json_t *json_number(double value)
 /* A new value of a file of JSON of at most 4 GiB, which may be gzip, or NULL with ERR_NOT_FOUND, ERR_IO,
    ERR_NO_MEMORY or ERR_CORRUPT. The message for invalid JSON contains the line and the column. */
 json_t *json_read(const char *path, struct error *);
-/* Writes gzip if the path ends in ".gz". OK, ERR_NO_MEMORY, ERR_UNSUPPORTED or ERR_IO. On an error, an
-   earlier file at path is kept. */
+/* OK, ERR_NO_MEMORY or ERR_IO. On an error, an earlier file at path is kept. */
 int json_write(const char *path, const json_t *, struct error *);
+/* The same as gzip, the same bytes for the same value; numbers that are not integers have six digits.
+   Also ERR_UNSUPPORTED: more than 4 GiB. */
+int json_write_packed(const char *path, const json_t *, struct error *);
 
 #endif

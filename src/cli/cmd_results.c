@@ -11,6 +11,7 @@
 #include "src/figure/plot.h"
 #include "src/report/report.h"
 #include "src/result/folder_lock.h"
+#include "src/result/pack.h"
 #include "src/result/result.h"
 
 static int for_each_result(struct app *app,
@@ -62,12 +63,6 @@ int command_report(struct app *app)
 
 enum export_form { AS_JSON_LINES, AS_PACKED, AS_ANN_BENCHMARKS };
 
-static bool ends_with(const char *text, const char *end)
-{
-    const size_t length = strlen(text), least = strlen(end);
-    return length > least && strcmp(text + length - least, end) == 0;
-}
-
 #define EXPORT_FORMS "FILE.jsonl, FILE.json.gz, or a FOLDER for ann-benchmarks' layout"
 
 /* Checks the name of the output, which states the form, and whether it may be written. */
@@ -75,15 +70,15 @@ static int check_output(const struct app *app, enum export_form *form, struct er
 {
     static const char *const files[] = { ".json", ".csv", ".tsv", ".hdf5",   ".h5",
                                          ".html", ".npz", ".gz",  ".parquet" };
-    const char *out = app->options.out;
+    const char *out = app->options.out, *end = strrchr(out ? out : "", '.');
     struct stat st;
     if (!out)
         return fail(error, ERR_CONFIG, "export: --out is missing: " EXPORT_FORMS);
-    *form = ends_with(out, ".jsonl")     ? AS_JSON_LINES
-            : ends_with(out, ".json.gz") ? AS_PACKED
-                                         : AS_ANN_BENCHMARKS;
-    for (size_t i = 0; *form == AS_ANN_BENCHMARKS && i < sizeof files / sizeof *files; i++)
-        if (ends_with(out, files[i]))
+    *form = result_is_packed(out)           ? AS_PACKED
+            : end && !strcmp(end, ".jsonl") ? AS_JSON_LINES
+                                            : AS_ANN_BENCHMARKS;
+    for (size_t i = 0; *form == AS_ANN_BENCHMARKS && end && i < sizeof files / sizeof *files; i++)
+        if (!strcmp(end, files[i]))
             return fail(error, ERR_CONFIG, "export: --out %s: expected " EXPORT_FORMS, out);
     if (stat(out, &st) != 0)
         return OK;

@@ -162,7 +162,7 @@ static int mark_maintenance(struct figure *f, size_t first, const struct result_
     for (size_t s = 0; first < end && s < cell->n; s++) {
         const json_t *step = cell->steps[s].json;
         const double until = maintenance_until(step), x = field_number(step, "index");
-        const bool some = until > before || cell->steps[s].op == OP_MAINTAIN;
+        const bool some = until > before || (cell->steps[s].op == OP_MAINTAIN && cell->steps[s].ok);
         if (!isnan(until))
             before = until;
         if (!some || !(x >= from && x <= to))

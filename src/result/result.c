@@ -11,11 +11,10 @@
 #include "src/base/json.h"
 #include "src/base/path.h"
 #include "src/base/quote.h"
+#include "src/result/pack.h"
 #include "src/truth/recall.h"
 
 #define RESULT_SCHEMA "driftline-result/1"
-/* Of the names of packed results. */
-static const char packed_end[] = ".json.gz";
 
 /* ---- 1. the document */
 
@@ -281,13 +280,6 @@ static int check_shape(const char *path, const json_t *result, struct error *err
     return rc;
 }
 
-static bool is_packed(const char *path)
-{
-    const size_t length = strlen(path), end = sizeof packed_end - 1;
-
-    return length > end && strcmp(path + length - end, packed_end) == 0;
-}
-
 int result_load(const char *path, struct result *result, struct error *err)
 {
     json_t *json = json_read(path, err);
@@ -296,60 +288,12 @@ int result_load(const char *path, struct result *result, struct error *err)
     *result = (struct result){ 0 };
     if (!json)
         return err->code;
-    rc = check_shape(path, json, err);
+    rc = result_is_packed(path) ? result_restore(path, json, err) : OK;
+    rc = rc == OK ? check_shape(path, json, err) : rc;
     rc = rc == OK ? result_open(result, json, err) : rc;
-    if (rc == OK && is_packed(path) && !summarise(result))
+    if (rc == OK && result_is_packed(path) && !summarise(result))
         rc = fail(err, ERR_NO_MEMORY, "%s: out of memory summarising it", path);
     json_decref(json);
-    return rc;
-}
-
-/* ---- 3. results in one packed file */
-
-/* A list, or an object of lists or objects. */
-static bool is_table(const json_t *value)
-{
-    const char *name;
-    json_t *member;
-    bool table = json_is_array(value);
-
-    json_object_foreach((json_t *)(uintptr_t)value, name, member) {
-        table |= json_is_array(member) || json_is_object(member);
-    }
-    return table;
-}
-
-static json_t *without_tables(const json_t *stats)
-{
-    json_t *kept = json_object(), *value;
-    const char *name;
-
-    json_object_foreach((json_t *)(uintptr_t)stats, name, value) {
-        if (!is_table(value))
-            (void)json_object_set(kept, name, value);
-    }
-    return kept;
-}
-
-int result_pack(const json_t *result, const char *path, struct error *err)
-{
-    json_t *packed = json_copy((json_t *)(uintptr_t)result);
-    json_t *cells = lean_cells(json_object_get(result, "cells")), *cell, *step;
-    size_t i, j;
-
-    json_array_foreach(cells, i, cell) {
-        json_array_foreach(json_object_get(cell, "steps"), j, step) {
-            const json_t *stats = json_object_get(step, "stats");
-
-            (void)json_object_set_new(step, "latency_counts", json_null());
-            if (json_is_object(stats))
-                (void)json_object_set_new(step, "stats", without_tables(stats));
-        }
-    }
-    (void)json_object_set_new(packed, "cells", cells);
-    (void)json_object_set_new(packed, "summary", json_array());
-    const int rc = json_write(path, packed, err);
-    json_decref(packed);
     return rc;
 }
 
@@ -361,7 +305,9 @@ static int unpack(const char *path, const struct stat *packed, const char *dir, 
 
     if (snprintf(file, sizeof file, "%s/result.json", dir) >= (int)sizeof file)
         return fail(err, ERR_IO, "%s/result.json: the path is too long", dir);
-    if (stat(file, &st) == 0 && st.st_mtime >= packed->st_mtime)
+    if (stat(file, &st) == 0 && (st.st_mtim.tv_sec > packed->st_mtim.tv_sec ||
+                                 (st.st_mtim.tv_sec == packed->st_mtim.tv_sec &&
+                                  st.st_mtim.tv_nsec >= packed->st_mtim.tv_nsec)))
         return OK;
     struct result result;
     int rc = result_load(path, &result, err);
@@ -382,8 +328,8 @@ int result_dir(const char *path, char **out, struct error *err)
         return fail(err, ERR_NO_MEMORY, "out of memory for the path %s", path);
     if (stat(path, &st) != 0 || S_ISDIR(st.st_mode))
         return OK;
-    if (is_packed(path)) {
-        dir[strlen(dir) - (sizeof packed_end - 1)] = '\0';
+    if (result_is_packed(path)) {
+        dir[strlen(dir) - strlen(RESULT_PACKED)] = '\0';
         return unpack(path, &st, dir, err);
     }
     char *slash = strrchr(dir, '/');

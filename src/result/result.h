@@ -58,10 +58,6 @@ int result_save(const json_t *result, const char *dir, struct error *);
    result_close(), also after an error. ERR_VERSION: another schema. ERR_CORRUPT: a field is
    invalid. */
 int result_load(const char *path, struct result *, struct error *);
-/* Writes the result to `path`, NAME.json.gz, without what is computed from the rest, its summary, and
-   what only figures of the distribution of latencies and of the inside of an index need: counts of
-   latencies, and tables of statistics. */
-int result_pack(const json_t *result, const char *path, struct error *);
 /* Sets *dir to the folder of a result, given the folder, its result.json, or a packed result
    FOLDER.json.gz, which is unpacked to FOLDER/result.json unless that is newer. The caller frees
    *dir with free(), also after an error. */

@@ -5,14 +5,17 @@
 #include "src/figure/plot.h"
 #include "tests/support/results.h"
 
-/* Searches at steps 0, 3 and 5. Maintenance: a split at step 1, `maintain` at step 4, and a split after the last search. */
+/* Searches at steps 0, 3 and 5. Maintenance: a split at step 1, `maintain` at step 4, and a split after the last search; `maintain`
+   at step 2 is not supported. */
 static const char maintained[] =
     "{'experiment':{'k':10,'title':'T','labels':['ivf']},'cells':[{'label':'ivf','point':'','"
     "method':'ivf',"
     "'params':{},'knobs':{},'status':'ok','steps':["
     "{'index':0,'op':'search','tag':'q'},{'index':1,'op':'insert','tag':'in','stats':{'splits':1}},"
-    "{'index':2,'op':'insert','tag':'in','stats':{'splits':1}},{'index':3,'op':'search','tag':'q'},"
-    "{'index':4,'op':'maintain','tag':'settle','stats':{'splits':1}},{'index':5,'op':'search','tag'"
+    "{'index':2,'op':'maintain','tag':'m','status':'unsupported'},{'index':3,'op':'search','tag':'"
+    "q'},"
+    "{'index':4,'op':'maintain','tag':'settle','status':'ok','stats':{'splits':1}},{'index':5,'op':"
+    "'search','tag'"
     ":'q'},"
     "{'index':6,'op':'insert','tag':'in','stats':{'splits':2}}]}],"
     "'summary':[{'label':'ivf','metric':'recall@10/q#1','median':0.5,'repeats':1},"

@@ -2,14 +2,14 @@
 -- claims about what they do to an index, beside a new index of the same rows at the same parameters.
 --
 -- After some of the rounds, each three times as late as the one before, the index is measured. There maintenance has the
--- tag "before measuring", at which methods with that tag as `rebuild` are built anew. The searches that follow have the
+-- tag "before measuring". LABEL, new is the same method, which is built anew there and spared the changes between. The searches that follow have the
 -- tags "queries", and "old rows" and "new rows": stored rows, asked for by their own vectors, of the third that was
 -- inserted first and of that inserted last.
 
 local datasets = require "datasets"
 local life = {}
 
-local MEASURING <const> = "before measuring"
+local MEASURING <const>, NEW <const> = "before measuring", ", new"
 
 -- The rounds after which the index is measured, 0 first.
 local function measured_rounds(rounds)
@@ -21,61 +21,74 @@ local function measured_rounds(rounds)
   return measured
 end
 
--- Each moves the `n` ids that leave to the first places of `held`, and returns them. Ids grow with the time of insertion.
+-- Each moves the `n` ids that leave to the first places of `held`. Ids grow with the time of insertion.
 local patterns = {
   random = function(w, held, n)
-    local leave = {}
     for i = 1, n do
       local at = w.rng:int(i, #held)
       held[i], held[at] = held[at], held[i]
-      leave[i] = held[i]
     end
-    return leave
   end,
-  oldest = function(_, held, n)
+  oldest = function(_, held) table.sort(held) end,
+  newest = function(_, held) table.sort(held, function(a, b) return a > b end) end,
+  -- Rows that came together, as those of one picture, document or tenant do: n in turn by age, from a random one on.
+  together = function(w, held, n)
     table.sort(held)
-    return { table.unpack(held, 1, n) }
-  end,
-  newest = function(_, held, n)
-    table.sort(held, function(a, b) return a > b end)
-    return { table.unpack(held, 1, n) }
+    local first = w.rng:int(0, #held - n)
+    for i = 1, n do held[i], held[first + i] = held[first + i], held[i] end
   end,
 }
 
--- A view of some of the rows with these ids, evenly spaced from the first-th to the last-th by age.
-local function some(data, ids, first, last, n)
+-- A view of the rows of these ids: the i-th row of `data` that comes has the id i - 1.
+local function rows_of(data, ids)
   local view
-  for i = 0, n - 1 do
-    local id = ids[first + (last - first) * i // n]
+  for _, id in ipairs(ids) do
     local row = data:rows(id + 1, id + 1)
     view = view and view .. row or row
   end
   return view
 end
 
+-- A view of n of the rows with these ids, evenly spaced from the first-th to the last-th by age.
+local function some(data, ids, first, last, n)
+  local chosen = {}
+  for i = 0, n - 1 do chosen[i + 1] = ids[first + (last - first) * i // n] end
+  return rows_of(data, chosen)
+end
+
 -- t: data, a view whose rows come in its order; rows, held at a time; rounds; part, replaced by each; leave, a pattern;
--- queries, a view; own, the number of stored rows that are searched for at a time.
+-- again, whether the rows that left come again, with their ids, in place of new ones; measured, the rounds after which the
+-- queries, a view, are asked; own, the number of stored rows that are then searched for, or nil; probe, a view, or nil;
+-- maintain, the tag of maintenance in all
+-- rounds, or nil.
 local function workload(t)
-  local pattern = patterns[t.leave]
   local measured = {}
-  for _, round in ipairs(measured_rounds(t.rounds)) do measured[round] = true end
+  for _, round in ipairs(t.measured) do measured[round] = true end
   return function(w)
     local held, next_row = {}, t.rows + 1
     for i = 1, t.rows do held[i] = i - 1 end
     w:train  { t.data:rows(1, t.rows) }
     w:insert { t.data:rows(1, t.rows), tag = "load" }
+    if t.probe then w:search { t.probe, tag = "probe" } end
     for round = 0, t.rounds do
       if round > 0 then
-        local leave = pattern(w, held, t.part)
+        patterns[t.leave](w, held, t.part)
+        local leave = { table.unpack(held, 1, t.part) }
         w:delete { ids = leave, tag = "leave" }
-        w:insert { t.data:rows(next_row, next_row + t.part - 1), tag = "come" }
-        for i = 1, t.part do held[i] = next_row + i - 2 end
-        next_row = next_row + t.part
+        if t.again then
+          w:insert { rows_of(t.data, leave), tag = "come" }
+        else
+          w:insert { t.data:rows(next_row, next_row + t.part - 1), tag = "come" }
+          for i = 1, t.part do held[i] = next_row + i - 2 end
+          next_row = next_row + t.part
+        end
       end
-      w:maintain { tag = measured[round] and MEASURING or nil }
+      w:maintain { tag = t.maintain or measured[round] and MEASURING or nil }
       if measured[round] then
         table.sort(held)
         w:search { t.queries, tag = "queries" }
+      end
+      if measured[round] and t.own then
         w:search { some(t.data, held, 1, #held // 3, t.own), k = 1, tag = "old rows" }
         w:search { some(t.data, held, #held * 2 // 3, #held, t.own), k = 1, tag = "new rows" }
         w:checkpoint "size"
@@ -89,13 +102,13 @@ local function pair(methods, t)
   methods[#methods + 1] = method(t)
   local new = {}
   for key, value in pairs(t) do new[key] = value end
-  new.label, new.rebuild = (t.label or t[1]) .. ", new", MEASURING
+  new.label, new.maintain = (t.label or t[1]) .. NEW, { tag = MEASURING, by = "rebuild", changes = false }
   methods[#methods + 1] = method(new)
 end
 
 -- What a label's metric is short of the new index's where they are measured for the i-th time.
 local function gap(r, label, metric, i)
-  return r(label .. ", new", ("%s#%d"):format(metric, i)) - r(label, ("%s#%d"):format(metric, i))
+  return r(label .. NEW, ("%s#%d"):format(metric, i)) - r(label, ("%s#%d"):format(metric, i))
 end
 
 -- By how much the gap in recall grows for ten times as many rounds, over all but round 0, and half of the 95 % interval
@@ -151,39 +164,105 @@ local function all(clusters)
   }
 end
 
--- t: data, name: the rows and their name; leave: which rows leave, as `patterns` has it; methods: as all() returns, by
--- default those; rows, rounds, asked (queries), min_time: other defaults.
+-- t: name of the experiment; data and set: the rows and the name of their set; leave: which rows leave, as `patterns` has it; again,
+-- as workload() has it; share, of the rows that a round replaces; methods: as all() returns, by default those; rows,
+-- rounds, asked (queries), min_time: other defaults.
 function life.experiment(t)
   local rows   = option("rows", quick and 2000 or t.rows or 20000, "held at a time")
-  local rounds = option("rounds", quick and 27 or t.rounds or 300, "rounds of deletions and insertions")
-  local part   = math.max(rows // 100, 1)
+  local rounds = option("rounds", quick and math.min(27, t.rounds or 27) or t.rounds or 300, "rounds of deletions and insertions")
+  local part   = math.max(math.floor(rows * (t.share or 0.01)), 1)
   local measured = measured_rounds(rounds)
-  local methods, claims, figures, labels = {}, {}, {}, {}
+  local methods, claims, labels = {}, {}, {}
   for _, m in ipairs(t.methods or all(rows // 100)) do
     local label = m.label or m[1]
     if m.ours then claim(claims, label, measured, 0.005) end
     if m.element == nil then m.element = "f32" end -- in place of false: the data's
     m.element, m.ours = m.element or nil, nil
     pair(methods, m)
-    -- Figures of three methods each: more lines cannot be told apart.
-    if #methods % 6 == 2 then
-      labels = {}
-      figures[#figures + 1] = { "timeline", y = { "recall@10", "distances" }, where = { tag = "queries", label = labels }, title = "Recall and distances, beside an index built anew" }
-      figures[#figures + 1] = { "timeline", y = "index_bytes", where = { tag = "size", label = labels }, title = "Memory, beside an index built anew" }
-    end
     labels[#labels + 1] = label
-    labels[#labels + 1] = label .. ", new"
   end
+  local both = { table.unpack(labels) }
+  for _, label in ipairs(labels) do both[#both + 1] = label .. NEW end
+  local where = function(tag) return { tag = tag, label = both } end
 
   experiment {
-    name = "long_life_" .. t.leave,
-    title = ("%d rounds, each of which replaces a hundredth: %s rows leave"):format(rounds, t.leave),
+    name = "long_life_" .. t.name,
+    title = ("%d rounds, of which each replaces %g %% of the rows: %s"):format(rounds, 100 * part / rows, t.about),
     seed = 1, k = 10, threads = 1, min_time = t.min_time,
-    workload = workload { data = datasets.in_order(t.data, t.name), rows = rows, rounds = rounds, part = part, leave = t.leave,
+    workload = workload { data = datasets.in_order(t.data, t.set), rows = rows, rounds = rounds, part = part, leave = t.leave, again = t.again, measured = measured,
                           queries = t.data:queries(quick and 200 or t.asked or 1000), own = 100 },
     methods = methods,
     claims = claims,
-    figures = figures,
+    figures = {
+      { "timeline", y = { "recall@10", "distances" }, minus = NEW, where = where "queries",
+        title = "Recall and distances, less those of an index of the same rows built anew" },
+      { "timeline", y = "index_bytes", minus = NEW, where = where "size", title = "Memory, less that of an index built anew" },
+    },
+  }
+end
+
+-- ---- When to rebuild
+
+-- What the policies of a label spend on maintenance and probes, in seconds, and the least recall after a round.
+local function spent(r, label, rounds) return r(label, "seconds/maintain") * (rounds + 1) end
+local function least(r, label, looks)
+  local recall = 1
+  for i = 1, looks do recall = math.min(recall, r(label, ("recall@10/queries#%d"):format(i))) end
+  return recall
+end
+
+-- The least recall that a rhythm has for this much, between the two rhythms next to it; an error if none is next to it.
+local function least_by_rhythm(r, labels, seconds, rounds, looks)
+  local below, above
+  for _, label in ipairs(labels) do
+    local x, y = spent(r, label, rounds), least(r, label, looks)
+    if x <= seconds and (not below or x > below.x) then below = { x = x, y = y } end
+    if x >= seconds and (not above or x < above.x) then above = { x = x, y = y } end
+  end
+  if not below or not above then error("no rhythm spends less, or none spends more", 0) end
+  return above.x == below.x and above.y or below.y + (above.y - below.y) * (seconds - below.x) / (above.x - below.x)
+end
+
+-- t: as life.experiment() takes it; methods: a list of { NAME, params, knobs, by = how a policy maintains it, deleted = the
+-- shares that make it due, recall = the recalls below which it is due }.
+function life.policies(t)
+  local rows   = option("rows", quick and 2000 or 20000, "held at a time")
+  local rounds = option("rounds", quick and 20 or 300, "rounds of deletions and insertions")
+  local part   = math.max(rows // 100, 1)
+  local looks, methods, claims, labels = { 0 }, {}, {}, {}
+  for round = 10, rounds, 10 do looks[#looks + 1] = round end
+  for _, m in ipairs(t.methods) do
+    local rhythms, probes = {}, {}
+    local function add(list, name, policy)
+      policy.tag, policy.by = "maintain", m.by
+      list[#list + 1] = ("%s, %s"):format(m.label or m[1], name)
+      labels[#labels + 1] = list[#list]
+      methods[#methods + 1] = method { m[1], label = list[#list], params = m.params, knobs = m.knobs, maintain = policy }
+    end
+    add(rhythms, "never", { every = 1000000 })
+    for _, share in ipairs(m.deleted) do add(rhythms, ("%g %% deleted"):format(100 * share), { deleted = share }) end
+    for _, recall in ipairs(m.recall) do add(probes, ("recall below %g"):format(recall), { recall = recall, probe = "probe" }) end
+    for _, label in ipairs(probes) do
+      claims[#claims + 1] = { ("%s: the least recall is above that of a rhythm at equal spend"):format(label), function(r)
+        return least(r, label, #looks) > least_by_rhythm(r, rhythms, spent(r, label, rounds), rounds, #looks)
+      end }
+    end
+  end
+
+  experiment {
+    name = "long_life_" .. t.name,
+    title = "When to rebuild: by a rhythm, or when a probe's recall falls",
+    seed = 1, k = 10, threads = 1, min_time = 0,
+    publication = "arXiv 2607.00728",
+    workload = workload { data = datasets.in_order(t.data, t.set), rows = rows, rounds = rounds, part = part, leave = t.leave,
+                          measured = looks, maintain = "maintain", queries = t.data:queries(quick and 200 or 1000),
+                          probe = t.data:queries(quick and 250 or 1100):rows(quick and 201 or 1001, quick and 250 or 1100) },
+    methods = methods,
+    claims = claims,
+    figures = {
+      { "bars", y = "seconds", where = { tag = "maintain" }, title = "Time of maintenance and probes, a round" },
+      { "timeline", y = "recall@10", where = { tag = "queries" }, title = "Recall" },
+    },
   }
 end
 

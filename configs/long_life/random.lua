@@ -7,6 +7,6 @@
 -- rounds 0, 1, 3, 9, ... each index is measured beside "LABEL, new", which is built anew of the same rows at the same
 -- parameters; what building takes is its `seconds/before measuring`.
 
-local data, name = require("datasets").open "photo-sift"
+local data, set = require("datasets").open "photo-sift"
 
-require("long_life").experiment { data = data, name = name, leave = "random" }
+require("long_life").experiment { name = "random", data = data, set = set, leave = "random", about = "random rows leave" }

@@ -10,7 +10,8 @@ enum figure_trait {
     FIGURE_HAS_SEVERAL_Y = 16,
     FIGURE_HAS_LOG_X = 32,
     FIGURE_HAS_LOG_Y = 64,
-    FIGURE_HAS_BARS = 128
+    FIGURE_HAS_BARS = 128,
+    FIGURE_SUBTRACTS = 256
 };
 
 /* A row of figures.def, which describes the fields. */

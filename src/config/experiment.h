@@ -21,6 +21,18 @@ enum deletes_policy {
     DELETES_REPLACE, /* its remove operation, with param `deletes` = "replace" */
 };
 
+/* maintain = { ... }: what w:maintain does at the steps of a tag. The times of all parts count. */
+struct maintain_policy {
+    char *tag;       /* NULL: no policy, w:maintain calls the method's maintain() */
+    bool rebuilds;   /* trains and builds again on all live rows; else calls maintain() */
+    bool leaves_out; /* rebuilds: the changes between are not made, so nothing may be asked there */
+    /* At most one is set; none: at every step. */
+    size_t every;   /* at each every-th step */
+    double deleted; /* once as many rows, as a share of the live ones, were deleted or updated */
+    double recall;  /* when the recall of the probe's queries, by a scan of all rows, is below */
+    char *probe;    /* with recall: the tag of a search, whose queries and k are the probe's */
+};
+
 struct method_spec {
     char *name, *label; /* label: unique; the name if the config gives none */
     const struct index_ops *ops;
@@ -32,6 +44,7 @@ struct method_spec {
     json_t *ablations;
     /* tag of the steps where it is trained and built again on all live rows; NULL: none */
     char *rebuild;
+    struct maintain_policy maintain;
     enum deletes_policy deletes;
     /* DELETES_FILTER: once rows are deleted, a search fetches overfetch * k answers without a
        filter and drops the deleted ones. 0: the method filters; one that takes no filter fetches
@@ -105,7 +118,7 @@ struct experiment {
     /* array, the "compare" of result.json, set by src/run/compare.c; NULL: no
        rounds were measured */
     json_t *compared;
-    /* array of { kind, x, y, group, where, title, baseline }; empty: figures chosen
+    /* array of { kind, x, y, group, where, title, baseline, minus }; empty: figures chosen
        by the workload */
     json_t *figures;
     /* the Lua state and what it refers to; opaque outside src/config */

@@ -162,7 +162,10 @@ static int mark_maintenance(struct figure *f, size_t first, const struct result_
     for (size_t s = 0; first < end && s < cell->n; s++) {
         const json_t *step = cell->steps[s].json;
         const double until = maintenance_until(step), x = field_number(step, "index");
-        const bool some = until > before || (cell->steps[s].op == OP_MAINTAIN && cell->steps[s].ok);
+        const bool due =
+            field_number(json_object_get(step, "stats"), "due") != 0; /* or no policy */
+        const bool some =
+            until > before || (cell->steps[s].op == OP_MAINTAIN && cell->steps[s].ok && due);
         if (!isnan(until))
             before = until;
         if (!some || !(x >= from && x <= to))
@@ -264,10 +267,44 @@ static int for_each_metric(struct gather *g, const char *const *defaults, size_t
     return rc;
 }
 
+/* A series' y at x in a panel; NAN if it has no point there. */
+static double value_at(const struct figure *f, const char *panel, const char *series, double x)
+{
+    for (size_t i = 0; i < f->n; i++)
+        if (!strcmp(f->points[i].panel, panel) && !strcmp(f->points[i].series, series) &&
+            f->points[i].x == x)
+            return f->points[i].y;
+    return NAN;
+}
+
+/* Replaces each series S by its difference from the series S..end, which go. */
+static int subtract(struct figure *f, const char *end)
+{
+    struct figure old = *f;
+    int rc = OK;
+
+    f->points = NULL;
+    f->n = f->capacity = 0;
+    for (size_t i = 0; !rc && i < old.n; i++) {
+        const struct plot_point *p = &old.points[i];
+        char other[600];
+        snprintf(other, sizeof other, "%s%s", p->series, end);
+        const double y = p->y - value_at(&old, p->panel, other, p->x);
+        if (p->mark == MARK_NONE && !isnan(y))
+            rc = figure_add(f, p->panel, p->series, p->point, p->x, p->x_label, y, NAN, NAN);
+    }
+    figure_free_points(&old);
+    return rc;
+}
+
 int figure_gather_timeline(struct gather *g)
 {
     const char *const defaults[] = { g->recall, "single_qps", "p99_ns", "index_bytes" };
-    return for_each_metric(g, defaults, sizeof defaults / sizeof *defaults, OP_KINDS, x_index);
+    const char *minus = field_text(g->spec, "minus", NULL);
+    const int rc =
+        for_each_metric(g, defaults, sizeof defaults / sizeof *defaults, OP_KINDS, x_index);
+    g->figure->is_difference = minus != NULL;
+    return rc == OK && minus ? subtract(g->figure, minus) : rc;
 }
 
 static void rename_series(struct figure *f, const char *old, const char *named)
@@ -278,16 +315,6 @@ static void rename_series(struct figure *f, const char *old, const char *named)
         free(f->points[i].series);
         f->points[i].series = strdup(named);
     }
-}
-
-/* The baseline's y at x in a panel; NAN if it has no point there. */
-static double baseline_at(const struct figure *f, const char *panel, const char *baseline, double x)
-{
-    for (size_t i = 0; i < f->n; i++)
-        if (!strcmp(f->points[i].panel, panel) && !strcmp(f->points[i].series, baseline) &&
-            f->points[i].x == x)
-            return f->points[i].y;
-    return NAN;
 }
 
 /* A curve must exceed the baseline by this factor to have crossed it. A method that falls back to
@@ -302,7 +329,7 @@ static int mark_crossing(struct figure *f, size_t first, size_t end, const char 
     double most = 0, before = 0, after = 0;
     for (size_t i = first; i < end; i++) {
         const struct plot_point *p = &f->points[i];
-        const double over = log(p->y / baseline_at(f, p->panel, baseline, p->x));
+        const double over = log(p->y / value_at(f, p->panel, baseline, p->x));
         if (!isfinite(over))
             return OK;
         if (over <= 0) {

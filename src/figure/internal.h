@@ -17,6 +17,8 @@ struct gather {
     char recall[32]; /* "recall@10" */
 };
 
+/* Frees the points alone. */
+void figure_free_points(struct figure *);
 /* Whether the specification's `where` allows the value of a key, or a cell's
    label, point and method. */
 bool figure_allows(const json_t *spec, const char *key, const char *value);

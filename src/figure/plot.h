@@ -34,11 +34,12 @@ struct plot_point {
 struct figure {
     const struct figure_kind *kind;
     char *file, *title, *x_name, *y_name; /* owned; file without extension */
+    bool is_difference;                   /* y is a difference between two labels */
     struct plot_point *points;
     size_t n, capacity;
 };
 
-/* Fills a figure from a specification { kind, x, y, group, where, title, baseline } and a result.
+/* Fills a figure from a specification { kind, x, y, group, where, title, baseline, minus } and a result.
    The caller calls figure_free(), also on failure. ERR_CORRUPT: the kind is unknown. */
 int figure_gather(struct figure *, const struct result *, const json_t *spec, struct error *);
 /* The specifications of a result: those of its config, or defaults for its operations. Returns a

@@ -41,7 +41,7 @@ void figure_place_by_label(struct figure *f)
     }
 }
 
-void figure_free(struct figure *f)
+void figure_free_points(struct figure *f)
 {
     for (size_t i = 0; i < f->n; i++) {
         free(f->points[i].panel);
@@ -50,6 +50,11 @@ void figure_free(struct figure *f)
         free(f->points[i].point);
     }
     free(f->points);
+}
+
+void figure_free(struct figure *f)
+{
+    figure_free_points(f);
     free(f->file);
     free(f->title);
     free(f->x_name);

@@ -139,9 +139,9 @@ static int write_csv(const struct figure *f, const char *dir, struct error *erro
    the strings of which a letter has no font. */
 struct gp_script {
     FILE *out;
-    json_t *letters;  /* of gnuplot_drawable() */
-    size_t n_printed; /* entries of PRINTED so far */
-    bool bars;
+    json_t *letters;       /* of gnuplot_drawable() */
+    size_t n_printed;      /* entries of PRINTED so far */
+    bool bars, difference; /* as the figure's kind says; y is a difference */
     enum figure_style style;
 };
 
@@ -250,8 +250,8 @@ static enum result_unit unit_of(const char *name)
 }
 
 /* "median latency, ms"; bars whose axis does not begin at 0 say so. */
-static void axis_title(const char *name, const struct figure_axis *a, bool bars, char *text,
-                       size_t bytes)
+static void axis_title(const char *name, const struct figure_axis *a, bool bars, bool difference,
+                       char *text, size_t bytes)
 {
     const struct result_metric *info = result_metric(name);
     const bool by_name =
@@ -262,8 +262,8 @@ static void axis_title(const char *name, const struct figure_axis *a, bool bars,
     figure_axis_label(a, a->low, low, sizeof low);
     if (bars && a->low > 0)
         (void)snprintf(begin, sizeof begin, " (the axis begins at %s)", low);
-    (void)snprintf(text, bytes, "%.*s%s%s%s", n, by_name ? name : info->title,
-                   *a->unit_name ? ", " : "", a->unit_name, begin);
+    (void)snprintf(text, bytes, "%s%.*s%s%s%s", difference ? "difference: " : "", n,
+                   by_name ? name : info->title, *a->unit_name ? ", " : "", a->unit_name, begin);
 }
 
 /* Figures of several metrics have a panel for each. */
@@ -303,6 +303,8 @@ static enum figure_scale y_scale_of(const struct figure *f, const char *name,
     bool log = result_metric(name)->logarithmic && far;
     const bool recall = strstr(name, "recall@") != NULL;
 
+    if (f->is_difference)
+        return SCALE_LINEAR;
     if (traits & FIGURE_HAS_BARS)
         return recall ? SCALE_RECALL_BARS : SCALE_BARS;
     if (recall && !(traits & FIGURE_HAS_VALUES))
@@ -333,7 +335,8 @@ static void gp_axis(struct gp_script *s, char direction, size_t panel, const cha
     }
     fputs(")'\n", s->out);
     (void)snprintf(variable, sizeof variable, "%c_TITLE[%zu]", direction, panel);
-    axis_title(name, a, s->bars && direction == 'Y', title, sizeof title);
+    axis_title(name, a, s->bars && direction == 'Y', s->difference && direction == 'Y', title,
+               sizeof title);
     gp_text(s, variable, title);
 }
 
@@ -445,9 +448,11 @@ static int write_script(const struct figure *f, const json_t *result, const char
     json_t *panels = distinct(f, offsetof(struct plot_point, panel));
     json_t *series = distinct(f, offsetof(struct plot_point, series));
     json_t *x_labels = distinct(f, offsetof(struct plot_point, x_label));
-    struct gp_script script = {
-        .out = t.out, .letters = letters, .bars = f->kind->traits & FIGURE_HAS_BARS, .style = style
-    };
+    struct gp_script script = { .out = t.out,
+                                .letters = letters,
+                                .bars = f->kind->traits & FIGURE_HAS_BARS,
+                                .difference = f->is_difference,
+                                .style = style };
     fprintf(t.out, "# %s.gp - redraw with: gnuplot %s.gp\n", f->file, f->file);
     fprintf(t.out, "array PRINTED[%zu]\n",
             5 + ENDS + 3 * json_array_size(panels) + json_array_size(series) +

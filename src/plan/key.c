@@ -120,6 +120,18 @@ static void hash_settings(EVP_MD_CTX *hash, const struct experiment *ex)
     EVP_DigestUpdate(hash, &ex->min_time_s, sizeof ex->min_time_s);
 }
 
+static void hash_maintain(EVP_MD_CTX *hash, const struct maintain_policy *p)
+{
+    const uint64_t numbers[] = { p->rebuilds, p->leaves_out, p->every };
+    const double limits[] = { p->deleted, p->recall };
+    if (!p->tag)
+        return;
+    hash_text(hash, p->tag);
+    hash_text(hash, p->probe);
+    EVP_DigestUpdate(hash, numbers, sizeof numbers);
+    EVP_DigestUpdate(hash, limits, sizeof limits);
+}
+
 static void hash_method(EVP_MD_CTX *hash, const struct cell *c)
 {
     const struct method_spec *m = c->method;
@@ -128,6 +140,7 @@ static void hash_method(EVP_MD_CTX *hash, const struct cell *c)
     hash_text(hash, m->name);
     hash_text(hash, m->label);
     hash_text(hash, m->rebuild);
+    hash_maintain(hash, &m->maintain);
     EVP_DigestUpdate(hash, numbers, sizeof numbers);
     EVP_DigestUpdate(hash, &m->calibrate_recall, sizeof m->calibrate_recall);
     hash_json(hash, c->params_json);

@@ -135,6 +135,11 @@ enum op_kind op_named(const char *name);
 /* The tag; the name if the operation has no tag. */
 const char *op_tag(const struct op *);
 const struct op_info *op_info(enum op_kind);
+/* Whether it inserts, deletes or updates rows. */
+static inline bool op_changes_rows(const struct op *op)
+{
+    return op_info(op->kind)->rows != ROWS_STAY;
+}
 /* The rows that the operation assigns to its ids by an insert or update; NULL for others. */
 const struct view *op_new_rows(const struct op *);
 /* Frees the fields; the struct belongs to the list. */

@@ -39,7 +39,7 @@ local function forgetful(label, how)
   return { "external", label = label, params = { command = "python3 forgetful.py", options = how }, ours = true }
 end
 require("long_life").experiment {
-  data = synthetic { kind = "mixture", rows = 2000, dim = 8 }, name = "mixture", leave = "random",
+  data = synthetic { kind = "mixture", rows = 2000, dim = 8 }, set = "mixture", name = "random", leave = "random", about = "random rows leave",
   rows = 400, rounds = 27, asked = 50, min_time = 0,
   methods = { { "flat", ours = true }, forgetful("ever", "ever"), forgetful("once", "once") },
 }

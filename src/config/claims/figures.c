@@ -120,6 +120,15 @@ static void read_baseline(const struct fields *f, const struct figure_kind *kind
     json_object_set_new(figure, "baseline", json_string(label));
 }
 
+static void read_minus(const struct fields *f, const struct figure_kind *kind, json_t *figure)
+{
+    const char *end = fields_text(f, "minus", "");
+    if (!(kind->traits & FIGURE_SUBTRACTS))
+        fields_fail(f, "minus", ERR_CONFIG, "\"minus\" is for figures of kind timeline, not %s",
+                    kind->name);
+    json_object_set_new(figure, "minus", json_string(end));
+}
+
 static bool is_axis(const struct figure_kind *kind, const char *key)
 {
     return strcmp(key, "title") != 0 && !(kind->traits & FIGURE_OF_TABLE && strcmp(key, "y") == 0);
@@ -158,6 +167,8 @@ static void read_figure(const struct fields *f, json_t *figure)
             read_where(f, figure);
         else if (strcmp(keys[i], "baseline") == 0)
             read_baseline(f, kind, figure);
+        else if (strcmp(keys[i], "minus") == 0)
+            read_minus(f, kind, figure);
         else
             read_texts(f, keys[i], figure, is_axis(kind, keys[i]));
         if (strcmp(keys[i], "where") != 0)

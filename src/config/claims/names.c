@@ -208,13 +208,47 @@ static int check_compared(const struct experiment *ex, const struct comparison *
     return OK;
 }
 
+/* Whether each operation of the tag is of this kind. */
+static bool tag_is_of(const struct experiment *ex, const char *tag, enum op_kind kind)
+{
+    for (size_t i = 0; i < ex->ops->n; i++)
+        if (strcmp(op_tag(&ex->ops->ops[i]), tag) == 0 && ex->ops->ops[i].kind != kind)
+            return false;
+    return true;
+}
+
+static int check_policies(const struct experiment *ex, const struct method_spec *m,
+                          struct error *err)
+{
+    const struct maintain_policy *p = &m->maintain;
+    int rc = m->rebuild ? unknown_tag(ex, m->line, "rebuild", m->rebuild, err) : OK;
+    if (!rc && p->tag)
+        rc = unknown_tag(ex, m->line, "maintain", p->tag, err);
+    if (!rc && p->probe)
+        rc = unknown_tag(ex, m->line, "maintain", p->probe, err);
+    if (!rc && p->tag && !tag_is_of(ex, p->tag, OP_MAINTAIN))
+        rc = fail(err, ERR_CONFIG,
+                  "%s:%d: maintain: not every operation with the tag \"%s\" is a w:maintain; give "
+                  "those a tag of their own",
+                  ex->config_path, m->line, p->tag);
+    for (size_t i = 0; !rc && p->probe && i < ex->ops->n; i++) {
+        const struct op *op = &ex->ops->ops[i];
+        if (strcmp(op_tag(op), p->probe) == 0 &&
+            (op->kind != OP_SEARCH || op->filter_bits || op->as_of))
+            rc = fail(err, ERR_CONFIG,
+                      "%s:%d: maintain: the probe \"%s\" must be a w:search of all live rows, "
+                      "without a filter, conditions or a snapshot",
+                      ex->config_path, m->line, p->probe);
+    }
+    return rc;
+}
+
 int script_check_names(struct script *s, struct error *err)
 {
     const struct experiment *ex = s->experiment;
     int rc = OK;
     for (size_t i = 0; !rc && i < ex->n_methods; i++)
-        if (ex->methods[i].rebuild)
-            rc = unknown_tag(ex, ex->methods[i].line, "rebuild", ex->methods[i].rebuild, err);
+        rc = check_policies(ex, &ex->methods[i], err);
     for (size_t i = 0; !rc && i < ex->n_compare; i++)
         for (size_t t = 0; !rc && t < json_array_size(ex->compare[i].tags); t++)
             rc = check_compared(ex, &ex->compare[i],

@@ -21,6 +21,8 @@ void lua_method_free(struct method_spec *m)
     free(m->name);
     free(m->label);
     free(m->rebuild);
+    free(m->maintain.tag);
+    free(m->maintain.probe);
     json_decref(m->params);
     json_decref(m->knobs);
     json_decref(m->sweep);
@@ -236,13 +238,54 @@ static void read_calibrate(const struct fields *f, struct method_spec *m)
     lua_pop(f->L, 1);
 }
 
+static char *copied(const char *text)
+{
+    return text ? strdup(text) : NULL;
+}
+
+static void read_maintain(const struct fields *f, struct method_spec *m)
+{
+    static const char *const ways[] = { "maintain", "rebuild", NULL };
+    struct maintain_policy *p = &m->maintain;
+    struct fields sub;
+    if (!sub_table(f, "maintain", &sub))
+        return;
+    fields_only(&sub, CALL_MAINTAIN, 0);
+    p->tag = copied(fields_text(&sub, "tag", NULL));
+    p->rebuilds = fields_choice(&sub, "by", 0, ways) == 1;
+    p->leaves_out = !fields_bool(&sub, "changes", true);
+    p->every = (size_t)fields_count(&sub, "every", 0, 1, UINT32_MAX);
+    p->deleted = fields_real(&sub, "deleted", 0, 1e-6, 1e6);
+    p->recall = fields_real(&sub, "recall", 0, 1e-6, 1);
+    p->probe = copied(fields_text(&sub, "probe", NULL));
+    if (!p->tag)
+        fields_fail(f, "maintain", ERR_CONFIG,
+                    "maintain = { tag = \"TAG\" } names the w:maintain steps that it is about");
+    if ((p->every > 0) + (p->deleted > 0) + (p->recall > 0) > 1)
+        fields_fail(f, "maintain", ERR_CONFIG,
+                    "\"every\", \"deleted\" and \"recall\" exclude each other; give one of them");
+    if ((p->recall > 0) != (p->probe != NULL))
+        fields_fail(f, "maintain", ERR_CONFIG,
+                    "\"recall\" is that of a probe, whose queries are those of a search: give both "
+                    "recall = 0.95 and probe = \"TAG\"");
+    if (p->leaves_out && (!p->rebuilds || p->every || p->deleted > 0 || p->recall > 0))
+        fields_fail(f, "maintain", ERR_CONFIG,
+                    "changes = false leaves changes to the rebuild at every step of the tag; give "
+                    "by = \"rebuild\" and no condition");
+    if (m->rebuild)
+        fields_fail(f, "maintain", ERR_CONFIG,
+                    "\"rebuild\" and \"maintain\" exclude each other; maintain = { by = "
+                    "\"rebuild\" } rebuilds too");
+    lua_pop(f->L, 1);
+}
+
 static void read_policies(const struct fields *f, struct method_spec *m)
 {
     static const char *const policies[] = { "native", "filter", "rebuild", "replace", NULL };
     static const char *const elements[] = { "f32", NULL };
-    const char *rebuild = fields_text(f, "rebuild", NULL);
     m->floats = fields_choice(f, "element", -1, elements) == 0;
-    m->rebuild = rebuild ? strdup(rebuild) : NULL;
+    m->rebuild = copied(fields_text(f, "rebuild", NULL));
+    read_maintain(f, m);
     m->deletes = (enum deletes_policy)fields_choice(f, "deletes", DELETES_NATIVE, policies);
     m->overfetch = (size_t)fields_count(f, "overfetch", 0, 2, 1000);
     if (m->overfetch > 0 && m->deletes != DELETES_FILTER)

@@ -37,31 +37,30 @@ static const struct verb verbs[OP_KINDS] = {
 #undef OP
 };
 
-static bool changes_rows(const struct op *op)
-{
-    return op_info(op->kind)->rows != ROWS_STAY;
-}
-
 /* Runs an operation that changes or inspects the index, once for all points. */
 static int run_building(struct replay_session *r, const struct op *op)
 {
-    const bool rebuild = replay_rebuilds(r, op);
+    const bool rebuild = replay_rebuilds(r, op), policy = replay_has_policy(r, op);
     struct time_mark from;
     struct step_record s;
     int rc = OK;
 
     step_begin(&s, r, op, REPLAY_ALL_POINTS);
-    warm_for(r, op, rebuild);
+    warm_for(r, op, rebuild || (policy && r->cell->method->maintain.rebuilds));
     time_mark_take(&from);
     if (op->pending && !r->in_transaction)
         rc = replay_wait(r, &s);
+    else if (replay_leaves_out(r, op))
+        rc = replay_leave_out(r, &s);
+    else if (policy)
+        rc = replay_by_policy(r, &s);
     else if (rebuild)
         rc = replay_rebuild(r, &s);
     else
         rc = verbs[op->kind].one_step(r, &s);
     step_take_timed(&s, &from, r->env->threads);
     s.timed_ns += s.seconds > 0 ? (uint64_t)(s.seconds * 1e9) : 0;
-    if (changes_rows(op) && !op->pending && strcmp(s.status, "unsupported") == 0)
+    if (op_changes_rows(op) && !op->pending && strcmp(s.status, "unsupported") == 0)
         r->lacks = op;
     if (rc == OK)
         rc = step_observe(&s, r, op->kind == OP_CHECKPOINT);
@@ -81,7 +80,10 @@ static int run_operation(struct replay_session *r, size_t at)
         return OK;
     if (r->env->held && ((rc = replay_wait_held(r, &run)) != OK || !run))
         return rc;
-    if (!verbs[op->kind].own_steps || (changes_rows(op) && replay_rebuilds(r, op)))
+    replay_count_deleted(r, op);
+    if ((rc = replay_refuse_stale(r, op)) != OK)
+        return rc;
+    if (!verbs[op->kind].own_steps || (op_changes_rows(op) && replay_rebuilds(r, op)))
         return run_building(r, op);
     return verbs[op->kind].own_steps(r);
 }

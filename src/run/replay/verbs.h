@@ -24,6 +24,15 @@ int replay_wait(struct replay_session *, struct step_record *);
    and inserts them (rebuild.c). */
 bool replay_rebuilds(const struct replay_session *, const struct op *);
 int replay_rebuild(struct replay_session *, struct step_record *);
+/* By the policy method.maintain (policy.c): at a step of its tag maintains or rebuilds if that is due; other steps may
+   be left to the next rebuild. */
+bool replay_has_policy(const struct replay_session *, const struct op *);
+void replay_count_deleted(struct replay_session *, const struct op *);
+int replay_by_policy(struct replay_session *, struct step_record *);
+bool replay_leaves_out(const struct replay_session *, const struct op *);
+int replay_leave_out(struct replay_session *, struct step_record *);
+/* Fails if `op` asks an index that lacks changes which were left out. */
+int replay_refuse_stale(struct replay_session *, const struct op *);
 /* If the replay is held: waits until the operation may run, and runs rounds of a search meanwhile.
    *run: whether the operation must run afterwards (held.c). */
 int replay_wait_held(struct replay_session *, bool *run);

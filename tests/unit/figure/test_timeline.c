@@ -6,7 +6,7 @@
 #include "tests/support/results.h"
 
 /* Searches at steps 0, 3 and 5. Maintenance: a split at step 1, `maintain` at step 4, and a split after the last search; `maintain`
-   at step 2 is not supported. */
+   at step 2 is not supported, and that of "ivf, new" is not due. */
 static const char maintained[] =
     "{'experiment':{'k':10,'title':'T','labels':['ivf']},'cells':[{'label':'ivf','point':'','"
     "method':'ivf',"
@@ -17,13 +17,19 @@ static const char maintained[] =
     "{'index':4,'op':'maintain','tag':'settle','status':'ok','stats':{'splits':1}},{'index':5,'op':"
     "'search','tag'"
     ":'q'},"
-    "{'index':6,'op':'insert','tag':'in','stats':{'splits':2}}]}],"
+    "{'index':6,'op':'insert','tag':'in','stats':{'splits':2}}]},"
+    "{'label':'ivf, new','point':'','method':'ivf','params':{},'knobs':{},'status':'ok','steps':["
+    "{'index':0,'op':'search','tag':'q'},{'index':3,'op':'search','tag':'q'},"
+    "{'index':4,'op':'maintain','tag':'settle','status':'ok','stats':{'due':0}}]}],"
     "'summary':[{'label':'ivf','metric':'recall@10/q#1','median':0.5,'repeats':1},"
     "{'label':'ivf','metric':'recall@10/q#2','median':0.6,'repeats':1},"
     "{'label':'ivf','metric':'recall@10/q#3','median':0.7,'repeats':1},"
-    "{'label':'ivf','metric':'recall@10/q','median':0.6,'repeats':3}]}";
+    "{'label':'ivf','metric':'recall@10/q','median':0.6,'repeats':3},"
+    "{'label':'ivf, new','metric':'recall@10/q#1','median':0.5,'repeats':1},"
+    "{'label':'ivf, new','metric':'recall@10/q#2','median':0.7,'repeats':1}]}";
 
-static struct figure timeline_of_maintained(void)
+/* Of this specification. */
+static struct figure timeline_of(const char *figure)
 {
     char text[sizeof maintained];
     struct figure f;
@@ -32,11 +38,16 @@ static struct figure timeline_of_maintained(void)
     for (size_t i = 0; i < sizeof text; i++)
         text[i] = maintained[i] == '\'' ? '"' : maintained[i];
     struct result result = result_taken(json_loads(text, 0, NULL));
-    json_t *spec = json_loads("{\"kind\":\"timeline\",\"y\":\"recall@10\"}", 0, NULL);
+    json_t *spec = json_loads(figure, 0, NULL);
     assert_int_equal(figure_gather(&f, &result, spec, &error), OK);
     json_decref(spec);
     result_close(&result);
     return f;
+}
+
+static struct figure timeline_of_maintained(void)
+{
+    return timeline_of("{\"kind\":\"timeline\",\"y\":\"recall@10\",\"where\":{\"label\":\"ivf\"}}");
 }
 
 static void test_a_timeline_marks_maintenance(void **state)
@@ -51,6 +62,31 @@ static void test_a_timeline_marks_maintenance(void **state)
         assert_string_equal(f.points[i].series, "ivf");
     }
     assert_true(f.points[3].x == 1 && f.points[4].x == 4);
+    figure_free(&f);
+}
+
+/* What is not due is not marked. */
+static void test_maintenance_that_is_not_due(void **state)
+{
+    struct figure f = timeline_of(
+        "{\"kind\":\"timeline\",\"y\":\"recall@10\",\"where\":{\"label\":\"ivf, new\"}}");
+
+    assert_int_equal(f.n, 2);
+    figure_free(&f);
+}
+
+/* At steps where both labels have a value. */
+static void test_a_timeline_of_a_difference(void **state)
+{
+    struct figure f =
+        timeline_of("{\"kind\":\"timeline\",\"y\":\"recall@10\",\"minus\":\", new\"}");
+
+    assert_int_equal(f.n, 2);
+    for (size_t i = 0; i < f.n; i++)
+        assert_string_equal(f.points[i].series, "ivf");
+    assert_true(f.points[0].x == 0 && f.points[0].y == 0);
+    assert_true(f.points[1].x == 3 && fabs(f.points[1].y + .1) < 1e-9);
+    assert_true(f.is_difference);
     figure_free(&f);
 }
 
@@ -87,6 +123,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_timeline_marks_maintenance),
+        cmocka_unit_test(test_maintenance_that_is_not_due),
+        cmocka_unit_test(test_a_timeline_of_a_difference),
         cmocka_unit_test(test_an_svg_describes_its_points),
     };
     return test_run("timeline", tests);

@@ -147,7 +147,7 @@ bool session_transacts(const struct replay_session *r)
 {
     const struct method_spec *m = r->cell->method;
 
-    return r->ops->txn && !m->rebuild && m->deletes != DELETES_FILTER &&
+    return r->ops->txn && !m->rebuild && !m->maintain.rebuilds && m->deletes != DELETES_FILTER &&
            m->deletes != DELETES_REBUILD;
 }
 

@@ -51,6 +51,10 @@ struct replay_session {
     char state_dir[PATH_MAX], saved_dir[PATH_MAX];
     /* From the number of a snapshot's operation, plus one, to the method's version. */
     struct idmap versions;
+    /* Of the policy method.maintain: steps of its tag, and rows deleted or updated, since it was last
+       due; whether changes are left out that the next rebuild will have. */
+    size_t steps_since, deleted_since;
+    bool left_out;
     bool in_transaction; /* the method's own transaction is open */
 };
 

@@ -1,4 +1,4 @@
--- policy.lua - When an index is maintained, or built again: at each so many steps, at a share of deletions, or when the recall of a
+-- When an index is maintained, or built again: at each so many steps, at a share of deletions, or when the recall of a
 -- probe falls.
 --
 -- Data: synthetic, in time order: clusters move, appear and vanish.
@@ -10,15 +10,10 @@ local rows  = option("rows", quick and 1000 or 5000, "held at a time")
 local data  = synthetic { kind = "drift", rows = 2 * rows, dim = 32 }
 local batch = rows // 10
 
-local methods = {}
-local function with(label, policy)
-  methods[#methods + 1] = method { "usearch", label = label, knobs = { expansion_search = 16 }, maintain = policy }
+local function usearch(label, m)
+  m[1], m.label, m.knobs = "usearch", label, { expansion_search = 16 }
+  return method(m)
 end
-with("never",  { tag = "upkeep", by = "rebuild", every = 1000 })
-with("third",  { tag = "upkeep", by = "rebuild", every = 3 })
-with("half",   { tag = "upkeep", by = "rebuild", deleted = 0.5 })
-with("probed", { tag = "upkeep", by = "rebuild", recall = 0.985, probe = "probe" })
-with("never, new", { tag = "upkeep", by = "rebuild", changes = false })
 
 experiment {
   title = "When to build an index again",
@@ -33,7 +28,13 @@ experiment {
       w:search { data:queries(200, { at = 0.5 + 0.05 * round }), tag = "queries" }
     end
   end,
-  methods = methods,
+  methods = {
+    usearch("never",      { maintain = { tag = "upkeep", by = "rebuild", every = 1000 } }),
+    usearch("third",      { maintain = { tag = "upkeep", by = "rebuild", every = 3 } }),
+    usearch("half",       { maintain = { tag = "upkeep", by = "rebuild", deleted = 0.5 } }),
+    usearch("probed",     { maintain = { tag = "upkeep", by = "rebuild", recall = 0.985, probe = "probe" } }),
+    usearch("never, new", { maintain = { tag = "upkeep", by = "rebuild", changes = false } }),
+  },
   figures = {
     { "timeline", y = "recall@10", where = { tag = "queries" } },
     { "timeline", y = { "recall@10", "distances" }, minus = ", new", where = { tag = "queries", label = { "never", "never, new" } }, title = "Less those of an index built anew" },

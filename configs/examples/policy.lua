@@ -10,10 +10,7 @@ local rows  = option("rows", quick and 1000 or 5000, "held at a time")
 local data  = synthetic { kind = "drift", rows = 2 * rows, dim = 32 }
 local batch = rows // 10
 
-local function usearch(label, m)
-  m[1], m.label, m.knobs = "usearch", label, { expansion_search = 16 }
-  return method(m)
-end
+local knobs = { expansion_search = 16 }
 
 experiment {
   title = "When to build an index again",
@@ -29,11 +26,11 @@ experiment {
     end
   end,
   methods = {
-    usearch("never",      { maintain = { tag = "upkeep", by = "rebuild", every = 1000 } }),
-    usearch("third",      { maintain = { tag = "upkeep", by = "rebuild", every = 3 } }),
-    usearch("half",       { maintain = { tag = "upkeep", by = "rebuild", deleted = 0.5 } }),
-    usearch("probed",     { maintain = { tag = "upkeep", by = "rebuild", recall = 0.985, probe = "probe" } }),
-    usearch("never, new", { maintain = { tag = "upkeep", by = "rebuild", changes = false } }),
+    method { "usearch", label = "never", knobs = knobs, maintain = { tag = "upkeep", by = "rebuild", every = 1000 } },
+    method { "usearch", label = "third", knobs = knobs, maintain = { tag = "upkeep", by = "rebuild", every = 3 } },
+    method { "usearch", label = "half", knobs = knobs, maintain = { tag = "upkeep", by = "rebuild", deleted = 0.5 } },
+    method { "usearch", label = "probed", knobs = knobs, maintain = { tag = "upkeep", by = "rebuild", recall = 0.985, probe = "probe" } },
+    method { "usearch", label = "never, new", knobs = knobs, maintain = { tag = "upkeep", by = "rebuild", changes = false } },
   },
   figures = {
     { "timeline", y = "recall@10", where = { tag = "queries" } },

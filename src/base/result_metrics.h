@@ -10,7 +10,7 @@
 #include <stddef.h>
 
 enum result_unit { UNIT_NONE, UNIT_PER_SECOND, UNIT_SHARE, UNIT_SECONDS, UNIT_NS, UNIT_BYTES };
-enum result_over { OVER_MEAN, OVER_EACH, OVER_RATE };
+enum result_over { OVER_MEAN, OVER_EACH, OVER_RATE, OVER_LEAST };
 /* A row of metrics.def, which describes the fields. */
 struct result_metric {
     const char *name, *object, *field, *title;

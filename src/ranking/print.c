@@ -19,6 +19,7 @@ static void print_row(const struct ranking_build *s, size_t rank, FILE *out)
                   s->point ? s->point : "");
     print_field(UNIT_NONE, s->qps, out);
     print_field(UNIT_SHARE, s->recall, out);
+    print_field(UNIT_SHARE, s->below_half, out);
     print_field(UNIT_SECONDS, s->p99_s, out);
     print_field(UNIT_NONE, s->distances, out);
     print_field(UNIT_BYTES, s->memory_bytes, out);
@@ -42,11 +43,13 @@ static bool is_best_of_family(const struct ranking *r, size_t i)
 int ranking_print(const struct ranking *r, bool families, FILE *out, struct error *err)
 {
     size_t rank = 0;
-    (void)fputs("| rank | method | parameters | QPS | recall | p99 | distances a query | memory | "
-                "disk | build "
-                "| insert a row | delete a row | maintenance |\n"
-                "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
-                out);
+    (void)fputs(
+        "| rank | method | parameters | QPS | recall | queries below .5 | p99 | distances a query "
+        "| memory | "
+        "disk | build "
+        "| insert a row | delete a row | maintenance |\n"
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+        out);
     for (size_t i = 0; i < r->ranked; i++)
         if (!families || is_best_of_family(r, i))
             print_row(&r->of[i], ++rank, out);

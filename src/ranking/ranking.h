@@ -21,7 +21,8 @@ struct ranking_build {
     const char *point;   /* that answers it, such as "M=16,ef_search=48"; NULL: it has no points */
     const json_t *knobs; /* of that point; NULL: the defaults */
     double qps, p99_s, recall;
-    double distances;                /* exact ones, per query */
+    double below_half; /* share of the queries, one at a time, with a recall below .5 */
+    double distances;  /* exact ones, per query */
     double memory_bytes, disk_bytes; /* at the end; memory: as measured, if that is more */
     double build_s;                  /* training and the first insertion */
     double insert_s, delete_s;       /* for each row inserted after that, and deleted */

@@ -52,6 +52,7 @@ static void read_search(struct ranking_build *s, const json_t *step,
     s->p99_s = p99_ns / 1e9;
     s->recall =
         field_number(json_object_get(step, wish->batches ? "throughput_recall" : "recall"), "mean");
+    s->below_half = field_number(json_object_get(step, "recall_below"), "0.5");
     s->point = field_text(calibrated, "point", s->cell->point);
     s->distances = field_number(step, "distances");
     s->knobs = json_object_get(json_is_object(calibrated) ? calibrated : s->cell->json, "knobs");
@@ -81,6 +82,7 @@ static struct ranking_build read_cell(const struct result_cell *cell, const char
                                .qps = NAN,
                                .p99_s = NAN,
                                .recall = NAN,
+                               .below_half = NAN,
                                .distances = NAN,
                                .memory_bytes = NAN,
                                .disk_bytes = NAN,

@@ -247,9 +247,8 @@ static void each_statistic(const json_t *step, take_metric *take, void *to)
 static void set_metric(void *to, enum result_over over, const char *metric, double value,
                        bool noisy)
 {
-    (void)over;
     (void)noisy;
-    if (isfinite(value))
+    if (isfinite(value) && over != OVER_LEAST)
         (void)json_object_set_new(to, metric, json_number(value));
 }
 
@@ -300,9 +299,11 @@ static void add_to_entry(struct maker *m, enum result_over over, const char *nam
         e->sum = e->weight = 0;
         m->had[m->n_had++] = e;
     }
-    e->sum += weighted;
+    e->sum = over != OVER_LEAST ? e->sum + weighted : is_new ? weighted : fmin(e->sum, weighted);
     e->weight += weight;
-    e->samples[e->repeats - 1].value = over == OVER_RATE ? e->weight / e->sum : e->sum / e->weight;
+    e->samples[e->repeats - 1].value = over == OVER_RATE    ? e->weight / e->sum
+                                       : over == OVER_LEAST ? e->sum
+                                                            : e->sum / e->weight;
     e->noisy |= noisy;
 }
 
@@ -312,15 +313,15 @@ static void add_metric(void *to, enum result_over over, const char *metric, doub
 {
     struct maker *m = to;
     const double count = field_number(m->step->json, "count");
-    const double weight = over != OVER_MEAN && count > 0 ? count : 1;
+    const double weight = (over == OVER_EACH || over == OVER_RATE) && count > 0 ? count : 1;
     const double weighted = over == OVER_RATE ? weight / value : weight * value;
     char name[NAME_BYTES];
 
-    if (!isfinite(value) || !isfinite(weighted))
+    if (!isfinite(value) || !isfinite(weighted) || (over == OVER_LEAST && m->step->of < 2))
         return;
     (void)snprintf(name, sizeof name, "%s/%s", metric, m->step->tag);
     add_to_entry(m, over, name, weighted, weight, noisy);
-    if (m->number == 0)
+    if (m->number == 0 || over == OVER_LEAST)
         return;
     (void)snprintf(name, sizeof name, "%s/%s#%zu", metric, m->step->tag, m->number);
     add_to_entry(m, over, name, weighted, weight, noisy);

@@ -166,6 +166,8 @@ static int summarise(struct score *s, uint64_t seed, struct error *err)
     double *shares = mem_array(NULL, s->n + 1, sizeof *shares);
 
     s->mean = s->min = s->low = s->high = NAN;
+    for (size_t t = 0; t < RECALL_TAILS; t++)
+        s->below[t] = s->n > 0 && s->most > 0 ? 0 : NAN;
     if (!shares)
         return fail(err, ERR_NO_MEMORY, "scores: out of memory for %zu queries", s->n);
     if (s->n > 0 && s->most > 0) {
@@ -176,6 +178,8 @@ static int summarise(struct score *s, uint64_t seed, struct error *err)
             shares[i] = (double)s->hits[i] / (double)s->most;
             sum += shares[i];
             s->min = shares[i] < s->min ? shares[i] : s->min;
+            for (size_t t = 0; t < RECALL_TAILS; t++)
+                s->below[t] += (shares[i] < recall_tails[t]) / (double)s->n;
         }
         s->mean = sum / (double)s->n;
         score_interval(shares, s->n, seed, s);
@@ -195,6 +199,7 @@ int score_begin(struct score *s, size_t n, size_t most, struct error *err)
                          .recall = NAN,
                          .precision = NAN,
                          .results = NAN,
+                         .below = { NAN, NAN, NAN, NAN },
                          .short_answers = NAN };
     s->hits = mem_array(NULL, n + 1, sizeof *s->hits);
     return s->hits ? OK : fail(err, ERR_NO_MEMORY, "scores: out of memory for %zu queries", n);

@@ -21,12 +21,18 @@
     " that rounding may put beyond the radius; precision the share of all answers that "   \
     "are right; over the queries together."
 
+/* The recalls of which a score has the share of queries below. */
+enum { RECALL_TAILS = 4 };
+static const double recall_tails[RECALL_TAILS] = { .5, .8, .9, 1 };
+
 struct score {
     uint32_t *hits; /* right answers of each of n queries; freed by score_free() */
     size_t n;
     size_t most; /* search: the most hits that a query can have, min(k, available) */
     /* search: recall and its 95 % bootstrap interval; NAN without queries */
     double mean, min, low, high;
+    double below
+        [RECALL_TAILS]; /* search: the share of queries with a recall below each of recall_tails */
     /* range: results are answers per query; recall is NAN if there are no true answers, precision
        if there are no answers */
     double recall, precision, results;

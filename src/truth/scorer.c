@@ -79,10 +79,19 @@ static int follow(struct scorer *s, size_t op, struct error *err)
 
 static json_t *search_json(const struct score *s, size_t k)
 {
-    return json_pack("{s:{s:I, s:o, s:o, s:o, s:o}, s:o, s:o}", "recall", "k", (json_int_t)k,
+    json_t *below = json_object();
+
+    for (size_t t = 0; t < RECALL_TAILS; t++) {
+        char name[16];
+
+        (void)snprintf(name, sizeof name, "%g", recall_tails[t]);
+        (void)json_object_set_new(below, name, json_number(s->below[t]));
+    }
+    return json_pack("{s:{s:I, s:o, s:o, s:o, s:o}, s:o, s:o, s:o}", "recall", "k", (json_int_t)k,
                      "mean", json_number(s->mean), "min", json_number(s->min), "low",
-                     json_number(s->low), "high", json_number(s->high), "wrong_ids",
-                     json_number(s->wrong_ids), "short_answers", json_number(s->short_answers));
+                     json_number(s->low), "high", json_number(s->high), "recall_below", below,
+                     "wrong_ids", json_number(s->wrong_ids), "short_answers",
+                     json_number(s->short_answers));
 }
 
 static json_t *range_json(const struct score *s, const struct op *op)
@@ -339,8 +348,10 @@ static void set_scores(json_t *step, const json_t *single, const json_t *through
         (void)json_object_set(step, "clusters", of);
         return;
     }
-    if (single && !range)
+    if (single && !range) {
         (void)json_object_set(step, "recall", json_object_get(single, "recall"));
+        (void)json_object_set(step, "recall_below", json_object_get(single, "recall_below"));
+    }
     if (single)
         (void)json_object_set(step, "wrong_ids", json_object_get(single, "wrong_ids"));
     if ((of = json_object_get(single, "short_answers")))

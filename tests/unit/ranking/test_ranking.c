@@ -15,11 +15,11 @@ static json_t *update(const char *op, double seconds, int rows)
 static json_t *search(double qps, double recall, const char *point, bool reached)
 {
     return json_pack(
-        "{s:s, s:s, s:s, s:f, s:f, s:f, s:{s:f}, s:{s:f}, s:{s:f}, s:{s:s, s:b, s:{s:i}}}", "op",
-        "search", "tag", "after", "status", "ok", "single_per_second", qps, "per_second", 1e6 - qps,
-        "distances", 55., "recall", "mean", recall, "throughput_recall", "mean", recall,
-        "latency_ns", "p99", 2e6, "calibrated", "point", point, "reached", reached, "knobs",
-        "nprobe", 7);
+        "{s:s, s:s, s:s, s:f, s:f, s:f, s:{s:f}, s:{s:f}, s:{s:f}, s:{s:f}, s:{s:s, s:b, s:{s:i}}}",
+        "op", "search", "tag", "after", "status", "ok", "single_per_second", qps, "per_second",
+        1e6 - qps, "distances", 55., "recall_below", "0.5", .1, "recall", "mean", recall,
+        "throughput_recall", "mean", recall, "latency_ns", "p99", 2e6, "calibrated", "point", point,
+        "reached", reached, "knobs", "nprobe", 7);
 }
 
 static json_t *end(double bytes)
@@ -209,8 +209,8 @@ static void test_a_method_is_printed_as_a_config_has_it(void **state)
     out = open_memstream(&text, &bytes);
     assert_ok(ranking_print(&r, false, out, &err), &err);
     fclose(out);
-    assert_non_null(
-        strstr(text, "| 1 | b | clusters=64,nprobe=7 | 300 | 0.9600 | 2.00 ms | 55 | 1000 B "));
+    assert_non_null(strstr(
+        text, "| 1 | b | clusters=64,nprobe=7 | 300 | 0.9600 | 0.1000 | 2.00 ms | 55 | 1000 B "));
     free(text);
     ranking_free(&r);
     json_decref(one);

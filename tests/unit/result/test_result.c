@@ -155,6 +155,9 @@ static void test_series_and_tagless_steps(void **state)
     assert_true(isnan(value_at(summary, "a", "stats.loop/now", "median")));
     assert_true(value_at(summary, "a", "recall@10/now#1", "median") == .2);
     assert_true(value_at(summary, "a", "recall@10/now#2", "median") == .4);
+    assert_true(value_at(summary, "a", "lowest_recall/now", "median") == .2);
+    assert_true(isnan(value_at(summary, "a", "lowest_recall/now#2", "median")));
+    assert_true(isnan(value_at(summary, "a", "lowest_recall/once", "median")));
     assert_true(fabs(value_at(summary, "a", "recall@10/now", "median") - .3) < 1e-12);
     assert_true(value_at(summary, "a", "recall@10/search", "median") == .9);
     assert_true(value_at(summary, "a", "recall@10/once", "median") == .7);

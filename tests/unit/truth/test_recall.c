@@ -105,6 +105,26 @@ static void test_cases(void **state)
     line_end(&l);
 }
 
+/* The shares of queries that lost more than some recall. */
+static void test_tails(void **state)
+{
+    static const uint64_t positions[4] = { 0 },
+                          ids[] = { 0, 1, 2, 0, 1, 4, 0, NONE, NONE, NONE, NONE, NONE };
+    static const double below[RECALL_TAILS] = { .5, .75, .75, .75 };
+    struct line l;
+    struct score s;
+
+    line_begin(&l, 3, NULL, 0, -1);
+    assert_ok(score_search(&s, &l.context, positions, 4, ids, 1, &l.err), &l.err);
+    for (size_t t = 0; t < RECALL_TAILS; t++)
+        assert_true(fabs(s.below[t] - below[t]) < 1e-12);
+    score_free(&s);
+    assert_ok(score_search(&s, &l.context, positions, 0, ids, 1, &l.err), &l.err);
+    assert_true(isnan(s.below[0]));
+    score_free(&s);
+    line_end(&l);
+}
+
 static void test_a_filter(void **state)
 {
     static const uint64_t allowed[] = { 1, 4 }, ids[] = { 1, 0, 4 };
@@ -244,9 +264,8 @@ static void test_near_copies(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cases),
-        cmocka_unit_test(test_a_filter),
-        cmocka_unit_test(test_range),
+        cmocka_unit_test(test_cases),       cmocka_unit_test(test_tails),
+        cmocka_unit_test(test_a_filter),    cmocka_unit_test(test_range),
         cmocka_unit_test(test_near_copies),
     };
     return test_run("recall", tests);

@@ -29,7 +29,7 @@ experiment {
     method { "usearch", label = "never", knobs = knobs, maintain = { tag = "upkeep", by = "rebuild", every = 1000 } },
     method { "usearch", label = "third", knobs = knobs, maintain = { tag = "upkeep", by = "rebuild", every = 3 } },
     method { "usearch", label = "half", knobs = knobs, maintain = { tag = "upkeep", by = "rebuild", deleted = 0.5 } },
-    method { "usearch", label = "probed", knobs = knobs, maintain = { tag = "upkeep", by = "rebuild", recall = 0.985, probe = "probe" } },
+    method { "usearch", label = "probed", knobs = knobs, maintain = { tag = "upkeep", by = "rebuild", recall = 0.985, probe = "probe", sample = 1 } },
     method { "usearch", label = "never, new", knobs = knobs, maintain = { tag = "upkeep", by = "rebuild", changes = false } },
   },
   figures = {

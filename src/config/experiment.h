@@ -29,7 +29,8 @@ struct maintain_policy {
     /* At most one is set; none: at every step. */
     size_t every;   /* at each every-th step */
     double deleted; /* once as many rows, as a share of the live ones, were deleted or updated */
-    double recall;  /* when the recall of the probe's queries, by a scan of all rows, is below */
+    double recall;  /* when the recall of the probe's queries is below */
+    double sample;  /* with recall: the share of the live rows that the probe scans */
     char *probe;    /* with recall: the tag of a search, whose queries and k are the probe's */
 };
 

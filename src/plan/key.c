@@ -123,7 +123,7 @@ static void hash_settings(EVP_MD_CTX *hash, const struct experiment *ex)
 static void hash_maintain(EVP_MD_CTX *hash, const struct maintain_policy *p)
 {
     const uint64_t numbers[] = { p->rebuilds, p->leaves_out, p->every };
-    const double limits[] = { p->deleted, p->recall };
+    const double limits[] = { p->deleted, p->recall, p->sample };
     if (!p->tag)
         return;
     hash_text(hash, p->tag);

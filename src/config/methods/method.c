@@ -257,6 +257,7 @@ static void read_maintain(const struct fields *f, struct method_spec *m)
     p->every = (size_t)fields_count(&sub, "every", 0, 1, UINT32_MAX);
     p->deleted = fields_real(&sub, "deleted", 0, 1e-6, 1e6);
     p->recall = fields_real(&sub, "recall", 0, 1e-6, 1);
+    p->sample = fields_real(&sub, "sample", 1, 1e-6, 1);
     p->probe = copied(fields_text(&sub, "probe", NULL));
     if (!p->tag)
         fields_fail(f, "maintain", ERR_CONFIG,

@@ -1,10 +1,12 @@
 /* policy.c - the policy method.maintain: when the index is maintained or built again. */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "src/core/rng.h"
 #include "src/run/replay/query/answer_buffer.h"
 #include "src/run/replay/verbs.h"
-#include "src/truth/recall.h"
+#include "src/truth/exact.h"
 #include "src/truth/scan.h"
 
 static const struct maintain_policy *policy_of(const struct replay_session *r)
@@ -61,9 +63,11 @@ struct probe {
     const struct op *op; /* the search whose queries are asked */
     struct query_batch batch;
     struct answer_buffer answers;
-    struct truth truth;
     struct buffer rows; /* the queries as the data have them */
     struct vectors queries;
+    double share;             /* of the live rows that are scanned */
+    struct neighbours *found; /* of each query: the k nearest of the scanned rows */
+    struct neighbour *own;    /* k answers of one query */
 };
 
 static const struct op *probe_op(const struct replay_session *r)
@@ -85,28 +89,39 @@ static int probe_prepare(struct probe *p, struct step_record *s)
     if (rc == OK)
         rc = gather_view(p->op->rows, 0, n, p->r->list->element, false, &p->rows, &p->queries,
                          p->r->err);
+    p->found = mem_array(NULL, n + 1, sizeof *p->found);
+    p->own = mem_array(NULL, p->op->k + 1, sizeof *p->own);
+    if (rc == OK && (!p->found || !p->own))
+        rc = fail(p->r->err, ERR_NO_MEMORY, "out of memory for a probe of %zu queries", n);
+    for (size_t i = 0; p->found && i < n; i++)
+        p->found[i] = (struct neighbours){ .horizon = HORIZON_NONE };
     return rc;
 }
 
-static int take_truth(struct probe *p, const struct neighbours *known)
+static void probe_end(struct probe *p)
 {
-    struct truth *t = &p->truth;
-
-    t->ids = mem_array(NULL, t->n_queries * t->k + 1, sizeof *t->ids);
-    t->distances = mem_array(NULL, t->n_queries * t->k + 1, sizeof *t->distances);
-    if (!t->ids || !t->distances)
-        return fail(p->r->err, ERR_NO_MEMORY, "out of memory for the truth of a probe");
-    for (size_t i = 0; i < t->n_queries * t->k; i++) {
-        const struct neighbours *of = &known[i / t->k];
-        const bool has = i % t->k < of->n;
-
-        t->ids[i] = has ? of->items[i % t->k].id : INDEX_NO_ID;
-        t->distances[i] = has ? (float)of->items[i % t->k].distance : INFINITY;
-    }
-    return OK;
+    for (size_t i = 0; p->found && i < p->op->rows->n; i++)
+        mem_free(NULL, p->found[i].items);
+    mem_free(NULL, p->found);
+    mem_free(NULL, p->own);
+    query_batch_end(&p->batch);
+    answer_buffer_free(&p->answers);
+    buffer_free(&p->rows);
 }
 
-/* The exact neighbours of the probe's queries, by a scan of all live rows. */
+/* Keeps each of n ids with the probability `share`; returns how many. */
+static size_t sample(uint64_t *ids, size_t n, double share, uint64_t seed)
+{
+    struct rng rng = rng_at(seed, 0);
+    size_t kept = 0;
+
+    for (size_t i = 0; i < n; i++)
+        if (share >= 1 || rng_unit(&rng) < share)
+            ids[kept++] = ids[i];
+    return kept;
+}
+
+/* The nearest of the live rows, or of a random share of them, to each query. */
 static int probe_scan(struct probe *p)
 {
     struct replay_session *r = p->r;
@@ -116,66 +131,134 @@ static int probe_scan(struct probe *p)
     };
     uint64_t *ids = mem_array(NULL, live + 1, sizeof *ids);
     uint32_t *which = mem_array(NULL, n + 1, sizeof *which);
-    struct neighbours *known = mem_array(NULL, n + 1, sizeof *known);
-    int rc = ids && which && known
-                 ? OK
-                 : fail(r->err, ERR_NO_MEMORY, "out of memory for the truth of a probe");
+    int rc = ids && which ? OK : fail(r->err, ERR_NO_MEMORY, "out of memory for a probe");
 
-    for (size_t i = 0; rc == OK && i < n; i++) {
+    for (size_t i = 0; rc == OK && i < n; i++)
         which[i] = (uint32_t)i;
-        known[i] = (struct neighbours){ .horizon = HORIZON_NONE };
-    }
-    p->truth = (struct truth){ .n_queries = n, .k = p->op->k, .available = live };
     if (rc == OK) {
         (void)live_state_ids(&r->now, NULL, 0, ids);
-        rc = scan_rows(&scan, ids, live, which, n, known, p->op->k, r->err);
-        if (rc == OK)
-            rc = take_truth(p, known);
-        for (size_t i = 0; i < n; i++)
-            mem_free(NULL, known[i].items);
+        rc = scan_rows(&scan, ids, sample(ids, live, p->share, r->cell->seed + r->at), which, n,
+                       p->found, p->op->k, r->err);
     }
     mem_free(NULL, ids);
     mem_free(NULL, which);
-    mem_free(NULL, known);
     return rc;
 }
 
-static void probe_end(struct probe *p)
+static bool is_among(const struct neighbour *of, size_t n, uint64_t id)
 {
-    query_batch_end(&p->batch);
-    answer_buffer_free(&p->answers);
-    buffer_free(&p->rows);
-    mem_free(NULL, p->truth.ids);
-    mem_free(NULL, p->truth.distances);
+    for (size_t i = 0; i < n; i++)
+        if (of[i].id == id)
+            return true;
+    return false;
 }
 
-/* Asks the probe's queries, and finds their true neighbours: both are timed, as the policy needs them. */
+static int by_distance(const void *a, const void *b)
+{
+    const struct neighbour *x = a, *y = b;
+
+    return scan_before(*x, *y) ? -1 : scan_before(*y, *x);
+}
+
+/* The live answers to a query, each once, with their exact distances, nearest first. */
+static int own_answers(struct probe *p, size_t query, size_t *n)
+{
+    const struct op_list *list = p->r->list;
+    const size_t bytes = index_row_bytes(list->element, list->dim);
+    const void *q = (const char *)p->queries.rows + query * bytes;
+    void *scratch = mem_alloc(NULL, bytes);
+    int rc = scratch ? OK : fail(p->r->err, ERR_NO_MEMORY, "out of memory for a probe");
+
+    *n = 0;
+    for (size_t i = 0; rc == OK && i < p->op->k; i++) {
+        const uint64_t id = p->answers.kept[query * p->op->k + i];
+        const void *row;
+
+        if (!live_has(&p->r->now.live, id) || is_among(p->own, *n, id))
+            continue;
+        if (!(row = live_state_row(&p->r->now, id, scratch, p->r->err)))
+            rc = p->r->err->code;
+        else
+            p->own[(*n)++] =
+                (struct neighbour){ exact_distance(list->metric, list->element, q, row, list->dim),
+                                    id };
+    }
+    qsort(p->own, *n, sizeof *p->own, by_distance);
+    mem_free(NULL, scratch);
+    return rc;
+}
+
+/* The recall of one query: the share of its answers that are at most at the k-th distance. For that, answers and
+   scanned rows that were not answered are merged by distance until they stand for k rows: an answer for itself, a row
+   that was missed for 1 / share. */
+static double recall_of(const struct probe *p, size_t query, size_t n_own)
+{
+    const struct neighbours *found = &p->found[query];
+    const size_t live = p->r->now.live.n, k = p->op->k < live ? p->op->k : live;
+    double total = 0, last = -HUGE_VAL;
+    size_t right = 0;
+
+    for (size_t a = 0, m = 0; total < (double)k && (a < n_own || m < found->n);) {
+        const bool own =
+            m == found->n || (a < n_own && p->own[a].distance <= found->items[m].distance);
+
+        last = own ? p->own[a].distance : found->items[m].distance;
+        if (own)
+            total++;
+        else if (!is_among(p->own, n_own, found->items[m].id))
+            total += 1 / p->share;
+        a += own;
+        m += !own;
+    }
+    for (size_t a = 0; a < n_own; a++)
+        right += p->own[a].distance <= last + 1e-6 * fabs(last); /* what rounding may move */
+    return k > 0 ? (double)right / (double)k : NAN;
+}
+
+/* About how many rows are as near as the farthest of the n_own answers to a query. */
+static double rows_within(const struct probe *p, size_t query, size_t n_own)
+{
+    const struct neighbours *found = &p->found[query];
+    double rows = (double)n_own;
+
+    for (size_t m = 0; n_own > 0 && m < found->n; m++)
+        if (found->items[m].distance < p->own[n_own - 1].distance &&
+            !is_among(p->own, n_own, found->items[m].id))
+            rows += 1 / p->share;
+    return rows;
+}
+
+/* Asks the probe's queries and scans the rows: both are timed, as the policy needs them. */
 static int probe_recall(struct replay_session *r, struct step_record *s, double *recall)
 {
-    struct probe p = { .r = r, .op = probe_op(r) };
-    struct score score = { 0 };
+    struct probe p = { .r = r, .op = probe_op(r), .share = policy_of(r)->sample };
     int rc = probe_prepare(&p, s);
+    double sum = 0, answered = 0, within = 0;
 
     if (rc == OK) {
         answer_buffer_clear(&p.answers, &p.batch);
         const uint64_t start = clock_ns();
         rc = query_batch_search(&p.batch, p.batch.queries, 0, p.batch.queries.n, &p.answers);
         if (rc == OK)
+            rc = answer_buffer_check(&p.answers, &p.batch, 0, NULL);
+        if (rc == OK)
             rc = probe_scan(&p);
+        for (size_t i = 0; rc == OK && i < p.queries.n; i++) {
+            size_t n = 0;
+
+            if ((rc = own_answers(&p, i, &n)) != OK)
+                break;
+            sum += recall_of(&p, i, n);
+            answered += (double)n;
+            within += rows_within(&p, i, n);
+        }
         s->seconds = clock_seconds(session_interval_ns(r, start, clock_ns()));
     }
-    if (rc == OK)
-        rc = answer_buffer_check(&p.answers, &p.batch, 0, NULL);
     if (rc == OK) {
-        const struct score_context context = { &r->now, p.op, &p.truth, p.queries.rows };
-
-        rc = score_search(&score, &context, NULL, p.queries.n, p.answers.kept, 1, r->err);
-    }
-    if (rc == OK) {
-        *recall = score.mean;
-        step_stat(s, "probe_recall", score.mean);
+        *recall = sum / (double)p.queries.n;
+        step_stat(s, "probe_recall", *recall);
+        step_stat(s, "probe_counted", answered / within);
         step_stat(s, "probe_seconds", s->seconds);
-        score_free(&score);
     }
     probe_end(&p);
     return rc;

@@ -88,8 +88,8 @@ static void test_when_it_is_due(void **state)
         { { .every = 7 }, "000000" },
         /* 20 / 180, 40 / 160 are less than .3; 60 / 140 are not; then 20 / 120, 40 / 100 */
         { { .deleted = .3 }, "001010" },
-        { { .recall = .5, .probe = probe }, "111111" },
-        { { .recall = .05, .probe = probe }, "000000" },
+        { { .recall = .5, .sample = 1, .probe = probe }, "111111" },
+        { { .recall = .05, .sample = 1, .probe = probe }, "000000" },
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
@@ -126,7 +126,8 @@ static void test_the_probe_measures(void **state)
     struct stage s;
 
     begin(&s, list,
-          (struct maintain_policy){ .recall = .05, .probe = (char *)(uintptr_t) "probe" });
+          (struct maintain_policy){
+              .recall = .05, .sample = 1, .probe = (char *)(uintptr_t) "probe" });
     assert_ok(stage_run(&s), &s.err);
     for (size_t round = 0; round < ROUNDS; round++) {
         const json_t *step = upkeep_of(&s, round);
@@ -137,6 +138,74 @@ static void test_the_probe_measures(void **state)
     }
     stage_end(&s);
     op_list_free(list);
+}
+
+/* Never answers a quarter of the rows. */
+static int forgetful_search(struct index *index, const struct search_request *q,
+                            struct search_result *out)
+{
+    const size_t k = 2 * q->k;
+    uint64_t ids[40];
+    float distances[40];
+    int rc = OK;
+
+    for (size_t i = 0; rc == OK && i < q->queries.n; i++) {
+        const size_t bytes = q->queries.dim * sizeof(float);
+        struct search_request one = *q;
+        struct search_result found = { .ids = ids, .distances = distances };
+        size_t n = 0;
+
+        one.k = k;
+        one.queries.rows = (const char *)q->queries.rows + i * bytes;
+        one.queries.n = 1;
+        rc = reference_search(index, &one, &found);
+        for (size_t j = 0; j < k && n < q->k; j++)
+            if (ids[j] % 4 != 0 || ids[j] == INDEX_NO_ID) {
+                out->ids[i * q->k + n] = ids[j];
+                out->distances[i * q->k + n++] = distances[j];
+            }
+        for (; n < q->k; n++) {
+            out->ids[i * q->k + n] = INDEX_NO_ID;
+            out->distances[i * q->k + n] = INFINITY;
+        }
+        out->work = found.work;
+    }
+    return rc;
+}
+
+/* A scan of some of the rows estimates the recall that the search has, a scan of all of them finds it. */
+static void test_a_sampled_scan(void **state)
+{
+    const struct {
+        double sample, within;
+    } cases[] = { { 1, 1e-9 }, { .3, .06 } };
+
+    for (size_t i = 0; i < 2; i++) {
+        struct rng r = rng_at(test_seed(), 33);
+        struct workload w;
+        struct stage s;
+
+        workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 2000, 300, 8);
+        workload_insert(&w, 0, 2000, 0, 0, NULL);
+        workload_search(&w, 10, 1, "probe");
+        assert_ok(record_maintain(w.recorder, &(struct op_options){ .tag = "upkeep" }, 0, &w.err),
+                  &w.err);
+        struct op_list *list = workload_finish(&w);
+        begin(&s, list,
+              (struct maintain_policy){ .recall = 1e-6,
+                                        .sample = cases[i].sample,
+                                        .probe = (char *)(uintptr_t) "probe" });
+        s.ops.search = forgetful_search;
+        assert_ok(stage_run(&s), &s.err);
+        const double recall = number_at(step_at(&s, 1), "recall", "mean"),
+                     probe = number_at(step_at(&s, 2), "stats", "probe_recall");
+        assert_true(recall > .6 && recall < .9);
+        if (fabs(recall - probe) > cases[i].within)
+            fail_msg("a scan of %g of the rows: %.4f, the recall is %.4f", cases[i].sample, probe,
+                     recall);
+        stage_end(&s);
+        op_list_free(list);
+    }
 }
 
 /* Changes wait for the rebuild, which has all rows; what would be asked before it is refused. */
@@ -181,6 +250,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_when_it_is_due),
         cmocka_unit_test(test_the_probe_measures),
+        cmocka_unit_test(test_a_sampled_scan),
         cmocka_unit_test(test_changes_that_are_left_out),
     };
 

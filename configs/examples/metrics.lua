@@ -15,6 +15,7 @@ experiment {
     w:train { data:rows(1, 2000) }
     w:insert { data, singles = 200, tag = "load" }
     w:search { data:queries(200), tag = "ask" }
+    for i = 0, 1 do w:search { data:queries(200):rows(100 * i + 1, 100 * i + 100), repeated = true, tag = "again" } end
     w:range { data:queries(100), radius = 12, planted = 10, tag = "near" }
   end,
 
@@ -39,6 +40,11 @@ experiment {
     -- quality
     claim("recall is high, one at a time and as a batch",
           function(m) return m "recall@10/ask" > 0.8 and m "throughput_recall@10/ask" > 0.8 end),
+    claim("few queries lose half of their neighbours, more lose any", function(m)
+      return m "queries_below_0.5/ask" <= m "queries_below_0.8/ask" and m "queries_below_0.8/ask" <= m "queries_below_0.9/ask"
+        and m "queries_below_0.9/ask" <= m "queries_below_1/ask"
+    end),
+    claim("the lowest recall of two searches is at most their mean", function(m) return m "lowest_recall/again" <= m "recall@10/again" end),
     claim("every answer is a live row",
           function(m) return m "wrong_ids/ask" == 0 and m "throughput_wrong_ids/ask" == 0 end),
     claim("every query has ten answers", function(m) return m "short_answers/ask" == 0 end),

@@ -188,7 +188,7 @@ function life.experiment(t)
   experiment {
     name = "long_life_" .. t.name,
     title = ("%d rounds, of which each replaces %g %% of the rows: %s"):format(rounds, 100 * part / rows, t.about),
-    seed = 1, k = 10, threads = 1, min_time = t.min_time,
+    seed = 1, k = 10, threads = 1, min_time = t.min_time or quick and 0 or 0.1,
     workload = workload { data = datasets.in_order(t.data, t.set), rows = rows, rounds = rounds, part = part, leave = t.leave, again = t.again, measured = measured,
                           queries = t.data:queries(quick and 200 or t.asked or 1000), own = 100 },
     methods = methods,

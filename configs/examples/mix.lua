@@ -15,11 +15,14 @@ experiment {
     w:mix { queries, rows = data:rows(4001, 6000), search = .6, insert = .25, delete = .1, update = .05, threads = 2,
             operations = 4000, tag = "closed" }
     w:mix { queries, rows = data:rows(6001, 7000), search = .6, insert = .25, delete = .1, update = .05, threads = 2,
-            rate = rate, seconds = seconds, tag = "constant" }
+            rate = rate, seconds = seconds, query_choice = "latest", tag = "constant" }
     w:mix { queries, rows = data:rows(7001, 8000), search = .6, insert = .3, delete = .1, threads = 2, removes = "oldest",
-            rate = rate, seconds = seconds, arrivals = "poisson", latency_limit_ms = 5, tag = "poisson" }
+            rate = rate, seconds = seconds, arrivals = "poisson", latency_limit_ms = 5, query_choice = "zipf", skew = .9,
+            tag = "poisson" }
     w:mix { queries, search = 1, k = 20, rate = rate, seconds = seconds, arrivals = "burst", burst_size = 20, repeated = true,
             tag = "bursts" }
+    w:mix { queries, search = 1, rate = rate, seconds = seconds, query_choice = "hotspot", tag = "hotspot" }
+    w:mix { queries, search = 1, rate = rate, seconds = seconds, query_choice = "drift", tag = "drift" }
     w:mix { queries, search = 1, arrivals = "data/arrivals.txt", tag = "recorded" }
     w:mix { queries, rows = data:rows(8001, 9000), search = .7, insert = .3, threads = 2, operations = quick and 50 or 250,
             find_rate = { p99_ms = 5 }, tag = "largest rate" }

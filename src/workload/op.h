@@ -39,6 +39,7 @@ struct op_info {
 
 /* What an operation of a mix is; the order of op->shares. */
 enum mix_kind { MIX_SEARCH, MIX_INSERT, MIX_DELETE, MIX_UPDATE, MIX_KINDS };
+enum query_choice { QUERY_UNIFORM, QUERY_ZIPF, QUERY_LATEST, QUERY_HOTSPOT, QUERY_DRIFT };
 enum mix_arrivals { MIX_CONSTANT, MIX_POISSON, MIX_BURST, MIX_RECORDED };
 
 /* 2. One operation */
@@ -134,6 +135,8 @@ enum mix_arrivals { MIX_CONSTANT, MIX_POISSON, MIX_BURST, MIX_RECORDED };
     NUMBER(size_t, burst) /* operations that are due at once */                           \
     NUMBER(size_t, n_due)                                                                 \
     ARRAY(uint64_t, due_ns, op->n_due) /* MIX_RECORDED: ascending, from the start */      \
+    NUMBER(enum query_choice, choice)                                                     \
+    REAL(skew) /* QUERY_ZIPF, QUERY_LATEST */                                             \
     NUMBER(uint64_t, seed)                                                                \
     REAL(limit_ms)    /* of latency; 0: none */                                           \
     REAL(find_p99_ms) /* 0: the rate is given */

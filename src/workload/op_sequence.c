@@ -6,11 +6,39 @@
 
 #include "src/core/mem.h"
 
-/* 1. One sequence */
+/* 1. Ranks by a Zipf law */
+
+void op_zipf_grow(struct op_zipf *z, size_t n)
+{
+    for (; z->n < n; z->n++)
+        z->zeta += pow((double)z->n + 1, -z->skew);
+}
+
+size_t op_zipf_draw(const struct op_zipf *z, struct rng *rng)
+{
+    const double n = (double)z->n, u = rng_unit(rng), second = pow(.5, z->skew);
+
+    if (u * z->zeta < 1)
+        return 0;
+    if (u * z->zeta < 1 + second || z->n < 3)
+        return z->n > 1;
+    const double eta = (1 - pow(2 / n, 1 - z->skew)) / (1 - (1 + second) / z->zeta);
+    const size_t rank = (size_t)(n * pow(eta * u - eta + 1, 1 / (1 - z->skew)));
+    return rank < z->n ? rank : z->n - 1;
+}
+
+/* 2. One sequence */
 
 size_t op_threads(const struct op *op)
 {
     return op->kind == OP_MIX ? op->threads : op->readers + op->writers;
+}
+
+double op_expected(const struct op *op)
+{
+    return op->operations > 0 ? (double)op->operations
+           : op->n_due > 0    ? (double)op->n_due
+                              : op->rate * op->seconds;
 }
 
 static size_t end_of(const struct op *op, size_t trials)
@@ -18,17 +46,39 @@ static size_t end_of(const struct op *op, size_t trials)
     return op->kind != OP_MIX || op->operations == 0 ? SIZE_MAX : op->operations * trials;
 }
 
+static size_t common_divisor(size_t a, size_t b)
+{
+    while (b > 0) {
+        const size_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
 struct op_sequence op_sequence_begin(const struct op *op, size_t thread)
 {
     /* A stream for each purpose, so that other arrivals leave the operations as they are. */
-    return (struct op_sequence){ .op = op,
-                                 .thread = thread,
-                                 .n_threads = op_threads(op),
-                                 .end = op->find_p99_ms > 0 ? 0 : end_of(op, 1),
-                                 .rate = op->rate,
-                                 .kinds = rng_at(op->seed, 3 * thread),
-                                 .gaps = rng_at(op->seed, 3 * thread + 1),
-                                 .queries = rng_at(op->seed, 3 * thread + 2) };
+    struct op_sequence s = { .op = op,
+                             .thread = thread,
+                             .n_threads = op_threads(op),
+                             .end = op->find_p99_ms > 0 ? 0 : end_of(op, 1),
+                             .rate = op->rate,
+                             .kinds = rng_at(op->seed, 3 * thread),
+                             .gaps = rng_at(op->seed, 3 * thread + 1),
+                             .queries = rng_at(op->seed, 3 * thread + 2),
+                             .zipf = { .skew = op->skew } };
+
+    if (op->choice != QUERY_ZIPF)
+        return s;
+    /* The same ranks for all threads. */
+    struct rng ranks = rng_at(op->seed, UINT64_MAX);
+    op_zipf_grow(&s.zipf, op->rows->n);
+    s.offset = (size_t)rng_below(&ranks, op->rows->n);
+    do
+        s.factor = 1 + (size_t)rng_below(&ranks, op->rows->n);
+    while (common_divisor(s.factor, op->rows->n) > 1);
+    return s;
 }
 
 void op_sequence_trial(struct op_sequence *s, double rate)
@@ -70,6 +120,38 @@ static enum mix_kind draw_kind(struct op_sequence *s)
     return (enum mix_kind)kind;
 }
 
+/* Draws the query of operation g of a mix. */
+static void choose_query(struct op_sequence *s, size_t g, struct op_planned *p)
+{
+    const struct op *op = s->op;
+    const size_t n = op->rows->n, hot = (size_t)ceil(HOT_QUERIES * (double)n),
+                 window = (size_t)ceil(DRIFT_QUERIES * (double)n);
+    const double expected = op_expected(op);
+    const double progress = expected > (double)g ? (double)g / expected : 1;
+
+    switch (op->choice) {
+        case QUERY_UNIFORM: break;
+        case QUERY_ZIPF:
+            p->query = (op_zipf_draw(&s->zipf, &s->queries) * s->factor + s->offset) % n;
+            return;
+        case QUERY_LATEST:
+            if (s->written == 0)
+                break;
+            p->near = s->written - 1 - op_zipf_draw(&s->zipf, &s->queries);
+            return;
+        case QUERY_HOTSPOT:
+            if (rng_unit(&s->queries) >= HOT_SHARE)
+                break;
+            p->query = ((size_t)((double)n * progress) + (size_t)rng_below(&s->queries, hot)) % n;
+            return;
+        case QUERY_DRIFT:
+            p->query =
+                (size_t)((double)(n - window) * progress) + (size_t)rng_below(&s->queries, window);
+            return;
+    }
+    p->query = (size_t)rng_below(&s->queries, n);
+}
+
 bool op_sequence_next(struct op_sequence *s, struct op_planned *p)
 {
     const struct op *op = s->op;
@@ -84,12 +166,17 @@ bool op_sequence_next(struct op_sequence *s, struct op_planned *p)
     p->due_ns = due_of(s, g);
     if (p->due_ns > 0 && op->seconds > 0 && (double)p->due_ns >= op->seconds * 1e9)
         return false;
+    p->near = SIZE_MAX;
     p->kind = mix ? draw_kind(s) : writer ? MIX_INSERT : MIX_SEARCH;
     if (p->kind != MIX_SEARCH) {
         p->change = s->changes ? (size_t)s->changes[s->changed++] : 0;
         p->kind = s->changes ? op_change_kind(op, p->change) : p->kind;
+        if (op->choice == QUERY_LATEST && p->kind == MIX_INSERT && s->changes) {
+            s->written = p->change + 1;
+            op_zipf_grow(&s->zipf, s->written);
+        }
     } else if (mix) {
-        p->query = (size_t)rng_below(&s->queries, op->rows->n);
+        choose_query(s, g, p);
     } else {
         p->query = (s->thread * op->rows->n / op->readers + s->i) % op->rows->n;
     }
@@ -97,7 +184,7 @@ bool op_sequence_next(struct op_sequence *s, struct op_planned *p)
     return true;
 }
 
-/* 2. All sequences of a mix */
+/* 3. All sequences of a mix */
 
 /* Takes thread t's next operation; false: the walk ends before it. */
 typedef bool visit_operation(void *to, size_t t, const struct op_planned *);

@@ -91,6 +91,27 @@ static void read_arrivals(const struct fields *f, struct mix_request *m)
     m->burst = (size_t)fields_count(f, "burst_size", 100, 1, UINT32_MAX);
 }
 
+static void read_choice(const struct fields *f, struct mix_request *m)
+{
+    static const char *const names[] = { "uniform", "zipf", "latest", "hotspot", "drift", NULL };
+    const bool moves_on = m->operations > 0 || m->n_due > 0 || m->rate * m->seconds > 0 ||
+                          m->shares[MIX_INSERT] + m->shares[MIX_UPDATE] > 0;
+
+    m->choice = (enum query_choice)fields_choice(f, "query_choice", QUERY_UNIFORM, names);
+    m->skew = fields_real(f, "skew", .99, 0, .999);
+    if (fields_has(f, "skew") && m->choice != QUERY_ZIPF && m->choice != QUERY_LATEST)
+        fields_fail(f, "skew", ERR_CONFIG, "skew is of query_choice = \"zipf\" and \"latest\"");
+    if (m->choice == QUERY_LATEST && m->shares[MIX_INSERT] <= 0)
+        fields_fail(f, "query_choice", ERR_CONFIG,
+                    "query_choice = \"latest\" searches near the rows inserted last, but the share "
+                    "insert is 0");
+    if ((m->choice == QUERY_HOTSPOT || m->choice == QUERY_DRIFT) && !moves_on)
+        fields_fail(f, "query_choice", ERR_CONFIG,
+                    "query_choice = \"%s\" moves with the share of operations done: set "
+                    "operations = n or rate = x",
+                    names[m->choice]);
+}
+
 static void read_find(const struct fields *f, struct mix_request *m)
 {
     if (!fields_has(f, "find_rate"))
@@ -162,6 +183,7 @@ int lua_w_mix(lua_State *L)
     m.oldest = fields_choice(&f, "removes", 0, removes) == 1;
     read_shares(&f, &m);
     read_arrivals(&f, &m);
+    read_choice(&f, &m);
     read_find(&f, &m);
     check_end(&f, &m);
     struct error err = { 0 };

@@ -53,6 +53,7 @@ struct load_run {
     bool searches;     /* some of the threads search */
     uint64_t *changes; /* of all threads (op_sequence_deal) */
     size_t *starts;    /* n_workers + 1 */
+    uint32_t *nearest; /* QUERY_LATEST: by row to insert, the position of its nearest query */
     bool *changed;     /* by change: it was made; NULL: no thread was started */
     size_t n_changed, n_removed;
     /* The contract permits updates concurrent with searches, but not with each other. */

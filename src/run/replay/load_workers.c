@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "src/run/replay/load.h"
+#include "src/truth/exact.h"
 
 /* 1. One thread */
 
@@ -87,6 +88,8 @@ static void *run_worker(void *arg)
     while (!is_over(t, now) && op_sequence_next(&w->sequence, &p)) {
         uint64_t due_ns = t->start_ns + p.due_ns;
 
+        if (p.near != SIZE_MAX)
+            p.query = t->nearest[p.near];
         if (p.kind == MIX_SEARCH)
             answer_buffer_clear(&w->answers, &w->batch);
         if (t->paced && now < due_ns)
@@ -109,6 +112,32 @@ static void *run_worker(void *arg)
 
 /* 2. All threads */
 
+/* Finds the query nearest to each row that is inserted; the first of those that are as near. */
+static int find_nearest(struct load_run *t)
+{
+    const struct vectors rows = t->rows, queries = t->batch->queries;
+    const size_t n = t->op->n - t->op->n_pairs, row_bytes = index_row_bytes(rows.element, rows.dim);
+
+    t->nearest = mem_zalloc(NULL, (n + 1) * sizeof *t->nearest);
+    if (!t->nearest)
+        return fail(t->replay->err, ERR_NO_MEMORY, "load: out of memory for %zu rows", n);
+    for (size_t i = 0; i < n; i++) {
+        double best = HUGE_VAL;
+
+        for (size_t q = 0; q < queries.n; q++) {
+            const double distance = exact_distance(
+                t->replay->list->metric, rows.element, (const char *)queries.rows + q * row_bytes,
+                (const char *)rows.rows + i * row_bytes, rows.dim);
+
+            if (distance < best) {
+                best = distance;
+                t->nearest[i] = (uint32_t)q;
+            }
+        }
+    }
+    return OK;
+}
+
 int load_workers_make(struct load_run *t)
 {
     const size_t n = op_threads(t->op);
@@ -121,6 +150,8 @@ int load_workers_make(struct load_run *t)
     if (!t->workers || !t->changes || !t->starts || !t->changed)
         return fail(t->replay->err, ERR_NO_MEMORY, "load: out of memory for %zu threads", n);
     int rc = op_sequence_deal(t->op, t->changes, t->starts, t->replay->err);
+    if (rc == OK && t->op->choice == QUERY_LATEST)
+        rc = find_nearest(t);
     for (size_t i = 0; rc == OK && i < n; i++) {
         struct load_worker *w = &t->workers[i];
 
@@ -148,6 +179,7 @@ void load_workers_free(struct load_run *t)
     mem_free(NULL, t->workers);
     mem_free(NULL, t->changes);
     mem_free(NULL, t->starts);
+    mem_free(NULL, t->nearest);
     mem_free(NULL, t->changed);
 }
 

@@ -47,6 +47,8 @@ static struct op_list *mixed_list(size_t threads, size_t operations, double rate
                                    .operations = operations,
                                    .rate = rate,
                                    .seconds = seconds,
+                                   .choice = threads == 2 ? QUERY_LATEST : QUERY_UNIFORM,
+                                   .skew = .99,
                                    .k = 5 };
     assert_ok(record_mix(w.recorder, &(struct op_options){ .tag = "mix" }, &m, &w.err), &w.err);
     view_drop(queries);

@@ -191,12 +191,97 @@ static void test_rows_last(void **state)
     op_list_free(list);
 }
 
+/* How often each of the 20 queries is asked, in a tenth of the operations; part 0 is the first. */
+static void count_queries(enum query_choice choice, size_t part, size_t counts[20])
+{
+    struct mix_request m = {
+        .shares = { 1, 0, 0, 0 }, .threads = 2, .operations = 40000, .choice = choice, .skew = .99
+    };
+    struct op_list *list = record(m);
+
+    memset(counts, 0, 20 * sizeof *counts);
+    for (size_t t = 0; t < 2; t++) {
+        struct op_sequence s = op_sequence_begin(&list->ops[1], t);
+        struct op_planned p;
+
+        while (op_sequence_next(&s, &p)) {
+            assert_true(p.query < 20 && p.near == SIZE_MAX);
+            counts[p.query] += (s.i - 1) / 2000 == part;
+        }
+    }
+    op_list_free(list);
+}
+
+static int descending(const void *a, const void *b)
+{
+    const size_t x = *(const size_t *)a, y = *(const size_t *)b;
+
+    return x > y ? -1 : x < y;
+}
+
+/* 4000 draws each: the bounds are at least six standard deviations away. */
+static void test_query_choices(void **state)
+{
+    size_t counts[20];
+
+    count_queries(QUERY_UNIFORM, 0, counts);
+    for (size_t q = 0; q < 20; q++)
+        assert_true(counts[q] > 110 && counts[q] < 290);
+    count_queries(QUERY_DRIFT, 0, counts);
+    assert_true(counts[0] + counts[1] + counts[2] + counts[3] == 4000 && counts[0] > 500);
+    count_queries(QUERY_DRIFT, 9, counts);
+    assert_true(counts[16] + counts[17] + counts[18] + counts[19] == 4000);
+    count_queries(QUERY_HOTSPOT, 5, counts);
+    /* Queries 10 to 15 are hot for a part of the time; the others get 1 % each. */
+    for (size_t q = 0; q < 20; q++)
+        assert_true((q >= 10 && q < 16) || (counts[q] > 4 && counts[q] < 80));
+    assert_true(counts[12] > 600);
+    count_queries(QUERY_ZIPF, 0, counts);
+    qsort(counts, 20, sizeof *counts, descending);
+    /* 1 / r over 3.6: 4000 times .277, .139; the approximation is exact for these two. */
+    assert_true(counts[0] > 930 && counts[0] < 1290);
+    assert_true(counts[1] > 420 && counts[1] < 700);
+    assert_true(counts[19] > 5 && counts[19] < 130);
+}
+
+/* "latest" asks for rows that were inserted, the last of them most often. */
+static void test_latest(void **state)
+{
+    struct mix_request m = {
+        .shares = { .5, .5, 0, 0 }, .threads = 1, .operations = 1200, .choice = QUERY_LATEST
+    };
+    uint64_t changes[1200];
+    size_t starts[2], last = SIZE_MAX, near = 0, newest = 0;
+    struct error err = { 0 };
+    m.skew = .99;
+    struct op_list *list = record(m);
+    struct op_sequence s = op_sequence_begin(&list->ops[1], 0);
+    struct op_planned p;
+
+    assert_ok(op_sequence_deal(&list->ops[1], changes, starts, &err), &err);
+    s.changes = changes;
+    s.n_changes = starts[1];
+    while (op_sequence_next(&s, &p)) {
+        if (p.kind == MIX_INSERT)
+            last = p.change;
+        if (p.kind == MIX_INSERT || last == SIZE_MAX)
+            continue;
+        assert_true(p.near <= last);
+        near++;
+        newest += p.near == last;
+    }
+    /* 1 / zeta of up to 600 rows is .15 to 1 */
+    assert_true(near > 400 && newest > near / 8 && newest < near / 2);
+    op_list_free(list);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_changes),   cmocka_unit_test(test_updated_vectors),
         cmocka_unit_test(test_arrivals),  cmocka_unit_test(test_seeds),
-        cmocka_unit_test(test_rows_last),
+        cmocka_unit_test(test_rows_last), cmocka_unit_test(test_query_choices),
+        cmocka_unit_test(test_latest),
     };
     return test_run("op_sequence", tests);
 }

@@ -129,6 +129,7 @@ enum mix_arrivals { MIX_CONSTANT, MIX_POISSON, MIX_BURST, MIX_RECORDED };
 /* mix; op_sequence.h has what they mean */
 #define OP_FIELDS_MIX(NUMBER, REAL, TEXT, VIEW, ARRAY)                                    \
     NUMBER(size_t, threads)                                                               \
+    NUMBER(bool, alone)              /* its searches run alone first */                   \
     NUMBER(size_t, operations)       /* of all threads; 0: as many as fit into seconds */ \
     ARRAY(double, shares, MIX_KINDS) /* of each kind; their sum is 1 */                   \
     NUMBER(enum mix_arrivals, arrivals)                                                   \

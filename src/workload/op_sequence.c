@@ -152,7 +152,7 @@ static void choose_query(struct op_sequence *s, size_t g, struct op_planned *p)
     p->query = (size_t)rng_below(&s->queries, n);
 }
 
-bool op_sequence_next(struct op_sequence *s, struct op_planned *p)
+static bool next_of_any_kind(struct op_sequence *s, struct op_planned *p)
 {
     const struct op *op = s->op;
     const bool mix = op->kind == OP_MIX;
@@ -182,6 +182,14 @@ bool op_sequence_next(struct op_sequence *s, struct op_planned *p)
     }
     s->i++;
     return true;
+}
+
+bool op_sequence_next(struct op_sequence *s, struct op_planned *p)
+{
+    while (next_of_any_kind(s, p))
+        if (p->kind == MIX_SEARCH || !s->only_searches)
+            return true;
+    return false;
 }
 
 /* 3. All sequences of a mix */

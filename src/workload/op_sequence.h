@@ -61,6 +61,7 @@ struct op_sequence {
     /* The thread's changes in their order; NULL: they are not assigned yet. */
     const uint64_t *changes;
     size_t n_changes, changed;
+    bool only_searches; /* its other operations are left out */
 };
 
 struct op_planned {

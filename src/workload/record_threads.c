@@ -81,6 +81,7 @@ static int take_request(struct recorder *r, struct op *op, const struct mix_requ
     op->rate = m->rate;
     op->arrivals = m->arrivals;
     op->burst = m->burst;
+    op->alone = m->alone;
     op->choice = m->choice;
     op->skew = m->skew;
     op->limit_ms = m->limit_ms;

@@ -157,6 +157,12 @@ static void check_end(const struct fields *f, const struct mix_request *m)
         fields_fail(f, NULL, ERR_CONFIG,
                     "operations = n is missing: a closed loop that deletes and inserts nothing has "
                     "no other end");
+    if (m->alone && m->shares[MIX_SEARCH] <= 0)
+        fields_fail(f, "alone", ERR_CONFIG, "there are no searches to run alone: search is 0");
+    if (m->alone && m->find_p99_ms > 0)
+        fields_fail(
+            f, "alone", ERR_CONFIG,
+            "with find_rate, each trial has another rate; measure alone in a step with a rate");
     if (m->rate * m->seconds > OPERATIONS_MAX && m->operations == 0)
         fields_fail(f, "rate", ERR_CONFIG,
                     "rate x seconds is %g operations; at most %d are allowed", m->rate * m->seconds,
@@ -176,6 +182,7 @@ int lua_w_mix(lua_State *L)
         .operations = (size_t)fields_count(&f, "operations", 0, 1, OPERATIONS_MAX),
         .seconds = fields_real(&f, "seconds", 0, 0, 86400),
         .rate = fields_real(&f, "rate", 0, 0, 1e9),
+        .alone = fields_bool(&f, "alone", false),
         .limit_ms = fields_real(&f, "latency_limit_ms", 0, 0, 1e9),
     };
     static const char *const removes[] = { "random", "oldest", NULL };

@@ -89,6 +89,9 @@ int load_workers_make(struct load_run *);
 void load_workers_free(struct load_run *);
 /* Runs all threads until the sequences or the time end. */
 int load_workers_run(struct load_run *, double seconds);
+/* The same of the searches of all sequences without their changes, at the same times; the sequences
+   are then where they were, and nothing of it is kept but *sum. */
+int load_workers_run_alone(struct load_run *, double seconds, struct load_totals *sum);
 /* Forgets what was measured and continues the sequences at another rate; 0: unpaced. */
 void load_workers_restart(struct load_run *, double rate);
 /* Sets the totals of n workers. */

@@ -218,16 +218,20 @@ int load_workers_run(struct load_run *t, double seconds)
     return rc != OK ? rc : atomic_load(&t->code);
 }
 
+static void forget(struct load_run *t)
+{
+    for (size_t i = 0; i < t->n_workers; i++) {
+        memset(t->workers[i].tallies, 0, sizeof t->workers[i].tallies);
+        histogram_clear(&t->workers[i].insert);
+    }
+}
+
 void load_workers_restart(struct load_run *t, double rate)
 {
     t->paced = rate > 0;
-    for (size_t i = 0; i < t->n_workers; i++) {
-        struct load_worker *w = &t->workers[i];
-
-        memset(w->tallies, 0, sizeof w->tallies);
-        histogram_clear(&w->insert);
-        op_sequence_trial(&w->sequence, rate);
-    }
+    forget(t);
+    for (size_t i = 0; i < t->n_workers; i++)
+        op_sequence_trial(&t->workers[i].sequence, rate);
 }
 
 static void add_tally(struct load_tally *to, const struct load_tally *from)
@@ -254,4 +258,26 @@ void load_workers_total(const struct load_run *t, size_t first, size_t n, struct
         last = w->finished_ns > last ? w->finished_ns : last;
     }
     sum->seconds = clock_seconds(last - t->start_ns);
+}
+
+int load_workers_run_alone(struct load_run *t, double seconds, struct load_totals *sum)
+{
+    struct op_sequence *before = mem_array(NULL, t->n_workers + 1, sizeof *before);
+
+    if (!before)
+        return fail(t->replay->err, ERR_NO_MEMORY, "load: out of memory for %zu threads",
+                    t->n_workers);
+    for (size_t i = 0; i < t->n_workers; i++) {
+        before[i] = t->workers[i].sequence;
+        t->workers[i].sequence.only_searches = true;
+    }
+    const int rc = load_workers_run(t, seconds);
+    load_workers_total(t, 0, t->n_workers, sum);
+    forget(t);
+    for (size_t i = 0; i < t->n_workers; i++) {
+        t->workers[i].sequence = before[i];
+        t->workers[i].searches = t->workers[i].samples.n = 0;
+    }
+    mem_free(NULL, before);
+    return rc;
 }

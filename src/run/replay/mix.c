@@ -83,6 +83,18 @@ static int report(const struct load_run *t, struct step_record *s, const struct 
     return OK;
 }
 
+/* How much longer the tail of searches is beside changes than without them. */
+static void report_alone(const struct load_run *t, struct step_record *s,
+                         const struct load_totals *beside, const struct load_totals *alone)
+{
+    const struct load_tally *searches = &alone->tallies[MIX_SEARCH];
+
+    (void)json_object_set_new(s->stats, "alone", tally_json(t, searches, alone->seconds));
+    step_stat(s, "jitter",
+              histogram_tail(&beside->tallies[MIX_SEARCH].latency, .99) /
+                  histogram_tail(&searches->latency, .99));
+}
+
 /* ---- the largest rate */
 
 struct rate_search {
@@ -164,13 +176,15 @@ static int measure(struct load_run *t, struct step_record *s)
         return fail(t->replay->err, ERR_NO_MEMORY, "mix: out of memory for histograms");
     t->limit_ns = (uint64_t)(op->limit_ms * 1e6);
     t->paced = op->rate > 0 || op->n_due > 0;
-    int rc = OK;
-    if (op->find_p99_ms > 0) {
+    int rc = op->alone ? load_workers_run_alone(t, op->seconds, two + 1) : OK;
+    if (rc == OK && op->find_p99_ms > 0) {
         rc = find_rate(t, s, two);
-    } else if ((rc = load_workers_run(t, op->seconds)) == OK) {
+    } else if (rc == OK && (rc = load_workers_run(t, op->seconds)) == OK) {
         load_workers_total(t, 0, t->n_workers, two);
         rc = report(t, s, two, op->rate);
     }
+    if (rc == OK && op->alone)
+        report_alone(t, s, two, two + 1);
     mem_free(NULL, two);
     return rc;
 }

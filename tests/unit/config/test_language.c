@@ -78,6 +78,7 @@ static void test_defaults(void **state)
         { CALL_W_CONCURRENT, "repeated", concurrent->repeated },
         { CALL_W_MIX, "insert", mix->shares[MIX_INSERT] },
         { CALL_W_MIX, "threads", (double)mix->threads },
+        { CALL_W_MIX, "alone", mix->alone },
         { CALL_W_MIX, "skew", mix->skew },
         { CALL_W_MIX, "burst_size", (double)mix->burst },
         { CALL_W_MIX, "repeated", mix->repeated },

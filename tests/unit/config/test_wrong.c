@@ -249,6 +249,10 @@ static const struct wrong wrongs[] = {
     { "limit of a closed loop",
       LOADED("w:mix { data:queries(5), search = 1, seconds = 1, latency_limit_ms = 3 }"),
       "a limit of latency needs rate" },
+    { "nothing alone",
+      LOADED("w:mix { data:queries(5), rows = data:rows(200, 300), insert = 1, "
+             "operations = 9, alone = true }"),
+      "there are no searches to run alone" },
     { "query_choice",
       LOADED("w:mix { data:queries(5), search = 1, seconds = 1, query_choice = 'zip' }"),
       "did you mean \"zipf\"?" },

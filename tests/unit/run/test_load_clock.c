@@ -65,7 +65,9 @@ struct timed_mix {
     struct op_list *list;
 };
 
-static void run_mix(struct timed_mix *t, struct mix_request m)
+typedef int insert_rows(struct index *, struct vectors, const uint64_t *, size_t *);
+
+static void run_mix_with(struct timed_mix *t, struct mix_request m, insert_rows *insert)
 {
     struct rng r = rng_at(test_seed(), 11);
     struct workload w;
@@ -82,10 +84,15 @@ static void run_mix(struct timed_mix *t, struct mix_request m)
     t->list = workload_finish(&w);
     stage_begin(&t->s, t->list);
     t->s.ops.search = slow_search;
-    t->s.ops.insert = slow_insert;
+    t->s.ops.insert = insert;
     atomic_store(&calls, 0);
     assert_ok(stage_run(&t->s), &t->s.err);
     assert_string_equal(text_at(step_at(&t->s, 1), "status"), "ok");
+}
+
+static void run_mix(struct timed_mix *t, struct mix_request m)
+{
+    run_mix_with(t, m, slow_insert);
 }
 
 static void end_mix(struct timed_mix *t)
@@ -197,6 +204,38 @@ static void test_kinds(void **state)
     end_mix(&t);
 }
 
+/* The searches that run alone are those of the load, without its insertions, which stall: the load
+   begins after them, with the same operations. */
+static int stalling_insert(struct index *index, struct vectors v, const uint64_t *ids, size_t *done)
+{
+    if (v.n == 1)
+        atomic_fetch_add(&now_ns, 8 * MS);
+    return reference_insert(index, v, ids, done);
+}
+
+static void test_alone(void **state)
+{
+    struct mix_request m = ten_searches();
+    struct timed_mix t;
+
+    stall_at = SIZE_MAX;
+    m.shares[MIX_SEARCH] = .8;
+    m.shares[MIX_INSERT] = .2;
+    m.rate = 200;
+    m.seconds = 1.5;
+    m.alone = true;
+    run_mix_with(&t, m, stalling_insert);
+    assert_true(counted(&t, "alone", "done") == counted(&t, "search", "done"));
+    assert_true(counted(&t, "all", "done") == 300);
+    assert_true(number_at(step_at(&t.s, 1), "stats", "changes_after") == 0);
+    expect_near(counted(&t, "alone", "p99_ns"), 1e6);
+    /* An insertion of 8 ms delays the search that is due 5 ms after it. */
+    const double jitter = number_at(step_at(&t.s, 1), "stats", "jitter");
+    expect_near(jitter * counted(&t, "alone", "p99_ns"), counted(&t, "search", "p99_ns"));
+    assert_true(jitter > 3.9);
+    end_mix(&t);
+}
+
 /* In a burst, each operation waits for those before it in the burst. */
 static void test_burst(void **state)
 {
@@ -281,10 +320,10 @@ static void test_find_rate(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_skipped),   cmocka_unit_test(test_late),
-        cmocka_unit_test(test_missed),    cmocka_unit_test(test_kinds),
-        cmocka_unit_test(test_burst),     cmocka_unit_test(test_recorded),
-        cmocka_unit_test(test_find_rate),
+        cmocka_unit_test(test_skipped),  cmocka_unit_test(test_late),
+        cmocka_unit_test(test_missed),   cmocka_unit_test(test_kinds),
+        cmocka_unit_test(test_alone),    cmocka_unit_test(test_burst),
+        cmocka_unit_test(test_recorded), cmocka_unit_test(test_find_rate),
     };
     return test_run("load_clock", tests);
 }

@@ -530,6 +530,10 @@ frozen-record: all
 	@src/build/frozen.py --record $(C)
 
 ROUNDS ?= 10
+## bench-load: what an operation of w:mix costs the load itself, by a method that does nothing
+bench-load: build/driftline $(OUT)/tests/plugins/empty.so
+	@src/build/bench-load.sh $^
+
 ## bench-paired: the speed of this tree beside BASE's in alternating rounds; BASE=COMMIT C="configs/targets/divf.lua" ROUNDS=10
 bench-paired:
 	@src/build/bench-paired.sh "$(BASE)" $(ROUNDS) $(C)
@@ -556,7 +560,7 @@ baselines:
 clean:
 	@rm -rf build
 
-.PHONY: FORCE help all cuda docs install uninstall dist deb build-tests test test-plugin quick record-times lint-change layout prove golden-record asan tsan ubsan sanitize nightly test-sanitized fuzz fuzz-run coverage lint format run bench aa-study frozen frozen-record bench-paired \
+.PHONY: FORCE help all cuda docs install uninstall dist deb build-tests test test-plugin quick record-times lint-change layout prove golden-record asan tsan ubsan sanitize nightly test-sanitized fuzz fuzz-run coverage lint format run bench aa-study frozen frozen-record bench-load bench-paired \
         figures deps deps-test deps-lint baselines clean
 FORCE:
 

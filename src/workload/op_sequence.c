@@ -12,18 +12,20 @@ void op_zipf_grow(struct op_zipf *z, size_t n)
 {
     for (; z->n < n; z->n++)
         z->zeta += pow((double)z->n + 1, -z->skew);
+    z->two = 1 + pow(.5, z->skew);
+    z->eta = (1 - pow(2 / (double)n, 1 - z->skew)) / (1 - z->two / z->zeta);
 }
 
 size_t op_zipf_draw(const struct op_zipf *z, struct rng *rng)
 {
-    const double n = (double)z->n, u = rng_unit(rng), second = pow(.5, z->skew);
+    const double u = rng_unit(rng);
 
     if (u * z->zeta < 1)
         return 0;
-    if (u * z->zeta < 1 + second || z->n < 3)
+    if (u * z->zeta < z->two || z->n < 3)
         return z->n > 1;
-    const double eta = (1 - pow(2 / n, 1 - z->skew)) / (1 - (1 + second) / z->zeta);
-    const size_t rank = (size_t)(n * pow(eta * u - eta + 1, 1 / (1 - z->skew)));
+    const size_t rank =
+        (size_t)((double)z->n * pow(z->eta * u - z->eta + 1, 1 / (1 - z->skew)));
     return rank < z->n ? rank : z->n - 1;
 }
 

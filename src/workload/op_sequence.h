@@ -45,6 +45,7 @@ enum { MIX_TRIALS = 10 };
 /* Draws ranks 0 .. n - 1 by a Zipf law, of a number n that may grow. */
 struct op_zipf {
     double skew, zeta; /* zeta: the sum of 1 / i^skew for i = 1 .. n */
+    double two, eta;   /* that sum up to 2; what the formula calls eta */
     size_t n;
 };
 

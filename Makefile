@@ -306,7 +306,8 @@ $(OUT)/obj/tests/%: private MODE_FLAGS := $(patsubst -O3,-O1,$(MODE_FLAGS))
 # Test binaries: one of all tests; one of the contract tests, so that who writes a method builds no others; and one of each test
 # that takes the place of system calls, below apart/. Each test file is a program of its own, whose main() gets the test's name here.
 APART_TESTS := tests/contract/test_crash $(addprefix tests/unit/,baselines/test_faiss_threads data/test_fetch_killed io/test_files \
-                 io/test_io_ring io/test_read_queue postings/test_rocksdb_faults sharded/test_histories spfresh/test_lost)
+                 io/test_io_ring io/test_read_queue postings/test_rocksdb_faults run/test_load_clock sharded/test_histories \
+                 spfresh/test_lost)
 CONTRACT_TESTS := $(filter tests/contract/%,$(TEST_PROGRAMS))
 # The crash test knows settings of our methods alone.
 PLUGIN_TESTS := $(filter-out tests/contract/test_crash,$(CONTRACT_TESTS))
@@ -529,6 +530,10 @@ frozen-record: all
 	@src/build/frozen.py --record $(C)
 
 ROUNDS ?= 10
+## bench-load: what an operation of w:mix costs the load itself, by a method that does nothing
+bench-load: build/driftline $(OUT)/tests/plugins/empty.so
+	@src/build/bench-load.sh $^
+
 ## bench-paired: the speed of this tree beside BASE's in alternating rounds; BASE=COMMIT C="configs/targets/divf.lua" ROUNDS=10
 bench-paired:
 	@src/build/bench-paired.sh "$(BASE)" $(ROUNDS) $(C)
@@ -555,7 +560,7 @@ baselines:
 clean:
 	@rm -rf build
 
-.PHONY: FORCE help all cuda docs install uninstall dist deb build-tests test test-plugin quick record-times lint-change layout prove golden-record asan tsan ubsan sanitize nightly test-sanitized fuzz fuzz-run coverage lint format run bench aa-study frozen frozen-record bench-paired \
+.PHONY: FORCE help all cuda docs install uninstall dist deb build-tests test test-plugin quick record-times lint-change layout prove golden-record asan tsan ubsan sanitize nightly test-sanitized fuzz fuzz-run coverage lint format run bench aa-study frozen frozen-record bench-load bench-paired \
         figures deps deps-test deps-lint baselines clean
 FORCE:
 

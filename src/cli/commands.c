@@ -58,6 +58,8 @@ static const struct command commands[] = {
       command_dump, MEASURE },
     { "advise", "DATA", "find the method and parameters for your vectors, and how sure that is", 1,
       1, command_advise, ASK },
+    { "load", "DATA", "measure latencies under a mix of searches and changes, at a rate", 1, 1,
+      command_load, ASK },
     { "simulate", "RESULT",
       "predict throughput, latency and recall of more shards and vectors from what a shard costs",
       1, 1, command_simulate, ASK },
@@ -347,7 +349,7 @@ int commands_run(struct app *app)
     if (!status)
         status =
             open_registry(app, command->run == command_run || command->run == command_reproduce ||
-                                   command->run == command_advise);
+                                   command->run == command_advise || command->run == command_load);
     if (status)
         return status;
     status = command->run(app);

@@ -25,6 +25,7 @@ int command_compare(struct app *);
 int command_dump(struct app *);
 int command_reproduce(struct app *);
 int command_advise(struct app *);
+int command_load(struct app *);
 int command_simulate(struct app *);
 int command_bench(struct app *);
 int command_new(struct app *);

@@ -169,9 +169,9 @@ static int take_vectors(struct app *app, const char *text)
     return take_list(text, 1e15, &app->simulate.vectors);
 }
 
-#define RUNS    "run reproduce"
-#define CONFIGS "run check reproduce" /* commands that measure or plan a config */
-#define BUILDS  CONFIGS " build"      /* commands that read a config */
+#define RUNS    "run reproduce load"
+#define CONFIGS "run check reproduce load" /* commands that measure or plan a config */
+#define BUILDS  CONFIGS " build"           /* commands that read a config */
 
 static const struct flag flags[] = {
     { "set", "KEY=VALUE", BUILDS,
@@ -194,10 +194,12 @@ static const struct flag flags[] = {
     { "mpi", NULL, "run",
       "hand the cells to the ranks of mpirun, which started this (docs/cluster.md)", MEASURES,
       A_SWITCH(options.mpi) },
-    { "only", "LABEL", CONFIGS " dump inspect advise", "use this label only; may be given again",
+    { "only", "LABEL", "run check reproduce dump inspect advise",
+      "use this label only; may be given again", MEASURES, AN_OTHER(take_only, NULL) },
+    { "method", "LABEL", "build load",
+      "build: the label of the method whose index is built; load: the method, by default hnsw, and "
+      "may be given again",
       MEASURES, AN_OTHER(take_only, NULL) },
-    { "method", "LABEL", "build", "build the index of this method (config: label)", MEASURES,
-      AN_OTHER(take_only, NULL) },
     { "save", "DIR", "build", "the folder of the index; an index there is replaced", KEEPS,
       A_TEXT(save) },
     { "insert", "FILE", "update",
@@ -282,6 +284,12 @@ static const struct flag flags[] = {
       "how the data change: static, growth, churn (default), drift, window, or FILE.yaml, a "
       "runbook",
       MEASURES, A_TEXT(advise.workload) },
+    { "preset", "LETTER", "load",
+      "the mix of operations: A to F of configs/lib/load.lua, as YCSB's; default B", MEASURES,
+      A_TEXT(load.preset) },
+    { "rate", "R", "load",
+      "operations per second, with Poisson arrivals; default: a closed loop, as fast as it goes",
+      MEASURES, A_NUMBER(load.rate, 1e-3, 1e9) },
     { "recall", "R", "advise", "recall@10 that the answers must have; default 0.95", MEASURES,
       A_NUMBER(advise.recall, .01, 1) },
     { "memory", "B", "advise",

@@ -48,6 +48,19 @@ static void describe_settings(const struct op *op, char *text, size_t bytes)
     json_decref(settings);
 }
 
+static void describe_mix(const struct op *op, char *text, size_t bytes)
+{
+    const char *const names[MIX_KINDS] = { "search", "insert", "delete", "update" };
+    size_t used = 0;
+
+    for (size_t k = 0; k < MIX_KINDS; k++)
+        if (op->shares[k] > 0 && used < bytes)
+            used += (size_t)snprintf(text + used, bytes - used, "%s%g %% %s", used ? ", " : "",
+                                     100 * op->shares[k], names[k]);
+    if (used < bytes && op->rate > 0)
+        (void)snprintf(text + used, bytes - used, ", %g/s", op->rate);
+}
+
 static void describe_op(const struct op_list *list, const struct op *op, char *text, size_t bytes)
 {
     text[0] = '\0';
@@ -77,6 +90,7 @@ static void describe_op(const struct op_list *list, const struct op *op, char *t
             (void)snprintf(text, bytes, "%zu writers%s, %zu readers, %g s", op->writers,
                            op->removes ? " that replace" : "", op->readers, op->seconds);
             break;
+        case OP_MIX: describe_mix(op, text, bytes); break;
         default: break;
     }
 }

@@ -165,8 +165,9 @@ static void add_op(struct result_estimate *e, const struct result_rates *r,
     const struct result_rate *rate = nearest(r, list, cell, op, knobs);
     size_t at = 0;
 
-    if (op->kind == OP_CONCURRENT) {
-        e->seconds += op->seconds;
+    if (op_info(op->kind)->flags & OP_THREADS) {
+        e->seconds +=
+            op->seconds > 0 || !(op->rate > 0) ? op->seconds : (double)op->operations / op->rate;
         return;
     }
     if (!rate) {
@@ -202,7 +203,7 @@ void result_estimate(const struct result_rates *r, const struct plan *plan,
             const struct op *op = &list->ops[o];
             const unsigned flags = op_info(op->kind)->flags;
 
-            if (!(flags & OP_COMPARED) && op->kind != OP_CONCURRENT)
+            if (!(flags & (OP_COMPARED | OP_THREADS)))
                 continue;
             for (size_t p = 0; p < (flags & OP_AT_POINTS ? cell->n_points : 1); p++)
                 add_op(e, r, list, cell, op,

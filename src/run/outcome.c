@@ -183,7 +183,7 @@ static struct effort effort_of_changes(const struct cell_watch *w)
         const json_t *step = json_object_get(line, "step");
         const enum op_kind op = op_named(field_text(step, "op", ""));
 
-        if (op != OP_TRAIN && (op_info(op)->rows == ROWS_STAY || op == OP_CONCURRENT))
+        if (op != OP_TRAIN && (op_info(op)->rows == ROWS_STAY || op_info(op)->flags & OP_THREADS))
             continue;
         e.timed += fmax(0, field_number(step, "timed_seconds"));
         e.untimed += fmax(0, field_number(step, "untimed_seconds"));

@@ -315,7 +315,7 @@ static int begin(struct oracle_run *w, const struct kernels *kernels, struct poo
     for (size_t i = 0; i < list->n; i++) {
         const enum op_rows rows = op_info(list->ops[i].kind)->rows;
 
-        w->shrinks |= rows == ROWS_GO || rows == ROWS_CHANGE || list->ops[i].removes;
+        w->shrinks |= rows == ROWS_GO || rows == ROWS_CHANGE || list->ops[i].n_removes > 0;
     }
     return find_query_sets(w);
 }

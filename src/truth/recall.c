@@ -35,16 +35,24 @@ static bool allowed(const struct score_context *context, uint64_t id)
             (id < op->filter_ids && (op->filter_bits[id >> 6] >> (id & 63) & 1)));
 }
 
+struct measured score_measure_row(const struct score_context *context, const void *query,
+                                  const void *row)
+{
+    const struct op_list *list = context->now->list;
+    const double distance = exact_distance(list->metric, list->element, query, row, list->dim);
+
+    return (struct measured){ distance, exact_rounding(list->metric, list->element, query, row,
+                                                       list->dim, distance) };
+}
+
 int score_measure(const struct score_context *context, const struct score_scratch *b,
                   const void *query, uint64_t id, struct measured *m, struct error *err)
 {
-    const struct op_list *list = context->now->list;
     const void *row = live_state_row(context->now, id, b->row, err);
 
     if (!row)
         return err->code;
-    m->distance = exact_distance(list->metric, list->element, query, row, list->dim);
-    m->rounding = exact_rounding(list->metric, list->element, query, row, list->dim, m->distance);
+    *m = score_measure_row(context, query, row);
     return OK;
 }
 

@@ -6,7 +6,7 @@
 #include "src/core/mem.h"
 #include "src/truth/score_internal.h"
 
-/* Ids inserted and deleted while the operation runs, sorted. */
+/* Ids inserted and deleted while the operation runs, sorted. An updated id is in both. */
 struct concurrent_changes {
     uint64_t *came, *went;
     size_t n_came, n_went;
@@ -27,14 +27,14 @@ static int changes_of(struct concurrent_changes *c, const struct op *op, struct 
     const size_t n = op->writes ? op->writes->n : 0;
 
     *c = (struct concurrent_changes){ mem_array(NULL, n + 1, sizeof *c->came),
-                                      mem_array(NULL, n + 1, sizeof *c->went), n,
-                                      op->removes ? n : 0 };
+                                      mem_array(NULL, op->n_removes + 1, sizeof *c->went), n,
+                                      op->n_removes };
     if (!c->came || !c->went)
-        return fail(err, ERR_NO_MEMORY, "scores: out of memory for %zu changes", n);
+        return fail(err, ERR_NO_MEMORY, "scores: out of memory for %zu changes", n + op->n_removes);
     if (n > 0)
         memcpy(c->came, op->ids, n * sizeof *c->came);
     if (c->n_went > 0)
-        memcpy(c->went, op->removes, n * sizeof *c->went);
+        memcpy(c->went, op->removes, c->n_went * sizeof *c->went);
     qsort(c->came, c->n_came, sizeof *c->came, score_compare_ids);
     qsort(c->went, c->n_went, sizeof *c->went, score_compare_ids);
     return OK;
@@ -48,8 +48,25 @@ static int compare_candidates(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* The k nearest of all rows that were live at any time: candidates are the ground truth at the end
-   and the deleted rows. */
+/* The distance of a row that the operation deletes or updates, as it was before. */
+static int measure_before(const struct score_context *context, const struct score_scratch *b,
+                          const struct concurrent_changes *c, const void *query, uint64_t id,
+                          struct measured *m, struct error *err)
+{
+    const struct op_list *list = context->now->list;
+
+    if (!is_among(c->came, c->n_came, id))
+        return score_measure(context, b, query, id, m, err);
+    const int rc =
+        op_list_vector(list, id, (size_t)(context->op - list->ops), list->element, b->row, err);
+    if (rc != OK)
+        return rc;
+    *m = score_measure_row(context, query, b->row);
+    return OK;
+}
+
+/* The k nearest of all rows that were live at any time, both vectors of an updated row among them:
+   candidates are the ground truth at the end and the rows that were deleted or updated. */
 static int nearest_ever(const struct score_context *context, const struct score_scratch *b,
                         const struct concurrent_changes *c, size_t position,
                         struct concurrent_candidate *all, size_t *n, size_t *n_all,
@@ -65,7 +82,8 @@ static int nearest_ever(const struct score_context *context, const struct score_
         const uint64_t id = i < known ? ids[i] : c->went[i - known];
 
         all[i].stays = i < known && !is_among(c->came, c->n_came, id);
-        rc = score_measure(context, b, query, id, &all[i].at, err);
+        rc = i < known ? score_measure(context, b, query, id, &all[i].at, err)
+                       : measure_before(context, b, c, query, id, &all[i].at, err);
     }
     qsort(all, known + c->n_went, sizeof *all, compare_candidates);
     *n_all = known + c->n_went;

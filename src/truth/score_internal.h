@@ -20,6 +20,8 @@ struct measured {
 /* The row's distance to the query, which has the list's element. */
 int score_measure(const struct score_context *, const struct score_scratch *, const void *query,
                   uint64_t id, struct measured *, struct error *);
+/* The same of a row of the list's element. */
+struct measured score_measure_row(const struct score_context *, const void *query, const void *row);
 /* Below 0: a is nearer than b, whatever the rounding; 0: they are tied; above 0: a is farther. */
 int score_compare(struct measured a, struct measured b);
 int score_compare_ids(const void *a, const void *b); /* for qsort() */

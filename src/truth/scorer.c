@@ -47,7 +47,8 @@ static bool shape_fits(const struct op_list *list, const struct answers *a)
     const bool range = op->kind == OP_RANGE;
     const bool asks = (op_info(op->kind)->flags & OP_ASKS) && op->rows;
 
-    if (!asks || range != (a->starts != NULL) || (a->concurrent && op->kind != OP_CONCURRENT))
+    if (!asks || range != (a->starts != NULL) ||
+        (a->concurrent && !(op_info(op->kind)->flags & OP_THREADS)))
         return false;
     if (!range && a->n_ids != a->n * op->k)
         return false;

@@ -1,6 +1,6 @@
 /* internal.h - the recorder: a list that is being recorded, and its live set. Each file uses only
  * those before it: recorder.c, ids.c, select.c, versions.c, attributes.c and labels.c,
- * record.c. */
+ * record.c, record_threads.c. */
 #ifndef DRIFTLINE_WORKLOAD_INTERNAL_H
 #define DRIFTLINE_WORKLOAD_INTERNAL_H
 
@@ -127,5 +127,11 @@ int record_attributes(struct recorder *, const struct attribute_spec *, size_t n
 
 /* Sets op->labels, for the op->n rows that are live. ERR_CONFIG if a row has no label. */
 int record_labels(struct recorder *, const struct label_spec *, struct op *, struct error *);
+
+/* ---- record.c */
+
+/* What searches of every kind have: queries, k of op, a filter (NULL: none). Sets op->rows. */
+int record_ask(struct recorder *, struct op *, struct view *queries, const struct filter_spec *,
+               const char *as_of, struct error *);
 
 #endif

@@ -44,6 +44,16 @@ const struct view *op_new_rows(const struct op *op)
     return info->flags & OP_ASKS ? op->writes : op->rows;
 }
 
+size_t op_changes(const struct op *op)
+{
+    return op->n + op->n_removes - op->n_pairs;
+}
+
+enum mix_kind op_change_kind(const struct op *op, size_t c)
+{
+    return c < op->n - op->n_pairs ? MIX_INSERT : c < op->n ? MIX_UPDATE : MIX_DELETE;
+}
+
 void op_free(struct op *op)
 {
 #define FREE_NOTHING(...)

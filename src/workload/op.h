@@ -22,13 +22,25 @@ enum op_kind {
 /* What an operation does to the rows of its ids: nothing, insert, delete, update. */
 enum op_rows { ROWS_STAY, ROWS_COME, ROWS_GO, ROWS_CHANGE };
 /* Flags; ops.def explains them. */
-enum { OP_ASKS = 1, OP_AT_POINTS = 2, OP_COMPARED = 4, OP_ANSWERED = 8, OP_BUILDS = 16 };
+enum {
+    OP_ASKS = 1,
+    OP_AT_POINTS = 2,
+    OP_COMPARED = 4,
+    OP_ANSWERED = 8,
+    OP_BUILDS = 16,
+    OP_THREADS = 32
+};
 
 struct op_info {
     const char *name;
     enum op_rows rows;
     unsigned flags;
 };
+
+/* What an operation of a mix is; the order of op->shares. */
+enum mix_kind { MIX_SEARCH, MIX_INSERT, MIX_DELETE, MIX_UPDATE, MIX_KINDS };
+enum query_choice { QUERY_UNIFORM, QUERY_ZIPF, QUERY_LATEST, QUERY_HOTSPOT, QUERY_DRIFT };
+enum mix_arrivals { MIX_CONSTANT, MIX_POISSON, MIX_BURST, MIX_RECORDED };
 
 /* 2. One operation */
 
@@ -44,15 +56,24 @@ struct op_info {
  * cold      the page cache of the index's files is dropped before each call
  * repeated  the workload repeats its queries on purpose: cached answers are not excluded
  * planted   this many rows were planted near each query
- * writes    rows that the writers insert; ids has their ids. Rows that the writers do not reach in
- *           time are inserted afterwards, so that the live set is the same for every method
  * labels    the class, counted from 0, of each of the n live ids, ascending
- * removes   a writer deletes removes[i] before it inserts row i */
-#define OP_FIELDS(NUMBER, REAL, TEXT, VIEW, ARRAY)        \
-    OP_FIELDS_ALL(NUMBER, REAL, TEXT, VIEW, ARRAY)        \
-    OP_FIELDS_ROWS(NUMBER, REAL, TEXT, VIEW, ARRAY)       \
-    OP_FIELDS_QUERIES(NUMBER, REAL, TEXT, VIEW, ARRAY)    \
-    OP_FIELDS_CONCURRENT(NUMBER, REAL, TEXT, VIEW, ARRAY) \
+ * writes    rows that threads insert, ids[i] being the id of row i; removes has the ids that they
+ *           delete. Changes that they do not reach in time are made afterwards, so that the live
+ *           set is the same for every method. Change c of n + n_removes - n_pairs is
+ *
+ *             c < n - n_pairs   the insertion of row c
+ *             c < n             a pair: the removal of removes[c - (n - n_pairs)], then the
+ *                               insertion of row c. concurrent: a replacement, with a new id;
+ *                               mix: an update, with the same id
+ *             else              the removal of removes[c - (n - n_pairs)]
+ *
+ *           All ids in removes are live before the operation, and each is there once */
+#define OP_FIELDS(NUMBER, REAL, TEXT, VIEW, ARRAY)     \
+    OP_FIELDS_ALL(NUMBER, REAL, TEXT, VIEW, ARRAY)     \
+    OP_FIELDS_ROWS(NUMBER, REAL, TEXT, VIEW, ARRAY)    \
+    OP_FIELDS_QUERIES(NUMBER, REAL, TEXT, VIEW, ARRAY) \
+    OP_FIELDS_THREADS(NUMBER, REAL, TEXT, VIEW, ARRAY) \
+    OP_FIELDS_MIX(NUMBER, REAL, TEXT, VIEW, ARRAY)     \
     OP_FIELDS_OTHERS(NUMBER, REAL, TEXT, VIEW, ARRAY)
 
 /* All operations. */
@@ -66,7 +87,7 @@ struct op_info {
 
 /* insert delete update */
 #define OP_FIELDS_ROWS(NUMBER, REAL, TEXT, VIEW, ARRAY)                                       \
-    ARRAY(uint64_t, ids, op->n) /* insert: ids[i] is row i's; concurrent: of writes */        \
+    ARRAY(uint64_t, ids, op->n) /* insert: ids[i] is row i's; concurrent mix: of writes */    \
     /* insert update: records of the op list's first n_fields fields; NULL: rows have none */ \
     ARRAY(int64_t, attributes, op->n * op->n_fields)                                          \
     NUMBER(size_t, n_fields)                                                                  \
@@ -76,9 +97,9 @@ struct op_info {
     NUMBER(size_t, n_chunks)              /* insert: views of a stream; 0: it is not one */   \
     ARRAY(uint64_t, chunks, op->n_chunks) /* rows of each */
 
-/* search range cluster concurrent */
+/* search range cluster concurrent mix */
 #define OP_FIELDS_QUERIES(NUMBER, REAL, TEXT, VIEW, ARRAY)                               \
-    NUMBER(size_t, k)       /* search concurrent; cluster: 1 */                          \
+    NUMBER(size_t, k)       /* search concurrent mix; cluster: 1 */                      \
     REAL(radius)            /* range */                                                  \
     NUMBER(size_t, planted) /* range; 0: unknown */                                      \
     NUMBER(bool, cold)      /* search */                                                 \
@@ -94,14 +115,32 @@ struct op_info {
     NUMBER(size_t, n_where_values)                                                       \
     NUMBER(size_t, as_of) /* search release: its snapshot's operation, plus one; 0: now */
 
-/* concurrent */
-#define OP_FIELDS_CONCURRENT(NUMBER, REAL, TEXT, VIEW, ARRAY)                                \
-    NUMBER(size_t, writers)                                                                  \
-    NUMBER(size_t, readers)                                                                  \
-    REAL(seconds)                                                                            \
-    REAL(rate) /* operations per second and thread, from their intended start; 0: unpaced */ \
-    VIEW(writes)                                                                             \
-    ARRAY(uint64_t, removes, op->n) /* NULL: nothing is removed */
+/* concurrent mix */
+#define OP_FIELDS_THREADS(NUMBER, REAL, TEXT, VIEW, ARRAY)                                      \
+    NUMBER(size_t, writers) /* concurrent: threads */                                           \
+    NUMBER(size_t, readers) /* concurrent: threads */                                           \
+    REAL(seconds)           /* 0: until all operations are done */                              \
+    REAL(rate) /* operations per second, concurrent: of each thread, mix: of all; 0: unpaced */ \
+    VIEW(writes)                                                                                \
+    NUMBER(size_t, n_removes)                                                                   \
+    NUMBER(size_t, n_pairs)                                                                     \
+    ARRAY(uint64_t, removes, op->n_removes) /* NULL: nothing is removed */
+
+/* mix; op_sequence.h has what they mean */
+#define OP_FIELDS_MIX(NUMBER, REAL, TEXT, VIEW, ARRAY)                                    \
+    NUMBER(size_t, threads)                                                               \
+    NUMBER(bool, alone)              /* its searches run alone first */                   \
+    NUMBER(size_t, operations)       /* of all threads; 0: as many as fit into seconds */ \
+    ARRAY(double, shares, MIX_KINDS) /* of each kind; their sum is 1 */                   \
+    NUMBER(enum mix_arrivals, arrivals)                                                   \
+    NUMBER(size_t, burst) /* operations that are due at once */                           \
+    NUMBER(size_t, n_due)                                                                 \
+    ARRAY(uint64_t, due_ns, op->n_due) /* MIX_RECORDED: ascending, from the start */      \
+    NUMBER(enum query_choice, choice)                                                     \
+    REAL(skew) /* QUERY_ZIPF, QUERY_LATEST */                                             \
+    NUMBER(uint64_t, seed)                                                                \
+    REAL(limit_ms)    /* of latency; 0: none */                                           \
+    REAL(find_p99_ms) /* 0: the rate is given */
 
 #define OP_FIELDS_OTHERS(NUMBER, REAL, TEXT, VIEW, ARRAY)                                        \
     NUMBER(size_t, level)          /* cluster */                                                 \
@@ -142,6 +181,9 @@ static inline bool op_changes_rows(const struct op *op)
 }
 /* The rows that the operation assigns to its ids by an insert or update; NULL for others. */
 const struct view *op_new_rows(const struct op *);
+/* concurrent mix: the number of changes, and what change c of them is (OP_FIELDS). */
+size_t op_changes(const struct op *);
+enum mix_kind op_change_kind(const struct op *, size_t c);
 /* Frees the fields; the struct belongs to the list. */
 void op_free(struct op *);
 

@@ -19,7 +19,7 @@ static void apply(struct live_set *live, const struct op *op)
     const bool adds = rows == ROWS_COME;
     if (!adds && rows != ROWS_GO)
         return;
-    for (size_t i = 0; op->removes && i < op->n; i++)
+    for (size_t i = 0; i < op->n_removes; i++)
         live->bits[op->removes[i] >> 6] &= ~((uint64_t)1 << (op->removes[i] & 63));
     for (size_t i = 0; i < op->n; i++) {
         const uint64_t id = op->ids[i], bit = (uint64_t)1 << (id & 63);
@@ -69,7 +69,7 @@ int op_list_vector(const struct op_list *list, uint64_t id, size_t at, enum elem
                     (unsigned long long)id, list->n_ids - 1);
     const struct update_ref *u = update_before(list, id, at);
     if (u)
-        return view_read(list->ops[u->op].rows, u->row, 1, want, out, err);
+        return view_read(op_new_rows(&list->ops[u->op]), u->row, 1, want, out, err);
     const struct row_ref *r = &list->rows[id];
     return view_read_source(list->datasets[r->dataset].source, (size_t)r->row, 1, want, out, err);
 }

@@ -130,8 +130,7 @@ int record_update(struct recorder *r, const struct op_options *options, const st
     return record_op_end(r, op, rc, err);
 }
 
-/* The common part of search, range and concurrent. */
-static int ask(struct recorder *r, struct op *op, struct view *queries,
+int record_ask(struct recorder *r, struct op *op, struct view *queries,
                const struct filter_spec *filter, const char *as_of, struct error *err)
 {
     struct visible_set seen;
@@ -166,7 +165,7 @@ int record_search(struct recorder *r, const struct op_options *options, struct v
         op->cold = options->cold;
         op->clusters = options->clusters;
     }
-    int rc = op ? ask(r, op, queries, filter, options->as_of, err) : err->code;
+    int rc = op ? record_ask(r, op, queries, filter, options->as_of, err) : err->code;
     if (rc == OK && op->clusters && (options->as_of || r->in_transaction))
         rc = fail(err, ERR_CONFIG,
                   "clusters = true: clusters are those of the present rows; search them without "
@@ -182,7 +181,7 @@ int record_range(struct recorder *r, const struct op_options *options, struct vi
         op->radius = radius;
         op->planted = options->planted;
     }
-    int rc = op ? ask(r, op, queries, filter, NULL, err) : err->code;
+    int rc = op ? record_ask(r, op, queries, filter, NULL, err) : err->code;
     const char *fault = rc ? NULL : index_radius_fault(r->list->metric, radius);
     if (fault)
         rc = fail(err, ERR_CONFIG, "radius = %g %s (metric \"%s\")", radius, fault,
@@ -214,7 +213,7 @@ int record_cluster(struct recorder *r, const struct op_options *options, struct 
         op->k = queries ? 1 : 0; /* the ground truth: each query's nearest row */
     }
     if (!rc && queries)
-        rc = ask(r, op, queries, NULL, NULL, err);
+        rc = record_ask(r, op, queries, NULL, NULL, err);
     if (!rc) {
         op->n = r->live;
         rc = labels ? record_labels(r, labels, op, err) : OK;
@@ -265,62 +264,5 @@ int record_mark(struct recorder *r, const struct op_options *options, enum op_ki
     if (!rc && kind == OP_RELOAD && r->changed)
         rc = fail(err, ERR_CONFIG,
                   "rows or options changed since the last w:save; call w:save again first");
-    return record_op_end(r, op, rc, err);
-}
-
-/* Chooses the ids that the writers remove, from those that are live before the operation. */
-static int choose_removes(struct recorder *r, struct op *op, const struct concurrent_request *c,
-                          struct error *err)
-{
-    const size_t n = record_selected_n(c->removes), written = c->writes ? c->writes->n : 0;
-
-    if (n != written)
-        return fail(err, ERR_CONFIG,
-                    "each row that is written removes one, but there are %zu to write and %zu to "
-                    "remove",
-                    written, n);
-    int rc = c->removes->rows ? record_check_space(r, c->removes->rows, err) : OK;
-    if (rc)
-        return rc;
-    op->removes = record_new_ids(r, n, err);
-    return op->removes ? record_choose(r, c->removes, true, op->removes, err) : err->code;
-}
-
-static int check_removes_apart(const struct recorder *r, const struct op *op, struct error *err)
-{
-    for (size_t i = 0; op->removes && i < op->n; i++)
-        if (record_is_live(r, op->removes[i]))
-            return fail(err, ERR_CONFIG, "id %" PRIu64 " is both removed and written",
-                        op->removes[i]);
-    return OK;
-}
-
-int record_concurrent(struct recorder *r, const struct op_options *options,
-                      const struct concurrent_request *c, struct error *err)
-{
-    struct op *op = record_op(r, OP_CONCURRENT, options, err);
-    int rc = op ? record_outside(r, err) : err->code;
-    if (!rc) {
-        op->k = c->k;
-        rc = ask(r, op, c->queries, NULL, NULL, err);
-        op->n = 0;
-    }
-    if (!rc && c->removes)
-        rc = choose_removes(r, op, c, err);
-    if (!rc && c->writes) {
-        rc = record_check_stored(r, c->writes, options, err);
-        op->n = c->writes->n;
-        op->ids = rc ? NULL : record_new_ids(r, op->n, err);
-        rc = op->ids ? record_make_live(r, c->writes, op->ids, err) : err->code;
-    }
-    if (!rc)
-        rc = check_removes_apart(r, op, err);
-    if (!rc) {
-        op->writes = c->writes ? view_keep(c->writes) : NULL;
-        op->writers = c->writers;
-        op->readers = c->readers;
-        op->seconds = c->seconds;
-        op->rate = c->rate;
-    }
     return record_op_end(r, op, rc, err);
 }

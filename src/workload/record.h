@@ -77,6 +77,24 @@ struct concurrent_request {
     double seconds, rate; /* seconds 0: until the writers finish */
 };
 
+/* op_sequence.h has what it means. */
+struct mix_request {
+    struct view *queries, *rows; /* rows to insert and of updates; NULL: none */
+    size_t threads, k;
+    double shares[MIX_KINDS];
+    size_t operations; /* 0: as many as fit into seconds, or as rows last */
+    double seconds, rate;
+    enum mix_arrivals arrivals;
+    size_t burst;
+    bool alone; /* the searches run alone first */
+    enum query_choice choice;
+    double skew;            /* QUERY_ZIPF, QUERY_LATEST: 0 to below 1 */
+    const uint64_t *due_ns; /* MIX_RECORDED: n_due times, ascending */
+    size_t n_due;
+    double limit_ms, find_p99_ms; /* 0: none */
+    bool oldest;                  /* the oldest rows are deleted; else random ones */
+};
+
 int recorder_new(struct recorder **, struct error *);
 /* Sets the seed of random choices. Called before the first operation. */
 void recorder_set_seed(struct recorder *, uint64_t seed);
@@ -119,6 +137,9 @@ int record_inspect(struct recorder *, const struct op_options *, size_t depth, b
 int record_mark(struct recorder *, const struct op_options *, enum op_kind, struct error *);
 int record_concurrent(struct recorder *, const struct op_options *,
                       const struct concurrent_request *, struct error *);
+/* ERR_CONFIG: the rows do not suffice. */
+int record_mix(struct recorder *, const struct op_options *, const struct mix_request *,
+               struct error *);
 /* Transactions. Inside one, only changes of rows and searches are allowed. A rollback restores the
    live set. A row that the transaction inserted keeps its id for a later insertion. */
 int record_begin(struct recorder *, const struct op_options *, struct error *);

@@ -309,10 +309,16 @@ static int compare_updates(const void *a, const void *b)
     return (x->op > y->op) - (x->op < y->op);
 }
 
+/* How many of an operation's ids, the last ones, get new vectors. */
+static size_t updates_of(const struct op *op)
+{
+    return op->kind == OP_UPDATE ? op->n : op->kind == OP_MIX ? op->n_pairs : 0;
+}
+
 static void add_updates(struct op_list *list, size_t at, size_t since)
 {
     const struct op *op = &list->ops[at];
-    for (size_t i = 0; op->kind == OP_UPDATE && i < op->n; i++)
+    for (size_t i = op->n - updates_of(op); i < op->n; i++)
         list->updates[list->n_updates++] = (struct update_ref){ op->ids[i], at, since, i };
 }
 
@@ -320,7 +326,7 @@ static int index_updates(struct op_list *list, struct error *err)
 {
     size_t n = 0;
     for (size_t k = 0; k < list->n; k++)
-        n += list->ops[k].kind == OP_UPDATE ? list->ops[k].n : 0;
+        n += updates_of(&list->ops[k]);
     if (!n)
         return OK;
     list->updates = malloc(n * sizeof *list->updates);

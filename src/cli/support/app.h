@@ -22,6 +22,11 @@ struct advise_options { /* 0 and NULL: the default */
     size_t rows; /* of the data that are used; 0: all */
 };
 
+struct load_options { /* 0 and NULL: the default */
+    const char *preset;
+    double rate;
+};
+
 struct simulate_options { /* 0: the default, which is as measured */
     struct simulate_list shards, vectors;
     size_t cores, per_machine;
@@ -49,6 +54,7 @@ struct app {
     enum figure_style figure_style; /* only for plot */
     bool csv, markdown;             /* only for compare: what to print */
     struct advise_options advise;   /* only for advise */
+    struct load_options load;       /* only for load */
     struct simulate_options simulate; /* only for simulate */
     struct file_options in;           /* only for convert, search and update: how to read vectors */
     size_t depth;                     /* only for inspect: levels below the node; 0: all */

@@ -68,6 +68,9 @@ int lua_w_set(lua_State *);
 /* cluster.c */
 int lua_w_cluster(lua_State *);
 
+/* mix.c */
+int lua_w_mix(lua_State *);
+
 /* runbook.c */
 int lua_w_runbook(lua_State *);
 

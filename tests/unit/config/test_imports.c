@@ -196,15 +196,49 @@ static void test_stated_metrics(void **state)
 
 #endif
 
+#define MIX(file) LOADED("w:mix { data:queries(5), search = 1, arrivals = '" file "' }")
+
+/* A file of arrivals has a time on each line; a line that has none is named. */
+static void test_arrivals(void **state)
+{
+    static const struct {
+        const char *text, *expected;
+    } wrong[] = {
+        { "0\n1.5\nsoon\n", "times.txt:3: a time in seconds from the start is expected" },
+        { "0\n1.5\n1.4\n", "times.txt:3: a time in seconds from the start is expected" },
+        { "-1\n", "times.txt:1: a time" },
+        { "0 s\n", "times.txt:1: a time" },
+        { "nan\n", "times.txt:1: a time" },
+        { "", "times.txt has no times" },
+    };
+    struct desk d;
+    desk_open(&d);
+    desk_write(&d, "times.txt", "0\n.25\r\n.25\n1e1");
+    assert_ok(desk_load(&d, MIX("./times.txt")), &d.error);
+    const struct op *op = op_at(&d, 1);
+    assert_int_equal(op->arrivals, MIX_RECORDED);
+    assert_int_equal(op->n_due, 4);
+    assert_int_equal(op->due_ns[1], 250000000);
+    assert_int_equal(op->due_ns[2], 250000000);
+    assert_int_equal(op->due_ns[3], UINT64_C(10000000000));
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        desk_write(&d, "times.txt", wrong[i].text);
+        assert_int_not_equal(desk_load(&d, MIX("times.txt")), OK);
+        if (!strstr(d.error.text, wrong[i].expected))
+            fail_msg("%s, not %s", d.error.text, wrong[i].expected);
+    }
+    desk_close(&d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_search_ranges),
-        cmocka_unit_test(test_i8_rows),
+        cmocka_unit_test(test_search_ranges),  cmocka_unit_test(test_i8_rows),
         cmocka_unit_test(test_catalog),
 #ifdef HAVE_HDF5
         cmocka_unit_test(test_stated_metrics),
 #endif
+        cmocka_unit_test(test_arrivals),
     };
     return test_run("config_imports", tests);
 }

@@ -47,7 +47,8 @@ static double default_of(enum lua_call call, const char *key)
 
 static const char plain[] =
     DATA "experiment { workload = function(w) w:insert { data:rows(1, 20) }\n"
-         "  w:concurrent { data:queries(2), writes = data:rows(21, 30) } end,\n"
+         "  w:concurrent { data:queries(2), writes = data:rows(21, 30) }\n"
+         "  w:mix { data:queries(2), search = 1, operations = 10 } end,\n"
          "  methods = { method { 'divf', label = 'A' }, method { 'divf', label = 'B' } },\n"
          "  compare = { 'A', 'B' } }";
 
@@ -57,7 +58,7 @@ static void test_defaults(void **state)
     desk_open(&d);
     assert_ok(desk_load(&d, plain), &d.error);
     const struct experiment *x = d.experiment;
-    const struct op *concurrent = &x->ops->ops[1];
+    const struct op *concurrent = &x->ops->ops[1], *mix = &x->ops->ops[2];
     const struct {
         enum lua_call call;
         const char *key;
@@ -75,6 +76,12 @@ static void test_defaults(void **state)
         { CALL_W_CONCURRENT, "seconds", concurrent->seconds },
         { CALL_W_CONCURRENT, "readers", (double)concurrent->readers },
         { CALL_W_CONCURRENT, "repeated", concurrent->repeated },
+        { CALL_W_MIX, "insert", mix->shares[MIX_INSERT] },
+        { CALL_W_MIX, "threads", (double)mix->threads },
+        { CALL_W_MIX, "alone", mix->alone },
+        { CALL_W_MIX, "skew", mix->skew },
+        { CALL_W_MIX, "burst_size", (double)mix->burst },
+        { CALL_W_MIX, "repeated", mix->repeated },
         { CALL_COMPARE, "within", x->compare[0].until },
         { CALL_COMPARE, "budget", x->compare[0].budget_s },
         { CALL_COMPARE, "single", x->compare[0].single },

@@ -1,0 +1,156 @@
+/* cmd_load.c - `load DATA`: runs configs/load.lua, a mix of operations, and prints the latency of each kind. */
+#include <limits.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "src/base/table.h"
+#include "src/cli/commands.h"
+#include "src/cli/run/run.h"
+#include "src/result/result.h"
+
+/* 1. The run */
+
+/* Sets an option() of the config; the text is not copied. */
+static void set(struct override *sets, size_t *n, const char *key, const char *text)
+{
+    if (text)
+        sets[(*n)++] = (struct override){ (char *)(uintptr_t)key, (char *)(uintptr_t)text, false };
+}
+
+/* An existing file as a path from the root, else a name of the catalog; freed by the caller. */
+static char *data_of(const char *given)
+{
+    char *path = access(given, F_OK) == 0 ? realpath(given, NULL) : NULL;
+
+    return path ? path : app_copy(given);
+}
+
+/* The labels of --method, separated by semicolons; NULL: none. Freed by the caller. */
+static char *methods_of(const struct run_options *o)
+{
+    size_t bytes = 1;
+    for (size_t i = 0; i < o->n_only; i++)
+        bytes += strlen(o->only[i]) + 1;
+    char *joined = o->n_only ? app_made(calloc(1, bytes)) : NULL;
+    for (size_t i = 0; i < o->n_only; i++) {
+        strcat(joined, i ? ";" : "");
+        strcat(joined, o->only[i]);
+    }
+    return joined;
+}
+
+static int run(struct app *app, char **dir)
+{
+    const struct run_options before = app->options;
+    char *data = data_of(app->arguments[0]), *methods = methods_of(&before), rate[32];
+    struct override *sets = app_made(calloc(before.n_sets + 4, sizeof *sets));
+    size_t n = 0;
+
+    for (; n < before.n_sets; n++)
+        sets[n] = before.sets[n];
+    snprintf(rate, sizeof rate, "%.15g", app->load.rate);
+    set(sets, &n, "data", data);
+    set(sets, &n, "preset", app->load.preset);
+    set(sets, &n, "method", methods);
+    set(sets, &n, "rate", app->load.rate > 0 ? rate : NULL);
+    app->options.sets = sets;
+    app->options.n_sets = n;
+    app->options.n_only = 0;
+    char *config = app_path(app->options.root, "configs/load.lua");
+    const int status = run_config(app, config, dir);
+    app->options = before;
+    free(config);
+    free(sets);
+    free(data);
+    free(methods);
+    return status;
+}
+
+/* 2. What it prints */
+
+static double value(const struct result *r, const char *label, const char *kind, const char *what)
+{
+    char metric[100];
+
+    snprintf(metric, sizeof metric, "stats.%s.%s/load", kind, what);
+    return summary_find(&r->summary, label, metric)->median;
+}
+
+static void add_number(struct table *t, double number)
+{
+    char text[32];
+
+    table_number(number, text, sizeof text);
+    table_add(t, "%s", text);
+}
+
+static void add_time(struct table *t, double ns)
+{
+    char text[32];
+
+    table_seconds(ns * 1e-9, text, sizeof text);
+    table_add(t, "%s", text);
+}
+
+/* The operations of each method, by kind. */
+static void print_kinds(const struct result *r)
+{
+    static const char *const kinds[] = { "alone", "search", "insert", "delete", "update", "all" };
+    static const char *const header[] = { "method",  "operation", "done",   "per second",
+                                          "p50",     "p99",       "p99.9",  "longest",
+                                          "lag p99", "late",      "skipped" };
+    struct table t;
+    table_init(&t, sizeof header / sizeof *header);
+    for (size_t i = 0; i < sizeof header / sizeof *header; i++)
+        table_add(&t, "%s", header[i]);
+    for (size_t b = 0; b < r->n_variants; b++) {
+        const char *label = r->variants[b]->name;
+        for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+            if (isnan(value(r, label, kinds[k], "done")))
+                continue;
+            table_add(&t, "%s", label);
+            table_add(&t, "%s", k ? kinds[k] : "search, alone");
+            add_number(&t, value(r, label, kinds[k], "done"));
+            add_number(&t, value(r, label, kinds[k], "per_second"));
+            add_time(&t, value(r, label, kinds[k], "p50_ns"));
+            add_time(&t, value(r, label, kinds[k], "p99_ns"));
+            add_time(&t, value(r, label, kinds[k], "p999_ns"));
+            add_time(&t, value(r, label, kinds[k], "max_ns"));
+            add_time(&t, value(r, label, kinds[k], "lag_p99_ns"));
+            add_number(&t, value(r, label, kinds[k], "late"));
+            add_number(&t, value(r, label, kinds[k], "skipped"));
+        }
+    }
+    putchar('\n');
+    table_print(&t, stdout);
+    table_free(&t);
+}
+
+static int print(struct app *app, const char *dir)
+{
+    struct result r = { 0 };
+    struct error error = { 0 };
+    char *path = app_path(dir, "result.json");
+    const int rc = result_load(path, &r, &error);
+
+    free(path);
+    if (rc)
+        app_error(app, &error);
+    else
+        print_kinds(&r);
+    result_close(&r);
+    return rc;
+}
+
+int command_load(struct app *app)
+{
+    char *dir = NULL;
+    int status = run(app, &dir);
+
+    if (dir && status != EXIT_USAGE && !*app->interrupted && print(app, dir) && status == EXIT_OK)
+        status = EXIT_SOME_FAILED;
+    free(dir);
+    return status;
+}

@@ -1,0 +1,200 @@
+/* mix.c - w:mix: searches and changes by shares. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/config/data/data.h"
+#include "src/config/script/require.h"
+#include "src/config/workload/internal.h"
+
+/* Every operation is drawn when a workload is recorded, and again in each cell. */
+#define OPERATIONS_MAX 100000000
+
+static const char *const arrival_names[] = { "constant", "poisson", "burst", NULL };
+
+static void read_shares(const struct fields *f, struct mix_request *m)
+{
+    static const char *const names[MIX_KINDS] = { "search", "insert", "delete", "update" };
+    double sum = 0;
+
+    for (size_t k = 0; k < MIX_KINDS; k++)
+        sum += m->shares[k] = fields_real(f, names[k], 0, 0, 1);
+    if (fabs(sum - 1) > 1e-6)
+        fields_fail(f, NULL, ERR_CONFIG,
+                    "the shares search + insert + delete + update are %g in all; they must be 1",
+                    sum);
+    if (m->rows && m->shares[MIX_INSERT] + m->shares[MIX_UPDATE] <= 0)
+        fields_fail(f, "rows", ERR_CONFIG,
+                    "there are rows to write, but the shares insert and update are 0");
+    if (!m->rows && m->shares[MIX_INSERT] + m->shares[MIX_UPDATE] > 0)
+        fields_fail(f, NULL, ERR_CONFIG,
+                    "rows = view is missing: the rows to insert and the new vectors of updates");
+}
+
+/* Reads a time in seconds from each line. The times stay on the stack. */
+static const uint64_t *read_times(const struct fields *f, const char *name, size_t *n)
+{
+    struct script *s = script_of(f->L);
+    const char *path = lua_data_path(f->L, name);
+    struct error err = { 0 };
+    const struct script_file *file = script_read_file(s, path, &err);
+
+    if (!file)
+        lua_step_fail(f, &err);
+    size_t lines = 1;
+    for (const char *at = file->text; *at; at++)
+        lines += *at == '\n';
+    uint64_t *times = lua_newuserdatauv(f->L, lines * sizeof *times, 0);
+    const char *at = file->text;
+    double last = 0;
+    *n = 0;
+    for (size_t line = 1; *at; line++) {
+        char *end;
+        const double time = strtod(at, &end);
+        const bool blank = at[strspn(at, " \t\r")] == '\n' || end == at;
+
+        end += strspn(end, " \t\r");
+        if (blank || (*end && *end != '\n') || !(time >= last && time <= 86400))
+            fields_fail(f, "arrivals", ERR_CONFIG,
+                        "%s:%zu: a time in seconds from the start is expected, from the time "
+                        "before it up to 86400",
+                        name, line);
+        times[(*n)++] = (uint64_t)(time * 1e9);
+        last = time;
+        at = end + (*end == '\n');
+    }
+    if (*n == 0)
+        fields_fail(f, "arrivals", ERR_CONFIG, "%s has no times", name);
+    return times;
+}
+
+static void read_arrivals(const struct fields *f, struct mix_request *m)
+{
+    const char *name = fields_text(f, "arrivals", arrival_names[0]);
+
+    for (int i = 0; arrival_names[i]; i++)
+        if (strcmp(name, arrival_names[i]) == 0)
+            m->arrivals = (enum mix_arrivals)i;
+    if (strpbrk(name, "./")) {
+        m->arrivals = MIX_RECORDED;
+        m->due_ns = read_times(f, name, &m->n_due);
+    } else if (strcmp(name, arrival_names[m->arrivals]) != 0) {
+        fields_fail(f, "arrivals", ERR_CONFIG,
+                    "unknown arrivals \"%.100s\"%s; expected \"constant\", \"poisson\", \"burst\" "
+                    "or a file of times, as in \"times.txt\"",
+                    name, script_hint(f->L, name, arrival_names, 3));
+    }
+    const bool burst = m->arrivals == MIX_BURST;
+    if (fields_has(f, "burst_size") && !burst)
+        fields_fail(f, "burst_size", ERR_CONFIG, "burst_size is of arrivals = \"burst\"");
+    m->burst = (size_t)fields_count(f, "burst_size", 100, 1, UINT32_MAX);
+}
+
+static void read_choice(const struct fields *f, struct mix_request *m)
+{
+    static const char *const names[] = { "uniform", "zipf", "latest", "hotspot", "drift", NULL };
+    const bool moves_on = m->operations > 0 || m->n_due > 0 || m->rate * m->seconds > 0 ||
+                          m->shares[MIX_INSERT] + m->shares[MIX_UPDATE] > 0;
+
+    m->choice = (enum query_choice)fields_choice(f, "query_choice", QUERY_UNIFORM, names);
+    m->skew = fields_real(f, "skew", .99, 0, .999);
+    if (fields_has(f, "skew") && m->choice != QUERY_ZIPF && m->choice != QUERY_LATEST)
+        fields_fail(f, "skew", ERR_CONFIG, "skew is of query_choice = \"zipf\" and \"latest\"");
+    if (m->choice == QUERY_LATEST && m->shares[MIX_INSERT] <= 0)
+        fields_fail(f, "query_choice", ERR_CONFIG,
+                    "query_choice = \"latest\" searches near the rows inserted last, but the share "
+                    "insert is 0");
+    if ((m->choice == QUERY_HOTSPOT || m->choice == QUERY_DRIFT) && !moves_on)
+        fields_fail(f, "query_choice", ERR_CONFIG,
+                    "query_choice = \"%s\" moves with the share of operations done: set "
+                    "operations = n or rate = x",
+                    names[m->choice]);
+}
+
+static void read_find(const struct fields *f, struct mix_request *m)
+{
+    if (!fields_has(f, "find_rate"))
+        return;
+    if (fields_push(f, "find_rate") != LUA_TTABLE)
+        fields_fail(f, "find_rate", ERR_CONFIG, "\"find_rate\" must be { p99_ms = x }, not %s",
+                    script_shown(f->L, -1));
+    const struct fields sub = { f->L, lua_gettop(f->L), f->what, f->call, f->depth + 1 };
+    fields_only(&sub, CALL_FIND_RATE, 0);
+    if (!fields_has(&sub, "p99_ms"))
+        fields_fail(&sub, NULL, ERR_CONFIG, "find_rate: p99_ms = ... is missing");
+    m->find_p99_ms = fields_real(&sub, "p99_ms", 0, 1e-6, 1e9);
+    if (m->rate > 0 || m->n_due > 0)
+        fields_fail(f, "find_rate", ERR_CONFIG,
+                    "find_rate finds the rate; leave out rate and a file of arrivals");
+    if (m->operations == 0)
+        fields_fail(f, "find_rate", ERR_CONFIG,
+                    "find_rate needs operations = n, the operations of each trial");
+    if (m->seconds > 0)
+        fields_fail(f, "seconds", ERR_CONFIG,
+                    "find_rate lasts as long as its trials do; leave out seconds");
+}
+
+/* What ends the step, and what its rate needs. */
+static void check_end(const struct fields *f, const struct mix_request *m)
+{
+    const bool paced = m->rate > 0 || m->n_due > 0;
+
+    if (m->rate > 0 && m->n_due > 0)
+        fields_fail(f, "rate", ERR_CONFIG,
+                    "the times in the file of arrivals give the rate; leave out rate");
+    if (!paced && m->find_p99_ms <= 0 && fields_has(f, "arrivals"))
+        fields_fail(f, "arrivals", ERR_CONFIG,
+                    "arrivals need rate = operations per second; without it, each thread starts "
+                    "the next operation at once");
+    if (!paced && m->find_p99_ms <= 0 && m->limit_ms > 0)
+        fields_fail(f, "latency_limit_ms", ERR_CONFIG,
+                    "a limit of latency needs rate = operations per second: without it, no "
+                    "operation is late before it begins");
+    if (m->operations == 0 && m->seconds <= 0 && m->n_due == 0)
+        fields_fail(f, NULL, ERR_CONFIG, "the step has no end: set seconds = s or operations = n");
+    if (m->operations == 0 && !paced && !m->rows && m->shares[MIX_DELETE] > 0)
+        fields_fail(f, NULL, ERR_CONFIG,
+                    "operations = n is missing: a closed loop that deletes and inserts nothing has "
+                    "no other end");
+    if (m->alone && m->shares[MIX_SEARCH] <= 0)
+        fields_fail(f, "alone", ERR_CONFIG, "there are no searches to run alone: search is 0");
+    if (m->alone && m->find_p99_ms > 0)
+        fields_fail(
+            f, "alone", ERR_CONFIG,
+            "with find_rate, each trial has another rate; measure alone in a step with a rate");
+    if (m->rate * m->seconds > OPERATIONS_MAX && m->operations == 0)
+        fields_fail(f, "rate", ERR_CONFIG,
+                    "rate x seconds is %g operations; at most %d are allowed", m->rate * m->seconds,
+                    OPERATIONS_MAX);
+}
+
+int lua_w_mix(lua_State *L)
+{
+    const struct fields f = lua_open_step(L, CALL_W_MIX, 1);
+    struct op_options note = lua_step_note(&f);
+    note.repeated = fields_bool(&f, "repeated", false);
+    struct mix_request m = {
+        .queries = lua_step_view(&f, NULL),
+        .rows = fields_has(&f, "rows") ? lua_step_view(&f, "rows") : NULL,
+        .threads = (size_t)fields_count(&f, "threads", 1, 1, 256),
+        .k = (size_t)fields_count(&f, "k", script_of(L)->experiment->k, 1, 1 << 20),
+        .operations = (size_t)fields_count(&f, "operations", 0, 1, OPERATIONS_MAX),
+        .seconds = fields_real(&f, "seconds", 0, 0, 86400),
+        .rate = fields_real(&f, "rate", 0, 0, 1e9),
+        .alone = fields_bool(&f, "alone", false),
+        .limit_ms = fields_real(&f, "latency_limit_ms", 0, 0, 1e9),
+    };
+    static const char *const removes[] = { "random", "oldest", NULL };
+
+    m.oldest = fields_choice(&f, "removes", 0, removes) == 1;
+    read_shares(&f, &m);
+    read_arrivals(&f, &m);
+    read_choice(&f, &m);
+    read_find(&f, &m);
+    check_end(&f, &m);
+    struct error err = { 0 };
+    if (record_mix(lua_recorder(L), &note, &m, &err))
+        lua_step_fail(&f, &err);
+    return 0;
+}

@@ -1,0 +1,109 @@
+/* load.c - the step of a load. */
+#include "src/run/replay/load.h"
+
+/* Whether the method removes by an operation of its own, one id at a time. */
+static bool removes_itself(const struct replay_session *r)
+{
+    const enum deletes_policy policy = r->cell->method->deletes;
+
+    return r->ops->remove && policy != DELETES_FILTER && policy != DELETES_REBUILD;
+}
+
+/* Threads that search, and others that change rows meanwhile. */
+static size_t searchers(const struct op *op)
+{
+    return op->kind == OP_CONCURRENT ? op->readers : op->shares[MIX_SEARCH] > 0 ? op->threads : 0;
+}
+
+static bool changes_beside(const struct op *op)
+{
+    return op->kind == OP_CONCURRENT ? op->writers > 0 : op->threads > 1 && op_changes(op) > 0;
+}
+
+static const char *what_is_missing(const struct replay_session *r, const struct op *op)
+{
+    if (!r->ops->search)
+        return "this method has no search";
+    if (op->n_removes > 0 && !removes_itself(r))
+        return op->kind == OP_CONCURRENT
+                   ? "a replacement needs a delete of the method's own"
+                   : "deletions and updates need a delete of the method's own";
+    if (searchers(op) > 1 && !(r->ops->flags & INDEX_CONCURRENT_SEARCH))
+        return "this method answers one search at a time";
+    if (searchers(op) > 0 && changes_beside(op) && !(r->ops->flags & INDEX_CONCURRENT_UPDATE))
+        return "this method does not let updates run beside searches";
+    return NULL;
+}
+
+static int run_load(struct load_run *t, struct step_record *s, load_measure *measure)
+{
+    struct answer_buffer one = { 0 };
+    struct time_mark from;
+
+    int rc = load_workers_make(t);
+    if (rc == OK && t->searches)
+        rc = load_warm_up(t, s, &one);
+    time_mark_take(&from);
+    const uint64_t start_ns = clock_ns();
+    if (rc == OK)
+        rc = measure(t, s);
+    if (rc == OK) {
+        s->seconds = clock_seconds(clock_ns() - start_ns);
+        s->timed_ns += (uint64_t)(s->seconds * 1e9);
+        step_take_timed(s, &from, t->n_workers);
+    }
+    if (rc == OK && op_changes(t->op) > 0)
+        rc = load_changes_end(t);
+    if (rc == OK)
+        rc = load_score(t, s);
+    if (rc == OK && t->searches)
+        rc = load_probe(t, s, &one);
+    answer_buffer_free(&one);
+    return rc;
+}
+
+static int run_step(struct replay_session *r, struct step_record *s, load_measure *measure)
+{
+    const struct op *op = s->op;
+    const bool removes = removes_itself(r);
+    struct buffer rows = { 0 };
+    struct query_batch batch = { 0 };
+    struct load_run t = { .replay = r, .op = op, .batch = &batch, .searches = searchers(op) > 0 };
+    const char *missing = what_is_missing(r, op);
+    int rc = OK;
+
+    pthread_mutex_init(&t.one_writer, NULL);
+    if (missing)
+        step_unsupported(s, missing);
+    else
+        rc = query_batch_begin(&batch, r, op, NULL, op->rows->n, r->cell->points[0].knobs, s);
+    if (rc == OK)
+        rc = load_changes_begin(&t, &rows, removes);
+    if (rc == OK)
+        rc = missing ? load_changes_alone(&t, s, removes) : run_load(&t, s, measure);
+    /* The method can remove, but not from this kind of index. */
+    if (!missing && rc == ERR_UNSUPPORTED && op->n_removes > 0 && t.n_removed == 0) {
+        (void)step_take_unsupported(s, r, rc);
+        rc = load_changes_alone(&t, s, false);
+    }
+    load_workers_free(&t);
+    pthread_mutex_destroy(&t.one_writer);
+    query_batch_end(&batch);
+    buffer_free(&rows);
+    return rc;
+}
+
+int load_replay(struct replay_session *r, load_measure *measure)
+{
+    struct step_record s;
+    int rc;
+
+    /* Changes happen only once, so the step uses only the knobs of the first point. */
+    step_begin(&s, r, &r->list->ops[r->at], REPLAY_ALL_POINTS);
+    if (r->cell->n_points > 1)
+        step_note(&s, "searched with the knobs of the first point");
+    rc = run_step(r, &s, measure);
+    if (rc == OK)
+        rc = step_observe(&s, r, false);
+    return step_finish(&s, r, rc);
+}

@@ -1,0 +1,122 @@
+/* load.h - a load: threads that search an index and change its rows at the same time, by the
+ * sequences of op_sequence.h.
+ *
+ * With a rate, every operation has an intended start, and its latency counts from there. A stall thus
+ * adds to the latency of every operation that was due meanwhile. Without a rate the loop is closed,
+ * and the step says so.
+ *
+ *   1 a run   2 the step (load.c)   3 threads (load_workers.c)
+ *   4 changes of rows (load_changes.c)   5 samples (load_scores.c) */
+#ifndef DRIFTLINE_RUN_REPLAY_LOAD_H
+#define DRIFTLINE_RUN_REPLAY_LOAD_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "src/run/replay/query/answer_buffer.h"
+#include "src/run/replay/query/samples.h"
+#include "src/workload/op_sequence.h"
+
+/* 1. A run */
+
+/* What was measured of the operations of one kind. With a rate, each operation that was due is
+   counted once: as done, skipped or missed. */
+struct load_tally {
+    size_t done;
+    size_t late;    /* of these, over the limit of latency */
+    size_t skipped; /* not begun, because they would have been over the limit */
+    size_t missed;  /* due before the end, and not begun by then; their latency counts to the end */
+    struct histogram latency, lag; /* lag: from the intended to the actual start */
+};
+
+struct load_worker {
+    struct load_run *all;
+    pthread_t thread;
+    struct op_sequence sequence;
+    uint64_t finished_ns;
+    size_t searches;
+    /* A copy of the step's batch, with its own work counters. */
+    struct query_batch batch;
+    struct answer_buffer answers;
+    struct samples samples;
+    struct load_tally tallies[MIX_KINDS];
+    struct histogram insert; /* the insertion part of a pair */
+};
+
+struct load_run {
+    struct replay_session *replay;
+    const struct op *op;
+    struct query_batch *batch;
+    struct vectors rows; /* op->writes in the form that the method receives */
+    struct load_worker *workers;
+    size_t n_workers;
+    bool searches;     /* some of the threads search */
+    uint64_t *changes; /* of all threads (op_sequence_deal) */
+    size_t *starts;    /* n_workers + 1 */
+    uint32_t *nearest; /* QUERY_LATEST: by row to insert, the position of its nearest query */
+    bool *changed;     /* by change: it was made; NULL: no thread was started */
+    size_t n_changed, n_removed;
+    /* The contract permits updates concurrent with searches, but not with each other. */
+    pthread_mutex_t one_writer;
+    atomic_bool go, stop;
+    atomic_int code; /* of the first failure; OK: none */
+    atomic_size_t writers_left;
+    bool paced;
+    uint64_t limit_ns;         /* 0: none */
+    uint64_t start_ns, end_ns; /* end_ns 0: until the sequences end */
+};
+
+/* The sum of some workers' tallies; seconds: until the last of them finished. */
+struct load_totals {
+    struct load_tally tallies[MIX_KINDS];
+    struct histogram insert;
+    double seconds;
+};
+
+/* 2. The step */
+
+/* Runs the threads and reports what was measured, in s->stats and s->latency. */
+typedef int load_measure(struct load_run *, struct step_record *);
+
+/* Prepares a load, measures it, makes the changes that are left, and scores: the sampled answers, and
+   the state at the end. A method that lacks what it needs is `unsupported`; its rows are then changed
+   without a load. */
+int load_replay(struct replay_session *, load_measure *);
+
+/* 3. Threads */
+
+int load_workers_make(struct load_run *);
+void load_workers_free(struct load_run *);
+/* Runs all threads until the sequences or the time end. */
+int load_workers_run(struct load_run *, double seconds);
+/* The same of the searches of all sequences without their changes, at the same times; the sequences
+   are then where they were, and nothing of it is kept but *sum. */
+int load_workers_run_alone(struct load_run *, double seconds, struct load_totals *sum);
+/* Forgets what was measured and continues the sequences at another rate; 0: unpaced. */
+void load_workers_restart(struct load_run *, double rate);
+/* Sets the totals of n workers. */
+void load_workers_total(const struct load_run *, size_t first, size_t n, struct load_totals *);
+
+/* 4. Changes */
+
+/* Gathers and validates the rows to write and the ids to remove. */
+int load_changes_begin(struct load_run *, struct buffer *rows, bool removes);
+/* Makes change c. *insert_ns: time of an insertion alone. */
+int load_change(struct load_run *, size_t c, uint64_t *insert_ns);
+/* Makes the changes that are left, and notes all in the session. */
+int load_changes_end(struct load_run *);
+/* Makes the changes that are left sequentially and untimed if the method cannot do so under load, so
+   that later steps remain valid. removes: false: deletions and updates are left out. */
+int load_changes_alone(struct load_run *, struct step_record *, bool removes);
+
+/* 5. Samples */
+
+/* Scores the answers received while the clock ran, and then the state that is left, by the same
+   queries. */
+int load_score(struct load_run *, struct step_record *);
+/* Threads repeat the same queries. New queries before and after the run show whether the method
+   caches answers. */
+int load_warm_up(struct load_run *, struct step_record *, struct answer_buffer *one);
+int load_probe(struct load_run *, struct step_record *, struct answer_buffer *one);
+
+#endif

@@ -1,0 +1,283 @@
+/* load_workers.c - the threads of a load. */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <sched.h>
+#include <string.h>
+
+#include "src/run/replay/load.h"
+#include "src/truth/exact.h"
+
+/* 1. One thread */
+
+static void give_up(struct load_run *t, int rc)
+{
+    int none = OK;
+
+    (void)atomic_compare_exchange_strong(&t->code, &none, rc);
+    atomic_store(&t->stop, true);
+}
+
+static bool is_over(const struct load_run *t, uint64_t now)
+{
+    return atomic_load_explicit(&t->stop, memory_order_relaxed) || (t->end_ns && now >= t->end_ns);
+}
+
+/* Runs an operation that was due at due_ns and starts now. Returns the time of its end. */
+static uint64_t run_one(struct load_worker *w, const struct op_planned *p, uint64_t due_ns,
+                        uint64_t now)
+{
+    struct load_run *t = w->all;
+    struct load_tally *tally = &w->tallies[p->kind];
+    uint64_t insert_ns = 0;
+    const int rc = p->kind == MIX_SEARCH
+                       ? query_batch_search(&w->batch, w->batch.queries, p->query, 1, &w->answers)
+                       : load_change(t, p->change, &insert_ns);
+    const uint64_t end = clock_ns();
+    const uint64_t latency = session_interval_ns(t->replay, due_ns, end);
+
+    if (rc != OK) {
+        give_up(t, rc);
+        return end;
+    }
+    histogram_add(&tally->latency, latency);
+    if (t->paced)
+        histogram_add(&tally->lag, now - due_ns);
+    tally->done++;
+    tally->late += t->limit_ns && latency > t->limit_ns;
+    if (p->kind == MIX_SEARCH)
+        samples_offer(&w->samples, w->batch.k, w->searches++, p->query, w->answers.kept,
+                      w->answers.kept_distances);
+    else if (p->kind == MIX_UPDATE)
+        histogram_add(&w->insert, insert_ns);
+    return end;
+}
+
+/* Counts the operations that were due before the end and had not begun. Where there is no limit, a
+   stall that lasted past the end is charged to them: their latency counts to now. */
+static void charge_missed(struct load_worker *w)
+{
+    const struct load_run *t = w->all;
+    const uint64_t end = t->end_ns ? t->end_ns : w->finished_ns;
+    struct op_planned p;
+
+    if (!t->paced || atomic_load(&t->code) != OK)
+        return;
+    while (op_sequence_next(&w->sequence, &p) && t->start_ns + p.due_ns < end) {
+        const uint64_t waited = w->finished_ns - (t->start_ns + p.due_ns);
+        struct load_tally *tally = &w->tallies[p.kind];
+
+        if (t->limit_ns && waited > t->limit_ns) {
+            tally->skipped++;
+        } else {
+            histogram_add(&tally->latency, waited);
+            tally->missed++;
+        }
+    }
+}
+
+static void *run_worker(void *arg)
+{
+    struct load_worker *w = arg;
+    struct load_run *t = w->all;
+    const bool writes = w->sequence.n_changes > 0;
+    struct op_planned p;
+
+    while (!atomic_load(&t->go)) {
+    }
+    uint64_t now = clock_ns();
+    while (!is_over(t, now) && op_sequence_next(&w->sequence, &p)) {
+        uint64_t due_ns = t->start_ns + p.due_ns;
+
+        if (p.near != SIZE_MAX)
+            p.query = t->nearest[p.near];
+        if (p.kind == MIX_SEARCH)
+            answer_buffer_clear(&w->answers, &w->batch);
+        if (t->paced && now < due_ns)
+            clock_wait_until(due_ns);
+        if (!t->paced || now < due_ns)
+            now = clock_ns();
+        due_ns = t->paced ? due_ns : now;
+        if (t->limit_ns && now - due_ns > t->limit_ns)
+            w->tallies[p.kind].skipped++;
+        else
+            now = run_one(w, &p, due_ns, now);
+    }
+    w->finished_ns = clock_ns();
+    charge_missed(w);
+    if (writes && atomic_fetch_sub(&t->writers_left, 1) == 1 && t->end_ns == 0 &&
+        t->op->kind == OP_CONCURRENT)
+        atomic_store(&t->stop, true);
+    return NULL;
+}
+
+/* 2. All threads */
+
+/* Finds the query nearest to each row that is inserted; the first of those that are as near. */
+static int find_nearest(struct load_run *t)
+{
+    const struct vectors rows = t->rows, queries = t->batch->queries;
+    const size_t n = t->op->n - t->op->n_pairs, row_bytes = index_row_bytes(rows.element, rows.dim);
+
+    t->nearest = mem_zalloc(NULL, (n + 1) * sizeof *t->nearest);
+    if (!t->nearest)
+        return fail(t->replay->err, ERR_NO_MEMORY, "load: out of memory for %zu rows", n);
+    for (size_t i = 0; i < n; i++) {
+        double best = HUGE_VAL;
+
+        for (size_t q = 0; q < queries.n; q++) {
+            const double distance = exact_distance(
+                t->replay->list->metric, rows.element, (const char *)queries.rows + q * row_bytes,
+                (const char *)rows.rows + i * row_bytes, rows.dim);
+
+            if (distance < best) {
+                best = distance;
+                t->nearest[i] = (uint32_t)q;
+            }
+        }
+    }
+    return OK;
+}
+
+int load_workers_make(struct load_run *t)
+{
+    const size_t n = op_threads(t->op);
+
+    t->n_workers = n;
+    t->workers = mem_zalloc(NULL, (n + 1) * sizeof *t->workers);
+    t->changes = mem_array(NULL, op_changes(t->op) + 1, sizeof *t->changes);
+    t->starts = mem_array(NULL, n + 1, sizeof *t->starts);
+    t->changed = mem_zalloc(NULL, op_changes(t->op) + 1);
+    if (!t->workers || !t->changes || !t->starts || !t->changed)
+        return fail(t->replay->err, ERR_NO_MEMORY, "load: out of memory for %zu threads", n);
+    int rc = op_sequence_deal(t->op, t->changes, t->starts, t->replay->err);
+    if (rc == OK && t->op->choice == QUERY_LATEST)
+        rc = find_nearest(t);
+    for (size_t i = 0; rc == OK && i < n; i++) {
+        struct load_worker *w = &t->workers[i];
+
+        w->all = t;
+        w->sequence = op_sequence_begin(t->op, i);
+        w->sequence.changes = t->changes + t->starts[i];
+        w->sequence.n_changes = t->starts[i + 1] - t->starts[i];
+        w->batch = *t->batch;
+        w->batch.threads = 1;
+        if (!t->searches || (t->op->kind == OP_CONCURRENT && i >= t->op->readers))
+            continue;
+        rc = answer_buffer_make(&w->answers, t->batch, 1);
+        if (rc == OK && !samples_make(&w->samples, t->batch->k))
+            rc = fail(t->replay->err, ERR_NO_MEMORY, "load: out of memory for answers");
+    }
+    return rc;
+}
+
+void load_workers_free(struct load_run *t)
+{
+    for (size_t i = 0; t->workers && i < t->n_workers; i++) {
+        samples_free(&t->workers[i].samples);
+        answer_buffer_free(&t->workers[i].answers);
+    }
+    mem_free(NULL, t->workers);
+    mem_free(NULL, t->changes);
+    mem_free(NULL, t->starts);
+    mem_free(NULL, t->nearest);
+    mem_free(NULL, t->changed);
+}
+
+int load_workers_run(struct load_run *t, double seconds)
+{
+    pthread_attr_t attributes;
+    cpu_set_t all_cpus;
+    size_t started = 0, writers = 0;
+    int rc = OK;
+
+    atomic_store(&t->go, false);
+    atomic_store(&t->stop, false);
+    for (size_t i = 0; i < t->n_workers; i++)
+        writers += t->workers[i].sequence.n_changes > 0;
+    atomic_store(&t->writers_left, writers);
+    /* The cell is bound to as many processors as it has threads. This step has more threads. */
+    memset(&all_cpus, 0xff, sizeof all_cpus);
+    pthread_attr_init(&attributes);
+    (void)pthread_attr_setaffinity_np(&attributes, sizeof all_cpus, &all_cpus);
+    for (; started < t->n_workers; started++) {
+        struct load_worker *w = &t->workers[started];
+
+        if (pthread_create(&w->thread, &attributes, run_worker, w) != 0) {
+            rc =
+                fail(t->replay->err, ERR_NO_MEMORY, "load: cannot start %zu threads", t->n_workers);
+            give_up(t, rc);
+            break;
+        }
+    }
+    pthread_attr_destroy(&attributes);
+    t->start_ns = clock_ns();
+    t->end_ns = seconds > 0 ? t->start_ns + (uint64_t)(seconds * 1e9) : 0;
+    atomic_store(&t->go, true);
+    for (size_t i = 0; i < started; i++)
+        (void)pthread_join(t->workers[i].thread, NULL);
+    return rc != OK ? rc : atomic_load(&t->code);
+}
+
+static void forget(struct load_run *t)
+{
+    for (size_t i = 0; i < t->n_workers; i++) {
+        memset(t->workers[i].tallies, 0, sizeof t->workers[i].tallies);
+        histogram_clear(&t->workers[i].insert);
+    }
+}
+
+void load_workers_restart(struct load_run *t, double rate)
+{
+    t->paced = rate > 0;
+    forget(t);
+    for (size_t i = 0; i < t->n_workers; i++)
+        op_sequence_trial(&t->workers[i].sequence, rate);
+}
+
+static void add_tally(struct load_tally *to, const struct load_tally *from)
+{
+    to->done += from->done;
+    to->late += from->late;
+    to->skipped += from->skipped;
+    to->missed += from->missed;
+    histogram_merge(&to->latency, &from->latency);
+    histogram_merge(&to->lag, &from->lag);
+}
+
+void load_workers_total(const struct load_run *t, size_t first, size_t n, struct load_totals *sum)
+{
+    uint64_t last = t->start_ns;
+
+    memset(sum, 0, sizeof *sum);
+    for (size_t i = first; i < first + n; i++) {
+        const struct load_worker *w = &t->workers[i];
+
+        for (size_t k = 0; k < MIX_KINDS; k++)
+            add_tally(&sum->tallies[k], &w->tallies[k]);
+        histogram_merge(&sum->insert, &w->insert);
+        last = w->finished_ns > last ? w->finished_ns : last;
+    }
+    sum->seconds = clock_seconds(last - t->start_ns);
+}
+
+int load_workers_run_alone(struct load_run *t, double seconds, struct load_totals *sum)
+{
+    struct op_sequence *before = mem_array(NULL, t->n_workers + 1, sizeof *before);
+
+    if (!before)
+        return fail(t->replay->err, ERR_NO_MEMORY, "load: out of memory for %zu threads",
+                    t->n_workers);
+    for (size_t i = 0; i < t->n_workers; i++) {
+        before[i] = t->workers[i].sequence;
+        t->workers[i].sequence.only_searches = true;
+    }
+    const int rc = load_workers_run(t, seconds);
+    load_workers_total(t, 0, t->n_workers, sum);
+    forget(t);
+    for (size_t i = 0; i < t->n_workers; i++) {
+        t->workers[i].sequence = before[i];
+        t->workers[i].searches = t->workers[i].samples.n = 0;
+    }
+    mem_free(NULL, before);
+    return rc;
+}

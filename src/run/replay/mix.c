@@ -1,0 +1,195 @@
+/* mix.c - searches, insertions, deletions and updates by shares, and the largest rate at which a
+ * limit on their latency holds. */
+#include <string.h>
+
+#include "src/run/replay/load.h"
+#include "src/run/replay/verbs.h"
+
+static const char *const kind_names[MIX_KINDS] = { "search", "insert", "delete", "update" };
+
+/* Sums over the kinds. */
+static struct load_tally *all_kinds(const struct load_totals *of)
+{
+    struct load_tally *all = mem_zalloc(NULL, sizeof *all);
+
+    for (size_t k = 0; all && k < MIX_KINDS; k++) {
+        const struct load_tally *tally = &of->tallies[k];
+
+        all->done += tally->done;
+        all->late += tally->late;
+        all->skipped += tally->skipped;
+        all->missed += tally->missed;
+        histogram_merge(&all->latency, &tally->latency);
+        histogram_merge(&all->lag, &tally->lag);
+    }
+    return all;
+}
+
+static void set(json_t *to, const char *name, double value)
+{
+    (void)json_object_set_new(to, name, json_number(value));
+}
+
+static json_t *tally_json(const struct load_run *t, const struct load_tally *of, double seconds)
+{
+    const struct histogram *latency = &of->latency, *lag = &of->lag;
+    json_t *to = json_object();
+
+    set(to, "done", (double)of->done);
+    set(to, "per_second", seconds > 0 ? (double)of->done / seconds : NAN);
+    set(to, "p50_ns", histogram_quantile(latency, .5));
+    set(to, "p99_ns", histogram_tail(latency, .99));
+    set(to, "p999_ns", histogram_tail(latency, .999));
+    set(to, "max_ns", latency->n ? (double)latency->max : NAN);
+    set(to, "mean_ns", histogram_mean(latency));
+    set(to, "lag_p50_ns", histogram_quantile(lag, .5));
+    set(to, "lag_p99_ns", histogram_tail(lag, .99));
+    set(to, "lag_max_ns", lag->n ? (double)lag->max : NAN);
+    set(to, "missed", t->paced ? (double)of->missed : NAN);
+    set(to, "late", t->limit_ns ? (double)of->late : NAN);
+    set(to, "skipped", t->limit_ns ? (double)of->skipped : NAN);
+    return to;
+}
+
+static int report(const struct load_run *t, struct step_record *s, const struct load_totals *of,
+                  double rate)
+{
+    const struct load_tally *searches = &of->tallies[MIX_SEARCH];
+    struct load_tally *all = all_kinds(of);
+
+    if (!all)
+        return fail(t->replay->err, ERR_NO_MEMORY, "mix: out of memory for a histogram");
+    histogram_clear(&t->replay->latency);
+    histogram_merge(&t->replay->latency, &searches->latency);
+    s->count = (double)searches->done;
+    s->per_second = searches->done > 0 ? (double)searches->done / of->seconds : NAN;
+    step_stat(s, "rate", rate > 0 ? rate : NAN);
+    step_stat(s, "changes_after", (double)(op_changes(t->op) - t->n_changed));
+    (void)json_object_set_new(s->stats, "loop", json_string(t->paced ? "paced" : "closed"));
+    (void)json_object_set_new(s->stats, "all", tally_json(t, all, of->seconds));
+    for (size_t k = 0; k < MIX_KINDS; k++)
+        if (t->op->shares[k] > 0)
+            (void)json_object_set_new(s->stats, kind_names[k],
+                                      tally_json(t, &of->tallies[k], of->seconds));
+    if (all->missed > 0)
+        step_note(s,
+                  "%zu operations that were due had not begun at the end; their latency counts to "
+                  "it",
+                  all->missed);
+    if (all->skipped > 0)
+        step_note(s, "%zu operations were skipped: they were %g ms late before they began",
+                  all->skipped, t->op->limit_ms);
+    mem_free(NULL, all);
+    return OK;
+}
+
+/* How much longer the tail of searches is beside changes than without them. */
+static void report_alone(const struct load_run *t, struct step_record *s,
+                         const struct load_totals *beside, const struct load_totals *alone)
+{
+    const struct load_tally *searches = &alone->tallies[MIX_SEARCH];
+
+    (void)json_object_set_new(s->stats, "alone", tally_json(t, searches, alone->seconds));
+    step_stat(s, "jitter",
+              histogram_tail(&beside->tallies[MIX_SEARCH].latency, .99) /
+                  histogram_tail(&searches->latency, .99));
+}
+
+/* ---- the largest rate */
+
+struct rate_search {
+    struct load_run *run;
+    struct load_totals *now, *best; /* best: of the largest rate that held */
+    json_t *tried;
+    double low, high; /* low held, or is 0; high did not, or is the closed loop's */
+};
+
+/* Runs a trial. *held: the p99 of all its operations is within the limit. */
+static int try_rate(struct rate_search *f, double rate, bool *held)
+{
+    const struct op *op = f->run->op;
+
+    load_workers_restart(f->run, rate);
+    const int rc = load_workers_run(f->run, 0);
+    if (rc != OK)
+        return rc;
+    load_workers_total(f->run, 0, f->run->n_workers, f->now);
+    struct load_tally *all = all_kinds(f->now);
+    if (!all)
+        return fail(f->run->replay->err, ERR_NO_MEMORY, "mix: out of memory for a histogram");
+    const double p99_ns = histogram_quantile(&all->latency, .99);
+    *held = p99_ns <= op->find_p99_ms * 1e6;
+    if (rate > 0)
+        (void)json_array_append_new(f->tried, json_pack("{s:f, s:o, s:b}", "rate", rate, "p99_ns",
+                                                        json_number(p99_ns), "holds", (int)*held));
+    else
+        f->high = (double)all->done / f->now->seconds;
+    mem_free(NULL, all);
+    return OK;
+}
+
+/* Bisects between 0 and the rate of the closed loop. */
+static int bisect(struct rate_search *f)
+{
+    bool held = false;
+    int rc = try_rate(f, 0, &held);
+
+    for (size_t i = 1; rc == OK && i < MIX_TRIALS; i++) {
+        const double rate = (f->low + f->high) / 2;
+
+        rc = try_rate(f, rate, &held);
+        if (rc != OK || !held) {
+            f->high = rate;
+            continue;
+        }
+        f->low = rate;
+        memcpy(f->best, f->now, sizeof *f->best);
+    }
+    return rc;
+}
+
+static int find_rate(struct load_run *t, struct step_record *s, struct load_totals *two)
+{
+    struct rate_search f = { .run = t, .now = two, .best = two + 1, .tried = json_array() };
+    int rc = bisect(&f);
+
+    /* The last trial was paced, whether it held or not. */
+    if (rc == OK)
+        rc = report(t, s, f.low > 0 ? f.best : f.now, f.low > 0 ? f.low : f.high);
+    if (rc == OK) {
+        step_stat(s, "found_rate", f.low > 0 ? f.low : NAN);
+        (void)json_object_set(s->stats, "tried_rates", f.tried);
+        if (!(f.low > 0))
+            step_note(s, "no rate was found at which p99 is at most %g ms; the lowest tried is %g",
+                      t->op->find_p99_ms, f.high);
+    }
+    json_decref(f.tried);
+    return rc;
+}
+
+static int measure(struct load_run *t, struct step_record *s)
+{
+    const struct op *op = t->op;
+    struct load_totals *two = mem_zalloc(NULL, 2 * sizeof *two);
+
+    if (!two)
+        return fail(t->replay->err, ERR_NO_MEMORY, "mix: out of memory for histograms");
+    t->limit_ns = (uint64_t)(op->limit_ms * 1e6);
+    t->paced = op->rate > 0 || op->n_due > 0;
+    int rc = op->alone ? load_workers_run_alone(t, op->seconds, two + 1) : OK;
+    if (rc == OK && op->find_p99_ms > 0) {
+        rc = find_rate(t, s, two);
+    } else if (rc == OK && (rc = load_workers_run(t, op->seconds)) == OK) {
+        load_workers_total(t, 0, t->n_workers, two);
+        rc = report(t, s, two, op->rate);
+    }
+    if (rc == OK && op->alone)
+        report_alone(t, s, two, two + 1);
+    mem_free(NULL, two);
+    return rc;
+}
+
+int replay_mix(struct replay_session *r)
+{
+    return load_replay(r, measure);
+}

@@ -1,0 +1,191 @@
+/* record_threads.c - records operations whose threads search and change rows at the same time. All
+ * rows and ids that they change are fixed here. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/workload/internal.h"
+#include "src/workload/op_sequence.h"
+
+/* 1. Readers and writers */
+
+/* Chooses the ids that the writers remove, from those that are live before the operation. */
+static int choose_removes(struct recorder *r, struct op *op, const struct concurrent_request *c,
+                          struct error *err)
+{
+    const size_t n = record_selected_n(c->removes), written = c->writes ? c->writes->n : 0;
+
+    if (n != written)
+        return fail(err, ERR_CONFIG,
+                    "each row that is written removes one, but there are %zu to write and %zu to "
+                    "remove",
+                    written, n);
+    int rc = c->removes->rows ? record_check_space(r, c->removes->rows, err) : OK;
+    if (rc)
+        return rc;
+    op->removes = record_new_ids(r, n, err);
+    op->n_removes = op->n_pairs = n;
+    return op->removes ? record_choose(r, c->removes, true, op->removes, err) : err->code;
+}
+
+/* A row cannot be removed and written in one step. */
+static int check_removes_apart(const struct recorder *r, const struct op *op, struct error *err)
+{
+    for (size_t i = 0; i < op->n_removes; i++)
+        if (record_is_live(r, op->removes[i]))
+            return fail(err, ERR_CONFIG, "id %" PRIu64 " is both removed and written",
+                        op->removes[i]);
+    return OK;
+}
+
+int record_concurrent(struct recorder *r, const struct op_options *options,
+                      const struct concurrent_request *c, struct error *err)
+{
+    struct op *op = record_op(r, OP_CONCURRENT, options, err);
+    int rc = op ? record_outside(r, err) : err->code;
+    if (!rc) {
+        op->k = c->k;
+        rc = record_ask(r, op, c->queries, NULL, NULL, err);
+        op->n = 0;
+    }
+    if (!rc && c->removes)
+        rc = choose_removes(r, op, c, err);
+    if (!rc && c->writes) {
+        rc = record_check_stored(r, c->writes, options, err);
+        op->n = c->writes->n;
+        op->ids = rc ? NULL : record_new_ids(r, op->n, err);
+        rc = op->ids ? record_make_live(r, c->writes, op->ids, err) : err->code;
+    }
+    if (!rc)
+        rc = check_removes_apart(r, op, err);
+    if (!rc) {
+        op->writes = c->writes ? view_keep(c->writes) : NULL;
+        op->writers = c->writers;
+        op->readers = c->readers;
+        op->seconds = c->seconds;
+        op->rate = c->rate;
+    }
+    return record_op_end(r, op, rc, err);
+}
+
+/* 2. Mixed operations */
+
+static int take_request(struct recorder *r, struct op *op, const struct mix_request *m,
+                        struct error *err)
+{
+    /* A stream of its own for each operation. */
+    op->seed = rng_mix(r->seed, r->list->n);
+    op->threads = m->threads;
+    op->operations = m->operations;
+    op->seconds = m->seconds;
+    op->rate = m->rate;
+    op->arrivals = m->arrivals;
+    op->burst = m->burst;
+    op->alone = m->alone;
+    op->choice = m->choice;
+    op->skew = m->skew;
+    op->limit_ms = m->limit_ms;
+    op->find_p99_ms = m->find_p99_ms;
+    op->shares = malloc(sizeof m->shares);
+    if (!op->shares)
+        return record_no_memory(err);
+    memcpy(op->shares, m->shares, sizeof m->shares);
+    if (m->n_due == 0)
+        return OK;
+    op->due_ns = record_new_ids(r, m->n_due, err);
+    if (!op->due_ns)
+        return err->code;
+    op->n_due = m->n_due;
+    memcpy(op->due_ns, m->due_ns, m->n_due * sizeof *op->due_ns);
+    return OK;
+}
+
+/* Whether the rows suffice, to be written and to be removed. */
+static int check_rows(const struct recorder *r, const struct op *op, const struct mix_request *m,
+                      const size_t counts[MIX_KINDS], struct error *err)
+{
+    const size_t written = counts[MIX_INSERT] + counts[MIX_UPDATE],
+                 given = m->rows ? m->rows->n : 0;
+    const size_t removed = counts[MIX_DELETE] + counts[MIX_UPDATE];
+
+    if (written > given)
+        return fail(err, ERR_CONFIG,
+                    "no rows are left to insert: %zu insertions and %zu updates need %zu rows, but "
+                    "`rows` has %zu; give more rows, or ask for fewer operations",
+                    counts[MIX_INSERT], counts[MIX_UPDATE], written, given);
+    if (removed > r->live)
+        return fail(err, ERR_CONFIG,
+                    "no rows are left to delete: %zu deletions and %zu updates, each of another "
+                    "row, need %zu live rows, but %zu are live here; ask for fewer operations",
+                    counts[MIX_DELETE], counts[MIX_UPDATE], removed, r->live);
+    if (r->live - counts[MIX_DELETE] + counts[MIX_INSERT] < op->k)
+        return fail(err, ERR_CONFIG, "k = %zu, but only %zu rows are live at the end", op->k,
+                    r->live - counts[MIX_DELETE] + counts[MIX_INSERT]);
+    if (counts[MIX_UPDATE] > 0 && r->list->n_fields > 0)
+        return fail(err, ERR_CONFIG,
+                    "rows with attributes are not updated by w:mix; use w:update, or update = 0");
+    return OK;
+}
+
+/* Chooses n live rows, which `remove` also takes out of the live set. */
+static int choose_live(struct recorder *r, size_t n, bool oldest, bool remove, uint64_t *ids,
+                       struct error *err)
+{
+    const struct id_selector choice = { .random = oldest ? 0 : n, .oldest = oldest ? n : 0 };
+
+    return n > 0 ? record_choose(r, &choice, remove, ids, err) : OK;
+}
+
+/* Assigns rows and ids to the changes; op.h has their order. */
+static int assign(struct recorder *r, struct op *op, const struct mix_request *m,
+                  const size_t counts[MIX_KINDS], struct error *err)
+{
+    const size_t inserts = counts[MIX_INSERT], updates = counts[MIX_UPDATE];
+    struct view *inserted = NULL;
+
+    op->n = inserts + updates;
+    op->n_pairs = updates;
+    op->n_removes = updates + counts[MIX_DELETE];
+    op->ids = record_new_ids(r, op->n, err);
+    op->removes = op->ids ? record_new_ids(r, op->n_removes, err) : NULL;
+    int rc = op->removes ? OK : err->code;
+    if (!rc)
+        rc = choose_live(r, counts[MIX_DELETE], m->oldest, true, op->removes + updates, err);
+    if (!rc)
+        rc = choose_live(r, updates, false, false, op->removes, err);
+    if (rc || op->n == 0)
+        return rc;
+    memcpy(op->ids + inserts, op->removes, updates * sizeof *op->ids);
+    op->writes = view_slice(m->rows, 0, op->n);
+    inserted = inserts > 0 ? view_slice(m->rows, 0, inserts) : NULL;
+    if (!op->writes || (inserts > 0 && !inserted))
+        rc = record_no_memory(err);
+    if (!rc && inserted)
+        rc = record_make_live(r, inserted, op->ids, err);
+    view_drop(inserted);
+    return rc;
+}
+
+int record_mix(struct recorder *r, const struct op_options *options, const struct mix_request *m,
+               struct error *err)
+{
+    struct op *op = record_op(r, OP_MIX, options, err);
+    size_t counts[MIX_KINDS] = { 0 };
+    int rc = op ? record_outside(r, err) : err->code;
+    if (!rc) {
+        op->k = m->k;
+        rc = record_ask(r, op, m->queries, NULL, NULL, err);
+        op->n = 0;
+    }
+    if (!rc && m->rows)
+        rc = record_check_stored(r, m->rows, options, err);
+    if (!rc)
+        rc = take_request(r, op, m, err);
+    if (!rc)
+        rc = op_sequence_count(op, m->rows ? m->rows->n : 0, counts, err);
+    if (!rc)
+        rc = check_rows(r, op, m, counts, err);
+    if (!rc)
+        rc = assign(r, op, m, counts, err);
+    return record_op_end(r, op, rc, err);
+}

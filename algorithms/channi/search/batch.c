@@ -117,7 +117,7 @@ static int run_alone(const struct batch *b, struct channi_scratch *x, uint32_t i
 {
     const struct channi_query q = query_at(b, i);
     const struct topk top = answers_at(b, i);
-    const uint64_t queries = counts->queries;
+    const double queries = counts->queries;
     const int rc = channi_query_answer(&q, x, &top, counts);
 
     counts->queries = queries; /* it was counted when its clusters were chosen */

@@ -24,7 +24,6 @@ static int scratch_create(struct spfresh *s, struct spfresh_scratch **out)
 
     if (!x)
         return spfresh_no_memory(s, "out of memory, cannot work with");
-    spfresh_candidate_set_init(&x->opened);
     x->graph = graph_scratch_create(mem);
     x->codec = spfresh_codec_scratch_create(s);
     if (!x->graph || !x->codec)

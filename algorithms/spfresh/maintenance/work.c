@@ -25,8 +25,8 @@ static void work_destroy(void *owner, void *work)
     mem_free(mem, w->centres);
     mem_free(mem, w->rows);
     mem_free(mem, w->from);
-    mem_free(mem, w->marks.slots);
-    mem_free(mem, w->marks.marks);
+    spfresh_candidate_set_free(&w->marked, mem);
+    mem_free(mem, w->marks);
     mem_free(mem, w);
 }
 
@@ -37,7 +37,7 @@ static struct spfresh_work *create(const struct spfresh *s)
 
     if (!w)
         return NULL;
-    w->mem = w->marks.mem = mem;
+    w->mem = mem;
     for (size_t i = 0; i < MEMBERS; i++)
         spfresh_members_init(&w->members[i], s);
     w->centres = mem_array(mem, 2 * s->base.env.dim, sizeof *w->centres);
@@ -161,6 +161,30 @@ bool spfresh_work_add_candidate(struct spfresh_work *w, uint32_t slot, unsigned 
     w->from[m->n] = from;
     spfresh_members_add(m, slot, version, row);
     return true;
+}
+
+void spfresh_marks_clear(struct spfresh_work *w)
+{
+    if (w->marked.bits)
+        spfresh_candidate_set_clear(&w->marked);
+}
+
+bool spfresh_marks_set(struct spfresh_work *w, uint32_t slot, uint8_t mark)
+{
+    const size_t n = w->marked.n + 1;
+
+    if (!spfresh_candidate_set_reserve(&w->marked, w->mem, n) ||
+        !mem_grow(w->mem, &w->marks, &w->marks_capacity, n, sizeof *w->marks))
+        return false;
+    w->marks[spfresh_candidate_set_add(&w->marked, slot)] = mark;
+    return true;
+}
+
+uint8_t spfresh_marks_get(const struct spfresh_work *w, uint32_t slot)
+{
+    const size_t at = w->marked.bits ? spfresh_candidate_set_find(&w->marked, slot) : w->marked.n;
+
+    return at < w->marked.n ? w->marks[at] : UNMARKED;
 }
 
 static bool has_drifted(const struct spfresh *s, struct spfresh_work *w, uint32_t head,

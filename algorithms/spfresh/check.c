@@ -162,7 +162,7 @@ static int walk_heads(struct walk *w)
         open += spfresh_is_open(s, head);
         rc = check_head(w, x, head);
     }
-    spfresh_scratch_give(s, x);
+    scratch_pool_give(&s->scratch, x);
     if (rc == OK && open != graph_live(s->graph))
         rc = BROKEN(w, "%zu open heads, but %zu nodes", open, graph_live(s->graph));
     return rc;

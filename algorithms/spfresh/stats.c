@@ -114,8 +114,8 @@ int spfresh_memory(const struct index *index, struct memory_use *use)
         .graph = graph_edge_bytes(s->graph),
         .ids = segmented_bytes(&s->slots.versions) + s->slots.ids_capacity * sizeof(uint64_t) +
                slot_table_bytes(&s->slots.table),
-        .other = sizeof *s + segmented_bytes(&s->heads) + spfresh_scratch_bytes(s) +
-                 spfresh_maintenance_bytes(s) +
+        .other = sizeof *s + segmented_bytes(&s->heads) + scratch_pool_bytes(&s->scratch) +
+                 scratch_pool_bytes(&s->works) +
                  (s->params.store == POSTING_MEMORY ? 0 : posting_store_resident(s->store)),
         .disk = posting_store_disk(s->store) + spfresh_codec_disk(s->codec) +
                 (s->durable.wal ? wal_bytes(s->durable.wal) : 0),

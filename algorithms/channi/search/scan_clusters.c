@@ -173,12 +173,11 @@ struct team {
 static int member_begin(struct channi_query_context *m, const struct channi_query_context *leader)
 {
     struct channi *c = leader->q->c;
-    struct channi_scratch *x = channi_scratch_take(c);
+    struct channi_scratch *x = scratch_pool_take(&c->scratch);
     const int rc = x ? channi_context_begin(m, leader->q, x, NULL) : channi_search_no_memory(c);
 
     if (rc != OK) {
-        if (x)
-            channi_scratch_give(c, x);
+        scratch_pool_give(&c->scratch, x);
         m->x = NULL;
     }
     m->ceiling = channi_context_limit(leader);
@@ -262,7 +261,7 @@ static int scan_together(struct channi_query_context *s, size_t first, size_t en
     if (rc == OK)
         rc = channi_reduce_contexts(s, t.members, found);
     for (size_t i = 0; i < found; i++)
-        channi_scratch_give(c, t.members[i].x);
+        scratch_pool_give(&c->scratch, t.members[i].x);
     mem_free(s->w->mem, t.members);
     return rc;
 }

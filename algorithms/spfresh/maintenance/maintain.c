@@ -82,7 +82,7 @@ int spfresh_maintenance_start(struct spfresh *s)
 void spfresh_maintenance_close(struct spfresh *s)
 {
     spfresh_jobs_close(s);
-    spfresh_work_free(s);
+    scratch_pool_free(&s->works);
 }
 
 int spfresh_set_params(struct index *index, const void *params)

@@ -36,7 +36,6 @@ struct spfresh_work {
 
 int spfresh_work_take(struct spfresh *, struct spfresh_work **);
 void spfresh_work_give(struct spfresh *, struct spfresh_work *); /* NULL is allowed */
-void spfresh_work_free(struct spfresh *);                        /* frees idle ones and the pool */
 /* Reserves space for n members. ERR_NO_MEMORY. */
 int spfresh_work_reserve(const struct spfresh *, struct spfresh_work *, size_t n);
 /* Squared L2 distances from `row` to n rows, as floats. n is at most the reserved number. */

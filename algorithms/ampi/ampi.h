@@ -240,9 +240,7 @@ double ampi_drift_norm(const struct ampi *, size_t cluster); /* |centroid - orig
 
 /* scratch.c. take: NULL: out of memory. Thread-safe. */
 struct ampi_scratch *ampi_scratch_take(struct ampi *, size_t probes, size_t views);
-void ampi_scratch_give(struct ampi *, struct ampi_scratch *);
-void ampi_scratch_free(struct ampi *);            /* the pool with its idle scratch */
-uint64_t ampi_scratch_bytes(const struct ampi *); /* of idle ones */
+extern const struct scratch_kind ampi_scratch_kind; /* of the pool ampi->scratch */
 
 /* One search or range search over a request's queries, shared by its threads. */
 struct ampi_job {

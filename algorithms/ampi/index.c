@@ -40,7 +40,7 @@ int ampi_create(struct index **out, const struct index_ops *ops, const struct in
     a->rank = a->fans < env->dim ? a->fans : env->dim;
     a->provisional = true;
     idmap_init(&a->slots.ids, env->mem);
-    scratch_pool_init(&a->scratch);
+    scratch_pool_init(&a->scratch, &ampi_scratch_kind, env->mem, a);
     a->axes = mem_array(env->mem, a->fans * env->dim, sizeof *a->axes);
     a->residual = mem_zalloc(env->mem, env->dim * sizeof *a->residual);
     int rc = a->axes && a->residual
@@ -69,7 +69,7 @@ void ampi_destroy(struct index *index)
         return;
     struct ampi *a = ampi_of(index);
     struct mem *mem = index->env.mem;
-    ampi_scratch_free(a);
+    scratch_pool_free(&a->scratch);
     nearest_destroy(mem, a->nearest);
     ampi_partition_close(a, &a->part);
     idmap_free(&a->slots.ids);

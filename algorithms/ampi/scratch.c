@@ -3,9 +3,8 @@
 #include "algorithms/ampi/ampi.h"
 #include "src/core/mem.h"
 
-static void scratch_destroy(void *owner, void *scratch)
+static void close_scratch(struct mem *mem, void *scratch)
 {
-    struct mem *mem = owner;
     struct ampi_scratch *s = scratch;
     mem_free(mem, s->stamp);
     mem_free(mem, s->list_distances);
@@ -16,7 +15,6 @@ static void scratch_destroy(void *owner, void *scratch)
     mem_free(mem, s->views);
     mem_free(mem, s->ranks);
     mem_free(mem, s->hits);
-    mem_free(mem, s);
 }
 
 /* Reallocates without keeping the contents; *array is NULL if out of memory. */
@@ -76,39 +74,23 @@ struct ampi_scratch *ampi_scratch_take(struct ampi *a, size_t probes, size_t vie
 {
     struct mem *mem = a->base.env.mem;
     struct ampi_scratch *s = scratch_pool_take(&a->scratch);
-    if (!s)
-        s = mem_zalloc(mem, sizeof *s);
-    if (!s)
-        return NULL;
-    if (fit_stamps(mem, s, a->slots.capacity) && fit_clusters(mem, s, a->part.n) &&
-        fit_views(mem, s, a->fans, probes, views))
+    if (!s || (fit_stamps(mem, s, a->slots.capacity) && fit_clusters(mem, s, a->part.n) &&
+               fit_views(mem, s, a->fans, probes, views)))
         return s;
-    scratch_destroy(mem, s);
-    return NULL;
-}
-
-void ampi_scratch_give(struct ampi *a, struct ampi_scratch *s)
-{
     scratch_pool_give(&a->scratch, s);
-}
-
-void ampi_scratch_free(struct ampi *a)
-{
-    scratch_pool_free(&a->scratch, scratch_destroy, a->base.env.mem);
+    return NULL;
 }
 
 static uint64_t scratch_bytes(const void *owner, const void *scratch)
 {
     const struct ampi *a = owner;
     const struct ampi_scratch *s = scratch;
-    return sizeof *s + s->stamps_capacity * sizeof *s->stamp +
+    return s->stamps_capacity * sizeof *s->stamp +
            s->clusters_capacity * (2 * sizeof(float) + sizeof *s->probes + sizeof *s->positions) +
            (s->probes_capacity + 1) * a->fans * sizeof *s->projections +
            s->views_capacity * (sizeof *s->views + a->fans * sizeof *s->ranks) +
            s->hits_capacity * sizeof *s->hits;
 }
 
-uint64_t ampi_scratch_bytes(const struct ampi *a)
-{
-    return scratch_pool_bytes((struct scratch_pool *)(uintptr_t)&a->scratch, scratch_bytes, a);
-}
+const struct scratch_kind ampi_scratch_kind = { sizeof(struct ampi_scratch), NULL, close_scratch,
+                                                scratch_bytes };

@@ -239,7 +239,7 @@ static void job_close(struct ampi_job *job, size_t threads, struct work *work)
         work->distances += more->distances;
         work->bytes_read += more->bytes_read;
         work->scanned += more->scanned;
-        ampi_scratch_give(job->a, job->scratch[threads]);
+        scratch_pool_give(&job->a->scratch, job->scratch[threads]);
     }
 }
 

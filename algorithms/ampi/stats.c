@@ -69,6 +69,6 @@ int ampi_memory(const struct index *index, struct memory_use *use)
     use->other += sizeof *a + vector_bytes + axes * a->fans * vector_bytes +
                   p->n * (sizeof *p->cluster + a->fans * (sizeof *p->cones + sizeof *p->centre) +
                           2 * vector_bytes + sizeof *p->norm_sq) +
-                  ampi_scratch_bytes(a) + (a->nearest ? nearest_bytes(a->nearest) : 0);
+                  scratch_pool_bytes(&a->scratch) + (a->nearest ? nearest_bytes(a->nearest) : 0);
     return OK;
 }

@@ -46,7 +46,7 @@ int asteria_create(struct index **out, const struct index_ops *ops, const struct
     a->params = *p;
     init_lock(&a->lock);
     pthread_mutex_init(&a->changing, NULL);
-    scratch_pool_init(&a->scratch);
+    scratch_pool_init(&a->scratch, &asteria_scratch_kind, env->mem, a);
     slot_table_init(&a->slots, env->mem);
     rc = asteria_rows_create(&a->rows, &a->base.env, &a->params);
     if (rc == OK && p->device == CUDA_CUDA)
@@ -73,7 +73,7 @@ void asteria_destroy(struct index *index)
     struct asteria *a = asteria_of(index);
     struct mem *mem = index->env.mem;
 
-    asteria_scratch_free(a);
+    scratch_pool_free(&a->scratch);
     asteria_device_close(a->device, &index->env);
     mem_free(mem, a->audit);
     asteria_bec_destroy(a->bec);

@@ -63,15 +63,22 @@
 
 #define CHANNI_NAME "channi"
 
-struct channi_counters { /* reported by stats() under these names */
-    atomic_uint_fast64_t commits, aborts, splits, split_parts, ood_found, ood_clusters, merges,
-        aliases, aliases_dropped, reroutes, reassigned, compactions, refused_splits, conflicts,
-        requeued, caught_up, deferred_searches, checkpoints, files_written, bytes_written,
-        bytes_given, job_errors, delayed_commits, lost_rows, damaged_clusters, build_sampling,
-        build_assigning; /* distances of the build's phases */
-    /* of searches */
-    atomic_uint_fast64_t queries, top_distances, in_distances, delta_distances, clusters_touched,
-        clusters_skipped, ood_touched, stopped_early, row_reads, filter_exact;
+/* Counters that stats() reports under these names. build_*: distances of the build's phases; from
+   `queries` on: of searches. */
+#define CHANNI_COUNTERS(X)                                                                        \
+    X(commits), X(aborts), X(splits), X(split_parts), X(ood_found), X(ood_clusters), X(merges),   \
+        X(aliases), X(aliases_dropped), X(reroutes), X(reassigned), X(compactions),               \
+        X(refused_splits), X(conflicts), X(requeued), X(caught_up), X(checkpoints),               \
+        X(files_written), X(bytes_written), X(bytes_given), X(job_errors), X(lost_rows),          \
+        X(damaged_clusters), X(build_sampling), X(build_assigning), X(queries), X(top_distances), \
+        X(in_distances), X(delta_distances), X(clusters_touched), X(clusters_skipped),            \
+        X(ood_touched), X(stopped_early), X(row_reads), X(filter_exact), X(deferred_searches),    \
+        X(delayed_commits)
+
+struct channi_counters {
+#define FIELD(name) name
+    atomic_uint_fast64_t CHANNI_COUNTERS(FIELD);
+#undef FIELD
 };
 
 static inline void channi_count(atomic_uint_fast64_t *counter, uint64_t by)

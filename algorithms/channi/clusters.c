@@ -31,7 +31,7 @@ static int assign_ids(const struct numbering *n, const struct cluster_request *r
 static int assign_vectors(const struct numbering *n, struct vectors v, uint64_t *cluster)
 {
     struct channi *c = n->c;
-    struct channi_scratch *x = v.n > 0 ? channi_scratch_take(c) : NULL;
+    struct channi_scratch *x = v.n > 0 ? scratch_pool_take(&c->scratch) : NULL;
     double checked = 0;
     int rc = OK;
 
@@ -46,8 +46,7 @@ static int assign_vectors(const struct numbering *n, struct vectors v, uint64_t 
         if (rc == OK)
             cluster[i] = n->number[cid];
     }
-    if (x)
-        channi_scratch_give(c, x);
+    scratch_pool_give(&c->scratch, x);
     return rc;
 }
 

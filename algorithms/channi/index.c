@@ -89,7 +89,7 @@ static void begin(struct channi *s, const struct index_env *env, const struct ch
     s->first_free = UINT32_MAX;
     s->rng = rng_at(env->seed, UINT64_C(0x6368616e6e69));
     pthread_mutex_init(&s->write, NULL);
-    scratch_pool_init(&s->scratch);
+    scratch_pool_init(&s->scratch, &channi_scratch_kind, env->mem, s);
     pthread_mutex_init(&s->snapshot_lock, NULL);
     pthread_mutex_init(&s->stop_lock, NULL);
     slot_table_init(&s->table, env->mem);
@@ -207,7 +207,7 @@ void channi_destroy(struct index *index)
 
     channi_stop(s);
     channi_txn_drop(s);
-    channi_scratch_free(s);
+    scratch_pool_free(&s->scratch);
     drop_views(s);
     channi_manifest_close(s);
     graph_destroy(s->top);

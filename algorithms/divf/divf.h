@@ -380,7 +380,7 @@ int divf_cluster(struct index *, const struct cluster_request *, struct cluster_
 int divf_create(struct index **, const struct index_ops *, const struct index_env *,
                 const void *params);
 void divf_destroy(struct index *);
-void divf_scratch_free(struct divf *); /* the pool with its idle scratch */
+extern const struct scratch_kind divf_scratch_kind; /* of the pool divf->scratch */
 
 extern const struct index_ops divf_ops;
 

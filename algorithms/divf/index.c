@@ -77,7 +77,7 @@ int divf_create(struct index **out, const struct index_ops *ops, const struct in
     d->slots.first_free = SLOT_NONE;
     slot_table_init(&d->slots.ids, env->mem);
     atomic_init(&d->probed_dirty, false);
-    scratch_pool_init(&d->scratch);
+    scratch_pool_init(&d->scratch, &divf_scratch_kind, env->mem, d);
     pthread_mutex_init(&d->stop_lock, NULL);
     pthread_mutex_init(&d->changing, NULL);
     d->epoch = epoch_create(env->mem);
@@ -117,7 +117,7 @@ void divf_destroy(struct index *index)
     struct mem *mem = index->env.mem;
     divf_maintenance_free(d);
     divf_device_close(d);
-    divf_scratch_free(d);
+    scratch_pool_free(&d->scratch);
     pthread_mutex_destroy(&d->stop_lock);
     pthread_mutex_destroy(&d->changing);
     epoch_destroy(d->epoch);

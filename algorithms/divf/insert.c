@@ -105,11 +105,11 @@ static int file_few_with(struct divf *d, struct divf_scratch *s, const unsigned 
 
 static int file_few(struct divf *d, const void *rows, const uint64_t *ids, size_t n, size_t *done)
 {
-    struct divf_scratch *s = divf_scratch_take(d);
+    struct divf_scratch *s = scratch_pool_take(&d->scratch);
     if (!s)
         return out_of_memory(d);
     int rc = file_few_with(d, s, rows, ids, n, done);
-    divf_scratch_give(d, s);
+    scratch_pool_give(&d->scratch, s);
     return rc;
 }
 
@@ -310,7 +310,8 @@ static bool filing_open(struct filing *f, size_t n)
     f->start = mem_array(mem, lists + 2, sizeof *f->start);
     f->transformed = mem_array(mem, f->capacity * work_dim, sizeof *f->transformed);
     f->scratch = mem_array(mem, f->threads, sizeof *f->scratch);
-    while (f->scratch && f->ready < f->threads && (f->scratch[f->ready] = divf_scratch_take(d)))
+    while (f->scratch && f->ready < f->threads &&
+           (f->scratch[f->ready] = scratch_pool_take(&d->scratch)))
         f->ready++;
     return f->lists && f->places && f->order && f->slots && f->start && f->transformed &&
            f->ready == f->threads;
@@ -320,7 +321,7 @@ static void filing_close(struct filing *f)
 {
     struct mem *mem = f->d->env.mem;
     while (f->ready > 0)
-        divf_scratch_give(f->d, f->scratch[--f->ready]);
+        scratch_pool_give(&f->d->scratch, f->scratch[--f->ready]);
     mem_free(mem, f->scratch);
     mem_free(mem, f->lists);
     mem_free(mem, f->places);

@@ -132,6 +132,6 @@ int divf_memory(const struct index *index, struct memory_use *use)
                d->slots.capacity * lists->soft_k * sizeof *lists->places +
                divf_chunks_bytes(chunks);
     use->other = sizeof *d + lists_bytes(lists) + divf_segments_table_bytes(&d->vectors) +
-                 divf_scratch_bytes(d) + divf_maintenance_bytes(d);
+                 scratch_pool_bytes(&d->scratch) + divf_maintenance_bytes(d);
     return OK;
 }

@@ -17,7 +17,7 @@ int scann_create(struct index **index, const struct index_ops *ops, const struct
     s->params = *(const struct scann_params *)params;
     s->train_at = TRAIN_ROWS;
     slot_table_init(&s->slots, env->mem);
-    scratch_pool_init(&s->scratch);
+    scratch_pool_init(&s->scratch, &scann_scratch_kind, env->mem, s);
     if ((size_t)s->params.pq_groups > env->dim) {
         const int rc = fail(env->error, ERR_ARGUMENT, "scann: pq_groups = %lld of %zu dimensions",
                             (long long)s->params.pq_groups, env->dim);
@@ -33,7 +33,7 @@ void scann_destroy(struct index *index)
     struct scann *s = scann_of(index);
     struct mem *mem = index->env.mem;
     scann_lists_free(&index->env, &s->lists);
-    scann_scratch_free(s);
+    scratch_pool_free(&s->scratch);
     slot_table_free(&s->slots);
     mem_free(mem, s->rows);
     mem_free(mem, s->ids);

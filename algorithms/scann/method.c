@@ -60,7 +60,7 @@ static int memory(const struct index *index, struct memory_use *use)
                              .ids = s->ids_capacity * sizeof *s->ids + slot_table_bytes(&s->slots),
                              .other = sizeof *s +
                                       s->lists.n * (dim * sizeof(float) + sizeof *s->lists.list) +
-                                      scann_scratch_bytes(s),
+                                      scratch_pool_bytes(&s->scratch),
                              .disk = logged_bytes(index) };
     use->ids += s->lists.places_capacity * 2 * sizeof *s->lists.places;
     for (size_t i = 0; i < s->lists.n; i++) {

@@ -149,8 +149,7 @@ int scann_remove(struct index *, const uint64_t *ids, size_t n, size_t *done);
 
 /* search.c */
 int scann_search(struct index *, const struct search_request *, struct search_result *);
-void scann_scratch_free(struct scann *);
-uint64_t scann_scratch_bytes(struct scann *);
+extern const struct scratch_kind scann_scratch_kind;
 
 /* store.c, check.c */
 int scann_write(struct index *, struct store_writer *);

@@ -68,10 +68,7 @@ static bool fit(const struct searching *job, struct scann_scratch *x)
 static struct scann_scratch *scratch_take(const struct searching *job)
 {
     struct scann *s = job->s;
-    struct mem *mem = s->base.env.mem;
     struct scann_scratch *x = scratch_pool_take(&s->scratch);
-    if (!x)
-        x = mem_zalloc(mem, sizeof *x);
     if (x && !fit(job, x)) {
         scratch_pool_give(&s->scratch, x);
         x = NULL;

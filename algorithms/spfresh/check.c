@@ -9,8 +9,6 @@
  * is not an error.
  */
 #include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
 
 #include "algorithms/spfresh/filing/filing.h"
 #include "algorithms/spfresh/jobs/jobs.h"
@@ -31,19 +29,8 @@ struct walk {
     struct spfresh_members members;
 };
 
-static int broken(const struct walk *w, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static int broken(const struct walk *w, const char *format, ...)
-{
-    char text[400];
-    va_list args;
-
-    va_start(args, format);
-    (void)vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    return fail(w->s->base.env.error, ERR_INVARIANT, "%s: %s", w->s->base.ops->name, text);
-}
+#define BROKEN(w, format, ...) \
+    fail((w)->s->base.env.error, ERR_INVARIANT, "%s: " format, (w)->s->base.ops->name, __VA_ARGS__)
 
 /* FNV-1a. Speed does not matter: rows have a few hundred bytes. */
 static uint64_t hash_row(const unsigned char *row, size_t n)
@@ -61,7 +48,7 @@ static int check_entry(struct walk *w, uint32_t head, size_t i)
     const uint32_t slot = w->members.slots[i];
 
     if (slot >= w->slots)
-        return broken(w, "posting %u, entry %zu: slot %u, but there are %zu", head, i, slot,
+        return BROKEN(w, "posting %u, entry %zu: slot %u, but there are %zu", head, i, slot,
                       w->slots);
     const unsigned version = spfresh_version(s, slot);
     if (version != w->members.versions[i]) {
@@ -71,12 +58,12 @@ static int check_entry(struct walk *w, uint32_t head, size_t i)
     const uint64_t hash =
         hash_row(w->members.rows + i * w->members.row_bytes, w->members.row_bytes);
     if (w->copies[slot] > 0 && w->hash[slot] != hash)
-        return broken(w, "slot %u: posting %u holds another vector of it than posting %u", slot,
+        return BROKEN(w, "slot %u: posting %u holds another vector of it than posting %u", slot,
                       head, w->last[slot]);
     if (w->copies[slot] > 0 && w->last[slot] == head && !atomic_load(&s->repeats))
-        return broken(w, "slot %u is twice in posting %u", slot, head);
+        return BROKEN(w, "slot %u is twice in posting %u", slot, head);
     if (w->copies[slot] == UINT8_MAX)
-        return broken(w, "slot %u has more than 255 copies", slot);
+        return BROKEN(w, "slot %u has more than 255 copies", slot);
     w->copies[slot]++;
     w->last[slot] = head;
     w->hash[slot] = hash;
@@ -100,7 +87,7 @@ static int check_posting(struct walk *w, uint32_t head)
     int rc = OK;
 
     if (spfresh_codec_bytes(s->codec, size) != posting_length(s->store, head))
-        return broken(w, "posting %u: %zu entries take %zu bytes, but it has %zu", head, size,
+        return BROKEN(w, "posting %u: %zu entries take %zu bytes, but it has %zu", head, size,
                       spfresh_codec_bytes(s->codec, size), posting_length(s->store, head));
     rc = spfresh_load(s, head, false, &w->members);
     for (size_t i = 0; rc == OK && i < w->members.n; i++)
@@ -111,7 +98,7 @@ static int check_posting(struct walk *w, uint32_t head)
             s->params.maintenance != SPFRESH_BACKGROUND &&
             !(atomic_load(&h->flags) & HEAD_UNSPLITTABLE))
             rc =
-                broken(w, "posting %u: %zu live entries past the limit of %zu, and no split queued",
+                BROKEN(w, "posting %u: %zu live entries past the limit of %zu, and no split queued",
                        head, live_entries(w), s->limit);
     }
     return rc;
@@ -125,12 +112,12 @@ static int check_head(struct walk *w, struct spfresh_scratch *x, uint32_t head)
     int rc;
 
     if (open != graph_is_live(s->graph, head))
-        return broken(w, "head %u is %s, but the graph %s it", head, open ? "open" : "closed",
+        return BROKEN(w, "head %u is %s, but the graph %s it", head, open ? "open" : "closed",
                       open ? "does not have" : "has");
     if (!open)
         return atomic_load(&spfresh_head(s, head)->size) == 0
                    ? OK
-                   : broken(w, "head %u is closed and its posting not empty", head);
+                   : BROKEN(w, "head %u is closed and its posting not empty", head);
     rc = spfresh_nearest(s, x, graph_row(s->graph, head), 1, CHECK_EF, 0, &checked);
     w->lost += rc == OK && (x->n_heads != 1 || x->distances[0] != 0);
     return rc == OK ? check_posting(w, head) : rc;
@@ -149,16 +136,16 @@ static int check_slots(struct walk *w)
         live++;
         const uint64_t id = atomic_load(&s->slots.ids)[slot];
         if (!spfresh_slot_of(s, id, &filed) || filed != slot)
-            return broken(w, "slot %u has id %" PRIu64 ", which is filed under %u", slot, id,
+            return BROKEN(w, "slot %u has id %" PRIu64 ", which is filed under %u", slot, id,
                           filed);
         if (w->copies[slot] == 0)
-            return broken(w, "slot %u (id %" PRIu64 ") is live and in no posting", slot, id);
+            return BROKEN(w, "slot %u (id %" PRIu64 ") is live and in no posting", slot, id);
         if (w->copies[slot] > s->params.replicas && !atomic_load(&s->repeats))
-            return broken(w, "slot %u has %u copies, more than replicas = %lld", slot,
+            return BROKEN(w, "slot %u has %u copies, more than replicas = %lld", slot,
                           (unsigned)w->copies[slot], (long long)s->params.replicas);
     }
     if (live != atomic_load(&s->slots.live) || live != s->slots.table.n)
-        return broken(w, "%zu live slots, but %zu are counted and %zu filed", live,
+        return BROKEN(w, "%zu live slots, but %zu are counted and %zu filed", live,
                       atomic_load(&s->slots.live), s->slots.table.n);
     return OK;
 }
@@ -175,9 +162,9 @@ static int walk_heads(struct walk *w)
         open += spfresh_is_open(s, head);
         rc = check_head(w, x, head);
     }
-    spfresh_scratch_give(s, x);
+    scratch_pool_give(&s->scratch, x);
     if (rc == OK && open != graph_live(s->graph))
-        rc = broken(w, "%zu open heads, but %zu nodes", open, graph_live(s->graph));
+        rc = BROKEN(w, "%zu open heads, but %zu nodes", open, graph_live(s->graph));
     return rc;
 }
 

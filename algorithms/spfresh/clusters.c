@@ -82,7 +82,7 @@ static int assign_vectors(const struct clustering *c, struct vectors v)
         rc = spfresh_choose(s, x, (const char *)v.rows + i * row_bytes, &choice, &checked);
         c->result->of_vectors[i] = choice.n > 0 ? c->numbers[choice.heads[0]] : INDEX_NO_CLUSTER;
     }
-    spfresh_scratch_give(s, x);
+    scratch_pool_give(&s->scratch, x);
     return rc;
 }
 

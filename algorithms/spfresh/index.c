@@ -100,8 +100,8 @@ static int spfresh_open(struct spfresh **out, const struct index_env *env,
     durable_init(&s->durable, env, opening->fault, (uint64_t)p->checkpoint_mb << 20);
     init_checkpoint_lock(&s->checkpoint_lock);
     pthread_mutex_init(&s->heads_lock, NULL);
-    scratch_pool_init(&s->scratch);
-    scratch_pool_init(&s->works);
+    scratch_pool_init(&s->scratch, &spfresh_scratch_kind, env->mem, s);
+    scratch_pool_init(&s->works, &spfresh_work_kind, env->mem, s);
     pthread_mutex_init(&s->merging, NULL);
     for (size_t i = 0; i < SPFRESH_STRIPES; i++)
         pthread_mutex_init(&s->posting[i], NULL);
@@ -211,7 +211,7 @@ void spfresh_destroy(struct index *index)
 
     spfresh_maintenance_close(s);
     durable_close_log(&s->durable);
-    spfresh_scratch_free(s);
+    scratch_pool_free(&s->scratch);
     /* Parts that retire objects are closed before the epoch. The epoch's last callbacks use
        only the slots. */
     if (s->epoch)

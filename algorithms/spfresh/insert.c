@@ -42,7 +42,7 @@ static int choose_some(void *arg, size_t first, size_t end, size_t worker)
     (void)worker;
     for (size_t i = first; rc == OK && i < end; i++)
         rc = spfresh_choose(c->s, x, row_of(c, i), &c->choices[i], &checked);
-    spfresh_scratch_give(c->s, x);
+    scratch_pool_give(&c->s->scratch, x);
     return rc;
 }
 

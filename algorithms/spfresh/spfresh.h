@@ -85,14 +85,20 @@ struct spfresh_head {
 
 /* 2. The index */
 
-struct spfresh_counters { /* reported by stats() under these names */
-    atomic_uint_fast64_t appends, splits, same_head, collections, merges, recentres,
-        reassign_scanned, reassign_submitted, reassign_aborted, reassign_done, head_misses,
-        even_splits, sweeps, inline_splits, job_errors, checkpoints, removes;
+/* Counters that stats() reports under these names: sums, and means per query of those of searches. */
+#define SPFRESH_COUNTERS(X)                                                                       \
+    X(appends), X(splits), X(same_head), X(even_splits), X(inline_splits), X(collections),        \
+        X(recentres), X(merges), X(reassign_scanned), X(reassign_submitted), X(reassign_aborted), \
+        X(reassign_done), X(head_misses), X(removes), X(sweeps), X(job_errors), X(checkpoints)
+#define SPFRESH_QUERY_COUNTERS(X)                                                                  \
+    X(head_distances), X(postings_read), X(postings_pruned), X(postings_late), X(entries_scanned), \
+        X(duplicates), X(row_pages)
+
+struct spfresh_counters {
+#define FIELD(name) name
+    atomic_uint_fast64_t queries, SPFRESH_COUNTERS(FIELD), SPFRESH_QUERY_COUNTERS(FIELD);
+#undef FIELD
     atomic_uint_fast64_t cascade[8]; /* splits and merges by depth of the causing splits */
-    /* of searches */
-    atomic_uint_fast64_t queries, head_distances, postings_read, postings_pruned, postings_late,
-        entries_scanned, duplicates, row_pages;
 };
 
 static inline void spfresh_count(atomic_uint_fast64_t *counter, uint64_t by)

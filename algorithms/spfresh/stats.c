@@ -13,31 +13,10 @@ static uint64_t count_of(const atomic_uint_fast64_t *counter)
 static void maintenance_values(const struct spfresh *s, struct stat_sink *sink)
 {
     const struct spfresh_counters *c = &s->counters;
-    const struct {
-        const char *name;
-        const atomic_uint_fast64_t *counter;
-    } all[] = {
-        { "appends", &c->appends },
-        { "splits", &c->splits },
-        { "same_head", &c->same_head },
-        { "even_splits", &c->even_splits },
-        { "inline_splits", &c->inline_splits },
-        { "collections", &c->collections },
-        { "recentres", &c->recentres },
-        { "merges", &c->merges },
-        { "reassign_scanned", &c->reassign_scanned },
-        { "reassign_submitted", &c->reassign_submitted },
-        { "reassign_aborted", &c->reassign_aborted },
-        { "reassign_done", &c->reassign_done },
-        { "head_misses", &c->head_misses },
-        { "removes", &c->removes },
-        { "sweeps", &c->sweeps },
-        { "job_errors", &c->job_errors },
-        { "checkpoints", &c->checkpoints },
-    };
 
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        sink->value(sink->to, all[i].name, (double)count_of(all[i].counter));
+#define PUT(name) sink->value(sink->to, #name, (double)count_of(&c->name))
+    SPFRESH_COUNTERS(PUT);
+#undef PUT
     for (size_t i = 0; i < sizeof c->cascade / sizeof *c->cascade; i++)
         sink->cell(sink->to, "cascade", i, "jobs", (double)count_of(&c->cascade[i]));
     sink->value(sink->to, "queued", (double)spfresh_queued(s));
@@ -51,13 +30,9 @@ static void search_values(const struct spfresh *s, struct stat_sink *sink)
     const double n = queries > 0 ? queries : 1;
 
     sink->value(sink->to, "queries", queries);
-    sink->value(sink->to, "head_distances", (double)count_of(&c->head_distances) / n);
-    sink->value(sink->to, "postings_read", (double)count_of(&c->postings_read) / n);
-    sink->value(sink->to, "postings_pruned", (double)count_of(&c->postings_pruned) / n);
-    sink->value(sink->to, "postings_late", (double)count_of(&c->postings_late) / n);
-    sink->value(sink->to, "entries_scanned", (double)count_of(&c->entries_scanned) / n);
-    sink->value(sink->to, "duplicates", (double)count_of(&c->duplicates) / n);
-    sink->value(sink->to, "row_pages", (double)count_of(&c->row_pages) / n);
+#define PUT(name) sink->value(sink->to, #name, (double)count_of(&c->name) / n)
+    SPFRESH_QUERY_COUNTERS(PUT);
+#undef PUT
 }
 
 static void store_values(const struct spfresh *s, struct stat_sink *sink)
@@ -139,8 +114,8 @@ int spfresh_memory(const struct index *index, struct memory_use *use)
         .graph = graph_edge_bytes(s->graph),
         .ids = segmented_bytes(&s->slots.versions) + s->slots.ids_capacity * sizeof(uint64_t) +
                slot_table_bytes(&s->slots.table),
-        .other = sizeof *s + segmented_bytes(&s->heads) + spfresh_scratch_bytes(s) +
-                 spfresh_maintenance_bytes(s) +
+        .other = sizeof *s + segmented_bytes(&s->heads) + scratch_pool_bytes(&s->scratch) +
+                 scratch_pool_bytes(&s->works) +
                  (s->params.store == POSTING_MEMORY ? 0 : posting_store_resident(s->store)),
         .disk = posting_store_disk(s->store) + spfresh_codec_disk(s->codec) +
                 (s->durable.wal ? wal_bytes(s->durable.wal) : 0),

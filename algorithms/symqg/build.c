@@ -26,10 +26,8 @@ static void build_free(struct build *b)
 {
     struct mem *mem = b->s->base.env.mem;
 
-    for (size_t i = 0; b->scratch && i < b->threads; i++) {
-        if (b->scratch[i])
-            scratch_pool_give(&b->s->scratch, b->scratch[i]);
-    }
+    for (size_t i = 0; b->scratch && i < b->threads; i++)
+        scratch_pool_give(&b->s->scratch, b->scratch[i]);
     mem_free(mem, b->scratch);
     mem_free(mem, b->lists);
     mem_free(mem, b->n_kept);

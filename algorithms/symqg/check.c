@@ -133,8 +133,7 @@ int symqg_check(const struct index *index, struct stat_sink *sink)
                         : fail(env->error, ERR_NO_MEMORY, "symqg: out of memory to check");
     if (rc == OK)
         rc = check_vertices(s, x, block);
-    if (x)
-        scratch_pool_give(&s->scratch, x);
+    scratch_pool_give(&s->scratch, x);
     mem_free(env->mem, block);
     return rc;
 }

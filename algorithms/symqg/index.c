@@ -4,6 +4,77 @@
 #include "src/core/error.h"
 #include "src/core/mem.h"
 
+/* Scratch */
+
+static void close_scratch(struct mem *mem, void *scratch)
+{
+    struct symqg_scratch *x = scratch;
+
+    mem_free(mem, x->list.keys);
+    mem_free(mem, x->expanded);
+    mem_free(mem, x->visited);
+    mem_free(mem, x->candidates);
+    mem_free(mem, x->row);
+    mem_free(mem, x->rotated);
+    mem_free(mem, x->centre);
+    mem_free(mem, x->query);
+    mem_free(mem, x->mean);
+}
+
+static bool open_scratch(void *owner, void *scratch)
+{
+    const struct symqg *s = owner;
+    struct mem *mem = s->base.env.mem;
+    const size_t dim = s->base.env.dim, work_dim = s->quantizer->work_dim;
+    struct symqg_scratch *x = scratch;
+
+    x->row = mem_array(mem, dim, sizeof *x->row);
+    x->rotated = mem_array(mem, work_dim, sizeof *x->rotated);
+    x->centre = mem_array(mem, work_dim, sizeof *x->centre);
+    x->query = mem_alloc(mem, s->quantizer->query_bytes);
+    x->mean = mem_array(mem, dim, sizeof(float));
+    return x->row && x->rotated && x->centre && x->query && x->mean;
+}
+
+/* No bit is set between two searches, so that new ones only need to be cleared. */
+static bool fit_visited(struct mem *mem, struct symqg_scratch *x, size_t n)
+{
+    const size_t held = x->visited_capacity;
+
+    if (!mem_grow(mem, &x->visited, &x->visited_capacity, n / 64 + 1, sizeof *x->visited))
+        return false;
+    memset(x->visited + held, 0, (x->visited_capacity - held) * sizeof *x->visited);
+    return true;
+}
+
+static uint64_t scratch_bytes(const void *owner, const void *scratch)
+{
+    const struct symqg *s = owner;
+    const struct symqg_scratch *x = scratch;
+
+    return (x->list.capacity + x->expanded_capacity + x->visited_capacity +
+            x->candidates_capacity) *
+               sizeof(uint64_t) +
+           (2 * s->base.env.dim + 2 * s->quantizer->work_dim) * sizeof(float) +
+           s->quantizer->query_bytes;
+}
+
+static const struct scratch_kind scratch_kind = { sizeof(struct symqg_scratch), open_scratch,
+                                                  close_scratch, scratch_bytes };
+
+struct symqg_scratch *symqg_scratch_take(struct symqg *s, size_t n)
+{
+    struct symqg_scratch *x = scratch_pool_take(&s->scratch);
+
+    if (x && !fit_visited(s->base.env.mem, x, n)) {
+        scratch_pool_give(&s->scratch, x);
+        x = NULL;
+    }
+    return x;
+}
+
+/* The index */
+
 static size_t up_to_64(size_t bytes)
 {
     return (bytes + 63) / 64 * 64;
@@ -30,7 +101,7 @@ int symqg_create(struct index **index, const struct index_ops *ops, const struct
     s->degree = (size_t)p->degree;
     s->row_bytes = index_row_bytes(env->element, env->dim);
     slot_table_init(&s->numbers, env->mem);
-    scratch_pool_init(&s->scratch);
+    scratch_pool_init(&s->scratch, &scratch_kind, env->mem, s);
     s->sum = mem_zalloc(env->mem, env->dim * sizeof *s->sum);
     if (!s->sum) {
         symqg_destroy(&s->base);
@@ -46,86 +117,6 @@ void symqg_lay_out(struct symqg *s)
     s->blocks_at = up_to_64(s->row_bytes);
     s->links_at = s->blocks_at + s->degree / RABITQ_EDGES * s->block_bytes;
     s->stride = s->links_at + up_to_64(s->degree * sizeof(uint32_t));
-}
-
-/* Scratch */
-
-static void scratch_destroy(void *owner, void *scratch)
-{
-    struct mem *mem = owner;
-    struct symqg_scratch *x = scratch;
-
-    mem_free(mem, x->list.keys);
-    mem_free(mem, x->expanded);
-    mem_free(mem, x->visited);
-    mem_free(mem, x->candidates);
-    mem_free(mem, x->row);
-    mem_free(mem, x->rotated);
-    mem_free(mem, x->centre);
-    mem_free(mem, x->query);
-    mem_free(mem, x->mean);
-    mem_free(mem, x);
-}
-
-static struct symqg_scratch *scratch_create(const struct symqg *s)
-{
-    struct mem *mem = s->base.env.mem;
-    const size_t dim = s->base.env.dim, work_dim = s->quantizer->work_dim;
-    struct symqg_scratch *x = mem_zalloc(mem, sizeof *x);
-
-    if (!x)
-        return NULL;
-    x->row = mem_array(mem, dim, sizeof *x->row);
-    x->rotated = mem_array(mem, work_dim, sizeof *x->rotated);
-    x->centre = mem_array(mem, work_dim, sizeof *x->centre);
-    x->query = mem_alloc(mem, s->quantizer->query_bytes);
-    x->mean = mem_array(mem, dim, sizeof(float));
-    if (!x->row || !x->rotated || !x->centre || !x->query || !x->mean) {
-        scratch_destroy(mem, x);
-        return NULL;
-    }
-    return x;
-}
-
-/* No bit is set between two searches, so that new ones only need to be cleared. */
-static bool fit_visited(struct mem *mem, struct symqg_scratch *x, size_t n)
-{
-    const size_t held = x->visited_capacity;
-
-    if (!mem_grow(mem, &x->visited, &x->visited_capacity, n / 64 + 1, sizeof *x->visited))
-        return false;
-    memset(x->visited + held, 0, (x->visited_capacity - held) * sizeof *x->visited);
-    return true;
-}
-
-struct symqg_scratch *symqg_scratch_take(struct symqg *s, size_t n)
-{
-    struct symqg_scratch *x = scratch_pool_take(&s->scratch);
-
-    x = x ? x : scratch_create(s);
-    if (x && !fit_visited(s->base.env.mem, x, n)) {
-        scratch_pool_give(&s->scratch, x);
-        x = NULL;
-    }
-    return x;
-}
-
-static uint64_t scratch_bytes(const void *owner, const void *scratch)
-{
-    const struct symqg *s = owner;
-    const struct symqg_scratch *x = scratch;
-
-    return sizeof *x +
-           (x->list.capacity + x->expanded_capacity + x->visited_capacity +
-            x->candidates_capacity) *
-               sizeof(uint64_t) +
-           (2 * s->base.env.dim + 2 * s->quantizer->work_dim) * sizeof(float) +
-           s->quantizer->query_bytes;
-}
-
-uint64_t symqg_scratch_bytes(struct symqg *s)
-{
-    return scratch_pool_bytes(&s->scratch, scratch_bytes, s);
 }
 
 void symqg_rotate(const struct symqg *s, struct symqg_scratch *x, const void *row, float *out)
@@ -155,7 +146,7 @@ void symqg_destroy(struct index *index)
     struct symqg *s = (struct symqg *)index;
     struct mem *mem = index->env.mem;
 
-    scratch_pool_free(&s->scratch, scratch_destroy, mem);
+    scratch_pool_free(&s->scratch);
     if (s->quantizer)
         quantizer_destroy(&index->env, s->quantizer);
     mem_free(mem, s->vertices);

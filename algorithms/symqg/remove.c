@@ -169,8 +169,7 @@ int symqg_remove(struct index *index, const uint64_t *ids, size_t n, size_t *don
             rc = fail(index->env.error, ERR_UNKNOWN_ID, "symqg: id %" PRIu64 " is not stored",
                       ids[*done]);
     }
-    if (x)
-        scratch_pool_give(&s->scratch, x);
+    scratch_pool_give(&s->scratch, x);
     return rc;
 }
 

@@ -126,7 +126,6 @@ void symqg_destroy(struct index *);
 void symqg_lay_out(struct symqg *);
 /* Of the pool, or new; with space for a search of n vertices. NULL: out of memory. */
 struct symqg_scratch *symqg_scratch_take(struct symqg *, size_t n);
-uint64_t symqg_scratch_bytes(struct symqg *);
 /* The row of a vertex, rotated; uses x->row. */
 void symqg_rotate(const struct symqg *, struct symqg_scratch *x, const void *row, float *out);
 /* Makes space for that many candidates. ERR_NO_MEMORY. */

@@ -78,7 +78,7 @@ int vamana_disk_open(struct vamana_disk **out, const struct index_ops *ops,
     if (h->params.seed == 0)
         h->params.seed = (int64_t)(env->seed & INT64_MAX);
     (void)pthread_mutex_init(&h->lock, NULL);
-    scratch_pool_init(&h->scratch);
+    scratch_pool_init(&h->scratch, &vamana_disk_scratch_kind, env->mem, h);
     h->dir = mem_strdup(env->mem, env->dir);
     h->epoch = epoch_create(env->mem);
     h->threads = read_threads_create(env->mem);
@@ -175,7 +175,7 @@ void vamana_disk_destroy(struct index *index)
     epoch_destroy(h->epoch);
     if (view)
         view_call(h, &view->item);
-    vamana_disk_scratch_free(h);
+    scratch_pool_free(&h->scratch);
     read_threads_destroy(h->threads);
     (void)pthread_mutex_destroy(&h->lock);
     if (h->claim >= 0)

@@ -12,9 +12,8 @@ enum { RUN_BYTES = 1 << 18 }; /* read at a time, in order */
 
 /* ---------------------------------------------------------------------------------- scratch */
 
-static void scratch_destroy(void *owner, void *scratch)
+static void close_scratch(struct mem *mem, void *scratch)
 {
-    struct mem *mem = owner;
     struct vamana_disk_scratch *x = scratch;
 
     read_queue_destroy(x->queue);
@@ -25,7 +24,6 @@ static void scratch_destroy(void *owner, void *scratch)
     mem_free(mem, x->list.keys);
     mem_free(mem, x->found);
     mem_free(mem, x->distances);
-    mem_free(mem, x);
 }
 
 /* O_DIRECT reads to a multiple of a page. */
@@ -50,31 +48,39 @@ static size_t table_floats(const struct vamana_disk *h)
     return vamana_disk_groups(h) * PQ_CODES_WORDS;
 }
 
-static struct vamana_disk_scratch *scratch_create(const struct vamana_disk *h)
+static bool open_scratch(void *owner, void *scratch)
 {
+    const struct vamana_disk *h = owner;
     struct mem *mem = h->base.env.mem;
-    struct vamana_disk_scratch *x = mem_zalloc(mem, sizeof *x);
+    struct vamana_disk_scratch *x = scratch;
 
-    if (!x)
-        return NULL;
     x->queue = read_queue_create(mem, h->threads, h->params.io != VAMANA_DISK_IO_PREAD);
     x->buffers_block = mem_alloc(mem, buffers_bytes(h));
     x->query = mem_array(mem, query_floats(h), sizeof *x->query);
     x->table = mem_array(mem, table_floats(h), sizeof *x->table);
-    if (!x->queue || !x->buffers_block || !x->query || !x->table) {
-        scratch_destroy(mem, x);
-        return NULL;
-    }
-    x->buffers = aligned(x->buffers_block);
-    return x;
+    if (x->buffers_block)
+        x->buffers = aligned(x->buffers_block);
+    return x->queue && x->buffers_block && x->query && x->table;
 }
+
+static uint64_t scratch_bytes(const void *owner, const void *scratch)
+{
+    const struct vamana_disk *h = owner;
+    const struct vamana_disk_scratch *x = scratch;
+
+    return buffers_bytes(h) + (query_floats(h) + table_floats(h)) * sizeof(float) +
+           (x->seen_capacity + x->list.capacity) * sizeof(uint64_t) +
+           (x->found_capacity + x->distances_capacity) * sizeof(uint32_t);
+}
+
+const struct scratch_kind vamana_disk_scratch_kind = { sizeof(struct vamana_disk_scratch),
+                                                       open_scratch, close_scratch, scratch_bytes };
 
 struct vamana_disk_scratch *vamana_disk_scratch_take(const struct vamana_disk_part *p)
 {
     struct vamana_disk *h = (struct vamana_disk *)(uintptr_t)p->owner;
     struct vamana_disk_scratch *x = scratch_pool_take(&h->scratch);
 
-    x = x ? x : scratch_create(h);
     if (!x ||
         mem_grow(h->base.env.mem, &x->seen, &x->seen_capacity, p->n / 64 + 1, sizeof *x->seen))
         return x;
@@ -85,26 +91,6 @@ struct vamana_disk_scratch *vamana_disk_scratch_take(const struct vamana_disk_pa
 void vamana_disk_scratch_give(const struct vamana_disk_part *p, struct vamana_disk_scratch *x)
 {
     scratch_pool_give(&((struct vamana_disk *)(uintptr_t)p->owner)->scratch, x);
-}
-
-void vamana_disk_scratch_free(struct vamana_disk *h)
-{
-    scratch_pool_free(&h->scratch, scratch_destroy, h->base.env.mem);
-}
-
-static uint64_t one_bytes(const void *owner, const void *scratch)
-{
-    const struct vamana_disk *h = owner;
-    const struct vamana_disk_scratch *x = scratch;
-
-    return sizeof *x + buffers_bytes(h) + (query_floats(h) + table_floats(h)) * sizeof(float) +
-           (x->seen_capacity + x->list.capacity) * sizeof(uint64_t) +
-           (x->found_capacity + x->distances_capacity) * sizeof(uint32_t);
-}
-
-uint64_t vamana_disk_scratch_bytes(const struct vamana_disk *h)
-{
-    return scratch_pool_bytes(&((struct vamana_disk *)(uintptr_t)h)->scratch, one_bytes, h);
 }
 
 /* ------------------------------------------------------------------------- some records */

@@ -42,7 +42,7 @@ int vamana_disk_memory(const struct index *index, struct memory_use *use)
         use->codes += p->n * pq_codes_bytes(p->quantizer) + quantizer_bytes(p->quantizer);
     use->ids += p->n * sizeof(uint64_t) + slot_table_bytes(&p->nodes);
     use->other +=
-        sizeof *h + sizeof *view + vamana_disk_part_bytes(p) + vamana_disk_scratch_bytes(h);
+        sizeof *h + sizeof *view + vamana_disk_part_bytes(p) + scratch_pool_bytes(&h->scratch);
     use->disk = p->file_bytes;
     epoch_leave(h->epoch, ticket);
     return rc;

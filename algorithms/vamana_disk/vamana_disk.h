@@ -215,8 +215,7 @@ int vamana_disk_part_attach(struct vamana_disk_part *, const char *dir);
 /* Of the pool, or new; for searches of the part. NULL: out of memory. */
 struct vamana_disk_scratch *vamana_disk_scratch_take(const struct vamana_disk_part *);
 void vamana_disk_scratch_give(const struct vamana_disk_part *, struct vamana_disk_scratch *);
-void vamana_disk_scratch_free(struct vamana_disk *); /* the pool with its idle scratch */
-uint64_t vamana_disk_scratch_bytes(const struct vamana_disk *);
+extern const struct scratch_kind vamana_disk_scratch_kind; /* of the pool vamana_disk->scratch */
 /* Reads the records of n <= VAMANA_DISK_BEAM_MAX distinct nodes and calls visit() for each, in the
    order in which they arrive. ERR_IO, ERR_CORRUPT, errors of visit(). */
 int vamana_disk_read(const struct vamana_disk_part *, struct vamana_disk_scratch *,

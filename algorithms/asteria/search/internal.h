@@ -138,9 +138,7 @@ struct asteria_bound {
 
 /* ------------------------------------------------------------------------- scratch.c */
 
-/* NULL: out of memory. Thread-safe. */
-struct asteria_scratch *asteria_scratch_take(struct asteria *);
-/* Adds its counts to the index's counts. */
+/* Gives a scratch back to the pool. Adds its counts to the index's counts. */
 void asteria_scratch_give(struct asteria *, struct asteria_scratch *);
 /* Prepares for a query of the present index; best: number of estimates kept. The lock must be
    held. ERR_NO_MEMORY. */

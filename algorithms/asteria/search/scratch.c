@@ -6,9 +6,8 @@
 #include "algorithms/asteria/search/internal.h"
 #include "src/core/mem.h"
 
-static void scratch_destroy(void *owner, void *scratch)
+static void close_scratch(struct mem *mem, void *scratch)
 {
-    struct mem *mem = owner;
     struct asteria_scratch *s = scratch;
     for (size_t v = 0; v < VIEWS; v++)
         mem_free(mem, s->views[v].memory);
@@ -29,7 +28,6 @@ static void scratch_destroy(void *owner, void *scratch)
     mem_free(mem, s->tree);
     mem_free(mem, s->addresses);
     mem_free(mem, s->address_keys);
-    mem_free(mem, s);
 }
 
 /* Replaces the array by a new one; its contents are lost. */
@@ -179,12 +177,6 @@ int asteria_scratch_prepare(struct asteria *a, struct asteria_scratch *s,
     return search_no_memory(a);
 }
 
-struct asteria_scratch *asteria_scratch_take(struct asteria *a)
-{
-    struct asteria_scratch *s = scratch_pool_take(&a->scratch);
-    return s ? s : mem_zalloc(a->base.env.mem, sizeof *s);
-}
-
 void asteria_scratch_give(struct asteria *a, struct asteria_scratch *s)
 {
     const double *from = (const double *)&s->counts;
@@ -197,17 +189,12 @@ void asteria_scratch_give(struct asteria *a, struct asteria_scratch *s)
     scratch_pool_give(&a->scratch, s);
 }
 
-void asteria_scratch_free(struct asteria *a)
-{
-    scratch_pool_free(&a->scratch, scratch_destroy, a->base.env.mem);
-}
-
 static uint64_t scratch_bytes(const void *owner, const void *scratch)
 {
     const struct asteria *a = owner;
     const struct asteria_scratch *s = scratch;
-    return sizeof *s + a->base.env.dim * sizeof *s->unit + s->views[0].memory_bytes +
-           s->views[1].memory_bytes + asteria_rows_fetch_bytes(s->fetch) +
+    return a->base.env.dim * sizeof *s->unit + s->views[0].memory_bytes + s->views[1].memory_bytes +
+           asteria_rows_fetch_bytes(s->fetch) +
            s->buckets_capacity * (sizeof *s->keys + sizeof *s->centre_sq + sizeof *s->bound +
                                   sizeof *s->numbers + sizeof *s->estimates) +
            s->best_capacity * (sizeof *s->best_distances + sizeof *s->best_slots) +
@@ -216,7 +203,5 @@ static uint64_t scratch_bytes(const void *owner, const void *scratch)
            s->addresses_capacity * (sizeof *s->addresses + sizeof *s->address_keys);
 }
 
-uint64_t asteria_scratch_bytes(struct asteria *a)
-{
-    return scratch_pool_bytes(&a->scratch, scratch_bytes, a);
-}
+const struct scratch_kind asteria_scratch_kind = { sizeof(struct asteria_scratch), NULL,
+                                                   close_scratch, scratch_bytes };

@@ -23,7 +23,7 @@ int asteria_job_open(struct asteria_job *job, size_t *threads, struct asteria_sc
     wanted = wanted < 1 ? 1 : wanted < THREADS_MAX ? wanted : THREADS_MAX;
     job->scratch = scratch;
     for (*threads = 0; *threads < wanted; ++*threads) {
-        scratch[*threads] = asteria_scratch_take(job->a);
+        scratch[*threads] = scratch_pool_take(&job->a->scratch);
         if (!scratch[*threads])
             break;
         scratch[*threads]->work = (struct work){ 0 };

@@ -1,4 +1,4 @@
-/* search.h - scratch kept for later searches, and statistics of searches. */
+/* search.h - the pool's scratch, and statistics of searches. */
 #ifndef DRIFTLINE_ASTERIA_SEARCH_SEARCH_H
 #define DRIFTLINE_ASTERIA_SEARCH_SEARCH_H
 
@@ -6,10 +6,9 @@
 
 struct asteria;
 struct stat_sink;
+struct scratch_kind;
 
-/* Frees the scratch that is not in use; the bytes of that scratch. */
-void asteria_scratch_free(struct asteria *);
-uint64_t asteria_scratch_bytes(struct asteria *);
+extern const struct scratch_kind asteria_scratch_kind; /* of the pool asteria->scratch */
 void asteria_search_stats(const struct asteria *, struct stat_sink *); /* and of the audit */
 
 #endif

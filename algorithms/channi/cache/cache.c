@@ -1,11 +1,6 @@
 /* cache.c - opens the cache, adds and removes files, reports. */
 #include "algorithms/channi/cache/cache.h"
 
-#include <inttypes.h>
-#include <limits.h>
-#include <stdio.h>
-#include <unistd.h>
-
 #include "algorithms/channi/cache/internal.h"
 #include "src/core/error.h"
 #include "src/core/mem.h"
@@ -53,7 +48,7 @@ void channi_cache_destroy(struct channi_cache *c)
     if (!c)
         return;
     while (c->all)
-        channi_cache_leave(c, c->all->base, false);
+        channi_cache_leave(c, c->all->base);
     read_threads_destroy(c->threads);
     (void)pthread_cond_destroy(&c->file_free);
     (void)pthread_mutex_destroy(&c->lock);
@@ -109,40 +104,22 @@ int channi_cache_join(struct channi_cache *c, struct channi_base *b, unsigned ch
     return OK;
 }
 
-static void remove_file(struct channi_cache *c, const struct channi_base *b)
-{
-    char path[CLUSTER_PATH_MAX], line[CLUSTER_PATH_MAX + 160];
-
-    if (channi_cluster_file_path(&c->env, b->phash, b->version, path) != OK)
-        return;
-    if ((file_faulted(c->options.fault, "unlink") || unlink(path) != 0) && c->env.log) {
-        (void)snprintf(line, sizeof line,
-                       "channi: cannot remove the obsolete cluster file %s; opening the index "
-                       "again removes it",
-                       path);
-        c->env.log(c->env.log_to, line);
-    }
-}
-
-void channi_cache_leave(struct channi_cache *c, struct channi_base *b, bool remove)
+void channi_cache_leave(struct channi_cache *c, struct channi_base *b)
 {
     struct channi_cache_slot *s = b->slot;
+    unsigned char *block = NULL;
 
-    if (s) {
-        unsigned char *block = NULL;
-
-        (void)pthread_mutex_lock(&c->lock);
-        if (atomic_exchange(&s->state, 0) & SLOT_RESIDENT)
-            block = channi_cache_expel(c, s);
-        channi_cache_file_close(c, s);
-        RING_DROP(&c->all, s, all);
-        (void)pthread_mutex_unlock(&c->lock);
-        mem_free(c->env.mem, block);
-        mem_free(c->env.mem, s);
-        b->slot = NULL;
-    }
-    if (remove)
-        remove_file(c, b);
+    if (!s)
+        return;
+    (void)pthread_mutex_lock(&c->lock);
+    if (atomic_exchange(&s->state, 0) & SLOT_RESIDENT)
+        block = channi_cache_expel(c, s);
+    channi_cache_file_close(c, s);
+    RING_DROP(&c->all, s, all);
+    (void)pthread_mutex_unlock(&c->lock);
+    mem_free(c->env.mem, block);
+    mem_free(c->env.mem, s);
+    b->slot = NULL;
 }
 
 /* ---- reports */

@@ -36,8 +36,8 @@ void channi_cache_resize(struct channi_cache *, size_t budget_bytes);
 /* Adds a file. hot: its hot part, which the cache takes; NULL: read when needed. On ERR_NO_MEMORY
    the caller still owns `hot`. */
 int channi_cache_join(struct channi_cache *, struct channi_base *, unsigned char *hot);
-/* Removes a file that has no reference: frees its memory and descriptor. remove: deletes it too. */
-void channi_cache_leave(struct channi_cache *, struct channi_base *, bool remove);
+/* Drops a file that has no reference: frees its memory and descriptor. It stays on disk. */
+void channi_cache_leave(struct channi_cache *, struct channi_base *);
 
 /* 2. A search's reads */
 

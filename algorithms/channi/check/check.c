@@ -52,16 +52,14 @@ static int check_route(const struct channi_checking *c, uint32_t route)
     uint64_t filed = UINT64_MAX;
 
     if (!idmap_get(&s->by_phash, phash, &filed) || filed != route)
-        return channi_check_broken(c, "route %u: its phash %016" PRIx64 " is filed under %" PRIu64,
-                                   route, phash, filed);
+        return BROKEN(c, "route %u: its phash %016" PRIx64 " is filed under %" PRIu64, route, phash,
+                      filed);
     if (cid == CID_NONE)
         return OK;
     if (cid >= l->n_clusters || !l->clusters[cid])
-        return channi_check_broken(c, "route %u leads to cluster %u, which is not there", route,
-                                   cid);
+        return BROKEN(c, "route %u leads to cluster %u, which is not there", route, cid);
     if (!knows(l->clusters[cid], route))
-        return channi_check_broken(c, "route %u leads to cluster %u, which does not list it", route,
-                                   cid);
+        return BROKEN(c, "route %u leads to cluster %u, which does not list it", route, cid);
     return OK;
 }
 
@@ -82,13 +80,13 @@ static int check_routes(const struct channi_checking *c)
     int rc = OK;
 
     if (r->n == 0 || r->n != s->n_routes || r->graph.n != r->n)
-        return channi_check_broken(c, "%u routes in the layout, %u nodes in their graph, %u in all",
-                                   r->n, r->graph.n, s->n_routes);
+        return BROKEN(c, "%u routes in the layout, %u nodes in their graph, %u in all", r->n,
+                      r->graph.n, s->n_routes);
     /* `top` may be NULL: then the next addition rebuilds it from the image. Nodes are
        never removed. */
     if (s->top && (graph_live(s->top) != graph_capacity(s->top) || graph_live(s->top) != r->n))
-        return channi_check_broken(c, "the graph of %u routes has %zu nodes, %zu of them live",
-                                   r->n, graph_capacity(s->top), graph_live(s->top));
+        return BROKEN(c, "the graph of %u routes has %zu nodes, %zu of them live", r->n,
+                      graph_capacity(s->top), graph_live(s->top));
     for (uint32_t i = 0; rc == OK && i < r->n; i++)
         rc = check_route(c, i);
     if (rc == OK)
@@ -103,16 +101,16 @@ static int check_routes_of(const struct channi_checking *c, const struct channi_
     const struct channi_routes *r = c->layout->routes;
 
     if (cl->n_routes == 0)
-        return channi_check_broken(c, "cluster %u has no route", cl->cid);
+        return BROKEN(c, "cluster %u has no route", cl->cid);
     for (uint32_t i = 0; i < cl->n_routes; i++) {
         const uint32_t route = cl->routes[i];
 
         if (route >= r->n || (i > 0 && route <= cl->routes[i - 1]))
-            return channi_check_broken(c, "cluster %u: its route %u is invalid, or out of order",
-                                       cl->cid, route);
+            return BROKEN(c, "cluster %u: its route %u is invalid, or out of order", cl->cid,
+                          route);
         if (r->cid[route] != cl->cid)
-            return channi_check_broken(c, "cluster %u lists route %u, which leads to %u", cl->cid,
-                                       route, r->cid[route]);
+            return BROKEN(c, "cluster %u lists route %u, which leads to %u", cl->cid, route,
+                          r->cid[route]);
     }
     return OK;
 }
@@ -134,9 +132,8 @@ static int check_size(struct channi_checking *c, const struct channi_cluster *cl
     if (live <= s->split_max || tried > 0 || s->maintenance != CHANNI_INLINE ||
         channi_queued(s) > 0 || atomic_load(&s->counters.job_errors) > 0)
         return OK;
-    return channi_check_broken(
-        c, "cluster %u: %u live rows, past split_max = %u, and no split is queued", cl->cid, live,
-        s->split_max);
+    return BROKEN(c, "cluster %u: %u live rows, past split_max = %u, and no split is queued",
+                  cl->cid, live, s->split_max);
 }
 
 static int check_one(struct channi_checking *c, uint32_t cid)
@@ -146,17 +143,14 @@ static int check_one(struct channi_checking *c, uint32_t cid)
     int rc = OK;
 
     if (cl->cid != cid)
-        return channi_check_broken(c, "cluster %u is filed under %u", cl->cid, cid);
+        return BROKEN(c, "cluster %u is filed under %u", cl->cid, cid);
     if (cl->born_ver > c->version)
-        return channi_check_broken(c, "cluster %u was founded after version %" PRIu64, cid,
-                                   c->version);
+        return BROKEN(c, "cluster %u was founded after version %" PRIu64, cid, c->version);
     if (deferred != !c->layout->routes || (deferred && cl->base))
-        return channi_check_broken(c, "cluster %u is of kind %d, %s a file, %s routes", cid,
-                                   cl->kind, cl->base ? "has" : "has not",
-                                   c->layout->routes ? "among" : "without");
+        return BROKEN(c, "cluster %u is of kind %d, %s a file, %s routes", cid, cl->kind,
+                      cl->base ? "has" : "has not", c->layout->routes ? "among" : "without");
     if (!cl->base && cl->base_n > 0)
-        return channi_check_broken(c, "cluster %u has %u rows in a file, and no file", cid,
-                                   cl->base_n);
+        return BROKEN(c, "cluster %u has %u rows in a file, and no file", cid, cl->base_n);
     if (!deferred)
         rc = check_routes_of(c, cl);
     if (rc == OK)
@@ -177,11 +171,9 @@ static int check_clusters(struct channi_checking *c)
         rc = check_one(c, cid);
     }
     if (rc == OK && !l->routes && (n != 1 || !l->clusters[0] || c->s->top))
-        rc =
-            channi_check_broken(c, "%zu clusters before the build, when there is but cluster 0", n);
+        rc = BROKEN(c, "%zu clusters before the build, when there is but cluster 0", n);
     if (rc == OK && c->live != channi_live(c->s))
-        rc = channi_check_broken(c, "%zu live rows, but %zu ids have a place", c->live,
-                                 channi_live(c->s));
+        rc = BROKEN(c, "%zu live rows, but %zu ids have a place", c->live, channi_live(c->s));
     return rc;
 }
 
@@ -193,14 +185,13 @@ static int check_ood(const struct channi_checking *c)
     for (uint32_t cid = 0; cid < l->n_clusters; cid++)
         n += l->clusters[cid] && l->clusters[cid]->kind == CLUSTER_OOD;
     if (n != l->n_ood)
-        return channi_check_broken(c, "%zu OOD clusters, but %u are listed", n, l->n_ood);
+        return BROKEN(c, "%zu OOD clusters, but %u are listed", n, l->n_ood);
     for (uint32_t i = 0; i < l->n_ood; i++) {
         const uint32_t cid = l->ood[i];
 
         if (cid >= l->n_clusters || !l->clusters[cid] || l->clusters[cid]->kind != CLUSTER_OOD ||
             (i > 0 && cid <= l->ood[i - 1]))
-            return channi_check_broken(
-                c, "cluster %u is listed as OOD, and is not, or out of order", cid);
+            return BROKEN(c, "cluster %u is listed as OOD, and is not, or out of order", cid);
     }
     return OK;
 }
@@ -212,9 +203,8 @@ static int check_pins(const struct channi_checking *c)
     for (size_t i = 0; i < s->n_snapshots; i++)
         if (s->snapshots[i].version > c->version ||
             s->snapshots[i].view->version != s->snapshots[i].version || s->snapshots[i].times == 0)
-            return channi_check_broken(c,
-                                       "pin %zu: of version %" PRIu64 ", its view is of %" PRIu64,
-                                       i, s->snapshots[i].version, s->snapshots[i].view->version);
+            return BROKEN(c, "pin %zu: of version %" PRIu64 ", its view is of %" PRIu64, i,
+                          s->snapshots[i].version, s->snapshots[i].view->version);
     return OK;
 }
 

@@ -21,8 +21,7 @@ struct channi_checking {
 };
 
 /* Sets the message. Returns ERR_INVARIANT. */
-int channi_check_broken(const struct channi_checking *, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+#define BROKEN(c, ...) fail((c)->s->base.env.error, ERR_INVARIANT, "channi: " __VA_ARGS__)
 
 /* rows.c: checks a cluster's file, rows and root, and counts the rows. */
 int channi_check_cluster(struct channi_checking *, const struct channi_cluster *);

@@ -23,14 +23,12 @@ static int check_links(const struct channi_checking *c, const struct graph_image
         if (to == GRAPH_NONE)
             continue;
         if (to >= g->layers[level].n || to == i)
-            return channi_check_broken(
-                c, "graph of %s %" PRIu64 ": layer %u: a link of %u to %u of %u", of, which, level,
-                i, to, g->layers[level].n);
+            return BROKEN(c, "graph of %s %" PRIu64 ": layer %u: a link of %u to %u of %u", of,
+                          which, level, i, to, g->layers[level].n);
         for (size_t other = 1; other < j; other++)
             if (graph_image_link(g, level, first + other) == to)
-                return channi_check_broken(
-                    c, "graph of %s %" PRIu64 ": layer %u: %u has an edge twice", of, which, level,
-                    i);
+                return BROKEN(c, "graph of %s %" PRIu64 ": layer %u: %u has an edge twice", of,
+                              which, level, i);
     }
     return OK;
 }
@@ -47,9 +45,8 @@ int channi_check_image(const struct channi_checking *c, const struct graph_image
     if (rc == OK)
         rc = graph_image_reach(g, c->s->base.env.mem, from, &reached, c->s->base.env.error);
     if (rc == OK && reached != g->n)
-        rc = channi_check_broken(c,
-                                 "graph of %s %" PRIu64 ": %zu of %u nodes are within reach of %u",
-                                 of, which, reached, g->n, from);
+        rc = BROKEN(c, "graph of %s %" PRIu64 ": %zu of %u nodes are within reach of %u", of, which,
+                    reached, g->n, from);
     return rc;
 }
 
@@ -87,22 +84,22 @@ static int check_row(struct channi_checking *c, const struct channi_cluster *cl,
         return OK;
     }
     if (row->born > c->version || row->dead > c->version)
-        return channi_check_broken(c,
-                                   "cluster %u, row %u: born at %" PRIu64 ", dead at %" PRIu64
-                                   ", but the newest version is %" PRIu64,
-                                   cl->cid, row->number, row->born, row->dead, c->version);
+        return BROKEN(c,
+                      "cluster %u, row %u: born at %" PRIu64 ", dead at %" PRIu64
+                      ", but the newest version is %" PRIu64,
+                      cl->cid, row->number, row->born, row->dead, c->version);
     if (row->dead > 0 && row->dead < row->born)
-        return channi_check_broken(c, "cluster %u, row %u: dead at %" PRIu64 ", born at %" PRIu64,
-                                   cl->cid, row->number, row->dead, row->born);
+        return BROKEN(c, "cluster %u, row %u: dead at %" PRIu64 ", born at %" PRIu64, cl->cid,
+                      row->number, row->dead, row->born);
     if (row->dead > 0) {
         tally->dead++;
         return OK;
     }
     if (!channi_place_of(c->s, row->id, &at) || at.cid != cl->cid || at.row != row->number)
-        return channi_check_broken(c,
-                                   "cluster %u, row %u: id %" PRIu64
-                                   " is live here, but its place is row %u of cluster %u",
-                                   cl->cid, row->number, row->id, at.row, at.cid);
+        return BROKEN(c,
+                      "cluster %u, row %u: id %" PRIu64
+                      " is live here, but its place is row %u of cluster %u",
+                      cl->cid, row->number, row->id, at.row, at.cid);
     sample(c, row);
     tally->live++;
     c->live++;
@@ -165,18 +162,17 @@ static int check_root(const struct channi_checking *c, const struct channi_clust
     const uint32_t root = cl->root;
 
     if (root >= cl->base_n || root != image->root)
-        return channi_check_broken(c, "cluster %u: its root is row %u of %u, its file's is row %u",
-                                   cl->cid, root, cl->base_n, image->root);
+        return BROKEN(c, "cluster %u: its root is row %u of %u, its file's is row %u", cl->cid,
+                      root, cl->base_n, image->root);
     if (cl->root_id != image->ids[root])
-        return channi_check_broken(c,
-                                   "cluster %u: the root's id is %" PRIu64 ", its row's %" PRIu64,
-                                   cl->cid, cl->root_id, image->ids[root]);
+        return BROKEN(c, "cluster %u: the root's id is %" PRIu64 ", its row's %" PRIu64, cl->cid,
+                      cl->root_id, image->ids[root]);
     if (site_is_wrong(c->s, cl))
-        return channi_check_broken(c, "cluster %u: its site is not %g from its nearest route",
-                                   cl->cid, sqrt((double)cl->drift));
+        return BROKEN(c, "cluster %u: its site is not %g from its nearest route", cl->cid,
+                      sqrt((double)cl->drift));
     if (image->dead && image->dead[root] != 0 && any_alive(image))
-        return channi_check_broken(
-            c, "cluster %u: its root was dead when it was written, and others not", cl->cid);
+        return BROKEN(c, "cluster %u: its root was dead when it was written, and others not",
+                      cl->cid);
     return OK;
 }
 
@@ -191,15 +187,13 @@ static int check_contents(struct channi_checking *c, const struct channi_cluster
     int rc = OK;
 
     if (image->n != cl->base_n || base->n != cl->base_n || image->n == 0)
-        return channi_check_broken(c, "cluster %u: %u rows, but %u in its file", cl->cid,
-                                   cl->base_n, image->n);
+        return BROKEN(c, "cluster %u: %u rows, but %u in its file", cl->cid, cl->base_n, image->n);
     if (!idmap_get(&s->by_phash, base->phash, &route) || route >= s->n_routes)
-        return channi_check_broken(c,
-                                   "cluster %u: its file's name, %016" PRIx64 ", is not a route's",
-                                   cl->cid, base->phash);
+        return BROKEN(c, "cluster %u: its file's name, %016" PRIx64 ", is not a route's", cl->cid,
+                      base->phash);
     if (image->has_graph && image->graph.n != image->n)
-        return channi_check_broken(c, "cluster %u: %u rows, but %u nodes in its graph", cl->cid,
-                                   image->n, image->graph.n);
+        return BROKEN(c, "cluster %u: %u rows, but %u nodes in its graph", cl->cid, image->n,
+                      image->graph.n);
     rc = check_root(c, cl, image);
     if (rc == OK && image->has_graph)
         rc = channi_check_image(c, &image->graph, image->root, "cluster", cl->cid);
@@ -248,8 +242,7 @@ int channi_check_cluster(struct channi_checking *c, const struct channi_cluster 
     }
     /* A void row belongs to no id and may be counted as dead. */
     if (rc == OK && (live != tally.live || dead < tally.dead || dead > tally.dead + tally.voids))
-        rc = channi_check_broken(c,
-                                 "cluster %u: %u live and %u dead rows, but %u and %u are counted",
-                                 cl->cid, tally.live, tally.dead, live, dead);
+        rc = BROKEN(c, "cluster %u: %u live and %u dead rows, but %u and %u are counted", cl->cid,
+                    tally.live, tally.dead, live, dead);
     return rc;
 }

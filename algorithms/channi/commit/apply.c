@@ -182,7 +182,7 @@ static int route_some(void *arg, size_t first, size_t end, size_t worker)
 {
     const struct routing *r = arg;
     struct commit_plan *p = r->plan;
-    struct channi_scratch *scratch = channi_scratch_take(p->s);
+    struct channi_scratch *scratch = scratch_pool_take(&p->s->scratch);
     double checked = 0;
     int rc = scratch ? OK : no_memory(p);
 
@@ -191,8 +191,7 @@ static int route_some(void *arg, size_t first, size_t end, size_t worker)
         if (!r->again || is_stale(p, r->layout, p->puts[i].cid))
             rc = channi_route(p->s, scratch, r->layout, p->puts[i].row, p->ef, &p->puts[i].cid,
                               &checked);
-    if (scratch)
-        channi_scratch_give(p->s, scratch);
+    scratch_pool_give(&p->s->scratch, scratch);
     return rc;
 }
 

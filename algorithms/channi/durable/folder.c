@@ -79,29 +79,27 @@ static int order(const void *a, const void *b)
     return 0;
 }
 
-/* File names as pairs of numbers, ascending. */
-struct names {
-    uint64_t (*list)[2];
-    size_t n;
-};
-
-static int names_of(const struct index_env *env, const struct channi_manifest_cluster *clusters,
-                    size_t n, struct names *names)
+bool channi_files_add(struct channi_files *f, uint64_t phash, uint64_t version)
 {
-    names->list = mem_array(env->mem, n, sizeof *names->list);
-    names->n = 0;
-    if (!names->list)
-        return fail(env->error, ERR_NO_MEMORY, "channi: out of memory for the names of %zu files",
-                    n);
-    for (size_t i = 0; i < n; i++) {
-        if (!clusters[i].has_file)
-            continue;
-        names->list[names->n][0] = clusters[i].phash;
-        names->list[names->n++][1] = clusters[i].file_version;
-    }
-    if (names->n > 1)
-        qsort(names->list, names->n, sizeof *names->list, order);
-    return OK;
+    if (!mem_grow(f->mem, &f->list, &f->capacity, f->n + 1, sizeof *f->list))
+        return false;
+    f->list[f->n][0] = phash;
+    f->list[f->n++][1] = version;
+    return true;
+}
+
+void channi_files_sort(struct channi_files *f)
+{
+    if (f->n > 1)
+        qsort(f->list, f->n, sizeof *f->list, order);
+}
+
+bool channi_files_lack(const struct channi_files *f, const char *name)
+{
+    uint64_t key[2];
+
+    return channi_cluster_file_parse(name, &key[0], &key[1]) &&
+           (f->n == 0 || !bsearch(key, f->list, f->n, sizeof *f->list, order));
 }
 
 static bool ends_with(const char *name, const char *end)
@@ -111,13 +109,10 @@ static bool ends_with(const char *name, const char *end)
     return n >= m && strcmp(name + n - m, end) == 0;
 }
 
-static bool is_rubbish(const struct names *names, const char *name)
+static bool is_rubbish(const struct channi_files *files, const char *name)
 {
-    uint64_t key[2];
-
-    if (channi_cluster_file_parse(name, &key[0], &key[1]))
-        return names->n == 0 || !bsearch(key, names->list, names->n, sizeof *names->list, order);
-    return ends_with(name, ".clu.new") || strcmp(name, MANIFEST_RUNNING ".new") == 0;
+    return channi_files_lack(files, name) || ends_with(name, ".clu.new") ||
+           strcmp(name, MANIFEST_RUNNING ".new") == 0;
 }
 
 /* Fails if a file cannot be removed: it might be overwritten later, although a saved copy may share
@@ -126,12 +121,20 @@ int channi_folder_clear(const struct index_env *env, const char *dir,
                         const struct channi_manifest_cluster *clusters, size_t n,
                         const struct file_fault *fault)
 {
-    struct names names = { 0 };
-    int rc = names_of(env, clusters, n, &names);
+    struct channi_files files = { .mem = env->mem };
+    bool listed = true;
+    int rc = OK;
+
+    for (size_t i = 0; listed && i < n; i++)
+        if (clusters[i].has_file)
+            listed = channi_files_add(&files, clusters[i].phash, clusters[i].file_version);
+    channi_files_sort(&files);
+    if (!listed)
+        rc = fail(env->error, ERR_NO_MEMORY, "channi: out of memory for the names of %zu files", n);
     DIR *d = rc == OK ? list(env, dir, &rc) : NULL;
 
     for (const struct dirent *e = d ? readdir(d) : NULL; rc == OK && e; e = readdir(d)) {
-        if (!is_rubbish(&names, e->d_name))
+        if (!is_rubbish(&files, e->d_name))
             continue;
         if (file_faulted(fault, "unlink") || unlinkat(dirfd(d), e->d_name, 0) != 0)
             rc = fail_errno(env->error, ERR_IO, "channi: cannot remove the obsolete file %s/%s",
@@ -139,7 +142,7 @@ int channi_folder_clear(const struct index_env *env, const char *dir,
     }
     if (d)
         (void)closedir(d);
-    mem_free(env->mem, names.list);
+    mem_free(env->mem, files.list);
     return rc;
 }
 

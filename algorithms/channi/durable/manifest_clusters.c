@@ -275,7 +275,7 @@ static int refile_row(struct channi_reading *x, struct channi_scratch *scratch,
 static int refile(struct channi_reading *x)
 {
     struct channi *s = x->s;
-    struct channi_scratch *scratch = x->n_lost > 0 ? channi_scratch_take(s) : NULL;
+    struct channi_scratch *scratch = x->n_lost > 0 ? scratch_pool_take(&s->scratch) : NULL;
     const unsigned ticket = epoch_enter(s->epoch);
     int rc = x->n_lost > 0 && !scratch ? channi_reading_no_memory(x) : OK;
 
@@ -288,8 +288,7 @@ static int refile(struct channi_reading *x)
         }
     }
     epoch_leave(s->epoch, ticket);
-    if (scratch)
-        channi_scratch_give(s, scratch);
+    scratch_pool_give(&s->scratch, scratch);
     return rc;
 }
 

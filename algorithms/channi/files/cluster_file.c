@@ -65,6 +65,17 @@ int channi_cluster_file_path(const struct index_env *env, uint64_t phash, uint64
     return OK;
 }
 
+bool channi_cluster_file_remove(const struct index_env *env, const struct channi_base *base,
+                                const struct file_fault *fault)
+{
+    struct error ignored = { 0 }, *before = error_divert(&ignored);
+    char path[CLUSTER_PATH_MAX];
+    const bool named = channi_cluster_file_path(env, base->phash, base->version, path) == OK;
+
+    (void)error_divert(before);
+    return named && !file_faulted(fault, "unlink") && (unlink(path) == 0 || errno == ENOENT);
+}
+
 /* ---- heads */
 
 uint64_t channi_cluster_hash(const void *bytes, size_t n)

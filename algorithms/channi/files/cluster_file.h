@@ -88,6 +88,9 @@ struct channi_base {
     struct channi_base *next; /* next one in the list c->obsolete */
 };
 
+/* Whether the file no longer exists afterwards. */
+bool channi_cluster_file_remove(const struct index_env *, const struct channi_base *,
+                                const struct file_fault *);
 /* A base with space for its columns, zeroed; freed with mem_free(). NULL: out of memory. */
 struct channi_base *channi_base_create(const struct index_env *);
 /* Reads and verifies the head of a file, not its sections. ERR_CORRUPT, ERR_NOT_FOUND, ERR_VERSION,

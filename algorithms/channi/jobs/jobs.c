@@ -116,7 +116,8 @@ static void queue_again(struct index *index, const void *job, uint64_t after)
     push(c, job, after);
 }
 
-int channi_jobs_open(struct channi *c, job_queue_function *const *kinds,
+int channi_jobs_open(struct channi *c,
+                     int (*run)(struct index *, const void *job, struct job_run *),
                      int (*chores)(struct index *))
 {
     struct channi_jobs *q = mem_zalloc(c->base.env.mem, sizeof *q);
@@ -124,7 +125,7 @@ int channi_jobs_open(struct channi *c, job_queue_function *const *kinds,
     if (!q)
         return fail(c->base.env.error, ERR_NO_MEMORY, "%s: out of memory for maintenance",
                     c->base.ops->name);
-    const struct job_queue_config config = { .kinds = kinds,
+    const struct job_queue_config config = { .run = run,
                                              .job_bytes = sizeof(struct channi_job),
                                              .taken = clear_queued,
                                              .again = queue_again,

@@ -37,9 +37,8 @@ struct channi_jobs {
     atomic_size_t running[JOB_KINDS];
 };
 
-/* Creates c->jobs. kinds: functions by enum channi_job_kind; chores: see job_queue.h.
-   ERR_NO_MEMORY. */
-int channi_jobs_open(struct channi *, job_queue_function *const *kinds,
+/* Creates c->jobs. run, chores: see job_queue.h. ERR_NO_MEMORY. */
+int channi_jobs_open(struct channi *, int (*run)(struct index *, const void *job, struct job_run *),
                      int (*chores)(struct index *));
 void channi_jobs_close(struct channi *); /* background threads end after their job */
 

@@ -9,41 +9,24 @@
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
 
-/* --------------------------------------------------------------------------- kinds of jobs */
+/* ------------------------------------------------------------------------------------ a job */
 
-static int run_with(struct index *index, const void *job, struct job_run *run,
-                    int (*function)(struct channi *, uint32_t cid, double *cost, bool *busy))
+static int run(struct index *index, const void *job, struct job_run *run)
 {
+    static int (*const functions[JOB_KINDS])(struct channi *, uint32_t, double *, bool *) = {
+        [JOB_COMPACT] = channi_compact,
+        [JOB_SPLIT] = channi_split,
+        [JOB_MERGE] = channi_merge,
+    };
     struct channi *c = channi_of(index);
     const struct channi_job *j = job;
-    (void)atomic_fetch_add(&c->jobs->running[j->kind], 1);
-    const int rc = function(c, j->cid, &run->cost, &run->busy);
-    (void)atomic_fetch_sub(&c->jobs->running[j->kind], 1);
 
+    (void)atomic_fetch_add(&c->jobs->running[j->kind], 1);
+    const int rc = functions[j->kind](c, j->cid, &run->cost, &run->busy);
+    (void)atomic_fetch_sub(&c->jobs->running[j->kind], 1);
     epoch_collect(c->epoch);
     return rc;
 }
-
-static int run_compact(struct index *index, const void *job, struct job_run *run)
-{
-    return run_with(index, job, run, channi_compact);
-}
-
-static int run_split(struct index *index, const void *job, struct job_run *run)
-{
-    return run_with(index, job, run, channi_split);
-}
-
-static int run_merge(struct index *index, const void *job, struct job_run *run)
-{
-    return run_with(index, job, run, channi_merge);
-}
-
-static job_queue_function *const kinds[JOB_KINDS] = {
-    [JOB_COMPACT] = run_compact,
-    [JOB_SPLIT] = run_split,
-    [JOB_MERGE] = run_merge,
-};
 
 /* ------------------------------------------------------------------------- opening, chores */
 
@@ -63,7 +46,7 @@ static int chores(struct index *index)
 
 int channi_maintenance_open(struct channi *c)
 {
-    return channi_jobs_open(c, kinds, chores);
+    return channi_jobs_open(c, run, chores);
 }
 
 int channi_maintenance_start(struct channi *c)

@@ -99,14 +99,14 @@ static int find_in(struct channi *c, const struct channi_view *view,
         find_outliers(c, view, cl, partner, cost);
         return OK;
     }
-    struct channi_scratch *x = channi_scratch_take(c);
+    struct channi_scratch *x = scratch_pool_take(&c->scratch);
     if (!x)
         return fail(c->base.env.error, ERR_NO_MEMORY,
                     "%s: out of memory, cannot find a cluster's partner", c->base.ops->name);
     rc = find_by_route(c, x, view, cl, all < PARTNERS ? all : PARTNERS, partner, cost);
     if (rc == OK && *partner == CID_NONE && live_of(cl) == 0 && all > PARTNERS)
         rc = find_by_route(c, x, view, cl, all, partner, cost);
-    channi_scratch_give(c, x);
+    scratch_pool_give(&c->scratch, x);
     return rc;
 }
 

@@ -56,7 +56,7 @@ static int find_neighbours(struct reassignment *s, const uint32_t *cids, size_t 
                            double *cost)
 {
     struct channi *c = s->c;
-    struct channi_scratch *x = channi_scratch_take(c);
+    struct channi_scratch *x = scratch_pool_take(&c->scratch);
     uint32_t near[2 * WORK_MOST];
     float distances[2 * WORK_MOST];
     unsigned ticket;
@@ -79,7 +79,7 @@ static int find_neighbours(struct reassignment *s, const uint32_t *cids, size_t 
             add(s, layout, near[j]);
     }
     channi_leave(c, ticket);
-    channi_scratch_give(c, x);
+    scratch_pool_give(&c->scratch, x);
     return rc;
 }
 

@@ -3,9 +3,7 @@
  * The rows of a part are written in the given order. Its graph or codes are made here. A graph
  * extends that of the old file if most of its rows are still there in the same order; the other
  * rows are removed from it. Otherwise it is built anew. */
-#include <limits.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "algorithms/channi/cache/cache.h"
 #include "algorithms/channi/files/cluster_layout.h"
@@ -236,16 +234,6 @@ static int make_searchable(const struct channi_replacing *x, const struct channi
 
 /* --------------------------------------------------------------------------------- files */
 
-static void remove_file(const struct channi *c, const struct channi_base *base)
-{
-    struct error ignored = { 0 }, *before = error_divert(&ignored);
-    char path[CLUSTER_PATH_MAX];
-
-    if (channi_cluster_file_path(&c->base.env, base->phash, base->version, path) == OK)
-        (void)unlink(path);
-    (void)error_divert(before);
-}
-
 static void describe(struct channi_base *base, const struct channi_cluster_block *block)
 {
     const struct channi_cluster_head *head =
@@ -269,7 +257,7 @@ static int write_block(const struct channi_replacing *x, const struct draft *d,
         describe(base, block);
         rc = channi_cache_join(c->cache, base, block->bytes);
         if (rc != OK)
-            remove_file(c, base);
+            (void)channi_cluster_file_remove(&c->base.env, base, NULL);
     }
     if (rc != OK) {
         mem_free(c->base.env.mem, base);

@@ -91,15 +91,14 @@ static int choose_one(struct batch *b, struct channi_scratch *x, uint32_t i,
 static int choose(void *arg, size_t first, size_t end, size_t worker)
 {
     struct batch *b = arg;
-    struct channi_scratch *x = channi_scratch_take(b->b->c);
+    struct channi_scratch *x = scratch_pool_take(&b->b->c->scratch);
     struct channi_search_counts counts = { 0 };
     int rc = x ? OK : channi_search_no_memory(b->b->c);
 
     (void)worker;
     for (size_t i = first; rc == OK && i < end; i++)
         rc = choose_one(b, x, (uint32_t)i, &counts);
-    if (x)
-        channi_scratch_give(b->b->c, x);
+    scratch_pool_give(&b->b->c->scratch, x);
     report(b, &counts);
     return rc;
 }
@@ -117,7 +116,7 @@ static int run_alone(const struct batch *b, struct channi_scratch *x, uint32_t i
 {
     const struct channi_query q = query_at(b, i);
     const struct topk top = answers_at(b, i);
-    const uint64_t queries = counts->queries;
+    const double queries = counts->queries;
     const int rc = channi_query_answer(&q, x, &top, counts);
 
     counts->queries = queries; /* it was counted when its clusters were chosen */
@@ -333,7 +332,7 @@ static int run_parts(void *arg, size_t first, size_t end, size_t worker)
 {
     struct batch *b = arg;
     struct channi *c = b->b->c;
-    struct channi_scratch *x = channi_scratch_take(c);
+    struct channi_scratch *x = scratch_pool_take(&c->scratch);
     struct channi_search_counts counts = { 0 };
     int rc = x ? OK : channi_search_no_memory(c);
 
@@ -343,8 +342,7 @@ static int run_parts(void *arg, size_t first, size_t end, size_t worker)
 
         rc = (channi_scan_reranks_pinned(c) ? run_singly : run_grouped)(b, x, from, to, &counts);
     }
-    if (x)
-        channi_scratch_give(c, x);
+    scratch_pool_give(&c->scratch, x);
     report(b, &counts);
     return rc;
 }

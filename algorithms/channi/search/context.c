@@ -58,23 +58,10 @@ int channi_context_begin_in(struct channi_query_context *s, const struct channi_
 
 void channi_search_counts_add(struct channi_search_counts *to, const struct channi_search_counts *t)
 {
-    to->top += t->top;
-    to->in += t->in;
-    to->delta += t->delta;
-    to->estimates += t->estimates;
-    to->bytes += t->bytes;
-    to->scanned += t->scanned;
-    to->queries += t->queries;
-    to->deferred += t->deferred;
-    to->touched += t->touched;
-    to->skipped += t->skipped;
-    to->ood += t->ood;
-    to->stopped += t->stopped;
-    to->row_reads += t->row_reads;
-    to->filter_exact += t->filter_exact;
-    to->damaged += t->damaged;
-    to->tested += t->tested;
-    to->taken += t->taken;
+    const double *from = (const double *)t;
+
+    for (size_t i = 0; i < sizeof *t / sizeof *from; i++)
+        ((double *)to)[i] += from[i];
 }
 
 void channi_search_counts_report(struct channi *c, const struct channi_search_counts *t,
@@ -82,18 +69,18 @@ void channi_search_counts_report(struct channi *c, const struct channi_search_co
 {
     struct channi_counters *n = &c->counters;
 
-    channi_count(&n->queries, t->queries);
-    channi_count(&n->deferred_searches, t->deferred);
+    channi_count(&n->queries, (uint64_t)t->queries);
+    channi_count(&n->deferred_searches, (uint64_t)t->deferred);
     channi_count(&n->top_distances, (uint64_t)t->top);
     channi_count(&n->in_distances, (uint64_t)t->in);
     channi_count(&n->delta_distances, (uint64_t)t->delta);
-    channi_count(&n->clusters_touched, t->touched);
-    channi_count(&n->clusters_skipped, t->skipped);
-    channi_count(&n->ood_touched, t->ood);
-    channi_count(&n->stopped_early, t->stopped);
-    channi_count(&n->row_reads, t->row_reads);
-    channi_count(&n->filter_exact, t->filter_exact);
-    channi_count(&n->damaged_clusters, t->damaged);
+    channi_count(&n->clusters_touched, (uint64_t)t->touched);
+    channi_count(&n->clusters_skipped, (uint64_t)t->skipped);
+    channi_count(&n->ood_touched, (uint64_t)t->ood);
+    channi_count(&n->stopped_early, (uint64_t)t->stopped);
+    channi_count(&n->row_reads, (uint64_t)t->row_reads);
+    channi_count(&n->filter_exact, (uint64_t)t->filter_exact);
+    channi_count(&n->damaged_clusters, (uint64_t)t->damaged);
     work->distances += t->top + t->in + t->delta;
     work->estimates += t->estimates;
     work->bytes_read += t->bytes;

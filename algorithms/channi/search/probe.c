@@ -143,7 +143,7 @@ static int list_ood(struct channi_query_context *s, size_t n, size_t *n_ood)
     }
     for (size_t i = n; i < n + *n_ood; i++)
         (void)see(w, w->cids[i]);
-    s->counts.ood += *n_ood;
+    s->counts.ood += (double)*n_ood;
     return OK;
 }
 

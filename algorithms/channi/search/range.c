@@ -46,7 +46,7 @@ int channi_range(struct index *index, const struct range_request *request,
 {
     struct channi *c = channi_of(index);
     struct channi_allowed allowed = { .ids = request->filter };
-    struct channi_scratch *x = channi_scratch_take(c);
+    struct channi_scratch *x = scratch_pool_take(&c->scratch);
     struct channi_search_counts counts = { 0 };
     int rc = OK;
 
@@ -59,7 +59,7 @@ int channi_range(struct index *index, const struct range_request *request,
         if (rc == OK)
             rc = deliver(&x->work->hits, request, i, result);
     }
-    channi_scratch_give(c, x);
+    scratch_pool_give(&c->scratch, x);
     channi_search_counts_report(c, &counts, &result->work);
     return rc;
 }

@@ -3,6 +3,8 @@
  * Clusters are scanned in steps. The files of a step are requested at once, and deltas are scanned
  * while they are read. With `eps`, early_stop_clusters or target_recall a step is one cluster,
  * because each may be the last; the next ones are prefetched. */
+#include <string.h>
+
 #include "algorithms/channi/search/search.h"
 #include "algorithms/common/quantizer/quantizer.h"
 #include "src/core/mem.h"
@@ -41,7 +43,7 @@ static int list_files(struct channi_query_context *s, const uint32_t *cids, size
             w->bases[w->n_bases++] = cl->base;
         }
     }
-    s->counts.touched += n;
+    s->counts.touched += (double)n;
     return OK;
 }
 
@@ -83,21 +85,23 @@ void channi_scan_unpin(struct channi_query_context *s)
 
 static const struct channi_image damaged; /* stands for a file that cannot be read */
 
-/* Waits until the requested files first .. end - 1 are in w->images. */
-static int await(struct channi_query_context *s, size_t first, size_t end)
+/* Waits until the requested file `at` is in w->images; takes all others that are there, too. */
+static int await(struct channi_query_context *s, size_t at)
 {
     struct channi_search_work *w = s->w;
-    const struct channi_image *image = NULL;
-    int rc = OK, how = OK;
+    int rc = OK;
 
-    for (; rc == OK && first < end; first++)
-        for (size_t i; rc == OK && !w->images[first];) {
-            if (!channi_fetch_next(s->x->fetch, &i, &image, &how))
-                return fail(s->q->c->base.env.error, ERR_INVARIANT,
-                            "channi: a requested cluster was not read");
-            w->images[i] = how == OK ? image : &damaged;
-            rc = how == OK ? OK : channi_context_damaged(s, how);
-        }
+    while (rc == OK && (!w->images[at] || channi_fetch_ready(s->x->fetch))) {
+        const struct channi_image *image = NULL;
+        int how = OK;
+        size_t i;
+
+        if (!channi_fetch_next(s->x->fetch, &i, &image, &how))
+            return fail(s->q->c->base.env.error, ERR_INVARIANT,
+                        "channi: a requested cluster was not read");
+        w->images[i] = how == OK ? image : &damaged;
+        rc = how == OK ? OK : channi_context_damaged(s, how);
+    }
     return rc;
 }
 
@@ -169,12 +173,11 @@ struct team {
 static int member_begin(struct channi_query_context *m, const struct channi_query_context *leader)
 {
     struct channi *c = leader->q->c;
-    struct channi_scratch *x = channi_scratch_take(c);
+    struct channi_scratch *x = scratch_pool_take(&c->scratch);
     const int rc = x ? channi_context_begin(m, leader->q, x, NULL) : channi_search_no_memory(c);
 
     if (rc != OK) {
-        if (x)
-            channi_scratch_give(c, x);
+        scratch_pool_give(&c->scratch, x);
         m->x = NULL;
     }
     m->ceiling = channi_context_limit(leader);
@@ -191,6 +194,45 @@ static int member_work(void *arg, size_t first, size_t end, size_t worker)
     for (; rc == OK && first < end; first++)
         rc = scan_nth(m, t->leader->w, t->first + first);
     return rc;
+}
+
+/* Appends candidates and their sources to those of `to`. */
+static bool append_candidates(struct channi_search_work *to, const struct channi_search_work *from)
+{
+    if (!mem_grow(to->mem, &to->candidates, &to->candidates_capacity,
+                  to->n_candidates + from->n_candidates, sizeof *to->candidates) ||
+        !mem_grow(to->mem, &to->sources, &to->sources_capacity, to->n_sources + from->n_sources,
+                  sizeof *to->sources))
+        return false;
+    for (size_t i = 0; i < from->n_candidates; i++) {
+        struct channi_candidate *c = &to->candidates[to->n_candidates++];
+
+        *c = from->candidates[i];
+        c->source += (uint32_t)to->n_sources;
+    }
+    if (from->n_sources > 0)
+        memcpy(to->sources + to->n_sources, from->sources, from->n_sources * sizeof *from->sources);
+    to->n_sources += from->n_sources;
+    return true;
+}
+
+static void offer_all(struct topk *to, const struct topk *from)
+{
+    for (size_t i = 0; i < from->n; i++)
+        topk_push(to, from->distances[i], from->ids[i]);
+}
+
+int channi_reduce_contexts(struct channi_query_context *to, const struct channi_query_context *from,
+                           size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        offer_all(&to->top, &from[i].top);
+        offer_all(&to->uppers, &from[i].uppers);
+        channi_search_counts_add(&to->counts, &from[i].counts);
+        if (!append_candidates(to->w, from[i].w))
+            return channi_search_no_memory(to->q->c);
+    }
+    return OK;
 }
 
 /* Moves the members that got work to the front; returns their number. */
@@ -219,45 +261,12 @@ static int scan_together(struct channi_query_context *s, size_t first, size_t en
     if (rc == OK)
         rc = channi_reduce_contexts(s, t.members, found);
     for (size_t i = 0; i < found; i++)
-        channi_scratch_give(c, t.members[i].x);
+        scratch_pool_give(&c->scratch, t.members[i].x);
     mem_free(s->w->mem, t.members);
     return rc;
 }
 
 /* ------------------------------------------------------------------------------- a step */
-
-/* A file that has arrived, or failed. */
-struct arrival {
-    size_t i;
-    const struct channi_image *image;
-    int how;
-};
-
-static bool next_arrival(struct channi_query_context *s, struct arrival *a)
-{
-    if (!channi_fetch_next(s->x->fetch, &a->i, &a->image, &a->how))
-        return false;
-    if (s->coded && a->how == OK)
-        channi_scan_codes_ahead(s->q->c->quantizer, a->image);
-    return true;
-}
-
-/* Scans the files of a step in order of arrival; the result does not depend on that order. If the
-   next file is there, its codes are prefetched meanwhile. */
-static int scan_arrivals(struct channi_query_context *s)
-{
-    struct arrival now, next;
-    int rc = OK;
-
-    for (bool more = next_arrival(s, &now), ahead; rc == OK && more; now = next) {
-        ahead = channi_fetch_ready(s->x->fetch) && next_arrival(s, &next);
-        rc = now.how == OK
-                 ? channi_scan_image(s, channi_context_cluster(s, s->w->of[now.i]), now.image)
-                 : channi_context_damaged(s, now.how);
-        more = ahead || next_arrival(s, &next);
-    }
-    return rc;
-}
 
 /* Begins the group whose first file is `first`, in a step that begins at `from`. Returns its end.
    Independent of the number of threads. */
@@ -276,7 +285,7 @@ static size_t begin_group(struct channi_query_context *s, size_t from, size_t fi
 }
 
 /* Scans in groups: the results of the nearest clusters give a limit that saves most distances
-   in the others. */
+   in the others. One thread scans a file while the next ones are read. */
 static int scan_groups(struct channi_query_context *s, size_t from)
 {
     const size_t n = s->w->n_bases;
@@ -285,12 +294,14 @@ static int scan_groups(struct channi_query_context *s, size_t from)
 
     for (size_t first = from, end; rc == OK && first < n; first = end) {
         end = begin_group(s, from, first);
-        rc = await(s, first, end);
-        if (rc == OK && sharing_pays(s, first, end))
-            rc = scan_together(s, first, end);
-        else
-            for (size_t i = first; rc == OK && i < end; i++)
+        const bool together = sharing_pays(s, first, end);
+        for (size_t i = first; rc == OK && i < end; i++) {
+            rc = await(s, i);
+            if (rc == OK && !together)
                 rc = scan_nth(s, s->w, i);
+        }
+        if (rc == OK && together)
+            rc = scan_together(s, first, end);
         if (rc == OK && measured)
             rc = channi_scan_candidates(s);
     }
@@ -328,11 +339,7 @@ static int scan_step(struct channi_query_context *s, const uint32_t *cids, size_
     int rc = request(s, cids, n);
 
     rc = rc == OK ? scan_deltas(s, cids, n) : rc;
-    if (rc != OK || s->w->n_bases == from)
-        return rc;
-    if (rows_are_hot(s) || channi_beams_share(s->q) || sharing_pays(s, from, s->w->n_bases))
-        return scan_groups(s, from);
-    return scan_arrivals(s);
+    return rc == OK ? scan_groups(s, from) : rc;
 }
 
 /* ---------------------------------------------------------------------------------- a list */

@@ -357,7 +357,7 @@ static int measure_cold(struct channi_query_context *s, const struct channi_cand
         return channi_context_damaged(s, rc);
     for (size_t i = 0; i < n; i++)
         channi_scan_offer(s, channi_scan_distance(s, w->rows + i * c->row_bytes), batch[i]->id);
-    s->counts.row_reads += n;
+    s->counts.row_reads += (double)n;
     return OK;
 }
 

@@ -21,9 +21,16 @@ void channi_search_work_free(struct mem *mem, struct channi_search_work *w)
     mem_free(mem, w);
 }
 
-static void scratch_destroy(void *owner, void *scratch)
+static bool open_scratch(void *owner, void *scratch)
 {
-    struct mem *mem = owner;
+    struct channi_scratch *x = scratch;
+
+    x->graph = graph_scratch_create(((const struct channi *)owner)->base.env.mem);
+    return x->graph;
+}
+
+static void close_scratch(struct mem *mem, void *scratch)
+{
     struct channi_scratch *x = scratch;
 
     if (x->fetch)
@@ -33,37 +40,6 @@ static void scratch_destroy(void *owner, void *scratch)
     mem_free(mem, x->nodes);
     mem_free(mem, x->distances);
     mem_free(mem, x->marks);
-    mem_free(mem, x);
-}
-
-static struct channi_scratch *scratch_create(struct mem *mem)
-{
-    struct channi_scratch *x = mem_zalloc(mem, sizeof *x);
-
-    if (x)
-        x->graph = graph_scratch_create(mem);
-    if (x && !x->graph) {
-        scratch_destroy(mem, x);
-        x = NULL;
-    }
-    return x;
-}
-
-struct channi_scratch *channi_scratch_take(struct channi *c)
-{
-    struct channi_scratch *x = scratch_pool_take(&c->scratch);
-
-    return x ? x : scratch_create(c->base.env.mem);
-}
-
-void channi_scratch_give(struct channi *c, struct channi_scratch *x)
-{
-    scratch_pool_give(&c->scratch, x);
-}
-
-void channi_scratch_free(struct channi *c)
-{
-    scratch_pool_free(&c->scratch, scratch_destroy, c->base.env.mem);
 }
 
 static uint64_t work_bytes(const struct channi_search_work *w)
@@ -82,15 +58,13 @@ static uint64_t scratch_bytes(const void *owner, const void *scratch)
     const struct channi_scratch *x = scratch;
 
     (void)owner;
-    return sizeof *x + graph_scratch_bytes(x->graph) + work_bytes(x->work) +
+    return graph_scratch_bytes(x->graph) + work_bytes(x->work) +
            x->nodes_capacity * sizeof *x->nodes + x->distances_capacity * sizeof *x->distances +
            x->marks_capacity;
 }
 
-uint64_t channi_scratch_bytes(struct channi *c)
-{
-    return scratch_pool_bytes(&c->scratch, scratch_bytes, NULL);
-}
+const struct scratch_kind channi_scratch_kind = { sizeof(struct channi_scratch), open_scratch,
+                                                  close_scratch, scratch_bytes };
 
 bool channi_scratch_work(struct channi *c, struct channi_scratch *x)
 {

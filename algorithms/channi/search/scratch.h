@@ -82,10 +82,7 @@ struct channi_scratch {
     size_t nodes_capacity, distances_capacity, marks_capacity;
 };
 
-struct channi_scratch *channi_scratch_take(struct channi *); /* NULL: out of memory */
-void channi_scratch_give(struct channi *, struct channi_scratch *);
-void channi_scratch_free(struct channi *);      /* frees idle ones and the pool */
-uint64_t channi_scratch_bytes(struct channi *); /* of the idle ones */
+extern const struct scratch_kind channi_scratch_kind; /* of the pool channi->scratch */
 void channi_search_work_free(struct mem *, struct channi_search_work *); /* NULL is allowed */
 /* Makes x->work unless it is there. false: out of memory. */
 bool channi_scratch_work(struct channi *, struct channi_scratch *);

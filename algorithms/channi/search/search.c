@@ -37,7 +37,7 @@ static int search_one(const struct channi_search_batch *a, const struct channi_v
 static int search_some(struct channi_search_batch *a, size_t first, size_t end, size_t threads)
 {
     struct channi *c = a->c;
-    struct channi_scratch *x = channi_scratch_take(c);
+    struct channi_scratch *x = scratch_pool_take(&c->scratch);
     struct channi_search_counts counts = { 0 };
     unsigned ticket;
     int rc = OK;
@@ -48,7 +48,7 @@ static int search_some(struct channi_search_batch *a, size_t first, size_t end, 
     for (size_t i = first; rc == OK && i < end; i++)
         rc = search_one(a, a->view ? a->view : now, x, i, threads, &counts);
     channi_leave(c, ticket);
-    channi_scratch_give(c, x);
+    scratch_pool_give(&c->scratch, x);
     pthread_mutex_lock(&a->lock);
     channi_search_counts_report(c, &counts, &a->result->work);
     pthread_mutex_unlock(&a->lock);

@@ -69,9 +69,9 @@ struct channi_query {
     struct channi_stop_trace *trace; /* NULL: none */
 };
 
-struct channi_search_counts {
+struct channi_search_counts { /* all are doubles, so that they are added in a loop */
     double top, in, delta, estimates, bytes, scanned;
-    uint64_t queries, deferred, touched, skipped, ood, stopped, row_reads, filter_exact, damaged;
+    double queries, deferred, touched, skipped, ood, stopped, row_reads, filter_exact, damaged;
     double tested, taken; /* rows tested with the filter; rows it allowed */
 };
 
@@ -169,6 +169,9 @@ int channi_query_scan(struct channi_query_context *, const uint32_t *cids, size_
 int channi_scan_clusters(struct channi_query_context *, const uint32_t *cids, size_t n);
 int channi_scan_clusters_until(struct channi_query_context *, const uint32_t *cids,
                                const float *routes, size_t n);
+/* Merges the results of n contexts of a query into `to`: answers, bounds, candidates, counts. */
+int channi_reduce_contexts(struct channi_query_context *to, const struct channi_query_context *,
+                           size_t n);
 /* Ends the fetch: unpins all clusters. */
 void channi_scan_unpin(struct channi_query_context *);
 /* Whether candidates are reranked while their clusters are pinned. */
@@ -232,12 +235,5 @@ int channi_stop_score(struct channi *, const struct search_request *, double *sc
    as above, the scores stay as they were. */
 bool channi_stop_is_due(struct channi *);
 int channi_stop_renew(struct channi *);
-
-/* reduce.c: merges the results of `n` contexts into `to`: answers, bounds, candidates, counts. */
-int channi_reduce_contexts(struct channi_query_context *to, struct channi_query_context *,
-                           size_t n);
-/* Merges the k smallest entries of lists, each ascending by (distance, id), and of `to` into `to`,
-   which stays a heap. heads: n, scratch. */
-void channi_reduce_sorted(struct topk *to, const struct topk *lists, size_t n, size_t *heads);
 
 #endif

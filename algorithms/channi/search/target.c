@@ -193,7 +193,7 @@ static int learn(struct learning *l, struct channi_stop *stop)
     struct mem *mem = l->c->base.env.mem;
     int rc;
 
-    l->x = channi_scratch_take(l->c);
+    l->x = scratch_pool_take(&l->c->scratch);
     l->distances = mem_array(mem, l->k, sizeof *l->distances);
     l->kept = mem_array(mem, l->k, sizeof *l->kept);
     l->ids = mem_array(mem, l->k, sizeof *l->ids);
@@ -203,7 +203,7 @@ static int learn(struct learning *l, struct channi_stop *stop)
     for (size_t i = 0; rc == OK && l->n == 0 && i < CHANNI_STOP_LEVELS; i++)
         stop->score[i] = INFINITY;
     if (l->x)
-        channi_scratch_give(l->c, l->x);
+        scratch_pool_give(&l->c->scratch, l->x);
     mem_free(mem, l->distances);
     mem_free(mem, l->kept);
     mem_free(mem, l->ids);

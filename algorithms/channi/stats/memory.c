@@ -129,6 +129,6 @@ int channi_memory(const struct index *index, struct memory_use *use)
     if (c->quantizer)
         use->codes += quantizer_bytes(c->quantizer);
     pthread_mutex_unlock(&c->write);
-    use->other += channi_scratch_bytes(c);
+    use->other += scratch_pool_bytes(&c->scratch);
     return OK;
 }

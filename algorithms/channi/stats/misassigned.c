@@ -125,7 +125,7 @@ static int route_cluster(struct misassignment *m, const struct channi_sampled_ro
 int channi_misassigned(struct channi *c, double *share, size_t *n_rows)
 {
     struct channi_sampled_row *rows = mem_array(c->base.env.mem, MISASSIGNED_ROWS, sizeof *rows);
-    struct misassignment m = { .c = c, .x = channi_scratch_take(c) };
+    struct misassignment m = { .c = c, .x = scratch_pool_take(&c->scratch) };
     size_t n = MISASSIGNED_ROWS;
     int rc = OK;
 
@@ -133,8 +133,7 @@ int channi_misassigned(struct channi *c, double *share, size_t *n_rows)
     *n_rows = 0;
     if (!rows || !m.x) {
         mem_free(c->base.env.mem, rows);
-        if (m.x)
-            channi_scratch_give(c, m.x);
+        scratch_pool_give(&c->scratch, m.x);
         return fail(c->base.env.error, ERR_NO_MEMORY,
                     "channi: out of memory, cannot count misassigned rows");
     }
@@ -147,7 +146,7 @@ int channi_misassigned(struct channi *c, double *share, size_t *n_rows)
         rc = route_cluster(&m, rows + i, end - i);
     }
     channi_view_unref(c, view);
-    channi_scratch_give(c, m.x);
+    scratch_pool_give(&c->scratch, m.x);
     mem_free(c->base.env.mem, rows);
     *n_rows = m.rows;
     *share = m.rows ? (double)m.misassigned / (double)m.rows : 0;

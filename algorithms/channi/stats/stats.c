@@ -22,35 +22,13 @@ static uint64_t count_of(const atomic_uint_fast64_t *counter)
 
 /* ------------------------------------------------------------------------------- counters */
 
-#define COUNTER(name)   \
-    {                   \
-#name, &n->name \
-    }
-
 static void put_counters(const struct channi *c, struct stat_sink *sink)
 {
     const struct channi_counters *n = &c->counters;
-    const struct {
-        const char *name;
-        const atomic_uint_fast64_t *counter;
-    } all[] = {
-        COUNTER(commits),          COUNTER(aborts),           COUNTER(splits),
-        COUNTER(split_parts),      COUNTER(ood_found),        COUNTER(ood_clusters),
-        COUNTER(merges),           COUNTER(aliases),          COUNTER(aliases_dropped),
-        COUNTER(reroutes),         COUNTER(reassigned),       COUNTER(compactions),
-        COUNTER(refused_splits),   COUNTER(conflicts),        COUNTER(requeued),
-        COUNTER(caught_up),        COUNTER(checkpoints),      COUNTER(files_written),
-        COUNTER(bytes_written),    COUNTER(bytes_given),      COUNTER(job_errors),
-        COUNTER(lost_rows),        COUNTER(damaged_clusters), COUNTER(build_sampling),
-        COUNTER(build_assigning),  COUNTER(queries),          COUNTER(top_distances),
-        COUNTER(in_distances),     COUNTER(delta_distances),  COUNTER(clusters_touched),
-        COUNTER(clusters_skipped), COUNTER(ood_touched),      COUNTER(stopped_early),
-        COUNTER(row_reads),        COUNTER(filter_exact),     COUNTER(deferred_searches),
-    };
 
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        put(sink, all[i].name, (double)count_of(all[i].counter));
-    put(sink, "delayed_commits", (double)count_of(&n->delayed_commits));
+#define PUT(name) put(sink, #name, (double)count_of(&n->name))
+    CHANNI_COUNTERS(PUT);
+#undef PUT
     const uint64_t given = count_of(&n->bytes_given);
     put(sink, "write_amplification",
         given ? (double)count_of(&n->bytes_written) / (double)given : 0);

@@ -1,26 +1,11 @@
 /* cluster.c - lifetimes of a cluster's state and of its file. */
 #include "algorithms/channi/versions/cluster.h"
 
-#include <errno.h>
-#include <limits.h>
-#include <stdio.h>
-#include <unistd.h>
-
 #include "algorithms/channi/cache/cache.h"
 #include "algorithms/channi/channi.h"
 #include "src/core/mem.h"
 
 /* --------------------------------------------------------------------------------- files */
-
-static bool remove_file(const struct channi *s, const struct channi_base *base)
-{
-    char name[CLUSTER_NAME_MAX], path[PATH_MAX];
-
-    channi_cluster_file_name(base->phash, base->version, name);
-    const int n = snprintf(path, sizeof path, "%s/%s", s->base.env.dir, name);
-    return n > 0 && (size_t)n < sizeof path && !file_faulted(s->durable.fault, "unlink") &&
-           (unlink(path) == 0 || errno == ENOENT);
-}
 
 static void add_obsolete(struct channi *s, struct channi_base *base)
 {
@@ -36,7 +21,7 @@ void channi_obsolete_remove(struct channi *s)
     while (base) {
         struct channi_base *next = base->next;
 
-        if (remove_file(s, base))
+        if (channi_cluster_file_remove(&s->base.env, base, s->durable.fault))
             mem_free(s->base.env.mem, base);
         else
             add_obsolete(s, base);
@@ -66,8 +51,8 @@ void channi_base_unref(struct channi *s, struct channi_base *base)
         return;
     const bool kept = atomic_load(&base->in_manifest); /* final: no other thread has a reference */
 
-    channi_cache_leave(s->cache, base, false);
-    if (kept || remove_file(s, base))
+    channi_cache_leave(s->cache, base);
+    if (kept || channi_cluster_file_remove(&s->base.env, base, s->durable.fault))
         mem_free(s->base.env.mem, base);
     else
         add_obsolete(s, base);

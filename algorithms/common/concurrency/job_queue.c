@@ -191,10 +191,8 @@ static void end(struct job_queue *q, const void *job, bool busy, int rc, const s
 static int run(struct job_queue *q, const void *job, struct job_run *r, struct error *error)
 {
     struct error *before = error_divert(error);
-    uint32_t kind;
+    const int rc = q->config.run(q->index, job, r);
 
-    memcpy(&kind, job, sizeof kind);
-    const int rc = q->config.kinds[kind](q->index, job, r);
     (void)error_divert(before);
     end(q, job, rc == OK && r->busy, rc, error);
     return rc;

@@ -1,10 +1,9 @@
 /* job_queue.h - the maintenance jobs of an index: a queue, the threads that do the jobs, and the
  * first error.
  *
- * A job is a struct of the method, which the queue copies. It begins with its kind, an index into
- * the table of functions that the method gives at creation; the queue does not interpret it. Jobs
- * are done first in, first out: by background threads (job_queue_start), by callers of
- * job_queue_work(), or both.
+ * A job is a struct of the method, which the queue copies and does not interpret. Jobs are done
+ * first in, first out: by background threads (job_queue_start), by callers of job_queue_work(), or
+ * both.
  *
  * A method usually queues a job once at a time and marks its target (a head, a cluster) as queued.
  * `taken` clears the mark before the job begins, so a change that happens during the job queues it
@@ -42,12 +41,10 @@ struct job_run {
     bool busy;    /* set by the job: another thread holds what it needs, nothing was done */
 };
 
-/* Does a job. Its errors go to the queue, not to the caller's env.error. */
-typedef int job_queue_function(struct index *, const void *job, struct job_run *);
-
 struct job_queue_config {
-    job_queue_function *const *kinds; /* by kind; must outlive the queue */
-    size_t job_bytes; /* <= JOB_QUEUE_JOB_BYTES; the first member is a uint32_t: the kind */
+    /* Does a job. Its errors go to the queue, not to the caller's env.error. */
+    int (*run)(struct index *, const void *job, struct job_run *);
+    size_t job_bytes; /* <= JOB_QUEUE_JOB_BYTES */
     /* Called without the lock. NULL: none. */
     /* the job has left the queue and is about to begin */
     void (*taken)(struct index *, const void *job);

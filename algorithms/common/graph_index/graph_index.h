@@ -123,10 +123,7 @@ const void *graph_index_lift_query(const struct graph_index *, struct graph_inde
 float graph_index_distance(const struct graph_index *, const void *query, uint32_t node,
                            float distance);
 
-/* scratch.c. take: NULL: out of memory. */
-struct graph_index_scratch *graph_index_scratch_take(struct graph_index *);
-void graph_index_scratch_free(struct graph_index *); /* the pool with its idle scratch */
-uint64_t graph_index_scratch_bytes(struct graph_index *);
+extern const struct scratch_kind graph_index_scratch_kind; /* of the pool graph_index->scratch */
 
 /* search.c */
 int graph_index_search(struct index *, const struct search_request *, struct search_result *);

@@ -36,7 +36,7 @@ int graph_index_create(struct index **index, const struct index_ops *ops,
     memcpy(h->params, params, ops->params_bytes);
     slot_table_init(&h->nodes, env->mem);
     pthread_mutex_init(&h->lock, NULL);
-    scratch_pool_init(&h->scratch);
+    scratch_pool_init(&h->scratch, &graph_index_scratch_kind, env->mem, h);
     atomic_init(&h->ids, NULL);
     atomic_init(&h->n_deleted, 0);
     atomic_init(&h->n_marked, 0);
@@ -54,7 +54,7 @@ void graph_index_destroy(struct index *index)
     struct graph_index *h = (struct graph_index *)index;
     struct mem *mem = index->env.mem;
 
-    graph_index_scratch_free(h);
+    scratch_pool_free(&h->scratch);
     graph_destroy(h->graph);
     epoch_destroy(h->epoch);
     slot_table_free(&h->nodes);

@@ -22,7 +22,7 @@ int graph_index_memory(const struct index *index, struct memory_use *use)
         .graph = graph_edge_bytes(h->graph),
         .ids = h->ids_capacity * sizeof(uint64_t) + slot_table_bytes(&h->nodes),
         .other = sizeof *h + index->ops->params_bytes + h->deleted_capacity * sizeof *h->deleted +
-                 graph_index_scratch_bytes(h),
+                 scratch_pool_bytes(&h->scratch),
         .disk = logged_bytes(index)
     };
     return OK;

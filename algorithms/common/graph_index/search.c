@@ -168,7 +168,7 @@ static int search_chunk(void *arg, size_t first, size_t end, size_t worker)
     const struct search_request *request = job->request;
     const size_t row_bytes = index_row_bytes(env->element, env->dim), k = request->k;
     const size_t ef = h->kind->beam(request->knobs);
-    struct graph_index_scratch *x = graph_index_scratch_take(h);
+    struct graph_index_scratch *x = scratch_pool_take(&h->scratch);
     double checked = 0;
     int rc = OK;
 
@@ -256,7 +256,7 @@ int graph_index_range(struct index *index, const struct range_request *request,
                       struct range_result *result)
 {
     struct graph_index *h = (struct graph_index *)index;
-    struct graph_index_scratch *x = graph_index_scratch_take(h);
+    struct graph_index_scratch *x = scratch_pool_take(&h->scratch);
     double checked = 0;
     int rc = OK;
 

@@ -13,9 +13,8 @@ static void free_lists(struct mem *mem, struct divf_scratch *s)
     mem_free(mem, s->probed);
 }
 
-static void scratch_destroy(void *owner, void *scratch)
+static void close_scratch(struct mem *mem, void *scratch)
 {
-    struct mem *mem = owner;
     struct divf_scratch *s = scratch;
     free_lists(mem, s);
     mem_free(mem, s->hits);
@@ -31,7 +30,6 @@ static void scratch_destroy(void *owner, void *scratch)
     mem_free(mem, s->group_start);
     mem_free(mem, s->group_counts);
     nearest_destroy(mem, s->nearest);
-    mem_free(mem, s);
 }
 
 /* Whole blocks of centroids are scanned. */
@@ -179,28 +177,11 @@ bool divf_scratch_fit_nearest(struct divf *d, struct divf_scratch *s)
     return s->nearest;
 }
 
-struct divf_scratch *divf_scratch_take(struct divf *d)
-{
-    struct divf_scratch *s = scratch_pool_take(&d->scratch);
-    return s ? s : mem_zalloc(d->env.mem, sizeof *s);
-}
-
-void divf_scratch_give(struct divf *d, struct divf_scratch *s)
-{
-    scratch_pool_give(&d->scratch, s);
-}
-
-void divf_scratch_free(struct divf *d)
-{
-    scratch_pool_free(&d->scratch, scratch_destroy, d->env.mem);
-}
-
 static uint64_t scratch_bytes(const void *owner, const void *scratch)
 {
     const struct divf_scratch *s = scratch;
     (void)owner;
-    return sizeof *s +
-           s->lists_capacity *
+    return s->lists_capacity *
                (2 * sizeof(float) + sizeof *s->probes + sizeof *s->positions + sizeof *s->probed) +
            s->hits_capacity * sizeof *s->hits + s->work_bytes + s->prepared_bytes +
            s->floats_capacity * sizeof *s->floats + s->n_queries * sizeof *s->queries +
@@ -209,7 +190,5 @@ static uint64_t scratch_bytes(const void *owner, const void *scratch)
            (s->nearest ? nearest_bytes(s->nearest) : 0);
 }
 
-uint64_t divf_scratch_bytes(const struct divf *d)
-{
-    return scratch_pool_bytes((struct scratch_pool *)(uintptr_t)&d->scratch, scratch_bytes, NULL);
-}
+const struct scratch_kind divf_scratch_kind = { sizeof(struct divf_scratch), NULL, close_scratch,
+                                                scratch_bytes };

@@ -66,9 +66,6 @@ struct divf_scratch {
 };
 
 /* NULL: out of memory. Thread-safe. */
-struct divf_scratch *divf_scratch_take(struct divf *);
-void divf_scratch_give(struct divf *, struct divf_scratch *);
-uint64_t divf_scratch_bytes(const struct divf *); /* of idle ones */
 
 /* Reserves n transformed rows. The fit functions return false if out of memory. */
 bool divf_scratch_fit_work(struct divf *, const struct divf_view *, struct divf_scratch *,

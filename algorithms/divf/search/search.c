@@ -138,7 +138,7 @@ static int job_open(struct divf_job *job, size_t *threads)
     struct divf *d = job->d;
     size_t wanted = *threads < THREADS_MAX ? *threads : THREADS_MAX;
     for (*threads = 0; *threads < wanted; ++*threads) {
-        job->scratch[*threads] = divf_scratch_take(d);
+        job->scratch[*threads] = scratch_pool_take(&d->scratch);
         if (!job->scratch[*threads])
             break;
         job->scratch[*threads]->counted = (struct work){ 0 };
@@ -157,7 +157,7 @@ static void job_close(struct divf_job *job, size_t threads, struct work *work)
         work->estimates += more->estimates;
         work->bytes_read += more->bytes_read;
         work->scanned += more->scanned;
-        divf_scratch_give(job->d, job->scratch[threads]);
+        scratch_pool_give(&job->d->scratch, job->scratch[threads]);
     }
 }
 

@@ -196,7 +196,7 @@ static int choose_rows(void *arg, size_t first, size_t end, size_t worker)
             f->distances[i * f->replicas + j] = j < c.n ? c.distances[j] : 0;
         }
     }
-    spfresh_scratch_give(f->s, x);
+    scratch_pool_give(&f->s->scratch, x);
     return rc;
 }
 

@@ -7,16 +7,11 @@
 
 enum { BITS_LEAST = 11, BITS_MOST = 31 };
 
-void spfresh_candidate_set_init(struct spfresh_candidate_set *s)
-{
-    *s = (struct spfresh_candidate_set){ 0 };
-}
-
 void spfresh_candidate_set_free(struct spfresh_candidate_set *s, struct mem *mem)
 {
     mem_free(mem, s->table);
     mem_free(mem, s->slots);
-    spfresh_candidate_set_init(s);
+    *s = (struct spfresh_candidate_set){ 0 };
 }
 
 bool spfresh_candidate_set_reserve(struct spfresh_candidate_set *s, struct mem *mem, size_t n)

@@ -18,7 +18,6 @@ struct spfresh_candidate_set {
     unsigned bits; /* table size is 2^bits, that of slots half; 0: not allocated */
 };
 
-void spfresh_candidate_set_init(struct spfresh_candidate_set *);
 void spfresh_candidate_set_free(struct spfresh_candidate_set *, struct mem *);
 /* Grows to a capacity of n slots and keeps the content. false: out of memory, unchanged. */
 bool spfresh_candidate_set_reserve(struct spfresh_candidate_set *, struct mem *, size_t n);
@@ -40,10 +39,16 @@ static inline void spfresh_candidate_set_clear(struct spfresh_candidate_set *s)
     s->n = 0;
 }
 
-/* Whether n more fit without spfresh_candidate_set_reserve(). */
-static inline bool spfresh_candidate_set_fits(const struct spfresh_candidate_set *s, size_t n)
+/* Returns the slot's position; n: it is not in the set. */
+static inline size_t spfresh_candidate_set_find(const struct spfresh_candidate_set *s,
+                                                uint32_t slot)
 {
-    return s->bits && s->n + n <= (size_t)1 << (s->bits - 1);
+    const size_t mask = ((size_t)1 << s->bits) - 1;
+
+    for (size_t at = spfresh_candidate_set_place(s, slot); s->table[at]; at = (at + 1) & mask)
+        if (s->slots[s->table[at] - 1] == slot)
+            return s->table[at] - 1;
+    return s->n;
 }
 
 /* Returns the slot's position; if it equals the former n, the slot is new. Needs

@@ -120,7 +120,7 @@ int spfresh_codec_scan_begin(struct spfresh_scan *x)
 {
     if (x->s->codec->kind != CODEC_RAW)
         return spfresh_codec_codes_begin(x, x->s->codec);
-    return spfresh_visited_set_begin(&x->scratch->visited, 0)
+    return spfresh_visited_set_begin(&x->scratch->visited)
                ? OK
                : fail(x->s->base.env.error, ERR_NO_MEMORY, "out of memory for a search");
 }

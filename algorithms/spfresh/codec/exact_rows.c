@@ -28,9 +28,11 @@ static int open_rows(struct spfresh_codec *c, struct spfresh_rows **out)
 int spfresh_codec_reader(struct spfresh_codec *c, struct spfresh_rows_reader **out)
 {
     struct spfresh_rows *rows;
-    const int rc = open_rows(c, &rows);
+    int rc = open_rows(c, &rows);
 
-    return rc == OK ? spfresh_rows_reader_create(out, rows) : rc;
+    if (rc == OK && !(*out = spfresh_rows_reader_take(rows)))
+        rc = ERR_NO_MEMORY;
+    return rc;
 }
 
 int spfresh_codec_rows_put(struct spfresh_codec *c, const uint32_t *slots, const void *const *rows,

@@ -116,7 +116,7 @@ int spfresh_rows_open(struct spfresh_rows **out, const struct index_env *env, st
     r->write_fd = r->read_fd = -1;
     lay_out(r);
     (void)pthread_mutex_init(&r->lock, NULL);
-    scratch_pool_init(&r->idle);
+    scratch_pool_init(&r->idle, &spfresh_rows_reader_kind, env->mem, r);
     segmented_init(&r->memory, env->mem,
                    memory ? r->row_bytes : sizeof(struct spfresh_rows_window));
     (void)snprintf(r->path, sizeof r->path, "rows in memory");
@@ -128,17 +128,11 @@ int spfresh_rows_open(struct spfresh_rows **out, const struct index_env *env, st
     return rc;
 }
 
-static void reader_destroy(void *owner, void *reader)
-{
-    (void)owner;
-    spfresh_rows_reader_destroy(reader);
-}
-
 void spfresh_rows_close(struct spfresh_rows *r)
 {
     if (!r)
         return;
-    scratch_pool_free(&r->idle, reader_destroy, NULL);
+    scratch_pool_free(&r->idle);
     if (r->options.kind == ROWS_MAPPED)
         for (size_t i = 0; i < r->memory.capacity; i++) {
             struct spfresh_rows_window *w = segmented_at(&r->memory, i);

@@ -53,8 +53,8 @@ enum { ROWS_BATCH = 256 };
 
 /* Used by one thread, for one query at a time. */
 struct spfresh_rows_reader;
-int spfresh_rows_reader_create(struct spfresh_rows_reader **, struct spfresh_rows *);
-void spfresh_rows_reader_destroy(struct spfresh_rows_reader *); /* NULL is allowed */
+struct spfresh_rows_reader *spfresh_rows_reader_take(struct spfresh_rows *); /* NULL: no memory */
+void spfresh_rows_reader_give(struct spfresh_rows_reader *);                 /* NULL is allowed */
 /* Begins a query: forgets the pages of the previous one. */
 void spfresh_rows_begin(struct spfresh_rows_reader *);
 /* Sets out[i] to the row of slots[i], valid until the next call with this reader; n <= ROWS_BATCH.

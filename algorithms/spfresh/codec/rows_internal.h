@@ -25,9 +25,11 @@ struct spfresh_rows {
     pthread_mutex_t lock;          /* held while growing */
     atomic_uint_fast64_t capacity; /* memory: slots; files: bytes */
     struct segmented memory;       /* memory: rows; mapped: struct spfresh_rows_window */
-    struct scratch_pool idle;      /* struct spfresh_rows_reader, of spfresh_rows_get() */
+    struct scratch_pool idle;      /* struct spfresh_rows_reader */
     atomic_uint_fast64_t held;     /* bytes of all readers, idle ones included */
 };
+
+extern const struct scratch_kind spfresh_rows_reader_kind; /* of the pool spfresh_rows->idle */
 
 struct spfresh_rows_window {
     unsigned char *base;

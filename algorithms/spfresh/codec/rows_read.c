@@ -23,27 +23,41 @@ struct spfresh_rows_reader {
     size_t capacity, most; /* of `held`, in units, and its upper bound */
 };
 
-int spfresh_rows_reader_create(struct spfresh_rows_reader **out, struct spfresh_rows *rows)
+static bool open_reader(void *owner, void *reader)
 {
-    struct spfresh_rows_reader *r = mem_zalloc(rows->env.mem, sizeof *r);
+    struct spfresh_rows_reader *r = reader;
 
-    *out = r;
-    if (!r)
-        return fail(rows->env.error, ERR_NO_MEMORY, "rows: out of memory for a reader");
-    r->rows = rows;
-    r->most = HELD_BYTES / rows->unit_bytes;
+    r->rows = owner;
+    r->most = HELD_BYTES / r->rows->unit_bytes;
     r->most = r->most < ROWS_BATCH ? ROWS_BATCH : r->most;
-    return OK;
+    return true;
 }
 
-void spfresh_rows_reader_destroy(struct spfresh_rows_reader *r)
+static void close_reader(struct mem *mem, void *reader)
 {
-    if (!r)
-        return;
+    struct spfresh_rows_reader *r = reader;
+
     atomic_fetch_sub(&r->rows->held, r->capacity * r->rows->unit_bytes);
-    spfresh_candidate_set_free(&r->units, r->rows->env.mem);
-    mem_free(r->rows->env.mem, r->memory);
-    mem_free(r->rows->env.mem, r);
+    spfresh_candidate_set_free(&r->units, mem);
+    mem_free(mem, r->memory);
+}
+
+const struct scratch_kind spfresh_rows_reader_kind = { sizeof(struct spfresh_rows_reader),
+                                                       open_reader, close_reader, NULL };
+
+struct spfresh_rows_reader *spfresh_rows_reader_take(struct spfresh_rows *rows)
+{
+    struct spfresh_rows_reader *r = scratch_pool_take(&rows->idle);
+
+    if (!r)
+        fail(rows->env.error, ERR_NO_MEMORY, "rows: out of memory for a reader");
+    return r;
+}
+
+void spfresh_rows_reader_give(struct spfresh_rows_reader *r)
+{
+    if (r)
+        scratch_pool_give(&r->rows->idle, r);
 }
 
 static void forget(struct spfresh_rows_reader *r)
@@ -196,11 +210,11 @@ int spfresh_rows_get(struct spfresh_rows *rows, const uint32_t *slots, size_t n,
 {
     const void *found[ROWS_BATCH];
     unsigned char *to = out;
-    struct spfresh_rows_reader *reader = scratch_pool_take(&rows->idle);
-    int rc = reader ? OK : spfresh_rows_reader_create(&reader, rows);
+    struct spfresh_rows_reader *reader = spfresh_rows_reader_take(rows);
+    int rc = OK;
 
-    if (rc)
-        return rc;
+    if (!reader)
+        return ERR_NO_MEMORY;
     const unsigned ticket = epoch_enter(rows->epoch);
     for (size_t i = 0; !rc && i < n; i += ROWS_BATCH) {
         const size_t m = n - i < ROWS_BATCH ? n - i : ROWS_BATCH;
@@ -210,7 +224,7 @@ int spfresh_rows_get(struct spfresh_rows *rows, const uint32_t *slots, size_t n,
             memcpy(to + (i + j) * rows->row_bytes, found[j], rows->row_bytes);
     }
     epoch_leave(rows->epoch, ticket);
-    scratch_pool_give(&rows->idle, reader);
+    spfresh_rows_reader_give(reader);
     return rc;
 }
 

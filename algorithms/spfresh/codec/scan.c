@@ -35,7 +35,7 @@ void spfresh_codec_codes_free(struct spfresh_codec_scratch *x)
     mem_free(mem, x->ranked);
     mem_free(mem, x->limits);
     mem_free(mem, x->limit_slots);
-    spfresh_rows_reader_destroy(x->reader);
+    spfresh_rows_reader_give(x->reader);
 }
 
 /* Allocates memory for queries. The sizes depend only on the codec's options, and on k. */

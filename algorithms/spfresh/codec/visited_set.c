@@ -28,18 +28,16 @@ static size_t capacity_for(size_t n)
     return capacity;
 }
 
-bool spfresh_visited_set_begin(struct spfresh_visited_set *s, size_t n)
+bool spfresh_visited_set_begin(struct spfresh_visited_set *s)
 {
-    const size_t capacity = capacity_for(n);
-
-    if (!s->keys || capacity > s->mask + 1 || capacity < (s->mask + 1) / 8) {
-        uint64_t *keys = mem_array(s->mem, capacity, sizeof *keys);
+    if (!s->keys || LEAST < (s->mask + 1) / 8) {
+        uint64_t *keys = mem_array(s->mem, LEAST, sizeof *keys);
 
         if (!keys)
             return false;
         mem_free(s->mem, s->keys);
         s->keys = keys;
-        s->mask = capacity - 1;
+        s->mask = LEAST - 1;
     }
     memset(s->keys, 0, (s->mask + 1) * sizeof *s->keys);
     s->n = 0;

@@ -28,8 +28,8 @@ static inline size_t spfresh_visited_set_home(const struct spfresh_visited_set *
 
 void spfresh_visited_set_init(struct spfresh_visited_set *, struct mem *);
 void spfresh_visited_set_free(struct spfresh_visited_set *);
-/* Empties the set and reserves capacity for n. false: out of memory. */
-bool spfresh_visited_set_begin(struct spfresh_visited_set *, size_t n);
+/* Empties the set. false: out of memory. */
+bool spfresh_visited_set_begin(struct spfresh_visited_set *);
 /* Reserves capacity for n more. false: out of memory. */
 bool spfresh_visited_set_reserve(struct spfresh_visited_set *, size_t n);
 

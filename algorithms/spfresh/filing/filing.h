@@ -57,10 +57,8 @@ struct spfresh_scratch {
     size_t head_capacity, n_heads;
     struct spfresh_candidate_set opened; /* heads whose postings a query has read */
 };
-int spfresh_scratch_take(struct spfresh *, struct spfresh_scratch **);
-void spfresh_scratch_give(struct spfresh *, struct spfresh_scratch *); /* NULL is allowed */
-void spfresh_scratch_free(struct spfresh *);      /* frees idle ones and the pool */
-uint64_t spfresh_scratch_bytes(struct spfresh *); /* of the idle ones */
+extern const struct scratch_kind spfresh_scratch_kind; /* of the pool spfresh->scratch */
+int spfresh_scratch_take(struct spfresh *, struct spfresh_scratch **); /* ERR_NO_MEMORY */
 bool spfresh_scratch_fit(struct spfresh *, struct spfresh_scratch *, size_t heads);
 
 /* 4. Choosing heads */

@@ -129,14 +129,15 @@ static void queue_again(struct index *index, const void *job, uint64_t after)
     spfresh_queue(spfresh_of(index), *(const struct spfresh_job *)job);
 }
 
-int spfresh_jobs_open(struct spfresh *s, job_queue_function *const *kinds,
+int spfresh_jobs_open(struct spfresh *s,
+                      int (*run)(struct index *, const void *job, struct job_run *),
                       int (*chores)(struct index *))
 {
     struct spfresh_jobs *q = mem_zalloc(s->base.env.mem, sizeof *q);
 
     if (!q)
         return spfresh_no_memory(s, "out of memory for maintenance");
-    const struct job_queue_config config = { .kinds = kinds,
+    const struct job_queue_config config = { .run = run,
                                              .job_bytes = sizeof(struct spfresh_job),
                                              .taken = clear_queued,
                                              .again = queue_again,

@@ -50,8 +50,9 @@ struct spfresh_jobs {
     uint32_t seek;  /* head at which the search for them stopped */
 };
 
-/* Creates s->jobs. kinds: functions by enum spfresh_job_kind; chores: see job_queue.h. */
-int spfresh_jobs_open(struct spfresh *, job_queue_function *const *kinds,
+/* Creates s->jobs. run, chores: see job_queue.h. */
+int spfresh_jobs_open(struct spfresh *,
+                      int (*run)(struct index *, const void *job, struct job_run *),
                       int (*chores)(struct index *));
 void spfresh_jobs_close(struct spfresh *); /* background threads end after their job */
 

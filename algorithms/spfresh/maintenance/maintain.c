@@ -5,7 +5,7 @@
 #include "algorithms/spfresh/maintenance/maintenance.h"
 #include "algorithms/spfresh/maintenance/work.h"
 
-/* --------------------------------------------------------------------------- kinds of jobs */
+/* ------------------------------------------------------------------------------------ a job */
 
 static void count_depth(struct spfresh *s, const struct spfresh_job *job)
 {
@@ -15,51 +15,30 @@ static void count_depth(struct spfresh *s, const struct spfresh_job *job)
         spfresh_count(&s->counters.cascade[job->depth < last ? job->depth : last], 1);
 }
 
-static int run_with(struct index *index, const struct spfresh_job *job, struct job_run *run,
-                    int (*function)(struct spfresh *, struct spfresh_work *,
-                                    const struct spfresh_job *, struct job_run *))
+static int run(struct index *index, const void *job, struct job_run *run)
 {
+    static int (*const functions[SPFRESH_JOB_KINDS])(
+        struct spfresh *, struct spfresh_work *, const struct spfresh_job *, struct job_run *) = {
+        [SPFRESH_JOB_SPLIT] = spfresh_split,
+        [SPFRESH_JOB_MERGE] = spfresh_merge,
+        [SPFRESH_JOB_REASSIGN] = spfresh_reassign,
+        [SPFRESH_JOB_UPDATE_HEAD] = spfresh_update_head,
+    };
     struct spfresh *s = spfresh_of(index);
+    const struct spfresh_job *j = job;
     struct spfresh_work *w = NULL;
     int rc = spfresh_work_take(s, &w);
 
     if (rc != OK)
         return rc;
     pthread_rwlock_rdlock(&s->checkpoint_lock);
-    count_depth(s, job);
-    rc = function(s, w, job, run);
+    count_depth(s, j);
+    rc = functions[j->kind](s, w, j, run);
     pthread_rwlock_unlock(&s->checkpoint_lock);
     spfresh_work_give(s, w);
     epoch_collect(s->epoch);
     return rc;
 }
-
-static int run_split(struct index *index, const void *job, struct job_run *run)
-{
-    return run_with(index, job, run, spfresh_split);
-}
-
-static int run_merge(struct index *index, const void *job, struct job_run *run)
-{
-    return run_with(index, job, run, spfresh_merge);
-}
-
-static int run_reassign(struct index *index, const void *job, struct job_run *run)
-{
-    return run_with(index, job, run, spfresh_reassign);
-}
-
-static int run_update_head(struct index *index, const void *job, struct job_run *run)
-{
-    return run_with(index, job, run, spfresh_update_head);
-}
-
-static job_queue_function *const kinds[SPFRESH_JOB_KINDS] = {
-    [SPFRESH_JOB_SPLIT] = run_split,
-    [SPFRESH_JOB_MERGE] = run_merge,
-    [SPFRESH_JOB_REASSIGN] = run_reassign,
-    [SPFRESH_JOB_UPDATE_HEAD] = run_update_head,
-};
 
 /* --------------------------------------------------------------------- vacuums, checkpoints */
 
@@ -89,7 +68,7 @@ static int chores(struct index *index)
 
 int spfresh_maintenance_open(struct spfresh *s)
 {
-    return spfresh_jobs_open(s, kinds, chores);
+    return spfresh_jobs_open(s, run, chores);
 }
 
 int spfresh_maintenance_start(struct spfresh *s)
@@ -103,7 +82,7 @@ int spfresh_maintenance_start(struct spfresh *s)
 void spfresh_maintenance_close(struct spfresh *s)
 {
     spfresh_jobs_close(s);
-    spfresh_work_free(s);
+    scratch_pool_free(&s->works);
 }
 
 int spfresh_set_params(struct index *index, const void *params)

@@ -13,8 +13,8 @@
 int spfresh_maintenance_open(struct spfresh *);
 /* Starts background threads if the options ask for them. Called when all else is open. */
 int spfresh_maintenance_start(struct spfresh *);
-void spfresh_maintenance_close(struct spfresh *);     /* background threads end after their job */
-uint64_t spfresh_maintenance_bytes(struct spfresh *); /* of idle work spaces */
+void spfresh_maintenance_close(struct spfresh *);   /* background threads end after their job */
+extern const struct scratch_kind spfresh_work_kind; /* of the pool spfresh->works */
 
 /* 2. When */
 

@@ -109,12 +109,12 @@ static int unite(struct merger *m, const struct spfresh_members *stays,
     struct spfresh_work *w = m->w;
     struct spfresh_members *all = &m->w->members[2];
 
-    spfresh_marks_clear(&w->marks);
+    spfresh_marks_clear(w);
     all->n = m->w->members[3].n = 0;
     if (!spfresh_members_reserve(all, stays->n + goes->n))
         return ERR_NO_MEMORY;
     for (size_t i = 0; i < stays->n; i++) {
-        if (!spfresh_marks_set(&w->marks, stays->slots[i], 0))
+        if (!spfresh_marks_set(w, stays->slots[i], 0))
             return ERR_NO_MEMORY;
         spfresh_members_add(all, stays->slots[i], stays->versions[i],
                             stays->rows + i * stays->row_bytes);
@@ -125,7 +125,7 @@ static int unite(struct merger *m, const struct spfresh_members *stays,
     m->run->cost += 2 * (double)goes->n;
     for (size_t i = 0; i < goes->n; i++) {
         const unsigned char *row = goes->rows + i * goes->row_bytes;
-        size_t same = spfresh_marks_get(&w->marks, goes->slots[i]) == UNMARKED ? stays->n : 0;
+        size_t same = spfresh_marks_get(w, goes->slots[i]) == UNMARKED ? stays->n : 0;
 
         while (same < stays->n &&
                (stays->slots[same] != goes->slots[i] || stays->versions[same] != goes->versions[i]))

@@ -30,7 +30,7 @@ static bool submit(struct spfresh_division *d, const struct spfresh_members *m, 
 
     if (spfresh_version(d->s, slot) != m->versions[i])
         return true;
-    return spfresh_marks_set(&d->w->marks, slot, CANDIDATE) &&
+    return spfresh_marks_set(d->w, slot, CANDIDATE) &&
            spfresh_work_add_candidate(d->w, slot, m->versions[i], m->rows + i * m->row_bytes, from);
 }
 
@@ -65,7 +65,7 @@ static int mark_members(struct spfresh_division *d)
         const struct spfresh_members *m = &d->w->members[1 + half];
 
         for (size_t i = 0; i < m->n; i++)
-            if (!spfresh_marks_set(&d->w->marks, m->slots[i], (uint8_t)half))
+            if (!spfresh_marks_set(d->w, m->slots[i], (uint8_t)half))
                 return no_memory(d);
     }
     return OK;
@@ -114,7 +114,7 @@ static int one_neighbour(struct spfresh_division *d, uint32_t head, const struct
 
         if (!(least < at[2][i] && least < at[WORK_PRESENT][i]))
             continue;
-        const uint8_t mark = spfresh_marks_get(&w->marks, m->slots[i]);
+        const uint8_t mark = spfresh_marks_get(w, m->slots[i]);
         if (mark != CANDIDATE && mark != nearer && !submit(d, m, i, head))
             return no_memory(d);
     }
@@ -173,7 +173,7 @@ int spfresh_division_reassign(struct spfresh_division *d)
 
     if (!p->condition1 && !second)
         return OK;
-    spfresh_marks_clear(&d->w->marks);
+    spfresh_marks_clear(d->w);
     d->w->members[3].n = 0;
     const unsigned ticket = epoch_enter(d->s->epoch);
     rc = mark_members(d);

@@ -11,9 +11,21 @@ enum { MEMBERS = sizeof((struct spfresh_work *)0)->members / sizeof(struct spfre
 
 /* ----------------------------------------------------------------------- taken and given back */
 
-static void work_destroy(void *owner, void *work)
+static bool open_work(void *owner, void *work)
 {
-    struct mem *mem = owner;
+    const struct spfresh *s = owner;
+    struct spfresh_work *w = work;
+
+    w->mem = s->base.env.mem;
+    for (size_t i = 0; i < MEMBERS; i++)
+        spfresh_members_init(&w->members[i], s);
+    w->centres = mem_array(w->mem, 2 * s->base.env.dim, sizeof *w->centres);
+    w->rows = mem_array(w->mem, 3, spfresh_row_bytes(s));
+    return w->centres && w->rows;
+}
+
+static void close_work(struct mem *mem, void *work)
+{
     struct spfresh_work *w = work;
 
     for (size_t i = 0; i < MEMBERS; i++)
@@ -25,58 +37,8 @@ static void work_destroy(void *owner, void *work)
     mem_free(mem, w->centres);
     mem_free(mem, w->rows);
     mem_free(mem, w->from);
-    mem_free(mem, w->marks.slots);
-    mem_free(mem, w->marks.marks);
-    mem_free(mem, w);
-}
-
-static struct spfresh_work *create(const struct spfresh *s)
-{
-    struct mem *mem = s->base.env.mem;
-    struct spfresh_work *w = mem_zalloc(mem, sizeof *w);
-
-    if (!w)
-        return NULL;
-    w->mem = w->marks.mem = mem;
-    for (size_t i = 0; i < MEMBERS; i++)
-        spfresh_members_init(&w->members[i], s);
-    w->centres = mem_array(mem, 2 * s->base.env.dim, sizeof *w->centres);
-    w->rows = mem_array(mem, 3, spfresh_row_bytes(s));
-    if (w->centres && w->rows)
-        return w;
-    work_destroy(mem, w);
-    return NULL;
-}
-
-int spfresh_work_take(struct spfresh *s, struct spfresh_work **out)
-{
-    struct spfresh_work *w = scratch_pool_take(&s->works);
-
-    *out = NULL;
-    if (!w)
-        w = create(s);
-    if (!w)
-        return spfresh_no_memory(s, "out of memory, cannot work with");
-    const int rc = spfresh_scratch_take(s, &w->scratch);
-    if (rc == OK)
-        *out = w;
-    else
-        scratch_pool_give(&s->works, w);
-    return rc;
-}
-
-void spfresh_work_give(struct spfresh *s, struct spfresh_work *w)
-{
-    if (!w)
-        return;
-    spfresh_scratch_give(s, w->scratch);
-    w->scratch = NULL;
-    scratch_pool_give(&s->works, w);
-}
-
-void spfresh_work_free(struct spfresh *s)
-{
-    scratch_pool_free(&s->works, work_destroy, s->base.env.mem);
+    spfresh_candidate_set_free(&w->marked, mem);
+    mem_free(mem, w->marks);
 }
 
 static uint64_t work_bytes(const void *owner, const void *work)
@@ -91,9 +53,31 @@ static uint64_t work_bytes(const void *owner, const void *work)
     return bytes;
 }
 
-uint64_t spfresh_maintenance_bytes(struct spfresh *s)
+const struct scratch_kind spfresh_work_kind = { sizeof(struct spfresh_work), open_work, close_work,
+                                                work_bytes };
+
+int spfresh_work_take(struct spfresh *s, struct spfresh_work **out)
 {
-    return scratch_pool_bytes(&s->works, work_bytes, NULL);
+    struct spfresh_work *w = scratch_pool_take(&s->works);
+
+    *out = NULL;
+    if (!w)
+        return spfresh_no_memory(s, "out of memory, cannot work with");
+    const int rc = spfresh_scratch_take(s, &w->scratch);
+    if (rc == OK)
+        *out = w;
+    else
+        scratch_pool_give(&s->works, w);
+    return rc;
+}
+
+void spfresh_work_give(struct spfresh *s, struct spfresh_work *w)
+{
+    if (!w)
+        return;
+    scratch_pool_give(&s->scratch, w->scratch);
+    w->scratch = NULL;
+    scratch_pool_give(&s->works, w);
 }
 
 /* --------------------------------------------------------------------------------- using it */
@@ -161,6 +145,30 @@ bool spfresh_work_add_candidate(struct spfresh_work *w, uint32_t slot, unsigned 
     w->from[m->n] = from;
     spfresh_members_add(m, slot, version, row);
     return true;
+}
+
+void spfresh_marks_clear(struct spfresh_work *w)
+{
+    if (w->marked.bits)
+        spfresh_candidate_set_clear(&w->marked);
+}
+
+bool spfresh_marks_set(struct spfresh_work *w, uint32_t slot, uint8_t mark)
+{
+    const size_t n = w->marked.n + 1;
+
+    if (!spfresh_candidate_set_reserve(&w->marked, w->mem, n) ||
+        !mem_grow(w->mem, &w->marks, &w->marks_capacity, n, sizeof *w->marks))
+        return false;
+    w->marks[spfresh_candidate_set_add(&w->marked, slot)] = mark;
+    return true;
+}
+
+uint8_t spfresh_marks_get(const struct spfresh_work *w, uint32_t slot)
+{
+    const size_t at = w->marked.bits ? spfresh_candidate_set_find(&w->marked, slot) : w->marked.n;
+
+    return at < w->marked.n ? w->marks[at] : UNMARKED;
 }
 
 static bool has_drifted(const struct spfresh *s, struct spfresh_work *w, uint32_t head,

@@ -16,13 +16,6 @@
 
 enum { WORK_PRESENT = 3, WORK_DISTANCES }; /* from 0, 1: new heads; 2: old; 3: present head */
 
-struct spfresh_marks {
-    uint32_t *slots; /* SLOT_NONE: free */
-    uint8_t *marks;
-    size_t capacity, n; /* capacity: a power of two */
-    struct mem *mem;
-};
-
 struct spfresh_work {
     struct scratch_item item;
     struct mem *mem;
@@ -36,12 +29,13 @@ struct spfresh_work {
     unsigned char *rows; /* 3 element rows: the two new heads, the old one */
     uint32_t *from;      /* present heads of members[3] */
     size_t from_capacity;
-    struct spfresh_marks marks;
+    struct spfresh_candidate_set marked; /* slots with a mark, and their marks */
+    uint8_t *marks;
+    size_t marks_capacity;
 };
 
 int spfresh_work_take(struct spfresh *, struct spfresh_work **);
 void spfresh_work_give(struct spfresh *, struct spfresh_work *); /* NULL is allowed */
-void spfresh_work_free(struct spfresh *);                        /* frees idle ones and the pool */
 /* Reserves space for n members. ERR_NO_MEMORY. */
 int spfresh_work_reserve(const struct spfresh *, struct spfresh_work *, size_t n);
 /* Squared L2 distances from `row` to n rows, as floats. n is at most the reserved number. */
@@ -56,10 +50,10 @@ bool spfresh_work_add_candidate(struct spfresh_work *, uint32_t slot, unsigned v
 /* 2. Marks of slots, 0 .. 254 */
 
 enum { UNMARKED = 255 };
-void spfresh_marks_clear(struct spfresh_marks *);
+void spfresh_marks_clear(struct spfresh_work *);
 /* Sets or replaces a slot's mark. false: out of memory. */
-bool spfresh_marks_set(struct spfresh_marks *, uint32_t slot, uint8_t mark);
-uint8_t spfresh_marks_get(const struct spfresh_marks *, uint32_t slot);
+bool spfresh_marks_set(struct spfresh_work *, uint32_t slot, uint8_t mark);
+uint8_t spfresh_marks_get(const struct spfresh_work *, uint32_t slot);
 
 /* 3. A division: a posting under split. Has the rows of the new heads and of the old one. */
 

@@ -74,7 +74,7 @@ static int find_heads(void *arg, size_t first, size_t end, size_t worker)
         memcpy(b->distances + i * b->width, x->distances, b->n_heads[i] * sizeof *b->distances);
         spfresh_count(&b->s->counters.postings_pruned, x->n_heads - b->n_heads[i]);
     }
-    spfresh_scratch_give(b->s, x);
+    scratch_pool_give(&b->s->scratch, x);
     return rc;
 }
 
@@ -236,8 +236,7 @@ static int run_group(struct spfresh_batch *b, size_t first, size_t n)
         rc = end_one(g, i, &work);
     work.bytes_read += g->read;
     for (size_t i = 0; i < n; i++)
-        if (g->scratch[i])
-            spfresh_scratch_give(b->s, g->scratch[i]);
+        scratch_pool_give(&b->s->scratch, g->scratch[i]);
     mem_free(mem, g);
     pthread_mutex_lock(&b->lock);
     spfresh_add_work(&b->result->work, &work);

@@ -37,7 +37,7 @@ static int search_some(void *arg, size_t first, size_t end, size_t worker)
         rc = spfresh_query_run(s, x, &scan, r->knobs, &work);
         spfresh_finish_top(&scan.top);
     }
-    spfresh_scratch_give(s, x);
+    scratch_pool_give(&s->scratch, x);
     pthread_mutex_lock(&a->lock);
     spfresh_add_work(&a->result->work, &work);
     pthread_mutex_unlock(&a->lock);
@@ -128,7 +128,7 @@ int spfresh_range(struct index *index, const struct range_request *request,
         if (rc == OK)
             rc = deliver(&h, i, result);
     }
-    spfresh_scratch_give(s, x);
+    scratch_pool_give(&s->scratch, x);
     mem_free(index->env.mem, h.hits);
     return rc;
 }

@@ -170,7 +170,7 @@ static void test_bounds(void **state)
         float query[128];
         open_case(&w, c);
         fill_products(&w);
-        struct asteria_scratch *s = asteria_scratch_take(asteria_of(w.index));
+        struct asteria_scratch *s = scratch_pool_take(&asteria_of(w.index)->scratch);
         for (size_t q = 0; q < QUERIES; q++) {
             fill_query(&w, q, query);
             hold_query(&w, s, query, &t);
@@ -240,7 +240,7 @@ static void test_queries_near_a_codeword(void **state)
         for (size_t j = 0; j < w.dim; j++)
             axis[j] = 1 / sqrtf((float)w.dim);
         knobs.mode = MODE_CERTIFIED;
-        struct asteria_scratch *s = asteria_scratch_take(asteria_of(w.index));
+        struct asteria_scratch *s = scratch_pool_take(&asteria_of(w.index)->scratch);
         for (size_t i = 0; i < 64; i++) {
             turn(axis, world_row(&w, 0), 1e-5 * (double)i, query, w.dim);
             hold_query(&w, s, query, &t);

@@ -144,7 +144,7 @@ static void test_every_bucket_in_order(void **state)
         struct asteria_knobs knobs = world_knobs();
         knobs.probe_order = order;
         const struct asteria_job job = { .a = asteria_of(w.index), .knobs = &knobs, .k = 1 };
-        struct asteria_scratch *s = asteria_scratch_take(job.a);
+        struct asteria_scratch *s = scratch_pool_take(&job.a->scratch);
         assert_non_null(s);
         assert_int_equal(asteria_scratch_prepare(job.a, s, &knobs, 0), OK);
         asteria_query_begin(&job, s, world_row(&w, 17), NEEDS_SCAN | NEEDS_BOUNDS);

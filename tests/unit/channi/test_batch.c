@@ -186,7 +186,7 @@ static uint64_t scratch_after(struct ledger *l, const void *query, size_t share_
     struct answers a = ledger_ask(l, query, 1, 10, 4, NULL);
 
     answers_free(&a);
-    return channi_scratch_bytes(ledger_index(l));
+    return scratch_pool_bytes(&ledger_index(l)->scratch);
 }
 
 /* Waking other threads takes longer than a few thousand rows: then a query's own thread scans
@@ -203,7 +203,7 @@ static void test_little_is_not_shared(void **state)
         l.knobs.nprobe = 12;
         unsigned char *queries = ledger_queries(&l);
         struct answers one = ledger_ask(&l, queries, 1, 10, 1, NULL);
-        const uint64_t alone = channi_scratch_bytes(ledger_index(&l));
+        const uint64_t alone = scratch_pool_bytes(&ledger_index(&l)->scratch);
 
         assert_int_equal(scratch_after(&l, queries, CHANNI_SHARE_BYTES), alone);
         assert_true(scratch_after(&l, queries, 0) > alone);

@@ -73,7 +73,7 @@ static void stage_open(struct stage *t, enum element element, uint32_t n, const 
     t->rng = rng_at(test_seed(), 12);
     t->c.base.env = t->bench.env;
     t->c.row_bytes = index_row_bytes(element, DIM);
-    scratch_pool_init(&t->c.scratch);
+    scratch_pool_init(&t->c.scratch, &channi_scratch_kind, t->bench.env.mem, &t->c);
     t->rows = aligned_alloc(64, (n * t->c.row_bytes + 63) / 64 * 64);
     assert_non_null(t->rows);
     if (element == INDEX_F32)
@@ -96,16 +96,15 @@ static void stage_open(struct stage *t, enum element element, uint32_t n, const 
         if (cl)
             cl->n_routes++;
     }
-    t->x = channi_scratch_take(&t->c);
+    t->x = scratch_pool_take(&t->c.scratch);
     assert_non_null(t->x);
 }
 
 static void stage_close(struct stage *t)
 {
-    channi_scratch_give(&t->c, t->x);
-    assert_true(channi_scratch_bytes(&t->c) >= sizeof *t->x);
-    channi_scratch_free(&t->c);
-    assert_int_equal(channi_scratch_bytes(&t->c), 0);
+    scratch_pool_give(&t->c.scratch, t->x);
+    assert_true(scratch_pool_bytes(&t->c.scratch) >= sizeof *t->x);
+    scratch_pool_free(&t->c.scratch);
     for (uint32_t i = 0; i < t->layout.n_clusters; i++) {
         if (t->layout.clusters[i])
             free(t->layout.clusters[i]->site);

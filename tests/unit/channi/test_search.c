@@ -382,7 +382,7 @@ static void test_damaged(void **state)
     }
 }
 
-/* The k smallest of sorted lists, with any earlier content of the heap. */
+/* The k smallest of several contexts, with any earlier content of the heap. */
 static void test_reduce(void **state)
 {
     enum { LISTS = 5, K = 12 };
@@ -391,31 +391,32 @@ static void test_reduce(void **state)
     for (int round = 0; round < 200; round++) {
         float distances[LISTS + 2][K];
         uint64_t ids[LISTS + 2][K];
-        struct topk lists[LISTS], to = topk_begin(K, distances[LISTS], ids[LISTS]),
-                                  all = topk_begin(K, distances[LISTS + 1], ids[LISTS + 1]);
-        size_t heads[LISTS];
+        struct mem mem = { 0 };
+        struct channi_search_work work = { .mem = &mem };
+        struct channi_query_context contexts[LISTS + 1];
+        struct topk all = topk_begin(K, distances[LISTS + 1], ids[LISTS + 1]);
 
+        memset(contexts, 0, sizeof contexts);
         for (size_t i = 0; i <= LISTS; i++) {
-            struct topk *t = i < LISTS ? &lists[i] : &to;
             const size_t n = rng_below(&rng, 2 * K);
 
-            if (i < LISTS)
-                *t = topk_begin(K, distances[i], ids[i]);
+            contexts[i].w = &work;
+            contexts[i].top = topk_begin(K, distances[i], ids[i]);
             for (size_t j = 0; j < n; j++) {
                 const float d = (float)rng_below(&rng, 20);
                 const uint64_t id = i * 100 + j;
 
-                topk_push(t, d, id);
+                topk_push(&contexts[i].top, d, id);
                 topk_push(&all, d, id);
             }
-            if (i < LISTS)
-                topk_sort(t);
         }
-        channi_reduce_sorted(&to, lists, LISTS, heads);
-        topk_sort(&to);
+        assert_int_equal(channi_reduce_contexts(&contexts[LISTS], contexts, LISTS), OK);
+        topk_sort(&contexts[LISTS].top);
         topk_sort(&all);
-        assert_memory_equal(to.ids, all.ids, sizeof ids[0]);
-        assert_memory_equal(to.distances, all.distances, sizeof distances[0]);
+        assert_memory_equal(contexts[LISTS].top.ids, all.ids, sizeof ids[0]);
+        assert_memory_equal(contexts[LISTS].top.distances, all.distances, sizeof distances[0]);
+        mem_free(&mem, work.candidates);
+        mem_free(&mem, work.sources);
     }
 }
 

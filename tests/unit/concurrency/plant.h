@@ -103,6 +103,15 @@ static inline int run_gate(struct index *index, const void *job, struct job_run 
     return OK;
 }
 
+static inline int run_task(struct index *index, const void *job, struct job_run *run)
+{
+    static int (*const kinds[])(struct index *, const void *,
+                                struct job_run *) = { run_take, run_fail, run_busy, run_spawn,
+                                                      run_gate };
+
+    return kinds[((const struct task *)job)->kind](index, job, run);
+}
+
 static inline void taken(struct index *index, const void *job)
 {
     struct plant *p = plant_of(index);
@@ -152,12 +161,10 @@ static inline int chores(struct index *index)
 
 static inline struct plant *begin_with(bool hold, size_t threads)
 {
-    static job_queue_function *const kinds[] = { run_take, run_fail, run_busy, run_spawn,
-                                                 run_gate };
     struct plant *p = calloc(1, sizeof *p);
 
     assert_non_null(p);
-    const struct job_queue_config config = { .kinds = kinds,
+    const struct job_queue_config config = { .run = run_task,
                                              .job_bytes = sizeof(struct task),
                                              .taken = taken,
                                              .again = again,

@@ -115,14 +115,15 @@ static void test_round_trip(void **state)
         table_begin(&t, cases[c].kind, cases[c].element, cases[c].dim, cases[c].direct);
         put(&t, &r, 0, SLOTS, false);
         read_all(&t);
-        assert_ok(spfresh_rows_reader_create(&reader, t.rows), &t.bench.error);
+        reader = spfresh_rows_reader_take(t.rows);
+        assert_non_null(reader);
         for (size_t i = 0; i < 60; i++) {
             spfresh_rows_begin(reader);
             put(&t, &r, (uint32_t)rng_below(&r, SLOTS - 50), 1 + rng_below(&r, 50), i % 2);
             read_some(&t, reader, &r, 1 + rng_below(&r, ROWS_BATCH));
             read_some(&t, reader, &r, 1 + rng_below(&r, 3));
         }
-        spfresh_rows_reader_destroy(reader);
+        spfresh_rows_reader_give(reader);
         read_all(&t);
         if (cases[c].kind != ROWS_MEMORY) { /* as another process would read it */
             const struct spfresh_rows_options options = { .kind = ROWS_FILE };
@@ -146,7 +147,8 @@ static void test_pages(void **state)
     const void *rows[60];
     table_begin(&t, ROWS_FILE, INDEX_U8, 128, false);
     put(&t, &r, 0, SLOTS, false);
-    assert_ok(spfresh_rows_reader_create(&reader, t.rows), &t.bench.error);
+    reader = spfresh_rows_reader_take(t.rows);
+    assert_non_null(reader);
     for (uint32_t i = 0; i < 60; i++)
         slots[i] = i; /* 30 records of 136 bytes per page */
     for (size_t i = 0; i < 3; i++) {
@@ -157,19 +159,20 @@ static void test_pages(void **state)
     assert_int_equal(spfresh_rows_pages(reader), 0);
     assert_ok(spfresh_rows_read(reader, slots + 29, 2, rows), &t.bench.error);
     assert_int_equal(spfresh_rows_pages(reader), 2);
-    spfresh_rows_reader_destroy(reader);
+    spfresh_rows_reader_give(reader);
     table_end(&t);
 
     table_begin(&t, ROWS_FILE, INDEX_F32, 4000, false); /* four pages per row */
     put(&t, &r, 0, SLOTS, false);
-    assert_ok(spfresh_rows_reader_create(&reader, t.rows), &t.bench.error);
+    reader = spfresh_rows_reader_take(t.rows);
+    assert_non_null(reader);
     for (size_t i = 0; i < 30; i++)
         read_some(&t, reader, &r, ROWS_BATCH);
     assert_ok(spfresh_rows_read(reader, slots, 1, rows), &t.bench.error);
     spfresh_rows_begin(reader);
     assert_ok(spfresh_rows_read(reader, slots, 1, rows), &t.bench.error);
     assert_int_equal(spfresh_rows_pages(reader), 4);
-    spfresh_rows_reader_destroy(reader);
+    spfresh_rows_reader_give(reader);
     table_end(&t);
 }
 

@@ -263,12 +263,13 @@ static void test_join(void **state)
         assert_int_equal(c.hits, 0); /* not before it is through */
         assert_int_equal(c.resident_bytes, base.hot_bytes);
         channi_fetch_destroy(fetch);
-        channi_cache_leave(cache, &base, false);
+        channi_cache_leave(cache, &base);
         assert_null(base.slot);
         channi_cache_counts(cache, &c);
         assert_int_equal(c.resident_bytes, 0);
         assert_ok(channi_cache_join(cache, &base, NULL), err);
-        channi_cache_leave(cache, &base, true);
+        channi_cache_leave(cache, &base);
+        assert_true(channi_cluster_file_remove(&f.bench.env, &base, NULL));
         assert_code(channi_cluster_file_head(&f.bench.env, 9, d.contents.version, &base),
                     ERR_NOT_FOUND, err);
         channi_cache_destroy(cache);

@@ -207,21 +207,6 @@ static void test_rows_refused(void **state)
     }
 }
 
-/* A file that cannot be removed is logged, and is the only one left. */
-static void test_not_removed(void **state)
-{
-    char path[CLUSTER_PATH_MAX];
-    struct shelf s;
-
-    shelf_begin(&s, 0, ways[0]);
-    s.plan = (struct fault_plan){ .call = "unlink", .at = 1, .error = EACCES };
-    shelf_path(&s, 5, path);
-    channi_cache_leave(s.cache, s.list[5], true);
-    assert_non_null(strstr(s.f.logged, path));
-    assert_int_equal(access(path, F_OK), 0);
-    shelf_end(&s);
-}
-
 /* ---- descriptors */
 
 /* With a single descriptor all files can be read, one after another. */
@@ -274,7 +259,7 @@ static void test_descriptor_limit(void **state)
             assert_ok(channi_fetch_ask(f, s.list + 23, 1), &s.f.bench.error);
             take_all(&s, f, (size_t[]){ 23 }, 1);
             channi_fetch_done(f);
-            channi_cache_leave(s.cache, s.list[23], false);
+            channi_cache_leave(s.cache, s.list[23]);
             const int next = open("/", O_RDONLY);
             assert_true(next >= 0);
             few =
@@ -427,9 +412,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_damage),           cmocka_unit_test(test_damaged_row),
         cmocka_unit_test(test_faults),           cmocka_unit_test(test_rows_refused),
-        cmocka_unit_test(test_not_removed),      cmocka_unit_test(test_few_files),
         cmocka_unit_test(test_descriptor_limit), cmocka_unit_test(test_out_of_memory),
         cmocka_unit_test(test_refused_ask),      cmocka_unit_test(test_join_without_memory),
+        cmocka_unit_test(test_few_files),
     };
 
     return test_run("channi_cache_faults", tests);

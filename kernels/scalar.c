@@ -138,6 +138,32 @@ static size_t hamming_b64_within(uint64_t query, const uint64_t *codes, size_t n
     return found;
 }
 
+static unsigned count_words(const uint64_t *a, const uint64_t *b, size_t words)
+{
+    unsigned count = 0;
+    for (size_t w = 0; w < words; w++)
+        count += count_bits(a[w] ^ b[w]);
+    return count;
+}
+
+static void hamming_words_1n(const uint64_t *query, const uint64_t *codes, size_t n, size_t words,
+                             uint16_t *out)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = (uint16_t)count_words(query, codes + i * words, words);
+}
+
+static size_t hamming_words_within(const uint64_t *query, const uint64_t *codes, size_t n,
+                                   size_t words, unsigned radius, uint32_t *out)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (count_words(query, codes + i * words, words) <= radius)
+            out[found++] = (uint32_t)i;
+    }
+    return found;
+}
+
 static void hamming_b32_lines(const uint32_t *queries, const uint32_t *cares,
                               const uint32_t *const *lines, const uint32_t *limits, size_t n,
                               uint16_t *masks)

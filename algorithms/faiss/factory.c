@@ -25,7 +25,7 @@ static const struct index_space factory_spaces[] = { { INDEX_F32, INDEX_L2SQ },
 static const struct param factory_params[] = {
     PARAM_TEXT(
         struct factory_params, factory, "",
-        "FAISS's index description, such as OPQ32_128,IVF256,PQ32x4fs,RFlat; for 64-bit codes "
+        "FAISS's index description, such as OPQ32_128,IVF256,PQ32x4fs,RFlat; for codes "
         "BFlat, BIVF64, BHash20, BHash4x16 (hashes x bits) or BHNSW16; empty: Flat or BFlat"),
     PARAM_INT(struct factory_params, seed, 0, 0, INT32_MAX,
               "seed of every k-means; 0: FAISS's own (1234) at the experiment's seed 1, else "
@@ -376,7 +376,7 @@ const struct index_ops faiss_factory_ops = {
     .name = "faiss-factory",
     .summary = "any FAISS index, by its factory string",
     .source = "FAISS 1.7.3 (Johnson, Douze, Jegou, 2017)",
-    .flags = FAISS_FLAGS,
+    .flags = FAISS_FLAGS | INDEX_WIDE_CODES,
     .spaces = factory_spaces,
     .params = factory_params,
     .params_bytes = sizeof(struct factory_params),

@@ -1,4 +1,4 @@
-/* factory_binary.c - faiss-factory over 64-bit codes: FAISS's BFlat, BIVF, BHash and BHNSW.
+/* factory_binary.c - faiss-factory over codes: FAISS's BFlat, BIVF, BHash and BHNSW.
  *
  * A MultiHash reads hash h as 8 bytes from the byte where it begins, which can be up to 7 bytes
  * past the end of the last code. It is given copies with padding, because the caller's memory may

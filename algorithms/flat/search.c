@@ -26,10 +26,11 @@
 struct tile {
     size_t nq, first, n; /* rows first .. first + n - 1 */
     size_t n_allowed;    /* of the rows */
-    bool as_bytes;       /* Hamming distances stay bytes while none has to be masked */
+    bool as_bytes;       /* distances of 64-bit codes stay bytes while none has to be masked */
     float scores[SCORES_A_TILE];
     union {
         uint32_t u32[SCORES_A_TILE];
+        uint16_t u16[SCORES_A_TILE];
         uint8_t u8[SCORES_A_TILE];
     } raw;
     uint32_t allowed[ROWS_A_TILE];
@@ -118,6 +119,19 @@ static void score_b64(const struct flat *f, const void *queries, size_t nq, cons
         k->hamming_b64_mn(q, nq, codes, n, raw, ld);
 }
 
+/* Codes of several words. */
+static void score_words(const struct flat *f, const void *queries, size_t nq, const uint64_t *codes,
+                        size_t n, uint16_t *raw, float *scores, size_t ld)
+{
+    uint64_t query[INDEX_CODE_WORDS_MAX]; /* the caller's may be unaligned */
+    for (size_t q = 0; q < nq; q++) {
+        memcpy(query, (const char *)queries + q * f->row_bytes, f->row_bytes);
+        f->base.env.kernels->hamming_words_1n(query, codes, n, f->row_bytes / sizeof *query, raw);
+        for (size_t i = 0; i < n; i++)
+            scores[q * ld + i] = (float)raw[i];
+    }
+}
+
 /* Computes the distances of rows from `row` on to all the tile's queries, into columns from
  * `column` on. */
 static void score(const struct flat *f, struct tile *t, const void *queries, size_t row, size_t n,
@@ -129,7 +143,12 @@ static void score(const struct flat *f, struct tile *t, const void *queries, siz
         case INDEX_U8:
             score_u8(f, queries, t->nq, rows, n, t->raw.u32 + column, t->scores + column, t->n);
             break;
-        case INDEX_B64: score_b64(f, queries, t->nq, rows, n, t->raw.u8 + column, t->n); break;
+        case INDEX_B64:
+            if (f->base.env.dim == 64)
+                score_b64(f, queries, t->nq, rows, n, t->raw.u8 + column, t->n);
+            else
+                score_words(f, queries, t->nq, rows, n, t->raw.u16, t->scores + column, t->n);
+            break;
     }
 }
 
@@ -174,8 +193,9 @@ static void fill(const struct flat *f, struct tile *t, const void *queries,
         score(f, t, queries, t->first + t->allowed[i], 1, t->allowed[i]);
     if (!sparse)
         score(f, t, queries, t->first, t->n, 0);
-    t->as_bytes = f->base.env.element == INDEX_B64 && t->n_allowed == t->n;
-    if (f->base.env.element == INDEX_B64 && !t->as_bytes)
+    const bool bytes = f->base.env.element == INDEX_B64 && f->base.env.dim == 64;
+    t->as_bytes = bytes && t->n_allowed == t->n;
+    if (bytes && !t->as_bytes)
         widen_u8(t->raw.u8, t->nq * t->n, t->scores);
     if (t->n_allowed < t->n)
         mask_forbidden(t);

@@ -146,9 +146,9 @@ static int scan_check(const struct index *index, struct stat_sink *sink)
 const struct index_ops hamming_scan_ops = {
     .abi = INDEX_ABI,
     .name = "hamming-scan",
-    .summary = "exact scan of 64-bit codes, several queries a tile",
+    .summary = "exact scan of codes, several queries a tile",
     .source = "Driftline",
-    .flags = INDEX_EXACT | INDEX_CONCURRENT_SEARCH,
+    .flags = INDEX_EXACT | INDEX_CONCURRENT_SEARCH | INDEX_WIDE_CODES,
     .spaces = spaces,
     .params = param_table,
     .params_bytes = sizeof(struct scan_params),

@@ -1,5 +1,5 @@
-/* hftrie.h - 64-bit codes in a trie of bit chunks (the paper's standard and fast search), or in
- * several tables over blocks of bits (multi), exact at every radius.
+/* hftrie.h - codes in a trie of bit chunks (the paper's standard and fast search), or in
+ * several tables over blocks of bits (multi, of 64-bit codes), exact at every radius.
  *
  * method.c has the options and the table of operations. Each operation calls the body that `mode`
  * chose: trie.h (standard, fast) or multi.h. The bodies are independent of each other. */

@@ -13,6 +13,14 @@ static int check_params(const struct index_env *env, const struct hftrie_params 
     if (p->chunk_bits != 1 && p->chunk_bits != 2 && p->chunk_bits != 4 && p->chunk_bits != 8)
         return fail(env->error, ERR_CONFIG, "hftrie: chunk_bits is %lld, expected 1, 2, 4 or 8",
                     (long long)p->chunk_bits);
+    if (env->dim > 64 && p->mode == HFTRIE_MULTI)
+        return fail(env->error, ERR_UNSUPPORTED,
+                    "hftrie: mode = multi takes codes of 64 bits, not of %zu; use mode = standard, "
+                    "which is exact, or mode = fast",
+                    env->dim);
+    if (env->dim > 64 && p->chunk_bits == 8)
+        return fail(env->error, ERR_UNSUPPORTED,
+                    "hftrie: chunk_bits is 8, for codes of %zu bits; expected 1, 2 or 4", env->dim);
     if (p->device != CUDA_CPU && p->mode != HFTRIE_MULTI)
         return fail(env->error, ERR_CONFIG,
                     "hftrie: device = cuda is for mode = multi, which scans; use it, or device = "

@@ -39,17 +39,18 @@ static struct hftrie *hftrie_of(struct index *index)
     return (struct hftrie *)index;
 }
 
-#define COPY_ROWS ((size_t)512)
+#define COPY_WORDS ((size_t)512)
 
 /* Copies rows from an unaligned address. */
 static int insert_copied(struct hftrie *h, struct vectors v, const uint64_t *ids, size_t *done)
 {
-    uint64_t codes[COPY_ROWS];
+    uint64_t codes[COPY_WORDS];
+    const size_t bytes = v.dim / 8, most = sizeof codes / bytes;
     int rc = OK;
     while (rc == OK && *done < v.n) {
-        const size_t n = v.n - *done < COPY_ROWS ? v.n - *done : COPY_ROWS;
+        const size_t n = v.n - *done < most ? v.n - *done : most;
         size_t some = 0;
-        memcpy(codes, (const char *)v.rows + *done * sizeof *codes, n * sizeof *codes);
+        memcpy(codes, (const char *)v.rows + *done * bytes, n * bytes);
         rc = h->body->insert(h, codes, ids + *done, n, &some);
         *done += some;
     }
@@ -160,9 +161,9 @@ static const struct index_space spaces[] = { { INDEX_B64, INDEX_HAMMING }, INDEX
 const struct index_ops hftrie_ops = {
     .abi = INDEX_ABI,
     .name = "hftrie",
-    .summary = "64-bit codes in a trie of bit chunks: insert, delete, search by Hamming distance",
+    .summary = "codes in a trie of bit chunks: insert, delete, search by Hamming distance",
     .source = "HFTrie",
-    .flags = INDEX_CONCURRENT_SEARCH,
+    .flags = INDEX_CONCURRENT_SEARCH | INDEX_WIDE_CODES,
     .spaces = spaces,
     .params = param_table,
     .params_bytes = sizeof(struct hftrie_params),

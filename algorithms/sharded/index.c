@@ -173,7 +173,7 @@ static int check_options(const struct index_env *env, const struct sharded_param
     if ((*of)->flags & INDEX_CONTAINS)
         return fail(env->error, ERR_ARGUMENT, "sharded: of = \"%s\": a shard cannot contain shards",
                     p->of);
-    if (!index_takes(*of, env->element, env->metric))
+    if (!index_takes(*of, env->element, env->dim, env->metric))
         return fail(env->error, ERR_UNSUPPORTED,
                     "sharded: method \"%s\" does not take %s rows under metric \"%s\"", p->of,
                     index_element_name(env->element), index_metric_name(env->metric));

@@ -1,4 +1,4 @@
-/* b64.c - 64-bit codes, and selection by a limit, with AVX2 and POPCNT.
+/* b64.c - codes of one 64-bit word and of several, and selection by a limit, with AVX2 and POPCNT.
  *
  * Flags: -mavx2 -mpopcnt -mbmi
  *
@@ -44,6 +44,44 @@ size_t avx2_hamming_b64_within(uint64_t query, const uint64_t *codes, size_t n, 
         found += distance(query, codes[i]) <= radius;
     }
     return found;
+}
+
+INLINE unsigned distance_of(const uint64_t *query, const uint64_t *code, size_t words)
+{
+    unsigned count = 0;
+    for (size_t w = 0; w < words; w++)
+        count += distance(query[w], code[w]);
+    return count;
+}
+
+INLINE size_t words_within(const uint64_t *query, const uint64_t *codes, size_t n, size_t words,
+                           unsigned radius, uint32_t *out)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < n; i++) {
+        out[found] = (uint32_t)i;
+        found += distance_of(query, codes + i * words, words) <= radius;
+    }
+    return found;
+}
+
+void avx2_hamming_words_1n(const uint64_t *query, const uint64_t *codes, size_t n, size_t words,
+                           uint16_t *out)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = (uint16_t)distance_of(query, codes + i * words, words);
+}
+
+/* The usual widths have code of their own, with a known number of words. */
+size_t avx2_hamming_words_within(const uint64_t *query, const uint64_t *codes, size_t n,
+                                 size_t words, unsigned radius, uint32_t *out)
+{
+    switch (words) {
+        case 2: return words_within(query, codes, n, 2, radius, out);
+        case 4: return words_within(query, codes, n, 4, radius, out);
+        case 8: return words_within(query, codes, n, 8, radius, out);
+        default: return words_within(query, codes, n, words, radius, out);
+    }
 }
 
 /* Popcounts of eight 32-bit numbers: nibbles by a table, then their sums. */

@@ -1,4 +1,4 @@
-/* b64.c - 64-bit codes, and selection by a limit, with AVX-512.
+/* b64.c - codes of one 64-bit word and of several, and selection by a limit, with AVX-512.
  *
  * Flags: -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vbmi -mavx512vpopcntdq -mbmi -mbmi2
  * -mpopcnt
@@ -113,6 +113,109 @@ size_t avx512_hamming_b64_within(uint64_t query, const uint64_t *codes, size_t n
             found += append(out + found, n - found, near, i);
     }
     return found;
+}
+
+/* Codes of several words, eight at a time. Lane i of add_pairs() is the sum of lanes 2 i and 2 i + 1
+ * of a, or of b, in alternation; lane pairs of add_halves() are such sums of whole 128-bit parts, those
+ * of a before those of b. */
+INLINE __m512i add_pairs(__m512i a, __m512i b)
+{
+    return _mm512_add_epi64(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
+}
+
+INLINE __m512i add_halves(__m512i a, __m512i b)
+{
+    return _mm512_add_epi64(_mm512_shuffle_i64x2(a, b, 0x88), _mm512_shuffle_i64x2(a, b, 0xdd));
+}
+
+/* Counts of the differing bits of one code by lane: their sum is the distance. */
+INLINE __m512i counts_of(const uint64_t *query, const uint64_t *code, size_t words)
+{
+    __m512i sum = _mm512_setzero_si512();
+    for (size_t w = 0; w < words; w += CODES) {
+        __mmask8 mask = first_codes(words - w);
+        __m512i x = _mm512_xor_si512(_mm512_maskz_loadu_epi64(mask, query + w),
+                                     _mm512_maskz_loadu_epi64(mask, code + w));
+        sum = _mm512_add_epi64(sum, _mm512_popcnt_epi64(x));
+    }
+    return sum;
+}
+
+/* Distances of the eight codes at `codes`, in order. `wide`: the query's words, repeated, if they are
+ * 2 or 4. */
+INLINE __m512i distances_8(__m512i wide, const uint64_t *query, const uint64_t *codes, size_t words)
+{
+    __m512i c[8];
+    if (words == 2) {
+        __m512i sum = add_pairs(distances(wide, codes), distances(wide, codes + 8));
+        return _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), sum);
+    }
+    if (words == 4) {
+        __m512i low = add_pairs(distances(wide, codes), distances(wide, codes + 8)),
+                high = add_pairs(distances(wide, codes + 16), distances(wide, codes + 24));
+        __m512i sum = add_halves(low, high);
+        return _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 1, 3, 4, 6, 5, 7), sum);
+    }
+    UNROLL
+    for (size_t i = 0; i < 8; i++)
+        c[i] = counts_of(query, codes + i * words, words);
+    return add_halves(add_halves(add_pairs(c[0], c[1]), add_pairs(c[2], c[3])),
+                      add_halves(add_pairs(c[4], c[5]), add_pairs(c[6], c[7])));
+}
+
+INLINE __m512i repeated(const uint64_t *query, size_t words)
+{
+    uint64_t wide[8];
+    for (size_t i = 0; i < 8; i++)
+        wide[i] = query[i % words];
+    return _mm512_loadu_si512(wide);
+}
+
+INLINE unsigned distance_of(const uint64_t *query, const uint64_t *code, size_t words)
+{
+    return (unsigned)_mm512_reduce_add_epi64(counts_of(query, code, words));
+}
+
+void avx512_hamming_words_1n(const uint64_t *query, const uint64_t *codes, size_t n, size_t words,
+                             uint16_t *out)
+{
+    __m512i wide = repeated(query, words);
+    size_t i = 0;
+    for (; i + CODES <= n; i += CODES)
+        _mm_storeu_si128((__m128i *)(void *)(out + i),
+                         _mm512_cvtepi64_epi16(distances_8(wide, query, codes + i * words, words)));
+    for (; i < n; i++)
+        out[i] = (uint16_t)distance_of(query, codes + i * words, words);
+}
+
+INLINE size_t words_within(const uint64_t *query, const uint64_t *codes, size_t n, size_t words,
+                           unsigned radius, uint32_t *out)
+{
+    __m512i wide = repeated(query, words), limit = _mm512_set1_epi64(radius);
+    size_t found = 0, i = 0;
+    for (; i + CODES <= n; i += CODES) {
+        __m512i count = distances_8(wide, query, codes + i * words, words);
+        __mmask8 near = _mm512_cmple_epu64_mask(count, limit);
+        if (__builtin_expect(near != 0, 0))
+            found += append(out + found, n - found, near, i);
+    }
+    for (; i < n; i++) {
+        if (distance_of(query, codes + i * words, words) <= radius)
+            out[found++] = (uint32_t)i;
+    }
+    return found;
+}
+
+/* The usual widths have code of their own, with a known number of words. */
+size_t avx512_hamming_words_within(const uint64_t *query, const uint64_t *codes, size_t n,
+                                   size_t words, unsigned radius, uint32_t *out)
+{
+    switch (words) {
+        case 2: return words_within(query, codes, n, 2, radius, out);
+        case 4: return words_within(query, codes, n, 4, radius, out);
+        case 8: return words_within(query, codes, n, 8, radius, out);
+        default: return words_within(query, codes, n, words, radius, out);
+    }
 }
 
 void avx512_hamming_b32_lines(const uint32_t *queries, const uint32_t *cares,

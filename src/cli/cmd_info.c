@@ -145,7 +145,10 @@ static void describe_capabilities(const struct index_ops *ops)
             printf(" %s%s", all[i].name, i + 1 < sizeof all / sizeof *all ? "," : "");
     printf("\nspaces: ");
     for (const struct index_space *s = ops->spaces; (int)s->element >= 0; s++)
-        printf(" %s %s;", index_element_name(s->element), index_metric_name(s->metric));
+        printf(" %s %s%s;", index_element_name(s->element), index_metric_name(s->metric),
+               s->element != INDEX_B64                                       ? ""
+               : index_takes(ops, INDEX_B64, INDEX_CODE_BITS_MAX, s->metric) ? ", 64 to 1024 bits"
+                                                                             : ", 64 bits");
     putchar('\n');
 }
 

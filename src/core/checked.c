@@ -74,10 +74,16 @@ static int check_env(const struct index_ops *ops, const struct index_env *env)
     if (env->dim == 0 || env->dim > DIM_MAX)
         return fail(err, ERR_DIMENSION, "method \"%s\": dimension %zu; expected 1 .. %d", ops->name,
                     env->dim, DIM_MAX);
-    if (env->element == INDEX_B64 && env->dim != 64)
-        return fail(err, ERR_DIMENSION, "method \"%s\": b64 codes have dimension 64, not %zu",
-                    ops->name, env->dim);
-    if (!index_takes(ops, env->element, env->metric))
+    if (env->element == INDEX_B64 && (env->dim % 64 != 0 || env->dim > INDEX_CODE_BITS_MAX))
+        return fail(err, ERR_DIMENSION,
+                    "method \"%s\": codes of %zu bits; expected a multiple of 64, at most %d",
+                    ops->name, env->dim, INDEX_CODE_BITS_MAX);
+    if (index_takes(ops, env->element, 64, env->metric) &&
+        !index_takes(ops, env->element, env->dim, env->metric))
+        return fail(err, ERR_DIMENSION,
+                    "method \"%s\" takes codes of 64 bits, not of %zu; " INDEX_WIDE_HINT, ops->name,
+                    env->dim);
+    if (!index_takes(ops, env->element, env->dim, env->metric))
         return fail(err, ERR_DIMENSION,
                     "method \"%s\" does not take %s vectors under %s (./harness describe %s)",
                     ops->name, index_element_name(env->element), index_metric_name(env->metric),
@@ -432,7 +438,8 @@ int index_range(struct checked *c, const struct range_request *request, struct r
 {
     if (!c->ops->range)
         return fail(c->error, ERR_UNSUPPORTED, "method \"%s\" has no range search", c->ops->name);
-    const char *fault = index_radius_fault(c->index->env.metric, (double)request->radius);
+    const char *fault =
+        index_radius_fault(c->index->env.metric, c->index->env.dim, (double)request->radius);
     if (fault)
         return fail(c->error, ERR_ARGUMENT, "range: radius = %g %s", (double)request->radius,
                     fault);

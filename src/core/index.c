@@ -59,8 +59,10 @@ bool index_metric_named(const char *name, enum metric *metric)
     return at >= 0;
 }
 
-bool index_takes(const struct index_ops *ops, enum element element, enum metric metric)
+bool index_takes(const struct index_ops *ops, enum element element, size_t dim, enum metric metric)
 {
+    if (element == INDEX_B64 && dim != 64 && !(ops->flags & INDEX_WIDE_CODES))
+        return false;
     for (const struct index_space *s = ops->spaces; s && (int)s->element != -1; s++)
         if (s->element == element && s->metric == metric)
             return true;
@@ -129,16 +131,19 @@ double index_attribute_to_real(int64_t number)
     return x;
 }
 
-const char *index_radius_fault(enum metric metric, double radius)
+const char *index_radius_fault(enum metric metric, size_t dim, double radius)
 {
     if (isnan(radius))
         return "is not a number";
     switch (metric) {
         case INDEX_IP: return NULL;
         case INDEX_HAMMING:
-            return radius >= 0 && radius <= 64 && radius == floor(radius)
-                       ? NULL
-                       : "is not a number of differing bits; expected a whole number 0 .. 64";
+            if (radius >= 0 && radius <= (double)dim && radius == floor(radius))
+                return NULL;
+            return dim == 64
+                       ? "is not a number of differing bits; expected a whole number 0 .. 64"
+                       : "is not a number of differing bits; expected a whole number from 0 to "
+                         "the bits of a code";
         case INDEX_L2SQ:
         case INDEX_COS: break;
     }

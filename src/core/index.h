@@ -39,8 +39,12 @@ extern "C" {
 enum element INDEX_INT {
     INDEX_F32, /* float; a row is dim floats */
     INDEX_U8,  /* 0..255; a row is dim bytes */
-    INDEX_B64, /* 64-bit codes; dim = 64 bits, a row is one uint64_t */
+    INDEX_B64, /* binary codes; dim is in bits, a multiple of 64; a row is dim / 64 uint64_t */
 };
+#define INDEX_CODE_BITS_MAX  1024 /* the longest code */
+#define INDEX_CODE_WORDS_MAX (INDEX_CODE_BITS_MAX / 64)
+/* Ends the message of a method without INDEX_WIDE_CODES. */
+#define INDEX_WIDE_HINT "hamming-scan, mih and hftrie take longer ones"
 
 /* Search and range report this as `distance`; a smaller value is nearer.
    L2SQ: sum (a-b)^2; IP: -<a,b>; COS: 2 - 2 cos(a,b); HAMMING: the number of differing bits.
@@ -206,6 +210,7 @@ enum index_flags {
        method's options beside the own ones; they arrive as the text param `of_params` and the text
        knob `of_knobs`, "name=value,name=value". Takes the spaces that the other method takes. */
     INDEX_CONTAINS = 1 << 6,
+    INDEX_WIDE_CODES = 1 << 7, /* takes B64 rows of any allowed length; else of 64 bits alone */
 };
 
 /* A NULL operation is a missing capability: the harness records `unsupported` and continues. */
@@ -260,8 +265,8 @@ struct index_ops {
     const struct shard_ops *shards; /* ranks/shards.h */
 };
 
-/* Whether ops->spaces contains (element, metric). */
-bool index_takes(const struct index_ops *, enum element, enum metric);
+/* Whether ops->spaces contains (element, metric), and codes may have `dim` bits. */
+bool index_takes(const struct index_ops *, enum element, size_t dim, enum metric);
 
 /* 5. Range search */
 
@@ -284,9 +289,9 @@ struct range_result {
 };
 
 /* The fault of a radius under this metric, as text to follow "radius = X"; NULL: none.
-   Under HAMMING a radius is a whole number 0 .. 64; under L2SQ and COS it is at least 0. It
-   is never NaN. */
-const char *index_radius_fault(enum metric, double radius);
+   Under HAMMING a radius is a whole number 0 .. dim, which is that of the rows; under L2SQ and COS it
+   is at least 0. It is never NaN. */
+const char *index_radius_fault(enum metric, size_t dim, double radius);
 
 /* 6. Statistics and memory */
 

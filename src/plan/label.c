@@ -47,9 +47,14 @@ void plan_build_label(const struct cell *c, char *text, size_t bytes)
     plan_write_label(c->method->label, part, text, bytes);
 }
 
-void plan_unsupported(const struct index_ops *ops, enum element element, enum metric metric,
-                      char *text, size_t bytes)
+void plan_unsupported(const struct index_ops *ops, enum element element, size_t dim,
+                      enum metric metric, char *text, size_t bytes)
 {
+    if (element == INDEX_B64 && index_takes(ops, element, 64, metric)) {
+        snprintf(text, bytes, "method \"%s\" takes codes of 64 bits, not of %zu; " INDEX_WIDE_HINT,
+                 ops->name, dim);
+        return;
+    }
     size_t used = (size_t)snprintf(
         text, bytes, "method \"%s\" does not take %s rows under metric \"%s\"; it takes ",
         ops->name, index_element_name(element), index_metric_name(metric));

@@ -248,9 +248,10 @@ static int make_points(struct cell *c, const struct build *b, const struct setti
     return OK;
 }
 
-static bool takes(const struct method_spec *m, enum element element, enum metric metric)
+static bool takes(const struct method_spec *m, enum element element, const struct op_list *list)
 {
-    return index_takes(m->ops, element, metric) && (!m->of || index_takes(m->of, element, metric));
+    return index_takes(m->ops, element, list->dim, list->metric) &&
+           (!m->of || index_takes(m->of, element, list->dim, list->metric));
 }
 
 /* The method gets the data's own element. Bytes are widened to floats if the method does not take
@@ -260,16 +261,16 @@ static void choose_element(struct cell *c, const struct op_list *list)
     const struct index_ops *ops = c->method->of ? c->method->of : c->method->ops;
     const bool bytes = list->element == INDEX_U8;
     c->element = list->element;
-    if (!(bytes && c->method->floats) && takes(c->method, list->element, list->metric))
+    if (!(bytes && c->method->floats) && takes(c->method, list->element, list))
         return;
-    if (bytes && takes(c->method, INDEX_F32, list->metric)) {
+    if (bytes && takes(c->method, INDEX_F32, list)) {
         c->element = INDEX_F32;
         c->widened = true;
         return;
     }
     char why[400];
-    plan_unsupported(ops, bytes && c->method->floats ? INDEX_F32 : list->element, list->metric, why,
-                     sizeof why);
+    plan_unsupported(ops, bytes && c->method->floats ? INDEX_F32 : list->element, list->dim,
+                     list->metric, why, sizeof why);
     c->unsupported = strdup(why);
 }
 

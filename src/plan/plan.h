@@ -58,7 +58,7 @@ void plan_build_part(const struct cell *, char *text, size_t text_bytes);
 /* Writes LABEL[build part], or LABEL: the name of a cell without its repeat. */
 void plan_build_label(const struct cell *, char *text, size_t text_bytes);
 /* Writes that the method does not take such rows, and what it takes. */
-void plan_unsupported(const struct index_ops *, enum element, enum metric, char *text,
+void plan_unsupported(const struct index_ops *, enum element, size_t dim, enum metric, char *text,
                       size_t text_bytes);
 /* ERR_UNSUPPORTED, with what the methods take, if there are cells and no method takes the data. */
 int plan_check_runnable(const struct plan *, const struct experiment *, struct error *);

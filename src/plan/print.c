@@ -158,8 +158,9 @@ static void print_cells(const struct plan *plan, FILE *out)
 int plan_check_runnable(const struct plan *plan, const struct experiment *ex, struct error *err)
 {
     const struct op_list *list = ex->ops;
+    const size_t bits = 8 * list->dim; /* if bytes are codes */
     bool codes = false;
-    char why[800] = "";
+    char why[800] = "", hint[160] = "";
     size_t used = 0;
     for (size_t i = 0; i < plan->n; i++)
         if (!plan->cells[i].unsupported)
@@ -168,18 +169,21 @@ int plan_check_runnable(const struct plan *plan, const struct experiment *ex, st
         const struct cell *c = &plan->cells[i % plan->n];
         if (c->method != &ex->methods[i / plan->n] || strstr(why, c->unsupported))
             continue;
-        codes |= index_takes(c->method->ops, INDEX_B64, INDEX_HAMMING);
+        codes |= index_takes(c->method->ops, INDEX_B64, bits, INDEX_HAMMING);
         if (used < sizeof why)
             used += (size_t)snprintf(why + used, sizeof why - used, "%s%s", used ? "; " : "",
                                      c->unsupported);
     }
-    codes &= list->element == INDEX_U8 && list->dim == 8;
-    return plan->n == 0
-               ? OK
-               : fail(err, ERR_UNSUPPORTED, "%s: no cell can run: %s%s", ex->config_path, why,
-                      codes ? ". If the 8 bytes of a row are a code of 64 bits, set "
-                              "element = \"b64\" where the file is named"
-                            : "");
+    codes &= list->element == INDEX_U8 && bits % 64 == 0 && bits <= INDEX_CODE_BITS_MAX;
+    if (codes)
+        (void)snprintf(
+            hint, sizeof hint,
+            ". If the %zu bytes of a row are a code of %zu bits, set element = \"b64\" where "
+            "the file is named",
+            list->dim, bits);
+    return plan->n == 0 ? OK
+                        : fail(err, ERR_UNSUPPORTED, "%s: no cell can run: %s%s", ex->config_path,
+                               why, hint);
 }
 
 static void print_data(const struct op_list *list, FILE *out)

@@ -143,30 +143,56 @@ static void load_query(struct scan_run *r, size_t i)
 
 /* ---- codes: popcounts */
 
+/* Select the rows within the query's limit: positions in own->chosen, distances from tile + TILE_ROWS
+   on. Return how many. */
+static size_t nearer_codes(const struct scan_run *r, const struct scan_query *c,
+                           struct scan_worker *own, uint64_t query, const uint64_t *codes,
+                           size_t rows)
+{
+    const double limit = c->limit < 0 ? -1 : c->limit > 64 ? 64 : c->limit;
+    uint8_t *distances = (uint8_t *)own->tile;
+    float *low = own->tile + TILE_ROWS;
+    size_t n = 0;
+
+    r->scan->kernels->hamming_b64_1n(query, codes, rows, distances);
+    if (limit >= 0)
+        n = r->scan->kernels->at_most_u8(distances, rows, (uint8_t)limit, own->chosen);
+    for (size_t j = 0; j < n; j++)
+        low[own->chosen[j]] = distances[own->chosen[j]];
+    return n;
+}
+
+static size_t nearer_words(const struct scan_run *r, const struct scan_query *c,
+                           struct scan_worker *own, const uint64_t *query, const uint64_t *codes,
+                           size_t rows)
+{
+    uint16_t *distances = (uint16_t *)(void *)own->tile;
+    float *low = own->tile + TILE_ROWS;
+
+    r->scan->kernels->hamming_words_1n(query, codes, rows, r->list->dim / 64, distances);
+    for (size_t j = 0; j < rows; j++)
+        low[j] = distances[j];
+    return r->scan->kernels->at_most_f32(low, rows, above(c->limit), own->chosen);
+}
+
 static int scan_codes(void *arg, size_t first, size_t end, size_t worker)
 {
     struct scan_run *r = arg;
     struct scan_worker *own = &r->workers[worker];
     const uint64_t *codes = (const uint64_t *)(const void *)r->row_columns;
-    uint8_t *distances = (uint8_t *)own->tile;
-    float *low = own->tile + TILE_ROWS;
+    const size_t words = r->list->dim / 64;
 
     for (size_t i = first; i < end && !is_interrupted(r); i++) {
         struct scan_query *c = &r->queries[i];
-        uint64_t query;
+        uint64_t query[INDEX_CODE_WORDS_MAX];
 
-        memcpy(&query, scan_query_row(r, c->query), sizeof query);
+        memcpy(query, scan_query_row(r, c->query), words * sizeof *query);
         for (size_t row = 0; row < r->count; row += TILE_ROWS) {
             const size_t rows = r->count - row < TILE_ROWS ? r->count - row : TILE_ROWS;
-            const double limit = c->limit < 0 ? -1 : c->limit > 64 ? 64 : c->limit;
-            size_t n = 0;
-
-            r->scan->kernels->hamming_b64_1n(query, codes + row, rows, distances);
-            if (limit >= 0)
-                n = r->scan->kernels->at_most_u8(distances, rows, (uint8_t)limit, own->chosen);
-            for (size_t j = 0; j < n; j++)
-                low[own->chosen[j]] = distances[own->chosen[j]];
-            const int rc = scan_query_take(r, c, own, own->chosen, n, low, r->first + row);
+            const size_t n = words == 1 ? nearer_codes(r, c, own, *query, codes + row, rows)
+                                        : nearer_words(r, c, own, query, codes + row * words, rows);
+            const int rc =
+                scan_query_take(r, c, own, own->chosen, n, own->tile + TILE_ROWS, r->first + row);
             if (rc != OK)
                 return rc;
         }
@@ -179,7 +205,8 @@ static int load_codes(void *arg, size_t first, size_t end, size_t worker)
     struct scan_run *r = arg;
 
     return live_state_read(r->scan->at, r->ids + r->first + first, end - first, INDEX_B64,
-                           (uint64_t *)(void *)r->row_columns + first, &r->workers[worker].error);
+                           (uint64_t *)(void *)r->row_columns + first * (r->list->dim / 64),
+                           &r->workers[worker].error);
 }
 
 /* ---- exact distances only, for a block with values too large for bounds in single precision */
@@ -226,7 +253,7 @@ static int start(struct scan_run *r, const uint32_t *which, size_t n_which, stru
     const size_t row_bytes = index_row_bytes(list->element, list->dim);
     const bool codes = list->element == INDEX_B64;
 
-    r->columns = codes ? 2 : list->dim + EXTRA; /* a code is eight bytes */
+    r->columns = codes ? list->dim / 32 : list->dim + EXTRA; /* two words of 4 bytes in one of 8 */
     r->c = codes ? 0 : 0.55 * ((double)list->dim + 16) * (double)FLT_EPSILON;
     r->block = BLOCK_BYTES / (r->columns * sizeof(float));
     r->block = (r->block < TILE_ROWS ? TILE_ROWS : r->block) / TILE_ROWS * TILE_ROWS;

@@ -182,7 +182,7 @@ int record_range(struct recorder *r, const struct op_options *options, struct vi
         op->planted = options->planted;
     }
     int rc = op ? record_ask(r, op, queries, filter, NULL, err) : err->code;
-    const char *fault = rc ? NULL : index_radius_fault(r->list->metric, radius);
+    const char *fault = rc ? NULL : index_radius_fault(r->list->metric, r->list->dim, radius);
     if (fault)
         rc = fail(err, ERR_CONFIG, "radius = %g %s (metric \"%s\")", radius, fault,
                   index_metric_name(r->list->metric));

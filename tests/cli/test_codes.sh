@@ -87,11 +87,65 @@ run --out results --no-plots --set kind=phash images.lua
 check "other hashes are other codes" '[ $status = 0 ] && grep -q "\"results\": 0[,.]*0*,*$" results/images/result.json'
 echo 'local codes = file { "four.u8bin", element = "b64" }' >four.lua
 run four.lua
-check "codes of the wrong width" '[ $status = 2 ] && grep -q "4 columns of u8 are codes of 32 bits; only codes of 64 bits are supported, which are 8 columns of u8" err'
+check "codes of the wrong width" '[ $status = 2 ] && grep -q "4 columns of u8 are codes of 32 bits; expected a multiple of 64, at most 1024" err'
+
+# ---- codes of more than 64 bits
+cat >wide.lua <<'LUA'
+local codes = synthetic { kind = "uniform", rows = 2000, clusters = 5, members = 10, radius = 20, bits = option("bits", 256) }
+local exact = { "scan", "flat", "trie", "mih" }
+experiment {
+  name = "wide",
+  workload = function(w)
+    w:insert { codes, tag = "load" }
+    w:range { codes:queries(5), radius = 20, planted = 10, tag = "range" }
+    w:search { codes:queries(5), k = 10, tag = "search" }
+    w:save {}
+    w:reload {}
+    w:delete { codes:rows(1, 500) }
+    w:range { codes:queries(5), radius = codes.dim, tag = "all" }
+  end,
+  methods = { method { "hamming-scan", label = "scan" }, method { "flat" },
+              method { "hftrie", label = "trie", params = { mode = "standard", leaf_capacity = 10 } },
+              method { "mih", params = { tables = 16 } }, method { "mtree" }, method { "hftrie", label = "multi" } },
+  claims = { { "all are exact", function(r)
+    for _, label in ipairs(exact) do
+      if r(label, "range_recall/range") ~= 1 or r(label, "planted_recall/range") ~= 1 or r(label, "recall@10/search") ~= 1
+        or r(label, "range_results/all") ~= 1550 or r(label, "range_recall/all") ~= 1 then return false end
+    end
+    return true
+  end } },
+}
+LUA
+run --out results --no-plots wide.lua
+check "codes of 256 bits are found by all methods that take them" 'grep -q "^holds *all are exact" out'
+check "mtree takes 64 bits, and says who takes more" \
+    'grep -q "method .\{1,2\}mtree.\{1,2\} takes codes of 64 bits, not of 256; hamming-scan, mih and hftrie take longer ones" results/wide/result.json'
+check "hftrie says which mode takes them" \
+    'grep -q "hftrie: mode = multi takes codes of 64 bits, not of 256; use mode = standard" results/wide/result.json'
+run --out results --no-plots --set bits=96 wide.lua
+check "a length that is no multiple of 64" '[ $status = 2 ] && grep -q "bits = 96, expected a multiple of 64" err'
+sed 's/radius = codes.dim/radius = 257/' wide.lua >far.lua
+run --out results far.lua
+check "a radius past the bits of a code" '[ $status = 2 ] && grep -q "radius = 257 is not a number of differing bits" err'
+
+python3 - <<'PY'
+import random, struct
+random.seed(2)
+with open("wide.u8bin", "wb") as f:
+    f.write(struct.pack("<II", 300, 32))
+    f.write(bytes(random.randrange(256) for _ in range(300 * 32)))
+PY
+run convert wide.u8bin wide.npy --element b64
+check "bytes become codes of 256 bits" '[ $status = 0 ] && [ "$(wc -c <wide.npy)" = $((128 + 300 * 32)) ]'
+run convert wide.npy again.u8bin --element u8
+check "and bytes again" '[ $status = 0 ] && cmp -s wide.u8bin again.u8bin'
+run build hamming-scan wide.npy saved
+run search saved wide.u8bin --k 1
+check "an index of a file of them answers bytes" '[ $status = 0 ] && [ "$(grep -c " 0$" out)" -ge 1 ]'
 
 # ---- the configs that ship
 "$program" list methods >out
-for name in hftrie/scaling hftrie/hamming_churn hftrie/ablation hftrie/baselines targets/hftrie hftrie/radius hftrie/methods; do
+for name in hftrie/scaling hftrie/hamming_churn hftrie/ablation hftrie/baselines targets/hftrie hftrie/wide_codes hftrie/radius hftrie/methods; do
     if [ ${name#hftrie/r} != "$name" ] || [ $name = hftrie/methods ]; then
         grep -q "^faiss-factory " out || continue # a program without baselines
     fi

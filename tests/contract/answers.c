@@ -5,10 +5,14 @@ double world_distance(const struct world *w, const void *a, const void *b)
 {
     double l2 = 0, ip = 0, aa = 0, bb = 0;
     if (w->space.element == INDEX_B64) {
-        uint64_t x, y;
-        memcpy(&x, a, sizeof x);
-        memcpy(&y, b, sizeof y);
-        return (double)__builtin_popcountll(x ^ y);
+        double bits = 0;
+        for (size_t at = 0; at < w->row_bytes; at += sizeof(uint64_t)) {
+            uint64_t x, y;
+            memcpy(&x, (const char *)a + at, sizeof x);
+            memcpy(&y, (const char *)b + at, sizeof y);
+            bits += __builtin_popcountll(x ^ y);
+        }
+        return bits;
     }
     for (size_t j = 0; j < w->dim; j++) {
         const bool f32 = w->space.element == INDEX_F32;
@@ -237,9 +241,9 @@ static void expect_complete(struct world *w, const struct found *f, size_t nq)
 
 double world_radius(const struct world *w, double radius)
 {
-    if (!index_radius_fault(w->bench.env.metric, radius))
+    if (!index_radius_fault(w->bench.env.metric, w->dim, radius))
         return radius;
-    return w->bench.env.metric == INDEX_HAMMING && radius > 64 ? 64 : 0;
+    return w->bench.env.metric == INDEX_HAMMING && radius > (double)w->dim ? (double)w->dim : 0;
 }
 
 /* A radius that the metric has no distance at: refused. */
@@ -256,7 +260,7 @@ void world_range_at(struct world *w, const void *queries, size_t nq, const struc
 {
     if (!w->ops->range)
         return;
-    if (index_radius_fault(w->bench.env.metric, radius))
+    if (index_radius_fault(w->bench.env.metric, w->dim, radius))
         expect_refused(w, queries, nq, radius);
     radius = world_radius(w, radius);
     struct found f = { .w = w, .queries = queries, .filter = filter, .stop_at = SIZE_MAX };

@@ -159,7 +159,7 @@ void *world_rows(struct world *w, size_t n)
                 test_normalise_f32(rows, n, w->dim);
             break;
         case INDEX_U8: test_fill_u8(&w->rng, rows, n, w->dim, clusters, 0.3); break;
-        case INDEX_B64: test_fill_b64(&w->rng, rows, n, clusters); break;
+        case INDEX_B64: test_fill_b64(&w->rng, rows, n * w->dim / 64, clusters); break;
     }
     for (size_t i = 0; i < n && w->n > 0; i++)
         if (rng_below(&w->rng, 10) == 0)

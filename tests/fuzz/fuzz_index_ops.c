@@ -75,7 +75,7 @@ static void open_one(struct fuzz *f, const struct registry *registry, struct poo
                                            "ampi", "divf", "divf", "ampi" };
     const uint8_t choice = fuzz_next(f), size = fuzz_next(f);
     const struct index_ops *ops = fuzz_method(f, registry, methods[choice % 8]);
-    const bool ip = choice & 64 && index_takes(ops, INDEX_F32, INDEX_IP);
+    const bool ip = choice & 64 && index_takes(ops, INDEX_F32, 1, INDEX_IP);
     f->dim = 1 + size % DIM_MAX;
     f->exact = true;
     fuzz_set(ops->params, f->params, "clusters", 1 + (choice >> 3) % 5);

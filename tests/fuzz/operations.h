@@ -173,7 +173,8 @@ static inline void fuzz_range(struct fuzz *f, double radius)
     const struct range_request request = { fuzz_vectors(f, &query, 1), radius, f->knobs, NULL, 1 };
     struct range_result result = { .found = fuzz_take, .to = &found };
     const int rc = index_range(&f->index, &request, &result);
-    const bool refused = index_radius_fault(f->index.index->env.metric, radius) != NULL;
+    const bool refused =
+        index_radius_fault(f->index.index->env.metric, f->index.index->env.dim, radius) != NULL;
     EXPECT(f, rc == (!f->index.ops->range ? ERR_UNSUPPORTED : refused ? ERR_ARGUMENT : OK));
     error_clear(&f->error);
     for (size_t i = 0; rc == OK && f->exact && i < f->n; i++)

@@ -33,6 +33,12 @@ int code_device_open(struct code_device **out, struct code_store *store,
 {
     struct code_device *d = mem_zalloc(env->mem, sizeof *d);
     *out = NULL;
+    if (store->words != 1) {
+        mem_free(env->mem, d);
+        return fail(env->error, ERR_UNSUPPORTED,
+                    "%s: device = cuda takes codes of 64 bits, not of %zu; use device = cpu",
+                    method, env->dim);
+    }
     if (!d)
         return fail(env->error, ERR_NO_MEMORY, "%s: out of memory for a device's copy", method);
     const int rc = cuda_open(&d->cuda, method, "device", env->error);

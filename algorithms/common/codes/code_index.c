@@ -26,7 +26,7 @@ void *code_index_create(const struct index_ops *ops, const struct index_env *env
         return NULL;
     }
     c->base = (struct index){ ops, *env };
-    code_store_init(&c->rows, env->mem);
+    code_store_init(&c->rows, env->mem, env->dim / 64);
     return c;
 }
 
@@ -55,6 +55,10 @@ int code_index_insert(struct index *index, struct vectors v, const uint64_t *ids
 {
     struct code_index *c = (struct code_index *)index;
     const struct code_method *m = method_of(index);
+    const bool aligned = (uintptr_t)v.rows % _Alignof(uint64_t) == 0;
+    const size_t bytes = v.dim / 8;
+    const void *row = v.rows;
+    uint64_t copy[INDEX_CODE_WORDS_MAX];
     int rc = OK;
 
     *done = 0;
@@ -64,13 +68,15 @@ int code_index_insert(struct index *index, struct vectors v, const uint64_t *ids
     if (m->places)
         rc = code_index_reserve_places(index, c->rows.n + v.n);
     while (rc == OK && *done < v.n) {
-        uint64_t code; /* the caller's may be unaligned */
+        const uint64_t *code = row;
 
-        memcpy(&code, (const unsigned char *)v.rows + *done * sizeof code, sizeof code);
+        if (!aligned)
+            code = memcpy(copy, row, bytes);
         if (m->put)
             rc = m->put(index, (uint32_t)c->rows.n, code);
         if (rc == OK)
             (void)code_store_add(&c->rows, code, ids[(*done)++]);
+        row = (const char *)row + bytes;
     }
     return rc;
 }
@@ -154,7 +160,7 @@ static int fill(struct index *index)
     if (m->places && rows->n > 0)
         rc = code_index_reserve_places(index, rows->n);
     for (size_t row = 0; m->put && row < rows->n && rc == OK; row++)
-        rc = m->put(index, (uint32_t)row, rows->codes[row]);
+        rc = m->put(index, (uint32_t)row, code_store_at(rows, row));
     return rc;
 }
 

@@ -1,4 +1,4 @@
-/* code_index.h - what methods over 64-bit codes do alike: rows in batches, requests, the file.
+/* code_index.h - what methods over codes do alike: rows in batches, requests, the file.
  *
  * The file holds only the rows: lookup structures are rebuilt on load. */
 #ifndef DRIFTLINE_COMMON_CODES_CODE_INDEX_H
@@ -25,7 +25,7 @@ struct code_method {
     bool places;                 /* each row has a place */
     const struct code_ops *queries;
     /* Adds a row that the store has, or gets next. OK or ERR_NO_MEMORY. NULL: the store is all. */
-    int (*put)(struct index *, uint32_t row, uint64_t code);
+    int (*put)(struct index *, uint32_t row, const uint64_t *code);
     /* Removes a row that the store still has, and gives the last row its number. May be NULL. */
     void (*take)(struct index *, uint32_t row);
     void (*taken)(struct index *); /* after each batch of removals; may be NULL */

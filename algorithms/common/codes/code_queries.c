@@ -29,6 +29,7 @@ struct code_request {
     const struct id_filter *filter;
     struct code_device *device;                   /* NULL: none, or none for this request */
     bool *later;                                  /* of each query; NULL without a device */
+    size_t words;                                 /* of a query */
     size_t group, threads, n_groups, first_group; /* first_group: the first group of the wave */
     struct worker *workers;
     struct work *works; /* one per worker */
@@ -130,8 +131,9 @@ static struct code_group group_at(const struct code_request *a, size_t g, void *
 {
     const size_t first = g * a->group, left = a->queries.n - first;
     const size_t n = left < a->group ? left : a->group;
-    memcpy(copy, (const uint64_t *)a->queries.rows + first, n * sizeof *copy);
+    memcpy(copy, (const uint64_t *)a->queries.rows + first * a->words, n * a->words * sizeof *copy);
     return (struct code_group){ .queries = copy,
+                                .words = a->words,
                                 .n = n,
                                 .knobs = a->knobs,
                                 .filter = a->filter,
@@ -185,7 +187,7 @@ static int ask_device(struct code_request *a,
 
 static int range_group(struct code_request *a, size_t g, size_t w)
 {
-    uint64_t copy[CODE_GROUP];
+    uint64_t copy[CODE_GROUP * INDEX_CODE_WORDS_MAX];
     struct worker *worker = &a->workers[w];
     struct code_group group = group_at(a, g, worker->scratch, copy);
     for (size_t i = 0; i < group.n; i++)
@@ -250,12 +252,13 @@ int code_range(struct index *index, const struct range_request *request,
     struct code_range_request r = { .base = { .index = index,
                                               .ops = ops,
                                               .queries = request->queries,
+                                              .words = request->queries.dim / 64,
                                               .knobs = request->knobs,
                                               .filter = request->filter },
                                     .result = result };
     if (request->radius < 0)
         return OK;
-    r.base.radius = (unsigned)fmin(request->radius, CODE_BITS);
+    r.base.radius = (unsigned)fmin(request->radius, (double)index->env.dim);
     cut_into_groups(&r.base, request->threads);
     int rc = choose_device(&r.base, 0);
     if (rc == OK)
@@ -273,24 +276,26 @@ int code_range(struct index *index, const struct range_request *request,
 static int nearest_by_ranges(const struct code_request *a, struct code_group *group,
                              struct code_answers *answers, struct topk *nearest)
 {
-    uint64_t pending[CODE_GROUP];
+    uint64_t pending[CODE_GROUP * INDEX_CODE_WORDS_MAX];
+    const size_t words = a->words, bytes = words * sizeof *pending;
+    const unsigned bits = 64 * (unsigned)words;
     size_t of[CODE_GROUP];
     struct code_group rest = *group;
     int rc = OK;
-    memcpy(pending, group->queries, group->n * sizeof *pending);
+    memcpy(pending, group->queries, group->n * bytes);
     rest.queries = pending;
     for (size_t i = 0; i < group->n; i++)
         of[i] = i;
     for (unsigned radius = FIRST_RADIUS; rc == OK && rest.n > 0; radius += RADIUS_STEP) {
-        const unsigned most = radius < CODE_BITS ? radius : CODE_BITS;
+        const unsigned most = radius < bits ? radius : bits;
         for (size_t i = 0; i < rest.n; i++)
             answers[i].n = 0;
         rc = a->ops->range(a->index, &rest, most, answers);
         size_t left = 0;
         for (size_t i = 0; rc == OK && i < rest.n; i++) {
             const struct code_answers *found = &answers[i];
-            if (found->n < a->k && most < CODE_BITS) {
-                pending[left] = pending[i];
+            if (found->n < a->k && most < bits) {
+                memmove(pending + left * words, pending + i * words, bytes);
                 of[left++] = of[i];
                 continue;
             }
@@ -305,7 +310,7 @@ static int nearest_by_ranges(const struct code_request *a, struct code_group *gr
 
 static int search_group(struct code_request *a, size_t g, size_t w)
 {
-    uint64_t copy[CODE_GROUP];
+    uint64_t copy[CODE_GROUP * INDEX_CODE_WORDS_MAX];
     struct topk nearest[CODE_GROUP];
     struct code_group group = group_at(a, g, a->workers[w].scratch, copy);
     const size_t n = group.n;
@@ -345,6 +350,7 @@ int code_search(struct index *index, const struct search_request *request,
     struct code_request a = { .index = index,
                               .ops = ops,
                               .queries = request->queries,
+                              .words = request->queries.dim / 64,
                               .knobs = request->knobs,
                               .filter = request->filter,
                               .result = result,

@@ -2,9 +2,11 @@
    added together. */
 #include "algorithms/common/codes/code_scan.h"
 
+#include <string.h>
+
 #include "kernels/kernels.h"
 
-/* 16 kB of codes stay in L1 beside the positions of those within the radius. */
+/* Words of codes. 16 kB of them stay in L1 beside the positions of those within the radius. */
 #define TILE  ((size_t)2048)
 #define LEAST ((size_t)64) /* first tile of a search for neighbours */
 /* Costs in units of comparing a query with a code in L1: finding a row by its id, and reading a
@@ -16,7 +18,7 @@
 /* Codes with their ids; filter: not yet applied, or NULL. */
 struct tile {
     const uint64_t *codes, *ids;
-    size_t n;
+    size_t n, words;
     const struct id_filter *filter;
 };
 
@@ -80,7 +82,7 @@ static size_t gather(struct cursor *c, size_t most)
             uint32_t row;
             if (!code_store_find(s, ids[i], &row))
                 continue;
-            c->codes[n] = s->codes[row];
+            memcpy(c->codes + n * s->words, code_store_at(s, row), s->words * sizeof *c->codes);
             c->ids[n++] = ids[i];
         }
     }
@@ -92,13 +94,13 @@ static bool next_tile(struct cursor *c, size_t most, struct tile *t)
 {
     const struct code_store *s = c->store;
     if (c->by_id) {
-        *t = (struct tile){ c->codes, c->ids, gather(c, most), NULL };
+        *t = (struct tile){ c->codes, c->ids, gather(c, most), s->words, NULL };
         return t->n > 0;
     }
     const size_t left = s->n - c->next, n = left < most ? left : most;
     if (n == 0)
         return false;
-    *t = (struct tile){ s->codes + c->next, s->ids + c->next, n, c->filter };
+    *t = (struct tile){ code_store_at(s, c->next), s->ids + c->next, n, s->words, c->filter };
     c->next += n;
     return true;
 }
@@ -108,17 +110,17 @@ static void count(struct work *work, const struct tile *t, size_t queries)
     const double computed = (double)t->n * (double)queries;
     work->distances += computed;
     work->scanned += computed;
-    work->bytes_read += computed * sizeof *t->codes;
+    work->bytes_read += computed * (double)(t->words * sizeof *t->codes);
 }
 
-static uint8_t distance(uint64_t a, uint64_t b)
+static unsigned distance(const struct tile *t, const uint64_t *query, uint32_t position)
 {
-    return (uint8_t)__builtin_popcountll(a ^ b);
+    return code_distance(query, t->codes + position * t->words, t->words);
 }
 
 /* Adds n codes of the tile, all within the radius, as answers. */
-static int add_answers(const struct tile *t, uint64_t query, const uint32_t *positions, size_t n,
-                       struct code_answers *to)
+static int add_answers(const struct tile *t, const uint64_t *query, const uint32_t *positions,
+                       size_t n, struct code_answers *to)
 {
     if (to->capacity - to->n < n) {
         const int rc = code_answers_more(to, n);
@@ -126,16 +128,16 @@ static int add_answers(const struct tile *t, uint64_t query, const uint32_t *pos
             return rc;
     }
     uint64_t *ids = to->ids + to->n;
-    uint8_t *distances = to->distances + to->n;
+    uint16_t *distances = to->distances + to->n;
     size_t added = 0;
     if (!t->filter)
         for (; added < n; added++) {
             ids[added] = t->ids[positions[added]];
-            distances[added] = distance(query, t->codes[positions[added]]);
+            distances[added] = (uint16_t)distance(t, query, positions[added]);
         }
     for (size_t i = 0; t->filter && i < n; i++) {
         ids[added] = t->ids[positions[i]];
-        distances[added] = distance(query, t->codes[positions[i]]);
+        distances[added] = (uint16_t)distance(t, query, positions[i]);
         added += index_filter_allows(t->filter, ids[added]);
     }
     to->n += added;
@@ -149,10 +151,11 @@ int code_scan_range(const struct code_store *s, const struct kernels *k, struct 
     struct tile t;
     uint32_t positions[TILE];
     cursor_begin(&c, s, g);
-    while (next_tile(&c, TILE, &t)) {
+    while (next_tile(&c, TILE / s->words, &t)) {
         for (size_t q = 0; q < g->n; q++) {
-            const size_t n = k->hamming_b64_within(g->queries[q], t.codes, t.n, radius, positions);
-            const int rc = n ? add_answers(&t, g->queries[q], positions, n, &answers[q]) : OK;
+            const size_t n =
+                code_within(k, code_query(g, q), t.codes, t.n, t.words, radius, positions);
+            const int rc = n ? add_answers(&t, code_query(g, q), positions, n, &answers[q]) : OK;
             if (rc != OK)
                 return rc;
         }
@@ -162,16 +165,17 @@ int code_scan_range(const struct code_store *s, const struct kernels *k, struct 
 }
 
 /* Includes codes as far as the worst one held: among equals, smaller ids come first. */
-static void offer_tile(const struct kernels *k, const struct tile *t, uint64_t query,
+static void offer_tile(const struct kernels *k, const struct tile *t, const uint64_t *query,
                        uint32_t *positions, struct topk *nearest)
 {
     const float limit = topk_limit(nearest);
-    const unsigned radius = limit < (float)CODE_BITS ? (unsigned)limit : CODE_BITS;
-    const size_t n = k->hamming_b64_within(query, t->codes, t->n, radius, positions);
+    const unsigned bits = 64 * (unsigned)t->words;
+    const unsigned radius = limit < (float)bits ? (unsigned)limit : bits;
+    const size_t n = code_within(k, query, t->codes, t->n, t->words, radius, positions);
     for (size_t i = 0; i < n; i++) {
         const uint64_t id = t->ids[positions[i]];
         if (index_filter_allows(t->filter, id))
-            topk_push(nearest, distance(query, t->codes[positions[i]]), id);
+            topk_push(nearest, (float)distance(t, query, positions[i]), id);
     }
 }
 
@@ -184,13 +188,14 @@ int code_scan_nearest(const struct code_store *s, const struct kernels *k, struc
     struct cursor c;
     struct tile t;
     uint32_t positions[TILE];
+    const size_t longest = TILE / s->words;
     size_t most = LEAST;
     cursor_begin(&c, s, g);
     while (next_tile(&c, most, &t)) {
         for (size_t q = 0; q < g->n; q++)
-            offer_tile(k, &t, g->queries[q], positions, &nearest[q]);
+            offer_tile(k, &t, code_query(g, q), positions, &nearest[q]);
         count(&g->work, &t, g->n);
-        most = 2 * most < TILE ? 2 * most : TILE;
+        most = 2 * most < longest ? 2 * most : longest;
     }
     return OK;
 }

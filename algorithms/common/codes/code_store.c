@@ -12,9 +12,9 @@
 
 #define SHRINK_FROM 1024 /* rows; smaller arrays are not shrunk */
 
-void code_store_init(struct code_store *s, struct mem *mem)
+void code_store_init(struct code_store *s, struct mem *mem, size_t words)
 {
-    *s = (struct code_store){ .mem = mem };
+    *s = (struct code_store){ .mem = mem, .words = words };
     slot_table_init(&s->slot_of, mem);
 }
 
@@ -24,13 +24,13 @@ void code_store_free(struct code_store *s)
     mem_free(s->mem, s->ids);
     slot_table_free(&s->slot_of);
     struct cuda_copy *copy = s->copy;
-    code_store_init(s, s->mem);
+    code_store_init(s, s->mem, s->words);
     s->copy = copy;
 }
 
 static bool reserve(struct code_store *s, size_t n)
 {
-    return mem_grow(s->mem, &s->codes, &s->codes_capacity, n, sizeof *s->codes) &&
+    return mem_grow(s->mem, &s->codes, &s->codes_capacity, n, s->words * sizeof *s->codes) &&
            mem_grow(s->mem, &s->ids, &s->ids_capacity, n, sizeof *s->ids);
 }
 
@@ -46,11 +46,18 @@ bool code_store_reserve(struct code_store *s, const uint64_t *ids, size_t n, siz
            slot_table_reserve(&s->slot_of, s->ids, ids, n);
 }
 
-uint32_t code_store_add(struct code_store *s, uint64_t code, uint64_t id)
+static void copy_code(uint64_t *to, const uint64_t *from, size_t words)
+{
+    *to = *from;
+    if (words > 1)
+        memcpy(to + 1, from + 1, (words - 1) * sizeof *to);
+}
+
+uint32_t code_store_add(struct code_store *s, const uint64_t *code, uint64_t id)
 {
     assert(s->n < s->codes_capacity && s->n < s->ids_capacity);
     const uint32_t row = (uint32_t)s->n++;
-    s->codes[row] = code;
+    copy_code(s->codes + row * s->words, code, s->words);
     s->ids[row] = id;
     slot_table_put(&s->slot_of, id, row);
     if (s->n > s->most)
@@ -64,9 +71,9 @@ bool code_store_find(const struct code_store *s, uint64_t id, uint32_t *row)
 }
 
 /* Shrinks an array of `capacity` to n; if that fails it stays as it is. */
-static void cut(struct mem *mem, uint64_t **array, size_t *capacity, size_t n)
+static void cut(struct mem *mem, uint64_t **array, size_t *capacity, size_t n, size_t each)
 {
-    if (n < *capacity && mem_fit(mem, array, n, sizeof **array))
+    if (n < *capacity && mem_fit(mem, array, n, each))
         *capacity = n;
 }
 
@@ -76,8 +83,8 @@ static void shrink(struct code_store *s)
         code_store_free(s);
         return;
     }
-    cut(s->mem, &s->codes, &s->codes_capacity, s->n + s->n / 4);
-    cut(s->mem, &s->ids, &s->ids_capacity, s->n + s->n / 4);
+    cut(s->mem, &s->codes, &s->codes_capacity, s->n + s->n / 4, s->words * sizeof *s->codes);
+    cut(s->mem, &s->ids, &s->ids_capacity, s->n + s->n / 4, sizeof *s->ids);
     (void)slot_table_pack(&s->slot_of, s->ids);
     s->most = s->n;
 }
@@ -90,7 +97,7 @@ void code_store_remove(struct code_store *s, uint32_t row)
     (void)there;
     const size_t last = --s->n;
     if (row != last) {
-        s->codes[row] = s->codes[last];
+        copy_code(s->codes + row * s->words, code_store_at(s, last), s->words);
         s->ids[row] = s->ids[last];
         slot_table_move(&s->slot_of, s->ids[row], (uint32_t)last, row);
     }
@@ -102,7 +109,7 @@ void code_store_remove(struct code_store *s, uint32_t row)
 
 size_t code_store_codes_bytes(const struct code_store *s)
 {
-    return s->codes_capacity * sizeof *s->codes;
+    return s->codes_capacity * s->words * sizeof *s->codes;
 }
 
 size_t code_store_ids_bytes(const struct code_store *s)
@@ -129,31 +136,32 @@ int code_store_check(const struct code_store *s, const char *method, struct erro
 }
 
 struct values {
-    size_t n;
+    size_t n, words;
     const uint64_t *ids, *codes;
 };
 
 static int fields(struct store_fields *f, struct values *v)
 {
     store_field_whole(f, "ids", &v->ids, &v->n, sizeof *v->ids);
-    return store_field(f, "codes", &v->codes, v->n, sizeof *v->codes);
+    return store_field(f, "codes", &v->codes, v->n, v->words * sizeof *v->codes);
 }
 
 void code_store_save(const struct code_store *s, struct store_writer *w)
 {
-    (void)fields(&(struct store_fields){ .w = w }, &(struct values){ s->n, s->ids, s->codes });
+    (void)fields(&(struct store_fields){ .w = w },
+                 &(struct values){ s->n, s->words, s->ids, s->codes });
 }
 
 int code_store_load(struct code_store *s, const struct store_reader *r)
 {
-    struct values v = { 0 };
+    struct values v = { .words = s->words };
     const int rc = fields(&(struct store_fields){ .r = r }, &v);
     if (rc != OK || v.n == 0)
         return rc;
     if (!code_store_reserve(s, v.ids, v.n, 0))
         return fail(r->error, ERR_NO_MEMORY, "load: out of memory for %zu codes", v.n);
     memcpy(s->ids, v.ids, v.n * sizeof *v.ids);
-    memcpy(s->codes, v.codes, v.n * sizeof *v.codes);
+    memcpy(s->codes, v.codes, v.n * v.words * sizeof *v.codes);
     s->n = s->most = v.n;
     return store_take_ids(r, s->ids, v.n, v.n, &s->slot_of);
 }

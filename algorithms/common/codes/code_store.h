@@ -1,6 +1,6 @@
-/* code_store.h - 64-bit codes with the caller's ids: the storage of methods over codes.
+/* code_store.h - binary codes with the caller's ids: the storage of methods over codes.
  *
- * Row s has codes[s] and ids[s]. Rows 0 .. n-1 are all live, so a scan reads them contiguously, and
+ * Row s has the words codes[s * words] .. codes[s * words + words - 1], and ids[s]. Rows 0 .. n-1 are all live, so a scan reads them contiguously, and
  * an id is found in one step. The last row takes a removed row's place, so a caller that stores row
  * numbers must update the number of the moved row. */
 #ifndef DRIFTLINE_COMMON_CODES_CODE_STORE_H
@@ -20,21 +20,26 @@ struct store_writer;
 
 struct code_store {
     struct mem *mem;
+    size_t words; /* 64-bit words of a code */
     uint64_t *codes, *ids;
-    size_t n, codes_capacity, ids_capacity;
-    size_t most; /* the most rows since memory was last given back */
+    size_t n, codes_capacity, ids_capacity; /* capacities in rows */
+    size_t most;                            /* the most rows since memory was last given back */
     struct slot_table slot_of;
     struct cuda_copy *copy; /* told which rows change; may be NULL */
 };
 
-void code_store_init(struct code_store *, struct mem *); /* allocates nothing */
+void code_store_init(struct code_store *, struct mem *, size_t words); /* allocates nothing */
 void code_store_free(struct code_store *);
 
 /* Reserves space for n more rows, whose ids are new and distinct; expected_n is env's hint, 0 if
    none. false: out of memory; existing rows are unchanged. */
 bool code_store_reserve(struct code_store *, const uint64_t *ids, size_t n, size_t expected_n);
 /* Adds a row that space was reserved for; returns its number. */
-uint32_t code_store_add(struct code_store *, uint64_t code, uint64_t id);
+uint32_t code_store_add(struct code_store *, const uint64_t *code, uint64_t id);
+static inline const uint64_t *code_store_at(const struct code_store *s, size_t row)
+{
+    return s->codes + row * s->words;
+}
 bool code_store_find(const struct code_store *, uint64_t id, uint32_t *row);
 /* Removes a row: the last row, whose number is n after the call, moves to `row` (which may be that
    row). Gives memory back once three quarters of the rows are gone. */

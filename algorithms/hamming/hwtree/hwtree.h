@@ -60,7 +60,7 @@ void hwtree_leaf_shrink(struct hwtree_blocks *, uint32_t *leaf);
 
 /* Adds row `row`, which is not yet in the tree. OK or ERR_NO_MEMORY, which leaves the answers of
    searches unchanged. */
-int hwtree_put(struct index *, uint32_t row, uint64_t code);
+int hwtree_put(struct index *, uint32_t row, const uint64_t *code);
 /* Removes a row from the tree, merging and freeing nodes, and gives the last row its number. */
 void hwtree_take(struct index *, uint32_t row);
 /* Makes the blocks contiguous if most of their memory is unused. */

@@ -85,8 +85,9 @@ static bool split(struct hwtree *t, uint32_t *at, unsigned level)
     return true;
 }
 
-int hwtree_put(struct index *index, uint32_t row, uint64_t code)
+int hwtree_put(struct index *index, uint32_t row, const uint64_t *words)
 {
+    const uint64_t code = *words;
     struct hwtree *t = (struct hwtree *)index;
     struct hwtree_blocks *b = &t->blocks;
     struct hwtree_block *path[HWTREE_LEVELS];

@@ -16,15 +16,17 @@
 static const uint32_t capacities[BLOCK_CLASSES] = { 1,   2,   4,   8,   16,  32,  48,  64,
                                                     80,  96,  112, 128, 160, 192, 224, 256,
                                                     320, 384, 448, 512, 640, 768, 896, 1024 };
-#define LARGEST 1024U /* the largest capacity in a shared slab */
 
 void mih_blocks_init(struct blocks *b, struct mem *mem, size_t entry_bytes)
 {
     *b = (struct blocks){
         .mem = mem, .entry_bytes = entry_bytes, .free_slab = NONE, .sparse = NONE
     };
-    for (size_t c = 0; c < BLOCK_CLASSES; c++)
+    for (size_t c = 0; c < BLOCK_CLASSES; c++) {
         b->partial[c] = NONE;
+        if (capacities[c] * entry_bytes <= SLAB_BYTES)
+            b->largest = capacities[c];
+    }
 }
 
 void mih_blocks_free(struct blocks *b)
@@ -35,7 +37,7 @@ void mih_blocks_free(struct blocks *b)
     mih_blocks_init(b, b->mem, b->entry_bytes);
 }
 
-/* n <= LARGEST. The rest of a unit is wasted for smaller blocks. */
+/* n <= b->largest. The rest of a unit is wasted for smaller blocks. */
 static size_t class_of(const struct blocks *b, uint32_t n)
 {
     size_t c = 0;
@@ -46,7 +48,7 @@ static size_t class_of(const struct blocks *b, uint32_t n)
 
 uint32_t mih_blocks_capacity_for(const struct blocks *b, uint32_t n)
 {
-    if (n <= LARGEST)
+    if (n <= b->largest)
         return capacities[class_of(b, n)];
     const uint64_t most = (uint64_t)n + n / 4;
     return most > UINT32_MAX - 15 ? n : (uint32_t)((most + 15) / 16 * 16);
@@ -106,7 +108,7 @@ static uint32_t slab_new(struct blocks *b, uint32_t capacity, size_t bytes)
 
 static size_t slab_bytes(const struct blocks *b, const struct slab *s)
 {
-    return s->capacity <= LARGEST ? SLAB_BYTES : units_of(b, s->capacity) * BLOCK_UNIT;
+    return s->capacity <= b->largest ? SLAB_BYTES : units_of(b, s->capacity) * BLOCK_UNIT;
 }
 
 static void slab_drop(struct blocks *b, uint32_t number)
@@ -163,7 +165,7 @@ static uint32_t take_of(struct blocks *b, size_t kind)
 
 bool mih_blocks_take(struct blocks *b, uint32_t n, uint32_t *block)
 {
-    if (n > LARGEST)
+    if (n > b->largest)
         return take_own_slab(b, n, block);
     const size_t kind = class_of(b, n);
     if (b->partial[kind] == NONE && !slab_for(b, kind))
@@ -195,7 +197,7 @@ void mih_blocks_give_back(struct blocks *b, uint32_t block)
     b->n_used--;
     b->used_bytes -= units_of(b, s->capacity) * BLOCK_UNIT;
     s->used--;
-    if (s->capacity > LARGEST) {
+    if (s->capacity > b->largest) {
         slab_drop(b, number);
         return;
     }
@@ -221,7 +223,7 @@ void mih_blocks_compact(struct blocks *b, void (*moved)(void *owner, uint32_t fr
     const uint32_t number = b->sparse;
     b->sparse = NONE;
     if (number == NONE || number >= b->n_slabs || !b->slabs[number].memory ||
-        b->slabs[number].capacity > LARGEST)
+        b->slabs[number].capacity > b->largest)
         return;
     struct slab *s = &b->slabs[number];
     const size_t kind = class_of(b, s->capacity), units = units_of(b, s->capacity);

@@ -33,6 +33,7 @@ struct slab {
 struct blocks {
     struct mem *mem;
     size_t entry_bytes;
+    uint32_t largest; /* capacity in a shared slab */
     struct slab *slabs;
     size_t n_slabs, slabs_capacity;
     uint32_t free_slab;

@@ -17,8 +17,9 @@ static int check_bucket(const struct mih *m, size_t table, uint32_t key, uint64_
     for (uint32_t i = 0; i < run.n; i++) {
         const uint32_t row = run.rows[i];
         const bool there = row < m->codes.rows.n;
-        if (!there || mih_key(t, m->codes.rows.codes[row]) != key ||
-            (run.codes && run.codes[i] != m->codes.rows.codes[row]) ||
+        if (!there || mih_key(t, code_store_at(&m->codes.rows, row)) != key ||
+            (run.codes && code_distance(run.codes + i * m->words,
+                                        code_store_at(&m->codes.rows, row), m->words) != 0) ||
             (seen[row / 64] >> row % 64 & 1))
             return fail(err, ERR_INVARIANT,
                         "mih: table %zu, key %" PRIu32 ": entry %u is row %" PRIu32

@@ -12,14 +12,16 @@ static int64_t bits_for(uint64_t rows)
     return bits;
 }
 
-/* Blocks as equal as possible: 64 bits in 3 blocks are 22 21 21. */
+/* Blocks as equal as possible: 64 bits in 3 blocks are 22 21 21. If the keys are shorter than their blocks,
+   they are at the blocks' beginnings. */
 static bool make_tables(struct mih *m)
 {
     struct mem *mem = m->base.env.mem;
+    const size_t bits = m->base.env.dim;
     unsigned shift = 0;
     for (size_t i = 0; i < m->n_tables; i++) {
         struct mih_table *t = &m->tables[i];
-        const unsigned width = (unsigned)(64 / m->n_tables + (i < 64 % m->n_tables));
+        const unsigned width = (unsigned)(bits / m->n_tables + (i < bits % m->n_tables));
         t->shift = shift;
         t->bits = width < m->params.key_bits ? width : (unsigned)m->params.key_bits;
         shift += width;
@@ -39,9 +41,11 @@ int mih_create(struct index **index, const struct index_ops *ops, const struct i
     m->params = *(const struct mih_params *)params;
     if (m->params.key_bits == 0)
         m->params.key_bits = bits_for(env->expected_n ? env->expected_n : EXPECTED_ROWS);
+    m->words = env->dim / 64;
     m->n_tables = (size_t)m->params.tables;
     mih_blocks_init(&m->blocks, env->mem,
-                    sizeof(uint32_t) + (m->params.layout == MIH_COPIED ? sizeof(uint64_t) : 0));
+                    sizeof(uint32_t) +
+                        (m->params.layout == MIH_COPIED ? m->words * sizeof(uint64_t) : 0));
     if (!make_tables(m)) {
         const int rc = fail(env->error, ERR_NO_MEMORY, "mih: out of memory for tables of %d bits",
                             (int)m->tables[0].bits);

@@ -100,7 +100,7 @@ static int fill(struct index *index)
 {
     struct mih *m = (struct mih *)index;
     for (size_t row = 0; row < m->codes.rows.n; row++) {
-        if (!mih_file(m, m->codes.rows.codes[row], (uint32_t)row))
+        if (!mih_file(m, code_store_at(&m->codes.rows, row), (uint32_t)row))
             return fail(m->base.env.error, ERR_NO_MEMORY,
                         "mih: out of memory, cannot load %zu codes", m->codes.rows.n);
         mih_tidy(m);
@@ -126,10 +126,10 @@ LOGGED_CALLS(&method.logged)
 const struct index_ops mih_ops = {
     .abi = INDEX_ABI,
     .name = "mih",
-    .summary = "multi-index hashing of 64-bit codes, exact",
+    .summary = "multi-index hashing of codes, exact",
     .source = "Norouzi, Punjani, Fleet: Fast Exact Search in Hamming Space with Multi-Index "
               "Hashing (TPAMI 2014)",
-    .flags = INDEX_EXACT | INDEX_CONCURRENT_SEARCH,
+    .flags = INDEX_EXACT | INDEX_CONCURRENT_SEARCH | INDEX_WIDE_CODES,
     .spaces = spaces,
     .params = param_table,
     .params_bytes = sizeof(struct mih_params),

@@ -34,7 +34,7 @@ struct mih_bucket {
 
 struct mih_table {
     struct mih_bucket *buckets; /* 2^bits */
-    unsigned shift, bits;       /* position and length of a key in the code */
+    unsigned shift, bits;       /* position and length of a key in the code, in bits */
     uint32_t *position;         /* of rows in long buckets; NULL if there are none */
     size_t position_capacity, n_long;
 };
@@ -46,20 +46,26 @@ struct mih {
     };
     struct mih_params params; /* key_bits: never 0 */
     struct blocks blocks;
+    size_t words; /* of a code */
     size_t n_tables;
     struct mih_table tables[MIH_TABLES_MAX];
 };
 
 /* A bucket's entries; valid until it grows or shrinks. */
 struct mih_run {
-    uint64_t *codes; /* NULL if not copied */
+    uint64_t *codes; /* n x words; NULL if not copied */
     uint32_t *rows;
     uint32_t n, capacity;
 };
 
-static inline uint32_t mih_key(const struct mih_table *t, uint64_t code)
+/* A key may begin in one word of the code and end in the next. */
+static inline uint32_t mih_key(const struct mih_table *t, const uint64_t *code)
 {
-    return (uint32_t)(code >> t->shift & ((UINT64_C(1) << t->bits) - 1));
+    const unsigned at = t->shift % 64;
+    uint64_t bits = code[t->shift / 64] >> at;
+    if (at + t->bits > 64)
+        bits |= code[t->shift / 64 + 1] << (64 - at);
+    return (uint32_t)(bits & ((UINT64_C(1) << t->bits) - 1));
 }
 
 /* n > 0. */
@@ -70,7 +76,7 @@ static inline struct mih_run mih_run(const struct mih *m, struct mih_bucket b)
     struct mih_run run = { .n = b.n, .capacity = slab->capacity };
     if (m->params.layout == MIH_COPIED) {
         run.codes = (uint64_t *)(void *)memory;
-        memory += (size_t)slab->capacity * sizeof *run.codes;
+        memory += (size_t)slab->capacity * m->words * sizeof *run.codes;
     }
     run.rows = (uint32_t *)(void *)memory;
     return run;
@@ -86,7 +92,7 @@ int mih_insert(struct index *, struct vectors, const uint64_t *ids, size_t *done
 int mih_remove(struct index *, const uint64_t *ids, size_t n, size_t *done);
 /* Adds a row of the store to all tables, none of which has it. false: out of memory, and it is
    in none. */
-bool mih_file(struct mih *, uint64_t code, uint32_t row);
+bool mih_file(struct mih *, const uint64_t *code, uint32_t row);
 /* Compacts blocks. To be called after the store has added or removed the row. */
 void mih_tidy(struct mih *);
 

@@ -27,7 +27,7 @@
 /* One query's search of the tables, and one of two places for its answers. */
 struct visit {
     const struct mih *m;
-    uint64_t query;
+    const uint64_t *query;
     unsigned radius;
     /* Codes that differ from the query in at most this many bits of a key were found by an
        earlier table. */
@@ -42,10 +42,11 @@ struct visit {
 
 /* ------------------------------------------------------------------------- comparing */
 
-static bool met_before(const struct visit *v, uint64_t code)
+static bool met_before(const struct visit *v, const uint64_t *code)
 {
     for (size_t i = 0; i < v->m->n_tables; i++) {
-        const uint32_t differing = mih_key(&v->m->tables[i], code ^ v->query);
+        const struct mih_table *t = &v->m->tables[i];
+        const uint32_t differing = mih_key(t, code) ^ mih_key(t, v->query);
         if (__builtin_popcount(differing) <= v->before[i])
             return true;
     }
@@ -55,24 +56,26 @@ static bool met_before(const struct visit *v, uint64_t code)
 static unsigned radius_of(const struct visit *v)
 {
     const float limit = v->nearest ? topk_limit(v->nearest) : (float)v->radius;
-    return limit < (float)CODE_BITS ? (unsigned)limit : CODE_BITS;
+    return limit < (float)v->radius ? (unsigned)limit : v->radius;
 }
 
 static int compare(struct visit *v, const uint64_t *codes, const uint32_t *rows, size_t n)
 {
     const struct code_store *s = &v->m->codes.rows;
     const struct kernels *k = v->m->base.env.kernels;
+    const size_t words = v->m->words;
     uint32_t near[TILE];
     int rc = OK;
     for (size_t at = 0; rc == OK && at < n; at += TILE) {
         const size_t part = n - at < TILE ? n - at : TILE;
-        const size_t found = k->hamming_b64_within(v->query, codes + at, part, radius_of(v), near);
+        const size_t found =
+            code_within(k, v->query, codes + at * words, part, words, radius_of(v), near);
         for (size_t i = 0; rc == OK && i < found; i++) {
-            const uint64_t code = codes[at + near[i]];
+            const uint64_t *code = codes + (at + near[i]) * words;
             const uint64_t id = s->ids[rows[at + near[i]]];
             if (met_before(v, code) || !index_filter_allows(v->group->filter, id))
                 continue;
-            const unsigned distance = (unsigned)__builtin_popcountll(code ^ v->query);
+            const unsigned distance = code_distance(code, v->query, words);
             if (v->nearest)
                 topk_push(v->nearest, (float)distance, id);
             else
@@ -86,10 +89,11 @@ static int compare(struct visit *v, const uint64_t *codes, const uint32_t *rows,
 /* Compares the codes of the deferred rows, which have been prefetched since. */
 static int compare_rows(struct visit *v)
 {
-    uint64_t codes[TILE];
-    const size_t n = v->n_rows;
+    uint64_t codes[TILE * INDEX_CODE_WORDS_MAX];
+    const size_t n = v->n_rows, words = v->m->words;
     for (size_t i = 0; i < n; i++)
-        codes[i] = v->m->codes.rows.codes[v->rows[i]];
+        for (size_t w = 0; w < words; w++)
+            codes[i * words + w] = code_store_at(&v->m->codes.rows, v->rows[i])[w];
     v->n_rows = 0;
     return compare(v, codes, v->rows, n);
 }
@@ -98,7 +102,7 @@ static int put_aside(struct visit *v, const uint32_t *rows, size_t n)
 {
     int rc = OK;
     for (size_t i = 0; rc == OK && i < n; i++) {
-        __builtin_prefetch(v->m->codes.rows.codes + rows[i]);
+        __builtin_prefetch(code_store_at(&v->m->codes.rows, rows[i]));
         v->rows[v->n_rows++] = rows[i];
         if (v->n_rows == TILE)
             rc = compare_rows(v);
@@ -129,7 +133,7 @@ static void fetch_run(const struct mih *m, struct mih_bucket b)
     const struct mih_run run = mih_run(m, b);
     const unsigned char *from =
         run.codes ? (const unsigned char *)run.codes : (const unsigned char *)run.rows;
-    const size_t bytes = b.n * (run.codes ? sizeof *run.codes : sizeof *run.rows);
+    const size_t bytes = b.n * (run.codes ? m->words * sizeof *run.codes : sizeof *run.rows);
     for (size_t at = 0; at < bytes && at < LINES_AHEAD * LINE; at += LINE)
         __builtin_prefetch(from + at);
 }
@@ -243,9 +247,9 @@ static int range_query(struct visit *v)
 static void begin(struct visit *v, const struct index *index, struct code_group *g, size_t q)
 {
     v->m = (const struct mih *)index;
-    v->query = g->queries[q];
+    v->query = code_query(g, q);
     v->group = g;
-    v->radius = CODE_BITS;
+    v->radius = (unsigned)index->env.dim;
     v->answers = NULL;
     v->nearest = NULL;
     v->n_rows = 0;
@@ -256,8 +260,8 @@ static void count_work(const struct index *index, struct code_group *g)
     const struct mih *m = (const struct mih *)index;
     g->work.scanned = g->work.distances;
     g->work.bytes_read =
-        g->work.distances *
-        (double)(sizeof(uint64_t) + (m->params.layout == MIH_COPIED ? 0 : sizeof(uint32_t)));
+        g->work.distances * (double)(m->words * sizeof(uint64_t) +
+                                     (m->params.layout == MIH_COPIED ? 0 : sizeof(uint32_t)));
 }
 
 static int range_group(const struct index *index, struct code_group *g, unsigned radius,

@@ -17,13 +17,6 @@
 #define LINE          ((size_t)64)
 #define LINES_AHEAD   8 /* of a bucket's rows */
 
-static uint64_t code_at(struct vectors v, size_t i) /* the caller's may be unaligned */
-{
-    uint64_t code;
-    memcpy(&code, (const unsigned char *)v.rows + i * sizeof code, sizeof code);
-    return code;
-}
-
 static bool is_long(const struct mih_run *run)
 {
     return run->capacity >= MIH_LONG;
@@ -51,10 +44,10 @@ static void leave_long(struct mih *m, struct mih_table *t)
         drop_positions(m, t);
 }
 
-static void copy_entries(const struct mih_run *from, struct mih_run *to)
+static void copy_entries(const struct mih *m, const struct mih_run *from, struct mih_run *to)
 {
     if (from->codes)
-        memcpy(to->codes, from->codes, from->n * sizeof *to->codes);
+        memcpy(to->codes, from->codes, from->n * m->words * sizeof *to->codes);
     memcpy(to->rows, from->rows, from->n * sizeof *to->rows);
 }
 
@@ -72,7 +65,7 @@ static bool move_bucket(struct mih *m, struct mih_table *t, struct mih_bucket *b
     struct mih_run to = mih_run(m, moved);
     if (b->n > 0) {
         const struct mih_run from = mih_run(m, *b);
-        copy_entries(&from, &to);
+        copy_entries(m, &from, &to);
         mih_blocks_give_back(&m->blocks, b->block);
     }
     *b = moved;
@@ -94,13 +87,13 @@ static bool reserve_entry(struct mih *m, struct mih_table *t, struct mih_bucket 
 }
 
 /* Space must be reserved. */
-static void append(struct mih *m, struct mih_table *t, uint64_t code, uint32_t row)
+static void append(struct mih *m, struct mih_table *t, const uint64_t *code, uint32_t row)
 {
     struct mih_bucket *b = &t->buckets[mih_key(t, code)];
     b->n++;
     const struct mih_run run = mih_run(m, *b);
     if (run.codes)
-        run.codes[b->n - 1] = code;
+        memcpy(run.codes + (b->n - 1) * m->words, code, m->words * sizeof *code);
     run.rows[b->n - 1] = row;
     if (is_long(&run))
         t->position[row] = b->n - 1;
@@ -133,13 +126,14 @@ static void shrink(struct mih *m, struct mih_table *t, struct mih_bucket *b)
         (void)move_bucket(m, t, b, n); /* on failure it keeps its block */
 }
 
-static void take_out(struct mih *m, struct mih_table *t, uint64_t code, uint32_t row)
+static void take_out(struct mih *m, struct mih_table *t, const uint64_t *code, uint32_t row)
 {
     struct mih_bucket *b = &t->buckets[mih_key(t, code)];
     const struct mih_run run = mih_run(m, *b);
     const uint32_t at = position_of(t, &run, row), last = run.n - 1;
     if (run.codes)
-        run.codes[at] = run.codes[last];
+        memmove(run.codes + at * m->words, run.codes + last * m->words,
+                m->words * sizeof *run.codes);
     run.rows[at] = run.rows[last];
     if (is_long(&run))
         t->position[run.rows[at]] = at;
@@ -154,7 +148,7 @@ static void take_out(struct mih *m, struct mih_table *t, uint64_t code, uint32_t
 }
 
 /* Renumbers the store's last row, which is mostly the last entry of its buckets too. */
-static void rename_row(struct mih *m, struct mih_table *t, uint64_t code, uint32_t from,
+static void rename_row(struct mih *m, struct mih_table *t, const uint64_t *code, uint32_t from,
                        uint32_t to)
 {
     const struct mih_run run = mih_run(m, t->buckets[mih_key(t, code)]);
@@ -167,14 +161,14 @@ static void rename_row(struct mih *m, struct mih_table *t, uint64_t code, uint32
 
 /* ------------------------------------------------------------------------- fetching ahead */
 
-static void fetch_buckets(const struct mih *m, uint64_t code)
+static void fetch_buckets(const struct mih *m, const uint64_t *code)
 {
     for (size_t i = 0; i < m->n_tables; i++)
         __builtin_prefetch(&m->tables[i].buckets[mih_key(&m->tables[i], code)], 1);
 }
 
 /* Prefetches the place of the next entry. */
-static void fetch_ends(const struct mih *m, uint64_t code)
+static void fetch_ends(const struct mih *m, const uint64_t *code)
 {
     for (size_t i = 0; i < m->n_tables; i++) {
         const struct mih_bucket b = m->tables[i].buckets[mih_key(&m->tables[i], code)];
@@ -182,13 +176,13 @@ static void fetch_ends(const struct mih *m, uint64_t code)
             continue;
         const struct mih_run run = mih_run(m, b);
         if (run.codes)
-            __builtin_prefetch(run.codes + b.n, 1);
+            __builtin_prefetch(run.codes + b.n * m->words, 1);
         __builtin_prefetch(run.rows + b.n, 1);
     }
 }
 
 /* Prefetches what rename_row() reads first. */
-static void fetch_last_rows(const struct mih *m, uint64_t code)
+static void fetch_last_rows(const struct mih *m, const uint64_t *code)
 {
     for (size_t i = 0; i < m->n_tables; i++) {
         const struct mih_bucket b = m->tables[i].buckets[mih_key(&m->tables[i], code)];
@@ -198,7 +192,7 @@ static void fetch_last_rows(const struct mih *m, uint64_t code)
 }
 
 /* Prefetches what finding and removing a row reads. */
-static void fetch_rows(const struct mih *m, uint64_t code)
+static void fetch_rows(const struct mih *m, const uint64_t *code)
 {
     for (size_t i = 0; i < m->n_tables; i++) {
         const struct mih_bucket b = m->tables[i].buckets[mih_key(&m->tables[i], code)];
@@ -206,7 +200,7 @@ static void fetch_rows(const struct mih *m, uint64_t code)
             continue;
         const struct mih_run run = mih_run(m, b);
         if (run.codes)
-            __builtin_prefetch(run.codes + b.n - 1, 1);
+            __builtin_prefetch(run.codes + (b.n - 1) * m->words, 1);
         if (is_long(&run))
             continue;
         const unsigned char *rows = (const unsigned char *)run.rows;
@@ -217,12 +211,13 @@ static void fetch_rows(const struct mih *m, uint64_t code)
 
 static void fetch_for_insert(const struct mih *m, struct vectors v, const uint64_t *ids, size_t i)
 {
+    uint64_t copy[INDEX_CODE_WORDS_MAX];
     if (i + AHEAD_BUCKETS < v.n) {
         slot_table_prefetch(&m->codes.rows.slot_of, ids[i + AHEAD_BUCKETS]);
-        fetch_buckets(m, code_at(v, i + AHEAD_BUCKETS));
+        fetch_buckets(m, code_at(v, i + AHEAD_BUCKETS, copy));
     }
     if (i + AHEAD_ENTRIES < v.n)
-        fetch_ends(m, code_at(v, i + AHEAD_ENTRIES));
+        fetch_ends(m, code_at(v, i + AHEAD_ENTRIES, copy));
 }
 
 /* The row that an id of the batch probably has. */
@@ -235,26 +230,26 @@ static bool guess(const struct mih *m, const uint64_t *ids, size_t i, size_t n, 
 /* Includes the rows that will be the last by then, and move. */
 static void fetch_for_remove(const struct mih *m, const uint64_t *ids, size_t i, size_t n)
 {
-    const uint64_t *codes = m->codes.rows.codes;
+    const struct code_store *s = &m->codes.rows;
     uint32_t row;
     if (i + AHEAD_IDS < n)
         slot_table_prefetch(&m->codes.rows.slot_of, ids[i + AHEAD_IDS]);
     if (guess(m, ids, i + AHEAD_CODES, n, &row)) {
-        __builtin_prefetch(codes + row, 1);
+        __builtin_prefetch(code_store_at(s, row), 1);
         __builtin_prefetch(m->codes.rows.ids + row, 1);
     }
     if (guess(m, ids, i + AHEAD_BUCKETS, n, &row)) {
-        fetch_buckets(m, codes[row]);
+        fetch_buckets(m, code_store_at(s, row));
         if (m->codes.rows.n > AHEAD_BUCKETS) {
-            fetch_buckets(m, codes[m->codes.rows.n - 1 - AHEAD_BUCKETS]);
+            fetch_buckets(m, code_store_at(s, m->codes.rows.n - 1 - AHEAD_BUCKETS));
             slot_table_prefetch(&m->codes.rows.slot_of,
                                 m->codes.rows.ids[m->codes.rows.n - 1 - AHEAD_BUCKETS]);
         }
     }
     if (guess(m, ids, i + AHEAD_ENTRIES, n, &row)) {
-        fetch_rows(m, codes[row]);
+        fetch_rows(m, code_store_at(s, row));
         if (m->codes.rows.n > AHEAD_ENTRIES)
-            fetch_last_rows(m, codes[m->codes.rows.n - 1 - AHEAD_ENTRIES]);
+            fetch_last_rows(m, code_store_at(s, m->codes.rows.n - 1 - AHEAD_ENTRIES));
     }
 }
 
@@ -265,7 +260,7 @@ static void block_moved(void *owner, uint32_t from, uint32_t to)
 {
     struct mih *m = owner;
     const struct mih_run run = mih_run(m, (struct mih_bucket){ to, 1 });
-    const uint64_t code = m->codes.rows.codes[run.rows[0]];
+    const uint64_t *code = code_store_at(&m->codes.rows, run.rows[0]);
     size_t i = 0;
     struct mih_bucket *b = &m->tables[0].buckets[mih_key(&m->tables[0], code)];
     while (b->n == 0 || b->block != from) {
@@ -281,7 +276,7 @@ void mih_tidy(struct mih *m)
     mih_blocks_compact(&m->blocks, block_moved, m);
 }
 
-bool mih_file(struct mih *m, uint64_t code, uint32_t row)
+bool mih_file(struct mih *m, const uint64_t *code, uint32_t row)
 {
     unsigned begun = 0; /* tables whose bucket got a block and has no entry yet */
     for (size_t i = 0; i < m->n_tables; i++) {
@@ -309,7 +304,8 @@ int mih_insert(struct index *index, struct vectors v, const uint64_t *ids, size_
     if (!code_store_reserve(&m->codes.rows, ids, v.n, index->env.expected_n))
         return fail(index->env.error, ERR_NO_MEMORY, "mih: out of memory for %zu more codes", v.n);
     for (; *done < v.n; ++*done) {
-        const uint64_t code = code_at(v, *done);
+        uint64_t copy[INDEX_CODE_WORDS_MAX];
+        const uint64_t *code = code_at(v, *done, copy);
         fetch_for_insert(m, v, ids, *done);
         if (!mih_file(m, code, (uint32_t)m->codes.rows.n))
             return fail(index->env.error, ERR_NO_MEMORY, "mih: out of memory for code %zu of %zu",
@@ -331,9 +327,9 @@ int mih_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)
                         ids[*done]);
         const uint32_t last = (uint32_t)m->codes.rows.n - 1;
         for (size_t i = 0; i < m->n_tables; i++) {
-            take_out(m, &m->tables[i], m->codes.rows.codes[row], row);
+            take_out(m, &m->tables[i], code_store_at(&m->codes.rows, row), row);
             if (row != last)
-                rename_row(m, &m->tables[i], m->codes.rows.codes[last], last, row);
+                rename_row(m, &m->tables[i], code_store_at(&m->codes.rows, last), last, row);
         }
         code_store_remove(&m->codes.rows, row);
         mih_tidy(m);

@@ -85,8 +85,9 @@ static int put_first(struct mtree *t, uint32_t row, uint64_t code)
     return OK;
 }
 
-int mtree_put(struct index *index, uint32_t row, uint64_t code)
+int mtree_put(struct index *index, uint32_t row, const uint64_t *words)
 {
+    const uint64_t code = *words;
     struct mtree *t = (struct mtree *)index;
     if (t->root == MTREE_NONE)
         return put_first(t, row, code);

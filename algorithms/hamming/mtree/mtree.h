@@ -114,7 +114,7 @@ unsigned mtree_reach(const struct mtree *, uint32_t number, uint64_t code, unsig
 
 /* OK or ERR_NO_MEMORY, which leaves the tree unchanged except that some radii may be wider
    than necessary. */
-int mtree_put(struct index *, uint32_t row, uint64_t code);
+int mtree_put(struct index *, uint32_t row, const uint64_t *code);
 /* Divides node `number`, which is full, together with one more entry; `spare` is a list, linked by
    `parent`, of as many nodes as the splits up the tree need. */
 void mtree_divide(struct mtree *, uint32_t number, uint64_t code, uint32_t ref, uint32_t spare);

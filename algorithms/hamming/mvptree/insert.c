@@ -59,8 +59,9 @@ static struct mvptree_inner *count_up(const struct mvptree *t, struct mvptree_in
     return top;
 }
 
-int mvptree_put(struct index *index, uint32_t row, uint64_t code)
+int mvptree_put(struct index *index, uint32_t row, const uint64_t *words)
 {
+    const uint64_t code = *words;
     struct mvptree *t = (struct mvptree *)index;
     uint8_t distances[MVP_POINTS], path[TREE_PATH + MVP_POINTS];
     struct mvptree_inner *parent = NULL;

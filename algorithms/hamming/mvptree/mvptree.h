@@ -107,7 +107,7 @@ size_t mvptree_route(const struct mvptree *, const struct mvptree_inner *, uint6
 
 /* The row is in the store or about to be; place has space for it. OK or ERR_NO_MEMORY, which leaves
    the tree's contents unchanged. */
-int mvptree_put(struct index *, uint32_t row, uint64_t code);
+int mvptree_put(struct index *, uint32_t row, const uint64_t *code);
 /* Divides leaves above their limit from `node` down, as far as memory allows. */
 void mvptree_divide(struct mvptree *, struct mvptree_node *node);
 /* Rebuilds a subtree from its live rows, as far as memory allows. */

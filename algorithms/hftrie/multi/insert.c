@@ -21,7 +21,7 @@ static bool insert_by_building(struct hftrie *h, const uint64_t *codes, const ui
     const size_t before = m->store.n, expected = h->base.env.expected_n, links = m->links;
     uint32_t *next = m->next, *prev = m->prev;
     for (size_t i = 0; i < n; i++)
-        (void)code_store_add(&m->store, codes[i], ids[i]);
+        (void)code_store_add(&m->store, &codes[i], ids[i]);
     m->next = m->prev = NULL; /* rows are linked again */
     m->links = 0;
     if (hftrie_multi_build(h, expected > m->store.n ? expected : m->store.n, true)) {
@@ -104,7 +104,7 @@ static bool add(struct multi *m, const struct multi_probe *probe, uint64_t p, ui
         found = hftrie_multi_find_code(m, probe->code, p, &head);
     if (found && !hftrie_multi_links_begin(m))
         return false;
-    const uint32_t row = code_store_add(&m->store, probe->code, id);
+    const uint32_t row = code_store_add(&m->store, &probe->code, id);
     if (found) {
         hftrie_multi_link(m, head, row);
         return true;

@@ -13,7 +13,7 @@ static int multi_create(struct hftrie *h)
         return fail(h->base.env.error, ERR_NO_MEMORY, "hftrie: out of memory for an index");
     m->kernels = h->base.env.kernels;
     m->costs = &hftrie_multi_costs;
-    code_store_init(&m->store, h->base.env.mem);
+    code_store_init(&m->store, h->base.env.mem, 1);
     h->state = m;
     if (h->params.device == CUDA_CPU)
         return OK;

@@ -31,6 +31,12 @@ static bool grow(struct mem *mem, void *array, size_t *capacity, size_t need, si
     return true;
 }
 
+/* Of a granule. */
+static size_t rest_bytes(const struct trie *t)
+{
+    return TRIE_SLOTS * (t->words - 1) * sizeof *t->rest;
+}
+
 bool hftrie_trie_reserve(struct trie *t, size_t granules, size_t nodes)
 {
     const size_t g = t->n_granules + granules, n = t->n_nodes + nodes;
@@ -38,6 +44,8 @@ bool hftrie_trie_reserve(struct trie *t, size_t granules, size_t nodes)
     return g <= GRANULES_MAX && n <= NODES_MAX &&
            grow(t->mem, &t->granules, &t->granules_capacity, g, expected, sizeof *t->granules) &&
            grow(t->mem, &t->ids, &t->ids_capacity, g, expected, TRIE_SLOTS * sizeof *t->ids) &&
+           (t->words == 1 ||
+            grow(t->mem, &t->rest, &t->rest_capacity, g, expected, rest_bytes(t))) &&
            grow(t->mem, &t->refs, &t->refs_capacity, n, 0, t->fan * sizeof *t->refs) &&
            grow(t->mem, &t->nodes, &t->nodes_capacity, n, 0, sizeof *t->nodes);
 }
@@ -54,14 +62,15 @@ void hftrie_trie_free_all(struct trie *t)
 {
     mem_free(t->mem, t->granules);
     mem_free(t->mem, t->ids);
+    mem_free(t->mem, t->rest);
     mem_free(t->mem, t->refs);
     mem_free(t->mem, t->nodes);
     slot_table_free(&t->slot_of);
     t->granules = NULL;
-    t->ids = NULL;
+    t->ids = t->rest = NULL;
     t->refs = NULL;
     t->nodes = NULL;
-    t->granules_capacity = t->ids_capacity = 0;
+    t->granules_capacity = t->ids_capacity = t->rest_capacity = 0;
     t->refs_capacity = t->nodes_capacity = t->most = 0;
 }
 
@@ -74,6 +83,8 @@ void hftrie_trie_give_back(struct trie *t)
     if (t->granules_capacity >= SHRINK_FROM) {
         cut(t->mem, &t->granules, &t->granules_capacity, t->n_granules, sizeof *t->granules);
         cut(t->mem, &t->ids, &t->ids_capacity, t->n_granules, TRIE_SLOTS * sizeof *t->ids);
+        if (t->words > 1)
+            cut(t->mem, &t->rest, &t->rest_capacity, t->n_granules, rest_bytes(t));
     }
     if (t->nodes_capacity * t->fan >= SHRINK_FROM) {
         cut(t->mem, &t->refs, &t->refs_capacity, t->n_nodes, t->fan * sizeof *t->refs);
@@ -87,11 +98,19 @@ void hftrie_trie_give_back(struct trie *t)
 
 /* ------------------------------------------------------------------------ descent */
 
-uint32_t *hftrie_trie_find(const struct trie *t, uint64_t code, struct trie_path *path)
+uint32_t *hftrie_trie_find(const struct trie *t, const uint64_t *code, struct trie_path *path)
 {
     const uint32_t *at = &t->root;
-    unsigned level = 0;
-    for (; trie_is_node(*at); level++) {
+    const uint64_t first = *code;
+    unsigned level = 0, left = 64;
+    /* The first word's levels: hardly any trie is deeper. */
+    for (; trie_is_node(*at) && left > 0; level++) {
+        if (path)
+            path->nodes[level] = *at;
+        left -= t->bits;
+        at = trie_children(t, *at) + (first >> left & (t->fan - 1));
+    }
+    for (; left == 0 && trie_is_node(*at); level++) {
         if (path)
             path->nodes[level] = *at;
         at = trie_children(t, *at) + trie_chunk(t, code, level);
@@ -112,8 +131,8 @@ uint32_t hftrie_trie_take_node(struct trie *t)
     return TRIE_NODE | node;
 }
 
-/* A code below a node, which must have one. */
-static uint64_t code_below(const struct trie *t, uint32_t ref)
+/* The slot of a code below a node, which must have one. */
+static uint32_t slot_below(const struct trie *t, uint32_t ref)
 {
     while (trie_is_node(ref)) {
         const uint32_t *child = trie_children(t, ref);
@@ -121,14 +140,15 @@ static uint64_t code_below(const struct trie *t, uint32_t ref)
             child++;
         ref = *child;
     }
-    return t->granules[ref].codes[0];
+    return ref * TRIE_SLOTS;
 }
 
 void hftrie_trie_free_node(struct trie *t, uint32_t node_ref, struct trie_path *path)
 {
     const uint32_t last = TRIE_NODE | (t->n_nodes - 1);
     if (node_ref != last) {
-        const uint64_t code = code_below(t, last);
+        uint64_t copy[INDEX_CODE_WORDS_MAX];
+        const uint64_t *code = trie_whole(t, slot_below(t, last), copy);
         uint32_t *at = &t->root;
         for (unsigned level = 0; *at != last; level++)
             at = trie_children(t, *at) + trie_chunk(t, code, level);
@@ -155,7 +175,15 @@ static uint32_t take_granule(struct trie *t)
     return granule;
 }
 
-uint32_t hftrie_trie_append(struct trie *t, uint32_t *leaf, uint64_t code, uint64_t id)
+/* Not a part of append(), which would save registers for it with codes of one word too. */
+__attribute__((noinline)) uint32_t hftrie_trie_set_rest(const struct trie *t, uint32_t slot,
+                                                        const uint64_t *rest)
+{
+    memcpy(trie_rest(t, slot), rest, (t->words - 1) * sizeof *rest);
+    return slot;
+}
+
+uint32_t hftrie_trie_append(struct trie *t, uint32_t *leaf, const uint64_t *code, uint64_t id)
 {
     const uint32_t n = *leaf == TRIE_NONE ? 0 : trie_leaf_size(t, *leaf);
     if (n % TRIE_SLOTS == 0) {
@@ -167,9 +195,9 @@ uint32_t hftrie_trie_append(struct trie *t, uint32_t *leaf, uint64_t code, uint6
     }
     t->granules[*leaf].before = TRIE_HEAD | (n + 1);
     const uint32_t slot = *leaf * TRIE_SLOTS + n % TRIE_SLOTS;
-    t->granules[*leaf].codes[n % TRIE_SLOTS] = code;
+    t->granules[*leaf].codes[n % TRIE_SLOTS] = *code;
     t->ids[slot] = id;
-    return slot;
+    return t->words == 1 ? slot : hftrie_trie_set_rest(t, slot, code + 1);
 }
 
 static void drop_spare_tail(struct trie *t)
@@ -184,14 +212,17 @@ static void move_last(struct trie *t, uint32_t hole)
     const uint32_t last = t->n_granules - 1, filled = trie_filled(t, last);
     const struct trie_granule moved = t->granules[last];
     const size_t from = (size_t)last * TRIE_SLOTS, to = (size_t)hole * TRIE_SLOTS;
+    uint64_t copy[INDEX_CODE_WORDS_MAX];
     if (moved.before & TRIE_HEAD)
-        *hftrie_trie_find(t, moved.codes[0], NULL) = hole;
+        *hftrie_trie_find(t, trie_whole(t, from, copy), NULL) = hole;
     else
         t->granules[moved.before].next = hole;
     if (moved.next != TRIE_NONE)
         t->granules[moved.next].before = hole;
     t->granules[hole] = moved;
     memcpy(t->ids + to, t->ids + from, filled * sizeof *t->ids);
+    if (t->words > 1)
+        memcpy(trie_rest(t, to), trie_rest(t, from), filled * (t->words - 1) * sizeof *t->rest);
     for (uint32_t i = 0; i < filled; i++)
         slot_table_move(&t->slot_of, t->ids[to + i], (uint32_t)from + i, (uint32_t)to + i);
     t->n_granules--;
@@ -221,8 +252,12 @@ uint32_t hftrie_trie_scatter(struct trie *t, uint32_t granule, unsigned level, b
 {
     const uint32_t filled = trie_filled(t, granule), next = t->granules[granule].next;
     const size_t first = (size_t)granule * TRIE_SLOTS;
-    uint64_t codes[TRIE_SLOTS], ids[TRIE_SLOTS];
-    memcpy(codes, t->granules[granule].codes, sizeof codes);
+    const unsigned words = t->words, word = t->bits * level / 64;
+    uint64_t codes[TRIE_SLOTS * INDEX_CODE_WORDS_MAX], ids[TRIE_SLOTS];
+    if (words == 1)
+        memcpy(codes, t->granules[granule].codes, sizeof t->granules[granule].codes);
+    for (uint32_t i = 0; words > 1 && i < filled; i++)
+        (void)trie_whole(t, first + i, codes + (size_t)i * words);
     memcpy(ids, t->ids + first, filled * sizeof *ids);
     /* The granule's places may be reused at once. They are filled by entries in the order in which
        these leave, so no entry is overwritten before it has moved. */
@@ -230,8 +265,9 @@ uint32_t hftrie_trie_scatter(struct trie *t, uint32_t granule, unsigned level, b
     t->granules[granule].before = TRIE_SPARE;
     t->spare = granule;
     for (uint32_t i = 0; i < filled; i++) {
-        uint32_t *leaf = to + (spread ? trie_chunk(t, codes[i], level) : 0);
-        const uint32_t slot = hftrie_trie_append(t, leaf, codes[i], ids[i]);
+        const uint64_t *code = codes + (size_t)i * words;
+        uint32_t *leaf = to + (spread ? trie_chunk_in(t, code[word], level) : 0);
+        const uint32_t slot = hftrie_trie_append(t, leaf, code, ids[i]);
         if (slot != first + i)
             slot_table_move(&t->slot_of, ids[i], (uint32_t)first + i, slot);
     }

@@ -7,11 +7,11 @@
 
 /* ------------------------------------------------------------------------ walking */
 
-/* A position in the trie: the reference there, and the bits that lead to it. */
+/* A position in the trie: the reference there, and the bits that lead to it, then zeros. */
 struct trie_place {
     uint32_t ref;
     unsigned level;
-    uint64_t prefix;
+    uint64_t *prefix; /* as many words as a code; of the walk, which changes it */
 };
 
 /* Calls each(to, place) for all nodes and leaves, a node before its children, in the order of the
@@ -22,20 +22,23 @@ static int for_each(const struct trie *t, struct trie_place p,
     if (p.ref == TRIE_NONE)
         return OK;
     int rc = each(t, p, to);
-    if (!trie_is_node(p.ref))
+    if (rc != OK || !trie_is_node(p.ref))
         return rc;
+    uint64_t *word = p.prefix + t->bits * p.level / 64;
+    const uint64_t outer = *word;
     for (uint32_t i = 0; rc == OK && i < t->fan; i++) {
-        const unsigned shift = 64 - t->bits * (p.level + 1);
-        const struct trie_place child = { trie_children(t, p.ref)[i], p.level + 1,
-                                          p.prefix | (uint64_t)i << shift };
-        rc = for_each(t, child, each, to);
+        *word = outer | (uint64_t)i << (-(t->bits * (p.level + 1)) & 63);
+        rc = for_each(t, (struct trie_place){ trie_children(t, p.ref)[i], p.level + 1, p.prefix },
+                      each, to);
     }
+    *word = outer;
     return rc;
 }
 
-static struct trie_place root_of(const struct trie *t)
+/* `prefix`: zeros. */
+static struct trie_place root_of(const struct trie *t, uint64_t prefix[INDEX_CODE_WORDS_MAX])
 {
-    return (struct trie_place){ t->root, 0, 0 };
+    return (struct trie_place){ t->root, 0, prefix };
 }
 
 /* ------------------------------------------------------------------------ checking */
@@ -44,10 +47,22 @@ struct census {
     size_t nodes, granules, codes;
 };
 
-static bool belongs(const struct trie *t, struct trie_place p, uint64_t code)
+static bool belongs(const struct trie *t, struct trie_place p, size_t slot)
 {
     const unsigned bits = t->bits * p.level;
-    return bits == 0 || (code ^ p.prefix) >> (64 - bits) == 0;
+    for (unsigned w = 0; w < bits / 64; w++)
+        if (trie_word(t, slot, w) != p.prefix[w])
+            return false;
+    return bits % 64 == 0 ||
+           (trie_word(t, slot, bits / 64) ^ p.prefix[bits / 64]) >> (64 - bits % 64) == 0;
+}
+
+static bool equal(const struct trie *t, size_t a, size_t b)
+{
+    for (unsigned w = 0; w < t->words; w++)
+        if (trie_word(t, a, w) != trie_word(t, b, w))
+            return false;
+    return true;
 }
 
 static int check_granule(const struct trie *t, struct trie_place p, uint32_t granule)
@@ -56,10 +71,10 @@ static int check_granule(const struct trie *t, struct trie_place p, uint32_t gra
     for (uint32_t i = 0; i < filled; i++) {
         const uint32_t slot = granule * TRIE_SLOTS + i;
         uint32_t at = UINT32_MAX;
-        if (!belongs(t, p, *trie_code(t, slot)))
+        if (!belongs(t, p, slot))
             return BROKEN(t, "code %016" PRIx64 " is in the leaf of %016" PRIx64 ", level %u",
-                          *trie_code(t, slot), p.prefix, p.level);
-        if (n > t->capacity && *trie_code(t, slot) != t->granules[p.ref].codes[0])
+                          *trie_code(t, slot), *p.prefix, p.level);
+        if (n > t->capacity && !equal(t, slot, (size_t)p.ref * TRIE_SLOTS))
             return BROKEN(t, "a leaf holds %" PRIu32 " codes, which are not all equal", n);
         if (!slot_table_get(&t->slot_of, t->ids, t->ids[slot], &at) || at != slot)
             return BROKEN(t,
@@ -126,11 +141,13 @@ int hftrie_trie_check(const struct hftrie *h)
 {
     const struct trie *t = trie_of(h);
     struct census c = { 0 };
+    uint64_t prefix[INDEX_CODE_WORDS_MAX] = { 0 };
     if (t->n_granules > t->granules_capacity || t->n_granules > t->ids_capacity ||
-        t->n_nodes > t->refs_capacity || t->n_nodes > t->nodes_capacity)
+        (t->words > 1 && t->n_granules > t->rest_capacity) || t->n_nodes > t->refs_capacity ||
+        t->n_nodes > t->nodes_capacity)
         return BROKEN(t, "%" PRIu32 " granules and %" PRIu32 " nodes do not fit", t->n_granules,
                       t->n_nodes);
-    const int rc = for_each(t, root_of(t), check_place, &c);
+    const int rc = for_each(t, root_of(t, prefix), check_place, &c);
     if (rc != OK)
         return rc;
     if (c.codes != t->n || t->slot_of.n != t->n)
@@ -179,8 +196,9 @@ void hftrie_trie_stats(const struct hftrie *h, struct stat_sink *sink)
 {
     const struct trie *t = trie_of(h);
     struct level_count levels[TRIE_LEVELS_MAX + 1] = { 0 };
+    uint64_t prefix[INDEX_CODE_WORDS_MAX] = { 0 };
     size_t depth = 0, leaves = 0;
-    (void)for_each(t, root_of(t), count_place, levels);
+    (void)for_each(t, root_of(t, prefix), count_place, levels);
     for (size_t i = 0; i <= t->levels; i++) {
         leaves += levels[i].leaves;
         depth = levels[i].leaves ? i : depth;

@@ -14,7 +14,7 @@ static void show_leaf(const struct trie *t, uint32_t leaf, const struct structur
 }
 
 /* prefix: the bits that lead to the node, of which there are level * bits. */
-static void show(const struct trie *t, uint32_t ref, unsigned level, char prefix[65],
+static void show(const struct trie *t, uint32_t ref, unsigned level, char *prefix,
                  const struct structure_sink *sink)
 {
     const bool node = trie_is_node(ref);
@@ -40,7 +40,7 @@ static void show(const struct trie *t, uint32_t ref, unsigned level, char prefix
 void hftrie_trie_inspect(const struct hftrie *h, const struct structure_sink *sink)
 {
     const struct trie *t = trie_of(h);
-    char prefix[65];
+    char prefix[INDEX_CODE_BITS_MAX + 1];
 
     sink->number(sink->to, "rows", (double)t->n);
     sink->number(sink->to, "chunk_bits", t->bits);

@@ -1,4 +1,4 @@
-/* many.c - range search for several queries that visit mostly the same leaves: each node and each
+/* many.c - range search of 64-bit codes for several queries that visit mostly the same leaves: each node and each
  * line of codes is fetched once for all of them.
  *
  * As in search.c, nodes and leaves are collected in lists. With a node, the list has for each query
@@ -153,7 +153,8 @@ static void make_steps(const struct crowd *c, unsigned level, struct steps *step
     const struct trie *t = c->t;
     for (uint32_t x = 0; x < t->fan; x++)
         for (size_t q = 0; q < CODE_GROUP; q++) {
-            const uint32_t chunk = q < c->group->n ? trie_chunk(t, c->group->queries[q], level) : 0;
+            const uint32_t chunk =
+                q < c->group->n ? trie_chunk(t, &c->group->queries[q], level) : 0;
             const unsigned bits = (unsigned)__builtin_popcount(chunk ^ x);
             const bool follows = q < c->group->n && bits <= t->reach.furthest;
             steps->bits[x][q] = (uint8_t)(follows ? bits : UNWANTED);
@@ -231,7 +232,7 @@ bool hftrie_trie_crowded(const struct trie *t, const struct code_group *group, u
 {
     const bool each_its_own = t->reach.furthest < t->bits; /* in fast search queries share
                                                               few leaves */
-    return trie_is_node(t->root) && t->fan <= FAN_MAX && !each_its_own &&
+    return t->words == 1 && trie_is_node(t->root) && t->fan <= FAN_MAX && !each_its_own &&
            share_visited(t, radius) * (double)group->n >= 2;
 }
 
@@ -243,7 +244,7 @@ int hftrie_trie_range_many(const struct trie *t, struct code_group *group, unsig
     c.group = group;
     c.answers = answers;
     c.radius = radius;
-    c.capacity = PENDING / t->levels;
+    c.capacity = PENDING / t->levels; /* of 64 bits, at most 64 levels */
     c.rc = OK;
     c.read = 0;
     c.n_steps = c.n_leaves = 0;

@@ -45,7 +45,7 @@ static uint32_t as_leaf(struct trie *t, uint32_t node)
     return *child;
 }
 
-static void collapse(struct trie *t, uint64_t code, struct trie_path *path)
+static void collapse(struct trie *t, const uint64_t *code, struct trie_path *path)
 {
     while (path->depth > 0) {
         const unsigned level = --path->depth;
@@ -84,12 +84,17 @@ static void shorten(struct trie *t, uint32_t *leaf, uint32_t parent)
 static void remove_slot(struct trie *t, uint32_t slot)
 {
     struct trie_path path;
-    const uint64_t code = *trie_code(t, slot);
+    uint64_t code[INDEX_CODE_WORDS_MAX];
+    *code = *trie_code(t, slot);
+    for (unsigned w = 1; w < t->words; w++)
+        code[w] = trie_word(t, slot, w);
     uint32_t *leaf = hftrie_trie_find(t, code, &path);
     const uint32_t last = *leaf * TRIE_SLOTS + (trie_leaf_size(t, *leaf) - 1) % TRIE_SLOTS;
     const uint32_t parent = path.depth > 0 ? path.nodes[path.depth - 1] : TRIE_NONE;
     if (slot != last) {
         *trie_code(t, slot) = *trie_code(t, last);
+        if (t->words > 1)
+            (void)hftrie_trie_set_rest(t, slot, trie_rest(t, last));
         t->ids[slot] = t->ids[last];
         slot_table_move(&t->slot_of, t->ids[slot], last, slot);
     }
@@ -125,6 +130,7 @@ static void prefetch_moves(const struct trie *t, size_t n)
 static void prefetch(const struct trie *t, const uint64_t *ids, size_t n)
 {
     uint32_t slots[BLOCK];
+    uint64_t copy[INDEX_CODE_WORDS_MAX];
     for (uint32_t g = first_to_move(t, n); g < t->n_granules; g++)
         __builtin_prefetch(t->ids + (size_t)g * TRIE_SLOTS);
     for (size_t i = 0; i < n; i++)
@@ -141,7 +147,7 @@ static void prefetch(const struct trie *t, const uint64_t *ids, size_t n)
     for (size_t i = 0; i < n; i++) {
         if (slots[i] == TRIE_NONE)
             continue;
-        slots[i] = *hftrie_trie_find(t, *trie_code(t, slots[i]), NULL);
+        slots[i] = *hftrie_trie_find(t, trie_whole(t, slots[i], copy), NULL);
         if (slots[i] == TRIE_NONE)
             continue;
         __builtin_prefetch(t->granules + slots[i], 1);

@@ -8,7 +8,9 @@
 #include "algorithms/hftrie/trie/trie.h"
 #include "kernels/kernels.h"
 
-#define PENDING   4096U /* nodes of all levels */
+#define PENDING 4096U /* nodes of the levels of the first word */
+#define DEEP \
+    4096U /* nodes of all further levels, of which each has space for one node's children */
 #define LEAVES    512U
 #define LEAVES_IN 128U /* leaves read together, unless a node has more */
 
@@ -19,33 +21,47 @@ struct pending {
 
 struct trie_walk {
     const struct trie *t;
-    uint64_t query;
+    const uint64_t *query;
     unsigned first, last; /* range of bits in which a leaf's chunks differ */
     unsigned radius;      /* for entries */
     bool beyond;          /* there may be leaves that differ in more bits */
     int rc;
-    size_t read; /* codes compared */
+    size_t read, read_whole; /* codes whose first word was compared, and their other words */
     const struct id_filter *filter;
     struct code_answers *answers; /* of a range search; NULL: nearest is set */
     struct topk *nearest;
 
-    unsigned capacity, n_leaves; /* capacity: of a level's list */
+    unsigned word_levels;        /* levels of a word of a code */
+    unsigned capacity, n_leaves; /* capacity: of the list of such a level of the first word */
     unsigned n_pending[TRIE_LEVELS_MAX];
-    struct pending pending[PENDING]; /* [level * capacity + i] */
-    uint32_t leaves[LEAVES];         /* first granules of the leaves to read */
-    uint32_t after[LEAVES];          /* next granules */
+    struct pending pending[PENDING + DEEP]; /* list_of() */
+    uint32_t leaves[LEAVES];                /* first granules of the leaves to read */
+    uint32_t after[LEAVES];                 /* next granules */
     const uint64_t *lines[LEAVES];
     uint8_t masks[LEAVES];
 };
 
 /* ------------------------------------------------------------------------ leaves */
 
+static unsigned distance_to(struct trie_walk *w, size_t slot)
+{
+    const unsigned first = (unsigned)__builtin_popcountll(*trie_code(w->t, slot) ^ *w->query);
+    const unsigned words = w->t->words;
+    if (words == 1)
+        return first;
+    w->read_whole++;
+    return first + code_distance(w->query + 1, trie_rest(w->t, slot), words - 1);
+}
+
+/* The first word of the slot's code is within the radius. */
 static void found(struct trie_walk *w, size_t slot)
 {
     const uint64_t id = w->t->ids[slot];
     if (!index_filter_allows(w->filter, id))
         return;
-    const unsigned distance = (unsigned)__builtin_popcountll(*trie_code(w->t, slot) ^ w->query);
+    const unsigned distance = distance_to(w, slot);
+    if (distance > w->radius)
+        return;
     if (w->nearest) {
         topk_push(w->nearest, (float)distance, id);
         if (topk_limit(w->nearest) < (float)w->radius)
@@ -76,7 +92,7 @@ static unsigned read_granules(struct trie_walk *w, const uint32_t *granules, uns
     unsigned left = 0, any = 0, read = 0;
     for (unsigned i = 0; i < n; i++)
         w->lines[i] = (const uint64_t *)(const void *)(t->granules + granules[i]);
-    t->kernels->hamming_b64_lines(w->query, w->lines, n, w->radius, w->masks);
+    t->kernels->hamming_b64_lines(*w->query, w->lines, n, w->radius, w->masks);
     for (unsigned i = 0; i < n; i++) {
         const struct trie_granule *g = t->granules + granules[i];
         const unsigned filled = first ? trie_filled(t, granules[i]) : TRIE_SLOTS;
@@ -111,8 +127,19 @@ static void read_leaves(struct trie_walk *w)
 
 /* ------------------------------------------------------------------------ nodes */
 
+static struct pending *list_of(struct trie_walk *w, unsigned level)
+{
+    return w->pending + (level < w->word_levels ? level * w->capacity
+                                                : PENDING + (level - w->word_levels) * w->t->fan);
+}
+
+static unsigned space_of(const struct trie_walk *w, unsigned level)
+{
+    return level < w->word_levels ? w->capacity : w->t->fan;
+}
+
 /* Adds a node's children that must be visited to the lists, which have space. */
-static void expand(struct trie_walk *w, struct pending p, unsigned level)
+static void expand(struct trie_walk *w, struct pending p, unsigned level, struct pending *below)
 {
     const struct trie *t = w->t;
     const struct trie_reach *r = &t->reach;
@@ -120,6 +147,7 @@ static void expand(struct trie_walk *w, struct pending p, unsigned level)
     const unsigned furthest = left < r->furthest ? left : r->furthest;
     const uint32_t chunk = trie_chunk(t, w->query, level);
     const uint32_t *children = trie_children(t, p.node);
+    const uint64_t further = level + 1 < t->levels ? w->query[t->bits * (level + 1) / 64] : 0;
     unsigned nearest = 0;
     w->beyond |= furthest < r->furthest;
     if (trie_node(t, p.node)->inner == 0 && w->first > p.spent)
@@ -131,9 +159,8 @@ static void expand(struct trie_walk *w, struct pending p, unsigned level)
             if (child == TRIE_NONE)
                 continue;
             if (trie_is_node(child)) {
-                __builtin_prefetch(trie_children(t, child) + trie_chunk(t, w->query, level + 1));
-                w->pending[(level + 1) * w->capacity + w->n_pending[level + 1]++] =
-                    (struct pending){ child, p.spent + d };
+                __builtin_prefetch(trie_children(t, child) + trie_chunk_in(t, further, level + 1));
+                below[w->n_pending[level + 1]++] = (struct pending){ child, p.spent + d };
             } else if (p.spent + d >= w->first) {
                 __builtin_prefetch(t->granules + child);
                 w->leaves[w->n_leaves++] = child;
@@ -145,13 +172,16 @@ static void expand(struct trie_walk *w, struct pending p, unsigned level)
 /* Processes a level's list and everything below it. */
 static void visit(struct trie_walk *w, unsigned level)
 {
+    const struct pending *list = list_of(w, level);
+    struct pending *below = list_of(w, level + 1);
+    const unsigned space = space_of(w, level + 1);
     const uint32_t fan = w->t->fan;
     for (unsigned i = 0; i < w->n_pending[level]; i++) {
-        if (level + 1 < w->t->levels && w->n_pending[level + 1] + fan > w->capacity)
+        if (level + 1 < w->t->levels && w->n_pending[level + 1] + fan > space)
             visit(w, level + 1);
         if (w->n_leaves + fan > (fan > LEAVES_IN ? LEAVES : LEAVES_IN))
             read_leaves(w);
-        expand(w, w->pending[level * w->capacity + i], level);
+        expand(w, list[i], level, below);
     }
     w->n_pending[level] = 0;
     if (level + 1 < w->t->levels && w->n_pending[level + 1] > 0)
@@ -177,9 +207,10 @@ static void walk(struct trie_walk *w)
 static void walk_begin(struct trie_walk *w, const struct hftrie *h, const struct code_group *group)
 {
     w->t = trie_of(h);
-    w->capacity = PENDING / w->t->levels;
+    w->word_levels = 64 / w->t->bits;
+    w->capacity = PENDING / w->word_levels;
     w->filter = group->filter;
-    w->read = 0;
+    w->read = w->read_whole = 0;
     w->beyond = false;
     w->rc = OK;
     w->n_leaves = 0;
@@ -193,7 +224,8 @@ static void walk_end(const struct trie_walk *w, struct code_group *group)
 {
     group->work.distances += (double)w->read;
     group->work.scanned += (double)w->read;
-    group->work.bytes_read += (double)(w->read * sizeof(uint64_t));
+    group->work.bytes_read +=
+        (double)((w->read + w->read_whole * (w->t->words - 1)) * sizeof(uint64_t));
 }
 
 /* ------------------------------------------------------------------------ searches */
@@ -209,7 +241,7 @@ int hftrie_trie_range(const struct index *index, struct code_group *group, unsig
     w.first = 0;
     w.last = w.radius = radius;
     for (size_t q = 0; w.rc == OK && q < group->n; q++) {
-        w.query = group->queries[q];
+        w.query = code_query(group, q);
         w.answers = &answers[q];
         walk(&w);
     }
@@ -224,9 +256,9 @@ int hftrie_trie_nearest(const struct index *index, struct code_group *group, str
     struct trie_walk w;
     walk_begin(&w, (const struct hftrie *)index, group);
     for (size_t q = 0; q < group->n; q++) {
-        w.query = group->queries[q];
+        w.query = code_query(group, q);
         w.nearest = &nearest[q];
-        w.radius = CODE_BITS;
+        w.radius = 64 * (unsigned)group->words;
         w.beyond = true;
         for (unsigned bits = 0; w.beyond && bits <= w.radius; bits++) {
             w.first = w.last = bits;

@@ -42,8 +42,14 @@ static void save_ids(const struct trie *t, uint32_t leaf, unsigned level, struct
 static void save_codes(const struct trie *t, uint32_t leaf, unsigned level, struct store_writer *w)
 {
     (void)level;
+    uint64_t copy[INDEX_CODE_WORDS_MAX];
     for (uint32_t g = leaf; g != TRIE_NONE; g = t->granules[g].next)
-        store_write(w, t->granules[g].codes, trie_filled(t, g) * sizeof(uint64_t));
+        if (t->words == 1)
+            store_write(w, t->granules[g].codes, trie_filled(t, g) * sizeof(uint64_t));
+        else
+            for (uint32_t i = 0; i < trie_filled(t, g); i++)
+                store_write(w, trie_whole(t, (size_t)g * TRIE_SLOTS + i, copy),
+                            t->words * sizeof *copy);
 }
 
 void hftrie_trie_save(const struct hftrie *h, struct store_writer *w)
@@ -61,7 +67,7 @@ void hftrie_trie_save(const struct hftrie *h, struct store_writer *w)
 
 /* The place of a leaf that begins with this code, after creating the nodes above it. NULL: the
  * place is taken. */
-static uint32_t *place_for(struct trie *t, uint64_t code, unsigned level)
+static uint32_t *place_for(struct trie *t, const uint64_t *code, unsigned level)
 {
     uint32_t *at = &t->root, parent = TRIE_NONE;
     for (unsigned l = 0; l < level; l++) {
@@ -90,16 +96,17 @@ static int load_leaf(struct trie *t, const struct store_reader *r, struct stored
     if (!hftrie_trie_reserve(t, leaf.n / TRIE_SLOTS + 1, t->levels))
         return fail(t->error, ERR_NO_MEMORY,
                     "hftrie: out of memory, cannot load %" PRIu32 " more codes", leaf.n);
-    uint32_t *at = place_for(t, codes[0], leaf.level);
+    uint32_t *at = place_for(t, codes, leaf.level);
     if (!at)
         return store_corrupt(r, "a leaf stands where something else does");
     for (uint32_t i = 0; i < leaf.n; i++) {
         if (ids[i] == INDEX_NO_ID || slot_table_get(&t->slot_of, t->ids, ids[i], NULL))
             return store_corrupt(r, "an id is reserved or occurs twice");
-        slot_table_put(&t->slot_of, ids[i], hftrie_trie_append(t, at, codes[i], ids[i]));
+        slot_table_put(&t->slot_of, ids[i],
+                       hftrie_trie_append(t, at, codes + (size_t)i * t->words, ids[i]));
     }
     struct trie_path path;
-    (void)hftrie_trie_find(t, codes[0], &path);
+    (void)hftrie_trie_find(t, codes, &path);
     if (path.depth > 0)
         trie_node(t, path.nodes[path.depth - 1])->codes += leaf.n;
     t->n += leaf.n;
@@ -113,11 +120,11 @@ static int load_leaves(struct trie *t, const struct store_reader *r,
     size_t at = 0;
     int rc = store_need_array(r, "ids", n, sizeof *ids, &ids);
     if (rc == OK)
-        rc = store_need_array(r, "codes", n, sizeof *codes, &codes);
+        rc = store_need_array(r, "codes", n, t->words * sizeof *codes, &codes);
     if (rc == OK && (n >= TRIE_CODES_MAX || !slot_table_reserve(&t->slot_of, t->ids, ids, n)))
         rc = fail(t->error, ERR_NO_MEMORY, "hftrie: out of memory, cannot load %zu ids", n);
     for (size_t i = 0; rc == OK && i < n_leaves; at += leaves[i++].n)
-        rc = load_leaf(t, r, leaves[i], codes + at, ids + at);
+        rc = load_leaf(t, r, leaves[i], codes + at * t->words, ids + at);
     t->most = t->n;
     return rc;
 }

@@ -28,7 +28,8 @@ static int trie_create(struct hftrie *h)
     t->error = env->error;
     t->kernels = env->kernels;
     t->bits = (unsigned)h->params.chunk_bits;
-    t->levels = 64 / t->bits;
+    t->words = (unsigned)env->dim / 64;
+    t->levels = 64 * t->words / t->bits;
     t->fan = 1U << t->bits;
     t->capacity = (uint32_t)h->params.leaf_capacity;
     /* Well below the size at which a leaf splits, so that splits and merges do not alternate. */
@@ -53,7 +54,8 @@ static void trie_destroy(struct hftrie *h)
 static void trie_memory(const struct hftrie *h, struct memory_use *use)
 {
     const struct trie *t = trie_of(h);
-    use->codes += t->granules_capacity * sizeof *t->granules;
+    use->codes += t->granules_capacity * sizeof *t->granules +
+                  t->rest_capacity * TRIE_SLOTS * (t->words - 1) * sizeof *t->rest;
     use->ids += t->ids_capacity * TRIE_SLOTS * sizeof *t->ids + slot_table_bytes(&t->slot_of);
     use->graph +=
         t->refs_capacity * t->fan * sizeof *t->refs + t->nodes_capacity * sizeof *t->nodes;

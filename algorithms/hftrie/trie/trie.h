@@ -8,7 +8,9 @@
  *
  * A granule is a cache line: seven codes, the next granule of its leaf, and the granule before it
  * or, for a leaf's first, the number of codes in the leaf. A search needs only this line of it.
- * Codes have slots, 7 granule + place; their ids are in a separate array, by slot.
+ * Codes have slots, 7 granule + place; their ids are in a separate array, by slot. Of a code of more
+ * than 64 bits the granule has the first word, and a third array the others, by slot: a search reads
+ * them only where the first word is within the radius.
  *
  * Invariants
  * - Granules 0 .. n_granules-1 are each in one leaf. The last granule takes a freed one's place, so
@@ -28,7 +30,8 @@
 
 #define TRIE_SLOTS      7U              /* codes per granule */
 #define TRIE_CODES_MAX  (TRIE_HEAD - 2) /* in all, because all may be in one leaf */
-#define TRIE_LEVELS_MAX 64U
+#define TRIE_LEVELS_MAX INDEX_CODE_BITS_MAX
+#define TRIE_BITS_MAX   8U
 #define TRIE_FAN_MAX    256U
 #define TRIE_NONE       UINT32_MAX
 #define TRIE_NODE       0x80000000U /* bit of a reference: a node's number; else a granule's */
@@ -51,7 +54,7 @@ struct trie_node {
  * XOR order[i] for start[d] <= i < start[d + 1]. */
 struct trie_reach {
     uint8_t order[TRIE_FAN_MAX];
-    uint16_t start[TRIE_LEVELS_MAX + 2];
+    uint16_t start[TRIE_BITS_MAX + 2];
     unsigned furthest; /* greatest distance visited: chunk_bits, or 1 if search is fast */
 };
 
@@ -59,7 +62,8 @@ struct trie {
     struct mem *mem;
     struct error *error;
     const struct kernels *kernels;
-    unsigned bits, levels; /* bits * levels = 64 */
+    unsigned words;        /* of a code */
+    unsigned bits, levels; /* bits * levels = 64 * words */
     uint32_t fan, capacity, merge_at;
     struct trie_reach reach;
 
@@ -67,9 +71,10 @@ struct trie {
     uint32_t root;
     struct trie_granule *granules;
     uint64_t *ids;                          /* by slot */
+    uint64_t *rest;                         /* words - 1 per slot; NULL if that is 0 */
     uint32_t n_granules, expected_granules; /* expected: for env's expected number of rows, or 0 */
-    size_t granules_capacity, ids_capacity; /* in granules */
-    uint32_t spare;                         /* linked; TRIE_NONE: none */
+    size_t granules_capacity, ids_capacity, rest_capacity; /* in granules */
+    uint32_t spare;                                        /* linked; TRIE_NONE: none */
 
     uint32_t *refs; /* children of node i: refs[i * fan + chunk] */
     struct trie_node *nodes;
@@ -86,9 +91,15 @@ static inline struct trie *trie_of(const struct hftrie *h)
     return h->state;
 }
 
-static inline uint32_t trie_chunk(const struct trie *t, uint64_t code, unsigned level)
+/* A chunk is in one word, as 64 is a multiple of its bits. */
+static inline uint32_t trie_chunk_in(const struct trie *t, uint64_t word, unsigned level)
 {
-    return (uint32_t)(code >> (64 - t->bits * (level + 1))) & (t->fan - 1);
+    return (uint32_t)(word >> (-(t->bits * (level + 1)) & 63)) & (t->fan - 1);
+}
+
+static inline uint32_t trie_chunk(const struct trie *t, const uint64_t *code, unsigned level)
+{
+    return trie_chunk_in(t, code[t->bits * level / 64], level);
 }
 
 static inline bool trie_is_node(uint32_t ref)
@@ -130,6 +141,29 @@ static inline uint64_t *trie_code(const struct trie *t, size_t slot)
     return &t->granules[slot / TRIE_SLOTS].codes[slot % TRIE_SLOTS];
 }
 
+/* Words 1 .. words - 1 of a slot's code. */
+static inline uint64_t *trie_rest(const struct trie *t, size_t slot)
+{
+    return t->rest + slot * (t->words - 1);
+}
+
+static inline uint64_t trie_word(const struct trie *t, size_t slot, unsigned word)
+{
+    return word == 0 ? *trie_code(t, slot) : trie_rest(t, slot)[word - 1];
+}
+
+/* The whole code of a slot, valid until the slot changes; `copy` is where a longer one is put
+   together. */
+static inline const uint64_t *trie_whole(const struct trie *t, size_t slot,
+                                         uint64_t copy[INDEX_CODE_WORDS_MAX])
+{
+    if (t->words == 1)
+        return trie_code(t, slot);
+    for (unsigned w = 0; w < t->words; w++)
+        copy[w] = trie_word(t, slot, w);
+    return copy;
+}
+
 /* The nodes on the path from the root to a leaf, or to where one would be. */
 struct trie_path {
     uint32_t nodes[TRIE_LEVELS_MAX]; /* references, by level */
@@ -149,10 +183,12 @@ uint32_t hftrie_trie_take_node(struct trie *); /* returns a node without childre
    if that node is on it. */
 void hftrie_trie_free_node(struct trie *, uint32_t node_ref, struct trie_path *);
 /* The place of the leaf, or of nothing, to which a code belongs; `path` may be NULL. */
-uint32_t *hftrie_trie_find(const struct trie *, uint64_t code, struct trie_path *path);
+uint32_t *hftrie_trie_find(const struct trie *, const uint64_t *code, struct trie_path *path);
 /* Adds an entry to the leaf *leaf, or makes one if it is TRIE_NONE; returns its slot. Space must be
    reserved; the caller updates slot_of. */
-uint32_t hftrie_trie_append(struct trie *, uint32_t *leaf, uint64_t code, uint64_t id);
+uint32_t hftrie_trie_append(struct trie *, uint32_t *leaf, const uint64_t *code, uint64_t id);
+/* Sets words 1 .. words - 1 of a slot's code, of which there are some. Returns the slot. */
+uint32_t hftrie_trie_set_rest(const struct trie *, uint32_t slot, const uint64_t *rest);
 void hftrie_trie_free_granule(struct trie *, uint32_t granule); /* it must be in no leaf */
 /* Moves the entries of a leaf's granule to other leaves: to[chunk at level], or all to to[0] unless
    `spread`. The granule becomes spare. Returns the next granule of the leaf. */

@@ -17,8 +17,8 @@ static int check(const struct source *s, const struct index_env *env, const char
         return fail(err, ERR_DIMENSION, "%s: the %s have dimension %zu, the index has %zu", given,
                     what, dim, env->dim);
     if (env->element == INDEX_B64 && !bytes_of_codes && s->element != INDEX_B64)
-        return fail(err, ERR_DIMENSION, "%s: the %s are %s, the index has codes of 64 bits", given,
-                    what, data_element_name(s->element));
+        return fail(err, ERR_DIMENSION, "%s: the %s are %s, the index has codes", given, what,
+                    data_element_name(s->element));
     struct view *all = view_range(s, env->metric, 0, s->n);
     const int rc = all ? view_check_directions(all, env->metric, given, err)
                        : fail(err, ERR_NO_MEMORY, "%s: out of memory", given);

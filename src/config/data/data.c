@@ -245,8 +245,8 @@ static enum metric own_metric(lua_State *L, const struct source *s)
     if (strcmp(s->metric, "hamming") == 0)
         script_fail(
             L, ERR_UNSUPPORTED,
-            "%s: compares %zu columns of %s by \"hamming\", which needs codes of 64 bits: 8 "
-            "columns of u8 and element = \"b64\"",
+            "%s: compares %zu columns of %s by \"hamming\", which needs codes: 8 columns of u8 for "
+            "each 64 bits, and element = \"b64\"",
             s->name, s->dim, data_element_name(s->element));
     script_fail(L, ERR_UNSUPPORTED,
                 "%s: its metric is \"%s\", which is not supported; set metric = \"l2\", \"ip\" or "

@@ -73,7 +73,7 @@ void *catalog_rows_read(const struct source *s, enum element want, struct error 
         mem_free(NULL, rows);
         return NULL;
     }
-    /* Eight bytes and a code of 64 bits are the same. */
+    /* A code has the same bytes. */
     if (s->element == want || (s->element == INDEX_U8 && want == INDEX_B64))
         return rows;
     converted = convert(s, rows, want, err);

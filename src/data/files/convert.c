@@ -90,8 +90,8 @@ static int choose_shape(struct writer *w, const struct source *s,
                     options->element);
     if (s->element == INDEX_B64 && w->element == INDEX_U8)
         w->dim = s->dim / 8;
-    if (s->element == INDEX_U8 && w->element == INDEX_B64 && s->dim == 8)
-        w->dim = 64;
+    if (s->element == INDEX_U8 && w->element == INDEX_B64 && s->dim % 8 == 0)
+        w->dim = 8 * s->dim;
     else if ((s->element == INDEX_B64) != (w->element == INDEX_B64) && w->element != INDEX_U8)
         return fail(err, ERR_DIMENSION, "%s: %s cannot become %s", path,
                     data_element_name(s->element), data_element_name(w->element));

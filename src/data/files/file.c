@@ -120,19 +120,20 @@ static int settle_element(struct source *s, const struct file_options *options, 
          words = l->stored == ELEMENT_U64;
     if (codes && words)
         s->dim = 64 * l->dim;
-    if (codes && bytes && l->dim == 8)
-        s->dim = 64;
-    else if (codes != (l->stored == INDEX_B64) && !(codes && (bytes || words)))
+    if (codes && bytes)
+        s->dim = 8 * l->dim;
+    if (codes != (l->stored == INDEX_B64) && !(codes && (bytes || words)))
         return fail(err, ERR_DIMENSION,
                     "%s: %zu columns of %s cannot become %s; "
-                    "64-bit codes are 8 columns of u8",
+                    "codes are 8 columns of u8 for each 64 bits",
                     s->name, l->dim, data_element_name(l->stored), data_element_name(s->element));
-    if (codes && s->dim != 64)
-        return fail(err, ERR_UNSUPPORTED,
-                    "%s: %zu columns of %s are codes of %zu bits; only codes of 64 bits are "
-                    "supported, which are 8 columns of u8",
-                    s->name, bytes || words ? l->dim : l->dim / 64, bytes ? "u8" : "u64",
-                    bytes ? 8 * l->dim : s->dim);
+    if (codes && (s->dim % 64 != 0 || s->dim > INDEX_CODE_BITS_MAX))
+        return fail(
+            err, ERR_UNSUPPORTED,
+            "%s: %zu columns of %s are codes of %zu bits; expected a multiple of 64, at most "
+            "%d",
+            s->name, bytes || words ? l->dim : l->dim / 64, bytes ? "u8" : "u64", s->dim,
+            INDEX_CODE_BITS_MAX);
     if (options->add && (codes || !data_element_is_integer(l->stored)))
         return fail(err, ERR_ARGUMENT, "%s: add is for integers, these are %s", s->name,
                     data_element_name(codes ? s->element : l->stored));

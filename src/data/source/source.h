@@ -33,7 +33,7 @@
 #define SOURCE_NAME_BYTES 256
 
 struct source {
-    size_t n, dim;        /* both >= 1; dim is 64, in bits, for B64 */
+    size_t n, dim;        /* both >= 1; dim is in bits, a multiple of 64, for B64 */
     enum element element; /* F32, U8, B64, or I8, I32, I64, F64 if the file holds those */
     const void *rows;     /* all rows, contiguous, if they are in memory or mapped; else NULL */
     /* of element, shape and all bytes; for a generator, of kind, parameters and seed */
@@ -89,7 +89,7 @@ bool data_element_is_stored_only(enum element);
 
 /* Converts count values to another element. Integers must fit and fractions are refused, except
    that F64 rounds to F32 and must be within its range; NaN and infinity pass between floats. U8 and
-   B64 have the same bytes, eight per code. count is in components of `from`, bits for B64. Returns
+   B64 have the same bytes, eight per 64 bits of a code. count is in components of `from`, bits for B64. Returns
    count, or the position of the first value that does not fit. */
 size_t data_convert_elements(enum element from, const void *in, enum element to, void *out,
                              size_t count);

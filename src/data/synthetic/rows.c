@@ -192,7 +192,7 @@ static int make_sphere(struct synthetic *y, struct error *err)
 int synthetic_make_tables(struct synthetic *y, struct error *err)
 {
     struct rng r = rng_at(seed_for(y, USE_BITS), 0);
-    for (size_t b = 0; b < 64; b++)
+    for (size_t b = 0; b < INDEX_CODE_BITS_MAX; b++)
         y->bit_chance[b] = (uint32_t)lround(65536 * (0.5 + y->params.skew * (rng_unit(&r) - 0.5)));
     if (y->kind == SYNTHETIC_MIXTURE)
         return make_mixture(y, err);
@@ -205,22 +205,35 @@ int synthetic_make_tables(struct synthetic *y, struct error *err)
 
 /* 3. Rows */
 
-static uint64_t uniform_code(const struct synthetic *y, size_t i)
+/* A uniform code of a seed. */
+static void mixed_code(uint64_t seed, uint64_t i, size_t words, uint64_t *code)
+{
+    code[0] = rng_mix(seed, i);
+    for (size_t w = 1; w < words; w++)
+        code[w] = rng_mix(code[0], w);
+}
+
+static void uniform_code(const struct synthetic *y, size_t i, size_t words, uint64_t *code)
 {
     size_t background = (size_t)y->params.rows, members = (size_t)y->params.members;
     uint64_t centre_seed = seed_for(y, USE_CENTRES);
-    if (y->is_query)
-        return rng_mix(centre_seed, i);
-    if (i < background)
-        return rng_mix(seed_for(y, USE_ROWS), i);
-    uint64_t code = rng_mix(centre_seed, (i - background) / members);
+    if (y->is_query) {
+        mixed_code(centre_seed, i, words, code);
+        return;
+    }
+    if (i < background) {
+        mixed_code(seed_for(y, USE_ROWS), i, words, code);
+        return;
+    }
+    mixed_code(centre_seed, (i - background) / members, words, code);
     if ((i - background) % members == 0)
-        return code;
+        return;
     struct rng r = rng_at(seed_for(y, USE_ROWS), i);
     const uint64_t most = (uint64_t)y->params.radius;
-    for (uint64_t flips = most ? 1 + rng_below(&r, most) : 0; flips > 0; flips--)
-        code ^= UINT64_C(1) << rng_below(&r, 64);
-    return code;
+    for (uint64_t flips = most ? 1 + rng_below(&r, most) : 0; flips > 0; flips--) {
+        const uint64_t bit = rng_below(&r, 64 * words);
+        code[bit / 64] ^= UINT64_C(1) << bit % 64;
+    }
 }
 
 /* Sets bit b with probability chance b: compares 64 random numbers of 16 bits with the chances, one
@@ -237,16 +250,20 @@ static uint64_t skewed_code(const uint64_t chance_bits[17], struct rng *r)
 
 static int read_codes(const struct synthetic *y, size_t first, size_t n, char *out)
 {
-    uint64_t chance_bits[17] = { 0 }, rows = seed_for(y, y->is_query ? USE_QUERIES : USE_ROWS);
-    for (size_t b = 0; b < 64; b++)
+    const size_t words = (size_t)y->params.bits / 64, bytes = words * sizeof(uint64_t);
+    uint64_t chance_bits[INDEX_CODE_WORDS_MAX][17] = { { 0 } };
+    uint64_t rows = seed_for(y, y->is_query ? USE_QUERIES : USE_ROWS);
+    for (size_t b = 0; b < 64 * words; b++)
         for (int bit = 0; bit < 17; bit++)
-            chance_bits[bit] |= (uint64_t)(y->bit_chance[b] >> bit & 1) << b;
+            chance_bits[b / 64][bit] |= (uint64_t)(y->bit_chance[b] >> bit & 1) << b % 64;
     for (size_t i = 0; i < n; i++) {
+        uint64_t code[INDEX_CODE_WORDS_MAX];
         struct rng r = rng_at(rows, first + i);
-        uint64_t code = y->kind == SYNTHETIC_UNIFORM ? uniform_code(y, first + i)
-                        : y->params.skew == 0        ? rng_u64(&r)
-                                                     : skewed_code(chance_bits, &r);
-        memcpy(out + i * sizeof code, &code, sizeof code);
+        if (y->kind == SYNTHETIC_UNIFORM)
+            uniform_code(y, first + i, words, code);
+        for (size_t w = 0; y->kind == SYNTHETIC_CODES && w < words; w++)
+            code[w] = y->params.skew == 0 ? rng_u64(&r) : skewed_code(chance_bits[w], &r);
+        memcpy(out + i * bytes, code, bytes);
     }
     return OK;
 }

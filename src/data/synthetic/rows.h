@@ -19,10 +19,10 @@ struct synthetic {
     double *phase; /* drift: one birth time in [0,1) per cluster */
     /* mixture: clusters x dim; drift: clusters x generations x dim; sphere: dim, the mean */
     float *centres;
-    float *ways;             /* drift: shape of centres, the directions they move in */
-    float *deviations;       /* sphere: dim standard deviations */
-    size_t generations;      /* drift: the most generations that a cluster can have */
-    uint32_t bit_chance[64]; /* codes: probability of each bit, in 1/65536 */
+    float *ways;        /* drift: shape of centres, the directions they move in */
+    float *deviations;  /* sphere: dim standard deviations */
+    size_t generations; /* drift: the most generations that a cluster can have */
+    uint32_t bit_chance[INDEX_CODE_BITS_MAX]; /* codes: probability of each bit, in 1/65536 */
 };
 
 /* Allocates and fills the tables that the kind needs; the caller frees `tables`. ERR_NO_MEMORY. */

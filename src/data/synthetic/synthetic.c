@@ -18,19 +18,23 @@
     PARAM_REAL(P, weights, 0, 0, 8, \
                "cluster c is chosen in proportion to (c + 1)^-weights; 0: all alike")
 
+#define BITS PARAM_INT(P, bits, 64, 64, INDEX_CODE_BITS_MAX, "bits of a code, a multiple of 64")
+
 static const struct param uniform_table[] = {
     PARAM_INT(P, rows, 1000000, 1, 1e12,
               "uniform codes in the background; the planted codes follow them"),
     PARAM_INT(P, clusters, 10, 0, 1e9, "planted clusters; their centres are the queries"),
     PARAM_INT(P, members, 10, 1, 1e6, "codes in a planted cluster, the centre included"),
-    PARAM_INT(P, radius, 10, 0, 64, "bits flipped in a copy of a centre, at most; 0: none"),
+    PARAM_INT(P, radius, 10, 0, INDEX_CODE_BITS_MAX,
+              "bits flipped in a copy of a centre, at most; 0: none"),
+    BITS,
     PARAM_END
 };
 static const struct param codes_table[] = {
     ROWS,
     PARAM_REAL(P, skew, 0.8, 0, 1,
                "how far a bit's probability differs from 1/2; 0: uniform codes"),
-    PARAM_END
+    BITS, PARAM_END
 };
 static const struct param gaussian_table[] = { ROWS, DIM, PARAM_END };
 static const struct param mixture_table[] = {
@@ -76,10 +80,10 @@ static const struct {
     const struct param *table;
 } kinds[SYNTHETIC_KINDS] = {
     [SYNTHETIC_UNIFORM] = { "uniform",
-                            "uniform 64-bit codes with planted clusters, whose centres are the "
+                            "uniform codes with planted clusters, whose centres are the "
                             "queries",
                             uniform_table },
-    [SYNTHETIC_CODES] = { "codes", "64-bit codes with bits of unequal probability", codes_table },
+    [SYNTHETIC_CODES] = { "codes", "codes with bits of unequal probability", codes_table },
     [SYNTHETIC_GAUSSIAN] = { "gaussian",
                              "independent normal columns: the hardest neighbours there are",
                              gaussian_table },
@@ -124,6 +128,11 @@ int synthetic_named(const char *name, enum synthetic_kind *out, struct error *er
                 name, error_hint(name, names, SYNTHETIC_KINDS).text);
 }
 
+static bool is_of_codes(enum synthetic_kind kind)
+{
+    return kind == SYNTHETIC_UNIFORM || kind == SYNTHETIC_CODES;
+}
+
 /* The caller may have filled params without param_set(), which checks ranges. */
 static int check_ranges(enum synthetic_kind kind, const struct synthetic_params *params,
                         struct error *err)
@@ -135,6 +144,14 @@ static int check_ranges(enum synthetic_kind kind, const struct synthetic_params 
             return fail(err, ERR_ARGUMENT, "synthetic %s: %s = %g, expected %g to %g",
                         kinds[kind].name, p->name, v, p->min, p->max);
     }
+    if (is_of_codes(kind) && params->bits % 64 != 0)
+        return fail(err, ERR_ARGUMENT,
+                    "synthetic %s: bits = %" PRId64 ", expected a multiple of 64", kinds[kind].name,
+                    params->bits);
+    if (kind == SYNTHETIC_UNIFORM && params->radius > params->bits)
+        return fail(err, ERR_ARGUMENT,
+                    "synthetic uniform: radius = %" PRId64 " passes bits = %" PRId64,
+                    params->radius, params->bits);
     if (kind == SYNTHETIC_MIXTURE && params->latent > params->dim)
         return fail(err, ERR_ARGUMENT,
                     "synthetic mixture: latent = %" PRId64 " passes dim = %" PRId64, params->latent,
@@ -150,8 +167,9 @@ static uint64_t hash_of(const struct synthetic *y)
     memcpy(&numbers[used++], &y->at, sizeof y->at);
     for (const struct param *p = kinds[y->kind].table; p->name; p++) {
         double v = param_get(p, &y->params, scratch).number;
-        /* It came later: floats keep the hash that they had. */
-        if (v == 0 && strcmp(p->name, "byte_scale") == 0)
+        /* They came later: floats and codes of 64 bits keep the hash that they had. */
+        if ((v == 0 && strcmp(p->name, "byte_scale") == 0) ||
+            (v == 64 && strcmp(p->name, "bits") == 0))
             continue;
         memcpy(&numbers[used++], &v, sizeof v);
     }
@@ -185,10 +203,10 @@ static int open_one(const struct synthetic *like, struct source **out, struct er
     s->close = synthetic_close;
     s->read = synthetic_read;
     s->n = y->n;
-    bool codes = y->kind == SYNTHETIC_UNIFORM || y->kind == SYNTHETIC_CODES;
+    bool codes = is_of_codes(y->kind);
     bool bytes = y->kind == SYNTHETIC_MIXTURE && y->params.byte_scale > 0;
     s->element = codes ? INDEX_B64 : bytes ? INDEX_U8 : INDEX_F32;
-    s->dim = codes ? 64 : (size_t)y->params.dim;
+    s->dim = (size_t)(codes ? y->params.bits : y->params.dim);
     s->hash = hash_of(y);
     int rc = synthetic_make_tables(y, err);
     if (rc) {

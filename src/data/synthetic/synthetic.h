@@ -11,12 +11,12 @@
  * overlapping windows. All are drawn anew for each row unless stated. Queries use the same formulas
  * with other random numbers, so no query is a row.
  *
- *   uniform   rows uniform 64-bit codes, then clusters x members codes: each cluster is a centre,
+ *   uniform   rows uniform codes of `bits` bits, then clusters x members codes: each cluster is a centre,
  *             then copies of it with U(1..radius) bits flipped at positions drawn with replacement;
  *             radius 0: none are flipped (the HFTrie experiment). n = rows + clusters * members.
  *             The queries are the first centres, at most `clusters` of them. They are rows, as in
  *             that experiment.
- *   codes     64-bit codes. Bit b is set with probability 1/2 + skew * c_b / 2, rounded to 1/65536,
+ *   codes     Codes of `bits` bits. Bit b is set with probability 1/2 + skew * c_b / 2, rounded to 1/65536,
  *             where c_b is uniform in [-1,1] and fixed by the seed. skew 0: uniform codes.
  *   gaussian  x = z.
  *   mixture   x = m_c + spread * sqrt(dim / latent) * R_c (z_1 .. z_latent, 0 ..) + noise * e, with
@@ -52,6 +52,7 @@ enum synthetic_kind {
 /* The options of all kinds; a kind uses those of its table. */
 struct synthetic_params {
     int64_t rows, dim;
+    int64_t bits;                      /* of a code */
     int64_t clusters, members, radius; /* radius in bits */
     int64_t latent;
     double spread, noise, weights;

@@ -21,7 +21,7 @@ static void scene_begin(struct scene *s, uint64_t stream)
     memset(s, 0, sizeof *s);
     test_bench_begin(&s->bench, INDEX_B64, INDEX_HAMMING, 64, 1);
     s->rng = rng_at(test_seed(), stream);
-    code_store_init(&s->store, &s->bench.mem);
+    code_store_init(&s->store, &s->bench.mem, 1);
     for (size_t q = 0; q < CODE_GROUP; q++)
         s->answers[q] = (struct code_answers){ .mem = &s->bench.mem, .error = &s->bench.error };
 }
@@ -37,7 +37,7 @@ static void scene_fill(struct scene *s, size_t n, size_t clusters, uint64_t firs
         ids[i] = first + i * step;
     assert_true(code_store_reserve(&s->store, ids, n, 0));
     for (size_t i = 0; i < n; i++)
-        (void)code_store_add(&s->store, codes[i], ids[i]);
+        (void)code_store_add(&s->store, &codes[i], ids[i]);
     for (size_t i = 0; i < n / 10; i++)
         code_store_remove(&s->store, (uint32_t)rng_below(&s->rng, s->store.n));
     for (size_t q = 0; q < CODE_GROUP; q++)
@@ -73,7 +73,7 @@ static void scene_end(struct scene *s)
 
 static struct code_group group_of(const struct scene *s, size_t n, const struct id_filter *filter)
 {
-    return (struct code_group){ .queries = s->queries, .n = n, .filter = filter };
+    return (struct code_group){ .queries = s->queries, .words = 1, .n = n, .filter = filter };
 }
 
 static void expect_range(struct scene *s, const struct kernels *k, size_t n, unsigned radius,

@@ -24,7 +24,7 @@ static void begin(struct world *w)
 {
     memset(w, 0, sizeof *w);
     w->rng = rng_at(test_seed(), 1);
-    code_store_init(&w->store, &w->mem);
+    code_store_init(&w->store, &w->mem, 1);
 }
 
 static void end(struct world *w)
@@ -37,7 +37,8 @@ static bool add(struct world *w, uint64_t id)
 {
     if (!code_store_reserve(&w->store, &id, 1, 0))
         return false;
-    const uint32_t row = code_store_add(&w->store, code_of(id), id);
+    const uint64_t code = code_of(id);
+    const uint32_t row = code_store_add(&w->store, &code, id);
     assert_int_equal(row, w->n);
     w->in[id] = true;
     w->n++;

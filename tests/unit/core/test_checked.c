@@ -101,13 +101,42 @@ static void test_refused_spaces(void **state)
     } rows[] = {
         { INDEX_F32, INDEX_L2SQ, 3 },     { INDEX_F32, INDEX_COS, 0 },
         { INDEX_U8, INDEX_COS, 65536 },   { INDEX_B64, INDEX_COS, 64 },
-        { INDEX_B64, INDEX_HAMMING, 32 },
+        { INDEX_B64, INDEX_HAMMING, 32 }, { INDEX_B64, INDEX_HAMMING, 128 },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct test_bench b;
         struct checked c;
         test_bench_begin(&b, rows[i].element, rows[i].metric, rows[i].dim, 1);
         assert_code(index_open(&c, &fake_ops, &b.env, NULL), ERR_DIMENSION, &b.error);
+        fake_end(&b, &c);
+    }
+}
+
+/* A method says by a flag whether it takes codes of more than 64 bits. */
+static void test_wide_codes(void **state)
+{
+    static const struct {
+        size_t dim;
+        uint32_t flags;
+        const char *why; /* NULL: taken */
+    } cases[] = {
+        { 64, 0, NULL },
+        { 256, INDEX_WIDE_CODES, NULL },
+        { 1024, INDEX_WIDE_CODES, NULL },
+        { 256, 0, "takes codes of 64 bits, not of 256; hamming-scan, mih and hftrie take longer" },
+        { 1088, INDEX_WIDE_CODES, "codes of 1088 bits; expected a multiple of 64, at most 1024" },
+        { 96, INDEX_WIDE_CODES, "codes of 96 bits; expected a multiple of 64" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct test_bench b;
+        struct checked c;
+        struct index_ops ops = fake_ops;
+        ops.flags |= cases[i].flags;
+        test_bench_begin(&b, INDEX_B64, INDEX_HAMMING, cases[i].dim, 1);
+        const int rc = index_open(&c, &ops, &b.env, NULL);
+        assert_int_equal(rc, cases[i].why ? ERR_DIMENSION : OK);
+        if (cases[i].why && !strstr(b.error.text, cases[i].why))
+            fail_msg("%zu bits: %s", cases[i].dim, b.error.text);
         fake_end(&b, &c);
     }
 }
@@ -263,13 +292,10 @@ static void test_radius(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_finite),
-        cmocka_unit_test(test_lengths),
-        cmocka_unit_test(test_other_elements),
-        cmocka_unit_test(test_refused_spaces),
-        cmocka_unit_test(test_live_set),
-        cmocka_unit_test(test_admit_and_note),
-        cmocka_unit_test(test_missing_capabilities),
+        cmocka_unit_test(test_finite),         cmocka_unit_test(test_lengths),
+        cmocka_unit_test(test_other_elements), cmocka_unit_test(test_refused_spaces),
+        cmocka_unit_test(test_wide_codes),     cmocka_unit_test(test_live_set),
+        cmocka_unit_test(test_admit_and_note), cmocka_unit_test(test_missing_capabilities),
         cmocka_unit_test(test_radius),
     };
     return test_run("core_checked", tests);

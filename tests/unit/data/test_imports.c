@@ -196,22 +196,41 @@ static void documents_of_one_vector(void **state)
     expect_refusal(*state, "cases.bin", &small, ERR_CORRUPT, "more than the 20 bytes allowed");
 }
 
-static void long_codes_are_refused_by_their_length(void **state)
+/* Codes of several words, from bytes and from raw words; the length of what is none is named. */
+static void long_codes_are_read(void **state)
 {
-    static const uint8_t bits[32] = { 1 };
-    struct blob b = bin_bytes(1, 32, bits, 32);
+    static const uint8_t bits[136] = { 1, [40] = 7 };
     const struct file_options codes = { .element = "b64" };
+    struct blob b = bin_bytes(2, 32, bits, 64);
+    struct source *s = NULL;
+    struct error err = { 0 };
+    uint64_t rows[8];
     scratch_write(*state, "long.u8bin", b.at, b.n);
-    expect_refusal(*state, "long.u8bin", &codes, ERR_UNSUPPORTED,
-                   "32 columns of u8 are codes of 256 bits|only codes of 64 bits");
+    assert_ok(file_open(scratch_path(*state, "long.u8bin"), &codes, &s, &err), &err);
+    assert_int_equal(s->element, INDEX_B64);
+    assert_int_equal(s->dim, 256);
+    assert_ok(source_read(s, 0, 2, rows, &err), &err);
+    assert_memory_equal(rows, bits, sizeof rows);
+    source_close(s);
+    const struct file_options raw = { .element = "b64", .dim = 128, .format = "raw" };
+    scratch_write(*state, "long.bits", bits, 64);
+    assert_ok(file_open(scratch_path(*state, "long.bits"), &raw, &s, &err), &err);
+    assert_int_equal(s->dim, 128);
+    assert_int_equal(s->n, 4);
+    source_close(s);
+
+    b = bin_bytes(1, 12, bits, 12);
+    scratch_write(*state, "odd.u8bin", b.at, b.n);
+    expect_refusal(*state, "odd.u8bin", &codes, ERR_UNSUPPORTED,
+                   "12 columns of u8 are codes of 96 bits|expected a multiple of 64, at most 1024");
+    b = bin_bytes(1, 136, bits, 136);
+    scratch_write(*state, "longer.u8bin", b.at, b.n);
+    expect_refusal(*state, "longer.u8bin", &codes, ERR_UNSUPPORTED,
+                   "136 columns of u8 are codes of 1088 bits|at most 1024");
     b = bin_bytes(4, 8, bits, 32);
     scratch_write(*state, "sums.u8bin", b.at, b.n);
     const struct file_options sums = { .element = "b64", .add = 1 };
     expect_refusal(*state, "sums.u8bin", &sums, ERR_ARGUMENT, "add is for integers, these are b64");
-    const struct file_options raw = { .element = "b64", .dim = 128, .format = "raw" };
-    scratch_write(*state, "long.bits", bits, 32);
-    expect_refusal(*state, "long.bits", &raw, ERR_UNSUPPORTED,
-                   "2 columns of u64 are codes of 128 bits|only codes of 64 bits");
 }
 
 #ifdef HAVE_HDF5
@@ -345,7 +364,7 @@ int main(void)
         cmocka_unit_test(ids_counted_from_1),
         cmocka_unit_test(first_rows_of_a_whole_file),
         cmocka_unit_test(documents_of_one_vector),
-        cmocka_unit_test(long_codes_are_refused_by_their_length),
+        cmocka_unit_test(long_codes_are_read),
 #ifdef HAVE_HDF5
         cmocka_unit_test(truth_of_any_width),
         cmocka_unit_test(rows_and_queries_of_different_floats),

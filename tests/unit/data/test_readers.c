@@ -253,7 +253,7 @@ static void names_options_that_do_not_fit(void **state)
         const char *expected;
     } cases[] = {
         { { .dim = 4 }, ERR_DIMENSION, "has 3 columns, 4 were expected" },
-        { { .element = "b64" }, ERR_DIMENSION, "64-bit codes are 8 columns of u8" },
+        { { .element = "b64" }, ERR_DIMENSION, "codes are 8 columns of u8 for each 64 bits" },
         { { .element = "u8" }, ERR_DIMENSION, "row 1, column 2 does not fit u8" },
         { { .element = "f33" }, ERR_ARGUMENT, "unknown element \"f33\"" },
         { { .format = "fbni" }, ERR_ARGUMENT, "unknown format \"fbni\"; did you mean \"fbin\"?" },

@@ -65,6 +65,8 @@ static const struct {
 } some[] = {
     { "uniform", { { "rows", 500 }, { "clusters", 3 }, { "members", 5 }, { "radius", 4 } } },
     { "codes", { { "rows", 500 }, { "skew", 0.7 } } },
+    { "codes", { { "rows", 300 }, { "skew", 0.7 }, { "bits", 256 } } },
+    { "uniform", { { "rows", 300 }, { "clusters", 3 }, { "bits", 192 } } },
     { "gaussian", { { "rows", 300 }, { "dim", 7 } } },
     { "mixture",
       { { "rows", 300 }, { "dim", 33 }, { "latent", 4 }, { "clusters", 5 }, { "weights", 1 } } },
@@ -185,6 +187,36 @@ static void uniform_plants_clusters(void **state)
         assert_true(codes[i] == codes[i < 4 ? 1 : 4]); /* radius 0: equal codes */
     free(codes);
     source_close(s);
+}
+
+/* Longer codes begin with other ones than those of 64 bits only where these differ: word 0 is the
+   same, and the planted copies differ in as many bits of the whole. */
+static void wider_codes_continue_those_of_64_bits(void **state)
+{
+    enum { WORDS = 4, N = 260 };
+    struct source *narrow =
+        open_kind("uniform", OPTIONS({ "rows", 200 }, { "clusters", 6 }, { "radius", 20 }), 9);
+    struct source *wide = open_kind(
+        "uniform",
+        OPTIONS({ "rows", 200 }, { "clusters", 6 }, { "radius", 20 }, { "bits", 64 * WORDS }), 9);
+    uint64_t *a = read_all(narrow), *b = read_all(wide);
+    size_t beyond = 0;
+    assert_int_equal(wide->dim, 64 * WORDS);
+    assert_int_equal(wide->n, N);
+    for (size_t i = 0; i < 200; i++)
+        assert_true(a[i] == b[WORDS * i]);
+    for (size_t i = 200; i < N; i++) {
+        const uint64_t *centre = b + WORDS * (i - i % 10), *code = b + WORDS * i;
+        int bits = 0;
+        for (size_t w = 0; w < WORDS; w++)
+            bits += __builtin_popcountll(code[w] ^ centre[w]);
+        assert_true(bits <= 20);
+        beyond += memcmp(code + 1, centre + 1, 3 * sizeof *code) != 0;
+    }
+    assert_true(beyond > 30);
+    free(a), free(b);
+    source_close(narrow);
+    source_close(wide);
 }
 
 static void codes_have_their_bit_probabilities(void **state)
@@ -464,6 +496,7 @@ int main(void)
         cmocka_unit_test(any_order_and_thread_gives_the_same_rows),
         cmocka_unit_test(queries_are_fresh_and_their_own),
         cmocka_unit_test(uniform_plants_clusters),
+        cmocka_unit_test(wider_codes_continue_those_of_64_bits),
         cmocka_unit_test(codes_have_their_bit_probabilities),
         cmocka_unit_test(gaussian_has_its_moments),
         cmocka_unit_test(mixture_has_its_latent_dimension_and_spread),

@@ -59,6 +59,52 @@ static void test_hamming(void **state)
     }
 }
 
+static unsigned bits_between(const uint64_t *a, const uint64_t *b, size_t words)
+{
+    unsigned n = 0;
+    for (size_t w = 0; w < words; w++)
+        n += bits_of(a[w] ^ b[w]);
+    return n;
+}
+
+/* Codes of every number of words, one query near some of them, radii about the distances. */
+static void test_hamming_words(void **state)
+{
+    const struct kernels *table[3];
+    const size_t n_tables = tables(table);
+    struct rng r = rng_at(test_seed(), 21);
+    for (size_t words = 1; words <= 17; words++)
+        for (size_t n = 0; n < 40; n += n < 20 ? 1 : 7) {
+            struct guarded g = random_codes(&r, (n + 1) * words), out = guarded_new(2 * n),
+                           near = guarded_new(4 * n);
+            uint64_t *query = g.data, *codes = query + words;
+            const uint16_t *distance = out.data;
+            const uint32_t *position = near.data;
+            const unsigned some = n ? bits_between(query, codes + n / 2 * words, words) : 5;
+            const unsigned radii[] = { 0, some, some + 1, 64 * (unsigned)words, UINT_MAX };
+            for (size_t t = 0; t < n_tables; t++) {
+                table[t]->hamming_words_1n(query, codes, n, words, out.data);
+                for (size_t i = 0; i < n; i++)
+                    assert_int_equal(distance[i], bits_between(query, codes + i * words, words));
+                for (size_t j = 0; j < sizeof radii / sizeof *radii; j++) {
+                    const size_t found =
+                        table[t]->hamming_words_within(query, codes, n, words, radii[j], near.data);
+                    size_t at = 0;
+                    for (size_t i = 0; i < n; i++) {
+                        if (distance[i] > radii[j])
+                            continue;
+                        assert_true(at < found);
+                        assert_int_equal(position[at++], i);
+                    }
+                    assert_int_equal(at, found);
+                }
+            }
+            guarded_free(&g);
+            guarded_free(&out);
+            guarded_free(&near);
+        }
+}
+
 enum { LINES = 40, LINE_BYTES = 64 };
 
 static void check_lines(const struct kernels *k, struct rng *r, const unsigned char *base, size_t n)
@@ -165,6 +211,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hamming),
+        cmocka_unit_test(test_hamming_words),
         cmocka_unit_test(test_hamming_lines),
         cmocka_unit_test(test_hamming_many),
     };

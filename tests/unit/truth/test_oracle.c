@@ -23,6 +23,7 @@ static const struct space {
     { "u8 ip", INDEX_U8, INDEX_IP, 5, -90000 },
     { "u8 cosine", INDEX_U8, INDEX_COS, 16, .01 },
     { "b64 hamming", INDEX_B64, INDEX_HAMMING, 64, 9 },
+    { "256 bits hamming", INDEX_B64, INDEX_HAMMING, 256, 36 },
 };
 
 /* The correct answer of operation `at` to query `q`, nearest first, by a scan of all rows. */

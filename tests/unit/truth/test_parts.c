@@ -18,6 +18,7 @@ static const struct space {
     { "f32 cosine", INDEX_F32, INDEX_COS, 8, .1 },
     { "u8 ip", INDEX_U8, INDEX_IP, 5, -150000 },
     { "b64 hamming", INDEX_B64, INDEX_HAMMING, 64, 5 },
+    { "128 bits hamming", INDEX_B64, INDEX_HAMMING, 128, 12 },
 };
 
 static int make_apart(struct oracle *oracle, const struct op_list *list, struct oracle_env env,

@@ -1,5 +1,5 @@
 /* remove.c - a removed row becomes a tombstone. Its id is free at once; its place in the bucket and
- * its edges are freed by compaction (buckets/compact.c, maintenance/compact.c).
+ * its edges are freed by compaction (buckets/compact.c, maintenance/maintain.c).
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -7,7 +7,6 @@
 #include "algorithms/asteria/asteria.h"
 #include "algorithms/asteria/buckets/compact.h"
 #include "algorithms/asteria/buckets/encode.h"
-#include "algorithms/asteria/change.h"
 #include "algorithms/asteria/maintenance/maintenance.h"
 #include "algorithms/asteria/rows/slots.h"
 #include "src/core/mem.h"

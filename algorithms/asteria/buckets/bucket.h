@@ -10,7 +10,6 @@
  * Bounds of the distance to any live row, for a query with vantage products p and unit length:
  *   box     p of live rows is in [low, high]
  *           |q - x|^2 >= sum_i dist(p_i, [low_i, high_i])^2                                  (B1)
- *   agree   bits that all rows' words share: as the box, by signs only                       (B1)
  *   angles  of live rows to the codeword's direction w_b: in [angle_min, angle_max]          (B2)
  *   ball    distances of live rows to the centre: in [near, far]
  *           |q - x| >= max(|q - c| - far, near - |q - c|)                                    (B2)
@@ -27,6 +26,7 @@
 #include "algorithms/asteria/model/model.h"
 #include "algorithms/common/clustering/centroid_codes.h"
 #include "algorithms/common/concurrency/segmented.h"
+#include "src/core/idmap.h"
 
 struct asteria_bucket {
     uint32_t address;
@@ -41,7 +41,6 @@ struct asteria_bucket {
     float *centre;              /* dim floats, then the quantizer's work_dim */
     float error;                /* largest error of the quantizer in the bucket */
     float rest;                 /* largest rest that a row's PCA code leaves out */
-    uint64_t agree_mask, agree_value;
     float *low, *high;          /* m each */
     float angle_min, angle_max; /* radians */
     float near, far;
@@ -59,9 +58,8 @@ struct asteria_generation {
     /* m: the vantages' products with the rotation's shift. p + shift are the products with R x,
        which angles are computed from. */
     float *shift;
-    uint32_t *at;           /* up to 16 address bits: bucket + 1 by address, 0: none */
-    struct idmap *sparse;   /* more address bits */
-    struct segmented codes; /* LRSQ codes by slot */
+    struct idmap of_address; /* buckets */
+    struct segmented codes;  /* LRSQ codes by slot */
     size_t live;
     size_t emptied; /* buckets that became empty since empty ones were vacated */
     float *centres; /* n x dim floats: all centres side by side, for one kernel call */

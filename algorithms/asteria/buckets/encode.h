@@ -15,6 +15,11 @@ float asteria_distance(const struct index_env *, const void *query, const void *
 void asteria_distances(const struct index_env *, const void *query, const void *const *rows,
                        size_t n, float *distances);
 
+/* file.c. Generation g of a file. Reading: slots must have been read. ERR_VERSION: model and rows have
+   different versions. */
+void asteria_generation_write(const struct asteria *, unsigned g, struct store_writer *);
+int asteria_generation_read(struct asteria *, unsigned g, const struct store_reader *);
+
 /* The rows for caprg.h and bec.h; `to` is the struct asteria. */
 struct asteria_caprg_rows asteria_graph_rows(struct asteria *);
 struct asteria_bec_rows asteria_bec_rows(struct asteria *);

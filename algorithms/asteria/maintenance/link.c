@@ -3,16 +3,14 @@
  * A row's edges are chosen from a pool: rows of its bucket and of the buckets reached by flips of
  * its least certain bits. If there are too many, the nearest by residual codes are taken.
  */
-#include <string.h>
-
 #include "algorithms/asteria/buckets/encode.h"
-#include "algorithms/asteria/change.h"
 #include "algorithms/asteria/maintenance/internal.h"
 #include "algorithms/asteria/maintenance/maintenance.h"
 #include "algorithms/asteria/rows/slots.h"
 #include "kernels/kernels.h"
 #include "src/core/key_heap.h"
 #include "src/core/mem.h"
+#include "src/core/order.h"
 
 /* Buckets per codeword step; least certain bits that are flipped; rows considered, in multiples
    of the pool. */
@@ -121,15 +119,6 @@ static void consider(struct linking *l, const struct asteria_generation *g, uint
             l->found[l->n++] = b->slots[i];
 }
 
-static uint64_t key_of(float estimate, uint32_t slot)
-{
-    const float clean = estimate > 0 ? estimate : 0;
-    uint32_t bits;
-
-    memcpy(&bits, &clean, sizeof bits);
-    return (uint64_t)bits << 32 | slot;
-}
-
 /* Keeps the nearest of the rows found, by residual codes, as the pool. */
 static void choose(struct linking *l, const struct asteria_generation *g)
 {
@@ -140,13 +129,10 @@ static void choose(struct linking *l, const struct asteria_generation *g)
         l->codes[i] = segmented_at(&g->codes, l->found[i]);
     asteria_lrsq_estimates(g->model->lrsq, l->query, l->codes, l->n, l->estimates);
     for (size_t i = 0; i < l->n; i++)
-        l->keys[i] = key_of(l->estimates[i], l->found[i]);
+        l->keys[i] = order_key_f32(l->estimates[i], l->found[i]);
     key_heap_make(l->keys, l->n);
-    for (size_t i = 0, n = l->n; i < l->most; i++) {
-        l->found[i] = (uint32_t)l->keys[0];
-        l->keys[0] = l->keys[--n];
-        key_heap_sift(l->keys, n, 0);
-    }
+    for (size_t i = 0; i < l->most; i++)
+        l->found[i] = (uint32_t)key_heap_pop(l->keys, &l->n);
     l->n = l->most;
 }
 
@@ -173,11 +159,6 @@ static int link_row(struct linking *l, uint32_t x)
     return asteria_caprg_add(a->graph, &rows, x, l->found, l->n);
 }
 
-static void left_graph(void *to, uint32_t slot)
-{
-    asteria_tombstone_leaves_graph(to, slot);
-}
-
 static int forget(struct asteria_maintenance *u)
 {
     struct asteria *a = u->a;
@@ -191,8 +172,8 @@ static int forget(struct asteria_maintenance *u)
     }
     rc = asteria_free_reserve(a, 0);
     if (rc == OK)
-        rc = asteria_caprg_forget(a->graph, &rows, asteria_maintenance_left(u), &more, left_graph,
-                                  a);
+        rc = asteria_caprg_forget(a->graph, &rows, asteria_maintenance_left(u), &more,
+                                  asteria_left_graph, a);
     u->more |= more;
     return rc;
 }

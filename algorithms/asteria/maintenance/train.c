@@ -5,7 +5,6 @@
 
 #include "algorithms/asteria/buckets/device.h"
 #include "algorithms/asteria/buckets/encode.h"
-#include "algorithms/asteria/change.h"
 #include "algorithms/asteria/maintenance/internal.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"

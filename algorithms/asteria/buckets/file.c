@@ -1,7 +1,7 @@
-/* snapshot_buckets.c - a generation in a snapshot: model, buckets, residual codes. */
+/* file.c - a generation in a snapshot: model, buckets, residual codes. The tags of generation g end in g. */
 #include <string.h>
 
-#include "algorithms/asteria/durable/snapshot.h"
+#include "algorithms/asteria/buckets/encode.h"
 #include "algorithms/asteria/rows/slots.h"
 #include "src/core/idmap.h"
 #include "src/core/mem.h"
@@ -14,7 +14,7 @@ struct stored_generation {
 
 struct stored_bucket {
     uint32_t address, n, live, centred_n;
-    uint64_t agree_mask, agree_value;
+    uint64_t unused[2];
     float error, rest, angle_min, angle_max, near, far;
     uint32_t probed, gone;
 };
@@ -56,8 +56,6 @@ static struct stored_bucket stored_of(const struct asteria_bucket *b)
     s.live = b->live;
     s.centred_n = b->centred_n;
     s.gone = b->gone;
-    s.agree_mask = b->agree_mask;
-    s.agree_value = b->agree_value;
     s.error = b->error;
     s.rest = b->rest;
     s.angle_min = b->angle_min;
@@ -144,8 +142,7 @@ static size_t count_codes(const struct asteria *a, unsigned which)
     return n;
 }
 
-void asteria_snapshot_write_generation(const struct asteria *a, unsigned which,
-                                       struct store_writer *w)
+void asteria_generation_write(const struct asteria *a, unsigned which, struct store_writer *w)
 {
     const struct asteria_generation *g = a->generations[which];
     struct stored_generation head = {
@@ -192,10 +189,8 @@ static int add_bucket(struct asteria *a, struct asteria_generation *g,
     if (!asteria_bucket_begin(b, g->model, mem))
         return no_memory(a);
     g->n++; /* from here on it is freed with the generation */
-    if (g->sparse && !idmap_put(g->sparse, s->address, g->n - 1))
+    if (!idmap_put(&g->of_address, s->address, g->n - 1))
         return no_memory(a);
-    if (g->at)
-        g->at[s->address] = (uint32_t)g->n;
     return asteria_bucket_grow(b, g->model, mem, s->n) ? OK : no_memory(a);
 }
 
@@ -205,8 +200,6 @@ static void fill_head(struct asteria_bucket *b, const struct stored_bucket *s)
     b->live = s->live;
     b->centred_n = s->centred_n;
     b->gone = s->gone;
-    b->agree_mask = s->agree_mask;
-    b->agree_value = s->agree_value;
     b->error = s->error;
     b->rest = s->rest;
     b->angle_min = s->angle_min;
@@ -331,8 +324,7 @@ static void read_codes(struct asteria *a, unsigned which, const struct values *p
         }
 }
 
-int asteria_snapshot_read_generation(struct asteria *a, unsigned which,
-                                     const struct store_reader *r)
+int asteria_generation_read(struct asteria *a, unsigned which, const struct store_reader *r)
 {
     const struct index_env *env = &a->base.env;
     struct asteria_model *model = NULL;

@@ -121,9 +121,9 @@ static inline void shelf_expect_all(struct shelf *s)
     }
     free(to);
     if (asteria_rows_are_tiered(s->rows)) {
-        assert_true(hot * s->rows->stride <= asteria_rows_budget(s->rows));
-        assert_true(s->rows->file->frames_capacity * s->rows->stride <=
-                    asteria_rows_budget(s->rows));
+        assert_true(hot * s->rows->row_bytes <= s->rows->budget);
+        assert_true(s->rows->file->frames_capacity * s->rows->row_bytes <=
+                    s->rows->budget);
     }
 }
 

@@ -340,12 +340,11 @@ static int check_generation(struct pass *c, unsigned generation)
 static int check_others(const struct pass *c)
 {
     struct asteria *a = c->a;
-    const struct asteria_caprg_rows graph_rows = asteria_graph_rows(a);
     const struct asteria_bec_rows tree_rows = asteria_bec_rows(a);
     int rc = OK;
 
     if (a->graph)
-        rc = asteria_caprg_check(a->graph, &graph_rows, a->base.env.error);
+        rc = asteria_caprg_check(a->graph, a->base.env.error);
     if (rc == OK && a->bec)
         rc = asteria_bec_check(a->bec, &tree_rows, a->base.env.error);
     return rc;

@@ -204,9 +204,7 @@ int asteria_rows_get_many(struct asteria_rows *t, const uint32_t *slots, size_t 
             rows[i] = segmented_at(&t->rows, slots[i]);
         return OK;
     }
-    int rc = t->file->own ? OK : asteria_rows_fetch_create(&t->file->own, t);
-    if (rc == OK)
-        rc = asteria_rows_fetch_begin(t->file->own, slots, n);
+    int rc = asteria_rows_fetch_begin(t->file->own, slots, n);
     while (rc == OK && (rc = asteria_rows_fetch_next(t->file->own, &at, &row)) == OK && row)
         rows[at] = row;
     return rc;

@@ -1,9 +1,9 @@
-/* certified.c - buckets that certainly have no answer, and searches that skip only what bounds exclude
- * for certain.
+/* certified.c - buckets that certainly have no answer, and searches that skip only what bounds
+ * exclude for certain.
  *
  * B1: |q - x|^2 >= |V(z_q - z_x)|^2, and p_x = V z_x is in the bucket's box. B2: the triangle
- * inequality for angles to the codeword's direction, and for distances to the bucket's centre.
- * B3: residual/lrsq.h.
+ * inequality for angles to the codeword's direction, and for distances to the bucket's centre. B3:
+ * residual/lrsq.h.
  *
  * The first buckets in the order of their bounds give a limit. If their bounds leave much of the
  * rest, that is read in the order of slots: codes are stored by slot, so they are adjacent.

@@ -174,8 +174,8 @@ void asteria_bec_leave(struct asteria_bec *, const struct asteria_bec_rows *, ui
                        const float *y);
 unsigned asteria_bec_depth(const struct asteria_bec *); /* depth of the deepest leaf */
 
-/* maintain.c. The place in `order` of the bit to split a leaf by; `bits` if there is none, or if the
-   leaf has at most leaf_cap rows. */
+/* maintain.c. The place in `order` of the bit to split a leaf by; `bits` if there is none, or if
+   the leaf has at most leaf_cap rows. */
 unsigned asteria_bec_split_place(const struct asteria_bec *, uint32_t leaf);
 /* Adds the number of vectors read to *spent. ERR_NO_MEMORY. */
 int asteria_bec_split(struct asteria_bec *, const struct asteria_bec_rows *, uint32_t leaf,

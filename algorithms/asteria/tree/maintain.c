@@ -1,5 +1,5 @@
-/* maintain.c - maintenance of the tree: splits of large leaves, merges of small or unclear pairs, medoids;
- * rounds of assignment are in assign.c.
+/* maintain.c - maintenance of the tree: splits of large leaves, merges of small or unclear pairs,
+ * medoids; rounds of assignment are in assign.c.
  */
 #include <math.h>
 #include <string.h>

@@ -10,12 +10,10 @@
  *     tree/         BEC-tree: clusters
  *     rows/         the rows, in memory or in a file; their slots
  *     buckets/      rows of one address, and the codes that scans read
- *     check/        invariants
  *     search/       k nearest, range
- *     durable/      the sections of a file
  *     maintenance/  training, re-encoding, compaction, links
  *     .             method.c: options and the table of operations; index.c: creation; insert.c,
- *                   remove.c, stats.c, memory.c, clusters.c
+ *                   remove.c, store.c, check.c, stats.c, clusters.c
  *
  * Each folder calls only those above it in this list.
  *
@@ -23,7 +21,7 @@
  * row; ids, places, codes, edges and rows are indexed by it. A slot is free again once its bucket
  * is compacted and the graph has no edge to it.
  *
- * Invariants (check/): ids[slot] differs from INDEX_NO_ID exactly if the slot is live, and `slots`
+ * Invariants (check.c): ids[slot] differs from INDEX_NO_ID exactly if the slot is live, and `slots`
  * maps that id to the slot. A live slot is live at its place and at no other. Each live row's z, p,
  * word and address are those that its generation's model computes for it. A bucket's bounds hold
  * for all its live rows. The live counts of buckets, generations and leaves add up.
@@ -31,8 +29,10 @@
  * During a change to a newer model, rows of both generations are searched, each by its own model's
  * codes; each row is in one of them. maintain() moves buckets until the older generation is empty.
  *
- * Threads: searches hold `lock` for reading, changes hold it for writing; a file is written while
- * searches run (change.h).
+ * Threads: one change runs at a time, and no search runs meanwhile. Locks are taken in this order:
+ *
+ *     changing  one change at a time, or a file that is written of the index
+ *     lock      read: by searches; write: by changes, released while they write rows to a file
  */
 #ifndef DRIFTLINE_ASTERIA_H
 #define DRIFTLINE_ASTERIA_H
@@ -73,7 +73,7 @@ struct asteria {
     };
     struct asteria_params params; /* with defaults resolved */
     pthread_rwlock_t lock;
-    pthread_mutex_t changing; /* both: change.h */
+    pthread_mutex_t changing;
     /* generations[now] receives inserts; the other is being emptied, or NULL. */
     struct asteria_generation *generations[2];
     unsigned now;
@@ -111,6 +111,18 @@ static inline struct asteria *asteria_of(const struct index *index)
     return (struct asteria *)(uintptr_t)index;
 }
 
+static inline void asteria_change_begin(struct asteria *a)
+{
+    (void)pthread_mutex_lock(&a->changing);
+    (void)pthread_rwlock_wrlock(&a->lock);
+}
+
+static inline void asteria_change_end(struct asteria *a)
+{
+    (void)pthread_rwlock_unlock(&a->lock);
+    (void)pthread_mutex_unlock(&a->changing);
+}
+
 extern const struct index_ops asteria_ops;
 
 /* The operations (src/core/index.h). */
@@ -129,7 +141,14 @@ int asteria_read(struct index *, struct store_reader *);
 int asteria_stats(const struct index *, struct stat_sink *);
 int asteria_memory(const struct index *, struct memory_use *);
 int asteria_check(const struct index *, struct stat_sink *);
+/* check.c, for an index that was read from a file: checks slots without reading rows: ids,
+   places, free slots, and which slots graph and tree have. ERR_INVARIANT, ERR_NO_MEMORY. */
+int asteria_check_slots(struct asteria *);
 int asteria_inspect(const struct index *, const struct structure_sink *);
 int asteria_cluster(struct index *, const struct cluster_request *, struct cluster_result *);
+
+/* search/ */
+extern const struct scratch_kind asteria_scratch_kind; /* of the pool asteria.scratch */
+void asteria_search_stats(const struct asteria *, struct stat_sink *); /* and of the audit */
 
 #endif

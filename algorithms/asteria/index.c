@@ -3,7 +3,6 @@
 #include "algorithms/asteria/asteria.h"
 #include "algorithms/asteria/buckets/device.h"
 #include "algorithms/asteria/code/ecc.h"
-#include "algorithms/asteria/search/search.h"
 #include "src/core/device/cuda.h"
 #include "src/core/mem.h"
 

@@ -5,7 +5,6 @@
  * bucket have consecutive slots.
  */
 #include "algorithms/asteria/buckets/batch.h"
-#include "algorithms/asteria/change.h"
 #include "algorithms/asteria/maintenance/maintenance.h"
 #include "algorithms/asteria/rows/slots.h"
 #include "src/core/mem.h"
@@ -82,9 +81,9 @@ static int insert_encoded(struct insertion *n, const uint64_t *ids)
         rc = reserve(n, ids);
     if (rc != OK)
         return rc;
-    asteria_change_pause(a); /* searches do not see the rows yet */
+    (void)pthread_rwlock_unlock(&a->lock); /* searches run, and do not see the rows yet */
     rc = asteria_rows_write(a->rows, b->slots, b->rows, b->n);
-    asteria_change_resume(a);
+    (void)pthread_rwlock_wrlock(&a->lock);
     asteria_rows_written(a->rows, b->slots, b->rows, b->n, rc == OK);
     if (rc == OK)
         add(n, ids);

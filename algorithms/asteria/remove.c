@@ -1,5 +1,5 @@
 /* remove.c - a removed row becomes a tombstone. Its id is free at once; its place in the bucket and
- * its edges are freed by compaction (buckets/compact.c, maintenance/compact.c).
+ * its edges are freed by compaction (buckets/compact.c, maintenance/maintain.c).
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -7,7 +7,6 @@
 #include "algorithms/asteria/asteria.h"
 #include "algorithms/asteria/buckets/compact.h"
 #include "algorithms/asteria/buckets/encode.h"
-#include "algorithms/asteria/change.h"
 #include "algorithms/asteria/maintenance/maintenance.h"
 #include "algorithms/asteria/rows/slots.h"
 #include "src/core/mem.h"
@@ -28,8 +27,6 @@ static int remove_one(struct asteria *a, uint64_t id)
     uint32_t slot;
     int rc = find(a, id, &slot);
 
-    if (rc == OK)
-        rc = asteria_free_reserve(a, 1);
     if (rc == OK && a->graph)
         rc = asteria_caprg_remove(a->graph, slot);
     if (rc != OK)
@@ -72,7 +69,6 @@ static int remove_all(struct asteria *a, const uint64_t *ids, size_t n, size_t *
 
     if (rc == OK)
         rc = asteria_free_reserve(a, n);
-
     if (rc == OK && a->graph)
         rc = asteria_caprg_reserve_removals(a->graph, n);
     for (*done = 0; rc == OK && *done < n; *done += rc == OK)

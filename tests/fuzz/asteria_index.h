@@ -11,8 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "algorithms/asteria/check/check.h"
-#include "algorithms/asteria/durable/snapshot.h"
+#include "algorithms/asteria/asteria.h"
 #include "algorithms/common/durable/wal.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"

@@ -19,18 +19,12 @@ static const float BALL_SHARE = 4e-6F, BALL_SLACK = 1e-6F;
 
 /* ------------------------------------------------------------------------------ memory */
 
-static size_t centre_floats(const struct asteria_model *m)
-{
-    return m->dim + m->quantizer->work_dim;
-}
-
-/* Centre and box are one allocation, because they have the same lifetime. */
 bool asteria_bucket_begin(struct asteria_bucket *b, const struct asteria_model *m, struct mem *mem)
 {
-    b->centre = mem_zalloc(mem, (centre_floats(m) + 2 * m->m) * sizeof *b->centre);
+    b->centre = mem_zalloc(mem, bucket_floats(m) * sizeof *b->centre);
     if (!b->centre)
         return false;
-    b->low = b->centre + centre_floats(m);
+    b->low = b->centre + m->dim + m->quantizer->work_dim;
     b->high = b->low + m->m;
     asteria_bucket_unbound(b, m->m);
     return true;
@@ -42,8 +36,6 @@ void asteria_bucket_unbound(struct asteria_bucket *b, size_t m)
         b->low[i] = INFINITY;
         b->high[i] = -INFINITY;
     }
-    b->agree_mask = (1ULL << m) - 1;
-    b->agree_value = 0;
     b->angle_min = b->near = INFINITY;
     b->angle_max = b->far = 0;
     b->error = b->rest = 0;
@@ -99,7 +91,7 @@ uint64_t asteria_bucket_bytes(const struct asteria_bucket *b, const struct aster
 
     return b->capacity * row +
            b->capacity / BLOCK * (sizeof *b->alive + m->quantizer->block_bytes) +
-           (b->centre ? (centre_floats(m) + 2 * m->m) * sizeof *b->centre : 0);
+           (b->centre ? bucket_floats(m) * sizeof *b->centre : 0);
 }
 
 /* ------------------------------------------------------------------------------ bounds */
@@ -121,16 +113,12 @@ float asteria_bucket_cosine(const struct asteria_generation *g, const struct ast
            sqrtf((float)g->model->m);
 }
 
-void asteria_bucket_widen_box(struct asteria_bucket *b, size_t m, const float *p, uint64_t word)
+void asteria_bucket_widen_box(struct asteria_bucket *b, size_t m, const float *p)
 {
     for (size_t i = 0; i < m; i++) {
         b->low[i] = fminf(b->low[i], p[i]);
         b->high[i] = fmaxf(b->high[i], p[i]);
     }
-    if (b->live == 0)
-        b->agree_value = word & b->agree_mask;
-    b->agree_mask &= ~(b->agree_value ^ word);
-    b->agree_value &= b->agree_mask;
 }
 
 void asteria_bucket_widen_angles(const struct asteria_generation *g, struct asteria_bucket *b,
@@ -216,7 +204,7 @@ uint32_t asteria_bucket_put(struct asteria_generation *g, const struct index_env
         asteria_bucket_unbound(b, m->m); /* dead rows need no bounds */
     if (b->centred_n == 0)
         asteria_bucket_centre(g, env, bucket, &row, 1);
-    asteria_bucket_widen_box(b, m->m, row->p, row->word);
+    asteria_bucket_widen_box(b, m->m, row->p);
     asteria_bucket_widen_angles(g, b, row->p);
     asteria_bucket_put_code(m, env, b, row->unit, position);
     asteria_bucket_put_place(b, position, slot, row->word);

@@ -10,7 +10,6 @@
  * Bounds of the distance to any live row, for a query with vantage products p and unit length:
  *   box     p of live rows is in [low, high]
  *           |q - x|^2 >= sum_i dist(p_i, [low_i, high_i])^2                                  (B1)
- *   agree   bits that all rows' words share: as the box, by signs only                       (B1)
  *   angles  of live rows to the codeword's direction w_b: in [angle_min, angle_max]          (B2)
  *   ball    distances of live rows to the centre: in [near, far]
  *           |q - x| >= max(|q - c| - far, near - |q - c|)                                    (B2)
@@ -27,6 +26,7 @@
 #include "algorithms/asteria/model/model.h"
 #include "algorithms/common/clustering/centroid_codes.h"
 #include "algorithms/common/concurrency/segmented.h"
+#include "src/core/idmap.h"
 
 struct asteria_bucket {
     uint32_t address;
@@ -38,10 +38,9 @@ struct asteria_bucket {
     uint64_t *words;            /* n: raw words */
     uint64_t *alive;            /* one bit per position */
     unsigned char *blocks;      /* capacity / 64 blocks of quantizer->block_bytes */
-    float *centre;              /* dim floats, then the quantizer's work_dim */
+    float *centre;              /* dim floats, then the quantizer's work_dim; then the box */
     float error;                /* largest error of the quantizer in the bucket */
     float rest;                 /* largest rest that a row's PCA code leaves out */
-    uint64_t agree_mask, agree_value;
     float *low, *high;          /* m each */
     float angle_min, angle_max; /* radians */
     float near, far;
@@ -59,9 +58,8 @@ struct asteria_generation {
     /* m: the vantages' products with the rotation's shift. p + shift are the products with R x,
        which angles are computed from. */
     float *shift;
-    uint32_t *at;           /* up to 16 address bits: bucket + 1 by address, 0: none */
-    struct idmap *sparse;   /* more address bits */
-    struct segmented codes; /* LRSQ codes by slot */
+    struct idmap of_address; /* buckets */
+    struct segmented codes;  /* LRSQ codes by slot */
     size_t live;
     size_t emptied; /* buckets that became empty since empty ones were vacated */
     float *centres; /* n x dim floats: all centres side by side, for one kernel call */
@@ -108,6 +106,19 @@ int asteria_generation_found(struct asteria_generation *, const struct index_env
 /* Frees the address and the memory of a bucket without rows. */
 void asteria_generation_vacate(struct asteria_generation *, const struct index_env *,
                                uint32_t bucket);
+
+/* Blocks of a bucket of n positions. */
+static inline size_t bucket_blocks(uint32_t n)
+{
+    return ((size_t)n + QUANTIZER_BLOCK - 1) / QUANTIZER_BLOCK;
+}
+
+/* Floats of `centre`: the centre, its transform for the quantizer, and the box, which have the same
+   lifetime. */
+static inline size_t bucket_floats(const struct asteria_model *m)
+{
+    return m->dim + m->quantizer->work_dim + 2 * m->m;
+}
 
 static inline bool bucket_is_alive(const struct asteria_bucket *b, uint32_t position)
 {

@@ -1,14 +1,18 @@
-/* compact.c - in-place compaction of buckets: frees the positions of removed rows.
+/* compact.c - compaction of buckets: in place, by removals; by rewriting, in maintain().
  *
- * Removals do it, so that an index without maintenance stays as large as its rows: a bucket is
- * compacted at once when a third of it is dead (two codes are moved per removal). This reads no row
- * and leaves bounds and centre as they are; rewrite.c, called by maintain(), improves these.
+ * Removals compact a bucket at once when a third of it is dead (two codes are moved per removal),
+ * so that an index without maintenance stays as large as its rows. This reads no row and leaves
+ * bounds and centre as they are. Rewriting makes the mean of the live rows the centre, and bounds
+ * tight.
  */
 #include <string.h>
 
 #include "algorithms/asteria/asteria.h"
 #include "algorithms/asteria/buckets/compact.h"
+#include "algorithms/asteria/buckets/encode.h"
+#include "algorithms/asteria/buckets/internal.h"
 #include "algorithms/asteria/rows/slots.h"
+#include "src/core/mem.h"
 
 enum {
     DEAD_SHARE = 3,    /* a bucket is compacted when 1/3 of it is dead */
@@ -26,7 +30,7 @@ void asteria_release_dead(struct asteria *a, unsigned generation, uint32_t bucke
         /* A slot that moved to the other generation no longer belongs to this bucket. */
         if (!bucket_is_alive(b, i) && asteria_is_tombstone(a, slot, 0) &&
             place->generation == generation && place->bucket == bucket && place->position == i)
-            asteria_tombstone_leaves_bucket(a, slot);
+            asteria_left_bucket(a, slot);
     }
 }
 
@@ -82,4 +86,155 @@ void asteria_compact_bucket(struct asteria *a, unsigned generation, uint32_t buc
     squeeze(a, generation, bucket);
     if (b->n == 0)
         vacate_empty(a, g);
+}
+
+/* ------------------------------------------------------------------------------ rewriting */
+
+struct rewrite {
+    struct asteria *a;
+    struct asteria_generation *g;
+    struct asteria_bucket *old, made;
+    float *unit;  /* dim, for u8 rows */
+    float *z, *p; /* if tight */
+    bool tight;   /* box and angles are recomputed */
+    /* The rows read: the n live ones at positions `from` to `end` - 1 of the old bucket. */
+    uint32_t from, end;
+    size_t n;
+    uint32_t positions[FETCH_MOST], slots[FETCH_MOST];
+    const void *rows[FETCH_MOST];
+};
+
+/* Reads as many rows as fit. A bucket that fits is read once for both passes. */
+static int read_rows(struct rewrite *w, uint32_t from)
+{
+    const struct asteria_bucket *old = w->old;
+
+    if (w->n > 0 && w->from == from)
+        return OK;
+    w->n = 0;
+    w->from = from;
+    for (w->end = from; w->end < old->n && w->n < FETCH_MOST; w->end++)
+        if (bucket_is_alive(old, w->end)) {
+            w->positions[w->n] = w->end;
+            w->slots[w->n++] = old->slots[w->end];
+        }
+    return asteria_rows_get_many(w->a->rows, w->slots, w->n, w->rows);
+}
+
+static int each_row(struct rewrite *w, void (*take)(struct rewrite *, uint32_t, const float *))
+{
+    int rc = OK;
+
+    for (uint32_t from = 0; rc == OK && from < w->old->n; from = w->end) {
+        rc = read_rows(w, from);
+        for (size_t i = 0; rc == OK && i < w->n; i++)
+            take(w, w->positions[i], asteria_unit(&w->a->base.env, w->rows[i], w->unit));
+    }
+    return rc;
+}
+
+static void take_to_mean(struct rewrite *w, uint32_t position, const float *unit)
+{
+    (void)position;
+    asteria_bucket_add_to_mean(w->made.centre, unit, w->g->model->dim, 1 / (float)w->old->live);
+}
+
+static int find_mean(struct rewrite *w)
+{
+    struct asteria_bucket *b = &w->made;
+    const int rc = each_row(w, take_to_mean);
+
+    (void)asteria_model_scanned(w->g->model, w->a->base.env.kernels, b->centre, PCA_CODE_CENTRE,
+                                b->centre + w->g->model->dim);
+    b->centred_n = w->old->live;
+    return rc;
+}
+
+static void copy_row(struct rewrite *w, uint32_t position, const float *unit)
+{
+    const struct index_env *env = &w->a->base.env;
+    const struct asteria_model *m = w->g->model;
+    struct asteria_bucket *b = &w->made;
+    const uint64_t word = w->old->words[position];
+
+    if (w->tight) {
+        asteria_model_rotate(m, env->kernels, unit, w->z);
+        asteria_model_hash(m, env->kernels, w->z, w->p);
+        asteria_bucket_widen_box(b, m->m, w->p);
+        asteria_bucket_widen_angles(w->g, b, w->p);
+    }
+    asteria_bucket_put_code(m, env, b, unit, b->n);
+    asteria_bucket_put_place(b, b->n, w->old->slots[position], word);
+    b->n++;
+    b->live++;
+}
+
+/* Without removals box and angles are already tight, and are copied. */
+static void keep_bounds(struct rewrite *w)
+{
+    struct asteria_bucket *b = &w->made;
+    const size_t m = w->g->model->m;
+
+    memcpy(b->low, w->old->low, m * sizeof *b->low);
+    memcpy(b->high, w->old->high, m * sizeof *b->high);
+    b->angle_min = w->old->angle_min;
+    b->angle_max = w->old->angle_max;
+}
+
+static void swap_in(struct rewrite *w, uint32_t bucket)
+{
+    struct asteria *a = w->a;
+
+    asteria_release_dead(a, w->g == a->generations[1], bucket);
+    for (uint32_t i = 0; i < w->made.n; i++)
+        a->places[w->made.slots[i]].position = i & 0x7fffffffU;
+    asteria_bucket_free(w->old, a->base.env.mem);
+    *w->old = w->made;
+    memcpy(w->g->centres + bucket * w->g->model->dim, w->made.centre,
+           w->g->model->dim * sizeof(float));
+    w->g->centres_version++;
+}
+
+static bool allocate(struct rewrite *w)
+{
+    const struct index_env *env = &w->a->base.env;
+    const struct asteria_model *m = w->g->model;
+
+    w->unit = mem_array(env->mem, env->dim, sizeof *w->unit);
+    w->z = mem_array(env->mem, m->rotation->out_dim, sizeof *w->z);
+    w->p = mem_array(env->mem, m->m, sizeof *w->p);
+    return w->unit && w->z && w->p && asteria_bucket_begin(&w->made, m, env->mem) &&
+           asteria_bucket_grow(&w->made, m, env->mem, w->old->live);
+}
+
+int asteria_bucket_rewrite(struct asteria *a, struct asteria_generation *g, uint32_t bucket)
+{
+    struct asteria_bucket *old = &g->buckets[bucket];
+    struct mem *mem = a->base.env.mem;
+    struct rewrite w = { a,
+                         g,
+                         old,
+                         { .address = old->address, .codeword = old->codeword },
+                         .tight = old->live < old->n || old->gone > 0 };
+    int rc = asteria_free_reserve(a, 0);
+
+    if (rc == OK && !allocate(&w))
+        rc = fail(a->base.env.error, ERR_NO_MEMORY,
+                  "asteria: out of memory, cannot write a bucket of %u rows again", old->live);
+    if (rc == OK)
+        rc = find_mean(&w);
+    if (rc == OK)
+        rc = each_row(&w, copy_row);
+    if (rc == OK && !w.tight)
+        keep_bounds(&w);
+    if (rc == OK)
+        swap_in(&w, bucket);
+    else
+        asteria_bucket_free(&w.made, mem);
+    if (rc == OK && old->n == 0)
+        asteria_generation_vacate(g, &a->base.env, bucket);
+    mem_free(mem, w.unit);
+    mem_free(mem, w.z);
+    mem_free(mem, w.p);
+    return rc;
 }

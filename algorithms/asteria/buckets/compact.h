@@ -7,13 +7,13 @@
 struct asteria;
 struct asteria_generation;
 
-/* compact.c. Releases the slots of a bucket's dead rows. asteria_free_reserve() must have
+/* Releases the slots of a bucket's dead rows. asteria_free_reserve() must have
    been called. */
 void asteria_release_dead(struct asteria *, unsigned generation, uint32_t bucket);
 /* Compacts a bucket if a third of it is dead. asteria_free_reserve() must have been called. */
 void asteria_compact_bucket(struct asteria *, unsigned generation, uint32_t bucket);
 
-/* rewrite.c. Rewrites a bucket: no dead positions, the mean of the live rows as centre, tight
+/* Rewrites a bucket: no dead positions, the mean of the live rows as centre, tight
    bounds. Reads rows from the index's store (rows/rows.h), updates the places of moved rows and
    releases dead slots. On failure the bucket is unchanged. ERR_NO_MEMORY, ERR_IO, ERR_CORRUPT. */
 int asteria_bucket_rewrite(struct asteria *, struct asteria_generation *, uint32_t bucket);

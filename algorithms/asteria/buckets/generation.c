@@ -6,24 +6,9 @@
 #include "src/core/idmap.h"
 #include "src/core/mem.h"
 
-/* Longer addresses are found by a hash table. */
-enum { DENSE_BITS = 16 };
-
 static int no_memory(const struct index_env *env)
 {
     return fail(env->error, ERR_NO_MEMORY, "asteria: out of memory for buckets");
-}
-
-static bool make_table(struct asteria_generation *g, struct mem *mem)
-{
-    const unsigned k = g->model->ecc->k;
-
-    if (k <= DENSE_BITS)
-        return (g->at = mem_zalloc(mem, sizeof *g->at << k)) != NULL;
-    g->sparse = mem_alloc(mem, sizeof *g->sparse);
-    if (g->sparse)
-        idmap_init(g->sparse, mem);
-    return g->sparse != NULL;
 }
 
 int asteria_generation_create(struct asteria_generation **out, const struct index_env *env,
@@ -36,7 +21,8 @@ int asteria_generation_create(struct asteria_generation **out, const struct inde
     g->model = model;
     segmented_init(&g->codes, env->mem, model->lrsq->code_bytes);
     g->shift = mem_array(env->mem, model->m, sizeof *g->shift);
-    if (!g->shift || !make_table(g, env->mem)) {
+    idmap_init(&g->of_address, env->mem);
+    if (!g->shift) {
         g->model = NULL; /* the caller keeps it */
         asteria_generation_destroy(env, g);
         return no_memory(env);
@@ -55,10 +41,7 @@ void asteria_generation_destroy(const struct index_env *env, struct asteria_gene
     mem_free(env->mem, g->buckets);
     mem_free(env->mem, g->vacant);
     mem_free(env->mem, g->shift);
-    mem_free(env->mem, g->at);
-    if (g->sparse)
-        idmap_free(g->sparse);
-    mem_free(env->mem, g->sparse);
+    idmap_free(&g->of_address);
     segmented_free(&g->codes);
     mem_free(env->mem, g->centres);
     centroid_codes_free(&g->coded, env->mem);
@@ -68,11 +51,9 @@ void asteria_generation_destroy(const struct index_env *env, struct asteria_gene
 
 uint32_t asteria_generation_find(const struct asteria_generation *g, uint32_t address)
 {
-    uint64_t bucket = UINT32_MAX;
+    uint64_t bucket;
 
-    if (g->at)
-        return g->at[address] - 1; /* 0 (none) wraps to UINT32_MAX */
-    return idmap_get(g->sparse, address, &bucket) ? (uint32_t)bucket : UINT32_MAX;
+    return idmap_get(&g->of_address, address, &bucket) ? (uint32_t)bucket : UINT32_MAX;
 }
 
 /* Reserves space for one more bucket in all arrays by bucket. */
@@ -93,12 +74,10 @@ static int make_bucket(struct asteria_generation *g, const struct index_env *env
 
     if (!make_place(g, env->mem, env->dim) || !asteria_bucket_begin(&made, g->model, env->mem))
         return no_memory(env);
-    if (g->sparse && !idmap_put(g->sparse, address, at)) {
+    if (!idmap_put(&g->of_address, address, at)) {
         asteria_bucket_free(&made, env->mem);
         return no_memory(env);
     }
-    if (g->at)
-        g->at[address] = at + 1;
     if (g->n_vacant > 0)
         g->n_vacant--;
     else
@@ -170,10 +149,7 @@ void asteria_generation_vacate(struct asteria_generation *g, const struct index_
 {
     struct asteria_bucket *b = &g->buckets[bucket];
 
-    if (g->at)
-        g->at[b->address] = 0;
-    else
-        (void)idmap_remove(g->sparse, b->address, NULL);
+    (void)idmap_remove(&g->of_address, b->address, NULL);
     asteria_bucket_free(b, env->mem);
     *b = (struct asteria_bucket){ .address = UINT32_MAX };
     memset(g->centres + bucket * env->dim, 0, env->dim * sizeof *g->centres);
@@ -186,12 +162,9 @@ uint64_t asteria_generation_bytes(const struct asteria_generation *g, uint64_t *
     uint64_t bytes = sizeof *g + g->capacity * sizeof *g->buckets +
                      g->vacant_capacity * sizeof *g->vacant + g->model->m * sizeof *g->shift +
                      g->centres_capacity * g->model->dim * sizeof *g->centres +
-                     centroid_codes_bytes(&g->coded) + asteria_model_bytes(g->model);
+                     idmap_bytes(&g->of_address) + centroid_codes_bytes(&g->coded) +
+                     asteria_model_bytes(g->model);
 
-    if (g->at)
-        bytes += sizeof *g->at << g->model->ecc->k;
-    if (g->sparse)
-        bytes += sizeof *g->sparse + idmap_bytes(g->sparse);
     *codes = segmented_bytes(&g->codes);
     for (size_t i = 0; i < g->n; i++) {
         const uint64_t blocks =

@@ -1,4 +1,4 @@
-/* internal.h - the steps of adding a row to a bucket, for bucket.c and rewrite.c. */
+/* internal.h - the steps of adding a row to a bucket, for bucket.c and compact.c. */
 #ifndef DRIFTLINE_ASTERIA_BUCKETS_INTERNAL_H
 #define DRIFTLINE_ASTERIA_BUCKETS_INTERNAL_H
 
@@ -6,8 +6,7 @@
 
 struct index_env;
 
-/* Widens the box and the shared bits by one row; call it before `live` counts the row. */
-void asteria_bucket_widen_box(struct asteria_bucket *, size_t m, const float *p, uint64_t word);
+void asteria_bucket_widen_box(struct asteria_bucket *, size_t m, const float *p);
 void asteria_bucket_widen_angles(const struct asteria_generation *, struct asteria_bucket *,
                                  const float *p);
 /* Stores the code relative to the centre and widens the ball: what a new centre changes. */

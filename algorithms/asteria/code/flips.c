@@ -3,52 +3,14 @@
 #include <math.h>
 #include <string.h>
 
-#include "algorithms/asteria/code/internal.h"
+#include "algorithms/asteria/code/ecc.h"
+#include "src/core/key_heap.h"
+#include "src/core/order.h"
 
-/* A set of flipped bits; bit i stands for the i-th least certain one. */
-struct flip_set {
-    float sum; /* of |p| */
-    uint32_t set;
-};
-
+/* A set of flipped bits; bit i stands for the i-th least certain one. Keys of sets ascend with the
+   sum of their |p|, then with the set (order.h). */
 /* TRIES_EACH: sets tried per address wanted; later sets rarely lead to a new address. */
 enum { SETS_MAX = 1 << ECC_FLIPS_MAX, TRIES_EACH = 8 };
-
-/* Sets not yet tried, the cheapest on top; of equal cost the smaller set. */
-struct heap {
-    size_t n;
-    struct flip_set sets[SETS_MAX];
-};
-
-static inline bool cheaper(struct flip_set a, struct flip_set b)
-{
-    return a.sum < b.sum || (a.sum == b.sum && a.set < b.set);
-}
-
-static void push(struct heap *h, struct flip_set entry)
-{
-    size_t at = h->n++;
-
-    for (; at > 0 && cheaper(entry, h->sets[(at - 1) / 2]); at = (at - 1) / 2)
-        h->sets[at] = h->sets[(at - 1) / 2];
-    h->sets[at] = entry;
-}
-
-static struct flip_set pop(struct heap *h)
-{
-    const struct flip_set top = h->sets[0], last = h->sets[--h->n];
-    size_t at = 0;
-
-    for (size_t child = 1; child < h->n; child = 2 * at + 1) {
-        child += child + 1 < h->n && cheaper(h->sets[child + 1], h->sets[child]);
-        if (!cheaper(h->sets[child], last))
-            break;
-        h->sets[at] = h->sets[child];
-        at = child;
-    }
-    h->sets[at] = last;
-    return top;
-}
 
 /* Finds the t least |p| in rising order; of equal ones the lower bit first. Returns t, or the
    word's length if that is less. */
@@ -85,13 +47,13 @@ static bool is_new(struct flips_seen *s, uint32_t address)
     return true;
 }
 
-static struct flip_set weighed(const float *p, const unsigned *bits, uint32_t set)
+static uint64_t key_of(const float *p, const unsigned *bits, uint32_t set)
 {
-    struct flip_set w = { 0, set };
+    float sum = 0;
 
     for (uint32_t left = set; left; left &= left - 1)
-        w.sum += fabsf(p[bits[__builtin_ctz(left)]]);
-    return w;
+        sum += fabsf(p[bits[__builtin_ctz(left)]]);
+    return order_key_f32(sum, set);
 }
 
 static uint32_t decode_flipped(const struct asteria_ecc *e, const float *p, const unsigned *bits,
@@ -113,9 +75,9 @@ size_t asteria_ecc_flips(const struct asteria_ecc *e, const float *p, unsigned t
 {
     unsigned bits[ECC_FLIPS_MAX];
     const unsigned n_bits = least_certain(e, p, t < ECC_FLIPS_MAX ? t : ECC_FLIPS_MAX, bits);
-    struct heap heap = { .n = 0 };
+    uint64_t keys[SETS_MAX]; /* a heap of sets not yet tried */
     struct flips_seen seen;
-    size_t n = 0, tried = 1;
+    size_t n = 0, n_keys = 0, tried = 1;
 
     if (most == 0)
         return 0;
@@ -126,16 +88,16 @@ size_t asteria_ecc_flips(const struct asteria_ecc *e, const float *p, unsigned t
     addresses[n++] = asteria_ecc_decode(e, p);
     (void)is_new(&seen, addresses[0]);
     if (n_bits > 0)
-        push(&heap, weighed(p, bits, 1));
-    for (; heap.n > 0 && n < most && tried < TRIES_EACH * most; tried++) {
-        const struct flip_set next = pop(&heap);
-        const unsigned high = 31U - (unsigned)__builtin_clz(next.set);
-        const uint32_t address = decode_flipped(e, p, bits, next.set);
+        key_heap_push(keys, &n_keys, key_of(p, bits, 1));
+    for (; n_keys > 0 && n < most && tried < TRIES_EACH * most; tried++) {
+        const uint32_t set = (uint32_t)key_heap_pop(keys, &n_keys);
+        const unsigned high = 31U - (unsigned)__builtin_clz(set);
+        const uint32_t address = decode_flipped(e, p, bits, set);
         if (is_new(&seen, address))
             addresses[n++] = address;
         if (high + 1 < n_bits) {
-            push(&heap, weighed(p, bits, next.set | 2U << high));
-            push(&heap, weighed(p, bits, (next.set ^ 1U << high) | 2U << high));
+            key_heap_push(keys, &n_keys, key_of(p, bits, set | 2U << high));
+            key_heap_push(keys, &n_keys, key_of(p, bits, (set ^ 1U << high) | 2U << high));
         }
     }
     return n;

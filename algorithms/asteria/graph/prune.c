@@ -34,16 +34,6 @@ static bool is_likely_hidden(const struct asteria_caprg_rows *rows, float distan
     return false;
 }
 
-/* Removes the least key from a heap of n. */
-static uint64_t take_least(uint64_t *keys, size_t *n)
-{
-    const uint64_t key = keys[0];
-
-    keys[0] = keys[--*n];
-    key_heap_sift(keys, *n, 0);
-    return key;
-}
-
 static bool is_hidden(const struct asteria_caprg_rows *rows, uint64_t key, const uint64_t *kept,
                       size_t n)
 {
@@ -64,7 +54,7 @@ size_t asteria_caprg_select(const struct asteria_caprg_rows *rows, uint32_t x, u
 
     key_heap_make(keys, n);
     while (n > 0 && n_kept < most) {
-        const uint64_t key = take_least(keys, &n);
+        const uint64_t key = key_heap_pop(keys, &n);
         const uint32_t y = (uint32_t)key;
         const bool is_equal = caprg_key_distance(key) == 0;
 
@@ -147,7 +137,7 @@ size_t asteria_caprg_mend(struct asteria_caprg *g, const struct asteria_caprg_ro
     postponed = n = n_new;
     key_heap_make(g->keys, n);
     while (n > 0 && n_kept < g->degree) {
-        const uint64_t key = take_least(g->keys, &n);
+        const uint64_t key = key_heap_pop(g->keys, &n);
 
         if (is_likely_hidden(rows, caprg_key_distance(key), (uint32_t)key, kept, n_kept))
             g->keys[--postponed] = key;

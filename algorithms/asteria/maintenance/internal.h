@@ -29,8 +29,6 @@ int asteria_maintenance_refit(struct asteria_maintenance *);
 /* reencode.c: moves rows of the older generation to the newer one, then destroys it. Takes the
    lock itself. */
 int asteria_maintenance_reencode(struct asteria_maintenance *);
-/* compact.c: rewrites buckets from which many rows were removed, or which have doubled. */
-int asteria_maintenance_compact(struct asteria_maintenance *);
 /* link.c: links rows in the graph and takes dead ones out. */
 int asteria_maintenance_link(struct asteria_maintenance *);
 #endif

@@ -3,16 +3,14 @@
  * A row's edges are chosen from a pool: rows of its bucket and of the buckets reached by flips of
  * its least certain bits. If there are too many, the nearest by residual codes are taken.
  */
-#include <string.h>
-
 #include "algorithms/asteria/buckets/encode.h"
-#include "algorithms/asteria/change.h"
 #include "algorithms/asteria/maintenance/internal.h"
 #include "algorithms/asteria/maintenance/maintenance.h"
 #include "algorithms/asteria/rows/slots.h"
 #include "kernels/kernels.h"
 #include "src/core/key_heap.h"
 #include "src/core/mem.h"
+#include "src/core/order.h"
 
 /* Buckets per codeword step; least certain bits that are flipped; rows considered, in multiples
    of the pool. */
@@ -30,7 +28,6 @@ struct linking {
     size_t n_addresses;
     void *read, *query; /* a row's bytes; the row as a query */
     float *unit, *z;
-    uint32_t versions[2]; /* of the models that the buffers fit */
 };
 
 static void linking_end(struct linking *l)
@@ -46,65 +43,32 @@ static void linking_end(struct linking *l)
     mem_free(mem, l->query);
     mem_free(mem, l->unit);
     mem_free(mem, l->z);
-    *l = (struct linking){ .a = l->a };
 }
 
-/* 0: the index has no such generation. */
-static uint32_t version_of(const struct asteria *a, unsigned generation)
-{
-    const struct asteria_generation *g = a->generations[generation];
-
-    return g ? g->model->version : 0;
-}
-
-static size_t query_bytes(const struct asteria *a)
-{
-    size_t most = 0;
-
-    for (size_t i = 0; i < 2; i++)
-        if (a->generations[i]) {
-            const size_t bytes = asteria_lrsq_query_bytes(a->generations[i]->model->lrsq);
-
-            most = bytes > most ? bytes : most;
-        }
-    return most;
-}
-
+/* The index may get another model meanwhile: there is space for any. */
 static int linking_begin(struct linking *l, struct asteria *a)
 {
     const struct index_env *env = &a->base.env;
-    const size_t most = (size_t)a->params.pool;
+    const size_t most = (size_t)a->params.pool, out_dim = asteria_rotation_outputs_most(env->dim);
 
     *l = (struct linking){ .a = a,
                            .most = most,
                            .considered = CONSIDERED * most,
-                           .n_addresses = 1 + STEP_BUCKETS * (size_t)a->params.r0,
-                           .versions = { version_of(a, 0), version_of(a, 1) } };
+                           .n_addresses = 1 + STEP_BUCKETS * (size_t)a->params.r0 };
     l->found = mem_array(env->mem, l->considered, sizeof *l->found);
     l->codes = mem_array(env->mem, l->considered, sizeof *l->codes);
     l->estimates = mem_array(env->mem, l->considered, sizeof *l->estimates);
     l->keys = mem_array(env->mem, l->considered, sizeof *l->keys);
     l->addresses = mem_array(env->mem, l->n_addresses, sizeof *l->addresses);
     l->read = mem_alloc(env->mem, index_row_bytes(env->element, env->dim));
-    l->query = mem_alloc(env->mem, query_bytes(a));
+    l->query = mem_alloc(env->mem, asteria_lrsq_query_bytes_most(out_dim));
     l->unit = mem_array(env->mem, env->dim, sizeof *l->unit);
-    l->z = mem_array(env->mem, asteria_rotation_outputs_most(env->dim), sizeof *l->z);
+    l->z = mem_array(env->mem, out_dim, sizeof *l->z);
     if (l->found && l->codes && l->estimates && l->keys && l->addresses && l->read && l->query &&
         l->unit && l->z)
         return OK;
     linking_end(l);
     return fail(env->error, ERR_NO_MEMORY, "asteria: out of memory, cannot link rows");
-}
-
-/* The lock was released since, and there may be a newer model. */
-static int linking_fit(struct linking *l)
-{
-    struct asteria *a = l->a;
-
-    if (l->versions[0] == version_of(a, 0) && l->versions[1] == version_of(a, 1))
-        return OK;
-    linking_end(l);
-    return linking_begin(l, a);
 }
 
 /* Adds the bucket's live rows except x, as long as there is space. */
@@ -121,15 +85,6 @@ static void consider(struct linking *l, const struct asteria_generation *g, uint
             l->found[l->n++] = b->slots[i];
 }
 
-static uint64_t key_of(float estimate, uint32_t slot)
-{
-    const float clean = estimate > 0 ? estimate : 0;
-    uint32_t bits;
-
-    memcpy(&bits, &clean, sizeof bits);
-    return (uint64_t)bits << 32 | slot;
-}
-
 /* Keeps the nearest of the rows found, by residual codes, as the pool. */
 static void choose(struct linking *l, const struct asteria_generation *g)
 {
@@ -140,13 +95,10 @@ static void choose(struct linking *l, const struct asteria_generation *g)
         l->codes[i] = segmented_at(&g->codes, l->found[i]);
     asteria_lrsq_estimates(g->model->lrsq, l->query, l->codes, l->n, l->estimates);
     for (size_t i = 0; i < l->n; i++)
-        l->keys[i] = key_of(l->estimates[i], l->found[i]);
+        l->keys[i] = order_key_f32(l->estimates[i], l->found[i]);
     key_heap_make(l->keys, l->n);
-    for (size_t i = 0, n = l->n; i < l->most; i++) {
-        l->found[i] = (uint32_t)l->keys[0];
-        l->keys[0] = l->keys[--n];
-        key_heap_sift(l->keys, n, 0);
-    }
+    for (size_t i = 0; i < l->most; i++)
+        l->found[i] = (uint32_t)key_heap_pop(l->keys, &l->n);
     l->n = l->most;
 }
 
@@ -173,11 +125,6 @@ static int link_row(struct linking *l, uint32_t x)
     return asteria_caprg_add(a->graph, &rows, x, l->found, l->n);
 }
 
-static void left_graph(void *to, uint32_t slot)
-{
-    asteria_tombstone_leaves_graph(to, slot);
-}
-
 static int forget(struct asteria_maintenance *u)
 {
     struct asteria *a = u->a;
@@ -191,8 +138,8 @@ static int forget(struct asteria_maintenance *u)
     }
     rc = asteria_free_reserve(a, 0);
     if (rc == OK)
-        rc = asteria_caprg_forget(a->graph, &rows, asteria_maintenance_left(u), &more, left_graph,
-                                  a);
+        rc = asteria_caprg_forget(a->graph, &rows, asteria_maintenance_left(u), &more,
+                                  asteria_left_graph, a);
     u->more |= more;
     return rc;
 }
@@ -201,7 +148,6 @@ static int link_next(struct asteria_maintenance *u, struct linking *l, bool *don
 {
     struct asteria *a = u->a;
     const uint32_t x = asteria_caprg_pending(a->graph);
-    int rc;
 
     *done = x == CAPRG_NONE;
     if (*done)
@@ -210,9 +156,7 @@ static int link_next(struct asteria_maintenance *u, struct linking *l, bool *don
         u->more = *done = true;
         return OK;
     }
-    rc = linking_fit(l);
-    if (rc == OK)
-        rc = link_row(l, x);
+    const int rc = link_row(l, x);
     u->spent += l->n + 1;
     return rc;
 }
@@ -237,13 +181,10 @@ int asteria_maintenance_link(struct asteria_maintenance *u)
     struct asteria *a = u->a;
     struct linking l;
     bool done = false;
-    int rc;
 
     if (!a->graph)
         return OK;
-    pthread_rwlock_rdlock(&a->lock);
-    rc = linking_begin(&l, a);
-    pthread_rwlock_unlock(&a->lock);
+    int rc = linking_begin(&l, a);
     if (rc != OK)
         return rc;
     while (rc == OK && !done) {

@@ -1,9 +1,85 @@
-/* maintain.c - maintenance. Each step may cause work for the next: a newer model, re-encoding,
- * rewriting buckets, links, clusters, hot rows.
+/* maintain.c - maintenance, and what removals do of it. Each step may cause work for the next: a
+ * newer model, re-encoding, rewriting buckets, links, clusters, hot rows.
+ *
+ * Removals do a part of the graph's compaction, as for buckets (buckets/compact.c): once half as
+ * many nodes wait to be taken out as are live, each removal takes some out. This reads no row.
  */
+#include "algorithms/asteria/buckets/compact.h"
 #include "algorithms/asteria/buckets/encode.h"
-#include "algorithms/asteria/change.h"
 #include "algorithms/asteria/maintenance/internal.h"
+#include "algorithms/asteria/maintenance/maintenance.h"
+#include "algorithms/asteria/rows/slots.h"
+
+enum {
+    WAITING_SHARE = 2, /* the graph is swept when dead nodes are 1/2 of the live ones */
+    /* Budget of the sweep per removal and edge: more than the sweep costs per node taken
+       out (asteria_caprg_gather() considers at most 17 x degree candidates, for twice as
+       many nodes). */
+    BUDGET_AN_EDGE = 40,
+    BUDGET_AT_ONCE = 4096, /* while the lock is held */
+};
+
+bool asteria_graph_is_due(const struct asteria *a)
+{
+    return a->graph && asteria_caprg_sweep_is_due(a->graph, WAITING_SHARE);
+}
+
+/* A failure is ignored; the next removal tries again. */
+void asteria_compact_graph(struct asteria *a, size_t removed)
+{
+    const struct asteria_caprg_rows rows = asteria_graph_rows(a);
+    uint64_t budget = (uint64_t)removed * (uint64_t)a->params.degree * BUDGET_AN_EDGE;
+    struct error ignored = { 0 }, *before = error_divert(&ignored);
+    bool more = true;
+
+    while (more && budget > 0) {
+        const uint64_t some = budget < BUDGET_AT_ONCE ? budget : BUDGET_AT_ONCE;
+
+        asteria_change_begin(a);
+        if (asteria_free_reserve(a, 0) != OK ||
+            asteria_caprg_sweep(a->graph, &rows, WAITING_SHARE, some, &more, asteria_left_graph,
+                                a) != OK)
+            more = false;
+        asteria_change_end(a);
+        budget -= some;
+    }
+    (void)error_divert(before);
+}
+
+/* ------------------------------------------------------------------------- the steps */
+
+/* Positions compacted away since the last rewrite count, too. */
+static bool is_due(const struct asteria *a, const struct asteria_bucket *b)
+{
+    const double gone = (double)b->gone + (b->n - b->live);
+
+    return gone > a->params.compact_share * ((double)b->gone + b->n) ||
+           (gone > 0 && b->live == 0) || asteria_bucket_is_due(b);
+}
+
+/* Rewrites buckets from which many rows were removed, or which have doubled. */
+static int compact(struct asteria_maintenance *u)
+{
+    struct asteria *a = u->a;
+    int rc = OK;
+
+    for (uint32_t i = 0; rc == OK; i++) {
+        asteria_change_begin(a);
+        struct asteria_generation *g = a->generations[a->now];
+        const bool there = i < g->n, due = there && is_due(a, &g->buckets[i]);
+
+        if (due && !asteria_maintenance_goes_on(u)) {
+            u->more = true;
+        } else if (due) {
+            u->spent += (uint64_t)g->buckets[i].live + 1;
+            rc = asteria_bucket_rewrite(a, g, i);
+        }
+        asteria_change_end(a);
+        if (!there || u->more)
+            break;
+    }
+    return rc;
+}
 
 static int keep_tree(struct asteria_maintenance *u)
 {
@@ -51,7 +127,7 @@ int asteria_maintain(struct index *index, uint64_t budget, bool *more)
     if (rc == OK)
         rc = asteria_maintenance_reencode(&u);
     if (rc == OK)
-        rc = asteria_maintenance_compact(&u);
+        rc = compact(&u);
     if (rc == OK)
         rc = asteria_maintenance_link(&u);
     if (rc == OK)

@@ -10,7 +10,6 @@
 
 #include "algorithms/asteria/buckets/batch.h"
 #include "algorithms/asteria/buckets/compact.h"
-#include "algorithms/asteria/change.h"
 #include "algorithms/asteria/maintenance/internal.h"
 #include "algorithms/asteria/rows/slots.h"
 #include "src/core/mem.h"

@@ -1,47 +1,252 @@
-/* dense.c - rotations that are a matrix: principal axes, and those rotated further by opq.c.
+/* dense.c - rotations that are a matrix: principal axes, and those allocated to blocks of equal
+ * variance product (optimized product quantization, Ge et al. 2013, the parametric solution).
  *
  * Applying a matrix takes dim^2 operations per row, BOR takes dim log dim: these are the baselines
  * for BOR. All are square orthogonal matrices padded with rows of zeros, so distances are kept.
+ *
+ * Of opq, axes by falling eigenvalue go to the block of least product that is not full. Products
+ * are of eigenvalues over the least one: factors below 1 would otherwise fill one block first. The
+ * paper's blocks have codebooks of vectors, which a rotation within a block does not change. Ours
+ * have codes of single coordinates, which only a permutation leaves unchanged. So each block is
+ * also rotated at random.
  */
-#include "algorithms/asteria/rotation/dense.h"
-
+#include <cblas.h>
+#include <math.h>
 #include <stdint.h>
+#include <string.h>
 
+#include "algorithms/asteria/rotation/dense.h"
 #include "algorithms/common/clustering/kmeans.h"
 #include "algorithms/common/concurrency/blas_threads.h"
 #include "algorithms/common/rotation/axes.h"
 #include "src/core/mem.h"
 #include "src/core/rng.h"
 
-/* ---------------------------------------------------------------------------------- samples */
+/* Random streams of the seed. */
+enum { DENSE_SAMPLE = 1, DENSE_ROTATION };
+
+/* The rows that axes are computed from: all rows, or a sample of them in `own`. */
+struct sample {
+    const float *rows;
+    float *own;
+    size_t n;
+    float *mean; /* dim */
+};
+
+/* LAPACK; see algorithms/common/rotation/axes.c. */
+void dgeqrf_(const int *m, const int *n, double *a, const int *lda, double *tau, double *work,
+             const int *lwork, int *info);
+void dorgqr_(const int *m, const int *n, const int *k, double *a, const int *lda, const double *tau,
+             double *work, const int *lwork, int *info);
+
+static int no_memory(const struct index_env *env, const char *what)
+{
+    return fail(env->error, ERR_NO_MEMORY, "asteria: train: out of memory for %s of dimension %zu",
+                what, env->dim);
+}
+
+/* Uniform over the orthogonal matrices (Mezzadri 2007: QR of normal numbers, R's diagonal
+   made positive). */
+int asteria_dense_orthogonal(const struct index_env *env, struct rng *rng, size_t n, double *q)
+{
+    const int size = (int)n, work_n = 32 * size;
+    int info = 0, rc = OK;
+    double *tau = mem_array(env->mem, n, sizeof *tau);
+    double *sign = mem_array(env->mem, n, sizeof *sign);
+    double *work = mem_array(env->mem, (size_t)work_n, sizeof *work);
+
+    if (!tau || !sign || !work) {
+        rc = no_memory(env, "a random rotation");
+    } else {
+        for (size_t i = 0; i < n * n; i++)
+            q[i] = rng_normal(rng);
+        dgeqrf_(&size, &size, q, &size, tau, work, &work_n, &info);
+        for (size_t i = 0; i < n; i++)
+            sign[i] = q[i * n + i] < 0 ? -1 : 1;
+        dorgqr_(&size, &size, &size, q, &size, tau, work, &work_n, &info);
+        for (size_t i = 0; i < n; i++)
+            cblas_dscal(size, sign[i], q + i * n, 1);
+    }
+    mem_free(env->mem, tau);
+    mem_free(env->mem, sign);
+    mem_free(env->mem, work);
+    return rc;
+}
+
+/* axes (n x dim) becomes rotation (n x n) * axes. scratch: n x dim. */
+static void rotate_axes(const double *rotation, size_t n, size_t dim, float *axes, double *scratch)
+{
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < dim; j++) {
+            double sum = 0;
+            for (size_t l = 0; l < n; l++)
+                sum += rotation[i * n + l] * (double)axes[l * dim + j];
+            scratch[i * dim + j] = sum;
+        }
+    for (size_t i = 0; i < n * dim; i++)
+        axes[i] = (float)scratch[i];
+}
+
+/* Projects the sample minus its mean onto the first k axes: n x k, to be freed with env->mem. NULL:
+   no memory. */
+static float *project(const struct index_env *env, const struct sample *s, const float *axes,
+                      size_t k)
+{
+    const int dim = (int)env->dim;
+    float *v = mem_array(env->mem, s->n * k, sizeof *v);
+    float *of_mean = mem_zalloc(env->mem, k * sizeof *of_mean);
+
+    if (v && of_mean) {
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)s->n, (int)k, dim, 1, s->rows,
+                    dim, axes, dim, 0, v, (int)k);
+        cblas_sgemv(CblasRowMajor, CblasNoTrans, (int)k, dim, 1, axes, dim, s->mean, 1, 0, of_mean,
+                    1);
+        for (size_t i = 0; i < s->n; i++)
+            for (size_t j = 0; j < k; j++)
+                v[i * k + j] -= of_mean[j];
+    } else {
+        mem_free(env->mem, v);
+        v = NULL;
+    }
+    mem_free(env->mem, of_mean);
+    return v;
+}
+
+/* --------------------------------------------------------------------------------------- opq */
+
+/* Variances of the sample on the first k axes, as logarithms of their ratio to the least. A
+   variance below 1e-9 of the greatest counts as that. */
+static int log_variances(const struct index_env *env, const struct sample *s, const float *axes,
+                         size_t k, double *logs)
+{
+    float *v = project(env, s, axes, k);
+    double greatest = 0, least = INFINITY;
+
+    if (!v)
+        return no_memory(env, "opq");
+    memset(logs, 0, k * sizeof *logs);
+    for (size_t i = 0; i < s->n; i++)
+        for (size_t j = 0; j < k; j++)
+            logs[j] += (double)v[i * k + j] * (double)v[i * k + j];
+    mem_free(env->mem, v);
+    for (size_t j = 0; j < k; j++)
+        greatest = fmax(greatest, logs[j]);
+    for (size_t j = 0; j < k; j++) {
+        logs[j] = log(fmax(logs[j], fmax(1e-9 * greatest, 1e-30)));
+        least = fmin(least, logs[j]);
+    }
+    for (size_t j = 0; j < k; j++)
+        logs[j] -= least;
+    return OK;
+}
+
+/* place[j]: where axis j of k goes. Blocks lie side by side and have k / blocks axes each, the
+   first k % blocks of them one more. sums, used: one entry per block. */
+static void allocate(const double *logs, size_t k, size_t blocks, size_t *place, double *sums,
+                     size_t *used)
+{
+    const size_t each = k / blocks, more = k % blocks;
+
+    for (size_t b = 0; b < blocks; b++) {
+        sums[b] = 0;
+        used[b] = 0;
+    }
+    for (size_t j = 0; j < k; j++) {
+        size_t best = blocks;
+
+        for (size_t b = 0; b < blocks; b++)
+            if (used[b] < each + (b < more) && (best == blocks || sums[b] < sums[best]))
+                best = b;
+        place[j] = best * each + (best < more ? best : more) + used[best];
+        sums[best] += logs[j];
+        used[best]++;
+    }
+}
+
+/* axes[place[j]] = axis j; scratch: k x dim. */
+static void place_axes(float *axes, const size_t *place, size_t k, size_t dim, float *scratch)
+{
+    for (size_t j = 0; j < k; j++)
+        memcpy(scratch + place[j] * dim, axes + j * dim, dim * sizeof *axes);
+    memcpy(axes, scratch, k * dim * sizeof *axes);
+}
+
+static int rotate_blocks(const struct index_env *env, uint64_t seed, float *axes, size_t k,
+                         size_t blocks)
+{
+    struct rng rng = rng_at(seed, DENSE_ROTATION);
+    const size_t each = k / blocks, more = k % blocks, largest = each + (more > 0);
+    double *rotation = mem_array(env->mem, largest * largest, sizeof *rotation);
+    double *scratch = mem_array(env->mem, largest * env->dim, sizeof *scratch);
+    int rc = rotation && scratch ? OK : no_memory(env, "opq");
+
+    for (size_t b = 0, at = 0; rc == OK && b < blocks; b++) {
+        const size_t size = each + (b < more);
+
+        rc = asteria_dense_orthogonal(env, &rng, size, rotation);
+        if (rc == OK)
+            rotate_axes(rotation, size, env->dim, axes + at * env->dim, scratch);
+        at += size;
+    }
+    mem_free(env->mem, rotation);
+    mem_free(env->mem, scratch);
+    return rc;
+}
+
+/* axes: all principal axes (dim x dim), replaced by those of opq. */
+static int rotate_to_opq(const struct index_env *env,
+                         const struct asteria_rotation_options *options, const struct sample *s,
+                         float *axes)
+{
+    const size_t k = options->rank < env->dim ? options->rank : env->dim;
+    const size_t blocks = options->blocks < k ? options->blocks : k;
+    double *logs = mem_array(env->mem, k + blocks, sizeof *logs);
+    size_t *place = mem_array(env->mem, k + blocks, sizeof *place);
+    float *scratch = mem_array(env->mem, k * env->dim, sizeof *scratch);
+    int rc = OK;
+
+    if (!logs || !place || !scratch)
+        rc = no_memory(env, "opq");
+    if (rc == OK && blocks > 0)
+        rc = log_variances(env, s, axes, k, logs);
+    if (rc == OK && blocks > 0) {
+        allocate(logs, k, blocks, place, logs + k, place + k);
+        place_axes(axes, place, k, env->dim, scratch);
+        rc = rotate_blocks(env, options->seed, axes, k, blocks);
+    }
+    mem_free(env->mem, logs);
+    mem_free(env->mem, place);
+    mem_free(env->mem, scratch);
+    return rc;
+}
+
+/* ------------------------------------------------------------------------------------- axes */
 
 static int take_sample(const struct index_env *env, const float *rows, size_t n, uint64_t seed,
-                       struct asteria_dense_sample *s)
+                       struct sample *s)
 {
     const size_t enough = axes_sample_rows(env->dim);
     struct rng rng = rng_at(seed, DENSE_SAMPLE);
 
-    *s = (struct asteria_dense_sample){ .rows = rows, .n = n };
+    *s = (struct sample){ .rows = rows, .n = n };
     if (n > enough) {
         s->n = enough;
         s->rows = s->own = kmeans_sample(env, &rng, rows, n, enough);
     }
     s->mean = mem_array(env->mem, env->dim, sizeof *s->mean);
-    return s->rows && s->mean ? OK : asteria_dense_no_memory(env, "a sample for axes");
+    return s->rows && s->mean ? OK : no_memory(env, "a sample for axes");
 }
-
-/* ------------------------------------------------------------------------------------- all */
 
 static int axes_matrix(const struct index_env *env, const struct asteria_rotation_options *options,
                        const float *rows, size_t n, float *matrix)
 {
-    struct asteria_dense_sample s;
+    struct sample s;
     int rc = take_sample(env, rows, n, options->seed, &s);
 
     if (rc == OK)
         rc = axes_find(env, s.rows, s.n, env->dim, s.mean, matrix);
     if (rc == OK && options->kind == ROTATION_OPQ)
-        rc = asteria_dense_opq(env, options, &s, matrix);
+        rc = rotate_to_opq(env, options, &s, matrix);
     mem_free(env->mem, s.own);
     mem_free(env->mem, s.mean);
     return rc;
@@ -54,7 +259,7 @@ int asteria_dense_train(struct asteria_rotation *rotation, const struct index_en
     float *matrix = mem_zalloc(env->mem, out_dim * dim * sizeof *matrix);
 
     if (!matrix)
-        return asteria_dense_no_memory(env, "a rotation");
+        return no_memory(env, "a rotation");
     blas_threads_one(); /* the order of sums must not depend on the number of threads */
     const int rc = axes_matrix(env, options, rows, n, matrix);
     blas_threads_back();

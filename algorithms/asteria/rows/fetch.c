@@ -4,8 +4,10 @@
  * have consecutive slots.
  */
 #include <errno.h>
+#include <inttypes.h>
 
 #include "algorithms/asteria/rows/internal.h"
+#include "algorithms/common/durable/crc32c.h"
 #include "src/core/error.h"
 #include "src/core/mem.h"
 
@@ -20,9 +22,36 @@ struct asteria_rows_fetch {
     unsigned char *buffer;         /* FETCH_MOST rows, by place in `slots` */
 };
 
-const void *asteria_rows_resident(const struct asteria_rows *t, uint32_t slot)
+/* Each row read is compared with the checksum of the row written, because the file outlives failed
+   write-backs and disk errors. */
+bool asteria_rows_are_sound(const struct asteria_rows *t, uint32_t slot, const void *row)
 {
-    return t->file ? asteria_rows_frame(t, slot) : segmented_at(&t->rows, slot);
+    const uint32_t *sum = segmented_at(&t->file->sums, slot);
+
+    return crc32c(0, row, t->row_bytes) == *sum;
+}
+
+int asteria_rows_unread(const struct asteria_rows *t, uint32_t slot, int why)
+{
+    const char *path = t->file->path;
+    const uint64_t at = (uint64_t)slot * t->row_bytes;
+
+    if (why == READ_SHORT)
+        return fail(t->env.error, ERR_CORRUPT,
+                    "asteria: %s ends before the row of slot %" PRIu32 " (%zu bytes at %" PRIu64
+                    "): the file was truncated; load a saved copy",
+                    path, slot, t->row_bytes, at);
+    if (why == ROWS_DAMAGED)
+        return fail(t->env.error, ERR_CORRUPT,
+                    "asteria: %s: the row of slot %" PRIu32 " (%zu bytes at %" PRIu64
+                    ") has a wrong checksum: the file was changed, or the disk lost a write; load "
+                    "a saved copy",
+                    path, slot, t->row_bytes, at);
+    errno = why;
+    return fail_errno(t->env.error, ERR_IO,
+                      "asteria: %s: cannot read the row of slot %" PRIu32 " (%zu bytes at %" PRIu64
+                      "); check the disk and try again",
+                      path, slot, t->row_bytes, at);
 }
 
 int asteria_rows_fetch_create(struct asteria_rows_fetch **out, const struct asteria_rows *t)
@@ -35,7 +64,7 @@ int asteria_rows_fetch_create(struct asteria_rows_fetch **out, const struct aste
         f->rows = t;
     if (f && t->file) {
         f->requests = mem_array(mem, FETCH_MOST, sizeof *f->requests);
-        f->buffer = mem_array(mem, FETCH_MOST, t->stride);
+        f->buffer = mem_array(mem, FETCH_MOST, t->row_bytes);
         f->queue = read_queue_create(mem, t->file->threads, t->file->uring);
         made = f->requests && f->buffer && f->queue;
     }
@@ -68,6 +97,12 @@ void asteria_rows_fetch_destroy(struct asteria_rows_fetch *f)
     mem_free(mem, f);
 }
 
+static int fail_fetch(struct asteria_rows_fetch *f, uint32_t slot, int why)
+{
+    empty(f);
+    return asteria_rows_unread(f->rows, slot, why);
+}
+
 static size_t run_of(const struct asteria_rows_fetch *f, size_t i, size_t n)
 {
     size_t end = i + 1;
@@ -84,9 +119,9 @@ static void begin_read(struct asteria_rows_fetch *f, size_t i, size_t n)
     struct read_request *r = &f->requests[i];
 
     *r = (struct read_request){ .fd = t->file->fd,
-                                .to = f->buffer + i * t->stride,
-                                .at = (uint64_t)f->slots[i] * t->stride,
-                                .bytes = n * t->stride };
+                                .to = f->buffer + i * t->row_bytes,
+                                .at = (uint64_t)f->slots[i] * t->row_bytes,
+                                .bytes = n * t->row_bytes };
     atomic_fetch_add_explicit(&t->file->reads, 1, memory_order_relaxed);
     read_queue_add(f->queue, r, false);
 }
@@ -107,11 +142,8 @@ int asteria_rows_fetch_begin(struct asteria_rows_fetch *f, const uint32_t *slots
             continue;
         }
         some = run_of(f, i, n);
-        if (file_faulted(t->file->fault, "read")) {
-            const int rc = asteria_rows_file_unread(t, slots[i], errno);
-            empty(f);
-            return rc;
-        }
+        if (file_faulted(t->file->fault, "read"))
+            return fail_fetch(f, slots[i], errno);
         begin_read(f, i, some);
     }
     if (f->queue)
@@ -127,18 +159,11 @@ static int await(struct asteria_rows_fetch *f)
     if (!r)
         return OK;
     const size_t first = (size_t)(r - f->requests);
-    if (r->error) {
-        const uint32_t slot = f->slots[first] + (uint32_t)(r->done / f->rows->stride);
-        const int rc = asteria_rows_file_unread(f->rows, slot, r->error);
-        empty(f);
-        return rc;
-    }
-    for (size_t i = first; i < first + r->bytes / f->rows->stride; i++) {
-        if (!asteria_rows_file_is_sound(f->rows, f->slots[i], f->buffer + i * f->rows->stride)) {
-            const int rc = asteria_rows_file_unread(f->rows, f->slots[i], ROWS_DAMAGED);
-            empty(f);
-            return rc;
-        }
+    if (r->error)
+        return fail_fetch(f, f->slots[first] + (uint32_t)(r->done / f->rows->row_bytes), r->error);
+    for (size_t i = first; i < first + r->bytes / f->rows->row_bytes; i++) {
+        if (!asteria_rows_are_sound(f->rows, f->slots[i], f->buffer + i * f->rows->row_bytes))
+            return fail_fetch(f, f->slots[i], ROWS_DAMAGED);
         f->ready[f->n_ready++] = (uint16_t)i;
     }
     return OK;
@@ -157,23 +182,13 @@ int asteria_rows_fetch_next(struct asteria_rows_fetch *f, size_t *i, const void 
     *i = f->ready[f->next++];
     *row = asteria_rows_resident(f->rows, f->slots[*i]);
     if (!*row)
-        *row = f->buffer + *i * f->rows->stride;
+        *row = f->buffer + *i * f->rows->row_bytes;
     return OK;
-}
-
-/* ------------------------------------------------------------------------- the rows' own fetch */
-
-int asteria_rows_own_fetch(struct asteria_rows *t, struct asteria_rows_fetch **f)
-{
-    const int rc = t->file->own ? OK : asteria_rows_fetch_create(&t->file->own, t);
-
-    *f = t->file->own;
-    return rc;
 }
 
 uint64_t asteria_rows_fetch_bytes(const struct asteria_rows_fetch *f)
 {
-    return f ? sizeof *f + FETCH_MOST * (sizeof *f->requests + (uint64_t)f->rows->stride) : 0;
+    return f ? sizeof *f + FETCH_MOST * (sizeof *f->requests + (uint64_t)f->rows->row_bytes) : 0;
 }
 
 /* Returns rows in the order of slots, not of completed reads, so that sums of floats do not differ
@@ -181,20 +196,16 @@ uint64_t asteria_rows_fetch_bytes(const struct asteria_rows_fetch *f)
 int asteria_rows_get_many(struct asteria_rows *t, const uint32_t *slots, size_t n,
                           const void **rows)
 {
-    struct asteria_rows_fetch *f;
     const void *row;
     size_t at;
-    int rc;
 
     if (!t->file) {
         for (size_t i = 0; i < n; i++)
             rows[i] = segmented_at(&t->rows, slots[i]);
         return OK;
     }
-    rc = asteria_rows_own_fetch(t, &f);
-    if (rc == OK)
-        rc = asteria_rows_fetch_begin(f, slots, n);
-    while (rc == OK && (rc = asteria_rows_fetch_next(f, &at, &row)) == OK && row)
+    int rc = asteria_rows_fetch_begin(t->file->own, slots, n);
+    while (rc == OK && (rc = asteria_rows_fetch_next(t->file->own, &at, &row)) == OK && row)
         rows[at] = row;
     return rc;
 }

@@ -1,23 +1,98 @@
-/* hot_set.c - choice of the rows in memory: those of the buckets probed most.
+/* hot_set.c - the rows of a file that are also in memory: those of the buckets probed most.
  *
  * Probe counts are halved each time, so that old accesses lose weight. Buckets are taken in the
  * order of their counts until the budget's frames are full. Other rows keep their frames until
  * these are needed: a row is demoted only if another is promoted.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "algorithms/asteria/asteria.h"
 #include "algorithms/asteria/rows/internal.h"
 #include "src/core/mem.h"
 
+/* -------------------------------------------------------------------------------- frames */
+
+static size_t frames_left(const struct asteria_rows_file *f)
+{
+    return f->frames_most - f->n_frames + f->n_free;
+}
+
+/* Doubles the frames, up to the budget. */
+static bool more_frames(struct asteria_rows *t)
+{
+    struct asteria_rows_file *f = t->file;
+    size_t n = f->frames_capacity > 0 ? 2 * f->frames_capacity : 64;
+
+    n = n < f->frames_most ? n : f->frames_most;
+    if (!mem_fit(t->env.mem, &f->free, n, sizeof *f->free) ||
+        !mem_fit(t->env.mem, &f->frames, n, t->row_bytes))
+        return false;
+    f->frames_capacity = n;
+    return true;
+}
+
+unsigned char *asteria_rows_frame_for(struct asteria_rows *t, uint32_t slot)
+{
+    struct asteria_rows_file *f = t->file;
+
+    if (f->frame_of[slot] > 0)
+        return asteria_rows_frame(t, slot);
+    if (frames_left(f) == 0 ||
+        (f->n_free == 0 && f->n_frames == f->frames_capacity && !more_frames(t)))
+        return NULL;
+    f->frame_of[slot] = 1 + (f->n_free > 0 ? f->free[--f->n_free] : (uint32_t)f->n_frames++);
+    return asteria_rows_frame(t, slot);
+}
+
+void asteria_rows_demote(struct asteria_rows *t, const uint32_t *slots, size_t n)
+{
+    struct asteria_rows_file *f = t->file;
+
+    for (size_t i = 0; f && i < n; i++) {
+        if (f->frame_of[slots[i]] == 0)
+            continue;
+        f->free[f->n_free++] = f->frame_of[slots[i]] - 1;
+        f->frame_of[slots[i]] = 0;
+    }
+}
+
+/* Cold rows are read many at once. */
+int asteria_rows_promote(struct asteria_rows *t, const uint32_t *slots, size_t n)
+{
+    const void *rows[FETCH_MOST];
+    uint32_t cold[FETCH_MOST];
+    size_t left = t->file ? frames_left(t->file) : 0;
+    int rc = OK;
+
+    for (size_t i = 0; i < n && rc == OK && left > 0;) {
+        size_t some = 0;
+
+        for (; i < n && some < FETCH_MOST && some < left; i++)
+            if (!asteria_rows_frame(t, slots[i]))
+                cold[some++] = slots[i];
+        left -= some;
+        rc = asteria_rows_get_many(t, cold, some, rows);
+        for (size_t j = 0; rc == OK && j < some; j++) {
+            unsigned char *frame = asteria_rows_frame_for(t, cold[j]);
+            if (!frame)
+                return fail(t->env.error, ERR_NO_MEMORY, "asteria: out of memory for hot rows");
+            memcpy(frame, rows[j], t->row_bytes);
+        }
+    }
+    return rc;
+}
+
+/* -------------------------------------------------------------------------------- choice */
+
 struct rank {
-    uint32_t probed, bucket;
-    unsigned generation;
+    uint32_t probed, number; /* number: among all buckets */
+    struct asteria_bucket *bucket;
 };
 
 struct refresh {
-    struct asteria *s;
-    struct rank *ranks; /* buckets that were probed */
+    struct asteria *a;
+    struct rank *ranks; /* all buckets, those of the first generation first */
     size_t n;
     uint64_t *wanted; /* one bit per slot */
     uint32_t *cold;   /* wanted slots not in memory, by falling probe count of their bucket */
@@ -30,40 +105,25 @@ static int by_probes(const void *a, const void *b)
 
     if (x->probed != y->probed)
         return x->probed > y->probed ? -1 : 1;
-    if (x->generation != y->generation)
-        return x->generation < y->generation ? -1 : 1;
-    return x->bucket < y->bucket ? -1 : x->bucket > y->bucket;
+    return x->number < y->number ? -1 : x->number > y->number;
 }
 
-static uint64_t probes_of(const struct asteria *s, size_t *buckets)
+/* Ranks the buckets; returns the sum of their probes. */
+static uint64_t rank_buckets(struct refresh *t)
 {
     uint64_t sum = 0;
 
-    *buckets = 0;
+    t->n = 0;
     for (unsigned g = 0; g < 2; g++)
-        for (size_t i = 0; s->generations[g] && i < s->generations[g]->n; i++) {
-            struct asteria_bucket *b = &s->generations[g]->buckets[i];
+        for (size_t i = 0; t->a->generations[g] && i < t->a->generations[g]->n; i++) {
+            struct asteria_bucket *b = &t->a->generations[g]->buckets[i];
             const uint32_t probed = atomic_load_explicit(&b->probed, memory_order_relaxed);
 
             sum += probed;
-            *buckets += probed > 0;
+            t->ranks[t->n] = (struct rank){ probed, (uint32_t)t->n, b };
+            t->n++;
         }
     return sum;
-}
-
-static void rank_buckets(struct refresh *t)
-{
-    t->n = 0;
-    for (unsigned g = 0; g < 2; g++)
-        for (size_t i = 0; t->s->generations[g] && i < t->s->generations[g]->n; i++) {
-            struct asteria_bucket *b = &t->s->generations[g]->buckets[i];
-            const uint32_t probed = atomic_load_explicit(&b->probed, memory_order_relaxed);
-
-            if (probed > 0)
-                t->ranks[t->n++] = (struct rank){ probed, (uint32_t)i, g };
-        }
-    if (t->n > 1)
-        qsort(t->ranks, t->n, sizeof *t->ranks, by_probes);
 }
 
 /* Adds the bucket's live rows until all frames are taken. */
@@ -72,78 +132,66 @@ static void want(struct refresh *t, const struct asteria_bucket *b)
     for (uint32_t i = 0; i < b->n && t->n_wanted < t->most; i++) {
         const uint32_t slot = b->slots[i];
 
-        if (!(b->alive[i / 64] >> i % 64 & 1))
+        if (!bucket_is_alive(b, i))
             continue;
         t->wanted[slot / 64] |= UINT64_C(1) << slot % 64;
         t->n_wanted++;
-        if (!asteria_rows_resident(t->s->rows, slot))
+        if (!asteria_rows_resident(t->a->rows, slot))
             t->cold[t->n_cold++] = slot;
     }
 }
 
-/* Demotes rows until there are frames for n more. */
-static void free_frames(struct refresh *t, size_t n)
+static int refresh(struct refresh *t, uint64_t budget, bool *unfinished)
 {
-    struct asteria_rows *rows = t->s->rows;
+    struct asteria_rows *rows = t->a->rows;
 
-    for (uint32_t slot = 0; slot < t->s->n_slots && asteria_rows_frames_left(rows->file) < n;
-         slot++)
+    /* Unchanged counts: there was no search since, and the rows are in place. */
+    if (rank_buckets(t) == rows->file->tended)
+        return OK;
+    qsort(t->ranks, t->n, sizeof *t->ranks, by_probes);
+    for (size_t i = 0; i < t->n && t->ranks[i].probed > 0; i++)
+        want(t, t->ranks[i].bucket);
+    *unfinished = budget > 0 && t->n_cold > budget;
+    if (*unfinished)
+        t->n_cold = (size_t)budget;
+    for (uint32_t slot = 0; slot < t->a->n_slots && frames_left(rows->file) < t->n_cold; slot++)
         if (!(t->wanted[slot / 64] >> slot % 64 & 1))
             asteria_rows_demote(rows, &slot, 1);
-}
-
-static int refresh(struct refresh *t, uint64_t budget, bool *more)
-{
-    rank_buckets(t);
-    for (size_t i = 0; i < t->n && t->n_wanted < t->most; i++)
-        want(t, &t->s->generations[t->ranks[i].generation]->buckets[t->ranks[i].bucket]);
-    if (budget > 0 && t->n_cold > budget) {
-        t->n_cold = (size_t)budget;
-        *more = true;
+    const int rc = asteria_rows_promote(rows, t->cold, t->n_cold);
+    if (rc != OK || *unfinished)
+        return rc;
+    rows->file->tended = 0;
+    for (size_t i = 0; i < t->n; i++) {
+        atomic_store_explicit(&t->ranks[i].bucket->probed, t->ranks[i].probed / 2,
+                              memory_order_relaxed);
+        rows->file->tended += t->ranks[i].probed / 2;
     }
-    free_frames(t, t->n_cold);
-    return asteria_rows_promote(t->s->rows, t->cold, t->n_cold);
+    return OK;
 }
 
-static void halve(struct asteria *s)
+int asteria_rows_refresh_hot_set(struct asteria *a, uint64_t budget, bool *more)
 {
-    for (unsigned g = 0; g < 2; g++)
-        for (size_t i = 0; s->generations[g] && i < s->generations[g]->n; i++) {
-            struct asteria_bucket *b = &s->generations[g]->buckets[i];
-            const uint32_t probed = atomic_load_explicit(&b->probed, memory_order_relaxed);
-            atomic_store_explicit(&b->probed, probed / 2, memory_order_relaxed);
-        }
-}
-
-int asteria_rows_refresh_hot_set(struct asteria *s, uint64_t budget, bool *more)
-{
-    struct asteria_rows_file *f = s->rows->file;
-    struct mem *mem = s->base.env.mem;
-    struct refresh t = { .s = s };
-    size_t buckets, rest;
+    const struct asteria_rows_file *f = a->rows->file;
+    const struct asteria_generation *one = a->generations[0], *two = a->generations[1];
+    struct mem *mem = a->base.env.mem;
+    struct refresh t = { .a = a };
     bool unfinished = false;
     int rc = OK;
 
-    /* Unchanged counts: there was no search since, and the rows are in place. */
-    if (!f || f->frames_most == 0 || probes_of(s, &buckets) == f->tended || buckets == 0)
+    if (!f || f->frames_most == 0)
         return OK;
     t.most = f->frames_most;
-    t.ranks = mem_array(mem, buckets, sizeof *t.ranks);
-    t.wanted = mem_zalloc(mem, (s->n_slots / 64 + 1) * sizeof *t.wanted);
-    t.cold = mem_array(mem, s->live < t.most ? s->live : t.most, sizeof *t.cold);
+    t.ranks = mem_array(mem, (one ? one->n : 0) + (two ? two->n : 0), sizeof *t.ranks);
+    t.wanted = mem_zalloc(mem, (a->n_slots / 64 + 1) * sizeof *t.wanted);
+    t.cold = mem_array(mem, a->live < t.most ? a->live : t.most, sizeof *t.cold);
     if (t.ranks && t.wanted && t.cold)
         rc = refresh(&t, budget, &unfinished);
     else
-        rc = fail(s->base.env.error, ERR_NO_MEMORY,
+        rc = fail(a->base.env.error, ERR_NO_MEMORY,
                   "asteria: out of memory, cannot choose hot rows");
     mem_free(mem, t.ranks);
     mem_free(mem, t.wanted);
     mem_free(mem, t.cold);
-    if (rc != OK || unfinished) {
-        *more = *more || unfinished;
-        return rc;
-    }
-    halve(s);
-    f->tended = probes_of(s, &rest);
-    return OK;
+    *more |= unfinished;
+    return rc;
 }

@@ -1,7 +1,7 @@
 /* rows.h - the vectors by slot, as inserted: all in memory, or in a file with the hot ones cached.
  *
- * Tiered: every row is in the file "rows" of env->dir, row s at s * stride, stride being row_bytes
- * rounded up to 8; its checksum is in memory. Rows of the buckets probed most are also in memory,
+ * Tiered: every row is in the file "rows" of env->dir, row s at s * row_bytes; its checksum is in
+ * memory. Rows of the buckets probed most are also in memory,
  * up to a budget, and so are rows just written while there is space. The file is removed with the
  * index, and no snapshot refers to it.
  *
@@ -36,12 +36,12 @@ int asteria_rows_write(struct asteria_rows *, const uint32_t *slots, const void 
 void asteria_rows_written(struct asteria_rows *, const uint32_t *slots, const void *rows, size_t n,
                           bool all);
 
-/* fetch.c. The row if it is in memory, else NULL. Valid until the next
+/* The row if it is in memory, else NULL. Valid until the next
    asteria_rows_refresh_hot_set() or write. */
 const void *asteria_rows_resident(const struct asteria_rows *, uint32_t slot);
 
-/* Reads many rows at once. begin() takes those in memory and starts to read the others. next()
-   returns one row after the other as they arrive: its place in `slots`, and the row, valid
+/* fetch.c. Reads many rows at once. begin() takes those in memory and starts to read the others.
+   next() returns one row after the other as they arrive: its place in `slots`, and the row, valid
    until the next begin(); after the last one NULL and OK. At most FETCH_MOST rows; `slots` must
    stay. After an error (ERR_IO; ERR_CORRUPT: the file is too short, or a checksum differs) the
    fetch is empty. */
@@ -56,20 +56,18 @@ int asteria_rows_fetch_next(struct asteria_rows_fetch *, size_t *i, const void *
 int asteria_rows_get(const struct asteria_rows *, uint32_t slot, void *to, const void **row);
 
 /* Returns n rows, at most FETCH_MOST, in the order of `slots`; valid until the next such call,
-   asteria_rows_promote() or write. Uses the rows' own fetch, so only writers may call it. Errors as
-   above and ERR_NO_MEMORY. */
+   asteria_rows_promote() or write. Uses the rows' own fetch: calls come one at a time, with
+   struct asteria's `changing` held. Errors as above and ERR_NO_MEMORY. */
 int asteria_rows_get_many(struct asteria_rows *, const uint32_t *slots, size_t n,
                           const void **rows);
 
-/* promote: reads distinct slots into memory, as many as the budget allows; demote: frees their
-   frames. Neither does anything unless tiered. Errors as above and ERR_NO_MEMORY; rows read before
-   an error are hot. */
+/* hot_set.c. promote: reads distinct slots into memory, as many as the budget allows; demote:
+   frees their frames. Neither does anything unless tiered. Errors as above and ERR_NO_MEMORY;
+   some rows may be hot then. */
 int asteria_rows_promote(struct asteria_rows *, const uint32_t *slots, size_t n);
 void asteria_rows_demote(struct asteria_rows *, const uint32_t *slots, size_t n);
 uint64_t asteria_rows_resident_bytes(const struct asteria_rows *),
     asteria_rows_disk_bytes(const struct asteria_rows *);
-/* Budget of hot rows in bytes; UINT64_MAX: all rows. */
-uint64_t asteria_rows_budget(const struct asteria_rows *);
 bool asteria_rows_are_tiered(const struct asteria_rows *);
 /* Reads from the file since it was opened. */
 uint64_t asteria_rows_reads(const struct asteria_rows *);

@@ -112,14 +112,14 @@ static void left(struct asteria *a, uint32_t slot, unsigned in_graph)
         a->free[a->n_free++] = slot;
 }
 
-void asteria_tombstone_leaves_bucket(struct asteria *a, uint32_t slot)
+void asteria_left_bucket(struct asteria *a, uint32_t slot)
 {
     left(a, slot, 0);
 }
 
-void asteria_tombstone_leaves_graph(struct asteria *a, uint32_t slot)
+void asteria_left_graph(void *asteria, uint32_t slot)
 {
-    left(a, slot, 1);
+    left(asteria, slot, 1);
 }
 
 size_t asteria_kept_slots(const struct asteria *a, uint32_t *at, uint32_t slots[FETCH_MOST])

@@ -17,8 +17,8 @@ void asteria_slot_tombstone(struct asteria *, uint32_t slot, bool linked);
    ones. ERR_NO_MEMORY. */
 int asteria_free_reserve(struct asteria *, size_t more);
 /* The bucket or the graph no longer has the slot. asteria_free_reserve() must have been called. */
-void asteria_tombstone_leaves_bucket(struct asteria *, uint32_t slot);
-void asteria_tombstone_leaves_graph(struct asteria *, uint32_t slot);
+void asteria_left_bucket(struct asteria *, uint32_t slot);
+void asteria_left_graph(void *asteria, uint32_t slot); /* as asteria_caprg_forget() calls it */
 static inline bool asteria_is_live(const struct asteria *a, uint32_t slot)
 {
     return slot < a->n_slots && a->ids[slot] != INDEX_NO_ID;

@@ -15,7 +15,6 @@
 #include <math.h>
 
 #include "algorithms/asteria/asteria.h"
-#include "algorithms/asteria/search/search.h"
 #include "src/core/topk.h"
 
 /* A certified bound is wrong by less than this, due to rounding. */
@@ -163,8 +162,6 @@ int asteria_query_search(const struct asteria_job *, struct asteria_scratch *, s
 
 /* -------------------------------------------------------------------------- search.c */
 
-int asteria_job_open(struct asteria_job *, size_t *threads, struct asteria_scratch **scratch);
-void asteria_job_close(struct asteria_job *, size_t threads, struct work *);
 static inline int search_no_memory(const struct asteria *a)
 {
     return fail(a->base.env.error, ERR_NO_MEMORY, "asteria: search: out of memory");
@@ -278,7 +275,7 @@ void asteria_rerank_flush(const struct asteria_job *, struct asteria_scratch *);
 float asteria_rerank_distance(const struct asteria_job *, struct asteria_scratch *,
                               const void *row);
 
-/* --------------------------------------------------------------------------- bounds.c */
+/* ------------------------------------------------------------------------ certified.c */
 
 struct asteria_bound asteria_bounds_of_bucket(const struct asteria_job *,
                                               const struct asteria_view *,
@@ -291,7 +288,7 @@ static inline float bound_used(const struct asteria_knobs *knobs, struct asteria
 /* Whether no row of the bucket can be an answer; counts skipped buckets and rows. */
 bool asteria_bounds_skip(const struct asteria_job *, struct asteria_scratch *,
                          const struct asteria_bucket *, struct asteria_bound);
-/* certified.c. Probes all buckets in the order of their bounds, and skips rows by LRSQ's
+/* Probes all buckets in the order of their bounds, and skips rows by LRSQ's
    bounds. Exact. */
 void asteria_certified_query(const struct asteria_job *, struct asteria_scratch *);
 

@@ -1,4 +1,9 @@
-/* search.c - search requests: queries over threads or on a device, and statistics. */
+/* search.c - search and range requests: queries over threads or on a device, and statistics.
+ *
+ * A range search returns all rows within a radius, certified in every mode. The answers of as many
+ * queries as there are threads are collected, then passed on by the caller's thread, which holds no
+ * lock.
+ */
 #include "algorithms/asteria/search/internal.h"
 #include "src/core/parallel.h"
 
@@ -16,7 +21,7 @@ static int search_chunk(void *arg, size_t first, size_t end, size_t worker)
 
 /* Takes scratch for each thread; scratch has THREADS_MAX entries. If memory is short there are
    fewer threads. */
-int asteria_job_open(struct asteria_job *job, size_t *threads, struct asteria_scratch **scratch)
+static int job_open(struct asteria_job *job, size_t *threads, struct asteria_scratch **scratch)
 {
     const size_t most = pool_threads(job->a->base.env.pool);
     size_t wanted = *threads < most ? *threads : most;
@@ -31,7 +36,7 @@ int asteria_job_open(struct asteria_job *job, size_t *threads, struct asteria_sc
     return *threads > 0 ? OK : search_no_memory(job->a);
 }
 
-void asteria_job_close(struct asteria_job *job, size_t threads, struct work *work)
+static void job_close(struct asteria_job *job, size_t threads, struct work *work)
 {
     while (threads-- > 0) {
         const struct work *w = &job->scratch[threads]->work;
@@ -66,7 +71,7 @@ int asteria_search(struct index *index, const struct search_request *request,
                     "asteria: beam = %lld searches the graph, and this index has none; build it "
                     "with caprg = true",
                     (long long)job.knobs->beam);
-    int rc = asteria_job_open(&job, &threads, scratch);
+    int rc = job_open(&job, &threads, scratch);
     if (rc)
         return rc;
     pthread_rwlock_rdlock(&a->lock);
@@ -76,9 +81,70 @@ int asteria_search(struct index *index, const struct search_request *request,
     pthread_rwlock_unlock(&a->lock);
     if (!on_device)
         rc = parallel_for(index->env.pool, threads, n, 1, search_chunk, &job);
-    asteria_job_close(&job, threads, &result->work);
+    job_close(&job, threads, &result->work);
     return rc;
 }
+
+/* ---------------------------------------------------------------------------------- range */
+
+static int range_query(const struct asteria_job *job, struct asteria_scratch *s, size_t q)
+{
+    int rc = asteria_scratch_prepare(job->a, s, job->knobs, 0);
+    if (rc)
+        return rc;
+    s->n_hits = 0;
+    asteria_beam_begin(job, s);
+    asteria_query_begin(job, s, job->queries + q * job->query_bytes, NEEDS_BOUNDS);
+    asteria_certified_query(job, s);
+    s->counts.queries += 1;
+    return s->failure;
+}
+
+static int range_chunk(void *arg, size_t first, size_t end, size_t worker)
+{
+    const struct asteria_job *job = arg;
+    int rc = OK;
+    (void)worker;
+    for (size_t i = first; !rc && i < end; i++) {
+        pthread_rwlock_rdlock(&job->a->lock);
+        rc = range_query(job, job->scratch[i], job->first_query + i);
+        pthread_rwlock_unlock(&job->a->lock);
+    }
+    return rc;
+}
+
+int asteria_range(struct index *index, const struct range_request *request,
+                  struct range_result *result)
+{
+    struct asteria *a = asteria_of(index);
+    struct asteria_scratch *scratch[THREADS_MAX];
+    struct asteria_job job = { .a = a,
+                               .knobs = request->knobs,
+                               .filter = request->filter,
+                               .queries = request->queries.rows,
+                               .query_bytes =
+                                   index_row_bytes(request->queries.element, index->env.dim),
+                               .k = 1,
+                               .range = true,
+                               .radius = request->radius };
+    size_t threads = request->threads;
+    int rc = job_open(&job, &threads, scratch);
+    if (rc)
+        return rc;
+    for (; !rc && job.first_query < request->queries.n; job.first_query += threads) {
+        const size_t left = request->queries.n - job.first_query;
+        const size_t count = left < threads ? left : threads;
+        rc = parallel_for(index->env.pool, threads, count, 1, range_chunk, &job);
+        for (size_t i = 0; !rc && i < count; i++)
+            for (size_t h = 0; !rc && h < scratch[i]->n_hits; h++)
+                rc = result->found(result->to, job.first_query + i, scratch[i]->hits[h].id,
+                                   scratch[i]->hits[h].distance);
+    }
+    job_close(&job, threads, &result->work);
+    return rc;
+}
+
+/* ----------------------------------------------------------------------------- statistics */
 
 void asteria_search_stats(const struct asteria *a, struct stat_sink *sink)
 {

@@ -8,11 +8,6 @@
 #include "src/core/error.h"
 #include "src/core/mem.h"
 
-static double entropy_of(double share)
-{
-    return share <= 0 || share >= 1 ? 0 : -share * log2(share) - (1 - share) * log2(1 - share);
-}
-
 /* Orders bits by falling entropy x margin; of equals the lower bit first. A bit without margin gets
    a scale, too. */
 static void learn(struct asteria_bec *b, const struct asteria_model *model)
@@ -23,7 +18,7 @@ static void learn(struct asteria_bec *b, const struct asteria_model *model)
     for (unsigned i = 0; i < b->bits; i++) {
         const double margin = model->bit_margin[i];
         unsigned at = i;
-        worth[i] = entropy_of(model->bit_mean[i]) * margin;
+        worth[i] = bec_entropy(model->bit_mean[i]) * margin;
         b->scale[i] = (float)(BEC_Q_MOST / (4 * (margin > 1e-6 ? margin : 1e-6)));
         for (; at > 0 && worth[b->order[at - 1]] < worth[i]; at--)
             b->order[at] = b->order[at - 1];

@@ -67,8 +67,6 @@ int asteria_bec_maintain(struct asteria_bec *, const struct asteria_bec_rows *, 
 size_t asteria_bec_levels(const struct asteria_bec *);
 size_t asteria_bec_count(const struct asteria_bec *, size_t level);
 bool asteria_bec_has(const struct asteria_bec *, uint32_t slot);
-/* slot must be a row of the tree. */
-uint64_t asteria_bec_cluster(const struct asteria_bec *, uint32_t slot, size_t level);
 void asteria_bec_medoids(
     const struct asteria_bec *, size_t level,
     uint32_t *slots); /* asteria_bec_count() entries; UINT32_MAX: empty cluster */

@@ -1,8 +1,8 @@
 /* internal.h - the BEC-tree's arrays, and functions shared by the files of this folder.
  *
- *   bec.c     creation, rows               cells.c   rows of one address in one leaf
- *   split.c   splits, merges               assign.c  rounds of assignment
- *   medoid.c  maintain.c  levels.c  order.c  check.c  file.c
+ *   bec.c       creation, rows             cells.c   rows of one address in one leaf
+ *   maintain.c  splits, merges, medoids    assign.c  rounds of assignment
+ *   levels.c    clusters, inspection       order.c  check.c  file.c
  *
  * The rows of a leaf that have one address form a cell, a list; a leaf is a list of cells. Splits
  * move whole cells, because they depend on addresses only. An address has a cell in each leaf that
@@ -13,6 +13,8 @@
  */
 #ifndef DRIFTLINE_ASTERIA_TREE_INTERNAL_H
 #define DRIFTLINE_ASTERIA_TREE_INTERNAL_H
+
+#include <math.h>
 
 #include "algorithms/asteria/code/ecc.h"
 #include "algorithms/asteria/tree/bec.h"
@@ -135,6 +137,12 @@ static inline uint32_t bec_descend(const struct asteria_bec *b, uint32_t node, u
     return node;
 }
 
+/* Entropy of a bit that is set in a share of the rows. */
+static inline double bec_entropy(double share)
+{
+    return share <= 0 || share >= 1 ? 0 : -share * log2(share) - (1 - share) * log2(1 - share);
+}
+
 /* cells.c. Reserves memory for n more cells. ERR_NO_MEMORY. */
 int asteria_bec_reserve_cells(struct asteria_bec *, size_t n);
 /* The leaf's cell of the address, or BEC_NONE. */
@@ -166,17 +174,14 @@ void asteria_bec_leave(struct asteria_bec *, const struct asteria_bec_rows *, ui
                        const float *y);
 unsigned asteria_bec_depth(const struct asteria_bec *); /* depth of the deepest leaf */
 
-/* split.c. The place in `order` of the bit to split a leaf by; `bits` if there is none, or if the
-   leaf has at most leaf_cap rows. */
+/* maintain.c. The place in `order` of the bit to split a leaf by; `bits` if there is none, or if
+   the leaf has at most leaf_cap rows. */
 unsigned asteria_bec_split_place(const struct asteria_bec *, uint32_t leaf);
 /* Adds the number of vectors read to *spent. ERR_NO_MEMORY. */
 int asteria_bec_split(struct asteria_bec *, const struct asteria_bec_rows *, uint32_t leaf,
                       unsigned place, uint64_t *spent);
 bool asteria_bec_merge_is_due(const struct asteria_bec *, uint32_t parent);
-void asteria_bec_merge(struct asteria_bec *, uint32_t parent);
 
-/* medoid.c. */
-bool asteria_bec_medoid_is_due(const struct asteria_bec *, uint32_t leaf);
 /* The rows that the medoid is chosen from: at most BEC_SAMPLE. */
 size_t asteria_bec_sample(const struct asteria_bec *, uint32_t leaf, uint32_t *slots);
 /* Also recomputes the box. */
@@ -190,6 +195,7 @@ bool asteria_bec_rounds_are_due(struct asteria_bec *); /* also begins them */
 int asteria_bec_assign(struct asteria_bec *, const struct asteria_bec_rows *, size_t most,
                        uint64_t *spent);
 double asteria_bec_lambda(const struct asteria_bec *);
+
 /* What assignment minimises: sum of angles to medoids + lambda (sum of margins of flipped bits + n
    times the sum of share log share over leaves). */
 double asteria_bec_objective(const struct asteria_bec *, const struct asteria_bec_rows *,

@@ -1,4 +1,4 @@
-/* levels.c - clusters of a level: the tree cut at a depth. */
+/* levels.c - clusters of a level: the tree cut at a depth; and how the tree is shown. */
 #include <math.h>
 
 #include "algorithms/asteria/tree/internal.h"
@@ -39,17 +39,6 @@ static uint32_t cluster_above(const struct asteria_bec *b, uint32_t node, unsign
     while (b->nodes[node].depth > cut)
         node = b->nodes[node].parent;
     return node;
-}
-
-uint64_t asteria_bec_cluster(const struct asteria_bec *b, uint32_t slot, size_t level)
-{
-    const unsigned cut = cut_of(b, level);
-    const uint32_t node = cluster_above(b, asteria_bec_leaf(b, slot), cut);
-    uint64_t number = 0;
-
-    for (uint32_t i = 0; i < node; i++)
-        number += is_cluster(b, i, cut);
-    return number;
 }
 
 size_t asteria_bec_leaves_end(const struct asteria_bec *b)
@@ -97,4 +86,49 @@ void asteria_bec_medoids(const struct asteria_bec *b, size_t level, uint32_t *sl
     for (uint32_t i = 0; i < b->n_nodes; i++)
         if (is_cluster(b, i, cut))
             (void)best_below(b, i, bec_sum(b, i), &slots[n++]);
+}
+
+/* The bits that the prefix fixes, most significant first; "*": a bit that it leaves open. */
+static void prefix_text(const struct asteria_bec *b, uint32_t node, char *text)
+{
+    for (unsigned i = 0; i < b->bits; i++) {
+        const unsigned bit = b->bits - 1 - i;
+
+        text[i] = !(b->nodes[node].mask >> bit & 1) ? '*'
+                  : b->nodes[node].value >> bit & 1 ? '1'
+                                                    : '0';
+    }
+    text[b->bits] = '\0';
+}
+
+static void show(const struct asteria_bec *b, uint32_t node, const uint64_t *ids,
+                 const struct structure_sink *sink)
+{
+    const struct asteria_bec_node *n = &b->nodes[node];
+    const bool leaf = bec_is_leaf(b, node);
+    char prefix[ECC_ADDRESS_MAX + 1];
+
+    if (!sink->enter(sink->to, leaf ? "leaf" : "node", node))
+        return;
+    prefix_text(b, node, prefix);
+    sink->text(sink->to, "prefix", prefix);
+    sink->number(sink->to, "depth", n->depth);
+    sink->number(sink->to, "rows", n->n);
+    if (leaf && n->medoid != BEC_NONE)
+        sink->ids(sink->to, "medoid", &ids[n->medoid], 1);
+    if (!leaf) {
+        show(b, n->child, ids, sink);
+        show(b, n->child + 1, ids, sink);
+    }
+    sink->leave(sink->to);
+}
+
+void asteria_bec_inspect(const struct asteria_bec *b, const uint64_t *ids,
+                         const struct structure_sink *sink)
+{
+    if (!sink->enter(sink->to, "tree", 0))
+        return;
+    sink->number(sink->to, "rows", (double)b->n);
+    show(b, 0, ids, sink);
+    sink->leave(sink->to);
 }

@@ -1,5 +1,256 @@
-/* maintain.c - maintenance of the tree: splits, merges, medoids, rounds of assignment. */
+/* maintain.c - maintenance of the tree: splits of large leaves, merges of small or unclear pairs,
+ * medoids; rounds of assignment are in assign.c.
+ */
+#include <math.h>
+#include <string.h>
+
 #include "algorithms/asteria/tree/internal.h"
+#include "kernels/kernels.h"
+
+/* ------------------------------------------------------------------------------- medoids */
+
+static bool medoid_is_due(const struct asteria_bec *b, uint32_t leaf)
+{
+    const struct asteria_bec_node *node = &b->nodes[leaf];
+
+    return node->used && node->child == BEC_NONE && node->n > 0 && node->changes > 0 &&
+           (uint64_t)node->changes * 8 >= node->n;
+}
+
+void asteria_bec_medoid_set(struct asteria_bec *b, uint32_t leaf, uint32_t slot, const float *y)
+{
+    memcpy(bec_medoid_of(b, leaf), y, b->rank * sizeof *y);
+    b->nodes[leaf].medoid = slot;
+    b->nodes[leaf].medoid_length = sqrtf(b->env.kernels->ip_f32(y, y, b->rank));
+}
+
+/* Every step-th row. */
+size_t asteria_bec_sample(const struct asteria_bec *b, uint32_t leaf, uint32_t *slots)
+{
+    const size_t step = ((size_t)b->nodes[leaf].n + BEC_SAMPLE - 1) / BEC_SAMPLE;
+    size_t i = 0, n = 0;
+
+    for (uint32_t cell = BEC_NONE, slot; asteria_bec_next_row(b, leaf, &cell, &slot); i++)
+        if (i % step == 0)
+            slots[n++] = slot;
+    return n;
+}
+
+static void draw_close(struct asteria_bec *b, uint32_t leaf)
+{
+    struct asteria_bec_bit *t = bec_tallies(b, leaf);
+
+    for (unsigned i = 0; i < b->bits; i++) {
+        t[i].low = BEC_Q_MOST;
+        t[i].high = BEC_Q_LEAST;
+    }
+    for (uint32_t cell = BEC_NONE, slot; asteria_bec_next_row(b, leaf, &cell, &slot);)
+        for (unsigned i = 0; i < b->bits; i++) {
+            const int8_t q = bec_q(b, slot)[i];
+            t[i].low = q < t[i].low ? q : t[i].low;
+            t[i].high = q > t[i].high ? q : t[i].high;
+        }
+    for (uint32_t node = b->nodes[leaf].parent; node != BEC_NONE; node = b->nodes[node].parent) {
+        const struct asteria_bec_bit *left = bec_tallies(b, b->nodes[node].child),
+                                     *right = left + b->bits;
+        t = bec_tallies(b, node);
+        for (unsigned i = 0; i < b->bits; i++) {
+            t[i].low = left[i].low < right[i].low ? left[i].low : right[i].low;
+            t[i].high = left[i].high > right[i].high ? left[i].high : right[i].high;
+        }
+    }
+}
+
+void asteria_bec_medoid_find(struct asteria_bec *b, const struct asteria_bec_rows *rows,
+                             uint32_t leaf, uint64_t *spent)
+{
+    uint32_t slots[BEC_SAMPLE], medoid = BEC_NONE;
+    const size_t n = asteria_bec_sample(b, leaf, slots);
+    const double *sum = bec_sum(b, leaf);
+    double most = -INFINITY;
+
+    for (size_t j = 0; j < n; j++) {
+        double product = 0;
+        rows->vector(rows->to, slots[j], b->y);
+        for (size_t i = 0; i < b->rank; i++)
+            product += sum[i] * (double)b->y[i];
+        if (product > most) {
+            most = product;
+            medoid = slots[j];
+            memcpy(b->best, b->y, b->rank * sizeof *b->y);
+        }
+    }
+    if (medoid != BEC_NONE)
+        asteria_bec_medoid_set(b, leaf, medoid, b->best);
+    draw_close(b, leaf);
+    b->nodes[leaf].changes = 0;
+    b->medoids_found++;
+    *spent += n;
+}
+
+/* ---------------------------------------------------------------------- splits, merges */
+
+static bool margin_is_least(const struct asteria_bec *b, uint32_t node, unsigned bit)
+{
+    return (double)bec_tallies(b, node)[bit].margin < BEC_LEAST_MARGIN * b->nodes[node].n;
+}
+
+unsigned asteria_bec_split_place(const struct asteria_bec *b, uint32_t leaf)
+{
+    const struct asteria_bec_node *node = &b->nodes[leaf];
+    unsigned place = node->n > b->leaf_cap ? node->next : b->bits;
+
+    for (; place < b->bits; place++) {
+        const unsigned bit = b->order[place];
+        if (bec_entropy(bec_tallies(b, leaf)[bit].ones / (double)node->n) >= BEC_LEAST_ENTROPY &&
+            !margin_is_least(b, leaf, bit))
+            break;
+    }
+    return place;
+}
+
+static int pair_take(struct asteria_bec *b, uint32_t *pair)
+{
+    const int rc = b->free_pair == BEC_NONE ? asteria_bec_reserve_nodes(b, b->n_nodes + 2) : OK;
+
+    if (rc != OK)
+        return rc;
+    if (b->free_pair == BEC_NONE) {
+        *pair = (uint32_t)b->n_nodes;
+        b->n_nodes += 2;
+    } else {
+        *pair = b->free_pair;
+        b->free_pair = b->nodes[*pair].parent;
+    }
+    return OK;
+}
+
+static void child_of(struct asteria_bec *b, uint32_t parent, uint32_t child, unsigned place,
+                     uint32_t side)
+{
+    const struct asteria_bec_node *above = &b->nodes[parent];
+    const unsigned bit = b->order[place];
+
+    b->nodes[child] = (struct asteria_bec_node){ .parent = parent,
+                                                 .child = BEC_NONE,
+                                                 .mask = above->mask | 1U << bit,
+                                                 .value = above->value | side << bit,
+                                                 .depth = (uint8_t)(above->depth + 1),
+                                                 .next = (uint8_t)(place + 1),
+                                                 .used = true,
+                                                 .cells = BEC_NONE };
+    asteria_bec_clear(b, child);
+}
+
+/* Moves cells by their address's bit. Rows are counted again, so that the boxes are tight. */
+static void part_cells(struct asteria_bec *b, uint32_t leaf, unsigned bit, uint32_t pair)
+{
+    for (uint32_t cell = b->nodes[leaf].cells; cell != BEC_NONE; cell = b->nodes[leaf].cells) {
+        const uint32_t address = b->cells[cell].address, child = pair + (address >> bit & 1);
+        asteria_bec_cell_move(b, cell, child);
+        for (uint32_t slot = b->cells[cell].first; slot != BEC_NONE; slot = b->rows[slot].next)
+            asteria_bec_tally(b, child, slot, address, true);
+    }
+}
+
+/* Reads the vectors of the smaller child only; the other's sum is the difference. */
+static void part_sums(struct asteria_bec *b, const struct asteria_bec_rows *rows, uint32_t leaf,
+                      uint32_t pair)
+{
+    const uint32_t small = pair + (b->nodes[pair + 1].n < b->nodes[pair].n);
+    double *less = bec_sum(b, small), *rest = bec_sum(b, pair + (small == pair));
+    const double *all = bec_sum(b, leaf);
+
+    for (uint32_t cell = BEC_NONE, slot; asteria_bec_next_row(b, small, &cell, &slot);) {
+        rows->vector(rows->to, slot, b->y);
+        for (size_t i = 0; i < b->rank; i++)
+            less[i] += (double)b->y[i];
+    }
+    for (size_t i = 0; i < b->rank; i++)
+        rest[i] = all[i] - less[i];
+}
+
+static void note_event(struct asteria_bec *b, bool split, uint32_t parent, uint32_t pair)
+{
+    b->events[b->n_events++ % ASTERIA_BEC_EVENTS] =
+        (struct asteria_bec_event){ .split = split,
+                                    .depth = b->nodes[parent].depth,
+                                    .parent = parent,
+                                    .child = pair,
+                                    .rows = { b->nodes[pair].n, b->nodes[pair + 1].n } };
+}
+
+size_t asteria_bec_events(const struct asteria_bec *b, struct asteria_bec_event *out, size_t most)
+{
+    const uint64_t kept = b->n_events < ASTERIA_BEC_EVENTS ? b->n_events : ASTERIA_BEC_EVENTS;
+    const size_t n = kept < most ? (size_t)kept : most;
+
+    for (size_t i = 0; i < n; i++)
+        out[i] = b->events[(b->n_events - n + i) % ASTERIA_BEC_EVENTS];
+    return n;
+}
+
+int asteria_bec_split(struct asteria_bec *b, const struct asteria_bec_rows *rows, uint32_t leaf,
+                      unsigned place, uint64_t *spent)
+{
+    const unsigned bit = b->order[place];
+    uint32_t pair;
+    const int rc = pair_take(b, &pair);
+
+    if (rc != OK)
+        return rc;
+    child_of(b, leaf, pair, place, 0);
+    child_of(b, leaf, pair + 1, place, 1);
+    part_cells(b, leaf, bit, pair);
+    part_sums(b, rows, leaf, pair);
+    b->nodes[leaf].child = pair;
+    b->nodes[leaf].bit = (uint8_t)bit;
+    b->nodes[leaf].medoid = BEC_NONE;
+    *spent += b->nodes[pair].n < b->nodes[pair + 1].n ? b->nodes[pair].n : b->nodes[pair + 1].n;
+    asteria_bec_medoid_find(b, rows, pair, spent);
+    asteria_bec_medoid_find(b, rows, pair + 1, spent);
+    b->splits++;
+    note_event(b, true, leaf, pair);
+    b->reshaped += b->nodes[leaf].n;
+    return OK;
+}
+
+bool asteria_bec_merge_is_due(const struct asteria_bec *b, uint32_t parent)
+{
+    const uint32_t pair = b->nodes[parent].child;
+
+    if (pair == BEC_NONE || !bec_is_leaf(b, pair) || !bec_is_leaf(b, pair + 1))
+        return false;
+    const unsigned bit = b->nodes[parent].bit;
+    return (size_t)b->nodes[pair].n + b->nodes[pair + 1].n < b->leaf_cap / 4 ||
+           (margin_is_least(b, pair, bit) && margin_is_least(b, pair + 1, bit));
+}
+
+/* Counts and sums are already the parent's. The larger child's medoid is used until a new
+   one is found. */
+static void merge(struct asteria_bec *b, uint32_t parent)
+{
+    struct asteria_bec_node *node = &b->nodes[parent];
+    const uint32_t pair = node->child;
+    const uint32_t large = pair + (b->nodes[pair + 1].n > b->nodes[pair].n);
+
+    node->child = BEC_NONE;
+    node->cells = BEC_NONE;
+    node->n_cells = 0;
+    asteria_bec_cells_move(b, pair, parent);
+    asteria_bec_cells_move(b, pair + 1, parent);
+    if (node->n > 0)
+        asteria_bec_medoid_set(b, parent, b->nodes[large].medoid, bec_medoid_of(b, large));
+    node->changes = node->n;
+    note_event(b, false, parent, pair);
+    b->nodes[pair] = b->nodes[pair + 1] =
+        (struct asteria_bec_node){ .parent = b->free_pair, .child = BEC_NONE, .cells = BEC_NONE };
+    b->free_pair = pair;
+    b->merges++;
+    b->reshaped += node->n;
+}
+
+/* ------------------------------------------------------------------------------- maintain */
 
 enum { ROWS_A_STEP = 4096 };
 
@@ -34,12 +285,12 @@ static int tend_nodes(struct tree_maintenance *u, bool *did)
         }
     for (uint32_t i = (uint32_t)b->n_nodes; rc == OK && i-- > 0 && !spent_all(u);)
         if (b->nodes[i].used && asteria_bec_merge_is_due(b, i)) {
-            asteria_bec_merge(b, i);
+            merge(b, i);
             *did = true;
         }
     /* Not during a round: a round minimises the objective for fixed medoids. */
     for (uint32_t i = 0; rc == OK && b->cursor == 0 && i < b->n_nodes && !spent_all(u); i++)
-        if (asteria_bec_medoid_is_due(b, i)) {
+        if (medoid_is_due(b, i)) {
             asteria_bec_medoid_find(b, u->rows, i, &u->spent);
             *did = true;
         }
@@ -49,8 +300,8 @@ static int tend_nodes(struct tree_maintenance *u, bool *did)
 static bool is_due(struct asteria_bec *b)
 {
     for (uint32_t i = 0; i < b->n_nodes; i++)
-        if (b->nodes[i].used && (split_is_due(b, i) || asteria_bec_merge_is_due(b, i) ||
-                                 asteria_bec_medoid_is_due(b, i)))
+        if (b->nodes[i].used &&
+            (split_is_due(b, i) || asteria_bec_merge_is_due(b, i) || medoid_is_due(b, i)))
             return true;
     return asteria_bec_rounds_are_due(b);
 }

@@ -2,7 +2,7 @@
 #ifndef TEST_ASTERIA_STORE_H
 #define TEST_ASTERIA_STORE_H
 
-#include "algorithms/asteria/durable/snapshot.h"
+#include "algorithms/asteria/asteria.h"
 #include "src/core/param.h"
 #include "tests/support/testing.h"
 

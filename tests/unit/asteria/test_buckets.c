@@ -10,7 +10,6 @@
 struct bounds {
     float low[ECC_WORD_MAX], high[ECC_WORD_MAX];
     float cosine_min, cosine_max, near, far;
-    uint64_t agree, value;
 };
 
 /* The tightest possible bounds of a bucket's live rows. */
@@ -18,10 +17,9 @@ static struct bounds tightest(const struct asteria_world *w, const struct asteri
                               const struct asteria_bucket *b)
 {
     const struct index_env *env = &w->bench.env;
-    struct bounds t = { .cosine_min = 2, .cosine_max = -2, .near = INFINITY, .agree = UINT64_MAX };
+    struct bounds t = { .cosine_min = 2, .cosine_max = -2, .near = INFINITY };
     _Alignas(64) float z[64];
     float p[ECC_WORD_MAX];
-    bool any = false;
 
     for (size_t i = 0; i < g->model->m; i++)
         t.low[i] = INFINITY, t.high[i] = -INFINITY;
@@ -35,17 +33,12 @@ static struct bounds tightest(const struct asteria_world *w, const struct asteri
             t.low[j] = fminf(t.low[j], p[j]);
             t.high[j] = fmaxf(t.high[j], p[j]);
         }
-        t.value = any ? t.value : asteria_ecc_word(g->model->ecc, p);
-        any = true;
-        t.agree &= ~(t.value ^ asteria_ecc_word(g->model->ecc, p));
         const float root = sqrtf(env->kernels->l2sq_f32(unit, b->centre, env->dim));
         t.near = fminf(t.near, root);
         t.far = fmaxf(t.far, root);
         t.cosine_min = fminf(t.cosine_min, asteria_bucket_cosine(g, b, p));
         t.cosine_max = fmaxf(t.cosine_max, asteria_bucket_cosine(g, b, p));
     }
-    t.agree &= (1ULL << g->model->m) - 1;
-    t.value &= t.agree;
     return t;
 }
 
@@ -59,9 +52,6 @@ static void expect_bounds(const struct asteria_world *w, const struct asteria_bu
         assert_true(b->low[i] <= t.low[i] && b->high[i] >= t.high[i]);
         assert_true(!tight || (b->low[i] >= t.low[i] - 1e-6F && b->high[i] <= t.high[i] + 1e-6F));
     }
-    assert_int_equal(b->agree_mask & ~t.agree, 0);
-    assert_int_equal(b->agree_value, t.value & b->agree_mask);
-    assert_true(!tight || b->agree_mask == t.agree);
     assert_true(b->near <= t.near && b->far >= t.far);
     assert_true(!tight || (b->near >= t.near - 2e-5F && b->far <= t.far + 2e-5F));
     assert_true(b->angle_min <= acosf(fminf(t.cosine_max, 1)) &&
@@ -172,7 +162,7 @@ static void test_centres(void **state)
 
 /* ------------------------------------------------------------------------------- addresses */
 
-static void addresses_of(const char *settings, bool sparse)
+static void addresses_of(const char *settings)
 {
     struct asteria_world w;
     size_t vacant;
@@ -180,7 +170,6 @@ static void addresses_of(const char *settings, bool sparse)
     asteria_world_open(&w, settings, INDEX_F32, 32, 800, 1);
     asteria_world_train(&w, 0, 400);
     const struct asteria_generation *g = state_of(&w)->generations[state_of(&w)->now];
-    assert_int_equal(g->sparse != NULL, sparse);
     asteria_world_insert(&w, 0, 400);
     for (uint32_t i = 0; i < g->n; i++)
         assert_int_equal(asteria_generation_find(g, g->buckets[i].address), i);
@@ -198,8 +187,8 @@ static void addresses_of(const char *settings, bool sparse)
 
 static void test_addresses(void **state)
 {
-    addresses_of("code=none,address_bits=8,caprg=false", false);
-    addresses_of("code=none,address_bits=20,caprg=false", true);
+    addresses_of("code=none,address_bits=8,caprg=false");
+    addresses_of("code=none,address_bits=20,caprg=false");
 }
 
 /* -------------------------------------------------------------------------------- check() */
@@ -226,11 +215,6 @@ static void narrow_ball(struct asteria *a, struct asteria_bucket *b)
 static void narrow_angles(struct asteria *a, struct asteria_bucket *b)
 {
     b->angle_min += .5F * (b->angle_max - b->angle_min);
-}
-static void agree_on_all(struct asteria *a, struct asteria_bucket *b)
-{
-    b->agree_mask = (1ULL << a->generations[a->now]->model->m) - 1;
-    b->agree_value = b->words[0];
 }
 static void flip_bit(struct asteria *a, struct asteria_bucket *b)
 {
@@ -285,7 +269,6 @@ static void test_check_finds(void **state)
         { "box", narrow_box },
         { "ball", narrow_ball },
         { "angles", narrow_angles },
-        { "agree mask", agree_on_all },
         { "word", flip_bit },
         { "slot", other_slot },
         { "place", other_place },

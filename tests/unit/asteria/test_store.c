@@ -233,8 +233,7 @@ static void test_impossible(void **state)
         { "turn0", 64, &wild, sizeof wild },
         { "params", offsetof(struct asteria_params, degree), &none, sizeof none },
         { "params", offsetof(struct asteria_params, centering), &(const char){ 5 }, 1 },
-        { "meta", offsetof(struct asteria_snapshot_meta, has_graph), &zero,
-          4 },                                  /* which has all rows */
+        { "meta", 52, &zero, 4 },               /* there is no graph, which has all rows */
         { "waiting", 0, &all, 8 },              /* live slots, too */
         { "words0", 7, &(const char){ 1 }, 1 }, /* bits beyond the word */
         { "params", offsetof(struct asteria_params, address_bits), &(const int64_t){ 13 }, 8 },

@@ -106,7 +106,7 @@ static void test_histories(void **state)
         if (!kinds[k].tiered) {
             assert_int_equal(reads, 0);
             assert_int_equal(asteria_rows_disk_bytes(s.rows), 0);
-            assert_true(asteria_rows_budget(s.rows) == UINT64_MAX);
+            assert_true(s.rows->budget == UINT64_MAX);
             assert_true(asteria_rows_resident_bytes(s.rows) >= SLOTS * s.row_bytes);
         } else {
             struct stat st;
@@ -141,7 +141,7 @@ static void test_budget(void **state)
     uint32_t all[SLOTS];
 
     shelf_open(&s, &kinds[SOME_HOT]);
-    const size_t most = (size_t)(asteria_rows_budget(s.rows) / s.rows->stride);
+    const size_t most = (size_t)(s.rows->budget / s.rows->row_bytes);
     assert_true(most > 100 && most < SLOTS / 2);
     for (uint32_t i = 0; i < SLOTS; i++)
         all[i] = i;
@@ -221,7 +221,7 @@ static void test_short_file(void **state)
             slots[i] = i;
         assert_ok(shelf_put(&s, slots, 100), &s.bench.error);
         asteria_rows_demote(s.rows, slots, 100);
-        assert_int_equal(truncate(s.path, (off_t)(50 * s.rows->stride + 3)), 0);
+        assert_int_equal(truncate(s.path, (off_t)(50 * s.rows->row_bytes + 3)), 0);
         const int rc = fetch(&s, slots, 100);
         expect_sentence(&s, "slot 50");
         assert_code(rc, ERR_CORRUPT, &s.bench.error);
@@ -277,7 +277,7 @@ static void test_full_disk(void **state)
         }
         s.rows->file->fault = NULL;
         limit = old;
-        limit.rlim_cur = 1050 * s.rows->stride;
+        limit.rlim_cur = 1050 * s.rows->row_bytes;
         assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
         expect_no_space(&s, "a file that may grow no further");
         assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);

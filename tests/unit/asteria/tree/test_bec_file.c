@@ -68,8 +68,7 @@ static void test_what_was_written_goes_on(void **state)
         for (uint32_t slot = 0; slot < 5500; slot++) {
             assert_int_equal(asteria_bec_has(f.bec, slot), asteria_bec_has(again, slot));
             if (asteria_bec_has(again, slot))
-                assert_int_equal(asteria_bec_cluster(f.bec, slot, 0),
-                                 asteria_bec_cluster(again, slot, 0));
+                assert_int_equal(asteria_bec_leaf(f.bec, slot), asteria_bec_leaf(again, slot));
         }
         asteria_bec_destroy(again);
         for (uint32_t slot = 5000; slot < 5500; slot++)

@@ -1,16 +1,21 @@
-/* snapshot.c - an index as sections of a file; what is read is checked against all else. */
+/* store.c - an index as sections of a file; what is read is checked against all else. "rows" are
+ * of the slots kept: live ones, and dead ones that their bucket or the graph still has.
+ */
 #include <math.h>
 #include <string.h>
 
 #include "algorithms/asteria/buckets/encode.h"
-#include "algorithms/asteria/change.h"
-#include "algorithms/asteria/check/check.h"
-#include "algorithms/asteria/durable/snapshot.h"
 #include "algorithms/asteria/rows/slots.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
 
-static bool is_sound(const struct asteria_snapshot_meta *m)
+struct meta {
+    uint64_t n_slots, live, n_free, fitted_rows, inserted_since;
+    uint32_t now, trained, generations; /* bit g: generation g exists */
+    uint32_t has_graph, has_tree;
+};
+
+static bool is_sound(const struct meta *m)
 {
     const bool now = m->now < 2 && (m->generations >> m->now & 1);
 
@@ -20,7 +25,7 @@ static bool is_sound(const struct asteria_snapshot_meta *m)
 }
 
 struct values {
-    const struct asteria_snapshot_meta *meta;
+    const struct meta *meta;
     const uint64_t *ids, *tombstones;
     const struct asteria_place *places;
     const uint32_t *free;
@@ -42,7 +47,7 @@ static int fields(struct store_fields *f, struct values *v)
 /* Padding is zero, so that equal indexes give equal files. */
 static void write_slots(const struct asteria *a, struct store_fields *f)
 {
-    struct asteria_snapshot_meta meta;
+    struct meta meta;
     struct values v = { &meta, a->ids, a->tombstones, a->places, a->free };
 
     memset(&meta, 0, sizeof meta);
@@ -61,41 +66,21 @@ static void write_slots(const struct asteria *a, struct store_fields *f)
 
 /* ---------------------------------------------------------------------------------- rows */
 
-static int write_some(struct asteria_rows_fetch *fetch, const uint32_t *slots, size_t n,
-                      unsigned char *rows, size_t row_bytes, struct store_writer *w)
-{
-    size_t i;
-    const void *row;
-    int rc = asteria_rows_fetch_begin(fetch, slots, n);
-
-    while (rc == OK && (rc = asteria_rows_fetch_next(fetch, &i, &row)) == OK && row)
-        memcpy(rows + i * row_bytes, row, row_bytes);
-    if (rc == OK)
-        store_write(w, rows, n * row_bytes);
-    return rc;
-}
-
 static int write_rows(const struct asteria *a, struct store_writer *w)
 {
-    const struct index_env *env = &a->base.env;
-    const size_t row_bytes = index_row_bytes(env->element, env->dim);
-    struct asteria_rows_fetch *fetch;
+    const size_t row_bytes = index_row_bytes(a->base.env.element, a->base.env.dim);
     uint32_t slots[FETCH_MOST], at = 0;
-    int rc = asteria_rows_fetch_create(&fetch, a->rows);
+    const void *rows[FETCH_MOST];
+    int rc = OK;
 
-    if (rc != OK)
-        return rc;
-    unsigned char *rows = mem_array(env->mem, FETCH_MOST, row_bytes);
-    if (!rows)
-        rc = fail(env->error, ERR_NO_MEMORY, "asteria: save: out of memory for a block of rows");
     store_section(w, "rows");
     while (rc == OK && at < a->n_slots) {
         const size_t n = asteria_kept_slots(a, &at, slots);
 
-        rc = write_some(fetch, slots, n, rows, row_bytes, w);
+        rc = asteria_rows_get_many(a->rows, slots, n, rows);
+        for (size_t i = 0; rc == OK && i < n; i++)
+            store_write(w, rows[i], row_bytes);
     }
-    mem_free(env->mem, rows);
-    asteria_rows_fetch_destroy(fetch);
     return rc;
 }
 
@@ -108,7 +93,7 @@ int asteria_write(struct index *index, struct store_writer *w)
     write_slots(a, &(struct store_fields){ .w = w });
     for (unsigned g = 0; g < 2; g++)
         if (a->generations[g])
-            asteria_snapshot_write_generation(a, g, w);
+            asteria_generation_write(a, g, w);
     if (a->graph)
         asteria_caprg_write(a->graph, w);
     if (a->bec)
@@ -135,7 +120,7 @@ static bool reserve(struct asteria *a, size_t n_slots, size_t n_free)
     return true;
 }
 
-/* The generation of a live row must exist. snapshot_buckets.c checks bucket and position. */
+/* The generation of a live row must exist. buckets/file.c checks bucket and position. */
 static bool has_place(const struct asteria *a, const struct values *p, uint32_t slot)
 {
     return a->ids[slot] == INDEX_NO_ID || (p->meta->generations >> a->places[slot].generation & 1);
@@ -187,19 +172,10 @@ static bool rows_possible(const struct index_env *env, const void *rows, size_t 
     return true;
 }
 
-static size_t count_kept(const struct asteria *a)
-{
-    size_t n = 0;
-
-    for (uint32_t slot = 0; slot < a->n_slots; slot++)
-        n += asteria_keeps(a, slot);
-    return n;
-}
-
 static int read_rows(struct asteria *a, const struct store_reader *r)
 {
     const struct index_env *env = &a->base.env;
-    const size_t each = index_row_bytes(env->element, env->dim), kept = count_kept(a);
+    const size_t each = index_row_bytes(env->element, env->dim), kept = a->n_slots - a->n_free;
     uint32_t slots[FETCH_MOST], at = 0;
     const unsigned char *rows = NULL;
     int rc = store_need_array(r, "rows", kept, each, &rows);
@@ -256,13 +232,13 @@ int asteria_read(struct index *index, struct store_reader *r)
         rc = read_slots(a, &slots, r);
     if (rc != OK)
         return rc;
-    const struct asteria_snapshot_meta *m = slots.meta;
+    const struct meta *m = slots.meta;
     a->now = m->now;
     a->fitted_rows = m->fitted_rows;
     a->inserted_since = m->inserted_since;
     for (unsigned g = 0; rc == OK && g < 2; g++)
         if (m->generations >> g & 1)
-            rc = asteria_snapshot_read_generation(a, g, r);
+            rc = asteria_generation_read(a, g, r);
     for (unsigned g = 0; rc == OK && g < 2; g++)
         if (a->generations[g] && a->generations[g]->model->version > a->last_version)
             a->last_version = a->generations[g]->model->version;

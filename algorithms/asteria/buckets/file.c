@@ -1,7 +1,8 @@
-/* snapshot_buckets.c - a generation in a snapshot: model, buckets, residual codes. */
+/* file.c - a generation in a snapshot: model, buckets, residual codes. The tags of generation g
+   end in g. */
 #include <string.h>
 
-#include "algorithms/asteria/durable/snapshot.h"
+#include "algorithms/asteria/buckets/encode.h"
 #include "algorithms/asteria/rows/slots.h"
 #include "src/core/idmap.h"
 #include "src/core/mem.h"
@@ -14,22 +15,10 @@ struct stored_generation {
 
 struct stored_bucket {
     uint32_t address, n, live, centred_n;
-    uint64_t agree_mask, agree_value;
+    uint64_t unused[2];
     float error, rest, angle_min, angle_max, near, far;
     uint32_t probed, gone;
 };
-
-static size_t blocks_of(uint32_t n)
-{
-    return ((size_t)n + QUANTIZER_BLOCK - 1) / QUANTIZER_BLOCK;
-}
-
-/* The centre, its transform for the quantizer, and the box are one
-   allocation (asteria_bucket_begin()). */
-static size_t centre_floats(const struct asteria_model *m)
-{
-    return m->dim + m->quantizer->work_dim + 2 * m->m;
-}
 
 static bool is_vacant(const struct asteria_bucket *b)
 {
@@ -56,8 +45,6 @@ static struct stored_bucket stored_of(const struct asteria_bucket *b)
     s.live = b->live;
     s.centred_n = b->centred_n;
     s.gone = b->gone;
-    s.agree_mask = b->agree_mask;
-    s.agree_value = b->agree_value;
     s.error = b->error;
     s.rest = b->rest;
     s.angle_min = b->angle_min;
@@ -92,7 +79,7 @@ static int fields(struct store_fields *f, const struct asteria *a, unsigned whic
 {
     const struct asteria_generation *g = a->generations[which];
     const struct asteria_model *m = g->model;
-    const size_t centre = centre_floats(m) * sizeof *v->centres, block = m->quantizer->block_bytes;
+    const size_t centre = bucket_floats(m) * sizeof *v->centres, block = m->quantizer->block_bytes;
     const struct asteria_bucket *b = g->buckets, *end = b ? b + g->n : b;
     const char last = (char)('0' + which);
 
@@ -120,10 +107,10 @@ static int fields(struct store_fields *f, const struct asteria *a, unsigned whic
             store_write(f->w, b->words, b->n * sizeof *v->words);
     if (store_pieces(f, store_tag("alive", last).text, &v->alive, h->blocks, sizeof *v->alive))
         for (b = g->buckets; b < end; b++)
-            store_write(f->w, b->alive, blocks_of(b->n) * sizeof *v->alive);
+            store_write(f->w, b->alive, bucket_blocks(b->n) * sizeof *v->alive);
     if (store_pieces(f, store_tag("blocks", last).text, &v->blocks, h->blocks, block))
         for (b = g->buckets; b < end; b++)
-            store_write(f->w, b->blocks, blocks_of(b->n) * block);
+            store_write(f->w, b->blocks, bucket_blocks(b->n) * block);
     if (store_pieces(f, store_tag("centres", last).text, &v->centres, h->filled, centre))
         for (b = g->buckets; b < end; b++)
             if (!is_vacant(b))
@@ -144,8 +131,7 @@ static size_t count_codes(const struct asteria *a, unsigned which)
     return n;
 }
 
-void asteria_snapshot_write_generation(const struct asteria *a, unsigned which,
-                                       struct store_writer *w)
+void asteria_generation_write(const struct asteria *a, unsigned which, struct store_writer *w)
 {
     const struct asteria_generation *g = a->generations[which];
     struct stored_generation head = {
@@ -155,7 +141,7 @@ void asteria_snapshot_write_generation(const struct asteria *a, unsigned which,
 
     for (size_t i = 0; i < g->n; i++) {
         head.positions += g->buckets[i].n;
-        head.blocks += blocks_of(g->buckets[i].n);
+        head.blocks += bucket_blocks(g->buckets[i].n);
         head.filled += !is_vacant(&g->buckets[i]);
     }
     for (size_t i = 0; i < g->n_vacant; i++)
@@ -192,10 +178,8 @@ static int add_bucket(struct asteria *a, struct asteria_generation *g,
     if (!asteria_bucket_begin(b, g->model, mem))
         return no_memory(a);
     g->n++; /* from here on it is freed with the generation */
-    if (g->sparse && !idmap_put(g->sparse, s->address, g->n - 1))
+    if (!idmap_put(&g->of_address, s->address, g->n - 1))
         return no_memory(a);
-    if (g->at)
-        g->at[s->address] = (uint32_t)g->n;
     return asteria_bucket_grow(b, g->model, mem, s->n) ? OK : no_memory(a);
 }
 
@@ -205,8 +189,6 @@ static void fill_head(struct asteria_bucket *b, const struct stored_bucket *s)
     b->live = s->live;
     b->centred_n = s->centred_n;
     b->gone = s->gone;
-    b->agree_mask = s->agree_mask;
-    b->agree_value = s->agree_value;
     b->error = s->error;
     b->rest = s->rest;
     b->angle_min = s->angle_min;
@@ -219,10 +201,10 @@ static void fill_head(struct asteria_bucket *b, const struct stored_bucket *s)
 static void fill_positions(struct asteria_bucket *b, const struct asteria_model *m,
                            struct values *p)
 {
-    const size_t blocks = blocks_of(b->n);
+    const size_t blocks = bucket_blocks(b->n);
 
-    memcpy(b->centre, p->centres, centre_floats(m) * sizeof *b->centre);
-    p->centres += centre_floats(m);
+    memcpy(b->centre, p->centres, bucket_floats(m) * sizeof *b->centre);
+    p->centres += bucket_floats(m);
     if (b->n == 0)
         return;
     memcpy(b->slots, p->slots, b->n * sizeof *b->slots);
@@ -243,7 +225,7 @@ static bool is_in_place(const struct asteria *a, unsigned which, uint32_t bucket
     const size_t m = a->generations[which]->model->m;
     size_t live = 0;
 
-    for (uint32_t i = 0; i < blocks_of(b->n) * 64; i++) {
+    for (uint32_t i = 0; i < bucket_blocks(b->n) * 64; i++) {
         const bool alive = b->alive[i / 64] >> i % 64 & 1;
 
         live += alive;
@@ -266,7 +248,7 @@ static int add_filled(struct asteria *a, unsigned which, const struct stored_buc
                       const struct store_reader *r)
 {
     struct asteria_generation *g = a->generations[which];
-    const uint64_t blocks = blocks_of(s->n);
+    const uint64_t blocks = bucket_blocks(s->n);
 
     if (s->address >> g->model->ecc->k != 0 || asteria_generation_find(g, s->address) != UINT32_MAX)
         return store_corrupt(r, "a bucket's address is invalid, or used twice");
@@ -331,8 +313,7 @@ static void read_codes(struct asteria *a, unsigned which, const struct values *p
         }
 }
 
-int asteria_snapshot_read_generation(struct asteria *a, unsigned which,
-                                     const struct store_reader *r)
+int asteria_generation_read(struct asteria *a, unsigned which, const struct store_reader *r)
 {
     const struct index_env *env = &a->base.env;
     struct asteria_model *model = NULL;

@@ -1,0 +1,396 @@
+/* check.c - checks the invariants of asteria.h and bucket.h over slots, buckets and rows.
+ *
+ * (a) Each live id has one slot, and `slots` leads to it. Other slots are tombstones of their
+ *     bucket or of the graph, or free and listed once. Graph and tree have exactly the rows that
+ *     they should have.
+ * (b) Models: isometry, orthonormal vantages, codewords.
+ * (c) Buckets: found by their addresses; counts equal the bits; vacant ones are listed.
+ * (d) Rows: each live row is encoded again, and compared with what is stored.
+ * (e) Counts of buckets, generations and the index agree.
+ * (f) The checks of the graph and of the tree.
+ */
+#include <inttypes.h>
+#include <math.h>
+
+#include "algorithms/asteria/buckets/encode.h"
+#include "algorithms/asteria/rows/slots.h"
+#include "kernels/kernels.h"
+#include "src/core/idmap.h"
+#include "src/core/mem.h"
+
+/* Tolerance of bounds, for rounding. */
+static const float SLACK = 1e-5F;
+
+/* A pass over an index. */
+struct pass {
+    struct asteria *a;
+    void *read;        /* a row's bytes */
+    float *unit, *z;   /* dim; out_dim of the generation being checked */
+    double flips;      /* bits that decoding changed, over all live rows */
+    double box, angle; /* sums over buckets: mean side of the box, angle range */
+    size_t buckets;    /* with rows */
+};
+
+/* Reports a broken invariant; the format must be a literal. ERR_INVARIANT. */
+#define BROKEN(c, ...) fail((c)->a->base.env.error, ERR_INVARIANT, "asteria: " __VA_ARGS__)
+
+/* --------------------------------------------------------------------------------- slots */
+
+static bool is_at_its_place(const struct asteria *a, uint32_t slot)
+{
+    const struct asteria_place *place = &a->places[slot];
+    const struct asteria_generation *g = a->generations[place->generation];
+
+    return g && place->bucket < g->n && place->position < g->buckets[place->bucket].n &&
+           g->buckets[place->bucket].slots[place->position] == slot &&
+           bucket_is_alive(&g->buckets[place->bucket], place->position) == asteria_is_live(a, slot);
+}
+
+/* A slot whose bucket is gone still has residual codes of an existing model. */
+static int check_dead(const struct pass *c, uint32_t slot)
+{
+    const struct asteria *a = c->a;
+
+    if (asteria_is_tombstone(a, slot, 0) && !is_at_its_place(a, slot))
+        return BROKEN(c, "slot %u is a tombstone of bucket %u, which does not have its row", slot,
+                      a->places[slot].bucket);
+    if (asteria_is_tombstone(a, slot, 1) && !a->generations[a->places[slot].generation])
+        return BROKEN(c, "slot %u is dead, of a model that is gone", slot);
+    return OK;
+}
+
+static int check_slot(const struct pass *c, uint32_t slot)
+{
+    const struct asteria *a = c->a;
+    uint32_t found = UINT32_MAX;
+
+    if (!slot_table_get(&a->slots, a->ids, a->ids[slot], &found) || found != slot)
+        return BROKEN(c, "slot %u: its id %" PRIu64 " leads to slot %u", slot, a->ids[slot], found);
+    if (asteria_is_tombstone(a, slot, 0) || asteria_is_tombstone(a, slot, 1))
+        return BROKEN(c, "slot %u is live, and marked a tombstone", slot);
+    if (!is_at_its_place(a, slot))
+        return BROKEN(c, "slot %u is not at its place, bucket %u, position %u", slot,
+                      a->places[slot].bucket, (unsigned)a->places[slot].position);
+    return OK;
+}
+
+static int check_free(const struct pass *c, uint64_t *unused)
+{
+    const struct asteria *a = c->a;
+
+    for (size_t i = 0; i < a->n_free; i++) {
+        const uint32_t slot = a->free[i];
+
+        if (slot >= a->n_slots || asteria_is_live(a, slot) || asteria_is_tombstone(a, slot, 0) ||
+            asteria_is_tombstone(a, slot, 1))
+            return BROKEN(c, "slot %u is in the free list but is live or a tombstone", slot);
+        if (unused[slot / 64] >> slot % 64 & 1)
+            return BROKEN(c, "slot %u is in the free list twice", slot);
+        unused[slot / 64] |= 1ULL << slot % 64;
+    }
+    return OK;
+}
+
+/* The graph must have all live rows and its tombstones; the tree the rows of the newest model. */
+static int check_known(const struct pass *c, uint32_t slot)
+{
+    const struct asteria *a = c->a;
+    const bool live = asteria_is_live(a, slot);
+    const enum asteria_caprg_standing standing =
+        a->graph ? asteria_caprg_standing(a->graph, slot) : CAPRG_UNKNOWN;
+    const enum asteria_caprg_standing wanted = live && a->graph                   ? CAPRG_ALIVE
+                                               : asteria_is_tombstone(a, slot, 1) ? CAPRG_DEAD
+                                                                                  : CAPRG_UNKNOWN;
+
+    if (standing != wanted)
+        return BROKEN(c, "slot %u, %s, is %s to the graph", slot, live ? "live" : "dead",
+                      standing == CAPRG_ALIVE  ? "a node"
+                      : standing == CAPRG_DEAD ? "a removed node"
+                                               : "none");
+    const bool belongs = live && a->places[slot].generation == a->now;
+    if (a->bec && asteria_bec_has(a->bec, slot) != belongs)
+        return BROKEN(c, "slot %u is %s the cluster tree", slot,
+                      belongs ? "missing from" : "dead or of an older model, but still in");
+    return OK;
+}
+
+static int check_slots(const struct pass *c)
+{
+    const struct asteria *a = c->a;
+    struct mem *mem = a->base.env.mem;
+    uint64_t *unused = mem_zalloc(mem, (a->n_slots / 64 + 1) * sizeof *unused);
+    size_t live = 0;
+    int rc = unused
+                 ? check_free(c, unused)
+                 : fail(a->base.env.error, ERR_NO_MEMORY, "asteria: out of memory, cannot check");
+
+    for (uint32_t slot = 0; rc == OK && slot < a->n_slots; slot++) {
+        if (asteria_is_live(a, slot)) {
+            live++;
+            rc = check_slot(c, slot);
+        } else if (asteria_is_tombstone(a, slot, 0) || asteria_is_tombstone(a, slot, 1)) {
+            rc = check_dead(c, slot);
+        } else if (!(unused[slot / 64] >> slot % 64 & 1)) {
+            rc = BROKEN(c, "slot %u is in no state: not live, no tombstone, not free", slot);
+        }
+        if (rc == OK)
+            rc = check_known(c, slot);
+    }
+    mem_free(mem, unused);
+    if (rc == OK && (live != a->live || live != a->slots.n))
+        rc = BROKEN(c, "%zu live slots, %zu counted, %zu ids", live, a->live, a->slots.n);
+    return rc;
+}
+
+int asteria_check_slots(struct asteria *a)
+{
+    return check_slots(&(struct pass){ .a = a });
+}
+
+/* ---------------------------------------------------------------------------------- rows */
+
+struct checked_row {
+    unsigned generation;
+    const struct asteria_generation *g;
+    const struct asteria_bucket *b;
+    uint32_t bucket, position, slot;
+};
+
+static int broken(const struct pass *c, const struct checked_row *r, const char *what)
+{
+    return BROKEN(c, "bucket %u of generation %u, position %u, slot %u: %s", r->bucket,
+                  r->generation, r->position, r->slot, what);
+}
+
+static int check_place(const struct pass *c, const struct checked_row *r)
+{
+    const struct asteria *a = c->a;
+
+    if (!asteria_is_live(a, r->slot))
+        return broken(c, r, "alive in its bucket, but the slot is not");
+    const struct asteria_place *place = &a->places[r->slot];
+    if (place->generation != r->generation || place->bucket != r->bucket ||
+        place->position != r->position)
+        return broken(c, r, "its position is another");
+    return OK;
+}
+
+/* Bits may differ only where the component is almost zero. */
+static bool same_word(const struct checked_row *r, const float *p, uint64_t word)
+{
+    const uint64_t unlike = word ^ r->b->words[r->position];
+
+    for (size_t i = 0; i < r->g->model->m; i++)
+        if ((unlike >> i & 1) && fabsf(p[i]) > SLACK)
+            return false;
+    return true;
+}
+
+static int check_code(struct pass *c, const struct checked_row *r, const float *p)
+{
+    const struct asteria_ecc *ecc = r->g->model->ecc;
+    const uint64_t word = asteria_ecc_word(ecc, p);
+
+    if (!same_word(r, p, word))
+        return broken(c, r, "its word is not that of its row");
+    if (asteria_ecc_decode(ecc, p) != r->b->address)
+        return broken(c, r, "its row decodes to another address");
+    c->flips += __builtin_popcountll(word ^ r->b->codeword);
+    return asteria_lrsq_check(r->g->model->lrsq, c->z, segmented_at(&r->g->codes, r->slot),
+                              c->a->base.env.error);
+}
+
+static int check_bounds(struct pass *c, const struct checked_row *r, const float *unit,
+                        const float *p)
+{
+    const struct index_env *env = &c->a->base.env;
+    const struct asteria_bucket *b = r->b;
+    const float root = sqrtf(env->kernels->l2sq_f32(unit, b->centre, env->dim));
+    const float cosine = asteria_bucket_cosine(r->g, b, p);
+
+    for (size_t i = 0; i < r->g->model->m; i++)
+        if (!(p[i] >= b->low[i] - SLACK && p[i] <= b->high[i] + SLACK))
+            return broken(c, r, "outside of the box");
+    if (!(cosine <= cosf(b->angle_min) + SLACK && cosine >= cosf(b->angle_max) - SLACK))
+        return broken(c, r, "its angle to the codeword is not between the bucket's");
+    if (!(root >= b->near - SLACK && root <= b->far + SLACK))
+        return broken(c, r, "its distance from the centre is not between the bucket's");
+    return OK;
+}
+
+static int check_row(struct pass *c, const struct checked_row *r)
+{
+    const struct index_env *env = &c->a->base.env;
+    float p[ECC_WORD_MAX];
+    const void *row;
+    int rc = check_place(c, r);
+
+    if (rc == OK)
+        rc = asteria_rows_get(c->a->rows, r->slot, c->read, &row);
+    if (rc != OK)
+        return rc;
+    const float *unit = asteria_unit(env, row, c->unit);
+    asteria_model_rotate(r->g->model, env->kernels, unit, c->z);
+    asteria_model_hash(r->g->model, env->kernels, c->z, p);
+    rc = check_code(c, r, p);
+    return rc == OK ? check_bounds(c, r, unit, p) : rc;
+}
+
+/* Each live row of the bucket is at its place and fits the bucket and its codes. */
+static int check_rows(struct pass *c, unsigned generation, uint32_t bucket)
+{
+    const struct asteria_generation *g = c->a->generations[generation];
+    const struct asteria_bucket *b = &g->buckets[bucket];
+    int rc = OK;
+
+    for (uint32_t i = 0; rc == OK && i < b->n; i++) {
+        const struct checked_row row = { generation, g, b, bucket, i, b->slots[i] };
+
+        if (bucket_is_alive(b, i))
+            rc = check_row(c, &row);
+    }
+    return rc;
+}
+
+/* ------------------------------------------------------------------------------- buckets */
+
+static int check_counts(const struct pass *c, const struct asteria_generation *g, uint32_t bucket)
+{
+    const struct asteria_bucket *b = &g->buckets[bucket];
+    uint32_t alive = 0;
+
+    if (b->address == UINT32_MAX)
+        return b->n == 0 && b->live == 0 && b->capacity == 0
+                   ? OK
+                   : BROKEN(c, "bucket %u is vacant, and has %u rows", bucket, b->n);
+    if (asteria_generation_find(g, b->address) != bucket)
+        return BROKEN(c, "bucket %u: its address %u leads to bucket %u", bucket, b->address,
+                      asteria_generation_find(g, b->address));
+    if (b->codeword != asteria_ecc_codeword(g->model->ecc, b->address))
+        return BROKEN(c, "bucket %u: its codeword is not that of address %u", bucket, b->address);
+    if (b->n > b->capacity || b->capacity % QUANTIZER_BLOCK != 0)
+        return BROKEN(c, "bucket %u: %u positions, capacity for %u", bucket, b->n, b->capacity);
+    for (uint32_t i = 0; i < b->capacity; i++) {
+        alive += bucket_is_alive(b, i);
+        if (i >= b->n && bucket_is_alive(b, i))
+            return BROKEN(c, "bucket %u: position %u is alive, of %u", bucket, i, b->n);
+    }
+    if (alive != b->live)
+        return BROKEN(c, "bucket %u: %u rows are alive, %u counted", bucket, alive, b->live);
+    return OK;
+}
+
+static void measure(struct pass *c, const struct asteria_generation *g,
+                    const struct asteria_bucket *b)
+{
+    double side = 0;
+
+    if (b->live == 0)
+        return;
+    for (size_t i = 0; i < g->model->m; i++)
+        side += (double)b->high[i] - (double)b->low[i];
+    c->box += side / (double)g->model->m;
+    c->angle += (double)b->angle_max - (double)b->angle_min;
+    c->buckets++;
+}
+
+static int check_buckets(struct pass *c, unsigned generation)
+{
+    const struct asteria_generation *g = c->a->generations[generation];
+    size_t live = 0, vacant = 0;
+    int rc = OK;
+
+    for (uint32_t i = 0; rc == OK && i < g->n; i++) {
+        vacant += g->buckets[i].address == UINT32_MAX;
+        live += g->buckets[i].live;
+        measure(c, g, &g->buckets[i]);
+        rc = check_counts(c, g, i);
+        if (rc == OK)
+            rc = check_rows(c, generation, i);
+    }
+    if (rc == OK && live != g->live)
+        rc = BROKEN(c, "generation %u: %zu live rows in buckets, %zu counted", generation, live,
+                    g->live);
+    /* The older generation's buckets are dropped from the end, without updating its lists. */
+    if (rc == OK && generation == c->a->now &&
+        (vacant != g->n_vacant || g->of_address.n != g->n - vacant))
+        rc = BROKEN(c, "%zu buckets, %zu vacant, %zu listed so, %zu addresses", g->n, vacant,
+                    g->n_vacant, g->of_address.n);
+    return rc;
+}
+
+static int check_generation(struct pass *c, unsigned generation)
+{
+    const struct asteria *a = c->a;
+    const struct asteria_generation *g = a->generations[generation];
+    int rc = asteria_model_check(g->model, &a->base.env);
+
+    if (rc != OK)
+        return rc;
+    c->z = mem_array(a->base.env.mem, g->model->rotation->out_dim, sizeof *c->z);
+    if (!c->z)
+        return fail(a->base.env.error, ERR_NO_MEMORY, "asteria: out of memory, cannot check");
+    rc = check_buckets(c, generation);
+    mem_free(a->base.env.mem, c->z);
+    return rc;
+}
+
+/* ----------------------------------------------------------------------------- the whole */
+
+static int check_others(const struct pass *c)
+{
+    struct asteria *a = c->a;
+    const struct asteria_bec_rows tree_rows = asteria_bec_rows(a);
+    int rc = OK;
+
+    if (a->graph)
+        rc = asteria_caprg_check(a->graph, a->base.env.error);
+    if (rc == OK && a->bec)
+        rc = asteria_bec_check(a->bec, &tree_rows, a->base.env.error);
+    return rc;
+}
+
+static int walk(struct pass *c)
+{
+    struct asteria *a = c->a;
+    const struct asteria_generation *now = a->generations[a->now], *older = a->generations[!a->now];
+    int rc = OK;
+
+    if (!a->trained)
+        return now || older || a->live > 0 ? BROKEN(c, "rows or a model, but no training") : OK;
+    if (!now || (older && older->model->version >= now->model->version))
+        return BROKEN(c, "the newest model is not that of now");
+    if (now->live + (older ? older->live : 0) != a->live)
+        return BROKEN(c, "%zu rows, but %zu in its generations", a->live,
+                      now->live + (older ? older->live : 0));
+    rc = check_slots(c);
+    for (unsigned i = 0; rc == OK && i < 2; i++)
+        if (a->generations[i])
+            rc = check_generation(c, i);
+    return rc == OK ? check_others(c) : rc;
+}
+
+int asteria_check(const struct index *index, struct stat_sink *sink)
+{
+    struct asteria *a = asteria_of(index);
+    const struct index_env *env = &index->env;
+    struct pass c = { .a = a };
+    int rc = OK;
+
+    c.read = mem_alloc(env->mem, index_row_bytes(env->element, env->dim));
+    c.unit = mem_array(env->mem, env->dim, sizeof *c.unit);
+    if (!c.read || !c.unit)
+        rc = fail(env->error, ERR_NO_MEMORY, "asteria: out of memory, cannot check");
+    pthread_rwlock_rdlock(&a->lock);
+    if (rc == OK)
+        rc = walk(&c);
+    if (rc == OK && sink && c.buckets > 0) {
+        sink->value(sink->to, "flips_of_decoding", c.flips / (double)a->live);
+        sink->value(sink->to, "box_side", c.box / (double)c.buckets);
+        sink->value(sink->to, "angle_width", c.angle / (double)c.buckets);
+    }
+    pthread_rwlock_unlock(&a->lock);
+    mem_free(env->mem, c.read);
+    mem_free(env->mem, c.unit);
+    return rc;
+}

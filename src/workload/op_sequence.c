@@ -24,8 +24,7 @@ size_t op_zipf_draw(const struct op_zipf *z, struct rng *rng)
         return 0;
     if (u * z->zeta < z->two || z->n < 3)
         return z->n > 1;
-    const size_t rank =
-        (size_t)((double)z->n * pow(z->eta * u - z->eta + 1, 1 / (1 - z->skew)));
+    const size_t rank = (size_t)((double)z->n * pow(z->eta * u - z->eta + 1, 1 / (1 - z->skew)));
     return rank < z->n ? rank : z->n - 1;
 }
 

@@ -26,6 +26,7 @@
 #include "algorithms/common/clustering/kmeans.h"
 #include "algorithms/common/concurrency/scratch_pool.h"
 #include "algorithms/common/durable/logged.h"
+#include "algorithms/common/rows/range_hits.h"
 #include "src/core/idmap.h"
 #include "src/core/index.h"
 #include "src/core/topk.h"
@@ -89,11 +90,6 @@ struct ampi_slots {
     size_t n, n_free, capacity;
 };
 
-struct ampi_hit { /* an answer of a range search */
-    uint64_t id;
-    float distance;
-};
-
 /* A cone during a search. */
 struct ampi_view {
     const struct ampi_cone *cone;
@@ -117,8 +113,7 @@ struct ampi_scratch {
     struct ampi_view *views;
     uint32_t *ranks; /* F per view */
     size_t probes_capacity, views_capacity;
-    struct ampi_hit *hits; /* answers of a range search */
-    size_t n_hits, hits_capacity;
+    struct range_hits hits; /* answers of a range search */
 };
 
 struct ampi_counters {

@@ -14,7 +14,7 @@ static void close_scratch(struct mem *mem, void *scratch)
     mem_free(mem, s->projections);
     mem_free(mem, s->views);
     mem_free(mem, s->ranks);
-    mem_free(mem, s->hits);
+    mem_free(mem, s->hits.hits);
 }
 
 /* Reallocates without keeping the contents; *array is NULL if out of memory. */
@@ -89,7 +89,7 @@ static uint64_t scratch_bytes(const void *owner, const void *scratch)
            s->clusters_capacity * (2 * sizeof(float) + sizeof *s->probes + sizeof *s->positions) +
            (s->probes_capacity + 1) * a->fans * sizeof *s->projections +
            s->views_capacity * (sizeof *s->views + a->fans * sizeof *s->ranks) +
-           s->hits_capacity * sizeof *s->hits;
+           s->hits.capacity * sizeof *s->hits.hits;
 }
 
 const struct scratch_kind ampi_scratch_kind = { sizeof(struct ampi_scratch), NULL, close_scratch,

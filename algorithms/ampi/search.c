@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "algorithms/ampi/ampi.h"
+#include "algorithms/common/rows/work.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
@@ -141,17 +142,6 @@ static int search_chunk(void *arg, size_t first, size_t end, size_t worker)
 
 /* ------------------------------------------------------------------------------- range */
 
-static int keep_hit(const struct ampi_query *q, uint64_t id, float distance)
-{
-    const struct index_env *env = &q->job->a->base.env;
-    struct ampi_scratch *s = q->s;
-    if (s->n_hits == s->hits_capacity &&
-        !mem_grow(env->mem, &s->hits, &s->hits_capacity, s->n_hits + 1, sizeof *s->hits))
-        return fail(env->error, ERR_NO_MEMORY, "range: out of memory after %zu answers", s->n_hits);
-    s->hits[s->n_hits++] = (struct ampi_hit){ id, distance };
-    return OK;
-}
-
 /* The cone's axis with the fewest vectors within reach. */
 static void narrowest(const struct ampi_query *q, const struct ampi_view *v, double reach,
                       const uint32_t **slots, size_t *n)
@@ -186,7 +176,7 @@ static int range_view(const struct ampi_query *q, const struct ampi_view *v, dou
         count = ampi_measure(q, piece, count, distances);
         for (size_t i = 0; i < count && !rc; i++)
             if ((double)distances[i] <= q->job->radius)
-                rc = keep_hit(q, a->slots.id[piece[i]], distances[i]);
+                rc = range_hits_add(&q->s->hits, &a->base.env, a->slots.id[piece[i]], distances[i]);
     }
     return rc;
 }
@@ -201,7 +191,7 @@ static int range_chunk(void *arg, size_t first, size_t end, size_t worker)
                                 .s = job->scratch[i],
                                 .row = job->queries + (job->first_query + i) * job->a->base.env.dim,
                                 .work = &job->scratch[i]->work };
-        q.s->n_hits = 0;
+        q.s->hits.n = 0;
         if (job->radius < 0)
             continue;
         ampi_probe(&q, 0);
@@ -235,10 +225,7 @@ static int job_open(struct ampi_job *job, size_t *threads)
 static void job_close(struct ampi_job *job, size_t threads, struct work *work)
 {
     while (threads-- > 0) {
-        const struct work *more = &job->scratch[threads]->work;
-        work->distances += more->distances;
-        work->bytes_read += more->bytes_read;
-        work->scanned += more->scanned;
+        work_add(work, &job->scratch[threads]->work);
         scratch_pool_give(&job->a->scratch, job->scratch[threads]);
     }
 }
@@ -293,9 +280,7 @@ int ampi_range(struct index *index, const struct range_request *request,
         size_t count = n - job.first_query < threads ? n - job.first_query : threads;
         rc = parallel_for(index->env.pool, threads, count, 1, range_chunk, &job);
         for (size_t i = 0; !rc && i < count; i++)
-            for (size_t h = 0; !rc && h < scratch[i]->n_hits; h++)
-                rc = result->found(result->to, job.first_query + i, scratch[i]->hits[h].id,
-                                   scratch[i]->hits[h].distance);
+            rc = range_hits_deliver(&scratch[i]->hits, job.first_query + i, result);
     }
     job_close(&job, threads, &result->work);
     return rc;

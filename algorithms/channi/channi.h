@@ -7,7 +7,7 @@
  * silent.
  *
  * This header holds the state of an index. Beside it are options.h, index.h (opening and closing),
- * method.c (the table of operations), insert.c, remove.c, txn.c and the reports. A folder calls
+ * method.c (the table of operations), operations.h (its calls) and the reports. A folder calls
  * only those above it:
  *
  *   files/        a cluster as one file: written once, opened as an image

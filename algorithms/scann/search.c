@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "algorithms/common/rows/work.h"
 #include "algorithms/scann/search_internal.h"
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
@@ -415,16 +416,6 @@ static int search_query(const struct searching *job, struct scann_scratch *x, st
     return rc;
 }
 
-static void add_work(struct scann *s, struct work *to, const struct work *more)
-{
-    pthread_mutex_lock(&s->scratch.lock);
-    to->distances += more->distances;
-    to->estimates += more->estimates;
-    to->bytes_read += more->bytes_read;
-    to->scanned += more->scanned;
-    pthread_mutex_unlock(&s->scratch.lock);
-}
-
 static int search_chunk(void *arg, size_t first, size_t end, size_t worker)
 {
     struct searching *job = arg;
@@ -445,7 +436,9 @@ static int search_chunk(void *arg, size_t first, size_t end, size_t worker)
             scan_rows(job, x, &nearest);
         topk_sort(&nearest);
     }
-    add_work(job->s, &job->result->work, &x->work);
+    pthread_mutex_lock(&job->s->scratch.lock);
+    work_add(&job->result->work, &x->work);
+    pthread_mutex_unlock(&job->s->scratch.lock);
     scratch_pool_give(&job->s->scratch, x);
     return rc;
 }

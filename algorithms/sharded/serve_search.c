@@ -2,6 +2,7 @@
  * sent. */
 #include <string.h>
 
+#include "algorithms/common/rows/work.h"
 #include "algorithms/sharded/serve.h"
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
@@ -87,14 +88,6 @@ static int take_list(struct server *s, struct wire_reader *r, const struct asked
     return OK;
 }
 
-static void add_work(struct work *sum, struct work w)
-{
-    sum->distances += w.distances;
-    sum->estimates += w.estimates;
-    sum->bytes_read += w.bytes_read;
-    sum->scanned += w.scanned;
-}
-
 static void put_work(struct wire *reply, struct work w)
 {
     wire_put_real(reply, w.distances);
@@ -158,7 +151,7 @@ static int search_list(struct server *s, const struct asked *a, const struct que
                 break;
             topk_push(&m->nearest[list->numbers[i]], m->own_distances[at], m->own_ids[at]);
         }
-    add_work(work, result.work);
+    work_add(work, &result.work);
     return rc;
 }
 

@@ -121,14 +121,11 @@ void symqg_lay_out(struct symqg *s)
 
 void symqg_rotate(const struct symqg *s, struct symqg_scratch *x, const void *row, float *out)
 {
-    const unsigned char *bytes = row;
-
     if (s->base.env.element == INDEX_F32) {
         quantizer_transform(s->quantizer, row, 1, out);
         return;
     }
-    for (size_t d = 0; d < s->base.env.dim; d++)
-        x->row[d] = bytes[d];
+    rows_to_floats(&s->base.env, row, 1, x->row);
     quantizer_transform(s->quantizer, x->row, 1, out);
 }
 

@@ -16,14 +16,9 @@ static int make_quantizer(struct symqg *s, struct vectors rows)
 
     if (!floats)
         return fail(env->error, ERR_NO_MEMORY, "symqg: out of memory for a sample of %zu rows", n);
-    for (size_t i = 0; i < n; i++) {
-        const size_t at = i * (rows.n / n) * env->dim;
-
-        for (size_t d = 0; d < env->dim; d++)
-            floats[i * env->dim + d] = env->element == INDEX_U8
-                                           ? (float)((const uint8_t *)rows.rows)[at + d]
-                                           : ((const float_anywhere *)rows.rows)[at + d];
-    }
+    for (size_t i = 0; i < n; i++)
+        rows_to_floats(env, (const char *)rows.rows + i * (rows.n / n) * s->row_bytes, 1,
+                       floats + i * env->dim);
     struct quantizer *trained;
     const int rc = quantizer_train(&trained, env, &options, floats, n);
     mem_free(env->mem, floats);

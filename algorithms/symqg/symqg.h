@@ -31,6 +31,7 @@
 #include "algorithms/common/durable/logged.h"
 #include "algorithms/common/graph/candidate_list.h"
 #include "algorithms/common/quantizer/rabitq/edges.h"
+#include "algorithms/common/rows/rows.h"
 #include "kernels/kernels.h"
 #include "src/core/index.h"
 #include "src/core/slot_table.h"
@@ -97,10 +98,7 @@ static inline uint32_t *symqg_rule(const struct symqg *s, uint32_t v)
 /* Squared L2 of two rows. */
 static inline float symqg_distance(const struct symqg *s, const void *a, const void *b)
 {
-    const struct index_env *env = &s->base.env;
-
-    return env->element == INDEX_U8 ? (float)env->kernels->l2sq_u8(a, b, env->dim)
-                                    : env->kernels->l2sq_f32(a, b, env->dim);
+    return rows_distance(&s->base.env, a, b);
 }
 
 /* The memory that one thread needs to search or to change the graph; pooled. */

@@ -1,5 +1,6 @@
 /* range.c - all rows within a radius: the list grows until it has twice the rows found, as in
  * DiskANN's library; then those in memory. On one thread, because one must deliver results. */
+#include "algorithms/common/rows/work.h"
 #include "algorithms/vamana_disk/vamana_disk.h"
 
 #include <stdlib.h>
@@ -107,9 +108,7 @@ static int range_query(struct vamana_disk *h, const struct vamana_disk_view *vie
     one.queries.n = 1;
     if (rc == OK)
         rc = graph_index_range(&view->recent->base, &one, &some);
-    d->result->work.distances += some.work.distances;
-    d->result->work.scanned += some.work.scanned;
-    d->result->work.bytes_read += some.work.bytes_read;
+    work_add(&d->result->work, &some.work);
     return rc;
 }
 

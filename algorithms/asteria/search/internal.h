@@ -15,6 +15,7 @@
 #include <math.h>
 
 #include "algorithms/asteria/asteria.h"
+#include "algorithms/common/rows/range_hits.h"
 #include "src/core/topk.h"
 
 /* A certified bound is wrong by less than this, due to rounding. */
@@ -67,11 +68,6 @@ struct asteria_ring {
     uint32_t n, first;
 };
 
-struct asteria_hit { /* an answer of a range search */
-    uint64_t id;
-    float distance;
-};
-
 /* The largest k for which a search begins with a first limit: asteria_scan_cap(). */
 enum { FIRST_K_MAX = 64 };
 
@@ -118,8 +114,7 @@ struct asteria_scratch {
     size_t seen_capacity;
     uint32_t seen_now;
     bool uses_beam;
-    struct asteria_hit *hits;
-    size_t n_hits, hits_capacity;
+    struct range_hits hits;
     unsigned char *tree; /* scratch of asteria_bec_order() */
     size_t tree_bytes;
     uint32_t *addresses; /* of flips and tree */

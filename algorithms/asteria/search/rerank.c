@@ -34,18 +34,6 @@ float asteria_rerank_distance(const struct asteria_job *job, struct asteria_scra
     return asteria_distance(&job->a->base.env, s->query, row);
 }
 
-static void keep_hit(const struct asteria_job *job, struct asteria_scratch *s, uint64_t id,
-                     float distance)
-{
-    if (s->n_hits == s->hits_capacity &&
-        !mem_grow(job->a->base.env.mem, &s->hits, &s->hits_capacity, s->n_hits + 1,
-                  sizeof *s->hits)) {
-        s->failure = search_no_memory(job->a);
-        return;
-    }
-    s->hits[s->n_hits++] = (struct asteria_hit){ id, distance };
-}
-
 /* Keeps the row as an answer if it is near enough. */
 static void keep_answer(const struct asteria_job *job, struct asteria_scratch *s, uint32_t slot,
                         float distance)
@@ -56,7 +44,7 @@ static void keep_answer(const struct asteria_job *job, struct asteria_scratch *s
             s->settled++;
         }
     } else if ((double)distance <= job->radius && !s->failure) {
-        keep_hit(job, s, job->a->ids[slot], distance);
+        s->failure = range_hits_add(&s->hits, &job->a->base.env, job->a->ids[slot], distance);
     }
 }
 

@@ -24,7 +24,7 @@ static void close_scratch(struct mem *mem, void *scratch)
     mem_free(mem, s->seeds);
     mem_free(mem, s->seed_scores);
     mem_free(mem, s->seen);
-    mem_free(mem, s->hits);
+    mem_free(mem, s->hits.hits);
     mem_free(mem, s->tree);
     mem_free(mem, s->addresses);
     mem_free(mem, s->address_keys);
@@ -199,8 +199,8 @@ static uint64_t scratch_bytes(const void *owner, const void *scratch)
                                   sizeof *s->numbers + sizeof *s->estimates) +
            s->best_capacity * (sizeof *s->best_distances + sizeof *s->best_slots) +
            s->seeds_capacity * (sizeof *s->seeds + sizeof *s->seed_scores) +
-           s->seen_capacity * sizeof *s->seen + s->hits_capacity * sizeof *s->hits + s->tree_bytes +
-           s->addresses_capacity * (sizeof *s->addresses + sizeof *s->address_keys);
+           s->seen_capacity * sizeof *s->seen + s->hits.capacity * sizeof *s->hits.hits +
+           s->tree_bytes + s->addresses_capacity * (sizeof *s->addresses + sizeof *s->address_keys);
 }
 
 const struct scratch_kind asteria_scratch_kind = { sizeof(struct asteria_scratch), NULL,

@@ -92,7 +92,7 @@ static int range_query(const struct asteria_job *job, struct asteria_scratch *s,
     int rc = asteria_scratch_prepare(job->a, s, job->knobs, 0);
     if (rc)
         return rc;
-    s->n_hits = 0;
+    s->hits.n = 0;
     asteria_beam_begin(job, s);
     asteria_query_begin(job, s, job->queries + q * job->query_bytes, NEEDS_BOUNDS);
     asteria_certified_query(job, s);
@@ -136,9 +136,7 @@ int asteria_range(struct index *index, const struct range_request *request,
         const size_t count = left < threads ? left : threads;
         rc = parallel_for(index->env.pool, threads, count, 1, range_chunk, &job);
         for (size_t i = 0; !rc && i < count; i++)
-            for (size_t h = 0; !rc && h < scratch[i]->n_hits; h++)
-                rc = result->found(result->to, job.first_query + i, scratch[i]->hits[h].id,
-                                   scratch[i]->hits[h].distance);
+            rc = range_hits_deliver(&scratch[i]->hits, job.first_query + i, result);
     }
     job_close(&job, threads, &result->work);
     return rc;

@@ -13,16 +13,17 @@
  * the rows are in memory twice, and that is the build's peak.
  */
 #include "algorithms/channi/build/build.h"
+#include "algorithms/channi/channi.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "algorithms/channi/jobs/jobs.h"
 #include "algorithms/channi/rewrite/replace.h"
-#include "algorithms/channi/rows.h"
 #include "algorithms/channi/versions/places.h"
 #include "algorithms/channi/versions/view.h"
 #include "algorithms/common/quantizer/quantizer.h"
+#include "algorithms/common/rows/rows.h"
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
 
@@ -179,7 +180,7 @@ static int train(struct building *b)
     if (!rows)
         return no_memory(b);
     for (size_t i = 0; i < n; i++)
-        channi_to_float(c, b->subset + i * c->row_bytes, rows + i * env->dim);
+        rows_to_floats(&c->base.env, b->subset + i * c->row_bytes, 1, rows + i * env->dim);
     rc = quantizer_train(&c->quantizer, env, &options, rows, n);
     mem_free(env->mem, rows);
     return rc;

@@ -19,6 +19,7 @@
 
 #include "algorithms/channi/build/build.h"
 #include "algorithms/common/clustering/kmeans.h"
+#include "algorithms/common/rows/rows.h"
 #include "kernels/kernels.h"
 #include "src/core/idmap.h"
 #include "src/core/mem.h"
@@ -52,13 +53,7 @@ static void measure(const struct sample *s, const void *from, const unsigned cha
 {
     uint32_t whole[CHUNK];
 
-    if (s->env->element != INDEX_U8) {
-        s->env->kernels->l2sq_f32_1n(from, (const void *)rows, n, s->env->dim, out);
-        return;
-    }
-    s->env->kernels->l2sq_u8_1n(from, rows, n, s->env->dim, whole);
-    for (size_t i = 0; i < n; i++)
-        out[i] = (float)whole[i];
+    rows_distances(s->env, from, rows, n, whole, out);
 }
 
 /* -------------------------------------------------------------------------------- taking */
@@ -346,8 +341,8 @@ static int take_kmeans(struct sample *s)
     if (rc == OK && s->env->element == INDEX_U8) {
         rows = copy = mem_array(mem, s->n, dim * sizeof *copy);
         rc = copy ? OK : ERR_NO_MEMORY;
-        for (size_t i = 0; copy && i < s->n * dim; i++)
-            copy[i] = s->rows[i];
+        if (copy)
+            rows_to_floats(s->env, s->rows, s->n, copy);
     }
     if (rc == OK)
         rc = kmeans_train(s->env, &options, rows, s->n, centroids, &made);

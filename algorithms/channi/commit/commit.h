@@ -10,7 +10,7 @@
    ERR_UNKNOWN_ID, ERR_NO_MEMORY, ERR_IO. */
 int channi_apply(struct channi *, const struct channi_change *, size_t n, uint64_t *version);
 
-/* The changes since begin(). Created by txn.c; insert.c and remove.c add to it. */
+/* The changes since begin(), to which insertions and removals add. */
 struct channi_txn {
     struct channi_changes changes;
 };

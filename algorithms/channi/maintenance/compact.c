@@ -6,9 +6,10 @@
  * member nearest to their mean. */
 #include <math.h>
 
+#include "algorithms/channi/channi.h"
 #include "algorithms/channi/maintenance/division.h"
 #include "algorithms/channi/maintenance/maintenance.h"
-#include "algorithms/channi/rows.h"
+#include "algorithms/common/rows/rows.h"
 #include "src/core/mem.h"
 
 /* Finds the cluster's root among the members. false: it has died. */
@@ -30,7 +31,8 @@ static uint32_t nearest_to_site(const struct channi *c, const struct channi_clus
     float least = INFINITY;
 
     for (uint32_t i = 0; i < m->n; i++) {
-        const float d = m->dead[i] == 0 ? channi_distance(c, m->rows[i], cl->site) : INFINITY;
+        const float d =
+            m->dead[i] == 0 ? rows_distance(&c->base.env, m->rows[i], cl->site) : INFINITY;
 
         if (d < least) {
             least = d;

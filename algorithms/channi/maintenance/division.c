@@ -1,10 +1,11 @@
 /* division.c - shared by compactions, splits and merges. */
 #include "algorithms/channi/maintenance/division.h"
+#include "algorithms/channi/channi.h"
+#include "algorithms/common/rows/rows.h"
 
 #include <math.h>
 #include <string.h>
 
-#include "algorithms/channi/rows.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
 
@@ -62,7 +63,7 @@ int channi_cloud_make(struct channi_cloud *x, const struct channi *c,
     }
     for (size_t i = 0; i < m->n && x->n < m->n_live; i++)
         if (m->dead[i] == 0) {
-            channi_to_float(c, m->rows[i], x->rows + x->n * dim);
+            rows_to_floats(&c->base.env, m->rows[i], 1, x->rows + x->n * dim);
             x->member[x->n++] = (uint32_t)i;
         }
     return OK;
@@ -152,7 +153,7 @@ uint32_t channi_nearest_route(const struct channi *c, const uint32_t *routes, si
 
     *distance = INFINITY;
     for (size_t i = 0; i < n; i++) {
-        const float d = channi_distance(c, channi_route_row(c, routes[i]), row);
+        const float d = rows_distance(&c->base.env, channi_route_row(c, routes[i]), row);
         if (d < *distance) {
             *distance = d;
             best = routes[i];
@@ -174,7 +175,7 @@ bool channi_wants_route(const struct channi *c, const struct channi_members *m,
     for (size_t i = 0; drift > 0 && i < n; i++)
         if (m->dead[rows[i]] == 0) {
             live++;
-            sum += (double)channi_distance(c, m->rows[rows[i]], m->rows[root]);
+            sum += (double)rows_distance(&c->base.env, m->rows[rows[i]], m->rows[root]);
         }
     return (double)drift * live > ROUTE_FAR * sum;
 }
@@ -190,7 +191,7 @@ size_t channi_surplus_routes(const struct channi *c, uint32_t *routes, size_t n,
         float farthest = -1;
 
         for (size_t i = 0; i < n; i++) {
-            const float d = channi_distance(c, channi_route_row(c, routes[i]), root);
+            const float d = rows_distance(&c->base.env, channi_route_row(c, routes[i]), root);
             if (d > farthest) {
                 farthest = d;
                 worst = i;

@@ -8,11 +8,12 @@
  * anything has changed. */
 #include <math.h>
 
+#include "algorithms/channi/channi.h"
 #include "algorithms/channi/maintenance/division.h"
 #include "algorithms/channi/maintenance/maintenance.h"
-#include "algorithms/channi/rows.h"
 #include "algorithms/channi/search/route.h"
 #include "algorithms/channi/versions/latch.h"
+#include "algorithms/common/rows/rows.h"
 #include "src/core/mem.h"
 
 /* Candidates for a partner. */
@@ -79,7 +80,7 @@ static void find_outliers(struct channi *c, const struct channi_view *view,
 
         if (!other || !fit(c, cl, other, view->version))
             continue;
-        const float d = channi_distance(c, cl->site, other->site);
+        const float d = rows_distance(&c->base.env, cl->site, other->site);
         *cost += 1;
         if (d < least) {
             least = d;

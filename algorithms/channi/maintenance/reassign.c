@@ -9,11 +9,12 @@
 #include <math.h>
 #include <string.h>
 
+#include "algorithms/channi/channi.h"
 #include "algorithms/channi/maintenance/maintenance.h"
 #include "algorithms/channi/rewrite/replace.h"
-#include "algorithms/channi/rows.h"
 #include "algorithms/channi/search/route.h"
 #include "algorithms/common/concurrency/throttle.h"
+#include "algorithms/common/rows/rows.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
 
@@ -102,7 +103,8 @@ static bool find_roots(struct reassignment *s)
 
         if (m->dead[i] != 0)
             continue;
-        const float d = m->row[i] == cl->root ? -1 : channi_distance(s->c, m->rows[i], cl->site);
+        const float d =
+            m->row[i] == cl->root ? -1 : rows_distance(&s->c->base.env, m->rows[i], cl->site);
         s->size[from]++;
         if (d < least[from]) {
             least[from] = d;
@@ -127,7 +129,7 @@ static void reassign_row(struct reassignment *s, uint32_t i, double *cost)
     if (s->m.dead[i] != 0 || i == s->root[from] || s->size[from] <= 2 * c->merge_min + 1)
         return;
     for (uint32_t j = 0; j < s->w.n; j++) {
-        const float d = channi_distance(c, s->m.rows[i], s->w.clusters[j]->site);
+        const float d = rows_distance(&c->base.env, s->m.rows[i], s->w.clusters[j]->site);
 
         if (d < least || (d == least && j == from)) {
             least = d;

@@ -13,13 +13,14 @@
  * half.
  */
 #include "algorithms/channi/maintenance/split.h"
+#include "algorithms/channi/channi.h"
 
 #include <math.h>
 #include <string.h>
 
 #include "algorithms/channi/maintenance/maintenance.h"
-#include "algorithms/channi/rows.h"
 #include "algorithms/channi/versions/latch.h"
+#include "algorithms/common/rows/rows.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
 
@@ -173,7 +174,7 @@ static size_t choose_successor(const struct channi_cut *k, const struct channi_c
     float least = INFINITY;
 
     for (size_t g = 0; g < k->n_groups; g++) {
-        const float d = channi_distance(k->c, m->rows[k->x.member[k->roots[g]]], old);
+        const float d = rows_distance(&k->c->base.env, m->rows[k->x.member[k->roots[g]]], old);
         if (d < least) {
             least = d;
             predecessor = g;
@@ -192,7 +193,8 @@ static void place_dead(const struct channi_cut *k, const struct channi_members *
         if (m->dead[i] == 0)
             continue;
         for (size_t p = 0; p < k->n_groups + k->n_ood; p++) {
-            const float d = channi_distance(k->c, m->rows[i], m->rows[k->x.member[k->roots[p]]]);
+            const float d =
+                rows_distance(&k->c->base.env, m->rows[i], m->rows[k->x.member[k->roots[p]]]);
             if (d < least) {
                 least = d;
                 part_of[i] = (uint32_t)p;
@@ -342,8 +344,9 @@ static bool are_apart(const struct channi *c, const struct channi_cluster *cl,
 
             if (m->dead[at] != 0)
                 continue;
-            about_site += (double)channi_distance(c, m->rows[at], cl->site);
-            about_roots += (double)channi_distance(c, m->rows[at], m->rows[plan->parts[p].root]);
+            about_site += (double)rows_distance(&c->base.env, m->rows[at], cl->site);
+            about_roots +=
+                (double)rows_distance(&c->base.env, m->rows[at], m->rows[plan->parts[p].root]);
         }
     return about_site > APART * about_roots;
 }

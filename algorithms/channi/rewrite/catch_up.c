@@ -5,9 +5,10 @@
 #include <math.h>
 
 #include "algorithms/channi/cache/cache.h"
+#include "algorithms/channi/channi.h"
 #include "algorithms/channi/rewrite/internal.h"
-#include "algorithms/channi/rows.h"
 #include "algorithms/channi/versions/view.h"
+#include "algorithms/common/rows/rows.h"
 #include "src/core/mem.h"
 
 static int no_memory(const struct channi_replacing *x)
@@ -69,7 +70,7 @@ static struct channi_cluster *nearest_part(const struct channi_replacing *x, con
     float least = INFINITY;
 
     for (size_t i = 0; x->r->n_parts > 1 && i < x->r->n_parts; i++) {
-        const float distance = channi_distance(x->c, row, x->parts[i].cl->site);
+        const float distance = rows_distance(&x->c->base.env, row, x->parts[i].cl->site);
 
         if (distance < least) {
             least = distance;

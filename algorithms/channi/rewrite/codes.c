@@ -2,9 +2,10 @@
 #include <math.h>
 #include <string.h>
 
+#include "algorithms/channi/channi.h"
 #include "algorithms/channi/rewrite/internal.h"
-#include "algorithms/channi/rows.h"
 #include "algorithms/common/quantizer/quantizer.h"
+#include "algorithms/common/rows/rows.h"
 #include "src/core/mem.h"
 
 static bool reserve(struct channi *c, size_t n, struct channi_cluster_codes *out)
@@ -27,7 +28,7 @@ static void find_centre(const struct channi *c, const unsigned char *rows, size_
 
     memset(sum, 0, dim * sizeof *sum);
     for (size_t i = 0; i < n; i++) {
-        channi_to_float(c, rows + i * c->row_bytes, row);
+        rows_to_floats(&c->base.env, rows + i * c->row_bytes, 1, row);
         for (size_t j = 0; j < dim; j++)
             sum[j] += (double)row[j];
     }
@@ -47,7 +48,8 @@ static void put_all(const struct channi *c, const unsigned char *rows, size_t n,
         unsigned char *to = out->bytes + first / QUANTIZER_BLOCK * q->block_bytes;
 
         for (size_t i = 0; i < m; i++)
-            channi_to_float(c, rows + (first + i) * c->row_bytes, block + i * c->base.env.dim);
+            rows_to_floats(&c->base.env, rows + (first + i) * c->row_bytes, 1,
+                           block + i * c->base.env.dim);
         quantizer_transform(q, block, m, transformed);
         for (size_t i = 0; i < m; i++)
             out->error = fmaxf(out->error, quantizer_put(q, transformed + i * q->work_dim,

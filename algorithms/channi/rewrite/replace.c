@@ -10,6 +10,7 @@
  * after their root. Routes that no part takes over are dropped.
  */
 #include "algorithms/channi/rewrite/replace.h"
+#include "algorithms/channi/channi.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -17,10 +18,10 @@
 #include <string.h>
 
 #include "algorithms/channi/rewrite/internal.h"
-#include "algorithms/channi/rows.h"
 #include "algorithms/channi/versions/latch.h"
 #include "algorithms/channi/versions/places.h"
 #include "algorithms/channi/versions/view.h"
+#include "algorithms/common/rows/rows.h"
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
 
@@ -210,7 +211,7 @@ static void set_drift(const struct channi_replacing *x, struct channi_cluster *c
     for (uint32_t i = 0; i < cl->n_routes; i++) {
         const void *row = segmented_at(&x->c->route_rows, cl->routes[i]);
 
-        cl->drift = fminf(cl->drift, channi_distance(x->c, row, cl->site));
+        cl->drift = fminf(cl->drift, rows_distance(&x->c->base.env, row, cl->site));
     }
 }
 

@@ -11,8 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "algorithms/channi/channi.h"
 #include "algorithms/channi/rewrite/internal.h"
-#include "algorithms/channi/rows.h"
+#include "algorithms/common/rows/rows.h"
 #include "src/core/mem.h"
 #include "src/core/order.h"
 
@@ -30,14 +31,14 @@ static void look(const struct channi_replacing *x, const struct channi_making *p
     const size_t dim = x->env.dim;
     float *row = s->squared + p->part->n, *site = row + dim;
 
-    channi_to_float(x->c, p->cl->site, site);
+    rows_to_floats(&x->c->base.env, p->cl->site, 1, site);
     for (size_t i = 0; i < p->part->n; i++) {
         const uint32_t at = p->part->rows[i];
 
         if (x->m->dead[at])
             continue;
-        s->squared[s->n++] = channi_distance(x->c, x->m->rows[at], p->cl->site);
-        channi_to_float(x->c, x->m->rows[at], row);
+        s->squared[s->n++] = rows_distance(&x->c->base.env, x->m->rows[at], p->cl->site);
+        rows_to_floats(&x->c->base.env, x->m->rows[at], 1, row);
         for (size_t j = 0; j < dim; j++)
             s->shift[j] += (double)row[j] - (double)site[j];
     }

@@ -3,7 +3,7 @@
 #include "algorithms/channi/operations.h"
 #include "algorithms/channi/search/search.h"
 
-/* Inside the epoch; the caller's function is called outside, by deliver(). */
+/* Inside the epoch; the caller's function is called outside. */
 static int range_one(struct channi *c, struct channi_scratch *x,
                      const struct channi_allowed *allowed, const struct range_request *r, size_t i,
                      struct channi_search_counts *counts)
@@ -12,7 +12,8 @@ static int range_one(struct channi *c, struct channi_scratch *x,
                               .knobs = r->knobs,
                               .allowed = allowed,
                               .query = (const unsigned char *)r->queries.rows + i * c->row_bytes,
-                              .radius = nextafterf((float)r->radius, INFINITY),
+                              .radius = r->radius,
+                              .radius_above = nextafterf((float)r->radius, INFINITY),
                               .threads = 1 };
     struct channi_query_context s;
     unsigned ticket;
@@ -26,17 +27,6 @@ static int range_one(struct channi *c, struct channi_scratch *x,
         channi_search_counts_add(counts, &s.counts);
     }
     channi_leave(c, ticket);
-    return rc;
-}
-
-static int deliver(const struct channi_hits *hits, const struct range_request *r, size_t query,
-                   struct range_result *result)
-{
-    int rc = OK;
-
-    for (size_t i = 0; rc == OK && i < hits->n; i++)
-        if ((double)hits->hits[i].distance <= r->radius)
-            rc = result->found(result->to, query, hits->hits[i].id, hits->hits[i].distance);
     return rc;
 }
 
@@ -57,7 +47,7 @@ int channi_range(struct index *index, const struct range_request *request,
     for (size_t i = 0; rc == OK && i < request->queries.n; i++) {
         rc = range_one(c, x, request->filter ? &allowed : NULL, request, i, &counts);
         if (rc == OK)
-            rc = deliver(&x->work->hits, request, i, result);
+            rc = range_hits_deliver(&x->work->hits, i, result);
     }
     scratch_pool_give(&c->scratch, x);
     channi_search_counts_report(c, &counts, &result->work);

@@ -2,10 +2,10 @@
  * lead to one cluster, and a dropped route to none, so more routes are requested until there
  * are enough clusters. */
 #include "algorithms/channi/search/route.h"
+#include "algorithms/channi/channi.h"
+#include "algorithms/common/rows/rows.h"
 
 #include <inttypes.h>
-
-#include "algorithms/channi/rows.h"
 
 /* Up to this many beam widths of routes, all routes are scanned: a contiguous row costs a tenth of
    one reached by the graph, and a beam measures about six times its width. */
@@ -56,7 +56,7 @@ static float to_cluster(const struct channi *c, const struct channi_cluster *cl,
     if (cl->n_routes == 1 && cl->drift == 0)
         return to_route; /* the route's row is the site */
     *checked += 1;
-    const float to_root = channi_distance(c, row, cl->site);
+    const float to_root = rows_distance(&c->base.env, row, cl->site);
     return to_root < to_route ? to_root : to_route;
 }
 

@@ -1,5 +1,6 @@
 /* scan.c - scans one cluster: its file, by distances or by its graph, and its delta. */
 #include "algorithms/channi/search/search.h"
+#include "algorithms/common/rows/rows.h"
 #include "kernels/kernels.h"
 
 enum {
@@ -52,20 +53,12 @@ static bool run_takes(struct channi_query_context *s, const struct run *r, size_
 static size_t measure(struct channi_query_context *s, const struct run *r, size_t first, size_t n)
 {
     const struct index_env *env = &s->q->c->base.env;
-    const struct kernels *k = env->kernels;
     struct channi_search_work *w = s->w;
     const float limit = channi_context_limit(s);
 
-    if (env->element == INDEX_F32) {
-        k->l2sq_f32_1n((const float *)(const void *)s->q->query,
-                       (const float *)(const void *)r->rows + first * env->dim, n, env->dim,
-                       w->distances);
-    } else {
-        k->l2sq_u8_1n(s->q->query, r->rows + first * env->dim, n, env->dim, w->integers);
-        for (size_t i = 0; i < n; i++)
-            w->distances[i] = (float)w->integers[i];
-    }
-    return k->at_most_f32(w->distances, n, limit, w->at);
+    rows_distances(env, s->q->query, r->rows + first * s->q->c->row_bytes, n, w->integers,
+                   w->distances);
+    return env->kernels->at_most_f32(w->distances, n, limit, w->at);
 }
 
 /* Computes all distances first, and tests visibility only for the near rows. */

@@ -10,6 +10,7 @@
 
 #include "algorithms/channi/search/search.h"
 #include "algorithms/common/quantizer/quantizer.h"
+#include "algorithms/common/rows/rows.h"
 #include "kernels/kernels.h"
 #include "src/core/key_heap.h"
 #include "src/core/mem.h"
@@ -37,11 +38,7 @@ static int prepare(struct channi_query_context *s)
         w->floats = mem_array(w->mem, env->dim, sizeof *w->floats);
     if (!w->prepared || !w->rotated || !w->floats)
         return channi_search_no_memory(c);
-    if (env->element == INDEX_U8)
-        for (size_t d = 0; d < env->dim; d++)
-            w->floats[d] = (float)s->q->query[d];
-    else
-        memcpy(w->floats, s->q->query, env->dim * sizeof *w->floats);
+    rows_to_floats(env, s->q->query, 1, w->floats);
     quantizer_transform(z, w->floats, 1, w->rotated);
     quantizer_query(z, w->rotated, w->prepared);
     if (s->q->hits) /* the answer is every vector within the radius */

@@ -1,5 +1,6 @@
 /* scan_rows.c - single rows: visibility, distance, and the offer to the results. */
 #include "algorithms/channi/search/search.h"
+#include "algorithms/common/rows/rows.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
 
@@ -33,26 +34,15 @@ bool channi_scan_takes(struct channi_query_context *s, const struct channi_clust
 
 float channi_scan_distance(const struct channi_query_context *s, const void *row)
 {
-    const struct index_env *env = &s->q->c->base.env;
-
-    return env->element == INDEX_U8
-               ? (float)env->kernels->l2sq_u8((const uint8_t *)s->q->query, row, env->dim)
-               : env->kernels->l2sq_f32((const float *)(const void *)s->q->query, row, env->dim);
+    return rows_distance(&s->q->c->base.env, s->q->query, row);
 }
 
 void channi_scan_offer(struct channi_query_context *s, float distance, uint64_t id)
 {
-    struct channi_hits *h = s->q->hits;
+    const struct channi_query *q = s->q;
 
-    if (!h) {
+    if (!q->hits)
         topk_push(&s->top, distance, id);
-        return;
-    }
-    if (distance > s->q->radius || s->rc != OK)
-        return;
-    if (!mem_grow(s->w->mem, &h->hits, &h->capacity, h->n + 1, sizeof *h->hits)) {
-        s->rc = channi_search_no_memory(s->q->c);
-        return;
-    }
-    h->hits[h->n++] = (struct channi_hit){ id, distance };
+    else if ((double)distance <= q->radius && s->rc == OK)
+        s->rc = range_hits_add(q->hits, &q->c->base.env, id, distance);
 }

@@ -10,20 +10,11 @@
 #include "algorithms/channi/cache/cache.h"
 #include "algorithms/common/concurrency/scratch_pool.h"
 #include "algorithms/common/graph/graph.h"
+#include "algorithms/common/rows/range_hits.h"
 
 struct channi;
 
 /* Search state (search.h) */
-
-struct channi_hit {
-    uint64_t id;
-    float distance;
-};
-
-struct channi_hits {
-    struct channi_hit *hits;
-    size_t n, capacity;
-};
 
 enum { SCAN_BLOCK = 256 };
 
@@ -65,7 +56,7 @@ struct channi_search_work {
     size_t upper_distances_capacity, upper_ids_capacity, own_distances_capacity, own_ids_capacity;
     unsigned char *rows; /* cold rows, read singly */
     size_t rows_capacity;
-    struct channi_hits hits;
+    struct range_hits hits;
     float distances[SCAN_BLOCK];
     uint32_t integers[SCAN_BLOCK], at[SCAN_BLOCK];
 };

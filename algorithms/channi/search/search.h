@@ -62,8 +62,9 @@ struct channi_query {
     const struct channi_allowed *allowed; /* NULL: all rows */
     const unsigned char *query;
     size_t k;
-    struct channi_hits *hits; /* answers of a range search; NULL: k-nearest search */
-    float radius;             /* of a range search, squared */
+    struct range_hits *hits; /* answers of a range search; NULL: k-nearest search */
+    double radius;           /* of a range search, squared */
+    float radius_above;      /* no float up to the radius is greater */
     size_t threads;
     const double *stop_score;        /* of target_recall; NULL: none */
     struct channi_stop_trace *trace; /* NULL: none */
@@ -101,7 +102,7 @@ channi_context_cluster(const struct channi_query_context *s, uint32_t cid)
 static inline float channi_context_limit(const struct channi_query_context *s)
 {
     if (s->q->hits)
-        return s->q->radius;
+        return s->q->radius_above;
     const float a = topk_limit(&s->top), b = topk_limit(&s->uppers), c = a < b ? a : b;
     return c < s->ceiling ? c : s->ceiling;
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "algorithms/common/codes/code_device.h"
+#include "algorithms/common/rows/work.h"
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
 
@@ -40,14 +41,6 @@ struct code_request {
 };
 
 /* ------------------------------------------------------------------------ workers */
-
-static void add_work(struct work *to, const struct work *more)
-{
-    to->distances += more->distances;
-    to->estimates += more->estimates;
-    to->bytes_read += more->bytes_read;
-    to->scanned += more->scanned;
-}
 
 static void close_workers(struct code_request *a)
 {
@@ -117,7 +110,7 @@ static int with_workers(struct code_request *a, int (*run)(struct code_request *
         rc = run(a);
     close_workers(a);
     for (size_t w = 0; w < a->threads; w++)
-        add_work(work, &a->works[w]);
+        work_add(work, &a->works[w]);
     if (a->threads > 1) {
         mem_free(mem, a->workers);
         mem_free(mem, a->works);
@@ -193,7 +186,7 @@ static int range_group(struct code_request *a, size_t g, size_t w)
     for (size_t i = 0; i < group.n; i++)
         worker->answers[i].n = 0;
     const int rc = a->ops->range(a->index, &group, a->radius, worker->answers);
-    add_work(&a->works[w], &group.work);
+    work_add(&a->works[w], &group.work);
     return rc;
 }
 
@@ -322,7 +315,7 @@ static int search_group(struct code_request *a, size_t g, size_t w)
                                    : nearest_by_ranges(a, &group, a->workers[w].answers, nearest);
     for (size_t i = 0; i < n; i++)
         topk_sort(&nearest[i]);
-    add_work(&a->works[w], &group.work);
+    work_add(&a->works[w], &group.work);
     return rc;
 }
 

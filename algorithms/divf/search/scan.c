@@ -67,17 +67,6 @@ static bool held(const struct topk *t, uint64_t id)
     return found;
 }
 
-static void keep_hit(struct divf *d, struct divf_scratch *s, uint64_t id, float distance)
-{
-    if (s->n_hits == s->hits_capacity &&
-        !mem_grow(d->env.mem, &s->hits, &s->hits_capacity, s->n_hits + 1, sizeof *s->hits)) {
-        s->failure =
-            fail(d->env.error, ERR_NO_MEMORY, "range: out of memory after %zu answers", s->n_hits);
-        return;
-    }
-    s->hits[s->n_hits++] = (struct divf_hit){ id, distance };
-}
-
 static const void *row_at(const struct divf *d, uint32_t slot)
 {
     return divf_segments_at(&d->vectors, slot);
@@ -107,7 +96,7 @@ static void measure(const struct divf_job *job, struct divf_scratch *s, struct d
     if (!job->range)
         keep(q, id, distance);
     else if (id != INDEX_NO_ID && (double)distance <= job->radius && !s->failure)
-        keep_hit(d, s, id, distance);
+        s->failure = range_hits_add(&s->hits, &d->env, id, distance);
 }
 
 /* Whether a vector's distance may still be needed. One copy is enough. `seen` may forget slots, but

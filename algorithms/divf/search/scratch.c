@@ -17,7 +17,7 @@ static void close_scratch(struct mem *mem, void *scratch)
 {
     struct divf_scratch *s = scratch;
     free_lists(mem, s);
-    mem_free(mem, s->hits);
+    mem_free(mem, s->hits.hits);
     mem_free(mem, s->work);
     mem_free(mem, s->floats);
     mem_free(mem, s->queries);
@@ -183,7 +183,7 @@ static uint64_t scratch_bytes(const void *owner, const void *scratch)
     (void)owner;
     return s->lists_capacity *
                (2 * sizeof(float) + sizeof *s->probes + sizeof *s->positions + sizeof *s->probed) +
-           s->hits_capacity * sizeof *s->hits + s->work_bytes + s->prepared_bytes +
+           s->hits.capacity * sizeof *s->hits.hits + s->work_bytes + s->prepared_bytes +
            s->floats_capacity * sizeof *s->floats + s->n_queries * sizeof *s->queries +
            s->best_capacity * (sizeof *s->best_slots + sizeof *s->best_distances) +
            (3 * s->group_capacity + s->group_lists + s->group_size) * sizeof(uint32_t) +

@@ -3,13 +3,9 @@
 #ifndef DRIFTLINE_DIVF_SEARCH_SCRATCH_H
 #define DRIFTLINE_DIVF_SEARCH_SCRATCH_H
 
+#include "algorithms/common/rows/range_hits.h"
 #include "algorithms/divf/divf.h"
 #include "src/core/topk.h"
-
-struct divf_hit { /* an answer of a range search */
-    uint64_t id;
-    float distance;
-};
 
 /* Vectors prefetched before the first of them is used; a power of two. */
 enum { PENDING = 16 };
@@ -42,9 +38,8 @@ struct divf_scratch {
     uint32_t *positions;
     uint8_t *probed; /* all 0 between uses */
     size_t lists_capacity;
-    struct divf_hit *hits; /* answers of a range search */
-    size_t n_hits, hits_capacity;
-    int failure; /* error while storing hits */
+    struct range_hits hits; /* answers of a range search */
+    int failure;            /* error while storing hits */
     /* Transformed rows and prepared queries. */
     float *work;
     size_t work_bytes;

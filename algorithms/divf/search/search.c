@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "algorithms/common/rows/work.h"
 #include "algorithms/divf/search/scan.h"
 #include "kernels/kernels.h"
 #include "src/core/parallel.h"
@@ -72,25 +73,6 @@ int divf_search_few(void *arg, size_t first, size_t end, size_t worker)
     return rc;
 }
 
-static int by_id(const void *a, const void *b)
-{
-    const struct divf_hit *x = a, *y = b;
-    return x->id < y->id ? -1 : x->id > y->id;
-}
-
-/* Keeps one answer of each id: a vector may have several copies, and one that moved or was replaced
-   meanwhile may be met twice. */
-static void drop_repeats(struct divf_scratch *s)
-{
-    size_t n = 0;
-    if (s->n_hits > 1)
-        qsort(s->hits, s->n_hits, sizeof *s->hits, by_id);
-    for (size_t i = 0; i < s->n_hits; i++)
-        if (n == 0 || s->hits[n - 1].id != s->hits[i].id)
-            s->hits[n++] = s->hits[i];
-    s->n_hits = n;
-}
-
 static int range_query(const struct divf_job *job, struct divf_scratch *s, const void *row,
                        struct work *work)
 {
@@ -101,13 +83,14 @@ static int range_query(const struct divf_job *job, struct divf_scratch *s, const
     size_t probes = divf_choose_lists(job, s, vector, work);
     struct divf_query *query = s->queries;
     divf_query_begin(job, s, query, row, vector);
-    s->n_hits = 0;
+    s->hits.n = 0;
     s->failure = OK;
     for (size_t p = 0; !s->failure && p < probes; p++)
         divf_scan_list(job, s, query, s->probes[p], s->probe_distances[p], work);
     divf_query_end(job, s, query, vector, probes, work);
     if (job->view->soft_k > 1 || changes % 2 || atomic_load(&job->d->changes) != changes)
-        drop_repeats(s);
+        range_hits_drop_repeats(&s->hits); /* a vector may have several copies, and one that moved
+                                              or was replaced meanwhile may be met twice */
     return s->failure;
 }
 
@@ -152,11 +135,7 @@ static int job_open(struct divf_job *job, size_t *threads)
 static void job_close(struct divf_job *job, size_t threads, struct work *work)
 {
     while (threads-- > 0) {
-        const struct work *more = &job->scratch[threads]->counted;
-        work->distances += more->distances;
-        work->estimates += more->estimates;
-        work->bytes_read += more->bytes_read;
-        work->scanned += more->scanned;
+        work_add(work, &job->scratch[threads]->counted);
         scratch_pool_give(&job->d->scratch, job->scratch[threads]);
     }
 }
@@ -265,9 +244,7 @@ int divf_range(struct index *index, const struct range_request *request,
         size_t count = n - job.first_query < threads ? n - job.first_query : threads;
         rc = parallel_for(index->env.pool, threads, count, 1, range_chunk, &job);
         for (size_t i = 0; !rc && i < count; i++)
-            for (size_t h = 0; !rc && h < scratch[i]->n_hits; h++)
-                rc = result->found(result->to, job.first_query + i, scratch[i]->hits[h].id,
-                                   scratch[i]->hits[h].distance);
+            rc = range_hits_deliver(&scratch[i]->hits, job.first_query + i, result);
     }
     job_close(&job, threads, &result->work);
     note_queries(d, request->queries.n);

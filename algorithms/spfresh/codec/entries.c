@@ -34,14 +34,6 @@ int spfresh_codec_offer(struct spfresh_scan *x, uint32_t slot, unsigned version,
     return OK;
 }
 
-float spfresh_codec_distance(const struct spfresh_codec *c, const void *query, const void *row)
-{
-    const struct kernels *k = c->env.kernels;
-
-    return c->env.element == INDEX_U8 ? (float)k->l2sq_u8(query, row, c->env.dim)
-                                      : k->l2sq_f32(query, row, c->env.dim);
-}
-
 /* Before training the size of a code is unknown, but there are no codes either. */
 size_t spfresh_codec_entries(const struct spfresh_codec *c, size_t pages)
 {

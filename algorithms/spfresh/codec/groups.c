@@ -1,6 +1,7 @@
 /* groups.c - postings of codes: groups of 64, a quantizer's block, then slots, then versions. */
 #include <string.h>
 
+#include "algorithms/common/rows/rows.h"
 #include "algorithms/spfresh/codec/internal.h"
 #include "src/core/mem.h"
 #include "src/core/rng.h"
@@ -14,16 +15,6 @@ void spfresh_codec_groups_lay_out(struct spfresh_codec *c)
     c->slots_at = c->quantizer->block_bytes;
     c->versions_at = c->slots_at + GROUP * sizeof(uint32_t);
     c->group_bytes = c->versions_at + GROUP * c->version_bytes;
-}
-
-/* Converts a row to floats. */
-static void widen(const struct spfresh_codec *c, const void *row, float *out)
-{
-    if (c->env.element == INDEX_F32)
-        memcpy(out, row, c->row_bytes);
-    else
-        for (size_t d = 0; d < c->env.dim; d++)
-            out[d] = (float)((const uint8_t *)row)[d];
 }
 
 /* Up to 4 bits, all bits are scanned at once; beyond, the sign bits alone exclude most entries. */
@@ -53,8 +44,8 @@ int spfresh_codec_groups_train(struct spfresh_codec *c, struct vectors sample)
     if (!rows)
         return spfresh_no_memory(c->s, "out of memory training its codes");
     for (size_t i = 0; i < n; i++)
-        widen(c, (const char *)sample.rows + i * sample.n / n * c->row_bytes,
-              rows + i * c->env.dim);
+        rows_to_floats(&c->env, (const char *)sample.rows + i * sample.n / n * c->row_bytes, 1,
+                       rows + i * c->env.dim);
     const int rc = quantizer_train(&made, &c->env, &options, rows, n);
     mem_free(c->env.mem, rows);
     if (rc != OK)
@@ -102,13 +93,13 @@ static int put_members(const struct spfresh_codec *c, const void *head_row,
     float *centre = space, *rotated = space + width, *row = space + 2 * width;
     memset(centre, 0, width * sizeof *centre);
     if (q->per_list && !c->global) {
-        widen(c, head_row, row);
+        rows_to_floats(&c->env, head_row, 1, row);
         quantizer_transform(q, row, 1, centre);
     }
     for (size_t i = first; i < first + n; i++, at++) {
         unsigned char *group = out + at / GROUP * c->group_bytes;
 
-        widen(c, m->rows + i * c->row_bytes, row);
+        rows_to_floats(&c->env, m->rows + i * c->row_bytes, 1, row);
         quantizer_transform(q, row, 1, rotated);
         const float off = quantizer_put(q, rotated, centre, group, at % GROUP);
         *error = off > *error ? off : *error;

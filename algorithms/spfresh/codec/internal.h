@@ -81,7 +81,6 @@ bool spfresh_codec_is_current(const struct spfresh_scan *, uint32_t slot, unsign
 int spfresh_codec_offer(struct spfresh_scan *, uint32_t slot, unsigned version, float distance);
 /* Creates a reader of the rows, and opens the rows at the first call. */
 int spfresh_codec_reader(struct spfresh_codec *, struct spfresh_rows_reader **);
-float spfresh_codec_distance(const struct spfresh_codec *, const void *query, const void *row);
 
 /* raw.c */
 int spfresh_codec_raw_encode(const struct spfresh_codec *, const struct spfresh_members *,

@@ -1,6 +1,7 @@
 /* raw.c - postings of whole vectors: entries one after another, unaligned. */
 #include <string.h>
 
+#include "algorithms/common/rows/rows.h"
 #include "algorithms/spfresh/codec/internal.h"
 #include "src/core/mem.h"
 
@@ -59,7 +60,7 @@ int spfresh_codec_raw_scan(struct spfresh_scan *x, const struct spfresh_codec *c
     for (size_t i = 0; i < fresh; i++) {
         const unsigned char *entry = bytes + scratch->places[i] * c->stride;
         /* No software prefetch: entries are contiguous, so the hardware prefetches them. */
-        const float distance = spfresh_codec_distance(c, x->query, entry);
+        const float distance = rows_distance(&c->env, x->query, entry);
         const float limit = x->found ? x->radius : topk_limit(&x->top);
         int rc;
 

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "algorithms/common/rows/rows.h"
 #include "algorithms/spfresh/codec/internal.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
@@ -64,9 +65,7 @@ int spfresh_codec_codes_begin(struct spfresh_scan *scan, const struct spfresh_co
 
     if (rc != OK)
         return rc;
-    for (size_t d = 0; d < c->env.dim; d++)
-        x->floats[d] = c->env.element == INDEX_F32 ? ((const float *)scan->query)[d]
-                                                   : (float)((const uint8_t *)scan->query)[d];
+    rows_to_floats(&c->env, scan->query, 1, x->floats);
     quantizer_transform(q, x->floats, 1, x->rotated);
     quantizer_query(q, x->rotated, x->prepared);
     if (scan->found) /* the answer is every vector within the radius */
@@ -178,7 +177,7 @@ static int rerank(struct spfresh_scan *scan, const struct spfresh_codec *c, cons
     rc = spfresh_rows_read(x->reader, slots, n, rows);
     for (size_t i = 0; rc == OK && i < n; i++) {
         struct spfresh_candidate *of = &x->candidates[which[i]];
-        const float distance = spfresh_codec_distance(c, scan->query, rows[i]);
+        const float distance = rows_distance(&c->env, scan->query, rows[i]);
 
         of->lower = INFINITY;
         if (distance > final_limit(scan))

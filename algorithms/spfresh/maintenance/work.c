@@ -1,5 +1,6 @@
 /* work.c - the work space of splits, merges and moves. Idle ones are pooled. */
 #include "algorithms/spfresh/maintenance/work.h"
+#include "algorithms/common/rows/rows.h"
 
 #include <string.h>
 
@@ -109,15 +110,7 @@ int spfresh_work_reserve(const struct spfresh *s, struct spfresh_work *w, size_t
 void spfresh_work_distances(const struct spfresh *s, struct spfresh_work *w, const void *row,
                             const unsigned char *rows, size_t n, float *out)
 {
-    const struct index_env *env = &s->base.env;
-
-    if (env->element == INDEX_F32) {
-        env->kernels->l2sq_f32_1n(row, (const float *)(const void *)rows, n, env->dim, out);
-        return;
-    }
-    env->kernels->l2sq_u8_1n(row, rows, n, env->dim, w->whole);
-    for (size_t i = 0; i < n; i++)
-        out[i] = (float)w->whole[i];
+    rows_distances(&s->base.env, row, rows, n, w->whole, out);
 }
 
 void spfresh_work_mean_row(const struct spfresh *s, const float *centre, unsigned char *row)

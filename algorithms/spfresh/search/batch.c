@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "algorithms/common/rows/work.h"
 #include "algorithms/spfresh/search/internal.h"
 #include "src/core/mem.h"
 #include "src/core/order.h"
@@ -239,7 +240,7 @@ static int run_group(struct spfresh_batch *b, size_t first, size_t n)
         scratch_pool_give(&b->s->scratch, g->scratch[i]);
     mem_free(mem, g);
     pthread_mutex_lock(&b->lock);
-    spfresh_add_work(&b->result->work, &work);
+    work_add(&b->result->work, &work);
     pthread_mutex_unlock(&b->lock);
     return rc;
 }

@@ -22,7 +22,6 @@ int spfresh_rerank(struct spfresh *, struct spfresh_scan *, uint64_t start);
 /* Adds a query's work to the request's and to the index's counters. checked: head distances. */
 void spfresh_count_query(struct spfresh *, const struct spfresh_scan *, double checked,
                          struct work *);
-void spfresh_add_work(struct work *to, const struct work *);
 /* Sorts the answer and removes repeated ids. While maintenance moves a vector to another slot, a
    search may find it under both. */
 void spfresh_finish_top(struct topk *);

@@ -64,14 +64,6 @@ void spfresh_finish_top(struct topk *top)
     top->n = to;
 }
 
-void spfresh_add_work(struct work *to, const struct work *work)
-{
-    to->distances += work->distances;
-    to->estimates += work->estimates;
-    to->bytes_read += work->bytes_read;
-    to->scanned += work->scanned;
-}
-
 static int scan_some(struct spfresh *s, struct spfresh_scratch *x, struct spfresh_scan *scan,
                      size_t first, size_t n, const struct posting_read_options *options)
 {

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "algorithms/common/rows/range_hits.h"
+#include "algorithms/common/rows/work.h"
 #include "algorithms/spfresh/operations.h"
 #include "algorithms/spfresh/search/internal.h"
 #include "src/core/mem.h"
@@ -39,7 +41,7 @@ static int search_some(void *arg, size_t first, size_t end, size_t worker)
     }
     scratch_pool_give(&s->scratch, x);
     pthread_mutex_lock(&a->lock);
-    spfresh_add_work(&a->result->work, &work);
+    work_add(&a->result->work, &work);
     pthread_mutex_unlock(&a->lock);
     return rc;
 }
@@ -63,55 +65,24 @@ int spfresh_search_op(struct index *index, const struct search_request *request,
 
 /* --------------------------------------------------------------------------------- range */
 
-struct range_hit {
-    uint64_t id;
-    float distance;
-};
-
-struct range_hits {
-    struct spfresh *s;
+struct range {
+    const struct index_env *env;
     double radius;
-    struct range_hit *hits;
-    size_t n, capacity;
+    struct range_hits hits;
 };
 
 static int keep_hit(void *to, uint64_t id, float distance)
 {
-    struct range_hits *h = to;
+    struct range *r = to;
 
-    if ((double)distance > h->radius)
-        return OK;
-    if (!mem_grow(h->s->base.env.mem, &h->hits, &h->capacity, h->n + 1, sizeof *h->hits))
-        return fail(h->s->base.env.error, ERR_NO_MEMORY, "%s: out of memory for %zu answers",
-                    h->s->base.ops->name, h->n + 1);
-    h->hits[h->n++] = (struct range_hit){ id, distance };
-    return OK;
-}
-
-static int by_id(const void *a, const void *b)
-{
-    const uint64_t x = ((const struct range_hit *)a)->id, y = ((const struct range_hit *)b)->id;
-
-    return x < y ? -1 : x > y;
-}
-
-static int deliver(struct range_hits *h, size_t query, struct range_result *result)
-{
-    int rc = OK;
-
-    if (h->n > 1)
-        qsort(h->hits, h->n, sizeof *h->hits, by_id);
-    for (size_t i = 0; rc == OK && i < h->n; i++)
-        if (i == 0 || h->hits[i].id != h->hits[i - 1].id)
-            rc = result->found(result->to, query, h->hits[i].id, h->hits[i].distance);
-    return rc;
+    return (double)distance <= r->radius ? range_hits_add(&r->hits, r->env, id, distance) : OK;
 }
 
 int spfresh_range(struct index *index, const struct range_request *request,
                   struct range_result *result)
 {
     struct spfresh *s = spfresh_of(index);
-    struct range_hits h = { .s = s, .radius = request->radius };
+    struct range range = { .env = &index->env, .radius = request->radius };
     struct spfresh_scratch *x = NULL;
     int rc = spfresh_scratch_take(s, &x);
 
@@ -121,14 +92,15 @@ int spfresh_range(struct index *index, const struct range_request *request,
                                      .filter = request->filter,
                                      .radius = nextafterf((float)request->radius, INFINITY),
                                      .found = keep_hit,
-                                     .to = &h };
+                                     .to = &range };
 
-        h.n = 0;
+        range.hits.n = 0;
         rc = spfresh_query_run(s, x, &scan, request->knobs, &result->work);
+        range_hits_drop_repeats(&range.hits); /* postings hold replicas */
         if (rc == OK)
-            rc = deliver(&h, i, result);
+            rc = range_hits_deliver(&range.hits, i, result);
     }
     scratch_pool_give(&s->scratch, x);
-    mem_free(index->env.mem, h.hits);
+    mem_free(index->env.mem, range.hits.hits);
     return rc;
 }

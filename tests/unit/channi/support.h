@@ -7,6 +7,7 @@
 
 #include "algorithms/channi/build/build.h"
 #include "algorithms/channi/cache/internal.h"
+#include "algorithms/channi/channi.h"
 #include "algorithms/channi/commit/commit.h"
 #include "algorithms/channi/durable/checkpoint.h"
 #include "algorithms/channi/index.h"
@@ -15,7 +16,6 @@
 #include "algorithms/channi/operations.h"
 #include "algorithms/channi/options.h"
 #include "algorithms/channi/rewrite/replace.h"
-#include "algorithms/channi/rows.h"
 #include "algorithms/channi/search/route.h"
 #include "algorithms/channi/versions/latch.h"
 #include "algorithms/channi/versions/places.h"

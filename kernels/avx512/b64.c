@@ -115,9 +115,9 @@ size_t avx512_hamming_b64_within(uint64_t query, const uint64_t *codes, size_t n
     return found;
 }
 
-/* Codes of several words, eight at a time. Lane i of add_pairs() is the sum of lanes 2 i and 2 i + 1
- * of a, or of b, in alternation; lane pairs of add_halves() are such sums of whole 128-bit parts, those
- * of a before those of b. */
+/* Codes of several words, eight at a time. Lane i of add_pairs() is the sum of lanes 2 i and
+ * 2 i + 1 of a, or of b, in alternation. add_halves() adds the 128-bit parts 2 i and 2 i + 1, those of a
+ * before those of b. */
 INLINE __m512i add_pairs(__m512i a, __m512i b)
 {
     return _mm512_add_epi64(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
@@ -141,8 +141,8 @@ INLINE __m512i counts_of(const uint64_t *query, const uint64_t *code, size_t wor
     return sum;
 }
 
-/* Distances of the eight codes at `codes`, in order. `wide`: the query's words, repeated, if they are
- * 2 or 4. */
+/* Distances of the eight codes at `codes`, in order. `wide`: the query's words, repeated, if they
+ * are 2 or 4. */
 INLINE __m512i distances_8(__m512i wide, const uint64_t *query, const uint64_t *codes, size_t words)
 {
     __m512i c[8];

@@ -32,7 +32,7 @@ extern "C" {
 #define INDEX_INT
 #endif
 
-#define INDEX_ABI 7
+#define INDEX_ABI 8
 
 /* 1. Vectors, ids, spaces */
 
@@ -289,8 +289,8 @@ struct range_result {
 };
 
 /* The fault of a radius under this metric, as text to follow "radius = X"; NULL: none.
-   Under HAMMING a radius is a whole number 0 .. dim, which is that of the rows; under L2SQ and COS it
-   is at least 0. It is never NaN. */
+   Under HAMMING a radius is a whole number 0 .. dim, that of the rows; under L2SQ and COS it is at
+   least 0. It is never NaN. */
 const char *index_radius_fault(enum metric, size_t dim, double radius);
 
 /* 6. Statistics and memory */

@@ -143,8 +143,8 @@ static void load_query(struct scan_run *r, size_t i)
 
 /* ---- codes: popcounts */
 
-/* Select the rows within the query's limit: positions in own->chosen, distances from tile + TILE_ROWS
-   on. Return how many. */
+/* Select the rows within the query's limit: positions in own->chosen, distances from
+   tile + TILE_ROWS on. Return how many. */
 static size_t nearer_codes(const struct scan_run *r, const struct scan_query *c,
                            struct scan_worker *own, uint64_t query, const uint64_t *codes,
                            size_t rows)

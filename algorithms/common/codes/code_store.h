@@ -1,8 +1,10 @@
 /* code_store.h - binary codes with the caller's ids: the storage of methods over codes.
  *
- * Row s has the words codes[s * words] .. codes[s * words + words - 1], and ids[s]. Rows 0 .. n-1 are all live, so a scan reads them contiguously, and
- * an id is found in one step. The last row takes a removed row's place, so a caller that stores row
- * numbers must update the number of the moved row. */
+ * Row s has the words codes[s * words] .. codes[s * words + words - 1], and ids[s]. Rows 0 .. n-1
+ * are all live, so a scan reads them contiguously, and an id is found in one step. The last row
+ * takes a removed row's place, so a caller that stores row numbers must update the number of the
+ * moved row.
+ */
 #ifndef DRIFTLINE_COMMON_CODES_CODE_STORE_H
 #define DRIFTLINE_COMMON_CODES_CODE_STORE_H
 

@@ -12,8 +12,8 @@ static int64_t bits_for(uint64_t rows)
     return bits;
 }
 
-/* Blocks as equal as possible: 64 bits in 3 blocks are 22 21 21. If the keys are shorter than their blocks,
-   they are at the blocks' beginnings. */
+/* Blocks as equal as possible: 64 bits in 3 blocks are 22 21 21. Keys that are shorter than their
+   blocks are at the blocks' beginnings. */
 static bool make_tables(struct mih *m)
 {
     struct mem *mem = m->base.env.mem;

@@ -21,8 +21,8 @@ static __attribute__((noinline)) uint64_t differing_in_rest(const struct trie *t
     return bits;
 }
 
-/* The first bit in which codes of a leaf differ; NO_BIT: they are equal, as are those of a leaf above
-   its capacity. */
+/* The first bit in which codes of a leaf differ; NO_BIT: they are equal, as are those of a leaf
+   above its capacity. */
 static unsigned differing(const struct trie *t, uint32_t leaf)
 {
     const uint64_t first = t->granules[leaf].codes[0];

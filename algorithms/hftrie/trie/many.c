@@ -1,5 +1,5 @@
-/* many.c - range search of 64-bit codes for several queries that visit mostly the same leaves: each node and each
- * line of codes is fetched once for all of them.
+/* many.c - range search of 64-bit codes for several queries that visit mostly the same leaves: each
+ * node and each line of codes is fetched once for all of them.
  *
  * As in search.c, nodes and leaves are collected in lists. With a node, the list has for each query
  * the number of bits in which its chunks differ so far, one byte per query, so that a child is

@@ -8,9 +8,9 @@
  *
  * A granule is a cache line: seven codes, the next granule of its leaf, and the granule before it
  * or, for a leaf's first, the number of codes in the leaf. A search needs only this line of it.
- * Codes have slots, 7 granule + place; their ids are in a separate array, by slot. Of a code of more
- * than 64 bits the granule has the first word, and a third array the others, by slot: a search reads
- * them only where the first word is within the radius.
+ * Codes have slots, 7 granule + place; their ids are in a separate array, by slot. Of a code of
+ * more than 64 bits the granule has the first word, and a third array the others, by slot: a search
+ * reads them only where the first word is within the radius.
  *
  * Invariants
  * - Granules 0 .. n_granules-1 are each in one leaf. The last granule takes a freed one's place, so

@@ -35,7 +35,8 @@ enum { FILE_NO_ID = -1 };
 struct file_options {
     const char *format;  /* a name from the list above; NULL: by the file's name */
     const char *dataset; /* HDF5, npz: name of the data set; NULL: "train", else the only one */
-    /* element of the rows: "f32" from any number, "b64" from 8 columns of u8 for each 64 bits; NULL: as stored, but
+    /* element of the rows: "f32" from any number, "b64" from 8 columns of u8
+       for each 64 bits; NULL: as stored, but
        see above. Codes have 64 bits: longer ones are ERR_UNSUPPORTED */
     const char *element;
     /* the rows are numbers such as times, labels and ids, not vectors: f64 and text keep the value of

@@ -89,8 +89,8 @@ bool data_element_is_stored_only(enum element);
 
 /* Converts count values to another element. Integers must fit and fractions are refused, except
    that F64 rounds to F32 and must be within its range; NaN and infinity pass between floats. U8 and
-   B64 have the same bytes, eight per 64 bits of a code. count is in components of `from`, bits for B64. Returns
-   count, or the position of the first value that does not fit. */
+   B64 have the same bytes, eight per 64 bits of a code. count is in components of `from`, bits for
+   B64. Returns count, or the position of the first value that does not fit. */
 size_t data_convert_elements(enum element from, const void *in, enum element to, void *out,
                              size_t count);
 

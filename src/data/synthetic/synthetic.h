@@ -11,13 +11,13 @@
  * overlapping windows. All are drawn anew for each row unless stated. Queries use the same formulas
  * with other random numbers, so no query is a row.
  *
- *   uniform   rows uniform codes of `bits` bits, then clusters x members codes: each cluster is a centre,
- *             then copies of it with U(1..radius) bits flipped at positions drawn with replacement;
+ *   uniform   rows uniform codes of `bits` bits, then clusters x members codes: each cluster is a
+ *             centre, then copies of it with U(1..radius) bits flipped at positions drawn with replacement;
  *             radius 0: none are flipped (the HFTrie experiment). n = rows + clusters * members.
  *             The queries are the first centres, at most `clusters` of them. They are rows, as in
  *             that experiment.
- *   codes     Codes of `bits` bits. Bit b is set with probability 1/2 + skew * c_b / 2, rounded to 1/65536,
- *             where c_b is uniform in [-1,1] and fixed by the seed. skew 0: uniform codes.
+ *   codes     codes of `bits` bits. Bit b is set with probability 1/2 + skew * c_b / 2, rounded to
+ *             1/65536, where c_b is uniform in [-1,1] and fixed by the seed. skew 0: uniform codes.
  *   gaussian  x = z.
  *   mixture   x = m_c + spread * sqrt(dim / latent) * R_c (z_1 .. z_latent, 0 ..) + noise * e, with
  *             m_c ~ N(0, I) fixed and P(c) proportional to (c + 1)^-weights. latent 0 means dim.

@@ -66,7 +66,6 @@ static const struct {
     { "uniform", { { "rows", 500 }, { "clusters", 3 }, { "members", 5 }, { "radius", 4 } } },
     { "codes", { { "rows", 500 }, { "skew", 0.7 } } },
     { "codes", { { "rows", 300 }, { "skew", 0.7 }, { "bits", 256 } } },
-    { "uniform", { { "rows", 300 }, { "clusters", 3 }, { "bits", 192 } } },
     { "gaussian", { { "rows", 300 }, { "dim", 7 } } },
     { "mixture",
       { { "rows", 300 }, { "dim", 33 }, { "latent", 4 }, { "clusters", 5 }, { "weights", 1 } } },
@@ -189,8 +188,8 @@ static void uniform_plants_clusters(void **state)
     source_close(s);
 }
 
-/* Longer codes begin with other ones than those of 64 bits only where these differ: word 0 is the
-   same, and the planted copies differ in as many bits of the whole. */
+/* Uniform codes of several words: the first word is the code of 64 bits of the same seed, and flips
+   of planted copies are in any word. */
 static void wider_codes_continue_those_of_64_bits(void **state)
 {
     enum { WORDS = 4, N = 260 };

@@ -1,7 +1,7 @@
 /* clusters.c - clusters of rows: the leaves and prefixes of the BEC-tree. */
 #include <inttypes.h>
 
-#include "algorithms/asteria/buckets/encode.h"
+#include "algorithms/asteria/buckets/batch.h"
 #include "src/core/mem.h"
 
 static int no_memory(const struct asteria *a)
@@ -9,48 +9,23 @@ static int no_memory(const struct asteria *a)
     return fail(a->base.env.error, ERR_NO_MEMORY, "asteria: clusters: out of memory");
 }
 
-/* Buffers to encode a row that the tree does not have: a query, or a row that is still in an older
-   model's bucket. Its cluster is the one that the newer model's address leads to. */
-struct newcomer {
-    void *row;
-    float *unit, *z, *p;
-};
-
-static void newcomer_free(const struct asteria *a, struct newcomer *n)
+/* The leaf of a row that the tree does not have: a query, or a row that is still in an older
+   model's bucket. It is the one that the newer model's address leads to. */
+static int leaf_of_row(const struct asteria *a, const void *row, struct asteria_batch *b,
+                       uint32_t *leaf)
 {
-    struct mem *mem = a->base.env.mem;
+    b->rows = row;
+    b->n = 1;
+    const int rc = asteria_batch_encode(b);
 
-    mem_free(mem, n->row);
-    mem_free(mem, n->unit);
-    mem_free(mem, n->z);
-    mem_free(mem, n->p);
+    if (rc == OK)
+        *leaf = asteria_bec_leaf_of(a->bec, b->encodings[0].address);
+    return rc;
 }
 
-static int newcomer_reserve(const struct asteria *a, struct newcomer *n)
-{
-    const struct index_env *env = &a->base.env;
-    const struct asteria_model *model = a->generations[a->now]->model;
-
-    if (n->p)
-        return OK;
-    n->row = mem_alloc(env->mem, index_row_bytes(env->element, env->dim));
-    n->unit = mem_array(env->mem, env->dim, sizeof(float));
-    n->z = mem_array(env->mem, model->rotation->out_dim, sizeof(float));
-    n->p = mem_array(env->mem, model->m, sizeof(float));
-    return n->row && n->unit && n->z && n->p ? OK : no_memory(a);
-}
-
-static uint32_t leaf_of_row(const struct asteria *a, const void *row, struct newcomer *n)
-{
-    const struct asteria_model *model = a->generations[a->now]->model;
-
-    asteria_model_rotate(model, a->base.env.kernels, asteria_unit(&a->base.env, row, n->unit),
-                         n->z);
-    asteria_model_hash(model, a->base.env.kernels, n->z, n->p);
-    return asteria_bec_leaf_of(a->bec, asteria_ecc_decode(model->ecc, n->p));
-}
-
-static int leaf_of_id(struct asteria *a, uint64_t id, struct newcomer *n, uint32_t *leaf)
+/* read: a row's bytes. */
+static int leaf_of_id(struct asteria *a, uint64_t id, struct asteria_batch *b, void *read,
+                      uint32_t *leaf)
 {
     const void *row = NULL;
     uint32_t slot;
@@ -62,12 +37,8 @@ static int leaf_of_id(struct asteria *a, uint64_t id, struct newcomer *n, uint32
         *leaf = asteria_bec_leaf(a->bec, slot);
         return OK;
     }
-    int rc = newcomer_reserve(a, n);
-    if (rc == OK)
-        rc = asteria_rows_get(a->rows, slot, n->row, &row);
-    if (rc == OK)
-        *leaf = leaf_of_row(a, row, n);
-    return rc;
+    const int rc = asteria_rows_get(a->rows, slot, read, &row);
+    return rc == OK ? leaf_of_row(a, row, b, leaf) : rc;
 }
 
 /* The level with the number of clusters nearest to the target. A coarser level has fewer. */
@@ -95,20 +66,26 @@ static int assign(struct asteria *a, const struct cluster_request *request, cons
 {
     const struct vectors v = request->vectors;
     const size_t row_bytes = index_row_bytes(v.element, v.dim);
-    struct newcomer newcomer = { 0 };
-    int rc = v.n > 0 ? newcomer_reserve(a, &newcomer) : OK;
+    struct asteria_batch batch;
+    uint32_t leaf = 0;
+    int rc = asteria_batch_begin(&batch, a, 1);
 
+    if (rc != OK)
+        return rc;
+    void *read = mem_alloc(a->base.env.mem, batch.row_bytes);
+    rc = read ? OK : no_memory(a);
     for (size_t i = 0; i < request->n && rc == OK; i++) {
-        uint32_t leaf = 0;
-
-        rc = leaf_of_id(a, request->ids[i], &newcomer, &leaf);
+        rc = leaf_of_id(a, request->ids[i], &batch, read, &leaf);
         if (rc == OK)
             result->of_ids[i] = numbers[leaf];
     }
-    for (size_t i = 0; i < v.n && rc == OK; i++)
-        result->of_vectors[i] =
-            numbers[leaf_of_row(a, (const char *)v.rows + i * row_bytes, &newcomer)];
-    newcomer_free(a, &newcomer);
+    for (size_t i = 0; i < v.n && rc == OK; i++) {
+        rc = leaf_of_row(a, (const char *)v.rows + i * row_bytes, &batch, &leaf);
+        if (rc == OK)
+            result->of_vectors[i] = numbers[leaf];
+    }
+    mem_free(a->base.env.mem, read);
+    asteria_batch_free(&batch);
     return rc;
 }
 

@@ -27,8 +27,6 @@ static int remove_one(struct asteria *a, uint64_t id)
     uint32_t slot;
     int rc = find(a, id, &slot);
 
-    if (rc == OK)
-        rc = asteria_free_reserve(a, 1);
     if (rc == OK && a->graph)
         rc = asteria_caprg_remove(a->graph, slot);
     if (rc != OK)
@@ -71,7 +69,6 @@ static int remove_all(struct asteria *a, const uint64_t *ids, size_t n, size_t *
 
     if (rc == OK)
         rc = asteria_free_reserve(a, n);
-
     if (rc == OK && a->graph)
         rc = asteria_caprg_reserve_removals(a->graph, n);
     for (*done = 0; rc == OK && *done < n; *done += rc == OK)

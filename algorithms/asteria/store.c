@@ -1,5 +1,5 @@
-/* store.c - an index as sections of a file; what is read is checked against all else. "rows" are of the
- * slots kept: live ones, and dead ones that their bucket or the graph still has.
+/* store.c - an index as sections of a file; what is read is checked against all else. "rows" are
+ * of the slots kept: live ones, and dead ones that their bucket or the graph still has.
  */
 #include <math.h>
 #include <string.h>
@@ -66,41 +66,21 @@ static void write_slots(const struct asteria *a, struct store_fields *f)
 
 /* ---------------------------------------------------------------------------------- rows */
 
-static int write_some(struct asteria_rows_fetch *fetch, const uint32_t *slots, size_t n,
-                      unsigned char *rows, size_t row_bytes, struct store_writer *w)
-{
-    size_t i;
-    const void *row;
-    int rc = asteria_rows_fetch_begin(fetch, slots, n);
-
-    while (rc == OK && (rc = asteria_rows_fetch_next(fetch, &i, &row)) == OK && row)
-        memcpy(rows + i * row_bytes, row, row_bytes);
-    if (rc == OK)
-        store_write(w, rows, n * row_bytes);
-    return rc;
-}
-
 static int write_rows(const struct asteria *a, struct store_writer *w)
 {
-    const struct index_env *env = &a->base.env;
-    const size_t row_bytes = index_row_bytes(env->element, env->dim);
-    struct asteria_rows_fetch *fetch;
+    const size_t row_bytes = index_row_bytes(a->base.env.element, a->base.env.dim);
     uint32_t slots[FETCH_MOST], at = 0;
-    int rc = asteria_rows_fetch_create(&fetch, a->rows);
+    const void *rows[FETCH_MOST];
+    int rc = OK;
 
-    if (rc != OK)
-        return rc;
-    unsigned char *rows = mem_array(env->mem, FETCH_MOST, row_bytes);
-    if (!rows)
-        rc = fail(env->error, ERR_NO_MEMORY, "asteria: save: out of memory for a block of rows");
     store_section(w, "rows");
     while (rc == OK && at < a->n_slots) {
         const size_t n = asteria_kept_slots(a, &at, slots);
 
-        rc = write_some(fetch, slots, n, rows, row_bytes, w);
+        rc = asteria_rows_get_many(a->rows, slots, n, rows);
+        for (size_t i = 0; rc == OK && i < n; i++)
+            store_write(w, rows[i], row_bytes);
     }
-    mem_free(env->mem, rows);
-    asteria_rows_fetch_destroy(fetch);
     return rc;
 }
 
@@ -192,19 +172,10 @@ static bool rows_possible(const struct index_env *env, const void *rows, size_t 
     return true;
 }
 
-static size_t count_kept(const struct asteria *a)
-{
-    size_t n = 0;
-
-    for (uint32_t slot = 0; slot < a->n_slots; slot++)
-        n += asteria_keeps(a, slot);
-    return n;
-}
-
 static int read_rows(struct asteria *a, const struct store_reader *r)
 {
     const struct index_env *env = &a->base.env;
-    const size_t each = index_row_bytes(env->element, env->dim), kept = count_kept(a);
+    const size_t each = index_row_bytes(env->element, env->dim), kept = a->n_slots - a->n_free;
     uint32_t slots[FETCH_MOST], at = 0;
     const unsigned char *rows = NULL;
     int rc = store_need_array(r, "rows", kept, each, &rows);

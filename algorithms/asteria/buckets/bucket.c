@@ -19,18 +19,12 @@ static const float BALL_SHARE = 4e-6F, BALL_SLACK = 1e-6F;
 
 /* ------------------------------------------------------------------------------ memory */
 
-static size_t centre_floats(const struct asteria_model *m)
-{
-    return m->dim + m->quantizer->work_dim;
-}
-
-/* Centre and box are one allocation, because they have the same lifetime. */
 bool asteria_bucket_begin(struct asteria_bucket *b, const struct asteria_model *m, struct mem *mem)
 {
-    b->centre = mem_zalloc(mem, (centre_floats(m) + 2 * m->m) * sizeof *b->centre);
+    b->centre = mem_zalloc(mem, bucket_floats(m) * sizeof *b->centre);
     if (!b->centre)
         return false;
-    b->low = b->centre + centre_floats(m);
+    b->low = b->centre + m->dim + m->quantizer->work_dim;
     b->high = b->low + m->m;
     asteria_bucket_unbound(b, m->m);
     return true;
@@ -97,7 +91,7 @@ uint64_t asteria_bucket_bytes(const struct asteria_bucket *b, const struct aster
 
     return b->capacity * row +
            b->capacity / BLOCK * (sizeof *b->alive + m->quantizer->block_bytes) +
-           (b->centre ? (centre_floats(m) + 2 * m->m) * sizeof *b->centre : 0);
+           (b->centre ? bucket_floats(m) * sizeof *b->centre : 0);
 }
 
 /* ------------------------------------------------------------------------------ bounds */

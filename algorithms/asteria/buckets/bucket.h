@@ -38,7 +38,7 @@ struct asteria_bucket {
     uint64_t *words;            /* n: raw words */
     uint64_t *alive;            /* one bit per position */
     unsigned char *blocks;      /* capacity / 64 blocks of quantizer->block_bytes */
-    float *centre;              /* dim floats, then the quantizer's work_dim */
+    float *centre;              /* dim floats, then the quantizer's work_dim; then the box */
     float error;                /* largest error of the quantizer in the bucket */
     float rest;                 /* largest rest that a row's PCA code leaves out */
     float *low, *high;          /* m each */
@@ -106,6 +106,19 @@ int asteria_generation_found(struct asteria_generation *, const struct index_env
 /* Frees the address and the memory of a bucket without rows. */
 void asteria_generation_vacate(struct asteria_generation *, const struct index_env *,
                                uint32_t bucket);
+
+/* Blocks of a bucket of n positions. */
+static inline size_t bucket_blocks(uint32_t n)
+{
+    return ((size_t)n + QUANTIZER_BLOCK - 1) / QUANTIZER_BLOCK;
+}
+
+/* Floats of `centre`: the centre, its transform for the quantizer, and the box, which have the same
+   lifetime. */
+static inline size_t bucket_floats(const struct asteria_model *m)
+{
+    return m->dim + m->quantizer->work_dim + 2 * m->m;
+}
 
 static inline bool bucket_is_alive(const struct asteria_bucket *b, uint32_t position)
 {

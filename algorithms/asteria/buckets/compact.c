@@ -1,8 +1,9 @@
 /* compact.c - compaction of buckets: in place, by removals; by rewriting, in maintain().
  *
- * Removals compact a bucket at once when a third of it is dead (two codes are moved per removal), so
- * that an index without maintenance stays as large as its rows. This reads no row and leaves bounds and
- * centre as they are. Rewriting makes the mean of the live rows the centre, and bounds tight.
+ * Removals compact a bucket at once when a third of it is dead (two codes are moved per removal),
+ * so that an index without maintenance stays as large as its rows. This reads no row and leaves
+ * bounds and centre as they are. Rewriting makes the mean of the live rows the centre, and bounds
+ * tight.
  */
 #include <string.h>
 

@@ -23,6 +23,14 @@ const float *asteria_unit(const struct index_env *env, const void *row, float *t
     return to;
 }
 
+void asteria_unit_copy(const struct index_env *env, const void *row, float *to)
+{
+    if (env->element == INDEX_F32)
+        memcpy(to, row, env->dim * sizeof *to);
+    else
+        (void)asteria_unit(env, row, to);
+}
+
 float asteria_distance(const struct index_env *env, const void *query, const void *row)
 {
     return env->element == INDEX_F32 ? env->kernels->l2sq_f32(query, row, env->dim)
@@ -49,13 +57,6 @@ struct encode_job {
     struct asteria_encoding *out;
 };
 
-/* Sets p and the word; z is set, and so is words[i] if there are words. */
-static void hash_row(const struct encode_job *j, size_t i, struct asteria_encoding *e)
-{
-    asteria_model_hash(j->model, j->env->kernels, e->z, e->p);
-    e->word = j->words && !j->model->vantages ? j->words[i] : asteria_ecc_word(j->model->ecc, e->p);
-}
-
 static int encode_rows(void *arg, size_t first, size_t end, size_t worker)
 {
     const struct encode_job *j = arg;
@@ -72,7 +73,9 @@ static int encode_rows(void *arg, size_t first, size_t end, size_t worker)
         e->p = j->p + i * m;
         if (!j->words)
             asteria_model_rotate(j->model, j->env->kernels, e->unit, e->z);
-        hash_row(j, i, e);
+        asteria_model_hash(j->model, j->env->kernels, e->z, e->p);
+        e->word =
+            j->words && !j->model->vantages ? j->words[i] : asteria_ecc_word(j->model->ecc, e->p);
         e->address = asteria_ecc_decode(j->model->ecc, e->p);
     }
     return OK;
@@ -142,16 +145,9 @@ static float graph_estimate(void *to, uint32_t x, uint32_t y)
     return graph_between(to, x, y).estimate;
 }
 
-static bool graph_alive(void *to, uint32_t slot)
-{
-    const struct asteria *a = to;
-
-    return slot < a->n_slots && a->ids[slot] != INDEX_NO_ID;
-}
-
 struct asteria_caprg_rows asteria_graph_rows(struct asteria *a)
 {
-    return (struct asteria_caprg_rows){ graph_exact, graph_upper, graph_alive, a, graph_estimate };
+    return (struct asteria_caprg_rows){ graph_exact, graph_upper, a, graph_estimate };
 }
 
 /* ------------------------------------------------------------------------- the clusters' */

@@ -1,4 +1,5 @@
-/* file.c - a generation in a snapshot: model, buckets, residual codes. The tags of generation g end in g. */
+/* file.c - a generation in a snapshot: model, buckets, residual codes. The tags of generation g
+   end in g. */
 #include <string.h>
 
 #include "algorithms/asteria/buckets/encode.h"
@@ -18,18 +19,6 @@ struct stored_bucket {
     float error, rest, angle_min, angle_max, near, far;
     uint32_t probed, gone;
 };
-
-static size_t blocks_of(uint32_t n)
-{
-    return ((size_t)n + QUANTIZER_BLOCK - 1) / QUANTIZER_BLOCK;
-}
-
-/* The centre, its transform for the quantizer, and the box are one
-   allocation (asteria_bucket_begin()). */
-static size_t centre_floats(const struct asteria_model *m)
-{
-    return m->dim + m->quantizer->work_dim + 2 * m->m;
-}
 
 static bool is_vacant(const struct asteria_bucket *b)
 {
@@ -90,7 +79,7 @@ static int fields(struct store_fields *f, const struct asteria *a, unsigned whic
 {
     const struct asteria_generation *g = a->generations[which];
     const struct asteria_model *m = g->model;
-    const size_t centre = centre_floats(m) * sizeof *v->centres, block = m->quantizer->block_bytes;
+    const size_t centre = bucket_floats(m) * sizeof *v->centres, block = m->quantizer->block_bytes;
     const struct asteria_bucket *b = g->buckets, *end = b ? b + g->n : b;
     const char last = (char)('0' + which);
 
@@ -118,10 +107,10 @@ static int fields(struct store_fields *f, const struct asteria *a, unsigned whic
             store_write(f->w, b->words, b->n * sizeof *v->words);
     if (store_pieces(f, store_tag("alive", last).text, &v->alive, h->blocks, sizeof *v->alive))
         for (b = g->buckets; b < end; b++)
-            store_write(f->w, b->alive, blocks_of(b->n) * sizeof *v->alive);
+            store_write(f->w, b->alive, bucket_blocks(b->n) * sizeof *v->alive);
     if (store_pieces(f, store_tag("blocks", last).text, &v->blocks, h->blocks, block))
         for (b = g->buckets; b < end; b++)
-            store_write(f->w, b->blocks, blocks_of(b->n) * block);
+            store_write(f->w, b->blocks, bucket_blocks(b->n) * block);
     if (store_pieces(f, store_tag("centres", last).text, &v->centres, h->filled, centre))
         for (b = g->buckets; b < end; b++)
             if (!is_vacant(b))
@@ -152,7 +141,7 @@ void asteria_generation_write(const struct asteria *a, unsigned which, struct st
 
     for (size_t i = 0; i < g->n; i++) {
         head.positions += g->buckets[i].n;
-        head.blocks += blocks_of(g->buckets[i].n);
+        head.blocks += bucket_blocks(g->buckets[i].n);
         head.filled += !is_vacant(&g->buckets[i]);
     }
     for (size_t i = 0; i < g->n_vacant; i++)
@@ -212,10 +201,10 @@ static void fill_head(struct asteria_bucket *b, const struct stored_bucket *s)
 static void fill_positions(struct asteria_bucket *b, const struct asteria_model *m,
                            struct values *p)
 {
-    const size_t blocks = blocks_of(b->n);
+    const size_t blocks = bucket_blocks(b->n);
 
-    memcpy(b->centre, p->centres, centre_floats(m) * sizeof *b->centre);
-    p->centres += centre_floats(m);
+    memcpy(b->centre, p->centres, bucket_floats(m) * sizeof *b->centre);
+    p->centres += bucket_floats(m);
     if (b->n == 0)
         return;
     memcpy(b->slots, p->slots, b->n * sizeof *b->slots);
@@ -236,7 +225,7 @@ static bool is_in_place(const struct asteria *a, unsigned which, uint32_t bucket
     const size_t m = a->generations[which]->model->m;
     size_t live = 0;
 
-    for (uint32_t i = 0; i < blocks_of(b->n) * 64; i++) {
+    for (uint32_t i = 0; i < bucket_blocks(b->n) * 64; i++) {
         const bool alive = b->alive[i / 64] >> i % 64 & 1;
 
         live += alive;
@@ -259,7 +248,7 @@ static int add_filled(struct asteria *a, unsigned which, const struct stored_buc
                       const struct store_reader *r)
 {
     struct asteria_generation *g = a->generations[which];
-    const uint64_t blocks = blocks_of(s->n);
+    const uint64_t blocks = bucket_blocks(s->n);
 
     if (s->address >> g->model->ecc->k != 0 || asteria_generation_find(g, s->address) != UINT32_MAX)
         return store_corrupt(r, "a bucket's address is invalid, or used twice");

@@ -42,7 +42,6 @@ struct asteria_caprg_rows {
     int (*exact)(void *to, uint32_t x, const uint32_t *others, size_t n, float *distances);
     /* upper bound of the distance of two rows, from their codes alone */
     float (*upper)(void *to, uint32_t x, uint32_t y);
-    bool (*alive)(void *to, uint32_t slot); /* false: a tombstone, or no row at all */
     void *to;
     /* estimate of the same distance; NULL: there is none, and `upper` stands for it */
     float (*estimate)(void *to, uint32_t x, uint32_t y);
@@ -121,10 +120,9 @@ struct asteria_caprg_counts {
     uint64_t queued; /* of nodes */
 };
 struct asteria_caprg_counts asteria_caprg_count(const struct asteria_caprg *);
-/* Checks the degree limit, and that edges are distinct, not loops, and lead to nodes. rows may be
-   NULL. ERR_INVARIANT. */
-int asteria_caprg_check(const struct asteria_caprg *, const struct asteria_caprg_rows *,
-                        struct error *);
+/* Checks the degree limit, and that edges are distinct, not loops, and lead to nodes.
+   ERR_INVARIANT. */
+int asteria_caprg_check(const struct asteria_caprg *, struct error *);
 
 void asteria_caprg_write(const struct asteria_caprg *, struct store_writer *);
 int asteria_caprg_read(struct asteria_caprg **, const struct index_env *, size_t degree,

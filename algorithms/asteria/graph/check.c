@@ -37,8 +37,7 @@ static int check_edges(const struct asteria_caprg *g, uint32_t x, struct error *
     return OK;
 }
 
-static int check_state(const struct asteria_caprg *g, const struct asteria_caprg_rows *rows,
-                       uint32_t x, struct error *error)
+static int check_state(const struct asteria_caprg *g, uint32_t x, struct error *error)
 {
     const uint8_t state = g->states[x], kind = state & (uint8_t)~CAPRG_DEFERS;
 
@@ -53,8 +52,6 @@ static int check_state(const struct asteria_caprg *g, const struct asteria_caprg
     if (state & CAPRG_DEFERS && x < g->deferring_from)
         return wrong(error, x, "has deferred back-links below the first that may",
                      g->deferring_from);
-    if (rows && kind && rows->alive(rows->to, x) != caprg_is_node(g, x))
-        return wrong(error, x, "alive, or dead, other than its row", state);
     return OK;
 }
 
@@ -95,14 +92,13 @@ static int check_removed(const struct asteria_caprg *g, uint64_t sum, struct err
                             sum);
 }
 
-int asteria_caprg_check(const struct asteria_caprg *g, const struct asteria_caprg_rows *rows,
-                        struct error *error)
+int asteria_caprg_check(const struct asteria_caprg *g, struct error *error)
 {
     uint64_t edges = 0, deferred = 0, nodes = 0, queued = 0, dead = 0, sum = 0;
     int rc = OK;
 
     for (uint32_t x = 0; x < g->n_slots && rc == OK; x++) {
-        rc = check_state(g, rows, x, error);
+        rc = check_state(g, x, error);
         rc = rc == OK ? check_edges(g, x, error, &edges) : rc;
         rc = rc == OK ? check_deferred(g, x, error, &deferred) : rc;
         nodes += caprg_is_node(g, x);

@@ -132,7 +132,7 @@ int asteria_caprg_read(struct asteria_caprg **out, const struct index_env *env, 
     if (rc == OK && !reserve_sections(g, s.head))
         rc = fail(env->error, ERR_NO_MEMORY, "%s: a graph of %llu slots: out of memory", r->path,
                   (unsigned long long)s.head->n_slots);
-    else if (rc == OK && (!fill(g, &s) || asteria_caprg_check(g, NULL, &found) != OK))
+    else if (rc == OK && (!fill(g, &s) || asteria_caprg_check(g, &found) != OK))
         rc = store_corrupt(r, found.code ? found.text : "a graph is inconsistent");
     if (rc == OK)
         *out = g;

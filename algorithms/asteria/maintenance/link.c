@@ -28,7 +28,6 @@ struct linking {
     size_t n_addresses;
     void *read, *query; /* a row's bytes; the row as a query */
     float *unit, *z;
-    uint32_t versions[2]; /* of the models that the buffers fit */
 };
 
 static void linking_end(struct linking *l)
@@ -44,65 +43,32 @@ static void linking_end(struct linking *l)
     mem_free(mem, l->query);
     mem_free(mem, l->unit);
     mem_free(mem, l->z);
-    *l = (struct linking){ .a = l->a };
 }
 
-/* 0: the index has no such generation. */
-static uint32_t version_of(const struct asteria *a, unsigned generation)
-{
-    const struct asteria_generation *g = a->generations[generation];
-
-    return g ? g->model->version : 0;
-}
-
-static size_t query_bytes(const struct asteria *a)
-{
-    size_t most = 0;
-
-    for (size_t i = 0; i < 2; i++)
-        if (a->generations[i]) {
-            const size_t bytes = asteria_lrsq_query_bytes(a->generations[i]->model->lrsq);
-
-            most = bytes > most ? bytes : most;
-        }
-    return most;
-}
-
+/* The index may get another model meanwhile: there is space for any. */
 static int linking_begin(struct linking *l, struct asteria *a)
 {
     const struct index_env *env = &a->base.env;
-    const size_t most = (size_t)a->params.pool;
+    const size_t most = (size_t)a->params.pool, out_dim = asteria_rotation_outputs_most(env->dim);
 
     *l = (struct linking){ .a = a,
                            .most = most,
                            .considered = CONSIDERED * most,
-                           .n_addresses = 1 + STEP_BUCKETS * (size_t)a->params.r0,
-                           .versions = { version_of(a, 0), version_of(a, 1) } };
+                           .n_addresses = 1 + STEP_BUCKETS * (size_t)a->params.r0 };
     l->found = mem_array(env->mem, l->considered, sizeof *l->found);
     l->codes = mem_array(env->mem, l->considered, sizeof *l->codes);
     l->estimates = mem_array(env->mem, l->considered, sizeof *l->estimates);
     l->keys = mem_array(env->mem, l->considered, sizeof *l->keys);
     l->addresses = mem_array(env->mem, l->n_addresses, sizeof *l->addresses);
     l->read = mem_alloc(env->mem, index_row_bytes(env->element, env->dim));
-    l->query = mem_alloc(env->mem, query_bytes(a));
+    l->query = mem_alloc(env->mem, asteria_lrsq_query_bytes_most(out_dim));
     l->unit = mem_array(env->mem, env->dim, sizeof *l->unit);
-    l->z = mem_array(env->mem, asteria_rotation_outputs_most(env->dim), sizeof *l->z);
+    l->z = mem_array(env->mem, out_dim, sizeof *l->z);
     if (l->found && l->codes && l->estimates && l->keys && l->addresses && l->read && l->query &&
         l->unit && l->z)
         return OK;
     linking_end(l);
     return fail(env->error, ERR_NO_MEMORY, "asteria: out of memory, cannot link rows");
-}
-
-/* The lock was released since, and there may be a newer model. */
-static int linking_fit(struct linking *l)
-{
-    struct asteria *a = l->a;
-
-    if (l->versions[0] == version_of(a, 0) && l->versions[1] == version_of(a, 1))
-        return OK;
-    linking_end(l);
-    return linking_begin(l, a);
 }
 
 /* Adds the bucket's live rows except x, as long as there is space. */
@@ -182,7 +148,6 @@ static int link_next(struct asteria_maintenance *u, struct linking *l, bool *don
 {
     struct asteria *a = u->a;
     const uint32_t x = asteria_caprg_pending(a->graph);
-    int rc;
 
     *done = x == CAPRG_NONE;
     if (*done)
@@ -191,9 +156,7 @@ static int link_next(struct asteria_maintenance *u, struct linking *l, bool *don
         u->more = *done = true;
         return OK;
     }
-    rc = linking_fit(l);
-    if (rc == OK)
-        rc = link_row(l, x);
+    const int rc = link_row(l, x);
     u->spent += l->n + 1;
     return rc;
 }
@@ -218,13 +181,10 @@ int asteria_maintenance_link(struct asteria_maintenance *u)
     struct asteria *a = u->a;
     struct linking l;
     bool done = false;
-    int rc;
 
     if (!a->graph)
         return OK;
-    pthread_rwlock_rdlock(&a->lock);
-    rc = linking_begin(&l, a);
-    pthread_rwlock_unlock(&a->lock);
+    int rc = linking_begin(&l, a);
     if (rc != OK)
         return rc;
     while (rc == OK && !done) {

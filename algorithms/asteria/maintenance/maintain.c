@@ -1,5 +1,5 @@
-/* maintain.c - maintenance, and what removals do of it. Each step may cause work for the next: a newer
- * model, re-encoding, rewriting buckets, links, clusters, hot rows.
+/* maintain.c - maintenance, and what removals do of it. Each step may cause work for the next: a
+ * newer model, re-encoding, rewriting buckets, links, clusters, hot rows.
  *
  * Removals do a part of the graph's compaction, as for buckets (buckets/compact.c): once half as
  * many nodes wait to be taken out as are live, each removal takes some out. This reads no row.

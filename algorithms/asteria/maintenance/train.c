@@ -1,7 +1,6 @@
 /* train.c - training: fits a model and installs it; maintain() moves rows of an older
    model to it. */
 #include <math.h>
-#include <string.h>
 
 #include "algorithms/asteria/buckets/device.h"
 #include "algorithms/asteria/buckets/encode.h"
@@ -156,15 +155,9 @@ static int unit_rows(const struct asteria *a, struct vectors sample, float **mad
         return fail(env->error, ERR_NO_MEMORY, "asteria: train: out of memory for %zu rows", *n);
     }
     rng_sample(&rng, sample.n, *n, chosen);
-    for (size_t i = 0; i < *n; i++) {
-        float *to = *made + i * env->dim;
-        const unsigned char *row = (const unsigned char *)sample.rows + chosen[i] * row_bytes;
-
-        if (env->element == INDEX_F32)
-            memcpy(to, row, row_bytes);
-        else
-            (void)asteria_unit(env, row, to);
-    }
+    for (size_t i = 0; i < *n; i++)
+        asteria_unit_copy(env, (const unsigned char *)sample.rows + chosen[i] * row_bytes,
+                          *made + i * env->dim);
     mem_free(env->mem, chosen);
     return OK;
 }
@@ -204,12 +197,8 @@ static int live_rows(struct asteria *a, float *units, size_t n)
         if (a->ids[slot] == INDEX_NO_ID || rng_below(&rng, there--) >= left)
             continue;
         rc = asteria_rows_get(a->rows, (uint32_t)slot, read, &row);
-        if (rc != OK)
-            break;
-        float *to = units + (n - left--) * env->dim;
-        const float *unit = asteria_unit(env, row, to);
-        if (unit != to)
-            memcpy(to, unit, env->dim * sizeof *to);
+        if (rc == OK)
+            asteria_unit_copy(env, row, units + (n - left--) * env->dim);
     }
     mem_free(env->mem, read);
     return rc;

@@ -21,8 +21,7 @@
 #include "src/core/parallel.h"
 
 enum { QUERIES = 256, NEAR = 10 };
-/* Products of a worker's tile: BLOCK queries with TILE rows. */
-enum { BLOCK = 16, TILE = 1024 };
+enum { QUERIES_AT_ONCE = 16 };
 
 static const double RECALL = .95;
 
@@ -46,7 +45,7 @@ struct costing {
     uint64_t *buckets;      /* n: the distinct codewords */
     uint32_t *sizes;        /* n: rows of each */
     size_t n_buckets;
-    float *products;      /* a worker's BLOCK x TILE */
+    uint32_t *nearest;    /* n_queries x near */
     struct ranked *order; /* a worker's n */
     uint32_t *ranks;      /* n_queries x near: buckets of a neighbour's and better ones */
     uint32_t *rows_until; /* n_queries x n_buckets: rows of a query's first 1, 2, ... buckets */
@@ -90,49 +89,7 @@ static void count_buckets(struct costing *c)
     }
 }
 
-/* The nearest rows of a query so far, by falling product. */
-struct nearest {
-    size_t n;
-    float products[NEAR];
-    size_t rows[NEAR];
-};
-
-static void keep(struct nearest *near, size_t most, float product, size_t row)
-{
-    if (near->n == most && product <= near->products[most - 1])
-        return;
-    size_t at = near->n < most ? near->n++ : most - 1;
-    for (; at > 0 && near->products[at - 1] < product; at--) {
-        near->products[at] = near->products[at - 1];
-        near->rows[at] = near->rows[at - 1];
-    }
-    near->products[at] = product;
-    near->rows[at] = row;
-}
-
-/* A query that is one of the rows, because there are too few to hold some out, does not find
-   itself. */
-static void find_nearest(const struct costing *c, size_t first, size_t n, float *products,
-                         struct nearest *near)
-{
-    const struct asteria_cost_sample *s = c->s;
-    const size_t dim = c->env->dim;
-    const float *queries = s->queries + first * dim;
-
-    for (size_t at = 0; at < s->n; at += TILE) {
-        const size_t width = s->n - at < TILE ? s->n - at : TILE;
-        const float *rows = s->rows + at * dim;
-
-        c->env->kernels->ip_f32_mn(queries, n, rows, width, dim, products, TILE);
-        for (size_t q = 0; q < n; q++)
-            for (size_t i = 0; i < width; i++)
-                if (rows + i * dim != queries + q * dim)
-                    keep(near + q, c->near, products[q * TILE + i], at + i);
-    }
-}
-
-static void rank(const struct costing *c, size_t query, const struct nearest *near,
-                 struct ranked *order)
+static void rank(const struct costing *c, size_t query, struct ranked *order)
 {
     _Alignas(64) float z[ASTERIA_ROTATION_DIM_MAX];
     uint32_t rows = 0;
@@ -145,7 +102,8 @@ static void rank(const struct costing *c, size_t query, const struct nearest *ne
     for (size_t b = 0; b < c->n_buckets; b++)
         c->rows_until[query * c->n_buckets + b] = rows += order[b].size;
     for (size_t i = 0; i < c->near; i++) {
-        const float own = asteria_ecc_correlation(c->ecc, c->codewords[near->rows[i]], z);
+        const uint32_t row = c->nearest[query * c->near + i];
+        const float own = asteria_ecc_correlation(c->ecc, c->codewords[row], z);
         uint32_t better = 0;
 
         while (better < c->n_buckets && order[better].correlation >= own)
@@ -157,11 +115,9 @@ static void rank(const struct costing *c, size_t query, const struct nearest *ne
 static int ask(void *arg, size_t first, size_t end, size_t worker)
 {
     const struct costing *c = arg;
-    struct nearest near[BLOCK] = { 0 };
 
-    find_nearest(c, first, end - first, c->products + worker * BLOCK * TILE, near);
     for (size_t q = first; q < end; q++)
-        rank(c, q, near + (q - first), c->order + worker * c->s->n);
+        rank(c, q, c->order + worker * c->s->n);
     return OK;
 }
 
@@ -192,18 +148,32 @@ static double rows_scanned(struct costing *c)
     return sum / (double)c->n_queries / (double)c->s->n * c->s->expected;
 }
 
+/* A query that is one of the rows, because there are too few to hold some out, does not find
+   itself. */
+static int find_nearest(struct costing *c)
+{
+    uint64_t own[QUERIES];
+    const struct asteria_bor_queries queries = { c->s->queries, own, c->n_queries };
+
+    for (size_t q = 0; q < c->n_queries; q++)
+        own[q] = c->s->queries == c->s->rows ? q : UINT64_MAX;
+    return asteria_bor_nearest(c->nearest, c->env, c->s->rows, c->s->n, &queries, c->near);
+}
+
 static int run(struct costing *c, double *cost)
 {
     struct pool *pool = c->env->pool;
     int rc = parallel_for(pool, pool_threads(pool), c->s->n, 64, encode, c);
 
+    if (rc == OK)
+        rc = find_nearest(c);
     if (rc != OK)
         return rc;
     count_buckets(c);
     c->rows_until = mem_array(c->env->mem, c->n_queries * c->n_buckets, sizeof *c->rows_until);
     if (!c->rows_until)
         return no_memory(c->env);
-    rc = parallel_for(pool, pool_threads(pool), c->n_queries, BLOCK, ask, c);
+    rc = parallel_for(pool, pool_threads(pool), c->n_queries, QUERIES_AT_ONCE, ask, c);
     if (rc == OK)
         *cost = rows_scanned(c) + products_of(c->rotation) / PRODUCTS_PER_ROW;
     return rc;
@@ -233,15 +203,15 @@ int asteria_rotation_cost(double *cost, const struct index_env *env,
     c.codewords = mem_array(env->mem, s->n, sizeof *c.codewords);
     c.buckets = mem_array(env->mem, s->n, sizeof *c.buckets);
     c.sizes = mem_array(env->mem, s->n, sizeof *c.sizes);
-    c.products = mem_array(env->mem, threads * BLOCK * TILE, sizeof *c.products);
+    c.nearest = mem_array(env->mem, c.n_queries * c.near, sizeof *c.nearest);
     c.order = mem_array(env->mem, threads * s->n, sizeof *c.order);
     c.ranks = mem_array(env->mem, c.n_queries * c.near, sizeof *c.ranks);
-    const bool there = c.codewords && c.buckets && c.sizes && c.products && c.order && c.ranks;
+    const bool there = c.codewords && c.buckets && c.sizes && c.nearest && c.order && c.ranks;
     const int rc = there ? run(&c, cost) : no_memory(env);
     mem_free(env->mem, c.codewords);
     mem_free(env->mem, c.buckets);
     mem_free(env->mem, c.sizes);
-    mem_free(env->mem, c.products);
+    mem_free(env->mem, c.nearest);
     mem_free(env->mem, c.order);
     mem_free(env->mem, c.ranks);
     mem_free(env->mem, c.rows_until);

@@ -1,12 +1,13 @@
-/* lrsq.c - training of LRSQ: chooses directions, bits and scales from a sample, then fits estimates.
+/* lrsq.c - training of LRSQ: chooses directions, bits and scales from a sample, then fits
+ * estimates.
  *
  * A large sample is thinned to evenly spaced rows. The coordinates of y in the `rank` strongest
  * directions are stored by column for the quantiles: at most COLUMN_FLOATS floats.
  *
- * alpha and beta of the estimates are a regression line through pairs of the sample. The coordinates
- * left out correlate with those kept. If 256 of a rotated row's 512 similar coordinates are kept,
- * they account for half of the product, and alpha is about 2. Pairs have the weight 1 / distance^4,
- * because only near rows need to be ranked.
+ * alpha and beta of the estimates are a regression line through pairs of the sample. The
+ * coordinates left out correlate with those kept. If 256 of a rotated row's 512 similar
+ * coordinates are kept, they account for half of the product, and alpha is about 2. Pairs have the
+ * weight 1 / distance^4, because only near rows need to be ranked.
  */
 #include <float.h>
 #include <math.h>

@@ -20,7 +20,7 @@
  * are certain, also with clipping, because |y_q - y| <= sqrt T. For near rows this error is smaller
  * than |y_q| d. The query's products are computed in 15-bit integers; the bounds include the errors
  * of that and of float arithmetic (query.c). Estimates for ranking use alpha <y_q, yhat> + beta,
- * fitted by least squares to pairs of the sample (fit.c).
+ * fitted by least squares to pairs of the sample (lrsq.c).
  */
 #ifndef DRIFTLINE_ASTERIA_RESIDUAL_LRSQ_H
 #define DRIFTLINE_ASTERIA_RESIDUAL_LRSQ_H
@@ -70,6 +70,7 @@ void asteria_lrsq_get(const struct asteria_lrsq *, const void *code, float *y);
 
 /* Prepares a query into asteria_lrsq_query_bytes() bytes, aligned to 64. */
 size_t asteria_lrsq_query_bytes(const struct asteria_lrsq *);
+size_t asteria_lrsq_query_bytes_most(size_t in_dim); /* of any LRSQ of in_dim dimensions */
 void asteria_lrsq_query(const struct asteria_lrsq *, const float *z, void *query);
 
 struct asteria_lrsq_distance {

@@ -28,6 +28,12 @@ size_t asteria_lrsq_query_bytes(const struct asteria_lrsq *l)
     return LRSQ_QUERY_HEAD + 8 * lrsq_stride(l);
 }
 
+/* Codes have at most in_dim coordinates of either width, and padding. */
+size_t asteria_lrsq_query_bytes_most(size_t in_dim)
+{
+    return LRSQ_QUERY_HEAD + 8 * ((2 * in_dim + 22 + 63) / 64 * 64);
+}
+
 static struct mixed_weights weights_of(const struct asteria_lrsq *l, const void *query)
 {
     const int8_t *at = (const int8_t *)query + LRSQ_QUERY_HEAD;

@@ -85,7 +85,19 @@ void asteria_bor_loss_rotate(struct asteria_bor_loss *, size_t row, const float 
 /* Reads t, energy and negatives; returns the loss and fills gradient and pull. */
 double asteria_bor_loss(struct asteria_bor_loss *);
 
-/* Exact near neighbours within a sample (bor_neighbours.c): for each of n_anchors rows, ascending,
+/* The k nearest of n unit rows to each query, nearest first; of equal ones the first
+   (bor_neighbours.c). own: the row that the query is, which is no neighbour of it; UINT64_MAX:
+   none. near: queries x k; k < n. The result does not depend on the number of threads.
+   ERR_NO_MEMORY. */
+struct asteria_bor_queries {
+    const float *rows; /* n x dim; NULL: each is its own row */
+    const uint64_t *own;
+    size_t n;
+};
+int asteria_bor_nearest(uint32_t *near, const struct index_env *, const float *rows, size_t n,
+                        const struct asteria_bor_queries *, size_t k);
+
+/* Exact near neighbours within a sample: for each of n_anchors rows, ascending,
  * the nearest `k` others of all n rows. The result does not depend on the number of threads.
  * n >= 2.
  */

@@ -1,4 +1,5 @@
-/* bor_neighbours.c - exact near neighbours, the positives of training. */
+/* bor_neighbours.c - exact near neighbours: the positives of training, and what a rotation's cost
+   asks for. */
 #include "algorithms/asteria/rotation/bor.h"
 
 #include <math.h>
@@ -12,21 +13,23 @@
 #include "src/core/parallel.h"
 #include "src/core/rng.h"
 
-/* Products of a worker's tile: 64 x 1024 floats stay in L2 with the anchors. */
+/* Products of a worker's tile: 64 x 1024 floats stay in L2 with the queries. */
 enum { BLOCK = 64, TILE = 1024, ANCHORS_LEAST = 256 };
 
 /* Limit of multiplications for all anchors: one or two seconds. */
 static const double MULTIPLICATIONS = 1.2e11;
 
-struct neighbours_job {
-    struct asteria_bor_neighbours *found;
+struct nearest_job {
+    const struct asteria_bor_queries *queries;
     const struct kernels *kernels;
     const float *rows;
-    size_t n, dim;
-    float *anchors;   /* a worker's BLOCK x dim, negated: the nearest row has the least product */
+    size_t n, dim, k;
+    /* A worker's BLOCK x dim: negated queries, so that the nearest row has the least product. */
+    float *block;
     float *products;  /* a worker's BLOCK x TILE */
     uint32_t *chosen; /* a worker's TILE */
-    float *keys;      /* n_anchors x k */
+    float *keys;      /* queries x k */
+    uint32_t *near;   /* queries x k */
 };
 
 static void keep(float *keys, uint32_t *near, size_t *n, size_t k, float key, uint32_t row)
@@ -44,37 +47,71 @@ static void keep(float *keys, uint32_t *near, size_t *n, size_t k, float key, ui
 
 static int find_block(void *arg, size_t first, size_t end, size_t worker)
 {
-    const struct neighbours_job *job = arg;
-    struct asteria_bor_neighbours *f = job->found;
-    float *anchors = job->anchors + worker * BLOCK * job->dim;
+    const struct nearest_job *job = arg;
+    const size_t k = job->k;
+    float *block = job->block + worker * BLOCK * job->dim;
     float *products = job->products + worker * BLOCK * TILE;
     uint32_t *chosen = job->chosen + worker * TILE;
     size_t held[BLOCK] = { 0 };
 
-    for (size_t a = first; a < end; a++) {
+    for (size_t q = first; q < end; q++) {
+        const uint64_t own = job->queries->own[q];
+        const float *from =
+            job->queries->rows ? job->queries->rows + q * job->dim : job->rows + own * job->dim;
         /* A fallback, kept where products overflow and cannot be compared. */
-        for (size_t i = 0; i < f->k; i++)
-            f->near[a * f->k + i] = (uint32_t)((f->anchors[a] + 1 + i) % job->n);
+        for (size_t i = 0; i < k; i++)
+            job->near[q * k + i] = (uint32_t)((own + 1 + i) % job->n);
         for (size_t j = 0; j < job->dim; j++)
-            anchors[(a - first) * job->dim + j] = -job->rows[f->anchors[a] * job->dim + j];
+            block[(q - first) * job->dim + j] = -from[j];
     }
     for (size_t at = 0; at < job->n; at += TILE) {
         const size_t width = job->n - at < TILE ? job->n - at : TILE;
-        job->kernels->ip_f32_mn(anchors, end - first, job->rows + at * job->dim, width, job->dim,
+        job->kernels->ip_f32_mn(block, end - first, job->rows + at * job->dim, width, job->dim,
                                 products, TILE);
-        for (size_t a = first; a < end; a++) {
-            const float *line = products + (a - first) * TILE;
-            float *keys = job->keys + a * f->k;
-            size_t *n = held + (a - first);
-            const float limit = *n == f->k ? keys[f->k - 1] : INFINITY;
+        for (size_t q = first; q < end; q++) {
+            const float *line = products + (q - first) * TILE;
+            float *keys = job->keys + q * k;
+            size_t *n = held + (q - first);
+            const float limit = *n == k ? keys[k - 1] : INFINITY;
             const size_t found = job->kernels->at_most_f32(line, width, limit, chosen);
             for (size_t i = 0; i < found; i++)
-                if (at + chosen[i] != f->anchors[a])
-                    keep(keys, f->near + a * f->k, n, f->k, line[chosen[i]],
+                if (at + chosen[i] != job->queries->own[q])
+                    keep(keys, job->near + q * k, n, k, line[chosen[i]],
                          (uint32_t)(at + chosen[i]));
         }
     }
     return OK;
+}
+
+int asteria_bor_nearest(uint32_t *near, const struct index_env *env, const float *rows, size_t n,
+                        const struct asteria_bor_queries *queries, size_t k)
+{
+    const size_t threads = pool_threads(env->pool);
+    struct nearest_job job = {
+        .queries = queries,
+        .kernels = env->kernels,
+        .rows = rows,
+        .n = n,
+        .dim = env->dim,
+        .k = k,
+        .block = mem_array(env->mem, threads * BLOCK * env->dim, sizeof(float)),
+        .products = mem_array(env->mem, threads * BLOCK * TILE, sizeof(float)),
+        .chosen = mem_array(env->mem, threads * TILE, sizeof(uint32_t)),
+        .keys = mem_array(env->mem, queries->n * k, sizeof(float)),
+        .near = near,
+    };
+    int rc = OK;
+
+    if (job.block && job.products && job.chosen && job.keys)
+        rc = parallel_for(env->pool, threads, queries->n, BLOCK, find_block, &job);
+    else
+        rc = fail(env->error, ERR_NO_MEMORY,
+                  "asteria: train: out of memory for neighbours of %zu rows", queries->n);
+    mem_free(env->mem, job.block);
+    mem_free(env->mem, job.products);
+    mem_free(env->mem, job.chosen);
+    mem_free(env->mem, job.keys);
+    return rc;
 }
 
 static size_t anchors_of(size_t n, size_t dim)
@@ -95,35 +132,17 @@ void asteria_bor_neighbours_free(struct asteria_bor_neighbours *f, const struct 
 int asteria_bor_neighbours_find(struct asteria_bor_neighbours *f, const struct index_env *env,
                                 const float *rows, size_t n, uint64_t seed)
 {
-    const size_t threads = pool_threads(env->pool);
     struct rng rng = rng_at(seed, 0);
-    int rc = OK;
+
     *f = (struct asteria_bor_neighbours){ .n_anchors = anchors_of(n, env->dim),
                                           .k = n - 1 < BOR_NEAR ? n - 1 : BOR_NEAR };
     f->anchors = mem_array(env->mem, f->n_anchors, sizeof *f->anchors);
     f->near = mem_array(env->mem, f->n_anchors * f->k, sizeof *f->near);
-    struct neighbours_job job = {
-        .found = f,
-        .kernels = env->kernels,
-        .rows = rows,
-        .n = n,
-        .dim = env->dim,
-        .anchors = mem_array(env->mem, threads * BLOCK * env->dim, sizeof(float)),
-        .products = mem_array(env->mem, threads * BLOCK * TILE, sizeof(float)),
-        .chosen = mem_array(env->mem, threads * TILE, sizeof(uint32_t)),
-        .keys = mem_array(env->mem, f->n_anchors * f->k, sizeof(float)),
-    };
-    if (f->anchors && f->near && job.anchors && job.products && job.chosen && job.keys) {
-        rng_sample(&rng, n, f->n_anchors, f->anchors);
-        qsort(f->anchors, f->n_anchors, sizeof *f->anchors, order_u64);
-        rc = parallel_for(env->pool, threads, f->n_anchors, BLOCK, find_block, &job);
-    } else {
-        rc = fail(env->error, ERR_NO_MEMORY,
-                  "asteria: train: out of memory for neighbours of %zu rows", f->n_anchors);
-    }
-    mem_free(env->mem, job.anchors);
-    mem_free(env->mem, job.products);
-    mem_free(env->mem, job.chosen);
-    mem_free(env->mem, job.keys);
-    return rc;
+    if (!f->anchors || !f->near)
+        return fail(env->error, ERR_NO_MEMORY,
+                    "asteria: train: out of memory for neighbours of %zu rows", f->n_anchors);
+    rng_sample(&rng, n, f->n_anchors, f->anchors);
+    qsort(f->anchors, f->n_anchors, sizeof *f->anchors, order_u64);
+    const struct asteria_bor_queries queries = { .own = f->anchors, .n = f->n_anchors };
+    return asteria_bor_nearest(f->near, env, rows, n, &queries, f->k);
 }

@@ -22,6 +22,11 @@ struct asteria_rows_fetch {
     unsigned char *buffer;         /* FETCH_MOST rows, by place in `slots` */
 };
 
+const void *asteria_rows_resident(const struct asteria_rows *t, uint32_t slot)
+{
+    return t->file ? asteria_rows_frame(t, slot) : segmented_at(&t->rows, slot);
+}
+
 /* Each row read is compared with the checksum of the row written, because the file outlives failed
    write-backs and disk errors. */
 bool asteria_rows_are_sound(const struct asteria_rows *t, uint32_t slot, const void *row)
@@ -204,9 +209,7 @@ int asteria_rows_get_many(struct asteria_rows *t, const uint32_t *slots, size_t 
             rows[i] = segmented_at(&t->rows, slots[i]);
         return OK;
     }
-    int rc = t->file->own ? OK : asteria_rows_fetch_create(&t->file->own, t);
-    if (rc == OK)
-        rc = asteria_rows_fetch_begin(t->file->own, slots, n);
+    int rc = asteria_rows_fetch_begin(t->file->own, slots, n);
     while (rc == OK && (rc = asteria_rows_fetch_next(t->file->own, &at, &row)) == OK && row)
         rows[at] = row;
     return rc;

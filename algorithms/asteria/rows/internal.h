@@ -29,7 +29,7 @@ struct asteria_rows_file {
     size_t n_free;
     size_t frames_most; /* by the budget */
     struct read_threads *threads;
-    struct asteria_rows_fetch *own; /* used by writers only; created when first needed */
+    struct asteria_rows_fetch *own; /* of asteria_rows_get_many() */
     bool uring;                     /* new fetches try io_uring */
     const struct file_fault *fault; /* for tests: of "read" and "write"; or NULL */
     _Atomic uint64_t reads;
@@ -45,8 +45,8 @@ struct asteria_rows {
     struct asteria_rows_file *file; /* NULL: all in memory */
 };
 
-/* fetch.c. Reports why a read failed: an errno, READ_SHORT, or ROWS_DAMAGED, if the row differs from
-   the one written. */
+/* fetch.c. Reports why a read failed: an errno, READ_SHORT, or ROWS_DAMAGED, if the row differs
+   from the one written. */
 enum { ROWS_DAMAGED = -2 };
 int asteria_rows_unread(const struct asteria_rows *, uint32_t slot, int why);
 bool asteria_rows_are_sound(const struct asteria_rows *, uint32_t slot, const void *row);

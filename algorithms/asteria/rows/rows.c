@@ -58,7 +58,8 @@ static int open_file(struct asteria_rows *t, const struct asteria_params *params
             env->error, ERR_ARGUMENT,
             "asteria: storage = tiered needs a folder for the index, but none was given; use "
             "storage = memory");
-    return open_path(t, params->wal != LOGGED_NONE);
+    const int rc = open_path(t, params->wal != LOGGED_NONE);
+    return rc == OK ? asteria_rows_fetch_create(&f->own, t) : rc;
 }
 
 static void close_file(struct asteria_rows *t)
@@ -150,8 +151,8 @@ static int unwritten(const struct asteria_rows *t, uint32_t slot)
                       full ? "free disk space" : "check the disk");
 }
 
-/* Rows with consecutive slots are one write. The slots have no live row, so a failure halfway damages
-   none. */
+/* Rows with consecutive slots are one write. The slots have no live row, so a failure halfway
+   damages none. */
 static int write_to_file(struct asteria_rows *t, const uint32_t *slots, const unsigned char *rows,
                          size_t n)
 {
@@ -202,11 +203,6 @@ void asteria_rows_written(struct asteria_rows *t, const uint32_t *slots, const v
 }
 
 /* ------------------------------------------------------------------------------- reading */
-
-const void *asteria_rows_resident(const struct asteria_rows *t, uint32_t slot)
-{
-    return t->file ? asteria_rows_frame(t, slot) : segmented_at(&t->rows, slot);
-}
 
 int asteria_rows_get(const struct asteria_rows *t, uint32_t slot, void *to, const void **row)
 {

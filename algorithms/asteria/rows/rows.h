@@ -36,12 +36,12 @@ int asteria_rows_write(struct asteria_rows *, const uint32_t *slots, const void 
 void asteria_rows_written(struct asteria_rows *, const uint32_t *slots, const void *rows, size_t n,
                           bool all);
 
-/* The row if it is in memory, else NULL. Valid until the next
+/* fetch.c. The row if it is in memory, else NULL. Valid until the next
    asteria_rows_refresh_hot_set() or write. */
 const void *asteria_rows_resident(const struct asteria_rows *, uint32_t slot);
 
-/* fetch.c. Reads many rows at once. begin() takes those in memory and starts to read the others. next()
-   returns one row after the other as they arrive: its place in `slots`, and the row, valid
+/* Reads many rows at once. begin() takes those in memory and starts to read the others.
+   next() returns one row after the other as they arrive: its place in `slots`, and the row, valid
    until the next begin(); after the last one NULL and OK. At most FETCH_MOST rows; `slots` must
    stay. After an error (ERR_IO; ERR_CORRUPT: the file is too short, or a checksum differs) the
    fetch is empty. */
@@ -56,14 +56,14 @@ int asteria_rows_fetch_next(struct asteria_rows_fetch *, size_t *i, const void *
 int asteria_rows_get(const struct asteria_rows *, uint32_t slot, void *to, const void **row);
 
 /* Returns n rows, at most FETCH_MOST, in the order of `slots`; valid until the next such call,
-   asteria_rows_promote() or write. Uses the rows' own fetch, so only writers may call it. Errors as
-   above and ERR_NO_MEMORY. */
+   asteria_rows_promote() or write. Uses the rows' own fetch: calls come one at a time, with
+   struct asteria's `changing` held. Errors as above and ERR_NO_MEMORY. */
 int asteria_rows_get_many(struct asteria_rows *, const uint32_t *slots, size_t n,
                           const void **rows);
 
-/* hot_set.c. promote: reads distinct slots into memory, as many as the budget allows; demote: frees their
-   frames. Neither does anything unless tiered. Errors as above and ERR_NO_MEMORY; some rows may be
-   hot then. */
+/* hot_set.c. promote: reads distinct slots into memory, as many as the budget allows; demote:
+   frees their frames. Neither does anything unless tiered. Errors as above and ERR_NO_MEMORY;
+   some rows may be hot then. */
 int asteria_rows_promote(struct asteria_rows *, const uint32_t *slots, size_t n);
 void asteria_rows_demote(struct asteria_rows *, const uint32_t *slots, size_t n);
 uint64_t asteria_rows_resident_bytes(const struct asteria_rows *),

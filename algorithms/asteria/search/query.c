@@ -1,6 +1,4 @@
 /* query.c - one query: its preparation for each generation, and its search, certified or heuristic. */
-#include <string.h>
-
 #include "algorithms/asteria/buckets/encode.h"
 #include "algorithms/asteria/search/internal.h"
 
@@ -28,9 +26,7 @@ void asteria_query_begin(const struct asteria_job *job, struct asteria_scratch *
     s->settled = 0;
     s->codes.n = s->codes.first = s->rows.n = s->rows.first = 0;
     s->n_cold = 0;
-    const float *unit = asteria_unit(env, query, s->unit);
-    if (unit != s->unit)
-        memcpy(s->unit, unit, env->dim * sizeof *unit);
+    asteria_unit_copy(env, query, s->unit);
     for (size_t i = 0; i < s->n_views; i++) {
         struct asteria_view *v = &s->views[i];
         const struct quantizer *z = v->g->model->quantizer;

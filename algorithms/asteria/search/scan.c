@@ -9,17 +9,12 @@
 /* Blocks scanned for the first estimate of the distance. */
 enum { FIRST_BLOCKS = 16 };
 
-static size_t blocks_of(const struct asteria_bucket *b)
-{
-    return ((size_t)b->n + QUANTIZER_BLOCK - 1) / QUANTIZER_BLOCK;
-}
-
 /* Prefetches what a scan reads of every row; further bits are read for few rows only. Always
    inlined: gcc deletes the call of a function that only prefetches, as one without effects. */
 static inline __attribute__((always_inline)) void
 fetch_block(const struct quantizer *z, const struct asteria_bucket *b, size_t block)
 {
-    if (block >= blocks_of(b))
+    if (block >= bucket_blocks(b->n))
         return;
     const char *at = (const char *)b->blocks + block * z->block_bytes;
     const size_t bytes = (size_t)(z->code_bytes * QUANTIZER_BLOCK);
@@ -47,7 +42,7 @@ static size_t first_estimates(const struct asteria_job *job, const struct asteri
                               const struct asteria_bucket *b, float *estimates)
 {
     const struct quantizer *z = v->g->model->quantizer;
-    const size_t n = blocks_of(b) < FIRST_BLOCKS ? blocks_of(b) : FIRST_BLOCKS;
+    const size_t n = bucket_blocks(b->n) < FIRST_BLOCKS ? bucket_blocks(b->n) : FIRST_BLOCKS;
     for (size_t i = 0; i < n; i++) {
         float *to = estimates + i * QUANTIZER_BLOCK;
         fetch_block(z, b, i + 1);
@@ -200,8 +195,8 @@ void asteria_scan_bucket(const struct asteria_job *job, struct asteria_scratch *
     float best_estimates[2];
     uint64_t best_slots[2];
     struct topk best = topk_begin(s->uses_beam ? 2 : 0, best_estimates, best_slots);
-    for (size_t i = 0; i < blocks_of(b); i++) {
-        if (i + 1 < blocks_of(b))
+    for (size_t i = 0; i < bucket_blocks(b->n); i++) {
+        if (i + 1 < bucket_blocks(b->n))
             fetch_block(z, b, i + 1);
         else
             fetch_next(s);

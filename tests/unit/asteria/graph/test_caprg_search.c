@@ -294,7 +294,7 @@ static void test_files(void **state)
         assert_code(rc, ERR_NO_MEMORY, &b.bench.error);
     }
     compare(&b, b.graph, read);
-    assert_ok(asteria_caprg_check(read, &b.rows, &b.bench.error), &b.bench.error);
+    bed_check_graph(&b, read);
     assert_ok(asteria_caprg_reserve(read, b.graph->n_slots), &b.bench.error);
     for (size_t i = 0; i < 2; i++)
         assert_ok(asteria_caprg_forget(i ? read : b.graph, &b.rows, 0, &more, NULL, NULL),

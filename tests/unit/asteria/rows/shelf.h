@@ -59,8 +59,11 @@ static inline void shelf_open(struct shelf *s, const struct kind *k)
     assert_non_null(s->truth);
     assert_ok(asteria_rows_create(&s->rows, &s->bench.env, &params), &s->bench.error);
     assert_int_equal(asteria_rows_are_tiered(s->rows), k->tiered);
-    if (k->tiered)
+    if (k->tiered) {
         s->rows->file->uring = k->uring;
+        asteria_rows_fetch_destroy(s->rows->file->own);
+        assert_ok(asteria_rows_fetch_create(&s->rows->file->own, s->rows), &s->bench.error);
+    }
     assert_ok(asteria_rows_fetch_create(&s->fetch, s->rows), &s->bench.error);
     assert_ok(asteria_rows_reserve(s->rows, SLOTS), &s->bench.error);
 }
@@ -122,8 +125,7 @@ static inline void shelf_expect_all(struct shelf *s)
     free(to);
     if (asteria_rows_are_tiered(s->rows)) {
         assert_true(hot * s->rows->row_bytes <= s->rows->budget);
-        assert_true(s->rows->file->frames_capacity * s->rows->row_bytes <=
-                    s->rows->budget);
+        assert_true(s->rows->file->frames_capacity * s->rows->row_bytes <= s->rows->budget);
     }
 }
 

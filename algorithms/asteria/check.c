@@ -22,7 +22,7 @@
 static const float SLACK = 1e-5F;
 
 /* A pass over an index. */
-struct pass {
+struct check_pass {
     struct asteria *a;
     void *read;        /* a row's bytes */
     float *unit, *z;   /* dim; out_dim of the generation being checked */
@@ -47,7 +47,7 @@ static bool is_at_its_place(const struct asteria *a, uint32_t slot)
 }
 
 /* A slot whose bucket is gone still has residual codes of an existing model. */
-static int check_dead(const struct pass *c, uint32_t slot)
+static int check_dead(const struct check_pass *c, uint32_t slot)
 {
     const struct asteria *a = c->a;
 
@@ -59,7 +59,7 @@ static int check_dead(const struct pass *c, uint32_t slot)
     return OK;
 }
 
-static int check_slot(const struct pass *c, uint32_t slot)
+static int check_slot(const struct check_pass *c, uint32_t slot)
 {
     const struct asteria *a = c->a;
     uint32_t found = UINT32_MAX;
@@ -74,7 +74,7 @@ static int check_slot(const struct pass *c, uint32_t slot)
     return OK;
 }
 
-static int check_free(const struct pass *c, uint64_t *unused)
+static int check_free(const struct check_pass *c, uint64_t *unused)
 {
     const struct asteria *a = c->a;
 
@@ -92,7 +92,7 @@ static int check_free(const struct pass *c, uint64_t *unused)
 }
 
 /* The graph must have all live rows and its tombstones; the tree the rows of the newest model. */
-static int check_known(const struct pass *c, uint32_t slot)
+static int check_known(const struct check_pass *c, uint32_t slot)
 {
     const struct asteria *a = c->a;
     const bool live = asteria_is_live(a, slot);
@@ -114,7 +114,7 @@ static int check_known(const struct pass *c, uint32_t slot)
     return OK;
 }
 
-static int check_slots(const struct pass *c)
+static int check_slots(const struct check_pass *c)
 {
     const struct asteria *a = c->a;
     struct mem *mem = a->base.env.mem;
@@ -144,7 +144,7 @@ static int check_slots(const struct pass *c)
 
 int asteria_check_slots(struct asteria *a)
 {
-    return check_slots(&(struct pass){ .a = a });
+    return check_slots(&(struct check_pass){ .a = a });
 }
 
 /* ---------------------------------------------------------------------------------- rows */
@@ -156,13 +156,13 @@ struct checked_row {
     uint32_t bucket, position, slot;
 };
 
-static int broken(const struct pass *c, const struct checked_row *r, const char *what)
+static int broken(const struct check_pass *c, const struct checked_row *r, const char *what)
 {
     return BROKEN(c, "bucket %u of generation %u, position %u, slot %u: %s", r->bucket,
                   r->generation, r->position, r->slot, what);
 }
 
-static int check_place(const struct pass *c, const struct checked_row *r)
+static int check_place(const struct check_pass *c, const struct checked_row *r)
 {
     const struct asteria *a = c->a;
 
@@ -186,7 +186,7 @@ static bool same_word(const struct checked_row *r, const float *p, uint64_t word
     return true;
 }
 
-static int check_code(struct pass *c, const struct checked_row *r, const float *p)
+static int check_code(struct check_pass *c, const struct checked_row *r, const float *p)
 {
     const struct asteria_ecc *ecc = r->g->model->ecc;
     const uint64_t word = asteria_ecc_word(ecc, p);
@@ -200,7 +200,7 @@ static int check_code(struct pass *c, const struct checked_row *r, const float *
                               c->a->base.env.error);
 }
 
-static int check_bounds(struct pass *c, const struct checked_row *r, const float *unit,
+static int check_bounds(struct check_pass *c, const struct checked_row *r, const float *unit,
                         const float *p)
 {
     const struct index_env *env = &c->a->base.env;
@@ -218,7 +218,7 @@ static int check_bounds(struct pass *c, const struct checked_row *r, const float
     return OK;
 }
 
-static int check_row(struct pass *c, const struct checked_row *r)
+static int check_row(struct check_pass *c, const struct checked_row *r)
 {
     const struct index_env *env = &c->a->base.env;
     float p[ECC_WORD_MAX];
@@ -237,7 +237,7 @@ static int check_row(struct pass *c, const struct checked_row *r)
 }
 
 /* Each live row of the bucket is at its place and fits the bucket and its codes. */
-static int check_rows(struct pass *c, unsigned generation, uint32_t bucket)
+static int check_rows(struct check_pass *c, unsigned generation, uint32_t bucket)
 {
     const struct asteria_generation *g = c->a->generations[generation];
     const struct asteria_bucket *b = &g->buckets[bucket];
@@ -254,7 +254,8 @@ static int check_rows(struct pass *c, unsigned generation, uint32_t bucket)
 
 /* ------------------------------------------------------------------------------- buckets */
 
-static int check_counts(const struct pass *c, const struct asteria_generation *g, uint32_t bucket)
+static int check_counts(const struct check_pass *c, const struct asteria_generation *g,
+                        uint32_t bucket)
 {
     const struct asteria_bucket *b = &g->buckets[bucket];
     uint32_t alive = 0;
@@ -280,7 +281,7 @@ static int check_counts(const struct pass *c, const struct asteria_generation *g
     return OK;
 }
 
-static void measure(struct pass *c, const struct asteria_generation *g,
+static void measure(struct check_pass *c, const struct asteria_generation *g,
                     const struct asteria_bucket *b)
 {
     double side = 0;
@@ -294,7 +295,7 @@ static void measure(struct pass *c, const struct asteria_generation *g,
     c->buckets++;
 }
 
-static int check_buckets(struct pass *c, unsigned generation)
+static int check_buckets(struct check_pass *c, unsigned generation)
 {
     const struct asteria_generation *g = c->a->generations[generation];
     size_t live = 0, vacant = 0;
@@ -319,7 +320,7 @@ static int check_buckets(struct pass *c, unsigned generation)
     return rc;
 }
 
-static int check_generation(struct pass *c, unsigned generation)
+static int check_generation(struct check_pass *c, unsigned generation)
 {
     const struct asteria *a = c->a;
     const struct asteria_generation *g = a->generations[generation];
@@ -337,7 +338,7 @@ static int check_generation(struct pass *c, unsigned generation)
 
 /* ----------------------------------------------------------------------------- the whole */
 
-static int check_others(const struct pass *c)
+static int check_others(const struct check_pass *c)
 {
     struct asteria *a = c->a;
     const struct asteria_bec_rows tree_rows = asteria_bec_rows(a);
@@ -350,7 +351,7 @@ static int check_others(const struct pass *c)
     return rc;
 }
 
-static int walk(struct pass *c)
+static int walk(struct check_pass *c)
 {
     struct asteria *a = c->a;
     const struct asteria_generation *now = a->generations[a->now], *older = a->generations[!a->now];
@@ -374,7 +375,7 @@ int asteria_check(const struct index *index, struct stat_sink *sink)
 {
     struct asteria *a = asteria_of(index);
     const struct index_env *env = &index->env;
-    struct pass c = { .a = a };
+    struct check_pass c = { .a = a };
     int rc = OK;
 
     c.read = mem_alloc(env->mem, index_row_bytes(env->element, env->dim));

@@ -22,6 +22,11 @@ struct asteria_rows_fetch {
     unsigned char *buffer;         /* FETCH_MOST rows, by place in `slots` */
 };
 
+const void *asteria_rows_resident(const struct asteria_rows *t, uint32_t slot)
+{
+    return t->file ? asteria_rows_frame(t, slot) : segmented_at(&t->rows, slot);
+}
+
 /* Each row read is compared with the checksum of the row written, because the file outlives failed
    write-backs and disk errors. */
 bool asteria_rows_are_sound(const struct asteria_rows *t, uint32_t slot, const void *row)

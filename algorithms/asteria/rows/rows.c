@@ -204,11 +204,6 @@ void asteria_rows_written(struct asteria_rows *t, const uint32_t *slots, const v
 
 /* ------------------------------------------------------------------------------- reading */
 
-const void *asteria_rows_resident(const struct asteria_rows *t, uint32_t slot)
-{
-    return t->file ? asteria_rows_frame(t, slot) : segmented_at(&t->rows, slot);
-}
-
 int asteria_rows_get(const struct asteria_rows *t, uint32_t slot, void *to, const void **row)
 {
     struct asteria_rows_file *f = t->file;

@@ -36,11 +36,11 @@ int asteria_rows_write(struct asteria_rows *, const uint32_t *slots, const void 
 void asteria_rows_written(struct asteria_rows *, const uint32_t *slots, const void *rows, size_t n,
                           bool all);
 
-/* The row if it is in memory, else NULL. Valid until the next
+/* fetch.c. The row if it is in memory, else NULL. Valid until the next
    asteria_rows_refresh_hot_set() or write. */
 const void *asteria_rows_resident(const struct asteria_rows *, uint32_t slot);
 
-/* fetch.c. Reads many rows at once. begin() takes those in memory and starts to read the others.
+/* Reads many rows at once. begin() takes those in memory and starts to read the others.
    next() returns one row after the other as they arrive: its place in `slots`, and the row, valid
    until the next begin(); after the last one NULL and OK. At most FETCH_MOST rows; `slots` must
    stay. After an error (ERR_IO; ERR_CORRUPT: the file is too short, or a checksum differs) the

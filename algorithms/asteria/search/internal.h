@@ -270,7 +270,7 @@ void asteria_rerank_flush(const struct asteria_job *, struct asteria_scratch *);
 float asteria_rerank_distance(const struct asteria_job *, struct asteria_scratch *,
                               const void *row);
 
-/* ------------------------------------------------------------------------ certified.c */
+/* --------------------------------------------------------------------------- bounds.c */
 
 struct asteria_bound asteria_bounds_of_bucket(const struct asteria_job *,
                                               const struct asteria_view *,
@@ -283,7 +283,7 @@ static inline float bound_used(const struct asteria_knobs *knobs, struct asteria
 /* Whether no row of the bucket can be an answer; counts skipped buckets and rows. */
 bool asteria_bounds_skip(const struct asteria_job *, struct asteria_scratch *,
                          const struct asteria_bucket *, struct asteria_bound);
-/* Probes all buckets in the order of their bounds, and skips rows by LRSQ's
+/* certified.c. Probes all buckets in the order of their bounds, and skips rows by LRSQ's
    bounds. Exact. */
 void asteria_certified_query(const struct asteria_job *, struct asteria_scratch *);
 

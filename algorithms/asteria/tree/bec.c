@@ -5,6 +5,7 @@
 
 #include "algorithms/asteria/model/model.h"
 #include "algorithms/asteria/tree/internal.h"
+#include "kernels/kernels.h"
 #include "src/core/error.h"
 #include "src/core/mem.h"
 
@@ -152,6 +153,13 @@ static void count_up(struct asteria_bec *b, uint32_t slot, uint32_t leaf, uint32
         if (b->nodes[node].n == 0)
             memset(sum, 0, b->rank * sizeof *sum);
     }
+}
+
+void asteria_bec_medoid_set(struct asteria_bec *b, uint32_t leaf, uint32_t slot, const float *y)
+{
+    memcpy(bec_medoid_of(b, leaf), y, b->rank * sizeof *y);
+    b->nodes[leaf].medoid = slot;
+    b->nodes[leaf].medoid_length = sqrtf(b->env.kernels->ip_f32(y, y, b->rank));
 }
 
 void asteria_bec_enter(struct asteria_bec *b, uint32_t slot, uint32_t leaf, uint32_t address,

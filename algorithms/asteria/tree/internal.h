@@ -172,6 +172,7 @@ void asteria_bec_enter(struct asteria_bec *, uint32_t slot, uint32_t leaf, uint3
                        const float *y);
 void asteria_bec_leave(struct asteria_bec *, const struct asteria_bec_rows *, uint32_t slot,
                        const float *y);
+void asteria_bec_medoid_set(struct asteria_bec *, uint32_t leaf, uint32_t slot, const float *y);
 unsigned asteria_bec_depth(const struct asteria_bec *); /* depth of the deepest leaf */
 
 /* maintain.c. The place in `order` of the bit to split a leaf by; `bits` if there is none, or if
@@ -187,7 +188,6 @@ size_t asteria_bec_sample(const struct asteria_bec *, uint32_t leaf, uint32_t *s
 /* Also recomputes the box. */
 void asteria_bec_medoid_find(struct asteria_bec *, const struct asteria_bec_rows *, uint32_t leaf,
                              uint64_t *spent);
-void asteria_bec_medoid_set(struct asteria_bec *, uint32_t leaf, uint32_t slot, const float *y);
 
 /* assign.c. */
 bool asteria_bec_rounds_are_due(struct asteria_bec *); /* also begins them */

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "algorithms/asteria/tree/internal.h"
-#include "kernels/kernels.h"
 
 /* ------------------------------------------------------------------------------- medoids */
 
@@ -15,13 +14,6 @@ static bool medoid_is_due(const struct asteria_bec *b, uint32_t leaf)
 
     return node->used && node->child == BEC_NONE && node->n > 0 && node->changes > 0 &&
            (uint64_t)node->changes * 8 >= node->n;
-}
-
-void asteria_bec_medoid_set(struct asteria_bec *b, uint32_t leaf, uint32_t slot, const float *y)
-{
-    memcpy(bec_medoid_of(b, leaf), y, b->rank * sizeof *y);
-    b->nodes[leaf].medoid = slot;
-    b->nodes[leaf].medoid_length = sqrtf(b->env.kernels->ip_f32(y, y, b->rank));
 }
 
 /* Every step-th row. */

@@ -230,8 +230,8 @@ int asteria_memory(const struct index *index, struct memory_use *use)
     use->ids = slot_table_bytes(&a->slots) + a->ids_capacity * sizeof *a->ids +
                a->places_capacity * sizeof *a->places + a->free_capacity * sizeof *a->free +
                a->tombstones_capacity * sizeof *a->tombstones;
-    use->other = sizeof *a + (a->bec ? asteria_bec_bytes(a->bec) : 0) + scratch_pool_bytes(&a->scratch) +
-                 asteria_device_bytes(a->device);
+    use->other = sizeof *a + (a->bec ? asteria_bec_bytes(a->bec) : 0) +
+                 scratch_pool_bytes(&a->scratch) + asteria_device_bytes(a->device);
     for (size_t i = 0; i < 2; i++)
         add_generation(a->generations[i], use);
     pthread_rwlock_unlock(&a->lock);

@@ -102,7 +102,7 @@ static void file_close(struct source *s)
    methods do not take. */
 static int settle_element(struct source *s, const struct file_options *options, struct error *err)
 {
-    const struct row_layout *l = &((struct file_state *)s->state)->layout;
+    struct row_layout *l = &((struct file_state *)s->state)->layout;
     s->element = layout_default_element(l->stored, options);
     if (options->add && data_element_is_integer(l->stored) && l->stored != ELEMENT_I64)
         s->element = ELEMENT_I32; /* a sum may not fit the stored element */
@@ -116,13 +116,14 @@ static int settle_element(struct source *s, const struct file_options *options, 
                     "%s: rows cannot become %s; %s holds every one of its values", s->name,
                     options->element,
                     data_element_name(layout_default_element(s->element, options)));
-    bool codes = s->element == INDEX_B64, bytes = l->stored == INDEX_U8,
-         words = l->stored == ELEMENT_U64;
-    if (codes && words)
-        s->dim = 64 * l->dim;
+    const bool codes = s->element == INDEX_B64, bytes = l->stored == INDEX_U8;
+    if (codes && l->stored == ELEMENT_U64) { /* words of codes, as one column is by default */
+        l->stored = INDEX_B64;
+        l->dim = s->dim = 64 * l->dim;
+    }
     if (codes && bytes)
         s->dim = 8 * l->dim;
-    if (codes != (l->stored == INDEX_B64) && !(codes && (bytes || words)))
+    if (codes != (l->stored == INDEX_B64) && !(codes && bytes))
         return fail(err, ERR_DIMENSION,
                     "%s: %zu columns of %s cannot become %s; "
                     "codes are 8 columns of u8 for each 64 bits",
@@ -132,7 +133,7 @@ static int settle_element(struct source *s, const struct file_options *options, 
             err, ERR_UNSUPPORTED,
             "%s: %zu columns of %s are codes of %zu bits; expected a multiple of 64, at most "
             "%d",
-            s->name, bytes || words ? l->dim : l->dim / 64, bytes ? "u8" : "u64", s->dim,
+            s->name, bytes ? l->dim : l->dim / 64, bytes ? "u8" : "u64", s->dim,
             INDEX_CODE_BITS_MAX);
     if (options->add && (codes || !data_element_is_integer(l->stored)))
         return fail(err, ERR_ARGUMENT, "%s: add is for integers, these are %s", s->name,

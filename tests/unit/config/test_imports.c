@@ -186,7 +186,7 @@ static void test_stated_metrics(void **state)
     assert_int_not_equal(desk_load(&d, SMALL("file 'set.hdf5'")), OK);
     assert_non_null(strstr(d.error.text,
                            "set.hdf5[train]: compares 2 columns of u8 by \"hamming\", "
-                           "which needs codes of 64 bits"));
+                           "which needs codes: 8 columns of u8 for"));
     write_hdf5(&d, "jaccard");
     assert_int_not_equal(desk_load(&d, SMALL("file 'set.hdf5'")), OK);
     assert_non_null(strstr(d.error.text, "its metric is \"jaccard\", which is not supported"));

@@ -16,21 +16,21 @@ experiment {
   title = "When to build an index again",
   workload = function(w)
     w:insert { data:rows(1, rows), tag = "load" }
-    w:maintain { tag = "upkeep" }
+    w:maintain {}
     w:search { data:queries(50, { at = 0.5 }), tag = "probe" }
     for round = 1, 10 do
       w:delete { oldest = batch, tag = "leave" }
       w:insert { data:rows(rows + (round - 1) * batch + 1, rows + round * batch), tag = "come" }
-      w:maintain { tag = "upkeep" }
+      w:maintain {}
       w:search { data:queries(200, { at = 0.5 + 0.05 * round }), tag = "queries" }
     end
   end,
   methods = {
-    method { "usearch", label = "never", knobs = knobs, maintain = { tag = "upkeep", by = "rebuild", every = 1000 } },
-    method { "usearch", label = "third", knobs = knobs, maintain = { tag = "upkeep", by = "rebuild", every = 3 } },
-    method { "usearch", label = "half", knobs = knobs, maintain = { tag = "upkeep", by = "rebuild", deleted = 0.5 } },
-    method { "usearch", label = "probed", knobs = knobs, maintain = { tag = "upkeep", by = "rebuild", recall = 0.985, probe = "probe", sample = 1 } },
-    method { "usearch", label = "never, new", knobs = knobs, maintain = { tag = "upkeep", by = "rebuild", changes = false } },
+    method { "usearch", label = "never", knobs = knobs, maintain = { tag = "maintain", by = "rebuild", every = 1000 } },
+    method { "usearch", label = "third", knobs = knobs, maintain = { tag = "maintain", by = "rebuild", every = 3 } },
+    method { "usearch", label = "half", knobs = knobs, maintain = { tag = "maintain", by = "rebuild", deleted = 0.5 } },
+    method { "usearch", label = "probed", knobs = knobs, maintain = { tag = "maintain", by = "rebuild", recall = 0.985, probe = "probe", sample = 1 } },
+    method { "usearch", label = "never, new", knobs = knobs, maintain = { tag = "maintain", by = "rebuild", changes = false } },
   },
   figures = {
     { "timeline", y = "recall@10", where = { tag = "queries" } },

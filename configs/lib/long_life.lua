@@ -120,7 +120,7 @@ local function slope(r, label, measured)
     local a, b = math.log(measured[i], 10), gap(r, label, "recall@10/queries", i)
     x, y, xx, xy, yy = x + a, y + b, xx + a * a, xy + a * b, yy + b * b
   end
-  if n < 3 then error("these rounds do not tell: the index is measured fewer than four times", 0) end
+  if n < 3 then error("undetermined: the index is measured fewer than four times", 0) end
   local sxx, sxy, syy = xx - x * x / n, xy - x * y / n, yy - y * y / n
   local rest = math.max(syy - sxy * sxy / sxx, 0) / (n - 2)
   return sxy / sxx, student[math.min(n - 2, #student)] * math.sqrt(rest / sxx)
@@ -128,7 +128,7 @@ end
 
 -- The claims that a label is within `points` of recall of a new index at the end, that what is lost levels off, and that
 -- stored rows are found as often as in a new index (within a hundredth). It levels off if the whole interval of the slope
--- is at most `points`, it piles up if the whole interval is above; else these rounds do not tell.
+-- is at most `points`, it piles up if the whole interval is above; else it is undetermined.
 local function claim(claims, label, measured, points)
   local last = #measured
   claims[#claims + 1] = { ("(ours) %s: after %d rounds at most %g of recall below a new index"):format(label, measured[last], points), function(r)
@@ -137,7 +137,7 @@ local function claim(claims, label, measured, points)
   claims[#claims + 1] = { ("(ours) %s: what is lost levels off: ten times as many rounds lose no more than %g"):format(label, points), function(r)
     local by, half = slope(r, label, measured)
     if by - half <= points and by + half > points then
-      error(("these rounds do not tell: %.4f for ten times as many, from %.4f to %.4f"):format(by, by - half, by + half), 0)
+      error(("undetermined: %.4f for ten times as many rounds, from %.4f to %.4f"):format(by, by - half, by + half), 0)
     end
     return by + half <= points
   end }
@@ -225,8 +225,8 @@ function life.policies(t)
   local rows   = option("rows", quick and 2000 or 20000, "held at a time")
   local rounds = option("rounds", quick and 20 or 300, "rounds of deletions and insertions")
   local part   = math.max(rows // 100, 1)
-  local looks, methods, claims, labels = { 0 }, {}, {}, {}
-  for round = 10, rounds, 10 do looks[#looks + 1] = round end
+  local measured, methods, claims, labels = { 0 }, {}, {}, {}
+  for round = 10, rounds, 10 do measured[#measured + 1] = round end
   for _, m in ipairs(t.methods) do
     local rhythms, probes = {}, {}
     local function add(list, name, policy)
@@ -251,7 +251,7 @@ function life.policies(t)
     seed = 1, k = 10, threads = 1, min_time = 0,
     publication = "arXiv 2607.00728",
     workload = workload { data = datasets.in_order(t.data, t.set), rows = rows, rounds = rounds, part = part, leave = t.leave,
-                          measured = looks, maintain = "maintain", queries = t.data:queries(quick and 200 or 1000),
+                          measured = measured, maintain = "maintain", queries = t.data:queries(quick and 200 or 1000),
                           probe = t.data:queries(quick and 250 or 1100):rows(quick and 201 or 1001, quick and 250 or 1100) },
     methods = methods,
     claims = claims,

@@ -32,14 +32,14 @@ experiment {
               threads = 2, rate = rate, operations = operations, arrivals = "poisson", query_choice = "latest", repeated = true, tag = "drift" }
       w:search { queries, tag = "drifted" }
     end
-    w:maintain { tag = "settle" }
+    w:maintain {}
     w:search { queries, tag = "end" }
   end,
 
   methods = {
     method { "hnsw", label = hnsw, knobs = { ef_search = 64 } },
     method { "divf", label = divf, params = params, knobs = knobs },
-    method { "divf", label = anew, params = params, knobs = knobs, rebuild = "settle" },
+    method { "divf", label = anew, params = params, knobs = knobs, rebuild = "maintain" },
   },
   figures = { { "timeline", y = "recall@10", where = { tag = "drifted" } } },
   claims = {

@@ -6,7 +6,7 @@
 -- known exactly, and a probe estimates it: of 1000 or of 100 queries, by a scan of all rows, of a tenth, or of a hundredth.
 -- A scanned row that was missed stands for all that the scan left out ("merged"); or the answers are divided by the rows
 -- that are as near as the farthest answer ("counted"). The claims are about the mean error over the rounds. What a probe takes
--- is `stats.probe_seconds/upkeep`.
+-- is `stats.probe_seconds/maintain`.
 
 local datasets = require "datasets"
 local data, set = datasets.open "photo-sift"
@@ -25,14 +25,14 @@ local methods, claims = {}, {}
 
 local function claim(label, estimate, shown)
   claims[#claims + 1] = { ("(ours) %s, %s: the mean error is at most .005"):format(label, shown), function(r)
-    return math.abs(r(label, "stats." .. estimate .. "/upkeep") - r(label, "recall@10/queries")) <= 0.005
+    return math.abs(r(label, "stats." .. estimate .. "/maintain") - r(label, "recall@10/queries")) <= 0.005
   end }
 end
 
 for _, m in ipairs { { "usearch", { expansion_search = 24 } }, { "divf", { nprobe = 6 } } } do
   for _, probe in ipairs(probes) do
     local label = m[1] .. ", " .. probe[1]
-    methods[#methods + 1] = method { m[1], label = label, knobs = m[2], maintain = { tag = "upkeep", recall = 0.001, probe = probe[2], sample = probe[3] } }
+    methods[#methods + 1] = method { m[1], label = label, knobs = m[2], maintain = { tag = "maintain", recall = 0.001, probe = probe[2], sample = probe[3] } }
     claim(label, "probe_recall", "merged")
     claim(label, "probe_counted", "counted")
   end
@@ -50,11 +50,11 @@ experiment {
     for round = 1, rounds do
       w:delete { oldest = part, tag = "leave" }
       w:insert { stream:rows(rows + (round - 1) * part + 1, rows + round * part), tag = "come" }
-      w:maintain { tag = "upkeep" }
+      w:maintain {}
       w:search { data:queries(asked), tag = "queries" }
     end
   end,
   methods = methods,
   claims = claims,
-  figures = { { "timeline", y = { "recall@10", "stats.probe_recall" }, where = { tag = { "queries", "upkeep" } } } },
+  figures = { { "timeline", y = { "recall@10", "stats.probe_recall" }, where = { tag = { "queries", "maintain" } } } },
 }

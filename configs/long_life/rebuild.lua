@@ -4,7 +4,7 @@
 --
 -- 300 rounds replace a hundredth of the rows each, the oldest. After each the policy decides. A probe asks 100 queries and
 -- compares their answers with a scan of all rows; what that takes is spent as maintenance is. PostgreSQL and OceanBase act
--- at 20 %, LakeSoul at 100 %. The least recall is over the 31 looks at 1000 other queries.
+-- at 20 %, LakeSoul at 100 %. The least recall is that of 1000 other queries, asked 31 times.
 
 local data, set = require("datasets").open "photo-sift"
 

@@ -5,6 +5,7 @@
  * lock.
  */
 #include "algorithms/asteria/search/internal.h"
+#include "algorithms/common/rows/work.h"
 #include "src/core/parallel.h"
 
 static int search_chunk(void *arg, size_t first, size_t end, size_t worker)
@@ -39,11 +40,7 @@ static int job_open(struct asteria_job *job, size_t *threads, struct asteria_scr
 static void job_close(struct asteria_job *job, size_t threads, struct work *work)
 {
     while (threads-- > 0) {
-        const struct work *w = &job->scratch[threads]->work;
-        work->distances += w->distances;
-        work->estimates += w->estimates;
-        work->bytes_read += w->bytes_read;
-        work->scanned += w->scanned;
+        work_add(work, &job->scratch[threads]->work);
         asteria_scratch_give(job->a, job->scratch[threads]);
     }
 }

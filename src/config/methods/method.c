@@ -269,6 +269,10 @@ static void read_maintain(const struct fields *f, struct method_spec *m)
         fields_fail(f, "maintain", ERR_CONFIG,
                     "\"recall\" is that of a probe, whose queries are those of a search: give both "
                     "recall = 0.95 and probe = \"TAG\"");
+    if (fields_has(&sub, "sample") && !(p->recall > 0))
+        fields_fail(f, "maintain", ERR_CONFIG,
+                    "\"sample\" is the share of the rows that a probe scans: give recall and "
+                    "probe, too");
     if (p->leaves_out && (!p->rebuilds || p->every || p->deleted > 0 || p->recall > 0))
         fields_fail(f, "maintain", ERR_CONFIG,
                     "changes = false leaves changes to the rebuild at every step of the tag; give "

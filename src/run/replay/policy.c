@@ -26,7 +26,8 @@ bool replay_has_policy(const struct replay_session *r, const struct op *op)
 bool replay_leaves_out(const struct replay_session *r, const struct op *op)
 {
     return policy_of(r)->leaves_out && !replay_has_policy(r, op) &&
-           (op_changes_rows(op) || op->kind == OP_TRAIN || op->kind == OP_MAINTAIN);
+           (op_changes_rows(op) || op->kind == OP_COMMIT || op->kind == OP_TRAIN ||
+            op->kind == OP_MAINTAIN);
 }
 
 void replay_count_deleted(struct replay_session *r, const struct op *op)
@@ -45,18 +46,29 @@ int replay_leave_out(struct replay_session *r, struct step_record *s)
     return OK;
 }
 
+/* Whether the operation reads the index: answers, files or statistics. */
+static bool reads_index(const struct op *op)
+{
+    return (op_info(op->kind)->flags & OP_ASKS) || op->kind == OP_SAVE || op->kind == OP_RELOAD ||
+           op->kind == OP_RECOVER || op->kind == OP_INSPECT || op->kind == OP_CHECKPOINT ||
+           op->kind == OP_SNAPSHOT;
+}
+
 int replay_refuse_stale(struct replay_session *r, const struct op *op)
 {
-    if (!r->left_out || !(op_info(op->kind)->flags & OP_ASKS))
+    if (!r->left_out || !reads_index(op))
         return OK;
     return fail(
         r->err, ERR_CONFIG,
-        "\"%s\" would ask an index that lacks the changes before it: maintain = { changes = "
+        "\"%s\" would read an index that lacks the changes before it: maintain = { changes = "
         "false } leaves them to the steps \"%s\"; record w:maintain { tag = \"%s\" } before it",
         op_tag(op), policy_of(r)->tag, policy_of(r)->tag);
 }
 
 /* ---- 2. the probe */
+
+/* A probe keeps this many times k of the scanned rows, the nearest to each query. */
+enum { KEPT_TIMES = 8 };
 
 struct probe {
     struct replay_session *r;
@@ -66,8 +78,9 @@ struct probe {
     struct buffer rows; /* the queries as the data have them */
     struct vectors queries;
     double share;             /* of the live rows that are scanned */
-    struct neighbours *found; /* of each query: the k nearest of the scanned rows */
+    struct neighbours *found; /* of each query: the nearest of the scanned rows */
     struct neighbour *own;    /* k answers of one query */
+    void *row;                /* space for one, if the data are not in memory */
 };
 
 static const struct op *probe_op(const struct replay_session *r)
@@ -91,7 +104,8 @@ static int probe_prepare(struct probe *p, struct step_record *s)
                          p->r->err);
     p->found = mem_array(NULL, n + 1, sizeof *p->found);
     p->own = mem_array(NULL, p->op->k + 1, sizeof *p->own);
-    if (rc == OK && (!p->found || !p->own))
+    p->row = mem_alloc(NULL, index_row_bytes(p->r->list->element, p->r->list->dim));
+    if (rc == OK && (!p->found || !p->own || !p->row))
         rc = fail(p->r->err, ERR_NO_MEMORY, "out of memory for a probe of %zu queries", n);
     for (size_t i = 0; p->found && i < n; i++)
         p->found[i] = (struct neighbours){ .horizon = HORIZON_NONE };
@@ -104,6 +118,7 @@ static void probe_end(struct probe *p)
         mem_free(NULL, p->found[i].items);
     mem_free(NULL, p->found);
     mem_free(NULL, p->own);
+    mem_free(NULL, p->row);
     query_batch_end(&p->batch);
     answer_buffer_free(&p->answers);
     buffer_free(&p->rows);
@@ -138,7 +153,7 @@ static int probe_scan(struct probe *p)
     if (rc == OK) {
         (void)live_state_ids(&r->now, NULL, 0, ids);
         rc = scan_rows(&scan, ids, sample(ids, live, p->share, r->cell->seed + r->at), which, n,
-                       p->found, p->op->k, r->err);
+                       p->found, KEPT_TIMES * p->op->k, r->err);
     }
     mem_free(NULL, ids);
     mem_free(NULL, which);
@@ -166,8 +181,7 @@ static int own_answers(struct probe *p, size_t query, size_t *n)
     const struct op_list *list = p->r->list;
     const size_t bytes = index_row_bytes(list->element, list->dim);
     const void *q = (const char *)p->queries.rows + query * bytes;
-    void *scratch = mem_alloc(NULL, bytes);
-    int rc = scratch ? OK : fail(p->r->err, ERR_NO_MEMORY, "out of memory for a probe");
+    int rc = OK;
 
     *n = 0;
     for (size_t i = 0; rc == OK && i < p->op->k; i++) {
@@ -176,7 +190,7 @@ static int own_answers(struct probe *p, size_t query, size_t *n)
 
         if (!live_has(&p->r->now.live, id) || is_among(p->own, *n, id))
             continue;
-        if (!(row = live_state_row(&p->r->now, id, scratch, p->r->err)))
+        if (!(row = live_state_row(&p->r->now, id, p->row, p->r->err)))
             rc = p->r->err->code;
         else
             p->own[(*n)++] =
@@ -184,7 +198,6 @@ static int own_answers(struct probe *p, size_t query, size_t *n)
                                     id };
     }
     qsort(p->own, *n, sizeof *p->own, by_distance);
-    mem_free(NULL, scratch);
     return rc;
 }
 
@@ -215,7 +228,7 @@ static double recall_of(const struct probe *p, size_t query, size_t n_own)
     return k > 0 ? (double)right / (double)k : NAN;
 }
 
-/* About how many rows are as near as the farthest of the n_own answers to a query. */
+/* About how many rows are as near as the farthest of the n_own answers to a query, of those kept. */
 static double rows_within(const struct probe *p, size_t query, size_t n_own)
 {
     const struct neighbours *found = &p->found[query];
@@ -277,8 +290,10 @@ static int is_due(struct replay_session *r, struct step_record *s, bool *due)
         *due = r->steps_since >= p->every;
     if (p->deleted > 0)
         *due = (double)r->deleted_since >= p->deleted * (double)r->now.live.n;
-    if (p->recall > 0 && r->now.live.n > 0 && (rc = probe_recall(r, s, &recall)) == OK)
-        *due = recall < p->recall;
+    if (p->recall > 0 && r->now.live.n > 0)
+        rc = probe_recall(r, s, &recall);
+    if (p->recall > 0)
+        *due = recall < p->recall; /* not without rows */
     return rc;
 }
 

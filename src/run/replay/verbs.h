@@ -31,7 +31,7 @@ void replay_count_deleted(struct replay_session *, const struct op *);
 int replay_by_policy(struct replay_session *, struct step_record *);
 bool replay_leaves_out(const struct replay_session *, const struct op *);
 int replay_leave_out(struct replay_session *, struct step_record *);
-/* Fails if `op` asks an index that lacks changes which were left out. */
+/* Fails if `op` reads an index that lacks changes which were left out. */
 int replay_refuse_stale(struct replay_session *, const struct op *);
 /* If the replay is held: waits until the operation may run, and runs rounds of a search meanwhile.
    *run: whether the operation must run afterwards (held.c). */

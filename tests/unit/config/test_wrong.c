@@ -109,6 +109,9 @@ static const struct wrong wrongs[] = {
       "exclude each other; give one of them" },
     { "maintain without a probe", METHOD("maintain = { tag = 'insert', recall = 0.9 }"),
       "give both recall = 0.95 and probe" },
+    { "maintain by a sample of nothing",
+      METHOD("maintain = { tag = 'insert', every = 2, sample = 0.1 }"),
+      "give recall and probe, too" },
     { "maintain by a wrong probe",
       WITH("methods = { method { 'flat', maintain = { tag = 'keep', recall = 0.9, probe = 'insert' "
            "} } }"),

@@ -51,7 +51,7 @@ static struct op_list *rounds_list(void)
     workload_search(&w, 10, 1, "probe");
     for (size_t i = 0; i < ROUNDS; i++) {
         workload_delete(&w, 20, 0);
-        assert_ok(record_maintain(w.recorder, &(struct op_options){ .tag = "upkeep" }, 0, &w.err),
+        assert_ok(record_maintain(w.recorder, &(struct op_options){ .tag = "policy" }, 0, &w.err),
                   &w.err);
         workload_search(&w, 10, 1, "after");
     }
@@ -67,11 +67,11 @@ static void begin(struct stage *s, struct op_list *list, struct maintain_policy 
     s->ops.remove = spoiling_remove;
     s->ops.search = spoiled_search;
     s->ops.maintain = mending_maintain;
-    policy.tag = (char *)(uintptr_t) "upkeep";
+    policy.tag = (char *)(uintptr_t) "policy";
     s->method.maintain = policy;
 }
 
-static const json_t *upkeep_of(const struct stage *s, size_t round)
+static const json_t *maintenance_of(const struct stage *s, size_t round)
 {
     return step_at(s, 2 + EACH * round + 1);
 }
@@ -108,9 +108,9 @@ static void test_when_it_is_due(void **state)
                     number_at(step_at(&s, 2 + EACH * round + 2), "recall", "mean");
 
                 due += is_due;
-                assert_true(number_at(upkeep_of(&s, round), "stats", "due") == is_due);
+                assert_true(number_at(maintenance_of(&s, round), "stats", "due") == is_due);
                 assert_true(is_due ? recall == 1 : fabs(recall - .1) < 1e-9);
-                assert_true(number_at(upkeep_of(&s, round), "seconds", NULL) >= 0);
+                assert_true(number_at(maintenance_of(&s, round), "seconds", NULL) >= 0);
             }
             assert_int_equal(n_maintained, rebuilds ? 0 : due);
             assert_int_equal(n_created, 1 + (rebuilds ? due : 0));
@@ -130,7 +130,7 @@ static void test_the_probe_measures(void **state)
               .recall = .05, .sample = 1, .probe = (char *)(uintptr_t) "probe" });
     assert_ok(stage_run(&s), &s.err);
     for (size_t round = 0; round < ROUNDS; round++) {
-        const json_t *step = upkeep_of(&s, round);
+        const json_t *step = maintenance_of(&s, round);
         const double seconds = number_at(step, "stats", "probe_seconds");
 
         assert_true(fabs(number_at(step, "stats", "probe_recall") - .1) < 1e-9);
@@ -188,7 +188,7 @@ static void test_a_sampled_scan(void **state)
         workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 2000, 300, 8);
         workload_insert(&w, 0, 2000, 0, 0, NULL);
         workload_search(&w, 10, 1, "probe");
-        assert_ok(record_maintain(w.recorder, &(struct op_options){ .tag = "upkeep" }, 0, &w.err),
+        assert_ok(record_maintain(w.recorder, &(struct op_options){ .tag = "policy" }, 0, &w.err),
                   &w.err);
         struct op_list *list = workload_finish(&w);
         begin(&s, list,
@@ -211,7 +211,7 @@ static void test_a_sampled_scan(void **state)
 /* Changes wait for the rebuild, which has all rows; what would be asked before it is refused. */
 static void test_changes_that_are_left_out(void **state)
 {
-    for (int asks = 0; asks < 2; asks++) {
+    for (int reads = 0; reads < 3; reads++) { /* nothing, by a search, by a checkpoint */
         struct rng r = rng_at(test_seed(), 32);
         struct workload w;
         struct stage s;
@@ -220,17 +220,19 @@ static void test_changes_that_are_left_out(void **state)
         workload_insert(&w, 0, 150, 0, 0, NULL);  /* 0 */
         workload_delete(&w, 20, 0);               /* 1 */
         workload_insert(&w, 150, 50, 0, 0, NULL); /* 2 */
-        if (asks)
+        if (reads == 1)
             workload_search(&w, 10, 1, "early");
-        assert_ok(record_maintain(w.recorder, &(struct op_options){ .tag = "upkeep" }, 0, &w.err),
+        if (reads == 2)
+            workload_mark(&w, OP_CHECKPOINT, "early");
+        assert_ok(record_maintain(w.recorder, &(struct op_options){ .tag = "policy" }, 0, &w.err),
                   &w.err);
         workload_search(&w, 10, 1, "after");
         struct op_list *list = workload_finish(&w);
         begin(&s, list, (struct maintain_policy){ .rebuilds = true, .leaves_out = true });
         const int rc = stage_run(&s);
-        if (asks) {
+        if (reads) {
             assert_int_equal(rc, ERR_CONFIG);
-            assert_non_null(strstr(s.err.text, "\"early\" would ask an index that lacks"));
+            assert_non_null(strstr(s.err.text, "\"early\" would read an index that lacks"));
         } else {
             assert_ok(rc, &s.err);
             assert_false(is_wrong); /* nothing was removed */

@@ -15,11 +15,11 @@
 
 struct op_parts { /* data that the fields of an operation point to */
     char text[8];
-    uint64_t words[2];
+    uint64_t words[MIX_KINDS]; /* the longest array: one item, or one for each kind of a mix */
     struct view *view;
 };
 
-/* All numbers are 1, so that arrays have one item. */
+/* All numbers are 1, so that arrays but op.shares have one item. */
 static struct op op_of(struct op_parts *p)
 {
     struct op op;

@@ -110,4 +110,27 @@ function baselines.builds(t)
   return out
 end
 
+-- The builds of these points, such as "hnsw 2[M=16,ef_search=48]; flat", as tables for method(): each searches at its
+-- point alone. t: as baselines.builds takes it.
+function baselines.at(points, t)
+  local out, known = {}, {}
+  for _, build in ipairs(baselines.builds(t)) do known[build.label] = build end
+  for point in points:gmatch("[^;]+") do
+    local label, values = point:match("^%s*(.-)%s*%[(.*)%]%s*$")
+    label = label or point:match("^%s*(.-)%s*$")
+    local build = known[label]
+    if not build then error(("there is no build \"%s\""):format(label)) end
+    local params, knobs = {}, {}
+    for key, value in pairs(build.params or {}) do params[key] = value end
+    for key, list in pairs(build.grid or {}) do params[key] = list[1] end
+    for key, value in pairs(build.knobs or {}) do knobs[key] = value end
+    for key, value in (values or ""):gmatch("([%w_]+)=([%d.]+)%f[,\0]") do
+      if build.sweep and build.sweep[key] then knobs[key] = tonumber(value)
+      elseif build.grid and build.grid[key] then params[key] = tonumber(value) end
+    end
+    out[#out + 1] = { build[1], label = label, params = params, knobs = knobs, deletes = build.deletes }
+  end
+  return out
+end
+
 return baselines

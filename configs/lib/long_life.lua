@@ -165,8 +165,8 @@ local function all(clusters)
 end
 
 -- t: name of the experiment; data and set: the rows and the name of their set; leave: which rows leave, as `patterns` has it; again,
--- as workload() has it; share, of the rows that a round replaces; methods: as all() returns, by default those; rows,
--- rounds, asked (queries), min_time: other defaults.
+-- as workload() has it; share, of the rows that a round replaces; methods: as all() returns, by default those; queries, a
+-- view, by default the set's; rows, rounds, asked (queries), min_time: other defaults.
 function life.experiment(t)
   local rows   = option("rows", quick and 2000 or t.rows or 20000, "held at a time")
   local rounds = option("rounds", quick and math.min(27, t.rounds or 27) or t.rounds or 300, "rounds of deletions and insertions")
@@ -190,14 +190,30 @@ function life.experiment(t)
     title = ("%d rounds, of which each replaces %g %% of the rows: %s"):format(rounds, 100 * part / rows, t.about),
     seed = 1, k = 10, threads = 1, min_time = t.min_time or quick and 0 or 0.1,
     workload = workload { data = datasets.in_order(t.data, t.set), rows = rows, rounds = rounds, part = part, leave = t.leave, again = t.again, measured = measured,
-                          queries = t.data:queries(quick and 200 or t.asked or 1000), own = 100 },
+                          queries = t.queries or t.data:queries(quick and 200 or t.asked or 1000), own = 100 },
     methods = methods,
-    claims = claims,
+    claims = #claims > 0 and claims or nil,
     figures = {
       { "timeline", y = { "recall@10", "distances" }, minus = NEW, where = where "queries",
         title = "Recall and distances, less those of an index of the same rows built anew" },
       { "timeline", y = "index_bytes", minus = NEW, where = where "size", title = "Memory, less that of an index built anew" },
     },
+  }
+end
+
+-- Builds of baselines.lua on any data: none of the rows comes twice, if `rows` is not given.
+-- t: name, data and metric, as in datasets.named; points, as in baselines.at; daily, the share of the rows that a round
+-- replaces; days, the rounds; leave, as in life.experiment; rows, held at a time, at most.
+function life.own(t)
+  local data, queries = require("workloads").stream(datasets.named(t.data, t.metric), t.data, 1000)
+  local rows = math.min(math.floor(#data / (1 + t.daily * t.days)), t.rows or 100000)
+  if rows < 300 then
+    error(("%g days of %g %% need %d rows, and there are %d: fewer days, or a smaller share"):format(t.days, 100 * t.daily, math.ceil(300 * (1 + t.daily * t.days)), #data), 0)
+  end
+  life.experiment {
+    name = t.name, data = data, set = t.data, queries = queries, leave = t.leave, share = t.daily, rounds = t.days, rows = rows,
+    methods = require("baselines").at(t.points, { rows = rows, dim = data.dim, metric = data.metric, changes = true }),
+    about = t.leave .. " rows leave",
   }
 end
 

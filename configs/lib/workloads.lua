@@ -83,6 +83,13 @@ local function own_queries(t)
   return #queries > t.asked and queries:rows(1, t.asked) or queries
 end
 
+-- All rows as a stream, and the queries: the data set's own, else held out of the newest rows.
+function workloads.stream(data, name, asked)
+  local rows, queries = datasets.in_order(data, name), own_queries { data = data, asked = asked }
+  if queries then return rows, queries end
+  return split(rows, kinds.drift, #rows, asked)
+end
+
 function workloads.make(t)
   local kind = kinds[t.kind]
   if not kind and not t.kind:find("[/.]") then error(("workload=%s: expected %s"):format(t.kind, workloads.names)) end

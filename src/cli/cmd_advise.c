@@ -60,6 +60,7 @@ static void study_init(struct study *s, struct app *app)
 {
     const struct advise_options *o = &app->advise;
     *s = (struct study){ .app = app,
+                         .days = o->days ? o->days : 100,
                          .workload = o->workload ? o->workload : "churn",
                          .began_s = now_s(),
                          .seconds = o->seconds > 0 ? o->seconds : 600,
@@ -73,6 +74,7 @@ static void study_free(struct study *s)
     ranking_free(&s->again);
     result_close(&s->result);
     result_close(&s->again_result);
+    result_close(&s->life);
     json_decref(s->seconds_before);
     free(s->keep);
     free(s->dir);
@@ -98,7 +100,46 @@ static void set_number(struct sets *sets, const char *key, double value)
     set_text(sets, key, sets->text[sets->n]);
 }
 
-/* Runs the config with the builds `keep` (NULL: all), and reads its result; `pair` is NULL or two
+/* Runs a config of the project with these settings into the study's folder, and reads its result. plots: draws figures. */
+static int run_with(struct study *s, const char *name, const struct sets *sets, bool plots,
+                    struct result *result)
+{
+    struct app *app = s->app;
+    const struct run_options before = app->options;
+    app->options.sets = (struct override *)(uintptr_t)sets->of;
+    app->options.n_sets = sets->n;
+    app->options.out = s->dir;
+    app->options.force = true;
+    app->options.no_plots = !plots;
+    app->brief = true;
+    char *config = app_path(app->options.root, name), *dir = NULL;
+    const int status = run_config(app, config, &dir);
+    app->options = before;
+    struct error error = { 0 };
+    int rc = status == EXIT_USAGE || !dir || *app->interrupted ? ERR_CONFIG : OK;
+    s->usage |= status == EXIT_USAGE;
+    if (!rc) {
+        result_close(result);
+        char *path = app_path(dir, "result.json");
+        rc = result_load(path, result, &error);
+        free(path);
+        if (rc)
+            app_error(app, &error);
+    }
+    free(config);
+    free(dir);
+    return rc;
+}
+
+static void set_data(const struct study *s, struct sets *sets, const char *name)
+{
+    set_text(sets, "name", name);
+    set_text(sets, "data", s->data);
+    if (s->app->advise.distance)
+        set_text(sets, "distance", s->app->advise.distance);
+}
+
+/* Runs the leaderboard with the builds `keep` (NULL: all), and ranks them; `pair` is NULL or two
    points separated by ';'. */
 static int run_round(struct study *s, const struct study_round *round, const char *keep,
                      const char *pair, double pair_s, struct result *result,
@@ -106,48 +147,31 @@ static int run_round(struct study *s, const struct study_round *round, const cha
 {
     struct app *app = s->app;
     struct sets sets = { .n = 0 };
-    set_text(&sets, "name", round->name);
-    set_text(&sets, "data", s->data);
+    set_data(s, &sets, round->name);
     set_text(&sets, "workload", s->workload);
     set_number(&sets, "recall", s->recall);
     set_number(&sets, "rows", (double)round->rows);
     set_number(&sets, "queries", STUDY_QUERIES);
-    if (app->advise.distance)
-        set_text(&sets, "distance", app->advise.distance);
     if (keep)
         set_text(&sets, "keep", keep);
     if (pair) {
         set_text(&sets, "pair", pair);
         set_number(&sets, "seconds", pair_s);
     }
-    const struct run_options before = app->options;
-    app->options.sets = sets.of;
-    app->options.n_sets = sets.n;
-    app->options.out = s->dir;
-    app->options.force = true;
+    const size_t n_only = app->options.n_only;
     app->options.n_only *= !keep; /* it has fewer of the same labels */
-    app->options.no_plots = round->rows < s->rows || !s->rows;
-    app->brief = true;
-    char *config = app_path(app->options.root, "configs/leaderboard.lua"), *dir = NULL;
-    const int status = run_config(app, config, &dir);
-    app->options = before;
+    ranking_free(ranking);
+    int rc =
+        run_with(s, "configs/leaderboard.lua", &sets, s->rows && round->rows >= s->rows, result);
+    app->options.n_only = n_only;
+    if (rc)
+        return rc;
     struct error error = { 0 };
-    int rc = status == EXIT_USAGE || !dir || *app->interrupted ? ERR_CONFIG : OK;
-    s->usage |= status == EXIT_USAGE;
-    if (!rc) {
-        ranking_free(ranking);
-        result_close(result);
-        const struct ranking_wish wish = { s->recall, (double)app->advise.memory_bytes,
-                                           app->options.threads > 1 };
-        char *path = app_path(dir, "result.json");
-        rc = result_load(path, result, &error);
-        free(path);
-        rc = rc ? rc : ranking_read(ranking, result, tag, &wish, &error);
-        if (rc)
-            app_error(app, &error);
-    }
-    free(config);
-    free(dir);
+    const struct ranking_wish wish = { s->recall, (double)app->advise.memory_bytes,
+                                       app->options.threads > 1 };
+    rc = ranking_read(ranking, result, tag, &wish, &error);
+    if (rc)
+        app_error(app, &error);
     return rc;
 }
 
@@ -319,6 +343,37 @@ static int measure_again(struct study *s)
     return OK;
 }
 
+/* With --daily: what becomes of the two as the data change from day to day. */
+static int measure_days(struct study *s)
+{
+    const struct advise_options *o = &s->app->advise;
+    const double daily = o->daily;
+    char first[400], second[400];
+    struct sets sets = { .n = 0 };
+    if (daily <= 0)
+        return OK;
+    point_text(&s->ranking.of[0], first, sizeof first);
+    point_text(&s->ranking.of[s->rival], second, sizeof second);
+    snprintf(s->points, sizeof s->points, s->rival ? "%s; %s" : "%s", first, second);
+    set_data(s, &sets, "days");
+    set_text(&sets, "points", s->points);
+    set_number(&sets, "daily", daily);
+    set_number(&sets, "days", (double)s->days);
+    /* As many as the builds were tuned on, if the data suffice for the days. */
+    const struct result_cell *cell = s->ranking.of[0].cell;
+    const double live = field_number(cell->steps[cell->n - 1].json, "live"),
+                 used = (double)(o->rows ? o->rows : s->rows);
+    s->days_rows = (size_t)fmin(live, used / (1 + daily * (double)s->days));
+    set_number(&sets, "rows", (double)s->days_rows);
+    printf("%zu days that replace %g %% of the rows each\n", s->days, 100 * daily);
+    fflush(stdout);
+    const size_t n_only = s->app->options.n_only;
+    s->app->options.n_only = 0;
+    const int rc = run_with(s, "configs/long_life/own.lua", &sets, true, &s->life);
+    s->app->options.n_only = n_only;
+    return rc;
+}
+
 /* Fetches the data, which does not count as time of the study. */
 static int prepare(struct study *s)
 {
@@ -350,6 +405,7 @@ int command_advise(struct app *app)
     s.dir = study_folder(&s);
     int rc = run_rounds(&s);
     rc = rc ? rc : measure_again(&s);
+    rc = rc ? rc : measure_days(&s);
     rc = rc ? rc : app_advice_give(&s, &error);
     if (error.code)
         app_error(app, &error);

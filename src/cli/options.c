@@ -301,6 +301,12 @@ static const struct flag flags[] = {
       A_NUMBER(advise.seconds, 1, 1e8) },
     { "distance", "D", "advise", "l2, ip or cosine; by default the data set's", MEASURES,
       AN_OTHER(take_distance, "l2, ip or cosine") },
+    { "daily", "SHARE", "advise",
+      "share of the rows that a day replaces, such as 0.01: also say what many days do to the "
+      "best, "
+      "and when to build it again",
+      MEASURES, A_NUMBER(advise.daily, 1e-6, 1) },
+    { "days", "N", "advise", "days of --daily; default 100", MEASURES, A_WHOLE(advise.days, 0) },
     { "shards", "N,N,...", "simulate", "numbers of shards to predict, each with as many ranks",
       MEASURES, AN_OTHER(take_shards, NULL) },
     { "vectors", "N,N,...", "simulate", "numbers of vectors to predict, such as 1e9,1e11", MEASURES,

@@ -56,6 +56,13 @@ int ranking_print(const struct ranking *r, bool families, FILE *out, struct erro
     return ferror(out) ? fail_errno(err, ERR_IO, "the table cannot be written") : OK;
 }
 
+const char *ranking_name(const struct ranking_build *b, char text[400])
+{
+    (void)snprintf(text, 400, b->point && *b->point ? "%.*s (%s)" : "%.*s", (int)b->family,
+                   b->label, b->point);
+    return text;
+}
+
 static void print_value(const json_t *value, FILE *out)
 {
     if (json_is_string(value))

@@ -73,6 +73,9 @@ int ranking_print(const struct ranking *, bool families, FILE *, struct error *)
 int ranking_print_board(const struct result *results, size_t n, const char *tag,
                         const struct ranking_wish *, FILE *, struct error *);
 
+/* The method and its parameters, as the table has them. Returns `text`. */
+const char *ranking_name(const struct ranking_build *, char text[400]);
+
 /* Prints a call of method{} that makes this build answer at its point: parameters that differ from
    the method's defaults, and its search parameters. */
 int ranking_print_method(const struct ranking_build *, const struct registry *, FILE *,

@@ -35,6 +35,13 @@ run run results/advise-mine/advice.lua --no-plots --out again
 check "the config repeats it" '[ $status = 0 ] && grep -q "measured alternately" out && [ -s again/advice/result.json ]'
 run advise mine.fvecs "${some[@]}" --time 60 --rows 2500 --out results --resume
 check "a study goes on from its finished cells" '[ $status = 0 ] && [ "$(grep -c ": kept" err)" -ge 6 ]'
+run advise mine.fvecs --only 'hnsw 1' --only 'divf 2' --rows 1000 --time 30 --daily 0.1 --days 12 --out results
+check "--daily says what the days do to the two" \
+    '[ $status = 0 ] && grep -q "^## 12 days, of which each replaces 10 %" out && [ "$(grep -c "^After 12 days it finds " out)" = 2 ] && [ "$(grep -c "^| 9 | 0*[01]\.[0-9]* | [01]\.[0-9]* | [0-9]" out)" = 2 ]'
+run run results/advise-mine/days.lua --out again
+check "and its config repeats them" '[ $status = 0 ] && [ -s again/long_life_days/result.json ]'
+run advise mine.fvecs --only flat --rows 1000 --time 30 --daily 1 --days 100 --out results
+check "days that the rows do not suffice for are refused" '[ $status != 0 ] && grep -q "100 days of 100 % need 30300 rows, and there are" err'
 for workload in static growth drift window; do
     run advise mine.fvecs --only flat --only 'divf 2' --workload $workload --rows 1000 --recall .9 --distance cosine --time 30 --out results
     check "$workload" '[ $status = 0 ] && grep -q "^| 1 | " out'

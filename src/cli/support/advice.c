@@ -21,14 +21,6 @@ void app_advice_failed(const struct study *s, FILE *out)
     (void)fputs(shown ? ".\n" : "", out);
 }
 
-/* As the table names it: the method and its parameters. */
-static const char *name_of(const struct ranking_build *b, char text[400])
-{
-    (void)snprintf(text, 400, b->point && *b->point ? "%.*s (%s)" : "%.*s", (int)b->family,
-                   b->label, b->point);
-    return text;
-}
-
 static void print_sureness(const struct study *s, FILE *out)
 {
     char a_name[400], b_name[400];
@@ -42,19 +34,19 @@ static void print_sureness(const struct study *s, FILE *out)
                       "%s is the best of another kind. The two were not measured alternately often "
                       "enough, so the order of "
                       "close rates is not sure.\n",
-                      name_of(b, b_name));
+                      ranking_name(b, b_name));
     else if (low > 1 || high < 1)
         (void)fprintf(out,
                       "Measured alternately, %s answers in %.2f of the time of %s (95 %% interval "
                       "%.2f to %.2f).\n",
-                      name_of(low > 1 ? a : b, a_name), low > 1 ? 1 / ratio : ratio,
-                      name_of(low > 1 ? b : a, b_name), low > 1 ? 1 / high : low,
+                      ranking_name(low > 1 ? a : b, a_name), low > 1 ? 1 / ratio : ratio,
+                      ranking_name(low > 1 ? b : a, b_name), low > 1 ? 1 / high : low,
                       low > 1 ? 1 / low : high);
     else
         (void)fprintf(out,
                       "Measured alternately, %s and %s cannot be told apart: the 95 %% interval of "
                       "the ratio of their times is %.2f to %.2f. Choose by what they cost.\n",
-                      name_of(a, a_name), name_of(b, b_name), low, high);
+                      ranking_name(a, a_name), ranking_name(b, b_name), low, high);
 }
 
 /* The best by rank, unless its rival was faster when they were measured alternately. */
@@ -86,7 +78,7 @@ static int print_advice(const struct study *s, FILE *out, struct error *err)
     (void)fprintf(
         out, ", %s, %zu of %zu rows.\n\n**%s**: %s queries per second, recall %.4f%s.\n\n    ",
         s->app->options.threads > 1 ? "batches of queries" : "one query at a time",
-        s->rounds[s->n - 1].rows, s->rows, name_of(best, name), qps,
+        s->rounds[s->n - 1].rows, s->rows, ranking_name(best, name), qps,
         (measured ? measured : best)->recall, measured ? "" : " in the run that chose it");
     int rc = ranking_print_method(best, &s->app->registry, out, err);
     (void)fputs("\n\n", out);
@@ -98,6 +90,7 @@ static int print_advice(const struct study *s, FILE *out, struct error *err)
     (void)fputs(".\n\n", out);
     rc = rc ? rc : ranking_print(&s->ranking, false, out, err);
     app_advice_failed(s, out);
+    rc = rc || !s->life.json ? rc : app_advice_days(s, out, err);
     (void)fprintf(out,
                   "\nThe config that repeats it: %s/advice.lua. Figures and all numbers: "
                   "%s/%s/report.html.\n",
@@ -149,16 +142,32 @@ static int write_text(const struct study *s, const char *name, const char *text,
     return atomic_file_write(path, text, bytes, err);
 }
 
-static int write_config(const struct study *s, struct error *err)
+static void print_days_config(const struct study *s, FILE *out)
+{
+    const struct advise_options *o = &s->app->advise;
+    (void)fputs("-- days.lua - What ./harness advise --daily measured.\n"
+                "require(\"long_life\").own {\n  name = \"days\", leave = \"random\", data = ",
+                out);
+    quote_lua(out, s->data);
+    if (o->distance)
+        (void)fprintf(out, ", metric = \"%s\"", o->distance);
+    (void)fputs(",\n  points = ", out);
+    quote_lua(out, s->points);
+    (void)fprintf(out, ",\n  daily = %.15g, days = %zu, rows = %zu,\n}\n", o->daily, s->days,
+                  s->days_rows);
+}
+
+static int write_config(const struct study *s, const char *name,
+                        void (*print)(const struct study *, FILE *), struct error *err)
 {
     char *text = NULL;
     size_t bytes = 0;
     FILE *out = open_memstream(&text, &bytes);
     if (!out)
-        return fail(err, ERR_NO_MEMORY, "out of memory for advice.lua");
-    print_config(s, out);
+        return fail(err, ERR_NO_MEMORY, "out of memory for %s", name);
+    print(s, out);
     (void)fclose(out);
-    const int rc = write_text(s, "advice.lua", text, bytes, err);
+    const int rc = write_text(s, name, text, bytes, err);
     free(text);
     return rc;
 }
@@ -173,7 +182,9 @@ int app_advice_give(const struct study *s, struct error *err)
     int rc = print_advice(s, out, err);
     (void)fclose(out);
     rc = rc ? rc : write_text(s, "advice.md", text, bytes, err);
-    rc = rc ? rc : write_config(s, err);
+    rc = rc ? rc : write_config(s, "advice.lua", print_config, err);
+    if (!rc && s->life.json)
+        rc = write_config(s, "days.lua", print_days_config, err);
     if (!rc) {
         putchar('\n');
         quote_terminal(stdout, text);

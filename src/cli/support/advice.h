@@ -33,10 +33,16 @@ struct study {
     char *keep;             /* labels of the next round, separated by "; "; NULL: all */
     size_t rival;           /* the best of another family, in the last ranking; 0: there is none */
     const json_t *pair;     /* the comparison of the two; NULL: not measured */
+    /* Of the two, as the data change from day to day; empty: not measured. points: as own.lua takes them. */
+    struct result life;
+    char points[820];
+    size_t days, days_rows; /* days_rows: held at a time */
 };
 
 /* Prints the builds without a rank, each with the reason. */
 void app_advice_failed(const struct study *, FILE *);
+/* Prints what the days did to each method, and when to build it again. */
+int app_advice_days(const struct study *, FILE *, struct error *);
 /* Writes advice.md and advice.lua into the study's folder, and prints the first on stdout. */
 int app_advice_give(const struct study *, struct error *);
 

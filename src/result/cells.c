@@ -41,8 +41,8 @@ static int move_beside(const char *dir, const struct cell *cell, const char *kin
     return rc;
 }
 
-int result_store_cell(const char *dir, const struct cell *cell, json_t *cells, const char *answers,
-                      const char *structure, struct error *err)
+int result_store_cell(const char *dir, const struct cell *cell, json_t *cells,
+                      const char *const files[CELL_FILES], struct error *err)
 {
     char path[PATH_MAX];
     int rc = cell_path(dir, cell, "json", path, sizeof path, err);
@@ -55,9 +55,9 @@ int result_store_cell(const char *dir, const struct cell *cell, json_t *cells, c
     rc = file ? json_write(path, file, err)
               : fail(err, ERR_NO_MEMORY, "%s: out of memory, cannot write it", path);
     json_decref(file);
-    if (rc == OK)
-        rc = move_beside(dir, cell, "answers", answers, err);
-    return rc == OK ? move_beside(dir, cell, "structure", structure, err) : rc;
+    for (size_t i = 0; rc == OK && i < CELL_FILES; i++)
+        rc = move_beside(dir, cell, cell_file_names[i], files[i], err);
+    return rc;
 }
 
 static double seconds_of(const json_t *cell)
@@ -186,14 +186,16 @@ static unsigned long planned_number(const char *dir, const struct plan *plan, un
 /* Gives the files of a cell a second name in cells.new. false: not all of them have one. */
 static bool link_cell(const char *dir, unsigned long from, unsigned long to)
 {
-    static const char *const kinds[] = { "json", "answers", "structure" };
     char old[PATH_MAX], fresh[PATH_MAX];
     bool linked = true;
 
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        linked = linked && stored_path(dir, "cells", from, kinds[i], old) &&
-                 stored_path(dir, "cells.new", to, kinds[i], fresh) &&
+    for (size_t i = 0; i <= CELL_FILES; i++) {
+        const char *kind = i < CELL_FILES ? cell_file_names[i] : "json";
+
+        linked = linked && stored_path(dir, "cells", from, kind, old) &&
+                 stored_path(dir, "cells.new", to, kind, fresh) &&
                  (link(old, fresh) == 0 || errno == ENOENT);
+    }
     return linked;
 }
 

@@ -20,6 +20,7 @@
 
 #include "src/base/json.h"
 #include "src/base/path.h"
+#include "src/run/cell.h"
 #include "src/run/measure/folder.h"
 
 /* Bytes of PATH_MAX reserved for the names below DIR. */
@@ -94,9 +95,13 @@ static bool is_drawn(const char *name)
 static bool is_cell(const char *name)
 {
     const size_t digits = strspn(name, "0123456789");
-    return digits &&
-           (strcmp(name + digits, ".json") == 0 || strcmp(name + digits, ".answers") == 0 ||
-            strcmp(name + digits, ".structure") == 0);
+    const char *kind = name + digits + 1;
+    if (!digits || name[digits] != '.')
+        return false;
+    for (size_t i = 0; i < CELL_FILES; i++)
+        if (strcmp(kind, cell_file_names[i]) == 0)
+            return true;
+    return strcmp(kind, "json") == 0;
 }
 
 static bool is_result(const char *name)

@@ -10,9 +10,9 @@
 #include "src/run/cell.h"
 
 /* Stores the array of cell_run() under dir/cells, with the cell's key, key parts and identity.
-   `answers` and `structure` are files that are moved beside it; NULL: none. */
-int result_store_cell(const char *dir, const struct cell *, json_t *cells, const char *answers,
-                      const char *structure, struct error *);
+   `files` are moved beside it; NULL: none. */
+int result_store_cell(const char *dir, const struct cell *, json_t *cells,
+                      const char *const files[CELL_FILES], struct error *);
 /* Reads dir/result.json as it is, unchecked; a result without cells if there is none. The caller
    calls result_close(). */
 void result_read_earlier(const char *dir, struct result *);

@@ -20,6 +20,10 @@ static int not_run(const struct cell *cell, const struct cell_env *env, json_t *
     return OK;
 }
 
+const char *const cell_file_names[CELL_FILES] = {
+    [CELL_ANSWERS] = "answers", [CELL_STRUCTURE] = "structure", [CELL_ORDERS] = "orders"
+};
+
 int cell_run(const struct cell *cell, const struct cell_env *env, json_t **out, struct error *err)
 {
     char error[TAIL_BYTES + 2000];

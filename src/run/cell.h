@@ -9,6 +9,11 @@
 #include "src/plan/plan.h"
 #include "src/truth/oracle.h"
 
+/* What a cell leaves beside its JSON, as cells/NUMBER.NAME: its answers (answers_file.h), what w:inspect
+   shows (src/structure/json.h), and the orders of mixed operations (op_order.h). */
+enum cell_file { CELL_ANSWERS, CELL_STRUCTURE, CELL_ORDERS, CELL_FILES };
+extern const char *const cell_file_names[CELL_FILES];
+
 struct cell_env {
     const struct experiment *experiment;
     const struct run_options *options;
@@ -27,8 +32,7 @@ struct cell_env {
     /* Not NULL: the cell skips searches, scores nothing, and saves its index to this existing
        folder; the ground truth may then be NULL */
     const char *save_dir;
-    const char *structure_path; /* the file for what w:inspect shows; NULL: none */
-    const char *answers_path;   /* the file for its answers (answers_file.h); NULL: none */
+    const char *files[CELL_FILES]; /* paths of files that are not there yet; NULL: not written */
     const char *stored_dir; /* where the answers of other cells are, which are watched, or NULL */
 };
 

@@ -412,7 +412,7 @@ int cell_rounds_run(const struct held_cell *a, const struct held_cell *b,
         d.env[i].held = true;
         d.env[i].held_point = d.cells[i]->point;
         d.env[i].progress = NULL;
-        d.env[i].answers_path = NULL;
+        memset(d.env[i].files, 0, sizeof d.env[i].files);
     }
     do {
         if (rc == OK)

@@ -231,7 +231,7 @@ struct cell_watch *watch_new(const struct cell *cell, const struct cell_env *env
                               .step = SIZE_MAX,
                               .recall = NAN,
                               .all_seconds = NAN,
-                              .kept.path = env->answers_path,
+                              .kept.path = env->files[CELL_ANSWERS],
                               .steps = json_array(),
                               .left = json_array(),
                               .outside = json_array(),

@@ -16,6 +16,8 @@ const struct op_info *op_info(enum op_kind kind)
     return (unsigned)kind < OP_KINDS ? &kinds[kind] : &none;
 }
 
+const char *const op_mix_kind_names[MIX_KINDS] = { "search", "insert", "delete", "update" };
+
 const char *op_name(enum op_kind kind)
 {
     return op_info(kind)->name;

@@ -39,6 +39,9 @@ struct op_info {
 
 /* What an operation of a mix is; the order of op->shares. */
 enum mix_kind { MIX_SEARCH, MIX_INSERT, MIX_DELETE, MIX_UPDATE, MIX_KINDS };
+extern const char *const op_mix_kind_names[MIX_KINDS]; /* "search" "insert" "delete" "update" */
+/* Every operation of a mix is drawn when it is recorded, and again in each cell. */
+#define OP_OPERATIONS_MAX 100000000
 enum query_choice { QUERY_UNIFORM, QUERY_ZIPF, QUERY_LATEST, QUERY_HOTSPOT, QUERY_DRIFT };
 enum mix_arrivals { MIX_CONSTANT, MIX_POISSON, MIX_BURST, MIX_RECORDED };
 
@@ -139,8 +142,11 @@ enum mix_arrivals { MIX_CONSTANT, MIX_POISSON, MIX_BURST, MIX_RECORDED };
     NUMBER(enum query_choice, choice)                                                     \
     REAL(skew) /* QUERY_ZIPF, QUERY_LATEST */                                             \
     NUMBER(uint64_t, seed)                                                                \
-    REAL(limit_ms)    /* of latency; 0: none */                                           \
-    REAL(find_p99_ms) /* 0: the rate is given */
+    REAL(limit_ms)         /* of latency; 0: none */                                      \
+    REAL(find_p99_ms)      /* 0: the rate is given */                                     \
+    NUMBER(bool, recorded) /* the order of its operations is stored (op_order.h) */       \
+    NUMBER(size_t, n_order)                                                               \
+    ARRAY(uint64_t, order, op->n_order) /* operations begin in this order; NULL: freely */
 
 #define OP_FIELDS_OTHERS(NUMBER, REAL, TEXT, VIEW, ARRAY)                                        \
     NUMBER(size_t, level)          /* cluster */                                                 \

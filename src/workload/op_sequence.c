@@ -168,6 +168,7 @@ static bool next_of_any_kind(struct op_sequence *s, struct op_planned *p)
     if (p->due_ns > 0 && op->seconds > 0 && (double)p->due_ns >= op->seconds * 1e9)
         return false;
     p->near = SIZE_MAX;
+    p->number = g;
     p->kind = mix ? draw_kind(s) : writer ? MIX_INSERT : MIX_SEARCH;
     if (p->kind != MIX_SEARCH) {
         p->change = s->changes ? (size_t)s->changes[s->changed++] : 0;

@@ -67,6 +67,7 @@ struct op_sequence {
 
 struct op_planned {
     enum mix_kind kind;
+    size_t number;        /* g */
     size_t query, change; /* of a search: position of its query. Else: the change (op.h) */
     size_t near;     /* QUERY_LATEST: the query nearest to this row; SIZE_MAX: `query` is set */
     uint64_t due_ns; /* after the start of the trial; 0 if unpaced */

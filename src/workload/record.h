@@ -93,6 +93,8 @@ struct mix_request {
     size_t n_due;
     double limit_ms, find_p99_ms; /* 0: none */
     bool oldest;                  /* the oldest rows are deleted; else random ones */
+    bool recorded;                /* the order of the operations is stored */
+    const char *replay; /* the file of orders (op_order.h) whose part is replayed; or NULL */
 };
 
 int recorder_new(struct recorder **, struct error *);
@@ -137,7 +139,8 @@ int record_inspect(struct recorder *, const struct op_options *, size_t depth, b
 int record_mark(struct recorder *, const struct op_options *, enum op_kind, struct error *);
 int record_concurrent(struct recorder *, const struct op_options *,
                       const struct concurrent_request *, struct error *);
-/* ERR_CONFIG: the rows do not suffice. */
+/* ERR_CONFIG: the rows do not suffice. With m->replay also errors of op_order_read() and
+   op_order_take(); the n-th such mix of a tag takes the n-th part with that tag. */
 int record_mix(struct recorder *, const struct op_options *, const struct mix_request *,
                struct error *);
 /* Transactions. Inside one, only changes of rows and searches are allowed. A rollback restores the

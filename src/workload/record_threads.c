@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "src/workload/internal.h"
-#include "src/workload/op_sequence.h"
+#include "src/workload/op_order.h"
 
 /* 1. Readers and writers */
 
@@ -86,6 +86,7 @@ static int take_request(struct recorder *r, struct op *op, const struct mix_requ
     op->skew = m->skew;
     op->limit_ms = m->limit_ms;
     op->find_p99_ms = m->find_p99_ms;
+    op->recorded = m->recorded;
     op->shares = malloc(sizeof m->shares);
     if (!op->shares)
         return record_no_memory(err);
@@ -166,6 +167,21 @@ static int assign(struct recorder *r, struct op *op, const struct mix_request *m
     return rc;
 }
 
+/* Reads the order in which the operations are to begin. */
+static int take_order(const struct recorder *r, struct op *op, const char *path, struct error *err)
+{
+    struct op_order order;
+    size_t part = 0;
+
+    for (const struct op *before = r->list->ops; before < op; before++)
+        part += before->kind == OP_MIX && before->order && strcmp(op_tag(before), op_tag(op)) == 0;
+    int rc = op_order_read(path, op_tag(op), part, &order, err);
+    if (!rc)
+        rc = op_order_take(op, &order, path, err);
+    op_order_free(&order);
+    return rc;
+}
+
 int record_mix(struct recorder *r, const struct op_options *options, const struct mix_request *m,
                struct error *err)
 {
@@ -187,5 +203,7 @@ int record_mix(struct recorder *r, const struct op_options *options, const struc
         rc = check_rows(r, op, m, counts, err);
     if (!rc)
         rc = assign(r, op, m, counts, err);
+    if (!rc && m->replay)
+        rc = take_order(r, op, m->replay, err);
     return record_op_end(r, op, rc, err);
 }

@@ -64,9 +64,9 @@ static inline bool run_is_mine(const struct run_state *run, const struct cell *c
 
 /* --resume: *cells is what is stored of the cell; NULL: it is to be measured. */
 int run_take_stored(struct run_state *, const struct cell *, json_t **cells, struct error *);
-/* Stores a cell that was measured, with the files of its answers and structure, which are moved. */
-int run_store(struct run_state *, const struct cell *, json_t *cells, const char *answers,
-              const char *structure, struct error *);
+/* Stores a cell that was measured, with its files, which are moved. */
+int run_store(struct run_state *, const struct cell *, json_t *cells,
+              const char *const files[CELL_FILES], struct error *);
 /* Counts and reports a cell, and writes the result so far. The caller keeps its reference. */
 int run_cell_finished(struct run_state *, const struct cell *, json_t *cells, bool kept,
                       double seconds, struct error *);

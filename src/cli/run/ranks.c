@@ -178,17 +178,18 @@ static int store(struct dispatcher *r, struct cell *cell, const struct worker_re
                  struct error *error)
 {
     struct run_state *run = r->run;
-    char *paths[2] = { NULL, NULL };
-    int rc = write_file(run, "answers", result->files[0], result->bytes[0], &paths[0], error);
-    if (!rc)
-        rc = write_file(run, "structure", result->files[1], result->bytes[1], &paths[1], error);
+    char *paths[CELL_FILES] = { NULL };
+    int rc = OK;
+    for (size_t i = 0; !rc && i < CELL_FILES; i++)
+        rc = write_file(run, cell_file_names[i], result->files[i], result->bytes[i], &paths[i],
+                        error);
     /* The machine and the program that measured it are those of the rank. */
     json_decref(cell->identity);
     cell->identity = json_incref(result->identity);
     (void)snprintf(cell->key, sizeof cell->key, "%s", result->key);
     if (!rc)
-        rc = run_store(run, cell, result->cells, paths[0], paths[1], error);
-    for (size_t i = 0; i < 2; i++) {
+        rc = run_store(run, cell, result->cells, (const char *const *)paths, error);
+    for (size_t i = 0; i < CELL_FILES; i++) {
         if (paths[i])
             (void)unlink(paths[i]);
         free(paths[i]);

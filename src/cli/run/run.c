@@ -79,25 +79,26 @@ static void sweep(struct run_state *run)
                       folders, processes);
 }
 
-/* Answers are written to the scratch folder and moved once the cell has finished: until then the
+/* The cell's files are written to the scratch folder and moved once it has finished: until then the
    results folder may still have an older result. */
 static int run_and_store(struct run_state *run, const struct cell *cell, json_t **cells,
                          struct error *error)
 {
     struct cell_env env = run_cell_env(run);
-    char *answers = app_path(run->scratch, "answers");
-    char *structure = app_path(run->scratch, "structure");
-    env.answers_path = env.options->in_process ? NULL : answers;
-    env.structure_path = env.options->in_process ? NULL : structure;
+    char *paths[CELL_FILES];
+    for (size_t i = 0; i < CELL_FILES; i++) {
+        paths[i] = app_path(run->scratch, cell_file_names[i]);
+        env.files[i] = env.options->in_process ? NULL : paths[i];
+    }
     int rc = cell_run(cell, &env, cells, error);
     if (!rc && env.options->in_process)
         run_replace_older(run);
     else if (!rc)
-        rc = run_store(run, cell, *cells, answers, structure, error);
-    (void)unlink(answers);
-    (void)unlink(structure);
-    free(answers);
-    free(structure);
+        rc = run_store(run, cell, *cells, env.files, error);
+    for (size_t i = 0; i < CELL_FILES; i++) {
+        (void)unlink(paths[i]);
+        free(paths[i]);
+    }
     return rc;
 }
 

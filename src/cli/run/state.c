@@ -262,11 +262,11 @@ static void mark_cells(const struct run_state *run, const struct cell *cell, jso
     }
 }
 
-int run_store(struct run_state *run, const struct cell *cell, json_t *cells, const char *answers,
-              const char *structure, struct error *error)
+int run_store(struct run_state *run, const struct cell *cell, json_t *cells,
+              const char *const files[CELL_FILES], struct error *error)
 {
     run_replace_older(run);
-    return result_store_cell(run->dir, cell, cells, answers, structure, error);
+    return result_store_cell(run->dir, cell, cells, files, error);
 }
 
 int run_cell_finished(struct run_state *run, const struct cell *cell, json_t *cells, bool kept,

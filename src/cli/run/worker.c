@@ -9,12 +9,9 @@
 #include "src/cli/run/pieces_internal.h"
 #include "src/core/mem.h"
 
-enum { FILES = 2 };
-static const char *const names[FILES] = { "rank-answers", "rank-structure" };
-
 /* A message: this, the text of a JSON object { cells, identity, key }, the files. */
 struct head {
-    uint64_t number, json_bytes, file_bytes[FILES]; /* UINT64_MAX: no file */
+    uint64_t number, json_bytes, file_bytes[CELL_FILES]; /* UINT64_MAX: no file */
     double seconds;
 };
 
@@ -24,17 +21,17 @@ struct part {
 };
 
 static int send_result(const struct rank_worker *w, const struct head *head,
-                       const struct part parts[3], struct error *err)
+                       const struct part parts[1 + CELL_FILES], struct error *err)
 {
     size_t n = sizeof *head;
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < 1 + CELL_FILES; i++)
         n += parts[i].n;
     unsigned char *message = mem_alloc(NULL, n), *at = message;
     if (!message)
         return fail(err, ERR_NO_MEMORY, "--mpi: out of memory for a result of %zu bytes", n);
     memcpy(at, head, sizeof *head);
     at += sizeof *head;
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < 1 + CELL_FILES; i++)
         if (parts[i].n > 0) {
             memcpy(at, parts[i].bytes, parts[i].n);
             at += parts[i].n;
@@ -43,6 +40,11 @@ static int send_result(const struct rank_worker *w, const struct head *head,
     mem_free(NULL, message);
     return rc;
 }
+
+/* Rank 0 writes the files that it receives beside those of its own worker. */
+static const char *const names[CELL_FILES] = { [CELL_ANSWERS] = "rank-answers",
+                                               [CELL_STRUCTURE] = "rank-structure",
+                                               [CELL_ORDERS] = "rank-orders" };
 
 /* A file that is not there is left out: .bytes is NULL. */
 static int read_file(const char *folder, const char *name, struct part *out, struct error *err)
@@ -56,24 +58,20 @@ static int read_file(const char *folder, const char *name, struct part *out, str
 static int pack(const struct rank_worker *w, const struct cell *cell, json_t *cells, double seconds,
                 struct error *err)
 {
-    struct part parts[3] = { 0 };
+    struct part parts[1 + CELL_FILES] = { 0 };
     json_t *object =
         json_pack("{s:O, s:O, s:s}", "cells", cells, "identity", cell->identity, "key", cell->key);
     char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
     int rc = text ? OK : fail(err, ERR_NO_MEMORY, "--mpi: out of memory for a cell's result");
     parts[0] = (struct part){ text, text ? strlen(text) : 0 };
-    for (size_t i = 0; !rc && i < FILES; i++)
+    struct head head = { .number = cell->number, .json_bytes = parts[0].n, .seconds = seconds };
+    for (size_t i = 0; !rc && i < CELL_FILES; i++) {
         rc = read_file(w->scratch, names[i], &parts[1 + i], err);
-    const struct head head = {
-        .number = cell->number,
-        .json_bytes = parts[0].n,
-        .file_bytes = { parts[1].bytes ? parts[1].n : UINT64_MAX,
-                        parts[2].bytes ? parts[2].n : UINT64_MAX },
-        .seconds = seconds,
-    };
+        head.file_bytes[i] = parts[1 + i].bytes ? parts[1 + i].n : UINT64_MAX;
+    }
     if (!rc)
         rc = send_result(w, &head, parts, err);
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < 1 + CELL_FILES; i++)
         free(parts[i].bytes);
     json_decref(object);
     return rc;
@@ -82,18 +80,18 @@ static int pack(const struct rank_worker *w, const struct cell *cell, json_t *ce
 static int measure(const struct rank_worker *w, const struct cell *cell, struct error *err)
 {
     struct cell_env env = run_cell_env(w->run);
-    char *const paths[FILES] = { app_path(w->scratch, names[0]), app_path(w->scratch, names[1]) };
+    char *paths[CELL_FILES];
     json_t *cells = NULL;
     const double began = run_now_s();
     env.scratch_dir = w->scratch;
-    env.answers_path = paths[0];
-    env.structure_path = paths[1];
+    for (size_t i = 0; i < CELL_FILES; i++)
+        env.files[i] = paths[i] = app_path(w->scratch, names[i]);
     env.progress = NULL;
     int rc = cell_run(cell, &env, &cells, err);
     if (!rc)
         rc = pack(w, cell, cells, run_now_s() - began, err);
     json_decref(cells);
-    for (size_t i = 0; i < FILES; i++) {
+    for (size_t i = 0; i < CELL_FILES; i++) {
         (void)unlink(paths[i]);
         free(paths[i]);
     }
@@ -196,7 +194,7 @@ int worker_result_read(struct worker_result *r, const struct message *m, struct 
         n += head.json_bytes;
         if (n <= m->n)
             r->head = json_loadb((const char *)at, head.json_bytes, 0, NULL);
-        for (size_t i = 0; i < FILES; i++) {
+        for (size_t i = 0; i < CELL_FILES; i++) {
             if (head.file_bytes[i] == UINT64_MAX)
                 continue;
             r->files[i] = m->bytes + n;

@@ -23,10 +23,10 @@ void worker_serve(const struct rank_worker *);
 struct worker_result {
     size_t number; /* cell.number */
     double seconds;
-    json_t *cells, *identity; /* parts of head */
-    const char *key;          /* of the cell, by the worker's machine and program; likewise */
-    const void *files[2];     /* answers, structure; NULL: there is none */
-    size_t bytes[2];
+    json_t *cells, *identity;      /* parts of head */
+    const char *key;               /* of the cell, by the worker's machine and program; likewise */
+    const void *files[CELL_FILES]; /* NULL: there is none */
+    size_t bytes[CELL_FILES];
     json_t *head; /* owned */
 };
 

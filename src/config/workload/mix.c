@@ -8,18 +8,14 @@
 #include "src/config/script/require.h"
 #include "src/config/workload/internal.h"
 
-/* Every operation is drawn when a workload is recorded, and again in each cell. */
-#define OPERATIONS_MAX 100000000
-
 static const char *const arrival_names[] = { "constant", "poisson", "burst", NULL };
 
 static void read_shares(const struct fields *f, struct mix_request *m)
 {
-    static const char *const names[MIX_KINDS] = { "search", "insert", "delete", "update" };
     double sum = 0;
 
     for (size_t k = 0; k < MIX_KINDS; k++)
-        sum += m->shares[k] = fields_real(f, names[k], 0, 0, 1);
+        sum += m->shares[k] = fields_real(f, op_mix_kind_names[k], 0, 0, 1);
     if (fabs(sum - 1) > 1e-6)
         fields_fail(f, NULL, ERR_CONFIG,
                     "the shares search + insert + delete + update are %g in all; they must be 1",
@@ -163,10 +159,37 @@ static void check_end(const struct fields *f, const struct mix_request *m)
         fields_fail(
             f, "alone", ERR_CONFIG,
             "with find_rate, each trial has another rate; measure alone in a step with a rate");
-    if (m->rate * m->seconds > OPERATIONS_MAX && m->operations == 0)
+    if (m->rate * m->seconds > OP_OPERATIONS_MAX && m->operations == 0)
         fields_fail(f, "rate", ERR_CONFIG,
                     "rate x seconds is %g operations; at most %d are allowed", m->rate * m->seconds,
-                    OPERATIONS_MAX);
+                    OP_OPERATIONS_MAX);
+}
+
+/* The order of the operations: to be stored, and to be taken from a file. */
+static void read_order(const struct fields *f, struct mix_request *m)
+{
+    const bool paced = m->rate > 0 || m->n_due > 0, writes = m->rows != NULL;
+    const char *name = fields_text(f, "replay", NULL);
+    struct error err = { 0 };
+
+    m->recorded = fields_bool(f, "record", false);
+    if ((m->recorded || name) && m->find_p99_ms > 0)
+        fields_fail(
+            f, name ? "replay" : "record", ERR_CONFIG,
+            "with find_rate, each trial has an order of its own; record a step with the rate "
+            "that was found");
+    if (m->recorded && m->operations == 0 && !paced && !writes)
+        fields_fail(f, "record", ERR_CONFIG,
+                    "record needs operations = n: a closed loop of searches has as many as the "
+                    "method answers in time");
+    if (name && m->limit_ms > 0)
+        fields_fail(f, "latency_limit_ms", ERR_CONFIG,
+                    "a replay runs every operation of its file; leave out latency_limit_ms");
+    if (!name)
+        return;
+    m->replay = lua_data_path(f->L, name);
+    if (script_note_file(script_of(f->L), m->replay, &err))
+        lua_step_fail(f, &err);
 }
 
 int lua_w_mix(lua_State *L)
@@ -179,7 +202,7 @@ int lua_w_mix(lua_State *L)
         .rows = fields_has(&f, "rows") ? lua_step_view(&f, "rows") : NULL,
         .threads = (size_t)fields_count(&f, "threads", 1, 1, 256),
         .k = (size_t)fields_count(&f, "k", script_of(L)->experiment->k, 1, 1 << 20),
-        .operations = (size_t)fields_count(&f, "operations", 0, 1, OPERATIONS_MAX),
+        .operations = (size_t)fields_count(&f, "operations", 0, 1, OP_OPERATIONS_MAX),
         .seconds = fields_real(&f, "seconds", 0, 0, 86400),
         .rate = fields_real(&f, "rate", 0, 0, 1e9),
         .alone = fields_bool(&f, "alone", false),
@@ -193,6 +216,7 @@ int lua_w_mix(lua_State *L)
     read_choice(&f, &m);
     read_find(&f, &m);
     check_end(&f, &m);
+    read_order(&f, &m);
     struct error err = { 0 };
     if (record_mix(lua_recorder(L), &note, &m, &err))
         lua_step_fail(&f, &err);

@@ -52,6 +52,8 @@ static int run_load(struct load_run *t, struct step_record *s, load_measure *mea
         s->timed_ns += (uint64_t)(s->seconds * 1e9);
         step_take_timed(s, &from, t->n_workers);
     }
+    if (rc == OK && t->op->recorded)
+        rc = load_order_write(t);
     if (rc == OK && op_changes(t->op) > 0)
         rc = load_changes_end(t);
     if (rc == OK)

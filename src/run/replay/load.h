@@ -6,7 +6,7 @@
  * and the step says so.
  *
  *   1 a run   2 the step (load.c)   3 threads (load_workers.c)
- *   4 changes of rows (load_changes.c)   5 samples (load_scores.c) */
+ *   4 changes of rows (load_changes.c)   5 order (load_order.c)   6 samples (load_scores.c) */
 #ifndef DRIFTLINE_RUN_REPLAY_LOAD_H
 #define DRIFTLINE_RUN_REPLAY_LOAD_H
 
@@ -15,7 +15,7 @@
 
 #include "src/run/replay/query/answer_buffer.h"
 #include "src/run/replay/query/samples.h"
-#include "src/workload/op_sequence.h"
+#include "src/workload/op_order.h"
 
 /* 1. A run */
 
@@ -41,6 +41,10 @@ struct load_worker {
     struct samples samples;
     struct load_tally tallies[MIX_KINDS];
     struct histogram insert; /* the insertion part of a pair */
+    struct op_begun *begun;  /* op->recorded: those that began */
+    size_t n_begun;
+    size_t *turns;        /* op->order: positions of the thread's operations in it, in order */
+    size_t n_turns, turn; /* turn: of the next operation, in `turns` */
 };
 
 struct load_run {
@@ -61,6 +65,7 @@ struct load_run {
     atomic_bool go, stop;
     atomic_int code; /* of the first failure; OK: none */
     atomic_size_t writers_left;
+    atomic_size_t began; /* op->order: how many have begun */
     bool paced;
     uint64_t limit_ns;         /* 0: none */
     uint64_t start_ns, end_ns; /* end_ns 0: until the sequences end */
@@ -101,15 +106,32 @@ void load_workers_total(const struct load_run *, size_t first, size_t n, struct 
 
 /* Gathers and validates the rows to write and the ids to remove. */
 int load_changes_begin(struct load_run *, struct buffer *rows, bool removes);
-/* Makes change c. *insert_ns: time of an insertion alone. */
-int load_change(struct load_run *, size_t c, uint64_t *insert_ns);
+/* Makes the change of p. w: the thread that makes it under load, or NULL. *insert_ns: time of an
+   insertion alone. */
+int load_change(struct load_run *, struct load_worker *w, const struct op_planned *p,
+                uint64_t *insert_ns);
 /* Makes the changes that are left, and notes all in the session. */
 int load_changes_end(struct load_run *);
 /* Makes the changes that are left sequentially and untimed if the method cannot do so under load, so
    that later steps remain valid. removes: false: deletions and updates are left out. */
 int load_changes_alone(struct load_run *, struct step_record *, bool removes);
 
-/* 5. Samples */
+/* 5. Order */
+
+int load_order_make(struct load_run *);
+void load_order_free(struct load_run *);
+/* The thread's next operation: with op->order, the next one that is there. */
+bool load_order_next(struct load_worker *, struct op_planned *);
+/* With op->order: waits until every operation before the thread's next one has begun. Returns false if
+   the load ends before that. */
+bool load_order_wait(const struct load_worker *);
+/* The thread's operation begins. A change begins when it has the writers' lock, so that changes are
+   made in the order in which they begin. */
+void load_order_begin(struct load_worker *, const struct op_planned *);
+/* Appends the operations that began to the cell's file. */
+int load_order_write(const struct load_run *);
+
+/* 6. Samples */
 
 /* Scores the answers received while the clock ran, and then the state that is left, by the same
    queries. */

@@ -35,17 +35,20 @@ int load_changes_begin(struct load_run *t, struct buffer *rows, bool removes)
     return rc;
 }
 
-int load_change(struct load_run *t, size_t c, uint64_t *insert_ns)
+int load_change(struct load_run *t, struct load_worker *w, const struct op_planned *p,
+                uint64_t *insert_ns)
 {
     const struct op *op = t->op;
     const struct index_ops *ops = t->replay->ops;
     struct checked *checked = &t->replay->checked;
     struct index *index = checked->index;
-    const size_t unpaired = op->n - op->n_pairs;
+    const size_t c = p->change, unpaired = op->n - op->n_pairs;
     size_t done = 0;
     int rc = OK;
 
     pthread_mutex_lock(&t->one_writer);
+    if (w)
+        load_order_begin(w, p);
     if (c >= unpaired) {
         rc = ops->remove(index, op->removes + (c - unpaired), 1, &done);
         rc = index_admit_done(checked, rc, done, 1, "delete");
@@ -73,7 +76,7 @@ int load_changes_end(struct load_run *t)
 
     for (size_t c = 0; rc == OK && c < op_changes(op); c++)
         if (!t->changed[c])
-            rc = load_change(t, c, &untimed);
+            rc = load_change(t, NULL, &(struct op_planned){ .change = c }, &untimed);
     if (op->removes)
         index_note_removed(&t->replay->checked, op->removes, op->n_removes);
     const int noted = index_note_inserted(&t->replay->checked, op->ids, op->n);
@@ -110,7 +113,9 @@ int load_changes_alone(struct load_run *t, struct step_record *s, bool removes)
     /* A method may refuse its first removal after some insertions of a mix. */
     for (; rc == OK && t->n_changed > 0 && done < n; done++) {
         uint64_t untimed;
-        rc = t->changed[done] ? OK : load_change(t, done, &untimed);
+        rc = t->changed[done]
+                 ? OK
+                 : load_change(t, NULL, &(struct op_planned){ .change = done }, &untimed);
     }
     const int noted = index_note_inserted(&r->checked, op->ids, rc == OK ? n : done);
     return rc != OK ? rc : noted;

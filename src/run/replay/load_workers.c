@@ -29,9 +29,12 @@ static uint64_t run_one(struct load_worker *w, const struct op_planned *p, uint6
     struct load_run *t = w->all;
     struct load_tally *tally = &w->tallies[p->kind];
     uint64_t insert_ns = 0;
+
+    if (p->kind == MIX_SEARCH)
+        load_order_begin(w, p);
     const int rc = p->kind == MIX_SEARCH
                        ? query_batch_search(&w->batch, w->batch.queries, p->query, 1, &w->answers)
-                       : load_change(t, p->change, &insert_ns);
+                       : load_change(t, w, p, &insert_ns);
     const uint64_t end = clock_ns();
     const uint64_t latency = session_interval_ns(t->replay, due_ns, end);
 
@@ -60,7 +63,8 @@ static void charge_missed(struct load_worker *w)
     const uint64_t end = t->end_ns ? t->end_ns : w->finished_ns;
     struct op_planned p;
 
-    if (!t->paced || atomic_load(&t->code) != OK)
+    /* A recorded order ends when all its operations are done. */
+    if (!t->paced || t->op->order || atomic_load(&t->code) != OK)
         return;
     while (op_sequence_next(&w->sequence, &p) && t->start_ns + p.due_ns < end) {
         const uint64_t waited = w->finished_ns - (t->start_ns + p.due_ns);
@@ -85,7 +89,7 @@ static void *run_worker(void *arg)
     while (!atomic_load(&t->go)) {
     }
     uint64_t now = clock_ns();
-    while (!is_over(t, now) && op_sequence_next(&w->sequence, &p)) {
+    while (!is_over(t, now) && load_order_next(w, &p)) {
         uint64_t due_ns = t->start_ns + p.due_ns;
 
         if (p.near != SIZE_MAX)
@@ -94,7 +98,9 @@ static void *run_worker(void *arg)
             answer_buffer_clear(&w->answers, &w->batch);
         if (t->paced && now < due_ns)
             clock_wait_until(due_ns);
-        if (!t->paced || now < due_ns)
+        if (!load_order_wait(w))
+            break;
+        if (!t->paced || now < due_ns || t->op->order)
             now = clock_ns();
         due_ns = t->paced ? due_ns : now;
         if (t->limit_ns && now - due_ns > t->limit_ns)
@@ -167,11 +173,12 @@ int load_workers_make(struct load_run *t)
         if (rc == OK && !samples_make(&w->samples, t->batch->k))
             rc = fail(t->replay->err, ERR_NO_MEMORY, "load: out of memory for answers");
     }
-    return rc;
+    return rc == OK ? load_order_make(t) : rc;
 }
 
 void load_workers_free(struct load_run *t)
 {
+    load_order_free(t);
     for (size_t i = 0; t->workers && i < t->n_workers; i++) {
         samples_free(&t->workers[i].samples);
         answer_buffer_free(&t->workers[i].answers);
@@ -192,6 +199,7 @@ int load_workers_run(struct load_run *t, double seconds)
 
     atomic_store(&t->go, false);
     atomic_store(&t->stop, false);
+    atomic_store(&t->began, 0);
     for (size_t i = 0; i < t->n_workers; i++)
         writers += t->workers[i].sequence.n_changes > 0;
     atomic_store(&t->writers_left, writers);

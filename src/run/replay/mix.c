@@ -5,8 +5,6 @@
 #include "src/run/replay/load.h"
 #include "src/run/replay/verbs.h"
 
-static const char *const kind_names[MIX_KINDS] = { "search", "insert", "delete", "update" };
-
 /* Sums over the kinds. */
 static struct load_tally *all_kinds(const struct load_totals *of)
 {
@@ -69,7 +67,7 @@ static int report(const struct load_run *t, struct step_record *s, const struct 
     (void)json_object_set_new(s->stats, "all", tally_json(t, all, of->seconds));
     for (size_t k = 0; k < MIX_KINDS; k++)
         if (t->op->shares[k] > 0)
-            (void)json_object_set_new(s->stats, kind_names[k],
+            (void)json_object_set_new(s->stats, op_mix_kind_names[k],
                                       tally_json(t, &of->tallies[k], of->seconds));
     if (all->missed > 0)
         step_note(s,
@@ -179,7 +177,7 @@ static int measure(struct load_run *t, struct step_record *s)
     int rc = op->alone ? load_workers_run_alone(t, op->seconds, two + 1) : OK;
     if (rc == OK && op->find_p99_ms > 0) {
         rc = find_rate(t, s, two);
-    } else if (rc == OK && (rc = load_workers_run(t, op->seconds)) == OK) {
+    } else if (rc == OK && (rc = load_workers_run(t, op->order ? 0 : op->seconds)) == OK) {
         load_workers_total(t, 0, t->n_workers, two);
         rc = report(t, s, two, op->rate);
     }

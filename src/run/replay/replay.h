@@ -45,6 +45,8 @@ struct replay_env {
     /* The file to which each inspect operation appends a line of JSON; see src/structure/json.h. NULL:
        they are not stored. */
     const char *structure_path;
+    /* Likewise for the orders of mixed operations; see op_order.h. */
+    const char *orders_path;
 
     /* Each of these may be NULL.
        begin() is called before an operation runs at a point. The point

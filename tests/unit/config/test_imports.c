@@ -1,5 +1,6 @@
 /* test_imports.c - configs on the data of other benchmarks: runbooks whose searches have ranges or whose
  * max_pts is too small, i8 rows, offsets, and the metrics that files state. */
+#include "src/plan/key.h"
 #include "tests/support/config_desk.h"
 #include "tests/unit/config/snippets.h"
 
@@ -230,6 +231,31 @@ static void test_arrivals(void **state)
     desk_close(&d);
 }
 
+#define REPLAY LOADED("w:mix { data:queries(5), search = 1, operations = 2, replay = 'a.orders' }")
+
+/* Another order of the same operations is another operation, whose cells are measured anew. */
+static void test_orders(void **state)
+{
+    struct desk d;
+    char before[65], after[65];
+    desk_open(&d);
+    assert_ok(desk_load(&d, LOADED("w:mix { data:queries(5), search = 1, operations = 2 }")),
+              &d.error);
+    const size_t first = op_at(&d, 1)->n_order;
+    assert_int_equal(first, 0);
+    plan_op_digest(op_at(&d, 1), before);
+    desk_write(&d, "a.orders", "{\"tag\": \"mix\", \"threads\": 1, \"operations\": 0}\n");
+    assert_ok(desk_load(&d, REPLAY), &d.error);
+    plan_op_digest(op_at(&d, 1), after);
+    assert_string_not_equal(before, after);
+    desk_write(&d, "a.orders",
+               "{\"tag\": \"mix\", \"threads\": 1, \"operations\": 1}\n5 0 0 search 900\n");
+    assert_int_not_equal(desk_load(&d, REPLAY), OK);
+    if (!strstr(d.error.text, "a.orders:2: operation 0 is \"search 900\", but \"search "))
+        fail_msg("%s", d.error.text);
+    desk_close(&d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -238,7 +264,7 @@ int main(void)
 #ifdef HAVE_HDF5
         cmocka_unit_test(test_stated_metrics),
 #endif
-        cmocka_unit_test(test_arrivals),
+        cmocka_unit_test(test_arrivals),       cmocka_unit_test(test_orders),
     };
     return test_run("config_imports", tests);
 }

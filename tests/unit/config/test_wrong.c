@@ -299,6 +299,20 @@ static const struct wrong wrongs[] = {
       LOADED("w:mix { data:queries(5), search = 1, operations = 9, rate = 9, "
              "find_rate = { p99_ms = 5 } }"),
       "find_rate finds the rate" },
+    { "record of trials",
+      LOADED("w:mix { data:queries(5), search = 1, operations = 9, record = true, "
+             "find_rate = { p99_ms = 5 } }"),
+      "with find_rate, each trial has an order of its own" },
+    { "record without end",
+      LOADED("w:mix { data:queries(5), search = 1, seconds = 1, record = true }"),
+      "record needs operations = n" },
+    { "replay that skips",
+      LOADED("w:mix { data:queries(5), search = 1, rate = 9, seconds = 1, latency_limit_ms = 3, "
+             "replay = 'none.orders' }"),
+      "a replay runs every operation of its file" },
+    { "no file of orders",
+      LOADED("w:mix { data:queries(5), search = 1, operations = 9, replay = 'none.orders' }"),
+      "none.orders" },
     { "mix of endless operations",
       LOADED("w:mix { data:queries(5), search = 1, rate = 1e9, seconds = 9 }"),
       "rate x seconds is 9e+09 operations" },

@@ -28,12 +28,13 @@ static void test_storing_cells(void **state)
     struct error err = { 0 };
     struct cell cell = { .number = 4, .key = "abc" };
     const struct result none = { 0 };
+    const char *const no_files[CELL_FILES] = { NULL };
     json_t *cells = json_pack("[o]", cell_of("a", "", 0, json_array())), *back = NULL;
 
     test_dir_make(dir);
     assert_ok(result_stored_cell(dir, &cell, &none, &back, why, sizeof why, &err), &err);
     assert_null(back);
-    assert_ok(result_store_cell(dir, &cell, cells, NULL, NULL, &err), &err);
+    assert_ok(result_store_cell(dir, &cell, cells, no_files, &err), &err);
     assert_ok(result_stored_cell(dir, &cell, &none, &back, why, sizeof why, &err), &err);
     assert_true(json_equal(cells, back));
     json_decref(back);
@@ -48,7 +49,7 @@ static void test_storing_cells(void **state)
     assert_null(back);
 
     json_object_set_new(json_array_get(cells, 0), "status", json_string("timeout"));
-    assert_ok(result_store_cell(dir, &cell, cells, NULL, NULL, &err), &err);
+    assert_ok(result_store_cell(dir, &cell, cells, no_files, &err), &err);
     assert_ok(result_stored_cell(dir, &cell, &none, &back, why, sizeof why, &err), &err);
     assert_null(back); /* a failed cell is run again */
     json_decref(cells);

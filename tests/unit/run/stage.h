@@ -20,6 +20,7 @@ struct stage {
     double last_tick;
     size_t n_ticks;
     char dir[PATH_MAX];
+    const char *orders_path; /* NULL: none */
     struct error err;
 };
 
@@ -87,6 +88,7 @@ static inline int stage_run(struct stage *s)
                                     .kernels = kernels_select(ISA_AVX512),
                                     .threads = 1,
                                     .dir = s->dir,
+                                    .orders_path = s->orders_path,
                                     .score = score,
                                     .tick = keep_tick,
                                     .step_take = keep_step,

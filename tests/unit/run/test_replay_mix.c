@@ -1,16 +1,35 @@
-/* test_replay_mix.c - mixed operations of several threads: what is left, and how answers given
- * meanwhile are scored. */
+/* test_replay_mix.c - mixed operations of several threads: what is left, how answers given
+ * meanwhile are scored, and their order, recorded and replayed. */
 #include <pthread.h>
 
+#include "src/workload/op_order.h"
 #include "tests/unit/run/stage.h"
 
 static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
+
+/* What the method was asked under load, in order. */
+static struct call {
+    char kind;
+    uint64_t id; /* of a search: the sum of its answers */
+} calls[1000];
+static size_t n_calls;
+
+static void note_call(char kind, uint64_t id)
+{
+    if (n_calls < sizeof calls / sizeof *calls)
+        calls[n_calls++] = (struct call){ kind, id };
+}
 
 static int locked_search(struct index *index, const struct search_request *q,
                          struct search_result *out)
 {
     pthread_mutex_lock(&one_at_a_time);
     const int rc = reference_search(index, q, out);
+    uint64_t sum = 0;
+    for (size_t i = 0; i < q->k; i++)
+        sum += out->ids[i] * (i + 1);
+    if (q->queries.n == 1)
+        note_call('s', sum);
     pthread_mutex_unlock(&one_at_a_time);
     return rc;
 }
@@ -19,6 +38,8 @@ static int locked_insert(struct index *index, struct vectors v, const uint64_t *
 {
     pthread_mutex_lock(&one_at_a_time);
     const int rc = reference_insert(index, v, ids, done);
+    if (v.n == 1)
+        note_call('i', *ids);
     pthread_mutex_unlock(&one_at_a_time);
     return rc;
 }
@@ -27,6 +48,7 @@ static int locked_remove(struct index *index, const uint64_t *ids, size_t n, siz
 {
     pthread_mutex_lock(&one_at_a_time);
     const int rc = reference_remove(index, ids, n, done);
+    note_call('d', *ids);
     pthread_mutex_unlock(&one_at_a_time);
     return rc;
 }
@@ -133,12 +155,228 @@ static void test_mix_without(void **state)
     }
 }
 
+/* Lies in searches of one query: with the ids of rows that were deleted before the load, or of the
+   farthest of all rows. */
+static bool lies_with_deleted;
+
+static int lying_search(struct index *index, const struct search_request *q,
+                        struct search_result *out)
+{
+    const struct reference_index *p = (const struct reference_index *)index;
+    int rc = locked_search(index, q, out);
+
+    if (rc != OK || q->queries.n != 1)
+        return rc;
+    pthread_mutex_lock(&one_at_a_time);
+    for (size_t i = 0; i < q->k; i++) {
+        double far = 0;
+
+        for (size_t row = 0; !lies_with_deleted && row < p->n; row++) {
+            const double distance =
+                exact_distance(INDEX_L2SQ, INDEX_F32, q->queries.rows, p->rows + row * 12, 12);
+            bool taken = false;
+
+            for (size_t j = 0; j < i; j++)
+                taken |= out->ids[j] == p->ids[row];
+            if (taken || distance <= far)
+                continue;
+            far = distance;
+            out->ids[i] = p->ids[row];
+            out->distances[i] = (float)distance;
+        }
+        if (lies_with_deleted)
+            out->ids[i] = i;
+    }
+    for (size_t i = 1; i < q->k; i++) /* the order of answers is checked apart */
+        for (size_t j = i; j > 0 && out->distances[j - 1] > out->distances[j]; j--) {
+            const float distance = out->distances[j];
+            const uint64_t id = out->ids[j];
+
+            out->distances[j] = out->distances[j - 1];
+            out->ids[j] = out->ids[j - 1];
+            out->distances[j - 1] = distance;
+            out->ids[j - 1] = id;
+        }
+    pthread_mutex_unlock(&one_at_a_time);
+    return rc;
+}
+
+/* Answers under load that are wrong are found by the sample, though those of the state that is left
+   are right: the share of wrong ones is that of the sample. */
+static void test_lies(void **state)
+{
+    for (int deleted = 0; deleted < 2; deleted++) {
+        struct rng r = rng_at(test_seed(), 23);
+        struct workload w;
+        struct stage s;
+
+        lies_with_deleted = deleted;
+        workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 600, 20, 12);
+        workload_insert(&w, 0, 300, 0, 0, NULL);
+        const uint64_t first[] = { 0, 1, 2, 3, 4 };
+        const struct id_selector gone = { .ids = first, .n_ids = 5 };
+        assert_ok(record_delete(w.recorder, &(struct op_options){ 0 }, &gone, &w.err), &w.err);
+        struct view *queries = view_range(w.queries, INDEX_L2SQ, 0, 20);
+        struct view *rows = workload_rows(&w, 300, 300);
+        const struct mix_request m = { .queries = queries,
+                                       .rows = rows,
+                                       .shares = { .8, .2, 0, 0 },
+                                       .threads = 2,
+                                       .operations = 200,
+                                       .k = 5 };
+        assert_ok(record_mix(w.recorder, &(struct op_options){ 0 }, &m, &w.err), &w.err);
+        view_drop(queries);
+        view_drop(rows);
+        struct op_list *list = workload_finish(&w);
+        stage_begin(&s, list);
+        s.ops.flags |= INDEX_CONCURRENT_UPDATE | INDEX_CONCURRENT_SEARCH;
+        s.ops.search = lying_search;
+        s.ops.insert = locked_insert;
+        assert_ok(stage_run(&s), &s.err);
+        const json_t *step = step_at(&s, 2), *stats = json_object_get(step, "stats");
+        const double sampled = number_at(stats, "sampled_answers", NULL);
+        assert_string_equal(text_at(step, "status"), "ok");
+        assert_true(sampled >= 64);
+        assert_true(number_at(step, "throughput_recall", "mean") == 0);
+        assert_true(number_at(step, "throughput_wrong_ids", NULL) == (deleted ? 5 * sampled : 0));
+        assert_true(number_at(step, "recall", "mean") == 1);
+        assert_true(number_at(step, "wrong_ids", NULL) == 0);
+        stage_end(&s);
+        op_list_free(list);
+    }
+}
+
+static void run_ordered(struct op_list *list, const char *path)
+{
+    struct stage s;
+
+    stage_begin(&s, list);
+    s.orders_path = path;
+    s.ops.flags |= INDEX_CONCURRENT_UPDATE | INDEX_CONCURRENT_SEARCH;
+    s.ops.search = locked_search;
+    s.ops.insert = locked_insert;
+    s.ops.remove = locked_remove;
+    n_calls = 0;
+    assert_ok(stage_run(&s), &s.err);
+    const json_t *step = step_at(&s, 1);
+    assert_string_equal(text_at(step, "status"), "ok");
+    assert_true(number_at(step, "live", NULL) == (double)list->ops[1].live_after);
+    assert_true(number_at(step, "throughput_recall", "mean") == 1);
+    stage_end(&s);
+}
+
+static bool is_same(const struct op_order *a, const struct op_order *b)
+{
+    bool same = a->n == b->n;
+
+    for (size_t i = 0; same && i < a->n; i++)
+        same = a->begun[i].number == b->begun[i].number && a->begun[i].kind == b->begun[i].kind &&
+               a->begun[i].which == b->begun[i].which;
+    return same;
+}
+
+/* A replay begins the same operations in the same order, by the same threads, and makes the same
+   changes in that order; with one thread, searches have the same answers. */
+static void test_replay(void **state)
+{
+    char dir[PATH_MAX], first[PATH_MAX + 32], second[PATH_MAX + 32];
+
+    test_dir_make(dir);
+    for (size_t threads = 1; threads <= 3; threads++) {
+        struct op_list *list = mixed_list(threads, 500, threads == 3 ? 20000 : 0, 0);
+        struct op *op = &list->ops[1];
+        struct op_order recorded, replayed;
+        struct error err = { 0 };
+
+        (void)snprintf(first, sizeof first, "%s/%zu.first", dir, threads);
+        (void)snprintf(second, sizeof second, "%s/%zu.second", dir, threads);
+        op->recorded = true;
+        run_ordered(list, first);
+        const size_t n = n_calls;
+        struct call *before = malloc(sizeof calls);
+        memcpy(before, calls, sizeof calls);
+        assert_ok(op_order_read(first, "mix", 0, &recorded, &err), &err);
+        assert_int_equal(recorded.n, 500);
+        assert_ok(op_order_take(op, &recorded, first, &err), &err);
+        run_ordered(list, second);
+        assert_ok(op_order_read(second, "mix", 0, &replayed, &err), &err);
+        assert_true(is_same(&recorded, &replayed));
+        assert_int_equal(n_calls, n);
+        size_t at = 0;
+        for (size_t i = 0; i < n; i++) {
+            if (threads > 1 && before[i].kind == 's')
+                continue;
+            while (threads > 1 && calls[at].kind == 's')
+                at++;
+            assert_int_equal(before[i].kind, calls[at].kind);
+            assert_int_equal(before[i].id, calls[at].id);
+            at++;
+        }
+        free(before);
+        op_order_free(&recorded);
+        op_order_free(&replayed);
+        op_list_free(list);
+    }
+    test_dir_remove(dir);
+}
+
+/* An order that no run had: the operations of the last thread first. What it leaves out is not run
+   under load, and done afterwards. */
+static void test_order_of_file(void **state)
+{
+    struct op_list *list = mixed_list(3, 300, 0, 0);
+    struct op *op = &list->ops[1];
+    struct stage s;
+    size_t changes = 0, at = 0;
+
+    op->order = malloc(200 * sizeof *op->order);
+    for (size_t t = 3; t-- > 1;)
+        for (size_t i = 0; i < 100; i++)
+            op->order[op->n_order++] = 3 * i + t;
+    stage_begin(&s, list);
+    s.ops.flags |= INDEX_CONCURRENT_UPDATE | INDEX_CONCURRENT_SEARCH;
+    s.ops.search = locked_search;
+    s.ops.insert = locked_insert;
+    s.ops.remove = locked_remove;
+    n_calls = 0;
+    assert_ok(stage_run(&s), &s.err);
+    const json_t *stats = json_object_get(step_at(&s, 1), "stats");
+    assert_true(number_at(stats, "all", "done") == 200);
+    for (size_t i = 0; i < op_changes(op); i++)
+        changes += op_change_kind(op, i) != MIX_SEARCH;
+    assert_true(number_at(stats, "changes_after", NULL) > 10);
+    assert_true(number_at(stats, "changes_after", NULL) < (double)changes);
+    assert_true(number_at(step_at(&s, 2), "recall", "mean") == 1);
+    /* Thread 2 made all its changes before thread 1 made its first. */
+    struct op_sequence last = op_sequence_begin(op, 2);
+    uint64_t *dealt = malloc((changes + 1) * sizeof *dealt);
+    size_t starts[4];
+    struct op_planned p;
+    assert_ok(op_sequence_deal(op, dealt, starts, &s.err), &s.err);
+    last.changes = dealt + starts[2];
+    last.n_changes = starts[3] - starts[2];
+    while (op_sequence_next(&last, &p)) {
+        if (p.kind == MIX_SEARCH)
+            continue;
+        while (calls[at].kind == 's')
+            at++;
+        assert_int_equal(calls[at].kind, p.kind == MIX_INSERT ? 'i' : 'd');
+        assert_int_equal(calls[at].id, p.kind == MIX_INSERT
+                                           ? op->ids[p.change]
+                                           : op->removes[p.change - op->n + op->n_pairs]);
+        at += p.kind == MIX_UPDATE ? 2 : 1;
+    }
+    free(dealt);
+    stage_end(&s);
+    op_list_free(list);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_all_kinds),
-        cmocka_unit_test(test_mix_is_finished),
-        cmocka_unit_test(test_mix_without),
+        cmocka_unit_test(test_all_kinds),   cmocka_unit_test(test_mix_is_finished),
+        cmocka_unit_test(test_mix_without), cmocka_unit_test(test_lies),
+        cmocka_unit_test(test_replay),      cmocka_unit_test(test_order_of_file),
     };
     return test_run("replay_mix", tests);
 }

@@ -3,10 +3,12 @@
 #include "src/data/runbook.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <yaml.h>
 
 #include "src/core/mem.h"
@@ -16,7 +18,8 @@
 /* Larger ids are errors; sums of two such ids do not overflow. */
 static const uint64_t MOST_ID = UINT64_C(1) << 48;
 
-enum { KEY_BYTES = 128 };
+/* Each batch of batch_insert_delete becomes operations of its own. */
+enum { KEY_BYTES = 128, MOST_BATCHES = 1000000 };
 
 struct parser {
     yaml_parser_t yaml;
@@ -113,31 +116,95 @@ enum {
     HAS_TAGS_START = 8,
     HAS_TAGS_END = 16,
     HAS_IDS_START = 32,
-    HAS_IDS_END = 64
+    HAS_IDS_END = 64,
+    HAS_BATCH = 128,
+    HAS_RATE = 256,
+    HAS_DELETED = 512,
+    HAS_QUERIES = 1024
 };
 
-static const char *const step_keys[] = { "operation", "start",     "end",    "tags_start",
-                                         "tags_end",  "ids_start", "ids_end" };
+static const char *const step_keys[] = {
+    "operation", "start",     "end",       "tags_start",          "tags_end",       "ids_start",
+    "ids_end",   "batchSize", "eventRate", "deletion_percentage", "continuousQuery"
+};
 enum { STEP_KEYS = sizeof step_keys / sizeof step_keys[0] };
 
-static const char *const operation_names[] = { "insert", "delete", "search", "replace" };
-static const unsigned operation_keys[] = {
-    HAS_OPERATION | HAS_START | HAS_END,
-    HAS_OPERATION | HAS_START | HAS_END,
-    HAS_OPERATION, /* and a range, which may be missing */
-    HAS_OPERATION | HAS_TAGS_START | HAS_TAGS_END | HAS_IDS_START | HAS_IDS_END,
+static const char *const operation_names[RUNBOOK_OPERATIONS] = { "insert",
+                                                                 "delete",
+                                                                 "search",
+                                                                 "replace",
+                                                                 "initial",
+                                                                 "batch_insert",
+                                                                 "batch_insert_delete",
+                                                                 "waitPending",
+                                                                 "startHPC",
+                                                                 "endHPC" };
+enum { HAS_RANGE = HAS_OPERATION | HAS_START | HAS_END, MAY_HAVE = HAS_RATE | HAS_QUERIES };
+static const struct {
+    unsigned needed, optional;
+} operation_keys[RUNBOOK_OPERATIONS] = {
+    [RUNBOOK_INSERT] = { HAS_RANGE, 0 },
+    [RUNBOOK_DELETE] = { HAS_RANGE, 0 },
+    [RUNBOOK_SEARCH] = { HAS_OPERATION, 0 }, /* and a range, which may be missing */
+    [RUNBOOK_REPLACE] = { HAS_OPERATION | HAS_TAGS_START | HAS_TAGS_END | HAS_IDS_START |
+                              HAS_IDS_END,
+                          0 },
+    [RUNBOOK_INITIAL] = { HAS_RANGE, 0 },
+    [RUNBOOK_BATCH_INSERT] = { HAS_RANGE | HAS_BATCH, MAY_HAVE },
+    [RUNBOOK_BATCH_INSERT_DELETE] = { HAS_RANGE | HAS_BATCH | HAS_DELETED, MAY_HAVE },
+    [RUNBOOK_WAIT] = { HAS_OPERATION, 0 },
+    [RUNBOOK_START] = { HAS_OPERATION, 0 },
+    [RUNBOOK_END] = { HAS_OPERATION, 0 },
 };
 
 static int step_operation(struct parser *p, const char *where, struct runbook_step *step)
 {
     const char *text = scalar(p);
-    for (int o = 0; text && o < 4; o++)
+    for (int o = 0; text && o < RUNBOOK_OPERATIONS; o++)
         if (!strcmp(text, operation_names[o])) {
             step->operation = (enum runbook_operation)o;
             return OK;
         }
     return fail(p->err, ERR_CORRUPT, "%s:%zu: %s: unknown operation \"%.40s\"%s", p->name, p->line,
-                where, text ? text : "...", error_hint(text ? text : "", operation_names, 4).text);
+                where, text ? text : "...",
+                error_hint(text ? text : "", operation_names, RUNBOOK_OPERATIONS).text);
+}
+
+static int real_value(struct parser *p, const char *where, double most, double *out)
+{
+    const char *text = scalar(p);
+    char *end = NULL;
+    *out = text && *text ? strtod(text, &end) : NAN;
+    if (end && !*end && *out > 0 && *out <= most)
+        return OK;
+    return fail(p->err, ERR_CORRUPT,
+                "%s:%zu: %s: %s = \"%.40s\", expected a number above 0, up to %g", p->name, p->line,
+                where, p->key, text ? text : "...", most);
+}
+
+static int truth_value(struct parser *p, const char *where, bool *out)
+{
+    const char *text = scalar(p);
+    *out = text && !strcasecmp(text, "true");
+    if (*out || (text && !strcasecmp(text, "false")))
+        return OK;
+    return fail(p->err, ERR_CORRUPT, "%s:%zu: %s: %s = \"%.40s\", expected true or false", p->name,
+                p->line, where, p->key, text ? text : "...");
+}
+
+/* The keys whose values are no whole numbers. */
+static int other_key(struct parser *p, const char *where, struct runbook_step *step, unsigned key)
+{
+    bool asks = true;
+    if (key == HAS_OPERATION)
+        return step_operation(p, where, step);
+    if (key == HAS_RATE)
+        return real_value(p, where, 1e9, &step->rate);
+    if (key == HAS_DELETED)
+        return real_value(p, where, 1, &step->deleted);
+    const int rc = truth_value(p, where, &asks);
+    step->quiet = !asks;
+    return rc;
 }
 
 static int step_key(struct parser *p, const char *where, struct runbook_step *step, unsigned *seen)
@@ -151,8 +218,8 @@ static int step_key(struct parser *p, const char *where, struct runbook_step *st
         return fail(p->err, ERR_CORRUPT, "%s:%zu: %s: \"%s\" is given twice", p->name, p->line,
                     where, p->key);
     *seen |= 1U << key;
-    if (!key)
-        return step_operation(p, where, step);
+    if (1U << key & (HAS_OPERATION | HAS_RATE | HAS_DELETED | HAS_QUERIES))
+        return other_key(p, where, step, 1U << key);
     uint64_t value = 0;
     int rc = number_value(p, where, &value);
     if (key == 1 || key == 3)
@@ -163,6 +230,8 @@ static int step_key(struct parser *p, const char *where, struct runbook_step *st
         step->ids_start = value;
     if (key == 6)
         step->ids_end = value;
+    if (key == 7)
+        step->batch = value;
     return rc;
 }
 
@@ -172,16 +241,17 @@ static int check_step(struct parser *p, const char *where, const struct runbook_
     if (!(seen & HAS_OPERATION))
         return fail(p->err, ERR_CORRUPT, "%s:%zu: %s: \"operation\" is missing", p->name, s->line,
                     where);
-    unsigned wanted = operation_keys[s->operation];
+    unsigned wanted = operation_keys[s->operation].needed;
+    const unsigned optional = operation_keys[s->operation].optional;
     const bool search = s->operation == RUNBOOK_SEARCH;
     if (search && seen & (HAS_START | HAS_END))
         wanted |= HAS_START | HAS_END;
     for (size_t key = 0; key < STEP_KEYS; key++)
-        if ((seen ^ wanted) & 1U << key)
+        if ((seen ^ wanted) & ~optional & 1U << key)
             return fail(p->err, ERR_CORRUPT, "%s:%zu: %s: %s %s \"%s\"", p->name, s->line, where,
                         operation_names[s->operation], wanted & 1U << key ? "lacks" : "has no key",
                         step_keys[key]);
-    if (search && !(seen & HAS_START))
+    if (!(seen & (HAS_START | HAS_TAGS_START)))
         return OK;
     bool replace = s->operation == RUNBOOK_REPLACE;
     if (s->start >= s->end || (replace && s->ids_start >= s->ids_end))
@@ -194,6 +264,11 @@ static int check_step(struct parser *p, const char *where, const struct runbook_
         return fail(p->err, ERR_CORRUPT,
                     "%s:%zu: %s: %" PRIu64 " tags are to get %" PRIu64 " vectors", p->name, s->line,
                     where, s->end - s->start, s->ids_end - s->ids_start);
+    if (seen & HAS_BATCH && (!s->batch || (s->end - s->start) / s->batch >= MOST_BATCHES))
+        return fail(p->err, ERR_CORRUPT,
+                    "%s:%zu: %s: %" PRIu64 " ids in batches of %" PRIu64
+                    ", expected batches of 1 or more, and fewer than %d of them",
+                    p->name, s->line, where, s->end - s->start, s->batch, MOST_BATCHES);
     return OK;
 }
 
@@ -306,12 +381,34 @@ static int read_block(struct parser *p, struct runbook *r)
 
 /* 4. Consistency */
 
+static bool inserts(const struct runbook_step *s)
+{
+    return s->operation == RUNBOOK_INSERT || s->operation == RUNBOOK_INITIAL ||
+           s->operation == RUNBOOK_BATCH_INSERT || s->operation == RUNBOOK_BATCH_INSERT_DELETE;
+}
+
 /* One past the largest row that the step reads. */
 static uint64_t last_row(const struct runbook_step *s)
 {
-    return s->operation == RUNBOOK_REPLACE  ? s->ids_end
-           : s->operation == RUNBOOK_INSERT ? s->end
-                                            : 0;
+    return s->operation == RUNBOOK_REPLACE ? s->ids_end : inserts(s) ? s->end : 0;
+}
+
+uint64_t runbook_first_deleted(const struct runbook_step *s, uint64_t first, uint64_t last)
+{
+    /* A product that is whole but for rounding is whole. */
+    const uint64_t n = (uint64_t)ceil((double)s->batch * s->deleted * (1 - 1e-12));
+    return n < last - first ? last - n : first;
+}
+
+/* Inserts the ids of a step, and deletes those that it deletes again. */
+static bool apply_insert(const struct runbook_step *s, struct runbook_live *l)
+{
+    bool ok = runbook_live_add(l, s->start, s->end);
+    for (uint64_t at = s->start, last; s->deleted > 0 && ok && at < s->end; at = last) {
+        last = s->end - at < s->batch ? s->end : at + s->batch;
+        ok = runbook_live_remove(l, runbook_first_deleted(s, at, last), last);
+    }
+    return ok;
 }
 
 static int apply_step(const char *name, const struct runbook *r, const struct runbook_step *s,
@@ -319,24 +416,24 @@ static int apply_step(const char *name, const struct runbook *r, const struct ru
 {
     const uint64_t last = last_row(s);
     const char *what = operation_names[s->operation];
-    if (s->operation == RUNBOOK_SEARCH)
+    if (!s->end || s->operation == RUNBOOK_SEARCH)
         return OK;
     if (rows && last > rows)
         return fail(err, ERR_CORRUPT,
                     "%s:%zu: %s: step %" PRIu64 ": %s up to id %" PRIu64 " passes the %" PRIu64
                     " rows of the data",
                     name, s->line, r->dataset, s->number, what, last, rows);
-    if (s->operation == RUNBOOK_INSERT && runbook_live_touches(l, s->start, s->end))
+    if (inserts(s) && runbook_live_touches(l, s->start, s->end))
         return fail(err, ERR_CORRUPT,
                     "%s:%zu: %s: step %" PRIu64 ": some of %" PRIu64 " to %" PRIu64
                     " are live already",
                     name, s->line, r->dataset, s->number, s->start, s->end);
-    if (s->operation != RUNBOOK_INSERT && !runbook_live_covers(l, s->start, s->end))
+    if (!inserts(s) && !runbook_live_covers(l, s->start, s->end))
         return fail(err, ERR_CORRUPT,
                     "%s:%zu: %s: step %" PRIu64 ": %s: some of %" PRIu64 " to %" PRIu64
                     " are not live",
                     name, s->line, r->dataset, s->number, what, s->start, s->end);
-    bool ok = s->operation == RUNBOOK_INSERT   ? runbook_live_add(l, s->start, s->end)
+    bool ok = inserts(s)                       ? apply_insert(s, l)
               : s->operation == RUNBOOK_DELETE ? runbook_live_remove(l, s->start, s->end)
                                                : true;
     return ok ? OK : fail(err, ERR_NO_MEMORY, "%s: out of memory", name);
@@ -376,6 +473,20 @@ struct names {
     char text[400];
 };
 
+/* Passes over the value of the current key. */
+static int skip_value(struct parser *p)
+{
+    size_t depth = 0;
+    for (;;) {
+        const yaml_event_type_t type = p->event.type;
+        depth += type == YAML_MAPPING_START_EVENT || type == YAML_SEQUENCE_START_EVENT;
+        depth -= type == YAML_MAPPING_END_EVENT || type == YAML_SEQUENCE_END_EVENT;
+        const int rc = depth ? next_event(p) : OK;
+        if (rc || !depth)
+            return rc;
+    }
+}
+
 static int read_blocks(struct parser *p, const char *dataset, uint64_t rows, struct runbook *out,
                        struct names *names)
 {
@@ -383,11 +494,13 @@ static int read_blocks(struct parser *p, const char *dataset, uint64_t rows, str
     int rc = next_key(p, &more);
     while (!rc && more) {
         struct runbook block = { .n = 0 };
-        rc = read_block(p, &block);
-        const bool wanted = !rc && !out->n && (!dataset || !strcmp(dataset, block.dataset));
+        const bool other = dataset && strcmp(dataset, p->key) != 0;
+        (void)snprintf(block.dataset, sizeof block.dataset, "%s", p->key);
+        rc = other ? skip_value(p) : read_block(p, &block);
+        const bool wanted = !rc && !out->n && !other;
         if (!rc && out->n && !strcmp(out->dataset, block.dataset))
             rc = fail(p->err, ERR_CORRUPT, "%s: %s: has two blocks", p->name, block.dataset);
-        if (!rc)
+        if (!rc && !other)
             rc = check_sense(p->name, &block, wanted ? rows : 0, p->err);
         const size_t used = strlen(names->text);
         snprintf(names->text + used, sizeof names->text - used, "%s%s", used ? ", " : "",

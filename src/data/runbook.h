@@ -1,5 +1,5 @@
-/* runbook.h - streaming runbooks of big-ann-benchmarks: which points are inserted, deleted,
- * replaced and searched, in numbered steps.
+/* runbook.h - streaming runbooks of big-ann-benchmarks and CANDOR-Bench: which points are inserted,
+ * deleted, replaced and searched, in numbered steps.
  *
  *     msturing-10M:              # the dataset that it is for; a file may hold several
  *       max_pts: 5000000         # required: the most live points at a time; ids may be larger.
@@ -16,20 +16,51 @@
  *         tags_start: 0          # ids_start .. ids_end - 1
  *         ...
  *
+ * CANDOR-Bench has these, too, as its runner of streams (congestion) takes them:
+ *
+ *       1:
+ *         operation: initial             # an insertion that indexes may be trained on
+ *         start: 0
+ *         end: 50000
+ *       2:
+ *         operation: batch_insert_delete # or batch_insert, without deletion_percentage
+ *         start: 50000
+ *         end: 100000
+ *         batchSize: 2500                # rows of each insertion
+ *         eventRate: 10000               # optional: rows that arrive per second
+ *         deletion_percentage: 0.1       # the share of each batch that is deleted, from its end
+ *         continuousQuery: false         # optional: searches in between; default true
+ *       3:
+ *         operation: waitPending         # and startHPC, endHPC: no change of points
+ *
  * A file is one YAML document without aliases. Steps may stand in any order. These are errors, which
  * name the line: gaps in the numbers of steps, which begin at 0 or 1; numbers given twice; unknown,
- * repeated and missing keys; empty ranges; ranges past the data; replace ranges of unequal length; inserting live points; deleting or replacing
- * points that are not live. All 15 files of neurips23 pass.
+ * repeated and missing keys; empty ranges; ranges past the data; replace ranges of unequal length;
+ * inserting live points; deleting or replacing points that are not live. Where a dataset is named,
+ * other blocks are passed over. All 15 files of neurips23 pass.
  */
 #ifndef DRIFTLINE_RUNBOOK_H
 #define DRIFTLINE_RUNBOOK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "src/core/error.h"
 
-enum runbook_operation { RUNBOOK_INSERT, RUNBOOK_DELETE, RUNBOOK_SEARCH, RUNBOOK_REPLACE };
+enum runbook_operation {
+    RUNBOOK_INSERT,
+    RUNBOOK_DELETE,
+    RUNBOOK_SEARCH,
+    RUNBOOK_REPLACE,
+    RUNBOOK_INITIAL,
+    RUNBOOK_BATCH_INSERT,
+    RUNBOOK_BATCH_INSERT_DELETE,
+    RUNBOOK_WAIT, /* and whatever else changes no points */
+    RUNBOOK_START,
+    RUNBOOK_END,
+    RUNBOOK_OPERATIONS
+};
 
 struct runbook_step {
     enum runbook_operation operation;
@@ -39,6 +70,10 @@ struct runbook_step {
        0 to 0: all */
     uint64_t start, end;
     uint64_t ids_start, ids_end; /* replace: ids of the tags' new vectors */
+    uint64_t batch;              /* batch_insert, batch_insert_delete: ids of each insertion */
+    double rate;                 /* likewise: ids per second; 0: not given */
+    double deleted;              /* batch_insert_delete: share of each batch */
+    bool quiet;                  /* likewise: no searches in between */
 };
 
 struct runbook {
@@ -62,5 +97,7 @@ int runbook_open(const char *path, const char *dataset, uint64_t rows, struct ru
 int runbook_parse(const char *name, const char *text, size_t bytes, const char *dataset,
                   uint64_t rows, struct runbook *, struct error *);
 void runbook_close(struct runbook *);
+/* The first of the ids that batch_insert_delete deletes of the batch first .. last - 1, up to its end. */
+uint64_t runbook_first_deleted(const struct runbook_step *, uint64_t first, uint64_t last);
 
 #endif

@@ -118,15 +118,17 @@ enum mix_arrivals { MIX_CONSTANT, MIX_POISSON, MIX_BURST, MIX_RECORDED };
     NUMBER(size_t, n_where_values)                                                       \
     NUMBER(size_t, as_of) /* search release: its snapshot's operation, plus one; 0: now */
 
-/* concurrent mix */
-#define OP_FIELDS_THREADS(NUMBER, REAL, TEXT, VIEW, ARRAY)                                      \
-    NUMBER(size_t, writers) /* concurrent: threads */                                           \
-    NUMBER(size_t, readers) /* concurrent: threads */                                           \
-    REAL(seconds)           /* 0: until all operations are done */                              \
-    REAL(rate) /* operations per second, concurrent: of each thread, mix: of all; 0: unpaced */ \
-    VIEW(writes)                                                                                \
-    NUMBER(size_t, n_removes)                                                                   \
-    NUMBER(size_t, n_pairs)                                                                     \
+/* concurrent mix; insert: rate */
+#define OP_FIELDS_THREADS(NUMBER, REAL, TEXT, VIEW, ARRAY)                                                \
+    NUMBER(size_t, writers) /* concurrent: threads */                                                     \
+    NUMBER(size_t, readers) /* concurrent: threads */                                                     \
+    REAL(seconds)           /* 0: until all operations are done */                                        \
+    /* Operations per second, concurrent: of each thread, mix: of all. insert: rows that arrive per     \
+       second; each batch is inserted when its last row has arrived. 0: unpaced */ \
+    REAL(rate)                                                                                            \
+    VIEW(writes)                                                                                          \
+    NUMBER(size_t, n_removes)                                                                             \
+    NUMBER(size_t, n_pairs)                                                                               \
     ARRAY(uint64_t, removes, op->n_removes) /* NULL: nothing is removed */
 
 /* mix; op_sequence.h has what they mean */

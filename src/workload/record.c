@@ -32,6 +32,23 @@ static int use_chunks(struct recorder *r, struct op *op, const struct op_options
     return OK;
 }
 
+/* Takes the rate at which the rows arrive. */
+static int use_rate(struct op *op, const struct op_options *options, struct error *err)
+{
+    op->rate = options->rate;
+    if (op->rate <= 0)
+        return OK;
+    if (op->singles || (op->batch == 0 && op->n_chunks == 0))
+        return fail(
+            err, ERR_CONFIG,
+            "rows that arrive at a rate are inserted in batches: set batch = n, the rows of "
+            "each call, and leave out singles");
+    if ((double)op->n / op->rate > 86400)
+        return fail(err, ERR_CONFIG, "%zu rows at %g per second take more than a day", op->n,
+                    op->rate);
+    return OK;
+}
+
 static int check_singles(const struct op *op, struct error *err)
 {
     if (op->singles <= op->n)
@@ -70,6 +87,8 @@ int record_insert_with(struct recorder *r, const struct op_options *options, str
     }
     if (!rc)
         rc = use_chunks(r, op, options, err);
+    if (!rc)
+        rc = use_rate(op, options, err);
     if (!rc)
         rc = record_make_live(r, rows, op->ids, err);
     if (!rc && n_specs)

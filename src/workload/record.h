@@ -18,6 +18,7 @@ struct op_options {
     const char *tag; /* NULL: none */
     int line;
     size_t batch, singles; /* insert delete update; see struct op */
+    double rate;           /* insert; see struct op */
     bool allow_queries;    /* rows of a query set may be inserted or trained on */
     size_t planted;        /* range; see struct op */
     bool cold, clusters;   /* search; see struct op */

@@ -13,10 +13,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     for (size_t i = 0; i < r.n; i++) {
         const struct runbook_step *s = &r.steps[i];
         fuzz_expect(s->number == r.steps[0].number + i, "a gap");
-        if (s->operation != RUNBOOK_SEARCH || s->end)
+        if (s->end || (s->operation != RUNBOOK_SEARCH && s->operation < RUNBOOK_WAIT))
             fuzz_expect(s->start < s->end, "an empty range");
         if (s->operation == RUNBOOK_SEARCH)
             fuzz_expect(s->end <= r.queries_needed, "a query past the last");
+        if (s->batch)
+            fuzz_expect((s->end - s->start) / s->batch < 1000000, "too many batches");
         if (s->operation == RUNBOOK_INSERT)
             fuzz_expect(s->end <= r.rows_needed && s->end - s->start <= r.max_pts,
                         "an insert too large");

@@ -1,8 +1,13 @@
-/* runbook.c - w:runbook: records the operations of a big-ann-benchmarks runbook.
+/* runbook.c - w:runbook: records the operations of a runbook of big-ann-benchmarks or CANDOR-Bench.
  *
  * A runbook numbers the rows of its own data set. If the view has fewer rows than the runbook
  * needs, number p stands for row p * n / needed, rounded down, so adjacent ranges stay adjacent and
- * nested ranges nested. The same holds for the queries of a search with a range.
+ * nested ranges nested. The same holds for the queries of a search with a range, and for batches.
+ *
+ * batch_insert inserts as w:insert { batch, rate } does. CANDOR-Bench searches all queries whenever a
+ * hundredth of its rows has come; here, the arrivals wait meanwhile, since searches are measured in
+ * passes of their own. waitPending, startHPC and endHPC are nothing here: rows are found when an insertion
+ * has returned, and methods have their threads from the beginning.
  */
 #include <limits.h>
 #include <stdio.h>
@@ -19,7 +24,8 @@
 struct runbook_player {
     struct runbook *book;
     struct view *rows, *queries; /* queries may be NULL */
-    size_t k;
+    size_t k, searches;          /* searches: in each batch insertion */
+    double rate; /* of arrivals, in place of the runbook's; below 0: the runbook's */
     struct op_options note;
 };
 
@@ -93,20 +99,92 @@ static int play_search(struct recorder *recorder, const struct runbook_player *r
     return rc;
 }
 
+static struct op_options note_of(const struct runbook_player *r, const char *tag)
+{
+    struct op_options note = r->note;
+    note.tag = note.tag ? note.tag : tag;
+    return note;
+}
+
+/* Inserts or deletes the rows of these numbers, if there are any. */
+static int play_range(struct recorder *recorder, const struct runbook_player *r,
+                      const struct op_options *note, bool deletes, uint64_t first, uint64_t last,
+                      struct error *err)
+{
+    const uint64_t needed = r->book->rows_needed;
+    if (row_of(r->rows, needed, first) == row_of(r->rows, needed, last))
+        return OK;
+    struct view *rows = slice(r->rows, needed, first, last, err);
+    const struct id_selector choice = { .rows = rows };
+    int rc = rows ? OK : err->code;
+    if (!rc)
+        rc = deletes ? record_delete(recorder, note, &choice, err)
+                     : record_insert(recorder, note, rows, err);
+    view_drop(rows);
+    return rc;
+}
+
+static bool searches_between(const struct runbook_player *r, const struct runbook_step *step)
+{
+    return step->batch > 0 && !step->quiet && r->searches > 0;
+}
+
+static int play_batches(lua_State *L, const struct runbook_player *r,
+                        const struct runbook_step *step, struct error *err)
+{
+    struct recorder *recorder = script_of(L)->recorder;
+    struct op_options insert =
+        note_of(r, step->deleted > 0 ? "batch_insert_delete" : "batch_insert");
+    const struct op_options deletion = note_of(r, "delete"), search = note_of(r, "continuous");
+    const uint64_t needed = r->book->rows_needed;
+    uint64_t from = step->start, since = 0; /* since the last search */
+    int rc = OK;
+    insert.rate = r->rate < 0 ? step->rate : r->rate;
+    if (!insert.batch)
+        insert.batch =
+            r->rows->n >= needed
+                ? (size_t)step->batch
+                : (size_t)(((unsigned __int128)step->batch * r->rows->n + needed - 1) / needed);
+    for (uint64_t at = step->start, last; !rc && at < step->end; at = last) {
+        last = step->end - at < step->batch ? step->end : at + step->batch;
+        since += step->batch;
+        const bool asks = searches_between(r, step) &&
+                          (double)since * (double)r->searches >= (double)(step->end - step->start);
+        script_charge(L, 0);
+        if (asks || step->deleted > 0 || last == step->end) {
+            rc = play_range(recorder, r, &insert, false, from, last, err);
+            from = last;
+        }
+        if (!rc && step->deleted > 0)
+            rc = play_range(recorder, r, &deletion, true, runbook_first_deleted(step, at, last),
+                            last, err);
+        if (rc || !asks)
+            continue;
+        rc = record_search(recorder, &search, r->queries, r->k, NULL, err);
+        since = 0;
+    }
+    return rc;
+}
+
 static int play_step(lua_State *L, const struct runbook_player *r, const struct runbook_step *step,
                      struct error *err)
 {
-    static const char *const tags[] = { "insert", "delete", "search", "replace" };
+    static const char *const tags[] = { "insert", "delete", "search", "replace", "initial" };
     struct recorder *recorder = script_of(L)->recorder;
-    struct op_options note = r->note;
-    note.tag = note.tag ? note.tag : tags[step->operation];
+    if (!step->end && step->operation != RUNBOOK_SEARCH)
+        return OK;
+    if (step->batch)
+        return play_batches(L, r, step, err);
+    const struct op_options note = note_of(r, tags[step->operation]);
     if (step->operation == RUNBOOK_SEARCH)
         return play_search(recorder, r, step, &note, err);
     struct view *rows = slice(r->rows, r->book->rows_needed, step->start, step->end, err),
                 *with = NULL;
     int rc = rows ? OK : err->code;
     const struct id_selector choice = { .rows = rows };
-    if (!rc && step->operation == RUNBOOK_INSERT)
+    if (!rc && step->operation == RUNBOOK_INITIAL && recorder_operations(recorder) == 0)
+        rc = record_train(recorder, &note, rows, err);
+    if (!rc && (step->operation == RUNBOOK_INSERT || step->operation == RUNBOOK_INITIAL))
         rc = record_insert(recorder, &note, rows, err);
     else if (!rc && step->operation == RUNBOOK_DELETE)
         rc = record_delete(recorder, &note, &choice, err);
@@ -132,7 +210,7 @@ static void play(const struct fields *f, const char *path, const struct runbook_
     warn(script_of(f->L), r->book);
     for (size_t i = 0; i < r->book->n; i++) {
         const struct runbook_step *step = &r->book->steps[i];
-        if (step->operation == RUNBOOK_SEARCH && !r->queries)
+        if ((step->operation == RUNBOOK_SEARCH || searches_between(r, step)) && !r->queries)
             fields_fail(f, NULL, ERR_CONFIG,
                         "%s searches, but the data has no queries of its own: set queries = view",
                         path);
@@ -214,6 +292,8 @@ int lua_w_runbook(lua_State *L)
                     script_shown(L, -1));
     struct runbook_player r = { .rows = v->view, .note = lua_step_note(&f) };
     r.k = (size_t)fields_count(&f, "k", script_of(L)->experiment->k, 1, 1 << 20);
+    r.searches = (size_t)fields_count(&f, "searches", 100, 0, 1000000);
+    r.rate = fields_real(&f, "event_rate", -1, 0, 1e9);
     if (fields_push(&f, "queries") != LUA_TNIL) {
         const struct lua_view *q = lua_view_at(L, -1);
         if (!q)

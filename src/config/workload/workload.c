@@ -22,6 +22,7 @@ static int lua_w_insert(lua_State *L)
 {
     const struct fields f = lua_open_step(L, CALL_W_INSERT, 1);
     struct op_options note = lua_step_note(&f);
+    note.rate = fields_real(&f, "rate", 0, 0, 1e9);
     struct view *rows =
         fields_has(&f, "stream") ? lua_step_stream(&f, &note) : lua_step_view(&f, NULL);
     size_t n_specs;

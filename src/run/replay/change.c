@@ -15,6 +15,9 @@ struct change_calls {
     size_t n_chunks;
     int (*call)(struct change_calls *, size_t first, size_t n, size_t *done);
     uint64_t total_ns, calls;
+    double rate;         /* rows that arrive per second; 0: all are there */
+    uint64_t lag_max_ns; /* of a call, from the arrival of its last row */
+    double backlog_max;  /* rows that had arrived when a call ended, and were not inserted */
 };
 
 static struct vectors slice(struct vectors v, size_t first, size_t n)
@@ -65,6 +68,27 @@ static int note_done(const struct change_calls *c, size_t done)
     return OK;
 }
 
+/* Waits until `arrived` rows are there. Returns when that was due. */
+static uint64_t await_rows(const struct change_calls *c, uint64_t began_ns, size_t arrived)
+{
+    const uint64_t due_ns = began_ns + (uint64_t)((double)arrived / c->rate * 1e9);
+
+    if (clock_ns() < due_ns)
+        clock_wait_until(due_ns);
+    return due_ns;
+}
+
+/* A call that ended at end_ns has left rows that arrived meanwhile. */
+static void note_arrivals(struct change_calls *c, uint64_t began_ns, uint64_t lag_ns,
+                          uint64_t end_ns, size_t inserted)
+{
+    const double arrived = floor(clock_seconds(end_ns - began_ns) * c->rate);
+    const double backlog = fmin(arrived, (double)c->n) - (double)inserted;
+
+    c->lag_max_ns = lag_ns > c->lag_max_ns ? lag_ns : c->lag_max_ns;
+    c->backlog_max = fmax(c->backlog_max, backlog);
+}
+
 /* Calls for every chunk, else for every `batch` ids (0: one call). With `latency`, each call's time
    enters the histogram. */
 static int run_calls(struct change_calls *c, size_t batch, bool latency)
@@ -76,15 +100,21 @@ static int run_calls(struct change_calls *c, size_t batch, bool latency)
     size_t done_before = 0, made = 0;
     int rc = buffer_reserve(&times, calls * sizeof(uint64_t), r->err);
     uint64_t *ns = times.bytes;
+    const uint64_t began = clock_ns();
 
     for (size_t first = 0, n; rc == OK && first < c->n; first += n) {
         size_t done = 0;
         n = c->chunks ? (size_t)c->chunks[made] : c->n - first < each ? c->n - first : each;
+        const uint64_t due = c->rate > 0 ? await_rows(c, began, first + n) : 0;
         const uint64_t start = clock_ns();
 
         rc = c->call(c, first, n, &done);
         const uint64_t end = clock_ns();
         ns[made++] = end - start;
+        if (c->rate > 0) {
+            note_arrivals(c, began, start - due, end, first + n);
+            histogram_add(&r->latency, end - due);
+        }
         session_tick(r, end, first + n, c->n);
         rc = index_admit_done(&r->checked, rc, done, n,
                               c->call == call_remove ? "delete" : "insert");
@@ -94,7 +124,7 @@ static int run_calls(struct change_calls *c, size_t batch, bool latency)
         const uint64_t less = ns[i] > r->clock_cost_ns ? ns[i] - r->clock_cost_ns : 0;
 
         c->total_ns += less;
-        if (latency)
+        if (latency && !(c->rate > 0))
             histogram_add(&r->latency, less);
     }
     c->calls += made;
@@ -239,7 +269,7 @@ static int run_change(struct replay_session *r, struct step_record *s, bool held
                       int (*call)(struct change_calls *, size_t, size_t, size_t *))
 {
     const struct op *op = s->op;
-    struct change_calls c = { .replay = r, .call = call };
+    struct change_calls c = { .replay = r, .call = call, .rate = op->rate };
     struct buffer positions = { 0 }, chunks = { 0 };
     struct split split = { 0 };
     size_t n = 0;
@@ -272,6 +302,11 @@ static int run_change(struct replay_session *r, struct step_record *s, bool held
             s->ns_each = (double)c.total_ns / (double)n;
     }
     step_stat(s, "calls", (double)c.calls);
+    if (c.rate > 0) {
+        step_stat(s, "rate", c.rate);
+        step_stat(s, "lag_max_ns", (double)c.lag_max_ns);
+        step_stat(s, "backlog_max", c.backlog_max);
+    }
     return rc;
 }
 

@@ -44,6 +44,68 @@ static void test_search_ranges(void **state)
     desk_close(&d);
 }
 
+#define CANDOR                                                                             \
+    "some:\n  max_pts: 1000\n  1:\n    operation: initial\n    start: 0\n    end: 200\n"   \
+    "  2:\n    operation: batch_insert\n    start: 200\n    end: 600\n    batchSize: 50\n" \
+    "    eventRate: 1000\n  3:\n    operation: waitPending\n"                              \
+    "  4:\n    operation: batch_insert_delete\n    start: 600\n    end: 1000\n"            \
+    "    batchSize: 150\n    eventRate: 1000\n    deletion_percentage: 0.2\n"              \
+    "  5:\n    operation: search\n"
+
+static void expect_step(const struct desk *d, size_t i, const char *tag, size_t n)
+{
+    assert_string_equal(op_tag(op_at(d, i)), tag);
+    assert_int_equal(op_at(d, i)->n, n);
+}
+
+/* A runbook of CANDOR-Bench: batches that arrive, searches and deletions in between. */
+static void test_candor(void **state)
+{
+    struct desk d;
+    desk_open(&d);
+    desk_write(&d, "book.yaml", CANDOR);
+    assert_ok(desk_load(&d, "local data = synthetic { kind = 'mixture', rows = 1000, dim = 8 }\n"
+                            "experiment { " FLAT "workload = function(w) w:runbook { 'book.yaml', "
+                            "data, queries = data:queries(9), searches = 2 } end }"),
+              &d.error);
+    expect_step(&d, 0, "initial", 200);
+    assert_int_equal(op_at(&d, 0)->kind, OP_TRAIN);
+    expect_step(&d, 1, "initial", 200);
+    for (size_t half = 0; half < 2; half++) {
+        expect_step(&d, 2 + 2 * half, "batch_insert", 200);
+        assert_int_equal(op_at(&d, 2 + 2 * half)->batch, 50);
+        assert_true(op_at(&d, 2 + 2 * half)->rate == 1000);
+        expect_step(&d, 3 + 2 * half, "continuous", 9);
+    }
+    static const size_t inserted[] = { 150, 150, 100 };
+    size_t at = 6;
+    for (size_t batch = 0; batch < 3; batch++) {
+        expect_step(&d, at++, "batch_insert_delete", inserted[batch]);
+        expect_step(&d, at, "delete", 30);
+        assert_int_equal(op_at(&d, at)->ids[0], 600 + 150 * batch + inserted[batch] - 30);
+        at++;
+        if (batch == 1) /* 300 of 400 rows have come; then 150 more count, as in CANDOR-Bench */
+            expect_step(&d, at++, "continuous", 9);
+    }
+    expect_step(&d, at++, "search", 9);
+    assert_int_equal(d.experiment->ops->n, at);
+    /* A tenth of the rows, at another rate, after a training of its own. */
+    assert_ok(desk_load(&d,
+                        "local data = synthetic { kind = 'mixture', rows = 100, dim = 8 }\n"
+                        "experiment { " FLAT "workload = function(w) w:train { data:rows(1, 50) }"
+                        " w:runbook { 'book.yaml', data, queries = data:queries(9), searches = "
+                        "0, event_rate = 0 } end }"),
+              &d.error);
+    expect_step(&d, 1, "initial", 20);
+    expect_step(&d, 2, "batch_insert", 40);
+    assert_int_equal(op_at(&d, 2)->batch, 5);
+    assert_true(op_at(&d, 2)->rate == 0);
+    expect_step(&d, 3, "batch_insert_delete", 15);
+    expect_step(&d, 4, "delete", 3);
+    assert_int_equal(d.experiment->ops->n, 10);
+    desk_close(&d);
+}
+
 #define SMALL(file)                                    \
     "local data = " file "\nexperiment { k = 1, " FLAT \
     "workload = function(w) w:insert { data } w:search { data:queries(1) } end }"
@@ -260,7 +322,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_search_ranges),  cmocka_unit_test(test_i8_rows),
-        cmocka_unit_test(test_catalog),
+        cmocka_unit_test(test_catalog),        cmocka_unit_test(test_candor),
 #ifdef HAVE_HDF5
         cmocka_unit_test(test_stated_metrics),
 #endif

@@ -47,9 +47,11 @@ static void reads_the_grammar(void **state)
     assert_int_equal(r.rows_needed, 22);
     assert_int_equal(r.n, 5);
     static const struct runbook_step expected[] = {
-        { RUNBOOK_INSERT, 0, 4, 0, 6, 0, 0 },     { RUNBOOK_INSERT, 1, 8, 6, 10, 0, 0 },
-        { RUNBOOK_SEARCH, 2, 13, 0, 0, 0, 0 },    { RUNBOOK_DELETE, 3, 15, 5, 7, 0, 0 },
-        { RUNBOOK_REPLACE, 4, 19, 0, 2, 20, 22 },
+        { RUNBOOK_INSERT, 0, 4, 0, 6, 0, 0, 0, 0, 0, false },
+        { RUNBOOK_INSERT, 1, 8, 6, 10, 0, 0, 0, 0, 0, false },
+        { RUNBOOK_SEARCH, 2, 13, 0, 0, 0, 0, 0, 0, 0, false },
+        { RUNBOOK_DELETE, 3, 15, 5, 7, 0, 0, 0, 0, 0, false },
+        { RUNBOOK_REPLACE, 4, 19, 0, 2, 20, 22, 0, 0, 0, false },
     };
     for (size_t i = 0; i < 5; i++) {
         assert_int_equal(r.steps[i].operation, expected[i].operation);
@@ -70,6 +72,90 @@ static void reads_the_grammar(void **state)
     assert_int_equal(runbook_parse("good", good, strlen(good), NULL, 21, &r, &err), ERR_CORRUPT);
     expect_text("rows", &err,
                 "good:19: small: step 4: replace up to id 22 passes the 21 rows of the data");
+}
+
+/* The operations of CANDOR-Bench, as its files have them. */
+static const char candor[] = "random-plus(10,1,8):\n"
+                             "  max_pts: 30\n"
+                             "  1:\n"
+                             "    operation: \"startHPC\"\n"
+                             "  2:\n"
+                             "    operation: \"initial\"\n"
+                             "    start: 0\n"
+                             "    end: 10\n"
+                             "  3:\n"
+                             "    operation: \"batch_insert\"\n"
+                             "    start: 10\n"
+                             "    end: 20\n"
+                             "    batchSize: 4\n"
+                             "    eventRate: 2500\n"
+                             "    continuousQuery: False\n"
+                             "  4:\n"
+                             "    operation: \"waitPending\"\n"
+                             "  5:\n"
+                             "    operation: \"batch_insert_delete\"\n"
+                             "    start: 20\n"
+                             "    end: 30\n"
+                             "    batchSize: 4\n"
+                             "    deletion_percentage: 0.5\n"
+                             "  6:\n"
+                             "    operation: \"delete\"\n"
+                             "    start: 0\n"
+                             "    end: 20\n"
+                             "  7:\n"
+                             "    operation: \"search\"\n"
+                             "  8:\n"
+                             "    operation: \"endHPC\"\n"
+                             "  gt_url: \"none\"\n"
+                             "\n"
+                             "gamma_sweep:\n"
+                             "  gamma_values: [0.01, { a: 1 }]\n"
+                             "  operations: 1000\n"
+                             "\n"
+                             "sun:\n"
+                             "  max_pts: 5\n"
+                             "  1:\n"
+                             "    operation: \"initial\"\n"
+                             "    start: 0\n"
+                             "    end: 5\n";
+
+static void reads_candor_bench(void **state)
+{
+    static const enum runbook_operation operations[] = { RUNBOOK_START,
+                                                         RUNBOOK_INITIAL,
+                                                         RUNBOOK_BATCH_INSERT,
+                                                         RUNBOOK_WAIT,
+                                                         RUNBOOK_BATCH_INSERT_DELETE,
+                                                         RUNBOOK_DELETE,
+                                                         RUNBOOK_SEARCH,
+                                                         RUNBOOK_END };
+    struct runbook r;
+    struct error err = { 0 };
+    assert_ok(runbook_parse("candor", candor, strlen(candor), "random-plus(10,1,8)", 30, &r, &err),
+              &err);
+    assert_int_equal(r.n, 8);
+    for (size_t i = 0; i < 8; i++)
+        assert_int_equal(r.steps[i].operation, operations[i]);
+    assert_int_equal(r.rows_needed, 30);
+    assert_string_equal(r.warning, "");
+    assert_int_equal(r.steps[2].batch, 4);
+    assert_true(r.steps[2].rate == 2500);
+    assert_true(r.steps[2].quiet);
+    const struct runbook_step *s = &r.steps[4];
+    assert_true(s->rate == 0 && s->deleted == .5 && !s->quiet);
+    assert_int_equal(runbook_first_deleted(s, 20, 24), 22);
+    assert_int_equal(runbook_first_deleted(s, 28, 30), 28);
+    assert_int_equal(runbook_first_deleted(s, 29, 30), 29);
+    const struct runbook_step tenth = { .batch = 2500, .deleted = .1 };
+    assert_int_equal(runbook_first_deleted(&tenth, 50000, 52500), 52250);
+    runbook_close(&r);
+    /* Blocks of other datasets are passed over, whatever they hold. */
+    assert_ok(runbook_parse("candor", candor, strlen(candor), "sun", 0, &r, &err), &err);
+    assert_int_equal(r.n, 1);
+    runbook_close(&r);
+    assert_int_equal(runbook_parse("candor", candor, strlen(candor), NULL, 0, &r, &err),
+                     ERR_CORRUPT);
+    expect_text("all", &err, "candor:35: gamma_sweep: unknown key \"gamma_values\"");
 }
 
 /* YAML that a line-based reader would miss: flow style, escapes, a
@@ -94,7 +180,9 @@ static void reads_any_yaml(void **state)
 #define STEP(n, rest)       "  " #n ":\n    operation: " rest "\n"
 #define INSERT(n, from, to) STEP(n, "insert\n    start: " #from "\n    end: " #to)
 #define DELETE(n, from, to) STEP(n, "delete\n    start: " #from "\n    end: " #to)
-#define TOP                 "d:\n  max_pts: 10\n"
+#define BATCHES(n, batch, more) \
+    STEP(n, "batch_insert\n    start: 0\n    end: 6\n    batchSize: " #batch) more
+#define TOP "d:\n  max_pts: 10\n"
 
 /* Keys of YAML have no order; a writer may sort them as text. */
 static void orders_steps_by_number(void **state)
@@ -169,6 +257,29 @@ static const struct {
       TOP INSERT(1, 0, 5)
           STEP(2, "replace\n    tags_start: 0\n    tags_end: 1\n    ids_start: 0\n    ids_end: 2"),
       "1 tags are to get 2 vectors" },
+    { "initial live", TOP INSERT(1, 0, 5) STEP(2, "initial\n    start: 4\n    end: 6"),
+      ":7: d: step 2: some of 4 to 6 are live already" },
+    { "no batches", TOP STEP(1, "batch_insert\n    start: 0\n    end: 6"),
+      ":3: d: step 1: batch_insert lacks \"batchSize\"" },
+    { "empty batches", TOP BATCHES(1, 0, "    eventRate: 5\n"), "6 ids in batches of 0, expected" },
+    { "rate", TOP BATCHES(1, 2, "    eventRate: -5\n"),
+      ":8: d: step 1: eventRate = \"-5\", expected a number above 0, up to 1e+09" },
+    { "rate of words", TOP BATCHES(1, 2, "    eventRate: 5 s\n"), "eventRate = \"5 s\", expected" },
+    { "share", TOP BATCHES(1, 2, "    deletion_percentage: 10\n"),
+      "deletion_percentage = \"10\", expected a number above 0, up to 1" },
+    { "insert alone has none", TOP BATCHES(1, 2, "    deletion_percentage: .5\n"),
+      "batch_insert has no key \"deletion_percentage\"" },
+    { "truth", TOP BATCHES(1, 2, "    continuousQuery: 1\n"),
+      "continuousQuery = \"1\", expected true" },
+    { "queries of its own", TOP BATCHES(1, 2, "    queryFile: a.bin\n"),
+      "unknown key \"queryFile\"" },
+    { "wait for what", TOP STEP(1, "waitPending\n    start: 0\n    end: 6"),
+      "waitPending has no key \"start\"" },
+    { "scenario", TOP STEP(1, "enableScenario"), "unknown operation \"enableScenario\"" },
+    { "deleted in its batch",
+      TOP STEP(1, "batch_insert_delete\n    start: 0\n    end: 6\n    batchSize: 3\n"
+                  "    deletion_percentage: 0.34") DELETE(2, 0, 2),
+      "step 2: delete: some of 0 to 2 are not live" },
     { "tab", "d:\n\tmax_pts: 10\n", ":2: not YAML: while scanning for the next token" },
     { "no colon", "d:\n  max_pts 10\n", ":1: expected a dataset's name" },
     { "indent", TOP INSERT(1, 0, 5) "   2:\n     operation: search\n", ":7: not YAML: " },
@@ -308,6 +419,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_the_grammar),
+        cmocka_unit_test(reads_candor_bench),
         cmocka_unit_test(reads_any_yaml),
         cmocka_unit_test(orders_steps_by_number),
         cmocka_unit_test(refuses_by_name_and_line),

@@ -317,13 +317,53 @@ static void test_find_rate(void **state)
     end_mix(&t);
 }
 
+/* Rows arrive at 1000 per second and are inserted ten at a time. A call takes 1 ms, the third 35. */
+static int timed_insert(struct index *index, struct vectors v, const uint64_t *ids, size_t *done)
+{
+    take_time();
+    return reference_insert(index, v, ids, done);
+}
+
+static void test_arriving_rows(void **state)
+{
+    struct rng r = rng_at(test_seed(), 13);
+    struct workload w;
+    struct stage s;
+
+    workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 400, WARM, 12);
+    struct view *rows = workload_rows(&w, 0, 100);
+    const struct op_options note = { .batch = 10, .rate = 1000 };
+    assert_ok(record_insert(w.recorder, &note, rows, &w.err), &w.err);
+    view_drop(rows);
+    struct op_list *list = workload_finish(&w);
+    stage_begin(&s, list);
+    s.ops.insert = timed_insert;
+    each_ns = 1 * MS;
+    stall_ns = 35 * MS;
+    stall_at = 2;
+    stall_every = 0;
+    atomic_store(&calls, 0);
+    assert_ok(stage_run(&s), &s.err);
+    const json_t *step = step_at(&s, 0);
+    /* Those of the fourth, fifth and sixth batch wait: 1 1 35 26 17 8 1 1 1 1 */
+    expect_near(number_at(step, "latency_ns", "max"), 35e6);
+    expect_near(number_at(step, "latency_ns", "mean"), 9.2e6);
+    expect_near(number_at(step, "stats", "lag_max_ns"), 25e6);
+    assert_true(number_at(step, "stats", "backlog_max") == 35);
+    assert_true(number_at(step, "stats", "calls") == 10);
+    expect_near(number_at(step, "seconds", NULL), 44e-3);
+    stage_end(&s);
+    op_list_free(list);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_skipped),  cmocka_unit_test(test_late),
-        cmocka_unit_test(test_missed),   cmocka_unit_test(test_kinds),
-        cmocka_unit_test(test_alone),    cmocka_unit_test(test_burst),
-        cmocka_unit_test(test_recorded), cmocka_unit_test(test_find_rate),
+        cmocka_unit_test(test_skipped),       cmocka_unit_test(test_late),
+        cmocka_unit_test(test_missed),        cmocka_unit_test(test_kinds),
+        cmocka_unit_test(test_alone),         cmocka_unit_test(test_burst),
+        cmocka_unit_test(test_recorded),      cmocka_unit_test(test_find_rate),
+        cmocka_unit_test(test_arriving_rows),
     };
     return test_run("load_clock", tests);
 }

@@ -53,6 +53,8 @@ struct method_spec {
     size_t overfetch;
     /* element = "f32": bytes are widened to floats although the method takes bytes */
     bool floats;
+    /* Under w:concurrent and w:mix the harness has a lock around the method (load.h). */
+    bool locked;
     /* calibrate = { recall = .95 }: the recall for which the first sweep knob is chosen on tuning
        queries; 0: no calibration */
     double calibrate_recall;

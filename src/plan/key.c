@@ -135,8 +135,9 @@ static void hash_maintain(EVP_MD_CTX *hash, const struct maintain_policy *p)
 static void hash_method(EVP_MD_CTX *hash, const struct cell *c)
 {
     const struct method_spec *m = c->method;
-    const uint64_t numbers[] = { c->repeat, c->seed, (uint64_t)m->deletes, m->overfetch,
-                                 (uint64_t)c->element };
+    const uint64_t numbers[] = {
+        c->repeat, c->seed, (uint64_t)m->deletes, m->overfetch, (uint64_t)c->element, m->locked
+    };
     hash_text(hash, m->name);
     hash_text(hash, m->label);
     hash_text(hash, m->rebuild);

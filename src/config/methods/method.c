@@ -291,6 +291,7 @@ static void read_policies(const struct fields *f, struct method_spec *m)
     m->floats = fields_choice(f, "element", -1, elements) == 0;
     m->rebuild = copied(fields_text(f, "rebuild", NULL));
     read_maintain(f, m);
+    m->locked = fields_bool(f, "lock", false);
     m->deletes = (enum deletes_policy)fields_choice(f, "deletes", DELETES_NATIVE, policies);
     m->overfetch = (size_t)fields_count(f, "overfetch", 0, 2, 1000);
     if (m->overfetch > 0 && m->deletes != DELETES_FILTER)

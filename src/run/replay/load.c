@@ -28,11 +28,28 @@ static const char *what_is_missing(const struct replay_session *r, const struct 
         return op->kind == OP_CONCURRENT
                    ? "a replacement needs a delete of the method's own"
                    : "deletions and updates need a delete of the method's own";
+    if (r->cell->method->locked)
+        return NULL;
     if (searchers(op) > 1 && !(r->ops->flags & INDEX_CONCURRENT_SEARCH))
         return "this method answers one search at a time";
     if (searchers(op) > 0 && changes_beside(op) && !(r->ops->flags & INDEX_CONCURRENT_UPDATE))
         return "this method does not let updates run beside searches";
     return NULL;
+}
+
+/* A writer that waits goes before readers that come, else a closed loop of searches would keep it
+   waiting. */
+static void init_locks(struct load_run *t)
+{
+    pthread_rwlockattr_t attributes;
+
+    pthread_mutex_init(&t->one_writer, NULL);
+    pthread_rwlockattr_init(&attributes);
+    (void)pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    pthread_rwlock_init(&t->lock, &attributes);
+    pthread_rwlockattr_destroy(&attributes);
+    t->locked = t->replay->cell->method->locked;
+    t->shared = (t->replay->ops->flags & INDEX_CONCURRENT_SEARCH) != 0;
 }
 
 static int run_load(struct load_run *t, struct step_record *s, load_measure *measure)
@@ -74,7 +91,10 @@ static int run_step(struct replay_session *r, struct step_record *s, load_measur
     const char *missing = what_is_missing(r, op);
     int rc = OK;
 
-    pthread_mutex_init(&t.one_writer, NULL);
+    init_locks(&t);
+    if (t.locked)
+        step_note(s, "lock = true: %s",
+                  t.shared ? "no search runs beside a change" : "one call at a time");
     if (missing)
         step_unsupported(s, missing);
     else
@@ -89,6 +109,7 @@ static int run_step(struct replay_session *r, struct step_record *s, load_measur
         rc = load_changes_alone(&t, s, false);
     }
     load_workers_free(&t);
+    pthread_rwlock_destroy(&t.lock);
     pthread_mutex_destroy(&t.one_writer);
     query_batch_end(&batch);
     buffer_free(&rows);

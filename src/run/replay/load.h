@@ -62,6 +62,9 @@ struct load_run {
     size_t n_changed, n_removed;
     /* The contract permits updates concurrent with searches, but not with each other. */
     pthread_mutex_t one_writer;
+    /* method { lock = true }: changes hold it alone, searches share it if the method permits that. */
+    pthread_rwlock_t lock;
+    bool locked, shared;
     atomic_bool go, stop;
     atomic_int code; /* of the first failure; OK: none */
     atomic_size_t writers_left;
@@ -106,6 +109,9 @@ void load_workers_total(const struct load_run *, size_t first, size_t n, struct 
 
 /* Gathers and validates the rows to write and the ids to remove. */
 int load_changes_begin(struct load_run *, struct buffer *rows, bool removes);
+/* Begins and ends a search under method { lock = true }; nothing without it. */
+void load_lock_search(struct load_run *);
+void load_unlock(struct load_run *);
 /* Makes the change of p. w: the thread that makes it under load, or NULL. *insert_ns: time of an
    insertion alone. */
 int load_change(struct load_run *, struct load_worker *w, const struct op_planned *p,

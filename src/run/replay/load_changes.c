@@ -35,6 +35,20 @@ int load_changes_begin(struct load_run *t, struct buffer *rows, bool removes)
     return rc;
 }
 
+void load_lock_search(struct load_run *t)
+{
+    if (t->locked && t->shared)
+        pthread_rwlock_rdlock(&t->lock);
+    else if (t->locked)
+        pthread_rwlock_wrlock(&t->lock);
+}
+
+void load_unlock(struct load_run *t)
+{
+    if (t->locked)
+        pthread_rwlock_unlock(&t->lock);
+}
+
 int load_change(struct load_run *t, struct load_worker *w, const struct op_planned *p,
                 uint64_t *insert_ns)
 {
@@ -47,6 +61,8 @@ int load_change(struct load_run *t, struct load_worker *w, const struct op_plann
     int rc = OK;
 
     pthread_mutex_lock(&t->one_writer);
+    if (t->locked)
+        pthread_rwlock_wrlock(&t->lock);
     if (w)
         load_order_begin(w, p);
     if (c >= unpaired) {
@@ -64,6 +80,7 @@ int load_change(struct load_run *t, struct load_worker *w, const struct op_plann
     t->changed[c] = rc == OK;
     t->n_changed += rc == OK;
     t->n_removed += rc == OK && c >= unpaired;
+    load_unlock(t);
     pthread_mutex_unlock(&t->one_writer);
     return rc;
 }

@@ -22,6 +22,15 @@ static bool is_over(const struct load_run *t, uint64_t now)
     return atomic_load_explicit(&t->stop, memory_order_relaxed) || (t->end_ns && now >= t->end_ns);
 }
 
+static int search(struct load_worker *w, const struct op_planned *p)
+{
+    load_lock_search(w->all);
+    load_order_begin(w, p);
+    const int rc = query_batch_search(&w->batch, w->batch.queries, p->query, 1, &w->answers);
+    load_unlock(w->all);
+    return rc;
+}
+
 /* Runs an operation that was due at due_ns and starts now. Returns the time of its end. */
 static uint64_t run_one(struct load_worker *w, const struct op_planned *p, uint64_t due_ns,
                         uint64_t now)
@@ -29,12 +38,7 @@ static uint64_t run_one(struct load_worker *w, const struct op_planned *p, uint6
     struct load_run *t = w->all;
     struct load_tally *tally = &w->tallies[p->kind];
     uint64_t insert_ns = 0;
-
-    if (p->kind == MIX_SEARCH)
-        load_order_begin(w, p);
-    const int rc = p->kind == MIX_SEARCH
-                       ? query_batch_search(&w->batch, w->batch.queries, p->query, 1, &w->answers)
-                       : load_change(t, w, p, &insert_ns);
+    const int rc = p->kind == MIX_SEARCH ? search(w, p) : load_change(t, w, p, &insert_ns);
     const uint64_t end = clock_ns();
     const uint64_t latency = session_interval_ns(t->replay, due_ns, end);
 

@@ -1,6 +1,7 @@
 /* test_replay_mix.c - mixed operations of several threads: what is left, how answers given
  * meanwhile are scored, and their order, recorded and replayed. */
 #include <pthread.h>
+#include <sched.h>
 
 #include "src/workload/op_order.h"
 #include "tests/unit/run/stage.h"
@@ -150,6 +151,73 @@ static void test_mix_without(void **state)
         assert_true(number_at(step_at(&s, 2), "distances", NULL) == rows);
         if (i >= 2)
             assert_true(number_at(step_at(&s, 2), "recall", "mean") == 1);
+        stage_end(&s);
+        op_list_free(list);
+    }
+}
+
+/* How many searches and changes run now, and whether two ran at once that must not. */
+static atomic_int searching, changing;
+static atomic_bool met, searches_met;
+
+static int watched_search(struct index *index, const struct search_request *q,
+                          struct search_result *out)
+{
+    if (atomic_fetch_add(&searching, 1) > 0)
+        atomic_store(&searches_met, true);
+    if (atomic_load(&changing) > 0)
+        atomic_store(&met, true);
+    sched_yield();
+    const int rc = reference_search(index, q, out);
+    atomic_fetch_sub(&searching, 1);
+    return rc;
+}
+
+static int watched_insert(struct index *index, struct vectors v, const uint64_t *ids, size_t *done)
+{
+    if (atomic_fetch_add(&changing, 1) > 0 || atomic_load(&searching) > 0)
+        atomic_store(&met, true);
+    sched_yield();
+    const int rc = reference_insert(index, v, ids, done);
+    atomic_fetch_sub(&changing, 1);
+    return rc;
+}
+
+static int watched_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)
+{
+    if (atomic_fetch_add(&changing, 1) > 0 || atomic_load(&searching) > 0)
+        atomic_store(&met, true);
+    const int rc = reference_remove(index, ids, n, done);
+    atomic_fetch_sub(&changing, 1);
+    return rc;
+}
+
+/* lock = true: a method that permits no concurrent updates is called as it permits. */
+static void test_lock(void **state)
+{
+    for (int shared = 0; shared < 2; shared++) {
+        struct op_list *list = mixed_list(3, 500, 0, 0);
+        struct stage s;
+
+        stage_begin(&s, list);
+        s.method.locked = true;
+        s.ops.flags &= ~(uint32_t)INDEX_CONCURRENT_SEARCH;
+        s.ops.flags |= shared ? INDEX_CONCURRENT_SEARCH : 0;
+        s.ops.search = watched_search;
+        s.ops.insert = watched_insert;
+        s.ops.remove = watched_remove;
+        atomic_store(&met, false);
+        atomic_store(&searches_met, false);
+        assert_ok(stage_run(&s), &s.err);
+        const json_t *step = step_at(&s, 1);
+        assert_string_equal(text_at(step, "status"), "ok");
+        assert_non_null(strstr(text_at(step, "note"),
+                               shared ? "no search runs beside a change" : "one call at a time"));
+        assert_false(met);
+        assert_true(shared || !searches_met);
+        assert_true(number_at(json_object_get(step, "stats"), "all", "done") == 500);
+        assert_true(number_at(step, "throughput_recall", "mean") == 1);
+        assert_true(number_at(step_at(&s, 2), "recall", "mean") == 1);
         stage_end(&s);
         op_list_free(list);
     }
@@ -374,9 +442,10 @@ static void test_order_of_file(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_all_kinds),   cmocka_unit_test(test_mix_is_finished),
-        cmocka_unit_test(test_mix_without), cmocka_unit_test(test_lies),
-        cmocka_unit_test(test_replay),      cmocka_unit_test(test_order_of_file),
+        cmocka_unit_test(test_all_kinds),     cmocka_unit_test(test_mix_is_finished),
+        cmocka_unit_test(test_mix_without),   cmocka_unit_test(test_lock),
+        cmocka_unit_test(test_lies),          cmocka_unit_test(test_replay),
+        cmocka_unit_test(test_order_of_file),
     };
     return test_run("replay_mix", tests);
 }

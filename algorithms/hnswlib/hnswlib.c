@@ -1,5 +1,6 @@
 /* hnswlib.c - hnswlib: HNSW by its inventors, the main baseline. Deleted rows are marked and stay
  * in the graph; with deletes = replace a new row takes the place of a deleted one. */
+#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -51,6 +52,9 @@ struct hnswlib {
     struct hnswlib_shim *graph;
     size_t live;
     struct hnswlib_params params;
+    /* hnswlib has one ef for all searches: those that run hold the lock shared. */
+    pthread_rwlock_t ef_lock;
+    int64_t ef;
 };
 
 static struct hnswlib_shim_options options_of(const struct hnswlib *self)
@@ -74,6 +78,7 @@ static void hnswlib_destroy(struct index *index)
 {
     struct hnswlib *self = (struct hnswlib *)index;
     hnswlib_shim_free(self->graph);
+    pthread_rwlock_destroy(&self->ef_lock);
     mem_free(index->env.mem, self);
 }
 
@@ -94,6 +99,7 @@ static int make(struct index **out, const struct index_env *env,
         mem_free(env->mem, self);
         return code;
     }
+    pthread_rwlock_init(&self->ef_lock, NULL);
     *out = &self->base;
     return OK;
 }
@@ -223,15 +229,29 @@ static int search_chunk(void *arg, size_t first, size_t end, size_t worker)
     return OK;
 }
 
+/* Sets ef, once the searches with another one are done, and keeps it until the lock is released. */
+static void hold_ef(struct hnswlib *self, int64_t ef)
+{
+    pthread_rwlock_rdlock(&self->ef_lock);
+    while (self->ef != ef) {
+        pthread_rwlock_unlock(&self->ef_lock);
+        pthread_rwlock_wrlock(&self->ef_lock);
+        hnswlib_shim_set_ef(self->graph, (size_t)ef);
+        self->ef = ef;
+        pthread_rwlock_unlock(&self->ef_lock);
+        pthread_rwlock_rdlock(&self->ef_lock);
+    }
+}
+
 static int hnswlib_search(struct index *index, const struct search_request *request,
                           struct search_result *result)
 {
     struct hnswlib *self = (struct hnswlib *)index;
     struct searching job = { .self = self, .request = request, .result = result };
-    hnswlib_shim_set_ef(self->graph,
-                        (size_t)((const struct hnswlib_knobs *)request->knobs)->ef_search);
+    hold_ef(self, ((const struct hnswlib_knobs *)request->knobs)->ef_search);
     int code = parallel_for(index->env.pool, request->threads, request->queries.n, QUERIES_A_CHUNK,
                             search_chunk, &job);
+    pthread_rwlock_unlock(&self->ef_lock);
     if (code == OK) {
         const double computed = (double)atomic_load(&job.computed);
         result->work.distances += computed;
@@ -306,7 +326,7 @@ const struct index_ops hnswlib_ops = {
     .name = "hnswlib",
     .summary = "hnswlib: navigable small-world graph, deletion by mark or by replacement",
     .source = "hnswlib, mid-2024; Malkov and Yashunin, 2018",
-    .flags = 0,
+    .flags = INDEX_CONCURRENT_SEARCH,
     .spaces = hnswlib_spaces,
     .params = hnswlib_params,
     .params_bytes = sizeof(struct hnswlib_params),

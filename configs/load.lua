@@ -19,6 +19,7 @@ local operations = option("operations", quick and 2000 or 20000, "without a rate
 local limit = option("limit", 0, "latency in milliseconds over which an operation of a rate is late or skipped; 0: none")
 local p99 = option("p99", 0, "finds the largest rate at which the p99 of all operations is at most so many milliseconds; 0: does not")
 local threads = option("workers", 2, "threads that run the operations")
+local lock = option("lock", false, "a readers-writer lock around the methods, for those that let no change run beside searches")
 local rows = option("rows", quick and 5000 or 100000, "used, at most")
 local asked = option("queries", quick and 200 or 1000, "used, at most")
 
@@ -49,7 +50,7 @@ end
 if (rate > 0 or recorded) and limit > 0 then more.latency_limit_ms = limit end
 
 local listed = {}
-for method_name in methods:gmatch("[^;]+") do listed[#listed + 1] = method { method_name:match("^%s*(.-)%s*$") } end
+for method_name in methods:gmatch("[^;]+") do listed[#listed + 1] = method { method_name:match("^%s*(.-)%s*$"), lock = lock } end
 
 experiment {
   name = "load_" .. letter:upper(),

@@ -1,5 +1,5 @@
 # timeline.gp - Metrics over the steps of the workload, one stacked panel per metric.
 
-x_title = "operation of the workload"
+if (X_TITLE[1] eq "index") { x_title = "operation of the workload" }
 stacked = 1
 panel_titles = 1

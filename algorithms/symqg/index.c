@@ -80,6 +80,18 @@ static size_t up_to_64(size_t bytes)
     return (bytes + 63) / 64 * 64;
 }
 
+/* A change that waits goes before searches that come. */
+static void init_lock(pthread_rwlock_t *lock)
+{
+    pthread_rwlockattr_t writers_first;
+
+    (void)pthread_rwlockattr_init(&writers_first);
+    (void)pthread_rwlockattr_setkind_np(&writers_first,
+                                        PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    (void)pthread_rwlock_init(lock, &writers_first);
+    (void)pthread_rwlockattr_destroy(&writers_first);
+}
+
 int symqg_create(struct index **index, const struct index_ops *ops, const struct index_env *env,
                  const void *params)
 {
@@ -100,6 +112,7 @@ int symqg_create(struct index **index, const struct index_ops *ops, const struct
         s->params.seed = (int64_t)(env->seed & INT64_MAX);
     s->degree = (size_t)p->degree;
     s->row_bytes = index_row_bytes(env->element, env->dim);
+    init_lock(&s->lock);
     slot_table_init(&s->numbers, env->mem);
     scratch_pool_init(&s->scratch, &scratch_kind, env->mem, s);
     s->sum = mem_zalloc(env->mem, env->dim * sizeof *s->sum);
@@ -152,5 +165,6 @@ void symqg_destroy(struct index *index)
     mem_free(mem, s->rule);
     mem_free(mem, s->sum);
     slot_table_free(&s->numbers);
+    pthread_rwlock_destroy(&s->lock);
     mem_free(mem, s);
 }

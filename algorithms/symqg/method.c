@@ -91,7 +91,7 @@ const struct index_ops symqg_ops = {
     .summary = "graph whose edges carry 1-bit RaBitQ codes: a visit estimates the distances of all "
                "neighbours at once; the places of removed rows are used again",
     .source = "SymphonyQG (Gou et al., 2025)",
-    .flags = INDEX_CONCURRENT_SEARCH,
+    .flags = INDEX_CONCURRENT_SEARCH | INDEX_CONCURRENT_UPDATE,
     .spaces = symqg_spaces,
     .params = symqg_params,
     .params_bytes = sizeof(struct symqg_params),

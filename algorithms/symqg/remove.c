@@ -127,18 +127,9 @@ static void move_entry(struct symqg *s, struct symqg_scratch *x)
         s->entry = candidate_node(best);
 }
 
-/* Without memory for the search, the sweep alone finds the edges. */
-static void remove_one(struct symqg *s, struct symqg_scratch *x, uint32_t v)
+/* found: x->expanded are the vertices near v. */
+static void take_out(struct symqg *s, struct symqg_scratch *x, uint32_t v, bool found)
 {
-    const bool found = symqg_beam(s, x, symqg_vertex(s, v), SEARCH_EF) == OK;
-
-    if (!found)
-        error_clear(s->base.env.error);
-    symqg_bury(s, v);
-    if (s->numbers.n == 0) {
-        symqg_empty(s);
-        return;
-    }
     if (found)
         reconnect(s, x, v);
     if (s->entry == v) {
@@ -147,6 +138,22 @@ static void remove_one(struct symqg *s, struct symqg_scratch *x, uint32_t v)
             s->entry = i;
     }
     symqg_sweep(s, x);
+}
+
+/* Without memory for the search, the sweep alone finds the edges. */
+static void remove_one(struct symqg *s, struct symqg_scratch *x, uint32_t v)
+{
+    const bool found = symqg_beam(s, x, symqg_vertex(s, v), SEARCH_EF) == OK;
+
+    if (!found)
+        error_clear(s->base.env.error);
+    pthread_rwlock_wrlock(&s->lock);
+    symqg_bury(s, v);
+    if (s->numbers.n == 0)
+        symqg_empty(s);
+    else
+        take_out(s, x, v, found);
+    pthread_rwlock_unlock(&s->lock);
 }
 
 int symqg_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)

@@ -18,7 +18,7 @@ struct searching {
     struct symqg *s;
     const struct search_request *request;
     struct search_result *result;
-    atomic_uint_fast64_t expanded, scanned;
+    atomic_uint_fast64_t distances, estimates, scanned, bytes;
 };
 
 /* What one chunk has computed: exact distances of expanded vertices, and of scanned rows. */
@@ -66,19 +66,29 @@ static int search_query(const struct symqg *s, struct symqg_scratch *x, const vo
     return OK;
 }
 
-static int search_chunk(void *arg, size_t first, size_t end, size_t worker)
+/* An expansion compares the codes of all places, taken or not. */
+static void count_work(struct searching *job, const struct counts *counts)
 {
-    struct searching *job = arg;
+    const struct symqg *s = job->s;
+    const uint64_t expanded = counts->expanded, scanned = counts->scanned;
+
+    atomic_fetch_add(&job->distances, expanded + scanned);
+    atomic_fetch_add(&job->estimates, expanded * s->degree);
+    atomic_fetch_add(&job->scanned, expanded * (s->degree + 1) + scanned);
+    atomic_fetch_add(&job->bytes, expanded * s->stride + scanned * s->row_bytes);
+}
+
+static int search_queries(struct searching *job, size_t first, size_t end)
+{
     struct symqg *s = job->s;
     const struct search_request *request = job->request;
     const size_t ef = (size_t)((const struct symqg_knobs *)request->knobs)->ef_search;
     const size_t k = request->k;
-    struct symqg_scratch *x = symqg_scratch_take(s, s->n);
+    struct symqg_scratch *x = s->n > 0 ? symqg_scratch_take(s, s->n) : NULL;
     struct counts counts = { 0, 0 };
     int rc = OK;
 
-    (void)worker;
-    if (!x)
+    if (s->n > 0 && !x)
         return fail(s->base.env.error, ERR_NO_MEMORY, "symqg: out of memory, cannot search");
     for (size_t q = first; q < end && rc == OK; q++) {
         const unsigned char *query =
@@ -88,30 +98,34 @@ static int search_chunk(void *arg, size_t first, size_t end, size_t worker)
         rc = search_query(s, x, query, ef, request->filter, &top, &counts);
         topk_sort(&top);
     }
-    scratch_pool_give(&s->scratch, x);
-    atomic_fetch_add_explicit(&job->expanded, counts.expanded, memory_order_relaxed);
-    atomic_fetch_add_explicit(&job->scanned, counts.scanned, memory_order_relaxed);
+    if (x)
+        scratch_pool_give(&s->scratch, x);
+    count_work(job, &counts);
     return rc;
 }
 
-/* An expansion compares the codes of all places, taken or not. */
+static int search_chunk(void *arg, size_t first, size_t end, size_t worker)
+{
+    struct searching *job = arg;
+
+    (void)worker;
+    pthread_rwlock_rdlock(&job->s->lock);
+    const int rc = search_queries(job, first, end);
+    pthread_rwlock_unlock(&job->s->lock);
+    return rc;
+}
+
 int symqg_search(struct index *index, const struct search_request *request,
                  struct search_result *result)
 {
     struct symqg *s = (struct symqg *)index;
     struct searching job = { .s = s, .request = request, .result = result };
 
-    if (s->n == 0) {
-        index_answer_none(request, result);
-        return OK;
-    }
     const int rc = parallel_for(index->env.pool, request->threads, request->queries.n,
                                 QUERIES_A_CHUNK, search_chunk, &job);
-    const double expanded = (double)atomic_load(&job.expanded);
-    const double scanned = (double)atomic_load(&job.scanned);
-    result->work.distances += expanded + scanned;
-    result->work.estimates += expanded * (double)s->degree;
-    result->work.scanned += expanded * (double)(s->degree + 1) + scanned;
-    result->work.bytes_read += expanded * (double)s->stride + scanned * (double)s->row_bytes;
+    result->work.distances += (double)atomic_load(&job.distances);
+    result->work.estimates += (double)atomic_load(&job.estimates);
+    result->work.scanned += (double)atomic_load(&job.scanned);
+    result->work.bytes_read += (double)atomic_load(&job.bytes);
     return rc;
 }

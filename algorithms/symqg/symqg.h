@@ -20,11 +20,15 @@
  * it. An edge leads neither to its own vertex nor twice to the same one, and no edge of a live
  * vertex to a free one, which has no edges. The code of a live vertex's edge is that of its
  * neighbour's row relative to its own row; the edges of a removed one may lead to another row than
- * its codes say. */
+ * its codes say.
+ *
+ * Searches hold `lock` shared. A change holds it alone while it writes to what searches read; its own
+ * search of the graph, which comes first, runs beside theirs, since changes come one at a time. */
 #ifndef DRIFTLINE_SYMQG_H
 #define DRIFTLINE_SYMQG_H
 
 #include <math.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "algorithms/common/concurrency/scratch_pool.h"
@@ -71,6 +75,7 @@ struct symqg {
     uint32_t entry; /* where searches begin: a live row near the mean */
     size_t degree, row_bytes, blocks_at, block_bytes, links_at, stride; /* of a vertex */
     struct scratch_pool scratch;                                        /* struct symqg_scratch */
+    pthread_rwlock_t lock;
 };
 
 extern const struct index_ops symqg_ops;

@@ -22,7 +22,8 @@ experiment {
   end,
 
   methods = {
-    method { "flat" }, method { "hnsw" }, method { "divf", knobs = { nprobe = 8 } },
+    method { "flat", lock = true }, -- flat lets no insertion run beside searches: a lock of the harness is around it
+    method { "hnsw" }, method { "divf", knobs = { nprobe = 8 } },
     method { "spfresh", params = background },
     method { "channi", params = background, ablations = { { "damaged files cost answers, not the search", { degraded = true } } } },
   },

@@ -1,5 +1,5 @@
 -- The metrics of a result, and how they are related. The claims hold in every run.
-local data = synthetic { kind = "mixture", rows = 5000, dim = 32, clusters = 40 }
+local data = synthetic { kind = "mixture", rows = 5100, dim = 32, clusters = 40 }
 
 -- A claim: a sentence, and a function that checks it. The function receives the metrics by name.
 local function claim(sentence, holds)
@@ -13,10 +13,11 @@ experiment {
 
   workload = function(w)
     w:train { data:rows(1, 2000) }
-    w:insert { data, singles = 200, tag = "load" }
+    w:insert { data:rows(1, 5000), singles = 200, tag = "load" }
     w:search { data:queries(200), tag = "ask" }
     for i = 0, 1 do w:search { data:queries(200):rows(100 * i + 1, 100 * i + 100), repeated = true, tag = "again" } end
     w:range { data:queries(100), radius = 12, planted = 10, tag = "near" }
+    w:insert { data:rows(5001, 5100), batch = 50, rate = 1e5, tag = "arriving" }
   end,
 
   methods = {
@@ -27,6 +28,7 @@ experiment {
     -- speed
     claim("insertions per second are rows divided by seconds",
           function(m) return near(m "per_second/load", m "live/load" / m "seconds/load") end),
+    claim("rows arrive at their rate", function(m) return m "rate/arriving" == 1e5 end),
     claim("each row of the batch takes time", function(m) return m "ns_each/load" > 0 end),
     claim("searches have a rate as a batch and one at a time",
           function(m) return m "qps/ask" > 0 and m "single_qps/ask" > 0 end),

@@ -51,4 +51,22 @@ function load.step(preset, queries, new, more)
   return step
 end
 
+-- Libraries beside ours, as their users run them under a live load: with a readers-writer lock around them (lock = true).
+-- hnswlib and FAISS let searches run side by side, but none beside a change; usearch's wrapper here and FAISS's take one call at a time.
+-- FAISS's HNSW cannot delete, so it is left out where the load deletes; elsewhere its answers are filtered.
+--
+-- Appends them to `methods` and returns that. clusters: lists of the inverted file; deletes: whether the load itself deletes.
+function load.baselines(t, methods)
+  local ef, locked = 64, function(name) return name .. ", locked" end
+  for _, m in ipairs {
+    method { "hnswlib", label = locked "hnswlib", knobs = { ef_search = ef }, lock = true },
+    method { "usearch", label = locked "usearch", knobs = { expansion_search = ef }, lock = true },
+    method { "faiss-ivf-flat", label = locked "FAISS IVF", params = { clusters = t.clusters }, knobs = { nprobe = 16 }, lock = true },
+  } do methods[#methods + 1] = m end
+  if not t.deletes then
+    methods[#methods + 1] = method { "faiss-hnsw", label = locked "FAISS HNSW", knobs = { ef_search = ef }, deletes = "filter", lock = true }
+  end
+  return methods
+end
+
 return load

@@ -6,11 +6,13 @@
 -- Bulk deletions are one of the streams of CANDOR-Bench (10 to 50 % of the rows). "deleted" is a search right after each
 -- deletion, "live" the load that follows, and "end" a search after all of them. In "live", queries are nearest to rows inserted lately.
 
+local load    = require "load"
 local data    = require("datasets").open "photo-sift"
 local n       = option("rows", quick and 5000 or 50000, "loaded")
 local rounds  = option("rounds", 5, "of deletions")
 local rate    = option("rate", 500, "operations per second")
 local seconds = option("seconds", quick and 1 or 4, "of load after each deletion")
+local clusters = quick and 64 or 256
 local queries = data:queries(option("queries", quick and 200 or 1000, "asked"))
 local new     = math.ceil(.2 * rate * seconds) + 100 -- a fifth of the load, and what chance adds
 
@@ -34,11 +36,11 @@ experiment {
     w:search { queries, tag = "end" }
   end,
 
-  methods = {
+  methods = load.baselines({ clusters = clusters, deletes = false }, {
     method { "hnsw", label = hnsw, knobs = { ef_search = 64 } },
     method { "vamana", label = vamana, knobs = { search_list = 64 } },
-    method { "divf", label = divf, params = { clusters = quick and 64 or 256 }, knobs = { nprobe = 16 } },
-  },
+    method { "divf", label = divf, params = { clusters = clusters }, knobs = { nprobe = 16 } },
+  }),
   figures = { { "timeline", y = "recall@10", where = { tag = { "before", "deleted", "end" } } } },
   claims = {
     { "HNSW, Vamana and the dynamic IVF lose at most .03 of recall to five bulk deletions", function(r)

@@ -6,6 +6,7 @@
 -- searches, a quarter insertions, a quarter deletions of the oldest rows. After five rounds no row is left that the methods were trained on. The
 -- reference is "trained anew": the dynamic IVF, built again before the last search.
 
+local load    = require "load"
 local data    = require("datasets").stream "photo-sift"
 local n       = option("rows", quick and 4000 or 40000, "live")
 local rounds  = option("rounds", 5, "of which each replaces a fifth of the rows")
@@ -16,7 +17,8 @@ local spare   = 6 * math.ceil(math.sqrt(each)) -- kinds are drawn at random
 local operations = 4 * (each - spare)
 
 local hnsw, divf, anew = "HNSW", "dynamic IVF", "dynamic IVF, trained anew"
-local params, knobs = { clusters = quick and 64 or 256 }, { nprobe = 16 }
+local clusters = quick and 64 or 256
+local params, knobs = { clusters = clusters }, { nprobe = 16 }
 
 experiment {
   name = "concept_drift", title = "A window over rows that drift, under load",
@@ -36,11 +38,11 @@ experiment {
     w:search { queries, tag = "end" }
   end,
 
-  methods = {
+  methods = load.baselines({ clusters = clusters, deletes = true }, {
     method { "hnsw", label = hnsw, knobs = { ef_search = 64 } },
     method { "divf", label = divf, params = params, knobs = knobs },
     method { "divf", label = anew, params = params, knobs = knobs, rebuild = "maintain" },
-  },
+  }),
   figures = { { "timeline", y = "recall@10", where = { tag = "drifted" } } },
   claims = {
     { "HNSW's recall is at most .02 below that before the drift", function(r)

@@ -6,11 +6,13 @@
 -- Contamination is one of the streams of CANDOR-Bench. "clean" is a load without noise, then "noisy" one at the same rate, in four
 -- parts, each of which ends with noise. No query asks for noise, so what it costs is that it is stored.
 
+local load_of = require "load"
 local data    = require("datasets").open "photo-sift"
 local n       = option("rows", quick and 5000 or 50000, "loaded")
 local rate    = option("rate", quick and 1000 or 2000, "operations per second")
 local seconds = option("seconds", quick and 1 or 5, "of each load")
 local share   = option("noise", .33, "of the rows that arrive in the noisy load")
+local clusters = quick and 64 or 256
 local queries = data:queries(option("queries", quick and 200 or 1000, "asked"))
 local parts   = 4
 local noise   = synthetic { kind = "mixture", rows = 100000, dim = data.dim }
@@ -48,11 +50,11 @@ experiment {
     w:search { queries, tag = "after noisy" }
   end,
 
-  methods = {
+  methods = load_of.baselines({ clusters = clusters, deletes = false }, {
     method { "hnsw", label = hnsw, knobs = { ef_search = 64 } },
     method { "vamana", label = vamana, knobs = { search_list = 64 } },
-    method { "divf", label = divf, params = { clusters = quick and 64 or 256 }, knobs = { nprobe = 16 } },
-  },
+    method { "divf", label = divf, params = { clusters = clusters }, knobs = { nprobe = 16 } },
+  }),
   figures = { { "bars", y = "recall@10", where = { tag = { "before", "after clean", "after noisy" } } } },
   claims = {
     { "Noise takes at most .02 of recall from HNSW, Vamana and the dynamic IVF", function(r)

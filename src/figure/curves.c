@@ -128,9 +128,9 @@ int figure_gather_bars(struct gather *g)
 struct over_steps {
     enum op_kind op; /* OP_KINDS: any */
     const char *metric, *panel;
-    bool all_tags;                      /* whether a curve's name includes the tag */
-    bool maintenance;                   /* whether steps with maintenance are marked */
-    double (*x_of)(const json_t *step); /* NAN: the step is not drawn */
+    bool all_tags;    /* whether a curve's name includes the tag */
+    bool maintenance; /* whether steps with maintenance are marked */
+    const char *x;    /* where a step is: "index", "live", "radius" or a metric */
 };
 
 /* The sum of the step's counters that rise with maintenance; NAN: it has none of them. */
@@ -179,6 +179,18 @@ static int mark_maintenance(struct figure *f, size_t first, const struct result_
     return OK;
 }
 
+/* NAN: the step is not drawn. */
+static double x_of_step(const json_t *step, const char *x)
+{
+    const struct result_metric *metric = result_metric(x);
+
+    if (!strcmp(x, "radius"))
+        return field_number(json_object_get(step, "range"), x);
+    return metric->field && metric->object
+               ? field_number(json_object_get(step, metric->object), metric->field)
+               : field_number(step, metric->field ? metric->field : x);
+}
+
 /* Adds the steps of one cell: its queries, or its other operations. */
 static int add_steps(struct gather *g, const struct result_cell *cell, const struct over_steps *o,
                      bool queries, const char *label)
@@ -187,7 +199,7 @@ static int add_steps(struct gather *g, const struct result_cell *cell, const str
     for (size_t s = 0; !rc && s < cell->n; s++) {
         const struct result_step *step = &cell->steps[s];
         const bool answered = op_info(step->op)->flags & OP_ANSWERED;
-        const double x = o->x_of(step->json);
+        const double x = x_of_step(step->json, o->x);
         char series[400], tag[160];
         if (isnan(x) || answered != queries || !figure_allows(g->spec, "tag", step->tag))
             continue;
@@ -224,21 +236,6 @@ static int gather_steps(struct gather *g, const struct over_steps *o)
     return rc;
 }
 
-static double x_index(const json_t *step)
-{
-    return field_number(step, "index");
-}
-
-static double x_live(const json_t *step)
-{
-    return field_number(step, "live");
-}
-
-static double x_radius(const json_t *step)
-{
-    return field_number(json_object_get(step, "range"), "radius");
-}
-
 /* How many distinct tags have this metric; with several, a curve's name includes its tag. */
 static size_t tag_count(const struct gather *g, const char *metric)
 {
@@ -250,7 +247,7 @@ static size_t tag_count(const struct gather *g, const char *metric)
 
 /* Draws each metric that the specification names, or the given defaults, if the result has it. */
 static int for_each_metric(struct gather *g, const char *const *defaults, size_t n_defaults,
-                           enum op_kind op, double (*x_of)(const json_t *))
+                           enum op_kind op, const char *x)
 {
     const json_t *y = json_object_get(g->spec, "y");
     size_t n = json_is_array(y) ? json_array_size(y) : json_is_string(y) ? 1 : n_defaults;
@@ -262,7 +259,7 @@ static int for_each_metric(struct gather *g, const char *const *defaults, size_t
         size_t tags = metric ? tag_count(g, metric) : 0;
         if (tags)
             rc = gather_steps(
-                g, &(struct over_steps){ op, metric, metric, tags > 1, x_of == x_index, x_of });
+                g, &(struct over_steps){ op, metric, metric, tags > 1, !strcmp(x, "index"), x });
     }
     return rc;
 }
@@ -301,9 +298,11 @@ int figure_gather_timeline(struct gather *g)
 {
     const char *const defaults[] = { g->recall, "single_qps", "p99_ns", "index_bytes" };
     const char *minus = field_text(g->spec, "minus", NULL);
-    const int rc =
-        for_each_metric(g, defaults, sizeof defaults / sizeof *defaults, OP_KINDS, x_index);
+    const int rc = for_each_metric(g, defaults, sizeof defaults / sizeof *defaults, OP_KINDS,
+                                   g->figure->x_name);
     g->figure->is_difference = minus != NULL;
+    if (strcmp(g->figure->x_name, "index") != 0)
+        order_curves(g->figure);
     return rc == OK && minus ? subtract(g->figure, minus) : rc;
 }
 
@@ -389,7 +388,7 @@ int figure_gather_radius(struct gather *g)
     const char *const defaults[] = { "ns_each", "range_recall", "distances" };
     const char *baseline = field_text(g->spec, "baseline", NULL);
     const int rc =
-        for_each_metric(g, defaults, sizeof defaults / sizeof *defaults, OP_RANGE, x_radius);
+        for_each_metric(g, defaults, sizeof defaults / sizeof *defaults, OP_RANGE, "radius");
     order_curves(g->figure);
     return rc == OK && baseline ? mark_crossings(g->figure, baseline) : rc;
 }
@@ -436,7 +435,7 @@ int figure_gather_scaling(struct gather *g)
     int rc;
     if (!strcmp(f->x_name, "live")) {
         rc = gather_steps(g, &(struct over_steps){ OP_KINDS, f->y_name, "",
-                                                   tag_count(g, f->y_name) > 1, false, x_live });
+                                                   tag_count(g, f->y_name) > 1, false, "live" });
     } else {
         rc = figure_gather_pareto(g);
         /* Each point is another build, so a curve is named by the label without parameters. */

@@ -1,9 +1,10 @@
 /* test_symqg.c - SymphonyQG as a method, beyond the contract tests: recall of a build, of rows added
  * later and after removals, the same graph at any number of threads, paths to rows of separate
- * groups, equal rows, work, and damage that check() and load() find. */
+ * groups, equal rows, work, searches beside changes, and damage that check() and load() find. */
 #include "algorithms/common/durable/store_file.h"
 #include "algorithms/symqg/symqg.h"
 #include "src/core/parallel.h"
+#include "tests/support/beside_changes.h"
 #include "tests/support/turnover.h"
 
 static void test_recall(void **state)
@@ -274,6 +275,12 @@ static void test_damage(void **state)
     baseline_end(&t);
 }
 
+static void test_beside_changes(void **state)
+{
+    beside_changes(&symqg_ops, "degree=32;ef_construction=40", "ef_search=64");
+    beside_one_row(&symqg_ops, "degree=32", "ef_search=10");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -283,6 +290,7 @@ int main(void)
         cmocka_unit_test(test_threads),        cmocka_unit_test(test_groups),
         cmocka_unit_test(test_equal_rows),     cmocka_unit_test(test_work),
         cmocka_unit_test(test_refusals),       cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_beside_changes),
     };
     return test_run("symqg", tests);
 }

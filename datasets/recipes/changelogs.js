@@ -1,20 +1,15 @@
 // changelogs.js OUT LOGS LIST MODULES - embeds the entries of the changelogs LOGS/NAME of the NAME=VERSION lines in LIST
 // with the encoder in MODULES/node_modules; see the recipe changelogs.
 "use strict";
-const crypto = require("crypto"), fs = require("fs"), os = require("os"), path = require("path");
-const { Worker, isMainThread, parentPort, workerData } = require("worker_threads");
+const crypto = require("crypto"), fs = require("fs"), path = require("path");
+const { isMainThread, parentPort, workerData } = require("worker_threads");
+const { embed, save, saveNumbers, saveRows } = require("./embed.js");
 const [out, logs, list, modules] = isMainThread ? process.argv.slice(2) : workerData;
 
 const ROWS = 100000, QUERIES = 1000, DIM = 512;
 const SHORTEST = 41, LONGEST = 160; // characters of an entry
 const BATCH = 64;
 const CHUNK = 512; // entries that a thread embeds before they are on the disk
-const CHUNK_BYTES = 4 + 4 * DIM * CHUNK; // the number of the chunk, its vectors
-
-function save(name, bytes) {
-    fs.writeFileSync(path.join(out, name + ".new"), bytes);
-    fs.renameSync(path.join(out, name + ".new"), path.join(out, name));
-}
 
 // 1. Entries
 
@@ -98,71 +93,10 @@ function select() {
 
 // 2. Vectors
 
-// Chunks of texts of like lengths: [[index]]
+// Chunks of texts of like lengths, the longest last, which are embedded first so that the threads end together: [[index]]
 function chunks(texts) {
     const byLength = texts.map((_, i) => i).sort((a, b) => texts[a].length - texts[b].length || a - b);
     return Array.from({ length: Math.ceil(texts.length / CHUNK) }, (_, i) => byLength.slice(i * CHUNK, (i + 1) * CHUNK));
-}
-
-// The numbers of the chunks in OUT/vectors, which holds the digest of the texts, then chunks in the order they were done.
-function resume(fd, digest) {
-    const head = Buffer.alloc(digest.length), number = Buffer.alloc(4), done = [];
-    fs.readSync(fd, head, 0, head.length, 0);
-    if (!head.equals(digest)) {
-        fs.ftruncateSync(fd, 0);
-        fs.writeSync(fd, digest, 0, digest.length, 0);
-    }
-    const whole = Math.floor((fs.fstatSync(fd).size - digest.length) / CHUNK_BYTES);
-    for (let i = 0; i < whole; i++) {
-        fs.readSync(fd, number, 0, 4, digest.length + i * CHUNK_BYTES);
-        done.push(number.readUInt32LE());
-    }
-    fs.ftruncateSync(fd, digest.length + whole * CHUNK_BYTES); // without what a killed run was writing
-    return done;
-}
-
-// The vectors of the texts, one after the other. OUT/vectors has those of the chunks that are done.
-async function embed(texts) {
-    const digest = crypto.createHash("sha256").update(texts.join("\n")).digest();
-    const fd = fs.openSync(path.join(out, "vectors"), fs.constants.O_RDWR | fs.constants.O_CREAT);
-    const all = chunks(texts), done = resume(fd, digest), had = new Set(done);
-    const left = [...all.keys()].filter(i => !had.has(i)).reverse(); // the longest first: the end is even
-    const started = Date.now();
-    let shown = 0, now = 0;
-    const threads = Math.min(8, left.length, os.availableParallelism ? os.availableParallelism() : os.cpus().length);
-    await Promise.all(Array.from({ length: threads }, () => new Promise((resolve, reject) => {
-        const worker = new Worker(__filename, { workerData: [out, logs, list, modules] });
-        const next = () => {
-            if (!left.length)
-                return worker.terminate().then(resolve);
-            const number = left.shift();
-            worker.postMessage({ number, texts: all[number].map(i => texts[i]) });
-        };
-        worker.on("error", reject);
-        worker.on("message", ({ number, vectors }) => {
-            const record = Buffer.alloc(CHUNK_BYTES);
-            record.writeUInt32LE(number);
-            Buffer.from(vectors.buffer).copy(record, 4);
-            fs.writeSync(fd, record, 0, record.length, digest.length + done.length * CHUNK_BYTES);
-            done.push(number);
-            now += all[number].length;
-            if (Date.now() - shown > 5000) {
-                shown = Date.now();
-                const total = Math.min(done.length * CHUNK, texts.length); // the last chunk is shorter
-                const rate = Math.round(1000 * now / (shown - started));
-                console.log(`embedded ${total} of ${texts.length} entries, ${rate} per second`);
-            }
-            next();
-        });
-        next();
-    })));
-    // From the order in which the chunks were done to that of the texts
-    const rows = Buffer.alloc(texts.length * 4 * DIM), record = Buffer.alloc(CHUNK_BYTES);
-    done.forEach((number, i) => {
-        fs.readSync(fd, record, 0, record.length, digest.length + i * CHUNK_BYTES);
-        all[number].forEach((row, j) => record.copy(rows, row * 4 * DIM, 4 + j * 4 * DIM, 4 + (j + 1) * 4 * DIM));
-    });
-    return rows;
 }
 
 // A thread: answers chunks of texts with their vectors.
@@ -173,7 +107,7 @@ async function thread() {
     const encode = text => tokenizer.encode(text), tokenizer = model.tokenizer;
     model.tokenizer = { encode: tokens => tokens };
     splitFaster(tf);
-    parentPort.on("message", async ({ number, texts }) => {
+    parentPort.on("message", async ({ number, items: texts }) => {
         // A batch has texts of as many tokens: no padding, which would make a vector depend on its neighbours in the batch.
         const tokens = texts.map(encode), byCount = new Map(), vectors = new Float32Array(CHUNK * DIM);
         tokens.forEach((t, i) => byCount.set(t.length, [...byCount.get(t.length) || [], i]));
@@ -210,19 +144,16 @@ function splitFaster(tf) {
 // 3. Files
 
 function writeRows(prefix, selected, rows, chosen) {
-    const head = Buffer.alloc(8), times = Buffer.alloc(8 * chosen.length);
-    head.writeUInt32LE(chosen.length);
-    head.writeUInt32LE(DIM, 4);
-    chosen.forEach((row, i) => times.writeBigInt64LE(BigInt(selected[row].time), 8 * i));
-    save(prefix ? "query-time.i64" : "time.i64", times);
-    save(prefix + "texts.txt", chosen.map(row => `${selected[row].name}\t${selected[row].text}\n`).join(""));
-    save(prefix ? "query.fbin" : "base.fbin",
-         Buffer.concat([head, ...chosen.map(row => rows.subarray(row * 4 * DIM, (row + 1) * 4 * DIM))]));
+    saveNumbers(out, prefix ? "query-time.i64" : "time.i64", chosen.map(row => selected[row].time));
+    save(out, prefix + "texts.txt", chosen.map(row => `${selected[row].name}\t${selected[row].text}\n`).join(""));
+    saveRows(out, prefix ? "query.fbin" : "base.fbin", DIM, chosen.map(row => rows.subarray(row * 4 * DIM, (row + 1) * 4 * DIM)));
 }
 
 async function main() {
     const selected = select(), every = (ROWS + QUERIES) / QUERIES;
-    const rows = await embed(selected.map(e => e.text));
+    const items = selected.map(e => e.text);
+    const rows = await embed({ out, items, chunks: chunks(items), size: CHUNK, dim: DIM, key: items.join("\n"),
+                               script: __filename, data: [out, logs, list, modules], what: "entries" });
     console.log("writing the vectors");
     const isQuery = row => row % every === Math.floor(every / 2); // evenly over the entries, and so over time
     writeRows("query-", selected, rows, [...selected.keys()].filter(isQuery));

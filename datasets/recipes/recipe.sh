@@ -77,3 +77,26 @@ recipe_packages() {
         [ "$version" = "${wanted#*=}" ] || say "${wanted%%=*} $version is used; the catalog's rows are of ${wanted#*=}"
     done
 }
+
+# recipe_modules FOLDER EXCLUDED NAME=VERSION... - unpacks the packages of npm to FOLDER/NAME each, without the files that
+# match the pattern EXCLUDED.
+recipe_modules() {
+    folder=$1 excluded=$2
+    shift 2
+    # One recipe at a time; the lock ends with this process.
+    exec 9>"$packages/lock"
+    flock 9
+    for wanted; do
+        name=${wanted%=*} version=${wanted##*=}
+        [ -e "$folder/$name" ] && continue
+        say "downloading $name $version"
+        rm -rf "$packages/new"
+        mkdir -p "$packages/new" "$(dirname "$folder/$name")"
+        (cd "$packages/new" && npm pack --silent "$name@$version" >../log 2>&1 </dev/null) ||
+            die "npm cannot download $name $version: $(tail -n 1 "$packages/log")"
+        tar -xzf "$packages/new"/*.tgz -C "$packages/new" --no-same-owner --wildcards --exclude "$excluded"
+        mv "$packages/new/package" "$folder/$name"
+    done
+    rm -rf "$packages/new"
+    exec 9>&-
+}

@@ -58,7 +58,7 @@ for name in sys.argv[3:] or [line.split()[0] for line in described("list", "data
         path.parent.mkdir(parents=True, exist_ok=True)
         rows = int(shape[1])
         if file.endswith("bin"):
-            write_rows(path, shape[3], rows if part == "base" else OTHERS, int(shape[2]))
+            write_rows(path, shape[3], rows if part.endswith("base") else OTHERS, int(shape[2]))
         elif file.endswith((".npy", ".i64")):
             write_numbers(path, OTHERS if part.startswith("query") else rows)
         else:

@@ -97,8 +97,10 @@ local function workload(t)
   end
 end
 
+life.MEASURING, life.NEW = MEASURING, NEW
+
 -- A method, and the same that is built anew wherever it is measured.
-local function pair(methods, t)
+function life.pair(methods, t)
   methods[#methods + 1] = method(t)
   local new = {}
   for key, value in pairs(t) do new[key] = value end
@@ -178,7 +180,7 @@ function life.experiment(t)
     if m.ours then claim(claims, label, measured, 0.005) end
     if m.element == nil then m.element = "f32" end -- in place of false: the data's
     m.element, m.ours = m.element or nil, nil
-    pair(methods, m)
+    life.pair(methods, m)
     labels[#labels + 1] = label
   end
   local both = { table.unpack(labels) }

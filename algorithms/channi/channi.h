@@ -69,11 +69,10 @@
     X(commits), X(aborts), X(splits), X(split_parts), X(ood_found), X(ood_clusters), X(merges),   \
         X(aliases), X(aliases_dropped), X(reroutes), X(reassigned), X(compactions),               \
         X(refused_splits), X(conflicts), X(requeued), X(caught_up), X(checkpoints),               \
-        X(files_written), X(bytes_written), X(bytes_given), X(job_errors), X(lost_rows),          \
-        X(damaged_clusters), X(build_sampling), X(build_assigning), X(queries), X(top_distances), \
-        X(in_distances), X(delta_distances), X(clusters_touched), X(clusters_skipped),            \
-        X(ood_touched), X(stopped_early), X(row_reads), X(filter_exact), X(deferred_searches),    \
-        X(delayed_commits)
+        X(files_written), X(bytes_written), X(bytes_given), X(job_errors), X(build_sampling),     \
+        X(build_assigning), X(queries), X(top_distances), X(in_distances), X(delta_distances),    \
+        X(clusters_touched), X(clusters_skipped), X(ood_touched), X(stopped_early), X(row_reads), \
+        X(filter_exact), X(deferred_searches), X(delayed_commits)
 
 struct channi_counters {
 #define FIELD(name) name

@@ -44,8 +44,7 @@ int channi_open_manifest(struct channi **out, const struct index_env *env,
     return rc;
 }
 
-/* Links the files into env.dir. With `degraded` a missing file is allowed; then
-   channi_manifest_read() reports it. */
+/* Links the files into env.dir. */
 static int fetch_files(const struct index_env *env, const char *dir, const struct store_reader *r,
                        const struct channi_opening *opening)
 {
@@ -57,17 +56,11 @@ static int fetch_files(const struct index_env *env, const char *dir, const struc
     if (rc == OK)
         rc = channi_folder_clear(env, env->dir, NULL, 0, opening->fault);
     for (uint32_t i = 0; rc == OK && i < meta->n_clusters; i++) {
-        struct error aside = { 0 };
         if (!clusters[i].has_file)
             continue;
         channi_cluster_file_name(clusters[i].phash, clusters[i].file_version, name);
         channi_folder_saved_name(meta->saved, clusters[i].phash, clusters[i].file_version, saved);
-        struct error *before = meta->params.degraded ? error_divert(&aside) : NULL;
         rc = channi_folder_link(env, dir, saved, env->dir, name, opening->fault);
-        if (meta->params.degraded) {
-            (void)error_divert(before);
-            rc = rc == ERR_NOT_FOUND ? OK : rc == OK ? OK : fail(env->error, rc, "%s", aside.text);
-        }
     }
     return rc;
 }

@@ -133,10 +133,7 @@ const struct param channi_params[] = {
     PARAM_INT(
         P, history, 0, 0, INT64_C(1) << 40,
         "past versions that can be searched without a snapshot; files keep deleted rows that long"),
-    PARAM_BOOL(P, degraded, false,
-               "true: damaged or missing cluster files are left out of answers and reported; "
-               "false: a search that needs one fails"),
-    PARAM_END
+    PARAM_END_GONE("degraded=take it out: a file that cannot be read is an error that names it")
 };
 
 const struct param channi_knobs[] = {

@@ -59,7 +59,6 @@ struct channi_params {
     bool direct;
     int64_t wal, checkpoint_mb;
     int64_t history; /* old versions that can be searched without a snapshot */
-    bool degraded;   /* skip and report damaged cluster files; else an error */
 };
 
 struct channi_knobs {

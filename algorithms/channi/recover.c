@@ -18,7 +18,6 @@ struct redo_state {
     struct channi *s;
     struct channi_changes changes; /* since the last commit */
     struct idmap seen;             /* ids in `changes`; 1: live after them */
-    bool lossy;                    /* rows were lost: a deletion of an unknown id is allowed */
 };
 
 static int misfit(const struct channi *s, const struct wal_record *r, uint64_t id)
@@ -37,29 +36,21 @@ static bool is_live(const struct redo_state *p, uint64_t id)
     return idmap_get(&p->seen, id, &live) ? live == 1 : channi_place_of(p->s, id, NULL);
 }
 
-/* Checks the ids of the last change; removes ids of lost rows from it. */
+/* Checks the ids of the last change. */
 static int scan_step(struct redo_state *p, const struct wal_record *r)
 {
-    struct channi_change *c = &p->changes.list[p->changes.n - 1];
-    uint64_t *ids = (uint64_t *)(uintptr_t)c->ids;
+    const struct channi_change *c = &p->changes.list[p->changes.n - 1];
     const bool put = c->op == CHANGE_PUT;
-    size_t n = 0;
 
     for (size_t i = 0; i < c->n; i++) {
-        const uint64_t id = ids[i];
-        const bool live = is_live(p, id);
+        const uint64_t id = c->ids[i];
 
-        if (put == live && !(p->lossy && !put))
+        if (id == INDEX_NO_ID || put == is_live(p, id))
             return misfit(p->s, r, id);
-        if (!put && !live)
-            continue;
-        if (id == INDEX_NO_ID || !idmap_put(&p->seen, id, put))
-            return id == INDEX_NO_ID ? misfit(p->s, r, id)
-                                     : fail(p->s->base.env.error, ERR_NO_MEMORY,
-                                            "channi: out of memory, cannot recover");
-        ids[n++] = id;
+        if (!idmap_put(&p->seen, id, put))
+            return fail(p->s->base.env.error, ERR_NO_MEMORY,
+                        "channi: out of memory, cannot recover");
     }
-    c->n = n;
     return OK;
 }
 
@@ -91,11 +82,6 @@ static int redo(void *to, const struct wal_record *r)
                     ", but %" PRIu64 " is next",
                     s->base.env.dir, r->lsn, version, next);
     rc = channi_apply(s, p->changes.list, p->changes.n, &got);
-    if (rc == OK && got != version) { /* all its changes were to lost rows */
-        pthread_mutex_lock(&s->write);
-        rc = channi_publish(s, version, NULL);
-        pthread_mutex_unlock(&s->write);
-    }
     begin_anew(p);
     return rc;
 }
@@ -103,7 +89,7 @@ static int redo(void *to, const struct wal_record *r)
 static int replay(struct channi *s, uint64_t after, uint64_t *last)
 {
     const struct index_env *env = &s->base.env;
-    struct redo_state p = { .s = s, .lossy = atomic_load(&s->counters.damaged_clusters) > 0 };
+    struct redo_state p = { .s = s };
     uint64_t torn = 0;
 
     channi_changes_init(&p.changes, env->mem);
@@ -116,9 +102,8 @@ static int replay(struct channi *s, uint64_t after, uint64_t *last)
 
 /* ------------------------------------------------------------------------------ opening */
 
-/* Writes no checkpoint, so that an index can be opened on a full disk. Exception: clusters were
-   lost now; the manifest must record that for the next opening. */
-static int go_on(struct channi *s, uint64_t snapshot_lsn, uint64_t lost_before)
+/* Writes no checkpoint, so that an index can be opened on a full disk. */
+static int go_on(struct channi *s, uint64_t snapshot_lsn)
 {
     uint64_t last = 0;
     int rc = channi_manifest_retain(s);
@@ -129,8 +114,6 @@ static int go_on(struct channi *s, uint64_t snapshot_lsn, uint64_t lost_before)
         rc = channi_open_wal(s, last, snapshot_lsn);
     if (rc == OK)
         rc = channi_maintenance_start(s);
-    if (rc == OK && atomic_load(&s->counters.damaged_clusters) > lost_before)
-        rc = channi_checkpoint(s);
     return rc;
 }
 
@@ -169,10 +152,9 @@ static int recover(void *to, int *claim)
     if (rc == OK)
         rc = channi_open_manifest(&s, env, &l->opening, &r, &meta);
     const uint64_t lsn = rc == OK ? meta->lsn : 0;
-    const uint64_t lost_before = rc == OK ? meta->damaged_clusters : 0;
     store_close(&r);
     if (rc == OK)
-        rc = go_on(s, lsn, lost_before);
+        rc = go_on(s, lsn);
     if (rc == OK)
         *l->out = s;
     else

@@ -25,7 +25,7 @@ experiment {
     method { "flat", lock = true }, -- flat lets no insertion run beside searches: a lock of the harness is around it
     method { "hnsw" }, method { "divf", knobs = { nprobe = 8 } },
     method { "spfresh", params = background },
-    method { "channi", params = background, ablations = { { "damaged files cost answers, not the search", { degraded = true } } } },
+    method { "channi", params = background },
   },
   figures = { { "ccdf", where = { tag = { "readers only", "one writer", "200 a second" } } } },
 }

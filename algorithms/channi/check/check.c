@@ -253,7 +253,6 @@ static void report_counts(const struct channi_checking *c, struct stat_sink *sin
     sink->value(sink->to, "void_rows", (double)c->voids);
     sink->value(sink->to, "largest_cluster", (double)c->largest);
     sink->value(sink->to, "clusters_not_splittable", (double)c->refused);
-    sink->value(sink->to, "clusters_damaged", (double)c->damaged);
     sink->value(sink->to, "most_routes_to_a_cluster", (double)c->most_routes);
 }
 

@@ -13,7 +13,7 @@ struct channi_checking {
     const struct channi_layout *layout;
     uint64_t version;
     size_t live, dead, voids; /* rows */
-    size_t largest, most_routes, refused, damaged;
+    size_t largest, most_routes, refused;
     /* An even sample of live rows; the check searches for each. */
     unsigned char *rows;
     uint64_t *ids;

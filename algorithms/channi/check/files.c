@@ -45,7 +45,7 @@ static int check_there(const struct channi_checking *c, const struct channi_file
     for (size_t i = 0; i < f->n; i++) {
         channi_cluster_file_name(f->list[i][0], f->list[i][1], name);
         (void)snprintf(path, sizeof path, "%.4000s/%s", dir, name);
-        if (stat(path, &st) != 0 && !c->s->params.degraded)
+        if (stat(path, &st) != 0)
             return BROKEN(c, "the file %s is referred to, and not there", path);
     }
     return OK;

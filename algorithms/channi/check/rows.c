@@ -200,27 +200,18 @@ static int check_contents(struct channi_checking *c, const struct channi_cluster
     return rc == OK ? check_base_rows(c, cl, image, tally) : rc;
 }
 
-/* Damage is an error, except with `degraded`: then the counts are taken to be right. */
 static int check_base(struct channi_checking *c, const struct channi_cluster *cl,
-                      struct row_counts *tally, bool *damaged)
+                      struct row_counts *tally)
 {
     struct channi *s = c->s;
-    struct error aside = { 0 };
     struct channi_whole_file whole;
-    struct error *before = s->params.degraded ? error_divert(&aside) : NULL;
     int rc = channi_cache_whole(s->cache, cl->base, &whole);
 
-    if (s->params.degraded)
-        (void)error_divert(before);
     if (rc == OK) {
         rc = check_contents(c, cl, &whole.image, tally);
         channi_cache_whole_done(s->cache, &whole);
-        return rc;
     }
-    if (!s->params.degraded)
-        return rc;
-    *damaged = rc == ERR_CORRUPT || rc == ERR_NOT_FOUND || rc == ERR_IO;
-    return *damaged ? OK : fail(s->base.env.error, rc, "%s", aside.text);
+    return rc;
 }
 
 int channi_check_cluster(struct channi_checking *c, const struct channi_cluster *cl)
@@ -228,18 +219,12 @@ int channi_check_cluster(struct channi_checking *c, const struct channi_cluster 
     struct channi_cluster *atomics = (struct channi_cluster *)(uintptr_t)cl;
     const uint32_t live = atomic_load(&atomics->live), dead = atomic_load(&atomics->n_dead);
     struct row_counts tally = { 0 };
-    bool damaged = false;
-    int rc = cl->base ? check_base(c, cl, &tally, &damaged) : OK;
+    int rc = cl->base ? check_base(c, cl, &tally) : OK;
 
     if (rc == OK)
         rc = check_delta_rows(c, cl, &tally);
     c->dead += tally.dead;
     c->voids += tally.voids;
-    if (rc == OK && damaged) {
-        c->damaged++;
-        c->live += live - tally.live;
-        return OK;
-    }
     /* A void row belongs to no id and may be counted as dead. */
     if (rc == OK && (live != tally.live || dead < tally.dead || dead > tally.dead + tally.voids))
         rc = BROKEN(c, "cluster %u: %u live and %u dead rows, but %u and %u are counted", cl->cid,

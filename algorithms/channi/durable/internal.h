@@ -20,8 +20,6 @@ struct channi_reading {
     const struct store_reader *r;
     struct channi_sections x;
     struct channi_layout *layout;
-    struct channi_cluster **lost; /* with `degraded`: clusters whose files cannot be read */
-    size_t n_lost;
     uint64_t *live; /* the live ids of one cluster */
     size_t capacity;
 };

@@ -23,7 +23,7 @@
 #include "algorithms/common/durable/folder_claim.h"
 #include "algorithms/common/durable/wal.h"
 
-enum { MANIFEST_VERSION = 4, SAVED_NAME_MAX = 72 };
+enum { MANIFEST_VERSION = 5, SAVED_NAME_MAX = 72 };
 #define MANIFEST_RUNNING "channi.manifest"
 #define MANIFEST_SAVED   "channi.index"
 #define MANIFEST_FILES   "channi."
@@ -36,7 +36,7 @@ struct channi_manifest_meta {
     uint64_t number, version, layouts, files; /* as in struct channi */
     uint64_t lsn;                             /* of the last log record that it includes */
     uint64_t saved;                           /* in a saved manifest: N of its files' names */
-    uint64_t build_at, lost_rows, damaged_clusters;
+    uint64_t build_at;
     uint32_t split_max, merge_min, ood_cap;
     uint32_t built;
     uint32_t n_cids, n_clusters;           /* cids used so far; clusters */

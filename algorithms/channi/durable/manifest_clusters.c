@@ -1,12 +1,9 @@
-/* manifest_clusters.c - reads the clusters of a manifest and the files it names. A file that cannot
- * be read is an error or, with `degraded`, a lost cluster. */
+/* manifest_clusters.c - reads the clusters of a manifest and the files it names. */
 #include <inttypes.h>
-#include <limits.h>
-#include <stdio.h>
 #include <string.h>
 
+#include "algorithms/channi/cache/cache.h"
 #include "algorithms/channi/durable/internal.h"
-#include "algorithms/channi/search/route.h"
 #include "algorithms/channi/versions/latch.h"
 #include "algorithms/channi/versions/places.h"
 #include "src/core/mem.h"
@@ -203,95 +200,6 @@ static int read_file(struct channi_reading *x, const struct channi_manifest_clus
     return rc;
 }
 
-/* --------------------------------------------------------------- clusters that cannot be read */
-
-/* Renames the file: the index no longer uses it, but its rows may be worth saving. */
-static void put_aside(const struct channi_reading *x, const struct channi_manifest_cluster *m)
-{
-    const char *dir = x->s->base.env.dir;
-    char name[CLUSTER_NAME_MAX], from[PATH_MAX], to[PATH_MAX];
-
-    channi_cluster_file_name(m->phash, m->file_version, name);
-    const int n = snprintf(from, sizeof from, "%s/%s", dir, name);
-    const int o = snprintf(to, sizeof to, "%s/%s.damaged", dir, name);
-    if (n > 0 && (size_t)n < sizeof from && o > 0 && (size_t)o < sizeof to)
-        (void)rename(from, to);
-}
-
-static void say_lost(const struct channi_reading *x, const struct channi_manifest_cluster *m,
-                     uint32_t rows, const char *why)
-{
-    const struct index_env *env = &x->s->base.env;
-    char line[1200];
-
-    (void)snprintf(
-        line, sizeof line,
-        "channi: cluster %u and its %u vectors are left out: %s; its file is renamed to *.damaged",
-        m->cid, rows, why);
-    if (env->log)
-        env->log(env->log_to, line);
-}
-
-/* Drops the cluster's routes and its file's rows. The rows of its delta are kept. */
-static void lose(struct channi_reading *x, const struct channi_manifest_cluster *m,
-                 struct channi_cluster *cl, const char *why)
-{
-    struct channi *s = x->s;
-    const uint32_t here = atomic_load(&cl->live), rows = m->live > here ? m->live - here : 0;
-
-    if (cl->base)
-        channi_base_unref(s, cl->base);
-    cl->base = NULL;
-    for (uint32_t i = 0; i < cl->n_routes; i++)
-        x->layout->routes->cid[cl->routes[i]] = CID_NONE;
-    x->lost[x->n_lost++] = cl;
-    channi_count(&s->counters.damaged_clusters, 1);
-    channi_count(&s->counters.lost_rows, rows);
-    say_lost(x, m, rows, why);
-    put_aside(x, m);
-}
-
-static int refile_row(struct channi_reading *x, struct channi_scratch *scratch,
-                      const struct channi_delta_row *row)
-{
-    struct channi *s = x->s;
-    double checked = 0;
-    uint32_t cid = CID_NONE;
-    int rc =
-        channi_route(s, scratch, x->layout, row->row, (size_t)s->params.assign_ef, &cid, &checked);
-
-    if (rc != OK)
-        return rc;
-    struct channi_cluster *to = x->layout->clusters[cid];
-    if (!channi_delta_reserve(&to->delta, 1))
-        return channi_reading_no_memory(x);
-    (void)channi_delta_append(&to->delta, row->row, row->id, row->record, atomic_load(row->born),
-                              0);
-    (void)atomic_fetch_add(&to->live, 1);
-    return OK;
-}
-
-/* Assigns the live rows of lost clusters' deltas to the remaining clusters. */
-static int refile(struct channi_reading *x)
-{
-    struct channi *s = x->s;
-    struct channi_scratch *scratch = x->n_lost > 0 ? scratch_pool_take(&s->scratch) : NULL;
-    const unsigned ticket = epoch_enter(s->epoch);
-    int rc = x->n_lost > 0 && !scratch ? channi_reading_no_memory(x) : OK;
-
-    for (size_t i = 0; rc == OK && i < x->n_lost; i++) {
-        const struct channi_delta *d = &x->lost[i]->delta;
-        for (uint32_t row = 0; rc == OK && row < channi_delta_count(d); row++) {
-            const struct channi_delta_row r = channi_delta_at(d, row);
-            if (atomic_load(r.dead) == 0)
-                rc = refile_row(x, scratch, &r);
-        }
-    }
-    epoch_leave(s->epoch, ticket);
-    scratch_pool_give(&s->scratch, scratch);
-    return rc;
-}
-
 /* ------------------------------------------------------------------------------- the whole */
 
 static void advance(struct channi_reading *x, const struct channi_manifest_cluster *m)
@@ -308,35 +216,16 @@ static void advance(struct channi_reading *x, const struct channi_manifest_clust
     t->rows += m->n_delta * x->s->row_bytes;
 }
 
-/* A file that cannot be read is an error, or a lost cluster with `degraded`. */
-static int read_file_or_lose(struct channi_reading *x, const struct channi_manifest_cluster *m,
-                             struct channi_cluster *cl, bool *lost)
-{
-    struct channi *s = x->s;
-    struct error aside = { 0 };
-
-    if (!s->params.degraded)
-        return read_file(x, m, cl);
-    struct error *before = error_divert(&aside);
-    const int rc = read_file(x, m, cl);
-    (void)error_divert(before);
-    *lost = rc == ERR_CORRUPT || rc == ERR_NOT_FOUND || rc == ERR_IO;
-    if (*lost)
-        lose(x, m, cl, aside.text);
-    return rc == OK || *lost ? OK : fail(s->base.env.error, rc, "%s", aside.text);
-}
-
 static int read_cluster(struct channi_reading *x, const struct channi_manifest_cluster *m)
 {
     struct channi_cluster *cl = make(x, m);
     struct channi_latch *latch = segmented_at(&x->s->latches, m->cid);
-    bool lost = false;
     int rc = cl ? read_deltas(x, m, cl) : channi_reading_no_memory(x);
 
     if (rc == OK && x->x.meta->built)
         rc = read_aliases(x, m, cl);
     if (rc == OK && m->has_file)
-        rc = read_file_or_lose(x, m, cl, &lost);
+        rc = read_file(x, m, cl);
     if (rc != OK) {
         if (cl)
             channi_cluster_unref(x->s, cl);
@@ -345,8 +234,7 @@ static int read_cluster(struct channi_reading *x, const struct channi_manifest_c
     atomic_store(&latch->tried, m->tried);
     atomic_store(&latch->retained_dead, m->retained_dead);
     atomic_store(&latch->retained_at, x->x.meta->version);
-    if (!lost)
-        channi_layout_set(x->s, x->layout, m->cid, cl);
+    channi_layout_set(x->s, x->layout, m->cid, cl);
     advance(x, m);
     return OK;
 }
@@ -357,18 +245,11 @@ int channi_reading_clusters(struct channi_reading *x)
     const struct channi_manifest_meta *m = x->x.meta;
     int rc = OK;
 
-    x->lost = mem_array(s->base.env.mem, m->n_clusters, sizeof(struct channi_cluster *));
-    if (!x->lost || !channi_layout_reserve(s, x->layout, m->n_cids))
+    if (!channi_layout_reserve(s, x->layout, m->n_cids))
         return channi_reading_no_memory(x);
     channi_layout_set(s, x->layout, m->n_cids - 1, NULL);
     for (uint32_t i = 0; rc == OK && i < m->n_clusters; i++)
         rc = read_cluster(x, &x->x.clusters[i]);
-    if (rc == OK && x->n_lost == m->n_clusters)
-        rc = fail(s->base.env.error, ERR_CORRUPT,
-                  "channi: %s: none of the %u files that it names can be read", x->r->path,
-                  m->n_clusters);
-    if (rc == OK)
-        rc = refile(x);
     for (uint32_t cid = 0; rc == OK && cid < m->n_cids; cid++)
         if (x->layout->clusters[cid])
             rc = place_delta(x, x->layout->clusters[cid]);

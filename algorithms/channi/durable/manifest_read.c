@@ -158,8 +158,6 @@ static void take_numbers(struct channi *s, const struct channi_manifest_meta *m)
     s->split_max = m->split_max;
     s->merge_min = m->merge_min;
     s->ood_cap = m->ood_cap;
-    atomic_store(&s->counters.lost_rows, m->lost_rows);
-    atomic_store(&s->counters.damaged_clusters, m->damaged_clusters);
 }
 
 static int read_all(struct channi_reading *x)
@@ -196,9 +194,6 @@ int channi_manifest_read(struct channi *s, const struct store_reader *r,
     struct channi_reading x = { .s = s, .r = r, .x = { .meta = meta, .clusters = clusters } };
     const int rc = read_all(&x);
 
-    for (size_t i = 0; i < x.n_lost; i++)
-        channi_cluster_unref(s, x.lost[i]);
-    mem_free(s->base.env.mem, x.lost);
     mem_free(s->base.env.mem, x.live);
     return rc;
 }

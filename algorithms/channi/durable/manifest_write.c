@@ -78,8 +78,6 @@ static void capture_meta(struct channi *s, struct channi_capture *c)
     m->layouts = s->layouts;
     m->files = s->files;
     m->build_at = s->build_at;
-    m->lost_rows = atomic_load(&s->counters.lost_rows);
-    m->damaged_clusters = atomic_load(&s->counters.damaged_clusters);
     m->split_max = s->split_max;
     m->merge_min = s->merge_min;
     m->ood_cap = s->ood_cap;

@@ -242,19 +242,13 @@ static size_t list_clusters(struct part *p, size_t at)
     return n;
 }
 
-static int visit(struct part *p, size_t i, const struct channi_image *image, int how)
+static int visit(struct part *p, size_t i, const struct channi_image *image)
 {
     const struct channi_cluster *cl = cluster_at(p, p->starts[i]);
     int rc = OK;
 
-    for (size_t j = p->starts[i]; rc == OK && j < p->starts[i + 1]; j++) {
-        struct channi_query_context *s = &p->members[(uint32_t)p->visits[j]].s;
-
-        if (how != OK)
-            rc = channi_context_damaged(s, how);
-        if (rc == OK)
-            rc = channi_scan_file(s, cl, image);
-    }
+    for (size_t j = p->starts[i]; rc == OK && j < p->starts[i + 1]; j++)
+        rc = channi_scan_file(&p->members[(uint32_t)p->visits[j]].s, cl, image);
     return rc;
 }
 
@@ -267,11 +261,10 @@ static int run_round(struct part *p)
         const struct channi_image *image;
         const size_t n = list_clusters(p, at);
         size_t i;
-        int how;
 
         rc = channi_fetch_ask(fetch, p->bases, n);
-        while (rc == OK && channi_fetch_next(fetch, &i, &image, &how))
-            rc = visit(p, i, image, how);
+        while (rc == OK && channi_fetch_next(fetch, &i, &image, &rc))
+            rc = rc == OK ? visit(p, i, image) : rc;
         channi_fetch_done(fetch);
         at = p->starts[n];
     }

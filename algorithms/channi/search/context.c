@@ -2,15 +2,6 @@
 #include "algorithms/channi/search/search.h"
 #include "src/core/mem.h"
 
-int channi_context_damaged(struct channi_query_context *s, int rc)
-{
-    if (!s->q->c->params.degraded ||
-        (rc != ERR_CORRUPT && rc != ERR_IO && rc != ERR_NOT_FOUND && rc != ERR_VERSION))
-        return rc;
-    s->counts.damaged++;
-    return OK;
-}
-
 static bool tops_fit(struct channi_search_work *w, size_t k, size_t uppers)
 {
     return mem_grow(w->mem, &w->upper_distances, &w->upper_distances_capacity, uppers,
@@ -80,7 +71,6 @@ void channi_search_counts_report(struct channi *c, const struct channi_search_co
     channi_count(&n->stopped_early, (uint64_t)t->stopped);
     channi_count(&n->row_reads, (uint64_t)t->row_reads);
     channi_count(&n->filter_exact, (uint64_t)t->filter_exact);
-    channi_count(&n->damaged_clusters, (uint64_t)t->damaged);
     work->distances += t->top + t->in + t->delta;
     work->estimates += t->estimates;
     work->bytes_read += t->bytes;

@@ -83,8 +83,6 @@ void channi_scan_unpin(struct channi_query_context *s)
     s->w->n_bases = 0;
 }
 
-static const struct channi_image damaged; /* stands for a file that cannot be read */
-
 /* Waits until the requested file `at` is in w->images; takes all others that are there, too. */
 static int await(struct channi_query_context *s, size_t at)
 {
@@ -93,14 +91,12 @@ static int await(struct channi_query_context *s, size_t at)
 
     while (rc == OK && (!w->images[at] || channi_fetch_ready(s->x->fetch))) {
         const struct channi_image *image = NULL;
-        int how = OK;
         size_t i;
 
-        if (!channi_fetch_next(s->x->fetch, &i, &image, &how))
+        if (!channi_fetch_next(s->x->fetch, &i, &image, &rc))
             return fail(s->q->c->base.env.error, ERR_INVARIANT,
                         "channi: a requested cluster was not read");
-        w->images[i] = how == OK ? image : &damaged;
-        rc = how == OK ? OK : channi_context_damaged(s, how);
+        w->images[i] = image;
     }
     return rc;
 }
@@ -125,11 +121,8 @@ static bool is_small(const struct channi_query_context *s, const struct channi_c
 int channi_scan_file(struct channi_query_context *s, const struct channi_cluster *cl,
                      const struct channi_image *image)
 {
-    int rc = OK;
-
     s->in_vain = false;
-    if (image)
-        rc = channi_scan_image(s, cl, image);
+    const int rc = channi_scan_image(s, cl, image);
     if (rc != OK || !deltas_wait(s))
         return rc;
     if (!s->in_vain || !is_small(s, cl))
@@ -141,8 +134,7 @@ static int scan_nth(struct channi_query_context *s, const struct channi_search_w
 {
     if (s->coded && i + 1 < w->n_bases && w->images[i + 1])
         channi_scan_codes_ahead(s->q->c->quantizer, w->images[i + 1]);
-    return channi_scan_file(s, channi_context_cluster(s, w->of[i]),
-                            w->images[i] == &damaged ? NULL : w->images[i]);
+    return channi_scan_file(s, channi_context_cluster(s, w->of[i]), w->images[i]);
 }
 
 /* ------------------------------------------------------------------------- several threads */

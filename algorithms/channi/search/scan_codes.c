@@ -351,7 +351,7 @@ static int measure_cold(struct channi_query_context *s, const struct channi_cand
     const int rc = channi_cache_rows(c->cache, s->x->fetch, w->sources[batch[0]->source].base, rows,
                                      n, w->rows);
     if (rc != OK)
-        return channi_context_damaged(s, rc);
+        return rc;
     for (size_t i = 0; i < n; i++)
         channi_scan_offer(s, channi_scan_distance(s, w->rows + i * c->row_bytes), batch[i]->id);
     s->counts.row_reads += (double)n;

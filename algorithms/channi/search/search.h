@@ -72,7 +72,7 @@ struct channi_query {
 
 struct channi_search_counts { /* all are doubles, so that they are added in a loop */
     double top, in, delta, estimates, bytes, scanned;
-    double queries, deferred, touched, skipped, ood, stopped, row_reads, filter_exact, damaged;
+    double queries, deferred, touched, skipped, ood, stopped, row_reads, filter_exact;
     double tested, taken; /* rows tested with the filter; rows it allowed */
 };
 
@@ -140,8 +140,6 @@ static inline int channi_search_no_memory(const struct channi *c)
 {
     return fail(c->base.env.error, ERR_NO_MEMORY, "channi: out of memory searching");
 }
-/* Error handling of reads: OK if a damaged file is skipped (`degraded`), else rc. */
-int channi_context_damaged(struct channi_query_context *, int rc);
 
 /* context.c: begins a context with its scratch. top: NULL: the context's own, in w's arrays. */
 int channi_context_begin(struct channi_query_context *, const struct channi_query *,
@@ -185,7 +183,7 @@ enum { CHANNI_SCAN_STEP = 64 };
 int channi_scan_begin_step(struct channi_query_context *, const uint32_t *cids, size_t n);
 /* Begins the group whose first file is w->bases[first]. Returns its end. */
 size_t channi_scan_begin_group(struct channi_query_context *, size_t first);
-/* Scans a file, and its delta if that waits for it. image NULL: damaged, only the delta. */
+/* Scans a file, and its delta if that waits for it. */
 int channi_scan_file(struct channi_query_context *, const struct channi_cluster *,
                      const struct channi_image *);
 

@@ -78,7 +78,7 @@ static int sample_cluster(struct learning *l, const struct channi_cluster *cl)
     int rc = channi_cache_whole(l->c->cache, cl->base, &whole);
 
     if (rc != OK)
-        return l->c->params.degraded && rc != ERR_NO_MEMORY ? OK : rc;
+        return rc;
     for (size_t i = 0; rc == OK && i < PER_CLUSTER && l->n < SAMPLE; i++) {
         const uint32_t row = (uint32_t)rng_below(&l->rng, cl->base_n);
 

@@ -60,7 +60,7 @@ struct asteria_place {
 /* Counted by searches since creation. */
 struct asteria_counts {
     double queries, probes, buckets_skipped, rows_skipped_b1, rows_skipped_b2, skipped_b3, scanned,
-        estimates, exact, hops, beam_rows, flips;
+        estimates, exact, hops, beam_rows;
 };
 
 struct asteria_audit; /* search/bounds_audit.c */

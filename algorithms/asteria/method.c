@@ -106,10 +106,10 @@ static const struct param knobs[] = {
     PARAM_CHOICE(K, mode, MODE_HEURISTIC, "heuristic|certified",
                  "heuristic: rows that residual codes find unlikely are skipped; certified: only "
                  "rows that a bound excludes, so that answers are exact"),
-    PARAM_CHOICE(K, probe_order, ORDER_HYBRID, "centre|score|bound|flips|tree|hybrid",
+    PARAM_CHOICE(K, probe_order, ORDER_HYBRID, "centre|score|bound|hybrid",
                  "order of the buckets: by their centres, by the codeword's correlation (score), "
-                 "by the certified bound (always in certified mode), by flips of uncertain bits, "
-                 "by the tree, or by centre and score together (hybrid), which scans fewest rows",
+                 "by the certified bound (always in certified mode), or by centre and score "
+                 "together (hybrid), which scans fewest rows",
                  .paper = "bound", .old_name = "order", .old_choices = "both=hybrid"),
     PARAM_INT(K, nprobe, 16, 1, 1 << 22, "buckets scanned per query; recall and time grow with it",
               .old_name = "probes"),
@@ -152,7 +152,7 @@ static bool has(const struct index *index, uint64_t id)
 }
 
 static const struct logged_method logged = { .ops = &asteria_ops,
-                                             .version = 6,
+                                             .version = 7,
                                              .params = offsetof(struct asteria, params),
                                              .create = asteria_create,
                                              .destroy = asteria_destroy,

@@ -72,16 +72,8 @@ struct asteria_params {
 
 enum asteria_mode { MODE_HEURISTIC, MODE_CERTIFIED };
 /* centre: distance from the bucket's mean; score: correlation with the codeword; bound: certified
-   lower bound, ties by score; flips: codewords reached by flipping the least certain bits; tree:
-   best-first search in the BEC-tree; hybrid: centre and score, each divided by its spread. */
-enum asteria_order {
-    ORDER_CENTRE,
-    ORDER_SCORE,
-    ORDER_BOUND,
-    ORDER_FLIPS,
-    ORDER_TREE,
-    ORDER_HYBRID
-};
+   lower bound, ties by score; hybrid: centre and score, each divided by its spread. */
+enum asteria_order { ORDER_CENTRE, ORDER_SCORE, ORDER_BOUND, ORDER_HYBRID };
 
 struct asteria_knobs {
     int64_t mode;        /* enum asteria_mode */

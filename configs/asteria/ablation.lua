@@ -58,7 +58,7 @@ experiment {
   methods = {
     group("rotation", rotations), group("code", codes), group("graph", graphs, true),
     method { "asteria", label = "beam", params = { rotation = "bor", train_steps = steps, caprg = true }, sweep = { nprobe = probes, beam = walks } },
-    method { "asteria", label = "order", params = { rotation = "bor", train_steps = steps }, sweep = { nprobe = probes, probe_order = { "hybrid", "centre", "score", "bound", "flips", "tree" } } },
+    method { "asteria", label = "order", params = { rotation = "bor", train_steps = steps }, sweep = { nprobe = probes, probe_order = { "hybrid", "centre", "score", "bound" } } },
     method { "asteria", label = "LRSQ", params = { rotation = "bor", train_steps = steps, storage = "tiered", cache_mb = 0 }, knobs = { exact = false, nprobe = 64 },
              grid = { r = { 48, 96, 192, 324 }, bits = { 4, 6, 8 } } },
     method { "asteria", label = "certified", params = { rotation = "bor", train_steps = steps }, knobs = { mode = "certified" }, sweep = { use_b1 = { false, true }, use_b2 = { false, true }, use_b3 = { false, true } } },

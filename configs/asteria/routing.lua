@@ -13,7 +13,7 @@ local rows    = option("rows", quick and 3000 or #data, "vectors")
 local queries = data:queries(option("queries", quick and 50 or 200, "asked"))
 local probes  = quick and { 1, 16, 64 } or { 1, 2, 4, 8, 16, 32, 64, 128 }
 local steps   = quick and 100 or nil
-local orders  = { "hybrid", "centre", "score", "bound", "flips", "tree" }
+local orders  = { "hybrid", "centre", "score", "bound" }
 
 local methods = {}
 for _, order in ipairs(orders) do

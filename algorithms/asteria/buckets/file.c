@@ -15,7 +15,6 @@ struct stored_generation {
 
 struct stored_bucket {
     uint32_t address, n, live, centred_n;
-    uint64_t unused[2];
     float error, rest, angle_min, angle_max, near, far;
     uint32_t probed, gone;
 };

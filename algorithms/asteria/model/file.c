@@ -9,10 +9,8 @@
 #include "src/core/mem.h"
 
 struct stored {
-    uint32_t zero, version; /* zero: not used */
-    uint32_t code, k;
+    uint32_t version, code, k, has_vantages;
     uint64_t dim, m, out_dim;
-    uint64_t has_vantages;
     uint64_t pca_code; /* rank; 0: none */
     uint64_t sample_rows, seed;
     struct asteria_calibration calibration;

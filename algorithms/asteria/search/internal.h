@@ -115,11 +115,6 @@ struct asteria_scratch {
     uint32_t seen_now;
     bool uses_beam;
     struct range_hits hits;
-    unsigned char *tree; /* scratch of asteria_bec_order() */
-    size_t tree_bytes;
-    uint32_t *addresses; /* of flips and tree */
-    float *address_keys;
-    size_t addresses_capacity;
     int failure; /* first error of the query */
     struct work work;
     struct asteria_counts counts;

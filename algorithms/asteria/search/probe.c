@@ -3,8 +3,6 @@
  *   centre  |q - c|^2, one kernel call for all centres
  *   score   correlation of p with the codeword
  *   bound   certified bound; those of bound 0 by score
- *   flips   codewords reached by flipping the least certain bits
- *   tree    best first in the BEC-tree, by bounds of its nodes' boxes (bec.h), then by score
  *   hybrid  centre and score together
  *
  * Buckets of two generations are in one order: distances and bounds are comparable.
@@ -16,10 +14,7 @@
 #include "src/core/key_heap.h"
 #include "src/core/order.h"
 
-enum { FLIPS_T = 12, TABLE = 256 };
-/* Addresses looked up per probe: some flips lead to no bucket, and the best of the tree's addresses
-   are chosen by score. */
-enum { FLIPS_TIMES = 4, TREE_TIMES = 8, ADDRESSES_LEAST = 8 };
+enum { TABLE = 256 };
 /* Fewer, or longer, centres are not coded. */
 enum { CODED_FROM = 64, CODED_DIM_MAX = 8192 };
 /* Weight of the score against the centre. Between half and twice this, the rows scanned for a given
@@ -192,61 +187,6 @@ static void order_by_bound(const struct asteria_job *job, struct asteria_scratch
     s->bounded = true;
 }
 
-static size_t addresses_most(const struct asteria_job *job, const struct asteria_scratch *s,
-                             const struct asteria_view *v, int64_t times)
-{
-    const size_t most = v->g->n < s->addresses_capacity ? v->g->n : s->addresses_capacity;
-    const int64_t wanted =
-        job->knobs->nprobe < ADDRESSES_LEAST ? ADDRESSES_LEAST : job->knobs->nprobe;
-    return wanted < (int64_t)most / times ? (size_t)(times * wanted) : most;
-}
-
-static void order_by_flips(const struct asteria_job *job, struct asteria_scratch *s,
-                           const struct asteria_view *v)
-{
-    const struct asteria_ecc *e = v->g->model->ecc;
-    const size_t n =
-        asteria_ecc_flips(e, v->p, FLIPS_T, addresses_most(job, s, v, FLIPS_TIMES), s->addresses);
-    for (size_t i = 0; i < n; i++) {
-        const uint32_t b = asteria_generation_find(v->g, s->addresses[i]);
-        if (b != UINT32_MAX && v->g->buckets[b].live > 0)
-            take(s, (float)i, v->first + b);
-    }
-    s->counts.flips += (double)n;
-}
-
-/* The tree uses address bits, some of which decoding may have changed. So more addresses are taken
-   than are probed, and sorted by the codeword's score. */
-static void order_by_tree(const struct asteria_job *job, struct asteria_scratch *s,
-                          const struct asteria_view *v)
-{
-    const size_t n = asteria_bec_order(job->a->bec, v->p, addresses_most(job, s, v, TREE_TIMES),
-                                       s->addresses, s->address_keys, s->tree);
-    struct correlations c;
-    correlate(&c, v);
-    for (size_t i = 0; i < n; i++) {
-        const uint32_t b = asteria_generation_find(v->g, s->addresses[i]);
-        if (b != UINT32_MAX && v->g->buckets[b].live > 0)
-            take(s, -correlation(&c, v->g->buckets[b].codeword), v->first + b);
-    }
-}
-
-/* Adds the buckets that the order did not reach after all others, so that enough probes scan
-   all buckets. */
-static void rest_behind(struct asteria_scratch *s, const struct asteria_view *v, size_t first_key)
-{
-    uint32_t *listed = s->numbers;
-    memset(listed, 0, v->g->n * sizeof *listed);
-    for (size_t i = first_key; i < s->n_keys; i++)
-        listed[(uint32_t)s->keys[i] - v->first] = 1;
-    struct correlations c;
-    correlate(&c, v);
-    for (size_t i = 0; i < v->g->n; i++)
-        if (v->g->buckets[i].live > 0 && !listed[i])
-            take(s, 1e30f * (1 - correlation(&c, v->g->buckets[i].codeword) / (2 * v->size + 1)),
-                 v->first + i);
-}
-
 /* ------------------------------------------------------------------------ partial sorting */
 
 /* Only few of many keys are needed, so not all are made a heap at once. */
@@ -300,21 +240,14 @@ void asteria_probe_order(const struct asteria_job *job, struct asteria_scratch *
         s->centre_sq[i] = NAN;
     for (size_t i = 0; i < s->n_views; i++) {
         const struct asteria_view *v = &s->views[i];
-        const size_t first = s->n_keys;
         if (order == ORDER_CENTRE)
             order_by_centre(job, s, v);
-        else if (order == ORDER_SCORE || (order == ORDER_TREE && (!job->a->bec || i > 0)))
-            order_by_score(s, v); /* the tree belongs to the first view */
+        else if (order == ORDER_SCORE)
+            order_by_score(s, v);
         else if (order == ORDER_HYBRID)
             order_by_hybrid(job, s, v);
-        else if (order == ORDER_FLIPS)
-            order_by_flips(job, s, v);
-        else if (order == ORDER_TREE)
-            order_by_tree(job, s, v);
         else
             order_by_bound(job, s, v);
-        if (order == ORDER_FLIPS || order == ORDER_TREE)
-            rest_behind(s, v, first);
     }
     heap_of_smallest(s, s->n_keys);
 }

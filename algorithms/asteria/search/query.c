@@ -99,11 +99,9 @@ static enum asteria_query_needs needs_of(const struct asteria_job *job,
                                          const struct asteria_scratch *s)
 {
     const struct asteria_knobs *knobs = job->knobs;
-    const bool whole = knobs->probe_order == ORDER_BOUND || knobs->probe_order == ORDER_FLIPS ||
-                       knobs->probe_order == ORDER_TREE; /* they sort the remaining buckets by
-                                                            score over size */
-    if (knobs->mode == MODE_CERTIFIED || whole || uses_codes(job, s) || s->uses_beam ||
-        knobs->audit)
+
+    if (knobs->mode == MODE_CERTIFIED || knobs->probe_order == ORDER_BOUND || uses_codes(job, s) ||
+        s->uses_beam || knobs->audit)
         return NEEDS_SCAN | NEEDS_BOUNDS;
     return knobs->probe_order == ORDER_CENTRE ? NEEDS_SCAN : NEEDS_SCAN | NEEDS_HASH;
 }

@@ -25,9 +25,6 @@ static void close_scratch(struct mem *mem, void *scratch)
     mem_free(mem, s->seed_scores);
     mem_free(mem, s->seen);
     mem_free(mem, s->hits.hits);
-    mem_free(mem, s->tree);
-    mem_free(mem, s->addresses);
-    mem_free(mem, s->address_keys);
 }
 
 /* Replaces the array by a new one; its contents are lost. */
@@ -137,31 +134,6 @@ static bool fit_beam(struct asteria *a, struct asteria_scratch *s)
     return true;
 }
 
-/* For the orders by tree and by flips: one entry per bucket. */
-static bool fit_addresses(struct asteria *a, struct asteria_scratch *s,
-                          const struct asteria_knobs *knobs)
-{
-    struct mem *mem = a->base.env.mem;
-    if (knobs->probe_order != ORDER_TREE && knobs->probe_order != ORDER_FLIPS)
-        return true;
-    if (s->addresses_capacity < s->buckets_capacity) {
-        s->addresses_capacity = 0;
-        if (!fit_array(mem, &s->addresses, s->buckets_capacity, sizeof *s->addresses) ||
-            !fit_array(mem, &s->address_keys, s->buckets_capacity, sizeof *s->address_keys))
-            return false;
-        s->addresses_capacity = s->buckets_capacity;
-    }
-    const size_t tree =
-        knobs->probe_order == ORDER_TREE && a->bec ? asteria_bec_scratch_bytes(a->bec) : 0;
-    if (tree > s->tree_bytes) {
-        s->tree_bytes = 0;
-        if (!fit_array(mem, &s->tree, tree, 1))
-            return false;
-        s->tree_bytes = tree;
-    }
-    return true;
-}
-
 int asteria_scratch_prepare(struct asteria *a, struct asteria_scratch *s,
                             const struct asteria_knobs *knobs, size_t best)
 {
@@ -170,7 +142,7 @@ int asteria_scratch_prepare(struct asteria *a, struct asteria_scratch *s,
     if (!s->unit)
         s->unit = mem_array(mem, a->base.env.dim, sizeof *s->unit);
     if (s->unit && fit_views(a, s) && fit_buckets(mem, s) && fit_best(mem, s, best) &&
-        fit_addresses(a, s, knobs) && (knobs->beam == 0 || !a->graph || fit_beam(a, s)) &&
+        (knobs->beam == 0 || !a->graph || fit_beam(a, s)) &&
         (!asteria_rows_are_tiered(a->rows) || s->fetch ||
          asteria_rows_fetch_create(&s->fetch, a->rows) == OK))
         return OK;
@@ -199,8 +171,7 @@ static uint64_t scratch_bytes(const void *owner, const void *scratch)
                                   sizeof *s->numbers + sizeof *s->estimates) +
            s->best_capacity * (sizeof *s->best_distances + sizeof *s->best_slots) +
            s->seeds_capacity * (sizeof *s->seeds + sizeof *s->seed_scores) +
-           s->seen_capacity * sizeof *s->seen + s->hits.capacity * sizeof *s->hits.hits +
-           s->tree_bytes + s->addresses_capacity * (sizeof *s->addresses + sizeof *s->address_keys);
+           s->seen_capacity * sizeof *s->seen + s->hits.capacity * sizeof *s->hits.hits;
 }
 
 const struct scratch_kind asteria_scratch_kind = { sizeof(struct asteria_scratch), NULL,

@@ -162,7 +162,6 @@ void asteria_search_stats(const struct asteria *a, struct stat_sink *sink)
         { "exact_distances", c.exact },
         { "hops", c.hops },
         { "walked_rows", c.beam_rows },
-        { "flips", c.flips },
     };
     for (size_t i = 0; i < sizeof values / sizeof *values; i++)
         sink->value(sink->to, values[i].name, values[i].value);

@@ -29,9 +29,7 @@ static void learn(struct asteria_bec *b, const struct asteria_model *model)
 
 void asteria_bec_clear(struct asteria_bec *b, uint32_t node)
 {
-    for (unsigned i = 0; i < b->bits; i++)
-        bec_tallies(b, node)[i] =
-            (struct asteria_bec_bit){ .low = BEC_Q_MOST, .high = BEC_Q_LEAST };
+    memset(bec_tallies(b, node), 0, b->bits * sizeof(struct asteria_bec_bit));
     memset(bec_sum(b, node), 0, b->rank * sizeof(double));
     memset(bec_medoid_of(b, node), 0, b->rank * sizeof(float));
     b->nodes[node].n = 0;
@@ -131,10 +129,6 @@ void asteria_bec_tally(struct asteria_bec *b, uint32_t node, uint32_t slot, uint
         const uint64_t margin = (uint64_t)abs(2 * q[i] + 1);
         t->margin += in ? margin : -margin;
         t->ones += in ? address >> i & 1U : -(address >> i & 1U);
-        if (in) {
-            t->low = q[i] < t->low ? q[i] : t->low;
-            t->high = q[i] > t->high ? q[i] : t->high;
-        }
     }
     b->nodes[node].n += in ? 1U : -1U;
 }

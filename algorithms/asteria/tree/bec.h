@@ -77,16 +77,6 @@ void asteria_bec_numbers(const struct asteria_bec *, size_t level, uint32_t *num
 uint32_t asteria_bec_leaf(const struct asteria_bec *, uint32_t slot);
 uint32_t asteria_bec_leaf_of(const struct asteria_bec *, uint32_t address);
 
-/* Addresses of rows, best first. The bound of a leaf or node is the squared distance of the query's
-   p to the box of its rows over the address bits. It bounds |q - x|^2 for all of them (B1); the
-   prefix alone does not, because raw bits may differ from the address. Ties, often at 0, are broken
-   by the least sum of p_i^2 over bits that differ from the query's. Each address comes once, with
-   the least bound of its leaves; at most `most`. Returns their number. scratch:
-   asteria_bec_scratch_bytes(), aligned to 8. */
-size_t asteria_bec_order(const struct asteria_bec *, const float *p, size_t most,
-                         uint32_t *addresses, float *lower, void *scratch);
-size_t asteria_bec_scratch_bytes(const struct asteria_bec *);
-
 /* Shows the tree. ids: by slot. */
 void asteria_bec_inspect(const struct asteria_bec *, const uint64_t *ids,
                          const struct structure_sink *);

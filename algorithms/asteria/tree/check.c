@@ -47,10 +47,8 @@ static int check_parent(const struct asteria_bec *b, uint32_t parent, struct err
         return broken(error, parent, "its rows are not its children's");
     for (unsigned i = 0; i < b->bits; i++)
         if (left[i].ones + right[i].ones != all[i].ones ||
-            left[i].margin + right[i].margin != all[i].margin || left[i].low < all[i].low ||
-            right[i].low < all[i].low || left[i].high > all[i].high || right[i].high > all[i].high)
-            return broken(error, parent,
-                          "its counts are not its children's, or its box not theirs");
+            left[i].margin + right[i].margin != all[i].margin)
+            return broken(error, parent, "its counts are not its children's");
     return OK;
 }
 
@@ -64,13 +62,8 @@ struct counted {
 static bool count_row(const struct asteria_bec *b, uint32_t leaf, uint32_t slot, uint32_t address,
                       struct counted *c)
 {
-    const struct asteria_bec_bit *t = bec_tallies(b, leaf);
-
     for (unsigned i = 0; i < b->bits; i++) {
-        const int8_t q = bec_q(b, slot)[i];
-        if (q < t[i].low || q > t[i].high)
-            return false;
-        c->margin[i] += (uint64_t)abs(2 * q + 1);
+        c->margin[i] += (uint64_t)abs(2 * bec_q(b, slot)[i] + 1);
         c->ones[i] += address >> i & 1;
     }
     c->medoid |= slot == b->nodes[leaf].medoid;
@@ -93,7 +86,7 @@ static int check_cell(const struct asteria_bec *b, uint32_t leaf, uint32_t cell,
         if (slot >= b->n_slots || b->rows[slot].cell != cell || b->rows[slot].prev != before)
             return broken(error, leaf, "a cell's list of rows is broken");
         if (!count_row(b, leaf, slot, c->address, counted))
-            return broken(error, leaf, "a row is outside of its box, or there are too many");
+            return broken(error, leaf, "its cells have more rows than the tree");
         before = slot;
     }
     return n == c->n && n > 0 ? OK : broken(error, leaf, "a cell has not as many rows as it says");

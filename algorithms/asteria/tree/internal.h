@@ -2,14 +2,13 @@
  *
  *   bec.c       creation, rows             cells.c   rows of one address in one leaf
  *   maintain.c  splits, merges, medoids    assign.c  rounds of assignment
- *   levels.c    clusters, inspection       order.c  check.c  file.c
+ *   levels.c    clusters, inspection       check.c  file.c
  *
  * The rows of a leaf that have one address form a cell, a list; a leaf is a list of cells. Splits
  * move whole cells, because they depend on addresses only. An address has a cell in each leaf that
  * has rows of it; they form a chain, found by `of_address`.
  *
- * The components p of a row are stored in 8 bits: q = floor(p scale), so p is in [q, q + 1) /
- * scale; the ranges at -128 and 127 are open. Margins are sums of |2 q + 1|.
+ * The components p of a row are stored in 8 bits: q = floor(p scale). Margins are sums of |2 q + 1|.
  */
 #ifndef DRIFTLINE_ASTERIA_TREE_INTERNAL_H
 #define DRIFTLINE_ASTERIA_TREE_INTERNAL_H
@@ -48,12 +47,10 @@ struct asteria_bec_node {
     float medoid_length;
 };
 
-/* Of all rows of a node, by address bit. The box low .. high covers them and may be wider. */
+/* Of all rows of a node, by address bit. */
 struct asteria_bec_bit {
     uint64_t margin;
-    uint32_t ones;
-    int8_t low, high;
-    uint16_t unused; /* 0; written to files */
+    uint32_t ones, unused; /* unused: 0; written to files */
 };
 
 struct asteria_bec_cell {
@@ -185,7 +182,6 @@ bool asteria_bec_merge_is_due(const struct asteria_bec *, uint32_t parent);
 
 /* The rows that the medoid is chosen from: at most BEC_SAMPLE. */
 size_t asteria_bec_sample(const struct asteria_bec *, uint32_t leaf, uint32_t *slots);
-/* Also recomputes the box. */
 void asteria_bec_medoid_find(struct asteria_bec *, const struct asteria_bec_rows *, uint32_t leaf,
                              uint64_t *spent);
 

@@ -28,31 +28,6 @@ size_t asteria_bec_sample(const struct asteria_bec *b, uint32_t leaf, uint32_t *
     return n;
 }
 
-static void draw_close(struct asteria_bec *b, uint32_t leaf)
-{
-    struct asteria_bec_bit *t = bec_tallies(b, leaf);
-
-    for (unsigned i = 0; i < b->bits; i++) {
-        t[i].low = BEC_Q_MOST;
-        t[i].high = BEC_Q_LEAST;
-    }
-    for (uint32_t cell = BEC_NONE, slot; asteria_bec_next_row(b, leaf, &cell, &slot);)
-        for (unsigned i = 0; i < b->bits; i++) {
-            const int8_t q = bec_q(b, slot)[i];
-            t[i].low = q < t[i].low ? q : t[i].low;
-            t[i].high = q > t[i].high ? q : t[i].high;
-        }
-    for (uint32_t node = b->nodes[leaf].parent; node != BEC_NONE; node = b->nodes[node].parent) {
-        const struct asteria_bec_bit *left = bec_tallies(b, b->nodes[node].child),
-                                     *right = left + b->bits;
-        t = bec_tallies(b, node);
-        for (unsigned i = 0; i < b->bits; i++) {
-            t[i].low = left[i].low < right[i].low ? left[i].low : right[i].low;
-            t[i].high = left[i].high > right[i].high ? left[i].high : right[i].high;
-        }
-    }
-}
-
 void asteria_bec_medoid_find(struct asteria_bec *b, const struct asteria_bec_rows *rows,
                              uint32_t leaf, uint64_t *spent)
 {
@@ -74,7 +49,6 @@ void asteria_bec_medoid_find(struct asteria_bec *b, const struct asteria_bec_row
     }
     if (medoid != BEC_NONE)
         asteria_bec_medoid_set(b, leaf, medoid, b->best);
-    draw_close(b, leaf);
     b->nodes[leaf].changes = 0;
     b->medoids_found++;
     *spent += n;
@@ -134,7 +108,7 @@ static void child_of(struct asteria_bec *b, uint32_t parent, uint32_t child, uns
     asteria_bec_clear(b, child);
 }
 
-/* Moves cells by their address's bit. Rows are counted again, so that the boxes are tight. */
+/* Moves cells by their address's bit, and counts their rows again. */
 static void part_cells(struct asteria_bec *b, uint32_t leaf, unsigned bit, uint32_t pair)
 {
     for (uint32_t cell = b->nodes[leaf].cells; cell != BEC_NONE; cell = b->nodes[leaf].cells) {

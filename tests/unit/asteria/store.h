@@ -63,7 +63,7 @@ static inline void small_begin(struct small *s, enum element element,
 #define SAVED "asteria.index"
 static inline struct store_identity saved_identity(const struct small *s)
 {
-    return store_identity_of(&s->bench.env, "asteria", 6);
+    return store_identity_of(&s->bench.env, "asteria", 7);
 }
 
 static inline int small_create(struct small *s)
@@ -163,7 +163,7 @@ static inline struct asteria_knobs small_knobs(size_t way)
     k.nprobe = 3;
     k.beam = way == 1 || way == 3 ? 10 : 0;
     k.mode = way == 2 ? MODE_CERTIFIED : MODE_HEURISTIC;
-    k.probe_order = way == 3 ? ORDER_TREE : way == 4 ? ORDER_FLIPS : ORDER_CENTRE;
+    k.probe_order = way == 3 ? ORDER_SCORE : way == 4 ? ORDER_BOUND : ORDER_CENTRE;
     if (way == 2)
         k.nprobe = 1 << 22;
     return k;

@@ -118,19 +118,19 @@ static const double not_a_number = NAN, four = 4;
 static const float off = .5f, wild = 3e30f, not_one = NAN;
 /* For the offsets of fields see model/file.c. */
 static const struct damage damages[] = {
-    { "model1", 4, &none, 4, ERR_CORRUPT },          /* version */
-    { "model1", 8, &many, 4, ERR_CORRUPT },          /* code */
-    { "model1", 12, &none, 4, ERR_CORRUPT },         /* k */
-    { "model1", 12, &many, 4, ERR_CORRUPT },         /* k */
-    { "model1", 12, &two, 4, ERR_CORRUPT },          /* another k than m's */
+    { "model1", 0, &none, 4, ERR_CORRUPT },          /* version */
+    { "model1", 4, &many, 4, ERR_CORRUPT },          /* code */
+    { "model1", 8, &none, 4, ERR_CORRUPT },          /* k */
+    { "model1", 8, &many, 4, ERR_CORRUPT },          /* k */
+    { "model1", 8, &two, 4, ERR_CORRUPT },           /* another k than m's */
+    { "model1", 12, &many, 4, ERR_CORRUPT },         /* has_vantages */
     { "model1", 16, &other, 8, ERR_CORRUPT },        /* dim */
     { "model1", 24, &more, 8, ERR_CORRUPT },         /* m */
     { "model1", 32, &other, 8, ERR_CORRUPT },        /* out_dim */
-    { "model1", 40, &more, 8, ERR_CORRUPT },         /* has_vantages */
-    { "model1", 48, &more, 8, ERR_CORRUPT },         /* PCA code */
-    { "model1", 72, &not_a_number, 8, ERR_CORRUPT }, /* alpha */
-    { "model1", 80, &four, 8, ERR_CORRUPT },         /* a quantile */
-    { "model1", 80 + 8 * CALIBRATION_LEVELS + 4 * 50 + 8 * 6, &four, 8, ERR_CORRUPT },
+    { "model1", 40, &more, 8, ERR_CORRUPT },         /* PCA code */
+    { "model1", 64, &not_a_number, 8, ERR_CORRUPT }, /* alpha */
+    { "model1", 72, &four, 8, ERR_CORRUPT },         /* a quantile */
+    { "model1", 72 + 8 * CALIBRATION_LEVELS + 4 * 50 + 8 * 6, &four, 8, ERR_CORRUPT },
     { "vantages1", 8, &off, 4, ERR_CORRUPT },
     { "turn1", 64, &wild, 4, ERR_CORRUPT },  /* of the shift */
     { "turn1", 1000, &off, 4, ERR_CORRUPT }, /* of the matrix */

@@ -83,7 +83,7 @@ static void test_heuristic_of_all(void **state)
             if (order == ORDER_BOUND)
                 for (size_t i = 0; i < shapes[shape].n / 2; i++)
                     world_remove(&w, rng_below(&w.rng, shapes[shape].n));
-            if (order == ORDER_TREE)
+            if (order == ORDER_HYBRID)
                 world_maintain(&w);
             expect_exact_everywhere(&w, knobs);
         }

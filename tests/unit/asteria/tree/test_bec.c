@@ -349,110 +349,6 @@ static void test_assignment_lessens_the_objective(void **state)
     }
 }
 
-static float distance_of_p(const struct forest *f, const float *p, uint32_t slot)
-{
-    double sum = 0;
-
-    for (size_t i = 0; i < f->model.m; i++)
-        sum += ((double)p[i] - (double)f->z[slot][i]) * ((double)p[i] - (double)f->z[slot][i]);
-    return (float)sum;
-}
-
-static void expect_order(struct forest *f, const float *p)
-{
-    const size_t all = (size_t)1 << f->model.ecc->k;
-    uint32_t *addresses = malloc((all + 1) * sizeof *addresses);
-    float *lower = malloc((all + 1) * sizeof *lower), *of = malloc(all * sizeof *of);
-    void *scratch = malloc(asteria_bec_scratch_bytes(f->bec) + 1);
-    const size_t n = asteria_bec_order(f->bec, p, all + 1, addresses, lower, scratch);
-
-    for (size_t a = 0; a < all; a++)
-        of[a] = -1;
-    for (size_t i = 0; i < n; i++) {
-        assert_true(addresses[i] < all && of[addresses[i]] < 0);
-        assert_true(lower[i] >= 0 && (i == 0 || lower[i] >= lower[i - 1]));
-        of[addresses[i]] = lower[i];
-    }
-    for (uint32_t slot = 0; slot < SLOTS; slot++) {
-        if (!f->alive[slot])
-            continue;
-        const float bound = of[forest_address(f, slot)];
-        assert_true(bound >= 0); /* no address is missing */
-        assert_true(bound <= distance_of_p(f, p, slot) + 1e-5F);
-    }
-    assert_true(n <= f->n_alive);
-    /* A smaller `most` returns the first of them. */
-    for (size_t most = 0; most < n; most += 1 + n / 7) {
-        uint32_t *some = malloc((most + 1) * sizeof *some);
-        assert_int_equal(asteria_bec_order(f->bec, p, most, some, lower, scratch), most);
-        assert_memory_equal(some, addresses, most * sizeof *some);
-        free(some);
-    }
-    free(addresses);
-    free(lower);
-    free(of);
-    free(scratch);
-}
-
-static void test_order_is_of_true_bounds(void **state)
-{
-    static const struct {
-        enum asteria_code code;
-        unsigned bits;
-        size_t cap, clusters;
-        double spread;
-    } cases[] = { { ECC_GOLAY, 12, 60, 0, 1 },     { ECC_NONE, 10, 40, 30, 0.3 },
-                  { ECC_HAMMING, 8, 100, 6, 0.5 }, { ECC_NONE, 3, 5000, 0, 1 },
-                  { ECC_NONE, 1, 100, 3, 0.02 }, /* ends of the box are rows */
-                  { ECC_BCH, 6, 50, 1, 0 } };
-
-    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
-        struct forest f;
-        forest_open(&f, cases[c].code, cases[c].bits, cases[c].cap, cases[c].clusters,
-                    cases[c].spread, 0, 50 + c);
-        const float none[DIM] = { 0 };
-        expect_order(&f, none);
-        forest_add_all(&f, 0, SLOTS - 100);
-        forest_maintain_all(&f);
-        for (unsigned round = 0; round < 12; round++) {
-            float p[DIM];
-            for (unsigned i = 0; i < DIM; i++)
-                p[i] = (float)rng_normal(&f.rng) * (round % 3 ? 0.2F : 2);
-            expect_order(&f, round % 2 ? p : f.z[SLOTS - 1 - round]);
-            /* Outside the box on the other side. */
-            for (unsigned i = 0; i < DIM; i++)
-                p[i] = -p[i];
-            expect_order(&f, p);
-            for (unsigned i = 0; i < 400; i++) {
-                const uint32_t slot = (uint32_t)rng_below(&f.rng, SLOTS - 100);
-                if (f.alive[slot])
-                    forest_take(&f, slot);
-            }
-        }
-        forest_close(&f);
-    }
-}
-
-/* Bounds of 0 would be valid, too: for separated clusters most are greater. */
-static void test_bounds_tell_leaves_apart(void **state)
-{
-    struct forest f;
-    uint32_t addresses[1024];
-    float lower[1024];
-
-    forest_open(&f, ECC_NONE, 10, 60, 30, 0.1, 0, 60);
-    forest_add_all(&f, 0, SLOTS);
-    forest_maintain_all(&f);
-    void *scratch = malloc(asteria_bec_scratch_bytes(f.bec));
-    const size_t n = asteria_bec_order(f.bec, f.z[17], 1024, addresses, lower, scratch);
-    size_t above = 0;
-    for (size_t i = 0; i < n; i++)
-        above += lower[i] > 0.05F;
-    assert_true(2 * above > n);
-    free(scratch);
-    forest_close(&f);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -464,8 +360,6 @@ int main(void)
         cmocka_unit_test(test_medoids_are_the_nearest_to_the_mean),
         cmocka_unit_test(test_medoids_are_found_anew),
         cmocka_unit_test(test_assignment_lessens_the_objective),
-        cmocka_unit_test(test_order_is_of_true_bounds),
-        cmocka_unit_test(test_bounds_tell_leaves_apart),
     };
     return test_run("asteria bec", tests);
 }

@@ -162,9 +162,6 @@ static void test_check_finds_what_is_wrong(void **state)
     }
     bec_sum(b, leaf)[2] += 0.01;
     assert_code(asteria_bec_check(b, &f.rows, &f.bench.error), ERR_INVARIANT, &f.bench.error);
-    bec_sum(b, leaf)[2] -= 0.01;
-    bec_tallies(b, leaf)[1].low = 127;
-    assert_code(asteria_bec_check(b, &f.rows, &f.bench.error), ERR_INVARIANT, &f.bench.error);
     forest_close(&f);
 }
 

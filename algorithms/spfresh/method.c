@@ -128,16 +128,13 @@ static const struct param spfresh_options[] = {
     PARAM_BOOL(
         struct spfresh_params, condition2, true,
         "whether vectors of neighbouring postings that are nearer to a new head are reassigned"),
-    PARAM_BOOL(struct spfresh_params, recentre, false,
-               "whether a rewritten posting whose head is no longer one of its vectors gets one of "
-               "them as head"),
     PARAM_BOOL(struct spfresh_params, merge, true, "whether small postings are merged"),
     PARAM_INT(
         struct spfresh_params, merge_entries, 0, 0, 1 << 24,
         "live entries below which a posting is merged (MergeThreshold); 0: 1 / ratio, a tenth of "
         "the limit at most, at least 10",
         .paper = "10", .live = true),
-    PARAM_END
+    PARAM_END_GONE("recentre=take it out: heads stay where the build or a split put them")
 };
 
 static const struct param knobs[] = {

@@ -49,10 +49,10 @@ struct spfresh_params {
     int64_t maintenance; /* enum spfresh_maintenance */
     int64_t background_threads;
     int64_t reassign_heads; /* postings scanned after a split (ReassignK); 0: none */
-    bool split, condition1, condition2, merge, recentre;
+    bool split, condition1, condition2, merge;
     int64_t merge_entries; /* a posting with at most this many live entries is merged; 0: 1 / ratio,
                               a tenth of the limit at most, at least 10 */
-    /* Limits of background threads: last, as snapshots have them in a section of their own. */
+    /* limits of background threads */
     int64_t background_nice;
     double background_cpu_share; /* of a processor, per thread; 1: no limit */
     int64_t background_mb_s;     /* 0: no limit */

@@ -71,8 +71,7 @@ enum {
     HEAD_MERGE_QUEUED = 4,
     HEAD_UNSPLITTABLE = 8,
     HEAD_SPLIT_URGENT = 16,
-    HEAD_DROPPING = 32,
-    HEAD_DRIFTED = 64 /* its vector is no longer a member's: head_update.c */
+    HEAD_DROPPING = 32
 };
 
 struct spfresh_head {
@@ -86,9 +85,9 @@ struct spfresh_head {
 /* 2. The index */
 
 /* Counters that stats() reports under these names: sums, and means per query of those of searches. */
-#define SPFRESH_COUNTERS(X)                                                                       \
-    X(appends), X(splits), X(same_head), X(even_splits), X(inline_splits), X(collections),        \
-        X(recentres), X(merges), X(reassign_scanned), X(reassign_submitted), X(reassign_aborted), \
+#define SPFRESH_COUNTERS(X)                                                                \
+    X(appends), X(splits), X(same_head), X(even_splits), X(inline_splits), X(collections), \
+        X(merges), X(reassign_scanned), X(reassign_submitted), X(reassign_aborted),        \
         X(reassign_done), X(head_misses), X(removes), X(sweeps), X(job_errors), X(checkpoints)
 #define SPFRESH_QUERY_COUNTERS(X)                                                                  \
     X(head_distances), X(postings_read), X(postings_pruned), X(postings_late), X(entries_scanned), \

@@ -53,7 +53,7 @@ function churn.run(of)
     methods = {
       index("spfresh", live, { maintenance = "inline" }),
       index("spfresh", split_only,
-            { maintenance = "inline", reassign_heads = 0, condition1 = false, condition2 = false, merge = false, recentre = false }),
+            { maintenance = "inline", reassign_heads = 0, condition1 = false, condition2 = false, merge = false }),
       index("spann", append_only, {}),
       index("spann", rebuilt, {}, "renew"),
     },

@@ -34,8 +34,8 @@ local maintenance = varied {
   { "K=0", { reassign_heads = 0 } }, { "K=8", { reassign_heads = 8 } }, { "K=16", { reassign_heads = 16 } },
   { "K=32", { reassign_heads = 32 } }, { "K=64", { reassign_heads = 64 } }, { "K=128", { reassign_heads = 128 } },
   { "no condition 1", { condition1 = false } }, { "no condition 2", { condition2 = false } },
-  { "split only", { reassign_heads = 0, condition1 = false, condition2 = false, recentre = false } },
-  { "no merge", { merge = false } }, { "heads follow", { recentre = true } },
+  { "split only", { reassign_heads = 0, condition1 = false, condition2 = false } },
+  { "no merge", { merge = false } },
 }
 local filing = varied {
   { "1 replica", { replicas = 1 } }, { "2 replicas", { replicas = 2 } }, { "4 replicas", { replicas = 4 } },

@@ -118,7 +118,6 @@ int spfresh_snapshot_write(struct spfresh *s, struct store_writer *w, uint64_t l
     struct store_fields f = { .w = w };
 
     memset(&meta, 0, sizeof meta);
-    memcpy(meta.params, &s->params, SNAPSHOT_PARAMS_BYTES);
     meta.lsn = lsn;
     meta.slots = atomic_load(&s->slots.n);
     meta.heads = graph_capacity(s->graph);
@@ -128,9 +127,8 @@ int spfresh_snapshot_write(struct spfresh *s, struct store_writer *w, uint64_t l
         meta.live += !(spfresh_version(s, i) & VERSION_DELETED);
     store_section(w, "meta");
     store_write(w, &meta, sizeof meta);
-    store_section(w, "background");
-    store_write(w, (const unsigned char *)&s->params + SNAPSHOT_PARAMS_BYTES,
-                sizeof s->params - SNAPSHOT_PARAMS_BYTES);
+    store_section(w, "params");
+    store_write(w, &s->params, sizeof s->params);
     (void)spfresh_snapshot_fields(&f, s, &(struct spfresh_snapshot_sections){ .meta = &meta });
     const int rc = graph_save(s->graph, w);
     return rc ? rc : spfresh_codec_field(s->codec, &f);

@@ -4,7 +4,7 @@
  * A running index with a write-ahead log has in its folder
  *
  *     LOCK         locked by the process that has the index open
- *     snapshot.N   sections: meta, background, versions, ids, heads, graph, codec; locations of
+ *     snapshot.N   sections: meta, params, versions, ids, heads, graph, codec; locations of
  *                  postings ("store.*")
  *     journal.N    write-ahead log: updates acknowledged since
  *     the store's files, and the row file of codes
@@ -23,15 +23,10 @@
 #include "algorithms/common/durable/store_file.h"
 #include "algorithms/spfresh/spfresh.h"
 
-enum { SNAPSHOT_VERSION = 2 };
+enum { SNAPSHOT_VERSION = 3 };
 #define SNAPSHOT_SAVED "spfresh.index"
 
-/* The bytes of the options in section "meta". Those of the others are in section "background"; 0.2.0
-   wrote none. */
-#define SNAPSHOT_PARAMS_BYTES offsetof(struct spfresh_params, background_nice)
-
 struct spfresh_snapshot_meta {
-    unsigned char params[SNAPSHOT_PARAMS_BYTES];
     uint64_t lsn; /* of the last log record that it includes */
     uint64_t slots, live, heads;
     uint32_t built, repeats;

@@ -7,35 +7,15 @@
 #include "src/core/mem.h"
 #include "src/core/param.h"
 
-/* Reads the options; *p has the defaults. */
-static int read_params(struct spfresh_params *p, const struct spfresh_snapshot_meta *meta,
-                       const struct store_reader *r)
-{
-    const size_t rest = sizeof *p - SNAPSHOT_PARAMS_BYTES;
-    size_t bytes = 0;
-    const void *background = store_find(r, "background", &bytes);
-
-    memcpy(p, meta->params, SNAPSHOT_PARAMS_BYTES);
-    if (background && bytes != rest)
-        return store_corrupt(r, "section \"background\" has another size");
-    if (background)
-        memcpy((unsigned char *)p + SNAPSHOT_PARAMS_BYTES, background, rest);
-    return OK;
-}
-
 int spfresh_snapshot_find(struct spfresh_snapshot_sections *x, const struct store_reader *r,
                           const struct index_ops *ops)
 {
     int rc = store_need_array(r, "meta", 1, sizeof *x->meta, &x->meta);
 
+    if (!rc)
+        rc = store_read_params(r, ops->params, sizeof x->params, &x->params);
     if (rc)
         return rc;
-    param_defaults(ops->params, &x->params);
-    rc = read_params(&x->params, x->meta, r);
-    if (rc)
-        return rc;
-    if (!param_possible(ops->params, &x->params))
-        return store_corrupt(r, "its options are out of their ranges");
     if (x->meta->slots >= SLOT_NONE || x->meta->heads >= GRAPH_NONE)
         return store_corrupt(r, "more vectors or heads than there are numbers");
     return spfresh_snapshot_fields(&(struct store_fields){ .r = r }, NULL, x);

@@ -1,4 +1,4 @@
-/* jobs.c - queues splits, merges, moves and head updates. */
+/* jobs.c - queues splits, merges and moves. */
 #include "algorithms/spfresh/jobs/jobs.h"
 
 #include "src/core/mem.h"
@@ -45,19 +45,6 @@ static void queue_merge(struct spfresh *s, const struct spfresh_job *job)
         (void)atomic_fetch_and(&h->flags, ~(uint32_t)HEAD_MERGE_QUEUED);
 }
 
-/* Not queued: the flag is found when the queue is empty. */
-static void note_drifted(struct spfresh *s, uint32_t head)
-{
-    struct spfresh_jobs *q = s->jobs;
-    const bool known = atomic_fetch_or(&spfresh_head(s, head)->flags, HEAD_DRIFTED) & HEAD_DRIFTED;
-
-    pthread_mutex_lock(&q->queue.lock);
-    q->drifted += !known;
-    if (!known)
-        workers_wake_one(&q->queue.workers);
-    pthread_mutex_unlock(&q->queue.lock);
-}
-
 void spfresh_queue(struct spfresh *s, struct spfresh_job job)
 {
     if (!s->jobs)
@@ -68,8 +55,6 @@ void spfresh_queue(struct spfresh *s, struct spfresh_job job)
         queue_merge(s, &job);
     else if (job.kind == SPFRESH_JOB_REASSIGN)
         (void)job_queue_push(&s->jobs->queue, &job, 0);
-    else if (job.kind == SPFRESH_JOB_UPDATE_HEAD && s->params.recentre)
-        note_drifted(s, job.what);
 }
 
 void spfresh_queue_overfull(struct spfresh *s)

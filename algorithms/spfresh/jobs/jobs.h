@@ -3,7 +3,7 @@
  * A head is in the queue at most once for a split and once for a merge, as its flags show. Besides
  * the queue there is a *walk* over all heads. It runs when many vectors have been removed or moved,
  * because nothing records which postings they were in, and it finds small postings and stale
- * entries. Heads that have drifted have a flag and no job; they are found when the queue is empty.
+ * entries.
  * The functions that run a job are passed in by maintenance/.
  *
  *   1 jobs   2 queueing   3 walks
@@ -20,7 +20,6 @@ enum spfresh_job_kind {
     SPFRESH_JOB_SPLIT,
     SPFRESH_JOB_MERGE,
     SPFRESH_JOB_REASSIGN,
-    SPFRESH_JOB_UPDATE_HEAD,
     SPFRESH_JOB_KINDS
 };
 
@@ -46,8 +45,6 @@ struct spfresh_jobs {
     uint32_t *urgent; /* heads past the hard limit */
     size_t n_urgent, urgent_capacity;
     struct spfresh_walk walk;
-    size_t drifted; /* upper bound of the heads with HEAD_DRIFTED */
-    uint32_t seek;  /* head at which the search for them stopped */
 };
 
 /* Creates s->jobs. run, chores: see job_queue.h. */

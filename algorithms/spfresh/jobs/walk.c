@@ -1,4 +1,4 @@
-/* walk.c - finds heads that need maintenance but have no job: small postings and drifted heads. */
+/* walk.c - finds heads that need maintenance but have no job: small postings. */
 #include "algorithms/spfresh/jobs/jobs.h"
 
 static uint64_t left(const struct spfresh *s)
@@ -62,33 +62,12 @@ void spfresh_walk_if_due(struct spfresh *s, bool anything)
     pthread_mutex_unlock(&s->jobs->queue.lock);
 }
 
-/* Goes round all heads. Some flagged heads have been removed, so q->drifted may be too high. */
-static bool next_drifted(struct spfresh *s, struct spfresh_job *job)
-{
-    struct spfresh_jobs *q = s->jobs;
-    const size_t n = graph_capacity(s->graph);
-
-    for (size_t i = 0; q->drifted > 0 && i < n; i++) {
-        q->seek = q->seek + 1 < n ? q->seek + 1 : 0;
-        if (!(atomic_load(&spfresh_head(s, q->seek)->flags) & HEAD_DRIFTED))
-            continue;
-        (void)atomic_fetch_and(&spfresh_head(s, q->seek)->flags, ~(uint32_t)HEAD_DRIFTED);
-        q->drifted--;
-        *job = (struct spfresh_job){ .kind = SPFRESH_JOB_UPDATE_HEAD, .what = q->seek };
-        return true;
-    }
-    q->drifted = 0;
-    return false;
-}
-
 size_t spfresh_walk_findable(const struct index *index)
 {
-    const struct spfresh_jobs *q = spfresh_of(index)->jobs;
-
-    return q->walk.on + q->drifted;
+    return spfresh_of(index)->jobs->walk.on;
 }
 
 bool spfresh_walk_find(struct index *index, void *job)
 {
-    return next_of_walk(spfresh_of(index), job) || next_drifted(spfresh_of(index), job);
+    return next_of_walk(spfresh_of(index), job);
 }

@@ -22,7 +22,6 @@ static int run(struct index *index, const void *job, struct job_run *run)
         [SPFRESH_JOB_SPLIT] = spfresh_split,
         [SPFRESH_JOB_MERGE] = spfresh_merge,
         [SPFRESH_JOB_REASSIGN] = spfresh_reassign,
-        [SPFRESH_JOB_UPDATE_HEAD] = spfresh_update_head,
     };
     struct spfresh *s = spfresh_of(index);
     const struct spfresh_job *j = job;

@@ -73,7 +73,7 @@ static int examine(struct merger *m, bool *low)
             memcpy(m->w->rows, graph_row(s->graph, m->head), spfresh_row_bytes(s));
     }
     if (rc == OK && is_worth_it(s, size, kept->n))
-        rc = spfresh_collect(s, m->w, m->head, kept);
+        rc = spfresh_collect(s, m->head, kept);
     return rc;
 }
 

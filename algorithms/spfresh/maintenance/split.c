@@ -194,7 +194,7 @@ static int give_own_head(struct spfresh_division *d, const struct spfresh_member
     if (memcmp(m->rows, spfresh_division_row(d, 2), row_bytes) == 0) {
         d->n = 0;
         set_refused(s, d->old, m->n);
-        return spfresh_collect(s, d->w, d->old, m);
+        return spfresh_collect(s, d->old, m);
     }
     memcpy(spfresh_division_row(d, 0), m->rows, row_bytes);
     memset(d->w->sides, 0, m->n);
@@ -273,64 +273,11 @@ static int split_locked(struct spfresh_division *d, uint32_t *undo)
         return rc;
     d->run->cost += (double)m->n;
     if (is_enough(s, d->old, m))
-        return spfresh_collect(s, d->w, d->old, m);
+        return spfresh_collect(s, d->old, m);
     rc = divide(d, m, undo);
     if (rc != OK)
         d->n = 0;
     return rc;
-}
-
-/* Keeps all members together, under another head. */
-static int update_head_locked(struct spfresh_division *d, uint32_t *undo)
-{
-    struct spfresh *s = d->s;
-    struct spfresh_members *m = &d->w->members[0];
-    bool found = false;
-    int rc;
-
-    if (!spfresh_is_open(s, d->old))
-        return OK;
-    rc = spfresh_load(s, d->old, true, m);
-    if (rc == OK)
-        rc = spfresh_division_new_head(d, m, &found);
-    if (rc != OK || !found)
-        return rc;
-    memset(d->w->sides, 0, m->n);
-    d->n = 1;
-    rc = take_sides(d, m);
-    if (rc == OK)
-        rc = replace_old(d, undo);
-    d->n = rc == OK;
-    spfresh_count(&s->counters.recentres, rc == OK);
-    return rc;
-}
-
-static int run_division(struct spfresh_division *d,
-                        int (*locked)(struct spfresh_division *, uint32_t *undo))
-{
-    struct spfresh *s = d->s;
-    const struct spfresh_members *halves = d->w->members + 1;
-    uint32_t undo[2] = { GRAPH_NONE, GRAPH_NONE };
-    const uint64_t start = spfresh_now(s);
-
-    spfresh_lock_posting(s, d->old);
-    const int rc = locked(d, undo);
-    spfresh_unlock_posting(s, d->old);
-    for (size_t h = 0; rc != OK && h < 2; h++)
-        if (undo[h] != GRAPH_NONE)
-            undo_head(s, undo[h], halves[h].n);
-    if (d->n == 0)
-        return rc;
-    if (d->n == 2) {
-        (void)spfresh_lap(s, SPFRESH_PHASE_SPLIT, start);
-        spfresh_count(&s->counters.splits, 1);
-    }
-    for (size_t h = 0; h < d->n; h++)
-        if (halves[h].n > s->limit)
-            spfresh_queue(s, (struct spfresh_job){ .kind = SPFRESH_JOB_SPLIT,
-                                                   .what = d->heads[h],
-                                                   .depth = d->depth + 1 });
-    return spfresh_division_reassign(d);
 }
 
 int spfresh_split(struct spfresh *s, struct spfresh_work *w, const struct spfresh_job *job,
@@ -339,16 +286,26 @@ int spfresh_split(struct spfresh *s, struct spfresh_work *w, const struct spfres
     struct spfresh_division d = {
         .s = s, .w = w, .old = job->what, .depth = job->depth, .run = run
     };
+    const struct spfresh_members *halves = w->members + 1;
+    uint32_t undo[2] = { GRAPH_NONE, GRAPH_NONE };
+    const uint64_t start = spfresh_now(s);
 
-    return run_division(&d, split_locked);
-}
-
-int spfresh_update_head(struct spfresh *s, struct spfresh_work *w, const struct spfresh_job *job,
-                        struct job_run *run)
-{
-    struct spfresh_division d = {
-        .s = s, .w = w, .old = job->what, .depth = job->depth, .run = run
-    };
-
-    return run_division(&d, update_head_locked);
+    spfresh_lock_posting(s, d.old);
+    const int rc = split_locked(&d, undo);
+    spfresh_unlock_posting(s, d.old);
+    for (size_t h = 0; rc != OK && h < 2; h++)
+        if (undo[h] != GRAPH_NONE)
+            undo_head(s, undo[h], halves[h].n);
+    if (d.n == 0)
+        return rc;
+    if (d.n == 2) {
+        (void)spfresh_lap(s, SPFRESH_PHASE_SPLIT, start);
+        spfresh_count(&s->counters.splits, 1);
+    }
+    for (size_t h = 0; h < d.n; h++)
+        if (halves[h].n > s->limit)
+            spfresh_queue(s, (struct spfresh_job){ .kind = SPFRESH_JOB_SPLIT,
+                                                   .what = d.heads[h],
+                                                   .depth = d.depth + 1 });
+    return spfresh_division_reassign(&d);
 }

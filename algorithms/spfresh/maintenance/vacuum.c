@@ -14,7 +14,7 @@ static int vacuum_postings(struct spfresh *s, struct spfresh_work *w)
         spfresh_lock_posting(s, head);
         rc = spfresh_load(s, head, true, m);
         if (rc == OK)
-            rc = spfresh_collect(s, w, head, m);
+            rc = spfresh_collect(s, head, m);
         spfresh_unlock_posting(s, head);
     }
     return rc;

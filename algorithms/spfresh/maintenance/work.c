@@ -164,33 +164,16 @@ uint8_t spfresh_marks_get(const struct spfresh_work *w, uint32_t slot)
     return at < w->marked.n ? w->marks[at] : UNMARKED;
 }
 
-static bool has_drifted(const struct spfresh *s, struct spfresh_work *w, uint32_t head,
-                        const struct spfresh_members *m)
-{
-    spfresh_work_distances(s, w, graph_row(s->graph, head), m->rows, m->n, w->distances[0]);
-    for (size_t i = 0; i < m->n; i++)
-        if (w->distances[0][i] <= 0)
-            return false;
-    return true;
-}
-
-int spfresh_collect(struct spfresh *s, struct spfresh_work *w, uint32_t head,
-                    const struct spfresh_members *m)
+int spfresh_collect(struct spfresh *s, uint32_t head, const struct spfresh_members *m)
 {
     const uint64_t start = spfresh_now(s);
-    int rc = OK;
 
     if (m->n == atomic_load(&spfresh_head(s, head)->size))
         return OK;
-    if (s->params.recentre)
-        rc = spfresh_work_reserve(s, w, m->n);
-    if (rc == OK && s->params.recentre && has_drifted(s, w, head, m))
-        spfresh_queue(s, (struct spfresh_job){ .kind = SPFRESH_JOB_UPDATE_HEAD, .what = head });
     /* A search may have read a vector's new posting before the move, and be about to
        read this one. */
     epoch_wait(s->epoch, atomic_load(&s->last_move));
-    if (rc == OK)
-        rc = spfresh_put(s, head, m);
+    const int rc = spfresh_put(s, head, m);
     if (rc == OK) {
         (void)spfresh_lap(s, SPFRESH_PHASE_COLLECT, start);
         spfresh_count(&s->counters.collections, 1);

@@ -61,7 +61,7 @@ struct spfresh_division {
     struct spfresh *s;
     struct spfresh_work *w;
     uint32_t old, heads[2]; /* one of them may be `old` */
-    size_t n;               /* new heads; 1: all members are equal, or only the head changes */
+    size_t n;               /* new heads; 1: all members are equal */
     uint32_t depth;
     struct job_run *run;
 };
@@ -72,11 +72,6 @@ static inline unsigned char *spfresh_division_row(const struct spfresh_division 
     return d->w->rows + i * spfresh_row_bytes(d->s);
 }
 
-/* head_update.c: whether the posting of d->old, with kept members m, should get another head. If
-   so, row 0 is set to its vector. */
-int spfresh_division_new_head(struct spfresh_division *d, const struct spfresh_members *m,
-                              bool *found);
-
 /* neighbours.c: finds vectors by SPFresh's two necessary conditions (paper, section 3.3)
    and moves them. */
 int spfresh_division_reassign(struct spfresh_division *);
@@ -86,8 +81,6 @@ int spfresh_division_reassign(struct spfresh_division *);
 
 int spfresh_split(struct spfresh *, struct spfresh_work *, const struct spfresh_job *,
                   struct job_run *);
-int spfresh_update_head(struct spfresh *, struct spfresh_work *, const struct spfresh_job *,
-                        struct job_run *);
 int spfresh_merge(struct spfresh *, struct spfresh_work *, const struct spfresh_job *,
                   struct job_run *);
 int spfresh_reassign(struct spfresh *, struct spfresh_work *, const struct spfresh_job *,
@@ -97,9 +90,7 @@ int spfresh_reassign(struct spfresh *, struct spfresh_work *, const struct spfre
 
 /* Reassigns members[3]; beyond the run's limit the moves are queued. */
 int spfresh_reassign_all(struct spfresh *, struct spfresh_work *, uint32_t depth, struct job_run *);
-/* Rewrites a posting without its stale entries. m: the kept members. The posting's lock is held. If
-   the head's vector is no longer a member, queues an update of the head. */
-int spfresh_collect(struct spfresh *, struct spfresh_work *, uint32_t head,
-                    const struct spfresh_members *);
+/* Rewrites a posting without its stale entries. m: the kept members. The posting's lock is held. */
+int spfresh_collect(struct spfresh *, uint32_t head, const struct spfresh_members *);
 
 #endif

@@ -268,7 +268,6 @@ static void each_part_is_optional(void **state)
         params.split = off != 1;
         params.merge = off != 2;
         params.condition1 = params.condition2 = off != 3;
-        params.recentre = false;
         book_open(&b, &spfresh_ops, params, INDEX_F32, 6, 2500, 1);
         book_fill(&b, 0, 2500, 10, .5);
         for (size_t i = 0; i < 2500; i += 250)
@@ -283,55 +282,6 @@ static void each_part_is_optional(void **state)
         assert_true((COUNT(&b, reassign_scanned) > 0) == (off != 1 && off != 3));
         book_check(&b);
         book_all_found(&b);
-        book_close(&b);
-    }
-}
-
-/* -------------------------------------------------------------------------------- head updates */
-
-/* The share of heads that are vectors of stored ids, as all are after a build. */
-static double heads_of_members(struct book *b)
-{
-    const struct graph *g = book_index(b)->graph;
-    size_t heads = 0, live = 0;
-
-    for (uint32_t h = 0; h < graph_capacity(g); h++) {
-        if (!graph_is_live(g, h))
-            continue;
-        heads++;
-        for (size_t i = 0; i < b->capacity; i++)
-            if (b->stored[i] && memcmp(book_row(b, i), graph_row(g, h), b->row_bytes) == 0) {
-                live++;
-                break;
-            }
-    }
-    return (double)live / (double)heads;
-}
-
-static void heads_follow(void **state)
-{
-    for (int on = 0; on < 2; on++) {
-        struct spfresh_params params = book_defaults(&spfresh_ops);
-        struct book b;
-
-        params.posting_entries = 40;
-        params.replicas = 3;
-        params.recentre = on;
-        book_open(&b, &spfresh_ops, params, INDEX_U8, 8, 3000, 1);
-        book_fill(&b, 0, 3000, 10, .6);
-        assert_ok(book_insert(&b, 0, 1500), &b.bench.error);
-        assert_true(heads_of_members(&b) == 1);
-        for (size_t i = 0; i < 1500; i += 50) {
-            for (size_t j = 0; j < 50; j++)
-                assert_ok(book_remove(&b, i + j), &b.bench.error);
-            assert_ok(book_insert(&b, 1500 + i, 50), &b.bench.error);
-            book_check(&b);
-        }
-        lire_maintain(&b, 0);
-        book_check(&b);
-        book_all_found(&b);
-        assert_true((COUNT(&b, recentres) > 0) == on);
-        assert_true(on ? heads_of_members(&b) > .8 : heads_of_members(&b) < .5);
         book_close(&b);
     }
 }
@@ -397,7 +347,6 @@ int main(void)
         cmocka_unit_test(built_postings_stay),
         cmocka_unit_test(starved_postings_merge),
         cmocka_unit_test(each_part_is_optional),
-        cmocka_unit_test(heads_follow),
         cmocka_unit_test(allocations_fail),
     };
 

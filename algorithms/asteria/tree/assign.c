@@ -9,7 +9,7 @@
 
 double asteria_bec_lambda(const struct asteria_bec *b)
 {
-    return ldexp(b->penalty, -(int)b->round);
+    return ldexp(b->penalty, -(int)b->state.round);
 }
 
 static double n_log_n(double n)
@@ -21,7 +21,8 @@ static double angle(const struct asteria_bec *b, uint32_t leaf, const float *y, 
 {
     const double scale = length * (double)b->nodes[leaf].medoid_length;
     const double cosine =
-        scale > 0 ? (double)b->env.kernels->ip_f32(y, bec_medoid_of(b, leaf), b->rank) / scale : 0;
+        scale > 0 ? (double)b->env.kernels->ip_f32(y, bec_medoid_of(b, leaf), b->state.rank) / scale
+                  : 0;
 
     return acos(cosine > 1 ? 1 : cosine < -1 ? -1 : cosine);
 }
@@ -92,7 +93,7 @@ static struct assigned row_of(const struct asteria_bec *b, const struct asteria_
                               .address = b->cells[b->rows[slot].cell].address,
                               .leaf = asteria_bec_leaf(b, slot),
                               .y = y,
-                              .length = sqrt((double)b->env.kernels->ip_f32(y, y, b->rank)),
+                              .length = sqrt((double)b->env.kernels->ip_f32(y, y, b->state.rank)),
                               .lambda = lambda };
 }
 
@@ -100,15 +101,16 @@ static struct assigned row_of(const struct asteria_bec *b, const struct asteria_
    BEC_AGAIN more series of rounds. */
 bool asteria_bec_rounds_are_due(struct asteria_bec *b)
 {
-    if (b->round < BEC_ROUNDS)
+    if (b->state.round < BEC_ROUNDS)
         return true;
-    const bool much = b->changed > 0 && b->changed * 2 >= b->n;
-    const bool reshaped = b->reshaped > 0 && (b->changed + b->reshaped) * 2 >= b->n;
-    if (bec_is_leaf(b, 0) || !(much || (reshaped && b->again < BEC_AGAIN)))
+    const bool much = b->state.changed > 0 && b->state.changed * 2 >= b->state.n;
+    const bool reshaped =
+        b->state.reshaped > 0 && (b->state.changed + b->state.reshaped) * 2 >= b->state.n;
+    if (bec_is_leaf(b, 0) || !(much || (reshaped && b->state.again < BEC_AGAIN)))
         return false;
-    b->again += !much;
-    b->round = b->cursor = 0;
-    b->changed = b->reshaped = 0;
+    b->state.again += !much;
+    b->state.round = b->state.cursor = 0;
+    b->state.changed = b->state.reshaped = 0;
     return true;
 }
 
@@ -121,24 +123,24 @@ int asteria_bec_assign(struct asteria_bec *b, const struct asteria_bec_rows *row
 
     if (rc != OK)
         return rc;
-    for (; most > 0 && b->cursor < b->n_slots; b->cursor++) {
+    for (; most > 0 && b->state.cursor < b->state.n_slots; b->state.cursor++) {
         /* Medoids stay, because the other rows of the leaf are compared with them. */
-        if (!asteria_bec_has(b, b->cursor) ||
-            b->nodes[asteria_bec_leaf(b, b->cursor)].medoid == b->cursor)
+        if (!asteria_bec_has(b, b->state.cursor) ||
+            b->nodes[asteria_bec_leaf(b, b->state.cursor)].medoid == b->state.cursor)
             continue;
-        const struct assigned r = row_of(b, rows, b->cursor, b->y, lambda);
+        const struct assigned r = row_of(b, rows, b->state.cursor, b->y, lambda);
         const uint32_t to = best_leaf(b, &r);
         if (to != r.leaf) {
             asteria_bec_leave(b, rows, r.slot, b->y);
             asteria_bec_enter(b, r.slot, to, r.address, b->y);
-            b->moved++;
+            b->state.moved++;
         }
         most--;
         ++*spent;
     }
-    if (b->cursor >= b->n_slots) {
-        b->cursor = 0;
-        b->round++;
+    if (b->state.cursor >= b->state.n_slots) {
+        b->state.cursor = 0;
+        b->state.round++;
     }
     return OK;
 }
@@ -148,13 +150,13 @@ double asteria_bec_objective(const struct asteria_bec *b, const struct asteria_b
 {
     double sum = 0;
 
-    for (uint32_t i = 0; i < b->n_nodes; i++)
+    for (uint32_t i = 0; i < b->state.n_nodes; i++)
         if (b->nodes[i].used && bec_is_leaf(b, i))
             sum += lambda * n_log_n(b->nodes[i].n);
-    for (uint32_t slot = 0; slot < b->n_slots; slot++)
+    for (uint32_t slot = 0; slot < b->state.n_slots; slot++)
         if (asteria_bec_has(b, slot)) {
             const struct assigned r = row_of(b, rows, slot, b->y, lambda);
             sum += angle(b, r.leaf, r.y, r.length) + lambda * flip_cost(b, slot, r.leaf, r.address);
         }
-    return sum - lambda * n_log_n((double)b->n);
+    return sum - lambda * n_log_n((double)b->state.n);
 }

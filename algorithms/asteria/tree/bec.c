@@ -15,8 +15,8 @@ static void learn(struct asteria_bec *b, const struct asteria_model *model)
 {
     double worth[ECC_ADDRESS_MAX];
 
-    b->bits = model->ecc->k;
-    for (unsigned i = 0; i < b->bits; i++) {
+    b->state.bits = model->ecc->k;
+    for (unsigned i = 0; i < b->state.bits; i++) {
         const double margin = model->bit_margin[i];
         unsigned at = i;
         worth[i] = bec_entropy(model->bit_mean[i]) * margin;
@@ -29,9 +29,9 @@ static void learn(struct asteria_bec *b, const struct asteria_model *model)
 
 void asteria_bec_clear(struct asteria_bec *b, uint32_t node)
 {
-    memset(bec_tallies(b, node), 0, b->bits * sizeof(struct asteria_bec_bit));
-    memset(bec_sum(b, node), 0, b->rank * sizeof(double));
-    memset(bec_medoid_of(b, node), 0, b->rank * sizeof(float));
+    memset(bec_tallies(b, node), 0, b->state.bits * sizeof(struct asteria_bec_bit));
+    memset(bec_sum(b, node), 0, b->state.rank * sizeof(double));
+    memset(bec_medoid_of(b, node), 0, b->state.rank * sizeof(float));
     b->nodes[node].n = 0;
     b->nodes[node].medoid = BEC_NONE;
     b->nodes[node].medoid_length = 0;
@@ -43,9 +43,9 @@ int asteria_bec_reserve_nodes(struct asteria_bec *b, size_t n)
     struct mem *mem = b->env.mem;
 
     if (!mem_grow(mem, &b->nodes, &b->nodes_capacity, n, sizeof *b->nodes) ||
-        !mem_grow(mem, &b->tallies, &b->tallies_capacity, n * b->bits, sizeof *b->tallies) ||
-        !mem_grow(mem, &b->sums, &b->sums_capacity, n * b->rank, sizeof *b->sums) ||
-        !mem_grow(mem, &b->medoids, &b->medoids_capacity, n * b->rank, sizeof *b->medoids))
+        !mem_grow(mem, &b->tallies, &b->tallies_capacity, n * b->state.bits, sizeof *b->tallies) ||
+        !mem_grow(mem, &b->sums, &b->sums_capacity, n * b->state.rank, sizeof *b->sums) ||
+        !mem_grow(mem, &b->medoids, &b->medoids_capacity, n * b->state.rank, sizeof *b->medoids))
         return fail(b->env.error, ERR_NO_MEMORY, "asteria: clusters: out of memory for %zu nodes",
                     n);
     return OK;
@@ -64,25 +64,25 @@ int asteria_bec_create(struct asteria_bec **out, const struct index_env *env,
     if (!b)
         return fail(env->error, ERR_NO_MEMORY, "asteria: clusters: out of memory");
     b->env = *env;
-    b->rank = options->rank;
+    b->state.rank = options->rank;
     b->leaf_cap = options->leaf_cap;
     b->penalty = options->penalty;
-    b->free_pair = b->free_cell = BEC_NONE;
-    b->round = BEC_ROUNDS;
+    b->state.free_pair = b->state.free_cell = BEC_NONE;
+    b->state.round = BEC_ROUNDS;
     idmap_init(&b->of_address, env->mem);
     learn(b, model);
-    b->y = mem_array(env->mem, 2 * b->rank, sizeof *b->y);
+    b->y = mem_array(env->mem, 2 * b->state.rank, sizeof *b->y);
     int rc = b->y ? asteria_bec_reserve_nodes(b, 1)
                   : fail(env->error, ERR_NO_MEMORY, "asteria: clusters: out of memory");
     if (rc != OK) {
         asteria_bec_destroy(b);
         return rc;
     }
-    b->best = b->y + b->rank;
+    b->best = b->y + b->state.rank;
     b->nodes[0] = (struct asteria_bec_node){
         .parent = BEC_NONE, .child = BEC_NONE, .cells = BEC_NONE, .used = true
     };
-    b->n_nodes = 1;
+    b->state.n_nodes = 1;
     asteria_bec_clear(b, 0);
     *out = b;
     return OK;
@@ -108,12 +108,12 @@ void asteria_bec_destroy(struct asteria_bec *b)
 int asteria_bec_reserve(struct asteria_bec *b, size_t n_slots, size_t more)
 {
     if (!mem_grow(b->env.mem, &b->rows, &b->rows_capacity, n_slots, sizeof *b->rows) ||
-        !mem_grow(b->env.mem, &b->q, &b->q_capacity, n_slots * b->bits, sizeof *b->q))
+        !mem_grow(b->env.mem, &b->q, &b->q_capacity, n_slots * b->state.bits, sizeof *b->q))
         return fail(b->env.error, ERR_NO_MEMORY, "asteria: clusters: out of memory for %zu rows",
                     n_slots);
-    for (; b->n_slots < n_slots; b->n_slots++) {
-        b->rows[b->n_slots] = (struct asteria_bec_row){ .cell = BEC_NONE };
-        memset(b->q + b->n_slots * b->bits, 0, b->bits);
+    for (; b->state.n_slots < n_slots; b->state.n_slots++) {
+        b->rows[b->state.n_slots] = (struct asteria_bec_row){ .cell = BEC_NONE };
+        memset(b->q + b->state.n_slots * b->state.bits, 0, b->state.bits);
     }
     return asteria_bec_reserve_cells(b, more);
 }
@@ -124,7 +124,7 @@ void asteria_bec_tally(struct asteria_bec *b, uint32_t node, uint32_t slot, uint
     struct asteria_bec_bit *tallies = bec_tallies(b, node);
     const int8_t *q = bec_q(b, slot);
 
-    for (unsigned i = 0; i < b->bits; i++) {
+    for (unsigned i = 0; i < b->state.bits; i++) {
         struct asteria_bec_bit *t = &tallies[i];
         const uint64_t margin = (uint64_t)abs(2 * q[i] + 1);
         t->margin += in ? margin : -margin;
@@ -141,19 +141,19 @@ static void count_up(struct asteria_bec *b, uint32_t slot, uint32_t leaf, uint32
     for (uint32_t node = leaf; node != BEC_NONE; node = b->nodes[node].parent) {
         double *sum = bec_sum(b, node);
         asteria_bec_tally(b, node, slot, address, in);
-        for (size_t i = 0; i < b->rank; i++)
+        for (size_t i = 0; i < b->state.rank; i++)
             sum[i] += sign * (double)y[i];
         /* Clears the rounding errors of adding and subtracting. */
         if (b->nodes[node].n == 0)
-            memset(sum, 0, b->rank * sizeof *sum);
+            memset(sum, 0, b->state.rank * sizeof *sum);
     }
 }
 
 void asteria_bec_medoid_set(struct asteria_bec *b, uint32_t leaf, uint32_t slot, const float *y)
 {
-    memcpy(bec_medoid_of(b, leaf), y, b->rank * sizeof *y);
+    memcpy(bec_medoid_of(b, leaf), y, b->state.rank * sizeof *y);
     b->nodes[leaf].medoid = slot;
-    b->nodes[leaf].medoid_length = sqrtf(b->env.kernels->ip_f32(y, y, b->rank));
+    b->nodes[leaf].medoid_length = sqrtf(b->env.kernels->ip_f32(y, y, b->state.rank));
 }
 
 void asteria_bec_enter(struct asteria_bec *b, uint32_t slot, uint32_t leaf, uint32_t address,
@@ -189,31 +189,31 @@ void asteria_bec_leave(struct asteria_bec *b, const struct asteria_bec_rows *row
 void asteria_bec_add(struct asteria_bec *b, const struct asteria_bec_rows *rows, uint32_t slot,
                      uint32_t address, const float *p)
 {
-    int8_t *q = b->q + (size_t)slot * b->bits;
+    int8_t *q = b->q + (size_t)slot * b->state.bits;
 
-    for (unsigned i = 0; i < b->bits; i++) {
+    for (unsigned i = 0; i < b->state.bits; i++) {
         const float at = floorf(p[i] * b->scale[i]);
         q[i] = (int8_t)(at < BEC_Q_LEAST ? BEC_Q_LEAST : at > BEC_Q_MOST ? BEC_Q_MOST : at);
     }
     rows->vector(rows->to, slot, b->y);
     asteria_bec_enter(b, slot, asteria_bec_leaf_of(b, address), address, b->y);
-    b->n++;
-    b->changed++;
-    b->again = 0;
+    b->state.n++;
+    b->state.changed++;
+    b->state.again = 0;
 }
 
 void asteria_bec_remove(struct asteria_bec *b, const struct asteria_bec_rows *rows, uint32_t slot)
 {
     rows->vector(rows->to, slot, b->y);
     asteria_bec_leave(b, rows, slot, b->y);
-    b->n--;
-    b->changed++;
-    b->again = 0;
+    b->state.n--;
+    b->state.changed++;
+    b->state.again = 0;
 }
 
 bool asteria_bec_has(const struct asteria_bec *b, uint32_t slot)
 {
-    return slot < b->n_slots && b->rows[slot].cell != BEC_NONE;
+    return slot < b->state.n_slots && b->rows[slot].cell != BEC_NONE;
 }
 
 uint32_t asteria_bec_leaf(const struct asteria_bec *b, uint32_t slot)
@@ -230,7 +230,7 @@ unsigned asteria_bec_depth(const struct asteria_bec *b)
 {
     unsigned depth = 0;
 
-    for (uint32_t i = 0; i < b->n_nodes; i++)
+    for (uint32_t i = 0; i < b->state.n_nodes; i++)
         if (b->nodes[i].used && b->nodes[i].depth > depth)
             depth = b->nodes[i].depth;
     return depth;
@@ -239,19 +239,19 @@ unsigned asteria_bec_depth(const struct asteria_bec *b)
 struct asteria_bec_counts asteria_bec_count_events(const struct asteria_bec *b)
 {
     struct asteria_bec_counts c = { .depth = asteria_bec_depth(b),
-                                    .splits = b->splits,
-                                    .merges = b->merges,
-                                    .moved = b->moved,
-                                    .medoids = b->medoids_found };
+                                    .splits = b->state.splits,
+                                    .merges = b->state.merges,
+                                    .moved = b->state.moved,
+                                    .medoids = b->state.medoids_found };
 
-    for (uint32_t i = 0; i < b->n_nodes; i++) {
+    for (uint32_t i = 0; i < b->state.n_nodes; i++) {
         const struct asteria_bec_node *node = &b->nodes[i];
         if (!node->used)
             continue;
         c.nodes++;
         if (!bec_is_leaf(b, i))
             continue;
-        const double share = b->n > 0 ? node->n / (double)b->n : 0;
+        const double share = b->state.n > 0 ? node->n / (double)b->state.n : 0;
         c.leaves++;
         c.largest = node->n > c.largest ? node->n : c.largest;
         c.entropy -= share > 0 ? share * log2(share) : 0;
@@ -265,5 +265,5 @@ uint64_t asteria_bec_bytes(const struct asteria_bec *b)
            b->tallies_capacity * sizeof *b->tallies + b->sums_capacity * sizeof *b->sums +
            b->medoids_capacity * sizeof *b->medoids + b->cells_capacity * sizeof *b->cells +
            idmap_bytes(&b->of_address) + b->rows_capacity * sizeof *b->rows +
-           b->q_capacity * sizeof *b->q + 2 * b->rank * sizeof *b->y;
+           b->q_capacity * sizeof *b->q + 2 * b->state.rank * sizeof *b->y;
 }

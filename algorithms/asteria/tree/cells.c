@@ -6,10 +6,11 @@
 
 int asteria_bec_reserve_cells(struct asteria_bec *b, size_t n)
 {
-    if (!mem_grow(b->env.mem, &b->cells, &b->cells_capacity, b->cells_used + n, sizeof *b->cells) ||
-        !idmap_reserve(&b->of_address, b->cells_used + n))
+    if (!mem_grow(b->env.mem, &b->cells, &b->cells_capacity, b->state.cells_used + n,
+                  sizeof *b->cells) ||
+        !idmap_reserve(&b->of_address, b->state.cells_used + n))
         return fail(b->env.error, ERR_NO_MEMORY, "asteria: clusters: out of memory for %zu cells",
-                    b->cells_used + n);
+                    b->state.cells_used + n);
     return OK;
 }
 
@@ -58,17 +59,17 @@ static void quit_leaf(struct asteria_bec *b, uint32_t cell)
 
 static uint32_t cell_new(struct asteria_bec *b, uint32_t leaf, uint32_t address)
 {
-    uint32_t cell = b->free_cell;
+    uint32_t cell = b->state.free_cell;
 
     if (cell == BEC_NONE)
-        cell = (uint32_t)b->n_cells++;
+        cell = (uint32_t)b->state.n_cells++;
     else
-        b->free_cell = b->cells[cell].next;
+        b->state.free_cell = b->cells[cell].next;
     b->cells[cell] = (struct asteria_bec_cell){ .address = address,
                                                 .first = BEC_NONE,
                                                 .same = chain_of(b, address) };
     (void)idmap_put(&b->of_address, address, cell); /* reserved */
-    b->cells_used++;
+    b->state.cells_used++;
     join_leaf(b, cell, leaf);
     return cell;
 }
@@ -89,9 +90,11 @@ static void cell_free(struct asteria_bec *b, uint32_t cell)
             before = b->cells[before].same;
         b->cells[before].same = c->same;
     }
-    *c = (struct asteria_bec_cell){ .leaf = BEC_NONE, .first = BEC_NONE, .next = b->free_cell };
-    b->free_cell = cell;
-    b->cells_used--;
+    *c = (struct asteria_bec_cell){ .leaf = BEC_NONE,
+                                    .first = BEC_NONE,
+                                    .next = b->state.free_cell };
+    b->state.free_cell = cell;
+    b->state.cells_used--;
 }
 
 static void push_row(struct asteria_bec *b, uint32_t slot, uint32_t cell)

@@ -20,13 +20,14 @@ static int check_child(const struct asteria_bec *b, uint32_t parent, uint32_t si
     const struct asteria_bec_node *above = &b->nodes[parent];
     const uint32_t child = above->child + side;
 
-    if (above->child == 0 || child >= b->n_nodes || !b->nodes[child].used || above->bit >= b->bits)
+    if (above->child == 0 || child >= b->state.n_nodes || !b->nodes[child].used ||
+        above->bit >= b->state.bits)
         return broken(error, parent, "its children are not nodes");
     const struct asteria_bec_node *node = &b->nodes[child];
     const uint32_t bit = 1U << above->bit;
     if (node->parent != parent || node->depth != above->depth + 1 || above->mask & bit ||
         node->mask != (above->mask | bit) || node->value != (above->value | (side ? bit : 0)) ||
-        node->next <= above->next || node->next > b->bits)
+        node->next <= above->next || node->next > b->state.bits)
         return broken(error, child, "its prefix is not its parent's and a bit");
     return OK;
 }
@@ -45,7 +46,7 @@ static int check_parent(const struct asteria_bec *b, uint32_t parent, struct err
     if ((uint64_t)b->nodes[pair].n + b->nodes[pair + 1].n != b->nodes[parent].n ||
         b->nodes[parent].cells != BEC_NONE)
         return broken(error, parent, "its rows are not its children's");
-    for (unsigned i = 0; i < b->bits; i++)
+    for (unsigned i = 0; i < b->state.bits; i++)
         if (left[i].ones + right[i].ones != all[i].ones ||
             left[i].margin + right[i].margin != all[i].margin)
             return broken(error, parent, "its counts are not its children's");
@@ -62,12 +63,12 @@ struct counted {
 static bool count_row(const struct asteria_bec *b, uint32_t leaf, uint32_t slot, uint32_t address,
                       struct counted *c)
 {
-    for (unsigned i = 0; i < b->bits; i++) {
+    for (unsigned i = 0; i < b->state.bits; i++) {
         c->margin[i] += (uint64_t)abs(2 * bec_q(b, slot)[i] + 1);
         c->ones[i] += address >> i & 1;
     }
     c->medoid |= slot == b->nodes[leaf].medoid;
-    return ++c->n <= b->n;
+    return ++c->n <= b->state.n;
 }
 
 static int check_cell(const struct asteria_bec *b, uint32_t leaf, uint32_t cell, uint32_t prev,
@@ -77,13 +78,13 @@ static int check_cell(const struct asteria_bec *b, uint32_t leaf, uint32_t cell,
     const struct asteria_bec_node *node = &b->nodes[leaf];
     uint32_t n = 0, before = BEC_NONE;
 
-    if (c->leaf != leaf || c->prev != prev || c->address >> b->bits ||
+    if (c->leaf != leaf || c->prev != prev || c->address >> b->state.bits ||
         __builtin_popcount((c->address ^ node->value) & node->mask) > 1 ||
-        asteria_bec_cell_find(b, leaf, c->address) != cell || ++counted->n_cells > b->n_cells)
+        asteria_bec_cell_find(b, leaf, c->address) != cell || ++counted->n_cells > b->state.n_cells)
         return broken(error, leaf,
                       "a cell is not its own, or has an address that it must not have");
     for (uint32_t slot = c->first; slot != BEC_NONE; slot = b->rows[slot].next, n++) {
-        if (slot >= b->n_slots || b->rows[slot].cell != cell || b->rows[slot].prev != before)
+        if (slot >= b->state.n_slots || b->rows[slot].cell != cell || b->rows[slot].prev != before)
             return broken(error, leaf, "a cell's list of rows is broken");
         if (!count_row(b, leaf, slot, c->address, counted))
             return broken(error, leaf, "its cells have more rows than the tree");
@@ -100,13 +101,13 @@ static int check_leaf(const struct asteria_bec *b, uint32_t leaf, uint64_t *cell
     uint32_t prev = BEC_NONE;
 
     for (uint32_t cell = node->cells; cell != BEC_NONE; cell = b->cells[cell].next) {
-        const int rc = cell < b->n_cells ? check_cell(b, leaf, cell, prev, &c, error)
-                                         : broken(error, leaf, "its list of cells is broken");
+        const int rc = cell < b->state.n_cells ? check_cell(b, leaf, cell, prev, &c, error)
+                                               : broken(error, leaf, "its list of cells is broken");
         if (rc != OK)
             return rc;
         prev = cell;
     }
-    for (unsigned i = 0; i < b->bits; i++)
+    for (unsigned i = 0; i < b->state.bits; i++)
         if (c.ones[i] != bec_tallies(b, leaf)[i].ones ||
             c.margin[i] != bec_tallies(b, leaf)[i].margin)
             return broken(error, leaf, "its counts of bits are not its rows'");
@@ -122,7 +123,7 @@ static int check_leaf(const struct asteria_bec *b, uint32_t leaf, uint64_t *cell
 static int check_below(const struct asteria_bec *b, uint32_t node, uint64_t *reached,
                        uint64_t *cells, struct error *error)
 {
-    if (++*reached > b->n_nodes)
+    if (++*reached > b->state.n_nodes)
         return broken(error, node, "the tree has a cycle");
     if (bec_is_leaf(b, node))
         return check_leaf(b, node, cells, error);
@@ -136,15 +137,15 @@ int asteria_bec_check_shape(const struct asteria_bec *b, struct error *error)
 {
     uint64_t used = 0, in_tree = 0, reached = 0, cells = 0;
 
-    for (uint32_t i = 0; i < b->n_nodes; i++)
+    for (uint32_t i = 0; i < b->state.n_nodes; i++)
         used += b->nodes[i].used;
-    for (size_t i = 0; i < b->n_slots; i++)
+    for (size_t i = 0; i < b->state.n_slots; i++)
         in_tree += asteria_bec_has(b, (uint32_t)i);
     if (b->nodes[0].parent != BEC_NONE || b->nodes[0].depth != 0 || b->nodes[0].mask ||
-        b->nodes[0].n != b->n || in_tree != b->n)
+        b->nodes[0].n != b->state.n || in_tree != b->state.n)
         return broken(error, 0, "the root lacks rows, or is not a root");
     const int rc = check_below(b, 0, &reached, &cells, error);
-    if (rc == OK && (reached != used || cells != b->cells_used))
+    if (rc == OK && (reached != used || cells != b->state.cells_used))
         return broken(error, 0, "there are nodes or cells that it does not lead to");
     return rc;
 }
@@ -165,23 +166,23 @@ int asteria_bec_check(const struct asteria_bec *b, const struct asteria_bec_rows
 
     if (rc != OK)
         return rc;
-    double *sum = mem_array(b->env.mem, 2 * b->rank, sizeof *sum);
+    double *sum = mem_array(b->env.mem, 2 * b->state.rank, sizeof *sum);
     if (!sum)
         return fail(error, ERR_NO_MEMORY, "asteria: clusters: out of memory, cannot check sums");
-    float *y = (float *)(sum + b->rank);
-    for (uint32_t i = 0; i < b->n_nodes && rc == OK; i++) {
-        memset(sum, 0, b->rank * sizeof *sum);
+    float *y = (float *)(sum + b->state.rank);
+    for (uint32_t i = 0; i < b->state.n_nodes && rc == OK; i++) {
+        memset(sum, 0, b->state.rank * sizeof *sum);
         if (!b->nodes[i].used)
             continue;
         for (uint32_t cell = BEC_NONE, slot;
              bec_is_leaf(b, i) && asteria_bec_next_row(b, i, &cell, &slot);) {
             rows->vector(rows->to, slot, y);
-            for (size_t j = 0; j < b->rank; j++)
+            for (size_t j = 0; j < b->state.rank; j++)
                 sum[j] += (double)y[j];
         }
-        for (size_t j = 0; j < b->rank && !bec_is_leaf(b, i); j++)
+        for (size_t j = 0; j < b->state.rank && !bec_is_leaf(b, i); j++)
             sum[j] = bec_sum(b, b->nodes[i].child)[j] + bec_sum(b, b->nodes[i].child + 1)[j];
-        if (!is_near(bec_sum(b, i), sum, b->rank, b->nodes[i].n))
+        if (!is_near(bec_sum(b, i), sum, b->state.rank, b->nodes[i].n))
             rc = broken(error, i, "its sum is not its rows'");
     }
     mem_free(b->env.mem, sum);

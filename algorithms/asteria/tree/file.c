@@ -6,14 +6,8 @@
 #include "algorithms/asteria/tree/internal.h"
 #include "algorithms/common/durable/store_file.h"
 
-struct head {
-    uint64_t n, n_nodes, n_cells, cells_used, n_slots, rank, bits;
-    uint64_t changed, reshaped, splits, merges, moved, medoids_found;
-    uint32_t free_pair, free_cell, round, again, cursor, unused;
-};
-
 struct values {
-    const struct head *head;
+    const struct asteria_bec_state *head;
     const struct asteria_bec_node *nodes;
     const struct asteria_bec_bit *tallies;
     const double *sums;
@@ -27,7 +21,7 @@ struct values {
    and equal trees should give equal files. */
 static void write_cells(const struct asteria_bec *b, struct store_writer *w)
 {
-    for (size_t i = 0; i < b->n_cells; i++) {
+    for (size_t i = 0; i < b->state.n_cells; i++) {
         struct asteria_bec_cell cell = b->cells[i];
 
         cell.same = BEC_NONE;
@@ -40,41 +34,22 @@ static int fields(struct store_fields *f, const struct asteria_bec *b, struct va
     if (store_field(f, "bec.head", &v->head, 1, sizeof *v->head) != OK)
         return f->code;
     const uint64_t nodes = v->head->n_nodes, slots = v->head->n_slots;
-    if (f->r && (v->head->rank != b->rank || v->head->bits != b->bits || nodes < 1 ||
+    if (f->r && (v->head->rank != b->state.rank || v->head->bits != b->state.bits || nodes < 1 ||
                  nodes >= BEC_NONE || v->head->n_cells >= BEC_NONE || slots >= BEC_NONE))
         return f->code = store_corrupt(f->r, "the clusters are another model's, or none");
     store_field(f, "bec.nodes", &v->nodes, nodes, sizeof *v->nodes);
-    store_field(f, "bec.tallies", &v->tallies, nodes * b->bits, sizeof *v->tallies);
-    store_field(f, "bec.sums", &v->sums, nodes * b->rank, sizeof *v->sums);
-    store_field(f, "bec.medoids", &v->medoids, nodes * b->rank, sizeof *v->medoids);
+    store_field(f, "bec.tallies", &v->tallies, nodes * b->state.bits, sizeof *v->tallies);
+    store_field(f, "bec.sums", &v->sums, nodes * b->state.rank, sizeof *v->sums);
+    store_field(f, "bec.medoids", &v->medoids, nodes * b->state.rank, sizeof *v->medoids);
     if (store_pieces(f, "bec.cells", &v->cells, v->head->n_cells, sizeof *v->cells))
         write_cells(b, f->w);
     store_field(f, "bec.rows", &v->rows, slots, sizeof *v->rows);
-    return store_field(f, "bec.q", &v->q, slots * b->bits, sizeof *v->q);
+    return store_field(f, "bec.q", &v->q, slots * b->state.bits, sizeof *v->q);
 }
 
 void asteria_bec_write(const struct asteria_bec *b, struct store_writer *w)
 {
-    const struct head head = { .n = b->n,
-                               .n_nodes = b->n_nodes,
-                               .n_cells = b->n_cells,
-                               .cells_used = b->cells_used,
-                               .n_slots = b->n_slots,
-                               .rank = b->rank,
-                               .bits = b->bits,
-                               .changed = b->changed,
-                               .reshaped = b->reshaped,
-                               .splits = b->splits,
-                               .merges = b->merges,
-                               .moved = b->moved,
-                               .medoids_found = b->medoids_found,
-                               .free_pair = b->free_pair,
-                               .free_cell = b->free_cell,
-                               .round = b->round,
-                               .again = b->again,
-                               .cursor = b->cursor };
-
-    struct values v = { &head, b->nodes, b->tallies, b->sums, b->medoids, NULL, b->rows, b->q };
+    struct values v = { &b->state, b->nodes, b->tallies, b->sums, b->medoids, NULL, b->rows, b->q };
 
     (void)fields(&(struct store_fields){ .w = w }, b, &v);
 }
@@ -83,12 +58,12 @@ void asteria_bec_write(const struct asteria_bec *b, struct store_writer *w)
 static bool free_pairs_are_sound(const struct asteria_bec *b)
 {
     size_t unused = 0, listed = 0;
-    uint32_t pair = b->free_pair;
+    uint32_t pair = b->state.free_pair;
 
-    for (size_t i = 0; i < b->n_nodes; i++)
+    for (size_t i = 0; i < b->state.n_nodes; i++)
         unused += !b->nodes[i].used;
     for (; pair != BEC_NONE && listed < unused; pair = b->nodes[pair].parent, listed += 2)
-        if ((size_t)pair + 1 >= b->n_nodes || b->nodes[pair].used || b->nodes[pair + 1].used)
+        if ((size_t)pair + 1 >= b->state.n_nodes || b->nodes[pair].used || b->nodes[pair + 1].used)
             return false;
     return pair == BEC_NONE && listed == unused;
 }
@@ -96,14 +71,14 @@ static bool free_pairs_are_sound(const struct asteria_bec *b)
 static bool free_cells_are_sound(const struct asteria_bec *b)
 {
     size_t unused = 0, listed = 0;
-    uint32_t cell = b->free_cell;
+    uint32_t cell = b->state.free_cell;
 
-    for (size_t i = 0; i < b->n_cells; i++)
+    for (size_t i = 0; i < b->state.n_cells; i++)
         unused += b->cells[i].leaf == BEC_NONE;
     for (; cell != BEC_NONE && listed < unused; cell = b->cells[cell].next, listed++)
-        if (cell >= b->n_cells || b->cells[cell].leaf != BEC_NONE)
+        if (cell >= b->state.n_cells || b->cells[cell].leaf != BEC_NONE)
             return false;
-    return cell == BEC_NONE && listed == unused && b->n_cells - unused == b->cells_used;
+    return cell == BEC_NONE && listed == unused && b->state.n_cells - unused == b->state.cells_used;
 }
 
 static bool at_most(uint32_t index, size_t end)
@@ -114,43 +89,25 @@ static bool at_most(uint32_t index, size_t end)
 /* Checks the indexes from one array into another; asteria_bec_check_shape() checks the rest. */
 static bool indices_are_sound(const struct asteria_bec *b)
 {
-    for (size_t i = 0; i < b->n_cells; i++)
-        if (!at_most(b->cells[i].leaf, b->n_nodes) || !at_most(b->cells[i].next, b->n_cells) ||
-            !at_most(b->cells[i].first, b->n_slots))
+    for (size_t i = 0; i < b->state.n_cells; i++)
+        if (!at_most(b->cells[i].leaf, b->state.n_nodes) ||
+            !at_most(b->cells[i].next, b->state.n_cells) ||
+            !at_most(b->cells[i].first, b->state.n_slots))
             return false;
-    for (size_t i = 0; i < b->n_slots; i++)
+    for (size_t i = 0; i < b->state.n_slots; i++)
         if (b->rows[i].cell != BEC_NONE &&
-            (b->rows[i].cell >= b->n_cells || !at_most(b->rows[i].next, b->n_slots)))
+            (b->rows[i].cell >= b->state.n_cells || !at_most(b->rows[i].next, b->state.n_slots)))
             return false;
-    for (size_t i = 0; i < b->n_nodes; i++)
-        if (!at_most(b->nodes[i].cells, b->n_cells) || b->nodes[i].depth > b->bits)
+    for (size_t i = 0; i < b->state.n_nodes; i++)
+        if (!at_most(b->nodes[i].cells, b->state.n_cells) || b->nodes[i].depth > b->state.bits)
             return false;
-    return b->round <= BEC_ROUNDS && b->cursor <= b->n_slots;
-}
-
-static void take_head(struct asteria_bec *b, const struct head *head)
-{
-    b->n = head->n;
-    b->n_nodes = head->n_nodes;
-    b->n_cells = head->n_cells;
-    b->cells_used = head->cells_used;
-    b->changed = head->changed;
-    b->reshaped = head->reshaped;
-    b->splits = head->splits;
-    b->merges = head->merges;
-    b->moved = head->moved;
-    b->medoids_found = head->medoids_found;
-    b->free_pair = head->free_pair;
-    b->free_cell = head->free_cell;
-    b->round = head->round;
-    b->again = head->again;
-    b->cursor = head->cursor;
+    return b->state.round <= BEC_ROUNDS && b->state.cursor <= b->state.n_slots;
 }
 
 /* Chains each address's cells in any order: they are only searched by leaf. */
 static void chain_cells(struct asteria_bec *b)
 {
-    for (size_t i = 0; i < b->n_cells; i++) {
+    for (size_t i = 0; i < b->state.n_cells; i++) {
         struct asteria_bec_cell *c = &b->cells[i];
         uint64_t first = BEC_NONE;
         if (c->leaf == BEC_NONE)
@@ -169,7 +126,7 @@ static void copy(void *to, const void *from, size_t bytes)
 
 static int take_arrays(struct asteria_bec *b, const struct store_reader *r, const struct values *v)
 {
-    const struct head *h = v->head;
+    const struct asteria_bec_state *h = v->head;
     const size_t nodes = h->n_nodes, slots = h->n_slots;
     int rc = asteria_bec_reserve_nodes(b, nodes);
 
@@ -178,13 +135,13 @@ static int take_arrays(struct asteria_bec *b, const struct store_reader *r, cons
     if (rc != OK)
         return rc;
     copy(b->nodes, v->nodes, nodes * sizeof *b->nodes);
-    copy(b->tallies, v->tallies, nodes * b->bits * sizeof *b->tallies);
-    copy(b->sums, v->sums, nodes * b->rank * sizeof *b->sums);
-    copy(b->medoids, v->medoids, nodes * b->rank * sizeof *b->medoids);
+    copy(b->tallies, v->tallies, nodes * b->state.bits * sizeof *b->tallies);
+    copy(b->sums, v->sums, nodes * b->state.rank * sizeof *b->sums);
+    copy(b->medoids, v->medoids, nodes * b->state.rank * sizeof *b->medoids);
     copy(b->cells, v->cells, h->n_cells * sizeof *b->cells);
     copy(b->rows, v->rows, slots * sizeof *b->rows);
-    copy(b->q, v->q, slots * b->bits);
-    take_head(b, h);
+    copy(b->q, v->q, slots * b->state.bits);
+    b->state = *h;
     if (!indices_are_sound(b) || !free_pairs_are_sound(b) || !free_cells_are_sound(b))
         return store_corrupt(r, "the clusters' lists lead nowhere");
     chain_cells(b);

@@ -65,37 +65,44 @@ struct asteria_bec_row {
     uint32_t next, prev;
 };
 
+/* As it is in a file. */
+struct asteria_bec_state {
+    uint64_t n; /* rows */
+    uint64_t n_nodes, n_cells, n_slots;
+    uint64_t cells_used; /* of n_cells */
+    uint64_t rank;       /* floats of a vector */
+    uint64_t changed;    /* rows added and removed since the rounds began */
+    uint64_t reshaped;   /* rows of leaves split or merged since then */
+    uint64_t splits, merges, moved, medoids_found;
+    uint32_t free_pair, free_cell;
+    /* Assignment; round BEC_ROUNDS: none is running. cursor: the next slot to visit. */
+    uint32_t round, again, cursor;
+    uint32_t bits; /* of an address */
+};
+
 struct asteria_bec {
     struct index_env env;
-    size_t rank, leaf_cap;
+    struct asteria_bec_state state;
+    size_t leaf_cap;
     double penalty;
-    unsigned bits;                  /* address bits */
     uint8_t order[ECC_ADDRESS_MAX]; /* bits in the order of splitting */
     float scale[ECC_ADDRESS_MAX];
-    size_t n; /* rows */
 
     struct asteria_bec_node *nodes;  /* nodes[0] is the root */
     struct asteria_bec_bit *tallies; /* nodes x bits */
     double *sums;                    /* nodes x rank: sums of the rows' vectors */
     float *medoids;                  /* nodes x rank: the medoid's vector */
-    size_t n_nodes, nodes_capacity, tallies_capacity, sums_capacity, medoids_capacity;
-    uint32_t free_pair;
+    size_t nodes_capacity, tallies_capacity, sums_capacity, medoids_capacity;
 
     struct asteria_bec_cell *cells;
-    size_t n_cells, cells_used, cells_capacity; /* ever used; in use */
-    uint32_t free_cell;
+    size_t cells_capacity;
     struct idmap of_address;
 
     struct asteria_bec_row *rows; /* by slot */
     int8_t *q;                    /* slots x bits */
-    size_t n_slots, rows_capacity, q_capacity;
+    size_t rows_capacity, q_capacity;
     float *y, *best; /* scratch of changes, rank floats each */
 
-    /* Assignment; round BEC_ROUNDS: none is running. */
-    uint32_t round, again, cursor; /* cursor: the next slot to visit */
-    uint64_t changed;              /* rows added and removed since the rounds began */
-    uint64_t reshaped;             /* rows of leaves split or merged since then */
-    uint64_t splits, merges, moved, medoids_found;
     /* A ring; n_events counts all since the tree was created or read. */
     struct asteria_bec_event events[ASTERIA_BEC_EVENTS];
     uint64_t n_events;
@@ -108,22 +115,22 @@ static inline bool bec_is_leaf(const struct asteria_bec *b, uint32_t node)
 
 static inline struct asteria_bec_bit *bec_tallies(const struct asteria_bec *b, uint32_t node)
 {
-    return b->tallies + (size_t)node * b->bits;
+    return b->tallies + (size_t)node * b->state.bits;
 }
 
 static inline double *bec_sum(const struct asteria_bec *b, uint32_t node)
 {
-    return b->sums + (size_t)node * b->rank;
+    return b->sums + (size_t)node * b->state.rank;
 }
 
 static inline float *bec_medoid_of(const struct asteria_bec *b, uint32_t node)
 {
-    return b->medoids + (size_t)node * b->rank;
+    return b->medoids + (size_t)node * b->state.rank;
 }
 
 static inline const int8_t *bec_q(const struct asteria_bec *b, uint32_t slot)
 {
-    return b->q + (size_t)slot * b->bits;
+    return b->q + (size_t)slot * b->state.bits;
 }
 
 /* The leaf below `node` for the address. */

@@ -29,7 +29,7 @@ size_t asteria_bec_count(const struct asteria_bec *b, size_t level)
     const unsigned cut = cut_of(b, level);
     size_t n = 0;
 
-    for (uint32_t i = 0; i < b->n_nodes; i++)
+    for (uint32_t i = 0; i < b->state.n_nodes; i++)
         n += is_cluster(b, i, cut);
     return n;
 }
@@ -43,7 +43,7 @@ static uint32_t cluster_above(const struct asteria_bec *b, uint32_t node, unsign
 
 size_t asteria_bec_leaves_end(const struct asteria_bec *b)
 {
-    return b->n_nodes;
+    return b->state.n_nodes;
 }
 
 void asteria_bec_numbers(const struct asteria_bec *b, size_t level, uint32_t *numbers)
@@ -51,9 +51,9 @@ void asteria_bec_numbers(const struct asteria_bec *b, size_t level, uint32_t *nu
     const unsigned cut = cut_of(b, level);
     uint32_t next = 0;
 
-    for (uint32_t i = 0; i < b->n_nodes; i++)
+    for (uint32_t i = 0; i < b->state.n_nodes; i++)
         numbers[i] = is_cluster(b, i, cut) ? next++ : BEC_NONE;
-    for (uint32_t i = 0; i < b->n_nodes; i++)
+    for (uint32_t i = 0; i < b->state.n_nodes; i++)
         if (b->nodes[i].used && b->nodes[i].depth > cut)
             numbers[i] = numbers[cluster_above(b, i, cut)];
 }
@@ -73,7 +73,7 @@ static double best_below(const struct asteria_bec *b, uint32_t node, const doubl
         return second > product ? second : product;
     }
     *medoid = b->nodes[node].medoid;
-    for (size_t i = 0; i < b->rank; i++)
+    for (size_t i = 0; i < b->state.rank; i++)
         product += sum[i] * (double)bec_medoid_of(b, node)[i];
     return b->nodes[node].n > 0 ? product : -INFINITY;
 }
@@ -83,7 +83,7 @@ void asteria_bec_medoids(const struct asteria_bec *b, size_t level, uint32_t *sl
     const unsigned cut = cut_of(b, level);
     size_t n = 0;
 
-    for (uint32_t i = 0; i < b->n_nodes; i++)
+    for (uint32_t i = 0; i < b->state.n_nodes; i++)
         if (is_cluster(b, i, cut))
             (void)best_below(b, i, bec_sum(b, i), &slots[n++]);
 }
@@ -91,14 +91,14 @@ void asteria_bec_medoids(const struct asteria_bec *b, size_t level, uint32_t *sl
 /* The bits that the prefix fixes, most significant first; "*": a bit that it leaves open. */
 static void prefix_text(const struct asteria_bec *b, uint32_t node, char *text)
 {
-    for (unsigned i = 0; i < b->bits; i++) {
-        const unsigned bit = b->bits - 1 - i;
+    for (unsigned i = 0; i < b->state.bits; i++) {
+        const unsigned bit = b->state.bits - 1 - i;
 
         text[i] = !(b->nodes[node].mask >> bit & 1) ? '*'
                   : b->nodes[node].value >> bit & 1 ? '1'
                                                     : '0';
     }
-    text[b->bits] = '\0';
+    text[b->state.bits] = '\0';
 }
 
 static void show(const struct asteria_bec *b, uint32_t node, const uint64_t *ids,
@@ -128,7 +128,7 @@ void asteria_bec_inspect(const struct asteria_bec *b, const uint64_t *ids,
 {
     if (!sink->enter(sink->to, "tree", 0))
         return;
-    sink->number(sink->to, "rows", (double)b->n);
+    sink->number(sink->to, "rows", (double)b->state.n);
     show(b, 0, ids, sink);
     sink->leave(sink->to);
 }

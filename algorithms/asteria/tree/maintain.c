@@ -39,18 +39,18 @@ void asteria_bec_medoid_find(struct asteria_bec *b, const struct asteria_bec_row
     for (size_t j = 0; j < n; j++) {
         double product = 0;
         rows->vector(rows->to, slots[j], b->y);
-        for (size_t i = 0; i < b->rank; i++)
+        for (size_t i = 0; i < b->state.rank; i++)
             product += sum[i] * (double)b->y[i];
         if (product > most) {
             most = product;
             medoid = slots[j];
-            memcpy(b->best, b->y, b->rank * sizeof *b->y);
+            memcpy(b->best, b->y, b->state.rank * sizeof *b->y);
         }
     }
     if (medoid != BEC_NONE)
         asteria_bec_medoid_set(b, leaf, medoid, b->best);
     b->nodes[leaf].changes = 0;
-    b->medoids_found++;
+    b->state.medoids_found++;
     *spent += n;
 }
 
@@ -64,9 +64,9 @@ static bool margin_is_least(const struct asteria_bec *b, uint32_t node, unsigned
 unsigned asteria_bec_split_place(const struct asteria_bec *b, uint32_t leaf)
 {
     const struct asteria_bec_node *node = &b->nodes[leaf];
-    unsigned place = node->n > b->leaf_cap ? node->next : b->bits;
+    unsigned place = node->n > b->leaf_cap ? node->next : b->state.bits;
 
-    for (; place < b->bits; place++) {
+    for (; place < b->state.bits; place++) {
         const unsigned bit = b->order[place];
         if (bec_entropy(bec_tallies(b, leaf)[bit].ones / (double)node->n) >= BEC_LEAST_ENTROPY &&
             !margin_is_least(b, leaf, bit))
@@ -77,16 +77,17 @@ unsigned asteria_bec_split_place(const struct asteria_bec *b, uint32_t leaf)
 
 static int pair_take(struct asteria_bec *b, uint32_t *pair)
 {
-    const int rc = b->free_pair == BEC_NONE ? asteria_bec_reserve_nodes(b, b->n_nodes + 2) : OK;
+    const int rc =
+        b->state.free_pair == BEC_NONE ? asteria_bec_reserve_nodes(b, b->state.n_nodes + 2) : OK;
 
     if (rc != OK)
         return rc;
-    if (b->free_pair == BEC_NONE) {
-        *pair = (uint32_t)b->n_nodes;
-        b->n_nodes += 2;
+    if (b->state.free_pair == BEC_NONE) {
+        *pair = (uint32_t)b->state.n_nodes;
+        b->state.n_nodes += 2;
     } else {
-        *pair = b->free_pair;
-        b->free_pair = b->nodes[*pair].parent;
+        *pair = b->state.free_pair;
+        b->state.free_pair = b->nodes[*pair].parent;
     }
     return OK;
 }
@@ -129,10 +130,10 @@ static void part_sums(struct asteria_bec *b, const struct asteria_bec_rows *rows
 
     for (uint32_t cell = BEC_NONE, slot; asteria_bec_next_row(b, small, &cell, &slot);) {
         rows->vector(rows->to, slot, b->y);
-        for (size_t i = 0; i < b->rank; i++)
+        for (size_t i = 0; i < b->state.rank; i++)
             less[i] += (double)b->y[i];
     }
-    for (size_t i = 0; i < b->rank; i++)
+    for (size_t i = 0; i < b->state.rank; i++)
         rest[i] = all[i] - less[i];
 }
 
@@ -175,9 +176,9 @@ int asteria_bec_split(struct asteria_bec *b, const struct asteria_bec_rows *rows
     *spent += b->nodes[pair].n < b->nodes[pair + 1].n ? b->nodes[pair].n : b->nodes[pair + 1].n;
     asteria_bec_medoid_find(b, rows, pair, spent);
     asteria_bec_medoid_find(b, rows, pair + 1, spent);
-    b->splits++;
+    b->state.splits++;
     note_event(b, true, leaf, pair);
-    b->reshaped += b->nodes[leaf].n;
+    b->state.reshaped += b->nodes[leaf].n;
     return OK;
 }
 
@@ -209,11 +210,12 @@ static void merge(struct asteria_bec *b, uint32_t parent)
         asteria_bec_medoid_set(b, parent, b->nodes[large].medoid, bec_medoid_of(b, large));
     node->changes = node->n;
     note_event(b, false, parent, pair);
-    b->nodes[pair] = b->nodes[pair + 1] =
-        (struct asteria_bec_node){ .parent = b->free_pair, .child = BEC_NONE, .cells = BEC_NONE };
-    b->free_pair = pair;
-    b->merges++;
-    b->reshaped += node->n;
+    b->nodes[pair] = b->nodes[pair + 1] = (struct asteria_bec_node){ .parent = b->state.free_pair,
+                                                                     .child = BEC_NONE,
+                                                                     .cells = BEC_NONE };
+    b->state.free_pair = pair;
+    b->state.merges++;
+    b->state.reshaped += node->n;
 }
 
 /* ------------------------------------------------------------------------------- maintain */
@@ -234,7 +236,7 @@ static bool spent_all(const struct tree_maintenance *u)
 static bool split_is_due(const struct asteria_bec *b, uint32_t node)
 {
     return b->nodes[node].used && bec_is_leaf(b, node) &&
-           asteria_bec_split_place(b, node) < b->bits;
+           asteria_bec_split_place(b, node) < b->state.bits;
 }
 
 /* Sets *did if anything was done. Children have higher numbers than their parents, so the children
@@ -244,18 +246,19 @@ static int tend_nodes(struct tree_maintenance *u, bool *did)
     struct asteria_bec *b = u->b;
     int rc = OK;
 
-    for (uint32_t i = 0; rc == OK && i < b->n_nodes && !spent_all(u); i++)
+    for (uint32_t i = 0; rc == OK && i < b->state.n_nodes && !spent_all(u); i++)
         if (split_is_due(b, i)) {
             rc = asteria_bec_split(b, u->rows, i, asteria_bec_split_place(b, i), &u->spent);
             *did = true;
         }
-    for (uint32_t i = (uint32_t)b->n_nodes; rc == OK && i-- > 0 && !spent_all(u);)
+    for (uint32_t i = (uint32_t)b->state.n_nodes; rc == OK && i-- > 0 && !spent_all(u);)
         if (b->nodes[i].used && asteria_bec_merge_is_due(b, i)) {
             merge(b, i);
             *did = true;
         }
     /* Not during a round: a round minimises the objective for fixed medoids. */
-    for (uint32_t i = 0; rc == OK && b->cursor == 0 && i < b->n_nodes && !spent_all(u); i++)
+    for (uint32_t i = 0; rc == OK && b->state.cursor == 0 && i < b->state.n_nodes && !spent_all(u);
+         i++)
         if (medoid_is_due(b, i)) {
             asteria_bec_medoid_find(b, u->rows, i, &u->spent);
             *did = true;
@@ -265,7 +268,7 @@ static int tend_nodes(struct tree_maintenance *u, bool *did)
 
 static bool is_due(struct asteria_bec *b)
 {
-    for (uint32_t i = 0; i < b->n_nodes; i++)
+    for (uint32_t i = 0; i < b->state.n_nodes; i++)
         if (b->nodes[i].used &&
             (split_is_due(b, i) || asteria_bec_merge_is_due(b, i) || medoid_is_due(b, i)))
             return true;

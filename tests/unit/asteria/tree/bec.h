@@ -112,7 +112,7 @@ static inline void forest_check(const struct forest *f)
     struct error error = { 0 };
 
     assert_ok(asteria_bec_check(f->bec, &f->rows, &error), &error);
-    assert_int_equal(f->bec->n, f->n_alive);
+    assert_int_equal(f->bec->state.n, f->n_alive);
 }
 
 static inline void forest_maintain_all(struct forest *f)

@@ -134,13 +134,13 @@ static void test_leaves_split_at_the_cap(void **state)
     forest_maintain_all(&f);
     const struct asteria_bec *b = f.bec;
     assert_true(asteria_bec_count(b, 0) > 20);
-    for (uint32_t i = 0; i < b->n_nodes; i++) {
+    for (uint32_t i = 0; i < b->state.n_nodes; i++) {
         if (!b->nodes[i].used)
             continue;
         assert_int_equal(b->nodes[i].mask & constant, 0);
         if (!bec_is_leaf(b, i) || b->nodes[i].n <= 100)
             continue;
-        for (unsigned place = b->nodes[i].next; place < b->bits; place++)
+        for (unsigned place = b->nodes[i].next; place < b->state.bits; place++)
             assert_false(may_split(b, i, b->order[place]));
     }
     forest_close(&f);
@@ -184,7 +184,7 @@ static void expect_events(const struct forest *f)
     const struct asteria_bec_counts counts = asteria_bec_count_events(b);
     struct asteria_bec_event events[ASTERIA_BEC_EVENTS];
     const size_t n = asteria_bec_events(b, events, ASTERIA_BEC_EVENTS);
-    bool *leaf = calloc(b->n_nodes, sizeof *leaf);
+    bool *leaf = calloc(b->state.n_nodes, sizeof *leaf);
     uint64_t splits = 0;
 
     assert_non_null(leaf);
@@ -200,7 +200,7 @@ static void expect_events(const struct forest *f)
         splits += e->split;
     }
     assert_int_equal(splits, counts.splits);
-    for (uint32_t i = 0; i < b->n_nodes; i++)
+    for (uint32_t i = 0; i < b->state.n_nodes; i++)
         assert_true(leaf[i] == (b->nodes[i].used && bec_is_leaf(b, i)));
     assert_int_equal(asteria_bec_events(b, events, 2), 2);
     assert_int_equal(events[1].child, b->events[(b->n_events - 1) % ASTERIA_BEC_EVENTS].child);
@@ -222,7 +222,7 @@ static void test_emptied_siblings_merge(void **state)
     assert_true(asteria_bec_count(f.bec, 0) < leaves / 4);
     assert_true(asteria_bec_count_events(f.bec).merges > 0);
     expect_events(&f);
-    for (uint32_t i = 0; i < f.bec->n_nodes; i++)
+    for (uint32_t i = 0; i < f.bec->state.n_nodes; i++)
         assert_false(f.bec->nodes[i].used && asteria_bec_merge_is_due(f.bec, i));
     forest_close(&f);
 }
@@ -254,7 +254,7 @@ static void test_medoids_are_the_nearest_to_the_mean(void **state)
     forest_add_all(&f, 0, SLOTS);
     forest_maintain_all(&f);
     unsigned large = 0;
-    for (uint32_t leaf = 0; leaf < f.bec->n_nodes; leaf++) {
+    for (uint32_t leaf = 0; leaf < f.bec->state.n_nodes; leaf++) {
         uint32_t slots[BEC_SAMPLE];
         double sum[RANK] = { 0 }, best = -INFINITY, medoid = 0;
         uint64_t spent = 0;
@@ -319,10 +319,10 @@ static void test_assignment_lessens_the_objective(void **state)
         forest_open(&f, ECC_GOLAY, 9, 150, 12, 0.6, 0, 40 + c);
         f.bec->penalty = penalties[c];
         forest_add_all(&f, 0, SLOTS);
-        for (uint32_t i = 0; i < f.bec->n_nodes; i++) {
+        for (uint32_t i = 0; i < f.bec->state.n_nodes; i++) {
             uint64_t spent = 0;
             const unsigned place = bec_is_leaf(f.bec, i) ? asteria_bec_split_place(f.bec, i) : 99;
-            if (place < f.bec->bits)
+            if (place < f.bec->state.bits)
                 assert_ok(asteria_bec_split(f.bec, &f.rows, i, place, &spent), &f.bench.error);
         }
         assert_true(asteria_bec_rounds_are_due(f.bec));
@@ -332,9 +332,9 @@ static void test_assignment_lessens_the_objective(void **state)
             const double lambda = asteria_bec_lambda(f.bec),
                          before = asteria_bec_objective(f.bec, &f.rows, lambda);
             const uint64_t moved = asteria_bec_count_events(f.bec).moved;
-            assert_int_equal(f.bec->round, round);
+            assert_int_equal(f.bec->state.round, round);
             assert_true(fabs(lambda - penalties[c] / (1 << round)) < 1e-12);
-            while (f.bec->round == round)
+            while (f.bec->state.round == round)
                 assert_ok(asteria_bec_assign(f.bec, &f.rows, 500, &spent), &f.bench.error);
             forest_check(&f);
             const double after = asteria_bec_objective(f.bec, &f.rows, lambda);

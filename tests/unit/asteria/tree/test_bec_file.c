@@ -48,12 +48,12 @@ static void test_what_was_written_goes_on(void **state)
         assert_ok(write_tree(f.bec, dir, &f.bench.error), &f.bench.error);
         assert_ok(read_tree(&f, dir, &again), &f.bench.error);
         assert_ok(asteria_bec_check(again, &f.rows, &f.bench.error), &f.bench.error);
-        assert_int_equal(again->round, f.bec->round);
-        assert_int_equal(again->cursor, f.bec->cursor);
-        assert_int_equal(again->again, f.bec->again);
-        assert_int_equal(again->changed, f.bec->changed);
-        assert_int_equal(again->reshaped, f.bec->reshaped);
-        midway += f.bec->round < BEC_ROUNDS && f.bec->cursor > 0;
+        assert_int_equal(again->state.round, f.bec->state.round);
+        assert_int_equal(again->state.cursor, f.bec->state.cursor);
+        assert_int_equal(again->state.again, f.bec->state.again);
+        assert_int_equal(again->state.changed, f.bec->state.changed);
+        assert_int_equal(again->state.reshaped, f.bec->state.reshaped);
+        midway += f.bec->state.round < BEC_ROUNDS && f.bec->state.cursor > 0;
         /* Both behave the same. */
         struct asteria_bec *both[2] = { f.bec, again };
         for (unsigned i = 0; i < 2; i++) {
@@ -99,9 +99,10 @@ static void test_damage_is_refused(void **state)
         struct asteria_bec *b = f.bec, *again = NULL;
         unsigned char *const arrays[] = { (unsigned char *)b->nodes, (unsigned char *)b->cells,
                                           (unsigned char *)b->rows, (unsigned char *)b->tallies };
-        const size_t bytes[] = { b->n_nodes * sizeof *b->nodes, b->n_cells * sizeof *b->cells,
-                                 b->n_slots * sizeof *b->rows,
-                                 b->n_nodes * b->bits * sizeof *b->tallies };
+        const size_t bytes[] = { b->state.n_nodes * sizeof *b->nodes,
+                                 b->state.n_cells * sizeof *b->cells,
+                                 b->state.n_slots * sizeof *b->rows,
+                                 b->state.n_nodes * b->state.bits * sizeof *b->tallies };
         const unsigned which = i % 4;
         unsigned char *at = arrays[which] + rng_below(&f.rng, bytes[which]);
         const unsigned char was = *at;

@@ -146,7 +146,6 @@ static const struct param params[] = {
     LOGGED_OPTIONS(struct flat_params),
     PARAM_END,
 };
-static const struct param no_options[] = { PARAM_END };
 
 const struct index_ops flat_ops = {
     .abi = INDEX_ABI,
@@ -157,7 +156,6 @@ const struct index_ops flat_ops = {
     .spaces = spaces,
     .params = params,
     .params_bytes = sizeof(struct flat_params),
-    .knobs = no_options,
     LOGGED_OPERATIONS,
     .search = search,
     .range = flat_range,

@@ -24,15 +24,12 @@ struct hamming_scan {
     struct code_device *device; /* NULL: device = cpu */
 };
 
-static const struct index_space spaces[] = { { INDEX_B64, INDEX_HAMMING }, INDEX_SPACES_END };
 static const struct param param_table[] = {
     PARAM_CHOICE(struct scan_params, device, CUDA_CPU, "cpu|cuda",
                  "what compares the queries of requests of a million comparisons or more"),
     LOGGED_OPTIONS(struct scan_params),
     PARAM_END,
 };
-static const struct param no_options[] = { PARAM_END };
-
 static void scan_destroy(struct index *index)
 {
     struct hamming_scan *s = (struct hamming_scan *)index;
@@ -94,11 +91,7 @@ static const struct code_method method = { .logged = { .ops = &hamming_scan_ops,
                                                            offsetof(struct hamming_scan, params),
                                                        .create = scan_create,
                                                        .destroy = scan_destroy,
-                                                       .insert = code_index_insert,
-                                                       .remove = code_index_remove,
-                                                       .has = code_index_has,
-                                                       .write = code_index_write,
-                                                       .read = code_index_read },
+                                                       CODE_INDEX_CALLS },
                                            .queries = &queries };
 
 LOGGED_CALLS(&method.logged)
@@ -149,13 +142,9 @@ const struct index_ops hamming_scan_ops = {
     .summary = "exact scan of codes, several queries a tile",
     .source = "Driftline",
     .flags = INDEX_EXACT | INDEX_CONCURRENT_SEARCH | INDEX_WIDE_CODES,
-    .spaces = spaces,
     .params = param_table,
     .params_bytes = sizeof(struct scan_params),
-    .knobs = no_options,
-    LOGGED_OPERATIONS,
-    .search = code_index_search,
-    .range = code_index_range,
+    CODE_INDEX_OPERATIONS,
     .stats = scan_stats,
     .memory = scan_memory,
     .check = scan_check,

@@ -57,16 +57,9 @@ static int new_index(struct index **index, const struct index_ops *ops, const st
     return graph_index_create(index, ops, &hnsw, env, &used);
 }
 
-static const struct logged_method logged = { .ops = &hnsw_ops,
-                                             .version = 1,
-                                             .params = offsetof(struct graph_index, params),
-                                             .create = new_index,
-                                             .destroy = graph_index_destroy,
-                                             .insert = graph_index_insert,
-                                             .remove = graph_index_remove,
-                                             .has = graph_index_has,
-                                             .write = graph_index_write,
-                                             .read = graph_index_read };
+static const struct logged_method logged = {
+    .ops = &hnsw_ops, .version = 1, .create = new_index, GRAPH_INDEX_CALLS
+};
 
 LOGGED_CALLS(&logged)
 
@@ -83,11 +76,5 @@ const struct index_ops hnsw_ops = {
     .params_bytes = sizeof(struct hnsw_params),
     .knobs = hnsw_knobs,
     .knobs_bytes = sizeof(struct hnsw_knobs),
-    LOGGED_OPERATIONS,
-    .search = graph_index_search,
-    .range = graph_index_range,
-    .stats = graph_index_stats,
-    .memory = graph_index_memory,
-    .check = graph_index_check,
-    .inspect = graph_index_inspect,
+    GRAPH_INDEX_OPERATIONS,
 };

@@ -39,6 +39,11 @@ int partition_search(struct index *, const struct search_request *, struct searc
 int partition_memory(const struct index *, struct memory_use *);
 int partition_check(const struct index *, struct stat_sink *);
 extern const struct index_space partition_spaces[];
+#define PARTITION_OPERATIONS                                                            \
+    .flags = INDEX_EXACT | INDEX_CONCURRENT_SEARCH, .spaces = partition_spaces,         \
+    .params_bytes = sizeof(struct partition_params), .destroy = partition_destroy,      \
+    .insert = partition_insert, .remove = partition_remove, .search = partition_search, \
+    .memory = partition_memory, .check = partition_check
 
 #define PARTITION_NOISE UINT32_MAX
 

@@ -92,16 +92,9 @@ static int new_index(struct index **index, const struct index_ops *ops, const st
     return graph_index_create(index, ops, &vamana, env, &used);
 }
 
-static const struct logged_method logged = { .ops = &vamana_ops,
-                                             .version = 3,
-                                             .params = offsetof(struct graph_index, params),
-                                             .create = new_index,
-                                             .destroy = graph_index_destroy,
-                                             .insert = graph_index_insert,
-                                             .remove = graph_index_remove,
-                                             .has = graph_index_has,
-                                             .write = graph_index_write,
-                                             .read = graph_index_read };
+static const struct logged_method logged = {
+    .ops = &vamana_ops, .version = 3, .create = new_index, GRAPH_INDEX_CALLS
+};
 
 LOGGED_CALLS(&logged)
 
@@ -118,12 +111,6 @@ const struct index_ops vamana_ops = {
     .params_bytes = sizeof(struct vamana_params),
     .knobs = vamana_knobs,
     .knobs_bytes = sizeof(struct vamana_knobs),
-    LOGGED_OPERATIONS,
-    .search = graph_index_search,
-    .range = graph_index_range,
+    GRAPH_INDEX_OPERATIONS,
     .maintain = graph_index_maintain,
-    .stats = graph_index_stats,
-    .memory = graph_index_memory,
-    .check = graph_index_check,
-    .inspect = graph_index_inspect,
 };

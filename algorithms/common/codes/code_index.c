@@ -10,6 +10,8 @@
 #define PREFETCH_AHEAD 8
 #define SHRINK_FROM    1024 /* places; fewer are kept */
 
+const struct index_space code_index_spaces[] = { { INDEX_B64, INDEX_HAMMING }, INDEX_SPACES_END };
+
 static const struct code_method *method_of(const struct index *index)
 {
     const struct logged_method *m = ((const struct logged_index *)index)->method;

@@ -48,4 +48,12 @@ bool code_index_has(const struct index *, uint64_t id);
 int code_index_write(struct index *, struct store_writer *);
 int code_index_read(struct index *, struct store_reader *);
 
+/* For the method's struct logged_method, and for its table. */
+#define CODE_INDEX_FILE  .has = code_index_has, .write = code_index_write, .read = code_index_read
+#define CODE_INDEX_CALLS .insert = code_index_insert, .remove = code_index_remove, CODE_INDEX_FILE
+#define CODE_INDEX_OPERATIONS                                                    \
+    .spaces = code_index_spaces, LOGGED_OPERATIONS, .search = code_index_search, \
+    .range = code_index_range
+extern const struct index_space code_index_spaces[]; /* codes under HAMMING */
+
 #endif

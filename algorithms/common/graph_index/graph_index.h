@@ -141,4 +141,14 @@ int graph_index_stats(const struct index *, struct stat_sink *);
 int graph_index_memory(const struct index *, struct memory_use *);
 int graph_index_inspect(const struct index *, const struct structure_sink *);
 
+/* For the method's struct logged_method, and for its table. */
+#define GRAPH_INDEX_CALLS                                                               \
+    .params = offsetof(struct graph_index, params), .destroy = graph_index_destroy,     \
+    .insert = graph_index_insert, .remove = graph_index_remove, .has = graph_index_has, \
+    .write = graph_index_write, .read = graph_index_read
+#define GRAPH_INDEX_OPERATIONS                                                   \
+    LOGGED_OPERATIONS, .search = graph_index_search, .range = graph_index_range, \
+                       .stats = graph_index_stats, .memory = graph_index_memory, \
+                       .check = graph_index_check, .inspect = graph_index_inspect
+
 #endif

@@ -42,8 +42,6 @@ static int hwtree_memory(const struct index *index, struct memory_use *use)
     return OK;
 }
 
-static const struct index_space spaces[] = { { INDEX_B64, INDEX_HAMMING }, INDEX_SPACES_END };
-
 static const struct param param_table[] = {
     PARAM_INT(struct hwtree_params, leaf_capacity, 16384, 1, 1 << 30,
               "codes in a leaf before it splits. Fewer: fewer distances, more nodes to visit"),
@@ -52,19 +50,13 @@ static const struct param param_table[] = {
     LOGGED_OPTIONS(struct hwtree_params), PARAM_END
 };
 
-static const struct param no_knobs[] = { PARAM_END };
-
 /* Load inserts the codes again: answers are the same, but nodes may have split differently. */
 static const struct code_method method = { .logged = { .ops = &hwtree_ops,
                                                        .version = 1,
                                                        .params = offsetof(struct hwtree, params),
                                                        .create = hwtree_create,
                                                        .destroy = hwtree_destroy,
-                                                       .insert = code_index_insert,
-                                                       .remove = code_index_remove,
-                                                       .has = code_index_has,
-                                                       .write = code_index_write,
-                                                       .read = code_index_read },
+                                                       CODE_INDEX_CALLS },
                                            .places = true,
                                            .queries = &hwtree_code_ops,
                                            .put = hwtree_put,
@@ -80,13 +72,9 @@ const struct index_ops hwtree_ops = {
     .source = "Eghtedary et al., Nearest neighbor search in Hamming space, online search with "
               "Hamming weight tree",
     .flags = INDEX_EXACT | INDEX_CONCURRENT_SEARCH,
-    .spaces = spaces,
     .params = param_table,
     .params_bytes = sizeof(struct hwtree_params),
-    .knobs = no_knobs,
-    LOGGED_OPERATIONS,
-    .search = code_index_search,
-    .range = code_index_range,
+    CODE_INDEX_OPERATIONS,
     .stats = hwtree_stats,
     .memory = hwtree_memory,
     .check = hwtree_check,

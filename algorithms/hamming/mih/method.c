@@ -1,8 +1,6 @@
 /* method.c - multi-index hashing as a method: options, reports, files, table. */
 #include "algorithms/hamming/mih/mih.h"
 
-static const struct index_space spaces[] = { { INDEX_B64, INDEX_HAMMING }, INDEX_SPACES_END };
-
 static const struct param param_table[] = {
     PARAM_INT(struct mih_params, tables, 4, 1, MIH_TABLES_MAX,
               "blocks that a code is divided into, one table each. More: fewer flipped bits, more "
@@ -14,8 +12,6 @@ static const struct param param_table[] = {
               "bits of a block that form a key, at most; 0: log2 of the rows expected"),
     LOGGED_OPTIONS(struct mih_params), PARAM_END
 };
-
-static const struct param no_options[] = { PARAM_END };
 
 /* The number of buckets with rows; *largest: the rows of the largest one. */
 static size_t used_buckets(const struct mih_table *t, uint32_t *largest)
@@ -115,9 +111,7 @@ static const struct code_method method = { .logged = { .ops = &mih_ops,
                                                        .destroy = mih_destroy,
                                                        .insert = mih_insert,
                                                        .remove = mih_remove,
-                                                       .has = code_index_has,
-                                                       .write = code_index_write,
-                                                       .read = code_index_read },
+                                                       CODE_INDEX_FILE },
                                            .queries = &mih_code_ops,
                                            .fill = fill };
 
@@ -130,13 +124,9 @@ const struct index_ops mih_ops = {
     .source = "Norouzi, Punjani, Fleet: Fast Exact Search in Hamming Space with Multi-Index "
               "Hashing (TPAMI 2014)",
     .flags = INDEX_EXACT | INDEX_CONCURRENT_SEARCH | INDEX_WIDE_CODES,
-    .spaces = spaces,
     .params = param_table,
     .params_bytes = sizeof(struct mih_params),
-    .knobs = no_options,
-    LOGGED_OPERATIONS,
-    .search = code_index_search,
-    .range = code_index_range,
+    CODE_INDEX_OPERATIONS,
     .stats = mih_stats,
     .memory = mih_memory,
     .check = mih_check,

@@ -123,11 +123,7 @@ static const struct code_method method = { .logged = { .ops = &mtree_ops,
                                                        .params = offsetof(struct mtree, params),
                                                        .create = mtree_create,
                                                        .destroy = mtree_destroy,
-                                                       .insert = code_index_insert,
-                                                       .remove = code_index_remove,
-                                                       .has = code_index_has,
-                                                       .write = code_index_write,
-                                                       .read = code_index_read },
+                                                       CODE_INDEX_CALLS },
                                            .places = true,
                                            .queries = &mtree_code_ops,
                                            .put = mtree_put,
@@ -137,22 +133,15 @@ LOGGED_CALLS(&method.logged)
 
 /* ----------------------------------------------------------------------------------- table */
 
-static const struct index_space spaces[] = { { INDEX_B64, INDEX_HAMMING }, INDEX_SPACES_END };
-static const struct param no_knobs[] = { PARAM_END };
-
 const struct index_ops mtree_ops = {
     .abi = INDEX_ABI,
     .name = "mtree",
     .summary = "M-tree: a balanced tree of balls of codes, exact; a baseline",
     .source = "Ciaccia, Patella, Zezula, VLDB 1997",
     .flags = INDEX_EXACT | INDEX_CONCURRENT_SEARCH,
-    .spaces = spaces,
     .params = param_table,
     .params_bytes = sizeof(struct mtree_params),
-    .knobs = no_knobs,
-    LOGGED_OPERATIONS,
-    .search = code_index_search,
-    .range = code_index_range,
+    CODE_INDEX_OPERATIONS,
     .stats = mtree_stats,
     .memory = mtree_memory,
     .check = mtree_check,

@@ -135,11 +135,7 @@ static const struct code_method method = { .logged = { .ops = &mvptree_ops,
                                                        .params = offsetof(struct mvptree, params),
                                                        .create = mvptree_create,
                                                        .destroy = mvptree_destroy,
-                                                       .insert = code_index_insert,
-                                                       .remove = code_index_remove,
-                                                       .has = code_index_has,
-                                                       .write = code_index_write,
-                                                       .read = code_index_read },
+                                                       CODE_INDEX_CALLS },
                                            .places = true,
                                            .queries = &mvptree_code_ops,
                                            .put = mvptree_put,
@@ -150,22 +146,15 @@ LOGGED_CALLS(&method.logged)
 
 /* ----------------------------------------------------------------------------------- table */
 
-static const struct index_space spaces[] = { { INDEX_B64, INDEX_HAMMING }, INDEX_SPACES_END };
-static const struct param no_knobs[] = { PARAM_END };
-
 const struct index_ops mvptree_ops = {
     .abi = INDEX_ABI,
     .name = "mvptree",
     .summary = "multi-vantage-point tree over codes, exact; a baseline",
     .source = "Bozkaya and Ozsoyoglu, SIGMOD 1997",
     .flags = INDEX_EXACT | INDEX_CONCURRENT_SEARCH,
-    .spaces = spaces,
     .params = param_table,
     .params_bytes = sizeof(struct mvptree_params),
-    .knobs = no_knobs,
-    LOGGED_OPERATIONS,
-    .search = code_index_search,
-    .range = code_index_range,
+    CODE_INDEX_OPERATIONS,
     .stats = mvptree_stats,
     .memory = mvptree_memory,
     .check = mvptree_check,

@@ -78,8 +78,8 @@ static void seal(unsigned char *bytes, size_t n)
 
     for (size_t at = sizeof(struct wal_head); at < n && wal_batch_at(bytes + at, n - at, &b);
          at += WAL_BATCH_HEAD + (size_t)b.bytes) {
-        b.crc = wal_crc(bytes + at, b.bytes);
-        memcpy(bytes + at, &b.crc, sizeof b.crc);
+        b.sum = wal_sum(bytes + at, b.bytes);
+        memcpy(bytes + at, &b.sum, sizeof b.sum);
     }
 }
 

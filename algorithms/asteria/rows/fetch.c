@@ -7,7 +7,6 @@
 #include <inttypes.h>
 
 #include "algorithms/asteria/rows/internal.h"
-#include "algorithms/common/durable/crc32c.h"
 #include "src/core/error.h"
 #include "src/core/mem.h"
 
@@ -33,7 +32,7 @@ bool asteria_rows_are_sound(const struct asteria_rows *t, uint32_t slot, const v
 {
     const uint32_t *sum = segmented_at(&t->file->sums, slot);
 
-    return crc32c(0, row, t->row_bytes) == *sum;
+    return asteria_rows_sum(t, row) == *sum;
 }
 
 int asteria_rows_unread(const struct asteria_rows *t, uint32_t slot, int why)

@@ -8,6 +8,7 @@
 
 #include <limits.h>
 #include <stdatomic.h>
+#include <xxhash.h>
 
 #include "algorithms/asteria/rows/rows.h"
 #include "algorithms/common/concurrency/segmented.h"
@@ -21,7 +22,7 @@ struct asteria_rows_file {
     int fd, claim;         /* claim: of the folder; -1: the index's log has it */
     _Atomic uint64_t end;  /* size of the file; may be read during a write */
     uint32_t *frame_of;    /* by slot: its frame + 1; 0: cold */
-    struct segmented sums; /* by slot: crc32c of its row */
+    struct segmented sums; /* by slot: asteria_rows_sum() */
     size_t slots, slots_capacity;
     unsigned char *frames;
     size_t n_frames, frames_capacity; /* ever used; allocated */
@@ -50,6 +51,11 @@ struct asteria_rows {
 enum { ROWS_DAMAGED = -2 };
 int asteria_rows_unread(const struct asteria_rows *, uint32_t slot, int why);
 bool asteria_rows_are_sound(const struct asteria_rows *, uint32_t slot, const void *row);
+
+static inline uint32_t asteria_rows_sum(const struct asteria_rows *t, const void *row)
+{
+    return (uint32_t)XXH3_64bits(row, t->row_bytes);
+}
 
 /* hot_set.c. The slot's frame, allocated if it has none and the budget and memory allow it; else
    NULL. Other frames may move. */

@@ -11,7 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "algorithms/common/durable/crc32c.h"
 #include "algorithms/common/durable/folder_claim.h"
 #include "algorithms/common/durable/logged.h"
 #include "src/core/error.h"
@@ -160,7 +159,7 @@ static int write_to_file(struct asteria_rows *t, const uint32_t *slots, const un
 
     for (size_t i = 0; i < n; i++)
         *(uint32_t *)segmented_at(&f->sums, slots[i]) =
-            crc32c(0, rows + i * t->row_bytes, t->row_bytes);
+            asteria_rows_sum(t, rows + i * t->row_bytes);
     for (size_t i = 0, end; i < n; i = end) {
         for (end = i + 1; end < n && slots[end] == slots[end - 1] + 1;)
             end++;

@@ -44,14 +44,6 @@ size_t row_log_rows(const struct wal_record *r, size_t row_bytes)
     return r->n % each == 0 ? r->n / each : 0;
 }
 
-uint64_t row_log_id(const struct wal_record *r, size_t i)
-{
-    uint64_t id;
-
-    memcpy(&id, (const unsigned char *)r->payload + i * sizeof id, sizeof id);
-    return id;
-}
-
 int row_log_misfit(const struct index_env *env, const char *method, const struct wal_record *r,
                    const char *why)
 {

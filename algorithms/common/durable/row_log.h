@@ -19,7 +19,6 @@ int row_log_write(struct wal *, uint8_t op, const uint64_t *ids, const void *row
 /* How many rows of row_bytes a record has with their ids; row_bytes 0: how many ids alone. Returns 0
    if the record has another size. */
 size_t row_log_rows(const struct wal_record *, size_t row_bytes);
-uint64_t row_log_id(const struct wal_record *, size_t i);
 
 /* Sets the error: the record WHY. Returns ERR_CORRUPT. */
 int row_log_misfit(const struct index_env *, const char *method, const struct wal_record *,

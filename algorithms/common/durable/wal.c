@@ -117,19 +117,19 @@ void wal_abandon(struct wal *w)
 
 /* ------------------------------------------------------------------------------- commit */
 
-/* Fills in the batch's head. Returns its crc. */
+/* Fills in the batch's head. Returns its sum. */
 static uint32_t seal(const struct wal *w, const struct wal_batch *b)
 {
-    struct wal_batch_head head = { .before = w->end.crc,
+    struct wal_batch_head head = { .before = w->end.sum,
                                    .bytes = b->n - WAL_BATCH_HEAD,
                                    .first_lsn = w->end.lsn + 1,
                                    .durable_lsn = w->durable.lsn,
                                    .records = b->records };
 
     memcpy(b->bytes, &head, sizeof head);
-    head.crc = wal_crc(b->bytes, head.bytes);
-    memcpy(b->bytes, &head.crc, sizeof head.crc);
-    return head.crc;
+    head.sum = wal_sum(b->bytes, head.bytes);
+    memcpy(b->bytes, &head.sum, sizeof head.sum);
+    return head.sum;
 }
 
 static int write_batch(struct wal *w, const struct wal_batch *b)
@@ -138,10 +138,10 @@ static int write_batch(struct wal *w, const struct wal_batch *b)
 
     if (rc)
         return rc;
-    const uint32_t crc = seal(w, b);
+    const uint32_t sum = seal(w, b);
     rc = wal_put(w, b->bytes, b->n);
     if (!rc)
-        w->end = (struct wal_end){ w->end.size + b->n, w->end.lsn + b->records, crc };
+        w->end = (struct wal_end){ w->end.size + b->n, w->end.lsn + b->records, sum };
     return rc;
 }
 

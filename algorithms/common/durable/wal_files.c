@@ -32,7 +32,7 @@ struct wal_head wal_head_of(uint64_t number, uint64_t first_lsn, uint64_t durabl
 {
     struct wal_head h = { WAL_MAGIC, number, first_lsn, durable_lsn, 0, 0 };
 
-    h.crc = crc32c(0, &h, offsetof(struct wal_head, crc));
+    h.sum = (uint32_t)XXH3_64bits(&h, offsetof(struct wal_head, sum));
     return h;
 }
 
@@ -66,17 +66,17 @@ static int read_head(struct wal_file *file, const char *path, struct error *err)
     (void)close(fd);
     if (rc)
         return rc;
-    if (memcmp(h.magic, "DLJRNL1", sizeof h.magic) == 0)
-        return fail(
-            err, ERR_VERSION,
-            "%s was written by an older version of this program (DLJRNL1, expected " WAL_MAGIC
-            "); open the index with that version and save it",
-            path);
+    if (memcmp(h.magic, "DLJRNL1", sizeof h.magic) == 0 ||
+        memcmp(h.magic, "DLJRNL2", sizeof h.magic) == 0)
+        return fail(err, ERR_VERSION,
+                    "%s was written by an older version of this program (%s, expected " WAL_MAGIC
+                    "); open the index with that version and save it",
+                    path, h.magic);
     const struct wal_head want = wal_head_of(file->number, h.first_lsn, h.durable_lsn);
     file->bytes = (uint64_t)st.st_size;
     file->first_lsn = h.first_lsn;
     file->durable_lsn = h.durable_lsn;
-    file->crc = h.crc;
+    file->sum = h.sum;
     file->headless = got < sizeof h || memcmp(&h, &want, sizeof h) != 0 || h.first_lsn == 0;
     return OK;
 }

@@ -7,8 +7,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <xxhash.h>
 
-#include "algorithms/common/durable/crc32c.h"
 #include "algorithms/common/durable/store_file.h"
 #include "src/core/index.h"
 
@@ -17,16 +17,17 @@ struct wal_head {
     char magic[8]; /* WAL_MAGIC */
     uint64_t number, first_lsn;
     uint64_t durable_lsn; /* records up to this lsn were on the device when the file was begun */
-    uint32_t zero, crc;   /* crc32c of all before it */
+    uint32_t zero, sum;   /* its XXH3 hash, of all before it, in 32 bits */
 };
-#define WAL_MAGIC "DLJRNL2" /* 8 bytes with the terminating zero */
+/* 8 bytes with the terminating zero. 4, not 3, which is one flipped bit from 1 and from 2. */
+#define WAL_MAGIC "DLJRNL4"
 
 /* Begins a batch, unaligned. Its records follow, each a u32 length, a u8 op and the payload.
-   `before` is the crc of the previous batch in the file, or of the file's head for the first batch.
+   `before` is the sum of the previous batch in the file, or of the file's head for the first batch.
    After a power cut, pages of a failed batch may lie between those of the batch written after it;
    `before` shows that they are not a continuation. */
 struct wal_batch_head {
-    uint32_t crc; /* crc32c of all bytes after it, including the records */
+    uint32_t sum; /* of all bytes after it, including the records */
     uint32_t before;
     uint64_t bytes;       /* of the records */
     uint64_t first_lsn;   /* of the first record */
@@ -38,7 +39,7 @@ enum { WAL_BATCH_HEAD = sizeof(struct wal_batch_head), WAL_OP = 4, WAL_RECORD = 
 struct wal_file {
     uint64_t number, first_lsn, durable_lsn;
     uint64_t bytes;
-    uint32_t crc;  /* of the head */
+    uint32_t sum;  /* of the head */
     bool headless; /* the head is incomplete: never written, or lost in a power cut */
 };
 
@@ -62,14 +63,14 @@ int wal_map(const struct index_env *, const char *dir, const struct wal_file *,
 void wal_unmap(const unsigned char *bytes, uint64_t n);
 
 /* Reads the head of the batch at p, with n bytes left. false: n bytes cannot hold it and its
-   records. Does not check the crc. */
+   records. Does not check the sum. */
 bool wal_batch_at(const unsigned char *p, uint64_t n, struct wal_batch_head *);
 
-static inline uint32_t wal_crc(const unsigned char *batch, uint64_t records_bytes)
+static inline uint32_t wal_sum(const unsigned char *batch, uint64_t records_bytes)
 {
     const size_t from = sizeof(uint32_t);
 
-    return crc32c(0, batch + from, WAL_BATCH_HEAD - from + (size_t)records_bytes);
+    return (uint32_t)XXH3_64bits(batch + from, WAL_BATCH_HEAD - from + (size_t)records_bytes);
 }
 
 #endif

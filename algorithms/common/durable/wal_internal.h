@@ -25,7 +25,7 @@ struct wal_waiter { /* on the stack of a committing thread */
 
 struct wal_end { /* a position in the current file */
     uint64_t size, lsn;
-    uint32_t crc; /* of the batch or head that ends there */
+    uint32_t sum; /* of the batch or head that ends there */
 };
 
 struct wal {

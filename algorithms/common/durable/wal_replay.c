@@ -46,7 +46,7 @@ static bool records_fit(const unsigned char *p, const struct wal_batch_head *b)
 
 static bool sound(const unsigned char *p, uint64_t n, struct wal_batch_head *b)
 {
-    return wal_batch_at(p, n, b) && b->crc == wal_crc(p, b->bytes) &&
+    return wal_batch_at(p, n, b) && b->sum == wal_sum(p, b->bytes) &&
            records_fit(p + WAL_BATCH_HEAD, b);
 }
 
@@ -72,7 +72,7 @@ static int apply_file(struct wal_replay *r, const struct wal_file *file, uint64_
 {
     const unsigned char *bytes;
     struct wal_batch_head b;
-    uint32_t before = file->crc;
+    uint32_t before = file->sum;
     int rc = wal_map(r->env, r->dir, file, &bytes);
 
     if (rc)
@@ -82,7 +82,7 @@ static int apply_file(struct wal_replay *r, const struct wal_file *file, uint64_
     while (rc == OK && r->expected < limit && sound(bytes + r->at, file->bytes - r->at, &b) &&
            b.before == before && b.first_lsn == r->expected && b.records <= limit - r->expected) {
         rc = apply_batch(r, bytes + r->at + WAL_BATCH_HEAD, &b);
-        before = b.crc;
+        before = b.sum;
         r->at += WAL_BATCH_HEAD + b.bytes;
     }
     wal_unmap(bytes, file->bytes);

@@ -149,7 +149,7 @@ int wal_begin_next(struct wal *w)
     w->next_fd = -1;
     w->next_number++;
     w->end.size = w->durable.size = sizeof head;
-    w->end.crc = w->durable.crc = head.crc;
+    w->end.sum = w->durable.sum = head.sum;
     w->uncut = false;
     return OK;
 }
@@ -184,11 +184,11 @@ static int find_end(const struct wal *w, const struct wal_file *f, struct wal_en
 
     if (rc)
         return rc;
-    *end = (struct wal_end){ sizeof(struct wal_head), f->first_lsn - 1, f->crc };
+    *end = (struct wal_end){ sizeof(struct wal_head), f->first_lsn - 1, f->sum };
     while (end->lsn < w->end.lsn && wal_batch_at(bytes + end->size, f->bytes - end->size, &b) &&
-           b.first_lsn == end->lsn + 1 && b.before == end->crc)
+           b.first_lsn == end->lsn + 1 && b.before == end->sum)
         *end =
-            (struct wal_end){ end->size + WAL_BATCH_HEAD + b.bytes, end->lsn + b.records, b.crc };
+            (struct wal_end){ end->size + WAL_BATCH_HEAD + b.bytes, end->lsn + b.records, b.sum };
     wal_unmap(bytes, f->bytes);
     return OK;
 }

@@ -19,13 +19,11 @@ static int write_file(const struct index *index, const char *path)
 int external_save(struct index *index, const char *dir)
 {
     const struct external *x = (const struct external *)index;
-    const struct baseline_meta meta = { .rows = x->live.n,
-                                        .params = &x->params,
-                                        .params_bytes = sizeof x->params };
+    const struct baseline_meta meta = { .rows = x->live.n };
     if (!(x->client.capabilities & EXTERNAL_CAN_SAVE))
         return fail(index->env.error, ERR_UNSUPPORTED, "external: client \"%s\" cannot save",
                     x->client.name);
-    return baseline_file_save(index, dir, &meta, write_file, true);
+    return baseline_file_save(index, dir, &meta, &x->params, write_file, true);
 }
 
 static int read_ids(struct external *x, uint64_t rows)

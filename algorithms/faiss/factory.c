@@ -315,10 +315,8 @@ static int factory_save(struct index *index, const char *dir)
 {
     const struct faiss_factory *self = (const struct faiss_factory *)index;
     struct baseline_meta meta = { .rows = self->method.live,
-                                  .words = { self->trained_by_us, self->has_map },
-                                  .params = &self->params,
-                                  .params_bytes = sizeof self->params };
-    return baseline_file_save(index, dir, &meta, factory_write, true);
+                                  .words = { self->trained_by_us, self->has_map } };
+    return baseline_file_save(index, dir, &meta, &self->params, factory_write, true);
 }
 
 static int factory_load(struct index **out, const struct index_env *env, const char *dir)

@@ -67,10 +67,8 @@ static int flat_save(struct index *index, const char *dir)
 {
     const struct faiss_flat_params none = { 0 };
     const struct faiss_method *self = (const struct faiss_method *)index;
-    struct baseline_meta meta = { .rows = self->live,
-                                  .params = &none,
-                                  .params_bytes = sizeof none };
-    return baseline_file_save(index, dir, &meta, faiss_write, true);
+    struct baseline_meta meta = { .rows = self->live };
+    return baseline_file_save(index, dir, &meta, &none, faiss_write, true);
 }
 
 static int flat_load(struct index **out, const struct index_env *env, const char *dir)

@@ -114,10 +114,8 @@ static int hnsw_search(struct index *index, const struct search_request *request
 static int hnsw_save(struct index *index, const char *dir)
 {
     const struct faiss_hnsw *self = (const struct faiss_hnsw *)index;
-    struct baseline_meta meta = { .rows = self->method.live,
-                                  .params = &self->params,
-                                  .params_bytes = sizeof self->params };
-    return baseline_file_save(index, dir, &meta, faiss_write, true);
+    struct baseline_meta meta = { .rows = self->method.live };
+    return baseline_file_save(index, dir, &meta, &self->params, faiss_write, true);
 }
 
 static int hnsw_load(struct index **out, const struct index_env *env, const char *dir)

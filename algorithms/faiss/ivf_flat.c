@@ -172,10 +172,9 @@ static int ivf_range(struct index *index, const struct range_request *request,
 static int ivf_save(struct index *index, const char *dir)
 {
     const struct faiss_ivf *self = (const struct faiss_ivf *)index;
-    struct baseline_meta meta = { .rows = self->method.live,
-                                  .params = &self->params,
-                                  .params_bytes = sizeof self->params };
-    return baseline_file_save(index, dir, &meta, faiss_write, self->method.library != NULL);
+    struct baseline_meta meta = { .rows = self->method.live };
+    return baseline_file_save(index, dir, &meta, &self->params, faiss_write,
+                              self->method.library != NULL);
 }
 
 static int ivf_load(struct index **out, const struct index_env *env, const char *dir)

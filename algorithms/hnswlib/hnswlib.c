@@ -269,10 +269,8 @@ static int write_graph(const struct index *index, const char *path)
 static int hnswlib_save(struct index *index, const char *dir)
 {
     const struct hnswlib *self = (const struct hnswlib *)index;
-    struct baseline_meta meta = { .rows = self->live,
-                                  .params = &self->params,
-                                  .params_bytes = sizeof self->params };
-    return baseline_file_save(index, dir, &meta, write_graph, true);
+    struct baseline_meta meta = { .rows = self->live };
+    return baseline_file_save(index, dir, &meta, &self->params, write_graph, true);
 }
 
 static int hnswlib_load(struct index **out, const struct index_env *env, const char *dir)

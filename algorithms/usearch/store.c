@@ -27,11 +27,9 @@ static int write_graph(const struct index *index, const char *path)
 int usearch_method_save(struct index *index, const char *dir)
 {
     const struct usearch *self = (const struct usearch *)index;
-    struct baseline_meta meta = { .rows = self->live,
-                                  .params = &self->params,
-                                  .params_bytes = sizeof self->params };
+    struct baseline_meta meta = { .rows = self->live };
     /* An empty index has no file, because usearch cannot read an empty one. */
-    return baseline_file_save(index, dir, &meta, write_graph, self->live > 0);
+    return baseline_file_save(index, dir, &meta, &self->params, write_graph, self->live > 0);
 }
 
 int usearch_method_load(struct index **out, const struct index_ops *ops,

@@ -10,30 +10,26 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-#include "algorithms/common/io/files.h"
+#include "algorithms/common/durable/folder_claim.h"
+#include "algorithms/common/durable/store_file.h"
 #include "src/core/mem.h"
 
-#define META_NAME        "peer.meta"
-#define META_MAGIC       "DRFTPEER"
-#define META_VERSION     1
+#define DESCRIPTION      "baseline.index"
+#define PREFIX           "baseline-"
 #define HASH_BLOCK_BYTES ((size_t)1 << 20)
 
-/* The head of peer.meta. The params follow, then the xxh3 of both. */
-struct meta_head {
-    char magic[8];
-    uint32_t version, head_bytes;
-    char method[48];
-    uint64_t dim, element, metric, rows, words[6];
-    uint64_t has_file, file_bytes, file_hash;
-    uint64_t params_bytes;
+enum { VERSION = 1 };
+
+struct described {
+    struct baseline_meta meta;
+    uint64_t has_file, bytes, hash; /* of the library's file */
 };
 
 static int path_join(struct error *err, char *path, const char *dir, const char *name)
 {
     int length = snprintf(path, BASELINE_FILE_PATH_BYTES, "%s/%s", dir, name);
-    if (length < 0 || length >= BASELINE_FILE_PATH_BYTES) {
+    if (length < 0 || length >= BASELINE_FILE_PATH_BYTES)
         return fail(err, ERR_ARGUMENT, "the path %s/%s is too long", dir, name);
-    }
     return OK;
 }
 
@@ -68,9 +64,8 @@ static int file_digest(const struct index_env *env, const char *path, bool flush
     }
     *hash = XXH3_64bits_digest(state);
 done:
-    if (file >= 0) {
+    if (file >= 0)
         close(file);
-    }
     mem_free(env->mem, block);
     XXH3_freeState(state);
     return code;
@@ -78,166 +73,70 @@ done:
 
 static void bin_name(char name[48], uint64_t hash)
 {
-    snprintf(name, 48, "peer-%016" PRIx64 ".bin", hash);
+    snprintf(name, 48, PREFIX "%016" PRIx64 ".bin", hash);
 }
 
 /* Removes files of earlier saves and of a save that was killed. */
 static void remove_others(const char *dir, const char *keep)
 {
     DIR *folder = opendir(dir);
-    if (!folder) {
+    if (!folder)
         return;
-    }
     for (struct dirent *entry; (entry = readdir(folder));) {
         size_t length = strlen(entry->d_name);
-        bool is_ours = strncmp(entry->d_name, "peer-", 5) == 0 && length > 4 &&
+        bool is_ours = strncmp(entry->d_name, PREFIX, sizeof PREFIX - 1) == 0 && length > 4 &&
                        strcmp(entry->d_name + length - 4, ".bin") == 0;
-        if (is_ours && strcmp(entry->d_name, keep) != 0) {
+        if (is_ours && strcmp(entry->d_name, keep) != 0)
             unlinkat(dirfd(folder), entry->d_name, 0);
-        }
     }
     closedir(folder);
 }
 
-static int write_meta(struct error *err, const char *path, const struct meta_head *head,
-                      const void *params)
+/* The library's file, under its final name. */
+static int save_file(const struct index *index, const char *dir, struct described *d,
+                     int (*write)(const struct index *, const char *path), char name[48])
 {
-    XXH3_state_t *state = XXH3_createState();
-    if (!state || XXH3_64bits_reset(state) != XXH_OK) {
-        XXH3_freeState(state);
-        return fail(err, ERR_NO_MEMORY, "%s: out of memory, cannot write it", path);
+    char tmp[BASELINE_FILE_PATH_BYTES], path[BASELINE_FILE_PATH_BYTES];
+    int code = path_join(index->env.error, tmp, dir, "baseline.bin.tmp");
+    if (code != OK)
+        return code;
+    code = write(index, tmp);
+    if (code == OK)
+        code = file_digest(&index->env, tmp, true, &d->bytes, &d->hash);
+    if (code == OK) {
+        bin_name(name, d->hash);
+        code = path_join(index->env.error, path, dir, name);
     }
-    XXH3_64bits_update(state, head, sizeof *head);
-    XXH3_64bits_update(state, params, head->params_bytes);
-    uint64_t hash = XXH3_64bits_digest(state);
-    XXH3_freeState(state);
-
-    const int file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (file < 0) {
-        return fail_errno(err, ERR_IO, "%s", path);
-    }
-    const bool written = file_write(file, head, sizeof *head, NULL) == sizeof *head &&
-                         file_write(file, params, head->params_bytes, NULL) == head->params_bytes &&
-                         file_write(file, &hash, sizeof hash, NULL) == sizeof hash &&
-                         file_sync(file, NULL);
-    int code = written ? OK : fail_errno(err, ERR_IO, "%s", path);
-    if (close(file) != 0 && code == OK) {
-        code = fail_errno(err, ERR_IO, "%s", path);
-    }
+    if (code == OK && rename(tmp, path) != 0)
+        code = fail_errno(index->env.error, ERR_IO, "%s", path);
+    if (code != OK)
+        unlink(tmp);
     return code;
-}
-
-static int rename_into(struct error *err, const char *dir, const char *from, const char *name)
-{
-    char to[BASELINE_FILE_PATH_BYTES];
-    int code = path_join(err, to, dir, name);
-    if (code == OK && rename(from, to) != 0) {
-        code = fail_errno(err, ERR_IO, "%s", to);
-    }
-    return code;
-}
-
-static int sync_folder(struct error *err, const char *dir)
-{
-    return file_sync_folder(dir, NULL) ? OK : fail_errno(err, ERR_IO, "%s", dir);
-}
-
-static void describe(struct meta_head *head, const struct index_ops *ops,
-                     const struct index_env *env)
-{
-    memset(head, 0, sizeof *head); /* padding is hashed too */
-    memcpy(head->magic, META_MAGIC, sizeof head->magic);
-    head->version = META_VERSION;
-    head->head_bytes = (uint32_t)sizeof *head;
-    snprintf(head->method, sizeof head->method, "%s", ops->name);
-    head->dim = env->dim;
-    head->element = (uint64_t)env->element;
-    head->metric = (uint64_t)env->metric;
 }
 
 int baseline_file_save(const struct index *index, const char *dir, const struct baseline_meta *meta,
-                       int (*write)(const struct index *, const char *path), bool has_file)
+                       const void *params, int (*write)(const struct index *, const char *path),
+                       bool has_file)
 {
     const struct index_env *env = &index->env;
-    struct error *err = env->error;
-    char bin_tmp[BASELINE_FILE_PATH_BYTES], meta_tmp[BASELINE_FILE_PATH_BYTES], name[48] = "";
-    struct meta_head head;
-    describe(&head, index->ops, env);
-    head.rows = meta->rows;
-    memcpy(head.words, meta->words, sizeof head.words);
-    head.params_bytes = meta->params_bytes;
-    head.has_file = has_file;
-
-    int code = path_join(err, bin_tmp, dir, "peer.bin.tmp");
+    const struct store_identity identity = store_identity_of(env, index->ops->name, VERSION);
+    struct described d = { .meta = *meta, .has_file = has_file };
+    char name[48] = "";
+    struct store_writer *w = mem_alloc(env->mem, sizeof *w);
+    int code = w ? OK : fail(env->error, ERR_NO_MEMORY, "save: out of memory");
+    if (code == OK && has_file)
+        code = save_file(index, dir, &d, write, name);
     if (code == OK) {
-        code = path_join(err, meta_tmp, dir, "peer.meta.tmp");
+        (void)store_begin(w, dir, DESCRIPTION, &identity, NULL, env->error);
+        store_section(w, "file");
+        store_write(w, &d, sizeof d);
+        store_section(w, "params");
+        store_write(w, params, index->ops->params_bytes);
+        code = store_commit(w); /* syncs the folder: the name of the library's file, too */
     }
-    if (code == OK && has_file) {
-        code = write(index, bin_tmp);
-        if (code == OK) {
-            code = file_digest(env, bin_tmp, true, &head.file_bytes, &head.file_hash);
-        }
-        if (code == OK) {
-            bin_name(name, head.file_hash);
-            code = rename_into(err, dir, bin_tmp, name);
-        }
-        if (code != OK) {
-            unlink(bin_tmp);
-        }
-    }
-    if (code != OK) {
-        return code;
-    }
-    code = write_meta(err, meta_tmp, &head, meta->params);
-    if (code == OK) {
-        code = rename_into(err, dir, meta_tmp, META_NAME);
-    }
-    if (code != OK) {
-        unlink(meta_tmp);
-        return code;
-    }
-    /* First the new names are on the device: else, after a power cut, the old peer.meta may be there
-       without its file. */
-    code = sync_folder(err, dir);
-    if (code == OK) {
+    if (code == OK)
         remove_others(dir, name);
-    }
-    return code;
-}
-
-/* Reads peer.meta and checks that it has our format and is undamaged. */
-static int read_meta(struct error *err, const char *path, size_t params_bytes,
-                     struct meta_head *head, void *params)
-{
-    FILE *file = fopen(path, "rb");
-    if (!file) {
-        return fail_errno(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "load: %s", path);
-    }
-    int code = OK;
-    uint64_t hash = 0;
-    XXH3_state_t *state = XXH3_createState();
-    if (!state || XXH3_64bits_reset(state) != XXH_OK) {
-        code = fail(err, ERR_NO_MEMORY, "load: out of memory, cannot check %s", path);
-    } else if (fread(head, sizeof *head, 1, file) != 1 ||
-               memcmp(head->magic, META_MAGIC, sizeof head->magic) != 0) {
-        code = fail(err, ERR_CORRUPT, "load: %s is not the description of a saved index", path);
-    } else if (head->version != META_VERSION || head->head_bytes != sizeof *head ||
-               head->params_bytes != params_bytes) {
-        code = fail(err, ERR_VERSION,
-                    "load: %s was written by another version of the program; build the index again",
-                    path);
-    } else if (fread(params, params_bytes, 1, file) != 1 ||
-               fread(&hash, sizeof hash, 1, file) != 1 || fgetc(file) != EOF) {
-        code = fail(err, ERR_CORRUPT, "load: %s has the wrong length", path);
-    } else {
-        XXH3_64bits_update(state, head, sizeof *head);
-        XXH3_64bits_update(state, params, params_bytes);
-        if (XXH3_64bits_digest(state) != hash) {
-            code = fail(err, ERR_CORRUPT, "load: %s is damaged", path);
-        }
-    }
-    XXH3_freeState(state);
-    fclose(file);
+    mem_free(env->mem, w);
     return code;
 }
 
@@ -245,47 +144,38 @@ int baseline_file_open(const struct index_ops *ops, const struct index_env *env,
                        struct baseline_meta *meta, void *params,
                        char path[BASELINE_FILE_PATH_BYTES])
 {
-    struct error *err = env->error;
-    struct meta_head head, wanted;
-    int code = path_join(err, path, dir, META_NAME);
-    if (code == OK) {
-        code = read_meta(err, path, ops->params_bytes, &head, params);
-    }
-    if (code != OK) {
-        return code;
-    }
-    describe(&wanted, ops, env);
-    if (memcmp(head.method, wanted.method, sizeof head.method) != 0) {
-        return fail(err, ERR_CORRUPT, "load: %s describes a \"%.47s\", expected \"%s\"", path,
-                    head.method, ops->name);
-    }
-    if (head.dim != wanted.dim || head.element != wanted.element || head.metric != wanted.metric) {
-        return fail(err, ERR_DIMENSION,
-                    "load: %s holds %" PRIu64 "-d %s under %s, expected %zu-d %s under %s", path,
-                    head.dim, index_element_name((enum element)head.element),
-                    index_metric_name((enum metric)head.metric), env->dim,
-                    index_element_name(env->element), index_metric_name(env->metric));
-    }
-    meta->rows = head.rows;
-    memcpy(meta->words, head.words, sizeof head.words);
-    meta->params = params;
-    meta->params_bytes = ops->params_bytes;
-    if (!head.has_file) {
-        path[0] = '\0';
-        return OK;
-    }
+    const struct store_identity identity = store_identity_of(env, ops->name, VERSION);
+    const struct described *found = NULL;
+    struct described d = { .has_file = 0 };
+    struct store_reader r;
     char name[48];
-    bin_name(name, head.file_hash);
     uint64_t bytes = 0, hash = 0;
-    code = path_join(err, path, dir, name);
-    if (code == OK) {
+    if (folder_has(dir, "peer.meta") && !folder_has(dir, DESCRIPTION))
+        return fail(env->error, ERR_VERSION,
+                    "load: %s/peer.meta was written by another release; build the index again and "
+                    "save it",
+                    dir);
+    int code = store_open(&r, dir, DESCRIPTION, &identity, env->error);
+    if (code != OK)
+        return code;
+    code = store_need_array(&r, "file", 1, sizeof *found, &found);
+    if (code == OK)
+        code = store_read_params(&r, ops->params, ops->params_bytes, params);
+    if (code == OK)
+        d = *found;
+    store_close(&r);
+    *meta = d.meta;
+    path[0] = '\0';
+    if (code != OK || !d.has_file)
+        return code;
+    bin_name(name, d.hash);
+    code = path_join(env->error, path, dir, name);
+    if (code == OK)
         code = file_digest(env, path, false, &bytes, &hash);
-    }
-    if (code == OK && (bytes != head.file_bytes || hash != head.file_hash)) {
-        code = fail(err, ERR_CORRUPT,
+    if (code == OK && (bytes != d.bytes || hash != d.hash))
+        code = fail(env->error, ERR_CORRUPT,
                     "load: %s is damaged: %" PRIu64 " bytes, xxh3 %016" PRIx64 ", expected %" PRIu64
                     " and %016" PRIx64,
-                    path, bytes, hash, head.file_bytes, head.file_hash);
-    }
+                    path, bytes, hash, d.bytes, d.hash);
     return code;
 }

@@ -1,9 +1,10 @@
 /* baseline_file.h - a saved index of a baseline library: the library's own file, and a small file
  * that describes and verifies it.
  *
- * A folder holds `peer-HASH.bin`, written by the library, and `peer.meta`, which has its name, size
- * and xxh3 and the index's dimension, element and metric. peer.meta is renamed into place last, so
- * the folder always holds either the old state or the new one. A damaged byte in either file is
+ * A folder holds `baseline-HASH.bin`, written by the library, and `baseline.index`, a file of
+ * sections (store_file.h): "file" has the other's size and xxh3 and the numbers of struct
+ * baseline_meta, "params" the method's options. baseline.index is renamed into place last, so the
+ * folder always holds either the old state or the new one. A damaged byte in either file is
  * ERR_CORRUPT, another dimension or metric ERR_DIMENSION. */
 #ifndef DRIFTLINE_COMMON_DURABLE_BASELINE_FILE_H
 #define DRIFTLINE_COMMON_DURABLE_BASELINE_FILE_H
@@ -13,20 +14,19 @@
 #define BASELINE_FILE_PATH_BYTES 4096
 
 struct baseline_meta {
-    uint64_t rows;      /* vectors in the index */
-    uint64_t words[6];  /* for the method, such as a "trained" flag */
-    const void *params; /* the method's parameter struct, of the same size when read */
-    size_t params_bytes;
+    uint64_t rows;     /* vectors in the index */
+    uint64_t words[6]; /* for the method, such as a "trained" flag */
 };
 
-/* Saves the index to dir. `write` lets the library write its file to `path`; it returns an error
- * code with the message set. has_file: false if there is no library file to write. ERR_IO,
- * ERR_ARGUMENT, ERR_NO_MEMORY, or write()'s error. */
+/* Saves the index to dir; params: its options. `write` lets the library write its file to `path`; it
+ * returns an error code with the message set. has_file: false if there is no library file to write.
+ * ERR_IO, ERR_ARGUMENT, ERR_NO_MEMORY, or write()'s error. */
 int baseline_file_save(const struct index *, const char *dir, const struct baseline_meta *,
-                       int (*write)(const struct index *, const char *path), bool has_file);
+                       const void *params, int (*write)(const struct index *, const char *path),
+                       bool has_file);
 
-/* Verifies both files and fills *meta and the struct at `params`. path: set to the library's file,
-   or to "" if the index was saved without one. */
+/* Verifies both files and fills *meta and the options at `params`. path: set to the library's file,
+   or to "" if the index was saved without one. Errors of store_file.h. */
 int baseline_file_open(const struct index_ops *, const struct index_env *, const char *dir,
                        struct baseline_meta *meta, void *params,
                        char path[BASELINE_FILE_PATH_BYTES]);

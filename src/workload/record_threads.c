@@ -82,6 +82,7 @@ static int take_request(struct recorder *r, struct op *op, const struct mix_requ
     op->arrivals = m->arrivals;
     op->burst = m->burst;
     op->alone = m->alone;
+    op->until_found = m->until_found;
     op->choice = m->choice;
     op->skew = m->skew;
     op->limit_ms = m->limit_ms;

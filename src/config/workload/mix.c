@@ -159,6 +159,10 @@ static void check_end(const struct fields *f, const struct mix_request *m)
         fields_fail(
             f, "alone", ERR_CONFIG,
             "with find_rate, each trial has another rate; measure alone in a step with a rate");
+    if (m->until_found > 0 && (m->shares[MIX_SEARCH] <= 0 || !m->rows))
+        fields_fail(f, "until_found", ERR_CONFIG,
+                    "until_found searches for rows that were inserted: search must be above 0, and "
+                    "insert or update");
     if (m->rate * m->seconds > OP_OPERATIONS_MAX && m->operations == 0)
         fields_fail(f, "rate", ERR_CONFIG,
                     "rate x seconds is %g operations; at most %d are allowed", m->rate * m->seconds,
@@ -206,6 +210,7 @@ int lua_w_mix(lua_State *L)
         .seconds = fields_real(&f, "seconds", 0, 0, 86400),
         .rate = fields_real(&f, "rate", 0, 0, 1e9),
         .alone = fields_bool(&f, "alone", false),
+        .until_found = fields_real(&f, "until_found", 0, 0, 1),
         .limit_ms = fields_real(&f, "latency_limit_ms", 0, 0, 1e9),
     };
     static const char *const removes[] = { "random", "oldest", NULL };

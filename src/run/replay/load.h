@@ -41,7 +41,10 @@ struct load_worker {
     struct samples samples;
     struct load_tally tallies[MIX_KINDS];
     struct histogram insert; /* the insertion part of a pair */
-    struct op_begun *begun;  /* op->recorded: those that began */
+    struct histogram
+        found; /* op->until_found: from the begin of an insertion to the first answer with its row */
+    size_t never;           /* of them, not found */
+    struct op_begun *begun; /* op->recorded: those that began */
     size_t n_begun;
     size_t *turns;        /* op->order: positions of the thread's operations in it, in order */
     size_t n_turns, turn; /* turn: of the next operation, in `turns` */
@@ -77,7 +80,8 @@ struct load_run {
 /* The sum of some workers' tallies; seconds: until the last of them finished. */
 struct load_totals {
     struct load_tally tallies[MIX_KINDS];
-    struct histogram insert;
+    struct histogram insert, found;
+    size_t never;
     double seconds;
 };
 

@@ -1,5 +1,6 @@
 /* load_workers.c - the threads of a load. */
 #define _GNU_SOURCE
+#include <math.h>
 #include <pthread.h>
 #include <sched.h>
 #include <string.h>
@@ -31,6 +32,38 @@ static int search(struct load_worker *w, const struct op_planned *p)
     return rc;
 }
 
+/* Whether the row of a change is searched for: evenly, a share of them. */
+static bool is_sought(const struct op *op, size_t change)
+{
+    return change < op->n &&
+           floor((double)(change + 1) * op->until_found) > floor((double)change * op->until_found);
+}
+
+/* Searches for the row by its own vector until it is found. One that the end of the step leaves without an answer is not
+   counted. */
+static int seek(struct load_worker *w, size_t change, uint64_t began_ns)
+{
+    enum { MOST_NS = 1000000000 };
+    struct load_run *t = w->all;
+    uint64_t waited = 0;
+    bool found = false;
+    int rc = OK;
+
+    while (rc == OK && !found && waited < MOST_NS && !is_over(t, began_ns + waited)) {
+        answer_buffer_clear(&w->answers, &w->batch);
+        load_lock_search(t);
+        rc = query_batch_search(&w->batch, t->rows, change, 1, &w->answers);
+        load_unlock(t);
+        waited = clock_ns() - began_ns;
+        for (size_t i = 0; i < w->batch.k && !found; i++)
+            found = w->answers.kept[i] == t->op->ids[change];
+    }
+    if (found)
+        histogram_add(&w->found, waited);
+    w->never += !found && waited >= MOST_NS;
+    return rc;
+}
+
 /* Runs an operation that was due at due_ns and starts now. Returns the time of its end. */
 static uint64_t run_one(struct load_worker *w, const struct op_planned *p, uint64_t due_ns,
                         uint64_t now)
@@ -56,7 +89,12 @@ static uint64_t run_one(struct load_worker *w, const struct op_planned *p, uint6
                       w->answers.kept_distances);
     else if (p->kind == MIX_UPDATE)
         histogram_add(&w->insert, insert_ns);
-    return end;
+    if (p->kind == MIX_SEARCH || !is_sought(t->op, p->change))
+        return end;
+    const int sought = seek(w, p->change, now);
+    if (sought != OK)
+        give_up(t, sought);
+    return clock_ns();
 }
 
 /* Counts the operations that were due before the end and had not begun. Where there is no limit, a
@@ -235,6 +273,8 @@ static void forget(struct load_run *t)
     for (size_t i = 0; i < t->n_workers; i++) {
         memset(t->workers[i].tallies, 0, sizeof t->workers[i].tallies);
         histogram_clear(&t->workers[i].insert);
+        histogram_clear(&t->workers[i].found);
+        t->workers[i].never = 0;
     }
 }
 
@@ -267,6 +307,8 @@ void load_workers_total(const struct load_run *t, size_t first, size_t n, struct
         for (size_t k = 0; k < MIX_KINDS; k++)
             add_tally(&sum->tallies[k], &w->tallies[k]);
         histogram_merge(&sum->insert, &w->insert);
+        histogram_merge(&sum->found, &w->found);
+        sum->never += w->never;
         last = w->finished_ns > last ? w->finished_ns : last;
     }
     sum->seconds = clock_seconds(last - t->start_ns);

@@ -49,6 +49,18 @@ static json_t *tally_json(const struct load_run *t, const struct load_tally *of,
     return to;
 }
 
+static json_t *found_json(const struct load_totals *of)
+{
+    json_t *to = json_object();
+
+    set(to, "found", (double)of->found.n);
+    set(to, "never", (double)of->never);
+    set(to, "p50_ns", histogram_quantile(&of->found, .5));
+    set(to, "p99_ns", histogram_tail(&of->found, .99));
+    set(to, "max_ns", of->found.n ? (double)of->found.max : NAN);
+    return to;
+}
+
 static int report(const struct load_run *t, struct step_record *s, const struct load_totals *of,
                   double rate)
 {
@@ -69,6 +81,8 @@ static int report(const struct load_run *t, struct step_record *s, const struct 
         if (t->op->shares[k] > 0)
             (void)json_object_set_new(s->stats, op_mix_kind_names[k],
                                       tally_json(t, &of->tallies[k], of->seconds));
+    if (t->op->until_found > 0)
+        (void)json_object_set_new(s->stats, "until_found", found_json(of));
     if (all->missed > 0)
         step_note(s,
                   "%zu operations that were due had not begun at the end; their latency counts to "

@@ -439,13 +439,58 @@ static void test_order_of_file(void **state)
     op_list_free(list);
 }
 
+/* Searches for single rows find no new row until it was asked for so often. */
+static size_t asked_before_found, asked_for[2000];
+
+static int slow_to_find(struct index *index, const struct search_request *q,
+                        struct search_result *out)
+{
+    const int rc = reference_search(index, q, out);
+
+    for (size_t i = 0; rc == OK && q->queries.n == 1 && i < q->k; i++)
+        if (out->ids[i] >= 300 && out->ids[i] < 2000 && out->distances[i] == 0 &&
+            ++asked_for[out->ids[i]] < asked_before_found)
+            out->ids[i] = INDEX_NO_ID;
+    return rc;
+}
+
+/* Every second new row is searched for until it is found. */
+static void test_until_found(void **state)
+{
+    for (asked_before_found = 1; asked_before_found <= 4; asked_before_found += 3) {
+        struct op_list *list = mixed_list(1, 500, 0, 0);
+        struct op *op = &list->ops[1];
+        struct stage s;
+        size_t sought = 0;
+
+        op->until_found = .5;
+        memset(asked_for, 0, sizeof asked_for);
+        stage_begin(&s, list);
+        s.ops.search = slow_to_find;
+        assert_ok(stage_run(&s), &s.err);
+        const json_t *stats = json_object_get(step_at(&s, 1), "stats");
+        for (size_t i = 0; i < 2000; i++)
+            sought += asked_for[i] >= asked_before_found;
+        const double found = number_at(stats, "until_found", "found"),
+                     never = number_at(stats, "until_found", "never");
+        /* Of more than k equal rows, some are never among the answers. */
+        assert_true(found + never == (double)(op->n / 2) && never <= 3);
+        assert_true(number_at(stats, "until_found", "p50_ns") > 0);
+        /* An updated row has an id below 300. */
+        assert_true(sought + 3 >= (op->n - op->n_pairs) / 2);
+        assert_true(number_at(stats, "all", "done") == 500);
+        stage_end(&s);
+        op_list_free(list);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_all_kinds),     cmocka_unit_test(test_mix_is_finished),
-        cmocka_unit_test(test_mix_without),   cmocka_unit_test(test_lock),
-        cmocka_unit_test(test_lies),          cmocka_unit_test(test_replay),
-        cmocka_unit_test(test_order_of_file),
+        cmocka_unit_test(test_all_kinds),   cmocka_unit_test(test_mix_is_finished),
+        cmocka_unit_test(test_mix_without), cmocka_unit_test(test_lock),
+        cmocka_unit_test(test_lies),        cmocka_unit_test(test_until_found),
+        cmocka_unit_test(test_replay),      cmocka_unit_test(test_order_of_file),
     };
     return test_run("replay_mix", tests);
 }

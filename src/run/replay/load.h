@@ -34,6 +34,7 @@ struct load_worker {
     pthread_t thread;
     struct op_sequence sequence;
     uint64_t finished_ns;
+    double waited_ns; /* for a processor; NAN: this kernel does not say */
     size_t searches;
     /* A copy of the step's batch, with its own work counters. */
     struct query_batch batch;
@@ -83,6 +84,7 @@ struct load_totals {
     struct histogram insert, found;
     size_t never;
     double seconds;
+    double waited; /* share of the threads' time that they waited for a processor; NAN: unknown */
 };
 
 /* 2. The step */

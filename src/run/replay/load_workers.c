@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <string.h>
 
+#include "src/run/measure/proc.h"
 #include "src/run/replay/load.h"
 #include "src/truth/exact.h"
 
@@ -130,6 +131,7 @@ static void *run_worker(void *arg)
 
     while (!atomic_load(&t->go)) {
     }
+    const double waited_ns = proc_waited_ns(false);
     uint64_t now = clock_ns();
     while (!is_over(t, now) && load_order_next(w, &p)) {
         uint64_t due_ns = t->start_ns + p.due_ns;
@@ -151,6 +153,7 @@ static void *run_worker(void *arg)
             now = run_one(w, &p, due_ns, now);
     }
     w->finished_ns = clock_ns();
+    w->waited_ns = proc_waited_ns(false) - waited_ns;
     charge_missed(w);
     if (writes && atomic_fetch_sub(&t->writers_left, 1) == 1 && t->end_ns == 0 &&
         t->op->kind == OP_CONCURRENT)
@@ -310,8 +313,10 @@ void load_workers_total(const struct load_run *t, size_t first, size_t n, struct
         histogram_merge(&sum->found, &w->found);
         sum->never += w->never;
         last = w->finished_ns > last ? w->finished_ns : last;
+        sum->waited += w->waited_ns;
     }
     sum->seconds = clock_seconds(last - t->start_ns);
+    sum->waited /= (double)n * (double)(last - t->start_ns);
 }
 
 int load_workers_run_alone(struct load_run *t, double seconds, struct load_totals *sum)

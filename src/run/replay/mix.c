@@ -74,6 +74,7 @@ static int report(const struct load_run *t, struct step_record *s, const struct 
     s->count = (double)searches->done;
     s->per_second = searches->done > 0 ? (double)searches->done / of->seconds : NAN;
     step_stat(s, "rate", rate > 0 ? rate : NAN);
+    step_stat(s, "waited", of->waited);
     step_stat(s, "changes_after", (double)(op_changes(t->op) - t->n_changed));
     (void)json_object_set_new(s->stats, "loop", json_string(t->paced ? "paced" : "closed"));
     (void)json_object_set_new(s->stats, "all", tally_json(t, all, of->seconds));

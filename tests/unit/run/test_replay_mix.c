@@ -100,6 +100,8 @@ static void test_all_kinds(void **state)
         assert_true(number_at(stats, "insert", "done") + number_at(stats, "update", "done") ==
                     (double)list->ops[1].n);
         assert_true(number_at(stats, "changes_after", NULL) == 0);
+        const double waited = number_at(stats, "waited", NULL);
+        assert_true(isnan(waited) || (waited >= 0 && waited <= 1));
         assert_true(number_at(step, "count", NULL) == number_at(stats, "search", "done"));
         assert_true(number_at(step, "live", NULL) == (double)list->ops[1].live_after);
         assert_true(number_at(step, "recall", "mean") == 1);

@@ -4,6 +4,7 @@
 -- run first alone: `jitter` is their p99 beside the changes over that alone.
 --
 --   ./harness load photo-sift --preset B --method hnsw --rate 2000
+--   ./harness load photo-sift --preset F --method 'hnswlib;hnsw' --set lock=true --set record=true
 --   ./harness configs/load.lua --set data=photo-sift --set preset=D --set 'method=hnsw; divf' --set p99=5
 
 local datasets = require "datasets"
@@ -20,6 +21,8 @@ local limit = option("limit", 0, "latency in milliseconds over which an operatio
 local p99 = option("p99", 0, "finds the largest rate at which the p99 of all operations is at most so many milliseconds; 0: does not")
 local threads = option("workers", 2, "threads that run the operations")
 local lock = option("lock", false, "a readers-writer lock around the methods, for those that let no change run beside searches")
+local record = option("record", false, "stores the order of the operations in cells/NUMBER.orders of the result")
+local replay = option("replay", "", "the path of such a file, whose order the operations take; empty: none")
 local rows = option("rows", quick and 5000 or 100000, "used, at most")
 local asked = option("queries", quick and 200 or 1000, "used, at most")
 
@@ -38,7 +41,8 @@ if p99 > 0 then wanted = operations // 10 end
 local most = load.operations(preset, p99 > 0 and 10 * wanted or wanted, #loaded, #new)
 local changes = preset.search < 1
 
-local more = { threads = threads, tag = "load", alone = changes and p99 == 0, repeated = preset.query_choice == "zipf" }
+local more = { threads = threads, tag = "load", alone = changes and p99 == 0, repeated = preset.query_choice == "zipf", record = record,
+               replay = replay ~= "" and replay or nil }
 if p99 > 0 then
   more.operations, more.find_rate = most // 10, { p99_ms = p99 }
 elseif recorded then

@@ -36,6 +36,14 @@ run load mine.fvecs --preset f --method flat --method divf --rate 2000 --set wor
 check "a rate and two methods" \
     '[ $status = 0 ] && grep -q "^flat *search, alone" out && grep -q "^divf *delete " out && grep -q "jitter/load" out &&
         python3 -c "import json; s = json.load(open(\"results/load_F/result.json\"))[\"cells\"][0][\"steps\"][2][\"stats\"]; assert s[\"all\"][\"late\"] == s[\"all\"][\"skipped\"] == 0 and s[\"loop\"] == \"paced\""'
+order() { cut -d" " -f2- "$1.orders"; } # without times
+run load mine.fvecs --preset F --method divf --quick --set record=true --no-plots --out first
+run load mine.fvecs --preset F --method hnsw --method flat --quick --set lock=true --set record=true --set replay="$PWD/first/load_F/cells/0.orders" --no-plots --out again
+check "two methods, one of them under a lock, in the order that a third one had" \
+    '[ $status = 0 ] && [ "$(wc -l <first/load_F/cells/0.orders)" -gt 500 ] &&
+        cmp -s <(order first/load_F/cells/0) <(order again/load_F/cells/0) && cmp -s <(order first/load_F/cells/0) <(order again/load_F/cells/1)'
+run load mine.fvecs --preset A --method flat --quick --set replay="$PWD/first/load_F/cells/0.orders" --no-plots --out again
+check "the order of another load is refused" '[ $status = 2 ] && grep -q "0.orders:2: operation 0 is .* here: an order is replayed" err'
 run load mine.fvecs --preset C --method flat --set p99=1000 --set operations=500 --set workers=1 --no-plots --out results
 check "the largest rate" '[ $status = 0 ] && grep -q "found_rate/load" out'
 run load mine.fvecs --preset G

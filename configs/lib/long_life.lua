@@ -225,6 +225,14 @@ end
 local function spent(r, label, rounds) return r(label, "seconds/maintain") * (rounds + 1) end
 local function least(r, label) return r(label, "lowest_recall/queries") end
 
+-- Whether a rhythm that spends no more has at least this recall.
+local function is_worse(r, labels, seconds, recall, rounds)
+  for _, label in ipairs(labels) do
+    if spent(r, label, rounds) <= seconds and least(r, label) >= recall then return true end
+  end
+  return false
+end
+
 -- The least recall that a rhythm has for this much, between the two rhythms next to it; an error if none is next to it.
 local function least_by_rhythm(r, labels, seconds, rounds)
   local below, above
@@ -258,7 +266,8 @@ function life.policies(t)
     for _, recall in ipairs(m.recall) do add(probes, ("recall below %g"):format(recall), { recall = recall, probe = "probe" }) end
     for _, label in ipairs(probes) do
       claims[#claims + 1] = { ("%s: the least recall is above that of a rhythm at equal spend"):format(label), function(r)
-        return least(r, label) > least_by_rhythm(r, rhythms, spent(r, label, rounds), rounds)
+        local seconds, recall = spent(r, label, rounds), least(r, label)
+        return not is_worse(r, rhythms, seconds, recall, rounds) and recall > least_by_rhythm(r, rhythms, seconds, rounds)
       end }
     end
   end

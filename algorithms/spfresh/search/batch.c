@@ -38,7 +38,7 @@ struct spfresh_batch {
     float *distances;
     uint32_t *n_heads;
     double *checked;
-    uint32_t *order;      /* queries, sorted by their nearest head */
+    uint64_t *order;      /* nearest head and query, sorted */
     pthread_mutex_t lock; /* protects result->work */
 };
 
@@ -73,38 +73,11 @@ static int find_heads(void *arg, size_t first, size_t end, size_t worker)
         b->n_heads[i] = (uint32_t)spfresh_worth_opening(b->knobs, x->distances, x->n_heads);
         memcpy(b->heads + i * b->width, x->heads, b->n_heads[i] * sizeof *b->heads);
         memcpy(b->distances + i * b->width, x->distances, b->n_heads[i] * sizeof *b->distances);
+        b->order[i] = (uint64_t)(b->n_heads[i] > 0 ? x->heads[0] : GRAPH_NONE) << 32 | i;
         spfresh_count(&b->s->counters.postings_pruned, x->n_heads - b->n_heads[i]);
     }
     scratch_pool_give(&b->s->scratch, x);
     return rc;
-}
-
-struct placed {
-    uint32_t head, query;
-};
-
-static int by_head(const void *a, const void *b)
-{
-    const struct placed *x = a, *y = b;
-
-    if (x->head != y->head)
-        return x->head < y->head ? -1 : 1;
-    return (x->query > y->query) - (x->query < y->query);
-}
-
-static int order_queries(struct spfresh_batch *b)
-{
-    struct placed *placed = mem_array(b->s->base.env.mem, b->n, sizeof *placed);
-
-    if (!placed)
-        return no_memory(b->s);
-    for (uint32_t i = 0; i < b->n; i++)
-        placed[i] = (struct placed){ b->n_heads[i] ? b->heads[i * b->width] : GRAPH_NONE, i };
-    qsort(placed, b->n, sizeof *placed, by_head);
-    for (size_t i = 0; i < b->n; i++)
-        b->order[i] = placed[i].query;
-    mem_free(b->s->base.env.mem, placed);
-    return OK;
 }
 
 /* 2. A group of queries */
@@ -127,7 +100,7 @@ static void unite(struct query_group *g)
     size_t n = 0, to = 0;
 
     for (size_t i = 0; i < g->n; i++) {
-        const uint32_t q = b->order[g->first + i];
+        const uint32_t q = (uint32_t)b->order[g->first + i];
 
         memcpy(g->postings + n, b->heads + q * b->width, b->n_heads[q] * sizeof *g->postings);
         n += b->n_heads[q];
@@ -162,7 +135,7 @@ static int read_union(struct query_group *g)
 static int scan_one(struct query_group *g, size_t i)
 {
     const struct spfresh_batch *b = g->b;
-    const uint32_t q = b->order[g->first + i];
+    const uint32_t q = (uint32_t)b->order[g->first + i];
     const size_t k = b->request->k, at = (b->first + q) * k;
     struct spfresh_scan *scan = &g->scans[i];
     const uint64_t start = spfresh_now(b->s);
@@ -193,7 +166,7 @@ static int scan_one(struct query_group *g, size_t i)
 static int end_one(struct query_group *g, size_t i, struct work *work)
 {
     const struct spfresh_batch *b = g->b;
-    const uint32_t q = b->order[g->first + i];
+    const uint32_t q = (uint32_t)b->order[g->first + i];
     struct spfresh_scan *scan = &g->scans[i];
     struct spfresh_scratch *x = g->scratch[i];
     int rc = OK;
@@ -293,7 +266,7 @@ static int run_part(struct spfresh_batch *b)
     int rc = parallel_for(pool, threads, b->n, GRAIN, find_heads, b);
 
     if (rc == OK)
-        rc = order_queries(b);
+        qsort(b->order, b->n, sizeof *b->order, order_u64);
     if (rc == OK)
         rc = parallel_for(pool, threads, groups, 1, run_groups, b);
     epoch_leave(b->s->epoch, ticket);

@@ -32,15 +32,12 @@ static int check_params(const struct index_env *env, const struct divf_params *p
 static int open_vectors(struct divf *d)
 {
     const struct index_env *env = &d->env;
-    char path[4096];
+    char path[PATH_MAX];
     size_t bytes = d->space.row_bytes;
     if (d->params.storage == DIVF_RAM)
         return divf_segments_open(&d->vectors, env, bytes, NULL, env->expected_n);
-    int length = snprintf(path, sizeof path, "%s/divf.vectors", env->dir);
-    if (length < 0 || (size_t)length >= sizeof path)
-        return fail(env->error, ERR_ARGUMENT,
-                    "divf: the path of the index's folder is too long: %s", env->dir);
-    return divf_segments_open(&d->vectors, env, bytes, path, 0);
+    const int rc = file_path(path, env->dir, "divf.vectors", env->error);
+    return rc != OK ? rc : divf_segments_open(&d->vectors, env, bytes, path, 0);
 }
 
 /* Until there is a codebook, one list holds everything, and its centroid has no effect. */

@@ -59,7 +59,7 @@ int external_load(struct index **out, const struct index_ops *ops, const struct 
 {
     struct baseline_meta meta;
     struct external_params params;
-    char path[BASELINE_FILE_PATH_BYTES];
+    char path[PATH_MAX];
     int rc = baseline_file_open(ops, env, dir, &meta, &params, path);
     if (rc == OK)
         rc = external_open(out, ops, env, &params, path);

@@ -323,7 +323,7 @@ static int factory_load(struct index **out, const struct index_env *env, const c
 {
     struct baseline_meta meta;
     struct factory_params params;
-    char path[BASELINE_FILE_PATH_BYTES];
+    char path[PATH_MAX];
     int code = baseline_file_open(&faiss_factory_ops, env, dir, &meta, &params, path);
     if (code == OK)
         code = factory_new(out, env, &params);

@@ -122,7 +122,7 @@ static int hnsw_load(struct index **out, const struct index_env *env, const char
 {
     struct baseline_meta meta;
     struct faiss_hnsw_params params;
-    char path[BASELINE_FILE_PATH_BYTES];
+    char path[PATH_MAX];
     int code = baseline_file_open(&faiss_hnsw_ops, env, dir, &meta, &params, path);
     if (code == OK)
         code = hnsw_new(out, env, &params);

@@ -181,7 +181,7 @@ static int ivf_load(struct index **out, const struct index_env *env, const char 
 {
     struct baseline_meta meta;
     struct ivf_params params;
-    char path[BASELINE_FILE_PATH_BYTES];
+    char path[PATH_MAX];
     int code = baseline_file_open(&faiss_ivf_flat_ops, env, dir, &meta, &params, path);
     if (code == OK)
         code = ivf_create(out, env, &params);

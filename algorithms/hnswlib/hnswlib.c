@@ -277,7 +277,7 @@ static int hnswlib_load(struct index **out, const struct index_env *env, const c
 {
     struct baseline_meta meta;
     struct hnswlib_params params;
-    char path[BASELINE_FILE_PATH_BYTES];
+    char path[PATH_MAX];
     int code = baseline_file_open(&hnswlib_ops, env, dir, &meta, &params, path);
     if (code == OK)
         code = make(out, env, &params, path);

@@ -38,7 +38,7 @@ int usearch_method_load(struct index **out, const struct index_ops *ops,
     struct baseline_meta meta;
     struct usearch_params params;
     struct usearch_shim_facts facts;
-    char path[BASELINE_FILE_PATH_BYTES];
+    char path[PATH_MAX];
     int code = baseline_file_open(ops, env, dir, &meta, &params, path);
     if (code == OK)
         code = usearch_method_open(out, ops, env, &params, path[0] ? path : NULL);

@@ -128,27 +128,16 @@ static int cache_fill(struct vamana_disk_part *p)
 
 /* ---------------------------------------------------------------------------------- file */
 
-/* Some file systems refuse O_DIRECT at open(), some at the first read. */
-static int open_direct(const char *path, uint64_t at)
-{
-    _Alignas(VAMANA_DISK_PAGE) unsigned char page[VAMANA_DISK_PAGE];
-    const int fd = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
-
-    if (fd >= 0 && pread(fd, page, sizeof page, (off_t)at) < 0) {
-        (void)close(fd);
-        return -1;
-    }
-    return fd;
-}
-
 int vamana_disk_part_attach(struct vamana_disk_part *p, const char *dir)
 {
     const struct vamana_disk *h = p->owner;
     char path[PATH_MAX];
 
-    if (snprintf(path, sizeof path, "%s/" VAMANA_DISK_FILE, dir) >= (int)sizeof path)
-        return fail(h->base.env.error, ERR_ARGUMENT, "vamana-disk: the path %s is too long", dir);
-    const int fd = h->params.direct ? open_direct(path, p->pages_at) : -1;
+    const int rc = file_path(path, dir, VAMANA_DISK_FILE, h->base.env.error);
+
+    if (rc != OK)
+        return rc;
+    const int fd = h->params.direct ? file_open_direct(path, p->pages_at) : -1;
     const int plain = fd >= 0 ? fd : open(path, O_RDONLY | O_CLOEXEC);
     if (plain < 0)
         return fail_errno(h->base.env.error, ERR_IO, "cannot open %s", path);

@@ -219,10 +219,10 @@ static int put_between(void *to, const unsigned char *page)
 static int open_between(struct vamana_disk_stream *s)
 {
     char path[PATH_MAX];
+    const int rc = file_path(path, s->h->dir, VAMANA_DISK_FILE ".merge", s->h->base.env.error);
 
-    if (snprintf(path, sizeof path, "%s/" VAMANA_DISK_FILE ".merge", s->h->dir) >= (int)sizeof path)
-        return fail(s->h->base.env.error, ERR_ARGUMENT, "vamana-disk: the path %s is too long",
-                    s->h->dir);
+    if (rc != OK)
+        return rc;
     s->part->fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (s->part->fd < 0)
         return fail_errno(s->h->base.env.error, ERR_IO, "cannot create %s", path);

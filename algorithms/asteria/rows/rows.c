@@ -20,13 +20,12 @@ static int open_path(struct asteria_rows *t, bool locked)
 {
     const struct index_env *env = &t->env;
     struct asteria_rows_file *f = t->file;
-    const int length = snprintf(f->path, sizeof f->path, "%s/%s", env->dir, ROWS_FILE_NAME);
-    const int rc = locked ? OK : folder_claim(env->dir, &f->claim, env->error);
+    int rc = locked ? OK : folder_claim(env->dir, &f->claim, env->error);
 
+    if (rc == OK)
+        rc = file_path(f->path, env->dir, ROWS_FILE_NAME, env->error);
     if (rc != OK)
         return rc;
-    if (length < 0 || (size_t)length >= sizeof f->path)
-        return fail(env->error, ERR_ARGUMENT, "asteria: the path of %s is too long", env->dir);
     f->fd = open(f->path, O_RDWR | O_CLOEXEC | O_CREAT | O_TRUNC, 0666);
     if (f->fd < 0)
         return fail_errno(env->error, ERR_IO, "asteria: cannot create the file of rows %s",

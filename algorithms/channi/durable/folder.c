@@ -14,15 +14,6 @@
 #include "algorithms/common/io/files.h"
 #include "src/core/mem.h"
 
-static int join(const struct index_env *env, const char *dir, const char *name, char path[PATH_MAX])
-{
-    const int n = snprintf(path, PATH_MAX, "%s/%s", dir, name);
-
-    if (n < 0 || n >= PATH_MAX)
-        return fail(env->error, ERR_ARGUMENT, "channi: the path %s/%s is too long", dir, name);
-    return OK;
-}
-
 static DIR *list(const struct index_env *env, const char *dir, int *rc)
 {
     DIR *d = opendir(dir);
@@ -50,7 +41,7 @@ int channi_folder_sync(const struct index_env *env, const char *dir, const char 
                        const struct file_fault *fault)
 {
     char path[PATH_MAX];
-    int rc = join(env, dir, name ? name : ".", path);
+    int rc = file_path(path, dir, name ? name : ".", env->error);
 
     if (rc != OK)
         return rc;
@@ -231,10 +222,10 @@ int channi_folder_link(const struct index_env *env, const char *from, const char
                        const char *to, const char *new_name, const struct file_fault *fault)
 {
     char old[PATH_MAX], new[PATH_MAX];
-    int rc = join(env, from, name, old);
+    int rc = file_path(old, from, name, env->error);
 
     if (rc == OK)
-        rc = join(env, to, new_name, new);
+        rc = file_path(new, to, new_name, env->error);
     if (rc != OK)
         return rc;
     if (unlink(new) != 0 && errno != ENOENT)

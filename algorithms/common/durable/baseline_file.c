@@ -25,14 +25,6 @@ struct described {
     uint64_t has_file, bytes, hash; /* of the library's file */
 };
 
-static int path_join(struct error *err, char *path, const char *dir, const char *name)
-{
-    int length = snprintf(path, BASELINE_FILE_PATH_BYTES, "%s/%s", dir, name);
-    if (length < 0 || length >= BASELINE_FILE_PATH_BYTES)
-        return fail(err, ERR_ARGUMENT, "the path %s/%s is too long", dir, name);
-    return OK;
-}
-
 /* Computes size and hash of a file; with `flush` syncs it first. */
 static int file_digest(const struct index_env *env, const char *path, bool flush, uint64_t *bytes,
                        uint64_t *hash)
@@ -96,8 +88,8 @@ static void remove_others(const char *dir, const char *keep)
 static int save_file(const struct index *index, const char *dir, struct described *d,
                      int (*write)(const struct index *, const char *path), char name[48])
 {
-    char tmp[BASELINE_FILE_PATH_BYTES], path[BASELINE_FILE_PATH_BYTES];
-    int code = path_join(index->env.error, tmp, dir, "baseline.bin.tmp");
+    char tmp[PATH_MAX], path[PATH_MAX];
+    int code = file_path(tmp, dir, "baseline.bin.tmp", index->env.error);
     if (code != OK)
         return code;
     code = write(index, tmp);
@@ -105,7 +97,7 @@ static int save_file(const struct index *index, const char *dir, struct describe
         code = file_digest(&index->env, tmp, true, &d->bytes, &d->hash);
     if (code == OK) {
         bin_name(name, d->hash);
-        code = path_join(index->env.error, path, dir, name);
+        code = file_path(path, dir, name, index->env.error);
     }
     if (code == OK && rename(tmp, path) != 0)
         code = fail_errno(index->env.error, ERR_IO, "%s", path);
@@ -141,8 +133,7 @@ int baseline_file_save(const struct index *index, const char *dir, const struct 
 }
 
 int baseline_file_open(const struct index_ops *ops, const struct index_env *env, const char *dir,
-                       struct baseline_meta *meta, void *params,
-                       char path[BASELINE_FILE_PATH_BYTES])
+                       struct baseline_meta *meta, void *params, char path[PATH_MAX])
 {
     const struct store_identity identity = store_identity_of(env, ops->name, VERSION);
     const struct described *found = NULL;
@@ -169,7 +160,7 @@ int baseline_file_open(const struct index_ops *ops, const struct index_env *env,
     if (code != OK || !d.has_file)
         return code;
     bin_name(name, d.hash);
-    code = path_join(env->error, path, dir, name);
+    code = file_path(path, dir, name, env->error);
     if (code == OK)
         code = file_digest(env, path, false, &bytes, &hash);
     if (code == OK && (bytes != d.bytes || hash != d.hash))

@@ -9,9 +9,9 @@
 #ifndef DRIFTLINE_COMMON_DURABLE_BASELINE_FILE_H
 #define DRIFTLINE_COMMON_DURABLE_BASELINE_FILE_H
 
-#include "src/core/index.h"
+#include <limits.h>
 
-#define BASELINE_FILE_PATH_BYTES 4096
+#include "src/core/index.h"
 
 struct baseline_meta {
     uint64_t rows;     /* vectors in the index */
@@ -28,7 +28,6 @@ int baseline_file_save(const struct index *, const char *dir, const struct basel
 /* Verifies both files and fills *meta and the options at `params`. path: set to the library's file,
    or to "" if the index was saved without one. Errors of store_file.h. */
 int baseline_file_open(const struct index_ops *, const struct index_env *, const char *dir,
-                       struct baseline_meta *meta, void *params,
-                       char path[BASELINE_FILE_PATH_BYTES]);
+                       struct baseline_meta *meta, void *params, char path[PATH_MAX]);
 
 #endif

@@ -33,16 +33,16 @@ static int refuse(int fd, const char *path, const char *dir, struct error *err)
 int folder_claim(const char *dir, int *fd, struct error *err)
 {
     char path[PATH_MAX], text[32];
-    const int n = snprintf(path, sizeof path, "%s/LOCK", dir);
+    int rc = file_path(path, dir, "LOCK", err);
 
     *fd = -1;
-    if (n < 0 || (size_t)n >= sizeof path)
-        return fail(err, ERR_ARGUMENT, "the path of the folder %s is too long", dir);
+    if (rc != OK)
+        return rc;
     const int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (lock < 0)
         return fail_errno(err, ERR_IO, "cannot open %s", path);
     if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
-        const int rc = refuse(lock, path, dir, err);
+        rc = refuse(lock, path, dir, err);
         (void)close(lock);
         return rc;
     }

@@ -366,10 +366,9 @@ int store_open(struct store_reader *r, const char *dir, const char *name,
                const struct store_identity *identity, struct error *err)
 {
     *r = (struct store_reader){ .error = err };
-    const int n = snprintf(r->path, sizeof r->path, "%s/%s", dir, name);
-    if (n < 0 || (size_t)n >= sizeof r->path)
-        return fail(err, ERR_ARGUMENT, "load: the path %s/%s is too long", dir, name);
-    int rc = map_file(r);
+    int rc = file_path(r->path, dir, name, err);
+    if (rc == OK)
+        rc = map_file(r);
     if (rc != OK)
         return rc;
     struct head h;

@@ -89,18 +89,6 @@ static int by_number(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Accepts "journal." followed by digits only. */
-static bool parse_name(const char *name, uint64_t *number)
-{
-    const size_t prefix = sizeof PREFIX - 1;
-
-    if (strncmp(name, PREFIX, prefix) != 0 || !name[prefix] || strlen(name + prefix) > 19 ||
-        strspn(name + prefix, "0123456789") != strlen(name + prefix))
-        return false;
-    *number = strtoull(name + prefix, NULL, 10);
-    return true;
-}
-
 int wal_files_list(struct wal_files *files, const struct index_env *env, const char *dir)
 {
     DIR *d = opendir(dir);
@@ -110,9 +98,9 @@ int wal_files_list(struct wal_files *files, const struct index_env *env, const c
     if (!d)
         return fail_errno(env->error, ERR_IO, "cannot read the folder %s", dir);
     for (const struct dirent *e = readdir(d); !rc && e; e = readdir(d)) {
-        struct wal_file file = { 0 };
+        struct wal_file file = { .number = file_number(e->d_name, PREFIX) };
         char path[PATH_MAX];
-        if (!parse_name(e->d_name, &file.number))
+        if (file.number == 0)
             continue;
         rc = wal_path(path, dir, file.number, env->error);
         if (!rc)

@@ -1,11 +1,16 @@
 /* files.c - see files.h. */
+#define _GNU_SOURCE /* O_DIRECT */
 #include "algorithms/common/io/files.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
-enum { COPY_BYTES = 1 << 16 };
+enum { COPY_BYTES = 1 << 16, PAGE_BYTES = 4096, DIGITS_MOST = 19 };
 
 bool file_faulted(const struct file_fault *fault, const char *call)
 {
@@ -113,4 +118,50 @@ bool file_sync_folder(const char *dir, const struct file_fault *fault)
     (void)close(fd);
     errno = why;
     return synced;
+}
+
+int file_path(char path[PATH_MAX], const char *dir, const char *name, struct error *err)
+{
+    const int n = snprintf(path, PATH_MAX, "%s/%s", dir, name);
+
+    if (n < 0 || n >= PATH_MAX)
+        return fail(err, ERR_ARGUMENT, "the path %s/%s is too long", dir, name);
+    return OK;
+}
+
+int file_open_direct(const char *path, uint64_t at)
+{
+    _Alignas(PAGE_BYTES) unsigned char page[PAGE_BYTES];
+    const int fd = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
+
+    if (fd >= 0 && pread(fd, page, sizeof page, (off_t)at) < 0) {
+        (void)close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+uint64_t file_number(const char *name, const char *prefix)
+{
+    const size_t n = strlen(prefix);
+
+    if (strncmp(name, prefix, n) != 0 || strlen(name + n) > DIGITS_MOST ||
+        name[n + strspn(name + n, "0123456789")])
+        return 0;
+    return strtoull(name + n, NULL, 10);
+}
+
+bool file_newest(const char *dir, const char *prefix, uint64_t below, uint64_t *number)
+{
+    DIR *d = opendir(dir);
+
+    *number = 0;
+    if (!d)
+        return false;
+    for (const struct dirent *e = readdir(d); e; e = readdir(d)) {
+        const uint64_t n = file_number(e->d_name, prefix);
+        *number = n > *number && n < below ? n : *number;
+    }
+    (void)closedir(d);
+    return true;
 }

@@ -45,19 +45,6 @@ static void file_close(struct posting_store *store)
     mem_free(mem, s);
 }
 
-/* Some file systems refuse O_DIRECT at open(), some at the first read. */
-static int open_direct(const struct file_store *s)
-{
-    _Alignas(POSTING_PAGE) unsigned char page[POSTING_PAGE];
-    const int fd = posting_faulted(s, "open") ? -1 : open(s->path, O_RDONLY | O_DIRECT | O_CLOEXEC);
-
-    if (fd >= 0 && pread(fd, page, sizeof page, 0) < 0) {
-        (void)close(fd);
-        return -1;
-    }
-    return fd;
-}
-
 static int open_files(struct file_store *s, bool resume)
 {
     const char *dir = s->base.env.dir;
@@ -74,7 +61,7 @@ static int open_files(struct file_store *s, bool resume)
                           "cannot open %s%s", s->path,
                           resume ? ", which the snapshot refers to" : "");
     if (s->base.options.kind == POSTING_FILE && s->base.options.direct)
-        s->direct_fd = open_direct(s);
+        s->direct_fd = posting_faulted(s, "open") ? -1 : file_open_direct(s->path, 0);
     return OK;
 }
 

@@ -182,11 +182,10 @@ static int remove_other(struct at at, int folder, const char *name, void *to)
 {
     const char *kept = strrchr(to, '/') + 1;
     char path[PATH_MAX];
-    const int n = snprintf(path, sizeof path, "%s/%s", at.r->store.env.dir, name);
 
     (void)folder;
-    if (strncmp(name, "rocks.", 6) == 0 && strcmp(name, kept) != 0 && n > 0 &&
-        (size_t)n < sizeof path)
+    if (strncmp(name, "rocks.", 6) == 0 && strcmp(name, kept) != 0 &&
+        file_path(path, at.r->store.env.dir, name, NULL) == OK)
         (void)remove_folder(at, path);
     return OK;
 }
@@ -236,14 +235,13 @@ static bool is_immutable(const char *name)
 static int take_file(struct at at, int folder, const char *name, void *to)
 {
     char path[PATH_MAX];
-    const int n = snprintf(path, sizeof path, "%s/%s", at.r->dir, name);
-    const int rc = posting_rocks_fault(at.r, at.error, "link", at.r->dir);
+    int rc = posting_rocks_fault(at.r, at.error, "link", at.r->dir);
 
     (void)to;
+    if (rc == OK)
+        rc = file_path(path, at.r->dir, name, at.error);
     if (rc != OK)
         return rc;
-    if (n < 0 || (size_t)n >= sizeof path)
-        return fail(at.error, ERR_ARGUMENT, "the path %s is too long", at.r->dir);
     if (is_immutable(name) && linkat(folder, name, AT_FDCWD, path, 0) == 0)
         return OK;
     return copy_file(at, folder, name, path);

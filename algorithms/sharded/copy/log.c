@@ -9,8 +9,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "algorithms/common/io/files.h"
 #include "algorithms/sharded/copy/wire.h"
 #include "src/core/mem.h"
+
+#define PREFIX "log."
 
 enum { HEAD_WORDS = 4 };
 
@@ -93,7 +96,7 @@ static int begin(struct row_log *log, const struct index_env *env, const char *f
 {
     char path[PATH_MAX];
     *log = (struct row_log){ .env = *env, .folder = folder, .number = number };
-    if (snprintf(path, sizeof path, "%s/log.%" PRIu64, folder, number) >= PATH_MAX)
+    if (snprintf(path, sizeof path, "%s/" PREFIX "%" PRIu64, folder, number) >= PATH_MAX)
         return fail(env->error, ERR_IO, "sharded: %s: the path is too long", folder);
     log->path = mem_strdup(env->mem, path);
     if (!log->path)
@@ -229,30 +232,12 @@ static int find_base(void *to, const struct log_record *r)
     return OK;
 }
 
-/* The newest log in the folder that is older than `below`; 0: none. */
-static uint64_t newest(const char *folder, uint64_t below)
-{
-    DIR *dir = opendir(folder);
-    uint64_t best = 0;
-    for (struct dirent *entry; dir && (entry = readdir(dir)) != NULL;) {
-        char *end;
-        if (strncmp(entry->d_name, "log.", 4) != 0)
-            continue;
-        const uint64_t number = strtoull(entry->d_name + 4, &end, 10);
-        if (!*end && number < below && number > best)
-            best = number;
-    }
-    if (dir)
-        (void)closedir(dir);
-    return best;
-}
-
 /* A crash after a compaction leaves the log that it has replaced. */
 static void remove_before(const char *folder, uint64_t number)
 {
     char path[PATH_MAX];
-    while ((number = newest(folder, number)) != 0 &&
-           snprintf(path, sizeof path, "%s/log.%" PRIu64, folder, number) < PATH_MAX)
+    while (file_newest(folder, PREFIX, number, &number) && number != 0 &&
+           snprintf(path, sizeof path, "%s/" PREFIX "%" PRIu64, folder, number) < PATH_MAX)
         log_remove_folder(path);
 }
 
@@ -261,8 +246,7 @@ int log_open(struct row_log *log, const struct index_env *env, const char *folde
     for (uint64_t number = UINT64_MAX;;) {
         struct base_search search = { 0 };
         uint64_t last;
-        number = newest(folder, number);
-        if (number == 0)
+        if (!file_newest(folder, PREFIX, number, &number) || number == 0)
             return fail(env->error, ERR_NOT_FOUND, "sharded: %s has no complete log", folder);
         int rc = begin(log, env, folder, number, false);
         if (rc == OK)

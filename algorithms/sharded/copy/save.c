@@ -90,10 +90,10 @@ int copy_save(struct shard_copy *c, const char *to)
     if (!c->ops->save || !c->ops->load)
         return fail(c->env.error, ERR_UNSUPPORTED, "sharded: method \"%s\" cannot be saved",
                     c->ops->name);
+    if (rc == OK)
+        rc = file_path(path, to, "index", c->env.error);
     if (rc != OK)
         return rc;
-    if (snprintf(path, sizeof path, "%s/index", to) >= PATH_MAX)
-        return fail(c->env.error, ERR_IO, "sharded: %s: the path is too long", to);
     if ((mkdir(to, 0700) != 0 && errno != EEXIST) || (mkdir(path, 0700) != 0 && errno != EEXIST))
         return fail_errno(c->env.error, ERR_IO, "sharded: %s cannot be made", path);
     rc = c->ops->save(c->index, path);
@@ -177,9 +177,9 @@ int copy_load(struct shard_copy **out, const struct copy_spec *spec, const char 
     *out = NULL;
     if (rc != OK)
         return rc;
-    rc = snprintf(path, sizeof path, "%s/index", from) < PATH_MAX
-             ? copy_make_index(c, path)
-             : fail(c->env.error, ERR_IO, "sharded: %s: the path is too long", from);
+    rc = file_path(path, from, "index", c->env.error);
+    if (rc == OK)
+        rc = copy_make_index(c, path);
     if (rc == OK && (rc = store_open(&r, from, SAVED, &identity, c->env.error)) == OK) {
         rc = load_sections(c, &r);
         store_close(&r);

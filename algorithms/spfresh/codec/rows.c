@@ -65,33 +65,20 @@ static int grow_file(struct spfresh_rows *r, uint64_t bytes)
     return rc;
 }
 
-/* Some file systems refuse O_DIRECT at open(), some at the first read. */
-static int open_direct(const struct spfresh_rows *r)
-{
-    _Alignas(ROWS_PAGE) unsigned char page[ROWS_PAGE];
-    const int fd = open(r->path, O_RDONLY | O_DIRECT | O_CLOEXEC);
-
-    if (fd >= 0 && pread(fd, page, sizeof page, 0) < 0) {
-        (void)close(fd);
-        return -1;
-    }
-    return fd;
-}
-
 static int open_file(struct spfresh_rows *r)
 {
     struct stat st;
-    const int n = snprintf(r->path, sizeof r->path, "%s/rows", r->env.dir);
+    const int rc = file_path(r->path, r->env.dir, "rows", r->env.error);
 
-    if (n < 0 || (size_t)n >= sizeof r->path)
-        return fail(r->env.error, ERR_IO, "rows: the folder's name is too long: %s", r->env.dir);
+    if (rc != OK)
+        return rc;
     if (file_faulted(r->options.fault, "open"))
         return fail_errno(r->env.error, ERR_IO, "%s: cannot be opened", r->path);
     r->write_fd = open(r->path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (r->write_fd < 0 || fstat(r->write_fd, &st))
         return fail_errno(r->env.error, ERR_IO, "%s: cannot be opened", r->path);
     if (r->options.kind == ROWS_FILE && r->options.direct) {
-        r->read_fd = open_direct(r);
+        r->read_fd = file_open_direct(r->path, 0);
         r->direct = r->read_fd >= 0;
     }
     if (r->read_fd < 0)

@@ -1,7 +1,6 @@
 /* snapshot.c - names of snapshots, and the writing of an index's state into one. */
 #include "algorithms/spfresh/durable/snapshot.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -20,32 +19,12 @@ void spfresh_snapshot_name(char name[SNAPSHOT_NAME_BYTES], uint64_t number)
     (void)snprintf(name, SNAPSHOT_NAME_BYTES, PREFIX "%" PRIu64, number);
 }
 
-/* Returns 0 if it is not a snapshot's name. */
-static uint64_t number_of(const char *name)
-{
-    const size_t prefix = sizeof PREFIX - 1;
-    char *end = NULL;
-
-    if (strncmp(name, PREFIX, prefix) != 0 || strspn(name + prefix, "0123456789") == 0)
-        return 0;
-    const uint64_t number = strtoull(name + prefix, &end, 10);
-    return *end ? 0 : number;
-}
-
 int spfresh_snapshot_newest(const struct index_env *env, const char *dir, uint64_t *number)
 {
-    DIR *d = opendir(dir);
-
-    *number = 0;
-    if (!d)
-        return fail_errno(env->error, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO,
-                          "cannot read the folder %s", dir);
-    for (const struct dirent *e = readdir(d); e; e = readdir(d)) {
-        const uint64_t n = number_of(e->d_name);
-        *number = n > *number ? n : *number;
-    }
-    (void)closedir(d);
-    return OK;
+    if (file_newest(dir, PREFIX, UINT64_MAX, number))
+        return OK;
+    return fail_errno(env->error, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO,
+                      "cannot read the folder %s", dir);
 }
 
 bool spfresh_snapshot_remove(const struct spfresh *s, uint64_t number)
@@ -53,23 +32,14 @@ bool spfresh_snapshot_remove(const struct spfresh *s, uint64_t number)
     char name[SNAPSHOT_NAME_BYTES], path[PATH_MAX];
 
     spfresh_snapshot_name(name, number);
-    const int n = snprintf(path, sizeof path, "%s/%s", s->base.env.dir, name);
-    return n > 0 && (size_t)n < sizeof path && !file_faulted(s->durable.fault, "unlink") &&
-           (unlink(path) == 0 || errno == ENOENT);
+    return file_path(path, s->base.env.dir, name, NULL) == OK &&
+           !file_faulted(s->durable.fault, "unlink") && (unlink(path) == 0 || errno == ENOENT);
 }
 
 void spfresh_snapshot_remove_older(const struct spfresh *s, uint64_t than)
 {
-    DIR *d = opendir(s->base.env.dir);
-
-    if (!d)
-        return;
-    for (const struct dirent *e = readdir(d); e; e = readdir(d)) {
-        const uint64_t n = number_of(e->d_name);
-        if (n > 0 && n < than)
-            (void)spfresh_snapshot_remove(s, n);
-    }
-    (void)closedir(d);
+    while (file_newest(s->base.env.dir, PREFIX, than, &than) && than > 0)
+        (void)spfresh_snapshot_remove(s, than);
 }
 
 struct store_identity spfresh_snapshot_identity(const struct index_env *env, const char *method)

@@ -120,7 +120,7 @@ static inline void expect(struct log_test *t, uint64_t after, uint64_t first, si
     }
 }
 
-static inline void file_path(const struct log_test *t, uint64_t number, char path[PATH_MAX])
+static inline void log_file(const struct log_test *t, uint64_t number, char path[PATH_MAX])
 {
     assert_ok(wal_path(path, t->dir, number, NULL), NULL);
 }
@@ -129,7 +129,7 @@ static inline size_t file_bytes(const struct log_test *t, uint64_t number)
 {
     char path[PATH_MAX];
     struct stat st;
-    file_path(t, number, path);
+    log_file(t, number, path);
     return stat(path, &st) == 0 ? (size_t)st.st_size : SIZE_MAX;
 }
 
@@ -137,7 +137,7 @@ static inline size_t read_file(const struct log_test *t, uint64_t number, unsign
                                size_t most)
 {
     char path[PATH_MAX];
-    file_path(t, number, path);
+    log_file(t, number, path);
     const int fd = open(path, O_RDONLY);
     const ssize_t n = read(fd, bytes, most);
     assert_true(fd >= 0 && n > 0 && (size_t)n < most);
@@ -149,7 +149,7 @@ static inline void write_file(const struct log_test *t, uint64_t number, const u
                               size_t n)
 {
     char path[PATH_MAX];
-    file_path(t, number, path);
+    log_file(t, number, path);
     const int fd = open(path, O_WRONLY | O_CREAT, 0666);
     assert_true(fd >= 0 && pwrite(fd, bytes, n, 0) == (ssize_t)n && ftruncate(fd, (off_t)n) == 0);
     close(fd);

@@ -127,7 +127,7 @@ static void a_file_between_two_is_gone(struct log_test *t, struct seen *s)
 {
     char path[PATH_MAX];
     uint64_t lsn, torn;
-    file_path(t, 8, path);
+    log_file(t, 8, path);
     assert_int_equal(unlink(path), 0);
     assert_int_equal(replay(t, 50, s, &lsn, &torn), ERR_CORRUPT);
     assert_non_null(strstr(t->error.text, "record 64 is damaged or missing, and records up to 66"));

@@ -44,7 +44,7 @@ static size_t image_write(const struct log_test *t, uint64_t number, const struc
                      : middle > image->synced_n && middle < image->written_n ? middle
                                                                              : image->written_n;
     char path[PATH_MAX];
-    file_path(t, number, path);
+    log_file(t, number, path);
     (void)unlink(path);
     if (n || choice % 2)
         write_file(t, number, bytes, n);

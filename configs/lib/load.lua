@@ -53,7 +53,7 @@ end
 
 -- Libraries beside ours, as their users run them under a live load: with a readers-writer lock around them (lock = true).
 -- hnswlib and FAISS let searches run side by side, but none beside a change; usearch's wrapper here and FAISS's take one call at a time.
--- FAISS's HNSW cannot delete, so it is left out where the load deletes; elsewhere its answers are filtered.
+-- FAISS's HNSW cannot delete, so it is left out where the load deletes; elsewhere it fetches four times as many answers and drops deleted ones.
 --
 -- Appends them to `methods` and returns that. clusters: lists of the inverted file; deletes: whether the load itself deletes.
 function load.baselines(t, methods)
@@ -64,7 +64,7 @@ function load.baselines(t, methods)
     method { "faiss-ivf-flat", label = locked "FAISS IVF", params = { clusters = t.clusters }, knobs = { nprobe = 16 }, lock = true },
   } do methods[#methods + 1] = m end
   if not t.deletes then
-    methods[#methods + 1] = method { "faiss-hnsw", label = locked "FAISS HNSW", knobs = { ef_search = ef }, deletes = "filter", lock = true }
+    methods[#methods + 1] = method { "faiss-hnsw", label = locked "FAISS HNSW", knobs = { ef_search = ef }, deletes = "filter", overfetch = 4, lock = true }
   end
   return methods
 end

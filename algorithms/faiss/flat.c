@@ -75,7 +75,7 @@ static int flat_load(struct index **out, const struct index_env *env, const char
 {
     struct baseline_meta meta;
     struct faiss_flat_params none;
-    char path[BASELINE_FILE_PATH_BYTES];
+    char path[PATH_MAX];
     int code = baseline_file_open(&faiss_flat_ops, env, dir, &meta, &none, path);
     if (code == OK)
         code = faiss_method_new(out, sizeof(struct faiss_method), &faiss_flat_ops, env);

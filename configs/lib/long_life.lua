@@ -221,8 +221,8 @@ end
 
 -- ---- When to rebuild
 
--- What the policies of a label spend on maintenance and probes, in seconds, and the least recall after a round.
-local function spent(r, label, rounds) return r(label, "seconds/maintain") * (rounds + 1) end
+-- What the policies of a label spend on maintenance and probes, in seconds of a processor, and the least recall after a round.
+local function spent(r, label, rounds) return r(label, "cpu_seconds/maintain") * (rounds + 1) end
 local function least(r, label) return r(label, "lowest_recall/queries") end
 
 -- Whether a rhythm that spends no more has at least this recall.
@@ -283,7 +283,7 @@ function life.policies(t)
     methods = methods,
     claims = claims,
     figures = {
-      { "bars", y = "seconds", where = { tag = "maintain" }, title = "Time of maintenance and probes, a round" },
+      { "bars", y = "cpu_seconds", where = { tag = "maintain" }, title = "Processor time of maintenance and probes, a round" },
       { "timeline", y = "recall@10", where = { tag = "queries" }, title = "Recall" },
     },
   }

@@ -9,7 +9,8 @@ require("model_change").experiment {
   a = a, b = b, a_queries = a:queries(50), b_queries = b:queries(50), min_time = 0,
   methods = {
     { "flat" },
+    { "hnsw", knobs = { ef_search = 40 }, ours = true, new = true },
     { "divf", label = "divf, none", params = { clusters = 10, maintenance = "none" }, knobs = { nprobe = 2 }, new = true },
-    { "divf", label = "divf, lire", params = { clusters = 10, maintenance = "lire" }, knobs = { nprobe = 2 }, ours = true, than = "divf, none, new" },
+    { "divf", label = "divf, lire", params = { clusters = 10, maintenance = "lire" }, knobs = { nprobe = 2 } },
   },
 }

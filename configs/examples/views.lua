@@ -1,4 +1,4 @@
--- Views: ranges, samples, shuffles and concatenation; and random draws that are the same in every run.
+-- Views: ranges, samples, shuffles, concatenation and measured drift; and random draws that are the same in every run.
 local data = synthetic { kind = "drift", rows = 6000, dim = 16, clusters = 20 }
 local first, last = data:rows(1, 3000), data:rows(3001, #data)
 
@@ -8,6 +8,7 @@ experiment {
 
   workload = function(w)
     print(string.format("%d rows of %d x %s, compared by %s", #data, data.dim, data.element, data.metric))
+    print(string.format("from the first half to the last: means differ by %.2f, projections by %.2f", first:drift(last)))
     w:insert { last:sample(500) .. first:shuffle(3), tag = "load" }
     local rounds = { 100, 200, 300 }
     w.rng:shuffle(rounds)

@@ -35,4 +35,21 @@ function datasets.stream(default)
   return datasets.in_order(rows, name), name
 end
 
+-- A stream with a chosen share of drift: all rows that come after the first `before` ones are, at random, those of one half of
+-- the labels, but for `share` of them, which are of the other half. share: from 0, no drift, to 1. part: the part of the data set
+-- with a number per row that orders and so halves the rows, such as "labels".
+function datasets.drifting(rows, part, share, before)
+  if share < 0 or share > 1 then error(("drift=%g: expected a share from 0 to 1"):format(share), 0) end
+  local sorted = rows:sort_by(part)
+  local half = #sorted // 2
+  if before >= half then error(("%d rows before the drift are too many: half of the rows are %d"):format(before, half), 0) end
+  local old, new = sorted:rows(1, half):shuffle(1), sorted:rows(half + 1, #sorted):shuffle(2)
+  local after = math.floor(math.min((half - before) / (1 - share), #new / share))
+  local changed = math.floor(share * after + .5)
+  local mixed
+  if changed < after then mixed = old:rows(before + 1, before + after - changed) end
+  if changed > 0 then mixed = mixed and mixed .. new:rows(1, changed) or new:rows(1, changed) end
+  return old:rows(1, before) .. mixed:shuffle(3)
+end
+
 return datasets

@@ -96,6 +96,9 @@ function change.experiment(t)
   if order ~= "random" and order ~= "stored" then error(("order=%s: expected random or stored"):format(order), 0) end
   local function chosen(view) return (order == "random" and view:shuffle(1) or view):rows(1, rows) end
 
+  local a, b = chosen(t.a), chosen(t.b)
+  a:drift(b) -- recorded in the result
+
   local methods, claims, policies, others = {}, {}, {}, {}
   for _, m in ipairs(t.methods or all(math.max(rows // 100, 4))) do
     local label = m.label or m[1]
@@ -119,7 +122,7 @@ function change.experiment(t)
   experiment {
     name = t.name or "model_change", title = "The embedding model changes from A to B while the index lives",
     seed = 1, k = 10, threads = 1, min_time = t.min_time or quick and 0 or 0.1,
-    workload = workload { a = chosen(t.a), b = chosen(t.b), a_queries = t.a_queries:rows(1, math.min(asked, #t.a_queries)),
+    workload = workload { a = a, b = b, a_queries = t.a_queries:rows(1, math.min(asked, #t.a_queries)),
                           b_queries = t.b_queries:rows(1, math.min(asked, #t.b_queries)) },
     methods = methods, claims = claims, figures = figures,
   }

@@ -111,6 +111,7 @@ void experiment_free(struct experiment *ex)
     json_decref(ex->config_files);
     json_decref(ex->changed);
     json_decref(ex->overrides);
+    json_decref(ex->drift);
     json_decref(ex->figures);
     lua_compare_free(ex);
     free(ex);
@@ -192,10 +193,12 @@ int experiment_load(struct experiment **out, const char *path, struct run_option
         return fail(err, ERR_NO_MEMORY, "out of memory");
     ex->config_path = strdup(path);
     ex->overrides = json_object();
+    ex->drift = json_array();
     ex->figures = json_array();
     ex->config_files = json_array();
     ex->changed = json_array();
-    int rc = ex->config_path && ex->overrides && ex->figures && ex->config_files && ex->changed
+    int rc = ex->config_path && ex->overrides && ex->drift && ex->figures && ex->config_files &&
+                     ex->changed
                  ? load(ex, options, registry, err)
                  : fail(err, ERR_NO_MEMORY, "out of memory");
     if (rc) {

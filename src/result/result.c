@@ -30,15 +30,15 @@ static json_t *experiment_json(const struct experiment *x)
     for (size_t i = 0; i < x->n_methods; i++)
         (void)json_array_append_new(labels, json_string(x->methods[i].label));
     return json_pack(
-        "{s:s, s:o, s:o, s:o, s:s, s:O, s:o, s:I, s:I, s:I, s:I, s:I, s:O?, s:O?, s:o, s:s, s:b, "
-        "s:f, s:s}",
+        "{s:s, s:o, s:o, s:o, s:s, s:O, s:o, s:I, s:I, s:I, s:I, s:I, s:O?, s:O?, s:O, s:o, s:s, "
+        "s:b, s:f, s:s}",
         "name", x->name, "title", text_or_null(x->title), "about", text_or_null(x->about), "config",
         text_or_null(x->config_path), "config_sha256", x->config_sha256, "config_files",
         x->config_files, "publication", text_or_null(x->publication), "seed", (json_int_t)x->seed,
         "seeds", (json_int_t)x->seeds, "repeats", (json_int_t)x->repeats, "k", (json_int_t)x->k,
         "threads", (json_int_t)x->threads, "overrides", x->overrides, "figure_specs", x->figures,
-        "labels", labels, "metric", index_metric_name(x->ops->metric), "warmup", x->warmup,
-        "min_time", x->min_time_s, "recall_definition", RECALL_DEFINITION);
+        "drift", x->drift, "labels", labels, "metric", index_metric_name(x->ops->metric), "warmup",
+        x->warmup, "min_time", x->min_time_s, "recall_definition", RECALL_DEFINITION);
 }
 
 static json_t *datasets_json(const struct op_list *list)

@@ -1,15 +1,17 @@
 /* view_methods.c - operations on views: dataset:rows(...), :sample(...), `..`, #v, v.dim. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "src/config/data/internal.h"
 #include "src/config/script/bounds.h"
 #include "src/config/script/fields.h"
+#include "src/data/drift.h"
 
 /* Random streams of sample() and shuffle(). They do not depend on the experiment's seed, so the
    data do not either. */
 enum { STREAM_SAMPLE = 0x73616d70, STREAM_SHUFFLE = 0x73687566 };
-enum { CHECK_ROWS = 4096 };
+enum { CHECK_ROWS = 4096, DRIFT_ROWS = 2000 };
 
 static struct lua_view *check_view(lua_State *L, const char *method)
 {
@@ -201,6 +203,64 @@ static int view_sort_by(lua_State *L)
     return 1;
 }
 
+/* Reads n evenly spaced rows of the view as floats, under cosine of length 1. */
+static int read_spaced(struct script *s, const struct view *v, size_t n, float *out,
+                       struct error *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        float *row = out + i * v->dim;
+        int rc = script_check(s, err);
+        if (!rc)
+            rc = view_read(v, i * v->n / n, 1, INDEX_F32, row, err);
+        if (rc)
+            return rc;
+        double square = 0;
+        for (size_t j = 0; v->metric == INDEX_COS && j < v->dim; j++)
+            square += (double)row[j] * (double)row[j];
+        for (size_t j = 0; square > 0 && j < v->dim; j++)
+            row[j] = (float)((double)row[j] / sqrt(square));
+    }
+    return OK;
+}
+
+static int view_drift(lua_State *L)
+{
+    const struct lua_view *a = check_view(L, "drift"), *b = lua_view_at(L, 2);
+    if (!b)
+        script_fail(L, ERR_CONFIG, "drift: a view to compare with, not %s", script_shown(L, 2));
+    const struct view *x = a->view, *y = b->view;
+    if (x->dim != y->dim || x->metric != y->metric || x->element == INDEX_B64 ||
+        y->element == INDEX_B64)
+        script_fail(
+            L, ERR_DIMENSION,
+            "drift: expected vectors of one dimension and metric, not %zu x %s by \"%s\" and "
+            "%zu x %s by \"%s\"",
+            x->dim, data_element_name(x->element), index_metric_name(x->metric), y->dim,
+            data_element_name(y->element), index_metric_name(y->metric));
+    const size_t less = x->n < y->n ? x->n : y->n, n = less < DRIFT_ROWS ? less : DRIFT_ROWS;
+    lua_view_reserve(L, 2 * n * x->dim * sizeof(float));
+    float *rows = malloc(2 * n * x->dim * sizeof *rows);
+    struct error err = { 0 };
+    struct data_drift drift = { 0 };
+    int rc = rows ? OK : fail(&err, ERR_NO_MEMORY, "out of memory, cannot read %zu rows", 2 * n);
+    if (!rc)
+        rc = read_spaced(script_of(L), x, n, rows, &err);
+    if (!rc)
+        rc = read_spaced(script_of(L), y, n, rows + n * x->dim, &err);
+    if (!rc)
+        rc = data_drift(rows, rows + n * x->dim, n, x->dim, &drift, &err);
+    free(rows);
+    if (!rc && json_array_append_new(script_of(L)->experiment->drift,
+                                     json_pack("{s:I, s:f, s:f}", "rows", (json_int_t)n, "means",
+                                               drift.means, "projections", drift.projections)))
+        rc = fail(&err, ERR_NO_MEMORY, "out of memory for a measured drift");
+    if (rc)
+        script_raise(L, script_place(L), "drift", &err);
+    lua_pushnumber(L, drift.means);
+    lua_pushnumber(L, drift.projections);
+    return 2;
+}
+
 static int view_len(lua_State *L)
 {
     const struct lua_view *v = luaL_checkudata(L, 1, VIEW_NAME);
@@ -258,7 +318,7 @@ static const struct {
 } methods[] = {
     { CALL_V_QUERIES, view_queries }, { CALL_V_ROWS, view_rows },
     { CALL_V_SAMPLE, view_sample },   { CALL_V_SHUFFLE, view_shuffle },
-    { CALL_V_SORT_BY, view_sort_by },
+    { CALL_V_SORT_BY, view_sort_by }, { CALL_V_DRIFT, view_drift },
 };
 enum { METHODS = sizeof methods / sizeof *methods };
 

@@ -340,6 +340,35 @@ static void test_repeatable(void **state)
     desk_close(&d);
 }
 
+/* What v:drift measures is recorded, in at most 2000 rows; under cosine lengths are no part of it. */
+static void test_drift(void **state)
+{
+    struct desk d;
+    desk_open(&d);
+    desk_write(&d, "a.csv", "1,0\n0,2\n3,3\n");
+    desk_write(&d, "b.csv", "9,0\n0,1\n0.5,0.5\n");
+    assert_ok(
+        desk_load(&d, DATA
+                  "local means, projections = data:rows(1, 300):drift(data)\n"
+                  "assert(means > 0 and means < .3 and projections > 0)\n"
+                  "local large = synthetic { kind = 'gaussian', rows = 5000, dim = 8 }\n"
+                  "assert(large:drift(large) == 0)\n"
+                  "local function lines(name, metric) return file { name, metric = metric } end\n"
+                  "assert(lines('a.csv', 'cosine'):drift(lines('b.csv', 'cosine')) < 1e-6)\n"
+                  "assert(lines('a.csv', 'l2'):drift(lines('b.csv', 'l2')) > .5)\n"
+                  "experiment { " FLAT "workload = function(w) w:insert { data } end }"),
+        &d.error);
+    const json_int_t rows[] = { 300, 2000, 3, 3 };
+    assert_int_equal(json_array_size(d.experiment->drift), 4);
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(
+            json_integer_value(json_object_get(json_array_get(d.experiment->drift, i), "rows")),
+            rows[i]);
+    assert_true(json_real_value(json_object_get(json_array_get(d.experiment->drift, 3), "means")) >
+                .5);
+    desk_close(&d);
+}
+
 static void test_runbook(void **state)
 {
     struct desk d;
@@ -426,6 +455,7 @@ int main(void)
         cmocka_unit_test(test_wrong_command_line),
         cmocka_unit_test(test_claims),
         cmocka_unit_test(test_repeatable),
+        cmocka_unit_test(test_drift),
         cmocka_unit_test(test_runbook),
         cmocka_unit_test(test_files),
     };

@@ -149,6 +149,11 @@ static const struct wrong wrongs[] = {
     { "concat", DATA "local v = data .. 5", "`..` joins two views; one side is 5" },
     { "dims", DATA "local v = data .. synthetic { kind = 'mixture', rows = 10, dim = 9 }",
       "cannot be joined into one view" },
+    { "drift", DATA "local d = data:drift(3)", "drift: a view to compare with, not 3" },
+    { "drift of another shape",
+      DATA "local d = data:drift(synthetic { kind = 'gaussian', rows = 9, dim = 3 })",
+      "drift: expected vectors of one dimension and metric, not 8 x f32 by \"l2\" and 3 x f32 by "
+      "\"l2\"" },
     { "sort_by", DATA "local v = data:sort_by('time')", "has no part \"time\" to sort by" },
     { "queries of all", DATA "local v = data:queries()", "n is missing" },
 

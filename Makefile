@@ -134,7 +134,8 @@ endif
 objects = $(patsubst %,$(OUT)/obj/%.o,$(1))
 MAIN := $(call objects,$(wildcard src/cli/main.c))
 OBJECTS := $(call objects,$(KERNEL_SOURCES) $(SOURCES) $(CXX_SOURCES))
-LINK = $(if $(CXX_SOURCES),$(CXX),$(CC))
+# Archives of C++ libraries, such as RocksDB, need the linker of C++ too.
+LINK = $(if $(HAVE_CXX),$(CXX),$(CC))
 
 # ---------------------------------------------------------------------------------------- build
 

@@ -203,7 +203,7 @@ local catalog = {
 
   ["emoji"] = {
     about = "pictures of emoji by two makers over seven years, embedded by a small network and (mid-base, mid-query) a wider one, in order of time",
-    metric = "cosine", element = "f32", rows = 19549, dim = 1280, minutes = 3,
+    metric = "cosine", element = "f32", rows = 19549, dim = 1280, minutes = 8,
     licence = "derived from Google's Noto (Apache-2.0) and Twitter's Twemoji (CC BY 4.0) by networks of nsfwjs (MIT)",
     note = "time is seconds since 1970; maker is 0 for Google, 1 for Twitter",
     files = recipe_files("emoji", {

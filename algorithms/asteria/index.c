@@ -5,6 +5,7 @@
 #include "algorithms/asteria/code/ecc.h"
 #include "src/core/device/cuda.h"
 #include "src/core/mem.h"
+#include "src/core/rwlock.h"
 
 static int check_params(const struct index_env *env, const struct asteria_params *p)
 {
@@ -16,18 +17,6 @@ static int check_params(const struct index_env *env, const struct asteria_params
                     "code = none has 24",
                     (long long)p->address_bits, most);
     return OK;
-}
-
-/* Writers come first: overlapping searches must not starve changes. No thread takes it twice. */
-static void init_lock(pthread_rwlock_t *lock)
-{
-    pthread_rwlockattr_t writers_first;
-
-    (void)pthread_rwlockattr_init(&writers_first);
-    (void)pthread_rwlockattr_setkind_np(&writers_first,
-                                        PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
-    (void)pthread_rwlock_init(lock, &writers_first);
-    (void)pthread_rwlockattr_destroy(&writers_first);
 }
 
 int asteria_create(struct index **out, const struct index_ops *ops, const struct index_env *env,
@@ -43,7 +32,7 @@ int asteria_create(struct index **out, const struct index_ops *ops, const struct
         return fail(env->error, ERR_NO_MEMORY, "asteria: out of memory creating the index");
     a->base = (struct index){ ops, *env };
     a->params = *p;
-    init_lock(&a->lock);
+    rwlock_init_writers_first(&a->lock);
     pthread_mutex_init(&a->changing, NULL);
     scratch_pool_init(&a->scratch, &asteria_scratch_kind, env->mem, a);
     slot_table_init(&a->slots, env->mem);

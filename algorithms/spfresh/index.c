@@ -5,6 +5,7 @@
 #include "algorithms/spfresh/maintenance/maintenance.h"
 #include "algorithms/spfresh/operations.h"
 #include "src/core/mem.h"
+#include "src/core/rwlock.h"
 
 /* -------------------------------------------------------------------------------- opening */
 
@@ -68,19 +69,6 @@ static int open_parts(struct spfresh *s)
     return OK;
 }
 
-/* Prefers writers: overlapping updates would otherwise starve a checkpoint. This kind of lock
-   requires that no thread takes it twice. */
-static void init_checkpoint_lock(pthread_rwlock_t *lock)
-{
-    pthread_rwlockattr_t writers_first;
-
-    (void)pthread_rwlockattr_init(&writers_first);
-    (void)pthread_rwlockattr_setkind_np(&writers_first,
-                                        PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
-    (void)pthread_rwlock_init(lock, &writers_first);
-    (void)pthread_rwlockattr_destroy(&writers_first);
-}
-
 static int spfresh_open(struct spfresh **out, const struct index_env *env,
                         const struct spfresh_params *p, const struct spfresh_opening *opening)
 {
@@ -98,7 +86,7 @@ static int spfresh_open(struct spfresh **out, const struct index_env *env,
         s->params.wal = p->store == POSTING_MEMORY ? SPFRESH_NO_WAL : SPFRESH_WRITTEN;
     s->live = opening->live;
     durable_init(&s->durable, env, opening->fault, (uint64_t)p->checkpoint_mb << 20);
-    init_checkpoint_lock(&s->checkpoint_lock);
+    rwlock_init_writers_first(&s->checkpoint_lock);
     pthread_mutex_init(&s->heads_lock, NULL);
     scratch_pool_init(&s->scratch, &spfresh_scratch_kind, env->mem, s);
     scratch_pool_init(&s->works, &spfresh_work_kind, env->mem, s);

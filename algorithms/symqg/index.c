@@ -3,6 +3,7 @@
 #include "algorithms/symqg/symqg.h"
 #include "src/core/error.h"
 #include "src/core/mem.h"
+#include "src/core/rwlock.h"
 
 /* Scratch */
 
@@ -80,18 +81,6 @@ static size_t up_to_64(size_t bytes)
     return (bytes + 63) / 64 * 64;
 }
 
-/* A change that waits goes before searches that come. */
-static void init_lock(pthread_rwlock_t *lock)
-{
-    pthread_rwlockattr_t writers_first;
-
-    (void)pthread_rwlockattr_init(&writers_first);
-    (void)pthread_rwlockattr_setkind_np(&writers_first,
-                                        PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
-    (void)pthread_rwlock_init(lock, &writers_first);
-    (void)pthread_rwlockattr_destroy(&writers_first);
-}
-
 int symqg_create(struct index **index, const struct index_ops *ops, const struct index_env *env,
                  const void *params)
 {
@@ -112,7 +101,7 @@ int symqg_create(struct index **index, const struct index_ops *ops, const struct
         s->params.seed = (int64_t)(env->seed & INT64_MAX);
     s->degree = (size_t)p->degree;
     s->row_bytes = index_row_bytes(env->element, env->dim);
-    init_lock(&s->lock);
+    rwlock_init_writers_first(&s->lock);
     slot_table_init(&s->numbers, env->mem);
     scratch_pool_init(&s->scratch, &scratch_kind, env->mem, s);
     s->sum = mem_zalloc(env->mem, env->dim * sizeof *s->sum);

@@ -168,9 +168,10 @@ end
 
 -- t: name of the experiment; data and set: the rows and the name of their set; leave: which rows leave, as `patterns` has it; again,
 -- as workload() has it; share, of the rows that a round replaces; methods: as all() returns, by default those; queries, a
--- view, by default the set's; rows, rounds, asked (queries), min_time: other defaults.
+-- view, by default the set's; held, rows at a time, in place of an option; rows, rounds, asked (queries), min_time: other
+-- defaults.
 function life.experiment(t)
-  local rows   = option("rows", quick and 2000 or t.rows or 20000, "held at a time")
+  local rows   = t.held or option("rows", quick and 2000 or t.rows or 20000, "held at a time")
   local rounds = option("rounds", quick and math.min(27, t.rounds or 27) or t.rounds or 300, "rounds of deletions and insertions")
   local part   = math.max(math.floor(rows * (t.share or 0.01)), 1)
   local measured = measured_rounds(rounds)
@@ -208,12 +209,14 @@ end
 -- replaces; days, the rounds; leave, as in life.experiment; rows, held at a time, at most.
 function life.own(t)
   local data, queries = require("workloads").stream(datasets.named(t.data, t.metric), t.data, 1000)
-  local rows = math.min(math.floor(#data / (1 + t.daily * t.days)), t.rows or 100000)
+  local enough = math.floor(#data / (1 + t.daily * t.days))
+  local rows = math.min(option("rows", quick and 2000 or t.rows or 100000, "held at a time, at most"), enough)
   if rows < 300 then
-    error(("%g days of %g %% need %d rows, and there are %d: fewer days, or a smaller share"):format(t.days, 100 * t.daily, math.ceil(300 * (1 + t.daily * t.days)), #data), 0)
+    error(("%d rows can be held for %g days of %g %%; expected 300 or more: take more rows, fewer days or a smaller share"):format(
+      rows, t.days, 100 * t.daily), 0)
   end
   life.experiment {
-    name = t.name, data = data, set = t.data, queries = queries, leave = t.leave, share = t.daily, rounds = t.days, rows = rows,
+    name = t.name, data = data, set = t.data, queries = queries, leave = t.leave, share = t.daily, rounds = t.days, held = rows,
     methods = require("baselines").at(t.points, { rows = rows, dim = data.dim, metric = data.metric, changes = true }),
     about = t.leave .. " rows leave",
   }

@@ -89,6 +89,7 @@ recipe_modules() {
     for wanted; do
         name=${wanted%=*} version=${wanted##*=}
         [ -e "$folder/$name" ] && continue
+        [ "${DRIFTLINE_OFFLINE:-0}" = 0 ] || die "offline (DRIFTLINE_OFFLINE), and npm's package $name $version is not there"
         say "downloading $name $version"
         rm -rf "$packages/new"
         mkdir -p "$packages/new" "$(dirname "$folder/$name")"

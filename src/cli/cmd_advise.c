@@ -100,17 +100,19 @@ static void set_number(struct sets *sets, const char *key, double value)
     set_text(sets, key, sets->text[sets->n]);
 }
 
-/* Runs a config of the project with these settings into the study's folder, and reads its result. plots: draws figures. */
-static int run_with(struct study *s, const char *name, const struct sets *sets, bool plots,
+/* Runs a config of the project with these settings into the study's folder, and reads its result. plots: draws figures.
+   only: leaves out labels as --only says. */
+static int run_with(struct study *s, const char *name, struct sets *sets, bool plots, bool only,
                     struct result *result)
 {
     struct app *app = s->app;
     const struct run_options before = app->options;
-    app->options.sets = (struct override *)(uintptr_t)sets->of;
+    app->options.sets = sets->of;
     app->options.n_sets = sets->n;
     app->options.out = s->dir;
     app->options.force = true;
     app->options.no_plots = !plots;
+    app->options.n_only *= only;
     app->brief = true;
     char *config = app_path(app->options.root, name), *dir = NULL;
     const int status = run_config(app, config, &dir);
@@ -158,12 +160,10 @@ static int run_round(struct study *s, const struct study_round *round, const cha
         set_text(&sets, "pair", pair);
         set_number(&sets, "seconds", pair_s);
     }
-    const size_t n_only = app->options.n_only;
-    app->options.n_only *= !keep; /* it has fewer of the same labels */
     ranking_free(ranking);
-    int rc =
-        run_with(s, "configs/leaderboard.lua", &sets, s->rows && round->rows >= s->rows, result);
-    app->options.n_only = n_only;
+    /* `keep` has fewer of the same labels. */
+    int rc = run_with(s, "configs/leaderboard.lua", &sets, s->rows && round->rows >= s->rows, !keep,
+                      result);
     if (rc)
         return rc;
     struct error error = { 0 };
@@ -367,11 +367,7 @@ static int measure_days(struct study *s)
     set_number(&sets, "rows", (double)s->days_rows);
     printf("%zu days that replace %g %% of the rows each\n", s->days, 100 * daily);
     fflush(stdout);
-    const size_t n_only = s->app->options.n_only;
-    s->app->options.n_only = 0;
-    const int rc = run_with(s, "configs/long_life/own.lua", &sets, true, &s->life);
-    s->app->options.n_only = n_only;
-    return rc;
+    return run_with(s, "configs/long_life/own.lua", &sets, true, false, &s->life);
 }
 
 /* Fetches the data, which does not count as time of the study. */
@@ -405,8 +401,11 @@ int command_advise(struct app *app)
     s.dir = study_folder(&s);
     int rc = run_rounds(&s);
     rc = rc ? rc : measure_again(&s);
-    rc = rc ? rc : measure_days(&s);
-    rc = rc ? rc : app_advice_give(&s, &error);
+    if (!rc) { /* the advice is given whether or not the days could be measured */
+        const int days = measure_days(&s);
+        rc = app_advice_give(&s, &error);
+        rc = rc ? rc : days;
+    }
     if (error.code)
         app_error(app, &error);
     if (*app->interrupted)

@@ -47,7 +47,7 @@ run convert empty.parquet t.fbin
 check "so is an empty one" '[ $status = 2 ] && grep -q "empty.parquet" err'
 check "nothing is left behind" '[ ! -e t.fbin ] && [ ! -e b.fbin ] && [ ! -e y.txt ] && [ -z "$(find . -maxdepth 1 -name "parquet.*")" ]'
 DRIFTLINE_CACHE=$work/other DRIFTLINE_OFFLINE=1 run convert vectors.parquet t.fbin
-check "without the network it says what is missing" '[ $status = 2 ] && grep -q "offline (DRIFTLINE_OFFLINE), and the reader of Parquet files is not there" err'
+check "without the network it says what is missing" '[ $status = 2 ] && grep -q "offline (DRIFTLINE_OFFLINE), and npm.s package hyparquet 1.33.0 is not there" err'
 cat >config.lua <<'LUA'
 local rows = file "vectors.parquet"
 LUA

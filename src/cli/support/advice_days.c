@@ -72,19 +72,17 @@ static double loss(const struct life *l, size_t i)
     return value(l, true, "recall@10/queries", i) - value(l, false, "recall@10/queries", i);
 }
 
-/* The last day up to which every measurement was within the loss; 0: none. */
-static size_t good_until(const struct life *l)
-{
-    size_t i = 1;
-    while (i <= measurements(l) && loss(l, i) <= loss_least)
-        i++;
-    return i > 1 ? day_of(l, i - 1) : 0;
-}
-
 static void print_verdict(const struct life *l, FILE *out)
 {
-    const size_t last = measurements(l), until = good_until(l);
+    const size_t last = measurements(l);
+    size_t bad = 1; /* the first measurement with a greater loss */
     char seconds[32];
+    if (isnan(loss(l, last))) {
+        (void)fputs("\nIt was not measured to the end.\n", out);
+        return;
+    }
+    while (bad <= last && loss(l, bad) <= loss_least)
+        bad++;
     table_seconds(
         summary_find(&l->s->life.summary, l->new_label, "seconds/before measuring")->median,
         seconds, sizeof seconds);
@@ -96,20 +94,20 @@ static void print_verdict(const struct life *l, FILE *out)
         value(l, false, "recall@10/queries", last), value(l, true, "recall@10/queries", last),
         value(l, false, "distances/queries", last) / value(l, true, "distances/queries", last),
         value(l, false, "index_bytes/size", last) / value(l, true, "index_bytes/size", last));
-    if (until == l->s->days)
+    if (bad > last)
         (void)fprintf(
             out, "Its recall needs no new build: on all days measured it was at most %g below.\n",
             loss_least);
-    else if (until > 1)
-        (void)fprintf(
-            out,
-            "Build it again every %zu days, which takes %s: until then it was at most %g below.\n",
-            until, seconds, loss_least);
+    else if (bad > 1 && day_of(l, bad - 1) > 1)
+        (void)fprintf(out,
+                      "Build it again every %zu days, which takes %s: until then it was at most %g "
+                      "below.\n",
+                      day_of(l, bad - 1), seconds, loss_least);
     else
         (void)fprintf(out,
-                      "It was more than %g below after each day measured: take another method, or "
-                      "build it again daily, in %s.\n",
-                      loss_least, seconds);
+                      "After %zu days it was more than %g below: build it again daily, which takes "
+                      "%s, or take another method.\n",
+                      day_of(l, bad), loss_least, seconds);
 }
 
 static void print_build(const struct study *s, const struct ranking_build *b, FILE *out)

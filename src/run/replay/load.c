@@ -1,6 +1,8 @@
 /* load.c - the step of a load. */
 #include "src/run/replay/load.h"
 
+#include "src/core/rwlock.h"
+
 /* Whether the method removes by an operation of its own, one id at a time. */
 static bool removes_itself(const struct replay_session *r)
 {
@@ -35,21 +37,6 @@ static const char *what_is_missing(const struct replay_session *r, const struct 
     if (searchers(op) > 0 && changes_beside(op) && !(r->ops->flags & INDEX_CONCURRENT_UPDATE))
         return "this method does not let updates run beside searches";
     return NULL;
-}
-
-/* A writer that waits goes before readers that come, else a closed loop of searches would keep it
-   waiting. */
-static void init_locks(struct load_run *t)
-{
-    pthread_rwlockattr_t attributes;
-
-    pthread_mutex_init(&t->one_writer, NULL);
-    pthread_rwlockattr_init(&attributes);
-    (void)pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
-    pthread_rwlock_init(&t->lock, &attributes);
-    pthread_rwlockattr_destroy(&attributes);
-    t->locked = t->replay->cell->method->locked;
-    t->shared = (t->replay->ops->flags & INDEX_CONCURRENT_SEARCH) != 0;
 }
 
 static int run_load(struct load_run *t, struct step_record *s, load_measure *measure)
@@ -91,7 +78,10 @@ static int run_step(struct replay_session *r, struct step_record *s, load_measur
     const char *missing = what_is_missing(r, op);
     int rc = OK;
 
-    init_locks(&t);
+    pthread_mutex_init(&t.one_writer, NULL);
+    rwlock_init_writers_first(&t.lock);
+    t.locked = r->cell->method->locked;
+    t.shared = (r->ops->flags & INDEX_CONCURRENT_SEARCH) != 0;
     if (t.locked)
         step_note(s, "lock = true: %s",
                   t.shared ? "no search runs beside a change" : "one call at a time");

@@ -25,36 +25,48 @@ void app_print(const struct app *app, FILE *out, const char *text)
     free(copy);
 }
 
+/* A line on stderr, in one write: processes that fetch side by side share it. */
+static void print_line(const struct app *app, const char *colour, const char *kind,
+                       const char *text)
+{
+    const bool coloured = kind && app->options.colour;
+    char *line = NULL;
+    size_t bytes = 0;
+    FILE *out = open_memstream(&line, &bytes);
+    if (!out)
+        return;
+    if (kind)
+        (void)fprintf(out, "%s%s:%s ", coloured ? colour : "", kind, coloured ? "\033[0m" : "");
+    if (kind)
+        app_print(app, out, text);
+    else
+        quote_terminal(out, text);
+    (void)fputc('\n', out);
+    if (fclose(out) == 0)
+        (void)fwrite(line, 1, bytes, stderr);
+    free(line);
+}
+
 void app_error(const struct app *app, const struct error *error)
 {
-    const char *red = app->options.colour ? "\033[31m" : "",
-               *off = app->options.colour ? "\033[0m" : "";
-    fprintf(stderr, "%serror:%s ", red, off);
-    app_print(app, stderr, error->text);
-    fputc('\n', stderr);
+    print_line(app, "\033[31m", "error", error->text);
 }
 
 void app_warn(const struct app *app, const char *format, ...)
 {
-    const char *yellow = app->options.colour ? "\033[33m" : "",
-               *off = app->options.colour ? "\033[0m" : "";
     char text[2000];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    fprintf(stderr, "%swarning:%s ", yellow, off);
-    app_print(app, stderr, text);
-    fputc('\n', stderr);
+    print_line(app, "\033[33m", "warning", text);
 }
 
 int app_say(void *app_of, const char *line)
 {
     const struct app *app = app_of;
-    if (!app->options.quiet) {
-        quote_terminal(stderr, line);
-        fputc('\n', stderr);
-    }
+    if (!app->options.quiet)
+        print_line(app, NULL, NULL, line);
     return *app->interrupted;
 }
 

@@ -48,16 +48,25 @@ for _, m in ipairs(all) do
   end
 end
 
-local claims = {}
-for _, label in ipairs(names) do
+-- Whether the default answers at two thirds of the rate of the best of the grid at every recall that this reaches.
+local function holds(r, label)
+  local tuned = label .. ", tuned"
   for _, tag in ipairs { "before", "after" } do
     for _, recall in ipairs(recalls) do
-      claims[#claims + 1] = { ("%s, %s turnover, recall %s: at least two thirds of the tuned QPS"):format(label, tag, recall), function(r)
-        local metric = ("single_qps@recall=%s/%s"):format(recall, tag)
-        return r(label, metric) >= 2 / 3 * r(label .. ", tuned", metric)
-      end }
+      local metric = ("single_qps@recall=%s/%s"):format(recall, tag)
+      if r.most(tuned, "recall@10/" .. tag) >= tonumber(recall)
+         and (r.most(label, "recall@10/" .. tag) < tonumber(recall) or r(label, metric) < 2 / 3 * r(tuned, metric)) then
+        return false
+      end
     end
   end
+  return true
+end
+
+local claims = {}
+for i, label in ipairs(names) do
+  claims[i] = { label .. ": at least two thirds of the tuned QPS at recall .90 to .99, before and after turnover",
+    function(r) return holds(r, label) end }
 end
 
 experiment {

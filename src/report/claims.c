@@ -47,27 +47,23 @@ const char *claim_text(const json_t *claim)
     return behind + strspn(behind, " ");
 }
 
-/* The metric in "LABEL METRIC". Both may have spaces, so the longest known label is taken. */
-static const char *metric_in(const struct summary *summary, const char *key)
+/* The metric in "LABEL METRIC". A label and the tag of a metric may have spaces, the name of a metric has none. */
+static const char *metric_in(const char *key)
 {
-    char label[600];
-    for (const char *at = key + strlen(key); at > key; at--) {
-        if (*at != ' ' || (size_t)(at - key) >= sizeof label)
-            continue;
-        snprintf(label, sizeof label, "%.*s", (int)(at - key), key);
-        if (summary_has_label(summary, label))
+    for (const char *at = strchr(key, ' '); at; at = strchr(at + 1, ' '))
+        if (*result_metric(at + 1)->name)
             return at + 1;
-    }
-    return strchr(key, ' ') ? strchr(key, ' ') + 1 : key;
+    const char *space = strrchr(key, ' '); /* of an older program, whose metric is gone */
+    return space ? space + 1 : key;
 }
 
 /* New object, label -> { metric -> value }, in the order in which the claim read the values. */
-static json_t *by_label(const struct result *result, const json_t *claim)
+static json_t *by_label(const json_t *claim)
 {
     json_t *groups = json_object(), *value;
     const char *key;
     json_object_foreach(json_object_get(claim, "values"), key, value) {
-        const char *metric = metric_in(&result->summary, key);
+        const char *metric = metric_in(key);
         char label[600];
         snprintf(label, sizeof label, "%.*s", metric > key ? (int)(metric - key - 1) : 0, key);
         if (!json_object_get(groups, label))
@@ -154,7 +150,7 @@ static void append_noise(const struct result *result, json_t *groups, json_t *li
 
 json_t *claim_lines(const struct result *result, const json_t *claim)
 {
-    json_t *groups = by_label(result, claim), *lines = json_array(), *values;
+    json_t *groups = by_label(claim), *lines = json_array(), *values;
     const char *label;
     json_object_foreach(groups, label, values) {
         char *line = NULL;

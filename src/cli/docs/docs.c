@@ -16,6 +16,7 @@ static const struct {
     { "options", docs_options }, { "synthetic", docs_synthetic }, { "language", docs_language },
     { "metrics", docs_metrics }, { "figures", docs_figures },     { "fields", docs_fields },
     { "configs", docs_configs }, { "results", docs_results },     { "claims", docs_claims },
+    { "ranks", docs_ranks },
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 

@@ -40,8 +40,9 @@ docs_generator docs_fields;    /* MEMBER of result.json, from its schema */
 docs_generator docs_configs;   /* FOLDER below configs/, or "configs" itself */
 docs_generator docs_results;   /* a table of results/reference/NAME.json.gz, see reference.c */
 docs_generator docs_claims;    /* NAME: the claims of results/reference/NAME.json.gz */
+docs_generator docs_ranks;     /* NAME | NAME...: the board of results of configs/leaderboard.lua */
 
-/* reference.c: frees the result of the last block of the two */
+/* reference.c: frees the result of the last block of results or claims */
 void docs_results_end(void);
 
 /* configs.c: for scandir(), the files of a folder that are configs */

@@ -7,6 +7,7 @@
 #include "src/base/json.h"
 #include "src/base/result_metrics.h"
 #include "src/cli/docs/internal.h"
+#include "src/ranking/ranking.h"
 #include "src/report/claims.h"
 #include "src/report/run.h"
 #include "src/result/result.h"
@@ -241,4 +242,31 @@ enum docs_result docs_claims(const struct docs_program *program, FILE *out, cons
     print_file(arguments, out);
     fputs("\n\n", out);
     return DOCS_WRITTEN;
+}
+
+enum docs_result docs_ranks(const struct docs_program *program, FILE *out, const char *arguments,
+                            struct error *error)
+{
+    const struct ranking_wish wish = { 0 };
+    struct result results[COLUMNS_MOST] = { 0 };
+    const char *names[COLUMNS_MOST];
+    char text[1000], path[PATH_MAX];
+    size_t n = 0;
+    (void)snprintf(text, sizeof text, "%s", arguments);
+    for (char *name = text, *next; name && !error->code; name = next) {
+        next = cut(name, " | ");
+        (void)snprintf(path, sizeof path, "%s/results/reference/%s.json.gz", program->root, name);
+        if (n == COLUMNS_MOST)
+            fail(error, ERR_CONFIG, "%s: more than %d results", arguments, COLUMNS_MOST);
+        else if (!result_load(path, &results[n], error))
+            names[n++] = name;
+    }
+    fputc('\n', out);
+    const bool written =
+        !error->code && !ranking_print_board(results, n, "after", &wish, out, error);
+    for (size_t i = 0; written && i < n; i++)
+        print_origin(&results[i], names[i], out);
+    while (n > 0)
+        result_close(&results[--n]);
+    return written ? DOCS_WRITTEN : DOCS_FAILED;
 }

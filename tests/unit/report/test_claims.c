@@ -58,9 +58,26 @@ static void test_a_difference_within_the_noise_is_said(void **state)
     }
 }
 
+/* A label that no row of the summary has, as r.most() reads of all points of a sweep; a tag of two words. */
+static void test_labels_and_tags_may_have_spaces(void **state)
+{
+    struct result result = result_taken(json_pack(
+        "{s:[{s:s,s:n,s:{s:f,s:f}}],s:[]}", "claims", "text", "it reaches .9", "holds", "values",
+        "hnsw, tuned recall@10/one half", .95, "hnsw, tuned qps/one half", 4., "summary"));
+    json_t *claims = json_object_get(result.json, "claims"),
+           *lines = claim_lines(&result, json_array_get(claims, 0));
+    assert_int_equal(json_array_size(lines), 1);
+    assert_string_equal(json_string_value(json_array_get(lines, 0)),
+                        "hnsw, tuned: recall@10/one half = 0.9500, qps/one half = 4");
+    json_decref(lines);
+    result_close(&result);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(
-        test_a_difference_within_the_noise_is_said) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_difference_within_the_noise_is_said),
+        cmocka_unit_test(test_labels_and_tags_may_have_spaces),
+    };
     return test_run("claims", tests);
 }

@@ -15,7 +15,8 @@ experiment {
     w:mix { queries, rows = data:rows(4001, 6000), search = .6, insert = .25, delete = .1, update = .05, threads = 2,
             operations = 4000, tag = "closed" }
     w:mix { queries, rows = data:rows(6001, 7000), search = .6, insert = .25, delete = .1, update = .05, threads = 2,
-            rate = rate, seconds = seconds, query_choice = "latest", alone = true, until_found = .1, tag = "constant" }
+            rate = rate, seconds = seconds, query_choice = "latest", alone = true, until_found = .1,
+            maintain_every = seconds / 4, tag = "constant" }
     w:mix { queries, rows = data:rows(7001, 8000), search = .6, insert = .3, delete = .1, threads = 2, removes = "oldest",
             rate = rate, seconds = seconds, arrivals = "poisson", latency_limit_ms = 5, query_choice = "zipf", skew = .9,
             tag = "poisson" }

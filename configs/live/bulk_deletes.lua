@@ -4,7 +4,8 @@
 -- Data: photo-sift; --set data=sift1m or gist1m takes another. Claims are set for photo-sift.
 --
 -- Bulk deletions are one of the streams of CANDOR-Bench (10 to 50 % of the rows). "deleted" is a search right after each
--- deletion, "live" the load that follows, and "end" a search after all of them. In "live", queries are nearest to rows inserted lately.
+-- deletion, "live" the load that follows, and "end" a search after all of them. In "live", queries are nearest to rows inserted lately,
+-- and a thread maintains the index four times: searches go on beside it.
 
 local load    = require "load"
 local data    = require("datasets").open "photo-sift"
@@ -31,7 +32,8 @@ experiment {
       w:delete { random = n // 10, tag = "delete" }
       w:search { queries, tag = "deleted" }
       w:mix { queries, rows = data:rows(n + (round - 1) * new + 1, n + round * new), search = .8, insert = .2, threads = 2,
-              rate = rate, seconds = seconds, arrivals = "poisson", query_choice = "latest", repeated = true, alone = true, tag = "live" }
+              rate = rate, seconds = seconds, arrivals = "poisson", query_choice = "latest", repeated = true, alone = true,
+              maintain_every = seconds / 4, tag = "live" }
     end
     w:search { queries, tag = "end" }
   end,
@@ -41,7 +43,10 @@ experiment {
     method { "vamana", label = vamana, knobs = { search_list = 64 } },
     method { "divf", label = divf, params = { clusters = clusters }, knobs = { nprobe = 16 } },
   }),
-  figures = { { "timeline", y = "recall@10", where = { tag = { "before", "deleted", "end" } } } },
+  figures = {
+    { "timeline", y = "recall@10", where = { tag = { "before", "deleted", "end" } } },
+    { "timeline", y = { "p99_ns", "stats.maintenance.p99_ns" }, where = { tag = "live" }, title = "Searches under load, and those of them beside maintenance" },
+  },
   claims = {
     { "HNSW, Vamana and the dynamic IVF lose at most .03 of recall to five bulk deletions", function(r)
       for _, label in ipairs { hnsw, vamana, divf } do

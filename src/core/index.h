@@ -204,7 +204,7 @@ enum index_flags {
     INDEX_NEEDS_TRAIN = 1 << 1,       /* insert() before train() returns ERR_UNTRAINED */
     INDEX_ON_DISK = 1 << 2,           /* the method keeps state under env.dir while it runs */
     INDEX_CONCURRENT_SEARCH = 1 << 3, /* search and range may run in several threads at once */
-    INDEX_CONCURRENT_UPDATE = 1 << 4, /* insert and remove may run during searches */
+    INDEX_CONCURRENT_UPDATE = 1 << 4, /* insert, remove, maintain may run during searches */
     INDEX_NO_SIMD = 1 << 5,           /* a baseline built without SIMD; all results mark it */
     /* Contains indexes of another method, which the text param `of` names. Configs may give that
        method's options beside the own ones; they arrive as the text param `of_params` and the text

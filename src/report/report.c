@@ -259,8 +259,7 @@ static void one_result(FILE *out, const struct result *r, const char *dir, size_
     fprintf(out, number ? "<section id=\"result-%zu\"><h2>" : "<h1>", number);
     quote_html(out, r->title);
     fprintf(out, "</h%d><p class=\"soft\">", number ? 2 : 1);
-    const char *config = field_text(experiment, "config", ""), *ours = strstr(config, "/configs/");
-    quote_html(out, ours ? ours + 1 : config); /* without the path of the repository */
+    quote_html(out, report_config(result));
     const long long repeats = field_integer(experiment, "repeats", 0);
     fprintf(out, " · seed %lld · %lld repeat%s · k = %zu", field_integer(experiment, "seed", 0),
             repeats, repeats == 1 ? "" : "s", r->k);

@@ -48,6 +48,13 @@ static void add_remark(json_t *remarks, bool bad, const char *format, ...)
     json_array_append_new(remarks, json_pack("{s:o, s:b}", "text", quote_json(text), "bad", bad));
 }
 
+const char *report_config(const json_t *result)
+{
+    const char *config = field_text(json_object_get(result, "experiment"), "config", "");
+    const char *ours = strstr(config, "/configs/");
+    return ours ? ours + 1 : config;
+}
+
 json_t *report_remarks(const json_t *result)
 {
     const json_t *run = run_of(result);

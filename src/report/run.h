@@ -12,6 +12,8 @@
    describes: --quick.", "5 of 12 cells have run." Returns a new array, empty for a full run, of
    {"text": string, "bad": whether something that was promised is missing}. */
 json_t *report_remarks(const json_t *result);
+/* The config's file; one of the repository without the path before configs/. Belongs to the result. */
+const char *report_config(const json_t *result);
 /* The opening of a page of n results: the kind of run, machine and program, and a table with one
    row per result. */
 void html_runs(FILE *, const struct result *results, size_t n);

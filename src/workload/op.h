@@ -142,8 +142,9 @@ enum mix_arrivals { MIX_CONSTANT, MIX_POISSON, MIX_BURST, MIX_RECORDED };
     NUMBER(size_t, n_due)                                                                 \
     ARRAY(uint64_t, due_ns, op->n_due) /* MIX_RECORDED: ascending, from the start */      \
     NUMBER(enum query_choice, choice)                                                     \
-    REAL(until_found) /* the share of insertions whose row is then searched for */        \
-    REAL(skew)        /* QUERY_ZIPF, QUERY_LATEST */                                      \
+    REAL(until_found)    /* the share of insertions whose row is then searched for */     \
+    REAL(maintain_every) /* seconds; 0: no maintenance beside the operations */           \
+    REAL(skew)           /* QUERY_ZIPF, QUERY_LATEST */                                   \
     NUMBER(uint64_t, seed)                                                                \
     REAL(limit_ms)         /* of latency; 0: none */                                      \
     REAL(find_p99_ms)      /* 0: the rate is given */                                     \

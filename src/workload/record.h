@@ -87,8 +87,9 @@ struct mix_request {
     double seconds, rate;
     enum mix_arrivals arrivals;
     size_t burst;
-    bool alone;         /* the searches run alone first */
-    double until_found; /* the share of insertions whose row is then searched for */
+    bool alone;            /* the searches run alone first */
+    double until_found;    /* the share of insertions whose row is then searched for */
+    double maintain_every; /* seconds; 0: no maintenance beside the operations */
     enum query_choice choice;
     double skew;            /* QUERY_ZIPF, QUERY_LATEST: 0 to below 1 */
     const uint64_t *due_ns; /* MIX_RECORDED: n_due times, ascending */

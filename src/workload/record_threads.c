@@ -83,6 +83,7 @@ static int take_request(struct recorder *r, struct op *op, const struct mix_requ
     op->burst = m->burst;
     op->alone = m->alone;
     op->until_found = m->until_found;
+    op->maintain_every = m->maintain_every;
     op->choice = m->choice;
     op->skew = m->skew;
     op->limit_ms = m->limit_ms;

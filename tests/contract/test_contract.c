@@ -1,5 +1,6 @@
 /* test_contract.c - every method through random histories, filters, radii, repeats and reports. */
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 
 #include "tests/contract/world.h"
@@ -467,14 +468,74 @@ static void test_side_by_side(struct world *w)
     free(queries);
 }
 
+/* ---- changes beside searches */
+
+static atomic_bool changing;
+
+/* Searches while the rows change: no error, and no id twice. */
+static void *search_meanwhile(void *arg)
+{
+    struct searcher *s = arg;
+    do {
+        struct search_result result = { .ids = s->ids, .distances = s->distances };
+        s->rc = s->w->ops->search(s->w->index.index, &s->request, &result);
+        for (size_t i = 0; s->rc == OK && i < QUERIES * K; i++)
+            for (size_t j = i / K * K; j < i; j++)
+                s->found += s->ids[i] == s->ids[j] && s->ids[i] != INDEX_NO_ID;
+    } while (s->rc == OK && atomic_load(&changing));
+    return NULL;
+}
+
+static void test_changes_beside_searches(struct world *w)
+{
+    enum { SEARCHERS = 2, ROUNDS = 4 };
+    static struct searcher all[SEARCHERS];
+    bool more;
+    if (!(w->ops->flags & INDEX_CONCURRENT_UPDATE) || !world_is_sampled(w, 0))
+        return;
+    w->rng = rng_at(test_seed(), 97);
+    world_ok(w, world_open(w));
+    world_train(w);
+    world_insert(w, 150);
+    void *queries = world_rows(w, QUERIES);
+    atomic_store(&changing, true);
+    for (size_t i = 0; i < SEARCHERS; i++) {
+        all[i] = (struct searcher){
+            .w = w, .request = { world_vectors(w, queries, QUERIES), K, w->knobs, NULL, 1 }
+        };
+        world_expect(w, pthread_create(&all[i].thread, NULL, search_meanwhile, &all[i]) == 0,
+                     "no thread");
+    }
+    for (size_t i = 0; i < ROUNDS; i++) {
+        world_insert(w, 40);
+        if (w->ops->remove)
+            world_remove(w, 30);
+        if (w->ops->maintain)
+            world_ok(w, w->ops->maintain(w->index.index, 0, &more));
+    }
+    atomic_store(&changing, false);
+    for (size_t i = 0; i < SEARCHERS; i++)
+        (void)pthread_join(all[i].thread, NULL);
+    for (size_t i = 0; i < SEARCHERS; i++) {
+        world_ok(w, all[i].rc);
+        world_expect(w, all[i].found == 0, "%zu ids were answered twice", all[i].found);
+    }
+    free(queries);
+    world_check(w);
+    world_search(w, QUERIES, K, NULL, 1);
+}
+
 int main(void)
 {
-    static const char *const names[] = { "history", "many rows", "determinism", "save and load",
-                                         "filters", "few left",  "equal rows",  "knobs",
-                                         "reports", "work",      "side by side" };
-    static world_test *const tests[] = { test_history,    test_many_rows,   test_determinism,
-                                         test_save_load,  test_filters,     test_few_left,
-                                         test_equal_rows, test_knobs,       test_reports,
-                                         test_work,       test_side_by_side };
+    static const char *const names[] = {
+        "history", "many rows", "determinism",  "save and load",
+        "filters", "few left",  "equal rows",   "knobs",
+        "reports", "work",      "side by side", "changes beside searches"
+    };
+    static world_test *const tests[] = {
+        test_history, test_many_rows, test_determinism,  test_save_load,
+        test_filters, test_few_left,  test_equal_rows,   test_knobs,
+        test_reports, test_work,      test_side_by_side, test_changes_beside_searches
+    };
     return world_run("contract", names, tests, sizeof tests / sizeof *tests);
 }

@@ -99,7 +99,7 @@ static void print_origin(const struct result *r, const char *name, FILE *out)
     const char *key;
     size_t i;
     print_file(name, out);
-    fprintf(out, ": `./harness %s", field_text(experiment, "config", ""));
+    fprintf(out, ": `./harness %s", report_config(r->json));
     json_object_foreach((json_t *)(uintptr_t)json_object_get(experiment, "overrides"), key, value) {
         char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
         fprintf(out, " --set %s=%s", key,
@@ -118,7 +118,7 @@ static void print_origin(const struct result *r, const char *name, FILE *out)
         fputc(' ', out);
         docs_cell(out, field_text(remark, "text", ""));
     }
-    fputs("\n\n", out);
+    fputc('\n', out);
     json_decref(remarks);
 }
 
@@ -222,6 +222,7 @@ enum docs_result docs_results(const struct docs_program *program, FILE *out, con
     if (!result || table(result, &wanted, out, error))
         return DOCS_FAILED;
     print_origin(result, wanted.text, out);
+    fputc('\n', out);
     return DOCS_WRITTEN;
 }
 
@@ -266,6 +267,7 @@ enum docs_result docs_ranks(const struct docs_program *program, FILE *out, const
         !error->code && !ranking_print_board(results, n, "after", &wish, out, error);
     for (size_t i = 0; written && i < n; i++)
         print_origin(&results[i], names[i], out);
+    fputc('\n', out);
     while (n > 0)
         result_close(&results[--n]);
     return written ? DOCS_WRITTEN : DOCS_FAILED;

@@ -211,6 +211,7 @@ int lua_w_mix(lua_State *L)
         .rate = fields_real(&f, "rate", 0, 0, 1e9),
         .alone = fields_bool(&f, "alone", false),
         .until_found = fields_real(&f, "until_found", 0, 0, 1),
+        .maintain_every = fields_real(&f, "maintain_every", 0, 0, 86400),
         .limit_ms = fields_real(&f, "latency_limit_ms", 0, 0, 1e9),
     };
     static const char *const removes[] = { "random", "oldest", NULL };

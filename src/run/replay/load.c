@@ -22,6 +22,11 @@ static bool changes_beside(const struct op *op)
     return op->kind == OP_CONCURRENT ? op->writers > 0 : op->threads > 1 && op_changes(op) > 0;
 }
 
+static bool maintains(const struct replay_session *r, const struct op *op)
+{
+    return op->maintain_every > 0 && r->ops->maintain;
+}
+
 static const char *what_is_missing(const struct replay_session *r, const struct op *op)
 {
     if (!r->ops->search)
@@ -34,7 +39,8 @@ static const char *what_is_missing(const struct replay_session *r, const struct 
         return NULL;
     if (searchers(op) > 1 && !(r->ops->flags & INDEX_CONCURRENT_SEARCH))
         return "this method answers one search at a time";
-    if (searchers(op) > 0 && changes_beside(op) && !(r->ops->flags & INDEX_CONCURRENT_UPDATE))
+    if (searchers(op) > 0 && (changes_beside(op) || maintains(r, op)) &&
+        !(r->ops->flags & INDEX_CONCURRENT_UPDATE))
         return "this method does not let updates run beside searches";
     return NULL;
 }
@@ -82,6 +88,9 @@ static int run_step(struct replay_session *r, struct step_record *s, load_measur
     rwlock_init_writers_first(&t.lock);
     t.locked = r->cell->method->locked;
     t.shared = (r->ops->flags & INDEX_CONCURRENT_SEARCH) != 0;
+    t.maintains = maintains(r, op);
+    if (op->maintain_every > 0 && !t.maintains)
+        step_note(s, "this method has no maintenance of its own");
     if (t.locked)
         step_note(s, "lock = true: %s",
                   t.shared ? "no search runs beside a change" : "one call at a time");

@@ -44,8 +44,9 @@ struct load_worker {
     struct histogram insert; /* the insertion part of a pair */
     struct histogram
         found; /* op->until_found: from the begin of an insertion to the first answer with its row */
-    size_t never;           /* of them, not found */
-    struct op_begun *begun; /* op->recorded: those that began */
+    size_t never;                /* of them, not found */
+    struct histogram maintained; /* latency of the searches that maintenance overlapped */
+    struct op_begun *begun;      /* op->recorded: those that began */
     size_t n_begun;
     size_t *turns;        /* op->order: positions of the thread's operations in it, in order */
     size_t n_turns, turn; /* turn: of the next operation, in `turns` */
@@ -73,6 +74,11 @@ struct load_run {
     atomic_int code; /* of the first failure; OK: none */
     atomic_size_t writers_left;
     atomic_size_t began; /* op->order: how many have begun */
+    bool maintains;      /* op->maintain_every: a thread runs the method's maintenance */
+    size_t maintenances;
+    uint64_t maintenance_ns;
+    atomic_uint_least64_t
+        maintained_ns; /* when the last maintenance ended; UINT64_MAX: one is running */
     bool paced;
     uint64_t limit_ns;         /* 0: none */
     uint64_t start_ns, end_ns; /* end_ns 0: until the sequences end */
@@ -81,8 +87,9 @@ struct load_run {
 /* The sum of some workers' tallies; seconds: until the last of them finished. */
 struct load_totals {
     struct load_tally tallies[MIX_KINDS];
-    struct histogram insert, found;
-    size_t never;
+    struct histogram insert, found, maintained;
+    size_t never, maintenances;
+    double maintenance_s;
     double seconds;
     double waited; /* share of the threads' time that they waited for a processor; NAN: unknown */
 };
@@ -122,6 +129,8 @@ void load_unlock(struct load_run *);
    insertion alone. */
 int load_change(struct load_run *, struct load_worker *w, const struct op_planned *p,
                 uint64_t *insert_ns);
+/* Runs the method's maintenance to its end; changes wait for it. */
+int load_maintain(struct load_run *);
 /* Makes the changes that are left, and notes all in the session. */
 int load_changes_end(struct load_run *);
 /* Makes the changes that are left sequentially and untimed if the method cannot do so under load, so

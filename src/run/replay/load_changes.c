@@ -85,6 +85,26 @@ int load_change(struct load_run *t, struct load_worker *w, const struct op_plann
     return rc;
 }
 
+int load_maintain(struct load_run *t)
+{
+    struct replay_session *r = t->replay;
+    bool more = false;
+
+    pthread_mutex_lock(&t->one_writer);
+    if (t->locked)
+        pthread_rwlock_wrlock(&t->lock);
+    const uint64_t start = clock_ns();
+    atomic_store(&t->maintained_ns, UINT64_MAX);
+    const int rc = r->ops->maintain(r->checked.index, 0, &more);
+    const uint64_t end = clock_ns();
+    atomic_store(&t->maintained_ns, end);
+    t->maintenances++;
+    t->maintenance_ns += end - start;
+    load_unlock(t);
+    pthread_mutex_unlock(&t->one_writer);
+    return rc;
+}
+
 int load_changes_end(struct load_run *t)
 {
     const struct op *op = t->op;

@@ -33,6 +33,14 @@ static int search(struct load_worker *w, const struct op_planned *p)
     return rc;
 }
 
+/* Notes the latency of a search that was due while maintenance ran, or during which it ran. */
+static void note_maintained(struct load_worker *w, enum mix_kind kind, uint64_t due_ns,
+                            uint64_t latency)
+{
+    if (kind == MIX_SEARCH && atomic_load(&w->all->maintained_ns) >= due_ns)
+        histogram_add(&w->maintained, latency);
+}
+
 /* Whether the row of a change is searched for: evenly, a share of them. */
 static bool is_sought(const struct op *op, size_t change)
 {
@@ -81,6 +89,7 @@ static uint64_t run_one(struct load_worker *w, const struct op_planned *p, uint6
         return end;
     }
     histogram_add(&tally->latency, latency);
+    note_maintained(w, p->kind, due_ns, latency);
     if (t->paced)
         histogram_add(&tally->lag, now - due_ns);
     tally->done++;
@@ -117,6 +126,7 @@ static void charge_missed(struct load_worker *w)
             tally->skipped++;
         } else {
             histogram_add(&tally->latency, waited);
+            note_maintained(w, p.kind, t->start_ns + p.due_ns, waited);
             tally->missed++;
         }
     }
@@ -158,6 +168,30 @@ static void *run_worker(void *arg)
     if (writes && atomic_fetch_sub(&t->writers_left, 1) == 1 && t->end_ns == 0 &&
         t->op->kind == OP_CONCURRENT)
         atomic_store(&t->stop, true);
+    return NULL;
+}
+
+/* Runs maintenance at equal distances, or one after the other where it takes longer. */
+static void *maintain_repeatedly(void *arg)
+{
+    enum { LOOK_NS = 1000000 }; /* how soon the end is seen */
+    struct load_run *t = arg;
+    const uint64_t every_ns = (uint64_t)(t->op->maintain_every * 1e9);
+
+    while (!atomic_load(&t->go)) {
+    }
+    uint64_t now = clock_ns(), due_ns = t->start_ns + every_ns;
+    while (!is_over(t, now)) {
+        if (now < due_ns) {
+            clock_wait_until(due_ns < now + LOOK_NS ? due_ns : now + LOOK_NS);
+        } else {
+            const int rc = load_maintain(t);
+            if (rc != OK)
+                give_up(t, rc);
+            due_ns += every_ns;
+        }
+        now = clock_ns();
+    }
     return NULL;
 }
 
@@ -238,13 +272,16 @@ void load_workers_free(struct load_run *t)
 int load_workers_run(struct load_run *t, double seconds)
 {
     pthread_attr_t attributes;
+    pthread_t maintenance;
     cpu_set_t all_cpus;
     size_t started = 0, writers = 0;
+    bool maintains = false;
     int rc = OK;
 
     atomic_store(&t->go, false);
     atomic_store(&t->stop, false);
     atomic_store(&t->began, 0);
+    atomic_store(&t->maintained_ns, 0);
     for (size_t i = 0; i < t->n_workers; i++)
         writers += t->workers[i].sequence.n_changes > 0;
     atomic_store(&t->writers_left, writers);
@@ -262,12 +299,22 @@ int load_workers_run(struct load_run *t, double seconds)
             break;
         }
     }
+    if (rc == OK && t->maintains) {
+        maintains = pthread_create(&maintenance, &attributes, maintain_repeatedly, t) == 0;
+        if (!maintains) {
+            rc = fail(t->replay->err, ERR_NO_MEMORY, "load: cannot start a thread for maintenance");
+            give_up(t, rc);
+        }
+    }
     pthread_attr_destroy(&attributes);
     t->start_ns = clock_ns();
     t->end_ns = seconds > 0 ? t->start_ns + (uint64_t)(seconds * 1e9) : 0;
     atomic_store(&t->go, true);
     for (size_t i = 0; i < started; i++)
         (void)pthread_join(t->workers[i].thread, NULL);
+    atomic_store(&t->stop, true);
+    if (maintains)
+        (void)pthread_join(maintenance, NULL);
     return rc != OK ? rc : atomic_load(&t->code);
 }
 
@@ -277,8 +324,11 @@ static void forget(struct load_run *t)
         memset(t->workers[i].tallies, 0, sizeof t->workers[i].tallies);
         histogram_clear(&t->workers[i].insert);
         histogram_clear(&t->workers[i].found);
+        histogram_clear(&t->workers[i].maintained);
         t->workers[i].never = 0;
     }
+    t->maintenances = 0;
+    t->maintenance_ns = 0;
 }
 
 void load_workers_restart(struct load_run *t, double rate)
@@ -311,10 +361,13 @@ void load_workers_total(const struct load_run *t, size_t first, size_t n, struct
             add_tally(&sum->tallies[k], &w->tallies[k]);
         histogram_merge(&sum->insert, &w->insert);
         histogram_merge(&sum->found, &w->found);
+        histogram_merge(&sum->maintained, &w->maintained);
         sum->never += w->never;
         last = w->finished_ns > last ? w->finished_ns : last;
         sum->waited += w->waited_ns;
     }
+    sum->maintenances = t->maintenances;
+    sum->maintenance_s = clock_seconds(t->maintenance_ns);
     sum->seconds = clock_seconds(last - t->start_ns);
     sum->waited /= (double)n * (double)(last - t->start_ns);
 }
@@ -322,6 +375,7 @@ void load_workers_total(const struct load_run *t, size_t first, size_t n, struct
 int load_workers_run_alone(struct load_run *t, double seconds, struct load_totals *sum)
 {
     struct op_sequence *before = mem_array(NULL, t->n_workers + 1, sizeof *before);
+    const bool maintains = t->maintains;
 
     if (!before)
         return fail(t->replay->err, ERR_NO_MEMORY, "load: out of memory for %zu threads",
@@ -330,7 +384,9 @@ int load_workers_run_alone(struct load_run *t, double seconds, struct load_total
         before[i] = t->workers[i].sequence;
         t->workers[i].sequence.only_searches = true;
     }
+    t->maintains = false;
     const int rc = load_workers_run(t, seconds);
+    t->maintains = maintains;
     load_workers_total(t, 0, t->n_workers, sum);
     forget(t);
     for (size_t i = 0; i < t->n_workers; i++) {

@@ -61,6 +61,20 @@ static json_t *found_json(const struct load_totals *of)
     return to;
 }
 
+/* How maintenance that ran meanwhile delayed the searches that it overlapped. */
+static json_t *maintenance_json(const struct load_totals *of)
+{
+    json_t *to = json_object();
+
+    set(to, "runs", (double)of->maintenances);
+    set(to, "seconds", of->maintenance_s);
+    set(to, "searches", (double)of->maintained.n);
+    set(to, "p50_ns", histogram_quantile(&of->maintained, .5));
+    set(to, "p99_ns", histogram_tail(&of->maintained, .99));
+    set(to, "max_ns", of->maintained.n ? (double)of->maintained.max : NAN);
+    return to;
+}
+
 static int report(const struct load_run *t, struct step_record *s, const struct load_totals *of,
                   double rate)
 {
@@ -84,6 +98,8 @@ static int report(const struct load_run *t, struct step_record *s, const struct 
                                       tally_json(t, &of->tallies[k], of->seconds));
     if (t->op->until_found > 0)
         (void)json_object_set_new(s->stats, "until_found", found_json(of));
+    if (t->maintains)
+        (void)json_object_set_new(s->stats, "maintenance", maintenance_json(of));
     if (all->missed > 0)
         step_note(s,
                   "%zu operations that were due had not begun at the end; their latency counts to "

@@ -486,6 +486,103 @@ static void test_until_found(void **state)
     }
 }
 
+static atomic_size_t maintenances_begun, answered, changes_begun;
+static atomic_bool maintaining, changed_meanwhile;
+
+/* Until the count passes `from`, or 10 s have passed. */
+static void wait_past(atomic_size_t *count, size_t from)
+{
+    for (size_t i = 0; i < 100000 && atomic_load(count) <= from; i++)
+        (void)nanosleep(&(struct timespec){ .tv_nsec = 100000 }, NULL);
+}
+
+/* The first maintenance lasts until a search has ended meanwhile. */
+static int watched_maintain(struct index *index, uint64_t budget, bool *more)
+{
+    const size_t before = atomic_load(&answered);
+    const bool first = atomic_fetch_add(&maintenances_begun, 1) == 0;
+
+    (void)index, (void)budget;
+    atomic_store(&maintaining, true);
+    if (first)
+        wait_past(&answered, before + 1); /* one of them may have begun before */
+    atomic_store(&maintaining, false);
+    *more = false;
+    return OK;
+}
+
+/* From the first change on, searches wait for the first maintenance. */
+static int waiting_search(struct index *index, const struct search_request *q,
+                          struct search_result *out)
+{
+    if (atomic_load(&changes_begun) > 0)
+        wait_past(&maintenances_begun, 0);
+    const int rc = locked_search(index, q, out);
+    atomic_fetch_add(&answered, 1);
+    return rc;
+}
+
+static int noting_insert(struct index *index, struct vectors v, const uint64_t *ids, size_t *done)
+{
+    if (atomic_load(&maintaining))
+        atomic_store(&changed_meanwhile, true);
+    atomic_fetch_add(&changes_begun, v.n == 1);
+    return locked_insert(index, v, ids, done);
+}
+
+/* Searches go on beside maintenance and are counted apart; changes wait for it. */
+static void test_maintenance(void **state)
+{
+    for (size_t threads = 2; threads <= 3; threads++) {
+        struct op_list *list = mixed_list(threads, 500, 0, 0);
+        struct stage s;
+
+        list->ops[1].maintain_every = 1e-6;
+        atomic_store(&maintenances_begun, 0);
+        atomic_store(&changes_begun, 0);
+        stage_begin(&s, list);
+        s.ops.flags |= INDEX_CONCURRENT_UPDATE | INDEX_CONCURRENT_SEARCH;
+        s.ops.search = waiting_search;
+        s.ops.insert = noting_insert;
+        s.ops.remove = locked_remove;
+        s.ops.maintain = watched_maintain;
+        assert_ok(stage_run(&s), &s.err);
+        const json_t *stats = json_object_get(step_at(&s, 1), "stats");
+        assert_true(number_at(stats, "maintenance", "runs") ==
+                    (double)atomic_load(&maintenances_begun));
+        assert_in_range((uint64_t)number_at(stats, "maintenance", "searches"), 1, 500);
+        assert_true(number_at(stats, "maintenance", "max_ns") > 0);
+        assert_true(number_at(stats, "all", "done") == 500);
+        assert_false(atomic_load(&changed_meanwhile));
+        assert_true(number_at(step_at(&s, 2), "recall", "mean") == 1);
+        stage_end(&s);
+        op_list_free(list);
+    }
+}
+
+/* A method without maintenance is measured without it; one that lets nothing run beside searches is
+   not measured, unless a lock is around it. */
+static void test_maintenance_without(void **state)
+{
+    for (int i = 0; i < 3; i++) {
+        struct op_list *list = mixed_list(1, 500, 0, 0);
+        struct stage s;
+
+        list->ops[1].maintain_every = 1e-6;
+        stage_begin(&s, list);
+        s.ops.maintain = i == 0 ? NULL : watched_maintain;
+        s.method.locked = i == 2;
+        assert_ok(stage_run(&s), &s.err);
+        const json_t *step = step_at(&s, 1);
+        assert_string_equal(text_at(step, "status"), i == 1 ? "unsupported" : "ok");
+        assert_true((json_object_get(json_object_get(step, "stats"), "maintenance") != NULL) ==
+                    (i == 2));
+        assert_true(number_at(step_at(&s, 2), "recall", "mean") == 1);
+        stage_end(&s);
+        op_list_free(list);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -493,6 +590,7 @@ int main(void)
         cmocka_unit_test(test_mix_without), cmocka_unit_test(test_lock),
         cmocka_unit_test(test_lies),        cmocka_unit_test(test_until_found),
         cmocka_unit_test(test_replay),      cmocka_unit_test(test_order_of_file),
+        cmocka_unit_test(test_maintenance), cmocka_unit_test(test_maintenance_without),
     };
     return test_run("replay_mix", tests);
 }

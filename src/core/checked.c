@@ -292,18 +292,6 @@ int index_admit_remove(struct checked *c, const uint64_t *ids, size_t n)
     return rc;
 }
 
-static int admit_queries(struct checked *c, struct vectors queries, const void *knobs,
-                         const struct id_filter *filter, const char *what)
-{
-    if (!knobs && param_count(c->ops->knobs))
-        return fail(c->error, ERR_ARGUMENT,
-                    "%s without the knobs of method \"%s\" (param_defaults())", what, c->ops->name);
-    if (filter && filter->n_ids > 0 && !filter->bits)
-        return fail(c->error, ERR_ARGUMENT, "%s: a filter over %" PRIu64 " ids at a null pointer",
-                    what, filter->n_ids);
-    return index_admit_vectors(c, queries, what);
-}
-
 int index_admit_search(struct checked *c, const struct search_request *r)
 {
     if (r->k == 0)
@@ -311,7 +299,13 @@ int index_admit_search(struct checked *c, const struct search_request *r)
     if (c->k_max && r->k > c->k_max)
         return fail(c->error, ERR_ARGUMENT, "search: k is %zu; expected at most %zu", r->k,
                     c->k_max);
-    return admit_queries(c, r->queries, r->knobs, r->filter, "search");
+    if (!r->knobs && param_count(c->ops->knobs))
+        return fail(c->error, ERR_ARGUMENT,
+                    "search without the knobs of method \"%s\" (param_defaults())", c->ops->name);
+    if (r->filter && r->filter->n_ids > 0 && !r->filter->bits)
+        return fail(c->error, ERR_ARGUMENT,
+                    "search: a filter over %" PRIu64 " ids at a null pointer", r->filter->n_ids);
+    return index_admit_vectors(c, r->queries, "search");
 }
 
 int index_admit_cluster(struct checked *c, const struct cluster_request *r)
@@ -350,14 +344,6 @@ void index_note_removed(struct checked *c, const uint64_t *ids, size_t done)
     }
 }
 
-int index_train(struct checked *c, struct vectors sample)
-{
-    if (!c->ops->train)
-        return fail(c->error, ERR_UNSUPPORTED, "method \"%s\" has nothing to train", c->ops->name);
-    const int rc = index_admit_vectors(c, sample, "train");
-    return rc == OK ? c->ops->train(c->index, sample) : rc;
-}
-
 int index_admit_done(struct checked *c, int rc, size_t done, size_t n, const char *what)
 {
     if (done > n || (rc == OK && done != n))
@@ -369,22 +355,13 @@ int index_admit_done(struct checked *c, int rc, size_t done, size_t n, const cha
 
 int index_insert(struct checked *c, struct vectors v, const uint64_t *ids, size_t *done)
 {
-    return index_insert_with(c, v, ids, NULL, done);
-}
-
-int index_insert_with(struct checked *c, struct vectors v, const uint64_t *ids,
-                      const int64_t *attributes, size_t *done)
-{
     size_t did = 0;
     if (done)
         *done = 0;
-    if (attributes && index_admit_attributes(c) != OK)
-        return c->error->code;
     int rc = index_admit_insert(c, v, ids);
     if (rc != OK || v.n == 0)
         return rc;
-    rc = attributes ? c->ops->attributes->insert(c->index, v, ids, attributes, &did)
-                    : c->ops->insert(c->index, v, ids, &did);
+    rc = c->ops->insert(c->index, v, ids, &did);
     rc = index_admit_done(c, rc, did, v.n, "insert");
     if (did <= v.n)
         (void)index_note_inserted(c, ids, did); /* cannot fail: reserved */
@@ -410,18 +387,6 @@ int index_remove(struct checked *c, const uint64_t *ids, size_t n, size_t *done)
     return rc;
 }
 
-int index_search(struct checked *c, const struct search_request *request,
-                 struct search_result *result)
-{
-    const int rc = index_admit_search(c, request);
-    if (rc != OK)
-        return rc;
-    if (request->queries.n > 0 && (!result->ids || !result->distances))
-        return fail(c->error, ERR_ARGUMENT, "search: the result has no arrays for the answers");
-    result->work = (struct work){ 0 };
-    return c->ops->search(c->index, request, result);
-}
-
 int index_cluster(struct checked *c, const struct cluster_request *request,
                   struct cluster_result *result)
 {
@@ -432,24 +397,6 @@ int index_cluster(struct checked *c, const struct cluster_request *request,
         !result->medoid)
         return fail(c->error, ERR_ARGUMENT, "cluster: the result has no arrays for the clusters");
     return c->ops->cluster(c->index, request, result);
-}
-
-int index_range(struct checked *c, const struct range_request *request, struct range_result *result)
-{
-    if (!c->ops->range)
-        return fail(c->error, ERR_UNSUPPORTED, "method \"%s\" has no range search", c->ops->name);
-    const char *fault =
-        index_radius_fault(c->index->env.metric, c->index->env.dim, (double)request->radius);
-    if (fault)
-        return fail(c->error, ERR_ARGUMENT, "range: radius = %g %s", (double)request->radius,
-                    fault);
-    const int rc = admit_queries(c, request->queries, request->knobs, request->filter, "range");
-    if (rc != OK)
-        return rc;
-    if (!result->found)
-        return fail(c->error, ERR_ARGUMENT, "range: there is no function to take the answers");
-    result->work = (struct work){ 0 };
-    return c->ops->range(c->index, request, result);
 }
 
 int index_maintain(struct checked *c, uint64_t budget, bool *more)

@@ -32,41 +32,16 @@ int index_open_saved(struct checked *, const struct index_ops *, const struct in
                      const char *dir, const struct checked *from);
 void index_close(struct checked *);
 
-int index_train(struct checked *, struct vectors sample);
 int index_insert(struct checked *, struct vectors, const uint64_t *ids, size_t *done);
 int index_remove(struct checked *, const uint64_t *ids, size_t n, size_t *done);
-int index_search(struct checked *, const struct search_request *, struct search_result *);
-int index_range(struct checked *, const struct range_request *, struct range_result *);
 /* ERR_ARGUMENT: the arrays of the result are NULL; the method also gives it for a level that it
    does not have. */
 int index_cluster(struct checked *, const struct cluster_request *, struct cluster_result *);
 int index_maintain(struct checked *, uint64_t budget, bool *more);
-/* Changes live options. `params` has the present values, those of index_open() or of the last
-   change; it gets the new ones. On failure neither it nor the index has changed. ERR_UNSUPPORTED:
-   the method lacks one of the options, or cannot change it. ERR_CONFIG: a wrong type, or out of
-   range. ERR_ARGUMENT: a transaction is open, or the method refuses the combination. */
-int index_set(struct checked *, void *params, const struct param_setting *, size_t n);
 /* Refuses while a transaction is open. */
 int index_save(struct checked *, const char *dir);
 /* sink may be NULL. Returns OK if the method has no check(). */
 int index_check(struct checked *, struct stat_sink *);
-
-/* Transactions and versions. ERR_UNSUPPORTED: the method has none. ERR_ARGUMENT: a commit or
-   rollback without begin, or a begin or snapshot inside a transaction. A failed commit leaves the
-   transaction open and unchanged. version may be NULL. */
-int index_begin(struct checked *);
-int index_commit(struct checked *, uint64_t *version);
-int index_rollback(struct checked *);
-int index_snapshot(struct checked *, uint64_t *version);
-int index_release(struct checked *, uint64_t version); /* ERR_NOT_FOUND: not pinned */
-int index_search_as_of(struct checked *, uint64_t version, const struct search_request *,
-                       struct search_result *);
-/* Attributes. With attributes = NULL, index_insert_with() is index_insert(). A search by attributes
-   takes no filter of ids. */
-int index_insert_with(struct checked *, struct vectors, const uint64_t *ids,
-                      const int64_t *attributes, size_t *done);
-int index_search_where(struct checked *, const struct search_request *,
-                       const struct attribute_filter *, struct search_result *);
 
 /* These functions only validate. After index_admit_insert() or index_admit_remove() and the
    operation itself, the caller passes the number of rows done to index_note_*, which updates
@@ -81,11 +56,15 @@ int index_admit_as_of(struct checked *, const struct search_request *);
 int index_admit_attributes(struct checked *);
 int index_admit_where(struct checked *, const struct search_request *,
                       const struct attribute_filter *);
-/* Also writes the new values into `params`, for the method's set_params(). On failure, `params` may
-   have some of them. */
+/* Live options: also writes the new values into `params`, which has the present ones, for the method's
+   set_params(). On failure, `params` may have some of them. ERR_UNSUPPORTED: the method lacks one of the
+   options, or cannot change it. ERR_CONFIG: a wrong type, or out of range. ERR_ARGUMENT: a transaction
+   is open. */
 int index_admit_set(struct checked *, void *params, const struct param_setting *, size_t n);
 /* Whether a transaction may begin (open: false) or end (open: true). After the operation itself
-   succeeds, the caller calls index_note_*. */
+   succeeds, the caller calls index_note_*; a failed commit leaves the transaction open.
+   ERR_UNSUPPORTED: the method has none. ERR_ARGUMENT: not in this order, or a snapshot inside a
+   transaction. ERR_NOT_FOUND: the version is not pinned. */
 int index_admit_transaction(struct checked *, bool open, const char *what);
 int index_admit_snapshot(struct checked *);
 int index_admit_release(struct checked *, uint64_t version);

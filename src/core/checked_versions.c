@@ -5,10 +5,8 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "src/core/checked.h"
-#include "src/core/mem.h"
 
 static int lacks_transactions(struct checked *c)
 {
@@ -62,40 +60,6 @@ void index_note_rolled_back(struct checked *c)
     forget(c);
 }
 
-int index_begin(struct checked *c)
-{
-    int rc = index_admit_transaction(c, false, "begin");
-
-    if (rc == OK)
-        rc = c->ops->txn->begin(c->index);
-    if (rc == OK)
-        index_note_begun(c);
-    return rc;
-}
-
-int index_commit(struct checked *c, uint64_t *version)
-{
-    uint64_t ignored;
-    int rc = index_admit_transaction(c, true, "commit");
-
-    if (rc == OK)
-        rc = c->ops->txn->commit(c->index, version ? version : &ignored);
-    if (rc == OK)
-        index_note_committed(c);
-    return rc;
-}
-
-int index_rollback(struct checked *c)
-{
-    int rc = index_admit_transaction(c, true, "rollback");
-
-    if (rc == OK)
-        rc = c->ops->txn->rollback(c->index);
-    if (rc == OK)
-        index_note_rolled_back(c);
-    return rc;
-}
-
 /* ---- versions */
 
 int index_admit_snapshot(struct checked *c)
@@ -135,55 +99,11 @@ void index_note_released(struct checked *c, uint64_t version)
         (void)idmap_put(&c->pins, version, times - 1); /* replaces an entry, so it cannot fail */
 }
 
-int index_snapshot(struct checked *c, uint64_t *version)
-{
-    uint64_t pinned = 0;
-    int rc = index_admit_snapshot(c);
-
-    if (rc == OK)
-        rc = c->ops->txn->snapshot(c->index, &pinned);
-    if (rc == OK)
-        rc = index_note_pinned(c, pinned);
-    if (version)
-        *version = pinned;
-    return rc;
-}
-
-int index_release(struct checked *c, uint64_t version)
-{
-    int rc = index_admit_release(c, version);
-
-    if (rc == OK)
-        rc = c->ops->txn->release(c->index, version);
-    if (rc == OK)
-        index_note_released(c, version);
-    return rc;
-}
-
 int index_admit_as_of(struct checked *c, const struct search_request *request)
 {
     const int rc = lacks_transactions(c);
 
     return rc == OK ? index_admit_search(c, request) : rc;
-}
-
-static int admit_arrays(struct checked *c, const struct search_request *request,
-                        struct search_result *result)
-{
-    if (request->queries.n > 0 && (!result->ids || !result->distances))
-        return fail(c->error, ERR_ARGUMENT, "search: the result has no arrays for the answers");
-    result->work = (struct work){ 0 };
-    return OK;
-}
-
-int index_search_as_of(struct checked *c, uint64_t version, const struct search_request *request,
-                       struct search_result *result)
-{
-    int rc = index_admit_as_of(c, request);
-
-    if (rc == OK)
-        rc = admit_arrays(c, request, result);
-    return rc == OK ? c->ops->txn->search_as_of(c->index, version, request, result) : rc;
 }
 
 /* ---- attributes */
@@ -234,16 +154,6 @@ int index_admit_where(struct checked *c, const struct search_request *request,
     return rc == OK ? index_admit_search(c, request) : rc;
 }
 
-int index_search_where(struct checked *c, const struct search_request *request,
-                       const struct attribute_filter *filter, struct search_result *result)
-{
-    int rc = index_admit_where(c, request, filter);
-
-    if (rc == OK)
-        rc = admit_arrays(c, request, result);
-    return rc == OK ? c->ops->attributes->search(c->index, request, filter, result) : rc;
-}
-
 size_t index_checked_bytes(const struct checked *c)
 {
     return idmap_bytes(&c->live) + idmap_bytes(&c->before) + idmap_bytes(&c->pins);
@@ -289,22 +199,4 @@ int index_admit_set(struct checked *c, void *params, const struct param_setting 
             return rc;
     }
     return OK;
-}
-
-int index_set(struct checked *c, void *params, const struct param_setting *settings, size_t n)
-{
-    const size_t bytes = c->ops->params_bytes;
-    void *next = mem_alloc(NULL, bytes);
-    int rc = next ? OK : fail(c->error, ERR_NO_MEMORY, "set: out of memory");
-
-    if (rc == OK) {
-        memcpy(next, params, bytes);
-        rc = index_admit_set(c, next, settings, n);
-    }
-    if (rc == OK)
-        rc = c->ops->set_params(c->index, next);
-    if (rc == OK)
-        memcpy(params, next, bytes);
-    mem_free(NULL, next);
-    return rc;
 }

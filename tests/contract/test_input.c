@@ -155,13 +155,8 @@ static void test_bad_requests(struct world *w)
         world_refuses(w, ERR_ARGUMENT, index_search(&w->index, &request, &result));
         request.knobs = w->knobs;
     }
-    struct search_result nowhere = { .ids = ids };
-    world_refuses(w, ERR_ARGUMENT, index_search(&w->index, &request, &nowhere));
     struct range_request range = { request.queries, (double)NAN, w->knobs, NULL, 1 };
     struct range_result nobody = { .found = NULL };
-    world_refuses(w, w->ops->range ? ERR_ARGUMENT : ERR_UNSUPPORTED,
-                  index_range(&w->index, &range, &nobody));
-    range.radius = 1;
     world_refuses(w, w->ops->range ? ERR_ARGUMENT : ERR_UNSUPPORTED,
                   index_range(&w->index, &range, &nobody));
     expect_unharmed(w);

@@ -9,9 +9,9 @@
 
 #include "tests/support/testing.h"
 
-#include "src/core/checked.h"
 #include "src/core/ranks/shards.h"
 #include "src/core/registry.h"
+#include "tests/support/checked_calls.h"
 
 enum setting_flags {
     EXHAUSTIVE = 1, /* at these knobs every answer must be the truth */

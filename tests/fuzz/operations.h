@@ -10,10 +10,10 @@
 
 #include "kernels/kernels.h"
 #include "src/cli/methods.h"
-#include "src/core/checked.h"
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
 #include "src/core/registry.h"
+#include "tests/support/checked_calls.h"
 
 #define ROWS_MAX 512
 #define DIM_MAX  8

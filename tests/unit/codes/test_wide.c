@@ -2,8 +2,8 @@
  * anywhere, in the last word alone, or not at all. */
 #include "algorithms/hamming/mih/mih.h"
 #include "algorithms/hftrie/hftrie.h"
-#include "src/core/checked.h"
 #include "src/core/param.h"
+#include "tests/support/checked_calls.h"
 #include "tests/support/testing.h"
 
 extern const struct index_ops hamming_scan_ops;

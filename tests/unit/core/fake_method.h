@@ -3,7 +3,7 @@
 #ifndef DRIFTLINE_TESTS_UNIT_CORE_FAKE_METHOD_H
 #define DRIFTLINE_TESTS_UNIT_CORE_FAKE_METHOD_H
 
-#include "src/core/checked.h"
+#include "tests/support/checked_calls.h"
 #include "tests/support/testing.h"
 
 /* Inserts and removes at most `take` rows. */

@@ -220,9 +220,6 @@ static void test_versions(void **state)
     assert_ok(index_search_as_of(&c, 7, &request, &result), &b.error);
     request.k = 0;
     assert_code(index_search_as_of(&c, 7, &request, &result), ERR_ARGUMENT, &b.error);
-    request.k = 2;
-    result.ids = NULL;
-    assert_code(index_search_as_of(&c, 7, &request, &result), ERR_ARGUMENT, &b.error);
     assert_int_equal(fake.calls, calls + 1);
     ops.txn = NULL;
     assert_code(index_search_as_of(&c, 7, &request, &result), ERR_UNSUPPORTED, &b.error);

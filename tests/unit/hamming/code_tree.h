@@ -5,7 +5,7 @@
 
 #include "tests/support/testing.h"
 
-#include "src/core/checked.h"
+#include "tests/support/checked_calls.h"
 
 struct code_tree {
     struct test_bench bench;

@@ -1,9 +1,9 @@
 /* test_far_row.c - one row far from all others, among the rows that the codes of a method are trained on:
  * the others' codes are as good as without it. Every method that has codes. */
 #include "src/cli/methods.h"
-#include "src/core/checked.h"
 #include "src/core/param.h"
 #include "src/core/ranks/shards.h"
+#include "tests/support/checked_calls.h"
 #include "tests/support/testing.h"
 
 #include <sys/stat.h>

@@ -3,8 +3,8 @@
 #define DRIFTLINE_TESTS_SHARDED_CLUSTER_H
 
 #include "algorithms/sharded/sharded.h"
-#include "src/core/checked.h"
 #include "src/core/ranks/shards.h"
+#include "tests/support/checked_calls.h"
 #include "tests/support/testing.h"
 #include "tests/unit/sharded/thread_ranks.h"
 

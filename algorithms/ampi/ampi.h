@@ -289,7 +289,6 @@ int ampi_read(struct index *, struct store_reader *);
 int ampi_stats(const struct index *, struct stat_sink *);
 int ampi_memory(const struct index *, struct memory_use *);
 int ampi_check(const struct index *, struct stat_sink *);
-int ampi_inspect(const struct index *, const struct structure_sink *);
 
 int ampi_create(struct index **, const struct index_ops *, const struct index_env *,
                 const void *params);

@@ -374,7 +374,6 @@ int divf_read(struct index *, struct store_reader *);
 int divf_stats(const struct index *, struct stat_sink *);
 int divf_memory(const struct index *, struct memory_use *);
 int divf_check(const struct index *, struct stat_sink *);
-int divf_inspect(const struct index *, const struct structure_sink *);
 int divf_cluster(struct index *, const struct cluster_request *, struct cluster_result *);
 
 int divf_create(struct index **, const struct index_ops *, const struct index_env *,

@@ -4,6 +4,7 @@
 #include "algorithms/divf/device.h"
 #include "algorithms/divf/maintenance/members.h"
 #include "src/core/mem.h"
+#include "src/core/path_print.h"
 
 static int check_params(const struct index_env *env, const struct divf_params *p)
 {
@@ -36,7 +37,7 @@ static int open_vectors(struct divf *d)
     size_t bytes = d->space.row_bytes;
     if (d->params.storage == DIVF_RAM)
         return divf_segments_open(&d->vectors, env, bytes, NULL, env->expected_n);
-    const int rc = file_path(path, env->dir, "divf.vectors", env->error);
+    const int rc = path_print(path, env->error, "%s/divf.vectors", env->dir);
     return rc != OK ? rc : divf_segments_open(&d->vectors, env, bytes, path, 0);
 }
 

@@ -44,13 +44,6 @@ struct flat {
 
 extern const struct index_ops flat_ops;
 
-int flat_create(struct index **, const struct index_ops *, const struct index_env *,
-                const void *params);
-void flat_destroy(struct index *);
-/* Reserves n more rows with these ids; false: out of memory, or too many; the index
-   is unchanged. */
-bool flat_reserve(struct flat *, const uint64_t *ids, size_t n);
-
 /* The distance of a stored row to a query, of F32 or U8. */
 float flat_distance(const struct flat *, const void *query, size_t slot);
 
@@ -63,9 +56,5 @@ int flat_device_open(struct flat *);
 void flat_device_close(struct flat *);
 bool flat_device_fits(const struct flat *, const struct search_request *);
 int flat_device_search(struct flat *, const struct search_request *, struct search_result *);
-
-/* store.c */
-int flat_write(struct index *, struct store_writer *);
-int flat_read(struct index *, struct store_reader *);
 
 #endif

@@ -1,18 +1,72 @@
 /* method.c - the exact scan: compares every row with every query, so its answers are the ground
  * truth.
  *
- * This file has insertion, deletion, reports, and the table. index.c creates, search.c scans,
- * store.c writes and reads a file's sections. */
+ * search.c scans. A saved index has the ids, and the rows in the order of their positions. */
 #include "algorithms/flat/flat.h"
 
 #include <inttypes.h>
 #include <string.h>
 
+#include "src/core/mem.h"
+
+static void flat_destroy(struct index *index)
+{
+    struct flat *f = (struct flat *)index;
+    struct mem *mem = index->env.mem;
+    flat_device_close(f);
+    pthread_mutex_destroy(&f->device.lock);
+    mem_free(mem, f->rows);
+    mem_free(mem, f->ids);
+    slot_table_free(&f->slot_of);
+    mem_free(mem, f);
+}
+
+static int flat_create(struct index **index, const struct index_ops *ops,
+                       const struct index_env *env, const void *params)
+{
+    struct flat *f = mem_zalloc(env->mem, sizeof *f);
+    if (!f)
+        return fail(env->error, ERR_NO_MEMORY, "flat: out of memory for an index");
+    f->base.ops = ops;
+    f->base.env = *env;
+    f->params = *(const struct flat_params *)params;
+    f->row_bytes = index_row_bytes(env->element, env->dim);
+    slot_table_init(&f->slot_of, env->mem);
+    pthread_mutex_init(&f->device.lock, NULL);
+    const int rc = f->params.device == CUDA_CUDA ? flat_device_open(f) : OK;
+    if (rc == OK)
+        *index = &f->base;
+    else
+        flat_destroy(&f->base);
+    return rc;
+}
+
+static bool reserve_exactly(struct flat *f, size_t n)
+{
+    struct mem *mem = f->base.env.mem;
+    return mem_grow(mem, &f->rows, &f->rows_capacity, n, f->row_bytes) &&
+           mem_grow(mem, &f->ids, &f->ids_capacity, n, sizeof *f->ids);
+}
+
+/* Reserves n more rows with these ids; false: out of memory, or too many; the index is unchanged. */
+static bool reserve(struct flat *f, const uint64_t *ids, size_t n)
+{
+    /* The hint avoids the spare half of doubling. If it exceeds the memory, growing by need may
+     * still succeed. */
+    const size_t expected = f->base.env.expected_n;
+    if (n >= UINT32_MAX - f->n)
+        return false;
+    const size_t need = f->n + n;
+    return ((need <= expected && f->rows_capacity < need && reserve_exactly(f, expected)) ||
+            reserve_exactly(f, need)) &&
+           slot_table_reserve(&f->slot_of, f->ids, ids, n);
+}
+
 static int flat_insert(struct index *index, struct vectors v, const uint64_t *ids, size_t *done)
 {
     struct flat *f = (struct flat *)index;
     *done = 0;
-    if (!flat_reserve(f, ids, v.n))
+    if (!reserve(f, ids, v.n))
         return fail(index->env.error, ERR_NO_MEMORY, "flat: out of memory for %zu more rows", v.n);
     memcpy(f->rows + f->n * f->row_bytes, v.rows, v.n * f->row_bytes);
     memcpy(f->ids + f->n, ids, v.n * sizeof *ids);
@@ -107,6 +161,40 @@ static bool flat_has(const struct index *index, uint64_t id)
 {
     const struct flat *f = (const struct flat *)index;
     return slot_table_get(&f->slot_of, f->ids, id, NULL);
+}
+
+struct values {
+    size_t n;
+    const uint64_t *ids;
+    const unsigned char *rows;
+};
+
+static int fields(struct store_fields *f, const struct flat *flat, struct values *v)
+{
+    store_field_whole(f, "ids", &v->ids, &v->n, sizeof *v->ids);
+    return store_field(f, "rows", &v->rows, v->n, flat->row_bytes);
+}
+
+static int flat_write(struct index *index, struct store_writer *w)
+{
+    const struct flat *flat = (const struct flat *)index;
+    struct values v = { flat->n, flat->ids, flat->rows };
+    return fields(&(struct store_fields){ .w = w }, flat, &v);
+}
+
+static int flat_read(struct index *index, struct store_reader *r)
+{
+    struct flat *flat = (struct flat *)index;
+    struct values v = { 0 };
+    const int rc = fields(&(struct store_fields){ .r = r }, flat, &v);
+    if (rc != OK || v.n == 0)
+        return rc;
+    if (!reserve(flat, v.ids, v.n))
+        return fail(r->error, ERR_NO_MEMORY, "flat: out of memory, cannot load %zu rows", v.n);
+    memcpy(flat->ids, v.ids, v.n * sizeof *v.ids);
+    memcpy(flat->rows, v.rows, v.n * flat->row_bytes);
+    flat->n = v.n;
+    return store_take_ids(r, flat->ids, v.n, v.n, &flat->slot_of);
 }
 
 static const struct logged_method logged = { .ops = &flat_ops,

@@ -63,8 +63,4 @@ struct hftrie {
 
 extern const struct index_ops hftrie_ops;
 
-int hftrie_create(struct index **, const struct index_ops *, const struct index_env *,
-                  const void *params);
-void hftrie_destroy(struct index *);
-
 #endif

@@ -8,6 +8,7 @@
 #include "algorithms/sharded/sharded.h"
 #include "src/core/mem.h"
 #include "src/core/order.h"
+#include "src/core/path_print.h"
 #include "src/core/ranks/shards.h"
 #include "src/core/registry.h"
 
@@ -221,11 +222,10 @@ int sharded_new(struct sharded **out, const struct index_ops *ops, const struct 
     s->params = *p;
     s->of = of;
     struct index_env local = *env;
-    if (snprintf(folder, sizeof folder, "%s/rank-0", env->dir) >= PATH_MAX)
-        rc = fail(env->error, ERR_IO, "sharded: %s: the path is too long", env->dir);
-    else if (!(s->folder = mem_strdup(env->mem, folder)))
+    rc = path_print(folder, env->error, "%s/rank-0", env->dir);
+    if (rc == OK && !(s->folder = mem_strdup(env->mem, folder)))
         rc = fail(env->error, ERR_NO_MEMORY, "sharded: out of memory for an index");
-    else {
+    if (rc == OK) {
         log_remove_folder(folder); /* of an attempt that failed */
         if (mkdir(folder, 0700) != 0)
             rc = fail_errno(env->error, ERR_IO, "sharded: %s cannot be made", folder);

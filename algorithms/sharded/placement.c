@@ -245,7 +245,9 @@ static void assign(struct sharded *s, struct divide *d, const uint64_t *rows, do
     }
 }
 
-int placement_divide(struct sharded *s, const uint64_t *rows)
+/* Divides the buckets, with so many rows each, among the shards: near buckets together, none of
+   them with many more rows than the others. */
+static int divide(struct sharded *s, const uint64_t *rows)
 {
     const struct index_env *env = &s->base.env;
     struct bucket_placement *p = &s->placement;
@@ -308,7 +310,7 @@ int placement_train(struct sharded *s, struct vectors sample)
     for (size_t i = 0; rc == OK && i < sample.n; i++)
         counts[of[i]]++;
     if (rc == OK)
-        rc = placement_divide(s, counts);
+        rc = divide(s, counts);
     if (rc != OK)
         p->n_buckets = 0;
     mem_free(env->mem, of);

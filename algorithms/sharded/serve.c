@@ -8,6 +8,7 @@
 
 #include "algorithms/common/durable/folder_claim.h"
 #include "src/core/mem.h"
+#include "src/core/path_print.h"
 #include "src/core/registry.h"
 
 int server_open(struct server *s, const struct index_env *env)
@@ -84,8 +85,8 @@ static int create(struct server *s, uint64_t shard, struct wire_reader *r, struc
     const struct index_ops *ops = registry_find(s->env.shards->registry, of, &s->error);
     if (!ops)
         return s->error.code;
-    if (snprintf(folder, sizeof folder, "%s/shard-%" PRIu64, s->env.dir, shard) >= PATH_MAX)
-        return fail(&s->error, ERR_IO, "sharded: %s: the path is too long", s->env.dir);
+    if (path_print(folder, &s->error, "%s/shard-%" PRIu64, s->env.dir, shard))
+        return ERR_ARGUMENT;
     const struct copy_spec spec = { &env, ops, of_params, folder };
     close_copy(s, shard);
     int rc = s->claim >= 0 ? OK : folder_claim(s->env.dir, &s->claim, &s->error);

@@ -161,9 +161,6 @@ int placement_floats(struct sharded *, struct vectors, const float **rows, float
 int placement_add(struct sharded *, uint32_t shard, const float *centroid, uint64_t start,
                   uint32_t *bucket);
 void placement_set_centroid(struct sharded *, uint32_t bucket, const float *centroid);
-/* Divides the buckets, with so many rows each, among the shards: near buckets together, none of
-   them with many more rows than the others. */
-int placement_divide(struct sharded *, const uint64_t *rows);
 
 /* 5. Changes (changes.c, update.c, search.c, range.c, store.c, report.c) */
 

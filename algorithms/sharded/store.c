@@ -14,6 +14,7 @@
 #include "algorithms/common/durable/store_file.h"
 #include "algorithms/sharded/sharded.h"
 #include "src/core/mem.h"
+#include "src/core/path_print.h"
 #include "src/core/ranks/shards.h"
 
 #define FILE_NAME "sharded.index"
@@ -27,10 +28,9 @@ struct manifest {
 static int shard_folder(const struct index_env *env, const char *dir, uint64_t folder, size_t shard,
                         char path[PATH_MAX])
 {
-    const int n = shard == SIZE_MAX
-                      ? snprintf(path, PATH_MAX, "%s/shards-%" PRIu64, dir, folder)
-                      : snprintf(path, PATH_MAX, "%s/shards-%" PRIu64 "/%zu", dir, folder, shard);
-    return n < PATH_MAX ? OK : fail(env->error, ERR_IO, "sharded: %s: the path is too long", dir);
+    return shard == SIZE_MAX
+               ? path_print(path, env->error, "%s/shards-%" PRIu64, dir, folder)
+               : path_print(path, env->error, "%s/shards-%" PRIu64 "/%zu", dir, folder, shard);
 }
 
 /* The folder that the file there names; 0: there is none. */

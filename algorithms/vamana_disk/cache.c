@@ -12,6 +12,7 @@
 
 #include "src/core/mem.h"
 #include "src/core/order.h"
+#include "src/core/path_print.h"
 
 /* Breadth first: `queue` has the nodes to cache, in the order in which they were met. */
 struct filling {
@@ -133,7 +134,7 @@ int vamana_disk_part_attach(struct vamana_disk_part *p, const char *dir)
     const struct vamana_disk *h = p->owner;
     char path[PATH_MAX];
 
-    const int rc = file_path(path, dir, VAMANA_DISK_FILE, h->base.env.error);
+    const int rc = path_print(path, h->base.env.error, "%s/%s", dir, VAMANA_DISK_FILE);
 
     if (rc != OK)
         return rc;

@@ -12,6 +12,7 @@
 #include "algorithms/vamana_disk/stream_internal.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
+#include "src/core/path_print.h"
 
 #define NORM_SHRINKS 1.5625F /* a quarter, squared */
 
@@ -219,7 +220,8 @@ static int put_between(void *to, const unsigned char *page)
 static int open_between(struct vamana_disk_stream *s)
 {
     char path[PATH_MAX];
-    const int rc = file_path(path, s->h->dir, VAMANA_DISK_FILE ".merge", s->h->base.env.error);
+    const int rc =
+        path_print(path, s->h->base.env.error, "%s/%s", s->h->dir, VAMANA_DISK_FILE ".merge");
 
     if (rc != OK)
         return rc;

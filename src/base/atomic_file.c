@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "src/base/path.h"
+#include "src/core/path_print.h"
 
 /* Reports the cause in errno. */
 static int write_failed(const struct atomic_file *w, struct error *err)
@@ -29,8 +30,8 @@ static int write_failed(const struct atomic_file *w, struct error *err)
 int atomic_file_begin(struct atomic_file *w, const char *path, struct error *err)
 {
     w->fd = -1;
-    if (snprintf(w->path, sizeof w->path, "%s", path) >= (int)sizeof w->path)
-        return fail(err, ERR_IO, "%.80s...: the path is too long", path);
+    if (path_print(w->path, err, "%s", path))
+        return ERR_ARGUMENT;
     (void)snprintf(w->temporary, sizeof w->temporary, "%s.%ld.tmp", path, (long)getpid());
     /* Removes a stale file or link of this name, since O_EXCL refuses both. */
     (void)unlink(w->temporary);

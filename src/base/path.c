@@ -1,6 +1,7 @@
 /* path.c - see path.h. */
 #define _GNU_SOURCE /* O_PATH */
 #include "src/base/path.h"
+#include "src/core/path_print.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,8 +16,8 @@ int path_make_folders(const char *path, unsigned mode, struct error *err)
 {
     char part[PATH_MAX];
 
-    if (snprintf(part, sizeof part, "%s", path) >= (int)sizeof part)
-        return fail(err, ERR_ARGUMENT, "%.80s...: the path is too long", path);
+    if (path_print(part, err, "%s", path))
+        return ERR_ARGUMENT;
     for (char *p = part + 1; *p; p++) {
         if (*p != '/')
             continue;

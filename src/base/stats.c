@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "src/core/order.h"
 #include "src/core/rng.h"
 
 enum { FRACTION_STEPS = 300, HALVINGS = 200 };
@@ -89,15 +90,9 @@ struct moments stats_moments(const double *values, size_t n)
     return m;
 }
 
-int stats_by_value(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 double stats_median(double *values, size_t n)
 {
-    qsort(values, n, sizeof *values, stats_by_value);
+    qsort(values, n, sizeof *values, order_f64);
     if (n == 0)
         return NAN;
     return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
@@ -138,7 +133,7 @@ bool stats_median_interval(double *values, size_t n, double *low, double *high)
     *low = *high = NAN;
     if (n < STATS_INTERVAL_MIN)
         return false;
-    qsort(values, n, sizeof *values, stats_by_value);
+    qsort(values, n, sizeof *values, order_f64);
     if (n >= 6 || values[0] == values[n - 1]) {
         const size_t k = n >= 6 ? left_out(n) : 0;
         *low = values[k];
@@ -166,7 +161,7 @@ void stats_bootstrap_mean(const double *values, size_t n, uint64_t seed, size_t 
             sum += values[rng_below(&rng, n)];
         means[r] = sum / (double)n;
     }
-    qsort(means, resamples, sizeof *means, stats_by_value);
+    qsort(means, resamples, sizeof *means, order_f64);
     *low = means[resamples / 40];
     *high = means[resamples - 1 - resamples / 40];
 }
@@ -177,13 +172,6 @@ struct signed_rank {
     double magnitude, rank;
     int sign;
 };
-
-static int by_magnitude(const void *a, const void *b)
-{
-    double x = ((const struct signed_rank *)a)->magnitude,
-           y = ((const struct signed_rank *)b)->magnitude;
-    return (x > y) - (x < y);
-}
 
 /* Assigns mid-ranks from 1 to sorted magnitudes. Returns the sum of t^3 - t over the groups of t
    equal magnitudes. */
@@ -228,7 +216,7 @@ double stats_wilcoxon_p(const double *differences, size_t n)
     for (size_t i = 0; i < n; i++)
         if (differences[i] < 0 || differences[i] > 0)
             r[m++] = (struct signed_rank){ fabs(differences[i]), 0, differences[i] > 0 ? 1 : -1 };
-    qsort(r, m, sizeof *r, by_magnitude);
+    qsort(r, m, sizeof *r, order_f64);
     double ties = rank_all(r, m), positive = 0, p = 1;
     for (size_t i = 0; i < m; i++)
         if (r[i].sign > 0)

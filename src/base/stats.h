@@ -6,9 +6,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Compares two doubles for qsort(), ascending. */
-int stats_by_value(const void *, const void *);
-
 /* The two-sided p-value of Student's t with df > 0 degrees of freedom, which may be fractional. NAN
    if t or df is NAN. */
 double stats_student_p(double t, double df);

@@ -9,6 +9,7 @@
 #include "src/base/clock.h"
 #include "src/base/stats.h"
 #include "src/bench/cuda_internal.h"
+#include "src/core/order.h"
 
 int bench_cuda_check(struct bench_cuda *b, int rc)
 {
@@ -24,7 +25,7 @@ int bench_cuda_no_memory(struct bench_cuda *b)
 
 static double median(double *values)
 {
-    qsort(values, BENCH_CUDA_REPEATS, sizeof *values, stats_by_value);
+    qsort(values, BENCH_CUDA_REPEATS, sizeof *values, order_f64);
     return values[BENCH_CUDA_REPEATS / 2];
 }
 

@@ -22,6 +22,7 @@
 #include "src/bench/kernel_items.h"
 #include "src/bench/limits.h"
 #include "src/core/mem.h"
+#include "src/core/order.h"
 #include "src/core/rng.h"
 
 enum { REPEATS = 11, MAX_TABLES = 3, MAX_DIM = 784 };
@@ -49,7 +50,7 @@ struct sample {
 
 static double median(double *values, size_t n)
 {
-    qsort(values, n, sizeof *values, stats_by_value);
+    qsort(values, n, sizeof *values, order_f64);
     return values[n / 2];
 }
 

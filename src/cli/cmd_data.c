@@ -1,6 +1,7 @@
 /* cmd_data.c - `fetch` and `convert`. */
 #include <errno.h>
 #include <libgen.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,13 +11,80 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "src/base/process.h"
 #include "src/cli/commands.h"
 #include "src/cli/support/app.h"
-#include "src/cli/support/parquet.h"
 #include "src/config/data/catalog.h"
+#include "src/core/path_print.h"
 #include "src/data/files/file.h"
 
 enum { FETCHED_AT_ONCE = 4 };
+
+/* ---- the numbers of a Parquet file as an NPY file */
+
+struct parquet_rows {
+    char folder[PATH_MAX], npy[PATH_MAX]; /* a folder of its own, and the file in it */
+};
+
+/* Whether the name or the first bytes say that it is Parquet. */
+static bool is_parquet(const char *path)
+{
+    const char *dot = strrchr(path, '.');
+    char magic[4] = "";
+    FILE *in = fopen(path, "rb");
+    const bool begins = in && fread(magic, 1, 4, in) == 4 && !memcmp(magic, "PAR1", 4);
+    if (in)
+        (void)fclose(in);
+    return begins || (in && dot && !strcmp(dot, ".parquet"));
+}
+
+static int is_interrupted(void *app_of)
+{
+    return *((const struct app *)app_of)->interrupted;
+}
+
+/* Runs the recipe `parquet` on the columns that --dataset names, and writes into a new folder in app->in.scratch_dir. The
+   caller calls parquet_remove(), also after an error. ERR_FETCH: the recipe failed, with its reason; ERR_INTERRUPTED, ERR_IO. */
+static int parquet_read(struct app *app, const char *path, struct parquet_rows *rows,
+                        struct error *err)
+{
+    const struct run_options *o = &app->options;
+    const char *beside = app->in.scratch_dir ? app->in.scratch_dir : ".";
+    char recipe[PATH_MAX], program[PATH_MAX + 16], packages[PATH_MAX + 32];
+    catalog_recipe_dir(o, recipe);
+    (void)snprintf(program, sizeof program, "%s/parquet", recipe);
+    (void)snprintf(packages, sizeof packages, "%s/downloads/packages", o->cache ? o->cache : ".");
+    *rows = (struct parquet_rows){ "", "" };
+    char folder[PATH_MAX];
+    if (path_print(folder, err, "%s/parquet.XXXXXX", beside))
+        return err->code;
+    if (!mkdtemp(folder))
+        return fail_errno(err, ERR_IO, "%s", folder);
+    memcpy(rows->folder, folder, sizeof folder);
+    (void)snprintf(rows->npy, sizeof rows->npy, "%.*s/rows.npy", PATH_MAX - 16, folder);
+    const char *argv[] = { program, folder, packages, path, app->in.dataset ? app->in.dataset : "",
+                           NULL };
+    struct process p = { .argv = argv, .bound = true, .tick = is_interrupted, .context = app };
+    const int rc = process_run(&p, err);
+    if (rc || !p.status)
+        return rc;
+    return fail(err, ERR_FETCH, "%.600s", process_last_line(&p));
+}
+
+static void parquet_remove(const struct parquet_rows *rows)
+{
+    char path[PATH_MAX + 32];
+    static const char *const left[] = { "rows.npy", "rows.npy.new", "recipe.lock" };
+    if (!*rows->folder)
+        return;
+    for (size_t i = 0; i < sizeof left / sizeof *left; i++) {
+        (void)snprintf(path, sizeof path, "%s/%s", rows->folder, left[i]);
+        (void)unlink(path);
+    }
+    (void)rmdir(rows->folder);
+}
+
+/* ---- commands */
 
 static int fetch_parts(struct app *app, struct catalog *catalog, const char *name,
                        struct error *error)
@@ -139,16 +207,16 @@ int command_convert(struct app *app)
     if (!app->options.force && !lstat(out, &st))
         rc = fail(&error, ERR_CONFIG,
                   "%s: the file exists; name another output, or overwrite it with --force", out);
-    struct app_parquet_rows parquet = { "", "" };
+    struct parquet_rows parquet = { "", "" };
     const char *in = app->arguments[0];
-    if (!rc && app_parquet_is(in)) {
-        rc = app_parquet_read(app, in, &parquet, &error);
+    if (!rc && is_parquet(in)) {
+        rc = parquet_read(app, in, &parquet, &error);
         in = parquet.npy;
         app->in.dataset = NULL;
     }
     if (!rc)
         rc = data_convert(in, &app->in, out, &by_name, &progress, &written, &error);
-    app_parquet_remove(&parquet);
+    parquet_remove(&parquet);
     free(folder);
     if (rc)
         app_error(app, &error);

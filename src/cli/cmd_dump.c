@@ -13,6 +13,7 @@
 #include "src/cli/support/app.h"
 #include "src/core/index.h"
 #include "src/core/mem.h"
+#include "src/core/order.h"
 #include "src/plan/plan.h"
 #include "src/result/result.h"
 #include "src/run/answers_file.h"
@@ -32,14 +33,6 @@ struct query_place {
     size_t at;
 };
 
-static int by_position(const void *a, const void *b)
-{
-    const uint64_t x = ((const struct query_place *)a)->position,
-                   y = ((const struct query_place *)b)->position;
-
-    return x < y ? -1 : x > y;
-}
-
 /* clusters: of the answers, NULL if they are not known. with: whether there is a column for them. */
 static void print_answers(const char *head, const struct answers_entry *e, const uint64_t *clusters,
                           bool with)
@@ -49,7 +42,7 @@ static void print_answers(const char *head, const struct answers_entry *e, const
 
     for (size_t q = 0; q < a->n; q++)
         order[q] = (struct query_place){ a->positions[q], q };
-    qsort(order, a->n, sizeof *order, by_position);
+    qsort(order, a->n, sizeof *order, order_u64);
     for (size_t i = 0; i < a->n; i++) {
         const size_t q = order[i].at;
         const size_t from = a->starts ? (size_t)a->starts[q] : q * e->k;

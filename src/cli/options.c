@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "src/cli/support/values.h"
-
 /* What an option is for. `--help` of a command lists them in this order. */
 enum group { MEASURES, BOUNDS, SHOWS, KEEPS, READS, LOADS, GROUPS };
 
@@ -42,6 +40,55 @@ struct flag {
 #define SOME_BYTES(member)       .kind = BYTES, AT(member)
 #define A_TEXT(member)           .kind = TEXT, AT(member)
 #define AN_OTHER(function, text) .kind = OTHER, .take = (function), .expected = (text)
+
+/* A whole number from 1. -1: the text is none. */
+static int parse_count(const char *text, size_t *out)
+{
+    char *end;
+    errno = 0;
+    unsigned long long v = strtoull(text, &end, 10);
+    if (errno || end == text || *end || strchr(text, '-') || v == 0)
+        return -1;
+    *out = (size_t)v;
+    return 0;
+}
+
+/* "4G", "512M", "1073741824": above 0. */
+static int parse_bytes(const char *text, uint64_t *out)
+{
+    static const char units[] = "KMGT";
+    char *end;
+    double v = strtod(text, &end);
+    if (end == text || !(v > 0))
+        return -1;
+    const char *unit = *end ? strchr(units, *end & ~0x20) : NULL;
+    if (*end && (!unit || end[1]))
+        return -1;
+    for (const char *u = units; unit && u <= unit; u++)
+        v *= 1024;
+    if (v > 1e18)
+        return -1;
+    *out = (uint64_t)v;
+    return 0;
+}
+
+/* A number of a range, both bounds included. */
+static int parse_real(const char *text, double least, double most, double *out)
+{
+    char *end;
+    *out = strtod(text, &end);
+    return end == text || *end || !(*out >= least && *out <= most) ? -1 : 0;
+}
+
+/* The index of one of n words; n: none of them. */
+static size_t parse_word(const char *text, const char *const *words, size_t n)
+{
+    size_t i = 0;
+
+    while (i < n && strcmp(text, words[i]) != 0)
+        i++;
+    return i;
+}
 
 static void *grown(void *array, size_t n, size_t element_bytes)
 {
@@ -112,7 +159,7 @@ static int take_plugin(struct app *app, const char *text)
 static int take_id(struct app *app, const char *text)
 {
     size_t column = 0;
-    if (strcmp(text, "0") != 0 && (options_count(text, &column) || column > 1 << 20))
+    if (strcmp(text, "0") != 0 && (parse_count(text, &column) || column > 1 << 20))
         return -1;
     app->in.id_column = column ? (int)column : FILE_NO_ID;
     return 0;
@@ -134,7 +181,7 @@ static int take_header(struct app *app, const char *text)
 
 static int take_style(struct app *app, const char *text)
 {
-    app->figure_style = (enum figure_style)options_word(text, figure_styles, FIGURE_STYLES);
+    app->figure_style = (enum figure_style)parse_word(text, figure_styles, FIGURE_STYLES);
     return app->figure_style < FIGURE_STYLES ? 0 : -1;
 }
 
@@ -425,12 +472,12 @@ static int take(const struct flag *flag, struct app *app, const char *text)
     switch (flag->kind) {
         case SWITCH: *(bool *)at = true; return 0;
         case WHOLE:
-            if (options_count(text, &n) || (flag->most > 0 && (double)n > flag->most))
+            if (parse_count(text, &n) || (flag->most > 0 && (double)n > flag->most))
                 return -1;
             memcpy(at, &n, sizeof n);
             return 0;
-        case NUMBER: return options_real(text, flag->least, flag->most, at);
-        case BYTES: return options_bytes(text, at);
+        case NUMBER: return parse_real(text, flag->least, flag->most, at);
+        case BYTES: return parse_bytes(text, at);
         case TEXT: *(const char **)at = text; return *text ? 0 : -1;
         case OTHER: break;
     }

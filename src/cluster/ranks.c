@@ -20,6 +20,7 @@
 #include "src/cluster/ranks_internal.h"
 #include "src/cluster/wait.h"
 #include "src/core/mem.h"
+#include "src/core/path_print.h"
 
 static const double START_S = 60;
 
@@ -205,8 +206,7 @@ static int instruct(struct group *g, size_t rank, const char *dir, struct error 
     (void)snprintf(line, sizeof line, "%zu", g->of->threads);
     rc = rc ? rc : put_text(text, sizeof text, &n, line, err);
     rc = rc ? rc : put_text(text, sizeof text, &n, g->wait.crowded ? "1" : "0", err);
-    if (snprintf(line, sizeof line, "%s/rank-%zu", dir, rank) >= (int)sizeof line)
-        return fail(err, ERR_IO, "ranks: %s: the path is too long", dir);
+    rc = rc ? rc : path_print(line, err, "%s/rank-%zu", dir, rank);
     rc = rc ? rc : put_text(text, sizeof text, &n, line, err);
     for (size_t i = 0; rc == OK && i < registry->n_plugins; i++) {
         char real[PATH_MAX];

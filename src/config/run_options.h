@@ -27,7 +27,7 @@ struct run_options {
     uint64_t memory_limit; /* memory limit of a cell in bytes; 0: the config's */
     bool quick, resume, force, no_plots, quiet;
     bool allow_programs; /* the method `external` may start its client */
-    bool in_process;     /* cells run in the harness's process (src/run/in_process.h) */
+    bool in_process;     /* cells run in the harness's process (src/run/cell.h) */
     size_t part, parts;  /* --part I/N: measure every N-th cell, from the I-th on; 0: all */
     bool mpi;            /* cells run on the ranks of mpirun (src/cli/run/ranks.c) */
 

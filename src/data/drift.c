@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "src/core/order.h"
 #include "src/core/rng.h"
 
 enum { DIRECTIONS = 64, SEED = 0x64726966 };
@@ -29,12 +30,6 @@ static double squared_distance_sum(const float *rows, size_t n, size_t dim, cons
     return sum;
 }
 
-static int compare_doubles(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* The projections of the rows on a direction, in order. */
 static void project(const float *rows, size_t n, size_t dim, const double *direction, double *out)
 {
@@ -43,7 +38,7 @@ static void project(const float *rows, size_t n, size_t dim, const double *direc
         for (size_t j = 0; j < dim; j++)
             out[i] += (double)rows[i * dim + j] * direction[j];
     }
-    qsort(out, n, sizeof *out, compare_doubles);
+    qsort(out, n, sizeof *out, order_f64);
 }
 
 /* A direction of length 1. */

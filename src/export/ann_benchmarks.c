@@ -11,6 +11,7 @@
 #include "src/base/result_metrics.h"
 #include "src/core/index.h"
 #include "src/core/mem.h"
+#include "src/core/path_print.h"
 #include "src/export/export.h"
 #include "src/export/internal.h"
 #include "src/result/result.h"
@@ -81,14 +82,11 @@ static int make_path(const struct exporter *x, const struct search *s, const cha
     file_name(dataset, set, sizeof set);
     file_name(s->cell->label, label, sizeof label);
     file_name(s->cell->point, point, sizeof point);
-    const int n = snprintf(folder, sizeof folder, "%s/%s/%zu/%s", x->root, set, s->entry->k, label);
-    const int all = n < (int)sizeof folder ? snprintf(path, PATH_MAX, "%s/%lu-%zu-%s.hdf5", folder,
-                                                      s->number, s->entry->answers.op + 1, point)
-                                           : PATH_MAX;
-
-    if (all >= PATH_MAX)
-        return fail(err, ERR_IO, "%.80s...: the path is too long", x->root);
-    return path_make_folders(folder, 0777, err);
+    int rc = path_print(folder, err, "%s/%s/%zu/%s", x->root, set, s->entry->k, label);
+    rc = rc ? rc
+            : path_print(path, err, "%s/%lu-%zu-%s.hdf5", folder, s->number,
+                         s->entry->answers.op + 1, point);
+    return rc ? rc : path_make_folders(folder, 0777, err);
 }
 
 /* ---- 2. attributes */
@@ -345,12 +343,9 @@ int export_ann_benchmarks(const struct result *result, const char *dir, const ch
     for (size_t i = 0; i < result->cells[0].n; i++)
         searches += result->cells[0].steps[i].op == OP_SEARCH;
     x.several = searches > 1;
-    const int n =
-        fresh ? snprintf(x.root, sizeof x.root, "%.*s.%ld.tmp", (int)length, out, (long)getpid())
-              : snprintf(x.root, sizeof x.root, "%s", out);
-    if (n >= (int)sizeof x.root)
-        return fail(err, ERR_IO, "%.80s...: the path is too long", out);
-    int rc = take_all(&x, err);
+    int rc = fresh ? path_print(x.root, err, "%.*s.%ld.tmp", (int)length, out, (long)getpid())
+                   : path_print(x.root, err, "%s", out);
+    rc = rc ? rc : take_all(&x, err);
     if (rc == OK && fresh) {
         path_sync_parent(x.root);
         if (rename(x.root, out) != 0)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "src/base/stats.h"
+#include "src/core/order.h"
 #include "src/figure/internal.h"
 
 struct latency_bucket {
@@ -32,19 +33,13 @@ static int add_buckets(struct latency_buckets *all, const json_t *counts)
     return OK;
 }
 
-static int by_ns(const void *a, const void *b)
-{
-    double x = ((const struct latency_bucket *)a)->ns, y = ((const struct latency_bucket *)b)->ns;
-    return (x > y) - (x < y);
-}
-
 /* Draws the share of queries that took longer than each bucket. A bucket is skipped unless the
    share has fallen by a twentieth since the last drawn one. */
 static int add_ccdf(struct gather *g, const char *tag, const char *label,
                     struct latency_buckets *all)
 {
     double total = 0, gone = 0, drawn = 2;
-    qsort(all->at, all->n, sizeof *all->at, by_ns);
+    qsort(all->at, all->n, sizeof *all->at, order_f64);
     for (size_t i = 0; i < all->n; i++)
         total += all->at[i].count;
     int rc = OK;
@@ -100,7 +95,7 @@ static int add_sizes(struct gather *g, const char *label, const json_t *sizes)
         return ERR_NO_MEMORY;
     for (size_t i = 0; i < n; i++)
         sorted[i] = json_number_value(json_array_get(sizes, i));
-    qsort(sorted, n, sizeof *sorted, stats_by_value);
+    qsort(sorted, n, sizeof *sorted, order_f64);
     int rc = OK;
     for (size_t i = 0; !rc && i < n; i += n / SIZES_DRAWN + 1)
         rc = figure_add(g->figure, "", label, "", 100 * ((double)i + 0.5) / (double)n, "",

@@ -8,6 +8,7 @@
 #include "src/base/quote.h"
 #include "src/base/result_metrics.h"
 #include "src/base/stats.h"
+#include "src/core/order.h"
 #include "src/figure/axis.h"
 #include "src/figure/ends.h"
 #include "src/figure/gnuplot.h"
@@ -417,7 +418,7 @@ static void gp_values(FILE *out, const char *name, const struct figure *f, size_
     for (size_t i = 0; values && i < f->n; i++)
         values[i] = *(const double *)(const void *)((const char *)&f->points[i] + column_offset);
     if (values)
-        qsort(values, f->n, sizeof *values, stats_by_value);
+        qsort(values, f->n, sizeof *values, order_f64);
     for (size_t i = 0; values && i < f->n; i++)
         if (n == 0 || values[i] > values[n - 1])
             values[n++] = values[i];

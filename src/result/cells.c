@@ -11,22 +11,22 @@
 
 #include "src/base/json.h"
 #include "src/core/mem.h"
+#include "src/core/order.h"
+#include "src/core/path_print.h"
 #include "src/plan/key.h"
 #include "src/result/result.h"
 #include "src/run/measure/folder.h"
 
 #define RESULT_CELL_SCHEMA "driftline-cell/1"
 
-static int cell_path(const char *dir, const struct cell *cell, const char *kind, char *path,
-                     size_t bytes, struct error *err)
+static int cell_path(const char *dir, const struct cell *cell, const char *kind,
+                     char path[PATH_MAX], struct error *err)
 {
-    if (snprintf(path, bytes, "%s/cells", dir) >= (int)bytes)
-        return fail(err, ERR_IO, "%s/cells: the path is too long", dir);
+    if (path_print(path, err, "%s/cells", dir))
+        return err->code;
     if (mkdir(path, 0777) != 0 && errno != EEXIST)
         return fail_errno(err, ERR_IO, "%s: cannot be created", path);
-    if (snprintf(path, bytes, "%s/cells/%zu.%s", dir, cell->number, kind) >= (int)bytes)
-        return fail(err, ERR_IO, "%s/cells: the path is too long", dir);
-    return OK;
+    return path_print(path, err, "%s/cells/%zu.%s", dir, cell->number, kind);
 }
 
 /* A previous run may have left a file of this kind under the same number. */
@@ -34,7 +34,7 @@ static int move_beside(const char *dir, const struct cell *cell, const char *kin
                        struct error *err)
 {
     char beside[PATH_MAX];
-    const int rc = cell_path(dir, cell, kind, beside, sizeof beside, err);
+    const int rc = cell_path(dir, cell, kind, beside, err);
 
     if (rc == OK && (!file || rename(file, beside) != 0))
         (void)unlink(beside);
@@ -45,7 +45,7 @@ int result_store_cell(const char *dir, const struct cell *cell, json_t *cells,
                       const char *const files[CELL_FILES], struct error *err)
 {
     char path[PATH_MAX];
-    int rc = cell_path(dir, cell, "json", path, sizeof path, err);
+    int rc = cell_path(dir, cell, "json", path, err);
 
     if (rc != OK)
         return rc;
@@ -139,7 +139,7 @@ int result_stored_cell(const char *dir, const struct cell *cell, const struct re
 {
     char path[PATH_MAX];
     struct error unread = { 0 };
-    int rc = cell_path(dir, cell, "json", path, sizeof path, err);
+    int rc = cell_path(dir, cell, "json", path, err);
 
     *cells = NULL;
     *why = '\0';
@@ -276,13 +276,6 @@ static int append_stored(const char *path, const struct result *result, json_t *
     return rc;
 }
 
-static int compare_numbers(const void *a, const void *b)
-{
-    const unsigned long x = *(const unsigned long *)a, y = *(const unsigned long *)b;
-
-    return (x > y) - (x < y);
-}
-
 unsigned long *result_stored_numbers(const char *dir, size_t *n)
 {
     char path[PATH_MAX];
@@ -303,7 +296,7 @@ unsigned long *result_stored_numbers(const char *dir, size_t *n)
     if (folder)
         (void)closedir(folder);
     if (numbers)
-        qsort(numbers, *n, sizeof *numbers, compare_numbers);
+        qsort(numbers, *n, sizeof *numbers, order_u64);
     return numbers;
 }
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "src/core/path_print.h"
 #include "src/result/compare.h"
 #include "src/result/result.h"
 
@@ -61,8 +62,8 @@ int compare_side_read(struct compare_side *side, const char *path, struct error 
     char *dir, file[PATH_MAX];
     json_t *cells = NULL;
     int rc = result_dir(path, &dir, error);
-    if (!rc && snprintf(file, sizeof file, "%s/result.json", dir) >= (int)sizeof file)
-        rc = fail(error, ERR_IO, "%s/result.json: the path is too long", dir);
+    if (!rc)
+        rc = path_print(file, error, "%s/result.json", dir);
     if (!rc)
         rc = result_load(file, &side->result, error);
     if (!rc)

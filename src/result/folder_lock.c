@@ -1,5 +1,6 @@
 /* folder_lock.c - see folder_lock.h. */
 #include "src/result/folder_lock.h"
+#include "src/core/path_print.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,8 +15,8 @@ int folder_lock(const char *dir, int *lock, struct error *err)
     char path[PATH_MAX];
     struct flock own = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 
-    if (snprintf(path, sizeof path, "%s/.lock", dir) >= (int)sizeof path)
-        return fail(err, ERR_IO, "%s: the path is too long", dir);
+    if (path_print(path, err, "%s/.lock", dir))
+        return err->code;
     const int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
     if (fd < 0)
         return fail_errno(err, ERR_IO, "%s: cannot lock this results folder", dir);

@@ -20,18 +20,12 @@
 
 #include "src/base/json.h"
 #include "src/base/path.h"
+#include "src/core/path_print.h"
 #include "src/run/cell.h"
 #include "src/run/measure/folder.h"
 
 /* Bytes of PATH_MAX reserved for the names below DIR. */
 enum { NAMES_BYTES = 400 };
-
-/* Writes FOLDER/NAME. A path that is too long is cut, and opening it then fails. */
-static void join(char path[PATH_MAX], const char *folder, const char *name)
-{
-    if (snprintf(path, PATH_MAX, "%s/%s", folder, name) >= PATH_MAX)
-        path[PATH_MAX - 1] = '\0';
-}
 
 /* 1. Copying */
 
@@ -120,8 +114,8 @@ static int keep_files(const char *from, const char *to, bool (*wanted)(const cha
     for (struct dirent *e; !rc && all && (e = readdir(all));) {
         char source[PATH_MAX], kept[PATH_MAX];
         struct stat st;
-        join(source, from, e->d_name);
-        join(kept, to, e->d_name);
+        (void)path_print(source, NULL, "%s/%s", from, e->d_name);
+        (void)path_print(kept, NULL, "%s/%s", to, e->d_name);
         if (wanted(e->d_name) && lstat(source, &st) == 0 && S_ISREG(st.st_mode))
             rc = keep_file(source, kept, err);
     }
@@ -138,7 +132,7 @@ static void sweep(const char *older)
     DIR *all = opendir(older);
     for (struct dirent *e; all && (e = readdir(all));) {
         char path[PATH_MAX];
-        join(path, older, e->d_name);
+        (void)path_print(path, NULL, "%s/%s", older, e->d_name);
         if (strncmp(e->d_name, ".new", 4) == 0)
             folder_remove(path);
     }
@@ -160,7 +154,7 @@ static bool name_folder(const char *dir, const struct stat *result, char *path, 
             (void)snprintf(path, bytes, "%s/older/%s", dir, date);
         else
             (void)snprintf(path, bytes, "%s/older/%s-%d", dir, date, i);
-        join(kept, path, "result.json");
+        (void)path_print(kept, NULL, "%s/result.json", path);
         if (stat(path, &st) != 0)
             return false;
         if (stat(kept, &st) == 0 && st.st_ino == result->st_ino && st.st_dev == result->st_dev)
@@ -172,10 +166,10 @@ static bool name_folder(const char *dir, const struct stat *result, char *path, 
 static int fill_folder(const char *dir, const char *path, struct error *err)
 {
     char older[PATH_MAX], fresh[PATH_MAX], cells[PATH_MAX], kept[PATH_MAX];
-    join(older, dir, "older");
-    join(fresh, older, ".new");
-    join(cells, dir, "cells");
-    join(kept, fresh, "cells");
+    (void)path_print(older, NULL, "%s/older", dir);
+    (void)path_print(fresh, NULL, "%s/.new", older);
+    (void)path_print(cells, NULL, "%s/cells", dir);
+    (void)path_print(kept, NULL, "%s/cells", fresh);
     if (mkdir(older, 0777) != 0 && errno != EEXIST)
         return fail_errno(err, ERR_IO, "%s: cannot be created", older);
     sweep(older);

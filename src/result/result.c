@@ -11,6 +11,7 @@
 #include "src/base/json.h"
 #include "src/base/path.h"
 #include "src/base/quote.h"
+#include "src/core/path_print.h"
 #include "src/result/pack.h"
 #include "src/truth/recall.h"
 
@@ -181,9 +182,8 @@ int result_save(const json_t *result, const char *dir, struct error *err)
 {
     char path[PATH_MAX];
 
-    if (snprintf(path, sizeof path, "%s/result.json", dir) >= (int)sizeof path)
-        return fail(err, ERR_IO, "%s/result.json: the path is too long", dir);
-    return json_write(path, result, err);
+    const int rc = path_print(path, err, "%s/result.json", dir);
+    return rc ? rc : json_write(path, result, err);
 }
 
 /* ---- 2. reading */
@@ -303,8 +303,8 @@ static int unpack(const char *path, const struct stat *packed, const char *dir, 
     char file[PATH_MAX];
     struct stat st;
 
-    if (snprintf(file, sizeof file, "%s/result.json", dir) >= (int)sizeof file)
-        return fail(err, ERR_IO, "%s/result.json: the path is too long", dir);
+    if (path_print(file, err, "%s/result.json", dir))
+        return err->code;
     if (stat(file, &st) == 0 && (st.st_mtim.tv_sec > packed->st_mtim.tv_sec ||
                                  (st.st_mtim.tv_sec == packed->st_mtim.tv_sec &&
                                   st.st_mtim.tv_nsec >= packed->st_mtim.tv_nsec)))

@@ -3,8 +3,15 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "src/run/in_process.h"
+#include "src/base/clock.h"
+#include "src/base/quote.h"
+#include "src/run/measure/folder.h"
+#include "src/run/measure/proc.h"
+#include "src/run/measure/threads.h"
+#include "src/run/replay/replay.h"
+#include "src/run/scratch.h"
 #include "src/run/watch.h"
 
 /* The outcome of an unsupported cell, which is not run. */
@@ -24,22 +31,133 @@ const char *const cell_file_names[CELL_FILES] = {
     [CELL_ANSWERS] = "answers", [CELL_STRUCTURE] = "structure", [CELL_ORDERS] = "orders"
 };
 
+int cell_in_process_check(const struct experiment *x, const struct run_options *o,
+                          struct error *err)
+{
+    static const char limit[] = "only a process of the cell's own can be ended at a limit",
+                      stored[] = "cells of such a run are not stored";
+    const struct {
+        bool given;
+        const char *what, *why;
+    } conflicts[] = { { o->timeout_s > 0, "--timeout", limit },
+                      { o->memory_limit > 0, "--memory-limit", limit },
+                      { x->memory_limit > 0, "the config's memory_limit", limit },
+                      { o->mpi, "--mpi", "its cells are of several processes" },
+                      { o->resume, "--resume", stored } };
+
+    for (size_t i = 0; o->in_process && i < sizeof conflicts / sizeof *conflicts; i++)
+        if (conflicts[i].given)
+            return fail(err, ERR_CONFIG,
+                        "--in-process cannot be used with %s: %s; leave one of the two out",
+                        conflicts[i].what, conflicts[i].why);
+    return OK;
+}
+
+/* ---- --in-process: calls replace the lines that child.c sends through a pipe */
+
+static void take(struct cell_watch *w, json_t *json_taken)
+{
+    watch_take_json(w, json_taken);
+    json_decref(json_taken);
+}
+
+static json_t *point_json(size_t point)
+{
+    return point == REPLAY_ALL_POINTS ? json_null() : json_integer((json_int_t)point);
+}
+
+static void on_begin(void *to, size_t op, size_t point)
+{
+    take(to,
+         json_pack("{s:{s:I, s:o}}", "begin", "step", (json_int_t)op, "point", point_json(point)));
+}
+
+static void on_tick(void *to, size_t done, size_t of)
+{
+    take(to, json_pack("{s:I, s:I}", "tick", (json_int_t)done, "of", (json_int_t)of));
+}
+
+static int on_score(void *to, const struct answers *a, double *recall, struct error *err)
+{
+    struct cell_watch *w = to;
+    double unused;
+
+    return scorer_take(&w->scorer, a, recall ? recall : &unused, err);
+}
+
+/* Ctrl-C takes effect between two steps. */
+static int on_step(void *to, size_t point, json_t *step, struct error *err)
+{
+    struct cell_watch *w = to;
+    const size_t threads = proc_threads();
+
+    take(w, json_pack("{s:o, s:o}", "point", point_json(point), "step", step));
+    if (threads > w->threads)
+        w->threads = threads;
+    if (w->env->interrupted && *w->env->interrupted)
+        return fail(err, ERR_INTERRUPTED, "interrupted");
+    return OK;
+}
+
+static void replay_here(struct cell_watch *w)
+{
+    const struct experiment *x = w->env->experiment;
+    const struct replay_env env = {
+        .experiment = x,
+        .list = x->ops,
+        .cell = w->cell,
+        .kernels = w->env->kernels,
+        .threads = x->threads,
+        .memory_limit = cell_memory_limit(w->env),
+        .dir = w->dir,
+        .begin = on_begin,
+        .tick = on_tick,
+        .score = on_score,
+        .step_take = on_step,
+        .to = w,
+    };
+    struct error err = { 0 };
+    struct replay_use use = { 0 };
+
+    w->began_ns = clock_ns();
+    take(w, json_pack("{s:o}", "facts", threads_set(x->threads)));
+    const int rc = replay_run(&env, &use, &err);
+    take(w, json_pack("{s:{s:i, s:o}}", "end", "code", rc, "error", quote_json(err.text)));
+}
+
+/* Runs the cell. w: not opened yet. */
+static int run_here(struct cell_watch *w, struct error *err)
+{
+    const int rc = scratch_make(w->env->scratch_dir, w->dir, sizeof w->dir, err);
+    if (rc == OK) {
+        replay_here(w);
+        folder_remove(w->dir);
+    }
+    return rc;
+}
+
 int cell_run(const struct cell *cell, const struct cell_env *env, json_t **out, struct error *err)
 {
+    const bool here = env->options && env->options->in_process;
     char error[TAIL_BYTES + 2000];
     struct cell_watch *w;
+    int rc = OK;
 
     *out = NULL;
     if (cell->unsupported)
         return not_run(cell, env, out, err);
-    if (env->options && env->options->in_process)
-        return cell_run_in_process(cell, env, out, err);
-    int rc = watch_open(&w, cell, env, err);
+    if (!here)
+        rc = watch_open(&w, cell, env, err);
+    else if (!(w = watch_new(cell, env, err)))
+        return err->code;
+    else if ((rc = run_here(w, err)) != OK)
+        watch_free(w);
     if (rc != OK)
         return rc;
-    watch_end(w);
+    if (!here)
+        watch_end(w);
     const char *status = watch_outcome(w, error, sizeof error);
-    if (env->interrupted && *env->interrupted && strcmp(status, "ok") != 0)
+    if (env->interrupted && *env->interrupted && (here || strcmp(status, "ok") != 0))
         rc = fail(err, ERR_INTERRUPTED, "interrupted");
     else if (!(*out = watch_cells(w, status, error)))
         rc = fail(err, ERR_NO_MEMORY, "out of memory for a cell's result");

@@ -27,7 +27,7 @@ struct cell_env {
     void *to;
     /* set by the signal handler; the cell is then stopped and not recorded */
     const volatile int *interrupted;
-    bool held;         /* the cell is measured alternately with another one (cell_rounds.h) */
+    bool held;         /* the cell is measured alternately with another one (compare.c) */
     size_t held_point; /* the point whose knobs a held cell uses */
     /* Not NULL: the cell skips searches, scores nothing, and saves its index to this existing
        folder; the ground truth may then be NULL */
@@ -47,7 +47,10 @@ static inline bool cell_records_searches(const struct cell_env *env)
    { hits: [...], ns: [...] }. A failure of the method is a status. Errors are ERR_INTERRUPTED and
    failures of the harness itself, such as fork(). */
 int cell_run(const struct cell *, const struct cell_env *, json_t **out, struct error *);
-/* ERR_CONFIG if --in-process is combined with --resume, with a limit of time or memory on the
+/* --in-process runs the cell in the harness's own process, for gdb, valgrind and perf: a crash of the
+   method ends the harness too, and neither time nor memory is limited. Operations, scores and the cell's
+   JSON are the same, except that children_seconds and the files and processes that the method leaves
+   behind are not recorded. ERR_CONFIG if it is combined with --resume, with a limit of time or memory on the
    command line, or with the config's memory limit: such a run stores no cells and has no limits. */
 int cell_in_process_check(const struct experiment *, const struct run_options *, struct error *);
 

@@ -13,7 +13,7 @@
  *     { end: {code, error, ...} }              last
  *
  * The harness scores answers while the child waits and replies with { code, error, recall }. A held
- * cell (cell_rounds.h) sends { ready: {ns} } before each operation and receives { order }.
+ * cell (compare.c) sends { ready: {ns} } before each operation and receives { order }.
  *
  * The key is random for each cell. A line without it was not written by the harness's code. The key
  * does not protect against a method that searches the memory of its process for it. */

@@ -23,7 +23,7 @@ void watch_end_as(struct cell_watch *w, const char *status, const char *format, 
     va_end(args);
     w->status = status;
     w->ending_ns = clock_ns();
-    if (w->guard > 0) /* 0: the cell is in this process (in_process.h) */
+    if (w->guard > 0) /* 0: the cell is in this process (cell.h) */
         (void)kill(w->guard, SIGTERM);
 }
 

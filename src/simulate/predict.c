@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "src/base/stats.h"
+#include "src/core/order.h"
 #include "src/core/rng.h"
 #include "src/simulate/internal.h"
 
@@ -146,7 +147,7 @@ void simulate_latency(const struct simulate_method *method, const struct simulat
     struct rng rng = rng_at(1, 0);
     for (size_t i = 0; i < n; i++)
         drawn[i] = draw_query(method, &w, q->rows / q->shards, &rng);
-    qsort(drawn, n, sizeof *drawn, stats_by_value);
+    qsort(drawn, n, sizeof *drawn, order_f64);
     *p50_s = drawn[n / 2];
     *p99_s = drawn[n * 99 / 100];
 }

@@ -6,6 +6,7 @@
 #include "src/base/json.h"
 #include "src/base/stats.h"
 #include "src/core/index.h"
+#include "src/core/order.h"
 #include "src/simulate/internal.h"
 
 static const char sharded[] = "sharded";
@@ -103,7 +104,7 @@ static void find_rows(const struct result *r, const char *name, double rows[SIMU
                 rows[(*n)++] = live;
         }
     }
-    qsort(rows, *n, sizeof *rows, stats_by_value);
+    qsort(rows, *n, sizeof *rows, order_f64);
 }
 
 static struct searches find_searches(const struct result *r, const char *name, double rows)

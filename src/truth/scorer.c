@@ -9,6 +9,7 @@
 #include "src/base/json.h"
 #include "src/base/quote.h"
 #include "src/core/mem.h"
+#include "src/core/order.h"
 #include "src/truth/exact.h"
 #include "src/truth/score_internal.h"
 #include "src/workload/gather.h"
@@ -145,14 +146,6 @@ static int hold_to_exact(const struct scorer *s, const struct answers *a, double
                : OK;
 }
 
-static int by_position(const void *a, const void *b)
-{
-    const uint64_t x = ((const struct query_hits *)a)->position,
-                   y = ((const struct query_hits *)b)->position;
-
-    return x < y ? -1 : x > y;
-}
-
 static int keep(struct scorer *s, const struct answers *a, const struct score *of,
                 struct error *err)
 {
@@ -164,7 +157,7 @@ static int keep(struct scorer *s, const struct answers *a, const struct score *o
         return fail(err, ERR_NO_MEMORY, "scores: out of memory for %zu queries", a->n);
     for (size_t i = 0; i < a->n; i++)
         hits[i] = (struct query_hits){ a->positions[i], of->hits[i] };
-    qsort(hits, a->n, sizeof *hits, by_position);
+    qsort(hits, a->n, sizeof *hits, order_u64);
     json_decref(to->json);
     mem_free(NULL, to->hits);
     *to = (struct scored){ a->starts ? range_json(of, op) : search_json(of, op->k),

@@ -8,7 +8,7 @@
 
 /* 1. Ranks by a Zipf law */
 
-void op_zipf_grow(struct op_zipf *z, size_t n)
+static void zipf_grow(struct op_zipf *z, size_t n)
 {
     for (; z->n < n; z->n++)
         z->zeta += pow((double)z->n + 1, -z->skew);
@@ -16,7 +16,8 @@ void op_zipf_grow(struct op_zipf *z, size_t n)
     z->eta = (1 - pow(2 / (double)n, 1 - z->skew)) / (1 - z->two / z->zeta);
 }
 
-size_t op_zipf_draw(const struct op_zipf *z, struct rng *rng)
+/* n must be at least 1. skew: 0 to below 1. */
+static size_t zipf_draw(const struct op_zipf *z, struct rng *rng)
 {
     const double u = rng_unit(rng);
 
@@ -35,7 +36,8 @@ size_t op_threads(const struct op *op)
     return op->kind == OP_MIX ? op->threads : op->readers + op->writers;
 }
 
-double op_expected(const struct op *op)
+/* mix: how many operations are expected; 0: unknown. */
+static double expected_of(const struct op *op)
 {
     return op->operations > 0 ? (double)op->operations
            : op->n_due > 0    ? (double)op->n_due
@@ -74,7 +76,7 @@ struct op_sequence op_sequence_begin(const struct op *op, size_t thread)
         return s;
     /* The same ranks for all threads. */
     struct rng ranks = rng_at(op->seed, UINT64_MAX);
-    op_zipf_grow(&s.zipf, op->rows->n);
+    zipf_grow(&s.zipf, op->rows->n);
     s.offset = (size_t)rng_below(&ranks, op->rows->n);
     do
         s.factor = 1 + (size_t)rng_below(&ranks, op->rows->n);
@@ -127,18 +129,18 @@ static void choose_query(struct op_sequence *s, size_t g, struct op_planned *p)
     const struct op *op = s->op;
     const size_t n = op->rows->n, hot = (size_t)ceil(HOT_QUERIES * (double)n),
                  window = (size_t)ceil(DRIFT_QUERIES * (double)n);
-    const double expected = op_expected(op);
+    const double expected = expected_of(op);
     const double progress = expected > (double)g ? (double)g / expected : 1;
 
     switch (op->choice) {
         case QUERY_UNIFORM: break;
         case QUERY_ZIPF:
-            p->query = (op_zipf_draw(&s->zipf, &s->queries) * s->factor + s->offset) % n;
+            p->query = (zipf_draw(&s->zipf, &s->queries) * s->factor + s->offset) % n;
             return;
         case QUERY_LATEST:
             if (s->written == 0)
                 break;
-            p->near = s->written - 1 - op_zipf_draw(&s->zipf, &s->queries);
+            p->near = s->written - 1 - zipf_draw(&s->zipf, &s->queries);
             return;
         case QUERY_HOTSPOT:
             if (rng_unit(&s->queries) >= HOT_SHARE)
@@ -175,7 +177,7 @@ static bool next_of_any_kind(struct op_sequence *s, struct op_planned *p)
         p->kind = s->changes ? op_change_kind(op, p->change) : p->kind;
         if (op->choice == QUERY_LATEST && p->kind == MIX_INSERT && s->changes) {
             s->written = p->change + 1;
-            op_zipf_grow(&s->zipf, s->written);
+            zipf_grow(&s->zipf, s->written);
         }
     } else if (mix) {
         choose_query(s, g, p);

@@ -74,11 +74,6 @@ struct op_planned {
 };
 
 size_t op_threads(const struct op *);
-/* mix: how many operations are expected; 0: unknown. */
-double op_expected(const struct op *);
-void op_zipf_grow(struct op_zipf *, size_t n);
-/* n must be at least 1. skew: 0 to below 1. */
-size_t op_zipf_draw(const struct op_zipf *, struct rng *);
 /* Where a rate is to be found, the sequence is empty until its first trial. */
 struct op_sequence op_sequence_begin(const struct op *, size_t thread);
 /* Begins another trial at this rate, of op->operations. */

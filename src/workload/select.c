@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/core/order.h"
 #include "src/workload/internal.h"
 
 /* Random streams, one per purpose and operation, so that the draws of one do not affect another. */
@@ -11,19 +12,11 @@ enum { STREAM_SELECT = 0x63686f69, STREAM_FILTER = 0x66696c74 };
 
 /* 1. Ids */
 
-static int compare_u64(const void *a, const void *b)
-{
-    uint64_t x, y;
-    memcpy(&x, a, sizeof x);
-    memcpy(&y, b, sizeof y);
-    return (x > y) - (x < y);
-}
-
 /* n distinct live ids at random, in random order. */
 static void random_live(const struct visible_set *seen, struct rng rng, size_t n, uint64_t *ids)
 {
     rng_sample(&rng, seen->live, n, ids);
-    qsort(ids, n, sizeof *ids, compare_u64);
+    qsort(ids, n, sizeof *ids, order_u64);
     size_t rank = 0, i = 0;
     for (size_t word = 0; i < n; word++) {
         uint64_t bits = seen->bits[word];

@@ -19,18 +19,8 @@ static const float BALL_SHARE = 4e-6F, BALL_SLACK = 1e-6F;
 
 /* ------------------------------------------------------------------------------ memory */
 
-bool asteria_bucket_begin(struct asteria_bucket *b, const struct asteria_model *m, struct mem *mem)
-{
-    b->centre = mem_zalloc(mem, bucket_floats(m) * sizeof *b->centre);
-    if (!b->centre)
-        return false;
-    b->low = b->centre + m->dim + m->quantizer->work_dim;
-    b->high = b->low + m->m;
-    asteria_bucket_unbound(b, m->m);
-    return true;
-}
-
-void asteria_bucket_unbound(struct asteria_bucket *b, size_t m)
+/* Resets the bounds to those of no row: an empty box, no angles. */
+static void unbound(struct asteria_bucket *b, size_t m)
 {
     for (size_t i = 0; i < m; i++) {
         b->low[i] = INFINITY;
@@ -39,6 +29,17 @@ void asteria_bucket_unbound(struct asteria_bucket *b, size_t m)
     b->angle_min = b->near = INFINITY;
     b->angle_max = b->far = 0;
     b->error = b->rest = 0;
+}
+
+bool asteria_bucket_begin(struct asteria_bucket *b, const struct asteria_model *m, struct mem *mem)
+{
+    b->centre = mem_zalloc(mem, bucket_floats(m) * sizeof *b->centre);
+    if (!b->centre)
+        return false;
+    b->low = b->centre + m->dim + m->quantizer->work_dim;
+    b->high = b->low + m->m;
+    unbound(b, m->m);
+    return true;
 }
 
 void asteria_bucket_free(struct asteria_bucket *b, struct mem *mem)
@@ -201,7 +202,7 @@ uint32_t asteria_bucket_put(struct asteria_generation *g, const struct index_env
     const uint32_t position = b->n;
 
     if (b->live == 0)
-        asteria_bucket_unbound(b, m->m); /* dead rows need no bounds */
+        unbound(b, m->m); /* dead rows need no bounds */
     if (b->centred_n == 0)
         asteria_bucket_centre(g, env, bucket, &row, 1);
     asteria_bucket_widen_box(b, m->m, row->p);

@@ -134,8 +134,6 @@ void asteria_bucket_centre(struct asteria_generation *, const struct index_env *
 uint32_t asteria_bucket_put(struct asteria_generation *, const struct index_env *, uint32_t bucket,
                             const struct asteria_encoding *, uint32_t slot);
 void asteria_bucket_remove(struct asteria_generation *, uint32_t bucket, uint32_t position);
-/* Resets the bounds to those of no row: an empty box, no angles. */
-void asteria_bucket_unbound(struct asteria_bucket *, size_t m);
 /* Whether it has doubled since the last rewrite. */
 bool asteria_bucket_is_due(const struct asteria_bucket *);
 /* The range of the angle whose cosine was computed as a sum of m floats. */

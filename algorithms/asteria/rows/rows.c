@@ -15,6 +15,7 @@
 #include "algorithms/common/durable/logged.h"
 #include "src/core/error.h"
 #include "src/core/mem.h"
+#include "src/core/path_print.h"
 
 static int open_path(struct asteria_rows *t, bool locked)
 {
@@ -23,7 +24,7 @@ static int open_path(struct asteria_rows *t, bool locked)
     int rc = locked ? OK : folder_claim(env->dir, &f->claim, env->error);
 
     if (rc == OK)
-        rc = file_path(f->path, env->dir, ROWS_FILE_NAME, env->error);
+        rc = path_print(f->path, env->error, "%s/%s", env->dir, ROWS_FILE_NAME);
     if (rc != OK)
         return rc;
     f->fd = open(f->path, O_RDWR | O_CLOEXEC | O_CREAT | O_TRUNC, 0666);

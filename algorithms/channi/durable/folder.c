@@ -13,6 +13,7 @@
 
 #include "algorithms/common/io/files.h"
 #include "src/core/mem.h"
+#include "src/core/path_print.h"
 
 static DIR *list(const struct index_env *env, const char *dir, int *rc)
 {
@@ -41,7 +42,7 @@ int channi_folder_sync(const struct index_env *env, const char *dir, const char 
                        const struct file_fault *fault)
 {
     char path[PATH_MAX];
-    int rc = file_path(path, dir, name ? name : ".", env->error);
+    int rc = path_print(path, env->error, "%s/%s", dir, name ? name : ".");
 
     if (rc != OK)
         return rc;
@@ -222,10 +223,10 @@ int channi_folder_link(const struct index_env *env, const char *from, const char
                        const char *to, const char *new_name, const struct file_fault *fault)
 {
     char old[PATH_MAX], new[PATH_MAX];
-    int rc = file_path(old, from, name, env->error);
+    int rc = path_print(old, env->error, "%s/%s", from, name);
 
     if (rc == OK)
-        rc = file_path(new, to, new_name, env->error);
+        rc = path_print(new, env->error, "%s/%s", to, new_name);
     if (rc != OK)
         return rc;
     if (unlink(new) != 0 && errno != ENOENT)

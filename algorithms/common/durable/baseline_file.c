@@ -13,6 +13,7 @@
 #include "algorithms/common/durable/folder_claim.h"
 #include "algorithms/common/durable/store_file.h"
 #include "src/core/mem.h"
+#include "src/core/path_print.h"
 
 #define DESCRIPTION      "baseline.index"
 #define PREFIX           "baseline-"
@@ -89,7 +90,7 @@ static int save_file(const struct index *index, const char *dir, struct describe
                      int (*write)(const struct index *, const char *path), char name[48])
 {
     char tmp[PATH_MAX], path[PATH_MAX];
-    int code = file_path(tmp, dir, "baseline.bin.tmp", index->env.error);
+    int code = path_print(tmp, index->env.error, "%s/baseline.bin.tmp", dir);
     if (code != OK)
         return code;
     code = write(index, tmp);
@@ -97,7 +98,7 @@ static int save_file(const struct index *index, const char *dir, struct describe
         code = file_digest(&index->env, tmp, true, &d->bytes, &d->hash);
     if (code == OK) {
         bin_name(name, d->hash);
-        code = file_path(path, dir, name, index->env.error);
+        code = path_print(path, index->env.error, "%s/%s", dir, name);
     }
     if (code == OK && rename(tmp, path) != 0)
         code = fail_errno(index->env.error, ERR_IO, "%s", path);
@@ -160,7 +161,7 @@ int baseline_file_open(const struct index_ops *ops, const struct index_env *env,
     if (code != OK || !d.has_file)
         return code;
     bin_name(name, d.hash);
-    code = file_path(path, dir, name, env->error);
+    code = path_print(path, env->error, "%s/%s", dir, name);
     if (code == OK)
         code = file_digest(env, path, false, &bytes, &hash);
     if (code == OK && (bytes != d.bytes || hash != d.hash))

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "algorithms/common/io/files.h"
+#include "src/core/path_print.h"
 
 static int refuse(int fd, const char *path, const char *dir, struct error *err)
 {
@@ -33,7 +34,7 @@ static int refuse(int fd, const char *path, const char *dir, struct error *err)
 int folder_claim(const char *dir, int *fd, struct error *err)
 {
     char path[PATH_MAX], text[32];
-    int rc = file_path(path, dir, "LOCK", err);
+    int rc = path_print(path, err, "%s/LOCK", dir);
 
     *fd = -1;
     if (rc != OK)

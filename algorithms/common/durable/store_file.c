@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "src/core/path_print.h"
 #include "src/core/slot_table.h"
 
 #define MAGIC   UINT64_C(0x31454c4946434644) /* "DFCFILE1" */
@@ -62,10 +63,9 @@ static int begin(struct store_writer *w, const char *dir, const char *name)
     if (!w->hash)
         return w->code = fail(w->error, ERR_NO_MEMORY, "save: out of memory for a checksum");
     /* The temporary name is the longest one. */
-    const int n = snprintf(w->temporary, sizeof w->temporary, "%s/%s.new", dir, name);
-    if (n < 0 || (size_t)n >= sizeof w->temporary)
-        return w->code =
-                   fail(w->error, ERR_ARGUMENT, "save: the path %s/%s is too long", dir, name);
+    w->code = path_print(w->temporary, w->error, "%s/%s.new", dir, name);
+    if (w->code)
+        return w->code;
     (void)snprintf(w->path, sizeof w->path, "%s/%s", dir, name);
     (void)snprintf(w->dir, sizeof w->dir, "%s", dir);
     if (!file_faulted(w->fault, "open"))
@@ -366,7 +366,7 @@ int store_open(struct store_reader *r, const char *dir, const char *name,
                const struct store_identity *identity, struct error *err)
 {
     *r = (struct store_reader){ .error = err };
-    int rc = file_path(r->path, dir, name, err);
+    int rc = path_print(r->path, err, "%s/%s", dir, name);
     if (rc == OK)
         rc = map_file(r);
     if (rc != OK)

@@ -13,6 +13,8 @@
 #include <unistd.h>
 
 #include "src/core/mem.h"
+#include "src/core/order.h"
+#include "src/core/path_print.h"
 
 #define PREFIX "journal."
 
@@ -21,11 +23,7 @@ _Static_assert(sizeof(struct wal_batch_head) == 40, "a batch's place in the file
 
 int wal_path(char path[PATH_MAX], const char *dir, uint64_t number, struct error *err)
 {
-    const int n = snprintf(path, PATH_MAX, "%s/" PREFIX "%06" PRIu64, dir, number);
-
-    if (n < 0 || n >= PATH_MAX)
-        return fail(err, ERR_ARGUMENT, "log: the path of the folder %s is too long", dir);
-    return OK;
+    return path_print(path, err, "%s/" PREFIX "%06" PRIu64, dir, number);
 }
 
 struct wal_head wal_head_of(uint64_t number, uint64_t first_lsn, uint64_t durable_lsn)
@@ -40,14 +38,6 @@ void wal_files_free(struct wal_files *files)
 {
     mem_free(files->mem, files->list);
     *files = (struct wal_files){ .mem = files->mem };
-}
-
-bool wal_files_add(struct wal_files *files, struct wal_file file)
-{
-    if (!mem_grow(files->mem, &files->list, &files->capacity, files->n + 1, sizeof *files->list))
-        return false;
-    files->list[files->n++] = file;
-    return true;
 }
 
 /* An incomplete head was never written, or a power cut took its page: wal_replay() decides by the
@@ -81,14 +71,6 @@ static int read_head(struct wal_file *file, const char *path, struct error *err)
     return OK;
 }
 
-static int by_number(const void *a, const void *b)
-{
-    const uint64_t x = ((const struct wal_file *)a)->number;
-    const uint64_t y = ((const struct wal_file *)b)->number;
-
-    return (x > y) - (x < y);
-}
-
 int wal_files_list(struct wal_files *files, const struct index_env *env, const char *dir)
 {
     DIR *d = opendir(dir);
@@ -105,12 +87,15 @@ int wal_files_list(struct wal_files *files, const struct index_env *env, const c
         rc = wal_path(path, dir, file.number, env->error);
         if (!rc)
             rc = read_head(&file, path, env->error);
-        if (!rc && !wal_files_add(files, file))
+        if (!rc && !mem_grow(files->mem, &files->list, &files->capacity, files->n + 1,
+                             sizeof *files->list))
             rc = fail(env->error, ERR_NO_MEMORY, "log: out of memory for a list of files");
+        if (!rc)
+            files->list[files->n++] = file;
     }
     (void)closedir(d);
     if (!rc && files->n > 1)
-        qsort(files->list, files->n, sizeof *files->list, by_number);
+        qsort(files->list, files->n, sizeof *files->list, order_u64);
     if (rc)
         wal_files_free(files);
     return rc;

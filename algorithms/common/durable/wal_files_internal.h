@@ -50,7 +50,6 @@ struct wal_files { /* ascending by number */
 };
 
 void wal_files_free(struct wal_files *);
-bool wal_files_add(struct wal_files *, struct wal_file);
 /* Lists the log's files in dir and reads their heads. ERR_VERSION, ERR_IO, ERR_NO_MEMORY. */
 int wal_files_list(struct wal_files *, const struct index_env *, const char *dir);
 

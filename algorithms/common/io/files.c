@@ -120,15 +120,6 @@ bool file_sync_folder(const char *dir, const struct file_fault *fault)
     return synced;
 }
 
-int file_path(char path[PATH_MAX], const char *dir, const char *name, struct error *err)
-{
-    const int n = snprintf(path, PATH_MAX, "%s/%s", dir, name);
-
-    if (n < 0 || n >= PATH_MAX)
-        return fail(err, ERR_ARGUMENT, "the path %s/%s is too long", dir, name);
-    return OK;
-}
-
 int file_open_direct(const char *path, uint64_t at)
 {
     _Alignas(PAGE_BYTES) unsigned char page[PAGE_BYTES];

@@ -39,9 +39,7 @@ bool file_sync_data(int fd, const struct file_fault *);
 /* Syncs new and removed names in the folder `dir`; "fsync-dir" to a fault. */
 bool file_sync_folder(const char *dir, const struct file_fault *);
 
-/* 4. dir/name. ERR_ARGUMENT: the path is too long. */
-int file_path(char path[PATH_MAX], const char *dir, const char *name, struct error *);
-/* Opens a file for reads past the page cache. -1: the file system refuses them, some at open(),
+/* 4. Opens a file for reads past the page cache. -1: the file system refuses them, some at open(),
    some at the first read, which is tried `at` there. */
 int file_open_direct(const char *path, uint64_t at);
 /* The number in a name of a prefix and digits; 0: it is another name. */

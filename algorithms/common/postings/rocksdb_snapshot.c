@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "algorithms/common/postings/rocksdb_internal.h"
+#include "src/core/path_print.h"
 
 struct header {
     uint64_t number, entries;
@@ -46,11 +47,7 @@ static int trouble(struct at at, const char *doing, const char *path)
 
 static int checkpoint_path(const struct rocks *r, uint64_t number, char path[PATH_MAX])
 {
-    const int n = snprintf(path, PATH_MAX, "%s.%" PRIu64, r->dir, number);
-
-    return n > 0 && n < PATH_MAX
-               ? OK
-               : fail(r->store.env.error, ERR_ARGUMENT, "the path %s is too long", r->dir);
+    return path_print(path, r->store.env.error, "%s.%" PRIu64, r->dir, number);
 }
 
 /* Calls `call` with each name in the folder except . and .., until a call does not return OK. A
@@ -185,7 +182,7 @@ static int remove_other(struct at at, int folder, const char *name, void *to)
 
     (void)folder;
     if (strncmp(name, "rocks.", 6) == 0 && strcmp(name, kept) != 0 &&
-        file_path(path, at.r->store.env.dir, name, NULL) == OK)
+        path_print(path, NULL, "%s/%s", at.r->store.env.dir, name) == OK)
         (void)remove_folder(at, path);
     return OK;
 }
@@ -239,7 +236,7 @@ static int take_file(struct at at, int folder, const char *name, void *to)
 
     (void)to;
     if (rc == OK)
-        rc = file_path(path, at.r->dir, name, at.error);
+        rc = path_print(path, at.error, "%s/%s", at.r->dir, name);
     if (rc != OK)
         return rc;
     if (is_immutable(name) && linkat(folder, name, AT_FDCWD, path, 0) == 0)

@@ -4,6 +4,7 @@
 #include "algorithms/common/rows/range_hits.h"
 #include "src/core/index.h"
 #include "src/core/mem.h"
+#include "src/core/order.h"
 
 int range_hits_add(struct range_hits *h, const struct index_env *env, uint64_t id, float distance)
 {
@@ -13,19 +14,12 @@ int range_hits_add(struct range_hits *h, const struct index_env *env, uint64_t i
     return OK;
 }
 
-static int by_id(const void *a, const void *b)
-{
-    const struct range_hit *x = a, *y = b;
-
-    return x->id < y->id ? -1 : x->id > y->id;
-}
-
 void range_hits_drop_repeats(struct range_hits *h)
 {
     size_t n = 0;
 
     if (h->n > 1)
-        qsort(h->hits, h->n, sizeof *h->hits, by_id);
+        qsort(h->hits, h->n, sizeof *h->hits, order_u64);
     for (size_t i = 0; i < h->n; i++)
         if (n == 0 || h->hits[n - 1].id != h->hits[i].id)
             h->hits[n++] = h->hits[i];

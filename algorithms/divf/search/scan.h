@@ -101,8 +101,7 @@ void divf_prefetch_lists(const struct divf_view *, const uint64_t *next, size_t 
 /* Records that a list with dead rows has been read. */
 void divf_mark_probed(struct divf *, struct divf_list *, size_t queries);
 
-/* search.c for few queries, batch.c for groups of them: each is a parallel_for() step. */
-int divf_search_few(void *job, size_t first, size_t end, size_t worker);
+/* batch.c, for groups of queries: a parallel_for() step. */
 int divf_search_many(void *job, size_t first, size_t end, size_t worker);
 /* Queries per group, at least and at most. */
 enum { MANY_QUERIES_MIN = 8, MANY_QUERIES = 256 };

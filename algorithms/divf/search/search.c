@@ -65,7 +65,7 @@ static int search_queries(const struct divf_job *job, size_t first, size_t end, 
     return OK;
 }
 
-int divf_search_few(void *arg, size_t first, size_t end, size_t worker)
+static int search_few(void *arg, size_t first, size_t end, size_t worker)
 {
     const struct divf_job job = divf_job_enter(arg);
     int rc = search_queries(&job, first, end, worker);
@@ -211,7 +211,7 @@ int divf_search(struct index *index, const struct search_request *request,
         job.stop_score = divf_stop_rule_score(&job.stop, target);
     }
     if (job.stops || group < MANY_QUERIES_MIN) {
-        rc = parallel_for(index->env.pool, threads, n, 1, divf_search_few, &job);
+        rc = parallel_for(index->env.pool, threads, n, 1, search_few, &job);
     } else {
         size_t most = group_size(&job);
         rc = parallel_for(index->env.pool, threads, n, group < most ? group : most,

@@ -69,7 +69,6 @@ void hwtree_pack(struct index *);
 extern const struct code_ops hwtree_code_ops; /* search.c */
 
 int hwtree_check(const struct index *, struct stat_sink *);
-int hwtree_inspect(const struct index *, const struct structure_sink *);
 int hwtree_stats(const struct index *, struct stat_sink *);
 
 extern const struct index_ops hwtree_ops;

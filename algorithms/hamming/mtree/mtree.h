@@ -124,6 +124,5 @@ void mtree_take(struct index *, uint32_t row);
 /* search.c, check.c */
 extern const struct code_ops mtree_code_ops;
 int mtree_check(const struct index *, struct stat_sink *);
-int mtree_inspect(const struct index *, const struct structure_sink *);
 
 #endif

@@ -118,6 +118,5 @@ void mvptree_take(struct index *, uint32_t row);
 /* search.c, check.c */
 extern const struct code_ops mvptree_code_ops;
 int mvptree_check(const struct index *, struct stat_sink *);
-int mvptree_inspect(const struct index *, const struct structure_sink *);
 
 #endif

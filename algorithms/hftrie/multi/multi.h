@@ -256,6 +256,5 @@ int hftrie_multi_range(const struct index *, struct code_group *, unsigned radiu
 int hftrie_multi_nearest(const struct index *, struct code_group *, struct topk *nearest);
 
 int hftrie_multi_check(const struct hftrie *);
-void hftrie_multi_inspect(const struct hftrie *, const struct structure_sink *);
 
 #endif

@@ -211,6 +211,5 @@ void hftrie_trie_save(const struct hftrie *, struct store_writer *);
 int hftrie_trie_load(struct hftrie *, const struct store_reader *);
 int hftrie_trie_check(const struct hftrie *);
 void hftrie_trie_stats(const struct hftrie *, struct stat_sink *);
-void hftrie_trie_inspect(const struct hftrie *, const struct structure_sink *);
 
 #endif

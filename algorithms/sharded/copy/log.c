@@ -12,6 +12,7 @@
 #include "algorithms/common/io/files.h"
 #include "algorithms/sharded/copy/wire.h"
 #include "src/core/mem.h"
+#include "src/core/path_print.h"
 
 #define PREFIX "log."
 
@@ -96,8 +97,8 @@ static int begin(struct row_log *log, const struct index_env *env, const char *f
 {
     char path[PATH_MAX];
     *log = (struct row_log){ .env = *env, .folder = folder, .number = number };
-    if (snprintf(path, sizeof path, "%s/" PREFIX "%" PRIu64, folder, number) >= PATH_MAX)
-        return fail(env->error, ERR_IO, "sharded: %s: the path is too long", folder);
+    if (path_print(path, env->error, "%s/" PREFIX "%" PRIu64, folder, number))
+        return ERR_ARGUMENT;
     log->path = mem_strdup(env->mem, path);
     if (!log->path)
         return fail(env->error, ERR_NO_MEMORY, "sharded: out of memory for a log");

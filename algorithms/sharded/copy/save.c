@@ -8,6 +8,7 @@
 #include "algorithms/common/durable/store_file.h"
 #include "algorithms/sharded/copy/copy.h"
 #include "src/core/mem.h"
+#include "src/core/path_print.h"
 
 #define SAVED   "sharded.shard"
 #define VERSION 1
@@ -91,7 +92,7 @@ int copy_save(struct shard_copy *c, const char *to)
         return fail(c->env.error, ERR_UNSUPPORTED, "sharded: method \"%s\" cannot be saved",
                     c->ops->name);
     if (rc == OK)
-        rc = file_path(path, to, "index", c->env.error);
+        rc = path_print(path, c->env.error, "%s/index", to);
     if (rc != OK)
         return rc;
     if ((mkdir(to, 0700) != 0 && errno != EEXIST) || (mkdir(path, 0700) != 0 && errno != EEXIST))
@@ -177,7 +178,7 @@ int copy_load(struct shard_copy **out, const struct copy_spec *spec, const char 
     *out = NULL;
     if (rc != OK)
         return rc;
-    rc = file_path(path, from, "index", c->env.error);
+    rc = path_print(path, c->env.error, "%s/index", from);
     if (rc == OK)
         rc = copy_make_index(c, path);
     if (rc == OK && (rc = store_open(&r, from, SAVED, &identity, c->env.error)) == OK) {

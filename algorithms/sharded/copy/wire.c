@@ -82,7 +82,7 @@ void wire_set(struct wire *w, size_t offset, uint64_t word)
 
 /* 2. Reading */
 
-const void *wire_take_bytes(struct wire_reader *r, size_t n_bytes)
+static const void *take_bytes(struct wire_reader *r, size_t n_bytes)
 {
     const size_t n = padded(n_bytes);
     if (r->failed || n < n_bytes || n > r->left) {
@@ -98,7 +98,7 @@ const void *wire_take_bytes(struct wire_reader *r, size_t n_bytes)
 uint64_t wire_take(struct wire_reader *r)
 {
     uint64_t word = 0;
-    const void *at = wire_take_bytes(r, sizeof word);
+    const void *at = take_bytes(r, sizeof word);
     if (at)
         memcpy(&word, at, sizeof word);
     return word;
@@ -107,7 +107,7 @@ uint64_t wire_take(struct wire_reader *r)
 double wire_take_real(struct wire_reader *r)
 {
     double real = 0;
-    const void *at = wire_take_bytes(r, sizeof real);
+    const void *at = take_bytes(r, sizeof real);
     if (at)
         memcpy(&real, at, sizeof real);
     return real;
@@ -119,13 +119,13 @@ const void *wire_take_array(struct wire_reader *r, uint64_t n, size_t each)
         r->failed = true;
         return NULL;
     }
-    return wire_take_bytes(r, (size_t)n * each);
+    return take_bytes(r, (size_t)n * each);
 }
 
 const char *wire_take_text(struct wire_reader *r)
 {
     const uint64_t n = wire_take(r);
-    const char *text = n > 0 && n < TEXT_MAX ? wire_take_bytes(r, (size_t)n) : NULL;
+    const char *text = n > 0 && n < TEXT_MAX ? take_bytes(r, (size_t)n) : NULL;
     if (text && text[n - 1] == '\0')
         return text;
     r->failed = true;

@@ -42,7 +42,6 @@ struct wire_reader {
 
 uint64_t wire_take(struct wire_reader *);
 double wire_take_real(struct wire_reader *);
-const void *wire_take_bytes(struct wire_reader *, size_t n_bytes);
 /* Of n elements; NULL also if the product overflows. */
 const void *wire_take_array(struct wire_reader *, uint64_t n, size_t each);
 /* NULL if it is damaged. */

@@ -14,6 +14,7 @@
 
 #include "algorithms/spfresh/codec/rows_internal.h"
 #include "src/core/mem.h"
+#include "src/core/path_print.h"
 
 enum { TAIL_BYTES = 2 * sizeof(uint32_t), RUN_BYTES = 1 << 16 };
 
@@ -68,7 +69,7 @@ static int grow_file(struct spfresh_rows *r, uint64_t bytes)
 static int open_file(struct spfresh_rows *r)
 {
     struct stat st;
-    const int rc = file_path(r->path, r->env.dir, "rows", r->env.error);
+    const int rc = path_print(r->path, r->env.error, "%s/rows", r->env.dir);
 
     if (rc != OK)
         return rc;

@@ -40,8 +40,6 @@ static inline uint64_t spfresh_rows_offset(const struct spfresh_rows *r, uint32_
     return slot / r->per_unit * r->unit_bytes + slot % r->per_unit * r->record_bytes;
 }
 
-/* ERR_CORRUPT unless the record belongs to the slot and its checksum is right. */
-int spfresh_rows_verify(const struct spfresh_rows *, uint32_t slot, const unsigned char *record);
 uint32_t spfresh_rows_checksum(const struct spfresh_rows *, const unsigned char *record);
 /* Whether the slot's record lies within the capacity. */
 bool spfresh_rows_has(const struct spfresh_rows *, uint32_t slot);

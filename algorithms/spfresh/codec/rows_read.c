@@ -180,6 +180,20 @@ static int meet(struct spfresh_rows_reader *r, const uint32_t *slots, size_t n)
     return rc;
 }
 
+/* ERR_CORRUPT unless the record belongs to the slot and its checksum is right. */
+static int verify(const struct spfresh_rows *r, uint32_t slot, const unsigned char *record)
+{
+    uint32_t owner, sum;
+
+    memcpy(&owner, record + r->row_bytes, sizeof owner);
+    memcpy(&sum, record + r->row_bytes + sizeof owner, sizeof sum);
+    if (owner == slot && sum == spfresh_rows_checksum(r, record))
+        return OK;
+    return fail(r->env.error, ERR_CORRUPT,
+                "%s: slot %" PRIu32 ", byte %" PRIu64 ": the vector's checksum does not match",
+                r->path, slot, spfresh_rows_offset(r, slot));
+}
+
 int spfresh_rows_read(struct spfresh_rows_reader *r, const uint32_t *slots, size_t n,
                       const void **out)
 {
@@ -200,7 +214,7 @@ int spfresh_rows_read(struct spfresh_rows_reader *r, const uint32_t *slots, size
         __builtin_prefetch(out[i]);
     }
     for (size_t i = 0; !rc && i < n && rows->options.kind != ROWS_MEMORY; i++)
-        rc = spfresh_rows_verify(rows, slots[i], out[i]);
+        rc = verify(rows, slots[i], out[i]);
     return rc;
 }
 
@@ -240,17 +254,4 @@ bool spfresh_rows_has(const struct spfresh_rows *r, uint32_t slot)
     return r->options.kind == ROWS_MEMORY
                ? slot < capacity
                : spfresh_rows_offset(r, slot) + r->record_bytes <= capacity;
-}
-
-int spfresh_rows_verify(const struct spfresh_rows *r, uint32_t slot, const unsigned char *record)
-{
-    uint32_t owner, sum;
-
-    memcpy(&owner, record + r->row_bytes, sizeof owner);
-    memcpy(&sum, record + r->row_bytes + sizeof owner, sizeof sum);
-    if (owner == slot && sum == spfresh_rows_checksum(r, record))
-        return OK;
-    return fail(r->env.error, ERR_CORRUPT,
-                "%s: slot %" PRIu32 ", byte %" PRIu64 ": the vector's checksum does not match",
-                r->path, slot, spfresh_rows_offset(r, slot));
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "algorithms/spfresh/codec/codec.h"
+#include "src/core/path_print.h"
 
 #define PREFIX "snapshot."
 
@@ -32,7 +33,7 @@ bool spfresh_snapshot_remove(const struct spfresh *s, uint64_t number)
     char name[SNAPSHOT_NAME_BYTES], path[PATH_MAX];
 
     spfresh_snapshot_name(name, number);
-    return file_path(path, s->base.env.dir, name, NULL) == OK &&
+    return path_print(path, NULL, "%s/%s", s->base.env.dir, name) == OK &&
            !file_faulted(s->durable.fault, "unlink") && (unlink(path) == 0 || errno == ENOENT);
 }
 

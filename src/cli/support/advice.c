@@ -10,6 +10,7 @@
 #include "src/base/json.h"
 #include "src/base/quote.h"
 #include "src/base/table.h"
+#include "src/core/path_print.h"
 
 void app_advice_failed(const struct study *s, FILE *out)
 {
@@ -137,9 +138,8 @@ static int write_text(const struct study *s, const char *name, const char *text,
                       struct error *err)
 {
     char path[PATH_MAX];
-    if (snprintf(path, sizeof path, "%s/%s", s->dir, name) >= (int)sizeof path)
-        return fail(err, ERR_IO, "%s: the path is too long", s->dir);
-    return atomic_file_write(path, text, bytes, err);
+    const int rc = path_print(path, err, "%s/%s", s->dir, name);
+    return rc ? rc : atomic_file_write(path, text, bytes, err);
 }
 
 static void print_days_config(const struct study *s, FILE *out)

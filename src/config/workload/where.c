@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "src/config/workload/internal.h"
+#include "src/core/order.h"
 
 /* The conditions so far; both arrays are userdata that stay on the stack. */
 struct conditions {
@@ -14,15 +15,6 @@ struct conditions {
     const struct op_list *ops;
 };
 
-static int compare_numbers(const void *a, const void *b)
-{
-    int64_t x, y;
-
-    memcpy(&x, a, sizeof x);
-    memcpy(&y, b, sizeof y);
-    return (x > y) - (x < y);
-}
-
 /* Adds a condition on the n values that were appended after the last condition's. */
 static void add_condition(struct conditions *c, size_t field, enum attribute_test test, size_t n)
 {
@@ -30,7 +22,7 @@ static void add_condition(struct conditions *c, size_t field, enum attribute_tes
     size_t kept = 0;
 
     if (test != INDEX_ATTRIBUTE_RANGE && n > 0) {
-        qsort(values, n, sizeof *values, compare_numbers);
+        qsort(values, n, sizeof *values, order_i64);
         for (size_t i = 0; i < n; i++)
             if (i == 0 || values[i] != values[i - 1])
                 values[kept++] = values[i];

@@ -2,6 +2,7 @@
  * but npm, if it is missing and env->no_install is not set. */
 #define _GNU_SOURCE
 #include "src/data/fetch/origins.h"
+#include "src/core/path_print.h"
 
 #include <glob.h>
 #include <stdio.h>
@@ -33,22 +34,15 @@ static int run_or_fail(const struct delivery *d, const char *const *argv, const 
     return fail(err, ERR_FETCH, "%s failed (%d): %.160s", argv[0], p.status, process_last_line(&p));
 }
 
-static int join(char out[PATH_MAX], const char *folder, const char *name, struct error *err)
-{
-    if (snprintf(out, PATH_MAX, "%s/%s", folder, name) < PATH_MAX)
-        return OK;
-    return fail(err, ERR_ARGUMENT, "%.80s...: the path is too long", folder);
-}
-
 /* Unpacks one member of an archive under `tree`. tar also packs `member` as "./member". */
 static int unpack_member(const struct delivery *d, const char *archive, const char *tree,
                          const char *member, struct error *err)
 {
     char path[PATH_MAX], dotted[PATH_MAX];
     struct process p = { .status = 0 };
-    int rc = join(path, tree, member, err);
+    int rc = path_print(path, err, "%s/%s", tree, member);
     if (!rc)
-        rc = join(dotted, ".", member, err);
+        rc = path_print(dotted, err, "%s/%s", ".", member);
     for (int i = 0; !rc && i < 2 && (!i || p.status); i++) {
         const char *argv[] = {
             "tar", "-xf", archive, "-C", tree, "--no-same-owner", "--", i ? dotted : member, NULL
@@ -67,7 +61,7 @@ static int take_member(struct delivery *d, const char *folder, const char *membe
                        struct error *err)
 {
     char path[PATH_MAX];
-    int rc = join(path, folder, member, err);
+    int rc = path_print(path, err, "%s/%s", folder, member);
     if (rc)
         return rc;
     if (!exists(path))
@@ -88,9 +82,9 @@ static int get_url(struct delivery *d, const struct dataset_origin *o, struct er
     }
     char archive[PATH_MAX], tree[PATH_MAX];
     const char *slash = strrchr(o->address, '/');
-    int rc = join(archive, d->folder, slash ? slash + 1 : o->address, err);
+    int rc = path_print(archive, err, "%s/%s", d->folder, slash ? slash + 1 : o->address);
     if (!rc)
-        rc = join(tree, d->folder, "unpacked", err);
+        rc = path_print(tree, err, "%s/unpacked", d->folder);
     if (!rc)
         rc = path_make_folders(tree, 0755, err);
     if (!rc && !exists(archive))
@@ -125,7 +119,7 @@ static bool match(const char *folder, const char *pattern, char out[PATH_MAX])
 static int apt_with_own_lists(const struct delivery *d, const char *package, struct error *err)
 {
     char apt[PATH_MAX], lists[PATH_MAX + 32], cache[PATH_MAX + 32], folder[PATH_MAX + 32];
-    int rc = join(apt, d->env->cache_dir, "apt", err);
+    int rc = path_print(apt, err, "%s/apt", d->env->cache_dir);
     if (rc)
         return rc;
     snprintf(folder, sizeof folder, "%s/lists/partial", apt);
@@ -172,7 +166,7 @@ static int get_debian(struct delivery *d, const struct dataset_origin *o, struct
         if (!match(d->folder, pattern, package))
             return fail(err, ERR_FETCH, "apt-get did not download %s", pattern);
     }
-    int rc = join(tree, d->folder, "unpacked", err);
+    int rc = path_print(tree, err, "%s/unpacked", d->folder);
     const char *unpack[] = { "dpkg-deb", "-x", package, tree, NULL };
     if (!rc)
         rc = run_or_fail(d, unpack, NULL, err);
@@ -226,7 +220,7 @@ static int get_npm(struct delivery *d, const struct dataset_origin *o, struct er
     snprintf(pattern, sizeof pattern, "%s-%s.tgz", name, o->version);
     for (char *slash = strchr(pattern, '/'); slash; slash = strchr(slash, '/'))
         *slash = '-';
-    int rc = join(tree, d->folder, "unpacked", err);
+    int rc = path_print(tree, err, "%s/unpacked", d->folder);
     if (!rc)
         rc = path_make_folders(tree, 0755, err);
     if (rc)
@@ -281,12 +275,12 @@ static int get_recipe(struct delivery *d, const struct dataset_origin *o, struct
         return fail(err, ERR_FETCH, "offline (DRIFTLINE_OFFLINE)");
     if (!d->env->recipe_dir)
         return fail(err, ERR_FETCH, "no folder of recipes was given");
-    int rc = join(program, d->env->recipe_dir, o->address, err);
+    int rc = path_print(program, err, "%s/%s", d->env->recipe_dir, o->address);
     if (rc)
         return rc;
     if (access(program, X_OK))
         return fail(err, ERR_FETCH, "%s: it is not there, or not executable", program);
-    rc = join(packages, d->env->cache_dir, "downloads/packages", err);
+    rc = path_print(packages, err, "%s/%s", d->env->cache_dir, "downloads/packages");
     if (rc)
         return rc;
     const char *argv[] = { program, d->folder, packages, NULL };

@@ -1,5 +1,6 @@
 /* row_spans.c - see row_spans.h. */
 #include "src/data/files/row_spans.h"
+#include "src/core/order.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -12,12 +13,6 @@ struct pick {
     size_t at; /* in the request */
 };
 
-static int by_number(const void *a, const void *b)
-{
-    const struct pick *x = a, *y = b;
-    return (x->number > y->number) - (x->number < y->number);
-}
-
 /* In ascending order: rows of a shuffled view would else be read one by one. */
 static void sort_picks(struct pick *picks, const uint64_t *numbers, size_t n)
 {
@@ -27,7 +22,7 @@ static void sort_picks(struct pick *picks, const uint64_t *numbers, size_t n)
         ascending &= i == 0 || numbers[i - 1] <= numbers[i];
     }
     if (!ascending)
-        qsort(picks, n, sizeof *picks, by_number);
+        qsort(picks, n, sizeof *picks, order_u64);
 }
 
 /* How many picks, from the first one on, are one span. */

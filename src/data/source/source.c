@@ -1,12 +1,11 @@
 /* source.c - shared by all sources: bounds, widening, and the scan that hashes rows and admits them. */
 #include "src/data/source/source.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
-
-#include "src/data/source/admit.h"
 
 /* Blocks are large, so that calls cost little, but stay in the second-level cache between
  * hash and check. */
@@ -21,6 +20,82 @@ struct source *source_new(const char *name, struct error *err)
     }
     snprintf(s->name, sizeof s->name, "%s", name);
     return s;
+}
+
+static int note_zeros(struct source *s, size_t number, struct error *err)
+{
+    if (!s->zero_rows)
+        s->zero_rows = calloc(s->n / 64 + 1, sizeof *s->zero_rows);
+    if (!s->zero_rows)
+        return fail(err, ERR_NO_MEMORY, "%s: out of memory", s->name);
+    s->zero_rows[number / 64] |= (uint64_t)1 << number % 64;
+    return OK;
+}
+
+/* The error of a row that does not fit; one of zeros is noted. */
+static int note_or_refuse(struct source *s, size_t number, const float *row, enum row_range range,
+                          struct error *err)
+{
+    char where[sizeof err->text];
+    if (range == INDEX_ROW_ZERO)
+        return note_zeros(s, number, err);
+    (void)snprintf(where, sizeof where, "%s: row %zu, column", s->name, number + 1);
+    return index_row_refuse(err, where, row, s->dim, 1);
+}
+
+static int admit_bytes(struct source *s, size_t first, size_t n, const uint8_t *rows,
+                       struct error *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint8_t any = 0;
+        for (size_t j = 0; j < s->dim; j++)
+            any |= rows[i * s->dim + j];
+        const int rc = any ? OK : note_zeros(s, first + i, err);
+        if (rc)
+            return rc;
+    }
+    return OK;
+}
+
+static int admit_floats(struct source *s, size_t first, size_t n, const float *rows,
+                        struct error *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        const float *row = rows + i * s->dim;
+        const enum row_range range = index_row_range(row, s->dim);
+        const int rc = range == INDEX_ROW_FITS ? OK : note_or_refuse(s, first + i, row, range, err);
+        if (rc)
+            return rc;
+    }
+    return OK;
+}
+
+/* NaN stands for no value. */
+static int admit_numbers(const struct source *s, size_t first, size_t n, const void *rows,
+                         struct error *err)
+{
+    for (size_t i = 0; i < n * s->dim; i++) {
+        const double value = s->element == ELEMENT_F64 ? ((const double *)rows)[i]
+                                                       : (double)((const float *)rows)[i];
+        if (isinf(value))
+            return fail(err, ERR_NOT_FINITE,
+                        "%s: row %zu, column %zu is infinite; a number, or NaN for no value, was "
+                        "expected",
+                        s->name, first + i / s->dim + 1, i % s->dim + 1);
+    }
+    return OK;
+}
+
+/* Notes rows of zeros in s->zero_rows, and checks rows first .. first + n - 1 of the source, which are at `rows`, aligned to their element.
+   ERR_NO_MEMORY; ERR_NOT_FINITE: NaN, an infinity, or a vector whose squared length f32 does not hold, with row and
+   column. */
+static int admit(struct source *s, size_t first, size_t n, const void *rows, struct error *err)
+{
+    if (s->numbers && (s->element == INDEX_F32 || s->element == ELEMENT_F64))
+        return admit_numbers(s, first, n, rows, err);
+    if (s->element == INDEX_U8 && !s->numbers)
+        return admit_bytes(s, first, n, rows, err);
+    return s->element == INDEX_F32 ? admit_floats(s, first, n, rows, err) : OK;
 }
 
 void source_close(struct source *s)
@@ -116,7 +191,7 @@ static int scan_rows(struct source *s, XXH3_state_t *state, float *buffer, size_
         else
             rc = source_read(s, first, n, buffer, err);
         if (!rc)
-            rc = source_admit(s, first, n, rows, err);
+            rc = admit(s, first, n, rows, err);
         if (rc)
             return rc;
         XXH3_64bits_update(state, rows, n * row_bytes);

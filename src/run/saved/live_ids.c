@@ -7,21 +7,15 @@
 #include "src/base/atomic_file.h"
 #include "src/base/json.h"
 #include "src/core/order.h"
+#include "src/core/path_print.h"
 #include "src/run/saved/saved.h"
-
-static int path_of(char path[PATH_MAX], const char *state, struct error *err)
-{
-    return snprintf(path, PATH_MAX, "%s/live_ids", state) < PATH_MAX
-               ? OK
-               : fail(err, ERR_IO, "%s: the path is too long", state);
-}
 
 int saved_ids_write(const char *state, const struct idmap *live, struct error *err)
 {
     const size_t n = live->n;
     char path[PATH_MAX];
     uint64_t *words = mem_array(NULL, n + 2, sizeof *words);
-    int rc = words ? path_of(path, state, err)
+    int rc = words ? path_print(path, err, "%s/live_ids", state)
                    : fail(err, ERR_NO_MEMORY, "out of memory for %zu ids", n);
 
     if (rc == OK) {
@@ -56,7 +50,7 @@ int saved_take_ids(struct saved_index *s)
 {
     const size_t n = (size_t)field_integer(s->about, "rows", 0);
     char path[PATH_MAX];
-    int rc = path_of(path, s->state, s->error);
+    int rc = path_print(path, s->error, "%s/live_ids", s->state);
     FILE *file = rc == OK ? fopen(path, "rb") : NULL;
 
     if (rc == OK && !file)

@@ -5,6 +5,7 @@
 
 #include "src/base/json.h"
 #include "src/core/parallel.h"
+#include "src/core/path_print.h"
 #include "src/run/measure/folder.h"
 #include "src/run/saved/saved.h"
 #include "src/run/scratch.h"
@@ -29,8 +30,8 @@ static int read_about(struct saved_index *s, const char *dir)
 {
     char path[PATH_MAX];
 
-    if (snprintf(path, sizeof path, "%s/index.json", dir) >= (int)sizeof path)
-        return fail(s->error, ERR_IO, "%s: the path is too long", dir);
+    if (path_print(path, s->error, "%s/index.json", dir))
+        return ERR_ARGUMENT;
     if (access(path, F_OK) != 0)
         return fail(s->error, ERR_NOT_FOUND,
                     "%s has no saved index (no index.json); ./harness build CONFIG "
@@ -130,9 +131,8 @@ int saved_open(struct saved_index *s, const char *dir, const struct registry *re
         rc = fill_env(s, dir, kernels, threads);
     s->shards = (struct shard_env){ .registry = registry };
     s->env.shards = &s->shards;
-    if (rc == OK && snprintf(s->state, sizeof s->state, "%s/%s", dir,
-                             field_text(s->about, "state", "")) >= (int)sizeof s->state)
-        rc = fail(err, ERR_IO, "%s: the path is too long", dir);
+    if (rc == OK)
+        rc = path_print(s->state, err, "%s/%s", dir, field_text(s->about, "state", ""));
     if (rc == OK)
         rc = make_scratch(s, dir);
     if (rc == OK && (rc = index_open_saved(&s->checked, s->ops, &s->env, s->state, NULL)) != OK)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "src/base/stats.h"
+#include "src/core/order.h"
 #include "src/core/rng.h"
 #include "src/run/replay/query/query_batch.h"
 
@@ -175,6 +176,6 @@ int query_batch_probe(struct query_batch *batch, struct step_record *s, size_t t
     buffer_free(&rows);
     if (rc != OK)
         return rc;
-    qsort(ratios, joined, sizeof *ratios, stats_by_value);
+    qsort(ratios, joined, sizeof *ratios, order_f64);
     return judge(batch, s, ratios, joined);
 }

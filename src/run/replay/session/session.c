@@ -12,6 +12,7 @@
 
 #include "src/base/clock.h"
 #include "src/core/parallel.h"
+#include "src/core/path_print.h"
 #include "src/data/files/file_rows.h"
 #include "src/run/replay/session/time_mark.h"
 
@@ -75,8 +76,8 @@ int session_fresh_dir(const char *path, struct error *err)
 
 static int make_dir(const char *parent, const char *name, char *out, struct error *err)
 {
-    if (snprintf(out, PATH_MAX, "%s/%s", parent, name) >= PATH_MAX)
-        return fail(err, ERR_IO, "%s/%s: the path is too long", parent, name);
+    if (path_print(out, err, "%s/%s", parent, name))
+        return ERR_ARGUMENT;
     if (mkdir(out, 0700) != 0 && errno != EEXIST)
         return fail_errno(err, ERR_IO, "%s: cannot be created", out);
     return OK;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "src/base/stats.h"
+#include "src/core/order.h"
 #include "src/run/measure/proc.h"
 #include "src/run/replay/session/time_mark.h"
 
@@ -78,13 +79,6 @@ static int by_waited(const void *a, const void *b)
                                : (x->number > y->number) - (x->number < y->number);
 }
 
-static int by_number(const void *a, const void *b)
-{
-    const struct timed_pass *x = a, *y = b;
-
-    return (x->number > y->number) - (x->number < y->number);
-}
-
 /* Counts the passes that waited least, as many as are needed. */
 static void choose(struct timing *t, double least_ns)
 {
@@ -98,7 +92,7 @@ static void choose(struct timing *t, double least_ns)
     qsort(t->passes, t->n, sizeof *t->passes, by_waited);
     while (t->n_counted < t->n && (ns < least_ns || t->n_counted * t->queries < TIMING_CALLS))
         ns += (double)t->passes[t->n_counted++].ns;
-    qsort(t->passes, t->n_counted, sizeof *t->passes, by_number);
+    qsort(t->passes, t->n_counted, sizeof *t->passes, order_size);
 }
 
 int timing_run(struct timing *t, struct replay_session *r, size_t queries, bool once,

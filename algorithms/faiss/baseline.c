@@ -24,10 +24,8 @@ FaissMetricType faiss_metric(enum metric metric)
     return metric == INDEX_IP ? METRIC_INNER_PRODUCT : METRIC_L2;
 }
 
-int faiss_seed(const struct index_env *env, int64_t chosen, int own)
+int faiss_seed(const struct index_env *env, int own)
 {
-    if (chosen > 0)
-        return (int)chosen;
     return env->seed == 1 ? own : (int)(rng_mix(env->seed, (uint64_t)own) & 0x7fffffff);
 }
 

@@ -27,12 +27,9 @@ static const struct param factory_params[] = {
         struct factory_params, factory, "",
         "FAISS's index description, such as OPQ32_128,IVF256,PQ32x4fs,RFlat; for codes "
         "BFlat, BIVF64, BHash20, BHash4x16 (hashes x bits) or BHNSW16; empty: Flat or BFlat"),
-    PARAM_INT(struct factory_params, seed, 0, 0, INT32_MAX,
-              "seed of every k-means; 0: FAISS's own (1234) at the experiment's seed 1, else "
-              "derived from the experiment's"),
     PARAM_INT(struct factory_params, ef_construction, 0, 0, 100000,
               "HNSW, as index or as quantizer: candidates kept per insertion; 0: FAISS's own, 40"),
-    PARAM_END
+    PARAM_END_GONE("seed=take it out: the seed of the experiment is also the methods'")
 };
 
 static const struct param factory_knobs[] = {
@@ -104,8 +101,7 @@ static int build(struct faiss_factory *self)
         return fail(env->error, ERR_CONFIG, "FAISS cannot make \"%s\" for %zu-d %s: %s",
                     description, env->dim, index_metric_name(env->metric), faiss_get_last_error());
     }
-    faiss_shim_set_seed(self->method.library,
-                        faiss_seed(env, self->params.seed, FAISS_CLUSTERING_SEED));
+    faiss_shim_set_seed(self->method.library, faiss_seed(env, FAISS_CLUSTERING_SEED));
     int code = self->params.ef_construction > 0
                    ? set_parameter(self, "efConstruction", self->params.ef_construction)
                    : OK;
@@ -150,7 +146,7 @@ static int factory_train(struct index *index, struct vectors sample)
         self->trained_by_us = code == OK;
         return code;
     }
-    const int seed = faiss_seed(env, self->params.seed, FAISS_CLUSTERING_SEED);
+    const int seed = faiss_seed(env, FAISS_CLUSTERING_SEED);
     const struct faiss_shim_threads all = faiss_threads(env);
     int code = faiss_shim_train(self->method.library, &all, sample.n, sample.rows, seed);
     self->trained_by_us = code == OK;

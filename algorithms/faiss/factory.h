@@ -9,7 +9,7 @@
 
 struct factory_params {
     char factory[PARAM_TEXT_BYTES];
-    int64_t seed, ef_construction;
+    int64_t ef_construction;
 };
 
 /* 0: FAISS's default. */

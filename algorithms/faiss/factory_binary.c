@@ -24,7 +24,7 @@ int faiss_factory_binary_create(struct faiss_factory *self)
         self->binary = NULL;
         return code;
     }
-    faiss_shim_binary_set_seed(self->binary, faiss_seed(env, self->params.seed, 1234));
+    faiss_shim_binary_set_seed(self->binary, faiss_seed(env, 1234));
     if (self->params.ef_construction > 0)
         return fail(env->error, ERR_UNSUPPORTED,
                     "create: ef_construction cannot be set on FAISS's binary indexes");

@@ -36,7 +36,7 @@ FaissMetricType faiss_metric(enum metric);
 
 /* FAISS's own default seed (`own`) if the experiment's seed is 1, the first one; otherwise a number
  * derived from both. */
-int faiss_seed(const struct index_env *, int64_t chosen, int own);
+int faiss_seed(const struct index_env *, int own);
 
 /* fail() with ERR_BASELINE and FAISS's last message: "insert: FAISS: ...". */
 int faiss_fail(const struct index_env *, const char *what);

@@ -9,17 +9,14 @@
 extern const struct index_ops faiss_hnsw_ops;
 
 struct faiss_hnsw_params {
-    int64_t M, ef_construction, seed;
+    int64_t M, ef_construction;
 };
 static const struct param faiss_hnsw_params[] = {
     PARAM_INT(struct faiss_hnsw_params, M, 32, 2, 512,
               "neighbours of a row on upper layers; the lowest layer has twice as many"),
     PARAM_INT(struct faiss_hnsw_params, ef_construction, 40, 1, 100000,
               "candidates kept per insertion; the default is FAISS's"),
-    PARAM_INT(struct faiss_hnsw_params, seed, 0, 0, INT32_MAX,
-              "seed of the layers; 0: FAISS's own (12345) at the experiment's seed 1, else derived "
-              "from the experiment's"),
-    PARAM_END
+    PARAM_END_GONE("seed=take it out: the seed of the experiment is also the methods'")
 };
 
 struct faiss_hnsw_knobs {
@@ -47,7 +44,7 @@ static void hnsw_destroy(struct index *index)
 
 static uint64_t level_seed(const struct faiss_hnsw *self)
 {
-    return (uint64_t)faiss_seed(&self->method.base.env, self->params.seed, FAISS_HNSW_SEED);
+    return (uint64_t)faiss_seed(&self->method.base.env, FAISS_HNSW_SEED);
 }
 
 static int hnsw_new(struct index **out, const struct index_env *env,

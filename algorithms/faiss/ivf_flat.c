@@ -13,18 +13,15 @@
 extern const struct index_ops faiss_ivf_flat_ops;
 
 struct ivf_params {
-    int64_t clusters, seed, direct_map;
+    int64_t clusters, direct_map;
 };
 static const struct param ivf_params[] = {
     PARAM_INT(struct ivf_params, clusters, 0, 0, 1 << 24,
               "number of inverted lists; 0: 4 sqrt(n) of the n training vectors"),
-    PARAM_INT(struct ivf_params, seed, 0, 0, INT32_MAX,
-              "seed of the k-means; 0: FAISS's own (1234) at the experiment's seed 1, else derived "
-              "from the experiment's"),
     PARAM_CHOICE(struct ivf_params, direct_map, 0, "none|hashtable",
                  "hashtable: a deletion costs time by its rows, not by a scan of all ids; "
                  "insertion and memory pay for it"),
-    PARAM_END
+    PARAM_END_GONE("seed=take it out: the seed of the experiment is also the methods'")
 };
 enum { DIRECT_MAP_NONE, DIRECT_MAP_HASHTABLE };
 
@@ -66,7 +63,7 @@ static int ivf_build(const struct faiss_ivf *self, size_t nlist, FaissIndex **ou
         return code;
     }
     faiss_IndexIVFFlat_set_own_fields(made, 1);
-    faiss_shim_set_seed(made, faiss_seed(env, self->params.seed, FAISS_CLUSTERING_SEED));
+    faiss_shim_set_seed(made, faiss_seed(env, FAISS_CLUSTERING_SEED));
     int code = self->params.direct_map == DIRECT_MAP_HASHTABLE
                    ? faiss_shim_use_hashtable(made, env->error)
                    : OK;
@@ -101,8 +98,8 @@ static int ivf_train(struct index *index, struct vectors sample)
     if (code != OK)
         return code;
     const struct faiss_shim_threads all = faiss_threads(env);
-    code = faiss_shim_train(made, &all, sample.n, sample.rows,
-                            faiss_seed(env, self->params.seed, FAISS_CLUSTERING_SEED));
+    code =
+        faiss_shim_train(made, &all, sample.n, sample.rows, faiss_seed(env, FAISS_CLUSTERING_SEED));
     if (code != OK) {
         faiss_Index_free(made);
         return code;

@@ -5,7 +5,7 @@
 #include "src/core/index.h"
 
 struct hnsw_params {
-    int64_t M, ef_construction, seed; /* seed: in an index, the one in use */
+    int64_t M, ef_construction;
     int64_t wal, checkpoint_mb;
 };
 

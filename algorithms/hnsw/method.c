@@ -11,9 +11,8 @@ static const struct param hnsw_params[] = {
               "grows with it"),
     PARAM_INT(struct hnsw_params, ef_construction, 200, 1, 1 << 20,
               "candidates for a row's neighbours; insertion slows with it"),
-    PARAM_INT(struct hnsw_params, seed, 0, 0, INT32_MAX,
-              "seed of the layers and of the order of a batch; 0: the experiment's"),
-    LOGGED_OPTIONS(struct hnsw_params), PARAM_END
+    LOGGED_OPTIONS(struct hnsw_params),
+    PARAM_END_GONE("seed=take it out: the seed of the experiment is also the methods'")
 };
 
 static const struct param hnsw_knobs[] = { PARAM_INT(
@@ -35,8 +34,7 @@ static struct graph_options options_of(const void *params)
                                    .degree = 2 * (size_t)p->M,
                                    .build_ef = (size_t)p->ef_construction,
                                    .insert_ef = (size_t)p->ef_construction,
-                                   .rng_factor = 1,
-                                   .seed = (uint64_t)p->seed };
+                                   .rng_factor = 1 };
 }
 
 static size_t beam_of(const void *knobs)
@@ -46,15 +44,10 @@ static size_t beam_of(const void *knobs)
 
 static const struct graph_index_kind hnsw = { .options = options_of, .beam = beam_of };
 
-/* A `seed` that is not 0 replaces the experiment's. */
 static int new_index(struct index **index, const struct index_ops *ops, const struct index_env *env,
                      const void *params)
 {
-    struct hnsw_params used = *(const struct hnsw_params *)params;
-
-    if (used.seed == 0)
-        used.seed = (int64_t)(env->seed & INT64_MAX);
-    return graph_index_create(index, ops, &hnsw, env, &used);
+    return graph_index_create(index, ops, &hnsw, env, params);
 }
 
 static const struct logged_method logged = {

@@ -18,7 +18,7 @@
 extern const struct index_ops hnswlib_ops;
 
 struct hnswlib_params {
-    int64_t M, ef_construction, deletes, seed;
+    int64_t M, ef_construction, deletes;
 };
 enum { DELETES_MARK, DELETES_REPLACE };
 static const struct param hnswlib_params[] = {
@@ -29,10 +29,7 @@ static const struct param hnswlib_params[] = {
     PARAM_CHOICE(struct hnswlib_params, deletes, DELETES_MARK, "mark|replace",
                  "mark: deleted rows stay in the graph; replace: new rows take their places, which "
                  "slows insertion"),
-    PARAM_INT(struct hnswlib_params, seed, 0, 0, INT32_MAX,
-              "seed of the layers; 0: hnswlib's own (100) at the experiment's seed 1, else derived "
-              "from the experiment's"),
-    PARAM_END
+    PARAM_END_GONE("seed=take it out: the seed of the experiment is also the methods'")
 };
 
 struct hnswlib_knobs {
@@ -60,9 +57,6 @@ struct hnswlib {
 static struct hnswlib_shim_options options_of(const struct hnswlib *self)
 {
     const struct index_env *env = &self->base.env;
-    uint64_t seed = (uint64_t)self->params.seed;
-    if (seed == 0)
-        seed = env->seed == 1 ? HNSWLIB_SEED : rng_mix(env->seed, HNSWLIB_SEED) & 0x7fffffff;
     return (struct hnswlib_shim_options){
         .dim = env->dim,
         .capacity = env->expected_n > FIRST_CAPACITY_ROWS ? env->expected_n : FIRST_CAPACITY_ROWS,
@@ -70,7 +64,8 @@ static struct hnswlib_shim_options options_of(const struct hnswlib *self)
         .replace_deleted = self->params.deletes == DELETES_REPLACE,
         .M = (size_t)self->params.M,
         .ef_construction = (size_t)self->params.ef_construction,
-        .seed = seed,
+        /* hnswlib's own at the experiment's first */
+        .seed = env->seed == 1 ? HNSWLIB_SEED : rng_mix(env->seed, HNSWLIB_SEED) & 0x7fffffff,
     };
 }
 

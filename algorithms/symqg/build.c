@@ -74,7 +74,7 @@ static int draw_edges(void *arg, size_t first, size_t end, size_t worker)
     uint64_t drawn[SYMQG_DEGREE_MAX], keys[SYMQG_DEGREE_MAX];
 
     for (size_t v = first; v < end; v++) {
-        struct rng rng = rng_at((uint64_t)s->params.seed, v);
+        struct rng rng = rng_at(s->base.env.seed, v);
 
         rng_sample(&rng, others, n, drawn);
         for (size_t i = 0; i < n; i++)

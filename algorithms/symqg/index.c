@@ -97,8 +97,6 @@ int symqg_create(struct index **index, const struct index_ops *ops, const struct
         return fail(env->error, ERR_NO_MEMORY, "symqg: out of memory for an index");
     s->base = (struct index){ .ops = ops, .env = *env };
     s->params = *p;
-    if (s->params.seed == 0)
-        s->params.seed = (int64_t)(env->seed & INT64_MAX);
     s->degree = (size_t)p->degree;
     s->row_bytes = index_row_bytes(env->element, env->dim);
     rwlock_init_writers_first(&s->lock);

@@ -9,7 +9,7 @@ static int make_quantizer(struct symqg *s, struct vectors rows)
     enum { SAMPLE = 10000 };
     const struct index_env *env = &s->base.env;
     const struct quantizer_options options = {
-        .kind = QUANTIZER_RABITQ, .seed = (uint64_t)s->params.seed, .bits = 1, .eps0 = 1.9
+        .kind = QUANTIZER_RABITQ, .seed = s->base.env.seed, .bits = 1, .eps0 = 1.9
     };
     const size_t n = rows.n < SAMPLE ? rows.n : SAMPLE;
     float *floats = mem_array(env->mem, n * env->dim, sizeof *floats);

@@ -1,4 +1,5 @@
 /* method.c - SymphonyQG (Gou et al. 2025) as a method: its options, reports and table. */
+#include "algorithms/common/structure/structure.h"
 #include "algorithms/symqg/symqg.h"
 
 static const struct param symqg_params[] = {
@@ -14,10 +15,8 @@ static const struct param symqg_params[] = {
         .paper = "1"),
     PARAM_INT(struct symqg_params, iterations, 3, 1, 16,
               "times that all rows are searched and linked again in the build"),
-    PARAM_INT(struct symqg_params, seed, 0, 0, INT32_MAX,
-              "seed of the rotation and of the first, random graph; 0: the experiment's"),
     LOGGED_OPTIONS(struct symqg_params),
-    PARAM_END
+    PARAM_END_GONE("seed=take it out: the seed of the experiment is also the methods'")
 };
 
 static const struct param symqg_knobs[] = { PARAM_INT(
@@ -84,6 +83,36 @@ static const struct logged_method logged = { .ops = &symqg_ops,
                                              .read = symqg_read };
 
 LOGGED_CALLS(&logged)
+
+static int symqg_inspect(const struct index *index, const struct structure_sink *sink)
+{
+    const struct symqg *s = (const struct symqg *)index;
+    struct structure_ids ids = { .sink = sink };
+    size_t links = 0, full = 0;
+
+    if (!sink->enter(sink->to, "symqg", 0))
+        return OK;
+    for (uint32_t v = 0; v < s->n; v++) {
+        const size_t n = symqg_is_live(s, v) ? symqg_edges(s, v) : 0;
+
+        links += n;
+        full += n == s->degree;
+    }
+    sink->number(sink->to, "rows", (double)s->numbers.n);
+    sink->number(sink->to, "live", (double)s->numbers.n);
+    sink->number(sink->to, "degree", (double)s->degree);
+    sink->number(sink->to, "mean_degree", s->n > 0 ? (double)links / (double)s->numbers.n : 0);
+    sink->number(sink->to, "full", (double)full);
+    sink->number(sink->to, "bytes_per_row", (double)s->stride);
+    if (s->n > 0)
+        sink->number(sink->to, "entry", (double)s->ids[s->entry]);
+    for (uint32_t v = 0; v < s->n; v++)
+        if (symqg_is_live(s, v))
+            structure_ids_add(&ids, s->ids[v]);
+    structure_ids_end(&ids);
+    sink->leave(sink->to);
+    return OK;
+}
 
 const struct index_ops symqg_ops = {
     .abi = INDEX_ABI,

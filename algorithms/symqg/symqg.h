@@ -44,7 +44,7 @@
 enum { SYMQG_DEGREE_MAX = 256, SYMQG_MORE = 256 };
 
 struct symqg_params {
-    int64_t degree, ef_construction, iterations, seed;
+    int64_t degree, ef_construction, iterations;
     double alpha;
     int64_t wal, checkpoint_mb;
 };
@@ -58,7 +58,7 @@ struct symqg {
         struct index base;
         struct logged_index logged;
     };
-    struct symqg_params params;  /* seed: the one in use */
+    struct symqg_params params;
     struct quantizer *quantizer; /* NULL: no row was inserted yet */
     unsigned char *vertices;
     uint64_t *ids;             /* by vertex; INDEX_NO_ID: not live */
@@ -205,6 +205,5 @@ int symqg_check(const struct index *, struct stat_sink *);
 int symqg_check_graph(struct symqg *);
 
 /* inspect.c */
-int symqg_inspect(const struct index *, const struct structure_sink *);
 
 #endif

@@ -25,10 +25,8 @@ static const struct param vamana_params[] = {
                "deletes = lazy, maintenance = inline: share of the rows in the graph that are "
                "deleted before they "
                "are consolidated; searches slow with it"),
-    PARAM_INT(struct vamana_params, seed, 0, 0, INT32_MAX,
-              "seed of the order of a batch; 0: the experiment's"),
     LOGGED_OPTIONS(struct vamana_params),
-    PARAM_END
+    PARAM_END_GONE("seed=take it out: the seed of the experiment is also the methods'")
 };
 
 static const struct param vamana_knobs[] = {
@@ -55,8 +53,7 @@ static struct graph_options options_of(const void *params)
                                    .degree = (size_t)p->degree,
                                    .build_ef = (size_t)p->build_list,
                                    .insert_ef = (size_t)p->build_list,
-                                   .rng_factor = p->alpha * p->alpha,
-                                   .seed = (uint64_t)p->seed };
+                                   .rng_factor = p->alpha * p->alpha };
 }
 
 static size_t beam_of(const void *knobs)
@@ -81,15 +78,10 @@ static const struct graph_index_kind vamana = { .options = options_of,
                                                 .lazy = is_lazy,
                                                 .consolidate_share = consolidate_share_of };
 
-/* A `seed` that is not 0 replaces the experiment's. */
 static int new_index(struct index **index, const struct index_ops *ops, const struct index_env *env,
                      const void *params)
 {
-    struct vamana_params used = *(const struct vamana_params *)params;
-
-    if (used.seed == 0)
-        used.seed = (int64_t)(env->seed & INT64_MAX);
-    return graph_index_create(index, ops, &vamana, env, &used);
+    return graph_index_create(index, ops, &vamana, env, params);
 }
 
 static const struct logged_method logged = {

@@ -13,7 +13,6 @@ struct vamana_params {
     int64_t deletes;     /* enum vamana_deletes */
     int64_t maintenance; /* enum vamana_maintenance */
     double consolidate_share;
-    int64_t seed; /* in an index, the one in use */
     int64_t wal, checkpoint_mb;
 };
 

@@ -18,8 +18,7 @@ static struct graph_options options_of(const void *params)
                                    .degree = (size_t)p->degree,
                                    .build_ef = (size_t)p->build_list,
                                    .insert_ef = (size_t)p->build_list,
-                                   .rng_factor = p->alpha * p->alpha,
-                                   .seed = (uint64_t)p->seed };
+                                   .rng_factor = p->alpha * p->alpha };
 }
 
 static size_t beam_of(const void *knobs)
@@ -39,10 +38,11 @@ static double consolidate_share_of(const void *params)
     return .1;
 }
 
-const struct graph_index_kind vamana_disk_recent = { .options = options_of,
-                                                     .beam = beam_of,
-                                                     .lazy = is_lazy,
-                                                     .consolidate_share = consolidate_share_of };
+static const struct graph_index_kind vamana_disk_recent = { .options = options_of,
+                                                            .beam = beam_of,
+                                                            .lazy = is_lazy,
+                                                            .consolidate_share =
+                                                                consolidate_share_of };
 
 /* ------------------------------------------------------------------------------- opening */
 
@@ -61,7 +61,6 @@ static int check_params(const struct index_env *env, const struct vamana_disk_pa
     return OK;
 }
 
-/* A `seed` that is not 0 replaces the experiment's. */
 int vamana_disk_open(struct vamana_disk **out, const struct index_ops *ops,
                      const struct index_env *env, const struct vamana_disk_params *params)
 {
@@ -75,8 +74,6 @@ int vamana_disk_open(struct vamana_disk **out, const struct index_ops *ops,
     h->base = (struct index){ .ops = ops, .env = *env };
     h->params = *params;
     h->claim = -1;
-    if (h->params.seed == 0)
-        h->params.seed = (int64_t)(env->seed & INT64_MAX);
     (void)pthread_mutex_init(&h->lock, NULL);
     scratch_pool_init(&h->scratch, &vamana_disk_scratch_kind, env->mem, h);
     h->dir = mem_strdup(env->mem, env->dir);

@@ -32,9 +32,7 @@ static const struct param vamana_disk_params[] = {
                "rows on disk; memory grows with it"),
     PARAM_INT(struct vamana_disk_params, merge_rows, 1000, 0, INT32_MAX,
               "maintenance = inline: rows inserted or deleted before a merge, at least"),
-    PARAM_INT(struct vamana_disk_params, seed, 0, 0, INT32_MAX,
-              "seed of the graph and of the codes; 0: the experiment's"),
-    PARAM_END
+    PARAM_END_GONE("seed=take it out: the seed of the experiment is also the methods'")
 };
 
 static const struct param vamana_disk_knobs[] = {

@@ -133,7 +133,7 @@ int vamana_disk_part_train(struct vamana_disk_part *p, const float *rows, size_t
     const struct vamana_disk *h = p->owner;
     const struct index_env env = vamana_disk_row_env(h);
     const size_t groups = vamana_disk_groups(h);
-    const int rc = pq_codes_train(&p->quantizer, &env, (uint64_t)h->params.seed, groups, rows, n);
+    const int rc = pq_codes_train(&p->quantizer, &env, env.seed, groups, rows, n);
 
     if (rc == OK)
         p->codes = mem_array(env.mem, p->n, groups);

@@ -53,7 +53,6 @@ struct vamana_disk_params {
     int64_t maintenance; /* enum vamana_disk_maintenance */
     double merge_share;
     int64_t merge_rows;
-    int64_t seed; /* in an index, the one in use */
 };
 
 struct vamana_disk_knobs {
@@ -142,7 +141,6 @@ struct vamana_disk_scratch {
 };
 
 extern const struct index_ops vamana_disk_ops;
-extern const struct graph_index_kind vamana_disk_recent; /* index.c */
 
 static inline struct vamana_disk *vamana_disk_of(const struct index *index)
 {

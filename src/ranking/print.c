@@ -99,7 +99,7 @@ static int print_values(const char *name, const json_t *values, const struct par
     param_defaults(table, defaults);
     json_object_foreach((json_t *)(uintptr_t)values, key, value) {
         const struct param *row = table ? param_find(table, key) : NULL;
-        if (!row || json_is_null(value) || !strcmp(key, "seed") || is_default(row, defaults, value))
+        if (!row || json_is_null(value) || is_default(row, defaults, value))
             continue;
         if (n++)
             (void)fprintf(out, ", %s = ", key);

@@ -463,7 +463,7 @@ static int corrupt_as_found(const struct store_reader *r)
     return store_corrupt(r, found);
 }
 
-/* An index with the options of the file, which were in use: a seed of 0 is not the experiment's. */
+/* An index with the options of the file. */
 static int create_as_saved(const struct loading *o, const struct store_reader *r,
                            const struct log_section *log_options, int *claim)
 {

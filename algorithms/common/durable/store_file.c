@@ -412,7 +412,6 @@ int store_need(const struct store_reader *r, const char *tag, size_t expected_by
 int store_read_params(const struct store_reader *r, const struct param *table, size_t n_bytes,
                       void *params)
 {
-    const struct param *seed = param_find(table, "seed");
     size_t found = 0;
     const void *saved = store_find(r, "params", &found);
     if (!saved || found != n_bytes)
@@ -422,12 +421,7 @@ int store_read_params(const struct store_reader *r, const struct param *table, s
             r->path);
     param_defaults(table, params);
     memcpy(params, saved, n_bytes);
-    if (seed)
-        memset((char *)params + seed->offset, 0, sizeof(int64_t));
-    if (!param_possible(table, params))
-        return store_corrupt(r, "an option is out of its range");
-    memcpy(params, saved, n_bytes);
-    return OK;
+    return param_possible(table, params) ? OK : store_corrupt(r, "an option is out of its range");
 }
 
 int store_need_array(const struct store_reader *r, const char *tag, uint64_t n, size_t each,

@@ -112,7 +112,7 @@ int store_need(const struct store_reader *, const char *tag, size_t expected_byt
 int store_need_array(const struct store_reader *, const char *tag, uint64_t n, size_t each,
                      void *out);
 /* Section "params": the first n_bytes of the options in use, of a method with this table; those after
-   them get their defaults. A seed may be the experiment's, and of any size. ERR_VERSION: a release
+   them get their defaults. ERR_VERSION: a release
    with other options wrote it. ERR_CORRUPT also for options that param_set() would refuse. */
 int store_read_params(const struct store_reader *, const struct param *table, size_t n_bytes,
                       void *params);

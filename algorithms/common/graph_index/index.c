@@ -9,6 +9,7 @@ struct graph_options graph_index_options(const struct graph_index *h)
     struct graph_options options = h->kind->options(h->params);
 
     options.lifted = h->base.env.metric == INDEX_IP;
+    options.seed = h->base.env.seed;
     return options;
 }
 

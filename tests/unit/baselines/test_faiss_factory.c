@@ -115,7 +115,7 @@ static void test_factory_refuses(void **state)
     } params = { .factory = "IVF12,Nonsense" };
     assert_code(faiss_factory_ops.create(&none, &t.bench.env, &params), ERR_CONFIG, err);
     strcpy(params.factory, "Flat");
-    params.rest[1] = 40; /* ef_construction */
+    params.rest[0] = 40; /* ef_construction */
     assert_code(faiss_factory_ops.create(&none, &t.bench.env, &params), ERR_ARGUMENT, err);
     assert_null(none);
     baseline_end(&t);

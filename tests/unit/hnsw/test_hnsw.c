@@ -19,7 +19,6 @@ static void test_bounds(void **state)
         { "M", "129", ERR_CONFIG },
         { "M", "2", OK },
         { "M", "128", OK },
-        { "seed", "-1", ERR_CONFIG },
         { "ef_construction", "0", ERR_CONFIG },
         { "ef_construction", "1", OK },
     };

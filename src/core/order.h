@@ -1,4 +1,5 @@
-/* order.h - orders of plain numbers, ascending, for qsort() and bsearch(); a key to sort floats by. */
+/* order.h - orders of plain numbers, ascending, for qsort() and bsearch(); the k-th smallest of n; a key to
+   sort floats by. */
 #ifndef DRIFTLINE_ORDER_H
 #define DRIFTLINE_ORDER_H
 
@@ -21,6 +22,43 @@ ORDER(order_f32, float)
 ORDER(order_f64, double)
 
 #undef ORDER
+
+/* The k-th smallest (0-based) of n values, which are reordered: Hoare's selection, with the median of
+   three as pivot. */
+#define SELECT(name, type)                                                     \
+    static inline type name(type *v, size_t n, size_t k)                       \
+    {                                                                          \
+        size_t low = 0, high = n - 1;                                          \
+        while (low < high) {                                                   \
+            const type a = v[low], b = v[low + (high - low) / 2], c = v[high], \
+                       least = a < b ? a : b, most = a < b ? b : a,            \
+                       pivot = c < least  ? least                              \
+                               : c > most ? most                               \
+                                          : c;                                 \
+            size_t i = low, j = high;                                          \
+            for (;; i++, j--) {                                                \
+                while (v[i] < pivot)                                           \
+                    i++;                                                       \
+                while (v[j] > pivot)                                           \
+                    j--;                                                       \
+                if (i >= j)                                                    \
+                    break;                                                     \
+                const type swapped = v[i];                                     \
+                v[i] = v[j];                                                   \
+                v[j] = swapped;                                                \
+            }                                                                  \
+            if (k <= j)                                                        \
+                high = j;                                                      \
+            else                                                               \
+                low = j + 1;                                                   \
+        }                                                                      \
+        return v[low];                                                         \
+    }
+
+SELECT(order_select_f32, float)
+SELECT(order_select_f64, double)
+
+#undef SELECT
 
 /* Ascends with the float, which may be negative, then with the number. */
 static inline uint64_t order_key_f32(float x, uint32_t number)

@@ -7,6 +7,7 @@
 #define DRIFTLINE_TOPK_H
 
 #include <math.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -33,6 +34,15 @@ static inline struct topk topk_begin(size_t k, float *distances, uint64_t *ids)
 static inline float topk_limit(const struct topk *t)
 {
     return t->n < t->k ? INFINITY : t->distances[0];
+}
+
+static inline bool topk_holds(const struct topk *t, uint64_t id)
+{
+    bool found = false;
+
+    for (size_t i = 0; i < t->n; i++)
+        found |= t->ids[i] == id;
+    return found;
 }
 
 void topk_push(struct topk *, float distance, uint64_t id);

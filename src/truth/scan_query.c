@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "src/core/mem.h"
+#include "src/core/order.h"
 #include "src/truth/exact.h"
 #include "src/truth/scan_internal.h"
 
@@ -128,36 +129,6 @@ static double upper_bound(const struct scan_run *r, const struct scan_query *c, 
            2 * ((double)r->list->dim + 16) * (double)FLT_MIN;
 }
 
-/* The k-th smallest (0-based) of n values. Reorders them: Hoare's quickselect, with the median of
-   three as pivot. */
-static double select_kth(double *v, size_t n, size_t k)
-{
-    size_t low = 0, high = n - 1;
-
-    while (low < high) {
-        const double a = v[low], b = v[low + (high - low) / 2], c = v[high];
-        const double pivot = fmax(fmin(a, b), fmin(fmax(a, b), c));
-        size_t i = low, j = high;
-
-        for (;; i++, j--) {
-            while (v[i] < pivot)
-                i++;
-            while (v[j] > pivot)
-                j--;
-            if (i >= j)
-                break;
-            const double swap = v[i];
-            v[i] = v[j];
-            v[j] = swap;
-        }
-        if (k <= j)
-            high = j;
-        else
-            low = j + 1;
-    }
-    return v[low];
-}
-
 int scan_query_narrow(struct scan_run *r, struct scan_query *c, struct scan_worker *own)
 {
     if (r->keep == SIZE_MAX || c->n <= r->keep)
@@ -166,7 +137,7 @@ int scan_query_narrow(struct scan_run *r, struct scan_query *c, struct scan_work
         return fail(&own->error, ERR_NO_MEMORY, "truth: out of memory for %zu candidates", c->n);
     for (size_t i = 0; i < c->n; i++)
         own->bounds[i] = upper_bound(r, c, c->picks[i]);
-    const double kth = select_kth(own->bounds, c->n, r->keep - 1);
+    const double kth = order_select_f64(own->bounds, c->n, r->keep - 1);
     size_t kept = 0;
 
     if (kth < c->limit)

@@ -80,20 +80,12 @@ void asteria_scan_cap(const struct asteria_job *job, struct asteria_scratch *s,
     s->cap = cap;
 }
 
-static bool held(const struct topk *t, uint64_t id)
-{
-    bool found = false;
-    for (size_t i = 0; i < t->n; i++)
-        found |= t->ids[i] == id;
-    return found;
-}
-
 void asteria_scan_add_first(const struct asteria_job *job, struct asteria_scratch *s)
 {
     for (size_t i = 0; i < s->n_first && s->nearest.n < job->k; i++) {
         const uint64_t id = job->a->ids[s->first_slots[i]];
         (void)first_seen(s, s->first_slots[i]);
-        if (!held(&s->nearest, id))
+        if (!topk_holds(&s->nearest, id))
             topk_push(&s->nearest, s->first_distances[i], id);
     }
 }

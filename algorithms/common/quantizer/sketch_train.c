@@ -14,6 +14,7 @@
 #include "algorithms/common/rotation/axes.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
+#include "src/core/order.h"
 
 enum { CANDIDATES = 7, DIMS_MOST = 128, ROWS_LEAST = 256, ROWS_MOST = 4096 };
 enum { QUERIES = 64, TOGETHER = 8 };
@@ -41,35 +42,6 @@ static size_t most_dims(size_t dim)
 {
     size_t dims[CANDIDATES], n = candidates(dim, dims);
     return n ? dims[n - 1] : 0;
-}
-
-/* The value of rank r of n, 0 the smallest; reorders values. */
-static float ranked(float *values, size_t n, size_t r)
-{
-    size_t first = 0, end = n;
-    while (end - first > 1) {
-        float pivot = values[first + (end - first) / 2];
-        size_t i = first, less = first, more = end;
-        while (i < more) { /* less, equal, more */
-            float v = values[i];
-            if (v < pivot) {
-                values[i++] = values[less];
-                values[less++] = v;
-            } else if (v > pivot) {
-                values[i] = values[--more];
-                values[more] = v;
-            } else {
-                i++;
-            }
-        }
-        if (r < less)
-            end = less;
-        else if (r >= more)
-            first = more;
-        else
-            return pivot;
-    }
-    return values[first];
 }
 
 struct trial {
@@ -142,8 +114,8 @@ static void try_query(struct trial *t, size_t q, float *distances, size_t rank, 
 {
     distances[q] = INFINITY; /* not its own neighbour */
     memcpy(t->order, distances, t->n * sizeof *t->order);
-    float within = ranked(t->order, t->n, near - 1);
-    double root = sqrt((double)ranked(t->order, t->n, rank));
+    float within = order_select_f32(t->order, t->n, near - 1);
+    double root = sqrt((double)order_select_f32(t->order, t->n, rank));
     for (size_t i = 0; i < t->n; i++)
         if (distances[i] <= within)
             try_pair(t, q, i, root);

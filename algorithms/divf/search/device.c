@@ -188,14 +188,6 @@ static int find_lists(struct device_batch *b)
 
 /* ------------------------------------------------------------------------ answers */
 
-static bool is_held(const struct topk *t, uint64_t id)
-{
-    bool found = false;
-    for (size_t i = 0; i < t->n; i++)
-        found |= t->ids[i] == id;
-    return found;
-}
-
 /* Whether a query reads more lists than the device did (divf_query_end()). */
 static bool wants_more(const struct device_batch *b, size_t q, size_t found)
 {
@@ -223,7 +215,7 @@ static int choose_rows(void *arg, size_t first, size_t end, size_t worker)
                 divf_distance(&d->space, row, divf_segments_at(&d->vectors, slot));
             const uint64_t id = divf_id(d, slot);
             if (distance <= topk_limit(&nearest) &&
-                (d->lists.soft_k == 1 || !is_held(&nearest, id)))
+                (d->lists.soft_k == 1 || !topk_holds(&nearest, id)))
                 topk_push(&nearest, distance, id);
         }
         b->others[query] |= wants_more(b, q, nearest.n);

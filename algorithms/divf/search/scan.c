@@ -59,14 +59,6 @@ static float limit_of(const struct divf_job *job, const struct divf_query *q)
     return isfinite(lifted) ? nextafterf((float)lifted, INFINITY) : INFINITY;
 }
 
-static bool held(const struct topk *t, uint64_t id)
-{
-    bool found = false;
-    for (size_t i = 0; i < t->n; i++)
-        found |= t->ids[i] == id;
-    return found;
-}
-
 static const void *row_at(const struct divf *d, uint32_t slot)
 {
     return divf_segments_at(&d->vectors, slot);
@@ -76,7 +68,7 @@ static const void *row_at(const struct divf *d, uint32_t slot)
    it arrives while the first is still held, or is no nearer than the vectors held. */
 static void keep(struct divf_query *q, uint64_t id, float distance)
 {
-    if (id != INDEX_NO_ID && distance <= topk_limit(&q->nearest) && !held(&q->nearest, id))
+    if (id != INDEX_NO_ID && distance <= topk_limit(&q->nearest) && !topk_holds(&q->nearest, id))
         topk_push(&q->nearest, distance, id);
 }
 
@@ -149,7 +141,7 @@ void divf_query_flush(const struct divf_job *job, struct divf_scratch *s, struct
 /* rerank > 0: copies have separate estimates; the first one that is good enough is used. */
 static void keep_estimate(struct divf_query *q, uint32_t slot, float estimate)
 {
-    if (estimate <= topk_limit(&q->best) && !held(&q->best, slot))
+    if (estimate <= topk_limit(&q->best) && !topk_holds(&q->best, slot))
         topk_push(&q->best, estimate, slot);
 }
 

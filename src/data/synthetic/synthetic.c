@@ -112,22 +112,6 @@ const struct param *synthetic_table(enum synthetic_kind kind)
     return kinds[kind].table;
 }
 
-int synthetic_named(const char *name, enum synthetic_kind *out, struct error *err)
-{
-    const char *names[SYNTHETIC_KINDS];
-    for (int k = 0; k < SYNTHETIC_KINDS; k++) {
-        names[k] = kinds[k].name;
-        if (!strcmp(names[k], name)) {
-            *out = (enum synthetic_kind)k;
-            return OK;
-        }
-    }
-    return fail(err, ERR_CONFIG,
-                "synthetic: unknown kind \"%s\"%s; kinds are uniform, codes, gaussian, "
-                "mixture, drift, sphere",
-                name, error_hint(name, names, SYNTHETIC_KINDS).text);
-}
-
 static bool is_of_codes(enum synthetic_kind kind)
 {
     return kind == SYNTHETIC_UNIFORM || kind == SYNTHETIC_CODES;

@@ -65,8 +65,6 @@ struct synthetic_params {
 const char *synthetic_name(enum synthetic_kind);          /* "uniform" */
 const char *synthetic_summary(enum synthetic_kind);       /* one line of text */
 const struct param *synthetic_table(enum synthetic_kind); /* of struct synthetic_params */
-/* The kind of that name; ERR_CONFIG, with a suggestion, if there is none. */
-int synthetic_named(const char *name, enum synthetic_kind *, struct error *);
 
 /* Opens a source; the caller closes it with source_close(). params: set by param_defaults() and
    param_set() with the kind's table. ERR_ARGUMENT; ERR_NO_MEMORY if the centres do not fit:

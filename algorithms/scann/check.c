@@ -1,5 +1,6 @@
 /* check.c - the invariants of scann.h, and the lists as inspect() shows them. */
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 #include "algorithms/common/structure/structure.h"
@@ -55,6 +56,17 @@ static int check_place(const struct scann *s, struct scann_place place, uint32_t
     return OK;
 }
 
+/* The sum is rounded at each change. */
+static int check_error(const struct scann *s, uint32_t list)
+{
+    const struct scann_list *l = &s->lists.list[list];
+    const double sum = scann_errors(&s->base.env, &s->lists, s->rows, list);
+    if (isfinite(sum) && fabs(l->error - sum) > 1e-6 * (1 + sum))
+        return fail(s->base.env.error, ERR_INVARIANT,
+                    "scann: errors of list %" PRIu32 " sum to %g, %g counted", list, sum, l->error);
+    return OK;
+}
+
 /* Every row's places, and no other copies. */
 static int check_lists(const struct scann *s)
 {
@@ -79,7 +91,8 @@ static int check_lists(const struct scann *s)
         copies += 1 + (size_t)two;
     }
     mem_free(env->mem, blocks);
-    for (size_t i = 0; i < lists->n; i++) {
+    for (size_t i = 0; !rc && i < lists->n; i++) {
+        rc = check_error(s, (uint32_t)i);
         stored += lists->list[i].n;
         empty += lists->list[i].n == 0;
     }

@@ -37,6 +37,9 @@ static bool reserve_one(const struct index_env *env, const struct scann_lists *l
     return true;
 }
 
+/* A sum of errors is made again when so small a part of it is left. */
+#define ROUNDED 1e-6
+
 /* Codes of fewer rows are made by one thread. */
 enum { FEW_ROWS = 256 };
 
@@ -77,9 +80,15 @@ static void encode_rows(const struct filing *f, size_t n)
             encode(f, f->lists->places[i].list, f->lists->places[i].at);
 }
 
+double scann_error(const struct index_env *env, const struct scann_lists *lists, const float *row,
+                   uint32_t list)
+{
+    return (double)env->kernels->l2sq_f32(row, lists->centroids + list * env->dim, env->dim);
+}
+
 /* Gives a slot places in its lists, without codes. false: out of memory, in none. */
-static bool place(const struct index_env *env, struct scann_lists *lists, uint32_t slot,
-                  const uint32_t list[2])
+static bool place(const struct index_env *env, struct scann_lists *lists, const float *row,
+                  uint32_t slot, const uint32_t list[2])
 {
     struct scann_place *places = lists->places + 2 * (size_t)slot;
     for (size_t c = 0; c < 2; c++)
@@ -93,6 +102,7 @@ static bool place(const struct index_env *env, struct scann_lists *lists, uint32
         places[c] = (struct scann_place){ list[c], (uint32_t)l->n };
         lists->empty -= l->n == 0;
         l->slots[l->n++] = slot;
+        l->error += scann_error(env, lists, row, list[c]);
         lists->copies++;
     }
     return true;
@@ -103,7 +113,8 @@ int scann_file(const struct index_env *env, struct scann_lists *lists, const flo
 {
     struct filing f = { lists, rows, env->dim, first };
     for (*filed = 0; *filed < n; ++*filed)
-        if (!place(env, lists, first + (uint32_t)*filed, list + 2 * *filed))
+        if (!place(env, lists, rows + (first + *filed) * env->dim, first + (uint32_t)*filed,
+                   list + 2 * *filed))
             break;
     if (*filed >= FEW_ROWS && pool_threads(env->pool) > 1)
         (void)parallel_for(env->pool, pool_threads(env->pool), lists->n, 1, encode_lists, &f);
@@ -117,6 +128,16 @@ static struct scann_place *place_in(const struct scann_lists *lists, uint32_t sl
 {
     struct scann_place *places = lists->places + 2 * (size_t)slot;
     return places[0].list == list ? places : places + 1;
+}
+
+double scann_errors(const struct index_env *env, const struct scann_lists *lists, const float *rows,
+                    uint32_t list)
+{
+    const struct scann_list *l = &lists->list[list];
+    double sum = 0;
+    for (size_t i = 0; i < l->n; i++)
+        sum += scann_error(env, lists, rows + l->slots[i] * env->dim, list);
+    return sum;
 }
 
 static void remove_copy(struct scann_lists *lists, struct scann_place place)
@@ -133,11 +154,27 @@ static void remove_copy(struct scann_lists *lists, struct scann_place place)
     place_in(lists, l->slots[last], place.list)->at = place.at;
 }
 
-void scann_unfile(struct scann_lists *lists, uint32_t slot)
+/* Beside the error of a row much farther than those that stay, their sum was rounded: it is made again. */
+static void remove_error(const struct index_env *env, struct scann_lists *lists, const float *rows,
+                         uint32_t list, double error)
 {
-    for (size_t c = 0; c < 2; c++)
-        if (lists->places[2 * (size_t)slot + c].list != NO_LIST)
-            remove_copy(lists, lists->places[2 * (size_t)slot + c]);
+    struct scann_list *l = &lists->list[list];
+    l->error -= error;
+    if (!(l->error > ROUNDED * error))
+        l->error = scann_errors(env, lists, rows, list);
+}
+
+void scann_unfile(const struct index_env *env, struct scann_lists *lists, const float *rows,
+                  uint32_t slot)
+{
+    for (size_t c = 0; c < 2; c++) {
+        const struct scann_place place = lists->places[2 * (size_t)slot + c];
+        if (place.list == NO_LIST)
+            continue;
+        const double error = scann_error(env, lists, rows + slot * env->dim, place.list);
+        remove_copy(lists, place);
+        remove_error(env, lists, rows, place.list, error);
+    }
 }
 
 void scann_renumber(struct scann_lists *lists, uint32_t from, uint32_t to)

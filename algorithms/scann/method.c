@@ -79,7 +79,7 @@ static bool scann_has(const struct index *index, uint64_t id)
 }
 
 static const struct logged_method logged = { .ops = &scann_ops,
-                                             .version = 2,
+                                             .version = 3,
                                              .params = offsetof(struct scann, params),
                                              .create = scann_create,
                                              .destroy = scann_destroy,

@@ -44,6 +44,8 @@ struct scann_list {
     uint32_t *slots; /* n of slots_capacity */
     uint8_t *codes;  /* blocks of QUANTIZER_BLOCK; codes_capacity bytes */
     size_t n, slots_capacity, codes_capacity;
+    double error;         /* sum of the copies' squared distances from the centroid */
+    double trained_error; /* what the list added to the mean of those when it was trained */
 };
 
 struct scann_place {
@@ -120,8 +122,14 @@ bool scann_places_reserve(const struct index_env *, struct scann_lists *, size_t
    after all slots in lists. rows: of slot 0 on. ERR_NO_MEMORY: *filed of them are filed. */
 int scann_file(const struct index_env *, struct scann_lists *, const float *rows, uint32_t first,
                size_t n, const uint32_t *lists, size_t *filed);
-/* Removes the slot's copies. */
-void scann_unfile(struct scann_lists *, uint32_t slot);
+/* Removes the slot's copies. rows: of slot 0 on. */
+void scann_unfile(const struct index_env *, struct scann_lists *, const float *rows, uint32_t slot);
+/* The squared distance of a row from a list's centroid. */
+double scann_error(const struct index_env *, const struct scann_lists *, const float *row,
+                   uint32_t list);
+/* The sum of those of the list's copies. rows: of slot 0 on. */
+double scann_errors(const struct index_env *, const struct scann_lists *, const float *rows,
+                    uint32_t list);
 /* The copies of slot `from` become those of slot `to`, which has none. */
 void scann_renumber(struct scann_lists *, uint32_t from, uint32_t to);
 static inline uint8_t *scann_block(const struct scann_lists *lists, const struct scann_list *l,

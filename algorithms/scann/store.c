@@ -16,6 +16,7 @@ struct values {
     const uint64_t *ids;
     const float *rows, *centroids;
     const uint64_t *lengths;
+    const double *errors; /* of each list: now, when trained */
     const uint32_t *slots;
     const uint8_t *second; /* whether the copy is the row's second one */
     const uint8_t *codes;
@@ -39,6 +40,10 @@ static int list_fields(struct store_fields *f, struct scann *s, struct values *v
     if (store_pieces(f, "lengths", &v->lengths, n, sizeof *v->lengths))
         for (size_t i = 0; i < n; i++)
             store_write(f->w, &(uint64_t){ l->list[i].n }, sizeof *v->lengths);
+    if (store_pieces(f, "errors", &v->errors, 2 * n, sizeof *v->errors))
+        for (size_t i = 0; i < n; i++)
+            store_write(f->w, (double[]){ l->list[i].error, l->list[i].trained_error },
+                        2 * sizeof *v->errors);
     if (store_pieces(f, "slots", &v->slots, copies, sizeof *v->slots))
         for (size_t i = 0; i < n; i++)
             store_write(f->w, l->list[i].slots, l->list[i].n * sizeof *v->slots);
@@ -121,6 +126,8 @@ static int take_list(const struct store_reader *r, const struct scann *s, struct
     const size_t n = v->lengths[i], bytes = blocks_of(n) * to->quantizer->block_bytes;
     struct mem *mem = s->base.env.mem;
     int rc = OK;
+    l->error = v->errors[2 * i];
+    l->trained_error = v->errors[2 * i + 1];
     if (n == 0) {
         to->empty++;
         return OK;

@@ -11,6 +11,7 @@ enum { GROWTH = 4 }; /* an index that trains itself does so again at as many tim
 enum { BLOCK_ROWS = 4096 };     /* assigned at a time */
 enum { ROWS_PER_LIST_MIN = 8 }; /* of the training rows, where clusters is 0 */
 enum { ROWS_PER_LIST = 128 };   /* of the sample, where train_sample is 0 */
+enum { SHIFT = 5 }; /* lists are trained again when 1 / SHIFT of their errors is elsewhere */
 
 /* `total`: rows that the index will hold, as far as is known. */
 static size_t lists_wanted(const struct scann *s, size_t n, size_t total)
@@ -24,6 +25,13 @@ static size_t lists_wanted(const struct scann *s, size_t n, size_t total)
     return wanted < 1 ? 1 : wanted;
 }
 
+static int assign(const struct scann *s, const struct scann_lists *to, const float *rows, size_t n,
+                  uint32_t *lists)
+{
+    return scann_assign(&s->base.env, to->centroids, to->n, scann_spills(s),
+                        (float)s->params.soar_lambda, rows, n, lists);
+}
+
 /* Files every row of the index in the new lists. */
 static int file_all(const struct scann *s, struct scann_lists *to)
 {
@@ -35,8 +43,7 @@ static int file_all(const struct scann *s, struct scann_lists *to)
         rc = fail(env->error, ERR_NO_MEMORY, "scann: out of memory filing %zu rows", s->n);
     for (size_t first = 0; !rc && first < s->n; first += BLOCK_ROWS) {
         const size_t n = s->n - first < BLOCK_ROWS ? s->n - first : BLOCK_ROWS;
-        rc = scann_assign(env, to->centroids, to->n, scann_spills(s), (float)s->params.soar_lambda,
-                          scann_row(s, first), n, lists);
+        rc = assign(s, to, scann_row(s, first), n, lists);
         if (!rc)
             rc = scann_file(env, to, s->rows, (uint32_t)first, n, lists, &filed);
     }
@@ -64,6 +71,29 @@ static int train_codes(const struct scann *s, struct scann_lists *to, const floa
     return quantizer_train(&to->quantizer, &s->base.env, &options, rows, n);
 }
 
+/* What each list adds to the mean error of n rows. */
+static int note_errors(const struct scann *s, struct scann_lists *to, const float *rows, size_t n)
+{
+    const struct index_env *env = &s->base.env;
+    uint32_t *lists = mem_array(env->mem, (size_t)2 * BLOCK_ROWS, sizeof *lists);
+    size_t copies = 0;
+    int rc = lists ? OK : fail(env->error, ERR_NO_MEMORY, "scann: out of memory training");
+    for (size_t first = 0; !rc && first < n; first += BLOCK_ROWS) {
+        const size_t some = n - first < BLOCK_ROWS ? n - first : BLOCK_ROWS;
+        rc = assign(s, to, rows + first * env->dim, some, lists);
+        for (size_t i = 0; !rc && i < 2 * some; i++)
+            if (lists[i] != NO_LIST) {
+                to->list[lists[i]].trained_error +=
+                    scann_error(env, to, rows + (first + i / 2) * env->dim, lists[i]);
+                copies++;
+            }
+    }
+    for (size_t i = 0; i < to->n; i++)
+        to->list[i].trained_error /= (double)copies;
+    mem_free(env->mem, lists);
+    return rc;
+}
+
 /* k-means of a sample. */
 static int train_centroids(const struct scann *s, struct scann_lists *to, const float *rows,
                            size_t n, size_t total)
@@ -85,14 +115,15 @@ static int train_centroids(const struct scann *s, struct scann_lists *to, const 
     if (!rc)
         rc = kmeans_train(env, &options, sample ? sample : rows, sample ? most : n, to->centroids,
                           &made);
+    to->list = rc ? NULL : mem_zalloc(env->mem, made * sizeof *to->list);
+    if (!rc && !to->list)
+        rc = fail(env->error, ERR_NO_MEMORY, "scann: out of memory for %zu lists", made);
+    if (!rc) {
+        to->n = to->empty = made;
+        rc = note_errors(s, to, sample ? sample : rows, sample ? most : n);
+    }
     mem_free(env->mem, sample);
-    if (rc)
-        return rc;
-    to->list = mem_zalloc(env->mem, made * sizeof *to->list);
-    if (!to->list)
-        return fail(env->error, ERR_NO_MEMORY, "scann: out of memory for %zu lists", made);
-    to->n = to->empty = made;
-    return OK;
+    return rc;
 }
 
 int scann_train_on(struct scann *s, const float *rows, size_t n, size_t total)
@@ -107,6 +138,9 @@ int scann_train_on(struct scann *s, const float *rows, size_t n, size_t total)
         scann_lists_free(&s->base.env, &to);
         return rc;
     }
+    /* Of rows that k-means has seen errors are a little less than of others. */
+    for (size_t i = 0; s->n >= n && i < to.n; i++)
+        to.list[i].trained_error = to.list[i].error / (double)to.copies;
     scann_lists_free(&s->base.env, &s->lists);
     s->lists = to;
     s->trainings++;
@@ -134,6 +168,19 @@ int scann_train(struct index *index, struct vectors sample)
     return rc;
 }
 
+/* Whether the rows have moved away from what the lists were trained on: some lists' part of the mean
+   error has grown, as rows came that are far from all centroids or many came to a few of them, or
+   has shrunk, as rows left. */
+static bool shifted(const struct scann_lists *lists)
+{
+    double moved = 0, trained = 0;
+    for (size_t i = 0; i < lists->n; i++) {
+        moved += fabs(lists->list[i].error / (double)lists->copies - lists->list[i].trained_error);
+        trained += lists->list[i].trained_error;
+    }
+    return SHIFT * moved > trained;
+}
+
 /* Once as many rows were removed as are stored, the lists and the codes fit rows that are gone. */
 int scann_maintain(struct index *index, uint64_t budget, bool *more)
 {
@@ -141,7 +188,7 @@ int scann_maintain(struct index *index, uint64_t budget, bool *more)
     const size_t expected = s->fixed ? index->env.expected_n : 0;
     (void)budget; /* a training is one step */
     *more = false;
-    if (s->lists.n == 0 || s->n < s->lists.n || s->removed < s->n)
+    if (s->lists.n == 0 || s->n < s->lists.n || (s->removed < s->n && !shifted(&s->lists)))
         return OK;
     return scann_train_on(s, s->rows, s->n, s->n > expected ? s->n : expected);
 }

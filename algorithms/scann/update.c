@@ -52,7 +52,7 @@ static void remove_slot(struct scann *s, uint32_t slot)
     const uint32_t last = (uint32_t)--s->n;
     const size_t dim = s->base.env.dim;
     if (s->lists.n > 0)
-        scann_unfile(&s->lists, slot);
+        scann_unfile(&s->base.env, &s->lists, s->rows, slot);
     if (slot == last)
         return;
     if (s->lists.n > 0)

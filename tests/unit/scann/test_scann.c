@@ -274,6 +274,31 @@ static void test_trained_after_turnover(void **state)
     baseline_end(&t);
 }
 
+/* maintain() trains again when a twentieth of the rows lies elsewhere, once; whether or not others left.
+   Rows of the same distribution, as many, are no reason. */
+static void test_trained_after_shift(void **state)
+{
+    enum { N = 1000, MOVED = N / 20 };
+    for (size_t growth = 0; growth < 2; growth++) {
+        struct baseline_test t;
+        baseline_begin(&t, &scann_ops, "clusters=7", INDEX_F32, INDEX_L2SQ, 16, N + 2 * MOVED);
+        for (size_t i = (N + MOVED) * 16; i < t.n * 16; i++)
+            t.f32[i] += 3;
+        assert_ok(scann_ops.train(t.index, baseline_rows(&t, 0, N)), &t.bench.error);
+        baseline_insert(&t, 0, N);
+        for (size_t elsewhere = 0; elsewhere < 2; elsewhere++) {
+            if (!growth)
+                baseline_remove(&t, elsewhere * MOVED, (elsewhere + 1) * MOVED);
+            baseline_insert(&t, N + elsewhere * MOVED, N + (elsewhere + 1) * MOVED);
+            maintain(&t);
+            maintain(&t);
+            assert_true(test_stat(t.index, "trainings") == (double)(1 + elsewhere));
+        }
+        baseline_end(&t);
+    }
+    (void)state;
+}
+
 static void test_defaults(void **state)
 {
     static const struct {
@@ -305,12 +330,15 @@ static void test_defaults(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_aware_codes),  cmocka_unit_test(test_a_line),
-        cmocka_unit_test(test_spilling),     cmocka_unit_test(test_second_list),
-        cmocka_unit_test(test_mutations),    cmocka_unit_test(test_threads_file_alike),
-        cmocka_unit_test(test_trained_once), cmocka_unit_test(test_trained_after_turnover),
-        cmocka_unit_test(test_defaults)
-    };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_aware_codes),
+                                        cmocka_unit_test(test_a_line),
+                                        cmocka_unit_test(test_spilling),
+                                        cmocka_unit_test(test_second_list),
+                                        cmocka_unit_test(test_mutations),
+                                        cmocka_unit_test(test_threads_file_alike),
+                                        cmocka_unit_test(test_trained_once),
+                                        cmocka_unit_test(test_trained_after_turnover),
+                                        cmocka_unit_test(test_trained_after_shift),
+                                        cmocka_unit_test(test_defaults) };
     return test_run("scann", tests);
 }

@@ -23,7 +23,7 @@
 #include "algorithms/common/durable/folder_claim.h"
 #include "algorithms/common/durable/wal.h"
 
-enum { MANIFEST_VERSION = 5, SAVED_NAME_MAX = 72 };
+enum { MANIFEST_VERSION = 6, SAVED_NAME_MAX = 72 };
 #define MANIFEST_RUNNING "channi.manifest"
 #define MANIFEST_SAVED   "channi.index"
 #define MANIFEST_FILES   "channi."
@@ -52,7 +52,8 @@ struct channi_manifest_cluster {
     uint32_t n_delta, n_deaths; /* in this manifest */
     float mean_d, drift;
     uint32_t shape;
-    uint32_t retained_dead; /* from the latch, like tried */
+    uint32_t retained_dead, made; /* from the latch, like tried */
+    uint32_t zero;
 };
 
 struct channi_manifest_death { /* deletion of a row since its file was written */

@@ -233,6 +233,7 @@ static int read_cluster(struct channi_reading *x, const struct channi_manifest_c
     }
     atomic_store(&latch->tried, m->tried);
     atomic_store(&latch->retained_dead, m->retained_dead);
+    atomic_store(&latch->made, m->made);
     atomic_store(&latch->retained_at, x->x.meta->version);
     channi_layout_set(x->s, x->layout, m->cid, cl);
     advance(x, m);

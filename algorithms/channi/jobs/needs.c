@@ -51,18 +51,22 @@ static bool split_is_due(const struct channi *c, const struct channi_cluster *cl
                          const struct channi_latch *latch)
 {
     const uint32_t tried = atomic_load(&latch->tried);
+    const enum channi_shape shape = channi_shape_of(cl);
 
-    if (channi_shape_of(cl) == SHAPE_APART && live > 0 && live >= 4 * (uint64_t)c->merge_min)
+    if ((shape == SHAPE_APART || shape == SHAPE_BEYOND) && live > 0 &&
+        live >= 4 * (uint64_t)c->merge_min)
         return true;
     return live > c->split_max && (tried == 0 || live >= (uint64_t)tried + tried / 2);
 }
 
-/* A cluster that found no partner tries again when the layout or a version has changed. */
-static bool merge_is_due(struct channi *c, uint32_t live, const struct channi_latch *latch)
+/* Fewer than `least` rows are live, or none. A cluster that found no partner tries again when the layout or
+   a version has changed. */
+static bool merge_is_due(struct channi *c, uint32_t live, uint32_t least,
+                         const struct channi_latch *latch)
 {
     unsigned ticket;
 
-    if (live >= c->merge_min && live > 0)
+    if (live >= least && live > 0)
         return false;
     const struct channi_view *view = channi_enter(c, &ticket);
     const uint64_t stamp = channi_stamp(view);
@@ -80,9 +84,13 @@ enum channi_job_kind channi_needs(const struct channi *index, const struct chann
         return JOB_KINDS;
     if (split_is_due(c, cl, live, latch))
         return JOB_SPLIT;
-    if (merge_is_due(c, live, latch))
+    if (merge_is_due(c, live, c->merge_min, latch))
         return JOB_MERGE;
-    return compaction_is_due(c, cl, latch) ? JOB_COMPACT : JOB_KINDS;
+    if (compaction_is_due(c, cl, latch))
+        return JOB_COMPACT;
+    /* A cluster that has lost half of its rows is merged too: else what is left of a region would be in
+       ever more clusters, and the `nprobe` nearest of them have ever fewer of its rows. */
+    return merge_is_due(c, live, atomic_load(&latch->made) / 2, latch) ? JOB_MERGE : JOB_KINDS;
 }
 
 bool channi_is_overdue(struct channi *c, const struct channi_cluster *cl)

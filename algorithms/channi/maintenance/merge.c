@@ -2,7 +2,8 @@
  * no node: both clusters' routes lead to the merged one.
  *
  * The partner is the nearest cluster, by a search among the routes, with which the sum of live
- * rows is at most half of split_max. An OOD cluster merges only with OOD clusters until it is
+ * rows is at most half of split_max. A cluster that is not small but has lost half of its rows merges only
+ * with one that it overlaps: rows of two places in one cluster are found less. An OOD cluster merges only with OOD clusters until it is
  * CHANNI_OOD_AGE commits old. A cluster without live rows merges into the nearest that has
  * some, of any size, as it adds none. A cluster without a partner stays, and tries again when
  * anything has changed. */
@@ -31,6 +32,16 @@ static bool is_young(const struct channi_cluster *cl, uint64_t version)
     return cl->kind == CLUSTER_OOD && version < cl->born_ver + CHANNI_OOD_AGE;
 }
 
+/* Whether the sites are no farther from each other than the rows of both are from them. */
+static bool overlap(const struct channi *c, const struct channi_cluster *a,
+                    const struct channi_cluster *b)
+{
+    const float reach = a->mean_d + b->mean_d;
+
+    return rows_distance(&c->base.env, a->site, b->site) <= reach * reach;
+}
+
+/* Whether a, which is to be merged, may be so with b. */
 static bool fit(const struct channi *c, const struct channi_cluster *a,
                 const struct channi_cluster *b, uint64_t version)
 {
@@ -40,7 +51,7 @@ static bool fit(const struct channi *c, const struct channi_cluster *a,
         return false;
     if (na == 0)
         return true;
-    return (uint64_t)na + nb <= c->split_max / 2 &&
+    return (uint64_t)na + nb <= c->split_max / 2 && (na < c->merge_min || overlap(c, a, b)) &&
            (a->kind == b->kind || (!is_young(a, version) && !is_young(b, version)));
 }
 

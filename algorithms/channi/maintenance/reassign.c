@@ -31,6 +31,7 @@ struct reassignment {
     uint32_t root[WORK_MOST], size[WORK_MOST]; /* roots as member indices; live rows */
     uint32_t *part, *list;                     /* a member's part; members grouped by part */
     size_t moved;
+    bool empties; /* also what leaves a cluster too small, which is merged then */
 };
 
 /* ------------------------------------------------------------------------------ neighbours */
@@ -126,7 +127,8 @@ static void reassign_row(struct reassignment *s, uint32_t i, double *cost)
     float least = INFINITY;
 
     s->part[i] = from;
-    if (s->m.dead[i] != 0 || i == s->root[from] || s->size[from] <= 2 * c->merge_min + 1)
+    if (s->m.dead[i] != 0 || i == s->root[from] ||
+        (!s->empties && s->size[from] <= 2 * c->merge_min + 1))
         return;
     for (uint32_t j = 0; j < s->w.n; j++) {
         const float d = rows_distance(&c->base.env, s->m.rows[i], s->w.clusters[j]->site);
@@ -211,24 +213,87 @@ static int reassign_taken(struct reassignment *s, double *cost)
     return rc;
 }
 
-int channi_reassign(struct channi *c, const uint32_t *cids, size_t n_cids, double *cost)
+static int reassign(struct reassignment *s, double *cost)
+{
+    bool taken = false;
+    int rc = OK;
+
+    if (s->n > 1)
+        rc = channi_take(s->c, s->cids, s->n, &s->w, &taken);
+    if (rc != OK || !taken)
+        return rc;
+    channi_members_init(&s->m, s->c);
+    rc = reassign_taken(s, cost);
+    channi_members_free(&s->m, s->c);
+    channi_give(s->c, &s->w);
+    for (uint32_t i = 0; rc == OK && i < s->n; i++)
+        channi_queue(s->c, s->cids[i]);
+    return rc;
+}
+
+int channi_reassign(struct channi *c, const uint32_t *cids, size_t n, double *cost)
 {
     struct reassignment s = { .c = c };
-    bool taken = false;
-    int rc;
 
     if (c->params.reassign_clusters == 0)
         return OK;
-    rc = find_neighbours(&s, cids, n_cids, cost);
-    if (rc == OK && s.n > 1)
-        rc = channi_take(c, s.cids, s.n, &s.w, &taken);
-    if (rc != OK || !taken)
-        return rc;
-    channi_members_init(&s.m, c);
-    rc = reassign_taken(&s, cost);
-    channi_members_free(&s.m, c);
-    channi_give(c, &s.w);
-    for (uint32_t i = 0; rc == OK && i < s.n; i++)
-        channi_queue(c, s.cids[i]);
+    const int rc = find_neighbours(&s, cids, n, cost);
+    return rc == OK ? reassign(&s, cost) : rc;
+}
+
+/* Whether a row of the cluster's delta is nearer to one of the first n sites than to its own. */
+static bool has_misassigned(const struct reassignment *s, const struct channi_layout *layout,
+                            const struct channi_cluster *cl, size_t n, double *cost)
+{
+    const struct index_env *env = &s->c->base.env;
+    const uint32_t rows = channi_delta_count(&cl->delta);
+
+    for (uint32_t i = 0; i < rows; i++) {
+        const struct channi_delta_row r = channi_delta_at(&cl->delta, i);
+
+        if (atomic_load(r.dead) != 0)
+            continue;
+        const float own = rows_distance(env, r.row, cl->site);
+        *cost += (double)(1 + n);
+        for (size_t j = 0; j < n; j++)
+            if (rows_distance(env, r.row, layout->clusters[s->cids[j]]->site) < own)
+                return true;
+    }
+    return false;
+}
+
+/* Adds clusters that have such rows, or wait for the same split, from *next on. */
+static void find_arrived(struct reassignment *s, size_t n, uint32_t *next, double *cost)
+{
+    unsigned ticket;
+    const struct channi_layout *layout = channi_enter(s->c, &ticket)->layout;
+    bool all = true;
+
+    for (size_t i = 0; i < n; i++)
+        all = all && s->cids[i] < layout->n_clusters && layout->clusters[s->cids[i]];
+    for (; *next < layout->n_clusters && s->n < WORK_MOST; ++*next) {
+        const struct channi_cluster *cl = layout->clusters[*next];
+
+        if (all && cl &&
+            (channi_shape_of(cl) == SHAPE_BEYOND || has_misassigned(s, layout, cl, n, cost)))
+            add(s, layout, *next);
+    }
+    channi_leave(s->c, ticket);
+}
+
+int channi_reassign_arrived(struct channi *c, const uint32_t *cids, size_t n, double *cost)
+{
+    int rc = OK;
+
+    n = n < WORK_MOST / 2 ? n : WORK_MOST / 2;
+    for (uint32_t next = 0; rc == OK && c->params.reassign_clusters > 0;) {
+        struct reassignment s = { .c = c, .n = (uint32_t)n, .empties = true };
+
+        memcpy(s.cids, cids, n * sizeof *cids);
+        find_arrived(&s, n, &next, cost);
+        if (s.n == n)
+            break;
+        rc = reassign(&s, cost);
+    }
     return rc;
 }

@@ -364,7 +364,8 @@ static int split_members(struct channi *c, struct channi_taken *w, const struct 
     if (rc != OK)
         return rc;
     const bool too_large = m->n_live > c->split_max;
-    if (plan.n_parts == 0 || (!too_large && !are_apart(c, w->clusters[0], m, &plan))) {
+    const bool wanted = too_large || channi_shape_of(w->clusters[0]) == SHAPE_BEYOND;
+    if (plan.n_parts == 0 || (!wanted && !are_apart(c, w->clusters[0], m, &plan))) {
         atomic_store(&w->clusters[0]->shape, SHAPE_USUAL);
         if (too_large)
             atomic_store(&latch->tried, (uint32_t)m->n_live);
@@ -385,17 +386,22 @@ int channi_split(struct channi *c, uint32_t cid, double *cost, bool *busy)
 {
     uint32_t cids[CUT_PARTS];
     size_t n = 0;
+    bool beyond = false;
     struct channi_taken w;
     struct channi_members m;
     int rc;
 
     if (!channi_rewrite_begin(c, cid, JOB_SPLIT, &w, &m, busy, &rc))
         return rc;
-    if (rc == OK && m.n_live > 0)
+    if (rc == OK && m.n_live > 0) {
+        beyond = channi_shape_of(w.clusters[0]) == SHAPE_BEYOND;
         rc = split_members(c, &w, &m, cids, &n, cost);
+    }
     channi_rewrite_end(c, &w, &m);
     if (rc == OK && n > 0)
         rc = channi_reassign(c, cids, n, cost);
+    if (rc == OK && n > 0 && beyond)
+        rc = channi_reassign_arrived(c, cids, n, cost);
     if (rc == OK)
         channi_queue(c, cid);
     for (size_t i = 0; i < n; i++)

@@ -289,17 +289,28 @@ static int next_routes(struct channi_replacing *x, struct channi_layout *layout)
 
 /* ---------------------------------------------------------------------------- publication */
 
+static uint32_t live_of(const struct channi_cluster *cl)
+{
+    return atomic_load(&((struct channi_cluster *)(uintptr_t)cl)->live);
+}
+
 /* Resets the state that described the cid's old cluster or its old file. */
 static void reset_latch(const struct channi_replacing *x, const struct channi_making *p,
                         uint64_t version)
 {
     struct channi_latch *latch = segmented_at(&x->c->latches, p->cl->cid);
+    const uint32_t live = atomic_load(&p->cl->live), made = atomic_load(&latch->made),
+                   was = p->predecessor ? live_of(p->predecessor) : 0;
     uint32_t kept = 0;
 
     for (size_t i = 0; i < p->part->n; i++)
         kept += x->m->dead[p->part->rows[i]] != 0;
     atomic_store(&latch->retained_dead, kept);
     atomic_store(&latch->retained_at, version);
+    if (!p->predecessor || x->w->n != x->r->n_parts)
+        atomic_store(&latch->made, live);
+    else if (x->w->n > 1) /* a reassignment */
+        atomic_store(&latch->made, made > was ? made - was + live : live);
     if (p->predecessor)
         return;
     atomic_store(&latch->tried, 0);

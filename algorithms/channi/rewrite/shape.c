@@ -2,11 +2,14 @@
  *
  * Where data drift, rows of a place that has no cluster come to the nearest one, however far it is.
  * While they are too few for a split by size, searches for them go to other clusters, whose sites
- * are nearer. So two shapes are recognised. Ordinary clusters have neither:
+ * are nearer. So three shapes are recognised. Ordinary clusters have none:
  *   - the rows have left the site. A random member is about twice as far (squared) from the others
  *     as their mean is; here the site is more than LEFT times as far;
  *   - the rows may lie in places apart: a share of 1 / FAR_SHARE is more than FAR times as far from
- *     the site as the nearest such share. This is so on a line, too; a split decides (split.c). */
+ *     the site as the nearest such share. This is so on a line, too; a split decides (split.c);
+ *   - the rows that came since the file was written lie beyond those before: their median is more than
+ *     BEYOND times as far from the site (squared). Vectors of many dimensions and of unit length are never so
+ *     far from each other that the two other shapes show. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,12 +20,14 @@
 #include "src/core/mem.h"
 #include "src/core/order.h"
 
-enum { LEFT = 4, FAR = 3, FAR_SHARE = 8 };
+enum { LEFT = 4, FAR = 3, FAR_SHARE = 8, BEYOND = 2 };
+enum { BEYOND_LEAST = 16 }; /* rows before, and since */
 
 struct shape {
     float *squared; /* n: distances to the site; then dim floats each: a row, the site */
     double *shift;  /* dim: sum of the rows less the site */
     size_t n;
+    size_t n_before; /* rows of a file, which come first until they are sorted together */
 };
 
 /* Dead rows serve old versions only. */
@@ -30,6 +35,7 @@ static void look(const struct channi_replacing *x, const struct channi_making *p
 {
     const size_t dim = x->env.dim;
     float *row = s->squared + p->part->n, *site = row + dim;
+    size_t n_since = 0;
 
     rows_to_floats(&x->c->base.env, p->cl->site, 1, site);
     for (size_t i = 0; i < p->part->n; i++) {
@@ -37,11 +43,16 @@ static void look(const struct channi_replacing *x, const struct channi_making *p
 
         if (x->m->dead[at])
             continue;
-        s->squared[s->n++] = rows_distance(&x->c->base.env, x->m->rows[at], p->cl->site);
+        const float squared = rows_distance(&x->c->base.env, x->m->rows[at], p->cl->site);
+        const bool since = x->m->row[at] >= x->w->clusters[x->m->from[at]]->base_n;
+        s->squared[since ? p->part->n - ++n_since : s->n_before++] = squared;
         rows_to_floats(&x->c->base.env, x->m->rows[at], 1, row);
         for (size_t j = 0; j < dim; j++)
             s->shift[j] += (double)row[j] - (double)site[j];
     }
+    memmove(s->squared + s->n_before, s->squared + p->part->n - n_since,
+            n_since * sizeof *s->squared);
+    s->n = s->n_before + n_since;
 }
 
 /* The sum of squares about the mean is that about the site, less n times the squared shift of the
@@ -65,6 +76,20 @@ static bool may_be_apart(struct shape *s, size_t merge_min)
     return far >= merge_min && far >= s->n / FAR_SHARE && far > 0;
 }
 
+static float median(float *values, size_t n)
+{
+    qsort(values, n, sizeof *values, order_f32);
+    return values[n / 2];
+}
+
+static bool lie_beyond(struct shape *s)
+{
+    const size_t n = s->n_before, n_since = s->n - n;
+
+    return n >= BEYOND_LEAST && n_since >= BEYOND_LEAST &&
+           median(s->squared + n, n_since) > BEYOND * median(s->squared, n);
+}
+
 static void judge(const struct channi_replacing *x, struct channi_cluster *cl, struct shape *s)
 {
     double sum = 0, squares = 0;
@@ -75,6 +100,7 @@ static void judge(const struct channi_replacing *x, struct channi_cluster *cl, s
     }
     cl->mean_d = (float)(sum / (double)s->n);
     atomic_store(&cl->shape, have_left(s, x->env.dim, squares)  ? SHAPE_LEFT
+                             : lie_beyond(s)                    ? SHAPE_BEYOND
                              : may_be_apart(s, x->c->merge_min) ? SHAPE_APART
                                                                 : SHAPE_USUAL);
 }

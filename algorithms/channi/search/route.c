@@ -9,22 +9,65 @@
 
 /* Up to this many beam widths of routes, all routes are scanned: a contiguous row costs a tenth of
    one reached by the graph, and a beam measures about six times its width. */
-enum { BEAMS_SCANNED = 32 };
+enum { BEAMS_SCANNED = 32, SCANNED = 64 };
 
 static bool scans_all(const struct channi_routes *r, size_t ef)
 {
     return r->n / BEAMS_SCANNED <= ef;
 }
 
-static int nearest_routes(struct channi *c, struct channi_scratch *x, const struct channi_routes *r,
-                          const void *query, size_t n, size_t ef, uint32_t *routes,
-                          float *distances, size_t *found, double *checked)
+/* Puts a cluster among those found, ascending by distance, of equal ones the first first; each is there
+   once. n: space. */
+static void keep_cluster(uint32_t cid, float distance, size_t n, uint32_t *cids, float *distances,
+                         size_t *found)
 {
-    ef = ef > n ? ef : n;
-    if (scans_all(r, ef))
-        ef = r->n;
-    return graph_image_search(&r->graph, &r->rows, x->graph, query, n, ef, NULL, routes, distances,
-                              found, checked, c->base.env.error);
+    size_t at = 0;
+
+    if (*found == n && !(distance < distances[n - 1]))
+        return;
+    while (at < *found && cids[at] != cid)
+        at++;
+    if (at < *found && !(distance < distances[at]))
+        return;
+    if (at == *found)
+        at = *found < n ? (*found)++ : n - 1;
+    for (; at > 0 && distances[at - 1] > distance; at--) {
+        distances[at] = distances[at - 1];
+        cids[at] = cids[at - 1];
+    }
+    distances[at] = distance;
+    cids[at] = cid;
+}
+
+/* The number of routes from the first on that are in one chunk and lead to clusters, at most SCANNED. */
+static size_t run_of_routes(const struct channi_routes *r, uint32_t first)
+{
+    size_t n = 0;
+
+    while (n < SCANNED && first + n < r->n && r->cid[first + n] != CID_NONE &&
+           (n == 0 || (first + n) % SEGMENTED_CHUNK != 0))
+        n++;
+    return n;
+}
+
+/* Compares all routes that lead to a cluster. */
+static size_t scan_routes(const struct channi *c, const struct channi_routes *r, const void *query,
+                          size_t n, uint32_t *cids, float *distances, double *checked)
+{
+    float to[SCANNED];
+    uint32_t integers[SCANNED];
+    size_t found = 0;
+
+    for (uint32_t first = 0; first < r->n;) {
+        const size_t run = run_of_routes(r, first);
+
+        rows_distances(&c->base.env, query, graph_image_row(&r->rows, first), run, integers, to);
+        for (size_t i = 0; i < run; i++)
+            keep_cluster(r->cid[first + i], to[i], n, cids, distances, &found);
+        *checked += (double)run;
+        first += run > 0 ? (uint32_t)run : 1;
+    }
+    return found;
 }
 
 /* Lists the clusters of x's n routes, ascending, each once, at most `most`. */
@@ -95,23 +138,23 @@ int channi_nearest_clusters(struct channi *c, struct channi_scratch *x,
         *found = 1;
         return OK;
     }
-    ef = ef > n ? ef : n;
-    /* A beam returns all it finds anyway; a scan sorts only as many as are requested. */
-    ask = scans_all(r, ef) ? n : ef;
+    ask = ef > n ? ef : n;
     for (;;) {
-        ask = ask < r->n ? ask : r->n;
+        if (scans_all(r, ask)) {
+            *found = scan_routes(c, r, query, n, cids, distances, checked);
+            return OK;
+        }
         if (!channi_scratch_fit(c, x, ask) || !channi_scratch_marks(c, x, layout->n_clusters))
             return fail(c->base.env.error, ERR_NO_MEMORY,
                         "channi: out of memory for the %zu nearest routes", ask);
-        const int rc =
-            nearest_routes(c, x, r, query, ask, ef, x->nodes, x->distances, &got, checked);
+        const int rc = graph_image_search(&r->graph, &r->rows, x->graph, query, ask, ask, NULL,
+                                          x->nodes, x->distances, &got, checked, c->base.env.error);
         if (rc != OK)
             return rc;
         *found = distinct_clusters(x, layout, got, n, cids, distances);
-        if (*found == n || ask == r->n)
+        if (*found == n)
             return OK;
-        /* A scan measures all routes again, however few more are requested. */
-        ask = scans_all(r, ask > ef ? ask : ef) ? r->n : 2 * ask;
+        ask *= 2;
     }
 }
 

@@ -16,6 +16,8 @@ struct channi_latch {
     _Atomic(uint32_t) retained_dead;
     _Atomic(uint64_t) retained_at;
     _Atomic(uint64_t) alone; /* channi_stamp() when no partner was found; 0: never */
+    /* Live rows when it was built, split or merged, and what reassignment added since. */
+    _Atomic(uint32_t) made;
 };
 
 #endif

@@ -277,12 +277,60 @@ static void test_new_place(void **state)
     expect_new_place(15);
 }
 
+/* Unit vectors: places that no distance tells apart as far. One row in twenty of A is replaced by one of
+   B in one commit. Then searches for B with few clusters find them, and no row of A is missed for it. Half
+   of the rest leaves at random: clusters become fewer. */
+static void test_other_model(void **state)
+{
+    enum { N = 2000, MOVED = N / 20, DIM = 64, QUERIES = 50 };
+    struct channi_params p = fifty();
+    struct channi_knobs knobs = book_knobs();
+    struct book b;
+    float direction[2][DIM];
+    uint64_t ids[N];
+    size_t right = 0;
+    (void)state;
+
+    p.expected_n = N;
+    book_open(&b, p, INDEX_F32, DIM, N + MOVED + QUERIES, 1);
+    for (size_t i = 0; i < 2 * DIM; i++)
+        direction[i / DIM][i % DIM] = (float)rng_normal(&b.rng) * 1.2f;
+    for (size_t i = 0; i < b.capacity; i++)
+        for (size_t j = 0; j < DIM; j++)
+            ((float *)book_row(&b, i))[j] = direction[i >= N][j] + (float)rng_normal(&b.rng);
+    test_normalise_f32((float *)book_row(&b, 0), b.capacity, DIM);
+    assert_ok(book_insert(&b, 0, N), &b.bench.error);
+    const size_t before = clusters_of(&b);
+    for (size_t i = 0; i < N; i++)
+        ids[i] = i;
+    assert_ok(book_remove_some(&b, ids, MOVED), &b.bench.error);
+    assert_ok(book_insert(&b, N, MOVED), &b.bench.error);
+    work_off(&b, 0);
+    book_check(&b);
+    knobs.nprobe = 3;
+    for (size_t i = 0; i < QUERIES; i++) {
+        const void *row = book_row(&b, N + MOVED + i);
+        struct book_answer a;
+
+        assert_ok(book_search_at(&b, ROW_VOID, row, 10, &knobs, &a), &b.bench.error);
+        right += book_right(&b, b.stored, row, &a);
+    }
+    print_message("recall of the other model %.4f\n", (double)right / (10 * QUERIES));
+    assert_true(right >= 10 * QUERIES * 98 / 100);
+    assert_true(clusters_of(&b) <= before + 3);
+    assert_ok(book_remove_some(&b, ids + MOVED, N * 6 / 10), &b.bench.error);
+    work_off(&b, 0);
+    book_check(&b);
+    print_message("%zu clusters, %zu before\n", clusters_of(&b), before);
+    assert_true(clusters_of(&b) <= before * 7 / 10);
+    book_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_planted_outliers),
-        cmocka_unit_test(test_slow_drift),
-        cmocka_unit_test(test_new_place),
+        cmocka_unit_test(test_planted_outliers),   cmocka_unit_test(test_slow_drift),
+        cmocka_unit_test(test_new_place),          cmocka_unit_test(test_other_model),
         cmocka_unit_test(test_empty_is_not_split),
     };
     return test_run("channi_drift", tests);

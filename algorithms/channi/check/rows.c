@@ -123,9 +123,13 @@ static int check_base_rows(struct channi_checking *c, const struct channi_cluste
 static int check_delta_rows(struct channi_checking *c, const struct channi_cluster *cl,
                             struct row_counts *tally)
 {
+    const struct channi_delta_codes *codes = channi_delta_codes(&cl->delta);
     const uint32_t n = channi_delta_count(&cl->delta);
     int rc = OK;
 
+    if (codes && codes->n > n)
+        return BROKEN(c, "cluster %u: %u rows of its delta have codes, of %u", cl->cid, codes->n,
+                      n);
     for (uint32_t i = 0; rc == OK && i < n; i++) {
         const struct channi_delta_row d = channi_delta_at(&cl->delta, i);
         const struct checked_row row = { cl->base_n + i, d.id, atomic_load(d.born),

@@ -9,6 +9,7 @@
 #include "algorithms/channi/commit/commit.h"
 #include "algorithms/channi/durable/checkpoint.h"
 #include "algorithms/channi/maintenance/maintenance.h"
+#include "algorithms/channi/rewrite/replace.h"
 #include "algorithms/channi/search/route.h"
 #include "algorithms/channi/versions/latch.h"
 #include "algorithms/channi/versions/places.h"
@@ -331,6 +332,8 @@ static void do_puts(struct commit_plan *p, const struct channi_layout *layout, u
 
         (void)atomic_fetch_add_explicit(&cl->live, 1, memory_order_relaxed);
         channi_place_add(p->s, put->id, (struct channi_place){ put->cid, cl->base_n + row });
+        if (layout->routes && (i + 1 == p->n_puts || p->puts[i + 1].cid != put->cid))
+            channi_delta_encode(p->s, cl);
     }
 }
 

@@ -4,6 +4,7 @@
 
 #include "algorithms/channi/cache/cache.h"
 #include "algorithms/channi/durable/internal.h"
+#include "algorithms/channi/rewrite/replace.h"
 #include "algorithms/channi/versions/latch.h"
 #include "algorithms/channi/versions/places.h"
 #include "src/core/mem.h"
@@ -252,7 +253,9 @@ int channi_reading_clusters(struct channi_reading *x)
     for (uint32_t i = 0; rc == OK && i < m->n_clusters; i++)
         rc = read_cluster(x, &x->x.clusters[i]);
     for (uint32_t cid = 0; rc == OK && cid < m->n_cids; cid++)
-        if (x->layout->clusters[cid])
+        if (x->layout->clusters[cid]) {
             rc = place_delta(x, x->layout->clusters[cid]);
+            channi_delta_encode(s, x->layout->clusters[cid]);
+        }
     return rc;
 }

@@ -114,5 +114,7 @@ int channi_catch_up(struct channi_replacing *x)
                 return no_memory(x);
         }
     }
+    for (size_t i = 0; i < x->r->n_parts; i++)
+        channi_delta_encode(x->c, x->parts[i].cl);
     return OK;
 }

@@ -1,4 +1,5 @@
-/* codes.c - encodes a cluster's rows relative to their mean, for clusters that are scanned. */
+/* codes.c - encodes a cluster's rows, for clusters that are scanned: those of its file relative to their
+ * mean, those of its delta relative to its site, as their mean changes. */
 #include <math.h>
 #include <string.h>
 
@@ -90,4 +91,85 @@ void channi_codes_free(struct channi *c, struct channi_cluster_codes *codes)
     mem_free(c->base.env.mem, codes->bytes);
     mem_free(c->base.env.mem, codes->centre);
     *codes = (struct channi_cluster_codes){ 0 };
+}
+
+/* --------------------------------------------------------------------------------- deltas */
+
+static size_t padded(size_t bytes)
+{
+    return (bytes + 63) / 64 * 64;
+}
+
+/* A block for n rows, with the codes of `old`, which may be NULL. NULL: out of memory. */
+static struct channi_delta_codes *extend(const struct channi *c,
+                                         const struct channi_delta_codes *old, uint32_t n)
+{
+    const struct quantizer *q = c->quantizer;
+    const size_t head = padded(sizeof *old), centre = padded(q->work_dim * sizeof(float));
+    const size_t blocks = (n + QUANTIZER_BLOCK - 1) / QUANTIZER_BLOCK;
+    const size_t bytes = head + centre + blocks * q->block_bytes;
+    struct channi_delta_codes *new = mem_zalloc(c->base.env.mem, bytes);
+
+    if (!new)
+        return NULL;
+    new->bytes = bytes;
+    new->centre = (float *)((unsigned char *)new + head);
+    new->codes = (unsigned char *)new + head + centre;
+    if (old) {
+        new->n = old->n;
+        new->error = old->error;
+        memcpy(new->centre, old->centre, q->work_dim * sizeof *new->centre);
+        memcpy(new->codes, old->codes, old->bytes - head - centre);
+    }
+    return new;
+}
+
+/* row, transformed: scratch. */
+static void put_rows(const struct channi *c, const struct channi_cluster *cl, uint32_t n,
+                     float *row, float *transformed, struct channi_delta_codes *codes)
+{
+    const struct quantizer *q = c->quantizer;
+
+    if (codes->n == 0) {
+        rows_to_floats(&c->base.env, cl->site, 1, row);
+        quantizer_transform(q, row, 1, codes->centre);
+    }
+    for (uint32_t i = codes->n; i < n; i++) {
+        rows_to_floats(&c->base.env, channi_delta_at(&cl->delta, i).row, 1, row);
+        quantizer_transform(q, row, 1, transformed);
+        codes->error =
+            fmaxf(codes->error, quantizer_put(q, transformed, codes->centre,
+                                              codes->codes + i / QUANTIZER_BLOCK * q->block_bytes,
+                                              i % QUANTIZER_BLOCK));
+    }
+    codes->n = n;
+}
+
+static void free_codes(void *owner, struct epoch_item *item)
+{
+    mem_free(((struct channi *)owner)->base.env.mem, item);
+}
+
+void channi_delta_encode(struct channi *c, struct channi_cluster *cl)
+{
+    struct mem *mem = c->base.env.mem;
+    struct channi_delta_codes *old = atomic_load_explicit(&cl->delta.codes, memory_order_relaxed);
+    const uint32_t n = channi_delta_count(&cl->delta), coded = old ? old->n : 0;
+
+    if (c->params.cluster_index != INSIDE_CODES || !cl->site || n < DELTA_CODED_LEAST || n == coded)
+        return;
+    struct channi_delta_codes *new = extend(c, old, n);
+    float *row = mem_array(mem, c->base.env.dim, sizeof *row);
+    float *transformed = mem_array(mem, c->quantizer->work_dim, sizeof *transformed);
+    if (new &&row && transformed) {
+        put_rows(c, cl, n, row, transformed, new);
+        atomic_store(&cl->delta.code_bytes, new->bytes);
+        atomic_store_explicit(&cl->delta.codes, new, memory_order_release);
+        if (old)
+            epoch_retire(c->epoch, &old->item, free_codes, c);
+        new = NULL;
+    }
+    mem_free(mem, new);
+    mem_free(mem, row);
+    mem_free(mem, transformed);
 }

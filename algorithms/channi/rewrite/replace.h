@@ -36,6 +36,10 @@ struct channi_replacement {
 int channi_replace(struct channi *, struct channi_taken *, const struct channi_members *,
                    const struct channi_replacement *);
 
+/* Gives the delta's rows codes, if the index has some and the rows are enough. Called by the one writer of
+   the delta. Out of memory: the new rows have none until the next call. */
+void channi_delta_encode(struct channi *, struct channi_cluster *);
+
 /* Returns memory freed by a build and its jobs to the system, if enough files were written since
    the last time. */
 void channi_trim(struct channi *);

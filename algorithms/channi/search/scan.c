@@ -102,13 +102,40 @@ static size_t scan_run(struct channi_query_context *s, const struct run *r)
     return r->n;
 }
 
+/* Number of rows at the start of the delta that are scanned by their codes. Only rows that this version sees
+   count, so that answers are the same from a snapshot when the delta has grown, and from an index that was
+   saved without the dead ones. A filter is tested before a row is compared, and what is within a radius is
+   compared anyway. */
+static uint32_t coded_rows(const struct channi_query_context *s, const struct channi_delta *d,
+                           const struct channi_delta_codes *codes)
+{
+    const uint64_t version = s->q->view->version;
+    uint32_t n = 0, seen = 0;
+
+    if (!s->coded || !codes || s->q->hits || s->q->allowed)
+        return 0;
+    for (; n < codes->n; n++) {
+        const struct channi_delta_row r = channi_delta_at(d, n);
+        const uint64_t born = atomic_load_explicit(r.born, memory_order_acquire);
+
+        if (born > version)
+            break;
+        seen += channi_sees(version, born, atomic_load_explicit(r.dead, memory_order_acquire));
+    }
+    return seen < DELTA_CODED_LEAST ? 0 : n;
+}
+
 void channi_scan_delta(struct channi_query_context *s, const struct channi_cluster *cl)
 {
     const uint32_t n = channi_delta_count(&cl->delta);
     const size_t n_fields = cl->delta.n_fields;
+    const struct channi_delta_codes *codes = channi_delta_codes(&cl->delta);
+    const uint32_t coded = coded_rows(s, &cl->delta, codes);
     size_t measured = 0;
 
-    for (uint32_t i = 0, offset, some; i < n; i += some) {
+    if (coded > 0 && s->rc == OK)
+        s->rc = channi_scan_delta_codes(s, cl, codes, coded);
+    for (uint32_t i = coded, offset, some; i < n; i += some) {
         const struct channi_delta_chunk *chunk = channi_delta_run(&cl->delta, i, &offset, &some);
 
         some = some < n - i ? some : n - i;
@@ -122,7 +149,7 @@ void channi_scan_delta(struct channi_query_context *s, const struct channi_clust
                                        .dead = chunk->dead + offset });
     }
     s->counts.delta += (double)measured;
-    s->counts.scanned += n;
+    s->counts.scanned += n - coded;
     s->counts.bytes += (double)(measured * s->q->c->row_bytes);
 }
 

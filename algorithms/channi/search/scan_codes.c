@@ -46,6 +46,19 @@ static int prepare(struct channi_query_context *s)
     return OK;
 }
 
+/* Whether the row is visible and allowed, of the file or the delta that is the last source. */
+static bool takes(struct channi_query_context *s, const struct channi_cluster *cl,
+                  const struct channi_image *image, uint32_t row)
+{
+    const struct channi_delta *d = s->w->sources[s->w->n_sources - 1].delta;
+
+    if (!d)
+        return channi_scan_takes(s, cl, image, row);
+    const struct channi_delta_row r = channi_delta_at(d, row);
+    return channi_sees(s->q->view->version, atomic_load_explicit(r.born, memory_order_acquire),
+                       atomic_load_explicit(r.dead, memory_order_acquire));
+}
+
 /* Adds a candidate; capacity is reserved. Prefetches its id, which is read after the whole file
    has been scanned. */
 static void keep(struct channi_query_context *s, const struct channi_image *image, uint32_t row,
@@ -53,7 +66,7 @@ static void keep(struct channi_query_context *s, const struct channi_image *imag
 {
     struct channi_search_work *w = s->w;
 
-    if (!image->rows)
+    if (!image->rows && image->ids)
         __builtin_prefetch(image->ids + row);
     w->candidates[w->n_candidates++] = (struct channi_candidate){
         .lower = b.lower, .estimate = estimate, .source = (uint32_t)w->n_sources - 1, .row = row
@@ -65,7 +78,7 @@ static void keep(struct channi_query_context *s, const struct channi_image *imag
 /* Sets the ids of the candidates from `first` on, which are all of this file. */
 static void note_ids(struct channi_search_work *w, const struct channi_image *image, size_t first)
 {
-    for (size_t i = first; !image->rows && i < w->n_candidates; i++)
+    for (size_t i = first; !image->rows && image->ids && i < w->n_candidates; i++)
         w->candidates[i].id = image->ids[w->candidates[i].row];
 }
 
@@ -153,7 +166,7 @@ static void judge_near(struct channi_query_context *s, const struct channi_clust
 
         if (!judge(s, scan->block, i, limit, &scan->estimate[i], &b))
             continue;
-        if (!(b.lower > limit) && (all || channi_scan_takes(s, cl, image, row)))
+        if (!(b.lower > limit) && (all || takes(s, cl, image, row)))
             keep(s, image, row, scan->estimate[i], b);
     }
 }
@@ -207,8 +220,7 @@ static void find_seeds(struct channi_query_context *s, const struct channi_clust
         for (size_t j = 0; j < near; j++) {
             const uint32_t i = s->w->at[j];
 
-            if (estimate[i] < topk_limit(least) &&
-                (all || channi_scan_takes(s, cl, image, first + i)))
+            if (estimate[i] < topk_limit(least) && (all || takes(s, cl, image, first + i)))
                 topk_push(least, estimate[i], first + i);
         }
     }
@@ -249,12 +261,13 @@ void channi_scan_codes_ahead(const struct quantizer *z, const struct channi_imag
     fetch(image->codes, z->refines ? scanned_bytes(z) : z->block_bytes, MOST);
 }
 
-int channi_scan_codes(struct channi_query_context *s, const struct channi_cluster *cl,
-                      const struct channi_image *image)
+/* all: every row is visible and allowed. */
+static int scan_source(struct channi_query_context *s, const struct channi_cluster *cl,
+                       const struct channi_image *image, const struct channi_row_source *source,
+                       bool all)
 {
     const struct channi *c = s->q->c;
     const struct quantizer *z = c->quantizer;
-    const bool all = !s->q->allowed && channi_scan_sees_all(cl, image);
     struct channi_search_work *w = s->w;
 
     if (!s->prepared) {
@@ -265,7 +278,7 @@ int channi_scan_codes(struct channi_query_context *s, const struct channi_cluste
     }
     if (!mem_grow(w->mem, &w->sources, &w->sources_capacity, w->n_sources + 1, sizeof *w->sources))
         return channi_search_no_memory(c);
-    w->sources[w->n_sources++] = (struct channi_row_source){ cl->base, image->rows, image->ids };
+    w->sources[w->n_sources++] = *source;
     quantizer_query_list(z, w->prepared, image->centre,
                          c->base.env.kernels->l2sq_f32(w->rotated, image->centre, z->work_dim),
                          image->code_error);
@@ -279,6 +292,26 @@ int channi_scan_codes(struct channi_query_context *s, const struct channi_cluste
     s->counts.scanned += image->n;
     s->counts.bytes += image->n * z->code_bytes;
     return OK;
+}
+
+int channi_scan_codes(struct channi_query_context *s, const struct channi_cluster *cl,
+                      const struct channi_image *image)
+{
+    const struct channi_row_source source = { .base = cl->base,
+                                              .rows = image->rows,
+                                              .ids = image->ids };
+
+    return scan_source(s, cl, image, &source, !s->q->allowed && channi_scan_sees_all(cl, image));
+}
+
+int channi_scan_delta_codes(struct channi_query_context *s, const struct channi_cluster *cl,
+                            const struct channi_delta_codes *codes, uint32_t n)
+{
+    const struct channi_image image = {
+        .n = n, .codes = codes->codes, .centre = codes->centre, .code_error = codes->error
+    };
+
+    return scan_source(s, cl, &image, &(struct channi_row_source){ .delta = &cl->delta }, false);
 }
 
 /* --------------------------------------------------------------------------- exact distances */
@@ -297,13 +330,21 @@ static size_t heap_candidates(struct channi_query_context *s)
     return n;
 }
 
+static inline bool in_memory(const struct channi_row_source *from)
+{
+    return from->rows || from->delta;
+}
+
 static inline void fetch_row(const struct channi_row_source *from, uint32_t row, size_t row_bytes)
 {
-    if (!from->rows)
+    if (!in_memory(from))
         return;
+    const unsigned char *bytes =
+        from->delta ? channi_delta_at(from->delta, row).row : from->rows + row * row_bytes;
     for (size_t at = 0; at < row_bytes && at < 512; at += 64)
-        __builtin_prefetch(from->rows + row * row_bytes + at);
-    __builtin_prefetch(from->ids + row);
+        __builtin_prefetch(bytes + at);
+    if (!from->delta)
+        __builtin_prefetch(from->ids + row);
 }
 
 /* Takes the next batch from the heap; *left: entries that remain. */
@@ -365,14 +406,17 @@ static int measure_batch(struct channi_query_context *s, const struct channi_can
     const size_t row_bytes = s->q->c->row_bytes;
     int rc = OK;
 
-    if (n > 1 && !w->sources[batch[0]->source].rows)
+    if (n > 1 && s->q->c->params.cold_rows)
         qsort(batch, n, sizeof *batch, by_place);
     for (size_t i = 0, m; rc == OK && i < n; i += m) {
         const struct channi_row_source *from = &w->sources[batch[i]->source];
 
-        for (m = 1; !from->rows && i + m < n && batch[i + m]->source == batch[i]->source;)
+        for (m = 1; !in_memory(from) && i + m < n && batch[i + m]->source == batch[i]->source;)
             m++;
-        if (from->rows)
+        if (from->delta) {
+            const struct channi_delta_row r = channi_delta_at(from->delta, batch[i]->row);
+            channi_scan_offer(s, channi_scan_distance(s, r.row), r.id);
+        } else if (from->rows)
             channi_scan_offer(s, channi_scan_distance(s, from->rows + batch[i]->row * row_bytes),
                               from->ids[batch[i]->row]);
         else

@@ -13,6 +13,7 @@
 #include "algorithms/common/rows/range_hits.h"
 
 struct channi;
+struct channi_delta;
 
 /* Search state (search.h) */
 
@@ -26,8 +27,9 @@ struct channi_candidate {
     uint32_t source, row;
 };
 
-/* The rows of candidates: in memory, pinned, with their ids; or in the file (`rows` NULL). */
+/* The rows of candidates: in a delta; in memory, pinned, with their ids; or in the file (`rows` NULL). */
 struct channi_row_source {
+    const struct channi_delta *delta; /* NULL: of a file */
     const struct channi_base *base;
     const unsigned char *rows;
     const uint64_t *ids;

@@ -207,6 +207,9 @@ void channi_scan_offer(struct channi_query_context *, float distance, uint64_t i
 /* scan_codes.c */
 int channi_scan_codes(struct channi_query_context *, const struct channi_cluster *,
                       const struct channi_image *);
+/* The same for the first n rows of the cluster's delta, which have these codes. */
+int channi_scan_delta_codes(struct channi_query_context *, const struct channi_cluster *,
+                            const struct channi_delta_codes *, uint32_t n);
 /* Prefetches the first bytes that a scan of this image reads. */
 void channi_scan_codes_ahead(const struct quantizer *, const struct channi_image *);
 /* Reranks the candidates by exact distances. Their rows in memory are pinned until then. */

@@ -22,6 +22,7 @@ static void add_delta(const struct channi *c, const struct channi_delta *d, stru
 
     use->vectors += rows;
     use->ids += bytes - rows;
+    use->codes += atomic_load(&((struct channi_delta *)(uintptr_t)d)->code_bytes);
 }
 
 static void add_cluster(const struct channi *c, const struct channi_cluster *cl,

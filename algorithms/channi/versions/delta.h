@@ -1,5 +1,8 @@
 /* delta.h - the rows of a cluster that are not in its file: appended by the one writer, read by
- * all. A row never moves. It is visible at versions from its birth until its death. */
+ * all. A row never moves. It is visible at versions from its birth until its death.
+ *
+ * Where files have codes, deltas of some rows have them too. The writer makes all codes of a delta anew in one
+ * block, and publishes the block whole: it never changes afterwards. */
 #ifndef DRIFTLINE_CHANNI_VERSIONS_DELTA_H
 #define DRIFTLINE_CHANNI_VERSIONS_DELTA_H
 
@@ -9,6 +12,7 @@
 #include <stdint.h>
 
 #include "algorithms/channi/files/columns.h"
+#include "algorithms/common/concurrency/epoch.h"
 #include "src/core/mem.h"
 
 #define ROW_VOID UINT64_MAX /* value of born: never committed */
@@ -23,10 +27,24 @@ struct channi_delta_chunk {
     unsigned char *rows;
 };
 
+/* A delta of fewer rows has no codes: a scan of codes takes as long as their distances. */
+enum { DELTA_CODED_LEAST = 8 };
+
+/* The codes of the first n rows, relative to the site; one block of memory. */
+struct channi_delta_codes {
+    struct epoch_item item; /* first: the address of the block */
+    uint32_t n;
+    float error;
+    size_t bytes; /* of the block */
+    float *centre;
+    unsigned char *codes; /* as in a file */
+};
+
 struct channi_delta {
     _Atomic(struct channi_delta_chunk *) chunks[DELTA_CHUNKS];
+    _Atomic(struct channi_delta_codes *) codes; /* NULL: none */
     _Atomic(uint32_t) n;
-    atomic_size_t bytes;
+    atomic_size_t bytes, code_bytes; /* of memory: rows with what belongs to them, codes */
     size_t row_bytes, n_fields;
     struct mem *mem;
 };
@@ -47,6 +65,11 @@ uint32_t channi_delta_append(struct channi_delta *, const void *row, uint64_t id
 static inline uint32_t channi_delta_count(const struct channi_delta *d)
 {
     return atomic_load_explicit(&((struct channi_delta *)(uintptr_t)d)->n, memory_order_acquire);
+}
+static inline const struct channi_delta_codes *channi_delta_codes(const struct channi_delta *d)
+{
+    return atomic_load_explicit(&((struct channi_delta *)(uintptr_t)d)->codes,
+                                memory_order_acquire);
 }
 struct channi_delta_row channi_delta_at(const struct channi_delta *, uint32_t i);
 /* For scans: the chunk with row i. Rows [offset, offset + *n) of the chunk are the rows

@@ -162,7 +162,7 @@ static void *read_on(void *arg)
     return NULL;
 }
 
-static void test_background(void **state)
+static void read_beside_changes(enum channi_inside inside)
 {
     struct channi_params p = twenty();
     struct book b;
@@ -173,6 +173,8 @@ static void test_background(void **state)
 
     p.maintenance = CHANNI_BACKGROUND;
     p.background_threads = 3;
+    p.cluster_index = inside;
+    p.eps0 = 12;
     book_open(&b, p, INDEX_F32, 8, 3000, 2);
     book_fill(&b, 0, 3000, 16, 0.3);
     assert_ok(book_insert(&b, 0, 100), &b.bench.error);
@@ -200,12 +202,66 @@ static void test_background(void **state)
     book_close(&b);
 }
 
+/* Readers meet deltas that get codes, and clusters that are replaced. */
+static void test_background(void **state)
+{
+    (void)state;
+    read_beside_changes(INSIDE_GRAPH);
+    read_beside_changes(INSIDE_CODES);
+}
+
+/* With codes a search compares few rows of a delta exactly, one at a time as in one commit, in an index
+   that was saved and read as in the one that was. Deleted rows are no answers. */
+static void test_coded_deltas(void **state)
+{
+    enum { N = 600, DIM = 64, QUERIES = 40 };
+    struct channi_params p = book_defaults();
+    struct channi_knobs knobs = book_knobs();
+    struct book b;
+    char saved[PATH_MAX];
+    (void)state;
+
+    p.cluster_index = INSIDE_CODES;
+    p.target_cluster = 50;
+    p.split_max = p.merge_min = 0;
+    p.compact_share = 16;
+    p.maintenance = CHANNI_EXPLICIT;
+    p.expected_n = N;
+    p.defer_fraction = .5;
+    book_open(&b, p, INDEX_F32, DIM, N, 1);
+    book_fill(&b, 0, N, 8, .3);
+    assert_ok(book_insert(&b, 0, N / 2), &b.bench.error);
+    for (size_t i = N / 2; i < 3 * N / 4; i++)
+        assert_ok(book_insert(&b, i, 1), &b.bench.error);
+    assert_ok(book_insert(&b, 3 * N / 4, N / 4), &b.bench.error);
+    for (size_t i = 0; i < N; i += 5)
+        assert_ok(book_remove(&b, i), &b.bench.error);
+    book_check(&b);
+    test_dir_make(saved);
+    assert_ok(channi_ops.save(b.index, saved), &b.bench.error);
+    for (int loaded = 0; loaded < 2; loaded++) {
+        const uint64_t before = book_counter(&b, delta_distances);
+        assert_true(book_recall(&b, QUERIES, 10, &knobs) > .98);
+        const uint64_t distances = book_counter(&b, delta_distances) - before;
+        print_message("%g exact distances in deltas\n", (double)distances / QUERIES);
+        assert_true(distances < DELTA_CODED_LEAST * QUERIES);
+        if (loaded)
+            break;
+        b.ops->destroy(b.index);
+        assert_ok(channi_ops.load(&b.index, &b.bench.env, saved), &b.bench.error);
+        book_check(&b);
+    }
+    book_close(&b);
+    test_dir_remove(saved);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pinned_readers),
         cmocka_unit_test(test_history),
         cmocka_unit_test(test_background),
+        cmocka_unit_test(test_coded_deltas),
     };
     return test_run("channi_readers", tests);
 }

@@ -81,7 +81,7 @@ static int choose_shape(struct writer *w, const struct source *s,
     if (is(w, "truth"))
         return fail(err, ERR_UNSUPPORTED,
                     "%s: truth files are only read; write ids as ivecs, ibin or npy", path);
-    if (is(w, "npz") || is(w, "multivec"))
+    if (is(w, "f16bin") || is(w, "npz") || is(w, "multivec"))
         return fail(err, ERR_UNSUPPORTED, "%s: %s is only read; write npy", path, w->format);
     if (is(w, "idx") && w->element == ELEMENT_I64)
         return fail(err, ERR_UNSUPPORTED, "%s: idx has no 64-bit integers; use npy", path);

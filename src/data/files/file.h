@@ -4,7 +4,7 @@
  *
  *   idx    *.idx *-ubyte            MNIST's format, big-endian; further dimensions become columns
  *   vecs   *.fvecs *.bvecs *.ivecs  each row is its i32 dimension, then the values
- *   bin    *.fbin *.u8bin *.i8bin *.ibin
+ *   bin    *.fbin *.f16bin *.u8bin *.i8bin *.ibin
  *                                   u32 rows, u32 columns, then the values (little-endian)
  *   truth  *.truth                  u32 rows, u32 k, then rows * k u32 ids, then as many f32
  *                                   distances; only the ids are read
@@ -47,7 +47,7 @@ struct file_options {
     int add;
     /* raw: columns, default 1. Other formats: the columns that the file must have; 0: any */
     size_t dim;
-    /* fbin, u8bin, i8bin, ibin: only these first rows, of a whole file or of one that ends with
+    /* fbin, f16bin, u8bin, i8bin, ibin: only these first rows, of a whole file or of one that ends with
        them; 0: all rows */
     size_t first_rows;
     /* text: the column, from 1, with an id or a label, which is left out; FILE_NO_ID: there is

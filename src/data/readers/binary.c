@@ -1,4 +1,4 @@
-/* binary.c - readers of idx, fvecs/bvecs/ivecs, fbin/u8bin/i8bin/ibin, big-ann truth,
+/* binary.c - readers of idx, fvecs/bvecs/ivecs, fbin/f16bin/u8bin/i8bin/ibin, big-ann truth,
  * and raw values. */
 #include <stdio.h>
 #include <string.h>
@@ -113,10 +113,11 @@ int reader_bin(const struct bytes *b, const struct file_options *options, struct
     int rc = need_header(b, 8, "rows, columns", err);
     if (rc)
         return rc;
-    l->stored = is_format(b, options, "u8bin")   ? INDEX_U8
-                : is_format(b, options, "i8bin") ? ELEMENT_I8
-                : is_format(b, options, "fbin")  ? INDEX_F32
-                                                 : ELEMENT_I32;
+    l->stored = is_format(b, options, "u8bin")    ? INDEX_U8
+                : is_format(b, options, "i8bin")  ? ELEMENT_I8
+                : is_format(b, options, "f16bin") ? ELEMENT_F16
+                : is_format(b, options, "fbin")   ? INDEX_F32
+                                                  : ELEMENT_I32;
     l->n = little_u32(b->at);
     l->dim = little_u32(b->at + 4);
     l->offset = 8;

@@ -10,6 +10,7 @@ static const struct format formats[] = {
     { "bvecs", ".bvecs", reader_vecs, NULL },
     { "ivecs", ".ivecs", reader_vecs, NULL },
     { "fbin", ".fbin", reader_bin, NULL },
+    { "f16bin", ".f16bin", reader_bin, NULL },
     { "u8bin", ".u8bin", reader_bin, NULL },
     { "i8bin", ".i8bin", reader_bin, NULL },
     { "ibin", ".ibin", reader_bin, NULL },

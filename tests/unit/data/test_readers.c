@@ -115,6 +115,16 @@ static void reads_bin(void **state)
     s = open_good(((struct scratch *)*state)->path, &(struct file_options){ .element = "f32" });
     expect_rows(s, 3, 2, INDEX_F32, expected);
     source_close(s);
+    const uint8_t halves[12] = { 0x00, 0x3c, 0x00, 0xc0, 0x00, 0x38, /* 1, -2, .5 */
+                                 0xff, 0x7b, 0x01, 0x00, 0x00, 0x80 };
+    const float wider[6] = { 1, -2, .5f, 65504, 0x1p-24f, -0.f };
+    b = (struct blob){ .n = 0 };
+    blob_u32(&b, 2);
+    blob_u32(&b, 3);
+    blob_add(&b, halves, sizeof halves);
+    s = open_good(scratch_write(*state, "a.f16bin", b.at, b.n), NULL);
+    expect_rows(s, 2, 3, INDEX_F32, wider);
+    source_close(s);
 }
 
 static void reads_codes(void **state)

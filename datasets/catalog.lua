@@ -249,6 +249,24 @@ local catalog = {
         sha256 = "f4365f17f2289e3cc3da72cebf02ae84410993c3d85ad778fcba4a28a7f5d1fe" } }),
   },
 
+  ["speech"] = {
+    about = "speech in 31 languages and four voices, embedded by a network every 80 ms, in random order; sorted by part \"time\" it drifts; queries of other sentences",
+    metric = "cosine", element = "f32", dim = 96, minutes = 10,
+    licence = "derived from GNOME's help (CC BY-SA 3.0), spoken by espeak-ng, by Google's speech embedding (Apache-2.0) as openWakeWord has it",
+    note = "time is milliseconds of the stream; language and voice are lines of languages.txt and voices.txt, from 0",
+    files = recipe_files("speech", {
+      { part = "base", file = "base.fbin", dim = 96, unpinned = true },
+      { part = "query", file = "query.fbin", dim = 96, unpinned = true },
+      { part = "time", file = "time.i64", dim = 1, unpinned = true },
+      { part = "language", file = "language.i64", dim = 1, unpinned = true },
+      { part = "voice", file = "voice.i64", dim = 1, unpinned = true },
+      { part = "query-time", file = "query-time.i64", dim = 1, unpinned = true },
+      { part = "query-language", file = "query-language.i64", dim = 1, unpinned = true },
+      { part = "query-voice", file = "query-voice.i64", dim = 1, unpinned = true },
+      { part = "languages", file = "languages.txt", plain = true, unpinned = true },
+      { part = "voices", file = "voices.txt", plain = true, unpinned = true } }),
+  },
+
   ["words"] = {
     about = "word vectors (fastText, skip-gram) of dictionaries, WordNet and manuals, with the words",
     metric = "cosine", element = "f32", rows = 162767, dim = 100, minutes = 6,

@@ -6,7 +6,7 @@
 --   ./harness configs/copenhagen/data_drift.lua --set data=photo-sift
 --   ./harness configs/copenhagen/data_drift.lua --set data=mnist
 
-local name = option("data", "changelogs", "changelogs, photo-sift, photo-hog, words, or mnist, which fashion-mnist follows")
+local name = option("data", "changelogs", "changelogs, speech, photo-sift, photo-hog, words, or mnist, which fashion-mnist follows")
 local order = option("order", "stream", "stream or random")
 local part, asked = 10, 200
 local datasets = require "datasets"

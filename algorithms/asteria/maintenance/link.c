@@ -182,7 +182,7 @@ int asteria_maintenance_link(struct asteria_maintenance *u)
     struct linking l;
     bool done = false;
 
-    if (!a->graph)
+    if (!a->params.caprg) /* without the lock, a->graph is not to be read */
         return OK;
     int rc = linking_begin(&l, a);
     if (rc != OK)

@@ -3,7 +3,7 @@
 "use strict";
 const crypto = require("crypto"), fs = require("fs"), path = require("path");
 const { isMainThread, parentPort, workerData } = require("worker_threads");
-const { embed, save, saveNumbers, saveRows } = require("./embed.js");
+const { begin, embed, save, saveNumbers, saveRows } = require("./embed.js");
 const [out, logs, list, modules] = isMainThread ? process.argv.slice(2) : workerData;
 
 const ROWS = 100000, QUERIES = 1000, DIM = 512;
@@ -161,10 +161,4 @@ async function main() {
     fs.unlinkSync(path.join(out, "vectors"));
 }
 
-if (!isMainThread)
-    thread();
-else
-    main().catch(error => {
-        console.error(error.message);
-        process.exit(1);
-    });
+begin(thread, main);

@@ -2,7 +2,7 @@
 // they are done, and files of rows.
 "use strict";
 const crypto = require("crypto"), fs = require("fs"), os = require("os"), path = require("path");
-const { Worker } = require("worker_threads");
+const { Worker, isMainThread } = require("worker_threads");
 
 // Writes OUT/NAME whole or not at all.
 function save(out, name, bytes) {
@@ -90,4 +90,15 @@ function saveNumbers(out, name, numbers) {
     save(out, name, bytes);
 }
 
-module.exports = { embed, save, saveNumbers, saveRows };
+// Runs `work` in a thread and `main` in the program, whose failure is a line and an exit status.
+function begin(work, main) {
+    if (!isMainThread)
+        work();
+    else
+        main().catch(error => {
+            console.error(error.message);
+            process.exit(1);
+        });
+}
+
+module.exports = { begin, embed, save, saveNumbers, saveRows };

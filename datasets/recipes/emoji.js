@@ -3,7 +3,7 @@
 "use strict";
 const crypto = require("crypto"), fs = require("fs"), path = require("path");
 const { isMainThread, parentPort, workerData } = require("worker_threads");
-const { embed, save, saveNumbers, saveRows } = require("./embed.js");
+const { begin, embed, save, saveNumbers, saveRows } = require("./embed.js");
 const [out, list, packages, modules] = isMainThread ? process.argv.slice(2) : workerData;
 const load = require("module").createRequire(path.join(modules, "node_modules/"));
 const { PNG } = load("pngjs");
@@ -144,10 +144,4 @@ async function main() {
     fs.unlinkSync(path.join(out, "vectors"));
 }
 
-if (!isMainThread)
-    thread();
-else
-    main().catch(error => {
-        console.error(error.message);
-        process.exit(1);
-    });
+begin(thread, main);

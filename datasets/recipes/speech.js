@@ -4,7 +4,7 @@
 const crypto = require("crypto"), fs = require("fs"), path = require("path");
 const { execFileSync } = require("child_process");
 const { isMainThread, parentPort, workerData } = require("worker_threads");
-const { embed, save, saveNumbers, saveRows } = require("./embed.js");
+const { begin, embed, save, saveNumbers, saveRows } = require("./embed.js");
 const [out, help, modules] = isMainThread ? process.argv.slice(2) : workerData;
 
 // The help's languages that have enough text and that espeak-ng speaks, with its names where they are others
@@ -164,10 +164,4 @@ async function main() {
     fs.unlinkSync(path.join(out, "vectors"));
 }
 
-if (!isMainThread)
-    thread();
-else
-    main().catch(error => {
-        console.error(error.message);
-        process.exit(1);
-    });
+begin(thread, main);

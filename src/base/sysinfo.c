@@ -22,8 +22,6 @@
 #include "src/core/mem.h"
 #include "src/core/stamp/stamp.h"
 
-/* ---- small files */
-
 /* ---- variables that change the speed of libraries, which may read them before main() runs. The launcher
    has the same list of names. */
 
@@ -79,6 +77,8 @@ static json_t *variables_set(void)
         (void)json_array_append_new(set, quote_json(found[i]));
     return set;
 }
+
+/* ---- small files */
 
 /* Reads the first line of a file without its newline; false if it is missing or empty. */
 static bool first_line(const char *path, char *text, size_t bytes)

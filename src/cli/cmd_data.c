@@ -61,7 +61,8 @@ static int parquet_read(struct app *app, const char *path, struct parquet_rows *
     if (!mkdtemp(folder))
         return fail_errno(err, ERR_IO, "%s", folder);
     memcpy(rows->folder, folder, sizeof folder);
-    (void)snprintf(rows->npy, sizeof rows->npy, "%.*s/rows.npy", PATH_MAX - 16, folder);
+    if (path_print(rows->npy, err, "%s/rows.npy", folder))
+        return err->code;
     const char *argv[] = { program, folder, packages, path, app->in.dataset ? app->in.dataset : "",
                            NULL };
     struct process p = { .argv = argv, .bound = true, .tick = is_interrupted, .context = app };

@@ -1,5 +1,5 @@
-/* order.h - orders of plain numbers, ascending, for qsort() and bsearch(); the k-th smallest of n; a key to
-   sort floats by. */
+/* order.h - orders of plain numbers, or of structs by a first member of that type, ascending, for qsort() and
+   bsearch(); the k-th smallest of n; a key to sort floats by. */
 #ifndef DRIFTLINE_ORDER_H
 #define DRIFTLINE_ORDER_H
 

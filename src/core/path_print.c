@@ -1,3 +1,4 @@
+/* path_print.c - see path_print.h. */
 #include "src/core/path_print.h"
 
 #include <stdarg.h>

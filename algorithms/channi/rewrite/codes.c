@@ -108,20 +108,20 @@ static struct channi_delta_codes *extend(const struct channi *c,
     const size_t head = padded(sizeof *old), centre = padded(q->work_dim * sizeof(float));
     const size_t blocks = (n + QUANTIZER_BLOCK - 1) / QUANTIZER_BLOCK;
     const size_t bytes = head + centre + blocks * q->block_bytes;
-    struct channi_delta_codes *new = mem_zalloc(c->base.env.mem, bytes);
+    struct channi_delta_codes *next = mem_zalloc(c->base.env.mem, bytes);
 
-    if (!new)
+    if (!next)
         return NULL;
-    new->bytes = bytes;
-    new->centre = (float *)((unsigned char *)new + head);
-    new->codes = (unsigned char *)new + head + centre;
+    next->bytes = bytes;
+    next->centre = (float *)((unsigned char *)next + head);
+    next->codes = (unsigned char *)next + head + centre;
     if (old) {
-        new->n = old->n;
-        new->error = old->error;
-        memcpy(new->centre, old->centre, q->work_dim * sizeof *new->centre);
-        memcpy(new->codes, old->codes, old->bytes - head - centre);
+        next->n = old->n;
+        next->error = old->error;
+        memcpy(next->centre, old->centre, q->work_dim * sizeof *next->centre);
+        memcpy(next->codes, old->codes, old->bytes - head - centre);
     }
-    return new;
+    return next;
 }
 
 /* row, transformed: scratch. */
@@ -158,18 +158,18 @@ void channi_delta_encode(struct channi *c, struct channi_cluster *cl)
 
     if (c->params.cluster_index != INSIDE_CODES || !cl->site || n < DELTA_CODED_LEAST || n == coded)
         return;
-    struct channi_delta_codes *new = extend(c, old, n);
+    struct channi_delta_codes *next = extend(c, old, n);
     float *row = mem_array(mem, c->base.env.dim, sizeof *row);
     float *transformed = mem_array(mem, c->quantizer->work_dim, sizeof *transformed);
-    if (new &&row && transformed) {
-        put_rows(c, cl, n, row, transformed, new);
-        atomic_store(&cl->delta.code_bytes, new->bytes);
-        atomic_store_explicit(&cl->delta.codes, new, memory_order_release);
+    if (next && row && transformed) {
+        put_rows(c, cl, n, row, transformed, next);
+        atomic_store(&cl->delta.code_bytes, next->bytes);
+        atomic_store_explicit(&cl->delta.codes, next, memory_order_release);
         if (old)
             epoch_retire(c->epoch, &old->item, free_codes, c);
-        new = NULL;
+        next = NULL;
     }
-    mem_free(mem, new);
+    mem_free(mem, next);
     mem_free(mem, row);
     mem_free(mem, transformed);
 }

@@ -1,8 +1,8 @@
 /* delta.h - the rows of a cluster that are not in its file: appended by the one writer, read by
  * all. A row never moves. It is visible at versions from its birth until its death.
  *
- * Where files have codes, deltas of some rows have them too. The writer makes all codes of a delta anew in one
- * block, and publishes the block whole: it never changes afterwards. */
+ * Where files have codes, deltas of some rows have them too. The writer copies the codes of a delta into a new
+ * block, adds those of its new rows, and publishes the block whole: it never changes afterwards. */
 #ifndef DRIFTLINE_CHANNI_VERSIONS_DELTA_H
 #define DRIFTLINE_CHANNI_VERSIONS_DELTA_H
 

@@ -32,9 +32,7 @@ static void print_line(const struct app *app, const char *colour, const char *ki
     const bool coloured = kind && app->options.colour;
     char *line = NULL;
     size_t bytes = 0;
-    FILE *out = open_memstream(&line, &bytes);
-    if (!out)
-        return;
+    FILE *whole = open_memstream(&line, &bytes), *out = whole ? whole : stderr;
     if (kind)
         (void)fprintf(out, "%s%s:%s ", coloured ? colour : "", kind, coloured ? "\033[0m" : "");
     if (kind)
@@ -42,7 +40,7 @@ static void print_line(const struct app *app, const char *colour, const char *ki
     else
         quote_terminal(out, text);
     (void)fputc('\n', out);
-    if (fclose(out) == 0)
+    if (whole && fclose(whole) == 0)
         (void)fwrite(line, 1, bytes, stderr);
     free(line);
 }

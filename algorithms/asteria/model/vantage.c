@@ -10,7 +10,6 @@
  * the loss without better directions.
  */
 #include <cblas.h>
-#include <math.h>
 #include <string.h>
 
 #include "algorithms/asteria/model/model.h"
@@ -18,13 +17,10 @@
 #include "algorithms/common/concurrency/blas_threads.h"
 #include "algorithms/common/rotation/axes.h"
 #include "src/core/mem.h"
-#include "src/core/rng.h"
 
 enum { STEPS = 400, QR_EACH = 50, BATCH = 256, HARD_OF = 8 };
 
-static const double RATE = 3e-3, RATE_LAST = .05;
-static const double BETA_FIRST = 1, BETA_LAST = 8;
-static const double ADAM_MEAN = .9, ADAM_SQUARE = .999, ADAM_LEAST = 1e-8;
+static const double RATE = 3e-3;
 
 /* Streams of the seed. */
 enum { STREAM_BATCHES = 1, STREAM_NEIGHBOURS, STREAM_MEASURE };
@@ -32,12 +28,9 @@ enum { STREAM_BATCHES = 1, STREAM_NEIGHBOURS, STREAM_MEASURE };
 struct learning {
     size_t m, out_dim, n; /* n: anchors of a batch */
     const float *z;
-    struct asteria_bor_neighbours near;
+    struct asteria_bor_batch drawn;
     struct asteria_bor_loss loss;
-    struct rng rng;
     uint64_t seed;
-    uint32_t *rows;         /* 2 n: anchors, their neighbours */
-    uint32_t *anchors;      /* n: which of near.anchors */
     float *batch;           /* 2 n x out_dim: z of the rows */
     float *p;               /* 2 n x m */
     float *v, *best;        /* m x out_dim: current vantages, and those of the least loss */
@@ -50,8 +43,6 @@ static bool learning_alloc(struct learning *l, const struct index_env *env)
 {
     const size_t size = l->m * l->out_dim;
 
-    l->rows = mem_array(env->mem, 2 * l->n, sizeof *l->rows);
-    l->anchors = mem_array(env->mem, l->n, sizeof *l->anchors);
     l->batch = mem_array(env->mem, 2 * l->n * l->out_dim, sizeof *l->batch);
     l->p = mem_array(env->mem, 2 * l->n * l->m, sizeof *l->p);
     l->v = mem_zalloc(env->mem, size * sizeof *l->v);
@@ -60,16 +51,13 @@ static bool learning_alloc(struct learning *l, const struct index_env *env)
     l->along = mem_array(env->mem, l->m * l->m, sizeof *l->along);
     l->first = mem_zalloc(env->mem, size * sizeof *l->first);
     l->second = mem_zalloc(env->mem, size * sizeof *l->second);
-    return l->rows && l->anchors && l->batch && l->p && l->v && l->best && l->gradient &&
-           l->along && l->first && l->second;
+    return l->batch && l->p && l->v && l->best && l->gradient && l->along && l->first && l->second;
 }
 
 static void learning_free(struct learning *l, const struct index_env *env)
 {
-    asteria_bor_neighbours_free(&l->near, env);
+    asteria_bor_batch_free(&l->drawn, env);
     asteria_bor_loss_free(&l->loss, env);
-    mem_free(env->mem, l->rows);
-    mem_free(env->mem, l->anchors);
     mem_free(env->mem, l->batch);
     mem_free(env->mem, l->p);
     mem_free(env->mem, l->v);
@@ -84,50 +72,10 @@ static void learning_free(struct learning *l, const struct index_env *env)
 
 static void draw(struct learning *l)
 {
-    const struct asteria_bor_neighbours *near = &l->near;
-
-    for (size_t i = 0; i < l->n; i++) {
-        const size_t a = (size_t)rng_below(&l->rng, near->n_anchors);
-
-        l->anchors[i] = (uint32_t)a;
-        l->rows[i] = (uint32_t)near->anchors[a];
-        l->rows[l->n + i] = near->near[a * near->k + rng_below(&l->rng, near->k)];
-    }
+    asteria_bor_batch_draw(&l->drawn);
     for (size_t i = 0; i < 2 * l->n; i++)
-        memcpy(l->batch + i * l->out_dim, l->z + l->rows[i] * l->out_dim,
+        memcpy(l->batch + i * l->out_dim, l->z + l->drawn.rows[i] * l->out_dim,
                l->out_dim * sizeof *l->batch);
-}
-
-static bool is_near(const struct learning *l, uint32_t anchor, uint32_t row)
-{
-    const uint32_t *near = l->near.near + anchor * l->near.k;
-
-    for (size_t i = 0; i < l->near.k; i++)
-        if (near[i] == row)
-            return true;
-    return l->near.anchors[anchor] == row;
-}
-
-/* Every second anchor gets a hard negative: of HARD_OF others, the one whose bits agree most. The
-   rest get a random one. */
-static void choose_negatives(struct learning *l)
-{
-    for (size_t i = 0; i < l->n; i++) {
-        float most = -INFINITY;
-
-        l->loss.negatives[i] = UINT32_MAX;
-        for (size_t c = 0; c < (i % 2 ? HARD_OF : 1); c++) {
-            const size_t j = (size_t)rng_below(&l->rng, l->n);
-            if (is_near(l, l->anchors[i], l->rows[j]))
-                continue;
-            const float agree =
-                cblas_sdot((int)l->m, l->loss.t + i * l->m, 1, l->loss.t + j * l->m, 1);
-            if (agree > most) {
-                most = agree;
-                l->loss.negatives[i] = (uint32_t)j;
-            }
-        }
-    }
 }
 
 /* The loss of the batch drawn; its gradient by p is left in loss.gradient. */
@@ -139,7 +87,7 @@ static double evaluate(struct learning *l)
                 out_dim, l->v, out_dim, 0, l->p, m);
     for (size_t i = 0; i < 2 * l->n; i++)
         asteria_bor_loss_rotate(&l->loss, i, l->p + i * l->m, 1);
-    choose_negatives(l);
+    asteria_bor_batch_negatives(&l->drawn, &l->loss, HARD_OF);
     return asteria_bor_loss(&l->loss);
 }
 
@@ -147,17 +95,17 @@ static double evaluate(struct learning *l)
 static double measure(struct learning *l)
 {
     enum { BATCHES = 8 };
-    const struct rng kept = l->rng;
+    const struct rng kept = l->drawn.rng;
     const double beta = l->loss.beta;
     double sum = 0;
 
-    l->rng = rng_at(l->seed, STREAM_MEASURE);
-    l->loss.beta = BETA_LAST;
+    l->drawn.rng = rng_at(l->seed, STREAM_MEASURE);
+    l->loss.beta = asteria_bor_beta(1);
     for (int i = 0; i < BATCHES; i++) {
         draw(l);
         sum += evaluate(l);
     }
-    l->rng = kept;
+    l->drawn.rng = kept;
     l->loss.beta = beta;
     return sum / BATCHES;
 }
@@ -184,17 +132,10 @@ static void make_gradient(struct learning *l)
 
 static void adam(struct learning *l, size_t step)
 {
-    const double done = (double)step / STEPS, k = (double)(step + 1);
-    const double fall = RATE_LAST + (1 - RATE_LAST) * (1 + cos(3.14159265358979 * done)) / 2;
-    const double rate = RATE * fall * sqrt(1 - pow(ADAM_SQUARE, k)) / (1 - pow(ADAM_MEAN, k));
+    const double rate = asteria_adam_rate(RATE, step, STEPS);
 
-    for (size_t i = 0; i < l->m * l->out_dim; i++) {
-        const double g = (double)l->gradient[i];
-
-        l->first[i] += (1 - ADAM_MEAN) * (g - l->first[i]);
-        l->second[i] += (1 - ADAM_SQUARE) * (g * g - l->second[i]);
-        l->v[i] -= (float)(rate * l->first[i] / (sqrt(l->second[i]) + ADAM_LEAST));
-    }
+    for (size_t i = 0; i < l->m * l->out_dim; i++)
+        asteria_adam(rate, (double)l->gradient[i], &l->first[i], &l->second[i], &l->v[i]);
 }
 
 /* best: the vantages of the least loss at any QR. Stops if a loss or gradient is not finite. */
@@ -207,7 +148,7 @@ static void learn(struct learning *l, double losses[2])
     memcpy(l->best, l->v, size * sizeof *l->v);
     losses[0] = losses[1] = measure(l);
     for (size_t step = 0; step < STEPS && isfinite(losses[0]); step++) {
-        l->loss.beta = BETA_FIRST * pow(BETA_LAST / BETA_FIRST, (double)step / (STEPS - 1));
+        l->loss.beta = asteria_bor_beta((double)step / (STEPS - 1));
         draw(l);
         if (!isfinite(evaluate(l)))
             break;
@@ -232,7 +173,8 @@ static int learning_begin(struct learning *l, const struct index_env *env, const
     int rc = asteria_bor_loss_init(&l->loss, env, l->m, 0, l->out_dim, l->n);
 
     if (rc == OK && n > 1)
-        rc = asteria_bor_neighbours_find(&l->near, env, rows, n, rng_mix(seed, STREAM_NEIGHBOURS));
+        rc =
+            asteria_bor_batch_init(&l->drawn, env, rows, n, l->n, rng_mix(seed, STREAM_NEIGHBOURS));
     if (rc == OK && !learning_alloc(l, env))
         rc =
             fail(env->error, ERR_NO_MEMORY, "asteria: train: out of memory for %zu vantages", l->m);
@@ -250,7 +192,7 @@ int asteria_vantage_learn(float **out, const struct index_env *env, size_t m, si
     int rc = learning_begin(&l, env, rows, n, seed);
 
     *out = NULL;
-    l.rng = rng_at(seed, STREAM_BATCHES);
+    l.drawn.rng = rng_at(seed, STREAM_BATCHES);
     blas_threads_one(); /* the order of sums must not depend on the number of threads */
     if (rc == OK && n > 1)
         learn(&l, losses ? losses : seen);

@@ -16,7 +16,14 @@
 #ifndef DRIFTLINE_ASTERIA_ROTATION_BOR_H
 #define DRIFTLINE_ASTERIA_ROTATION_BOR_H
 
+#include <math.h>
+
 #include "algorithms/asteria/rotation/rotation.h"
+#include "src/core/rng.h"
+
+#define ADAM_MEAN   0.9
+#define ADAM_SQUARE 0.999
+#define ADAM_LEAST  1e-8
 
 enum { BOR_PASSES_MAX = 4 };
 
@@ -110,6 +117,37 @@ struct asteria_bor_neighbours {
 int asteria_bor_neighbours_find(struct asteria_bor_neighbours *, const struct index_env *,
                                 const float *rows, size_t n, uint64_t seed);
 void asteria_bor_neighbours_free(struct asteria_bor_neighbours *, const struct index_env *);
+
+/* Batches of training (bor_batch.c): n anchors, and a near neighbour of each. */
+struct asteria_bor_batch {
+    struct asteria_bor_neighbours near;
+    struct rng rng;
+    size_t n;
+    uint32_t *rows;    /* 2 n: anchors, their neighbours */
+    uint32_t *anchors; /* n: which of near.anchors */
+};
+/* Finds the neighbours among n_rows rows. ERR_NO_MEMORY. Call asteria_bor_batch_free() in any case. */
+int asteria_bor_batch_init(struct asteria_bor_batch *, const struct index_env *, const float *rows,
+                           size_t n_rows, size_t n, uint64_t neighbours_seed);
+void asteria_bor_batch_free(struct asteria_bor_batch *, const struct index_env *);
+void asteria_bor_batch_draw(struct asteria_bor_batch *);
+/* Fills the loss's negatives. Every second anchor gets a hard one: of `hard_of` others, the one whose
+   bits agree most. The rest get a random one. */
+void asteria_bor_batch_negatives(struct asteria_bor_batch *, struct asteria_bor_loss *,
+                                 size_t hard_of);
+
+/* The steepness of tanh at a share of the training: from 1 to 8. */
+double asteria_bor_beta(double share);
+/* Adam (Kingma and Ba 2015): the rate of step `step` of `steps`, which falls along a cosine, and the
+   step of one parameter by its gradient and the means of that and of its square. */
+double asteria_adam_rate(double rate, size_t step, size_t steps);
+static inline void asteria_adam(double rate, double gradient, double *first, double *second,
+                                float *x)
+{
+    *first += (1 - ADAM_MEAN) * (gradient - *first);
+    *second += (1 - ADAM_SQUARE) * (gradient * gradient - *second);
+    *x -= (float)(rate * *first / (sqrt(*second) + ADAM_LEAST));
+}
 
 enum { BOR_CHUNK = 8 }; /* blocks of BOR_LANES rows that share a sum in training */
 /* Adam on the loss, over the rows minus `mean` (NULL: the rows as they are).

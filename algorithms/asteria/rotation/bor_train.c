@@ -7,33 +7,23 @@
  */
 #include "algorithms/asteria/rotation/bor_device.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "src/core/error.h"
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
-#include "src/core/rng.h"
 
 /* A hard negative is the nearest of this many random anchors. */
 enum { HARD_OF = 16 };
 enum { STREAM_BATCHES = 8, STREAM_NEIGHBOURS, STREAM_MEASURE }; /* 0 and 1 are bor.c's */
 
-static const double BETA_FIRST = 1, BETA_LAST = 8;
-static const double ADAM_MEAN = 0.9, ADAM_SQUARE = 0.999, ADAM_LEAST = 1e-8;
-/* The learning rate decays along a cosine to this share of its start. */
-static const double RATE_LAST = 0.05;
-
 struct training {
     struct asteria_bor *bor;
     const struct asteria_rotation_options *options;
     const float *mean, *rows;
-    struct asteria_bor_neighbours near;
+    struct asteria_bor_batch batch;
     struct asteria_bor_loss loss;
-    struct rng rng;
     size_t threads, n_angles, blocks, chunks;
-    uint32_t *batch;        /* 2 n rows: anchors, their neighbours */
-    uint32_t *anchors;      /* n: which of near.anchors */
     float *lanes;           /* blocks x size x BOR_LANES */
     float *back;            /* a worker's size x BOR_LANES */
     double *d_angles;       /* chunks x angles */
@@ -47,10 +37,8 @@ struct training {
 
 static void training_free(struct training *t, const struct index_env *env)
 {
-    asteria_bor_neighbours_free(&t->near, env);
+    asteria_bor_batch_free(&t->batch, env);
     asteria_bor_loss_free(&t->loss, env);
-    mem_free(env->mem, t->batch);
-    mem_free(env->mem, t->anchors);
     mem_free(env->mem, t->lanes);
     mem_free(env->mem, t->back);
     mem_free(env->mem, t->d_angles);
@@ -70,15 +58,13 @@ static int training_init(struct training *t, const struct index_env *env, size_t
     t->n_angles = asteria_bor_n_angles(t->bor);
     t->blocks = 2 * n / BOR_LANES;
     t->chunks = (t->blocks + BOR_CHUNK - 1) / BOR_CHUNK;
-    t->rng = rng_at(t->options->seed, STREAM_BATCHES);
+    t->batch.rng = rng_at(t->options->seed, STREAM_BATCHES);
     int rc = asteria_bor_loss_init(&t->loss, env, t->options->m, t->options->rank, size, n);
     if (rc == OK)
-        rc = asteria_bor_neighbours_find(&t->near, env, t->rows, n_rows,
-                                         rng_mix(t->options->seed, STREAM_NEIGHBOURS));
+        rc = asteria_bor_batch_init(&t->batch, env, t->rows, n_rows, n,
+                                    rng_mix(t->options->seed, STREAM_NEIGHBOURS));
     if (rc != OK)
         return rc;
-    t->batch = mem_array(env->mem, 2 * n, sizeof *t->batch);
-    t->anchors = mem_array(env->mem, n, sizeof *t->anchors);
     t->lanes = mem_array(env->mem, t->blocks * BOR_LANES * size, sizeof *t->lanes);
     t->back = mem_array(env->mem, t->threads * BOR_LANES * size, sizeof *t->back);
     t->d_angles = mem_array(env->mem, t->chunks * t->n_angles, sizeof *t->d_angles);
@@ -87,8 +73,8 @@ static int training_init(struct training *t, const struct index_env *env, size_t
     t->second = mem_zalloc(env->mem, t->n_angles * sizeof *t->second);
     t->angles = mem_array(env->mem, t->n_angles, sizeof *t->angles);
     t->good = mem_array(env->mem, t->n_angles, sizeof *t->good);
-    if (!t->batch || !t->anchors || !t->lanes || !t->back || !t->d_angles || !t->energy ||
-        !t->first || !t->second || !t->angles || !t->good)
+    if (!t->lanes || !t->back || !t->d_angles || !t->energy || !t->first || !t->second ||
+        !t->angles || !t->good)
         return fail(env->error, ERR_NO_MEMORY,
                     "asteria: train: out of memory for batches of %zu rows", n);
     memcpy(t->angles, t->bor->angles, t->n_angles * sizeof *t->angles);
@@ -97,21 +83,11 @@ static int training_init(struct training *t, const struct index_env *env, size_t
                                     t->rows, n_rows);
 }
 
-static void draw(struct training *t)
-{
-    const struct asteria_bor_neighbours *near = &t->near;
-    for (size_t i = 0; i < t->loss.n; i++) {
-        t->anchors[i] = (uint32_t)rng_below(&t->rng, near->n_anchors);
-        t->batch[i] = (uint32_t)near->anchors[t->anchors[i]];
-        t->batch[t->loss.n + i] = near->near[t->anchors[i] * near->k + rng_below(&t->rng, near->k)];
-    }
-}
-
 static void gather(const struct training *t, size_t block, float *lanes)
 {
     const size_t dim = t->bor->dim;
     for (size_t r = 0; r < BOR_LANES; r++) {
-        const float *row = t->rows + t->batch[block * BOR_LANES + r] * dim;
+        const float *row = t->rows + t->batch.rows[block * BOR_LANES + r] * dim;
         for (size_t i = 0; i < dim; i++)
             lanes[i * BOR_LANES + r] = t->mean ? row[i] - t->mean[i] : row[i];
     }
@@ -169,43 +145,11 @@ static void add_chunks(double *sums, size_t chunks, size_t each)
             sums[i] += sums[c * each + i];
 }
 
-static bool is_near(const struct training *t, uint32_t anchor, uint32_t row)
-{
-    const uint32_t *near = t->near.near + anchor * t->near.k;
-    for (size_t i = 0; i < t->near.k; i++)
-        if (near[i] == row)
-            return true;
-    return t->near.anchors[anchor] == row;
-}
-
-/* Every second anchor gets a hard negative: of HARD_OF others, the one whose bits agree most. The
-   rest get a random one. */
-static void choose_negatives(struct training *t)
-{
-    const size_t m = t->loss.m, n = t->loss.n;
-    for (size_t i = 0; i < n; i++) {
-        const float *mine = t->loss.t + i * m;
-        float most = -INFINITY;
-        t->loss.negatives[i] = UINT32_MAX;
-        for (size_t c = 0; c < (i % 2 ? HARD_OF : 1); c++) {
-            const size_t j = rng_below(&t->rng, n);
-            float agree = 0;
-            if (is_near(t, t->anchors[i], t->batch[j]))
-                continue;
-            for (size_t k = 0; k < m; k++)
-                agree += mine[k] * t->loss.t[j * m + k];
-            if (agree > most) {
-                most = agree;
-                t->loss.negatives[i] = (uint32_t)j;
-            }
-        }
-    }
-}
-
 static int forward(struct training *t, const struct index_env *env)
 {
     if (t->device.trainer)
-        return asteria_bor_device_forward(&t->device, env, t->bor, &t->loss, t->batch, t->energy);
+        return asteria_bor_device_forward(&t->device, env, t->bor, &t->loss, t->batch.rows,
+                                          t->energy);
     const int rc = parallel_for(env->pool, t->threads, t->blocks, BOR_CHUNK, go_forward, t);
     add_chunks(t->energy, rc == OK ? t->chunks : 0, t->loss.size);
     return rc;
@@ -228,7 +172,7 @@ static int evaluate(struct training *t, const struct index_env *env, double *los
         return rc;
     for (size_t i = 0; i < t->loss.size; i++)
         t->loss.energy[i] = t->energy[i] / (double)(2 * t->loss.n);
-    choose_negatives(t);
+    asteria_bor_batch_negatives(&t->batch, &t->loss, HARD_OF);
     *loss = asteria_bor_loss(&t->loss);
     return OK;
 }
@@ -243,17 +187,9 @@ static bool all_finite(const double *values, size_t n)
 
 static void adam(struct training *t)
 {
-    const double done = (double)t->steps / (double)t->options->steps;
-    const double fall = RATE_LAST + (1 - RATE_LAST) * (1 + cos(3.14159265358979 * done)) / 2;
-    const double k = (double)(t->steps + 1);
-    const double rate =
-        t->options->learning_rate * fall * sqrt(1 - pow(ADAM_SQUARE, k)) / (1 - pow(ADAM_MEAN, k));
-    for (size_t i = 0; i < t->n_angles; i++) {
-        const double g = t->d_angles[i];
-        t->first[i] += (1 - ADAM_MEAN) * (g - t->first[i]);
-        t->second[i] += (1 - ADAM_SQUARE) * (g * g - t->second[i]);
-        t->angles[i] -= (float)(rate * t->first[i] / (sqrt(t->second[i]) + ADAM_LEAST));
-    }
+    const double rate = asteria_adam_rate(t->options->learning_rate, t->steps, t->options->steps);
+    for (size_t i = 0; i < t->n_angles; i++)
+        asteria_adam(rate, t->d_angles[i], &t->first[i], &t->second[i], &t->angles[i]);
     asteria_bor_set_angles(t->bor, t->angles);
 }
 
@@ -264,8 +200,8 @@ static int step(struct training *t, const struct index_env *env, bool *finite)
     double loss = 0;
     /* A rotation that is trained further starts at the schedule's last beta. */
     const double along = t->options->from || last == 0 ? 1 : (double)t->steps / (double)last;
-    t->loss.beta = BETA_FIRST * pow(BETA_LAST / BETA_FIRST, along);
-    draw(t);
+    t->loss.beta = asteria_bor_beta(along);
+    asteria_bor_batch_draw(&t->batch);
     int rc = evaluate(t, env, &loss);
     if (rc == OK && isfinite(loss))
         rc = backward(t, env);
@@ -285,12 +221,12 @@ static int step(struct training *t, const struct index_env *env, bool *finite)
 /* Measures on the same batch each time, at the schedule's last beta. */
 static int measure(struct training *t, const struct index_env *env, double *loss)
 {
-    const struct rng kept = t->rng;
-    t->rng = rng_at(t->options->seed, STREAM_MEASURE);
-    t->loss.beta = BETA_LAST;
-    draw(t);
+    const struct rng kept = t->batch.rng;
+    t->batch.rng = rng_at(t->options->seed, STREAM_MEASURE);
+    t->loss.beta = asteria_bor_beta(1);
+    asteria_bor_batch_draw(&t->batch);
     const int rc = evaluate(t, env, loss);
-    t->rng = kept;
+    t->batch.rng = kept;
     return rc;
 }
 

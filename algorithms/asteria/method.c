@@ -152,7 +152,7 @@ static bool has(const struct index *index, uint64_t id)
 }
 
 static const struct logged_method logged = { .ops = &asteria_ops,
-                                             .version = 7,
+                                             .version = 8,
                                              .params = offsetof(struct asteria, params),
                                              .create = asteria_create,
                                              .destroy = asteria_destroy,

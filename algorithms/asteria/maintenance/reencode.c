@@ -82,7 +82,7 @@ static int move_rows(struct move *m, struct asteria_generation *older, uint32_t 
     if (rc == OK)
         rc = asteria_batch_reserve(b, a->n_slots);
     if (rc == OK && a->bec)
-        rc = asteria_bec_reserve(a->bec, a->n_slots, b->n);
+        rc = asteria_bec_reserve(a->bec, a->n_slots);
     if (rc != OK)
         return rc;
     for (size_t i = 0; i < b->n; i++)

@@ -40,7 +40,7 @@ int asteria_slots_reserve(struct asteria *a, const uint64_t *ids, size_t n)
     if (rc == OK && a->graph)
         rc = asteria_caprg_reserve(a->graph, n_slots);
     if (rc == OK && a->bec)
-        rc = asteria_bec_reserve(a->bec, n_slots, n);
+        rc = asteria_bec_reserve(a->bec, n_slots);
     return rc;
 }
 

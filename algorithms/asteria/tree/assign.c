@@ -90,7 +90,7 @@ static struct assigned row_of(const struct asteria_bec *b, const struct asteria_
 {
     rows->vector(rows->to, slot, y);
     return (struct assigned){ .slot = slot,
-                              .address = b->cells[b->rows[slot].cell].address,
+                              .address = b->rows[slot].address,
                               .leaf = asteria_bec_leaf(b, slot),
                               .y = y,
                               .length = sqrt((double)b->env.kernels->ip_f32(y, y, b->state.rank)),
@@ -114,15 +114,11 @@ bool asteria_bec_rounds_are_due(struct asteria_bec *b)
     return true;
 }
 
-int asteria_bec_assign(struct asteria_bec *b, const struct asteria_bec_rows *rows, size_t most,
-                       uint64_t *spent)
+void asteria_bec_assign(struct asteria_bec *b, const struct asteria_bec_rows *rows, size_t most,
+                        uint64_t *spent)
 {
-    /* A row that moves may need a new cell before its old one is free. */
-    const int rc = asteria_bec_reserve_cells(b, most);
     const double lambda = asteria_bec_lambda(b);
 
-    if (rc != OK)
-        return rc;
     for (; most > 0 && b->state.cursor < b->state.n_slots; b->state.cursor++) {
         /* Medoids stay, because the other rows of the leaf are compared with them. */
         if (!asteria_bec_has(b, b->state.cursor) ||
@@ -142,7 +138,6 @@ int asteria_bec_assign(struct asteria_bec *b, const struct asteria_bec_rows *row
         b->state.cursor = 0;
         b->state.round++;
     }
-    return OK;
 }
 
 double asteria_bec_objective(const struct asteria_bec *b, const struct asteria_bec_rows *rows,

@@ -67,9 +67,8 @@ int asteria_bec_create(struct asteria_bec **out, const struct index_env *env,
     b->state.rank = options->rank;
     b->leaf_cap = options->leaf_cap;
     b->penalty = options->penalty;
-    b->state.free_pair = b->state.free_cell = BEC_NONE;
+    b->state.free_pair = BEC_NONE;
     b->state.round = BEC_ROUNDS;
-    idmap_init(&b->of_address, env->mem);
     learn(b, model);
     b->y = mem_array(env->mem, 2 * b->state.rank, sizeof *b->y);
     int rc = b->y ? asteria_bec_reserve_nodes(b, 1)
@@ -80,7 +79,7 @@ int asteria_bec_create(struct asteria_bec **out, const struct index_env *env,
     }
     b->best = b->y + b->state.rank;
     b->nodes[0] = (struct asteria_bec_node){
-        .parent = BEC_NONE, .child = BEC_NONE, .cells = BEC_NONE, .used = true
+        .parent = BEC_NONE, .child = BEC_NONE, .first = BEC_NONE, .used = true
     };
     b->state.n_nodes = 1;
     asteria_bec_clear(b, 0);
@@ -97,25 +96,52 @@ void asteria_bec_destroy(struct asteria_bec *b)
     mem_free(mem, b->tallies);
     mem_free(mem, b->sums);
     mem_free(mem, b->medoids);
-    mem_free(mem, b->cells);
-    idmap_free(&b->of_address);
     mem_free(mem, b->rows);
     mem_free(mem, b->q);
     mem_free(mem, b->y);
     mem_free(mem, b);
 }
 
-int asteria_bec_reserve(struct asteria_bec *b, size_t n_slots, size_t more)
+int asteria_bec_reserve(struct asteria_bec *b, size_t n_slots)
 {
     if (!mem_grow(b->env.mem, &b->rows, &b->rows_capacity, n_slots, sizeof *b->rows) ||
         !mem_grow(b->env.mem, &b->q, &b->q_capacity, n_slots * b->state.bits, sizeof *b->q))
         return fail(b->env.error, ERR_NO_MEMORY, "asteria: clusters: out of memory for %zu rows",
                     n_slots);
     for (; b->state.n_slots < n_slots; b->state.n_slots++) {
-        b->rows[b->state.n_slots] = (struct asteria_bec_row){ .cell = BEC_NONE };
+        b->rows[b->state.n_slots] = (struct asteria_bec_row){ .leaf = BEC_NONE };
         memset(b->q + b->state.n_slots * b->state.bits, 0, b->state.bits);
     }
-    return asteria_bec_reserve_cells(b, more);
+    return OK;
+}
+
+static void link(struct asteria_bec *b, uint32_t slot, uint32_t leaf, uint32_t address)
+{
+    const uint32_t next = b->nodes[leaf].first;
+
+    b->rows[slot] = (struct asteria_bec_row){ leaf, address, .next = next, .prev = BEC_NONE };
+    if (next != BEC_NONE)
+        b->rows[next].prev = slot;
+    b->nodes[leaf].first = slot;
+}
+
+static void unlink(struct asteria_bec *b, uint32_t slot)
+{
+    struct asteria_bec_row *row = &b->rows[slot];
+
+    if (row->prev == BEC_NONE)
+        b->nodes[row->leaf].first = row->next;
+    else
+        b->rows[row->prev].next = row->next;
+    if (row->next != BEC_NONE)
+        b->rows[row->next].prev = row->prev;
+    row->leaf = BEC_NONE;
+}
+
+void asteria_bec_relink(struct asteria_bec *b, uint32_t slot, uint32_t leaf)
+{
+    unlink(b, slot);
+    link(b, slot, leaf, b->rows[slot].address);
 }
 
 void asteria_bec_tally(struct asteria_bec *b, uint32_t node, uint32_t slot, uint32_t address,
@@ -159,7 +185,7 @@ void asteria_bec_medoid_set(struct asteria_bec *b, uint32_t leaf, uint32_t slot,
 void asteria_bec_enter(struct asteria_bec *b, uint32_t slot, uint32_t leaf, uint32_t address,
                        const float *y)
 {
-    asteria_bec_link(b, slot, leaf, address);
+    link(b, slot, leaf, address);
     count_up(b, slot, leaf, address, y, true);
     b->nodes[leaf].changes++;
     if (b->nodes[leaf].medoid == BEC_NONE)
@@ -170,16 +196,16 @@ void asteria_bec_enter(struct asteria_bec *b, uint32_t slot, uint32_t leaf, uint
 void asteria_bec_leave(struct asteria_bec *b, const struct asteria_bec_rows *rows, uint32_t slot,
                        const float *y)
 {
-    const uint32_t leaf = asteria_bec_leaf(b, slot), address = b->cells[b->rows[slot].cell].address;
+    const uint32_t leaf = asteria_bec_leaf(b, slot), address = b->rows[slot].address;
     struct asteria_bec_node *node = &b->nodes[leaf];
 
-    asteria_bec_unlink(b, slot);
+    unlink(b, slot);
     count_up(b, slot, leaf, address, y, false);
     node->changes++;
     if (node->n == 0) {
         asteria_bec_clear(b, leaf);
     } else if (node->medoid == slot) {
-        const uint32_t other = b->cells[node->cells].first;
+        const uint32_t other = node->first;
         rows->vector(rows->to, other, b->best);
         asteria_bec_medoid_set(b, leaf, other, b->best);
         node->changes = node->n;
@@ -213,12 +239,12 @@ void asteria_bec_remove(struct asteria_bec *b, const struct asteria_bec_rows *ro
 
 bool asteria_bec_has(const struct asteria_bec *b, uint32_t slot)
 {
-    return slot < b->state.n_slots && b->rows[slot].cell != BEC_NONE;
+    return slot < b->state.n_slots && b->rows[slot].leaf != BEC_NONE;
 }
 
 uint32_t asteria_bec_leaf(const struct asteria_bec *b, uint32_t slot)
 {
-    return b->cells[b->rows[slot].cell].leaf;
+    return b->rows[slot].leaf;
 }
 
 uint32_t asteria_bec_leaf_of(const struct asteria_bec *b, uint32_t address)
@@ -263,7 +289,6 @@ uint64_t asteria_bec_bytes(const struct asteria_bec *b)
 {
     return sizeof *b + b->nodes_capacity * sizeof *b->nodes +
            b->tallies_capacity * sizeof *b->tallies + b->sums_capacity * sizeof *b->sums +
-           b->medoids_capacity * sizeof *b->medoids + b->cells_capacity * sizeof *b->cells +
-           idmap_bytes(&b->of_address) + b->rows_capacity * sizeof *b->rows +
+           b->medoids_capacity * sizeof *b->medoids + b->rows_capacity * sizeof *b->rows +
            b->q_capacity * sizeof *b->q + 2 * b->state.rank * sizeof *b->y;
 }

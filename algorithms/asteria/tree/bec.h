@@ -50,8 +50,8 @@ struct asteria_bec_options {
 int asteria_bec_create(struct asteria_bec **, const struct index_env *,
                        const struct asteria_model *, const struct asteria_bec_options *);
 void asteria_bec_destroy(struct asteria_bec *); /* NULL is allowed */
-/* Reserves memory for `more` rows with slots below n_slots. ERR_NO_MEMORY. */
-int asteria_bec_reserve(struct asteria_bec *, size_t n_slots, size_t more);
+/* Reserves memory for rows with slots below n_slots. ERR_NO_MEMORY. */
+int asteria_bec_reserve(struct asteria_bec *, size_t n_slots);
 /* Adds a row; memory must be reserved. p: the vantages' products, for the margins of the
    address bits. */
 void asteria_bec_add(struct asteria_bec *, const struct asteria_bec_rows *, uint32_t slot,

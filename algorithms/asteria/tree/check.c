@@ -44,7 +44,7 @@ static int check_parent(const struct asteria_bec *b, uint32_t parent, struct err
     const struct asteria_bec_bit *all = bec_tallies(b, parent), *left = bec_tallies(b, pair),
                                  *right = bec_tallies(b, pair + 1);
     if ((uint64_t)b->nodes[pair].n + b->nodes[pair + 1].n != b->nodes[parent].n ||
-        b->nodes[parent].cells != BEC_NONE)
+        b->nodes[parent].first != BEC_NONE)
         return broken(error, parent, "its rows are not its children's");
     for (unsigned i = 0; i < b->state.bits; i++)
         if (left[i].ones + right[i].ones != all[i].ones ||
@@ -56,86 +56,65 @@ static int check_parent(const struct asteria_bec *b, uint32_t parent, struct err
 /* Counts over a leaf's rows. */
 struct counted {
     uint64_t margin[ECC_ADDRESS_MAX];
-    uint32_t ones[ECC_ADDRESS_MAX], n, n_cells;
+    uint32_t ones[ECC_ADDRESS_MAX], n;
     bool medoid;
 };
 
-static bool count_row(const struct asteria_bec *b, uint32_t leaf, uint32_t slot, uint32_t address,
-                      struct counted *c)
+static void count_row(const struct asteria_bec *b, uint32_t slot, struct counted *c)
 {
     for (unsigned i = 0; i < b->state.bits; i++) {
         c->margin[i] += (uint64_t)abs(2 * bec_q(b, slot)[i] + 1);
-        c->ones[i] += address >> i & 1;
+        c->ones[i] += b->rows[slot].address >> i & 1;
     }
-    c->medoid |= slot == b->nodes[leaf].medoid;
-    return ++c->n <= b->state.n;
+    c->n++;
 }
 
-static int check_cell(const struct asteria_bec *b, uint32_t leaf, uint32_t cell, uint32_t prev,
-                      struct counted *counted, struct error *error)
-{
-    const struct asteria_bec_cell *c = &b->cells[cell];
-    const struct asteria_bec_node *node = &b->nodes[leaf];
-    uint32_t n = 0, before = BEC_NONE;
-
-    if (c->leaf != leaf || c->prev != prev || c->address >> b->state.bits ||
-        __builtin_popcount((c->address ^ node->value) & node->mask) > 1 ||
-        asteria_bec_cell_find(b, leaf, c->address) != cell || ++counted->n_cells > b->state.n_cells)
-        return broken(error, leaf,
-                      "a cell is not its own, or has an address that it must not have");
-    for (uint32_t slot = c->first; slot != BEC_NONE; slot = b->rows[slot].next, n++) {
-        if (slot >= b->state.n_slots || b->rows[slot].cell != cell || b->rows[slot].prev != before)
-            return broken(error, leaf, "a cell's list of rows is broken");
-        if (!count_row(b, leaf, slot, c->address, counted))
-            return broken(error, leaf, "its cells have more rows than the tree");
-        before = slot;
-    }
-    return n == c->n && n > 0 ? OK : broken(error, leaf, "a cell has not as many rows as it says");
-}
-
-static int check_leaf(const struct asteria_bec *b, uint32_t leaf, uint64_t *cells,
-                      struct error *error)
+static int check_leaf(const struct asteria_bec *b, uint32_t leaf, struct error *error)
 {
     const struct asteria_bec_node *node = &b->nodes[leaf];
     struct counted c = { .n = 0 };
     uint32_t prev = BEC_NONE;
 
-    for (uint32_t cell = node->cells; cell != BEC_NONE; cell = b->cells[cell].next) {
-        const int rc = cell < b->state.n_cells ? check_cell(b, leaf, cell, prev, &c, error)
-                                               : broken(error, leaf, "its list of cells is broken");
-        if (rc != OK)
-            return rc;
-        prev = cell;
+    for (uint32_t slot = node->first; slot != BEC_NONE; slot = b->rows[slot].next) {
+        const struct asteria_bec_row *row = &b->rows[slot];
+
+        if (slot >= b->state.n_slots || row->leaf != leaf || row->prev != prev || c.n == b->state.n)
+            return broken(error, leaf, "its list of rows is broken");
+        if (row->address >> b->state.bits ||
+            __builtin_popcount((row->address ^ node->value) & node->mask) > 1)
+            return broken(error, leaf, "a row has an address that it must not have");
+        count_row(b, slot, &c);
+        c.medoid |= slot == node->medoid;
+        prev = slot;
     }
     for (unsigned i = 0; i < b->state.bits; i++)
         if (c.ones[i] != bec_tallies(b, leaf)[i].ones ||
             c.margin[i] != bec_tallies(b, leaf)[i].margin)
             return broken(error, leaf, "its counts of bits are not its rows'");
-    if (c.n != node->n || c.n_cells != node->n_cells)
-        return broken(error, leaf, "it has not as many rows or cells as it says");
+    if (c.n != node->n)
+        return broken(error, leaf, "it has not as many rows as it says");
     if (c.n > 0 ? !c.medoid : node->medoid != BEC_NONE)
         return broken(error, leaf, "its medoid is not a row of it");
-    *cells += c.n_cells;
     return OK;
 }
 
 /* Visits nodes from the root, so that a cycle is found. */
 static int check_below(const struct asteria_bec *b, uint32_t node, uint64_t *reached,
-                       uint64_t *cells, struct error *error)
+                       struct error *error)
 {
     if (++*reached > b->state.n_nodes)
         return broken(error, node, "the tree has a cycle");
     if (bec_is_leaf(b, node))
-        return check_leaf(b, node, cells, error);
+        return check_leaf(b, node, error);
     int rc = check_parent(b, node, error);
     for (uint32_t side = 0; side < 2 && rc == OK; side++)
-        rc = check_below(b, b->nodes[node].child + side, reached, cells, error);
+        rc = check_below(b, b->nodes[node].child + side, reached, error);
     return rc;
 }
 
 int asteria_bec_check_shape(const struct asteria_bec *b, struct error *error)
 {
-    uint64_t used = 0, in_tree = 0, reached = 0, cells = 0;
+    uint64_t used = 0, in_tree = 0, reached = 0;
 
     for (uint32_t i = 0; i < b->state.n_nodes; i++)
         used += b->nodes[i].used;
@@ -144,9 +123,9 @@ int asteria_bec_check_shape(const struct asteria_bec *b, struct error *error)
     if (b->nodes[0].parent != BEC_NONE || b->nodes[0].depth != 0 || b->nodes[0].mask ||
         b->nodes[0].n != b->state.n || in_tree != b->state.n)
         return broken(error, 0, "the root lacks rows, or is not a root");
-    const int rc = check_below(b, 0, &reached, &cells, error);
-    if (rc == OK && (reached != used || cells != b->state.cells_used))
-        return broken(error, 0, "there are nodes or cells that it does not lead to");
+    const int rc = check_below(b, 0, &reached, error);
+    if (rc == OK && reached != used)
+        return broken(error, 0, "there are nodes that it does not lead to");
     return rc;
 }
 
@@ -174,8 +153,7 @@ int asteria_bec_check(const struct asteria_bec *b, const struct asteria_bec_rows
         memset(sum, 0, b->state.rank * sizeof *sum);
         if (!b->nodes[i].used)
             continue;
-        for (uint32_t cell = BEC_NONE, slot;
-             bec_is_leaf(b, i) && asteria_bec_next_row(b, i, &cell, &slot);) {
+        for (uint32_t slot = b->nodes[i].first; slot != BEC_NONE; slot = b->rows[slot].next) {
             rows->vector(rows->to, slot, y);
             for (size_t j = 0; j < b->state.rank; j++)
                 sum[j] += (double)y[j];

@@ -12,22 +12,9 @@ struct values {
     const struct asteria_bec_bit *tallies;
     const double *sums;
     const float *medoids;
-    const struct asteria_bec_cell *cells;
     const struct asteria_bec_row *rows;
     const int8_t *q;
 };
-
-/* Leaves out the chains of an address's cells: their order depends on history and has no meaning,
-   and equal trees should give equal files. */
-static void write_cells(const struct asteria_bec *b, struct store_writer *w)
-{
-    for (size_t i = 0; i < b->state.n_cells; i++) {
-        struct asteria_bec_cell cell = b->cells[i];
-
-        cell.same = BEC_NONE;
-        store_write(w, &cell, sizeof cell);
-    }
-}
 
 static int fields(struct store_fields *f, const struct asteria_bec *b, struct values *v)
 {
@@ -35,21 +22,19 @@ static int fields(struct store_fields *f, const struct asteria_bec *b, struct va
         return f->code;
     const uint64_t nodes = v->head->n_nodes, slots = v->head->n_slots;
     if (f->r && (v->head->rank != b->state.rank || v->head->bits != b->state.bits || nodes < 1 ||
-                 nodes >= BEC_NONE || v->head->n_cells >= BEC_NONE || slots >= BEC_NONE))
+                 nodes >= BEC_NONE || slots >= BEC_NONE))
         return f->code = store_corrupt(f->r, "the clusters are another model's, or none");
     store_field(f, "bec.nodes", &v->nodes, nodes, sizeof *v->nodes);
     store_field(f, "bec.tallies", &v->tallies, nodes * b->state.bits, sizeof *v->tallies);
     store_field(f, "bec.sums", &v->sums, nodes * b->state.rank, sizeof *v->sums);
     store_field(f, "bec.medoids", &v->medoids, nodes * b->state.rank, sizeof *v->medoids);
-    if (store_pieces(f, "bec.cells", &v->cells, v->head->n_cells, sizeof *v->cells))
-        write_cells(b, f->w);
     store_field(f, "bec.rows", &v->rows, slots, sizeof *v->rows);
     return store_field(f, "bec.q", &v->q, slots * b->state.bits, sizeof *v->q);
 }
 
 void asteria_bec_write(const struct asteria_bec *b, struct store_writer *w)
 {
-    struct values v = { &b->state, b->nodes, b->tallies, b->sums, b->medoids, NULL, b->rows, b->q };
+    struct values v = { &b->state, b->nodes, b->tallies, b->sums, b->medoids, b->rows, b->q };
 
     (void)fields(&(struct store_fields){ .w = w }, b, &v);
 }
@@ -68,56 +53,6 @@ static bool free_pairs_are_sound(const struct asteria_bec *b)
     return pair == BEC_NONE && listed == unused;
 }
 
-static bool free_cells_are_sound(const struct asteria_bec *b)
-{
-    size_t unused = 0, listed = 0;
-    uint32_t cell = b->state.free_cell;
-
-    for (size_t i = 0; i < b->state.n_cells; i++)
-        unused += b->cells[i].leaf == BEC_NONE;
-    for (; cell != BEC_NONE && listed < unused; cell = b->cells[cell].next, listed++)
-        if (cell >= b->state.n_cells || b->cells[cell].leaf != BEC_NONE)
-            return false;
-    return cell == BEC_NONE && listed == unused && b->state.n_cells - unused == b->state.cells_used;
-}
-
-static bool at_most(uint32_t index, size_t end)
-{
-    return index == BEC_NONE || index < end;
-}
-
-/* Checks the indexes from one array into another; asteria_bec_check_shape() checks the rest. */
-static bool indices_are_sound(const struct asteria_bec *b)
-{
-    for (size_t i = 0; i < b->state.n_cells; i++)
-        if (!at_most(b->cells[i].leaf, b->state.n_nodes) ||
-            !at_most(b->cells[i].next, b->state.n_cells) ||
-            !at_most(b->cells[i].first, b->state.n_slots))
-            return false;
-    for (size_t i = 0; i < b->state.n_slots; i++)
-        if (b->rows[i].cell != BEC_NONE &&
-            (b->rows[i].cell >= b->state.n_cells || !at_most(b->rows[i].next, b->state.n_slots)))
-            return false;
-    for (size_t i = 0; i < b->state.n_nodes; i++)
-        if (!at_most(b->nodes[i].cells, b->state.n_cells) || b->nodes[i].depth > b->state.bits)
-            return false;
-    return b->state.round <= BEC_ROUNDS && b->state.cursor <= b->state.n_slots;
-}
-
-/* Chains each address's cells in any order: they are only searched by leaf. */
-static void chain_cells(struct asteria_bec *b)
-{
-    for (size_t i = 0; i < b->state.n_cells; i++) {
-        struct asteria_bec_cell *c = &b->cells[i];
-        uint64_t first = BEC_NONE;
-        if (c->leaf == BEC_NONE)
-            continue;
-        (void)idmap_get(&b->of_address, c->address, &first);
-        c->same = (uint32_t)first;
-        (void)idmap_put(&b->of_address, c->address, i); /* reserved */
-    }
-}
-
 static void copy(void *to, const void *from, size_t bytes)
 {
     if (bytes > 0)
@@ -131,20 +66,18 @@ static int take_arrays(struct asteria_bec *b, const struct store_reader *r, cons
     int rc = asteria_bec_reserve_nodes(b, nodes);
 
     if (rc == OK)
-        rc = asteria_bec_reserve(b, slots, h->n_cells);
+        rc = asteria_bec_reserve(b, slots);
     if (rc != OK)
         return rc;
     copy(b->nodes, v->nodes, nodes * sizeof *b->nodes);
     copy(b->tallies, v->tallies, nodes * b->state.bits * sizeof *b->tallies);
     copy(b->sums, v->sums, nodes * b->state.rank * sizeof *b->sums);
     copy(b->medoids, v->medoids, nodes * b->state.rank * sizeof *b->medoids);
-    copy(b->cells, v->cells, h->n_cells * sizeof *b->cells);
     copy(b->rows, v->rows, slots * sizeof *b->rows);
     copy(b->q, v->q, slots * b->state.bits);
     b->state = *h;
-    if (!indices_are_sound(b) || !free_pairs_are_sound(b) || !free_cells_are_sound(b))
+    if (h->round > BEC_ROUNDS || h->cursor > slots || !free_pairs_are_sound(b))
         return store_corrupt(r, "the clusters' lists lead nowhere");
-    chain_cells(b);
     return OK;
 }
 

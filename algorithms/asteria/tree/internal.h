@@ -1,12 +1,10 @@
 /* internal.h - the BEC-tree's arrays, and functions shared by the files of this folder.
  *
- *   bec.c       creation, rows             cells.c   rows of one address in one leaf
- *   maintain.c  splits, merges, medoids    assign.c  rounds of assignment
- *   levels.c    clusters, inspection       check.c  file.c
+ *   bec.c       creation, rows             assign.c  rounds of assignment
+ *   maintain.c  splits, merges, medoids    levels.c  clusters, inspection
+ *   check.c     file.c
  *
- * The rows of a leaf that have one address form a cell, a list; a leaf is a list of cells. Splits
- * move whole cells, because they depend on addresses only. An address has a cell in each leaf that
- * has rows of it; they form a chain, found by `of_address`.
+ * The rows of a leaf form a list, the last that entered first.
  *
  * The components p of a row are stored in 8 bits: q = floor(p scale). Margins are sums of |2 q + 1|.
  */
@@ -17,7 +15,6 @@
 
 #include "algorithms/asteria/code/ecc.h"
 #include "algorithms/asteria/tree/bec.h"
-#include "src/core/idmap.h"
 
 #define BEC_NONE UINT32_MAX
 
@@ -41,7 +38,7 @@ struct asteria_bec_node {
     uint8_t bit;            /* bit it is split by */
     uint8_t used;           /* 0: free; `parent` is the next free pair */
     /* Of a leaf: */
-    uint32_t cells, n_cells;
+    uint32_t first;   /* row; BEC_NONE: it has none */
     uint32_t medoid;  /* slot; BEC_NONE: it has no rows */
     uint32_t changes; /* rows added and removed since the medoid was found */
     float medoid_length;
@@ -53,31 +50,25 @@ struct asteria_bec_bit {
     uint32_t ones, unused; /* unused: 0; written to files */
 };
 
-struct asteria_bec_cell {
-    uint32_t address, leaf, n;
-    uint32_t first;      /* first row */
-    uint32_t next, prev; /* in its leaf; of a free cell: the next free one */
-    uint32_t same;       /* next cell of the same address */
-};
-
 struct asteria_bec_row {
-    uint32_t cell; /* BEC_NONE: not in the tree */
-    uint32_t next, prev;
+    uint32_t leaf; /* BEC_NONE: not in the tree */
+    uint32_t address;
+    uint32_t next, prev; /* of its leaf */
 };
 
 /* As it is in a file. */
 struct asteria_bec_state {
     uint64_t n; /* rows */
-    uint64_t n_nodes, n_cells, n_slots;
-    uint64_t cells_used; /* of n_cells */
-    uint64_t rank;       /* floats of a vector */
-    uint64_t changed;    /* rows added and removed since the rounds began */
-    uint64_t reshaped;   /* rows of leaves split or merged since then */
+    uint64_t n_nodes, n_slots;
+    uint64_t rank;     /* floats of a vector */
+    uint64_t changed;  /* rows added and removed since the rounds began */
+    uint64_t reshaped; /* rows of leaves split or merged since then */
     uint64_t splits, merges, moved, medoids_found;
-    uint32_t free_pair, free_cell;
+    uint32_t free_pair;
     /* Assignment; round BEC_ROUNDS: none is running. cursor: the next slot to visit. */
     uint32_t round, again, cursor;
     uint32_t bits; /* of an address */
+    uint32_t unused;
 };
 
 struct asteria_bec {
@@ -93,10 +84,6 @@ struct asteria_bec {
     double *sums;                    /* nodes x rank: sums of the rows' vectors */
     float *medoids;                  /* nodes x rank: the medoid's vector */
     size_t nodes_capacity, tallies_capacity, sums_capacity, medoids_capacity;
-
-    struct asteria_bec_cell *cells;
-    size_t cells_capacity;
-    struct idmap of_address;
 
     struct asteria_bec_row *rows; /* by slot */
     int8_t *q;                    /* slots x bits */
@@ -147,24 +134,10 @@ static inline double bec_entropy(double share)
     return share <= 0 || share >= 1 ? 0 : -share * log2(share) - (1 - share) * log2(1 - share);
 }
 
-/* cells.c. Reserves memory for n more cells. ERR_NO_MEMORY. */
-int asteria_bec_reserve_cells(struct asteria_bec *, size_t n);
-/* The leaf's cell of the address, or BEC_NONE. */
-uint32_t asteria_bec_cell_find(const struct asteria_bec *, uint32_t leaf, uint32_t address);
-/* Adds the row to the leaf's cell of the address; a new cell uses reserved memory. */
-void asteria_bec_link(struct asteria_bec *, uint32_t slot, uint32_t leaf, uint32_t address);
-/* Removes the row; an empty cell is freed. */
-void asteria_bec_unlink(struct asteria_bec *, uint32_t slot);
-/* Moves all cells of a leaf to another, merging those of equal address. */
-void asteria_bec_cells_move(struct asteria_bec *, uint32_t from, uint32_t to);
-/* Moves one cell to a leaf that has none of its address. */
-void asteria_bec_cell_move(struct asteria_bec *, uint32_t cell, uint32_t to);
-/* Iterates over the rows of a leaf: start with *cell = *slot = BEC_NONE. false: no more. */
-bool asteria_bec_next_row(const struct asteria_bec *, uint32_t leaf, uint32_t *cell,
-                          uint32_t *slot);
-
 /* bec.c. Reserves memory for n nodes in total. ERR_NO_MEMORY. */
 int asteria_bec_reserve_nodes(struct asteria_bec *, size_t n);
+/* Moves a row to another leaf's list; counts and sums stay as they are. */
+void asteria_bec_relink(struct asteria_bec *, uint32_t slot, uint32_t leaf);
 /* Resets a node to no rows. */
 void asteria_bec_clear(struct asteria_bec *, uint32_t node);
 /* Adds the row's bits to the node's counts, or subtracts them. */
@@ -194,9 +167,9 @@ void asteria_bec_medoid_find(struct asteria_bec *, const struct asteria_bec_rows
 
 /* assign.c. */
 bool asteria_bec_rounds_are_due(struct asteria_bec *); /* also begins them */
-/* Assigns the next `most` rows, or the rest of the round. ERR_NO_MEMORY. */
-int asteria_bec_assign(struct asteria_bec *, const struct asteria_bec_rows *, size_t most,
-                       uint64_t *spent);
+/* Assigns the next `most` rows, or the rest of the round. */
+void asteria_bec_assign(struct asteria_bec *, const struct asteria_bec_rows *, size_t most,
+                        uint64_t *spent);
 double asteria_bec_lambda(const struct asteria_bec *);
 
 /* What assignment minimises: sum of angles to medoids + lambda (sum of margins of flipped bits + n

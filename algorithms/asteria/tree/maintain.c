@@ -22,7 +22,7 @@ size_t asteria_bec_sample(const struct asteria_bec *b, uint32_t leaf, uint32_t *
     const size_t step = ((size_t)b->nodes[leaf].n + BEC_SAMPLE - 1) / BEC_SAMPLE;
     size_t i = 0, n = 0;
 
-    for (uint32_t cell = BEC_NONE, slot; asteria_bec_next_row(b, leaf, &cell, &slot); i++)
+    for (uint32_t slot = b->nodes[leaf].first; slot != BEC_NONE; slot = b->rows[slot].next, i++)
         if (i % step == 0)
             slots[n++] = slot;
     return n;
@@ -105,18 +105,18 @@ static void child_of(struct asteria_bec *b, uint32_t parent, uint32_t child, uns
                                                  .depth = (uint8_t)(above->depth + 1),
                                                  .next = (uint8_t)(place + 1),
                                                  .used = true,
-                                                 .cells = BEC_NONE };
+                                                 .first = BEC_NONE };
     asteria_bec_clear(b, child);
 }
 
-/* Moves cells by their address's bit, and counts their rows again. */
-static void part_cells(struct asteria_bec *b, uint32_t leaf, unsigned bit, uint32_t pair)
+/* Moves rows by their address's bit, and counts them again. */
+static void part_rows(struct asteria_bec *b, uint32_t leaf, unsigned bit, uint32_t pair)
 {
-    for (uint32_t cell = b->nodes[leaf].cells; cell != BEC_NONE; cell = b->nodes[leaf].cells) {
-        const uint32_t address = b->cells[cell].address, child = pair + (address >> bit & 1);
-        asteria_bec_cell_move(b, cell, child);
-        for (uint32_t slot = b->cells[cell].first; slot != BEC_NONE; slot = b->rows[slot].next)
-            asteria_bec_tally(b, child, slot, address, true);
+    for (uint32_t slot = b->nodes[leaf].first; slot != BEC_NONE; slot = b->nodes[leaf].first) {
+        const uint32_t address = b->rows[slot].address, child = pair + (address >> bit & 1);
+
+        asteria_bec_relink(b, slot, child);
+        asteria_bec_tally(b, child, slot, address, true);
     }
 }
 
@@ -128,7 +128,7 @@ static void part_sums(struct asteria_bec *b, const struct asteria_bec_rows *rows
     double *less = bec_sum(b, small), *rest = bec_sum(b, pair + (small == pair));
     const double *all = bec_sum(b, leaf);
 
-    for (uint32_t cell = BEC_NONE, slot; asteria_bec_next_row(b, small, &cell, &slot);) {
+    for (uint32_t slot = b->nodes[small].first; slot != BEC_NONE; slot = b->rows[slot].next) {
         rows->vector(rows->to, slot, b->y);
         for (size_t i = 0; i < b->state.rank; i++)
             less[i] += (double)b->y[i];
@@ -168,7 +168,7 @@ int asteria_bec_split(struct asteria_bec *b, const struct asteria_bec_rows *rows
         return rc;
     child_of(b, leaf, pair, place, 0);
     child_of(b, leaf, pair + 1, place, 1);
-    part_cells(b, leaf, bit, pair);
+    part_rows(b, leaf, bit, pair);
     part_sums(b, rows, leaf, pair);
     b->nodes[leaf].child = pair;
     b->nodes[leaf].bit = (uint8_t)bit;
@@ -202,17 +202,16 @@ static void merge(struct asteria_bec *b, uint32_t parent)
     const uint32_t large = pair + (b->nodes[pair + 1].n > b->nodes[pair].n);
 
     node->child = BEC_NONE;
-    node->cells = BEC_NONE;
-    node->n_cells = 0;
-    asteria_bec_cells_move(b, pair, parent);
-    asteria_bec_cells_move(b, pair + 1, parent);
+    for (uint32_t child = pair; child <= pair + 1; child++)
+        while (b->nodes[child].first != BEC_NONE)
+            asteria_bec_relink(b, b->nodes[child].first, parent);
     if (node->n > 0)
         asteria_bec_medoid_set(b, parent, b->nodes[large].medoid, bec_medoid_of(b, large));
     node->changes = node->n;
     note_event(b, false, parent, pair);
     b->nodes[pair] = b->nodes[pair + 1] = (struct asteria_bec_node){ .parent = b->state.free_pair,
                                                                      .child = BEC_NONE,
-                                                                     .cells = BEC_NONE };
+                                                                     .first = BEC_NONE };
     b->state.free_pair = pair;
     b->state.merges++;
     b->state.reshaped += node->n;
@@ -287,8 +286,7 @@ int asteria_bec_maintain(struct asteria_bec *b, const struct asteria_bec_rows *r
         rc = tend_nodes(&u, &did);
         if (rc == OK && !spent_all(&u) && asteria_bec_rounds_are_due(b)) {
             const uint64_t left = budget > 0 ? budget - u.spent : ROWS_A_STEP;
-            rc = asteria_bec_assign(b, rows, left < ROWS_A_STEP ? (size_t)left : ROWS_A_STEP,
-                                    &u.spent);
+            asteria_bec_assign(b, rows, left < ROWS_A_STEP ? (size_t)left : ROWS_A_STEP, &u.spent);
             did = true;
         }
     }

@@ -63,7 +63,7 @@ static inline void small_begin(struct small *s, enum element element,
 #define SAVED "asteria.index"
 static inline struct store_identity saved_identity(const struct small *s)
 {
-    return store_identity_of(&s->bench.env, "asteria", 7);
+    return store_identity_of(&s->bench.env, "asteria", 8);
 }
 
 static inline int small_create(struct small *s)

@@ -95,7 +95,7 @@ static inline void forest_add(struct forest *f, uint32_t slot)
 
 static inline void forest_add_all(struct forest *f, uint32_t first, uint32_t end)
 {
-    assert_ok(asteria_bec_reserve(f->bec, end, end - first), &f->bench.error);
+    assert_ok(asteria_bec_reserve(f->bec, end), &f->bench.error);
     for (uint32_t slot = first; slot < end; slot++)
         forest_add(f, slot);
 }

@@ -57,7 +57,7 @@ static void test_what_was_written_goes_on(void **state)
         /* Both behave the same. */
         struct asteria_bec *both[2] = { f.bec, again };
         for (unsigned i = 0; i < 2; i++) {
-            assert_ok(asteria_bec_reserve(both[i], 5500, 500), &f.bench.error);
+            assert_ok(asteria_bec_reserve(both[i], 5500), &f.bench.error);
             for (uint32_t slot = 5000; slot < 5500; slot++)
                 asteria_bec_add(both[i], &f.rows, slot, forest_address(&f, slot), f.z[slot]);
             assert_ok(asteria_bec_maintain(both[i], &f.rows, 900, &more), &f.bench.error);
@@ -97,13 +97,12 @@ static void test_damage_is_refused(void **state)
     forest_maintain_all(&f);
     for (unsigned i = 0; i < TRIES; i++) {
         struct asteria_bec *b = f.bec, *again = NULL;
-        unsigned char *const arrays[] = { (unsigned char *)b->nodes, (unsigned char *)b->cells,
-                                          (unsigned char *)b->rows, (unsigned char *)b->tallies };
+        unsigned char *const arrays[] = { (unsigned char *)b->nodes, (unsigned char *)b->rows,
+                                          (unsigned char *)b->tallies };
         const size_t bytes[] = { b->state.n_nodes * sizeof *b->nodes,
-                                 b->state.n_cells * sizeof *b->cells,
                                  b->state.n_slots * sizeof *b->rows,
                                  b->state.n_nodes * b->state.bits * sizeof *b->tallies };
-        const unsigned which = i % 4;
+        const unsigned which = i % 3;
         unsigned char *at = arrays[which] + rng_below(&f.rng, bytes[which]);
         const unsigned char was = *at;
         *at ^= (unsigned char)(1U << rng_below(&f.rng, 8));
@@ -148,12 +147,12 @@ static void test_check_finds_what_is_wrong(void **state)
     forest_add_all(&f, 0, 1500);
     forest_maintain_all(&f);
     struct asteria_bec *b = f.bec;
-    const uint32_t leaf = asteria_bec_leaf(b, 7), cell = b->rows[7].cell;
-    uint32_t *const numbers[] = { &b->nodes[leaf].n,       &b->nodes[leaf].mask,
-                                  &b->nodes[0].n,          &b->nodes[leaf].medoid,
-                                  &b->cells[cell].address, &b->cells[cell].leaf,
-                                  &b->cells[cell].n,       &b->rows[7].cell,
-                                  &b->nodes[leaf].n_cells, &bec_tallies(b, leaf)[3].ones };
+    const uint32_t leaf = asteria_bec_leaf(b, 7);
+    uint32_t *const numbers[] = { &b->nodes[leaf].n,     &b->nodes[leaf].mask,
+                                  &b->nodes[0].n,        &b->nodes[leaf].medoid,
+                                  &b->nodes[leaf].first, &b->rows[7].address,
+                                  &b->rows[7].leaf,      &b->rows[7].next,
+                                  &b->rows[7].prev,      &bec_tallies(b, leaf)[3].ones };
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         const uint32_t was = *numbers[i];
         *numbers[i] = was == 0 ? 1 : was - 1;
@@ -179,7 +178,7 @@ static void test_no_memory(void **state)
         forest_open(&f, ECC_GOLAY, 8, 20, 9, 0.5, 0, 75);
         f.bench.mem.fail_at = atomic_load(&f.bench.mem.calls) + at;
         f.bench.mem.fail_after = at % 2;
-        int rc = asteria_bec_reserve(f.bec, 500, 500);
+        int rc = asteria_bec_reserve(f.bec, 500);
         for (uint32_t slot = 0; rc == OK && slot < 500; slot++)
             forest_add(&f, slot);
         while (rc == OK && more)

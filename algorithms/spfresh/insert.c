@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "algorithms/spfresh/build/build.h"
+#include "algorithms/spfresh/codec/rows.h"
 #include "algorithms/spfresh/durable/durable.h"
 #include "algorithms/spfresh/filing/filing.h"
 #include "algorithms/spfresh/jobs/jobs.h"
@@ -78,7 +79,7 @@ static int file_row(struct insert_chunk *c, size_t i)
     const uint32_t slot = c->slots[i];
     const void *row = row_of(c, i);
     const uint64_t start = spfresh_now(s);
-    int rc = spfresh_has_row_file(s) ? spfresh_codec_rows_put(s->codec, &slot, &row, 1) : OK;
+    int rc = spfresh_has_row_file(s) ? spfresh_rows_put(s->rows, &slot, &row, 1) : OK;
 
     spfresh_lock_slot(s, slot);
     const unsigned version = spfresh_version(s, slot) & ~VERSION_DELETED;

@@ -1,5 +1,5 @@
 /* load.c - loads an index from the file that save() wrote, or from the folder it ran in. */
-#include "algorithms/spfresh/codec/codec.h"
+#include "algorithms/spfresh/codec/rows.h"
 #include "algorithms/spfresh/durable/durable.h"
 #include "algorithms/spfresh/durable/snapshot.h"
 #include "algorithms/spfresh/jobs/jobs.h"
@@ -75,7 +75,7 @@ static int read_rows(struct spfresh *s, const struct store_reader *r)
             rows[some++] = row;
             row += row_bytes;
         }
-        rc = spfresh_codec_rows_put(s->codec, slots, rows, some);
+        rc = spfresh_rows_put(s->rows, slots, rows, some);
     }
     return rc;
 }

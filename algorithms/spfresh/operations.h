@@ -20,7 +20,7 @@ struct spfresh_opening {
 int spfresh_open_snapshot(struct spfresh **, const struct index_env *,
                           const struct spfresh_opening *, const struct store_reader *,
                           uint64_t *lsn);
-/* resume: the snapshot whose postings are used; NULL: an empty store. */
+/* Opens postings and rows. resume: the snapshot whose postings are used; NULL: an empty store. */
 int spfresh_open_store(struct spfresh *, const struct store_reader *resume);
 /* Opens the log, starts background threads and writes the first snapshot. */
 int spfresh_start(struct spfresh *);

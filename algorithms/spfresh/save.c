@@ -1,6 +1,6 @@
 /* save.c - writes a whole index to one file: snapshot.h's sections, every posting's bytes, and the
  * rows of live slots if postings hold codes. */
-#include "algorithms/spfresh/codec/codec.h"
+#include "algorithms/spfresh/codec/rows.h"
 #include "algorithms/spfresh/durable/durable.h"
 #include "algorithms/spfresh/durable/snapshot.h"
 #include "algorithms/spfresh/operations.h"
@@ -49,7 +49,7 @@ static int write_rows(const struct spfresh *s, struct store_writer *w)
         for (; at < n && some < ROWS; at++)
             if (!(spfresh_version(s, at) & VERSION_DELETED))
                 slots[some++] = at;
-        rc = spfresh_codec_rows_get(s->codec, slots, some, rows);
+        rc = spfresh_rows_get(s->rows, slots, some, rows);
         if (rc == OK)
             store_write(w, rows, some * row_bytes);
     }

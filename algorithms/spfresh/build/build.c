@@ -8,6 +8,7 @@
 
 #include "algorithms/common/clustering/balanced.h"
 #include "algorithms/spfresh/build/build.h"
+#include "algorithms/spfresh/codec/rows.h"
 #include "algorithms/spfresh/filing/filing.h"
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
@@ -314,7 +315,7 @@ static int put_rows(struct filing *f)
             slots[j] = f->slots[f->order[i + j]];
             rows[j] = row_at(f, f->order[i + j]);
         }
-        rc = spfresh_codec_rows_put(f->s->codec, slots, rows, n);
+        rc = spfresh_rows_put(f->s->rows, slots, rows, n);
     }
     return rc;
 }

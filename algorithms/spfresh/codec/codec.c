@@ -23,8 +23,6 @@ int spfresh_codec_create(struct spfresh_codec **out, const struct spfresh *s)
     c->stride = c->row_bytes + sizeof(uint32_t) + c->version_bytes;
     c->s = s;
     c->global = s->params.code_centre == CODEC_CENTRE_GLOBAL;
-    pthread_mutex_init(&c->lock, NULL);
-    atomic_init(&c->rows, NULL);
     *out = c;
     return OK;
 }
@@ -33,9 +31,7 @@ void spfresh_codec_destroy(struct spfresh_codec *c)
 {
     if (!c)
         return;
-    spfresh_rows_close(atomic_load(&c->rows));
     quantizer_destroy(&c->env, c->quantizer);
-    pthread_mutex_destroy(&c->lock);
     mem_free(c->env.mem, c);
 }
 
@@ -141,4 +137,9 @@ size_t spfresh_codec_found(const struct spfresh_scan *x)
 int spfresh_codec_scan_end(struct spfresh_scan *x)
 {
     return x->s->codec->kind == CODEC_RAW ? OK : spfresh_codec_codes_end(x, x->s->codec);
+}
+
+uint64_t spfresh_codec_memory(const struct spfresh_codec *c)
+{
+    return sizeof *c + (c->quantizer ? quantizer_bytes(c->quantizer) : 0);
 }

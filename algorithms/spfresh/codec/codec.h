@@ -11,7 +11,7 @@
  * they encode the residual to one fixed point: a vector that moves is not encoded again, but the
  * error is larger.
  *
- *   1 creating a codec   2 writing postings   3 scanning   4 rows
+ *   1 creating a codec   2 writing postings   3 scanning
  */
 #ifndef DRIFTLINE_SPFRESH_CODEC_CODEC_H
 #define DRIFTLINE_SPFRESH_CODEC_CODEC_H
@@ -98,17 +98,6 @@ size_t spfresh_codec_found(const struct spfresh_scan *);
    answer, unsorted. */
 int spfresh_codec_scan_end(struct spfresh_scan *);
 
-/* 4. Rows by slot, where spfresh_has_row_file() */
-
-int spfresh_codec_rows_put(struct spfresh_codec *, const uint32_t *slots, const void *const *rows,
-                           size_t n);
-/* Copies n rows, row_bytes each. ERR_CORRUPT naming file and slot. */
-int spfresh_codec_rows_get(const struct spfresh_codec *, const uint32_t *slots, size_t n,
-                           void *out);
-int spfresh_codec_rows_sync(struct spfresh_codec *);
-/* See spfresh_rows_unsure(). */
-bool spfresh_codec_rows_unsure(const struct spfresh_codec *);
-uint64_t spfresh_codec_resident(const struct spfresh_codec *);
-uint64_t spfresh_codec_disk(const struct spfresh_codec *);
+uint64_t spfresh_codec_memory(const struct spfresh_codec *); /* bytes */
 
 #endif

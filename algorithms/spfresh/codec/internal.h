@@ -21,8 +21,6 @@ struct spfresh_codec {
     struct quantizer *quantizer; /* NULL before training */
     bool global;                 /* codes are relative to the quantizer's mean */
     size_t group_bytes, slots_at, versions_at;
-    pthread_mutex_t lock; /* held to open rows: the folder is locked after the codec is created */
-    _Atomic(struct spfresh_rows *) rows;
 };
 
 /* A vector that may be in the answer. Its index equals its slot's index in `met`. */
@@ -79,8 +77,6 @@ bool spfresh_codec_is_current(const struct spfresh_scan *, uint32_t slot, unsign
 /* Passes an entry that is current, allowed by the filter and new to top or, in a range search, to
    `found`. Returns the error of `found`. */
 int spfresh_codec_offer(struct spfresh_scan *, uint32_t slot, unsigned version, float distance);
-/* Creates a reader of the rows, and opens the rows at the first call. */
-int spfresh_codec_reader(struct spfresh_codec *, struct spfresh_rows_reader **);
 
 /* raw.c */
 int spfresh_codec_raw_encode(const struct spfresh_codec *, const struct spfresh_members *,
@@ -109,6 +105,6 @@ void spfresh_codec_codes_free(struct spfresh_codec_scratch *);
 int spfresh_codec_codes_begin(struct spfresh_scan *, const struct spfresh_codec *);
 int spfresh_codec_codes_scan(struct spfresh_scan *, const struct spfresh_codec *, uint32_t head,
                              float distance, const unsigned char *bytes, size_t n_bytes);
-int spfresh_codec_codes_end(struct spfresh_scan *, struct spfresh_codec *);
+int spfresh_codec_codes_end(struct spfresh_scan *, const struct spfresh_codec *);
 
 #endif

@@ -1,4 +1,4 @@
-/* rows_internal.h - shared by rows.c, rows_read.c and rows_record.c. */
+/* rows_internal.h - shared by rows.c and rows_read.c. */
 #ifndef DRIFTLINE_SPFRESH_CODEC_ROWS_INTERNAL_H
 #define DRIFTLINE_SPFRESH_CODEC_ROWS_INTERNAL_H
 

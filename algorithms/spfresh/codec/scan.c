@@ -241,7 +241,7 @@ static int rerank_in_order(struct spfresh_scan *scan, const struct spfresh_codec
 
 /* Reranks the k best estimates, which gives a limit; then all candidates with a lower bound below
    it, in order of that bound. */
-int spfresh_codec_codes_end(struct spfresh_scan *scan, struct spfresh_codec *c)
+int spfresh_codec_codes_end(struct spfresh_scan *scan, const struct spfresh_codec *c)
 {
     struct spfresh_codec_scratch *x = scan->scratch;
     const size_t k = scan->top.k < ROWS_BATCH ? scan->top.k : ROWS_BATCH;
@@ -252,10 +252,8 @@ int spfresh_codec_codes_end(struct spfresh_scan *scan, struct spfresh_codec *c)
         return OK;
     if (!mem_grow(x->mem, &x->ranked, &x->ranked_capacity, x->met.n, sizeof *x->ranked))
         return no_memory(c);
-    /* Not earlier: an index without rows has no row file, and a search must not create one. */
-    rc = x->reader ? OK : spfresh_codec_reader(c, &x->reader);
-    if (rc != OK)
-        return rc;
+    if (!x->reader && !(x->reader = spfresh_rows_reader_take(scan->s->rows)))
+        return ERR_NO_MEMORY;
     spfresh_rows_begin(x->reader);
     struct spfresh_ranked *ranked = x->ranked;
     if (scan->rerank > 0)

@@ -1,5 +1,5 @@
 /* checkpoint.c - writes a snapshot that recovery starts from. */
-#include "algorithms/spfresh/codec/codec.h"
+#include "algorithms/spfresh/codec/rows.h"
 #include "algorithms/spfresh/durable/durable.h"
 #include "algorithms/spfresh/durable/snapshot.h"
 #include "src/core/mem.h"
@@ -30,9 +30,9 @@ static int put_rows_again(struct spfresh *s)
                 each[some] = rows + some * row_bytes;
                 slots[some++] = at;
             }
-        rc = spfresh_codec_rows_get(s->codec, slots, some, rows);
+        rc = spfresh_rows_get(s->rows, slots, some, rows);
         if (rc == OK)
-            rc = spfresh_codec_rows_put(s->codec, slots, each, some);
+            rc = spfresh_rows_put(s->rows, slots, each, some);
     }
     mem_free(s->base.env.mem, rows);
     return rc;
@@ -44,7 +44,7 @@ static int capture(struct checkpoint *c, struct store_writer *w, uint64_t *lsn)
     struct spfresh *s = c->s;
 
     epoch_drain(s->epoch);
-    int rc = spfresh_codec_rows_unsure(s->codec) ? put_rows_again(s) : OK;
+    int rc = s->rows && spfresh_rows_unsure(s->rows) ? put_rows_again(s) : OK;
     if (!rc)
         rc = wal_rotate(s->durable.wal, lsn);
     if (!rc)
@@ -71,7 +71,7 @@ static int write_sections(void *to, struct store_writer *w, uint64_t *lsn)
     if (!rc)
         rc = posting_store_sync(s->store);
     if (!rc && spfresh_has_row_file(s))
-        rc = spfresh_codec_rows_sync(s->codec);
+        rc = spfresh_rows_sync(s->rows);
     return rc;
 }
 

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "algorithms/spfresh/filing/filing.h"
+#include "algorithms/spfresh/codec/rows.h"
 #include "src/core/mem.h"
 
 /* --------------------------------------------------------------------------------- locks */
@@ -99,11 +100,11 @@ static int decode(struct spfresh *s, uint32_t head, bool kept, const void *bytes
     if (!spfresh_has_row_file(s))
         return OK;
     if (kept)
-        return spfresh_codec_rows_get(s->codec, m->slots, m->n, m->rows);
+        return spfresh_rows_get(s->rows, m->slots, m->n, m->rows);
     /* A stale entry's slot may have no row: a saved file has only the rows of live slots. */
     for (size_t i = 0; rc == OK && i < m->n; i++)
         if (spfresh_version(s, m->slots[i]) == m->versions[i])
-            rc = spfresh_codec_rows_get(s->codec, &m->slots[i], 1, m->rows + i * m->row_bytes);
+            rc = spfresh_rows_get(s->rows, &m->slots[i], 1, m->rows + i * m->row_bytes);
     return rc;
 }
 

@@ -94,7 +94,7 @@ static int read_posting(struct spfresh_division *d, const unsigned char *bytes, 
         to += spfresh_version(s, m->slots[i]) == m->versions[i];
     }
     m->n = to;
-    return spfresh_codec_rows_get(s->codec, m->slots, m->n, m->rows);
+    return spfresh_rows_get(s->rows, m->slots, m->n, m->rows);
 }
 
 static int one_neighbour(struct spfresh_division *d, uint32_t head, const struct spfresh_members *m)

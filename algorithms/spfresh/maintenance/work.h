@@ -6,6 +6,7 @@
 #ifndef DRIFTLINE_SPFRESH_MAINTENANCE_WORK_H
 #define DRIFTLINE_SPFRESH_MAINTENANCE_WORK_H
 
+#include "algorithms/spfresh/codec/rows.h"
 #include "algorithms/spfresh/filing/filing.h"
 #include "algorithms/spfresh/jobs/jobs.h"
 

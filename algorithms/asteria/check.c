@@ -359,7 +359,7 @@ static int walk(struct check_pass *c)
 
     if (!a->trained)
         return now || older || a->live > 0 ? BROKEN(c, "rows or a model, but no training") : OK;
-    if (!now || (older && older->model->version >= now->model->version))
+    if (!now || (older && older->model->fitted.version >= now->model->fitted.version))
         return BROKEN(c, "the newest model is not that of now");
     if (now->live + (older ? older->live : 0) != a->live)
         return BROKEN(c, "%zu rows, but %zu in its generations", a->live,

@@ -75,7 +75,7 @@ static int insert_encoded(struct insertion *n, const uint64_t *ids)
     struct asteria *a = b->a;
     int rc = OK;
 
-    if (b->version != a->generations[a->now]->model->version)
+    if (b->version != a->generations[a->now]->model->fitted.version)
         rc = asteria_batch_encode(b); /* a newer model came into use meanwhile */
     if (rc == OK)
         rc = reserve(n, ids);

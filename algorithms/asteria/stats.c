@@ -74,7 +74,7 @@ static void emit_drift(const struct sums *s, const struct asteria_model *m, stru
     double sum = 0, most = 0;
 
     for (size_t i = 0; s->live > 0 && i < m->m; i++) {
-        const double drift = fabs(s->ones[i] / s->live - m->bit_mean[i]);
+        const double drift = fabs(s->ones[i] / s->live - m->fitted.bit_mean[i]);
 
         sum += drift;
         most = fmax(most, drift);
@@ -89,26 +89,26 @@ static void emit_model(const struct asteria *a, const struct asteria_model *m,
     double margin = 0;
 
     for (size_t i = 0; i < m->m; i++)
-        margin += m->bit_margin[i] / (double)m->m;
-    emit(sink, "model_version", m->version);
+        margin += m->fitted.bit_margin[i] / (double)m->m;
+    emit(sink, "model_version", m->fitted.version);
     emit(sink, "word_bits", (double)m->m);
     emit(sink, "address_bits", m->ecc->k);
     emit(sink, "rotation", m->rotation->kind);
-    if (m->costs[0] > 0) {
-        emit(sink, "rotation_cost_bor", m->costs[0]);
-        emit(sink, "rotation_cost_pca", m->costs[1]);
+    if (m->fitted.costs[0] > 0) {
+        emit(sink, "rotation_cost_bor", m->fitted.costs[0]);
+        emit(sink, "rotation_cost_pca", m->fitted.costs[1]);
     }
     emit(sink, "rotated_dim", (double)m->rotation->out_dim);
     emit(sink, "residual_code_bytes", (double)m->lrsq->code_bytes);
     emit(sink, "scan_code_bytes", m->quantizer->code_bytes);
     emit(sink, "bit_margin", margin);
-    emit(sink, "train_rows", (double)m->sample_rows);
-    emit(sink, "train_steps", (double)m->report.steps);
-    emit(sink, "train_stopped", m->report.stopped);
-    emit(sink, "train_loss_first", m->report.first_loss);
-    emit(sink, "train_loss_last", m->report.last_loss);
-    emit(sink, "train_margin_before", m->report.margin_before);
-    emit(sink, "train_margin_after", m->report.margin_after);
+    emit(sink, "train_rows", (double)m->fitted.sample_rows);
+    emit(sink, "train_steps", (double)m->fitted.report.steps);
+    emit(sink, "train_stopped", m->fitted.report.stopped);
+    emit(sink, "train_loss_first", m->fitted.report.first_loss);
+    emit(sink, "train_loss_last", m->fitted.report.last_loss);
+    emit(sink, "train_margin_before", m->fitted.report.margin_before);
+    emit(sink, "train_margin_after", m->fitted.report.margin_after);
     emit(sink, "fitted_rows", (double)a->fitted_rows);
     emit(sink, "inserted_since", (double)a->inserted_since);
 }

@@ -240,8 +240,8 @@ int asteria_read(struct index *index, struct store_reader *r)
         if (m->generations >> g & 1)
             rc = asteria_generation_read(a, g, r);
     for (unsigned g = 0; rc == OK && g < 2; g++)
-        if (a->generations[g] && a->generations[g]->model->version > a->last_version)
-            a->last_version = a->generations[g]->model->version;
+        if (a->generations[g] && a->generations[g]->model->fitted.version > a->last_version)
+            a->last_version = a->generations[g]->model->fitted.version;
     const size_t live = (a->generations[0] ? a->generations[0]->live : 0) +
                         (a->generations[1] ? a->generations[1]->live : 0);
     if (rc == OK && live != a->live)

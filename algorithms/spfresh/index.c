@@ -121,8 +121,9 @@ int spfresh_open_store(struct spfresh *s, const struct store_reader *resume)
                                                                                   : ROWS_FILE,
                                                .direct = p->direct,
                                                .fault = s->durable.fault };
-    const int rc = resume ? posting_store_resume(&s->store, &s->base.env, s->epoch, &options, resume)
-                          : posting_store_open(&s->store, &s->base.env, s->epoch, &options);
+    const int rc = resume
+                       ? posting_store_resume(&s->store, &s->base.env, s->epoch, &options, resume)
+                       : posting_store_open(&s->store, &s->base.env, s->epoch, &options);
 
     return rc == OK && spfresh_has_row_file(s)
                ? spfresh_rows_open(&s->rows, &s->base.env, s->epoch, &rows)

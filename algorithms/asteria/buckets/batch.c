@@ -65,7 +65,7 @@ int asteria_batch_encode(struct asteria_batch *b)
     const struct asteria_model *model = a->generations[a->now]->model;
     const int rc = asteria_encode(a, model, b->rows, b->n, b->units, b->z, b->p, b->encodings);
 
-    b->version = model->version;
+    b->version = model->fitted.version;
     if (rc != OK)
         return rc;
     for (size_t i = 0; i < b->n; i++)

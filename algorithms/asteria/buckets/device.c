@@ -74,7 +74,7 @@ struct asteria_trainer asteria_device_trainer(struct asteria_device *d)
 static int bring_encoder(struct asteria_device *d, const struct asteria_model *model)
 {
     const struct asteria_bor *b = model->rotation->bor;
-    if (d->encoder && d->encoder_version == model->version)
+    if (d->encoder && d->encoder_version == model->fitted.version)
         return 0;
     drop_encoder(d);
     const struct device_butterfly butterfly = { .dim = b->dim,
@@ -86,7 +86,7 @@ static int bring_encoder(struct asteria_device *d, const struct asteria_model *m
                                                 .sines = b->sines,
                                                 .signs = b->signs,
                                                 .shift = model->rotation->shift };
-    d->encoder_version = model->version;
+    d->encoder_version = model->fitted.version;
     return d->cuda.library.ops->encoders->create(d->cuda.session, &butterfly, &d->encoder);
 }
 
@@ -143,10 +143,10 @@ static int bring_bounds(struct asteria *a)
     const struct asteria_model *model = a->generations[a->now]->model;
     struct coded c = { .a = a, .dim = asteria_lrsq_device_dim(model->lrsq) };
     int failed = 0;
-    if (!d->bounds || d->bounds_version != model->version) {
+    if (!d->bounds || d->bounds_version != model->fitted.version) {
         drop_bounds(d);
         a->on_device = (struct cuda_copy){ 0 };
-        d->bounds_version = model->version;
+        d->bounds_version = model->fitted.version;
         failed = d->cuda.library.ops->bounds->create(d->cuda.session, c.dim, &d->bounds);
     }
     c.bytes = mem_zalloc(env->mem, CODES_A_COPY * c.dim);

@@ -85,12 +85,12 @@ static int fields(struct store_fields *f, const struct asteria *a, unsigned whic
     if (store_field(f, store_tag("gen", last).text, &v->head, 1, sizeof *v->head) != OK)
         return f->code;
     const struct stored_generation *h = v->head;
-    if (h->version != m->version)
+    if (h->version != m->fitted.version)
         return f->code = fail(
                    f->r->error, ERR_VERSION,
                    "asteria: load: %s: rows are encoded by version %llu of the model, which is of "
                    "version %u; build the index again",
-                   f->r->path, (unsigned long long)h->version, (unsigned)m->version);
+                   f->r->path, (unsigned long long)h->version, (unsigned)m->fitted.version);
     if (store_pieces(f, store_tag("buckets", last).text, &v->buckets, h->n, sizeof *v->buckets))
         write_buckets(g, f->w);
     /* An older generation has dropped its last buckets, vacant ones too. */
@@ -134,7 +134,7 @@ void asteria_generation_write(const struct asteria *a, unsigned which, struct st
 {
     const struct asteria_generation *g = a->generations[which];
     struct stored_generation head = {
-        .version = g->model->version, .n = g->n, .live = g->live, .emptied = g->emptied
+        .version = g->model->fitted.version, .n = g->n, .live = g->live, .emptied = g->emptied
     };
     struct values v = { .head = &head };
 

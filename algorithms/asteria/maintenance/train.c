@@ -186,7 +186,7 @@ static int live_rows(struct asteria *a, float *units, size_t n)
 {
     const struct index_env *env = &a->base.env;
     void *read = mem_alloc(env->mem, index_row_bytes(env->element, env->dim));
-    struct rng rng = rng_at(env->seed, 0x11fe + a->generations[a->now]->model->version);
+    struct rng rng = rng_at(env->seed, 0x11fe + a->generations[a->now]->model->fitted.version);
     size_t left = n, there = a->live;
     int rc = read ? OK : fail(env->error, ERR_NO_MEMORY, "asteria: train: out of memory");
 

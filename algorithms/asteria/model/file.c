@@ -9,43 +9,9 @@
 #include "src/core/mem.h"
 
 struct stored {
-    uint32_t version, code, k, has_vantages;
-    uint64_t dim, m, out_dim;
-    uint64_t pca_code; /* rank; 0: none */
-    uint64_t sample_rows, seed;
-    struct asteria_calibration calibration;
-    double first_loss, last_loss, margin_before, margin_after;
-    uint64_t steps, stopped;
-    double bit_mean[ECC_WORD_MAX], bit_margin[ECC_WORD_MAX];
-    double costs[ROTATION_CANDIDATES];
+    uint32_t code, k, has_vantages;
+    uint32_t pca_code; /* rank; 0: none */
 };
-
-static void fill_stored(const struct asteria_model *model, struct stored *s)
-{
-    memset(s, 0, sizeof *s); /* padding is written too */
-    s->version = model->version;
-    s->code = (uint32_t)model->ecc->kind;
-    s->k = model->ecc->k;
-    s->dim = model->dim;
-    s->m = model->m;
-    s->out_dim = model->rotation->out_dim;
-    s->has_vantages = model->vantages != NULL;
-    s->pca_code = model->pca_code ? model->pca_code->rank : 0;
-    s->sample_rows = model->sample_rows;
-    s->seed = model->seed;
-    s->calibration.alpha = model->calibration.alpha;
-    memcpy(s->calibration.quantile, model->calibration.quantile, sizeof s->calibration.quantile);
-    memcpy(s->calibration.pairs, model->calibration.pairs, sizeof s->calibration.pairs);
-    s->first_loss = model->report.first_loss;
-    s->last_loss = model->report.last_loss;
-    s->margin_before = model->report.margin_before;
-    s->margin_after = model->report.margin_after;
-    s->steps = model->report.steps;
-    s->stopped = model->report.stopped;
-    memcpy(s->bit_mean, model->bit_mean, sizeof s->bit_mean);
-    memcpy(s->bit_margin, model->bit_margin, sizeof s->bit_margin);
-    memcpy(s->costs, model->costs, sizeof s->costs);
-}
 
 static bool shares(const double *share, size_t n, double most)
 {
@@ -55,47 +21,58 @@ static bool shares(const double *share, size_t n, double most)
     return true;
 }
 
-static int check_stored(const struct store_reader *r, const struct stored *s)
+struct values {
+    const struct stored *stored;
+    const struct asteria_fitted *fitted;
+};
+
+static int check_values(const struct store_reader *r, const struct index_env *env,
+                        const struct values *v)
 {
-    if (s->version == 0 || s->code > ECC_NONE || s->k == 0 ||
-        s->k > asteria_ecc_bits_most((enum asteria_code)s->code) || s->m == 0 ||
-        s->m > ECC_WORD_MAX || s->m > s->out_dim || s->has_vantages > 1 || s->pca_code >= s->dim)
+    const struct stored *s = v->stored;
+    const struct asteria_fitted *f = v->fitted;
+
+    if (f->version == 0 || s->code > ECC_NONE || s->k == 0 ||
+        s->k > asteria_ecc_bits_most((enum asteria_code)s->code) || s->has_vantages > 1 ||
+        s->pca_code >= env->dim)
         return store_corrupt(r, "the model's numbers are inconsistent");
-    if (!(s->calibration.alpha > 0 && s->calibration.alpha < 1) ||
-        !shares(s->calibration.quantile, CALIBRATION_LEVELS, 3.1416) ||
-        !shares(s->bit_mean, s->m, 1) || !shares(s->bit_margin, s->m, INFINITY) ||
-        !shares(s->costs, ROTATION_CANDIDATES, INFINITY))
+    if (!(f->calibration.alpha > 0 && f->calibration.alpha < 1) ||
+        !shares(f->calibration.quantile, CALIBRATION_LEVELS, 3.1416) ||
+        !shares(f->bit_mean, ECC_WORD_MAX, 1) || !shares(f->bit_margin, ECC_WORD_MAX, INFINITY) ||
+        !shares(f->costs, ROTATION_CANDIDATES, INFINITY))
         return store_corrupt(r, "the model's calibration is invalid");
     return OK;
 }
 
-struct values {
-    const struct stored *stored;
-    const float *vantages; /* m x out_dim; NULL: none */
-};
-
-/* The sections of the model itself, but for the quantizer, which is of env's dimension or of the PCA
-   code's. */
+/* The sections of the model itself, but for vantages and the quantizer, whose sizes depend on its
+   other parts. */
 static int fields(struct store_fields *f, char suffix, struct values *v)
 {
     store_field(f, store_tag("model", suffix).text, &v->stored, 1, sizeof *v->stored);
-    if (f->r && f->code == OK)
-        f->code = check_stored(f->r, v->stored);
-    return f->code == OK && v->stored->has_vantages
-               ? store_field(f, store_tag("vantages", suffix).text, &v->vantages,
-                             v->stored->out_dim, v->stored->m * sizeof *v->vantages)
-               : f->code;
+    return store_field(f, store_tag("fitted", suffix).text, &v->fitted, 1, sizeof *v->fitted);
+}
+
+static int vantages_field(struct store_fields *f, char suffix, const struct asteria_model *m,
+                          const float **vantages)
+{
+    return store_field(f, store_tag("vantages", suffix).text, vantages, m->rotation->out_dim,
+                       m->m * sizeof **vantages);
 }
 
 void asteria_model_write(const struct asteria_model *model, struct store_writer *w, char suffix)
 {
     const struct index_env env = { .mem = model->mem };
+    const struct stored s = { .code = (uint32_t)model->ecc->kind,
+                              .k = model->ecc->k,
+                              .has_vantages = model->vantages != NULL,
+                              .pca_code = model->pca_code ? (uint32_t)model->pca_code->rank : 0 };
     struct store_fields f = { .w = w };
+    const float *vantages = model->vantages;
     struct quantizer *quantizer = model->quantizer;
-    struct stored s;
 
-    fill_stored(model, &s);
-    (void)fields(&f, suffix, &(struct values){ &s, model->vantages });
+    (void)fields(&f, suffix, &(struct values){ &s, &model->fitted });
+    if (vantages)
+        (void)vantages_field(&f, suffix, model, &vantages);
     if (model->pca_code)
         asteria_pca_code_write(model->pca_code, w, suffix);
     (void)quantizer_field(&f, store_tag("quantizer", suffix).text, &env, &quantizer);
@@ -105,36 +82,21 @@ void asteria_model_write(const struct asteria_model *model, struct store_writer 
 
 /* ----------------------------------------------------------------------------------- reading */
 
-static void take_stored(struct asteria_model *model, const struct stored *s)
+static int read_vantages(struct asteria_model *model, const struct index_env *env,
+                         const struct store_reader *r, char suffix)
 {
-    model->version = s->version;
-    model->dim = (size_t)s->dim;
-    model->m = (size_t)s->m;
-    model->sample_rows = s->sample_rows;
-    model->seed = s->seed;
-    model->calibration = s->calibration;
-    model->report = (struct asteria_rotation_report){ .first_loss = s->first_loss,
-                                                      .last_loss = s->last_loss,
-                                                      .margin_before = s->margin_before,
-                                                      .margin_after = s->margin_after,
-                                                      .steps = (size_t)s->steps,
-                                                      .stopped = s->stopped != 0 };
-    memcpy(model->bit_mean, s->bit_mean, sizeof model->bit_mean);
-    memcpy(model->bit_margin, s->bit_margin, sizeof model->bit_margin);
-    memcpy(model->costs, s->costs, sizeof model->costs);
-}
+    const size_t out_dim = model->rotation->out_dim, n = model->m * out_dim;
+    const float *vantages = NULL;
+    const int rc = vantages_field(&(struct store_fields){ .r = r }, suffix, model, &vantages);
 
-static int take_vantages(struct asteria_model *model, const struct index_env *env,
-                         const struct store_reader *r, const struct values *v)
-{
-    const size_t out_dim = (size_t)v->stored->out_dim, n = model->m * out_dim;
-
-    if (!index_all_finite(v->vantages, n))
+    if (rc != OK)
+        return rc;
+    if (!index_all_finite(vantages, n))
         return store_corrupt(r, "a vantage is not finite");
     model->vantages = mem_array(env->mem, n, sizeof *model->vantages);
     if (!model->vantages)
         return fail(env->error, ERR_NO_MEMORY, "asteria: load: out of memory for vantages");
-    memcpy(model->vantages, v->vantages, n * sizeof *model->vantages);
+    memcpy(model->vantages, vantages, n * sizeof *model->vantages);
     if (!(axes_defect(model->vantages, model->m, out_dim) < 1e-5))
         return store_corrupt(r, "the vantages are not orthonormal");
     return OK;
@@ -156,9 +118,8 @@ static int read_quantizer(struct asteria_model *model, const struct index_env *e
 }
 
 static int read_parts(struct asteria_model *model, const struct index_env *env,
-                      const struct store_reader *r, const struct values *v, char suffix)
+                      const struct store_reader *r, const struct stored *s, char suffix)
 {
-    const struct stored *s = v->stored;
     int rc =
         asteria_ecc_create(&model->ecc, env->mem, (enum asteria_code)s->code, s->k, env->error);
 
@@ -166,20 +127,22 @@ static int read_parts(struct asteria_model *model, const struct index_env *env,
         rc = asteria_rotation_read(&model->rotation, env, r, suffix);
     if (rc == OK)
         rc = asteria_lrsq_read(&model->lrsq, env, r, suffix);
-    if (rc == OK && (model->ecc->n != s->m || model->rotation->dim != s->dim ||
-                     model->rotation->out_dim != s->out_dim || model->lrsq->in_dim != s->out_dim))
+    if (rc != OK)
+        return rc;
+    model->m = model->ecc->n;
+    if (model->m > model->rotation->out_dim || model->lrsq->in_dim != model->rotation->out_dim)
         rc = store_corrupt(r, "the model's parts are of different shapes");
     /* Bounds are certain only if the rotation is an isometry. */
-    if (rc == OK && !(asteria_rotation_defect(model->rotation, env->kernels, s->seed, 16) < 1e-5))
+    if (rc == OK && !(asteria_rotation_defect(model->rotation, env->kernels, 0, 16) < 1e-5))
         rc = store_corrupt(r, "the rotation changes lengths");
     /* The shift is the rotated mean of unit vectors. A much longer one would make bits NaN. */
     if (rc == OK && !(env->kernels->ip_f32(model->rotation->shift, model->rotation->shift,
                                            model->rotation->out_dim) < 1.01F))
         rc = store_corrupt(r, "the rotation's shift is longer than unit vectors");
-    if (rc == OK && v->vantages)
-        rc = take_vantages(model, env, r, v);
+    if (rc == OK && s->has_vantages)
+        rc = read_vantages(model, env, r, suffix);
     if (rc == OK && s->pca_code > 0)
-        rc = asteria_pca_code_read(&model->pca_code, env, r, (size_t)s->pca_code, suffix);
+        rc = asteria_pca_code_read(&model->pca_code, env, r, s->pca_code, suffix);
     if (rc == OK)
         rc = read_quantizer(model, env, r, suffix);
     return rc;
@@ -192,14 +155,17 @@ int asteria_model_read(struct asteria_model **out, const struct index_env *env,
     int rc = fields(&(struct store_fields){ .r = r }, suffix, &v);
 
     *out = NULL;
+    if (rc == OK)
+        rc = check_values(r, env, &v);
     if (rc != OK)
         return rc;
     struct asteria_model *model = mem_zalloc(env->mem, sizeof *model);
     if (!model)
         return fail(env->error, ERR_NO_MEMORY, "asteria: load: out of memory for a model");
     model->mem = env->mem;
-    take_stored(model, v.stored);
-    rc = read_parts(model, env, r, &v, suffix);
+    model->dim = env->dim;
+    model->fitted = *v.fitted;
+    rc = read_parts(model, env, r, v.stored, suffix);
     if (rc == OK)
         *out = model;
     else

@@ -21,7 +21,7 @@ enum { RANK_MOST = 96, ROTATED_MOST = 16384, HELD_LEAST = 256, HELD_MOST = 4096 
 static const double ALPHA = .01; /* of the calibration */
 
 /* Streams of the env's seed. */
-enum { SEED_SAMPLE = 101, SEED_ROTATION, SEED_CODE, SEED_VANTAGES, SEED_LRSQ, SEED_CALIBRATION };
+enum { SEED_SAMPLE = 101, SEED_ROTATION, SEED_VANTAGES = 104, SEED_LRSQ, SEED_CALIBRATION };
 
 struct fit {
     const struct index_env *env;
@@ -209,11 +209,11 @@ static int choose_rotation(struct fit *f, const struct asteria_model *from)
 
         rc = train_rotation(f, kinds[i], from, &made, &report);
         if (rc == OK)
-            rc = asteria_rotation_cost(&model->costs[i], f->env, made, model->ecc, &sample);
-        if (rc == OK && (i == 0 || model->costs[i] < model->costs[0])) {
+            rc = asteria_rotation_cost(&model->fitted.costs[i], f->env, made, model->ecc, &sample);
+        if (rc == OK && (i == 0 || model->fitted.costs[i] < model->fitted.costs[0])) {
             asteria_rotation_destroy(f->env, model->rotation);
             model->rotation = made;
-            model->report = report;
+            model->fitted.report = report;
         } else {
             asteria_rotation_destroy(f->env, made);
         }
@@ -227,7 +227,7 @@ static int fit_rotation(struct fit *f, const struct asteria_model *from)
 
     return kind == ROTATION_AUTO
                ? choose_rotation(f, from)
-               : train_rotation(f, kind, from, &f->model->rotation, &f->model->report);
+               : train_rotation(f, kind, from, &f->model->rotation, &f->model->fitted.report);
 }
 
 static int fit_vantages(struct fit *f)
@@ -315,13 +315,13 @@ static void measure_bits(struct fit *f)
     for (size_t i = 0; i < f->n_z; i++) {
         asteria_model_hash(model, f->env->kernels, f->z + i * model->rotation->out_dim, p);
         for (size_t j = 0; j < model->m; j++) {
-            model->bit_mean[j] += p[j] < 0;
-            model->bit_margin[j] += fabs((double)p[j]);
+            model->fitted.bit_mean[j] += p[j] < 0;
+            model->fitted.bit_margin[j] += fabs((double)p[j]);
         }
     }
     for (size_t j = 0; j < model->m; j++) {
-        model->bit_mean[j] /= (double)f->n_z;
-        model->bit_margin[j] /= (double)f->n_z;
+        model->fitted.bit_mean[j] /= (double)f->n_z;
+        model->fitted.bit_margin[j] /= (double)f->n_z;
     }
 }
 
@@ -340,7 +340,7 @@ static int fit_parts(struct fit *f, unsigned address_bits, const struct asteria_
     if (rc == OK)
         rc = fit_quantizer(f);
     if (rc == OK)
-        rc = asteria_calibrate(&f->model->calibration, f->env, f->model, f->held, f->n_held,
+        rc = asteria_calibrate(&f->model->fitted.calibration, f->env, f->model, f->held, f->n_held,
                                seed_of(f, SEED_CALIBRATION));
     if (rc == OK)
         measure_bits(f);
@@ -363,11 +363,10 @@ int asteria_model_fit(struct asteria_model **out, const struct index_env *env,
     rc = draw_sample(&f, rows, n, version);
     if (rc == OK) {
         f.model->mem = env->mem;
-        f.model->version = version;
+        f.model->fitted.version = version;
         f.model->dim = env->dim;
-        f.model->seed = seed_of(&f, SEED_CODE);
-        f.model->sample_rows = f.n;
-        f.model->calibration.alpha = ALPHA;
+        f.model->fitted.sample_rows = f.n;
+        f.model->fitted.calibration.alpha = ALPHA;
         rc = fit_parts(&f, address_bits, from);
     }
     if (rc == OK)

@@ -78,15 +78,16 @@ int asteria_model_check(const struct asteria_model *model, const struct index_en
         model->m > rotation->out_dim || model->lrsq->in_dim != rotation->out_dim)
         return fail(env->error, ERR_INVARIANT,
                     "asteria: model %u: dimension %zu of %zu, words of %zu bits of %zu outputs",
-                    (unsigned)model->version, model->dim, env->dim, model->m, rotation->out_dim);
+                    (unsigned)model->fitted.version, model->dim, env->dim, model->m,
+                    rotation->out_dim);
     if (!(defect < 1e-5))
         return fail(env->error, ERR_INVARIANT,
                     "asteria: model %u: the rotation changes a length by %g of it, at most 1e-5",
-                    (unsigned)model->version, defect);
+                    (unsigned)model->fitted.version, defect);
     if (model->vantages && !(axes_defect(model->vantages, model->m, rotation->out_dim) < 1e-5))
         return fail(env->error, ERR_INVARIANT,
                     "asteria: model %u: vantages are %g from orthonormal, at most 1e-5",
-                    (unsigned)model->version,
+                    (unsigned)model->fitted.version,
                     axes_defect(model->vantages, model->m, rotation->out_dim));
     return asteria_ecc_check(model->ecc, env->error);
 }

@@ -26,23 +26,24 @@ struct asteria_calibration {
 enum { ROTATION_CANDIDATES = 2 };
 
 struct asteria_model {
-    struct mem *mem;  /* the allocator it was made with */
-    uint32_t version; /* 1, 2, ... */
-    size_t dim, m;    /* m = ecc->n, bits of a word */
+    struct mem *mem; /* the allocator it was made with */
+    size_t dim, m;   /* m = ecc->n, bits of a word */
     struct asteria_rotation *rotation;
     struct asteria_ecc *ecc;
     float *vantages; /* m x out_dim, orthonormal (vantage.c); NULL: the first m coordinates */
     struct asteria_lrsq *lrsq;
     struct asteria_pca_code *pca_code; /* NULL: scanned codes are of whole rows */
     struct quantizer *quantizer;       /* of the scanned codes, with its own random rotation */
-    struct asteria_calibration calibration;
-    struct asteria_rotation_report report;
-    /* rotation = auto: of the candidates, in rows scanned (cost.c); else 0. */
-    double costs[ROTATION_CANDIDATES];
-    double bit_mean[ECC_WORD_MAX];   /* of the sample: share of ones per bit */
-    double bit_margin[ECC_WORD_MAX]; /* mean |p_i| */
-    uint64_t sample_rows;
-    uint64_t seed; /* derived from env's; seeds a random code */
+    struct asteria_fitted {            /* as it is in a file */
+        uint32_t version, unused;      /* 1, 2, ... */
+        uint64_t sample_rows;
+        struct asteria_calibration calibration;
+        struct asteria_rotation_report report;
+        /* rotation = auto: of the candidates, in rows scanned (cost.c); else 0. */
+        double costs[ROTATION_CANDIDATES];
+        double bit_mean[ECC_WORD_MAX];   /* of the sample: share of ones per bit */
+        double bit_margin[ECC_WORD_MAX]; /* mean |p_i| */
+    } fitted;
 };
 
 /* Fits a model to n unit rows of env->dim floats. from: the previous model, whose rotation is

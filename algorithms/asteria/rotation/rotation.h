@@ -70,8 +70,8 @@ struct asteria_rotation_report {
     double first_loss, last_loss; /* of one batch at the last beta; before, after training */
     /* Median |z_i| sqrt(out_dim), i < m, over the sample, before and after training. */
     double margin_before, margin_after;
-    size_t steps;
-    bool stopped; /* a gradient was not finite: the last good angles are kept */
+    uint64_t steps;
+    uint32_t stopped, unused; /* 1: a gradient was not finite, and the last good angles are kept */
 };
 
 /* Creates and trains a rotation on n >= 1 unit rows. ERR_NO_MEMORY. ERR_ARGUMENT: fewer rows than

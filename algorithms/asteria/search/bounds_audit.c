@@ -142,7 +142,7 @@ static int judge_row(struct auditor *x, const struct visited *at)
     sums->violations[2] += (double)d.upper < distance - (double)BOUND_SLACK;
     sums->pruned_by_any +=
         (double)fmaxf(fmaxf(at->bound.b1, at->bound.b2), d.lower) > x->kth + (double)BOUND_SLACK;
-    count_angle(sums, &g->model->calibration, h, distance);
+    count_angle(sums, &g->model->fitted.calibration, h, distance);
     sums->candidates[h] += 1;
     sums->neighbours[h] += distance <= x->kth;
     sums->code_candidates[hc] += 1;

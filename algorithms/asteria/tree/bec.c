@@ -17,9 +17,9 @@ static void learn(struct asteria_bec *b, const struct asteria_model *model)
 
     b->state.bits = model->ecc->k;
     for (unsigned i = 0; i < b->state.bits; i++) {
-        const double margin = model->bit_margin[i];
+        const double margin = model->fitted.bit_margin[i];
         unsigned at = i;
-        worth[i] = bec_entropy(model->bit_mean[i]) * margin;
+        worth[i] = bec_entropy(model->fitted.bit_mean[i]) * margin;
         b->scale[i] = (float)(BEC_Q_MOST / (4 * (margin > 1e-6 ? margin : 1e-6)));
         for (; at > 0 && worth[b->order[at - 1]] < worth[i]; at--)
             b->order[at] = b->order[at - 1];

@@ -1,8 +1,8 @@
 /* postings.c - reads, writes and appends to a posting; its lock and its limits. */
 #include <string.h>
 
-#include "algorithms/spfresh/filing/filing.h"
 #include "algorithms/spfresh/codec/rows.h"
+#include "algorithms/spfresh/filing/filing.h"
 #include "src/core/mem.h"
 
 /* --------------------------------------------------------------------------------- locks */

@@ -36,7 +36,7 @@ static inline struct asteria_model *fitted(struct test_bench *b, const struct as
 {
     struct asteria_model *model = NULL;
     assert_ok(asteria_model_fit(&model, &b->env, p, bits, rows, n, from,
-                                from ? from->version + 1 : 1, NULL),
+                                from ? from->fitted.version + 1 : 1, NULL),
               &b->error);
     assert_ok(asteria_model_check(model, &b->env), &b->error);
     return model;
@@ -67,9 +67,10 @@ static inline void same_words(const struct asteria_model *a, const struct asteri
 {
     static struct said of_a, of_b;
     assert_int_equal(a->m, b->m);
-    assert_memory_equal(&a->calibration, &b->calibration, sizeof a->calibration);
-    assert_memory_equal(a->bit_mean, b->bit_mean, sizeof a->bit_mean);
-    assert_memory_equal(a->bit_margin, b->bit_margin, sizeof a->bit_margin);
+    assert_memory_equal(&a->fitted.calibration, &b->fitted.calibration,
+                        sizeof a->fitted.calibration);
+    assert_memory_equal(a->fitted.bit_mean, b->fitted.bit_mean, sizeof a->fitted.bit_mean);
+    assert_memory_equal(a->fitted.bit_margin, b->fitted.bit_margin, sizeof a->fitted.bit_margin);
     for (size_t i = 0; i < n; i++) {
         say(a, t->env.kernels, rows + i * t->env.dim, &of_a);
         say(b, t->env.kernels, rows + i * t->env.dim, &of_b);

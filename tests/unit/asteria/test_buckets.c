@@ -324,18 +324,18 @@ static void test_options_that_change(void **state)
     asteria_world_remove(&w, 0, 100, 1);
     asteria_world_maintain_all(&w);
     assert_true(removed_rows(a) > 0);
-    assert_int_equal(a->generations[a->now]->model->version, 1);
+    assert_int_equal(a->generations[a->now]->model->fitted.version, 1);
     w.params.compact_share = 0;
     assert_ok(asteria_ops.set_params(w.index, &w.params), &w.bench.error);
     asteria_world_maintain_all(&w);
     asteria_world_check(&w);
     assert_int_equal(removed_rows(a), 0);
-    assert_int_equal(a->generations[a->now]->model->version, 1);
+    assert_int_equal(a->generations[a->now]->model->fitted.version, 1);
     w.params.retrain_share = .1;
     assert_ok(asteria_ops.set_params(w.index, &w.params), &w.bench.error);
     asteria_world_maintain_all(&w);
     asteria_world_check(&w);
-    assert_int_equal(a->generations[a->now]->model->version, 2);
+    assert_int_equal(a->generations[a->now]->model->fitted.version, 2);
     asteria_world_search(&w, 2);
     asteria_world_close(&w);
 }

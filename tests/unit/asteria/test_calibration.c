@@ -132,7 +132,7 @@ static void test_coverage(void **state)
         hold_to_account(&b, model, &c, &r, rows + 2 * POOL * DIM);
     }
     /* asteria_model_fit()'s own: 400 rows apart, alpha .01 */
-    const struct asteria_calibration *c = &model->calibration;
+    const struct asteria_calibration *c = &model->fitted.calibration;
     uint64_t pairs = 0;
     for (size_t h = 0; h < CALIBRATION_LEVELS; h++)
         pairs += c->pairs[h];

@@ -33,8 +33,8 @@ static void test_every_kind(void **state)
                 else
                     assert_int_equal(model->ecc->kind, code);
                 for (size_t i = 0; i < model->m; i++) {
-                    assert_true(model->bit_mean[i] >= 0 && model->bit_mean[i] <= 1);
-                    assert_true(model->bit_margin[i] > 0 || dim == 1);
+                    assert_true(model->fitted.bit_mean[i] >= 0 && model->fitted.bit_mean[i] <= 1);
+                    assert_true(model->fitted.bit_margin[i] > 0 || dim == 1);
                 }
                 say(model, b.env.kernels, rows, &s);
                 assert_memory_equal(s.p, s.z, model->m * sizeof *s.p);
@@ -143,7 +143,7 @@ static void test_threads(void **state)
         for (int i = 0; i < 2; i++) {
             test_bench_begin(&b[i], INDEX_F32, INDEX_COS, DIM, i ? 3 : 1);
             model[i] = fitted(&b[i], &p, 8, rows, N, NULL);
-            assert_int_equal(model[i]->sample_rows, vantages ? 2000 : N - N / 5);
+            assert_int_equal(model[i]->fitted.sample_rows, vantages ? 2000 : N - N / 5);
         }
         same_words(model[0], model[1], &b[0], rows, 200);
         for (int i = 0; i < 2; i++) {
@@ -170,7 +170,7 @@ static void test_from(void **state)
     p.train_steps = 0;
     struct asteria_model *second = fitted(&b, &p, 8, rows, N, first);
     struct asteria_model *anew = fitted(&b, &p, 8, rows, N, NULL);
-    assert_int_equal(second->version, 2);
+    assert_int_equal(second->fitted.version, 2);
     say(first, b.env.kernels, rows, &s[0]);
     say(second, b.env.kernels, rows, &s[1]);
     say(anew, b.env.kernels, rows, &s[2]);

@@ -43,10 +43,10 @@ static void test_round_trip(void **state)
             assert_ok(asteria_model_read(&read, &b.env, &reader, '1'), &b.error);
             store_close(&reader);
             assert_ok(asteria_model_check(read, &b.env), &b.error);
-            assert_int_equal(read->version, model->version);
-            assert_int_equal(read->sample_rows, model->sample_rows);
-            assert_int_equal(read->report.steps, model->report.steps);
-            assert_true(read->report.margin_after == model->report.margin_after);
+            assert_int_equal(read->fitted.version, model->fitted.version);
+            assert_int_equal(read->fitted.sample_rows, model->fitted.sample_rows);
+            assert_int_equal(read->fitted.report.steps, model->fitted.report.steps);
+            assert_true(read->fitted.report.margin_after == model->fitted.report.margin_after);
             same_words(model, read, &b, rows, N);
             asteria_model_destroy(&b.env, read);
             asteria_model_destroy(&b.env, model);
@@ -118,19 +118,16 @@ static const double not_a_number = NAN, four = 4;
 static const float off = .5f, wild = 3e30f, not_one = NAN;
 /* For the offsets of fields see model/file.c. */
 static const struct damage damages[] = {
-    { "model1", 0, &none, 4, ERR_CORRUPT },          /* version */
-    { "model1", 4, &many, 4, ERR_CORRUPT },          /* code */
-    { "model1", 8, &none, 4, ERR_CORRUPT },          /* k */
-    { "model1", 8, &many, 4, ERR_CORRUPT },          /* k */
-    { "model1", 8, &two, 4, ERR_CORRUPT },           /* another k than m's */
-    { "model1", 12, &many, 4, ERR_CORRUPT },         /* has_vantages */
-    { "model1", 16, &other, 8, ERR_CORRUPT },        /* dim */
-    { "model1", 24, &more, 8, ERR_CORRUPT },         /* m */
-    { "model1", 32, &other, 8, ERR_CORRUPT },        /* out_dim */
-    { "model1", 40, &more, 8, ERR_CORRUPT },         /* PCA code */
-    { "model1", 64, &not_a_number, 8, ERR_CORRUPT }, /* alpha */
-    { "model1", 72, &four, 8, ERR_CORRUPT },         /* a quantile */
-    { "model1", 72 + 8 * CALIBRATION_LEVELS + 4 * 50 + 8 * 6, &four, 8, ERR_CORRUPT },
+    { "model1", 0, &many, 4, ERR_CORRUPT },           /* code */
+    { "model1", 4, &none, 4, ERR_CORRUPT },           /* k */
+    { "model1", 4, &many, 4, ERR_CORRUPT },           /* k */
+    { "model1", 4, &two, 4, ERR_CORRUPT },            /* another k than the vantages' */
+    { "model1", 8, &many, 4, ERR_CORRUPT },           /* has_vantages */
+    { "model1", 12, &more, 4, ERR_CORRUPT },          /* PCA code */
+    { "fitted1", 0, &none, 4, ERR_CORRUPT },          /* version */
+    { "fitted1", 16, &not_a_number, 8, ERR_CORRUPT }, /* alpha */
+    { "fitted1", 24, &four, 8, ERR_CORRUPT },         /* a quantile */
+    { "fitted1", offsetof(struct asteria_fitted, bit_mean), &four, 8, ERR_CORRUPT },
     { "vantages1", 8, &off, 4, ERR_CORRUPT },
     { "turn1", 64, &wild, 4, ERR_CORRUPT },  /* of the shift */
     { "turn1", 1000, &off, 4, ERR_CORRUPT }, /* of the matrix */

@@ -155,7 +155,7 @@ static void reencode_by(uint64_t budget, bool change)
     }
     assert_true(halfway > 0);
     assert_null(a->generations[!a->now]);
-    assert_int_equal(a->generations[a->now]->model->version, 2);
+    assert_int_equal(a->generations[a->now]->model->fitted.version, 2);
     asteria_world_check(&w);
     asteria_world_search(&w, 5);
     asteria_world_close(&w);
@@ -217,7 +217,8 @@ static void test_models_in_a_row(void **state)
     for (uint32_t version = 1; version <= 4; version++) {
         asteria_world_train(&w, 0, 300 + 100 * version);
         asteria_world_insert(&w, 200 * (version - 1), 200);
-        assert_int_equal(state_of(&w)->generations[state_of(&w)->now]->model->version, version);
+        assert_int_equal(state_of(&w)->generations[state_of(&w)->now]->model->fitted.version,
+                         version);
         asteria_world_check(&w);
         asteria_world_search(&w, 2);
     }
@@ -233,10 +234,10 @@ static void test_retrain_share(void **state)
     asteria_world_train(&w, 0, 400);
     asteria_world_insert(&w, 0, 150);
     asteria_world_maintain_all(&w);
-    assert_int_equal(a->generations[a->now]->model->version, 1);
+    assert_int_equal(a->generations[a->now]->model->fitted.version, 1);
     asteria_world_insert(&w, 150, 100);
     asteria_world_maintain_all(&w);
-    assert_int_equal(a->generations[a->now]->model->version, 2);
+    assert_int_equal(a->generations[a->now]->model->fitted.version, 2);
     assert_null(a->generations[!a->now]);
     assert_int_equal(a->fitted_rows, 250);
     asteria_world_check(&w);

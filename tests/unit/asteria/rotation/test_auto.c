@@ -79,7 +79,7 @@ static double cost_of(struct test_bench *b, enum asteria_rotation_kind kind, con
     double cost;
     p.rotation = kind;
     struct asteria_model *model = fitted(b, &p, 9, rows, N, NULL);
-    assert_true(model->costs[0] == 0 && model->costs[1] == 0);
+    assert_true(model->fitted.costs[0] == 0 && model->fitted.costs[1] == 0);
     assert_ok(asteria_rotation_cost(&cost, &b->env, model->rotation, model->ecc, &others),
               &b->error);
     asteria_model_destroy(&b->env, model);
@@ -96,8 +96,9 @@ static void picks(void (*fill)(struct rng *, float *), enum asteria_rotation_kin
     struct asteria_model *model = fitted(&b, &p, 9, rows, N, NULL);
     assert_true(cost_of(&b, better, rows) < cost_of(&b, worse, rows));
     assert_int_equal(model->rotation->kind, better);
-    assert_true(model->costs[better == ROTATION_PCA] < model->costs[better != ROTATION_PCA]);
-    assert_true((model->report.steps > 0) == (better == ROTATION_BOR));
+    assert_true(model->fitted.costs[better == ROTATION_PCA] <
+                model->fitted.costs[better != ROTATION_PCA]);
+    assert_true((model->fitted.report.steps > 0) == (better == ROTATION_BOR));
     asteria_model_destroy(&b.env, model);
     assert_int_equal(mem_live(&b.mem), 0);
     test_bench_end(&b);
@@ -124,7 +125,7 @@ static void test_few_expected(void **state)
     b.env.expected_n = 0;
     struct asteria_model *model = fitted(&b, &p, 4, rows, 60, NULL);
     assert_int_equal(model->rotation->kind, ROTATION_BOR);
-    assert_true(model->costs[0] < model->costs[1]);
+    assert_true(model->fitted.costs[0] < model->fitted.costs[1]);
     asteria_model_destroy(&b.env, model);
     test_bench_end(&b);
     free(rows);
@@ -142,7 +143,7 @@ static void test_same(void **state)
         model[i] = fitted(&b[i], &p, 9, rows, N, NULL);
     }
     assert_int_equal(model[0]->rotation->kind, model[1]->rotation->kind);
-    assert_memory_equal(model[0]->costs, model[1]->costs, sizeof model[0]->costs);
+    assert_memory_equal(model[0]->fitted.costs, model[1]->fitted.costs, sizeof model[0]->fitted.costs);
     same_words(model[0], model[1], &b[0], rows, 200);
     for (size_t i = 0; i < 2; i++) {
         asteria_model_destroy(&b[i].env, model[i]);

@@ -74,7 +74,7 @@ static void test_rows_on_disk_change_nothing(void **state)
                            elements[e], 20, ROWS, 1);
         live(&memory);
         live(&disk);
-        assert_true(state_of(&disk)->generations[state_of(&disk)->now]->model->version > 1);
+        assert_true(state_of(&disk)->generations[state_of(&disk)->now]->model->fitted.version > 1);
         assert_true(asteria_rows_reads(state_of(&disk)->rows) > 0);
         expect_same(state_of(&memory), state_of(&disk));
         asteria_world_close(&memory);

@@ -44,10 +44,10 @@ static inline void forest_draw(struct forest *f, unsigned bits, size_t clusters,
 static inline void forest_learn_bits(struct forest *f)
 {
     for (unsigned j = 0; j < ECC_WORD_MAX; j++) {
-        f->model.bit_mean[j] = f->model.bit_margin[j] = 0;
+        f->model.fitted.bit_mean[j] = f->model.fitted.bit_margin[j] = 0;
         for (size_t i = 0; i < SLOTS && j < f->model.m; i++) {
-            f->model.bit_mean[j] += (double)(f->z[i][j] < 0) / SLOTS;
-            f->model.bit_margin[j] += fabs((double)f->z[i][j]) / SLOTS;
+            f->model.fitted.bit_mean[j] += (double)(f->z[i][j] < 0) / SLOTS;
+            f->model.fitted.bit_margin[j] += fabs((double)f->z[i][j]) / SLOTS;
         }
     }
 }

@@ -207,7 +207,7 @@ static int use_axes(struct training *t)
         return no_memory(t->env, t->in_dim);
     for (size_t i = 0; i < t->m; i++)
         memcpy(rows + i * t->in_dim, row_of(t, i), t->in_dim * sizeof *rows);
-    const int rc = axes_find(&env, rows, t->m, t->candidates, t->centre, t->axes);
+    const int rc = axes_find(&env, rows, t->m, t->candidates, t->centre, t->axes, NULL);
     if (rc == OK) {
         for (size_t i = 0; i < t->m; i++)
             for (size_t j = 0; j < t->in_dim; j++)

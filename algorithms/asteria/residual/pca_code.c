@@ -50,7 +50,7 @@ int asteria_pca_code_fit(struct asteria_pca_code **out, const struct index_env *
                             "asteria: train: out of memory for axes of %zu rows", n);
 
     if (rc == OK)
-        rc = axes_find(env, rows, n, rank, o->axes + rank * env->dim, o->axes);
+        rc = axes_find(env, rows, n, rank, o->axes + rank * env->dim, o->axes, NULL);
     if (rc == OK) {
         const float *mean = o->axes + rank * env->dim;
 

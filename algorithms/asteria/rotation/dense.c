@@ -25,14 +25,6 @@
 /* Random streams of the seed. */
 enum { DENSE_SAMPLE = 1, DENSE_ROTATION };
 
-/* The rows that axes are computed from: all rows, or a sample of them in `own`. */
-struct sample {
-    const float *rows;
-    float *own;
-    size_t n;
-    float *mean; /* dim */
-};
-
 /* LAPACK; see algorithms/common/rotation/axes.c. */
 void dgeqrf_(const int *m, const int *n, double *a, const int *lda, double *tau, double *work,
              const int *lwork, int *info);
@@ -87,57 +79,20 @@ static void rotate_axes(const double *rotation, size_t n, size_t dim, float *axe
         axes[i] = (float)scratch[i];
 }
 
-/* Projects the sample minus its mean onto the first k axes: n x k, to be freed with env->mem. NULL:
-   no memory. */
-static float *project(const struct index_env *env, const struct sample *s, const float *axes,
-                      size_t k)
-{
-    const int dim = (int)env->dim;
-    float *v = mem_array(env->mem, s->n * k, sizeof *v);
-    float *of_mean = mem_zalloc(env->mem, k * sizeof *of_mean);
-
-    if (v && of_mean) {
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)s->n, (int)k, dim, 1, s->rows,
-                    dim, axes, dim, 0, v, (int)k);
-        cblas_sgemv(CblasRowMajor, CblasNoTrans, (int)k, dim, 1, axes, dim, s->mean, 1, 0, of_mean,
-                    1);
-        for (size_t i = 0; i < s->n; i++)
-            for (size_t j = 0; j < k; j++)
-                v[i * k + j] -= of_mean[j];
-    } else {
-        mem_free(env->mem, v);
-        v = NULL;
-    }
-    mem_free(env->mem, of_mean);
-    return v;
-}
-
 /* --------------------------------------------------------------------------------------- opq */
 
-/* Variances of the sample on the first k axes, as logarithms of their ratio to the least. A
-   variance below 1e-9 of the greatest counts as that. */
-static int log_variances(const struct index_env *env, const struct sample *s, const float *axes,
-                         size_t k, double *logs)
+/* Of k variances: logarithms of their ratio to the least. A variance below 1e-9 of the greatest counts
+   as that. */
+static void log_variances(const float *variances, size_t k, double *logs)
 {
-    float *v = project(env, s, axes, k);
-    double greatest = 0, least = INFINITY;
+    double least = INFINITY;
 
-    if (!v)
-        return no_memory(env, "opq");
-    memset(logs, 0, k * sizeof *logs);
-    for (size_t i = 0; i < s->n; i++)
-        for (size_t j = 0; j < k; j++)
-            logs[j] += (double)v[i * k + j] * (double)v[i * k + j];
-    mem_free(env->mem, v);
-    for (size_t j = 0; j < k; j++)
-        greatest = fmax(greatest, logs[j]);
     for (size_t j = 0; j < k; j++) {
-        logs[j] = log(fmax(logs[j], fmax(1e-9 * greatest, 1e-30)));
+        logs[j] = log(fmax((double)variances[j], fmax(1e-9 * (double)variances[0], 1e-30)));
         least = fmin(least, logs[j]);
     }
     for (size_t j = 0; j < k; j++)
         logs[j] -= least;
-    return OK;
 }
 
 /* place[j]: where axis j of k goes. Blocks lie side by side and have k / blocks axes each, the
@@ -193,9 +148,9 @@ static int rotate_blocks(const struct index_env *env, uint64_t seed, float *axes
     return rc;
 }
 
-/* axes: all principal axes (dim x dim), replaced by those of opq. */
+/* axes: all principal axes (dim x dim), replaced by those of opq; variances: along them. */
 static int rotate_to_opq(const struct index_env *env,
-                         const struct asteria_rotation_options *options, const struct sample *s,
+                         const struct asteria_rotation_options *options, const float *variances,
                          float *axes)
 {
     const size_t k = options->rank < env->dim ? options->rank : env->dim;
@@ -207,9 +162,8 @@ static int rotate_to_opq(const struct index_env *env,
 
     if (!logs || !place || !scratch)
         rc = no_memory(env, "opq");
-    if (rc == OK && blocks > 0)
-        rc = log_variances(env, s, axes, k, logs);
     if (rc == OK && blocks > 0) {
+        log_variances(variances, k, logs);
         allocate(logs, k, blocks, place, logs + k, place + k);
         place_axes(axes, place, k, env->dim, scratch);
         rc = rotate_blocks(env, options->seed, axes, k, blocks);
@@ -222,33 +176,21 @@ static int rotate_to_opq(const struct index_env *env,
 
 /* ------------------------------------------------------------------------------------- axes */
 
-static int take_sample(const struct index_env *env, const float *rows, size_t n, uint64_t seed,
-                       struct sample *s)
-{
-    const size_t enough = axes_sample_rows(env->dim);
-    struct rng rng = rng_at(seed, DENSE_SAMPLE);
-
-    *s = (struct sample){ .rows = rows, .n = n };
-    if (n > enough) {
-        s->n = enough;
-        s->rows = s->own = kmeans_sample(env, &rng, rows, n, enough);
-    }
-    s->mean = mem_array(env->mem, env->dim, sizeof *s->mean);
-    return s->rows && s->mean ? OK : no_memory(env, "a sample for axes");
-}
-
 static int axes_matrix(const struct index_env *env, const struct asteria_rotation_options *options,
                        const float *rows, size_t n, float *matrix)
 {
-    struct sample s;
-    int rc = take_sample(env, rows, n, options->seed, &s);
+    const size_t enough = axes_sample_rows(env->dim), used = n < enough ? n : enough;
+    struct rng rng = rng_at(options->seed, DENSE_SAMPLE);
+    float *own = n > enough ? kmeans_sample(env, &rng, rows, n, enough) : NULL;
+    float *mean = mem_array(env->mem, 2 * env->dim, sizeof *mean); /* then the variances */
+    int rc = mean && (own || n <= enough) ? OK : no_memory(env, "a sample for axes");
 
     if (rc == OK)
-        rc = axes_find(env, s.rows, s.n, env->dim, s.mean, matrix);
+        rc = axes_find(env, own ? own : rows, used, env->dim, mean, matrix, mean + env->dim);
     if (rc == OK && options->kind == ROTATION_OPQ)
-        rc = rotate_to_opq(env, options, &s, matrix);
-    mem_free(env->mem, s.own);
-    mem_free(env->mem, s.mean);
+        rc = rotate_to_opq(env, options, mean + env->dim, matrix);
+    mem_free(env->mem, own);
+    mem_free(env->mem, mean);
     return rc;
 }
 

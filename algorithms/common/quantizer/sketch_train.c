@@ -214,7 +214,7 @@ static int sketch_train(struct quantizer **out, const struct index_env *env,
     if (!mean || !axes)
         rc = fail(env->error, ERR_NO_MEMORY, "sketch: out of memory");
     if (rc == OK)
-        rc = axes_find(env, sample, sampled, axes_n, mean, axes);
+        rc = axes_find(env, sample, sampled, axes_n, mean, axes, NULL);
     if (rc == OK && dims == 0) {
         rc = sketch_open(&s, env, mean, axes, axes_n);
         if (rc == OK)

@@ -53,9 +53,10 @@ static void scatter_of(const float *rows, size_t n, size_t dim, const float *mea
     }
 }
 
-/* The k eigenvectors of the largest eigenvalues, as rows of `axes`, the largest last. */
+/* The k eigenvectors of the largest eigenvalues, as rows of `axes`, the largest last. *largest: these
+   eigenvalues, largest first; NULL: not wanted. */
 static int eigenvectors(const struct index_env *env, float *matrix, size_t dim, size_t k,
-                        float *axes)
+                        float *axes, float *largest)
 {
     const int n = (int)dim, from = (int)(dim - k + 1), work_n = 40 * n, integers_n = 12 * n;
     const float none = 0;
@@ -72,8 +73,11 @@ static int eigenvectors(const struct index_env *env, float *matrix, size_t dim, 
                 &n, support, work, &work_n, integers, &integers_n, &info);
     /* LAPACK fails only on input that is not finite; any orthonormal axes are then correct, if
        not good. */
-    if (rc == OK && (info != 0 || found != (int)k))
+    const bool good = rc == OK && info == 0 && found == (int)k;
+    if (rc == OK && !good)
         memset(axes, 0, k * dim * sizeof *axes);
+    for (size_t i = 0; rc == OK && largest && i < k; i++)
+        largest[i] = good ? values[k - 1 - i] : 0;
     mem_free(env->mem, values);
     mem_free(env->mem, work);
     mem_free(env->mem, integers);
@@ -143,7 +147,7 @@ static void reverse_rows(float *rows, size_t n, size_t dim)
 }
 
 int axes_find(const struct index_env *env, const float *rows, size_t n, size_t k, float *mean,
-              float *axes)
+              float *axes, float *variances)
 {
     size_t dim = env->dim;
     int rc = OK;
@@ -155,12 +159,14 @@ int axes_find(const struct index_env *env, const float *rows, size_t n, size_t k
         blas_threads_one(); /* the order of additions must not depend on the thread count */
         axes_mean(rows, n, dim, mean);
         scatter_of(rows, n, dim, mean, tile, scatter);
-        rc = k ? eigenvectors(env, scatter, dim, k, axes) : OK;
+        rc = k ? eigenvectors(env, scatter, dim, k, axes, variances) : OK;
         blas_threads_back();
     }
     if (rc == OK) {
         reverse_rows(axes, k, dim);
         axes_orthonormalise(axes, k, dim); /* LAPACK may have failed and left zeros */
+        for (size_t i = 0; variances && i < k; i++)
+            variances[i] /= (float)n;
     }
     mem_free(env->mem, tile);
     mem_free(env->mem, scatter);

@@ -14,10 +14,11 @@ void axes_mean(const float *rows, size_t n, size_t dim, float *mean);
 
 /* rows: n x env->dim, n >= 1. Sets mean[dim] and axes[k x dim], k <= dim: orthonormal up to float
    rounding, in order of falling variance. Where the rows span fewer than k dimensions, the
-   remaining axes are arbitrary orthogonal ones. Runs on one thread, so that results do not depend
-   on the thread count. ERR_NO_MEMORY. */
+   remaining axes are arbitrary orthogonal ones. variances: k, the variance along each axis; NULL:
+   not wanted. Runs on one thread, so that results do not depend on the thread count.
+   ERR_NO_MEMORY. */
 int axes_find(const struct index_env *, const float *rows, size_t n, size_t k, float *mean,
-              float *axes);
+              float *axes, float *variances);
 
 /* Makes k x dim axes orthonormal, the first ones first (Gram-Schmidt). An axis that is zero or
    almost a combination of those before it is replaced by a coordinate axis made orthogonal. */

@@ -55,7 +55,7 @@ static void add(struct insertion *n, const uint64_t *ids)
     asteria_slots_take(a, ids, b->slots, b->n);
     asteria_batch_put(b);
     for (size_t i = 0; a->graph && i < b->n; i++)
-        (void)asteria_caprg_queue(a->graph, b->slots[i]); /* was reserved: cannot fail */
+        asteria_caprg_queue(a->graph, b->slots[i]);
     a->inserted_since += b->n;
 }
 

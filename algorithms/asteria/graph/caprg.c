@@ -5,12 +5,8 @@
 
 int asteria_caprg_create(struct asteria_caprg **out, const struct index_env *env, size_t degree)
 {
-    struct asteria_caprg *g;
+    struct asteria_caprg *g = mem_zalloc(env->mem, sizeof *g);
 
-    if (degree < 2 || degree > CAPRG_DEGREE_MAX)
-        return fail(env->error, ERR_ARGUMENT, "asteria: graph: a degree of %zu is not in 2 .. %d",
-                    degree, CAPRG_DEGREE_MAX);
-    g = mem_zalloc(env->mem, sizeof *g);
     if (!g)
         return fail(env->error, ERR_NO_MEMORY, "asteria: graph: out of memory");
     g->env = *env;
@@ -50,9 +46,6 @@ int asteria_caprg_reserve(struct asteria_caprg *g, size_t n_slots)
 
     if (n_slots <= g->n_slots)
         return OK;
-    if (n_slots > INT32_MAX)
-        return fail(g->env.error, ERR_ARGUMENT, "asteria: graph: %zu slots are more than %d",
-                    n_slots, INT32_MAX);
     if (!mem_grow(mem, &g->links, &g->links_capacity, n_slots * g->degree, sizeof *g->links) ||
         !mem_grow(mem, &g->states, &g->states_capacity, n_slots, sizeof *g->states) ||
         !mem_grow(mem, &g->first_deferred, &g->first_deferred_capacity, n_slots,
@@ -227,28 +220,13 @@ static void link_back(struct asteria_caprg *g, uint32_t x, uint32_t y, const uin
     }
 }
 
-static int refuse(const struct asteria_caprg *g, uint32_t x)
-{
-    return fail(g->env.error, ERR_ARGUMENT, "asteria: graph: slot %" PRIu32 " is %s", x,
-                x >= g->n_slots ? "beyond those reserved" : "of a removed row");
-}
-
-/* x is a reserved slot and not removed. */
-static bool is_open(const struct asteria_caprg *g, uint32_t x)
-{
-    return x < g->n_slots && !caprg_is_dead(g, x);
-}
-
 int asteria_caprg_add(struct asteria_caprg *g, const struct asteria_caprg_rows *rows, uint32_t x,
                       const uint32_t *pool, size_t n)
 {
     uint32_t to[CAPRG_DEGREE_MAX];
     size_t n_to = 0, n_plan[CAPRG_DEGREE_MAX];
-    int rc;
+    int rc = asteria_caprg_fit(g, n);
 
-    if (!is_open(g, x))
-        return refuse(g, x);
-    rc = asteria_caprg_fit(g, n);
     if (rc == OK)
         rc = asteria_caprg_choose(g, rows, x, asteria_caprg_gather(g, x, pool, n), to, &n_to);
     if (rc == OK)
@@ -265,17 +243,12 @@ int asteria_caprg_add(struct asteria_caprg *g, const struct asteria_caprg_rows *
     return OK;
 }
 
-int asteria_caprg_queue(struct asteria_caprg *g, uint32_t x)
+void asteria_caprg_queue(struct asteria_caprg *g, uint32_t x)
 {
-    if (!is_open(g, x))
-        return refuse(g, x);
-    if (caprg_is_node(g, x))
-        return OK;
     g->states[x] = CAPRG_QUEUED;
     g->queued_from = x < g->queued_from ? x : g->queued_from;
     g->counts.nodes++;
     g->counts.queued++;
-    return OK;
 }
 
 uint32_t asteria_caprg_pending(struct asteria_caprg *g)

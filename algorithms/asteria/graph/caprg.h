@@ -53,9 +53,9 @@ int asteria_caprg_create(struct asteria_caprg **, const struct index_env *, size
 void asteria_caprg_destroy(struct asteria_caprg *); /* NULL is allowed */
 int asteria_caprg_reserve(struct asteria_caprg *, size_t n_slots);
 
-/* Queues x to be linked by a later asteria_caprg_add(). Cannot fail for a reserved slot that is not
-   a removed node's; does nothing for a node. Edges of others may lead to x from now on. */
-int asteria_caprg_queue(struct asteria_caprg *, uint32_t x);
+/* Queues x, a reserved slot that the graph does not have, to be linked by a later
+   asteria_caprg_add(). Edges of others may lead to x from now on. */
+void asteria_caprg_queue(struct asteria_caprg *, uint32_t x);
 /* The lowest queued slot, which stays queued until it is added or removed; CAPRG_NONE: none is
    queued. In slot order, rows inserted together into one bucket are linked one after the other. */
 uint32_t asteria_caprg_pending(struct asteria_caprg *);
@@ -65,10 +65,9 @@ uint32_t asteria_caprg_pending(struct asteria_caprg *);
    error of rows->exact() no edge has changed and a queued x stays queued. */
 int asteria_caprg_add(struct asteria_caprg *, const struct asteria_caprg_rows *, uint32_t x,
                       const uint32_t *pool, size_t n);
-/* Marks a dead row: its edges will be removed. x is any reserved slot, linked or not. On
-   ERR_NO_MEMORY nothing has changed. */
-int asteria_caprg_remove(struct asteria_caprg *, uint32_t x);
-/* Reserves memory so that the next n removals cannot fail. ERR_NO_MEMORY. */
+/* Marks a dead row: its edges will be removed. x is a node, linked or not, and memory is reserved. */
+void asteria_caprg_remove(struct asteria_caprg *, uint32_t x);
+/* Reserves memory for the next n removals. ERR_NO_MEMORY. */
 int asteria_caprg_reserve_removals(struct asteria_caprg *, size_t n);
 /* Takes removed nodes out of the graph: each in-neighbour gets, by estimates, some of the removed
    node's neighbours instead. Then adds deferred back-links. Computes about `budget` distances at

@@ -1,8 +1,6 @@
 /* remove.c - removal of nodes, and deferred work. */
 #include "algorithms/asteria/graph/internal.h"
 
-#include <inttypes.h>
-
 /* The sweep's visits of this many nodes count as one distance in the budget. */
 enum { VISITS_PER_DISTANCE = 8 };
 
@@ -15,21 +13,13 @@ int asteria_caprg_reserve_removals(struct asteria_caprg *g, size_t n)
                 n);
 }
 
-int asteria_caprg_remove(struct asteria_caprg *g, uint32_t x)
+void asteria_caprg_remove(struct asteria_caprg *g, uint32_t x)
 {
-    if (x >= g->n_slots || caprg_is_dead(g, x))
-        return fail(g->env.error, ERR_ARGUMENT,
-                    "asteria: graph: removing slot %" PRIu32 ", which is not a node", x);
-    if (!mem_grow(g->env.mem, &g->removed, &g->removed_capacity, g->n_removed + 1,
-                  sizeof *g->removed))
-        return fail(g->env.error, ERR_NO_MEMORY,
-                    "asteria: graph: removing slot %" PRIu32 ": out of memory", x);
     g->counts.nodes -= caprg_is_node(g, x);
     g->counts.queued -= (g->states[x] & CAPRG_QUEUED) != 0;
     asteria_caprg_clear_deferred(g, x);
     g->states[x] = CAPRG_REMOVED;
     g->removed[g->n_removed++] = x;
-    return OK;
 }
 
 /* Whether 1/share of the nodes wait for a sweep. */

@@ -20,6 +20,15 @@ struct bed {
     size_t n_gone;
 };
 
+static inline int remove_node(struct asteria_caprg *g, uint32_t x)
+{
+    const int rc = asteria_caprg_reserve_removals(g, 1);
+
+    if (rc == OK)
+        asteria_caprg_remove(g, x);
+    return rc;
+}
+
 static inline float bed_true(const struct bed *b, const float *a, const float *c)
 {
     return b->bench.env.kernels->l2sq_f32(a, c, b->dim);
@@ -146,7 +155,7 @@ static inline void bed_build(struct bed *b)
     assert_non_null(pool);
     for (uint32_t x = 0; x < b->n; x++) {
         b->alive[x] = true;
-        assert_ok(asteria_caprg_queue(b->graph, x), &b->bench.error);
+        asteria_caprg_queue(b->graph, x);
     }
     for (uint32_t x; (x = asteria_caprg_pending(b->graph)) != CAPRG_NONE;)
         assert_ok(asteria_caprg_add(b->graph, &b->rows, x, pool, bed_pool(b, x, 1, pool)),

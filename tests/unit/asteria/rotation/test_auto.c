@@ -143,7 +143,8 @@ static void test_same(void **state)
         model[i] = fitted(&b[i], &p, 9, rows, N, NULL);
     }
     assert_int_equal(model[0]->rotation->kind, model[1]->rotation->kind);
-    assert_memory_equal(model[0]->fitted.costs, model[1]->fitted.costs, sizeof model[0]->fitted.costs);
+    assert_memory_equal(model[0]->fitted.costs, model[1]->fitted.costs,
+                        sizeof model[0]->fitted.costs);
     same_words(model[0], model[1], &b[0], rows, 200);
     for (size_t i = 0; i < 2; i++) {
         asteria_model_destroy(&b[i].env, model[i]);

@@ -30,20 +30,11 @@ static unsigned least_certain(const struct asteria_ecc *e, const float *p, unsig
     return n;
 }
 
-/* A hash set with open addressing; addresses are below 2^24. */
-struct flips_seen {
-    size_t mask;
-    uint32_t at[2 * SETS_MAX]; /* address + 1 */
-};
-
-static bool is_new(struct flips_seen *s, uint32_t address)
+static bool is_new(const uint32_t *addresses, size_t n, uint32_t address)
 {
-    size_t i = address * 2654435761U >> 8 & s->mask;
-
-    for (; s->at[i]; i = (i + 1) & s->mask)
-        if (s->at[i] == address + 1)
+    for (size_t i = 0; i < n; i++)
+        if (addresses[i] == address)
             return false;
-    s->at[i] = address + 1;
     return true;
 }
 
@@ -76,24 +67,19 @@ size_t asteria_ecc_flips(const struct asteria_ecc *e, const float *p, unsigned t
     unsigned bits[ECC_FLIPS_MAX];
     const unsigned n_bits = least_certain(e, p, t < ECC_FLIPS_MAX ? t : ECC_FLIPS_MAX, bits);
     uint64_t keys[SETS_MAX]; /* a heap of sets not yet tried */
-    struct flips_seen seen;
     size_t n = 0, n_keys = 0, tried = 1;
 
     if (most == 0)
         return 0;
     most = most < (size_t)1 << n_bits ? most : (size_t)1 << n_bits;
-    for (seen.mask = 1; seen.mask < 2 * most; seen.mask *= 2)
-        ;
-    memset(seen.at, 0, seen.mask-- * sizeof *seen.at);
     addresses[n++] = asteria_ecc_decode(e, p);
-    (void)is_new(&seen, addresses[0]);
     if (n_bits > 0)
         key_heap_push(keys, &n_keys, key_of(p, bits, 1));
     for (; n_keys > 0 && n < most && tried < TRIES_EACH * most; tried++) {
         const uint32_t set = (uint32_t)key_heap_pop(keys, &n_keys);
         const unsigned high = 31U - (unsigned)__builtin_clz(set);
         const uint32_t address = decode_flipped(e, p, bits, set);
-        if (is_new(&seen, address))
+        if (is_new(addresses, n, address))
             addresses[n++] = address;
         if (high + 1 < n_bits) {
             key_heap_push(keys, &n_keys, key_of(p, bits, set | 2U << high));

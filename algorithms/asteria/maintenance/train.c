@@ -5,17 +5,13 @@
 #include "algorithms/asteria/buckets/device.h"
 #include "algorithms/asteria/buckets/encode.h"
 #include "algorithms/asteria/maintenance/internal.h"
-#include "kernels/kernels.h"
 #include "src/core/mem.h"
-#include "src/core/parallel.h"
 #include "src/core/rng.h"
 
 /* Mean rows per bucket that address_bits = 0 aims at. */
 static const double ROWS_PER_BUCKET = 200;
 /* Sample rows that decide which buckets exist at first. */
 enum { FOUNDING_ROWS = 65536 };
-/* Maximum floats of z: the rotations of quantizer.h have no more dimensions. */
-enum { Z_MOST = 8192 };
 
 /* --------------------------------------------------------------------------- a new model */
 
@@ -36,46 +32,24 @@ static unsigned address_bits(const struct asteria *a, size_t rows)
     return bits < 1 ? 1 : bits > most ? most : (unsigned)bits;
 }
 
-struct addressing {
-    const struct index_env *env;
-    const struct asteria_model *model;
-    const float *units;
-    struct asteria_encoding *out;
-};
-
-static int find_addresses(void *arg, size_t first, size_t end, size_t worker)
-{
-    const struct addressing *j = arg;
-    _Alignas(64) float z[Z_MOST];
-    float p[ECC_WORD_MAX];
-
-    (void)worker;
-    for (size_t i = first; i < end; i++) {
-        const float *unit = j->units + i * j->env->dim;
-
-        asteria_model_rotate(j->model, j->env->kernels, unit, z);
-        asteria_model_hash(j->model, j->env->kernels, z, p);
-        j->out[i] = (struct asteria_encoding){ .unit = unit,
-                                               .address = asteria_ecc_decode(j->model->ecc, p) };
-    }
-    return OK;
-}
-
 static int found_buckets(struct asteria *a, struct asteria_generation *g, const float *units,
                          size_t n)
 {
     const struct index_env *env = &a->base.env;
     const size_t some = n < FOUNDING_ROWS ? n : FOUNDING_ROWS;
     struct asteria_encoding *rows = mem_zalloc(env->mem, some * sizeof *rows);
-    struct addressing job = { env, g->model, units, rows };
-    int rc;
+    uint32_t *addresses = mem_array(env->mem, some, sizeof *addresses);
+    int rc = rows && addresses ? asteria_model_encode(g->model, env, units, some, NULL, addresses)
+                               : fail(env->error, ERR_NO_MEMORY,
+                                      "asteria: train: out of memory for %zu rows", some);
 
-    if (!rows)
-        return fail(env->error, ERR_NO_MEMORY, "asteria: train: out of memory for %zu rows", some);
-    rc = parallel_for(env->pool, pool_threads(env->pool), some, 64, find_addresses, &job);
+    for (size_t i = 0; rc == OK && i < some; i++)
+        rows[i] =
+            (struct asteria_encoding){ .unit = units + i * env->dim, .address = addresses[i] };
     if (rc == OK)
         rc = asteria_generation_found(g, env, rows, some);
     mem_free(env->mem, rows);
+    mem_free(env->mem, addresses);
     return rc;
 }
 

@@ -19,7 +19,6 @@
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
 #include "src/core/order.h"
-#include "src/core/parallel.h"
 #include "src/core/rng.h"
 
 static const double PI = 3.14159265358979323846;
@@ -29,24 +28,9 @@ struct pairing {
     const struct asteria_model *model;
     const float *rows;
     uint64_t *words; /* n */
-    float *z;        /* a worker's out_dim */
     uint64_t *pairs; /* 32 bits of h, 32 of the angle as a float; sorted later */
     size_t n_pairs;
 };
-
-static int hash_rows(void *arg, size_t first, size_t end, size_t worker)
-{
-    const struct pairing *p = arg;
-    const size_t out_dim = p->model->rotation->out_dim;
-    float *z = p->z + worker * ((out_dim + 15) / 16 * 16), bits[ECC_WORD_MAX];
-
-    for (size_t i = first; i < end; i++) {
-        asteria_model_rotate(p->model, p->env->kernels, p->rows + i * p->env->dim, z);
-        asteria_model_hash(p->model, p->env->kernels, z, bits);
-        p->words[i] = asteria_ecc_word(p->model->ecc, bits);
-    }
-    return OK;
-}
 
 /* Angles are not negative, so their floats sort like their bits. */
 static void add_pair(struct pairing *p, size_t a, size_t b)
@@ -101,23 +85,20 @@ static int pair_rows(struct asteria_calibration *c, struct pairing *p,
                      const struct asteria_bor_neighbours *near, size_t n, uint64_t seed)
 {
     struct mem *mem = p->env->mem;
-    const size_t threads = pool_threads(p->env->pool);
     int rc = OK;
 
     p->words = mem_array(mem, n, sizeof *p->words);
-    p->z = mem_array(mem, threads * ((p->model->rotation->out_dim + 15) / 16 * 16), sizeof *p->z);
     p->pairs = mem_array(mem, 2 * near->n_anchors, sizeof *p->pairs);
-    if (!p->words || !p->z || !p->pairs)
+    if (!p->words || !p->pairs)
         rc = fail(p->env->error, ERR_NO_MEMORY,
                   "asteria: train: out of memory for a calibration by %zu rows", n);
     else
-        rc = parallel_for(p->env->pool, threads, n, 64, hash_rows, p);
+        rc = asteria_model_encode(p->model, p->env, p->rows, n, p->words, NULL);
     if (rc == OK) {
         make_pairs(p, near, n, seed);
         take_quantiles(c, p);
     }
     mem_free(mem, p->words);
-    mem_free(mem, p->z);
     mem_free(mem, p->pairs);
     return rc;
 }

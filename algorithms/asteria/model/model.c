@@ -7,6 +7,7 @@
 #include "algorithms/common/rotation/rotation.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
+#include "src/core/parallel.h"
 
 void asteria_model_rotate(const struct asteria_model *model, const struct kernels *kernels,
                           const float *row, float *z)
@@ -30,6 +31,40 @@ void asteria_model_hash(const struct asteria_model *model, const struct kernels 
         kernels->ip_f32_1n(z, model->vantages, model->m, model->rotation->out_dim, p);
     else
         memcpy(p, z, model->m * sizeof *p);
+}
+
+struct encoding_rows {
+    const struct asteria_model *model;
+    const struct index_env *env;
+    const float *rows;
+    uint64_t *words;
+    uint32_t *addresses;
+};
+
+static int encode_rows(void *arg, size_t first, size_t end, size_t worker)
+{
+    const struct encoding_rows *e = arg;
+    _Alignas(64) float z[ASTERIA_ROTATION_DIM_MAX];
+    float p[ECC_WORD_MAX];
+
+    (void)worker;
+    for (size_t i = first; i < end; i++) {
+        asteria_model_rotate(e->model, e->env->kernels, e->rows + i * e->env->dim, z);
+        asteria_model_hash(e->model, e->env->kernels, z, p);
+        if (e->words)
+            e->words[i] = asteria_ecc_word(e->model->ecc, p);
+        if (e->addresses)
+            e->addresses[i] = asteria_ecc_decode(e->model->ecc, p);
+    }
+    return OK;
+}
+
+int asteria_model_encode(const struct asteria_model *model, const struct index_env *env,
+                         const float *rows, size_t n, uint64_t *words, uint32_t *addresses)
+{
+    struct encoding_rows e = { model, env, rows, words, addresses };
+
+    return parallel_for(env->pool, pool_threads(env->pool), n, 64, encode_rows, &e);
 }
 
 float asteria_model_scanned(const struct asteria_model *model, const struct kernels *kernels,

@@ -71,6 +71,10 @@ void asteria_model_rotate(const struct asteria_model *, const struct kernels *, 
 void asteria_model_hash(const struct asteria_model *, const struct kernels *, const float *z,
                         float *p);
 
+/* Words and addresses of n unit rows, on env's pool; either may be NULL. */
+int asteria_model_encode(const struct asteria_model *, const struct index_env *, const float *rows,
+                         size_t n, uint64_t *words, uint32_t *addresses);
+
 int asteria_model_check(const struct asteria_model *, const struct index_env *);
 
 void asteria_model_write(const struct asteria_model *, struct store_writer *, char suffix);

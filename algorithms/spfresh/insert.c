@@ -60,15 +60,15 @@ static int file_somewhere(struct insert_chunk *c, size_t i, unsigned version)
 {
     struct spfresh *s = c->s;
     size_t done = 0;
-    int rc = spfresh_file(s, &c->choices[i], c->slots[i], version, row_of(c, i), 0, &done);
+    int rc = spfresh_file(s, &c->choices[i], c->slots[i], version, row_of(c, i), &done);
 
     while (rc == OK && done == 0) {
         rc = choose_some(c, i, i + 1, 0);
         if (rc == OK)
-            rc = spfresh_file(s, &c->choices[i], c->slots[i], version, row_of(c, i), 0, &done);
+            rc = spfresh_file(s, &c->choices[i], c->slots[i], version, row_of(c, i), &done);
     }
     if (rc == OK && done < c->choices[i].n)
-        spfresh_file_again(s, &c->choices[i], c->slots[i], version, 0);
+        spfresh_file_again(s, &c->choices[i], c->slots[i], version);
     return rc;
 }
 

@@ -97,7 +97,6 @@ struct spfresh_counters {
 #define FIELD(name) name
     atomic_uint_fast64_t queries, SPFRESH_COUNTERS(FIELD), SPFRESH_QUERY_COUNTERS(FIELD);
 #undef FIELD
-    atomic_uint_fast64_t cascade[8]; /* splits and merges by depth of the causing splits */
 };
 
 static inline void spfresh_count(atomic_uint_fast64_t *counter, uint64_t by)

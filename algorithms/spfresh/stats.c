@@ -18,8 +18,6 @@ static void maintenance_values(const struct spfresh *s, struct stat_sink *sink)
 #define PUT(name) sink->value(sink->to, #name, (double)count_of(&c->name))
     SPFRESH_COUNTERS(PUT);
 #undef PUT
-    for (size_t i = 0; i < sizeof c->cascade / sizeof *c->cascade; i++)
-        sink->cell(sink->to, "cascade", i, "jobs", (double)count_of(&c->cascade[i]));
     sink->value(sink->to, "queued", (double)spfresh_queued(s));
 }
 

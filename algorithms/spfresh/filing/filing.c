@@ -3,7 +3,7 @@
 #include "algorithms/spfresh/jobs/jobs.h"
 
 int spfresh_file(struct spfresh *s, const struct spfresh_choice *c, uint32_t slot, unsigned version,
-                 const void *row, uint32_t depth, size_t *done)
+                 const void *row, size_t *done)
 {
     uint32_t slots[1] = { slot };
     uint16_t versions[1] = { (uint16_t)version };
@@ -31,8 +31,7 @@ int spfresh_file(struct spfresh *s, const struct spfresh_choice *c, uint32_t slo
         *done += open && rc == OK;
         spfresh_count(&s->counters.head_misses, !open);
         if (open && rc == OK && size > s->limit)
-            spfresh_queue(
-                s, (struct spfresh_job){ .kind = SPFRESH_JOB_SPLIT, .what = head, .depth = depth });
+            spfresh_queue(s, (struct spfresh_job){ .kind = SPFRESH_JOB_SPLIT, .what = head });
     }
     return rc;
 }
@@ -47,11 +46,10 @@ static uint32_t first_open(const struct spfresh *s, const struct spfresh_choice 
 }
 
 void spfresh_file_again(struct spfresh *s, const struct spfresh_choice *c, uint32_t slot,
-                        unsigned version, uint32_t depth)
+                        unsigned version)
 {
     spfresh_queue(s, (struct spfresh_job){ .kind = SPFRESH_JOB_REASSIGN,
                                            .what = slot,
                                            .version = version,
-                                           .depth = depth,
                                            .from = first_open(s, c) });
 }

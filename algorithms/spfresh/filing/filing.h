@@ -87,10 +87,10 @@ int spfresh_nearest(struct spfresh *, struct spfresh_scratch *x, const void *row
 /* Appends the vector to the posting of every chosen head. A head that died in the meantime is
    skipped and counted in head_misses. *done: number of heads appended to. Queues splits. */
 int spfresh_file(struct spfresh *, const struct spfresh_choice *, uint32_t slot, unsigned version,
-                 const void *row, uint32_t depth, size_t *done);
+                 const void *row, size_t *done);
 /* For a vector that was filed under some of the chosen heads because others died, once `version`
    is its version: queues its reassignment. */
 void spfresh_file_again(struct spfresh *, const struct spfresh_choice *, uint32_t slot,
-                        unsigned version, uint32_t depth);
+                        unsigned version);
 
 #endif

@@ -27,7 +27,6 @@ struct spfresh_job {
     uint32_t kind;    /* enum spfresh_job_kind */
     uint32_t what;    /* head; reassign: slot */
     uint32_t version; /* reassign: the slot's version at queueing */
-    uint32_t depth;   /* length of the chain of splits that caused it */
     uint32_t from;    /* reassign: a head whose posting holds the vector */
 };
 

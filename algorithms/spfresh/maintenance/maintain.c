@@ -7,14 +7,6 @@
 
 /* ------------------------------------------------------------------------------------ a job */
 
-static void count_depth(struct spfresh *s, const struct spfresh_job *job)
-{
-    const size_t last = sizeof s->counters.cascade / sizeof *s->counters.cascade - 1;
-
-    if (job->kind == SPFRESH_JOB_SPLIT || job->kind == SPFRESH_JOB_MERGE)
-        spfresh_count(&s->counters.cascade[job->depth < last ? job->depth : last], 1);
-}
-
 static int run(struct index *index, const void *job, struct job_run *run)
 {
     static int (*const functions[SPFRESH_JOB_KINDS])(
@@ -31,7 +23,6 @@ static int run(struct index *index, const void *job, struct job_run *run)
     if (rc != OK)
         return rc;
     pthread_rwlock_rdlock(&s->checkpoint_lock);
-    count_depth(s, j);
     rc = functions[j->kind](s, w, j, run);
     pthread_rwlock_unlock(&s->checkpoint_lock);
     spfresh_work_give(s, w);

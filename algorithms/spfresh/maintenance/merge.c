@@ -201,5 +201,5 @@ int spfresh_merge(struct spfresh *s, struct spfresh_work *w, const struct spfres
     pthread_mutex_unlock(&s->merging);
     if (m.merged)
         (void)spfresh_lap(s, SPFRESH_PHASE_MERGE, start);
-    return rc == OK && w->members[3].n > 0 ? spfresh_reassign_all(s, w, job->depth, run) : rc;
+    return rc == OK && w->members[3].n > 0 ? spfresh_reassign_all(s, w, run) : rc;
 }

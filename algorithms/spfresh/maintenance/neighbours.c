@@ -182,6 +182,6 @@ int spfresh_division_reassign(struct spfresh_division *d)
     if (rc == OK && second)
         rc = scan_neighbours(d);
     epoch_leave(d->s->epoch, ticket);
-    const int moved = spfresh_reassign_all(d->s, d->w, d->depth, d->run);
+    const int moved = spfresh_reassign_all(d->s, d->w, d->run);
     return rc == OK ? moved : rc;
 }

@@ -8,7 +8,7 @@ enum { ATTEMPTS = 8 };
 struct move {
     struct spfresh *s;
     struct spfresh_work *w;
-    uint32_t slot, from, depth;
+    uint32_t slot, from;
     unsigned version;
     const void *row;
 };
@@ -73,13 +73,13 @@ static void note_move(struct spfresh *s, uint32_t slot)
    just has fewer copies. */
 static int move_up(const struct move *m, const struct spfresh_choice *c, size_t *done)
 {
-    const int rc = spfresh_file(m->s, c, m->slot, m->version + 1, m->row, m->depth + 1, done);
+    const int rc = spfresh_file(m->s, c, m->slot, m->version + 1, m->row, done);
 
     if (*done > 0) {
         note_move(m->s, m->slot);
         spfresh_set_version(m->s, m->slot, m->version + 1);
         if (rc == OK && *done < c->n)
-            spfresh_file_again(m->s, c, m->slot, m->version + 1, m->depth);
+            spfresh_file_again(m->s, c, m->slot, m->version + 1);
     }
     return rc;
 }
@@ -99,7 +99,7 @@ static int move_over(const struct move *m, const struct spfresh_choice *c, size_
         rc = spfresh_rows_put(s->rows, &fresh, &m->row, 1);
     if (rc == OK) {
         spfresh_set_version(s, fresh, version);
-        rc = spfresh_file(s, c, fresh, version, m->row, m->depth + 1, done);
+        rc = spfresh_file(s, c, fresh, version, m->row, done);
     }
     if (*done == 0)
         spfresh_set_version(s, fresh, version | VERSION_DELETED);
@@ -135,9 +135,9 @@ static int move_locked(const struct move *m, struct job_run *run)
 }
 
 static int move(struct spfresh *s, struct spfresh_work *w, uint32_t slot, unsigned version,
-                uint32_t from, const void *row, uint32_t depth, struct job_run *run)
+                uint32_t from, const void *row, struct job_run *run)
 {
-    const struct move m = { s, w, slot, from, depth, version, row };
+    const struct move m = { s, w, slot, from, version, row };
     const uint64_t start = spfresh_now(s);
 
     spfresh_lock_slot(s, slot);
@@ -171,12 +171,11 @@ int spfresh_reassign(struct spfresh *s, struct spfresh_work *w, const struct spf
     if (rc != OK)
         return rc;
     spfresh_members_add(kept, job->what, job->version, w->members[0].rows + at * kept->row_bytes);
-    return move(s, w, job->what, job->version, job->from, kept->rows, job->depth, run);
+    return move(s, w, job->what, job->version, job->from, kept->rows, run);
 }
 
 /* After an error, the remaining moves are queued. */
-int spfresh_reassign_all(struct spfresh *s, struct spfresh_work *w, uint32_t depth,
-                         struct job_run *run)
+int spfresh_reassign_all(struct spfresh *s, struct spfresh_work *w, struct job_run *run)
 {
     struct spfresh_members *m = &w->members[3];
     int rc = OK;
@@ -186,14 +185,12 @@ int spfresh_reassign_all(struct spfresh *s, struct spfresh_work *w, uint32_t dep
         const struct spfresh_job later = { .kind = SPFRESH_JOB_REASSIGN,
                                            .what = m->slots[i],
                                            .version = m->versions[i],
-                                           .depth = depth,
                                            .from = w->from[i] };
 
         if ((rc != OK || run->cost >= run->limit) && spfresh_queue_move(s, later))
             continue;
         if (rc == OK)
-            rc = move(s, w, later.what, later.version, later.from, m->rows + i * m->row_bytes,
-                      depth, run);
+            rc = move(s, w, later.what, later.version, later.from, m->rows + i * m->row_bytes, run);
     }
     return rc;
 }

@@ -283,9 +283,7 @@ static int split_locked(struct spfresh_division *d, uint32_t *undo)
 int spfresh_split(struct spfresh *s, struct spfresh_work *w, const struct spfresh_job *job,
                   struct job_run *run)
 {
-    struct spfresh_division d = {
-        .s = s, .w = w, .old = job->what, .depth = job->depth, .run = run
-    };
+    struct spfresh_division d = { .s = s, .w = w, .old = job->what, .run = run };
     const struct spfresh_members *halves = w->members + 1;
     uint32_t undo[2] = { GRAPH_NONE, GRAPH_NONE };
     const uint64_t start = spfresh_now(s);
@@ -304,8 +302,6 @@ int spfresh_split(struct spfresh *s, struct spfresh_work *w, const struct spfres
     }
     for (size_t h = 0; h < d.n; h++)
         if (halves[h].n > s->limit)
-            spfresh_queue(s, (struct spfresh_job){ .kind = SPFRESH_JOB_SPLIT,
-                                                   .what = d.heads[h],
-                                                   .depth = d.depth + 1 });
+            spfresh_queue(s, (struct spfresh_job){ .kind = SPFRESH_JOB_SPLIT, .what = d.heads[h] });
     return spfresh_division_reassign(&d);
 }

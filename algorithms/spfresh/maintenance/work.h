@@ -63,7 +63,6 @@ struct spfresh_division {
     struct spfresh_work *w;
     uint32_t old, heads[2]; /* one of them may be `old` */
     size_t n;               /* new heads; 1: all members are equal */
-    uint32_t depth;
     struct job_run *run;
 };
 
@@ -90,7 +89,7 @@ int spfresh_reassign(struct spfresh *, struct spfresh_work *, const struct spfre
 /* 5. Moving vectors */
 
 /* Reassigns members[3]; beyond the run's limit the moves are queued. */
-int spfresh_reassign_all(struct spfresh *, struct spfresh_work *, uint32_t depth, struct job_run *);
+int spfresh_reassign_all(struct spfresh *, struct spfresh_work *, struct job_run *);
 /* Rewrites a posting without its stale entries. m: the kept members. The posting's lock is held. */
 int spfresh_collect(struct spfresh *, uint32_t head, const struct spfresh_members *);
 

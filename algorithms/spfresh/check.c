@@ -9,6 +9,7 @@
  * is not an error.
  */
 #include <inttypes.h>
+#include <xxhash.h>
 
 #include "algorithms/spfresh/filing/filing.h"
 #include "algorithms/spfresh/jobs/jobs.h"
@@ -32,16 +33,6 @@ struct walk {
 #define BROKEN(w, format, ...) \
     fail((w)->s->base.env.error, ERR_INVARIANT, "%s: " format, (w)->s->base.ops->name, __VA_ARGS__)
 
-/* FNV-1a. Speed does not matter: rows have a few hundred bytes. */
-static uint64_t hash_row(const unsigned char *row, size_t n)
-{
-    uint64_t h = UINT64_C(0xcbf29ce484222325);
-
-    for (size_t i = 0; i < n; i++)
-        h = (h ^ row[i]) * UINT64_C(0x100000001b3);
-    return h;
-}
-
 static int check_entry(struct walk *w, uint32_t head, size_t i)
 {
     struct spfresh *s = w->s;
@@ -56,7 +47,7 @@ static int check_entry(struct walk *w, uint32_t head, size_t i)
         return OK;
     }
     const uint64_t hash =
-        hash_row(w->members.rows + i * w->members.row_bytes, w->members.row_bytes);
+        XXH3_64bits(w->members.rows + i * w->members.row_bytes, w->members.row_bytes);
     if (w->copies[slot] > 0 && w->hash[slot] != hash)
         return BROKEN(w, "slot %u: posting %u holds another vector of it than posting %u", slot,
                       head, w->last[slot]);

@@ -60,22 +60,17 @@ static int read_postings(struct spfresh *s, const struct store_reader *r)
 
 static int read_rows(struct spfresh *s, const struct store_reader *r)
 {
-    const size_t n = atomic_load(&s->slots.n), row_bytes = spfresh_row_bytes(s);
+    const size_t row_bytes = spfresh_row_bytes(s);
     const unsigned char *row = NULL;
     const void *rows[ROWS];
     uint32_t slots[ROWS], at = 0;
+    size_t n;
     int rc = store_need_array(r, "rows", atomic_load(&s->slots.live), row_bytes, &row);
 
-    while (rc == OK && at < n) {
-        size_t some = 0;
-        for (; at < n && some < ROWS; at++) {
-            if (spfresh_version(s, at) & VERSION_DELETED)
-                continue;
-            slots[some] = at;
-            rows[some++] = row;
-            row += row_bytes;
-        }
-        rc = spfresh_rows_put(s->rows, slots, rows, some);
+    while (rc == OK && (n = spfresh_live_slots(s, &at, slots, ROWS)) > 0) {
+        for (size_t i = 0; i < n; i++, row += row_bytes)
+            rows[i] = row;
+        rc = spfresh_rows_put(s->rows, slots, rows, n);
     }
     return rc;
 }

@@ -37,21 +37,17 @@ static int write_postings(const struct spfresh *s, struct store_writer *w)
 
 static int write_rows(const struct spfresh *s, struct store_writer *w)
 {
-    const size_t n = atomic_load(&((struct spfresh *)(uintptr_t)s)->slots.n);
     const size_t row_bytes = spfresh_row_bytes(s);
     unsigned char *rows = mem_array(s->base.env.mem, ROWS, row_bytes);
     uint32_t slots[ROWS], at = 0;
+    size_t n;
     int rc = rows ? OK : spfresh_no_memory(s, "save: out of memory for a block of rows");
 
     store_section(w, "rows");
-    while (rc == OK && at < n) {
-        size_t some = 0;
-        for (; at < n && some < ROWS; at++)
-            if (!(spfresh_version(s, at) & VERSION_DELETED))
-                slots[some++] = at;
-        rc = spfresh_rows_get(s->rows, slots, some, rows);
+    while (rc == OK && (n = spfresh_live_slots(s, &at, slots, ROWS)) > 0) {
+        rc = spfresh_rows_get(s->rows, slots, n, rows);
         if (rc == OK)
-            store_write(w, rows, some * row_bytes);
+            store_write(w, rows, n * row_bytes);
     }
     mem_free(s->base.env.mem, rows);
     return rc;

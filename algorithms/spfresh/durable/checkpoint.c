@@ -16,23 +16,19 @@ struct checkpoint {
 /* Writes the rows of live slots again, after a failed sync. */
 static int put_rows_again(struct spfresh *s)
 {
-    const size_t n = atomic_load(&s->slots.n), row_bytes = spfresh_row_bytes(s);
+    const size_t row_bytes = spfresh_row_bytes(s);
     unsigned char *rows = mem_array(s->base.env.mem, ROWS, row_bytes);
     const void *each[ROWS];
     uint32_t slots[ROWS], at = 0;
+    size_t n;
     int rc = rows ? OK : spfresh_no_memory(s, "out of memory for a checkpoint");
 
-    while (rc == OK && at < n) {
-        size_t some = 0;
-
-        for (; at < n && some < ROWS; at++)
-            if (!(spfresh_version(s, at) & VERSION_DELETED)) {
-                each[some] = rows + some * row_bytes;
-                slots[some++] = at;
-            }
-        rc = spfresh_rows_get(s->rows, slots, some, rows);
+    for (size_t i = 0; rows && i < ROWS; i++)
+        each[i] = rows + i * row_bytes;
+    while (rc == OK && (n = spfresh_live_slots(s, &at, slots, ROWS)) > 0) {
+        rc = spfresh_rows_get(s->rows, slots, n, rows);
         if (rc == OK)
-            rc = spfresh_rows_put(s->rows, slots, each, some);
+            rc = spfresh_rows_put(s->rows, slots, each, n);
     }
     mem_free(s->base.env.mem, rows);
     return rc;

@@ -176,6 +176,17 @@ bool spfresh_slot_of(struct spfresh *s, uint64_t id, uint32_t *slot)
     return there;
 }
 
+size_t spfresh_live_slots(const struct spfresh *s, uint32_t *at, uint32_t *slots, size_t most)
+{
+    const size_t end = atomic_load(&((struct spfresh *)(uintptr_t)s)->slots.n);
+    size_t n = 0;
+
+    for (; *at < end && n < most; ++*at)
+        if (!(spfresh_version(s, *at) & VERSION_DELETED))
+            slots[n++] = *at;
+    return n;
+}
+
 /* ------------------------------------------------------------------------------- dropping */
 
 void spfresh_slot_give(struct spfresh *s, uint32_t slot)

@@ -71,6 +71,8 @@ void spfresh_ids_end(struct spfresh *, const uint64_t *ids, size_t n);
    ERR_NO_MEMORY: none is taken. */
 int spfresh_slots_take(struct spfresh *, const uint64_t *ids, size_t n, uint32_t *slots);
 bool spfresh_slot_of(struct spfresh *, uint64_t id, uint32_t *slot);
+/* The next live slots from *at on, at most `most`; returns how many. *at: where to go on. */
+size_t spfresh_live_slots(const struct spfresh *, uint32_t *at, uint32_t *slots, size_t most);
 /* Removes the ids and deletes their slots. A slot is used again when no reader can hold it. Cannot
    fail; out of memory it waits for the readers. So the caller holds no lock but the checkpoint
    lock, and is outside the epoch. */

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "algorithms/asteria/asteria.h"
-#include "algorithms/asteria/buckets/compact.h"
+#include "algorithms/asteria/buckets/bucket.h"
 #include "algorithms/asteria/buckets/encode.h"
 #include "algorithms/asteria/maintenance/maintenance.h"
 #include "algorithms/asteria/rows/slots.h"

@@ -1,5 +1,5 @@
 /* bucket.c - a bucket: memory, bounds, adding and removing rows. */
-#include "algorithms/asteria/buckets/internal.h"
+#include "algorithms/asteria/buckets/bucket.h"
 
 #include <math.h>
 #include <string.h>

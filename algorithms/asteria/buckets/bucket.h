@@ -153,4 +153,29 @@ bool asteria_bucket_grow(struct asteria_bucket *, const struct asteria_model *, 
 void asteria_bucket_free(struct asteria_bucket *, struct mem *);
 uint64_t asteria_bucket_bytes(const struct asteria_bucket *, const struct asteria_model *);
 
+/* The steps of adding a row, for bucket.c and compact.c. */
+void asteria_bucket_widen_box(struct asteria_bucket *, size_t m, const float *p);
+void asteria_bucket_widen_angles(const struct asteria_generation *, struct asteria_bucket *,
+                                 const float *p);
+/* Stores the code relative to the centre and widens the ball: what a new centre changes. */
+void asteria_bucket_put_code(const struct asteria_model *, const struct index_env *,
+                             struct asteria_bucket *, const float *unit, uint32_t position);
+void asteria_bucket_put_place(struct asteria_bucket *, uint32_t position, uint32_t slot,
+                              uint64_t word);
+/* mean: dim floats, aligned to 4; unit: needs no alignment. */
+void asteria_bucket_add_to_mean(float *mean, const float_anywhere *unit, size_t dim, float share);
+
+/* compact.c: removing dead rows. */
+struct asteria;
+/* Releases the slots of a bucket's dead rows. asteria_free_reserve() must have
+   been called. */
+void asteria_release_dead(struct asteria *, unsigned generation, uint32_t bucket);
+/* Compacts a bucket if a third of it is dead. asteria_free_reserve() must have been called. */
+void asteria_compact_bucket(struct asteria *, unsigned generation, uint32_t bucket);
+
+/* Rewrites a bucket: no dead positions, the mean of the live rows as centre, tight
+   bounds. Reads rows from the index's store (rows/rows.h), updates the places of moved rows and
+   releases dead slots. On failure the bucket is unchanged. ERR_NO_MEMORY, ERR_IO, ERR_CORRUPT. */
+int asteria_bucket_rewrite(struct asteria *, struct asteria_generation *, uint32_t bucket);
+
 #endif

@@ -8,9 +8,8 @@
 #include <string.h>
 
 #include "algorithms/asteria/asteria.h"
-#include "algorithms/asteria/buckets/compact.h"
+#include "algorithms/asteria/buckets/bucket.h"
 #include "algorithms/asteria/buckets/encode.h"
-#include "algorithms/asteria/buckets/internal.h"
 #include "algorithms/asteria/rows/slots.h"
 #include "src/core/mem.h"
 

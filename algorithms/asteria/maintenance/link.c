@@ -4,7 +4,6 @@
  * its least certain bits. If there are too many, the nearest by residual codes are taken.
  */
 #include "algorithms/asteria/buckets/encode.h"
-#include "algorithms/asteria/maintenance/internal.h"
 #include "algorithms/asteria/maintenance/maintenance.h"
 #include "algorithms/asteria/rows/slots.h"
 #include "kernels/kernels.h"

@@ -4,9 +4,8 @@
  * Removals do a part of the graph's compaction, as for buckets (buckets/compact.c): once half as
  * many nodes wait to be taken out as are live, each removal takes some out. This reads no row.
  */
-#include "algorithms/asteria/buckets/compact.h"
+#include "algorithms/asteria/buckets/bucket.h"
 #include "algorithms/asteria/buckets/encode.h"
-#include "algorithms/asteria/maintenance/internal.h"
 #include "algorithms/asteria/maintenance/maintenance.h"
 #include "algorithms/asteria/rows/slots.h"
 

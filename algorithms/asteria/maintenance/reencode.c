@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "algorithms/asteria/buckets/batch.h"
-#include "algorithms/asteria/buckets/compact.h"
-#include "algorithms/asteria/maintenance/internal.h"
+#include "algorithms/asteria/buckets/bucket.h"
+#include "algorithms/asteria/maintenance/maintenance.h"
 #include "algorithms/asteria/rows/slots.h"
 #include "src/core/mem.h"
 

@@ -4,7 +4,7 @@
 
 #include "algorithms/asteria/buckets/device.h"
 #include "algorithms/asteria/buckets/encode.h"
-#include "algorithms/asteria/maintenance/internal.h"
+#include "algorithms/asteria/maintenance/maintenance.h"
 #include "src/core/mem.h"
 #include "src/core/rng.h"
 

@@ -2,7 +2,7 @@
  * removing, and are tight after a rewrite; centres; addresses, reuse of vacant buckets, few and
  * many address bits; check() finds planted errors; options that change.
  */
-#include "algorithms/asteria/buckets/compact.h"
+#include "algorithms/asteria/buckets/bucket.h"
 #include "tests/unit/asteria/support.h"
 
 /* --------------------------------------------------------------------------------- bounds */

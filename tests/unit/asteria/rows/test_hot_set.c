@@ -1,7 +1,7 @@
 /* test_hot_set.c - maintenance of an index whose rows are on disk has the same result as with rows
  * in memory, and reads many rows at a time.
  */
-#include "algorithms/asteria/buckets/compact.h"
+#include "algorithms/asteria/buckets/bucket.h"
 #include "algorithms/asteria/buckets/encode.h"
 #include "algorithms/asteria/graph/internal.h"
 #include "tests/unit/asteria/support.h"

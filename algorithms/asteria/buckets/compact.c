@@ -157,7 +157,7 @@ static void copy_row(struct rewrite *w, uint32_t position, const float *unit)
     const uint64_t word = w->old->words[position];
 
     if (w->tight) {
-        asteria_model_rotate(m, env->kernels, unit, w->z);
+        asteria_rotation_apply(m->rotation, env->kernels, unit, w->z);
         asteria_model_hash(m, env->kernels, w->z, w->p);
         asteria_bucket_widen_box(b, m->m, w->p);
         asteria_bucket_widen_angles(w->g, b, w->p);

@@ -72,7 +72,7 @@ static int encode_rows(void *arg, size_t first, size_t end, size_t worker)
         e->z = j->z + i * out_dim;
         e->p = j->p + i * m;
         if (!j->words)
-            asteria_model_rotate(j->model, j->env->kernels, e->unit, e->z);
+            asteria_rotation_apply(j->model->rotation, j->env->kernels, e->unit, e->z);
         asteria_model_hash(j->model, j->env->kernels, e->z, e->p);
         e->word =
             j->words && !j->model->vantages ? j->words[i] : asteria_ecc_word(j->model->ecc, e->p);

@@ -43,7 +43,7 @@ struct asteria_caprg_rows {
     /* upper bound of the distance of two rows, from their codes alone */
     float (*upper)(void *to, uint32_t x, uint32_t y);
     void *to;
-    /* estimate of the same distance; NULL: there is none, and `upper` stands for it */
+    /* estimate of the same distance */
     float (*estimate)(void *to, uint32_t x, uint32_t y);
 };
 

@@ -18,18 +18,13 @@
 
 #include "src/core/key_heap.h"
 
-static float estimate(const struct asteria_caprg_rows *rows, uint32_t x, uint32_t y)
-{
-    return rows->estimate ? rows->estimate(rows->to, x, y) : rows->upper(rows->to, x, y);
-}
-
 /* Whether a kept candidate is nearer to y than `distance`, the estimate of |x y|. Both sides are
    estimates, so what the codes leave out is in both. */
 static bool is_likely_hidden(const struct asteria_caprg_rows *rows, float distance, uint32_t y,
                              const uint64_t *kept, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        if (estimate(rows, y, (uint32_t)kept[i]) < distance)
+        if (rows->estimate(rows->to, y, (uint32_t)kept[i]) < distance)
             return true;
     return false;
 }
@@ -59,7 +54,7 @@ size_t asteria_caprg_select(const struct asteria_caprg_rows *rows, uint32_t x, u
         const bool is_equal = caprg_key_distance(key) == 0;
 
         if (is_equal ? equal >= (most + 3) / 4
-                     : is_likely_hidden(rows, estimate(rows, x, y), y, kept, n_kept)) {
+                     : is_likely_hidden(rows, rows->estimate(rows->to, x, y), y, kept, n_kept)) {
             keys[--postponed] = key;
         } else {
             kept[n_kept++] = key;
@@ -133,7 +128,7 @@ size_t asteria_caprg_mend(struct asteria_caprg *g, const struct asteria_caprg_ro
             kept[n_kept++] = links[i];
     for (size_t i = 0; i < n; i++)
         if (!caprg_has(links, g->degree, g->slots[i]))
-            g->keys[n_new++] = caprg_key(estimate(rows, x, g->slots[i]), g->slots[i]);
+            g->keys[n_new++] = caprg_key(rows->estimate(rows->to, x, g->slots[i]), g->slots[i]);
     postponed = n = n_new;
     key_heap_make(g->keys, n);
     while (n > 0 && n_kept < g->degree) {

@@ -113,8 +113,8 @@ static int link_row(struct linking *l, uint32_t x)
 
     if (rc != OK)
         return rc;
-    asteria_model_rotate(g->model, a->base.env.kernels, asteria_unit(&a->base.env, row, l->unit),
-                         l->z);
+    asteria_rotation_apply(g->model->rotation, a->base.env.kernels,
+                           asteria_unit(&a->base.env, row, l->unit), l->z);
     asteria_model_hash(g->model, a->base.env.kernels, l->z, p);
     n = asteria_ecc_flips(g->model->ecc, p, FLIPPED_BITS, l->n_addresses, l->addresses);
     l->n = 0;

@@ -105,8 +105,8 @@ static int rotate_rows(void *arg, size_t first, size_t end, size_t worker)
 
     (void)worker;
     for (size_t i = first; i < end; i++)
-        asteria_model_rotate(f->model, f->env->kernels, f->rows + i * f->env->dim,
-                             f->z + i * f->model->rotation->out_dim);
+        asteria_rotation_apply(f->model->rotation, f->env->kernels, f->rows + i * f->env->dim,
+                               f->z + i * f->model->rotation->out_dim);
     return OK;
 }
 

@@ -9,21 +9,6 @@
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
 
-void asteria_model_rotate(const struct asteria_model *model, const struct kernels *kernels,
-                          const float *row, float *z)
-{
-    const size_t out_dim = model->rotation->out_dim;
-    _Alignas(64) float few[16];
-
-    /* Rows of fewer than 16 floats are not aligned to 64 bytes in arrays. */
-    if (out_dim < 16) {
-        asteria_rotation_apply(model->rotation, kernels, row, few);
-        memcpy(z, few, out_dim * sizeof *z);
-    } else {
-        asteria_rotation_apply(model->rotation, kernels, row, z);
-    }
-}
-
 void asteria_model_hash(const struct asteria_model *model, const struct kernels *kernels,
                         const float *z, float *p)
 {
@@ -49,7 +34,7 @@ static int encode_rows(void *arg, size_t first, size_t end, size_t worker)
 
     (void)worker;
     for (size_t i = first; i < end; i++) {
-        asteria_model_rotate(e->model, e->env->kernels, e->rows + i * e->env->dim, z);
+        asteria_rotation_apply(e->model->rotation, e->env->kernels, e->rows + i * e->env->dim, z);
         asteria_model_hash(e->model, e->env->kernels, z, p);
         if (e->words)
             e->words[i] = asteria_ecc_word(e->model->ecc, p);

@@ -64,10 +64,7 @@ size_t asteria_model_bytes(const struct asteria_model *);
 float asteria_model_scanned(const struct asteria_model *, const struct kernels *, const float *unit,
                             enum asteria_pca_code_of, float *to);
 
-/* z: out_dim floats, aligned to 64 bytes if out_dim >= 16; p: m floats, the vantages'
-   products with z. */
-void asteria_model_rotate(const struct asteria_model *, const struct kernels *, const float *row,
-                          float *z);
+/* z: a rotated row; p: m floats, the vantages' products with z. */
 void asteria_model_hash(const struct asteria_model *, const struct kernels *, const float *z,
                         float *p);
 

@@ -87,7 +87,8 @@ void asteria_rotation_destroy(const struct index_env *, struct asteria_rotation 
 size_t asteria_rotation_outputs_most(size_t dim);
 size_t asteria_rotation_bytes(const struct asteria_rotation *);
 
-/* z: out_dim floats, aligned to 64 bytes, not overlapping the row (which needs no alignment). */
+/* z: out_dim floats, aligned to 64 bytes (bor, hadamard: in any way), not overlapping the row, which
+   needs no alignment. */
 void asteria_rotation_apply(const struct asteria_rotation *, const struct kernels *,
                             const float *row, float *z);
 

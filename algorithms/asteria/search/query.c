@@ -6,7 +6,7 @@ void asteria_query_hash(const struct index_env *env, const struct asteria_scratc
                         struct asteria_view *v, bool all)
 {
     const struct asteria_model *m = v->g->model;
-    asteria_model_rotate(m, env->kernels, s->unit, v->z);
+    asteria_rotation_apply(m->rotation, env->kernels, s->unit, v->z);
     asteria_model_hash(m, env->kernels, v->z, v->p);
     if (!all)
         return;

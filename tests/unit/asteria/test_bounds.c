@@ -155,7 +155,8 @@ static void fill_products(struct asteria_search_world *w)
     const struct index_env *env = &w->bench.env;
     _Alignas(64) float unit[128], z[256], p[ECC_WORD_MAX];
     for (size_t i = 0; i < w->capacity; i++) {
-        asteria_model_rotate(m, env->kernels, asteria_unit(env, world_row(w, i), unit), z);
+        asteria_rotation_apply(m->rotation, env->kernels, asteria_unit(env, world_row(w, i), unit),
+                               z);
         asteria_model_hash(m, env->kernels, z, p);
         memcpy(products + i * ECC_WORD_MAX, p, m->m * sizeof *p);
     }
@@ -265,11 +266,11 @@ static size_t vantages_of(struct asteria_search_world *w, const struct asteria_m
 {
     const struct kernels *kernels = w->bench.env.kernels;
     _Alignas(64) float x[DIM_MOST] = { 0 }, z[OUT_MOST], p[ECC_WORD_MAX];
-    asteria_model_rotate(m, kernels, x, z);
+    asteria_rotation_apply(m->rotation, kernels, x, z);
     asteria_model_hash(m, kernels, z, zero);
     for (size_t j = 0; j < w->dim; j++) {
         x[j] = 1;
-        asteria_model_rotate(m, kernels, x, z);
+        asteria_rotation_apply(m->rotation, kernels, x, z);
         asteria_model_hash(m, kernels, z, p);
         for (size_t i = 0; i < m->m; i++)
             rows[i][j] = (double)p[i] - (double)zero[i];

@@ -27,7 +27,7 @@ static struct bounds tightest(const struct asteria_world *w, const struct asteri
         if (!bucket_is_alive(b, i))
             continue;
         const float *unit = asteria_rows_resident(state_of(w)->rows, b->slots[i]);
-        asteria_model_rotate(g->model, env->kernels, unit, z);
+        asteria_rotation_apply(g->model->rotation, env->kernels, unit, z);
         asteria_model_hash(g->model, env->kernels, z, p);
         for (size_t j = 0; j < g->model->m; j++) {
             t.low[j] = fminf(t.low[j], p[j]);

@@ -27,7 +27,7 @@ static uint64_t word_of(const struct test_bench *b, const struct asteria_model *
 {
     _Alignas(64) float z[256];
     float p[ECC_WORD_MAX];
-    asteria_model_rotate(model, b->env.kernels, row, z);
+    asteria_rotation_apply(model->rotation, b->env.kernels, row, z);
     asteria_model_hash(model, b->env.kernels, z, p);
     return asteria_ecc_word(model->ecc, p);
 }

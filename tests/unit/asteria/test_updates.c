@@ -198,7 +198,7 @@ static void test_reencoding_of_the_dead(void **state)
         assert_false(asteria_is_tombstone(a, slot, 0)); /* its bucket is gone */
         assert_int_equal(a->places[slot].generation, a->now);
         assert_ok(asteria_rows_get(a->rows, slot, NULL, &row), &w.bench.error);
-        asteria_model_rotate(m, w.bench.env.kernels, row, z);
+        asteria_rotation_apply(m->rotation, w.bench.env.kernels, row, z);
         assert_ok(asteria_lrsq_check(m->lrsq, z, segmented_at(&a->generations[a->now]->codes, slot),
                                      &w.bench.error),
                   &w.bench.error);

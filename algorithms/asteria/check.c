@@ -24,11 +24,8 @@ static const float SLACK = 1e-5F;
 /* A pass over an index. */
 struct check_pass {
     struct asteria *a;
-    void *read;        /* a row's bytes */
-    float *unit, *z;   /* dim; out_dim of the generation being checked */
-    double flips;      /* bits that decoding changed, over all live rows */
-    double box, angle; /* sums over buckets: mean side of the box, angle range */
-    size_t buckets;    /* with rows */
+    void *read;      /* a row's bytes */
+    float *unit, *z; /* dim; out_dim of the generation being checked */
 };
 
 /* Reports a broken invariant; the format must be a literal. ERR_INVARIANT. */
@@ -186,7 +183,7 @@ static bool same_word(const struct checked_row *r, const float *p, uint64_t word
     return true;
 }
 
-static int check_code(struct check_pass *c, const struct checked_row *r, const float *p)
+static int check_code(const struct check_pass *c, const struct checked_row *r, const float *p)
 {
     const struct asteria_ecc *ecc = r->g->model->ecc;
     const uint64_t word = asteria_ecc_word(ecc, p);
@@ -195,12 +192,11 @@ static int check_code(struct check_pass *c, const struct checked_row *r, const f
         return broken(c, r, "its word is not that of its row");
     if (asteria_ecc_decode(ecc, p) != r->b->address)
         return broken(c, r, "its row decodes to another address");
-    c->flips += __builtin_popcountll(word ^ r->b->codeword);
     return asteria_lrsq_check(r->g->model->lrsq, c->z, segmented_at(&r->g->codes, r->slot),
                               c->a->base.env.error);
 }
 
-static int check_bounds(struct check_pass *c, const struct checked_row *r, const float *unit,
+static int check_bounds(const struct check_pass *c, const struct checked_row *r, const float *unit,
                         const float *p)
 {
     const struct index_env *env = &c->a->base.env;
@@ -218,7 +214,7 @@ static int check_bounds(struct check_pass *c, const struct checked_row *r, const
     return OK;
 }
 
-static int check_row(struct check_pass *c, const struct checked_row *r)
+static int check_row(const struct check_pass *c, const struct checked_row *r)
 {
     const struct index_env *env = &c->a->base.env;
     float p[ECC_WORD_MAX];
@@ -237,7 +233,7 @@ static int check_row(struct check_pass *c, const struct checked_row *r)
 }
 
 /* Each live row of the bucket is at its place and fits the bucket and its codes. */
-static int check_rows(struct check_pass *c, unsigned generation, uint32_t bucket)
+static int check_rows(const struct check_pass *c, unsigned generation, uint32_t bucket)
 {
     const struct asteria_generation *g = c->a->generations[generation];
     const struct asteria_bucket *b = &g->buckets[bucket];
@@ -281,21 +277,7 @@ static int check_counts(const struct check_pass *c, const struct asteria_generat
     return OK;
 }
 
-static void measure(struct check_pass *c, const struct asteria_generation *g,
-                    const struct asteria_bucket *b)
-{
-    double side = 0;
-
-    if (b->live == 0)
-        return;
-    for (size_t i = 0; i < g->model->m; i++)
-        side += (double)b->high[i] - (double)b->low[i];
-    c->box += side / (double)g->model->m;
-    c->angle += (double)b->angle_max - (double)b->angle_min;
-    c->buckets++;
-}
-
-static int check_buckets(struct check_pass *c, unsigned generation)
+static int check_buckets(const struct check_pass *c, unsigned generation)
 {
     const struct asteria_generation *g = c->a->generations[generation];
     size_t live = 0, vacant = 0;
@@ -304,7 +286,6 @@ static int check_buckets(struct check_pass *c, unsigned generation)
     for (uint32_t i = 0; rc == OK && i < g->n; i++) {
         vacant += g->buckets[i].address == UINT32_MAX;
         live += g->buckets[i].live;
-        measure(c, g, &g->buckets[i]);
         rc = check_counts(c, g, i);
         if (rc == OK)
             rc = check_rows(c, generation, i);
@@ -378,6 +359,7 @@ int asteria_check(const struct index *index, struct stat_sink *sink)
     struct check_pass c = { .a = a };
     int rc = OK;
 
+    (void)sink;
     c.read = mem_alloc(env->mem, index_row_bytes(env->element, env->dim));
     c.unit = mem_array(env->mem, env->dim, sizeof *c.unit);
     if (!c.read || !c.unit)
@@ -385,11 +367,6 @@ int asteria_check(const struct index *index, struct stat_sink *sink)
     pthread_rwlock_rdlock(&a->lock);
     if (rc == OK)
         rc = walk(&c);
-    if (rc == OK && sink && c.buckets > 0) {
-        sink->value(sink->to, "flips_of_decoding", c.flips / (double)a->live);
-        sink->value(sink->to, "box_side", c.box / (double)c.buckets);
-        sink->value(sink->to, "angle_width", c.angle / (double)c.buckets);
-    }
     pthread_rwlock_unlock(&a->lock);
     mem_free(env->mem, c.read);
     mem_free(env->mem, c.unit);

@@ -8,7 +8,8 @@ experiment {
 
   workload = function(w)
     print(string.format("%d rows of %d x %s, compared by %s", #data, data.dim, data.element, data.metric))
-    print(string.format("from the first half to the last: means differ by %.2f, projections by %.2f", first:drift(last)))
+    print(string.format("from the first half to the last: means differ by %.2f, projections by %.2f; contrast %.2f, then %.2f",
+      first:drift(last)))
     w:insert { last:sample(500) .. first:shuffle(3), tag = "load" }
     local rounds = { 100, 200, 300 }
     w.rng:shuffle(rounds)

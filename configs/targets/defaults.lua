@@ -22,7 +22,7 @@ local recalls = { "0.9", "0.95", "0.98", "0.99" }
 
 local probes = { 1, 2, 4, 8, 16, 32, 64, 128, 256 }
 local lists = { 0, rows // 512, rows // 256, rows // 64 } -- 0: as many as training chooses
-local ef = { 16, 32, 64, 128, 256, 512 }
+local ef = { 10, 16, 32, 64, 128, 256, 512 }
 -- Per method: its sweep, and the grid that the tuned one is the best of.
 local all = {
   { "divf", sweep = { nprobe = probes }, grid = { clusters = lists, sketch = { -1, 0 } } },

@@ -8,7 +8,7 @@
 #include "src/core/order.h"
 #include "src/core/rng.h"
 
-enum { DIRECTIONS = 64, SEED = 0x64726966 };
+enum { DIRECTIONS = 64, SEED = 0x64726966, ASKED = 200 };
 
 static void mean_of(const float *rows, size_t n, size_t dim, double *mean)
 {
@@ -53,6 +53,32 @@ static void draw_direction(struct rng *rng, size_t dim, double *direction)
         direction[j] /= sqrt(square);
 }
 
+static double distance(const float *a, const float *b, size_t dim)
+{
+    double square = 0;
+    for (size_t j = 0; j < dim; j++)
+        square += ((double)a[j] - (double)b[j]) * ((double)a[j] - (double)b[j]);
+    return sqrt(square);
+}
+
+static double contrast(const float *rows, size_t n, size_t dim)
+{
+    const size_t asked = n < ASKED ? n : ASKED;
+    double sum = 0, nearest_sum = 0;
+    for (size_t i = 0; i < asked; i++) {
+        const size_t at = i * n / asked;
+        double nearest = INFINITY;
+        for (size_t j = 0; j < n; j++)
+            if (j != at) {
+                const double d = distance(rows + at * dim, rows + j * dim, dim);
+                sum += d / (double)(n - 1);
+                nearest = d < nearest ? d : nearest;
+            }
+        nearest_sum += nearest;
+    }
+    return nearest_sum > 0 ? sum / nearest_sum : 0; /* of one row 0 over infinity */
+}
+
 int data_drift(const float *a, const float *b, size_t n, size_t dim, struct data_drift *drift,
                struct error *err)
 {
@@ -78,7 +104,8 @@ int data_drift(const float *a, const float *b, size_t n, size_t dim, struct data
                 sum += fabs(x[i] - y[i]);
         }
         *drift = (struct data_drift){ sqrt(shift) / scale,
-                                      sum / ((double)n * DIRECTIONS) * sqrt((double)dim) / scale };
+                                      sum / ((double)n * DIRECTIONS) * sqrt((double)dim) / scale,
+                                      { contrast(a, n, dim), contrast(b, n, dim) } };
     }
     free(mean_a);
     free(mean_b);

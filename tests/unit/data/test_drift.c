@@ -22,7 +22,7 @@ static float *normal_rows(uint64_t stream, double around, double deviation)
 
 static struct data_drift drift_of(const float *a, const float *b, size_t n, size_t dim)
 {
-    struct data_drift drift = { -1, -1 };
+    struct data_drift drift = { .means = -1, .projections = -1 };
     struct error err = { 0 };
     assert_int_equal(data_drift(a, b, n, dim, &drift, &err), OK);
     return drift;
@@ -45,6 +45,9 @@ static void test_normal(void **state)
     /* W1 of N(0, 1) and N(0, 2^2) is the mean of |x|. */
     assert_true(spread.means < .15);
     assert_float_equal(spread.projections, sqrt(2 / 3.14159), .05);
+    /* A wider spread is no harder. */
+    assert_float_equal(spread.contrast[0], spread.contrast[1], .1);
+    assert_true(none.contrast[0] == none.contrast[1] && none.contrast[0] > 1.2);
     /* Scaling both sets changes nothing. */
     for (size_t i = 0; i < (size_t)ROWS * DIM; i++) {
         a[i] *= 8;
@@ -53,6 +56,7 @@ static void test_normal(void **state)
     const struct data_drift scaled = drift_of(a, moved, ROWS, DIM);
     assert_float_equal(scaled.means, shift.means, 1e-6);
     assert_float_equal(scaled.projections, shift.projections, 1e-6);
+    assert_float_equal(scaled.contrast[1], shift.contrast[1], 1e-6);
     free(a);
     free(half);
     free(moved);
@@ -69,6 +73,12 @@ static void test_by_hand(void **state)
     assert_float_equal(d.projections, 1, 1e-9); /* (|0 - 1| + |4 - 7|) / 2 / 2 */
     assert_float_equal(p.means, 3, 1e-9);       /* one row has no deviation: s is 1 */
     assert_float_equal(p.projections, 3, 1e-9);
+    assert_float_equal(d.contrast[0], 1, 1e-9);
+    assert_true(p.contrast[0] == 0 && p.contrast[1] == 0);
+    const float near_pairs[] = { 0, 1, 9, 10 }, copies[] = { 2, 2, 5, 5 };
+    const struct data_drift c = drift_of(near_pairs, copies, 4, 1);
+    assert_float_equal(c.contrast[0], 19. / 3, 1e-9); /* each is 1, 8 or 9, 9 or 10 away from the others */
+    assert_true(c.contrast[1] == 0);
 }
 
 int main(void)

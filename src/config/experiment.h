@@ -110,7 +110,7 @@ struct experiment {
     bool truth_on_device; /* truth_device = "cuda"; the truth is the same; default "cpu" */
     bool size_hint;       /* env.expected_n is the largest number of live rows; default true */
     json_t *overrides;    /* object: values set by --set and other options */
-    json_t *drift;        /* array of { rows, means, projections, contrast }: what v:drift measured */
+    json_t *drift; /* array of { rows, means, projections, contrast }: what v:drift measured */
     struct method_spec *methods;
     size_t n_methods;
     struct paper_value *paper;

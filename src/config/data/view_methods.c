@@ -250,11 +250,11 @@ static int view_drift(lua_State *L)
     if (!rc)
         rc = data_drift(rows, rows + n * x->dim, n, x->dim, &drift, &err);
     free(rows);
-    if (!rc && json_array_append_new(script_of(L)->experiment->drift,
-                                     json_pack("{s:I, s:f, s:f, s:[f, f]}", "rows", (json_int_t)n,
-                                               "means", drift.means, "projections",
-                                               drift.projections, "contrast", drift.contrast[0],
-                                               drift.contrast[1])))
+    if (!rc &&
+        json_array_append_new(script_of(L)->experiment->drift,
+                              json_pack("{s:I, s:f, s:f, s:[f, f]}", "rows", (json_int_t)n, "means",
+                                        drift.means, "projections", drift.projections, "contrast",
+                                        drift.contrast[0], drift.contrast[1])))
         rc = fail(&err, ERR_NO_MEMORY, "out of memory for a measured drift");
     if (rc)
         script_raise(L, script_place(L), "drift", &err);

@@ -77,7 +77,8 @@ static void test_by_hand(void **state)
     assert_true(p.contrast[0] == 0 && p.contrast[1] == 0);
     const float near_pairs[] = { 0, 1, 9, 10 }, copies[] = { 2, 2, 5, 5 };
     const struct data_drift c = drift_of(near_pairs, copies, 4, 1);
-    assert_float_equal(c.contrast[0], 19. / 3, 1e-9); /* each is 1, 8 or 9, 9 or 10 away from the others */
+    assert_float_equal(c.contrast[0], 19. / 3,
+                       1e-9); /* each is 1, 8 or 9, 9 or 10 away from the others */
     assert_true(c.contrast[1] == 0);
 }
 

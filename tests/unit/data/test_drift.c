@@ -45,7 +45,7 @@ static void test_normal(void **state)
     /* W1 of N(0, 1) and N(0, 2^2) is the mean of |x|. */
     assert_true(spread.means < .15);
     assert_float_equal(spread.projections, sqrt(2 / 3.14159), .05);
-    /* A wider spread is no harder. */
+    /* The contrast does not depend on the deviation. */
     assert_float_equal(spread.contrast[0], spread.contrast[1], .1);
     assert_true(none.contrast[0] == none.contrast[1] && none.contrast[0] > 1.2);
     /* Scaling both sets changes nothing. */

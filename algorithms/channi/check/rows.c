@@ -5,7 +5,7 @@
 
 #include "algorithms/channi/cache/cache.h"
 #include "algorithms/channi/check/check.h"
-#include "algorithms/channi/maintenance/division.h"
+#include "algorithms/channi/rewrite/replace.h"
 #include "algorithms/channi/versions/places.h"
 #include "src/core/mem.h"
 

@@ -55,36 +55,6 @@ static int choose_site(struct channi *c, const struct channi_cluster *cl,
     return OK;
 }
 
-static int rewrite(struct channi *c, struct channi_taken *w, const struct channi_members *m,
-                   struct channi_replacement *r, struct channi_part *part, double *cost)
-{
-    const struct channi_cluster *cl = w->clusters[0];
-    struct mem *mem = c->base.env.mem;
-    uint32_t *routes = mem_array(mem, 2 * (size_t)cl->n_routes, sizeof *routes);
-    int rc = choose_site(c, cl, m, part, cost);
-
-    if (!routes)
-        rc = fail(c->base.env.error, ERR_NO_MEMORY, "%s: out of memory, cannot choose routes",
-                  c->base.ops->name);
-    if (rc == OK) {
-        part->new_route =
-            channi_wants_route(c, m, part->rows, part->n, part->root, cl->routes, cl->n_routes);
-        *cost += (double)part->n;
-        for (uint32_t i = 0; i < cl->n_routes; i++)
-            routes[i] = cl->routes[i];
-        r->dropped = routes + cl->n_routes;
-        r->n_dropped = channi_surplus_routes(c, routes, cl->n_routes, part->new_route,
-                                             m->rows[part->root], routes + cl->n_routes);
-        rc = channi_replace(c, w, m, r);
-    }
-    if (rc == OK) {
-        channi_count(&c->counters.reroutes, part->new_route);
-        channi_count(&c->counters.aliases_dropped, r->n_dropped);
-    }
-    mem_free(mem, routes);
-    return rc;
-}
-
 static int compact_members(struct channi *c, struct channi_taken *w, const struct channi_members *m,
                            double *cost)
 {
@@ -95,17 +65,19 @@ static int compact_members(struct channi *c, struct channi_taken *w, const struc
                                 .kind = w->clusters[0]->kind,
                                 .successor_of = 0,
                                 .routes_of = 1,
+                                .reroutes = true,
                                 .go_on = true };
-    struct channi_replacement r = { .parts = &part, .n_parts = 1, .threads = 1 };
-    int rc = OK;
+    const struct channi_replacement r = { .parts = &part, .n_parts = 1, .threads = 1 };
 
     if (!all)
         return fail(c->base.env.error, ERR_NO_MEMORY, "%s: out of memory, cannot compact a cluster",
                     c->base.ops->name);
     for (size_t i = 0; i < m->n; i++)
         all[i] = (uint32_t)i;
-    *cost += (double)m->n;
-    rc = rewrite(c, w, m, &r, &part, cost);
+    *cost += 2 * (double)m->n; /* one pass is for the route */
+    int rc = choose_site(c, w->clusters[0], m, &part, cost);
+    if (rc == OK)
+        rc = channi_replace(c, w, m, &r);
     mem_free(mem, all);
     if (rc == OK)
         channi_count(&c->counters.compactions, 1);

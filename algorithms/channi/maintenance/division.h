@@ -1,6 +1,5 @@
 /* division.h - shared by compactions, splits and merges: members as floats, their mean, the member
- * nearest to it, and the choice of a cluster's routes. Private to compact.c, split.c, ood.c,
- * merge.c, reassign.c, division.c. */
+ * nearest to it. Private to compact.c, split.c, ood.c, merge.c, division.c. */
 #ifndef DRIFTLINE_CHANNI_MAINTENANCE_DIVISION_H
 #define DRIFTLINE_CHANNI_MAINTENANCE_DIVISION_H
 
@@ -34,20 +33,5 @@ uint32_t channi_cloud_nearest(const struct channi *, const struct channi_cloud *
 /* The live member nearest to the mean of the live members; there is at least one. ERR_NO_MEMORY. */
 int channi_choose_root(const struct channi *, const struct channi_members *, uint32_t *member,
                        double *cost);
-/* The row of a route's primary. */
-const void *channi_route_row(const struct channi *, uint32_t route);
-/* The route nearest to `row`; *distance is squared. n >= 1. */
-uint32_t channi_nearest_route(const struct channi *, const uint32_t *routes, size_t n,
-                              const void *row, float *distance);
-
-/* Whether a root needs a route of its own: the nearest of the given routes is more than twice as
-   far from it as the members are (root of the mean square). */
-bool channi_wants_route(const struct channi *, const struct channi_members *, const uint32_t *rows,
-                        size_t n, uint32_t root, const uint32_t *routes, size_t n_routes);
-/* Chooses the routes beyond params.alias_max, farthest from the root first. n: the routes of a
-   cluster; more: further routes that it keeps in any case. Writes them to `dropped` (space for n)
-   and returns their number. Never all, unless more > 0. */
-size_t channi_surplus_routes(const struct channi *, uint32_t *routes, size_t n, size_t more,
-                             const void *root, uint32_t *dropped);
 
 #endif

@@ -152,8 +152,6 @@ struct merger {
     const struct channi_members *m;
     size_t larger, smaller; /* of w's clusters */
     uint32_t *rows;         /* m->n */
-    uint32_t *routes;       /* n_routes of both clusters; then space for dropped ones */
-    size_t n_routes;
 };
 
 static int merger_open(struct merger *g, struct channi *c, struct channi_taken *w,
@@ -164,13 +162,10 @@ static int merger_open(struct merger *g, struct channi *c, struct channi_taken *
     *g = (struct merger){ .c = c, .w = w, .m = m };
     g->larger = live_of(w->clusters[1]) > live_of(w->clusters[0]);
     g->smaller = !g->larger;
-    g->n_routes = (size_t)w->clusters[0]->n_routes + w->clusters[1]->n_routes;
     g->rows = mem_array(mem, m->n, sizeof *g->rows);
-    g->routes = mem_array(mem, 2 * g->n_routes, sizeof *g->routes);
-    return g->rows && g->routes
-               ? OK
-               : fail(c->base.env.error, ERR_NO_MEMORY, "%s: out of memory, cannot merge clusters",
-                      c->base.ops->name);
+    return g->rows ? OK
+                   : fail(c->base.env.error, ERR_NO_MEMORY,
+                          "%s: out of memory, cannot merge clusters", c->base.ops->name);
 }
 
 /* Lists the larger cluster's rows first, so that its graph can be extended. */
@@ -184,30 +179,6 @@ static void list_rows(const struct merger *g)
                 g->rows[n++] = (uint32_t)i;
 }
 
-/* Lists the routes that lead to the merged cluster first in routes[], then the dropped ones. */
-static void choose_routes(struct merger *g, struct channi_part *part, struct channi_replacement *r)
-{
-    const struct channi_cluster *larger = g->w->clusters[g->larger],
-                                *smaller = g->w->clusters[g->smaller];
-    uint32_t *dropped = g->routes + g->n_routes;
-    const void *root = g->m->rows[part->root];
-    size_t n = 0;
-
-    for (uint32_t i = 0; i < larger->n_routes; i++)
-        g->routes[n++] = larger->routes[i];
-    for (uint32_t i = 0; i < smaller->n_routes; i++)
-        if (g->c->params.alias)
-            g->routes[n++] = smaller->routes[i];
-        else
-            dropped[r->n_dropped++] = smaller->routes[i];
-    part->new_route =
-        n == 0 || (g->c->params.alias &&
-                   channi_wants_route(g->c, g->m, part->rows, part->n, part->root, g->routes, n));
-    r->n_dropped +=
-        channi_surplus_routes(g->c, g->routes, n, part->new_route, root, dropped + r->n_dropped);
-    r->dropped = dropped;
-}
-
 static enum channi_cluster_kind kind_of(const struct merger *g)
 {
     return g->w->clusters[0]->kind == CLUSTER_OOD && g->w->clusters[1]->kind == CLUSTER_OOD
@@ -215,37 +186,29 @@ static enum channi_cluster_kind kind_of(const struct merger *g)
                : CLUSTER_NORMAL;
 }
 
-static void count(const struct merger *g, const struct channi_part *part,
-                  const struct channi_replacement *r)
-{
-    struct channi *c = g->c;
-    const size_t smaller = g->w->clusters[g->smaller]->n_routes;
-
-    channi_count(&c->counters.merges, 1);
-    channi_count(&c->counters.reroutes, part->new_route);
-    channi_count(&c->counters.aliases, c->params.alias ? smaller : 0);
-    channi_count(&c->counters.aliases_dropped, r->n_dropped);
-}
-
 static int unite(struct merger *g, double *cost)
 {
+    const bool alias = g->c->params.alias;
+    const size_t aliases = alias ? g->w->clusters[g->smaller]->n_routes : 0;
     struct channi_part part = { .rows = g->rows,
                                 .n = g->m->n,
                                 .kind = kind_of(g),
                                 .successor_of = (uint32_t)g->larger,
-                                .routes_of = g->c->params.alias ? 3 : 1u << g->larger,
+                                .routes_of = alias ? 3 : 1u << g->larger,
+                                .reroutes = alias,
                                 .go_on = true };
-    struct channi_replacement r = { .parts = &part, .n_parts = 1, .threads = 1 };
+    const struct channi_replacement r = { .parts = &part, .n_parts = 1, .threads = 1 };
     int rc;
 
     list_rows(g);
     if ((rc = channi_choose_root(g->c, g->m, &part.root, cost)) != OK)
         return rc;
-    choose_routes(g, &part, &r);
     *cost += (double)g->m->n;
     rc = channi_replace(g->c, g->w, g->m, &r);
-    if (rc == OK)
-        count(g, &part, &r);
+    if (rc == OK) {
+        channi_count(&g->c->counters.merges, 1);
+        channi_count(&g->c->counters.aliases, aliases);
+    }
     return rc;
 }
 
@@ -273,7 +236,6 @@ static int merge_taken(struct channi *c, struct channi_taken *w, double *cost)
         if (rc == OK)
             rc = unite(&g, cost);
         mem_free(c->base.env.mem, g.rows);
-        mem_free(c->base.env.mem, g.routes);
     }
     channi_members_free(&m, c);
     return rc;

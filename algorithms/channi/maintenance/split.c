@@ -161,9 +161,10 @@ static const void *old_primary(const struct channi *c, const struct channi_clust
 {
     float ignored;
 
-    return cl->n_routes == 0 ? cl->site
-                             : channi_route_row(c, channi_nearest_route(c, cl->routes, cl->n_routes,
-                                                                        cl->site, &ignored));
+    if (cl->n_routes == 0)
+        return cl->site;
+    return segmented_at(&c->route_rows,
+                        channi_nearest_route(c, cl->routes, cl->n_routes, cl->site, &ignored));
 }
 
 static size_t choose_successor(const struct channi_cut *k, const struct channi_cluster *cl,
@@ -243,12 +244,10 @@ static int fill_plan(struct channi_cut *k, const struct channi_cluster *cl,
         part->root = k->x.member[k->roots[p]];
         part->kind = p < k->n_groups ? CLUSTER_NORMAL : CLUSTER_OOD;
         part->successor_of = p == predecessor ? 0 : UINT32_MAX;
-        part->routes_of = p == predecessor;
-        part->new_route = p != predecessor || !k->c->params.reuse;
+        part->routes_of = p == predecessor && k->c->params.reuse;
+        part->reroutes = part->routes_of > 0;
+        part->new_route = !part->reroutes;
     }
-    struct channi_part *first = &plan->parts[predecessor];
-    if (channi_wants_route(k->c, m, first->rows, first->n, first->root, cl->routes, cl->n_routes))
-        first->new_route = true;
     return OK;
 }
 
@@ -288,48 +287,6 @@ int channi_plan_split(struct channi *c, const struct channi_cluster *cl,
 }
 
 /* --------------------------------------------------------------------------------- the job */
-
-static void count(struct channi *c, const struct channi_split_plan *plan, bool rerouted,
-                  size_t dropped)
-{
-    channi_count(&c->counters.splits, 1);
-    channi_count(&c->counters.split_parts, plan->n_parts);
-    channi_count(&c->counters.ood_found, plan->flagged);
-    channi_count(&c->counters.ood_clusters, plan->n_parts - plan->n_normal);
-    channi_count(&c->counters.reroutes, rerouted);
-    channi_count(&c->counters.aliases_dropped, dropped);
-}
-
-static int carry_out(struct channi *c, struct channi_taken *w, const struct channi_members *m,
-                     struct channi_split_plan *plan, uint32_t *cids)
-{
-    const struct channi_cluster *cl = w->clusters[0];
-    uint32_t *routes = mem_array(c->base.env.mem, 2 * (size_t)cl->n_routes, sizeof *routes);
-    struct channi_replacement r = {
-        .parts = plan->parts, .n_parts = plan->n_parts, .threads = 1, .cids = cids
-    };
-    size_t predecessor = 0;
-    int rc;
-
-    if (!routes)
-        return fail(c->base.env.error, ERR_NO_MEMORY, "%s: out of memory, cannot split a cluster",
-                    c->base.ops->name);
-    while (plan->parts[predecessor].successor_of != 0)
-        predecessor++;
-    const struct channi_part *first = &plan->parts[predecessor];
-    for (uint32_t i = 0; i < cl->n_routes; i++)
-        routes[i] = cl->routes[i];
-    r.dropped = c->params.reuse ? routes + cl->n_routes : routes;
-    r.n_dropped = c->params.reuse
-                      ? channi_surplus_routes(c, routes, cl->n_routes, first->new_route,
-                                              m->rows[first->root], routes + cl->n_routes)
-                      : cl->n_routes;
-    rc = channi_replace(c, w, m, &r);
-    if (rc == OK)
-        count(c, plan, c->params.reuse && first->new_route, c->params.reuse ? r.n_dropped : 0);
-    mem_free(c->base.env.mem, routes);
-    return rc;
-}
 
 /* Whether the rows lie in places apart: the sum of squares about the site is more than APART times
    that about the roots of the parts. */
@@ -373,10 +330,17 @@ static int split_members(struct channi *c, struct channi_taken *w, const struct 
         mem_free(c->base.env.mem, plan.block);
         return OK;
     }
-    rc = carry_out(c, w, m, &plan, cids);
+    const struct channi_replacement r = {
+        .parts = plan.parts, .n_parts = plan.n_parts, .threads = 1, .cids = cids
+    };
+    rc = channi_replace(c, w, m, &r);
     if (rc == OK) {
         atomic_store(&latch->tried, 0);
         *n_cids = plan.n_parts;
+        channi_count(&c->counters.splits, 1);
+        channi_count(&c->counters.split_parts, plan.n_parts);
+        channi_count(&c->counters.ood_found, plan.flagged);
+        channi_count(&c->counters.ood_clusters, plan.n_parts - plan.n_normal);
     }
     mem_free(c->base.env.mem, plan.block);
     return rc;

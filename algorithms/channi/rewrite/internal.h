@@ -20,7 +20,8 @@ struct channi_making {
     const struct channi_cluster *predecessor; /* the cluster it replaces; NULL: it is new */
     struct channi_cluster *cl;                /* owned here until the layout has it */
     uint64_t file_phash, file_version, route_phash;
-    bool held; /* route_phash is reserved in by_phash */
+    bool new_route; /* it gets one */
+    bool held;      /* route_phash is reserved in by_phash */
 };
 
 struct channi_replacing {

@@ -8,6 +8,9 @@
  * A part that is a successor keeps the cid, name and routes of its predecessor: after a split the
  * old route leads to it, even if its root is another row. Other parts take the lowest free cid and are named
  * after their root. Routes that no part takes over are dropped.
+ *
+ * A part that `reroutes` gets a route of its own if its root is far from the routes that it takes
+ * over. Of more than alias_max routes the farthest are dropped.
  */
 #include "algorithms/channi/rewrite/replace.h"
 #include "algorithms/channi/channi.h"
@@ -23,6 +26,7 @@
 #include "algorithms/channi/versions/view.h"
 #include "algorithms/common/rows/rows.h"
 #include "src/core/mem.h"
+#include "src/core/order.h"
 #include "src/core/parallel.h"
 
 static int no_memory(const struct channi_replacing *x)
@@ -32,13 +36,85 @@ static int no_memory(const struct channi_replacing *x)
                 x->r->n_parts);
 }
 
-/* ---------------------------------------------------------------------------------- names */
+/* --------------------------------------------------------------------------------- routes */
+
+/* Squared; a route at a random member is as far from the root as the members are. */
+enum { ROUTE_FAR = 4 };
+
+static float route_distance(const struct channi *c, uint32_t route, const void *row)
+{
+    return rows_distance(&c->base.env, segmented_at(&c->route_rows, route), row);
+}
+
+uint32_t channi_nearest_route(const struct channi *c, const uint32_t *routes, size_t n,
+                              const void *row, float *distance)
+{
+    uint32_t best = routes[0];
+
+    *distance = INFINITY;
+    for (size_t i = 0; i < n; i++) {
+        const float d = route_distance(c, routes[i], row);
+
+        if (d < *distance) {
+            *distance = d;
+            best = routes[i];
+        }
+    }
+    return best;
+}
 
 /* Whether the part takes over the routes of the taken cluster i. */
 static bool takes_routes(const struct channi_part *part, size_t i)
 {
-    return part->successor_of == i || (part->routes_of >> i & 1);
+    return part->routes_of >> i & 1;
 }
+
+/* Whether the nearest route that the part takes over is more than twice as far from its root as its
+   members are (root of the mean square). */
+static bool wants_route(const struct channi_replacing *x, const struct channi_part *part)
+{
+    const void *root = x->m->rows[part->root];
+    float drift = INFINITY;
+    double sum = 0, live = 0;
+
+    for (size_t i = 0; i < x->w->n; i++) {
+        const struct channi_cluster *old = x->w->clusters[i];
+
+        for (uint32_t j = 0; takes_routes(part, i) && j < old->n_routes; j++)
+            drift = fminf(drift, route_distance(x->c, old->routes[j], root));
+    }
+    for (size_t i = 0; drift > 0 && i < part->n; i++)
+        if (x->m->dead[part->rows[i]] == 0) {
+            live++;
+            sum += (double)rows_distance(&x->c->base.env, x->m->rows[part->rows[i]], root);
+        }
+    return (double)drift * live > ROUTE_FAR * sum;
+}
+
+/* Drops the routes beyond alias_max that are farthest from the root, but not all of them. more: 1 if
+   it gets a new one. */
+static void drop_surplus(const struct channi *c, struct channi_cluster *cl, const void *root,
+                         uint32_t more)
+{
+    const size_t most = (size_t)c->params.alias_max;
+
+    while (cl->n_routes > 0 && cl->n_routes + more > most && cl->n_routes + more > 1) {
+        uint32_t worst = 0;
+        float farthest = -1;
+
+        for (uint32_t i = 0; i < cl->n_routes; i++) {
+            const float d = route_distance(c, cl->routes[i], root);
+
+            if (d > farthest) {
+                farthest = d;
+                worst = i;
+            }
+        }
+        cl->routes[worst] = cl->routes[--cl->n_routes];
+    }
+}
+
+/* ---------------------------------------------------------------------------------- names */
 
 static const uint32_t *first_route(const struct channi_replacing *x, const struct channi_part *part)
 {
@@ -69,7 +145,7 @@ static int name_part(struct channi_replacing *x, struct channi_making *p)
     const uint32_t *route = first_route(x, part);
 
     p->file_version = ++c->files;
-    if (part->new_route && part->n > 0) {
+    if (p->new_route) {
         const int rc = hold_phash(x, p);
 
         if (rc != OK)
@@ -95,6 +171,12 @@ static int begin_parts(struct channi_replacing *x)
     x->parts = mem_zalloc(c->base.env.mem, x->r->n_parts * sizeof *x->parts);
     if (!x->parts)
         return no_memory(x);
+    for (size_t i = 0; i < x->r->n_parts; i++) {
+        const struct channi_part *part = &x->r->parts[i];
+
+        x->parts[i].new_route =
+            part->n > 0 && (part->new_route || (part->reroutes && wants_route(x, part)));
+    }
     pthread_mutex_lock(&c->write);
     const uint64_t version = atomic_load(&c->now)->version;
     for (size_t i = 0; rc == OK && i < x->r->n_parts; i++) {
@@ -146,20 +228,19 @@ static int give_cids(struct channi_replacing *x, struct channi_layout *layout)
                : no_memory(x);
 }
 
-static bool is_dropped(const struct channi_replacement *r, uint32_t route)
+static void add_routes(struct channi_cluster *cl, const struct channi_cluster *old)
 {
-    for (size_t i = 0; i < r->n_dropped; i++)
-        if (r->dropped[i] == route)
-            return true;
-    return false;
+    for (uint32_t i = 0; i < old->n_routes; i++)
+        cl->routes[cl->n_routes++] = old->routes[i];
 }
 
-/* Collects a part's routes. If it gets a new route, that is number `next`, greater
-   than all others. */
+/* Collects a part's routes, those of its predecessor first, and sorts them. If it gets a new route,
+   that is number `next`, greater than all others. */
 static bool collect_routes(const struct channi_replacing *x, const struct channi_making *p,
                            uint32_t next)
 {
     struct channi_cluster *cl = p->cl;
+    const uint32_t first = p->part->successor_of;
     size_t most = p->held;
 
     for (size_t i = 0; i < x->w->n; i++)
@@ -167,20 +248,14 @@ static bool collect_routes(const struct channi_replacing *x, const struct channi
     cl->routes = mem_array(x->c->base.env.mem, most, sizeof *cl->routes);
     if (!cl->routes)
         return false;
-    for (size_t i = 0; i < x->w->n; i++) {
-        const struct channi_cluster *old = x->w->clusters[i];
-
-        for (uint32_t j = 0; takes_routes(p->part, i) && j < old->n_routes; j++) {
-            uint32_t at = cl->n_routes;
-
-            if (is_dropped(x->r, old->routes[j]))
-                continue;
-            for (; at > 0 && cl->routes[at - 1] > old->routes[j]; at--)
-                cl->routes[at] = cl->routes[at - 1];
-            cl->routes[at] = old->routes[j];
-            cl->n_routes++;
-        }
-    }
+    if (p->predecessor && takes_routes(p->part, first))
+        add_routes(cl, p->predecessor);
+    for (size_t i = 0; i < x->w->n; i++)
+        if (i != first && takes_routes(p->part, i))
+            add_routes(cl, x->w->clusters[i]);
+    if (p->part->reroutes)
+        drop_surplus(x->c, cl, x->m->rows[p->part->root], p->held);
+    qsort(cl->routes, cl->n_routes, sizeof *cl->routes, order_u32);
     if (p->held)
         cl->routes[cl->n_routes++] = next;
     return true;
@@ -195,8 +270,6 @@ static void redirect(const struct channi_replacing *x, struct channi_routes *rou
         for (uint32_t j = 0; j < old->n_routes; j++)
             routes->cid[old->routes[j]] = CID_NONE;
     }
-    for (size_t i = 0; i < x->r->n_dropped; i++)
-        routes->cid[x->r->dropped[i]] = CID_NONE;
     for (size_t i = 0; i < x->r->n_parts; i++) {
         const struct channi_cluster *cl = x->parts[i].cl;
 
@@ -384,6 +457,21 @@ static int publish(struct channi_replacing *x)
     return OK;
 }
 
+static void count_routes(const struct channi_replacing *x)
+{
+    struct channi_counters *n = &x->c->counters;
+    size_t before = 0, after = 0, rerouted = 0;
+
+    for (size_t i = 0; i < x->w->n; i++)
+        before += x->w->clusters[i]->n_routes;
+    for (size_t i = 0; i < x->r->n_parts; i++) {
+        after += x->parts[i].cl->n_routes - x->parts[i].new_route;
+        rerouted += x->parts[i].new_route && x->r->parts[i].reroutes;
+    }
+    channi_count(&n->reroutes, rerouted);
+    channi_count(&n->aliases_dropped, before - after);
+}
+
 static void end(struct channi_replacing *x)
 {
     struct channi *c = x->c;
@@ -418,6 +506,8 @@ int channi_replace(struct channi *c, struct channi_taken *w, const struct channi
         rc = publish(&x);
         pthread_mutex_unlock(&c->write);
     }
+    if (rc == OK)
+        count_routes(&x);
     for (size_t i = 0; rc == OK && r->cids && i < r->n_parts; i++)
         r->cids[i] = x.parts[i].cl->cid;
     end(&x);

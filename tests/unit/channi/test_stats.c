@@ -103,8 +103,8 @@ static void exchange(struct book *b, uint32_t x, uint32_t y)
             if (m.from[i] == from)
                 order[from * n[0] + n[from]++] = (uint32_t)i;
     const struct channi_part parts[] = {
-        { .rows = order + n[0], .n = n[1], .root = order[n[0]], .successor_of = 0 },
-        { .rows = order, .n = n[0], .root = order[0], .successor_of = 1 },
+        { .rows = order + n[0], .n = n[1], .root = order[n[0]], .routes_of = 1 },
+        { .rows = order, .n = n[0], .root = order[0], .successor_of = 1, .routes_of = 2 },
     };
     const struct channi_replacement r = { .parts = parts, .n_parts = 2, .threads = 1 };
     assert_ok(channi_replace(c, &w, &m, &r), &b->bench.error);

@@ -1,5 +1,4 @@
 /* test_drift.c - maintenance with outliers and with drifting rows. */
-#include "algorithms/channi/maintenance/division.h"
 #include "algorithms/channi/search/route.h"
 #include "tests/unit/channi/maintenance/maintenance.h"
 
@@ -21,7 +20,7 @@ static uint32_t probed_cluster(struct book *b, const void *row, double *least)
 
         for (uint32_t r = 0; r < l->routes->n; r++)
             if (l->routes->cid[r] == cid)
-                d = fmin(d, book_distance(b, row, channi_route_row(book_channi(b), r)));
+                d = fmin(d, book_distance(b, row, segmented_at(&book_channi(b)->route_rows, r)));
         if (!l->clusters[cid])
             continue;
         for (; at > 0 && distances[at - 1] > d; at--) {

@@ -47,7 +47,7 @@ struct channi_fetch *channi_fetch_create(struct channi_cache *); /* NULL: out of
 void channi_fetch_destroy(struct channi_fetch *);
 
 /* Requests n more clusters and starts to read those not in memory. ahead: prefetches them; they are
-   returned only if they are requested later. On error none of the n is requested. */
+   returned only if they are requested later. After an error only channi_fetch_done() may follow. */
 int channi_fetch_ask(struct channi_fetch *, struct channi_base *const *, size_t n);
 int channi_fetch_ahead(struct channi_fetch *, struct channi_base *const *, size_t n);
 /* Returns the next cluster that is ready, those in memory first. *i: its index in the order of

@@ -64,12 +64,6 @@ void *channi_fetch_buffer(struct channi_fetch *f, size_t bytes)
 
 /* ---- requests */
 
-static int no_memory(const struct channi_fetch *f, size_t n)
-{
-    return fail(f->cache->env.error, ERR_NO_MEMORY,
-                "channi: out of memory, cannot read %zu clusters", n);
-}
-
 static struct channi_want *find_ahead(struct channi_fetch *f, const struct channi_cache_slot *s)
 {
     if (f->n_ahead == 0)
@@ -115,33 +109,6 @@ static void ask(struct channi_fetch *f, struct channi_want *w, bool ahead)
         channi_want_ready(f, w);
 }
 
-/* Restores the state before a failed request. */
-static void unwant(struct channi_fetch *f, const struct channi_fetch *before,
-                   struct channi_load *loads)
-{
-    while (loads) {
-        struct channi_load *next = loads->next;
-
-        channi_load_drop(f, loads);
-        loads = next;
-    }
-    for (size_t i = before->n; i < f->n; i++)
-        if (f->wants[i].state == WANT_PINNED)
-            channi_slot_unpin(f->wants[i].slot);
-    for (size_t i = 0; i < before->n; i++)
-        if (f->wants[i].asked != NOT_ASKED && f->wants[i].asked >= before->n_asked)
-            f->wants[i].asked = NOT_ASKED;
-    f->n = before->n;
-    f->n_asked = before->n_asked;
-    f->n_ready = before->n_ready;
-    f->n_ahead = before->n_ahead;
-    f->hits = before->hits;
-    f->misses = before->misses;
-    f->prefetched = before->prefetched;
-    f->prefetch_used = before->prefetch_used;
-    channi_cache_trim(f->cache);
-}
-
 static void begin(struct channi_fetch *f, struct channi_load *loads)
 {
     *f->last_waiting = loads;
@@ -151,32 +118,28 @@ static void begin(struct channi_fetch *f, struct channi_load *loads)
         channi_loads_begin(f);
 }
 
-/* Adds wants for all n clusters, or for none. */
 static int want_all(struct channi_fetch *f, struct channi_base *const *bases, size_t n, bool ahead)
 {
     struct mem *mem = f->cache->env.mem;
-    const struct channi_fetch before = *f;
     struct channi_load *loads = NULL, **last = &loads;
+    bool ready = mem_grow(mem, &f->wants, &f->capacity, f->n + n, sizeof *f->wants) &&
+                 mem_grow(mem, &f->ready, &f->ready_capacity, f->n + n, sizeof *f->ready);
 
-    if (!mem_grow(mem, &f->wants, &f->capacity, f->n + n, sizeof *f->wants) ||
-        !mem_grow(mem, &f->ready, &f->ready_capacity, f->n + n, sizeof *f->ready))
-        return no_memory(f, n);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; ready && i < n; i++) {
         struct channi_want *known = find_ahead(f, bases[i]->slot);
 
-        if (!known && !want(f, bases[i]->slot, &last)) {
-            unwant(f, &before, loads);
-            return no_memory(f, n);
-        }
-        if (!ahead) {
+        ready = known || want(f, bases[i]->slot, &last);
+        if (ready && !ahead) {
             ask(f, known ? known : f->wants + f->n - 1, known != NULL);
-        } else if (!known) {
+        } else if (ready && !known) {
             f->n_ahead++;
             f->prefetched += f->wants[f->n - 1].was_read;
         }
     }
     begin(f, loads);
-    return OK;
+    return ready ? OK
+                 : fail(f->cache->env.error, ERR_NO_MEMORY,
+                        "channi: out of memory, cannot read %zu clusters", n);
 }
 
 int channi_fetch_ask(struct channi_fetch *f, struct channi_base *const *bases, size_t n)

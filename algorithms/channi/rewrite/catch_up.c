@@ -11,12 +11,6 @@
 #include "algorithms/common/rows/rows.h"
 #include "src/core/mem.h"
 
-static int no_memory(const struct channi_replacing *x)
-{
-    return fail(x->c->base.env.error, ERR_NO_MEMORY,
-                "channi: out of memory for what changed while clusters were rewritten");
-}
-
 /* -------------------------------------------------------------------------------- deaths */
 
 static uint64_t dead_now(const struct channi_replacing *x, uint32_t member)
@@ -102,7 +96,7 @@ int channi_catch_up(struct channi_replacing *x)
     x->horizon = channi_horizon(x->c);
     for (size_t i = 0; i < x->r->n_parts; i++)
         if (!catch_up_deaths(x, &x->parts[i]))
-            return no_memory(x);
+            return channi_replacing_no_memory(x);
     for (size_t i = 0; i < x->w->n; i++) {
         const struct channi_delta *delta = &x->w->clusters[i]->delta;
         const uint32_t n = channi_delta_count(delta);
@@ -111,7 +105,7 @@ int channi_catch_up(struct channi_replacing *x)
             const struct channi_delta_row r = channi_delta_at(delta, row);
 
             if (!catch_up_row(x, &r))
-                return no_memory(x);
+                return channi_replacing_no_memory(x);
         }
     }
     for (size_t i = 0; i < x->r->n_parts; i++)

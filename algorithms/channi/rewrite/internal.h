@@ -35,6 +35,13 @@ struct channi_replacing {
     uint64_t horizon; /* for catch_up.c */
 };
 
+static inline int channi_replacing_no_memory(const struct channi_replacing *x)
+{
+    return fail(x->c->base.env.error, ERR_NO_MEMORY,
+                "channi: out of memory, cannot replace %zu clusters by %zu", x->w->n,
+                x->r->n_parts);
+}
+
 /* Value in by_phash of a name reserved for a future route. */
 #define PHASH_HELD (UINT64_MAX - 1)
 

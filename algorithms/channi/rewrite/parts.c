@@ -27,12 +27,6 @@ struct draft {
     struct channi_cluster_codes codes;
 };
 
-static int no_memory(const struct channi_replacing *x, size_t n)
-{
-    return fail(x->c->base.env.error, ERR_NO_MEMORY,
-                "channi: out of memory, cannot write a cluster of %zu rows", n);
-}
-
 struct channi_cluster *channi_replace_cluster(struct channi *c, uint32_t cid,
                                               enum channi_cluster_kind kind, uint64_t born_ver)
 {
@@ -154,7 +148,7 @@ static int take_out(const struct channi_replacing *x, const struct channi_making
         return OK;
     gone = mem_array(mem, base_n - kept, sizeof *gone);
     if (!gone)
-        return no_memory(x, p->part->n);
+        return channi_replacing_no_memory(x);
     for (uint32_t row = 0, i = 0; row < base_n; row++) {
         if (i < kept && x->m->row[p->part->rows[i]] == row)
             i++;
@@ -251,7 +245,7 @@ static int write_block(const struct channi_replacing *x, const struct draft *d,
     struct channi_base *base = channi_base_create(&c->base.env);
     int rc = base ? channi_cluster_block_write(&c->base.env, &d->contents, block,
                                                c->params.wal == CHANNI_SYNCED, c->durable.fault)
-                  : no_memory(x, d->contents.n);
+                  : channi_replacing_no_memory(x);
 
     if (rc == OK) {
         describe(base, block);
@@ -276,7 +270,7 @@ static int write_file(const struct channi_replacing *x, const struct channi_maki
 {
     struct draft d = { 0 };
     struct channi_cluster_block block = { 0 };
-    int rc = draft_reserve(x, p->part, &d) ? OK : no_memory(x, p->part->n);
+    int rc = draft_reserve(x, p->part, &d) ? OK : channi_replacing_no_memory(x);
 
     if (rc == OK) {
         draft_fill(x, p, &d);
@@ -331,7 +325,7 @@ int channi_replace_make(struct channi_replacing *x)
     if (n > 1 || x->r->threads <= 1) {
         x->alone = pool_create(1);
         if (!x->alone)
-            return no_memory(x, x->m->n);
+            return channi_replacing_no_memory(x);
         x->env.pool = x->alone;
     }
     return parallel_for(x->c->base.env.pool, n > 1 ? x->r->threads : 1, n, 1, make_part, x);

@@ -29,13 +29,6 @@
 #include "src/core/order.h"
 #include "src/core/parallel.h"
 
-static int no_memory(const struct channi_replacing *x)
-{
-    return fail(x->c->base.env.error, ERR_NO_MEMORY,
-                "channi: out of memory, cannot replace %zu clusters by %zu", x->w->n,
-                x->r->n_parts);
-}
-
 /* --------------------------------------------------------------------------------- routes */
 
 /* Squared; a route at a random member is as far from the root as the members are. */
@@ -132,7 +125,7 @@ static int hold_phash(struct channi_replacing *x, struct channi_making *p)
 
     p->route_phash = channi_phash(c, x->m->ids[root], x->m->rows[root]);
     if (!idmap_put(&c->by_phash, p->route_phash, PHASH_HELD))
-        return no_memory(x);
+        return channi_replacing_no_memory(x);
     p->held = true;
     return OK;
 }
@@ -170,7 +163,7 @@ static int begin_parts(struct channi_replacing *x)
 
     x->parts = mem_zalloc(c->base.env.mem, x->r->n_parts * sizeof *x->parts);
     if (!x->parts)
-        return no_memory(x);
+        return channi_replacing_no_memory(x);
     for (size_t i = 0; i < x->r->n_parts; i++) {
         const struct channi_part *part = &x->r->parts[i];
 
@@ -188,7 +181,7 @@ static int begin_parts(struct channi_replacing *x)
         p->cl = channi_replace_cluster(c, p->predecessor ? p->predecessor->cid : CID_NONE,
                                        p->part->kind,
                                        p->predecessor ? p->predecessor->born_ver : version);
-        rc = p->cl ? name_part(x, p) : no_memory(x);
+        rc = p->cl ? name_part(x, p) : channi_replacing_no_memory(x);
     }
     pthread_mutex_unlock(&c->write);
     return rc;
@@ -225,7 +218,7 @@ static int give_cids(struct channi_replacing *x, struct channi_layout *layout)
     }
     return channi_layout_reserve(c, layout, next > layout->n_clusters ? next : layout->n_clusters)
                ? OK
-               : no_memory(x);
+               : channi_replacing_no_memory(x);
 }
 
 static void add_routes(struct channi_cluster *cl, const struct channi_cluster *old)
@@ -337,13 +330,13 @@ static int next_routes(struct channi_replacing *x, struct channi_layout *layout)
     uint32_t *cids = mem_array(mem, most, sizeof *cids);
     const uint32_t n_old = layout->routes ? layout->routes->n : 0;
     size_t n = 0;
-    int rc = rows && phashes && cids ? OK : no_memory(x);
+    int rc = rows && phashes && cids ? OK : channi_replacing_no_memory(x);
 
     for (size_t i = 0; rc == OK && i < x->r->n_parts; i++) {
         const struct channi_making *p = &x->parts[i];
 
         if (!collect_routes(x, p, n_old + (uint32_t)n))
-            rc = no_memory(x);
+            rc = channi_replacing_no_memory(x);
         if (!p->held)
             continue;
         rows[n] = p->cl->site;
@@ -436,13 +429,13 @@ static int publish(struct channi_replacing *x)
     if (rc != OK)
         return rc;
     layout = channi_layout_copy(c, now->layout);
-    rc = layout ? give_cids(x, layout) : no_memory(x);
+    rc = layout ? give_cids(x, layout) : channi_replacing_no_memory(x);
     if (rc == OK)
         rc = next_routes(x, layout);
     if (rc == OK) {
         put_clusters(x, layout);
         view = channi_layout_find_ood(c, layout) ? channi_view_make(c) : NULL;
-        rc = view ? OK : no_memory(x);
+        rc = view ? OK : channi_replacing_no_memory(x);
     }
     if (rc != OK) {
         if (layout)

@@ -121,7 +121,5 @@ int channi_measure(const struct channi_replacing *x, const struct channi_making 
     }
     mem_free(mem, s.squared);
     mem_free(mem, s.shift);
-    return got ? OK
-               : fail(x->c->base.env.error, ERR_NO_MEMORY,
-                      "channi: out of memory, cannot write a cluster of %zu rows", p->part->n);
+    return got ? OK : channi_replacing_no_memory(x);
 }

@@ -324,45 +324,12 @@ static void test_out_of_memory(void **state)
         } else {
             assert_ok(rc, err);
         }
-        /* Earlier requests must remain. */
         if (!f)
             f = channi_fetch_create(s.cache);
         channi_fetch_done(f);
         assert_ok(channi_cache_check(s.cache), err);
         assert_ok(channi_fetch_ask(f, s.list, FILES), err);
         take_all(&s, f, in_order, FILES);
-        channi_fetch_destroy(f);
-        shelf_end(&s);
-    }
-}
-
-/* None of the refused clusters is requested; earlier requests are returned. */
-static void test_refused_ask(void **state)
-{
-    for (size_t at = 1; at < 12; at++) {
-        struct shelf s;
-        struct mem *mem = &s.f.bench.mem;
-        struct channi_fetch *f;
-        int rc;
-
-        shelf_begin(&s, 0, ways[at % WAYS]);
-        f = channi_fetch_create(s.cache);
-        assert_ok(channi_fetch_ask(f, s.list, 3), &s.f.bench.error);
-        assert_ok(channi_fetch_ahead(f, s.list + 3, 2), &s.f.bench.error);
-        mem->fail_at = atomic_load(&mem->calls) + at;
-        rc = channi_fetch_ask(f, s.list + 3, 8);
-        mem->fail_at = 0;
-        if (rc != OK) {
-            assert_code(rc, ERR_NO_MEMORY, &s.f.bench.error);
-            assert_int_equal(counts_of(&s).misses, 0);
-            take_all(&s, f, in_order, 3);
-            assert_ok(channi_fetch_ask(f, s.list + 3, 8), &s.f.bench.error);
-        } else {
-            assert_true(at > 6);
-            take_all(&s, f, in_order, 11);
-        }
-        channi_fetch_done(f);
-        assert_int_equal(counts_of(&s).prefetch_used, 2);
         channi_fetch_destroy(f);
         shelf_end(&s);
     }
@@ -410,10 +377,13 @@ static void test_join_without_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_damage),           cmocka_unit_test(test_damaged_row),
-        cmocka_unit_test(test_faults),           cmocka_unit_test(test_rows_refused),
-        cmocka_unit_test(test_descriptor_limit), cmocka_unit_test(test_out_of_memory),
-        cmocka_unit_test(test_refused_ask),      cmocka_unit_test(test_join_without_memory),
+        cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_damaged_row),
+        cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_rows_refused),
+        cmocka_unit_test(test_descriptor_limit),
+        cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_join_without_memory),
         cmocka_unit_test(test_few_files),
     };
 

@@ -152,8 +152,8 @@ struct channi {
     /* Files that the newest durable manifest names; their in_manifest is set. */
     struct channi_base **retained;
     size_t n_retained, retained_capacity;
-    /* Files that nothing refers to, but that could not be removed yet. */
-    _Atomic(struct channi_base *) obsolete;
+    atomic_bool
+        file_left; /* one that nothing refers to could not be removed; the next opening does */
     atomic_uint_fast64_t trimmed_at; /* value of bytes_written at the last channi_trim() */
     struct channi_counters counters;
     struct scratch_pool scratch; /* struct channi_scratch */

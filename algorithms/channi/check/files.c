@@ -19,8 +19,7 @@ static bool add_layout(struct channi_files *f, const struct channi_layout *l)
     return ok;
 }
 
-/* Files referred to by the newest layout, by pinned ones, or by the manifest, and those still to be
-   removed. */
+/* Files referred to by the newest layout, by pinned ones, or by the manifest. */
 static bool add_all(struct channi_files *f, const struct channi_checking *c)
 {
     const struct channi *s = c->s;
@@ -30,8 +29,6 @@ static bool add_all(struct channi_files *f, const struct channi_checking *c)
         ok = add_layout(f, s->snapshots[i].view->layout);
     for (size_t i = 0; ok && i < s->n_retained; i++)
         ok = channi_files_add(f, s->retained[i]->phash, s->retained[i]->version);
-    for (const struct channi_base *b = atomic_load(&c->s->obsolete); ok && b; b = b->next)
-        ok = channi_files_add(f, b->phash, b->version);
     channi_files_sort(f);
     return ok;
 }
@@ -65,7 +62,7 @@ int channi_check_files(const struct channi_checking *c)
     if (rc == OK && !d)
         rc = fail_errno(env->error, ERR_IO, "channi: cannot read the folder %s", env->dir);
     for (const struct dirent *e = d ? readdir(d) : NULL; rc == OK && e; e = readdir(d))
-        if (channi_files_lack(&f, e->d_name))
+        if (channi_files_lack(&f, e->d_name) && !atomic_load(&c->s->file_left))
             rc = BROKEN(c, "nothing refers to the file %s/%s", env->dir, e->d_name);
     if (d)
         (void)closedir(d);

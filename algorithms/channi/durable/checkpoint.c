@@ -17,7 +17,6 @@ void channi_manifest_close(struct channi *s)
     mem_free(s->base.env.mem, s->retained);
     s->retained = NULL;
     s->n_retained = s->retained_capacity = 0;
-    channi_obsolete_close(s);
 }
 
 static size_t count_files(const struct channi_layout *l)
@@ -126,7 +125,6 @@ static int write_manifest(void *to, struct store_writer *w, uint64_t *lsn)
     struct checkpoint *c = to;
     struct channi *s = c->s;
 
-    channi_obsolete_remove(s);
     int rc = channi_capture_take(s, &c->capture, true);
     if (rc != OK)
         return rc;

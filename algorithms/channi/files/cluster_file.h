@@ -85,7 +85,6 @@ struct channi_base {
     atomic_bool in_manifest; /* the newest durable manifest refers to it */
     atomic_bool damaged;     /* found by a read, and logged once */
     struct channi_cache_slot *slot;
-    struct channi_base *next; /* next one in the list c->obsolete */
 };
 
 /* Whether the file no longer exists afterwards. */

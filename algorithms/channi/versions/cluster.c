@@ -7,38 +7,6 @@
 
 /* --------------------------------------------------------------------------------- files */
 
-static void add_obsolete(struct channi *s, struct channi_base *base)
-{
-    base->next = atomic_load(&s->obsolete);
-    while (!atomic_compare_exchange_weak(&s->obsolete, &base->next, base))
-        ;
-}
-
-void channi_obsolete_remove(struct channi *s)
-{
-    struct channi_base *base = atomic_exchange(&s->obsolete, NULL);
-
-    while (base) {
-        struct channi_base *next = base->next;
-
-        if (channi_cluster_file_remove(&s->base.env, base, s->durable.fault))
-            mem_free(s->base.env.mem, base);
-        else
-            add_obsolete(s, base);
-        base = next;
-    }
-}
-
-void channi_obsolete_close(struct channi *s)
-{
-    channi_obsolete_remove(s);
-    for (struct channi_base *base = atomic_load(&s->obsolete), *next; base; base = next) {
-        next = base->next;
-        mem_free(s->base.env.mem, base); /* the next opening removes the file */
-    }
-    atomic_store(&s->obsolete, NULL);
-}
-
 void channi_base_unref(struct channi *s, struct channi_base *base)
 {
     const bool marked = atomic_load(&base->in_manifest);
@@ -52,10 +20,9 @@ void channi_base_unref(struct channi *s, struct channi_base *base)
     const bool kept = atomic_load(&base->in_manifest); /* final: no other thread has a reference */
 
     channi_cache_leave(s->cache, base);
-    if (kept || channi_cluster_file_remove(&s->base.env, base, s->durable.fault))
-        mem_free(s->base.env.mem, base);
-    else
-        add_obsolete(s, base);
+    if (!kept && !channi_cluster_file_remove(&s->base.env, base, s->durable.fault))
+        atomic_store(&s->file_left, true);
+    mem_free(s->base.env.mem, base);
 }
 
 /* ------------------------------------------------------------------------------ clusters */

@@ -55,10 +55,6 @@ void channi_cluster_unref(struct channi *, struct channi_cluster *);
 /* Drops a reference. With the last one the file leaves the cache, and is removed unless
    it is in_manifest. */
 void channi_base_unref(struct channi *, struct channi_base *);
-/* Tries again to remove obsolete files. */
-void channi_obsolete_remove(struct channi *);
-/* For destroy(): tries a last time. Remaining files are removed at the next opening. */
-void channi_obsolete_close(struct channi *);
 
 static inline enum channi_shape channi_shape_of(const struct channi_cluster *cl)
 {

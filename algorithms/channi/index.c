@@ -8,7 +8,7 @@
 #include "algorithms/channi/maintenance/maintenance.h"
 #include "algorithms/channi/operations.h"
 #include "algorithms/channi/search/scratch.h"
-#include "algorithms/channi/versions/latch.h"
+#include "algorithms/channi/versions/cluster.h"
 #include "algorithms/common/quantizer/quantizer.h"
 #include "src/core/mem.h"
 

@@ -1,4 +1,4 @@
-/* index.h - opens, starts and closes an index: index.c, recover.c, load.c.
+/* index.h - opens, starts and closes an index: index.c, recover.c.
  *
  * These files do not know method.c: struct channi_opening passes the table of operations. */
 #ifndef DRIFTLINE_CHANNI_INDEX_H
@@ -7,7 +7,6 @@
 #include "algorithms/channi/channi.h"
 #include "algorithms/common/durable/store_file.h"
 
-struct channi_manifest_meta;
 extern const struct index_ops channi_ops; /* method.c */
 
 struct channi_opening {
@@ -23,12 +22,6 @@ int channi_create_with(struct channi **, const struct index_env *, const struct 
                        const struct channi_opening *);
 int channi_load_from(struct channi **, const struct index_env *, const char *dir,
                      const struct channi_opening *);
-/* Loads an index from a folder that save() wrote to, or from its own folder if none ran there. */
-int channi_load_saved(struct channi **, const struct index_env *, const char *dir,
-                      const struct channi_opening *);
-/* Restores an index from a manifest, without log and threads. *meta points into the manifest. */
-int channi_open_manifest(struct channi **, const struct index_env *, const struct channi_opening *,
-                         const struct store_reader *, const struct channi_manifest_meta **meta);
 /* As durable_open_log(); does nothing if the wal is CHANNI_NO_WAL. */
 int channi_open_wal(struct channi *, uint64_t last_lsn, uint64_t snapshot_lsn);
 int channi_start(struct channi *); /* opens the log, starts threads, writes a manifest */

@@ -16,4 +16,8 @@ int channi_sample(const struct index_env *, enum channi_sampling, struct rng *, 
 /* build.c: builds if enough rows are there and no build was made. `write` is not held. */
 int channi_build_if_due(struct channi *);
 
+/* Returns memory freed by a build and its jobs to the system, if enough files were written since
+   the last time. */
+void channi_trim(struct channi *);
+
 #endif

@@ -29,7 +29,5 @@ int channi_check_cluster(struct channi_checking *, const struct channi_cluster *
    reachable from node `from`. `of` and `which` name the graph in messages. */
 int channi_check_image(const struct channi_checking *, const struct graph_image *, uint32_t from,
                        const char *of, uint64_t which);
-/* files.c: checks that no cluster file is missing and none is superfluous. */
-int channi_check_files(const struct channi_checking *);
 
 #endif

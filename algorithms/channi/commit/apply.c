@@ -11,7 +11,7 @@
 #include "algorithms/channi/maintenance/maintenance.h"
 #include "algorithms/channi/rewrite/replace.h"
 #include "algorithms/channi/search/route.h"
-#include "algorithms/channi/versions/latch.h"
+#include "algorithms/channi/versions/cluster.h"
 #include "algorithms/channi/versions/places.h"
 #include "src/core/mem.h"
 #include "src/core/order.h"

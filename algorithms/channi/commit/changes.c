@@ -1,10 +1,11 @@
-/* changes.c - copies of changes that will be applied together. */
-#include "algorithms/channi/commit/changes.h"
+/* changes.c - copies of changes that will be applied together, and their records in the write-ahead
+ * log. */
 
 #include <string.h>
 
 #include "algorithms/channi/channi.h"
 #include "algorithms/channi/commit/commit.h"
+#include "algorithms/common/durable/row_log.h"
 #include "src/core/mem.h"
 
 void channi_changes_init(struct channi_changes *c, struct mem *mem)
@@ -77,4 +78,93 @@ void channi_txn_drop(struct channi *s)
     channi_changes_free(&s->txn->changes);
     mem_free(s->base.env.mem, s->txn);
     s->txn = NULL;
+}
+
+/* ----------------------------------------------------------------------------------- log records */
+
+enum { RECORD_BYTES = 1 << 20, PUT_HEAD = 8 };
+
+/* ------------------------------------------------------------------------------- writing */
+
+static int log_puts(struct channi *s, const struct channi_change *c)
+{
+    const size_t each = sizeof(uint64_t) + channi_record_bytes(s) + s->row_bytes;
+    const size_t most = RECORD_BYTES / each > 0 ? RECORD_BYTES / each : 1;
+    const size_t record = c->attributes ? channi_record_bytes(s) : 0;
+    int rc = OK;
+
+    for (size_t i = 0, n; i < c->n && rc == OK; i += n) {
+        n = c->n - i < most ? c->n - i : most;
+        const uint32_t head[2] = { (uint32_t)n, c->attributes != NULL };
+        const struct wal_part parts[] = {
+            { head, sizeof head },
+            { c->ids + i, n * sizeof(uint64_t) },
+            { record ? c->attributes + i * s->base.env.n_attributes : NULL, n * record },
+            { c->rows + i * s->row_bytes, n * s->row_bytes },
+        };
+        rc = wal_append(s->durable.wal, CHANGE_PUT, parts, 4);
+    }
+    return rc;
+}
+
+int channi_log_commit(struct channi *s, const struct channi_change *changes, size_t n,
+                      uint64_t version)
+{
+    int rc = OK;
+
+    if (!s->durable.wal)
+        return OK;
+    for (size_t i = 0; i < n && rc == OK; i++)
+        rc = changes[i].op == CHANGE_PUT ? log_puts(s, &changes[i])
+                                         : row_log_append(s->durable.wal, CHANGE_DEL,
+                                                          changes[i].ids, NULL, 0, changes[i].n);
+    if (rc == OK)
+        rc = wal_append(s->durable.wal, CHANGE_COMMIT,
+                        &(struct wal_part){ &version, sizeof version }, 1);
+    /* wal_append() empties the batch when it fails. */
+    return rc == OK ? wal_commit(s->durable.wal) : rc;
+}
+
+/* ------------------------------------------------------------------------------- reading */
+
+static int misfit(const struct channi *s, const struct wal_record *r)
+{
+    return row_log_misfit(&s->base.env, "channi", r, "does not belong to this index");
+}
+
+static int read_put(const struct channi *s, const struct wal_record *r, struct channi_changes *to)
+{
+    const unsigned char *p = r->payload;
+    uint32_t head[2];
+
+    if (r->n < PUT_HEAD)
+        return misfit(s, r);
+    memcpy(head, p, sizeof head);
+    const size_t n = head[0], record = head[1] ? channi_record_bytes(s) : 0;
+    if (n == 0 || head[1] > 1 ||
+        (r->n - PUT_HEAD) / n != sizeof(uint64_t) + record + s->row_bytes ||
+        (r->n - PUT_HEAD) % n != 0)
+        return misfit(s, r);
+    const unsigned char *ids = p + PUT_HEAD, *attributes = ids + n * sizeof(uint64_t);
+    return channi_changes_put(to, s->base.env.error, attributes + n * record, s->row_bytes, ids,
+                              head[1] ? attributes : NULL, record, n);
+}
+
+int channi_log_read(const struct channi *s, const struct wal_record *r, struct channi_changes *to,
+                    uint64_t *version)
+{
+    *version = 0;
+    switch (r->op) {
+        case CHANGE_PUT: return read_put(s, r, to);
+        case CHANGE_DEL:
+            return row_log_rows(r, 0) > 0
+                       ? channi_changes_del(to, s->base.env.error, r->payload, row_log_rows(r, 0))
+                       : misfit(s, r);
+        case CHANGE_COMMIT:
+            if (r->n != sizeof *version)
+                return misfit(s, r);
+            memcpy(version, r->payload, sizeof *version);
+            return *version > 0 ? OK : misfit(s, r);
+        default: return misfit(s, r);
+    }
 }

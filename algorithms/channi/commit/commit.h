@@ -2,7 +2,55 @@
 #ifndef DRIFTLINE_CHANNI_COMMIT_COMMIT_H
 #define DRIFTLINE_CHANNI_COMMIT_COMMIT_H
 
-#include "algorithms/channi/commit/changes.h"
+#include "algorithms/common/durable/wal.h"
+#include <stddef.h>
+#include <stdint.h>
+
+struct channi;
+
+enum channi_change_op {
+    CHANGE_PUT = 1,
+    CHANGE_DEL = 2,
+    CHANGE_COMMIT = 3
+}; /* also the op of log records */
+
+/* One change of a commit: a put has n rows with ids, and attributes or NULL; a deletion has ids. A
+   commit may put, delete and put an id again; changes apply in order. */
+struct channi_change {
+    enum channi_change_op op;
+    size_t n;
+    const uint64_t *ids;
+    const unsigned char *rows;
+    const int64_t *attributes; /* records */
+};
+
+/* Copies of changes that will be applied together (changes.c): those of an open transaction, or
+   those that replay has read since the last CHANGE_COMMIT. */
+struct channi_changes {
+    struct channi_change *list;
+    size_t n, capacity;
+    size_t bytes; /* bytes copied */
+    struct mem *mem;
+};
+void channi_changes_init(struct channi_changes *, struct mem *);
+void channi_changes_free(struct channi_changes *); /* leaves it empty */
+/* Inputs may be unaligned; attributes NULL: none, else record_bytes a row. ERR_NO_MEMORY:
+   unchanged. */
+int channi_changes_put(struct channi_changes *, struct error *, const void *rows, size_t row_bytes,
+                       const void *ids, const void *attributes, size_t record_bytes, size_t n);
+int channi_changes_del(struct channi_changes *, struct error *, const void *ids, size_t n);
+
+/* Log records. The op is the change's; all numbers are little-endian:
+     PUT     u32 n, u32 has_attributes, u64 ids[n], i64 records[n][env's n_attributes] if so, rows
+     DEL     u64 ids[n]
+     COMMIT  u64 version
+   A commit is a sequence of PUT and DEL records, of at most 1 MB each, and a COMMIT record. The
+   function appends them and commits the log, which is the last step of a commit that can fail. */
+int channi_log_commit(struct channi *, const struct channi_change *, size_t n, uint64_t version);
+/* Adds a PUT or DEL record to `to` and sets *version to 0, or sets *version for a COMMIT.
+   ERR_CORRUPT naming the record. */
+int channi_log_read(const struct channi *, const struct wal_record *, struct channi_changes *to,
+                    uint64_t *version);
 
 /* Applies all changes at the next version, or none. Routes rows (in the pool), appends to deltas,
    marks deleted rows, writes the log, publishes; then queues jobs and does the maintenance due at

@@ -5,8 +5,8 @@
  * to the file. */
 #include <string.h>
 
-#include "algorithms/channi/durable/internal.h"
-#include "algorithms/channi/versions/latch.h"
+#include "algorithms/channi/durable/manifest.h"
+#include "algorithms/channi/versions/cluster.h"
 #include "algorithms/common/quantizer/quantizer.h"
 #include "src/core/mem.h"
 

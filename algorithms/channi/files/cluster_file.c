@@ -1,4 +1,4 @@
-/* cluster_file.c - names of cluster files, and their heads. */
+/* cluster_file.c - names of cluster files, their heads, and the images of their hot parts. */
 #include "algorithms/channi/files/cluster_file.h"
 
 #include <errno.h>
@@ -108,6 +108,11 @@ static int wrong(const struct index_env *env, const char *name, const char *part
                 name, part, what);
 }
 
+static bool has(const struct channi_cluster_head *h, enum channi_cluster_section section)
+{
+    return h->has >> section & 1;
+}
+
 /* Bytes that a section must have; UINT64_MAX: any number. */
 static uint64_t section_bytes(const struct index_env *env, const struct channi_cluster_head *h,
                               enum channi_cluster_section section)
@@ -137,7 +142,6 @@ static int check_sections(const struct index_env *env, const struct channi_clust
     uint64_t at = CLUSTER_HEAD;
 
     for (unsigned i = 0; i < SECTIONS; i++) {
-        const bool has = h->has >> i & 1;
         const uint64_t bytes = section_bytes(env, h, i);
 
         if (i == SECTION_ROWS && h->cold_rows)
@@ -146,16 +150,17 @@ static int check_sections(const struct index_env *env, const struct channi_clust
             return wrong(env, name, "head", "the hot part's length is not that of its sections");
         if (h->sections[i].at != at || h->sections[i].bytes > h->file_bytes ||
             h->sections[i].bytes > h->file_bytes - at ||
-            (has ? bytes != UINT64_MAX && h->sections[i].bytes != bytes : h->sections[i].bytes > 0))
+            (has(h, i) ? bytes != UINT64_MAX && h->sections[i].bytes != bytes
+                       : h->sections[i].bytes > 0))
             return wrong(env, name, channi_cluster_section_name(i),
                          "the head says it lies, or is as long, as it cannot");
         at = channi_cluster_round(at + h->sections[i].bytes, CLUSTER_ALIGN);
     }
     if (channi_cluster_round(at, CLUSTER_PAGE) != h->file_bytes)
         return wrong(env, name, "head", "the file's length is not that of its sections");
-    if (!(h->has >> SECTION_IDS & 1) || !(h->has >> SECTION_ROWS & 1) ||
+    if (!has(h, SECTION_IDS) || !has(h, SECTION_ROWS) ||
         ((h->has & both) != 0 && (h->has & both) != both) ||
-        (h->has >> SECTION_SUMS & 1) != h->cold_rows)
+        has(h, SECTION_SUMS) != (h->cold_rows != 0))
         return wrong(env, name, "head", "a section that has to be there is not");
     return OK;
 }
@@ -276,5 +281,103 @@ int channi_cluster_file_head(const struct index_env *env, uint64_t phash, uint64
     if (rc == OK)
         channi_cluster_head_base(h, out);
     mem_free(env->mem, h);
+    return rc;
+}
+
+/* ---------------------------------------------------------------------------------------- images */
+
+static int wrong_image(const struct index_env *env, const struct channi_base *base,
+                       const char *section, const char *what)
+{
+    char name[CLUSTER_NAME_MAX];
+
+    channi_cluster_file_name(base->phash, base->version, name);
+    return wrong(env, name, section, what);
+}
+
+/* Checks the hashes of all sections within the n_bytes. */
+static int check_hashes(const struct index_env *env, const struct channi_base *base,
+                        const struct channi_cluster_head *h, const unsigned char *bytes,
+                        size_t n_bytes)
+{
+    for (unsigned i = 0; i < SECTIONS; i++) {
+        const size_t at = h->sections[i].at, end = channi_cluster_section_end(h, i);
+
+        if (end <= n_bytes && channi_cluster_hash(bytes + at, end - at) != h->sections[i].hash)
+            return wrong_image(env, base, channi_cluster_section_name(i),
+                               "its checksum does not fit it");
+    }
+    return OK;
+}
+
+static int check_numbers(const struct index_env *env, const struct channi_base *base,
+                         const struct channi_cluster_head *h, const struct channi_image *image)
+{
+    for (size_t f = 0; image->attributes && f < h->n_columns; f++)
+        if (!channi_summary_fits(&h->columns[f], image->attributes + f * image->n, image->n))
+            return wrong_image(env, base, "attributes",
+                               "a column does not fit its summary in the head");
+    for (uint32_t i = 0; image->born && i < image->n; i++)
+        if (image->dead[i] && image->dead[i] < image->born[i])
+            return wrong_image(env, base, "dead", "a row died before it was born");
+    return OK;
+}
+
+static int open_graph(struct channi_image *image, const struct index_env *env,
+                      const struct channi_base *base, const unsigned char *block,
+                      enum channi_image_check check)
+{
+    const struct channi_cluster_head *h = (const void *)block;
+    const unsigned char *bytes = block + h->sections[SECTION_GRAPH].at;
+    const size_t n_bytes = h->sections[SECTION_GRAPH].bytes;
+    char name[CLUSTER_NAME_MAX];
+    int rc;
+
+    channi_cluster_file_name(base->phash, base->version, name);
+    rc = (check == IMAGE_WHOLLY ? graph_image_open : graph_image_trust)(&image->graph, bytes,
+                                                                        n_bytes, name, env->error);
+    if (rc != OK)
+        return rc;
+    image->has_graph = true;
+    if (image->graph.n != image->n)
+        return wrong_image(env, base, "graph", "it has not as many nodes as the file has rows");
+    return OK;
+}
+
+int channi_image_open(struct channi_image *image, const struct index_env *env,
+                      const struct channi_base *base, const unsigned char *bytes, size_t n_bytes,
+                      enum channi_image_check check)
+{
+    const struct channi_cluster_head *h = (const void *)bytes;
+    int rc;
+
+    if (n_bytes < sizeof *h)
+        return wrong_image(env, base, "head", "the file ends within it");
+    rc = channi_cluster_head_check(env, h, base->phash, base->version);
+    if (rc == OK && (h->n != base->n || h->hot_bytes != base->hot_bytes ||
+                     h->file_bytes != base->file_bytes || n_bytes < h->hot_bytes))
+        rc = wrong_image(env, base, "head", "it is not the one that the index was opened with");
+    if (rc == OK && check >= IMAGE_HASH)
+        rc = check_hashes(env, base, h, bytes, n_bytes);
+    if (rc != OK)
+        return rc;
+#define AT(section) (has(h, section) ? (const void *)(bytes + h->sections[section].at) : NULL)
+    *image = (struct channi_image){ .n = h->n,
+                                    .root = h->root,
+                                    .ids = AT(SECTION_IDS),
+                                    .born = AT(SECTION_BORN),
+                                    .dead = AT(SECTION_DEAD),
+                                    .attributes = AT(SECTION_ATTRIBUTES),
+                                    .codes = AT(SECTION_CODES),
+                                    .centre = AT(SECTION_CENTRE),
+                                    .row_sums = AT(SECTION_SUMS),
+                                    .code_error = h->code_error };
+    if (!h->cold_rows || n_bytes >= h->file_bytes)
+        image->rows = AT(SECTION_ROWS);
+#undef AT
+    if (check == IMAGE_WHOLLY)
+        rc = check_numbers(env, base, h, image);
+    if (rc == OK && has(h, SECTION_GRAPH))
+        rc = open_graph(image, env, base, bytes, check);
     return rc;
 }

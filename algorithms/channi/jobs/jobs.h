@@ -45,7 +45,7 @@ void channi_jobs_close(struct channi *); /* background threads end after their j
 /* Queues the job that `cid` needs, unless it is queued. Out of memory, the next
    commit queues it. */
 void channi_queue(struct channi *, uint32_t cid);
-/* Back-pressure: while the cluster is overdue (needs.c), the calling thread does its job, or waits
+/* Back-pressure: while the cluster is overdue, the calling thread does its job, or waits
    for the one that holds it. It gives up after a few tries. Returns whether it was overdue.
    Failures are kept as those of background threads are. */
 bool channi_catch_up_overdue(struct channi *, uint32_t cid);

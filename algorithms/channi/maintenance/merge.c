@@ -13,7 +13,7 @@
 #include "algorithms/channi/maintenance/division.h"
 #include "algorithms/channi/maintenance/maintenance.h"
 #include "algorithms/channi/search/route.h"
-#include "algorithms/channi/versions/latch.h"
+#include "algorithms/channi/versions/cluster.h"
 #include "algorithms/common/rows/rows.h"
 #include "src/core/mem.h"
 

@@ -19,7 +19,7 @@
 #include <string.h>
 
 #include "algorithms/channi/maintenance/maintenance.h"
-#include "algorithms/channi/versions/latch.h"
+#include "algorithms/channi/versions/cluster.h"
 #include "algorithms/common/rows/rows.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"

@@ -1,11 +1,11 @@
 /* members.c - takes clusters for a job, and gathers their rows. */
-#include "algorithms/channi/rewrite/members.h"
+#include "algorithms/channi/rewrite/replace.h"
 
 #include <string.h>
 
 #include "algorithms/channi/cache/cache.h"
 #include "algorithms/channi/channi.h"
-#include "algorithms/channi/versions/latch.h"
+#include "algorithms/channi/versions/cluster.h"
 #include "algorithms/channi/versions/view.h"
 #include "algorithms/common/concurrency/throttle.h"
 #include "src/core/mem.h"

@@ -21,7 +21,7 @@
 #include <string.h>
 
 #include "algorithms/channi/rewrite/internal.h"
-#include "algorithms/channi/versions/latch.h"
+#include "algorithms/channi/versions/cluster.h"
 #include "algorithms/channi/versions/places.h"
 #include "algorithms/channi/versions/view.h"
 #include "algorithms/common/rows/rows.h"

@@ -141,7 +141,7 @@ static inline int channi_search_no_memory(const struct channi *c)
     return fail(c->base.env.error, ERR_NO_MEMORY, "channi: out of memory searching");
 }
 
-/* context.c: begins a context with its scratch. top: NULL: the context's own, in w's arrays. */
+/* scratch.c: begins a context with its scratch. top: NULL: the context's own, in w's arrays. */
 int channi_context_begin(struct channi_query_context *, const struct channi_query *,
                          struct channi_scratch *, const struct topk *top);
 /* The same with its own work; several contexts of a thread share the rest of its scratch. */
@@ -192,8 +192,7 @@ void channi_scan_delta(struct channi_query_context *, const struct channi_cluste
 int channi_scan_image(struct channi_query_context *, const struct channi_cluster *,
                       const struct channi_image *);
 
-/* scan_rows.c */
-/* Whether all rows of the file are visible: none was deleted or born since. */
+/* scratch.c: whether all rows of the file are visible: none was deleted or born since. */
 bool channi_scan_sees_all(const struct channi_cluster *, const struct channi_image *);
 /* Whether row `row` of the file is visible in the view and allowed. */
 bool channi_scan_takes(struct channi_query_context *, const struct channi_cluster *,

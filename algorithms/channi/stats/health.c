@@ -1,8 +1,162 @@
-/* health.c - what maintenance has to do, and what it does now. */
+/* health.c - how well the clusters fit the rows: cluster sizes, the share of rows that an insertion
+ * today would assign to another cluster, and what maintenance has to do. */
+#include <math.h>
+#include <stdlib.h>
+
 #include "algorithms/channi/channi.h"
+#include "algorithms/channi/search/route.h"
 #include "algorithms/channi/stats/stats.h"
-#include "algorithms/channi/versions/latch.h"
+#include "algorithms/channi/versions/cluster.h"
 #include "algorithms/channi/versions/view.h"
+#include "src/core/mem.h"
+#include "src/core/order.h"
+
+enum { MISASSIGNED_STREAM = 0x6d69, TRIES = 16 };
+
+/* --------------------------------------------------------------------------------- sizes */
+
+void channi_sizes_of(uint32_t *live, size_t n, struct channi_sizes *out)
+{
+    double sum = 0, squares = 0, weighted = 0;
+
+    *out = (struct channi_sizes){ .n = n };
+    if (n == 0)
+        return;
+    qsort(live, n, sizeof *live, order_u32);
+    for (size_t i = 0; i < n; i++) {
+        const double x = live[i];
+
+        sum += x;
+        squares += x * x;
+        weighted += (double)(i + 1) * x;
+        out->empty += live[i] == 0;
+    }
+    const double count = (double)n, variance = squares / count - sum / count * (sum / count);
+    out->mean = sum / count;
+    out->cv = sum > 0 && variance > 0 ? sqrt(variance) / out->mean : 0;
+    out->gini = sum > 0 ? 2 * weighted / (count * sum) - (count + 1) / count : 0;
+    out->p99 = live[(n * 99 + 99) / 100 - 1];
+    out->max = live[n - 1];
+}
+
+/* ---------------------------------------------------------------------------------- rows */
+
+/* Called with `write` held. */
+static size_t draw(const struct channi *c, struct channi_sampled_row *rows, size_t n)
+{
+    struct rng rng = rng_at(c->base.env.seed, MISASSIGNED_STREAM);
+    const bool all = channi_live(c) <= n;
+    const size_t tries = all ? c->n_slots : n * TRIES;
+    size_t found = 0;
+
+    for (size_t i = 0; i < tries && found < n && c->n_slots > 0; i++) {
+        const size_t slot = all ? i : (size_t)rng_below(&rng, c->n_slots);
+
+        if (c->ids[slot] != INDEX_NO_ID)
+            rows[found++] = (struct channi_sampled_row){ c->ids[slot], c->places[slot] };
+    }
+    return found;
+}
+
+struct channi_view *channi_stats_view(struct channi *c, struct channi_sampled_row *rows, size_t *n)
+{
+    pthread_mutex_lock(&c->write);
+    struct channi_view *now = atomic_load(&c->now);
+
+    (void)atomic_fetch_add(&now->refs, 1);
+    if (rows)
+        *n = draw(c, rows, *n);
+    pthread_mutex_unlock(&c->write);
+    return now;
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct channi_sampled_row *x = a, *y = b;
+
+    if (x->place.cid != y->place.cid)
+        return x->place.cid < y->place.cid ? -1 : 1;
+    return x->place.row < y->place.row ? -1 : x->place.row > y->place.row;
+}
+
+struct misassignment {
+    struct channi *c;
+    const struct channi_layout *layout;
+    struct channi_scratch *x;
+    size_t rows, misassigned;
+    double checked;
+};
+
+static int route_row(struct misassignment *m, uint32_t cid, const void *row)
+{
+    uint32_t to;
+    const int rc =
+        channi_route(m->c, m->x, m->layout, row, (size_t)m->c->params.assign_ef, &to, &m->checked);
+
+    m->rows += rc == OK;
+    m->misassigned += rc == OK && to != cid;
+    return rc;
+}
+
+/* Routes the n sampled rows of one cluster. */
+static int route_cluster(struct misassignment *m, const struct channi_sampled_row *rows, size_t n)
+{
+    const struct channi_cluster *cl = m->layout->clusters[rows[0].place.cid];
+    struct error unread = { 0 }, *before;
+    struct channi_whole_file whole;
+    bool held = false;
+    int rc = OK;
+
+    if (cl->base && rows[0].place.row < cl->base_n) {
+        before = error_divert(&unread); /* an unreadable file is skipped, not an error */
+        held = channi_cache_whole(m->c->cache, cl->base, &whole) == OK;
+        (void)error_divert(before);
+    }
+    for (size_t i = 0; rc == OK && i < n; i++) {
+        const uint32_t row = rows[i].place.row;
+
+        if (row >= cl->base_n)
+            rc = route_row(m, cl->cid, channi_delta_at(&cl->delta, row - cl->base_n).row);
+        else if (held)
+            rc = route_row(m, cl->cid, whole.image.rows + row * m->c->row_bytes);
+    }
+    if (held)
+        channi_cache_whole_done(m->c->cache, &whole);
+    return rc;
+}
+
+int channi_misassigned(struct channi *c, double *share, size_t *n_rows)
+{
+    struct channi_sampled_row *rows = mem_array(c->base.env.mem, MISASSIGNED_ROWS, sizeof *rows);
+    struct misassignment m = { .c = c, .x = scratch_pool_take(&c->scratch) };
+    size_t n = MISASSIGNED_ROWS;
+    int rc = OK;
+
+    *share = 0;
+    *n_rows = 0;
+    if (!rows || !m.x) {
+        mem_free(c->base.env.mem, rows);
+        scratch_pool_give(&c->scratch, m.x);
+        return fail(c->base.env.error, ERR_NO_MEMORY,
+                    "channi: out of memory, cannot count misassigned rows");
+    }
+    struct channi_view *view = channi_stats_view(c, rows, &n);
+    m.layout = view->layout;
+    qsort(rows, n, sizeof *rows, by_place);
+    for (size_t i = 0, end; rc == OK && m.layout->routes && i < n; i = end) {
+        for (end = i + 1; end < n && rows[end].place.cid == rows[i].place.cid;)
+            end++;
+        rc = route_cluster(&m, rows + i, end - i);
+    }
+    channi_view_unref(c, view);
+    scratch_pool_give(&c->scratch, m.x);
+    mem_free(c->base.env.mem, rows);
+    *n_rows = m.rows;
+    *share = m.rows ? (double)m.misassigned / (double)m.rows : 0;
+    return rc;
+}
+
+/* ----------------------------------------------------------------------------------- maintenance */
 
 static void add_cluster(struct channi *c, struct channi_cluster *cl, struct channi_health *h)
 {

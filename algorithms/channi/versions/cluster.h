@@ -56,6 +56,19 @@ void channi_cluster_unref(struct channi *, struct channi_cluster *);
    it is in_manifest. */
 void channi_base_unref(struct channi *, struct channi_base *);
 
+struct channi_latch {
+    atomic_bool busy;   /* taken by a job */
+    atomic_uint queued; /* bit per job kind */
+    /* Live rows when a split was refused, less the rows deleted since; 0: never. */
+    _Atomic(uint32_t) tried;
+    /* Dead rows that the last compaction kept for old versions, and the version at which it did. */
+    _Atomic(uint32_t) retained_dead;
+    _Atomic(uint64_t) retained_at;
+    _Atomic(uint64_t) alone; /* channi_stamp() when no partner was found; 0: never */
+    /* Live rows when it was built, split or merged, and what reassignment added since. */
+    _Atomic(uint32_t) made;
+};
+
 static inline enum channi_shape channi_shape_of(const struct channi_cluster *cl)
 {
     return (enum channi_shape)atomic_load(&((struct channi_cluster *)(uintptr_t)cl)->shape);

@@ -17,7 +17,7 @@
 #include "algorithms/channi/options.h"
 #include "algorithms/channi/rewrite/replace.h"
 #include "algorithms/channi/search/route.h"
-#include "algorithms/channi/versions/latch.h"
+#include "algorithms/channi/versions/cluster.h"
 #include "algorithms/channi/versions/places.h"
 #include "algorithms/channi/versions/view.h"
 #include "src/core/param.h"

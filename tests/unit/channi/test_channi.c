@@ -2,7 +2,7 @@
  * their log records. */
 #include <pthread.h>
 
-#include "algorithms/channi/commit/changes.h"
+#include "algorithms/channi/commit/commit.h"
 #include "algorithms/channi/index.h"
 #include "algorithms/channi/versions/places.h"
 #include "algorithms/channi/versions/view.h"

@@ -5,7 +5,7 @@
 #include "algorithms/channi/index.h"
 #include "algorithms/channi/jobs/jobs.h"
 #include "algorithms/channi/stats/stats.h"
-#include "algorithms/channi/versions/latch.h"
+#include "algorithms/channi/versions/cluster.h"
 #include "tests/unit/channi/maintenance/maintenance.h"
 
 /* ------------------------------------------------------------------------------- threads */

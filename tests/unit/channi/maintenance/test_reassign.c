@@ -3,7 +3,7 @@
  * a failed allocation. */
 #include "algorithms/channi/index.h"
 #include "algorithms/channi/maintenance/maintenance.h"
-#include "algorithms/channi/rewrite/members.h"
+#include "algorithms/channi/rewrite/replace.h"
 #include "algorithms/channi/stats/stats.h"
 #include "tests/unit/channi/maintenance/maintenance.h"
 

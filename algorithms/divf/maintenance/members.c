@@ -58,13 +58,8 @@ static int fit(struct divf *d, size_t n)
     struct divf_maintainer *u = d->maintenance;
     if (n > u->distances_capacity) {
         size_t capacity = n + n / 4 + 8;
-        float *distances = mem_resize(mem, u->distances, capacity * sizeof *distances);
-        if (distances)
-            u->distances = distances;
-        uint32_t *ranked = mem_resize(mem, u->ranked, capacity * sizeof *ranked);
-        if (ranked)
-            u->ranked = ranked;
-        if (!distances || !ranked)
+        if (!mem_fit(mem, &u->distances, capacity, sizeof *u->distances) ||
+            !mem_fit(mem, &u->ranked, capacity, sizeof *u->ranked))
             return out_of_memory(d);
         u->distances_capacity = capacity;
     }
@@ -146,13 +141,8 @@ int divf_maintenance_reserve(struct divf *d, size_t n)
     if (n <= u->slots_capacity)
         return OK;
     size_t capacity = n + n / 4;
-    uint32_t *slots = mem_resize(d->env.mem, u->slots, capacity * sizeof *slots);
-    if (slots)
-        u->slots = slots;
-    uint32_t *to = mem_resize(d->env.mem, u->to, capacity * sizeof *to);
-    if (to)
-        u->to = to;
-    if (!slots || !to)
+    if (!mem_fit(d->env.mem, &u->slots, capacity, sizeof *u->slots) ||
+        !mem_fit(d->env.mem, &u->to, capacity, sizeof *u->to))
         return out_of_memory(d);
     u->slots_capacity = capacity;
     return OK;

@@ -35,16 +35,9 @@ static int near_reserve(struct divf *d, size_t n)
     struct mem *mem = d->env.mem;
     if (n <= u->near_capacity)
         return OK;
-    float *near = mem_resize(mem, u->near, n * d->env.dim * sizeof *near);
-    if (near)
-        u->near = near;
-    float *norm = mem_resize(mem, u->near_norm, n * sizeof *norm);
-    if (norm)
-        u->near_norm = norm;
-    uint32_t *list = mem_resize(mem, u->near_list, n * sizeof *list);
-    if (list)
-        u->near_list = list;
-    if (!near || !norm || !list)
+    if (!mem_fit(mem, &u->near, n, d->env.dim * sizeof *u->near) ||
+        !mem_fit(mem, &u->near_norm, n, sizeof *u->near_norm) ||
+        !mem_fit(mem, &u->near_list, n, sizeof *u->near_list))
         return fail(d->env.error, ERR_NO_MEMORY, "divf: out of memory reassigning a list");
     u->near_capacity = n;
     return OK;

@@ -2,21 +2,18 @@
  * allocate nothing once it has grown. */
 #include "algorithms/divf/search/scratch.h"
 
+#include <string.h>
+
 #include "src/core/mem.h"
 
-static void free_lists(struct mem *mem, struct divf_scratch *s)
+static void close_scratch(struct mem *mem, void *scratch)
 {
+    struct divf_scratch *s = scratch;
     mem_free(mem, s->list_distances);
     mem_free(mem, s->probe_distances);
     mem_free(mem, s->probes);
     mem_free(mem, s->positions);
     mem_free(mem, s->probed);
-}
-
-static void close_scratch(struct mem *mem, void *scratch)
-{
-    struct divf_scratch *s = scratch;
-    free_lists(mem, s);
     mem_free(mem, s->hits.hits);
     mem_free(mem, s->work);
     mem_free(mem, s->floats);
@@ -38,39 +35,49 @@ static size_t whole_blocks(size_t lists)
     return (lists + QUANTIZER_BLOCK - 1) / QUANTIZER_BLOCK * QUANTIZER_BLOCK;
 }
 
+/* An array, and the bytes of an element. */
+struct array {
+    void *at;
+    size_t each;
+};
+
+/* Makes arrays of n elements at least, without their contents. *capacity: of all of them; 0 after a
+   failure. */
+static bool fit(struct mem *mem, size_t *capacity, size_t n, const struct array *arrays,
+                size_t n_arrays)
+{
+    if (n <= *capacity)
+        return true;
+    *capacity = 0;
+    for (size_t i = 0; i < n_arrays; i++) {
+        void **array = arrays[i].at, *more = mem_array(mem, n, arrays[i].each);
+        if (!more)
+            return false;
+        mem_free(mem, *array);
+        *array = more;
+    }
+    *capacity = n;
+    return true;
+}
+
+/* fit() of arrays given as { &array, bytes of an element }. */
+#define FIT(mem, capacity, n, ...)                            \
+    fit(mem, &(capacity), n, (struct array[]){ __VA_ARGS__ }, \
+        sizeof(struct array[]){ __VA_ARGS__ } / sizeof(struct array))
+#define EACH(array)               \
+    {                             \
+        &(array), sizeof *(array) \
+    }
+
 static bool fit_lists(struct mem *mem, struct divf_scratch *s, size_t lists)
 {
     if (lists <= s->lists_capacity)
         return true;
     lists = whole_blocks(lists + lists / 8);
-    struct divf_scratch t = { .lists_capacity = lists };
-    t.list_distances = mem_array(mem, lists, sizeof *t.list_distances);
-    t.probe_distances = mem_array(mem, lists, sizeof *t.probe_distances);
-    t.probes = mem_array(mem, lists, sizeof *t.probes);
-    t.positions = mem_array(mem, lists, sizeof *t.positions);
-    t.probed = mem_zalloc(mem, lists * sizeof *t.probed);
-    if (!t.list_distances || !t.probe_distances || !t.probes || !t.positions || !t.probed) {
-        free_lists(mem, &t);
+    if (!FIT(mem, s->lists_capacity, lists, EACH(s->list_distances), EACH(s->probe_distances),
+             EACH(s->probes), EACH(s->positions), EACH(s->probed)))
         return false;
-    }
-    free_lists(mem, s);
-    s->list_distances = t.list_distances;
-    s->probe_distances = t.probe_distances;
-    s->probes = t.probes;
-    s->positions = t.positions;
-    s->probed = t.probed;
-    s->lists_capacity = lists;
-    return true;
-}
-
-/* Reallocates without keeping the contents. */
-static bool fit_array(struct mem *mem, void *array_ptr, size_t n, size_t each)
-{
-    void **array = array_ptr, *more = mem_array(mem, n, each);
-    if (!more)
-        return false;
-    mem_free(mem, *array);
-    *array = more;
+    memset(s->probed, 0, lists * sizeof *s->probed);
     return true;
 }
 
@@ -84,26 +91,12 @@ bool divf_scratch_fit_work(struct divf *d, const struct divf_view *view, struct 
 {
     size_t work_dim = larger(view->quantizer ? view->quantizer->work_dim : 0,
                              view->sketch ? view->sketch->work_dim : 0);
-    size_t bytes = n * work_dim * sizeof *s->work;
-    if (bytes <= s->work_bytes)
-        return true;
-    s->work_bytes = 0;
-    if (!fit_array(d->env.mem, &s->work, bytes, 1))
-        return false;
-    s->work_bytes = bytes;
-    return true;
+    return FIT(d->env.mem, s->work_bytes, n * work_dim * sizeof *s->work, { &s->work, 1 });
 }
 
 bool divf_scratch_fit_floats(struct divf *d, struct divf_scratch *s, size_t n)
 {
-    size_t floats = divf_floats_needed(&d->space, n);
-    if (floats <= s->floats_capacity)
-        return true;
-    s->floats_capacity = 0;
-    if (!fit_array(d->env.mem, &s->floats, floats, sizeof *s->floats))
-        return false;
-    s->floats_capacity = floats;
-    return true;
+    return FIT(d->env.mem, s->floats_capacity, divf_floats_needed(&d->space, n), EACH(s->floats));
 }
 
 bool divf_scratch_fit_queries(struct divf *d, const struct divf_view *view, struct divf_scratch *s,
@@ -112,27 +105,10 @@ bool divf_scratch_fit_queries(struct divf *d, const struct divf_view *view, stru
     struct mem *mem = d->env.mem;
     size_t each = view->quantizer ? view->quantizer->query_bytes : 0;
     size_t prepared = n * each + (view->sketch ? view->sketch->query_bytes : 0);
-    if (!fit_lists(mem, s, view->n))
+    if (!fit_lists(mem, s, view->n) || !FIT(mem, s->n_queries, n, EACH(s->queries)) ||
+        !FIT(mem, s->prepared_bytes, prepared, { &s->prepared, 1 }) ||
+        !FIT(mem, s->best_capacity, n * rerank, EACH(s->best_distances), EACH(s->best_slots)))
         return false;
-    if (n > s->n_queries) {
-        s->n_queries = 0;
-        if (!fit_array(mem, &s->queries, n, sizeof *s->queries))
-            return false;
-        s->n_queries = n;
-    }
-    if (prepared > s->prepared_bytes) {
-        s->prepared_bytes = 0;
-        if (!fit_array(mem, &s->prepared, prepared, 1))
-            return false;
-        s->prepared_bytes = prepared;
-    }
-    if (n * rerank > s->best_capacity) {
-        s->best_capacity = 0;
-        if (!fit_array(mem, &s->best_distances, n * rerank, sizeof *s->best_distances) ||
-            !fit_array(mem, &s->best_slots, n * rerank, sizeof *s->best_slots))
-            return false;
-        s->best_capacity = n * rerank;
-    }
     for (size_t q = 0; q < n; q++) {
         s->queries[q].prepared = each ? s->prepared + q * each : NULL;
         s->queries[q].best =
@@ -146,28 +122,13 @@ bool divf_scratch_fit_group(struct divf *d, const struct divf_view *view, struct
                             size_t n, size_t nprobe)
 {
     struct mem *mem = d->env.mem;
-    size_t pairs = n * nprobe, lists = view->n + 2;
-    if (pairs > s->group_capacity) {
-        s->group_capacity = 0;
-        if (!fit_array(mem, &s->group_probes, pairs, sizeof *s->group_probes) ||
-            !fit_array(mem, &s->group_queries, pairs, sizeof *s->group_queries) ||
-            !fit_array(mem, &s->group_distances, pairs, sizeof *s->group_distances))
-            return false;
-        s->group_capacity = pairs;
-    }
-    if (lists > s->group_lists) {
-        s->group_lists = 0;
-        if (!fit_array(mem, &s->group_start, lists + lists / 8, sizeof *s->group_start))
-            return false;
-        s->group_lists = lists + lists / 8;
-    }
-    if (n > s->group_size) {
-        s->group_size = 0;
-        if (!fit_array(mem, &s->group_counts, n, sizeof *s->group_counts))
-            return false;
-        s->group_size = n;
-    }
-    return true;
+    size_t lists = view->n + 2;
+    if (lists > s->group_lists)
+        lists += lists / 8;
+    return FIT(mem, s->group_capacity, n * nprobe, EACH(s->group_probes), EACH(s->group_queries),
+               EACH(s->group_distances)) &&
+           FIT(mem, s->group_lists, lists, EACH(s->group_start)) &&
+           FIT(mem, s->group_size, n, EACH(s->group_counts));
 }
 
 bool divf_scratch_fit_nearest(struct divf *d, struct divf_scratch *s)

@@ -25,14 +25,6 @@ struct centroids divf_view_centroids(const struct divf *d, const struct divf_vie
 
 /* ------------------------------------------------------------------------------ the arrays */
 
-static bool resize(struct mem *mem, void *array_ptr, size_t n, size_t each)
-{
-    void **array = array_ptr, *more = mem_resize(mem, *array, n * each);
-    if (more)
-        *array = more;
-    return more;
-}
-
 static size_t code_blocks(size_t lists)
 {
     return (lists + QUANTIZER_BLOCK - 1) / QUANTIZER_BLOCK;
@@ -44,15 +36,15 @@ static bool set_fit(const struct divf_lists *lists, struct divf_view *v, size_t 
     const struct index_env *env = lists->env;
     if (v->capacity >= capacity)
         return true;
-    if (!resize(env->mem, &v->list, capacity, sizeof *v->list) ||
-        !resize(env->mem, &v->centroids, capacity, env->dim * sizeof(float)) ||
-        !resize(env->mem, &v->norm_sq, capacity, sizeof *v->norm_sq) ||
-        !resize(env->mem, &v->version, capacity, sizeof *v->version))
+    if (!mem_fit(env->mem, &v->list, capacity, sizeof *v->list) ||
+        !mem_fit(env->mem, &v->centroids, capacity, env->dim * sizeof(float)) ||
+        !mem_fit(env->mem, &v->norm_sq, capacity, sizeof *v->norm_sq) ||
+        !mem_fit(env->mem, &v->version, capacity, sizeof *v->version))
         return false;
     if (lists->sketch) {
         size_t blocks = code_blocks(capacity), old = code_blocks(v->capacity);
         size_t each = lists->sketch->block_bytes;
-        if (!resize(env->mem, &v->centroid_codes, blocks, each))
+        if (!mem_fit(env->mem, &v->centroid_codes, blocks, each))
             return false;
         /* so that a scan never reads uninitialised memory */
         memset(v->centroid_codes + old * each, 0, (blocks - old) * each);
@@ -79,9 +71,9 @@ static int lists_grow(struct divf_lists *lists)
     bool grown = set_fit(lists, lists->view[lists->working], capacity);
     work_on(lists, lists->working);
     if (grown && lists->quantizer && lists->quantizer->per_list)
-        grown = resize(env->mem, &lists->work_centroids, capacity,
-                       lists->quantizer->work_dim * sizeof(float));
-    if (!grown || !resize(env->mem, &lists->dirty, capacity, sizeof *lists->dirty))
+        grown = mem_fit(env->mem, &lists->work_centroids, capacity,
+                        lists->quantizer->work_dim * sizeof(float));
+    if (!grown || !mem_fit(env->mem, &lists->dirty, capacity, sizeof *lists->dirty))
         return fail(env->error, ERR_NO_MEMORY, "divf: out of memory for %zu lists", capacity);
     lists->capacity = capacity;
     return OK;

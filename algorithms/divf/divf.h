@@ -45,7 +45,6 @@
 #include "algorithms/common/quantizer/quantizer.h"
 #include "algorithms/divf/search/stop_rule.h"
 #include "algorithms/divf/storage/chunks.h"
-#include "algorithms/divf/storage/latch.h"
 #include "algorithms/divf/storage/rows.h"
 #include "algorithms/divf/storage/segments.h"
 #include "src/core/device/copy.h"

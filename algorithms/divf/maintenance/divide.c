@@ -1,4 +1,6 @@
-/* divide.c - dividing a list: 2-means of a sample of it, then every vector goes to the nearer half.
+/* divide.c - dividing a list in two, and dissolving one among its neighbours.
+ *
+ * A list is divided by 2-means of a sample of it, then every vector goes to the nearer half.
  *
  * Passes over a sample of SAMPLE vectors stay in the cache; only the last pass reads the list. The
  * 2-means of the sample is balanced, as in SPANN: a half's distances are increased by its size in
@@ -16,6 +18,45 @@ enum { SAMPLE = NEAREST_ROWS };
 /* Added when one half has everything, as a share of the mean squared distance. */
 static const float BALANCE = 0.25F;
 
+int divf_division_open(struct divf *d, size_t list, struct divf_division *v)
+{
+    struct mem *mem = d->env.mem;
+    size_t dim = d->env.dim, live = d->lists.list[list]->live;
+    *v = (struct divf_division){ .centroids = mem_array(mem, 2 * dim, sizeof *v->centroids),
+                                 .sums = mem_array(mem, 2 * dim, sizeof *v->sums),
+                                 .slots = mem_array(mem, live, sizeof *v->slots),
+                                 .was = mem_array(mem, live, sizeof *v->was),
+                                 .side = mem_array(mem, live, sizeof *v->side) };
+    if (!v->centroids || !v->sums || !v->slots || !v->was || !v->side)
+        return fail(d->env.error, ERR_NO_MEMORY, "divf: out of memory splitting a list of %zu",
+                    live);
+    v->n = divf_list_slots(&d->lists, list, v->slots);
+    return OK;
+}
+
+void divf_division_close(struct divf *d, struct divf_division *v)
+{
+    mem_free(d->env.mem, v->centroids);
+    mem_free(d->env.mem, v->sums);
+    mem_free(d->env.mem, v->slots);
+    mem_free(d->env.mem, v->was);
+    mem_free(d->env.mem, v->side);
+}
+
+void divf_division_move(struct divf *d, size_t list, struct divf_division *v)
+{
+    size_t moved = 0;
+    for (size_t i = 0; i < v->n; i++)
+        if (v->side[i])
+            v->slots[moved++] = v->slots[i];
+    divf_list_move(&d->lists, list, d->lists.n - 1, v->slots, moved, v->was);
+    divf_grace(d);
+    divf_list_bury(&d->lists, list, v->was, moved);
+    divf_list_compact(d, list);
+    d->lists.list[list]->last_split_round = (int64_t)d->counters.insert_batches;
+    d->counters.splits++;
+}
+
 /* Adds to both halves' sums and sizes; `near` has their distances of n rows. */
 static void add_up(struct divf_division *v, const float *rows, const uint8_t *side, size_t n,
                    size_t dim)
@@ -28,7 +69,7 @@ static void add_up(struct divf_division *v, const float *rows, const uint8_t *si
     }
 }
 
-static void take_means(struct divf_division *v, size_t dim)
+void divf_division_means(struct divf_division *v, size_t dim)
 {
     for (size_t half = 0; half < 2; half++)
         for (size_t j = 0; v->size[half] > 0 && j < dim; j++)
@@ -101,7 +142,7 @@ static size_t sampled_two_means(struct divf *d, struct divf_division *v, size_t 
         add_up(v, rows, side, n, dim);
         if (v->size[0] == 0 || v->size[1] == 0) /* keep the seeds */
             return pass;
-        take_means(v, dim);
+        divf_division_means(v, dim);
         memcpy(before, v->size, sizeof before);
         if (changed == 0 || pass >= (size_t)d->params.max_split_iters)
             return pass;
@@ -124,7 +165,7 @@ static void divide_all(struct divf *d, struct divf_division *v)
             v->side[first + i] = near[1][i] < near[0][i];
         add_up(v, d->maintenance->rows, v->side + first, n, dim);
     }
-    take_means(v, dim);
+    divf_division_means(v, dim);
 }
 
 static void gather_sample(struct divf *d, const struct divf_division *v, size_t n, struct rng *rng)
@@ -140,25 +181,18 @@ static void gather_sample(struct divf *d, const struct divf_division *v, size_t 
 int divf_divide(struct divf *d, size_t list, struct divf_division *v, bool *divided,
                 uint64_t *spent)
 {
-    struct mem *mem = d->env.mem;
-    struct divf_list *l = d->lists.list[list];
-    size_t dim = d->env.dim, live = l->live, n = live < SAMPLE ? live : SAMPLE;
+    size_t live = d->lists.list[list]->live, n = live < SAMPLE ? live : SAMPLE;
     *divided = false;
-    *v = (struct divf_division){ .centroids = mem_array(mem, 2 * dim, sizeof *v->centroids),
-                                 .sums = mem_array(mem, 2 * dim, sizeof *v->sums),
-                                 .slots = mem_array(mem, live, sizeof *v->slots),
-                                 .side = mem_array(mem, live, sizeof *v->side) };
-    if (!v->centroids || !v->sums || !v->slots || !v->side)
-        return fail(d->env.error, ERR_NO_MEMORY, "divf: out of memory splitting a list of %zu",
-                    live);
-    v->n = divf_list_slots(&d->lists, list, v->slots);
+    int rc = divf_division_open(d, list, v);
+    if (rc)
+        return rc;
     struct rng rng = divf_maintenance_rng(d);
     if (n < 2)
         return OK;
     gather_sample(d, v, n, &rng);
     *spent += n;
     if (!pick_seeds(d, v, n, &rng)) {
-        l->uniform = true;
+        d->lists.list[list]->uniform = true;
         *spent += live;
         return OK;
     }
@@ -169,31 +203,11 @@ int divf_divide(struct divf *d, size_t list, struct divf_division *v, bool *divi
     return OK;
 }
 
-void divf_divide_end(struct divf *d, struct divf_division *v)
-{
-    mem_free(d->env.mem, v->centroids);
-    mem_free(d->env.mem, v->sums);
-    mem_free(d->env.mem, v->slots);
-    mem_free(d->env.mem, v->side);
-}
-
-/* Moves the slots of the second half, which are to be moved, to the front of v->slots. */
-static size_t second_half(struct divf *d, const struct divf_division *v)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < v->n; i++)
-        if (v->side[i])
-            d->maintenance->slots[n++] = v->slots[i];
-    return n;
-}
-
-int divf_divide_do(struct divf *d, size_t list, const struct divf_division *v, uint64_t *spent)
+int divf_divide_do(struct divf *d, size_t list, struct divf_division *v, uint64_t *spent)
 {
     struct divf_maintainer *u = d->maintenance;
     size_t dim = d->env.dim, new = d->lists.n;
-    int rc = divf_maintenance_reserve(d, v->n);
-    if (!rc)
-        rc = divf_lists_detach(d);
+    int rc = divf_lists_detach(d);
     if (!rc)
         rc = divf_maintenance_list_add(d, v->centroids + dim);
     if (rc)
@@ -208,17 +222,11 @@ int divf_divide_do(struct divf *d, size_t list, const struct divf_division *v, u
     *half = (struct divf_list_state){ .moved = whole->moved, .compared = whole->compared };
     if (whole->was && (half->was = mem_alloc(d->env.mem, dim * sizeof(float))))
         memcpy(half->was, whole->was, dim * sizeof(float));
-    size_t moved = second_half(d, v);
-    divf_list_move(&d->lists, list, new, u->slots, moved, u->to);
-    divf_grace(d);
-    divf_list_bury(&d->lists, list, u->to, moved);
+    divf_division_move(d, list, v);
     if (v->size[1] > d->largest_list)
         d->largest_list = (uint32_t)v->size[1];
-    divf_list_compact(d, list);
-    d->lists.list[list]->last_split_round = (int64_t)d->counters.insert_batches;
     u->n_fresh += 2 - whole->fresh;
     whole->fresh = half->fresh = true;
-    d->counters.splits++;
     divf_mark_pending(d, list);
     divf_mark_pending(d, new);
     if (whole->was)
@@ -239,6 +247,60 @@ int divf_split_list(struct divf *d, size_t list, uint64_t *spent)
         d->maintenance->list[list].refused = d->lists.list[list]->live;
         d->counters.refused_splits++;
     }
-    divf_divide_end(d, &v);
+    divf_division_close(d, &v);
     return rc;
+}
+
+/* ----------------------------------------------------------------------------- dissolving a list */
+
+/* The first of the n nearest lists without a copy of the vector; UINT32_MAX: all have one. */
+static uint32_t first_without(const struct divf *d, uint32_t slot, const uint32_t *lists, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!divf_slot_in_list(&d->lists, slot, lists[i]))
+            return lists[i];
+    return UINT32_MAX;
+}
+
+int divf_dissolve_plan(struct divf *d, size_t list, size_t *n, uint64_t *spent)
+{
+    struct divf_maintainer *u = d->maintenance;
+    struct centroids centroids = divf_centroids(&d->lists);
+    size_t s =
+        (size_t)d->params.soft_k + 1 < d->lists.n ? (size_t)d->params.soft_k + 1 : d->lists.n;
+    int rc = divf_maintenance_reserve(d, d->lists.list[list]->live);
+    if (rc)
+        return rc;
+    *n = divf_list_slots(&d->lists, list, u->slots);
+    for (size_t first = 0; first < *n; first += NEAREST_ROWS) {
+        size_t count = *n - first < NEAREST_ROWS ? *n - first : NEAREST_ROWS;
+        divf_gather_rows(d, u->slots + first, count);
+        nearest_rows(u->nearest, d->env.kernels, &centroids, u->rows, count, s, u->answer);
+        for (size_t i = 0; i < count; i++)
+            u->to[first + i] = first_without(d, u->slots[first + i], u->answer + i * s, s);
+    }
+    *spent += *n * d->lists.n;
+    return OK;
+}
+
+int divf_dissolve_do(struct divf *d, size_t list, size_t n)
+{
+    int rc = divf_lists_detach(d);
+    if (!rc && n > 0)
+        rc = divf_refile(d, list, d->maintenance->slots, d->maintenance->to, n);
+    if (rc)
+        return rc;
+    if (d->maintenance)
+        divf_maintenance_list_remove(d, list);
+    else
+        divf_list_remove(&d->lists, list);
+    d->counters.maintenance.merges++;
+    return OK;
+}
+
+int divf_dissolve(struct divf *d, size_t list, uint64_t *spent)
+{
+    size_t n;
+    int rc = divf_dissolve_plan(d, list, &n, spent);
+    return rc ? rc : divf_dissolve_do(d, list, n);
 }

@@ -138,21 +138,29 @@ struct divf_division {
     float *centroids; /* 2 x dim: the means of the halves */
     double *sums;
     uint32_t *slots; /* slots of the list's live vectors */
+    uint32_t *was;   /* places that the second half leaves */
     uint8_t *side;
     size_t n, size[2];
 };
 
+/* Allocates a division, and lists the vectors. ERR_NO_MEMORY. */
+int divf_division_open(struct divf *, size_t list, struct divf_division *);
+void divf_division_close(struct divf *, struct divf_division *);
+/* Sets the centroids of halves that are not empty to their means. */
+void divf_division_means(struct divf_division *, size_t dim);
+/* Moves the second half to the last list, which has space for it. Cannot fail. */
+void divf_division_move(struct divf *, size_t list, struct divf_division *);
+
 /* Computes balanced 2-means of a sample, then assigns every vector to the nearer half. *divided =
-   false: there are no two halves, or one would be starved. ERR_NO_MEMORY. */
+   false: there are no two halves, or one would be starved. Closed by the caller. ERR_NO_MEMORY. */
 int divf_divide(struct divf *, size_t list, struct divf_division *, bool *divided, uint64_t *spent);
 /* Applies it: the second half becomes the last list; lists in reach become
    pending. ERR_NO_MEMORY. */
-int divf_divide_do(struct divf *, size_t list, const struct divf_division *, uint64_t *spent);
-void divf_divide_end(struct divf *, struct divf_division *);
+int divf_divide_do(struct divf *, size_t list, struct divf_division *, uint64_t *spent);
 /* Divides, applies, and records a refusal. */
 int divf_split_list(struct divf *, size_t list, uint64_t *spent);
 
-/* dissolve.c. Moves every vector of a list to the nearest list without a copy of it, then removes
+/* Dissolving: moves every vector of a list to the nearest list without a copy of it, then removes
    the list. */
 /* Computes it: n slots in u->slots, their lists in u->to. ERR_NO_MEMORY. */
 int divf_dissolve_plan(struct divf *, size_t list, size_t *n, uint64_t *spent);

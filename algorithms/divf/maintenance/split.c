@@ -17,31 +17,21 @@
 
 static const uint64_t STREAM_SPLIT = UINT64_C(1) << 32;
 
-struct halves {
-    float *centroids; /* 2 x dim */
-    double *sums;     /* 2 x dim */
-    float *row;       /* dim: a row of bytes as floats */
-    uint32_t *slots;  /* the list's vectors */
-    uint32_t *was;    /* places that the second half leaves */
-    uint8_t *side;    /* a vector's half */
-    size_t n, rows[2];
-};
-
 /* Picks two different vectors: the first, and where the search for the second begins, at random.
  * false: all are equal. */
-static bool pick_seeds(struct divf *d, struct halves *h)
+static bool pick_seeds(struct divf *d, struct divf_division *v)
 {
     size_t dim = d->env.dim;
     struct rng rng =
         rng_at(d->env.seed, STREAM_SPLIT + d->counters.splits + d->counters.refused_splits);
-    size_t first = (size_t)rng_below(&rng, h->n), from = (size_t)rng_below(&rng, h->n);
-    const void *a = divf_row(&d->lists, h->slots[first]);
-    for (size_t i = 0; i < h->n; i++) {
-        const void *b = divf_row(&d->lists, h->slots[(from + i) % h->n]);
+    size_t first = (size_t)rng_below(&rng, v->n), from = (size_t)rng_below(&rng, v->n);
+    const void *a = divf_row(&d->lists, v->slots[first]);
+    for (size_t i = 0; i < v->n; i++) {
+        const void *b = divf_row(&d->lists, v->slots[(from + i) % v->n]);
         if (divf_same_row(&d->lists.space, a, b))
             continue;
-        divf_widen(&d->lists.space, a, 1, h->centroids);
-        divf_widen(&d->lists.space, b, 1, h->centroids + dim);
+        divf_widen(&d->lists.space, a, 1, v->centroids);
+        divf_widen(&d->lists.space, b, 1, v->centroids + dim);
         return true;
     }
     return false;
@@ -49,43 +39,36 @@ static bool pick_seeds(struct divf *d, struct halves *h)
 
 /* One pass: assigns each vector to the nearer half, ties to the first, and sums the halves. Returns
  * how many vectors changed sides. */
-static size_t assign_halves(const struct divf *d, struct halves *h)
+static size_t assign_halves(const struct divf *d, struct divf_division *v, float *row)
 {
     size_t dim = d->env.dim, changed = 0;
-    memset(h->sums, 0, 2 * dim * sizeof *h->sums);
-    h->rows[0] = h->rows[1] = 0;
-    for (size_t i = 0; i < h->n; i++) {
+    memset(v->sums, 0, 2 * dim * sizeof *v->sums);
+    v->size[0] = v->size[1] = 0;
+    for (size_t i = 0; i < v->n; i++) {
         const float *vector =
-            divf_floats(&d->lists.space, divf_row(&d->lists, h->slots[i]), 1, h->row);
+            divf_floats(&d->lists.space, divf_row(&d->lists, v->slots[i]), 1, row);
         float near[2];
-        d->env.kernels->l2sq_f32_1n(vector, h->centroids, 2, dim, near);
+        d->env.kernels->l2sq_f32_1n(vector, v->centroids, 2, dim, near);
         uint8_t side = near[1] < near[0];
-        changed += side != h->side[i];
-        h->side[i] = side;
-        h->rows[side]++;
-        double *sums = h->sums + side * dim;
+        changed += side != v->side[i];
+        v->side[i] = side;
+        v->size[side]++;
+        double *sums = v->sums + side * dim;
         for (size_t j = 0; j < dim; j++)
             sums[j] += (double)vector[j];
     }
     return changed;
 }
 
-static void move_centroids(size_t dim, struct halves *h)
-{
-    for (size_t half = 0; half < 2; half++)
-        for (size_t j = 0; j < dim; j++)
-            h->centroids[half * dim + j] = (float)(h->sums[half * dim + j] / (double)h->rows[half]);
-}
-
 /* Divides into two non-empty halves with their means. false: rounding emptied one. */
-static bool two_means(struct divf *d, struct halves *h)
+static bool two_means(struct divf *d, struct divf_division *v, float *row)
 {
-    memset(h->side, 2, h->n);
+    memset(v->side, 2, v->n);
     for (int64_t pass = 0; pass < d->params.max_split_iters; pass++) {
-        size_t changed = assign_halves(d, h);
-        if (h->rows[0] == 0 || h->rows[1] == 0)
+        size_t changed = assign_halves(d, v, row);
+        if (v->size[0] == 0 || v->size[1] == 0)
             return false;
-        move_centroids(d->env.dim, h);
+        divf_division_means(v, d->env.dim);
         if (changed == 0)
             break;
     }
@@ -93,66 +76,42 @@ static bool two_means(struct divf *d, struct halves *h)
 }
 
 /* Moves the second half to a new list. Reserves all space first; after that nothing can fail. */
-static int divide(struct divf *d, size_t list, struct halves *h)
+static int divide(struct divf *d, size_t list, struct divf_division *v)
 {
     struct divf_lists *lists = &d->lists;
-    int64_t round = (int64_t)d->counters.insert_batches;
-    size_t new = lists->n, moved = 0;
+    const int64_t round = (int64_t)d->counters.insert_batches;
+    size_t new = lists->n;
     int rc = divf_lists_detach(d);
     if (!rc)
-        rc = divf_list_add(lists, h->centroids + d->env.dim, round);
+        rc = divf_list_add(lists, v->centroids + d->env.dim, round);
     if (rc)
         return rc;
-    rc = divf_list_reserve(lists, new, h->rows[1]);
+    rc = divf_list_reserve(lists, new, v->size[1]);
     if (rc) {
         divf_list_remove(lists, new);
         return rc;
     }
-    for (size_t i = 0; i < h->n; i++)
-        if (h->side[i] == 1)
-            h->slots[moved++] = h->slots[i];
-    divf_centroid_move(lists, list, h->centroids);
-    divf_list_move(lists, list, new, h->slots, moved, h->was);
-    divf_grace(d);
-    divf_list_bury(lists, list, h->was, moved);
-    divf_list_compact(d, list);
+    divf_centroid_move(lists, list, v->centroids);
+    divf_division_move(d, list, v);
     if (divf_codes_per_list(d))
         divf_list_encode(lists, list);
-    lists->list[list]->last_split_round = round;
-    d->counters.splits++;
     return OK;
 }
 
 static int split_list(struct divf *d, size_t list)
 {
-    struct mem *mem = d->env.mem;
-    struct divf_list *l = d->lists.list[list];
-    size_t dim = d->env.dim;
-    struct halves h = { .centroids = mem_array(mem, 2 * dim, sizeof(float)),
-                        .sums = mem_array(mem, 2 * dim, sizeof(double)),
-                        .row = mem_array(mem, dim, sizeof(float)),
-                        .slots = mem_array(mem, l->live, sizeof(uint32_t)),
-                        .was = mem_array(mem, l->live, sizeof(uint32_t)),
-                        .side = mem_array(mem, l->live, sizeof(uint8_t)) };
-    int rc = OK;
-    if (!h.centroids || !h.sums || !h.row || !h.slots || !h.was || !h.side) {
-        rc = fail(d->env.error, ERR_NO_MEMORY, "divf: out of memory splitting a list of %u",
-                  l->live);
-    } else {
-        h.n = divf_list_slots(&d->lists, list, h.slots);
-        if (pick_seeds(d, &h) && two_means(d, &h)) {
-            rc = divide(d, list, &h);
-        } else {
-            l->uniform = true;
-            d->counters.refused_splits++;
-        }
+    float *row = mem_array(d->env.mem, d->env.dim, sizeof *row); /* of bytes, as floats */
+    struct divf_division v = { 0 };
+    int rc = row ? divf_division_open(d, list, &v)
+                 : fail(d->env.error, ERR_NO_MEMORY, "divf: out of memory splitting a list");
+    if (!rc && pick_seeds(d, &v) && two_means(d, &v, row)) {
+        rc = divide(d, list, &v);
+    } else if (!rc) {
+        d->lists.list[list]->uniform = true;
+        d->counters.refused_splits++;
     }
-    mem_free(mem, h.centroids);
-    mem_free(mem, h.sums);
-    mem_free(mem, h.row);
-    mem_free(mem, h.slots);
-    mem_free(mem, h.was);
-    mem_free(mem, h.side);
+    divf_division_close(d, &v);
+    mem_free(d->env.mem, row);
     return rc;
 }
 

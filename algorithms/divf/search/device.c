@@ -9,7 +9,7 @@
  * A batch takes its turn with changes, so lists and rows stay as they are. */
 #include <string.h>
 
-#include "algorithms/divf/search/device_codes.h"
+#include "algorithms/divf/device.h"
 #include "algorithms/divf/search/scan.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"

@@ -1,5 +1,5 @@
 /* device_codes.c - RaBitQ codes on a device: copying those of chunks that have changed, and queries. */
-#include "algorithms/divf/search/device_codes.h"
+#include "algorithms/divf/device.h"
 
 #include "algorithms/common/quantizer/rabitq/device.h"
 #include "src/core/mem.h"

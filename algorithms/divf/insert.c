@@ -117,6 +117,7 @@ static int file_few(struct divf *d, const void *rows, const uint64_t *ids, size_
 
 struct filing {
     struct divf *d;
+    struct mem_group memory;
     const unsigned char *rows; /* in env's element */
     const uint64_t *ids;
     size_t n, s;        /* rows of the block; lists per row */
@@ -298,42 +299,36 @@ static size_t block_rows(const struct divf *d, size_t n)
 static bool filing_open(struct filing *f, size_t n)
 {
     struct divf *d = f->d;
-    struct mem *mem = d->env.mem;
+    struct mem_group *g = &f->memory;
     size_t lists = d->lists.n, work_dim = d->lists.quantizer ? d->lists.quantizer->work_dim : 0;
     f->s = (size_t)d->params.soft_k < lists ? (size_t)d->params.soft_k : lists;
     f->capacity = block_rows(d, n);
     f->on_device = d->device != NULL;
-    f->lists = mem_array(mem, f->capacity * f->s, sizeof *f->lists);
-    f->places = mem_array(mem, f->capacity * f->s, sizeof *f->places);
-    f->order = mem_array(mem, f->capacity * f->s, sizeof *f->order);
-    f->slots = mem_array(mem, f->capacity, sizeof *f->slots);
-    f->start = mem_array(mem, lists + 2, sizeof *f->start);
-    f->transformed = mem_array(mem, f->capacity * work_dim, sizeof *f->transformed);
-    f->scratch = mem_array(mem, f->threads, sizeof *f->scratch);
+    f->lists = mem_group_array(g, f->capacity * f->s, sizeof *f->lists);
+    f->places = mem_group_array(g, f->capacity * f->s, sizeof *f->places);
+    f->order = mem_group_array(g, f->capacity * f->s, sizeof *f->order);
+    f->slots = mem_group_array(g, f->capacity, sizeof *f->slots);
+    f->start = mem_group_array(g, lists + 2, sizeof *f->start);
+    f->transformed = mem_group_array(g, f->capacity * work_dim, sizeof *f->transformed);
+    f->scratch = mem_group_array(g, f->threads, sizeof *f->scratch);
     while (f->scratch && f->ready < f->threads &&
            (f->scratch[f->ready] = scratch_pool_take(&d->scratch)))
         f->ready++;
-    return f->lists && f->places && f->order && f->slots && f->start && f->transformed &&
-           f->ready == f->threads;
+    return f->ready == f->threads;
 }
 
 static void filing_close(struct filing *f)
 {
-    struct mem *mem = f->d->env.mem;
     while (f->ready > 0)
         scratch_pool_give(&f->d->scratch, f->scratch[--f->ready]);
-    mem_free(mem, f->scratch);
-    mem_free(mem, f->lists);
-    mem_free(mem, f->places);
-    mem_free(mem, f->order);
-    mem_free(mem, f->slots);
-    mem_free(mem, f->start);
-    mem_free(mem, f->transformed);
+    mem_group_free(&f->memory);
 }
 
 static int file_all(struct divf *d, const void *rows, const uint64_t *ids, size_t n, size_t *done)
 {
-    struct filing f = { .d = d, .threads = n > NEAREST_ROWS ? pool_threads(d->env.pool) : 1 };
+    struct filing f = { .d = d,
+                        .memory.mem = d->env.mem,
+                        .threads = n > NEAREST_ROWS ? pool_threads(d->env.pool) : 1 };
     int rc = filing_open(&f, n) ? OK : out_of_memory(d);
     while (!rc && *done < n) {
         f.rows = (const unsigned char *)rows + *done * d->vectors.element_bytes;

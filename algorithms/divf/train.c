@@ -141,24 +141,22 @@ static int refile_all(const struct divf *d, struct refile *r)
 static int refile(const struct divf *d, struct divf_lists *to)
 {
     struct mem *mem = to->env->mem;
+    struct mem_group g = { .mem = mem };
     size_t work_dim = to->quantizer ? to->quantizer->work_dim : 0;
     struct refile r = { .to = to, .s = to->soft_k < to->n ? to->soft_k : to->n };
     to->places = mem_array(mem, d->slots.capacity * to->soft_k, sizeof *to->places);
-    r.rows = mem_array(mem, NEAREST_ROWS * to->env->dim, sizeof *r.rows);
-    r.slots = mem_array(mem, NEAREST_ROWS, sizeof *r.slots);
-    r.lists = mem_array(mem, NEAREST_ROWS * to->soft_k, sizeof *r.lists);
-    r.transformed = mem_array(mem, NEAREST_ROWS * work_dim, sizeof *r.transformed);
+    r.rows = mem_group_array(&g, NEAREST_ROWS * to->env->dim, sizeof *r.rows);
+    r.slots = mem_group_array(&g, NEAREST_ROWS, sizeof *r.slots);
+    r.lists = mem_group_array(&g, NEAREST_ROWS * to->soft_k, sizeof *r.lists);
+    r.transformed = mem_group_array(&g, NEAREST_ROWS * work_dim, sizeof *r.transformed);
     r.nearest = nearest_create(mem, to->soft_k);
     int rc = OK;
-    if (to->places && r.rows && r.slots && r.lists && r.transformed && r.nearest)
+    if (to->places && r.nearest && !g.failed)
         rc = refile_all(d, &r);
     else
         rc = fail(to->env->error, ERR_NO_MEMORY, "divf: out of memory reassigning %zu vectors",
                   d->slots.ids.n);
-    mem_free(mem, r.rows);
-    mem_free(mem, r.slots);
-    mem_free(mem, r.lists);
-    mem_free(mem, r.transformed);
+    mem_group_free(&g);
     nearest_destroy(mem, r.nearest);
     return rc;
 }

@@ -222,6 +222,23 @@ char *mem_strdup(struct mem *mem, const char *text)
     return copy;
 }
 
+void *mem_group_array(struct mem_group *g, size_t n, size_t size)
+{
+    assert(g->n < MEM_GROUP_MOST);
+    void *array = g->failed ? NULL : mem_array(g->mem, n, size);
+    if (array)
+        g->arrays[g->n++] = array;
+    g->failed = !array;
+    return array;
+}
+
+void mem_group_free(struct mem_group *g)
+{
+    while (g->n > 0)
+        mem_free(g->mem, g->arrays[--g->n]);
+    g->failed = false;
+}
+
 size_t mem_live(const struct mem *mem)
 {
     return mem ? atomic_load(&mem->live_bytes) : 0;

@@ -51,6 +51,18 @@ bool mem_grow(struct mem *, void *array_ptr, size_t *capacity, size_t need, size
 void mem_free(struct mem *, void *p); /* p may be NULL */
 char *mem_strdup(struct mem *, const char *text);
 
+/* Arrays that are freed together. Starts as { .mem = mem }. */
+enum { MEM_GROUP_MOST = 12 };
+struct mem_group {
+    struct mem *mem;
+    void *arrays[MEM_GROUP_MOST];
+    size_t n;
+    bool failed; /* an array could not be allocated */
+};
+/* As mem_array(). NULL, also after a failure: `failed` is set. */
+void *mem_group_array(struct mem_group *, size_t n, size_t size);
+void mem_group_free(struct mem_group *); /* it can be used anew */
+
 /* Returns free memory to the system. For use after a build, whose temporary memory is many times
    what the index keeps. */
 void mem_trim(void);

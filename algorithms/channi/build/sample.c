@@ -177,14 +177,14 @@ static uint32_t next_row(const struct spread *x, bool farthest)
 
 static int take_spread(struct sample *s, bool farthest)
 {
-    struct mem *mem = s->env->mem;
+    struct mem_group g = { .mem = s->env->mem };
     struct spread x = { .s = s };
     uint32_t row = (uint32_t)rng_below(s->rng, s->n);
 
-    x.nearest = mem_array(mem, s->n, sizeof *x.nearest);
-    x.sums = mem_array(mem, chunks_of(s), sizeof *x.sums);
-    x.farthest = mem_array(mem, chunks_of(s), sizeof *x.farthest);
-    const bool ready = x.nearest && x.sums && x.farthest;
+    x.nearest = mem_group_array(&g, s->n, sizeof *x.nearest);
+    x.sums = mem_group_array(&g, chunks_of(s), sizeof *x.sums);
+    x.farthest = mem_group_array(&g, chunks_of(s), sizeof *x.farthest);
+    const bool ready = !g.failed;
     for (size_t i = 0; ready && i < s->n; i++)
         x.nearest[i] = INFINITY;
     while (ready && take(s, row) && s->n_out < s->k) {
@@ -195,9 +195,7 @@ static int take_spread(struct sample *s, bool farthest)
         if (row == UINT32_MAX)
             break;
     }
-    mem_free(mem, x.nearest);
-    mem_free(mem, x.sums);
-    mem_free(mem, x.farthest);
+    mem_group_free(&g);
     return ready ? OK : ERR_NO_MEMORY;
 }
 
@@ -295,12 +293,12 @@ static int take_density(struct sample *s)
 /* Takes, for each centroid, the nearest of its members. */
 static int take_nearest(struct sample *s, const float *rows, const float *centroids, size_t made)
 {
-    struct mem *mem = s->env->mem;
+    struct mem_group g = { .mem = s->env->mem };
     const size_t dim = s->env->dim;
-    float *norms = mem_array(mem, made, sizeof *norms);
-    uint32_t *of = mem_array(mem, s->n, sizeof *of);
-    struct weighted *best = mem_array(mem, made, sizeof *best);
-    int rc = norms && of && best ? OK : ERR_NO_MEMORY;
+    float *norms = mem_group_array(&g, made, sizeof *norms);
+    uint32_t *of = mem_group_array(&g, s->n, sizeof *of);
+    struct weighted *best = mem_group_array(&g, made, sizeof *best);
+    int rc = g.failed ? ERR_NO_MEMORY : OK;
 
     if (rc == OK) {
         struct centroids c = { .rows = centroids, .norm_sq = norms, .n = made, .dim = dim };
@@ -320,9 +318,7 @@ static int take_nearest(struct sample *s, const float *rows, const float *centro
     for (size_t i = 0; rc == OK && i < made; i++)
         if (best[i].row != UINT32_MAX)
             (void)take(s, best[i].row);
-    mem_free(mem, norms);
-    mem_free(mem, of);
-    mem_free(mem, best);
+    mem_group_free(&g);
     return rc;
 }
 

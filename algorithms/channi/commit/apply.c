@@ -30,6 +30,7 @@ struct put {
 /* The combined effect of all changes: rows deleted, then rows added. */
 struct commit_plan {
     struct channi *s;
+    struct mem_group memory;
     struct put *puts;
     size_t n_puts;
     uint64_t *ids; /* ids of puts */
@@ -54,33 +55,28 @@ static int no_memory(const struct commit_plan *p)
 
 static void plan_free(struct commit_plan *p)
 {
-    struct mem *mem = p->s->base.env.mem;
-
-    mem_free(mem, p->puts);
-    mem_free(mem, p->ids);
-    mem_free(mem, p->dels);
-    mem_free(mem, p->del_places);
-    mem_free(mem, p->touched);
+    mem_group_free(&p->memory);
+    mem_free(p->s->base.env.mem, p->touched);
     idmap_free(&p->fate);
     channi_view_unref(p->s, p->view);
     *p = (struct commit_plan){ .s = p->s };
-    idmap_init(&p->fate, mem);
+    idmap_init(&p->fate, p->s->base.env.mem);
 }
 
 static bool plan_reserve(struct commit_plan *p, const struct channi_change *changes, size_t n)
 {
-    struct mem *mem = p->s->base.env.mem;
+    struct mem_group *g = &p->memory;
     size_t puts = 0, dels = 0;
 
+    g->mem = p->s->base.env.mem;
     for (size_t i = 0; i < n; i++)
         *(changes[i].op == CHANGE_PUT ? &puts : &dels) += changes[i].n;
-    p->puts = mem_array(mem, puts, sizeof *p->puts);
-    p->ids = mem_array(mem, puts, sizeof *p->ids);
-    p->dels = mem_array(mem, dels, sizeof *p->dels);
-    p->del_places = mem_array(mem, dels, sizeof *p->del_places);
-    p->touched = mem_array(mem, puts + dels, sizeof *p->touched);
-    return p->puts && p->ids && p->dels && p->del_places && p->touched &&
-           (n < 2 || idmap_reserve(&p->fate, puts + dels));
+    p->puts = mem_group_array(g, puts, sizeof *p->puts);
+    p->ids = mem_group_array(g, puts, sizeof *p->ids);
+    p->dels = mem_group_array(g, dels, sizeof *p->dels);
+    p->del_places = mem_group_array(g, dels, sizeof *p->del_places);
+    p->touched = mem_array(g->mem, puts + dels, sizeof *p->touched);
+    return !g->failed && p->touched && (n < 2 || idmap_reserve(&p->fate, puts + dels));
 }
 
 static void plan_put(struct commit_plan *p, const struct channi_change *c, size_t i)

@@ -49,15 +49,14 @@ void channi_rewrite_end(struct channi *c, struct channi_taken *w, struct channi_
 int channi_cloud_make(struct channi_cloud *x, const struct channi *c,
                       const struct channi_members *m)
 {
-    struct mem *mem = c->base.env.mem;
     const size_t dim = c->base.env.dim;
 
-    *x = (struct channi_cloud){ .dim = dim };
-    x->rows = mem_array(mem, m->n_live, dim * sizeof *x->rows);
-    x->member = mem_array(mem, m->n_live, sizeof *x->member);
-    x->scratch = mem_array(mem, m->n_live, sizeof *x->scratch);
-    if (!x->rows || !x->member || !x->scratch) {
-        channi_cloud_free(x, c);
+    *x = (struct channi_cloud){ .dim = dim, .memory.mem = c->base.env.mem };
+    x->rows = mem_group_array(&x->memory, m->n_live, dim * sizeof *x->rows);
+    x->member = mem_group_array(&x->memory, m->n_live, sizeof *x->member);
+    x->scratch = mem_group_array(&x->memory, m->n_live, sizeof *x->scratch);
+    if (x->memory.failed) {
+        channi_cloud_free(x);
         return fail(c->base.env.error, ERR_NO_MEMORY, "%s: out of memory, cannot convert %zu rows",
                     c->base.ops->name, m->n_live);
     }
@@ -69,12 +68,9 @@ int channi_cloud_make(struct channi_cloud *x, const struct channi *c,
     return OK;
 }
 
-void channi_cloud_free(struct channi_cloud *x, const struct channi *c)
+void channi_cloud_free(struct channi_cloud *x)
 {
-    mem_free(c->base.env.mem, x->rows);
-    mem_free(c->base.env.mem, x->member);
-    mem_free(c->base.env.mem, x->scratch);
-    *x = (struct channi_cloud){ 0 };
+    mem_group_free(&x->memory);
 }
 
 /* Works in chunks of dimensions, so that the sums in double fit on the stack. */
@@ -132,6 +128,6 @@ int channi_choose_root(const struct channi *c, const struct channi_members *m, u
                   c->base.ops->name);
     }
     mem_free(c->base.env.mem, mean);
-    channi_cloud_free(&x, c);
+    channi_cloud_free(&x);
     return rc;
 }

@@ -7,6 +7,7 @@
 #include "algorithms/channi/jobs/jobs.h"
 #include "algorithms/channi/rewrite/replace.h"
 #include "algorithms/channi/versions/view.h"
+#include "src/core/mem.h"
 
 /* Begins a job on one cluster: takes it, and gathers its rows if it still needs the job (else there
    are none). After true, the caller calls channi_rewrite_end(), also if *rc is an error. false:
@@ -21,9 +22,10 @@ struct channi_cloud {
     uint32_t *member; /* n: index of the member, ascending */
     float *scratch;   /* n */
     size_t n, dim;
+    struct mem_group memory;
 };
 int channi_cloud_make(struct channi_cloud *, const struct channi *, const struct channi_members *);
-void channi_cloud_free(struct channi_cloud *, const struct channi *);
+void channi_cloud_free(struct channi_cloud *);
 
 /* Mean of rows[0 .. n-1] (NULL: all) of the cloud, dim floats. */
 void channi_cloud_mean(const struct channi_cloud *, const uint32_t *rows, size_t n, float *mean);

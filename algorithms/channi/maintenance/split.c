@@ -33,44 +33,30 @@ enum { APART = 4 }; /* see are_apart() */
 
 static void cut_close(struct channi_cut *k)
 {
-    struct mem *mem = k->c->base.env.mem;
-
-    channi_cloud_free(&k->x, k->c);
-    mem_free(mem, k->temporary.centroids);
-    mem_free(mem, k->temporary.count);
-    mem_free(mem, k->temporary.label);
-    mem_free(mem, k->temporary.distance);
-    mem_free(mem, k->centres);
-    mem_free(mem, k->point);
-    mem_free(mem, k->part);
-    mem_free(mem, k->list);
-    mem_free(mem, k->work);
-    mem_free(mem, k->flagged);
+    channi_cloud_free(&k->x);
+    mem_group_free(&k->memory);
 }
 
 static int cut_open(struct channi_cut *k, const struct channi *c, const struct channi_members *m,
                     uint64_t seed)
 {
-    struct mem *mem = c->base.env.mem;
     int rc;
 
-    *k = (struct channi_cut){ .c = c, .seed = seed };
+    *k = (struct channi_cut){ .c = c, .seed = seed, .memory.mem = c->base.env.mem };
     if ((rc = channi_cloud_make(&k->x, c, m)) != OK)
         return rc;
     const size_t n = k->x.n, dim = k->x.dim;
-    k->temporary.centroids = mem_array(mem, CUT_TEMPORARY, dim * sizeof(float));
-    k->temporary.count = mem_array(mem, CUT_TEMPORARY, sizeof(uint32_t));
-    k->temporary.label = mem_array(mem, n, sizeof(uint32_t));
-    k->temporary.distance = mem_array(mem, n, sizeof(float));
-    k->centres = mem_array(mem, CUT_TEMPORARY, dim * sizeof(float));
-    k->point = mem_array(mem, dim, sizeof(float));
-    k->part = mem_array(mem, n, sizeof(uint32_t));
-    k->list = mem_array(mem, n, sizeof(uint32_t));
-    k->work = mem_array(mem, n, sizeof(uint64_t));
-    k->flagged = mem_array(mem, n, sizeof(bool));
-    if (k->temporary.centroids && k->temporary.count && k->temporary.label &&
-        k->temporary.distance && k->centres && k->point && k->part && k->list && k->work &&
-        k->flagged)
+    k->temporary.centroids = mem_group_array(&k->memory, CUT_TEMPORARY, dim * sizeof(float));
+    k->temporary.count = mem_group_array(&k->memory, CUT_TEMPORARY, sizeof(uint32_t));
+    k->temporary.label = mem_group_array(&k->memory, n, sizeof(uint32_t));
+    k->temporary.distance = mem_group_array(&k->memory, n, sizeof(float));
+    k->centres = mem_group_array(&k->memory, CUT_TEMPORARY, dim * sizeof(float));
+    k->point = mem_group_array(&k->memory, dim, sizeof(float));
+    k->part = mem_group_array(&k->memory, n, sizeof(uint32_t));
+    k->list = mem_group_array(&k->memory, n, sizeof(uint32_t));
+    k->work = mem_group_array(&k->memory, n, sizeof(uint64_t));
+    k->flagged = mem_group_array(&k->memory, n, sizeof(bool));
+    if (!k->memory.failed)
         return OK;
     cut_close(k);
     return fail(c->base.env.error, ERR_NO_MEMORY, "%s: out of memory, cannot split %zu rows",

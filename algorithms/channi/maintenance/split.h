@@ -12,6 +12,7 @@ enum { CUT_PARTS = 64, CUT_TEMPORARY = 32 };
 
 struct channi_cut {
     const struct channi *c;
+    struct mem_group memory;
     struct channi_cloud x;
     struct batch_kmeans temporary;
     float *centres; /* CUT_TEMPORARY x dim: centres of the groups */

@@ -63,23 +63,22 @@ int channi_codes_make(struct channi *c, const void *rows, size_t n,
 {
     const struct quantizer *q = c->quantizer;
     const struct index_env *env = &c->base.env;
+    struct mem_group g = { .mem = env->mem };
     float *block, *transformed;
     double *sum;
 
     *out = (struct channi_cluster_codes){ 0 };
     if (!q)
         return OK;
-    block = mem_array(env->mem, QUANTIZER_BLOCK, env->dim * sizeof *block);
-    transformed = mem_array(env->mem, QUANTIZER_BLOCK, q->work_dim * sizeof *transformed);
-    sum = mem_array(env->mem, env->dim, sizeof *sum);
-    const bool ready = reserve(c, n, out) && block && transformed && sum;
+    block = mem_group_array(&g, QUANTIZER_BLOCK, env->dim * sizeof *block);
+    transformed = mem_group_array(&g, QUANTIZER_BLOCK, q->work_dim * sizeof *transformed);
+    sum = mem_group_array(&g, env->dim, sizeof *sum);
+    const bool ready = reserve(c, n, out) && !g.failed;
     if (ready) {
         find_centre(c, rows, n, block, sum, out->centre);
         put_all(c, rows, n, block, transformed, out);
     }
-    mem_free(env->mem, block);
-    mem_free(env->mem, transformed);
-    mem_free(env->mem, sum);
+    mem_group_free(&g);
     if (ready)
         return OK;
     channi_codes_free(c, out);

@@ -135,7 +135,7 @@ void channi_give(struct channi *c, struct channi_taken *w)
 
 void channi_members_init(struct channi_members *m, struct channi *c)
 {
-    *m = (struct channi_members){ .mem = c->base.env.mem };
+    *m = (struct channi_members){ .memory.mem = c->base.env.mem };
 }
 
 void channi_members_free(struct channi_members *m, struct channi *c)
@@ -143,14 +143,7 @@ void channi_members_free(struct channi_members *m, struct channi *c)
     for (size_t i = 0; i < m->n_wholes; i++)
         if (m->wholes[i].base)
             channi_cache_whole_done(c->cache, &m->wholes[i]);
-    mem_free(m->mem, m->wholes);
-    mem_free(m->mem, m->rows);
-    mem_free(m->mem, m->ids);
-    mem_free(m->mem, m->born);
-    mem_free(m->mem, m->dead);
-    mem_free(m->mem, m->records);
-    mem_free(m->mem, m->from);
-    mem_free(m->mem, m->row);
+    mem_group_free(&m->memory);
     channi_members_init(m, c);
 }
 
@@ -158,18 +151,18 @@ static bool reserve(struct channi_members *m, size_t n, size_t n_clusters)
 {
     m->capacity = n;
     n = n ? n : 1;
-    m->rows = mem_array(m->mem, n, sizeof *m->rows);
-    m->ids = mem_array(m->mem, n, sizeof *m->ids);
-    m->born = mem_array(m->mem, n, sizeof *m->born);
-    m->dead = mem_array(m->mem, n, sizeof *m->dead);
-    m->records = mem_array(m->mem, n, sizeof *m->records);
-    m->from = mem_array(m->mem, n, sizeof *m->from);
-    m->row = mem_array(m->mem, n, sizeof *m->row);
-    m->wholes = mem_array(m->mem, n_clusters, sizeof *m->wholes);
+    m->rows = mem_group_array(&m->memory, n, sizeof *m->rows);
+    m->ids = mem_group_array(&m->memory, n, sizeof *m->ids);
+    m->born = mem_group_array(&m->memory, n, sizeof *m->born);
+    m->dead = mem_group_array(&m->memory, n, sizeof *m->dead);
+    m->records = mem_group_array(&m->memory, n, sizeof *m->records);
+    m->from = mem_group_array(&m->memory, n, sizeof *m->from);
+    m->row = mem_group_array(&m->memory, n, sizeof *m->row);
+    m->wholes = mem_group_array(&m->memory, n_clusters, sizeof *m->wholes);
     if (m->wholes)
         memset(m->wholes, 0, n_clusters * sizeof *m->wholes);
     m->n_wholes = m->wholes ? n_clusters : 0;
-    return m->rows && m->ids && m->born && m->dead && m->records && m->from && m->row && m->wholes;
+    return !m->memory.failed;
 }
 
 /* The version to gather: marks of a commit under way do not count yet. */

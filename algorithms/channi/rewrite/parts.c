@@ -20,6 +20,7 @@ enum {
 /* The content of a file in the making. */
 struct draft {
     struct channi_cluster_contents contents;
+    struct mem_group memory;
     unsigned char *rows;
     uint64_t *ids, *born, *dead;
     int64_t *attributes; /* columns */
@@ -47,29 +48,26 @@ struct channi_cluster *channi_replace_cluster(struct channi *c, uint32_t cid,
 
 static void draft_free(const struct channi_replacing *x, struct draft *d)
 {
-    struct mem *mem = x->c->base.env.mem;
-
     graph_destroy(d->graph);
     channi_codes_free(x->c, &d->codes);
-    mem_free(mem, d->rows);
-    mem_free(mem, d->ids);
-    mem_free(mem, d->born);
-    mem_free(mem, d->dead);
-    mem_free(mem, d->attributes);
+    mem_group_free(&d->memory);
 }
 
 static bool draft_reserve(const struct channi_replacing *x, const struct channi_part *part,
                           struct draft *d)
 {
-    struct mem *mem = x->c->base.env.mem;
-    const bool history = x->c->params.history > 0;
+    struct mem_group *g = &d->memory;
 
-    d->rows = mem_array(mem, part->n, x->c->row_bytes);
-    d->ids = mem_array(mem, part->n, sizeof *d->ids);
-    d->attributes = mem_array(mem, part->n * x->c->base.env.n_attributes, sizeof *d->attributes);
-    d->born = history ? mem_array(mem, part->n, sizeof *d->born) : NULL;
-    d->dead = history ? mem_array(mem, part->n, sizeof *d->dead) : NULL;
-    return d->rows && d->ids && d->attributes && (!history || (d->born && d->dead));
+    g->mem = x->c->base.env.mem;
+    d->rows = mem_group_array(g, part->n, x->c->row_bytes);
+    d->ids = mem_group_array(g, part->n, sizeof *d->ids);
+    d->attributes =
+        mem_group_array(g, part->n * x->c->base.env.n_attributes, sizeof *d->attributes);
+    if (x->c->params.history > 0) {
+        d->born = mem_group_array(g, part->n, sizeof *d->born);
+        d->dead = mem_group_array(g, part->n, sizeof *d->dead);
+    }
+    return !g->failed;
 }
 
 static void draft_fill(const struct channi_replacing *x, const struct channi_making *p,

@@ -323,14 +323,14 @@ static int change_routes(struct channi_replacing *x, struct channi_layout *layou
 static int next_routes(struct channi_replacing *x, struct channi_layout *layout)
 {
     struct channi *c = x->c;
-    struct mem *mem = c->base.env.mem;
+    struct mem_group g = { .mem = c->base.env.mem };
     const size_t most = x->r->n_parts;
-    const void **rows = mem_array(mem, most, sizeof *rows);
-    uint64_t *phashes = mem_array(mem, most, sizeof *phashes);
-    uint32_t *cids = mem_array(mem, most, sizeof *cids);
+    const void **rows = mem_group_array(&g, most, sizeof *rows);
+    uint64_t *phashes = mem_group_array(&g, most, sizeof *phashes);
+    uint32_t *cids = mem_group_array(&g, most, sizeof *cids);
     const uint32_t n_old = layout->routes ? layout->routes->n : 0;
     size_t n = 0;
-    int rc = rows && phashes && cids ? OK : channi_replacing_no_memory(x);
+    int rc = g.failed ? channi_replacing_no_memory(x) : OK;
 
     for (size_t i = 0; rc == OK && i < x->r->n_parts; i++) {
         const struct channi_making *p = &x->parts[i];
@@ -345,9 +345,7 @@ static int next_routes(struct channi_replacing *x, struct channi_layout *layout)
     }
     if (rc == OK && !(layout->routes && routes_stay(x, layout->routes)))
         rc = change_routes(x, layout, rows, phashes, cids, n);
-    mem_free(mem, rows);
-    mem_free(mem, phashes);
-    mem_free(mem, cids);
+    mem_group_free(&g);
     for (size_t i = 0; rc == OK && i < x->r->n_parts; i++)
         set_drift(x, x->parts[i].cl);
     return rc;

@@ -4,6 +4,7 @@
 
 #include "algorithms/channi/files/columns.h"
 #include "algorithms/channi/versions/cluster.h"
+#include "src/core/mem.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -21,7 +22,7 @@ struct channi_members {
     size_t n, n_live, capacity;
     struct channi_whole_file *wholes;
     size_t n_wholes;
-    struct mem *mem;
+    struct mem_group memory;
 };
 
 /* Clusters taken by a job: their latches are held, in order of ascending cid. */

@@ -29,8 +29,9 @@ enum { BATCH = 1024, PARTS = 2, GRAIN = 8, BATCH_LEAST = 16 };
 struct batch {
     struct channi_search_batch *b;
     const struct channi_view *view;
-    size_t first, n;   /* this batch's queries of the request */
-    size_t width;      /* most clusters of a query */
+    size_t first, n; /* this batch's queries of the request */
+    size_t width;    /* most clusters of a query */
+    struct mem_group memory;
     uint32_t *cids;    /* n x width */
     uint32_t *n_cids;  /* n */
     uint64_t *order;   /* nearest cluster and query, sorted */
@@ -342,25 +343,6 @@ static int run_parts(void *arg, size_t first, size_t end, size_t worker)
 
 /* ------------------------------------------------------------------------------- the request */
 
-static bool reserve(struct batch *b, size_t n)
-{
-    struct mem *mem = b->b->c->base.env.mem;
-
-    b->cids = mem_array(mem, n, b->width * sizeof *b->cids);
-    b->n_cids = mem_array(mem, n, sizeof *b->n_cids);
-    b->order = mem_array(mem, n, sizeof *b->order);
-    return b->cids && b->n_cids && b->order;
-}
-
-static void release(struct batch *b)
-{
-    struct mem *mem = b->b->c->base.env.mem;
-
-    mem_free(mem, b->cids);
-    mem_free(mem, b->n_cids);
-    mem_free(mem, b->order);
-}
-
 /* Called inside the epoch, which holds for the pool's threads as well. */
 static int run_batch(struct batch *b, size_t threads)
 {
@@ -373,7 +355,10 @@ static int run_batch(struct batch *b, size_t threads)
 
     b->width = (nprobe < all ? nprobe : all) + (ood < all ? ood : all);
     b->part = (b->n + parts - 1) / parts;
-    if (!reserve(b, b->n))
+    b->cids = mem_group_array(&b->memory, b->n, b->width * sizeof *b->cids);
+    b->n_cids = mem_group_array(&b->memory, b->n, sizeof *b->n_cids);
+    b->order = mem_group_array(&b->memory, b->n, sizeof *b->order);
+    if (b->memory.failed)
         return channi_search_no_memory(b->b->c);
     int rc = parallel_for(pool, threads, b->n, GRAIN, choose, b);
     if (rc == OK)
@@ -396,7 +381,7 @@ int channi_batch_run(struct channi_search_batch *a, size_t threads)
     struct channi *c = a->c;
     const size_t n = a->request->queries.n;
     struct channi_cache_counts cache;
-    struct batch b = { .b = a };
+    struct batch b = { .b = a, .memory.mem = c->base.env.mem };
     int rc = OK;
 
     channi_cache_counts(c->cache, &cache);
@@ -409,7 +394,7 @@ int channi_batch_run(struct channi_search_batch *a, size_t threads)
         b.first = first;
         b.n = n - first < BATCH ? n - first : BATCH;
         rc = run_batch(&b, threads);
-        release(&b);
+        mem_group_free(&b.memory);
         channi_leave(c, ticket);
     }
     return rc;

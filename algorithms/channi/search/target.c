@@ -190,23 +190,21 @@ static double score_for(const struct channi_stop *stop, double target)
 /* Called inside the epoch. */
 static int learn(struct learning *l, struct channi_stop *stop)
 {
-    struct mem *mem = l->c->base.env.mem;
+    struct mem_group g = { .mem = l->c->base.env.mem };
     int rc;
 
     l->x = scratch_pool_take(&l->c->scratch);
-    l->distances = mem_array(mem, l->k, sizeof *l->distances);
-    l->kept = mem_array(mem, l->k, sizeof *l->kept);
-    l->ids = mem_array(mem, l->k, sizeof *l->ids);
-    rc = l->x && l->distances && l->kept && l->ids ? sample(l) : channi_search_no_memory(l->c);
+    l->distances = mem_group_array(&g, l->k, sizeof *l->distances);
+    l->kept = mem_group_array(&g, l->k, sizeof *l->kept);
+    l->ids = mem_group_array(&g, l->k, sizeof *l->ids);
+    rc = l->x && !g.failed ? sample(l) : channi_search_no_memory(l->c);
     if (rc == OK && l->n > 0)
         find_scores(l, stop->score);
     for (size_t i = 0; rc == OK && l->n == 0 && i < CHANNI_STOP_LEVELS; i++)
         stop->score[i] = INFINITY;
     if (l->x)
         scratch_pool_give(&l->c->scratch, l->x);
-    mem_free(mem, l->distances);
-    mem_free(mem, l->kept);
-    mem_free(mem, l->ids);
+    mem_group_free(&g);
     return rc;
 }
 

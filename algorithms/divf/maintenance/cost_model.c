@@ -113,7 +113,7 @@ static int try_split(struct divf *d, struct divf_step *step, bool *did)
         d->counters.refused_splits += !divided;
         d->counters.maintenance.rolled_back += divided;
     }
-    divf_division_close(d, &v);
+    divf_division_close(&v);
     return rc;
 }
 

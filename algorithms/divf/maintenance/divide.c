@@ -20,27 +20,24 @@ static const float BALANCE = 0.25F;
 
 int divf_division_open(struct divf *d, size_t list, struct divf_division *v)
 {
-    struct mem *mem = d->env.mem;
+    struct mem_group *g = &v->memory;
     size_t dim = d->env.dim, live = d->lists.list[list]->live;
-    *v = (struct divf_division){ .centroids = mem_array(mem, 2 * dim, sizeof *v->centroids),
-                                 .sums = mem_array(mem, 2 * dim, sizeof *v->sums),
-                                 .slots = mem_array(mem, live, sizeof *v->slots),
-                                 .was = mem_array(mem, live, sizeof *v->was),
-                                 .side = mem_array(mem, live, sizeof *v->side) };
-    if (!v->centroids || !v->sums || !v->slots || !v->was || !v->side)
+    *v = (struct divf_division){ .memory.mem = d->env.mem };
+    v->centroids = mem_group_array(g, 2 * dim, sizeof *v->centroids);
+    v->sums = mem_group_array(g, 2 * dim, sizeof *v->sums);
+    v->slots = mem_group_array(g, live, sizeof *v->slots);
+    v->was = mem_group_array(g, live, sizeof *v->was);
+    v->side = mem_group_array(g, live, sizeof *v->side);
+    if (g->failed)
         return fail(d->env.error, ERR_NO_MEMORY, "divf: out of memory splitting a list of %zu",
                     live);
     v->n = divf_list_slots(&d->lists, list, v->slots);
     return OK;
 }
 
-void divf_division_close(struct divf *d, struct divf_division *v)
+void divf_division_close(struct divf_division *v)
 {
-    mem_free(d->env.mem, v->centroids);
-    mem_free(d->env.mem, v->sums);
-    mem_free(d->env.mem, v->slots);
-    mem_free(d->env.mem, v->was);
-    mem_free(d->env.mem, v->side);
+    mem_group_free(&v->memory);
 }
 
 void divf_division_move(struct divf *d, size_t list, struct divf_division *v)
@@ -247,7 +244,7 @@ int divf_split_list(struct divf *d, size_t list, uint64_t *spent)
         d->maintenance->list[list].refused = d->lists.list[list]->live;
         d->counters.refused_splits++;
     }
-    divf_division_close(d, &v);
+    divf_division_close(&v);
     return rc;
 }
 

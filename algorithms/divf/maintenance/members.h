@@ -26,6 +26,7 @@
 #define DRIFTLINE_DIVF_MAINTENANCE_MEMBERS_H
 
 #include "algorithms/divf/divf.h"
+#include "src/core/mem.h"
 
 #define DIVF_NO_LIST SIZE_MAX
 
@@ -135,6 +136,7 @@ int divf_refile(struct divf *, size_t from, uint32_t *slots, uint32_t *to, size_
 
 /* divide.c. A list divided into two halves, computed and not yet applied. */
 struct divf_division {
+    struct mem_group memory;
     float *centroids; /* 2 x dim: the means of the halves */
     double *sums;
     uint32_t *slots; /* slots of the list's live vectors */
@@ -145,7 +147,7 @@ struct divf_division {
 
 /* Allocates a division, and lists the vectors. ERR_NO_MEMORY. */
 int divf_division_open(struct divf *, size_t list, struct divf_division *);
-void divf_division_close(struct divf *, struct divf_division *);
+void divf_division_close(struct divf_division *);
 /* Sets the centroids of halves that are not empty to their means. */
 void divf_division_means(struct divf_division *, size_t dim);
 /* Moves the second half to the last list, which has space for it. Cannot fail. */

@@ -258,14 +258,13 @@ static int refine_once(struct divf *d, struct refinement *r, uint64_t *spent)
 int divf_refine(struct divf *d, uint64_t *spent)
 {
     struct divf_maintainer *u = d->maintenance;
-    struct mem *mem = d->env.mem;
-    struct refinement r = { mem_array(mem, u->n, sizeof *r.index),
-                            mem_array(mem, u->n_fresh * d->env.dim, sizeof *r.sums),
-                            mem_array(mem, u->n_fresh, sizeof *r.weights) };
-    int rc = r.index && r.sums && r.weights
-                 ? divf_lists_detach(d)
-                 : fail(d->env.error, ERR_NO_MEMORY, "divf: out of memory refining %zu lists",
-                        u->n_fresh);
+    struct mem_group g = { .mem = d->env.mem };
+    struct refinement r = { mem_group_array(&g, u->n, sizeof *r.index),
+                            mem_group_array(&g, u->n_fresh * d->env.dim, sizeof *r.sums),
+                            mem_group_array(&g, u->n_fresh, sizeof *r.weights) };
+    int rc = !g.failed ? divf_lists_detach(d)
+                       : fail(d->env.error, ERR_NO_MEMORY, "divf: out of memory refining %zu lists",
+                              u->n_fresh);
     for (size_t i = 0, n = 0; !rc && i < u->n; i++)
         if (u->list[i].fresh)
             r.index[i] = (uint32_t)n++;
@@ -276,8 +275,6 @@ int divf_refine(struct divf *d, uint64_t *spent)
             u->list[i].fresh = false;
         u->n_fresh = 0;
     }
-    mem_free(mem, r.index);
-    mem_free(mem, r.sums);
-    mem_free(mem, r.weights);
+    mem_group_free(&g);
     return rc;
 }

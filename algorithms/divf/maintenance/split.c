@@ -110,7 +110,7 @@ static int split_list(struct divf *d, size_t list)
         d->lists.list[list]->uniform = true;
         d->counters.refused_splits++;
     }
-    divf_division_close(d, &v);
+    divf_division_close(&v);
     mem_free(d->env.mem, row);
     return rc;
 }

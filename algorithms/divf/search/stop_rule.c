@@ -118,6 +118,7 @@ struct stop_step {
 
 struct sample {
     const struct index_env *env;
+    struct mem_group memory;
     const struct centroids *centroids;
     const float *rows;
     size_t n, dim, k, copies;
@@ -132,35 +133,20 @@ struct sample {
     struct stop_step *steps;           /* n_queries x n_steps */
 };
 
-static void sample_free(struct sample *t)
-{
-    struct mem *mem = t->env->mem;
-    mem_free(mem, t->assigned);
-    mem_free(mem, t->start);
-    mem_free(mem, t->members);
-    mem_free(mem, t->distances);
-    mem_free(mem, t->list_distances);
-    mem_free(mem, t->probes);
-    mem_free(mem, t->nearest);
-    mem_free(mem, t->nearest_rows);
-    mem_free(mem, t->steps);
-}
-
 static bool sample_alloc(struct sample *t)
 {
-    struct mem *mem = t->env->mem;
+    struct mem_group *g = &t->memory;
     size_t lists = t->centroids->n;
-    t->assigned = mem_array(mem, t->n_base * t->copies, sizeof *t->assigned);
-    t->start = mem_zalloc(mem, (lists + 2) * sizeof *t->start);
-    t->members = mem_array(mem, t->n_base * t->copies, sizeof *t->members);
-    t->distances = mem_array(mem, TOGETHER * t->n_base, sizeof *t->distances);
-    t->list_distances = mem_array(mem, lists, sizeof *t->list_distances);
-    t->probes = mem_array(mem, t->n_steps + 1, sizeof *t->probes);
-    t->nearest = mem_array(mem, t->k, sizeof *t->nearest);
-    t->nearest_rows = mem_array(mem, t->k, sizeof *t->nearest_rows);
-    t->steps = mem_array(mem, t->n_queries * t->n_steps, sizeof *t->steps);
-    return t->assigned && t->start && t->members && t->distances && t->list_distances &&
-           t->probes && t->nearest && t->nearest_rows && t->steps;
+    t->assigned = mem_group_array(g, t->n_base * t->copies, sizeof *t->assigned);
+    t->start = mem_group_array(g, lists + 2, sizeof *t->start);
+    t->members = mem_group_array(g, t->n_base * t->copies, sizeof *t->members);
+    t->distances = mem_group_array(g, TOGETHER * t->n_base, sizeof *t->distances);
+    t->list_distances = mem_group_array(g, lists, sizeof *t->list_distances);
+    t->probes = mem_group_array(g, t->n_steps + 1, sizeof *t->probes);
+    t->nearest = mem_group_array(g, t->k, sizeof *t->nearest);
+    t->nearest_rows = mem_group_array(g, t->k, sizeof *t->nearest_rows);
+    t->steps = mem_group_array(g, t->n_queries * t->n_steps, sizeof *t->steps);
+    return !g->failed;
 }
 
 /* Queries are at most an eighth of the sample. */
@@ -198,6 +184,7 @@ static int file_base(struct sample *t)
     int rc = nearest_all(t->env, t->centroids, t->base, t->n_base, t->copies, t->assigned);
     if (rc)
         return rc;
+    memset(t->start, 0, (t->centroids->n + 2) * sizeof *t->start);
     for (size_t i = 0; i < n; i++)
         t->start[t->assigned[i] + 2]++;
     for (size_t l = 2; l <= t->centroids->n; l++)
@@ -396,6 +383,7 @@ int divf_stop_rule_train(struct stop_rule *r, const struct index_env *env,
                          size_t n)
 {
     struct sample t = { .env = env,
+                        .memory.mem = env->mem,
                         .centroids = centroids,
                         .rows = rows,
                         .n = n,
@@ -421,6 +409,6 @@ int divf_stop_rule_train(struct stop_rule *r, const struct index_env *env,
         if (divf_stop_rule_valid(&learnt))
             *r = learnt;
     }
-    sample_free(&t);
+    mem_group_free(&t.memory);
     return rc;
 }

@@ -114,6 +114,26 @@ static void test_injected(void **state)
     assert_int_equal(mem_live(&mem), 0);
 }
 
+/* After a failure a group gives nothing more; it frees what it gave, and can be used anew. */
+static void test_group(void **state)
+{
+    struct mem mem = { .fail_at = 3 };
+    struct mem_group g = { .mem = &mem };
+
+    for (int again = 0; again < 2; again++) {
+        for (size_t i = 0; i < MEM_GROUP_MOST; i++) {
+            void *array = mem_group_array(&g, i, 100);
+
+            assert_true((array != NULL) == (again || i < 2));
+            assert_true(g.failed == !array);
+        }
+        assert_int_equal(g.n, again ? MEM_GROUP_MOST : 2);
+        assert_int_equal(atomic_load(&mem.calls), again ? 3 + MEM_GROUP_MOST : 3);
+        mem_group_free(&g);
+        assert_int_equal(mem_live(&mem), 0);
+    }
+}
+
 static void test_limit(void **state)
 {
     struct mem mem = { .limit_bytes = BIG + 10000 };
@@ -160,6 +180,7 @@ int main(void)
         cmocka_unit_test(test_resize),
         cmocka_unit_test(test_grow),
         cmocka_unit_test(test_injected),
+        cmocka_unit_test(test_group),
         cmocka_unit_test(test_limit),
         cmocka_unit_test(test_threads),
     };

@@ -147,7 +147,8 @@ enum mix_arrivals { MIX_CONSTANT, MIX_POISSON, MIX_BURST, MIX_RECORDED };
     REAL(skew)           /* QUERY_ZIPF, QUERY_LATEST */                                   \
     NUMBER(uint64_t, seed)                                                                \
     REAL(limit_ms)         /* of latency; 0: none */                                      \
-    REAL(find_p99_ms)      /* 0: the rate is given */                                     \
+    REAL(find_p99_ms)      /* the rate is found by this limit; 0: it is not */            \
+    REAL(find_share)       /* the rate is this share of a closed loop's; 0: it is not */  \
     NUMBER(bool, recorded) /* the order of its operations is stored (op_order.h) */       \
     NUMBER(size_t, n_order)                                                               \
     ARRAY(uint64_t, order, op->n_order) /* operations begin in this order; NULL: freely */

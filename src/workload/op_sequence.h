@@ -35,7 +35,7 @@
 #include "src/core/rng.h"
 #include "src/workload/op.h"
 
-/* A mix that finds a rate runs so many trials at most, of op->operations each: a closed loop, then
+/* A mix that finds the largest rate runs so many trials, of op->operations each: a closed loop, then
    one for each bit of the rate. */
 enum { MIX_TRIALS = 10 };
 #define HOT_SHARE     .8
@@ -74,6 +74,9 @@ struct op_planned {
 };
 
 size_t op_threads(const struct op *);
+/* Of op->operations each: MIX_TRIALS, or a closed loop and one at a share of its rate; 0: the rate is
+   not found by trials. */
+size_t op_trials(const struct op *);
 /* Where a rate is to be found, the sequence is empty until its first trial. */
 struct op_sequence op_sequence_begin(const struct op *, size_t thread);
 /* Begins another trial at this rate, of op->operations. */

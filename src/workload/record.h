@@ -94,9 +94,10 @@ struct mix_request {
     double skew;            /* QUERY_ZIPF, QUERY_LATEST: 0 to below 1 */
     const uint64_t *due_ns; /* MIX_RECORDED: n_due times, ascending */
     size_t n_due;
-    double limit_ms, find_p99_ms; /* 0: none */
-    bool oldest;                  /* the oldest rows are deleted; else random ones */
-    bool recorded;                /* the order of the operations is stored */
+    double limit_ms;                /* 0: none */
+    double find_p99_ms, find_share; /* one of both, or 0: the rate is given, or there is none */
+    bool oldest;                    /* the oldest rows are deleted; else random ones */
+    bool recorded;                  /* the order of the operations is stored */
     const char *replay; /* the file of orders (op_order.h) whose part is replayed; or NULL */
 };
 

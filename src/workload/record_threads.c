@@ -88,6 +88,7 @@ static int take_request(struct recorder *r, struct op *op, const struct mix_requ
     op->skew = m->skew;
     op->limit_ms = m->limit_ms;
     op->find_p99_ms = m->find_p99_ms;
+    op->find_share = m->find_share;
     op->recorded = m->recorded;
     op->shares = malloc(sizeof m->shares);
     if (!op->shares)

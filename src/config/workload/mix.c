@@ -113,13 +113,19 @@ static void read_find(const struct fields *f, struct mix_request *m)
     if (!fields_has(f, "find_rate"))
         return;
     if (fields_push(f, "find_rate") != LUA_TTABLE)
-        fields_fail(f, "find_rate", ERR_CONFIG, "\"find_rate\" must be { p99_ms = x }, not %s",
+        fields_fail(f, "find_rate", ERR_CONFIG,
+                    "\"find_rate\" must be { p99_ms = x } or { share = x }, not %s",
                     script_shown(f->L, -1));
     const struct fields sub = { f->L, lua_gettop(f->L), f->what, f->call, f->depth + 1 };
     fields_only(&sub, CALL_FIND_RATE, 0);
-    if (!fields_has(&sub, "p99_ms"))
-        fields_fail(&sub, NULL, ERR_CONFIG, "find_rate: p99_ms = ... is missing");
-    m->find_p99_ms = fields_real(&sub, "p99_ms", 0, 1e-6, 1e9);
+    if (fields_has(&sub, "p99_ms") == fields_has(&sub, "share"))
+        fields_fail(&sub, NULL, ERR_CONFIG,
+                    "find_rate needs one of p99_ms = ..., a limit, and share = ..., of a closed "
+                    "loop's rate");
+    if (fields_has(&sub, "share"))
+        m->find_share = fields_real(&sub, "share", 0, .001, 1);
+    else
+        m->find_p99_ms = fields_real(&sub, "p99_ms", 0, 1e-6, 1e9);
     if (m->rate > 0 || m->n_due > 0)
         fields_fail(f, "find_rate", ERR_CONFIG,
                     "find_rate finds the rate; leave out rate and a file of arrivals");
@@ -134,16 +140,16 @@ static void read_find(const struct fields *f, struct mix_request *m)
 /* What ends the step, and what its rate needs. */
 static void check_end(const struct fields *f, const struct mix_request *m)
 {
-    const bool paced = m->rate > 0 || m->n_due > 0;
+    const bool paced = m->rate > 0 || m->n_due > 0, finds = m->find_p99_ms > 0 || m->find_share > 0;
 
     if (m->rate > 0 && m->n_due > 0)
         fields_fail(f, "rate", ERR_CONFIG,
                     "the times in the file of arrivals give the rate; leave out rate");
-    if (!paced && m->find_p99_ms <= 0 && fields_has(f, "arrivals"))
+    if (!paced && !finds && fields_has(f, "arrivals"))
         fields_fail(f, "arrivals", ERR_CONFIG,
                     "arrivals need rate = operations per second; without it, each thread starts "
                     "the next operation at once");
-    if (!paced && m->find_p99_ms <= 0 && m->limit_ms > 0)
+    if (!paced && !finds && m->limit_ms > 0)
         fields_fail(f, "latency_limit_ms", ERR_CONFIG,
                     "a limit of latency needs rate = operations per second: without it, no "
                     "operation is late before it begins");
@@ -156,9 +162,10 @@ static void check_end(const struct fields *f, const struct mix_request *m)
     if (m->alone && m->shares[MIX_SEARCH] <= 0)
         fields_fail(f, "alone", ERR_CONFIG, "there are no searches to run alone: search is 0");
     if (m->alone && m->find_p99_ms > 0)
-        fields_fail(
-            f, "alone", ERR_CONFIG,
-            "with find_rate, each trial has another rate; measure alone in a step with a rate");
+        fields_fail(f, "alone", ERR_CONFIG,
+                    "with find_rate = { p99_ms }, each trial has another rate; measure alone in a "
+                    "step with a "
+                    "rate, or with find_rate = { share }");
     if (m->until_found > 0 && (m->shares[MIX_SEARCH] <= 0 || !m->rows))
         fields_fail(f, "until_found", ERR_CONFIG,
                     "until_found searches for rows that were inserted: search must be above 0, and "
@@ -177,7 +184,7 @@ static void read_order(const struct fields *f, struct mix_request *m)
     struct error err = { 0 };
 
     m->recorded = fields_bool(f, "record", false);
-    if ((m->recorded || name) && m->find_p99_ms > 0)
+    if ((m->recorded || name) && fields_has(f, "find_rate"))
         fields_fail(
             f, name ? "replay" : "record", ERR_CONFIG,
             "with find_rate, each trial has an order of its own; record a step with the rate "

@@ -133,16 +133,24 @@ struct rate_search {
     double low, high; /* low held, or is 0; high did not, or is the closed loop's */
 };
 
+/* Runs a trial, and sums it up. */
+static int run_trial(struct load_run *t, double rate, struct load_totals *now)
+{
+    load_workers_restart(t, rate);
+    const int rc = load_workers_run(t, 0);
+    if (rc == OK)
+        load_workers_total(t, 0, t->n_workers, now);
+    return rc;
+}
+
 /* Runs a trial. *held: the p99 of all its operations is within the limit. */
 static int try_rate(struct rate_search *f, double rate, bool *held)
 {
     const struct op *op = f->run->op;
 
-    load_workers_restart(f->run, rate);
-    const int rc = load_workers_run(f->run, 0);
+    const int rc = run_trial(f->run, rate, f->now);
     if (rc != OK)
         return rc;
-    load_workers_total(f->run, 0, f->run->n_workers, f->now);
     struct load_tally *all = all_kinds(f->now);
     if (!all)
         return fail(f->run->replay->err, ERR_NO_MEMORY, "mix: out of memory for a histogram");
@@ -196,6 +204,42 @@ static int find_rate(struct load_run *t, struct step_record *s, struct load_tota
     return rc;
 }
 
+/* A closed loop, and a trial at a share of its rate. */
+static int share_of_rate(struct load_run *t, struct step_record *s, struct load_totals *two)
+{
+    size_t done = 0;
+    int rc = run_trial(t, 0, two);
+
+    if (rc != OK)
+        return rc;
+    for (size_t k = 0; k < MIX_KINDS; k++)
+        done += two->tallies[k].done;
+    const double rate = t->op->find_share * (double)done / two->seconds;
+    load_workers_restart(t, rate);
+    if (t->op->alone)
+        rc = load_workers_run_alone(t, 0, two + 1);
+    if (rc == OK)
+        rc = load_workers_run(t, 0);
+    if (rc != OK)
+        return rc;
+    load_workers_total(t, 0, t->n_workers, two);
+    return report(t, s, two, rate);
+}
+
+/* At the rate that is given, or in a closed loop. */
+static int run_once(struct load_run *t, struct step_record *s, struct load_totals *two)
+{
+    const struct op *op = t->op;
+    int rc = op->alone ? load_workers_run_alone(t, op->seconds, two + 1) : OK;
+
+    if (rc == OK)
+        rc = load_workers_run(t, op->order ? 0 : op->seconds);
+    if (rc != OK)
+        return rc;
+    load_workers_total(t, 0, t->n_workers, two);
+    return report(t, s, two, op->rate);
+}
+
 static int measure(struct load_run *t, struct step_record *s)
 {
     const struct op *op = t->op;
@@ -205,13 +249,9 @@ static int measure(struct load_run *t, struct step_record *s)
         return fail(t->replay->err, ERR_NO_MEMORY, "mix: out of memory for histograms");
     t->limit_ns = (uint64_t)(op->limit_ms * 1e6);
     t->paced = op->rate > 0 || op->n_due > 0;
-    int rc = op->alone ? load_workers_run_alone(t, op->seconds, two + 1) : OK;
-    if (rc == OK && op->find_p99_ms > 0) {
-        rc = find_rate(t, s, two);
-    } else if (rc == OK && (rc = load_workers_run(t, op->order ? 0 : op->seconds)) == OK) {
-        load_workers_total(t, 0, t->n_workers, two);
-        rc = report(t, s, two, op->rate);
-    }
+    const int rc = op->find_p99_ms > 0  ? find_rate(t, s, two)
+                   : op->find_share > 0 ? share_of_rate(t, s, two)
+                                        : run_once(t, s, two);
     if (rc == OK && op->alone)
         report_alone(t, s, two, two + 1);
     mem_free(NULL, two);

@@ -299,7 +299,7 @@ static const struct wrong wrongs[] = {
       "moves with the share of operations done" },
     { "finding what",
       LOADED("w:mix { data:queries(5), search = 1, operations = 9, find_rate = 5 }"),
-      "\"find_rate\" must be { p99_ms = x }, not 5" },
+      "\"find_rate\" must be { p99_ms = x } or { share = x }, not 5" },
     { "finding which",
       LOADED("w:mix { data:queries(5), search = 1, operations = 9, find_rate = { p90_ms = 5 } }"),
       "unknown key \"p90_ms\"; did you mean \"p99_ms\"?" },
@@ -310,6 +310,10 @@ static const struct wrong wrongs[] = {
       LOADED("w:mix { data:queries(5), search = 1, operations = 9, rate = 9, "
              "find_rate = { p99_ms = 5 } }"),
       "find_rate finds the rate" },
+    { "finding both",
+      LOADED("w:mix { data:queries(5), search = 1, operations = 9, "
+             "find_rate = { p99_ms = 5, share = .5 } }"),
+      "find_rate needs one of p99_ms" },
     { "record of trials",
       LOADED("w:mix { data:queries(5), search = 1, operations = 9, record = true, "
              "find_rate = { p99_ms = 5 } }"),

@@ -131,7 +131,8 @@ static void test_failures(void **state)
         begin(&p, method);
         pair_insert(&p, 2500, PAIR_ROWS);
         pair_draw_queries(&p);
-        assert_true(pair_fail(&p, device, ask_both, compare_near, test_scale(), true, true) > 5);
+        assert_true(pair_fail(&p, device, ask_both, compare_near, test_scale(), true, true) >
+                    5 / test_scale());
         compare(&p, 7);
         pair_end(&p);
     }

@@ -317,6 +317,33 @@ static void test_find_rate(void **state)
     end_mix(&t);
 }
 
+/* Half of the rate of a closed loop, whose operations take 1 ms each; a tenth of them are
+   insertions, which are made in both trials. */
+static void test_share_of_rate(void **state)
+{
+    struct mix_request m = ten_searches();
+    struct timed_mix t;
+
+    stall_at = SIZE_MAX;
+    stall_every = 0;
+    m.rate = m.seconds = 0;
+    m.shares[MIX_SEARCH] = .9;
+    m.shares[MIX_INSERT] = .1;
+    m.operations = 240;
+    m.find_share = .5;
+    m.alone = true;
+    run_mix(&t, m);
+    const json_t *stats = json_object_get(step_at(&t.s, 1), "stats");
+    expect_near(number_at(stats, "rate", NULL), 500);
+    assert_string_equal(text_at(stats, "loop"), "paced");
+    assert_true(counted(&t, "all", "done") == 240);
+    assert_true(counted(&t, "alone", "done") == counted(&t, "search", "done"));
+    expect_near(number_at(stats, "jitter", NULL), 1);
+    assert_true(number_at(stats, "changes_after", NULL) == 0);
+    assert_true(number_at(step_at(&t.s, 1), "live", NULL) == (double)t.list->ops[1].live_after);
+    end_mix(&t);
+}
+
 /* Rows arrive at 1000 per second and are inserted ten at a time. A call takes 1 ms, the third 35. */
 static int timed_insert(struct index *index, struct vectors v, const uint64_t *ids, size_t *done)
 {
@@ -363,7 +390,7 @@ int main(void)
         cmocka_unit_test(test_missed),        cmocka_unit_test(test_kinds),
         cmocka_unit_test(test_alone),         cmocka_unit_test(test_burst),
         cmocka_unit_test(test_recorded),      cmocka_unit_test(test_find_rate),
-        cmocka_unit_test(test_arriving_rows),
+        cmocka_unit_test(test_share_of_rate), cmocka_unit_test(test_arriving_rows),
     };
     return test_run("load_clock", tests);
 }

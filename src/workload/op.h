@@ -126,6 +126,7 @@ enum mix_arrivals { MIX_CONSTANT, MIX_POISSON, MIX_BURST, MIX_RECORDED };
     /* Operations per second, concurrent: of each thread, mix: of all. insert: rows that arrive per     \
        second; each batch is inserted when its last row has arrived. 0: unpaced */ \
     REAL(rate)                                                                                            \
+    NUMBER(bool, alone) /* its searches run alone first */                                                \
     VIEW(writes)                                                                                          \
     NUMBER(size_t, n_removes)                                                                             \
     NUMBER(size_t, n_pairs)                                                                               \
@@ -134,7 +135,6 @@ enum mix_arrivals { MIX_CONSTANT, MIX_POISSON, MIX_BURST, MIX_RECORDED };
 /* mix; op_sequence.h has what they mean */
 #define OP_FIELDS_MIX(NUMBER, REAL, TEXT, VIEW, ARRAY)                                    \
     NUMBER(size_t, threads)                                                               \
-    NUMBER(bool, alone)              /* its searches run alone first */                   \
     NUMBER(size_t, operations)       /* of all threads; 0: as many as fit into seconds */ \
     ARRAY(double, shares, MIX_KINDS) /* of each kind; their sum is 1 */                   \
     NUMBER(enum mix_arrivals, arrivals)                                                   \

@@ -76,6 +76,7 @@ struct concurrent_request {
     const struct id_selector *removes;
     size_t writers, readers, k;
     double seconds, rate; /* seconds 0: until the writers finish */
+    bool alone;           /* the readers run alone first */
 };
 
 /* op_sequence.h has what it means. */

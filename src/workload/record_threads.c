@@ -64,6 +64,7 @@ int record_concurrent(struct recorder *r, const struct op_options *options,
         op->readers = c->readers;
         op->seconds = c->seconds;
         op->rate = c->rate;
+        op->alone = c->alone;
     }
     return record_op_end(r, op, rc, err);
 }

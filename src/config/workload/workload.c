@@ -178,7 +178,12 @@ static int lua_w_concurrent(lua_State *L)
         .k = (size_t)fields_count(&f, "k", script_of(L)->experiment->k, 1, 1 << 20),
         .seconds = fields_real(&f, "seconds", 5, 0, 86400),
         .rate = fields_real(&f, "rate", 0, 0, 1e9),
+        .alone = fields_bool(&f, "alone", false),
     };
+    if (request.alone && (request.seconds == 0 || request.readers == 0 || !writes))
+        fields_fail(&f, "alone", ERR_CONFIG,
+                    "searches that run alone first, and then beside changes, need readers, writes "
+                    "and seconds = s");
     if (writes != (request.writers > 0))
         fields_fail(&f, "writers", ERR_CONFIG, "%zu writers%s", request.writers,
                     writes ? ", but there are rows to write"

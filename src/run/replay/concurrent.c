@@ -54,9 +54,20 @@ static int measure(struct load_run *t, struct step_record *s)
 {
     const struct op *op = t->op;
 
+    struct load_totals *alone = mem_zalloc(NULL, sizeof *alone);
+
+    if (!alone)
+        return fail(t->replay->err, ERR_NO_MEMORY, "concurrent: out of memory for histograms");
     t->paced = op->rate > 0;
-    const int rc = load_workers_run(t, op->seconds > 0 || op->writers > 0 ? op->seconds : 1);
-    return rc == OK ? report(t, s) : rc;
+    int rc = op->alone ? load_workers_run_alone(t, op->seconds, alone) : OK;
+    if (rc == OK)
+        rc = load_workers_run(t, op->seconds > 0 || op->writers > 0 ? op->seconds : 1);
+    if (rc == OK)
+        rc = report(t, s);
+    if (rc == OK && op->alone)
+        load_report_alone(t, s, &t->replay->latency, alone);
+    mem_free(NULL, alone);
+    return rc;
 }
 
 int replay_concurrent(struct replay_session *r)

@@ -104,6 +104,11 @@ typedef int load_measure(struct load_run *, struct step_record *);
    without a load. */
 int load_replay(struct replay_session *, load_measure *);
 
+/* `alone` and `jitter` of s->stats: how much longer the tail of the latency of searches is beside
+   changes than alone. */
+void load_report_alone(const struct load_run *, struct step_record *s,
+                       const struct histogram *beside, const struct load_totals *alone);
+
 /* 3. Threads */
 
 int load_workers_make(struct load_run *);

@@ -112,16 +112,13 @@ static int report(const struct load_run *t, struct step_record *s, const struct 
     return OK;
 }
 
-/* How much longer the tail of searches is beside changes than without them. */
-static void report_alone(const struct load_run *t, struct step_record *s,
-                         const struct load_totals *beside, const struct load_totals *alone)
+void load_report_alone(const struct load_run *t, struct step_record *s,
+                       const struct histogram *beside, const struct load_totals *alone)
 {
     const struct load_tally *searches = &alone->tallies[MIX_SEARCH];
 
     (void)json_object_set_new(s->stats, "alone", tally_json(t, searches, alone->seconds));
-    step_stat(s, "jitter",
-              histogram_tail(&beside->tallies[MIX_SEARCH].latency, .99) /
-                  histogram_tail(&searches->latency, .99));
+    step_stat(s, "jitter", histogram_tail(beside, .99) / histogram_tail(&searches->latency, .99));
 }
 
 /* ---- the largest rate */
@@ -253,7 +250,7 @@ static int measure(struct load_run *t, struct step_record *s)
                    : op->find_share > 0 ? share_of_rate(t, s, two)
                                         : run_once(t, s, two);
     if (rc == OK && op->alone)
-        report_alone(t, s, two, two + 1);
+        load_report_alone(t, s, &two->tallies[MIX_SEARCH].latency, two + 1);
     mem_free(NULL, two);
     return rc;
 }

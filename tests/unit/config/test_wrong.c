@@ -226,6 +226,8 @@ static const struct wrong wrongs[] = {
     { "filter of two",
       LOADED("w:search { data:queries(5), filter = { tag = 'load', fraction = 1 } }"),
       "exactly one of" },
+    { "alone beside nothing", LOADED("w:concurrent { data:queries(5), alone = true }"),
+      "need readers, writes and seconds = s" },
     { "replacing nothing", LOADED("w:concurrent { data:queries(5), removes = 'oldest' }"),
       "w:concurrent: \"removes\" removes one row for each that is written" },
     { "replacing too few",

@@ -122,6 +122,36 @@ static void test_writers_replace(void **state)
     op_list_free(list);
 }
 
+/* Readers run alone for the same time, and then beside the writers, which make all changes then. */
+static void test_alone(void **state)
+{
+    struct op_list *list = replacing_list(1);
+    struct stage s;
+
+    list->ops[1].seconds = .2;
+    list->ops[1].alone = true;
+    stage_begin(&s, list);
+    s.ops.flags |= INDEX_CONCURRENT_UPDATE;
+    s.ops.search = locked_search;
+    s.ops.insert = locked_insert;
+    s.ops.remove = locked_remove;
+    assert_ok(stage_run(&s), &s.err);
+    const json_t *step = step_at(&s, 1), *stats = json_object_get(step, "stats");
+    assert_string_equal(text_at(step, "status"), "ok");
+    assert_true(number_at(stats, "alone", "done") > 0);
+    const double jitter = number_at(stats, "jitter", NULL);
+    const double p99 = number_at(stats, "alone", "p99_ns");
+    assert_true(isnan(jitter) || fabs(jitter * p99 - number_at(step, "latency_ns", "p99")) < 1);
+    assert_true(number_at(step, "stats", "writes_in_time") +
+                    number_at(step, "stats", "writes_after") ==
+                100);
+    assert_true(number_at(step, "live", NULL) == 300);
+    assert_true(number_at(step, "recall", "mean") == 1);
+    assert_true(number_at(step_at(&s, 2), "recall", "mean") == 1);
+    stage_end(&s);
+    op_list_free(list);
+}
+
 /* Rows that are not replaced within the time are replaced after it. */
 static void test_replacing_is_finished(void **state)
 {
@@ -169,9 +199,8 @@ static void test_replacing_without_removal(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_concurrent_step),
-        cmocka_unit_test(test_writers_replace),
-        cmocka_unit_test(test_replacing_is_finished),
+        cmocka_unit_test(test_a_concurrent_step),         cmocka_unit_test(test_writers_replace),
+        cmocka_unit_test(test_replacing_is_finished),     cmocka_unit_test(test_alone),
         cmocka_unit_test(test_replacing_without_removal),
     };
     return test_run("replay_concurrent", tests);

@@ -239,7 +239,7 @@ static void put_list(struct filing *f, size_t list, size_t last)
     struct divf_lists *lists = &f->d->lists;
     const bool codes = lists->quantizer;
     const size_t floats = codes ? lists->quantizer->work_dim : 0;
-    divf_latch(&lists->list[list]->latch);
+    latch_take(&lists->list[list]->latch);
     for (uint32_t i = f->start[list]; i < f->start[list + 1]; i++) {
         size_t copy = f->order[i], row = copy / f->s;
         if (codes && i + CODES_AHEAD < last)
@@ -247,7 +247,7 @@ static void put_list(struct filing *f, size_t list, size_t last)
         f->places[copy] =
             divf_copy_put(lists, list, f->slots[row], codes ? f->transformed + row * floats : NULL);
     }
-    divf_unlatch(&lists->list[list]->latch);
+    latch_give(&lists->list[list]->latch);
 }
 
 static int put_copies(void *arg, size_t first, size_t end, size_t worker)

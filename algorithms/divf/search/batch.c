@@ -112,7 +112,7 @@ static void scan_for_all(struct batch_group *g, size_t list, const uint32_t *pla
     const struct divf_job *job = g->job;
     struct divf_list *l = job->view->list[list];
     struct divf_query *queries = g->s->queries;
-    divf_latch_shared(&l->latch);
+    latch_take_shared(&l->latch);
     const bool codes = divf_codes_of(job->view, list);
     for (size_t i = 0; i < n; i++)
         divf_query_list(job, &queries[places[i] / job->nprobe], list,
@@ -124,7 +124,7 @@ static void scan_for_all(struct batch_group *g, size_t list, const uint32_t *pla
                             g->work);
     }
     divf_count_scanned(job->view, g->work, n * l->rows);
-    divf_unlatch_shared(&l->latch);
+    latch_give_shared(&l->latch);
     for (size_t i = 0; i < n; i++)
         divf_query_flush(job, g->s, &queries[places[i] / job->nprobe], g->work);
     divf_mark_probed(job->d, l, n);

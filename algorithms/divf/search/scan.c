@@ -279,7 +279,7 @@ void divf_scan_list(const struct divf_job *job, struct divf_scratch *s, struct d
                     size_t list, float distance, struct work *work)
 {
     struct divf_list *l = job->view->list[list];
-    divf_latch_shared(&l->latch);
+    latch_take_shared(&l->latch);
     const bool codes = divf_codes_of(job->view, list);
     const uint32_t *chunks = atomic_load_explicit(&l->chunks, memory_order_relaxed);
     divf_query_list(job, q, list, distance, work);
@@ -288,7 +288,7 @@ void divf_scan_list(const struct divf_job *job, struct divf_scratch *s, struct d
         divf_scan_chunk(job, s, q, chunks[c], codes, work);
     }
     divf_count_scanned(job->view, work, l->rows);
-    divf_unlatch_shared(&l->latch);
+    latch_give_shared(&l->latch);
     divf_mark_probed(job->d, l, 1);
 }
 

@@ -7,9 +7,9 @@
 #ifndef DRIFTLINE_DIVF_STORAGE_CHUNKS_H
 #define DRIFTLINE_DIVF_STORAGE_CHUNKS_H
 
-#include <sched.h>
 #include <stdatomic.h>
 
+#include "algorithms/common/concurrency/latch.h"
 #include "algorithms/common/quantizer/quantizer.h"
 #include "algorithms/divf/storage/segments.h"
 
@@ -31,38 +31,6 @@ struct divf_chunk {
     uint32_t slots[CHUNK_VECTORS];
     unsigned char block[]; /* quantizer->block_bytes, from a multiple of 64 */
 };
-
-/* A latch of one word: many readers, or one writer, for which new readers wait. It protects a list
-   during a scan of it, and during one change of it. Whoever holds one takes no other, and waits for
-   nothing. The writer's bit; the other bits count readers. */
-#define LATCH_WRITER (1U << 31)
-
-static inline void divf_latch_shared(atomic_uint *latch)
-{
-    while (atomic_fetch_add_explicit(latch, 1, memory_order_acquire) & LATCH_WRITER) {
-        (void)atomic_fetch_sub_explicit(latch, 1, memory_order_relaxed);
-        while (atomic_load_explicit(latch, memory_order_relaxed) & LATCH_WRITER)
-            (void)sched_yield();
-    }
-}
-
-static inline void divf_unlatch_shared(atomic_uint *latch)
-{
-    (void)atomic_fetch_sub_explicit(latch, 1, memory_order_release);
-}
-
-/* One thread at a time. */
-static inline void divf_latch(atomic_uint *latch)
-{
-    (void)atomic_fetch_or_explicit(latch, LATCH_WRITER, memory_order_acquire);
-    while (atomic_load_explicit(latch, memory_order_acquire) != LATCH_WRITER)
-        (void)sched_yield();
-}
-
-static inline void divf_unlatch(atomic_uint *latch)
-{
-    (void)atomic_fetch_and_explicit(latch, ~LATCH_WRITER, memory_order_release);
-}
 
 struct chunks {
     struct segments heads, store;

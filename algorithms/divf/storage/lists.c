@@ -104,9 +104,9 @@ int divf_list_reserve(struct divf_lists *lists, size_t list, size_t n)
         int rc = divf_chunk_take(lists->chunks, (uint32_t)list, &chunk);
         if (rc)
             return rc;
-        divf_latch(&l->latch);
+        latch_take(&l->latch);
         bool added = add_chunk(lists->env->mem, l, chunk);
-        divf_unlatch(&l->latch);
+        latch_give(&l->latch);
         if (!added) {
             divf_chunk_give(lists->chunks, chunk);
             return fail(lists->env->error, ERR_NO_MEMORY, "divf: out of memory growing list %zu",
@@ -187,9 +187,9 @@ uint32_t divf_list_append(struct divf_lists *lists, size_t list, uint32_t slot,
                           const float *transformed)
 {
     struct divf_list *l = lists->list[list];
-    divf_latch(&l->latch);
+    latch_take(&l->latch);
     uint32_t place = divf_copy_put(lists, list, slot, transformed);
-    divf_unlatch(&l->latch);
+    latch_give(&l->latch);
     lists->rows++;
     lists->live++;
     return place;
@@ -242,7 +242,7 @@ size_t divf_list_compact(struct divf *d, size_t list)
     struct divf_lists *lists = &d->lists;
     struct divf_list *l = lists->list[list];
     size_t moved = 0;
-    divf_latch(&l->latch);
+    latch_take(&l->latch);
     for (uint32_t at = 0; l->rows > l->live; at++) {
         while (l->rows > l->live && !is_live(lists, l, l->rows - 1))
             drop_last_row(lists, l);
@@ -263,7 +263,7 @@ size_t divf_list_compact(struct divf *d, size_t list)
         l->error = 0;
         l->excess = -INFINITY;
     }
-    divf_unlatch(&l->latch);
+    latch_give(&l->latch);
     atomic_store_explicit(&l->probed, false, memory_order_relaxed);
     d->counters.compactions++;
     return moved;
@@ -362,11 +362,11 @@ void divf_list_move(struct divf_lists *lists, size_t from, size_t to, const uint
     for (size_t first = 0; first < n; first += CHUNK_VECTORS) {
         size_t count = n - first < CHUNK_VECTORS ? n - first : CHUNK_VECTORS;
         const float *transformed = again ? transform(lists, slots + first, count) : NULL;
-        divf_latch(&l->latch);
+        latch_take(&l->latch);
         if (!again) /* the codes keep their errors, and which code has the largest is not known */
             l->error = fmaxf(l->error, lists->list[from]->error);
         put_copies(lists, from, to, slots + first, count, transformed, was + first);
-        divf_unlatch(&l->latch);
+        latch_give(&l->latch);
     }
     lists->rows += n;
     lists->live += n;
@@ -395,9 +395,9 @@ void divf_list_encode(struct divf_lists *lists, size_t list)
 {
     struct divf_list *l = lists->list[list];
     uint32_t slots[CHUNK_VECTORS], places[CHUNK_VECTORS];
-    divf_latch(&l->latch);
+    latch_take(&l->latch);
     l->encoded = false;
-    divf_unlatch(&l->latch);
+    latch_give(&l->latch);
     l->error = 0;
     for (uint32_t c = 0; lists->quantizer && c < l->n_chunks; c++) {
         const struct divf_chunk *chunk = divf_chunk_at(lists->chunks, l->chunks[c]);
@@ -411,9 +411,9 @@ void divf_list_encode(struct divf_lists *lists, size_t list)
         for (size_t i = 0; i < n; i++)
             put_code(lists, list, places[i], transformed + i * lists->quantizer->work_dim);
     }
-    divf_latch(&l->latch);
+    latch_take(&l->latch);
     l->encoded = true;
-    divf_unlatch(&l->latch);
+    latch_give(&l->latch);
 }
 
 void divf_centroid_set(struct divf_lists *lists, size_t list, const float *centroid)

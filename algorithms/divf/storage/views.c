@@ -209,10 +209,10 @@ void divf_centroid_move(struct divf_lists *lists, size_t list, const float *cent
     struct divf_list *l = lists->list[list];
     size_t dim = lists->env->dim;
     if (lists->quantizer && lists->quantizer->per_list) {
-        divf_latch(&l->latch);
+        latch_take(&l->latch);
         l->version++;
         l->encoded = false;
-        divf_unlatch(&l->latch);
+        latch_give(&l->latch);
     }
     memcpy(lists->centroids + list * dim, centroid, dim * sizeof *centroid);
     centroid_changed(lists, list);
@@ -223,14 +223,14 @@ void divf_list_remove(struct divf_lists *lists, size_t list)
     struct divf_list *l = lists->list[list];
     size_t last = --lists->n, dim = lists->env->dim;
     lists->rows -= l->rows;
-    divf_latch(&l->latch); /* a search may still find it in its view */
+    latch_take(&l->latch); /* a search may still find it in its view */
     while (l->n_chunks > 0)
         divf_chunk_give(lists->chunks, l->chunks[--l->n_chunks]);
     mem_free(lists->env->mem, l->chunks);
     l->chunks = NULL;
     l->first_chunk = CHUNK_NONE;
     l->rows = 0;
-    divf_unlatch(&l->latch);
+    latch_give(&l->latch);
     l->next_removed = lists->removed;
     lists->removed = l;
     lists->changed = true;

@@ -365,10 +365,10 @@ static size_t live_copies(const struct divf_view *v)
     size_t n = 0;
     for (size_t i = 0; i < v->n; i++) {
         struct divf_list *l = v->list[i];
-        divf_latch_shared(&l->latch);
+        latch_take_shared(&l->latch);
         for (uint32_t c = 0; c < l->n_chunks; c++)
             n += (size_t)__builtin_popcountll(divf_chunk_live(v->chunks, l->chunks[c]));
-        divf_unlatch_shared(&l->latch);
+        latch_give_shared(&l->latch);
     }
     return n;
 }

@@ -22,6 +22,7 @@ static inline void prefetch_vertex(const struct symqg *s, uint32_t v)
         __builtin_prefetch(at + i);
 }
 
+/* Under the vertex's latch. */
 static void expand(const struct symqg *s, struct symqg_scratch *x, const void *row, uint32_t v)
 {
     _Alignas(64) float estimate[RABITQ_EDGES];
@@ -30,7 +31,7 @@ static void expand(const struct symqg *s, struct symqg_scratch *x, const void *r
     const uint32_t *links = symqg_links(s, v);
     const float distance = symqg_distance(s, row, vertex);
 
-    x->expanded[x->n_expanded++] = candidate_of(distance, v);
+    x->expanded[x->n_expanded++] = candidate_of(symqg_is_live(s, v) ? distance : INFINITY, v);
     for (size_t b = 0; b < s->degree / RABITQ_EDGES; b++, links += RABITQ_EDGES) {
         const float limit = l->n == l->ef ? candidate_distance(l->keys[l->n - 1]) : INFINITY;
         uint32_t near =
@@ -71,10 +72,13 @@ int symqg_beam(const struct symqg *s, struct symqg_scratch *x, const void *row, 
         x->visited[v / 64] |= UINT64_C(1) << (v % 64);
         fits = mem_grow(mem, &x->expanded, &x->expanded_capacity, x->n_expanded + 1,
                         sizeof *x->expanded);
-        if (fits)
+        if (fits) {
+            latch_take_shared(&s->latches[v]);
             expand(s, x, row, v);
-        else
+            latch_give_shared(&s->latches[v]);
+        } else {
             x->visited[v / 64] = 0;
+        }
     }
     for (size_t i = 0; i < x->n_expanded; i++)
         x->visited[candidate_node(x->expanded[i]) / 64] = 0;

@@ -108,8 +108,10 @@ static unsigned char *block_of(const struct symqg *s, uint32_t v, size_t i)
 static void put_edge(struct symqg *s, struct symqg_scratch *x, uint32_t v, size_t i, uint32_t to)
 {
     symqg_rotate(s, x, symqg_vertex(s, to), x->rotated);
+    latch_take(&s->latches[v]);
     rabitq_edges_put(s->quantizer, x->rotated, x->centre, block_of(s, v, i), i % RABITQ_EDGES);
     symqg_links(s, v)[i] = to;
+    latch_give(&s->latches[v]);
 }
 
 static void mark_rule(const struct symqg *s, uint32_t v, size_t i, bool chosen)
@@ -127,8 +129,10 @@ static bool is_rule(const struct symqg *s, uint32_t v, size_t i)
 
 static void drop_edge(struct symqg *s, uint32_t v, size_t i)
 {
+    latch_take(&s->latches[v]);
     rabitq_edges_drop(s->quantizer, block_of(s, v, i), i % RABITQ_EDGES);
     symqg_links(s, v)[i] = SYMQG_NONE;
+    latch_give(&s->latches[v]);
     mark_rule(s, v, i, false);
 }
 

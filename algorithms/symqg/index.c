@@ -148,6 +148,7 @@ void symqg_destroy(struct index *index)
         quantizer_destroy(&index->env, s->quantizer);
     mem_free(mem, s->vertices);
     mem_free(mem, s->ids);
+    mem_free(mem, s->latches);
     mem_free(mem, s->gone);
     mem_free(mem, s->rule);
     mem_free(mem, s->sum);

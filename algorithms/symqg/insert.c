@@ -74,10 +74,8 @@ static int add(struct symqg *s, struct vectors rows, const uint64_t *ids, size_t
         rc = symqg_beam(s, x, row, (size_t)s->params.ef_construction);
         if (rc != OK)
             break;
-        pthread_rwlock_wrlock(&s->lock);
         link_row(s, x, symqg_take(s, row, ids[*done]));
         symqg_sweep(s, x);
-        pthread_rwlock_unlock(&s->lock);
     }
     if (x)
         scratch_pool_give(&s->scratch, x);
@@ -104,13 +102,16 @@ int symqg_insert(struct index *index, struct vectors rows, const uint64_t *ids, 
     *done = 0;
     if (rows.n == 0)
         return OK;
-    pthread_rwlock_wrlock(&s->lock);
+    const bool alone = building || !symqg_has_space(s, rows.n);
+    if (alone)
+        pthread_rwlock_wrlock(&s->lock);
     if (building)
         rc = make_quantizer(s, rows);
     if (rc == OK)
         rc = symqg_reserve(s, ids, rows.n);
     if (rc == OK && building)
         rc = build(s, rows, ids, done);
-    pthread_rwlock_unlock(&s->lock);
+    if (alone)
+        pthread_rwlock_unlock(&s->lock);
     return rc == OK && !building ? add(s, rows, ids, done) : rc;
 }

@@ -49,18 +49,18 @@ static int symqg_memory(const struct index *index, struct memory_use *use)
     struct symqg *s = (struct symqg *)(uintptr_t)index;
     const size_t capacity = s->vertices_capacity;
 
-    *use = (struct memory_use){ .vectors = capacity * s->blocks_at,
-                                .codes = capacity * (s->links_at - s->blocks_at),
-                                .graph =
-                                    capacity * (s->stride - s->links_at) +
-                                    s->rule_capacity * (s->degree / RABITQ_EDGES) * sizeof *s->rule,
-                                .ids = s->ids_capacity * sizeof *s->ids +
-                                       slot_table_bytes(&s->numbers) +
-                                       s->gone_capacity * sizeof *s->gone,
-                                .other = sizeof *s + index->env.dim * sizeof *s->sum +
-                                         (s->quantizer ? quantizer_bytes(s->quantizer) : 0) +
-                                         scratch_pool_bytes(&s->scratch),
-                                .disk = logged_bytes(index) };
+    *use = (struct memory_use){
+        .vectors = capacity * s->blocks_at,
+        .codes = capacity * (s->links_at - s->blocks_at),
+        .graph = capacity * (s->stride - s->links_at) +
+                 s->rule_capacity * (s->degree / RABITQ_EDGES) * sizeof *s->rule,
+        .ids = s->ids_capacity * sizeof *s->ids + s->latches_capacity * sizeof *s->latches +
+               slot_table_bytes(&s->numbers) + s->gone_capacity * sizeof *s->gone,
+        .other = sizeof *s + index->env.dim * sizeof *s->sum +
+                 (s->quantizer ? quantizer_bytes(s->quantizer) : 0) +
+                 scratch_pool_bytes(&s->scratch),
+        .disk = logged_bytes(index)
+    };
     return OK;
 }
 

@@ -11,15 +11,28 @@ int symqg_reserve_vertices(struct symqg *s, size_t need)
         !mem_grow(mem, &s->vertices, &s->vertices_capacity, need, s->stride) ||
         !mem_grow(mem, &s->ids, &s->ids_capacity, need, sizeof *s->ids) ||
         !mem_grow(mem, &s->rule, &s->rule_capacity, need,
-                  s->degree / RABITQ_EDGES * sizeof *s->rule))
+                  s->degree / RABITQ_EDGES * sizeof *s->rule) ||
+        !mem_grow(mem, &s->latches, &s->latches_capacity, need, sizeof *s->latches))
         return fail(s->base.env.error, ERR_NO_MEMORY, "symqg: out of memory for %zu rows", need);
     return OK;
 }
 
+/* Of `more` rows, those that no free vertex takes. */
+static size_t need_of(const struct symqg *s, size_t more)
+{
+    return s->n + (more > s->n_free ? more - s->n_free : 0);
+}
+
+bool symqg_has_space(const struct symqg *s, size_t more)
+{
+    const size_t need = need_of(s, more);
+
+    return need <= s->vertices_capacity && need <= s->ids_capacity && need <= s->latches_capacity;
+}
+
 int symqg_reserve(struct symqg *s, const uint64_t *ids, size_t more)
 {
-    const size_t fresh = more > s->n_free ? more - s->n_free : 0;
-    const int rc = symqg_reserve_vertices(s, s->n + fresh);
+    const int rc = symqg_reserve_vertices(s, need_of(s, more));
 
     if (rc == OK && !slot_table_reserve(&s->numbers, s->ids, ids, more))
         return fail(s->base.env.error, ERR_NO_MEMORY, "symqg: out of memory for %zu ids", more);
@@ -83,13 +96,22 @@ static void clear_edges(struct symqg *s, uint32_t v)
 
 uint32_t symqg_take(struct symqg *s, const void *row, uint64_t id)
 {
-    const uint32_t v = s->n_free > 0 ? take_free(s) : (uint32_t)s->n++;
+    const bool fresh = s->n_free == 0;
+    const uint32_t v = fresh ? (uint32_t)s->n : take_free(s);
     unsigned char *vertex = symqg_vertex(s, v);
 
+    if (fresh) {
+        atomic_init(&s->latches[v], 0);
+        symqg_set_id(s, v, INDEX_NO_ID);
+    }
+    latch_take(&s->latches[v]); /* edges of a removed vertex may lead to a free one */
     memset(vertex, 0, s->stride);
     memcpy(vertex, row, s->row_bytes);
     clear_edges(s, v);
-    s->ids[v] = id;
+    symqg_set_id(s, v, id);
+    latch_give(&s->latches[v]);
+    if (fresh)
+        s->n++;
     slot_table_put(&s->numbers, id, v);
     count_row(s, vertex, 1);
     return v;
@@ -100,15 +122,17 @@ void symqg_bury(struct symqg *s, uint32_t v)
     uint32_t same;
 
     (void)slot_table_remove(&s->numbers, s->ids, s->ids[v], &same);
-    s->ids[v] = INDEX_NO_ID;
+    symqg_set_id(s, v, INDEX_NO_ID);
     s->gone[s->n_free + s->n_leaving + s->n_removed++] = v;
     count_row(s, symqg_vertex(s, v), -1);
 }
 
 void symqg_free_leaving(struct symqg *s)
 {
+    pthread_rwlock_wrlock(&s->lock);
     for (size_t i = 0; i < s->n_leaving; i++)
         clear_edges(s, s->gone[s->n_free + i]);
+    pthread_rwlock_unlock(&s->lock);
     s->n_free += s->n_leaving;
     s->n_leaving = s->n_removed;
     s->n_removed = 0;
@@ -117,7 +141,8 @@ void symqg_free_leaving(struct symqg *s)
 
 void symqg_empty(struct symqg *s)
 {
-    s->n = s->n_free = s->n_leaving = s->n_removed = s->cursor = 0;
+    s->n = 0;
+    s->n_free = s->n_leaving = s->n_removed = s->cursor = 0;
     s->entry = 0;
     slot_table_free(&s->numbers);
     slot_table_init(&s->numbers, s->base.env.mem);

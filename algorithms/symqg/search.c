@@ -30,9 +30,11 @@ static void scan_allowed(const struct symqg *s, const void *query, const struct 
                          struct topk *top, struct counts *counts)
 {
     for (uint32_t v = 0; v < s->n; v++) {
-        if (!symqg_is_live(s, v) || !index_filter_allows(filter, s->ids[v]))
+        const uint64_t id = symqg_id(s, v);
+
+        if (id == INDEX_NO_ID || !index_filter_allows(filter, id))
             continue;
-        topk_push(top, symqg_distance(s, query, symqg_vertex(s, v)), s->ids[v]);
+        topk_push(top, symqg_distance(s, query, symqg_vertex(s, v)), id);
         counts->scanned++;
     }
 }
@@ -51,9 +53,10 @@ static int search_query(const struct symqg *s, struct symqg_scratch *x, const vo
         counts->expanded += x->n_expanded;
         for (size_t i = 0; i < x->n_expanded; i++) {
             const float distance = candidate_distance(x->expanded[i]);
-            const uint64_t id = s->ids[candidate_node(x->expanded[i])];
+            const uint64_t id = symqg_id(s, candidate_node(x->expanded[i]));
 
-            if (distance <= topk_limit(top) && id != INDEX_NO_ID && index_filter_allows(filter, id))
+            if (distance <= topk_limit(top) && distance < INFINITY && id != INDEX_NO_ID &&
+                index_filter_allows(filter, id))
                 topk_push(top, distance, id);
         }
         if (top->n == top->k)
@@ -84,7 +87,7 @@ static int search_queries(struct searching *job, size_t first, size_t end)
     const struct search_request *request = job->request;
     const size_t ef = (size_t)((const struct symqg_knobs *)request->knobs)->ef_search;
     const size_t k = request->k;
-    struct symqg_scratch *x = s->n > 0 ? symqg_scratch_take(s, s->n) : NULL;
+    struct symqg_scratch *x = s->n > 0 ? symqg_scratch_take(s, s->vertices_capacity) : NULL;
     struct counts counts = { 0, 0 };
     int rc = OK;
 

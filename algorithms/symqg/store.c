@@ -80,6 +80,8 @@ int symqg_read(struct index *index, struct store_reader *r)
     memcpy(s->sum, v.sum, index->env.dim * sizeof *v.sum);
     if (n_gone > 0)
         memcpy(s->gone, v.gone, n_gone * sizeof *v.gone);
+    for (size_t i = 0; i < n; i++)
+        atomic_init(&s->latches[i], 0);
     s->n = n;
     s->n_free = v.state->n_free;
     s->n_leaving = v.state->n_leaving;

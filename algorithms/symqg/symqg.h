@@ -22,8 +22,11 @@
  * neighbour's row relative to its own row; the edges of a removed one may lead to another row than
  * its codes say.
  *
- * Searches hold `lock` shared. A change holds it alone while it writes to what searches read; its own
- * search of the graph, which comes first, runs beside theirs, since changes come one at a time. */
+ * Searches hold `lock` shared. Changes come one at a time, and run beside searches: they write to a
+ * vertex under its latch, one edge at a time, and the invariants hold after each edge. They hold `lock`
+ * alone where memory moves, where vertices become free, and where the last one goes. So a vertex that
+ * is live when a search expands it keeps its row while the search lasts; one that is not live then may
+ * get a row meanwhile, and is no answer. */
 #ifndef DRIFTLINE_SYMQG_H
 #define DRIFTLINE_SYMQG_H
 
@@ -31,6 +34,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "algorithms/common/concurrency/latch.h"
 #include "algorithms/common/concurrency/scratch_pool.h"
 #include "algorithms/common/durable/logged.h"
 #include "algorithms/common/graph/candidate_list.h"
@@ -61,18 +65,19 @@ struct symqg {
     struct symqg_params params;
     struct quantizer *quantizer; /* NULL: no row was inserted yet */
     unsigned char *vertices;
-    uint64_t *ids;             /* by vertex; INDEX_NO_ID: not live */
-    uint32_t *rule;            /* by vertex, a bit for each edge: chosen by the RNG rule */
+    uint64_t *ids;        /* by vertex; INDEX_NO_ID: not live. Searches read it by symqg_id() */
+    atomic_uint *latches; /* by vertex */
+    uint32_t *rule;       /* by vertex, a bit for each edge: chosen by the RNG rule */
     struct slot_table numbers; /* id -> vertex */
-    size_t n;                  /* vertices, live or not */
-    size_t vertices_capacity, ids_capacity, rule_capacity;
+    atomic_size_t n;           /* vertices, live or not */
+    size_t vertices_capacity, ids_capacity, rule_capacity, latches_capacity;
     /* The vertices that are not live: first those that are free, then those whose edges the sweep
        takes away, then those that were removed after it began. */
     uint32_t *gone;
     size_t n_free, n_leaving, n_removed, gone_capacity;
-    size_t cursor;  /* of the sweep */
-    double *sum;    /* of the live rows */
-    uint32_t entry; /* where searches begin: a live row near the mean */
+    size_t cursor;     /* of the sweep */
+    double *sum;       /* of the live rows */
+    atomic_uint entry; /* where searches begin: a live row near the mean */
     size_t degree, row_bytes, blocks_at, block_bytes, links_at, stride; /* of a vertex */
     struct scratch_pool scratch;                                        /* struct symqg_scratch */
     pthread_rwlock_t lock;
@@ -80,9 +85,20 @@ struct symqg {
 
 extern const struct index_ops symqg_ops;
 
+/* A vertex that has an id has its row. */
+static inline uint64_t symqg_id(const struct symqg *s, uint32_t v)
+{
+    return __atomic_load_n(&s->ids[v], __ATOMIC_ACQUIRE);
+}
+
+static inline void symqg_set_id(struct symqg *s, uint32_t v, uint64_t id)
+{
+    __atomic_store_n(&s->ids[v], id, __ATOMIC_RELEASE);
+}
+
 static inline bool symqg_is_live(const struct symqg *s, uint32_t v)
 {
-    return s->ids[v] != INDEX_NO_ID;
+    return symqg_id(s, v) != INDEX_NO_ID;
 }
 
 static inline unsigned char *symqg_vertex(const struct symqg *s, uint32_t v)
@@ -135,6 +151,8 @@ void symqg_rotate(const struct symqg *, struct symqg_scratch *x, const void *row
 int symqg_fit_candidates(const struct symqg *, struct symqg_scratch *x, size_t need);
 
 /* rows.c */
+/* Whether there is space for `more` vertices, so that nothing that searches read is moved. */
+bool symqg_has_space(const struct symqg *, size_t more);
 /* Makes space for `more` rows with these ids. ERR_NO_MEMORY. */
 int symqg_reserve(struct symqg *, const uint64_t *ids, size_t more);
 /* Makes space for that many vertices. ERR_NO_MEMORY. */
@@ -153,7 +171,8 @@ void symqg_empty(struct symqg *);
 void symqg_mean(const struct symqg *, void *row);
 
 /* beam.c */
-/* Searches for `row` with `ef` candidates: the result is x->expanded. ERR_NO_MEMORY. */
+/* Searches for `row` with `ef` candidates: the result is x->expanded, in which vertices that were not
+   live are infinitely far away. ERR_NO_MEMORY. */
 int symqg_beam(const struct symqg *, struct symqg_scratch *x, const void *row, size_t ef);
 
 /* edges.c */

@@ -74,8 +74,10 @@ static int add(struct symqg *s, struct vectors rows, const uint64_t *ids, size_t
         rc = symqg_beam(s, x, row, (size_t)s->params.ef_construction);
         if (rc != OK)
             break;
+        pthread_rwlock_rdlock(&s->lock);
         link_row(s, x, symqg_take(s, row, ids[*done]));
         symqg_sweep(s, x);
+        pthread_rwlock_unlock(&s->lock);
     }
     if (x)
         scratch_pool_give(&s->scratch, x);

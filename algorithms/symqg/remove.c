@@ -147,13 +147,14 @@ static void remove_one(struct symqg *s, struct symqg_scratch *x, uint32_t v)
 
     if (!found)
         error_clear(s->base.env.error);
+    pthread_rwlock_rdlock(&s->lock);
     symqg_bury(s, v);
     if (s->numbers.n > 0) {
         take_out(s, x, v, found);
-        return;
+    } else {
+        symqg_hold_alone(s);
+        symqg_empty(s);
     }
-    pthread_rwlock_wrlock(&s->lock);
-    symqg_empty(s);
     pthread_rwlock_unlock(&s->lock);
 }
 

@@ -112,6 +112,7 @@ uint32_t symqg_take(struct symqg *s, const void *row, uint64_t id)
     latch_give(&s->latches[v]);
     if (fresh)
         s->n++;
+    s->n_changes++;
     slot_table_put(&s->numbers, id, v);
     count_row(s, vertex, 1);
     return v;
@@ -123,16 +124,17 @@ void symqg_bury(struct symqg *s, uint32_t v)
 
     (void)slot_table_remove(&s->numbers, s->ids, s->ids[v], &same);
     symqg_set_id(s, v, INDEX_NO_ID);
+    s->n_changes++;
     s->gone[s->n_free + s->n_leaving + s->n_removed++] = v;
     count_row(s, symqg_vertex(s, v), -1);
 }
 
 void symqg_free_leaving(struct symqg *s)
 {
-    pthread_rwlock_wrlock(&s->lock);
+    symqg_hold_alone(s);
     for (size_t i = 0; i < s->n_leaving; i++)
         clear_edges(s, s->gone[s->n_free + i]);
-    pthread_rwlock_unlock(&s->lock);
+    symqg_share_again(s);
     s->n_free += s->n_leaving;
     s->n_leaving = s->n_removed;
     s->n_removed = 0;

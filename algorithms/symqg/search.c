@@ -81,40 +81,56 @@ static void count_work(struct searching *job, const struct counts *counts)
     atomic_fetch_add(&job->bytes, expanded * s->stride + scanned * s->row_bytes);
 }
 
-static int search_queries(struct searching *job, size_t first, size_t end)
+/* Changes beside a search may leave it with fewer than k answers, though there are more: then it is
+   repeated, at last without them. */
+static int search_beside(struct searching *job, const void *query, struct topk *top,
+                         struct counts *counts)
 {
+    enum { TRIES = 3 };
     struct symqg *s = job->s;
     const struct search_request *request = job->request;
     const size_t ef = (size_t)((const struct symqg_knobs *)request->knobs)->ef_search;
-    const size_t k = request->k;
-    struct symqg_scratch *x = s->n > 0 ? symqg_scratch_take(s, s->vertices_capacity) : NULL;
-    struct counts counts = { 0, 0 };
-    int rc = OK;
+    const struct topk empty = *top;
 
-    if (s->n > 0 && !x)
-        return fail(s->base.env.error, ERR_NO_MEMORY, "symqg: out of memory, cannot search");
-    for (size_t q = first; q < end && rc == OK; q++) {
-        const unsigned char *query =
-            (const unsigned char *)request->queries.rows + q * s->row_bytes;
-        struct topk top = topk_begin(k, job->result->distances + q * k, job->result->ids + q * k);
+    for (size_t tries = 0;; tries++) {
+        const bool alone = tries == TRIES;
 
-        rc = search_query(s, x, query, ef, request->filter, &top, &counts);
-        topk_sort(&top);
+        *top = empty;
+        (void)(alone ? pthread_rwlock_wrlock : pthread_rwlock_rdlock)(&s->lock);
+        const uint64_t before = s->n_changes;
+        const bool any = s->n > 0;
+        struct symqg_scratch *x = any ? symqg_scratch_take(s, s->vertices_capacity) : NULL;
+        const int rc =
+            x     ? search_query(s, x, query, ef, request->filter, top, counts)
+            : any ? fail(s->base.env.error, ERR_NO_MEMORY, "symqg: out of memory, cannot search")
+                  : OK;
+        const bool steady = s->n_changes == before;
+        (void)pthread_rwlock_unlock(&s->lock);
+        if (x)
+            scratch_pool_give(&s->scratch, x);
+        if (rc != OK || top->n == top->k || steady || alone)
+            return rc;
     }
-    if (x)
-        scratch_pool_give(&s->scratch, x);
-    count_work(job, &counts);
-    return rc;
 }
 
 static int search_chunk(void *arg, size_t first, size_t end, size_t worker)
 {
     struct searching *job = arg;
+    const struct search_request *request = job->request;
+    const size_t k = request->k;
+    struct counts counts = { 0, 0 };
+    int rc = OK;
 
     (void)worker;
-    pthread_rwlock_rdlock(&job->s->lock);
-    const int rc = search_queries(job, first, end);
-    pthread_rwlock_unlock(&job->s->lock);
+    for (size_t q = first; q < end && rc == OK; q++) {
+        const unsigned char *query =
+            (const unsigned char *)request->queries.rows + q * job->s->row_bytes;
+        struct topk top = topk_begin(k, job->result->distances + q * k, job->result->ids + q * k);
+
+        rc = search_beside(job, query, &top, &counts);
+        topk_sort(&top);
+    }
+    count_work(job, &counts);
     return rc;
 }
 

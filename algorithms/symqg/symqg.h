@@ -22,11 +22,11 @@
  * neighbour's row relative to its own row; the edges of a removed one may lead to another row than
  * its codes say.
  *
- * Searches hold `lock` shared. Changes come one at a time, and run beside searches: they write to a
- * vertex under its latch, one edge at a time, and the invariants hold after each edge. They hold `lock`
- * alone where memory moves, where vertices become free, and where the last one goes. So a vertex that
- * is live when a search expands it keeps its row while the search lasts; one that is not live then may
- * get a row meanwhile, and is no answer. */
+ * Searches hold `lock` shared, and so do changes, which come one at a time: they write to a vertex under
+ * its latch, one edge at a time, and the invariants hold after each edge. They hold `lock` alone where
+ * memory moves, where vertices become free, and where the last one goes. So a vertex that is live when
+ * a search expands it keeps its row while the search lasts; one that is not live then may get a row
+ * meanwhile, and is no answer. A search that changes leave without k answers holds it alone at last. */
 #ifndef DRIFTLINE_SYMQG_H
 #define DRIFTLINE_SYMQG_H
 
@@ -81,7 +81,21 @@ struct symqg {
     size_t degree, row_bytes, blocks_at, block_bytes, links_at, stride; /* of a vertex */
     struct scratch_pool scratch;                                        /* struct symqg_scratch */
     pthread_rwlock_t lock;
+    atomic_uint_fast64_t n_changes; /* rows added and removed */
 };
+
+/* A change that holds the lock shared holds it alone until symqg_share_again(). */
+static inline void symqg_hold_alone(struct symqg *s)
+{
+    (void)pthread_rwlock_unlock(&s->lock);
+    (void)pthread_rwlock_wrlock(&s->lock);
+}
+
+static inline void symqg_share_again(struct symqg *s)
+{
+    (void)pthread_rwlock_unlock(&s->lock);
+    (void)pthread_rwlock_rdlock(&s->lock);
+}
 
 extern const struct index_ops symqg_ops;
 

@@ -232,6 +232,12 @@ void *mem_group_array(struct mem_group *g, size_t n, size_t size)
     return array;
 }
 
+void *mem_group_zalloc(struct mem_group *g, size_t n, size_t size)
+{
+    void *array = mem_group_array(g, n, size);
+    return array ? memset(array, 0, n * size) : NULL;
+}
+
 void mem_group_free(struct mem_group *g)
 {
     while (g->n > 0)

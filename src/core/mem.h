@@ -61,7 +61,8 @@ struct mem_group {
 };
 /* As mem_array(). NULL, also after a failure: `failed` is set. */
 void *mem_group_array(struct mem_group *, size_t n, size_t size);
-void mem_group_free(struct mem_group *); /* it can be used anew */
+void *mem_group_zalloc(struct mem_group *, size_t n, size_t size); /* zeroed */
+void mem_group_free(struct mem_group *);                           /* it can be used anew */
 
 /* Returns free memory to the system. For use after a build, whose temporary memory is many times
    what the index keeps. */

@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "src/core/mem.h"
 #include "src/core/path_print.h"
 #include "src/core/slot_table.h"
 
@@ -500,4 +501,27 @@ int store_field_whole(struct store_fields *f, const char *tag, void *pointer, si
                                f->r->path, tag, bytes, each);
     }
     return store_field(f, tag, pointer, *n, each);
+}
+
+int store_copy(struct store_fields *f, const char *tag, void *own, uint64_t n, size_t each)
+{
+    const void *from = own;
+    if (store_field(f, tag, &from, n, each) == OK && f->r && n > 0)
+        memcpy(own, from, (size_t)n * each);
+    return f->code;
+}
+
+int store_array(struct store_fields *f, const char *tag, void *array_ptr, size_t *capacity,
+                uint64_t n, size_t each)
+{
+    const void *from = *(void **)array_ptr;
+    size_t none = 0;
+    if (store_field(f, tag, &from, n, each) != OK || f->w)
+        return f->code;
+    if (!mem_grow(f->mem, array_ptr, capacity ? capacity : &none, (size_t)n, each))
+        return f->code = fail(f->r->error, ERR_NO_MEMORY, "%s: out of memory for section \"%s\"",
+                              f->r->path, tag);
+    if (n > 0)
+        memcpy(*(void **)array_ptr, from, (size_t)n * each);
+    return OK;
 }

@@ -146,6 +146,7 @@ struct store_fields {
     struct store_writer *w;       /* NULL: reads */
     const struct store_reader *r; /* NULL: writes */
     int code;                     /* reading: the first error, after which nothing more is found */
+    struct mem *mem;              /* of arrays that reading makes */
 };
 /* n elements of `each` bytes at *pointer, which reading sets. pointer: the address of a pointer to
    them. Returns f->code. */
@@ -155,5 +156,11 @@ bool store_pieces(struct store_fields *, const char *tag, void *pointer, uint64_
 /* The same of as many elements as the section has, which reading sets in *n. */
 int store_field_whole(struct store_fields *, const char *tag, void *pointer, size_t *n,
                       size_t each);
+/* The same of elements that reading copies to `own`, which has space for them. */
+int store_copy(struct store_fields *, const char *tag, void *own, uint64_t n, size_t each);
+/* The same of the array at *array_ptr, which reading makes with mem_grow(), once it has found the
+   section. capacity may be NULL. */
+int store_array(struct store_fields *, const char *tag, void *array_ptr, size_t *capacity,
+                uint64_t n, size_t each);
 
 #endif

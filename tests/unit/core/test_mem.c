@@ -132,6 +132,18 @@ static void test_group(void **state)
         mem_group_free(&g);
         assert_int_equal(mem_live(&mem), 0);
     }
+    for (int again = 0; again < 2; again++) { /* the second has the first one's bytes */
+        unsigned char *zeros = mem_group_zalloc(&g, 10, 20);
+
+        assert_non_null(zeros);
+        for (size_t i = 0; i < 200; i++)
+            assert_int_equal(zeros[i], 0);
+        memset(zeros, 7, 200);
+        mem_group_free(&g);
+    }
+    mem.fail_at = atomic_load(&mem.calls) + 1;
+    assert_null(mem_group_zalloc(&g, 10, 20));
+    assert_true(g.failed);
 }
 
 static void test_limit(void **state)

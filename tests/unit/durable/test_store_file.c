@@ -202,6 +202,59 @@ static void test_fields(void **state)
     test_dir_remove(dir);
 }
 
+/* Sections that are copied to the reader's own memory: a value, and an array that it makes. */
+static int own_fields(struct store_fields *f, uint64_t *n, float **rows, size_t *capacity,
+                      uint64_t asked)
+{
+    store_copy(f, "n", n, 1, sizeof *n);
+    return store_array(f, "rows", rows, capacity, f->w ? *n : asked, sizeof **rows);
+}
+
+static void test_own_arrays(void **state)
+{
+    static struct store_writer w;
+    float all[] = { 1, 2, 3 }, *rows = all;
+    struct mem mem = { 0 };
+    struct error e = { 0 };
+    struct store_reader r;
+    char dir[PATH_MAX];
+
+    test_dir_make(dir);
+    for (uint64_t n = 0; n <= 3; n += 3) {
+        uint64_t found = 99;
+        float *own = NULL;
+        size_t capacity = 0;
+
+        rows = all;
+        (void)store_begin(&w, dir, NAME, &identity, NULL, &e);
+        assert_int_equal(own_fields(&(struct store_fields){ .w = &w }, &n, &rows, NULL, 0), OK);
+        assert_ptr_equal(rows, all);
+        assert_ok(store_commit(&w), &e);
+        assert_ok(store_open(&r, dir, NAME, &identity, &e), &e);
+        struct store_fields f = { .r = &r, .mem = &mem };
+        assert_ok(own_fields(&f, &found, &own, n ? &capacity : NULL, n), &e);
+        assert_int_equal(found, n);
+        assert_int_equal(capacity, n);
+        assert_true(n > 0 ? own && memcmp(own, all, sizeof all) == 0 : !own);
+        mem_free(&mem, own);
+        /* Nothing is made of a section of another length, however long. */
+        own = NULL;
+        f = (struct store_fields){ .r = &r, .mem = &mem };
+        assert_code(own_fields(&f, &found, &own, NULL, UINT64_MAX / 8), ERR_CORRUPT, &e);
+        assert_null(own);
+        mem.fail_at = atomic_load(&mem.calls) + 1;
+        f = (struct store_fields){ .r = &r, .mem = &mem };
+        const int rc = own_fields(&f, &found, &own, NULL, n);
+        assert_int_equal(rc, n > 0 ? ERR_NO_MEMORY : OK);
+        assert_null(own);
+        error_clear(&e);
+        mem.fail_at = 0;
+        store_close(&r);
+    }
+    assert_int_equal(mem_live(&mem), 0);
+    test_dir_remove(dir);
+}
+
 static void test_ids(void **state)
 {
     static const struct {
@@ -405,11 +458,14 @@ static void test_abort_and_bad_folders(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_identity),
-        cmocka_unit_test(test_params),        cmocka_unit_test(test_fields),
-        cmocka_unit_test(test_ids),           cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_failing_calls), cmocka_unit_test(test_abort_and_bad_folders)
-    };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_round_trip),
+                                        cmocka_unit_test(test_identity),
+                                        cmocka_unit_test(test_params),
+                                        cmocka_unit_test(test_fields),
+                                        cmocka_unit_test(test_own_arrays),
+                                        cmocka_unit_test(test_ids),
+                                        cmocka_unit_test(test_damage),
+                                        cmocka_unit_test(test_failing_calls),
+                                        cmocka_unit_test(test_abort_and_bad_folders) };
     return test_run("store_file", tests);
 }

@@ -4,23 +4,15 @@
 #include "algorithms/asteria/code/internal.h"
 #include "src/core/error.h"
 
-static bool golay_weight(unsigned weight)
-{
-    return weight == 0 || weight == 8 || weight == 12 || weight == 16 || weight == 24;
-}
-
-/* Weights that the code's theory allows. */
-static bool weight_is_allowed(const struct asteria_ecc *e, uint64_t codeword)
-{
-    const unsigned weight = (unsigned)__builtin_popcountll(codeword);
-
-    return e->kind == ECC_GOLAY ? golay_weight(weight) : weight == 0 || weight >= e->distance;
-}
-
 static int check_codeword(const struct asteria_ecc *e, uint32_t address, struct error *error)
 {
     const char *name = asteria_ecc_name(e->kind);
     const uint64_t codeword = asteria_ecc_codeword(e, address);
+    const unsigned weight = (unsigned)__builtin_popcountll(codeword);
+    /* Weights that the code's theory allows: Golay's are 0, 8, 12, 16 and 24. */
+    const bool allowed =
+        weight == 0 || (e->kind == ECC_GOLAY ? weight % 4 == 0 && weight != 4 && weight != 20
+                                             : weight >= e->distance);
     float p[ECC_WORD_MAX];
 
     if (codeword != ecc_sum_of_rows(e, address) || ecc_address(e, codeword) != address)
@@ -28,11 +20,11 @@ static int check_codeword(const struct asteria_ecc *e, uint32_t address, struct 
                     "asteria: code %s: address %" PRIu32 " has codeword %" PRIx64
                     ", the rows' sum is %" PRIx64,
                     name, address, codeword, ecc_sum_of_rows(e, address));
-    if (!weight_is_allowed(e, codeword) || (address != 0 && codeword == 0))
+    if (!allowed || (address != 0 && codeword == 0))
         return fail(error, ERR_INVARIANT,
                     "asteria: code %s: the codeword of address %" PRIu32
                     " has a weight of %d, which the code does not have",
-                    name, address, __builtin_popcountll(codeword));
+                    name, address, (int)weight);
     for (unsigned i = 0; i < e->n; i++)
         p[i] = codeword >> i & 1 ? -1 : 1;
     if (asteria_ecc_decode(e, p) != address)

@@ -92,15 +92,6 @@ unsigned asteria_ecc_bits_most(enum asteria_code kind)
     return codes[kind].bits;
 }
 
-/* Each codeword is the sum of an earlier one and a row. */
-static void list(struct asteria_ecc *e)
-{
-    e->codewords[0] = 0;
-    for (uint32_t address = 1; address < 1U << e->k; address++)
-        e->codewords[address] =
-            e->codewords[address & (address - 1)] ^ e->rows[__builtin_ctz(address)];
-}
-
 int asteria_ecc_create(struct asteria_ecc **out, struct mem *mem, enum asteria_code kind,
                        unsigned k, struct error *error)
 {
@@ -122,7 +113,10 @@ int asteria_ecc_create(struct asteria_ecc **out, struct mem *mem, enum asteria_c
             return fail(error, ERR_NO_MEMORY, "asteria: code %s: out of memory for %u codewords",
                         codes[kind].name, 1U << k);
         }
-        list(e);
+        e->codewords[0] = 0;
+        for (uint32_t address = 1; address < 1U << k; address++) /* an earlier one and a row */
+            e->codewords[address] =
+                e->codewords[address & (address - 1)] ^ e->rows[__builtin_ctz(address)];
     }
     *out = e;
     return OK;

@@ -45,20 +45,6 @@ static void add_pair(struct pairing *p, size_t a, size_t b)
     p->pairs[p->n_pairs++] = (uint64_t)h << 32 | bits;
 }
 
-static void make_pairs(struct pairing *p, const struct asteria_bor_neighbours *near, size_t n,
-                       uint64_t seed)
-{
-    struct rng rng = rng_at(seed, 1);
-
-    for (size_t i = 0; i < near->n_anchors; i++) {
-        const size_t a = (size_t)near->anchors[i];
-        const size_t other = (size_t)rng_below(&rng, n - 1);
-
-        add_pair(p, a, near->near[i * near->k + rng_below(&rng, near->k)]);
-        add_pair(p, a, other < a ? other : other + 1);
-    }
-}
-
 static void take_quantiles(struct asteria_calibration *c, struct pairing *p)
 {
     qsort(p->pairs, p->n_pairs, sizeof *p->pairs, order_u64);
@@ -84,22 +70,23 @@ static void take_quantiles(struct asteria_calibration *c, struct pairing *p)
 static int pair_rows(struct asteria_calibration *c, struct pairing *p,
                      const struct asteria_bor_neighbours *near, size_t n, uint64_t seed)
 {
-    struct mem *mem = p->env->mem;
-    int rc = OK;
+    struct mem_group g = { .mem = p->env->mem };
+    struct rng rng = rng_at(seed, 1);
 
-    p->words = mem_array(mem, n, sizeof *p->words);
-    p->pairs = mem_array(mem, 2 * near->n_anchors, sizeof *p->pairs);
-    if (!p->words || !p->pairs)
-        rc = fail(p->env->error, ERR_NO_MEMORY,
-                  "asteria: train: out of memory for a calibration by %zu rows", n);
-    else
-        rc = asteria_model_encode(p->model, p->env, p->rows, n, p->words, NULL);
-    if (rc == OK) {
-        make_pairs(p, near, n, seed);
-        take_quantiles(c, p);
+    p->words = mem_group_array(&g, n, sizeof *p->words);
+    p->pairs = mem_group_array(&g, 2 * near->n_anchors, sizeof *p->pairs);
+    const int rc = g.failed ? fail(p->env->error, ERR_NO_MEMORY,
+                                   "asteria: train: out of memory for a calibration by %zu rows", n)
+                            : asteria_model_encode(p->model, p->env, p->rows, n, p->words, NULL);
+    for (size_t i = 0; rc == OK && i < near->n_anchors; i++) {
+        const size_t a = (size_t)near->anchors[i], other = (size_t)rng_below(&rng, n - 1);
+
+        add_pair(p, a, near->near[i * near->k + rng_below(&rng, near->k)]);
+        add_pair(p, a, other < a ? other : other + 1);
     }
-    mem_free(mem, p->words);
-    mem_free(mem, p->pairs);
+    if (rc == OK)
+        take_quantiles(c, p);
+    mem_group_free(&g);
     return rc;
 }
 
@@ -119,6 +106,6 @@ int asteria_calibrate(struct asteria_calibration *c, const struct index_env *env
 
     if (rc == OK)
         rc = pair_rows(c, &p, &near, n, seed);
-    asteria_bor_neighbours_free(&near, env);
+    asteria_bor_neighbours_free(&near);
     return rc;
 }

@@ -36,6 +36,7 @@ struct ranked {
 };
 
 struct costing {
+    struct mem_group memory;
     const struct asteria_cost_sample *s;
     const struct index_env *env;
     const struct asteria_rotation *rotation;
@@ -57,11 +58,6 @@ static int falling(const void *a, const void *b)
                      &((const struct ranked *)a)->correlation);
 }
 
-static void rotate(const struct costing *c, const float *row, float *z)
-{
-    asteria_rotation_apply(c->rotation, c->env->kernels, row, z);
-}
-
 static int encode(void *arg, size_t first, size_t end, size_t worker)
 {
     const struct costing *c = arg;
@@ -69,7 +65,7 @@ static int encode(void *arg, size_t first, size_t end, size_t worker)
 
     (void)worker;
     for (size_t i = first; i < end; i++) {
-        rotate(c, c->s->rows + i * c->env->dim, z);
+        asteria_rotation_apply(c->rotation, c->env->kernels, c->s->rows + i * c->env->dim, z);
         c->codewords[i] = asteria_ecc_codeword(c->ecc, asteria_ecc_decode(c->ecc, z));
     }
     return OK;
@@ -94,7 +90,7 @@ static void rank(const struct costing *c, size_t query, struct ranked *order)
     _Alignas(64) float z[ASTERIA_ROTATION_DIM_MAX];
     uint32_t rows = 0;
 
-    rotate(c, c->s->queries + query * c->env->dim, z);
+    asteria_rotation_apply(c->rotation, c->env->kernels, c->s->queries + query * c->env->dim, z);
     for (size_t b = 0; b < c->n_buckets; b++)
         order[b] =
             (struct ranked){ asteria_ecc_correlation(c->ecc, c->buckets[b], z), c->sizes[b] };
@@ -121,99 +117,74 @@ static int ask(void *arg, size_t first, size_t end, size_t worker)
     return OK;
 }
 
-/* Products of a rotation: three operations per butterfly output and stage are 1.5 of them. */
-static double products_of(const struct asteria_rotation *r)
-{
-    const double out = (double)r->out_dim;
-
-    if (r->bor)
-        return 1.5 * (double)r->bor->passes * (double)r->bor->stages * out;
-    return r->matrix ? out * (double)r->dim : 0;
-}
-
 static int no_memory(const struct index_env *env)
 {
     return fail(env->error, ERR_NO_MEMORY, "asteria: train: out of memory to compare rotations");
 }
 
-static double rows_scanned(struct costing *c)
+static int run(struct costing *c, double *cost)
 {
-    const size_t n = c->n_queries * c->near;
-    double sum = 0;
+    struct pool *pool = c->env->pool;
+    uint64_t own[QUERIES];
+    const struct asteria_bor_queries queries = { c->s->queries, own, c->n_queries };
+    int rc = parallel_for(pool, pool_threads(pool), c->s->n, 64, encode, c);
 
+    /* A query that is one of the rows, because there are too few to hold some out, does not find
+       itself. */
+    for (size_t q = 0; q < c->n_queries; q++)
+        own[q] = c->s->queries == c->s->rows ? q : UINT64_MAX;
+    if (rc == OK)
+        rc = asteria_bor_nearest(c->nearest, c->env, c->s->rows, c->s->n, &queries, c->near);
+    if (rc != OK)
+        return rc;
+    count_buckets(c);
+    c->rows_until = mem_group_array(&c->memory, c->n_queries * c->n_buckets, sizeof *c->rows_until);
+    if (!c->rows_until)
+        return no_memory(c->env);
+    rc = parallel_for(pool, pool_threads(pool), c->n_queries, QUERIES_AT_ONCE, ask, c);
+    if (rc != OK)
+        return rc;
+    const size_t n = c->n_queries * c->near;
+    const struct asteria_rotation *r = c->rotation;
+    /* Three operations per butterfly output and stage are 1.5 products. */
+    const double each = r->bor      ? 1.5 * (double)r->bor->passes * (double)r->bor->stages
+                        : r->matrix ? (double)r->dim
+                                    : 0;
+    double sum = 0;
     qsort(c->ranks, n, sizeof *c->ranks, order_u32);
     const size_t buckets = c->ranks[(size_t)ceil(RECALL * (double)n) - 1];
     for (size_t q = 0; q < c->n_queries; q++)
         sum += c->rows_until[q * c->n_buckets + buckets - 1];
-    return sum / (double)c->n_queries / (double)c->s->n * c->s->expected;
-}
-
-/* A query that is one of the rows, because there are too few to hold some out, does not find
-   itself. */
-static int find_nearest(struct costing *c)
-{
-    uint64_t own[QUERIES];
-    const struct asteria_bor_queries queries = { c->s->queries, own, c->n_queries };
-
-    for (size_t q = 0; q < c->n_queries; q++)
-        own[q] = c->s->queries == c->s->rows ? q : UINT64_MAX;
-    return asteria_bor_nearest(c->nearest, c->env, c->s->rows, c->s->n, &queries, c->near);
-}
-
-static int run(struct costing *c, double *cost)
-{
-    struct pool *pool = c->env->pool;
-    int rc = parallel_for(pool, pool_threads(pool), c->s->n, 64, encode, c);
-
-    if (rc == OK)
-        rc = find_nearest(c);
-    if (rc != OK)
-        return rc;
-    count_buckets(c);
-    c->rows_until = mem_array(c->env->mem, c->n_queries * c->n_buckets, sizeof *c->rows_until);
-    if (!c->rows_until)
-        return no_memory(c->env);
-    rc = parallel_for(pool, pool_threads(pool), c->n_queries, QUERIES_AT_ONCE, ask, c);
-    if (rc == OK)
-        *cost = rows_scanned(c) + products_of(c->rotation) / PRODUCTS_PER_ROW;
-    return rc;
-}
-
-/* How many of an index's ten nearest rows are in the sample; at least one. */
-static size_t near_of(const struct asteria_cost_sample *s)
-{
-    const double near = round(NEAR * (double)s->n / s->expected);
-    const size_t most = s->n - 1 < NEAR ? s->n - 1 : NEAR;
-
-    return near < 1 ? 1 : near < (double)most ? (size_t)near : most;
+    *cost = sum / (double)c->n_queries / (double)c->s->n * c->s->expected +
+            each * (double)r->out_dim / PRODUCTS_PER_ROW;
+    return OK;
 }
 
 int asteria_rotation_cost(double *cost, const struct index_env *env,
                           const struct asteria_rotation *rotation, const struct asteria_ecc *ecc,
                           const struct asteria_cost_sample *s)
 {
-    struct costing c = { .s = s, .env = env, .rotation = rotation, .ecc = ecc };
+    struct costing c = {
+        .memory.mem = env->mem, .s = s, .env = env, .rotation = rotation, .ecc = ecc
+    };
+    struct mem_group *g = &c.memory;
     const size_t threads = pool_threads(env->pool);
 
     *cost = 0;
     if (s->n < 2 || s->n_queries == 0)
         return OK;
     c.n_queries = s->n_queries < QUERIES ? s->n_queries : QUERIES;
-    c.near = near_of(s);
-    c.codewords = mem_array(env->mem, s->n, sizeof *c.codewords);
-    c.buckets = mem_array(env->mem, s->n, sizeof *c.buckets);
-    c.sizes = mem_array(env->mem, s->n, sizeof *c.sizes);
-    c.nearest = mem_array(env->mem, c.n_queries * c.near, sizeof *c.nearest);
-    c.order = mem_array(env->mem, threads * s->n, sizeof *c.order);
-    c.ranks = mem_array(env->mem, c.n_queries * c.near, sizeof *c.ranks);
-    const bool there = c.codewords && c.buckets && c.sizes && c.nearest && c.order && c.ranks;
-    const int rc = there ? run(&c, cost) : no_memory(env);
-    mem_free(env->mem, c.codewords);
-    mem_free(env->mem, c.buckets);
-    mem_free(env->mem, c.sizes);
-    mem_free(env->mem, c.nearest);
-    mem_free(env->mem, c.order);
-    mem_free(env->mem, c.ranks);
-    mem_free(env->mem, c.rows_until);
+    /* How many of an index's ten nearest rows are in the sample; at least one. */
+    const double near = round(NEAR * (double)s->n / s->expected);
+    const size_t most = s->n - 1 < NEAR ? s->n - 1 : NEAR;
+    c.near = near < 1 ? 1 : near < (double)most ? (size_t)near : most;
+    c.codewords = mem_group_array(g, s->n, sizeof *c.codewords);
+    c.buckets = mem_group_array(g, s->n, sizeof *c.buckets);
+    c.sizes = mem_group_array(g, s->n, sizeof *c.sizes);
+    c.nearest = mem_group_array(g, c.n_queries * c.near, sizeof *c.nearest);
+    c.order = mem_group_array(g, threads * s->n, sizeof *c.order);
+    c.ranks = mem_group_array(g, c.n_queries * c.near, sizeof *c.ranks);
+    const int rc = g->failed ? no_memory(env) : run(&c, cost);
+    mem_group_free(g);
     return rc;
 }

@@ -1,6 +1,5 @@
 /* file.c - a model in a snapshot, by sections whose tags end in a suffix. */
 #include <math.h>
-#include <string.h>
 
 #include "algorithms/asteria/model/model.h"
 #include "algorithms/common/durable/store_file.h"
@@ -21,17 +20,9 @@ static bool shares(const double *share, size_t n, double most)
     return true;
 }
 
-struct values {
-    const struct stored *stored;
-    const struct asteria_fitted *fitted;
-};
-
 static int check_values(const struct store_reader *r, const struct index_env *env,
-                        const struct values *v)
+                        const struct stored *s, const struct asteria_fitted *f)
 {
-    const struct stored *s = v->stored;
-    const struct asteria_fitted *f = v->fitted;
-
     if (f->version == 0 || s->code > ECC_NONE || s->k == 0 ||
         s->k > asteria_ecc_bits_most((enum asteria_code)s->code) || s->has_vantages > 1 ||
         s->pca_code >= env->dim)
@@ -46,80 +37,46 @@ static int check_values(const struct store_reader *r, const struct index_env *en
 
 /* The sections of the model itself, but for vantages and the quantizer, whose sizes depend on its
    other parts. */
-static int fields(struct store_fields *f, char suffix, struct values *v)
+static int fields(struct store_fields *f, char suffix, struct stored *s,
+                  struct asteria_fitted *fitted)
 {
-    store_field(f, store_tag("model", suffix).text, &v->stored, 1, sizeof *v->stored);
-    return store_field(f, store_tag("fitted", suffix).text, &v->fitted, 1, sizeof *v->fitted);
+    store_copy(f, store_tag("model", suffix).text, s, 1, sizeof *s);
+    return store_copy(f, store_tag("fitted", suffix).text, fitted, 1, sizeof *fitted);
 }
 
-static int vantages_field(struct store_fields *f, char suffix, const struct asteria_model *m,
-                          const float **vantages)
+static int vantages_field(struct store_fields *f, char suffix, struct asteria_model *m)
 {
-    return store_field(f, store_tag("vantages", suffix).text, vantages, m->rotation->out_dim,
-                       m->m * sizeof **vantages);
+    return store_array(f, store_tag("vantages", suffix).text, &m->vantages, NULL,
+                       m->m * m->rotation->out_dim, sizeof *m->vantages);
 }
 
-void asteria_model_write(const struct asteria_model *model, struct store_writer *w, char suffix)
+void asteria_model_write(const struct asteria_model *m, struct store_writer *w, char suffix)
 {
+    struct asteria_model *model = (struct asteria_model *)(uintptr_t)m;
     const struct index_env env = { .mem = model->mem };
-    const struct stored s = { .code = (uint32_t)model->ecc->kind,
-                              .k = model->ecc->k,
-                              .has_vantages = model->vantages != NULL,
-                              .pca_code = model->pca_code ? (uint32_t)model->pca_code->rank : 0 };
+    struct stored s = { .code = (uint32_t)model->ecc->kind,
+                        .k = model->ecc->k,
+                        .has_vantages = model->vantages != NULL,
+                        .pca_code = model->pca_code ? (uint32_t)model->pca_code->rank : 0 };
     struct store_fields f = { .w = w };
-    const float *vantages = model->vantages;
-    struct quantizer *quantizer = model->quantizer;
 
-    (void)fields(&f, suffix, &(struct values){ &s, &model->fitted });
-    if (vantages)
-        (void)vantages_field(&f, suffix, model, &vantages);
+    (void)fields(&f, suffix, &s, &model->fitted);
+    if (model->vantages)
+        (void)vantages_field(&f, suffix, model);
     if (model->pca_code)
         asteria_pca_code_write(model->pca_code, w, suffix);
-    (void)quantizer_field(&f, store_tag("quantizer", suffix).text, &env, &quantizer);
+    (void)quantizer_field(&f, store_tag("quantizer", suffix).text, &env, &model->quantizer);
     asteria_rotation_write(model->rotation, w, suffix);
     asteria_lrsq_write(model->lrsq, w, suffix);
 }
 
 /* ----------------------------------------------------------------------------------- reading */
 
-static int read_vantages(struct asteria_model *model, const struct index_env *env,
-                         const struct store_reader *r, char suffix)
-{
-    const size_t out_dim = model->rotation->out_dim, n = model->m * out_dim;
-    const float *vantages = NULL;
-    const int rc = vantages_field(&(struct store_fields){ .r = r }, suffix, model, &vantages);
-
-    if (rc != OK)
-        return rc;
-    if (!index_all_finite(vantages, n))
-        return store_corrupt(r, "a vantage is not finite");
-    model->vantages = mem_array(env->mem, n, sizeof *model->vantages);
-    if (!model->vantages)
-        return fail(env->error, ERR_NO_MEMORY, "asteria: load: out of memory for vantages");
-    memcpy(model->vantages, vantages, n * sizeof *model->vantages);
-    if (!(axes_defect(model->vantages, model->m, out_dim) < 1e-5))
-        return store_corrupt(r, "the vantages are not orthonormal");
-    return OK;
-}
-
-static int read_quantizer(struct asteria_model *model, const struct index_env *env,
-                          const struct store_reader *r, char suffix)
-{
-    struct index_env scanned = *env;
-
-    scanned.dim = pca_code_floats(model->pca_code, env->dim);
-    const int rc =
-        quantizer_field(&(struct store_fields){ .r = r }, store_tag("quantizer", suffix).text,
-                        &scanned, &model->quantizer);
-    const struct quantizer *q = model->quantizer;
-    return rc != OK || (q && (q->kind == QUANTIZER_RABITQ || q->kind == QUANTIZER_PLANES))
-               ? rc
-               : store_corrupt(r, "the model's quantizer is missing or of another kind");
-}
-
 static int read_parts(struct asteria_model *model, const struct index_env *env,
                       const struct store_reader *r, const struct stored *s, char suffix)
 {
+    struct store_fields f = { .r = r, .mem = env->mem };
+    struct index_env scanned = *env;
     int rc =
         asteria_ecc_create(&model->ecc, env->mem, (enum asteria_code)s->code, s->k, env->error);
 
@@ -140,32 +97,39 @@ static int read_parts(struct asteria_model *model, const struct index_env *env,
                                            model->rotation->out_dim) < 1.01F))
         rc = store_corrupt(r, "the rotation's shift is longer than unit vectors");
     if (rc == OK && s->has_vantages)
-        rc = read_vantages(model, env, r, suffix);
+        rc = vantages_field(&f, suffix, model);
+    if (rc == OK && s->has_vantages &&
+        (!index_all_finite(model->vantages, model->m * model->rotation->out_dim) ||
+         !(axes_defect(model->vantages, model->m, model->rotation->out_dim) < 1e-5)))
+        rc = store_corrupt(r, "the vantages are not finite and orthonormal");
     if (rc == OK && s->pca_code > 0)
         rc = asteria_pca_code_read(&model->pca_code, env, r, s->pca_code, suffix);
-    if (rc == OK)
-        rc = read_quantizer(model, env, r, suffix);
-    return rc;
+    if (rc != OK)
+        return rc;
+    scanned.dim = pca_code_floats(model->pca_code, env->dim);
+    rc = quantizer_field(&f, store_tag("quantizer", suffix).text, &scanned, &model->quantizer);
+    const struct quantizer *q = model->quantizer;
+    return rc != OK || (q && (q->kind == QUANTIZER_RABITQ || q->kind == QUANTIZER_PLANES))
+               ? rc
+               : store_corrupt(r, "the model's quantizer is missing or of another kind");
 }
 
 int asteria_model_read(struct asteria_model **out, const struct index_env *env,
                        const struct store_reader *r, char suffix)
 {
-    struct values v = { 0 };
-    int rc = fields(&(struct store_fields){ .r = r }, suffix, &v);
+    struct asteria_model *model = mem_zalloc(env->mem, sizeof *model);
+    struct stored s;
 
     *out = NULL;
-    if (rc == OK)
-        rc = check_values(r, env, &v);
-    if (rc != OK)
-        return rc;
-    struct asteria_model *model = mem_zalloc(env->mem, sizeof *model);
     if (!model)
         return fail(env->error, ERR_NO_MEMORY, "asteria: load: out of memory for a model");
     model->mem = env->mem;
     model->dim = env->dim;
-    model->fitted = *v.fitted;
-    rc = read_parts(model, env, r, v.stored, suffix);
+    int rc = fields(&(struct store_fields){ .r = r }, suffix, &s, &model->fitted);
+    if (rc == OK)
+        rc = check_values(r, env, &s, &model->fitted);
+    if (rc == OK)
+        rc = read_parts(model, env, r, &s, suffix);
     if (rc == OK)
         *out = model;
     else

@@ -56,13 +56,6 @@ static bool is_butterfly(int64_t rotation)
     return rotation == ROTATION_BOR || rotation == ROTATION_HADAMARD;
 }
 
-/* Outputs of the rotation that are not zero for every row; words can use only these. auto: of either
-   candidate. */
-static size_t useful_outputs(const struct asteria_params *params, size_t dim)
-{
-    return is_butterfly(params->rotation) ? asteria_bor_size(dim) : dim;
-}
-
 /* Draws the rows to fit to and those for calibration. If there are too few for both, the same rows
    are used twice, and the calibration's guarantee does not hold. */
 static int draw_sample(struct fit *f, const float *rows, size_t n, uint32_t version)
@@ -110,22 +103,16 @@ static int rotate_rows(void *arg, size_t first, size_t end, size_t worker)
     return OK;
 }
 
-static int rotate_sample(struct fit *f)
-{
-    f->n_z = f->n < ROTATED_MOST ? f->n : ROTATED_MOST;
-    f->z = mem_array(f->env->mem, f->n_z * f->model->rotation->out_dim, sizeof *f->z);
-    if (!f->z)
-        return no_memory(f, "rotated rows");
-    return parallel_for(f->env->pool, pool_threads(f->env->pool), f->n_z, 64, rotate_rows, f);
-}
-
 /* ----------------------------------------------------------------------------------- fitting */
 
 static int fit_code(struct fit *f, unsigned address_bits)
 {
     struct asteria_model *model = f->model;
     enum asteria_code kind = (enum asteria_code)f->params->code;
-    const size_t outputs = useful_outputs(f->params, f->env->dim);
+    /* Outputs of the rotation that are not zero for every row; words can use only these. auto: of
+       either candidate. */
+    const size_t outputs =
+        is_butterfly(f->params->rotation) ? asteria_bor_size(f->env->dim) : f->env->dim;
     const unsigned most = asteria_ecc_bits_most(kind);
     unsigned k = address_bits < most ? address_bits : most;
     int rc = asteria_ecc_create(&model->ecc, f->env->mem, kind, k, f->env->error);
@@ -157,19 +144,16 @@ static size_t rank_of(const struct asteria_params *params, size_t out_dim)
     return half < RANK_MOST ? half : RANK_MOST;
 }
 
-static size_t out_dim_of(enum asteria_rotation_kind kind, size_t dim)
-{
-    return is_butterfly(kind) ? asteria_bor_size(dim) : (dim + 15) / 16 * 16;
-}
-
 static int train_rotation(struct fit *f, enum asteria_rotation_kind kind,
                           const struct asteria_model *from, struct asteria_rotation **out,
                           struct asteria_rotation_report *report)
 {
     const struct asteria_params *params = f->params;
-    const size_t rank = rank_of(params, out_dim_of(kind, f->env->dim));
+    const size_t dim = f->env->dim;
+    const size_t rank =
+        rank_of(params, is_butterfly(kind) ? asteria_bor_size(dim) : (dim + 15) / 16 * 16);
     const bool same =
-        from && from->rotation->kind == kind && from->rotation->dim == f->env->dim &&
+        from && from->rotation->kind == kind && from->rotation->dim == dim &&
         (!from->rotation->bor || from->rotation->bor->passes == (size_t)params->passes);
     const struct asteria_rotation_options options = {
         .kind = kind,
@@ -219,36 +203,6 @@ static int choose_rotation(struct fit *f, const struct asteria_model *from)
         }
     }
     return rc;
-}
-
-static int fit_rotation(struct fit *f, const struct asteria_model *from)
-{
-    const enum asteria_rotation_kind kind = (enum asteria_rotation_kind)f->params->rotation;
-
-    return kind == ROTATION_AUTO
-               ? choose_rotation(f, from)
-               : train_rotation(f, kind, from, &f->model->rotation, &f->model->fitted.report);
-}
-
-static int fit_vantages(struct fit *f)
-{
-    if (f->params->vantages != VANTAGE_LEARNED)
-        return OK;
-    return asteria_vantage_learn(&f->model->vantages, f->env, f->model->m,
-                                 f->model->rotation->out_dim, f->rows, f->z, f->n_z,
-                                 seed_of(f, SEED_VANTAGES), NULL);
-}
-
-static int fit_residual_codes(struct fit *f)
-{
-    const size_t out_dim = f->model->rotation->out_dim;
-    const struct asteria_lrsq_options options = { .rank = rank_of(f->params, out_dim),
-                                                  .block = (size_t)f->params->lrsq_block,
-                                                  .bits = (double)f->params->bits,
-                                                  .pca = f->params->lrsq_pca,
-                                                  .seed = seed_of(f, SEED_LRSQ) };
-
-    return asteria_lrsq_train(&f->model->lrsq, f->env, &options, f->z, f->n_z, out_dim);
 }
 
 /* PCA codes of the sample's first n rows, or the rows themselves; the caller frees *made. */
@@ -327,20 +281,36 @@ static void measure_bits(struct fit *f)
 
 static int fit_parts(struct fit *f, unsigned address_bits, const struct asteria_model *from)
 {
+    const struct index_env *env = f->env;
+    const struct asteria_params *params = f->params;
+    const enum asteria_rotation_kind kind = (enum asteria_rotation_kind)params->rotation;
+    struct asteria_model *m = f->model;
     int rc = fit_code(f, address_bits);
 
     if (rc == OK)
-        rc = fit_rotation(f, from);
+        rc = kind == ROTATION_AUTO ? choose_rotation(f, from)
+                                   : train_rotation(f, kind, from, &m->rotation, &m->fitted.report);
+    if (rc != OK)
+        return rc;
+    const size_t out_dim = m->rotation->out_dim;
+    f->n_z = f->n < ROTATED_MOST ? f->n : ROTATED_MOST;
+    f->z = mem_array(env->mem, f->n_z * out_dim, sizeof *f->z);
+    rc = f->z ? parallel_for(env->pool, pool_threads(env->pool), f->n_z, 64, rotate_rows, f)
+              : no_memory(f, "rotated rows");
+    if (rc == OK && params->vantages == VANTAGE_LEARNED)
+        rc = asteria_vantage_learn(&m->vantages, env, m->m, out_dim, f->rows, f->z, f->n_z,
+                                   seed_of(f, SEED_VANTAGES), NULL);
+    const struct asteria_lrsq_options residual = { .rank = rank_of(params, out_dim),
+                                                   .block = (size_t)params->lrsq_block,
+                                                   .bits = (double)params->bits,
+                                                   .pca = params->lrsq_pca,
+                                                   .seed = seed_of(f, SEED_LRSQ) };
     if (rc == OK)
-        rc = rotate_sample(f);
-    if (rc == OK)
-        rc = fit_vantages(f);
-    if (rc == OK)
-        rc = fit_residual_codes(f);
+        rc = asteria_lrsq_train(&m->lrsq, env, &residual, f->z, f->n_z, out_dim);
     if (rc == OK)
         rc = fit_quantizer(f);
     if (rc == OK)
-        rc = asteria_calibrate(&f->model->fitted.calibration, f->env, f->model, f->held, f->n_held,
+        rc = asteria_calibrate(&m->fitted.calibration, env, m, f->held, f->n_held,
                                seed_of(f, SEED_CALIBRATION));
     if (rc == OK)
         measure_bits(f);

@@ -26,6 +26,7 @@ static const double RATE = 3e-3;
 enum { STREAM_BATCHES = 1, STREAM_NEIGHBOURS, STREAM_MEASURE };
 
 struct learning {
+    struct mem_group memory;
     size_t m, out_dim, n; /* n: anchors of a batch */
     const float *z;
     struct asteria_bor_batch drawn;
@@ -38,35 +39,6 @@ struct learning {
     float *along;           /* m x m: gradient * v' */
     double *first, *second; /* Adam's means */
 };
-
-static bool learning_alloc(struct learning *l, const struct index_env *env)
-{
-    const size_t size = l->m * l->out_dim;
-
-    l->batch = mem_array(env->mem, 2 * l->n * l->out_dim, sizeof *l->batch);
-    l->p = mem_array(env->mem, 2 * l->n * l->m, sizeof *l->p);
-    l->v = mem_zalloc(env->mem, size * sizeof *l->v);
-    l->best = mem_array(env->mem, size, sizeof *l->best);
-    l->gradient = mem_array(env->mem, size, sizeof *l->gradient);
-    l->along = mem_array(env->mem, l->m * l->m, sizeof *l->along);
-    l->first = mem_zalloc(env->mem, size * sizeof *l->first);
-    l->second = mem_zalloc(env->mem, size * sizeof *l->second);
-    return l->batch && l->p && l->v && l->best && l->gradient && l->along && l->first && l->second;
-}
-
-static void learning_free(struct learning *l, const struct index_env *env)
-{
-    asteria_bor_batch_free(&l->drawn, env);
-    asteria_bor_loss_free(&l->loss, env);
-    mem_free(env->mem, l->batch);
-    mem_free(env->mem, l->p);
-    mem_free(env->mem, l->v);
-    mem_free(env->mem, l->best);
-    mem_free(env->mem, l->gradient);
-    mem_free(env->mem, l->along);
-    mem_free(env->mem, l->first);
-    mem_free(env->mem, l->second);
-}
 
 /* ---------------------------------------------------------------------------------- batches */
 
@@ -130,14 +102,6 @@ static void make_gradient(struct learning *l)
                 out_dim, 1, l->gradient, out_dim);
 }
 
-static void adam(struct learning *l, size_t step)
-{
-    const double rate = asteria_adam_rate(RATE, step, STEPS);
-
-    for (size_t i = 0; i < l->m * l->out_dim; i++)
-        asteria_adam(rate, (double)l->gradient[i], &l->first[i], &l->second[i], &l->v[i]);
-}
-
 /* best: the vantages of the least loss at any QR. Stops if a loss or gradient is not finite. */
 static void learn(struct learning *l, double losses[2])
 {
@@ -155,7 +119,9 @@ static void learn(struct learning *l, double losses[2])
         make_gradient(l);
         if (!index_all_finite(l->gradient, size))
             break;
-        adam(l, step);
+        const double rate = asteria_adam_rate(RATE, step, STEPS);
+        for (size_t i = 0; i < size; i++)
+            asteria_adam(rate, (double)l->gradient[i], &l->first[i], &l->second[i], &l->v[i]);
         if ((step + 1) % QR_EACH != 0)
             continue;
         axes_orthonormalise(l->v, l->m, l->out_dim);
@@ -170,12 +136,22 @@ static void learn(struct learning *l, double losses[2])
 static int learning_begin(struct learning *l, const struct index_env *env, const float *rows,
                           size_t n, uint64_t seed)
 {
+    const size_t size = l->m * l->out_dim;
+    struct mem_group *g = &l->memory;
     int rc = asteria_bor_loss_init(&l->loss, env, l->m, 0, l->out_dim, l->n);
 
     if (rc == OK && n > 1)
         rc =
             asteria_bor_batch_init(&l->drawn, env, rows, n, l->n, rng_mix(seed, STREAM_NEIGHBOURS));
-    if (rc == OK && !learning_alloc(l, env))
+    l->batch = mem_group_array(g, 2 * l->n * l->out_dim, sizeof *l->batch);
+    l->p = mem_group_array(g, 2 * l->n * l->m, sizeof *l->p);
+    l->v = mem_group_zalloc(g, size, sizeof *l->v);
+    l->gradient = mem_group_array(g, size, sizeof *l->gradient);
+    l->along = mem_group_array(g, l->m * l->m, sizeof *l->along);
+    l->first = mem_group_zalloc(g, size, sizeof *l->first);
+    l->second = mem_group_zalloc(g, size, sizeof *l->second);
+    l->best = mem_array(env->mem, size, sizeof *l->best);
+    if (rc == OK && (g->failed || !l->best))
         rc =
             fail(env->error, ERR_NO_MEMORY, "asteria: train: out of memory for %zu vantages", l->m);
     if (rc == OK)
@@ -187,7 +163,9 @@ int asteria_vantage_learn(float **out, const struct index_env *env, size_t m, si
                           const float *rows, const float *z, size_t n, uint64_t seed,
                           double losses[2])
 {
-    struct learning l = { .m = m, .out_dim = out_dim, .n = BATCH, .z = z, .seed = seed };
+    struct learning l = {
+        .memory.mem = env->mem, .m = m, .out_dim = out_dim, .n = BATCH, .z = z, .seed = seed
+    };
     double seen[2] = { 0 };
     int rc = learning_begin(&l, env, rows, n, seed);
 
@@ -200,10 +178,12 @@ int asteria_vantage_learn(float **out, const struct index_env *env, size_t m, si
         for (size_t i = 0; i < m * out_dim; i++)
             l.best[i] = i % out_dim == i / out_dim;
     blas_threads_back();
-    if (rc == OK) {
+    if (rc == OK)
         *out = l.best;
-        l.best = NULL;
-    }
-    learning_free(&l, env);
+    else
+        mem_free(env->mem, l.best);
+    asteria_bor_batch_free(&l.drawn);
+    asteria_bor_loss_free(&l.loss);
+    mem_group_free(&l.memory);
     return rc;
 }

@@ -61,16 +61,6 @@ static bool are_axes(const struct asteria_lrsq *l, unsigned char *seen)
     return rank == l->rank;
 }
 
-/* Copies the `rank` axes that have bits to `to`. */
-static void gather_rows(const struct asteria_lrsq *l, float *to)
-{
-    for (size_t i = 0; i < lrsq_width(l); i++)
-        if (l->scale[i] > 0) {
-            memcpy(to, l->rows + i * l->in_dim, l->in_dim * sizeof *to);
-            to += l->in_dim;
-        }
-}
-
 static const char *take(void *to, const char *from, size_t bytes)
 {
     memcpy(to, from, bytes);
@@ -88,7 +78,12 @@ static int finish_reading(struct asteria_lrsq *l, const struct index_env *env,
     bool good = index_all_finite(l->centre, l->in_dim) && index_all_finite(l->scale, width) &&
                 index_all_finite(l->zero, width) && are_axes(l, scratch);
     if (good && l->rows) {
-        gather_rows(l, scratch);
+        float *to = scratch; /* the `rank` axes that have bits */
+        for (size_t i = 0; i < width; i++)
+            if (l->scale[i] > 0) {
+                memcpy(to, l->rows + i * l->in_dim, l->in_dim * sizeof *to);
+                to += l->in_dim;
+            }
         const double defect = axes_defect(scratch, l->rank, l->in_dim);
         good = defect < 1e-3;
         l->defect = (float)(defect * (1 + 1e-6));

@@ -32,6 +32,7 @@ struct range {
 };
 
 struct training {
+    struct mem_group memory;
     const struct index_env *env;
     const struct asteria_lrsq_options *options;
     const float *z;                       /* m rows, `stride` floats apart */
@@ -56,17 +57,19 @@ int asteria_lrsq_allocate(struct asteria_lrsq **to, const struct index_env *env,
     if (!l)
         return no_memory(env, shape->in_dim);
     *l = *shape;
+    struct mem_group *g = &l->memory;
+    g->mem = env->mem;
     const size_t width = lrsq_width(l);
     l->code_bytes = sizeof(struct asteria_lrsq_head) + l->n_bytes + l->n_nibbles / 2;
     l->kernels = env->kernels;
-    l->axis = pca ? NULL : mem_zalloc(env->mem, width * sizeof *l->axis);
-    l->rows = pca ? mem_zalloc(env->mem, width * l->in_dim * sizeof *l->rows) : NULL;
-    l->panels = pca ? mem_zalloc(env->mem, width * lrsq_padded(l) * sizeof *l->panels) : NULL;
-    l->centre = mem_zalloc(env->mem, l->in_dim * sizeof *l->centre);
-    l->scale = mem_zalloc(env->mem, width * sizeof *l->scale);
-    l->zero = mem_zalloc(env->mem, width * sizeof *l->zero);
+    l->axis = pca ? NULL : mem_group_zalloc(g, width, sizeof *l->axis);
+    l->rows = pca ? mem_group_zalloc(g, width * l->in_dim, sizeof *l->rows) : NULL;
+    l->panels = pca ? mem_group_zalloc(g, width * lrsq_padded(l), sizeof *l->panels) : NULL;
+    l->centre = mem_group_zalloc(g, l->in_dim, sizeof *l->centre);
+    l->scale = mem_group_zalloc(g, width, sizeof *l->scale);
+    l->zero = mem_group_zalloc(g, width, sizeof *l->zero);
     *to = l;
-    if ((l->axis || (l->rows && l->panels)) && l->centre && l->scale && l->zero)
+    if (!g->failed)
         return OK;
     asteria_lrsq_destroy(env, l);
     *to = NULL;
@@ -77,12 +80,7 @@ void asteria_lrsq_destroy(const struct index_env *env, struct asteria_lrsq *l)
 {
     if (!l)
         return;
-    mem_free(env->mem, l->axis);
-    mem_free(env->mem, l->rows);
-    mem_free(env->mem, l->panels);
-    mem_free(env->mem, l->centre);
-    mem_free(env->mem, l->scale);
-    mem_free(env->mem, l->zero);
+    mem_group_free(&l->memory);
     mem_free(env->mem, l);
 }
 
@@ -151,24 +149,6 @@ static void measure(struct training *t, double *variance)
         }
 }
 
-/* Insertion sort keeps equal ones in order; it runs once, over a few thousand coordinates. */
-static void order_coordinates(struct training *t, const double *variance)
-{
-    for (size_t j = 0; j < t->in_dim; j++) {
-        size_t at = j;
-        for (; at > 0 && variance[t->order[at - 1]] < variance[j]; at--)
-            t->order[at] = t->order[at - 1];
-        t->order[at] = (uint32_t)j;
-    }
-}
-
-static void take_columns(struct training *t)
-{
-    for (size_t i = 0; i < t->m; i++)
-        for (size_t c = 0; c < t->candidates; c++)
-            t->columns[c * t->m + i] = row_of(t, i)[t->order[c]] - t->centre[t->order[c]];
-}
-
 static void column_variances(struct training *t)
 {
     for (size_t c = 0; c < t->candidates; c++) {
@@ -190,9 +170,17 @@ static int use_coordinates(struct training *t)
     if (!variance)
         return no_memory(t->env, t->in_dim);
     measure(t, variance);
-    order_coordinates(t, variance);
+    /* Insertion sort keeps equal ones in order; it runs once, over a few thousand coordinates. */
+    for (size_t j = 0; j < t->in_dim; j++) {
+        size_t at = j;
+        for (; at > 0 && variance[t->order[at - 1]] < variance[j]; at--)
+            t->order[at] = t->order[at - 1];
+        t->order[at] = (uint32_t)j;
+    }
     mem_free(t->env->mem, variance);
-    take_columns(t);
+    for (size_t i = 0; i < t->m; i++)
+        for (size_t c = 0; c < t->candidates; c++)
+            t->columns[c * t->m + i] = row_of(t, i)[t->order[c]] - t->centre[t->order[c]];
     column_variances(t);
     return OK;
 }
@@ -275,33 +263,15 @@ static struct range range_of(const float *column, size_t m, double variance, uns
     return best;
 }
 
-/* Coordinates whose scale would underflow a float get no bits. */
-static void take_ranges(const struct training *t, uint8_t *widths)
-{
-    for (size_t c = 0; c < t->candidates; c++) {
-        struct range *r = &t->ranges[c];
-        *r = range_of(t->columns + c * t->m, t->m, t->variance[c], widths[c]);
-        widths[c] = (r->high - r->low) / 255 > (double)FLT_MIN * 4 ? widths[c] : 0;
-    }
-}
-
-static void set_coordinate(const struct training *t, struct asteria_lrsq *l, size_t c, size_t at)
-{
-    const struct range r = t->ranges[c];
-    l->zero[at] = (float)r.low;
-    l->scale[at] = (float)((r.high - r.low) / (at < l->n_bytes ? 255 : 15));
-    if (l->axis)
-        l->axis[at] = t->order[c];
-    else
-        memcpy(l->rows + at * l->in_dim, t->axes + c * l->in_dim, l->in_dim * sizeof *l->rows);
-}
-
 static int build(const struct training *t, uint8_t *widths, struct asteria_lrsq **to)
 {
     size_t bytes = 0, nibbles = 0;
     asteria_lrsq_fill(t->variance, t->candidates, t->options->block, t->options->bits, widths);
-    take_ranges(t, widths);
     for (size_t c = 0; c < t->candidates; c++) {
+        struct range *r = &t->ranges[c];
+        *r = range_of(t->columns + c * t->m, t->m, t->variance[c], widths[c]);
+        /* A coordinate whose scale would underflow a float gets no bits. */
+        widths[c] = (r->high - r->low) / 255 > (double)FLT_MIN * 4 ? widths[c] : 0;
         bytes += widths[c] == 8;
         nibbles += widths[c] == 4;
     }
@@ -316,9 +286,18 @@ static int build(const struct training *t, uint8_t *widths, struct asteria_lrsq 
     struct asteria_lrsq *l = *to;
     memcpy(l->centre, t->centre, t->in_dim * sizeof *l->centre);
     size_t at_byte = 0, at_nibble = l->n_bytes;
-    for (size_t c = 0; c < t->candidates; c++)
-        if (widths[c])
-            set_coordinate(t, l, c, widths[c] == 8 ? at_byte++ : at_nibble++);
+    for (size_t c = 0; c < t->candidates; c++) {
+        if (!widths[c])
+            continue;
+        const size_t at = widths[c] == 8 ? at_byte++ : at_nibble++;
+        const struct range r = t->ranges[c];
+        l->zero[at] = (float)r.low;
+        l->scale[at] = (float)((r.high - r.low) / (at < l->n_bytes ? 255 : 15));
+        if (l->axis)
+            l->axis[at] = t->order[c];
+        else
+            memcpy(l->rows + at * l->in_dim, t->axes + c * l->in_dim, l->in_dim * sizeof *l->rows);
+    }
     asteria_lrsq_lay(l);
     if (t->options->pca)
         l->defect = (float)(axes_defect(t->axes, t->candidates, t->in_dim) * (1 + 1e-6));
@@ -391,17 +370,17 @@ static int fit_line(struct asteria_lrsq *l, const struct index_env *env, const f
 
 static int run(struct training *t, struct asteria_lrsq **to)
 {
-    struct mem *mem = t->env->mem;
+    struct mem_group *g = &t->memory;
     int rc = OK;
-    t->centre = mem_array(mem, t->in_dim, sizeof *t->centre);
-    t->order = mem_array(mem, t->in_dim, sizeof *t->order);
-    t->variance = mem_array(mem, t->candidates, sizeof *t->variance);
-    t->columns = mem_array(mem, t->candidates * t->m, sizeof *t->columns);
-    t->ranges = mem_array(mem, t->candidates, sizeof *t->ranges);
-    t->axes = t->options->pca ? mem_array(mem, t->candidates * t->in_dim, sizeof *t->axes) : NULL;
-    uint8_t *widths = mem_array(mem, t->candidates, sizeof *widths);
-    if (!t->centre || !t->order || !t->variance || !t->columns || !t->ranges || !widths ||
-        (t->options->pca && !t->axes))
+    t->centre = mem_group_array(g, t->in_dim, sizeof *t->centre);
+    t->order = mem_group_array(g, t->in_dim, sizeof *t->order);
+    t->variance = mem_group_array(g, t->candidates, sizeof *t->variance);
+    t->columns = mem_group_array(g, t->candidates * t->m, sizeof *t->columns);
+    t->ranges = mem_group_array(g, t->candidates, sizeof *t->ranges);
+    if (t->options->pca)
+        t->axes = mem_group_array(g, t->candidates * t->in_dim, sizeof *t->axes);
+    uint8_t *widths = mem_group_array(g, t->candidates, sizeof *widths);
+    if (g->failed)
         rc = no_memory(t->env, t->in_dim);
     else
         rc = t->options->pca ? use_axes(t) : use_coordinates(t);
@@ -409,13 +388,7 @@ static int run(struct training *t, struct asteria_lrsq **to)
         rc = build(t, widths, to);
     if (rc == OK)
         rc = fit_line(*to, t->env, t->z, t->m, t->stride, t->options->seed);
-    mem_free(mem, t->centre);
-    mem_free(mem, t->order);
-    mem_free(mem, t->variance);
-    mem_free(mem, t->columns);
-    mem_free(mem, t->ranges);
-    mem_free(mem, t->axes);
-    mem_free(mem, widths);
+    mem_group_free(g);
     return rc;
 }
 
@@ -423,7 +396,9 @@ int asteria_lrsq_train(struct asteria_lrsq **to, const struct index_env *env,
                        const struct asteria_lrsq_options *options, const float *z, size_t n,
                        size_t in_dim)
 {
-    struct training t = { .env = env, .options = options, .z = z, .in_dim = in_dim };
+    struct training t = {
+        .memory.mem = env->mem, .env = env, .options = options, .z = z, .in_dim = in_dim
+    };
     t.candidates = options->rank < in_dim ? options->rank : in_dim;
     size_t most = COLUMN_FLOATS / (t.candidates ? t.candidates : 1);
     most = most < ROWS_LEAST ? ROWS_LEAST : most > ROWS_MOST ? ROWS_MOST : most;

@@ -26,11 +26,13 @@
 #define DRIFTLINE_ASTERIA_RESIDUAL_LRSQ_H
 
 #include "src/core/index.h"
+#include "src/core/mem.h"
 
 struct store_reader;
 struct store_writer;
 
 struct asteria_lrsq {
+    struct mem_group memory;
     size_t in_dim; /* dimensions of z */
     size_t rank;   /* coordinates that have bits */
     /* Coordinates of 8 bits, which come first, padded to a multiple of 8, and of 4 bits, padded to

@@ -9,19 +9,24 @@
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
 
+/* Floats of axes, offsets, rest and usual. */
+static size_t n_floats(size_t rank, size_t dim)
+{
+    return (rank + 1) * (dim + 1) + 2;
+}
+
 static struct asteria_pca_code *pca_code_new(const struct index_env *env, size_t rank)
 {
     struct asteria_pca_code *o = mem_zalloc(env->mem, sizeof *o);
+    float *all = mem_array(env->mem, n_floats(rank, env->dim), sizeof *all);
 
-    if (!o)
-        return NULL;
-    o->dim = env->dim;
-    o->rank = rank;
-    o->axes = mem_array(env->mem, (rank + 1) * env->dim, sizeof *o->axes);
-    o->offsets = mem_array(env->mem, rank + 1, sizeof *o->offsets);
-    if (o->axes && o->offsets)
+    if (o && all) {
+        float *offsets = all + (rank + 1) * env->dim, *rest = offsets + rank + 1;
+        *o = (struct asteria_pca_code){ env->dim, rank, all, offsets, rest, rest + 1 };
         return o;
-    asteria_pca_code_destroy(env, o);
+    }
+    mem_free(env->mem, o);
+    mem_free(env->mem, all);
     return NULL;
 }
 
@@ -30,13 +35,12 @@ void asteria_pca_code_destroy(const struct index_env *env, struct asteria_pca_co
     if (!o)
         return;
     mem_free(env->mem, o->axes);
-    mem_free(env->mem, o->offsets);
     mem_free(env->mem, o);
 }
 
 size_t asteria_pca_code_bytes(const struct asteria_pca_code *o)
 {
-    return o ? sizeof *o + (o->rank + 1) * (o->dim + 1) * sizeof(float) : 0;
+    return o ? sizeof *o + n_floats(o->rank, o->dim) * sizeof(float) : 0;
 }
 
 int asteria_pca_code_fit(struct asteria_pca_code **out, const struct index_env *env, size_t rank,
@@ -63,8 +67,8 @@ int asteria_pca_code_fit(struct asteria_pca_code **out, const struct index_env *
             squares += (double)(e * e);
         }
         rest /= (double)n;
-        o->rest = (float)rest;
-        o->usual = (float)(rest + 3 * sqrt(fmax(squares / (double)n - rest * rest, 0)));
+        *o->rest = (float)rest;
+        *o->usual = (float)(rest + 3 * sqrt(fmax(squares / (double)n - rest * rest, 0)));
         *out = o;
     } else {
         asteria_pca_code_destroy(env, o);
@@ -86,7 +90,7 @@ float asteria_pca_code_make(const struct asteria_pca_code *o, const struct kerne
         kept += to[i] * to[i];
     }
     const float rest = sqrtf(fmaxf(length - kept, 0));
-    to[rank] = of == PCA_CODE_ROW ? rest : of == PCA_CODE_CENTRE ? o->rest : 0;
+    to[rank] = of == PCA_CODE_ROW ? rest : of == PCA_CODE_CENTRE ? *o->rest : 0;
     return rest;
 }
 
@@ -95,33 +99,26 @@ float asteria_pca_code_make(const struct asteria_pca_code *o, const struct kerne
 void asteria_pca_code_write(const struct asteria_pca_code *o, struct store_writer *w, char suffix)
 {
     store_section(w, store_tag("outline", suffix).text);
-    store_write(w, o->axes, (o->rank + 1) * o->dim * sizeof *o->axes);
-    store_write(w, o->offsets, (o->rank + 1) * sizeof *o->offsets);
-    store_write(w, &o->rest, sizeof o->rest);
-    store_write(w, &o->usual, sizeof o->usual);
+    store_write(w, o->axes, n_floats(o->rank, o->dim) * sizeof *o->axes);
 }
 
 int asteria_pca_code_read(struct asteria_pca_code **out, const struct index_env *env,
                           const struct store_reader *r, size_t rank, char suffix)
 {
-    const size_t n_axes = (rank + 1) * env->dim, n = n_axes + rank + 3;
+    const size_t n = n_floats(rank, env->dim);
     const float *stored = NULL;
     const int rc =
         store_need_array(r, store_tag("outline", suffix).text, n, sizeof *stored, &stored);
 
     if (rc != OK)
         return rc;
-    for (size_t i = 0; i < n; i++)
-        if (!isfinite(stored[i]))
-            return store_corrupt(r, "an axis of the PCA code is not finite");
+    if (!index_all_finite(stored, n))
+        return store_corrupt(r, "an axis of the PCA code is not finite");
     struct asteria_pca_code *o = pca_code_new(env, rank);
     if (!o)
         return fail(env->error, ERR_NO_MEMORY,
                     "asteria: load: out of memory for the PCA code's axes");
-    memcpy(o->axes, stored, n_axes * sizeof *stored);
-    memcpy(o->offsets, stored + n_axes, (rank + 1) * sizeof *stored);
-    o->rest = stored[n - 2];
-    o->usual = stored[n - 1];
+    memcpy(o->axes, stored, n * sizeof *stored);
     *out = o;
     if (axes_defect(o->axes, rank, env->dim) < 1e-4)
         return OK;

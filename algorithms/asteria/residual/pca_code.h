@@ -21,10 +21,11 @@ struct store_writer;
 
 struct asteria_pca_code {
     size_t dim, rank;
+    /* One array, as in a file: */
     float *axes;    /* (rank + 1) x dim: orthonormal axes, then the mean */
     float *offsets; /* rank + 1: the axes' products with the mean, then |mean|^2 */
-    float rest;     /* mean e of the sample; used for centres */
-    float usual;    /* mean e plus three standard deviations */
+    float *rest;    /* mean e of the sample; used for centres */
+    float *usual;   /* mean e plus three standard deviations */
 };
 
 /* Fits to n >= 1 unit rows; 1 <= rank < env->dim. ERR_NO_MEMORY. */

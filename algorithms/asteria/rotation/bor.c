@@ -13,7 +13,6 @@
 #include <string.h>
 
 #include "src/core/error.h"
-#include "src/core/mem.h"
 #include "src/core/rng.h"
 
 #define PI 3.14159265358979323846
@@ -34,34 +33,17 @@ void asteria_bor_destroy(const struct index_env *env, struct asteria_bor *b)
 {
     if (!b)
         return;
-    mem_free(env->mem, b->angles);
-    mem_free(env->mem, b->cosines);
-    mem_free(env->mem, b->sines);
-    mem_free(env->mem, b->signs);
-    mem_free(env->mem, b->row_cosines);
-    mem_free(env->mem, b->row_sines);
+    mem_group_free(&b->memory);
     mem_free(env->mem, b);
 }
 
 static double first_angle(enum asteria_bor_init init, struct rng *rng)
 {
-    switch (init) {
-        case BOR_NEAR_IDENTITY: return 0.1 * rng_unit(rng) - 0.05;
-        case BOR_RANDOM: return PI * (2 * rng_unit(rng) - 1);
-        case BOR_HADAMARD: break;
-    }
+    if (init == BOR_NEAR_IDENTITY)
+        return 0.1 * rng_unit(rng) - 0.05;
+    if (init == BOR_RANDOM)
+        return PI * (2 * rng_unit(rng) - 1);
     return rng_u64(rng) >> 63 ? PI / 4 : -PI / 4;
-}
-
-static void fill(struct asteria_bor *b, enum asteria_bor_init init, uint64_t seed)
-{
-    struct rng rng = rng_at(seed, STREAM_ANGLES);
-    for (size_t i = 0; i < asteria_bor_n_angles(b); i++)
-        b->angles[i] = (float)first_angle(init, &rng);
-    rng = rng_at(seed, STREAM_SIGNS);
-    for (size_t i = 0; i < b->passes * b->size; i++)
-        b->signs[i] = rng_u64(&rng) >> 63 ? 1 : -1;
-    asteria_bor_set_angles(b, b->angles);
 }
 
 size_t asteria_bor_size(size_t dim)
@@ -79,22 +61,31 @@ int asteria_bor_create(struct asteria_bor **bor, const struct index_env *env, si
     struct asteria_bor *b = mem_zalloc(env->mem, sizeof *b);
     if (!b)
         return fail(env->error, ERR_NO_MEMORY, "asteria: out of memory for a rotation");
-    *b = (struct asteria_bor){ .dim = dim, .size = asteria_bor_size(dim), .passes = passes };
+    struct mem_group *g = &b->memory;
+    *b = (struct asteria_bor){
+        .memory.mem = env->mem, .dim = dim, .size = asteria_bor_size(dim), .passes = passes
+    };
     while ((size_t)1 << b->stages < b->size)
         b->stages++;
     const size_t n = asteria_bor_n_angles(b);
-    b->angles = mem_array(env->mem, n, sizeof *b->angles);
-    b->cosines = mem_array(env->mem, n, sizeof *b->cosines);
-    b->sines = mem_array(env->mem, n, sizeof *b->sines);
-    b->row_cosines = mem_array(env->mem, n, sizeof *b->row_cosines);
-    b->row_sines = mem_array(env->mem, n, sizeof *b->row_sines);
-    b->signs = mem_array(env->mem, passes * b->size, sizeof *b->signs);
-    if (!b->angles || !b->cosines || !b->sines || !b->row_cosines || !b->row_sines || !b->signs) {
+    b->angles = mem_group_array(g, n, sizeof *b->angles);
+    b->cosines = mem_group_array(g, n, sizeof *b->cosines);
+    b->sines = mem_group_array(g, n, sizeof *b->sines);
+    b->row_cosines = mem_group_array(g, n, sizeof *b->row_cosines);
+    b->row_sines = mem_group_array(g, n, sizeof *b->row_sines);
+    b->signs = mem_group_array(g, passes * b->size, sizeof *b->signs);
+    if (g->failed) {
         asteria_bor_destroy(env, b);
         return fail(env->error, ERR_NO_MEMORY,
                     "asteria: out of memory for a rotation of %zu angles", n);
     }
-    fill(b, init, seed);
+    struct rng rng = rng_at(seed, STREAM_ANGLES);
+    for (size_t i = 0; i < n; i++)
+        b->angles[i] = (float)first_angle(init, &rng);
+    rng = rng_at(seed, STREAM_SIGNS);
+    for (size_t i = 0; i < passes * b->size; i++)
+        b->signs[i] = rng_u64(&rng) >> 63 ? 1 : -1;
+    asteria_bor_set_angles(b, b->angles);
     *bor = b;
     return OK;
 }

@@ -19,6 +19,7 @@
 #include <math.h>
 
 #include "algorithms/asteria/rotation/rotation.h"
+#include "src/core/mem.h"
 #include "src/core/rng.h"
 
 #define ADAM_MEAN   0.9
@@ -28,6 +29,7 @@
 enum { BOR_PASSES_MAX = 4 };
 
 struct asteria_bor {
+    struct mem_group memory;
     size_t dim, size, stages, passes; /* stages: log2 size per pass */
     float *angles;          /* passes x stages x size / 2; pairs of a stage by lower component */
     float *cosines, *sines; /* of the angles */
@@ -72,6 +74,7 @@ void asteria_bor_backward(const struct asteria_bor *, float *lanes, float *gradi
  * choice of the outputs y and of the anchors t- as constant.
  */
 struct asteria_bor_loss {
+    struct mem_group memory;
     size_t m, rank, size, n;
     double beta;
     float *t;            /* 2 n x m, filled by asteria_bor_loss_rotate() */
@@ -86,7 +89,7 @@ struct asteria_bor_loss {
 /* ERR_NO_MEMORY. Call asteria_bor_loss_free() in any case. */
 int asteria_bor_loss_init(struct asteria_bor_loss *, const struct index_env *, size_t m,
                           size_t rank, size_t size, size_t n);
-void asteria_bor_loss_free(struct asteria_bor_loss *, const struct index_env *);
+void asteria_bor_loss_free(struct asteria_bor_loss *);
 /* Fills t of one row of the batch from its first m outputs, `stride` floats apart. */
 void asteria_bor_loss_rotate(struct asteria_bor_loss *, size_t row, const float *z, size_t stride);
 /* Reads t, energy and negatives; returns the loss and fills gradient and pull. */
@@ -110,16 +113,18 @@ int asteria_bor_nearest(uint32_t *near, const struct index_env *, const float *r
  */
 enum { BOR_NEAR = 10, BOR_ANCHORS = 4096 };
 struct asteria_bor_neighbours {
+    struct mem_group memory;
     size_t n_anchors, k;
     uint64_t *anchors;
     uint32_t *near; /* n_anchors x k */
 };
 int asteria_bor_neighbours_find(struct asteria_bor_neighbours *, const struct index_env *,
                                 const float *rows, size_t n, uint64_t seed);
-void asteria_bor_neighbours_free(struct asteria_bor_neighbours *, const struct index_env *);
+void asteria_bor_neighbours_free(struct asteria_bor_neighbours *);
 
 /* Batches of training (bor_batch.c): n anchors, and a near neighbour of each. */
 struct asteria_bor_batch {
+    struct mem_group memory;
     struct asteria_bor_neighbours near;
     struct rng rng;
     size_t n;
@@ -129,7 +134,7 @@ struct asteria_bor_batch {
 /* Finds the neighbours among n_rows rows. ERR_NO_MEMORY. Call asteria_bor_batch_free() in any case. */
 int asteria_bor_batch_init(struct asteria_bor_batch *, const struct index_env *, const float *rows,
                            size_t n_rows, size_t n, uint64_t neighbours_seed);
-void asteria_bor_batch_free(struct asteria_bor_batch *, const struct index_env *);
+void asteria_bor_batch_free(struct asteria_bor_batch *);
 void asteria_bor_batch_draw(struct asteria_bor_batch *);
 /* Fills the loss's negatives. Every second anchor gets a hard one: of `hard_of` others, the one whose
    bits agree most. The rest get a random one. */

@@ -3,25 +3,24 @@
 #include "algorithms/asteria/rotation/bor.h"
 
 #include "src/core/error.h"
-#include "src/core/mem.h"
 
 int asteria_bor_batch_init(struct asteria_bor_batch *b, const struct index_env *env,
                            const float *rows, size_t n_rows, size_t n, uint64_t neighbours_seed)
 {
+    b->memory.mem = env->mem;
     b->n = n;
-    b->rows = mem_array(env->mem, 2 * n, sizeof *b->rows);
-    b->anchors = mem_array(env->mem, n, sizeof *b->anchors);
-    if (!b->rows || !b->anchors)
+    b->rows = mem_group_array(&b->memory, 2 * n, sizeof *b->rows);
+    b->anchors = mem_group_array(&b->memory, n, sizeof *b->anchors);
+    if (b->memory.failed)
         return fail(env->error, ERR_NO_MEMORY,
                     "asteria: train: out of memory for batches of %zu rows", n);
     return asteria_bor_neighbours_find(&b->near, env, rows, n_rows, neighbours_seed);
 }
 
-void asteria_bor_batch_free(struct asteria_bor_batch *b, const struct index_env *env)
+void asteria_bor_batch_free(struct asteria_bor_batch *b)
 {
-    asteria_bor_neighbours_free(&b->near, env);
-    mem_free(env->mem, b->rows);
-    mem_free(env->mem, b->anchors);
+    asteria_bor_neighbours_free(&b->near);
+    mem_group_free(&b->memory);
 }
 
 void asteria_bor_batch_draw(struct asteria_bor_batch *b)

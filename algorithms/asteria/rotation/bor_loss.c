@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "src/core/error.h"
-#include "src/core/mem.h"
+#include "src/core/order.h"
 
 static const double AGREE = 0.8, DIFFER = 0.2;
 static const double BALANCE_WEIGHT = 0.2, LENGTH_WEIGHT = 0.5;
@@ -21,31 +21,29 @@ static const double QUANTISER_ERROR = (8.0 / 255) * (8.0 / 255) / 12;
 int asteria_bor_loss_init(struct asteria_bor_loss *l, const struct index_env *env, size_t m,
                           size_t rank, size_t size, size_t n)
 {
-    *l = (struct asteria_bor_loss){
-        .m = m, .rank = rank < size ? rank : size, .size = size, .n = n, .beta = 1
-    };
-    l->t = mem_array(env->mem, 2 * n * m, sizeof *l->t);
-    l->gradient = mem_array(env->mem, 2 * n * m, sizeof *l->gradient);
-    l->energy = mem_array(env->mem, size, sizeof *l->energy);
-    l->pull = mem_array(env->mem, size, sizeof *l->pull);
-    l->negatives = mem_array(env->mem, n, sizeof *l->negatives);
-    l->work = mem_array(env->mem, m * (m + 1), sizeof *l->work);
-    l->sorted = mem_array(env->mem, size, sizeof *l->sorted);
-    if (l->t && l->gradient && l->energy && l->pull && l->negatives && l->work && l->sorted)
+    struct mem_group *g = &l->memory;
+    *l = (struct asteria_bor_loss){ .memory.mem = env->mem,
+                                    .m = m,
+                                    .rank = rank < size ? rank : size,
+                                    .size = size,
+                                    .n = n,
+                                    .beta = 1 };
+    l->t = mem_group_array(g, 2 * n * m, sizeof *l->t);
+    l->gradient = mem_group_array(g, 2 * n * m, sizeof *l->gradient);
+    l->energy = mem_group_array(g, size, sizeof *l->energy);
+    l->pull = mem_group_array(g, size, sizeof *l->pull);
+    l->negatives = mem_group_array(g, n, sizeof *l->negatives);
+    l->work = mem_group_array(g, m * (m + 1), sizeof *l->work);
+    l->sorted = mem_group_array(g, size, sizeof *l->sorted);
+    if (!g->failed)
         return OK;
     return fail(env->error, ERR_NO_MEMORY, "asteria: train: out of memory for a batch of %zu rows",
                 2 * n);
 }
 
-void asteria_bor_loss_free(struct asteria_bor_loss *l, const struct index_env *env)
+void asteria_bor_loss_free(struct asteria_bor_loss *l)
 {
-    mem_free(env->mem, l->t);
-    mem_free(env->mem, l->gradient);
-    mem_free(env->mem, l->energy);
-    mem_free(env->mem, l->pull);
-    mem_free(env->mem, l->negatives);
-    mem_free(env->mem, l->work);
-    mem_free(env->mem, l->sorted);
+    mem_group_free(&l->memory);
 }
 
 void asteria_bor_loss_rotate(struct asteria_bor_loss *l, size_t row, const float *z, size_t stride)
@@ -74,17 +72,6 @@ static double hinge(struct asteria_bor_loss *l, size_t a, size_t b, double sign,
     }
     /* The test above is not `over > 0`: a NaN must reach the caller as a NaN. */
     return over / (double)l->n;
-}
-
-static double agreement_loss(struct asteria_bor_loss *l)
-{
-    double sum = 0;
-    for (size_t i = 0; i < l->n; i++) {
-        sum += hinge(l, i, l->n + i, -1, AGREE);
-        if (l->negatives[i] != UINT32_MAX)
-            sum += hinge(l, i, l->negatives[i], 1, DIFFER);
-    }
-    return sum;
 }
 
 /* work: T'T / n - I, and the mean. */
@@ -134,12 +121,6 @@ static double balance_loss(struct asteria_bor_loss *l)
     return loss;
 }
 
-static int falling(const void *a, const void *b)
-{
-    const float x = *(const float *)a, y = *(const float *)b;
-    return x > y ? -1 : x < y;
-}
-
 /* Among outputs of equal energy at the limit, the first ones are kept. */
 static double length_loss(struct asteria_bor_loss *l)
 {
@@ -152,8 +133,8 @@ static double length_loss(struct asteria_bor_loss *l)
     }
     if (l->rank == 0)
         return 1;
-    qsort(l->sorted, l->size, sizeof *l->sorted, falling);
-    const float limit = l->sorted[l->rank - 1];
+    qsort(l->sorted, l->size, sizeof *l->sorted, order_f32);
+    const float limit = l->sorted[l->size - l->rank];
     for (size_t i = 0; i < l->size; i++)
         ties -= (float)l->energy[i] > limit;
     for (size_t i = 0; i < l->size; i++) {
@@ -169,9 +150,15 @@ static double length_loss(struct asteria_bor_loss *l)
 double asteria_bor_loss(struct asteria_bor_loss *l)
 {
     const float steep = (float)(l->beta * sqrt((double)l->size));
+    double agreement = 0;
     memset(l->gradient, 0, 2 * l->n * l->m * sizeof *l->gradient);
+    for (size_t i = 0; i < l->n; i++) {
+        agreement += hinge(l, i, l->n + i, -1, AGREE);
+        if (l->negatives[i] != UINT32_MAX)
+            agreement += hinge(l, i, l->negatives[i], 1, DIFFER);
+    }
     const double loss =
-        agreement_loss(l) + BALANCE_WEIGHT * balance_loss(l) + LENGTH_WEIGHT * length_loss(l);
+        agreement + BALANCE_WEIGHT * balance_loss(l) + LENGTH_WEIGHT * length_loss(l);
     for (size_t i = 0; i < 2 * l->n * l->m; i++)
         l->gradient[i] *= steep * (1 - l->t[i] * l->t[i]);
     return loss;

@@ -8,7 +8,6 @@
 
 #include "kernels/kernels.h"
 #include "src/core/error.h"
-#include "src/core/mem.h"
 #include "src/core/order.h"
 #include "src/core/parallel.h"
 #include "src/core/rng.h"
@@ -87,6 +86,7 @@ int asteria_bor_nearest(uint32_t *near, const struct index_env *env, const float
                         const struct asteria_bor_queries *queries, size_t k)
 {
     const size_t threads = pool_threads(env->pool);
+    struct mem_group g = { .mem = env->mem };
     struct nearest_job job = {
         .queries = queries,
         .kernels = env->kernels,
@@ -94,23 +94,18 @@ int asteria_bor_nearest(uint32_t *near, const struct index_env *env, const float
         .n = n,
         .dim = env->dim,
         .k = k,
-        .block = mem_array(env->mem, threads * BLOCK * env->dim, sizeof(float)),
-        .products = mem_array(env->mem, threads * BLOCK * TILE, sizeof(float)),
-        .chosen = mem_array(env->mem, threads * TILE, sizeof(uint32_t)),
-        .keys = mem_array(env->mem, queries->n * k, sizeof(float)),
+        .block = mem_group_array(&g, threads * BLOCK * env->dim, sizeof(float)),
+        .products = mem_group_array(&g, threads * BLOCK * TILE, sizeof(float)),
+        .chosen = mem_group_array(&g, threads * TILE, sizeof(uint32_t)),
+        .keys = mem_group_array(&g, queries->n * k, sizeof(float)),
         .near = near,
     };
-    int rc = OK;
+    const int rc =
+        g.failed ? fail(env->error, ERR_NO_MEMORY,
+                        "asteria: train: out of memory for neighbours of %zu rows", queries->n)
+                 : parallel_for(env->pool, threads, queries->n, BLOCK, find_block, &job);
 
-    if (job.block && job.products && job.chosen && job.keys)
-        rc = parallel_for(env->pool, threads, queries->n, BLOCK, find_block, &job);
-    else
-        rc = fail(env->error, ERR_NO_MEMORY,
-                  "asteria: train: out of memory for neighbours of %zu rows", queries->n);
-    mem_free(env->mem, job.block);
-    mem_free(env->mem, job.products);
-    mem_free(env->mem, job.chosen);
-    mem_free(env->mem, job.keys);
+    mem_group_free(&g);
     return rc;
 }
 
@@ -123,10 +118,9 @@ static size_t anchors_of(size_t n, size_t dim)
     return most;
 }
 
-void asteria_bor_neighbours_free(struct asteria_bor_neighbours *f, const struct index_env *env)
+void asteria_bor_neighbours_free(struct asteria_bor_neighbours *f)
 {
-    mem_free(env->mem, f->anchors);
-    mem_free(env->mem, f->near);
+    mem_group_free(&f->memory);
 }
 
 int asteria_bor_neighbours_find(struct asteria_bor_neighbours *f, const struct index_env *env,
@@ -134,11 +128,12 @@ int asteria_bor_neighbours_find(struct asteria_bor_neighbours *f, const struct i
 {
     struct rng rng = rng_at(seed, 0);
 
-    *f = (struct asteria_bor_neighbours){ .n_anchors = anchors_of(n, env->dim),
+    *f = (struct asteria_bor_neighbours){ .memory.mem = env->mem,
+                                          .n_anchors = anchors_of(n, env->dim),
                                           .k = n - 1 < BOR_NEAR ? n - 1 : BOR_NEAR };
-    f->anchors = mem_array(env->mem, f->n_anchors, sizeof *f->anchors);
-    f->near = mem_array(env->mem, f->n_anchors * f->k, sizeof *f->near);
-    if (!f->anchors || !f->near)
+    f->anchors = mem_group_array(&f->memory, f->n_anchors, sizeof *f->anchors);
+    f->near = mem_group_array(&f->memory, f->n_anchors * f->k, sizeof *f->near);
+    if (f->memory.failed)
         return fail(env->error, ERR_NO_MEMORY,
                     "asteria: train: out of memory for neighbours of %zu rows", f->n_anchors);
     rng_sample(&rng, n, f->n_anchors, f->anchors);

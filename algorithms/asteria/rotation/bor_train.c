@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "src/core/error.h"
-#include "src/core/mem.h"
 #include "src/core/parallel.h"
 
 /* A hard negative is the nearest of this many random anchors. */
@@ -18,6 +17,7 @@ enum { HARD_OF = 16 };
 enum { STREAM_BATCHES = 8, STREAM_NEIGHBOURS, STREAM_MEASURE }; /* 0 and 1 are bor.c's */
 
 struct training {
+    struct mem_group memory;
     struct asteria_bor *bor;
     const struct asteria_rotation_options *options;
     const float *mean, *rows;
@@ -35,25 +35,11 @@ struct training {
     struct asteria_bor_device device;
 };
 
-static void training_free(struct training *t, const struct index_env *env)
-{
-    asteria_bor_batch_free(&t->batch, env);
-    asteria_bor_loss_free(&t->loss, env);
-    mem_free(env->mem, t->lanes);
-    mem_free(env->mem, t->back);
-    mem_free(env->mem, t->d_angles);
-    mem_free(env->mem, t->energy);
-    mem_free(env->mem, t->first);
-    mem_free(env->mem, t->second);
-    mem_free(env->mem, t->angles);
-    mem_free(env->mem, t->good);
-    asteria_bor_device_end(&t->device, env);
-}
-
 static int training_init(struct training *t, const struct index_env *env, size_t n_rows)
 {
     const size_t size = t->bor->size;
     const size_t n = (t->options->batch + BOR_LANES - 1) / BOR_LANES * BOR_LANES;
+    struct mem_group *g = &t->memory;
     t->threads = pool_threads(env->pool);
     t->n_angles = asteria_bor_n_angles(t->bor);
     t->blocks = 2 * n / BOR_LANES;
@@ -65,16 +51,15 @@ static int training_init(struct training *t, const struct index_env *env, size_t
                                     rng_mix(t->options->seed, STREAM_NEIGHBOURS));
     if (rc != OK)
         return rc;
-    t->lanes = mem_array(env->mem, t->blocks * BOR_LANES * size, sizeof *t->lanes);
-    t->back = mem_array(env->mem, t->threads * BOR_LANES * size, sizeof *t->back);
-    t->d_angles = mem_array(env->mem, t->chunks * t->n_angles, sizeof *t->d_angles);
-    t->energy = mem_array(env->mem, t->chunks * size, sizeof *t->energy);
-    t->first = mem_zalloc(env->mem, t->n_angles * sizeof *t->first);
-    t->second = mem_zalloc(env->mem, t->n_angles * sizeof *t->second);
-    t->angles = mem_array(env->mem, t->n_angles, sizeof *t->angles);
-    t->good = mem_array(env->mem, t->n_angles, sizeof *t->good);
-    if (!t->lanes || !t->back || !t->d_angles || !t->energy || !t->first || !t->second ||
-        !t->angles || !t->good)
+    t->lanes = mem_group_array(g, t->blocks * BOR_LANES * size, sizeof *t->lanes);
+    t->back = mem_group_array(g, t->threads * BOR_LANES * size, sizeof *t->back);
+    t->d_angles = mem_group_array(g, t->chunks * t->n_angles, sizeof *t->d_angles);
+    t->energy = mem_group_array(g, t->chunks * size, sizeof *t->energy);
+    t->first = mem_group_zalloc(g, t->n_angles, sizeof *t->first);
+    t->second = mem_group_zalloc(g, t->n_angles, sizeof *t->second);
+    t->angles = mem_group_array(g, t->n_angles, sizeof *t->angles);
+    t->good = mem_group_array(g, t->n_angles, sizeof *t->good);
+    if (g->failed)
         return fail(env->error, ERR_NO_MEMORY,
                     "asteria: train: out of memory for batches of %zu rows", n);
     memcpy(t->angles, t->bor->angles, t->n_angles * sizeof *t->angles);
@@ -177,22 +162,6 @@ static int evaluate(struct training *t, const struct index_env *env, double *los
     return OK;
 }
 
-static bool all_finite(const double *values, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (!isfinite(values[i]))
-            return false;
-    return true;
-}
-
-static void adam(struct training *t)
-{
-    const double rate = asteria_adam_rate(t->options->learning_rate, t->steps, t->options->steps);
-    for (size_t i = 0; i < t->n_angles; i++)
-        asteria_adam(rate, t->d_angles[i], &t->first[i], &t->second[i], &t->angles[i]);
-    asteria_bor_set_angles(t->bor, t->angles);
-}
-
 /* *finite: false if the step failed; then the angles are the last good ones. */
 static int step(struct training *t, const struct index_env *env, bool *finite)
 {
@@ -207,13 +176,18 @@ static int step(struct training *t, const struct index_env *env, bool *finite)
         rc = backward(t, env);
     if (rc != OK)
         return rc;
-    *finite = isfinite(loss) && all_finite(t->d_angles, t->n_angles);
+    *finite = isfinite(loss);
+    for (size_t i = 0; i < t->n_angles && *finite; i++)
+        *finite = isfinite(t->d_angles[i]);
     if (!*finite) {
         asteria_bor_set_angles(t->bor, t->good);
         return OK;
     }
     memcpy(t->good, t->bor->angles, t->n_angles * sizeof *t->good);
-    adam(t);
+    const double rate = asteria_adam_rate(t->options->learning_rate, t->steps, t->options->steps);
+    for (size_t i = 0; i < t->n_angles; i++)
+        asteria_adam(rate, t->d_angles[i], &t->first[i], &t->second[i], &t->angles[i]);
+    asteria_bor_set_angles(t->bor, t->angles);
     t->steps++;
     return OK;
 }
@@ -253,12 +227,17 @@ int asteria_bor_train(struct asteria_bor *b, const struct index_env *env,
                       const struct asteria_rotation_options *o, const float *mean,
                       const float *rows, size_t n, struct asteria_rotation_report *report)
 {
-    struct training t = { .bor = b, .options = o, .mean = mean, .rows = rows };
+    struct training t = {
+        .memory.mem = env->mem, .bor = b, .options = o, .mean = mean, .rows = rows
+    };
     if (n < 2 || b->stages == 0 || o->steps == 0)
         return OK;
     int rc = training_init(&t, env, n);
     if (rc == OK)
         rc = run(&t, env, report);
-    training_free(&t, env);
+    asteria_bor_batch_free(&t.batch);
+    asteria_bor_loss_free(&t.loss);
+    mem_group_free(&t.memory);
+    asteria_bor_device_end(&t.device, env);
     return rc;
 }

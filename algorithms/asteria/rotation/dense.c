@@ -15,7 +15,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "algorithms/asteria/rotation/dense.h"
+#include "algorithms/asteria/rotation/rotation.h"
 #include "algorithms/common/clustering/kmeans.h"
 #include "algorithms/common/concurrency/blas_threads.h"
 #include "algorithms/common/rotation/axes.h"
@@ -42,27 +42,22 @@ static int no_memory(const struct index_env *env, const char *what)
 int asteria_dense_orthogonal(const struct index_env *env, struct rng *rng, size_t n, double *q)
 {
     const int size = (int)n, work_n = 32 * size;
-    int info = 0, rc = OK;
-    double *tau = mem_array(env->mem, n, sizeof *tau);
-    double *sign = mem_array(env->mem, n, sizeof *sign);
-    double *work = mem_array(env->mem, (size_t)work_n, sizeof *work);
+    double *tau = mem_array(env->mem, 2 * n + (size_t)work_n, sizeof *tau);
+    int info = 0;
 
-    if (!tau || !sign || !work) {
-        rc = no_memory(env, "a random rotation");
-    } else {
-        for (size_t i = 0; i < n * n; i++)
-            q[i] = rng_normal(rng);
-        dgeqrf_(&size, &size, q, &size, tau, work, &work_n, &info);
-        for (size_t i = 0; i < n; i++)
-            sign[i] = q[i * n + i] < 0 ? -1 : 1;
-        dorgqr_(&size, &size, &size, q, &size, tau, work, &work_n, &info);
-        for (size_t i = 0; i < n; i++)
-            cblas_dscal(size, sign[i], q + i * n, 1);
-    }
+    if (!tau)
+        return no_memory(env, "a random rotation");
+    double *sign = tau + n, *work = sign + n;
+    for (size_t i = 0; i < n * n; i++)
+        q[i] = rng_normal(rng);
+    dgeqrf_(&size, &size, q, &size, tau, work, &work_n, &info);
+    for (size_t i = 0; i < n; i++)
+        sign[i] = q[i * n + i] < 0 ? -1 : 1;
+    dorgqr_(&size, &size, &size, q, &size, tau, work, &work_n, &info);
+    for (size_t i = 0; i < n; i++)
+        cblas_dscal(size, sign[i], q + i * n, 1);
     mem_free(env->mem, tau);
-    mem_free(env->mem, sign);
-    mem_free(env->mem, work);
-    return rc;
+    return OK;
 }
 
 /* axes (n x dim) becomes rotation (n x n) * axes. scratch: n x dim. */
@@ -118,14 +113,6 @@ static void allocate(const double *logs, size_t k, size_t blocks, size_t *place,
     }
 }
 
-/* axes[place[j]] = axis j; scratch: k x dim. */
-static void place_axes(float *axes, const size_t *place, size_t k, size_t dim, float *scratch)
-{
-    for (size_t j = 0; j < k; j++)
-        memcpy(scratch + place[j] * dim, axes + j * dim, dim * sizeof *axes);
-    memcpy(axes, scratch, k * dim * sizeof *axes);
-}
-
 static int rotate_blocks(const struct index_env *env, uint64_t seed, float *axes, size_t k,
                          size_t blocks)
 {
@@ -155,22 +142,21 @@ static int rotate_to_opq(const struct index_env *env,
 {
     const size_t k = options->rank < env->dim ? options->rank : env->dim;
     const size_t blocks = options->blocks < k ? options->blocks : k;
-    double *logs = mem_array(env->mem, k + blocks, sizeof *logs);
-    size_t *place = mem_array(env->mem, k + blocks, sizeof *place);
-    float *scratch = mem_array(env->mem, k * env->dim, sizeof *scratch);
-    int rc = OK;
+    struct mem_group g = { .mem = env->mem };
+    double *logs = mem_group_array(&g, k + blocks, sizeof *logs);
+    size_t *place = mem_group_array(&g, k + blocks, sizeof *place);
+    float *scratch = mem_group_array(&g, k * env->dim, sizeof *scratch);
+    int rc = g.failed ? no_memory(env, "opq") : OK;
 
-    if (!logs || !place || !scratch)
-        rc = no_memory(env, "opq");
     if (rc == OK && blocks > 0) {
         log_variances(variances, k, logs);
         allocate(logs, k, blocks, place, logs + k, place + k);
-        place_axes(axes, place, k, env->dim, scratch);
+        for (size_t j = 0; j < k; j++)
+            memcpy(scratch + place[j] * env->dim, axes + j * env->dim, env->dim * sizeof *axes);
+        memcpy(axes, scratch, k * env->dim * sizeof *axes);
         rc = rotate_blocks(env, options->seed, axes, k, blocks);
     }
-    mem_free(env->mem, logs);
-    mem_free(env->mem, place);
-    mem_free(env->mem, scratch);
+    mem_group_free(&g);
     return rc;
 }
 

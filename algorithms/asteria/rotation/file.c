@@ -64,39 +64,18 @@ static size_t n_floats(const struct rotation_head *head)
     return out + head->passes * (stages * (out / 2) + out);
 }
 
-static int fill_network(struct asteria_rotation *t, const struct index_env *env,
-                        const struct rotation_head *head, const float *angles,
-                        const struct store_reader *r)
+/* floats: angles, then signs. */
+static int read_network(struct asteria_rotation *t, const struct index_env *env, size_t passes,
+                        const float *floats, const struct store_reader *r)
 {
-    const int rc = asteria_bor_create(&t->bor, env, t->dim, head->passes, BOR_HADAMARD, 0);
+    const int rc = asteria_bor_create(&t->bor, env, t->dim, passes, BOR_HADAMARD, 0);
     if (rc != OK)
         return rc;
-    const float *signs = angles + asteria_bor_n_angles(t->bor);
-    for (size_t i = 0; i < t->bor->passes * t->bor->size; i++)
-        if (fabsf(signs[i]) != 1)
+    const float *signs = floats + asteria_bor_n_angles(t->bor);
+    for (size_t i = 0; i < passes * t->bor->size; i++)
+        if (fabsf(t->bor->signs[i] = signs[i]) != 1)
             return store_corrupt(r, "a rotation's sign is neither 1 nor -1");
-    memcpy(t->bor->signs, signs, t->bor->passes * t->bor->size * sizeof *signs);
-    asteria_bor_set_angles(t->bor, angles);
-    return OK;
-}
-
-static int fill(struct asteria_rotation *t, const struct index_env *env,
-                const struct rotation_head *head, const float *floats, const struct store_reader *r)
-{
-    const float *rest = floats + t->out_dim;
-    const size_t matrix = t->out_dim * t->dim;
-    t->shift = mem_array(env->mem, t->out_dim, sizeof *t->shift);
-    if (!t->shift)
-        return fail(env->error, ERR_NO_MEMORY, "asteria: load: out of memory for a rotation");
-    memcpy(t->shift, floats, t->out_dim * sizeof *t->shift);
-    if (has_network(head))
-        return fill_network(t, env, head, rest, r);
-    if (t->kind == ROTATION_IDENTITY)
-        return OK;
-    t->matrix = mem_array(env->mem, matrix, sizeof *t->matrix);
-    if (!t->matrix)
-        return fail(env->error, ERR_NO_MEMORY, "asteria: load: out of memory for a rotation");
-    memcpy(t->matrix, rest, matrix * sizeof *t->matrix);
+    asteria_bor_set_angles(t->bor, floats);
     return OK;
 }
 
@@ -114,21 +93,32 @@ int asteria_rotation_read(struct asteria_rotation **rotation, const struct index
     memcpy(&head, section, sizeof head);
     if (!head_possible(&head, env))
         return store_corrupt(r, "a rotation's shape is not possible");
-    const float *floats = (const float *)((const unsigned char *)section + sizeof head);
-    if (bytes != sizeof head + n_floats(&head) * sizeof *floats)
+    const float *shift = (const float *)((const unsigned char *)section + sizeof head);
+    const float *rest = shift + head.out_dim;
+    if (bytes != sizeof head + n_floats(&head) * sizeof *shift)
         return store_corrupt(r, "a rotation's section does not have its shape's length");
-    if (!index_all_finite(floats, n_floats(&head)))
+    if (!index_all_finite(shift, n_floats(&head)))
         return store_corrupt(r, "a rotation has a number that is not finite");
     struct asteria_rotation *t = mem_zalloc(env->mem, sizeof *t);
     if (!t)
         return fail(env->error, ERR_NO_MEMORY, "asteria: load: out of memory for a rotation");
-    t->kind = (enum asteria_rotation_kind)head.kind;
-    t->dim = head.dim;
-    t->out_dim = head.out_dim;
-    rc = fill(t, env, &head, floats, r);
-    if (rc == OK)
-        *rotation = t;
-    else
+    const bool dense = !has_network(&head) && head.kind != ROTATION_IDENTITY;
+    *t = (struct asteria_rotation){ .kind = (enum asteria_rotation_kind)head.kind,
+                                    .dim = head.dim,
+                                    .out_dim = head.out_dim };
+    t->shift = mem_array(env->mem, t->out_dim, sizeof *t->shift);
+    t->matrix = dense ? mem_array(env->mem, t->out_dim * t->dim, sizeof *t->matrix) : NULL;
+    if (!t->shift || (dense && !t->matrix))
+        rc = fail(env->error, ERR_NO_MEMORY, "asteria: load: out of memory for a rotation");
+    else if (has_network(&head))
+        rc = read_network(t, env, head.passes, rest, r);
+    if (rc != OK) {
         asteria_rotation_destroy(env, t);
-    return rc;
+        return rc;
+    }
+    memcpy(t->shift, shift, t->out_dim * sizeof *shift);
+    if (dense)
+        memcpy(t->matrix, rest, t->out_dim * t->dim * sizeof *rest);
+    *rotation = t;
+    return OK;
 }

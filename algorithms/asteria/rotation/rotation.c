@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "algorithms/asteria/rotation/bor.h"
-#include "algorithms/asteria/rotation/dense.h"
 #include "algorithms/common/rotation/axes.h"
 #include "kernels/kernels.h"
 #include "src/core/error.h"

@@ -27,6 +27,7 @@
 struct store_reader;
 struct store_writer;
 struct asteria_bor;
+struct rng;
 
 /* Limited because a row's buffers are on the stack. */
 enum { ASTERIA_ROTATION_DIM_MAX = 8192 };
@@ -81,6 +82,13 @@ struct asteria_rotation_report {
 int asteria_rotation_train(struct asteria_rotation **, const struct index_env *,
                            const struct asteria_rotation_options *, const float *rows, size_t n,
                            struct asteria_rotation_report *report);
+/* dense.c: pca, opq. The rotation's kind and dim are set. Fills out_dim (dim rounded up to 16) and
+   matrix, out_dim x dim, with orthonormal columns; rows past dim are zero. rows: n >= 1, not centred.
+   On ERR_NO_MEMORY matrix stays NULL. The result does not depend on the number of threads. */
+int asteria_dense_train(struct asteria_rotation *, const struct index_env *,
+                        const struct asteria_rotation_options *, const float *rows, size_t n);
+/* q: n x n, a random orthogonal matrix. ERR_NO_MEMORY. */
+int asteria_dense_orthogonal(const struct index_env *, struct rng *, size_t n, double *q);
 /* NULL is allowed. */
 void asteria_rotation_destroy(const struct index_env *, struct asteria_rotation *);
 /* The most outputs that a rotation of rows of dim floats has, of any kind. */

@@ -92,17 +92,6 @@ void asteria_scan_add_first(const struct asteria_job *job, struct asteria_scratc
 
 /* -------------------------------------------------------------------------------- scanning */
 
-/* Keeps the two best rows of a bucket, as seeds of the beam search. */
-static void note_best(const struct asteria_bucket *b, size_t block, uint64_t rows,
-                      const float *estimate, struct topk *best)
-{
-    for (; rows; rows &= rows - 1) {
-        const unsigned i = (unsigned)__builtin_ctzll(rows);
-        if (estimate[i] < topk_limit(best))
-            topk_push(best, estimate[i], b->slots[block * QUANTIZER_BLOCK + i]);
-    }
-}
-
 /* The bound of |<t_q, t_x>| / (e_q e_x), the rests of two PCA codes (pca_code.h): as probable as
    the quantizer's bound; 1, which is certain, if the query is unlike the sample. */
 static float rest_share(const struct asteria_job *job, const struct asteria_view *v)
@@ -110,7 +99,7 @@ static float rest_share(const struct asteria_job *job, const struct asteria_view
     const struct asteria_model *m = v->g->model;
     if (!m->pca_code)
         return 0;
-    if (v->rest > m->pca_code->usual)
+    if (v->rest > *m->pca_code->usual)
         return 1;
     return fminf(1, (float)job->a->params.eps0 / sqrtf((float)(m->dim - m->pca_code->rank)));
 }
@@ -138,8 +127,12 @@ static void scan_block(const struct asteria_job *job, struct asteria_scratch *s,
     if (!near)
         return;
     near &= quantizer_scan(z, v->prepared, codes, pca_code_limit(job, s, v, b, share), estimate);
-    if (best->k > 0)
-        note_best(b, block, b->alive[block], estimate, best);
+    /* The two best rows of a bucket are seeds of the beam search. */
+    for (uint64_t rows = best->k > 0 ? b->alive[block] : 0; rows; rows &= rows - 1) {
+        const unsigned i = (unsigned)__builtin_ctzll(rows);
+        if (estimate[i] < topk_limit(best))
+            topk_push(best, estimate[i], b->slots[block * QUANTIZER_BLOCK + i]);
+    }
     for (; near; near &= near - 1) {
         const unsigned i = (unsigned)__builtin_ctzll(near);
         const uint32_t slot = b->slots[block * QUANTIZER_BLOCK + i];

@@ -91,10 +91,10 @@ static void test_axes(void **state)
         for (size_t i = 0; i < RANK; i++)
             kept += (double)(x[i] * x[i]);
     }
-    assert_true(fabs(rest / ROWS - (double)o->rest) < 1e-4);
+    assert_true(fabs(rest / ROWS - (double)*o->rest) < 1e-4);
     assert_true(kept / ROWS > 10 * (rest / ROWS) * (rest / ROWS));
     (void)asteria_pca_code_make(o, c.bench.env.kernels, c.rows[0], PCA_CODE_CENTRE, x);
-    assert_true(x[RANK] == o->rest);
+    assert_true(x[RANK] == *o->rest);
     asteria_pca_code_destroy(&c.bench.env, o);
     test_bench_end(&c.bench);
 }

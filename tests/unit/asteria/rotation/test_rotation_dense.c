@@ -1,7 +1,7 @@
 /* test_rotation_dense.c - dense rotations are isometries for any sample, and have their kind's
  * property: falling variances, blocks of equal product.
  */
-#include "algorithms/asteria/rotation/dense.h"
+#include "algorithms/asteria/rotation/rotation.h"
 #include "kernels/kernels.h"
 #include "tests/support/testing.h"
 

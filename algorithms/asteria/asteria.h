@@ -12,7 +12,7 @@
  *     buckets/      rows of one address, and the codes that scans read
  *     search/       k nearest, range
  *     maintenance/  training, re-encoding, compaction, links
- *     .             method.c: options and the table of operations; index.c: creation; insert.c,
+ *     .             method.c: options, creation, the table of operations; insert.c,
  *                   remove.c, store.c, check.c, stats.c, clusters.c
  *
  * Each folder calls only those above it in this list.
@@ -126,16 +126,12 @@ static inline void asteria_change_end(struct asteria *a)
 extern const struct index_ops asteria_ops;
 
 /* The operations (src/core/index.h). */
-int asteria_create(struct index **, const struct index_ops *, const struct index_env *,
-                   const void *params);
-void asteria_destroy(struct index *);
 int asteria_train(struct index *, struct vectors sample);
 int asteria_insert(struct index *, struct vectors, const uint64_t *ids, size_t *done);
 int asteria_remove(struct index *, const uint64_t *ids, size_t n, size_t *done);
 int asteria_search(struct index *, const struct search_request *, struct search_result *);
 int asteria_range(struct index *, const struct range_request *, struct range_result *);
 int asteria_maintain(struct index *, uint64_t budget, bool *more);
-int asteria_set_params(struct index *, const void *params);
 int asteria_write(struct index *, struct store_writer *);
 int asteria_read(struct index *, struct store_reader *);
 int asteria_stats(const struct index *, struct stat_sink *);

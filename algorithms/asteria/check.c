@@ -25,7 +25,7 @@ static const float SLACK = 1e-5F;
 struct check_pass {
     struct asteria *a;
     void *read;      /* a row's bytes */
-    float *unit, *z; /* dim; out_dim of the generation being checked */
+    float *unit, *z; /* dim; out_dim of any generation */
 };
 
 /* Reports a broken invariant; the format must be a literal. ERR_INVARIANT. */
@@ -172,24 +172,14 @@ static int check_place(const struct check_pass *c, const struct checked_row *r)
     return OK;
 }
 
-/* Bits may differ only where the component is almost zero. */
-static bool same_word(const struct checked_row *r, const float *p, uint64_t word)
-{
-    const uint64_t unlike = word ^ r->b->words[r->position];
-
-    for (size_t i = 0; i < r->g->model->m; i++)
-        if ((unlike >> i & 1) && fabsf(p[i]) > SLACK)
-            return false;
-    return true;
-}
-
 static int check_code(const struct check_pass *c, const struct checked_row *r, const float *p)
 {
     const struct asteria_ecc *ecc = r->g->model->ecc;
-    const uint64_t word = asteria_ecc_word(ecc, p);
+    const uint64_t unlike = asteria_ecc_word(ecc, p) ^ r->b->words[r->position];
 
-    if (!same_word(r, p, word))
-        return broken(c, r, "its word is not that of its row");
+    for (size_t i = 0; i < r->g->model->m; i++) /* unless the component is almost zero */
+        if ((unlike >> i & 1) && fabsf(p[i]) > SLACK)
+            return broken(c, r, "its word is not that of its row");
     if (asteria_ecc_decode(ecc, p) != r->b->address)
         return broken(c, r, "its row decodes to another address");
     return asteria_lrsq_check(r->g->model->lrsq, c->z, segmented_at(&r->g->codes, r->slot),
@@ -232,22 +222,6 @@ static int check_row(const struct check_pass *c, const struct checked_row *r)
     return rc == OK ? check_bounds(c, r, unit, p) : rc;
 }
 
-/* Each live row of the bucket is at its place and fits the bucket and its codes. */
-static int check_rows(const struct check_pass *c, unsigned generation, uint32_t bucket)
-{
-    const struct asteria_generation *g = c->a->generations[generation];
-    const struct asteria_bucket *b = &g->buckets[bucket];
-    int rc = OK;
-
-    for (uint32_t i = 0; rc == OK && i < b->n; i++) {
-        const struct checked_row row = { generation, g, b, bucket, i, b->slots[i] };
-
-        if (bucket_is_alive(b, i))
-            rc = check_row(c, &row);
-    }
-    return rc;
-}
-
 /* ------------------------------------------------------------------------------- buckets */
 
 static int check_counts(const struct check_pass *c, const struct asteria_generation *g,
@@ -287,8 +261,13 @@ static int check_buckets(const struct check_pass *c, unsigned generation)
         vacant += g->buckets[i].address == UINT32_MAX;
         live += g->buckets[i].live;
         rc = check_counts(c, g, i);
-        if (rc == OK)
-            rc = check_rows(c, generation, i);
+        for (uint32_t j = 0; rc == OK && j < g->buckets[i].n; j++) {
+            const struct asteria_bucket *b = &g->buckets[i];
+            const struct checked_row row = { generation, g, b, i, j, b->slots[j] };
+
+            if (bucket_is_alive(b, j))
+                rc = check_row(c, &row);
+        }
     }
     if (rc == OK && live != g->live)
         rc = BROKEN(c, "generation %u: %zu live rows in buckets, %zu counted", generation, live,
@@ -301,41 +280,13 @@ static int check_buckets(const struct check_pass *c, unsigned generation)
     return rc;
 }
 
-static int check_generation(struct check_pass *c, unsigned generation)
-{
-    const struct asteria *a = c->a;
-    const struct asteria_generation *g = a->generations[generation];
-    int rc = asteria_model_check(g->model, &a->base.env);
-
-    if (rc != OK)
-        return rc;
-    c->z = mem_array(a->base.env.mem, g->model->rotation->out_dim, sizeof *c->z);
-    if (!c->z)
-        return fail(a->base.env.error, ERR_NO_MEMORY, "asteria: out of memory, cannot check");
-    rc = check_buckets(c, generation);
-    mem_free(a->base.env.mem, c->z);
-    return rc;
-}
-
 /* ----------------------------------------------------------------------------- the whole */
-
-static int check_others(const struct check_pass *c)
-{
-    struct asteria *a = c->a;
-    const struct asteria_bec_rows tree_rows = asteria_bec_rows(a);
-    int rc = OK;
-
-    if (a->graph)
-        rc = asteria_caprg_check(a->graph, a->base.env.error);
-    if (rc == OK && a->bec)
-        rc = asteria_bec_check(a->bec, &tree_rows, a->base.env.error);
-    return rc;
-}
 
 static int walk(struct check_pass *c)
 {
     struct asteria *a = c->a;
     const struct asteria_generation *now = a->generations[a->now], *older = a->generations[!a->now];
+    const struct asteria_bec_rows tree_rows = asteria_bec_rows(a);
     int rc = OK;
 
     if (!a->trained)
@@ -347,28 +298,32 @@ static int walk(struct check_pass *c)
                       now->live + (older ? older->live : 0));
     rc = check_slots(c);
     for (unsigned i = 0; rc == OK && i < 2; i++)
-        if (a->generations[i])
-            rc = check_generation(c, i);
-    return rc == OK ? check_others(c) : rc;
+        if (a->generations[i] &&
+            (rc = asteria_model_check(a->generations[i]->model, &a->base.env)) == OK)
+            rc = check_buckets(c, i);
+    if (rc == OK && a->graph)
+        rc = asteria_caprg_check(a->graph, a->base.env.error);
+    if (rc == OK && a->bec)
+        rc = asteria_bec_check(a->bec, &tree_rows, a->base.env.error);
+    return rc;
 }
 
 int asteria_check(const struct index *index, struct stat_sink *sink)
 {
     struct asteria *a = asteria_of(index);
     const struct index_env *env = &index->env;
+    struct mem_group g = { .mem = env->mem };
     struct check_pass c = { .a = a };
-    int rc = OK;
 
     (void)sink;
-    c.read = mem_alloc(env->mem, index_row_bytes(env->element, env->dim));
-    c.unit = mem_array(env->mem, env->dim, sizeof *c.unit);
-    if (!c.read || !c.unit)
-        rc = fail(env->error, ERR_NO_MEMORY, "asteria: out of memory, cannot check");
+    c.read = mem_group_array(&g, 1, index_row_bytes(env->element, env->dim));
+    c.unit = mem_group_array(&g, env->dim, sizeof *c.unit);
+    c.z = mem_group_array(&g, asteria_rotation_outputs_most(env->dim), sizeof *c.z);
     pthread_rwlock_rdlock(&a->lock);
-    if (rc == OK)
-        rc = walk(&c);
+    const int rc = g.failed
+                       ? fail(env->error, ERR_NO_MEMORY, "asteria: out of memory, cannot check")
+                       : walk(&c);
     pthread_rwlock_unlock(&a->lock);
-    mem_free(env->mem, c.read);
-    mem_free(env->mem, c.unit);
+    mem_group_free(&g);
     return rc;
 }

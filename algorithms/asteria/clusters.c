@@ -69,11 +69,10 @@ static int assign(struct asteria *a, const struct cluster_request *request, cons
     struct asteria_batch batch;
     uint32_t leaf = 0;
     int rc = asteria_batch_begin(&batch, a, 1);
+    void *read = mem_group_array(&batch.memory, 1, batch.row_bytes);
 
-    if (rc != OK)
-        return rc;
-    void *read = mem_alloc(a->base.env.mem, batch.row_bytes);
-    rc = read ? OK : no_memory(a);
+    if (rc == OK && !read)
+        rc = no_memory(a);
     for (size_t i = 0; i < request->n && rc == OK; i++) {
         rc = leaf_of_id(a, request->ids[i], &batch, read, &leaf);
         if (rc == OK)
@@ -84,20 +83,7 @@ static int assign(struct asteria *a, const struct cluster_request *request, cons
         if (rc == OK)
             result->of_vectors[i] = numbers[leaf];
     }
-    mem_free(a->base.env.mem, read);
-    asteria_batch_free(&batch);
-    return rc;
-}
-
-/* A cluster whose rows are all in an older model's buckets has no medoid. */
-static int report_medoids(const struct asteria *a, uint32_t *slots, struct cluster_result *result)
-{
-    int rc = OK;
-
-    asteria_bec_medoids(a->bec, result->level, slots);
-    for (size_t i = 0; i < result->clusters && rc == OK; i++)
-        if (slots[i] != UINT32_MAX)
-            rc = result->medoid(result->to, i, a->ids[slots[i]]);
+    mem_group_free(&batch.memory);
     return rc;
 }
 
@@ -119,7 +105,11 @@ static int cluster_locked(struct asteria *a, const struct cluster_request *reque
     asteria_bec_numbers(a->bec, result->level, numbers);
     int rc = assign(a, request, numbers, result);
     if (rc == OK)
-        rc = report_medoids(a, numbers, result);
+        asteria_bec_medoids(a->bec, result->level, numbers);
+    /* A cluster whose rows are all in an older model's buckets has no medoid. */
+    for (size_t i = 0; i < result->clusters && rc == OK; i++)
+        if (numbers[i] != UINT32_MAX)
+            rc = result->medoid(result->to, i, a->ids[numbers[i]]);
     mem_free(mem, numbers);
     return rc;
 }

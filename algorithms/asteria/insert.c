@@ -7,102 +7,57 @@
 #include "algorithms/asteria/buckets/batch.h"
 #include "algorithms/asteria/maintenance/maintenance.h"
 #include "algorithms/asteria/rows/slots.h"
-#include "src/core/mem.h"
 
-struct insertion {
-    struct asteria_batch batch;
-    size_t most;    /* rows of a batch */
-    uint32_t *next; /* slots, ascending */
-};
-
-/* Another thread may exchange the model. */
-static int insertion_begin(struct insertion *n, struct asteria *a, size_t rows)
+static int insert_encoded(struct asteria_batch *b, const uint64_t *ids)
 {
-    const struct index_env *env = &a->base.env;
-    pthread_rwlock_rdlock(&a->lock);
-    const size_t at_once = asteria_batch_rows(a);
-    n->most = rows < at_once ? rows : at_once;
-    int rc = asteria_batch_begin(&n->batch, a, n->most);
-    pthread_rwlock_unlock(&a->lock);
-
-    if (rc != OK)
-        return rc;
-    n->next = mem_array(env->mem, n->most, sizeof *n->next);
-    if (n->next)
-        return OK;
-    asteria_batch_free(&n->batch);
-    return fail(env->error, ERR_NO_MEMORY, "asteria: insert: out of memory for %zu rows", n->most);
-}
-
-static int reserve(struct insertion *n, const uint64_t *ids)
-{
-    struct asteria_batch *b = &n->batch;
-    int rc = asteria_slots_reserve(b->a, ids, b->n);
-
-    if (rc != OK)
-        return rc;
-    asteria_slots_next(b->a, b->n, n->next);
-    for (size_t i = 0; i < b->n; i++)
-        b->slots[batch_row(b, i)] = n->next[i];
-    return asteria_batch_reserve(b, (size_t)n->next[b->n - 1] + 1);
-}
-
-static void add(struct insertion *n, const uint64_t *ids)
-{
-    struct asteria_batch *b = &n->batch;
-    struct asteria *a = b->a;
-
-    asteria_slots_take(a, ids, b->slots, b->n);
-    asteria_batch_put(b);
-    for (size_t i = 0; a->graph && i < b->n; i++)
-        asteria_caprg_queue(a->graph, b->slots[i]);
-    a->inserted_since += b->n;
-}
-
-/* The rows are stored. A row that cannot be linked now does not fail insert(): maintain()
-   links it later. */
-static void link_some(struct asteria *a)
-{
-    struct error ignored = { 0 }, *before = error_divert(&ignored);
-
-    (void)asteria_link(a);
-    (void)error_divert(before);
-}
-
-static int insert_encoded(struct insertion *n, const uint64_t *ids)
-{
-    struct asteria_batch *b = &n->batch;
     struct asteria *a = b->a;
     int rc = OK;
 
     if (b->version != a->generations[a->now]->model->fitted.version)
         rc = asteria_batch_encode(b); /* a newer model came into use meanwhile */
     if (rc == OK)
-        rc = reserve(n, ids);
+        rc = asteria_slots_reserve(a, ids, b->n);
+    if (rc != OK)
+        return rc;
+    asteria_slots_next(a, b->n, b->next);
+    for (size_t i = 0; i < b->n; i++)
+        b->slots[batch_row(b, i)] = b->next[i];
+    rc = asteria_batch_reserve(b, (size_t)b->next[b->n - 1] + 1);
     if (rc != OK)
         return rc;
     (void)pthread_rwlock_unlock(&a->lock); /* searches run, and do not see the rows yet */
     rc = asteria_rows_write(a->rows, b->slots, b->rows, b->n);
     (void)pthread_rwlock_wrlock(&a->lock);
     asteria_rows_written(a->rows, b->slots, b->rows, b->n, rc == OK);
-    if (rc == OK)
-        add(n, ids);
-    if (rc == OK && a->graph && a->params.link_policy == LINK_INSERT)
-        link_some(a);
-    return rc;
+    if (rc != OK)
+        return rc;
+    asteria_slots_take(a, ids, b->slots, b->n);
+    asteria_batch_put(b);
+    for (size_t i = 0; a->graph && i < b->n; i++)
+        asteria_caprg_queue(a->graph, b->slots[i]);
+    a->inserted_since += b->n;
+    if (a->graph && a->params.link_policy == LINK_INSERT) {
+        /* The rows are stored. A row that cannot be linked now does not fail insert(): maintain()
+           links it later. */
+        struct error ignored = { 0 }, *before = error_divert(&ignored);
+
+        (void)asteria_link(a);
+        (void)error_divert(before);
+    }
+    return OK;
 }
 
-static int insert_batch(struct insertion *n, const uint64_t *ids)
+static int insert_batch(struct asteria_batch *b, const uint64_t *ids)
 {
-    struct asteria *a = n->batch.a;
+    struct asteria *a = b->a;
 
     pthread_rwlock_rdlock(&a->lock);
-    int rc = asteria_batch_encode(&n->batch);
+    int rc = asteria_batch_encode(b);
     pthread_rwlock_unlock(&a->lock);
     if (rc != OK)
         return rc;
     asteria_change_begin(a);
-    rc = insert_encoded(n, ids);
+    rc = insert_encoded(b, ids);
     asteria_change_end(a);
     return rc;
 }
@@ -110,8 +65,7 @@ static int insert_batch(struct insertion *n, const uint64_t *ids)
 int asteria_insert(struct index *index, struct vectors v, const uint64_t *ids, size_t *done)
 {
     struct asteria *a = asteria_of(index);
-    struct insertion n;
-    int rc;
+    struct asteria_batch b;
 
     *done = 0;
     if (!a->trained)
@@ -119,18 +73,16 @@ int asteria_insert(struct index *index, struct vectors v, const uint64_t *ids, s
                     "asteria: insert: the index is not trained; train() it with a sample first");
     if (v.n == 0)
         return OK;
-    rc = insertion_begin(&n, a, v.n);
-    if (rc != OK)
-        return rc;
+    pthread_rwlock_rdlock(&a->lock); /* another thread may exchange the model */
+    const size_t at_once = asteria_batch_rows(a), most = v.n < at_once ? v.n : at_once;
+    int rc = asteria_batch_begin(&b, a, most);
+    pthread_rwlock_unlock(&a->lock);
     while (rc == OK && *done < v.n) {
-        struct asteria_batch *b = &n.batch;
-
-        b->n = v.n - *done < n.most ? v.n - *done : n.most;
-        b->rows = (const unsigned char *)v.rows + *done * b->row_bytes;
-        rc = insert_batch(&n, ids + *done);
-        *done += rc == OK ? b->n : 0;
+        b.n = v.n - *done < most ? v.n - *done : most;
+        b.rows = (const unsigned char *)v.rows + *done * b.row_bytes;
+        rc = insert_batch(&b, ids + *done);
+        *done += rc == OK ? b.n : 0;
     }
-    mem_free(a->base.env.mem, n.next);
-    asteria_batch_free(&n.batch);
+    mem_group_free(&b.memory);
     return rc;
 }

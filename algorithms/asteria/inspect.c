@@ -26,26 +26,19 @@ static void show_bucket(const struct asteria *a, const struct asteria_bucket *b,
     sink->leave(sink->to);
 }
 
-/* As the option's value. */
-static const char *rotation_name(const struct index_ops *ops, const struct asteria_model *model,
-                                 char scratch[PARAM_TEXT_BYTES])
-{
-    const struct asteria_params chosen = { .rotation = model->rotation->kind };
-
-    return param_get(param_find(ops->params, "rotation"), &chosen, scratch).text;
-}
-
 /* The rows of a bucket are live rows of the index; a vacant bucket has none. */
 static void show_generation(const struct asteria *a, unsigned number,
                             const struct structure_sink *sink)
 {
     const struct asteria_generation *g = a->generations[number];
+    const struct asteria_params chosen = { .rotation = g ? g->model->rotation->kind : 0 };
     char scratch[PARAM_TEXT_BYTES];
 
     if (!g || !sink->enter(sink->to, "generation", number))
         return;
     sink->text(sink->to, "state", number == a->now ? "current" : "being emptied");
-    sink->text(sink->to, "rotation", rotation_name(a->base.ops, g->model, scratch));
+    sink->text(sink->to, "rotation", /* as the option's value */
+               param_get(param_find(a->base.ops->params, "rotation"), &chosen, scratch).text);
     sink->number(sink->to, "rows", (double)g->live);
     sink->number(sink->to, "buckets", (double)(g->n - g->n_vacant));
     for (size_t i = 0; i < g->n; i++)

@@ -12,14 +12,6 @@
 #include "src/core/mem.h"
 #include "src/core/order.h"
 
-static int find(const struct asteria *a, uint64_t id, uint32_t *slot)
-{
-    if (slot_table_get(&a->slots, a->ids, id, slot))
-        return OK;
-    return fail(a->base.env.error, ERR_UNKNOWN_ID, "asteria: remove: id %" PRIu64 " is not stored",
-                id);
-}
-
 static void remove_slot(struct asteria *a, uint32_t slot)
 {
     const struct asteria_bec_rows tree_rows = asteria_bec_rows(a);
@@ -39,20 +31,20 @@ static void remove_slot(struct asteria *a, uint32_t slot)
 static int remove_all(struct asteria *a, const uint64_t *ids, size_t n, uint32_t *slots,
                       uint32_t *sorted)
 {
-    int rc = OK;
+    struct error *error = a->base.env.error;
 
-    for (size_t i = 0; rc == OK && i < n; i++) {
-        rc = find(a, ids[i], &slots[i]);
+    for (size_t i = 0; i < n; i++) {
+        if (!slot_table_get(&a->slots, a->ids, ids[i], &slots[i]))
+            return fail(error, ERR_UNKNOWN_ID, "asteria: remove: id %" PRIu64 " is not stored",
+                        ids[i]);
         sorted[i] = slots[i];
     }
-    if (rc == OK)
-        qsort(sorted, n, sizeof *sorted, order_u32);
-    for (size_t i = 1; rc == OK && i < n; i++)
+    qsort(sorted, n, sizeof *sorted, order_u32);
+    for (size_t i = 1; i < n; i++)
         if (sorted[i] == sorted[i - 1])
-            rc = fail(a->base.env.error, ERR_DUPLICATE_ID,
-                      "asteria: remove: id %" PRIu64 " is there twice", a->ids[sorted[i]]);
-    if (rc == OK)
-        rc = asteria_free_reserve(a, n);
+            return fail(error, ERR_DUPLICATE_ID, "asteria: remove: id %" PRIu64 " is there twice",
+                        a->ids[sorted[i]]);
+    int rc = asteria_free_reserve(a, n);
     if (rc == OK && a->graph)
         rc = asteria_caprg_reserve_removals(a->graph, n);
     for (size_t i = 0; rc == OK && i < n; i++)

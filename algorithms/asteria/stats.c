@@ -18,17 +18,6 @@ static void emit(struct stat_sink *sink, const char *name, double value)
     sink->value(sink->to, name, value);
 }
 
-static void add_words(struct sums *s, const struct asteria_bucket *b, size_t m)
-{
-    for (uint32_t i = 0; i < b->n; i++) {
-        if (!bucket_is_alive(b, i))
-            continue;
-        s->flips += __builtin_popcountll(b->words[i] ^ b->codeword);
-        for (size_t j = 0; j < m; j++)
-            s->ones[j] += (double)(b->words[i] >> j & 1);
-    }
-}
-
 static struct sums sum_up(const struct asteria_generation *g, struct stat_sink *sink)
 {
     struct sums s = { 0 };
@@ -38,7 +27,13 @@ static struct sums sum_up(const struct asteria_generation *g, struct stat_sink *
 
         if (b->address == UINT32_MAX)
             continue;
-        add_words(&s, b, g->model->m);
+        for (uint32_t row = 0; row < b->n; row++) {
+            if (!bucket_is_alive(b, row))
+                continue;
+            s.flips += __builtin_popcountll(b->words[row] ^ b->codeword);
+            for (size_t j = 0; j < g->model->m; j++)
+                s.ones[j] += (double)(b->words[row] >> j & 1);
+        }
         s.used += b->live > 0;
         s.live += b->live;
         s.dead += b->n - b->live;
@@ -126,27 +121,11 @@ static void emit_graph(const struct asteria *a, struct stat_sink *sink)
     emit(sink, "graph_backlinks", (double)n.backlinks);
 }
 
-/* The last splits and merges of clusters, oldest first. */
-static void emit_events(const struct asteria *a, struct stat_sink *sink)
-{
-    struct asteria_bec_event events[ASTERIA_BEC_EVENTS];
-    const size_t n = asteria_bec_events(a->bec, events, ASTERIA_BEC_EVENTS);
-
-    for (size_t i = 0; i < n; i++) {
-        const struct asteria_bec_event *e = &events[i];
-
-        sink->cell(sink->to, "tree_events", i, "split", e->split);
-        sink->cell(sink->to, "tree_events", i, "depth", e->depth);
-        sink->cell(sink->to, "tree_events", i, "parent", e->parent);
-        sink->cell(sink->to, "tree_events", i, "child", e->child);
-        sink->cell(sink->to, "tree_events", i, "rows_0", e->rows[0]);
-        sink->cell(sink->to, "tree_events", i, "rows_1", e->rows[1]);
-    }
-}
-
 static void emit_tree(const struct asteria *a, struct stat_sink *sink)
 {
     const struct asteria_bec_counts n = asteria_bec_count_events(a->bec);
+    struct asteria_bec_event events[ASTERIA_BEC_EVENTS];
+    const size_t n_events = asteria_bec_events(a->bec, events, ASTERIA_BEC_EVENTS);
 
     emit(sink, "tree_leaves", (double)n.leaves);
     emit(sink, "tree_nodes", (double)n.nodes);
@@ -157,21 +136,17 @@ static void emit_tree(const struct asteria *a, struct stat_sink *sink)
     emit(sink, "tree_medoids", (double)n.medoids);
     emit(sink, "tree_largest", n.largest);
     emit(sink, "tree_entropy", n.entropy);
-    emit_events(a, sink);
-}
+    /* The last splits and merges of clusters, oldest first. */
+    for (size_t i = 0; i < n_events; i++) {
+        const struct asteria_bec_event *e = &events[i];
 
-/* bytes_per_row_without_vectors leaves out the vectors themselves. */
-static void emit_bytes(const struct asteria *a, struct stat_sink *sink)
-{
-    struct memory_use use = { 0 };
-
-    (void)asteria_memory(&a->base, &use);
-    if (a->live == 0)
-        return;
-    emit(sink, "bytes_per_row",
-         (double)(use.vectors + use.codes + use.graph + use.ids + use.other) / (double)a->live);
-    emit(sink, "bytes_per_row_without_vectors",
-         (double)(use.codes + use.graph + use.ids + use.other) / (double)a->live);
+        sink->cell(sink->to, "tree_events", i, "split", e->split);
+        sink->cell(sink->to, "tree_events", i, "depth", e->depth);
+        sink->cell(sink->to, "tree_events", i, "parent", e->parent);
+        sink->cell(sink->to, "tree_events", i, "child", e->child);
+        sink->cell(sink->to, "tree_events", i, "rows_0", e->rows[0]);
+        sink->cell(sink->to, "tree_events", i, "rows_1", e->rows[1]);
+    }
 }
 
 static void emit_now(const struct asteria *a, struct stat_sink *sink)
@@ -194,29 +169,25 @@ static void emit_now(const struct asteria *a, struct stat_sink *sink)
 int asteria_stats(const struct index *index, struct stat_sink *sink)
 {
     struct asteria *a = asteria_of(index);
+    struct memory_use use = { 0 };
 
     pthread_rwlock_rdlock(&a->lock);
     emit(sink, "n_vectors", (double)a->live);
     if (a->trained)
         emit_now(a, sink);
     pthread_rwlock_unlock(&a->lock);
-    emit_bytes(a, sink);
+    (void)asteria_memory(index, &use);
+    const double rest = (double)(use.codes + use.graph + use.ids + use.other);
+    if (a->live > 0) {
+        emit(sink, "bytes_per_row", ((double)use.vectors + rest) / (double)a->live);
+        emit(sink, "bytes_per_row_without_vectors", rest / (double)a->live);
+    }
     asteria_device_stats(a->device, sink);
     asteria_search_stats(a, sink);
     return OK;
 }
 
 /* --------------------------------------------------------------------------------- memory */
-
-static void add_generation(const struct asteria_generation *g, struct memory_use *use)
-{
-    uint64_t codes = 0;
-
-    if (!g)
-        return;
-    use->other += asteria_generation_bytes(g, &codes);
-    use->codes += codes;
-}
 
 int asteria_memory(const struct index *index, struct memory_use *use)
 {
@@ -233,7 +204,8 @@ int asteria_memory(const struct index *index, struct memory_use *use)
     use->other = sizeof *a + (a->bec ? asteria_bec_bytes(a->bec) : 0) +
                  scratch_pool_bytes(&a->scratch) + asteria_device_bytes(a->device);
     for (size_t i = 0; i < 2; i++)
-        add_generation(a->generations[i], use);
+        if (a->generations[i])
+            use->other += asteria_generation_bytes(a->generations[i], &use->codes);
     pthread_rwlock_unlock(&a->lock);
     use->disk += logged_bytes(index); /* waits while the log is being written */
     return OK;

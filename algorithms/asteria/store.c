@@ -24,31 +24,24 @@ static bool is_sound(const struct meta *m)
            (m->trained ? now : m->generations == 0 && m->n_slots == 0);
 }
 
-struct values {
-    const struct meta *meta;
-    const uint64_t *ids, *tombstones;
-    const struct asteria_place *places;
-    const uint32_t *free;
-};
-
-static int fields(struct store_fields *f, struct values *v)
+static int fields(struct store_fields *f, struct asteria *a, struct meta *m)
 {
-    if (store_field(f, "meta", &v->meta, 1, sizeof *v->meta) != OK)
+    if (store_copy(f, "meta", m, 1, sizeof *m) != OK)
         return f->code;
-    if (f->r && !is_sound(v->meta))
+    if (f->r && !is_sound(m))
         return f->code = store_corrupt(f->r, "the index's numbers are inconsistent");
-    const uint64_t n = v->meta->n_slots;
-    store_field(f, "ids", &v->ids, n, sizeof *v->ids);
-    store_field(f, "places", &v->places, n, sizeof *v->places);
-    store_field(f, "waiting", &v->tombstones, (2 * n + 63) / 64, sizeof *v->tombstones);
-    return store_field(f, "free", &v->free, v->meta->n_free, sizeof *v->free);
+    const uint64_t n = m->n_slots;
+    store_array(f, "ids", &a->ids, &a->ids_capacity, n, sizeof *a->ids);
+    store_array(f, "places", &a->places, &a->places_capacity, n, sizeof *a->places);
+    store_array(f, "waiting", &a->tombstones, &a->tombstones_capacity, (2 * n + 63) / 64,
+                sizeof *a->tombstones);
+    return store_array(f, "free", &a->free, &a->free_capacity, m->n_free, sizeof *a->free);
 }
 
 /* Padding is zero, so that equal indexes give equal files. */
-static void write_slots(const struct asteria *a, struct store_fields *f)
+static void write_slots(struct asteria *a, struct store_fields *f)
 {
     struct meta meta;
-    struct values v = { &meta, a->ids, a->tombstones, a->places, a->free };
 
     memset(&meta, 0, sizeof meta);
     meta.n_slots = a->n_slots;
@@ -61,7 +54,7 @@ static void write_slots(const struct asteria *a, struct store_fields *f)
     meta.generations = (a->generations[0] != NULL) | (uint32_t)(a->generations[1] != NULL) << 1;
     meta.has_graph = a->graph != NULL;
     meta.has_tree = a->bec != NULL;
-    (void)fields(f, &v);
+    (void)fields(f, a, &meta);
 }
 
 /* ---------------------------------------------------------------------------------- rows */
@@ -105,49 +98,17 @@ int asteria_write(struct index *index, struct store_writer *w)
 
 /* ----------------------------------------------------------------------- reading: slots */
 
-static bool reserve(struct asteria *a, size_t n_slots, size_t n_free)
+static int take_slots(struct asteria *a, const struct meta *m, const struct store_reader *r)
 {
-    struct mem *mem = a->base.env.mem;
-
-    if (!mem_grow(mem, &a->ids, &a->ids_capacity, n_slots, sizeof *a->ids) ||
-        !mem_grow(mem, &a->places, &a->places_capacity, n_slots, sizeof *a->places) ||
-        !mem_grow(mem, &a->free, &a->free_capacity, n_free, sizeof *a->free) ||
-        !mem_grow(mem, &a->tombstones, &a->tombstones_capacity, (2 * n_slots + 63) / 64,
-                  sizeof *a->tombstones))
-        return false;
-    if (a->tombstones_capacity > 0)
-        memset(a->tombstones, 0, a->tombstones_capacity * sizeof *a->tombstones);
-    return true;
-}
-
-/* The generation of a live row must exist. buckets/file.c checks bucket and position. */
-static bool has_place(const struct asteria *a, const struct values *p, uint32_t slot)
-{
-    return a->ids[slot] == INDEX_NO_ID || (p->meta->generations >> a->places[slot].generation & 1);
-}
-
-static int read_slots(struct asteria *a, const struct values *p, const struct store_reader *r)
-{
-    const size_t n = (size_t)p->meta->n_slots, n_free = (size_t)p->meta->n_free;
+    const size_t n = a->n_slots = (size_t)m->n_slots, n_free = a->n_free = (size_t)m->n_free;
     size_t kept = 0;
 
-    if (!reserve(a, n, n_free))
-        return fail(a->base.env.error, ERR_NO_MEMORY, "asteria: load: out of memory for %zu slots",
-                    n);
-    a->n_slots = n;
-    a->n_free = n_free;
-    if (n > 0) {
-        memcpy(a->ids, p->ids, n * sizeof *a->ids);
-        memcpy(a->places, p->places, n * sizeof *a->places);
-        memcpy(a->tombstones, p->tombstones, (2 * n + 63) / 64 * sizeof *a->tombstones);
-    }
-    if (n_free > 0)
-        memcpy(a->free, p->free, n_free * sizeof *a->free);
     if (2 * n % 64 > 0 && a->tombstones[2 * n / 64] >> 2 * n % 64 != 0)
         return store_corrupt(r, "a tombstone belongs to no slot");
     for (uint32_t slot = 0; slot < n; slot++) {
         kept += asteria_keeps(a, slot);
-        if (!has_place(a, p, slot))
+        /* buckets/file.c checks bucket and position. */
+        if (a->ids[slot] != INDEX_NO_ID && !(m->generations >> a->places[slot].generation & 1))
             return store_corrupt(r, "a row's generation is not there");
     }
     for (size_t i = 0; i < n_free; i++)
@@ -155,7 +116,7 @@ static int read_slots(struct asteria *a, const struct values *p, const struct st
             return store_corrupt(r, "a slot is free and used");
     if (kept + n_free != n)
         return store_corrupt(r, "slots are neither used nor free");
-    a->live = (size_t)p->meta->live;
+    a->live = (size_t)m->live;
     return store_take_ids(r, a->ids, n, a->live, &a->slots);
 }
 
@@ -196,48 +157,22 @@ static int read_rows(struct asteria *a, const struct store_reader *r)
 
 /* ----------------------------------------------------------------------- reading: whole */
 
-static int read_graph(struct asteria *a, const struct store_reader *r)
-{
-    struct asteria_caprg *graph = NULL;
-    const int rc = asteria_caprg_read(&graph, &a->base.env, (size_t)a->params.degree, r);
-
-    if (rc != OK)
-        return rc;
-    asteria_caprg_destroy(a->graph);
-    a->graph = graph;
-    return OK;
-}
-
-static int read_tree(struct asteria *a, const struct store_reader *r)
-{
-    const struct asteria_model *m = a->generations[a->now]->model;
-    const struct asteria_bec_options options = asteria_bec_options(a, m);
-    struct asteria_bec *tree = NULL;
-    const int rc = asteria_bec_read(&tree, &a->base.env, m, &options, r);
-
-    if (rc != OK)
-        return rc;
-    asteria_bec_destroy(a->bec);
-    a->bec = tree;
-    return OK;
-}
-
 int asteria_read(struct index *index, struct store_reader *r)
 {
     struct asteria *a = asteria_of(index);
-    struct values slots = { 0 };
-    int rc = fields(&(struct store_fields){ .r = r }, &slots);
+    const struct index_env *env = &index->env;
+    struct meta m = { 0 };
+    int rc = fields(&(struct store_fields){ .r = r, .mem = env->mem }, a, &m);
 
     if (rc == OK)
-        rc = read_slots(a, &slots, r);
+        rc = take_slots(a, &m, r);
     if (rc != OK)
         return rc;
-    const struct meta *m = slots.meta;
-    a->now = m->now;
-    a->fitted_rows = m->fitted_rows;
-    a->inserted_since = m->inserted_since;
+    a->now = m.now;
+    a->fitted_rows = m.fitted_rows;
+    a->inserted_since = m.inserted_since;
     for (unsigned g = 0; rc == OK && g < 2; g++)
-        if (m->generations >> g & 1)
+        if (m.generations >> g & 1)
             rc = asteria_generation_read(a, g, r);
     for (unsigned g = 0; rc == OK && g < 2; g++)
         if (a->generations[g] && a->generations[g]->model->fitted.version > a->last_version)
@@ -246,14 +181,20 @@ int asteria_read(struct index *index, struct store_reader *r)
                         (a->generations[1] ? a->generations[1]->live : 0);
     if (rc == OK && live != a->live)
         rc = store_corrupt(r, "rows are in no bucket");
-    if (rc == OK && m->has_graph)
-        rc = read_graph(a, r);
-    if (rc == OK && m->has_tree)
-        rc = read_tree(a, r);
+    if (rc == OK && m.has_graph) {
+        asteria_caprg_destroy(a->graph);
+        a->graph = NULL;
+        rc = asteria_caprg_read(&a->graph, env, (size_t)a->params.degree, r);
+    }
+    if (rc == OK && m.has_tree) {
+        const struct asteria_model *model = a->generations[a->now]->model;
+        const struct asteria_bec_options options = asteria_bec_options(a, model);
+        rc = asteria_bec_read(&a->bec, env, model, &options, r);
+    }
     if (rc == OK)
         rc = asteria_check_slots(a); /* a wrong link could lead to a slot that is used twice */
     if (rc == OK)
         rc = read_rows(a, r);
-    a->trained = rc == OK && m->trained;
+    a->trained = rc == OK && m.trained;
     return rc;
 }

@@ -22,41 +22,28 @@ size_t asteria_batch_rows(const struct asteria *a)
     return rows > BATCH_ROWS ? BATCH_ROWS : rows < BATCH_LEAST ? BATCH_LEAST : rows;
 }
 
-void asteria_batch_free(struct asteria_batch *b)
-{
-    struct mem *mem = b->a->base.env.mem;
-
-    mem_free(mem, b->slots);
-    mem_free(mem, b->units);
-    mem_free(mem, b->z);
-    mem_free(mem, b->p);
-    mem_free(mem, b->encodings);
-    mem_free(mem, b->of_bucket);
-    mem_free(mem, b->order);
-    mem_free(mem, b->groups);
-}
-
 /* The index may get another model while the batch exists: it has space for any. */
 int asteria_batch_begin(struct asteria_batch *b, struct asteria *a, size_t most)
 {
     const struct index_env *env = &a->base.env;
     const struct asteria_model *m = a->generations[a->now]->model;
-    struct mem *mem = env->mem;
+    struct mem_group *g = &b->memory;
 
-    *b = (struct asteria_batch){ .a = a, .row_bytes = index_row_bytes(env->element, env->dim) };
-    b->slots = mem_array(mem, most, sizeof *b->slots);
-    b->units = mem_array(mem, most * m->dim, sizeof *b->units);
-    b->z = mem_array(mem, most * asteria_rotation_outputs_most(m->dim), sizeof *b->z);
-    b->p = mem_array(mem, most * ECC_WORD_MAX, sizeof *b->p);
-    b->encodings = mem_array(mem, most, sizeof *b->encodings);
-    b->of_bucket = mem_array(mem, most, sizeof *b->of_bucket);
-    b->order = mem_array(mem, most, sizeof *b->order);
-    b->groups = mem_array(mem, most, sizeof *b->groups);
-    if (b->slots && b->units && b->z && b->p && b->encodings && b->of_bucket && b->order &&
-        b->groups)
-        return OK;
-    asteria_batch_free(b);
-    return fail(env->error, ERR_NO_MEMORY, "asteria: out of memory, cannot encode %zu rows", most);
+    *b = (struct asteria_batch){ .a = a,
+                                 .memory.mem = env->mem,
+                                 .row_bytes = index_row_bytes(env->element, env->dim) };
+    b->slots = mem_group_array(g, most, sizeof *b->slots);
+    b->next = mem_group_array(g, most, sizeof *b->next);
+    b->units = mem_group_array(g, most * m->dim, sizeof *b->units);
+    b->z = mem_group_array(g, most * asteria_rotation_outputs_most(m->dim), sizeof *b->z);
+    b->p = mem_group_array(g, most * ECC_WORD_MAX, sizeof *b->p);
+    b->encodings = mem_group_array(g, most, sizeof *b->encodings);
+    b->of_bucket = mem_group_array(g, most, sizeof *b->of_bucket);
+    b->order = mem_group_array(g, most, sizeof *b->order);
+    b->groups = mem_group_array(g, most, sizeof *b->groups);
+    return g->failed ? fail(env->error, ERR_NO_MEMORY,
+                            "asteria: out of memory, cannot encode %zu rows", most)
+                     : OK;
 }
 
 int asteria_batch_encode(struct asteria_batch *b)

@@ -2,7 +2,7 @@
  *
  *     asteria_batch_begin(&b, a, most); b.rows = ..; b.n = ..; asteria_batch_encode(&b);
  *     b.slots[i] = ..; asteria_batch_reserve(&b, n_slots); asteria_batch_put(&b);
- *     asteria_batch_free(&b);
+ *     mem_group_free(&b.memory);
  *
  * Rows are added in the order of their addresses.
  */
@@ -10,6 +10,7 @@
 #define DRIFTLINE_ASTERIA_BUCKETS_BATCH_H
 
 #include "algorithms/asteria/asteria.h"
+#include "src/core/mem.h"
 
 /* Rows of one bucket: of_bucket[first .. first + n - 1]. */
 struct asteria_batch_group {
@@ -18,10 +19,11 @@ struct asteria_batch_group {
 
 struct asteria_batch {
     struct asteria *a;
+    struct mem_group memory;
     uint32_t version;          /* of the model that encoded the rows */
     const unsigned char *rows; /* n, as inserted */
     size_t n, row_bytes;
-    uint32_t *slots; /* by row */
+    uint32_t *slots, *next; /* by row; ascending, for insert.c */
     float *units, *z, *p;
     struct asteria_encoding *encodings;
     const struct asteria_encoding **of_bucket; /* in the order of `order` */
@@ -32,9 +34,8 @@ struct asteria_batch {
 
 /* Suitable number of rows of a batch. */
 size_t asteria_batch_rows(const struct asteria *);
-/* Allocates space for `most` rows. ERR_NO_MEMORY. */
+/* Allocates space for `most` rows. ERR_NO_MEMORY. Call mem_group_free(&b.memory) in any case. */
 int asteria_batch_begin(struct asteria_batch *, struct asteria *, size_t most);
-void asteria_batch_free(struct asteria_batch *);
 /* Encodes the rows by the newest model. ERR_NO_MEMORY. */
 int asteria_batch_encode(struct asteria_batch *);
 /* The row at place i of the order. */

@@ -51,18 +51,6 @@ void asteria_bucket_free(struct asteria_bucket *b, struct mem *mem)
     mem_free(mem, b->centre);
 }
 
-/* false: out of memory; the array is unchanged. */
-static bool resize(struct mem *mem, void *array, size_t bytes)
-{
-    void *old, *made;
-
-    memcpy(&old, array, sizeof old);
-    made = mem_resize(mem, old, bytes);
-    if (made)
-        memcpy(array, &made, sizeof made);
-    return made != NULL;
-}
-
 bool asteria_bucket_grow(struct asteria_bucket *b, const struct asteria_model *m, struct mem *mem,
                          size_t n)
 {
@@ -75,10 +63,10 @@ bool asteria_bucket_grow(struct asteria_bucket *b, const struct asteria_model *m
     if (need < b->capacity + b->capacity / 8)
         need = b->capacity + b->capacity / 8;
     need = (need + BLOCK - 1) / BLOCK * BLOCK;
-    if (!resize(mem, &b->slots, need * sizeof *b->slots) ||
-        !resize(mem, &b->words, need * sizeof *b->words) ||
-        !resize(mem, &b->alive, need / BLOCK * sizeof *b->alive) ||
-        !resize(mem, &b->blocks, need / BLOCK * block))
+    if (!mem_fit(mem, &b->slots, need, sizeof *b->slots) ||
+        !mem_fit(mem, &b->words, need, sizeof *b->words) ||
+        !mem_fit(mem, &b->alive, need / BLOCK, sizeof *b->alive) ||
+        !mem_fit(mem, &b->blocks, need / BLOCK, block))
         return false;
     memset(b->alive + had, 0, (need / BLOCK - had) * sizeof *b->alive);
     memset(b->blocks + had * block, 0, (need / BLOCK - had) * block);
@@ -142,19 +130,6 @@ static void widen_ball(struct asteria_bucket *b, const struct index_env *env, co
 
 /* ------------------------------------------------------------------------ adding, removing */
 
-/* Updates what depends on b->centre, which is now the mean of n rows. */
-static void update_centre(struct asteria_generation *g, const struct index_env *env,
-                          struct asteria_bucket *b, size_t n)
-{
-    const struct asteria_model *m = g->model;
-    float *all = g->centres + (size_t)(b - g->buckets) * m->dim;
-
-    (void)asteria_model_scanned(m, env->kernels, b->centre, PCA_CODE_CENTRE, b->centre + m->dim);
-    memcpy(all, b->centre, m->dim * sizeof *all);
-    g->centres_version++;
-    b->centred_n = n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
-}
-
 void asteria_bucket_add_to_mean(float *mean, const float_anywhere *unit, size_t dim, float share)
 {
     for (size_t i = 0; i < dim; i++)
@@ -170,7 +145,11 @@ void asteria_bucket_centre(struct asteria_generation *g, const struct index_env 
     memset(b->centre, 0, dim * sizeof *b->centre);
     for (size_t i = 0; i < n; i++)
         asteria_bucket_add_to_mean(b->centre, rows[i]->unit, dim, 1 / (float)n);
-    update_centre(g, env, b, n);
+    (void)asteria_model_scanned(g->model, env->kernels, b->centre, PCA_CODE_CENTRE,
+                                b->centre + dim);
+    memcpy(g->centres + (size_t)bucket * dim, b->centre, dim * sizeof *b->centre);
+    g->centres_version++;
+    b->centred_n = n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
 }
 
 /* Stores the code relative to the centre and widens the ball: what a new centre changes. */

@@ -29,22 +29,25 @@
 #include "src/core/idmap.h"
 
 struct asteria_bucket {
+    /* As in a file (file.c): */
     uint32_t address;
-    uint64_t codeword;
-    uint32_t n, live, capacity; /* positions used, live, allocated (a multiple of 64) */
+    uint32_t n, live;           /* positions used, live */
     uint32_t centred_n;         /* number of rows that the centre is the mean of */
-    uint32_t gone;              /* positions compacted away since the last rewrite */
-    uint32_t *slots;            /* n */
-    uint64_t *words;            /* n: raw words */
-    uint64_t *alive;            /* one bit per position */
-    unsigned char *blocks;      /* capacity / 64 blocks of quantizer->block_bytes */
-    float *centre;              /* dim floats, then the quantizer's work_dim; then the box */
     float error;                /* largest error of the quantizer in the bucket */
     float rest;                 /* largest rest that a row's PCA code leaves out */
-    float *low, *high;          /* m each */
     float angle_min, angle_max; /* radians */
     float near, far;
     _Atomic uint32_t probed; /* by searches; halved by asteria_rows_refresh_hot_set() */
+    uint32_t gone;           /* positions compacted away since the last rewrite */
+    /* Not in it, or as sections: */
+    uint32_t capacity; /* positions allocated, a multiple of 64 */
+    uint64_t codeword;
+    uint32_t *slots;       /* n */
+    uint64_t *words;       /* n: raw words */
+    uint64_t *alive;       /* one bit per position */
+    unsigned char *blocks; /* capacity / 64 blocks of quantizer->block_bytes */
+    float *centre;         /* dim floats, then the quantizer's work_dim; then the box */
+    float *low, *high;     /* m each */
 };
 
 /* All buckets of a generation. A bucket left without rows by a rewrite is vacant, and reused for
@@ -95,14 +98,9 @@ uint32_t asteria_generation_find(const struct asteria_generation *, uint32_t add
    fails. ERR_NO_MEMORY. */
 int asteria_generation_reserve(struct asteria_generation *, const struct index_env *,
                                uint32_t address, size_t n, size_t n_slots, uint32_t *bucket);
+/* Without the codes' bytes, which are added to *codes. */
 uint64_t asteria_generation_bytes(const struct asteria_generation *, uint64_t *codes);
 
-/* Creates buckets for the addresses of at least FOUNDED_ROWS of a sample's n rows, with the
-   means of these as centres, before any row is added. On ERR_NO_MEMORY some buckets exist, which
-   is harmless. */
-enum { FOUNDED_ROWS = 4 };
-int asteria_generation_found(struct asteria_generation *, const struct index_env *,
-                             const struct asteria_encoding *, size_t n);
 /* Frees the address and the memory of a bucket without rows. */
 void asteria_generation_vacate(struct asteria_generation *, const struct index_env *,
                                uint32_t bucket);

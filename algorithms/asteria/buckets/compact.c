@@ -62,19 +62,6 @@ static void squeeze(struct asteria *a, unsigned generation, uint32_t bucket)
     b->n = to;
 }
 
-/* Vacates empty buckets together: each time, the next search must recompute the centres' codes
-   (generation.centres_version). Buckets that never had a row stay, because their centres come from
-   the sample. */
-static void vacate_empty(struct asteria *a, struct asteria_generation *g)
-{
-    if (++g->emptied * EMPTIED_SHARE < g->n)
-        return;
-    for (uint32_t i = 0; i < g->n; i++)
-        if (g->buckets[i].n == 0 && g->buckets[i].gone > 0)
-            asteria_generation_vacate(g, &a->base.env, i);
-    g->emptied = 0;
-}
-
 void asteria_compact_bucket(struct asteria *a, unsigned generation, uint32_t bucket)
 {
     struct asteria_generation *g = a->generations[generation];
@@ -83,8 +70,15 @@ void asteria_compact_bucket(struct asteria *a, unsigned generation, uint32_t buc
     if ((uint64_t)(b->n - b->live) * DEAD_SHARE <= b->n)
         return;
     squeeze(a, generation, bucket);
-    if (b->n == 0)
-        vacate_empty(a, g);
+    if (b->n > 0 || ++g->emptied * EMPTIED_SHARE < g->n)
+        return;
+    /* Vacates empty buckets together: each time, the next search must recompute the centres' codes
+       (generation.centres_version). Buckets that never had a row stay, because their centres come
+       from the sample. */
+    for (uint32_t i = 0; i < g->n; i++)
+        if (g->buckets[i].n == 0 && g->buckets[i].gone > 0)
+            asteria_generation_vacate(g, &a->base.env, i);
+    g->emptied = 0;
 }
 
 /* ------------------------------------------------------------------------------ rewriting */
@@ -96,6 +90,7 @@ struct rewrite {
     float *unit;  /* dim, for u8 rows */
     float *z, *p; /* if tight */
     bool tight;   /* box and angles are recomputed */
+    struct mem_group memory;
     /* The rows read: the n live ones at positions `from` to `end` - 1 of the old bucket. */
     uint32_t from, end;
     size_t n;
@@ -138,17 +133,6 @@ static void take_to_mean(struct rewrite *w, uint32_t position, const float *unit
     asteria_bucket_add_to_mean(w->made.centre, unit, w->g->model->dim, 1 / (float)w->old->live);
 }
 
-static int find_mean(struct rewrite *w)
-{
-    struct asteria_bucket *b = &w->made;
-    const int rc = each_row(w, take_to_mean);
-
-    (void)asteria_model_scanned(w->g->model, w->a->base.env.kernels, b->centre, PCA_CODE_CENTRE,
-                                b->centre + w->g->model->dim);
-    b->centred_n = w->old->live;
-    return rc;
-}
-
 static void copy_row(struct rewrite *w, uint32_t position, const float *unit)
 {
     const struct index_env *env = &w->a->base.env;
@@ -168,72 +152,62 @@ static void copy_row(struct rewrite *w, uint32_t position, const float *unit)
     b->live++;
 }
 
-/* Without removals box and angles are already tight, and are copied. */
-static void keep_bounds(struct rewrite *w)
-{
-    struct asteria_bucket *b = &w->made;
-    const size_t m = w->g->model->m;
-
-    memcpy(b->low, w->old->low, m * sizeof *b->low);
-    memcpy(b->high, w->old->high, m * sizeof *b->high);
-    b->angle_min = w->old->angle_min;
-    b->angle_max = w->old->angle_max;
-}
-
+/* The new bucket takes the old one's place. */
 static void swap_in(struct rewrite *w, uint32_t bucket)
 {
     struct asteria *a = w->a;
+    const size_t m = w->g->model->m, dim = w->g->model->dim;
+    struct asteria_bucket *b = &w->made;
 
+    if (!w->tight) { /* without removals box and angles are already tight */
+        memcpy(b->low, w->old->low, m * sizeof *b->low);
+        memcpy(b->high, w->old->high, m * sizeof *b->high);
+        b->angle_min = w->old->angle_min;
+        b->angle_max = w->old->angle_max;
+    }
     asteria_release_dead(a, w->g == a->generations[1], bucket);
-    for (uint32_t i = 0; i < w->made.n; i++)
-        a->places[w->made.slots[i]].position = i & 0x7fffffffU;
+    for (uint32_t i = 0; i < b->n; i++)
+        a->places[b->slots[i]].position = i & 0x7fffffffU;
     asteria_bucket_free(w->old, a->base.env.mem);
-    *w->old = w->made;
-    memcpy(w->g->centres + bucket * w->g->model->dim, w->made.centre,
-           w->g->model->dim * sizeof(float));
+    *w->old = *b;
+    memcpy(w->g->centres + bucket * dim, b->centre, dim * sizeof *b->centre);
     w->g->centres_version++;
-}
-
-static bool allocate(struct rewrite *w)
-{
-    const struct index_env *env = &w->a->base.env;
-    const struct asteria_model *m = w->g->model;
-
-    w->unit = mem_array(env->mem, env->dim, sizeof *w->unit);
-    w->z = mem_array(env->mem, m->rotation->out_dim, sizeof *w->z);
-    w->p = mem_array(env->mem, m->m, sizeof *w->p);
-    return w->unit && w->z && w->p && asteria_bucket_begin(&w->made, m, env->mem) &&
-           asteria_bucket_grow(&w->made, m, env->mem, w->old->live);
 }
 
 int asteria_bucket_rewrite(struct asteria *a, struct asteria_generation *g, uint32_t bucket)
 {
     struct asteria_bucket *old = &g->buckets[bucket];
-    struct mem *mem = a->base.env.mem;
+    const struct asteria_model *m = g->model;
+    const struct index_env *env = &a->base.env;
     struct rewrite w = { a,
                          g,
                          old,
                          { .address = old->address, .codeword = old->codeword },
-                         .tight = old->live < old->n || old->gone > 0 };
+                         .tight = old->live < old->n || old->gone > 0,
+                         .memory.mem = env->mem };
     int rc = asteria_free_reserve(a, 0);
 
-    if (rc == OK && !allocate(&w))
-        rc = fail(a->base.env.error, ERR_NO_MEMORY,
+    w.unit = mem_group_array(&w.memory, env->dim, sizeof *w.unit);
+    w.z = mem_group_array(&w.memory, m->rotation->out_dim, sizeof *w.z);
+    w.p = mem_group_array(&w.memory, m->m, sizeof *w.p);
+    if (rc == OK && (w.memory.failed || !asteria_bucket_begin(&w.made, m, env->mem) ||
+                     !asteria_bucket_grow(&w.made, m, env->mem, old->live)))
+        rc = fail(env->error, ERR_NO_MEMORY,
                   "asteria: out of memory, cannot write a bucket of %u rows again", old->live);
     if (rc == OK)
-        rc = find_mean(&w);
-    if (rc == OK)
+        rc = each_row(&w, take_to_mean);
+    if (rc == OK) {
+        (void)asteria_model_scanned(m, env->kernels, w.made.centre, PCA_CODE_CENTRE,
+                                    w.made.centre + m->dim);
+        w.made.centred_n = old->live;
         rc = each_row(&w, copy_row);
-    if (rc == OK && !w.tight)
-        keep_bounds(&w);
+    }
     if (rc == OK)
         swap_in(&w, bucket);
     else
-        asteria_bucket_free(&w.made, mem);
+        asteria_bucket_free(&w.made, env->mem);
     if (rc == OK && old->n == 0)
-        asteria_generation_vacate(g, &a->base.env, bucket);
-    mem_free(mem, w.unit);
-    mem_free(mem, w.z);
-    mem_free(mem, w.p);
+        asteria_generation_vacate(g, env, bucket);
+    mem_group_free(&w.memory);
     return rc;
 }

@@ -13,11 +13,17 @@ struct stored_generation {
     uint64_t emptied;
 };
 
+/* The first members of a bucket. */
 struct stored_bucket {
     uint32_t address, n, live, centred_n;
     float error, rest, angle_min, angle_max, near, far;
     uint32_t probed, gone;
 };
+enum { LIKE_A_BUCKET = offsetof(struct stored_bucket, probed) };
+_Static_assert(offsetof(struct asteria_bucket, probed) == LIKE_A_BUCKET &&
+                   offsetof(struct asteria_bucket, far) == offsetof(struct stored_bucket, far) &&
+                   offsetof(struct asteria_bucket, error) == offsetof(struct stored_bucket, error),
+               "a file has a bucket's first members");
 
 static bool is_vacant(const struct asteria_bucket *b)
 {
@@ -31,37 +37,6 @@ static bool has_code(const struct asteria *a, uint32_t slot, unsigned which)
 }
 
 /* ------------------------------------------------------------------------------- writing */
-
-static struct stored_bucket stored_of(const struct asteria_bucket *b)
-{
-    struct stored_bucket s;
-
-    memset(&s, 0, sizeof s);
-    s.address = b->address;
-    if (is_vacant(b))
-        return s;
-    s.n = b->n;
-    s.live = b->live;
-    s.centred_n = b->centred_n;
-    s.gone = b->gone;
-    s.error = b->error;
-    s.rest = b->rest;
-    s.angle_min = b->angle_min;
-    s.angle_max = b->angle_max;
-    s.near = b->near;
-    s.far = b->far;
-    s.probed = atomic_load_explicit(&((struct asteria_bucket *)(uintptr_t)b)->probed,
-                                    memory_order_relaxed);
-    return s;
-}
-
-static void write_buckets(const struct asteria_generation *g, struct store_writer *w)
-{
-    for (size_t i = 0; i < g->n; i++) {
-        const struct stored_bucket s = stored_of(&g->buckets[i]);
-        store_write(w, &s, sizeof s);
-    }
-}
 
 struct values {
     const struct stored_generation *head;
@@ -92,7 +67,13 @@ static int fields(struct store_fields *f, const struct asteria *a, unsigned whic
                    "version %u; build the index again",
                    f->r->path, (unsigned long long)h->version, (unsigned)m->fitted.version);
     if (store_pieces(f, store_tag("buckets", last).text, &v->buckets, h->n, sizeof *v->buckets))
-        write_buckets(g, f->w);
+        for (struct asteria_bucket *of = g->buckets; of < end; of++) {
+            struct stored_bucket stored = {
+                .probed = atomic_load_explicit(&of->probed, memory_order_relaxed), .gone = of->gone
+            };
+            memcpy(&stored, of, LIKE_A_BUCKET);
+            store_write(f->w, &stored, sizeof stored);
+        }
     /* An older generation has dropped its last buckets, vacant ones too. */
     if (store_pieces(f, store_tag("vacant", last).text, &v->vacant, h->n_vacant, sizeof *v->vacant))
         for (size_t i = 0; i < g->n_vacant; i++)
@@ -156,64 +137,61 @@ static int no_memory(const struct asteria *a)
     return fail(a->base.env.error, ERR_NO_MEMORY, "asteria: load: out of memory for buckets");
 }
 
-static bool reserve(struct asteria_generation *g, struct mem *mem, size_t n, size_t n_slots)
+/* Whether the buckets have as many positions, blocks and live rows as the head says, so that no more
+   than the sections have is read. */
+static bool add_up(const struct values *v)
 {
-    return mem_grow(mem, &g->buckets, &g->capacity, n, sizeof *g->buckets) &&
-           mem_grow(mem, &g->vacant, &g->vacant_capacity, n, sizeof *g->vacant) &&
-           mem_grow(mem, &g->centres, &g->centres_capacity, n,
-                    g->model->dim * sizeof *g->centres) &&
-           segmented_grow(&g->codes, n_slots);
+    const struct stored_generation *h = v->head;
+    struct stored_generation sums = { 0 };
+
+    for (size_t i = 0; i < h->n; i++) {
+        const struct stored_bucket *s = &v->buckets[i];
+
+        if (s->address == UINT32_MAX)
+            continue;
+        if (s->live > s->n)
+            return false;
+        sums.filled++;
+        sums.positions += s->n;
+        sums.blocks += bucket_blocks(s->n);
+        sums.live += s->live;
+    }
+    return sums.filled == h->filled && sums.positions == h->positions && sums.blocks == h->blocks &&
+           sums.live == h->live && h->n - h->filled == h->n_vacant;
 }
 
-/* Appends an empty bucket with its address. */
+/* Appends a bucket; advances *from, whose arrays go on with the next one's. */
 static int add_bucket(struct asteria *a, struct asteria_generation *g,
-                      const struct stored_bucket *s)
+                      const struct stored_bucket *s, struct values *from)
 {
+    const struct asteria_model *m = g->model;
+    const size_t blocks = bucket_blocks(s->n), block = m->quantizer->block_bytes;
     struct mem *mem = a->base.env.mem;
     struct asteria_bucket *b = &g->buckets[g->n];
 
-    *b = (struct asteria_bucket){ .address = s->address,
-                                  .codeword = asteria_ecc_codeword(g->model->ecc, s->address) };
-    if (!asteria_bucket_begin(b, g->model, mem))
+    *b = (struct asteria_bucket){ .codeword = asteria_ecc_codeword(m->ecc, s->address) };
+    if (!asteria_bucket_begin(b, m, mem))
         return no_memory(a);
     g->n++; /* from here on it is freed with the generation */
-    if (!idmap_put(&g->of_address, s->address, g->n - 1))
+    if (!asteria_bucket_grow(b, m, mem, s->n) || !idmap_put(&g->of_address, s->address, g->n - 1))
         return no_memory(a);
-    return asteria_bucket_grow(b, g->model, mem, s->n) ? OK : no_memory(a);
-}
-
-static void fill_head(struct asteria_bucket *b, const struct stored_bucket *s)
-{
-    b->n = s->n;
-    b->live = s->live;
-    b->centred_n = s->centred_n;
-    b->gone = s->gone;
-    b->error = s->error;
-    b->rest = s->rest;
-    b->angle_min = s->angle_min;
-    b->angle_max = s->angle_max;
-    b->near = s->near;
-    b->far = s->far;
+    memcpy(b, s, LIKE_A_BUCKET);
     atomic_store_explicit(&b->probed, s->probed, memory_order_relaxed);
-}
-
-static void fill_positions(struct asteria_bucket *b, const struct asteria_model *m,
-                           struct values *p)
-{
-    const size_t blocks = bucket_blocks(b->n);
-
-    memcpy(b->centre, p->centres, bucket_floats(m) * sizeof *b->centre);
-    p->centres += bucket_floats(m);
+    b->gone = s->gone;
+    memcpy(b->centre, from->centres, bucket_floats(m) * sizeof *b->centre);
+    memcpy(g->centres + (g->n - 1) * m->dim, b->centre, m->dim * sizeof *b->centre);
+    from->centres += bucket_floats(m);
     if (b->n == 0)
-        return;
-    memcpy(b->slots, p->slots, b->n * sizeof *b->slots);
-    memcpy(b->words, p->words, b->n * sizeof *b->words);
-    memcpy(b->alive, p->alive, blocks * sizeof *b->alive);
-    memcpy(b->blocks, p->blocks, blocks * m->quantizer->block_bytes);
-    p->slots += b->n;
-    p->words += b->n;
-    p->alive += blocks;
-    p->blocks += blocks * m->quantizer->block_bytes;
+        return OK;
+    memcpy(b->slots, from->slots, b->n * sizeof *b->slots);
+    memcpy(b->words, from->words, b->n * sizeof *b->words);
+    memcpy(b->alive, from->alive, blocks * sizeof *b->alive);
+    memcpy(b->blocks, from->blocks, blocks * block);
+    from->slots += b->n;
+    from->words += b->n;
+    from->alive += blocks;
+    from->blocks += blocks * block;
+    return OK;
 }
 
 /* Each live position must be its slot's place, and their number must be b->live. A word must have
@@ -241,82 +219,51 @@ static bool is_in_place(const struct asteria *a, unsigned which, uint32_t bucket
     return live == b->live;
 }
 
-/* Subtracts from the sums of the heads, so that no more than the sections have is read. */
-static int add_filled(struct asteria *a, unsigned which, const struct stored_bucket *s,
-                      struct values *left, struct stored_generation *sums,
-                      const struct store_reader *r)
-{
-    struct asteria_generation *g = a->generations[which];
-    const uint64_t blocks = bucket_blocks(s->n);
-
-    if (s->address >> g->model->ecc->k != 0 || asteria_generation_find(g, s->address) != UINT32_MAX)
-        return store_corrupt(r, "a bucket's address is invalid, or used twice");
-    if (sums->filled == 0 || s->n > sums->positions || blocks > sums->blocks || s->live > s->n ||
-        s->live > sums->live)
-        return store_corrupt(r, "buckets' rows do not add up");
-    sums->filled--;
-    sums->positions -= s->n;
-    sums->blocks -= blocks;
-    sums->live -= s->live;
-    const int rc = add_bucket(a, g, s);
-    if (rc != OK)
-        return rc;
-    struct asteria_bucket *b = &g->buckets[g->n - 1];
-    fill_head(b, s);
-    fill_positions(b, g->model, left);
-    memcpy(g->centres + (g->n - 1) * g->model->dim, b->centre, g->model->dim * sizeof *b->centre);
-    return is_in_place(a, which, (uint32_t)g->n - 1)
-               ? OK
-               : store_corrupt(r, "a bucket's rows are not where their places say");
-}
-
-static int read_buckets(struct asteria *a, unsigned which, const struct values *p,
+static int read_buckets(struct asteria *a, unsigned which, const struct values *v,
                         const struct store_reader *r)
 {
     struct asteria_generation *g = a->generations[which];
-    struct stored_generation sums = *p->head;
-    struct values left = *p;
+    const struct stored_generation *h = v->head;
+    struct mem *mem = a->base.env.mem;
+    struct values left = *v;
     int rc = OK;
 
-    for (size_t i = 0; rc == OK && i < p->head->n; i++) {
-        if (p->buckets[i].address != UINT32_MAX) {
-            rc = add_filled(a, which, &p->buckets[i], &left, &sums, r);
+    if (!add_up(v))
+        return store_corrupt(r, "buckets' rows do not add up");
+    if (!mem_grow(mem, &g->buckets, &g->capacity, h->n, sizeof *g->buckets) ||
+        !mem_grow(mem, &g->vacant, &g->vacant_capacity, h->n, sizeof *g->vacant) ||
+        !mem_grow(mem, &g->centres, &g->centres_capacity, h->n,
+                  g->model->dim * sizeof *g->centres) ||
+        !segmented_grow(&g->codes, a->n_slots))
+        return no_memory(a);
+    for (const struct stored_bucket *s = v->buckets; rc == OK && s < v->buckets + h->n; s++) {
+        if (s->address == UINT32_MAX) {
+            memset(g->centres + g->n * g->model->dim, 0, g->model->dim * sizeof *g->centres);
+            g->buckets[g->n++] = (struct asteria_bucket){ .address = UINT32_MAX };
             continue;
         }
-        memset(g->centres + g->n * g->model->dim, 0, g->model->dim * sizeof *g->centres);
-        g->buckets[g->n++] = (struct asteria_bucket){ .address = UINT32_MAX };
+        if (s->address >> g->model->ecc->k != 0 ||
+            asteria_generation_find(g, s->address) != UINT32_MAX)
+            return store_corrupt(r, "a bucket's address is invalid, or used twice");
+        rc = add_bucket(a, g, s, &left);
+        if (rc == OK && !is_in_place(a, which, (uint32_t)g->n - 1))
+            rc = store_corrupt(r, "a bucket's rows are not where their places say");
     }
-    if (rc == OK && (sums.filled > 0 || sums.positions > 0 || sums.blocks > 0 || sums.live > 0 ||
-                     p->head->n - p->head->filled != p->head->n_vacant))
-        rc = store_corrupt(r, "buckets' rows do not add up");
-    for (size_t i = 0; rc == OK && i < p->head->n_vacant; i++) {
-        if (p->vacant[i] >= g->n || !is_vacant(&g->buckets[p->vacant[i]]))
+    for (size_t i = 0; rc == OK && i < h->n_vacant; i++) {
+        if (v->vacant[i] >= g->n || !is_vacant(&g->buckets[v->vacant[i]]))
             return store_corrupt(r, "a bucket is vacant that is not");
-        g->vacant[g->n_vacant++] = p->vacant[i];
+        g->vacant[g->n_vacant++] = v->vacant[i];
     }
-    g->live = (size_t)p->head->live;
-    g->emptied = p->head->emptied < g->n ? (size_t)p->head->emptied : g->n;
+    g->live = (size_t)h->live;
+    g->emptied = h->emptied < g->n ? (size_t)h->emptied : g->n;
     return rc;
-}
-
-static void read_codes(struct asteria *a, unsigned which, const struct values *p)
-{
-    const struct asteria_generation *g = a->generations[which];
-    const size_t each = g->model->lrsq->code_bytes;
-    const unsigned char *from = p->codes;
-
-    for (uint32_t slot = 0; slot < a->n_slots; slot++)
-        if (has_code(a, slot, which)) {
-            memcpy(segmented_at(&g->codes, slot), from, each);
-            from += each;
-        }
 }
 
 int asteria_generation_read(struct asteria *a, unsigned which, const struct store_reader *r)
 {
     const struct index_env *env = &a->base.env;
     struct asteria_model *model = NULL;
-    struct values p = { 0 };
+    struct values v = { 0 };
     int rc = asteria_model_read(&model, env, r, (char)('0' + which));
 
     if (rc != OK)
@@ -326,12 +273,14 @@ int asteria_generation_read(struct asteria *a, unsigned which, const struct stor
         asteria_model_destroy(env, model);
         return rc;
     }
-    rc = fields(&(struct store_fields){ .r = r }, a, which, count_codes(a, which), &p);
-    if (rc == OK && !reserve(a->generations[which], env->mem, (size_t)p.head->n, a->n_slots))
-        rc = no_memory(a);
+    rc = fields(&(struct store_fields){ .r = r }, a, which, count_codes(a, which), &v);
     if (rc == OK)
-        rc = read_buckets(a, which, &p, r);
-    if (rc == OK)
-        read_codes(a, which, &p);
+        rc = read_buckets(a, which, &v, r);
+    for (uint32_t slot = 0; rc == OK && slot < a->n_slots; slot++)
+        if (has_code(a, slot, which)) {
+            memcpy(segmented_at(&a->generations[which]->codes, slot), v.codes,
+                   model->lrsq->code_bytes);
+            v.codes += model->lrsq->code_bytes;
+        }
     return rc;
 }

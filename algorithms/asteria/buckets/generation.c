@@ -1,5 +1,4 @@
 /* generation.c - the buckets of one model, by address. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "algorithms/asteria/buckets/bucket.h"
@@ -56,15 +55,6 @@ uint32_t asteria_generation_find(const struct asteria_generation *g, uint32_t ad
     return idmap_get(&g->of_address, address, &bucket) ? (uint32_t)bucket : UINT32_MAX;
 }
 
-/* Reserves space for one more bucket in all arrays by bucket. */
-static bool make_place(struct asteria_generation *g, struct mem *mem, size_t dim)
-{
-    return g->n_vacant > 0 ||
-           (mem_grow(mem, &g->buckets, &g->capacity, g->n + 1, sizeof *g->buckets) &&
-            mem_grow(mem, &g->vacant, &g->vacant_capacity, g->n + 1, sizeof *g->vacant) &&
-            mem_grow(mem, &g->centres, &g->centres_capacity, g->n + 1, dim * sizeof *g->centres));
-}
-
 static int make_bucket(struct asteria_generation *g, const struct index_env *env, uint32_t address,
                        uint32_t *bucket)
 {
@@ -72,7 +62,12 @@ static int make_bucket(struct asteria_generation *g, const struct index_env *env
     struct asteria_bucket made = { .address = address,
                                    .codeword = asteria_ecc_codeword(g->model->ecc, address) };
 
-    if (!make_place(g, env->mem, env->dim) || !asteria_bucket_begin(&made, g->model, env->mem))
+    if ((at == g->n &&
+         (!mem_grow(env->mem, &g->buckets, &g->capacity, at + 1, sizeof *g->buckets) ||
+          !mem_grow(env->mem, &g->vacant, &g->vacant_capacity, at + 1, sizeof *g->vacant) ||
+          !mem_grow(env->mem, &g->centres, &g->centres_capacity, at + 1,
+                    env->dim * sizeof *g->centres))) ||
+        !asteria_bucket_begin(&made, g->model, env->mem))
         return no_memory(env);
     if (!idmap_put(&g->of_address, address, at)) {
         asteria_bucket_free(&made, env->mem);
@@ -105,45 +100,6 @@ int asteria_generation_reserve(struct asteria_generation *g, const struct index_
     return rc;
 }
 
-/* ------------------------------------------------------------------------------ founding */
-
-static int by_address(const void *x, const void *y)
-{
-    const struct asteria_encoding *a = *(const struct asteria_encoding *const *)x;
-    const struct asteria_encoding *b = *(const struct asteria_encoding *const *)y;
-
-    if (a->address != b->address)
-        return a->address < b->address ? -1 : 1;
-    return (a > b) - (a < b); /* of one array: in the order of the sample, which
-                                 sums depend on */
-}
-
-int asteria_generation_found(struct asteria_generation *g, const struct index_env *env,
-                             const struct asteria_encoding *rows, size_t n)
-{
-    const struct asteria_encoding **sorted = mem_array(env->mem, n + 1, sizeof *sorted);
-    int rc = OK;
-
-    if (!sorted)
-        return no_memory(env);
-    for (size_t i = 0; i < n; i++)
-        sorted[i] = &rows[i];
-    qsort(sorted, n, sizeof(void *), by_address);
-    for (size_t first = 0, end; rc == OK && first < n; first = end) {
-        uint32_t bucket;
-
-        for (end = first + 1; end < n && sorted[end]->address == sorted[first]->address;)
-            end++;
-        if (end - first < FOUNDED_ROWS)
-            continue;
-        rc = asteria_generation_reserve(g, env, sorted[first]->address, 0, 0, &bucket);
-        if (rc == OK)
-            asteria_bucket_centre(g, env, bucket, sorted + first, end - first);
-    }
-    mem_free(env->mem, sorted);
-    return rc;
-}
-
 void asteria_generation_vacate(struct asteria_generation *g, const struct index_env *env,
                                uint32_t bucket)
 {
@@ -165,7 +121,7 @@ uint64_t asteria_generation_bytes(const struct asteria_generation *g, uint64_t *
                      idmap_bytes(&g->of_address) + centroid_codes_bytes(&g->coded) +
                      asteria_model_bytes(g->model);
 
-    *codes = segmented_bytes(&g->codes);
+    *codes += segmented_bytes(&g->codes);
     for (size_t i = 0; i < g->n; i++) {
         const uint64_t blocks =
             (uint64_t)g->buckets[i].capacity / QUANTIZER_BLOCK * g->model->quantizer->block_bytes;

@@ -40,24 +40,30 @@ void asteria_caprg_destroy(struct asteria_caprg *g)
     mem_free(mem, g);
 }
 
+bool asteria_caprg_grow_deferred(struct asteria_caprg *g, size_t n_slots)
+{
+    if (!mem_grow(g->env.mem, &g->first_deferred, &g->first_deferred_capacity, n_slots,
+                  sizeof *g->first_deferred))
+        return false;
+    for (; g->n_slots < n_slots; g->n_slots++)
+        g->first_deferred[g->n_slots] = CAPRG_NONE;
+    return true;
+}
+
 int asteria_caprg_reserve(struct asteria_caprg *g, size_t n_slots)
 {
     struct mem *mem = g->env.mem;
+    const size_t had = g->n_slots;
 
-    if (n_slots <= g->n_slots)
+    if (n_slots <= had)
         return OK;
     if (!mem_grow(mem, &g->links, &g->links_capacity, n_slots * g->degree, sizeof *g->links) ||
         !mem_grow(mem, &g->states, &g->states_capacity, n_slots, sizeof *g->states) ||
-        !mem_grow(mem, &g->first_deferred, &g->first_deferred_capacity, n_slots,
-                  sizeof *g->first_deferred))
+        !asteria_caprg_grow_deferred(g, n_slots))
         return fail(g->env.error, ERR_NO_MEMORY, "asteria: graph of %zu slots: out of memory",
                     n_slots);
-    memset(caprg_links(g, (uint32_t)g->n_slots), 0xff,
-           (n_slots - g->n_slots) * g->degree * sizeof *g->links);
-    memset(g->states + g->n_slots, 0, n_slots - g->n_slots);
-    memset(g->first_deferred + g->n_slots, 0xff,
-           (n_slots - g->n_slots) * sizeof *g->first_deferred);
-    g->n_slots = n_slots;
+    memset(caprg_links(g, (uint32_t)had), 0xff, (n_slots - had) * g->degree * sizeof *g->links);
+    memset(g->states + had, 0, n_slots - had);
     return OK;
 }
 
@@ -155,14 +161,6 @@ size_t asteria_caprg_count_deferred(const struct asteria_caprg *g, uint32_t y)
     return n;
 }
 
-static bool is_deferred(const struct asteria_caprg *g, uint32_t y, uint32_t x)
-{
-    for (uint32_t cell = g->first_deferred[y]; cell != CAPRG_NONE; cell = g->deferred[cell].next)
-        if (g->deferred[cell].x == x)
-            return true;
-    return false;
-}
-
 /* What to do with the back-link when x has an edge to y. */
 enum answer { KNOWS, HAS_ROOM, DEFERS, IS_PRUNED };
 
@@ -170,8 +168,11 @@ static enum answer answer_of(const struct asteria_caprg *g, uint32_t y, uint32_t
 {
     const uint32_t *links = caprg_links(g, y);
 
-    if (caprg_has(links, g->degree, x) || is_deferred(g, y, x))
+    if (caprg_has(links, g->degree, x))
         return KNOWS;
+    for (uint32_t cell = g->first_deferred[y]; cell != CAPRG_NONE; cell = g->deferred[cell].next)
+        if (g->deferred[cell].x == x)
+            return KNOWS;
     if (links[g->degree - 1] == CAPRG_NONE)
         return HAS_ROOM;
     return asteria_caprg_count_deferred(g, y) + 1 < CAPRG_DEFERRED_MOST ? DEFERS : IS_PRUNED;

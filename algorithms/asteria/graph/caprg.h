@@ -28,6 +28,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "algorithms/common/graph/candidate_list.h"
 #include "src/core/index.h"
 
 struct store_reader;
@@ -79,11 +80,11 @@ int asteria_caprg_forget(struct asteria_caprg *, const struct asteria_caprg_rows
                          bool *more, void (*gone)(void *to, uint32_t slot), void *to);
 /* The first part of it, which reads no row: takes removed nodes out and leaves deferred
    back-links. It begins once 1/share of the nodes wait; _is_due(): that is so, or a sweep has
-   begun. ERR_NO_MEMORY. */
+   begun. Adds to *spent. ERR_NO_MEMORY. */
 bool asteria_caprg_sweep_is_due(const struct asteria_caprg *, size_t share);
 int asteria_caprg_sweep(struct asteria_caprg *, const struct asteria_caprg_rows *, size_t share,
-                        uint64_t budget, bool *more, void (*gone)(void *to, uint32_t slot),
-                        void *to);
+                        uint64_t budget, uint64_t *spent, bool *more,
+                        void (*gone)(void *to, uint32_t slot), void *to);
 
 /* The state of any x. ALIVE: linked or queued. DEAD: removed, and passed through until it is
    forgotten. UNKNOWN: not in the graph. */
@@ -102,13 +103,17 @@ struct asteria_caprg_beam {
     size_t beam;
     size_t hops, scored; /* counts, added to */
 };
-struct asteria_caprg_scratch; /* for one thread */
-int asteria_caprg_scratch_create(struct asteria_caprg_scratch **, const struct asteria_caprg *);
-void asteria_caprg_scratch_destroy(struct asteria_caprg_scratch *); /* NULL is allowed */
-/* Begins a search: forgets which slots were met. The caller then marks the slots it scored itself
-   with met(), before search(). ERR_NO_MEMORY. */
-int asteria_caprg_search_begin(const struct asteria_caprg *, struct asteria_caprg_scratch *);
-void asteria_caprg_met(struct asteria_caprg_scratch *, uint32_t slot);
+/* For one thread; starts zeroed. */
+struct asteria_caprg_scratch {
+    uint8_t *met; /* by slot: met[slot] == stamp */
+    size_t met_capacity;
+    uint8_t stamp;
+    struct candidate_list list; /* by scores, which may be negative */
+    uint32_t fresh[CAPRG_DEGREE_MAX];
+    float scores[CAPRG_DEGREE_MAX];
+};
+void asteria_caprg_scratch_free(struct asteria_caprg_scratch *, struct mem *);
+/* ERR_NO_MEMORY. */
 int asteria_caprg_search(const struct asteria_caprg *, struct asteria_caprg_scratch *,
                          const uint32_t *seeds, const float *scores, size_t n,
                          struct asteria_caprg_beam *);

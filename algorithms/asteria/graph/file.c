@@ -22,99 +22,77 @@ static size_t used_slots(const struct asteria_caprg *g)
     return most < g->n_slots ? most : g->n_slots;
 }
 
-struct values {
-    const struct head *head;
-    const uint32_t *links, *removed, *deferred;
-    const uint8_t *states;
-};
-
 static bool is_possible(const struct head *h)
 {
     return h->n_slots <= INT32_MAX && h->n_removed <= h->n_slots && h->n_leaving <= h->n_removed &&
            h->cursor <= h->n_slots && h->deferred <= h->n_slots * CAPRG_DEFERRED_MOST;
 }
 
-static int fields(struct store_fields *f, const struct asteria_caprg *g, struct values *v)
+/* deferred: set by reading; everything else is read into the graph. */
+static int fields(struct store_fields *f, struct asteria_caprg *g, struct head *h,
+                  const uint32_t **deferred)
 {
-    if (store_field(f, "caprg.head", &v->head, 1, sizeof *v->head) != OK)
+    if (store_copy(f, "caprg.head", h, 1, sizeof *h) != OK)
         return f->code;
-    const struct head *h = v->head;
     if (f->r && (h->degree != g->degree || !is_possible(h)))
         return f->code = store_corrupt(f->r, "a graph of another degree, or its head out of range");
-    store_field(f, "caprg.links", &v->links, h->n_slots, g->degree * sizeof *v->links);
-    store_field(f, "caprg.states", &v->states, h->n_slots, 1);
-    store_field(f, "caprg.removed", &v->removed, h->n_removed, sizeof *v->removed);
-    if (store_pieces(f, "caprg.debts", &v->deferred, h->deferred, 2 * sizeof *v->deferred))
+    store_array(f, "caprg.links", &g->links, &g->links_capacity, h->n_slots * g->degree,
+                sizeof *g->links);
+    store_array(f, "caprg.states", &g->states, &g->states_capacity, h->n_slots, 1);
+    store_array(f, "caprg.removed", &g->removed, &g->removed_capacity, h->n_removed,
+                sizeof *g->removed);
+    if (store_pieces(f, "caprg.debts", deferred, h->deferred, 2 * sizeof **deferred))
         for (uint32_t y = 0; y < h->n_slots; y++)
             for (uint32_t cell = g->first_deferred[y]; cell != CAPRG_NONE;
                  cell = g->deferred[cell].next)
                 store_write(f->w, (const uint32_t[]){ y, g->deferred[cell].x },
-                            2 * sizeof *v->deferred);
+                            2 * sizeof **deferred);
     return f->code;
 }
 
 void asteria_caprg_write(const struct asteria_caprg *g, struct store_writer *w)
 {
     const size_t n = used_slots(g);
-    const struct head head = { .degree = g->degree,
-                               .n_slots = n,
-                               .n_removed = g->n_removed,
-                               .n_leaving = g->n_leaving,
-                               .cursor = g->cursor < n ? g->cursor : n,
-                               .deferred = g->counts.deferred,
-                               .pruned = g->counts.pruned,
-                               .backlinks = g->counts.backlinks,
-                               .mended = g->counts.mended };
-    struct values v = { &head, g->links, g->removed, NULL, g->states };
+    struct head head = { .degree = g->degree,
+                         .n_slots = n,
+                         .n_removed = g->n_removed,
+                         .n_leaving = g->n_leaving,
+                         .cursor = g->cursor < n ? g->cursor : n,
+                         .deferred = g->counts.deferred,
+                         .pruned = g->counts.pruned,
+                         .backlinks = g->counts.backlinks,
+                         .mended = g->counts.mended };
+    const uint32_t *deferred = NULL;
 
-    (void)fields(&(struct store_fields){ .w = w }, g, &v);
-}
-
-static bool reserve_sections(struct asteria_caprg *g, const struct head *head)
-{
-    return asteria_caprg_reserve(g, head->n_slots) == OK &&
-           mem_grow(g->env.mem, &g->removed, &g->removed_capacity, head->n_removed,
-                    sizeof *g->removed) &&
-           mem_grow(g->env.mem, &g->deferred, &g->deferred_capacity, head->deferred,
-                    sizeof *g->deferred);
+    (void)fields(&(struct store_fields){ .w = w }, (struct asteria_caprg *)(uintptr_t)g, &head,
+                 &deferred);
 }
 
 /* Counts are computed from edges and states; asteria_caprg_check() then checks all else against
-   them. false: a deferred back-link is out of range. */
-static bool fill(struct asteria_caprg *g, const struct values *s)
+   them. false: a deferred back-link is out of range, or its node is not marked. */
+static bool fill(struct asteria_caprg *g, const struct head *h, const uint32_t *deferred)
 {
-    const size_t n = s->head->n_slots;
-
-    if (n > 0) {
-        memcpy(g->links, s->links, n * g->degree * sizeof *g->links);
-        memcpy(g->states, s->states, n);
-    }
-    if (s->head->n_removed > 0)
-        memcpy(g->removed, s->removed, s->head->n_removed * sizeof *g->removed);
-    g->n_removed = s->head->n_removed;
-    g->n_leaving = s->head->n_leaving;
-    g->cursor = s->head->cursor;
-    for (uint32_t x = 0; x < n; x++) {
+    g->n_removed = h->n_removed;
+    g->n_leaving = h->n_leaving;
+    g->cursor = h->cursor;
+    g->counts.pruned = h->pruned;
+    g->counts.backlinks = h->backlinks;
+    g->counts.mended = h->mended;
+    for (uint32_t x = 0; x < g->n_slots; x++) {
         size_t edges;
 
         (void)asteria_caprg_edges(g, x, &edges);
         g->counts.edges += edges;
         g->counts.nodes += caprg_is_node(g, x);
         g->counts.queued += (g->states[x] & CAPRG_QUEUED) != 0;
-        g->states[x] &= (uint8_t)~CAPRG_DEFERS;
     }
-    for (size_t i = s->head->deferred; i-- > 0;) { /* backwards, because each is put first
-                                                     in its list */
-        if (s->deferred[2 * i] >= n || s->deferred[2 * i + 1] >= n)
+    for (size_t i = h->deferred; i-- > 0;) { /* backwards, because each is put first in its list */
+        const uint32_t y = deferred[2 * i], x = deferred[2 * i + 1];
+
+        if (y >= g->n_slots || x >= g->n_slots || !(g->states[y] & CAPRG_DEFERS))
             return false;
-        asteria_caprg_defer(g, s->deferred[2 * i], s->deferred[2 * i + 1]);
+        asteria_caprg_defer(g, y, x);
     }
-    for (uint32_t x = 0; x < n; x++)
-        if (g->states[x] != s->states[x])
-            return false;
-    g->counts.pruned = s->head->pruned;
-    g->counts.backlinks = s->head->backlinks;
-    g->counts.mended = s->head->mended;
     return true;
 }
 
@@ -122,17 +100,20 @@ int asteria_caprg_read(struct asteria_caprg **out, const struct index_env *env, 
                        const struct store_reader *r)
 {
     struct error found = { 0 };
-    struct values s = { 0 };
+    struct head head;
+    const uint32_t *deferred = NULL;
     struct asteria_caprg *g;
     int rc = asteria_caprg_create(&g, env, degree);
 
     if (rc != OK)
         return rc;
-    rc = fields(&(struct store_fields){ .r = r }, g, &s);
-    if (rc == OK && !reserve_sections(g, s.head))
+    rc = fields(&(struct store_fields){ .r = r, .mem = env->mem }, g, &head, &deferred);
+    if (rc == OK && (!asteria_caprg_grow_deferred(g, head.n_slots) ||
+                     !mem_grow(env->mem, &g->deferred, &g->deferred_capacity, head.deferred,
+                               sizeof *g->deferred)))
         rc = fail(env->error, ERR_NO_MEMORY, "%s: a graph of %llu slots: out of memory", r->path,
-                  (unsigned long long)s.head->n_slots);
-    else if (rc == OK && (!fill(g, &s) || asteria_caprg_check(g, &found) != OK))
+                  (unsigned long long)head.n_slots);
+    else if (rc == OK && (!fill(g, &head, deferred) || asteria_caprg_check(g, &found) != OK))
         rc = store_corrupt(r, found.code ? found.text : "a graph is inconsistent");
     if (rc == OK)
         *out = g;

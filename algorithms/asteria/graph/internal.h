@@ -113,6 +113,9 @@ static inline float caprg_key_distance(uint64_t key)
 
 /* The first slot from *from on whose state has the bit, or CAPRG_NONE. Advances *from to it. */
 uint32_t asteria_caprg_next(const struct asteria_caprg *, size_t *from, uint8_t state);
+/* Makes the lists of deferred back-links, empty ones, of slots below n_slots, which exist from then
+   on. false: out of memory. */
+bool asteria_caprg_grow_deferred(struct asteria_caprg *, size_t n_slots);
 /* Replaces the edges of x. */
 void asteria_caprg_set_edges(struct asteria_caprg *, uint32_t x, const uint32_t *to, size_t n);
 /* Reserves scratch for n candidates in addition to a node's own. ERR_NO_MEMORY. */

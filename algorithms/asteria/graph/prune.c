@@ -29,17 +29,6 @@ static bool is_likely_hidden(const struct asteria_caprg_rows *rows, float distan
     return false;
 }
 
-static bool is_hidden(const struct asteria_caprg_rows *rows, uint64_t key, const uint64_t *kept,
-                      size_t n)
-{
-    const float distance = caprg_key_distance(key);
-
-    for (size_t i = 0; i < n; i++)
-        if (kept[i] < key && rows->upper(rows->to, (uint32_t)key, (uint32_t)kept[i]) < distance)
-            return true;
-    return false;
-}
-
 size_t asteria_caprg_select(const struct asteria_caprg_rows *rows, uint32_t x, uint64_t *keys,
                             size_t n, size_t most, uint64_t *kept)
 {
@@ -61,9 +50,17 @@ size_t asteria_caprg_select(const struct asteria_caprg_rows *rows, uint32_t x, u
             equal += is_equal;
         }
     }
-    for (size_t i = end; i-- > postponed && n_kept < most;)
-        if (!is_hidden(rows, keys[i], kept, n_kept))
-            kept[n_kept++] = keys[i];
+    for (size_t i = end; i-- > postponed && n_kept < most;) {
+        const uint64_t key = keys[i];
+        const float distance = caprg_key_distance(key);
+        size_t by = 0;
+
+        while (by < n_kept && !(kept[by] < key && rows->upper(rows->to, (uint32_t)key,
+                                                              (uint32_t)kept[by]) < distance))
+            by++;
+        if (by == n_kept)
+            kept[n_kept++] = key;
+    }
     return n_kept;
 }
 

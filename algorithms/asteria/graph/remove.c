@@ -22,20 +22,9 @@ void asteria_caprg_remove(struct asteria_caprg *g, uint32_t x)
     g->removed[g->n_removed++] = x;
 }
 
-/* Whether 1/share of the nodes wait for a sweep. */
-static bool is_sweep_due(const struct asteria_caprg *g, size_t share)
+bool asteria_caprg_sweep_is_due(const struct asteria_caprg *g, size_t share)
 {
-    const size_t tombstones = g->n_removed - g->n_leaving;
-
-    return tombstones > 0 && tombstones * share >= g->counts.nodes;
-}
-
-static void begin_sweep(struct asteria_caprg *g)
-{
-    for (size_t i = 0; i < g->n_removed; i++)
-        g->states[g->removed[i]] = CAPRG_LEAVING;
-    g->n_leaving = g->n_removed;
-    g->cursor = 0;
+    return g->n_leaving > 0 || (g->n_removed > 0 && g->n_removed * share >= g->counts.nodes);
 }
 
 static bool leads_to_leaving(const struct asteria_caprg *g, uint32_t x)
@@ -46,18 +35,6 @@ static bool leads_to_leaving(const struct asteria_caprg *g, uint32_t x)
     for (size_t i = 0; i < g->degree && links[i] != CAPRG_NONE; i++)
         states |= g->states[links[i]];
     return states & CAPRG_LEAVING;
-}
-
-/* Replaces x's removed neighbours by their neighbours. */
-static void mend(struct asteria_caprg *g, const struct asteria_caprg_rows *rows, uint32_t x,
-                 uint64_t *spent)
-{
-    const size_t n = asteria_caprg_gather(g, x, NULL, 0);
-    uint32_t to[CAPRG_DEGREE_MAX];
-
-    asteria_caprg_set_edges(g, x, to, asteria_caprg_mend(g, rows, x, n, to));
-    g->counts.mended++;
-    *spent += n;
 }
 
 /* Chooses x's edges again, with its deferred back-links among the candidates. */
@@ -78,15 +55,25 @@ static int prune(struct asteria_caprg *g, const struct asteria_caprg_rows *rows,
     return OK;
 }
 
-static void drop_leaving(struct asteria_caprg *g, uint32_t x)
+/* Takes x's edges to leaving nodes away; a node gets the neighbours of these instead. */
+static void replace_leaving(struct asteria_caprg *g, const struct asteria_caprg_rows *rows,
+                            uint32_t x, uint64_t *spent)
 {
     uint32_t to[CAPRG_DEGREE_MAX];
     const uint32_t *links = caprg_links(g, x);
     size_t n = 0;
 
-    for (size_t i = 0; i < g->degree && links[i] != CAPRG_NONE; i++)
-        if (!(g->states[links[i]] & CAPRG_LEAVING))
-            to[n++] = links[i];
+    if (caprg_is_node(g, x)) {
+        const size_t candidates = asteria_caprg_gather(g, x, NULL, 0);
+
+        n = asteria_caprg_mend(g, rows, x, candidates, to);
+        g->counts.mended++;
+        *spent += candidates;
+    } else {
+        for (size_t i = 0; i < g->degree && links[i] != CAPRG_NONE; i++)
+            if (!(g->states[links[i]] & CAPRG_LEAVING))
+                to[n++] = links[i];
+    }
     asteria_caprg_set_edges(g, x, to, n);
 }
 
@@ -97,12 +84,8 @@ static void sweep(struct asteria_caprg *g, const struct asteria_caprg_rows *rows
         const uint32_t x = (uint32_t)g->cursor;
 
         *spent += g->cursor % VISITS_PER_DISTANCE == 0;
-        if (!g->states[x] || g->states[x] & CAPRG_LEAVING || !leads_to_leaving(g, x))
-            continue;
-        if (caprg_is_node(g, x))
-            mend(g, rows, x, spent);
-        else
-            drop_leaving(g, x);
+        if (g->states[x] && !(g->states[x] & CAPRG_LEAVING) && leads_to_leaving(g, x))
+            replace_leaving(g, rows, x, spent);
     }
 }
 
@@ -122,50 +105,24 @@ static void release_leaving(struct asteria_caprg *g, void (*gone)(void *to, uint
     memmove(g->removed, g->removed + n, g->n_removed * sizeof *g->removed);
 }
 
-static int prune_deferring(struct asteria_caprg *g, const struct asteria_caprg_rows *rows,
-                           uint64_t budget, uint64_t *spent)
-{
-    int rc = OK;
-
-    while (g->counts.deferred > 0 && rc == OK && (budget == 0 || *spent < budget)) {
-        const uint32_t x = asteria_caprg_next(g, &g->deferring_from, CAPRG_DEFERS);
-
-        if (x == CAPRG_NONE)
-            break;
-        rc = prune(g, rows, x, spent);
-    }
-    return rc;
-}
-
-bool asteria_caprg_sweep_is_due(const struct asteria_caprg *g, size_t share)
-{
-    return g->n_leaving > 0 || is_sweep_due(g, share);
-}
-
-static int sweep_all(struct asteria_caprg *g, const struct asteria_caprg_rows *rows, size_t share,
-                     uint64_t budget, uint64_t *spent, void (*gone)(void *to, uint32_t slot),
-                     void *to)
+int asteria_caprg_sweep(struct asteria_caprg *g, const struct asteria_caprg_rows *rows,
+                        size_t share, uint64_t budget, uint64_t *spent, bool *more,
+                        void (*gone)(void *to, uint32_t slot), void *to)
 {
     const int rc = asteria_caprg_fit(g, 0);
 
     while (rc == OK && asteria_caprg_sweep_is_due(g, share)) {
-        if (g->n_leaving == 0)
-            begin_sweep(g);
+        if (g->n_leaving == 0) {
+            for (size_t i = 0; i < g->n_removed; i++)
+                g->states[g->removed[i]] = CAPRG_LEAVING;
+            g->n_leaving = g->n_removed;
+            g->cursor = 0;
+        }
         sweep(g, rows, budget, spent);
         if (g->cursor < g->n_slots)
             break;
         release_leaving(g, gone, to);
     }
-    return rc;
-}
-
-int asteria_caprg_sweep(struct asteria_caprg *g, const struct asteria_caprg_rows *rows,
-                        size_t share, uint64_t budget, bool *more,
-                        void (*gone)(void *to, uint32_t slot), void *to)
-{
-    uint64_t spent = 0;
-    const int rc = sweep_all(g, rows, share, budget, &spent, gone, to);
-
     *more = asteria_caprg_sweep_is_due(g, share);
     return rc;
 }
@@ -175,9 +132,15 @@ int asteria_caprg_forget(struct asteria_caprg *g, const struct asteria_caprg_row
                          void *to)
 {
     uint64_t spent = 0;
-    int rc = sweep_all(g, rows, CAPRG_SWEEP_SHARE, budget, &spent, gone, to);
+    int rc = asteria_caprg_sweep(g, rows, CAPRG_SWEEP_SHARE, budget, &spent, more, gone, to);
 
-    rc = rc == OK ? prune_deferring(g, rows, budget, &spent) : rc;
-    *more = asteria_caprg_sweep_is_due(g, CAPRG_SWEEP_SHARE) || g->counts.deferred > 0;
+    while (g->counts.deferred > 0 && rc == OK && (budget == 0 || spent < budget)) {
+        const uint32_t x = asteria_caprg_next(g, &g->deferring_from, CAPRG_DEFERS);
+
+        if (x == CAPRG_NONE)
+            break;
+        rc = prune(g, rows, x, &spent);
+    }
+    *more |= g->counts.deferred > 0;
     return rc;
 }

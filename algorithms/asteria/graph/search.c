@@ -1,48 +1,21 @@
 /* search.c - beam search in the graph. */
 #include "algorithms/asteria/graph/internal.h"
 
-#include "algorithms/common/graph/candidate_list.h"
 #include "src/core/order.h"
 
-struct asteria_caprg_scratch {
-    struct mem *mem;
-    struct error *error;
-    uint8_t *met; /* by slot: met[slot] == stamp */
-    size_t met_capacity;
-    uint8_t stamp;
-    struct candidate_list list; /* by scores, which may be negative */
-    uint32_t fresh[CAPRG_DEGREE_MAX];
-    float scores[CAPRG_DEGREE_MAX];
-};
-
-int asteria_caprg_scratch_create(struct asteria_caprg_scratch **out, const struct asteria_caprg *g)
+void asteria_caprg_scratch_free(struct asteria_caprg_scratch *s, struct mem *mem)
 {
-    struct asteria_caprg_scratch *s = mem_zalloc(g->env.mem, sizeof *s);
-
-    if (!s)
-        return fail(g->env.error, ERR_NO_MEMORY, "asteria: graph: a search: out of memory");
-    s->mem = g->env.mem;
-    s->error = g->env.error;
-    *out = s;
-    return OK;
+    mem_free(mem, s->met);
+    mem_free(mem, s->list.keys);
 }
 
-void asteria_caprg_scratch_destroy(struct asteria_caprg_scratch *s)
-{
-    if (!s)
-        return;
-    mem_free(s->mem, s->met);
-    mem_free(s->mem, s->list.keys);
-    mem_free(s->mem, s);
-}
-
-int asteria_caprg_search_begin(const struct asteria_caprg *g, struct asteria_caprg_scratch *s)
+/* Forgets which slots were met. */
+static bool begin(const struct asteria_caprg *g, struct asteria_caprg_scratch *s, size_t beam)
 {
     const size_t known = s->met_capacity;
 
-    if (!mem_grow(s->mem, &s->met, &s->met_capacity, g->n_slots, sizeof *s->met))
-        return fail(s->error, ERR_NO_MEMORY, "asteria: graph: a search of %zu slots: out of memory",
-                    g->n_slots);
+    if (!mem_grow(g->env.mem, &s->met, &s->met_capacity, g->n_slots, sizeof *s->met))
+        return false;
     if (s->met_capacity > known)
         memset(s->met + known, 0, s->met_capacity - known);
     if (++s->stamp == 0) { /* marks of 255 searches ago would be valid again */
@@ -50,12 +23,7 @@ int asteria_caprg_search_begin(const struct asteria_caprg *g, struct asteria_cap
             memset(s->met, 0, s->met_capacity);
         s->stamp = 1;
     }
-    return OK;
-}
-
-void asteria_caprg_met(struct asteria_caprg_scratch *s, uint32_t slot)
-{
-    s->met[slot] = s->stamp;
+    return candidate_list_begin(&s->list, g->env.mem, beam);
 }
 
 static void offer(struct candidate_list *l, float score, uint32_t slot)
@@ -120,11 +88,12 @@ int asteria_caprg_search(const struct asteria_caprg *g, struct asteria_caprg_scr
 
     if (walk->beam == 0)
         return OK;
-    if (!candidate_list_begin(l, s->mem, walk->beam))
-        return fail(s->error, ERR_NO_MEMORY, "asteria: graph: a beam of %zu: out of memory",
-                    walk->beam);
+    if (!begin(g, s, walk->beam))
+        return fail(g->env.error, ERR_NO_MEMORY,
+                    "asteria: graph: a beam of %zu over %zu slots: out of memory", walk->beam,
+                    g->n_slots);
     for (size_t i = 0; i < n; i++) {
-        asteria_caprg_met(s, seeds[i]);
+        s->met[seeds[i]] = s->stamp;
         offer(l, scores[i], seeds[i]);
     }
     for (uint32_t x = next_of(l); x != CAPRG_NONE; x = next_of(l))

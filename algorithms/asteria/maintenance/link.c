@@ -17,6 +17,7 @@ enum { STEP_BUCKETS = 4, FLIPPED_BITS = 8, CONSIDERED = 16 };
 
 struct linking {
     struct asteria *a;
+    struct mem_group memory;
     size_t most, considered; /* rows of a pool; considered for it */
     uint32_t *found;         /* considered */
     size_t n;
@@ -29,44 +30,30 @@ struct linking {
     float *unit, *z;
 };
 
-static void linking_end(struct linking *l)
-{
-    struct mem *mem = l->a->base.env.mem;
-
-    mem_free(mem, l->found);
-    mem_free(mem, l->codes);
-    mem_free(mem, l->estimates);
-    mem_free(mem, l->keys);
-    mem_free(mem, l->addresses);
-    mem_free(mem, l->read);
-    mem_free(mem, l->query);
-    mem_free(mem, l->unit);
-    mem_free(mem, l->z);
-}
-
 /* The index may get another model meanwhile: there is space for any. */
 static int linking_begin(struct linking *l, struct asteria *a)
 {
     const struct index_env *env = &a->base.env;
     const size_t most = (size_t)a->params.pool, out_dim = asteria_rotation_outputs_most(env->dim);
+    struct mem_group *g = &l->memory;
 
     *l = (struct linking){ .a = a,
+                           .memory.mem = env->mem,
                            .most = most,
                            .considered = CONSIDERED * most,
                            .n_addresses = 1 + STEP_BUCKETS * (size_t)a->params.r0 };
-    l->found = mem_array(env->mem, l->considered, sizeof *l->found);
-    l->codes = mem_array(env->mem, l->considered, sizeof *l->codes);
-    l->estimates = mem_array(env->mem, l->considered, sizeof *l->estimates);
-    l->keys = mem_array(env->mem, l->considered, sizeof *l->keys);
-    l->addresses = mem_array(env->mem, l->n_addresses, sizeof *l->addresses);
-    l->read = mem_alloc(env->mem, index_row_bytes(env->element, env->dim));
-    l->query = mem_alloc(env->mem, asteria_lrsq_query_bytes_most(out_dim));
-    l->unit = mem_array(env->mem, env->dim, sizeof *l->unit);
-    l->z = mem_array(env->mem, out_dim, sizeof *l->z);
-    if (l->found && l->codes && l->estimates && l->keys && l->addresses && l->read && l->query &&
-        l->unit && l->z)
+    l->found = mem_group_array(g, l->considered, sizeof *l->found);
+    l->codes = mem_group_array(g, l->considered, sizeof *l->codes);
+    l->estimates = mem_group_array(g, l->considered, sizeof *l->estimates);
+    l->keys = mem_group_array(g, l->considered, sizeof *l->keys);
+    l->addresses = mem_group_array(g, l->n_addresses, sizeof *l->addresses);
+    l->read = mem_group_array(g, 1, index_row_bytes(env->element, env->dim));
+    l->query = mem_group_array(g, 1, asteria_lrsq_query_bytes_most(out_dim));
+    l->unit = mem_group_array(g, env->dim, sizeof *l->unit);
+    l->z = mem_group_array(g, out_dim, sizeof *l->z);
+    if (!g->failed)
         return OK;
-    linking_end(l);
+    mem_group_free(g);
     return fail(env->error, ERR_NO_MEMORY, "asteria: out of memory, cannot link rows");
 }
 
@@ -171,7 +158,7 @@ int asteria_link(struct asteria *a)
         return rc;
     while (rc == OK && !done)
         rc = link_next(&u, &l, &done);
-    linking_end(&l);
+    mem_group_free(&l.memory);
     return rc;
 }
 
@@ -191,7 +178,7 @@ int asteria_maintenance_link(struct asteria_maintenance *u)
         rc = link_next(u, &l, &done);
         asteria_change_end(a);
     }
-    linking_end(&l);
+    mem_group_free(&l.memory);
     asteria_change_begin(a);
     if (rc == OK)
         rc = forget(u);

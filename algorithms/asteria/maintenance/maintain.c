@@ -27,17 +27,18 @@ bool asteria_graph_is_due(const struct asteria *a)
 void asteria_compact_graph(struct asteria *a, size_t removed)
 {
     const struct asteria_caprg_rows rows = asteria_graph_rows(a);
-    uint64_t budget = (uint64_t)removed * (uint64_t)a->params.degree * BUDGET_AN_EDGE;
+    uint64_t budget = (uint64_t)removed * (uint64_t)a->params.degree * BUDGET_AN_EDGE, spent;
     struct error ignored = { 0 }, *before = error_divert(&ignored);
     bool more = true;
 
     while (more && budget > 0) {
         const uint64_t some = budget < BUDGET_AT_ONCE ? budget : BUDGET_AT_ONCE;
 
+        spent = 0;
         asteria_change_begin(a);
         if (asteria_free_reserve(a, 0) != OK ||
-            asteria_caprg_sweep(a->graph, &rows, WAITING_SHARE, some, &more, asteria_left_graph,
-                                a) != OK)
+            asteria_caprg_sweep(a->graph, &rows, WAITING_SHARE, some, &spent, &more,
+                                asteria_left_graph, a) != OK)
             more = false;
         asteria_change_end(a);
         budget -= some;
@@ -80,11 +81,11 @@ static int compact(struct asteria_maintenance *u)
     return rc;
 }
 
-static int keep_tree(struct asteria_maintenance *u)
+static int keep_tree_and_hot_rows(struct asteria_maintenance *u)
 {
     struct asteria *a = u->a;
     const struct asteria_bec_rows rows = asteria_bec_rows(a);
-    bool more = false;
+    bool more = false, cold = false;
     int rc = OK;
 
     if (!asteria_maintenance_goes_on(u)) {
@@ -95,21 +96,11 @@ static int keep_tree(struct asteria_maintenance *u)
     if (a->bec)
         rc = asteria_bec_maintain(a->bec, &rows, asteria_maintenance_left(u), &more);
     asteria_change_end(a);
-    u->more |= more;
-    return rc;
-}
-
-static int keep_hot_rows(struct asteria_maintenance *u)
-{
-    struct asteria *a = u->a;
-    bool more = false;
-    int rc = OK;
-
     asteria_change_begin(a);
-    if (asteria_rows_are_tiered(a->rows) && asteria_maintenance_goes_on(u))
-        rc = asteria_rows_refresh_hot_set(a, asteria_maintenance_left(u), &more);
+    if (rc == OK)
+        rc = asteria_rows_refresh_hot_set(a, asteria_maintenance_left(u), &cold);
     asteria_change_end(a);
-    u->more |= more;
+    u->more |= more || cold;
     return rc;
 }
 
@@ -130,9 +121,7 @@ int asteria_maintain(struct index *index, uint64_t budget, bool *more)
     if (rc == OK)
         rc = asteria_maintenance_link(&u);
     if (rc == OK)
-        rc = keep_tree(&u);
-    if (rc == OK)
-        rc = keep_hot_rows(&u);
+        rc = keep_tree_and_hot_rows(&u);
     *more = u.more;
     return rc;
 }

@@ -12,7 +12,6 @@
 #include "algorithms/asteria/buckets/bucket.h"
 #include "algorithms/asteria/maintenance/maintenance.h"
 #include "algorithms/asteria/rows/slots.h"
-#include "src/core/mem.h"
 
 /* Rows moved at a time while the lock is held: as many as one read. */
 enum { MOVE_ROWS = FETCH_MOST };
@@ -23,22 +22,8 @@ struct move {
     uint32_t next;       /* no slot below is a dead row of the older generation */
 };
 
-static int move_begin(struct move *m, struct asteria *a)
-{
-    int rc = asteria_batch_begin(&m->batch, a, MOVE_ROWS);
-
-    if (rc != OK)
-        return rc;
-    m->next = 0;
-    m->rows = mem_array(a->base.env.mem, MOVE_ROWS, m->batch.row_bytes);
-    if (m->rows)
-        return OK;
-    asteria_batch_free(&m->batch);
-    return fail(a->base.env.error, ERR_NO_MEMORY, "asteria: out of memory, cannot move %d rows",
-                MOVE_ROWS);
-}
-
-static int read_rows(struct move *m)
+/* Reads the batch's slots. */
+static int encode_rows(struct move *m)
 {
     struct asteria_batch *b = &m->batch;
     const void *rows[MOVE_ROWS];
@@ -46,39 +31,20 @@ static int read_rows(struct move *m)
 
     for (size_t i = 0; rc == OK && i < b->n; i++)
         memcpy(m->rows + i * b->row_bytes, rows[i], b->row_bytes);
-    return rc;
+    return rc == OK ? asteria_batch_encode(b) : rc;
 }
 
-/* Takes at most MOVE_ROWS live rows of a bucket. */
-static int gather(struct move *m, const struct asteria_bucket *from)
-{
-    struct asteria_batch *b = &m->batch;
-
-    for (uint32_t i = 0; i < from->n && b->n < MOVE_ROWS; i++)
-        if (bucket_is_alive(from, i))
-            b->slots[b->n++] = from->slots[i];
-    return read_rows(m);
-}
-
-static int gather_dead(struct move *m)
-{
-    struct asteria_batch *b = &m->batch;
-    const struct asteria *a = b->a;
-
-    for (; m->next < a->n_slots && b->n < MOVE_ROWS; m->next++)
-        if (asteria_is_tombstone(a, m->next, 1) && a->places[m->next].generation != a->now)
-            b->slots[b->n++] = m->next;
-    return read_rows(m);
-}
-
+/* At most MOVE_ROWS live rows of a bucket. */
 static int move_rows(struct move *m, struct asteria_generation *older, uint32_t bucket)
 {
     struct asteria_batch *b = &m->batch;
     struct asteria *a = b->a;
-    int rc = gather(m, &older->buckets[bucket]);
+    const struct asteria_bucket *from = &older->buckets[bucket];
 
-    if (rc == OK)
-        rc = asteria_batch_encode(b);
+    for (uint32_t i = 0; i < from->n && b->n < MOVE_ROWS; i++)
+        if (bucket_is_alive(from, i))
+            b->slots[b->n++] = from->slots[i];
+    int rc = encode_rows(m);
     if (rc == OK)
         rc = asteria_batch_reserve(b, a->n_slots);
     if (rc == OK && a->bec)
@@ -96,10 +62,11 @@ static int move_dead(struct move *m)
     struct asteria_batch *b = &m->batch;
     struct asteria *a = b->a;
     struct asteria_generation *now = a->generations[a->now];
-    int rc = gather_dead(m);
 
-    if (rc == OK)
-        rc = asteria_batch_encode(b);
+    for (; m->next < a->n_slots && b->n < MOVE_ROWS; m->next++)
+        if (asteria_is_tombstone(a, m->next, 1) && a->places[m->next].generation != a->now)
+            b->slots[b->n++] = m->next;
+    int rc = encode_rows(m);
     if (rc == OK && !segmented_grow(&now->codes, a->n_slots))
         rc = fail(a->base.env.error, ERR_NO_MEMORY, "asteria: out of memory for %zu residual codes",
                   a->n_slots);
@@ -112,35 +79,26 @@ static int move_dead(struct move *m)
     return rc;
 }
 
-static int drop_last(struct asteria *a, struct asteria_generation *older)
-{
-    const uint32_t last = (uint32_t)older->n - 1;
-    const int rc = asteria_free_reserve(a, 0);
-
-    if (rc != OK)
-        return rc;
-    asteria_release_dead(a, !a->now, last);
-    asteria_bucket_free(&older->buckets[last], a->base.env.mem);
-    older->n--;
-    return OK;
-}
-
 /* Moves some rows, or drops the last bucket if it is empty, or moves dead rows and then destroys
    the generation. */
 static int step(struct move *m, struct asteria_maintenance *u, bool *left)
 {
     struct asteria *a = u->a;
     struct asteria_generation *older = a->generations[!a->now];
+    const uint32_t last = (uint32_t)older->n - 1;
     int rc;
 
     m->batch.rows = m->rows;
     m->batch.n = 0;
-    if (older->n == 0)
+    if (older->n == 0) {
         rc = move_dead(m);
-    else if (older->buckets[older->n - 1].live > 0)
-        rc = move_rows(m, older, (uint32_t)older->n - 1);
-    else
-        rc = drop_last(a, older);
+    } else if (older->buckets[last].live > 0) {
+        rc = move_rows(m, older, last);
+    } else if ((rc = asteria_free_reserve(a, 0)) == OK) {
+        asteria_release_dead(a, !a->now, last);
+        asteria_bucket_free(&older->buckets[last], a->base.env.mem);
+        older->n--;
+    }
     if (rc != OK)
         return rc;
     u->spent += m->batch.n + 1;
@@ -155,22 +113,22 @@ static int step(struct move *m, struct asteria_maintenance *u, bool *left)
 int asteria_maintenance_reencode(struct asteria_maintenance *u)
 {
     struct asteria *a = u->a;
-    struct move m;
+    struct move m = { .next = 0 };
     bool left = a->generations[!a->now] != NULL;
-    int rc = OK;
 
     if (!left)
         return OK;
-    rc = move_begin(&m, a);
-    if (rc != OK)
-        return rc;
+    int rc = asteria_batch_begin(&m.batch, a, MOVE_ROWS);
+    m.rows = mem_group_array(&m.batch.memory, MOVE_ROWS, m.batch.row_bytes);
+    if (rc == OK && !m.rows)
+        rc = fail(a->base.env.error, ERR_NO_MEMORY, "asteria: out of memory, cannot move %d rows",
+                  MOVE_ROWS);
     while (rc == OK && left && asteria_maintenance_goes_on(u)) {
         asteria_change_begin(a);
         rc = step(&m, u, &left);
         asteria_change_end(a);
     }
-    mem_free(a->base.env.mem, m.rows);
-    asteria_batch_free(&m.batch);
+    mem_group_free(&m.batch.memory);
     u->more |= left;
     return rc;
 }

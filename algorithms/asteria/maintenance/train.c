@@ -1,17 +1,19 @@
 /* train.c - training: fits a model and installs it; maintain() moves rows of an older
    model to it. */
 #include <math.h>
+#include <stdlib.h>
 
 #include "algorithms/asteria/buckets/device.h"
 #include "algorithms/asteria/buckets/encode.h"
 #include "algorithms/asteria/maintenance/maintenance.h"
 #include "src/core/mem.h"
+#include "src/core/order.h"
 #include "src/core/rng.h"
 
 /* Mean rows per bucket that address_bits = 0 aims at. */
 static const double ROWS_PER_BUCKET = 200;
 /* Sample rows that decide which buckets exist at first. */
-enum { FOUNDING_ROWS = 65536 };
+enum { FOUNDING_ROWS = 65536, FOUNDED_ROWS = 4 };
 
 /* --------------------------------------------------------------------------- a new model */
 
@@ -32,24 +34,44 @@ static unsigned address_bits(const struct asteria *a, size_t rows)
     return bits < 1 ? 1 : bits > most ? most : (unsigned)bits;
 }
 
+/* Creates buckets for the addresses of at least FOUNDED_ROWS rows of the sample, with the means of
+   these as centres, before any row is added. On ERR_NO_MEMORY some buckets exist, which is
+   harmless. */
 static int found_buckets(struct asteria *a, struct asteria_generation *g, const float *units,
                          size_t n)
 {
     const struct index_env *env = &a->base.env;
     const size_t some = n < FOUNDING_ROWS ? n : FOUNDING_ROWS;
-    struct asteria_encoding *rows = mem_zalloc(env->mem, some * sizeof *rows);
-    uint32_t *addresses = mem_array(env->mem, some, sizeof *addresses);
-    int rc = rows && addresses ? asteria_model_encode(g->model, env, units, some, NULL, addresses)
-                               : fail(env->error, ERR_NO_MEMORY,
-                                      "asteria: train: out of memory for %zu rows", some);
+    struct mem_group memory = { .mem = env->mem };
+    struct asteria_encoding *rows = mem_group_array(&memory, some, sizeof *rows);
+    const struct asteria_encoding **of = mem_group_array(&memory, some, sizeof *of);
+    uint32_t *addresses = mem_group_array(&memory, some, sizeof *addresses);
+    uint64_t *order = mem_group_array(&memory, some, sizeof *order); /* address, row */
+    int rc = memory.failed ? fail(env->error, ERR_NO_MEMORY,
+                                  "asteria: train: out of memory for %zu rows", some)
+                           : asteria_model_encode(g->model, env, units, some, NULL, addresses);
 
     for (size_t i = 0; rc == OK && i < some; i++)
-        rows[i] =
-            (struct asteria_encoding){ .unit = units + i * env->dim, .address = addresses[i] };
+        order[i] = (uint64_t)addresses[i] << 32 | i;
     if (rc == OK)
-        rc = asteria_generation_found(g, env, rows, some);
-    mem_free(env->mem, rows);
-    mem_free(env->mem, addresses);
+        qsort(order, some, sizeof *order, order_u64);
+    for (size_t i = 0; rc == OK && i < some; i++) {
+        rows[i] = (struct asteria_encoding){ .unit = units + (uint32_t)order[i] * env->dim };
+        of[i] = &rows[i];
+    }
+    for (size_t first = 0, end; rc == OK && first < some; first = end) {
+        const uint32_t address = (uint32_t)(order[first] >> 32);
+        uint32_t bucket;
+
+        for (end = first + 1; end < some && order[end] >> 32 == address;)
+            end++;
+        if (end - first < FOUNDED_ROWS)
+            continue;
+        rc = asteria_generation_reserve(g, env, address, 0, 0, &bucket);
+        if (rc == OK)
+            asteria_bucket_centre(g, env, bucket, of + first, end - first);
+    }
+    mem_group_free(&memory);
     return rc;
 }
 
@@ -178,25 +200,20 @@ static int live_rows(struct asteria *a, float *units, size_t n)
     return rc;
 }
 
-static bool is_refit_due(const struct asteria *a)
-{
-    const double share = a->params.retrain_share;
-
-    return share > 0 && a->generations[!a->now] == NULL && a->live > 0 &&
-           (double)a->inserted_since > share * (double)a->fitted_rows;
-}
-
 /* Unless a newer model is due, or if there are too few rows for a sample, *n is 0. */
 static int sample_live(struct asteria *a, float **units, size_t *n)
 {
     const struct index_env *env = &a->base.env;
     const size_t most = (size_t)a->params.train_rows;
+    const double share = a->params.retrain_share;
     int rc = OK;
 
     *units = NULL;
     pthread_rwlock_rdlock(&a->lock);
     *n = a->live < most ? a->live : most;
-    if (!is_refit_due(a) || *n < a->generations[a->now]->model->m)
+    if (share <= 0 || a->generations[!a->now] || a->live == 0 ||
+        (double)a->inserted_since <= share * (double)a->fitted_rows ||
+        *n < a->generations[a->now]->model->m)
         *n = 0;
     if (*n > 0) {
         *units = mem_array(env->mem, *n * env->dim, sizeof **units);

@@ -107,29 +107,6 @@ static int fail_fetch(struct asteria_rows_fetch *f, uint32_t slot, int why)
     return asteria_rows_unread(f->rows, slot, why);
 }
 
-static size_t run_of(const struct asteria_rows_fetch *f, size_t i, size_t n)
-{
-    size_t end = i + 1;
-
-    while (end < n && f->slots[end] == f->slots[end - 1] + 1 &&
-           !asteria_rows_resident(f->rows, f->slots[end]))
-        end++;
-    return end - i;
-}
-
-static void begin_read(struct asteria_rows_fetch *f, size_t i, size_t n)
-{
-    const struct asteria_rows *t = f->rows;
-    struct read_request *r = &f->requests[i];
-
-    *r = (struct read_request){ .fd = t->file->fd,
-                                .to = f->buffer + i * t->row_bytes,
-                                .at = (uint64_t)f->slots[i] * t->row_bytes,
-                                .bytes = n * t->row_bytes };
-    atomic_fetch_add_explicit(&t->file->reads, 1, memory_order_relaxed);
-    read_queue_add(f->queue, r, false);
-}
-
 int asteria_rows_fetch_begin(struct asteria_rows_fetch *f, const uint32_t *slots, size_t n)
 {
     const struct asteria_rows *t = f->rows;
@@ -139,16 +116,22 @@ int asteria_rows_fetch_begin(struct asteria_rows_fetch *f, const uint32_t *slots
         return fail(t->env.error, ERR_ARGUMENT, "asteria: %zu rows to read at once, at most %d", n,
                     FETCH_MOST);
     f->slots = slots;
-    for (size_t i = 0, some; i < n; i += some) {
-        some = 1;
+    for (size_t i = 0, end; i < n; i = end) {
+        end = i + 1;
         if (asteria_rows_resident(t, slots[i])) {
             f->ready[f->n_ready++] = (uint16_t)i;
             continue;
         }
-        some = run_of(f, i, n);
+        while (end < n && slots[end] == slots[end - 1] + 1 && !asteria_rows_resident(t, slots[end]))
+            end++;
         if (file_faulted(t->file->fault, "read"))
             return fail_fetch(f, slots[i], errno);
-        begin_read(f, i, some);
+        f->requests[i] = (struct read_request){ .fd = t->file->fd,
+                                                .to = f->buffer + i * t->row_bytes,
+                                                .at = (uint64_t)slots[i] * t->row_bytes,
+                                                .bytes = (end - i) * t->row_bytes };
+        atomic_fetch_add_explicit(&t->file->reads, 1, memory_order_relaxed);
+        read_queue_add(f->queue, &f->requests[i], false);
     }
     if (f->queue)
         read_queue_submit(f->queue);

@@ -18,29 +18,23 @@ static size_t frames_left(const struct asteria_rows_file *f)
     return f->frames_most - f->n_frames + f->n_free;
 }
 
-/* Doubles the frames, up to the budget. */
-static bool more_frames(struct asteria_rows *t)
-{
-    struct asteria_rows_file *f = t->file;
-    size_t n = f->frames_capacity > 0 ? 2 * f->frames_capacity : 64;
-
-    n = n < f->frames_most ? n : f->frames_most;
-    if (!mem_fit(t->env.mem, &f->free, n, sizeof *f->free) ||
-        !mem_fit(t->env.mem, &f->frames, n, t->row_bytes))
-        return false;
-    f->frames_capacity = n;
-    return true;
-}
-
 unsigned char *asteria_rows_frame_for(struct asteria_rows *t, uint32_t slot)
 {
     struct asteria_rows_file *f = t->file;
 
     if (f->frame_of[slot] > 0)
         return asteria_rows_frame(t, slot);
-    if (frames_left(f) == 0 ||
-        (f->n_free == 0 && f->n_frames == f->frames_capacity && !more_frames(t)))
+    if (frames_left(f) == 0)
         return NULL;
+    if (f->n_free == 0 && f->n_frames == f->frames_capacity) { /* doubles, up to the budget */
+        const size_t twice = f->frames_capacity > 0 ? 2 * f->frames_capacity : 64;
+        const size_t n = twice < f->frames_most ? twice : f->frames_most;
+
+        if (!mem_fit(t->env.mem, &f->free, n, sizeof *f->free) ||
+            !mem_fit(t->env.mem, &f->frames, n, t->row_bytes))
+            return NULL;
+        f->frames_capacity = n;
+    }
     f->frame_of[slot] = 1 + (f->n_free > 0 ? f->free[--f->n_free] : (uint32_t)f->n_frames++);
     return asteria_rows_frame(t, slot);
 }
@@ -173,25 +167,20 @@ int asteria_rows_refresh_hot_set(struct asteria *a, uint64_t budget, bool *more)
 {
     const struct asteria_rows_file *f = a->rows->file;
     const struct asteria_generation *one = a->generations[0], *two = a->generations[1];
-    struct mem *mem = a->base.env.mem;
+    struct mem_group g = { .mem = a->base.env.mem };
     struct refresh t = { .a = a };
     bool unfinished = false;
-    int rc = OK;
 
     if (!f || f->frames_most == 0)
         return OK;
     t.most = f->frames_most;
-    t.ranks = mem_array(mem, (one ? one->n : 0) + (two ? two->n : 0), sizeof *t.ranks);
-    t.wanted = mem_zalloc(mem, (a->n_slots / 64 + 1) * sizeof *t.wanted);
-    t.cold = mem_array(mem, a->live < t.most ? a->live : t.most, sizeof *t.cold);
-    if (t.ranks && t.wanted && t.cold)
-        rc = refresh(&t, budget, &unfinished);
-    else
-        rc = fail(a->base.env.error, ERR_NO_MEMORY,
-                  "asteria: out of memory, cannot choose hot rows");
-    mem_free(mem, t.ranks);
-    mem_free(mem, t.wanted);
-    mem_free(mem, t.cold);
+    t.ranks = mem_group_array(&g, (one ? one->n : 0) + (two ? two->n : 0), sizeof *t.ranks);
+    t.wanted = mem_group_zalloc(&g, a->n_slots / 64 + 1, sizeof *t.wanted);
+    t.cold = mem_group_array(&g, a->live < t.most ? a->live : t.most, sizeof *t.cold);
+    const int rc = g.failed ? fail(a->base.env.error, ERR_NO_MEMORY,
+                                   "asteria: out of memory, cannot choose hot rows")
+                            : refresh(&t, budget, &unfinished);
+    mem_group_free(&g);
     *more |= unfinished;
     return rc;
 }

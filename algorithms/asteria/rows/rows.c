@@ -114,24 +114,17 @@ void asteria_rows_destroy(struct asteria_rows *t)
     mem_free(t->env.mem, t);
 }
 
-static bool reserve_in_file(struct asteria_rows *t, size_t n)
-{
-    struct asteria_rows_file *f = t->file;
-
-    if (n <= f->slots)
-        return true;
-    if (!mem_grow(t->env.mem, &f->frame_of, &f->slots_capacity, n, sizeof *f->frame_of) ||
-        (n > f->sums.capacity && !segmented_grow(&f->sums, n)))
-        return false;
-    memset(f->frame_of + f->slots, 0, (n - f->slots) * sizeof *f->frame_of);
-    f->slots = n;
-    return true;
-}
-
 int asteria_rows_reserve(struct asteria_rows *t, size_t n)
 {
-    if (t->file ? reserve_in_file(t, n) : n <= t->rows.capacity || segmented_grow(&t->rows, n))
+    struct asteria_rows_file *f = t->file;
+    struct segmented *rows = f ? &f->sums : &t->rows;
+
+    if ((!f || mem_grow(t->env.mem, &f->frame_of, &f->slots_capacity, n, sizeof *f->frame_of)) &&
+        (n <= rows->capacity || segmented_grow(rows, n))) {
+        for (; f && f->slots < n; f->slots++)
+            f->frame_of[f->slots] = 0;
         return OK;
+    }
     return fail(t->env.error, ERR_NO_MEMORY,
                 "asteria: out of memory for the rows of %zu slots of %zu bytes%s", n, t->row_bytes,
                 t->file ? "" : "; storage = tiered keeps them in a file");

@@ -11,32 +11,22 @@ static size_t from_free(const struct asteria *a, size_t n)
     return n < a->n_free ? n : a->n_free;
 }
 
-static bool grow_arrays(struct asteria *a, size_t n_slots)
-{
-    struct mem *mem = a->base.env.mem;
-    const size_t had = a->tombstones_capacity;
-
-    if (!mem_grow(mem, &a->ids, &a->ids_capacity, n_slots, sizeof *a->ids) ||
-        !mem_grow(mem, &a->places, &a->places_capacity, n_slots, sizeof *a->places) ||
-        !mem_grow(mem, &a->tombstones, &a->tombstones_capacity, (2 * n_slots + 63) / 64,
-                  sizeof *a->tombstones))
-        return false;
-    memset(a->tombstones + had, 0, (a->tombstones_capacity - had) * sizeof *a->tombstones);
-    return true;
-}
-
 int asteria_slots_reserve(struct asteria *a, const uint64_t *ids, size_t n)
 {
     const struct index_env *env = &a->base.env;
-    const size_t n_slots = a->n_slots + n - from_free(a, n);
-    int rc = OK;
+    const size_t n_slots = a->n_slots + n - from_free(a, n), had = a->tombstones_capacity;
 
     if (n_slots >= UINT32_MAX / 2)
         return fail(env->error, ERR_ARGUMENT,
                     "asteria: %zu rows are more than the 2^31 - 1 that slots can number", n_slots);
-    if (!grow_arrays(a, n_slots) || !slot_table_reserve(&a->slots, a->ids, ids, n))
+    if (!mem_grow(env->mem, &a->ids, &a->ids_capacity, n_slots, sizeof *a->ids) ||
+        !mem_grow(env->mem, &a->places, &a->places_capacity, n_slots, sizeof *a->places) ||
+        !slot_table_reserve(&a->slots, a->ids, ids, n) ||
+        !mem_grow(env->mem, &a->tombstones, &a->tombstones_capacity, (2 * n_slots + 63) / 64,
+                  sizeof *a->tombstones))
         return fail(env->error, ERR_NO_MEMORY, "asteria: out of memory for %zu more rows", n);
-    rc = asteria_rows_reserve(a->rows, n_slots);
+    memset(a->tombstones + had, 0, (a->tombstones_capacity - had) * sizeof *a->tombstones);
+    int rc = asteria_rows_reserve(a->rows, n_slots);
     if (rc == OK && a->graph)
         rc = asteria_caprg_reserve(a->graph, n_slots);
     if (rc == OK && a->bec)

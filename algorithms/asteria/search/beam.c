@@ -51,46 +51,39 @@ static const struct asteria_view *view_of_slot(const struct asteria *a,
     return NULL;
 }
 
-static float score_one(const struct asteria_job *job, struct asteria_scratch *s, uint32_t slot)
-{
-    const struct asteria_view *v = view_of_slot(job->a, s, slot);
-    if (!v)
-        return INFINITY;
-    const bool answer = job->a->ids[slot] != INDEX_NO_ID && allowed(job, slot);
-    return asteria_rerank_estimate(job, s, v, slot, answer && first_seen(s, slot));
-}
-
-static void fetch_codes(const struct asteria_job *job, const struct asteria_scratch *s,
-                        const uint32_t *slots, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        const struct asteria_view *v = view_of_slot(job->a, s, slots[i]);
-        if (v)
-            prefetch_lines(segmented_at(&v->g->codes, slots[i]), v->g->model->lrsq->code_bytes);
-        __builtin_prefetch(&job->a->ids[slots[i]]);
-        __builtin_prefetch(&s->seen[slots[i]]);
-    }
-}
-
 static void score(void *to, const uint32_t *slots, size_t n, float *scores)
 {
     const struct beam_scorer *w = to;
-    fetch_codes(w->job, w->s, slots, n);
-    for (size_t i = 0; i < n; i++)
-        scores[i] = score_one(w->job, w->s, slots[i]);
+    const struct asteria *a = w->job->a;
+    struct asteria_scratch *s = w->s;
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t slot = slots[i];
+        const struct asteria_view *v = view_of_slot(a, s, slot);
+        if (v)
+            prefetch_lines(segmented_at(&v->g->codes, slot), v->g->model->lrsq->code_bytes);
+        __builtin_prefetch(&a->ids[slot]);
+        __builtin_prefetch(&s->seen[slot]);
+    }
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t slot = slots[i];
+        const struct asteria_view *v = view_of_slot(a, s, slot);
+        scores[i] = INFINITY;
+        if (!v)
+            continue;
+        const bool answer = a->ids[slot] != INDEX_NO_ID && allowed(w->job, slot);
+        scores[i] = asteria_rerank_estimate(w->job, s, v, slot, answer && first_seen(s, slot));
+    }
 }
 
 int asteria_beam_query(const struct asteria_job *job, struct asteria_scratch *s)
 {
-    struct beam_scorer beam_scorer = { job, s };
+    struct beam_scorer scorer = { job, s };
     struct asteria_caprg_beam walk = { .score = score,
-                                       .to = &beam_scorer,
+                                       .to = &scorer,
                                        .beam = (size_t)job->knobs->beam };
-    score(&beam_scorer, s->seeds, s->n_seeds, s->seed_scores);
-    int rc = asteria_caprg_search_begin(job->a->graph, s->walk);
-    if (!rc)
-        rc = asteria_caprg_search(job->a->graph, s->walk, s->seeds, s->seed_scores, s->n_seeds,
-                                  &walk);
+    score(&scorer, s->seeds, s->n_seeds, s->seed_scores);
+    const int rc =
+        asteria_caprg_search(job->a->graph, &s->walk, s->seeds, s->seed_scores, s->n_seeds, &walk);
     s->counts.hops += (double)walk.hops;
     s->counts.beam_rows += (double)walk.scored;
     return rc;

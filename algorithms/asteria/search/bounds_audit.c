@@ -33,7 +33,8 @@ struct auditor {
     struct asteria_audit *sums;
     double *distances; /* of live rows, in the order of visits */
     size_t n;
-    double kth;
+    struct topk nearest; /* places in it */
+    double kth;          /* distance; INFINITY: there are fewer rows */
 };
 
 /* Passed to the callback of each live row. */
@@ -44,18 +45,6 @@ struct visited {
     struct asteria_bound bound;
     uint64_t word, codeword; /* the query's */
 };
-
-static int visit_bucket(struct auditor *x, struct visited *at,
-                        int (*row)(struct auditor *, const struct visited *))
-{
-    int rc = OK;
-    for (size_t i = 0; !rc && i < at->bucket->n; i++)
-        if (at->bucket->alive[i / QUANTIZER_BLOCK] >> i % QUANTIZER_BLOCK & 1) {
-            at->position = i;
-            rc = row(x, at);
-        }
-    return rc;
-}
 
 static int visit(struct auditor *x, int (*row)(struct auditor *, const struct visited *))
 {
@@ -78,7 +67,9 @@ static int visit(struct auditor *x, int (*row)(struct auditor *, const struct vi
             at.bound = asteria_bounds_of_bucket(
                 &job, view, at.bucket,
                 env->kernels->l2sq_f32(x->s->unit, at.bucket->centre, env->dim));
-            rc = visit_bucket(x, &at, row);
+            for (at.position = 0; !rc && at.position < at.bucket->n; at.position++)
+                if (bucket_is_alive(at.bucket, (uint32_t)at.position))
+                    rc = row(x, &at);
         }
     }
     return rc;
@@ -100,6 +91,8 @@ static int note_distance(struct auditor *x, const struct visited *at)
         const double d = (double)x->s->unit[i] - (double)other[i];
         sum += d * d;
     }
+    if ((float)sum <= topk_limit(&x->nearest))
+        topk_push(&x->nearest, (float)sum, x->n);
     x->distances[x->n++] = sum;
     return OK;
 }
@@ -150,73 +143,41 @@ static int judge_row(struct auditor *x, const struct visited *at)
     return OK;
 }
 
-/* Finds the k-th smallest distance; INFINITY if there are fewer. Keeps the order of distances. */
-static int find_kth(struct auditor *x)
-{
-    struct mem *mem = x->job->a->base.env.mem;
-    const size_t k = x->job->k;
-    float *best = mem_array(mem, k, sizeof *best);
-    uint64_t *at = mem_array(mem, k, sizeof *at);
-    if (best && at) {
-        struct topk t = topk_begin(k, best, at);
-        for (size_t i = 0; i < x->n; i++)
-            if ((float)x->distances[i] <= topk_limit(&t))
-                topk_push(&t, (float)x->distances[i], i);
-        x->kth = INFINITY;
-        if (t.n == k) {
-            x->kth = 0;
-            for (size_t i = 0; i < k; i++)
-                x->kth = fmax(x->kth, x->distances[at[i]]);
-        }
-    }
-    const int rc = best && at ? OK : search_no_memory(x->job->a);
-    mem_free(mem, best);
-    mem_free(mem, at);
-    return rc;
-}
-
-static struct asteria_audit *sums_of(struct asteria *a)
-{
-    pthread_mutex_lock(&a->scratch.lock);
-    if (!a->audit)
-        a->audit = mem_zalloc(a->base.env.mem, sizeof *a->audit);
-    pthread_mutex_unlock(&a->scratch.lock);
-    return a->audit;
-}
-
-static void add_sums(struct asteria *a, const struct asteria_audit *more)
-{
-    const double *from = (const double *)more;
-    double *to = (double *)a->audit;
-    pthread_mutex_lock(&a->scratch.lock);
-    if (a->audit->changes != a->changes)
-        *a->audit = (struct asteria_audit){ .changes = a->changes };
-    for (size_t i = 0; i < offsetof(struct asteria_audit, quantile) / sizeof *to; i++)
-        to[i] += from[i];
-    memcpy(a->audit->quantile, more->quantile, sizeof more->quantile);
-    pthread_mutex_unlock(&a->scratch.lock);
-}
-
 int asteria_bounds_audit_query(const struct asteria_job *job, struct asteria_scratch *s)
 {
     struct asteria *a = job->a;
     struct asteria_audit sums = { .queries = 1 };
     struct auditor x = { .job = job, .s = s, .sums = &sums };
-    if (!sums_of(a))
+    pthread_mutex_lock(&a->scratch.lock);
+    if (!a->audit)
+        a->audit = mem_zalloc(a->base.env.mem, sizeof *a->audit);
+    double *to = (double *)a->audit;
+    pthread_mutex_unlock(&a->scratch.lock);
+    if (!to)
         return search_no_memory(a);
-    x.distances = mem_array(a->base.env.mem, a->live, sizeof *x.distances);
-    if (!x.distances)
-        return search_no_memory(a);
-    int rc = visit(&x, note_distance);
-    if (!rc)
-        rc = find_kth(&x);
+    struct mem_group g = { .mem = a->base.env.mem };
+    float *best = mem_group_array(&g, job->k, sizeof *best);
+    uint64_t *at = mem_group_array(&g, job->k, sizeof *at);
+    x.distances = mem_group_array(&g, a->live, sizeof *x.distances);
+    x.nearest = topk_begin(job->k, best, at);
+    int rc = g.failed ? search_no_memory(a) : visit(&x, note_distance);
+    x.kth = x.nearest.n == job->k ? 0 : INFINITY;
+    for (size_t i = 0; !rc && i < x.nearest.n; i++)
+        x.kth = fmax(x.kth, x.distances[at[i]]);
     x.n = 0;
     if (!rc)
         rc = visit(&x, judge_row);
-    mem_free(a->base.env.mem, x.distances);
-    if (!rc)
-        add_sums(a, &sums);
-    return rc;
+    mem_group_free(&g);
+    if (rc)
+        return rc;
+    pthread_mutex_lock(&a->scratch.lock);
+    if (a->audit->changes != a->changes)
+        *a->audit = (struct asteria_audit){ .changes = a->changes };
+    for (size_t i = 0; i < offsetof(struct asteria_audit, quantile) / sizeof *to; i++)
+        to[i] += ((const double *)&sums)[i];
+    memcpy(a->audit->quantile, sums.quantile, sizeof sums.quantile);
+    pthread_mutex_unlock(&a->scratch.lock);
+    return OK;
 }
 
 static void radius_row(struct stat_sink *sink, size_t h, const struct asteria_audit *x)

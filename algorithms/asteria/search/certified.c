@@ -9,50 +9,29 @@
 
 enum { FIRST_BUCKETS = 8, SWEEP_SHARE = 4 /* a quarter of the slots is worth reading all */ };
 
-/* What B3 leaves of n rows. */
-static uint64_t all_of(size_t n)
-{
-    return n < 64 ? ((uint64_t)1 << n) - 1 : UINT64_MAX;
-}
+_Static_assert(SEGMENTED_CHUNK % QUANTIZER_BLOCK == 0, "the codes of a block are adjacent");
 
-static void count_bounds(struct asteria_scratch *s, const struct asteria_lrsq *lrsq, size_t n,
-                         uint64_t within)
+/* A bit for each of n rows that its code does not exclude: of those in `slots`, or if it is NULL, of
+   the slots from `first` on, a multiple of QUANTIZER_BLOCK. */
+static uint64_t bound_rows(const struct asteria_job *job, struct asteria_scratch *s,
+                           const struct asteria_view *v, const uint32_t *slots, size_t first,
+                           size_t n)
 {
+    const struct asteria_lrsq *lrsq = v->g->model->lrsq;
+    const float limit = limit_of(job, s) + BOUND_SLACK;
+    const void *codes[QUANTIZER_BLOCK];
+    uint64_t within;
+    if (!job->knobs->use_b3)
+        return n < 64 ? ((uint64_t)1 << n) - 1 : UINT64_MAX;
+    for (size_t i = 0; slots && i < n; i++)
+        codes[i] = segmented_at(&v->g->codes, slots[i]);
+    within = slots ? asteria_lrsq_within(lrsq, v->residual_query, codes, n, limit)
+                   : asteria_lrsq_within_adjacent(lrsq, v->residual_query,
+                                                  segmented_at(&v->g->codes, first), n, limit);
     s->work.estimates += (double)n;
     s->work.bytes_read += (double)(n * lrsq->code_bytes);
     s->counts.estimates += (double)n;
     s->counts.skipped_b3 += (double)n - __builtin_popcountll(within);
-}
-
-/* A bit for each of n rows that its code does not exclude. */
-static uint64_t bound_rows(const struct asteria_job *job, struct asteria_scratch *s,
-                           const struct asteria_view *v, const uint32_t *slots, size_t n)
-{
-    const struct asteria_lrsq *lrsq = v->g->model->lrsq;
-    const void *codes[QUANTIZER_BLOCK];
-    if (!job->knobs->use_b3)
-        return all_of(n);
-    for (size_t i = 0; i < n; i++)
-        codes[i] = segmented_at(&v->g->codes, slots[i]);
-    const uint64_t within =
-        asteria_lrsq_within(lrsq, v->residual_query, codes, n, limit_of(job, s) + BOUND_SLACK);
-    count_bounds(s, lrsq, n, within);
-    return within;
-}
-
-_Static_assert(SEGMENTED_CHUNK % QUANTIZER_BLOCK == 0, "the codes of a block are adjacent");
-
-/* The same of the n slots from `first` on, a multiple of QUANTIZER_BLOCK. */
-static uint64_t bound_slots(const struct asteria_job *job, struct asteria_scratch *s,
-                            const struct asteria_view *v, size_t first, size_t n)
-{
-    const struct asteria_lrsq *lrsq = v->g->model->lrsq;
-    if (!job->knobs->use_b3)
-        return all_of(n);
-    const uint64_t within =
-        asteria_lrsq_within_adjacent(lrsq, v->residual_query, segmented_at(&v->g->codes, first), n,
-                                     limit_of(job, s) + BOUND_SLACK);
-    count_bounds(s, lrsq, n, within);
     return within;
 }
 
@@ -80,7 +59,7 @@ static void certified_bucket(const struct asteria_job *job, struct asteria_scrat
             slots[n] = slot;
             n += allowed(job, slot);
         }
-        for (uint64_t within = bound_rows(job, s, v, slots, n); within; within &= within - 1)
+        for (uint64_t within = bound_rows(job, s, v, slots, 0, n); within; within &= within - 1)
             asteria_rerank_offer_estimated(job, s, slots[__builtin_ctzll(within)], 0);
     }
 }
@@ -128,7 +107,7 @@ static void sweep_view(const struct asteria_job *job, struct asteria_scratch *s,
     const size_t end = n_slots < v->g->codes.capacity ? n_slots : v->g->codes.capacity;
     for (size_t first = 0; first < end && !s->failure; first += QUANTIZER_BLOCK) {
         const size_t n = end - first < QUANTIZER_BLOCK ? end - first : QUANTIZER_BLOCK;
-        for (uint64_t near = bound_slots(job, s, v, first, n); near; near &= near - 1) {
+        for (uint64_t near = bound_rows(job, s, v, NULL, first, n); near; near &= near - 1) {
             const uint32_t slot = (uint32_t)(first + (unsigned)__builtin_ctzll(near));
             if (is_read(job, s, v, slot))
                 asteria_rerank_offer_estimated(job, s, slot, 0);

@@ -13,6 +13,7 @@ enum { QUERIES_MIN = 32, QUERIES_A_CALL = 1024, CHUNK = 8 };
 
 struct device_batch {
     const struct asteria_job *job;
+    struct mem_group memory;
     size_t first, n; /* queries of this call */
     size_t dim, capacity;
     int8_t *high, *low; /* QUERIES_A_CALL x dim */
@@ -103,19 +104,6 @@ static int answer_queries(void *arg, size_t first, size_t end, size_t worker)
     return rc;
 }
 
-static int allocate(struct device_batch *b, size_t n)
-{
-    const struct index_env *env = &b->job->a->base.env;
-    b->high = mem_array(env->mem, n * b->dim, sizeof *b->high);
-    b->low = mem_array(env->mem, n * b->dim, sizeof *b->low);
-    b->terms = mem_array(env->mem, n, sizeof *b->terms);
-    b->found = mem_array(env->mem, n, sizeof *b->found);
-    b->candidates = mem_array(env->mem, n * b->capacity, sizeof *b->candidates);
-    if (b->high && b->low && b->terms && b->found && b->candidates)
-        return OK;
-    return fail(env->error, ERR_NO_MEMORY, "asteria: out of memory for candidates");
-}
-
 static int search_call(struct device_batch *b, size_t threads)
 {
     const struct asteria_job *job = b->job;
@@ -131,20 +119,24 @@ static int search_call(struct device_batch *b, size_t threads)
 int asteria_device_search(const struct asteria_job *job, size_t n, size_t threads)
 {
     const size_t most = n < QUERIES_A_CALL ? n : QUERIES_A_CALL;
-    struct mem *mem = job->a->base.env.mem;
+    const struct index_env *env = &job->a->base.env;
     struct device_batch b = { .job = job,
+                              .memory.mem = env->mem,
                               .dim = asteria_lrsq_device_dim(
                                   job->a->generations[job->a->now]->model->lrsq),
                               .capacity = 16 * job->k + 2048 };
-    int rc = allocate(&b, most);
+    struct mem_group *g = &b.memory;
+    b.high = mem_group_array(g, most * b.dim, sizeof *b.high);
+    b.low = mem_group_array(g, most * b.dim, sizeof *b.low);
+    b.terms = mem_group_array(g, most, sizeof *b.terms);
+    b.found = mem_group_array(g, most, sizeof *b.found);
+    b.candidates = mem_group_array(g, most * b.capacity, sizeof *b.candidates);
+    int rc =
+        g->failed ? fail(env->error, ERR_NO_MEMORY, "asteria: out of memory for candidates") : OK;
     for (; rc == OK && b.first < n; b.first += most) {
         b.n = n - b.first < most ? n - b.first : most;
         rc = search_call(&b, threads);
     }
-    mem_free(mem, b.high);
-    mem_free(mem, b.low);
-    mem_free(mem, b.terms);
-    mem_free(mem, b.found);
-    mem_free(mem, b.candidates);
+    mem_group_free(g);
     return rc;
 }

@@ -106,7 +106,7 @@ struct asteria_scratch {
     size_t n_cold;
     struct asteria_rows_fetch *fetch;
     /* Of the beam search: */
-    struct asteria_caprg_scratch *walk;
+    struct asteria_caprg_scratch walk;
     uint32_t *seeds;
     float *seed_scores;
     size_t n_seeds, seeds_capacity;
@@ -150,8 +150,6 @@ void asteria_query_hash(const struct index_env *, const struct asteria_scratch *
 /* Query q of a search. The lock must be held. */
 int asteria_query_search(const struct asteria_job *, struct asteria_scratch *, size_t q);
 
-/* -------------------------------------------------------------------------- search.c */
-
 static inline int search_no_memory(const struct asteria *a)
 {
     return fail(a->base.env.error, ERR_NO_MEMORY, "asteria: search: out of memory");
@@ -159,15 +157,10 @@ static inline int search_no_memory(const struct asteria *a)
 
 enum { THREADS_MAX = 256 };
 
-static inline struct asteria_view *view_of(struct asteria_scratch *s, size_t number)
-{
-    return &s->views[s->n_views > 1 && number >= s->views[1].first];
-}
-
 static inline struct asteria_bucket *bucket_of(struct asteria_scratch *s, size_t number,
                                                struct asteria_view **view)
 {
-    *view = view_of(s, number);
+    *view = &s->views[s->n_views > 1 && number >= s->views[1].first];
     return &(*view)->g->buckets[number - (*view)->first];
 }
 
@@ -264,8 +257,6 @@ void asteria_rerank_flush(const struct asteria_job *, struct asteria_scratch *);
 /* The distance of a row that is in memory, at once. */
 float asteria_rerank_distance(const struct asteria_job *, struct asteria_scratch *,
                               const void *row);
-
-/* --------------------------------------------------------------------------- bounds.c */
 
 struct asteria_bound asteria_bounds_of_bucket(const struct asteria_job *,
                                               const struct asteria_view *,

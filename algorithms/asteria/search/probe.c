@@ -1,4 +1,4 @@
-/* probe.c - the order in which buckets are scanned.
+/* probe.c - the order in which buckets are scanned; buckets that certainly have no answer.
  *
  *   centre  |q - c|^2, one kernel call for all centres
  *   score   correlation of p with the codeword
@@ -6,6 +6,10 @@
  *   hybrid  centre and score together
  *
  * Buckets of two generations are in one order: distances and bounds are comparable.
+ *
+ * B1: |q - x|^2 >= |V(z_q - z_x)|^2, and p_x = V z_x is in the bucket's box. B2: the triangle
+ * inequality for angles to the codeword's direction, and for distances to the bucket's centre.
+ * B3: residual/lrsq.h.
  */
 #include <string.h>
 
@@ -13,6 +17,71 @@
 #include "kernels/kernels.h"
 #include "src/core/key_heap.h"
 #include "src/core/order.h"
+
+/* Squared distance of p to the box. */
+static float box_distance(const float *restrict p, const float *restrict low,
+                          const float *restrict high, size_t m)
+{
+    float sum = 0;
+    for (size_t i = 0; i < m; i++) {
+        const float below = low[i] - p[i], above = p[i] - high[i];
+        const float out = fmaxf(fmaxf(below, above), 0);
+        sum += out * out;
+    }
+    return sum;
+}
+
+/* The range of the angle between the query and the codeword's direction: as uncertain as a row's,
+   because a cosine near 1 does not tell angles apart. Adding the shift turns products with R x -
+   shift into products with R x. */
+static struct asteria_angles angles_of(const struct asteria_view *v, uint64_t codeword)
+{
+    const size_t m = v->g->model->m;
+    float sum = 0;
+    for (size_t i = 0; i < m; i++) {
+        const float p = v->p[i] + v->g->shift[i];
+        sum += codeword >> i & 1 ? -p : p;
+    }
+    return asteria_bucket_angles(sum / sqrtf((float)m));
+}
+
+/* centre_sq: NAN if the ball is not used. */
+struct asteria_bound asteria_bounds_of_bucket(const struct asteria_job *job,
+                                              const struct asteria_view *v,
+                                              const struct asteria_bucket *b, float centre_sq)
+{
+    struct asteria_bound bound = { 0, 0 };
+    if (job->knobs->use_b1)
+        bound.b1 = box_distance(v->p, b->low, b->high, v->g->model->m);
+    if (!job->knobs->use_b2)
+        return bound;
+    const struct asteria_angles angles = angles_of(v, b->codeword);
+    const float apart = fmaxf(angles.min - b->angle_max, b->angle_min - angles.max);
+    if (apart > 0)
+        bound.b2 = 2 - 2 * cosf(apart);
+    if (!isnan(centre_sq)) {
+        const float root = sqrtf(centre_sq), gap = fmaxf(root - b->far, b->near - root);
+        if (gap > 0)
+            bound.b2 = fmaxf(bound.b2, gap * gap);
+    }
+    return bound;
+}
+
+bool asteria_bounds_skip(const struct asteria_job *job, struct asteria_scratch *s,
+                         const struct asteria_bucket *b, struct asteria_bound bound)
+{
+    const float limit = limit_of(job, s) + BOUND_SLACK;
+    if (!(bound_used(job->knobs, bound) > limit))
+        return false;
+    s->counts.buckets_skipped += 1;
+    if (job->knobs->use_b1 && bound.b1 > limit)
+        s->counts.rows_skipped_b1 += b->live;
+    else
+        s->counts.rows_skipped_b2 += b->live;
+    return true;
+}
+
+/* ---------------------------------------------------------------------------------- order */
 
 enum { TABLE = 256 };
 /* Fewer, or longer, centres are not coded. */
@@ -66,22 +135,20 @@ static void centre_distances(const struct asteria_job *job, struct asteria_scrat
     s->work.bytes_read += (double)(v->g->n * env->dim * sizeof(float));
 }
 
-static void order_by_centre(const struct asteria_job *job, struct asteria_scratch *s,
-                            const struct asteria_view *v)
-{
-    centre_distances(job, s, v);
-    for (size_t i = 0; i < v->g->n; i++)
-        if (v->g->buckets[i].live > 0)
-            take(s, s->centre_sq[v->first + i], v->first + i);
-}
-
-static void order_by_score(struct asteria_scratch *s, const struct asteria_view *v)
+/* By the centre alone, or by the score alone. */
+static void order_by_one(const struct asteria_job *job, struct asteria_scratch *s,
+                         const struct asteria_view *v, bool centre)
 {
     struct correlations c;
-    correlate(&c, v);
+    if (centre)
+        centre_distances(job, s, v);
+    else
+        correlate(&c, v);
     for (size_t i = 0; i < v->g->n; i++)
         if (v->g->buckets[i].live > 0)
-            take(s, -correlation(&c, v->g->buckets[i].codeword), v->first + i);
+            take(s,
+                 centre ? s->centre_sq[v->first + i] : -correlation(&c, v->g->buckets[i].codeword),
+                 v->first + i);
 }
 
 /* Standard deviation of the centres' distances, empty buckets included. */
@@ -240,10 +307,8 @@ void asteria_probe_order(const struct asteria_job *job, struct asteria_scratch *
         s->centre_sq[i] = NAN;
     for (size_t i = 0; i < s->n_views; i++) {
         const struct asteria_view *v = &s->views[i];
-        if (order == ORDER_CENTRE)
-            order_by_centre(job, s, v);
-        else if (order == ORDER_SCORE)
-            order_by_score(s, v);
+        if (order == ORDER_CENTRE || order == ORDER_SCORE)
+            order_by_one(job, s, v, order == ORDER_CENTRE);
         else if (order == ORDER_HYBRID)
             order_by_hybrid(job, s, v);
         else

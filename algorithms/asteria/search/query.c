@@ -40,32 +40,13 @@ void asteria_query_begin(const struct asteria_job *job, struct asteria_scratch *
     }
 }
 
-/* Number of best estimates that get a distance; 0: all rows that pass the scan. */
-static size_t rerank_of(const struct asteria_job *job)
-{
-    const size_t asked = (size_t)job->knobs->rerank;
-    if (asked == 0 || asked >= job->a->live || !job->knobs->exact ||
-        job->knobs->mode == MODE_CERTIFIED)
-        return 0;
-    return asked > job->k ? asked : job->k;
-}
-
-/* Whether nprobe and candidates allow another bucket. */
-static bool affordable(const struct asteria_job *job, double probes, double rows, uint32_t next)
-{
-    const struct asteria_knobs *knobs = job->knobs;
-    if (knobs->candidates > 0 && probes > 0 && rows + next > (double)knobs->candidates)
-        return false;
-    return probes < (double)knobs->nprobe;
-}
-
 /* Scans as many buckets as the knobs allow, and more while there are fewer than k answers.
    early_stop_buckets ends queries early whose neighbours
    are in few buckets. */
 static int heuristic_query(const struct asteria_job *job, struct asteria_scratch *s)
 {
-    const int64_t patience =
-        job->knobs->early_stop_buckets > 0 ? job->knobs->early_stop_buckets : INT64_MAX;
+    const struct asteria_knobs *knobs = job->knobs;
+    const int64_t patience = knobs->early_stop_buckets > 0 ? knobs->early_stop_buckets : INT64_MAX;
     double probes = 0, rows = 0;
     uint64_t settled = 0;
     int64_t in_vain = 0;
@@ -74,7 +55,9 @@ static int heuristic_query(const struct asteria_job *job, struct asteria_scratch
     while (!s->failure && s->n_keys > 0) {
         struct asteria_view *v;
         const uint32_t next = bucket_of(s, (uint32_t)s->keys[0], &v)->live;
-        if (in_vain >= patience || !affordable(job, probes, rows, next)) {
+        const bool too_many =
+            knobs->candidates > 0 && probes > 0 && rows + next > (double)knobs->candidates;
+        if (in_vain >= patience || too_many || probes >= (double)knobs->nprobe) {
             asteria_rerank_flush(job, s);
             asteria_scan_add_first(job, s);
             if (s->nearest.n >= job->k)
@@ -108,11 +91,15 @@ static enum asteria_query_needs needs_of(const struct asteria_job *job,
 
 int asteria_query_search(const struct asteria_job *job, struct asteria_scratch *s, size_t q)
 {
-    struct asteria *a = job->a;
-    int rc = asteria_scratch_prepare(a, s, job->knobs, rerank_of(job));
+    const bool certified = job->knobs->mode == MODE_CERTIFIED;
+    /* Number of best estimates that get a distance; 0: all rows that pass the scan. */
+    size_t rerank = (size_t)job->knobs->rerank;
+    if (rerank >= job->a->live || !job->knobs->exact || certified)
+        rerank = 0;
+    const int rc = asteria_scratch_prepare(job->a, s, job->knobs,
+                                           rerank > 0 && rerank < job->k ? job->k : rerank);
     if (rc)
         return rc;
-    const bool certified = job->knobs->mode == MODE_CERTIFIED;
     asteria_beam_begin(job, s);
     s->nearest = topk_begin(job->k, job->distances + q * job->k, job->ids + q * job->k);
     asteria_query_begin(job, s, job->queries + q * job->query_bytes, needs_of(job, s));

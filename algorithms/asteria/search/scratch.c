@@ -20,22 +20,11 @@ static void close_scratch(struct mem *mem, void *scratch)
     mem_free(mem, s->best_distances);
     mem_free(mem, s->best_slots);
     asteria_rows_fetch_destroy(s->fetch);
-    asteria_caprg_scratch_destroy(s->walk);
+    asteria_caprg_scratch_free(&s->walk, mem);
     mem_free(mem, s->seeds);
     mem_free(mem, s->seed_scores);
     mem_free(mem, s->seen);
     mem_free(mem, s->hits.hits);
-}
-
-/* Replaces the array by a new one; its contents are lost. */
-static bool fit_array(struct mem *mem, void *array_ptr, size_t n, size_t each)
-{
-    void **array = array_ptr, *more = mem_array(mem, n, each);
-    if (!more)
-        return false;
-    mem_free(mem, *array);
-    *array = more;
-    return true;
 }
 
 static size_t padded(size_t bytes)
@@ -57,7 +46,7 @@ static bool fit_view(struct mem *mem, struct asteria_view *v)
         bytes += sizes[i];
     if (bytes > v->memory_bytes) {
         v->memory_bytes = 0;
-        if (!fit_array(mem, &v->memory, bytes, 1))
+        if (!mem_fit(mem, &v->memory, bytes, 1))
             return false;
         v->memory_bytes = bytes;
     }
@@ -94,38 +83,23 @@ static bool fit_buckets(struct mem *mem, struct asteria_scratch *s)
         return true;
     const size_t n = s->n_buckets + s->n_buckets / 8 + 1;
     s->buckets_capacity = 0;
-    if (!fit_array(mem, &s->keys, n, sizeof *s->keys) ||
-        !fit_array(mem, &s->centre_sq, n, sizeof *s->centre_sq) ||
-        !fit_array(mem, &s->bound, n, sizeof *s->bound) ||
-        !fit_array(mem, &s->numbers, n, sizeof *s->numbers) ||
-        !fit_array(mem, &s->estimates, (n + 15) / 16 * 16, sizeof *s->estimates))
+    if (!mem_fit(mem, &s->keys, n, sizeof *s->keys) ||
+        !mem_fit(mem, &s->centre_sq, n, sizeof *s->centre_sq) ||
+        !mem_fit(mem, &s->bound, n, sizeof *s->bound) ||
+        !mem_fit(mem, &s->numbers, n, sizeof *s->numbers) ||
+        !mem_fit(mem, &s->estimates, (n + 15) / 16 * 16, sizeof *s->estimates))
         return false;
     s->buckets_capacity = n;
-    return true;
-}
-
-static bool fit_best(struct mem *mem, struct asteria_scratch *s, size_t best)
-{
-    if (best > s->best_capacity) {
-        s->best_capacity = 0;
-        if (!fit_array(mem, &s->best_distances, best, sizeof *s->best_distances) ||
-            !fit_array(mem, &s->best_slots, best, sizeof *s->best_slots))
-            return false;
-        s->best_capacity = best;
-    }
-    s->best = topk_begin(best, s->best_distances, s->best_slots);
     return true;
 }
 
 static bool fit_beam(struct asteria *a, struct asteria_scratch *s)
 {
     struct mem *mem = a->base.env.mem;
-    if (!s->walk && asteria_caprg_scratch_create(&s->walk, a->graph) != OK)
-        return false;
     if (a->n_slots > s->seen_capacity) {
         const size_t n = a->n_slots + a->n_slots / 8;
         s->seen_capacity = 0;
-        if (!fit_array(mem, &s->seen, n, sizeof *s->seen))
+        if (!mem_fit(mem, &s->seen, n, sizeof *s->seen))
             return false;
         memset(s->seen, 0, n * sizeof *s->seen);
         s->seen_capacity = n;
@@ -141,7 +115,15 @@ int asteria_scratch_prepare(struct asteria *a, struct asteria_scratch *s,
     s->failure = OK;
     if (!s->unit)
         s->unit = mem_array(mem, a->base.env.dim, sizeof *s->unit);
-    if (s->unit && fit_views(a, s) && fit_buckets(mem, s) && fit_best(mem, s, best) &&
+    if (best > s->best_capacity) {
+        s->best_capacity = 0;
+        if (!mem_fit(mem, &s->best_distances, best, sizeof *s->best_distances) ||
+            !mem_fit(mem, &s->best_slots, best, sizeof *s->best_slots))
+            return search_no_memory(a);
+        s->best_capacity = best;
+    }
+    s->best = topk_begin(best, s->best_distances, s->best_slots);
+    if (s->unit && fit_views(a, s) && fit_buckets(mem, s) &&
         (knobs->beam == 0 || !a->graph || fit_beam(a, s)) &&
         (!asteria_rows_are_tiered(a->rows) || s->fetch ||
          asteria_rows_fetch_create(&s->fetch, a->rows) == OK))

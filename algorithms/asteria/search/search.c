@@ -22,9 +22,12 @@ static int search_chunk(void *arg, size_t first, size_t end, size_t worker)
 
 /* Takes scratch for each thread; scratch has THREADS_MAX entries. If memory is short there are
    fewer threads. */
-static int job_open(struct asteria_job *job, size_t *threads, struct asteria_scratch **scratch)
+static int job_open(struct asteria_job *job, struct vectors queries, size_t *threads,
+                    struct asteria_scratch **scratch)
 {
     const size_t most = pool_threads(job->a->base.env.pool);
+    job->queries = queries.rows;
+    job->query_bytes = index_row_bytes(queries.element, job->a->base.env.dim);
     size_t wanted = *threads < most ? *threads : most;
     wanted = wanted < 1 ? 1 : wanted < THREADS_MAX ? wanted : THREADS_MAX;
     job->scratch = scratch;
@@ -54,9 +57,6 @@ int asteria_search(struct index *index, const struct search_request *request,
     struct asteria_job job = { .a = a,
                                .knobs = request->knobs,
                                .filter = request->filter,
-                               .queries = request->queries.rows,
-                               .query_bytes =
-                                   index_row_bytes(request->queries.element, index->env.dim),
                                .k = request->k,
                                .ids = result->ids,
                                .distances = result->distances };
@@ -68,7 +68,7 @@ int asteria_search(struct index *index, const struct search_request *request,
                     "asteria: beam = %lld searches the graph, and this index has none; build it "
                     "with caprg = true",
                     (long long)job.knobs->beam);
-    int rc = job_open(&job, &threads, scratch);
+    int rc = job_open(&job, request->queries, &threads, scratch);
     if (rc)
         return rc;
     pthread_rwlock_rdlock(&a->lock);
@@ -84,27 +84,24 @@ int asteria_search(struct index *index, const struct search_request *request,
 
 /* ---------------------------------------------------------------------------------- range */
 
-static int range_query(const struct asteria_job *job, struct asteria_scratch *s, size_t q)
-{
-    int rc = asteria_scratch_prepare(job->a, s, job->knobs, 0);
-    if (rc)
-        return rc;
-    s->hits.n = 0;
-    asteria_beam_begin(job, s);
-    asteria_query_begin(job, s, job->queries + q * job->query_bytes, NEEDS_BOUNDS);
-    asteria_certified_query(job, s);
-    s->counts.queries += 1;
-    return s->failure;
-}
-
 static int range_chunk(void *arg, size_t first, size_t end, size_t worker)
 {
     const struct asteria_job *job = arg;
     int rc = OK;
     (void)worker;
     for (size_t i = first; !rc && i < end; i++) {
+        const unsigned char *query = job->queries + (job->first_query + i) * job->query_bytes;
+        struct asteria_scratch *s = job->scratch[i];
         pthread_rwlock_rdlock(&job->a->lock);
-        rc = range_query(job, job->scratch[i], job->first_query + i);
+        rc = asteria_scratch_prepare(job->a, s, job->knobs, 0);
+        if (!rc) {
+            s->hits.n = 0;
+            asteria_beam_begin(job, s);
+            asteria_query_begin(job, s, query, NEEDS_BOUNDS);
+            asteria_certified_query(job, s);
+            s->counts.queries += 1;
+            rc = s->failure;
+        }
         pthread_rwlock_unlock(&job->a->lock);
     }
     return rc;
@@ -118,14 +115,11 @@ int asteria_range(struct index *index, const struct range_request *request,
     struct asteria_job job = { .a = a,
                                .knobs = request->knobs,
                                .filter = request->filter,
-                               .queries = request->queries.rows,
-                               .query_bytes =
-                                   index_row_bytes(request->queries.element, index->env.dim),
                                .k = 1,
                                .range = true,
                                .radius = request->radius };
     size_t threads = request->threads;
-    int rc = job_open(&job, &threads, scratch);
+    int rc = job_open(&job, request->queries, &threads, scratch);
     if (rc)
         return rc;
     for (; !rc && job.first_query < request->queries.n; job.first_query += threads) {

@@ -60,15 +60,6 @@ struct counted {
     bool medoid;
 };
 
-static void count_row(const struct asteria_bec *b, uint32_t slot, struct counted *c)
-{
-    for (unsigned i = 0; i < b->state.bits; i++) {
-        c->margin[i] += (uint64_t)abs(2 * bec_q(b, slot)[i] + 1);
-        c->ones[i] += b->rows[slot].address >> i & 1;
-    }
-    c->n++;
-}
-
 static int check_leaf(const struct asteria_bec *b, uint32_t leaf, struct error *error)
 {
     const struct asteria_bec_node *node = &b->nodes[leaf];
@@ -83,7 +74,11 @@ static int check_leaf(const struct asteria_bec *b, uint32_t leaf, struct error *
         if (row->address >> b->state.bits ||
             __builtin_popcount((row->address ^ node->value) & node->mask) > 1)
             return broken(error, leaf, "a row has an address that it must not have");
-        count_row(b, slot, &c);
+        for (unsigned i = 0; i < b->state.bits; i++) {
+            c.margin[i] += (uint64_t)abs(2 * bec_q(b, slot)[i] + 1);
+            c.ones[i] += row->address >> i & 1;
+        }
+        c.n++;
         c.medoid |= slot == node->medoid;
         prev = slot;
     }
@@ -129,15 +124,6 @@ int asteria_bec_check_shape(const struct asteria_bec *b, struct error *error)
     return rc;
 }
 
-/* Sums have rounding errors from adding and subtracting. */
-static bool is_near(const double *sum, const double *of, size_t rank, double n)
-{
-    for (size_t i = 0; i < rank; i++)
-        if (!(fabs(sum[i] - of[i]) <= 1e-6 * (1 + n)))
-            return false;
-    return true;
-}
-
 int asteria_bec_check(const struct asteria_bec *b, const struct asteria_bec_rows *rows,
                       struct error *error)
 {
@@ -160,8 +146,9 @@ int asteria_bec_check(const struct asteria_bec *b, const struct asteria_bec_rows
         }
         for (size_t j = 0; j < b->state.rank && !bec_is_leaf(b, i); j++)
             sum[j] = bec_sum(b, b->nodes[i].child)[j] + bec_sum(b, b->nodes[i].child + 1)[j];
-        if (!is_near(bec_sum(b, i), sum, b->state.rank, b->nodes[i].n))
-            rc = broken(error, i, "its sum is not its rows'");
+        for (size_t j = 0; j < b->state.rank && rc == OK; j++)
+            if (!(fabs(bec_sum(b, i)[j] - sum[j]) <= 1e-6 * (1 + (double)b->nodes[i].n)))
+                rc = broken(error, i, "its sum is not its rows'"); /* beyond rounding errors */
     }
     mem_free(b->env.mem, sum);
     return rc;

@@ -1,42 +1,34 @@
 /* file.c - the tree in a snapshot: its arrays as they are, so that the tree read behaves as the
    one written. */
-#include <string.h>
-
 #include "algorithms/asteria/model/model.h"
 #include "algorithms/asteria/tree/internal.h"
 #include "algorithms/common/durable/store_file.h"
 
-struct values {
-    const struct asteria_bec_state *head;
-    const struct asteria_bec_node *nodes;
-    const struct asteria_bec_bit *tallies;
-    const double *sums;
-    const float *medoids;
-    const struct asteria_bec_row *rows;
-    const int8_t *q;
-};
-
-static int fields(struct store_fields *f, const struct asteria_bec *b, struct values *v)
+static int fields(struct store_fields *f, struct asteria_bec *b)
 {
-    if (store_field(f, "bec.head", &v->head, 1, sizeof *v->head) != OK)
+    struct asteria_bec_state head = b->state;
+
+    if (store_copy(f, "bec.head", &head, 1, sizeof head) != OK)
         return f->code;
-    const uint64_t nodes = v->head->n_nodes, slots = v->head->n_slots;
-    if (f->r && (v->head->rank != b->state.rank || v->head->bits != b->state.bits || nodes < 1 ||
-                 nodes >= BEC_NONE || slots >= BEC_NONE))
+    const uint64_t nodes = head.n_nodes, slots = head.n_slots, bits = head.bits, rank = head.rank;
+    if (f->r && (rank != b->state.rank || bits != b->state.bits || nodes < 1 || nodes >= BEC_NONE ||
+                 slots >= BEC_NONE))
         return f->code = store_corrupt(f->r, "the clusters are another model's, or none");
-    store_field(f, "bec.nodes", &v->nodes, nodes, sizeof *v->nodes);
-    store_field(f, "bec.tallies", &v->tallies, nodes * b->state.bits, sizeof *v->tallies);
-    store_field(f, "bec.sums", &v->sums, nodes * b->state.rank, sizeof *v->sums);
-    store_field(f, "bec.medoids", &v->medoids, nodes * b->state.rank, sizeof *v->medoids);
-    store_field(f, "bec.rows", &v->rows, slots, sizeof *v->rows);
-    return store_field(f, "bec.q", &v->q, slots * b->state.bits, sizeof *v->q);
+    if (f->r)
+        b->state = head;
+    store_array(f, "bec.nodes", &b->nodes, &b->nodes_capacity, nodes, sizeof *b->nodes);
+    store_array(f, "bec.tallies", &b->tallies, &b->tallies_capacity, nodes * bits,
+                sizeof *b->tallies);
+    store_array(f, "bec.sums", &b->sums, &b->sums_capacity, nodes * rank, sizeof *b->sums);
+    store_array(f, "bec.medoids", &b->medoids, &b->medoids_capacity, nodes * rank,
+                sizeof *b->medoids);
+    store_array(f, "bec.rows", &b->rows, &b->rows_capacity, slots, sizeof *b->rows);
+    return store_array(f, "bec.q", &b->q, &b->q_capacity, slots * bits, sizeof *b->q);
 }
 
 void asteria_bec_write(const struct asteria_bec *b, struct store_writer *w)
 {
-    struct values v = { &b->state, b->nodes, b->tallies, b->sums, b->medoids, b->rows, b->q };
-
-    (void)fields(&(struct store_fields){ .w = w }, b, &v);
+    (void)fields(&(struct store_fields){ .w = w }, (struct asteria_bec *)(uintptr_t)b);
 }
 
 /* Whether the free list has all unused nodes and no others. */
@@ -53,45 +45,17 @@ static bool free_pairs_are_sound(const struct asteria_bec *b)
     return pair == BEC_NONE && listed == unused;
 }
 
-static void copy(void *to, const void *from, size_t bytes)
-{
-    if (bytes > 0)
-        memcpy(to, from, bytes);
-}
-
-static int take_arrays(struct asteria_bec *b, const struct store_reader *r, const struct values *v)
-{
-    const struct asteria_bec_state *h = v->head;
-    const size_t nodes = h->n_nodes, slots = h->n_slots;
-    int rc = asteria_bec_reserve_nodes(b, nodes);
-
-    if (rc == OK)
-        rc = asteria_bec_reserve(b, slots);
-    if (rc != OK)
-        return rc;
-    copy(b->nodes, v->nodes, nodes * sizeof *b->nodes);
-    copy(b->tallies, v->tallies, nodes * b->state.bits * sizeof *b->tallies);
-    copy(b->sums, v->sums, nodes * b->state.rank * sizeof *b->sums);
-    copy(b->medoids, v->medoids, nodes * b->state.rank * sizeof *b->medoids);
-    copy(b->rows, v->rows, slots * sizeof *b->rows);
-    copy(b->q, v->q, slots * b->state.bits);
-    b->state = *h;
-    if (h->round > BEC_ROUNDS || h->cursor > slots || !free_pairs_are_sound(b))
-        return store_corrupt(r, "the clusters' lists lead nowhere");
-    return OK;
-}
-
 static int read_into(struct asteria_bec *b, const struct store_reader *r)
 {
-    struct values v = { 0 };
     struct error why = { 0 };
-    int rc = fields(&(struct store_fields){ .r = r }, b, &v);
+    const int rc = fields(&(struct store_fields){ .r = r, .mem = b->env.mem }, b);
 
-    if (rc == OK)
-        rc = take_arrays(b, r, &v);
-    if (rc == OK && asteria_bec_check_shape(b, &why) != OK)
-        rc = store_corrupt(r, why.text);
-    return rc;
+    if (rc != OK)
+        return rc;
+    if (b->state.round > BEC_ROUNDS || b->state.cursor > b->state.n_slots ||
+        !free_pairs_are_sound(b))
+        return store_corrupt(r, "the clusters' lists lead nowhere");
+    return asteria_bec_check_shape(b, &why) == OK ? OK : store_corrupt(r, why.text);
 }
 
 int asteria_bec_read(struct asteria_bec **out, const struct index_env *env,

@@ -34,13 +34,6 @@ size_t asteria_bec_count(const struct asteria_bec *b, size_t level)
     return n;
 }
 
-static uint32_t cluster_above(const struct asteria_bec *b, uint32_t node, unsigned cut)
-{
-    while (b->nodes[node].depth > cut)
-        node = b->nodes[node].parent;
-    return node;
-}
-
 size_t asteria_bec_leaves_end(const struct asteria_bec *b)
 {
     return b->state.n_nodes;
@@ -53,9 +46,15 @@ void asteria_bec_numbers(const struct asteria_bec *b, size_t level, uint32_t *nu
 
     for (uint32_t i = 0; i < b->state.n_nodes; i++)
         numbers[i] = is_cluster(b, i, cut) ? next++ : BEC_NONE;
-    for (uint32_t i = 0; i < b->state.n_nodes; i++)
-        if (b->nodes[i].used && b->nodes[i].depth > cut)
-            numbers[i] = numbers[cluster_above(b, i, cut)];
+    for (uint32_t i = 0; i < b->state.n_nodes; i++) {
+        uint32_t above = i;
+
+        if (!b->nodes[i].used || b->nodes[i].depth <= cut)
+            continue;
+        while (b->nodes[above].depth > cut)
+            above = b->nodes[above].parent;
+        numbers[i] = numbers[above];
+    }
 }
 
 /* Among the medoids of the leaves below a node, the one with the greatest product with the mean

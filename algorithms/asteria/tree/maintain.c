@@ -75,23 +75,6 @@ unsigned asteria_bec_split_place(const struct asteria_bec *b, uint32_t leaf)
     return place;
 }
 
-static int pair_take(struct asteria_bec *b, uint32_t *pair)
-{
-    const int rc =
-        b->state.free_pair == BEC_NONE ? asteria_bec_reserve_nodes(b, b->state.n_nodes + 2) : OK;
-
-    if (rc != OK)
-        return rc;
-    if (b->state.free_pair == BEC_NONE) {
-        *pair = (uint32_t)b->state.n_nodes;
-        b->state.n_nodes += 2;
-    } else {
-        *pair = b->state.free_pair;
-        b->state.free_pair = b->nodes[*pair].parent;
-    }
-    return OK;
-}
-
 static void child_of(struct asteria_bec *b, uint32_t parent, uint32_t child, unsigned place,
                      uint32_t side)
 {
@@ -107,17 +90,6 @@ static void child_of(struct asteria_bec *b, uint32_t parent, uint32_t child, uns
                                                  .used = true,
                                                  .first = BEC_NONE };
     asteria_bec_clear(b, child);
-}
-
-/* Moves rows by their address's bit, and counts them again. */
-static void part_rows(struct asteria_bec *b, uint32_t leaf, unsigned bit, uint32_t pair)
-{
-    for (uint32_t slot = b->nodes[leaf].first; slot != BEC_NONE; slot = b->nodes[leaf].first) {
-        const uint32_t address = b->rows[slot].address, child = pair + (address >> bit & 1);
-
-        asteria_bec_relink(b, slot, child);
-        asteria_bec_tally(b, child, slot, address, true);
-    }
 }
 
 /* Reads the vectors of the smaller child only; the other's sum is the difference. */
@@ -161,14 +133,25 @@ int asteria_bec_split(struct asteria_bec *b, const struct asteria_bec_rows *rows
                       unsigned place, uint64_t *spent)
 {
     const unsigned bit = b->order[place];
-    uint32_t pair;
-    const int rc = pair_take(b, &pair);
+    const bool again = b->state.free_pair != BEC_NONE;
+    const uint32_t pair = again ? b->state.free_pair : (uint32_t)b->state.n_nodes;
+    const int rc = again ? OK : asteria_bec_reserve_nodes(b, b->state.n_nodes + 2);
 
     if (rc != OK)
         return rc;
+    if (again)
+        b->state.free_pair = b->nodes[pair].parent;
+    else
+        b->state.n_nodes += 2;
     child_of(b, leaf, pair, place, 0);
     child_of(b, leaf, pair + 1, place, 1);
-    part_rows(b, leaf, bit, pair);
+    /* Moves rows by their address's bit, and counts them again. */
+    for (uint32_t slot = b->nodes[leaf].first; slot != BEC_NONE; slot = b->nodes[leaf].first) {
+        const uint32_t address = b->rows[slot].address, child = pair + (address >> bit & 1);
+
+        asteria_bec_relink(b, slot, child);
+        asteria_bec_tally(b, child, slot, address, true);
+    }
     part_sums(b, rows, leaf, pair);
     b->nodes[leaf].child = pair;
     b->nodes[leaf].bit = (uint8_t)bit;
@@ -224,13 +207,8 @@ enum { ROWS_A_STEP = 4096 };
 struct tree_maintenance {
     struct asteria_bec *b;
     const struct asteria_bec_rows *rows;
-    uint64_t budget, spent;
+    uint64_t budget, spent; /* budget UINT64_MAX: no limit */
 };
-
-static bool spent_all(const struct tree_maintenance *u)
-{
-    return u->budget > 0 && u->spent >= u->budget;
-}
 
 static bool split_is_due(const struct asteria_bec *b, uint32_t node)
 {
@@ -245,19 +223,19 @@ static int tend_nodes(struct tree_maintenance *u, bool *did)
     struct asteria_bec *b = u->b;
     int rc = OK;
 
-    for (uint32_t i = 0; rc == OK && i < b->state.n_nodes && !spent_all(u); i++)
+    for (uint32_t i = 0; rc == OK && i < b->state.n_nodes && u->spent < u->budget; i++)
         if (split_is_due(b, i)) {
             rc = asteria_bec_split(b, u->rows, i, asteria_bec_split_place(b, i), &u->spent);
             *did = true;
         }
-    for (uint32_t i = (uint32_t)b->state.n_nodes; rc == OK && i-- > 0 && !spent_all(u);)
+    for (uint32_t i = (uint32_t)b->state.n_nodes; rc == OK && i-- > 0 && u->spent < u->budget;)
         if (b->nodes[i].used && asteria_bec_merge_is_due(b, i)) {
             merge(b, i);
             *did = true;
         }
     /* Not during a round: a round minimises the objective for fixed medoids. */
-    for (uint32_t i = 0; rc == OK && b->state.cursor == 0 && i < b->state.n_nodes && !spent_all(u);
-         i++)
+    for (uint32_t i = 0;
+         rc == OK && b->state.cursor == 0 && i < b->state.n_nodes && u->spent < u->budget; i++)
         if (medoid_is_due(b, i)) {
             asteria_bec_medoid_find(b, u->rows, i, &u->spent);
             *did = true;
@@ -265,31 +243,26 @@ static int tend_nodes(struct tree_maintenance *u, bool *did)
     return rc;
 }
 
-static bool is_due(struct asteria_bec *b)
-{
-    for (uint32_t i = 0; i < b->state.n_nodes; i++)
-        if (b->nodes[i].used &&
-            (split_is_due(b, i) || asteria_bec_merge_is_due(b, i) || medoid_is_due(b, i)))
-            return true;
-    return asteria_bec_rounds_are_due(b);
-}
-
 int asteria_bec_maintain(struct asteria_bec *b, const struct asteria_bec_rows *rows,
                          uint64_t budget, bool *more)
 {
-    struct tree_maintenance u = { b, rows, budget, 0 };
+    struct tree_maintenance u = { b, rows, budget > 0 ? budget : UINT64_MAX, 0 };
     bool did = true;
     int rc = OK;
 
-    while (rc == OK && did && !spent_all(&u)) {
+    while (rc == OK && did && u.spent < u.budget) {
         did = false;
         rc = tend_nodes(&u, &did);
-        if (rc == OK && !spent_all(&u) && asteria_bec_rounds_are_due(b)) {
-            const uint64_t left = budget > 0 ? budget - u.spent : ROWS_A_STEP;
+        if (rc == OK && u.spent < u.budget && asteria_bec_rounds_are_due(b)) {
+            const uint64_t left = u.budget - u.spent;
             asteria_bec_assign(b, rows, left < ROWS_A_STEP ? (size_t)left : ROWS_A_STEP, &u.spent);
             did = true;
         }
     }
-    *more = rc == OK && is_due(b);
+    *more = false;
+    for (uint32_t i = 0; rc == OK && !*more && i < b->state.n_nodes; i++)
+        *more = b->nodes[i].used &&
+                (split_is_due(b, i) || asteria_bec_merge_is_due(b, i) || medoid_is_due(b, i));
+    *more |= rc == OK && !*more && asteria_bec_rounds_are_due(b);
     return rc;
 }

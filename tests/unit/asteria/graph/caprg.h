@@ -10,7 +10,7 @@ struct bed {
     struct test_bench bench;
     struct rng rng;
     struct asteria_caprg *graph;
-    struct asteria_caprg_scratch *scratch;
+    struct asteria_caprg_scratch scratch;
     struct asteria_caprg_rows rows;
     size_t n, dim, degree;
     float *x;
@@ -91,12 +91,11 @@ static inline void bed_open(struct bed *b, size_t n, size_t dim, size_t degree, 
     b->rows = (struct asteria_caprg_rows){ bed_exact, bed_upper, b, bed_estimate };
     assert_ok(asteria_caprg_create(&b->graph, &b->bench.env, degree), &b->bench.error);
     assert_ok(asteria_caprg_reserve(b->graph, n), &b->bench.error);
-    assert_ok(asteria_caprg_scratch_create(&b->scratch, b->graph), &b->bench.error);
 }
 
 static inline void bed_close(struct bed *b)
 {
-    asteria_caprg_scratch_destroy(b->scratch);
+    asteria_caprg_scratch_free(&b->scratch, &b->bench.mem);
     asteria_caprg_destroy(b->graph);
     free(b->x);
     free(b->alive);
@@ -208,14 +207,13 @@ static inline struct asteria_caprg_beam bed_walk(struct bed *b, struct nearest *
     float scores[64];
 
     *s = (struct nearest){ .bed = b, .query = query, .k = k };
-    assert_ok(asteria_caprg_search_begin(b->graph, b->scratch), &b->bench.error);
     for (size_t i = 0; i < n; i++) {
         scores[i] = bed_true(b, query, bed_row(b, seeds[i]));
-        asteria_caprg_met(b->scratch, seeds[i]);
         if (b->alive[seeds[i]])
             nearest_keep(s, scores[i], seeds[i]);
     }
-    assert_ok(asteria_caprg_search(b->graph, b->scratch, seeds, scores, n, &walk), &b->bench.error);
+    assert_ok(asteria_caprg_search(b->graph, &b->scratch, seeds, scores, n, &walk),
+              &b->bench.error);
     return walk;
 }
 

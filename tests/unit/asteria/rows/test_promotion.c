@@ -173,7 +173,7 @@ static void test_popular(void **state)
     if (at_first < FEW || 2 * later > at_first)
         fail_msg("%" PRIu64 " reads at first, %" PRIu64 " later (seed %" PRIu64 ")", at_first,
                  later, test_seed());
-    asteria_destroy(index);
+    asteria_ops.destroy(index);
     assert_int_equal(mem_live(&b.mem), 0);
     free(queries);
     free(rows);

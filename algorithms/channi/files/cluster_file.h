@@ -31,6 +31,10 @@
 
 enum { CLUSTER_HEAD = 4096, CLUSTER_NAME_MAX = 40 };
 
+/* Sets the error of a failed allocation, "channi: out of memory", and what for. */
+#define CHANNI_NO_MEMORY(env, ...) \
+    fail((env)->error, ERR_NO_MEMORY, "channi: out of memory" __VA_ARGS__)
+
 /* 1. Contents: the input of a file. Pointers are borrowed. Rows 0 .. n-1 are the members, row
    `root` is the root. */
 

@@ -5,8 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "algorithms/channi/maintenance/split.h"
+#include "algorithms/channi/maintenance/internal.h"
 #include "kernels/kernels.h"
+#include "src/core/order.h"
 
 /* ------------------------------------------------------------------------------------- merging */
 
@@ -164,30 +165,16 @@ static bool top_direction(struct channi_cut *k, const uint32_t *list, size_t n, 
     return farthest > 0;
 }
 
-struct place_along {
-    float at;
-    uint32_t row;
-};
-
-static int by_place(const void *a, const void *b)
-{
-    const struct place_along *x = a, *y = b;
-
-    if (x->at != y->at)
-        return x->at < y->at ? -1 : 1;
-    return x->row < y->row ? -1 : x->row > y->row;
-}
-
-/* Best position to cut n sorted places: the one nearest to the middle between two different values.
-   0: all are equal. */
-static size_t middle_cut(const struct place_along *sorted, size_t n)
+/* Best position to cut n keys of order_key_f32(): the one nearest to the middle between two different
+   values. 0: all are equal. */
+static size_t middle_cut(const uint64_t *sorted, size_t n)
 {
     for (size_t off = 0; off <= n / 2; off++) {
         const size_t low = n / 2 - off, high = n / 2 + off;
 
-        if (low > 0 && sorted[low - 1].at != sorted[low].at)
+        if (low > 0 && sorted[low - 1] >> 32 != sorted[low] >> 32)
             return low;
-        if (high > 0 && high < n && sorted[high - 1].at != sorted[high].at)
+        if (high > 0 && high < n && sorted[high - 1] >> 32 != sorted[high] >> 32)
             return high;
     }
     return 0;
@@ -199,7 +186,6 @@ static bool halve(struct channi_cut *k)
 {
     const struct kernels *kernels = k->c->base.env.kernels;
     const size_t dim = k->x.dim, least = k->c->merge_min > 0 ? k->c->merge_min : 1;
-    struct place_along *places = k->work;
     float *axis = k->centres + dim;
     size_t n = 0;
 
@@ -209,15 +195,14 @@ static bool halve(struct channi_cut *k)
     if (n < 2 || !top_direction(k, k->list, n, k->point, axis))
         return false;
     for (size_t i = 0; i < n; i++)
-        places[i] =
-            (struct place_along){ kernels->ip_f32(k->x.rows + (size_t)k->list[i] * dim, axis, dim),
-                                  k->list[i] };
-    qsort(places, n, sizeof *places, by_place);
-    const size_t cut = middle_cut(places, n);
+        k->keys[i] = order_key_f32(kernels->ip_f32(k->x.rows + (size_t)k->list[i] * dim, axis, dim),
+                                   k->list[i]);
+    qsort(k->keys, n, sizeof *k->keys, order_u64);
+    const size_t cut = middle_cut(k->keys, n);
     if (cut < least || n - cut < least)
         return false;
     for (size_t i = 0; i < n; i++)
-        k->part[places[i].row] = i >= cut;
+        k->part[(uint32_t)k->keys[i]] = i >= cut;
     for (size_t h = 0; h < 2; h++) {
         const size_t rows = channi_cut_rows(k, h, k->list);
         channi_cloud_mean(&k->x, k->list, rows, k->centres + h * dim);

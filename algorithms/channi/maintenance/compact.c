@@ -6,11 +6,9 @@
  * member nearest to their mean. */
 #include <math.h>
 
-#include "algorithms/channi/channi.h"
-#include "algorithms/channi/maintenance/division.h"
+#include "algorithms/channi/maintenance/internal.h"
 #include "algorithms/channi/maintenance/maintenance.h"
 #include "algorithms/common/rows/rows.h"
-#include "src/core/mem.h"
 
 /* Finds the cluster's root among the members. false: it has died. */
 static bool find_root(const struct channi_cluster *cl, const struct channi_members *m,
@@ -43,42 +41,23 @@ static uint32_t nearest_to_site(const struct channi *c, const struct channi_clus
     return nearest;
 }
 
-/* The site, and the root if it has died. Rows that have left their site get one in their middle. */
-static int choose_site(struct channi *c, const struct channi_cluster *cl,
-                       const struct channi_members *m, struct channi_part *part, double *cost)
-{
-    part->stays = channi_shape_of(cl) != SHAPE_LEFT;
-    if (!part->stays)
-        return channi_choose_root(c, m, &part->root, cost);
-    if (!find_root(cl, m, &part->root))
-        part->root = nearest_to_site(c, cl, m, cost);
-    return OK;
-}
-
 static int compact_members(struct channi *c, struct channi_taken *w, const struct channi_members *m,
                            double *cost)
 {
-    struct mem *mem = c->base.env.mem;
-    uint32_t *all = mem_array(mem, m->n, sizeof *all);
-    struct channi_part part = { .rows = all,
-                                .n = m->n,
-                                .kind = w->clusters[0]->kind,
-                                .successor_of = 0,
+    const struct channi_cluster *cl = w->clusters[0];
+    struct channi_part part = { .kind = cl->kind,
                                 .routes_of = 1,
                                 .reroutes = true,
-                                .go_on = true };
-    const struct channi_replacement r = { .parts = &part, .n_parts = 1, .threads = 1 };
+                                .stays = channi_shape_of(cl) != SHAPE_LEFT };
+    int rc = OK;
 
-    if (!all)
-        return fail(c->base.env.error, ERR_NO_MEMORY, "%s: out of memory, cannot compact a cluster",
-                    c->base.ops->name);
-    for (size_t i = 0; i < m->n; i++)
-        all[i] = (uint32_t)i;
     *cost += 2 * (double)m->n; /* one pass is for the route */
-    int rc = choose_site(c, w->clusters[0], m, &part, cost);
+    if (!part.stays)
+        rc = channi_choose_root(c, m, &part.root, cost);
+    else if (!find_root(cl, m, &part.root))
+        part.root = nearest_to_site(c, cl, m, cost);
     if (rc == OK)
-        rc = channi_replace(c, w, m, &r);
-    mem_free(mem, all);
+        rc = channi_replace_by_one(c, w, m, &part);
     if (rc == OK)
         channi_count(&c->counters.compactions, 1);
     return rc;

@@ -1,13 +1,10 @@
 /* division.c - shared by compactions, splits and merges. */
-#include "algorithms/channi/maintenance/division.h"
-#include "algorithms/channi/channi.h"
-#include "algorithms/common/rows/rows.h"
-
 #include <math.h>
 #include <string.h>
 
+#include "algorithms/channi/maintenance/internal.h"
+#include "algorithms/common/rows/rows.h"
 #include "kernels/kernels.h"
-#include "src/core/mem.h"
 
 static bool is_due(struct channi *c, uint32_t cid, enum channi_job_kind kind)
 {
@@ -57,8 +54,7 @@ int channi_cloud_make(struct channi_cloud *x, const struct channi *c,
     x->scratch = mem_group_array(&x->memory, m->n_live, sizeof *x->scratch);
     if (x->memory.failed) {
         channi_cloud_free(x);
-        return fail(c->base.env.error, ERR_NO_MEMORY, "%s: out of memory, cannot convert %zu rows",
-                    c->base.ops->name, m->n_live);
+        return CHANNI_NO_MEMORY(&c->base.env, ", cannot convert %zu rows", m->n_live);
     }
     for (size_t i = 0; i < m->n && x->n < m->n_live; i++)
         if (m->dead[i] == 0) {
@@ -118,16 +114,35 @@ int channi_choose_root(const struct channi *c, const struct channi_members *m, u
 
     if (rc != OK)
         return rc;
-    float *mean = mem_array(c->base.env.mem, x.dim, sizeof *mean);
+    float *mean = mem_group_array(&x.memory, x.dim, sizeof *mean);
     if (mean) {
         channi_cloud_mean(&x, NULL, x.n, mean);
         *member = x.member[channi_cloud_nearest(c, &x, NULL, x.n, mean)];
         *cost += (double)x.n;
     } else {
-        rc = fail(c->base.env.error, ERR_NO_MEMORY, "%s: out of memory, cannot choose a root",
-                  c->base.ops->name);
+        rc = CHANNI_NO_MEMORY(&c->base.env, ", cannot choose a root");
     }
-    mem_free(c->base.env.mem, mean);
     channi_cloud_free(&x);
+    return rc;
+}
+
+/* ------------------------------------------------------------------------- one successor */
+
+int channi_replace_by_one(struct channi *c, struct channi_taken *w, const struct channi_members *m,
+                          struct channi_part *part)
+{
+    const struct channi_replacement r = { .parts = part, .n_parts = 1, .threads = 1 };
+    uint32_t *rows = mem_array(c->base.env.mem, m->n, sizeof *rows);
+
+    if (!rows)
+        return CHANNI_NO_MEMORY(&c->base.env, ", cannot rewrite %zu rows", m->n);
+    part->rows = rows;
+    part->go_on = true;
+    for (int others = 0; others < 2; others++)
+        for (size_t i = 0; i < m->n; i++)
+            if ((m->from[i] != part->successor_of) == others)
+                rows[part->n++] = (uint32_t)i;
+    const int rc = channi_replace(c, w, m, &r);
+    mem_free(c->base.env.mem, rows);
     return rc;
 }

@@ -9,13 +9,10 @@
  * anything has changed. */
 #include <math.h>
 
-#include "algorithms/channi/channi.h"
-#include "algorithms/channi/maintenance/division.h"
+#include "algorithms/channi/maintenance/internal.h"
 #include "algorithms/channi/maintenance/maintenance.h"
 #include "algorithms/channi/search/route.h"
-#include "algorithms/channi/versions/cluster.h"
 #include "algorithms/common/rows/rows.h"
-#include "src/core/mem.h"
 
 /* Candidates for a partner. */
 enum { PARTNERS = 16 };
@@ -59,23 +56,20 @@ static bool fit(const struct channi *c, const struct channi_cluster *a,
 static int find_by_route(struct channi *c, struct channi_scratch *x, const struct channi_view *view,
                          const struct channi_cluster *cl, size_t n, uint32_t *partner, double *cost)
 {
-    struct mem *mem = c->base.env.mem;
+    struct mem_group g = { .mem = c->base.env.mem };
     const struct channi_layout *l = view->layout;
-    uint32_t *cids = mem_array(mem, n, sizeof *cids);
-    float *distances = mem_array(mem, n, sizeof *distances);
-    const size_t ef = (size_t)c->params.assign_ef;
+    uint32_t *cids = mem_group_array(&g, n, sizeof *cids);
+    float *distances = mem_group_array(&g, n, sizeof *distances);
     size_t found = 0;
-    int rc;
+    const int rc = g.failed
+                       ? CHANNI_NO_MEMORY(&c->base.env, ", cannot find a cluster's partner")
+                       : channi_nearest_clusters(c, x, l, cl->site, n, (size_t)c->params.assign_ef,
+                                                 cids, distances, &found, cost);
 
-    rc = cids && distances
-             ? channi_nearest_clusters(c, x, l, cl->site, n, ef, cids, distances, &found, cost)
-             : fail(c->base.env.error, ERR_NO_MEMORY,
-                    "%s: out of memory, cannot find a cluster's partner", c->base.ops->name);
     for (size_t i = 0; rc == OK && i < found && *partner == CID_NONE; i++)
         if (fit(c, cl, l->clusters[cids[i]], view->version))
             *partner = cids[i];
-    mem_free(mem, cids);
-    mem_free(mem, distances);
+    mem_group_free(&g);
     return rc;
 }
 
@@ -113,8 +107,7 @@ static int find_in(struct channi *c, const struct channi_view *view,
     }
     struct channi_scratch *x = scratch_pool_take(&c->scratch);
     if (!x)
-        return fail(c->base.env.error, ERR_NO_MEMORY,
-                    "%s: out of memory, cannot find a cluster's partner", c->base.ops->name);
+        return CHANNI_NO_MEMORY(&c->base.env, ", cannot find a cluster's partner");
     rc = find_by_route(c, x, view, cl, all < PARTNERS ? all : PARTNERS, partner, cost);
     if (rc == OK && *partner == CID_NONE && live_of(cl) == 0 && all > PARTNERS)
         rc = find_by_route(c, x, view, cl, all, partner, cost);
@@ -145,74 +138,29 @@ static int find_partner(struct channi *c, uint32_t cid, uint32_t *partner, doubl
 
 /* ----------------------------------------------------------------------------------- merging */
 
-/* A merge of two clusters. */
-struct merger {
-    struct channi *c;
-    struct channi_taken *w;
-    const struct channi_members *m;
-    size_t larger, smaller; /* of w's clusters */
-    uint32_t *rows;         /* m->n */
-};
-
-static int merger_open(struct merger *g, struct channi *c, struct channi_taken *w,
-                       const struct channi_members *m)
+static int unite(struct channi *c, struct channi_taken *w, const struct channi_members *m,
+                 double *cost)
 {
-    struct mem *mem = c->base.env.mem;
+    struct channi_cluster *const *cl = w->clusters;
+    const uint32_t larger = live_of(cl[1]) > live_of(cl[0]);
+    const bool alias = c->params.alias,
+               outliers = cl[0]->kind == CLUSTER_OOD && cl[1]->kind == CLUSTER_OOD;
+    const size_t aliases = alias ? cl[!larger]->n_routes : 0;
+    struct channi_part part = { .kind = outliers ? CLUSTER_OOD : CLUSTER_NORMAL,
+                                .successor_of = larger,
+                                .routes_of = alias ? 3 : 1u << larger,
+                                .reroutes = alias };
+    int rc = channi_choose_root(c, m, &part.root, cost);
 
-    *g = (struct merger){ .c = c, .w = w, .m = m };
-    g->larger = live_of(w->clusters[1]) > live_of(w->clusters[0]);
-    g->smaller = !g->larger;
-    g->rows = mem_array(mem, m->n, sizeof *g->rows);
-    return g->rows ? OK
-                   : fail(c->base.env.error, ERR_NO_MEMORY,
-                          "%s: out of memory, cannot merge clusters", c->base.ops->name);
-}
-
-/* Lists the larger cluster's rows first, so that its graph can be extended. */
-static void list_rows(const struct merger *g)
-{
-    size_t n = 0;
-
-    for (int pass = 0; pass < 2; pass++)
-        for (size_t i = 0; i < g->m->n; i++)
-            if ((g->m->from[i] == g->larger) == (pass == 0))
-                g->rows[n++] = (uint32_t)i;
-}
-
-static enum channi_cluster_kind kind_of(const struct merger *g)
-{
-    return g->w->clusters[0]->kind == CLUSTER_OOD && g->w->clusters[1]->kind == CLUSTER_OOD
-               ? CLUSTER_OOD
-               : CLUSTER_NORMAL;
-}
-
-static int unite(struct merger *g, double *cost)
-{
-    const bool alias = g->c->params.alias;
-    const size_t aliases = alias ? g->w->clusters[g->smaller]->n_routes : 0;
-    struct channi_part part = { .rows = g->rows,
-                                .n = g->m->n,
-                                .kind = kind_of(g),
-                                .successor_of = (uint32_t)g->larger,
-                                .routes_of = alias ? 3 : 1u << g->larger,
-                                .reroutes = alias,
-                                .go_on = true };
-    const struct channi_replacement r = { .parts = &part, .n_parts = 1, .threads = 1 };
-    int rc;
-
-    list_rows(g);
-    if ((rc = channi_choose_root(g->c, g->m, &part.root, cost)) != OK)
-        return rc;
-    *cost += (double)g->m->n;
-    rc = channi_replace(g->c, g->w, g->m, &r);
+    *cost += (double)m->n;
+    if (rc == OK)
+        rc = channi_replace_by_one(c, w, m, &part);
     if (rc == OK) {
-        channi_count(&g->c->counters.merges, 1);
-        channi_count(&g->c->counters.aliases, aliases);
+        channi_count(&c->counters.merges, 1);
+        channi_count(&c->counters.aliases, aliases);
     }
     return rc;
 }
-
-/* ------------------------------------------------------------------------------------- the job */
 
 /* Tests again, now that both latches are held. */
 static bool still_fit(struct channi *c, const struct channi_taken *w, uint32_t cid)
@@ -226,17 +174,11 @@ static bool still_fit(struct channi *c, const struct channi_taken *w, uint32_t c
 static int merge_taken(struct channi *c, struct channi_taken *w, double *cost)
 {
     struct channi_members m;
-    struct merger g;
-    int rc;
 
     channi_members_init(&m, c);
-    rc = channi_gather(c, w, &m);
-    if (rc == OK && m.n_live > 0) {
-        rc = merger_open(&g, c, w, &m);
-        if (rc == OK)
-            rc = unite(&g, cost);
-        mem_free(c->base.env.mem, g.rows);
-    }
+    int rc = channi_gather(c, w, &m);
+    if (rc == OK && m.n_live > 0)
+        rc = unite(c, w, &m, cost);
     channi_members_free(&m, c);
     return rc;
 }

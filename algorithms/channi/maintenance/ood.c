@@ -12,8 +12,9 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "algorithms/channi/maintenance/split.h"
+#include "algorithms/channi/maintenance/internal.h"
 #include "kernels/kernels.h"
+#include "src/core/order.h"
 
 /* At s = 2 the share .2 is Cantelli's bound; .8 gives the same results. A minimum of 8 does as
    well; with 128 no outliers are found, as with ood = false (docs/decisions.md). */
@@ -69,32 +70,17 @@ static bool lie_far(const struct channi_cut *k, double mark)
     return sum >= k->c->params.ood_excess * k->sd * (double)k->n_flagged;
 }
 
-struct far {
-    float distance;
-    uint32_t row;
-};
-
-static int farther_first(const void *a, const void *b)
-{
-    const struct far *x = a, *y = b;
-
-    if (x->distance != y->distance)
-        return x->distance > y->distance ? -1 : 1;
-    return x->row < y->row ? -1 : x->row > y->row;
-}
-
 /* Keeps the flags of the `most` farthest rows. */
 static void keep_farthest(struct channi_cut *k, size_t most)
 {
-    struct far *far = k->work;
     size_t n = 0;
 
     for (uint32_t i = 0; i < k->x.n; i++)
         if (k->flagged[i])
-            far[n++] = (struct far){ k->temporary.distance[i], i };
-    qsort(far, n, sizeof *far, farther_first);
+            k->keys[n++] = order_key_f32(-k->temporary.distance[i], i);
+    qsort(k->keys, n, sizeof *k->keys, order_u64);
     for (size_t i = most; i < n; i++)
-        k->flagged[far[i].row] = false;
+        k->flagged[(uint32_t)k->keys[i]] = false;
     k->n_flagged = n < most ? n : most;
 }
 

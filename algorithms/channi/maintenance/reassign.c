@@ -9,14 +9,12 @@
 #include <math.h>
 #include <string.h>
 
-#include "algorithms/channi/channi.h"
+#include "algorithms/channi/maintenance/internal.h"
 #include "algorithms/channi/maintenance/maintenance.h"
-#include "algorithms/channi/rewrite/replace.h"
 #include "algorithms/channi/search/route.h"
 #include "algorithms/common/concurrency/throttle.h"
 #include "algorithms/common/rows/rows.h"
 #include "kernels/kernels.h"
-#include "src/core/mem.h"
 
 enum {
     WORTH = 100,     /* at least one row in 100 must move */
@@ -29,7 +27,7 @@ struct reassignment {
     struct channi_members m;
     uint32_t cids[WORK_MOST], n;
     uint32_t root[WORK_MOST], size[WORK_MOST]; /* roots as member indices; live rows */
-    uint32_t *part, *list;                     /* a member's part; members grouped by part */
+    uint32_t *part; /* a member's part; then as many for members grouped by part */
     size_t moved;
     bool empties; /* also what leaves a cluster too small, which is merged then */
 };
@@ -66,8 +64,7 @@ static int find_neighbours(struct reassignment *s, const uint32_t *cids, size_t 
     int rc = OK;
 
     if (!x)
-        return fail(c->base.env.error, ERR_NO_MEMORY,
-                    "channi: out of memory, cannot reassign rows");
+        return CHANNI_NO_MEMORY(&c->base.env, ", cannot reassign rows");
     const struct channi_layout *layout = channi_enter(c, &ticket)->layout;
     for (size_t i = 0; i < n_cids; i++)
         add(s, layout, cids[i]);
@@ -149,13 +146,9 @@ static void reassign_row(struct reassignment *s, uint32_t i, double *cost)
 
 static int reassign_rows(struct reassignment *s, double *cost)
 {
-    struct mem *mem = s->c->base.env.mem;
-
-    s->part = mem_array(mem, s->m.n, sizeof *s->part);
-    s->list = mem_array(mem, s->m.n, sizeof *s->list);
-    if (!s->part || !s->list)
-        return fail(s->c->base.env.error, ERR_NO_MEMORY,
-                    "channi: out of memory, cannot reassign %zu rows", s->m.n);
+    s->part = mem_array(s->c->base.env.mem, 2 * s->m.n, sizeof *s->part);
+    if (!s->part)
+        return CHANNI_NO_MEMORY(&s->c->base.env, ", cannot reassign %zu rows", s->m.n);
     for (uint32_t i = 0; i < s->m.n; i++) {
         reassign_row(s, i, cost);
         if (i % YIELD_ROWS == 0)
@@ -180,7 +173,7 @@ static int carry_out(struct reassignment *s)
 {
     struct channi_part parts[WORK_MOST];
     const struct channi_replacement r = { .parts = parts, .n_parts = s->w.n, .threads = 1 };
-    uint32_t *at = s->list;
+    uint32_t *at = s->part + s->m.n;
 
     for (uint32_t i = 0; i < s->w.n; i++) {
         parts[i] = (struct channi_part){ .rows = at,
@@ -209,7 +202,6 @@ static int reassign_taken(struct reassignment *s, double *cost)
             rc = carry_out(s);
     }
     mem_free(s->c->base.env.mem, s->part);
-    mem_free(s->c->base.env.mem, s->list);
     return rc;
 }
 

@@ -12,17 +12,13 @@
  * rows stay with their group. A cluster that cannot be split is tried again when it has grown by
  * half.
  */
-#include "algorithms/channi/maintenance/split.h"
-#include "algorithms/channi/channi.h"
-
 #include <math.h>
 #include <string.h>
 
+#include "algorithms/channi/maintenance/internal.h"
 #include "algorithms/channi/maintenance/maintenance.h"
-#include "algorithms/channi/versions/cluster.h"
 #include "algorithms/common/rows/rows.h"
 #include "kernels/kernels.h"
-#include "src/core/mem.h"
 
 /* Mini-batch k-means for temporary centroids. With a quarter or four times of each value, recall at
    equal work changes no more than between two seeds (docs/decisions.md). */
@@ -54,13 +50,12 @@ static int cut_open(struct channi_cut *k, const struct channi *c, const struct c
     k->point = mem_group_array(&k->memory, dim, sizeof(float));
     k->part = mem_group_array(&k->memory, n, sizeof(uint32_t));
     k->list = mem_group_array(&k->memory, n, sizeof(uint32_t));
-    k->work = mem_group_array(&k->memory, n, sizeof(uint64_t));
+    k->keys = mem_group_array(&k->memory, n, sizeof(uint64_t));
     k->flagged = mem_group_array(&k->memory, n, sizeof(bool));
     if (!k->memory.failed)
         return OK;
     cut_close(k);
-    return fail(c->base.env.error, ERR_NO_MEMORY, "%s: out of memory, cannot split %zu rows",
-                c->base.ops->name, n);
+    return CHANNI_NO_MEMORY(&c->base.env, ", cannot split %zu rows", n);
 }
 
 /* ------------------------------------------------------------------------------------- steps */
@@ -196,8 +191,7 @@ static int list_parts(const struct channi_cut *k, const struct channi_members *m
     uint32_t *block = mem_array(k->c->base.env.mem, 2 * m->n, sizeof *block);
 
     if (!block)
-        return fail(k->c->base.env.error, ERR_NO_MEMORY, "%s: out of memory, cannot split %zu rows",
-                    k->c->base.ops->name, m->n);
+        return CHANNI_NO_MEMORY(&k->c->base.env, ", cannot split %zu rows", m->n);
     uint32_t *part_of = block + m->n, *at = block;
     memset(part_of, 0, m->n * sizeof *part_of);
     for (size_t i = 0; i < k->x.n; i++)

@@ -2,7 +2,7 @@
 #ifndef TEST_CHANNI_CROWD_H
 #define TEST_CHANNI_CROWD_H
 
-#include "algorithms/channi/maintenance/split.h"
+#include "algorithms/channi/maintenance/internal.h"
 #include "tests/unit/channi/support.h"
 
 /* Handmade members of a cluster without routes, whose root is the first member. */

@@ -41,30 +41,12 @@ struct batch {
 
 static struct channi_query query_at(const struct batch *b, uint32_t i)
 {
-    const struct search_request *r = b->b->request;
-    struct channi *c = b->b->c;
-
-    return (struct channi_query){ .c = c,
-                                  .view = b->view,
-                                  .knobs = r->knobs,
-                                  .query = (const unsigned char *)r->queries.rows +
-                                           (b->first + i) * c->row_bytes,
-                                  .k = r->k,
-                                  .threads = 1 };
+    return channi_batch_query(b->b, b->view, b->first + i, 1);
 }
 
 static struct topk answers_at(const struct batch *b, uint32_t i)
 {
-    const size_t k = b->b->request->k, at = (b->first + i) * k;
-
-    return topk_begin(k, b->b->result->distances + at, b->b->result->ids + at);
-}
-
-static void report(const struct batch *b, const struct channi_search_counts *counts)
-{
-    pthread_mutex_lock(&b->b->lock);
-    channi_search_counts_report(b->b->c, counts, &b->b->result->work);
-    pthread_mutex_unlock(&b->b->lock);
+    return channi_batch_answers(b->b, b->first + i);
 }
 
 /* ------------------------------------------------------------------------ 1. choosing clusters */
@@ -100,7 +82,7 @@ static int choose(void *arg, size_t first, size_t end, size_t worker)
     for (size_t i = first; rc == OK && i < end; i++)
         rc = choose_one(b, x, (uint32_t)i, &counts);
     scratch_pool_give(&b->b->c->scratch, x);
-    report(b, &counts);
+    channi_batch_report(b->b, &counts);
     return rc;
 }
 
@@ -337,7 +319,7 @@ static int run_parts(void *arg, size_t first, size_t end, size_t worker)
         rc = (channi_scan_reranks_pinned(c) ? run_singly : run_grouped)(b, x, from, to, &counts);
     }
     scratch_pool_give(&c->scratch, x);
-    report(b, &counts);
+    channi_batch_report(b->b, &counts);
     return rc;
 }
 

@@ -18,16 +18,6 @@ static double count_bits(const struct id_filter *f)
     return (double)n;
 }
 
-static double live_rows(const struct channi_layout *layout)
-{
-    double n = 0;
-
-    for (uint32_t cid = 0; cid < layout->n_clusters; cid++)
-        if (layout->clusters[cid])
-            n += atomic_load_explicit(&layout->clusters[cid]->live, memory_order_relaxed);
-    return n;
-}
-
 bool channi_allowed_may(const struct channi_allowed *a, const struct channi_cluster *cl)
 {
     for (size_t i = 0; a->where && i < a->where->n; i++) {
@@ -55,15 +45,12 @@ static double file_share(const struct attribute_filter *where, const struct chan
 static double attribute_share(const struct attribute_filter *where,
                               const struct channi_layout *layout)
 {
+    const struct channi_cluster *cl;
     double rows = 0, allowed = 0;
 
-    for (uint32_t cid = 0; cid < layout->n_clusters; cid++) {
-        const struct channi_cluster *cl = layout->clusters[cid];
-
-        if (!cl || !cl->base)
-            continue;
+    for (uint32_t next = 0; (cl = channi_layout_next(layout, &next));) {
         rows += cl->base_n;
-        allowed += cl->base_n * file_share(where, cl->base);
+        allowed += cl->base ? cl->base_n * file_share(where, cl->base) : 0;
     }
     return rows > 0 ? allowed / rows : 1;
 }
@@ -78,7 +65,7 @@ void channi_allowed_begin(struct channi_allowed *a, struct channi *c,
     if (a->where) {
         a->share = attribute_share(a->where, layout);
     } else {
-        const double live = live_rows(layout);
+        const double live = (double)channi_layout_live(layout);
 
         a->share = live > 0 ? count_bits(a->ids) / live : 1;
     }

@@ -16,8 +16,7 @@ enum { RANKED_BESIDES = 4 };
 
 static bool list_fit(struct channi_search_work *w, size_t n)
 {
-    return mem_grow(w->mem, &w->cids, &w->cids_capacity, n, sizeof *w->cids) &&
-           mem_grow(w->mem, &w->routes, &w->routes_capacity, n, sizeof *w->routes);
+    return CHANNI_WORK_FIT(w, cids, n) && CHANNI_WORK_FIT(w, routes, n);
 }
 
 static int begin_seen(struct channi_query_context *s)
@@ -25,7 +24,7 @@ static int begin_seen(struct channi_query_context *s)
     struct channi_search_work *w = s->w;
     const size_t need = s->q->view->layout->n_clusters, had = w->seen_capacity;
 
-    if (!mem_grow(w->mem, &w->seen, &w->seen_capacity, need, sizeof *w->seen))
+    if (!CHANNI_WORK_FIT(w, seen, need))
         return channi_search_no_memory(s->q->c);
     if (w->seen_capacity > had || ++w->stamp == 0) {
         memset(w->seen, 0, w->seen_capacity * sizeof *w->seen);
@@ -125,7 +124,6 @@ static int list_ood(struct channi_query_context *s, size_t n, size_t *n_ood)
     for (uint32_t i = 0; i < layout->n_ood; i++) {
         const uint32_t cid = layout->ood[i];
         const struct channi_cluster *cl = layout->clusters[cid];
-        size_t at = n + *n_ood;
 
         if (!cl || w->seen[cid] == w->stamp)
             continue;
@@ -133,12 +131,7 @@ static int list_ood(struct channi_query_context *s, size_t n, size_t *n_ood)
         s->counts.top += 1;
         if (distance > limit)
             continue;
-        for (; at > n && w->routes[at - 1] > distance; at--) {
-            w->routes[at] = w->routes[at - 1];
-            w->cids[at] = w->cids[at - 1];
-        }
-        w->routes[at] = distance;
-        w->cids[at] = cid;
+        channi_sort_in(w->cids, w->routes, n, n + *n_ood, cid, distance);
         *n_ood += *n_ood < most;
     }
     for (size_t i = n; i < n + *n_ood; i++)

@@ -31,12 +31,7 @@ static void keep_cluster(uint32_t cid, float distance, size_t n, uint32_t *cids,
         return;
     if (at == *found)
         at = *found < n ? (*found)++ : n - 1;
-    for (; at > 0 && distances[at - 1] > distance; at--) {
-        distances[at] = distances[at - 1];
-        cids[at] = cids[at - 1];
-    }
-    distances[at] = distance;
-    cids[at] = cid;
+    channi_sort_in(cids, distances, 0, at, cid, distance);
 }
 
 /* The number of routes from the first on that are in one chunk and lead to clusters, at most SCANNED. */
@@ -109,15 +104,9 @@ void channi_rank_clusters(const struct channi *c, const struct channi_layout *la
 {
     for (size_t i = 0; i < n; i++) {
         const uint32_t cid = cids[i];
-        const float d = to_cluster(c, layout->clusters[cid], query, distances[i], checked);
-        size_t at = i;
 
-        for (; at > 0 && distances[at - 1] > d; at--) {
-            distances[at] = distances[at - 1];
-            cids[at] = cids[at - 1];
-        }
-        distances[at] = d;
-        cids[at] = cid;
+        channi_sort_in(cids, distances, 0, i, cid,
+                       to_cluster(c, layout->clusters[cid], query, distances[i], checked));
     }
 }
 
@@ -145,8 +134,7 @@ int channi_nearest_clusters(struct channi *c, struct channi_scratch *x,
             return OK;
         }
         if (!channi_scratch_fit(c, x, ask) || !channi_scratch_marks(c, x, layout->n_clusters))
-            return fail(c->base.env.error, ERR_NO_MEMORY,
-                        "channi: out of memory for the %zu nearest routes", ask);
+            return CHANNI_NO_MEMORY(&c->base.env, " for the %zu nearest routes", ask);
         const int rc = graph_image_search(&r->graph, &r->rows, x->graph, query, ask, ask, NULL,
                                           x->nodes, x->distances, &got, checked, c->base.env.error);
         if (rc != OK)

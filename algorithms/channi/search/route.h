@@ -23,4 +23,17 @@ int channi_nearest_clusters(struct channi *, struct channi_scratch *, const stru
 void channi_rank_clusters(const struct channi *, const struct channi_layout *, const void *query,
                           uint32_t *cids, float *distances, size_t n, double *checked);
 
+/* Puts a cluster, at most at `at`, where ascending distances have it: before greater ones from `first` on,
+   which move up. */
+static inline void channi_sort_in(uint32_t *cids, float *distances, size_t first, size_t at,
+                                  uint32_t cid, float distance)
+{
+    for (; at > first && distances[at - 1] > distance; at--) {
+        distances[at] = distances[at - 1];
+        cids[at] = cids[at - 1];
+    }
+    distances[at] = distance;
+    cids[at] = cid;
+}
+
 #endif

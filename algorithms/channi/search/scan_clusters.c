@@ -28,9 +28,8 @@ static int list_files(struct channi_query_context *s, const uint32_t *cids, size
     struct channi_search_work *w = s->w;
     const size_t before = w->n_bases;
 
-    if (!mem_grow(w->mem, &w->bases, &w->bases_capacity, before + n, sizeof *w->bases) ||
-        !mem_grow(w->mem, &w->of, &w->of_capacity, before + n, sizeof *w->of) ||
-        !mem_grow(w->mem, &w->images, &w->images_capacity, before + n, sizeof *w->images))
+    if (!CHANNI_WORK_FIT(w, bases, before + n) || !CHANNI_WORK_FIT(w, of, before + n) ||
+        !CHANNI_WORK_FIT(w, images, before + n))
         return channi_search_no_memory(s->q->c);
     for (size_t i = 0; i < n; i++) {
         const struct channi_cluster *cl = channi_context_cluster(s, cids[i]);
@@ -191,10 +190,8 @@ static int member_work(void *arg, size_t first, size_t end, size_t worker)
 /* Appends candidates and their sources to those of `to`. */
 static bool append_candidates(struct channi_search_work *to, const struct channi_search_work *from)
 {
-    if (!mem_grow(to->mem, &to->candidates, &to->candidates_capacity,
-                  to->n_candidates + from->n_candidates, sizeof *to->candidates) ||
-        !mem_grow(to->mem, &to->sources, &to->sources_capacity, to->n_sources + from->n_sources,
-                  sizeof *to->sources))
+    if (!CHANNI_WORK_FIT(to, candidates, to->n_candidates + from->n_candidates) ||
+        !CHANNI_WORK_FIT(to, sources, to->n_sources + from->n_sources))
         return false;
     for (size_t i = 0; i < from->n_candidates; i++) {
         struct channi_candidate *c = &to->candidates[to->n_candidates++];

@@ -171,12 +171,6 @@ static void judge_near(struct channi_query_context *s, const struct channi_clust
     }
 }
 
-static bool candidates_fit(struct channi_search_work *w)
-{
-    return mem_grow(w->mem, &w->candidates, &w->candidates_capacity,
-                    w->n_candidates + QUANTIZER_BLOCK, sizeof *w->candidates);
-}
-
 /* Scans a block while the second code parts of the previous block's rows are prefetched. */
 static int scan_blocks(struct channi_query_context *s, const struct channi_cluster *cl,
                        const struct channi_image *image, bool all)
@@ -189,11 +183,11 @@ static int scan_blocks(struct channi_query_context *s, const struct channi_clust
     found[1].near = 0;
     for (uint32_t first = 0; first < image->n; first += QUANTIZER_BLOCK, at ^= 1) {
         scan_step(s, image, first, &found[at]);
-        if (!candidates_fit(w))
+        if (!CHANNI_WORK_FIT(w, candidates, w->n_candidates + QUANTIZER_BLOCK))
             return channi_search_no_memory(s->q->c);
         judge_near(s, cl, image, all, &found[at ^ 1]);
     }
-    if (!candidates_fit(w))
+    if (!CHANNI_WORK_FIT(w, candidates, w->n_candidates + QUANTIZER_BLOCK))
         return channi_search_no_memory(s->q->c);
     judge_near(s, cl, image, all, &found[at ^ 1]);
     note_ids(w, image, before);
@@ -276,7 +270,7 @@ static int scan_source(struct channi_query_context *s, const struct channi_clust
             return rc;
         s->prepared = true;
     }
-    if (!mem_grow(w->mem, &w->sources, &w->sources_capacity, w->n_sources + 1, sizeof *w->sources))
+    if (!CHANNI_WORK_FIT(w, sources, w->n_sources + 1))
         return channi_search_no_memory(c);
     w->sources[w->n_sources++] = *source;
     quantizer_query_list(z, w->prepared, image->centre,
@@ -437,8 +431,8 @@ int channi_scan_candidates(struct channi_query_context *s)
 
     if (w->n_candidates == 0)
         return OK;
-    if (!mem_grow(w->mem, &w->order, &w->order_capacity, w->n_candidates, sizeof *w->order) ||
-        !mem_grow(w->mem, &w->rows, &w->rows_capacity, BATCH * c->row_bytes, 1))
+    if (!CHANNI_WORK_FIT(w, order, w->n_candidates) ||
+        !CHANNI_WORK_FIT(w, rows, BATCH * c->row_bytes))
         return channi_search_no_memory(c);
     size_t left = heap_candidates(s), most = BATCH;
     if (c->params.cold_rows) /* reads are slow: first the k that are needed, then few at a time */

@@ -105,12 +105,8 @@ bool channi_scratch_marks(struct channi *c, struct channi_scratch *x, size_t n)
 
 static bool tops_fit(struct channi_search_work *w, size_t k, size_t uppers)
 {
-    return mem_grow(w->mem, &w->upper_distances, &w->upper_distances_capacity, uppers,
-                    sizeof *w->upper_distances) &&
-           mem_grow(w->mem, &w->upper_ids, &w->upper_ids_capacity, uppers, sizeof *w->upper_ids) &&
-           mem_grow(w->mem, &w->own_distances, &w->own_distances_capacity, k,
-                    sizeof *w->own_distances) &&
-           mem_grow(w->mem, &w->own_ids, &w->own_ids_capacity, k, sizeof *w->own_ids);
+    return CHANNI_WORK_FIT(w, upper_distances, uppers) && CHANNI_WORK_FIT(w, upper_ids, uppers) &&
+           CHANNI_WORK_FIT(w, own_distances, k) && CHANNI_WORK_FIT(w, own_ids, k);
 }
 
 int channi_context_begin(struct channi_query_context *s, const struct channi_query *q,
@@ -176,6 +172,13 @@ void channi_search_counts_report(struct channi *c, const struct channi_search_co
     work->estimates += t->estimates;
     work->bytes_read += t->bytes;
     work->scanned += t->scanned;
+}
+
+void channi_batch_report(struct channi_search_batch *b, const struct channi_search_counts *t)
+{
+    pthread_mutex_lock(&b->lock);
+    channi_search_counts_report(b->c, t, &b->result->work);
+    pthread_mutex_unlock(&b->lock);
 }
 
 /* ----------------------------------------------------------------------------------- single rows */

@@ -11,6 +11,7 @@
 #include "algorithms/common/concurrency/scratch_pool.h"
 #include "algorithms/common/graph/graph.h"
 #include "algorithms/common/rows/range_hits.h"
+#include "src/core/mem.h"
 
 struct channi;
 struct channi_delta;
@@ -62,6 +63,10 @@ struct channi_search_work {
     float distances[SCAN_BLOCK];
     uint32_t integers[SCAN_BLOCK], at[SCAN_BLOCK];
 };
+/* Makes an array of it hold n elements. false: out of memory. */
+#define CHANNI_WORK_FIT(w, array, n) \
+    mem_grow((w)->mem, &(w)->array, &(w)->array##_capacity, n, sizeof *(w)->array)
+
 /* Used by one thread. */
 struct channi_scratch {
     struct scratch_item item;

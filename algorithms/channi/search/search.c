@@ -14,27 +14,6 @@ enum { GRAIN = 8 };
 
 /* --------------------------------------------------------------------------------- search */
 
-/* Called inside the epoch. */
-static int search_one(const struct channi_search_batch *a, const struct channi_view *view,
-                      struct channi_scratch *x, size_t i, size_t threads,
-                      struct channi_search_counts *counts)
-{
-    const struct search_request *r = a->request;
-    const struct channi_query q = { .c = a->c,
-                                    .view = view,
-                                    .knobs = r->knobs,
-                                    .allowed = a->allowed,
-                                    .query = (const unsigned char *)r->queries.rows +
-                                             i * a->c->row_bytes,
-                                    .k = r->k,
-                                    .threads = threads,
-                                    .stop_score = a->stop_score };
-    const struct topk top =
-        topk_begin(r->k, a->result->distances + i * r->k, a->result->ids + i * r->k);
-
-    return channi_query_answer(&q, x, &top, counts);
-}
-
 /* Runs the queries first .. end - 1, each with `threads` threads. */
 static int search_some(struct channi_search_batch *a, size_t first, size_t end, size_t threads)
 {
@@ -47,13 +26,15 @@ static int search_some(struct channi_search_batch *a, size_t first, size_t end, 
     if (!x)
         return channi_search_no_memory(c);
     const struct channi_view *now = channi_enter(c, &ticket);
-    for (size_t i = first; rc == OK && i < end; i++)
-        rc = search_one(a, a->view ? a->view : now, x, i, threads, &counts);
+    for (size_t i = first; rc == OK && i < end; i++) {
+        const struct channi_query q = channi_batch_query(a, a->view ? a->view : now, i, threads);
+        const struct topk top = channi_batch_answers(a, i);
+
+        rc = channi_query_answer(&q, x, &top, &counts);
+    }
     channi_leave(c, ticket);
     scratch_pool_give(&c->scratch, x);
-    pthread_mutex_lock(&a->lock);
-    channi_search_counts_report(c, &counts, &a->result->work);
-    pthread_mutex_unlock(&a->lock);
+    channi_batch_report(a, &counts);
     return rc;
 }
 

@@ -134,11 +134,36 @@ struct channi_search_batch {
     pthread_mutex_t lock;     /* protects result->work */
 };
 
+static inline struct channi_query channi_batch_query(const struct channi_search_batch *b,
+                                                     const struct channi_view *view, size_t i,
+                                                     size_t threads)
+{
+    const struct search_request *r = b->request;
+
+    return (struct channi_query){ .c = b->c,
+                                  .view = view,
+                                  .knobs = r->knobs,
+                                  .allowed = b->allowed,
+                                  .query =
+                                      (const unsigned char *)r->queries.rows + i * b->c->row_bytes,
+                                  .k = r->k,
+                                  .threads = threads,
+                                  .stop_score = b->stop_score };
+}
+
+/* Where the answers of query i go. */
+static inline struct topk channi_batch_answers(const struct channi_search_batch *b, size_t i)
+{
+    const size_t k = b->request->k;
+
+    return topk_begin(k, b->result->distances + i * k, b->result->ids + i * k);
+}
+
 /* 3. One file per step */
 
 static inline int channi_search_no_memory(const struct channi *c)
 {
-    return fail(c->base.env.error, ERR_NO_MEMORY, "channi: out of memory searching");
+    return CHANNI_NO_MEMORY(&c->base.env, " searching");
 }
 
 /* scratch.c: begins a context with its scratch. top: NULL: the context's own, in w's arrays. */
@@ -152,6 +177,7 @@ int channi_context_begin_in(struct channi_query_context *, const struct channi_q
 void channi_search_counts_add(struct channi_search_counts *to, const struct channi_search_counts *);
 void channi_search_counts_report(struct channi *, const struct channi_search_counts *,
                                  struct work *);
+void channi_batch_report(struct channi_search_batch *, const struct channi_search_counts *);
 
 /* probe.c: runs one query: chooses clusters, their order, and when to stop. */
 int channi_query_run(struct channi_query_context *);

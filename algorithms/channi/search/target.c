@@ -46,14 +46,9 @@ static int search(struct learning *l, const void *row, const struct channi_knobs
                                     .threads = 1,
                                     .trace = trace };
     const struct topk top = topk_begin(l->k, l->distances, l->ids);
-    struct channi_query_context s;
-    int rc = channi_context_begin(&s, &q, l->x, &top);
+    struct channi_search_counts ignored = { 0 };
 
-    if (rc != OK)
-        return rc;
-    rc = channi_query_run(&s);
-    topk_sort(&s.top);
-    return rc;
+    return channi_query_answer(&q, l->x, &top, &ignored);
 }
 
 static int sample_row(struct learning *l, const void *row, uint64_t id)
@@ -93,24 +88,16 @@ static int sample_cluster(struct learning *l, const struct channi_cluster *cl)
 static const struct channi_cluster *draw(struct learning *l)
 {
     const struct channi_layout *layout = l->view->layout;
-    uint64_t total = 0, at;
+    const struct channi_cluster *cl;
+    uint64_t total = 0, below = 0, at;
 
-    for (uint32_t cid = 0; cid < layout->n_clusters; cid++)
-        total += layout->clusters[cid] && layout->clusters[cid]->base
-                     ? layout->clusters[cid]->base_n
-                     : 0;
-    if (total == 0)
-        return NULL;
-    at = rng_below(&l->rng, total);
-    for (uint32_t cid = 0;; cid++) {
-        const struct channi_cluster *cl = layout->clusters[cid];
-
-        if (!cl || !cl->base)
-            continue;
-        if (at < cl->base_n)
+    for (uint32_t next = 0; (cl = channi_layout_next(layout, &next));)
+        total += cl->base_n;
+    at = total > 0 ? rng_below(&l->rng, total) : 0;
+    for (uint32_t next = 0; (cl = channi_layout_next(layout, &next));)
+        if (at < (below += cl->base_n))
             return cl;
-        at -= cl->base_n;
-    }
+    return NULL;
 }
 
 static int sample(struct learning *l)
@@ -220,15 +207,6 @@ static struct channi_knobs knobs_of(const struct channi_knobs *asked)
     return knobs;
 }
 
-static uint64_t live_rows(const struct channi_layout *layout)
-{
-    uint64_t n = 0;
-
-    for (uint32_t cid = 0; cid < layout->n_clusters; cid++)
-        n += layout->clusters[cid] ? atomic_load(&layout->clusters[cid]->live) : 0;
-    return n;
-}
-
 /* For stop->knobs and stop->k. */
 static int learn_anew(struct channi *c, const struct channi_view *view, struct channi_stop *stop)
 {
@@ -246,7 +224,7 @@ static int learn_anew(struct channi *c, const struct channi_view *view, struct c
     l->wide.early_stop_steps *= 4;
     l->wide.rerank = 0;
     stop->changed_rows = atomic_load(&c->changed_rows);
-    stop->rows = live_rows(view->layout);
+    stop->rows = channi_layout_live(view->layout);
     stop->clusters = view->layout->n_clusters;
     const int rc = learn(l, stop);
     stop->learnt = rc == OK;

@@ -121,6 +121,16 @@ bool channi_layout_find_ood(const struct channi *s, struct channi_layout *l)
     return true;
 }
 
+uint64_t channi_layout_live(const struct channi_layout *l)
+{
+    struct channi_cluster *cl;
+    uint64_t n = 0;
+
+    for (uint32_t next = 0; (cl = channi_layout_next(l, &next));)
+        n += atomic_load_explicit(&cl->live, memory_order_relaxed);
+    return n;
+}
+
 /* --------------------------------------------------------------------------------- views */
 
 void channi_view_unref(struct channi *s, struct channi_view *view)
@@ -141,7 +151,7 @@ struct channi_view *channi_view_make(struct channi *s)
     struct channi_view *view = mem_zalloc(s->base.env.mem, sizeof *view);
 
     if (!view)
-        (void)fail(s->base.env.error, ERR_NO_MEMORY, "channi: out of memory for a version");
+        (void)CHANNI_NO_MEMORY(&s->base.env, " for a version");
     return view;
 }
 

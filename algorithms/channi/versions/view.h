@@ -51,6 +51,17 @@ void channi_leave(struct channi *, unsigned ticket);
 
 void channi_view_unref(struct channi *, struct channi_view *); /* the last frees it */
 
+/* The layout's next cluster from cid *next on, which is set beyond it; NULL: there is none. */
+static inline struct channi_cluster *channi_layout_next(const struct channi_layout *l,
+                                                        uint32_t *next)
+{
+    while (*next < l->n_clusters)
+        if (l->clusters[(*next)++])
+            return l->clusters[*next - 1];
+    return NULL;
+}
+uint64_t channi_layout_live(const struct channi_layout *); /* live rows */
+
 /* Layouts under construction */
 
 /* Copies a layout, to be changed before it is published; references all its clusters and routes.

@@ -1,9 +1,7 @@
 /* build.c - turns the one list of rows into clusters: chooses primaries, assigns every row to the
  * primary that a graph search finds nearest, and replaces the one cluster by the new ones.
  *
- * The graph of primaries is made twice: here, to assign rows; and by the replacement, once it is
- * certain that there will be routes. Both use the same rows in the same order, so they are equal.
- * The graph has one node per thousand rows.
+ * The graph of primaries, by which rows are assigned, becomes that of the routes.
  *
  * Primaries are chosen from a random subset of the rows (SUBSET_LEAST, or SUBSET_PER per primary),
  * so that no kind of sampling takes longer than the assignment. For uniform sampling a smaller
@@ -13,11 +11,10 @@
  * the rows are in memory twice, and that is the build's peak.
  */
 #include "algorithms/channi/build/build.h"
-#include "algorithms/channi/channi.h"
 
-#include <stdlib.h>
 #include <string.h>
 
+#include "algorithms/channi/channi.h"
 #include "algorithms/channi/jobs/jobs.h"
 #include "algorithms/channi/rewrite/replace.h"
 #include "algorithms/channi/versions/places.h"
@@ -60,8 +57,9 @@ struct building {
     struct channi_taken w;
     struct channi_members m;
     struct rng rng;
-    unsigned char *subset; /* n_subset rows */
-    uint32_t *members;     /* the subset's rows, as member indices */
+    struct mem_group memory; /* of what serves the choice and the assignment only */
+    unsigned char *subset;   /* n_subset rows */
+    uint32_t *members;       /* the subset's rows, as member indices */
     size_t n_subset, k;
     uint32_t *primaries;       /* k member indices */
     uint32_t *of;              /* each member's primary, 0 .. k - 1 */
@@ -69,13 +67,13 @@ struct building {
     struct channi_part *parts; /* k */
     struct graph *top;
     struct graph_scratch **scratch; /* one per worker */
-    double *checked;                /* one per worker */
+    size_t n_scratch;
+    double *checked; /* one per worker */
 };
 
 static int no_memory(const struct building *b)
 {
-    return fail(b->c->base.env.error, ERR_NO_MEMORY,
-                "channi: out of memory, cannot build clusters of %zu rows", b->m.n);
+    return CHANNI_NO_MEMORY(&b->c->base.env, ", cannot build clusters of %zu rows", b->m.n);
 }
 
 /* `write` is held. Only the build drops deleted rows, so it does not wait for live rows alone: a
@@ -104,9 +102,8 @@ static size_t subset_most(const struct building *b)
 
 static int draw_subset(struct building *b)
 {
-    struct mem *mem = b->c->base.env.mem;
     const size_t row_bytes = b->c->row_bytes, most = subset_most(b);
-    uint32_t *live = mem_array(mem, b->m.n_live, sizeof *live);
+    uint32_t *live = mem_group_array(&b->memory, b->m.n_live, sizeof *live);
     size_t n = 0;
 
     if (!live)
@@ -118,7 +115,7 @@ static int draw_subset(struct building *b)
     b->n_subset = n < most ? n : most;
     if (b->n_subset < n)
         rng_shuffle_u32(&b->rng, live, n);
-    b->subset = mem_array(mem, b->n_subset, row_bytes);
+    b->subset = mem_group_array(&b->memory, b->n_subset, row_bytes);
     if (!b->subset)
         return no_memory(b);
     for (size_t i = 0; i < b->n_subset; i++)
@@ -162,7 +159,7 @@ static int choose(struct building *b)
     if (rc != OK)
         return rc;
     b->k = b->k < b->n_subset ? b->k : b->n_subset;
-    b->primaries = mem_array(c->base.env.mem, b->k, sizeof *b->primaries);
+    b->primaries = mem_group_array(&b->memory, b->k, sizeof *b->primaries);
     if (!b->primaries)
         return no_memory(b);
     rc = channi_sample(&c->base.env, (enum channi_sampling)c->params.sampling, &b->rng, b->subset,
@@ -198,8 +195,7 @@ static int train(struct building *b)
     rows = mem_array(env->mem, n, env->dim * sizeof *rows);
     if (!rows)
         return no_memory(b);
-    for (size_t i = 0; i < n; i++)
-        rows_to_floats(&c->base.env, b->subset + i * c->row_bytes, 1, rows + i * env->dim);
+    rows_to_floats(env, b->subset, n, rows);
     rc = quantizer_train(&c->quantizer, env, &options, rows, n);
     mem_free(env->mem, rows);
     return rc;
@@ -250,14 +246,15 @@ static int assign(struct building *b)
     double sum = 0;
     int rc = OK;
 
-    b->of = mem_array(env->mem, b->m.n, sizeof *b->of);
-    b->scratch = mem_zalloc(env->mem, threads * sizeof(struct graph_scratch *));
-    b->checked = mem_zalloc(env->mem, threads * sizeof *b->checked);
-    if (!b->of || !b->scratch || !b->checked)
+    b->of = mem_group_array(&b->memory, b->m.n, sizeof *b->of);
+    b->scratch = mem_group_array(&b->memory, threads, sizeof(struct graph_scratch *));
+    b->checked = mem_group_array(&b->memory, threads, sizeof *b->checked);
+    if (b->memory.failed)
         return no_memory(b);
-    for (size_t i = 0; i < threads; i++) {
-        b->scratch[i] = graph_scratch_create(env->mem);
-        if (!b->scratch[i])
+    for (; b->n_scratch < threads; b->n_scratch++) {
+        b->checked[b->n_scratch] = 0;
+        b->scratch[b->n_scratch] = graph_scratch_create(env->mem);
+        if (!b->scratch[b->n_scratch])
             return no_memory(b);
     }
     rc = parallel_for(env->pool, threads, b->m.n, BLOCK, assign_block, b);
@@ -304,22 +301,9 @@ static int make_parts(struct building *b)
 /* Frees all but the input of the replacement: members, parts and order. */
 static void drop_work_space(struct building *b)
 {
-    struct mem *mem = b->c->base.env.mem;
-
-    for (size_t i = 0; b->scratch && i < pool_threads(b->c->base.env.pool); i++)
-        graph_scratch_destroy(b->scratch[i]);
-    mem_free(mem, b->scratch);
-    mem_free(mem, b->checked);
-    graph_destroy(b->top);
-    mem_free(mem, b->subset);
-    mem_free(mem, b->members);
-    mem_free(mem, b->primaries);
-    mem_free(mem, b->of);
-    b->scratch = NULL;
-    b->checked = NULL;
-    b->top = NULL;
-    b->subset = NULL;
-    b->members = b->primaries = b->of = NULL;
+    while (b->n_scratch > 0)
+        graph_scratch_destroy(b->scratch[--b->n_scratch]);
+    mem_group_free(&b->memory);
 }
 
 static void end(struct building *b)
@@ -327,6 +311,7 @@ static void end(struct building *b)
     struct mem *mem = b->c->base.env.mem;
 
     drop_work_space(b);
+    graph_destroy(b->top);
     mem_free(mem, b->order);
     mem_free(mem, b->parts);
     channi_members_free(&b->m, b->c);
@@ -349,12 +334,11 @@ static int build(struct building *b)
     if (rc == OK)
         rc = make_parts(b);
     drop_work_space(b);
-    if (rc == OK)
-        rc = channi_replace(
-            b->c, &b->w, &b->m,
-            &(struct channi_replacement){
-                .parts = b->parts, .n_parts = b->k, .threads = pool_threads(b->c->base.env.pool) });
-    return rc;
+    const struct channi_replacement r = { .parts = b->parts,
+                                          .n_parts = b->k,
+                                          .threads = pool_threads(b->c->base.env.pool),
+                                          .top = &b->top };
+    return rc == OK ? channi_replace(b->c, &b->w, &b->m, &r) : rc;
 }
 
 /* Random primaries leave some clusters many times too large. */
@@ -371,7 +355,9 @@ static void queue_large(struct channi *c)
 
 int channi_build_if_due(struct channi *c)
 {
-    struct building b = { .c = c, .rng = rng_at(c->base.env.seed, BUILD_STREAM) };
+    struct building b = { .c = c,
+                          .rng = rng_at(c->base.env.seed, BUILD_STREAM),
+                          .memory.mem = c->base.env.mem };
     const uint32_t all = 0;
     bool due, taken = false;
     int rc = OK;

@@ -39,7 +39,8 @@ struct commit_plan {
     size_t n_dels;
     uint32_t *touched; /* clusters: the changed ones; later only those that need a job */
     size_t n_touched;
-    struct idmap fate;        /* id -> fate, if there are several changes: see resolve() */
+    bool several;             /* an id may be there more than once */
+    struct idmap fate;        /* if so: id -> fate, see resolve() */
     struct channi_view *view; /* the view used for routing, referenced */
     size_t ef;
 };
@@ -48,9 +49,8 @@ struct commit_plan {
 
 static int no_memory(const struct commit_plan *p)
 {
-    return fail(p->s->base.env.error, ERR_NO_MEMORY,
-                "channi: out of memory, cannot commit %zu inserted and %zu deleted rows", p->n_puts,
-                p->n_dels);
+    return CHANNI_NO_MEMORY(&p->s->base.env, ", cannot commit %zu inserted and %zu deleted rows",
+                            p->n_puts, p->n_dels);
 }
 
 static void plan_free(struct commit_plan *p)
@@ -76,7 +76,7 @@ static bool plan_reserve(struct commit_plan *p, const struct channi_change *chan
     p->dels = mem_group_array(g, dels, sizeof *p->dels);
     p->del_places = mem_group_array(g, dels, sizeof *p->del_places);
     p->touched = mem_array(g->mem, puts + dels, sizeof *p->touched);
-    return !g->failed && p->touched && (n < 2 || idmap_reserve(&p->fate, puts + dels));
+    return !g->failed && p->touched && (!p->several || idmap_reserve(&p->fate, puts + dels));
 }
 
 static void plan_put(struct commit_plan *p, const struct channi_change *c, size_t i)
@@ -143,11 +143,13 @@ static void compact(struct commit_plan *p)
 
 static int plan_make(struct commit_plan *p, const struct channi_change *changes, size_t n)
 {
+    /* Nothing has checked the ids of a log that is replayed; it is not open for writing yet. */
+    p->several = n > 1 || (p->s->params.wal != CHANNI_NO_WAL && !p->s->durable.wal);
     int rc = plan_reserve(p, changes, n) ? OK : no_memory(p);
 
     for (size_t c = 0; c < n && rc == OK; c++)
         for (size_t i = 0; i < changes[c].n && rc == OK; i++)
-            if (n > 1)
+            if (p->several)
                 rc = resolve(p, &changes[c], i);
             else if (changes[c].op == CHANGE_PUT)
                 plan_put(p, &changes[c], i);
@@ -230,17 +232,6 @@ static int by_cluster(const void *a, const void *b)
     return (x->order > y->order) - (x->order < y->order);
 }
 
-/* Allocates the deletion marks of a file's rows, at the first deletion. */
-static bool make_marks(struct channi *s, struct channi_cluster *cl)
-{
-    if (atomic_load_explicit(&cl->dead, memory_order_relaxed))
-        return true;
-    _Atomic(uint64_t) *dead = mem_zalloc(s->base.env.mem, cl->base_n * sizeof *dead);
-    if (dead)
-        atomic_store_explicit(&cl->dead, dead, memory_order_release);
-    return dead;
-}
-
 static int reserve_dels(struct commit_plan *p, const struct channi_layout *layout)
 {
     struct channi *s = p->s;
@@ -250,7 +241,7 @@ static int reserve_dels(struct commit_plan *p, const struct channi_layout *layou
         if (!channi_place_of(s, p->dels[i], at))
             return is_not_there(p, p->dels[i]);
         struct channi_cluster *cl = layout->clusters[at->cid];
-        if (at->row < cl->base_n && !make_marks(s, cl))
+        if (at->row < cl->base_n && !channi_cluster_marks(s, cl))
             return no_memory(p);
         p->touched[p->n_touched++] = at->cid;
     }

@@ -24,11 +24,10 @@ void channi_changes_free(struct channi_changes *c)
 
 static unsigned char *add(struct channi_changes *c, struct error *err, size_t n, size_t each)
 {
-    if (!mem_grow(c->mem, &c->list, &c->capacity, c->n + 1, sizeof *c->list)) {
-        (void)fail(err, ERR_NO_MEMORY, "channi: out of memory for %zu more changes", n);
-        return NULL;
-    }
-    unsigned char *block = mem_array(c->mem, n, each);
+    unsigned char *block = mem_grow(c->mem, &c->list, &c->capacity, c->n + 1, sizeof *c->list)
+                               ? mem_array(c->mem, n, each)
+                               : NULL;
+
     if (!block)
         (void)fail(err, ERR_NO_MEMORY, "channi: out of memory for %zu more changes", n);
     else
@@ -153,18 +152,22 @@ static int read_put(const struct channi *s, const struct wal_record *r, struct c
 int channi_log_read(const struct channi *s, const struct wal_record *r, struct channi_changes *to,
                     uint64_t *version)
 {
+    const size_t n = to->n;
+    int rc = OK;
+
     *version = 0;
-    switch (r->op) {
-        case CHANGE_PUT: return read_put(s, r, to);
-        case CHANGE_DEL:
-            return row_log_rows(r, 0) > 0
-                       ? channi_changes_del(to, s->base.env.error, r->payload, row_log_rows(r, 0))
-                       : misfit(s, r);
-        case CHANGE_COMMIT:
-            if (r->n != sizeof *version)
-                return misfit(s, r);
-            memcpy(version, r->payload, sizeof *version);
-            return *version > 0 ? OK : misfit(s, r);
-        default: return misfit(s, r);
+    if (r->op == CHANGE_PUT) {
+        rc = read_put(s, r, to);
+    } else if (r->op == CHANGE_DEL && row_log_rows(r, 0) > 0) {
+        rc = channi_changes_del(to, s->base.env.error, r->payload, row_log_rows(r, 0));
+    } else if (r->op == CHANGE_COMMIT && r->n == sizeof *version) {
+        memcpy(version, r->payload, sizeof *version);
+        rc = *version > 0 ? OK : misfit(s, r);
+    } else {
+        rc = misfit(s, r);
     }
+    for (size_t i = 0; to->n > n && i < to->list[n].n; i++)
+        if (to->list[n].ids[i] == INDEX_NO_ID)
+            return misfit(s, r);
+    return rc;
 }

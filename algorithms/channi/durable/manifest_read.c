@@ -15,16 +15,15 @@ struct reading {
     const struct store_reader *r;
     struct channi_sections x;
     struct channi_layout *layout;
-    uint64_t *live; /* the live ids of one cluster */
-    size_t capacity;
+    uint64_t *live; /* the live ids of one cluster, and their rows */
+    uint32_t *rows;
+    size_t capacity, rows_capacity;
 };
 
 static int no_memory(const struct reading *x)
 {
-    return fail(x->s->base.env.error, ERR_NO_MEMORY, "channi: load: out of memory");
+    return CHANNI_NO_MEMORY(&x->s->base.env, ", cannot load the index");
 }
-
-/* -------------------------------------------------------------------------------------- clusters */
 
 /* -------------------------------------------------------------------------------- clusters */
 
@@ -58,10 +57,9 @@ static int read_deaths(struct reading *x, const struct channi_manifest_cluster *
 
     if (m->n_deaths == 0)
         return OK;
-    _Atomic(uint64_t) *dead = mem_zalloc(x->s->base.env.mem, (size_t)cl->base_n * sizeof *dead);
+    _Atomic(uint64_t) *dead = channi_cluster_marks(x->s, cl);
     if (!dead)
         return no_memory(x);
-    atomic_store(&cl->dead, dead);
     for (uint32_t i = 0; i < m->n_deaths; i++) {
         if (t->deaths[i].row >= cl->base_n || t->deaths[i].version > t->meta->version)
             return store_corrupt(x->r, "the death of a row that there is not");
@@ -136,66 +134,63 @@ static int join_file(struct reading *x, const struct channi_manifest_cluster *m,
     return OK;
 }
 
-/* Counts the file's rows, and collects the ids of the live ones in x->live. */
-static int count_rows(struct reading *x, struct channi_cluster *cl,
-                      const struct channi_image *image, size_t *n)
+static bool lists_fit(struct reading *x, size_t n)
+{
+    struct mem *mem = x->s->base.env.mem;
+
+    return mem_grow(mem, &x->live, &x->capacity, n, sizeof *x->live) &&
+           mem_grow(mem, &x->rows, &x->rows_capacity, n, sizeof *x->rows);
+}
+
+/* Sets the places of the n listed rows. */
+static int place(struct reading *x, const struct channi_cluster *cl, size_t n)
+{
+    int rc = channi_places_reserve(x->s, x->live, n);
+
+    for (size_t i = 0; rc == OK && i < n; i++) {
+        if (channi_place_of(x->s, x->live[i], NULL))
+            return store_corrupt(x->r, "an id is live twice");
+        channi_place_add(x->s, x->live[i], (struct channi_place){ cl->cid, x->rows[i] });
+    }
+    return rc;
+}
+
+/* Counts the file's rows, and places the live ones. */
+static int place_file(struct reading *x, struct channi_cluster *cl,
+                      const struct channi_image *image)
 {
     const uint64_t version = x->x.meta->version;
+    size_t n = 0;
 
-    *n = 0;
-    if (!mem_grow(x->s->base.env.mem, &x->live, &x->capacity, image->n, sizeof *x->live))
+    if (!lists_fit(x, image->n))
         return no_memory(x);
     for (uint32_t i = 0; i < image->n; i++) {
         if ((image->born && image->born[i] > version) || image->ids[i] == INDEX_NO_ID)
             return store_corrupt(x->r, "a file of it has rows of a later version");
-        if (channi_cluster_base_dead(cl, image, i) == 0)
-            x->live[(*n)++] = image->ids[i];
+        x->live[n] = image->ids[i];
+        x->rows[n] = i;
+        n += channi_cluster_base_dead(cl, image, i) == 0;
     }
-    (void)atomic_fetch_add(&cl->live, (uint32_t)*n);
-    (void)atomic_fetch_add(&cl->n_dead, image->n - (uint32_t)*n);
-    return OK;
-}
-
-static int place(struct reading *x, uint64_t id, uint32_t cid, uint32_t row)
-{
-    if (channi_place_of(x->s, id, NULL))
-        return store_corrupt(x->r, "an id is live twice");
-    channi_place_add(x->s, id, (struct channi_place){ cid, row });
-    return OK;
-}
-
-static int place_file(struct reading *x, struct channi_cluster *cl,
-                      const struct channi_image *image)
-{
-    size_t n = 0;
-    int rc = count_rows(x, cl, image, &n);
-
-    if (rc == OK)
-        rc = channi_places_reserve(x->s, x->live, n);
-    for (uint32_t i = 0; rc == OK && i < image->n; i++)
-        if (channi_cluster_base_dead(cl, image, i) == 0)
-            rc = place(x, image->ids[i], cl->cid, i);
-    return rc;
+    (void)atomic_fetch_add(&cl->live, (uint32_t)n);
+    (void)atomic_fetch_add(&cl->n_dead, image->n - (uint32_t)n);
+    return place(x, cl, n);
 }
 
 static int place_delta(struct reading *x, const struct channi_cluster *cl)
 {
-    const uint32_t n = channi_delta_count(&cl->delta);
-    size_t live = 0;
-    int rc = OK;
+    const uint32_t all = channi_delta_count(&cl->delta);
+    size_t n = 0;
 
-    if (!mem_grow(x->s->base.env.mem, &x->live, &x->capacity, n, sizeof *x->live))
+    if (!lists_fit(x, all))
         return no_memory(x);
-    for (uint32_t i = 0; i < n; i++)
-        if (atomic_load(channi_delta_at(&cl->delta, i).dead) == 0)
-            x->live[live++] = channi_delta_at(&cl->delta, i).id;
-    rc = channi_places_reserve(x->s, x->live, live);
-    for (uint32_t i = 0; rc == OK && i < n; i++) {
+    for (uint32_t i = 0; i < all; i++) {
         const struct channi_delta_row d = channi_delta_at(&cl->delta, i);
-        if (atomic_load(d.dead) == 0)
-            rc = place(x, d.id, cl->cid, cl->base_n + i);
+
+        x->live[n] = d.id;
+        x->rows[n] = cl->base_n + i;
+        n += atomic_load(d.dead) == 0;
     }
-    return rc;
+    return place(x, cl, n);
 }
 
 /* Reads the whole file and verifies its hashes, so that damage is found before any search. */
@@ -333,76 +328,25 @@ int channi_manifest_meta_of(const struct store_reader *r, const struct param *op
 
 /* ---------------------------------------------------------------------------------- routes */
 
-static int fill_routes(struct reading *x, struct channi_routes *routes, const uint64_t *phash,
-                       const unsigned char *rows)
-{
-    struct channi *s = x->s;
-    const uint32_t n = x->x.meta->n_routes;
-
-    if (!segmented_grow(&s->route_rows, n) || !segmented_grow(&s->route_phash, n) ||
-        !idmap_reserve(&s->by_phash, n))
-        return no_memory(x);
-    for (uint32_t i = 0; i < n; i++) {
-        if (phash[i] == UINT64_MAX || idmap_get(&s->by_phash, phash[i], NULL))
-            return store_corrupt(x->r, "a route occurs twice");
-        memcpy(segmented_at(&s->route_rows, i), rows + i * s->row_bytes, s->row_bytes);
-        *(uint64_t *)segmented_at(&s->route_phash, i) = phash[i];
-        (void)idmap_put(&s->by_phash, phash[i], i); /* reserved */
-    }
-    s->n_routes = n;
-    routes->rows = (struct graph_image_rows){ .chunks = atomic_load(&s->route_rows.table),
-                                              .row_bytes = s->row_bytes,
-                                              .dim = s->base.env.dim,
-                                              .element = s->base.env.element,
-                                              .kernels = s->base.env.kernels };
-    return OK;
-}
-
-static int copy_graph(struct reading *x, struct channi_routes *routes, const uint32_t *cids)
-{
-    const struct index_env *env = &x->s->base.env;
-    const uint32_t n = x->x.meta->n_routes;
-    const void *image = NULL;
-    size_t bytes = 0;
-    int rc = store_need(x->r, "routes.graph", SIZE_MAX, &image, &bytes);
-
-    if (rc != OK)
-        return rc;
-    routes->n = n;
-    routes->block = mem_alloc(env->mem, bytes);
-    routes->cid = mem_array(env->mem, n, sizeof *routes->cid);
-    if (!routes->block || !routes->cid)
-        return no_memory(x);
-    memcpy(routes->block, image, bytes);
-    memcpy(routes->cid, cids, n * sizeof *cids);
-    rc = graph_image_open(&routes->graph, routes->block, bytes, x->r->path, env->error);
-    if (rc == OK && routes->graph.n != n)
-        rc = store_corrupt(x->r, "the routes' graph has not as many nodes as there are routes");
-    return rc;
-}
-
 /* Reads the frozen routes. `top`, which can grow, is rebuilt from the image when a
    route is added. */
 static int read_routes(struct reading *x)
 {
-    struct channi *s = x->s;
     const uint32_t n = x->x.meta->n_routes;
     const uint32_t *cids = NULL;
     const uint64_t *phash = NULL;
     const unsigned char *rows = NULL;
+    const void *image = NULL;
+    size_t bytes = 0;
     struct store_fields f = { .r = x->r };
-    struct channi_routes *routes = mem_zalloc(s->base.env.mem, sizeof *routes);
-    int rc = routes ? OK : no_memory(x);
 
-    if (rc != OK)
-        return rc;
-    atomic_init(&routes->refs, 1);
-    x->layout->routes = routes;
     store_field(&f, "routes", &cids, n, sizeof *cids);
     store_field(&f, "routes.phash", &phash, n, sizeof *phash);
-    store_field(&f, "routes.rows", &rows, n, s->row_bytes);
-    rc = f.code == OK ? copy_graph(x, routes, cids) : f.code;
-    return rc == OK ? fill_routes(x, routes, phash, rows) : rc;
+    store_field(&f, "routes.rows", &rows, n, x->s->row_bytes);
+    store_field_whole(&f, "routes.graph", &image, &bytes, 1);
+    return f.code == OK ? channi_routes_load(x->s, image, bytes, x->r->path, cids, phash, rows, n,
+                                             &x->layout->routes)
+                        : f.code;
 }
 
 /* ------------------------------------------------------------------------------- the whole */
@@ -465,5 +409,6 @@ int channi_manifest_read(struct channi *s, const struct store_reader *r,
     const int rc = read_all(&x);
 
     mem_free(s->base.env.mem, x.live);
+    mem_free(s->base.env.mem, x.rows);
     return rc;
 }

@@ -58,7 +58,7 @@ static int capture_clusters(struct channi *s, struct channi_capture *c)
     c->clusters = mem_array(mem, c->meta.n_clusters, sizeof *c->clusters);
     c->seen = mem_array(mem, c->meta.n_clusters, sizeof *c->seen);
     if (!c->clusters || !c->seen)
-        return fail(s->base.env.error, ERR_NO_MEMORY, "channi: out of memory for a checkpoint");
+        return CHANNI_NO_MEMORY(&s->base.env, " for a checkpoint");
     for (uint32_t cid = 0, i = 0; cid < l->n_clusters; cid++) {
         if (!l->clusters[cid])
             continue;
@@ -119,8 +119,9 @@ void channi_capture_free(struct channi *s, struct channi_capture *c)
 /* ---------------------------------------------------------------------- rows and deletions */
 
 struct kept_row {
-    struct channi_delta_row row;
-    uint64_t born, dead;
+    uint64_t id, born, dead;
+    const int64_t *numbers;
+    const unsigned char *row;
 };
 
 /* Whether the row belongs to the captured state: alive, or dead but visible to an old version that
@@ -133,7 +134,8 @@ static bool is_kept(const struct channi_capture *c, const struct channi_delta_ro
 
     if (born == ROW_VOID)
         return false;
-    *out = (struct kept_row){ *row, born, dead > c->meta.version ? 0 : dead };
+    *out = (struct kept_row){ row->id, born, dead > c->meta.version ? 0 : dead, row->record.numbers,
+                              row->row };
     return out->dead == 0 || (c->meta.params.history > 0 && out->dead > c->horizon);
 }
 
@@ -181,24 +183,10 @@ static void write_deaths(const struct channi_capture *c, struct store_writer *w)
     }
 }
 
-enum delta_part { PART_IDS, PART_BORN, PART_DEAD, PART_ATTRIBUTES, PART_ROWS };
-
-static void write_part(const struct channi *s, const struct kept_row *kept, enum delta_part part,
-                       struct store_writer *w)
-{
-    switch (part) {
-        case PART_IDS: store_write(w, &kept->row.id, sizeof kept->row.id); return;
-        case PART_BORN: store_write(w, &kept->born, sizeof kept->born); return;
-        case PART_DEAD: store_write(w, &kept->dead, sizeof kept->dead); return;
-        case PART_ATTRIBUTES:
-            store_write(w, kept->row.record.numbers, channi_record_bytes(s));
-            return;
-        case PART_ROWS: store_write(w, kept->row.row, s->row_bytes); return;
-    }
-}
-
-static void write_deltas(const struct channi *s, const struct channi_capture *c,
-                         enum delta_part part, struct store_writer *w)
+/* Writes `bytes` of each row: what is at this offset in its struct kept_row, or what a pointer there leads
+   to. */
+static void write_deltas(const struct channi_capture *c, size_t offset, bool pointer, size_t bytes,
+                         struct store_writer *w)
 {
     for (uint32_t i = 0; i < c->meta.n_clusters; i++) {
         const struct channi_cluster *cl = cluster_of(c, i);
@@ -206,8 +194,10 @@ static void write_deltas(const struct channi *s, const struct channi_capture *c,
 
         for (uint32_t row = 0; row < c->seen[i]; row++) {
             const struct channi_delta_row d = channi_delta_at(&cl->delta, row);
+            const void *at = (const char *)&kept + offset;
+
             if (is_kept(c, &d, &kept))
-                write_part(s, &kept, part, w);
+                store_write(w, pointer ? *(const void *const *)at : at, bytes);
         }
     }
 }
@@ -230,16 +220,16 @@ int channi_manifest_fields(struct store_fields *f, const struct channi *s,
     if (store_pieces(f, "deaths", &t->deaths, m->n_deaths, sizeof *t->deaths))
         write_deaths(c, f->w);
     if (store_pieces(f, "delta.ids", &t->ids, m->n_delta, sizeof *t->ids))
-        write_deltas(s, c, PART_IDS, f->w);
+        write_deltas(c, offsetof(struct kept_row, id), false, sizeof *t->ids, f->w);
     if (store_pieces(f, "delta.born", &t->born, m->n_delta, sizeof *t->born))
-        write_deltas(s, c, PART_BORN, f->w);
+        write_deltas(c, offsetof(struct kept_row, born), false, sizeof *t->born, f->w);
     if (store_pieces(f, "delta.dead", &t->dead, m->n_delta, sizeof *t->dead))
-        write_deltas(s, c, PART_DEAD, f->w);
+        write_deltas(c, offsetof(struct kept_row, dead), false, sizeof *t->dead, f->w);
     if (store_pieces(f, "delta.records", &t->attributes, m->n_delta * m->n_attributes,
                      sizeof *t->attributes))
-        write_deltas(s, c, PART_ATTRIBUTES, f->w);
+        write_deltas(c, offsetof(struct kept_row, numbers), true, channi_record_bytes(s), f->w);
     if (store_pieces(f, "delta.rows", &t->rows, m->n_delta, s->row_bytes))
-        write_deltas(s, c, PART_ROWS, f->w);
+        write_deltas(c, offsetof(struct kept_row, row), true, s->row_bytes, f->w);
     return f->code;
 }
 

@@ -5,11 +5,9 @@
 #include <math.h>
 
 #include "algorithms/channi/cache/cache.h"
-#include "algorithms/channi/channi.h"
 #include "algorithms/channi/rewrite/internal.h"
 #include "algorithms/channi/versions/view.h"
 #include "algorithms/common/rows/rows.h"
-#include "src/core/mem.h"
 
 /* -------------------------------------------------------------------------------- deaths */
 
@@ -24,21 +22,6 @@ static uint64_t dead_now(const struct channi_replacing *x, uint32_t member)
                                 memory_order_acquire);
 }
 
-static bool mark_dead(const struct channi_replacing *x, struct channi_cluster *cl, size_t row,
-                      uint64_t version)
-{
-    _Atomic(uint64_t) *dead = atomic_load_explicit(&cl->dead, memory_order_relaxed);
-
-    if (!dead) {
-        dead = mem_zalloc(x->c->base.env.mem, cl->base_n * sizeof *dead);
-        if (!dead)
-            return false;
-        atomic_store_explicit(&cl->dead, dead, memory_order_release);
-    }
-    atomic_store_explicit(&dead[row], version, memory_order_relaxed);
-    return true;
-}
-
 static bool catch_up_deaths(const struct channi_replacing *x, const struct channi_making *p)
 {
     uint32_t n_dead = 0;
@@ -48,8 +31,12 @@ static bool catch_up_deaths(const struct channi_replacing *x, const struct chann
         const uint64_t before = x->m->dead[member], now = before ? before : dead_now(x, member);
 
         n_dead += now != 0;
-        if (now != before && !mark_dead(x, p->cl, i, now))
+        if (now == before)
+            continue;
+        _Atomic(uint64_t) *dead = channi_cluster_marks(x->c, p->cl);
+        if (!dead)
             return false;
+        atomic_store_explicit(&dead[i], now, memory_order_relaxed);
     }
     atomic_store(&p->cl->n_dead, n_dead);
     atomic_store(&p->cl->live, (uint32_t)p->part->n - n_dead);

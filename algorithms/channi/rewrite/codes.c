@@ -3,23 +3,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "algorithms/channi/channi.h"
 #include "algorithms/channi/rewrite/internal.h"
 #include "algorithms/common/quantizer/quantizer.h"
 #include "algorithms/common/rows/rows.h"
-#include "src/core/mem.h"
-
-static bool reserve(struct channi *c, size_t n, struct channi_cluster_codes *out)
-{
-    const struct quantizer *q = c->quantizer;
-    struct mem *mem = c->base.env.mem;
-
-    out->n_bytes = (n + QUANTIZER_BLOCK - 1) / QUANTIZER_BLOCK * q->block_bytes;
-    out->centre_bytes = q->work_dim * sizeof(float);
-    out->bytes = mem_zalloc(mem, out->n_bytes ? out->n_bytes : 1);
-    out->centre = mem_zalloc(mem, out->centre_bytes);
-    return out->bytes && out->centre;
-}
 
 /* row, sum: scratch, dim each. */
 static void find_centre(const struct channi *c, const unsigned char *rows, size_t n, float *row,
@@ -38,58 +24,50 @@ static void find_centre(const struct channi *c, const unsigned char *rows, size_
     quantizer_transform(c->quantizer, row, 1, centre);
 }
 
-/* Encodes a block at a time: transforming many rows is one matrix product. */
-static void put_all(const struct channi *c, const unsigned char *rows, size_t n, float *block,
-                    float *transformed, struct channi_cluster_codes *out)
+/* Encodes a block at a time: transforming many rows is one matrix product. Returns the largest error. */
+static float put_all(const struct channi *c, const unsigned char *rows, size_t n, float *block,
+                     float *transformed, const float *centre, unsigned char *codes)
 {
     const struct quantizer *q = c->quantizer;
+    float error = 0;
 
     for (size_t first = 0; first < n; first += QUANTIZER_BLOCK) {
         const size_t m = n - first < QUANTIZER_BLOCK ? n - first : QUANTIZER_BLOCK;
-        unsigned char *to = out->bytes + first / QUANTIZER_BLOCK * q->block_bytes;
+        unsigned char *to = codes + first / QUANTIZER_BLOCK * q->block_bytes;
 
-        for (size_t i = 0; i < m; i++)
-            rows_to_floats(&c->base.env, rows + (first + i) * c->row_bytes, 1,
-                           block + i * c->base.env.dim);
+        rows_to_floats(&c->base.env, rows + first * c->row_bytes, m, block);
         quantizer_transform(q, block, m, transformed);
         for (size_t i = 0; i < m; i++)
-            out->error = fmaxf(out->error, quantizer_put(q, transformed + i * q->work_dim,
-                                                         out->centre, to, (unsigned)i));
+            error = fmaxf(error,
+                          quantizer_put(q, transformed + i * q->work_dim, centre, to, (unsigned)i));
     }
+    return error;
 }
 
-int channi_codes_make(struct channi *c, const void *rows, size_t n,
-                      struct channi_cluster_codes *out)
+int channi_codes_make(struct channi *c, const void *rows, size_t n, struct mem_group *g,
+                      struct channi_cluster_contents *out)
 {
     const struct quantizer *q = c->quantizer;
-    const struct index_env *env = &c->base.env;
-    struct mem_group g = { .mem = env->mem };
-    float *block, *transformed;
-    double *sum;
+    const size_t dim = c->base.env.dim;
 
-    *out = (struct channi_cluster_codes){ 0 };
     if (!q)
         return OK;
-    block = mem_group_array(&g, QUANTIZER_BLOCK, env->dim * sizeof *block);
-    transformed = mem_group_array(&g, QUANTIZER_BLOCK, q->work_dim * sizeof *transformed);
-    sum = mem_group_array(&g, env->dim, sizeof *sum);
-    const bool ready = reserve(c, n, out) && !g.failed;
-    if (ready) {
-        find_centre(c, rows, n, block, sum, out->centre);
-        put_all(c, rows, n, block, transformed, out);
-    }
-    mem_group_free(&g);
-    if (ready)
-        return OK;
-    channi_codes_free(c, out);
-    return fail(env->error, ERR_NO_MEMORY, "channi: out of memory for the codes of %zu rows", n);
-}
-
-void channi_codes_free(struct channi *c, struct channi_cluster_codes *codes)
-{
-    mem_free(c->base.env.mem, codes->bytes);
-    mem_free(c->base.env.mem, codes->centre);
-    *codes = (struct channi_cluster_codes){ 0 };
+    out->codes_bytes = (n + QUANTIZER_BLOCK - 1) / QUANTIZER_BLOCK * q->block_bytes;
+    out->centre_bytes = q->work_dim * sizeof(float);
+    unsigned char *codes = mem_group_array(g, out->codes_bytes, 1);
+    float *centre = mem_group_array(g, q->work_dim, sizeof *centre);
+    float *block = mem_group_array(g, QUANTIZER_BLOCK, dim * sizeof *block);
+    float *transformed = mem_group_array(g, QUANTIZER_BLOCK, q->work_dim * sizeof *transformed);
+    double *sum = mem_group_array(g, dim, sizeof *sum);
+    if (g->failed)
+        return CHANNI_NO_MEMORY(&c->base.env, " for the codes of %zu rows", n);
+    memset(codes, 0, out->codes_bytes);
+    memset(centre, 0, out->centre_bytes);
+    find_centre(c, rows, n, block, sum, centre);
+    out->code_error = put_all(c, rows, n, block, transformed, centre, codes);
+    out->codes = codes;
+    out->centre = centre;
+    return OK;
 }
 
 /* --------------------------------------------------------------------------------- deltas */

@@ -37,9 +37,8 @@ struct channi_replacing {
 
 static inline int channi_replacing_no_memory(const struct channi_replacing *x)
 {
-    return fail(x->c->base.env.error, ERR_NO_MEMORY,
-                "channi: out of memory, cannot replace %zu clusters by %zu", x->w->n,
-                x->r->n_parts);
+    return CHANNI_NO_MEMORY(&x->c->base.env, ", cannot replace %zu clusters by %zu", x->w->n,
+                            x->r->n_parts);
 }
 
 /* Value in by_phash of a name reserved for a future route. */
@@ -58,16 +57,9 @@ int channi_measure(const struct channi_replacing *, const struct channi_making *
    n_dead. `write` is held. */
 int channi_catch_up(struct channi_replacing *);
 
-/* codes.c: the codes of a cluster's rows relative to their mean, in file format. Freed with
-   channi_codes_free(). All NULL if the index has no quantizer. */
-struct channi_cluster_codes {
-    unsigned char *bytes;
-    size_t n_bytes;
-    float *centre;
-    size_t centre_bytes;
-    float error;
-};
-int channi_codes_make(struct channi *, const void *rows, size_t n, struct channi_cluster_codes *);
-void channi_codes_free(struct channi *, struct channi_cluster_codes *);
+/* codes.c: sets the codes of the contents, of rows relative to their mean, in memory of the group. None if
+   the index has no quantizer. ERR_NO_MEMORY. */
+int channi_codes_make(struct channi *, const void *rows, size_t n, struct mem_group *,
+                      struct channi_cluster_contents *);
 
 #endif

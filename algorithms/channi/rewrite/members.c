@@ -149,7 +149,6 @@ void channi_members_free(struct channi_members *m, struct channi *c)
 
 static bool reserve(struct channi_members *m, size_t n, size_t n_clusters)
 {
-    m->capacity = n;
     n = n ? n : 1;
     m->rows = mem_group_array(&m->memory, n, sizeof *m->rows);
     m->ids = mem_group_array(&m->memory, n, sizeof *m->ids);
@@ -241,8 +240,8 @@ int channi_gather(struct channi *c, struct channi_taken *w, struct channi_member
     pthread_mutex_unlock(&c->write);
     channi_members_free(m, c);
     if (!reserve(m, most, w->n))
-        rc = fail(c->base.env.error, ERR_NO_MEMORY,
-                  "channi: out of memory, cannot gather the %zu rows of %zu clusters", most, w->n);
+        rc = CHANNI_NO_MEMORY(&c->base.env, ", cannot gather the %zu rows of %zu clusters", most,
+                              w->n);
     for (size_t i = 0; rc == OK && i < w->n; i++) {
         rc = gather_file(c, w->clusters[i], (uint32_t)i, &at, m);
         throttle_wait();

@@ -25,7 +25,6 @@ struct draft {
     uint64_t *ids, *born, *dead;
     int64_t *attributes; /* columns */
     struct graph *graph;
-    struct channi_cluster_codes codes;
 };
 
 struct channi_cluster *channi_replace_cluster(struct channi *c, uint32_t cid,
@@ -45,13 +44,6 @@ struct channi_cluster *channi_replace_cluster(struct channi *c, uint32_t cid,
 }
 
 /* -------------------------------------------------------------------------------- drafts */
-
-static void draft_free(const struct channi_replacing *x, struct draft *d)
-{
-    graph_destroy(d->graph);
-    channi_codes_free(x->c, &d->codes);
-    mem_group_free(&d->memory);
-}
 
 static bool draft_reserve(const struct channi_replacing *x, const struct channi_part *part,
                           struct draft *d)
@@ -208,32 +200,16 @@ static int make_graph(const struct channi_replacing *x, const struct channi_maki
 static int make_searchable(const struct channi_replacing *x, const struct channi_making *p,
                            struct draft *d)
 {
-    struct channi_cluster_contents *out = &d->contents;
     const struct channi_params *params = &x->c->params;
-    int rc = OK;
 
     if (params->cluster_index == INSIDE_GRAPH && p->part->n > (size_t)params->flat_below)
-        rc = make_graph(x, p, d);
+        return make_graph(x, p, d);
     if (params->cluster_index == INSIDE_CODES)
-        rc = channi_codes_make(x->c, d->rows, p->part->n, &d->codes);
-    out->codes = d->codes.bytes;
-    out->codes_bytes = d->codes.n_bytes;
-    out->code_error = d->codes.error;
-    out->centre = d->codes.centre;
-    out->centre_bytes = d->codes.centre_bytes;
-    return rc;
+        return channi_codes_make(x->c, d->rows, p->part->n, &d->memory, &d->contents);
+    return OK;
 }
 
 /* --------------------------------------------------------------------------------- files */
-
-static void describe(struct channi_base *base, const struct channi_cluster_block *block)
-{
-    const struct channi_cluster_head *head =
-        (const struct channi_cluster_head *)(const void *)block->bytes;
-
-    channi_cluster_head_base(head, base);
-    atomic_init(&base->refs, 1);
-}
 
 /* On success the cache owns the block. */
 static int write_block(const struct channi_replacing *x, const struct draft *d,
@@ -246,7 +222,8 @@ static int write_block(const struct channi_replacing *x, const struct draft *d,
                   : channi_replacing_no_memory(x);
 
     if (rc == OK) {
-        describe(base, block);
+        channi_cluster_head_base((const void *)block->bytes, base);
+        atomic_init(&base->refs, 1);
         rc = channi_cache_join(c->cache, base, block->bytes);
         if (rc != OK)
             (void)channi_cluster_file_remove(&c->base.env, base, NULL);
@@ -281,7 +258,8 @@ static int write_file(const struct channi_replacing *x, const struct channi_maki
     if (rc == OK)
         p->cl->root = d.contents.root;
     mem_free(x->c->base.env.mem, block.bytes);
-    draft_free(x, &d);
+    graph_destroy(d.graph);
+    mem_group_free(&d.memory);
     return rc;
 }
 

@@ -301,12 +301,11 @@ static bool routes_stay(const struct channi_replacing *x, const struct channi_ro
 }
 
 static int change_routes(struct channi_replacing *x, struct channi_layout *layout,
-                         const void *const *rows, const uint64_t *phashes, const uint32_t *cids,
-                         size_t n)
+                         const struct channi_new_route *new, size_t n)
 {
     struct channi *c = x->c;
     struct channi_routes *routes;
-    const int rc = channi_routes_add(c, layout->routes, rows, phashes, cids, n, &routes);
+    const int rc = channi_routes_add(c, layout->routes, new, n, x->r->top, &routes);
 
     if (rc != OK)
         return rc;
@@ -314,38 +313,30 @@ static int change_routes(struct channi_replacing *x, struct channi_layout *layou
     for (size_t i = 0; i < x->r->n_parts; i++)
         x->parts[i].held = false;
     redirect(x, routes);
-    if (layout->routes)
-        channi_routes_unref(c, layout->routes);
+    channi_routes_unref(c, layout->routes);
     layout->routes = routes;
     return OK;
 }
 
 static int next_routes(struct channi_replacing *x, struct channi_layout *layout)
 {
-    struct channi *c = x->c;
-    struct mem_group g = { .mem = c->base.env.mem };
-    const size_t most = x->r->n_parts;
-    const void **rows = mem_group_array(&g, most, sizeof *rows);
-    uint64_t *phashes = mem_group_array(&g, most, sizeof *phashes);
-    uint32_t *cids = mem_group_array(&g, most, sizeof *cids);
+    struct mem *mem = x->c->base.env.mem;
+    struct channi_new_route *new = mem_array(mem, x->r->n_parts, sizeof *new);
     const uint32_t n_old = layout->routes ? layout->routes->n : 0;
     size_t n = 0;
-    int rc = g.failed ? channi_replacing_no_memory(x) : OK;
+    int rc = new ? OK : channi_replacing_no_memory(x);
 
     for (size_t i = 0; rc == OK && i < x->r->n_parts; i++) {
         const struct channi_making *p = &x->parts[i];
 
         if (!collect_routes(x, p, n_old + (uint32_t)n))
             rc = channi_replacing_no_memory(x);
-        if (!p->held)
-            continue;
-        rows[n] = p->cl->site;
-        phashes[n] = p->route_phash;
-        cids[n++] = p->cl->cid;
+        if (p->held)
+            new[n++] = (struct channi_new_route){ p->cl->site, p->route_phash, p->cl->cid };
     }
     if (rc == OK && !(layout->routes && routes_stay(x, layout->routes)))
-        rc = change_routes(x, layout, rows, phashes, cids, n);
-    mem_group_free(&g);
+        rc = change_routes(x, layout, new, n);
+    mem_free(mem, new);
     for (size_t i = 0; rc == OK && i < x->r->n_parts; i++)
         set_drift(x, x->parts[i].cl);
     return rc;
@@ -379,16 +370,6 @@ static void reset_latch(const struct channi_replacing *x, const struct channi_ma
         return;
     atomic_store(&latch->tried, 0);
     atomic_store(&latch->alone, 0);
-}
-
-static void put_clusters(struct channi_replacing *x, struct channi_layout *layout)
-{
-    for (size_t i = 0; i < x->r->n_parts; i++) {
-        struct channi_making *p = &x->parts[i];
-
-        channi_cluster_ref(p->cl); /* the layout's reference; ours is released at the end */
-        channi_layout_set(x->c, layout, p->cl->cid, p->cl);
-    }
 }
 
 static void set_places(const struct channi_replacing *x)
@@ -431,7 +412,12 @@ static int publish(struct channi_replacing *x)
     if (rc == OK)
         rc = next_routes(x, layout);
     if (rc == OK) {
-        put_clusters(x, layout);
+        for (size_t i = 0; i < x->r->n_parts; i++) {
+            struct channi_cluster *cl = x->parts[i].cl;
+
+            channi_cluster_ref(cl); /* the layout's reference; ours is released at the end */
+            channi_layout_set(c, layout, cl->cid, cl);
+        }
         view = channi_layout_find_ood(c, layout) ? channi_view_make(c) : NULL;
         rc = view ? OK : channi_replacing_no_memory(x);
     }

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 struct channi;
+struct graph;
 
 /* The rows of clusters at one moment, used by one thread. `rows` point into pinned files and into
    deltas, which stay while the taken view is referenced. */
@@ -19,7 +20,7 @@ struct channi_members {
     struct channi_record *records; /* of the rows' attributes; they point there, too */
     uint32_t *from;                /* index of its cluster in the job */
     uint32_t *row;                 /* its row within that cluster */
-    size_t n, n_live, capacity;
+    size_t n, n_live;
     struct channi_whole_file *wholes;
     size_t n_wholes;
     struct mem_group memory;
@@ -74,6 +75,8 @@ struct channi_replacement {
     size_t n_parts;
     size_t threads;
     uint32_t *cids; /* NULL, or set to the n_parts cids */
+    struct graph *
+        *top; /* of the first routes: a graph of the parts' roots, which is taken over. Else NULL */
 };
 int channi_replace(struct channi *, struct channi_taken *, const struct channi_members *,
                    const struct channi_replacement *);

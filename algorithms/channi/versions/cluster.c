@@ -62,3 +62,12 @@ void channi_cluster_unref(struct channi *s, struct channi_cluster *cl)
     mem_free(mem, cl->site);
     mem_free(mem, cl);
 }
+
+_Atomic(uint64_t) *channi_cluster_marks(struct channi *s, struct channi_cluster *cl)
+{
+    _Atomic(uint64_t) *dead = atomic_load_explicit(&cl->dead, memory_order_relaxed);
+
+    if (!dead && (dead = mem_zalloc(s->base.env.mem, (size_t)cl->base_n * sizeof *dead)))
+        atomic_store_explicit(&cl->dead, dead, memory_order_release);
+    return dead;
+}

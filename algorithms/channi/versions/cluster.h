@@ -52,6 +52,9 @@ struct channi_cluster *channi_cluster_create(struct channi *, uint32_t cid,
 void channi_cluster_ref(struct channi_cluster *);
 void channi_cluster_unref(struct channi *, struct channi_cluster *);
 
+/* The marks of deletion of the file's rows, which are made when the first is needed. NULL: out of memory. */
+_Atomic(uint64_t) *channi_cluster_marks(struct channi *, struct channi_cluster *);
+
 /* Drops a reference. With the last one the file leaves the cache, and is removed unless
    it is in_manifest. */
 void channi_base_unref(struct channi *, struct channi_base *);

@@ -91,71 +91,34 @@ static int thaw(struct channi *c, const struct channi_routes *old)
     return rc;
 }
 
-/* Builds the first routes at once, with all threads of the pool. */
-static int build_top(struct channi *c, const void *const *rows, size_t n)
-{
-    const struct index_env *env = &c->base.env;
-    unsigned char *all = mem_array(env->mem, n, c->row_bytes);
-    int rc;
-
-    if (!all)
-        return fail(env->error, ERR_NO_MEMORY, "channi: out of memory for a graph of %zu routes",
-                    n);
-    for (size_t i = 0; i < n; i++)
-        memcpy(all + i * c->row_bytes, rows[i], c->row_bytes);
-    rc = graph_build(c->top, (struct vectors){ all, n, env->dim, env->element });
-    mem_free(env->mem, all);
-    return rc;
-}
-
-static int grow_top(struct channi *c, const void *const *rows, size_t n)
-{
-    uint32_t node;
-    int rc = OK;
-
-    if (n > 0 && graph_capacity(c->top) == 0)
-        return build_top(c, rows, n);
-    for (size_t i = 0; rc == OK && i < n; i++)
-        rc = graph_add(c->top, rows[i], &node);
-    return rc;
-}
-
 static int no_memory(struct channi *c, size_t n)
 {
-    return fail(c->base.env.error, ERR_NO_MEMORY,
-                "channi: out of memory for %zu routes beside %" PRIu32, n, c->n_routes);
+    return CHANNI_NO_MEMORY(&c->base.env, " for %zu routes beside %" PRIu32, n, c->n_routes);
 }
 
-/* Makes an image of the growing graph. */
-static int freeze(struct channi *c, uint32_t n, struct channi_routes **out)
+/* Makes n routes with space for the image of their graph; cids are not set. NULL: out of memory. */
+static struct channi_routes *make(struct channi *c, uint32_t n, size_t bytes)
 {
     const struct index_env *env = &c->base.env;
     struct channi_routes *r = mem_zalloc(env->mem, sizeof *r);
-    const size_t bytes = graph_image_bytes(c->top);
 
     if (!r)
-        return no_memory(c, n);
+        return NULL;
     atomic_init(&r->refs, 1);
     r->n = n;
     r->block_bytes = bytes;
     r->block = mem_alloc(env->mem, bytes);
-    r->cid = mem_array(env->mem, n ? n : 1, sizeof *r->cid);
-    int rc = r->block && r->cid ? OK : no_memory(c, n);
-    if (rc == OK) {
-        graph_image_write(c->top, r->block);
-        rc = graph_image_open(&r->graph, r->block, bytes, "the routes", env->error);
-    }
-    if (rc != OK) {
+    r->cid = mem_array(env->mem, n, sizeof *r->cid);
+    if (!r->block || !r->cid) {
         channi_routes_unref(c, r);
-        return rc;
+        return NULL;
     }
     r->rows = (struct graph_image_rows){ .chunks = atomic_load(&c->route_rows.table),
                                          .row_bytes = c->row_bytes,
                                          .dim = env->dim,
                                          .element = env->element,
                                          .kernels = env->kernels };
-    *out = r;
-    return OK;
+    return r;
 }
 
 static bool reserve(struct channi *c, size_t n)
@@ -176,19 +139,41 @@ static void append(struct channi *c, const void *row, uint64_t phash)
     (void)idmap_put(&c->by_phash, phash, route); /* reserved */
 }
 
-int channi_routes_add(struct channi *c, const struct channi_routes *old, const void *const *rows,
-                      const uint64_t *phashes, const uint32_t *cids, size_t n,
+/* Makes an image of the growing graph. */
+static int freeze(struct channi *c, uint32_t n, struct channi_routes **out)
+{
+    const size_t bytes = graph_image_bytes(c->top);
+    struct channi_routes *r = make(c, n, bytes);
+
+    *out = r;
+    if (!r)
+        return no_memory(c, n);
+    graph_image_write(c->top, r->block);
+    return graph_image_open(&r->graph, r->block, bytes, "the routes", c->base.env.error);
+}
+
+int channi_routes_add(struct channi *c, const struct channi_routes *old,
+                      const struct channi_new_route *new, size_t n, struct graph **first,
                       struct channi_routes **out)
 {
     const uint32_t n_old = old ? old->n : 0;
     struct channi_routes *r = NULL;
-    int rc = reserve(c, n) ? thaw(c, old) : no_memory(c, n);
+    uint32_t node;
+    int rc = reserve(c, n) ? OK : no_memory(c, n);
 
-    if (rc == OK)
-        rc = grow_top(c, rows, n);
+    if (rc == OK && first) {
+        graph_destroy(c->top);
+        c->top = *first;
+        *first = NULL;
+    } else if (rc == OK) {
+        rc = thaw(c, old);
+        for (size_t i = 0; rc == OK && i < n; i++)
+            rc = graph_add(c->top, new[i].row, &node);
+    }
     if (rc == OK)
         rc = freeze(c, n_old + (uint32_t)n, &r);
     if (rc != OK) {
+        channi_routes_unref(c, r);
         graph_destroy(c->top);
         c->top = NULL;
         return rc;
@@ -196,9 +181,33 @@ int channi_routes_add(struct channi *c, const struct channi_routes *old, const v
     if (n_old > 0)
         memcpy(r->cid, old->cid, n_old * sizeof *r->cid);
     for (size_t i = 0; i < n; i++) {
-        r->cid[n_old + i] = cids[i];
-        append(c, rows[i], phashes[i]);
+        r->cid[n_old + i] = new[i].cid;
+        append(c, new[i].row, new[i].phash);
     }
     *out = r;
     return OK;
+}
+
+int channi_routes_load(struct channi *c, const void *image, size_t bytes, const char *name,
+                       const uint32_t *cids, const uint64_t *phashes, const unsigned char *rows,
+                       uint32_t n, struct channi_routes **out)
+{
+    struct error *error = c->base.env.error;
+    struct channi_routes *r = reserve(c, n) ? make(c, n, bytes) : NULL;
+
+    *out = r;
+    if (!r)
+        return no_memory(c, n);
+    memcpy(r->block, image, bytes);
+    memcpy(r->cid, cids, n * sizeof *cids);
+    for (uint32_t i = 0; i < n; i++) {
+        if (phashes[i] == UINT64_MAX || idmap_get(&c->by_phash, phashes[i], NULL))
+            return fail(error, ERR_CORRUPT, "channi: %s: a route occurs twice", name);
+        append(c, rows + i * c->row_bytes, phashes[i]);
+    }
+    const int rc = graph_image_open(&r->graph, r->block, bytes, name, error);
+    return rc == OK && r->graph.n != n
+               ? fail(error, ERR_CORRUPT, "channi: %s: %u routes, but %u nodes in their graph",
+                      name, n, r->graph.n)
+               : rc;
 }

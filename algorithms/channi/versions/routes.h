@@ -28,11 +28,22 @@ void channi_routes_unref(struct channi *, struct channi_routes *);
 
 /* `write` is held in the functions below, except channi_row_hash(). */
 
+struct channi_new_route {
+    const void *row;
+    uint64_t phash;
+    uint32_t cid;
+};
 /* Makes the next routes: those of `old` (NULL: none) and n more. Appends the rows and phashes of
-   the new ones; copies the cids of the old ones. ERR_NO_MEMORY: unchanged. */
-int channi_routes_add(struct channi *, const struct channi_routes *old, const void *const *rows,
-                      const uint64_t *phashes, const uint32_t *cids, size_t n,
+   the new ones; copies the cids of the old ones. first: of the first routes, a graph of their rows, which
+   is taken over; else NULL. ERR_NO_MEMORY: unchanged. */
+int channi_routes_add(struct channi *, const struct channi_routes *old,
+                      const struct channi_new_route *, size_t n, struct graph **first,
                       struct channi_routes **);
+/* Makes the first routes of an index that is loaded, from the image of a graph and n each. name: of the file,
+   for messages. ERR_NO_MEMORY, ERR_CORRUPT. */
+int channi_routes_load(struct channi *, const void *image, size_t bytes, const char *name,
+                       const uint32_t *cids, const uint64_t *phashes, const unsigned char *rows,
+                       uint32_t n, struct channi_routes **);
 /* Removes the routes after those of `old` (NULL: all), if their addition was not published. */
 void channi_routes_undo(struct channi *, const struct channi_routes *old);
 /* Computes a phash from (id, row) that no route has. */

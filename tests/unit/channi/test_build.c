@@ -240,12 +240,12 @@ static void test_list_goes_before_splits(void **state)
 
 /* Checks that the codes of the first 100 rows bound their distances to row 500, the query. */
 static void expect_bounds(const struct book *b, const struct quantizer *q, const void *query,
-                          const struct channi_cluster_codes *codes)
+                          const struct channi_cluster_contents *codes)
 {
     float estimate[QUANTIZER_BLOCK];
 
     for (size_t block = 0; block < 2; block++) {
-        const unsigned char *at = codes->bytes + block * q->block_bytes;
+        const unsigned char *at = (const unsigned char *)codes->codes + block * q->block_bytes;
 
         (void)quantizer_scan(q, query, at, INFINITY, estimate);
         for (unsigned i = 0; block * QUANTIZER_BLOCK + i < 100 && i < QUANTIZER_BLOCK; i++) {
@@ -264,19 +264,21 @@ static void test_codes(void **state)
 {
     struct channi_params params = build_params();
     struct book b;
-    struct channi_cluster_codes codes;
+    struct channi_cluster_contents codes = { 0 };
+    struct mem_group memory;
 
     params.cluster_index = INSIDE_CODES;
     book_open(&b, params, INDEX_U8, DIM, ROWS, 1);
     book_fill(&b, 0, ROWS, 30, .4);
     struct channi *c = book_channi(&b);
-    assert_ok(channi_codes_make(c, b.rows, 100, &codes), &b.bench.error);
-    assert_null(codes.bytes); /* there is no quantizer yet */
+    memory = (struct mem_group){ .mem = c->base.env.mem };
+    assert_ok(channi_codes_make(c, b.rows, 100, &memory, &codes), &b.bench.error);
+    assert_null(codes.codes); /* there is no quantizer yet */
     assert_ok(book_insert(&b, 0, ROWS), &b.bench.error);
     const struct quantizer *q = c->quantizer;
     assert_non_null(q);
-    assert_ok(channi_codes_make(c, b.rows, 100, &codes), &b.bench.error);
-    assert_int_equal(codes.n_bytes, 2 * q->block_bytes);
+    assert_ok(channi_codes_make(c, b.rows, 100, &memory, &codes), &b.bench.error);
+    assert_int_equal(codes.codes_bytes, 2 * q->block_bytes);
     assert_int_equal(codes.centre_bytes, q->work_dim * sizeof(float));
 
     float row[DIM], mean[DIM] = { 0 };
@@ -295,11 +297,11 @@ static void test_codes(void **state)
     quantizer_query(q, work, query);
     quantizer_query_certain(q, query);
     quantizer_query_list(q, query, codes.centre, b.bench.env.kernels->l2sq_f32(row, mean, DIM),
-                         codes.error);
+                         codes.code_error);
     expect_bounds(&b, q, query, &codes);
     free(work);
     free(query);
-    channi_codes_free(c, &codes);
+    mem_group_free(&memory);
     book_close(&b);
 }
 

@@ -6,9 +6,9 @@
  * Paper: Cosdata's description of CHANNI; docs/methods/channi.md records our decisions where it is
  * silent.
  *
- * This header holds the state of an index. Beside it are options.h, index.h (opening and closing),
- * method.c (the table of operations), operations.h (its calls) and the reports. A folder calls
- * only those above it:
+ * This header holds the state of an index. Beside it are options.h, index.h (opening and closing, and the
+ * calls of the table of operations), method.c (the table), check.c and the reports. A folder calls only those above
+ * it:
  *
  *   files/        a cluster as one file: written once, opened as an image
  *   cache/        the clusters in memory, and the reads of all others
@@ -20,7 +20,6 @@
  *   durable/      the manifest, checkpoints, save
  *   maintenance/  compaction, split, merge, reassignment, and when they run
  *   commit/       the changes of a commit, its log records, and its application
- *   check/        the checks of invariants
  *
  * *Terms.* A *primary* is the vector that a cluster was founded on. A *route* is a primary's node
  * in the top graph, identified by its phash; it leads to one cluster. Routes that lead to the same
@@ -99,8 +98,8 @@ struct channi_stop {
 
 struct channi_base;
 struct channi_cache;
+struct channi_changes;
 struct channi_jobs;
-struct channi_txn;
 struct epoch;
 struct graph;
 struct channi_snapshot;
@@ -143,8 +142,8 @@ struct channi {
     pthread_mutex_t snapshot_lock; /* protects the next two; the innermost lock */
     struct channi_snapshot *snapshots;
     size_t n_snapshots, snapshots_capacity;
-    struct channi_txn *txn;   /* the open transaction; NULL: none */
-    struct segmented latches; /* struct channi_latch, by cid */
+    struct channi_changes *txn; /* the open transaction's, since begin(); NULL: none is open */
+    struct segmented latches;   /* struct channi_latch, by cid */
     struct channi_jobs *jobs;
     size_t taken_bytes, taken_bytes_most; /* of clusters taken by jobs, see channi_take() */
     struct durable durable;

@@ -1,10 +1,8 @@
 /* clusters.c - the clusters of src/core/index.h: one level, numbered by ascending cid without gaps.
  * Before the build all rows are in one cluster. A medoid is a root, which a cluster lacks between
  * the root's deletion and its next rewrite. */
-#include "algorithms/channi/channi.h"
-#include "algorithms/channi/operations.h"
+#include "algorithms/channi/index.h"
 #include "algorithms/channi/search/route.h"
-#include "algorithms/channi/versions/places.h"
 #include "src/core/mem.h"
 
 struct numbering {
@@ -36,7 +34,7 @@ static int assign_vectors(const struct numbering *n, struct vectors v, uint64_t 
     int rc = OK;
 
     if (v.n > 0 && !x)
-        return fail(c->base.env.error, ERR_NO_MEMORY, "channi: out of memory, cannot route");
+        return CHANNI_NO_MEMORY(&c->base.env, ", cannot route");
     for (size_t i = 0; i < v.n && rc == OK; i++) {
         uint32_t cid = n->first;
 
@@ -52,15 +50,13 @@ static int assign_vectors(const struct numbering *n, struct vectors v, uint64_t 
 
 static int report_roots(const struct numbering *n, struct cluster_result *result)
 {
+    const struct channi_cluster *cl;
+    struct channi_place place;
     int rc = OK;
 
-    for (uint32_t cid = 0; cid < n->layout->n_clusters && rc == OK; cid++) {
-        const struct channi_cluster *cl = n->layout->clusters[cid];
-        struct channi_place place;
-
-        if (cl && cl->site && channi_place_of(n->c, cl->root_id, &place) && place.cid == cid)
-            rc = result->medoid(result->to, n->number[cid], cl->root_id);
-    }
+    for (uint32_t next = 0; rc == OK && (cl = channi_layout_next(n->layout, &next));)
+        if (cl->site && channi_place_of(n->c, cl->root_id, &place) && place.cid == cl->cid)
+            rc = result->medoid(result->to, n->number[cl->cid], cl->root_id);
     return rc;
 }
 
@@ -95,8 +91,7 @@ int channi_cluster(struct index *index, const struct cluster_request *request,
     if (n.number)
         rc = cluster_locked(&n, request, result);
     else
-        rc = fail(index->env.error, ERR_NO_MEMORY,
-                  "channi: out of memory, cannot number %u clusters", n.layout->n_clusters);
+        rc = CHANNI_NO_MEMORY(&index->env, ", cannot number %u clusters", n.layout->n_clusters);
     pthread_mutex_unlock(&c->write);
     mem_free(index->env.mem, n.number);
     return rc;

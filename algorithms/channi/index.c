@@ -3,20 +3,15 @@
 #include "algorithms/channi/index.h"
 
 #include "algorithms/channi/commit/commit.h"
-#include "algorithms/channi/durable/checkpoint.h"
-#include "algorithms/channi/durable/folder.h"
+#include "algorithms/channi/durable/manifest.h"
 #include "algorithms/channi/maintenance/maintenance.h"
-#include "algorithms/channi/operations.h"
 #include "algorithms/channi/search/scratch.h"
-#include "algorithms/channi/versions/cluster.h"
 #include "algorithms/common/quantizer/quantizer.h"
 #include "src/core/mem.h"
 
-/* ------------------------------------------------------------------------------ creation */
-
 static int no_memory(const struct index_env *env)
 {
-    return fail(env->error, ERR_NO_MEMORY, "channi: out of memory creating the index");
+    return CHANNI_NO_MEMORY(env, " creating the index");
 }
 
 /* Jobs that run at the same time rewrite clusters of this share of the cache, at most: they hold
@@ -71,15 +66,6 @@ static int open_parts(struct channi *s)
     return channi_maintenance_open(s);
 }
 
-/* Called before any file in it is opened. */
-static int take_folder(struct channi *s, const struct channi_opening *opening)
-{
-    const int rc = durable_take_folder(&s->durable, opening->claim);
-
-    s->base.env.dir = s->durable.env.dir;
-    return rc;
-}
-
 static void begin(struct channi *s, const struct index_env *env, const struct channi_params *p,
                   const struct channi_opening *opening)
 {
@@ -108,7 +94,12 @@ int channi_open(struct channi **out, const struct index_env *env, const struct c
         return no_memory(env);
     begin(s, env, p, opening);
     int rc = channi_take_params(s, p);
-    if (rc != OK || (rc = take_folder(s, opening)) != OK || (rc = open_parts(s)) != OK) {
+    if (rc == OK) /* before any file in it is opened */
+        rc = durable_take_folder(&s->durable, opening->claim);
+    s->base.env.dir = s->durable.env.dir;
+    if (rc == OK)
+        rc = open_parts(s);
+    if (rc != OK) {
         channi_destroy(&s->base);
         return rc;
     }
@@ -153,8 +144,6 @@ int channi_create_with(struct channi **out, const struct index_env *env,
     return OK;
 }
 
-/* --------------------------------------------------------------------------- live options */
-
 /* Jobs read the options, so none runs meanwhile. Clusters may need a compaction now that did not
    before. */
 int channi_set_params(struct index *index, const void *params)
@@ -177,8 +166,6 @@ int channi_set_params(struct index *index, const void *params)
     job_queue_resume(q);
     return OK;
 }
-
-/* --------------------------------------------------------------------------- destruction */
 
 void channi_stop(struct channi *s)
 {

@@ -1,6 +1,8 @@
-/* method.c - CHANNI's table of operations for the harness. */
+/* method.c - CHANNI's table of operations for the harness; insertions, deletions and transactions: a change
+ * is added to the open transaction, or applied as one of its own. commit/apply.c does the rest. */
+#include "algorithms/channi/commit/commit.h"
 #include "algorithms/channi/index.h"
-#include "algorithms/channi/operations.h"
+#include "src/core/mem.h"
 
 static int create(struct index **out, const struct index_env *env, const void *params)
 {
@@ -22,6 +24,99 @@ static int load(struct index **out, const struct index_env *env, const char *dir
     if (rc == OK)
         *out = &s->base;
     return rc;
+}
+
+int channi_insert_with(struct index *index, struct vectors rows, const uint64_t *ids,
+                       const int64_t *attributes, size_t *done)
+{
+    struct channi *s = channi_of(index);
+    const struct channi_change change = {
+        .op = CHANGE_PUT, .n = rows.n, .ids = ids, .rows = rows.rows, .attributes = attributes
+    };
+    int rc = OK;
+
+    *done = 0;
+    if (rows.n == 0)
+        return OK;
+    if (s->txn)
+        rc = channi_changes_put(s->txn, index->env.error, rows.rows, s->row_bytes, ids, attributes,
+                                channi_record_bytes(s), rows.n);
+    else
+        rc = channi_apply(s, &change, 1, NULL);
+    *done = rc == OK ? rows.n : 0;
+    return rc;
+}
+
+int channi_insert(struct index *index, struct vectors rows, const uint64_t *ids, size_t *done)
+{
+    return channi_insert_with(index, rows, ids, NULL, done);
+}
+
+int channi_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)
+{
+    struct channi *s = channi_of(index);
+    const struct channi_change change = { .op = CHANGE_DEL, .n = n, .ids = ids };
+    int rc = OK;
+
+    *done = 0;
+    if (n == 0)
+        return OK;
+    if (s->txn)
+        rc = channi_changes_del(s->txn, index->env.error, ids, n);
+    else
+        rc = channi_apply(s, &change, 1, NULL);
+    *done = rc == OK ? n : 0;
+    return rc;
+}
+
+int channi_begin(struct index *index)
+{
+    struct channi *s = channi_of(index);
+    struct mem *mem = index->env.mem;
+
+    if (s->txn)
+        return fail(index->env.error, ERR_ARGUMENT,
+                    "channi: begin: a transaction of %zu changes is open; commit it or roll it "
+                    "back first",
+                    s->txn->n);
+    s->txn = mem_zalloc(mem, sizeof *s->txn);
+    if (!s->txn)
+        return CHANNI_NO_MEMORY(&index->env, " for a transaction");
+    channi_changes_init(s->txn, mem);
+    return OK;
+}
+
+static int none_open(const struct index *index, const char *what)
+{
+    return fail(
+        index->env.error, ERR_ARGUMENT,
+        "channi: %s: no transaction is open; begin one, or insert and remove without a transaction",
+        what);
+}
+
+/* A commit that fails changes nothing; the transaction stays open, and the commit can
+   be retried. */
+int channi_commit(struct index *index, uint64_t *version)
+{
+    struct channi *s = channi_of(index);
+
+    if (!s->txn)
+        return none_open(index, "commit");
+    const int rc = channi_apply(s, s->txn->list, s->txn->n, version);
+    if (rc == OK)
+        channi_txn_drop(s);
+    return rc;
+}
+
+int channi_rollback(struct index *index)
+{
+    struct channi *s = channi_of(index);
+
+    if (!s->txn)
+        return none_open(index, "rollback");
+    channi_txn_drop(s);
+    channi_count(&s->counters.aborts, 1);
+    return OK;
 }
 
 static const struct index_space spaces[] = {

@@ -8,11 +8,9 @@
 #include <unistd.h>
 
 #include "algorithms/channi/commit/commit.h"
-#include "algorithms/channi/durable/checkpoint.h"
-#include "algorithms/channi/durable/folder.h"
+#include "algorithms/channi/durable/manifest.h"
 #include "algorithms/channi/index.h"
 #include "algorithms/channi/maintenance/maintenance.h"
-#include "algorithms/channi/operations.h"
 
 struct loading {
     struct channi **out;
@@ -59,8 +57,6 @@ static int open_manifest(struct channi **out, const struct loading *l)
     }
     return rc;
 }
-
-/* --------------------------------------------------------------------------------- saved indexes */
 
 /* Links the files into env.dir. */
 static int fetch_files(const struct loading *l)
@@ -135,8 +131,6 @@ static int load_saved(void *to)
     store_close(&l->r);
     return rc;
 }
-
-/* --------------------------------------------------------------------------------- recovery */
 
 struct redo_state {
     struct channi *s;

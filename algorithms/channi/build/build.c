@@ -17,7 +17,7 @@
 #include "algorithms/channi/channi.h"
 #include "algorithms/channi/jobs/jobs.h"
 #include "algorithms/channi/rewrite/replace.h"
-#include "algorithms/channi/versions/places.h"
+#include "algorithms/channi/search/scratch.h"
 #include "algorithms/channi/versions/view.h"
 #include "algorithms/common/quantizer/quantizer.h"
 #include "algorithms/common/rows/rows.h"
@@ -66,9 +66,6 @@ struct building {
     uint32_t *order;           /* members, grouped by primary */
     struct channi_part *parts; /* k */
     struct graph *top;
-    struct graph_scratch **scratch; /* one per worker */
-    size_t n_scratch;
-    double *checked; /* one per worker */
 };
 
 static int no_memory(const struct building *b)
@@ -222,95 +219,76 @@ static int make_top(struct building *b)
 static int assign_block(void *arg, size_t first, size_t end, size_t worker)
 {
     const struct building *b = arg;
-    const struct graph_query query = { .k = 1, .ef = (size_t)b->c->params.assign_ef };
+    struct channi *c = b->c;
+    const struct graph_query query = { .k = 1, .ef = (size_t)c->params.assign_ef };
+    struct channi_scratch *x = scratch_pool_take(&c->scratch);
+    double checked = 0;
+    int rc = x ? OK : no_memory(b);
 
-    for (size_t i = first; i < end; i++) {
+    (void)worker;
+    for (size_t i = first; rc == OK && i < end; i++) {
         float distance;
-        size_t n;
-        const int rc = graph_search(b->top, b->scratch[worker], b->m.rows[i], &query, &b->of[i],
-                                    &distance, &n, &b->checked[worker]);
+        size_t n = 0;
 
-        if (rc != OK)
-            return rc;
-        if (n == 0)
-            return fail(b->c->base.env.error, ERR_INVARIANT,
-                        "channi: the graph of %zu primaries found none for row %zu", b->k, i);
+        rc = graph_search(b->top, x->graph, b->m.rows[i], &query, &b->of[i], &distance, &n,
+                          &checked);
+        if (rc == OK && n == 0)
+            rc = fail(c->base.env.error, ERR_INVARIANT,
+                      "channi: the graph of %zu primaries found none for row %zu", b->k, i);
     }
-    return OK;
+    scratch_pool_give(&c->scratch, x);
+    channi_count(&c->counters.build_assigning, (uint64_t)checked);
+    return rc;
 }
 
 static int assign(struct building *b)
 {
-    const struct index_env *env = &b->c->base.env;
-    const size_t threads = pool_threads(env->pool);
-    double sum = 0;
-    int rc = OK;
+    struct pool *pool = b->c->base.env.pool;
 
     b->of = mem_group_array(&b->memory, b->m.n, sizeof *b->of);
-    b->scratch = mem_group_array(&b->memory, threads, sizeof(struct graph_scratch *));
-    b->checked = mem_group_array(&b->memory, threads, sizeof *b->checked);
-    if (b->memory.failed)
+    if (!b->of)
         return no_memory(b);
-    for (; b->n_scratch < threads; b->n_scratch++) {
-        b->checked[b->n_scratch] = 0;
-        b->scratch[b->n_scratch] = graph_scratch_create(env->mem);
-        if (!b->scratch[b->n_scratch])
-            return no_memory(b);
-    }
-    rc = parallel_for(env->pool, threads, b->m.n, BLOCK, assign_block, b);
+    const int rc = parallel_for(pool, pool_threads(pool), b->m.n, BLOCK, assign_block, b);
     for (size_t i = 0; i < b->k; i++)
         b->of[b->primaries[i]] = (uint32_t)i;
-    for (size_t i = 0; i < threads; i++)
-        sum += b->checked[i];
-    channi_count(&b->c->counters.build_assigning, rc == OK ? (uint64_t)sum : 0);
     return rc;
 }
 
+/* Groups the members by primary. */
 static int make_parts(struct building *b)
 {
     struct mem *mem = b->c->base.env.mem;
-    size_t *begins = mem_zalloc(mem, (b->k + 1) * sizeof *begins);
 
     b->order = mem_array(mem, b->m.n, sizeof *b->order);
     b->parts = mem_zalloc(mem, b->k * sizeof *b->parts);
-    if (!begins || !b->order || !b->parts) {
-        mem_free(mem, begins);
+    if (!b->order || !b->parts)
         return no_memory(b);
-    }
     for (size_t i = 0; i < b->m.n; i++)
-        begins[b->of[i] + 1]++;
-    for (size_t i = 0; i < b->k; i++) {
-        begins[i + 1] += begins[i];
-        b->parts[i] = (struct channi_part){ .rows = b->order + begins[i],
+        b->parts[b->of[i]].n++;
+    for (size_t i = 0, at = 0; i < b->k; i++) {
+        at += b->parts[i].n;
+        b->parts[i] = (struct channi_part){ .rows = b->order + at,
+                                            .n = b->parts[i].n,
                                             .root = b->primaries[i],
                                             .kind = CLUSTER_NORMAL,
                                             .successor_of = SUCCESSOR_NONE,
                                             .new_route = true };
     }
-    for (size_t i = 0; i < b->m.n; i++) {
+    for (size_t i = b->m.n; i-- > 0;) { /* rows: where the part's rows put so far begin */
         struct channi_part *part = &b->parts[b->of[i]];
 
-        b->order[begins[b->of[i]] + part->n++] = (uint32_t)i;
+        b->order[--part->rows - b->order] = (uint32_t)i;
     }
-    mem_free(mem, begins);
     return OK;
 }
 
 /* --------------------------------------------------------------------------------- build */
 
-/* Frees all but the input of the replacement: members, parts and order. */
-static void drop_work_space(struct building *b)
-{
-    while (b->n_scratch > 0)
-        graph_scratch_destroy(b->scratch[--b->n_scratch]);
-    mem_group_free(&b->memory);
-}
-
 static void end(struct building *b)
 {
     struct mem *mem = b->c->base.env.mem;
 
-    drop_work_space(b);
+    mem_group_free(&b->memory);
     graph_destroy(b->top);
     mem_free(mem, b->order);
     mem_free(mem, b->parts);
@@ -333,7 +311,7 @@ static int build(struct building *b)
         rc = assign(b);
     if (rc == OK)
         rc = make_parts(b);
-    drop_work_space(b);
+    mem_group_free(&b->memory); /* what is left is the input of the replacement */
     const struct channi_replacement r = { .parts = b->parts,
                                           .n_parts = b->k,
                                           .threads = pool_threads(b->c->base.env.pool),
@@ -346,10 +324,11 @@ static void queue_large(struct channi *c)
 {
     unsigned ticket;
     const struct channi_layout *layout = channi_enter(c, &ticket)->layout;
+    struct channi_cluster *cl;
 
-    for (uint32_t cid = 0; cid < layout->n_clusters; cid++)
-        if (layout->clusters[cid] && atomic_load(&layout->clusters[cid]->live) > c->split_max)
-            channi_queue(c, cid);
+    for (uint32_t next = 0; (cl = channi_layout_next(layout, &next));)
+        if (atomic_load(&cl->live) > c->split_max)
+            channi_queue(c, cl->cid);
     channi_leave(c, ticket);
 }
 

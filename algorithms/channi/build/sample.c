@@ -263,28 +263,26 @@ static void draw_subset(struct sample *s, unsigned char *subset, size_t n)
 /* Draws without replacement by weight: the smallest -ln(u) / weight (Efraimidis, Spirakis 2006). */
 static int take_density(struct sample *s)
 {
-    struct mem *mem = s->env->mem;
+    struct mem_group g = { .mem = s->env->mem };
     const size_t m = s->n < SUBSET ? s->n : SUBSET;
-    unsigned char *subset = mem_array(mem, m, s->row_bytes);
-    struct weighted *rows = mem_array(mem, s->n, sizeof *rows);
-    const bool ready = subset && rows;
+    unsigned char *subset = mem_group_array(&g, m, s->row_bytes);
+    struct weighted *rows = mem_group_array(&g, s->n, sizeof *rows);
+    struct density d = { .s = s, .subset = subset, .n_subset = m, .rows = rows };
+    const bool ready = !g.failed;
 
     if (ready) {
-        struct density d = { .s = s, .subset = subset, .n_subset = m, .rows = rows };
-
         draw_subset(s, subset, m);
         (void)parallel_for(s->env->pool, pool_threads(s->env->pool), s->n, 16, density_chunk, &d);
         s->checked += (double)s->n * (double)m;
-        for (size_t i = 0; i < s->n; i++)
-            rows[i].key = -log(1 - rng_unit(s->rng)) / rows[i].key; /* weight 0: last */
-        for (size_t i = 0; i < s->n; i++)
-            rows[i].key = isfinite(rows[i].key) ? rows[i].key : INFINITY;
+        for (size_t i = 0; i < s->n; i++) {
+            rows[i].key = -log(1 - rng_unit(s->rng)) / rows[i].key;
+            rows[i].key = isfinite(rows[i].key) ? rows[i].key : INFINITY; /* weight 0: last */
+        }
         qsort(rows, s->n, sizeof *rows, by_key);
         for (size_t i = 0; i < s->n && s->n_out < s->k; i++)
             (void)take(s, rows[i].row);
     }
-    mem_free(mem, subset);
-    mem_free(mem, rows);
+    mem_group_free(&g);
     return ready ? OK : ERR_NO_MEMORY;
 }
 
@@ -324,29 +322,26 @@ static int take_nearest(struct sample *s, const float *rows, const float *centro
 
 static int take_kmeans(struct sample *s)
 {
-    struct mem *mem = s->env->mem;
+    struct mem_group g = { .mem = s->env->mem };
     const size_t dim = s->env->dim;
     const struct kmeans_options options = {
         .k = s->k, .iterations = ROUNDS, .init = KMEANS_RANDOM, .seed = rng_u64(s->rng)
     };
-    float *copy = NULL, *centroids = mem_array(mem, s->k, dim * sizeof *centroids);
-    const float *rows = (const float *)(const void *)s->rows;
+    float *centroids = mem_group_array(&g, s->k, dim * sizeof *centroids);
+    float *copy =
+        s->env->element == INDEX_U8 ? mem_group_array(&g, s->n, dim * sizeof *copy) : NULL;
+    const float *rows = copy ? copy : (const float *)(const void *)s->rows;
     size_t made = 0;
-    int rc = centroids ? OK : ERR_NO_MEMORY;
+    int rc = g.failed ? ERR_NO_MEMORY : OK;
 
-    if (rc == OK && s->env->element == INDEX_U8) {
-        rows = copy = mem_array(mem, s->n, dim * sizeof *copy);
-        rc = copy ? OK : ERR_NO_MEMORY;
-        if (copy)
-            rows_to_floats(s->env, s->rows, s->n, copy);
-    }
+    if (rc == OK && copy)
+        rows_to_floats(s->env, s->rows, s->n, copy);
     if (rc == OK)
         rc = kmeans_train(s->env, &options, rows, s->n, centroids, &made);
     if (rc == OK)
         rc = take_nearest(s, rows, centroids, made);
     s->checked += (double)s->n * (double)s->k * (ROUNDS + 1);
-    mem_free(mem, copy);
-    mem_free(mem, centroids);
+    mem_group_free(&g);
     return rc;
 }
 

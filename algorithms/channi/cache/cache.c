@@ -1,15 +1,12 @@
 /* cache.c - opens the cache, adds and removes files, reports. */
-#include "algorithms/channi/cache/cache.h"
 
 #include "algorithms/channi/cache/internal.h"
 #include "src/core/error.h"
 #include "src/core/mem.h"
 
-/* ---- opening */
-
 static int no_memory(const struct index_env *env)
 {
-    return fail(env->error, ERR_NO_MEMORY, "channi: out of memory for the cluster cache");
+    return CHANNI_NO_MEMORY(env, " for the cluster cache");
 }
 
 int channi_cache_create(struct channi_cache **out, const struct index_env *env,
@@ -37,6 +34,9 @@ int channi_cache_create(struct channi_cache **out, const struct index_env *env,
         mem_free(env->mem, c);
         return no_memory(env);
     }
+    TAILQ_INIT(&c->clock);
+    TAILQ_INIT(&c->open);
+    TAILQ_INIT(&c->all);
     (void)pthread_mutex_init(&c->lock, NULL);
     (void)pthread_cond_init(&c->file_free, NULL);
     *out = c;
@@ -47,15 +47,13 @@ void channi_cache_destroy(struct channi_cache *c)
 {
     if (!c)
         return;
-    while (c->all)
-        channi_cache_leave(c, c->all->base);
+    while (!TAILQ_EMPTY(&c->all))
+        channi_cache_leave(c, TAILQ_FIRST(&c->all)->base);
     read_threads_destroy(c->threads);
     (void)pthread_cond_destroy(&c->file_free);
     (void)pthread_mutex_destroy(&c->lock);
     mem_free(c->env.mem, c);
 }
-
-/* ---- joining, leaving */
 
 /* Takes a block that was just written; with cold rows it keeps only the hot part. On error the
    caller still owns the block, unchanged. */
@@ -63,7 +61,6 @@ static int take_over(struct channi_cache *c, struct channi_cache_slot *s, unsign
 {
     struct channi_base *b = s->base;
     struct channi_image image;
-    bool kept;
     int rc = channi_image_open(&image, &c->env, b, hot, b->hot_bytes, IMAGE_TRUST);
 
     if (rc == OK && b->hot_bytes < b->file_bytes) {
@@ -76,8 +73,7 @@ static int take_over(struct channi_cache *c, struct channi_cache_slot *s, unsign
     }
     if (rc != OK)
         return rc;
-    channi_cache_keep(c, s, hot, b->hot_bytes, &image, &kept);
-    if (!kept)
+    if (!channi_cache_keep(c, s, hot, b->hot_bytes, &image))
         mem_free(c->env.mem, hot);
     return OK;
 }
@@ -98,7 +94,7 @@ int channi_cache_join(struct channi_cache *c, struct channi_base *b, unsigned ch
         return rc;
     }
     (void)pthread_mutex_lock(&c->lock);
-    RING_PUT(&c->all, s, all);
+    TAILQ_INSERT_TAIL(&c->all, s, all);
     (void)pthread_mutex_unlock(&c->lock);
     b->slot = s;
     return OK;
@@ -115,30 +111,21 @@ void channi_cache_leave(struct channi_cache *c, struct channi_base *b)
     if (atomic_exchange(&s->state, 0) & SLOT_RESIDENT)
         block = channi_cache_expel(c, s);
     channi_cache_file_close(c, s);
-    RING_DROP(&c->all, s, all);
+    TAILQ_REMOVE(&c->all, s, all);
     (void)pthread_mutex_unlock(&c->lock);
     mem_free(c->env.mem, block);
     mem_free(c->env.mem, s);
     b->slot = NULL;
 }
 
-/* ---- reports */
-
 void channi_cache_counts(const struct channi_cache *cache, struct channi_cache_counts *out)
 {
     struct channi_cache *c = (struct channi_cache *)(uintptr_t)cache;
 
     (void)pthread_mutex_lock(&c->lock);
-    *out = (struct channi_cache_counts){ .hits = atomic_load(&c->hits),
-                                         .misses = atomic_load(&c->misses),
-                                         .evictions = atomic_load(&c->evictions),
-                                         .evicted_bytes = atomic_load(&c->evicted_bytes),
-                                         .reads = atomic_load(&c->reads),
-                                         .read_bytes = atomic_load(&c->read_bytes),
-                                         .row_reads = atomic_load(&c->row_reads),
-                                         .row_read_bytes = atomic_load(&c->row_read_bytes),
-                                         .prefetched = atomic_load(&c->prefetched),
-                                         .prefetch_used = atomic_load(&c->prefetch_used),
+#define COUNT(name) .name = atomic_load(&c->name)
+    *out = (struct channi_cache_counts){ CHANNI_CACHE_COUNTERS(COUNT),
+                                         COUNT(prefetch_used),
                                          .resident_bytes = atomic_load(&c->charged),
                                          .budget_bytes = c->budget,
                                          .over_bytes = c->over,
@@ -146,52 +133,53 @@ void channi_cache_counts(const struct channi_cache *cache, struct channi_cache_c
                                          .files_closed_early = atomic_load(&c->closed_for_room),
                                          .uring = c->uring,
                                          .direct = atomic_load(&c->direct) };
+#undef COUNT
     (void)pthread_mutex_unlock(&c->lock);
 }
 
 static int broken(const struct channi_cache *c, const struct channi_cache_slot *s, const char *what)
 {
-    char name[CLUSTER_NAME_MAX];
-
-    channi_cluster_file_name(s->base->phash, s->base->version, name);
-    return fail(c->env.error, ERR_INVARIANT, "channi: cache: %s: %s", name, what);
+    return fail(c->env.error, ERR_INVARIANT, "channi: cache: %s: %s",
+                channi_base_name(s->base).text, what);
 }
 
 static int check_slot(const struct channi_cache *c, const struct channi_cache_slot *s)
 {
     const uint32_t state = atomic_load(&((struct channi_cache_slot *)(uintptr_t)s)->state);
-    const bool resident = state & SLOT_RESIDENT;
 
     if (s->base->slot != s)
         return broken(c, s, "its slot is another's");
     if (state & ~SLOT_RESIDENT)
         return broken(c, s, "a pin is left");
-    if (resident != (s->block != NULL) || resident != (s->clock.next != NULL))
-        return broken(c, s, "it is in memory, or in the clock's ring, but not in both");
-    if ((s->fd >= 0) != (s->open.next != NULL) || s->fd_users > 0)
-        return broken(c, s, "its descriptor is not where it should be");
-    return OK;
+    if (!(state & SLOT_RESIDENT) != !s->block)
+        return broken(c, s, "it is resident, or has memory, but not both");
+    return s->fd_users > 0 ? broken(c, s, "its descriptor is in use") : OK;
 }
 
 int channi_cache_check(const struct channi_cache *c)
 {
-    const struct channi_cache_slot *s = c->all;
-    size_t bytes = 0, n_clock = 0, n_open = 0;
-    int rc = OK;
+    const struct channi_cache_slot *s;
+    size_t bytes = 0, resident = 0, open = 0, n_clock = 0, n_open = 0;
 
-    while (s && rc == OK) {
-        rc = check_slot(c, s);
+    TAILQ_FOREACH(s, &c->all, all) {
+        const int rc = check_slot(c, s);
+
+        if (rc != OK)
+            return rc;
         bytes += s->block ? s->charge : 0;
-        n_clock += s->clock.next != NULL;
-        n_open += s->open.next != NULL;
-        s = s->all.next != c->all ? s->all.next : NULL;
+        resident += s->block != NULL;
+        open += s->fd >= 0;
     }
-    if (rc != OK)
-        return rc;
-    if (n_clock != c->n_clock || n_open != c->n_open || c->n_busy > 0)
+    TAILQ_FOREACH(s, &c->clock, clock)
+        n_clock += s->block != NULL;
+    TAILQ_FOREACH(s, &c->open, open)
+        n_open += s->fd >= 0;
+    if (n_clock != resident || n_clock != c->n_clock || n_open != open || n_open != c->n_open ||
+        c->n_busy > 0)
         return fail(c->env.error, ERR_INVARIANT,
-                    "channi: cache: %zu files in memory and %zu open, counted %zu and %zu", n_clock,
-                    n_open, c->n_clock, c->n_open);
+                    "channi: cache: %zu files in memory and %zu open, listed %zu and %zu, counted "
+                    "%zu and %zu",
+                    resident, open, n_clock, n_open, c->n_clock, c->n_open);
     if (bytes != atomic_load(&((struct channi_cache *)(uintptr_t)c)->charged))
         return fail(c->env.error, ERR_INVARIANT, "channi: cache: %zu bytes in memory, counted %zu",
                     bytes, (size_t)atomic_load(&((struct channi_cache *)(uintptr_t)c)->charged));

@@ -78,11 +78,16 @@ void channi_cache_whole_done(struct channi_cache *, struct channi_whole_file *);
 
 /* 5. Reports */
 
+/* Counters that stats() reports, each as cache_NAME. reads: of hot parts; row_reads: of single rows;
+   prefetched: clusters. */
+#define CHANNI_CACHE_COUNTERS(X)                                                               \
+    X(hits), X(misses), X(evictions), X(evicted_bytes), X(reads), X(read_bytes), X(row_reads), \
+        X(row_read_bytes), X(prefetched)
+
 struct channi_cache_counts {
-    uint64_t hits, misses, evictions, evicted_bytes;
-    uint64_t reads, read_bytes;                        /* of hot parts */
-    uint64_t row_reads, row_read_bytes;                /* of single rows */
-    uint64_t prefetched, prefetch_used;                /* clusters */
+#define FIELD(name) name
+    uint64_t CHANNI_CACHE_COUNTERS(FIELD), prefetch_used;
+#undef FIELD
     uint64_t resident_bytes, budget_bytes, over_bytes; /* over: most past the budget so far */
     uint64_t files_open, files_closed_early;
     bool uring, direct;

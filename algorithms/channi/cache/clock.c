@@ -3,38 +3,6 @@
 #include "algorithms/channi/cache/internal.h"
 #include "src/core/mem.h"
 
-/* ---- rings */
-
-static struct channi_ring_place *place_of(struct channi_cache_slot *s, size_t place_offset)
-{
-    return (struct channi_ring_place *)(void *)((char *)s + place_offset);
-}
-
-void channi_ring_put(struct channi_cache_slot **ring, struct channi_cache_slot *s,
-                     size_t place_offset)
-{
-    struct channi_ring_place *p = place_of(s, place_offset);
-
-    p->next = *ring ? *ring : s;
-    p->before = *ring ? place_of(*ring, place_offset)->before : s;
-    place_of(p->before, place_offset)->next = s;
-    place_of(p->next, place_offset)->before = s;
-    if (!*ring)
-        *ring = s;
-}
-
-void channi_ring_drop(struct channi_cache_slot **ring, struct channi_cache_slot *s,
-                      size_t place_offset)
-{
-    struct channi_ring_place *p = place_of(s, place_offset);
-
-    place_of(p->before, place_offset)->next = p->next;
-    place_of(p->next, place_offset)->before = p->before;
-    if (*ring == s)
-        *ring = p->next != s ? p->next : NULL;
-    *p = (struct channi_ring_place){ 0 };
-}
-
 /* ---- the clock. The lock is held. */
 
 /* Blocks to be freed after the lock is released; linked through their first bytes. */
@@ -74,7 +42,7 @@ unsigned char *channi_cache_expel(struct channi_cache *c, struct channi_cache_sl
 {
     unsigned char *block = s->block;
 
-    RING_DROP(&c->clock, s, clock);
+    TAILQ_REMOVE(&c->clock, s, clock);
     c->n_clock--;
     discharge(c, s->charge);
     s->block = NULL;
@@ -88,12 +56,13 @@ static struct spare *sweep(struct channi_cache *c, size_t more)
 {
     struct spare *spare = NULL;
 
-    for (size_t steps = 2 * c->n_clock; steps > 0 && c->clock && charged(c) + more > c->budget;
-         steps--) {
-        struct channi_cache_slot *s = c->clock;
+    for (size_t steps = 2 * c->n_clock;
+         steps > 0 && c->n_clock > 0 && charged(c) + more > c->budget; steps--) {
+        struct channi_cache_slot *s = TAILQ_FIRST(&c->clock);
         uint32_t unpinned = SLOT_RESIDENT;
 
-        c->clock = s->clock.next;
+        TAILQ_REMOVE(&c->clock, s, clock); /* the hand passes it */
+        TAILQ_INSERT_TAIL(&c->clock, s, clock);
         if (atomic_exchange_explicit(&s->used, false, memory_order_relaxed))
             continue;
         if (!atomic_compare_exchange_strong_explicit(&s->state, &unpinned, 0, memory_order_acquire,
@@ -116,12 +85,12 @@ static void make_resident(struct channi_cache *c, struct channi_cache_slot *s, u
     s->block = block;
     s->charge = bytes;
     atomic_store_explicit(&s->used, true, memory_order_relaxed);
-    RING_PUT(&c->clock, s, clock);
+    TAILQ_INSERT_TAIL(&c->clock, s, clock);
     c->n_clock++;
     (void)atomic_fetch_add_explicit(&s->state, SLOT_RESIDENT + pins, memory_order_release);
 }
 
-/* ---- called by other files */
+/* ---- called by other files, without the lock */
 
 void channi_cache_trim(struct channi_cache *c)
 {
@@ -187,18 +156,19 @@ void channi_cache_install(struct channi_cache *c, struct channi_cache_slot *s,
         channi_cache_block_drop(c, b);
 }
 
-void channi_cache_keep(struct channi_cache *c, struct channi_cache_slot *s, unsigned char *block,
-                       size_t n, const struct channi_image *image, bool *kept)
+bool channi_cache_keep(struct channi_cache *c, struct channi_cache_slot *s, unsigned char *block,
+                       size_t n, const struct channi_image *image)
 {
     struct spare *spare;
 
     (void)pthread_mutex_lock(&c->lock);
     spare = sweep(c, n);
-    *kept = charged(c) + n <= c->budget;
-    if (*kept) {
+    const bool fits = charged(c) + n <= c->budget;
+    if (fits) {
         charge(c, n);
         make_resident(c, s, block, n, image, 0);
     }
     (void)pthread_mutex_unlock(&c->lock);
     free_spare(c, spare);
+    return fits;
 }

@@ -2,7 +2,9 @@
  * parallel and returned as they arrive.
  *
  * Two fetches that need the same cluster may both read it; it is installed once. */
-#include "algorithms/channi/cache/loads.h"
+#include <errno.h>
+
+#include "algorithms/channi/cache/internal.h"
 #include "src/core/mem.h"
 
 /* ---- creating a fetch */
@@ -62,6 +64,168 @@ void *channi_fetch_buffer(struct channi_fetch *f, size_t bytes)
     return f->buffer;
 }
 
+/* ---- reads under way: started as descriptors allow, verified on arrival */
+
+/* Prepares a read of the file's hot part. NULL: out of memory. */
+static struct channi_load *load_take(struct channi_fetch *f, const struct channi_base *b)
+{
+    struct channi_load *l = f->unused;
+
+    if (l)
+        f->unused = l->next;
+    else
+        l = mem_alloc(f->cache->env.mem, sizeof *l);
+    if (!l)
+        return NULL;
+    if (!channi_cache_block_take(f->cache, b->hot_bytes, &l->block)) {
+        l->next = f->unused;
+        f->unused = l;
+        return NULL;
+    }
+    l->request = (struct read_request){ .to = l->block.bytes, .bytes = b->hot_bytes, .tag = l };
+    return l;
+}
+
+static void load_drop(struct channi_fetch *f, struct channi_load *l)
+{
+    if (l->block.block)
+        channi_cache_block_drop(f->cache, &l->block);
+    l->next = f->unused;
+    f->unused = l;
+}
+
+/* The want's state is final: if requested, it can be returned. */
+static void want_ready(struct channi_fetch *f, struct channi_want *w)
+{
+    if (w->asked != NOT_ASKED)
+        f->ready[f->n_ready++] = (uint32_t)(w - f->wants);
+}
+
+/* l->error has the reason. */
+static void load_failed(struct channi_fetch *f, struct channi_load *l)
+{
+    struct channi_want *w = f->wants + l->want;
+
+    channi_cache_block_drop(f->cache, &l->block);
+    l->next = f->failed;
+    f->failed = l;
+    w->state = WANT_FAILED;
+    w->failed = l;
+    want_ready(f, w);
+}
+
+/* The read has ended: opens the bytes as `image`, or sets the load's error. */
+static int load_open(struct channi_fetch *f, struct channi_load *l, struct channi_image *image)
+{
+    struct channi_cache *c = f->cache;
+    struct channi_cache_slot *s = f->wants[l->want].slot;
+    struct error *outer;
+    int rc;
+
+    l->error.code = OK;
+    outer = error_divert(&l->error);
+    if (l->request.error) {
+        rc = channi_cache_read_failed(c, s, l->request.at + l->request.done, l->request.error);
+    } else {
+        channi_cache_count(&c->reads, 1);
+        channi_cache_count(&c->read_bytes, l->request.done);
+        rc = channi_image_open(image, &c->env, s->base, l->block.bytes, l->request.bytes,
+                               IMAGE_HASH);
+        if (rc == ERR_CORRUPT)
+            channi_cache_damage(c, s, l->error.text);
+    }
+    (void)error_divert(outer);
+    return rc;
+}
+
+/* The read has ended: verifies the bytes and gives them to the slot. */
+static void load_done(struct channi_fetch *f, struct channi_load *l)
+{
+    struct channi_want *w = f->wants + l->want;
+    struct channi_image image;
+
+    channi_cache_file_give(f->cache, w->slot);
+    if (load_open(f, l, &image) != OK) {
+        load_failed(f, l);
+        return;
+    }
+    channi_cache_install(f->cache, w->slot, &l->block, &image);
+    load_drop(f, l);
+    w->state = WANT_PINNED;
+    want_ready(f, w);
+}
+
+static enum channi_file_answer load_file(struct channi_fetch *f, struct channi_load *l)
+{
+    enum channi_file_answer answer;
+    struct error *outer;
+    int rc;
+
+    l->error.code = OK;
+    outer = error_divert(&l->error);
+    answer = channi_cache_file_take(f->cache, f->wants[l->want].slot,
+                                    read_queue_in_flight(f->queue) == 0, &rc);
+    (void)error_divert(outer);
+    return answer;
+}
+
+/* Starts waiting loads, as far as descriptors allow. */
+static void loads_begin(struct channi_fetch *f)
+{
+    struct channi_cache *c = f->cache;
+
+    while (f->waiting) {
+        struct channi_load *l = f->waiting;
+        struct channi_cache_slot *s = f->wants[l->want].slot;
+        const enum channi_file_answer answer = load_file(f, l);
+
+        if (answer == FILE_LATER)
+            break;
+        f->waiting = l->next;
+        if (!f->waiting)
+            f->last_waiting = &f->waiting;
+        if (answer == FILE_FAILED) {
+            load_failed(f, l);
+        } else if (file_faulted(c->options.fault, "read")) {
+            l->request.error = errno;
+            load_done(f, l);
+        } else {
+            l->request.fd = s->fd;
+            read_queue_add(f->queue, &l->request, atomic_load(&c->direct));
+        }
+    }
+    if (f->queue)
+        read_queue_submit(f->queue);
+}
+
+/* Completes the next load that arrives. false: nothing is in flight. */
+static bool loads_reap(struct channi_fetch *f)
+{
+    struct read_request *r = f->queue ? read_queue_take(f->queue, true) : NULL;
+
+    if (!r)
+        return false;
+    load_done(f, r->tag);
+    return true;
+}
+
+void channi_fetch_drain(struct channi_fetch *f)
+{
+    while (loads_reap(f))
+        ;
+}
+
+struct read_request *channi_fetch_await(struct channi_fetch *f, const void *tag)
+{
+    for (;;) {
+        struct read_request *r = read_queue_take(f->queue, true);
+
+        if (!r || r->tag == tag)
+            return r;
+        load_done(f, r->tag);
+    }
+}
+
 /* ---- requests */
 
 static struct channi_want *find_ahead(struct channi_fetch *f, const struct channi_cache_slot *s)
@@ -83,7 +247,7 @@ static bool want(struct channi_fetch *f, struct channi_cache_slot *s, struct cha
 
     *w = (struct channi_want){ .slot = s, .asked = NOT_ASKED };
     if (!channi_slot_pin(s)) {
-        l = channi_fetch_queue(f) ? channi_load_take(f, s->base) : NULL;
+        l = channi_fetch_queue(f) ? load_take(f, s->base) : NULL;
         if (!l)
             return false;
         w->state = WANT_READING;
@@ -106,7 +270,7 @@ static void ask(struct channi_fetch *f, struct channi_want *w, bool ahead)
     f->misses += w->was_read;
     f->prefetch_used += w->was_read && ahead;
     if (w->state != WANT_READING)
-        channi_want_ready(f, w);
+        want_ready(f, w);
 }
 
 static void begin(struct channi_fetch *f, struct channi_load *loads)
@@ -115,7 +279,7 @@ static void begin(struct channi_fetch *f, struct channi_load *loads)
     while (*f->last_waiting)
         f->last_waiting = &(*f->last_waiting)->next;
     if (f->waiting)
-        channi_loads_begin(f);
+        loads_begin(f);
 }
 
 static int want_all(struct channi_fetch *f, struct channi_base *const *bases, size_t n, bool ahead)
@@ -137,9 +301,7 @@ static int want_all(struct channi_fetch *f, struct channi_base *const *bases, si
         }
     }
     begin(f, loads);
-    return ready ? OK
-                 : fail(f->cache->env.error, ERR_NO_MEMORY,
-                        "channi: out of memory, cannot read %zu clusters", n);
+    return ready ? OK : CHANNI_NO_MEMORY(&f->cache->env, ", cannot read %zu clusters", n);
 }
 
 int channi_fetch_ask(struct channi_fetch *f, struct channi_base *const *bases, size_t n)
@@ -158,10 +320,10 @@ int channi_fetch_ahead(struct channi_fetch *f, struct channi_base *const *bases,
 static void wait_for_ready(struct channi_fetch *f)
 {
     while (f->n_handed == f->n_ready) {
-        const bool came = channi_loads_reap(f);
+        const bool came = loads_reap(f);
 
         if (f->waiting)
-            channi_loads_begin(f);
+            loads_begin(f);
         else if (!came)
             return;
     }
@@ -202,22 +364,22 @@ static void report(struct channi_fetch *f)
     f->hits = f->misses = f->prefetched = f->prefetch_used = 0;
 }
 
+static void drop_all(struct channi_fetch *f, struct channi_load **list)
+{
+    while (*list) {
+        struct channi_load *l = *list;
+
+        *list = l->next;
+        load_drop(f, l);
+    }
+}
+
 void channi_fetch_done(struct channi_fetch *f)
 {
-    while (f->waiting) {
-        struct channi_load *l = f->waiting;
-
-        f->waiting = l->next;
-        channi_load_drop(f, l);
-    }
+    drop_all(f, &f->waiting);
     f->last_waiting = &f->waiting;
     channi_fetch_drain(f);
-    while (f->failed) {
-        struct channi_load *l = f->failed;
-
-        f->failed = l->next;
-        channi_load_drop(f, l);
-    }
+    drop_all(f, &f->failed);
     for (size_t i = 0; i < f->n; i++)
         if (f->wants[i].state == WANT_PINNED)
             channi_slot_unpin(f->wants[i].slot);

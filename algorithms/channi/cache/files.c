@@ -29,7 +29,7 @@ void channi_cache_file_close(struct channi_cache *c, struct channi_cache_slot *s
 {
     if (s->fd < 0)
         return;
-    RING_DROP(&c->open, s, open);
+    TAILQ_REMOVE(&c->open, s, open);
     c->n_open--;
     /* close() releases the descriptor even if it fails, and the file was only read. */
     (void)file_faulted(c->options.fault, "close");
@@ -40,9 +40,9 @@ void channi_cache_file_close(struct channi_cache *c, struct channi_cache_slot *s
 /* Closes the least recently used file without users. false: all have users. */
 static bool close_one(struct channi_cache *c)
 {
-    struct channi_cache_slot *s = c->open;
+    struct channi_cache_slot *s;
 
-    for (size_t i = 0; i < c->n_open; i++, s = s->open.next)
+    TAILQ_FOREACH(s, &c->open, open)
         if (s->fd_users == 0) {
             channi_cache_file_close(c, s);
             channi_cache_count(&c->closed_for_room, 1);
@@ -51,31 +51,19 @@ static bool close_one(struct channi_cache *c)
     return false;
 }
 
-/* Whether O_DIRECT reads work: some file systems accept the flag and then refuse the read. Tried
-   once, with the first file. */
-static bool reads_directly(int fd)
-{
-    _Alignas(CLUSTER_PAGE) unsigned char page[CLUSTER_PAGE];
-
-    return pread(fd, page, sizeof page, 0) >= 0 || errno != EINVAL;
-}
-
+/* Some file systems accept O_DIRECT and then refuse the read; the first file shows it. */
 static int open_file(struct channi_cache *c, const char *path)
 {
-    int fd;
-
     if (file_faulted(c->options.fault, "open"))
         return -1;
     if (atomic_load(&c->direct)) {
-        fd = open(path, O_RDONLY | O_CLOEXEC | O_DIRECT);
-        if (fd >= 0 && (atomic_load(&c->direct_known) || reads_directly(fd))) {
-            atomic_store(&c->direct_known, true);
+        const int fd = atomic_load(&c->direct_known) ? open(path, O_RDONLY | O_CLOEXEC | O_DIRECT)
+                                                     : file_open_direct(path, 0);
+
+        if (fd >= 0 || (errno != EINVAL && errno != EOPNOTSUPP)) {
+            atomic_store(&c->direct_known, fd >= 0 || atomic_load(&c->direct_known));
             return fd;
         }
-        if (fd < 0 && errno != EINVAL && errno != EOPNOTSUPP)
-            return -1;
-        if (fd >= 0)
-            (void)close(fd);
         atomic_store(&c->direct, false);
     }
     return open(path, O_RDONLY | O_CLOEXEC);
@@ -110,7 +98,7 @@ static enum channi_file_answer open_slot(struct channi_cache *c, struct channi_c
     } while (none && close_one(c));
     if (s->fd < 0)
         return none ? FILE_LATER : FILE_FAILED;
-    RING_PUT(&c->open, s, open);
+    TAILQ_INSERT_TAIL(&c->open, s, open);
     c->n_open++;
     return FILE_OPEN;
 }
@@ -118,8 +106,8 @@ static enum channi_file_answer open_slot(struct channi_cache *c, struct channi_c
 /* The lock is held and the file is open. */
 static void use(struct channi_cache *c, struct channi_cache_slot *s)
 {
-    RING_DROP(&c->open, s, open);
-    RING_PUT(&c->open, s, open);
+    TAILQ_REMOVE(&c->open, s, open);
+    TAILQ_INSERT_TAIL(&c->open, s, open);
     c->n_busy += s->fd_users++ == 0;
 }
 
@@ -139,32 +127,18 @@ static enum channi_file_answer take(struct channi_cache *c, struct channi_cache_
     return FILE_OPEN;
 }
 
-/* The fast path for files that are open already: it builds no path. */
-static bool take_open(struct channi_cache *c, struct channi_cache_slot *s)
-{
-    (void)pthread_mutex_lock(&c->lock);
-    const bool open = s->fd >= 0;
-
-    if (open)
-        use(c, s);
-    (void)pthread_mutex_unlock(&c->lock);
-    return open;
-}
-
 enum channi_file_answer channi_cache_file_take(struct channi_cache *c, struct channi_cache_slot *s,
                                                bool wait, int *rc)
 {
     char path[CLUSTER_PATH_MAX];
-    enum channi_file_answer answer;
+    enum channi_file_answer answer = FILE_FAILED;
 
     *rc = OK;
-    if (take_open(c, s))
-        return FILE_OPEN;
-    *rc = channi_cluster_file_path(&c->env, s->base->phash, s->base->version, path);
-    if (*rc != OK)
-        return FILE_FAILED;
     (void)pthread_mutex_lock(&c->lock);
-    answer = take(c, s, path, wait);
+    if (s->fd < 0)
+        *rc = channi_cluster_file_path(&c->env, s->base->phash, s->base->version, path);
+    if (*rc == OK)
+        answer = take(c, s, path, wait);
     const int why = errno;
     if (answer == FILE_LATER && wait) {
         *rc = no_descriptor(c, path);
@@ -190,63 +164,47 @@ void channi_cache_file_give(struct channi_cache *c, struct channi_cache_slot *s)
     (void)pthread_mutex_unlock(&c->lock);
 }
 
-/* ---- errors */
-
 void channi_cache_damage(struct channi_cache *c, struct channi_cache_slot *s, const char *what)
 {
-    char name[CLUSTER_NAME_MAX], line[CLUSTER_PATH_MAX + 160];
+    char line[CLUSTER_PATH_MAX + 160];
 
     if (atomic_exchange(&s->base->damaged, true) || !c->env.log)
         return;
-    channi_cluster_file_name(s->base->phash, s->base->version, name);
     (void)snprintf(line, sizeof line, "channi: the cluster file %s/%s is damaged: %s", c->env.dir,
-                   name, what);
+                   channi_base_name(s->base).text, what);
     c->env.log(c->env.log_to, line);
 }
 
 int channi_cache_read_failed(struct channi_cache *c, struct channi_cache_slot *s, uint64_t at,
                              int error)
 {
-    char name[CLUSTER_NAME_MAX];
+    const struct channi_base_name name = channi_base_name(s->base);
 
-    channi_cluster_file_name(s->base->phash, s->base->version, name);
     if (error == READ_SHORT) {
         channi_cache_damage(c, s, "it is too short");
         return fail(c->env.error, ERR_CORRUPT,
                     "channi: %s/%s: the file ends at %" PRIu64
                     ", within its %s, expected %zu bytes; it is damaged",
-                    c->env.dir, name, at, at < s->base->rows_at ? "hot part" : "rows",
+                    c->env.dir, name.text, at, at < s->base->rows_at ? "hot part" : "rows",
                     s->base->file_bytes);
     }
     if (error == EIO)
         channi_cache_damage(c, s, "it cannot be read");
     errno = error;
     return fail_errno(c->env.error, ERR_IO,
-                      "channi: cannot read the cluster file %s/%s at %" PRIu64, c->env.dir, name,
-                      at);
+                      "channi: cannot read the cluster file %s/%s at %" PRIu64, c->env.dir,
+                      name.text, at);
 }
 
 int channi_cache_read(struct channi_cache *c, struct channi_cache_slot *s, uint64_t at, void *to,
                       size_t n)
 {
-    size_t done = 0;
-    int rc, error = 0;
+    int rc;
 
     if (channi_cache_file_take(c, s, true, &rc) != FILE_OPEN)
         return rc;
-    while (done < n && !error) {
-        const ssize_t did =
-            file_faulted(c->options.fault, "read")
-                ? -1
-                : pread(s->fd, (unsigned char *)to + done, n - done, (off_t)(at + done));
-
-        if (did > 0)
-            done += (size_t)did;
-        else if (did == 0)
-            error = READ_SHORT;
-        else if (errno != EINTR)
-            error = errno;
-    }
+    const size_t done = file_read_at(s->fd, to, n, at, c->options.fault);
+    const int error = done == n ? 0 : errno ? errno : READ_SHORT;
     channi_cache_file_give(c, s);
     return error ? channi_cache_read_failed(c, s, at + done, error) : OK;
 }

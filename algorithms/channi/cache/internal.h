@@ -17,25 +17,21 @@
  *   cache.c  opening, adding and removing files, reports
  *   clock.c  memory: pins, the budget
  *   files.c  open descriptors
- *   fetch.c  a search's reads: requests, returns
- *   loads.c  reads under way
+ *   fetch.c  a search's reads
  *   rows.c   single rows, whole files
  */
 #ifndef DRIFTLINE_CHANNI_CACHE_INTERNAL_H
 #define DRIFTLINE_CHANNI_CACHE_INTERNAL_H
 
 #include <pthread.h>
+#include <sys/queue.h>
 
 #include "algorithms/channi/cache/cache.h"
-#include "algorithms/channi/files/cluster_layout.h"
+#include "algorithms/channi/files/cluster_file.h"
 #include "algorithms/common/io/read_queue.h"
+#include "src/core/error.h"
 
 #define SLOT_RESIDENT (UINT32_C(1) << 31)
-
-/* A slot's links in one ring. NULL next: not in the ring. */
-struct channi_ring_place {
-    struct channi_cache_slot *next, *before;
-};
 
 struct channi_cache_slot {
     /* Written by every pin, so on a cache line of its own. */
@@ -47,7 +43,7 @@ struct channi_cache_slot {
     size_t charge;        /* bytes of block */
     struct channi_base *base;
     /* Protected by the cache's lock. */
-    struct channi_ring_place clock, open, all;
+    TAILQ_ENTRY(channi_cache_slot) clock, open, all;
     int fd; /* -1: not open */
     uint32_t fd_users;
 };
@@ -71,14 +67,16 @@ struct channi_cache {
     /* Bytes of resident blocks and of reads under way; changed with the lock held. */
     _Alignas(64) atomic_size_t charged;
     _Alignas(64) pthread_mutex_t lock;
-    pthread_cond_t file_free;        /* signals that a descriptor has lost its last user */
-    struct channi_cache_slot *clock; /* the hand; NULL: nothing is resident */
-    struct channi_cache_slot *open;  /* least recently used first; NULL: no file is open */
-    struct channi_cache_slot *all;
+    pthread_cond_t file_free; /* signals that a descriptor has lost its last user */
+    TAILQ_HEAD(, channi_cache_slot)
+    clock,    /* resident, from the clock's hand on */
+        open, /* least recently used first */
+        all;
     size_t n_clock, n_open, n_busy; /* busy: open, with users */
     size_t over;
-    _Alignas(64) COUNTER hits, misses, evictions, evicted_bytes, reads, read_bytes, row_reads,
-        row_read_bytes, prefetched, prefetch_used, closed_for_room;
+#define FIELD(name) name
+    _Alignas(64) COUNTER CHANNI_CACHE_COUNTERS(FIELD), prefetch_used, closed_for_room;
+#undef FIELD
 };
 
 static inline void channi_cache_count(COUNTER *counter, uint64_t by)
@@ -86,16 +84,6 @@ static inline void channi_cache_count(COUNTER *counter, uint64_t by)
     if (by > 0)
         (void)atomic_fetch_add_explicit(counter, by, memory_order_relaxed);
 }
-
-/* Inserts before the ring's first slot, so it becomes the last. */
-void channi_ring_put(struct channi_cache_slot **ring, struct channi_cache_slot *,
-                     size_t place_offset);
-void channi_ring_drop(struct channi_cache_slot **ring, struct channi_cache_slot *,
-                      size_t place_offset);
-#define RING_PUT(ring, slot, place) \
-    channi_ring_put(ring, slot, offsetof(struct channi_cache_slot, place))
-#define RING_DROP(ring, slot, place) \
-    channi_ring_drop(ring, slot, offsetof(struct channi_cache_slot, place))
 
 /* ---- clock.c */
 
@@ -125,10 +113,10 @@ void channi_cache_block_drop(struct channi_cache *, struct channi_cache_block *)
    frees the block. */
 void channi_cache_install(struct channi_cache *, struct channi_cache_slot *,
                           struct channi_cache_block *, const struct channi_image *);
-/* Gives the slot a block that no search waits for, if it fits into the budget; else *kept is false
-   and the caller still owns the block. */
-void channi_cache_keep(struct channi_cache *, struct channi_cache_slot *, unsigned char *block,
-                       size_t n, const struct channi_image *, bool *kept);
+/* Gives the slot a block that no search waits for, if it fits into the budget; else returns false, and
+   the caller still owns the block. */
+bool channi_cache_keep(struct channi_cache *, struct channi_cache_slot *, unsigned char *block,
+                       size_t n, const struct channi_image *);
 /* Makes the slot not resident. The lock is held, no pin is left. Returns the block, to be freed. */
 unsigned char *channi_cache_expel(struct channi_cache *, struct channi_cache_slot *);
 
@@ -159,7 +147,43 @@ void channi_cache_damage(struct channi_cache *, struct channi_cache_slot *, cons
 int channi_cache_read(struct channi_cache *, struct channi_cache_slot *, uint64_t at, void *to,
                       size_t n);
 
-/* ---- fetch.c, loads.c, for rows */
+/* ---- fetch.c */
+
+enum { NOT_ASKED = UINT32_MAX };
+
+enum channi_want_state { WANT_PINNED, WANT_READING, WANT_FAILED };
+
+/* A read of one hot part. */
+struct channi_load {
+    struct read_request request;
+    struct channi_load *next; /* in the list of waiting, failed or unused loads */
+    struct channi_cache_block block;
+    uint32_t want;
+    /* Why it failed. Reported when the cluster is returned: a prefetched one may never be. */
+    struct error error;
+};
+
+struct channi_want {
+    struct channi_cache_slot *slot;
+    uint32_t asked; /* order of its request; NOT_ASKED: prefetched only */
+    enum channi_want_state state;
+    bool was_read; /* read by this fetch */
+    struct channi_load *failed;
+};
+
+struct channi_fetch {
+    struct channi_cache *cache;
+    struct channi_want *wants;
+    uint32_t *ready; /* wants to be returned, in this order */
+    size_t n, capacity, ready_capacity;
+    size_t n_asked, n_ready, n_handed, n_ahead; /* ahead: prefetched, not requested yet */
+    struct read_queue *queue;
+    struct channi_load *waiting, **last_waiting; /* for a descriptor, oldest first */
+    struct channi_load *failed, *unused;
+    void *buffer;
+    size_t buffer_bytes;
+    uint64_t hits, misses, prefetched, prefetch_used;
+};
 
 /* The fetch's queue, created at the first call. NULL: out of memory. */
 struct read_queue *channi_fetch_queue(struct channi_fetch *);

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/uio.h>
 
-#include "algorithms/channi/cache/loads.h"
+#include "algorithms/channi/cache/internal.h"
 #include "algorithms/common/concurrency/throttle.h"
 #include "src/core/error.h"
 
@@ -122,14 +122,11 @@ static size_t begin_runs(struct row_work *w)
 
 static int wrong_row(const struct row_work *w, uint32_t row)
 {
-    char name[CLUSTER_NAME_MAX];
-
-    channi_cluster_file_name(w->slot->base->phash, w->slot->base->version, name);
     channi_cache_damage(w->cache, w->slot, "a checksum of its rows does not fit");
     return fail(w->cache->env.error, ERR_CORRUPT,
                 "channi: %s/%s: section \"rows\": row %" PRIu32
                 ": its checksum does not match; the file is damaged",
-                w->cache->env.dir, name, row);
+                w->cache->env.dir, channi_base_name(w->slot->base).text, row);
 }
 
 static int finish_run(const struct row_work *w, const struct run *r)
@@ -180,29 +177,13 @@ static int lay_out(struct row_work *w, const uint32_t *rows)
             : NULL;
 
     if (!buffer)
-        return fail(w->cache->env.error, ERR_NO_MEMORY,
-                    "channi: out of memory, cannot read %zu rows", w->n);
+        return CHANNI_NO_MEMORY(&w->cache->env, ", cannot read %zu rows", w->n);
     w->pages = buffer + (w->paged ? -(uintptr_t)buffer & (CLUSTER_PAGE - 1) : 0);
     w->runs = (struct run *)(void *)(w->pages + pages);
     w->picks = (struct pick *)(void *)(w->runs + w->n);
     for (size_t i = 0; i < w->n; i++)
         w->picks[i] = (struct pick){ rows[i], (uint32_t)i };
     return OK;
-}
-
-/* Called with the slot's file open, because only then it is known whether reads are direct. */
-static int read_open(struct row_work *w, const uint32_t *rows)
-{
-    w->paged = atomic_load(&w->cache->direct);
-    const int rc = lay_out(w, rows);
-
-    if (rc != OK)
-        return rc;
-    if (w->paged)
-        plan_pages(w);
-    else
-        plan_rows(w);
-    return read_runs(w);
 }
 
 static int read_rows(struct row_work *w, const uint32_t *rows)
@@ -216,20 +197,22 @@ static int read_rows(struct row_work *w, const uint32_t *rows)
     }
     if (answer != FILE_OPEN)
         return rc;
-    rc = read_open(w, rows);
+    w->paged = atomic_load(&w->cache->direct); /* known once a file is open */
+    rc = lay_out(w, rows);
+    if (rc == OK) {
+        (w->paged ? plan_pages : plan_rows)(w);
+        rc = read_runs(w);
+    }
     channi_cache_file_give(w->cache, w->slot);
     return rc;
 }
 
 static int past_end(const struct channi_cache *c, const struct channi_base *b, uint32_t row)
 {
-    char name[CLUSTER_NAME_MAX];
-
-    channi_cluster_file_name(b->phash, b->version, name);
     return fail(c->env.error, ERR_CORRUPT,
                 "channi: %s/%s: section \"rows\": row %" PRIu32
                 " was requested, the section has %" PRIu32,
-                c->env.dir, name, row, b->n);
+                c->env.dir, channi_base_name(b).text, row, b->n);
 }
 
 int channi_cache_rows(struct channi_cache *c, struct channi_fetch *f, const struct channi_base *b,
@@ -276,9 +259,8 @@ static int read_verified(struct channi_cache *c, struct channi_cache_slot *s, si
     int rc;
 
     if (!channi_cache_block_take(c, n, b))
-        return fail(c->env.error, ERR_NO_MEMORY,
-                    "channi: out of memory, cannot read a cluster of %" PRIu32 " rows (%zu bytes)",
-                    s->base->n, n);
+        return CHANNI_NO_MEMORY(&c->env, ", cannot read a cluster of %" PRIu32 " rows (%zu bytes)",
+                                s->base->n, n);
     rc = channi_cache_read(c, s, 0, b->bytes, n);
     throttle_charge(n);
     if (rc == OK) {

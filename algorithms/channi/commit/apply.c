@@ -5,14 +5,11 @@
 #include <stdlib.h>
 
 #include "algorithms/channi/build/build.h"
-#include "algorithms/channi/channi.h"
 #include "algorithms/channi/commit/commit.h"
-#include "algorithms/channi/durable/checkpoint.h"
+#include "algorithms/channi/durable/manifest.h"
 #include "algorithms/channi/maintenance/maintenance.h"
 #include "algorithms/channi/rewrite/replace.h"
 #include "algorithms/channi/search/route.h"
-#include "algorithms/channi/versions/cluster.h"
-#include "algorithms/channi/versions/places.h"
 #include "src/core/mem.h"
 #include "src/core/order.h"
 #include "src/core/parallel.h"

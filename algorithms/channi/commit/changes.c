@@ -74,16 +74,12 @@ void channi_txn_drop(struct channi *s)
 {
     if (!s->txn)
         return;
-    channi_changes_free(&s->txn->changes);
+    channi_changes_free(s->txn);
     mem_free(s->base.env.mem, s->txn);
     s->txn = NULL;
 }
 
-/* ----------------------------------------------------------------------------------- log records */
-
 enum { RECORD_BYTES = 1 << 20, PUT_HEAD = 8 };
-
-/* ------------------------------------------------------------------------------- writing */
 
 static int log_puts(struct channi *s, const struct channi_change *c)
 {
@@ -123,8 +119,6 @@ int channi_log_commit(struct channi *s, const struct channi_change *changes, siz
     /* wal_append() empties the batch when it fails. */
     return rc == OK ? wal_commit(s->durable.wal) : rc;
 }
-
-/* ------------------------------------------------------------------------------- reading */
 
 static int misfit(const struct channi *s, const struct wal_record *r)
 {

@@ -58,11 +58,6 @@ int channi_log_read(const struct channi *, const struct wal_record *, struct cha
    ERR_UNKNOWN_ID, ERR_NO_MEMORY, ERR_IO. */
 int channi_apply(struct channi *, const struct channi_change *, size_t n, uint64_t *version);
 
-/* The changes since begin(), to which insertions and removals add. */
-struct channi_txn {
-    struct channi_changes changes;
-};
-
 void channi_txn_drop(struct channi *); /* discards the open transaction, if any */
 
 #endif

@@ -4,13 +4,10 @@
  *
  * A failed checkpoint may nevertheless have replaced the manifest. Then the log and the files of
  * both manifests are kept, and a crash may return to either. */
-#include "algorithms/channi/durable/checkpoint.h"
+#include "algorithms/channi/durable/manifest.h"
 
-#include "algorithms/channi/durable/folder.h"
-#include "algorithms/channi/operations.h"
+#include "algorithms/channi/index.h"
 #include "src/core/mem.h"
-
-/* --------------------------------------------------------------------------------- files */
 
 void channi_manifest_close(struct channi *s)
 {
@@ -21,25 +18,30 @@ void channi_manifest_close(struct channi *s)
     s->n_retained = s->retained_capacity = 0;
 }
 
-static size_t count_files(const struct channi_layout *l)
+/* Makes space in the list for the layout's files. */
+static int grow_retained(struct channi *s, const struct channi_layout *l)
 {
-    size_t n = 0;
+    const struct channi_cluster *cl;
+    size_t n = s->n_retained;
 
-    for (uint32_t cid = 0; cid < l->n_clusters; cid++)
-        n += l->clusters[cid] && l->clusters[cid]->base;
-    return n;
+    for (uint32_t next = 0; (cl = channi_layout_next(l, &next));)
+        n += cl->base != NULL;
+    if (mem_grow(s->base.env.mem, &s->retained, &s->retained_capacity, n,
+                 sizeof(struct channi_base *)))
+        return OK;
+    return CHANNI_NO_MEMORY(&s->base.env, ", cannot keep %zu files", n);
 }
 
 /* Adds the layout's files that are not retained yet. The list has space for them. */
 static void retain_more(struct channi *s, const struct channi_layout *l)
 {
-    for (uint32_t cid = 0; cid < l->n_clusters; cid++) {
-        struct channi_base *base = l->clusters[cid] ? l->clusters[cid]->base : NULL;
+    struct channi_cluster *cl;
 
-        if (!base || atomic_exchange(&base->in_manifest, true))
+    for (uint32_t next = 0; (cl = channi_layout_next(l, &next));) {
+        if (!cl->base || atomic_exchange(&cl->base->in_manifest, true))
             continue;
-        (void)atomic_fetch_add(&base->refs, 1);
-        s->retained[s->n_retained++] = base;
+        (void)atomic_fetch_add(&cl->base->refs, 1);
+        s->retained[s->n_retained++] = cl->base;
     }
 }
 
@@ -62,24 +64,13 @@ static void retain_these(struct channi *s, const struct channi_layout *l)
     atomic_store(&s->durable.parked_bytes, parked);
 }
 
-static int grow_retained(struct channi *s, const struct channi_layout *l)
-{
-    const size_t n = s->n_retained + count_files(l);
-
-    if (mem_grow(s->base.env.mem, &s->retained, &s->retained_capacity, n,
-                 sizeof(struct channi_base *)))
-        return OK;
-    return fail(s->base.env.error, ERR_NO_MEMORY, "channi: out of memory, cannot keep %zu files",
-                n);
-}
-
 void channi_manifest_release(struct channi *s)
 {
-    const struct channi_layout *l = atomic_load(&s->now)->layout;
+    struct channi_cluster *cl;
 
-    for (uint32_t cid = 0; cid < l->n_clusters; cid++)
-        if (l->clusters[cid] && l->clusters[cid]->base)
-            atomic_store(&l->clusters[cid]->base->in_manifest, false);
+    for (uint32_t next = 0; (cl = channi_layout_next(atomic_load(&s->now)->layout, &next));)
+        if (cl->base)
+            atomic_store(&cl->base->in_manifest, false);
 }
 
 int channi_manifest_retain(struct channi *s)
@@ -98,27 +89,24 @@ int channi_manifest_retain(struct channi *s)
 static int sync_files(struct channi *s, const struct channi_layout *l)
 {
     const struct index_env *env = &s->base.env;
-    char name[CLUSTER_NAME_MAX];
+    const struct channi_cluster *cl;
     bool any = false;
     int rc = OK;
 
-    for (uint32_t cid = 0; rc == OK && cid < l->n_clusters; cid++) {
-        const struct channi_base *base = l->clusters[cid] ? l->clusters[cid]->base : NULL;
-
-        if (!base || atomic_load(&((struct channi_base *)(uintptr_t)base)->in_manifest))
+    for (uint32_t next = 0; rc == OK && (cl = channi_layout_next(l, &next));) {
+        if (!cl->base || atomic_load(&cl->base->in_manifest))
             continue;
         any = true;
-        channi_cluster_file_name(base->phash, base->version, name);
         if (s->params.wal != CHANNI_SYNCED) /* else synced when it was written */
-            rc = channi_folder_sync(env, env->dir, name, s->durable.fault);
+            rc = channi_folder_sync(env, env->dir, channi_base_name(cl->base).text,
+                                    s->durable.fault);
     }
     return rc == OK && any ? channi_folder_sync(env, env->dir, NULL, s->durable.fault) : rc;
 }
 
-/* --------------------------------------------------------------------------- checkpoints */
-
 struct checkpoint {
     struct channi *s;
+    const char *dir; /* of a copy */
     struct channi_capture capture;
 };
 
@@ -168,8 +156,6 @@ int channi_checkpoint(struct channi *s)
     return durable_checkpoint(&s->durable, &snapshot);
 }
 
-/* ---------------------------------------------------------------------------------------- copies */
-
 /* Links all files under their new names and makes them durable. */
 static int link_files(struct channi *s, const struct channi_capture *c, const char *dir)
 {
@@ -191,15 +177,9 @@ static int link_files(struct channi *s, const struct channi_capture *c, const ch
     return rc == OK ? channi_folder_sync(env, dir, NULL, s->durable.fault) : rc;
 }
 
-struct copy {
-    struct channi *s;
-    const char *dir;
-    struct channi_capture capture;
-};
-
 static int write_copy(void *to, struct store_writer *w, uint64_t *lsn)
 {
-    struct copy *c = to;
+    struct checkpoint *c = to;
     uint64_t newest = 0;
     int rc = channi_folder_newest_saved(&c->s->base.env, c->dir, &newest);
 
@@ -216,7 +196,7 @@ static int write_copy(void *to, struct store_writer *w, uint64_t *lsn)
 /* Removes the older saved files once the new manifest is durable, or the new ones if it failed. */
 static void copy_ended(void *to, enum durable_outcome outcome, uint64_t lsn)
 {
-    struct copy *c = to;
+    struct checkpoint *c = to;
 
     (void)lsn;
     if (outcome != DURABLE_IN_DOUBT)
@@ -229,7 +209,7 @@ static void copy_ended(void *to, enum durable_outcome outcome, uint64_t lsn)
 int channi_save(struct index *index, const char *dir)
 {
     struct channi *s = channi_of(index);
-    struct copy copy = { .s = s, .dir = dir };
+    struct checkpoint copy = { .s = s, .dir = dir };
     const struct durable_snapshot snapshot = { .name = MANIFEST_SAVED,
                                                .identity = channi_manifest_identity(&index->env),
                                                .write = write_copy,

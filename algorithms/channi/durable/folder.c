@@ -1,5 +1,5 @@
 /* folder.c - an index's folder and the folders of saved copies: lists, links and removes files. */
-#include "algorithms/channi/durable/folder.h"
+#include "algorithms/channi/durable/manifest.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -51,8 +51,6 @@ int channi_folder_sync(const struct index_env *env, const char *dir, const char 
     return rc;
 }
 
-/* ------------------------------------------------------------------------------ listing */
-
 /* An index that exists there would be overwritten. */
 int channi_folder_expect_empty(const struct index_env *env)
 {
@@ -94,17 +92,9 @@ bool channi_files_lack(const struct channi_files *f, const char *name)
            (f->n == 0 || !bsearch(key, f->list, f->n, sizeof *f->list, order));
 }
 
-static bool ends_with(const char *name, const char *end)
-{
-    const size_t n = strlen(name), m = strlen(end);
-
-    return n >= m && strcmp(name + n - m, end) == 0;
-}
-
 static bool is_rubbish(const struct channi_files *files, const char *name)
 {
-    return channi_files_lack(files, name) || ends_with(name, ".clu.new") ||
-           strcmp(name, MANIFEST_RUNNING ".new") == 0;
+    return channi_files_lack(files, name) || strcmp(name, MANIFEST_RUNNING ".new") == 0;
 }
 
 /* Fails if a file cannot be removed: it might be overwritten later, although a saved copy may share
@@ -122,7 +112,7 @@ int channi_folder_clear(const struct index_env *env, const char *dir,
             listed = channi_files_add(&files, clusters[i].phash, clusters[i].file_version);
     channi_files_sort(&files);
     if (!listed)
-        rc = fail(env->error, ERR_NO_MEMORY, "channi: out of memory for the names of %zu files", n);
+        rc = CHANNI_NO_MEMORY(env, " for the names of %zu files", n);
     DIR *d = rc == OK ? list(env, dir, &rc) : NULL;
 
     for (const struct dirent *e = d ? readdir(d) : NULL; rc == OK && e; e = readdir(d)) {
@@ -137,8 +127,6 @@ int channi_folder_clear(const struct index_env *env, const char *dir,
     mem_free(env->mem, files.list);
     return rc;
 }
-
-/* ------------------------------------------------------------------------ files of saved copies */
 
 /* Returns 0 if it is not a saved file's name. */
 static uint64_t number_of(const char *name)
@@ -164,11 +152,12 @@ void channi_folder_saved_name(uint64_t number, uint64_t phash, uint64_t version,
 
 int channi_folder_newest_saved(const struct index_env *env, const char *dir, uint64_t *number)
 {
-    DIR *d = opendir(dir);
+    int rc;
+    DIR *d = list(env, dir, &rc);
 
     *number = 0;
     if (!d)
-        return fail_errno(env->error, ERR_IO, "channi: cannot read the folder %s", dir);
+        return rc;
     for (const struct dirent *e = readdir(d); e; e = readdir(d)) {
         const uint64_t n = number_of(e->d_name);
         *number = n > *number ? n : *number;
@@ -190,8 +179,6 @@ void channi_folder_remove_saved(const char *dir, uint64_t number, bool others,
     if (d)
         (void)closedir(d);
 }
-
-/* ----------------------------------------------------------------------------- links and copies */
 
 static int copy(const struct index_env *env, const char *from, const char *to,
                 const struct file_fault *fault)

@@ -5,8 +5,6 @@
 #include "algorithms/channi/cache/cache.h"
 #include "algorithms/channi/durable/manifest.h"
 #include "algorithms/channi/rewrite/replace.h"
-#include "algorithms/channi/versions/cluster.h"
-#include "algorithms/channi/versions/places.h"
 #include "algorithms/common/quantizer/quantizer.h"
 #include "src/core/mem.h"
 
@@ -255,6 +253,7 @@ static int read_clusters(struct reading *x)
 {
     struct channi *s = x->s;
     const struct channi_manifest_meta *m = x->x.meta;
+    struct channi_cluster *cl;
     int rc = OK;
 
     if (!channi_layout_reserve(s, x->layout, m->n_cids))
@@ -262,11 +261,10 @@ static int read_clusters(struct reading *x)
     channi_layout_set(s, x->layout, m->n_cids - 1, NULL);
     for (uint32_t i = 0; rc == OK && i < m->n_clusters; i++)
         rc = read_cluster(x, &x->x.clusters[i]);
-    for (uint32_t cid = 0; rc == OK && cid < m->n_cids; cid++)
-        if (x->layout->clusters[cid]) {
-            rc = place_delta(x, x->layout->clusters[cid]);
-            channi_delta_encode(s, x->layout->clusters[cid]);
-        }
+    for (uint32_t next = 0; rc == OK && (cl = channi_layout_next(x->layout, &next));) {
+        rc = place_delta(x, cl);
+        channi_delta_encode(s, cl);
+    }
     return rc;
 }
 

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "algorithms/channi/durable/manifest.h"
-#include "algorithms/channi/versions/cluster.h"
 #include "algorithms/common/quantizer/quantizer.h"
 #include "src/core/mem.h"
 
@@ -37,7 +36,7 @@ static struct channi_manifest_cluster describe(const struct channi *s,
         .has_file = cl->base != NULL,
         .n = cl->base_n,
         .root = cl->root,
-        .live = atomic_load(&((struct channi_cluster *)(uintptr_t)cl)->live),
+        .live = channi_cluster_live(cl),
         .tried = atomic_load(&latch->tried),
         .retained_dead = atomic_load(&latch->retained_dead),
         .made = atomic_load(&latch->made),
@@ -52,18 +51,17 @@ static int capture_clusters(struct channi *s, struct channi_capture *c)
 {
     struct mem *mem = s->base.env.mem;
     const struct channi_layout *l = c->view->layout;
+    const struct channi_cluster *cl;
 
-    for (uint32_t cid = 0; cid < l->n_clusters; cid++)
-        c->meta.n_clusters += l->clusters[cid] != NULL;
+    for (uint32_t next = 0; channi_layout_next(l, &next);)
+        c->meta.n_clusters++;
     c->clusters = mem_array(mem, c->meta.n_clusters, sizeof *c->clusters);
     c->seen = mem_array(mem, c->meta.n_clusters, sizeof *c->seen);
     if (!c->clusters || !c->seen)
         return CHANNI_NO_MEMORY(&s->base.env, " for a checkpoint");
-    for (uint32_t cid = 0, i = 0; cid < l->n_clusters; cid++) {
-        if (!l->clusters[cid])
-            continue;
-        c->clusters[i] = describe(s, l->clusters[cid]);
-        c->seen[i++] = channi_delta_count(&l->clusters[cid]->delta);
+    for (uint32_t next = 0, i = 0; (cl = channi_layout_next(l, &next)); i++) {
+        c->clusters[i] = describe(s, cl);
+        c->seen[i] = channi_delta_count(&cl->delta);
     }
     return OK;
 }
@@ -139,12 +137,11 @@ static bool is_kept(const struct channi_capture *c, const struct channi_delta_ro
     return out->dead == 0 || (c->meta.params.history > 0 && out->dead > c->horizon);
 }
 
+/* When the row died since its file was written; 0: it did not. */
 static uint64_t death_of(const struct channi_capture *c, const struct channi_cluster *cl,
                          uint32_t row)
 {
-    _Atomic(uint64_t) *dead =
-        atomic_load_explicit(&((struct channi_cluster *)(uintptr_t)cl)->dead, memory_order_acquire);
-    const uint64_t at = dead ? atomic_load_explicit(&dead[row], memory_order_acquire) : 0;
+    const uint64_t at = channi_cluster_base_dead(cl, NULL, row);
 
     return at > c->meta.version ? 0 : at;
 }

@@ -6,12 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "algorithms/channi/files/cluster_layout.h"
+#include "algorithms/channi/files/cluster_file.h"
 #include "algorithms/common/io/files.h"
 #include "src/core/error.h"
 #include "src/core/mem.h"
-
-/* ---- making the block */
 
 /* Bytes of each section. */
 static void measure(const struct index_env *env, const struct channi_cluster_contents *c,
@@ -121,10 +119,8 @@ int channi_cluster_block_make(const struct index_env *env, const struct channi_c
     if (sum_up_columns(env, &h, c))
         out->bytes = mem_zalloc(env->mem, h.file_bytes);
     if (!out->bytes)
-        return fail(env->error, ERR_NO_MEMORY,
-                    "channi: out of memory for the file of a cluster of %" PRIu32
-                    " rows (%zu bytes)",
-                    c->n, out->file_bytes);
+        return CHANNI_NO_MEMORY(env, " for the file of a cluster of %" PRIu32 " rows (%zu bytes)",
+                                c->n, out->file_bytes);
     fill(c, &h, out->bytes);
     for (unsigned i = 0; i < SECTIONS; i++)
         h.sections[i].hash = channi_cluster_hash(
@@ -133,8 +129,6 @@ int channi_cluster_block_make(const struct index_env *env, const struct channi_c
     memcpy(out->bytes, &h, sizeof h);
     return OK;
 }
-
-/* ---- writing the block */
 
 /* Returns the step that failed, for a message, with errno set; NULL: success. */
 static const char *write_file(const char *path, const struct channi_cluster_block *block,

@@ -1,17 +1,17 @@
 /* cluster_file.c - names of cluster files, their heads, and the images of their hot parts. */
-#include "algorithms/channi/files/cluster_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
 
-#include "algorithms/channi/files/cluster_layout.h"
+#include "algorithms/channi/files/cluster_file.h"
 #include "src/core/error.h"
 #include "src/core/mem.h"
 
@@ -24,31 +24,15 @@ void channi_cluster_file_name(uint64_t phash, uint64_t version, char name[CLUSTE
     (void)snprintf(name, CLUSTER_NAME_MAX, "%016" PRIx64 ".%016" PRIx64 ".clu", phash, version);
 }
 
-static bool parse_hex(const char *text, uint64_t *value)
-{
-    *value = 0;
-    for (size_t i = 0; i < 16; i++) {
-        const char c = text[i];
-
-        if (c >= '0' && c <= '9')
-            *value = *value << 4 | (uint64_t)(c - '0');
-        else if (c >= 'a' && c <= 'f')
-            *value = *value << 4 | (uint64_t)(c - 'a' + 10);
-        else
-            return false;
-    }
-    return true;
-}
-
 bool channi_cluster_file_parse(const char *name, uint64_t *phash, uint64_t *version)
 {
-    uint64_t p, v;
+    static const char digits[] = "0123456789abcdef";
 
-    if (strlen(name) != 37 || !parse_hex(name, &p) || name[16] != '.' ||
-        !parse_hex(name + 17, &v) || strcmp(name + 33, ".clu") != 0)
+    if (strlen(name) != 37 || strspn(name, digits) != 16 || name[16] != '.' ||
+        strspn(name + 17, digits) != 16 || strcmp(name + 33, ".clu") != 0)
         return false;
-    *phash = p;
-    *version = v;
+    *phash = strtoull(name, NULL, 16);
+    *version = strtoull(name + 17, NULL, 16);
     return true;
 }
 
@@ -63,6 +47,14 @@ int channi_cluster_file_path(const struct index_env *env, uint64_t phash, uint64
     if (n < 0 || n >= CLUSTER_PATH_MAX)
         return fail(env->error, ERR_ARGUMENT, "channi: the path %s/%s is too long", env->dir, name);
     return OK;
+}
+
+struct channi_base_name channi_base_name(const struct channi_base *base)
+{
+    struct channi_base_name name;
+
+    channi_cluster_file_name(base->phash, base->version, name.text);
+    return name;
 }
 
 bool channi_cluster_file_remove(const struct index_env *env, const struct channi_base *base,
@@ -210,20 +202,17 @@ static int read_head(const struct index_env *env, const char *path, struct chann
 {
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
     struct stat st = { 0 };
-    ssize_t n = 0;
     int rc = OK;
 
     if (fd < 0)
         return fail_errno(env->error, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO,
                           "channi: cannot open the cluster file %s", path);
-    do
-        n = pread(fd, h, sizeof *h, 0);
-    while (n < 0 && errno == EINTR);
-    if (n < 0 || fstat(fd, &st) != 0)
+    const size_t n = file_read_at(fd, h, sizeof *h, 0, NULL);
+    if ((n < sizeof *h && errno != 0) || fstat(fd, &st) != 0)
         rc = fail_errno(env->error, ERR_IO, "channi: cannot read the cluster file %s", path);
-    else if (n != sizeof *h)
+    else if (n < sizeof *h)
         rc = fail(env->error, ERR_CORRUPT,
-                  "channi: %s: head: the file has %zd bytes, less than %zu", path, n, sizeof *h);
+                  "channi: %s: head: the file has %zu bytes, less than %zu", path, n, sizeof *h);
     (void)close(fd);
     if (rc == OK && h->magic == CLUSTER_MAGIC && (uint64_t)st.st_size != h->file_bytes &&
         channi_cluster_hash(h, offsetof(struct channi_cluster_head, hash)) == h->hash)
@@ -274,7 +263,7 @@ int channi_cluster_file_head(const struct index_env *env, uint64_t phash, uint64
         return rc;
     h = mem_alloc(env->mem, sizeof *h);
     if (!h)
-        return fail(env->error, ERR_NO_MEMORY, "channi: out of memory, cannot read %s", path);
+        return CHANNI_NO_MEMORY(env, ", cannot read %s", path);
     rc = read_head(env, path, h);
     if (rc == OK)
         rc = channi_cluster_head_check(env, h, phash, version);
@@ -289,10 +278,7 @@ int channi_cluster_file_head(const struct index_env *env, uint64_t phash, uint64
 static int wrong_image(const struct index_env *env, const struct channi_base *base,
                        const char *section, const char *what)
 {
-    char name[CLUSTER_NAME_MAX];
-
-    channi_cluster_file_name(base->phash, base->version, name);
-    return wrong(env, name, section, what);
+    return wrong(env, channi_base_name(base).text, section, what);
 }
 
 /* Checks the hashes of all sections within the n_bytes. */
@@ -330,12 +316,9 @@ static int open_graph(struct channi_image *image, const struct index_env *env,
     const struct channi_cluster_head *h = (const void *)block;
     const unsigned char *bytes = block + h->sections[SECTION_GRAPH].at;
     const size_t n_bytes = h->sections[SECTION_GRAPH].bytes;
-    char name[CLUSTER_NAME_MAX];
-    int rc;
+    const int rc = (check == IMAGE_WHOLLY ? graph_image_open : graph_image_trust)(
+        &image->graph, bytes, n_bytes, channi_base_name(base).text, env->error);
 
-    channi_cluster_file_name(base->phash, base->version, name);
-    rc = (check == IMAGE_WHOLLY ? graph_image_open : graph_image_trust)(&image->graph, bytes,
-                                                                        n_bytes, name, env->error);
     if (rc != OK)
         return rc;
     image->has_graph = true;

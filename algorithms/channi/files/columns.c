@@ -15,11 +15,12 @@ static size_t bit_of(int64_t number)
     return rng_mix(0x636f6c756d6e, (uint64_t)number) % SUMMARY_BITS;
 }
 
-static bool has_bit(const struct channi_summary *s, int64_t number)
+static bool may_be(const struct channi_summary *s, int64_t number)
 {
     const size_t bit = bit_of(number);
 
-    return s->bits[bit / 64] >> (bit % 64) & 1;
+    return number >= s->steps[0] && number <= s->steps[SUMMARY_STEPS] &&
+           s->bits[bit / 64] >> (bit % 64) & 1;
 }
 
 void channi_summary_make(struct channi_summary *s, const int64_t *column, size_t n,
@@ -51,16 +52,10 @@ bool channi_summary_fits(const struct channi_summary *s, const int64_t *column, 
         if (column[i] == INDEX_ATTRIBUTE_NONE)
             continue;
         present++;
-        if (column[i] < s->steps[0] || column[i] > s->steps[SUMMARY_STEPS] ||
-            !has_bit(s, column[i]))
+        if (!may_be(s, column[i]))
             return false;
     }
     return present == s->present;
-}
-
-static bool may_be(const struct channi_summary *s, int64_t number)
-{
-    return number >= s->steps[0] && number <= s->steps[SUMMARY_STEPS] && has_bit(s, number);
 }
 
 bool channi_summary_may(const struct channi_summary *s, size_t n,
@@ -84,8 +79,6 @@ bool channi_summary_may(const struct channi_summary *s, size_t n,
                    index_attribute_meets(c, values - c->first, s->steps[0]);
     }
 }
-
-/* ---- estimates */
 
 /* The share of the present numbers that are less than x; between two quantiles, in proportion. */
 static double share_below(const struct channi_summary *s, int64_t x)

@@ -2,11 +2,8 @@
 #include "algorithms/channi/jobs/jobs.h"
 
 #include "algorithms/channi/channi.h"
-#include "algorithms/channi/versions/cluster.h"
 #include "algorithms/channi/versions/view.h"
 #include "src/core/mem.h"
-
-/* ----------------------------------------------------------------------------------------- needs */
 
 /* Fewer changed rows than this do not justify a rewrite. */
 enum { COMPACT_LEAST = 16, OVERDUE_LEAST = 256 };
@@ -15,9 +12,7 @@ static bool root_died(const struct channi_cluster *cl)
 {
     if (cl->root >= cl->base_n)
         return atomic_load(channi_delta_at(&cl->delta, cl->root - cl->base_n).dead) != 0;
-    _Atomic(uint64_t) *dead =
-        atomic_load_explicit(&((struct channi_cluster *)(uintptr_t)cl)->dead, memory_order_acquire);
-    return dead && atomic_load_explicit(&dead[cl->root], memory_order_acquire) != 0;
+    return channi_cluster_base_dead(cl, NULL, cl->root) != 0;
 }
 
 /* Dead rows that the last compaction kept for old versions, while these may be searched. */
@@ -81,7 +76,7 @@ static bool merge_is_due(struct channi *c, uint32_t live, uint32_t least,
 enum channi_job_kind channi_needs(const struct channi *index, const struct channi_cluster *cl)
 {
     struct channi *c = (struct channi *)(uintptr_t)index;
-    const uint32_t live = atomic_load(&((struct channi_cluster *)(uintptr_t)cl)->live);
+    const uint32_t live = channi_cluster_live(cl);
     const struct channi_latch *latch = segmented_at(&c->latches, cl->cid);
 
     if (cl->kind == CLUSTER_DEFERRED)
@@ -101,8 +96,7 @@ bool channi_is_overdue(struct channi *c, const struct channi_cluster *cl)
 {
     const struct channi_latch *latch = segmented_at(&c->latches, cl->cid);
     const double twice = 2 * c->compact_share, share = twice > 1 ? twice : 1;
-    const uint32_t live = atomic_load(&((struct channi_cluster *)(uintptr_t)cl)->live),
-                   changed = changed_rows(c, cl, latch);
+    const uint32_t live = channi_cluster_live(cl), changed = changed_rows(c, cl, latch);
 
     if (cl->kind == CLUSTER_DEFERRED || live == 0)
         return false;
@@ -112,8 +106,6 @@ bool channi_is_overdue(struct channi *c, const struct channi_cluster *cl)
 
 /* A cluster may need a compaction and a split, and each may be busy once. */
 enum { OVERDUE_TRIES = 4 };
-
-/* ---------------------------------------------------------------------------------- queueing */
 
 /* The thread that sets the bit queues the job. */
 static void push(struct channi *c, const struct channi_job *job, uint64_t after)
@@ -161,8 +153,6 @@ void channi_jobs_queue_all(struct channi *c)
     channi_leave(c, ticket);
 }
 
-/* ---------------------------------------------------------------------------- back-pressure */
-
 /* The job that the cluster needs if it is overdue; else JOB_KINDS. */
 static enum channi_job_kind overdue(struct channi *c, uint32_t cid)
 {
@@ -201,8 +191,6 @@ size_t channi_queued(const struct channi *c)
     return c->jobs ? job_queue_length(&c->jobs->queue) : 0;
 }
 
-/* ------------------------------------------------------------------------- opening, closing */
-
 static void clear_queued(struct index *index, const void *job)
 {
     const struct channi_job *j = job;
@@ -227,8 +215,7 @@ int channi_jobs_open(struct channi *c,
     struct channi_jobs *q = mem_zalloc(c->base.env.mem, sizeof *q);
 
     if (!q)
-        return fail(c->base.env.error, ERR_NO_MEMORY, "%s: out of memory for maintenance",
-                    c->base.ops->name);
+        return CHANNI_NO_MEMORY(&c->base.env, " for maintenance");
     const struct job_queue_config config = { .run = run,
                                              .job_bytes = sizeof(struct channi_job),
                                              .taken = clear_queued,

@@ -9,8 +9,6 @@
 #include "kernels/kernels.h"
 #include "src/core/order.h"
 
-/* ------------------------------------------------------------------------------------- merging */
-
 struct groups {
     size_t n;
     size_t weight[CUT_TEMPORARY];
@@ -121,8 +119,6 @@ static bool merge_groups(struct channi_cut *k, struct groups *g, size_t parts)
     return true;
 }
 
-/* -------------------------------------------------------------------------------------- halves */
-
 /* Computes the direction of largest variance of the normal rows to `axis`, by power iteration.
    false: they have no variance. */
 static bool top_direction(struct channi_cut *k, const uint32_t *list, size_t n, float *mean,
@@ -209,8 +205,6 @@ static bool halve(struct channi_cut *k)
     }
     return true;
 }
-
-/* --------------------------------------------------------------------------------------- choice */
 
 size_t channi_cut_group(struct channi_cut *k, size_t parts)
 {

@@ -41,8 +41,6 @@ void channi_rewrite_end(struct channi *c, struct channi_taken *w, struct channi_
     channi_give(c, w);
 }
 
-/* ------------------------------------------------------------------------------------ clouds */
-
 int channi_cloud_make(struct channi_cloud *x, const struct channi *c,
                       const struct channi_members *m)
 {
@@ -125,8 +123,6 @@ int channi_choose_root(const struct channi *c, const struct channi_members *m, u
     channi_cloud_free(&x);
     return rc;
 }
-
-/* ------------------------------------------------------------------------- one successor */
 
 int channi_replace_by_one(struct channi *c, struct channi_taken *w, const struct channi_members *m,
                           struct channi_part *part)

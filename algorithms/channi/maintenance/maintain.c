@@ -1,15 +1,12 @@
 /* maintain.c - runs jobs after commits and in maintain(), and the chores after jobs. */
 #include "algorithms/channi/build/build.h"
-#include "algorithms/channi/channi.h"
-#include "algorithms/channi/durable/checkpoint.h"
+#include "algorithms/channi/durable/manifest.h"
+#include "algorithms/channi/index.h"
 #include "algorithms/channi/maintenance/maintenance.h"
-#include "algorithms/channi/operations.h"
 #include "algorithms/channi/rewrite/replace.h"
 #include "algorithms/channi/search/search.h"
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
-
-/* ------------------------------------------------------------------------------------ a job */
 
 static int run(struct index *index, const void *job, struct job_run *run)
 {
@@ -27,8 +24,6 @@ static int run(struct index *index, const void *job, struct job_run *run)
     epoch_collect(c->epoch);
     return rc;
 }
-
-/* ------------------------------------------------------------------------- opening, chores */
 
 /* Background threads return memory only with an empty queue: the next job would need it. With
    maintenance = explicit only maintain() learns again when to stop. */
@@ -60,8 +55,6 @@ int channi_maintenance_start(struct channi *c)
                            (int)c->params.background_nice);
 }
 
-/* ----------------------------------------------------------------------------- running jobs */
-
 /* Runs jobs. Jobs queue more jobs, so one call has a bound. Cannot fail: a job's error is counted,
    and the job put aside. */
 static void work_off(struct channi *c, uint64_t budget, bool *more)
@@ -73,8 +66,6 @@ static void work_off(struct channi *c, uint64_t budget, bool *more)
 
     (void)job_queue_work(q, &bounds, more);
 }
-
-/* ------------------------------------------------------------------------------ after commits */
 
 /* Queues OOD clusters that have just reached CHANNI_OOD_AGE. No other event may ever queue them. */
 static void queue_aged(struct channi *c)
@@ -143,8 +134,6 @@ int channi_after_commit(struct channi *c, const uint32_t *touched, size_t n)
     }
     return OK;
 }
-
-/* -------------------------------------------------------------------------------- maintain() */
 
 /* Retries failed jobs; an error is cleared when its job succeeds. */
 int channi_maintain(struct index *index, uint64_t budget, bool *more)

@@ -17,13 +17,6 @@
 /* Candidates for a partner. */
 enum { PARTNERS = 16 };
 
-static uint32_t live_of(const struct channi_cluster *cl)
-{
-    return atomic_load(&((struct channi_cluster *)(uintptr_t)cl)->live);
-}
-
-/* -------------------------------------------------------------------------------- the partner */
-
 static bool is_young(const struct channi_cluster *cl, uint64_t version)
 {
     return cl->kind == CLUSTER_OOD && version < cl->born_ver + CHANNI_OOD_AGE;
@@ -42,7 +35,7 @@ static bool overlap(const struct channi *c, const struct channi_cluster *a,
 static bool fit(const struct channi *c, const struct channi_cluster *a,
                 const struct channi_cluster *b, uint64_t version)
 {
-    const uint32_t na = live_of(a), nb = live_of(b);
+    const uint32_t na = channi_cluster_live(a), nb = channi_cluster_live(b);
 
     if (a == b || nb == 0)
         return false;
@@ -101,7 +94,7 @@ static int find_in(struct channi *c, const struct channi_view *view,
     const size_t all = view->layout->n_clusters;
     int rc = OK;
 
-    if (is_young(cl, view->version) && live_of(cl) > 0) {
+    if (is_young(cl, view->version) && channi_cluster_live(cl) > 0) {
         find_outliers(c, view, cl, partner, cost);
         return OK;
     }
@@ -109,7 +102,7 @@ static int find_in(struct channi *c, const struct channi_view *view,
     if (!x)
         return CHANNI_NO_MEMORY(&c->base.env, ", cannot find a cluster's partner");
     rc = find_by_route(c, x, view, cl, all < PARTNERS ? all : PARTNERS, partner, cost);
-    if (rc == OK && *partner == CID_NONE && live_of(cl) == 0 && all > PARTNERS)
+    if (rc == OK && *partner == CID_NONE && channi_cluster_live(cl) == 0 && all > PARTNERS)
         rc = find_by_route(c, x, view, cl, all, partner, cost);
     scratch_pool_give(&c->scratch, x);
     return rc;
@@ -136,13 +129,11 @@ static int find_partner(struct channi *c, uint32_t cid, uint32_t *partner, doubl
     return rc;
 }
 
-/* ----------------------------------------------------------------------------------- merging */
-
 static int unite(struct channi *c, struct channi_taken *w, const struct channi_members *m,
                  double *cost)
 {
     struct channi_cluster *const *cl = w->clusters;
-    const uint32_t larger = live_of(cl[1]) > live_of(cl[0]);
+    const uint32_t larger = channi_cluster_live(cl[1]) > channi_cluster_live(cl[0]);
     const bool alias = c->params.alias,
                outliers = cl[0]->kind == CLUSTER_OOD && cl[1]->kind == CLUSTER_OOD;
     const size_t aliases = alias ? cl[!larger]->n_routes : 0;

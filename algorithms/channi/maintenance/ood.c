@@ -11,6 +11,7 @@
  * to 0.99; one row in twenty planted at 6 sigma lies 1.3 and more. */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "algorithms/channi/maintenance/internal.h"
 #include "kernels/kernels.h"
@@ -38,8 +39,7 @@ static void moments(struct channi_cut *k)
 
 static void unflag(struct channi_cut *k)
 {
-    for (size_t i = 0; i < k->x.n; i++)
-        k->flagged[i] = false;
+    memset(k->flagged, 0, k->x.n * sizeof *k->flagged);
     k->n_flagged = 0;
 }
 
@@ -102,8 +102,6 @@ void channi_cut_flag(struct channi_cut *k)
     if (!far || k->n_flagged < flags_least(k))
         unflag(k);
 }
-
-/* ------------------------------------------------------------------------ clusters of their own */
 
 /* Draws primaries among the n rows of list[], with probability by squared distance to the nearest
    earlier one (k-means++). x.scratch[] has these distances. If all remaining rows are equal to

@@ -47,7 +47,7 @@ static void add(struct reassignment *s, const struct channi_layout *layout, uint
     const struct channi_cluster *cl = cid < layout->n_clusters ? layout->clusters[cid] : NULL;
 
     if (cl && cl->kind == CLUSTER_NORMAL && s->n < WORK_MOST && !among(s, cid) &&
-        atomic_load(&((struct channi_cluster *)(uintptr_t)cl)->live) > 0)
+        channi_cluster_live(cl) > 0)
         s->cids[s->n++] = cid;
 }
 

@@ -9,8 +9,6 @@
 #include "algorithms/channi/versions/view.h"
 #include "algorithms/common/rows/rows.h"
 
-/* -------------------------------------------------------------------------------- deaths */
-
 static uint64_t dead_now(const struct channi_replacing *x, uint32_t member)
 {
     const uint32_t from = x->m->from[member], row = x->m->row[member];
@@ -42,8 +40,6 @@ static bool catch_up_deaths(const struct channi_replacing *x, const struct chann
     atomic_store(&p->cl->live, (uint32_t)p->part->n - n_dead);
     return true;
 }
-
-/* ---------------------------------------------------------------------------------- rows */
 
 static struct channi_cluster *nearest_part(const struct channi_replacing *x, const void *row)
 {

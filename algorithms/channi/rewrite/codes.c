@@ -70,8 +70,6 @@ int channi_codes_make(struct channi *c, const void *rows, size_t n, struct mem_g
     return OK;
 }
 
-/* --------------------------------------------------------------------------------- deltas */
-
 static size_t padded(size_t bytes)
 {
     return (bytes + 63) / 64 * 64;
@@ -129,16 +127,16 @@ static void free_codes(void *owner, struct epoch_item *item)
 
 void channi_delta_encode(struct channi *c, struct channi_cluster *cl)
 {
-    struct mem *mem = c->base.env.mem;
     struct channi_delta_codes *old = atomic_load_explicit(&cl->delta.codes, memory_order_relaxed);
     const uint32_t n = channi_delta_count(&cl->delta), coded = old ? old->n : 0;
 
     if (c->params.cluster_index != INSIDE_CODES || !cl->site || n < DELTA_CODED_LEAST || n == coded)
         return;
+    struct mem_group g = { .mem = c->base.env.mem };
     struct channi_delta_codes *next = extend(c, old, n);
-    float *row = mem_array(mem, c->base.env.dim, sizeof *row);
-    float *transformed = mem_array(mem, c->quantizer->work_dim, sizeof *transformed);
-    if (next && row && transformed) {
+    float *row = mem_group_array(&g, c->base.env.dim, sizeof *row);
+    float *transformed = mem_group_array(&g, c->quantizer->work_dim, sizeof *transformed);
+    if (next && !g.failed) {
         put_rows(c, cl, n, row, transformed, next);
         atomic_store(&cl->delta.code_bytes, next->bytes);
         atomic_store_explicit(&cl->delta.codes, next, memory_order_release);
@@ -146,7 +144,6 @@ void channi_delta_encode(struct channi *c, struct channi_cluster *cl)
             epoch_retire(c->epoch, &old->item, free_codes, c);
         next = NULL;
     }
-    mem_free(mem, next);
-    mem_free(mem, row);
-    mem_free(mem, transformed);
+    mem_free(g.mem, next);
+    mem_group_free(&g);
 }

@@ -21,7 +21,6 @@ struct channi_making {
     struct channi_cluster *cl;                /* owned here until the layout has it */
     uint64_t file_phash, file_version, route_phash;
     bool new_route; /* it gets one */
-    bool held;      /* route_phash is reserved in by_phash */
 };
 
 struct channi_replacing {
@@ -40,9 +39,6 @@ static inline int channi_replacing_no_memory(const struct channi_replacing *x)
     return CHANNI_NO_MEMORY(&x->c->base.env, ", cannot replace %zu clusters by %zu", x->w->n,
                             x->r->n_parts);
 }
-
-/* Value in by_phash of a name reserved for a future route. */
-#define PHASH_HELD (UINT64_MAX - 1)
 
 /* parts.c: makes all parts. On error the caller discards what was made. */
 int channi_replace_make(struct channi_replacing *);

@@ -1,14 +1,15 @@
 /* members.c - takes clusters for a job, and gathers their rows. */
 #include "algorithms/channi/rewrite/replace.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "algorithms/channi/cache/cache.h"
 #include "algorithms/channi/channi.h"
-#include "algorithms/channi/versions/cluster.h"
 #include "algorithms/channi/versions/view.h"
 #include "algorithms/common/concurrency/throttle.h"
 #include "src/core/mem.h"
+#include "src/core/order.h"
 
 /* --------------------------------------------------------------------------------- latches */
 
@@ -39,16 +40,12 @@ static bool take_latches(const struct channi *c, const uint32_t *sorted, size_t 
 static bool sort_cids(const struct channi_layout *layout, const uint32_t *cids, size_t n,
                       uint32_t *out)
 {
-    for (size_t i = 0; i < n; i++) {
-        size_t at = i;
-
-        for (; at > 0 && out[at - 1] > cids[i]; at--)
-            out[at] = out[at - 1];
-        out[at] = cids[i];
-        if (cids[i] >= layout->n_clusters || (at > 0 && out[at - 1] == cids[i]))
+    memcpy(out, cids, n * sizeof *out);
+    qsort(out, n, sizeof *out, order_u32);
+    for (size_t i = 1; i < n; i++)
+        if (out[i] == out[i - 1])
             return false;
-    }
-    return true;
+    return out[n - 1] < layout->n_clusters;
 }
 
 /* Counts the bytes of the clusters. false: with those of other jobs they are too many. */

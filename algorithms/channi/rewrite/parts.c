@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "algorithms/channi/cache/cache.h"
-#include "algorithms/channi/files/cluster_layout.h"
+#include "algorithms/channi/files/cluster_file.h"
 #include "algorithms/channi/rewrite/internal.h"
 #include "algorithms/common/concurrency/throttle.h"
 #include "src/core/mem.h"

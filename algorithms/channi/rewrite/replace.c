@@ -3,7 +3,7 @@
  * Files are written first, concurrently with searches and commits. Then, under `write`, changes
  * made meanwhile are added (catch_up.c) and a layout with the new clusters and their routes is
  * published. Readers of older views keep the old clusters and files. All steps that can fail come
- * before the publication; until then only reserved names have changed. See internal.h.
+ * before the publication; until then nothing has changed. See internal.h.
  *
  * A part that is a successor keeps the cid, name and routes of its predecessor: after a split the
  * old route leads to it, even if its root is another row. Other parts take the lowest free cid and are named
@@ -12,8 +12,6 @@
  * A part that `reroutes` gets a route of its own if its root is far from the routes that it takes
  * over. Of more than alias_max routes the farthest are dropped.
  */
-#include "algorithms/channi/rewrite/replace.h"
-#include "algorithms/channi/channi.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -21,8 +19,6 @@
 #include <string.h>
 
 #include "algorithms/channi/rewrite/internal.h"
-#include "algorithms/channi/versions/cluster.h"
-#include "algorithms/channi/versions/places.h"
 #include "algorithms/channi/versions/view.h"
 #include "algorithms/common/rows/rows.h"
 #include "src/core/mem.h"
@@ -117,19 +113,6 @@ static const uint32_t *first_route(const struct channi_replacing *x, const struc
     return NULL;
 }
 
-/* Reserves a phash until the route exists or the replacement has failed. */
-static int hold_phash(struct channi_replacing *x, struct channi_making *p)
-{
-    struct channi *c = x->c;
-    const uint32_t root = p->part->root;
-
-    p->route_phash = channi_phash(c, x->m->ids[root], x->m->rows[root]);
-    if (!idmap_put(&c->by_phash, p->route_phash, PHASH_HELD))
-        return channi_replacing_no_memory(x);
-    p->held = true;
-    return OK;
-}
-
 /* A file is named after a route to it: one that it has, or the one that it gets. */
 static int name_part(struct channi_replacing *x, struct channi_making *p)
 {
@@ -138,17 +121,14 @@ static int name_part(struct channi_replacing *x, struct channi_making *p)
     const uint32_t *route = first_route(x, part);
 
     p->file_version = ++c->files;
-    if (p->new_route) {
-        const int rc = hold_phash(x, p);
-
-        if (rc != OK)
-            return rc;
-    }
+    if (p->new_route)
+        p->route_phash =
+            channi_phash(c, x->m->ids[part->root], x->m->rows[part->root], p->file_version);
     if (p->predecessor && p->predecessor->base)
         p->file_phash = p->predecessor->base->phash;
     else if (route)
         p->file_phash = *(const uint64_t *)segmented_at(&c->route_phash, *route);
-    else if (p->held)
+    else if (p->new_route)
         p->file_phash = p->route_phash;
     else
         return fail(c->base.env.error, ERR_INVARIANT,
@@ -234,7 +214,7 @@ static bool collect_routes(const struct channi_replacing *x, const struct channi
 {
     struct channi_cluster *cl = p->cl;
     const uint32_t first = p->part->successor_of;
-    size_t most = p->held;
+    size_t most = p->new_route;
 
     for (size_t i = 0; i < x->w->n; i++)
         most += takes_routes(p->part, i) ? x->w->clusters[i]->n_routes : 0;
@@ -247,9 +227,9 @@ static bool collect_routes(const struct channi_replacing *x, const struct channi
         if (i != first && takes_routes(p->part, i))
             add_routes(cl, x->w->clusters[i]);
     if (p->part->reroutes)
-        drop_surplus(x->c, cl, x->m->rows[p->part->root], p->held);
+        drop_surplus(x->c, cl, x->m->rows[p->part->root], p->new_route);
     qsort(cl->routes, cl->n_routes, sizeof *cl->routes, order_u32);
-    if (p->held)
+    if (p->new_route)
         cl->routes[cl->n_routes++] = next;
     return true;
 }
@@ -291,7 +271,7 @@ static bool routes_stay(const struct channi_replacing *x, const struct channi_ro
     for (size_t i = 0; i < x->r->n_parts; i++) {
         const struct channi_cluster *cl = x->parts[i].cl;
 
-        if (x->parts[i].held)
+        if (x->parts[i].new_route)
             return false;
         for (uint32_t j = 0; j < cl->n_routes; j++, after++)
             if (routes->cid[cl->routes[j]] != cl->cid)
@@ -309,9 +289,6 @@ static int change_routes(struct channi_replacing *x, struct channi_layout *layou
 
     if (rc != OK)
         return rc;
-    /* From here on the reserved names belong to the new routes. */
-    for (size_t i = 0; i < x->r->n_parts; i++)
-        x->parts[i].held = false;
     redirect(x, routes);
     channi_routes_unref(c, layout->routes);
     layout->routes = routes;
@@ -331,7 +308,7 @@ static int next_routes(struct channi_replacing *x, struct channi_layout *layout)
 
         if (!collect_routes(x, p, n_old + (uint32_t)n))
             rc = channi_replacing_no_memory(x);
-        if (p->held)
+        if (p->new_route)
             new[n++] = (struct channi_new_route){ p->cl->site, p->route_phash, p->cl->cid };
     }
     if (rc == OK && !(layout->routes && routes_stay(x, layout->routes)))
@@ -344,18 +321,13 @@ static int next_routes(struct channi_replacing *x, struct channi_layout *layout)
 
 /* ---------------------------------------------------------------------------- publication */
 
-static uint32_t live_of(const struct channi_cluster *cl)
-{
-    return atomic_load(&((struct channi_cluster *)(uintptr_t)cl)->live);
-}
-
 /* Resets the state that described the cid's old cluster or its old file. */
 static void reset_latch(const struct channi_replacing *x, const struct channi_making *p,
                         uint64_t version)
 {
     struct channi_latch *latch = segmented_at(&x->c->latches, p->cl->cid);
     const uint32_t live = atomic_load(&p->cl->live), made = atomic_load(&latch->made),
-                   was = p->predecessor ? live_of(p->predecessor) : 0;
+                   was = p->predecessor ? channi_cluster_live(p->predecessor) : 0;
     uint32_t kept = 0;
 
     for (size_t i = 0; i < p->part->n; i++)
@@ -453,11 +425,6 @@ static void end(struct channi_replacing *x)
 {
     struct channi *c = x->c;
 
-    pthread_mutex_lock(&c->write);
-    for (size_t i = 0; x->parts && i < x->r->n_parts; i++)
-        if (x->parts[i].held)
-            (void)idmap_remove(&c->by_phash, x->parts[i].route_phash, NULL);
-    pthread_mutex_unlock(&c->write);
     for (size_t i = 0; x->parts && i < x->r->n_parts; i++)
         if (x->parts[i].cl)
             channi_cluster_unref(c, x->parts[i].cl);

@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "algorithms/channi/channi.h"
 #include "algorithms/channi/rewrite/internal.h"
 #include "algorithms/common/rows/rows.h"
 #include "src/core/mem.h"

@@ -85,10 +85,10 @@ static int list_nearest(struct channi_query_context *s, size_t want, size_t *n, 
     if (!list_fit(w, candidates))
         return channi_search_no_memory(s->q->c);
     const int rc = channi_nearest_clusters(s->q->c, s->x, layout, s->q->query, candidates, ef,
-                                           w->cids, w->routes, &found, &s->counts.top);
+                                           w->cids, w->routes, &found, &s->counts.top_distances);
     if (rc == OK)
         channi_rank_clusters(s->q->c, layout, s->q->query, w->cids, w->routes, found,
-                             &s->counts.top);
+                             &s->counts.top_distances);
     found = found < want ? found : want;
     *n = 0;
     for (size_t i = 0; i < found; i++)
@@ -128,7 +128,7 @@ static int list_ood(struct channi_query_context *s, size_t n, size_t *n_ood)
         if (!cl || w->seen[cid] == w->stamp)
             continue;
         const float distance = channi_scan_distance(s, cl->site);
-        s->counts.top += 1;
+        s->counts.top_distances += 1;
         if (distance > limit)
             continue;
         channi_sort_in(w->cids, w->routes, n, n + *n_ood, cid, distance);
@@ -136,7 +136,7 @@ static int list_ood(struct channi_query_context *s, size_t n, size_t *n_ood)
     }
     for (size_t i = n; i < n + *n_ood; i++)
         (void)see(w, w->cids[i]);
-    s->counts.ood += (double)*n_ood;
+    s->counts.ood_touched += (double)*n_ood;
     return OK;
 }
 
@@ -260,7 +260,7 @@ int channi_query_run(struct channi_query_context *s)
 
     s->counts.queries++;
     if (!layout->routes) { /* not built yet */
-        s->counts.deferred++;
+        s->counts.deferred_searches++;
         for (uint32_t cid = 0; cid < layout->n_clusters; cid++)
             if (layout->clusters[cid])
                 channi_scan_delta(s, layout->clusters[cid]);

@@ -36,9 +36,7 @@ static bool run_takes(struct channi_query_context *s, const struct run *r, size_
 {
     if (r->cl && !r->all_seen)
         return channi_scan_takes(s, r->cl, r->image, r->first + (uint32_t)i);
-    if (!r->cl &&
-        !channi_sees(s->q->view->version, atomic_load_explicit(&r->born[i], memory_order_acquire),
-                     atomic_load_explicit(&r->dead[i], memory_order_acquire)))
+    if (!r->cl && !channi_delta_sees(&r->born[i], &r->dead[i], s->q->view->version))
         return false;
     struct channi_record record = r->record;
     if (record.numbers)
@@ -148,7 +146,7 @@ void channi_scan_delta(struct channi_query_context *s, const struct channi_clust
                                        .born = chunk->born + offset,
                                        .dead = chunk->dead + offset });
     }
-    s->counts.delta += (double)measured;
+    s->counts.delta_distances += (double)measured;
     s->counts.scanned += n - coded;
     s->counts.bytes += (double)(measured * s->q->c->row_bytes);
 }
@@ -166,7 +164,7 @@ static void scan_all(struct channi_query_context *s, const struct channi_cluster
                                    .image = image,
                                    .all_seen = channi_scan_sees_all(cl, image) });
 
-    s->counts.in += (double)measured;
+    s->counts.in_distances += (double)measured;
     s->counts.scanned += image->n;
     s->counts.bytes += (double)(measured * s->q->c->row_bytes);
 }
@@ -211,7 +209,7 @@ static int beam(struct channi_query_context *s, const struct channi_cluster *cl,
                                       judged || channi_beams_share(s->q) ? ef : s->q->k, ef,
                                       limit.distance < INFINITY ? &limit : NULL, s->x->nodes,
                                       s->x->distances, n, &checked, env->error);
-    s->counts.in += checked;
+    s->counts.in_distances += checked;
     s->counts.scanned += checked;
     s->counts.bytes += checked * (double)c->row_bytes;
     const bool all_within = *n == ef && !(s->x->distances[ef - 1] > s->beams_limit);

@@ -35,14 +35,14 @@ static int list_files(struct channi_query_context *s, const uint32_t *cids, size
         const struct channi_cluster *cl = channi_context_cluster(s, cids[i]);
 
         if (cl->base && s->q->allowed && !channi_allowed_may(s->q->allowed, cl)) {
-            s->counts.skipped++;
+            s->counts.clusters_skipped++;
         } else if (cl->base) {
             w->of[w->n_bases] = cids[i];
             w->images[w->n_bases] = NULL;
             w->bases[w->n_bases++] = cl->base;
         }
     }
-    s->counts.touched += (double)n;
+    s->counts.clusters_touched += (double)n;
     return OK;
 }
 
@@ -215,6 +215,8 @@ int channi_reduce_contexts(struct channi_query_context *to, const struct channi_
                            size_t n)
 {
     for (size_t i = 0; i < n; i++) {
+        if (!from[i].w)
+            continue;
         offer_all(&to->top, &from[i].top);
         offer_all(&to->uppers, &from[i].uppers);
         channi_search_counts_add(&to->counts, &from[i].counts);
@@ -222,17 +224,6 @@ int channi_reduce_contexts(struct channi_query_context *to, const struct channi_
             return channi_search_no_memory(to->q->c);
     }
     return OK;
-}
-
-/* Moves the members that got work to the front; returns their number. */
-static size_t gather_members(struct channi_query_context *members, size_t n)
-{
-    size_t to = 0;
-
-    for (size_t i = 0; i < n; i++)
-        if (members[i].x)
-            members[to++] = members[i];
-    return to;
 }
 
 /* Scans the files first .. end - 1, which have arrived, with several threads. */
@@ -246,10 +237,9 @@ static int scan_together(struct channi_query_context *s, size_t first, size_t en
     if (!t.members)
         return channi_search_no_memory(c);
     int rc = parallel_for(c->base.env.pool, threads, n, 1, member_work, &t);
-    const size_t found = gather_members(t.members, threads);
     if (rc == OK)
-        rc = channi_reduce_contexts(s, t.members, found);
-    for (size_t i = 0; i < found; i++)
+        rc = channi_reduce_contexts(s, t.members, threads);
+    for (size_t i = 0; i < threads; i++)
         scratch_pool_give(&c->scratch, t.members[i].x);
     mem_free(s->w->mem, t.members);
     return rc;
@@ -380,7 +370,7 @@ int channi_scan_clusters_until(struct channi_query_context *s, const uint32_t *c
         const float limit = channi_context_limit(s);
 
         if (enough || too_far(s, routes[i]) || idle >= patience) {
-            s->counts.stopped++;
+            s->counts.stopped_early++;
             n = i;
             break;
         }

@@ -55,8 +55,7 @@ static bool takes(struct channi_query_context *s, const struct channi_cluster *c
     if (!d)
         return channi_scan_takes(s, cl, image, row);
     const struct channi_delta_row r = channi_delta_at(d, row);
-    return channi_sees(s->q->view->version, atomic_load_explicit(r.born, memory_order_acquire),
-                       atomic_load_explicit(r.dead, memory_order_acquire));
+    return channi_delta_sees(r.born, r.dead, s->q->view->version);
 }
 
 /* Adds a candidate; capacity is reserved. Prefetches its id, which is read after the whole file
@@ -416,7 +415,7 @@ static int measure_batch(struct channi_query_context *s, const struct channi_can
         else
             rc = measure_cold(s, batch + i, m);
     }
-    s->counts.in += (double)n;
+    s->counts.in_distances += (double)n;
     s->counts.bytes += (double)(n * row_bytes);
     s->rerank_left -= s->rerank_left == SIZE_MAX ? 0 : n;
     return rc;

@@ -1,8 +1,6 @@
 /* scratch.c - a thread's memory for searching, which is pooled when idle, so that a search allocates
  * only when its needs grow; and a thread's share of a query, which uses it. */
-#include "algorithms/channi/search/scratch.h"
 
-#include "algorithms/channi/channi.h"
 #include "algorithms/channi/search/search.h"
 #include "algorithms/common/rows/rows.h"
 #include "src/core/mem.h"
@@ -101,8 +99,6 @@ bool channi_scratch_marks(struct channi *c, struct channi_scratch *x, size_t n)
     return true;
 }
 
-/* -------------------------------------------------------------------------------------- contexts */
-
 static bool tops_fit(struct channi_search_work *w, size_t k, size_t uppers)
 {
     return CHANNI_WORK_FIT(w, upper_distances, uppers) && CHANNI_WORK_FIT(w, upper_ids, uppers) &&
@@ -142,8 +138,6 @@ int channi_context_begin_in(struct channi_query_context *s, const struct channi_
     return OK;
 }
 
-/* ------------------------------------------------------------------------------- counts */
-
 void channi_search_counts_add(struct channi_search_counts *to, const struct channi_search_counts *t)
 {
     const double *from = (const double *)t;
@@ -155,20 +149,10 @@ void channi_search_counts_add(struct channi_search_counts *to, const struct chan
 void channi_search_counts_report(struct channi *c, const struct channi_search_counts *t,
                                  struct work *work)
 {
-    struct channi_counters *n = &c->counters;
-
-    channi_count(&n->queries, (uint64_t)t->queries);
-    channi_count(&n->deferred_searches, (uint64_t)t->deferred);
-    channi_count(&n->top_distances, (uint64_t)t->top);
-    channi_count(&n->in_distances, (uint64_t)t->in);
-    channi_count(&n->delta_distances, (uint64_t)t->delta);
-    channi_count(&n->clusters_touched, (uint64_t)t->touched);
-    channi_count(&n->clusters_skipped, (uint64_t)t->skipped);
-    channi_count(&n->ood_touched, (uint64_t)t->ood);
-    channi_count(&n->stopped_early, (uint64_t)t->stopped);
-    channi_count(&n->row_reads, (uint64_t)t->row_reads);
-    channi_count(&n->filter_exact, (uint64_t)t->filter_exact);
-    work->distances += t->top + t->in + t->delta;
+#define ADD(name) channi_count(&c->counters.name, (uint64_t)t->name)
+    CHANNI_SEARCH_COUNTERS(ADD);
+#undef ADD
+    work->distances += t->top_distances + t->in_distances + t->delta_distances;
     work->estimates += t->estimates;
     work->bytes_read += t->bytes;
     work->scanned += t->scanned;
@@ -180,8 +164,6 @@ void channi_batch_report(struct channi_search_batch *b, const struct channi_sear
     channi_search_counts_report(b->c, t, &b->result->work);
     pthread_mutex_unlock(&b->lock);
 }
-
-/* ----------------------------------------------------------------------------------- single rows */
 
 bool channi_scan_sees_all(const struct channi_cluster *cl, const struct channi_image *image)
 {

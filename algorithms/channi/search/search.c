@@ -7,12 +7,10 @@
  * the scratch pool. */
 #include "algorithms/channi/search/search.h"
 
-#include "algorithms/channi/operations.h"
+#include "algorithms/channi/index.h"
 #include "src/core/parallel.h"
 
 enum { GRAIN = 8 };
-
-/* --------------------------------------------------------------------------------- search */
 
 /* Runs the queries first .. end - 1, each with `threads` threads. */
 static int search_some(struct channi_search_batch *a, size_t first, size_t end, size_t threads)
@@ -123,8 +121,6 @@ int channi_search_where(struct index *index, const struct search_request *reques
 
     return search_in(channi_of(index), NULL, request, &allowed, result);
 }
-
-/* ---------------------------------------------------------------------------------- range search */
 
 /* Inside the epoch; the caller's function is called outside. */
 static int range_one(struct channi *c, struct channi_scratch *x,

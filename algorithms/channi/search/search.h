@@ -70,9 +70,17 @@ struct channi_query {
     struct channi_stop_trace *trace; /* NULL: none */
 };
 
+/* Counters of the index that searches add to. */
+#define CHANNI_SEARCH_COUNTERS(X)                                                                 \
+    X(queries), X(deferred_searches), X(top_distances), X(in_distances), X(delta_distances),      \
+        X(clusters_touched), X(clusters_skipped), X(ood_touched), X(stopped_early), X(row_reads), \
+        X(filter_exact)
+
 struct channi_search_counts { /* all are doubles, so that they are added in a loop */
-    double top, in, delta, estimates, bytes, scanned;
-    double queries, deferred, touched, skipped, ood, stopped, row_reads, filter_exact;
+#define FIELD(name) name
+    double CHANNI_SEARCH_COUNTERS(FIELD);
+#undef FIELD
+    double estimates, bytes, scanned;
     double tested, taken; /* rows tested with the filter; rows it allowed */
 };
 
@@ -194,7 +202,8 @@ int channi_query_scan(struct channi_query_context *, const uint32_t *cids, size_
 int channi_scan_clusters(struct channi_query_context *, const uint32_t *cids, size_t n);
 int channi_scan_clusters_until(struct channi_query_context *, const uint32_t *cids,
                                const float *routes, size_t n);
-/* Merges the results of n contexts of a query into `to`: answers, bounds, candidates, counts. */
+/* Merges the results of n contexts of a query, but for those that were not begun, into `to`: answers, bounds,
+   candidates, counts. */
 int channi_reduce_contexts(struct channi_query_context *to, const struct channi_query_context *,
                            size_t n);
 /* Ends the fetch: unpins all clusters. */

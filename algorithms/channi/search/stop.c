@@ -12,8 +12,6 @@
 #include "algorithms/channi/search/search.h"
 #include "src/core/order.h"
 
-/* -------------------------------------------------------------------------------- the score */
-
 double channi_stop_after(struct channi_stop_state *s, float kth, float home, float next)
 {
     s->unchanged = kth == s->kth ? s->unchanged + 1 : 0;
@@ -27,8 +25,6 @@ double channi_stop_after(struct channi_stop_state *s, float kth, float home, flo
     return 2.6 + 1.2 * log(fmin(gap, 1e6) + 1e-3) + .8 * log1p((double)s->unchanged) +
            .25 * log((double)s->searched);
 }
-
-/* -------------------------------------------------------------------------------- the trace */
 
 static bool counts(const struct channi_stop_trace *t, uint64_t id)
 {

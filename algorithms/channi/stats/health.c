@@ -3,17 +3,12 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "algorithms/channi/channi.h"
 #include "algorithms/channi/search/route.h"
 #include "algorithms/channi/stats/stats.h"
-#include "algorithms/channi/versions/cluster.h"
-#include "algorithms/channi/versions/view.h"
 #include "src/core/mem.h"
 #include "src/core/order.h"
 
 enum { MISASSIGNED_STREAM = 0x6d69, TRIES = 16 };
-
-/* --------------------------------------------------------------------------------- sizes */
 
 void channi_sizes_of(uint32_t *live, size_t n, struct channi_sizes *out)
 {
@@ -39,10 +34,8 @@ void channi_sizes_of(uint32_t *live, size_t n, struct channi_sizes *out)
     out->max = live[n - 1];
 }
 
-/* ---------------------------------------------------------------------------------- rows */
-
 /* Called with `write` held. */
-static size_t draw(const struct channi *c, struct channi_sampled_row *rows, size_t n)
+static size_t draw(const struct channi *c, uint64_t *rows, size_t n)
 {
     struct rng rng = rng_at(c->base.env.seed, MISASSIGNED_STREAM);
     const bool all = channi_live(c) <= n;
@@ -53,12 +46,12 @@ static size_t draw(const struct channi *c, struct channi_sampled_row *rows, size
         const size_t slot = all ? i : (size_t)rng_below(&rng, c->n_slots);
 
         if (c->ids[slot] != INDEX_NO_ID)
-            rows[found++] = (struct channi_sampled_row){ c->ids[slot], c->places[slot] };
+            rows[found++] = (uint64_t)c->places[slot].cid << 32 | c->places[slot].row;
     }
     return found;
 }
 
-struct channi_view *channi_stats_view(struct channi *c, struct channi_sampled_row *rows, size_t *n)
+struct channi_view *channi_stats_view(struct channi *c, uint64_t *rows, size_t *n)
 {
     pthread_mutex_lock(&c->write);
     struct channi_view *now = atomic_load(&c->now);
@@ -68,15 +61,6 @@ struct channi_view *channi_stats_view(struct channi *c, struct channi_sampled_ro
         *n = draw(c, rows, *n);
     pthread_mutex_unlock(&c->write);
     return now;
-}
-
-static int by_place(const void *a, const void *b)
-{
-    const struct channi_sampled_row *x = a, *y = b;
-
-    if (x->place.cid != y->place.cid)
-        return x->place.cid < y->place.cid ? -1 : 1;
-    return x->place.row < y->place.row ? -1 : x->place.row > y->place.row;
 }
 
 struct misassignment {
@@ -99,21 +83,21 @@ static int route_row(struct misassignment *m, uint32_t cid, const void *row)
 }
 
 /* Routes the n sampled rows of one cluster. */
-static int route_cluster(struct misassignment *m, const struct channi_sampled_row *rows, size_t n)
+static int route_cluster(struct misassignment *m, const uint64_t *rows, size_t n)
 {
-    const struct channi_cluster *cl = m->layout->clusters[rows[0].place.cid];
+    const struct channi_cluster *cl = m->layout->clusters[rows[0] >> 32];
     struct error unread = { 0 }, *before;
     struct channi_whole_file whole;
     bool held = false;
     int rc = OK;
 
-    if (cl->base && rows[0].place.row < cl->base_n) {
+    if (cl->base && (uint32_t)rows[0] < cl->base_n) {
         before = error_divert(&unread); /* an unreadable file is skipped, not an error */
         held = channi_cache_whole(m->c->cache, cl->base, &whole) == OK;
         (void)error_divert(before);
     }
     for (size_t i = 0; rc == OK && i < n; i++) {
-        const uint32_t row = rows[i].place.row;
+        const uint32_t row = (uint32_t)rows[i];
 
         if (row >= cl->base_n)
             rc = route_row(m, cl->cid, channi_delta_at(&cl->delta, row - cl->base_n).row);
@@ -127,7 +111,7 @@ static int route_cluster(struct misassignment *m, const struct channi_sampled_ro
 
 int channi_misassigned(struct channi *c, double *share, size_t *n_rows)
 {
-    struct channi_sampled_row *rows = mem_array(c->base.env.mem, MISASSIGNED_ROWS, sizeof *rows);
+    uint64_t *rows = mem_array(c->base.env.mem, MISASSIGNED_ROWS, sizeof *rows);
     struct misassignment m = { .c = c, .x = scratch_pool_take(&c->scratch) };
     size_t n = MISASSIGNED_ROWS;
     int rc = OK;
@@ -137,14 +121,13 @@ int channi_misassigned(struct channi *c, double *share, size_t *n_rows)
     if (!rows || !m.x) {
         mem_free(c->base.env.mem, rows);
         scratch_pool_give(&c->scratch, m.x);
-        return fail(c->base.env.error, ERR_NO_MEMORY,
-                    "channi: out of memory, cannot count misassigned rows");
+        return CHANNI_NO_MEMORY(&c->base.env, ", cannot count misassigned rows");
     }
     struct channi_view *view = channi_stats_view(c, rows, &n);
     m.layout = view->layout;
-    qsort(rows, n, sizeof *rows, by_place);
+    qsort(rows, n, sizeof *rows, order_u64);
     for (size_t i = 0, end; rc == OK && m.layout->routes && i < n; i = end) {
-        for (end = i + 1; end < n && rows[end].place.cid == rows[i].place.cid;)
+        for (end = i + 1; end < n && rows[end] >> 32 == rows[i] >> 32;)
             end++;
         rc = route_cluster(&m, rows + i, end - i);
     }
@@ -156,28 +139,26 @@ int channi_misassigned(struct channi *c, double *share, size_t *n_rows)
     return rc;
 }
 
-/* ----------------------------------------------------------------------------------- maintenance */
-
-static void add_cluster(struct channi *c, struct channi_cluster *cl, struct channi_health *h)
-{
-    const struct channi_latch *latch = segmented_at(&c->latches, cl->cid);
-    const unsigned queued = atomic_load(&((struct channi_latch *)(uintptr_t)latch)->queued);
-    const uint32_t live = atomic_load(&cl->live);
-
-    h->over += live > c->split_max;
-    h->under += live < c->merge_min;
-    for (unsigned kind = 0; kind < JOB_KINDS; kind++)
-        h->pending[kind] += queued >> kind & 1;
-    if (queued)
-        h->backlog_bytes += (cl->base ? cl->base->file_bytes : 0) + atomic_load(&cl->delta.bytes);
-}
-
 void channi_health_of(struct channi *c, const struct channi_layout *layout, struct channi_health *h)
 {
+    struct channi_cluster *cl;
+
     *h = (struct channi_health){ 0 };
-    for (uint32_t cid = 0; cid < layout->n_clusters; cid++)
-        if (layout->clusters[cid] && layout->clusters[cid]->kind != CLUSTER_DEFERRED)
-            add_cluster(c, layout->clusters[cid], h);
+    for (uint32_t next = 0; (cl = channi_layout_next(layout, &next));) {
+        struct channi_latch *latch = segmented_at(&c->latches, cl->cid);
+        const unsigned queued = atomic_load(&latch->queued);
+        const uint32_t live = atomic_load(&cl->live);
+
+        if (cl->kind == CLUSTER_DEFERRED)
+            continue;
+        h->over += live > c->split_max;
+        h->under += live < c->merge_min;
+        for (unsigned kind = 0; kind < JOB_KINDS; kind++)
+            h->pending[kind] += queued >> kind & 1;
+        if (queued)
+            h->backlog_bytes +=
+                (cl->base ? cl->base->file_bytes : 0) + atomic_load(&cl->delta.bytes);
+    }
     for (unsigned kind = 0; c->jobs && kind < JOB_KINDS; kind++)
         h->running[kind] = atomic_load(&c->jobs->running[kind]);
 }

@@ -4,7 +4,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include "algorithms/channi/operations.h"
+#include "algorithms/channi/index.h"
 #include "algorithms/channi/search/scratch.h"
 #include "algorithms/channi/stats/stats.h"
 #include "algorithms/common/quantizer/quantizer.h"
@@ -44,13 +44,12 @@ static void add_layout(const struct channi *c, const struct channi_layout *layou
                        const struct channi_layout *but, struct byte_shares *shares,
                        struct memory_use *use)
 {
-    use->other += sizeof *layout + layout->capacity * sizeof(struct channi_cluster *);
-    for (uint32_t cid = 0; cid < layout->n_clusters; cid++) {
-        const struct channi_cluster *cl = layout->clusters[cid];
+    const struct channi_cluster *cl;
 
-        if (cl && !(but && cid < but->n_clusters && but->clusters[cid] == cl))
+    use->other += sizeof *layout + layout->capacity * sizeof(struct channi_cluster *);
+    for (uint32_t next = 0; (cl = channi_layout_next(layout, &next));)
+        if (!(but && cl->cid < but->n_clusters && but->clusters[cl->cid] == cl))
             add_cluster(c, cl, shares, use);
-    }
     if (layout->routes && !(but && but->routes == layout->routes))
         use->graph += sizeof *layout->routes + layout->routes->block_bytes +
                       layout->routes->n * sizeof *layout->routes->cid;

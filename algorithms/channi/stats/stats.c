@@ -7,7 +7,7 @@
 #include <math.h>
 
 #include "algorithms/channi/cache/cache.h"
-#include "algorithms/channi/operations.h"
+#include "algorithms/channi/index.h"
 #include "src/core/mem.h"
 
 static void put(struct stat_sink *sink, const char *name, double value)
@@ -19,8 +19,6 @@ static uint64_t count_of(const atomic_uint_fast64_t *counter)
 {
     return atomic_load_explicit((atomic_uint_fast64_t *)(uintptr_t)counter, memory_order_relaxed);
 }
-
-/* ------------------------------------------------------------------------------- counters */
 
 static void put_counters(const struct channi *c, struct stat_sink *sink)
 {
@@ -42,16 +40,10 @@ static void put_cache(const struct channi *c, struct stat_sink *sink)
 
     channi_cache_counts(c->cache, &n);
     const double asked = (double)(n.hits + n.misses), ahead = (double)n.prefetched;
-    put(sink, "cache_hits", (double)n.hits);
-    put(sink, "cache_misses", (double)n.misses);
+#define PUT(name) put(sink, "cache_" #name, (double)n.name)
+    CHANNI_CACHE_COUNTERS(PUT);
+#undef PUT
     put(sink, "cache_hit_rate", asked > 0 ? (double)n.hits / asked : 0);
-    put(sink, "cache_evictions", (double)n.evictions);
-    put(sink, "cache_evicted_bytes", (double)n.evicted_bytes);
-    put(sink, "cache_reads", (double)n.reads);
-    put(sink, "cache_read_bytes", (double)n.read_bytes);
-    put(sink, "cache_row_reads", (double)n.row_reads);
-    put(sink, "cache_row_read_bytes", (double)n.row_read_bytes);
-    put(sink, "cache_prefetched", ahead);
     put(sink, "cache_prefetch_useful", ahead > 0 ? (double)n.prefetch_used / ahead : 0);
     put(sink, "cache_bytes", (double)n.resident_bytes);
     put(sink, "cache_budget_bytes", (double)n.budget_bytes);
@@ -64,87 +56,59 @@ static void put_cache(const struct channi *c, struct stat_sink *sink)
     put(sink, "wal", (double)c->params.wal);
 }
 
-/* ------------------------------------------------------------------------------- clusters */
-
-struct sums {
-    double drift, mean_d, aliases;
-    size_t delta, dead, ood, deferred, root_not_route, clusters, routes;
-};
-
-static void put_cluster(const struct channi_cluster *cl, struct stat_sink *sink, size_t row,
-                        struct sums *sums)
+static double cell(struct stat_sink *sink, size_t row, const char *name, double value)
 {
-    struct channi_cluster *at = (struct channi_cluster *)(uintptr_t)cl;
-    const double aliases = cl->n_routes > 0 ? cl->n_routes - 1 : 0;
-    const double drift = sqrt((double)cl->drift);
-    const uint32_t delta = channi_delta_count(&cl->delta), dead = atomic_load(&at->n_dead);
-
-    sink->cell(sink->to, "cluster", row, "live", (double)atomic_load(&at->live));
-    sink->cell(sink->to, "cluster", row, "dead", (double)dead);
-    sink->cell(sink->to, "cluster", row, "delta", (double)delta);
-    sink->cell(sink->to, "cluster", row, "kind", (double)cl->kind);
-    sink->cell(sink->to, "cluster", row, "aliases", aliases);
-    sink->cell(sink->to, "cluster", row, "drift", drift);
-    sums->drift += drift;
-    sums->mean_d += (double)cl->mean_d;
-    sums->aliases += aliases;
-    sums->delta += delta;
-    sums->dead += dead;
-    sums->ood += cl->kind == CLUSTER_OOD;
-    sums->deferred += cl->kind == CLUSTER_DEFERRED;
-    sums->root_not_route += cl->drift > 0;
-    sums->routes += cl->n_routes;
-    sums->clusters++;
-}
-
-static void put_sums(const struct channi_layout *layout, const struct sums *s,
-                     struct stat_sink *sink)
-{
-    const double clusters = s->clusters ? (double)s->clusters : 1;
-    const size_t routes = layout->routes ? layout->routes->n : 0;
-
-    put(sink, "clusters", (double)s->clusters);
-    put(sink, "clusters_ood", (double)s->ood);
-    put(sink, "deferred", (double)s->deferred);
-    put(sink, "routes", (double)routes);
-    put(sink, "routes_dropped", (double)(routes - s->routes));
-    put(sink, "routes_per_cluster", (double)s->routes / clusters);
-    put(sink, "aliases_now", s->aliases);
-    put(sink, "root_not_route", (double)s->root_not_route);
-    put(sink, "drift_mean", s->drift / clusters);
-    put(sink, "radius_mean", s->mean_d / clusters);
-    put(sink, "delta_rows", (double)s->delta);
-    put(sink, "dead_rows", (double)s->dead);
+    sink->cell(sink->to, "cluster", row, name, value);
+    return value;
 }
 
 static int put_clusters(struct channi *c, const struct channi_layout *layout,
                         struct stat_sink *sink)
 {
-    struct mem *mem = c->base.env.mem;
-    uint32_t *live = mem_array(mem, layout->n_clusters, sizeof *live);
-    struct channi_sizes sizes;
-    struct sums sums = { 0 };
+    uint32_t *sizes = mem_array(c->base.env.mem, layout->n_clusters, sizeof *sizes);
+    const size_t routes = layout->routes ? layout->routes->n : 0;
+    double drift = 0, mean_d = 0, aliases = 0, delta = 0, dead = 0;
+    size_t n = 0, ood = 0, deferred = 0, moved = 0, leading = 0;
+    struct channi_sizes of;
+    struct channi_cluster *cl;
 
-    if (!live)
-        return fail(c->base.env.error, ERR_NO_MEMORY,
-                    "channi: out of memory, cannot report %u clusters", layout->n_clusters);
-    for (uint32_t cid = 0; cid < layout->n_clusters; cid++) {
-        struct channi_cluster *cl = layout->clusters[cid];
-
-        if (!cl)
-            continue;
-        live[sums.clusters] = atomic_load(&cl->live);
-        put_cluster(cl, sink, sums.clusters, &sums);
+    if (!sizes)
+        return CHANNI_NO_MEMORY(&c->base.env, ", cannot report %u clusters", layout->n_clusters);
+    for (uint32_t next = 0; (cl = channi_layout_next(layout, &next)); n++) {
+        sizes[n] = atomic_load(&cl->live);
+        (void)cell(sink, n, "live", (double)sizes[n]);
+        dead += cell(sink, n, "dead", (double)atomic_load(&cl->n_dead));
+        delta += cell(sink, n, "delta", (double)channi_delta_count(&cl->delta));
+        (void)cell(sink, n, "kind", (double)cl->kind);
+        aliases += cell(sink, n, "aliases", cl->n_routes > 0 ? cl->n_routes - 1 : 0);
+        drift += cell(sink, n, "drift", sqrt((double)cl->drift));
+        mean_d += (double)cl->mean_d;
+        ood += cl->kind == CLUSTER_OOD;
+        deferred += cl->kind == CLUSTER_DEFERRED;
+        moved += cl->drift > 0;
+        leading += cl->n_routes;
     }
-    channi_sizes_of(live, sums.clusters, &sizes);
-    mem_free(mem, live);
-    put_sums(layout, &sums, sink);
-    put(sink, "size_mean", sizes.mean);
-    put(sink, "size_cv", sizes.cv);
-    put(sink, "size_gini", sizes.gini);
-    put(sink, "size_p99", sizes.p99);
-    put(sink, "size_max", sizes.max);
-    put(sink, "size_empty", (double)sizes.empty);
+    channi_sizes_of(sizes, n, &of);
+    mem_free(c->base.env.mem, sizes);
+    const double each = n > 0 ? (double)n : 1;
+    put(sink, "clusters", (double)n);
+    put(sink, "clusters_ood", (double)ood);
+    put(sink, "deferred", (double)deferred);
+    put(sink, "routes", (double)routes);
+    put(sink, "routes_dropped", (double)(routes - leading));
+    put(sink, "routes_per_cluster", (double)leading / each);
+    put(sink, "aliases_now", aliases);
+    put(sink, "root_not_route", (double)moved);
+    put(sink, "drift_mean", drift / each);
+    put(sink, "radius_mean", mean_d / each);
+    put(sink, "delta_rows", delta);
+    put(sink, "dead_rows", dead);
+    put(sink, "size_mean", of.mean);
+    put(sink, "size_cv", of.cv);
+    put(sink, "size_gini", of.gini);
+    put(sink, "size_p99", of.p99);
+    put(sink, "size_max", of.max);
+    put(sink, "size_empty", (double)of.empty);
     return OK;
 }
 

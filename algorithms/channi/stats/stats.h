@@ -4,7 +4,6 @@
 
 #include "algorithms/channi/channi.h"
 #include "algorithms/channi/jobs/jobs.h"
-#include "algorithms/channi/versions/places.h"
 #include "algorithms/channi/versions/view.h"
 
 /* Sizes of n clusters. Gini: 0 if all have the same size, near 1 if one has all rows. */
@@ -17,12 +16,9 @@ struct channi_sizes {
 void channi_sizes_of(uint32_t *live, size_t n, struct channi_sizes *);
 
 /* References the newest view. If `rows` is not NULL, also samples up to *n live rows at the same
-   moment, drawn by the index's seed (all rows if there are fewer), and sets *n. */
-struct channi_sampled_row {
-    uint64_t id;
-    struct channi_place place;
-};
-struct channi_view *channi_stats_view(struct channi *, struct channi_sampled_row *rows, size_t *n);
+   moment, drawn by the index's seed (all rows if there are fewer), and sets *n. A row is given by its cid in
+   the upper half and its number in the lower one. */
+struct channi_view *channi_stats_view(struct channi *, uint64_t *rows, size_t *n);
 
 /* The share of up to MISASSIGNED_ROWS sampled live rows that would be routed to another cluster
    today. Files that cannot be read are skipped. ERR_NO_MEMORY. */

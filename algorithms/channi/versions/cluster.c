@@ -1,11 +1,10 @@
-/* cluster.c - lifetimes of a cluster's state and of its file. */
-#include "algorithms/channi/versions/cluster.h"
+/* cluster.c - lifetimes of a cluster's state and of its file; the rows of its delta. */
+#include <string.h>
 
 #include "algorithms/channi/cache/cache.h"
 #include "algorithms/channi/channi.h"
+#include "algorithms/channi/versions/cluster.h"
 #include "src/core/mem.h"
-
-/* --------------------------------------------------------------------------------- files */
 
 void channi_base_unref(struct channi *s, struct channi_base *base)
 {
@@ -24,8 +23,6 @@ void channi_base_unref(struct channi *s, struct channi_base *base)
         atomic_store(&s->file_left, true);
     mem_free(s->base.env.mem, base);
 }
-
-/* ------------------------------------------------------------------------------ clusters */
 
 struct channi_cluster *channi_cluster_create(struct channi *s, uint32_t cid,
                                              enum channi_cluster_kind kind, uint64_t born_ver)
@@ -70,4 +67,125 @@ _Atomic(uint64_t) *channi_cluster_marks(struct channi *s, struct channi_cluster 
     if (!dead && (dead = mem_zalloc(s->base.env.mem, (size_t)cl->base_n * sizeof *dead)))
         atomic_store_explicit(&cl->dead, dead, memory_order_release);
     return dead;
+}
+
+/* ---- deltas: chunks of doubling size, so that no row moves. One writer (under `write`) appends; the count
+   is published last, and readers read only below it. */
+
+static unsigned chunk_of(uint32_t i)
+{
+    return 31U - (unsigned)__builtin_clz(i / DELTA_FIRST + 1);
+}
+
+static uint32_t first_of(unsigned chunk)
+{
+    return DELTA_FIRST * ((1U << chunk) - 1);
+}
+
+static struct channi_delta_chunk *chunk_at(const struct channi_delta *d, unsigned c)
+{
+    return atomic_load_explicit(&((struct channi_delta *)(uintptr_t)d)->chunks[c],
+                                memory_order_acquire);
+}
+
+void channi_delta_init(struct channi_delta *d, struct mem *mem, size_t row_bytes, size_t n_fields)
+{
+    memset(d, 0, sizeof *d);
+    d->mem = mem;
+    d->row_bytes = row_bytes;
+    d->n_fields = n_fields;
+}
+
+void channi_delta_free(struct channi_delta *d)
+{
+    for (unsigned c = 0; c < DELTA_CHUNKS; c++) {
+        mem_free(d->mem, chunk_at(d, c));
+        atomic_store_explicit(&d->chunks[c], NULL, memory_order_relaxed);
+    }
+    mem_free(d->mem, atomic_load_explicit(&d->codes, memory_order_acquire));
+    atomic_store_explicit(&d->codes, NULL, memory_order_relaxed);
+    atomic_store_explicit(&d->n, 0, memory_order_relaxed);
+    atomic_store_explicit(&d->bytes, 0, memory_order_relaxed);
+    atomic_store_explicit(&d->code_bytes, 0, memory_order_relaxed);
+}
+
+/* One block: the struct padded to a multiple of 64, then the arrays, the rows last. */
+static bool open_chunk(struct channi_delta *d, unsigned c)
+{
+    const size_t n = (size_t)DELTA_FIRST << c,
+                 head = (sizeof(struct channi_delta_chunk) + 63) / 64 * 64;
+    const size_t per_row = (3 + d->n_fields) * sizeof(uint64_t);
+
+    if (n > (SIZE_MAX - head) / (per_row + d->row_bytes))
+        return false;
+    const size_t bytes = head + n * (per_row + d->row_bytes);
+    unsigned char *block = mem_alloc(d->mem, bytes);
+    if (!block)
+        return false;
+    struct channi_delta_chunk *chunk = (struct channi_delta_chunk *)block;
+    chunk->born = (_Atomic(uint64_t) *)(block + head);
+    chunk->dead = chunk->born + n;
+    chunk->ids = (uint64_t *)(chunk->dead + n);
+    chunk->attributes = (int64_t *)(chunk->ids + n);
+    chunk->rows = (unsigned char *)(chunk->attributes + n * d->n_fields);
+    atomic_store_explicit(&d->chunks[c], chunk, memory_order_release);
+    (void)atomic_fetch_add_explicit(&d->bytes, bytes, memory_order_relaxed);
+    return true;
+}
+
+bool channi_delta_reserve(struct channi_delta *d, size_t more)
+{
+    const uint32_t n = channi_delta_count(d);
+
+    if (more == 0)
+        return true;
+    if (more > first_of(DELTA_CHUNKS - 1) - (size_t)n)
+        return false;
+    const unsigned last = chunk_of(n + (uint32_t)more - 1);
+    for (unsigned c = chunk_of(n); c <= last; c++)
+        if (!chunk_at(d, c) && !open_chunk(d, c))
+            return false;
+    return true;
+}
+
+uint32_t channi_delta_append(struct channi_delta *d, const void *row, uint64_t id,
+                             struct channi_record record, uint64_t born, uint64_t dead)
+{
+    const uint32_t i = channi_delta_count(d);
+    const unsigned c = chunk_of(i);
+    const uint32_t at = i - first_of(c);
+    struct channi_delta_chunk *chunk = chunk_at(d, c);
+
+    atomic_init(&chunk->born[at], born);
+    atomic_init(&chunk->dead[at], dead);
+    chunk->ids[at] = id;
+    for (size_t f = 0; f < d->n_fields; f++)
+        chunk->attributes[at * d->n_fields + f] = channi_record_at(record, f);
+    memcpy(chunk->rows + at * d->row_bytes, row, d->row_bytes);
+    atomic_store_explicit(&d->n, i + 1, memory_order_release);
+    return i;
+}
+
+struct channi_delta_row channi_delta_at(const struct channi_delta *d, uint32_t i)
+{
+    const unsigned c = chunk_of(i);
+    const uint32_t at = i - first_of(c);
+    const struct channi_delta_chunk *chunk = chunk_at(d, c);
+
+    return (struct channi_delta_row){ .row = chunk->rows + at * d->row_bytes,
+                                      .id = chunk->ids[at],
+                                      .record = { chunk->attributes + at * d->n_fields, 1 },
+                                      .born = &chunk->born[at],
+                                      .dead = &chunk->dead[at] };
+}
+
+const struct channi_delta_chunk *channi_delta_run(const struct channi_delta *d, uint32_t i,
+                                                  uint32_t *offset, uint32_t *n)
+{
+    const unsigned c = chunk_of(i);
+    const uint32_t end = first_of(c + 1), there = channi_delta_count(d);
+
+    *offset = i - first_of(c);
+    *n = (there < end ? there : end) - i;
+    return chunk_at(d, c);
 }

@@ -1,11 +1,10 @@
 /* places.c - the places of live ids: slots, found by id. A free slot's id is INDEX_NO_ID, and its
  * place links to the next free one. */
-#include "algorithms/channi/versions/places.h"
+#include "algorithms/channi/versions/view.h"
 
 #include <inttypes.h>
 
 #include "algorithms/channi/channi.h"
-#include "algorithms/channi/versions/cluster.h"
 #include "src/core/mem.h"
 
 #define SLOT_NONE UINT32_MAX
@@ -22,7 +21,7 @@ int channi_places_reserve(struct channi *s, const uint64_t *ids, size_t n)
         mem_grow(mem, &s->places, &s->places_capacity, s->n_slots + more, sizeof *s->places) &&
         slot_table_reserve(&s->table, s->ids, ids, n))
         return OK;
-    return fail(s->base.env.error, ERR_NO_MEMORY, "channi: out of memory for %zu more ids", n);
+    return CHANNI_NO_MEMORY(&s->base.env, " for %zu more ids", n);
 }
 
 void channi_place_add(struct channi *s, uint64_t id, struct channi_place place)

@@ -6,26 +6,20 @@
  *
  * If an addition fails half-way, the growing graph is destroyed, and the next addition rebuilds it
  * from the newest image. The same happens after a load, which reads images only. */
-#include "algorithms/channi/versions/routes.h"
+#include "algorithms/channi/versions/view.h"
 
 #include <inttypes.h>
 #include <string.h>
 #include <xxhash.h>
 
 #include "algorithms/channi/channi.h"
-#include "algorithms/channi/versions/cluster.h"
 #include "src/core/mem.h"
 
 enum { TOP_STREAM = 0x746f70 };
 
-uint64_t channi_phash(const struct channi *c, uint64_t id, const void *row)
+uint64_t channi_phash(const struct channi *c, uint64_t id, const void *row, uint64_t number)
 {
-    for (uint64_t salt = 0;; salt++) {
-        const uint64_t phash = XXH3_64bits_withSeed(row, c->row_bytes, rng_mix(id, salt));
-
-        if (phash != UINT64_MAX && !idmap_get(&c->by_phash, phash, NULL))
-            return phash;
-    }
+    return XXH3_64bits_withSeed(row, c->row_bytes, rng_mix(id, number)) & (UINT64_MAX >> 1);
 }
 
 uint64_t channi_row_hash(const struct channi *c, const void *row)
@@ -42,11 +36,6 @@ struct graph_options channi_top_options(const struct channi *c)
                                    .insert_ef = (size_t)c->params.top_ef_construction,
                                    .rng_factor = 1,
                                    .seed = rng_mix(c->base.env.seed, TOP_STREAM) };
-}
-
-void channi_routes_ref(struct channi_routes *r)
-{
-    (void)atomic_fetch_add_explicit(&r->refs, 1, memory_order_relaxed);
 }
 
 void channi_routes_unref(struct channi *c, struct channi_routes *r)

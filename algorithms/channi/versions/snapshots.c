@@ -44,7 +44,7 @@ static int retain(struct channi *s, struct channi_view *view)
     if (!mem_grow(s->base.env.mem, &s->snapshots, &s->snapshots_capacity, s->n_snapshots + 1,
                   sizeof *s->snapshots)) {
         channi_view_unref(s, view);
-        return fail(s->base.env.error, ERR_NO_MEMORY, "channi: out of memory for a snapshot");
+        return CHANNI_NO_MEMORY(&s->base.env, " for a snapshot");
     }
     s->snapshots[s->n_snapshots++] =
         (struct channi_snapshot){ .version = view->version, .view = view, .times = 1 };

@@ -8,8 +8,6 @@
 #include "algorithms/channi/channi.h"
 #include "src/core/mem.h"
 
-/* ------------------------------------------------------------------------------- readers */
-
 const struct channi_view *channi_enter(struct channi *s, unsigned *ticket)
 {
     *ticket = epoch_enter(s->epoch);
@@ -20,8 +18,6 @@ void channi_leave(struct channi *s, unsigned ticket)
 {
     epoch_leave(s->epoch, ticket);
 }
-
-/* ------------------------------------------------------------------------------- layouts */
 
 static void *copy_of(struct mem *mem, const void *from, size_t n, size_t capacity, size_t bytes)
 {
@@ -52,7 +48,7 @@ struct channi_layout *channi_layout_copy(const struct channi *s, const struct ch
     l->n_ood = old->n_ood;
     l->routes = old->routes;
     if (l->routes)
-        channi_routes_ref(l->routes);
+        (void)atomic_fetch_add_explicit(&l->routes->refs, 1, memory_order_relaxed);
     for (uint32_t c = 0; c < l->n_clusters; c++)
         if (l->clusters[c])
             channi_cluster_ref(l->clusters[c]);
@@ -68,8 +64,7 @@ void channi_layout_unref(struct channi *s, struct channi_layout *l)
         return;
     for (uint32_t c = 0; c < l->n_clusters; c++)
         channi_cluster_unref(s, l->clusters[c]);
-    if (l->routes)
-        channi_routes_unref(s, l->routes);
+    channi_routes_unref(s, l->routes);
     mem_free(mem, l->clusters);
     mem_free(mem, l->ood);
     mem_free(mem, l);
@@ -104,20 +99,17 @@ void channi_layout_set(struct channi *s, struct channi_layout *l, uint32_t cid,
 
 bool channi_layout_find_ood(const struct channi *s, struct channi_layout *l)
 {
-    struct mem *mem = s->base.env.mem;
+    const struct channi_cluster *cl;
     uint32_t n = 0;
 
-    for (uint32_t c = 0; c < l->n_clusters; c++)
-        n += l->clusters[c] && l->clusters[c]->kind == CLUSTER_OOD;
-    uint32_t *ood = mem_array(mem, n, sizeof *ood);
-    if (!ood)
+    for (uint32_t next = 0; (cl = channi_layout_next(l, &next));)
+        n += cl->kind == CLUSTER_OOD;
+    if (!mem_fit(s->base.env.mem, &l->ood, n, sizeof *l->ood))
         return false;
-    mem_free(mem, l->ood);
-    l->ood = ood;
     l->n_ood = 0;
-    for (uint32_t c = 0; c < l->n_clusters; c++)
-        if (l->clusters[c] && l->clusters[c]->kind == CLUSTER_OOD)
-            ood[l->n_ood++] = c;
+    for (uint32_t next = 0; (cl = channi_layout_next(l, &next));)
+        if (cl->kind == CLUSTER_OOD)
+            l->ood[l->n_ood++] = cl->cid;
     return true;
 }
 
@@ -130,8 +122,6 @@ uint64_t channi_layout_live(const struct channi_layout *l)
         n += atomic_load_explicit(&cl->live, memory_order_relaxed);
     return n;
 }
-
-/* --------------------------------------------------------------------------------- views */
 
 void channi_view_unref(struct channi *s, struct channi_view *view)
 {

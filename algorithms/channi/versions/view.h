@@ -1,4 +1,4 @@
-/* view.h - layouts, views of them at a version, and snapshots.
+/* view.h - routes, layouts, views of them at a version, snapshots, and the places of ids.
  *
  * A layout lists the clusters and where the routes lead; a view is a version in a layout. Neither
  * changes after its publication. */
@@ -7,12 +7,53 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "algorithms/channi/versions/cluster.h"
-#include "algorithms/channi/versions/routes.h"
 #include "algorithms/common/concurrency/epoch.h"
+#include "algorithms/common/graph/graph.h"
+#include "algorithms/common/graph/image.h"
 #include "src/core/index.h"
+
+/* The routes of a layout, and the cluster that each leads to. Rows and phashes are append-only and shared
+   by all layouts. The graph is an image that never changes. */
+struct channi_routes {
+    uint32_t n;
+    struct graph_image graph;
+    struct graph_image_rows rows;
+    unsigned char *block; /* memory of `graph` */
+    size_t block_bytes;
+    uint32_t *cid; /* cluster of each route; CID_NONE: dropped */
+    atomic_size_t refs;
+};
+
+void channi_routes_unref(struct channi *, struct channi_routes *);
+
+/* `write` is held in the functions below, except channi_row_hash(). */
+
+struct channi_new_route {
+    const void *row;
+    uint64_t phash;
+    uint32_t cid;
+};
+/* Makes the next routes: those of `old` (NULL: none) and n more. Appends the rows and phashes of
+   the new ones; copies the cids of the old ones. first: of the first routes, a graph of their rows, which
+   is taken over; else NULL. ERR_NO_MEMORY: unchanged. */
+int channi_routes_add(struct channi *, const struct channi_routes *old,
+                      const struct channi_new_route *, size_t n, struct graph **first,
+                      struct channi_routes **);
+/* Makes the first routes of an index that is loaded, from the image of a graph and n each. name: of the file,
+   for messages. ERR_NO_MEMORY, ERR_CORRUPT. */
+int channi_routes_load(struct channi *, const void *image, size_t bytes, const char *name,
+                       const uint32_t *cids, const uint64_t *phashes, const unsigned char *rows,
+                       uint32_t n, struct channi_routes **);
+/* Removes the routes after those of `old` (NULL: all), if their addition was not published. */
+void channi_routes_undo(struct channi *, const struct channi_routes *old);
+/* The phash of a row: of (id, row), and a number, as a row may become a route again. Never UINT64_MAX. */
+uint64_t channi_phash(const struct channi *, uint64_t id, const void *row, uint64_t number);
+uint64_t channi_row_hash(const struct channi *, const void *row); /* never UINT64_MAX */
+struct graph_options channi_top_options(const struct channi *);
 
 struct channi_layout {
     uint64_t number;
@@ -96,5 +137,19 @@ int channi_release(struct index *, uint64_t version);
 int channi_view_of(struct channi *, uint64_t version, struct channi_view **);
 /* The oldest version whose dead rows rewritten files must keep. `write` need not be held. */
 uint64_t channi_horizon(struct channi *);
+
+/* Places: the cluster and row of each live id (places.c). `write` is held in all calls. */
+
+struct channi_place {
+    uint32_t cid, row;
+};
+
+int channi_places_reserve(struct channi *, const uint64_t *ids, size_t n);
+void channi_place_add(struct channi *, uint64_t id, struct channi_place); /* reserved */
+bool channi_place_of(const struct channi *, uint64_t id, struct channi_place *);
+void channi_place_set(struct channi *, uint64_t id, struct channi_place);
+void channi_place_remove(struct channi *, uint64_t id);
+size_t channi_live(const struct channi *); /* number of live ids */
+uint64_t channi_places_bytes(const struct channi *);
 
 #endif

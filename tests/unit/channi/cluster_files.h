@@ -4,7 +4,7 @@
 
 #include <limits.h>
 
-#include "algorithms/channi/cache/loads.h"
+#include "algorithms/channi/cache/internal.h"
 #include "algorithms/common/concurrency/epoch.h"
 #include "tests/support/testing.h"
 

@@ -5,7 +5,6 @@
 #include "algorithms/channi/build/build.h"
 #include "algorithms/channi/index.h"
 #include "algorithms/channi/rewrite/internal.h"
-#include "algorithms/channi/versions/places.h"
 #include "algorithms/channi/versions/view.h"
 #include "algorithms/common/quantizer/quantizer.h"
 #include "tests/unit/channi/build.h"

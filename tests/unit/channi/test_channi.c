@@ -4,7 +4,6 @@
 
 #include "algorithms/channi/commit/commit.h"
 #include "algorithms/channi/index.h"
-#include "algorithms/channi/versions/places.h"
 #include "algorithms/channi/versions/view.h"
 #include "tests/unit/channi/support.h"
 

@@ -425,7 +425,7 @@ static void test_reduce_candidates(void **state)
     for (size_t i = 0; i <= MEMBERS; i++) {
         works[i].mem = &mem;
         seekers[i].w = &works[i];
-        seekers[i].counts.in = 1;
+        seekers[i].counts.in_distances = 1;
     }
     for (size_t i = 0; i < MEMBERS; i++) {
         struct channi_search_work *w = &works[i];
@@ -444,7 +444,7 @@ static void test_reduce_candidates(void **state)
     for (size_t i = 0; i < to->n_candidates; i++)
         assert_ptr_equal(to->sources[to->candidates[i].source].base,
                          &bases[to->candidates[i].id / 10]);
-    assert_true(seekers[MEMBERS].counts.in == MEMBERS + 1);
+    assert_true(seekers[MEMBERS].counts.in_distances == MEMBERS + 1);
     for (size_t i = 0; i <= MEMBERS; i++) {
         mem_free(&mem, works[i].sources);
         mem_free(&mem, works[i].candidates);

@@ -1,7 +1,7 @@
 /* test_cache_threads.c - the cache under several threads; also for the thread sanitizer. */
 #include <pthread.h>
 
-#include "algorithms/channi/cache/loads.h"
+#include "algorithms/channi/cache/internal.h"
 #include "tests/unit/channi/cluster_files.h"
 
 struct reader {

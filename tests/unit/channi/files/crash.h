@@ -14,11 +14,9 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#include "algorithms/channi/durable/checkpoint.h"
 #include "algorithms/channi/durable/manifest.h"
 #include "algorithms/channi/index.h"
-#include "algorithms/channi/operations.h"
-#include "algorithms/channi/versions/places.h"
+#include "algorithms/channi/versions/view.h"
 #include "src/core/param.h"
 #include "tests/support/fault_injection.h"
 #include "tests/support/testing.h"

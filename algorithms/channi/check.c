@@ -12,35 +12,283 @@
  * split was refused. The share of rows that are found by a search for themselves is reported, but
  * is not an error.
  */
-#include "algorithms/channi/check/check.h"
-
 #include <dirent.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <math.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "algorithms/channi/cache/cache.h"
-#include "algorithms/channi/durable/folder.h"
+#include "algorithms/channi/durable/manifest.h"
+#include "algorithms/channi/index.h"
 #include "algorithms/channi/jobs/jobs.h"
-#include "algorithms/channi/operations.h"
-#include "algorithms/channi/versions/cluster.h"
-#include "algorithms/channi/versions/places.h"
+#include "algorithms/channi/rewrite/replace.h"
 #include "src/core/mem.h"
+#include "src/core/order.h"
 #include "src/core/param.h"
+
+enum { CHECK_SAMPLES = 200 };
+
+/* The index cannot change meanwhile: all latches are taken, `write` is held. */
+struct channi_checking {
+    struct channi *s;
+    const struct channi_layout *layout;
+    uint64_t version;
+    size_t live, dead, voids; /* rows */
+    size_t largest, most_routes, refused;
+    /* An even sample of live rows; the check searches for each. */
+    unsigned char *rows;
+    uint64_t *ids;
+    size_t n_samples, every;
+};
+
+/* Sets the message. Returns ERR_INVARIANT. */
+#define BROKEN(c, ...) fail((c)->s->base.env.error, ERR_INVARIANT, "channi: " __VA_ARGS__)
+
+/* ------------------------------------------------------------------------------- graphs */
+
+/* Link 0 is the ring's; another edge may lead to the same node. */
+static int check_links(const struct channi_checking *c, const struct graph_image *g, uint32_t level,
+                       uint32_t i, const char *of, uint64_t which)
+{
+    const size_t degree = g->layers[level].degree, first = i * degree;
+
+    for (size_t j = 0; j < degree; j++) {
+        const uint32_t to = graph_image_link(g, level, first + j);
+
+        if (to == GRAPH_NONE)
+            continue;
+        if (to >= g->layers[level].n || to == i)
+            return BROKEN(c, "graph of %s %" PRIu64 ": layer %u: a link of %u to %u of %u", of,
+                          which, level, i, to, g->layers[level].n);
+        for (size_t other = 1; other < j; other++)
+            if (graph_image_link(g, level, first + other) == to)
+                return BROKEN(c, "graph of %s %" PRIu64 ": layer %u: %u has an edge twice", of,
+                              which, level, i);
+    }
+    return OK;
+}
+
+/* Checks that links are in range, none leads to its own node or is repeated, and all nodes are
+   reachable from node `from`. `of` and `which` name the graph in messages. */
+static int check_image(const struct channi_checking *c, const struct graph_image *g, uint32_t from,
+                       const char *of, uint64_t which)
+{
+    size_t reached = 0;
+    int rc = OK;
+
+    for (uint32_t level = 0; level < g->n_layers; level++)
+        for (uint32_t i = 0; rc == OK && i < g->layers[level].n; i++)
+            rc = check_links(c, g, level, i, of, which);
+    if (rc == OK)
+        rc = graph_image_reach(g, c->s->base.env.mem, from, &reached, c->s->base.env.error);
+    if (rc == OK && reached != g->n)
+        rc = BROKEN(c, "graph of %s %" PRIu64 ": %zu of %u nodes are within reach of %u", of, which,
+                    reached, g->n, from);
+    return rc;
+}
+
+/* --------------------------------------------------------------------------------- rows */
+
+struct checked_row {
+    uint32_t number; /* within its cluster */
+    uint64_t id, born, dead;
+    const unsigned char *bytes;
+};
+
+/* Numbers of rows in one cluster. */
+struct row_counts {
+    uint32_t live, dead, voids;
+};
+
+static void sample(struct channi_checking *c, const struct checked_row *row)
+{
+    const size_t row_bytes = c->s->row_bytes;
+
+    if (c->live % c->every != 0 || c->n_samples == CHECK_SAMPLES)
+        return;
+    memcpy(c->rows + c->n_samples * row_bytes, row->bytes, row_bytes);
+    c->ids[c->n_samples++] = row->id;
+}
+
+/* A live row must be at its id's place. So no two rows have the same id. */
+static int check_row(struct channi_checking *c, const struct channi_cluster *cl,
+                     const struct checked_row *row, struct row_counts *tally)
+{
+    struct channi_place at = { CID_NONE, 0 };
+
+    if (row->born == ROW_VOID) {
+        tally->voids++;
+        return OK;
+    }
+    if (row->born > c->version || row->dead > c->version)
+        return BROKEN(c,
+                      "cluster %u, row %u: born at %" PRIu64 ", dead at %" PRIu64
+                      ", but the newest version is %" PRIu64,
+                      cl->cid, row->number, row->born, row->dead, c->version);
+    if (row->dead > 0 && row->dead < row->born)
+        return BROKEN(c, "cluster %u, row %u: dead at %" PRIu64 ", born at %" PRIu64, cl->cid,
+                      row->number, row->dead, row->born);
+    if (row->dead > 0) {
+        tally->dead++;
+        return OK;
+    }
+    if (!channi_place_of(c->s, row->id, &at) || at.cid != cl->cid || at.row != row->number)
+        return BROKEN(c,
+                      "cluster %u, row %u: id %" PRIu64
+                      " is live here, but its place is row %u of cluster %u",
+                      cl->cid, row->number, row->id, at.row, at.cid);
+    sample(c, row);
+    tally->live++;
+    c->live++;
+    return OK;
+}
+
+static int check_base_rows(struct channi_checking *c, const struct channi_cluster *cl,
+                           const struct channi_image *image, struct row_counts *tally)
+{
+    int rc = OK;
+
+    for (uint32_t i = 0; rc == OK && i < image->n; i++) {
+        const struct checked_row row = { i, image->ids[i], image->born ? image->born[i] : 0,
+                                         channi_cluster_base_dead(cl, image, i),
+                                         image->rows + i * c->s->row_bytes };
+        rc = check_row(c, cl, &row, tally);
+    }
+    return rc;
+}
+
+static int check_delta_rows(struct channi_checking *c, const struct channi_cluster *cl,
+                            struct row_counts *tally)
+{
+    const struct channi_delta_codes *codes = channi_delta_codes(&cl->delta);
+    const uint32_t n = channi_delta_count(&cl->delta);
+    int rc = OK;
+
+    if (codes && codes->n > n)
+        return BROKEN(c, "cluster %u: %u rows of its delta have codes, of %u", cl->cid, codes->n,
+                      n);
+    for (uint32_t i = 0; rc == OK && i < n; i++) {
+        const struct channi_delta_row d = channi_delta_at(&cl->delta, i);
+        const struct checked_row row = { cl->base_n + i, d.id, atomic_load(d.born),
+                                         atomic_load(d.dead), d.row };
+        rc = check_row(c, cl, &row, tally);
+    }
+    return rc;
+}
+
+/* --------------------------------------------------------------------------------- root */
+
+static bool any_alive(const struct channi_image *image)
+{
+    for (uint32_t i = 0; i < image->n; i++)
+        if (!image->dead || image->dead[i] == 0)
+            return true;
+    return false;
+}
+
+/* The root may be another row by now, but the site's distance to the routes is recorded. */
+static bool site_is_wrong(const struct channi *s, const struct channi_cluster *cl)
+{
+    float d;
+
+    if (cl->n_routes == 0)
+        return false;
+    (void)channi_nearest_route(s, cl->routes, cl->n_routes, cl->site, &d);
+    return !(fabsf(d - cl->drift) <= 1e-4F * cl->drift); /* kernels sum in other orders */
+}
+
+static int check_root(const struct channi_checking *c, const struct channi_cluster *cl,
+                      const struct channi_image *image)
+{
+    const uint32_t root = cl->root;
+
+    if (root >= cl->base_n || root != image->root)
+        return BROKEN(c, "cluster %u: its root is row %u of %u, its file's is row %u", cl->cid,
+                      root, cl->base_n, image->root);
+    if (cl->root_id != image->ids[root])
+        return BROKEN(c, "cluster %u: the root's id is %" PRIu64 ", its row's %" PRIu64, cl->cid,
+                      cl->root_id, image->ids[root]);
+    if (site_is_wrong(c->s, cl))
+        return BROKEN(c, "cluster %u: its site is not %g from its nearest route", cl->cid,
+                      sqrt((double)cl->drift));
+    if (image->dead && image->dead[root] != 0 && any_alive(image))
+        return BROKEN(c, "cluster %u: its root was dead when it was written, and others not",
+                      cl->cid);
+    return OK;
+}
+
+/* -------------------------------------------------------------------------------- files */
+
+static int check_contents(struct channi_checking *c, const struct channi_cluster *cl,
+                          const struct channi_image *image, struct row_counts *tally)
+{
+    const struct channi *s = c->s;
+    const struct channi_base *base = cl->base;
+    uint64_t route = UINT64_MAX;
+    int rc = OK;
+
+    if (image->n != cl->base_n || base->n != cl->base_n || image->n == 0)
+        return BROKEN(c, "cluster %u: %u rows, but %u in its file", cl->cid, cl->base_n, image->n);
+    if (!idmap_get(&s->by_phash, base->phash, &route) || route >= s->n_routes)
+        return BROKEN(c, "cluster %u: its file's name, %016" PRIx64 ", is not a route's", cl->cid,
+                      base->phash);
+    if (image->has_graph && image->graph.n != image->n)
+        return BROKEN(c, "cluster %u: %u rows, but %u nodes in its graph", cl->cid, image->n,
+                      image->graph.n);
+    rc = check_root(c, cl, image);
+    if (rc == OK && image->has_graph)
+        rc = check_image(c, &image->graph, image->root, "cluster", cl->cid);
+    return rc == OK ? check_base_rows(c, cl, image, tally) : rc;
+}
+
+static int check_base(struct channi_checking *c, const struct channi_cluster *cl,
+                      struct row_counts *tally)
+{
+    struct channi *s = c->s;
+    struct channi_whole_file whole;
+    int rc = channi_cache_whole(s->cache, cl->base, &whole);
+
+    if (rc == OK) {
+        rc = check_contents(c, cl, &whole.image, tally);
+        channi_cache_whole_done(s->cache, &whole);
+    }
+    return rc;
+}
+
+/* Checks a cluster's file, rows and root, and counts the rows. */
+static int check_cluster(struct channi_checking *c, const struct channi_cluster *cl)
+{
+    struct channi_cluster *atomics = (struct channi_cluster *)(uintptr_t)cl;
+    const uint32_t live = atomic_load(&atomics->live), dead = atomic_load(&atomics->n_dead);
+    struct row_counts tally = { 0 };
+    int rc = cl->base ? check_base(c, cl, &tally) : OK;
+
+    if (rc == OK)
+        rc = check_delta_rows(c, cl, &tally);
+    c->dead += tally.dead;
+    c->voids += tally.voids;
+    /* A void row belongs to no id and may be counted as dead. */
+    if (rc == OK && (live != tally.live || dead < tally.dead || dead > tally.dead + tally.voids))
+        rc = BROKEN(c, "cluster %u: %u live and %u dead rows, but %u and %u are counted", cl->cid,
+                    tally.live, tally.dead, live, dead);
+    return rc;
+}
 
 /* ----------------------------------------------------------------------------------------- files */
 
 static bool add_layout(struct channi_files *f, const struct channi_layout *l)
 {
-    bool ok = true;
+    const struct channi_cluster *cl;
 
-    for (uint32_t cid = 0; ok && cid < l->n_clusters; cid++)
-        if (l->clusters[cid] && l->clusters[cid]->base)
-            ok =
-                channi_files_add(f, l->clusters[cid]->base->phash, l->clusters[cid]->base->version);
-    return ok;
+    for (uint32_t next = 0; (cl = channi_layout_next(l, &next));)
+        if (cl->base && !channi_files_add(f, cl->base->phash, cl->base->version))
+            return false;
+    return true;
 }
 
 /* Files referred to by the newest layout, by pinned ones, or by the manifest. */
@@ -59,13 +307,15 @@ static bool add_all(struct channi_files *f, const struct channi_checking *c)
 
 static int check_there(const struct channi_checking *c, const struct channi_files *f)
 {
-    const char *dir = c->s->base.env.dir;
-    char path[PATH_MAX], name[CLUSTER_NAME_MAX];
+    char path[CLUSTER_PATH_MAX];
     struct stat st;
 
     for (size_t i = 0; i < f->n; i++) {
-        channi_cluster_file_name(f->list[i][0], f->list[i][1], name);
-        (void)snprintf(path, sizeof path, "%.4000s/%s", dir, name);
+        const int rc =
+            channi_cluster_file_path(&c->s->base.env, f->list[i][0], f->list[i][1], path);
+
+        if (rc != OK)
+            return rc;
         if (stat(path, &st) != 0)
             return BROKEN(c, "the file %s is referred to, and not there", path);
     }
@@ -79,7 +329,7 @@ static int check_files(const struct channi_checking *c)
     int rc = OK;
 
     if (!add_all(&f, c))
-        rc = fail(env->error, ERR_NO_MEMORY, "channi: out of memory, cannot check");
+        rc = CHANNI_NO_MEMORY(env, ", cannot check");
     if (rc == OK)
         rc = check_there(c, &f);
     DIR *d = rc == OK ? opendir(env->dir) : NULL;
@@ -96,21 +346,6 @@ static int check_files(const struct channi_checking *c)
 
 /* ------------------------------------------------------------------------------- routes */
 
-static bool knows(const struct channi_cluster *cl, uint32_t route)
-{
-    uint32_t low = 0, high = cl->n_routes;
-
-    while (low < high) {
-        const uint32_t middle = low + (high - low) / 2;
-
-        if (cl->routes[middle] < route)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < cl->n_routes && cl->routes[low] == route;
-}
-
 static int check_route(const struct channi_checking *c, uint32_t route)
 {
     const struct channi *s = c->s;
@@ -126,7 +361,8 @@ static int check_route(const struct channi_checking *c, uint32_t route)
         return OK;
     if (cid >= l->n_clusters || !l->clusters[cid])
         return BROKEN(c, "route %u leads to cluster %u, which is not there", route, cid);
-    if (!knows(l->clusters[cid], route))
+    if (!bsearch(&route, l->clusters[cid]->routes, l->clusters[cid]->n_routes, sizeof route,
+                 order_u32))
         return BROKEN(c, "route %u leads to cluster %u, which does not list it", route, cid);
     return OK;
 }
@@ -158,7 +394,7 @@ static int check_routes(const struct channi_checking *c)
     for (uint32_t i = 0; rc == OK && i < r->n; i++)
         rc = check_route(c, i);
     if (rc == OK)
-        rc = channi_check_image(c, &r->graph, lowest_of_entry(&r->graph), "routes", r->n);
+        rc = check_image(c, &r->graph, lowest_of_entry(&r->graph), "routes", r->n);
     return rc == OK && s->top ? graph_check(s->top) : rc;
 }
 
@@ -186,7 +422,7 @@ static int check_routes_of(const struct channi_checking *c, const struct channi_
 static int check_size(struct channi_checking *c, const struct channi_cluster *cl)
 {
     struct channi *s = c->s;
-    const uint32_t live = atomic_load(&((struct channi_cluster *)(uintptr_t)cl)->live);
+    const uint32_t live = channi_cluster_live(cl);
     const struct channi_latch *latch =
         cl->cid < s->latches.capacity ? segmented_at(&s->latches, cl->cid) : NULL;
     const uint32_t tried =
@@ -222,7 +458,7 @@ static int check_one(struct channi_checking *c, uint32_t cid)
     if (!deferred)
         rc = check_routes_of(c, cl);
     if (rc == OK)
-        rc = channi_check_cluster(c, cl);
+        rc = check_cluster(c, cl);
     return rc == OK ? check_size(c, cl) : rc;
 }
 
@@ -248,10 +484,11 @@ static int check_clusters(struct channi_checking *c)
 static int check_ood(const struct channi_checking *c)
 {
     const struct channi_layout *l = c->layout;
+    const struct channi_cluster *cl;
     size_t n = 0;
 
-    for (uint32_t cid = 0; cid < l->n_clusters; cid++)
-        n += l->clusters[cid] && l->clusters[cid]->kind == CLUSTER_OOD;
+    for (uint32_t next = 0; (cl = channi_layout_next(l, &next));)
+        n += cl->kind == CLUSTER_OOD;
     if (n != l->n_ood)
         return BROKEN(c, "%zu OOD clusters, but %u are listed", n, l->n_ood);
     for (uint32_t i = 0; i < l->n_ood; i++) {
@@ -303,7 +540,7 @@ static int report_routability(const struct channi_checking *c, struct stat_sink 
 
     param_defaults(c->s->base.ops->knobs, &knobs);
     if (!ids || !distances)
-        rc = fail(env->error, ERR_NO_MEMORY, "channi: out of memory, cannot check");
+        rc = CHANNI_NO_MEMORY(env, ", cannot check");
     if (rc == OK && c->n_samples > 0)
         rc = channi_search(&c->s->base, &request, &result);
     for (size_t i = 0; rc == OK && i < c->n_samples; i++)
@@ -359,7 +596,7 @@ static int walk(struct channi_checking *c, struct stat_sink *sink)
     c->rows = mem_array(mem, CHECK_SAMPLES, s->row_bytes);
     c->ids = mem_array(mem, CHECK_SAMPLES, sizeof *c->ids);
     if (!c->rows || !c->ids)
-        rc = fail(s->base.env.error, ERR_NO_MEMORY, "channi: out of memory, cannot check");
+        rc = CHANNI_NO_MEMORY(&s->base.env, ", cannot check");
     if (rc == OK && c->layout->routes)
         rc = check_routes(c);
     if (rc == OK)

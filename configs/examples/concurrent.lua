@@ -1,4 +1,4 @@
--- Readers and writers at the same time: a closed loop, a fixed rate, replacements, and writers only. Two indexes on disk
+-- Readers and writers at the same time: a closed loop, a fixed rate, replacements beside searches that ran alone before, and writers only. Two indexes on disk
 -- maintain themselves in background threads, which get a part of a processor and of the disk and leave searches the rest.
 local data = synthetic { kind = "mixture", rows = 8000, dim = 16 }
 local seconds = quick and 0.3 or 2
@@ -17,7 +17,7 @@ experiment {
     w:concurrent { data:queries(100), writes = data:rows(5001, 5200), rate = 200, seconds = seconds,
                    repeated = true, tag = "200 a second" }
     w:concurrent { data:queries(100), writes = data:rows(5201, 6000), removes = "oldest",
-                   seconds = seconds, tag = "replacements" }
+                   seconds = seconds, alone = true, tag = "replacements" }
     w:concurrent { data:queries(100), writes = data:rows(6001, 8000), readers = 0, seconds = 0, tag = "writers only" }
   end,
 

@@ -1,6 +1,7 @@
 -- Searches, insertions, deletions and updates as an application mixes them: a closed loop, then open loops with equal
--- distances, Poisson arrivals under a limit of latency, bursts and recorded times, and the largest rate at which a limit holds.
-local data = synthetic { kind = "mixture", rows = 9000, dim = 16 }
+-- distances, Poisson arrivals under a limit of latency, bursts and recorded times, the largest rate at which a limit holds, and half of
+-- what a closed loop reaches.
+local data = synthetic { kind = "mixture", rows = 10000, dim = 16 }
 local queries = data:queries(200)
 local seconds = quick and 0.2 or 2
 local rate = 500
@@ -27,6 +28,8 @@ experiment {
     w:mix { queries, search = 1, arrivals = "data/arrivals.txt", tag = "recorded" }
     w:mix { queries, rows = data:rows(8001, 9000), search = .7, insert = .3, threads = 2, operations = quick and 50 or 250,
             find_rate = { p99_ms = 100 }, tag = "largest rate" }
+    w:mix { queries, rows = data:rows(9001, 10000), search = .7, insert = .3, threads = 2, operations = quick and 200 or 1000,
+            find_rate = { share = .5 }, alone = true, tag = "half of the rate" }
   end,
 
   methods = { method { "hnsw" }, method { "divf", knobs = { nprobe = 8 } } },

@@ -34,7 +34,7 @@ struct load_worker {
     pthread_t thread;
     struct op_sequence sequence;
     uint64_t finished_ns;
-    double waited_ns; /* for a processor; NAN: this kernel does not say */
+    double waited; /* share of the time that it waited for a processor; NAN: unknown */
     size_t searches;
     /* A copy of the step's batch, with its own work counters. */
     struct query_batch batch;

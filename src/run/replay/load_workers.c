@@ -141,6 +141,7 @@ static void *run_worker(void *arg)
 
     while (!atomic_load(&t->go)) {
     }
+    const uint64_t began_ns = clock_ns();
     const double waited_ns = proc_waited_ns(false);
     uint64_t now = clock_ns();
     while (!is_over(t, now) && load_order_next(w, &p)) {
@@ -163,7 +164,8 @@ static void *run_worker(void *arg)
             now = run_one(w, &p, due_ns, now);
     }
     w->finished_ns = clock_ns();
-    w->waited_ns = proc_waited_ns(false) - waited_ns;
+    w->waited = proc_waited_ns(false) - waited_ns;
+    w->waited /= (double)(clock_ns() - began_ns); /* of the time of both readings, too */
     charge_missed(w);
     if (writes && atomic_fetch_sub(&t->writers_left, 1) == 1 && t->end_ns == 0 &&
         t->op->kind == OP_CONCURRENT)
@@ -364,12 +366,12 @@ void load_workers_total(const struct load_run *t, size_t first, size_t n, struct
         histogram_merge(&sum->maintained, &w->maintained);
         sum->never += w->never;
         last = w->finished_ns > last ? w->finished_ns : last;
-        sum->waited += w->waited_ns;
+        sum->waited += w->waited;
     }
     sum->maintenances = t->maintenances;
     sum->maintenance_s = clock_seconds(t->maintenance_ns);
     sum->seconds = clock_seconds(last - t->start_ns);
-    sum->waited /= (double)n * (double)(last - t->start_ns);
+    sum->waited /= (double)n;
 }
 
 int load_workers_run_alone(struct load_run *t, double seconds, struct load_totals *sum)

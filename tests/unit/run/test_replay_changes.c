@@ -152,19 +152,29 @@ static void test_singles_are_evenly_spaced(void **state)
     op_list_free(list);
 }
 
+/* An operation without a tag has its kind's name. */
 static void test_a_rebuild_at_a_tag(void **state)
 {
-    struct op_list *list = small_list(INDEX_L2SQ);
-    struct stage s;
+    static const struct {
+        const char *tag;
+        size_t step;
+        double rows;
+    } rebuilds[] = { { "more", 5, 350 }, { "delete", 3, 250 } };
 
-    stage_begin(&s, list);
-    s.method.rebuild = (char *)(uintptr_t) "more";
-    assert_ok(stage_run(&s), &s.err);
-    assert_true(number_at(step_at(&s, 5), "stats", "rebuilt_rows") == 350);
-    assert_true(number_at(step_at(&s, 5), "seconds", NULL) > 0);
-    assert_true(number_at(step_at(&s, 11), "recall", "mean") == 1);
-    stage_end(&s);
-    op_list_free(list);
+    for (size_t i = 0; i < sizeof rebuilds / sizeof *rebuilds; i++) {
+        struct op_list *list = small_list(INDEX_L2SQ);
+        struct stage s;
+
+        stage_begin(&s, list);
+        s.method.rebuild = (char *)(uintptr_t)rebuilds[i].tag;
+        assert_ok(stage_run(&s), &s.err);
+        const json_t *step = step_at(&s, rebuilds[i].step);
+        assert_true(number_at(step, "stats", "rebuilt_rows") == rebuilds[i].rows);
+        assert_true(number_at(step, "seconds", NULL) > 0);
+        assert_true(number_at(step_at(&s, 11), "recall", "mean") == 1);
+        stage_end(&s);
+        op_list_free(list);
+    }
 }
 
 static void test_repeated_answers_do_not_count(void **state)

@@ -12,8 +12,8 @@
 -- "pool": each thread takes operations as they come: half are searches, a quarter insertions, a quarter deletions of the oldest rows. A closed
 -- loop finds what the method can do. Then as many operations arrive at random (Poisson), at half of that rate: once the searches alone, once
 -- all, with latency from the intended start. A search then also waits for the change that its own thread is at.
--- Methods that can do so leave their upkeep to a
--- thread in the background, and Vamana deletes in place: a consolidation is one long pass.
+--
+-- Maintenance runs in a thread in the background where a method can do so. Vamana deletes in place: a consolidation is one long pass.
 
 local load       = require "load"
 local data       = require("datasets").open "photo-sift"

@@ -201,30 +201,8 @@ static int find_rate(struct load_run *t, struct step_record *s, struct load_tota
     return rc;
 }
 
-/* A closed loop, and a trial at a share of its rate. */
-static int share_of_rate(struct load_run *t, struct step_record *s, struct load_totals *two)
-{
-    size_t done = 0;
-    int rc = run_trial(t, 0, two);
-
-    if (rc != OK)
-        return rc;
-    for (size_t k = 0; k < MIX_KINDS; k++)
-        done += two->tallies[k].done;
-    const double rate = t->op->find_share * (double)done / two->seconds;
-    load_workers_restart(t, rate);
-    if (t->op->alone)
-        rc = load_workers_run_alone(t, 0, two + 1);
-    if (rc == OK)
-        rc = load_workers_run(t, 0);
-    if (rc != OK)
-        return rc;
-    load_workers_total(t, 0, t->n_workers, two);
-    return report(t, s, two, rate);
-}
-
-/* At the rate that is given, or in a closed loop. */
-static int run_once(struct load_run *t, struct step_record *s, struct load_totals *two)
+/* rate 0: a closed loop. */
+static int run_once(struct load_run *t, struct step_record *s, struct load_totals *two, double rate)
 {
     const struct op *op = t->op;
     int rc = op->alone ? load_workers_run_alone(t, op->seconds, two + 1) : OK;
@@ -234,7 +212,22 @@ static int run_once(struct load_run *t, struct step_record *s, struct load_total
     if (rc != OK)
         return rc;
     load_workers_total(t, 0, t->n_workers, two);
-    return report(t, s, two, op->rate);
+    return report(t, s, two, rate);
+}
+
+/* A closed loop, and then a trial at a share of its rate. */
+static int share_of_rate(struct load_run *t, struct step_record *s, struct load_totals *two)
+{
+    size_t done = 0;
+    const int rc = run_trial(t, 0, two);
+
+    if (rc != OK)
+        return rc;
+    for (size_t k = 0; k < MIX_KINDS; k++)
+        done += two->tallies[k].done;
+    const double rate = t->op->find_share * (double)done / two->seconds;
+    load_workers_restart(t, rate);
+    return run_once(t, s, two, rate);
 }
 
 static int measure(struct load_run *t, struct step_record *s)
@@ -248,7 +241,7 @@ static int measure(struct load_run *t, struct step_record *s)
     t->paced = op->rate > 0 || op->n_due > 0;
     const int rc = op->find_p99_ms > 0  ? find_rate(t, s, two)
                    : op->find_share > 0 ? share_of_rate(t, s, two)
-                                        : run_once(t, s, two);
+                                        : run_once(t, s, two, op->rate);
     if (rc == OK && op->alone)
         load_report_alone(t, s, &two->tallies[MIX_SEARCH].latency, two + 1);
     mem_free(NULL, two);

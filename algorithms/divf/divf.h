@@ -54,7 +54,14 @@
 /* 1. Parameters */
 
 enum divf_storage { DIVF_RAM, DIVF_MMAP };
-enum divf_maintenance { DIVF_NONE, DIVF_COPENHAGEN, DIVF_LIRE, DIVF_DEDRIFT, DIVF_COST_MODEL };
+enum divf_maintenance {
+    DIVF_NONE,
+    DIVF_COPENHAGEN,
+    DIVF_LIRE,
+    DIVF_DEDRIFT,
+    DIVF_COST_MODEL,
+    DIVF_ADA_IVF
+};
 enum divf_quantizer { DIVF_SKETCH, DIVF_PQ, DIVF_SQ8, DIVF_RABITQ };
 
 struct divf_params {
@@ -63,9 +70,9 @@ struct divf_params {
     int64_t max_split_iters;
     double list_limit, merge_threshold;
     int64_t reassign_lists, refine_passes, maintenance_budget;
-    double dedrift_every;
+    double cycle_every;
     int64_t dedrift_lists;
-    double cost_tau, cost_probe;
+    double cost_tau, cost_probe, ada_threshold, ada_size;
     double compact_at;
     int64_t maintenance, storage, device;
     int64_t train_iters, train_sample;
@@ -99,8 +106,8 @@ struct divf_list {
     bool encoded;     /* its codes are those of its centroid, if they depend on it */
     bool uniform; /* all its vectors are equal, so it cannot be split; cleared when a different one
                      is added */
-    atomic_bool probed; /* a search has read it since it was compacted */
-    atomic_uint probes; /* recent queries that read it; counted only for maintenance = cost-model */
+    atomic_bool probed;       /* a search has read it since it was compacted */
+    atomic_uint probes;       /* recent queries that read it; counted only for policies that ask */
     int64_t last_split_round; /* -1: made by training; else the number of the insert batch, counted
                                  from 1, that split it */
     struct divf_list *next_removed;
@@ -179,7 +186,7 @@ struct divf_maintenance_counters {
     uint64_t rolled_back;                /* changes that were computed and found not to pay */
     uint64_t random;                     /* streams of random numbers used */
     uint64_t changes;  /* vectors inserted and removed since find_due() last ran */
-    uint64_t cycle_at; /* vectors inserted and removed when dedrift's last cycle began */
+    uint64_t cycle_at; /* vectors inserted and removed when a policy's last cycle began */
     int64_t credit;    /* distances that maintenance may compute; negative: overdrawn */
 };
 
@@ -274,6 +281,12 @@ static inline uint32_t divf_place(const struct divf_list *l, size_t position)
 static inline const float *divf_work_centroid(const struct divf_lists *lists, size_t list)
 {
     return lists->work_centroids ? lists->work_centroids + list * lists->quantizer->work_dim : NULL;
+}
+
+/* Whether maintenance wants to know which lists queries read. */
+static inline bool divf_counts_reads(const struct divf *d)
+{
+    return d->params.maintenance == DIVF_COST_MODEL || d->params.maintenance == DIVF_ADA_IVF;
 }
 
 static inline bool divf_codes_per_list(const struct divf *d)

@@ -23,10 +23,13 @@ static const struct param param_table[] = {
     PARAM_REAL(struct divf_params, compact_at, 0.10, 0, 1,
                "share of dead rows from which a deletion compacts every list", .live = true),
     PARAM_CHOICE(
-        struct divf_params, maintenance, DIVF_COPENHAGEN, "none|copenhagen|lire|dedrift|cost-model",
+        struct divf_params, maintenance, DIVF_COPENHAGEN,
+        "none|copenhagen|lire|dedrift|cost-model|ada-ivf",
         "what keeps the lists balanced. copenhagen: splits long lists; lire: also reassigns the "
         "vectors around a split and dissolves short lists; dedrift: moves centroids; cost-model: "
-        "splits and dissolves lists where that makes queries cheaper"),
+        "splits and dissolves lists where that makes queries cheaper; ada-ivf: clusters lists "
+        "again "
+        "with their neighbours when their size or mean has changed"),
     PARAM_REAL(struct divf_params, list_limit, 1.25, 0.5, 1e9,
                "lire: a list longer than this times the fair length is split; the fair length is "
                "the copies over the lists that training would make. Less: more lists, faster "
@@ -36,19 +39,22 @@ static const struct param param_table[] = {
                "lire: a list shorter than this times the fair length is dissolved, and no split "
                "leaves one",
                .live = true),
-    PARAM_INT(struct divf_params, reassign_lists, 64, 0, 4096,
-              "lire, cost-model: lists around a split whose vectors may be reassigned; 0: none",
-              .live = true),
-    PARAM_INT(struct divf_params, refine_passes, 1, 0, 100,
-              "lire, cost-model: passes of k-means over a sample around a split, before vectors "
-              "are reassigned",
-              .live = true),
+    PARAM_INT(
+        struct divf_params, reassign_lists, 64, 0, 4096,
+        "lire, cost-model, ada-ivf: lists around a split whose vectors may be reassigned; 0: none",
+        .live = true),
+    PARAM_INT(
+        struct divf_params, refine_passes, 1, 0, 100,
+        "lire, cost-model, ada-ivf: passes of k-means over a sample around a split, before vectors "
+        "are reassigned",
+        .live = true),
     PARAM_INT(struct divf_params, maintenance_budget, 300, 0, 1e9,
-              "lire, dedrift, cost-model: distances of maintenance per inserted copy; 0: "
+              "all but copenhagen: distances of maintenance per inserted copy; 0: "
               "maintenance is done by w:maintain alone",
               .old_name = "upkeep_budget", .live = true),
-    PARAM_REAL(struct divf_params, dedrift_every, 0.1, 1e-6, 1e9,
-               "dedrift: a cycle starts when this share of the vectors has changed", .live = true),
+    PARAM_REAL(struct divf_params, cycle_every, 0.1, 1e-6, 1e9,
+               "dedrift, ada-ivf: a cycle starts when this share of the vectors has changed",
+               .old_name = "dedrift_every", .live = true),
     PARAM_INT(
         struct divf_params, dedrift_lists, 8, 0, 1 << 22,
         "dedrift: lists that a cycle splits and dissolves, at most; 0: it moves centroids only",
@@ -57,6 +63,12 @@ static const struct param param_table[] = {
                "cost-model: distances per query that a change must save", .live = true),
     PARAM_REAL(struct divf_params, cost_probe, 64, 0, 1e9,
                "cost-model: cost of opening a list, in distances", .live = true),
+    PARAM_REAL(struct divf_params, ada_threshold, 0.3, 0, 1e9,
+               "ada-ivf: score from which a list is clustered again. Less: more often",
+               .live = true),
+    PARAM_REAL(struct divf_params, ada_size, 0.8, 0, 1,
+               "ada-ivf: weight of a list's size in its score; the rest is that of its moved mean",
+               .live = true),
     PARAM_CHOICE(
         struct divf_params, storage, DIVF_RAM, "ram|mmap",
         "where vectors are stored: in memory, or in a mapped file that may be larger than memory; "

@@ -19,7 +19,7 @@ local rounds = option("rounds", quick and 12 or (#in_time - window) // block, "b
 local probes = quick and { 8, 16, 32 } or { 2, 4, 8, 16, 32, 64 }
 local addonly, rebuilt = "FAISS IVF add-only", "FAISS IVF rebuild"
 local fixed, source, soft2 = "dynamic IVF, no maintenance", "dynamic IVF, paper's splits", "dynamic IVF soft_k=2, paper's splits"
-local lire, dedrift, costs = "dynamic IVF, lire", "dynamic IVF, dedrift", "dynamic IVF, cost-model"
+local lire, dedrift, costs, ada = "dynamic IVF, lire", "dynamic IVF, dedrift", "dynamic IVF, cost-model", "dynamic IVF, ada-ivf"
 
 local function ivf(method_name, label, params, more)
   params.clusters = lists
@@ -50,8 +50,9 @@ local asked_of = { addonly, rebuilt, fixed, source, lire }
 if not quick then
   methods[#methods + 1] = ivf("divf", dedrift, { maintenance = "dedrift" })
   methods[#methods + 1] = ivf("divf", costs, { maintenance = "cost-model" })
+  methods[#methods + 1] = ivf("divf", ada, { maintenance = "ada-ivf" })
   methods[#methods + 1] = ivf("divf", soft2, { split_threshold = 3, soft_k = 2 })
-  for _, label in ipairs { dedrift, costs, soft2 } do asked_of[#asked_of + 1] = label end
+  for _, label in ipairs { dedrift, costs, ada, soft2 } do asked_of[#asked_of + 1] = label end
   -- hnswlib's replacements take longer than everything else together.
   methods[#methods + 1] = method { "hnswlib", label = "hnswlib replace", params = { M = 16, ef_construction = 128 },
                                    deletes = "replace", sweep = { ef_search = { 16, 32, 64, 128 } } }

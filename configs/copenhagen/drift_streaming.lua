@@ -6,7 +6,7 @@
 --
 -- At nprobe 4 soft_k = 2 scans twice as many vectors, so its lead is a lead in work. Every recall in the table rises,
 -- also that of FAISS. The sweeps here compare at equal work. A rebuild at every batch shows the value of new lists,
--- and three policies of maintenance (lire, dedrift, cost-model) show the value of maintained lists without a rebuild.
+-- and four policies of maintenance (lire, dedrift, cost-model, ada-ivf) show the value of maintained lists without a rebuild.
 local mnist   = dataset "mnist"
 local fashion = dataset "fashion-mnist"
 
@@ -16,7 +16,7 @@ local batches = 10
 local addonly, rebuilt = "FAISS IVF add-only", "FAISS IVF rebuild"
 local soft1, best = "dynamic IVF", "dynamic IVF soft_k=2 + splits"
 local soft2 = "dynamic IVF soft_k=2"
-local lire, dedrift, costs = "dynamic IVF, lire", "dynamic IVF, dedrift", "dynamic IVF, cost-model"
+local lire, dedrift, costs, ada = "dynamic IVF, lire", "dynamic IVF, dedrift", "dynamic IVF, cost-model", "dynamic IVF, ada-ivf"
 
 -- 4 is the published nprobe. The claims also need 9 for soft_k = 1.
 local wide, narrow = quick and { 4, 9 } or { 2, 4, 6, 9, 12 }, quick and { 4 } or { 1, 2, 4, 6 }
@@ -48,6 +48,7 @@ local methods = {
 if not quick then
   methods[#methods + 1] = ivf("divf", dedrift, { maintenance = "dedrift" }, policies)
   methods[#methods + 1] = ivf("divf", costs, { maintenance = "cost-model" }, policies)
+  methods[#methods + 1] = ivf("divf", ada, { maintenance = "ada-ivf" }, policies)
   methods[#methods + 1] = method { "hnswlib", params = { M = 16, ef_construction = 128 }, sweep = { ef_search = { 16, 64 } } }
 end
 

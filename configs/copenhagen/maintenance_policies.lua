@@ -43,8 +43,8 @@ end
 local probes = quick and { 2, 4, 8, 16 } or { 1, 2, 4, 6, 8, 12, 16, 24 }
 if data ~= "fashion" then probes = quick and { 4, 8, 16, 32, 64 } or { 2, 4, 8, 12, 16, 24, 32, 48, 64 } end
 
-local none, source, lire, dedrift, lazy, cost, rebuilt =
-  "none", "copenhagen", "lire", "dedrift", "dedrift, lazy", "cost model", "rebuilt every round"
+local none, source, lire, dedrift, lazy, cost, ada, rebuilt =
+  "none", "copenhagen", "lire", "dedrift", "dedrift, lazy", "cost model", "Ada-IVF", "rebuilt every round"
 local still = "lire, nobody moves"
 
 local function divf(label, params, ablations, rebuild)
@@ -82,10 +82,13 @@ experiment {
       { "short lists", { list_limit = .8 } }, { "long lists", { list_limit = 2.5 } },
       { "few are dissolved", { merge_threshold = .02 } }, { "many are dissolved", { merge_threshold = .3 } } }),
     divf(still, { maintenance = "lire", reassign_lists = 0, refine_passes = 0 }),
-    divf(dedrift, { maintenance = "dedrift" }, { { "five times as often", { dedrift_every = .02 } }, { "a fifth as often", { dedrift_every = .5 } } }),
+    divf(dedrift, { maintenance = "dedrift" }, { { "five times as often", { cycle_every = .02 } }, { "a fifth as often", { cycle_every = .5 } } }),
     divf(lazy, { maintenance = "dedrift", dedrift_lists = 0 }),
     divf(cost, { maintenance = "cost-model" }, {
       { "small gains", { cost_tau = .05 } }, { "large gains", { cost_tau = 5 } }, { "cheap lists", { cost_probe = 16 } }, { "expensive lists", { cost_probe = 256 } } }),
+    divf(ada, { maintenance = "ada-ivf" }, {
+      { "low threshold", { ada_threshold = .1 } }, { "high threshold", { ada_threshold = 1 } }, { "sizes alone", { ada_size = 1 } },
+      { "means alone", { ada_size = 0 } }, { "25 neighbours", { reassign_lists = 25 } } }),
     divf(rebuilt, { maintenance = "none" }, nil, "drift"),
   },
 
@@ -107,9 +110,16 @@ experiment {
       local p = "[nprobe=4]"
       return r(lire .. p, "seconds/drift") + r(lire .. p, "seconds/leave") <= 0.5 * r(rebuilt .. p, "seconds/drift")
     end },
+    { "Ada-IVF finds about as much as lire at equal work: it scans at most 1.2 times as much for recall .95", function(r)
+      return r(ada, at) <= 1.2 * r(lire, at)
+    end },
+    { "and in half of the time: its insertions and deletions take at most half as long", function(r)
+      local p = "[nprobe=4]"
+      return r(ada .. p, "seconds/drift") + r(ada .. p, "seconds/leave") <= .5 * (r(lire .. p, "seconds/drift") + r(lire .. p, "seconds/leave"))
+    end },
     { "(ours) lists die: lire dissolves what the deletions emptied", function(r) return total(r, lire, "merges") > 0 end },
     { "(ours) nothing deleted is ever answered", function(r)
-      for _, label in ipairs { none, source, lire, dedrift, cost } do
+      for _, label in ipairs { none, source, lire, dedrift, cost, ada } do
         if r(label .. "[nprobe=4]", "wrong_ids/arriving") ~= 0 then return false end
       end
       return true

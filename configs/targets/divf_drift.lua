@@ -13,7 +13,7 @@ local half = quick and 4 or 1 -- quick: a quarter of the rows
 local digits, clothes = 20000 // half, 10000 // half
 local all = digits + clothes
 local lists = option("lists", 32, "clusters trained on the digits")
-local policy = option("policy", "lire", "the maintenance that is held to the bar: lire, dedrift, cost-model")
+local policy = option("policy", "lire", "the maintenance that is held to the bar: lire, dedrift, cost-model, ada-ivf")
 
 local probes = { 1, 2, 3, 4, 5, 6, 8, 10, 12, 16 }
 local kept, rebuilt = "dynamic IVF, " .. policy, "FAISS IVF, rebuilt"

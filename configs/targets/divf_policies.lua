@@ -16,7 +16,7 @@ else
   first, second, queries = set:rows(1, rows), set:rows(rows + 1, 2 * rows), set:queries(asked)
 end
 
-local policies, codes = { "none", "copenhagen", "lire", "dedrift", "cost-model" }, { "none", "rabitq" }
+local policies, codes = { "none", "copenhagen", "lire", "dedrift", "cost-model", "ada-ivf" }, { "none", "rabitq" }
 local function label(policy, code) return code == "none" and policy or policy .. ", RaBitQ" end
 local function at(r, policy, code) return r(label(policy, code), "single_qps@recall=0.95/after") end
 

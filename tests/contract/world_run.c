@@ -41,6 +41,10 @@ static const struct setting settings[] = {
       EXHAUSTIVE | COMPARES_ALL },
     { "divf", "clusters=6,maintenance=cost-model,cost_probe=1,cost_tau=0", "nprobe=4194304",
       EXHAUSTIVE | COMPARES_ALL },
+    { "divf",
+      "clusters=9,maintenance=ada-ivf,ada_threshold=.1,cycle_every=.01,quantizer=rabitq,"
+      "eps0=12",
+      "nprobe=4194304", EXHAUSTIVE | COMPARES_ALL },
     { "scann", "", "nprobe=4194304,rerank=1048576", EXHAUSTIVE | COMPARES_ALL },
     { "scann", "clusters=8,spill=soar", "nprobe=4194304,rerank=1048576",
       EXHAUSTIVE | COMPARES_ALL },

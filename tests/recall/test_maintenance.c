@@ -202,6 +202,7 @@ static void test_policies(void **state)
         { "lire", DIVF_LIRE, 1, false, .11, .16 },
         { "dedrift", DIVF_DEDRIFT, 1, false, .23, .22 },
         { "cost-model", DIVF_COST_MODEL, 1, false, .11, .16 },
+        { "ada-ivf", DIVF_ADA_IVF, 1, false, 1, 1 },
         { "none, soft_k 2", DIVF_NONE, 2, false, 1, 1 },
         { "lire, soft_k 2", DIVF_LIRE, 2, false, .15, .18 },
     };
@@ -251,7 +252,7 @@ static void test_single_insertions(void **state)
     size_t done;
     if (!d->is_there)
         skip();
-    for (int64_t maintenance = DIVF_NONE; maintenance <= DIVF_COST_MODEL; maintenance++) {
+    for (int64_t maintenance = DIVF_NONE; maintenance <= DIVF_ADA_IVF; maintenance++) {
         test_bench_begin(&bench, INDEX_F32, INDEX_L2SQ, DIM, 1);
         param_defaults(divf_ops.params, &params);
         params.clusters = 32;

@@ -41,7 +41,7 @@ static double access_share(const struct divf *d, size_t list)
 }
 
 /* Old queries lose weight: after WINDOW queries, all counts are halved. */
-static void forget_queries(struct divf *d)
+void divf_forget_queries(struct divf *d)
 {
     uint64_t queries = atomic_load_explicit(&d->queries, memory_order_relaxed);
     if (queries <= WINDOW)
@@ -57,7 +57,7 @@ static void forget_queries(struct divf *d)
 
 static void cost_find_due(struct divf *d)
 {
-    forget_queries(d);
+    divf_forget_queries(d);
     divf_mark_due(d);
 }
 

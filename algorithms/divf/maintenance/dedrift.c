@@ -1,7 +1,7 @@
 /* dedrift.c - maintenance = "dedrift": centroids follow their lists, and lists move from empty to
  * crowded regions.
  *
- * A cycle runs each time the share dedrift_every of the vectors has changed. First DeDrift-Split,
+ * A cycle runs each time the share cycle_every of the vectors has changed. First DeDrift-Split,
  * bounded: dedrift_lists times, the longest list is split and the shortest dissolved, as long as
  * the halves are longer than the dissolved list; the number of lists stays the same. Then
  * DeDrift-Lazy: every centroid becomes the mean of its list's vectors, and no vector moves (codes
@@ -12,17 +12,6 @@
 
 #include "algorithms/divf/maintenance/members.h"
 #include "src/core/mem.h"
-
-static uint64_t changed(const struct divf *d)
-{
-    return d->counters.inserted + d->counters.removed;
-}
-
-static bool cycle_due(const struct divf *d)
-{
-    return (double)(changed(d) - d->counters.maintenance.cycle_at) >
-           d->params.dedrift_every * (double)d->slots.ids.n;
-}
 
 static void find_extremes(const struct divf *d, size_t *longest, size_t *shortest)
 {
@@ -56,32 +45,16 @@ static int trade_lists(struct divf *d, uint64_t *spent, bool *did)
 
 static int take_mean(struct divf *d, size_t list, uint64_t *spent)
 {
-    struct divf_maintainer *u = d->maintenance;
-    size_t dim = d->env.dim, live = d->lists.list[list]->live;
-    double *sums = mem_zalloc(d->env.mem, dim * sizeof *sums);
-    float *mean = mem_array(d->env.mem, dim, sizeof *mean);
-    int rc = sums && mean
-                 ? divf_maintenance_reserve(d, live)
-                 : fail(d->env.error, ERR_NO_MEMORY, "divf: out of memory moving a centroid");
-    if (!rc)
-        rc = divf_lists_detach(d);
-    if (!rc && live > 0) {
-        divf_list_slots(&d->lists, list, u->slots);
-        for (size_t i = 0; i < live; i++) {
-            const float *row =
-                divf_floats(&d->lists.space, divf_row(&d->lists, u->slots[i]), 1, mean);
-            for (size_t j = 0; j < dim; j++)
-                sums[j] += (double)row[j];
-        }
-        for (size_t j = 0; j < dim; j++)
-            mean[j] = (float)(sums[j] / (double)live);
-        divf_centroid_set(&d->lists, list, mean);
-        *spent += live + (divf_codes_per_list(d) ? live : 0);
-        d->counters.maintenance.refreshed++;
-    }
-    mem_free(d->env.mem, sums);
-    mem_free(d->env.mem, mean);
-    return rc;
+    const size_t live = d->lists.list[list]->live;
+    int rc = divf_lists_detach(d);
+    if (!rc && live > 0)
+        rc = divf_list_mean(d, list, spent);
+    if (rc || live == 0)
+        return rc;
+    divf_centroid_set(&d->lists, list, d->maintenance->mean);
+    *spent += divf_codes_per_list(d) ? live : 0;
+    d->counters.maintenance.refreshed++;
+    return OK;
 }
 
 static int dedrift_step(struct divf *d, struct divf_step *step)
@@ -89,13 +62,12 @@ static int dedrift_step(struct divf *d, struct divf_step *step)
     struct divf_maintainer *u = d->maintenance;
     bool did = false;
     if (!u->cycling) {
-        step->idle = !cycle_due(d);
+        step->idle =
+            (double)divf_cycle_changes(d) <= d->params.cycle_every * (double)d->slots.ids.n;
         if (step->idle)
             return OK;
-        u->cycling = true;
-        d->counters.maintenance.cycle_at = changed(d);
+        divf_cycle_begin(d);
         u->trades = (size_t)d->params.dedrift_lists;
-        u->at = 0;
     }
     if (u->trades > 0) {
         int rc = trade_lists(d, &step->spent, &did);

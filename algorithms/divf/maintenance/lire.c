@@ -10,7 +10,7 @@
  * training would make. */
 #include "algorithms/divf/maintenance/members.h"
 
-enum { FRESH_MOST = 32, LISTS_MOST = 4, LIVE_MIN = 4, VECTORS_PER_LIST = 8 };
+enum { LISTS_MOST = 4, LIVE_MIN = 4, VECTORS_PER_LIST = 8 };
 
 bool divf_may_split(const struct divf *d, size_t list)
 {
@@ -18,7 +18,7 @@ bool divf_may_split(const struct divf *d, size_t list)
     uint32_t refused = d->maintenance->list[list].refused;
     return !l->uniform && l->live >= LIVE_MIN && l->live > refused + refused / 4 &&
            d->lists.n < LISTS_MOST * divf_clusters_wanted(d, d->slots.ids.n) &&
-           d->maintenance->n_fresh < FRESH_MOST;
+           d->maintenance->n_fresh < DIVF_FRESH_MOST;
 }
 
 /* A codebook's lists may be empty because their vectors are still to come. So lists are dissolved
@@ -64,7 +64,7 @@ static int split_overfull(struct divf *d, struct divf_step *step, bool *did)
     *did = list != DIVF_NO_LIST;
     if (*did)
         return divf_split_list(d, list, &step->spent);
-    if (d->maintenance->n_fresh < FRESH_MOST)
+    if (d->maintenance->n_fresh < DIVF_FRESH_MOST)
         d->maintenance->splits_due = false;
     return OK;
 }

@@ -9,6 +9,7 @@ static const struct divf_policy *policy_of(const struct divf *d)
         [DIVF_LIRE] = &divf_lire,
         [DIVF_DEDRIFT] = &divf_dedrift,
         [DIVF_COST_MODEL] = &divf_cost_model,
+        [DIVF_ADA_IVF] = &divf_ada_ivf,
     };
     const struct divf_policy *p = policies[d->params.maintenance];
     return p && !d->provisional ? p : NULL;

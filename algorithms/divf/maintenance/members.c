@@ -46,9 +46,15 @@ static int make_scratch(struct divf *d)
         u->nearest_near = nearest_create(mem, 1);
     if (!u->rows)
         u->rows = mem_array(mem, NEAREST_ROWS * d->env.dim, sizeof *u->rows);
+    if (!u->mean)
+        u->mean = mem_array(mem, d->env.dim, sizeof *u->mean);
+    if (!u->sums)
+        u->sums = mem_array(mem, d->env.dim, sizeof *u->sums);
     if (!u->answer)
         u->answer = mem_array(mem, NEAREST_ROWS * u->answer_lists, sizeof *u->answer);
-    return u->nearest && u->nearest_near && u->rows && u->answer ? OK : out_of_memory(d);
+    return u->nearest && u->nearest_near && u->rows && u->mean && u->sums && u->answer
+               ? OK
+               : out_of_memory(d);
 }
 
 /* Allocates state and scratch for `n` lists. */
@@ -95,6 +101,8 @@ void divf_maintenance_free(struct divf *d)
     nearest_destroy(mem, u->nearest_near);
     mem_free(mem, u->list);
     mem_free(mem, u->rows);
+    mem_free(mem, u->mean);
+    mem_free(mem, u->sums);
     mem_free(mem, u->answer);
     mem_free(mem, u->slots);
     mem_free(mem, u->to);
@@ -118,6 +126,7 @@ uint64_t divf_maintenance_bytes(const struct divf *d)
     return sizeof *u + (u->nearest ? nearest_bytes(u->nearest) : 0) +
            (u->nearest_near ? nearest_bytes(u->nearest_near) : 0) + u->capacity * sizeof *u->list +
            was * dim * sizeof(float) + NEAREST_ROWS * dim * sizeof(float) +
+           dim * (sizeof *u->mean + sizeof *u->sums) +
            NEAREST_ROWS * u->answer_lists * sizeof *u->answer +
            u->slots_capacity * 2 * sizeof *u->slots +
            u->near_capacity * ((dim + 1) * sizeof(float) + sizeof *u->near_list) +
@@ -242,6 +251,45 @@ void divf_forget_moves(struct divf *d)
     }
     u->tick = u->checked_at = 0;
     u->n_pending = u->n_quiet = u->n_fresh = 0;
+}
+
+int divf_list_mean(struct divf *d, size_t list, uint64_t *spent)
+{
+    struct divf_maintainer *u = d->maintenance;
+    const size_t dim = d->env.dim, live = d->lists.list[list]->live;
+    int rc = divf_maintenance_reserve(d, live);
+    if (rc)
+        return rc;
+    divf_list_slots(&d->lists, list, u->slots);
+    memset(u->sums, 0, dim * sizeof *u->sums);
+    for (size_t first = 0; first < live; first += NEAREST_ROWS) {
+        const size_t n = live - first < NEAREST_ROWS ? live - first : NEAREST_ROWS;
+        divf_gather_rows(d, u->slots + first, n);
+        for (size_t i = 0; i < n; i++)
+            for (size_t j = 0; j < dim; j++)
+                u->sums[j] += (double)u->rows[i * dim + j];
+    }
+    for (size_t j = 0; j < dim; j++)
+        u->mean[j] = (float)(u->sums[j] / (double)live);
+    *spent += live;
+    return OK;
+}
+
+static uint64_t changes(const struct divf *d)
+{
+    return d->counters.inserted + d->counters.removed;
+}
+
+uint64_t divf_cycle_changes(const struct divf *d)
+{
+    return changes(d) - d->counters.maintenance.cycle_at;
+}
+
+void divf_cycle_begin(struct divf *d)
+{
+    d->counters.maintenance.cycle_at = changes(d);
+    d->maintenance->cycling = true;
+    d->maintenance->at = 0;
 }
 
 void divf_mark_due(struct divf *d)

@@ -52,17 +52,20 @@ struct divf_maintainer {
     uint64_t trainings; /* trainings of the index when this state was made */
     uint64_t tick;      /* counts moves of centroids */
     size_t n_pending, n_quiet, n_fresh;
-    bool thorough; /* set by maintain(): quiet lists are reassigned too */
-    size_t at;     /* where a walk over the lists continues */
-    bool cycling;  /* dedrift: in a cycle, with `trades` lists still to trade */
-    size_t trades;
+    bool thorough;     /* set by maintain(): quiet lists are reassigned too */
+    size_t at;         /* where a walk over the lists continues */
+    bool cycling;      /* dedrift, ada-ivf: in a cycle */
+    size_t trades;     /* dedrift: lists still to trade in it */
+    double mean_reads; /* ada-ivf: queries that read a list, mean of the lists at its begin */
     bool splits_due, merges_due; /* set by find_due(): there may be lists to split, to dissolve */
     uint64_t checked_at;         /* tick at which those were set: younger lists are not dissolved */
     /* Scratch. */
     struct nearest *nearest, *nearest_near; /* among all centroids, among near[] */
     float *rows;                            /* NEAREST_ROWS x dim: a block of vectors */
-    uint32_t *answer;                       /* NEAREST_ROWS x answer_lists */
-    size_t answer_lists;                    /* soft_k + 1, for the largest soft_k so far */
+    float *mean;                            /* of a list: dim, and the sums that it is made of */
+    double *sums;
+    uint32_t *answer;    /* NEAREST_ROWS x answer_lists */
+    size_t answer_lists; /* soft_k + 1, for the largest soft_k so far */
     uint32_t *slots, *to;
     size_t slots_capacity;
     float *near, *near_norm; /* centroids in reach of a list */
@@ -94,7 +97,8 @@ struct divf_policy {
     bool keeps_empty; /* maintain() removes no empty lists: the policy has its own use for them */
 };
 
-extern const struct divf_policy divf_copenhagen, divf_lire, divf_dedrift, divf_cost_model;
+extern const struct divf_policy divf_copenhagen, divf_lire, divf_dedrift, divf_cost_model,
+    divf_ada_ivf;
 
 /* maintain.c, called by the operations. */
 int divf_maintenance_inserted(struct divf *, size_t n);
@@ -126,6 +130,12 @@ void divf_maintenance_list_remove(struct divf *, size_t list);
 uint64_t divf_move_centroid(struct divf *, size_t list, const float *centroid);
 /* Forgets all moves of centroids: nothing is fresh or pending. */
 void divf_forget_moves(struct divf *);
+/* Computes the mean of a list's live vectors, of which there is one at least, in u->mean. Adds their
+   number to *spent. ERR_NO_MEMORY. */
+int divf_list_mean(struct divf *, size_t list, uint64_t *spent);
+/* Vectors inserted and removed since the last cycle began; begins one at the first list. */
+uint64_t divf_cycle_changes(const struct divf *);
+void divf_cycle_begin(struct divf *);
 /* A policy's find_due(): there may be lists to split and to dissolve. */
 void divf_mark_due(struct divf *);
 /* Moves the copies of n vectors out of `from`: that of slots[i] to to[i], or drops it if to[i] is
@@ -181,9 +191,13 @@ int divf_reassign(struct divf *, uint64_t *spent, bool *did);
 int divf_refine(struct divf *, uint64_t *spent);
 
 /* lire.c, shared with other policies. */
+enum { DIVF_FRESH_MOST = 32 }; /* lists from splits that wait for their refinement, at most */
 bool divf_may_split(const struct divf *, size_t list);
 bool divf_may_dissolve(const struct divf *);
 /* The work after splits: refines, or reassigns a list. *did = false: nothing is pending. */
 int divf_after_splits(struct divf *, struct divf_step *, bool *did);
+
+/* cost_model.c. Old queries lose weight: all counts are halved now and then. */
+void divf_forget_queries(struct divf *);
 
 #endif

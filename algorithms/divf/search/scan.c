@@ -334,7 +334,7 @@ void divf_query_end(const struct divf_job *job, struct divf_scratch *s, struct d
 
 void divf_mark_probed(struct divf *d, struct divf_list *l, size_t queries)
 {
-    if (d->params.maintenance == DIVF_COST_MODEL)
+    if (divf_counts_reads(d))
         atomic_fetch_add_explicit(&l->probes, (unsigned)queries, memory_order_relaxed);
     if (l->rows == l->live || atomic_load_explicit(&l->probed, memory_order_relaxed))
         return;

@@ -167,10 +167,10 @@ static struct divf_job job_for(struct divf *d, struct vectors queries,
                               .scratch = scratch };
 }
 
-/* For maintenance = cost-model: counts the queries that the lists' `probes` are shares of. */
+/* For policies that ask: counts the queries that the lists' `probes` are shares of. */
 static void note_queries(struct divf *d, size_t n)
 {
-    if (d->params.maintenance == DIVF_COST_MODEL)
+    if (divf_counts_reads(d))
         atomic_fetch_add_explicit(&d->queries, n, memory_order_relaxed);
 }
 

@@ -5,7 +5,8 @@
 #include "src/core/mem.h"
 #include "tests/unit/divf/support.h"
 
-static const int64_t policies[] = { DIVF_COPENHAGEN, DIVF_LIRE, DIVF_DEDRIFT, DIVF_COST_MODEL };
+static const int64_t policies[] = { DIVF_COPENHAGEN, DIVF_LIRE, DIVF_DEDRIFT, DIVF_COST_MODEL,
+                                    DIVF_ADA_IVF };
 enum { POLICIES = 4 };
 
 static struct divf_maintenance_counters counters(const struct stored_rows *w)
@@ -464,6 +465,68 @@ static void test_dedrift(void **state)
     stored_close(&w);
 }
 
+/* Rows come above both clusters. Ada-IVF clusters again where queries read: the score of the list that
+   the rows are filed in is .2 at both sides, and twice that where all queries are. */
+static void ada_at(double threshold, bool *left, bool *right)
+{
+    enum { BEFORE = 8000, AFTER = 2000 };
+    struct stored_rows w;
+    struct divf_params params = policy_params(DIVF_ADA_IVF);
+    params.maintenance_budget = 0;
+    params.clusters = 8;
+    params.ada_size = 0;
+    params.ada_threshold = threshold;
+    params.reassign_lists = 3; /* those of its side */
+    world_open(&w, params, 2, BEFORE + AFTER, 1);
+    for (size_t i = 0; i < BEFORE + AFTER; i++) {
+        w.rows[2 * i] = (float)(rng_normal(&w.rng) + (i % 2 ? 50 : -50));
+        w.rows[2 * i + 1] = (float)(rng_normal(&w.rng) + (i < BEFORE ? 0 : 20));
+    }
+    assert_ok(divf_ops.train(w.index, stored_vectors(&w, 0, BEFORE)), &w.bench.error);
+    assert_int_equal(stored_insert(&w, 0, BEFORE + AFTER), OK);
+    uint64_t ids[1];
+    float distances[1];
+    for (size_t q = 0; q < BEFORE / 2; q++) /* all on the right */
+        world_search(&w, w.rows + 2 * (2 * q + 1), 1, 1, 1, NULL, 1, ids, distances);
+    maintain_all(&w, 0);
+    const struct divf *d = divf_of(w.index);
+    *left = *right = false;
+    for (size_t l = 0; l < d->lists.n; l++) {
+        const float *centroid = d->lists.centroids + 2 * l;
+        *(centroid[0] < 0 ? left : right) |= centroid[1] > 5;
+    }
+    stored_close(&w);
+}
+
+static void test_ada_follows_queries(void **state)
+{
+    bool left, right;
+    ada_at(.3, &left, &right);
+    assert_true(right && !left);
+    ada_at(.1, &left, &right);
+    assert_true(right && left);
+    ada_at(1, &left, &right);
+    assert_true(!right && !left);
+}
+
+/* Short lists are dissolved and long ones divided, as far as the threshold allows. */
+static void test_ada_sizes(void **state)
+{
+    struct stored_rows w;
+    struct divf_params params = policy_params(DIVF_ADA_IVF);
+    params.ada_size = 1;
+    drifted(&w, params, 8);
+    for (uint64_t id = 0; id < 390; id++)
+        assert_int_equal(stored_remove(&w, &id, 1), OK);
+    maintain_all(&w, 0);
+    assert_true(counters(&w).merges > 0 && divf_of(w.index)->counters.splits > 0);
+    const uint64_t splits = divf_of(w.index)->counters.splits, merges = counters(&w).merges;
+    maintain_all(&w, 0); /* nothing has changed since */
+    assert_int_equal(divf_of(w.index)->counters.splits, splits);
+    assert_int_equal(counters(&w).merges, merges);
+    stored_close(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -472,7 +535,8 @@ int main(void)
         cmocka_unit_test(test_merges),     cmocka_unit_test(test_state_follows),
         cmocka_unit_test(test_budget),     cmocka_unit_test(test_determinism),
         cmocka_unit_test(test_no_memory),  cmocka_unit_test(test_cost_follows_queries),
-        cmocka_unit_test(test_dedrift),
+        cmocka_unit_test(test_dedrift),    cmocka_unit_test(test_ada_follows_queries),
+        cmocka_unit_test(test_ada_sizes),
     };
     return test_run("divf_upkeep", tests);
 }

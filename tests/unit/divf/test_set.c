@@ -107,7 +107,7 @@ static void test_compaction_follows_its_share(void **state)
 static void test_maintenance(void **state)
 {
     static const int64_t soft_k[] = { 1, 4, 2, 1, 6, 1, 3, 2 };
-    for (int64_t policy = DIVF_LIRE; policy <= DIVF_COST_MODEL; policy++) {
+    for (int64_t policy = DIVF_LIRE; policy <= DIVF_ADA_IVF; policy++) {
         struct stored_rows w;
         struct divf_params params = divf_defaults();
         params.clusters = 40;

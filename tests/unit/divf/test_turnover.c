@@ -14,8 +14,8 @@ static void maintain_all(struct stored_rows *w)
 /* maintain() removes the lists that deletions emptied, with every policy that has no other use for
    them, while there are more than training would make. Before it, and where they stay, a query reads
    nprobe lists that have rows. */
-static const int64_t all[] = { DIVF_NONE, DIVF_COPENHAGEN, DIVF_LIRE, DIVF_DEDRIFT,
-                               DIVF_COST_MODEL };
+static const int64_t all[] = { DIVF_NONE,    DIVF_COPENHAGEN, DIVF_LIRE,
+                               DIVF_DEDRIFT, DIVF_COST_MODEL, DIVF_ADA_IVF };
 
 static void test_empty_lists(void **state)
 {

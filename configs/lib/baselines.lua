@@ -42,12 +42,6 @@ local function entries(t)
   add { "divf", grid = { clusters = counts }, sweep = { nprobe = probes } }
   add { "divf", label = "divf, RaBitQ", params = { quantizer = "rabitq" }, grid = { clusters = counts, bits = { 1, 4, 7 } },
         sweep = { nprobe = probes } }
-  if t.changes or (t.trained or t.rows) < t.rows then -- its policies of maintenance, where rows come or go after the training
-    for _, policy in ipairs { "lire", "ada-ivf" } do
-      add { "divf", label = "divf, RaBitQ, " .. policy, params = { quantizer = "rabitq", maintenance = policy }, grid = { clusters = counts },
-            sweep = { nprobe = probes } }
-    end
-  end
   add { "hnsw", grid = { M = { 12, 16, 24 }, ef_construction = { 100, 200 } }, sweep = { ef_search = ef } }
   add { "vamana", grid = { degree = { 24, 32, 48 } }, sweep = { search_list = ef } }
   add { "vamana-disk", grid = { pq_groups = { 0, math.ceil(t.dim / 2) } }, sweep = { search_list = ef } }

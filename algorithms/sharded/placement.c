@@ -196,6 +196,7 @@ int placement_find(struct sharded *s, struct vectors v, const uint64_t *ids, uin
 /* ---- dividing buckets among shards */
 
 struct divide {
+    struct mem_group arrays;
     float *centres;   /* of the shards */
     float *distances; /* buckets x centres */
     double *regret;   /* how much farther a bucket's second centre is than its first */
@@ -251,18 +252,17 @@ static int divide(struct sharded *s, const uint64_t *rows)
 {
     const struct index_env *env = &s->base.env;
     struct bucket_placement *p = &s->placement;
-    struct mem *mem = env->mem;
     const size_t n = p->n_buckets, m = s->n_shards;
     const struct kmeans_options options = { m,    20,  KMEANS_PLUS_PLUS, rng_mix(env->seed, 2),
                                             NULL, NULL };
-    struct divide d = { mem_array(mem, m * env->dim, sizeof *d.centres),
-                        mem_array(mem, n * m + 1, sizeof *d.distances),
-                        mem_array(mem, n + 1, sizeof *d.regret),
-                        mem_zalloc(mem, m * sizeof *d.load),
-                        mem_array(mem, n + 1, sizeof *d.order),
-                        0 };
+    struct divide d = { .arrays = { .mem = env->mem } };
     double total = 0;
-    int rc = d.centres && d.distances && d.regret && d.load && d.order ? OK : no_memory(s);
+    d.centres = mem_group_array(&d.arrays, m * env->dim, sizeof *d.centres);
+    d.distances = mem_group_array(&d.arrays, n * m + 1, sizeof *d.distances);
+    d.regret = mem_group_array(&d.arrays, n + 1, sizeof *d.regret);
+    d.load = mem_group_zalloc(&d.arrays, m, sizeof *d.load);
+    d.order = mem_group_array(&d.arrays, n + 1, sizeof *d.order);
+    int rc = d.arrays.failed ? no_memory(s) : OK;
     if (rc == OK)
         rc = kmeans_train(env, &options, p->centroids, n, d.centres, &d.centres_n);
     for (size_t i = 0; rc == OK && i < n; i++) {
@@ -276,11 +276,7 @@ static int divide(struct sharded *s, const uint64_t *rows)
         sort_by_regret(&d, n);
         assign(s, &d, rows, CAPACITY * total / (double)m);
     }
-    mem_free(mem, d.centres);
-    mem_free(mem, d.distances);
-    mem_free(mem, d.regret);
-    mem_free(mem, d.load);
-    mem_free(mem, d.order);
+    mem_group_free(&d.arrays);
     return rc;
 }
 

@@ -1,6 +1,5 @@
 /* convert.c - writes each format, a block of rows at a time; converts a file to another format. */
 #define ZLIB_CONST
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -168,30 +167,11 @@ static int write_header(struct writer *w, struct error *err)
 
 static int number_text(enum element element, const uint8_t *row, size_t column, char *out)
 {
-    float f32;
-    double f64;
-    int32_t i32;
-    int64_t i64;
-    uint64_t u64;
-    switch ((int)element) {
-        case INDEX_F32:
-            memcpy(&f32, row + 4 * column, 4);
-            return snprintf(out, NUMBER_BYTES, "%.9g", (double)f32);
-        case INDEX_U8: return snprintf(out, NUMBER_BYTES, "%d", row[column]);
-        case (int)ELEMENT_I8: return snprintf(out, NUMBER_BYTES, "%d", (int8_t)row[column]);
-        case (int)ELEMENT_I32:
-            memcpy(&i32, row + 4 * column, 4);
-            return snprintf(out, NUMBER_BYTES, "%" PRId32, i32);
-        case (int)ELEMENT_I64:
-            memcpy(&i64, row + 8 * column, 8);
-            return snprintf(out, NUMBER_BYTES, "%" PRId64, i64);
-        case INDEX_B64:
-            memcpy(&u64, row + 8 * column, 8);
-            return snprintf(out, NUMBER_BYTES, "%" PRIu64, u64);
-        default:
-            memcpy(&f64, row + 8 * column, 8);
-            return snprintf(out, NUMBER_BYTES, "%.17g", f64);
-    }
+    const long double value =
+        data_element_value(element == INDEX_B64 ? ELEMENT_U64 : element, row, column);
+    return element == INDEX_F32     ? snprintf(out, NUMBER_BYTES, "%.9g", (double)value)
+           : element == ELEMENT_F64 ? snprintf(out, NUMBER_BYTES, "%.17g", (double)value)
+                                    : snprintf(out, NUMBER_BYTES, "%.0Lf", value);
 }
 
 static int write_text_row(struct writer *w, const uint8_t *row, size_t columns, struct error *err)

@@ -78,7 +78,7 @@ static float half_value(uint16_t half)
 
 /* long double holds each 64-bit integer and each double exactly on the machines that
    Driftline builds for. */
-static long double value_at(enum element from, const void *in, size_t i)
+long double data_element_value(enum element from, const void *in, size_t i)
 {
     const char *at = in;
     float f32;
@@ -104,42 +104,32 @@ static long double value_at(enum element from, const void *in, size_t i)
     }
 }
 
-static bool whole_within(long double v, long double low, long double high)
+/* at: of `bytes` bytes, which the element has. */
+static bool put_value(enum element to, void *at, size_t bytes, long double v)
 {
-    return v >= low && v <= high && v == floorl(v);
-}
-
-static bool put_value(enum element to, void *out, size_t i, long double v)
-{
-    char *at = out;
+    static const struct {
+        enum element element;
+        long double low, high;
+    } whole[] = { { INDEX_U8, 0, UINT8_MAX },
+                  { ELEMENT_I8, INT8_MIN, INT8_MAX },
+                  { ELEMENT_I32, INT32_MIN, INT32_MAX },
+                  { ELEMENT_I64, INT64_MIN, INT64_MAX } };
     if (to == INDEX_F32) {
-        float f = (float)v;
-        memcpy(at + 4 * i, &f, 4);
+        const float f = (float)v;
+        memcpy(at, &f, bytes);
         return !isfinite(v) || isfinite(f);
     }
     if (to == ELEMENT_F64) {
-        double d = (double)v;
-        memcpy(at + 8 * i, &d, 8);
+        const double d = (double)v;
+        memcpy(at, &d, bytes);
         return true;
     }
-    if (to == INDEX_U8 && whole_within(v, 0, UINT8_MAX)) {
-        ((uint8_t *)out)[i] = (uint8_t)v;
-        return true;
-    }
-    if (to == ELEMENT_I8 && whole_within(v, INT8_MIN, INT8_MAX)) {
-        ((int8_t *)out)[i] = (int8_t)v;
-        return true;
-    }
-    if (to == ELEMENT_I32 && whole_within(v, INT32_MIN, INT32_MAX)) {
-        int32_t k = (int32_t)v;
-        memcpy(at + 4 * i, &k, 4);
-        return true;
-    }
-    if (to == ELEMENT_I64 && whole_within(v, INT64_MIN, INT64_MAX)) {
-        int64_t k = (int64_t)v;
-        memcpy(at + 8 * i, &k, 8);
-        return true;
-    }
+    for (size_t j = 0; j < sizeof whole / sizeof *whole; j++)
+        if (to == whole[j].element && v >= whole[j].low && v <= whole[j].high && v == floorl(v)) {
+            const int64_t number = (int64_t)v; /* little-endian: its first bytes are the value */
+            memcpy(at, &number, bytes);
+            return true;
+        }
     return false;
 }
 
@@ -167,11 +157,12 @@ size_t data_convert_elements(enum element from, const void *in, enum element to,
             floats[i] = (float)bytes[i];
         return count;
     }
+    const size_t bytes = component_bytes(to);
     for (size_t i = 0; i < count; i++) {
-        long double v = value_at(from, in, i);
+        long double v = data_element_value(from, in, i);
         if (to == INDEX_F32 && !float_keeps(from, v))
             return i;
-        if (!put_value(to, out, i, v))
+        if (!put_value(to, (char *)out + i * bytes, bytes, v))
             return i;
     }
     return count;

@@ -87,6 +87,8 @@ bool data_element_is_integer(enum element);
 /* Whether files may hold it, but no source: its values become those of another element. */
 bool data_element_is_stored_only(enum element);
 
+/* The i-th of these values; an integer is exact. */
+long double data_element_value(enum element, const void *values, size_t i);
 /* Converts count values to another element. Integers must fit and fractions are refused, except
    that F64 rounds to F32 and must be within its range; NaN and infinity pass between floats. U8 and
    B64 have the same bytes, eight per 64 bits of a code. count is in components of `from`, bits for

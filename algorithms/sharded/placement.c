@@ -147,14 +147,6 @@ int placement_floats(struct sharded *s, struct vectors v, const float **rows, fl
     return OK;
 }
 
-/* The last bucket that starts at or before the id; the first one, which starts at 0, if a damaged file says
-   otherwise. */
-static uint32_t find_range(const struct bucket_placement *p, uint64_t id)
-{
-    const size_t n = buckets_until(p, id);
-    return p->by_start[n > 0 ? n - 1 : 0];
-}
-
 int placement_nearest(struct sharded *s, struct vectors v, size_t n, uint32_t *out)
 {
     const struct bucket_placement *p = &s->placement;
@@ -187,9 +179,14 @@ int placement_find(struct sharded *s, struct vectors v, const uint64_t *ids, uin
     if (s->params.placement == PLACE_CLUSTER)
         return placement_nearest(s, v, 1, out);
     for (size_t i = 0; i < v.n; i++)
-        out[i] = s->params.placement == PLACE_RANGE
-                     ? find_range(p, ids[i])
-                     : (uint32_t)(rng_mix(ids[i], s->base.env.seed) % p->n_buckets);
+        if (s->params.placement == PLACE_RANGE) {
+            /* The last bucket that starts at or before the id; the first one, which starts at 0, if a
+               damaged file says otherwise. */
+            const size_t n = buckets_until(p, ids[i]);
+            out[i] = p->by_start[n > 0 ? n - 1 : 0];
+        } else {
+            out[i] = (uint32_t)(rng_mix(ids[i], s->base.env.seed) % p->n_buckets);
+        }
     return OK;
 }
 

@@ -14,7 +14,8 @@ int changes_no_memory(const struct sharded *s, size_t n)
 static void put_rows(const struct change *c, size_t rank, struct wire *w)
 {
     const struct row_origin *from = c->in_file && rank > 0 ? c->in_file->from : NULL;
-    wire_put(w, from != NULL);
+    if (c->kind == REQUEST_INSERT)
+        wire_put(w, from != NULL);
     if (!from) {
         wire_put_bytes(w, c->rows, c->n * c->row_bytes);
         return;
@@ -28,40 +29,36 @@ static void put_rows(const struct change *c, size_t rank, struct wire *w)
     *c->from_file += c->n;
 }
 
-static void put_insert(void *to, size_t rank, struct wire *w)
+static void put_change(void *to, size_t rank, struct wire *w)
 {
     const struct change *c = to;
     wire_put(w, c->sequence);
     wire_put(w, c->n);
-    wire_put_bytes(w, c->ids, c->n * sizeof *c->ids);
-    wire_put_bytes(w, c->buckets, c->n * sizeof *c->buckets);
-    put_rows(c, rank, w);
+    if (c->kind != REQUEST_TRAIN)
+        wire_put_bytes(w, c->ids, c->n * sizeof *c->ids);
+    if (c->kind == REQUEST_INSERT || c->kind == REQUEST_RELABEL)
+        wire_put_bytes(w, c->buckets, c->n * sizeof *c->buckets);
+    if (c->kind == REQUEST_INSERT || c->kind == REQUEST_TRAIN)
+        put_rows(c, rank, w);
 }
 
-static void put_ids(void *to, size_t rank, struct wire *w)
+int changes_tell_one(struct sharded *s, enum request_kind kind, size_t shard, struct change c)
 {
-    const struct change *c = to;
-    (void)rank;
-    wire_put(w, c->sequence);
-    wire_put(w, c->n);
-    wire_put_bytes(w, c->ids, c->n * sizeof *c->ids);
+    c.kind = kind;
+    c.sequence = ++s->shards[shard].sequence;
+    struct shard_call call = {
+        .shard = shard, .sequence = c.sequence, .put = put_change, .to = &c
+    };
+    return sharded_tell(s, kind, &call, 1);
 }
 
 /* ---- rows by shard */
 
 void changes_free(struct sharded *s, struct changes *g)
 {
-    struct mem *mem = s->base.env.mem;
-    if (!g)
-        return;
-    mem_free(mem, g->first);
-    mem_free(mem, g->ids);
-    mem_free(mem, g->numbers);
-    mem_free(mem, g->buckets);
-    mem_free(mem, g->rows);
-    mem_free(mem, g->changes);
-    mem_free(mem, g->calls);
-    mem_free(mem, g);
+    if (g)
+        mem_group_free(&g->arrays);
+    mem_free(s->base.env.mem, g);
 }
 
 static struct changes *changes_new(struct sharded *s, size_t n, size_t row_bytes)
@@ -69,15 +66,16 @@ static struct changes *changes_new(struct sharded *s, size_t n, size_t row_bytes
     struct mem *mem = s->base.env.mem;
     struct changes *g = mem_zalloc(mem, sizeof *g);
     if (g) {
-        g->first = mem_zalloc(mem, (s->n_shards + 2) * sizeof *g->first);
-        g->ids = mem_array(mem, n + 1, sizeof *g->ids);
-        g->numbers = mem_array(mem, n + 1, sizeof *g->numbers);
-        g->buckets = mem_array(mem, n + 1, sizeof *g->buckets);
-        g->rows = mem_alloc(mem, n * row_bytes + 1);
-        g->changes = mem_zalloc(mem, s->n_shards * sizeof *g->changes);
-        g->calls = mem_zalloc(mem, s->n_shards * sizeof *g->calls);
+        g->arrays.mem = mem;
+        g->first = mem_group_zalloc(&g->arrays, s->n_shards + 2, sizeof *g->first);
+        g->ids = mem_group_array(&g->arrays, n + 1, sizeof *g->ids);
+        g->numbers = mem_group_array(&g->arrays, n + 1, sizeof *g->numbers);
+        g->buckets = mem_group_array(&g->arrays, n + 1, sizeof *g->buckets);
+        g->rows = mem_group_array(&g->arrays, n + 1, row_bytes);
+        g->changes = mem_group_zalloc(&g->arrays, s->n_shards, sizeof *g->changes);
+        g->calls = mem_group_zalloc(&g->arrays, s->n_shards, sizeof *g->calls);
     }
-    if (g && g->first && g->ids && g->numbers && g->buckets && g->rows && g->changes && g->calls)
+    if (g && !g->arrays.failed)
         return g;
     changes_free(s, g);
     (void)changes_no_memory(s, n);
@@ -145,17 +143,13 @@ struct changes *changes_of_ids(struct sharded *s, size_t shard, const uint64_t *
 
 /* ---- asking, and taking back */
 
-static void (*const put_change[])(void *, size_t, struct wire *) = {
-    [REQUEST_INSERT] = put_insert, [REQUEST_MARK] = put_ids,    [REQUEST_UNMARK] = put_ids,
-    [REQUEST_FLUSH] = NULL,        [REQUEST_DISCARD] = put_ids,
-};
-
 int changes_tell(struct sharded *s, enum request_kind kind, struct changes *g)
 {
     const bool logs = kind != REQUEST_MARK && kind != REQUEST_UNMARK;
     for (size_t i = 0; i < g->n_calls; i++) {
-        const struct change *c = g->calls[i].to;
-        g->calls[i].put = put_change[kind];
+        struct change *c = g->calls[i].to;
+        c->kind = kind;
+        g->calls[i].put = kind == REQUEST_FLUSH ? NULL : put_change;
         g->calls[i].sequence = logs ? c->sequence : 0;
     }
     return sharded_tell(s, kind, g->calls, g->n_calls);

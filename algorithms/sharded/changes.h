@@ -4,9 +4,11 @@
 #define DRIFTLINE_SHARDED_CHANGES_H
 
 #include "algorithms/sharded/sharded.h"
+#include "src/core/mem.h"
 
 /* Rows, ids or both, for one shard. */
 struct change {
+    enum request_kind kind; /* what of it is sent */
     uint64_t sequence;
     size_t n;
     const uint64_t *ids;
@@ -30,6 +32,7 @@ struct changes {
     struct change *changes;
     struct shard_call *calls;
     size_t n_calls;
+    struct mem_group arrays; /* those above */
 };
 
 /* Copies the rows of a call. v.rows = NULL: ids alone. numbers: of the rows in their file; NULL: none.
@@ -39,6 +42,8 @@ struct changes *changes_by_shard(struct sharded *, struct vectors, const uint64_
 /* The same ids for every shard, or for one of them; SIZE_MAX: every one. */
 struct changes *changes_of_ids(struct sharded *, size_t shard, const uint64_t *ids, size_t n);
 void changes_free(struct sharded *, struct changes *);
+/* Asks one shard: TRAIN or RELABEL. Sets the change's kind and sequence. */
+int changes_tell_one(struct sharded *, enum request_kind, size_t shard, struct change);
 /* Asks the shards: INSERT, MARK, UNMARK, FLUSH or DISCARD. */
 int changes_tell(struct sharded *, enum request_kind, struct changes *);
 /* Asks for the opposite: of MARK, UNMARK; of INSERT, DISCARD. Frees the changes, or keeps them for

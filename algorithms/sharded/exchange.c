@@ -176,6 +176,18 @@ int sharded_ask(struct sharded *s, struct call *c)
     return rc ? rc : call_check(s, c);
 }
 
+int sharded_ask_word(struct sharded *s, size_t rank, enum request_kind kind, size_t shard,
+                     uint64_t *word)
+{
+    struct call call;
+    call_begin(s, &call, rank, kind, shard);
+    const int rc = sharded_ask(s, &call);
+    if (word)
+        *word = rc == OK ? wire_take(&call.reply) : 0;
+    call_end(&call);
+    return rc;
+}
+
 struct replica *sharded_primary(struct sharded *s, size_t shard)
 {
     for (size_t j = 0; j < sharded_replicas(s); j++)

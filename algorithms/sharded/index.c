@@ -66,12 +66,8 @@ static void drop_copies(struct sharded *s, size_t shard, const struct shard *of,
 {
     struct error unreported = { 0 };
     struct error *before = error_divert(&unreported);
-    for (size_t j = 0; j < n; j++) {
-        struct call call;
-        call_begin(s, &call, of->replicas[j].rank, REQUEST_DROP, shard);
-        (void)sharded_ask(s, &call);
-        call_end(&call);
-    }
+    for (size_t j = 0; j < n; j++)
+        (void)sharded_ask_word(s, of->replicas[j].rank, REQUEST_DROP, shard, NULL);
     (void)error_divert(before);
 }
 
@@ -121,11 +117,8 @@ static int measure_round_trip(struct sharded *s)
     uint64_t ns[PINGS];
     int rc = OK;
     for (size_t i = 0; rc == OK && s->base.env.clock_ns && i < PINGS; i++) {
-        struct call call;
         const uint64_t start = s->base.env.clock_ns();
-        call_begin(s, &call, 1, REQUEST_PING, 0);
-        rc = sharded_ask(s, &call);
-        call_end(&call);
+        rc = sharded_ask_word(s, 1, REQUEST_PING, 0, NULL);
         ns[i] = s->base.env.clock_ns() - start;
     }
     if (rc == OK && s->base.env.clock_ns) {

@@ -207,23 +207,18 @@ static int balance_step(struct sharded *s, struct balance *b, bool *done)
 
 /* ---- the operation */
 
-struct maintaining {
-    uint64_t budget;
-};
-
 static void put_budget(void *to, size_t rank, struct wire *w)
 {
-    const struct maintaining *m = to;
     (void)rank;
-    wire_put(w, m->budget);
+    wire_put_bytes(w, to, sizeof(uint64_t));
 }
 
 static int maintain_shards(struct sharded *s, uint64_t budget, bool *more)
 {
-    struct maintaining m = { budget / s->n_shards + (budget > 0) };
+    uint64_t each = budget / s->n_shards + (budget > 0);
     int rc = OK;
     for (size_t i = 0; rc == OK && i < s->n_shards; i++) {
-        struct shard_call call = { .shard = i, .put = put_budget, .to = &m };
+        struct shard_call call = { .shard = i, .put = put_budget, .to = &each };
         rc = sharded_tell(s, REQUEST_MAINTAIN, &call, 1);
         *more |= rc == OK && call.found;
     }

@@ -147,14 +147,6 @@ int placement_floats(struct sharded *s, struct vectors v, const float **rows, fl
     return OK;
 }
 
-/* The last bucket that starts at or before the id; the first one, which starts at 0, if a damaged file says
-   otherwise. */
-static uint32_t find_range(const struct bucket_placement *p, uint64_t id)
-{
-    const size_t n = buckets_until(p, id);
-    return p->by_start[n > 0 ? n - 1 : 0];
-}
-
 int placement_nearest(struct sharded *s, struct vectors v, size_t n, uint32_t *out)
 {
     const struct bucket_placement *p = &s->placement;
@@ -187,15 +179,21 @@ int placement_find(struct sharded *s, struct vectors v, const uint64_t *ids, uin
     if (s->params.placement == PLACE_CLUSTER)
         return placement_nearest(s, v, 1, out);
     for (size_t i = 0; i < v.n; i++)
-        out[i] = s->params.placement == PLACE_RANGE
-                     ? find_range(p, ids[i])
-                     : (uint32_t)(rng_mix(ids[i], s->base.env.seed) % p->n_buckets);
+        if (s->params.placement == PLACE_RANGE) {
+            /* The last bucket that starts at or before the id; the first one, which starts at 0, if a
+               damaged file says otherwise. */
+            const size_t n = buckets_until(p, ids[i]);
+            out[i] = p->by_start[n > 0 ? n - 1 : 0];
+        } else {
+            out[i] = (uint32_t)(rng_mix(ids[i], s->base.env.seed) % p->n_buckets);
+        }
     return OK;
 }
 
 /* ---- dividing buckets among shards */
 
 struct divide {
+    struct mem_group arrays;
     float *centres;   /* of the shards */
     float *distances; /* buckets x centres */
     double *regret;   /* how much farther a bucket's second centre is than its first */
@@ -251,18 +249,17 @@ static int divide(struct sharded *s, const uint64_t *rows)
 {
     const struct index_env *env = &s->base.env;
     struct bucket_placement *p = &s->placement;
-    struct mem *mem = env->mem;
     const size_t n = p->n_buckets, m = s->n_shards;
     const struct kmeans_options options = { m,    20,  KMEANS_PLUS_PLUS, rng_mix(env->seed, 2),
                                             NULL, NULL };
-    struct divide d = { mem_array(mem, m * env->dim, sizeof *d.centres),
-                        mem_array(mem, n * m + 1, sizeof *d.distances),
-                        mem_array(mem, n + 1, sizeof *d.regret),
-                        mem_zalloc(mem, m * sizeof *d.load),
-                        mem_array(mem, n + 1, sizeof *d.order),
-                        0 };
+    struct divide d = { .arrays = { .mem = env->mem } };
     double total = 0;
-    int rc = d.centres && d.distances && d.regret && d.load && d.order ? OK : no_memory(s);
+    d.centres = mem_group_array(&d.arrays, m * env->dim, sizeof *d.centres);
+    d.distances = mem_group_array(&d.arrays, n * m + 1, sizeof *d.distances);
+    d.regret = mem_group_array(&d.arrays, n + 1, sizeof *d.regret);
+    d.load = mem_group_zalloc(&d.arrays, m, sizeof *d.load);
+    d.order = mem_group_array(&d.arrays, n + 1, sizeof *d.order);
+    int rc = d.arrays.failed ? no_memory(s) : OK;
     if (rc == OK)
         rc = kmeans_train(env, &options, p->centroids, n, d.centres, &d.centres_n);
     for (size_t i = 0; rc == OK && i < n; i++) {
@@ -276,11 +273,7 @@ static int divide(struct sharded *s, const uint64_t *rows)
         sort_by_regret(&d, n);
         assign(s, &d, rows, CAPACITY * total / (double)m);
     }
-    mem_free(mem, d.centres);
-    mem_free(mem, d.distances);
-    mem_free(mem, d.regret);
-    mem_free(mem, d.load);
-    mem_free(mem, d.order);
+    mem_group_free(&d.arrays);
     return rc;
 }
 

@@ -17,14 +17,11 @@ struct recovering {
 static void notice_lost(struct sharded *s)
 {
     for (size_t rank = 1; rank < (size_t)s->params.ranks; rank++) {
-        struct call call;
         struct error unreported = { 0 };
         if (!s->is_up[rank] || !s->group->ops->is_lost(s->group, rank))
             continue;
         struct error *before = error_divert(&unreported);
-        call_begin(s, &call, rank, REQUEST_PING, 0);
-        (void)sharded_ask(s, &call);
-        call_end(&call);
+        (void)sharded_ask_word(s, rank, REQUEST_PING, 0, NULL);
         (void)error_divert(before);
     }
 }
@@ -74,16 +71,6 @@ static int send_records(struct sharded *s, size_t shard, size_t to, size_t from,
     return rc;
 }
 
-static int ask_digest(struct sharded *s, size_t shard, size_t rank, uint64_t *digest)
-{
-    struct call call;
-    call_begin(s, &call, rank, REQUEST_DIGEST, shard);
-    const int rc = sharded_ask(s, &call);
-    *digest = rc == OK ? wire_take(&call.reply) : 0;
-    call_end(&call);
-    return rc;
-}
-
 /* If the two copies have different rows after it, the one that caught up is made anew. */
 static int catch_up(struct sharded *s, size_t shard, struct replica *to, size_t from,
                     uint64_t after)
@@ -92,9 +79,9 @@ static int catch_up(struct sharded *s, size_t shard, struct replica *to, size_t 
         uint64_t mine, its;
         int rc = send_records(s, shard, to->rank, from, after);
         if (rc == OK)
-            rc = ask_digest(s, shard, to->rank, &mine);
+            rc = sharded_ask_word(s, to->rank, REQUEST_DIGEST, shard, &mine);
         if (rc == OK)
-            rc = ask_digest(s, shard, from, &its);
+            rc = sharded_ask_word(s, from, REQUEST_DIGEST, shard, &its);
         if (rc != OK)
             return rc;
         if (mine == its)

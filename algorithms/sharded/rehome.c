@@ -1,9 +1,6 @@
 /* rehome.c - rows that are in another shard, or under another bucket, than the placement says now; what the
  * copy of a shard reports. */
-#include <string.h>
-
-#include "algorithms/sharded/sharded.h"
-#include "src/core/mem.h"
+#include "algorithms/sharded/changes.h"
 
 /* ---- rows that are in the wrong shard */
 
@@ -36,53 +33,15 @@ int sharded_read_rows(struct sharded *s, size_t shard, const uint64_t *want, siz
     return OK;
 }
 
-struct labels {
-    uint64_t sequence;
-    size_t n;
-    const uint64_t *ids;
-    const uint32_t *buckets;
-};
-
-static void put_labels(void *to, size_t rank, struct wire *w)
-{
-    const struct labels *l = to;
-    (void)rank;
-    wire_put(w, l->sequence);
-    wire_put(w, l->n);
-    wire_put_bytes(w, l->ids, l->n * sizeof *l->ids);
-    wire_put_bytes(w, l->buckets, l->n * sizeof *l->buckets);
-}
-
-/* Rows picked from those that were read. */
-struct picked {
-    size_t n;
-    uint64_t *ids;
-    uint32_t *buckets;
-    unsigned char *rows;
-};
-
-static bool picked_begin(struct sharded *s, struct picked *p, size_t n)
-{
-    struct mem *mem = s->base.env.mem;
-    *p = (struct picked){ 0, mem_array(mem, n + 1, sizeof *p->ids),
-                          mem_array(mem, n + 1, sizeof *p->buckets),
-                          mem_array(mem, n + 1, sharded_row_bytes(s)) };
-    return p->ids && p->buckets && p->rows;
-}
-
 /* Those that stay in the shard come first, then, by moves = true, those that leave. */
 static void pick(struct sharded *s, const struct shard_rows *from, size_t shard,
-                 const uint32_t *buckets, bool moves, struct picked *p)
+                 const uint32_t *buckets, bool moves, struct picked_rows *p)
 {
-    const size_t row_bytes = sharded_row_bytes(s);
     p->n = 0;
     for (size_t i = 0; i < from->n; i++) {
         const bool leaves = s->placement.shard_of[buckets[i]] != shard;
-        if (leaves != moves || (!leaves && buckets[i] == from->buckets[i]))
-            continue;
-        p->ids[p->n] = from->ids[i];
-        p->buckets[p->n] = buckets[i];
-        memcpy(p->rows + p->n++ * row_bytes, (const char *)from->rows + i * row_bytes, row_bytes);
+        if (leaves == moves && (leaves || buckets[i] != from->buckets[i]))
+            copy_picked_add(p, from->ids[i], buckets[i], from->rows, i);
     }
 }
 
@@ -91,21 +50,17 @@ static int rehome_rows(struct sharded *s, size_t shard, const struct shard_rows 
 {
     const struct vectors all = { from->rows, from->n, s->base.env.dim, s->base.env.element };
     uint32_t *buckets = mem_array(s->base.env.mem, from->n + 1, sizeof *buckets);
-    struct picked p;
+    struct picked_rows p;
     int rc = OK;
-    if (!picked_begin(s, &p, from->n) || !buckets)
+    if (!copy_picked_make(&p, s->base.env.mem, from->n, sharded_row_bytes(s)) || !buckets)
         rc = fail(s->base.env.error, ERR_NO_MEMORY, "sharded: out of memory to move rows");
     if (rc == OK && from->n > 0)
         rc = placement_find(s, all, from->ids, buckets);
     if (rc == OK)
         pick(s, from, shard, buckets, false, &p);
-    if (rc == OK && p.n > 0) {
-        struct labels labels = { ++s->shards[shard].sequence, p.n, p.ids, p.buckets };
-        struct shard_call call = {
-            .shard = shard, .sequence = labels.sequence, .put = put_labels, .to = &labels
-        };
-        rc = sharded_tell(s, REQUEST_RELABEL, &call, 1);
-    }
+    if (rc == OK && p.n > 0)
+        rc = changes_tell_one(s, REQUEST_RELABEL, shard,
+                              (struct change){ .n = p.n, .ids = p.ids, .buckets = p.buckets });
     if (rc == OK)
         pick(s, from, shard, buckets, true, &p);
     if (rc == OK && p.n > 0) {
@@ -113,9 +68,7 @@ static int rehome_rows(struct sharded *s, size_t shard, const struct shard_rows 
         rc = sharded_move(s, shard, v, p.ids, p.buckets);
         *moved += rc == OK ? p.n : 0;
     }
-    mem_free(s->base.env.mem, p.ids);
-    mem_free(s->base.env.mem, p.buckets);
-    mem_free(s->base.env.mem, p.rows);
+    copy_picked_free(&p);
     mem_free(s->base.env.mem, buckets);
     return rc;
 }
@@ -157,12 +110,7 @@ int sharded_report(struct sharded *s, size_t shard, size_t rank, struct shard_re
         struct wire_reader *r = &call.reply;
         out->rows = wire_take(r);
         out->sequence = wire_take(r);
-        out->memory.vectors = wire_take(r);
-        out->memory.codes = wire_take(r);
-        out->memory.graph = wire_take(r);
-        out->memory.ids = wire_take(r);
-        out->memory.other = wire_take(r);
-        out->memory.disk = wire_take(r);
+        wire_take_struct(r, &out->memory, sizeof out->memory);
         const uint64_t *own = wire_take_array(r, n, sizeof *own);
         for (size_t i = 0; own && i < n; i++)
             counts[i] += own[i];

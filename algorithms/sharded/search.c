@@ -1,6 +1,7 @@
 /* search.c - which shards a query is asked of, and the merging of their answers. */
 #include <string.h>
 
+#include "algorithms/common/rows/work.h"
 #include "algorithms/sharded/sharded.h"
 #include "src/core/mem.h"
 #include "src/core/ranks/shards.h"
@@ -40,7 +41,8 @@ struct gathering {
     bool *is_partial;        /* of each query */
     uint32_t *buckets; /* nearest ones of each query, n_buckets each; NULL: it asks every shard */
     size_t n_buckets;
-    uint32_t *asked; /* of each shard: 1 + the last query that asked it */
+    uint32_t *asked;         /* of each shard: 1 + the last query that asked it */
+    struct mem_group arrays; /* those above */
 
     struct topk *nearest; /* REQUEST_SEARCH */
     struct range_result *range;
@@ -78,7 +80,6 @@ static void ask_nearest(struct gathering *g, size_t query)
 static int route(struct gathering *g)
 {
     struct sharded *s = g->s;
-    struct mem *mem = s->base.env.mem;
     const size_t all = s->placement.n_buckets, wanted = (size_t)g->knobs->route;
     if (s->params.placement != PLACE_CLUSTER || wanted == 0 || wanted >= all) {
         for (size_t q = 0; q < g->queries.n; q++)
@@ -86,10 +87,10 @@ static int route(struct gathering *g)
         return OK;
     }
     g->n_buckets = wanted;
-    g->buckets = mem_array(mem, g->queries.n * wanted + 1, sizeof *g->buckets);
-    g->asked = mem_zalloc(mem, s->n_shards * sizeof *g->asked);
-    const int rc = g->buckets && g->asked ? placement_nearest(s, g->queries, wanted, g->buckets)
-                                          : no_memory(s, g->queries.n);
+    g->buckets = mem_group_array(&g->arrays, g->queries.n * wanted + 1, sizeof *g->buckets);
+    g->asked = mem_group_zalloc(&g->arrays, s->n_shards, sizeof *g->asked);
+    const int rc = g->arrays.failed ? no_memory(s, g->queries.n)
+                                    : placement_nearest(s, g->queries, wanted, g->buckets);
     for (size_t q = 0; rc == OK && q < g->queries.n; q++)
         ask_nearest(g, q);
     g->work->distances += (double)(g->queries.n * all);
@@ -166,7 +167,7 @@ static void put_request(struct gathering *g, struct rank_part *part)
     const struct pair *pairs = g->sorted + part->first_pair;
     wire_put_text(w, g->knobs->of_knobs);
     if (g->kind == REQUEST_RANGE)
-        wire_put_real(w, g->radius);
+        wire_put_bytes(w, &g->radius, sizeof g->radius);
     else
         wire_put(w, g->k);
     wire_put(w, g->threads);
@@ -234,10 +235,9 @@ static size_t make_parts(struct gathering *g, const size_t *end_of_key)
 
 static void take_work(struct gathering *g, struct wire_reader *r)
 {
-    g->work->distances += wire_take_real(r);
-    g->work->estimates += wire_take_real(r);
-    g->work->bytes_read += wire_take_real(r);
-    g->work->scanned += wire_take_real(r);
+    struct work its;
+    wire_take_struct(r, &its, sizeof its);
+    work_add(g->work, &its);
 }
 
 static int damaged(const struct gathering *g, const struct rank_part *part)
@@ -325,20 +325,18 @@ static int ask_round(struct gathering *g, size_t *end_of_key)
 static int gather(struct gathering *g)
 {
     struct sharded *s = g->s;
-    struct mem *mem = s->base.env.mem;
     const size_t most = g->queries.n * s->n_shards + 1, ranks = (size_t)s->params.ranks;
-    size_t *end_of_key = mem_array(mem, ranks * s->n_shards + 2, sizeof *end_of_key);
-    g->pairs = mem_array(mem, most, sizeof *g->pairs);
-    g->sorted = mem_array(mem, most, sizeof *g->sorted);
-    g->rank_of = mem_array(mem, most, sizeof *g->rank_of);
-    g->number_of = mem_array(mem, g->queries.n + 1, sizeof *g->number_of);
-    g->parts = mem_array(mem, ranks, sizeof *g->parts);
-    g->part_queries = mem_array(mem, most, sizeof *g->part_queries);
-    g->is_partial = mem_zalloc(mem, g->queries.n + 1);
-    int rc = end_of_key && g->pairs && g->sorted && g->rank_of && g->number_of && g->parts &&
-                     g->part_queries && g->is_partial
-                 ? OK
-                 : no_memory(s, g->queries.n);
+    struct mem_group *arrays = &g->arrays;
+    arrays->mem = s->base.env.mem;
+    size_t *end_of_key = mem_group_array(arrays, ranks * s->n_shards + 2, sizeof *end_of_key);
+    g->pairs = mem_group_array(arrays, most, sizeof *g->pairs);
+    g->sorted = mem_group_array(arrays, most, sizeof *g->sorted);
+    g->rank_of = mem_group_array(arrays, most, sizeof *g->rank_of);
+    g->number_of = mem_group_array(arrays, g->queries.n + 1, sizeof *g->number_of);
+    g->parts = mem_group_array(arrays, ranks, sizeof *g->parts);
+    g->part_queries = mem_group_array(arrays, most, sizeof *g->part_queries);
+    g->is_partial = mem_group_zalloc(arrays, g->queries.n + 1, sizeof *g->is_partial);
+    int rc = arrays->failed ? no_memory(s, g->queries.n) : OK;
     if (g->knobs->timeout_ms > 0 && s->base.env.clock_ns)
         g->deadline_ns = s->base.env.clock_ns() + (uint64_t)(g->knobs->timeout_ms * 1e6);
     if (rc == OK)
@@ -355,16 +353,7 @@ static int gather(struct gathering *g)
         s->counters.partial += g->is_partial[q];
     }
     s->counters.queries += rc == OK ? g->queries.n : 0;
-    mem_free(mem, end_of_key);
-    mem_free(mem, g->pairs);
-    mem_free(mem, g->sorted);
-    mem_free(mem, g->rank_of);
-    mem_free(mem, g->number_of);
-    mem_free(mem, g->parts);
-    mem_free(mem, g->part_queries);
-    mem_free(mem, g->is_partial);
-    mem_free(mem, g->buckets);
-    mem_free(mem, g->asked);
+    mem_group_free(arrays);
     return rc;
 }
 

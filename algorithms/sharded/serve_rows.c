@@ -179,12 +179,10 @@ int server_report(struct shard_copy *c, struct wire_reader *r, struct wire *repl
         return rc;
     wire_put(reply, c->live.n);
     wire_put(reply, c->sequence);
-    wire_put(reply, use.vectors);
-    wire_put(reply, use.codes);
-    wire_put(reply, use.graph);
-    wire_put(reply, use.ids + idmap_bytes(&c->live) + idmap_bytes(&c->leaving));
-    wire_put(reply, use.other + sizeof *c + c->sample_capacity);
-    wire_put(reply, use.disk + log_bytes(&c->log));
+    use.ids += idmap_bytes(&c->live) + idmap_bytes(&c->leaving);
+    use.other += sizeof *c + c->sample_capacity;
+    use.disk += log_bytes(&c->log);
+    wire_put_bytes(reply, &use, sizeof use);
     uint64_t *counts = n_buckets ? wire_reserve(reply, n_buckets * sizeof *counts) : NULL;
     for (size_t i = 0; counts && i < n_buckets; i++)
         counts[i] = 0;

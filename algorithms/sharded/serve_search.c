@@ -24,7 +24,7 @@ static bool take_asked(struct wire_reader *r, struct asked *a, bool range)
 {
     *a = (struct asked){ .of_knobs = wire_take_text(r) };
     if (range)
-        a->radius = wire_take_real(r);
+        wire_take_struct(r, &a->radius, sizeof a->radius);
     else
         a->k = (size_t)wire_take(r);
     a->threads = (size_t)wire_take(r);
@@ -88,14 +88,6 @@ static int take_list(struct server *s, struct wire_reader *r, const struct asked
     return OK;
 }
 
-static void put_work(struct wire *reply, struct work w)
-{
-    wire_put_real(reply, w.distances);
-    wire_put_real(reply, w.estimates);
-    wire_put_real(reply, w.bytes_read);
-    wire_put_real(reply, w.scanned);
-}
-
 static size_t threads_of(const struct server *s, const struct asked *a)
 {
     const size_t most = pool_threads(s->env.pool);
@@ -110,30 +102,21 @@ struct merging {
     float *distances;
     uint64_t *own_ids; /* a shard's answers */
     float *own_distances;
+    struct mem_group arrays;
 };
 
 static bool merging_begin(struct merging *m, struct mem *mem, size_t n, size_t k)
 {
     const size_t all = n * k + 1;
-    *m = (struct merging){
-        mem_array(mem, n + 1, sizeof *m->nearest),     mem_array(mem, all, sizeof *m->ids),
-        mem_array(mem, all, sizeof *m->distances),     mem_array(mem, all, sizeof *m->own_ids),
-        mem_array(mem, all, sizeof *m->own_distances),
-    };
-    if (!m->nearest || !m->ids || !m->distances || !m->own_ids || !m->own_distances)
-        return false;
-    for (size_t q = 0; q < n; q++)
+    *m = (struct merging){ .arrays = { .mem = mem } };
+    m->nearest = mem_group_array(&m->arrays, n + 1, sizeof *m->nearest);
+    m->ids = mem_group_array(&m->arrays, all, sizeof *m->ids);
+    m->distances = mem_group_array(&m->arrays, all, sizeof *m->distances);
+    m->own_ids = mem_group_array(&m->arrays, all, sizeof *m->own_ids);
+    m->own_distances = mem_group_array(&m->arrays, all, sizeof *m->own_distances);
+    for (size_t q = 0; !m->arrays.failed && q < n; q++)
         m->nearest[q] = topk_begin(k, m->distances + q * k, m->ids + q * k);
-    return true;
-}
-
-static void merging_end(struct merging *m, struct mem *mem)
-{
-    mem_free(mem, m->nearest);
-    mem_free(mem, m->ids);
-    mem_free(mem, m->distances);
-    mem_free(mem, m->own_ids);
-    mem_free(mem, m->own_distances);
+    return !m->arrays.failed;
 }
 
 static int search_list(struct server *s, const struct asked *a, const struct query_list *list,
@@ -179,9 +162,9 @@ int server_search(struct server *s, struct wire_reader *r, struct wire *reply)
             topk_sort(&m.nearest[q]);
         wire_put_bytes(reply, m.ids, a.queries.n * a.k * sizeof *m.ids);
         wire_put_bytes(reply, m.distances, a.queries.n * a.k * sizeof *m.distances);
-        put_work(reply, work);
+        wire_put_bytes(reply, &work, sizeof work);
     }
-    merging_end(&m, mem);
+    mem_group_free(&m.arrays);
     return rc;
 }
 
@@ -236,7 +219,7 @@ int server_range(struct server *s, struct wire_reader *r, struct wire *reply)
         wire_put_bytes(reply, found.queries, found.n * sizeof *found.queries);
         wire_put_bytes(reply, found.ids, found.n * sizeof *found.ids);
         wire_put_bytes(reply, found.distances, found.n * sizeof *found.distances);
-        put_work(reply, result.work);
+        wire_put_bytes(reply, &result.work, sizeof result.work);
     }
     mem_free(mem, found.queries);
     mem_free(mem, found.ids);

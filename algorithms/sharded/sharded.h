@@ -126,6 +126,9 @@ int sharded_exchange(struct sharded *, struct call *, size_t n, uint64_t deadlin
 int call_check(struct sharded *, const struct call *);
 /* One request to one rank. The caller calls call_end(). */
 int sharded_ask(struct sharded *, struct call *);
+/* The same of a request of no more than its kind and shard. *word: the reply's first; NULL: not wanted. */
+int sharded_ask_word(struct sharded *, size_t rank, enum request_kind, size_t shard,
+                     uint64_t *word);
 /* The replica that answers for the shard: the first one that is up. NULL: none, which is recorded as
    ERR_IO. */
 struct replica *sharded_primary(struct sharded *, size_t shard);

@@ -58,12 +58,6 @@ struct division {
     uint64_t *want; /* bits of buckets whose rows may be nearer to a new centroid, added to */
 };
 
-static size_t more_buckets(const struct sharded *s, size_t parts)
-{
-    const size_t room = BUCKETS_MAX - s->placement.n_buckets;
-    return parts - 1 < room ? parts - 1 : room;
-}
-
 /* The buckets around, whose rows may be nearer to the new centroids. */
 static int want_neighbours(struct sharded *s, const struct division *d, const float *centroids,
                            size_t n)
@@ -191,7 +185,8 @@ int sharded_split_buckets(struct sharded *s, const struct bucket_split *splits, 
     int rc = want ? OK : no_memory(s);
     s->misassigned |= rc == OK;
     for (size_t i = 0; rc == OK && i < n; i++) {
-        const size_t parts = more_buckets(s, splits[i].parts) + 1;
+        const size_t most_parts = BUCKETS_MAX - s->placement.n_buckets + 1;
+        const size_t parts = splits[i].parts < most_parts ? splits[i].parts : most_parts;
         struct division d = { .bucket = splits[i].bucket, .parts = parts, .want = want };
         rc = divide(s, &d, &done[i]);
         any |= done[i];

@@ -73,6 +73,24 @@ static int save_shard(struct sharded *s, const char *dir, uint64_t folder, size_
     return rc;
 }
 
+/* The placement's sections, in both directions. */
+struct placed {
+    const uint32_t *shard_of;
+    const uint64_t *starts;
+    const float *centroids;
+};
+
+static int placement_fields(struct store_fields *f, const struct sharded *s, size_t n,
+                            struct placed *p)
+{
+    store_field(f, "shard_of", &p->shard_of, n, sizeof *p->shard_of);
+    if (s->params.placement == PLACE_RANGE)
+        store_field(f, "starts", &p->starts, n, sizeof *p->starts);
+    if (s->params.placement == PLACE_CLUSTER)
+        store_field(f, "centroids", &p->centroids, n * s->base.env.dim, sizeof *p->centroids);
+    return f->code;
+}
+
 static int write_manifest(struct sharded *s, const char *dir, uint64_t folder)
 {
     const struct store_identity identity = store_identity_of(&s->base.env, "sharded", VERSION);
@@ -88,16 +106,8 @@ static int write_manifest(struct sharded *s, const char *dir, uint64_t folder)
     store_write(w, &s->params, sizeof s->params);
     store_section(w, "seed");
     store_write(w, &s->base.env.seed, sizeof s->base.env.seed);
-    store_section(w, "shard_of");
-    store_write(w, p->shard_of, p->n_buckets * sizeof *p->shard_of);
-    if (s->params.placement == PLACE_RANGE) {
-        store_section(w, "starts");
-        store_write(w, p->starts, p->n_buckets * sizeof *p->starts);
-    }
-    if (s->params.placement == PLACE_CLUSTER) {
-        store_section(w, "centroids");
-        store_write(w, p->centroids, p->n_buckets * s->base.env.dim * sizeof *p->centroids);
-    }
+    (void)placement_fields(&(struct store_fields){ .w = w }, s, p->n_buckets,
+                           &(struct placed){ p->shard_of, p->starts, p->centroids });
     const int rc = store_commit(w);
     mem_free(s->base.env.mem, w);
     return rc;
@@ -136,22 +146,15 @@ int sharded_save(struct index *index, const char *dir)
 static int take_placement(struct sharded *s, const struct store_reader *r, const struct manifest *m)
 {
     const size_t n = (size_t)m->n_buckets, dim = s->base.env.dim;
-    const uint32_t *shard_of;
-    const uint64_t *starts = NULL;
-    const float *centroids = NULL;
-    struct store_fields f = { .r = r };
-    int rc = store_field(&f, "shard_of", &shard_of, n, sizeof *shard_of);
-    if (s->params.placement == PLACE_RANGE)
-        rc = store_field(&f, "starts", &starts, n, sizeof *starts);
-    if (s->params.placement == PLACE_CLUSTER)
-        rc = store_field(&f, "centroids", &centroids, n * dim, sizeof *centroids);
+    struct placed p = { NULL, NULL, NULL };
+    int rc = placement_fields(&(struct store_fields){ .r = r }, s, n, &p);
     for (size_t i = 0; rc == OK && i < n; i++) {
         uint32_t added;
-        if (shard_of[i] >= m->n_shards)
+        if (p.shard_of[i] >= m->n_shards)
             rc = store_corrupt(r, "a bucket is in no shard");
         else
-            rc = placement_add(s, shard_of[i], centroids ? centroids + i * dim : NULL,
-                               starts ? starts[i] : 0, &added);
+            rc = placement_add(s, p.shard_of[i], p.centroids ? p.centroids + i * dim : NULL,
+                               p.starts ? p.starts[i] : 0, &added);
     }
     return rc;
 }

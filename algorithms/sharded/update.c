@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "algorithms/sharded/changes.h"
-#include "src/core/mem.h"
 #include "src/core/ranks/shards.h"
 
 /* Rows of a call that are sent together. */
@@ -11,23 +10,11 @@ enum { PIECE_BYTES = 32 << 20 };
 
 /* ---- training */
 
-static void put_train(void *to, size_t rank, struct wire *w)
-{
-    const struct change *c = to;
-    (void)rank;
-    wire_put(w, c->sequence);
-    wire_put(w, c->n);
-    wire_put_bytes(w, c->rows, c->n * c->row_bytes);
-}
-
 int sharded_train_shard(struct sharded *s, size_t shard, struct vectors sample)
 {
-    struct change c = { .sequence = ++s->shards[shard].sequence,
-                        .n = sample.n,
-                        .rows = sample.rows,
-                        .row_bytes = sharded_row_bytes(s) };
-    struct shard_call call = { .shard = shard, .sequence = c.sequence, .put = put_train, .to = &c };
-    return sharded_tell(s, REQUEST_TRAIN, &call, 1);
+    return changes_tell_one(
+        s, REQUEST_TRAIN, shard,
+        (struct change){ .n = sample.n, .rows = sample.rows, .row_bytes = sharded_row_bytes(s) });
 }
 
 int sharded_train(struct index *index, struct vectors sample)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -11,6 +12,42 @@
 #include <zlib.h>
 
 #include "src/base/atomic_file.h"
+
+/* ---- values of options */
+
+struct param_value json_param_value(const json_t *json)
+{
+    if (json_is_string(json))
+        return (struct param_value){ VALUE_TEXT, 0, false, json_string_value(json) };
+    if (json_is_boolean(json))
+        return (struct param_value){ VALUE_BOOL, 0, json_is_true(json), NULL };
+    return (struct param_value){ VALUE_NUMBER, json_number_value(json), false, NULL };
+}
+
+json_t *json_of_param(const struct param *p, const void *values)
+{
+    char scratch[PARAM_TEXT_BYTES];
+    const struct param_value v = param_get(p, values, scratch);
+
+    return v.kind == VALUE_BOOL        ? json_boolean(v.boolean)
+           : v.kind == VALUE_TEXT      ? json_string(v.text)
+           : p->type == PARAM_TYPE_INT ? json_integer((json_int_t)v.number)
+                                       : json_real(v.number);
+}
+
+void json_value_text(const json_t *value, char *text, size_t bytes)
+{
+    if (json_is_string(value))
+        (void)snprintf(text, bytes, "%.200s", json_string_value(value));
+    else if (json_is_boolean(value))
+        (void)snprintf(text, bytes, "%s", json_is_true(value) ? "true" : "false");
+    else if (json_is_integer(value))
+        (void)snprintf(text, bytes, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+    else
+        (void)snprintf(text, bytes, "%.10g", json_real_value(value));
+}
+
+/* ---- files */
 
 /* A small gzip file can hold more than the memory. */
 #define READ_BYTES_MAX ((size_t)4 << 30)

@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include "src/core/error.h"
+#include "src/core/param.h"
 
 /* The string in a field, owned by the object; `otherwise` if the field is not a string. */
 static inline const char *field_text(const json_t *object, const char *name, const char *otherwise)
@@ -37,6 +38,13 @@ static inline json_t *json_number(double value)
         return json_integer((json_int_t)value);
     return json_real(value);
 }
+
+/* The values of options. A string belongs to the JSON. */
+struct param_value json_param_value(const json_t *);
+/* A new value: the option's in this struct; an integer for an option of whole numbers. */
+json_t *json_of_param(const struct param *, const void *values);
+/* Writes the value as "name=value" has it: 4, 0.5, true, text. */
+void json_value_text(const json_t *, char *text, size_t bytes);
 
 /* A new value of a file of JSON of at most 4 GiB, which may be gzip, or NULL with ERR_NOT_FOUND, ERR_IO,
    ERR_NO_MEMORY or ERR_CORRUPT. The message for invalid JSON contains the line and the column. */

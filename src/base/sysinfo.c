@@ -1,6 +1,7 @@
 /* sysinfo.c - the machine and the build, read from /proc, /sys and the libraries themselves. */
 #define _GNU_SOURCE
 #include "src/base/sysinfo.h"
+#include "src/core/order.h"
 
 #include <cblas.h>
 #include <dlfcn.h>
@@ -55,11 +56,6 @@ static json_t *variables_removed(void)
     return removed;
 }
 
-static int by_text(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 /* A new array of the "NAME=value" entries that are still set, sorted by name. GLIBC_TUNABLES is not
    included, because the launcher sets it. */
 static json_t *variables_set(void)
@@ -72,7 +68,7 @@ static json_t *variables_set(void)
     for (char **entry = environ; entry && *entry && n < MOST; entry++)
         if (begins_like(*entry, families) || begins_like(*entry, singles))
             found[n++] = *entry;
-    qsort(found, n, sizeof *found, by_text);
+    qsort(found, n, sizeof *found, order_text);
     for (size_t i = 0; i < n; i++)
         (void)json_array_append_new(set, quote_json(found[i]));
     return set;

@@ -26,7 +26,8 @@ struct lists_load {
     float *targets; /* queries x dim, 256 high + low times a unit */
     int8_t *high, *low;
     struct device_rabitq_query *query_terms;
-    float *distances; /* queries x nprobe: to the centroids */
+    float *distances;        /* queries x nprobe: to the centroids */
+    struct mem_group arrays; /* those above */
 };
 
 static void load_free(struct bench_cuda *b, struct lists_load *l)
@@ -35,37 +36,24 @@ static void load_free(struct bench_cuda *b, struct lists_load *l)
         b->library.ops->lists->destroy(l->lists);
     if (l->rows)
         b->library.ops->rows->destroy(l->rows);
-    mem_free(NULL, l->numbers);
-    mem_free(NULL, l->starts);
-    mem_free(NULL, l->probes);
-    mem_free(NULL, l->vectors);
-    mem_free(NULL, l->words);
-    mem_free(NULL, l->row_terms);
-    mem_free(NULL, l->targets);
-    mem_free(NULL, l->high);
-    mem_free(NULL, l->low);
-    mem_free(NULL, l->query_terms);
-    mem_free(NULL, l->distances);
+    mem_group_free(&l->arrays);
 }
 
 static int load_allocate(struct bench_cuda *b, struct lists_load *l)
 {
     const size_t nprobe = b->sizes->nprobe;
-    l->numbers = mem_array(NULL, l->n, sizeof *l->numbers);
-    l->starts = mem_array(NULL, b->sizes->lists + 1, sizeof *l->starts);
-    l->probes = mem_array(NULL, l->queries * nprobe, sizeof *l->probes);
-    l->vectors = mem_array(NULL, l->distinct * l->dim, sizeof *l->vectors);
-    l->words = mem_array(NULL, l->distinct * l->dim / 8, sizeof *l->words);
-    l->row_terms = mem_array(NULL, l->distinct, sizeof *l->row_terms);
-    l->targets = mem_array(NULL, l->queries * l->dim, sizeof *l->targets);
-    l->high = mem_array(NULL, l->queries * l->dim, sizeof *l->high);
-    l->low = mem_array(NULL, l->queries * l->dim, sizeof *l->low);
-    l->query_terms = mem_array(NULL, l->queries, sizeof *l->query_terms);
-    l->distances = mem_array(NULL, l->queries * nprobe, sizeof *l->distances);
-    return l->numbers && l->starts && l->probes && l->vectors && l->words && l->row_terms &&
-                   l->targets && l->high && l->low && l->query_terms && l->distances
-               ? OK
-               : bench_cuda_no_memory(b);
+    l->numbers = mem_group_array(&l->arrays, l->n, sizeof *l->numbers);
+    l->starts = mem_group_array(&l->arrays, b->sizes->lists + 1, sizeof *l->starts);
+    l->probes = mem_group_array(&l->arrays, l->queries * nprobe, sizeof *l->probes);
+    l->vectors = mem_group_array(&l->arrays, l->distinct * l->dim, sizeof *l->vectors);
+    l->words = mem_group_array(&l->arrays, l->distinct * l->dim / 8, sizeof *l->words);
+    l->row_terms = mem_group_array(&l->arrays, l->distinct, sizeof *l->row_terms);
+    l->targets = mem_group_array(&l->arrays, l->queries * l->dim, sizeof *l->targets);
+    l->high = mem_group_array(&l->arrays, l->queries * l->dim, sizeof *l->high);
+    l->low = mem_group_array(&l->arrays, l->queries * l->dim, sizeof *l->low);
+    l->query_terms = mem_group_array(&l->arrays, l->queries, sizeof *l->query_terms);
+    l->distances = mem_group_array(&l->arrays, l->queries * nprobe, sizeof *l->distances);
+    return l->arrays.failed ? bench_cuda_no_memory(b) : OK;
 }
 
 /* Lists of the same length. Each query probes `nprobe` of them, and each list is probed equally

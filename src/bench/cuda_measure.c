@@ -4,12 +4,10 @@
  * back, but for the rows, which are there before. The limit of a call is what would take longest
  * alone: its memory traffic, its arithmetic, or its copies. One core of the processor does a part
  * of the same work, alternating with the device, and is compared by the time of a pair. */
-#include <stdlib.h>
 
 #include "src/base/clock.h"
 #include "src/base/stats.h"
 #include "src/bench/cuda_internal.h"
-#include "src/core/order.h"
 
 int bench_cuda_check(struct bench_cuda *b, int rc)
 {
@@ -21,12 +19,6 @@ int bench_cuda_check(struct bench_cuda *b, int rc)
 int bench_cuda_no_memory(struct bench_cuda *b)
 {
     return fail(b->error, ERR_NO_MEMORY, "bench cuda: out of memory");
-}
-
-static double median(double *values)
-{
-    qsort(values, BENCH_CUDA_REPEATS, sizeof *values, order_f64);
-    return values[BENCH_CUDA_REPEATS / 2];
 }
 
 /* The least seconds of a call, and what limits it. */
@@ -100,6 +92,7 @@ int bench_cuda_measure(struct bench_cuda *b, const struct bench_cuda_item *item)
         host[i] = clock_seconds(clock_ns() - middle);
     }
     if (rc == OK)
-        add_line(b, item, limit_of(b, &item->work, &copied), median(device), median(host));
+        add_line(b, item, limit_of(b, &item->work, &copied),
+                 stats_median(device, BENCH_CUDA_REPEATS), stats_median(host, BENCH_CUDA_REPEATS));
     return rc;
 }

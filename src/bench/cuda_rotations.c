@@ -20,19 +20,12 @@ enum {
 struct butterfly {
     struct device_butterfly shape;
     float *cosines, *sines, *signs, *shift;
+    struct mem_group arrays;
 };
 
 static size_t n_angles(const struct device_butterfly *b)
 {
     return b->passes * b->stages * b->size / 2;
-}
-
-static void butterfly_free(struct butterfly *r)
-{
-    mem_free(NULL, r->cosines);
-    mem_free(NULL, r->sines);
-    mem_free(NULL, r->signs);
-    mem_free(NULL, r->shift);
 }
 
 static int butterfly_make(struct bench_cuda *b, size_t dim, struct butterfly *r)
@@ -41,11 +34,12 @@ static int butterfly_make(struct bench_cuda *b, size_t dim, struct butterfly *r)
     for (; size < dim; size *= 2)
         stages++;
     const size_t angles = PASSES * stages * size / 2;
-    *r = (struct butterfly){ .cosines = mem_array(NULL, angles, sizeof *r->cosines),
-                             .sines = mem_zalloc(NULL, angles * sizeof *r->sines),
-                             .signs = mem_array(NULL, PASSES * size, sizeof *r->signs),
-                             .shift = mem_zalloc(NULL, size * sizeof *r->shift) };
-    if (!r->cosines || !r->sines || !r->signs || !r->shift)
+    *r = (struct butterfly){ .arrays = { .mem = NULL } };
+    r->cosines = mem_group_array(&r->arrays, angles, sizeof *r->cosines);
+    r->sines = mem_group_zalloc(&r->arrays, angles, sizeof *r->sines);
+    r->signs = mem_group_array(&r->arrays, PASSES * size, sizeof *r->signs);
+    r->shift = mem_group_zalloc(&r->arrays, size, sizeof *r->shift);
+    if (r->arrays.failed)
         return bench_cuda_no_memory(b);
     for (size_t i = 0; i < angles; i++)
         r->cosines[i] = 1;
@@ -131,7 +125,7 @@ static int measure_dim(struct bench_cuda *b, size_t dim)
         ops->destroy(e.encoder);
     mem_free(NULL, e.z);
     mem_free(NULL, e.words);
-    butterfly_free(&r);
+    mem_group_free(&r.arrays);
     return rc;
 }
 
@@ -151,6 +145,7 @@ struct training {
     float *heads;     /* batch x BITS */
     double *energies; /* of the outputs */
     double *d_angles;
+    struct mem_group arrays;
 };
 
 /* The loss, between the two, is the processor's. */
@@ -190,11 +185,11 @@ static int training_make(struct bench_cuda *b, const struct butterfly *r, struct
                                            .batch = t->batch,
                                            .m = BITS,
                                            .chunk = TRAIN_CHUNK };
-    t->rows = mem_array(NULL, t->batch, sizeof *t->rows);
-    t->heads = mem_array(NULL, t->batch * BITS, sizeof *t->heads);
-    t->energies = mem_array(NULL, r->shape.size, sizeof *t->energies);
-    t->d_angles = mem_array(NULL, n_angles(&r->shape), sizeof *t->d_angles);
-    if (!t->rows || !t->heads || !t->energies || !t->d_angles)
+    t->rows = mem_group_array(&t->arrays, t->batch, sizeof *t->rows);
+    t->heads = mem_group_array(&t->arrays, t->batch * BITS, sizeof *t->heads);
+    t->energies = mem_group_array(&t->arrays, r->shape.size, sizeof *t->energies);
+    t->d_angles = mem_group_array(&t->arrays, n_angles(&r->shape), sizeof *t->d_angles);
+    if (t->arrays.failed)
         return bench_cuda_no_memory(b);
     for (size_t i = 0; i < t->batch; i++)
         t->rows[i] = (uint32_t)(b->codes[i] % TRAIN_ROWS);
@@ -212,10 +207,7 @@ int bench_cuda_train(struct bench_cuda *b)
         rc = measure_training(b, &t);
     if (t.trainer)
         b->library.ops->trainers->destroy(t.trainer);
-    mem_free(NULL, t.rows);
-    mem_free(NULL, t.heads);
-    mem_free(NULL, t.energies);
-    mem_free(NULL, t.d_angles);
-    butterfly_free(&r);
+    mem_group_free(&t.arrays);
+    mem_group_free(&r.arrays);
     return rc;
 }

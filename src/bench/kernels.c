@@ -22,7 +22,6 @@
 #include "src/bench/kernel_items.h"
 #include "src/bench/limits.h"
 #include "src/core/mem.h"
-#include "src/core/order.h"
 #include "src/core/rng.h"
 
 enum { REPEATS = 11, MAX_TABLES = 3, MAX_DIM = 784 };
@@ -47,12 +46,6 @@ struct sample {
     double ns[MAX_TABLES]; /* median per pair, code or value */
     double read_ns;        /* median of only reading the same bytes; NAN: not measured */
 };
-
-static double median(double *values, size_t n)
-{
-    qsort(values, n, sizeof *values, order_f64);
-    return values[n / 2];
-}
 
 /* One run of the kernel of table t, or of the reading loop if t is n_tables. */
 static void run_once(struct bench *b, const struct bench_item *item, size_t t, struct bench_load *l,
@@ -113,9 +106,9 @@ static struct sample measure(struct bench *b, const struct bench_item *item, siz
             ns[t][repeat] = time_runs(b, item, t, &l, place, runs[t]) / (double)runs[t] / each;
     struct sample s = { .read_ns = NAN };
     for (size_t t = 0; t < b->n_tables; t++)
-        s.ns[t] = median(ns[t], REPEATS);
+        s.ns[t] = stats_median(ns[t], REPEATS);
     if (!many)
-        s.read_ns = median(ns[b->n_tables], REPEATS);
+        s.read_ns = stats_median(ns[b->n_tables], REPEATS);
     return s;
 }
 

@@ -115,15 +115,6 @@ static void saved_rows_close(struct saved_rows *rows)
 
 /* ---- searching */
 
-static struct param_value value_of(const json_t *json)
-{
-    if (json_is_string(json))
-        return (struct param_value){ .kind = VALUE_TEXT, .text = json_string_value(json) };
-    if (json_is_boolean(json))
-        return (struct param_value){ .kind = VALUE_BOOL, .boolean = json_is_true(json) };
-    return (struct param_value){ .kind = VALUE_NUMBER, .number = json_number_value(json) };
-}
-
 static int set_knob(struct search *s, const char *name, struct param_value value, struct error *err)
 {
     const struct index_ops *ops = s->index.ops;
@@ -135,26 +126,18 @@ static int set_knob(struct search *s, const char *name, struct param_value value
 
 static void describe_knobs(struct search *s, const void *defaults)
 {
-    char scratch[PARAM_TEXT_BYTES];
     size_t used = 0;
 
     for (const struct param *p = s->index.ops->knobs; p && p->name; p++) {
-        const struct param_value v = param_get(p, s->knobs, scratch);
-        char text[PARAM_TEXT_BYTES], plain[PARAM_TEXT_BYTES];
+        json_t *value = json_of_param(p, s->knobs), *otherwise = json_of_param(p, defaults);
+        char text[PARAM_TEXT_BYTES];
 
-        for (int i = 0; i < 2; i++) {
-            const struct param_value of = i ? param_get(p, defaults, scratch) : v;
-            char *to = i ? plain : text;
-            if (of.kind == VALUE_TEXT)
-                (void)snprintf(to, PARAM_TEXT_BYTES, "%s", of.text);
-            else if (of.kind == VALUE_BOOL)
-                (void)snprintf(to, PARAM_TEXT_BYTES, "%s", of.boolean ? "true" : "false");
-            else
-                (void)snprintf(to, PARAM_TEXT_BYTES, "%.12g", of.number);
-        }
-        if (strcmp(text, plain) != 0 && used < sizeof s->knobs_text)
+        json_value_text(value, text, sizeof text);
+        if (!json_equal(value, otherwise) && used < sizeof s->knobs_text)
             used += (size_t)snprintf(s->knobs_text + used, sizeof s->knobs_text - used, " %s=%s",
                                      p->name, text);
+        json_decref(value);
+        json_decref(otherwise);
     }
 }
 
@@ -176,7 +159,7 @@ static int choose_knobs(struct search *s, struct error *err)
         param_defaults(ops->knobs, defaults);
     }
     json_object_foreach(json_object_get(s->index.about, "knobs"), name, value)
-        rc = rc ? rc : set_knob(s, name, value_of(value), err);
+        rc = rc ? rc : set_knob(s, name, json_param_value(value), err);
     for (size_t i = 0; !rc && i < s->app->n_knobs; i++)
         rc = set_knob(s, s->app->knobs[i].key,
                       (struct param_value){ .kind = VALUE_TEXT, .text = s->app->knobs[i].value },

@@ -1,5 +1,5 @@
-/* order.h - orders of plain numbers, or of structs by a first member of that type, ascending, for qsort() and
-   bsearch(); the k-th smallest of n; a key to sort floats by. */
+/* order.h - orders of plain numbers and strings, or of structs by a first member of that type, ascending, for
+   qsort() and bsearch(); the k-th smallest of n; a key to sort floats by. */
 #ifndef DRIFTLINE_ORDER_H
 #define DRIFTLINE_ORDER_H
 
@@ -22,6 +22,12 @@ ORDER(order_f32, float)
 ORDER(order_f64, double)
 
 #undef ORDER
+
+/* Of strings, by pointers to them. */
+static inline int order_text(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
 
 /* The k-th smallest (0-based) of n values, which are reordered: Hoare's selection, with the median of
    three as pivot. */

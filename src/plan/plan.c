@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/base/json.h"
 #include "src/plan/key.h"
 
 enum { POINTS_MAX = 100000, CELLS_MAX = 100000, NAME_BYTES = 600 };
@@ -39,18 +40,6 @@ static void settings_free(struct settings *s)
 
 /* 1. Points */
 
-static void value_text(const json_t *value, char *text, size_t bytes)
-{
-    if (json_is_string(value))
-        (void)snprintf(text, bytes, "%.200s", json_string_value(value));
-    else if (json_is_boolean(value))
-        (void)snprintf(text, bytes, "%s", json_is_true(value) ? "true" : "false");
-    else if (json_is_integer(value))
-        (void)snprintf(text, bytes, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
-    else
-        (void)snprintf(text, bytes, "%.10g", json_real_value(value));
-}
-
 /* "name=value,..." in the object's order, which is sorted by name. */
 static char *name_values(const json_t *values)
 {
@@ -60,7 +49,7 @@ static char *name_values(const json_t *values)
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)values, key, value) {
         char shown[256];
-        value_text(value, shown, sizeof shown);
+        json_value_text(value, shown, sizeof shown);
         const int n =
             snprintf(text + used, sizeof text - used, "%s%s=%s", used ? "," : "", key, shown);
         used += n > 0 && (size_t)n < sizeof text - used ? (size_t)n : 0;
@@ -101,15 +90,6 @@ static int cross(const json_t *axes, struct settings *out, struct error *err)
     return OK;
 }
 
-static struct param_value value_of(const json_t *json)
-{
-    if (json_is_string(json))
-        return (struct param_value){ VALUE_TEXT, 0, false, json_string_value(json) };
-    if (json_is_boolean(json))
-        return (struct param_value){ VALUE_BOOL, 0, json_is_true(json), NULL };
-    return (struct param_value){ VALUE_NUMBER, json_number_value(json), false, NULL };
-}
-
 /* Sets the values whose names are in the table; ignores the others. */
 static int set_values(const struct param *table, void *out, const json_t *values, const char *owner,
                       struct error *err)
@@ -119,7 +99,7 @@ static int set_values(const struct param *table, void *out, const json_t *values
     int rc = OK;
     json_object_foreach((json_t *)(uintptr_t)values, key, value)
         if (!rc && param_find(table, key))
-            rc = param_set(table, out, key, value_of(value), owner, err);
+            rc = param_set(table, out, key, json_param_value(value), owner, err);
     return rc;
 }
 
@@ -168,15 +148,8 @@ static int fill_contained(const struct method_spec *m, bool knobs, const json_t 
 static json_t *values_json(const struct param *table, const void *values)
 {
     json_t *json = json_object();
-    for (const struct param *p = table; values && p && p->name; p++) {
-        char scratch[PARAM_TEXT_BYTES];
-        const struct param_value v = param_get(p, values, scratch);
-        json_object_set_new(json, p->name,
-                            v.kind == VALUE_BOOL        ? json_boolean(v.boolean)
-                            : v.kind == VALUE_TEXT      ? json_string(v.text)
-                            : p->type == PARAM_TYPE_INT ? json_integer((json_int_t)v.number)
-                                                        : json_real(v.number));
-    }
+    for (const struct param *p = table; values && p && p->name; p++)
+        json_object_set_new(json, p->name, json_of_param(p, values));
     return json;
 }
 

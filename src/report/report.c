@@ -332,8 +332,8 @@ static void write_page(FILE *out, const struct result *results, const char *cons
     html_end(out);
 }
 
-static int make_page(const char *const *dirs, size_t n, const char *const *failed,
-                     const char *title, const char *path, struct error *error)
+int report_write_many(const char *const *dirs, size_t n, const char *const *failed,
+                      const char *title, const char *path, struct error *error)
 {
     struct result *results = calloc(n ? n : 1, sizeof *results);
     char *page = NULL;
@@ -354,15 +354,9 @@ static int make_page(const char *const *dirs, size_t n, const char *const *faile
     return rc;
 }
 
-int report_write_many(const char *const *dirs, size_t n, const char *const *failed,
-                      const char *title, const char *path, struct error *error)
-{
-    return make_page(dirs, n, failed, title, path, error);
-}
-
 int report_write(const char *dir, struct error *error)
 {
     char path[4096];
     snprintf(path, sizeof path, "%s/report.html", dir);
-    return make_page(&dir, 1, NULL, "Driftline", path, error);
+    return report_write_many(&dir, 1, NULL, "Driftline", path, error);
 }

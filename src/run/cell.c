@@ -8,7 +8,7 @@
 #include "src/base/clock.h"
 #include "src/base/quote.h"
 #include "src/run/measure/folder.h"
-#include "src/run/measure/proc.h"
+#include "src/run/measure/memory.h"
 #include "src/run/measure/threads.h"
 #include "src/run/replay/replay.h"
 #include "src/run/scratch.h"
@@ -89,11 +89,12 @@ static int on_score(void *to, const struct answers *a, double *recall, struct er
 static int on_step(void *to, size_t point, json_t *step, struct error *err)
 {
     struct cell_watch *w = to;
-    const size_t threads = proc_threads();
+    struct resident now;
 
+    (void)memory_resident_read(0, &now);
     take(w, json_pack("{s:o, s:o}", "point", point_json(point), "step", step));
-    if (threads > w->threads)
-        w->threads = threads;
+    if (now.threads > w->threads)
+        w->threads = now.threads;
     if (w->env->interrupted && *w->env->interrupted)
         return fail(err, ERR_INTERRUPTED, "interrupted");
     return OK;

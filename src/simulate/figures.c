@@ -58,32 +58,18 @@ static void add_wished(struct drawing *d, const char *panel, const char *name, d
 
 /* ---- by ranks */
 
-static double most_of(const struct simulate *s, size_t method,
-                      double (*of)(const struct simulate_run *))
-{
-    double most = 0;
-    for (size_t i = 0; i < s->n_runs; i++)
-        if (s->runs[i].method == method)
-            most = fmax(most, of(&s->runs[i]));
-    return most;
-}
-
-static double rows_of(const struct simulate_run *r)
-{
-    return r->rows;
-}
-
-static double ranks_of(const struct simulate_run *r)
-{
-    return r->ranks;
-}
-
 /* All vectors on more ranks, or (weak) as many more vectors. Runs with a rank for each shard. */
 static void add_by_ranks(struct drawing *d, size_t method, bool weak)
 {
     const char *name = d->s->methods[method].name;
     const struct simulate_list *shards = &d->wish->shards;
-    const double all = most_of(d->s, method, rows_of), each = all / most_of(d->s, method, ranks_of);
+    double all = 0, ranks = 0; /* the most of the runs */
+    for (const struct simulate_run *r = d->s->runs; r < d->s->runs + d->s->n_runs; r++)
+        if (r->method == method) {
+            all = fmax(all, r->rows);
+            ranks = fmax(ranks, r->ranks);
+        }
+    const double each = all / ranks;
     for (size_t i = 0; i < d->s->n_runs; i++) {
         const struct simulate_run *r = &d->s->runs[i];
         const double rows = weak ? each * r->ranks : all;
@@ -93,16 +79,6 @@ static void add_by_ranks(struct drawing *d, size_t method, bool weak)
     for (size_t i = 0; i < shards->n; i++)
         add_wished(d, "", name, shards->at[i], method, shards->at[i],
                    weak ? each * shards->at[i] : all);
-}
-
-static void add_strong(struct drawing *d, size_t method)
-{
-    add_by_ranks(d, method, false);
-}
-
-static void add_weak(struct drawing *d, size_t method)
-{
-    add_by_ranks(d, method, true);
 }
 
 /* ---- by vectors */
@@ -133,13 +109,13 @@ static void add_vectors(struct drawing *d, size_t method)
 
 struct spec {
     const char *file, *title, *x_name;
-    void (*add)(struct drawing *, size_t method);
+    enum { STRONG, WEAK, BY_VECTORS } kind;
 };
 
 static const struct spec specs[] = {
-    { "strong-scaling", "All vectors on more ranks", "ranks", add_strong },
-    { "weak-scaling", "As many vectors per rank on more ranks", "ranks", add_weak },
-    { "vectors", "Queries per second by vectors", "vectors", add_vectors },
+    { "strong-scaling", "All vectors on more ranks", "ranks", STRONG },
+    { "weak-scaling", "As many vectors per rank on more ranks", "ranks", WEAK },
+    { "vectors", "Queries per second by vectors", "vectors", BY_VECTORS },
 };
 
 static int draw(struct drawing *d, const struct spec *spec, const json_t *result, const char *dir,
@@ -155,7 +131,10 @@ static int draw(struct drawing *d, const struct spec *spec, const json_t *result
     d->rc = f->file && f->title && f->x_name && f->y_name ? OK : ERR_NO_MEMORY;
     for (d->series = MEASURED; !d->rc && d->series < SERIES; d->series++)
         for (size_t m = 0; m < d->s->n_methods; m++)
-            spec->add(d, m);
+            if (spec->kind == BY_VECTORS)
+                add_vectors(d, m);
+            else
+                add_by_ranks(d, m, spec->kind == WEAK);
     int rc = d->rc ? fail(err, d->rc, "out of memory for the figure %s", spec->file) : OK;
     if (!rc)
         rc = figure_write(f, result, dir, plots, FIGURE_PAGE, letters, err);

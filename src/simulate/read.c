@@ -13,33 +13,20 @@ static const char sharded[] = "sharded";
 
 /* ---- which method is in the shards */
 
-/* Whether a value of JSON is what "name=value" of the shards' options gives. */
-static bool same_value(const json_t *value, const char *text, size_t n)
-{
-    char copy[256], *end;
-    if (n >= sizeof copy)
-        return false;
-    memcpy(copy, text, n);
-    copy[n] = '\0';
-    if (json_is_string(value))
-        return !strcmp(json_string_value(value), copy);
-    if (json_is_boolean(value))
-        return !strcmp(copy, json_is_true(value) ? "true" : "false");
-    const double number = strtod(copy, &end);
-    return json_is_number(value) && end > copy && !*end && json_number_value(value) == number;
-}
-
-/* Whether each of "name=value,name=value" is an option of the method. */
+/* Whether each of "name=value,name=value", as a plan writes it, is an option of the method. */
 static bool has_options(const json_t *options, const char *list)
 {
     for (const char *at = list; *at;) {
-        char name[256];
+        char name[256], value[256];
         const size_t n = strcspn(at, ","), length = strcspn(at, "=");
         if (length >= n || length >= sizeof name)
             return false;
         memcpy(name, at, length);
         name[length] = '\0';
-        if (!same_value(json_object_get(options, name), at + length + 1, n - length - 1))
+        const json_t *option = json_object_get(options, name);
+        json_value_text(option, value, sizeof value);
+        if (!option || strlen(value) != n - length - 1 ||
+            strncmp(at + length + 1, value, n - length - 1) != 0)
             return false;
         at += n + (at[n] == ',');
     }

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "src/base/atomic_file.h"
+#include "src/base/path.h"
 #include "src/core/mem.h"
 
 #define CACHE_MAGIC UINT64_C(0x3248545254464c44) /* "DLFTRTH2" */
@@ -90,29 +91,6 @@ static bool cache_path(const char *dir, XXH128_hash_t key, char *path, size_t by
     return n > 0 && (size_t)n < bytes;
 }
 
-/* The whole file as *n words, which the caller frees; NULL with errno on failure. */
-static uint64_t *read_words(const char *path, size_t *n)
-{
-    FILE *file = fopen(path, "rb");
-    uint64_t *words = NULL;
-    long size;
-
-    if (!file)
-        return NULL;
-    if (fseek(file, 0, SEEK_END) == 0 && (size = ftell(file)) >= 0 &&
-        fseek(file, 0, SEEK_SET) == 0) {
-        *n = (size_t)size / sizeof *words;
-        words = mem_array(NULL, *n + 1, sizeof *words);
-        if (words && fread(words, sizeof *words, *n, file) != *n) {
-            mem_free(NULL, words);
-            words = NULL;
-            errno = EIO;
-        }
-    }
-    (void)fclose(file);
-    return words;
-}
-
 static bool is_ours(const unsigned char secret[KEY_BYTES], const uint64_t *words, size_t n)
 {
     unsigned char code[CODE_BYTES];
@@ -174,26 +152,29 @@ bool truth_load(const char *dir, XXH128_hash_t key, const uint64_t *ids, size_t 
 {
     unsigned char secret[KEY_BYTES];
     char path[PATH_MAX];
-    size_t n_words = 0;
+    struct error why = { 0 };
+    size_t bytes;
 
     if (!cache_path(dir, key, path, sizeof path))
         return false;
-    uint64_t *words = read_words(path, &n_words);
-    if (!words) {
-        if (errno != ENOENT)
-            fail_errno(note, ERR_IO, "%s: cannot be read, so it is computed again", path);
+    char *text;
+    const int rc = path_read_file(dir, path + strlen(dir) + 1, &text, &bytes, &why);
+    if (rc != OK) {
+        if (rc != ERR_NOT_FOUND)
+            fail(note, rc, "%s, so it is computed again", why.text);
         return false;
     }
     if (!read_key(dir, secret, note)) {
-        mem_free(NULL, words);
+        free(text);
         return false;
     }
-    const char *fault = fault_of(words, n_words, key, secret, n_queries, n);
+    const uint64_t *words = (const uint64_t *)(const void *)text;
+    const char *fault = fault_of(words, bytes / sizeof *words, key, secret, n_queries, n);
     bool taken = !fault && take_entries(words, ids, known, n_queries, most);
     if (fault)
         fail(note, ERR_CORRUPT, "%s: the stored truth is damaged (%s), so it is computed again",
              path, fault);
-    mem_free(NULL, words);
+    free(text);
     return taken;
 }
 

@@ -8,15 +8,9 @@
 
 #include "src/base/stats.h"
 #include "src/core/mem.h"
+#include "src/core/order.h"
 #include "src/truth/exact.h"
 #include "src/truth/score_internal.h"
-
-int score_compare_ids(const void *a, const void *b)
-{
-    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-    return x < y ? -1 : x > y;
-}
 
 /* A large sample has a narrow interval, so fewer resamples are enough. */
 void score_interval(const double *values, size_t n, uint64_t seed, struct score *s)
@@ -85,7 +79,7 @@ static size_t valid_answers(const struct score_context *context, const struct sc
         else
             ++*wrong;
     }
-    qsort(b->sorted, kept, sizeof *b->sorted, score_compare_ids);
+    qsort(b->sorted, kept, sizeof *b->sorted, order_u64);
     for (size_t i = 0; i < kept; i++) {
         if (i > 0 && b->sorted[i] == b->sorted[i - 1])
             ++*wrong;
@@ -325,8 +319,7 @@ static int find_true(const struct score_context *context, const struct score_scr
     int rc = OK;
 
     for (uint64_t i = t->starts[q]; rc == OK && i < t->starts[q + 1]; i++) {
-        const bool has =
-            bsearch(&t->ids[i], b->sorted, n, sizeof *b->sorted, score_compare_ids) != NULL;
+        const bool has = bsearch(&t->ids[i], b->sorted, n, sizeof *b->sorted, order_u64) != NULL;
 
         if (!has)
             rc = score_measure(context, b, score_query_at(context, q), t->ids[i], &m, err);

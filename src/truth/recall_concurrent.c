@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "src/core/mem.h"
+#include "src/core/order.h"
 #include "src/truth/score_internal.h"
 
 /* Ids inserted and deleted while the operation runs, sorted. An updated id is in both. */
@@ -19,7 +20,7 @@ struct concurrent_candidate {
 
 static bool is_among(const uint64_t *sorted, size_t n, uint64_t id)
 {
-    return n > 0 && bsearch(&id, sorted, n, sizeof *sorted, score_compare_ids) != NULL;
+    return n > 0 && bsearch(&id, sorted, n, sizeof *sorted, order_u64) != NULL;
 }
 
 static int changes_of(struct concurrent_changes *c, const struct op *op, struct error *err)
@@ -35,8 +36,8 @@ static int changes_of(struct concurrent_changes *c, const struct op *op, struct 
         memcpy(c->came, op->ids, n * sizeof *c->came);
     if (c->n_went > 0)
         memcpy(c->went, op->removes, c->n_went * sizeof *c->went);
-    qsort(c->came, c->n_came, sizeof *c->came, score_compare_ids);
-    qsort(c->went, c->n_went, sizeof *c->went, score_compare_ids);
+    qsort(c->came, c->n_came, sizeof *c->came, order_u64);
+    qsort(c->went, c->n_went, sizeof *c->went, order_u64);
     return OK;
 }
 
@@ -124,7 +125,7 @@ static int share_of_query(const struct score_context *context, const struct scor
             else
                 ++*wrong;
         }
-    qsort(b->sorted, kept, sizeof *b->sorted, score_compare_ids);
+    qsort(b->sorted, kept, sizeof *b->sorted, order_u64);
     const size_t wanted = wanted_of(all, n, n_all);
     for (size_t i = 0; rc == OK && i < kept; i++) {
         const uint64_t id = b->sorted[i];

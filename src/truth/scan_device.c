@@ -27,6 +27,7 @@ struct device_scan {
     float *limits;  /* QUERIES_A_CALL of each of these */
     uint32_t *found;
     struct device_candidate *candidates; /* QUERIES_A_CALL x capacity */
+    struct mem_group arrays;             /* those above */
     size_t at, first_query;              /* what the workers are to do */
 };
 
@@ -64,12 +65,13 @@ static int start(struct device_scan *s, struct error *err)
     s->gather_rows = GATHER_BYTES / s->row_bytes + 1;
     s->gather_rows = s->gather_rows < r->n ? s->gather_rows : r->n;
     s->capacity = 8 * r->keep + 64;
-    s->gathered = mem_array(NULL, s->gather_rows, s->row_bytes);
-    s->queries = mem_array(NULL, r->n_queries, dim * sizeof *s->queries);
-    s->limits = mem_array(NULL, QUERIES_A_CALL, sizeof *s->limits);
-    s->found = mem_array(NULL, QUERIES_A_CALL, sizeof *s->found);
-    s->candidates = mem_array(NULL, QUERIES_A_CALL * s->capacity, sizeof *s->candidates);
-    if (!s->gathered || !s->queries || !s->limits || !s->found || !s->candidates)
+    s->gathered = mem_group_array(&s->arrays, s->gather_rows, s->row_bytes);
+    s->queries = mem_group_array(&s->arrays, r->n_queries, dim * sizeof *s->queries);
+    s->limits = mem_group_array(&s->arrays, QUERIES_A_CALL, sizeof *s->limits);
+    s->found = mem_group_array(&s->arrays, QUERIES_A_CALL, sizeof *s->found);
+    s->candidates =
+        mem_group_array(&s->arrays, QUERIES_A_CALL * s->capacity, sizeof *s->candidates);
+    if (s->arrays.failed)
         return fail(err, ERR_NO_MEMORY, "truth: out of memory for candidates");
     for (size_t i = 0; i < r->n_queries; i++)
         (void)scan_widen(r->list, scan_query_row(r, r->queries[i].query), s->queries + i * dim);
@@ -84,11 +86,7 @@ static void finish(struct device_scan *s)
 {
     if (s->rows)
         s->ops->destroy(s->rows);
-    mem_free(NULL, s->gathered);
-    mem_free(NULL, s->queries);
-    mem_free(NULL, s->limits);
-    mem_free(NULL, s->found);
-    mem_free(NULL, s->candidates);
+    mem_group_free(&s->arrays);
 }
 
 /* Reads rows [first, end) of the part that begins at row s->at. */

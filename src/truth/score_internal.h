@@ -24,7 +24,6 @@ int score_measure(const struct score_context *, const struct score_scratch *, co
 struct measured score_measure_row(const struct score_context *, const void *query, const void *row);
 /* Below 0: a is nearer than b, whatever the rounding; 0: they are tied; above 0: a is farther. */
 int score_compare(struct measured a, struct measured b);
-int score_compare_ids(const void *a, const void *b); /* for qsort() */
 
 /* Scratch space for up to `answers` answers; the caller frees it, also on failure. */
 int score_scratch_make(struct score_scratch *, const struct score_context *, size_t answers,

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/core/mem.h"
 #include "src/workload/internal.h"
 
 /* Random streams, plus the field's position. */
@@ -17,8 +18,8 @@ static bool add_word(struct attribute_field *field, const char *word, int64_t *n
     char *copy = strdup(word);
     const uint64_t hash = op_word_hash(word);
     if (!copy ||
-        !record_grow(&field->words, &field->words_capacity, field->n_words + 1,
-                     sizeof *field->words) ||
+        !mem_grow(NULL, &field->words, &field->words_capacity, field->n_words + 1,
+                  sizeof *field->words) ||
         !(idmap_get(&field->word_of, hash, NULL) ||
           idmap_put(&field->word_of, hash, field->n_words))) {
         free(copy);
@@ -31,7 +32,7 @@ static bool add_word(struct attribute_field *field, const char *word, int64_t *n
 
 static bool new_column(struct recorder *r, size_t f)
 {
-    r->attributes[f] = malloc((r->ids_capacity + 1) * sizeof *r->attributes[f]);
+    r->attributes[f] = mem_array(NULL, r->ids_capacity + 1, sizeof *r->attributes[f]);
     for (size_t id = 0; r->attributes[f] && id < r->ids_capacity; id++)
         r->attributes[f][id] = INDEX_ATTRIBUTE_NONE;
     return r->attributes[f];

@@ -6,6 +6,7 @@
 
 #include <xxhash.h>
 
+#include "src/core/mem.h"
 #include "src/workload/op.h"
 
 const char *op_field_type_name(enum attribute_type type)
@@ -48,7 +49,7 @@ void op_fields_free(struct op_list *list)
 
         for (size_t i = 0; i < field->n_words; i++)
             free(field->words[i]);
-        free(field->words);
+        mem_free(NULL, field->words);
         free(field->name);
         idmap_free(&field->word_of);
     }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/core/mem.h"
 #include "src/workload/internal.h"
 
 bool record_is_live(const struct recorder *r, uint64_t id)
@@ -28,24 +29,18 @@ static bool grow_ids(struct recorder *r, size_t n)
         return true;
     size_t capacity = r->ids_capacity * 2 > n ? r->ids_capacity * 2 : n;
     capacity = (capacity + 63) / 64 * 64;
-    size_t old_words = r->ids_capacity / 64, words = capacity / 64, at;
-    at = 0;
-    if (!record_grow(&r->list->rows, &at, capacity, sizeof *r->list->rows))
+    const size_t old_words = r->ids_capacity / 64, words = capacity / 64;
+    if (!mem_fit(NULL, &r->list->rows, capacity, sizeof *r->list->rows) ||
+        !mem_fit(NULL, &r->born, capacity, sizeof *r->born) ||
+        !mem_fit(NULL, &r->bits, words, sizeof *r->bits))
         return false;
-    at = 0;
-    if (!record_grow(&r->born, &at, capacity, sizeof *r->born))
-        return false;
+    memset(r->bits + old_words, 0, (words - old_words) * sizeof *r->bits);
     for (size_t f = 0; f < r->list->n_fields; f++) {
-        at = 0;
-        if (!record_grow(&r->attributes[f], &at, capacity, sizeof *r->attributes[f]))
+        if (!mem_fit(NULL, &r->attributes[f], capacity, sizeof *r->attributes[f]))
             return false;
         for (size_t id = r->ids_capacity; id < capacity; id++)
             r->attributes[f][id] = INDEX_ATTRIBUTE_NONE;
     }
-    at = 0;
-    if (!record_grow(&r->bits, &at, words, sizeof *r->bits))
-        return false;
-    memset(r->bits + old_words, 0, (words - old_words) * sizeof *r->bits);
     r->ids_capacity = capacity;
     return true;
 }
@@ -118,7 +113,7 @@ uint64_t *record_new_ids(struct recorder *r, size_t n, struct error *err)
 int record_make_live(struct recorder *r, const struct view *v, uint64_t *ids, struct error *err)
 {
     if (!ids_of_view(r, v, true, ids) ||
-        !record_grow(&r->log, &r->log_capacity, r->log_n + v->n, sizeof *r->log))
+        !mem_grow(NULL, &r->log, &r->log_capacity, r->log_n + v->n, sizeof *r->log))
         return record_no_memory(err);
     for (size_t i = 0; i < v->n; i++) {
         if (record_is_live(r, ids[i]))

@@ -63,9 +63,6 @@ struct recorder {
 
 /* ---- recorder.c */
 
-/* Grows *array_ptr to at least `need` elements, at least doubling it. Returns false, without a
-   change, if out of memory. */
-bool record_grow(void *array_ptr, size_t *capacity, size_t need, size_t element_bytes);
 int record_no_memory(struct error *);
 /* The number of a source in list->datasets. At its first use the source moves before those that no
    operation uses. */

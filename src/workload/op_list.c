@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/core/mem.h"
 #include "src/workload/op.h"
 
 int live_init(struct live_set *live, const struct op_list *list, struct error *err)
@@ -85,9 +86,9 @@ void op_list_free(struct op_list *list)
         source_close(list->datasets[i].source);
     }
     op_fields_free(list);
-    free(list->ops);
-    free(list->datasets);
-    free(list->rows);
+    mem_free(NULL, list->ops);
+    mem_free(NULL, list->datasets);
+    mem_free(NULL, list->rows);
     free(list->updates);
     free(list);
 }

@@ -2,6 +2,7 @@
  * of the list.
  *
  * 1 state   2 sources and spaces   3 an operation   4 transactions   5 the end */
+#include "src/core/mem.h"
 #include "src/workload/internal.h"
 
 #include <inttypes.h>
@@ -13,21 +14,6 @@
 #define OPS_MAX ((size_t)1000000)
 
 /* 1. State */
-
-bool record_grow(void *array_ptr, size_t *capacity, size_t need, size_t element_bytes)
-{
-    if (need <= *capacity)
-        return true;
-    size_t more = *capacity * 2 > need ? *capacity * 2 : need;
-    void *old;
-    memcpy(&old, array_ptr, sizeof old);
-    void *array = more > SIZE_MAX / element_bytes ? NULL : realloc(old, more * element_bytes);
-    if (!array)
-        return false;
-    memcpy(array_ptr, &array, sizeof array);
-    *capacity = more;
-    return true;
-}
 
 int record_no_memory(struct error *err)
 {
@@ -45,9 +31,9 @@ static void free_versions(struct recorder *r)
 {
     for (size_t i = 0; i < r->n_snapshots; i++)
         record_snapshot_free(&r->snapshots[i]);
-    free(r->snapshots);
+    mem_free(NULL, r->snapshots);
     free(r->before);
-    free(r->undo);
+    mem_free(NULL, r->undo);
 }
 
 int recorder_new(struct recorder **out, struct error *err)
@@ -78,12 +64,12 @@ void recorder_free(struct recorder *r)
     }
     op_list_free(r->list);
     free_versions(r);
-    free(r->row_ids);
-    free(r->bits);
-    free(r->born);
+    mem_free(NULL, r->row_ids);
+    mem_free(NULL, r->bits);
+    mem_free(NULL, r->born);
     for (size_t f = 0; f < INDEX_ATTRIBUTES_MAX; f++)
-        free(r->attributes[f]);
-    free(r->log);
+        mem_free(NULL, r->attributes[f]);
+    mem_free(NULL, r->log);
     free(r);
 }
 
@@ -114,10 +100,10 @@ static int add_source(struct recorder *r, struct source *source, const char *nam
                       const char *sha256)
 {
     struct op_list *list = r->list;
-    if (!record_grow(&list->datasets, &r->datasets_capacity, list->n_opened + 1,
-                     sizeof *list->datasets) ||
-        !record_grow(&r->row_ids, &r->row_ids_capacity, list->n_opened + 1,
-                     sizeof(struct row_ids *)))
+    if (!mem_grow(NULL, &list->datasets, &r->datasets_capacity, list->n_opened + 1,
+                  sizeof *list->datasets) ||
+        !mem_grow(NULL, &r->row_ids, &r->row_ids_capacity, list->n_opened + 1,
+                  sizeof(struct row_ids *)))
         return ERR_NO_MEMORY;
     struct row_ids *ids = malloc(sizeof *ids);
     char *copy = strdup(name);
@@ -229,7 +215,7 @@ struct op *record_op(struct recorder *r, enum op_kind kind, const struct op_opti
         fail(err, ERR_CONFIG, "the workload has more than %zu operations", OPS_MAX);
         return NULL;
     }
-    if (!record_grow(&list->ops, &r->ops_capacity, list->n + 1, sizeof *list->ops)) {
+    if (!mem_grow(NULL, &list->ops, &r->ops_capacity, list->n + 1, sizeof *list->ops)) {
         record_no_memory(err);
         return NULL;
     }
@@ -288,7 +274,7 @@ bool record_remember(struct recorder *r, uint64_t id)
 {
     if (!r->in_transaction)
         return true;
-    if (!record_grow(&r->undo, &r->undo_capacity, r->undo_n + 1, sizeof *r->undo))
+    if (!mem_grow(NULL, &r->undo, &r->undo_capacity, r->undo_n + 1, sizeof *r->undo))
         return false;
     struct record_undo *undo = &r->undo[r->undo_n++];
     *undo = (struct record_undo){ .id = id, .born = r->born[id] };

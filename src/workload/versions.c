@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/core/mem.h"
 #include "src/workload/internal.h"
 
 /* 1. Transactions */
@@ -178,9 +179,8 @@ int record_snapshot(struct recorder *r, const struct op_options *options, const 
         rc = fail(err, ERR_CONFIG, "no vector is live here; call w:insert first");
     if (!rc && snapshot_of(r, name))
         rc = fail(err, ERR_CONFIG, "snapshot \"%s\" is held already; call w:release first", name);
-    if (!rc &&
-        (!(op->name = strdup(name)) || !record_grow(&r->snapshots, &r->snapshots_capacity,
-                                                    r->n_snapshots + 1, sizeof *r->snapshots)))
+    if (!rc && (!(op->name = strdup(name)) || !mem_grow(NULL, &r->snapshots, &r->snapshots_capacity,
+                                                        r->n_snapshots + 1, sizeof *r->snapshots)))
         rc = record_no_memory(err);
     if (!rc)
         rc = snapshot_make(r, &r->snapshots[r->n_snapshots], name, err);

@@ -8,6 +8,7 @@
 #include "algorithms/sharded/copy/log.h"
 #include "src/core/idmap.h"
 #include "src/core/index.h"
+#include "src/core/mem.h"
 
 enum { BUCKET_BITS = 24, BUCKETS_MAX = 1 << BUCKET_BITS };
 
@@ -104,6 +105,21 @@ struct copy_rows {
 int copy_read_rows(struct shard_copy *, const struct copy_rows *, uint64_t after, uint64_t *last);
 /* Does what a record of another copy says, and logs it. Rows that are there already are left out. */
 int copy_apply(struct shard_copy *, const struct log_record *);
+
+/* Rows chosen from others, with their ids and buckets. */
+struct picked_rows {
+    uint64_t *ids;
+    uint32_t *buckets;
+    unsigned char *rows;
+    size_t n, row_bytes;
+    struct mem_group arrays;
+};
+/* With space for n rows. false: out of memory. The caller calls copy_picked_free() in any case. */
+bool copy_picked_make(struct picked_rows *, struct mem *, size_t n, size_t row_bytes);
+void copy_picked_free(struct picked_rows *);
+/* Adds row i of `rows`. */
+void copy_picked_add(struct picked_rows *, uint64_t id, uint32_t bucket, const void *rows,
+                     size_t i);
 
 /* 5. Storing */
 

@@ -7,7 +7,6 @@
 
 #include "algorithms/common/durable/store_file.h"
 #include "algorithms/sharded/copy/copy.h"
-#include "src/core/mem.h"
 
 #define CHECKPOINT "sharded.checkpoint"
 #define VERSION    1
@@ -19,54 +18,45 @@ static size_t row_bytes_of(const struct shard_copy *c)
     return index_row_bytes(c->env.element, c->env.dim);
 }
 
-/* A part of an INSERT record: the rows that are not there yet. */
-struct chosen {
-    uint64_t *ids;
-    uint32_t *buckets;
-    unsigned char *rows;
-    size_t n;
-};
-
-static bool chosen_begin(struct chosen *chosen, struct mem *mem, size_t n, size_t row_bytes)
+bool copy_picked_make(struct picked_rows *p, struct mem *mem, size_t n, size_t row_bytes)
 {
-    *chosen = (struct chosen){ mem_array(mem, n + 1, sizeof *chosen->ids),
-                               mem_array(mem, n + 1, sizeof *chosen->buckets),
-                               mem_array(mem, n + 1, row_bytes), 0 };
-    return chosen->ids && chosen->buckets && chosen->rows;
+    *p = (struct picked_rows){ .row_bytes = row_bytes, .arrays = { .mem = mem } };
+    p->ids = mem_group_array(&p->arrays, n + 1, sizeof *p->ids);
+    p->buckets = mem_group_array(&p->arrays, n + 1, sizeof *p->buckets);
+    p->rows = mem_group_array(&p->arrays, n + 1, row_bytes);
+    return !p->arrays.failed;
 }
 
-static void chosen_end(struct chosen *chosen, struct mem *mem)
+void copy_picked_free(struct picked_rows *p)
 {
-    mem_free(mem, chosen->ids);
-    mem_free(mem, chosen->buckets);
-    mem_free(mem, chosen->rows);
+    mem_group_free(&p->arrays);
 }
 
-static void choose(struct chosen *chosen, const struct log_record *r, size_t i, size_t row_bytes)
+void copy_picked_add(struct picked_rows *p, uint64_t id, uint32_t bucket, const void *rows,
+                     size_t i)
 {
-    chosen->ids[chosen->n] = r->ids[i];
-    chosen->buckets[chosen->n] = r->buckets[i];
-    memcpy(chosen->rows + chosen->n * row_bytes, (const char *)r->rows + i * row_bytes, row_bytes);
-    chosen->n++;
+    p->ids[p->n] = id;
+    p->buckets[p->n] = bucket;
+    memcpy(p->rows + p->n * p->row_bytes, (const char *)rows + i * p->row_bytes, p->row_bytes);
+    p->n++;
 }
 
 static int replay_insert(struct shard_copy *c, const struct log_record *r, bool index)
 {
-    const size_t row_bytes = row_bytes_of(c);
-    struct chosen chosen;
+    struct picked_rows fresh;
     size_t done;
     int rc = copy_reserve(c, r->n);
-    if (!chosen_begin(&chosen, c->env.mem, r->n, row_bytes) && rc == OK)
+    if (!copy_picked_make(&fresh, c->env.mem, r->n, row_bytes_of(c)) && rc == OK)
         rc = fail(c->env.error, ERR_NO_MEMORY, "sharded: out of memory for %zu rows", r->n);
     for (size_t i = 0; rc == OK && i < r->n; i++)
         if (!idmap_get(&c->live, r->ids[i], NULL))
-            choose(&chosen, r, i, row_bytes);
-    const struct vectors v = { chosen.rows, chosen.n, c->env.dim, c->env.element };
-    if (rc == OK && index && chosen.n > 0)
-        rc = c->ops->insert(c->index, v, chosen.ids, &done);
-    for (size_t i = 0; rc == OK && i < chosen.n; i++)
-        (void)idmap_put(&c->live, chosen.ids[i], r->lsn << BUCKET_BITS | chosen.buckets[i]);
-    chosen_end(&chosen, c->env.mem);
+            copy_picked_add(&fresh, r->ids[i], r->buckets[i], r->rows, i);
+    const struct vectors v = { fresh.rows, fresh.n, c->env.dim, c->env.element };
+    if (rc == OK && index && fresh.n > 0)
+        rc = c->ops->insert(c->index, v, fresh.ids, &done);
+    for (size_t i = 0; rc == OK && i < fresh.n; i++)
+        (void)idmap_put(&c->live, fresh.ids[i], r->lsn << BUCKET_BITS | fresh.buckets[i]);
+    copy_picked_free(&fresh);
     return rc;
 }
 
@@ -291,38 +281,34 @@ int copy_read_rows(struct shard_copy *c, const struct copy_rows *rows, uint64_t 
 
 struct keeping {
     struct shard_copy *copy;
-    struct chosen chosen;
+    struct picked_rows picked;
 };
 
 static bool keep_live(void *to, const struct log_record *r, struct log_record *kept)
 {
     struct keeping *k = to;
-    const size_t row_bytes = row_bytes_of(k->copy);
     *kept = *r;
     if (r->op == LOG_TRAIN)
         return true;
-    k->chosen.n = 0;
+    k->picked.n = 0;
     for (size_t i = 0; r->op == LOG_INSERT && i < r->n; i++) {
         uint64_t value;
-        if (!idmap_get(&k->copy->live, r->ids[i], &value) || value >> BUCKET_BITS != r->lsn)
-            continue;
-        choose(&k->chosen, r, i, row_bytes);
-        k->chosen.buckets[k->chosen.n - 1] = copy_bucket(value);
+        if (idmap_get(&k->copy->live, r->ids[i], &value) && value >> BUCKET_BITS == r->lsn)
+            copy_picked_add(&k->picked, r->ids[i], copy_bucket(value), r->rows, i);
     }
-    kept->ids = k->chosen.ids;
-    kept->buckets = k->chosen.buckets;
-    kept->rows = k->chosen.rows;
-    kept->n = k->chosen.n;
-    return k->chosen.n > 0;
+    kept->ids = k->picked.ids;
+    kept->buckets = k->picked.buckets;
+    kept->rows = k->picked.rows;
+    kept->n = k->picked.n;
+    return k->picked.n > 0;
 }
 
 static int compact(struct shard_copy *c)
 {
-    const size_t row_bytes = row_bytes_of(c);
     struct keeping k = { .copy = c };
     char checkpoint[PATH_MAX];
     checkpoint_folder(c, c->log.number, c->checkpoint, checkpoint);
-    int rc = chosen_begin(&k.chosen, c->env.mem, LOG_ROWS, row_bytes)
+    int rc = copy_picked_make(&k.picked, c->env.mem, LOG_ROWS, row_bytes_of(c))
                  ? OK
                  : fail(c->env.error, ERR_NO_MEMORY, "sharded: out of memory for a log");
     const struct log_keeper keeper = { keep_live, &k };
@@ -334,7 +320,7 @@ static int compact(struct shard_copy *c)
     }
     if (rc == OK)
         rc = copy_take_lsns(c);
-    chosen_end(&k.chosen, c->env.mem);
+    copy_picked_free(&k.picked);
     return rc;
 }
 

@@ -62,11 +62,6 @@ void wire_put(struct wire *w, uint64_t word)
     wire_put_bytes(w, &word, sizeof word);
 }
 
-void wire_put_real(struct wire *w, double real)
-{
-    wire_put_bytes(w, &real, sizeof real);
-}
-
 void wire_put_text(struct wire *w, const char *text)
 {
     const size_t n = strlen(text) + 1;
@@ -95,22 +90,20 @@ static const void *take_bytes(struct wire_reader *r, size_t n_bytes)
     return at;
 }
 
-uint64_t wire_take(struct wire_reader *r)
+void wire_take_struct(struct wire_reader *r, void *out, size_t n_bytes)
 {
-    uint64_t word = 0;
-    const void *at = take_bytes(r, sizeof word);
+    const void *at = take_bytes(r, n_bytes);
     if (at)
-        memcpy(&word, at, sizeof word);
-    return word;
+        memcpy(out, at, n_bytes);
+    else
+        memset(out, 0, n_bytes);
 }
 
-double wire_take_real(struct wire_reader *r)
+uint64_t wire_take(struct wire_reader *r)
 {
-    double real = 0;
-    const void *at = take_bytes(r, sizeof real);
-    if (at)
-        memcpy(&real, at, sizeof real);
-    return real;
+    uint64_t word;
+    wire_take_struct(r, &word, sizeof word);
+    return word;
 }
 
 const void *wire_take_array(struct wire_reader *r, uint64_t n, size_t each)

@@ -21,7 +21,6 @@ void wire_free(struct wire *);
 /* The next n bytes then need no memory. */
 bool wire_make_room(struct wire *, size_t n_bytes);
 void wire_put(struct wire *, uint64_t word);
-void wire_put_real(struct wire *, double);
 /* Space for an array of n bytes, to be filled before the next call; NULL: out of memory. */
 void *wire_reserve(struct wire *, size_t n_bytes);
 void wire_put_bytes(struct wire *, const void *bytes, size_t n_bytes);
@@ -41,7 +40,8 @@ struct wire_reader {
 };
 
 uint64_t wire_take(struct wire_reader *);
-double wire_take_real(struct wire_reader *);
+/* Copies what wire_put_bytes() wrote of a struct of n bytes; zeros it if that is missing. */
+void wire_take_struct(struct wire_reader *, void *out, size_t n_bytes);
 /* Of n elements; NULL also if the product overflows. */
 const void *wire_take_array(struct wire_reader *, uint64_t n, size_t each);
 /* NULL if it is damaged. */

@@ -1,17 +1,11 @@
 /* result.c - tables of the metrics, the kinds of figures, and the fields of result.json. */
-#include <jansson.h>
 #include <limits.h>
 #include <string.h>
 
 #include "src/base/figures.h"
+#include "src/base/json.h"
 #include "src/base/result_metrics.h"
 #include "src/cli/docs/internal.h"
-
-static const char *text_of(const json_t *node, const char *key)
-{
-    const char *text = json_string_value(json_object_get(node, key));
-    return text ? text : "";
-}
 
 /* The member NAME of an object, or of the items of an array, in a schema. */
 static const json_t *member_of(const json_t *node, const char *name)
@@ -23,12 +17,8 @@ static const json_t *member_of(const json_t *node, const char *name)
 static json_t *load_schema(const struct docs_program *program, struct error *error)
 {
     char path[PATH_MAX];
-    json_error_t why;
     (void)snprintf(path, sizeof path, "%s/results/schema.json", program->root);
-    json_t *schema = json_load_file(path, 0, &why);
-    if (!schema)
-        fail(error, ERR_NOT_FOUND, "%s: %s", path, why.text);
-    return schema;
+    return json_read(path, error);
 }
 
 static void metric_row(const struct result_metric *m, const json_t *step, FILE *out)
@@ -44,7 +34,7 @@ static void metric_row(const struct result_metric *m, const json_t *step, FILE *
     const char *any = last == '@' ? "K" : last == '.' ? "NAME" : "";
     /* The schema's description of a field explains more than the title of an axis. */
     const char *meaning =
-        m->field && !m->object ? text_of(member_of(step, m->field), "description") : "";
+        m->field && !m->object ? field_text(member_of(step, m->field), "description", "") : "";
     fprintf(out, "| `%s%s` | %s | %s | ", m->name, any, units[m->unit], better[m->better + 1]);
     docs_cell(out, *meaning ? meaning : m->title);
     if (m->field)
@@ -110,8 +100,9 @@ static void type_cell(const json_t *node, FILE *out)
     else if (json_is_string(types) && !values)
         fputs(json_string_value(types), out);
     const json_t *items = json_object_get(node, "items");
-    if (items && *text_of(items, "type") && strcmp(text_of(items, "type"), "object") != 0)
-        fprintf(out, " of %s", text_of(items, "type"));
+    if (items && *field_text(items, "type", "") &&
+        strcmp(field_text(items, "type", ""), "object") != 0)
+        fprintf(out, " of %s", field_text(items, "type", ""));
 }
 
 /* The member `path` and the members below it. */
@@ -123,7 +114,7 @@ static void field_rows(const json_t *node, const char *path, FILE *out)
     fprintf(out, "| `%s` | ", path);
     type_cell(node, out);
     fputs(" | ", out);
-    docs_cell(out, text_of(node, "description"));
+    docs_cell(out, field_text(node, "description", ""));
     fputs(" |\n", out);
     json_object_foreach((json_t *)(uintptr_t)members, name, member) {
         char below[300];

@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/core/order.h"
+
 enum { ENTRIES_MAX = 10000 };
 
 struct block { /* header of an array from list_field() */
@@ -225,14 +227,6 @@ static void read_entry(lua_State *L, struct catalog *c, struct catalog_entry *ou
 
 /* 3. Loading */
 
-static int compare_names(const void *a, const void *b)
-{
-    const char *x, *y;
-    memcpy(&x, a, sizeof x);
-    memcpy(&y, b, sizeof y);
-    return strcmp(x, y);
-}
-
 /* Fills c->names with the sorted keys of the table on top of the stack; returns their number. */
 static size_t name_entries(lua_State *L, struct catalog *c)
 {
@@ -245,7 +239,7 @@ static size_t name_entries(lua_State *L, struct catalog *c)
             luaL_error(L, "it must return a table of at most %d data sets by name", ENTRIES_MAX);
         c->names[n++] = lua_tostring(L, -2);
     }
-    qsort(c->names, n, sizeof *c->names, compare_names);
+    qsort(c->names, n, sizeof *c->names, order_text);
     return n;
 }
 

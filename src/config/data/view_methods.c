@@ -156,7 +156,7 @@ bool lua_data_numbers(lua_State *L, const struct lua_view *v, const char *part, 
     struct error err = { 0 };
     if (read_numbers(script_of(L), v->view, source, out, &err))
         script_raise(L, script_place(L), part, &err);
-    return data_element_is_integer(source->element);
+    return data_element_of(source->element)->integer;
 }
 
 static int view_sort_by(lua_State *L)

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "src/base/json.h"
 #include "src/config/methods/methods.h"
 
 enum { NAMES_MAX = 200, VALUES_MAX = 1000 };
@@ -72,7 +73,7 @@ void lua_option_contain(lua_State *L, struct script_place at, struct method_spec
 json_t *lua_option_value(lua_State *L, struct script_place at, const struct index_ops *ops,
                          const struct param *p, enum option_home home, struct param_value value)
 {
-    char owner[100], scratch[PARAM_TEXT_BYTES];
+    char owner[100];
     (void)snprintf(owner, sizeof owner, "method \"%s\"", ops->name);
     const size_t bytes = home == HOME_PARAMS ? ops->params_bytes : ops->knobs_bytes;
     void *out = lua_newuserdatauv(L, bytes + 1, 0);
@@ -80,11 +81,7 @@ json_t *lua_option_value(lua_State *L, struct script_place at, const struct inde
     struct error err = { 0 };
     if (param_set(table_of(ops, home), out, p->name, value, owner, &err))
         script_raise(L, at, NULL, &err);
-    const struct param_value v = param_get(p, out, scratch);
-    json_t *json = v.kind == VALUE_BOOL        ? json_boolean(v.boolean)
-                   : v.kind == VALUE_TEXT      ? json_string(v.text)
-                   : p->type == PARAM_TYPE_INT ? json_integer((json_int_t)v.number)
-                                               : json_real(v.number);
+    json_t *json = json_of_param(p, out);
     lua_pop(L, 1);
     if (!json)
         script_fail_at(L, at, ERR_CONFIG, "%s: the value of \"%s\" is not UTF-8", owner, p->name);

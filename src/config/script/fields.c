@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "src/config/script/script.h"
+#include "src/core/order.h"
 
 static const char *push_shown(lua_State *L, int index)
 {
@@ -194,14 +195,6 @@ int fields_choice(const struct fields *f, const char *key, int otherwise, const 
                 script_hint(f->L, text, names, (size_t)n));
 }
 
-static int compare_names(const void *a, const void *b)
-{
-    const char *x, *y;
-    memcpy(&x, a, sizeof x);
-    memcpy(&y, b, sizeof y);
-    return strcmp(x, y);
-}
-
 const char **fields_names(const struct fields *f, size_t *n)
 {
     lua_State *L = f->L;
@@ -218,7 +211,7 @@ const char **fields_names(const struct fields *f, size_t *n)
     for (lua_pushnil(L); lua_next(L, f->at); lua_pop(L, 1))
         names[i++] = lua_tostring(L, -2);
     names[count] = NULL;
-    qsort(names, count, sizeof *names, compare_names);
+    qsort(names, count, sizeof *names, order_text);
     *n = count;
     return names;
 }

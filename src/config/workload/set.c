@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/base/json.h"
 #include "src/config/methods/methods.h"
 #include "src/config/workload/internal.h"
 
@@ -41,16 +42,6 @@ static _Noreturn void refuse(const struct fields *f, const char *name, bool fixe
                   : "; none of them has an option that may change while the index lives");
 }
 
-/* "4" is 4 where the option is a number. */
-static void normalise(struct param_value *value, json_t *checked)
-{
-    if (json_is_number(checked))
-        *value = (struct param_value){ VALUE_NUMBER, json_number_value(checked), false, NULL };
-    else if (json_is_boolean(checked))
-        *value = (struct param_value){ VALUE_BOOL, 0, json_is_true(checked), NULL };
-    json_decref(checked);
-}
-
 /* Checks the value on top of the stack against every method that can change the option. Returns the
    option's present name and the value. */
 static struct param_setting check_setting(const struct fields *f, const char *name)
@@ -67,8 +58,11 @@ static struct param_setting check_setting(const struct fields *f, const char *na
         if (!p || !p->live)
             continue;
         setting.name = p->name;
-        normalise(&setting.value,
-                  lua_option_value(L, at, ops, p, HOME_PARAMS, lua_option_at(L, at, -1, name)));
+        json_t *checked =
+            lua_option_value(L, at, ops, p, HOME_PARAMS, lua_option_at(L, at, -1, name));
+        if (!json_is_string(checked)) /* "4" is 4 where the option is a number */
+            setting.value = json_param_value(checked);
+        json_decref(checked);
     }
     if (!setting.name)
         refuse(f, name, known);

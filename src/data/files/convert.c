@@ -1,6 +1,5 @@
 /* convert.c - writes each format, a block of rows at a time; converts a file to another format. */
 #define ZLIB_CONST
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,7 +84,7 @@ static int choose_shape(struct writer *w, const struct source *s,
         return fail(err, ERR_UNSUPPORTED, "%s: %s is only read; write npy", path, w->format);
     if (is(w, "idx") && w->element == ELEMENT_I64)
         return fail(err, ERR_UNSUPPORTED, "%s: idx has no 64-bit integers; use npy", path);
-    if (data_element_is_stored_only(w->element))
+    if (data_element_of(w->element)->stored_only)
         return fail(err, ERR_UNSUPPORTED, "%s: %s is not written; use f32 or i64", path,
                     options->element);
     if (s->element == INDEX_B64 && w->element == INDEX_U8)
@@ -104,26 +103,14 @@ static void put_u32(uint8_t *at, size_t v, bool big)
         at[i] = (uint8_t)(v >> 8 * (big ? 3 - i : i));
 }
 
-static const char *npy_type(enum element element)
-{
-    switch ((int)element) {
-        case INDEX_F32: return "<f4";
-        case INDEX_U8: return "|u1";
-        case INDEX_B64: return "<u8";
-        case (int)ELEMENT_I8: return "|i1";
-        case (int)ELEMENT_I32: return "<i4";
-        case (int)ELEMENT_I64: return "<i8";
-        default: return "<f8";
-    }
-}
-
 /* Writes the npy header of n rows to out, padded to a multiple of 64 bytes; returns its length. */
 static size_t npy_header(enum element element, size_t n, size_t dim, char out[512])
 {
     size_t columns = element == INDEX_B64 ? dim / 64 : dim;
+    const struct data_element *type = data_element_of(element == INDEX_B64 ? ELEMENT_U64 : element);
     int text =
-        snprintf(out + 10, 400, "{'descr': '%s', 'fortran_order': False, 'shape': (%zu, %zu), }",
-                 npy_type(element), n, columns);
+        snprintf(out + 10, 400, "{'descr': '%c%s', 'fortran_order': False, 'shape': (%zu, %zu), }",
+                 type->bytes == 1 ? '|' : '<', type->npy, n, columns);
     size_t used = 10 + (size_t)text, length = (used + 1 + 63) / 64 * 64;
     memset(out + used, ' ', length - used - 1);
     out[length - 1] = '\n';
@@ -143,17 +130,7 @@ static int write_header(struct writer *w, struct error *err)
     if (is(w, "npy"))
         return put(w, header, npy_header(w->element, w->n, w->dim, header), err);
     if (is(w, "idx")) {
-        static const struct {
-            enum element element;
-            uint8_t code;
-        } codes[] = { { INDEX_U8, 8 },
-                      { ELEMENT_I8, 9 },
-                      { ELEMENT_I32, 12 },
-                      { INDEX_F32, 13 },
-                      { ELEMENT_F64, 14 } };
-        for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
-            if (codes[i].element == w->element)
-                small[2] = codes[i].code;
+        small[2] = data_element_of(w->element)->idx;
         small[3] = 2;
         put_u32(small + 4, w->n, true);
         put_u32(small + 8, w->dim, true);
@@ -168,30 +145,11 @@ static int write_header(struct writer *w, struct error *err)
 
 static int number_text(enum element element, const uint8_t *row, size_t column, char *out)
 {
-    float f32;
-    double f64;
-    int32_t i32;
-    int64_t i64;
-    uint64_t u64;
-    switch ((int)element) {
-        case INDEX_F32:
-            memcpy(&f32, row + 4 * column, 4);
-            return snprintf(out, NUMBER_BYTES, "%.9g", (double)f32);
-        case INDEX_U8: return snprintf(out, NUMBER_BYTES, "%d", row[column]);
-        case (int)ELEMENT_I8: return snprintf(out, NUMBER_BYTES, "%d", (int8_t)row[column]);
-        case (int)ELEMENT_I32:
-            memcpy(&i32, row + 4 * column, 4);
-            return snprintf(out, NUMBER_BYTES, "%" PRId32, i32);
-        case (int)ELEMENT_I64:
-            memcpy(&i64, row + 8 * column, 8);
-            return snprintf(out, NUMBER_BYTES, "%" PRId64, i64);
-        case INDEX_B64:
-            memcpy(&u64, row + 8 * column, 8);
-            return snprintf(out, NUMBER_BYTES, "%" PRIu64, u64);
-        default:
-            memcpy(&f64, row + 8 * column, 8);
-            return snprintf(out, NUMBER_BYTES, "%.17g", f64);
-    }
+    const long double value =
+        data_element_value(element == INDEX_B64 ? ELEMENT_U64 : element, row, column);
+    return element == INDEX_F32     ? snprintf(out, NUMBER_BYTES, "%.9g", (double)value)
+           : element == ELEMENT_F64 ? snprintf(out, NUMBER_BYTES, "%.17g", (double)value)
+                                    : snprintf(out, NUMBER_BYTES, "%.0Lf", value);
 }
 
 static int write_text_row(struct writer *w, const uint8_t *row, size_t columns, struct error *err)

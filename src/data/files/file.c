@@ -104,14 +104,14 @@ static int settle_element(struct source *s, const struct file_options *options, 
 {
     struct row_layout *l = &((struct file_state *)s->state)->layout;
     s->element = layout_default_element(l->stored, options);
-    if (options->add && data_element_is_integer(l->stored) && l->stored != ELEMENT_I64)
+    if (options->add && data_element_of(l->stored)->integer && l->stored != ELEMENT_I64)
         s->element = ELEMENT_I32; /* a sum may not fit the stored element */
     s->dim = l->dim;
     if (options->element && !data_element_named(options->element, &s->element))
         return fail(err, ERR_ARGUMENT,
                     "%s: unknown element \"%s\"; known are f32 u8 b64 i8 i32 i64 f64", s->name,
                     options->element);
-    if (data_element_is_stored_only(s->element))
+    if (data_element_of(s->element)->stored_only)
         return fail(err, ERR_UNSUPPORTED,
                     "%s: rows cannot become %s; %s holds every one of its values", s->name,
                     options->element,
@@ -135,7 +135,7 @@ static int settle_element(struct source *s, const struct file_options *options, 
             "%d",
             s->name, bytes ? l->dim : l->dim / 64, bytes ? "u8" : "u64", s->dim,
             INDEX_CODE_BITS_MAX);
-    if (options->add && (codes || !data_element_is_integer(l->stored)))
+    if (options->add && (codes || !data_element_of(l->stored)->integer))
         return fail(err, ERR_ARGUMENT, "%s: add is for integers, these are %s", s->name,
                     data_element_name(codes ? s->element : l->stored));
     if (options->dim && options->dim != s->dim)

@@ -17,15 +17,12 @@ static int need_header(const struct bytes *b, size_t bytes, const char *what, st
  * (LeCun's MNIST page). */
 static bool idx_element(uint8_t type, enum element *out)
 {
-    switch (type) {
-        case 0x08: *out = INDEX_U8; return true;
-        case 0x09: *out = ELEMENT_I8; return true;
-        case 0x0b: *out = ELEMENT_I16; return true;
-        case 0x0c: *out = ELEMENT_I32; return true;
-        case 0x0d: *out = INDEX_F32; return true;
-        case 0x0e: *out = ELEMENT_F64; return true;
-        default: return false;
-    }
+    for (size_t i = 0; i < DATA_ELEMENTS; i++)
+        if (type && data_elements[i].idx == type) {
+            *out = data_elements[i].element;
+            return true;
+        }
+    return false;
 }
 
 int reader_idx(const struct bytes *b, const struct file_options *options, struct row_layout *l,

@@ -17,7 +17,7 @@ enum element layout_default_element(enum element stored, const struct file_optio
         return stored;
     if (stored == ELEMENT_U32 || stored == ELEMENT_U64)
         return ELEMENT_I64;
-    return data_element_is_stored_only(stored) || stored == ELEMENT_F64 ? INDEX_F32 : stored;
+    return data_element_of(stored)->stored_only || stored == ELEMENT_F64 ? INDEX_F32 : stored;
 }
 
 void layout_settle_codes(struct row_layout *l, const struct file_options *options)

@@ -98,14 +98,6 @@ static int read_shape(struct header *h, struct row_layout *l, size_t *dims, stru
 
 static int read_descr(struct header *h, struct row_layout *l, struct error *err)
 {
-    static const struct {
-        const char *code;
-        enum element element;
-    } known[] = {
-        { "f4", INDEX_F32 },   { "f8", ELEMENT_F64 }, { "f2", ELEMENT_F16 }, { "u1", INDEX_U8 },
-        { "i1", ELEMENT_I8 },  { "i2", ELEMENT_I16 }, { "i4", ELEMENT_I32 }, { "i8", ELEMENT_I64 },
-        { "u2", ELEMENT_U16 }, { "u4", ELEMENT_U32 }, { "u8", ELEMENT_U64 },
-    };
     char descr[32];
     skip_spaces(h);
     if (h->at < h->end && *h->at == '[')
@@ -121,9 +113,9 @@ static int read_descr(struct header *h, struct row_layout *l, struct error *err)
             h->name, descr);
     const char *code = descr + (descr[0] && strchr("<>|=", descr[0]) ? 1 : 0);
     l->big_endian = descr[0] == '>';
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-        if (!strcmp(code, known[i].code)) {
-            l->stored = known[i].element;
+    for (size_t i = 0; i < DATA_ELEMENTS; i++)
+        if (!strcmp(code, data_elements[i].npy)) {
+            l->stored = data_elements[i].element;
             return OK;
         }
     return fail(err, ERR_UNSUPPORTED,

@@ -4,62 +4,46 @@
 
 #include "src/data/source/source.h"
 
-/* Elements besides those of index.h. */
-static const struct {
-    enum element element;
-    const char *name;
-    size_t bytes; /* of one component */
-} elements[] = {
-    { ELEMENT_I8, "i8", 1 },   { ELEMENT_I16, "i16", 2 }, { ELEMENT_I32, "i32", 4 },
-    { ELEMENT_I64, "i64", 8 }, { ELEMENT_F16, "f16", 2 }, { ELEMENT_F64, "f64", 8 },
-    { ELEMENT_U16, "u16", 2 }, { ELEMENT_U32, "u32", 4 }, { ELEMENT_U64, "u64", 8 },
+const struct data_element data_elements[DATA_ELEMENTS] = {
+    { INDEX_F32, "f32", 4, "f4", 0x0d, 0, 0 },   { INDEX_U8, "u8", 1, "u1", 0x08, 1, 0 },
+    { ELEMENT_I8, "i8", 1, "i1", 0x09, 1, 0 },   { ELEMENT_I16, "i16", 2, "i2", 0x0b, 1, 1 },
+    { ELEMENT_I32, "i32", 4, "i4", 0x0c, 1, 0 }, { ELEMENT_I64, "i64", 8, "i8", 0, 1, 0 },
+    { ELEMENT_F16, "f16", 2, "f2", 0, 0, 1 },    { ELEMENT_F64, "f64", 8, "f8", 0x0e, 0, 0 },
+    { ELEMENT_U16, "u16", 2, "u2", 0, 1, 1 },    { ELEMENT_U32, "u32", 4, "u4", 0, 1, 1 },
+    { ELEMENT_U64, "u64", 8, "u8", 0, 1, 1 },
 };
-enum { ELEMENTS = sizeof elements / sizeof elements[0] };
 
-static size_t component_bytes(enum element element)
+const struct data_element *data_element_of(enum element element)
 {
-    for (size_t i = 0; i < ELEMENTS; i++)
-        if (elements[i].element == element)
-            return elements[i].bytes;
-    return element == INDEX_F32 || element == INDEX_U8 ? index_row_bytes(element, 1) : 0;
+    static const struct data_element none = { .npy = "" };
+    for (size_t i = 0; i < DATA_ELEMENTS; i++)
+        if (data_elements[i].element == element)
+            return &data_elements[i];
+    return &none;
 }
 
 size_t data_row_bytes(enum element element, size_t dim)
 {
     if (element == INDEX_B64)
         return index_row_bytes(element, dim);
-    const size_t bytes = component_bytes(element);
+    const size_t bytes = data_element_of(element)->bytes;
     return bytes && dim <= SIZE_MAX / bytes ? dim * bytes : 0;
 }
 
 const char *data_element_name(enum element element)
 {
-    for (size_t i = 0; i < ELEMENTS; i++)
-        if (elements[i].element == element)
-            return elements[i].name;
-    return index_element_name(element);
+    const char *name = data_element_of(element)->name;
+    return name ? name : index_element_name(element);
 }
 
 bool data_element_named(const char *name, enum element *out)
 {
-    for (size_t i = 0; i < ELEMENTS; i++)
-        if (!strcmp(elements[i].name, name)) {
-            *out = elements[i].element;
+    for (size_t i = 0; i < DATA_ELEMENTS; i++)
+        if (!strcmp(data_elements[i].name, name)) {
+            *out = data_elements[i].element;
             return true;
         }
     return index_element_named(name, out);
-}
-
-bool data_element_is_integer(enum element e)
-{
-    return e == INDEX_U8 || e == ELEMENT_I8 || e == ELEMENT_I16 || e == ELEMENT_I32 ||
-           e == ELEMENT_I64 || e == ELEMENT_U16 || e == ELEMENT_U32 || e == ELEMENT_U64;
-}
-
-bool data_element_is_stored_only(enum element e)
-{
-    return e == ELEMENT_I16 || e == ELEMENT_F16 || e == ELEMENT_U16 || e == ELEMENT_U32 ||
-           e == ELEMENT_U64;
 }
 
 /* IEEE half precision to float, subnormals included. */
@@ -78,7 +62,7 @@ static float half_value(uint16_t half)
 
 /* long double holds each 64-bit integer and each double exactly on the machines that
    Driftline builds for. */
-static long double value_at(enum element from, const void *in, size_t i)
+long double data_element_value(enum element from, const void *in, size_t i)
 {
     const char *at = in;
     float f32;
@@ -104,42 +88,32 @@ static long double value_at(enum element from, const void *in, size_t i)
     }
 }
 
-static bool whole_within(long double v, long double low, long double high)
+/* at: of `bytes` bytes, which the element has. */
+static bool put_value(enum element to, void *at, size_t bytes, long double v)
 {
-    return v >= low && v <= high && v == floorl(v);
-}
-
-static bool put_value(enum element to, void *out, size_t i, long double v)
-{
-    char *at = out;
+    static const struct {
+        enum element element;
+        long double low, high;
+    } whole[] = { { INDEX_U8, 0, UINT8_MAX },
+                  { ELEMENT_I8, INT8_MIN, INT8_MAX },
+                  { ELEMENT_I32, INT32_MIN, INT32_MAX },
+                  { ELEMENT_I64, INT64_MIN, INT64_MAX } };
     if (to == INDEX_F32) {
-        float f = (float)v;
-        memcpy(at + 4 * i, &f, 4);
+        const float f = (float)v;
+        memcpy(at, &f, bytes);
         return !isfinite(v) || isfinite(f);
     }
     if (to == ELEMENT_F64) {
-        double d = (double)v;
-        memcpy(at + 8 * i, &d, 8);
+        const double d = (double)v;
+        memcpy(at, &d, bytes);
         return true;
     }
-    if (to == INDEX_U8 && whole_within(v, 0, UINT8_MAX)) {
-        ((uint8_t *)out)[i] = (uint8_t)v;
-        return true;
-    }
-    if (to == ELEMENT_I8 && whole_within(v, INT8_MIN, INT8_MAX)) {
-        ((int8_t *)out)[i] = (int8_t)v;
-        return true;
-    }
-    if (to == ELEMENT_I32 && whole_within(v, INT32_MIN, INT32_MAX)) {
-        int32_t k = (int32_t)v;
-        memcpy(at + 4 * i, &k, 4);
-        return true;
-    }
-    if (to == ELEMENT_I64 && whole_within(v, INT64_MIN, INT64_MAX)) {
-        int64_t k = (int64_t)v;
-        memcpy(at + 8 * i, &k, 8);
-        return true;
-    }
+    for (size_t j = 0; j < sizeof whole / sizeof *whole; j++)
+        if (to == whole[j].element && v >= whole[j].low && v <= whole[j].high && v == floorl(v)) {
+            const int64_t number = (int64_t)v; /* little-endian: its first bytes are the value */
+            memcpy(at, &number, bytes);
+            return true;
+        }
     return false;
 }
 
@@ -147,7 +121,7 @@ static bool put_value(enum element to, void *out, size_t i, long double v)
  * become its neighbour. */
 static bool float_keeps(enum element from, long double v)
 {
-    return !data_element_is_integer(from) || (long double)(float)v == v;
+    return !data_element_of(from)->integer || (long double)(float)v == v;
 }
 
 size_t data_convert_elements(enum element from, const void *in, enum element to, void *out,
@@ -167,11 +141,12 @@ size_t data_convert_elements(enum element from, const void *in, enum element to,
             floats[i] = (float)bytes[i];
         return count;
     }
+    const size_t bytes = data_element_of(to)->bytes;
     for (size_t i = 0; i < count; i++) {
-        long double v = value_at(from, in, i);
+        long double v = data_element_value(from, in, i);
         if (to == INDEX_F32 && !float_keeps(from, v))
             return i;
-        if (!put_value(to, out, i, v))
+        if (!put_value(to, (char *)out + i * bytes, bytes, v))
             return i;
     }
     return count;

@@ -158,7 +158,7 @@ int source_read_f32(const struct source *s, size_t first, size_t n, float *out, 
 
 int source_read_number(const struct source *s, size_t row, int64_t *out, struct error *err)
 {
-    const bool integer = data_element_is_integer(s->element);
+    const bool integer = data_element_of(s->element)->integer;
     union {
         unsigned char raw[8];
         int64_t integer;

@@ -82,11 +82,23 @@ const char *data_element_name(enum element);
 /* The element of that name; false if there is none. */
 bool data_element_named(const char *name, enum element *);
 
-/* Whether its values are integers; codes are not. */
-bool data_element_is_integer(enum element);
-/* Whether files may hold it, but no source: its values become those of another element. */
-bool data_element_is_stored_only(enum element);
+/* The numbers that files may hold: all elements but codes. */
+struct data_element {
+    enum element element;
+    const char *name;
+    size_t bytes;     /* of one component */
+    const char *npy;  /* its type in npy files, without the order of bytes */
+    uint8_t idx;      /* its type in idx files; 0: it has none */
+    bool integer;     /* its values are integers */
+    bool stored_only; /* no source has it: its values become those of another element */
+};
+enum { DATA_ELEMENTS = 11 };
+extern const struct data_element data_elements[DATA_ELEMENTS];
+/* All zero for codes. */
+const struct data_element *data_element_of(enum element);
 
+/* The i-th of these values; an integer is exact. */
+long double data_element_value(enum element, const void *values, size_t i);
 /* Converts count values to another element. Integers must fit and fractions are refused, except
    that F64 rounds to F32 and must be within its range; NaN and infinity pass between floats. U8 and
    B64 have the same bytes, eight per 64 bits of a code. count is in components of `from`, bits for

@@ -25,21 +25,12 @@ static uint64_t field_kib(const char *text, const char *name)
 
 bool memory_resident_read(long pid, struct resident *out)
 {
-    char path[64], text[4096];
+    char text[4096];
+    size_t n;
 
     *out = (struct resident){ 0 };
-    if (pid)
-        (void)snprintf(path, sizeof path, "/proc/%ld/status", pid);
-    else
-        (void)snprintf(path, sizeof path, "/proc/self/status");
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
+    if (!proc_read((pid_t)pid, "status", text, sizeof text, &n))
         return false;
-    const ssize_t n = read(fd, text, sizeof text - 1);
-    (void)close(fd);
-    if (n <= 0)
-        return false;
-    text[n] = '\0';
     out->anonymous = field_kib(text, "RssAnon:");
     out->shared = field_kib(text, "RssShmem:");
     out->mapped = field_kib(text, "RssFile:");
@@ -86,20 +77,6 @@ uint64_t memory_shared_files_bytes(void)
     if (all)
         (void)closedir(all);
     return bytes;
-}
-
-/* Reads a file of /proc as a string; false if it cannot be read. */
-static bool read_proc(long pid, const char *name, char *text, size_t bytes)
-{
-    char path[64];
-
-    (void)snprintf(path, sizeof path, "/proc/%ld/%s", pid, name);
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    const ssize_t n = fd < 0 ? -1 : read(fd, text, bytes - 1);
-    if (fd >= 0)
-        (void)close(fd);
-    text[n > 0 ? n : 0] = '\0';
-    return n > 0;
 }
 
 enum { MAPPINGS_MAX = 4096, LINE_BYTES = 512 };
@@ -192,11 +169,14 @@ uint64_t memory_resolution(void)
 {
     enum { LARGE_PAGE = 2 << 20, LATE_PAGES = 64 };
     char text[4096];
+    struct resident now;
+    size_t n;
 
-    if (read_proc(getpid(), "smaps_rollup", text, sizeof text) &&
+    if (proc_read(0, "smaps_rollup", text, sizeof text, &n) &&
         field_kib(text, "AnonHugePages:") > 0)
         return LARGE_PAGE;
-    return (uint64_t)LATE_PAGES * (uint64_t)sysconf(_SC_PAGESIZE) * (proc_threads() + 1);
+    (void)memory_resident_read(0, &now);
+    return (uint64_t)LATE_PAGES * (uint64_t)sysconf(_SC_PAGESIZE) * (now.threads + 1);
 }
 
 void memory_reset_peak(void)

@@ -20,12 +20,11 @@ struct status {
     uint64_t start;
 };
 
-/* A small file of /proc, as a string; false: the process does not exist. */
-static bool read_small(pid_t pid, const char *name, char *text, size_t bytes, size_t *n)
+bool proc_read(pid_t pid, const char *name, char *text, size_t bytes, size_t *n)
 {
     char path[128];
 
-    (void)snprintf(path, sizeof path, "/proc/%ld/%s", (long)pid, name);
+    (void)snprintf(path, sizeof path, "/proc/%ld/%s", (long)(pid ? pid : getpid()), name);
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
     const ssize_t got = fd < 0 ? -1 : read(fd, text, bytes - 1);
     if (fd >= 0)
@@ -43,7 +42,7 @@ static bool read_status(pid_t pid, struct status *out)
 
     *out = (struct status){ 0 };
     /* The name in parentheses may contain ')' itself, so the fields start after the last one. */
-    if (!read_small(pid, "stat", text, sizeof text, &n) || !(at = strrchr(text, ')')) ||
+    if (!proc_read(pid, "stat", text, sizeof text, &n) || !(at = strrchr(text, ')')) ||
         sscanf(at + 1, " %c %ld", &out->state, &parent) != 2)
         return false;
     out->parent = (pid_t)parent;
@@ -85,7 +84,7 @@ static bool add_children(pid_t parent, const char *thread, pid_t *pids, size_t m
     struct status s;
 
     (void)snprintf(name, sizeof name, "task/%s/children", thread);
-    if (!read_small(parent, name, text, sizeof text, &bytes))
+    if (!proc_read(parent, name, text, sizeof text, &bytes))
         return false;
     for (long pid; *n < most && (pid = strtol(at, &end, 10)) > 0; at = end)
         if (read_status((pid_t)pid, &s) && runs(&s))
@@ -133,17 +132,6 @@ size_t proc_list(pid_t parent, pid_t *pids, size_t most)
     return parent && list_children(parent, pids, most, &n) ? n : list_all(parent, pids, most);
 }
 
-size_t proc_threads(void)
-{
-    char text[4096];
-    size_t n;
-
-    if (!read_small(getpid(), "status", text, sizeof text, &n))
-        return 0;
-    const char *at = strstr(text, "\nThreads:");
-    return at ? (size_t)strtoul(at + strlen("\nThreads:"), NULL, 10) : 0;
-}
-
 static double used_seconds(int whose)
 {
     struct rusage use;
@@ -173,7 +161,7 @@ static bool add_waited(const char *task, double *sum)
 
     (void)snprintf(name, sizeof name, "task/%.20s/schedstat", task);
     /* running, waiting, slices */
-    if (!read_small(getpid(), name, text, sizeof text, &n) || sscanf(text, "%*s %lf", &waited) != 1)
+    if (!proc_read(getpid(), name, text, sizeof text, &n) || sscanf(text, "%*s %lf", &waited) != 1)
         return false;
     *sum += waited;
     return true;
@@ -202,11 +190,11 @@ void proc_name(pid_t pid, char *text, size_t bytes)
     size_t n;
 
     /* Each argument ends with a zero byte. */
-    (void)read_small(pid, "cmdline", command, sizeof command, &n);
+    (void)proc_read(pid, "cmdline", command, sizeof command, &n);
     for (size_t i = 0; i + 1 < n; i++)
         if (command[i] == '\0')
             command[i] = ' ';
-    if (n == 0 && read_small(pid, "comm", command, sizeof command, &n))
+    if (n == 0 && proc_read(pid, "comm", command, sizeof command, &n))
         command[strcspn(command, "\n")] = '\0';
     (void)snprintf(text, bytes, "%ld (%s)", (long)pid, command);
 }

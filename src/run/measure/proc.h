@@ -7,6 +7,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/* A file of /proc/PID, or of this process for 0, as a string; *n: its bytes, as far as there is space.
+   false: it cannot be opened. */
+bool proc_read(pid_t pid, const char *name, char *text, size_t bytes, size_t *n);
 /* *ticks: when the process started, in clock ticks since boot. As pids are reused, pid and start
    together identify a process. Returns false if there is no such process. */
 bool proc_start(pid_t pid, uint64_t *ticks);
@@ -15,8 +18,6 @@ bool proc_runs(pid_t pid);
 /* Writes up to `most` running processes to pids: the children of `parent`, or all processes if it
    is 0. Returns how many. */
 size_t proc_list(pid_t parent, pid_t *pids, size_t most);
-/* The number of threads of this process; 0 if it cannot be read. */
-size_t proc_threads(void);
 /* Processor time, user and system, of all threads of this process. */
 double proc_own_seconds(void);
 /* The same of the descendants that have ended and been waited for. */

@@ -8,7 +8,7 @@
 #include <sys/resource.h>
 
 #include "src/base/clock.h"
-#include "src/run/measure/proc.h"
+#include "src/run/measure/memory.h"
 
 /* What threads_set() has set. */
 static struct {
@@ -64,7 +64,9 @@ json_t *threads_set(size_t threads)
     json_t *cpus = pin(threads);
     void (*omp_set)(int) = NULL;
     int (*omp_get)(void) = NULL;
+    struct resident now;
 
+    (void)memory_resident_read(0, &now);
     /* The program itself is not linked with OpenMP, but a baseline's library may be. */
     *(void **)&omp_set = dlsym(RTLD_DEFAULT, "omp_set_num_threads");
     *(void **)&omp_get = dlsym(RTLD_DEFAULT, "omp_get_max_threads");
@@ -75,5 +77,5 @@ json_t *threads_set(size_t threads)
     return json_pack("{s:I, s:o, s:i, s:o, s:I, s:I}", "threads", (json_int_t)threads, "cpus", cpus,
                      "blas_threads", openblas_get_num_threads(), "omp_threads",
                      omp_get ? json_integer(omp_get()) : json_null(), "clock_ns",
-                     (json_int_t)clock_cost_ns(), "threads_before", (json_int_t)proc_threads());
+                     (json_int_t)clock_cost_ns(), "threads_before", (json_int_t)now.threads);
 }

@@ -20,18 +20,11 @@ struct change_calls {
     double backlog_max;  /* rows that had arrived when a call ended, and were not inserted */
 };
 
-static struct vectors slice(struct vectors v, size_t first, size_t n)
-{
-    v.rows = (const char *)v.rows + first * index_row_bytes(v.element, v.dim);
-    v.n = n;
-    return v;
-}
-
 static int call_insert(struct change_calls *c, size_t first, size_t n, size_t *done)
 {
     const struct index_ops *ops = c->replay->ops;
     struct index *index = c->replay->checked.index;
-    const struct vectors rows = slice(c->rows, first, n);
+    const struct vectors rows = session_rows(c->rows, first, n);
 
     if (!c->attributes)
         return ops->insert(index, rows, c->ids + first, done);

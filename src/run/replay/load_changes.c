@@ -2,14 +2,6 @@
 #include "src/run/replay/load.h"
 #include "src/run/replay/verbs.h"
 
-static struct vectors rows_of(const struct load_run *t, size_t first, size_t n)
-{
-    const struct vectors all = t->rows;
-
-    return (struct vectors){ (const char *)all.rows + first * index_row_bytes(all.element, all.dim),
-                             n, all.dim, all.element };
-}
-
 /* The rows whose ids are new; those after them are updates of rows that the index holds. */
 static size_t new_rows(const struct op *op)
 {
@@ -28,10 +20,10 @@ int load_changes_begin(struct load_run *t, struct buffer *rows, bool removes)
     if (rc == OK && op->n_removes > 0 && removes)
         rc = index_admit_remove(&r->checked, op->removes, op->n_removes);
     if (rc == OK && new_rows(op) > 0)
-        rc = index_admit_insert(&r->checked, rows_of(t, 0, new_rows(op)), op->ids);
+        rc = index_admit_insert(&r->checked, session_rows(t->rows, 0, new_rows(op)), op->ids);
     if (rc == OK && new_rows(op) < op->n)
-        rc = index_admit_vectors(&r->checked, rows_of(t, new_rows(op), op->n - new_rows(op)),
-                                 "update");
+        rc = index_admit_vectors(
+            &r->checked, session_rows(t->rows, new_rows(op), op->n - new_rows(op)), "update");
     return rc;
 }
 
@@ -73,7 +65,7 @@ int load_change(struct load_run *t, struct load_worker *w, const struct op_plann
         const uint64_t start = clock_ns();
 
         done = 0;
-        rc = ops->insert(index, rows_of(t, c, 1), op->ids + c, &done);
+        rc = ops->insert(index, session_rows(t->rows, c, 1), op->ids + c, &done);
         rc = index_admit_done(checked, rc, done, 1, "insert");
         *insert_ns = session_interval_ns(t->replay, start, clock_ns());
     }
@@ -144,7 +136,7 @@ int load_changes_alone(struct load_run *t, struct step_record *s, bool removes)
     done = 0;
     int rc = OK;
     if (n > 0 && t->n_changed == 0) {
-        rc = r->ops->insert(r->checked.index, rows_of(t, 0, n), op->ids, &done);
+        rc = r->ops->insert(r->checked.index, session_rows(t->rows, 0, n), op->ids, &done);
         rc = index_admit_done(&r->checked, rc, done, n, "insert");
     }
     /* A method may refuse its first removal after some insertions of a mix. */

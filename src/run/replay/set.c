@@ -4,20 +4,6 @@
 
 #include "src/run/replay/verbs.h"
 
-/* The option and its value; the text belongs to the JSON. */
-static struct param_setting setting_of(const char *name, const json_t *value)
-{
-    struct param_setting s = { .name = name };
-
-    if (json_is_boolean(value))
-        s.value = (struct param_value){ .kind = VALUE_BOOL, .boolean = json_is_true(value) };
-    else if (json_is_string(value))
-        s.value = (struct param_value){ .kind = VALUE_TEXT, .text = json_string_value(value) };
-    else
-        s.value = (struct param_value){ .kind = VALUE_NUMBER, .number = json_number_value(value) };
-    return s;
-}
-
 /* Writes the present params with the operation's values to `next`. */
 static int admit(struct replay_session *r, json_t *settings, void *next)
 {
@@ -30,7 +16,7 @@ static int admit(struct replay_session *r, json_t *settings, void *next)
     if (!all)
         return fail(r->err, ERR_NO_MEMORY, "set: out of memory");
     json_object_foreach(settings, name, value)
-        all[n++] = setting_of(name, value);
+        all[n++] = (struct param_setting){ name, json_param_value(value) };
     if (r->params)
         memcpy(next, r->params, r->ops->params_bytes);
     rc = index_admit_set(&r->checked, next, all, n);

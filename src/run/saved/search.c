@@ -17,13 +17,12 @@ struct asked {
 
 static int search(struct asked *a, struct vectors of, size_t first, size_t n)
 {
-    const size_t row_bytes = index_row_bytes(of.element, of.dim), k = a->request.k;
+    const size_t k = a->request.k;
     struct search_request request = a->request;
     struct search_result result = { .ids = (uint64_t *)a->ids.bytes + first * k,
                                     .distances = (float *)a->distances.bytes + first * k };
 
-    request.queries =
-        (struct vectors){ (const char *)of.rows + first * row_bytes, n, of.dim, of.element };
+    request.queries = session_rows(of, first, n);
     return a->index->ops->search(a->index->checked.index, &request, &result);
 }
 

@@ -298,13 +298,8 @@ bool query_batch_add_work(struct query_batch *batch, struct work w)
 int query_batch_search(struct query_batch *batch, struct vectors of, size_t first, size_t n,
                        struct answer_buffer *answers)
 {
-    const size_t row_bytes = index_row_bytes(of.element, of.dim);
-    const struct search_request request = { { (const char *)of.rows + first * row_bytes, n, of.dim,
-                                              of.element },
-                                            batch->k_fetched,
-                                            batch->knobs,
-                                            batch->filter,
-                                            batch->threads };
+    const struct search_request request = { session_rows(of, first, n), batch->k_fetched,
+                                            batch->knobs, batch->filter, batch->threads };
     struct search_result result = { .ids = answers->ids,
                                     .distances = answers->distances,
                                     .shards = &batch->shard_work };

@@ -56,13 +56,8 @@ static int take_found(void *to, size_t query, uint64_t id, float distance)
 int range_batch_search(struct query_batch *batch, struct range_catch *c, struct vectors of,
                        size_t first, size_t n)
 {
-    const size_t row_bytes = index_row_bytes(of.element, of.dim);
-    const struct range_request request = { { (const char *)of.rows + first * row_bytes, n, of.dim,
-                                             of.element },
-                                           batch->op->radius,
-                                           batch->knobs,
-                                           batch->filter,
-                                           batch->threads };
+    const struct range_request request = { session_rows(of, first, n), batch->op->radius,
+                                           batch->knobs, batch->filter, batch->threads };
     struct range_result result = { .found = take_found, .to = c, .shards = &batch->shard_work };
 
     c->first_query = first;

@@ -104,4 +104,12 @@ static inline void session_tick(struct replay_session *r, uint64_t now_ns, size_
     r->env->tick(r->env->to, done, of);
 }
 
+/* n of these rows, from `first` on. */
+static inline struct vectors session_rows(struct vectors of, size_t first, size_t n)
+{
+    of.rows = (const char *)of.rows + first * index_row_bytes(of.element, of.dim);
+    of.n = n;
+    return of;
+}
+
 #endif

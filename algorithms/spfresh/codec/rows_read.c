@@ -60,15 +60,9 @@ void spfresh_rows_reader_give(struct spfresh_rows_reader *r)
         scratch_pool_give(&r->rows->idle, r);
 }
 
-static void forget(struct spfresh_rows_reader *r)
-{
-    if (r->units.bits)
-        spfresh_candidate_set_clear(&r->units);
-}
-
 void spfresh_rows_begin(struct spfresh_rows_reader *r)
 {
-    forget(r);
+    spfresh_candidate_set_clear(&r->units);
     r->before = 0;
 }
 
@@ -89,7 +83,7 @@ static int reserve(struct spfresh_rows_reader *r, size_t n)
 
     if (r->units.n + n > r->most) {
         r->before += r->units.n;
-        forget(r);
+        spfresh_candidate_set_clear(&r->units);
     }
     const size_t need = r->units.n + n;
     bool fits = spfresh_candidate_set_reserve(&r->units, mem, need);
@@ -139,10 +133,9 @@ static int read_new(struct spfresh_rows_reader *r, size_t first)
 
     for (size_t i = first, m; !rc && i < r->units.n; i += m) {
         m = 1;
-        while (i + m < r->units.n && m < RUN_UNITS &&
-               r->units.slots[i + m] == r->units.slots[i] + m)
+        while (i + m < r->units.n && m < RUN_UNITS && r->units.keys[i + m] == r->units.keys[i] + m)
             m++;
-        rc = read_units(r->rows, r->held + i * unit_bytes, r->units.slots[i], m);
+        rc = read_units(r->rows, r->held + i * unit_bytes, (uint32_t)r->units.keys[i], m);
     }
     return rc;
 }
@@ -206,8 +199,8 @@ int spfresh_rows_read(struct spfresh_rows_reader *r, const uint32_t *slots, size
     first = r->before == before ? first : 0;
     if (!rc && file)
         rc = read_new(r, first);
-    if (rc && file && r->units.bits)
-        forget(r); /* `held` lacks units that the set lists */
+    if (rc && file)
+        spfresh_candidate_set_clear(&r->units); /* `held` lacks units that the set lists */
     for (size_t i = 0; !rc && i < n; i++) {
         const size_t at = file ? spfresh_candidate_set_add(&r->units, unit_of(rows, slots[i])) : 0;
         out[i] = record_of(r, slots[i], at);

@@ -1,13 +1,310 @@
 /* update.c - training, insertions and deletions: each by all replicas of the shards it concerns, and
- * taken back in all if it fails in one. */
+ * taken back in all if it fails in one. UNMARK and DISCARD may be repeated: what they could not do is done
+ * before the next operation, or when a lost rank is back. */
 #include <string.h>
 
-#include "algorithms/sharded/changes.h"
+#include "algorithms/sharded/sharded.h"
 #include "src/core/mem.h"
 #include "src/core/ranks/shards.h"
 
 /* Rows of a call that are sent together. */
 enum { PIECE_BYTES = 32 << 20 };
+
+/* Rows, ids or both, for one shard. */
+struct change {
+    uint64_t sequence;
+    size_t n;
+    const uint64_t *ids;
+    const uint32_t *buckets;
+    const void *rows;
+    size_t row_bytes;
+    const struct row_request *in_file; /* NULL: rows are sent */
+    const uint64_t *numbers;           /* of the rows in the file */
+    uint64_t (*hash)(const void *rows, size_t bytes);
+    uint64_t *from_file; /* counts rows that are not sent */
+};
+
+/* The rows of a call, sorted by shard; those of shard i begin at first[i]. */
+struct changes {
+    struct changes *next;   /* in s->undo */
+    enum request_kind redo; /* what has yet to be asked of the shards: UNMARK or DISCARD */
+    size_t *first;          /* n_shards + 1 */
+    uint64_t *ids, *numbers;
+    uint32_t *buckets;
+    unsigned char *rows;
+    struct change *changes;
+    struct shard_call *calls;
+    size_t n_calls;
+};
+
+/* Records ERR_NO_MEMORY, and returns it. */
+static int changes_no_memory(const struct sharded *s, size_t n)
+{
+    return fail(s->base.env.error, ERR_NO_MEMORY, "sharded: out of memory for %zu rows", n);
+}
+
+/* ---- requests */
+
+static void put_rows(const struct change *c, size_t rank, struct wire *w)
+{
+    const struct row_origin *from = c->in_file && rank > 0 ? c->in_file->from : NULL;
+    wire_put(w, from != NULL);
+    if (!from) {
+        wire_put_bytes(w, c->rows, c->n * c->row_bytes);
+        return;
+    }
+    wire_put_text(w, from->path);
+    wire_put_text(w, from->dataset);
+    wire_put(w, from->offset);
+    wire_put(w, from->stride);
+    wire_put(w, c->hash(c->rows, c->n * c->row_bytes));
+    wire_put_bytes(w, c->numbers, c->n * sizeof *c->numbers);
+    *c->from_file += c->n;
+}
+
+static void put_insert(void *to, size_t rank, struct wire *w)
+{
+    const struct change *c = to;
+    wire_put(w, c->sequence);
+    wire_put(w, c->n);
+    wire_put_bytes(w, c->ids, c->n * sizeof *c->ids);
+    wire_put_bytes(w, c->buckets, c->n * sizeof *c->buckets);
+    put_rows(c, rank, w);
+}
+
+static void put_ids(void *to, size_t rank, struct wire *w)
+{
+    const struct change *c = to;
+    (void)rank;
+    wire_put(w, c->sequence);
+    wire_put(w, c->n);
+    wire_put_bytes(w, c->ids, c->n * sizeof *c->ids);
+}
+
+/* ---- rows by shard */
+
+static void changes_free(struct sharded *s, struct changes *g)
+{
+    struct mem *mem = s->base.env.mem;
+    if (!g)
+        return;
+    mem_free(mem, g->first);
+    mem_free(mem, g->ids);
+    mem_free(mem, g->numbers);
+    mem_free(mem, g->buckets);
+    mem_free(mem, g->rows);
+    mem_free(mem, g->changes);
+    mem_free(mem, g->calls);
+    mem_free(mem, g);
+}
+
+static struct changes *changes_new(struct sharded *s, size_t n, size_t row_bytes)
+{
+    struct mem *mem = s->base.env.mem;
+    struct changes *g = mem_zalloc(mem, sizeof *g);
+    if (g) {
+        g->first = mem_zalloc(mem, (s->n_shards + 2) * sizeof *g->first);
+        g->ids = mem_array(mem, n + 1, sizeof *g->ids);
+        g->numbers = mem_array(mem, n + 1, sizeof *g->numbers);
+        g->buckets = mem_array(mem, n + 1, sizeof *g->buckets);
+        g->rows = mem_alloc(mem, n * row_bytes + 1);
+        g->changes = mem_zalloc(mem, s->n_shards * sizeof *g->changes);
+        g->calls = mem_zalloc(mem, s->n_shards * sizeof *g->calls);
+    }
+    if (g && g->first && g->ids && g->numbers && g->buckets && g->rows && g->changes && g->calls)
+        return g;
+    changes_free(s, g);
+    (void)changes_no_memory(s, n);
+    return NULL;
+}
+
+static void add_call(struct sharded *s, struct changes *g, size_t shard, struct change change)
+{
+    struct change *c = &g->changes[g->n_calls];
+    *c = change;
+    c->sequence = ++s->shards[shard].sequence;
+    c->from_file = &s->counters.rows_from_files;
+    g->calls[g->n_calls++] = (struct shard_call){ .shard = shard, .to = c };
+}
+
+/* Copies the rows of a call. v.rows = NULL: ids alone. numbers: of the rows in their file; NULL: none.
+   NULL: out of memory, which is recorded. The caller calls changes_free(). */
+static struct changes *changes_by_shard(struct sharded *s, struct vectors v, const uint64_t *ids,
+                                        const uint32_t *buckets, const uint64_t *numbers)
+{
+    const size_t row_bytes = v.rows ? sharded_row_bytes(s) : 0;
+    struct changes *g = changes_new(s, v.n, row_bytes);
+    if (!g)
+        return NULL;
+    size_t *first = g->first + 1; /* counts, then places; shifted by one shard */
+    for (size_t i = 0; i < v.n; i++)
+        first[s->placement.shard_of[buckets[i]]]++;
+    for (size_t i = 0, at = 0; i < s->n_shards; i++) {
+        const size_t n = first[i];
+        first[i] = at;
+        at += n;
+    }
+    for (size_t i = 0; i < v.n; i++) {
+        const size_t at = first[s->placement.shard_of[buckets[i]]]++;
+        g->ids[at] = ids[i];
+        g->buckets[at] = buckets[i];
+        g->numbers[at] = numbers ? numbers[i] : 0;
+        if (v.rows)
+            memcpy(g->rows + at * row_bytes, (const char *)v.rows + i * row_bytes, row_bytes);
+    }
+    for (size_t i = 0; i < s->n_shards; i++) {
+        const size_t at = g->first[i], n = g->first[i + 1] - at;
+        if (n > 0)
+            add_call(s, g, i,
+                     (struct change){ .n = n,
+                                      .ids = g->ids + at,
+                                      .buckets = g->buckets + at,
+                                      .rows = g->rows + at * row_bytes,
+                                      .row_bytes = row_bytes,
+                                      .numbers = g->numbers + at });
+    }
+    return g;
+}
+
+/* The same ids for every shard, or for one of them; SIZE_MAX: every one. */
+static struct changes *changes_of_ids(struct sharded *s, size_t shard, const uint64_t *ids,
+                                      size_t n)
+{
+    struct changes *g = changes_new(s, n, 0);
+    if (!g)
+        return NULL;
+    if (n > 0)
+        memcpy(g->ids, ids, n * sizeof *ids);
+    for (size_t i = 0; i < s->n_shards; i++)
+        if (shard == SIZE_MAX || shard == i)
+            add_call(s, g, i, (struct change){ .n = n, .ids = g->ids });
+    return g;
+}
+
+/* ---- asking, and taking back */
+
+static void (*const put_change[])(void *, size_t, struct wire *) = {
+    [REQUEST_INSERT] = put_insert, [REQUEST_MARK] = put_ids,    [REQUEST_UNMARK] = put_ids,
+    [REQUEST_FLUSH] = NULL,        [REQUEST_DISCARD] = put_ids,
+};
+
+/* Asks the shards: INSERT, MARK, UNMARK, FLUSH or DISCARD. */
+static int changes_tell(struct sharded *s, enum request_kind kind, struct changes *g)
+{
+    const bool logs = kind != REQUEST_MARK && kind != REQUEST_UNMARK;
+    for (size_t i = 0; i < g->n_calls; i++) {
+        const struct change *c = g->calls[i].to;
+        g->calls[i].put = put_change[kind];
+        g->calls[i].sequence = logs ? c->sequence : 0;
+    }
+    return sharded_tell(s, kind, g->calls, g->n_calls);
+}
+
+static void keep(struct sharded *s, struct changes *g, enum request_kind redo)
+{
+    g->redo = redo;
+    g->next = s->undo;
+    s->undo = g;
+}
+
+/* Only what is not done stays: new rows may have the same ids. */
+static int undo(struct sharded *s, struct changes *g)
+{
+    size_t left = 0;
+    for (size_t i = 0; g->redo == REQUEST_DISCARD && i < g->n_calls; i++) {
+        struct change *c = g->calls[i].to;
+        c->sequence = ++s->shards[g->calls[i].shard].sequence;
+    }
+    const int rc = changes_tell(s, g->redo, g);
+    for (size_t i = 0; i < g->n_calls; i++)
+        if (!g->calls[i].done || g->calls[i].failed)
+            g->calls[left++] = g->calls[i];
+    g->n_calls = left;
+    return rc;
+}
+
+/* Whether the rest must be asked for again. A rank that is lost has forgotten its marks, but may find
+   rows in its log. */
+static bool is_left(const struct changes *g, int rc)
+{
+    return g->n_calls > 0 &&
+           (g->redo == REQUEST_DISCARD ? rc != ERR_UNSUPPORTED : rc == ERR_NO_MEMORY);
+}
+
+/* Whether a rank that is up has failed, and not only ranks that are lost. */
+static bool is_refused(const struct changes *g, int rc)
+{
+    bool failed = rc == ERR_NO_MEMORY;
+    for (size_t i = 0; i < g->n_calls; i++)
+        failed |= g->calls[i].failed;
+    return failed;
+}
+
+/* Asks for the opposite: of MARK, UNMARK; of INSERT, DISCARD. Frees the changes, or keeps them for
+   sharded_finish_pending(). */
+static void changes_take_back(struct sharded *s, struct changes *g, enum request_kind redo)
+{
+    struct error unreported = { 0 };
+    struct error *before = error_divert(&unreported);
+    g->redo = redo;
+    if (is_left(g, undo(s, g)))
+        keep(s, g, redo);
+    else
+        changes_free(s, g);
+    (void)error_divert(before);
+}
+
+/* After MARK in all shards, when a deletion is done for good: FLUSH. What no copy of a shard has logged is
+   kept for sharded_finish_pending(); the rest is freed. */
+static void changes_finish(struct sharded *s, struct changes *g)
+{
+    struct error unreported = { 0 };
+    struct error *before = error_divert(&unreported);
+    size_t left = 0;
+    for (size_t i = 0; i < g->n_calls; i++)
+        if (g->calls[i].found > 0)
+            g->calls[left++] = g->calls[i];
+    g->n_calls = left;
+    (void)changes_tell(s, REQUEST_FLUSH, g);
+    left = 0;
+    for (size_t i = 0; i < g->n_calls; i++)
+        if (!g->calls[i].done)
+            g->calls[left++] = g->calls[i];
+    g->n_calls = left;
+    if (left > 0)
+        keep(s, g, REQUEST_DISCARD);
+    else
+        changes_free(s, g);
+    (void)error_divert(before);
+}
+
+int sharded_finish_pending(struct sharded *s)
+{
+    for (struct changes **at = &s->undo, *g = *at; g; g = *at) {
+        struct error why = { 0 };
+        struct error *before = error_divert(&why);
+        const int rc = undo(s, g);
+        (void)error_divert(before);
+        if (is_left(g, rc)) {
+            if (is_refused(g, rc))
+                return fail(s->base.env.error, rc, "%s", why.text);
+            at = &g->next;
+            continue;
+        }
+        *at = g->next;
+        changes_free(s, g);
+    }
+    return OK;
+}
+
+void sharded_forget_undo(struct sharded *s)
+{
+    while (s->undo) {
+        struct changes *g = s->undo;
+        s->undo = g->next;
+        changes_free(s, g);
+    }
+}
 
 /* ---- training */
 

@@ -283,16 +283,11 @@ int ampi_remove(struct index *, const uint64_t *ids, size_t n, size_t *done);
 int ampi_search(struct index *, const struct search_request *, struct search_result *);
 int ampi_range(struct index *, const struct range_request *, struct range_result *);
 int ampi_maintain(struct index *, uint64_t budget, bool *more);
-int ampi_set_params(struct index *, const void *params);
 int ampi_write(struct index *, struct store_writer *);
 int ampi_read(struct index *, struct store_reader *);
 int ampi_stats(const struct index *, struct stat_sink *);
 int ampi_memory(const struct index *, struct memory_use *);
 int ampi_check(const struct index *, struct stat_sink *);
-
-int ampi_create(struct index **, const struct index_ops *, const struct index_env *,
-                const void *params);
-void ampi_destroy(struct index *);
 
 extern const struct index_ops ampi_ops;
 

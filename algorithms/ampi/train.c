@@ -40,7 +40,7 @@ static bool refile_open(const struct ampi *a, struct refile *r, size_t clusters)
     size_t n = a->slots.ids.n;
     r->slots = mem_array(mem, n, sizeof *r->slots);
     r->nearest = mem_array(mem, n, sizeof *r->nearest);
-    r->start = mem_zalloc(mem, (clusters + 1) * sizeof *r->start);
+    r->start = mem_array(mem, clusters + 2, sizeof *r->start);
     r->by_cluster = mem_array(mem, n, sizeof *r->by_cluster);
     r->rows = mem_array(mem, NEAREST_ROWS * a->base.env.dim, sizeof *r->rows);
     return r->slots && r->nearest && r->start && r->by_cluster && r->rows;
@@ -72,15 +72,9 @@ static void refile_deal(const struct ampi *a, struct refile *r, const struct amp
                    env->dim * sizeof *r->rows);
         nearest_rows(a->nearest, env->kernels, &centroids, r->rows, count, 1, r->nearest + first);
     }
+    nearest_sort_by_list(r->nearest, n, to->n, r->start, r->by_cluster);
     for (size_t i = 0; i < n; i++)
-        r->start[r->nearest[i] + 1]++;
-    for (size_t c = 0; c < to->n; c++)
-        r->start[c + 1] += r->start[c];
-    for (size_t i = 0; i < n; i++)
-        r->by_cluster[r->start[r->nearest[i]]++] = r->slots[i];
-    for (size_t c = to->n; c > 0; c--) /* each start has moved to the next one's */
-        r->start[c] = r->start[c - 1];
-    r->start[0] = 0;
+        r->by_cluster[i] = r->slots[r->by_cluster[i]];
 }
 
 static int refile_all(struct ampi *a, struct ampi_partition *to)

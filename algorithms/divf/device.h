@@ -29,17 +29,6 @@ int divf_device_nearest(void *to, const struct centroids *, const float *rows, s
                         uint32_t *out);
 void divf_device_stats(const struct divf *, struct stat_sink *);
 
-/* Whether a search for the k nearest copies compares codes there. */
-bool divf_device_uses_codes(const struct divf *, size_t k);
-/* Brings the device's copy of the codes up to date. The caller has d->changing. */
-int divf_device_bring_codes(struct divf *);
-void divf_device_drop_codes(struct divf *);
-
-/* Sets `found` and `out` to each query's candidates. high, low and terms of `queries` are not read. */
-int divf_device_code_candidates(struct divf *, const struct device_rabitq_queries *, size_t threads,
-                                size_t k, size_t capacity, uint32_t *found,
-                                struct device_candidate *out);
-
 /* search/device.c. fits: whether the request can be searched on the device, which search() does;
    drop: frees what it has there for that. */
 bool divf_device_fits(const struct divf *, const struct search_request *);

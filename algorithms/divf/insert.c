@@ -194,19 +194,6 @@ static void take_slots(struct filing *f)
     }
 }
 
-/* The copies of list l are f->order[start[l] .. start[l + 1]). */
-static void sort_by_list(struct filing *f)
-{
-    size_t lists = f->d->lists.n, copies = f->n * f->s;
-    memset(f->start, 0, (lists + 2) * sizeof *f->start);
-    for (size_t i = 0; i < copies; i++)
-        f->start[f->lists[i] + 2]++;
-    for (size_t l = 2; l <= lists; l++)
-        f->start[l] += f->start[l - 1];
-    for (size_t i = 0; i < copies; i++)
-        f->order[f->start[f->lists[i] + 1]++] = (uint32_t)i;
-}
-
 static int reserve_lists(struct filing *f)
 {
     int rc = OK;
@@ -272,7 +259,7 @@ static int file_block(struct filing *f)
     int rc = assign_block(f);
     if (rc)
         return rc;
-    sort_by_list(f);
+    nearest_sort_by_list(f->lists, f->n * f->s, f->d->lists.n, f->start, f->order);
     rc = reserve_lists(f);
     if (rc)
         return rc;

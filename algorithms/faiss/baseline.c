@@ -54,13 +54,26 @@ void faiss_method_destroy(struct index *index)
     mem_free(index->env.mem, self);
 }
 
-int faiss_add_id_map(const struct index_env *env, FaissIndex **library)
+int faiss_made(struct index **out, int code)
+{
+    if (code != OK) {
+        (*out)->ops->destroy(*out);
+        *out = NULL;
+    }
+    return code;
+}
+
+int faiss_take_library(struct faiss_method *self, FaissIndex *library)
 {
     FaissIndexIDMap *map = NULL;
-    if (faiss_IndexIDMap_new(&map, *library) != 0)
-        return faiss_fail(env, "create");
+    self->library = library;
+    faiss_shim_get_shape(library, &self->shape);
+    if (self->shape.own_ids)
+        return OK;
+    if (faiss_IndexIDMap_new(&map, library) != 0)
+        return faiss_fail(&self->base.env, "create");
     faiss_IndexIDMap_set_own_fields(map, 1);
-    *library = map;
+    self->library = map;
     return OK;
 }
 
@@ -100,11 +113,15 @@ int faiss_remove(struct index *index, const uint64_t *ids, size_t n, size_t *don
     faiss_IDSelector_free((FaissIDSelector *)selector);
     if (rc != 0)
         return faiss_fail(&index->env, "remove");
-    self->live -= *done;
-    if (*done != n)
-        return fail(index->env.error, ERR_UNKNOWN_ID, "remove: FAISS held %zu of the %zu ids",
-                    *done, n);
-    return OK;
+    return faiss_removed(self, *done, n);
+}
+
+int faiss_removed(struct faiss_method *self, size_t done, size_t n)
+{
+    self->live -= done;
+    return done == n ? OK
+                     : fail(self->base.env.error, ERR_UNKNOWN_ID,
+                            "remove: FAISS held %zu of the %zu ids", done, n);
 }
 
 void faiss_order_ties(uint64_t *ids, float *distances, size_t n_queries, size_t k)
@@ -134,8 +151,8 @@ static void translate(const struct index_env *env, const struct search_request *
     faiss_order_ties(result->ids, result->distances, request->queries.n, request->k);
 }
 
-int faiss_search(struct faiss_method *self, const struct search_request *request,
-                 struct search_result *result, double *passed)
+int faiss_find(struct faiss_method *self, const struct search_request *request,
+               struct search_result *result, double *passed)
 {
     const struct index_env *env = &self->base.env;
     const float *queries = request->queries.rows;
@@ -165,6 +182,19 @@ int faiss_search(struct faiss_method *self, const struct search_request *request
     return OK;
 }
 
+int faiss_search(struct index *index, const struct search_request *request,
+                 struct search_result *result)
+{
+    struct faiss_method *self = (struct faiss_method *)index;
+    double passed;
+    faiss_count_begin();
+    const int code = faiss_find(self, request, result, &passed);
+    if (code == OK)
+        faiss_count(self, &result->work, request->queries.n, request->k, request->filter != NULL,
+                    passed);
+    return code;
+}
+
 /* FAISS compares with < and >, we with <=, so its radius is the next float outwards. */
 static float radius_for_faiss(double radius, bool is_ip)
 {
@@ -190,28 +220,28 @@ int faiss_deliver(FaissRangeSearchResult *found, size_t n_queries, float scale,
     return code;
 }
 
-int faiss_range(struct faiss_method *self, const struct range_request *request,
-                struct range_result *result, double *passed)
+int faiss_range(struct index *index, const struct range_request *request,
+                struct range_result *result)
 {
-    const struct index_env *env = &self->base.env;
+    struct faiss_method *self = (struct faiss_method *)index;
+    const struct index_env *env = &index->env;
     const bool is_ip = env->metric == INDEX_IP;
     const float radius = radius_for_faiss(request->radius, is_ip);
     const size_t n = request->queries.n;
     FaissRangeSearchResult *found = NULL;
-    *passed = NAN;
-    if (self->live == 0) {
-        *passed = 0;
+    double passed = NAN;
+    if (self->live == 0)
         return OK;
-    }
     if (faiss_RangeSearchResult_new(&found, (idx_t)n) != 0)
         return faiss_fail(env, "range");
     int code = OK;
+    faiss_count_begin();
     faiss_shim_set_threads(request->threads);
     if (request->filter) {
         uint64_t counted = 0;
         code = faiss_shim_range_filtered(self->library, n, request->queries.rows, radius,
                                          request->filter, found, &counted, env->error);
-        *passed = request->threads == 1 ? (double)counted : NAN;
+        passed = request->threads == 1 ? (double)counted : NAN;
     } else {
         blas_threads_one();
         if (faiss_Index_range_search(self->library, (idx_t)n, request->queries.rows, radius,
@@ -222,30 +252,55 @@ int faiss_range(struct faiss_method *self, const struct range_request *request,
     if (code == OK)
         code = faiss_deliver(found, n, is_ip ? -1.0F : 1.0F, result);
     faiss_RangeSearchResult_free(found);
+    if (code == OK)
+        faiss_count(self, &result->work, n, 0, request->filter != NULL, passed);
     return code;
 }
 
-void faiss_add_work(struct work *work, const struct faiss_shim_shape *shape, size_t nq, double rows,
-                    double refined, size_t full_row_bytes)
+/* Distances in FAISS's IVF statistics since the last call. */
+static double take_ivf_distances(void)
 {
+    FaissIndexIVFStats *stats = faiss_get_indexIVF_stats();
+    const double counted = (double)stats->ndis;
+    faiss_IndexIVFStats_reset(stats);
+    return counted;
+}
+
+void faiss_count_begin(void)
+{
+    (void)take_ivf_distances();
+    (void)faiss_shim_binary_take_hash_distances();
+}
+
+/* FAISS counts the lengths of the lists that it scanned; with a filter, only rows that passed were
+   compared. Every candidate of a refined index gets an exact distance; there are k * k_factor unless
+   the lists held fewer. */
+void faiss_count(const struct faiss_method *self, struct work *work, size_t nq, size_t k,
+                 bool filtered, double passed)
+{
+    const struct index_env *env = &self->base.env;
+    const struct faiss_shim_shape *shape = &self->shape;
+    const double of_ivf = take_ivf_distances(),
+                 of_hash = (double)faiss_shim_binary_take_hash_distances();
+    const double rows = filtered           ? passed
+                        : shape->nlist > 0 ? of_ivf
+                        : shape->is_hash   ? of_hash
+                                           : (double)nq * (double)self->live;
+    const double refined =
+        shape->is_refined ? fmin((double)nq * (double)k * (double)self->k_factor, rows) : 0;
+    const double centroids = (double)nq * (double)shape->nlist;
+    if (self->live == 0)
+        return;
     if (shape->scan == FAISSX_SCAN_UNKNOWN) {
         work->distances = work->estimates = work->bytes_read = work->scanned = NAN;
         return;
     }
-    const double centroids = (double)nq * (double)shape->nlist;
     work->distances += centroids + refined + (shape->scan == FAISSX_SCAN_EXACT ? rows : 0);
     work->estimates += shape->scan == FAISSX_SCAN_CODES ? rows : 0;
     work->bytes_read += centroids * (double)shape->centroid_bytes +
-                        rows * (double)shape->code_bytes + refined * (double)full_row_bytes;
+                        rows * (double)shape->code_bytes +
+                        refined * (double)index_row_bytes(env->element, env->dim);
     work->scanned += rows;
-}
-
-double faiss_take_ivf_distances(void)
-{
-    FaissIndexIVFStats *stats = faiss_get_indexIVF_stats();
-    double counted = (double)stats->ndis;
-    faiss_IndexIVFStats_reset(stats);
-    return counted;
 }
 
 int faiss_write(const struct index *index, const char *path)
@@ -254,18 +309,34 @@ int faiss_write(const struct index *index, const char *path)
     return faiss_write_index_fname(self->library, path) == 0 ? OK : faiss_fail(&index->env, "save");
 }
 
-int faiss_read(const struct index_env *env, const char *path, uint64_t rows, FaissIndex **out)
+int faiss_adopt(struct index *index, const struct baseline_meta *meta, const char *path)
 {
+    struct faiss_method *self = (struct faiss_method *)index;
+    const struct index_env *env = &index->env;
     FaissIndex *read = NULL;
     if (faiss_read_index_fname(path, 0, &read) != 0)
         return faiss_fail(env, "load");
-    if ((size_t)faiss_Index_d(read) != env->dim || (uint64_t)faiss_Index_ntotal(read) != rows) {
-        int code = fail(env->error, ERR_CORRUPT,
-                        "load: %s holds %lld rows of %d-d, expected %" PRIu64 " of %zu-d", path,
-                        (long long)faiss_Index_ntotal(read), faiss_Index_d(read), rows, env->dim);
-        faiss_Index_free(read);
+    self->library = read;
+    faiss_shim_get_shape(read, &self->shape);
+    if ((size_t)faiss_Index_d(read) == env->dim && (uint64_t)faiss_Index_ntotal(read) == meta->rows)
+        return OK;
+    return fail(env->error, ERR_CORRUPT,
+                "load: %s holds %lld rows of %d-d, expected %" PRIu64 " of %zu-d", path,
+                (long long)faiss_Index_ntotal(read), faiss_Index_d(read), meta->rows, env->dim);
+}
+
+int faiss_load(struct index **out, const struct index_ops *ops, const struct index_env *env,
+               const char *dir, void *params,
+               int (*open)(struct index **, const struct index_env *, const void *params),
+               int (*adopt)(struct index *, const struct baseline_meta *, const char *path))
+{
+    struct baseline_meta meta;
+    char path[PATH_MAX];
+    int code = baseline_file_open(ops, env, dir, &meta, params, path);
+    if (code == OK)
+        code = open(out, env, params);
+    if (code != OK)
         return code;
-    }
-    *out = read;
-    return OK;
+    ((struct faiss_method *)*out)->live = meta.rows;
+    return faiss_made(out, adopt(*out, &meta, path));
 }

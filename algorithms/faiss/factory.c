@@ -9,7 +9,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "algorithms/common/durable/baseline_file.h"
 #include "src/core/parallel.h"
 
 #define FAISS_CLUSTERING_SEED 1234
@@ -62,23 +61,20 @@ static void factory_destroy(struct index *index)
     faiss_method_destroy(index);
 }
 
-static int factory_new(struct index **out, const struct index_env *env,
-                       const struct factory_params *params)
+static int factory_open(struct index **out, const struct index_env *env, const void *params)
 {
     int code = faiss_method_new(out, sizeof(struct faiss_factory), &faiss_factory_ops, env);
     if (code != OK)
         return code;
     struct faiss_factory *self = (struct faiss_factory *)*out;
-    self->params = *params;
+    self->params = *(const struct factory_params *)params;
     if (self->params.factory[0] == '\0')
         strcpy(self->params.factory, env->element == INDEX_B64 ? "BFlat" : "Flat");
     if (faiss_ParameterSpace_new(&self->space) != 0) {
         self->space = NULL;
         code = faiss_fail(env, "create");
-        factory_destroy(*out);
-        *out = NULL;
     }
-    return code;
+    return faiss_made(out, code);
 }
 
 static int set_parameter(struct faiss_factory *self, const char *name, int64_t value)
@@ -105,26 +101,19 @@ static int build(struct faiss_factory *self)
     int code = self->params.ef_construction > 0
                    ? set_parameter(self, "efConstruction", self->params.ef_construction)
                    : OK;
-    faiss_shim_get_shape(self->method.library, &self->shape);
-    if (code == OK && !self->shape.own_ids) {
-        code = faiss_add_id_map(env, &self->method.library);
-        self->has_map = code == OK;
-    }
+    if (code == OK)
+        code = faiss_take_library(&self->method, self->method.library);
+    self->has_map = code == OK && !self->method.shape.own_ids;
     return code;
 }
 
 static int factory_create(struct index **out, const struct index_env *env, const void *params)
 {
-    int code = factory_new(out, env, params);
+    int code = factory_open(out, env, params);
     if (code != OK)
         return code;
     struct faiss_factory *self = (struct faiss_factory *)*out;
-    code = is_binary(*out) ? faiss_factory_binary_create(self) : build(self);
-    if (code != OK) {
-        factory_destroy(*out);
-        *out = NULL;
-    }
-    return code;
+    return faiss_made(out, is_binary(*out) ? faiss_factory_binary_create(self) : build(self));
 }
 
 static int factory_train(struct index *index, struct vectors sample)
@@ -136,10 +125,10 @@ static int factory_train(struct index *index, struct vectors sample)
                     "train: faiss-factory \"%s\" is trained, and FAISS keeps its first centroids; "
                     "rebuild = TAG builds the index again",
                     self->params.factory);
-    if (sample.n < self->shape.nlist)
+    if (sample.n < self->method.shape.nlist)
         return fail(env->error, ERR_ARGUMENT,
                     "train: %zu rows for the %zu lists of \"%s\"; FAISS needs one for each",
-                    sample.n, self->shape.nlist, self->params.factory);
+                    sample.n, self->method.shape.nlist, self->params.factory);
     if (is_binary(index)) {
         faiss_shim_set_threads(pool_threads(env->pool));
         int code = faiss_factory_binary_train(self, sample);
@@ -179,14 +168,12 @@ static int factory_remove(struct index *index, const uint64_t *ids, size_t n, si
 {
     struct faiss_factory *self = (struct faiss_factory *)index;
     *done = 0;
-    if (self->shape.no_remove)
-        return refuse(self, "remove", self->shape.no_remove);
+    if (self->method.shape.no_remove)
+        return refuse(self, "remove", self->method.shape.no_remove);
     if (!is_binary(index))
         return faiss_remove(index, ids, n, done);
     faiss_shim_set_threads(pool_threads(index->env.pool));
-    int code = faiss_factory_binary_remove(self, ids, n, done);
-    self->method.live -= *done;
-    return code;
+    return faiss_factory_binary_remove(self, ids, n, done);
 }
 
 /* Sets one knob: refused if the index does not have it, passed to FAISS if it changed. */
@@ -219,7 +206,7 @@ static int set_knob(struct faiss_factory *self, const char *knob, bool has, cons
 
 static int set_knobs(struct faiss_factory *self, const struct factory_knobs *requested)
 {
-    const struct faiss_shim_shape *has = &self->shape;
+    const struct faiss_shim_shape *has = &self->method.shape;
     struct factory_knobs *set = &self->set;
     int code =
         set_knob(self, "nprobe", has->has_nprobe, "nprobe", requested->nprobe, 1, &set->nprobe);
@@ -235,52 +222,20 @@ static int set_knobs(struct faiss_factory *self, const struct factory_knobs *req
                         &set->quantizer_ef_search);
     if (code == OK)
         code = set_knob(self, "nflip", has->has_nflip, "nflip", requested->nflip, 0, &set->nflip);
-    (void)faiss_take_ivf_distances();
-    (void)faiss_shim_binary_take_hash_distances();
+    self->method.k_factor = set->k_factor_rf;
     return code;
-}
-
-/* Rows compared by nq queries, in vectors or codes; NAN if FAISS does not report it. */
-static double rows_scanned(const struct faiss_factory *self, size_t nq, bool filtered,
-                           double passed)
-{
-    const double of_ivf = faiss_take_ivf_distances();
-    const double of_hash = (double)faiss_shim_binary_take_hash_distances();
-    if (filtered)
-        return passed;
-    if (self->shape.nlist > 0)
-        return of_ivf;
-    return self->shape.is_hash ? of_hash : (double)nq * (double)self->method.live;
-}
-
-static void count(const struct faiss_factory *self, struct work *work, size_t nq, size_t k,
-                  bool filtered, double passed)
-{
-    const double rows = rows_scanned(self, nq, filtered, passed);
-    double refined = 0;
-    if (self->shape.is_refined) {
-        /* Every candidate gets an exact distance; there are k * k_factor unless the lists
-         * held fewer. */
-        refined = fmin((double)nq * (double)k * (double)self->set.k_factor_rf, rows);
-    }
-    if (self->method.live > 0)
-        faiss_add_work(work, &self->shape, nq, rows, refined,
-                       index_row_bytes(self->method.base.env.element, self->method.base.env.dim));
 }
 
 static int factory_search(struct index *index, const struct search_request *request,
                           struct search_result *result)
 {
     struct faiss_factory *self = (struct faiss_factory *)index;
-    double passed = NAN;
-    if (request->filter && self->shape.no_filter)
-        return refuse(self, "search", self->shape.no_filter);
+    if (request->filter && self->method.shape.no_filter)
+        return refuse(self, "search", self->method.shape.no_filter);
     int code = set_knobs(self, request->knobs);
     if (code == OK)
-        code = is_binary(index) ? faiss_factory_binary_search(self, request, result)
-                                : faiss_search(&self->method, request, result, &passed);
-    if (code == OK)
-        count(self, &result->work, request->queries.n, request->k, request->filter != NULL, passed);
+        code =
+            (is_binary(index) ? faiss_factory_binary_search : faiss_search)(index, request, result);
     return code;
 }
 
@@ -288,17 +243,14 @@ static int factory_range(struct index *index, const struct range_request *reques
                          struct range_result *result)
 {
     struct faiss_factory *self = (struct faiss_factory *)index;
-    double passed = NAN;
-    if (self->shape.no_range)
-        return refuse(self, "range", self->shape.no_range);
-    if (request->filter && self->shape.no_filter)
-        return refuse(self, "range", self->shape.no_filter);
+    if (self->method.shape.no_range)
+        return refuse(self, "range", self->method.shape.no_range);
+    if (request->filter && self->method.shape.no_filter)
+        return refuse(self, "range", self->method.shape.no_filter);
     int code = set_knobs(self, request->knobs);
     if (code == OK)
-        code = is_binary(index) ? faiss_factory_binary_range(self, request, result)
-                                : faiss_range(&self->method, request, result, &passed);
-    if (code == OK)
-        count(self, &result->work, request->queries.n, 0, request->filter != NULL, passed);
+        code =
+            (is_binary(index) ? faiss_factory_binary_range : faiss_range)(index, request, result);
     return code;
 }
 
@@ -315,30 +267,19 @@ static int factory_save(struct index *index, const char *dir)
     return baseline_file_save(index, dir, &meta, &self->params, factory_write, true);
 }
 
+static int factory_adopt(struct index *index, const struct baseline_meta *meta, const char *path)
+{
+    struct faiss_factory *self = (struct faiss_factory *)index;
+    self->trained_by_us = meta->words[0] != 0;
+    self->has_map = meta->words[1] != 0;
+    return is_binary(index) ? faiss_factory_binary_read(self, path, meta->rows)
+                            : faiss_adopt(index, meta, path);
+}
+
 static int factory_load(struct index **out, const struct index_env *env, const char *dir)
 {
-    struct baseline_meta meta;
     struct factory_params params;
-    char path[PATH_MAX];
-    int code = baseline_file_open(&faiss_factory_ops, env, dir, &meta, &params, path);
-    if (code == OK)
-        code = factory_new(out, env, &params);
-    if (code != OK)
-        return code;
-    struct faiss_factory *self = (struct faiss_factory *)*out;
-    self->method.live = meta.rows;
-    self->trained_by_us = meta.words[0] != 0;
-    self->has_map = meta.words[1] != 0;
-    code = is_binary(*out) ? faiss_factory_binary_read(self, path, meta.rows)
-                           : faiss_read(env, path, meta.rows, &self->method.library);
-    if (code != OK) {
-        factory_destroy(*out);
-        *out = NULL;
-        return code;
-    }
-    if (!is_binary(*out))
-        faiss_shim_get_shape(self->method.library, &self->shape);
-    return OK;
+    return faiss_load(out, &faiss_factory_ops, env, dir, &params, factory_open, factory_adopt);
 }
 
 static int factory_stats(const struct index *index, struct stat_sink *sink)

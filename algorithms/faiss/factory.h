@@ -21,7 +21,6 @@ struct faiss_factory {
     struct faiss_method method;
     FaissIndexBinary *binary;
     struct factory_params params;
-    struct faiss_shim_shape shape;
     FaissParameterSpace *space;
     struct factory_knobs set; /* the values last passed to FAISS */
     bool has_map;             /* our IDMap wraps the index */
@@ -35,10 +34,9 @@ int faiss_factory_binary_train(struct faiss_factory *, struct vectors sample);
 int faiss_factory_binary_insert(struct faiss_factory *, struct vectors, const uint64_t *ids);
 int faiss_factory_binary_remove(struct faiss_factory *, const uint64_t *ids, size_t n,
                                 size_t *removed);
-int faiss_factory_binary_search(struct faiss_factory *, const struct search_request *,
+int faiss_factory_binary_search(struct index *, const struct search_request *,
                                 struct search_result *);
-int faiss_factory_binary_range(struct faiss_factory *, const struct range_request *,
-                               struct range_result *);
+int faiss_factory_binary_range(struct index *, const struct range_request *, struct range_result *);
 int faiss_factory_binary_write(const struct index *, const char *path);
 int faiss_factory_binary_read(struct faiss_factory *, const char *path, uint64_t rows);
 int faiss_factory_binary_stats(const struct faiss_factory *, struct stat_sink *);

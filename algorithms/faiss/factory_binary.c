@@ -28,8 +28,8 @@ int faiss_factory_binary_create(struct faiss_factory *self)
     if (self->params.ef_construction > 0)
         return fail(env->error, ERR_UNSUPPORTED,
                     "create: ef_construction cannot be set on FAISS's binary indexes");
-    faiss_shim_get_binary_shape(self->binary, &self->shape);
-    if (!self->shape.own_ids) {
+    faiss_shim_get_binary_shape(self->binary, &self->method.shape);
+    if (!self->method.shape.own_ids) {
         code = faiss_shim_binary_add_id_map(&self->binary, env->error);
         self->has_map = code == OK;
     }
@@ -49,7 +49,7 @@ int faiss_factory_binary_train(struct faiss_factory *self, struct vectors sample
 static const uint8_t *readable(const struct faiss_factory *self, struct vectors rows, void **copy)
 {
     *copy = NULL;
-    if (!self->shape.reads_past)
+    if (!self->method.shape.reads_past)
         return rows.rows;
     const size_t bytes = rows.n * index_row_bytes(rows.element, rows.dim);
     *copy = mem_alloc(self->method.base.env.mem, bytes + ROOM_BEHIND);
@@ -96,10 +96,7 @@ int faiss_factory_binary_remove(struct faiss_factory *self, const uint64_t *ids,
     faiss_IDSelector_free((FaissIDSelector *)selector);
     if (rc != 0)
         return faiss_fail(env, "remove");
-    if (*removed != n)
-        return fail(env->error, ERR_UNKNOWN_ID, "remove: FAISS held %zu of the %zu ids", *removed,
-                    n);
-    return OK;
+    return faiss_removed(&self->method, *removed, n);
 }
 
 /* FAISS writes 32-bit integers into the array; converts them to floats of the same size. */
@@ -112,9 +109,10 @@ static void distances_to_float(struct search_result *result, size_t n)
     }
 }
 
-int faiss_factory_binary_search(struct faiss_factory *self, const struct search_request *request,
+int faiss_factory_binary_search(struct index *index, const struct search_request *request,
                                 struct search_result *result)
 {
+    struct faiss_factory *self = (struct faiss_factory *)index;
     const size_t nq = request->queries.n;
     if (self->method.live == 0) {
         index_answer_none(request, result);
@@ -126,6 +124,7 @@ int faiss_factory_binary_search(struct faiss_factory *self, const struct search_
     const uint8_t *queries = readable(self, request->queries, &copy);
     if (!queries)
         return no_copy(self, "search", nq);
+    faiss_count_begin();
     faiss_shim_set_threads(request->threads);
     const int rc =
         faiss_IndexBinary_search(self->binary, (idx_t)nq, queries, (idx_t)request->k,
@@ -135,12 +134,14 @@ int faiss_factory_binary_search(struct faiss_factory *self, const struct search_
         return faiss_fail(&self->method.base.env, "search");
     distances_to_float(result, nq * request->k);
     faiss_order_ties(result->ids, result->distances, nq, request->k);
+    faiss_count(&self->method, &result->work, nq, request->k, false, 0);
     return OK;
 }
 
-int faiss_factory_binary_range(struct faiss_factory *self, const struct range_request *request,
+int faiss_factory_binary_range(struct index *index, const struct range_request *request,
                                struct range_result *result)
 {
+    const struct faiss_factory *self = (struct faiss_factory *)index;
     const struct index_env *env = &self->method.base.env;
     const size_t nq = request->queries.n;
     FaissRangeSearchResult *found = NULL;
@@ -155,6 +156,7 @@ int faiss_factory_binary_range(struct faiss_factory *self, const struct range_re
     int code = OK;
     if (faiss_RangeSearchResult_new(&found, (idx_t)nq) != 0)
         code = faiss_fail(env, "range");
+    faiss_count_begin();
     faiss_shim_set_threads(request->threads);
     if (code == OK) {
         code = faiss_IndexBinary_range_search(self->binary, (idx_t)nq, queries, radius, found) == 0
@@ -163,6 +165,8 @@ int faiss_factory_binary_range(struct faiss_factory *self, const struct range_re
         faiss_RangeSearchResult_free(found);
     }
     mem_free(env->mem, copy);
+    if (code == OK)
+        faiss_count(&self->method, &result->work, nq, 0, false, 0);
     return code;
 }
 
@@ -184,14 +188,14 @@ int faiss_factory_binary_read(struct faiss_factory *self, const char *path, uint
                     "load: %s holds %lld codes of %d bits, expected %" PRIu64 " of %zu", path,
                     (long long)faiss_IndexBinary_ntotal(self->binary),
                     faiss_IndexBinary_d(self->binary), rows, env->dim);
-    faiss_shim_get_binary_shape(self->binary, &self->shape);
+    faiss_shim_get_binary_shape(self->binary, &self->method.shape);
     return OK;
 }
 
 int faiss_factory_binary_stats(const struct faiss_factory *self, struct stat_sink *sink)
 {
     const struct index_env *env = &self->method.base.env;
-    const size_t nlist = self->shape.nlist;
+    const size_t nlist = self->method.shape.nlist;
     sink->value(sink->to, "n_vectors", (double)self->method.live);
     if (nlist > 0) {
         size_t *sizes = mem_array(env->mem, nlist, sizeof *sizes);
@@ -203,7 +207,7 @@ int faiss_factory_binary_stats(const struct faiss_factory *self, struct stat_sin
         faiss_list_stats(sink, sizes, nlist);
         mem_free(env->mem, sizes);
     }
-    if (self->shape.is_hash) {
+    if (self->method.shape.is_hash) {
         struct faiss_shim_buckets buckets;
         faiss_shim_binary_buckets(self->binary, &buckets);
         sink->value(sink->to, "tables", (double)buckets.tables);
@@ -222,11 +226,11 @@ static int check_held_ids(const struct faiss_factory *self)
     if (!ids)
         return fail(env->error, ERR_NO_MEMORY, "check: out of memory for %zu ids", live);
     size_t at = 0;
-    for (size_t i = 0; i < self->shape.nlist; i++) {
+    for (size_t i = 0; i < self->method.shape.nlist; i++) {
         faiss_shim_binary_list_ids(self->binary, i, ids + at);
         at += faiss_shim_binary_list_size(self->binary, i);
     }
-    if (self->shape.nlist == 0)
+    if (self->method.shape.nlist == 0)
         faiss_shim_binary_hash_ids(self->binary, ids);
     const int code = faiss_check_ids(env, ids, live, live);
     mem_free(env->mem, ids);
@@ -239,10 +243,10 @@ static size_t held_rows(const struct faiss_factory *self, size_t *tables)
     struct faiss_shim_buckets buckets;
     size_t total = 0;
     faiss_shim_binary_buckets(self->binary, &buckets);
-    for (size_t i = 0; i < self->shape.nlist; i++)
+    for (size_t i = 0; i < self->method.shape.nlist; i++)
         total += faiss_shim_binary_list_size(self->binary, i);
-    *tables = self->shape.is_hash ? buckets.tables : 1;
-    return self->shape.is_hash ? buckets.entries : total;
+    *tables = self->method.shape.is_hash ? buckets.tables : 1;
+    return self->method.shape.is_hash ? buckets.entries : total;
 }
 
 int faiss_factory_binary_check(const struct faiss_factory *self)
@@ -252,7 +256,7 @@ int faiss_factory_binary_check(const struct faiss_factory *self)
     if ((size_t)faiss_IndexBinary_ntotal(self->binary) != live)
         return fail(env->error, ERR_INVARIANT, "FAISS holds %lld codes, %zu were stored",
                     (long long)faiss_IndexBinary_ntotal(self->binary), live);
-    if (self->shape.nlist > 0 || self->shape.is_hash) {
+    if (self->method.shape.nlist > 0 || self->method.shape.is_hash) {
         size_t tables;
         const size_t held = held_rows(self, &tables);
         if (held != live * tables)
@@ -265,5 +269,5 @@ int faiss_factory_binary_check(const struct faiss_factory *self)
     const uint64_t *map = faiss_shim_binary_id_map(self->binary, &n);
     if (map)
         return faiss_check_ids(env, map, n, live);
-    return self->shape.nlist > 0 || self->shape.is_hash ? check_held_ids(self) : OK;
+    return self->method.shape.nlist > 0 || self->method.shape.is_hash ? check_held_ids(self) : OK;
 }

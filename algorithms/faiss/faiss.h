@@ -9,6 +9,7 @@
 
 #include <faiss/c_api/Index_c.h>
 
+#include "algorithms/common/durable/baseline_file.h"
 #include "algorithms/faiss/shim.h"
 #include "src/core/index.h"
 
@@ -26,8 +27,10 @@ const char *faiss_get_last_error(void);
  * check() compares. */
 struct faiss_method {
     struct index base;
-    FaissIndex *library; /* NULL until it can be built */
+    FaissIndex *library;           /* NULL until it can be built */
+    struct faiss_shim_shape shape; /* of the library, once it is there */
     size_t live;
+    int64_t k_factor; /* if `shape` is refined: k times this many candidates are */
 };
 
 extern const struct index_space faiss_spaces[]; /* F32 under L2SQ, COS, IP */
@@ -45,41 +48,48 @@ int faiss_fail(const struct index_env *, const char *what);
 int faiss_method_new(struct index **, size_t bytes, const struct index_ops *,
                      const struct index_env *);
 void faiss_method_destroy(struct index *);
+/* Destroys *out, unless the code is OK. Returns the code. */
+int faiss_made(struct index **out, int code);
 
 /* All threads of env's pool. */
 struct faiss_shim_threads faiss_threads(const struct index_env *);
 
-/* Wraps *library in an IDMap, which then owns it. */
-int faiss_add_id_map(const struct index_env *, FaissIndex **library);
+/* Takes the library, and wraps it in an IDMap unless it stores ids. */
+int faiss_take_library(struct faiss_method *, FaissIndex *library);
 
 /* The operations of indexes without special cases. */
 int faiss_insert(struct index *, struct vectors, const uint64_t *ids, size_t *done);
 int faiss_remove(struct index *, const uint64_t *ids, size_t n, size_t *done);
+int faiss_search(struct index *, const struct search_request *, struct search_result *);
+int faiss_range(struct index *, const struct range_request *, struct range_result *);
+/* Counts `done` rows fewer; ERR_UNKNOWN_ID unless these are all n. */
+int faiss_removed(struct faiss_method *, size_t done, size_t n);
 
 /* Search without counting work. *passed: rows that passed the filter, NAN if FAISS cannot
  * report it. */
-int faiss_search(struct faiss_method *, const struct search_request *, struct search_result *,
-                 double *passed);
-int faiss_range(struct faiss_method *, const struct range_request *, struct range_result *,
-                double *passed);
+int faiss_find(struct faiss_method *, const struct search_request *, struct search_result *,
+               double *passed);
+/* Begins to count, and adds the work of nq queries for k answers each; passed: rows that passed the
+   filter, if there was one. */
+void faiss_count_begin(void);
+void faiss_count(const struct faiss_method *, struct work *, size_t nq, size_t k, bool filtered,
+                 double passed);
 
-/* Fills a result with INDEX_NO_ID. */
 /* Delivers the results of a range search; scale is -1 if FAISS reports the inner product. */
 int faiss_deliver(FaissRangeSearchResult *, size_t n_queries, float scale, struct range_result *);
 /* Orders results nearest first, equal distances by id. FAISS leaves equals in the order of
    its heap. */
 void faiss_order_ties(uint64_t *ids, float *distances, size_t n_queries, size_t k);
 
-/* Adds the work of nq queries by shape: `rows` were scanned in all, `passed` of them compared (NAN:
-   unknown), `refined` candidates re-ranked. */
-void faiss_add_work(struct work *, const struct faiss_shim_shape *, size_t nq, double rows,
-                    double refined, size_t full_row_bytes);
-/* Distances in FAISS's IVF statistics since the last call. */
-double faiss_take_ivf_distances(void);
-
 int faiss_write(const struct index *, const char *path);
-/* Reads an index from a file and checks that it holds `rows` rows of env's dimension. */
-int faiss_read(const struct index_env *, const char *path, uint64_t rows, FaissIndex **);
+/* load(): `open` makes an index without a library from the options, which are read to `params`;
+   `adopt` reads the library's file, or refuses it. faiss_adopt(): it must hold as many rows as were
+   saved, of env's dimension. */
+int faiss_load(struct index **, const struct index_ops *, const struct index_env *, const char *dir,
+               void *params,
+               int (*open)(struct index **, const struct index_env *, const void *params),
+               int (*adopt)(struct index *, const struct baseline_meta *, const char *path));
+int faiss_adopt(struct index *, const struct baseline_meta *, const char *path);
 
 int faiss_memory(const struct index *, struct memory_use *);
 /* Checks row count, distinct ids, and that list sizes add up. */

@@ -1,7 +1,6 @@
 /* flat.c - faiss-flat: FAISS's exhaustive scan, wrapped in an IDMap for the caller's ids. */
 #include <faiss/c_api/IndexFlat_c.h>
 
-#include "algorithms/common/durable/baseline_file.h"
 #include "algorithms/faiss/faiss.h"
 
 extern const struct index_ops faiss_flat_ops;
@@ -11,56 +10,22 @@ struct faiss_flat_params {
 };
 static const struct param flat_params[] = { PARAM_END };
 
-static int flat_create(struct index **out, const struct index_env *env, const void *params)
+static int flat_open(struct index **out, const struct index_env *env, const void *params)
 {
     (void)params;
-    int code = faiss_method_new(out, sizeof(struct faiss_method), &faiss_flat_ops, env);
+    return faiss_method_new(out, sizeof(struct faiss_method), &faiss_flat_ops, env);
+}
+
+static int flat_create(struct index **out, const struct index_env *env, const void *params)
+{
+    FaissIndexFlat *flat = NULL;
+    int code = flat_open(out, env, params);
     if (code != OK)
         return code;
-    struct faiss_method *self = (struct faiss_method *)*out;
-    FaissIndexFlat *flat = NULL;
-    if (faiss_IndexFlat_new_with(&flat, (idx_t)env->dim, faiss_metric(env->metric)) != 0) {
-        code = faiss_fail(env, "create");
-    } else {
-        self->library = flat;
-        code = faiss_add_id_map(env, &self->library);
-    }
-    if (code != OK) {
-        faiss_method_destroy(*out);
-        *out = NULL;
-    }
-    return code;
-}
-
-static void count(struct faiss_method *self, struct work *work, size_t nq, bool filtered,
-                  double passed)
-{
-    const double rows = filtered ? passed : (double)self->live * (double)nq;
-    work->distances += rows;
-    work->scanned += rows;
-    work->bytes_read += rows * (double)self->base.env.dim * sizeof(float);
-}
-
-static int flat_search(struct index *index, const struct search_request *request,
-                       struct search_result *result)
-{
-    struct faiss_method *self = (struct faiss_method *)index;
-    double passed;
-    int code = faiss_search(self, request, result, &passed);
-    if (code == OK)
-        count(self, &result->work, request->queries.n, request->filter != NULL, passed);
-    return code;
-}
-
-static int flat_range(struct index *index, const struct range_request *request,
-                      struct range_result *result)
-{
-    struct faiss_method *self = (struct faiss_method *)index;
-    double passed;
-    int code = faiss_range(self, request, result, &passed);
-    if (code == OK)
-        count(self, &result->work, request->queries.n, request->filter != NULL, passed);
-    return code;
+    code = faiss_IndexFlat_new_with(&flat, (idx_t)env->dim, faiss_metric(env->metric)) == 0
+               ? faiss_take_library((struct faiss_method *)*out, flat)
+               : faiss_fail(env, "create");
+    return faiss_made(out, code);
 }
 
 static int flat_save(struct index *index, const char *dir)
@@ -73,22 +38,8 @@ static int flat_save(struct index *index, const char *dir)
 
 static int flat_load(struct index **out, const struct index_env *env, const char *dir)
 {
-    struct baseline_meta meta;
     struct faiss_flat_params none;
-    char path[PATH_MAX];
-    int code = baseline_file_open(&faiss_flat_ops, env, dir, &meta, &none, path);
-    if (code == OK)
-        code = faiss_method_new(out, sizeof(struct faiss_method), &faiss_flat_ops, env);
-    if (code != OK)
-        return code;
-    struct faiss_method *self = (struct faiss_method *)*out;
-    self->live = meta.rows;
-    code = faiss_read(env, path, meta.rows, &self->library);
-    if (code != OK) {
-        faiss_method_destroy(*out);
-        *out = NULL;
-    }
-    return code;
+    return faiss_load(out, &faiss_flat_ops, env, dir, &none, flat_open, faiss_adopt);
 }
 
 const struct index_ops faiss_flat_ops = {
@@ -106,8 +57,8 @@ const struct index_ops faiss_flat_ops = {
     .destroy = faiss_method_destroy,
     .insert = faiss_insert,
     .remove = faiss_remove,
-    .search = flat_search,
-    .range = flat_range,
+    .search = faiss_search,
+    .range = faiss_range,
     .save = flat_save,
     .load = flat_load,
     .stats = faiss_stats,

@@ -1,7 +1,4 @@
 /* hnsw.c - faiss-hnsw: FAISS's IndexHNSWFlat. It cannot remove, filter or search by radius. */
-#include <faiss/c_api/AutoTune_c.h>
-
-#include "algorithms/common/durable/baseline_file.h"
 #include "algorithms/faiss/faiss.h"
 
 #define FAISS_HNSW_SEED 12345 /* FAISS's own seed for drawing levels */
@@ -30,56 +27,33 @@ static const struct param faiss_hnsw_knobs[] = { PARAM_INT(struct faiss_hnsw_kno
 struct faiss_hnsw {
     struct faiss_method method;
     struct faiss_hnsw_params params;
-    FaissParameterSpace *space;
-    int64_t ef_set; /* the value last passed to FAISS, so that each point of a sweep sets it once */
 };
-
-static void hnsw_destroy(struct index *index)
-{
-    struct faiss_hnsw *self = (struct faiss_hnsw *)index;
-    if (self->space)
-        faiss_ParameterSpace_free(self->space);
-    faiss_method_destroy(index);
-}
 
 static uint64_t level_seed(const struct faiss_hnsw *self)
 {
     return (uint64_t)faiss_seed(&self->method.base.env, FAISS_HNSW_SEED);
 }
 
-static int hnsw_new(struct index **out, const struct index_env *env,
-                    const struct faiss_hnsw_params *params)
+static int hnsw_open(struct index **out, const struct index_env *env, const void *params)
 {
     int code = faiss_method_new(out, sizeof(struct faiss_hnsw), &faiss_hnsw_ops, env);
-    if (code != OK)
-        return code;
-    struct faiss_hnsw *self = (struct faiss_hnsw *)*out;
-    self->params = *params;
-    if (faiss_ParameterSpace_new(&self->space) != 0) {
-        code = faiss_fail(env, "create");
-        self->space = NULL;
-        hnsw_destroy(*out);
-        *out = NULL;
-    }
+    if (code == OK)
+        ((struct faiss_hnsw *)*out)->params = *(const struct faiss_hnsw_params *)params;
     return code;
 }
 
 static int hnsw_create(struct index **out, const struct index_env *env, const void *params)
 {
-    int code = hnsw_new(out, env, params);
+    FaissIndex *made = NULL;
+    int code = hnsw_open(out, env, params);
     if (code != OK)
         return code;
     struct faiss_hnsw *self = (struct faiss_hnsw *)*out;
-    code = faiss_shim_hnsw_new(&self->method.library, env->dim, faiss_metric(env->metric),
-                               (int)self->params.M, (int)self->params.ef_construction,
-                               level_seed(self), env->error);
+    code = faiss_shim_hnsw_new(&made, env->dim, faiss_metric(env->metric), (int)self->params.M,
+                               (int)self->params.ef_construction, level_seed(self), env->error);
     if (code == OK)
-        code = faiss_add_id_map(env, &self->method.library);
-    if (code != OK) {
-        hnsw_destroy(*out);
-        *out = NULL;
-    }
-    return code;
+        code = faiss_take_library(&self->method, made);
+    return faiss_made(out, code);
 }
 
 static int hnsw_search(struct index *index, const struct search_request *request,
@@ -91,14 +65,9 @@ static int hnsw_search(struct index *index, const struct search_request *request
     if (request->filter)
         return fail(index->env.error, ERR_UNSUPPORTED,
                     "search: FAISS 1.7.3's HNSW takes no filter (FAISS would ignore it)");
-    if (knobs->ef_search != self->ef_set) {
-        if (faiss_ParameterSpace_set_index_parameter(self->space, self->method.library, "efSearch",
-                                                     (double)knobs->ef_search) != 0)
-            return faiss_fail(&index->env, "search");
-        self->ef_set = knobs->ef_search;
-    }
+    faiss_shim_hnsw_set_ef(self->method.library, (int)knobs->ef_search);
     (void)faiss_shim_hnsw_take_distances(self->method.library);
-    int code = faiss_search(&self->method, request, result, &passed);
+    int code = faiss_find(&self->method, request, result, &passed);
     if (code == OK) {
         double counted = (double)faiss_shim_hnsw_take_distances(self->method.library);
         result->work.distances += counted;
@@ -115,30 +84,21 @@ static int hnsw_save(struct index *index, const char *dir)
     return baseline_file_save(index, dir, &meta, &self->params, faiss_write, true);
 }
 
+/* FAISS does not save the generator's state: levels drawn after a load differ from those of an index
+   that was not reloaded. */
+static int hnsw_adopt(struct index *index, const struct baseline_meta *meta, const char *path)
+{
+    const struct faiss_hnsw *self = (const struct faiss_hnsw *)index;
+    const int code = faiss_adopt(index, meta, path);
+    return code == OK ? faiss_shim_hnsw_adopt(self->method.library, level_seed(self) + meta->rows,
+                                              index->env.error)
+                      : code;
+}
+
 static int hnsw_load(struct index **out, const struct index_env *env, const char *dir)
 {
-    struct baseline_meta meta;
     struct faiss_hnsw_params params;
-    char path[PATH_MAX];
-    int code = baseline_file_open(&faiss_hnsw_ops, env, dir, &meta, &params, path);
-    if (code == OK)
-        code = hnsw_new(out, env, &params);
-    if (code != OK)
-        return code;
-    struct faiss_hnsw *self = (struct faiss_hnsw *)*out;
-    self->method.live = meta.rows;
-    code = faiss_read(env, path, meta.rows, &self->method.library);
-    if (code == OK) {
-        /* FAISS does not save the generator's state: levels drawn after a load differ from those of
-         * an index that was not reloaded. */
-        code =
-            faiss_shim_hnsw_adopt(self->method.library, level_seed(self) + meta.rows, env->error);
-    }
-    if (code != OK) {
-        hnsw_destroy(*out);
-        *out = NULL;
-    }
-    return code;
+    return faiss_load(out, &faiss_hnsw_ops, env, dir, &params, hnsw_open, hnsw_adopt);
 }
 
 static int hnsw_stats(const struct index *index, struct stat_sink *sink)
@@ -165,7 +125,7 @@ const struct index_ops faiss_hnsw_ops = {
     .knobs = faiss_hnsw_knobs,
     .knobs_bytes = sizeof(struct faiss_hnsw_knobs),
     .create = hnsw_create,
-    .destroy = hnsw_destroy,
+    .destroy = faiss_method_destroy,
     .insert = faiss_insert,
     .search = hnsw_search,
     .save = hnsw_save,

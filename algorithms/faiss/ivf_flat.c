@@ -5,7 +5,6 @@
 #include <faiss/c_api/IndexIVF_c.h>
 #include <math.h>
 
-#include "algorithms/common/durable/baseline_file.h"
 #include "algorithms/faiss/faiss.h"
 
 #define FAISS_CLUSTERING_SEED 1234 /* FAISS's default */
@@ -38,7 +37,6 @@ static const struct param ivf_knobs[] = {
 struct faiss_ivf {
     struct faiss_method method;
     struct ivf_params params;
-    struct faiss_shim_shape shape; /* once trained */
 };
 
 static int ivf_create(struct index **out, const struct index_env *env, const void *params)
@@ -106,9 +104,7 @@ static int ivf_train(struct index *index, struct vectors sample)
     }
     if (self->method.library)
         faiss_Index_free(self->method.library);
-    self->method.library = made;
-    faiss_shim_get_shape(made, &self->shape);
-    return OK;
+    return faiss_take_library(&self->method, made);
 }
 
 static int ivf_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)
@@ -117,53 +113,28 @@ static int ivf_remove(struct index *index, const uint64_t *ids, size_t n, size_t
     if (self->params.direct_map == DIRECT_MAP_NONE || !self->method.library)
         return faiss_remove(index, ids, n, done);
     int code = faiss_shim_remove_by_hashtable(self->method.library, ids, n, done, index->env.error);
-    self->method.live -= *done;
-    if (code == OK && *done != n)
-        code = fail(index->env.error, ERR_UNKNOWN_ID, "remove: FAISS held %zu of the %zu ids",
-                    *done, n);
-    return code;
+    return code == OK ? faiss_removed(&self->method, *done, n) : code;
 }
 
-static void set_nprobe(struct faiss_ivf *self, const void *knobs)
+static void set_nprobe(const struct index *index, const struct ivf_knobs *knobs)
 {
-    if (self->method.library)
-        faiss_IndexIVF_set_nprobe(self->method.library,
-                                  (size_t)((const struct ivf_knobs *)knobs)->nprobe);
-    (void)faiss_take_ivf_distances();
-}
-
-/* FAISS counts the lengths of the lists it scanned; with a filter, only rows that passed
- * were compared. */
-static void count(struct faiss_ivf *self, struct work *work, size_t nq, bool filtered,
-                  double passed)
-{
-    const double scanned = faiss_take_ivf_distances();
-    if (self->method.live > 0)
-        faiss_add_work(work, &self->shape, nq, filtered ? passed : scanned, 0, 0);
+    const struct faiss_method *self = (const struct faiss_method *)index;
+    if (self->library)
+        faiss_IndexIVF_set_nprobe(self->library, (size_t)knobs->nprobe);
 }
 
 static int ivf_search(struct index *index, const struct search_request *request,
                       struct search_result *result)
 {
-    struct faiss_ivf *self = (struct faiss_ivf *)index;
-    double passed;
-    set_nprobe(self, request->knobs);
-    int code = faiss_search(&self->method, request, result, &passed);
-    if (code == OK)
-        count(self, &result->work, request->queries.n, request->filter != NULL, passed);
-    return code;
+    set_nprobe(index, request->knobs);
+    return faiss_search(index, request, result);
 }
 
 static int ivf_range(struct index *index, const struct range_request *request,
                      struct range_result *result)
 {
-    struct faiss_ivf *self = (struct faiss_ivf *)index;
-    double passed;
-    set_nprobe(self, request->knobs);
-    int code = faiss_range(&self->method, request, result, &passed);
-    if (code == OK)
-        count(self, &result->work, request->queries.n, request->filter != NULL, passed);
-    return code;
+    set_nprobe(index, request->knobs);
+    return faiss_range(index, request, result);
 }
 
 static int ivf_save(struct index *index, const char *dir)
@@ -174,28 +145,21 @@ static int ivf_save(struct index *index, const char *dir)
                               self->method.library != NULL);
 }
 
+static int ivf_adopt(struct index *index, const struct baseline_meta *meta, const char *path)
+{
+    struct faiss_method *self = (struct faiss_method *)index;
+    if (path[0] == '\0') /* it was saved before train() */
+        return OK;
+    const int code = faiss_adopt(index, meta, path);
+    if (code != OK || faiss_IndexIVF_cast(self->library))
+        return code;
+    return fail(index->env.error, ERR_CORRUPT, "load: %s holds no FAISS inverted file", path);
+}
+
 static int ivf_load(struct index **out, const struct index_env *env, const char *dir)
 {
-    struct baseline_meta meta;
     struct ivf_params params;
-    char path[PATH_MAX];
-    int code = baseline_file_open(&faiss_ivf_flat_ops, env, dir, &meta, &params, path);
-    if (code == OK)
-        code = ivf_create(out, env, &params);
-    if (code != OK || path[0] == '\0')
-        return code;
-    struct faiss_ivf *self = (struct faiss_ivf *)*out;
-    self->method.live = meta.rows;
-    code = faiss_read(env, path, meta.rows, &self->method.library);
-    if (code == OK && !faiss_IndexIVF_cast(self->method.library))
-        code = fail(env->error, ERR_CORRUPT, "load: %s holds no FAISS inverted file", path);
-    if (code != OK) {
-        faiss_method_destroy(*out);
-        *out = NULL;
-        return code;
-    }
-    faiss_shim_get_shape(self->method.library, &self->shape);
-    return OK;
+    return faiss_load(out, &faiss_ivf_flat_ops, env, dir, &params, ivf_create, ivf_adopt);
 }
 
 const struct index_ops faiss_ivf_flat_ops = {

@@ -111,6 +111,7 @@ int faiss_shim_hnsw_new(FaissIndex **, size_t dim, FaissMetricType, int M, int e
 /* Makes an index that was read from a file count distances; `seed` as for a new one. ERR_CORRUPT if
  * it is not an IndexHNSWFlat. */
 int faiss_shim_hnsw_adopt(FaissIndex *, uint64_t seed, struct error *err);
+void faiss_shim_hnsw_set_ef(FaissIndex *, int ef_search);
 uint64_t faiss_shim_hnsw_take_distances(const FaissIndex *); /* since the last call */
 /* Number of links on all levels, and the highest level. */
 void faiss_shim_hnsw_graph(const FaissIndex *, size_t *links, int *max_level);

@@ -110,6 +110,11 @@ int faiss_shim_hnsw_adopt(FaissIndex *index, uint64_t seed, struct error *err)
     });
 }
 
+void faiss_shim_hnsw_set_ef(FaissIndex *index, int ef_search)
+{
+    const_cast<faiss::IndexHNSW *>(hnsw_of(index))->hnsw.efSearch = ef_search;
+}
+
 uint64_t faiss_shim_hnsw_take_distances(const FaissIndex *index)
 {
     auto storage = dynamic_cast<const counting_flat *>(hnsw_of(index)->storage);

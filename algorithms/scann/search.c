@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "algorithms/common/rows/work.h"
-#include "algorithms/scann/search_internal.h"
+#include "algorithms/scann/scann.h"
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
 #include "src/core/topk.h"
@@ -20,6 +20,54 @@ enum {
     AUTO_RERANK = 8,    /* and rerank = 0: k times so many */
     TELLING_ROWS = 16,  /* reranked rows that show whether estimates tell rows apart, at least */
 };
+
+/* ------------------------------------------------------------------------------- scratch */
+
+/* The memory that one thread needs to search; pooled. */
+struct scann_scratch {
+    struct scratch_item item;
+    float *query;         /* aligned copy */
+    float *scores;        /* of centroids; of rows where not trained */
+    uint32_t *positions;  /* as many, and 2 rerank */
+    float *probe_scores;  /* nprobe */
+    uint64_t *probes;     /* nprobe */
+    uint8_t *prepared;    /* the quantizer's query */
+    float *estimates;     /* of the candidates, 2 rerank */
+    uint64_t *candidates; /* 2 rerank: a slot, or list << 32 | position */
+    uint64_t *held;       /* a bit per slot: it is a candidate; only by_slot */
+    size_t query_capacity, scores_capacity, positions_capacity, probe_scores_capacity,
+        probes_capacity, prepared_capacity, estimates_capacity, candidates_capacity, held_capacity;
+    struct work work;
+};
+
+static void close_scratch(struct mem *mem, void *scratch)
+{
+    struct scann_scratch *x = scratch;
+    mem_free(mem, x->query);
+    mem_free(mem, x->scores);
+    mem_free(mem, x->positions);
+    mem_free(mem, x->probe_scores);
+    mem_free(mem, x->probes);
+    mem_free(mem, x->prepared);
+    mem_free(mem, x->estimates);
+    mem_free(mem, x->candidates);
+    mem_free(mem, x->held);
+}
+
+static uint64_t scratch_bytes(const void *owner, const void *scratch)
+{
+    const struct scann_scratch *x = scratch;
+    (void)owner;
+    return x->query_capacity * sizeof *x->query + x->scores_capacity * sizeof *x->scores +
+           x->positions_capacity * sizeof *x->positions +
+           x->probe_scores_capacity * sizeof *x->probe_scores +
+           x->probes_capacity * sizeof *x->probes + x->prepared_capacity +
+           x->estimates_capacity * sizeof *x->estimates +
+           x->candidates_capacity * sizeof *x->candidates + x->held_capacity * sizeof *x->held;
+}
+
+const struct scratch_kind scann_scratch_kind = { sizeof(struct scann_scratch), NULL, close_scratch,
+                                                 scratch_bytes };
 
 /* --------------------------------------------------------------------------------- a job */
 

@@ -1,11 +1,11 @@
 /* vamana_disk.h - the state of `vamana-disk`: DiskANN's index on disk, with FreshDiskANN's updates.
  *
- *   method.c options, table    index.c creation, views    update.c insert remove maintain
+ *   method.c options, reports, table    index.c creation, views    update.c insert remove maintain
  *   part.c the disk part       cache.c its first levels   read.c its pages
  *   beam.c search of the graph search.c search            range.c range search
  *   build.c rows to disk       merge.c when it merges how     stream.c, link.c the streaming merge
- *   prune.c links by codes     write.c the file
- *   store.c save load          check.c check   report.c stats memory inspect
+ *   prune.c links by codes
+ *   store.c file, save, load   check.c check
  *
  * A view is what searches see: the disk part, which does not change but for its deletes, and an
  * index in memory of the rows inserted since (`recent`). A merge makes a new view. Searches find
@@ -290,7 +290,7 @@ size_t vamana_disk_prune(struct vamana_disk_prune *, bool always, uint32_t *out)
 int vamana_disk_stream(struct vamana_disk *, const struct vamana_disk_view *,
                        struct graph_index *empty, struct vamana_disk_part **out);
 
-/* write.c */
+/* store.c */
 struct vamana_disk_pages {
     int (*write)(void *to, struct store_writer *); /* writes all pages of the part */
     void *to;
@@ -302,13 +302,10 @@ int vamana_disk_write(struct vamana_disk *, const char *dir, const struct vamana
 /* Pages for that function: those of the part itself; `to` is the part. */
 int vamana_disk_copy_pages(void *to, struct store_writer *);
 
-/* store.c, check.c, report.c */
+/* store.c, check.c */
 int vamana_disk_save(struct index *, const char *dir);
 int vamana_disk_load(struct index **, const struct index_ops *, const struct index_env *,
                      const char *dir);
 int vamana_disk_check(const struct index *, struct stat_sink *);
-int vamana_disk_stats(const struct index *, struct stat_sink *);
-int vamana_disk_memory(const struct index *, struct memory_use *);
-int vamana_disk_inspect(const struct index *, const struct structure_sink *);
 
 #endif

@@ -5,12 +5,116 @@
  * Chunks of lanes have sums of their own, added in the order of the chunks: the angles do not
  * depend on the number of threads.
  */
-#include "algorithms/asteria/rotation/bor_device.h"
-
 #include <string.h>
 
+#include "algorithms/asteria/rotation/bor.h"
+#include "kernels/cuda/device.h"
+#include "src/core/device/cuda.h"
 #include "src/core/error.h"
+#include "src/core/mem.h"
 #include "src/core/parallel.h"
+
+/* -------------------------------------------------------------------------------------- a device */
+
+/* Zeroed: the processor trains, and `trainer` is NULL. */
+struct asteria_bor_device {
+    const struct asteria_trainer *at;
+    struct device_trainer *trainer;
+    float *heads; /* 2 n x m of the loss */
+};
+
+enum { BLOCKS_AT_ONCE = 4 };
+_Static_assert((int)BOR_LANES == (int)DEVICE_TRAIN_LANES, "a block has the same rows on a device");
+
+static const struct device_trainer_ops *ops_of(const struct asteria_bor_device *d)
+{
+    return d->at->cuda->library.ops->trainers;
+}
+
+static int bor_device_begin(struct asteria_bor_device *d, const struct index_env *env,
+                            const struct asteria_trainer *at, const struct asteria_bor *b,
+                            const struct asteria_bor_loss *loss, const float *mean,
+                            const float *rows, size_t n)
+{
+    *d = (struct asteria_bor_device){ .at = at };
+    if (!at)
+        return OK;
+    const struct device_training training = { .butterfly = { .dim = b->dim,
+                                                             .size = b->size,
+                                                             .passes = b->passes,
+                                                             .stages = b->stages,
+                                                             .signs = b->signs },
+                                              .rows = rows,
+                                              .mean = mean,
+                                              .n = n,
+                                              .batch = 2 * loss->n,
+                                              .m = loss->m,
+                                              .chunk = BOR_CHUNK };
+    d->heads = mem_array(env->mem, 2 * loss->n * loss->m, sizeof *d->heads);
+    if (!d->heads)
+        return fail(env->error, ERR_NO_MEMORY, "asteria: train: out of memory for outputs");
+    pthread_mutex_lock(at->lock);
+    const int rc =
+        cuda_check(at->cuda, ops_of(d)->create(at->cuda->session, &training, &d->trainer),
+                   "asteria: train", env->error);
+    pthread_mutex_unlock(at->lock);
+    return rc;
+}
+
+/* Copies the rows, unless `at` is NULL. Call bor_device_end() in any case. ERR_NO_MEMORY,
+   ERR_BASELINE. */
+static void bor_device_end(struct asteria_bor_device *d, const struct index_env *env)
+{
+    mem_free(env->mem, d->heads);
+    if (!d->trainer)
+        return;
+    pthread_mutex_lock(d->at->lock);
+    ops_of(d)->destroy(d->trainer);
+    pthread_mutex_unlock(d->at->lock);
+}
+
+struct reading {
+    struct asteria_bor_loss *loss;
+    const float *heads;
+};
+
+static int read_heads(void *arg, size_t first, size_t end, size_t worker)
+{
+    const struct reading *r = arg;
+    (void)worker;
+    for (size_t row = first * BOR_LANES; row < end * BOR_LANES; row++)
+        asteria_bor_loss_rotate(
+            r->loss, row, r->heads + row / BOR_LANES * BOR_LANES * r->loss->m + row % BOR_LANES,
+            BOR_LANES);
+    return OK;
+}
+
+static int bor_device_forward(struct asteria_bor_device *d, const struct index_env *env,
+                              const struct asteria_bor *b, struct asteria_bor_loss *loss,
+                              const uint32_t *batch, double *energy)
+{
+    struct reading reading = { loss, d->heads };
+    pthread_mutex_lock(d->at->lock);
+    const int rc = cuda_check(
+        d->at->cuda, ops_of(d)->forward(d->trainer, b->cosines, b->sines, batch, d->heads, energy),
+        "asteria: train", env->error);
+    pthread_mutex_unlock(d->at->lock);
+    return rc == OK ? parallel_for(env->pool, pool_threads(env->pool), 2 * loss->n / BOR_LANES,
+                                   BLOCKS_AT_ONCE, read_heads, &reading)
+                    : rc;
+}
+
+/* Fills the loss's t, and the sums of the outputs' squares. batch: 2 n rows. */
+static int bor_device_backward(struct asteria_bor_device *d, const struct index_env *env,
+                               const struct asteria_bor_loss *loss, double *d_angles)
+{
+    pthread_mutex_lock(d->at->lock);
+    const int rc = cuda_check(d->at->cuda,
+                              ops_of(d)->backward(d->trainer, loss->gradient, loss->pull, d_angles),
+                              "asteria: train", env->error);
+    pthread_mutex_unlock(d->at->lock);
+    return rc;
+}
 
 /* A hard negative is the nearest of this many random anchors. */
 enum { HARD_OF = 16 };
@@ -64,8 +168,8 @@ static int training_init(struct training *t, const struct index_env *env, size_t
                     "asteria: train: out of memory for batches of %zu rows", n);
     memcpy(t->angles, t->bor->angles, t->n_angles * sizeof *t->angles);
     memcpy(t->good, t->bor->angles, t->n_angles * sizeof *t->good);
-    return asteria_bor_device_begin(&t->device, env, t->options->device, t->bor, &t->loss, t->mean,
-                                    t->rows, n_rows);
+    return bor_device_begin(&t->device, env, t->options->device, t->bor, &t->loss, t->mean, t->rows,
+                            n_rows);
 }
 
 static void gather(const struct training *t, size_t block, float *lanes)
@@ -133,8 +237,7 @@ static void add_chunks(double *sums, size_t chunks, size_t each)
 static int forward(struct training *t, const struct index_env *env)
 {
     if (t->device.trainer)
-        return asteria_bor_device_forward(&t->device, env, t->bor, &t->loss, t->batch.rows,
-                                          t->energy);
+        return bor_device_forward(&t->device, env, t->bor, &t->loss, t->batch.rows, t->energy);
     const int rc = parallel_for(env->pool, t->threads, t->blocks, BOR_CHUNK, go_forward, t);
     add_chunks(t->energy, rc == OK ? t->chunks : 0, t->loss.size);
     return rc;
@@ -143,7 +246,7 @@ static int forward(struct training *t, const struct index_env *env)
 static int backward(struct training *t, const struct index_env *env)
 {
     if (t->device.trainer)
-        return asteria_bor_device_backward(&t->device, env, &t->loss, t->d_angles);
+        return bor_device_backward(&t->device, env, &t->loss, t->d_angles);
     const int rc = parallel_for(env->pool, t->threads, t->blocks, BOR_CHUNK, go_backward, t);
     add_chunks(t->d_angles, rc == OK ? t->chunks : 0, t->n_angles);
     return rc;
@@ -238,6 +341,6 @@ int asteria_bor_train(struct asteria_bor *b, const struct index_env *env,
     asteria_bor_batch_free(&t.batch);
     asteria_bor_loss_free(&t.loss);
     mem_group_free(&t.memory);
-    asteria_bor_device_end(&t.device, env);
+    bor_device_end(&t.device, env);
     return rc;
 }

@@ -49,10 +49,6 @@ struct channi_cluster *channi_replace_cluster(struct channi *, uint32_t cid,
 /* shape.c: sets mean_d and shape of the part's cluster, whose site is set. ERR_NO_MEMORY. */
 int channi_measure(const struct channi_replacing *, const struct channi_making *);
 
-/* catch_up.c: adds the deletions and rows since the gathering to the new clusters; sets live and
-   n_dead. `write` is held. */
-int channi_catch_up(struct channi_replacing *);
-
 /* codes.c: sets the codes of the contents, of rows relative to their mean, in memory of the group. None if
    the index has no quantizer. ERR_NO_MEMORY. */
 int channi_codes_make(struct channi *, const void *rows, size_t n, struct mem_group *,

@@ -22,10 +22,10 @@ struct refining {
     float *groups, *norm_sq; /* n_groups x dim */
     float *centres;          /* n x dim, group by group */
     uint32_t *member;        /* n: index of that centre among the caller's */
-    size_t *start;           /* n_groups + 1: of its centres */
+    uint32_t *start;         /* n_groups + 1: of its centres */
     uint32_t *centre_of;     /* rows.n: index of its centre among the caller's */
     uint32_t *order;         /* rows.n: rows by centre */
-    size_t *first;           /* n + 2: of a centre's rows in order */
+    uint32_t *first;         /* n + 2: of a centre's rows in order */
     float *block;            /* ROWS_AT_ONCE x dim */
     uint32_t *near;          /* ROWS_AT_ONCE x GROUPS_NEAR */
     float *distances;        /* widest, for each worker */
@@ -62,10 +62,10 @@ static bool refining_alloc(struct refining *r)
     r->norm_sq = mem_array(mem, r->n_groups, sizeof *r->norm_sq);
     r->centres = mem_array(mem, n * r->dim, sizeof *r->centres);
     r->member = mem_array(mem, n, sizeof *r->member);
-    r->start = mem_zalloc(mem, (r->n_groups + 2) * sizeof *r->start);
+    r->start = mem_array(mem, r->n_groups + 2, sizeof *r->start);
     r->centre_of = mem_array(mem, rows > n ? rows : n, sizeof *r->centre_of);
     r->order = mem_array(mem, rows, sizeof *r->order);
-    r->first = mem_zalloc(mem, (n + 2) * sizeof *r->first);
+    r->first = mem_array(mem, n + 2, sizeof *r->first);
     r->block = mem_array(mem, ROWS_AT_ONCE * r->dim, sizeof *r->block);
     r->near = mem_array(mem, (size_t)ROWS_AT_ONCE * GROUPS_NEAR, sizeof *r->near);
     r->sums = mem_array(mem, pool_threads(r->env->pool) * r->dim, sizeof *r->sums);
@@ -105,15 +105,11 @@ static int make_groups(struct refining *r)
     rc = nearest_all(r->env, &groups, r->centres, r->n, 1, r->centre_of);
     if (rc)
         return rc;
-    for (size_t i = 0; i < r->n; i++)
-        r->start[r->centre_of[i] + 2]++;
+    nearest_sort_by_list(r->centre_of, r->n, r->n_groups, r->start, r->member);
     for (size_t g = 0; g < r->n_groups; g++) {
-        const size_t count = r->start[g + 2];
+        const size_t count = r->start[g + 1] - r->start[g];
         r->widest = count > r->widest ? count : r->widest;
-        r->start[g + 2] += r->start[g + 1];
     }
-    for (size_t i = 0; i < r->n; i++)
-        r->member[r->start[r->centre_of[i] + 1]++] = (uint32_t)i;
     balanced_gather(all, r->member, 0, r->n, r->centres);
     r->distances =
         mem_array(r->env->mem, pool_threads(r->env->pool) * r->widest, sizeof *r->distances);
@@ -129,7 +125,7 @@ static int find_centres(void *arg, size_t first, size_t end, size_t worker)
 
     for (size_t i = first; i < end; i++) {
         float best = INFINITY;
-        uint32_t best_at = (uint32_t)r->start[r->near[i * r->s]];
+        uint32_t best_at = r->start[r->near[i * r->s]];
         for (size_t j = 0; j < r->s; j++) {
             const size_t at = r->start[r->near[i * r->s + j]];
             const size_t n = r->start[r->near[i * r->s + j] + 1] - at;
@@ -162,17 +158,6 @@ static int assign_rows(struct refining *r)
             rc = parallel_for(r->env->pool, pool_threads(r->env->pool), n, GRAIN, find_centres, r);
     }
     return rc;
-}
-
-/* Lists rows by centre, each centre's in ascending order, so that sums do not depend on threads. */
-static void order_rows(struct refining *r)
-{
-    for (size_t i = 0; i < r->rows.n; i++)
-        r->first[r->centre_of[i] + 2]++;
-    for (size_t c = 0; c < r->n; c++)
-        r->first[c + 2] += r->first[c + 1];
-    for (size_t i = 0; i < r->rows.n; i++)
-        r->order[r->first[r->centre_of[i] + 1]++] = (uint32_t)i;
 }
 
 static void add_row(struct vectors rows, size_t row, double *restrict sums)
@@ -226,7 +211,8 @@ int balanced_refine(const struct index_env *env, struct vectors rows, void *cent
     if (rc == OK)
         rc = assign_rows(&r);
     if (rc == OK) {
-        order_rows(&r);
+        /* In ascending order, so that sums do not depend on threads. */
+        nearest_sort_by_list(r.centre_of, rows.n, n, r.first, r.order);
         rc = parallel_for(env->pool, pool_threads(env->pool), n, GRAIN, move_centres, &r);
     }
     refining_free(&r);

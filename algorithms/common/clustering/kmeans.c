@@ -19,7 +19,7 @@ struct lloyd {
     size_t n, dim, k;
     float *centroids, *norm_sq;
     uint32_t *assigned, *previous, *order; /* n */
-    size_t *start;                         /* k + 1: cluster c is order[start[c] .. start[c + 1]) */
+    uint32_t *start;                       /* k + 1: cluster c is order[start[c] .. start[c + 1]) */
     double *sums;                          /* dim for each worker */
 };
 
@@ -57,13 +57,7 @@ static int lloyd_assign(struct lloyd *l, const struct kmeans_options *options, b
     if (rc)
         return rc;
 
-    memset(l->start, 0, (l->k + 2) * sizeof *l->start);
-    for (size_t i = 0; i < l->n; i++)
-        l->start[l->assigned[i] + 2]++;
-    for (size_t c = 2; c <= l->k; c++)
-        l->start[c] += l->start[c - 1];
-    for (size_t i = 0; i < l->n; i++)
-        l->order[l->start[l->assigned[i] + 1]++] = (uint32_t)i;
+    nearest_sort_by_list(l->assigned, l->n, l->k, l->start, l->order);
     return OK;
 }
 

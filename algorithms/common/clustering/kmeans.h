@@ -58,6 +58,11 @@ int nearest_all(const struct index_env *, const struct centroids *, const float 
 int nearest_again(const struct index_env *, const struct centroids *, const float *rows, size_t n,
                   uint32_t *out);
 
+/* Sorts 0 .. n - 1 by their list, list_of[i] < lists, each list's in ascending order: those of list
+   l are order[start[l] .. start[l + 1]). start: lists + 2 entries. */
+void nearest_sort_by_list(const uint32_t *list_of, size_t n, size_t lists, uint32_t *start,
+                          uint32_t *order);
+
 /* 2. k-means */
 
 enum kmeans_init { KMEANS_RANDOM, KMEANS_PLUS_PLUS };

@@ -329,3 +329,16 @@ int nearest_again(const struct index_env *env, const struct centroids *centroids
 {
     return run_nearest(env, centroids, rows, n, 1, true, out);
 }
+
+/* While the lists are filled, start[l + 1] is where the next of list l goes. */
+void nearest_sort_by_list(const uint32_t *list_of, size_t n, size_t lists, uint32_t *start,
+                          uint32_t *order)
+{
+    memset(start, 0, (lists + 2) * sizeof *start);
+    for (size_t i = 0; i < n; i++)
+        start[list_of[i] + 2]++;
+    for (size_t l = 2; l <= lists; l++)
+        start[l] += start[l - 1];
+    for (size_t i = 0; i < n; i++)
+        order[start[list_of[i] + 1]++] = (uint32_t)i;
+}

@@ -305,8 +305,6 @@ void graph_keys_from(const struct graph *, const struct layer *, uint32_t i, con
 
 /* Removes a live node from all its layers; links to it may remain until swept. */
 void graph_unlink(struct graph *, uint32_t node);
-/* The same in a GRAPH_VAMANA, by IP-DiskANN's rule. */
-void graph_remove_in_place(struct graph *, uint32_t node);
 
 /* 7. Side work of every change (repair.c) */
 

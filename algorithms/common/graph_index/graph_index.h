@@ -123,8 +123,6 @@ const void *graph_index_lift_query(const struct graph_index *, struct graph_inde
 float graph_index_distance(const struct graph_index *, const void *query, uint32_t node,
                            float distance);
 
-extern const struct scratch_kind graph_index_scratch_kind; /* of the pool graph_index->scratch */
-
 /* search.c */
 int graph_index_search(struct index *, const struct search_request *, struct search_result *);
 int graph_index_range(struct index *, const struct range_request *, struct range_result *);

@@ -184,13 +184,9 @@ static int file_base(struct sample *t)
     int rc = nearest_all(t->env, t->centroids, t->base, t->n_base, t->copies, t->assigned);
     if (rc)
         return rc;
-    memset(t->start, 0, (t->centroids->n + 2) * sizeof *t->start);
+    nearest_sort_by_list(t->assigned, n, t->centroids->n, t->start, t->members);
     for (size_t i = 0; i < n; i++)
-        t->start[t->assigned[i] + 2]++;
-    for (size_t l = 2; l <= t->centroids->n; l++)
-        t->start[l] += t->start[l - 1];
-    for (size_t i = 0; i < n; i++)
-        t->members[t->start[t->assigned[i] + 1]++] = (uint32_t)(i / t->copies);
+        t->members[i] /= (uint32_t)t->copies;
     return OK;
 }
 

@@ -1,7 +1,7 @@
 /* mih.h - multi-index hashing (Norouzi, Punjani and Fleet, CVPR 2012 and TPAMI 2014): state, its
  * invariants, and the functions shared by its files.
  *
- *   method.c options, reports, files   index.c creation   update.c insertion, deletion   search.c
+ *   method.c options, creation, reports, files   update.c insertion, deletion   search.c
  *   check.c   blocks.c memory of buckets
  *
  * A code is divided into `tables` blocks of bits. Each table stores rows by a key: the bits of its
@@ -83,10 +83,6 @@ static inline struct mih_run mih_run(const struct mih *m, struct mih_bucket b)
 }
 
 extern const struct index_ops mih_ops;
-
-int mih_create(struct index **, const struct index_ops *, const struct index_env *,
-               const void *params);
-void mih_destroy(struct index *);
 
 int mih_insert(struct index *, struct vectors, const uint64_t *ids, size_t *done);
 int mih_remove(struct index *, const uint64_t *ids, size_t n, size_t *done);

@@ -95,10 +95,8 @@ struct spfresh_codec_scratch *spfresh_codec_scratch_create(const struct spfresh 
 {
     struct spfresh_codec_scratch *x = mem_zalloc(s->base.env.mem, sizeof *x);
 
-    if (x) {
+    if (x)
         x->mem = s->base.env.mem;
-        spfresh_visited_set_init(&x->visited, x->mem);
-    }
     return x;
 }
 
@@ -106,7 +104,7 @@ void spfresh_codec_scratch_destroy(struct spfresh_codec_scratch *x)
 {
     if (!x)
         return;
-    spfresh_visited_set_free(&x->visited);
+    spfresh_candidate_set_free(&x->met, x->mem);
     mem_free(x->mem, x->places);
     spfresh_codec_codes_free(x);
     mem_free(x->mem, x);
@@ -114,11 +112,8 @@ void spfresh_codec_scratch_destroy(struct spfresh_codec_scratch *x)
 
 int spfresh_codec_scan_begin(struct spfresh_scan *x)
 {
-    if (x->s->codec->kind != CODEC_RAW)
-        return spfresh_codec_codes_begin(x, x->s->codec);
-    return spfresh_visited_set_begin(&x->scratch->visited)
-               ? OK
-               : fail(x->s->base.env.error, ERR_NO_MEMORY, "out of memory for a search");
+    spfresh_candidate_set_clear(&x->scratch->met);
+    return x->s->codec->kind == CODEC_RAW ? OK : spfresh_codec_codes_begin(x, x->s->codec);
 }
 
 int spfresh_codec_scan(struct spfresh_scan *x, uint32_t head, float distance,

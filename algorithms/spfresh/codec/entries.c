@@ -25,8 +25,7 @@ int spfresh_codec_offer(struct spfresh_scan *x, uint32_t slot, unsigned version,
     uint64_t id;
 
     if (!spfresh_codec_is_current(x, slot, version, &id) ||
-        !spfresh_visited_set_add(&x->scratch->visited, slot,
-                                 VERSION_DELETED)) /* key of the slot alone */
+        !spfresh_codec_meet(x->scratch, slot, VERSION_DELETED)) /* key of the slot alone */
         return OK;
     if (x->found)
         return x->found(x->to, id, distance);

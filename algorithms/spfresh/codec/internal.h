@@ -8,7 +8,6 @@
 #include "algorithms/spfresh/codec/codec.h"
 #include "algorithms/spfresh/codec/members.h"
 #include "algorithms/spfresh/codec/rows.h"
-#include "algorithms/spfresh/codec/visited_set.h"
 #include "algorithms/spfresh/spfresh.h"
 
 struct spfresh_codec {
@@ -37,14 +36,14 @@ struct spfresh_ranked {
 
 struct spfresh_codec_scratch {
     struct mem *mem;
-    struct spfresh_visited_set visited;
+    /* Codes: the slots of candidates. Raw: entries, and slots that were offered. */
+    struct spfresh_candidate_set met;
     uint32_t *places; /* indexes of a posting's new entries */
     size_t n_places;
     /* codes */
     unsigned char *prepared; /* query_bytes */
     float *rotated, *floats; /* the query: work_dim, dim */
     float global_distance;   /* code_centre = global: squared, query to centre */
-    struct spfresh_candidate_set met;
     struct spfresh_candidate *candidates;
     size_t candidate_capacity;
     struct spfresh_ranked *ranked;
@@ -55,6 +54,16 @@ struct spfresh_codec_scratch {
     struct topk uppers;
     struct spfresh_rows_reader *reader;
 };
+
+/* Adds an entry of a raw posting to `met`, in which space is reserved; false: it is there. The
+   version is a part of the key because a stale entry must not hide a current one. */
+static inline bool spfresh_codec_meet(struct spfresh_codec_scratch *x, uint32_t slot,
+                                      unsigned version)
+{
+    const size_t n = x->met.n;
+
+    return spfresh_candidate_set_add(&x->met, (uint64_t)slot << 16 | version) == n;
+}
 
 /* Reads an unaligned slot, and a version of 1 or 2 bytes. */
 static inline uint32_t spfresh_codec_slot_at(const unsigned char *bytes)

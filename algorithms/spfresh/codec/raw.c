@@ -40,8 +40,8 @@ static size_t find_new(struct spfresh_scan *x, const struct spfresh_codec *c,
         const unsigned char *tail = bytes + i * c->stride + c->row_bytes;
 
         scratch->places[fresh] = (uint32_t)i;
-        fresh += spfresh_visited_set_add(&scratch->visited, spfresh_codec_slot_at(tail),
-                                         spfresh_codec_version_at(c, tail + sizeof(uint32_t)));
+        fresh += spfresh_codec_meet(scratch, spfresh_codec_slot_at(tail),
+                                    spfresh_codec_version_at(c, tail + sizeof(uint32_t)));
     }
     return fresh;
 }
@@ -53,8 +53,9 @@ int spfresh_codec_raw_scan(struct spfresh_scan *x, const struct spfresh_codec *c
     struct spfresh_codec_scratch *scratch = x->scratch;
 
     if (!mem_grow(scratch->mem, &scratch->places, &scratch->n_places, n, sizeof *scratch->places) ||
-        !spfresh_visited_set_reserve(&scratch->visited,
-                                     2 * n)) /* one key with version, one without */
+        !spfresh_candidate_set_reserve(&scratch->met, scratch->mem,
+                                       scratch->met.n +
+                                           2 * n)) /* one key with version, one without */
         return fail(c->env.error, ERR_NO_MEMORY, "out of memory, cannot scan a posting of %zu", n);
     const size_t fresh = find_new(x, c, bytes, n);
     for (size_t i = 0; i < fresh; i++) {

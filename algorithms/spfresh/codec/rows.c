@@ -1,22 +1,106 @@
-/* rows.c - opens, grows and writes the file of rows. */
+/* rows.c - rows in memory, or in a file: a record and its checksum; opens, grows and writes the file;
+ * reads the rows of many slots, each page once. */
 #define _GNU_SOURCE /* O_DIRECT */
 #include "algorithms/spfresh/codec/rows.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
 
-#include "algorithms/spfresh/codec/rows_internal.h"
+#include "algorithms/common/concurrency/scratch_pool.h"
+#include "algorithms/common/concurrency/segmented.h"
+#include "algorithms/spfresh/codec/candidate_set.h"
 #include "src/core/mem.h"
+#include "src/core/order.h"
 #include "src/core/path_print.h"
 
 enum { TAIL_BYTES = 2 * sizeof(uint32_t), RUN_BYTES = 1 << 16 };
+
+enum { ROWS_PAGE = 4096, ROWS_WINDOW = 1 << 24 };
+
+/* A *unit* is read at once: a page, or the pages of one long row. */
+struct spfresh_rows {
+    struct index_env env;
+    struct epoch *epoch;
+    struct spfresh_rows_options options;
+    size_t row_bytes, record_bytes;
+    size_t per_unit, unit_bytes, window_bytes; /* a window is mapped as a whole */
+    char path[PATH_MAX];
+    int write_fd, read_fd;         /* two: O_DIRECT reads whole pages, writes do not */
+    bool direct, unsure;           /* unsure: the last sync failed */
+    pthread_mutex_t lock;          /* held while growing */
+    atomic_uint_fast64_t capacity; /* memory: slots; files: bytes */
+    struct segmented memory;       /* memory: rows; mapped: struct window */
+    struct scratch_pool idle;      /* struct spfresh_rows_reader */
+    atomic_uint_fast64_t held;     /* bytes of all readers, idle ones included */
+};
+
+struct window {
+    unsigned char *base;
+};
+
+static uint64_t offset_of(const struct spfresh_rows *r, uint32_t slot)
+{
+    return slot / r->per_unit * r->unit_bytes + slot % r->per_unit * r->record_bytes;
+}
+
+static uint32_t checksum(const struct spfresh_rows *r, const unsigned char *record)
+{
+    return (uint32_t)XXH3_64bits(record, r->row_bytes + sizeof(uint32_t));
+}
+
+/* Whether the slot's record lies within the capacity. */
+static bool has(const struct spfresh_rows *r, uint32_t slot)
+{
+    const uint64_t capacity = atomic_load_explicit(&r->capacity, memory_order_acquire);
+
+    return r->options.kind == ROWS_MEMORY ? slot < capacity
+                                          : offset_of(r, slot) + r->record_bytes <= capacity;
+}
+
+enum { HELD_BYTES = 1 << 22, RUN_UNITS = 64 };
+
+struct spfresh_rows_reader {
+    struct scratch_item item;
+    struct spfresh_rows *rows;
+    struct spfresh_candidate_set units; /* of the query; i-th at held[i * unit_bytes] */
+    size_t before;                      /* units read and then dropped from `held` */
+    unsigned char *memory;              /* as allocated; `held` is page-aligned within it */
+    unsigned char *held;
+    size_t capacity, most; /* of `held`, in units, and its upper bound */
+};
+
+static bool open_reader(void *owner, void *reader)
+{
+    struct spfresh_rows_reader *r = reader;
+
+    r->rows = owner;
+    r->most = HELD_BYTES / r->rows->unit_bytes;
+    r->most = r->most < ROWS_BATCH ? ROWS_BATCH : r->most;
+    return true;
+}
+
+static void close_reader(struct mem *mem, void *reader)
+{
+    struct spfresh_rows_reader *r = reader;
+
+    atomic_fetch_sub(&r->rows->held, r->capacity * r->rows->unit_bytes);
+    spfresh_candidate_set_free(&r->units, mem);
+    mem_free(mem, r->memory);
+}
+
+static const struct scratch_kind reader_kind = { sizeof(struct spfresh_rows_reader), open_reader,
+                                                 close_reader, NULL };
 
 /* 1. Opening */
 
@@ -38,7 +122,7 @@ static int map_windows(struct spfresh_rows *r, uint64_t bytes)
     if (!segmented_grow(&r->memory, (size_t)want))
         return fail(r->env.error, ERR_NO_MEMORY, "%s: out of memory mapping it", r->path);
     for (uint64_t i = have; i < want; i++) {
-        struct spfresh_rows_window *w = segmented_at(&r->memory, i);
+        struct window *w = segmented_at(&r->memory, i);
         if (w->base)
             continue;
         void *base = mmap(NULL, r->window_bytes, PROT_READ, MAP_SHARED, r->write_fd,
@@ -104,9 +188,8 @@ int spfresh_rows_open(struct spfresh_rows **out, const struct index_env *env, st
     r->write_fd = r->read_fd = -1;
     lay_out(r);
     (void)pthread_mutex_init(&r->lock, NULL);
-    scratch_pool_init(&r->idle, &spfresh_rows_reader_kind, env->mem, r);
-    segmented_init(&r->memory, env->mem,
-                   memory ? r->row_bytes : sizeof(struct spfresh_rows_window));
+    scratch_pool_init(&r->idle, &reader_kind, env->mem, r);
+    segmented_init(&r->memory, env->mem, memory ? r->row_bytes : sizeof(struct window));
     (void)snprintf(r->path, sizeof r->path, "rows in memory");
     int rc = memory ? OK : open_file(r);
     if (rc)
@@ -123,7 +206,7 @@ void spfresh_rows_close(struct spfresh_rows *r)
     scratch_pool_free(&r->idle);
     if (r->options.kind == ROWS_MAPPED)
         for (size_t i = 0; i < r->memory.capacity; i++) {
-            struct spfresh_rows_window *w = segmented_at(&r->memory, i);
+            struct window *w = segmented_at(&r->memory, i);
             if (w->base)
                 (void)munmap(w->base, r->window_bytes);
         }
@@ -144,11 +227,11 @@ static int grow(struct spfresh_rows *r, uint32_t most)
     const bool memory = r->options.kind == ROWS_MEMORY;
     int rc = OK;
 
-    if (spfresh_rows_has(r, most))
+    if (has(r, most))
         return OK;
     (void)pthread_mutex_lock(&r->lock);
     if (!memory)
-        rc = grow_file(r, spfresh_rows_offset(r, most) + r->record_bytes);
+        rc = grow_file(r, offset_of(r, most) + r->record_bytes);
     else if (!segmented_grow(&r->memory, (size_t)most + 1))
         rc = fail(r->env.error, ERR_NO_MEMORY, "rows: out of memory at slot %" PRIu32, most);
     else
@@ -172,11 +255,11 @@ static int write_all(struct spfresh_rows *r, const unsigned char *bytes, size_t 
 static size_t run_length(const struct spfresh_rows *r, const uint32_t *slots, size_t n,
                          size_t bytes)
 {
-    const uint64_t first = spfresh_rows_offset(r, slots[0]);
+    const uint64_t first = offset_of(r, slots[0]);
     size_t m = 1;
 
     while (m < n && slots[m] == slots[0] + m &&
-           spfresh_rows_offset(r, slots[m]) + r->record_bytes - first <= bytes)
+           offset_of(r, slots[m]) + r->record_bytes - first <= bytes)
         m++;
     return m;
 }
@@ -184,15 +267,15 @@ static size_t run_length(const struct spfresh_rows *r, const uint32_t *slots, si
 static int write_run(struct spfresh_rows *r, const uint32_t *slots, const void *const *rows,
                      size_t n, unsigned char *buffer)
 {
-    const uint64_t first = spfresh_rows_offset(r, slots[0]);
-    const uint64_t end = spfresh_rows_offset(r, slots[n - 1]) + r->record_bytes;
+    const uint64_t first = offset_of(r, slots[0]);
+    const uint64_t end = offset_of(r, slots[n - 1]) + r->record_bytes;
 
     memset(buffer, 0, (size_t)(end - first));
     for (size_t i = 0; i < n; i++) {
-        unsigned char *record = buffer + (spfresh_rows_offset(r, slots[i]) - first);
+        unsigned char *record = buffer + (offset_of(r, slots[i]) - first);
         memcpy(record, rows[i], r->row_bytes);
         memcpy(record + r->row_bytes, &slots[i], sizeof slots[i]);
-        const uint32_t sum = spfresh_rows_checksum(r, record);
+        const uint32_t sum = checksum(r, record);
         memcpy(record + r->row_bytes + sizeof slots[i], &sum, sizeof sum);
     }
     return write_all(r, buffer, (size_t)(end - first), first);
@@ -260,4 +343,194 @@ uint64_t spfresh_rows_disk(const struct spfresh_rows *r)
     if (r->options.kind == ROWS_MEMORY || fstat(r->write_fd, &st))
         return 0;
     return (uint64_t)st.st_blocks * 512;
+}
+
+/* 3. Reading */
+
+struct spfresh_rows_reader *spfresh_rows_reader_take(struct spfresh_rows *rows)
+{
+    struct spfresh_rows_reader *r = scratch_pool_take(&rows->idle);
+
+    if (!r)
+        fail(rows->env.error, ERR_NO_MEMORY, "rows: out of memory for a reader");
+    return r;
+}
+
+void spfresh_rows_reader_give(struct spfresh_rows_reader *r)
+{
+    if (r)
+        scratch_pool_give(&r->rows->idle, r);
+}
+
+void spfresh_rows_begin(struct spfresh_rows_reader *r)
+{
+    spfresh_candidate_set_clear(&r->units);
+    r->before = 0;
+}
+
+size_t spfresh_rows_pages(const struct spfresh_rows_reader *r)
+{
+    return (r->before + r->units.n) * (r->rows->unit_bytes / ROWS_PAGE);
+}
+
+static uint32_t unit_of(const struct spfresh_rows *rows, uint32_t slot)
+{
+    return slot / (uint32_t)rows->per_unit;
+}
+
+/* Reserves space for n more units, in the set and, for files, in `held`. */
+static int reserve(struct spfresh_rows_reader *r, size_t n)
+{
+    struct mem *mem = r->rows->env.mem;
+
+    if (r->units.n + n > r->most) {
+        r->before += r->units.n;
+        spfresh_candidate_set_clear(&r->units);
+    }
+    const size_t need = r->units.n + n;
+    bool fits = spfresh_candidate_set_reserve(&r->units, mem, need);
+    if (fits && r->rows->options.kind == ROWS_FILE && need > r->capacity) {
+        size_t more = 2 * r->capacity > need ? 2 * r->capacity : need;
+        more = more < 32 ? 32 : more;
+        const size_t bytes = more * r->rows->unit_bytes;
+        unsigned char *memory = mem_alloc(mem, bytes + ROWS_PAGE);
+        fits = memory != NULL;
+        if (fits) {
+            unsigned char *held = memory + (-(uintptr_t)memory & (ROWS_PAGE - 1));
+            if (r->units.n)
+                memcpy(held, r->held, r->units.n * r->rows->unit_bytes);
+            mem_free(mem, r->memory);
+            atomic_fetch_add(&r->rows->held, (more - r->capacity) * r->rows->unit_bytes);
+            r->memory = memory;
+            r->held = held;
+            r->capacity = more;
+        }
+    }
+    return fits ? OK
+                : fail(r->rows->env.error, ERR_NO_MEMORY, "rows: out of memory reading %zu", n);
+}
+
+static int read_units(const struct spfresh_rows *rows, unsigned char *to, uint32_t unit, size_t n)
+{
+    const size_t bytes = n * rows->unit_bytes;
+    const uint64_t first = (uint64_t)unit * rows->unit_bytes;
+    const size_t done = file_read_at(rows->read_fd, to, bytes, first, NULL);
+    const uint64_t at = first + done;
+
+    if (done == bytes)
+        return OK;
+    if (errno)
+        return fail_errno(rows->env.error, ERR_IO, "%s: byte %" PRIu64 ": cannot be read",
+                          rows->path, at);
+    return fail(rows->env.error, ERR_CORRUPT,
+                "%s: it ends at byte %" PRIu64 ", before slot %" PRIu64, rows->path, at,
+                at / rows->unit_bytes * rows->per_unit);
+}
+
+/* Reads the reader's units from index `first` on. Adjacent units in the file are one read. */
+static int read_new(struct spfresh_rows_reader *r, size_t first)
+{
+    const size_t unit_bytes = r->rows->unit_bytes;
+    int rc = OK;
+
+    for (size_t i = first, m; !rc && i < r->units.n; i += m) {
+        m = 1;
+        while (i + m < r->units.n && m < RUN_UNITS && r->units.keys[i + m] == r->units.keys[i] + m)
+            m++;
+        rc = read_units(r->rows, r->held + i * unit_bytes, (uint32_t)r->units.keys[i], m);
+    }
+    return rc;
+}
+
+/* Address of the slot's record. In memory it is the row alone. */
+static const unsigned char *record_of(const struct spfresh_rows_reader *r, uint32_t slot, size_t at)
+{
+    const struct spfresh_rows *rows = r->rows;
+    const uint64_t offset = offset_of(rows, slot);
+
+    if (rows->options.kind == ROWS_MEMORY)
+        return segmented_at(&rows->memory, slot);
+    if (rows->options.kind == ROWS_FILE)
+        return r->held + at * rows->unit_bytes + offset % rows->unit_bytes;
+    const struct window *w = segmented_at(&rows->memory, offset / rows->window_bytes);
+    return w->base + offset % rows->window_bytes;
+}
+
+/* Adds the slots' units in order_u32 order, so that new units form contiguous runs in the file. */
+static int meet(struct spfresh_rows_reader *r, const uint32_t *slots, size_t n)
+{
+    uint32_t units[ROWS_BATCH];
+
+    for (size_t i = 0; i < n; i++) {
+        if (!has(r->rows, slots[i]))
+            return fail(r->rows->env.error, ERR_CORRUPT, "%s: slot %" PRIu32 " is not in it",
+                        r->rows->path, slots[i]);
+        units[i] = unit_of(r->rows, slots[i]);
+    }
+    int rc = reserve(r, n);
+    if (!rc && r->rows->options.kind == ROWS_FILE)
+        qsort(units, n, sizeof *units, order_u32);
+    for (size_t i = 0; !rc && i < n; i++)
+        (void)spfresh_candidate_set_add(&r->units, units[i]);
+    return rc;
+}
+
+/* ERR_CORRUPT unless the record belongs to the slot and its checksum is right. */
+static int verify(const struct spfresh_rows *r, uint32_t slot, const unsigned char *record)
+{
+    uint32_t owner, sum;
+
+    memcpy(&owner, record + r->row_bytes, sizeof owner);
+    memcpy(&sum, record + r->row_bytes + sizeof owner, sizeof sum);
+    if (owner == slot && sum == checksum(r, record))
+        return OK;
+    return fail(r->env.error, ERR_CORRUPT,
+                "%s: slot %" PRIu32 ", byte %" PRIu64 ": the vector's checksum does not match",
+                r->path, slot, offset_of(r, slot));
+}
+
+int spfresh_rows_read(struct spfresh_rows_reader *r, const uint32_t *slots, size_t n,
+                      const void **out)
+{
+    const struct spfresh_rows *rows = r->rows;
+    const bool file = rows->options.kind == ROWS_FILE;
+    const size_t before = r->before;
+    size_t first = r->units.n;
+    int rc = meet(r, slots, n);
+
+    first = r->before == before ? first : 0;
+    if (!rc && file)
+        rc = read_new(r, first);
+    if (rc && file)
+        spfresh_candidate_set_clear(&r->units); /* `held` lacks units that the set lists */
+    for (size_t i = 0; !rc && i < n; i++) {
+        const size_t at = file ? spfresh_candidate_set_add(&r->units, unit_of(rows, slots[i])) : 0;
+        out[i] = record_of(r, slots[i], at);
+        __builtin_prefetch(out[i]);
+    }
+    for (size_t i = 0; !rc && i < n && rows->options.kind != ROWS_MEMORY; i++)
+        rc = verify(rows, slots[i], out[i]);
+    return rc;
+}
+
+int spfresh_rows_get(struct spfresh_rows *rows, const uint32_t *slots, size_t n, void *out)
+{
+    const void *found[ROWS_BATCH];
+    unsigned char *to = out;
+    struct spfresh_rows_reader *reader = spfresh_rows_reader_take(rows);
+    int rc = OK;
+
+    if (!reader)
+        return ERR_NO_MEMORY;
+    const unsigned ticket = epoch_enter(rows->epoch);
+    for (size_t i = 0; !rc && i < n; i += ROWS_BATCH) {
+        const size_t m = n - i < ROWS_BATCH ? n - i : ROWS_BATCH;
+        spfresh_rows_begin(reader); /* pages held from an earlier call may be outdated */
+        rc = spfresh_rows_read(reader, slots + i, m, found);
+        for (size_t j = 0; !rc && j < m; j++)
+            memcpy(to + (i + j) * rows->row_bytes, found[j], rows->row_bytes);
+    }
+    epoch_leave(rows->epoch, ticket);
+    spfresh_rows_reader_give(reader);
+    return rc;
 }

@@ -31,7 +31,6 @@ void spfresh_codec_codes_free(struct spfresh_codec_scratch *x)
     mem_free(mem, x->prepared);
     mem_free(mem, x->rotated);
     mem_free(mem, x->floats);
-    spfresh_candidate_set_free(&x->met, mem);
     mem_free(mem, x->candidates);
     mem_free(mem, x->ranked);
     mem_free(mem, x->limits);
@@ -72,8 +71,6 @@ int spfresh_codec_codes_begin(struct spfresh_scan *scan, const struct spfresh_co
         quantizer_query_certain(q, x->prepared);
     x->global_distance =
         c->global ? c->env.kernels->ip_f32(x->rotated, x->rotated, q->work_dim) : 0;
-    if (x->met.bits)
-        spfresh_candidate_set_clear(&x->met);
     x->uppers = topk_begin(scan->top.k, x->limits, x->limit_slots);
     return OK;
 }
@@ -173,7 +170,7 @@ static int rerank(struct spfresh_scan *scan, const struct spfresh_codec *c, cons
     int rc;
 
     for (size_t i = 0; i < n; i++)
-        slots[i] = x->met.slots[which[i]];
+        slots[i] = (uint32_t)x->met.keys[which[i]];
     rc = spfresh_rows_read(x->reader, slots, n, rows);
     for (size_t i = 0; rc == OK && i < n; i++) {
         struct spfresh_candidate *of = &x->candidates[which[i]];

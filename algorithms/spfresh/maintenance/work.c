@@ -142,8 +142,7 @@ bool spfresh_work_add_candidate(struct spfresh_work *w, uint32_t slot, unsigned 
 
 void spfresh_marks_clear(struct spfresh_work *w)
 {
-    if (w->marked.bits)
-        spfresh_candidate_set_clear(&w->marked);
+    spfresh_candidate_set_clear(&w->marked);
 }
 
 bool spfresh_marks_set(struct spfresh_work *w, uint32_t slot, uint8_t mark)

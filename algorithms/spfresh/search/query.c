@@ -137,8 +137,7 @@ int spfresh_read_on(struct spfresh *s, struct spfresh_scratch *x, struct spfresh
     const size_t live = graph_live(s->graph);
     size_t asked = x->n_heads;
 
-    if (x->opened.bits)
-        spfresh_candidate_set_clear(&x->opened);
+    spfresh_candidate_set_clear(&x->opened);
     int rc = keep_unread(s, x);
     while (rc == OK && asked < live && spfresh_wants_more(scan, knobs)) {
         asked = asked > 0 ? 2 * asked : 1;

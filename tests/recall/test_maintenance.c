@@ -202,7 +202,7 @@ static void test_policies(void **state)
         { "lire", DIVF_LIRE, 1, false, .11, .16 },
         { "dedrift", DIVF_DEDRIFT, 1, false, .23, .22 },
         { "cost-model", DIVF_COST_MODEL, 1, false, .11, .16 },
-        { "ada-ivf", DIVF_ADA_IVF, 1, false, 1, 1 },
+        { "ada-ivf", DIVF_ADA_IVF, 1, false, .12, .16 },
         { "none, soft_k 2", DIVF_NONE, 2, false, 1, 1 },
         { "lire, soft_k 2", DIVF_LIRE, 2, false, .15, .18 },
     };

@@ -66,7 +66,6 @@ json_t *threads_set(size_t threads)
     int (*omp_get)(void) = NULL;
     struct resident now;
 
-    (void)memory_resident_read(0, &now);
     /* The program itself is not linked with OpenMP, but a baseline's library may be. */
     *(void **)&omp_set = dlsym(RTLD_DEFAULT, "omp_set_num_threads");
     *(void **)&omp_get = dlsym(RTLD_DEFAULT, "omp_get_max_threads");
@@ -74,6 +73,7 @@ json_t *threads_set(size_t threads)
     openblas_set_num_threads((int)threads);
     if (omp_set)
         omp_set((int)threads);
+    (void)memory_resident_read(0, &now); /* the threads of libraries are there now */
     return json_pack("{s:I, s:o, s:i, s:o, s:I, s:I}", "threads", (json_int_t)threads, "cpus", cpus,
                      "blas_threads", openblas_get_num_threads(), "omp_threads",
                      omp_get ? json_integer(omp_get()) : json_null(), "clock_ns",

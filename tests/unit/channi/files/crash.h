@@ -121,9 +121,13 @@ static inline void crash_close(struct crash *c)
     test_bench_end(&c->bench);
 }
 
+/* Inside the epoch: a background thread may replace the view meanwhile. */
 static inline uint64_t crash_version(const struct crash *c)
 {
-    return atomic_load(&c->s->now)->version;
+    unsigned ticket;
+    const uint64_t version = channi_enter(c->s, &ticket)->version;
+    channi_leave(c->s, ticket);
+    return version;
 }
 
 /* ------------------------------------------------------------------------------- updates */

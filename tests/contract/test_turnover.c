@@ -253,7 +253,7 @@ static void add_recall(struct data *d, double at, struct moment *to)
    not: lire had .88, and scann, which trains as a new index does, .67 to 1.1.
    vamana-disk after drift of more rows under ip, and channi after drift, find as much as a new index at
    equal knobs, but compare more rows: a longer way from the entry, and clusters that have grown towards
-   their limit (docs/methods). One history of channi after drift had .71 to 1.02 in eight seeds, .84 in the
+   their limit (docs/methods). One history of channi after drift had .71 to 1.02 in eight seeds, .85 in the
    mean; splits at half of the limit changed some for the better and some for the worse. Asteria keeps its
    first model (retrain_share = 0). */
 struct shares {

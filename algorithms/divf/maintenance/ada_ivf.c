@@ -10,13 +10,13 @@
  *     drift = |mean of its vectors - centroid| / |centroid|
  *
  * and clusters again those with f > ada_threshold (algorithm 4): a long list is split, a short one
- * dissolved, any other gets its mean for its centroid. The centroids of the reassign_lists lists
- * around it become the means of their lists, and the vectors of all of them are reassigned: a pass
- * of k-means over the region.
+ * dissolved, any other gets its mean for its centroid. Around a list that is split or moved, the
+ * centroids of the reassign_lists nearest lists become the means of their vectors, and the vectors
+ * of all of them are reassigned: a pass of k-means over the region.
  *
  * Departures. The temperature T is how often recent queries read the list, over the mean of the
  * lists, at least 1: the paper's heats and cools with each query, by factors that it does not give.
- * alpha only scales the threshold. A list is split in two, and its halves again, until they are
+ * alpha only scales the threshold. Around a dissolved list no centroid moves. A list is split in two, and its halves again, until they are
  * nearer to the fair length than to twice that; the paper's k-means is balanced and makes as many
  * parts at once. Its rebuild of the whole index is the training after a turnover (train.c). */
 #include <math.h>

@@ -192,63 +192,95 @@ void op_order_free(struct op_order *o)
 
 /* 3. Whose operations they are */
 
-/* Compares each operation of the file with that of the sequences, which begin at the start. */
-static int compare(const struct op *op, struct op_sequence *all, const struct op_order *o,
+/* Walks the sequences until each operation of the order is met. at: its position, by number; SIZE_MAX:
+   none. */
+static void plan_all(const struct op *op, const uint64_t *changes, const size_t *starts,
+                     const size_t *at, size_t n_numbers, struct op_planned *planned)
+{
+    for (size_t t = 0; t < op->threads; t++) {
+        struct op_sequence s = op_sequence_begin(op, t);
+        struct op_planned p;
+
+        s.changes = changes + starts[t];
+        s.n_changes = starts[t + 1] - starts[t];
+        while (op_sequence_next(&s, &p) && p.number < n_numbers)
+            if (at[p.number] != SIZE_MAX)
+                planned[at[p.number]] = p;
+    }
+}
+
+int op_order_plan(const struct op *op, struct op_planned **planned, struct error *err)
+{
+    size_t n_numbers = 0;
+
+    for (size_t i = 0; i < op->n_order; i++)
+        n_numbers = op->order[i] >= n_numbers ? op->order[i] + 1 : n_numbers;
+    size_t *at = mem_array(NULL, n_numbers + 1, sizeof *at);
+    uint64_t *changes = mem_array(NULL, op_changes(op) + 1, sizeof *changes);
+    size_t *starts = mem_array(NULL, op->threads + 1, sizeof *starts);
+    *planned = mem_array(NULL, op->n_order + 1, sizeof **planned);
+    int rc = at && changes && starts && *planned
+                 ? op_sequence_deal(op, changes, starts, err)
+                 : fail(err, ERR_NO_MEMORY, "out of memory for an order of %zu operations",
+                        op->n_order);
+
+    if (rc == OK) {
+        memset(at, 0xff, n_numbers * sizeof *at);
+        for (size_t i = op->n_order; i-- > 0;) {
+            (*planned)[i].number = SIZE_MAX;
+            at[op->order[i]] = i;
+        }
+        plan_all(op, changes, starts, at, n_numbers, *planned);
+    }
+    mem_free(NULL, at);
+    mem_free(NULL, changes);
+    mem_free(NULL, starts);
+    return rc;
+}
+
+/* Compares each operation of the file with that of the mix. */
+static int compare(const struct op *op, const struct op_planned *planned, const struct op_order *o,
                    const char *path, struct error *err)
 {
     for (size_t i = 0; i < o->n; i++) {
         const struct op_begun *b = &o->begun[i];
-        struct op_planned p = { 0 };
-        bool more;
+        const struct op_planned *p = &planned[i];
 
-        do
-            more = op_sequence_next(&all[b->number % op->threads], &p);
-        while (more && p.number < b->number);
-        if (!more || p.number != b->number)
-            return fail(err, ERR_CONFIG, "%s:%zu: thread %zu has no operation %zu here%s", path,
-                        o->line + i, b->number % op->threads, b->number,
-                        more ? ", or the file has it twice" : "");
+        if (p->number == SIZE_MAX)
+            return fail(err, ERR_CONFIG,
+                        "%s:%zu: thread %zu has no operation %zu here, or the file has it twice",
+                        path, o->line + i, b->number % op->threads, b->number);
         /* The query that is nearest to a row is known when the rows are read. */
-        const bool known = p.near == SIZE_MAX;
-        if (p.kind != b->kind || (known && op_order_which(op, &p) != b->which))
+        const bool known = p->near == SIZE_MAX;
+        if (p->kind != b->kind || (known && op_order_which(op, p) != b->which))
             return fail(err, ERR_CONFIG,
                         "%s:%zu: operation %zu is \"%s %" PRIu64 "\", but \"%s %" PRIu64
                         "\" here: an order is replayed with the rows, queries, shares, threads and "
                         "seed that it was recorded with",
                         path, o->line + i, b->number, op_mix_kind_names[b->kind], b->which,
-                        op_mix_kind_names[p.kind], known ? op_order_which(op, &p) : b->which);
+                        op_mix_kind_names[p->kind], known ? op_order_which(op, p) : b->which);
     }
     return OK;
 }
 
 int op_order_take(struct op *op, const struct op_order *o, const char *path, struct error *err)
 {
-    const size_t n = op->threads;
-    int rc = OK;
+    struct op_planned *planned = NULL;
 
-    if (o->threads != n)
+    if (o->threads != op->threads)
         return fail(err, ERR_CONFIG, "%s:%zu: the order is of %zu threads, but threads = %zu here",
-                    path, o->line - 1, o->threads, n);
-    struct op_sequence *all = mem_array(NULL, n, sizeof *all);
-    uint64_t *changes = mem_array(NULL, op_changes(op) + 1, sizeof *changes);
-    size_t *starts = mem_array(NULL, n + 1, sizeof *starts);
+                    path, o->line - 1, o->threads, op->threads);
     op->order = malloc((o->n + 1) * sizeof *op->order);
-    if (!all || !changes || !starts || !op->order)
-        rc = fail(err, ERR_NO_MEMORY, "%s: out of memory", path);
-    if (rc == OK)
-        rc = op_sequence_deal(op, changes, starts, err);
-    for (size_t t = 0; rc == OK && t < n; t++) {
-        all[t] = op_sequence_begin(op, t);
-        all[t].changes = changes + starts[t];
-        all[t].n_changes = starts[t + 1] - starts[t];
-    }
-    if (rc == OK)
-        rc = compare(op, all, o, path, err);
-    for (size_t i = 0; rc == OK && i < o->n; i++)
+    if (!op->order)
+        return fail(err, ERR_NO_MEMORY, "%s: out of memory", path);
+    for (size_t i = 0; i < o->n; i++)
         op->order[i] = o->begun[i].number;
-    op->n_order = rc == OK ? o->n : 0;
-    mem_free(NULL, all);
-    mem_free(NULL, changes);
-    mem_free(NULL, starts);
+    op->n_order = o->n;
+    int rc = op_order_plan(op, &planned, err);
+    if (rc == OK)
+        rc = compare(op, planned, o, path, err);
+    if (rc != OK)
+        op->n_order = 0;
+    mem_free(NULL, planned);
     return rc;
 }

@@ -7,8 +7,8 @@
  *     20310 0 2 delete 305
  *
  * A file has a part for each mix that was recorded: a line of JSON, then one line for each operation
- * that began, in that order. Its numbers are nanoseconds from the start of the step, the thread, and
- * the number of the operation (op_sequence.h); after its kind comes the position of the query, the row
+ * that began, in that order. Its numbers are nanoseconds from the start of the step, the thread in whose
+ * sequence it is, and the number of the operation (op_sequence.h); after its kind comes the position of the query, the row
  * of `rows`, or the id that is deleted. A change begins when no other one runs. */
 #ifndef DRIFTLINE_WORKLOAD_OP_ORDER_H
 #define DRIFTLINE_WORKLOAD_OP_ORDER_H
@@ -36,6 +36,10 @@ int op_order_write(const char *path, const struct op *, const struct op_begun *,
 int op_order_read(const char *path, const char *tag, size_t part, struct op_order *,
                   struct error *);
 void op_order_free(struct op_order *);
+/* Sets (*planned)[i] to the operation that op->order[i] names; its number is SIZE_MAX if the mix has no
+   such operation, or if it stands there before. Freed with mem_free(), also after an error.
+   ERR_NO_MEMORY. */
+int op_order_plan(const struct op *, struct op_planned **planned, struct error *);
 /* Sets op->order. ERR_CONFIG: the operations are not those of this mix. path: for messages. */
 int op_order_take(struct op *, const struct op_order *, const char *path, struct error *);
 

@@ -196,7 +196,7 @@ static bool next_of_any_kind(struct op_sequence *s, struct op_planned *p)
 bool op_sequence_next(struct op_sequence *s, struct op_planned *p)
 {
     while (next_of_any_kind(s, p))
-        if (p->kind == MIX_SEARCH || !s->only_searches)
+        if (s->only == OP_ALL || (p->kind == MIX_SEARCH) == (s->only == OP_ONLY_SEARCHES))
             return true;
     return false;
 }

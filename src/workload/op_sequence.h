@@ -15,7 +15,8 @@
  *                               a uniform u: all threads together are a Poisson process
  *                MIX_RECORDED   due_ns[g]
  *
- *              Changes of a kind are made in the order of g: insertion j of all inserts row j.
+ *              Insertion j of all, in the order of g, inserts row j; at a rate, the threads take the
+ *              operations of all sequences as they are due (src/run/replay/load.h).
  *
  * Which of the n queries a search of a mix asks:
  *
@@ -24,7 +25,7 @@
  *                   1 / (r + 1)^skew, by the approximation of Gray et al. ("Quickly generating
  *                   billion-record synthetic databases", SIGMOD 1994), as YCSB has it. The query of
  *                   rank r is number (r m + b) mod n; the seed draws m, which is prime to n, and b
- *   QUERY_LATEST    the query nearest to row j - r, j being the row that the thread inserted last
+ *   QUERY_LATEST    the query nearest to row j - r, j being the row that the thread inserts last before
  *                   and r drawn by that law from 0 .. j; before its first insertion: uniform
  *   QUERY_HOTSPOT   with a probability of HOT_SHARE one of the HOT_QUERIES n queries from
  *                   floor(n g / n_all) on, else one of all, both uniformly
@@ -49,6 +50,9 @@ struct op_zipf {
     size_t n;
 };
 
+/* Which operations of a sequence are taken. */
+enum op_only { OP_ALL, OP_ONLY_SEARCHES, OP_ONLY_CHANGES };
+
 struct op_sequence {
     const struct op *op;
     size_t thread, n_threads;
@@ -62,7 +66,7 @@ struct op_sequence {
     /* The thread's changes in their order; NULL: they are not assigned yet. */
     const uint64_t *changes;
     size_t n_changes, changed;
-    bool only_searches; /* its other operations are left out */
+    enum op_only only; /* the others are left out */
 };
 
 struct op_planned {

@@ -5,8 +5,8 @@
  * adds to the latency of every operation that was due meanwhile. Without a rate the loop is closed,
  * and the step says so.
  *
- *   1 a run   2 the step (load.c)   3 threads (load_workers.c)
- *   4 changes of rows (load_changes.c)   5 order (load_order.c)   6 samples (load_scores.c) */
+ *   1 a run   2 the step (load.c)   3 threads (load_workers.c)   4 changes of rows (load_changes.c)
+ *   5 which operation is next (load_queue.c, load_order.c)   6 samples (load_scores.c) */
 #ifndef DRIFTLINE_RUN_REPLAY_LOAD_H
 #define DRIFTLINE_RUN_REPLAY_LOAD_H
 
@@ -46,11 +46,10 @@ struct load_worker {
         found; /* op->until_found: from the begin of an insertion to the first answer with its row */
     size_t never;                /* of them, not found */
     struct histogram maintained; /* latency of the searches that maintenance overlapped */
-    struct op_begun *begun;      /* op->recorded: those that began */
-    size_t n_begun;
-    size_t *turns;        /* op->order: positions of the thread's operations in it, in order */
-    size_t n_turns, turn; /* turn: of the next operation, in `turns` */
+    size_t turn;                 /* op->order: where the thread's operation stands in it */
 };
+
+struct load_queue; /* load_queue.c */
 
 struct load_run {
     struct replay_session *replay;
@@ -73,7 +72,11 @@ struct load_run {
     atomic_bool go, stop;
     atomic_int code; /* of the first failure; OK: none */
     atomic_size_t writers_left;
-    atomic_size_t began; /* op->order: how many have begun */
+    struct load_queue *queue; /* of what all threads share; NULL: each has its own sequence */
+    struct op_planned *planned; /* op->order: n_order operations */
+    atomic_size_t taken, began; /* op->order: how many threads have taken, and begun */
+    struct op_begun *begun;     /* op->recorded: those that began, n_begun */
+    atomic_size_t n_begun;
     bool maintains;      /* op->maintain_every: a thread runs the method's maintenance */
     size_t maintenances;
     uint64_t maintenance_ns;
@@ -142,14 +145,26 @@ int load_changes_end(struct load_run *);
    that later steps remain valid. removes: false: deletions and updates are left out. */
 int load_changes_alone(struct load_run *, struct step_record *, bool removes);
 
-/* 5. Order */
+/* 5. Which operation is next */
+
+/* The operations of a mix at a rate are a queue. Changes go one at a time, so that a thread takes no
+   change while another one makes one, unless no search is left: the others search. */
+int load_queue_make(struct load_run *);
+/* The sequences are then behind what was taken. Also after load_queue_make() failed, or was not called. */
+void load_queue_free(struct load_run *);
+/* The next operation: the one that is due first. Returns false at the end. */
+bool load_queue_take(struct load_run *, struct op_planned *);
+/* What a thread took has ended; nothing without a queue. */
+void load_queue_ended(struct load_run *, const struct op_planned *);
 
 int load_order_make(struct load_run *);
 void load_order_free(struct load_run *);
-/* The thread's next operation: with op->order, the next one that is there. */
-bool load_order_next(struct load_worker *, struct op_planned *);
-/* With op->order: waits until every operation before the thread's next one has begun. Returns false if
-   the load ends before that. */
+/* Whether the thread's operations are taken from op->order; those of searches alone are not. */
+bool load_order_rules(const struct load_worker *);
+/* The next operation of op->order. Returns false at its end. */
+bool load_order_take(struct load_worker *, struct op_planned *);
+/* With op->order: waits until every operation before the thread's has begun. Returns false if the load
+   ends before that. */
 bool load_order_wait(const struct load_worker *);
 /* The thread's operation begins. A change begins when it has the writers' lock, so that changes are
    made in the order in which they begin. */

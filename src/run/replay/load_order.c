@@ -8,71 +8,54 @@
 /* Searches that run alone are neither recorded nor in a recorded order. */
 static bool runs_alone(const struct load_worker *w)
 {
-    return w->sequence.only_searches;
+    return w->sequence.only != OP_ALL;
 }
 
-static bool is_ordered(const struct load_worker *w)
+bool load_order_rules(const struct load_worker *w)
 {
     return w->all->op->order && !runs_alone(w);
 }
 
-/* Space for all operations of the thread, so that none waits for memory. */
-static int make_records(struct load_worker *w)
+/* Space for all operations, so that none waits for memory. */
+static int make_records(struct load_run *t)
 {
-    struct op_sequence s = w->sequence;
     struct op_planned p;
     size_t n = 0;
 
-    while (op_sequence_next(&s, &p))
-        n++;
-    w->begun = mem_array(NULL, n + 1, sizeof *w->begun);
-    if (!w->begun)
-        return fail(w->all->replay->err, ERR_NO_MEMORY,
+    for (size_t i = 0; i < t->n_workers; i++)
+        for (struct op_sequence s = t->workers[i].sequence; op_sequence_next(&s, &p);)
+            n++;
+    t->begun = mem_array(NULL, n + 1, sizeof *t->begun);
+    if (!t->begun)
+        return fail(t->replay->err, ERR_NO_MEMORY,
                     "load: out of memory for an order of %zu operations", n);
-    memset(w->begun, 0, (n + 1) * sizeof *w->begun); /* prevents page faults later */
+    memset(t->begun, 0, (n + 1) * sizeof *t->begun); /* prevents page faults later */
     return OK;
 }
 
 int load_order_make(struct load_run *t)
 {
-    const struct op *op = t->op;
-    int rc = OK;
+    int rc = t->op->recorded ? make_records(t) : OK;
 
-    for (size_t i = 0; rc == OK && op->recorded && i < t->n_workers; i++)
-        rc = make_records(&t->workers[i]);
-    for (size_t i = 0; rc == OK && op->order && i < t->n_workers; i++) {
-        t->workers[i].turns = mem_array(NULL, op->n_order + 1, sizeof(size_t));
-        if (!t->workers[i].turns)
-            rc = fail(t->replay->err, ERR_NO_MEMORY,
-                      "load: out of memory for an order of %zu operations", op->n_order);
-    }
-    for (size_t i = 0; rc == OK && i < op->n_order; i++) {
-        struct load_worker *w = &t->workers[op->order[i] % t->n_workers];
-
-        w->turns[w->n_turns++] = i;
-    }
+    if (rc == OK && t->op->order)
+        rc = op_order_plan(t->op, &t->planned, t->replay->err);
     return rc;
 }
 
 void load_order_free(struct load_run *t)
 {
-    for (size_t i = 0; t->workers && i < t->n_workers; i++) {
-        mem_free(NULL, t->workers[i].begun);
-        mem_free(NULL, t->workers[i].turns);
-    }
+    mem_free(NULL, t->begun);
+    mem_free(NULL, t->planned);
 }
 
-bool load_order_next(struct load_worker *w, struct op_planned *p)
+bool load_order_take(struct load_worker *w, struct op_planned *p)
 {
-    if (!is_ordered(w))
-        return op_sequence_next(&w->sequence, p);
-    if (w->turn == w->n_turns)
+    struct load_run *t = w->all;
+
+    w->turn = atomic_fetch_add(&t->taken, 1);
+    if (w->turn >= t->op->n_order)
         return false;
-    /* What the recorded run did not reach is left out, and done afterwards. */
-    do
-        if (!op_sequence_next(&w->sequence, p))
-            return false;
-    while (p->number != w->all->op->order[w->turns[w->turn]]);
+    *p = t->planned[w->turn];
     return true;
 }
 
@@ -80,9 +63,9 @@ bool load_order_wait(const struct load_worker *w)
 {
     const struct load_run *t = w->all;
 
-    if (!is_ordered(w))
+    if (!load_order_rules(w))
         return true;
-    while (atomic_load(&t->began) != w->turns[w->turn]) {
+    while (atomic_load(&t->began) != w->turn) {
         if (atomic_load(&t->stop))
             return false;
         sched_yield(); /* there may be more threads than processors */
@@ -96,13 +79,14 @@ void load_order_begin(struct load_worker *w, const struct op_planned *p)
 
     if (runs_alone(w))
         return;
-    if (w->begun)
-        w->begun[w->n_begun++] = (struct op_begun){ .ns = clock_ns() - t->start_ns,
-                                                    .which = op_order_which(t->op, p),
-                                                    .number = p->number,
-                                                    .kind = p->kind };
+    if (t->begun)
+        t->begun[atomic_fetch_add(&t->n_begun, 1)] =
+            (struct op_begun){ .ns = clock_ns() - t->start_ns,
+                               .which = op_order_which(t->op, p),
+                               .number = p->number,
+                               .kind = p->kind };
     if (t->op->order)
-        atomic_store(&t->began, w->turns[w->turn++] + 1);
+        atomic_store(&t->began, w->turn + 1);
 }
 
 static int by_time(const void *a, const void *b)
@@ -117,23 +101,9 @@ static int by_time(const void *a, const void *b)
 int load_order_write(const struct load_run *t)
 {
     const struct replay_session *r = t->replay;
-    size_t n = 0, at = 0;
 
     if (!r->env->orders_path)
         return OK;
-    for (size_t i = 0; i < t->n_workers; i++)
-        n += t->workers[i].n_begun;
-    struct op_begun *all = mem_array(NULL, n + 1, sizeof *all);
-    if (!all)
-        return fail(r->err, ERR_NO_MEMORY, "load: out of memory for an order of %zu operations", n);
-    for (size_t i = 0; i < t->n_workers; i++) {
-        const struct load_worker *w = &t->workers[i];
-
-        memcpy(all + at, w->begun, w->n_begun * sizeof *all);
-        at += w->n_begun;
-    }
-    qsort(all, n, sizeof *all, by_time);
-    const int rc = op_order_write(r->env->orders_path, t->op, all, n, r->err);
-    mem_free(NULL, all);
-    return rc;
+    qsort(t->begun, t->n_begun, sizeof *t->begun, by_time);
+    return op_order_write(r->env->orders_path, t->op, t->begun, t->n_begun, r->err);
 }

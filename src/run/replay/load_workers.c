@@ -88,6 +88,7 @@ static uint64_t run_one(struct load_worker *w, const struct op_planned *p, uint6
         give_up(t, rc);
         return end;
     }
+    load_queue_ended(t, p);
     histogram_add(&tally->latency, latency);
     note_maintained(w, p->kind, due_ns, latency);
     if (t->paced)
@@ -107,18 +108,26 @@ static uint64_t run_one(struct load_worker *w, const struct op_planned *p, uint6
     return clock_ns();
 }
 
+/* The next operation for the thread. */
+static bool take(struct load_worker *w, struct op_planned *p)
+{
+    return load_order_rules(w) ? load_order_take(w, p)
+           : w->all->queue     ? load_queue_take(w->all, p)
+                               : op_sequence_next(&w->sequence, p);
+}
+
 /* Counts the operations that were due before the end and had not begun. Where there is no limit, a
    stall that lasted past the end is charged to them: their latency counts to now. */
 static void charge_missed(struct load_worker *w)
 {
-    const struct load_run *t = w->all;
+    struct load_run *t = w->all;
     const uint64_t end = t->end_ns ? t->end_ns : w->finished_ns;
     struct op_planned p;
 
     /* A recorded order ends when all its operations are done. */
     if (!t->paced || t->op->order || atomic_load(&t->code) != OK)
         return;
-    while (op_sequence_next(&w->sequence, &p) && t->start_ns + p.due_ns < end) {
+    while (take(w, &p) && t->start_ns + p.due_ns < end) {
         const uint64_t waited = w->finished_ns - (t->start_ns + p.due_ns);
         struct load_tally *tally = &w->tallies[p.kind];
 
@@ -129,6 +138,7 @@ static void charge_missed(struct load_worker *w)
             note_maintained(w, p.kind, t->start_ns + p.due_ns, waited);
             tally->missed++;
         }
+        load_queue_ended(t, &p);
     }
 }
 
@@ -144,7 +154,7 @@ static void *run_worker(void *arg)
     const uint64_t began_ns = clock_ns();
     const double waited_ns = proc_waited_ns(false);
     uint64_t now = clock_ns();
-    while (!is_over(t, now) && load_order_next(w, &p)) {
+    while (!is_over(t, now) && take(w, &p)) {
         uint64_t due_ns = t->start_ns + p.due_ns;
 
         if (p.near != SIZE_MAX)
@@ -158,10 +168,12 @@ static void *run_worker(void *arg)
         if (!t->paced || now < due_ns || t->op->order)
             now = clock_ns();
         due_ns = t->paced ? due_ns : now;
-        if (t->limit_ns && now - due_ns > t->limit_ns)
-            w->tallies[p.kind].skipped++;
-        else
+        if (!t->limit_ns || now - due_ns <= t->limit_ns) {
             now = run_one(w, &p, due_ns, now);
+        } else {
+            w->tallies[p.kind].skipped++;
+            load_queue_ended(t, &p);
+        }
     }
     w->finished_ns = clock_ns();
     w->waited = proc_waited_ns(false) - waited_ns;
@@ -278,10 +290,16 @@ int load_workers_run(struct load_run *t, double seconds)
     cpu_set_t all_cpus;
     size_t started = 0, writers = 0;
     bool maintains = false;
-    int rc = OK;
+    const bool queued = t->op->kind == OP_MIX && t->paced && !load_order_rules(t->workers);
+    int rc = queued ? load_queue_make(t) : OK;
 
+    if (rc != OK) {
+        load_queue_free(t);
+        return rc;
+    }
     atomic_store(&t->go, false);
     atomic_store(&t->stop, false);
+    atomic_store(&t->taken, 0);
     atomic_store(&t->began, 0);
     atomic_store(&t->maintained_ns, 0);
     for (size_t i = 0; i < t->n_workers; i++)
@@ -317,6 +335,7 @@ int load_workers_run(struct load_run *t, double seconds)
     atomic_store(&t->stop, true);
     if (maintains)
         (void)pthread_join(maintenance, NULL);
+    load_queue_free(t);
     return rc != OK ? rc : atomic_load(&t->code);
 }
 
@@ -384,7 +403,7 @@ int load_workers_run_alone(struct load_run *t, double seconds, struct load_total
                     t->n_workers);
     for (size_t i = 0; i < t->n_workers; i++) {
         before[i] = t->workers[i].sequence;
-        t->workers[i].sequence.only_searches = true;
+        t->workers[i].sequence.only = OP_ONLY_SEARCHES;
     }
     t->maintains = false;
     const int rc = load_workers_run(t, seconds);

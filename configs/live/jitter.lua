@@ -11,9 +11,11 @@
 --
 -- "pool": each thread takes operations as they come: half are searches, a quarter insertions, a quarter deletions of the oldest rows. A closed
 -- loop finds what the method can do. Then as many operations arrive at random (Poisson), at half of that rate: once the searches alone, once
--- all, with latency from the intended start. A search then also waits for the change that its own thread is at.
+-- all, with latency from the intended start. Changes go one at a time and the other threads search meanwhile, so a search waits where these do
+-- not suffice.
 --
--- Maintenance runs in a thread in the background where a method can do so. Vamana deletes in place: a consolidation is one long pass.
+-- The thread that changes rows does the maintenance: there are as many threads as processors of a small machine. Vamana deletes in place: a
+-- consolidation is one long pass.
 
 local load       = require "load"
 local data       = require("datasets").open "photo-sift"
@@ -30,8 +32,8 @@ local ours = {
   method { "vamana", params = { deletes = "in-place" }, knobs = { search_list = 64 } },
   method { "symqg", knobs = { ef_search = 64 } },
   method { "divf", params = { clusters = clusters }, knobs = { nprobe = 16 } },
-  method { "spfresh", params = { store = "memory", maintenance = "background" }, knobs = { nprobe = 16 } },
-  method { "channi", params = { target_cluster = 200, wal = "none" }, knobs = { nprobe = 12 } },
+  method { "spfresh", params = { store = "memory" }, knobs = { nprobe = 16 } },
+  method { "channi", params = { target_cluster = 200, wal = "none", maintenance = "inline" }, knobs = { nprobe = 12 } },
 }
 local labels = { "hnsw", "vamana", "symqg", "divf", "spfresh", "channi" }
 if data.metric == "cosine" then

@@ -57,7 +57,7 @@ static void end_process(pid_t pid)
     if (kill(pid, SIGKILL) != 0)
         return;
     for (int ms = 0; ms < ENDS_WITHIN_MS && proc_runs(pid); ms += TICK_MS)
-        clock_wait_until(clock_ns() + TICK_MS * UINT64_C(1000000));
+        clock_sleep_until(clock_ns() + TICK_MS * UINT64_C(1000000));
 }
 
 /* A marked process has the folder itself open. A shell whose working folder it is, or a viewer of a

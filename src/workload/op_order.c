@@ -219,10 +219,10 @@ int op_order_plan(const struct op *op, struct op_planned **planned, struct error
     uint64_t *changes = mem_array(NULL, op_changes(op) + 1, sizeof *changes);
     size_t *starts = mem_array(NULL, op->threads + 1, sizeof *starts);
     *planned = mem_array(NULL, op->n_order + 1, sizeof **planned);
-    int rc = at && changes && starts && *planned
-                 ? op_sequence_deal(op, changes, starts, err)
-                 : fail(err, ERR_NO_MEMORY, "out of memory for an order of %zu operations",
-                        op->n_order);
+    int rc =
+        at && changes && starts && *planned
+            ? op_sequence_deal(op, changes, starts, err)
+            : fail(err, ERR_NO_MEMORY, "out of memory for an order of %zu operations", op->n_order);
 
     if (rc == OK) {
         memset(at, 0xff, n_numbers * sizeof *at);

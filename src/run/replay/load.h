@@ -72,12 +72,12 @@ struct load_run {
     atomic_bool go, stop;
     atomic_int code; /* of the first failure; OK: none */
     atomic_size_t writers_left;
-    struct load_queue *queue; /* of what all threads share; NULL: each has its own sequence */
+    struct load_queue *queue;   /* of what all threads share; NULL: each has its own sequence */
     struct op_planned *planned; /* op->order: n_order operations */
     atomic_size_t taken, began; /* op->order: how many threads have taken, and begun */
     struct op_begun *begun;     /* op->recorded: those that began, n_begun */
     atomic_size_t n_begun;
-    bool maintains;      /* op->maintain_every: a thread runs the method's maintenance */
+    bool maintains; /* op->maintain_every: a thread runs the method's maintenance */
     size_t maintenances;
     uint64_t maintenance_ns;
     atomic_uint_least64_t

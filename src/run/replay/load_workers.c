@@ -197,7 +197,7 @@ static void *maintain_repeatedly(void *arg)
     uint64_t now = clock_ns(), due_ns = t->start_ns + every_ns;
     while (!is_over(t, now)) {
         if (now < due_ns) {
-            clock_wait_until(due_ns < now + LOOK_NS ? due_ns : now + LOOK_NS);
+            clock_sleep_until(due_ns < now + LOOK_NS ? due_ns : now + LOOK_NS);
         } else {
             const int rc = load_maintain(t);
             if (rc != OK)

@@ -184,7 +184,8 @@ static void test_other_operations(void **state)
     all[59].number = 61;
     err = (struct error){ 0 };
     assert_int_equal(op_order_take(op, &o, "f", &err), ERR_CONFIG);
-    assert_string_equal(err.text, "f:61: thread 1 has no operation 61 here, or the file has it twice");
+    assert_string_equal(err.text,
+                        "f:61: thread 1 has no operation 61 here, or the file has it twice");
     free(op->order);
     (void)operations(op, all);
     all[30].which++;

@@ -20,9 +20,9 @@
 local load       = require "load"
 local data       = require("datasets").open "photo-sift"
 local n          = option("rows", quick and 5000 or 40000, "loaded")
-local operations = option("operations", quick and 2000 or 20000, "of the pool, in the closed loop, and again at half of its rate")
+local operations = option("operations", quick and 2000 or 60000, "of the pool, in the closed loop, and again at half of its rate, at most")
 local writes     = option("writes", quick and 2000 or 40000, "rows to replace in a thread apart, at most")
-local seconds    = option("seconds", quick and .3 or 3, "of searches alone, and then beside a thread that writes")
+local seconds    = option("seconds", quick and .3 or 5, "of searches alone, and then beside a thread that writes; of each trial of the pool, at most")
 local threads    = option("load_threads", 2, "that search and change rows")
 local clusters   = quick and 64 or 256
 local queries    = data:queries(option("queries", quick and 200 or 1000, "asked"))
@@ -62,7 +62,7 @@ experiment {
     w:insert { loaded, tag = "load" }
     w:concurrent { queries, writes = data:rows(n + 1, last), removes = "oldest", seconds = seconds, alone = true, repeated = true, tag = "apart" }
     w:mix { queries, rows = data:rows(last + 1, last + new), search = .5, insert = .25, delete = .25, removes = "oldest", threads = threads,
-            operations = operations, find_rate = { share = .5 }, arrivals = "poisson", alone = true, repeated = true, tag = "pool" }
+            operations = operations, seconds = seconds, find_rate = { share = .5 }, arrivals = "poisson", alone = true, repeated = true, tag = "pool" }
     w:search { queries, tag = "end" }
   end,
 

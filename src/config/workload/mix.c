@@ -132,9 +132,9 @@ static void read_find(const struct fields *f, struct mix_request *m)
     if (m->operations == 0)
         fields_fail(f, "find_rate", ERR_CONFIG,
                     "find_rate needs operations = n, the operations of each trial");
-    if (m->seconds > 0)
+    if (m->seconds > 0 && m->find_p99_ms > 0)
         fields_fail(f, "seconds", ERR_CONFIG,
-                    "find_rate lasts as long as its trials do; leave out seconds");
+                    "find_rate = { p99_ms } lasts as long as its trials do; leave out seconds");
 }
 
 /* What ends the step, and what its rate needs. */

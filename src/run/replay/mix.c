@@ -130,11 +130,11 @@ struct rate_search {
     double low, high; /* low held, or is 0; high did not, or is the closed loop's */
 };
 
-/* Runs a trial, and sums it up. */
-static int run_trial(struct load_run *t, double rate, struct load_totals *now)
+/* Runs a trial, and sums it up. seconds 0: to the end of its operations. */
+static int run_trial(struct load_run *t, double rate, double seconds, struct load_totals *now)
 {
     load_workers_restart(t, rate);
-    const int rc = load_workers_run(t, 0);
+    const int rc = load_workers_run(t, seconds);
     if (rc == OK)
         load_workers_total(t, 0, t->n_workers, now);
     return rc;
@@ -145,7 +145,7 @@ static int try_rate(struct rate_search *f, double rate, bool *held)
 {
     const struct op *op = f->run->op;
 
-    const int rc = run_trial(f->run, rate, f->now);
+    const int rc = run_trial(f->run, rate, 0, f->now);
     if (rc != OK)
         return rc;
     struct load_tally *all = all_kinds(f->now);
@@ -219,7 +219,7 @@ static int run_once(struct load_run *t, struct step_record *s, struct load_total
 static int share_of_rate(struct load_run *t, struct step_record *s, struct load_totals *two)
 {
     size_t done = 0;
-    const int rc = run_trial(t, 0, two);
+    const int rc = run_trial(t, 0, t->op->seconds, two);
 
     if (rc != OK)
         return rc;

@@ -342,6 +342,15 @@ static void test_share_of_rate(void **state)
     assert_true(number_at(stats, "changes_after", NULL) == 0);
     assert_true(number_at(step_at(&t.s, 1), "live", NULL) == (double)t.list->ops[1].live_after);
     end_mix(&t);
+    /* Both trials end after .1 s, and the changes that are left are made. */
+    m.seconds = .1;
+    run_mix(&t, m);
+    stats = json_object_get(step_at(&t.s, 1), "stats");
+    expect_near(number_at(stats, "rate", NULL), 500);
+    assert_true(counted(&t, "all", "done") == 50);
+    assert_true(number_at(stats, "changes_after", NULL) > 0);
+    assert_true(number_at(step_at(&t.s, 1), "live", NULL) == (double)t.list->ops[1].live_after);
+    end_mix(&t);
 }
 
 /* Rows arrive at 1000 per second and are inserted ten at a time. A call takes 1 ms, the third 35. */

@@ -21,9 +21,9 @@ static inline double clock_seconds(uint64_t ns)
    back-to-back readings. Takes about 50 microseconds. */
 uint64_t clock_cost_ns(void);
 
-/* Sleeps until about then; some sleeps end a millisecond late. */
+/* Sleeps until about then; some sleeps end milliseconds late. */
 void clock_sleep_until(uint64_t at_ns);
-/* Waits until clock_ns() >= at_ns: sleeps first, then spins for the last millisecond. */
+/* Waits until clock_ns() >= at_ns: sleeps first, then spins for the last 5 milliseconds. */
 void clock_wait_until(uint64_t at_ns);
 
 #endif

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
@@ -59,7 +60,7 @@ static bool push(struct job_queue *q, const void *job, uint64_t after, bool firs
     const bool there = grow(q);
     if (there) {
         put(q, job, after, first);
-        workers_wake_one(&q->workers);
+        pthread_cond_signal(&q->wake);
     }
     pthread_mutex_unlock(&q->lock);
     return there;
@@ -162,8 +163,8 @@ static void note_failure(struct job_queue *q, const struct error *error)
         (void)atomic_fetch_add_explicit(q->config.failures, 1, memory_order_relaxed);
     pthread_mutex_lock(&q->lock);
     q->held = q->config.hold;
-    workers_keep(&q->workers, error);
     pthread_mutex_unlock(&q->lock);
+    job_queue_keep(q, error);
 }
 
 /* A busy job released nothing, so its end does not retry other busy jobs: two jobs that wait for the
@@ -184,7 +185,7 @@ static void end(struct job_queue *q, const void *job, bool busy, int rc, const s
     q->at_work--;
     pthread_cond_broadcast(&q->done);
     if (is_due(q))
-        workers_wake_all(&q->workers);
+        pthread_cond_broadcast(&q->wake);
     pthread_mutex_unlock(&q->lock);
 }
 
@@ -309,8 +310,8 @@ static int work_here(struct job_queue *q, const struct job_queue_bounds *bounds)
 static bool wait_for_threads(struct job_queue *q)
 {
     pthread_mutex_lock(&q->lock);
-    const bool any = workers_any(&q->workers);
-    workers_wake_all(&q->workers);
+    const bool any = q->n_threads > 0;
+    pthread_cond_broadcast(&q->wake);
     while (any && (q->at_work > 0 || (!q->held && is_due(q))))
         pthread_cond_wait(&q->done, &q->lock);
     pthread_mutex_unlock(&q->lock);
@@ -359,7 +360,7 @@ void job_queue_resume(struct job_queue *q)
     pthread_mutex_lock(&q->lock);
     q->paused = false;
     q->chore_due = true;
-    workers_wake_all(&q->workers);
+    pthread_cond_broadcast(&q->wake);
     pthread_mutex_unlock(&q->lock);
 }
 
@@ -380,24 +381,23 @@ void job_queue_chores_due(struct job_queue *q)
 {
     pthread_mutex_lock(&q->lock);
     q->chore_due = true;
-    workers_wake_one(&q->workers);
+    pthread_cond_signal(&q->wake);
     pthread_mutex_unlock(&q->lock);
 }
 
-/* For workers.h, under the lock. Only one thread sees that chores are due. */
-static bool background_due(void *queue)
+/* Under the lock. Only one thread sees that chores are due. */
+static bool background_due(struct job_queue *q)
 {
-    struct job_queue *q = queue;
     const bool due = q->chore_due || (!q->held && !q->paused && is_ready(q));
 
     q->chore_due = false;
     return due;
 }
 
-static void background_work(void *queue)
+/* A job, which another thread may have taken meanwhile, and the chores. */
+static void background_work(struct job_queue *q)
 {
     _Alignas(max_align_t) unsigned char job[JOB_QUEUE_JOB_BYTES];
-    struct job_queue *q = queue;
     struct job_run r = { .limit = INFINITY };
     struct error error = { 0 };
 
@@ -417,13 +417,37 @@ static void background_work(void *queue)
         (void)sched_yield();
 }
 
+/* Waits until there is work. false: the thread must end. */
+static bool wait_for_work(struct job_queue *q)
+{
+    pthread_mutex_lock(&q->lock);
+    while (!q->closing && !background_due(q))
+        pthread_cond_wait(&q->wake, &q->lock);
+    const bool go_on = !q->closing;
+    pthread_mutex_unlock(&q->lock);
+    return go_on;
+}
+
+static void *background(void *queue)
+{
+    struct job_queue *q = queue;
+
+    /* On Linux this applies to the calling thread only. Failure is harmless: maintenance then runs
+       at normal priority. */
+    if (q->nice > 0)
+        (void)setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + q->nice);
+    while (wait_for_work(q))
+        background_work(q);
+    return NULL;
+}
+
 /* ----------------------------------------------------------------------------------- failures */
 
 void job_queue_retry(struct job_queue *q, bool forget)
 {
     pthread_mutex_lock(&q->lock);
     if (forget)
-        error_clear(&q->workers.failed);
+        error_clear(&q->failed);
     const bool all = q->held || q->aside > 0;
     q->held = false;
     for (size_t i = 0; q->aside > 0 && i < q->n; i++) {
@@ -433,22 +457,28 @@ void job_queue_retry(struct job_queue *q, bool forget)
         entry->after = entry->after == JOB_QUEUE_ASIDE ? 0 : entry->after;
     }
     if (all)
-        workers_wake_all(&q->workers);
+        pthread_cond_broadcast(&q->wake);
     else if (is_due(q))
-        workers_wake_one(&q->workers);
+        pthread_cond_signal(&q->wake);
     pthread_mutex_unlock(&q->lock);
 }
 
 void job_queue_keep(struct job_queue *q, const struct error *error)
 {
     pthread_mutex_lock(&q->lock);
-    workers_keep(&q->workers, error);
+    if (q->failed.code == OK)
+        q->failed = *error;
     pthread_mutex_unlock(&q->lock);
 }
 
 int job_queue_error(const struct job_queue *q, struct error *error)
 {
-    return workers_report(&q->workers, error);
+    pthread_mutex_t *lock = (pthread_mutex_t *)(uintptr_t)&q->lock;
+
+    pthread_mutex_lock(lock);
+    const struct error failed = q->failed;
+    pthread_mutex_unlock(lock);
+    return failed.code == OK ? OK : fail(error, failed.code, "maintenance: %s", failed.text);
 }
 
 /* ---------------------------------------------------------------------------- opening, closing */
@@ -476,25 +506,45 @@ void job_queue_init(struct job_queue *q, struct index *index, const struct job_q
     pthread_mutex_init(&q->lock, NULL);
     pthread_mutex_init(&q->chores, NULL);
     pthread_cond_init(&q->done, NULL);
-    workers_init(&q->workers, &q->lock);
+    pthread_cond_init(&q->wake, NULL);
     throttle_init(&q->throttle, &limits);
 }
 
 int job_queue_start(struct job_queue *q, size_t n, int nice)
 {
-    const struct workers_task task = { background_due, background_work, q, nice };
+    const struct index *index = q->index;
 
-    return workers_start(&q->workers, n, q->index, &task);
+    q->nice = nice;
+    q->threads = mem_array(index->env.mem, n, sizeof *q->threads);
+    if (!q->threads)
+        return fail(index->env.error, ERR_NO_MEMORY, "%s: out of memory for %zu threads",
+                    index->ops->name, n);
+    for (size_t i = 0; i < n; i++) {
+        if (pthread_create(&q->threads[i], NULL, background, q) != 0)
+            return fail(index->env.error, ERR_NO_MEMORY,
+                        "%s: cannot start a thread for maintenance (background_threads = %zu)",
+                        index->ops->name, n);
+        pthread_mutex_lock(&q->lock);
+        q->n_threads = i + 1;
+        pthread_mutex_unlock(&q->lock);
+    }
+    return OK;
 }
 
 void job_queue_free(struct job_queue *q)
 {
     throttle_lift(&q->throttle);
-    workers_stop(&q->workers);
-    workers_free(&q->workers);
+    pthread_mutex_lock(&q->lock);
+    q->closing = true;
+    pthread_cond_broadcast(&q->wake);
+    pthread_mutex_unlock(&q->lock);
+    for (size_t i = 0; i < q->n_threads; i++)
+        (void)pthread_join(q->threads[i], NULL);
     throttle_free(&q->throttle);
     pthread_mutex_destroy(&q->lock);
     pthread_mutex_destroy(&q->chores);
     pthread_cond_destroy(&q->done);
+    pthread_cond_destroy(&q->wake);
+    mem_free(q->index->env.mem, q->threads);
     mem_free(q->index->env.mem, q->ring);
 }

@@ -27,7 +27,6 @@
 #include <stdint.h>
 
 #include "algorithms/common/concurrency/throttle.h"
-#include "algorithms/common/concurrency/workers.h"
 #include "src/core/error.h"
 #include "src/core/index.h"
 
@@ -79,15 +78,21 @@ struct job_queue {
     size_t at_work; /* jobs taken and not ended */
     uint64_t ended; /* jobs so far that did something */
     bool held, paused, chore_due;
-    struct workers workers;
+    pthread_cond_t wake; /* a background thread: there may be work */
+    struct error failed; /* the first error since it was cleared; code OK: none */
+    pthread_t *threads;  /* those of the background */
+    size_t n_threads;    /* running */
+    int nice;
+    bool closing;
     /* Of these; lifted while job_queue_work() or job_queue_free() waits for them. */
     struct throttle throttle;
     pthread_mutex_t chores;
 };
 
 void job_queue_init(struct job_queue *, struct index *, const struct job_queue_config *);
-/* Starts n >= 1 background threads; everything they need must be open. nice: see
-   workers.h. ERR_NO_MEMORY. */
+/* Starts n >= 1 background threads, once, when everything they need is open. nice: added to their
+   nice value, 0 .. 19. ERR_NO_MEMORY, also if the system has no more threads: some may then run
+   until job_queue_free(). */
 int job_queue_start(struct job_queue *, size_t n, int nice);
 /* Changes the limits of background threads. */
 void job_queue_limit(struct job_queue *, int64_t mb_s, double cpu_share);
@@ -139,7 +144,7 @@ void job_queue_resume(struct job_queue *);
 void job_queue_retry(struct job_queue *, bool forget);
 /* Keeps the error, unless one is already kept. */
 void job_queue_keep(struct job_queue *, const struct error *);
-/* OK, or the kept error: its code, and its message in *error. */
+/* OK, or the kept error as "maintenance: ..." in *error. It stays kept. */
 int job_queue_error(const struct job_queue *, struct error *);
 
 #endif

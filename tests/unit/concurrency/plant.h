@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "algorithms/common/concurrency/job_queue.h"
@@ -34,6 +35,7 @@ struct plant {
     bool open; /* the gate */
     int chores_fail;
     double limit; /* of the last job */
+    int nice;     /* of the thread that did it */
     atomic_uint_fast64_t failures;
 };
 
@@ -50,6 +52,7 @@ static inline void note(struct plant *p, uint32_t id, double limit)
     assert_true(p->n < LOG);
     p->log[p->n++] = id;
     p->limit = limit;
+    p->nice = getpriority(PRIO_PROCESS, 0);
     pthread_cond_broadcast(&p->logged);
     pthread_mutex_unlock(&p->lock);
 }
@@ -181,14 +184,20 @@ static inline struct plant *begin_with(bool hold, size_t threads)
     return p;
 }
 
-static inline void end(struct plant *p)
+/* After job_queue_free(). */
+static inline void end_without_queue(struct plant *p)
 {
-    job_queue_free(&p->queue);
     pthread_mutex_destroy(&p->lock);
     pthread_cond_destroy(&p->logged);
     assert_int_equal(mem_live(&p->bench.mem), 0);
     test_bench_end(&p->bench);
     free(p);
+}
+
+static inline void end(struct plant *p)
+{
+    job_queue_free(&p->queue);
+    end_without_queue(p);
 }
 
 static inline void push(struct plant *p, uint32_t kind, uint32_t id, uint32_t left)

@@ -1,5 +1,7 @@
 /* test_job_queue_threads.c - maintenance jobs on several threads: in the index's pool, in the
  * background, and by several callers. */
+#include <sched.h>
+
 #include "tests/unit/concurrency/plant.h"
 
 /* Returns false on a timeout. Under p->lock. */
@@ -130,6 +132,67 @@ static void test_background_failure(void **state)
     end(p);
 }
 
+static void test_they_stand_behind(void **state)
+{
+    const int before = getpriority(PRIO_PROCESS, 0);
+    struct plant *p = begin_with(false, 1);
+
+    assert_ok(job_queue_start(&p->queue, 1, 5), &p->bench.error);
+    push(p, TAKE, 0, 0);
+    assert_ok(work(p, 0, 0, false), &p->bench.error);
+    assert_int_equal(p->nice, before + 5 < 19 ? before + 5 : 19);
+    assert_int_equal(getpriority(PRIO_PROCESS, 0), before);
+    end(p);
+}
+
+/* Opens the gate once the queue's threads are told to end. */
+static void *open_gate_late(void *plant)
+{
+    struct plant *p = plant;
+    bool closing = false;
+
+    while (!closing) {
+        pthread_mutex_lock(&p->queue.lock);
+        closing = p->queue.closing;
+        pthread_mutex_unlock(&p->queue.lock);
+        (void)sched_yield();
+    }
+    pthread_mutex_lock(&p->lock);
+    p->open = true;
+    pthread_cond_broadcast(&p->logged);
+    pthread_mutex_unlock(&p->lock);
+    return NULL;
+}
+
+static void test_they_end_after_their_job(void **state)
+{
+    struct plant *p = begin_with(false, 1);
+    pthread_t gate;
+
+    push(p, GATE, 0, 0);
+    for (uint32_t i = 1; i < 10; i++)
+        push(p, TAKE, i, 0);
+    assert_ok(job_queue_start(&p->queue, 1, 0), &p->bench.error);
+    assert_true(wait_for(p, 1));
+    assert_int_equal(pthread_create(&gate, NULL, open_gate_late, p), 0);
+    job_queue_free(&p->queue);
+    assert_int_equal(pthread_join(gate, NULL), 0);
+    expect_log(p, (const uint32_t[]){ 0 }, 1);
+    end_without_queue(p);
+}
+
+static void test_start_without_memory(void **state)
+{
+    struct plant *p = begin_with(false, 1);
+
+    p->bench.mem.fail_at = p->bench.mem.calls + 1;
+    const int rc = job_queue_start(&p->queue, 3, 0);
+    assert_string_equal(p->bench.error.text, "plant: out of memory for 3 threads");
+    assert_code(rc, ERR_NO_MEMORY, &p->bench.error);
+    assert_int_equal(p->queue.n_threads, 0);
+    end(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -137,6 +200,9 @@ int main(void)
         cmocka_unit_test(test_a_pool_works_it_off),
         cmocka_unit_test(test_background_threads),
         cmocka_unit_test(test_background_failure),
+        cmocka_unit_test(test_they_stand_behind),
+        cmocka_unit_test(test_they_end_after_their_job),
+        cmocka_unit_test(test_start_without_memory),
     };
     return test_run("job_queue_threads", tests);
 }

@@ -5,15 +5,7 @@
 #include "algorithms/common/graph/internal.h"
 #include "src/core/error.h"
 
-enum {
-    PREFETCH_BYTES = 512,
-    RUN = GRAPH_DEGREE_MAX, /* rows measured at once in a scan; no run crosses a chunk */
-    PIVOTS = 15,            /* keys from which a pivot is chosen */
-    SELECTIONS = 16,        /* partitions at most */
-    SORTED_MAX = 256        /* insertion sort up to this many */
-};
-
-_Static_assert(SEGMENTED_CHUNK % RUN == 0, "a run is in one chunk");
+enum { PREFETCH_BYTES = 512 };
 
 /* A search in progress. */
 struct image_walk {
@@ -188,97 +180,6 @@ static inline void descend(const struct image_walk *w, size_t ef,
         run(w, 0, narrow);
 }
 
-static void measure_run(const struct graph_image_rows *rows, const void *query, uint32_t first,
-                        size_t n, float *out)
-{
-    const unsigned char *row = graph_image_row(rows, first);
-    uint32_t whole[RUN];
-
-    if (rows->element == INDEX_F32) {
-        rows->kernels->l2sq_f32_1n(query, (const float *)(const void *)row, n, rows->dim, out);
-        return;
-    }
-    rows->kernels->l2sq_u8_1n(query, row, n, rows->dim, whole);
-    for (size_t i = 0; i < n; i++)
-        out[i] = (float)whole[i];
-}
-
-/* Of n keys, more than PIVOTS, one with about `least` keys below it, and at least one. */
-static uint64_t find_pivot(const uint64_t *keys, size_t n, size_t least)
-{
-    const size_t rank = 1 + least * PIVOTS / n;
-    uint64_t some[PIVOTS];
-
-    for (size_t i = 0; i < PIVOTS; i++) {
-        const uint64_t key = keys[i * n / PIVOTS];
-        size_t at = i;
-
-        for (; at > 0 && some[at - 1] > key; at--)
-            some[at] = some[at - 1];
-        some[at] = key;
-    }
-    return some[rank < PIVOTS ? rank : PIVOTS - 1];
-}
-
-/* Moves the k least of n distinct keys, and few others, to the front; returns the number moved. A
-   branch on the comparison would be mispredicted often, so there is none. */
-static size_t select_least(uint64_t *keys, size_t n, size_t k)
-{
-    size_t low = 0; /* keys that are certainly among them */
-
-    for (int i = 0; i < SELECTIONS && n > k + k / 2 + PIVOTS && n - low > PIVOTS; i++) {
-        const uint64_t pivot = find_pivot(keys + low, n - low, k - low);
-        size_t end = low;
-
-        for (size_t j = low; j < n; j++) {
-            const uint64_t key = keys[j];
-
-            keys[j] = keys[end];
-            keys[end] = key;
-            end += key < pivot;
-        }
-        if (end < k)
-            low = end;
-        else
-            n = end;
-    }
-    return n;
-}
-
-static void sort_keys(uint64_t *keys, size_t n)
-{
-    for (size_t i = 1; i < n; i++) {
-        const uint64_t key = keys[i];
-        size_t at = i;
-
-        for (; at > 0 && keys[at - 1] > key; at--)
-            keys[at] = keys[at - 1];
-        keys[at] = key;
-    }
-}
-
-/* Scans all nodes; for a small k, partitioning finds the nearest faster than sorting. */
-static size_t scan(const struct image_walk *w, size_t k, uint32_t *nodes, float *distances)
-{
-    struct graph_scratch *s = w->scratch;
-    const uint32_t n = w->image->n;
-
-    graph_beam_begin(s, k);
-    for (uint32_t first = 0; first < n; first += RUN) {
-        const size_t m = n - first < RUN ? n - first : RUN;
-
-        measure_run(w->rows, w->query, first, m, s->distances);
-        for (size_t i = 0; i < m; i++)
-            s->list.keys[s->list.n++] = candidate_of(s->distances[i], first + (uint32_t)i);
-    }
-    s->checked += n;
-    s->list.n = select_least(s->list.keys, n, k);
-    if (s->list.n > SORTED_MAX)
-        return graph_beam_answer(s, true, graph_beam_sort_last(s, k), nodes, distances);
-    sort_keys(s->list.keys, s->list.n);
-    return graph_beam_answer(s, false, k, nodes, distances);
-}
-
 int graph_image_search(const struct graph_image *image, const struct graph_image_rows *rows,
                        struct graph_scratch *scratch, const void *query, size_t k, size_t ef,
                        const struct graph_image_limit *limit, uint32_t *nodes, float *distances,
@@ -297,16 +198,12 @@ int graph_image_search(const struct graph_image *image, const struct graph_image
                     "searching a graph of %u nodes: out of memory for %zu candidates", image->n,
                     ef);
     scratch->checked = scratch->max_check = 0;
-    if (ef == image->n) {
-        *n = scan(&w, k, nodes, distances);
-    } else {
-        if (image->narrow)
-            descend(&w, ef, limit, true);
-        else
-            descend(&w, ef, limit, false);
-        *n = graph_beam_answer(scratch, false, k < scratch->list.n ? k : scratch->list.n, nodes,
-                               distances);
-    }
+    if (image->narrow)
+        descend(&w, ef, limit, true);
+    else
+        descend(&w, ef, limit, false);
+    *n = graph_beam_answer(scratch, false, k < scratch->list.n ? k : scratch->list.n, nodes,
+                           distances);
     *checked += (double)scratch->checked;
     return OK;
 }

@@ -75,7 +75,8 @@ static inline void expect_same(struct bed *b, const struct frozen *f, size_t k, 
         assert_int_equal(n, m);
         assert_memory_equal(nodes, nodes + k, n * sizeof *nodes);
         assert_memory_equal(distances, distances + k, n * sizeof *distances);
-        assert_true(checked[0] == checked[1]);
+        if (ef < f->image.n) /* else the graph is scanned, which measures each row once */
+            assert_true(checked[0] == checked[1]);
     }
     free(nodes);
     free(distances);

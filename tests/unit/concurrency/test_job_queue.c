@@ -127,8 +127,14 @@ static void test_a_failure_is_put_aside(void **state)
     assert_int_equal(job_queue_waiting(&p->queue), 1);
     assert_ok(work(p, 0, 0, false), &p->bench.error);
     assert_int_equal(p->n, 3);
+    /* The first failure is kept. */
+    push(p, FAIL, 3, 1);
+    assert_ok(work(p, 0, 0, false), &p->bench.error);
     assert_int_equal(job_queue_error(&p->queue, &kept), ERR_IO);
     assert_true(strstr(kept.text, "job 1: the disk is full"));
+    job_queue_retry(&p->queue, false);
+    assert_ok(work(p, 0, 0, false), &p->bench.error);
+    assert_int_equal(job_queue_length(&p->queue), 0);
     end(p);
 }
 

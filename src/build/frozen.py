@@ -3,7 +3,7 @@
 
     frozen.py [--record] [--file FILE] [CONFIG...]
 
-Runs the quick form of each CONFIG (default: those of configs/papers.txt without the leaderboard, long-life, live-load and model-change) on one thread. A line of the
+Runs the quick form of each CONFIG (default: those of configs/papers.txt without the leaderboard, long-life, live-load, model-change and neural) on one thread. A line of the
 file is a cell: its searches and ranges, means of their recall and counts, and a digest of the answers and counts of each.
 --record runs each config twice and writes its lines anew; a cell of which two runs differ has "varies" for a digest and is not
 compared, because clocks or background threads decide there. Sums of floats depend on the instruction set and on OpenBLAS's kernels, so the
@@ -29,7 +29,7 @@ class NoResult(Exception):
 def configs_of_papers():
     with open("configs/papers.txt", encoding="utf-8") as file:
         words = [line.split() for line in file if line.strip() and not line.startswith("#")]
-    return list(dict.fromkeys(w[1] for w in words if w[0] not in ("leaderboard", "long-life", "live-load", "model-change")))
+    return list(dict.fromkeys(w[1] for w in words if w[0] not in ("leaderboard", "long-life", "live-load", "model-change", "neural")))
 
 
 def run(config, folder):

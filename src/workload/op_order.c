@@ -238,6 +238,16 @@ int op_order_plan(const struct op *op, struct op_planned **planned, struct error
     return rc;
 }
 
+/* Whether operation i of the file stands in it before. */
+static bool is_repeated(const struct op_order *o, size_t i)
+{
+    size_t j = 0;
+
+    while (o->begun[j].number != o->begun[i].number)
+        j++;
+    return j < i;
+}
+
 /* Compares each operation of the file with that of the mix. */
 static int compare(const struct op *op, const struct op_planned *planned, const struct op_order *o,
                    const char *path, struct error *err)
@@ -246,10 +256,12 @@ static int compare(const struct op *op, const struct op_planned *planned, const 
         const struct op_begun *b = &o->begun[i];
         const struct op_planned *p = &planned[i];
 
+        if (p->number == SIZE_MAX && is_repeated(o, i))
+            return fail(err, ERR_CONFIG, "%s:%zu: the file has operation %zu twice", path,
+                        o->line + i, b->number);
         if (p->number == SIZE_MAX)
-            return fail(err, ERR_CONFIG,
-                        "%s:%zu: thread %zu has no operation %zu here, or the file has it twice",
-                        path, o->line + i, b->number % op->threads, b->number);
+            return fail(err, ERR_CONFIG, "%s:%zu: thread %zu has no operation %zu here", path,
+                        o->line + i, b->number % op->threads, b->number);
         /* The query that is nearest to a row is known when the rows are read. */
         const bool known = p->near == SIZE_MAX;
         if (p->kind != b->kind || (known && op_order_which(op, p) != b->which))

@@ -168,11 +168,11 @@ static void *run_worker(void *arg)
         if (!t->paced || now < due_ns || t->op->order)
             now = clock_ns();
         due_ns = t->paced ? due_ns : now;
-        if (!t->limit_ns || now - due_ns <= t->limit_ns) {
-            now = run_one(w, &p, due_ns, now);
-        } else {
+        if (t->limit_ns && now - due_ns > t->limit_ns) {
             w->tallies[p.kind].skipped++;
             load_queue_ended(t, &p);
+        } else {
+            now = run_one(w, &p, due_ns, now);
         }
     }
     w->finished_ns = clock_ns();

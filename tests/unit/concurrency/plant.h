@@ -13,9 +13,9 @@
 
 enum { LOG = 4096, PATIENCE_S = 600 };
 
-/* TAKE: only logged. FAIL, BUSY: as many times as `left`. SPAWN: queues `left` TAKEs. GATE: ends
-   once the gate is opened. */
-enum kind { TAKE, FAIL, BUSY, SPAWN, GATE };
+/* TAKE: only logged. FAIL, BUSY: as many times as `left`. SPAWN: queues `left` TAKEs. WAIT: ends
+   once it may. */
+enum kind { TAKE, FAIL, BUSY, SPAWN, WAIT };
 
 struct task {
     uint32_t kind, id, left;
@@ -32,7 +32,7 @@ struct plant {
     size_t n, taken, chores, at_chores;
     uint32_t to_find; /* TAKEs with ids 1000 on; under the queue's lock */
     size_t found;
-    bool open; /* the gate */
+    bool may_end; /* a WAIT */
     int chores_fail;
     double limit; /* of the last job */
     int nice;     /* of the thread that did it */
@@ -94,13 +94,13 @@ static inline int run_spawn(struct index *index, const void *job, struct job_run
     return OK;
 }
 
-static inline int run_gate(struct index *index, const void *job, struct job_run *run)
+static inline int run_wait(struct index *index, const void *job, struct job_run *run)
 {
     struct plant *p = plant_of(index);
 
     note(p, ((const struct task *)job)->id, run->limit);
     pthread_mutex_lock(&p->lock);
-    while (!p->open)
+    while (!p->may_end)
         pthread_cond_wait(&p->logged, &p->lock);
     pthread_mutex_unlock(&p->lock);
     return OK;
@@ -110,7 +110,7 @@ static inline int run_task(struct index *index, const void *job, struct job_run 
 {
     static int (*const kinds[])(struct index *, const void *,
                                 struct job_run *) = { run_take, run_fail, run_busy, run_spawn,
-                                                      run_gate };
+                                                      run_wait };
 
     return kinds[((const struct task *)job)->kind](index, job, run);
 }

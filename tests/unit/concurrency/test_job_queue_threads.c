@@ -42,7 +42,7 @@ static void test_busy_beside_another(void **state)
     pthread_t threads[2];
     void *done[2];
 
-    push(p, GATE, 9, 0);
+    push(p, WAIT, 9, 0);
     assert_int_equal(pthread_create(&threads[0], NULL, work_on, p), 0);
     assert_true(wait_for(p, 1));
     for (uint32_t i = 1; i <= 3; i++)
@@ -52,7 +52,7 @@ static void test_busy_beside_another(void **state)
     nanosleep(&a_while, NULL);
     pthread_mutex_lock(&p->lock);
     const size_t tried = p->n;
-    p->open = true;
+    p->may_end = true;
     pthread_cond_broadcast(&p->logged);
     pthread_mutex_unlock(&p->lock);
     for (int i = 0; i < 2; i++) {
@@ -145,8 +145,8 @@ static void test_they_stand_behind(void **state)
     end(p);
 }
 
-/* Opens the gate once the queue's threads are told to end. */
-static void *open_gate_late(void *plant)
+/* Lets the WAIT end once the queue's threads are told to end. */
+static void *let_end_late(void *plant)
 {
     struct plant *p = plant;
     bool closing = false;
@@ -158,7 +158,7 @@ static void *open_gate_late(void *plant)
         (void)sched_yield();
     }
     pthread_mutex_lock(&p->lock);
-    p->open = true;
+    p->may_end = true;
     pthread_cond_broadcast(&p->logged);
     pthread_mutex_unlock(&p->lock);
     return NULL;
@@ -167,16 +167,16 @@ static void *open_gate_late(void *plant)
 static void test_they_end_after_their_job(void **state)
 {
     struct plant *p = begin_with(false, 1);
-    pthread_t gate;
+    pthread_t late;
 
-    push(p, GATE, 0, 0);
+    push(p, WAIT, 0, 0);
     for (uint32_t i = 1; i < 10; i++)
         push(p, TAKE, i, 0);
     assert_ok(job_queue_start(&p->queue, 1, 0), &p->bench.error);
     assert_true(wait_for(p, 1));
-    assert_int_equal(pthread_create(&gate, NULL, open_gate_late, p), 0);
+    assert_int_equal(pthread_create(&late, NULL, let_end_late, p), 0);
     job_queue_free(&p->queue);
-    assert_int_equal(pthread_join(gate, NULL), 0);
+    assert_int_equal(pthread_join(late, NULL), 0);
     expect_log(p, (const uint32_t[]){ 0 }, 1);
     end_without_queue(p);
 }

@@ -417,7 +417,7 @@ static int waiting_remove(struct index *index, const uint64_t *ids, size_t n, si
     return locked_remove(index, ids, n, done);
 }
 
-/* At a rate, whatever a thread changes, the others answer all searches. */
+/* At a rate, while one thread makes a change, the others answer all searches. */
 static void test_searches_pass_changes(void **state)
 {
     for (size_t threads = 2; threads <= 3; threads++) {

@@ -59,7 +59,7 @@ experiment {
   },
 
   figures = {
-    { "bars", y = "p99_ns", x = "label", group = "tag", where = { tag = { "idle", "beside" } }, title = "99th percentile of a search, ns" },
-    { "bars", y = "stats.write_latency_ns.p99", x = "label", where = { tag = { "alone", "both" } }, title = "99th percentile of a replacement, ns" },
+    { "bars", y = "p99_ns", x = "label", group = "tag", where = { tag = { "idle", "beside" } }, title = "99th percentile of a search" },
+    { "bars", y = "stats.write_latency_ns.p99", x = "label", where = { tag = { "alone", "both" } }, title = "99th percentile of a replacement" },
   },
 }

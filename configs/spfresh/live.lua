@@ -71,7 +71,7 @@ experiment {
 
   figures = {
     { "bars", y = "stats.writes_per_second", x = "label", where = { tag = { "alone", "beside" } }, title = "Replacements per second" },
-    { "bars", y = "stats.write_latency_ns.p99", x = "label", where = { tag = { "alone", "beside" } }, title = "99th percentile of a write, ns" },
-    { "bars", y = "p99_ns", x = "label", where = { tag = { "before", "idle", "steady", "beside", "after" } }, title = "99th percentile of a search, ns" },
+    { "bars", y = "stats.write_latency_ns.p99", x = "label", where = { tag = { "alone", "beside" } }, title = "99th percentile of a write" },
+    { "bars", y = "p99_ns", x = "label", where = { tag = { "before", "idle", "steady", "beside", "after" } }, title = "99th percentile of a search" },
   },
 }

@@ -54,8 +54,8 @@ experiment {
   },
 
   figures = {
-    { "bars", y = "p99_ns", x = "label", group = "tag", where = { tag = { "idle", "beside" } }, title = "99th percentile of a search, ns" },
-    { "bars", y = "stats.write_latency_ns.p99", x = "label", where = { tag = "beside" }, title = "99th percentile of a write, ns" },
+    { "bars", y = "p99_ns", x = "label", group = "tag", where = { tag = { "idle", "beside" } }, title = "99th percentile of a search" },
+    { "bars", y = "stats.write_latency_ns.p99", x = "label", where = { tag = "beside" }, title = "99th percentile of a write" },
     { "bars", y = "stats.splits", x = "label", group = "tag", where = { tag = { "load", "beside" } }, title = "Splits so far" },
   },
 }

@@ -16,6 +16,15 @@ static const struct result_metric known[] = {
 };
 #undef METRIC
 static const struct result_metric unknown = { .name = "", .title = "" };
+/* A statistic has the unit that its name, or that of its group, ends with. */
+static const struct {
+    const char *end;
+    struct result_metric metric;
+} statistics[] = {
+    { "_ns", { .name = "", .title = "", .unit = UNIT_NS } },
+    { "seconds", { .name = "", .title = "", .unit = UNIT_SECONDS } },
+    { "bytes", { .name = "", .title = "", .unit = UNIT_BYTES } },
+};
 
 static const char at_recall[] = "@recall=";
 
@@ -47,6 +56,18 @@ bool result_metric_is_at_recall(const char *name)
     return at && at < name + strcspn(name, "/");
 }
 
+static const struct result_metric *statistic(const char *name, const char *end)
+{
+    for (size_t i = 0; i < sizeof statistics / sizeof *statistics; i++) {
+        const char *unit = statistics[i].end;
+
+        for (const char *at = name; (at = strstr(at, unit)) && at < end; at++)
+            if (strchr("./", at[strlen(unit)])) /* or the end of the string */
+                return &statistics[i].metric;
+    }
+    return &unknown;
+}
+
 const struct result_metric *result_metric(const char *name)
 {
     const size_t whole = strcspn(name, "/");
@@ -60,7 +81,7 @@ const struct result_metric *result_metric(const char *name)
         if ((open || n == length) && !strncmp(name, known[i].name, n))
             return &known[i];
     }
-    return &unknown;
+    return strncmp(name, "stats.", 6) ? &unknown : statistic(name, name + whole);
 }
 
 const struct result_metric *result_metric_at(size_t i)

@@ -23,8 +23,8 @@ struct result_metric {
 /* A column with at least this number is also printed after a run. */
 enum { RESULT_METRIC_SCREEN = 1000 };
 
-/* The description of a metric, with or without its tag; never NULL. An unknown metric has the name
-   "". */
+/* The description of a metric, with or without its tag; never NULL. A statistic (stats.NAME) and an
+   unknown metric have the name "". */
 const struct result_metric *result_metric(const char *name);
 /* The i-th metric of metrics.def; NULL past the end. */
 const struct result_metric *result_metric_at(size_t i);

@@ -39,6 +39,31 @@ static void test_names(void **state)
     assert_string_equal(tag, "a#2");
 }
 
+/* A statistic has no description, but its name says its unit. */
+static void test_units_of_statistics(void **state)
+{
+    static const struct {
+        const char *name;
+        enum result_unit unit;
+    } table[] = {
+        { "stats.insert.p99_ns", UNIT_NS },
+        { "stats.insert.p99_ns/live#1", UNIT_NS },
+        { "stats.write_latency_ns.p99/beside", UNIT_NS },
+        { "stats.maintenance.seconds/live", UNIT_SECONDS },
+        { "stats.load_seconds", UNIT_SECONDS },
+        { "stats.client_bytes/a", UNIT_BYTES },
+        { "stats.splits/drift_ns", UNIT_NONE },
+        { "insert.p99_ns", UNIT_NONE },
+        { "stats.seconds_left", UNIT_NONE },
+        { "stats.", UNIT_NONE },
+    };
+
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        assert_int_equal(result_metric(table[i].name)->unit, table[i].unit);
+    assert_string_equal(result_metric("stats.load_seconds")->name, "");
+    assert_true(result_metric_is_timed("stats.insert.p99_ns/live"));
+}
+
 /* Each name and each column number of a table occurs once. */
 static void test_the_list_says_nothing_twice(void **state)
 {
@@ -193,6 +218,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names),
+        cmocka_unit_test(test_units_of_statistics),
         cmocka_unit_test(test_the_list_says_nothing_twice),
         cmocka_unit_test(test_the_schema_knows_every_metric),
         cmocka_unit_test(test_the_schema_knows_every_part_of_memory),

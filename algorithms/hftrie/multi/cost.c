@@ -12,16 +12,18 @@
 #define EVEN           .9 /* from this evenness on, counts are known without counting */
 #define CACHE_BYTES    ((size_t)12 << 20)
 
-const struct hftrie_multi_costs hftrie_multi_costs = { .query = 250,
-                                                       .header = 2.5,
-                                                       .lookup = 8,
-                                                       .line = 6,
-                                                       .candidate = 40,
-                                                       .compare = .06,
-                                                       .read = .1,
-                                                       .cached = .035,
-                                                       .device = .0008,
-                                                       .call = 50000 };
+const struct hftrie_multi_costs hftrie_multi_costs = {
+    .query = 250,
+    .header = 2.5,
+    .lookup = 8,
+    .line = 6,
+    .candidate = 40,
+    .compare = { [ISA_SCALAR] = 2, [ISA_AVX2] = .3, [ISA_AVX512] = .06 },
+    .read = .1,
+    .cached = .035,
+    .device = .0008,
+    .call = 50000
+};
 
 double hftrie_multi_scan_ns(const struct multi *m, const struct code_group *g)
 {
@@ -30,7 +32,7 @@ double hftrie_multi_scan_ns(const struct multi *m, const struct code_group *g)
     if (g->later)
         return (double)codes * cost->device + (g->n < CODE_GROUP ? cost->call / (double)g->n : 0);
     const double read = codes * sizeof(uint64_t) <= CACHE_BYTES ? cost->cached : cost->read;
-    return (double)codes * (cost->compare + read / (double)g->n);
+    return (double)codes * (cost->compare[m->kernels->isa] + read / (double)g->n);
 }
 
 struct choosing {

@@ -22,6 +22,7 @@
 #include "algorithms/common/codes/code_device.h"
 #include "algorithms/common/codes/code_store.h"
 #include "algorithms/hftrie/hftrie.h"
+#include "kernels/kernels.h"
 
 #define MULTI_TABLES        4U
 #define MULTI_BLOCK         16U /* bits */
@@ -63,8 +64,6 @@ struct multi_shape {
     uint16_t *masks;                /* the 2^bits masks by ascending number of bits */
     uint32_t ring[MULTI_BLOCK + 2]; /* masks with d bits are ring[d] .. ring[d + 1] - 1 */
 };
-
-struct kernels;
 
 struct multi {
     const struct kernels *kernels;
@@ -218,11 +217,12 @@ struct hftrie_multi_costs {
     double lookup;    /* a bucket that is not empty */
     double line;      /* a cache line of 15 codes */
     double candidate; /* verifying a code that is near enough */
-    double compare;   /* scan: comparing a code with a query */
-    double read;      /* scan: reading a code, once for a group of queries */
-    double cached;    /* the same where all codes fit the last-level cache */
-    double device;    /* scan by a device: comparing a code */
-    double call;      /* scan by a device: a call */
+    double compare[ISA_AVX512 +
+                   1]; /* scan: comparing a code with a query, by the kernels' instruction set */
+    double read;       /* scan: reading a code, once for a group of queries */
+    double cached;     /* the same where all codes fit the last-level cache */
+    double device;     /* scan by a device: comparing a code */
+    double call;       /* scan by a device: a call */
 };
 extern const struct hftrie_multi_costs hftrie_multi_costs;
 

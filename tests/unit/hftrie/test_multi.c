@@ -403,7 +403,8 @@ static void test_nearest(void **state)
     struct hftrie_multi_costs slow_scan = hftrie_multi_costs;
     static const size_t ks[] = { 1, 10, 300, 2500 };
     uint64_t queries[40], bits[32];
-    slow_scan.compare = 100;
+    for (int isa = ISA_SCALAR; isa <= ISA_AVX512; isa++)
+        slow_scan.compare[isa] = 100;
     for (enum pattern p = 0; p < PATTERNS; p++)
         for (size_t way = 0; way < sizeof plans / sizeof *plans; way++) {
             struct hf_world w;

@@ -119,19 +119,22 @@ static int with_workers(struct code_request *a, int (*run)(struct code_request *
 }
 
 /* Makes group g of queries, copied to `copy`, because the caller's may be unaligned. */
-static struct code_group group_at(const struct code_request *a, size_t g, void *scratch,
+static struct code_group group_at(const struct code_request *a, size_t g, struct worker *worker,
                                   uint64_t *copy)
 {
     const size_t first = g * a->group, left = a->queries.n - first;
     const size_t n = left < a->group ? left : a->group;
     memcpy(copy, (const uint64_t *)a->queries.rows + first * a->words, n * a->words * sizeof *copy);
+    for (size_t i = 0; i < n; i++)
+        worker->answers[i].n = 0;
     return (struct code_group){ .queries = copy,
                                 .words = a->words,
                                 .n = n,
                                 .knobs = a->knobs,
                                 .filter = a->filter,
                                 .later = a->later ? a->later + first : NULL,
-                                .scratch = scratch };
+                                .scratch = worker->scratch,
+                                .answers = worker->answers };
 }
 
 /* ------------------------------------------------------------------------ the device */
@@ -182,9 +185,7 @@ static int range_group(struct code_request *a, size_t g, size_t w)
 {
     uint64_t copy[CODE_GROUP * INDEX_CODE_WORDS_MAX];
     struct worker *worker = &a->workers[w];
-    struct code_group group = group_at(a, g, worker->scratch, copy);
-    for (size_t i = 0; i < group.n; i++)
-        worker->answers[i].n = 0;
+    struct code_group group = group_at(a, g, worker, copy);
     const int rc = a->ops->range(a->index, &group, a->radius, worker->answers);
     work_add(&a->works[w], &group.work);
     return rc;
@@ -267,13 +268,14 @@ int code_range(struct index *index, const struct range_request *request,
 /* Searches by ranges. Queries with k answers within the radius are done; the others are repeated
    with a greater radius. */
 static int nearest_by_ranges(const struct code_request *a, struct code_group *group,
-                             struct code_answers *answers, struct topk *nearest)
+                             struct topk *nearest)
 {
     uint64_t pending[CODE_GROUP * INDEX_CODE_WORDS_MAX];
     const size_t words = a->words, bytes = words * sizeof *pending;
     const unsigned bits = 64 * (unsigned)words;
     size_t of[CODE_GROUP];
     struct code_group rest = *group;
+    struct code_answers *answers = group->answers;
     int rc = OK;
     memcpy(pending, group->queries, group->n * bytes);
     rest.queries = pending;
@@ -305,14 +307,14 @@ static int search_group(struct code_request *a, size_t g, size_t w)
 {
     uint64_t copy[CODE_GROUP * INDEX_CODE_WORDS_MAX];
     struct topk nearest[CODE_GROUP];
-    struct code_group group = group_at(a, g, a->workers[w].scratch, copy);
+    struct code_group group = group_at(a, g, &a->workers[w], copy);
     const size_t n = group.n;
     for (size_t i = 0; i < n; i++) {
         const size_t at = (g * a->group + i) * a->k;
         nearest[i] = topk_begin(a->k, a->result->distances + at, a->result->ids + at);
     }
     const int rc = a->ops->nearest ? a->ops->nearest(a->index, &group, nearest)
-                                   : nearest_by_ranges(a, &group, a->workers[w].answers, nearest);
+                                   : nearest_by_ranges(a, &group, nearest);
     for (size_t i = 0; i < n; i++)
         topk_sort(&nearest[i]);
     work_add(&a->works[w], &group.work);

@@ -81,6 +81,7 @@ struct code_group {
     bool *later;   /* [n]; NULL, or the method sets those of the queries that it would scan for, and
                     leaves them to the device */
     void *scratch; /* scratch_bytes of the worker's, zeroed when it begins */
+    struct code_answers *answers; /* [n] of the worker's, without answers at first */
 };
 
 static inline const uint64_t *code_query(const struct code_group *g, size_t query)
@@ -91,7 +92,7 @@ static inline const uint64_t *code_query(const struct code_group *g, size_t quer
 struct code_device;
 
 struct code_ops {
-    /* Adds to answers[query] all stored codes within `radius` (0 .. 64 words) of the query that the
+    /* answers: the group's. Adds to answers[query] all stored codes within `radius` (0 .. 64 words) of the query that the
        filter allows, each id once, in any order. */
     int (*range)(const struct index *, struct code_group *, unsigned radius,
                  struct code_answers *answers);

@@ -155,9 +155,9 @@ struct nearest_search {
     const struct hftrie *h;
     struct code_group *group;
     struct topk *nearest;
-    struct code_answers found[CODE_GROUP];
-    double scan_ns, wanted; /* wanted: k, by how many rows the filter excludes more */
-    unsigned last;          /* radius */
+    struct code_answers *found; /* the group's */
+    double scan_ns, wanted;     /* wanted: k, by how many rows the filter excludes more */
+    unsigned last;              /* radius */
 };
 
 /* Offers the answers of the queries that have k, or all codes, and keeps the others. */
@@ -316,14 +316,8 @@ int hftrie_multi_nearest(const struct index *index, struct code_group *g, struct
     struct nearest_search s = { .h = h,
                                 .group = g,
                                 .nearest = nearest,
+                                .found = g->answers,
                                 .scan_ns = hftrie_multi_scan_ns(m, g),
                                 .wanted = rows_wanted(m, g->filter, nearest->k) };
-    for (size_t i = 0; i < g->n; i++)
-        s.found[i] = (struct code_answers){ .mem = index->env.mem, .error = index->env.error };
-    const int rc = search_nearest(&s);
-    for (size_t i = 0; i < g->n; i++) {
-        mem_free(index->env.mem, s.found[i].ids);
-        mem_free(index->env.mem, s.found[i].distances);
-    }
-    return rc;
+    return search_nearest(&s);
 }

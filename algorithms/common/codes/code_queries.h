@@ -92,8 +92,8 @@ static inline const uint64_t *code_query(const struct code_group *g, size_t quer
 struct code_device;
 
 struct code_ops {
-    /* answers: the group's. Adds to answers[query] all stored codes within `radius` (0 .. 64 words) of the query that the
-       filter allows, each id once, in any order. */
+    /* Adds to answers[query], the group's, all stored codes within `radius` (0 .. 64 words) of the
+       query that the filter allows, each id once, in any order. */
     int (*range)(const struct index *, struct code_group *, unsigned radius,
                  struct code_answers *answers);
     /* Offers to nearest[query] at least its k nearest. NULL: uses ranges of radius 2, 5, 8, ...

@@ -212,17 +212,16 @@ int hftrie_multi_remove(struct hftrie *, const uint64_t *ids, size_t n, size_t *
 /* cost.c. The costs that plans are chosen by, in ns. docs/methods/hftrie.md says how they were
    measured. */
 struct hftrie_multi_costs {
-    double query;     /* per query */
-    double header;    /* reading the number of entries of a bucket */
-    double lookup;    /* a bucket that is not empty */
-    double line;      /* a cache line of 15 codes */
-    double candidate; /* verifying a code that is near enough */
-    double compare[ISA_AVX512 +
-                   1]; /* scan: comparing a code with a query, by the kernels' instruction set */
-    double read;       /* scan: reading a code, once for a group of queries */
-    double cached;     /* the same where all codes fit the last-level cache */
-    double device;     /* scan by a device: comparing a code */
-    double call;       /* scan by a device: a call */
+    double query;                   /* per query */
+    double header;                  /* reading the number of entries of a bucket */
+    double lookup;                  /* a bucket that is not empty */
+    double line;                    /* a cache line of 15 codes */
+    double candidate;               /* verifying a code that is near enough */
+    double compare[ISA_AVX512 + 1]; /* scan: a code and a query, by instruction set */
+    double read;                    /* scan: reading a code, once for a group of queries */
+    double cached;                  /* the same where all codes fit the last-level cache */
+    double device;                  /* scan by a device: comparing a code */
+    double call;                    /* scan by a device: a call */
 };
 extern const struct hftrie_multi_costs hftrie_multi_costs;
 

@@ -69,6 +69,11 @@ static int write_blocks(const struct docs_program *program, const char *text, FI
         if (!block.end)
             return fail(error, ERR_CONFIG, "the block \"%s of %s\" has no line \"%.12s\"",
                         block.kind, block.arguments, end_mark);
+        if (strlen(block.arguments) + 1 == sizeof block.arguments)
+            return fail(
+                error, ERR_CONFIG,
+                "the block \"%s of %.40s...\": expected fewer than %zu characters; divide it",
+                block.kind, block.arguments, sizeof block.arguments - 1);
         if (!generate)
             return fail(error, ERR_CONFIG, "there is no generator \"%s\"", block.kind);
         fwrite(at, 1, (size_t)(block.body - at), out);

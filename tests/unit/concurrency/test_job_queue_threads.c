@@ -145,7 +145,7 @@ static void test_they_stand_behind(void **state)
     end(p);
 }
 
-/* Lets the WAIT end once the queue's threads are told to end. */
+/* Lets the waiting job end once the queue is closing. */
 static void *let_end_late(void *plant)
 {
     struct plant *p = plant;

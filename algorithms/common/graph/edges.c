@@ -132,21 +132,38 @@ void graph_edges_add(const struct graph *g, struct layer *l, uint32_t i, const u
     graph_edges_set(l, i, list, held);
 }
 
-/* Keeps i's other edges. The gap is filled with the nearest candidates that the RNG rule allows. */
-void graph_edges_reconnect(const struct graph *g, struct layer *l, uint32_t i, uint32_t removed)
+/* The farthest of i's edges, or `other` if that is farther. */
+static float farthest(const struct graph *g, const struct layer *l, uint32_t i,
+                      const uint32_t *list, size_t n, uint32_t other)
 {
-    uint32_t list[GRAPH_DEGREE_MAX], offered[GRAPH_DEGREE_MAX];
-    uint64_t keys[GRAPH_DEGREE_MAX];
-    const size_t capacity = l->degree - 1;
-    size_t held = graph_edges_get(l, i, list), n = 0;
-    const size_t found = graph_edges_get(l, removed, offered);
+    float most = row_distance(g, layer_row(l, i), layer_row(l, other));
 
-    for (size_t j = 0; j < found; j++) {
-        if (offered[j] != i && !holds(list, held, offered[j]))
-            offered[n++] = offered[j];
+    for (size_t j = 0; j < n; j++) {
+        const float distance = row_distance(g, layer_row(l, i), layer_row(l, list[j]));
+
+        most = distance > most ? distance : most;
     }
-    graph_keys_from(g, l, i, offered, n, keys);
-    for (size_t j = 0; j < n && held < capacity; j++) {
+    return most;
+}
+
+/* Keeps i's other edges. The gap is filled with the nearest candidates that the RNG rule allows, none of
+   them farther than all that i had: else long edges are handed on from one removal to the next, and in
+   the end lead to the same few numbers. */
+void graph_edges_reconnect(const struct graph *g, struct layer *l, uint32_t i, uint32_t removed,
+                           const uint32_t *candidates, size_t n)
+{
+    uint32_t list[GRAPH_DEGREE_MAX], offered[AROUND_MAX];
+    uint64_t keys[AROUND_MAX];
+    const size_t capacity = l->degree - 1;
+    size_t held = graph_edges_get(l, i, list), more = 0;
+
+    for (size_t j = 0; j < n; j++) {
+        if (candidates[j] != i && !holds(list, held, candidates[j]))
+            offered[more++] = candidates[j];
+    }
+    graph_keys_from(g, l, i, offered, more, keys);
+    const float limit = farthest(g, l, i, list, held, removed);
+    for (size_t j = 0; j < more && held < capacity && candidate_distance(keys[j]) <= limit; j++) {
         if (!is_shadowed(g, l, keys[j], list, held,
                          RECONNECT_FACTOR * (float)g->options.rng_factor))
             list[held++] = candidate_node(keys[j]);

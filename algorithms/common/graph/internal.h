@@ -43,7 +43,8 @@ enum {
     NODE_ABOVE = 4,   /* is also in the layer above */
 };
 
-enum { GRAPH_LAYERS = 6, GRAPH_DEGREE_MAX = 256, GRAPH_DEGREE_MIN = 4 };
+/* AROUND_MAX: numbers around a removed one that are considered: those that link to it, and its neighbours. */
+enum { GRAPH_LAYERS = 6, GRAPH_DEGREE_MAX = 256, GRAPH_DEGREE_MIN = 4, AROUND_MAX = 768 };
 
 struct layer {
     size_t degree;
@@ -284,8 +285,9 @@ void graph_edges_add(const struct graph *, struct layer *, uint32_t i, const uin
                      size_t n);
 bool graph_links_to(const struct layer *, uint32_t i, uint32_t to); /* an edge; the ring does
                                                                        not count */
-/* Removes `removed` from i's edges and gives i some of its neighbours instead. */
-void graph_edges_reconnect(const struct graph *, struct layer *, uint32_t i, uint32_t removed);
+/* Removes `removed` from i's edges and gives i some of the n <= AROUND_MAX distinct live candidates instead. */
+void graph_edges_reconnect(const struct graph *, struct layer *, uint32_t i, uint32_t removed,
+                           const uint32_t *candidates, size_t n);
 
 /* GRAPH_VAMANA (candidates.c, vamana.c). Allocates for the candidates of changes. false: out of
    memory. */

@@ -94,38 +94,84 @@ static void graph_remove_in_place(struct graph *g, uint32_t i)
     link_neighbours(g, l, &found, neighbours, n);
 }
 
-static void reconnect_once(struct graph *g, struct layer *l, uint32_t i, uint32_t removed)
+/* The live numbers around a removed one: first those found that link to it, `from` of them; then its
+   neighbours, which may be among them. */
+struct neighbourhood {
+    uint32_t numbers[AROUND_MAX];
+    size_t from, n;
+};
+
+static void visit(struct graph *g, const struct layer *l, uint32_t i, uint32_t removed,
+                  struct neighbourhood *around)
 {
     struct graph_scratch *s = g->scratch;
 
     if (s->seen[i] == s->stamp)
         return;
     s->seen[i] = s->stamp;
-    if (graph_links_to(l, i, removed))
-        graph_edges_reconnect(g, l, i, removed);
+    if (around->from < AROUND_MAX - GRAPH_DEGREE_MAX && graph_links_to(l, i, removed))
+        around->numbers[around->from++] = i;
 }
 
 /* Most numbers with an edge to the removed one are its neighbours or their neighbours. */
-static void reconnect_around(struct graph *g, struct layer *l, uint32_t removed)
+static void find_around(struct graph *g, const struct layer *l, uint32_t removed,
+                        struct neighbourhood *around)
 {
     uint32_t near[GRAPH_DEGREE_MAX], next[GRAPH_DEGREE_MAX];
     const size_t n = graph_edges_get(l, removed, near);
 
+    around->from = 0;
     graph_beam_begin(g->scratch, 0);
     for (size_t i = 0; i < n; i++)
-        reconnect_once(g, l, near[i], removed);
+        visit(g, l, near[i], removed, around);
     for (size_t i = 0; i < n; i++) {
         const size_t m = graph_edges_get(l, near[i], next);
 
         for (size_t j = 0; j < m; j++)
-            reconnect_once(g, l, next[j], removed);
+            visit(g, l, next[j], removed, around);
+    }
+    around->n = around->from;
+    for (size_t i = 0; i < n; i++) {
+        if (!graph_links_to(l, near[i], removed))
+            around->numbers[around->n++] = near[i];
     }
 }
 
+/* If none of those around links to i, the nearest of them does from now on. */
+static void keep_linked(const struct graph *g, struct layer *l, uint32_t i,
+                        const struct neighbourhood *around)
+{
+    uint32_t nearest = GRAPH_NONE;
+    float least = INFINITY;
+
+    for (size_t j = 0; j < around->n; j++)
+        if (graph_links_to(l, around->numbers[j], i))
+            return;
+    for (size_t j = 0; j < around->n; j++) {
+        const float distance = row_distance(g, layer_row(l, around->numbers[j]), layer_row(l, i));
+
+        if (around->numbers[j] != i && distance < least) {
+            least = distance;
+            nearest = around->numbers[j];
+        }
+    }
+    if (nearest != GRAPH_NONE)
+        graph_edges_add(g, l, nearest, &i, 1);
+}
+
+/* Those that linked to i are linked to one another and to i's neighbours. */
 static void layer_remove(struct graph *g, struct layer *l, uint32_t i)
 {
+    uint32_t neighbours[GRAPH_DEGREE_MAX];
+    struct neighbourhood around;
+
     graph_layer_bury(g, l, i);
-    reconnect_around(g, l, i);
+    find_around(g, l, i, &around);
+    for (size_t j = 0; j < around.from; j++)
+        graph_edges_reconnect(g, l, around.numbers[j], i, around.numbers, around.n);
+    const size_t n = graph_edges_get(l, i, neighbours);
+    for (size_t j = 0; j < n; j++)
+        keep_linked(g, l, neighbours[j], &around);
 }
 
 void graph_unlink(struct graph *g, uint32_t node)

@@ -5,7 +5,7 @@
 /* CHAIN_STEPS: the edge that makes one number findable may be taken from another, which is looked for
    next. SWEEP_STEPS: numbers swept per change, so that at most about a thirtieth of the numbers wait to
    become free. FIND_EF: a beam that should find a node by its own row. */
-enum { SWEEP_STEPS = 64, FIND_EF = 32, PATROL_STEPS = 1, CHAIN_STEPS = 8 };
+enum { SWEEP_STEPS = 64, FIND_EF = 32, PATROL_STEPS = 2, CHAIN_STEPS = 8 };
 
 bool graph_fit(struct graph *g)
 {
@@ -26,6 +26,7 @@ void graph_change_begins(struct graph *g)
 void graph_layer_sweep_one(const struct graph *g, struct layer *l, uint32_t i)
 {
     _Atomic(uint32_t) *links = layer_links(l, i);
+    uint32_t neighbours[GRAPH_DEGREE_MAX];
 
     if (!layer_is_live(l, i))
         return;
@@ -35,7 +36,7 @@ void graph_layer_sweep_one(const struct graph *g, struct layer *l, uint32_t i)
         if (to == GRAPH_NONE)
             break;
         if (!layer_is_live(l, to)) {
-            graph_edges_reconnect(g, l, i, to);
+            graph_edges_reconnect(g, l, i, to, neighbours, graph_edges_get(l, to, neighbours));
             break; /* that removed all links to numbers that are not live */
         }
     }

@@ -152,36 +152,71 @@ static void test_histories(void **state)
     }
 }
 
-/* With all nodes replaced, recall is that of a graph built from the new ones. */
+/* Replaces nodes[i] by later rows of the bed, at random, n times. */
+static void replace_at_random(struct bed *b, uint32_t *nodes, size_t live, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t *leaves = &nodes[rng_below(&b->rng, live)];
+
+        assert_ok(graph_remove(b->graph, *leaves), &b->bench.error);
+        assert_ok(graph_add(b->graph, bed_row(b, live + i), leaves), &b->bench.error);
+    }
+    assert_ok(graph_check(b->graph), &b->bench.error);
+}
+
+/* Builds the bed's graph anew from these nodes' rows. */
+static void build_anew(struct bed *b, const uint32_t *nodes, size_t live)
+{
+    unsigned char *rows = malloc(live * b->row_bytes);
+    struct graph *fresh;
+
+    assert_non_null(rows);
+    for (size_t i = 0; i < live; i++)
+        memcpy(rows + i * b->row_bytes, graph_row(b->graph, nodes[i]), b->row_bytes);
+    assert_ok(graph_create(&fresh, &b->bench.env, b->epoch, &b->options), &b->bench.error);
+    graph_destroy(b->graph);
+    b->graph = fresh;
+    assert_ok(graph_build(fresh, (struct vectors){ rows, live, b->dim, b->bench.env.element }),
+              &b->bench.error);
+    free(rows);
+}
+
+/* After three times as many replacements as nodes, recall is that of a graph built from the same nodes, and it
+   has about as many links: not those of removed nodes, handed on without limit. */
 static void test_turnover(void **state)
 {
-    for (enum graph_kind kind = GRAPH_HNSW; kind <= GRAPH_BKT; kind++) {
+    static const struct {
+        enum element element;
+        size_t dim, clusters;
+    } cases[] = { { INDEX_U8, 24, 0 }, { INDEX_F32, 64, 100 } };
+    const size_t live = 2000 / test_scale();
+
+    for (size_t i = 0; i < 2 * sizeof cases / sizeof *cases; i++) {
+        const enum graph_kind kind = i % 2 ? GRAPH_BKT : GRAPH_HNSW;
+        uint32_t *nodes = malloc(live * sizeof *nodes);
         struct bed b;
-        struct graph *fresh;
-        const size_t half = 4000 / test_scale();
 
-        bed_open(&b, kind, INDEX_U8, 2 * half, 48, 60, 2);
-        bed_build(&b, half);
-        for (size_t i = 0; i < half; i++) {
-            uint32_t node;
-
-            assert_ok(graph_remove(b.graph, (uint32_t)i), &b.bench.error);
-            assert_ok(graph_add(b.graph, bed_row(&b, half + i), &node), &b.bench.error);
-        }
-        assert_ok(graph_check(b.graph), &b.bench.error);
-        assert_true(graph_capacity(b.graph) < half + half / 10);
+        assert_non_null(nodes);
+        for (uint32_t j = 0; j < live; j++)
+            nodes[j] = j;
+        bed_open(&b, kind, cases[i / 2].element, 4 * live, cases[i / 2].dim, cases[i / 2].clusters,
+                 2);
+        bed_build(&b, live);
+        replace_at_random(&b, nodes, live, 3 * live);
+        assert_true(graph_capacity(b.graph) < live + live / 10);
         const double churned = bed_recall(&b, 10, 24, 500);
+        const size_t links = graph_layer_of(b.graph, 0).links;
 
-        assert_ok(graph_create(&fresh, &b.bench.env, b.epoch, &b.options), &b.bench.error);
-        graph_destroy(b.graph);
-        b.graph = fresh;
-        const struct vectors rows = { bed_row(&b, half), half, b.dim, INDEX_U8 };
-        assert_ok(graph_build(b.graph, rows), &b.bench.error);
+        build_anew(&b, nodes, live);
         const double built = bed_recall(&b, 10, 24, 500);
-        if (churned < built - 0.015)
-            print_error("kind %d: recall %.4f after turnover, %.4f of a fresh build\n", kind,
-                        churned, built);
+        const size_t built_links = graph_layer_of(b.graph, 0).links;
+        if (churned < built - 0.015 || links > built_links * 11 / 10)
+            print_error("case %zu: recall %.4f and %zu links after turnover, %.4f and %zu of a "
+                        "fresh build\n",
+                        i, churned, links, built, built_links);
         assert_true(churned >= built - 0.015);
+        assert_true(links <= built_links * 11 / 10);
+        free(nodes);
         bed_close(&b);
     }
 }

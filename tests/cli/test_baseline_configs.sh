@@ -116,4 +116,22 @@ check "a policy that a method has not is refused in its line" '[ $status = 2 ] &
 sed -i 's/deletes = "replace"/params = { scalar = "i8" }/' wrong.lua
 run --out results --no-plots wrong.lua
 check "usearch's i8 under L2 is refused with the reason" '[ $status = 1 ] && grep -q "i8 makes every row a unit vector" out err results/wrong/result.json'
+
+# The new queries that the harness asks to see whether answers are remembered are bytes, too.
+python3 -c 'import random, struct, sys
+random.seed(4)
+sys.stdout.buffer.write(struct.pack("<ii", 500, 16) + bytes(random.randrange(256) for _ in range(500 * 16)))' >bytes.u8bin
+cat >bytes.lua <<'LUA'
+local data = file "bytes.u8bin"
+experiment {
+  name = "bytes", k = 10,
+  workload = function(w)
+    w:insert { data }
+    w:search { data:rows(1, 60) }
+  end,
+  methods = { method { "usearch", params = { scalar = "u8" } } },
+}
+LUA
+run --out results --no-plots bytes.lua
+check "usearch's rows as bytes are searched" '[ $status = 0 ]'
 exit $failed

@@ -10,12 +10,35 @@
 
 /* ---- 1. queries that are new, and as hard as those that were asked */
 
+/* Whether these floats are bytes, which a method may store them as. One that is 1 may be a part of a unit vector. */
+static bool are_bytes(const char *row, size_t dim)
+{
+    float greatest = 0;
+
+    for (size_t i = 0; i < dim; i++) {
+        float value;
+
+        memcpy(&value, row + i * sizeof value, sizeof value);
+        if (!(value >= 0 && value <= UINT8_MAX) || value != (float)(uint8_t)value)
+            return false;
+        greatest = value > greatest ? value : greatest;
+    }
+    return greatest > 1;
+}
+
 static void change_float(char *row, size_t dim, struct rng *rng)
 {
     const float ulp = 1.0f / (1 << 23);
     float value = 0;
     size_t at = 0;
 
+    if (are_bytes(row, dim)) {
+        at = (size_t)rng_below(rng, dim) * sizeof value;
+        memcpy(&value, row + at, sizeof value);
+        value += value == UINT8_MAX ? -1 : 1;
+        memcpy(row + at, &value, sizeof value);
+        return;
+    }
     for (size_t tries = 0; value == 0 && tries < dim; tries++) {
         at = (size_t)rng_below(rng, dim) * sizeof value;
         memcpy(&value, row + at, sizeof value);

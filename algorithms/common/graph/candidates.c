@@ -41,7 +41,7 @@ size_t graph_candidates(const struct graph *g, const struct layer *l, struct gra
         const uint32_t node = candidate_node(s->pool[j]);
 
         if (node != i && (out == 0 || s->pool[out - 1] != s->pool[j]) &&
-            (i != GRAPH_NONE || layer_is_live(l, node)))
+            (layer_state(l, node) & NODE_STATE) <= NODE_LIVE)
             s->pool[out++] = s->pool[j];
     }
     return out;

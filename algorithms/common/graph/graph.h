@@ -68,6 +68,10 @@ int graph_remove(struct graph *, uint32_t node);
    neighbours as candidates, of which the RNG rule selects (FreshDiskANN's consolidation). Uses all
    of env's pool; the same graph at any thread count. The entry becomes the medoid of the rest. */
 int graph_remove_many(struct graph *, const uint32_t *nodes, size_t n);
+/* Links n live nodes again, in turn with earlier calls, as a build's second pass does: candidates are
+   those that a search for the node's row has met, and its edges. Ends after about `budget` distances
+   (0: no bound). *left: how many of the n are not linked again. Vamana only. */
+int graph_link_again(struct graph *, size_t n, uint64_t budget, size_t *left);
 /* Removes live nodes, given in ascending order, at once, and closes the gaps: the remaining nodes
    are renumbered from 0 in their order, so that an image can be made. HNSW only; requires that no
    node was ever removed singly and that no search runs. */

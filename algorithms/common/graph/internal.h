@@ -100,7 +100,7 @@ struct graph {
     uint64_t drawn;                    /* levels drawn so far */
     _Atomic(struct graph_tree *) tree; /* GRAPH_BKT; NULL: none yet */
     size_t tree_changes;               /* since the tree was made */
-    size_t patrol;                     /* the next node that graph_patrol() checks */
+    size_t patrol, again;              /* the next nodes of graph_patrol() and graph_link_again() */
 };
 
 /* 2. Links and rows */

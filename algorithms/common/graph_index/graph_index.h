@@ -56,8 +56,9 @@ struct graph_index {
     uint32_t *deleted;   /* marked nodes, which are still in the graph */
     size_t deleted_capacity;
     atomic_size_t n_deleted, n_marked; /* n_marked: ever */
-    struct scratch_pool scratch;       /* struct graph_index_scratch */
-    max_align_t params[];              /* the method's */
+    size_t linked_once; /* rows added one by one, for which maintain() is to link rows again */
+    struct scratch_pool scratch; /* struct graph_index_scratch */
+    max_align_t params[];        /* the method's */
 };
 
 /* The id of a node that a search has found; inside the epoch, or while no change runs. */

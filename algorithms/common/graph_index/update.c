@@ -67,6 +67,7 @@ static int add(struct graph_index *h, struct vectors rows, const uint64_t *ids, 
             continue;
         graph_index_set_id(h, node, ids[*done]);
         slot_table_put(&h->nodes, ids[*done], node);
+        h->linked_once++;
     }
     return rc;
 }
@@ -181,15 +182,17 @@ int graph_index_remove(struct index *index, const uint64_t *ids, size_t n, size_
     return rc;
 }
 
-/* Consolidation is one pass over the graph, which no budget cuts. */
+/* Consolidation is one pass over the graph, which no budget cuts. Then as many rows are linked again
+   as were added one by one, so that in the long run each row is linked twice, as in a build. */
 int graph_index_maintain(struct index *index, uint64_t budget, bool *more)
 {
     struct graph_index *h = (struct graph_index *)index;
 
-    (void)budget;
     pthread_mutex_lock(&h->lock);
-    const int rc = consolidate(h);
+    int rc = consolidate(h);
+    if (rc == OK)
+        rc = graph_link_again(h->graph, h->linked_once, budget, &h->linked_once);
+    *more = rc == OK && h->linked_once > 0;
     pthread_mutex_unlock(&h->lock);
-    *more = false;
     return rc;
 }

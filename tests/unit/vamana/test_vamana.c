@@ -104,6 +104,35 @@ static void test_lazy_deletes(void **state)
     baseline_end(&t);
 }
 
+/* w:maintain links as many rows again as were added one by one, within its budget; then more is found. */
+static void test_links_again(void **state)
+{
+    const size_t n = 3000 / test_scale();
+    struct baseline_test t;
+    bool more = true;
+
+    baseline_begin(&t, &vamana_ops, "degree=8;build_list=16", INDEX_F32, INDEX_L2SQ, 48, n);
+    for (size_t i = 0; i < n; i++)
+        baseline_insert(&t, i, i + 1);
+    const struct graph_index *h = (const struct graph_index *)t.index;
+    const double before = baseline_recall(&t, "search_list=10");
+    assert_ok(vamana_ops.maintain(t.index, 1, &more), &t.bench.error);
+    assert_true(more);
+    assert_int_equal(h->linked_once, n - 2); /* the first row was built, one was linked again */
+    for (size_t calls = 0; more; calls++) {
+        assert_true(calls < n);
+        assert_ok(vamana_ops.maintain(t.index, 5000, &more), &t.bench.error);
+    }
+    assert_int_equal(h->linked_once, 0);
+    assert_ok(vamana_ops.check(t.index, NULL), &t.bench.error);
+    const double after = baseline_recall(&t, "search_list=10");
+
+    if (test_scale() == 1 && after <= before)
+        print_error("recall %.4f, linked again %.4f\n", before, after);
+    assert_true(test_scale() > 1 || after > before);
+    baseline_end(&t);
+}
+
 /* maintenance = inline consolidates when more than the share is deleted, not before. */
 static void test_consolidates_in_time(void **state)
 {
@@ -220,8 +249,8 @@ static void test_beside_changes(void **state)
 
 static void test_one_row_is_always_there(void **state)
 {
-    beside_one_row(&vamana_ops, "degree=8;build_list=16", "search_list=16");
-    beside_one_row(&vamana_ops, "degree=8;build_list=16;deletes=in-place", "search_list=16");
+    beside_one_row(&vamana_ops, "degree=8;build_list=16", "search_list=10");
+    beside_one_row(&vamana_ops, "degree=8;build_list=16;deletes=in-place", "search_list=10");
 }
 
 static void test_files(void **state)
@@ -237,6 +266,7 @@ int main(void)
         cmocka_unit_test(test_alpha_keeps_edges),
         cmocka_unit_test(test_enters_at_the_medoid),
         cmocka_unit_test(test_lazy_deletes),
+        cmocka_unit_test(test_links_again),
         cmocka_unit_test(test_consolidates_in_time),
         cmocka_unit_test(test_in_place_deletes),
         cmocka_unit_test(test_turnover),

@@ -40,6 +40,7 @@ size_t graph_candidates(const struct graph *g, const struct layer *l, struct gra
     for (size_t j = 0; j < n; j++) {
         const uint32_t node = candidate_node(s->pool[j]);
 
+        /* The rows of a build's batch are not live yet. */
         if (node != i && (out == 0 || s->pool[out - 1] != s->pool[j]) &&
             (layer_state(l, node) & NODE_STATE) <= NODE_LIVE)
             s->pool[out++] = s->pool[j];

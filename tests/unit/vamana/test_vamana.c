@@ -249,8 +249,8 @@ static void test_beside_changes(void **state)
 
 static void test_one_row_is_always_there(void **state)
 {
-    beside_one_row(&vamana_ops, "degree=8;build_list=16", "search_list=10");
-    beside_one_row(&vamana_ops, "degree=8;build_list=16;deletes=in-place", "search_list=10");
+    beside_one_row(&vamana_ops, "degree=8;build_list=16", "search_list=16");
+    beside_one_row(&vamana_ops, "degree=8;build_list=16;deletes=in-place", "search_list=16");
 }
 
 static void test_files(void **state)

@@ -22,7 +22,8 @@ experiment {
 LUA
 cat >random.sh <<'SH'
 #!/bin/sh
-if [ "$1" = run ]; then shift; set -- run --seed $$ "$@"; fi
+echo >>"$0.runs"
+if [ "$1" = run ]; then shift; set -- run --seed "$(wc -l <"$0.runs")" "$@"; fi
 exec "$(dirname "$0")/../driftline" "$@"
 SH
 chmod +x random.sh

@@ -32,8 +32,8 @@ def configs_of_papers():
     return list(dict.fromkeys(w[1] for w in words if w[0] not in ("leaderboard", "long-life", "live-load", "model-change", "neural")))
 
 
-def same_kernels():
-    """The environment, with which OpenBLAS has the same kernels on every processor with AVX-512."""
+def environment():
+    """That of a run, in which OpenBLAS has the same kernels on every processor with AVX-512."""
     with open("/proc/cpuinfo", encoding="ascii") as file:
         return os.environ | ({"OPENBLAS_CORETYPE": "SkylakeX"} if "avx512f" in file.read() else {})
 
@@ -41,7 +41,7 @@ def same_kernels():
 def run(config, folder):
     """The folder of the config's result."""
     command = ["build/driftline", "run", "--quick", "--threads", "1", "--no-plots", "--quiet", "--out", folder, config]
-    done = subprocess.run(command, env=same_kernels(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+    done = subprocess.run(command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
     names = os.listdir(folder)
     if len(names) != 1:
         raise NoResult(done.stderr.strip().split("\n")[-1])

@@ -1,13 +1,13 @@
-/* add.c - adding a node: its edges are chosen among the results of a search for its row, and each
-   neighbour gets an edge back. */
+/* add.c - adding a node, and linking one again: its edges are chosen among the results of a search
+   for its row, and each neighbour gets an edge back. */
 #include "algorithms/common/graph/internal.h"
 
 #include "src/core/error.h"
 #include "src/core/mem.h"
 
-/* Chooses the edges of a row that is not in the layer yet; *near: its nearest node. */
-static size_t choose_edges(struct graph *g, size_t level, const void *row, uint32_t *out,
-                           uint32_t *near)
+/* Chooses the edges of node i's row; GRAPH_NONE: it is not in the layer yet. *near: its nearest node. */
+static size_t choose_edges(struct graph *g, size_t level, uint32_t i, const void *row,
+                           uint32_t *out, uint32_t *near)
 {
     struct layer *l = &g->layers[level];
     struct graph_scratch *s = g->scratch;
@@ -23,18 +23,24 @@ static size_t choose_edges(struct graph *g, size_t level, const void *row, uint3
     if (s->list.n > 0)
         *near = candidate_node(s->list.keys[0]);
     if (g->options.kind == GRAPH_VAMANA) {
-        const size_t n = graph_candidates(g, l, s, GRAPH_NONE);
+        const size_t n = graph_candidates(g, l, s, i);
 
         return graph_edges_select(g, l, s->pool, n, l->degree - 1, out);
     }
     return graph_edges_select(g, l, s->list.keys, s->list.n, l->degree - 1, out);
 }
 
+static void lead_to(struct graph *g, struct layer *l, uint32_t i, const uint32_t *edges, size_t n)
+{
+    for (size_t j = 0; j < n; j++)
+        graph_edges_add(g, l, edges[j], &i, 1);
+}
+
 static uint32_t layer_add(struct graph *g, size_t level, const void *row, uint32_t below)
 {
     struct layer *l = &g->layers[level];
     uint32_t edges[GRAPH_DEGREE_MAX], near;
-    const size_t n = choose_edges(g, level, row, edges, &near);
+    const size_t n = choose_edges(g, level, GRAPH_NONE, row, edges, &near);
     const uint32_t i = graph_layer_take(l, g, row);
 
     if (level > 0)
@@ -45,8 +51,7 @@ static uint32_t layer_add(struct graph *g, size_t level, const void *row, uint32
     graph_ring_join(l, i, near);
     if (near == GRAPH_NONE)
         atomic_store_explicit(&l->entry, i, memory_order_release);
-    for (size_t j = 0; j < n; j++)
-        graph_edges_add(g, l, edges[j], &i, 1);
+    lead_to(g, l, i, edges, n);
     return i;
 }
 
@@ -88,5 +93,38 @@ int graph_add(struct graph *g, const void *row, uint32_t *node)
     pthread_mutex_lock(&g->lock);
     const int rc = add(g, row, node);
     pthread_mutex_unlock(&g->lock);
+    return rc;
+}
+
+static void link_again(struct graph *g, uint32_t i)
+{
+    struct layer *l = &g->layers[0];
+    uint32_t edges[GRAPH_DEGREE_MAX], near;
+    const size_t n = choose_edges(g, 0, i, layer_row(l, i), edges, &near);
+
+    graph_edges_set(l, i, edges, n);
+    lead_to(g, l, i, edges, n);
+}
+
+int graph_link_again(struct graph *g, size_t n, uint64_t budget, size_t *left)
+{
+    struct layer *l = &g->layers[0];
+    uint64_t checked = 0;
+    int rc = OK;
+
+    *left = n < graph_live(g) ? n : graph_live(g);
+    while (rc == OK && *left > 0 && (budget == 0 || checked < budget)) {
+        pthread_mutex_lock(&g->lock);
+        g->again = g->again < layer_count(l) ? g->again : 0;
+        const uint32_t i = (uint32_t)g->again++;
+        if (!graph_fit(g)) {
+            rc = fail(g->env.error, ERR_NO_MEMORY, "linking nodes of a graph again: out of memory");
+        } else if (layer_is_live(l, i)) {
+            link_again(g, i);
+            checked += g->scratch->checked;
+            --*left;
+        }
+        pthread_mutex_unlock(&g->lock);
+    }
     return rc;
 }

@@ -1,5 +1,5 @@
 /* vamana.c - what GRAPH_VAMANA adds (DiskANN, NeurIPS 2019; FreshDiskANN, 2021): the medoid at
- * which searches enter, nodes that are linked again, and the removal of many at once. */
+ * which searches enter, and the removal of many nodes at once. */
 #include "algorithms/common/graph/internal.h"
 
 #include <inttypes.h>
@@ -67,49 +67,6 @@ uint32_t graph_medoid(const struct graph *g, const struct layer *l, bool live_on
     mem_free(mem, sum);
     mem_free(mem, mean);
     return best;
-}
-
-/* ------------------------------------------------------------------------ linked again */
-
-static void link_again(struct graph *g, uint32_t i)
-{
-    struct layer *l = &g->layers[0];
-    struct graph_scratch *s = g->scratch;
-    const void *row = layer_row(l, i);
-    uint32_t edges[GRAPH_DEGREE_MAX];
-
-    graph_change_begins(g);
-    graph_entry_begin(g, 0, s, row, g->options.insert_ef);
-    s->ties_max = l->degree / 4;
-    graph_beam_run(g, l, s, row);
-    const size_t n =
-        graph_edges_select(g, l, s->pool, graph_candidates(g, l, s, i), l->degree - 1, edges);
-    graph_edges_set(l, i, edges, n);
-    for (size_t j = 0; j < n; j++)
-        graph_edges_add(g, l, edges[j], &i, 1);
-}
-
-int graph_link_again(struct graph *g, size_t n, uint64_t budget, size_t *left)
-{
-    struct layer *l = &g->layers[0];
-    uint64_t checked = 0;
-    int rc = OK;
-
-    *left = n < graph_live(g) ? n : graph_live(g);
-    while (rc == OK && *left > 0 && (budget == 0 || checked < budget)) {
-        pthread_mutex_lock(&g->lock);
-        g->again = g->again < layer_count(l) ? g->again : 0;
-        const uint32_t i = (uint32_t)g->again++;
-        if (!graph_fit(g)) {
-            rc = fail(g->env.error, ERR_NO_MEMORY, "linking nodes of a graph again: out of memory");
-        } else if (layer_is_live(l, i)) {
-            link_again(g, i);
-            checked += g->scratch->checked;
-            --*left;
-        }
-        pthread_mutex_unlock(&g->lock);
-    }
-    return rc;
 }
 
 /* ------------------------------------------------------------------- removal of many nodes */

@@ -108,18 +108,18 @@ function life.pair(methods, t)
   methods[#methods + 1] = method(new)
 end
 
--- What a label's metric is short of the new index's where they are measured for the i-th time.
-local function gap(r, label, metric, i)
-  return r(label .. NEW, ("%s#%d"):format(metric, i)) - r(label, ("%s#%d"):format(metric, i))
+-- What a method's metric is short of the new index's where they are measured for the i-th time.
+local function gap(r, label, knob, metric, i)
+  return r(label .. NEW .. knob, ("%s#%d"):format(metric, i)) - r(label .. knob, ("%s#%d"):format(metric, i))
 end
 
 -- By how much the gap in recall grows for ten times as many rounds, over all but round 0, and half of the 95 % interval
 -- (least squares).
 local student <const> = { 12.71, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306 }
-local function slope(r, label, measured)
+local function slope(r, label, knob, measured)
   local n, x, y, xx, xy, yy = #measured - 1, 0, 0, 0, 0, 0
   for i = 2, #measured do
-    local a, b = math.log(measured[i], 10), gap(r, label, "recall@10/queries", i)
+    local a, b = math.log(measured[i], 10), gap(r, label, knob, "recall@10/queries", i)
     x, y, xx, xy, yy = x + a, y + b, xx + a * a, xy + a * b, yy + b * b
   end
   if n < 3 then error("undetermined: the index is measured fewer than four times", 0) end
@@ -128,16 +128,24 @@ local function slope(r, label, measured)
   return sxy / sxx, student[math.min(n - 2, #student)] * math.sqrt(rest / sxx)
 end
 
--- The claims that a label is within `points` of recall of a new index at the end, that what is lost levels off, and that
--- stored rows are found as often as in a new index (within a hundredth). It levels off if the whole interval of the slope
--- is at most `points`, it piles up if the whole interval is above; else it is undetermined.
-local function claim(claims, label, measured, points)
+-- The claims that a method is within `points` of recall of a new index at the end, that what is lost levels off, that the
+-- same recall takes no more than a tenth more work, and that stored rows are found as often as in a new index (within a
+-- hundredth). It levels off if the whole interval of the slope is at most `points`, it piles up if the whole interval is
+-- above; else it is undetermined. knob: what the label of a point ends with, "" without a sweep; work: the metric that
+-- counts it.
+local function claim(claims, label, knob, work, measured, points)
   local last = #measured
   claims[#claims + 1] = { ("(ours) %s: after %d rounds at most %g of recall below a new index"):format(label, measured[last], points), function(r)
-    return gap(r, label, "recall@10/queries", last) <= points
+    return gap(r, label, knob, "recall@10/queries", last) <= points
   end }
+  if knob ~= "" then
+    claims[#claims + 1] = { ("(ours) %s: then recall .95 takes at most a tenth more work"):format(label), function(r)
+      local metric = ("%s@recall=0.95/queries#%d"):format(work, last)
+      return r(label, metric) <= 1.1 * r(label .. NEW, metric)
+    end }
+  end
   claims[#claims + 1] = { ("(ours) %s: what is lost levels off: ten times as many rounds lose no more than %g"):format(label, points), function(r)
-    local by, half = slope(r, label, measured)
+    local by, half = slope(r, label, knob, measured)
     if by - half <= points and by + half > points then
       error(("undetermined: %.4f for ten times as many rounds, from %.4f to %.4f"):format(by, by - half, by + half), 0)
     end
@@ -145,26 +153,35 @@ local function claim(claims, label, measured, points)
   end }
   claims[#claims + 1] = { ("(ours) %s: stored rows are found, old and new ones"):format(label), function(r)
     local most = 0.01 + 1e-9 -- 1 - .99 is more than .01 by rounding
-    return gap(r, label, "recall@1/old rows", last) <= most and gap(r, label, "recall@1/new rows", last) <= most
+    return gap(r, label, knob, "recall@1/old rows", last) <= most and gap(r, label, knob, "recall@1/new rows", last) <= most
   end }
 end
 
--- Each: a method, as method { } takes it; ours: whether claims are made about it.
+-- Each: a method, as method { } takes it, with a sweep of three points, of which the second is compared at equal
+-- parameters and drawn, and all serve where recall is .95. No other method's first or third point has the name of a second
+-- one. work: for ours, about which claims are made, the metric that counts it.
 local function all(clusters)
+  local lists = { nprobe = { 6, 12, 18 } }
   return {
-    { "hnsw", knobs = { ef_search = 32 }, ours = true },
-    { "vamana", knobs = { search_list = 16 }, ours = true },
-    { "symqg", knobs = { ef_search = 48 }, ours = true },
-    { "divf", params = { clusters = clusters }, knobs = { nprobe = 12 }, ours = true },
-    { "divf", label = "divf, lire", params = { clusters = clusters, maintenance = "lire" }, knobs = { nprobe = 12 }, ours = true },
-    { "scann", params = { clusters = clusters }, knobs = { nprobe = 12 }, ours = true },
-    { "spfresh", element = false, params = { store = "memory" }, knobs = { nprobe = 16 }, ours = true },
-    { "channi", element = false, params = { target_cluster = 200, wal = "none" }, knobs = { nprobe = 12 }, ours = true },
-    { "hnswlib", label = "hnswlib, mark", params = { deletes = "mark" }, knobs = { ef_search = 32 } },
-    { "hnswlib", label = "hnswlib, replace", params = { deletes = "replace" }, knobs = { ef_search = 32 } },
-    { "usearch", knobs = { expansion_search = 32 } },
-    { "faiss-ivf-flat", label = "FAISS IVF", params = { clusters = clusters }, knobs = { nprobe = 12 } },
+    { "hnsw", sweep = { ef_search = { 12, 32, 64 } }, work = "distances" },
+    { "vamana", sweep = { search_list = { 10, 16, 24 } }, work = "distances" },
+    { "symqg", sweep = { ef_search = { 24, 48, 72 } }, work = "scanned" },
+    { "divf", params = { clusters = clusters }, sweep = lists, work = "scanned" },
+    { "divf", label = "divf, lire", params = { clusters = clusters, maintenance = "lire" }, sweep = lists, work = "scanned" },
+    { "scann", params = { clusters = clusters }, sweep = lists, work = "scanned" },
+    { "spfresh", element = false, params = { store = "memory" }, sweep = { nprobe = { 8, 16, 24 } }, work = "distances" },
+    { "channi", element = false, params = { target_cluster = 200, wal = "none" }, sweep = lists, work = "scanned" },
+    { "hnswlib", label = "hnswlib, mark", params = { deletes = "mark" }, sweep = { ef_search = { 12, 32, 64 } } },
+    { "hnswlib", label = "hnswlib, replace", params = { deletes = "replace" }, sweep = { ef_search = { 12, 32, 64 } } },
+    { "usearch", sweep = { expansion_search = { 12, 32, 64 } } },
+    { "faiss-ivf-flat", label = "FAISS IVF", params = { clusters = clusters }, sweep = lists },
   }
+end
+
+-- A method's second point, such as "nprobe=12"; nil without a sweep.
+local function second_point(m)
+  local name, values = next(m.sweep or {})
+  return name and ("%s=%d"):format(name, values[2])
 end
 
 -- t: name of the experiment; data and set: the rows and the name of their set; leave: which rows leave, as `patterns` has it; again,
@@ -176,23 +193,21 @@ function life.experiment(t)
   local rounds = option("rounds", quick and math.min(27, t.rounds or 27) or t.rounds or 300, "rounds of deletions and insertions")
   local part   = math.max(math.floor(rows * (t.share or 0.01)), 1)
   local measured = measured_rounds(rounds)
-  local methods, claims, labels = {}, {}, {}
+  local methods, claims, points = {}, {}, {}
   for _, m in ipairs(t.methods or all(rows // 100)) do
-    local label = m.label or m[1]
-    if m.ours then claim(claims, label, measured, 0.005) end
+    local label, point = m.label or m[1], second_point(m)
+    if m.work then claim(claims, label, point and ("[%s]"):format(point) or "", m.work, measured, 0.005) end
     if m.element == nil then m.element = "f32" end -- in place of false: the data's
-    m.element, m.ours = m.element or nil, nil
+    m.element, m.work = m.element or nil, nil
     life.pair(methods, m)
-    labels[#labels + 1] = label
+    points[#points + 1] = point
   end
-  local both = { table.unpack(labels) }
-  for _, label in ipairs(labels) do both[#both + 1] = label .. NEW end
-  local where = function(tag) return { tag = tag, label = both } end
+  local where = function(tag) return { tag = tag, point = #points > 0 and points or nil } end
 
   experiment {
     name = "long_life_" .. t.name,
     title = ("%d rounds, of which each replaces %g %% of the rows: %s"):format(rounds, 100 * part / rows, t.about),
-    seed = 1, k = 10, threads = 1, min_time = t.min_time or quick and 0 or 0.1,
+    seed = 1, k = 10, threads = 1, min_time = t.min_time or quick and 0 or 0.05,
     workload = workload { data = datasets.in_order(t.data, t.set), rows = rows, rounds = rounds, part = part, leave = t.leave, again = t.again, measured = measured,
                           queries = t.queries or t.data:queries(quick and 200 or t.asked or 1000), own = 100 },
     methods = methods,

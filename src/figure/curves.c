@@ -274,7 +274,8 @@ static double value_at(const struct figure *f, const char *panel, const char *se
     return NAN;
 }
 
-/* Replaces each series S by its difference from the series S..end, which go. */
+/* Replaces each series LABEL or LABEL[POINT] by its difference from LABEL..end at the same point;
+   the latter go. */
 static int subtract(struct figure *f, const char *end)
 {
     struct figure old = *f;
@@ -284,8 +285,9 @@ static int subtract(struct figure *f, const char *end)
     f->n = f->capacity = 0;
     for (size_t i = 0; !rc && i < old.n; i++) {
         const struct plot_point *p = &old.points[i];
+        const int label = (int)strcspn(p->series, "[");
         char other[600];
-        snprintf(other, sizeof other, "%s%s", p->series, end);
+        snprintf(other, sizeof other, "%.*s%s%s", label, p->series, end, p->series + label);
         const double y = p->y - value_at(&old, p->panel, other, p->x);
         if (p->mark == MARK_NONE && !isnan(y))
             rc = figure_add(f, p->panel, p->series, p->point, p->x, p->x_label, y, NAN, NAN);

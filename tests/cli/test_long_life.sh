@@ -36,12 +36,12 @@ client.serve("forgetful 1", Forgetful())
 EOF
 cat >life.lua <<'EOF'
 local function forgetful(label, how)
-  return { "external", label = label, params = { command = "python3 forgetful.py", options = how }, ours = true }
+  return { "external", label = label, params = { command = "python3 forgetful.py", options = how }, work = "distances" }
 end
 require("long_life").experiment {
   data = synthetic { kind = "mixture", rows = 2000, dim = 8 }, set = "mixture", name = "random", leave = "random", about = "random rows leave",
   rows = 400, rounds = 27, asked = 50, min_time = 0,
-  methods = { { "flat", ours = true }, forgetful("ever", "ever"), forgetful("once", "once") },
+  methods = { { "flat", work = "distances" }, forgetful("ever", "ever"), forgetful("once", "once") },
 }
 EOF
 run run --no-plots --allow-programs --out r life.lua
@@ -57,6 +57,21 @@ check "and that it piles up" 'holds ever "what is lost levels off" "does not hol
 check "and that stored rows are not found" 'holds ever "stored rows" "does not hold"'
 check "what is lost once is seen" 'holds once after "does not hold"'
 check "and that it levels off" 'holds once "what is lost levels off" holds'
+
+cat >work.lua <<'EOF'
+local function graph(label, name, deletes)
+  return { name, label = label, params = { deletes = deletes }, sweep = { ef_search = { 10, 30, 100 } }, work = "distances" }
+end
+require("long_life").experiment {
+  data = synthetic { kind = "sphere", rows = 5000, dim = 32 }, set = "sphere", name = "work", leave = "random", about = "random rows leave",
+  rows = 1000, rounds = 27, share = 0.1, asked = 100, min_time = 0,
+  methods = { graph("marks", "hnswlib", "mark"), graph("hnsw", "hnsw") },
+}
+EOF
+run run --no-plots --out r work.lua
+check "deletion marks make the same recall take more work" 'holds marks "then recall .95" "does not hold"'
+check "links that are mended do not" 'holds hnsw "then recall .95" holds'
+
 for leave in oldest newest; do
     sed "s/leave = \"random\"/leave = \"$leave\"/" life.lua >"$leave.lua"
     run run --no-plots --out r --only flat --only "flat, new" "$leave.lua"

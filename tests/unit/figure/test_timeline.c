@@ -28,21 +28,27 @@ static const char maintained[] =
     "{'label':'ivf, new','metric':'recall@10/q#1','median':0.5,'repeats':1},"
     "{'label':'ivf, new','metric':'recall@10/q#2','median':0.7,'repeats':1}]}";
 
-/* Of this specification. */
-static struct figure timeline_of(const char *figure)
+/* The figure of this specification and result. */
+static struct figure figure_of(const char *of, const char *figure)
 {
     char text[sizeof maintained];
     struct figure f;
     struct error error = { 0 };
 
-    for (size_t i = 0; i < sizeof text; i++)
-        text[i] = maintained[i] == '\'' ? '"' : maintained[i];
+    assert_true(strlen(of) < sizeof text);
+    for (size_t i = 0; i <= strlen(of); i++)
+        text[i] = of[i] == '\'' ? '"' : of[i];
     struct result result = result_taken(json_loads(text, 0, NULL));
     json_t *spec = json_loads(figure, 0, NULL);
     assert_int_equal(figure_gather(&f, &result, spec, &error), OK);
     json_decref(spec);
     result_close(&result);
     return f;
+}
+
+static struct figure timeline_of(const char *figure)
+{
+    return figure_of(maintained, figure);
 }
 
 static struct figure timeline_of_maintained(void)
@@ -90,6 +96,28 @@ static void test_a_timeline_of_a_difference(void **state)
     figure_free(&f);
 }
 
+/* A point of a sweep is compared with the other label's at the same point. */
+static void test_a_difference_of_points(void **state)
+{
+    struct figure f = figure_of(
+        "{'experiment':{'k':10,'title':'T','labels':['ivf']},'cells':["
+        "{'label':'ivf','point':'nprobe=4','method':'ivf','params':{},'knobs':{'nprobe':4},"
+        "'status':'ok','steps':[{'index':0,'op':'search','tag':'q'}]},"
+        "{'label':'ivf, new','point':'nprobe=2','method':'ivf','params':{},'knobs':{'nprobe':2},"
+        "'status':'ok','steps':[{'index':0,'op':'search','tag':'q'}]},"
+        "{'label':'ivf, new','point':'nprobe=4','method':'ivf','params':{},'knobs':{'nprobe':4},"
+        "'status':'ok','steps':[{'index':0,'op':'search','tag':'q'}]}],"
+        "'summary':[{'label':'ivf[nprobe=4]','metric':'recall@10/q','median':0.5,'repeats':1},"
+        "{'label':'ivf, new[nprobe=2]','metric':'recall@10/q','median':0.6,'repeats':1},"
+        "{'label':'ivf, new[nprobe=4]','metric':'recall@10/q','median':0.7,'repeats':1}]}",
+        "{\"kind\":\"timeline\",\"y\":\"recall@10\",\"minus\":\", new\"}");
+
+    assert_int_equal(f.n, 1);
+    assert_string_equal(f.points[0].series, "ivf[nprobe=4]");
+    assert_true(fabs(f.points[0].y + .2) < 1e-9);
+    figure_free(&f);
+}
+
 static void test_an_svg_describes_its_points(void **state)
 {
     struct figure f = timeline_of_maintained();
@@ -125,6 +153,7 @@ int main(void)
         cmocka_unit_test(test_a_timeline_marks_maintenance),
         cmocka_unit_test(test_maintenance_that_is_not_due),
         cmocka_unit_test(test_a_timeline_of_a_difference),
+        cmocka_unit_test(test_a_difference_of_points),
         cmocka_unit_test(test_an_svg_describes_its_points),
     };
     return test_run("timeline", tests);

@@ -1,5 +1,6 @@
 /* result.c - makes, writes and reads result.json. */
 #include "src/result/result.h"
+#include "src/base/result_metrics.h"
 
 #include <limits.h>
 #include <math.h>
@@ -91,9 +92,14 @@ static double lookup(void *from, const char *label, const char *metric, bool mos
             return NAN;
     if (!most)
         return summary_find(&r->summary, label, metric)->median;
-    for (size_t i = 0; i < r->n_variants; i++)
-        if (strcmp(r->variants[i]->label, label) == 0)
-            value = fmax(value, summary_find(&r->summary, r->variants[i]->name, metric)->median);
+    for (size_t i = 0; i < r->n_variants; i++) {
+        const struct result_cell *of = r->variants[i];
+        /* A rate at a recall is a build's, other metrics are a point's. */
+        const char *name = result_metric_is_at_recall(metric) ? of->build : of->name;
+
+        if (strcmp(of->label, label) == 0)
+            value = fmax(value, summary_find(&r->summary, name, metric)->median);
+    }
     return value;
 }
 

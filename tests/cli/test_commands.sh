@@ -139,6 +139,24 @@ sed -e 's/name = "small"/name = "bare"/' -e 's/^  claims = {/  figures = { { "he
 run --out results bare.lua
 check "a figure without values is named" '[ $status = 0 ] && grep -q "figure 01-heatmap.*no values to draw" err'
 check "a column of a table is drawn over its rows" '[ -s results/bare/02-profile.png ] && grep -q "^1,1,15," results/bare/02-profile.csv'
+config grid <<'LUA'
+local s = synthetic { kind = "mixture", rows = 3000, dim = 16 }
+experiment {
+  workload = function(w)
+    w:train { s:rows(1, 1000) }
+    w:insert { s:rows(1, 2000), tag = "load" }
+    w:search { s:queries(50), tag = "q" }
+  end,
+  methods = { method { "divf", grid = { clusters = { 16, 32 } }, sweep = { nprobe = { 1, 16 } } } },
+  claims = { { "the most at a recall is that of the builds", function(r)
+    local at = "distances@recall=0.95/q"
+    local one, other = r("divf[clusters=16]", at), r("divf[clusters=32]", at)
+    return one ~= other and r.most("divf", at) == math.max(one, other)
+  end } },
+}
+LUA
+run run --no-plots --out results grid.lua
+check "the most of a metric at a recall is over the builds" '[ $status = 0 ] && grep -q "^holds *the most at a recall" out'
 run report results/small/result.json
 check "the report is written again" '[ $status = 0 ]'
 check "it has the version of the program" 'python3 -c "import json, sys; sys.exit(json.load(open(\"results/small/result.json\"))[\"environment\"][\"build\"][\"version\"] != \"$version\")"'

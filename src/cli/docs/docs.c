@@ -26,7 +26,7 @@ static const char end_mark[] = "<!-- end -->\n";
 
 struct block {
     const char *body, *end; /* starts of the generated text and of the line that ends it */
-    char kind[32], arguments[1000];
+    char kind[32], arguments[2000];
 };
 
 /* The first block at or after `from`; false: none. `end` is NULL where its line is missing. */

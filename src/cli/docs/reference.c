@@ -18,7 +18,7 @@ enum { COLUMNS_MOST = 12, ROWS_MOST = 40 };
    and its rows, LABEL or LABEL[point]. Without rows: all labels that have a value in a column, or if
    none has, all points of their sweeps. */
 struct wanted {
-    char text[1000];
+    char text[2000];
     const char *columns[COLUMNS_MOST], *headings[COLUMNS_MOST], *rows[ROWS_MOST], *names[ROWS_MOST];
     size_t n_columns, n_rows;
 };
@@ -122,15 +122,19 @@ static void print_origin(const struct result *r, const char *name, FILE *out)
     json_decref(remarks);
 }
 
-/* A label has its values at a recall, and those that all its points share: of its insertions, say. */
+/* A build has its values at a recall, and those that all its points share: of its insertions, say. A
+   point has its own, and those of its build at a recall. */
 static const struct summary_entry *value_of(const struct result *r, const char *label,
                                             const char *metric)
 {
     const struct summary_entry *found = summary_find(&r->summary, label, metric), *shared = NULL;
     for (size_t i = 0; !isfinite(found->median) && i < r->n_variants; i++) {
-        if (strcmp(r->variants[i]->build, label) != 0)
+        const struct result_cell *of = r->variants[i];
+        if (strcmp(of->name, label) == 0 && result_metric_is_at_recall(metric))
+            return summary_find(&r->summary, of->build, metric);
+        if (strcmp(of->build, label) != 0)
             continue;
-        const struct summary_entry *other = summary_find(&r->summary, r->variants[i]->name, metric);
+        const struct summary_entry *other = summary_find(&r->summary, of->name, metric);
         if (shared && other->median != shared->median)
             return found;
         shared = other;

@@ -32,6 +32,7 @@
 #include <math.h>
 
 #include "algorithms/asteria/residual/internal.h"
+#include "algorithms/common/rotation/axes.h"
 #include "kernels/cuda/device.h"
 
 uint16_t asteria_lrsq_half_up(double x)
@@ -83,6 +84,17 @@ void asteria_lrsq_lay(struct asteria_lrsq *l)
         for (size_t j = 0; j < l->in_dim; j++)
             l->panels[i / 8 * 8 * padded + (j / WIDE * 8 + i % 8) * WIDE + j % WIDE] =
                 l->rows[i * l->in_dim + j];
+}
+
+void asteria_lrsq_measure(struct asteria_lrsq *l, float *scratch)
+{
+    float *to = scratch;
+    for (size_t i = 0; i < lrsq_width(l); i++)
+        if (l->scale[i] > 0) {
+            memcpy(to, l->rows + i * l->in_dim, l->in_dim * sizeof *to);
+            to += l->in_dim;
+        }
+    l->defect = (float)(axes_defect(scratch, l->rank, l->in_dim) * (1 + 1e-6));
 }
 
 /* Products of axes i .. i + 7 with z - centre. */

@@ -78,15 +78,8 @@ static int finish_reading(struct asteria_lrsq *l, const struct index_env *env,
     bool good = index_all_finite(l->centre, l->in_dim) && index_all_finite(l->scale, width) &&
                 index_all_finite(l->zero, width) && are_axes(l, scratch);
     if (good && l->rows) {
-        float *to = scratch; /* the `rank` axes that have bits */
-        for (size_t i = 0; i < width; i++)
-            if (l->scale[i] > 0) {
-                memcpy(to, l->rows + i * l->in_dim, l->in_dim * sizeof *to);
-                to += l->in_dim;
-            }
-        const double defect = axes_defect(scratch, l->rank, l->in_dim);
-        good = defect < 1e-3;
-        l->defect = (float)(defect * (1 + 1e-6));
+        asteria_lrsq_measure(l, scratch);
+        good = l->defect < 1e-3F;
         asteria_lrsq_lay(l);
     }
     mem_free(env->mem, scratch);

@@ -79,6 +79,9 @@ typedef int64_t lrsq_longs __attribute__((vector_size(64), aligned(8), may_alias
 
 /* Fills panels from rows. */
 void asteria_lrsq_lay(struct asteria_lrsq *);
+/* Sets `defect` from rows: of the `rank` axes that have bits, so that it is the same of what is
+   trained and of what is read. scratch: rank x in_dim floats. */
+void asteria_lrsq_measure(struct asteria_lrsq *, float *scratch);
 
 /* Coordinates i .. i + 7 of a row's y; i is a multiple of 8. */
 void asteria_lrsq_eight(const struct asteria_lrsq *, const float *z, size_t i, double y[8]);

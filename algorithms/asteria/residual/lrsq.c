@@ -300,7 +300,7 @@ static int build(const struct training *t, uint8_t *widths, struct asteria_lrsq 
     }
     asteria_lrsq_lay(l);
     if (t->options->pca)
-        l->defect = (float)(axes_defect(t->axes, t->candidates, t->in_dim) * (1 + 1e-6));
+        asteria_lrsq_measure(l, t->axes);
     return OK;
 }
 

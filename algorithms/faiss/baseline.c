@@ -137,12 +137,15 @@ void faiss_order_ties(uint64_t *ids, float *distances, size_t n_queries, size_t 
     }
 }
 
-/* Converts FAISS's result: -1 is already INDEX_NO_ID, its distance is not INFINITY. */
+/* Converts FAISS's result: -1 is already INDEX_NO_ID, its distance is not INFINITY. For k = 1 and a
+   filter that no row passes, FAISS's scan gives row 0 at infinity, where no row is. */
 static void translate(const struct index_env *env, const struct search_request *request,
                       struct search_result *result)
 {
     const bool is_ip = env->metric == INDEX_IP;
     for (size_t i = 0; i < request->queries.n * request->k; i++) {
+        if (isinf(result->distances[i]))
+            result->ids[i] = INDEX_NO_ID;
         if (result->ids[i] == INDEX_NO_ID)
             result->distances[i] = INFINITY;
         else if (is_ip)

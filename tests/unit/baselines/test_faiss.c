@@ -307,6 +307,39 @@ static void test_empty(void **state)
     }
 }
 
+/* FAISS answers row 0 at infinity where k = 1 and no row passes. */
+static void nothing_passes(const struct index_ops *ops, const char *params, enum metric metric)
+{
+    static const uint64_t none[1];
+    const struct id_filter filter = { none, 64 };
+    struct baseline_test t;
+    uint64_t ids[60];
+    float distances[60];
+    baseline_begin(&t, ops, params, INDEX_F32, metric, DIM, 300);
+    if (ops->train)
+        assert_ok(ops->train(t.index, baseline_rows(&t, 0, 300)), &t.bench.error);
+    baseline_insert(&t, 0, 300);
+    for (size_t k = 1; k <= 2; k++) {
+        for (size_t n = 1; n <= 30; n += 29) {
+            baseline_search(&t, t.f32, n, k, "", &filter, ids, distances);
+            for (size_t i = 0; i < n * k; i++)
+                assert_true(ids[i] == INDEX_NO_ID && isinf(distances[i]) && distances[i] > 0);
+        }
+    }
+    baseline_end(&t);
+}
+
+static void test_a_filter_that_no_row_passes(void **state)
+{
+    for (int m = INDEX_L2SQ; m <= INDEX_COS; m++) {
+        nothing_passes(&faiss_flat_ops, "", (enum metric)m);
+        nothing_passes(&faiss_ivf_flat_ops, "clusters=5", (enum metric)m);
+        nothing_passes(&faiss_factory_ops, "factory=Flat", (enum metric)m);
+        nothing_passes(&faiss_factory_ops, "factory=SQ8", (enum metric)m);
+        nothing_passes(&faiss_factory_ops, "factory=IVF5,PQ4", (enum metric)m);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -325,6 +358,7 @@ int main(void)
         cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_churn),
         cmocka_unit_test(test_empty),
+        cmocka_unit_test(test_a_filter_that_no_row_passes),
     };
     return test_run("faiss", tests);
 }

@@ -27,6 +27,8 @@ static const struct crash_setting settings[] = {
     { "spfresh", POSTINGS "store=mmap,wal=synced", ALL, CRASH_SYNCED, 0 },
     { "spfresh", POSTINGS "store=file,wal=synced,postings=sq8", ALL, CRASH_SYNCED, 0 },
     { "spfresh", POSTINGS "store=mmap,wal=written", ALL, CRASH_WRITTEN, 0 },
+    { "spfresh", POSTINGS "store=file,wal=written,postings=rabitq,eps0=12", ALL, CRASH_WRITTEN, 0 },
+    { "spann", POSTINGS "store=mmap,wal=written,postings=sq8", ALL, CRASH_WRITTEN, 0 },
     { "spfresh", POSTINGS "store=rocksdb,wal=synced", ALL, CRASH_SYNCED, CRASH_FOREIGN_STORE },
     { "spfresh", POSTINGS "store=mmap,wal=synced,maintenance=background", ALL, CRASH_SYNCED, 0 },
     { "channi", CLUSTERS "cluster_index=graph,wal=synced,maintenance=background", ALL_IN,

@@ -203,6 +203,35 @@ void spfresh_slot_give(struct spfresh *s, uint32_t slot)
     pthread_mutex_unlock(&slots->lock);
 }
 
+/* Where rows lie by slot, the last snapshot may still need this slot's row. */
+static void park(struct spfresh *s, uint32_t slot)
+{
+    struct spfresh_slots *slots = &s->slots;
+
+    pthread_mutex_lock(&slots->lock);
+    ids_of(slots)[slot] = slots->first_parked;
+    slots->first_parked = slot;
+    pthread_mutex_unlock(&slots->lock);
+}
+
+/* Whether a power cut may lose the record of a deletion and keep the row that is written over the
+   deleted one: no fsync is between the two, as where records are only written, or are read again. */
+static bool outlives_its_record(const struct spfresh *s)
+{
+    return spfresh_has_row_file(s) && (s->params.wal == SPFRESH_WRITTEN ||
+                                       (s->params.wal == SPFRESH_SYNCED && !s->durable.wal));
+}
+
+static void give_dropped(struct spfresh *s, uint32_t slot)
+{
+    const unsigned version = spfresh_version(s, slot) & ~VERSION_DELETED;
+
+    if (outlives_its_record(s) && version + REUSE <= spfresh_version_max(s))
+        park(s, slot);
+    else
+        spfresh_slot_give(s, slot);
+}
+
 /* Slots that were dropped by one update. */
 struct dead {
     struct epoch_item item;
@@ -217,7 +246,7 @@ static void release(void *index, struct epoch_item *item)
     struct dead *d = (struct dead *)(void *)item;
 
     for (size_t i = 0; i < d->n; i++)
-        spfresh_slot_give(s, d->slots[i]);
+        give_dropped(s, d->slots[i]);
     mem_free(s->base.env.mem, d);
 }
 
@@ -278,7 +307,7 @@ static void drop_and_wait(struct spfresh *s, const uint64_t *ids, size_t n)
         const size_t dead = drop_all(s, ids + at, some, slots);
         epoch_wait(s->epoch, epoch_mark(s->epoch));
         for (size_t i = 0; i < dead; i++)
-            spfresh_slot_give(s, slots[i]);
+            give_dropped(s, slots[i]);
     }
 }
 
@@ -325,25 +354,13 @@ void spfresh_slot_renewed(struct spfresh *s, uint32_t slot, uint32_t fresh, bool
     spfresh_slot_give(s, done ? slot : fresh);
 }
 
-/* Where rows lie by slot, the last snapshot may still need this slot's row. */
-static bool is_parked(const struct spfresh *s)
-{
-    return s->durable.wal && spfresh_has_row_file(s);
-}
-
 static void begin_anew(struct spfresh *s, uint32_t slot)
 {
-    struct spfresh_slots *slots = &s->slots;
-
     spfresh_set_version(s, slot, VERSION_DELETED);
-    if (!is_parked(s)) {
+    if (s->params.wal != SPFRESH_NO_WAL && spfresh_has_row_file(s))
+        park(s, slot);
+    else
         spfresh_slot_give(s, slot);
-        return;
-    }
-    pthread_mutex_lock(&slots->lock);
-    ids_of(slots)[slot] = slots->first_parked;
-    slots->first_parked = slot;
-    pthread_mutex_unlock(&slots->lock);
 }
 
 /* Prepends the list `from` to the list `to`. */

@@ -73,9 +73,10 @@ int spfresh_slots_take(struct spfresh *, const uint64_t *ids, size_t n, uint32_t
 bool spfresh_slot_of(struct spfresh *, uint64_t id, uint32_t *slot);
 /* The next live slots from *at on, at most `most`; returns how many. *at: where to go on. */
 size_t spfresh_live_slots(const struct spfresh *, uint32_t *at, uint32_t *slots, size_t most);
-/* Removes the ids and deletes their slots. A slot is used again when no reader can hold it. Cannot
-   fail; out of memory it waits for the readers. So the caller holds no lock but the checkpoint
-   lock, and is outside the epoch. */
+/* Removes the ids and deletes their slots. A slot is used again when no reader can hold it, and where
+   a power cut may lose the deletion's record, when the next snapshot is durable. Cannot fail; out of
+   memory it waits for the readers. So the caller holds no lock but the checkpoint lock, and is
+   outside the epoch. */
 void spfresh_slots_drop(struct spfresh *, const uint64_t *ids, size_t n);
 
 /* 5. Reuse */
@@ -91,10 +92,10 @@ int spfresh_slot_renew(struct spfresh *, uint32_t slot, uint32_t *fresh);
 void spfresh_slot_renewed(struct spfresh *, uint32_t slot, uint32_t fresh, bool done);
 /* After a vacuum: exhausted dead slots restart at version 0. */
 void spfresh_slots_vacuumed(struct spfresh *);
-/* The last snapshot may still need the row of a slot that restarted (snapshot.h). So the slot
-   is used again only when the next snapshot is durable. frozen: a snapshot begins; the
-   checkpoint lock is held exclusively. thawed: it has ended; `durable` or not. The checkpoint
-   lock is not needed. */
+/* The last snapshot may still need the row of a slot that restarted, or of one whose deletion may be
+   lost (snapshot.h). So the slot is used again only when the next snapshot is durable. frozen: a
+   snapshot begins; the checkpoint lock is held exclusively. thawed: it has ended; `durable` or not.
+   The checkpoint lock is not needed. */
 void spfresh_slots_frozen(struct spfresh *);
 void spfresh_slots_thawed(struct spfresh *, bool durable);
 

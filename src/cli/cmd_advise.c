@@ -195,7 +195,7 @@ static int next_round(struct study *s, size_t rows)
         printf("round %zu: %zu builds on %zu of %zu rows\n", s->n + 1, s->ranking.kept, rows,
                s->rows);
     else
-        printf("round 1: every build on %zu rows\n", rows);
+        printf("round 1: every build on at most %zu rows\n", rows);
     fflush(stdout);
     if (run_round(s, round, s->keep, NULL, 0, &s->result, &s->ranking))
         return ERR_CONFIG;
@@ -204,6 +204,7 @@ static int next_round(struct study *s, size_t rows)
     s->rows = (size_t)field_integer(data, "rows", (long long)rows);
     if (s->app->advise.rows && s->rows > s->app->advise.rows)
         s->rows = s->app->advise.rows;
+    round->rows = rows < s->rows ? rows : s->rows;
     s->n++;
     return s->ranking.ranked ? OK : refuse_wish(s);
 }

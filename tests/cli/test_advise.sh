@@ -19,7 +19,7 @@ run advise mine.fvecs "${some[@]}" --time 300 --out results --no-such
 check "an unknown option is refused" '[ $status = 2 ] && grep -q "there is no option --no-such" err'
 run advise mine.fvecs "${some[@]}" --time 60 --rows 2500 --out results
 check "advise goes through rounds" \
-    '[ $status = 0 ] && grep -q "^round 1: every build on 1000 rows" out && grep -q "^round 2: . builds on 2500 of 2500 rows" out'
+    '[ $status = 0 ] && grep -q "^round 1: every build on at most 1000 rows" out && grep -q "^round 2: . builds on 2500 of 2500 rows" out'
 check "it says what to use, how sure that is, and what it compared" \
     'grep -q "^    method { \"" out && grep -q "^Measured alternately, " out && grep -q "^Compared with: . builds on 1000 rows, . builds on 2500 rows" out'
 check "the table has ranks" 'grep -q "^| 1 | [a-z]" out && grep -q "^| 2 | [a-z]" out'
@@ -54,6 +54,10 @@ check "a wish that nothing meets is said" '[ $status = 1 ] && grep -q "no build 
 run advise mine.fvecs --only 'hnsw 1' --only 'hnswlib 6' --time 1 --out results
 check "what the time does not suffice for is said, and the advice is of fewer rows" \
     '[ $status = 0 ] && grep -q "cannot be judged in 1 s" err && grep -q -- "--time " err && grep -q "1000 of 3000 rows" out'
+head -c $((900 * 68)) mine.fvecs >few.fvecs # rows of 68 bytes
+run advise few.fvecs --only 'hnsw 1' --only 'divf 2' --time 4.9 --out results
+check "rows are counted where a file has fewer than the first round takes" \
+    '[ $status = 0 ] && grep -q ", 900 of 900 rows" out && grep -q "2 builds on 900 rows" out'
 run advise no-such-set
 check "a data set that is not there is an error" '[ $status = 2 ] && grep -q "no-such-set" err && ! grep -q "^round" out'
 run advise no-such.fvecs

@@ -15,6 +15,7 @@
 #include "src/cli/run/run.h"
 #include "src/cli/support/advice.h"
 #include "src/cli/support/app.h"
+#include "src/report/report.h"
 #include "src/result/result.h"
 #include "src/run/rounds.h"
 
@@ -162,8 +163,7 @@ static int run_round(struct study *s, const struct study_round *round, const cha
     }
     ranking_free(ranking);
     /* `keep` has fewer of the same labels. */
-    int rc = run_with(s, "configs/leaderboard.lua", &sets, s->rows && round->rows >= s->rows, !keep,
-                      result);
+    int rc = run_with(s, "configs/leaderboard.lua", &sets, false, !keep, result);
     if (rc)
         return rc;
     struct error error = { 0 };
@@ -344,6 +344,16 @@ static int measure_again(struct study *s)
     return OK;
 }
 
+/* Draws the last round, whose report the advice names. */
+static int draw_last(const struct study *s, struct error *err)
+{
+    char *dir = app_path(s->dir, s->rounds[s->n - 1].name);
+    int rc = app_draw(dir, s->app, err);
+    rc = rc ? rc : report_write(dir, err);
+    free(dir);
+    return rc;
+}
+
 /* With --daily: what becomes of the two as the data change from day to day. */
 static int measure_days(struct study *s)
 {
@@ -405,6 +415,7 @@ int command_advise(struct app *app)
     if (!rc) { /* the advice is given whether or not the days could be measured */
         const int days = measure_days(&s);
         rc = app_advice_give(&s, &error);
+        rc = rc ? rc : draw_last(&s, &error);
         rc = rc ? rc : days;
     }
     if (error.code)

@@ -58,6 +58,8 @@ head -c $((900 * 68)) mine.fvecs >few.fvecs # rows of 68 bytes
 run advise few.fvecs --only 'hnsw 1' --only 'divf 2' --time 4.9 --out results
 check "rows are counted where a file has fewer than the first round takes" \
     '[ $status = 0 ] && grep -q ", 900 of 900 rows" out && grep -q "2 builds on 900 rows" out'
+check "the report that the advice names is there, though the first round was the last" \
+    '[ -s "$(sed -n "s/.*Figures and all numbers: \(.*\)\.$/\1/p" out)" ]'
 run advise no-such-set
 check "a data set that is not there is an error" '[ $status = 2 ] && grep -q "no-such-set" err && ! grep -q "^round" out'
 run advise no-such.fvecs

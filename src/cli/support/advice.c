@@ -129,7 +129,7 @@ static void print_config(const struct study *s, FILE *out)
                        field_text(s->pair, "b", ""));
         (void)fputs("  pair = ", out);
         quote_lua(out, a);
-        (void)fprintf(out, ", seconds = %.0f,\n", s->pair_s);
+        (void)fprintf(out, ", seconds = %.3g,\n", s->pair_s);
     }
     (void)fputs("}\n", out);
 }

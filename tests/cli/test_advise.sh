@@ -61,7 +61,8 @@ check "rows are counted where a file has fewer than the first round takes" \
 check "the report that the advice names is there, though the first round was the last" \
     '[ -s "$(sed -n "s/.*Figures and all numbers: \(.*\)\.$/\1/p" out)" ]'
 run run results/advise-few/advice.lua --no-plots --out again
-check "a short study's config repeats it" '[ $status = 0 ] && [ -s again/advice/result.json ]'
+check "a short study's config repeats it, with the builds of --only" \
+    '[ $status = 0 ] && grep -q "^advice: .* 2 cells" err && [ -s again/advice/result.json ]'
 run advise no-such-set
 check "a data set that is not there is an error" '[ $status = 2 ] && grep -q "no-such-set" err && ! grep -q "^round" out'
 run advise no-such.fvecs

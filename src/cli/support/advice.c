@@ -105,8 +105,7 @@ static void print_config(const struct study *s, FILE *out)
     const struct study_round *last = &s->rounds[s->n - 1];
     const char *distance = s->app->advise.distance;
     (void)fputs(
-        "-- advice.lua - What ./harness advise compared last: the builds that were left, on all "
-        "rows.\n"
+        "-- advice.lua - What ./harness advise compared last: the builds that were left.\n"
         "local ranking = require \"ranking\"\n\n"
         "ranking.experiment {\n  name = \"advice\", title = \"What advise compared last\",\n"
         "  data = ",
@@ -118,11 +117,13 @@ static void print_config(const struct study *s, FILE *out)
     quote_lua(out, s->workload);
     (void)fprintf(out, ", recall = %g, rows = %zu, asked = %d, threads = %zu,\n", s->recall,
                   last->rows, STUDY_QUERIES, s->app->options.threads ? s->app->options.threads : 1);
-    if (s->keep) {
-        (void)fputs("  keep = ", out);
-        quote_lua(out, s->keep);
-        (void)fputs(",\n", out);
+    const size_t n = s->keep ? 1 : s->app->options.n_only;
+    for (size_t i = 0; i < n; i++) {
+        (void)fputs(i ? " .. \"; \" .. " : "  keep = ", out);
+        quote_lua(out, s->keep ? s->keep : s->app->options.only[i]);
     }
+    if (n)
+        (void)fputs(",\n", out);
     if (s->pair) {
         char a[400];
         (void)snprintf(a, sizeof a, "%s; %s", field_text(s->pair, "a", ""),

@@ -19,14 +19,14 @@ static const char *renamed_option(const struct experiment *ex, const char *old)
     return NULL;
 }
 
-/* Checks that an axis is a metric, an option of a method, or a field of every step. Returns
-   its present name. */
-static const char *check_axis(const struct fields *f, const char *key, const char *name)
+/* Checks that an axis is a metric, an option of a method, or a field of every step. Gives it
+   its present name, and "recall" the name of the recall of the experiment's k. */
+static void check_axis(const struct fields *f, const char *key, json_t *axis)
 {
     static const char *const own[] = { "label", "tag",    "point",  "method", "index",
-                                       "live",  "radius", "repeat", "parts" };
+                                       "live",  "radius", "repeat", "parts",  "recall" };
     const struct experiment *ex = script_of(f->L)->experiment;
-    const char *names[NAMES_MAX];
+    const char *name = json_string_value(axis), *names[NAMES_MAX];
     size_t n = lua_result_metrics(names);
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
         names[n++] = own[i];
@@ -36,15 +36,19 @@ static const char *check_axis(const struct fields *f, const char *key, const cha
             for (const struct param *p = tables[t]; p && p->name && n < NAMES_MAX; p++)
                 names[n++] = p->name;
     }
-    char plain[100], tag[100];
+    char plain[100], tag[100], recall[160];
     result_metric_split(name, plain, sizeof plain, tag, sizeof tag);
-    if (lua_is_metric(plain) || lua_is_one_of(plain, names, n))
-        return name;
-    const char *renamed = renamed_option(ex, name);
-    if (!renamed)
+    const bool known = lua_is_metric(plain) || lua_is_one_of(plain, names, n);
+    const char *renamed = known ? NULL : renamed_option(ex, name);
+    if (!known && !renamed)
         fields_fail(f, key, ERR_CONFIG, "unknown metric or option \"%.60s\"%s", name,
                     script_hint(f->L, name, names, n));
-    return renamed;
+    if (strcmp(plain, "recall") == 0) {
+        (void)snprintf(recall, sizeof recall, "recall@%zu%.100s", ex->k, name + strlen(plain));
+        renamed = recall;
+    }
+    if (renamed)
+        json_string_set(axis, renamed);
 }
 
 /* Reads a string or a list of strings into `to`; axis: checks each as an axis. */
@@ -64,7 +68,7 @@ static void read_texts(const struct fields *f, const char *key, json_t *to, bool
                         key, script_shown(L, -1));
         json_array_append_new(list, text);
         if (axis)
-            json_string_set(text, check_axis(f, key, json_string_value(text)));
+            check_axis(f, key, text);
         if (n)
             lua_pop(L, 1);
     }

@@ -449,6 +449,44 @@ int figure_gather_scaling(struct gather *g)
     return rc;
 }
 
+/* A cell's name without the two parameters: the cells of one such name have a field each. New string. */
+static char *name_beside(const struct figure *f, const struct result_cell *cell, const char *name)
+{
+    const size_t label = strlen(cell->label);
+    char *text = strdup(name), *end = text + label;
+    for (const char *at = name + label; *at == '[' || *at == ',';) {
+        const size_t length = 1 + strcspn(at + 1, ",]");
+        const size_t key = strcspn(at + 1, "=");
+        const bool is_axis = (key == strlen(f->x_name) && !strncmp(at + 1, f->x_name, key)) ||
+                             (key == strlen(f->y_name) && !strncmp(at + 1, f->y_name, key));
+        if (!is_axis) {
+            memcpy(end, at, length);
+            *end = end == text + label ? '[' : ',';
+            end += length;
+        }
+        at += length;
+    }
+    strcpy(end, end > text + label ? "]" : "");
+    return text;
+}
+
+/* Where points would share a field, as they differ in label or in another parameter, these get panels of their own:
+   "TAG, LABEL[parameter=value]". x_label has that name. */
+static void divide_panels(struct figure *f)
+{
+    bool several = false;
+    for (size_t i = 0; i < f->n; i++)
+        for (size_t j = 0; j < i; j++)
+            several |= f->points[i].x == f->points[j].x && f->points[i].y == f->points[j].y &&
+                       !strcmp(f->points[i].panel, f->points[j].panel);
+    for (size_t i = 0; several && i < f->n; i++) {
+        char panel[600];
+        snprintf(panel, sizeof panel, "%s, %s", f->points[i].panel, f->points[i].x_label);
+        free(f->points[i].panel);
+        f->points[i].panel = strdup(panel);
+    }
+}
+
 /* x and y are parameters. The colour is the metric named by `group`; it is stored in y_low. */
 int figure_gather_heatmap(struct gather *g)
 {
@@ -456,7 +494,8 @@ int figure_gather_heatmap(struct gather *g)
     const char *metric = field_text(g->spec, "group", g->recall);
     json_t *tags = figure_tags_with(g, metric);
     size_t n;
-    const struct result_cell **cells = figure_cells(g, figure_is_of_build(metric), &n);
+    const bool by_build = figure_is_of_build(metric);
+    const struct result_cell **cells = figure_cells(g, by_build, &n);
     int rc = cells ? OK : ERR_NO_MEMORY;
     for (size_t t = 0; t < json_array_size(tags); t++) {
         const char *tag = json_string_value(json_array_get(tags, t));
@@ -464,11 +503,14 @@ int figure_gather_heatmap(struct gather *g)
             const double x = figure_value_of(g, cells[i], f->x_name, tag),
                          y = figure_value_of(g, cells[i], f->y_name, tag),
                          value = figure_value_of(g, cells[i], metric, tag);
+            char *beside = name_beside(f, cells[i], by_build ? cells[i]->build : cells[i]->name);
             if (!isnan(x) && !isnan(y) && !isnan(value))
-                rc = figure_add(f, tag, metric, cells[i]->point, x, "", y, value, NAN);
+                rc = figure_add(f, tag, metric, cells[i]->point, x, beside, y, value, NAN);
+            free(beside);
         }
     }
     free(cells);
     json_decref(tags);
+    divide_panels(f);
     return rc;
 }

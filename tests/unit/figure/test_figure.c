@@ -340,6 +340,12 @@ static void test_sizes_are_sorted_and_heatmap_has_values(void **state)
     f = gathered("{\"kind\":\"heatmap\",\"x\":\"nprobe\",\"y\":\"soft_k\"}");
     assert_int_equal(f.n, 4);
     assert_true(fabs(f.points[3].y_low - 0.9) < 1e-9);
+    assert_string_equal(f.points[0].panel, f.points[3].panel);
+    figure_free(&f);
+    f = gathered("{\"kind\":\"heatmap\",\"x\":\"soft_k\",\"y\":\"soft_k\"}");
+    assert_int_equal(f.n, 4); /* the values of nprobe, which is on no axis, have a panel each */
+    assert_string_equal(f.points[0].panel, "q, ivf[nprobe=1]");
+    assert_string_equal(f.points[3].panel, "q, ivf[nprobe=4]");
     figure_free(&f);
 }
 

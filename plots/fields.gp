@@ -22,7 +22,7 @@ do for [p = 1:n_panels] {
     eval(axis_y("cb", p))
     set border 3 linewidth 0.8 linecolor rgb "#444444"
     set title PANEL[p].": ".Y_TITLE[p] noenhanced offset 0, -0.6
-    set xlabel X_TITLE[p] noenhanced
+    set xlabel column_title noenhanced
     set ylabel row_title noenhanced
     set xrange [-0.5:|XVALUE| - 0.5]
     set yrange [-0.5:|YVALUE| - 0.5]

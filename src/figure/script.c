@@ -432,8 +432,8 @@ static void gp_heat(struct gp_script *s, const struct figure *f)
 {
     gp_values(s->out, "XVALUE", f, offsetof(struct plot_point, x));
     gp_values(s->out, "YVALUE", f, offsetof(struct plot_point, y));
-    gp_text(s, "row_title",
-            *result_metric(f->y_name)->title ? result_metric(f->y_name)->title : f->y_name);
+    gp_text(s, "row_title", f->y_name);
+    gp_text(s, "column_title", f->x_name); /* X_TITLE is of a metric, and `clusters` is one too */
 }
 
 const char *const figure_styles[] = { "page", "paper", "paper-wide", "slides" };

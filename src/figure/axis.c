@@ -210,6 +210,8 @@ void figure_axis_fit(struct figure_axis *a, enum figure_scale scale, enum result
         scale = scale == SCALE_NINES         ? SCALE_LINEAR
                 : scale == SCALE_RECALL_BARS ? SCALE_BARS
                                              : scale;
+    if (scale == SCALE_NINES) /* at 1 alone, a tenth of a thousandth around it would be drawn */
+        least = fmin(least, .995);
     *a = (struct figure_axis){ .scale = scale };
     choose_unit(a, unit, scale == SCALE_LOG ? sqrt(least) * sqrt(most) : most);
     const bool whole = v->whole && unit == UNIT_NONE;

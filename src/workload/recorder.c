@@ -337,6 +337,8 @@ int recorder_finish(struct recorder *r, struct op_list **out, struct error *err)
         rc = fail(err, ERR_CONFIG, "the workload went on after an error: %s", r->first.text);
     else if (!r->list->n)
         rc = fail(err, ERR_CONFIG, "the workload has no operation");
+    else if (!r->list->dim)
+        rc = fail(err, ERR_CONFIG, "no operation of the workload has vectors; begin with w:insert");
     else if (r->in_transaction)
         rc = not_begun(r, err);
     else

@@ -58,6 +58,8 @@ static const struct wrong wrongs[] = {
     { "labels", WITH("methods = { method { 'flat' },\nmethod { 'flat' } }"),
       ":4: method \"flat\": line 3 has the label \"flat\" already" },
     { "empty workload", RUN(""), ":2: the workload has no operation" },
+    { "workload without vectors", RUN("w:checkpoint 'c'"),
+      ":2: no operation of the workload has vectors; begin with w:insert" },
 
     /* methods */
     { "unknown method", WITH("methods = { method { 'dvif' } }"), ":3: " },

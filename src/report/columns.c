@@ -119,6 +119,27 @@ json_t *report_columns(const struct result *r, enum column_group group)
     return columns;
 }
 
+void report_tags_left_out(const struct result *r, FILE *out)
+{
+    json_t *left = json_object(), *tag; /* of queries and changes; both have "end" */
+    const char *name, *before = "\nno room here; report.html has them: ";
+    size_t t;
+    for (int is_query = 1; is_query >= 0; is_query--) {
+        json_t *tags = tags_of(r, is_query);
+        json_array_foreach(tags, t, tag)
+            if (t >= MOST_TAGS_ON_SCREEN)
+                json_object_set(left, json_string_value(tag), tag);
+        json_decref(tags);
+    }
+    json_object_foreach(left, name, tag) {
+        fprintf(out, "%s%s", before, name);
+        before = ", ";
+    }
+    if (json_object_size(left))
+        fputc('\n', out);
+    json_decref(left);
+}
+
 bool report_has_any(const struct result *r, const char *label, const json_t *columns)
 {
     size_t c;

@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdio.h>
 
 #include "src/result/read.h"
 
@@ -18,6 +19,8 @@ enum column_group {
 /* The metrics that the result has, tag by tag: "recall@10/mnist", "qps/mnist". Returns a new array
  * of strings. */
 json_t *report_columns(const struct result *, enum column_group);
+/* Prints a line with the tags that have no column on the screen; nothing if all have. */
+void report_tags_left_out(const struct result *, FILE *);
 /* Whether the label has a value in any of these columns. */
 bool report_has_any(const struct result *, const char *label, const json_t *columns);
 

@@ -320,6 +320,7 @@ void report_summary(const struct result *r, FILE *out)
            *updates = report_columns(r, COLUMNS_UPDATES);
     bool marked = print_values(r, queries, false, out);
     marked |= print_values(r, updates, true, out);
+    report_tags_left_out(r, out);
     if (marked)
         fputs("\n~ not steady: passes or repeats differ by more than 10 %, or waited for a "
               "processor\n",

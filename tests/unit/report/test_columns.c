@@ -72,6 +72,19 @@ static void test_columns(void **state)
     expect(COLUMNS_ALL_UPDATES, "seconds/load p50_ns/load index_bytes/load");
 }
 
+static void test_tags_left_out_are_named(void **state)
+{
+    struct result result = result_taken(small_result());
+    char *text = NULL;
+    size_t bytes;
+    FILE *out = open_memstream(&text, &bytes);
+    report_tags_left_out(&result, out);
+    fclose(out);
+    assert_string_equal(text, "\nno room here; report.html has them: q4, q5\n");
+    free(text);
+    result_close(&result);
+}
+
 /* recall=0.9 is not recall=0.99. */
 static void test_columns_at_a_recall(void **state)
 {
@@ -84,6 +97,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_columns),
         cmocka_unit_test(test_columns_at_a_recall),
+        cmocka_unit_test(test_tags_left_out_are_named),
     };
     return test_run("columns", tests);
 }

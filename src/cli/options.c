@@ -141,7 +141,8 @@ static int take_seed(struct app *app, const char *text)
     errno = 0;
     app->options.seed = strtoull(text, &end, 10);
     app->options.has_seed = true;
-    return errno || end == text || *end || strchr(text, '-') ? -1 : 0;
+    return errno || end == text || *end || strchr(text, '-') || app->options.seed > SEED_MOST ? -1
+                                                                                              : 0;
 }
 
 static int take_only(struct app *app, const char *text)
@@ -261,7 +262,7 @@ static const struct flag flags[] = {
       "the index",
       MEASURES, A_WHOLE(options.threads, 0) },
     { "seed", "N", BUILDS, "the experiment's seed (config: seed)", MEASURES,
-      AN_OTHER(take_seed, "a whole number from 0") },
+      AN_OTHER(take_seed, "a whole number from 0 to 9223372036854765807") },
     { "k", "N", "search", "answers for each query; default 10", MEASURES, A_WHOLE(k, 1000000) },
     { "knob", "NAME=VALUE", "search",
       "a search option of the method (describe lists them); may be given again", MEASURES,

@@ -205,7 +205,7 @@ static uint64_t read_bytes(const struct fields *f, const char *key)
 static void read_numbers(const struct fields *f, struct script *s, struct experiment *ex)
 {
     const struct run_options *o = s->options;
-    ex->seed = o->has_seed ? o->seed : fields_count(f, "seed", 1, 0, INT64_MAX);
+    ex->seed = o->has_seed ? o->seed : fields_count(f, "seed", 1, 0, SEED_MOST);
     ex->seeds = (size_t)fields_count(f, "seeds", 1, 1, 10000);
     ex->repeats = (size_t)fields_count(f, "repeats", 1, 1, 10000);
     ex->k = (size_t)fields_count(f, "k", 10, 1, 1 << 20);

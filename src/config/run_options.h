@@ -12,6 +12,9 @@ struct override { /* --set key=value; used: some code has read the key */
     bool used;
 };
 
+/* The largest seed: with the most seeds of an experiment added, JSON still holds it. */
+#define SEED_MOST ((uint64_t)INT64_MAX - 10000)
+
 struct run_options {
     struct override *sets;
     size_t n_sets;

@@ -148,7 +148,7 @@ uint64_t fields_count(const struct fields *f, const char *key, uint64_t otherwis
     }
     if (type != LUA_TNIL && !whole) {
         const char *given = script_shown(f->L, -1);
-        if (max > (uint64_t)1 << 53)
+        if (max >= INT64_MAX)
             fields_fail(f, key, ERR_CONFIG, "\"%s\" must be a whole number, at least %llu, not %s",
                         key, (unsigned long long)min, given);
         fields_fail(f, key, ERR_CONFIG, "\"%s\" must be a whole number %llu .. %llu, not %s", key,

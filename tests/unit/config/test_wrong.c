@@ -57,6 +57,8 @@ static const struct wrong wrongs[] = {
       ":3: experiment: \"methods\"[2] must be a method" },
     { "labels", WITH("methods = { method { 'flat' },\nmethod { 'flat' } }"),
       ":4: method \"flat\": line 3 has the label \"flat\" already" },
+    { "seed", WITH(FLAT "seed = math.maxinteger, seeds = 2"),
+      "\"seed\" must be a whole number 0 .. 9223372036854765807, not 9223372036854775807" },
     { "empty workload", RUN(""), ":2: the workload has no operation" },
     { "workload without vectors", RUN("w:checkpoint 'c'"),
       ":2: no operation of the workload has vectors; begin with w:insert" },

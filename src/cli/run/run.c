@@ -234,7 +234,7 @@ static int prepare(struct run_state *run, struct error *error)
 }
 
 /* The tables also where they could not be written: they are all that is left of the run. */
-static void print_outcome(struct run_state *run, bool is_written)
+static void print_outcome(struct run_state *run, bool is_written, bool is_drawn)
 {
     struct quoted_output summary;
     if (!run->result.json || run->app->brief)
@@ -250,7 +250,7 @@ static void print_outcome(struct run_state *run, bool is_written)
                run->failed, run->plan.n, run->dir);
     if (is_written)
         printf("\nresults: %s/result.json%s\n", run->dir,
-               run->app->options.no_plots ? "" : ", figures and report.html");
+               is_drawn ? ", figures and report.html" : "");
     if (is_written && run->older.path)
         printf("the finished result of an earlier run is kept in %s\n", run->older.path);
     fflush(stdout);
@@ -279,14 +279,16 @@ int run_measure(struct app *app, const char *path, char **dir, struct messenger 
     progress_end(&run.progress);
     older_result_settle(&run.older, !run.replacing || (!rc && !run.failed && !*run.older.why));
     const bool is_written = !rc || rc == ERR_INTERRUPTED;
+    bool is_drawn = is_written && !app->options.no_plots;
     if (is_written) {
         struct error late = { 0 };
         const int unfinished = finish(&run, &late);
         if (unfinished && unfinished != ERR_INTERRUPTED)
             app_error(app, &late);
+        is_drawn &= !unfinished;
         rc = rc ? rc : unfinished;
     }
-    print_outcome(&run, is_written);
+    print_outcome(&run, is_written, is_drawn);
     if (rc == ERR_INTERRUPTED && !app->brief)
         app_warn(
             app,

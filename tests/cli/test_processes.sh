@@ -203,7 +203,14 @@ for signal in INT HUP; do
     check "what was measured is written, and reported; no figures are promised" \
         '[ "$(result "c[\"status\"]")" = ok ] && [ -s r/stray/report.html ] && grep -q "^results: .*/result.json$" out'
 done
-rm drawing
+mkdir failing
+printf '#!/bin/sh\nexit 1\n' >failing/gnuplot
+chmod +x failing/gnuplot
+rm r/stray/report.html
+PATH=$work/failing:$PATH "$program" --plugin "$plugin" --out r --set what=0 stray.lua >out 2>err
+status=$?
+check "the report is written also where gnuplot fails" '[ $status = 1 ] && [ -s r/stray/report.html ]'
+rm -f drawing
 PATH=$work/bin:$PATH "$program" plot r/stray >out 2>err &
 pid=$!
 wait_for '[ -e drawing ]'

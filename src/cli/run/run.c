@@ -166,7 +166,7 @@ static int finish(struct run_state *run, struct error *error)
             rc = app_draw(run->dir, run->app, error);
         if (rc == ERR_INTERRUPTED)
             app_warn(run->app, "figures are not drawn; ./harness plot %s draws them", run->dir);
-        if ((rc == OK || rc == ERR_INTERRUPTED) && report_write(run->dir, &unreported))
+        if (report_write(run->dir, &unreported) && (rc == OK || rc == ERR_INTERRUPTED))
             rc = fail(error, unreported.code, "%s", unreported.text);
     }
     rmdir(run->scratch);

@@ -107,6 +107,23 @@ static void linear_ticks(struct figure_axis *a, bool whole, int most)
     }
 }
 
+/* Those of a linear axis, which lie ever closer on a logarithmic one: with a larger step where the last two labels
+   would run into each other, unless that leaves fewer than three. */
+static void linear_ticks_apart(struct figure_axis *a, bool whole, int most)
+{
+    const double apart = log10(a->high / a->low) / (most + 2);
+
+    linear_ticks(a, whole, most);
+    struct figure_axis coarser = *a;
+    for (int n = most - 1; n > 1; n--) {
+        linear_ticks(&coarser, whole, n);
+        const struct figure_tick *last = &a->ticks[a->n - 1];
+        if (coarser.n < 3 || log10(last->at / last[-1].at) >= apart)
+            return;
+        *a = coarser;
+    }
+}
+
 /* Labels at 1, 2 and 5 times each power of ten; over many decades at every power, or every second one. Over less
    than a decade these are too few, and the ticks are those of a linear axis. */
 static void log_ticks(struct figure_axis *a, bool whole, int most)
@@ -123,7 +140,7 @@ static void log_ticks(struct figure_axis *a, bool whole, int most)
                      fives ? m == 1 || m == 2 || m == 5
                            : m == 1 && (exponent % stride + stride) % stride == 0);
     if (fives && count_labelled(a) < 3)
-        linear_ticks(a, whole, most);
+        linear_ticks_apart(a, whole, most);
 }
 
 static void doubling_ticks(struct figure_axis *a, int most)

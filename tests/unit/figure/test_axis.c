@@ -72,6 +72,8 @@ static void check_axis(const struct figure_axis *a, double least, double most, b
     for (size_t i = 0; i < n; i++) {
         char label[32];
         assert_true(i == 0 || at[i - 1] < at[i]);
+        if (is_log && n > 5) /* side by side, as below a panel */
+            assert_true(i == 0 || log(at[i] / at[i - 1]) > .09 * log(a->high / a->low));
         figure_axis_label(a, at[i] * a->unit, label, sizeof label);
         assert_true(strlen(label) <= 9 && strcmp(label, "-0") != 0);
     }

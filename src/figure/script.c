@@ -55,7 +55,8 @@ static void csv_number(FILE *out, double value)
 }
 
 /* In a Pareto figure, a point is dominated if another point of the panel is at least as good on
-   both axes and better on one. If that is a point of the same series, the curve skips this one. */
+   both axes and better on one. No value of a parameter is better, nor of a metric that is neither good nor bad. If
+   that is a point of the same series, the curve skips this one. */
 enum standing { ON_FRONTIER, DOMINATED, DOMINATED_BY_OWN };
 
 static enum standing standing_of(const struct figure *f, size_t i)
@@ -65,9 +66,9 @@ static enum standing standing_of(const struct figure *f, size_t i)
     enum standing standing = ON_FRONTIER;
     for (size_t j = 0; j < f->n; j++) {
         const struct plot_point *q = &f->points[j];
-        double dx = (q->x - p->x) * (x_better ? x_better : 1),
-               dy = (q->y - p->y) * (y_better ? y_better : 1);
-        if (strcmp(p->panel, q->panel) != 0 || dx < 0 || dy < 0 || dx + dy <= 0)
+        double dx = (q->x - p->x) * x_better, dy = (q->y - p->y) * y_better;
+        if (!x_better || !y_better || strcmp(p->panel, q->panel) != 0 || dx < 0 || dy < 0 ||
+            dx + dy <= 0)
             continue;
         if (!strcmp(p->series, q->series))
             return DOMINATED_BY_OWN;

@@ -135,12 +135,14 @@ check "nor without results" '[ $status = 0 ] && grep -q "^time  *not known: no r
 run plot results/small
 check "figures redraw" '[ $status = 0 ]'
 check "and all of them have something to show" '! grep -q "no values to draw" err'
-sed -e 's/name = "small"/name = "bare"/' -e 's/^  claims = {/  figures = { { "heatmap", x = "storage", y = "clusters", group = "seconds" }, { "profile" }, { "heatmap", x = "clusters", y = "nprobe" } },\n&/' small.lua >bare.lua
+sed -e 's/name = "small"/name = "bare"/' -e 's/^  claims = {/  figures = { { "heatmap", x = "storage", y = "clusters", group = "seconds" }, { "profile" }, { "heatmap", x = "clusters", y = "nprobe" }, { "pareto", x = "nprobe" } },\n&/' small.lua >bare.lua
 run --out results bare.lua
 check "a figure without values is named" '[ $status = 0 ] && grep -q "figure 01-heatmap.*no values to draw" err'
 check "a column of a table is drawn over its rows" '[ -s results/bare/02-profile.png ] && grep -q "^1,1,15," results/bare/02-profile.csv'
 check "an axis of a parameter has its name, though a metric has that name too" \
     'grep -q "clusters<" results/bare/03-heatmap-*.svg && ! grep -q "clusters that have rows" results/bare/03-heatmap-*.svg'
+check "no value of a parameter is better than another" \
+    '[ -s results/bare/04-pareto-*.csv ] && ! cut -d, -f9 results/bare/04-pareto-*.csv | grep -q "[12]"'
 config grid <<'LUA'
 local s = synthetic { kind = "mixture", rows = 3000, dim = 16 }
 experiment {

@@ -156,6 +156,11 @@ static void reads_truth_and_raw(void **state)
                   &(struct file_options){ .dim = 3 });
     expect_rows(s, 2, 3, INDEX_F32, six);
     source_close(s);
+    const float two[] = { 1, 2 };
+    s = open_good(scratch_write(*state, "r.f32", two, sizeof two), NULL);
+    expect_rows(s, 2, 1, INDEX_F32, two);
+    assert_string_equal(s->note, "a raw file, read as rows of 1 column; dim states more");
+    source_close(s);
 }
 
 static void reads_npy(void **state)

@@ -7,7 +7,7 @@
 mark_size = n_rows > 500 ? 0.3 : 0.8 # larger marks of hundreds of steps hide each other
 described = svg && n_rows <= 1000 ? n_series : 0
 
-set multiplot title title_text noenhanced font font(1.15)
+set multiplot title title_text noenhanced font title_font(title_text)
 do for [p = 1:n_panels] {
     set lmargin at screen left(p)
     set rmargin at screen right(p)

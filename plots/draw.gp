@@ -42,6 +42,7 @@ panel_width = (wide ? 833.0 : paper ? 398.0 : slides ? 560.0 : columns == 1 ? 76
 panel_height = paper || slides ? 300 : stacked && rows > 1 ? 280 : 400
 font(share) = sprintf(",%.3g", letter * share)
 fits(text) = font(strlen(text) * 10 < panel_height ? 1 : paper ? 0.9 : 0.77) # the font of a y title
+title_font(text) = font(1.15 * (strlen(text) * 8 > width ? width / (strlen(text) * 8.0) : 1)) # a long title is as wide as the figure
 # Beside long labels a column has no space for bars. Labels are then above their bars.
 above = paper && longest_label * 8 > 0.4 * panel_width
 width = !lying_bars || paper ? panel_width * columns : (slides ? 300 : 560) + longest_label * 8

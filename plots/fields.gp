@@ -7,7 +7,7 @@ field_x(p) = column("panel_number") == p ? rank_x(column("x")) : NaN
 field_y(p) = rank_y(column("y"))
 heat_text(v) = abs(v) >= 10000 ? gprintf("%.1s%c", v) : sprintf("%.4g", v)
 
-set multiplot title title_text noenhanced font font(1.15)
+set multiplot title title_text noenhanced font title_font(title_text)
 do for [p = 1:n_panels] {
     set lmargin at screen left(p)
     set rmargin at screen right(p) - 90.0 / width

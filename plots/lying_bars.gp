@@ -7,7 +7,7 @@ bar = bars / n_series
 band = (1 - title_share - key_share) / n_panels
 bar_at(p, i) = is_in(p, i) ? -column("x") - 0.4 + bars - bar * (i - 0.5) : NaN
 value_text(v) = Y_SCALE[p] == 4 ? sprintf(" %.4f", v) : abs(v) < 1000 ? sprintf(" %.3g", v) : abs(v) < 10000 ? sprintf(" %.0f", v) : gprintf(" %.2s%c", v)
-set multiplot title title_text noenhanced font font(1.15)
+set multiplot title title_text noenhanced font title_font(title_text)
 do for [p = 1:n_panels] {
     set lmargin at screen (above ? 20.0 : longest_label * 8.4 + 30.0) / width
     set rmargin at screen 1 - 70.0 / width

@@ -21,7 +21,7 @@ tone(i) = hue(at(i) + 1)
 sign(i) = MARK[at(i) % 6 + 1]
 name(i) = i > n_series ? "" : SERIES[i]
 
-set multiplot title title_text noenhanced font font(1.15)
+set multiplot title title_text noenhanced font title_font(title_text)
 do for [p = 1:n_panels] {
     set lmargin at screen left(p) + 12.0 / width
     set rmargin at screen right(p)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "src/base/json.h"
 #include "src/base/quote.h"
@@ -269,9 +270,13 @@ static int write_answers(struct search *s, struct error *err)
 {
     const struct file_options by_name = { 0 };
     struct source *answers;
+    const char *out = s->app->options.out, *queries = s->app->arguments[1];
+    struct stat a, b;
 
-    if (!s->app->options.out)
+    if (!out)
         return OK;
+    if (!stat(out, &a) && !stat(queries, &b) && a.st_dev == b.st_dev && a.st_ino == b.st_ino)
+        return fail(err, ERR_CONFIG, "--out %s: these are the queries; name another file", out);
     answers = source_new("answers", err);
     if (!answers)
         return err->code;
@@ -279,7 +284,7 @@ static int write_answers(struct search *s, struct error *err)
     answers->dim = s->k;
     answers->element = ELEMENT_I64;
     answers->rows = s->ids;
-    const int rc = data_write(answers, s->app->options.out, &by_name, NULL, err);
+    const int rc = data_write(answers, out, &by_name, NULL, err);
     source_close(answers);
     return rc;
 }

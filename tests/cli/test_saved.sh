@@ -121,6 +121,9 @@ check "a second update goes on from the first" '[ $status = 0 ] && grep -q "hnsw
 state-3" ] && grep -q \"from\" changed/index.json'
 run search changed more.csv --header no --k 1 --out answers.csv
 check "the new rows are found" '[ $status = 0 ] && seq 1000 1019 | cmp answers.csv'
+cp more.csv asked.csv
+run search changed asked.csv --header no --out ./asked.csv
+check "the answers do not replace the queries" '[ $status != 0 ] && grep -q "these are the queries" err && cmp more.csv asked.csv'
 cp wanted wanted.csv
 run search changed queries.csv --header no --truth wanted.csv
 check "the config does not say its rows any more" '[ $status = 0 ] && grep -q "the index was updated after the build" out'

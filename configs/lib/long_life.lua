@@ -109,17 +109,17 @@ function life.pair(methods, t)
 end
 
 -- What a method's metric is short of the new index's where they are measured for the i-th time.
-local function gap(r, label, knob, metric, i)
-  return r(label .. NEW .. knob, ("%s#%d"):format(metric, i)) - r(label .. knob, ("%s#%d"):format(metric, i))
+local function gap(r, label, point, metric, i)
+  return r(label .. NEW .. point, ("%s#%d"):format(metric, i)) - r(label .. point, ("%s#%d"):format(metric, i))
 end
 
 -- By how much the gap in recall grows for ten times as many rounds, over all but round 0, and half of the 95 % interval
 -- (least squares).
 local student <const> = { 12.71, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306 }
-local function slope(r, label, knob, measured)
+local function slope(r, label, point, measured)
   local n, x, y, xx, xy, yy = #measured - 1, 0, 0, 0, 0, 0
   for i = 2, #measured do
-    local a, b = math.log(measured[i], 10), gap(r, label, knob, "recall@10/queries", i)
+    local a, b = math.log(measured[i], 10), gap(r, label, point, "recall@10/queries", i)
     x, y, xx, xy, yy = x + a, y + b, xx + a * a, xy + a * b, yy + b * b
   end
   if n < 3 then error("undetermined: the index is measured fewer than four times", 0) end
@@ -131,21 +131,21 @@ end
 -- The claims that a method is within `points` of recall of a new index at the end, that what is lost levels off, that the
 -- same recall takes no more than a tenth more work, and that stored rows are found as often as in a new index (within a
 -- hundredth). It levels off if the whole interval of the slope is at most `points`, it piles up if the whole interval is
--- above; else it is undetermined. knob: what the label of a point ends with, "" without a sweep; work: the metric that
--- counts it.
-local function claim(claims, label, knob, work, measured, points)
+-- above; else it is undetermined. point: what the label of the compared point ends with, "" without a sweep; work: the
+-- metric that counts it.
+local function claim(claims, label, point, work, measured, points)
   local last = #measured
   claims[#claims + 1] = { ("(ours) %s: after %d rounds at most %g of recall below a new index"):format(label, measured[last], points), function(r)
-    return gap(r, label, knob, "recall@10/queries", last) <= points
+    return gap(r, label, point, "recall@10/queries", last) <= points
   end }
-  if knob ~= "" then
+  if point ~= "" then
     claims[#claims + 1] = { ("(ours) %s: then recall .95 takes at most a tenth more work"):format(label), function(r)
       local metric = ("%s@recall=0.95/queries#%d"):format(work, last)
       return r(label, metric) <= 1.1 * r(label .. NEW, metric)
     end }
   end
   claims[#claims + 1] = { ("(ours) %s: what is lost levels off: ten times as many rounds lose no more than %g"):format(label, points), function(r)
-    local by, half = slope(r, label, knob, measured)
+    local by, half = slope(r, label, point, measured)
     if by - half <= points and by + half > points then
       error(("undetermined: %.4f for ten times as many rounds, from %.4f to %.4f"):format(by, by - half, by + half), 0)
     end
@@ -153,7 +153,7 @@ local function claim(claims, label, knob, work, measured, points)
   end }
   claims[#claims + 1] = { ("(ours) %s: stored rows are found, old and new ones"):format(label), function(r)
     local most = 0.01 + 1e-9 -- 1 - .99 is more than .01 by rounding
-    return gap(r, label, knob, "recall@1/old rows", last) <= most and gap(r, label, knob, "recall@1/new rows", last) <= most
+    return gap(r, label, point, "recall@1/old rows", last) <= most and gap(r, label, point, "recall@1/new rows", last) <= most
   end }
 end
 

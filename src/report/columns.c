@@ -122,7 +122,7 @@ json_t *report_columns(const struct result *r, enum column_group group)
 void report_tags_left_out(const struct result *r, FILE *out)
 {
     json_t *left = json_object(), *tag; /* of queries and changes; both have "end" */
-    const char *name, *before = "\nno room here; report.html has them: ";
+    const char *name, *before = "\nno room here, but in the tables of ./harness report: ";
     size_t t;
     for (int is_query = 1; is_query >= 0; is_query--) {
         json_t *tags = tags_of(r, is_query);

@@ -1,6 +1,5 @@
 /* result.c - makes, writes and reads result.json. */
 #include "src/result/result.h"
-#include "src/base/result_metrics.h"
 
 #include <limits.h>
 #include <math.h>
@@ -12,6 +11,7 @@
 #include "src/base/json.h"
 #include "src/base/path.h"
 #include "src/base/quote.h"
+#include "src/base/result_metrics.h"
 #include "src/core/path_print.h"
 #include "src/result/pack.h"
 #include "src/truth/recall.h"

@@ -64,7 +64,7 @@ local function graph(label, name, deletes)
 end
 require("long_life").experiment {
   data = synthetic { kind = "sphere", rows = 5000, dim = 32 }, set = "sphere", name = "work", leave = "random", about = "random rows leave",
-  rows = 1000, rounds = 27, share = 0.1, asked = 100, min_time = 0,
+  rows = 1000, rounds = 27, share = 0.1, asked = 500, min_time = 0,
   methods = { graph("marks", "hnswlib", "mark"), graph("hnsw", "hnsw") },
 }
 EOF

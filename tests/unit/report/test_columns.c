@@ -80,7 +80,7 @@ static void test_tags_left_out_are_named(void **state)
     FILE *out = open_memstream(&text, &bytes);
     report_tags_left_out(&result, out);
     fclose(out);
-    assert_string_equal(text, "\nno room here; report.html has them: q4, q5\n");
+    assert_string_equal(text, "\nno room here, but in the tables of ./harness report: q4, q5\n");
     free(text);
     result_close(&result);
 }

@@ -55,7 +55,6 @@ enum {
 struct building {
     struct channi *c;
     struct channi_taken w;
-    struct channi_members m;
     struct rng rng;
     struct mem_group memory; /* of what serves the choice and the assignment only */
     unsigned char *subset;   /* n_subset rows */
@@ -70,7 +69,7 @@ struct building {
 
 static int no_memory(const struct building *b)
 {
-    return CHANNI_NO_MEMORY(&b->c->base.env, ", cannot build clusters of %zu rows", b->m.n);
+    return CHANNI_NO_MEMORY(&b->c->base.env, ", cannot build clusters of %zu rows", b->w.members.n);
 }
 
 /* `write` is held. Only the build drops deleted rows, so it does not wait for live rows alone: a
@@ -100,13 +99,13 @@ static size_t subset_most(const struct building *b)
 static int draw_subset(struct building *b)
 {
     const size_t row_bytes = b->c->row_bytes, most = subset_most(b);
-    uint32_t *live = mem_group_array(&b->memory, b->m.n_live, sizeof *live);
+    uint32_t *live = mem_group_array(&b->memory, b->w.members.n_live, sizeof *live);
     size_t n = 0;
 
     if (!live)
         return no_memory(b);
-    for (size_t i = 0; i < b->m.n; i++)
-        if (!b->m.dead[i])
+    for (size_t i = 0; i < b->w.members.n; i++)
+        if (!b->w.members.dead[i])
             live[n++] = (uint32_t)i;
     b->members = live;
     b->n_subset = n < most ? n : most;
@@ -116,7 +115,7 @@ static int draw_subset(struct building *b)
     if (!b->subset)
         return no_memory(b);
     for (size_t i = 0; i < b->n_subset; i++)
-        memcpy(b->subset + i * row_bytes, b->m.rows[live[i]], row_bytes);
+        memcpy(b->subset + i * row_bytes, b->w.members.rows[live[i]], row_bytes);
     return OK;
 }
 
@@ -151,7 +150,7 @@ static int choose(struct building *b)
     double checked = 0;
     int rc;
 
-    b->k = (b->m.n_live - 1) / (size_t)c->params.target_cluster + 1;
+    b->k = (b->w.members.n_live - 1) / (size_t)c->params.target_cluster + 1;
     rc = draw_subset(b);
     if (rc != OK)
         return rc;
@@ -209,7 +208,7 @@ static int make_top(struct building *b)
     int rc = rows ? graph_create(&b->top, env, c->top_epoch, &options) : no_memory(b);
 
     for (size_t i = 0; rc == OK && i < b->k; i++)
-        memcpy(rows + i * c->row_bytes, b->m.rows[b->primaries[i]], c->row_bytes);
+        memcpy(rows + i * c->row_bytes, b->w.members.rows[b->primaries[i]], c->row_bytes);
     if (rc == OK)
         rc = graph_build(b->top, (struct vectors){ rows, b->k, env->dim, env->element });
     mem_free(env->mem, rows);
@@ -230,7 +229,7 @@ static int assign_block(void *arg, size_t first, size_t end, size_t worker)
         float distance;
         size_t n = 0;
 
-        rc = graph_search(b->top, x->graph, b->m.rows[i], &query, &b->of[i], &distance, &n,
+        rc = graph_search(b->top, x->graph, b->w.members.rows[i], &query, &b->of[i], &distance, &n,
                           &checked);
         if (rc == OK && n == 0)
             rc = fail(c->base.env.error, ERR_INVARIANT,
@@ -245,10 +244,10 @@ static int assign(struct building *b)
 {
     struct pool *pool = b->c->base.env.pool;
 
-    b->of = mem_group_array(&b->memory, b->m.n, sizeof *b->of);
+    b->of = mem_group_array(&b->memory, b->w.members.n, sizeof *b->of);
     if (!b->of)
         return no_memory(b);
-    const int rc = parallel_for(pool, pool_threads(pool), b->m.n, BLOCK, assign_block, b);
+    const int rc = parallel_for(pool, pool_threads(pool), b->w.members.n, BLOCK, assign_block, b);
     for (size_t i = 0; i < b->k; i++)
         b->of[b->primaries[i]] = (uint32_t)i;
     return rc;
@@ -259,11 +258,11 @@ static int make_parts(struct building *b)
 {
     struct mem *mem = b->c->base.env.mem;
 
-    b->order = mem_array(mem, b->m.n, sizeof *b->order);
+    b->order = mem_array(mem, b->w.members.n, sizeof *b->order);
     b->parts = mem_zalloc(mem, b->k * sizeof *b->parts);
     if (!b->order || !b->parts)
         return no_memory(b);
-    for (size_t i = 0; i < b->m.n; i++)
+    for (size_t i = 0; i < b->w.members.n; i++)
         b->parts[b->of[i]].n++;
     for (size_t i = 0, at = 0; i < b->k; i++) {
         at += b->parts[i].n;
@@ -274,7 +273,7 @@ static int make_parts(struct building *b)
                                             .successor_of = SUCCESSOR_NONE,
                                             .new_route = true };
     }
-    for (size_t i = b->m.n; i-- > 0;) { /* rows: where the part's rows put so far begin */
+    for (size_t i = b->w.members.n; i-- > 0;) { /* rows: where the part's rows put so far begin */
         struct channi_part *part = &b->parts[b->of[i]];
 
         b->order[--part->rows - b->order] = (uint32_t)i;
@@ -292,15 +291,14 @@ static void end(struct building *b)
     graph_destroy(b->top);
     mem_free(mem, b->order);
     mem_free(mem, b->parts);
-    channi_members_free(&b->m, b->c);
     channi_give(b->c, &b->w);
 }
 
 static int build(struct building *b)
 {
-    int rc = channi_gather(b->c, &b->w, &b->m);
+    int rc = channi_gather(b->c, &b->w);
 
-    if (rc != OK || b->m.n_live == 0)
+    if (rc != OK || b->w.members.n_live == 0)
         return rc;
     rc = choose(b);
     if (rc == OK)
@@ -316,7 +314,7 @@ static int build(struct building *b)
                                           .n_parts = b->k,
                                           .threads = pool_threads(b->c->base.env.pool),
                                           .top = &b->top };
-    return rc == OK ? channi_replace(b->c, &b->w, &b->m, &r) : rc;
+    return rc == OK ? channi_replace(b->c, &b->w, &r) : rc;
 }
 
 /* Random primaries leave some clusters many times too large. */
@@ -338,7 +336,7 @@ int channi_build_if_due(struct channi *c)
                           .rng = rng_at(c->base.env.seed, BUILD_STREAM),
                           .memory.mem = c->base.env.mem };
     const uint32_t all = 0;
-    bool due, taken = false;
+    bool due;
     int rc = OK;
 
     pthread_mutex_lock(&c->write);
@@ -346,10 +344,8 @@ int channi_build_if_due(struct channi *c)
     pthread_mutex_unlock(&c->write);
     if (!due)
         return OK;
-    channi_members_init(&b.m, c);
-    rc = channi_take(c, &all, 1, &b.w, &taken);
-    if (rc != OK || !taken)
-        return rc; /* another thread builds */
+    if (!channi_take(c, &all, 1, &b.w))
+        return OK; /* another thread builds */
     /* Another thread may have built while this one waited for the latch. */
     due = !b.w.view->layout->routes;
     if (due)

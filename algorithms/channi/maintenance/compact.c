@@ -41,9 +41,9 @@ static uint32_t nearest_to_site(const struct channi *c, const struct channi_clus
     return nearest;
 }
 
-static int compact_members(struct channi *c, struct channi_taken *w, const struct channi_members *m,
-                           double *cost)
+static int compact_members(struct channi *c, struct channi_taken *w, double *cost)
 {
+    const struct channi_members *m = &w->members;
     const struct channi_cluster *cl = w->clusters[0];
     struct channi_part part = { .kind = cl->kind,
                                 .routes_of = 1,
@@ -57,7 +57,7 @@ static int compact_members(struct channi *c, struct channi_taken *w, const struc
     else if (!find_root(cl, m, &part.root))
         part.root = nearest_to_site(c, cl, m, cost);
     if (rc == OK)
-        rc = channi_replace_by_one(c, w, m, &part);
+        rc = channi_replace_by_one(c, w, &part);
     if (rc == OK)
         channi_count(&c->counters.compactions, 1);
     return rc;
@@ -66,17 +66,16 @@ static int compact_members(struct channi *c, struct channi_taken *w, const struc
 int channi_compact(struct channi *c, uint32_t cid, double *cost, bool *busy)
 {
     struct channi_taken w;
-    struct channi_members m;
     bool moved = false;
     int rc;
 
-    if (!channi_rewrite_begin(c, cid, JOB_COMPACT, &w, &m, busy, &rc))
+    if (!channi_rewrite_begin(c, cid, JOB_COMPACT, &w, busy, &rc))
         return rc;
-    if (rc == OK && m.n_live > 0) {
+    if (rc == OK && w.members.n_live > 0) {
         moved = channi_shape_of(w.clusters[0]) == SHAPE_LEFT;
-        rc = compact_members(c, &w, &m, cost);
+        rc = compact_members(c, &w, cost);
     }
-    channi_rewrite_end(c, &w, &m);
+    channi_give(c, &w);
     if (rc == OK && moved)
         rc = channi_reassign(c, &cid, 1, cost);
     if (rc == OK)

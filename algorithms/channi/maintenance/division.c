@@ -18,27 +18,15 @@ static bool is_due(struct channi *c, uint32_t cid, enum channi_job_kind kind)
 }
 
 bool channi_rewrite_begin(struct channi *c, uint32_t cid, enum channi_job_kind kind,
-                          struct channi_taken *w, struct channi_members *m, bool *busy, int *rc)
+                          struct channi_taken *w, bool *busy, int *rc)
 {
-    bool taken = false;
-
     *rc = OK;
     if (!is_due(c, cid, kind))
         return false;
-    *rc = channi_take(c, &cid, 1, w, &taken);
-    *busy = *rc == OK && !taken;
-    if (*rc != OK || !taken)
-        return false;
-    channi_members_init(m, c);
-    if (channi_needs(c, w->clusters[0]) == kind)
-        *rc = channi_gather(c, w, m);
-    return true;
-}
-
-void channi_rewrite_end(struct channi *c, struct channi_taken *w, struct channi_members *m)
-{
-    channi_members_free(m, c);
-    channi_give(c, w);
+    *busy = !channi_take(c, &cid, 1, w);
+    if (!*busy && channi_needs(c, w->clusters[0]) == kind)
+        *rc = channi_gather(c, w);
+    return !*busy;
 }
 
 int channi_cloud_make(struct channi_cloud *x, const struct channi *c,
@@ -124,9 +112,9 @@ int channi_choose_root(const struct channi *c, const struct channi_members *m, u
     return rc;
 }
 
-int channi_replace_by_one(struct channi *c, struct channi_taken *w, const struct channi_members *m,
-                          struct channi_part *part)
+int channi_replace_by_one(struct channi *c, struct channi_taken *w, struct channi_part *part)
 {
+    const struct channi_members *m = &w->members;
     const struct channi_replacement r = { .parts = part, .n_parts = 1, .threads = 1 };
     uint32_t *rows = mem_array(c->base.env.mem, m->n, sizeof *rows);
 
@@ -138,7 +126,7 @@ int channi_replace_by_one(struct channi *c, struct channi_taken *w, const struct
         for (size_t i = 0; i < m->n; i++)
             if ((m->from[i] != part->successor_of) == others)
                 rows[part->n++] = (uint32_t)i;
-    const int rc = channi_replace(c, w, m, &r);
+    const int rc = channi_replace(c, w, &r);
     mem_free(c->base.env.mem, rows);
     return rc;
 }

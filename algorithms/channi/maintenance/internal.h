@@ -13,16 +13,14 @@
 #include "algorithms/common/clustering/batch_kmeans.h"
 
 /* Begins a job on one cluster: takes it, and gathers its rows if it still needs the job (else there
-   are none). After true, the caller calls channi_rewrite_end(), also if *rc is an error. false:
-   nothing to do, or *busy, or *rc is an error. */
+   are none). After true, the caller calls channi_give(), also if *rc is an error. false: nothing to do,
+   or *busy. */
 bool channi_rewrite_begin(struct channi *, uint32_t cid, enum channi_job_kind,
-                          struct channi_taken *, struct channi_members *, bool *busy, int *rc);
-void channi_rewrite_end(struct channi *, struct channi_taken *, struct channi_members *);
+                          struct channi_taken *, bool *busy, int *rc);
 
 /* Replaces the taken clusters by the part, whose root is set: it gets all members as rows, those of the
    cluster that it succeeds first, so that its graph can be extended. */
-int channi_replace_by_one(struct channi *, struct channi_taken *, const struct channi_members *,
-                          struct channi_part *);
+int channi_replace_by_one(struct channi *, struct channi_taken *, struct channi_part *);
 
 /* Live members as floats, one block. */
 struct channi_cloud {

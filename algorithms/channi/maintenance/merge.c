@@ -129,8 +129,7 @@ static int find_partner(struct channi *c, uint32_t cid, uint32_t *partner, doubl
     return rc;
 }
 
-static int unite(struct channi *c, struct channi_taken *w, const struct channi_members *m,
-                 double *cost)
+static int unite(struct channi *c, struct channi_taken *w, double *cost)
 {
     struct channi_cluster *const *cl = w->clusters;
     const uint32_t larger = channi_cluster_live(cl[1]) > channi_cluster_live(cl[0]);
@@ -141,11 +140,11 @@ static int unite(struct channi *c, struct channi_taken *w, const struct channi_m
                                 .successor_of = larger,
                                 .routes_of = alias ? 3 : 1u << larger,
                                 .reroutes = alias };
-    int rc = channi_choose_root(c, m, &part.root, cost);
+    int rc = channi_choose_root(c, &w->members, &part.root, cost);
 
-    *cost += (double)m->n;
+    *cost += (double)w->members.n;
     if (rc == OK)
-        rc = channi_replace_by_one(c, w, m, &part);
+        rc = channi_replace_by_one(c, w, &part);
     if (rc == OK) {
         channi_count(&c->counters.merges, 1);
         channi_count(&c->counters.aliases, aliases);
@@ -162,35 +161,23 @@ static bool still_fit(struct channi *c, const struct channi_taken *w, uint32_t c
            fit(c, w->clusters[at], w->clusters[!at], w->view->version);
 }
 
-static int merge_taken(struct channi *c, struct channi_taken *w, double *cost)
-{
-    struct channi_members m;
-
-    channi_members_init(&m, c);
-    int rc = channi_gather(c, w, &m);
-    if (rc == OK && m.n_live > 0)
-        rc = unite(c, w, &m, cost);
-    channi_members_free(&m, c);
-    return rc;
-}
-
 int channi_merge(struct channi *c, uint32_t cid, double *cost, bool *busy)
 {
     uint32_t cids[2] = { cid, CID_NONE };
     struct channi_taken w;
-    bool taken;
-    int rc;
+    int rc = find_partner(c, cid, &cids[1], cost);
 
-    rc = find_partner(c, cid, &cids[1], cost);
     if (rc != OK)
         return rc;
     if (cids[1] != CID_NONE) {
-        rc = channi_take(c, cids, 2, &w, &taken);
-        *busy = rc == OK && !taken;
-        if (rc != OK || !taken)
-            return rc;
-        if (still_fit(c, &w, cid))
-            rc = merge_taken(c, &w, cost);
+        *busy = !channi_take(c, cids, 2, &w);
+        if (*busy)
+            return OK;
+        if (still_fit(c, &w, cid)) {
+            rc = channi_gather(c, &w);
+            if (rc == OK && w.members.n_live > 0)
+                rc = unite(c, &w, cost);
+        }
         channi_give(c, &w);
     }
     for (size_t i = 0; rc == OK && i < 2; i++)

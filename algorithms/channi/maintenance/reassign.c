@@ -24,7 +24,6 @@ enum {
 struct reassignment {
     struct channi *c;
     struct channi_taken w;
-    struct channi_members m;
     uint32_t cids[WORK_MOST], n;
     uint32_t root[WORK_MOST], size[WORK_MOST]; /* roots as member indices; live rows */
     uint32_t *part; /* a member's part; then as many for members grouped by part */
@@ -88,7 +87,7 @@ static int find_neighbours(struct reassignment *s, const uint32_t *cids, size_t 
    has died. false: a cluster has no live row. */
 static bool find_roots(struct reassignment *s)
 {
-    const struct channi_members *m = &s->m;
+    const struct channi_members *m = &s->w.members;
     float least[WORK_MOST];
 
     for (size_t i = 0; i < s->w.n; i++) {
@@ -119,16 +118,16 @@ static bool find_roots(struct reassignment *s)
 static void reassign_row(struct reassignment *s, uint32_t i, double *cost)
 {
     const struct channi *c = s->c;
-    const uint32_t from = s->m.from[i];
+    const uint32_t from = s->w.members.from[i];
     uint32_t best = from;
     float least = INFINITY;
 
     s->part[i] = from;
-    if (s->m.dead[i] != 0 || i == s->root[from] ||
+    if (s->w.members.dead[i] != 0 || i == s->root[from] ||
         (!s->empties && s->size[from] <= 2 * c->merge_min + 1))
         return;
     for (uint32_t j = 0; j < s->w.n; j++) {
-        const float d = rows_distance(&c->base.env, s->m.rows[i], s->w.clusters[j]->site);
+        const float d = rows_distance(&c->base.env, s->w.members.rows[i], s->w.clusters[j]->site);
 
         if (d < least || (d == least && j == from)) {
             least = d;
@@ -146,10 +145,10 @@ static void reassign_row(struct reassignment *s, uint32_t i, double *cost)
 
 static int reassign_rows(struct reassignment *s, double *cost)
 {
-    s->part = mem_array(s->c->base.env.mem, 2 * s->m.n, sizeof *s->part);
+    s->part = mem_array(s->c->base.env.mem, 2 * s->w.members.n, sizeof *s->part);
     if (!s->part)
-        return CHANNI_NO_MEMORY(&s->c->base.env, ", cannot reassign %zu rows", s->m.n);
-    for (uint32_t i = 0; i < s->m.n; i++) {
+        return CHANNI_NO_MEMORY(&s->c->base.env, ", cannot reassign %zu rows", s->w.members.n);
+    for (uint32_t i = 0; i < s->w.members.n; i++) {
         reassign_row(s, i, cost);
         if (i % YIELD_ROWS == 0)
             throttle_wait();
@@ -163,8 +162,8 @@ static size_t list_part(const struct reassignment *s, uint32_t part, uint32_t *t
     size_t n = 0;
 
     for (int arrived = 0; arrived < 2; arrived++)
-        for (uint32_t i = 0; i < s->m.n; i++)
-            if (s->part[i] == part && (s->m.from[i] != part) == arrived)
+        for (uint32_t i = 0; i < s->w.members.n; i++)
+            if (s->part[i] == part && (s->w.members.from[i] != part) == arrived)
                 to[n++] = i;
     return n;
 }
@@ -173,7 +172,7 @@ static int carry_out(struct reassignment *s)
 {
     struct channi_part parts[WORK_MOST];
     const struct channi_replacement r = { .parts = parts, .n_parts = s->w.n, .threads = 1 };
-    uint32_t *at = s->part + s->m.n;
+    uint32_t *at = s->part + s->w.members.n;
 
     for (uint32_t i = 0; i < s->w.n; i++) {
         parts[i] = (struct channi_part){ .rows = at,
@@ -186,7 +185,7 @@ static int carry_out(struct reassignment *s)
                                          .go_on = true };
         at += parts[i].n;
     }
-    const int rc = channi_replace(s->c, &s->w, &s->m, &r);
+    const int rc = channi_replace(s->c, &s->w, &r);
     if (rc == OK)
         channi_count(&s->c->counters.reassigned, s->moved);
     return rc;
@@ -194,11 +193,11 @@ static int carry_out(struct reassignment *s)
 
 static int reassign_taken(struct reassignment *s, double *cost)
 {
-    int rc = channi_gather(s->c, &s->w, &s->m);
+    int rc = channi_gather(s->c, &s->w);
 
     if (rc == OK && find_roots(s)) {
         rc = reassign_rows(s, cost);
-        if (rc == OK && s->moved > s->m.n_live / WORTH)
+        if (rc == OK && s->moved > s->w.members.n_live / WORTH)
             rc = carry_out(s);
     }
     mem_free(s->c->base.env.mem, s->part);
@@ -207,16 +206,9 @@ static int reassign_taken(struct reassignment *s, double *cost)
 
 static int reassign(struct reassignment *s, double *cost)
 {
-    bool taken = false;
-    int rc = OK;
-
-    if (s->n > 1)
-        rc = channi_take(s->c, s->cids, s->n, &s->w, &taken);
-    if (rc != OK || !taken)
-        return rc;
-    channi_members_init(&s->m, s->c);
-    rc = reassign_taken(s, cost);
-    channi_members_free(&s->m, s->c);
+    if (s->n < 2 || !channi_take(s->c, s->cids, s->n, &s->w))
+        return OK;
+    const int rc = reassign_taken(s, cost);
     channi_give(s->c, &s->w);
     for (uint32_t i = 0; rc == OK && i < s->n; i++)
         channi_queue(s->c, s->cids[i]);

@@ -289,9 +289,10 @@ static bool are_apart(const struct channi *c, const struct channi_cluster *cl,
 }
 
 /* cids: set to the parts' cids. */
-static int split_members(struct channi *c, struct channi_taken *w, const struct channi_members *m,
-                         uint32_t *cids, size_t *n_cids, double *cost)
+static int split_members(struct channi *c, struct channi_taken *w, uint32_t *cids, size_t *n_cids,
+                         double *cost)
 {
+    const struct channi_members *m = &w->members;
     const uint32_t cid = w->clusters[0]->cid;
     struct channi_latch *latch = segmented_at(&c->latches, cid);
     const uint64_t seed = rng_mix(rng_mix(c->base.env.seed, cid), w->view->version);
@@ -313,7 +314,7 @@ static int split_members(struct channi *c, struct channi_taken *w, const struct 
     const struct channi_replacement r = {
         .parts = plan.parts, .n_parts = plan.n_parts, .threads = 1, .cids = cids
     };
-    rc = channi_replace(c, w, m, &r);
+    rc = channi_replace(c, w, &r);
     if (rc == OK) {
         atomic_store(&latch->tried, 0);
         *n_cids = plan.n_parts;
@@ -332,16 +333,15 @@ int channi_split(struct channi *c, uint32_t cid, double *cost, bool *busy)
     size_t n = 0;
     bool beyond = false;
     struct channi_taken w;
-    struct channi_members m;
     int rc;
 
-    if (!channi_rewrite_begin(c, cid, JOB_SPLIT, &w, &m, busy, &rc))
+    if (!channi_rewrite_begin(c, cid, JOB_SPLIT, &w, busy, &rc))
         return rc;
-    if (rc == OK && m.n_live > 0) {
+    if (rc == OK && w.members.n_live > 0) {
         beyond = channi_shape_of(w.clusters[0]) == SHAPE_BEYOND;
-        rc = split_members(c, &w, &m, cids, &n, cost);
+        rc = split_members(c, &w, cids, &n, cost);
     }
-    channi_rewrite_end(c, &w, &m);
+    channi_give(c, &w);
     if (rc == OK && n > 0)
         rc = channi_reassign(c, cids, n, cost);
     if (rc == OK && n > 0 && beyond)

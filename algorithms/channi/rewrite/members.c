@@ -36,18 +36,6 @@ static bool take_latches(const struct channi *c, const uint32_t *sorted, size_t 
     return true;
 }
 
-/* Sorts the cids. false: one is repeated, or no such cluster ever existed. */
-static bool sort_cids(const struct channi_layout *layout, const uint32_t *cids, size_t n,
-                      uint32_t *out)
-{
-    memcpy(out, cids, n * sizeof *out);
-    qsort(out, n, sizeof *out, order_u32);
-    for (size_t i = 1; i < n; i++)
-        if (out[i] == out[i - 1])
-            return false;
-    return out[n - 1] < layout->n_clusters;
-}
-
 /* Counts the bytes of the clusters. false: with those of other jobs they are too many. */
 static bool reserve_bytes(struct channi *c, const struct channi_layout *layout,
                           const uint32_t *cids, size_t n, struct channi_taken *w)
@@ -71,10 +59,9 @@ static bool refer(struct channi *c, const uint32_t *cids, size_t n, struct chann
 {
     struct channi_view *now = atomic_load(&c->now);
 
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         if (!now->layout->clusters[cids[i]])
             return false;
-    }
     if (!reserve_bytes(c, now->layout, cids, n, w))
         return false;
     for (size_t i = 0; i < n; i++) {
@@ -87,62 +74,52 @@ static bool refer(struct channi *c, const uint32_t *cids, size_t n, struct chann
     return true;
 }
 
-int channi_take(struct channi *c, const uint32_t *cids, size_t n, struct channi_taken *w,
-                bool *taken)
+bool channi_take(struct channi *c, const uint32_t *cids, size_t n, struct channi_taken *w)
 {
-    uint32_t sorted[sizeof w->clusters / sizeof *w->clusters];
+    uint32_t sorted[WORK_MOST];
+    bool taken = false;
 
-    *w = (struct channi_taken){ 0 };
-    *taken = false;
-    if (n == 0 || n > sizeof sorted / sizeof *sorted)
-        return fail(c->base.env.error, ERR_ARGUMENT,
-                    "channi: a job of %zu clusters at once; it works on 1 to %zu", n,
-                    sizeof sorted / sizeof *sorted);
+    *w = (struct channi_taken){ .members.memory.mem = c->base.env.mem };
+    memcpy(sorted, cids, n * sizeof *sorted);
+    qsort(sorted, n, sizeof *sorted, order_u32);
     /* `now` keeps its view while `write` is held. */
     pthread_mutex_lock(&c->write);
-    if (sort_cids(atomic_load(&c->now)->layout, cids, n, sorted) && take_latches(c, sorted, n)) {
-        *taken = refer(c, cids, n, w);
-        if (!*taken)
+    if (sorted[n - 1] < atomic_load(&c->now)->layout->n_clusters && take_latches(c, sorted, n)) {
+        taken = refer(c, cids, n, w);
+        if (!taken)
             release_latches(c, sorted, n);
     }
     pthread_mutex_unlock(&c->write);
-    if (!*taken)
-        channi_count(&c->counters.conflicts, 1);
-    return OK;
+    channi_count(&c->counters.conflicts, !taken);
+    return taken;
+}
+
+static void free_members(struct channi *c, struct channi_members *m)
+{
+    for (size_t i = 0; i < m->n_wholes; i++)
+        if (m->wholes[i].base)
+            channi_cache_whole_done(c->cache, &m->wholes[i]);
+    mem_group_free(&m->memory);
+    *m = (struct channi_members){ .memory.mem = c->base.env.mem };
 }
 
 /* A latch is released last: check() takes them all and expects that no file is being removed. */
 void channi_give(struct channi *c, struct channi_taken *w)
 {
+    free_members(c, &w->members);
     pthread_mutex_lock(&c->write);
     c->taken_bytes -= w->bytes;
     pthread_mutex_unlock(&c->write);
-    if (w->view)
-        channi_view_unref(c, w->view);
+    channi_view_unref(c, w->view);
     for (size_t i = 0; i < w->n; i++) {
         const uint32_t cid = w->clusters[i]->cid;
 
         channi_cluster_unref(c, w->clusters[i]);
         release_latches(c, &cid, 1);
     }
-    *w = (struct channi_taken){ 0 };
 }
 
 /* ------------------------------------------------------------------------------- members */
-
-void channi_members_init(struct channi_members *m, struct channi *c)
-{
-    *m = (struct channi_members){ .memory.mem = c->base.env.mem };
-}
-
-void channi_members_free(struct channi_members *m, struct channi *c)
-{
-    for (size_t i = 0; i < m->n_wholes; i++)
-        if (m->wholes[i].base)
-            channi_cache_whole_done(c->cache, &m->wholes[i]);
-    mem_group_free(&m->memory);
-    channi_members_init(m, c);
-}
 
 static bool reserve(struct channi_members *m, size_t n, size_t n_clusters)
 {
@@ -154,9 +131,7 @@ static bool reserve(struct channi_members *m, size_t n, size_t n_clusters)
     m->records = mem_group_array(&m->memory, n, sizeof *m->records);
     m->from = mem_group_array(&m->memory, n, sizeof *m->from);
     m->row = mem_group_array(&m->memory, n, sizeof *m->row);
-    m->wholes = mem_group_array(&m->memory, n_clusters, sizeof *m->wholes);
-    if (m->wholes)
-        memset(m->wholes, 0, n_clusters * sizeof *m->wholes);
+    m->wholes = mem_group_zalloc(&m->memory, n_clusters, sizeof *m->wholes);
     m->n_wholes = m->wholes ? n_clusters : 0;
     return !m->memory.failed;
 }
@@ -220,8 +195,9 @@ static void gather_delta(const struct channi_cluster *cl, uint32_t from, uint32_
     }
 }
 
-int channi_gather(struct channi *c, struct channi_taken *w, struct channi_members *m)
+int channi_gather(struct channi *c, struct channi_taken *w)
 {
+    struct channi_members *m = &w->members;
     struct gather_moment at = { .history = c->params.history > 0 };
     size_t most = 0;
     int rc = OK;
@@ -235,7 +211,7 @@ int channi_gather(struct channi *c, struct channi_taken *w, struct channi_member
         most += w->clusters[i]->base_n + w->seen[i];
     }
     pthread_mutex_unlock(&c->write);
-    channi_members_free(m, c);
+    free_members(c, m);
     if (!reserve(m, most, w->n))
         rc = CHANNI_NO_MEMORY(&c->base.env, ", cannot gather the %zu rows of %zu clusters", most,
                               w->n);
@@ -246,6 +222,6 @@ int channi_gather(struct channi *c, struct channi_taken *w, struct channi_member
             gather_delta(w->clusters[i], (uint32_t)i, w->seen[i], &at, m);
     }
     if (rc != OK)
-        channi_members_free(m, c);
+        free_members(c, m);
     return rc;
 }

@@ -525,16 +525,10 @@ static void end(struct channi_replacing *x)
     pool_destroy(x->alone);
 }
 
-int channi_replace(struct channi *c, struct channi_taken *w, const struct channi_members *m,
-                   const struct channi_replacement *r)
+int channi_replace(struct channi *c, struct channi_taken *w, const struct channi_replacement *r)
 {
-    struct channi_replacing x = { .c = c, .w = w, .m = m, .r = r };
-    int rc;
-
-    if (r->n_parts == 0)
-        return fail(c->base.env.error, ERR_ARGUMENT,
-                    "channi: %zu clusters cannot be replaced by none: rows to come need one", w->n);
-    rc = begin_parts(&x);
+    struct channi_replacing x = { .c = c, .w = w, .m = &w->members, .r = r };
+    int rc = begin_parts(&x);
 
     if (rc == OK)
         rc = channi_replace_make(&x);

@@ -2,18 +2,14 @@
 #ifndef DRIFTLINE_CHANNI_REWRITE_REPLACE_H
 #define DRIFTLINE_CHANNI_REWRITE_REPLACE_H
 
-#include "algorithms/channi/files/columns.h"
+#include "algorithms/channi/cache/cache.h"
 #include "algorithms/channi/versions/cluster.h"
 #include "src/core/mem.h"
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 
-struct channi;
 struct graph;
 
 /* The rows of clusters at one moment, used by one thread. `rows` point into pinned files and into
-   deltas, which stay while the taken view is referenced. */
+   deltas, which stay while the clusters are taken. */
 struct channi_members {
     const unsigned char **rows;
     uint64_t *ids, *born, *dead;   /* dead 0: alive */
@@ -26,27 +22,25 @@ struct channi_members {
     struct mem_group memory;
 };
 
-/* Clusters taken by a job: their latches are held, in order of ascending cid. */
+/* Clusters taken by a job, in its order: their latches are held. */
 enum { WORK_MOST = 16 }; /* clusters */
 
 struct channi_taken {
     struct channi_cluster *clusters[WORK_MOST]; /* referenced */
     uint32_t seen[WORK_MOST];                   /* delta rows gathered */
     size_t n, bytes;
-    struct channi_view *view; /* the view that the job works on, referenced */
+    struct channi_view *view;      /* the view that the job works on, referenced */
+    struct channi_members members; /* none before channi_gather() */
 };
 
-/* Takes the latches. *taken false: a latch is taken, a cluster no longer exists, or files and
-   deltas of all taken clusters would exceed taken_bytes_most. A job that runs alone may exceed it.
-   ERR_ARGUMENT: n is not 1 .. WORK_MOST. */
-int channi_take(struct channi *, const uint32_t *cids, size_t n, struct channi_taken *,
-                bool *taken);
+/* Takes the latches of n clusters, 1 .. WORK_MOST, and references the clusters until channi_give(). false: a
+   latch is taken, a cluster no longer exists, or files and deltas of all taken clusters would exceed
+   taken_bytes_most. A job that runs alone may exceed it. */
+bool channi_take(struct channi *, const uint32_t *cids, size_t n, struct channi_taken *);
 void channi_give(struct channi *, struct channi_taken *);
-/* Gathers the live rows, and the dead ones that a version from the horizon on may see.
+/* Gathers the live rows, and the dead ones that a version from the horizon on may see, as members.
    ERR_NO_MEMORY, or a read error. */
-int channi_gather(struct channi *, struct channi_taken *, struct channi_members *);
-void channi_members_init(struct channi_members *, struct channi *);
-void channi_members_free(struct channi_members *, struct channi *);
+int channi_gather(struct channi *, struct channi_taken *);
 
 #define SUCCESSOR_NONE UINT32_MAX
 
@@ -78,8 +72,7 @@ struct channi_replacement {
     struct graph *
         *top; /* of the first routes: a graph of the parts' roots, which is taken over. Else NULL */
 };
-int channi_replace(struct channi *, struct channi_taken *, const struct channi_members *,
-                   const struct channi_replacement *);
+int channi_replace(struct channi *, struct channi_taken *, const struct channi_replacement *);
 
 /* The route nearest to `row`; *distance is squared. n >= 1. */
 uint32_t channi_nearest_route(const struct channi *, const uint32_t *routes, size_t n,

@@ -90,25 +90,20 @@ static void exchange(struct book *b, uint32_t x, uint32_t y)
 {
     struct channi *c = book_channi(b);
     struct channi_taken w;
-    struct channi_members m;
     uint32_t order[ROWS], n[2] = { 0, 0 };
-    bool taken;
 
-    channi_members_init(&m, c);
-    assert_ok(channi_take(c, (uint32_t[]){ x, y }, 2, &w, &taken), &b->bench.error);
-    assert_true(taken);
-    assert_ok(channi_gather(c, &w, &m), &b->bench.error);
+    assert_true(channi_take(c, (uint32_t[]){ x, y }, 2, &w));
+    assert_ok(channi_gather(c, &w), &b->bench.error);
     for (uint32_t from = 0; from < 2; from++)
-        for (size_t i = 0; i < m.n; i++)
-            if (m.from[i] == from)
+        for (size_t i = 0; i < w.members.n; i++)
+            if (w.members.from[i] == from)
                 order[from * n[0] + n[from]++] = (uint32_t)i;
     const struct channi_part parts[] = {
         { .rows = order + n[0], .n = n[1], .root = order[n[0]], .routes_of = 1 },
         { .rows = order, .n = n[0], .root = order[0], .successor_of = 1, .routes_of = 2 },
     };
     const struct channi_replacement r = { .parts = parts, .n_parts = 2, .threads = 1 };
-    assert_ok(channi_replace(c, &w, &m, &r), &b->bench.error);
-    channi_members_free(&m, c);
+    assert_ok(channi_replace(c, &w, &r), &b->bench.error);
     channi_give(c, &w);
 }
 

@@ -135,25 +135,19 @@ static inline int replace(struct book *b, const struct plan *plan)
 {
     struct channi *c = book_channi(b);
     struct channi_taken w;
-    struct channi_members m;
     struct channi_part parts[16];
     uint32_t order[ROWS];
-    bool taken;
-    int rc = channi_take(c, plan->cids, plan->n, &w, &taken);
 
-    assert_int_equal(rc, OK);
-    assert_true(taken);
-    channi_members_init(&m, c);
-    rc = channi_gather(c, &w, &m);
+    assert_true(channi_take(c, plan->cids, plan->n, &w));
+    int rc = channi_gather(c, &w);
     if (rc == OK) {
         struct channi_replacement r = { .parts = parts, .n_parts = plan->n_parts, .threads = 2 };
 
-        partition(b, plan, &m, parts, order);
+        partition(b, plan, &w.members, parts, order);
         if (plan->between)
             plan->between(b);
-        rc = channi_replace(c, &w, &m, &r);
+        rc = channi_replace(c, &w, &r);
     }
-    channi_members_free(&m, c);
     channi_give(c, &w);
     epoch_collect(c->epoch);
     return rc;

@@ -8,31 +8,23 @@ static void test_seats(void **state)
 {
     struct book b;
     struct channi_taken w, other;
-    bool taken;
     uint32_t cids[3];
 
     open_built(&b, book_defaults(), INDEX_U8, 400);
     struct channi *c = book_channi(&b);
     largest(&b, cids, 3);
-    assert_ok(channi_take(c, cids, 2, &w, &taken), &b.bench.error);
-    assert_true(taken);
+    assert_true(channi_take(c, cids, 2, &w));
     assert_ptr_equal(w.clusters[0], cluster_of(&b, cids[0]));
     assert_ptr_equal(w.clusters[1], cluster_of(&b, cids[1]));
     /* One of them is taken: no latch is kept. */
-    assert_ok(channi_take(c, (uint32_t[]){ cids[2], cids[1] }, 2, &other, &taken), &b.bench.error);
-    assert_false(taken);
-    assert_ok(channi_take(c, &cids[2], 1, &other, &taken), &b.bench.error);
-    assert_true(taken);
+    assert_false(channi_take(c, (uint32_t[]){ cids[2], cids[1] }, 2, &other));
+    assert_true(channi_take(c, &cids[2], 1, &other));
     channi_give(c, &other);
     channi_give(c, &w);
-    /* An unknown cluster, a repeated one, none. */
-    assert_ok(channi_take(c, (uint32_t[]){ 100000 }, 1, &w, &taken), &b.bench.error);
-    assert_false(taken);
-    assert_ok(channi_take(c, (uint32_t[]){ cids[0], cids[0] }, 2, &w, &taken), &b.bench.error);
-    assert_false(taken);
-    assert_code(channi_take(c, cids, 0, &w, &taken), ERR_ARGUMENT, &b.bench.error);
-    assert_ok(channi_take(c, cids, 3, &w, &taken), &b.bench.error);
-    assert_true(taken);
+    /* An unknown cluster, a repeated one. */
+    assert_false(channi_take(c, (uint32_t[]){ 100000 }, 1, &w));
+    assert_false(channi_take(c, (uint32_t[]){ cids[0], cids[0] }, 2, &w));
+    assert_true(channi_take(c, cids, 3, &w));
     channi_give(c, &w);
     book_close(&b);
 }
@@ -251,8 +243,6 @@ static void test_gather_committed(void **state)
 {
     struct book b;
     struct channi_taken w;
-    struct channi_members m;
-    bool taken;
     uint32_t cid;
 
     open_built(&b, book_defaults(), INDEX_U8, 400);
@@ -265,10 +255,9 @@ static void test_gather_committed(void **state)
     atomic_store(channi_delta_at(&cl->delta, 0).dead, book_version(&b) + 1);
     atomic_store(channi_delta_at(&cl->delta, 1).dead, book_version(&b));
     const uint64_t born = atomic_exchange(channi_delta_at(&cl->delta, 2).born, ROW_VOID);
-    channi_members_init(&m, c);
-    assert_ok(channi_take(c, &cid, 1, &w, &taken), &b.bench.error);
-    assert_true(taken);
-    assert_ok(channi_gather(c, &w, &m), &b.bench.error);
+    assert_true(channi_take(c, &cid, 1, &w));
+    assert_ok(channi_gather(c, &w), &b.bench.error);
+    const struct channi_members m = w.members;
     assert_int_equal(m.n, live - 2);
     assert_int_equal(m.n_live, live - 2);
     for (size_t i = 0; i < m.n; i++) {
@@ -278,7 +267,6 @@ static void test_gather_committed(void **state)
         assert_true(row != cl->base_n + 1 && row != cl->base_n + 2);
         assert_memory_equal(m.rows[i], book_row(&b, m.ids[i]), b.row_bytes);
     }
-    channi_members_free(&m, c);
     channi_give(c, &w);
     atomic_store(channi_delta_at(&cl->delta, 0).dead, 0);
     atomic_store(channi_delta_at(&cl->delta, 1).dead, 0);

@@ -26,25 +26,28 @@ static int load(struct index **out, const struct index_env *env, const char *dir
     return rc;
 }
 
+/* Adds the change to the open transaction, or applies it. */
+static int change(struct index *index, const struct channi_change *what, size_t *done)
+{
+    struct channi *s = channi_of(index);
+    int rc = OK;
+
+    if (what->n > 0 && s->txn)
+        rc = channi_changes_add(s->txn, s, what->n, what->ids, what->rows, what->attributes);
+    else if (what->n > 0)
+        rc = channi_apply(s, what, 1, NULL);
+    *done = rc == OK ? what->n : 0;
+    return rc;
+}
+
 int channi_insert_with(struct index *index, struct vectors rows, const uint64_t *ids,
                        const int64_t *attributes, size_t *done)
 {
-    struct channi *s = channi_of(index);
-    const struct channi_change change = {
+    const struct channi_change put = {
         .op = CHANGE_PUT, .n = rows.n, .ids = ids, .rows = rows.rows, .attributes = attributes
     };
-    int rc = OK;
 
-    *done = 0;
-    if (rows.n == 0)
-        return OK;
-    if (s->txn)
-        rc = channi_changes_put(s->txn, index->env.error, rows.rows, s->row_bytes, ids, attributes,
-                                channi_record_bytes(s), rows.n);
-    else
-        rc = channi_apply(s, &change, 1, NULL);
-    *done = rc == OK ? rows.n : 0;
-    return rc;
+    return change(index, &put, done);
 }
 
 int channi_insert(struct index *index, struct vectors rows, const uint64_t *ids, size_t *done)
@@ -54,36 +57,20 @@ int channi_insert(struct index *index, struct vectors rows, const uint64_t *ids,
 
 int channi_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)
 {
-    struct channi *s = channi_of(index);
-    const struct channi_change change = { .op = CHANGE_DEL, .n = n, .ids = ids };
-    int rc = OK;
-
-    *done = 0;
-    if (n == 0)
-        return OK;
-    if (s->txn)
-        rc = channi_changes_del(s->txn, index->env.error, ids, n);
-    else
-        rc = channi_apply(s, &change, 1, NULL);
-    *done = rc == OK ? n : 0;
-    return rc;
+    return change(index, &(struct channi_change){ .op = CHANGE_DEL, .n = n, .ids = ids }, done);
 }
 
 int channi_begin(struct index *index)
 {
     struct channi *s = channi_of(index);
-    struct mem *mem = index->env.mem;
 
     if (s->txn)
         return fail(index->env.error, ERR_ARGUMENT,
                     "channi: begin: a transaction of %zu changes is open; commit it or roll it "
                     "back first",
                     s->txn->n);
-    s->txn = mem_zalloc(mem, sizeof *s->txn);
-    if (!s->txn)
-        return CHANNI_NO_MEMORY(&index->env, " for a transaction");
-    channi_changes_init(s->txn, mem);
-    return OK;
+    s->txn = mem_zalloc(index->env.mem, sizeof *s->txn);
+    return s->txn ? OK : CHANNI_NO_MEMORY(&index->env, " for a transaction");
 }
 
 static int none_open(const struct index *index, const char *what)

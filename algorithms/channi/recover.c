@@ -58,25 +58,6 @@ static int open_manifest(struct channi **out, const struct loading *l)
     return rc;
 }
 
-/* Links the files into env.dir. */
-static int fetch_files(const struct loading *l)
-{
-    const struct index_env *env = l->env;
-    char name[CLUSTER_NAME_MAX], saved[SAVED_NAME_MAX];
-    int rc = channi_folder_clear(env, env->dir, NULL, 0, l->opening.fault);
-
-    for (uint32_t i = 0; rc == OK && i < l->meta->n_clusters; i++) {
-        const struct channi_manifest_cluster *m = &l->clusters[i];
-
-        if (!m->has_file)
-            continue;
-        channi_cluster_file_name(m->phash, m->file_version, name);
-        channi_folder_saved_name(l->meta->saved, m->phash, m->file_version, saved);
-        rc = channi_folder_link(env, l->dir, saved, env->dir, name, l->opening.fault);
-    }
-    return rc;
-}
-
 static int load_claimed(struct loading *l)
 {
     const struct index_env *env = l->env;
@@ -85,7 +66,10 @@ static int load_claimed(struct loading *l)
 
     if (rc != OK)
         return rc;
-    rc = fetch_files(l);
+    rc = channi_folder_clear(env, env->dir, NULL, 0, l->opening.fault);
+    if (rc == OK)
+        rc = channi_folder_link(env, l->dir, l->meta->saved, l->clusters, l->meta->n_clusters, true,
+                                l->opening.fault);
     if (rc == OK)
         rc = open_manifest(&s, l);
     if (rc == OK) {
@@ -156,7 +140,7 @@ static int redo(void *to, const struct wal_record *r)
     before = error_divert(&why);
     rc = channi_apply(p->s, p->changes.list, p->changes.n, &got);
     (void)error_divert(before);
-    channi_changes_free(&p->changes);
+    channi_changes_free(&p->changes, env->mem);
     if (rc == ERR_DUPLICATE_ID || rc == ERR_UNKNOWN_ID)
         return fail(env->error, ERR_CORRUPT,
                     "channi: write-ahead log in %s: record %" PRIu64
@@ -171,9 +155,8 @@ static int replay(struct channi *s, uint64_t after, uint64_t *last)
     struct redo_state p = { .s = s };
     uint64_t torn = 0;
 
-    channi_changes_init(&p.changes, env->mem);
     const int rc = wal_replay(env, env->dir, after, redo, &p, last, &torn);
-    channi_changes_free(&p.changes);
+    channi_changes_free(&p.changes, env->mem);
     return rc;
 }
 

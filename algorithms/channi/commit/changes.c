@@ -5,68 +5,42 @@
 
 #include "algorithms/channi/channi.h"
 #include "algorithms/channi/commit/commit.h"
+#include "algorithms/channi/files/cluster_file.h"
 #include "algorithms/common/durable/row_log.h"
 #include "src/core/mem.h"
 
-void channi_changes_init(struct channi_changes *c, struct mem *mem)
-{
-    *c = (struct channi_changes){ .mem = mem };
-}
-
 /* The copies of each change are one block, which begins with the ids. */
-void channi_changes_free(struct channi_changes *c)
+void channi_changes_free(struct channi_changes *c, struct mem *mem)
 {
     for (size_t i = 0; i < c->n; i++)
-        mem_free(c->mem, (void *)(uintptr_t)c->list[i].ids);
-    mem_free(c->mem, c->list);
-    channi_changes_init(c, c->mem);
+        mem_free(mem, (void *)(uintptr_t)c->list[i].ids);
+    mem_free(mem, c->list);
+    *c = (struct channi_changes){ 0 };
 }
 
-static unsigned char *add(struct channi_changes *c, struct error *err, size_t n, size_t each)
+int channi_changes_add(struct channi_changes *c, const struct channi *s, size_t n, const void *ids,
+                       const void *rows, const void *attributes)
 {
-    unsigned char *block = mem_grow(c->mem, &c->list, &c->capacity, c->n + 1, sizeof *c->list)
-                               ? mem_array(c->mem, n, each)
+    const size_t record = attributes ? channi_record_bytes(s) : 0, row = rows ? s->row_bytes : 0;
+    struct mem *mem = s->base.env.mem;
+    unsigned char *block = mem_grow(mem, &c->list, &c->capacity, c->n + 1, sizeof *c->list)
+                               ? mem_array(mem, n, sizeof(uint64_t) + record + row)
                                : NULL;
 
     if (!block)
-        (void)fail(err, ERR_NO_MEMORY, "channi: out of memory for %zu more changes", n);
-    else
-        c->bytes += n * each;
-    return block;
-}
-
-int channi_changes_put(struct channi_changes *c, struct error *err, const void *rows,
-                       size_t row_bytes, const void *ids, const void *attributes,
-                       size_t record_bytes, size_t n)
-{
-    const size_t record = attributes ? record_bytes : 0;
-    unsigned char *block = add(c, err, n, sizeof(uint64_t) + record + row_bytes);
-
-    if (!block)
-        return ERR_NO_MEMORY;
+        return CHANNI_NO_MEMORY(&s->base.env, " for %zu more changes", n);
     unsigned char *numbers = block + n * sizeof(uint64_t), *copy = numbers + n * record;
     memcpy(block, ids, n * sizeof(uint64_t));
     if (attributes)
         memcpy(numbers, attributes, n * record);
-    memcpy(copy, rows, n * row_bytes);
+    if (rows)
+        memcpy(copy, rows, n * row);
     c->list[c->n++] =
-        (struct channi_change){ .op = CHANGE_PUT,
+        (struct channi_change){ .op = rows ? CHANGE_PUT : CHANGE_DEL,
                                 .n = n,
                                 .ids = (const uint64_t *)block,
-                                .rows = copy,
+                                .rows = rows ? copy : NULL,
                                 .attributes = attributes ? (const int64_t *)numbers : NULL };
-    return OK;
-}
-
-int channi_changes_del(struct channi_changes *c, struct error *err, const void *ids, size_t n)
-{
-    unsigned char *block = add(c, err, n, sizeof(uint64_t));
-
-    if (!block)
-        return ERR_NO_MEMORY;
-    memcpy(block, ids, n * sizeof(uint64_t));
-    c->list[c->n++] =
-        (struct channi_change){ .op = CHANGE_DEL, .n = n, .ids = (const uint64_t *)block };
     return OK;
 }
 
@@ -74,7 +48,7 @@ void channi_txn_drop(struct channi *s)
 {
     if (!s->txn)
         return;
-    channi_changes_free(s->txn);
+    channi_changes_free(s->txn, s->base.env.mem);
     mem_free(s->base.env.mem, s->txn);
     s->txn = NULL;
 }
@@ -139,8 +113,7 @@ static int read_put(const struct channi *s, const struct wal_record *r, struct c
         (r->n - PUT_HEAD) % n != 0)
         return misfit(s, r);
     const unsigned char *ids = p + PUT_HEAD, *attributes = ids + n * sizeof(uint64_t);
-    return channi_changes_put(to, s->base.env.error, attributes + n * record, s->row_bytes, ids,
-                              head[1] ? attributes : NULL, record, n);
+    return channi_changes_add(to, s, n, ids, attributes + n * record, head[1] ? attributes : NULL);
 }
 
 int channi_log_read(const struct channi *s, const struct wal_record *r, struct channi_changes *to,
@@ -153,7 +126,7 @@ int channi_log_read(const struct channi *s, const struct wal_record *r, struct c
     if (r->op == CHANGE_PUT) {
         rc = read_put(s, r, to);
     } else if (r->op == CHANGE_DEL && row_log_rows(r, 0) > 0) {
-        rc = channi_changes_del(to, s->base.env.error, r->payload, row_log_rows(r, 0));
+        rc = channi_changes_add(to, s, row_log_rows(r, 0), r->payload, NULL, NULL);
     } else if (r->op == CHANGE_COMMIT && r->n == sizeof *version) {
         memcpy(version, r->payload, sizeof *version);
         rc = *version > 0 ? OK : misfit(s, r);

@@ -25,20 +25,15 @@ struct channi_change {
 };
 
 /* Copies of changes that will be applied together (changes.c): those of an open transaction, or
-   those that replay has read since the last CHANGE_COMMIT. */
+   those that replay has read since the last CHANGE_COMMIT. Starts as zeros. */
 struct channi_changes {
     struct channi_change *list;
     size_t n, capacity;
-    size_t bytes; /* bytes copied */
-    struct mem *mem;
 };
-void channi_changes_init(struct channi_changes *, struct mem *);
-void channi_changes_free(struct channi_changes *); /* leaves it empty */
-/* Inputs may be unaligned; attributes NULL: none, else record_bytes a row. ERR_NO_MEMORY:
-   unchanged. */
-int channi_changes_put(struct channi_changes *, struct error *, const void *rows, size_t row_bytes,
-                       const void *ids, const void *attributes, size_t record_bytes, size_t n);
-int channi_changes_del(struct channi_changes *, struct error *, const void *ids, size_t n);
+void channi_changes_free(struct channi_changes *, struct mem *); /* leaves it empty */
+/* Copies a change. Inputs may be unaligned; rows NULL: a deletion. ERR_NO_MEMORY: unchanged. */
+int channi_changes_add(struct channi_changes *, const struct channi *, size_t n, const void *ids,
+                       const void *rows, const void *attributes);
 
 /* Log records. The op is the change's; all numbers are little-endian:
      PUT     u32 n, u32 has_attributes, u64 ids[n], i64 records[n][env's n_attributes] if so, rows

@@ -156,27 +156,6 @@ int channi_checkpoint(struct channi *s)
     return durable_checkpoint(&s->durable, &snapshot);
 }
 
-/* Links all files under their new names and makes them durable. */
-static int link_files(struct channi *s, const struct channi_capture *c, const char *dir)
-{
-    const struct index_env *env = &s->base.env;
-    char name[CLUSTER_NAME_MAX], saved[SAVED_NAME_MAX];
-    int rc = OK;
-
-    for (uint32_t i = 0; rc == OK && i < c->meta.n_clusters; i++) {
-        const struct channi_manifest_cluster *m = &c->clusters[i];
-
-        if (!m->has_file)
-            continue;
-        channi_cluster_file_name(m->phash, m->file_version, name);
-        channi_folder_saved_name(c->meta.saved, m->phash, m->file_version, saved);
-        rc = channi_folder_link(env, env->dir, name, dir, saved, s->durable.fault);
-        if (rc == OK)
-            rc = channi_folder_sync(env, dir, saved, s->durable.fault);
-    }
-    return rc == OK ? channi_folder_sync(env, dir, NULL, s->durable.fault) : rc;
-}
-
 static int write_copy(void *to, struct store_writer *w, uint64_t *lsn)
 {
     struct checkpoint *c = to;
@@ -189,7 +168,8 @@ static int write_copy(void *to, struct store_writer *w, uint64_t *lsn)
     if (rc != OK)
         return rc;
     c->capture.meta.saved = newest + 1;
-    rc = link_files(c->s, &c->capture, c->dir);
+    rc = channi_folder_link(&c->s->base.env, c->dir, newest + 1, c->capture.clusters,
+                            c->capture.meta.n_clusters, false, c->s->durable.fault);
     return rc == OK ? channi_manifest_write(c->s, &c->capture, w) : rc;
 }
 

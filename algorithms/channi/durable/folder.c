@@ -141,15 +141,6 @@ static uint64_t number_of(const char *name)
     return *end == '.' && channi_cluster_file_parse(end + 1, &phash, &version) ? number : 0;
 }
 
-void channi_folder_saved_name(uint64_t number, uint64_t phash, uint64_t version,
-                              char name[SAVED_NAME_MAX])
-{
-    char file[CLUSTER_NAME_MAX];
-
-    channi_cluster_file_name(phash, version, file);
-    (void)snprintf(name, SAVED_NAME_MAX, MANIFEST_FILES "%" PRIu64 ".%s", number, file);
-}
-
 int channi_folder_newest_saved(const struct index_env *env, const char *dir, uint64_t *number)
 {
     int rc;
@@ -206,16 +197,9 @@ static bool can_copy(int code)
     return code == EXDEV || code == EPERM || code == EMLINK || code == ENOTSUP || code == EACCES;
 }
 
-int channi_folder_link(const struct index_env *env, const char *from, const char *name,
-                       const char *to, const char *new_name, const struct file_fault *fault)
+static int link_file(const struct index_env *env, const char *old, const char *new,
+                     const struct file_fault *fault)
 {
-    char old[PATH_MAX], new[PATH_MAX];
-    int rc = path_print(old, env->error, "%s/%s", from, name);
-
-    if (rc == OK)
-        rc = path_print(new, env->error, "%s/%s", to, new_name);
-    if (rc != OK)
-        return rc;
     if (unlink(new) != 0 && errno != ENOENT)
         return fail_errno(env->error, ERR_IO, "channi: cannot replace %s", new);
     if (!file_faulted(fault, "link") && link(old, new) == 0)
@@ -224,4 +208,27 @@ int channi_folder_link(const struct index_env *env, const char *from, const char
         return copy(env, old, new, fault);
     return fail_errno(env->error, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO,
                       "channi: cannot link %s to %s", old, new);
+}
+
+int channi_folder_link(const struct index_env *env, const char *dir, uint64_t number,
+                       const struct channi_manifest_cluster *clusters, size_t n, bool back,
+                       const struct file_fault *fault)
+{
+    char name[CLUSTER_NAME_MAX], other[CLUSTER_NAME_MAX + 32], own[PATH_MAX], saved[PATH_MAX];
+    int rc = OK;
+
+    for (size_t i = 0; rc == OK && i < n; i++) {
+        if (!clusters[i].has_file)
+            continue;
+        channi_cluster_file_name(clusters[i].phash, clusters[i].file_version, name);
+        (void)snprintf(other, sizeof other, MANIFEST_FILES "%" PRIu64 ".%s", number, name);
+        rc = path_print(own, env->error, "%s/%s", env->dir, name);
+        if (rc == OK)
+            rc = path_print(saved, env->error, "%s/%s", dir, other);
+        if (rc == OK)
+            rc = back ? link_file(env, saved, own, fault) : link_file(env, own, saved, fault);
+        if (rc == OK && !back)
+            rc = channi_folder_sync(env, dir, other, fault);
+    }
+    return rc == OK && !back ? channi_folder_sync(env, dir, NULL, fault) : rc;
 }

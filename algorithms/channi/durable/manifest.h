@@ -23,7 +23,7 @@
 #include "algorithms/common/durable/folder_claim.h"
 #include "algorithms/common/durable/wal.h"
 
-enum { MANIFEST_VERSION = 6, SAVED_NAME_MAX = 72 };
+enum { MANIFEST_VERSION = 6 };
 #define MANIFEST_RUNNING "channi.manifest"
 #define MANIFEST_SAVED   "channi.index"
 #define MANIFEST_FILES   "channi."
@@ -134,16 +134,16 @@ int channi_folder_clear(const struct index_env *, const char *dir,
                         const struct file_fault *);
 /* *number: the largest N of the saved files in dir; 0: none. ERR_IO. */
 int channi_folder_newest_saved(const struct index_env *, const char *dir, uint64_t *number);
-void channi_folder_saved_name(uint64_t number, uint64_t phash, uint64_t version,
-                              char name[SAVED_NAME_MAX]);
 /* Removes the saved files with this number or, with `others`, with any other number. A file that
    cannot be removed now is removed by a later save. */
 void channi_folder_remove_saved(const char *dir, uint64_t number, bool others,
                                 const struct file_fault *);
-/* Gives a file a name in another folder: links it if the system can, else copies it. Replaces a
-   file of that name. ERR_IO, ERR_NOT_FOUND naming the file. */
-int channi_folder_link(const struct index_env *, const char *from, const char *name, const char *to,
-                       const char *new_name, const struct file_fault *);
+/* Gives the files of n clusters in env.dir their names as saved files with this number in `dir`, and makes them
+   durable; or, with `back`, gives those of saved files in `dir` their names in env.dir. Links a file if the
+   system can, else copies it. Replaces files of these names. ERR_IO, ERR_NOT_FOUND naming the file. */
+int channi_folder_link(const struct index_env *, const char *dir, uint64_t number,
+                       const struct channi_manifest_cluster *, size_t n, bool back,
+                       const struct file_fault *);
 /* Makes a file durable or, if name is NULL, the names in a folder. */
 int channi_folder_sync(const struct index_env *, const char *dir, const char *name,
                        const struct file_fault *);

@@ -263,19 +263,20 @@ static void test_changes(void **state)
 {
     struct mem mem = { 0 };
     struct error error = { 0 };
-    struct channi_changes c;
+    const struct channi s = { .base.env = { .mem = &mem, .error = &error },
+                              .row_bytes = ROW_BYTES };
+    struct channi_changes c = { 0 };
     unsigned char rows[3 * ROW_BYTES + 1], ids[3 * 8 + 1];
 
-    channi_changes_init(&c, &mem);
     for (unsigned i = 0; i < 3; i++) {
         const uint64_t id = 1000 + i;
         make_row(i, rows + 1 + (size_t)i * ROW_BYTES);
         memcpy(ids + 1 + 8 * (size_t)i, &id, 8);
     }
-    assert_ok(channi_changes_put(&c, &error, rows + 1, ROW_BYTES, ids + 1, NULL, 16, 3), &error);
-    assert_ok(channi_changes_del(&c, &error, ids + 1, 2), &error);
+    assert_ok(channi_changes_add(&c, &s, 3, ids + 1, rows + 1, NULL), &error);
+    assert_ok(channi_changes_add(&c, &s, 2, ids + 1, NULL, NULL), &error);
     mem.fail_at = atomic_load(&mem.calls) + 1;
-    assert_code(channi_changes_del(&c, &error, ids + 1, 1), ERR_NO_MEMORY, &error);
+    assert_code(channi_changes_add(&c, &s, 1, ids + 1, NULL, NULL), ERR_NO_MEMORY, &error);
     assert_int_equal(c.n, 2);
     memset(ids, 0, sizeof ids);
     assert_int_equal(c.list[0].op, CHANGE_PUT);
@@ -285,7 +286,7 @@ static void test_changes(void **state)
     assert_int_equal(c.list[1].op, CHANGE_DEL);
     assert_int_equal(c.list[1].n, 2);
     assert_int_equal(c.list[1].ids[1], 1001);
-    channi_changes_free(&c);
+    channi_changes_free(&c, &mem);
     assert_int_equal(mem_live(&mem), 0);
 }
 

@@ -19,6 +19,7 @@
 #include "algorithms/channi/rewrite/replace.h"
 #include "algorithms/channi/search/scratch.h"
 #include "algorithms/channi/versions/view.h"
+#include "algorithms/common/clustering/kmeans.h"
 #include "algorithms/common/quantizer/quantizer.h"
 #include "algorithms/common/rows/rows.h"
 #include "src/core/mem.h"
@@ -119,31 +120,6 @@ static int draw_subset(struct building *b)
     return OK;
 }
 
-/* Drops primaries equal to another: they would get no row but themselves. */
-static size_t drop_equal(const struct building *b, uint32_t *chosen, size_t n)
-{
-    const size_t row_bytes = b->c->row_bytes;
-    struct idmap seen;
-    size_t kept = 0;
-
-    idmap_init(&seen, b->c->base.env.mem);
-    if (!idmap_reserve(&seen, n))
-        return 0;
-    for (size_t i = 0; i < n; i++) {
-        const unsigned char *row = b->subset + chosen[i] * row_bytes;
-        const uint64_t hash = channi_row_hash(b->c, row);
-        uint64_t other;
-
-        if (idmap_get(&seen, hash, &other) &&
-            memcmp(row, b->subset + other * row_bytes, row_bytes) == 0)
-            continue;
-        (void)idmap_put(&seen, hash, chosen[i]);
-        chosen[kept++] = chosen[i];
-    }
-    idmap_free(&seen);
-    return kept;
-}
-
 static int choose(struct building *b)
 {
     struct channi *c = b->c;
@@ -159,12 +135,9 @@ static int choose(struct building *b)
     if (!b->primaries)
         return no_memory(b);
     rc = channi_sample(&c->base.env, (enum channi_sampling)c->params.sampling, &b->rng, b->subset,
-                       b->n_subset, b->k, b->primaries, &checked);
+                       b->n_subset, &b->k, b->primaries, &checked);
     if (rc != OK)
         return rc;
-    b->k = drop_equal(b, b->primaries, b->k);
-    if (b->k == 0)
-        return no_memory(b);
     for (size_t i = 0; i < b->k; i++)
         b->primaries[i] = b->members[b->primaries[i]];
     channi_count(&c->counters.build_sampling, (uint64_t)checked);
@@ -257,27 +230,20 @@ static int assign(struct building *b)
 static int make_parts(struct building *b)
 {
     struct mem *mem = b->c->base.env.mem;
+    uint32_t *start = mem_group_array(&b->memory, b->k + 2, sizeof *start);
 
     b->order = mem_array(mem, b->w.members.n, sizeof *b->order);
-    b->parts = mem_zalloc(mem, b->k * sizeof *b->parts);
-    if (!b->order || !b->parts)
+    b->parts = mem_array(mem, b->k, sizeof *b->parts);
+    if (!start || !b->order || !b->parts)
         return no_memory(b);
-    for (size_t i = 0; i < b->w.members.n; i++)
-        b->parts[b->of[i]].n++;
-    for (size_t i = 0, at = 0; i < b->k; i++) {
-        at += b->parts[i].n;
-        b->parts[i] = (struct channi_part){ .rows = b->order + at,
-                                            .n = b->parts[i].n,
+    nearest_sort_by_list(b->of, b->w.members.n, b->k, start, b->order);
+    for (size_t i = 0; i < b->k; i++)
+        b->parts[i] = (struct channi_part){ .rows = b->order + start[i],
+                                            .n = start[i + 1] - start[i],
                                             .root = b->primaries[i],
                                             .kind = CLUSTER_NORMAL,
                                             .successor_of = SUCCESSOR_NONE,
                                             .new_route = true };
-    }
-    for (size_t i = b->w.members.n; i-- > 0;) { /* rows: where the part's rows put so far begin */
-        struct channi_part *part = &b->parts[b->of[i]];
-
-        b->order[--part->rows - b->order] = (uint32_t)i;
-    }
     return OK;
 }
 

@@ -9,10 +9,10 @@
 
 struct channi;
 
-/* sample.c: chooses k distinct rows of n, as ascending indices. SAMPLE_KMEANS, for comparison,
-   takes the row nearest to each k-means centroid. ERR_NO_MEMORY. */
+/* sample.c: chooses *k different rows of n, fewer if there are no more, and sets *k to their number. Ascending
+   indices. SAMPLE_KMEANS, for comparison, takes the row nearest to each k-means centroid. ERR_NO_MEMORY. */
 int channi_sample(const struct index_env *, enum channi_sampling, struct rng *, const void *rows,
-                  size_t n, size_t k, uint32_t *out, double *checked);
+                  size_t n, size_t *k, uint32_t *out, double *checked);
 /* build.c: builds if enough rows are there and no build was made. `write` is not held. */
 int channi_build_if_due(struct channi *);
 

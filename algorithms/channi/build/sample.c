@@ -9,8 +9,7 @@
  *     kmeans     the row nearest to each centroid of k-means, which the paper does without
  *
  * Distances computed: distant and farthest n k, density 1024 n, k-means n k per iteration; the
- * caller bounds n. A row equal to a chosen one is taken only if no other row is left. Sums are made
- * chunk by chunk, so that the choice does not depend on the number of threads.
+ * caller bounds n. A row equal to a chosen one is not taken. Sums are made chunk by chunk, so that the choice does not depend on the number of threads.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -76,7 +75,7 @@ static bool take(struct sample *s, uint32_t i)
     return true;
 }
 
-/* Takes the missing rows in random order, distinct ones first. */
+/* Takes the missing rows in random order. */
 static int fill_up(struct sample *s)
 {
     uint32_t *order = mem_array(s->env->mem, s->n, sizeof *order);
@@ -88,12 +87,6 @@ static int fill_up(struct sample *s)
     rng_shuffle_u32(s->rng, order, s->n);
     for (size_t i = 0; i < s->n && s->n_out < s->k; i++)
         (void)take(s, order[i]);
-    for (size_t i = 0; i < s->n && s->n_out < s->k; i++) {
-        if (s->taken[order[i]])
-            continue;
-        s->taken[order[i]] = true;
-        s->out[s->n_out++] = order[i];
-    }
     mem_free(s->env->mem, order);
     return OK;
 }
@@ -348,13 +341,13 @@ static int take_kmeans(struct sample *s)
 /* ------------------------------------------------------------------------------- sampling */
 
 int channi_sample(const struct index_env *env, enum channi_sampling kind, struct rng *rng,
-                  const void *rows, size_t n, size_t k, uint32_t *out, double *checked)
+                  const void *rows, size_t n, size_t *k, uint32_t *out, double *checked)
 {
     struct sample s = { .env = env,
                         .rng = rng,
                         .rows = rows,
                         .n = n,
-                        .k = k < n ? k : n,
+                        .k = *k < n ? *k : n,
                         .row_bytes = index_row_bytes(env->element, env->dim),
                         .out = out };
     int rc = OK;
@@ -376,7 +369,8 @@ int channi_sample(const struct index_env *env, enum channi_sampling kind, struct
     *checked += s.checked;
     if (rc != OK)
         return fail(env->error, rc,
-                    "channi: out of memory, cannot choose %zu primaries of %zu rows", k, n);
+                    "channi: out of memory, cannot choose %zu primaries of %zu rows", *k, n);
     qsort(out, s.n_out, sizeof *out, order_u32);
+    *k = s.n_out;
     return OK;
 }

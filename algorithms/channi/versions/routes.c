@@ -22,11 +22,6 @@ uint64_t channi_phash(const struct channi *c, uint64_t id, const void *row, uint
     return XXH3_64bits_withSeed(row, c->row_bytes, rng_mix(id, number)) & (UINT64_MAX >> 1);
 }
 
-uint64_t channi_row_hash(const struct channi *c, const void *row)
-{
-    return XXH3_64bits(row, c->row_bytes) & (UINT64_MAX >> 1);
-}
-
 struct graph_options channi_top_options(const struct channi *c)
 {
     return (struct graph_options){ .kind = GRAPH_HNSW,

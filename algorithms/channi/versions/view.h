@@ -30,7 +30,7 @@ struct channi_routes {
 
 void channi_routes_unref(struct channi *, struct channi_routes *);
 
-/* `write` is held in the functions below, except channi_row_hash(). */
+/* `write` is held in the functions below. */
 
 struct channi_new_route {
     const void *row;
@@ -52,7 +52,6 @@ int channi_routes_load(struct channi *, const void *image, size_t bytes, const c
 void channi_routes_undo(struct channi *, const struct channi_routes *old);
 /* The phash of a row: of (id, row), and a number, as a row may become a route again. Never UINT64_MAX. */
 uint64_t channi_phash(const struct channi *, uint64_t id, const void *row, uint64_t number);
-uint64_t channi_row_hash(const struct channi *, const void *row); /* never UINT64_MAX */
 struct graph_options channi_top_options(const struct channi *);
 
 struct channi_layout {

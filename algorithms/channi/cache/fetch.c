@@ -13,10 +13,8 @@ struct channi_fetch *channi_fetch_create(struct channi_cache *c)
 {
     struct channi_fetch *f = mem_zalloc(c->env.mem, sizeof *f);
 
-    if (f) {
+    if (f)
         f->cache = c;
-        f->last_waiting = &f->waiting;
-    }
     return f;
 }
 
@@ -64,7 +62,7 @@ void *channi_fetch_buffer(struct channi_fetch *f, size_t bytes)
     return f->buffer;
 }
 
-/* ---- reads under way: started as descriptors allow, verified on arrival */
+/* ---- reads under way: verified on arrival */
 
 /* Prepares a read of the file's hot part. NULL: out of memory. */
 static struct channi_load *load_take(struct channi_fetch *f, const struct channi_base *b)
@@ -155,58 +153,42 @@ static void load_done(struct channi_fetch *f, struct channi_load *l)
     want_ready(f, w);
 }
 
-static enum channi_file_answer load_file(struct channi_fetch *f, struct channi_load *l)
+/* Completes the next load that arrives. false: nothing is in flight. */
+static bool loads_reap(struct channi_fetch *f)
 {
+    struct read_request *r = f->queue ? read_queue_take(f->queue, true) : NULL;
+
+    if (r)
+        load_done(f, r->tag);
+    return r;
+}
+
+/* Starts the read. As long as no descriptor is free, completes those that were started before. */
+static void load_begin(struct channi_fetch *f, struct channi_load *l)
+{
+    struct channi_cache *c = f->cache;
+    struct channi_cache_slot *s = f->wants[l->want].slot;
     enum channi_file_answer answer;
     struct error *outer;
     int rc;
 
     l->error.code = OK;
     outer = error_divert(&l->error);
-    answer = channi_cache_file_take(f->cache, f->wants[l->want].slot,
-                                    read_queue_in_flight(f->queue) == 0, &rc);
-    (void)error_divert(outer);
-    return answer;
-}
-
-/* Starts waiting loads, as far as descriptors allow. */
-static void loads_begin(struct channi_fetch *f)
-{
-    struct channi_cache *c = f->cache;
-
-    while (f->waiting) {
-        struct channi_load *l = f->waiting;
-        struct channi_cache_slot *s = f->wants[l->want].slot;
-        const enum channi_file_answer answer = load_file(f, l);
-
-        if (answer == FILE_LATER)
-            break;
-        f->waiting = l->next;
-        if (!f->waiting)
-            f->last_waiting = &f->waiting;
-        if (answer == FILE_FAILED) {
-            load_failed(f, l);
-        } else if (file_faulted(c->options.fault, "read")) {
-            l->request.error = errno;
-            load_done(f, l);
-        } else {
-            l->request.fd = s->fd;
-            read_queue_add(f->queue, &l->request, atomic_load(&c->direct));
-        }
-    }
-    if (f->queue)
+    while ((answer = channi_cache_file_take(c, s, read_queue_in_flight(f->queue) == 0, &rc)) ==
+           FILE_LATER) {
         read_queue_submit(f->queue);
-}
-
-/* Completes the next load that arrives. false: nothing is in flight. */
-static bool loads_reap(struct channi_fetch *f)
-{
-    struct read_request *r = f->queue ? read_queue_take(f->queue, true) : NULL;
-
-    if (!r)
-        return false;
-    load_done(f, r->tag);
-    return true;
+        (void)loads_reap(f);
+    }
+    (void)error_divert(outer);
+    if (answer == FILE_FAILED) {
+        load_failed(f, l);
+    } else if (file_faulted(c->options.fault, "read")) {
+        l->request.error = errno;
+        load_done(f, l);
+    } else {
+        l->request.fd = s->fd;
+        read_queue_add(f->queue, &l->request, atomic_load(&c->direct));
+    }
 }
 
 void channi_fetch_drain(struct channi_fetch *f)
@@ -238,26 +220,24 @@ static struct channi_want *find_ahead(struct channi_fetch *f, const struct chann
     return NULL;
 }
 
-/* Pins the slot, or appends its prepared read to `loads`. false: out of memory,
-   nothing is added. */
-static bool want(struct channi_fetch *f, struct channi_cache_slot *s, struct channi_load ***loads)
+/* Pins the slot, or starts to read it. false: out of memory, nothing is added. */
+static bool want(struct channi_fetch *f, struct channi_cache_slot *s)
 {
     struct channi_want *w = f->wants + f->n;
     struct channi_load *l;
 
     *w = (struct channi_want){ .slot = s, .asked = NOT_ASKED };
-    if (!channi_slot_pin(s)) {
-        l = channi_fetch_queue(f) ? load_take(f, s->base) : NULL;
-        if (!l)
-            return false;
-        w->state = WANT_READING;
-        w->was_read = true;
-        l->want = (uint32_t)f->n;
-        l->next = NULL;
-        **loads = l;
-        *loads = &l->next;
+    if (channi_slot_pin(s)) {
+        f->n++;
+        return true;
     }
-    f->n++;
+    l = channi_fetch_queue(f) ? load_take(f, s->base) : NULL;
+    if (!l)
+        return false;
+    w->state = WANT_READING;
+    w->was_read = true;
+    l->want = (uint32_t)f->n++;
+    load_begin(f, l);
     return true;
 }
 
@@ -273,26 +253,16 @@ static void ask(struct channi_fetch *f, struct channi_want *w, bool ahead)
         want_ready(f, w);
 }
 
-static void begin(struct channi_fetch *f, struct channi_load *loads)
-{
-    *f->last_waiting = loads;
-    while (*f->last_waiting)
-        f->last_waiting = &(*f->last_waiting)->next;
-    if (f->waiting)
-        loads_begin(f);
-}
-
 static int want_all(struct channi_fetch *f, struct channi_base *const *bases, size_t n, bool ahead)
 {
     struct mem *mem = f->cache->env.mem;
-    struct channi_load *loads = NULL, **last = &loads;
     bool ready = mem_grow(mem, &f->wants, &f->capacity, f->n + n, sizeof *f->wants) &&
                  mem_grow(mem, &f->ready, &f->ready_capacity, f->n + n, sizeof *f->ready);
 
     for (size_t i = 0; ready && i < n; i++) {
         struct channi_want *known = find_ahead(f, bases[i]->slot);
 
-        ready = known || want(f, bases[i]->slot, &last);
+        ready = known || want(f, bases[i]->slot);
         if (ready && !ahead) {
             ask(f, known ? known : f->wants + f->n - 1, known != NULL);
         } else if (ready && !known) {
@@ -300,7 +270,8 @@ static int want_all(struct channi_fetch *f, struct channi_base *const *bases, si
             f->prefetched += f->wants[f->n - 1].was_read;
         }
     }
-    begin(f, loads);
+    if (f->queue)
+        read_queue_submit(f->queue);
     return ready ? OK : CHANNI_NO_MEMORY(&f->cache->env, ", cannot read %zu clusters", n);
 }
 
@@ -316,19 +287,6 @@ int channi_fetch_ahead(struct channi_fetch *f, struct channi_base *const *bases,
 
 /* ---- returning clusters */
 
-/* Waits until a want is ready or nothing is under way. */
-static void wait_for_ready(struct channi_fetch *f)
-{
-    while (f->n_handed == f->n_ready) {
-        const bool came = loads_reap(f);
-
-        if (f->waiting)
-            loads_begin(f);
-        else if (!came)
-            return;
-    }
-}
-
 bool channi_fetch_next(struct channi_fetch *f, size_t *i, const struct channi_image **image,
                        int *rc)
 {
@@ -337,7 +295,8 @@ bool channi_fetch_next(struct channi_fetch *f, size_t *i, const struct channi_im
     *image = NULL;
     if (f->n_handed == f->n_asked)
         return false;
-    wait_for_ready(f);
+    while (f->n_handed == f->n_ready && loads_reap(f))
+        ;
     w = f->wants + f->ready[f->n_handed++];
     *i = w->asked;
     *rc = OK;
@@ -353,37 +312,25 @@ bool channi_fetch_ready(const struct channi_fetch *f)
     return f->n_handed < f->n_ready;
 }
 
-static void report(struct channi_fetch *f)
+void channi_fetch_done(struct channi_fetch *f)
 {
     struct channi_cache *c = f->cache;
 
+    channi_fetch_drain(f);
+    while (f->failed) {
+        struct channi_load *l = f->failed;
+
+        f->failed = l->next;
+        load_drop(f, l);
+    }
+    for (size_t i = 0; i < f->n; i++)
+        if (f->wants[i].state == WANT_PINNED)
+            channi_slot_unpin(f->wants[i].slot);
+    f->n = f->n_asked = f->n_ready = f->n_handed = f->n_ahead = 0;
     channi_cache_count(&c->hits, f->hits);
     channi_cache_count(&c->misses, f->misses);
     channi_cache_count(&c->prefetched, f->prefetched);
     channi_cache_count(&c->prefetch_used, f->prefetch_used);
     f->hits = f->misses = f->prefetched = f->prefetch_used = 0;
-}
-
-static void drop_all(struct channi_fetch *f, struct channi_load **list)
-{
-    while (*list) {
-        struct channi_load *l = *list;
-
-        *list = l->next;
-        load_drop(f, l);
-    }
-}
-
-void channi_fetch_done(struct channi_fetch *f)
-{
-    drop_all(f, &f->waiting);
-    f->last_waiting = &f->waiting;
-    channi_fetch_drain(f);
-    drop_all(f, &f->failed);
-    for (size_t i = 0; i < f->n; i++)
-        if (f->wants[i].state == WANT_PINNED)
-            channi_slot_unpin(f->wants[i].slot);
-    f->n = f->n_asked = f->n_ready = f->n_handed = f->n_ahead = 0;
-    report(f);
-    channi_cache_trim(f->cache);
+    channi_cache_trim(c);
 }

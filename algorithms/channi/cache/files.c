@@ -103,14 +103,6 @@ static enum channi_file_answer open_slot(struct channi_cache *c, struct channi_c
     return FILE_OPEN;
 }
 
-/* The lock is held and the file is open. */
-static void use(struct channi_cache *c, struct channi_cache_slot *s)
-{
-    TAILQ_REMOVE(&c->open, s, open);
-    TAILQ_INSERT_TAIL(&c->open, s, open);
-    c->n_busy += s->fd_users++ == 0;
-}
-
 /* The lock is held. Waiting ends: other threads' reads complete without this thread. */
 static enum channi_file_answer take(struct channi_cache *c, struct channi_cache_slot *s,
                                     const char *path, bool wait)
@@ -123,7 +115,9 @@ static enum channi_file_answer take(struct channi_cache *c, struct channi_cache_
         if (answer == FILE_LATER)
             (void)pthread_cond_wait(&c->file_free, &c->lock);
     }
-    use(c, s);
+    TAILQ_REMOVE(&c->open, s, open);
+    TAILQ_INSERT_TAIL(&c->open, s, open);
+    c->n_busy += s->fd_users++ == 0;
     return FILE_OPEN;
 }
 

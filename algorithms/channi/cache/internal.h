@@ -156,7 +156,7 @@ enum channi_want_state { WANT_PINNED, WANT_READING, WANT_FAILED };
 /* A read of one hot part. */
 struct channi_load {
     struct read_request request;
-    struct channi_load *next; /* in the list of waiting, failed or unused loads */
+    struct channi_load *next; /* in the list of failed or unused loads */
     struct channi_cache_block block;
     uint32_t want;
     /* Why it failed. Reported when the cluster is returned: a prefetched one may never be. */
@@ -178,7 +178,6 @@ struct channi_fetch {
     size_t n, capacity, ready_capacity;
     size_t n_asked, n_ready, n_handed, n_ahead; /* ahead: prefetched, not requested yet */
     struct read_queue *queue;
-    struct channi_load *waiting, **last_waiting; /* for a descriptor, oldest first */
     struct channi_load *failed, *unused;
     void *buffer;
     size_t buffer_bytes;

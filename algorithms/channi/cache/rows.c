@@ -207,14 +207,6 @@ static int read_rows(struct row_work *w, const uint32_t *rows)
     return rc;
 }
 
-static int past_end(const struct channi_cache *c, const struct channi_base *b, uint32_t row)
-{
-    return fail(c->env.error, ERR_CORRUPT,
-                "channi: %s/%s: section \"rows\": row %" PRIu32
-                " was requested, the section has %" PRIu32,
-                c->env.dir, channi_base_name(b).text, row, b->n);
-}
-
 int channi_cache_rows(struct channi_cache *c, struct channi_fetch *f, const struct channi_base *b,
                       const uint32_t *rows, size_t n, void *out)
 {
@@ -228,7 +220,10 @@ int channi_cache_rows(struct channi_cache *c, struct channi_fetch *f, const stru
 
     for (size_t i = 0; i < n; i++)
         if (rows[i] >= b->n)
-            return past_end(c, b, rows[i]);
+            return fail(c->env.error, ERR_CORRUPT,
+                        "channi: %s/%s: section \"rows\": row %" PRIu32
+                        " was requested, the section has %" PRIu32,
+                        c->env.dir, channi_base_name(b).text, rows[i], b->n);
     if (n == 0)
         return OK;
     if (!channi_slot_pin(w.slot)) {

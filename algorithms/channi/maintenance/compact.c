@@ -4,42 +4,8 @@
  * site and routes stay: rows were assigned by the site, and moving it would leave a fifth of them,
  * and of the neighbours' rows, misassigned. A cluster whose rows have left the site moves to the
  * member nearest to their mean. */
-#include <math.h>
-
 #include "algorithms/channi/maintenance/internal.h"
 #include "algorithms/channi/maintenance/maintenance.h"
-#include "algorithms/common/rows/rows.h"
-
-/* Finds the cluster's root among the members. false: it has died. */
-static bool find_root(const struct channi_cluster *cl, const struct channi_members *m,
-                      uint32_t *root)
-{
-    for (size_t i = 0; i < m->n; i++)
-        if (m->row[i] == cl->root && m->dead[i] == 0) {
-            *root = (uint32_t)i;
-            return true;
-        }
-    return false;
-}
-
-static uint32_t nearest_to_site(const struct channi *c, const struct channi_cluster *cl,
-                                const struct channi_members *m, double *cost)
-{
-    uint32_t nearest = 0;
-    float least = INFINITY;
-
-    for (uint32_t i = 0; i < m->n; i++) {
-        const float d =
-            m->dead[i] == 0 ? rows_distance(&c->base.env, m->rows[i], cl->site) : INFINITY;
-
-        if (d < least) {
-            least = d;
-            nearest = i;
-        }
-    }
-    *cost += (double)m->n_live;
-    return nearest;
-}
 
 static int compact_members(struct channi *c, struct channi_taken *w, double *cost)
 {
@@ -49,13 +15,16 @@ static int compact_members(struct channi *c, struct channi_taken *w, double *cos
                                 .routes_of = 1,
                                 .reroutes = true,
                                 .stays = channi_shape_of(cl) != SHAPE_LEFT };
+    uint32_t live;
     int rc = OK;
 
     *cost += 2 * (double)m->n; /* one pass is for the route */
-    if (!part.stays)
+    if (!part.stays) {
         rc = channi_choose_root(c, m, &part.root, cost);
-    else if (!find_root(cl, m, &part.root))
-        part.root = nearest_to_site(c, cl, m, cost);
+    } else {
+        channi_find_roots(c, w, &part.root, &live);
+        *cost += m->row[part.root] == cl->root ? 0 : (double)live;
+    }
     if (rc == OK)
         rc = channi_replace_by_one(c, w, &part);
     if (rc == OK)

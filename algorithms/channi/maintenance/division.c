@@ -29,6 +29,34 @@ bool channi_rewrite_begin(struct channi *c, uint32_t cid, enum channi_job_kind k
     return !*busy;
 }
 
+void channi_find_roots(const struct channi *c, const struct channi_taken *w, uint32_t *roots,
+                       uint32_t *live)
+{
+    const struct channi_members *m = &w->members;
+    float least[WORK_MOST]; /* -1: it is the root */
+
+    for (size_t i = 0; i < w->n; i++) {
+        least[i] = INFINITY;
+        live[i] = 0;
+    }
+    for (uint32_t i = 0; i < m->n; i++) {
+        const uint32_t from = m->from[i];
+        const struct channi_cluster *cl = w->clusters[from];
+
+        if (m->dead[i] != 0)
+            continue;
+        live[from]++;
+        if (least[from] < 0)
+            continue;
+        const float d =
+            m->row[i] == cl->root ? -1 : rows_distance(&c->base.env, m->rows[i], cl->site);
+        if (d < least[from]) {
+            least[from] = d;
+            roots[from] = i;
+        }
+    }
+}
+
 int channi_cloud_make(struct channi_cloud *x, const struct channi *c,
                       const struct channi_members *m)
 {

@@ -22,6 +22,11 @@ bool channi_rewrite_begin(struct channi *, uint32_t cid, enum channi_job_kind,
    cluster that it succeeds first, so that its graph can be extended. */
 int channi_replace_by_one(struct channi *, struct channi_taken *, struct channi_part *);
 
+/* Finds the root of each taken cluster among its live members, or the one nearest to its site if the root has
+   died; and their number, which may be 0. */
+void channi_find_roots(const struct channi *, const struct channi_taken *, uint32_t *roots,
+                       uint32_t *live);
+
 /* Live members as floats, one block. */
 struct channi_cloud {
     float *rows;      /* n x dim */

@@ -33,19 +33,14 @@ struct reassignment {
 
 /* ------------------------------------------------------------------------------ neighbours */
 
-static bool among(const struct reassignment *s, uint32_t cid)
-{
-    for (uint32_t i = 0; i < s->n; i++)
-        if (s->cids[i] == cid)
-            return true;
-    return false;
-}
-
 static void add(struct reassignment *s, const struct channi_layout *layout, uint32_t cid)
 {
     const struct channi_cluster *cl = cid < layout->n_clusters ? layout->clusters[cid] : NULL;
+    bool among = false;
 
-    if (cl && cl->kind == CLUSTER_NORMAL && s->n < WORK_MOST && !among(s, cid) &&
+    for (uint32_t i = 0; i < s->n; i++)
+        among |= s->cids[i] == cid;
+    if (cl && cl->kind == CLUSTER_NORMAL && s->n < WORK_MOST && !among &&
         channi_cluster_live(cl) > 0)
         s->cids[s->n++] = cid;
 }
@@ -82,37 +77,6 @@ static int find_neighbours(struct reassignment *s, const uint32_t *cids, size_t 
 }
 
 /* ------------------------------------------------------------------------------------ rows */
-
-/* Finds each cluster's root among the members, or the live member nearest to its site if the root
-   has died. false: a cluster has no live row. */
-static bool find_roots(struct reassignment *s)
-{
-    const struct channi_members *m = &s->w.members;
-    float least[WORK_MOST];
-
-    for (size_t i = 0; i < s->w.n; i++) {
-        least[i] = INFINITY;
-        s->size[i] = 0;
-    }
-    for (uint32_t i = 0; i < m->n; i++) {
-        const uint32_t from = m->from[i];
-        const struct channi_cluster *cl = s->w.clusters[from];
-
-        if (m->dead[i] != 0)
-            continue;
-        const float d =
-            m->row[i] == cl->root ? -1 : rows_distance(&s->c->base.env, m->rows[i], cl->site);
-        s->size[from]++;
-        if (d < least[from]) {
-            least[from] = d;
-            s->root[from] = i;
-        }
-    }
-    for (size_t i = 0; i < s->w.n; i++)
-        if (s->size[i] == 0)
-            return false;
-    return true;
-}
 
 /* Chooses the nearest root, unless that makes a cluster too small or too large. */
 static void reassign_row(struct reassignment *s, uint32_t i, double *cost)
@@ -191,15 +155,20 @@ static int carry_out(struct reassignment *s)
     return rc;
 }
 
+/* Does nothing if a cluster has no live row. */
 static int reassign_taken(struct reassignment *s, double *cost)
 {
     int rc = channi_gather(s->c, &s->w);
+    bool all = rc == OK;
 
-    if (rc == OK && find_roots(s)) {
+    if (rc == OK)
+        channi_find_roots(s->c, &s->w, s->root, s->size);
+    for (size_t i = 0; i < s->w.n; i++)
+        all = all && s->size[i] > 0;
+    if (all)
         rc = reassign_rows(s, cost);
-        if (rc == OK && s->moved > s->w.members.n_live / WORTH)
-            rc = carry_out(s);
-    }
+    if (all && rc == OK && s->moved > s->w.members.n_live / WORTH)
+        rc = carry_out(s);
     mem_free(s->c->base.env.mem, s->part);
     return rc;
 }

@@ -1,7 +1,7 @@
 /* internal.h - shared by the files that replace clusters by others, in three steps.
  *
  * 1 parts.c makes files and unpublished clusters: no lock, several threads
- * 2 catch_up.c adds rows and deletions that came meanwhile: under `write`
+ * 2 replace.c adds rows and deletions that came meanwhile: under `write`
  * 3 replace.c changes routes and layout and publishes them: under `write`
  *
  * Until the publication everything can be discarded, files included. */
@@ -31,7 +31,7 @@ struct channi_replacing {
     struct channi_making *parts; /* r->n_parts */
     struct index_env env;        /* for single parts; with many parts its pool has one thread */
     struct pool *alone;
-    uint64_t horizon; /* for catch_up.c */
+    uint64_t horizon; /* for what came meanwhile */
 };
 
 static inline int channi_replacing_no_memory(const struct channi_replacing *x)
@@ -42,9 +42,6 @@ static inline int channi_replacing_no_memory(const struct channi_replacing *x)
 
 /* parts.c: makes all parts. On error the caller discards what was made. */
 int channi_replace_make(struct channi_replacing *);
-/* Creates a cluster without rows, refs 1. NULL: out of memory. */
-struct channi_cluster *channi_replace_cluster(struct channi *, uint32_t cid,
-                                              enum channi_cluster_kind, uint64_t born_ver);
 
 /* shape.c: sets mean_d and shape of the part's cluster, whose site is set. ERR_NO_MEMORY. */
 int channi_measure(const struct channi_replacing *, const struct channi_making *);

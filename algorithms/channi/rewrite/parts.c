@@ -27,22 +27,6 @@ struct draft {
     struct graph *graph;
 };
 
-struct channi_cluster *channi_replace_cluster(struct channi *c, uint32_t cid,
-                                              enum channi_cluster_kind kind, uint64_t born_ver)
-{
-    struct channi_cluster *cl = channi_cluster_create(c, cid, kind, born_ver);
-
-    if (!cl)
-        return NULL;
-    cl->root = ROOT_NONE;
-    cl->site = mem_zalloc(c->base.env.mem, c->row_bytes);
-    if (!cl->site) {
-        channi_cluster_unref(c, cl);
-        return NULL;
-    }
-    return cl;
-}
-
 /* -------------------------------------------------------------------------------- drafts */
 
 static bool draft_reserve(const struct channi_replacing *x, const struct channi_part *part,

@@ -161,9 +161,11 @@ static bool wants_route(const struct channi_replacing *x, const struct channi_pa
 
     for (size_t i = 0; i < x->w->n; i++) {
         const struct channi_cluster *old = x->w->clusters[i];
+        float to_old = INFINITY;
 
-        for (uint32_t j = 0; takes_routes(part, i) && j < old->n_routes; j++)
-            drift = fminf(drift, route_distance(x->c, old->routes[j], root));
+        if (takes_routes(part, i) && old->n_routes > 0)
+            (void)channi_nearest_route(x->c, old->routes, old->n_routes, root, &to_old);
+        drift = fminf(drift, to_old);
     }
     for (size_t i = 0; drift > 0 && i < part->n; i++)
         if (x->m->dead[part->rows[i]] == 0) {
@@ -251,10 +253,14 @@ static int begin_parts(struct channi_replacing *x)
         p->part = &x->r->parts[i];
         p->predecessor =
             p->part->successor_of == SUCCESSOR_NONE ? NULL : x->w->clusters[p->part->successor_of];
-        p->cl = channi_replace_cluster(c, p->predecessor ? p->predecessor->cid : CID_NONE,
-                                       p->part->kind,
-                                       p->predecessor ? p->predecessor->born_ver : version);
-        rc = p->cl ? name_part(x, p) : channi_replacing_no_memory(x);
+        p->cl =
+            channi_cluster_create(c, p->predecessor ? p->predecessor->cid : CID_NONE, p->part->kind,
+                                  p->predecessor ? p->predecessor->born_ver : version);
+        if (p->cl) {
+            p->cl->root = ROOT_NONE;
+            p->cl->site = mem_zalloc(c->base.env.mem, c->row_bytes);
+        }
+        rc = p->cl && p->cl->site ? name_part(x, p) : channi_replacing_no_memory(x);
     }
     pthread_mutex_unlock(&c->write);
     return rc;
@@ -344,16 +350,6 @@ static void redirect(const struct channi_replacing *x, struct channi_routes *rou
     }
 }
 
-static void set_drift(const struct channi_replacing *x, struct channi_cluster *cl)
-{
-    cl->drift = cl->n_routes > 0 ? INFINITY : 0;
-    for (uint32_t i = 0; i < cl->n_routes; i++) {
-        const void *row = segmented_at(&x->c->route_rows, cl->routes[i]);
-
-        cl->drift = fminf(cl->drift, rows_distance(&x->c->base.env, row, cl->site));
-    }
-}
-
 /* Whether no route changes, as in a compaction; then they need not be copied. */
 static bool routes_stay(const struct channi_replacing *x, const struct channi_routes *routes)
 {
@@ -407,8 +403,12 @@ static int next_routes(struct channi_replacing *x, struct channi_layout *layout)
     if (rc == OK && !(layout->routes && routes_stay(x, layout->routes)))
         rc = change_routes(x, layout, new, n);
     mem_free(mem, new);
-    for (size_t i = 0; rc == OK && i < x->r->n_parts; i++)
-        set_drift(x, x->parts[i].cl);
+    for (size_t i = 0; rc == OK && i < x->r->n_parts; i++) {
+        struct channi_cluster *cl = x->parts[i].cl;
+
+        if (cl->n_routes > 0)
+            (void)channi_nearest_route(x->c, cl->routes, cl->n_routes, cl->site, &cl->drift);
+    }
     return rc;
 }
 

@@ -31,35 +31,26 @@ static struct channi_view *ref_now(struct channi *s)
     return now;
 }
 
-/* Takes over the reference to `view`. */
-static int retain(struct channi *s, struct channi_view *view)
-{
-    struct channi_snapshot *pin = snapshot_of(s, view->version);
-
-    if (pin) {
-        pin->times++;
-        channi_view_unref(s, view);
-        return OK;
-    }
-    if (!mem_grow(s->base.env.mem, &s->snapshots, &s->snapshots_capacity, s->n_snapshots + 1,
-                  sizeof *s->snapshots)) {
-        channi_view_unref(s, view);
-        return CHANNI_NO_MEMORY(&s->base.env, " for a snapshot");
-    }
-    s->snapshots[s->n_snapshots++] =
-        (struct channi_snapshot){ .version = view->version, .view = view, .times = 1 };
-    return OK;
-}
-
 int channi_snapshot(struct index *index, uint64_t *version)
 {
     struct channi *s = channi_of(index);
     struct channi_view *now = ref_now(s);
+    int rc = OK;
 
     *version = now->version;
     pthread_mutex_lock(&s->snapshot_lock);
-    const int rc = retain(s, now);
+    struct channi_snapshot *pin = snapshot_of(s, now->version);
+    if (pin) {
+        pin->times++;
+    } else if (mem_grow(index->env.mem, &s->snapshots, &s->snapshots_capacity, s->n_snapshots + 1,
+                        sizeof *s->snapshots)) {
+        s->snapshots[s->n_snapshots++] =
+            (struct channi_snapshot){ .version = now->version, .view = ref(now), .times = 1 };
+    } else {
+        rc = CHANNI_NO_MEMORY(&index->env, " for a snapshot");
+    }
     pthread_mutex_unlock(&s->snapshot_lock);
+    channi_view_unref(s, now);
     return rc;
 }
 
@@ -122,42 +113,28 @@ static struct channi_view *older_view(struct channi *s, const struct channi_view
     return view;
 }
 
-static struct channi_view *snapshot_view(struct channi *s, uint64_t version)
-{
-    pthread_mutex_lock(&s->snapshot_lock);
-    const struct channi_snapshot *pin = snapshot_of(s, version);
-    struct channi_view *view = pin ? ref(pin->view) : NULL;
-    pthread_mutex_unlock(&s->snapshot_lock);
-    return view;
-}
-
-static int no_such(struct channi *s, uint64_t version, uint64_t oldest, uint64_t newest)
-{
-    char names[400];
-
-    pthread_mutex_lock(&s->snapshot_lock);
-    const int rc = fail(s->base.env.error, ERR_NOT_FOUND,
-                        "channi: there is no version %" PRIu64 "; there are %" PRIu64 " to %" PRIu64
-                        ", and snapshots of: %s",
-                        version, oldest, newest, snapshot_names(s, names, sizeof names));
-    pthread_mutex_unlock(&s->snapshot_lock);
-    return rc;
-}
-
 /* Takes no lock that a commit holds, because searches call it. */
 int channi_view_of(struct channi *s, uint64_t version, struct channi_view **out)
 {
     struct channi_view *now = ref_now(s);
     const uint64_t newest = now->version, oldest = oldest_of(s, newest);
+    char names[400];
     int rc = OK;
 
-    *out = snapshot_view(s, version);
-    if (!*out && version == newest)
+    pthread_mutex_lock(&s->snapshot_lock);
+    const struct channi_snapshot *pin = snapshot_of(s, version);
+    if (pin)
+        *out = ref(pin->view);
+    else if (version == newest)
         *out = ref(now);
-    else if (!*out && version >= oldest && version < newest)
+    else if (version >= oldest && version < newest)
         rc = (*out = older_view(s, now, version)) ? OK : ERR_NO_MEMORY;
-    else if (!*out)
-        rc = no_such(s, version, oldest, newest);
+    else
+        rc = fail(s->base.env.error, ERR_NOT_FOUND,
+                  "channi: there is no version %" PRIu64 "; there are %" PRIu64 " to %" PRIu64
+                  ", and snapshots of: %s",
+                  version, oldest, newest, snapshot_names(s, names, sizeof names));
+    pthread_mutex_unlock(&s->snapshot_lock);
     channi_view_unref(s, now);
     return rc;
 }

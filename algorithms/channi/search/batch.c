@@ -41,7 +41,7 @@ struct batch {
 
 static struct channi_query query_at(const struct batch *b, uint32_t i)
 {
-    return channi_batch_query(b->b, b->view, b->first + i, 1);
+    return channi_batch_query(b->b, b->view, b->first + i);
 }
 
 static struct topk answers_at(const struct batch *b, uint32_t i)
@@ -57,7 +57,7 @@ static int choose_one(struct batch *b, struct channi_scratch *x, uint32_t i,
     const struct channi_query q = query_at(b, i);
     struct channi_query_context s;
     size_t n = 0;
-    int rc = channi_context_begin(&s, &q, x, NULL);
+    int rc = channi_context_begin(&s, &q, x, &x->work, NULL);
 
     if (rc == OK)
         rc = channi_query_choose(&s, &n);
@@ -117,7 +117,7 @@ static int run_singly(struct batch *b, struct channi_scratch *x, size_t first, s
         const struct topk top = answers_at(b, i);
         struct channi_query_context s;
 
-        if ((rc = channi_context_begin(&s, &q, x, &top)) != OK)
+        if ((rc = channi_context_begin(&s, &q, x, &x->work, &top)) != OK)
             break;
         rc = channi_query_scan(&s, b->cids + i * b->width, b->n_cids[i]);
         topk_sort(&s.top);
@@ -133,6 +133,7 @@ static int run_singly(struct batch *b, struct channi_scratch *x, size_t first, s
 struct member {
     struct channi_query q;
     struct channi_query_context s;
+    struct channi_search_work w;
     const uint32_t *cids; /* of the steps to come */
     size_t n_cids;
     size_t first, end; /* the group of this round, of s.w->of */
@@ -149,21 +150,6 @@ struct part {
     size_t starts[CHANNI_SCAN_STEP + 1]; /* visits of each */
     size_t pinned_max;
 };
-
-static int member_begin(const struct batch *b, struct part *p, struct member *m, uint32_t i)
-{
-    const struct topk top = answers_at(b, i);
-    struct channi_search_work *w = mem_zalloc(b->b->c->base.env.mem, sizeof *w);
-
-    m->s.w = w; /* freed with the part */
-    if (!w)
-        return channi_search_no_memory(b->b->c);
-    w->mem = b->b->c->base.env.mem;
-    m->q = query_at(b, i);
-    m->cids = b->cids + i * b->width;
-    m->n_cids = b->n_cids[i];
-    return channi_context_begin_in(&m->s, &m->q, p->x, w, &top);
-}
 
 /* Gives each member that is not done its next group. false: all are done. */
 static int next_groups(struct part *p, bool *any)
@@ -225,16 +211,6 @@ static size_t list_clusters(struct part *p, size_t at)
     return n;
 }
 
-static int visit(struct part *p, size_t i, const struct channi_image *image)
-{
-    const struct channi_cluster *cl = cluster_at(p, p->starts[i]);
-    int rc = OK;
-
-    for (size_t j = p->starts[i]; rc == OK && j < p->starts[i + 1]; j++)
-        rc = channi_scan_file(&p->members[(uint32_t)p->visits[j]].s, cl, image);
-    return rc;
-}
-
 static int run_round(struct part *p)
 {
     struct channi_fetch *fetch = p->x->fetch;
@@ -247,24 +223,13 @@ static int run_round(struct part *p)
 
         rc = channi_fetch_ask(fetch, p->bases, n);
         while (rc == OK && channi_fetch_next(fetch, &i, &image, &rc))
-            rc = rc == OK ? visit(p, i, image) : rc;
+            for (size_t j = p->starts[i]; rc == OK && j < p->starts[i + 1]; j++)
+                rc = channi_scan_file(&p->members[(uint32_t)p->visits[j]].s,
+                                      cluster_at(p, p->starts[i]), image);
         channi_fetch_done(fetch);
         at = p->starts[n];
     }
     return rc;
-}
-
-static void part_end(struct part *p, struct channi_search_counts *counts)
-{
-    struct mem *mem = p->c->base.env.mem;
-
-    for (size_t i = 0; i < p->n; i++) {
-        channi_search_counts_add(counts, &p->members[i].s.counts);
-        channi_search_work_free(mem, p->members[i].s.w);
-    }
-    mem_free(mem, p->members);
-    mem_free(mem, p->visits);
-    mem_free(mem, p);
 }
 
 static int run_grouped(struct batch *b, struct channi_scratch *x, size_t first, size_t end,
@@ -272,35 +237,44 @@ static int run_grouped(struct batch *b, struct channi_scratch *x, size_t first, 
 {
     struct channi *c = b->b->c;
     struct mem *mem = c->base.env.mem;
-    struct part *p = mem_zalloc(mem, sizeof *p);
+    const size_t n = end - first;
+    struct part p = { .c = c,
+                      .x = x,
+                      .members = mem_zalloc(mem, n * sizeof *p.members),
+                      .pinned_max = b->pinned_max };
     bool any = true;
-    int rc = OK;
+    int rc = p.members ? OK : channi_search_no_memory(c);
 
-    if (!p)
-        return channi_search_no_memory(c);
-    *p = (struct part){ .c = c, .x = x, .n = end - first, .pinned_max = b->pinned_max };
-    p->members = mem_zalloc(mem, p->n * sizeof *p->members);
-    p->n = p->members ? p->n : 0;
-    if (!x->fetch)
-        x->fetch = channi_fetch_create(c->cache);
-    if (!p->members || !x->fetch)
-        rc = channi_search_no_memory(c);
-    for (size_t i = 0; rc == OK && i < p->n; i++)
-        rc = member_begin(b, p, &p->members[i], (uint32_t)b->order[first + i]);
-    while (rc == OK && any) {
-        rc = next_groups(p, &any);
-        if (rc == OK)
-            rc = run_round(p);
+    for (; rc == OK && p.n < n; p.n++) {
+        const uint32_t i = (uint32_t)b->order[first + p.n];
+        const struct topk top = answers_at(b, i);
+        struct member *m = &p.members[p.n];
+
+        m->q = query_at(b, i);
+        m->cids = b->cids + i * b->width;
+        m->n_cids = b->n_cids[i];
+        rc = channi_context_begin(&m->s, &m->q, x, &m->w, &top);
     }
-    for (size_t i = 0; rc == OK && i < p->n; i++) {
+    while (rc == OK && any) {
+        rc = next_groups(&p, &any);
+        if (rc == OK)
+            rc = run_round(&p);
+    }
+    for (size_t i = 0; i < p.n; i++) {
+        struct member *m = &p.members[i];
         const uint32_t of = (uint32_t)b->order[first + i];
 
-        rc = channi_scan_candidates(&p->members[i].s);
-        topk_sort(&p->members[i].s.top);
-        if (rc == OK && is_short(b, of, &p->members[i].s.top))
+        if (rc == OK) {
+            rc = channi_scan_candidates(&m->s);
+            topk_sort(&m->s.top);
+        }
+        channi_search_counts_add(counts, &m->s.counts);
+        if (rc == OK && is_short(b, of, &m->s.top))
             rc = run_alone(b, x, of, counts);
+        channi_search_work_free(mem, &m->w);
     }
-    part_end(p, counts);
+    mem_free(mem, p.members);
+    mem_free(mem, p.visits);
     return rc;
 }
 
@@ -350,12 +324,16 @@ static int run_batch(struct batch *b, size_t threads)
     return rc;
 }
 
-bool channi_batch_pays(const struct channi_search_batch *b, const struct channi_view *view)
+bool channi_batch_pays(const struct channi_search_batch *b)
 {
     const struct channi_knobs *knobs = b->request->knobs;
+    unsigned ticket;
+    const struct channi_view *now = channi_enter(b->c, &ticket);
+    const bool built = (b->view ? b->view : now)->layout->routes;
 
-    return b->request->queries.n >= BATCH_LEAST && !b->allowed && view->layout->routes &&
-           !(knobs->eps > 0) && knobs->early_stop_clusters == 0 && !b->stop_score;
+    channi_leave(b->c, ticket);
+    return b->request->queries.n >= BATCH_LEAST && !b->allowed && built && !(knobs->eps > 0) &&
+           knobs->early_stop_clusters == 0 && !b->stop_score;
 }
 
 int channi_batch_run(struct channi_search_batch *a, size_t threads)

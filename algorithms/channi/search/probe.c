@@ -194,23 +194,23 @@ static int scan_further(struct channi_query_context *s, const struct channi_sear
     return rc;
 }
 
-/* Lists n clusters, then n_ood clusters of outliers. After begin_seen(). */
+/* Lists n clusters, then n_ood clusters of outliers. */
 static int choose(struct channi_query_context *s, size_t *n, size_t *n_ood, bool *all)
 {
-    const int rc = list_nearest(s, (size_t)s->q->knobs->nprobe, n, all);
+    int rc = begin_seen(s);
 
+    *n = *n_ood = 0;
+    if (rc == OK)
+        rc = list_nearest(s, (size_t)s->q->knobs->nprobe, n, all);
     return rc == OK ? list_ood(s, *n, n_ood) : rc;
 }
 
 int channi_query_choose(struct channi_query_context *s, size_t *n)
 {
-    size_t n_ood = 0;
+    size_t n_ood;
     bool all;
-    int rc = begin_seen(s);
+    const int rc = choose(s, n, &n_ood, &all);
 
-    *n = 0;
-    if (rc == OK)
-        rc = choose(s, n, &n_ood, &all);
     *n += n_ood;
     return rc;
 }
@@ -222,15 +222,15 @@ static int run_routed(struct channi_query_context *s)
     size_t n = 0, n_ood = 0;
     bool all = true;
     float farthest = 0;
-    int rc = begin_seen(s);
+    int rc;
 
-    if (rc == OK && a && a->share < FILTER_EXACT) {
+    if (a && a->share < FILTER_EXACT) {
         s->counts.filter_exact++;
-        rc = list_rest(s, &n);
+        rc = begin_seen(s);
+        rc = rc == OK ? list_rest(s, &n) : rc;
         return rc == OK ? channi_scan_clusters(s, s->w->cids, n) : rc;
     }
-    if (rc == OK)
-        rc = choose(s, &n, &n_ood, &all);
+    rc = choose(s, &n, &n_ood, &all);
     if (rc == OK && n > 0)
         farthest = s->w->routes[n - 1];
     if (rc == OK)
@@ -275,7 +275,7 @@ int channi_query_answer(const struct channi_query *q, struct channi_scratch *x,
                         const struct topk *top, struct channi_search_counts *counts)
 {
     struct channi_query_context s;
-    int rc = channi_context_begin(&s, q, x, top);
+    int rc = channi_context_begin(&s, q, x, &x->work, top);
 
     if (rc != OK)
         return rc;

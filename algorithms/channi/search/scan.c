@@ -15,9 +15,8 @@ struct run {
     struct channi_record record; /* of the first row */
     size_t record_step;          /* from one row's record to the next */
     size_t n;
-    const struct channi_cluster *cl; /* rows of a file, from row `first` on; NULL: a delta */
+    const struct channi_cluster *cl; /* rows of a file; NULL: a delta */
     const struct channi_image *image;
-    uint32_t first;
     _Atomic(uint64_t) *born, *dead; /* of a delta */
     bool all_seen;
 };
@@ -35,7 +34,7 @@ static void offer_first(struct channi_query_context *s, float distance, uint64_t
 static bool run_takes(struct channi_query_context *s, const struct run *r, size_t i)
 {
     if (r->cl && !r->all_seen)
-        return channi_scan_takes(s, r->cl, r->image, r->first + (uint32_t)i);
+        return channi_scan_takes(s, r->cl, r->image, (uint32_t)i);
     if (!r->cl && !channi_delta_sees(&r->born[i], &r->dead[i], s->q->view->version))
         return false;
     struct channi_record record = r->record;

@@ -46,30 +46,6 @@ static int list_files(struct channi_query_context *s, const uint32_t *cids, size
     return OK;
 }
 
-/* Requests the files of n clusters and appends them to w->bases. */
-static int request(struct channi_query_context *s, const uint32_t *cids, size_t n)
-{
-    struct channi_search_work *w = s->w;
-    const size_t before = w->n_bases;
-
-    if (!s->x->fetch)
-        s->x->fetch = channi_fetch_create(s->q->c->cache);
-    if (!s->x->fetch)
-        return channi_search_no_memory(s->q->c);
-    const int rc = list_files(s, cids, n);
-    if (rc != OK)
-        return rc;
-    return w->n_bases > before
-               ? channi_fetch_ask(s->x->fetch, w->bases + before, w->n_bases - before)
-               : OK;
-}
-
-/* Whether candidates must be reranked while their clusters are pinned. */
-static bool rows_are_hot(const struct channi_query_context *s)
-{
-    return s->coded && !s->q->c->params.cold_rows;
-}
-
 bool channi_scan_reranks_pinned(const struct channi *c)
 {
     return c->params.cluster_index == INSIDE_CODES && !c->params.cold_rows;
@@ -77,8 +53,7 @@ bool channi_scan_reranks_pinned(const struct channi *c)
 
 void channi_scan_unpin(struct channi_query_context *s)
 {
-    if (s->x->fetch)
-        channi_fetch_done(s->x->fetch);
+    channi_fetch_done(s->x->fetch);
     s->w->n_bases = 0;
 }
 
@@ -165,7 +140,8 @@ static int member_begin(struct channi_query_context *m, const struct channi_quer
 {
     struct channi *c = leader->q->c;
     struct channi_scratch *x = scratch_pool_take(&c->scratch);
-    const int rc = x ? channi_context_begin(m, leader->q, x, NULL) : channi_search_no_memory(c);
+    const int rc =
+        x ? channi_context_begin(m, leader->q, x, &x->work, NULL) : channi_search_no_memory(c);
 
     if (rc != OK) {
         scratch_pool_give(&c->scratch, x);
@@ -258,7 +234,7 @@ static size_t begin_group(struct channi_query_context *s, size_t from, size_t fi
 
     if (channi_beams_share(s->q))
         end = first + 1 + (first - from) / 2;
-    else if (rows_are_hot(s) && s->rerank_left == SIZE_MAX)
+    else if (channi_scan_reranks_pinned(s->q->c) && s->rerank_left == SIZE_MAX)
         end = first == from ? from + GROUP : from + 4 * (first - from);
     return end < n ? end : n;
 }
@@ -268,7 +244,7 @@ static size_t begin_group(struct channi_query_context *s, size_t from, size_t fi
 static int scan_groups(struct channi_query_context *s, size_t from)
 {
     const size_t n = s->w->n_bases;
-    const bool measured = rows_are_hot(s) && s->rerank_left == SIZE_MAX;
+    const bool measured = channi_scan_reranks_pinned(s->q->c) && s->rerank_left == SIZE_MAX;
     int rc = OK;
 
     for (size_t first = from, end; rc == OK && first < n; first = end) {
@@ -314,9 +290,12 @@ size_t channi_scan_begin_group(struct channi_query_context *s, size_t first)
 
 static int scan_step(struct channi_query_context *s, const uint32_t *cids, size_t n)
 {
-    const size_t from = s->w->n_bases;
-    int rc = request(s, cids, n);
+    const struct channi_search_work *w = s->w;
+    const size_t from = w->n_bases;
+    int rc = list_files(s, cids, n);
 
+    if (rc == OK && w->n_bases > from)
+        rc = channi_fetch_ask(s->x->fetch, w->bases + from, w->n_bases - from);
     rc = rc == OK ? scan_deltas(s, cids, n) : rc;
     return rc == OK ? scan_groups(s, from) : rc;
 }
@@ -340,7 +319,7 @@ static int read_ahead(struct channi_query_context *s, const uint32_t *cids, size
     for (size_t i = 0; i < n && i < most; i++)
         if (channi_context_cluster(s, cids[i])->base)
             bases[m++] = channi_context_cluster(s, cids[i])->base;
-    return m > 0 && s->x->fetch ? channi_fetch_ahead(s->x->fetch, bases, m) : OK;
+    return m > 0 ? channi_fetch_ahead(s->x->fetch, bases, m) : OK;
 }
 
 /* After a cluster, before the one whose route is `next`: whether target_recall is reached. */
@@ -382,7 +361,7 @@ int channi_scan_clusters_until(struct channi_query_context *s, const uint32_t *c
         idle = channi_context_limit(s) < limit || limit == INFINITY ? 0 : idle + 1;
         if (s->w->n_bases < STEP && i + 1 < n)
             continue;
-        if (rc == OK && rows_are_hot(s))
+        if (rc == OK && channi_scan_reranks_pinned(s->q->c))
             rc = channi_scan_candidates(s); /* the rest, if `rerank` is a cap */
         channi_scan_unpin(s);
     }
@@ -391,14 +370,14 @@ int channi_scan_clusters_until(struct channi_query_context *s, const uint32_t *c
 
 int channi_scan_clusters(struct channi_query_context *s, const uint32_t *cids, size_t n)
 {
-    const bool capped = s->rerank_left < SIZE_MAX && rows_are_hot(s);
+    const bool capped = s->rerank_left < SIZE_MAX && channi_scan_reranks_pinned(s->q->c);
     const size_t step = capped ? n : STEP;
     int rc = OK;
 
     for (size_t i = 0, m; rc == OK && i < n; i += m) {
         m = n - i < step ? n - i : step;
         rc = scan_step(s, cids + i, m);
-        if (rc == OK && rows_are_hot(s))
+        if (rc == OK && channi_scan_reranks_pinned(s->q->c))
             rc = channi_scan_candidates(s);
         channi_scan_unpin(s);
     }

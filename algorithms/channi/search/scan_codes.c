@@ -350,10 +350,9 @@ static size_t take_batch(struct channi_query_context *s, size_t most, size_t *le
 
     most = s->rerank_left < most ? s->rerank_left : most;
     while (*left > 0 && n < most) {
-        const struct channi_candidate *next = &w->candidates[(uint32_t)w->order[0]];
+        const struct channi_candidate *next =
+            &w->candidates[(uint32_t)key_heap_pop(w->order, left)];
 
-        w->order[0] = w->order[--*left];
-        key_heap_sift(w->order, *left, 0);
         if (next->lower > limit)
             continue;
         batch[n++] = next;

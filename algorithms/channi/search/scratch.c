@@ -7,8 +7,6 @@
 
 void channi_search_work_free(struct mem *mem, struct channi_search_work *w)
 {
-    if (!w)
-        return;
     void *const all[] = {
         w->cids,    w->routes,   w->bases,           w->of,        w->images,
         w->seen,    w->prepared, w->rotated,         w->floats,    w->candidates,
@@ -18,24 +16,24 @@ void channi_search_work_free(struct mem *mem, struct channi_search_work *w)
 
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         mem_free(mem, all[i]);
-    mem_free(mem, w);
 }
 
 static bool open_scratch(void *owner, void *scratch)
 {
     struct channi_scratch *x = scratch;
+    const struct channi *c = owner;
 
-    x->graph = graph_scratch_create(((const struct channi *)owner)->base.env.mem);
-    return x->graph;
+    x->graph = graph_scratch_create(c->base.env.mem);
+    x->fetch = channi_fetch_create(c->cache);
+    return x->graph && x->fetch;
 }
 
 static void close_scratch(struct mem *mem, void *scratch)
 {
     struct channi_scratch *x = scratch;
 
-    if (x->fetch)
-        channi_fetch_destroy(x->fetch);
-    channi_search_work_free(mem, x->work);
+    channi_fetch_destroy(x->fetch);
+    channi_search_work_free(mem, &x->work);
     graph_scratch_destroy(x->graph);
     mem_free(mem, x->nodes);
     mem_free(mem, x->distances);
@@ -44,9 +42,7 @@ static void close_scratch(struct mem *mem, void *scratch)
 
 static uint64_t work_bytes(const struct channi_search_work *w)
 {
-    if (!w)
-        return 0;
-    return sizeof *w + w->cids_capacity * sizeof *w->cids + w->routes_capacity * sizeof *w->routes +
+    return w->cids_capacity * sizeof *w->cids + w->routes_capacity * sizeof *w->routes +
            w->bases_capacity * sizeof *w->bases + w->of_capacity * sizeof *w->of +
            w->seen_capacity * sizeof *w->seen + w->candidates_capacity * sizeof *w->candidates +
            w->order_capacity * sizeof *w->order + w->sources_capacity * sizeof *w->sources +
@@ -58,22 +54,13 @@ static uint64_t scratch_bytes(const void *owner, const void *scratch)
     const struct channi_scratch *x = scratch;
 
     (void)owner;
-    return graph_scratch_bytes(x->graph) + work_bytes(x->work) +
+    return graph_scratch_bytes(x->graph) + work_bytes(&x->work) +
            x->nodes_capacity * sizeof *x->nodes + x->distances_capacity * sizeof *x->distances +
            x->marks_capacity;
 }
 
 const struct scratch_kind channi_scratch_kind = { sizeof(struct channi_scratch), open_scratch,
                                                   close_scratch, scratch_bytes };
-
-bool channi_scratch_work(struct channi *c, struct channi_scratch *x)
-{
-    if (!x->work)
-        x->work = mem_zalloc(c->base.env.mem, sizeof *x->work);
-    if (x->work)
-        x->work->mem = c->base.env.mem;
-    return x->work;
-}
 
 bool channi_scratch_fit(struct channi *c, struct channi_scratch *x, size_t n)
 {
@@ -106,20 +93,13 @@ static bool tops_fit(struct channi_search_work *w, size_t k, size_t uppers)
 }
 
 int channi_context_begin(struct channi_query_context *s, const struct channi_query *q,
-                         struct channi_scratch *x, const struct topk *top)
-{
-    if (!channi_scratch_work(q->c, x))
-        return channi_search_no_memory(q->c);
-    return channi_context_begin_in(s, q, x, x->work, top);
-}
-
-int channi_context_begin_in(struct channi_query_context *s, const struct channi_query *q,
-                            struct channi_scratch *x, struct channi_search_work *w,
-                            const struct topk *top)
+                         struct channi_scratch *x, struct channi_search_work *w,
+                         const struct topk *top)
 {
     struct channi *c = q->c;
     const size_t k = q->k ? q->k : 1, uppers = channi_beams_share(q) ? channi_beam_width(q) : k;
 
+    w->mem = c->base.env.mem;
     if (!tops_fit(w, k, uppers))
         return channi_search_no_memory(c);
     w->n_candidates = w->n_sources = w->n_bases = 0;

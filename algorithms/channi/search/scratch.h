@@ -36,6 +36,7 @@ struct channi_row_source {
     const uint64_t *ids;
 };
 
+/* Starts as zeros. */
 struct channi_search_work {
     struct mem *mem;
     uint32_t *cids; /* clusters to be searched */
@@ -71,8 +72,8 @@ struct channi_search_work {
 struct channi_scratch {
     struct scratch_item item;
     struct graph_scratch *graph;
-    struct channi_fetch *fetch;      /* NULL until a search needs it */
-    struct channi_search_work *work; /* likewise */
+    struct channi_fetch *fetch;
+    struct channi_search_work work;
     /* For route.c */
     uint32_t *nodes;
     float *distances;
@@ -81,9 +82,7 @@ struct channi_scratch {
 };
 
 extern const struct scratch_kind channi_scratch_kind; /* of the pool channi->scratch */
-void channi_search_work_free(struct mem *, struct channi_search_work *); /* NULL is allowed */
-/* Makes x->work unless it is there. false: out of memory. */
-bool channi_scratch_work(struct channi *, struct channi_scratch *);
+void channi_search_work_free(struct mem *, struct channi_search_work *); /* what is in it */
 /* Capacity for n nodes and distances; for n marks. false: out of memory. */
 bool channi_scratch_fit(struct channi *, struct channi_scratch *, size_t n);
 bool channi_scratch_marks(struct channi *, struct channi_scratch *, size_t n);

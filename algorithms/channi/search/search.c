@@ -12,20 +12,22 @@
 
 enum { GRAIN = 8 };
 
-/* Runs the queries first .. end - 1, each with `threads` threads. */
-static int search_some(struct channi_search_batch *a, size_t first, size_t end, size_t threads)
+/* Runs the queries first .. end - 1. */
+static int search_some(void *arg, size_t first, size_t end, size_t worker)
 {
+    struct channi_search_batch *a = arg;
     struct channi *c = a->c;
     struct channi_scratch *x = scratch_pool_take(&c->scratch);
     struct channi_search_counts counts = { 0 };
     unsigned ticket;
     int rc = OK;
 
+    (void)worker;
     if (!x)
         return channi_search_no_memory(c);
     const struct channi_view *now = channi_enter(c, &ticket);
     for (size_t i = first; rc == OK && i < end; i++) {
-        const struct channi_query q = channi_batch_query(a, a->view ? a->view : now, i, threads);
+        const struct channi_query q = channi_batch_query(a, a->view ? a->view : now, i);
         const struct topk top = channi_batch_answers(a, i);
 
         rc = channi_query_answer(&q, x, &top, &counts);
@@ -36,22 +38,6 @@ static int search_some(struct channi_search_batch *a, size_t first, size_t end, 
     return rc;
 }
 
-static int search_chunk(void *arg, size_t first, size_t end, size_t worker)
-{
-    (void)worker;
-    return search_some(arg, first, end, 1);
-}
-
-static bool batch_pays(const struct channi_search_batch *a)
-{
-    unsigned ticket;
-    const struct channi_view *now = channi_enter(a->c, &ticket);
-    const bool pays = channi_batch_pays(a, a->view ? a->view : now);
-
-    channi_leave(a->c, ticket);
-    return pays;
-}
-
 static int search_all(struct channi_search_batch *a)
 {
     const struct search_request *r = a->request;
@@ -60,12 +46,15 @@ static int search_all(struct channi_search_batch *a)
     int rc;
 
     pthread_mutex_init(&a->lock, NULL);
-    if (batch_pays(a))
+    a->threads = 1;
+    if (channi_batch_pays(a)) {
         rc = channi_batch_run(a, threads > 1 ? threads : 1);
-    else if (threads <= 1 || r->queries.n < threads)
-        rc = search_some(a, 0, r->queries.n, threads);
-    else
-        rc = parallel_for(a->c->base.env.pool, threads, r->queries.n, GRAIN, search_chunk, a);
+    } else if (threads <= 1 || r->queries.n < threads) {
+        a->threads = threads;
+        rc = search_some(a, 0, r->queries.n, 0);
+    } else {
+        rc = parallel_for(a->c->base.env.pool, threads, r->queries.n, GRAIN, search_some, a);
+    }
     pthread_mutex_destroy(&a->lock);
     return rc;
 }
@@ -138,7 +127,7 @@ static int range_one(struct channi *c, struct channi_scratch *x,
     unsigned ticket;
 
     q.view = channi_enter(c, &ticket);
-    int rc = channi_context_begin(&s, &q, x, NULL);
+    int rc = channi_context_begin(&s, &q, x, &x->work, NULL);
     if (rc == OK) {
         q.hits = &s.w->hits;
         q.hits->n = 0;
@@ -166,7 +155,7 @@ int channi_range(struct index *index, const struct range_request *request,
     for (size_t i = 0; rc == OK && i < request->queries.n; i++) {
         rc = range_one(c, x, request->filter ? &allowed : NULL, request, i, &counts);
         if (rc == OK)
-            rc = range_hits_deliver(&x->work->hits, i, result);
+            rc = range_hits_deliver(&x->work.hits, i, result);
     }
     scratch_pool_give(&c->scratch, x);
     channi_search_counts_report(c, &counts, &result->work);

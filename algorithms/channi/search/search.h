@@ -139,12 +139,12 @@ struct channi_search_batch {
     struct search_result *result;
     const struct channi_allowed *allowed;
     const double *stop_score; /* of target_recall; NULL: none */
+    size_t threads;           /* of each query, if they are not grouped by cluster */
     pthread_mutex_t lock;     /* protects result->work */
 };
 
 static inline struct channi_query channi_batch_query(const struct channi_search_batch *b,
-                                                     const struct channi_view *view, size_t i,
-                                                     size_t threads)
+                                                     const struct channi_view *view, size_t i)
 {
     const struct search_request *r = b->request;
 
@@ -155,7 +155,7 @@ static inline struct channi_query channi_batch_query(const struct channi_search_
                                   .query =
                                       (const unsigned char *)r->queries.rows + i * b->c->row_bytes,
                                   .k = r->k,
-                                  .threads = threads,
+                                  .threads = b->threads,
                                   .stop_score = b->stop_score };
 }
 
@@ -174,13 +174,11 @@ static inline int channi_search_no_memory(const struct channi *c)
     return CHANNI_NO_MEMORY(&c->base.env, " searching");
 }
 
-/* scratch.c: begins a context with its scratch. top: NULL: the context's own, in w's arrays. */
+/* scratch.c: begins a context with its scratch, and that scratch's work or another one: several contexts of a
+   thread share the rest. top: NULL: the context's own, in the work's arrays. */
 int channi_context_begin(struct channi_query_context *, const struct channi_query *,
-                         struct channi_scratch *, const struct topk *top);
-/* The same with its own work; several contexts of a thread share the rest of its scratch. */
-int channi_context_begin_in(struct channi_query_context *, const struct channi_query *,
-                            struct channi_scratch *, struct channi_search_work *,
-                            const struct topk *top);
+                         struct channi_scratch *, struct channi_search_work *,
+                         const struct topk *top);
 /* Adds to the index's counters and to `work`. */
 void channi_search_counts_add(struct channi_search_counts *to, const struct channi_search_counts *);
 void channi_search_counts_report(struct channi *, const struct channi_search_counts *,
@@ -251,7 +249,7 @@ int channi_scan_candidates(struct channi_query_context *);
 
 /* batch.c: searches many queries, grouped by cluster. pays: whether it may be used. Outside the
    epoch. */
-bool channi_batch_pays(const struct channi_search_batch *, const struct channi_view *);
+bool channi_batch_pays(const struct channi_search_batch *);
 int channi_batch_run(struct channi_search_batch *, size_t threads);
 
 /* stop.c. after: the score of target_recall after one more cluster, with the k-th answer so far and

@@ -134,12 +134,13 @@ static double recall_at(const struct learning *l, double score)
     return sum / (double)l->n;
 }
 
+/* Of a sample without rows: searches do not stop. */
 static void find_scores(const struct learning *l, double scores[CHANNI_STOP_LEVELS])
 {
     for (size_t i = 0; i < CHANNI_STOP_LEVELS; i++) {
-        double low = -30, high = 30;
+        double low = -30, high = l->n > 0 ? 30 : INFINITY;
 
-        for (int step = 0; step < 40; step++) {
+        for (int step = 0; step < 40 && l->n > 0; step++) {
             const double middle = (low + high) / 2;
 
             if (recall_at(l, middle) < levels[i])
@@ -174,27 +175,6 @@ static double score_for(const struct channi_stop *stop, double target)
 
 /* ------------------------------------------------------------------------------- learning */
 
-/* Called inside the epoch. */
-static int learn(struct learning *l, struct channi_stop *stop)
-{
-    struct mem_group g = { .mem = l->c->base.env.mem };
-    int rc;
-
-    l->x = scratch_pool_take(&l->c->scratch);
-    l->distances = mem_group_array(&g, l->k, sizeof *l->distances);
-    l->kept = mem_group_array(&g, l->k, sizeof *l->kept);
-    l->ids = mem_group_array(&g, l->k, sizeof *l->ids);
-    rc = l->x && !g.failed ? sample(l) : channi_search_no_memory(l->c);
-    if (rc == OK && l->n > 0)
-        find_scores(l, stop->score);
-    for (size_t i = 0; rc == OK && l->n == 0 && i < CHANNI_STOP_LEVELS; i++)
-        stop->score[i] = INFINITY;
-    if (l->x)
-        scratch_pool_give(&l->c->scratch, l->x);
-    mem_group_free(&g);
-    return rc;
-}
-
 /* The knobs that the scores depend on. */
 static struct channi_knobs knobs_of(const struct channi_knobs *asked)
 {
@@ -207,28 +187,41 @@ static struct channi_knobs knobs_of(const struct channi_knobs *asked)
     return knobs;
 }
 
-/* For stop->knobs and stop->k. */
+/* For stop->knobs and stop->k. Called inside the epoch. */
 static int learn_anew(struct channi *c, const struct channi_view *view, struct channi_stop *stop)
 {
-    struct learning *l = mem_zalloc(c->base.env.mem, sizeof *l);
+    struct mem_group g = { .mem = c->base.env.mem };
+    const size_t k = WIDER * stop->k;
+    struct learning *l = mem_group_zalloc(&g, 1, sizeof *l);
+    float *distances = mem_group_array(&g, k, sizeof *distances),
+          *kept = mem_group_array(&g, k, sizeof *kept);
+    uint64_t *ids = mem_group_array(&g, k, sizeof *ids);
+    struct channi_scratch *x = scratch_pool_take(&c->scratch);
+    int rc = x && !g.failed ? OK : channi_search_no_memory(c);
 
-    if (!l)
-        return channi_search_no_memory(c);
-    l->c = c;
-    l->view = view;
-    l->k = WIDER * stop->k;
-    l->rng = rng_at(c->base.env.seed, STREAM);
-    l->knobs = stop->knobs;
-    l->wide = l->knobs;
-    l->wide.in_ef = 4 * (l->knobs.in_ef > (int64_t)l->k ? l->knobs.in_ef : (int64_t)l->k);
-    l->wide.early_stop_steps *= 4;
-    l->wide.rerank = 0;
     stop->changed_rows = atomic_load(&c->changed_rows);
     stop->rows = channi_layout_live(view->layout);
     stop->clusters = view->layout->n_clusters;
-    const int rc = learn(l, stop);
+    if (rc == OK) {
+        l->c = c;
+        l->view = view;
+        l->x = x;
+        l->k = k;
+        l->rng = rng_at(c->base.env.seed, STREAM);
+        l->knobs = l->wide = stop->knobs;
+        l->wide.in_ef = 4 * (l->knobs.in_ef > (int64_t)k ? l->knobs.in_ef : (int64_t)k);
+        l->wide.early_stop_steps *= 4;
+        l->wide.rerank = 0;
+        l->distances = distances;
+        l->kept = kept;
+        l->ids = ids;
+        rc = sample(l);
+    }
+    if (rc == OK)
+        find_scores(l, stop->score);
     stop->learnt = rc == OK;
-    mem_free(c->base.env.mem, l);
+    scratch_pool_give(&c->scratch, x);
+    mem_group_free(&g);
     return rc;
 }
 
@@ -262,22 +255,18 @@ int channi_stop_score(struct channi *c, const struct search_request *request, do
 }
 
 /* Whether rows as many as half of the stored ones have come or gone since, or half as many cids. */
-static bool is_outdated(struct channi *c, const struct channi_stop *stop, uint32_t clusters)
-{
-    return stop->learnt &&
-           (2 * (atomic_load(&c->changed_rows) - stop->changed_rows) >= stop->rows ||
-            2 * clusters > 3 * stop->clusters);
-}
-
 bool channi_stop_is_due(struct channi *c)
 {
+    const struct channi_stop *stop = &c->stop;
     unsigned ticket;
 
     if (pthread_mutex_trylock(&c->stop_lock) != 0)
         return false;
     const uint32_t clusters = channi_enter(c, &ticket)->layout->n_clusters;
     channi_leave(c, ticket);
-    const bool due = is_outdated(c, &c->stop, clusters);
+    const bool due =
+        stop->learnt && (2 * (atomic_load(&c->changed_rows) - stop->changed_rows) >= stop->rows ||
+                         2 * clusters > 3 * stop->clusters);
     pthread_mutex_unlock(&c->stop_lock);
     return due;
 }

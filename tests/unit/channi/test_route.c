@@ -73,6 +73,8 @@ static void stage_open(struct stage *t, enum element element, uint32_t n, const 
     t->rng = rng_at(test_seed(), 12);
     t->c.base.env = t->bench.env;
     t->c.row_bytes = index_row_bytes(element, DIM);
+    assert_ok(channi_cache_create(&t->c.cache, &t->bench.env, &(struct channi_cache_options){ 0 }),
+              &t->bench.error);
     scratch_pool_init(&t->c.scratch, &channi_scratch_kind, t->bench.env.mem, &t->c);
     t->rows = aligned_alloc(64, (n * t->c.row_bytes + 63) / 64 * 64);
     assert_non_null(t->rows);
@@ -105,6 +107,7 @@ static void stage_close(struct stage *t)
     scratch_pool_give(&t->c.scratch, t->x);
     assert_true(scratch_pool_bytes(&t->c.scratch) >= sizeof *t->x);
     scratch_pool_free(&t->c.scratch);
+    channi_cache_destroy(t->c.cache);
     for (uint32_t i = 0; i < t->layout.n_clusters; i++) {
         if (t->layout.clusters[i])
             free(t->layout.clusters[i]->site);

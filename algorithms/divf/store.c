@@ -34,25 +34,6 @@ struct stored_list {
     double error; /* of its codes */
 };
 
-/* Calls each(to, slot, first appearance) for every copy of every list, all of them live. */
-static void each_row(const struct divf *d, uint32_t *ordinals,
-                     void (*each)(void *to, uint32_t slot, bool first), void *to)
-{
-    uint32_t next = 0;
-    memset(ordinals, 0xff, d->slots.n * sizeof *ordinals);
-    for (size_t i = 0; i < d->lists.n; i++) {
-        const struct divf_list *l = d->lists.list[i];
-        for (size_t at = 0; at < l->rows; at++) {
-            uint32_t place = divf_place(l, at);
-            uint32_t slot = divf_place_slot(d->lists.chunks, place);
-            bool first = ordinals[slot] == SLOT_NONE;
-            if (first)
-                ordinals[slot] = next++;
-            each(to, slot, first);
-        }
-    }
-}
-
 struct values {
     const struct stored_meta *meta;
     const struct stored_list *lists;
@@ -62,33 +43,30 @@ struct values {
     const uint64_t *ids;
 };
 
-/* What each_row() writes. */
-struct saving {
-    const struct divf *d;
-    struct store_writer *writer;
-    const uint32_t *ordinals;
-};
+enum saved { SAVED_FILED, SAVED_IDS, SAVED_ROWS };
 
-static void save_filed(void *to, uint32_t slot, bool first)
+/* Writes one of these of every copy of every list, all of them live: its ordinal; or, where the vector appears
+   first, its id or its row. */
+static void save_copies(const struct divf *d, struct store_writer *w, uint32_t *ordinals,
+                        enum saved what)
 {
-    struct saving *s = to;
-    (void)first;
-    store_write(s->writer, &s->ordinals[slot], sizeof *s->ordinals);
-}
-
-static void save_id(void *to, uint32_t slot, bool first)
-{
-    struct saving *s = to;
-    if (first)
-        store_write(s->writer, &s->d->slots.id[slot], sizeof *s->d->slots.id);
-}
-
-static void save_vector(void *to, uint32_t slot, bool first)
-{
-    struct saving *s = to;
-    const struct divf *d = s->d;
-    if (first)
-        store_write(s->writer, divf_row(&d->lists, slot), d->vectors.element_bytes);
+    uint32_t next = 0;
+    memset(ordinals, 0xff, d->slots.n * sizeof *ordinals);
+    for (size_t i = 0; i < d->lists.n; i++) {
+        const struct divf_list *l = d->lists.list[i];
+        for (size_t at = 0; at < l->rows; at++) {
+            const uint32_t slot = divf_place_slot(d->lists.chunks, divf_place(l, at));
+            const bool first = ordinals[slot] == SLOT_NONE;
+            if (first)
+                ordinals[slot] = next++;
+            if (what == SAVED_FILED)
+                store_write(w, &ordinals[slot], sizeof *ordinals);
+            else if (first && what == SAVED_IDS)
+                store_write(w, &d->slots.id[slot], sizeof *d->slots.id);
+            else if (first)
+                store_write(w, divf_row(&d->lists, slot), d->vectors.element_bytes);
+        }
+    }
 }
 
 static size_t blocks_of(uint64_t rows)
@@ -120,7 +98,6 @@ static int fields(struct store_fields *f, const struct divf *d, struct values *v
                   struct quantizer **quantizer, struct quantizer **sketch, uint32_t *ordinals)
 {
     const struct divf_space *space = &d->space;
-    struct saving s = { d, f->w, ordinals };
     if (store_field(f, "meta", &v->meta, 1, sizeof *v->meta))
         return f->code;
     const struct stored_meta *m = v->meta;
@@ -133,13 +110,13 @@ static int fields(struct store_fields *f, const struct divf *d, struct values *v
     if (!m->shared_sketch)
         quantizer_field(f, "sketch", &d->env, sketch);
     if (store_pieces(f, "filed", &v->filed, m->n_filed, sizeof *v->filed))
-        each_row(d, ordinals, save_filed, &s);
+        save_copies(d, f->w, ordinals, SAVED_FILED);
     if (*quantizer && store_pieces(f, "codes", &v->codes, m->n_blocks, (*quantizer)->block_bytes))
         save_codes(&d->lists, f->w);
     if (store_pieces(f, "ids", &v->ids, m->n_vectors, sizeof *v->ids))
-        each_row(d, ordinals, save_id, &s);
+        save_copies(d, f->w, ordinals, SAVED_IDS);
     if (store_pieces(f, "rows", &v->rows, m->n_vectors, space->row_bytes))
-        each_row(d, ordinals, save_vector, &s);
+        save_copies(d, f->w, ordinals, SAVED_ROWS);
     return f->code;
 }
 
@@ -305,23 +282,18 @@ static int make_codes_if_due(struct divf_lists *lists, uint64_t isa)
     return OK;
 }
 
-/* With storage = mmap, the vectors stay in the saved file. */
-static int map_vectors(struct divf *d, struct loading *l)
-{
-    size_t bytes = 0;
-    if (d->params.storage == DIVF_RAM)
-        return OK;
-    const void *saved = store_take(l->reader, &bytes);
-    return divf_segments_map(&d->vectors, saved, bytes, l->v.rows, l->v.meta->n_vectors,
-                             &l->mapped);
-}
-
 static int load_lists(struct divf *d, struct loading *l)
 {
     const uint32_t *filed = l->v.filed;
     uint32_t next = 0;
-    int rc = map_vectors(d, l);
     const unsigned char *codes = l->v.codes;
+    int rc = OK;
+    if (d->params.storage == DIVF_MMAP) { /* the vectors stay in the saved file */
+        size_t bytes = 0;
+        const void *saved = store_take(l->reader, &bytes);
+        rc = divf_segments_map(&d->vectors, saved, bytes, l->v.rows, l->v.meta->n_vectors,
+                               &l->mapped);
+    }
     if (!rc)
         rc = divf_slots_reserve(d, l->v.ids, l->v.meta->n_vectors);
     for (size_t i = 0; !rc && i < l->v.meta->n_lists; i++) {

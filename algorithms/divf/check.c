@@ -35,17 +35,6 @@ static int check_places(const struct divf *d, size_t i, size_t *live)
     return OK;
 }
 
-static int check_centroid(const struct divf *d, size_t i)
-{
-    size_t dim = d->env.dim;
-    for (size_t j = 0; j < dim; j++)
-        if (!isfinite(d->lists.centroids[i * dim + j]))
-            return BROKEN(d, "centroid %zu is not finite", i);
-    if (!(d->lists.norm_sq[i] <= d->lists.norm_sq_max))
-        return BROKEN(d, "centroid %zu is longer than the longest", i);
-    return OK;
-}
-
 static int check_list(const struct divf *d, size_t i, uint8_t *owned)
 {
     const struct divf_list *l = d->lists.list[i];
@@ -61,8 +50,10 @@ static int check_list(const struct divf *d, size_t i, uint8_t *owned)
                           divf_chunk_head(chunks, l->chunks[c])->list);
     }
     int rc = check_places(d, i, &live);
-    if (!rc)
-        rc = check_centroid(d, i);
+    if (!rc && !index_all_finite(d->lists.centroids + i * d->env.dim, d->env.dim))
+        rc = BROKEN(d, "centroid %zu is not finite", i);
+    if (!rc && !(d->lists.norm_sq[i] <= d->lists.norm_sq_max))
+        rc = BROKEN(d, "centroid %zu is longer than the longest", i);
     if (!rc && live != l->live)
         rc = BROKEN(d, "list %zu counts %u live places and has %zu", i, l->live, live);
     if (!rc && !l->uniform && l->live > d->largest_list && !d->provisional)
@@ -136,18 +127,6 @@ static int check_slot(const struct divf *d, uint32_t slot, uint64_t *copies)
     return OK;
 }
 
-/* The n slots from `first` on are free. */
-static int check_free_slots(const struct divf *d, uint32_t first, size_t n)
-{
-    uint32_t at = first;
-    for (size_t i = 0; i < n; i++) {
-        if (at >= d->slots.n || d->slots.id[at] != INDEX_NO_ID)
-            return BROKEN(d, "slot %u is on a list of free ones and used", at);
-        at = *divf_slot_places(&d->lists, at);
-    }
-    return OK;
-}
-
 static int check_slots(const struct divf *d)
 {
     const struct divf_slots *s = &d->slots;
@@ -167,13 +146,15 @@ static int check_slots(const struct divf *d)
             return rc;
         live++;
     }
-    int rc = check_free_slots(d, s->first_free, s->n_free);
-    if (!rc)
-        rc = check_free_slots(d, s->waiting.first, s->waiting.n);
-    if (!rc)
-        rc = check_free_slots(d, s->deleted.first, s->deleted.n);
-    if (rc)
-        return rc;
+    const struct divf_slot_chain chains[] = { { .first = s->first_free, .n = s->n_free },
+                                              s->waiting,
+                                              s->deleted };
+    for (size_t i = 0; i < 3; i++) {
+        uint32_t at = chains[i].first;
+        for (size_t n = chains[i].n; n > 0; n--, at = *divf_slot_places(&d->lists, at))
+            if (at >= s->n || s->id[at] != INDEX_NO_ID)
+                return BROKEN(d, "slot %u is on a list of free ones and used", at);
+    }
     if (live != s->ids.n || live + free != s->n || copies != d->lists.live)
         return BROKEN(d, "%zu slots: %zu live, %zu free; %zu ids; %" PRIu64 " copies of %" PRIu64,
                       s->n, live, free, s->ids.n, copies, d->lists.live);
@@ -250,24 +231,19 @@ static int check_list_codes(const struct codes *c, size_t list)
 static int check_codes(const struct divf *d)
 {
     const struct quantizer *q = d->lists.quantizer;
-    struct mem *mem = d->env.mem;
+    struct mem_group g = { .mem = d->env.mem };
     if (!q)
         return OK;
     struct codes c = { d,
                        q,
-                       mem_array(mem, q->work_dim, sizeof(float)),
-                       mem_array(mem, 2 * d->env.dim, sizeof(float)),
-                       mem_alloc(mem, q->query_bytes),
-                       mem_zalloc(mem, q->block_bytes) };
-    int rc = OK;
-    if (!c.work || !c.floats || !c.query || !c.block)
-        rc = fail(d->env.error, ERR_NO_MEMORY, "check: out of memory");
+                       mem_group_array(&g, q->work_dim, sizeof(float)),
+                       mem_group_array(&g, 2 * d->env.dim, sizeof(float)),
+                       mem_group_array(&g, q->query_bytes, 1),
+                       mem_group_zalloc(&g, q->block_bytes, 1) };
+    int rc = g.failed ? fail(d->env.error, ERR_NO_MEMORY, "check: out of memory") : OK;
     for (size_t i = 0; !rc && i < d->lists.n; i++)
         rc = check_list_codes(&c, i);
-    mem_free(mem, c.work);
-    mem_free(mem, c.floats);
-    mem_free(mem, c.query);
-    mem_free(mem, c.block);
+    mem_group_free(&g);
     return rc;
 }
 

@@ -45,40 +45,21 @@ static int assign_ids(const struct divf *d, const struct cluster_request *reques
     return OK;
 }
 
-static int assign_vectors(const struct divf *d, struct vectors v, uint64_t *cluster)
-{
-    const struct index_env *env = &d->env;
-    const struct centroids centroids = divf_centroids(&d->lists);
-    uint32_t *lists = mem_array(env->mem, v.n, sizeof *lists);
-    float *floats = mem_array(env->mem, divf_floats_needed(&d->space, v.n), sizeof *floats);
-    int rc =
-        lists && floats ? OK : fail(env->error, ERR_NO_MEMORY, "divf: clusters: out of memory");
-
-    if (rc == OK)
-        rc = nearest_all(env, &centroids, divf_floats(&d->lists.space, v.rows, v.n, floats), v.n, 1,
-                         lists);
-    for (size_t i = 0; rc == OK && i < v.n; i++)
-        cluster[i] = lists[i];
-    mem_free(env->mem, lists);
-    mem_free(env->mem, floats);
-    return rc;
-}
-
 struct nearest_row {
     float distance;
     uint32_t slot;
 };
 
 /* Of each list the live row that is nearest to the centroid; ties go to the smaller slot. */
-static int report_medoids(const struct divf *d, float *floats, struct cluster_result *result)
+static int report_medoids(const struct divf *d, float *floats, struct nearest_row *best,
+                          struct cluster_result *result)
 {
     const struct divf_lists *lists = &d->lists;
-    struct nearest_row *best = mem_array(d->env.mem, lists->n, sizeof *best);
-    int rc = best ? OK : fail(d->env.error, ERR_NO_MEMORY, "divf: clusters: out of memory");
+    int rc = OK;
 
-    for (size_t i = 0; best && i < lists->n; i++)
+    for (size_t i = 0; i < lists->n; i++)
         best[i] = (struct nearest_row){ INFINITY, SLOT_NONE };
-    for (uint32_t slot = 0; best && slot < d->slots.n; slot++) {
+    for (uint32_t slot = 0; slot < d->slots.n; slot++) {
         float nearest;
 
         if (d->slots.id[slot] == INDEX_NO_ID)
@@ -90,7 +71,6 @@ static int report_medoids(const struct divf *d, float *floats, struct cluster_re
     for (size_t i = 0; rc == OK && i < lists->n; i++)
         if (best[i].slot != SLOT_NONE)
             rc = result->medoid(result->to, i, d->slots.id[best[i].slot]);
-    mem_free(d->env.mem, best);
     return rc;
 }
 
@@ -99,17 +79,26 @@ int divf_cluster(struct index *index, const struct cluster_request *request,
 {
     const struct divf *d = divf_of(index);
     const struct index_env *env = &d->env;
-    float *floats = mem_array(env->mem, env->dim, sizeof *floats);
+    const struct vectors v = request->vectors;
+    const struct centroids centroids = divf_centroids(&d->lists);
+    struct mem_group g = { .mem = env->mem };
+    float *floats = mem_group_array(&g, env->dim, sizeof *floats),
+          *vectors = mem_group_array(&g, divf_floats_needed(&d->space, v.n), sizeof *vectors);
+    uint32_t *lists = mem_group_array(&g, v.n, sizeof *lists);
+    struct nearest_row *best = mem_group_array(&g, d->lists.n, sizeof *best);
 
     result->levels = 1;
     result->level = 0;
     result->clusters = d->lists.n;
-    int rc = floats ? assign_ids(d, request, floats, result->of_ids)
-                    : fail(env->error, ERR_NO_MEMORY, "divf: clusters: out of memory");
-    if (rc == OK && request->vectors.n > 0)
-        rc = assign_vectors(d, request->vectors, result->of_vectors);
+    int rc = g.failed ? fail(env->error, ERR_NO_MEMORY, "divf: clusters: out of memory")
+                      : assign_ids(d, request, floats, result->of_ids);
+    if (rc == OK && v.n > 0)
+        rc = nearest_all(env, &centroids, divf_floats(&d->lists.space, v.rows, v.n, vectors), v.n,
+                         1, lists);
+    for (size_t i = 0; rc == OK && i < v.n; i++)
+        result->of_vectors[i] = lists[i];
     if (rc == OK)
-        rc = report_medoids(d, floats, result);
-    mem_free(env->mem, floats);
+        rc = report_medoids(d, floats, best, result);
+    mem_group_free(&g);
     return rc;
 }

@@ -143,15 +143,13 @@ int divf_device_nearest(void *to, const struct centroids *centroids, const float
                         uint32_t *out)
 {
     const struct divf *d = to;
-    struct mem *mem = d->env.mem;
+    struct mem_group g = { .mem = d->env.mem };
     const size_t most = n < TRAIN_ROWS ? n : TRAIN_ROWS;
     struct nearest_batch b = { .d = d, .centroids = centroids, .rows = rows, .out = out };
-    b.found = mem_array(mem, most, sizeof *b.found);
-    b.candidates = mem_array(mem, most * TRAIN_CANDIDATES, sizeof *b.candidates);
-    const int rc = b.found && b.candidates
-                       ? nearest_of_all(&b, n)
-                       : fail(d->env.error, ERR_NO_MEMORY, "divf: out of memory training");
-    mem_free(mem, b.found);
-    mem_free(mem, b.candidates);
+    b.found = mem_group_array(&g, most, sizeof *b.found);
+    b.candidates = mem_group_array(&g, most * TRAIN_CANDIDATES, sizeof *b.candidates);
+    const int rc = g.failed ? fail(d->env.error, ERR_NO_MEMORY, "divf: out of memory training")
+                            : nearest_of_all(&b, n);
+    mem_group_free(&g);
     return rc;
 }

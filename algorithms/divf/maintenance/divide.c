@@ -165,16 +165,6 @@ static void divide_all(struct divf *d, struct divf_division *v)
     divf_division_means(v, dim);
 }
 
-static void gather_sample(struct divf *d, const struct divf_division *v, size_t n, struct rng *rng)
-{
-    uint64_t picks[SAMPLE];
-    uint32_t slots[SAMPLE];
-    rng_sample(rng, v->n, n, picks);
-    for (size_t i = 0; i < n; i++)
-        slots[i] = v->slots[picks[i]];
-    divf_gather_rows(d, slots, n);
-}
-
 int divf_divide(struct divf *d, size_t list, struct divf_division *v, bool *divided,
                 uint64_t *spent)
 {
@@ -186,7 +176,7 @@ int divf_divide(struct divf *d, size_t list, struct divf_division *v, bool *divi
     struct rng rng = divf_maintenance_rng(d);
     if (n < 2)
         return OK;
-    gather_sample(d, v, n, &rng);
+    divf_gather_sample(d, &rng, v->slots, v->n, n);
     *spent += n;
     if (!pick_seeds(d, v, n, &rng)) {
         d->lists.list[list]->uniform = true;

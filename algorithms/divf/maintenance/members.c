@@ -33,28 +33,22 @@ static int make_scratch(struct divf *d)
 {
     struct mem *mem = d->env.mem;
     struct divf_maintainer *u = d->maintenance;
-    if (u->answer_lists < (size_t)d->params.soft_k + 1) {
+    const size_t lists = (size_t)d->params.soft_k + 1;
+    if (u->answer_lists < lists) {
+        struct mem_group *g = &u->memory;
         nearest_destroy(mem, u->nearest);
-        mem_free(mem, u->answer);
-        u->nearest = NULL;
-        u->answer = NULL;
-        u->answer_lists = (size_t)d->params.soft_k + 1;
+        mem_group_free(g);
+        g->mem = mem;
+        u->nearest = nearest_create(mem, lists);
+        u->rows = mem_group_array(g, NEAREST_ROWS * d->env.dim, sizeof *u->rows);
+        u->mean = mem_group_array(g, d->env.dim, sizeof *u->mean);
+        u->sums = mem_group_array(g, d->env.dim, sizeof *u->sums);
+        u->answer = mem_group_array(g, NEAREST_ROWS * lists, sizeof *u->answer);
+        u->answer_lists = u->nearest && !g->failed ? lists : 0;
     }
-    if (!u->nearest)
-        u->nearest = nearest_create(mem, u->answer_lists);
     if (!u->nearest_near)
         u->nearest_near = nearest_create(mem, 1);
-    if (!u->rows)
-        u->rows = mem_array(mem, NEAREST_ROWS * d->env.dim, sizeof *u->rows);
-    if (!u->mean)
-        u->mean = mem_array(mem, d->env.dim, sizeof *u->mean);
-    if (!u->sums)
-        u->sums = mem_array(mem, d->env.dim, sizeof *u->sums);
-    if (!u->answer)
-        u->answer = mem_array(mem, NEAREST_ROWS * u->answer_lists, sizeof *u->answer);
-    return u->nearest && u->nearest_near && u->rows && u->mean && u->sums && u->answer
-               ? OK
-               : out_of_memory(d);
+    return u->answer_lists > 0 && u->nearest_near ? OK : out_of_memory(d);
 }
 
 /* Allocates state and scratch for `n` lists. */
@@ -99,11 +93,8 @@ void divf_maintenance_free(struct divf *d)
     forget(d);
     nearest_destroy(mem, u->nearest);
     nearest_destroy(mem, u->nearest_near);
+    mem_group_free(&u->memory);
     mem_free(mem, u->list);
-    mem_free(mem, u->rows);
-    mem_free(mem, u->mean);
-    mem_free(mem, u->sums);
-    mem_free(mem, u->answer);
     mem_free(mem, u->slots);
     mem_free(mem, u->to);
     mem_free(mem, u->near);
@@ -179,6 +170,16 @@ void divf_gather_rows(struct divf *d, const uint32_t *slots, size_t n)
     }
 }
 
+void divf_gather_sample(struct divf *d, struct rng *rng, const uint32_t *slots, size_t n, size_t m)
+{
+    uint64_t picks[NEAREST_ROWS];
+    uint32_t some[NEAREST_ROWS];
+    rng_sample(rng, n, m, picks);
+    for (size_t i = 0; i < m; i++)
+        some[i] = slots[picks[i]];
+    divf_gather_rows(d, some, m);
+}
+
 size_t divf_near_centroids(struct divf *d, const float *vector, size_t m, size_t except)
 {
     struct divf_maintainer *u = d->maintenance;
@@ -210,19 +211,14 @@ int divf_maintenance_list_add(struct divf *d, const float *centroid)
     return rc;
 }
 
-static void unmark(struct divf_maintainer *u, struct divf_list_state *l)
-{
-    u->n_pending -= l->pending;
-    u->n_quiet -= l->quiet;
-    u->n_fresh -= l->fresh;
-    l->pending = l->quiet = l->fresh = false;
-}
-
 void divf_maintenance_list_remove(struct divf *d, size_t list)
 {
     struct divf_maintainer *u = d->maintenance;
-    unmark(u, &u->list[list]);
-    mem_free(d->env.mem, u->list[list].was);
+    const struct divf_list_state *l = &u->list[list];
+    u->n_pending -= l->pending;
+    u->n_quiet -= l->quiet;
+    u->n_fresh -= l->fresh;
+    mem_free(d->env.mem, l->was);
     u->list[list] = u->list[--u->n];
     divf_list_remove(&d->lists, list);
 }
@@ -321,18 +317,6 @@ static size_t run_of(const uint32_t *to, size_t first, size_t n)
     return end - first;
 }
 
-/* Reserves space in the lists of the sorted moves. */
-static int reserve_moves(struct divf_lists *lists, const uint32_t *to, size_t n)
-{
-    for (size_t i = 0, run; i < n && to[i] != UINT32_MAX; i += run) {
-        run = run_of(to, i, n);
-        int rc = divf_list_reserve(lists, to[i], run);
-        if (rc)
-            return rc;
-    }
-    return OK;
-}
-
 /* Adds the copies to their new lists, waits for the searches that may have read those before, and
    removes the old ones. */
 static void make_moves(struct divf *d, size_t from, const uint32_t *slots, const uint32_t *to,
@@ -356,10 +340,10 @@ static void make_moves(struct divf *d, size_t from, const uint32_t *slots, const
 int divf_refile(struct divf *d, size_t from, uint32_t *slots, uint32_t *to, size_t n)
 {
     struct divf_lists *lists = &d->lists;
-    struct mem *mem = d->env.mem;
-    struct move *moves = mem_array(mem, n, sizeof *moves);
-    uint32_t *was = mem_array(mem, n, sizeof *was);
-    int rc = moves && was ? OK : out_of_memory(d);
+    struct mem_group g = { .mem = d->env.mem };
+    struct move *moves = mem_group_array(&g, n, sizeof *moves);
+    uint32_t *was = mem_group_array(&g, n, sizeof *was);
+    int rc = g.failed ? out_of_memory(d) : OK;
     if (!rc) {
         for (size_t i = 0; i < n; i++)
             moves[i] = (struct move){ to[i], slots[i] };
@@ -368,7 +352,10 @@ int divf_refile(struct divf *d, size_t from, uint32_t *slots, uint32_t *to, size
             to[i] = moves[i].to;
             slots[i] = moves[i].slot;
         }
-        rc = reserve_moves(lists, to, n);
+        for (size_t i = 0, run; !rc && i < n && to[i] != UINT32_MAX; i += run) {
+            run = run_of(to, i, n);
+            rc = divf_list_reserve(lists, to[i], run);
+        }
     }
     if (!rc) {
         make_moves(d, from, slots, to, n, was);
@@ -376,8 +363,7 @@ int divf_refile(struct divf *d, size_t from, uint32_t *slots, uint32_t *to, size
         if (lists->list[from]->rows > lists->list[from]->live)
             divf_list_compact(d, from);
     }
-    mem_free(mem, moves);
-    mem_free(mem, was);
+    mem_group_free(&g);
     return rc;
 }
 

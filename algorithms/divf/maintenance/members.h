@@ -60,12 +60,13 @@ struct divf_maintainer {
     bool splits_due, merges_due; /* set by find_due(): there may be lists to split, to dissolve */
     uint64_t checked_at;         /* tick at which those were set: younger lists are not dissolved */
     /* Scratch. */
+    struct mem_group memory;                /* of rows, mean, sums and answer */
     struct nearest *nearest, *nearest_near; /* among all centroids, among near[] */
     float *rows;                            /* NEAREST_ROWS x dim: a block of vectors */
     float *mean;                            /* of a list: dim, and the sums that it is made of */
     double *sums;
     uint32_t *answer;    /* NEAREST_ROWS x answer_lists */
-    size_t answer_lists; /* soft_k + 1, for the largest soft_k so far */
+    size_t answer_lists; /* soft_k + 1, for the largest soft_k so far; 0: not allocated */
     uint32_t *slots, *to;
     size_t slots_capacity;
     float *near, *near_norm; /* centroids in reach of a list */
@@ -120,6 +121,8 @@ struct rng divf_maintenance_rng(struct divf *);
 int divf_maintenance_reserve(struct divf *, size_t n);
 /* Copies the vectors of n slots, at most NEAREST_ROWS, to u->rows. */
 void divf_gather_rows(struct divf *, const uint32_t *slots, size_t n);
+/* The same of m random ones of the n. */
+void divf_gather_sample(struct divf *, struct rng *, const uint32_t *slots, size_t n, size_t m);
 /* Ranks the m centroids nearest to a vector in u->ranked, in order, without list `except`
    (DIVF_NO_LIST: none); returns their number. Overwrites u->distances. */
 size_t divf_near_centroids(struct divf *, const float *vector, size_t m, size_t except);

@@ -191,8 +191,6 @@ static int refine_list(struct divf *d, struct refinement *r, size_t list, uint64
     struct divf_maintainer *u = d->maintenance;
     size_t dim = d->env.dim, live = d->lists.list[list]->live;
     size_t m = live < REFINE_SAMPLE ? live : REFINE_SAMPLE;
-    uint64_t picks[REFINE_SAMPLE];
-    uint32_t slots[REFINE_SAMPLE];
     int rc = divf_maintenance_reserve(d, live);
     if (!rc)
         rc = find_near(d, list);
@@ -200,10 +198,7 @@ static int refine_list(struct divf *d, struct refinement *r, size_t list, uint64
         return rc;
     struct rng rng = divf_maintenance_rng(d);
     divf_list_slots(&d->lists, list, u->slots);
-    rng_sample(&rng, live, m, picks);
-    for (size_t i = 0; i < m; i++)
-        slots[i] = u->slots[picks[i]];
-    divf_gather_rows(d, slots, m);
+    divf_gather_sample(d, &rng, u->slots, live, m);
     nearest_of_near(d, m);
     double weight = (double)live / (double)m;
     bool quiet = true;
@@ -226,32 +221,26 @@ static int refine_list(struct divf *d, struct refinement *r, size_t list, uint64
     return OK;
 }
 
-/* The means are computed in near[], which has space for a row. */
-static void refine_centroids(struct divf *d, const struct refinement *r, uint64_t *spent)
-{
-    struct divf_maintainer *u = d->maintenance;
-    size_t dim = d->env.dim;
-    for (size_t i = 0; i < u->n; i++) {
-        if (!u->list[i].fresh || !(r->weights[r->index[i]] > 0))
-            continue;
-        for (size_t j = 0; j < dim; j++)
-            u->near[j] = (float)(r->sums[r->index[i] * dim + j] / r->weights[r->index[i]]);
-        *spent += divf_move_centroid(d, i, u->near);
-        d->counters.maintenance.refreshed++;
-    }
-}
-
 static int refine_once(struct divf *d, struct refinement *r, uint64_t *spent)
 {
     struct divf_maintainer *u = d->maintenance;
-    memset(r->sums, 0, u->n_fresh * d->env.dim * sizeof *r->sums);
+    const size_t dim = d->env.dim;
+    memset(r->sums, 0, u->n_fresh * dim * sizeof *r->sums);
     memset(r->weights, 0, u->n_fresh * sizeof *r->weights);
     for (size_t i = 0; i < u->n; i++) {
         int rc = u->list[i].pending ? refine_list(d, r, i, spent) : OK;
         if (rc)
             return rc;
     }
-    refine_centroids(d, r, spent);
+    for (size_t i = 0; i < u->n; i++) {
+        if (!u->list[i].fresh || !(r->weights[r->index[i]] > 0))
+            continue;
+        const uint32_t at = r->index[i];
+        for (size_t j = 0; j < dim; j++) /* near[] has space for a row */
+            u->near[j] = (float)(r->sums[at * dim + j] / r->weights[at]);
+        *spent += divf_move_centroid(d, i, u->near);
+        d->counters.maintenance.refreshed++;
+    }
     return OK;
 }
 

@@ -18,21 +18,6 @@
 
 enum { CHUNKS_AT_ONCE = 64, QUERIES = 16 };
 
-/* Whether a search for the k nearest copies compares codes there. */
-static bool uses_codes(const struct divf *d, size_t k)
-{
-    return rabitq_fits_device(d->lists.quantizer) && k <= DEVICE_RABITQ_MAX_K;
-}
-
-static void drop_codes(struct divf *d)
-{
-    struct divf_device *g = d->device;
-    if (g->codes)
-        g->cuda.library.ops->rabitq->destroy(g->codes);
-    g->codes = NULL;
-    d->lists.copied = (struct cuda_copy){ 0 };
-}
-
 struct copying {
     struct divf *d;
     uint32_t *words; /* of CHUNKS_AT_ONCE chunks */
@@ -75,18 +60,15 @@ static int bring(struct divf *d, struct copying *c)
 /* Brings the device's copy of the codes up to date. The caller has d->changing. */
 static int bring_codes(struct divf *d)
 {
-    struct mem *mem = d->env.mem;
-    const size_t most = CHUNKS_AT_ONCE * CHUNK_VECTORS;
-    struct copying c = {
-        .d = d,
-        .words = mem_array(mem, most * rabitq_device_words(d->lists.quantizer), sizeof *c.words),
-        .rows = mem_array(mem, most, sizeof *c.rows),
-    };
-    const int rc = c.words && c.rows
-                       ? bring(d, &c)
-                       : fail(d->env.error, ERR_NO_MEMORY, "divf: out of memory for codes");
-    mem_free(mem, c.words);
-    mem_free(mem, c.rows);
+    struct mem_group g = { .mem = d->env.mem };
+    const size_t most = CHUNKS_AT_ONCE * CHUNK_VECTORS,
+                 words = rabitq_device_words(d->lists.quantizer);
+    struct copying c = { .d = d,
+                         .words = mem_group_array(&g, most * words, sizeof *c.words),
+                         .rows = mem_group_array(&g, most, sizeof *c.rows) };
+    const int rc = g.failed ? fail(d->env.error, ERR_NO_MEMORY, "divf: out of memory for codes")
+                            : bring(d, &c);
+    mem_group_free(&g);
     return rc;
 }
 
@@ -120,20 +102,17 @@ static int code_candidates(struct divf *d, const struct device_rabitq_queries *q
                            struct device_candidate *out)
 {
     struct divf_device *g = d->device;
-    struct mem *mem = d->env.mem;
+    struct mem_group memory = { .mem = d->env.mem };
     const struct quantizer *quantizer = d->lists.quantizer;
     const size_t n = queries->n, dim = rabitq_device_dim(quantizer);
-    struct preparing p = { .quantizer = quantizer,
-                           .queries = queries->rows,
-                           .transformed =
-                               mem_array(mem, n * quantizer->work_dim, sizeof *p.transformed),
-                           .high = mem_array(mem, n * dim, sizeof *p.high),
-                           .low = mem_array(mem, n * dim, sizeof *p.low),
-                           .terms = mem_array(mem, n, sizeof *p.terms) };
+    struct preparing p = { .quantizer = quantizer, .queries = queries->rows };
+    p.transformed = mem_group_array(&memory, n * quantizer->work_dim, sizeof *p.transformed);
+    p.high = mem_group_array(&memory, n * dim, sizeof *p.high);
+    p.low = mem_group_array(&memory, n * dim, sizeof *p.low);
+    p.terms = mem_group_array(&memory, n, sizeof *p.terms);
     struct device_rabitq_queries all = *queries;
-    int rc = p.transformed && p.high && p.low && p.terms
-                 ? parallel_for(d->env.pool, threads, n, QUERIES, prepare, &p)
-                 : fail(d->env.error, ERR_NO_MEMORY, "divf: out of memory for queries");
+    int rc = memory.failed ? fail(d->env.error, ERR_NO_MEMORY, "divf: out of memory for queries")
+                           : parallel_for(d->env.pool, threads, n, QUERIES, prepare, &p);
     all.high = p.high;
     all.low = p.low;
     all.terms = p.terms;
@@ -142,10 +121,7 @@ static int code_candidates(struct divf *d, const struct device_rabitq_queries *q
                         g->cuda.library.ops->rabitq->candidates(g->codes, g->lists, g->rows, &all,
                                                                 k, capacity, found, out),
                         "divf", d->env.error);
-    mem_free(mem, p.transformed);
-    mem_free(mem, p.high);
-    mem_free(mem, p.low);
-    mem_free(mem, p.terms);
+    mem_group_free(&memory);
     return rc;
 }
 
@@ -155,10 +131,11 @@ struct device_batch {
     struct divf *d;
     const struct search_request *request;
     struct search_result *result;
+    struct mem_group memory;
     size_t first, n; /* queries of this call */
     size_t nprobe, k, capacity, probe_capacity;
     bool by_codes;
-    float *floats;                       /* of the queries; NULL: they are floats */
+    float *floats;                       /* of the queries, if they are not floats */
     const float *queries;                /* of this call, as floats */
     uint32_t *probes, *found;            /* QUERIES_A_CALL x nprobe; QUERIES_A_CALL */
     struct device_candidate *candidates; /* QUERIES_A_CALL x the larger capacity */
@@ -172,7 +149,10 @@ void divf_device_drop(struct divf *d)
 {
     struct divf_device *g = d->device;
     const struct device_ops *ops = g->cuda.library.ops;
-    drop_codes(d);
+    if (g->codes)
+        ops->rabitq->destroy(g->codes);
+    g->codes = NULL;
+    d->lists.copied = (struct cuda_copy){ 0 };
     if (g->lists)
         ops->lists->destroy(g->lists);
     if (g->rows)
@@ -239,11 +219,12 @@ static int bring_lists(struct divf *d)
     const uint64_t changes = atomic_load(&d->changes);
     if (g->lists && g->list_changes == changes)
         return OK;
-    uint64_t *starts = mem_array(d->env.mem, lists->n + 1, sizeof *starts);
-    uint32_t *places = mem_array(d->env.mem, lists->live + 1, sizeof *places);
-    uint32_t *slots = mem_array(d->env.mem, lists->live + 1, sizeof *slots);
+    struct mem_group memory = { .mem = d->env.mem };
+    uint64_t *starts = mem_group_array(&memory, lists->n + 1, sizeof *starts);
+    uint32_t *places = mem_group_array(&memory, lists->live + 1, sizeof *places);
+    uint32_t *slots = mem_group_array(&memory, lists->live + 1, sizeof *slots);
     int rc = OK;
-    if (starts && places && slots) {
+    if (!memory.failed) {
         starts[0] = 0;
         for (size_t l = 0; l < lists->n; l++)
             starts[l + 1] = starts[l] + divf_list_places(lists, l, places + starts[l]);
@@ -257,9 +238,7 @@ static int bring_lists(struct divf *d)
     } else {
         rc = fail(d->env.error, ERR_NO_MEMORY, "divf: out of memory for a copy of the lists");
     }
-    mem_free(d->env.mem, starts);
-    mem_free(d->env.mem, places);
-    mem_free(d->env.mem, slots);
+    mem_group_free(&memory);
     return rc;
 }
 
@@ -447,22 +426,19 @@ static int search_calls(struct device_batch *b)
 static int allocate(struct device_batch *b)
 {
     const struct divf *d = b->d;
-    struct mem *mem = d->env.mem;
+    struct mem_group *g = &b->memory;
     const size_t asked = b->request->queries.n;
     const size_t n = asked < QUERIES_A_CALL ? asked : QUERIES_A_CALL;
     const size_t most = b->capacity > b->probe_capacity ? b->capacity : b->probe_capacity;
     const size_t floats = divf_floats_needed(&d->space, n);
-    b->floats = floats ? mem_array(mem, floats, sizeof *b->floats) : NULL;
-    b->probes = mem_array(mem, n * b->nprobe, sizeof *b->probes);
-    b->probe_ids = mem_array(mem, n * b->nprobe, sizeof *b->probe_ids);
-    b->probe_distances = mem_array(mem, n * b->nprobe, sizeof *b->probe_distances);
-    b->found = mem_array(mem, n, sizeof *b->found);
-    b->candidates = mem_array(mem, n * most, sizeof *b->candidates);
-    b->others = mem_zalloc(mem, asked * sizeof *b->others);
-    if (b->probes && b->probe_ids && b->probe_distances && b->found && b->candidates && b->others &&
-        (floats == 0 || b->floats))
-        return OK;
-    return fail(d->env.error, ERR_NO_MEMORY, "divf: out of memory for candidates");
+    b->floats = mem_group_array(g, floats, sizeof *b->floats);
+    b->probes = mem_group_array(g, n * b->nprobe, sizeof *b->probes);
+    b->probe_ids = mem_group_array(g, n * b->nprobe, sizeof *b->probe_ids);
+    b->probe_distances = mem_group_array(g, n * b->nprobe, sizeof *b->probe_distances);
+    b->found = mem_group_array(g, n, sizeof *b->found);
+    b->candidates = mem_group_array(g, n * most, sizeof *b->candidates);
+    b->others = mem_group_zalloc(g, asked, sizeof *b->others);
+    return g->failed ? fail(d->env.error, ERR_NO_MEMORY, "divf: out of memory for candidates") : OK;
 }
 
 /* Queries with more candidates than there is room for, or that read more lists. */
@@ -485,11 +461,13 @@ int divf_device_search(struct divf *d, const struct search_request *request,
                        struct search_result *result)
 {
     const struct divf_knobs *knobs = request->knobs;
-    struct device_batch b = { .d = d, .request = request, .result = result, .k = request->k };
-    struct mem *mem = d->env.mem;
+    struct device_batch b = {
+        .d = d, .request = request, .result = result, .memory.mem = d->env.mem, .k = request->k
+    };
     pthread_mutex_lock(&d->changing);
     b.nprobe = (size_t)knobs->nprobe < d->lists.n ? (size_t)knobs->nprobe : d->lists.n;
-    b.by_codes = uses_codes(d, b.k * d->lists.soft_k);
+    b.by_codes =
+        rabitq_fits_device(d->lists.quantizer) && b.k * d->lists.soft_k <= DEVICE_RABITQ_MAX_K;
     b.capacity = 8 * b.k * d->lists.soft_k + 64;
     b.probe_capacity = 8 * b.nprobe + 64;
     const bool fits = b.k * d->lists.soft_k <= DEVICE_MAX_K;
@@ -499,12 +477,6 @@ int divf_device_search(struct divf *d, const struct search_request *request,
     pthread_mutex_unlock(&d->changing);
     if (rc == OK)
         rc = fits ? search_others(&b) : divf_search(&d->base, request, result);
-    mem_free(mem, b.floats);
-    mem_free(mem, b.probes);
-    mem_free(mem, b.probe_ids);
-    mem_free(mem, b.probe_distances);
-    mem_free(mem, b.found);
-    mem_free(mem, b.candidates);
-    mem_free(mem, b.others);
+    mem_group_free(&b.memory);
     return rc;
 }

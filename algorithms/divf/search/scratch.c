@@ -9,30 +9,15 @@
 static void close_scratch(struct mem *mem, void *scratch)
 {
     struct divf_scratch *s = scratch;
-    mem_free(mem, s->list_distances);
-    mem_free(mem, s->probe_distances);
-    mem_free(mem, s->probes);
-    mem_free(mem, s->positions);
-    mem_free(mem, s->probed);
-    mem_free(mem, s->hits.hits);
-    mem_free(mem, s->work);
-    mem_free(mem, s->floats);
-    mem_free(mem, s->queries);
-    mem_free(mem, s->prepared);
-    mem_free(mem, s->best_distances);
-    mem_free(mem, s->best_slots);
-    mem_free(mem, s->group_probes);
-    mem_free(mem, s->group_queries);
-    mem_free(mem, s->group_distances);
-    mem_free(mem, s->group_start);
-    mem_free(mem, s->group_counts);
+    void *const all[] = { s->list_distances, s->probe_distances, s->probes,
+                          s->positions,      s->probed,          s->hits.hits,
+                          s->work,           s->floats,          s->queries,
+                          s->prepared,       s->best_distances,  s->best_slots,
+                          s->group_probes,   s->group_queries,   s->group_distances,
+                          s->group_start,    s->group_counts };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        mem_free(mem, all[i]);
     nearest_destroy(mem, s->nearest);
-}
-
-/* Whole blocks of centroids are scanned. */
-static size_t whole_blocks(size_t lists)
-{
-    return (lists + QUANTIZER_BLOCK - 1) / QUANTIZER_BLOCK * QUANTIZER_BLOCK;
 }
 
 /* An array, and the bytes of an element. */
@@ -73,7 +58,8 @@ static bool fit_lists(struct mem *mem, struct divf_scratch *s, size_t lists)
 {
     if (lists <= s->lists_capacity)
         return true;
-    lists = whole_blocks(lists + lists / 8);
+    lists += lists / 8;
+    lists += -lists % QUANTIZER_BLOCK; /* whole blocks of centroids are scanned */
     if (!FIT(mem, s->lists_capacity, lists, EACH(s->list_distances), EACH(s->probe_distances),
              EACH(s->probes), EACH(s->positions), EACH(s->probed)))
         return false;
@@ -81,16 +67,12 @@ static bool fit_lists(struct mem *mem, struct divf_scratch *s, size_t lists)
     return true;
 }
 
-static size_t larger(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
-
 bool divf_scratch_fit_work(struct divf *d, const struct divf_view *view, struct divf_scratch *s,
                            size_t n)
 {
-    size_t work_dim = larger(view->quantizer ? view->quantizer->work_dim : 0,
-                             view->sketch ? view->sketch->work_dim : 0);
+    size_t work_dim = view->quantizer ? view->quantizer->work_dim : 0;
+    if (view->sketch && view->sketch->work_dim > work_dim)
+        work_dim = view->sketch->work_dim;
     return FIT(d->env.mem, s->work_bytes, n * work_dim * sizeof *s->work, { &s->work, 1 });
 }
 

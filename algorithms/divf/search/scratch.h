@@ -60,8 +60,6 @@ struct divf_scratch {
     struct nearest *nearest;
 };
 
-/* NULL: out of memory. Thread-safe. */
-
 /* Reserves n transformed rows. The fit functions return false if out of memory. */
 bool divf_scratch_fit_work(struct divf *, const struct divf_view *, struct divf_scratch *,
                            size_t n);

@@ -20,28 +20,25 @@ static bool fits(const struct divf *d)
            within_factor(d->lists.n, d->stop.lists, 1.5);
 }
 
-/* m of the live vectors, in random order. NULL: out of memory. */
-static float *sample_of(const struct divf *d, size_t m)
+/* m of the live vectors, in random order, in memory of the group. NULL: out of memory. */
+static float *sample_of(const struct divf *d, size_t m, struct mem_group *g)
 {
     const struct index_env *env = &d->env;
-    uint32_t *slots = mem_array(env->mem, d->slots.n, sizeof *slots);
-    float *rows = mem_array(env->mem, m * env->dim, sizeof *rows);
+    uint32_t *slots = mem_group_array(g, d->slots.n, sizeof *slots);
+    float *rows = mem_group_array(g, m * env->dim, sizeof *rows);
     struct rng rng = rng_at(env->seed, STREAM_STOP);
     size_t n = 0;
-    for (uint32_t slot = 0; slots && slot < d->slots.n; slot++)
+    if (g->failed)
+        return NULL;
+    for (uint32_t slot = 0; slot < d->slots.n; slot++)
         if (d->slots.id[slot] != INDEX_NO_ID)
             slots[n++] = slot;
-    for (size_t i = 0; slots && rows && i < m; i++) {
+    for (size_t i = 0; i < m; i++) {
         size_t at = i + (size_t)rng_below(&rng, n - i);
         uint32_t slot = slots[at];
         slots[at] = slots[i];
         divf_widen(&d->lists.space, divf_row(&d->lists, slot), 1, rows + i * env->dim);
     }
-    if (!slots) {
-        mem_free(env->mem, rows);
-        rows = NULL;
-    }
-    mem_free(env->mem, slots);
     return rows;
 }
 
@@ -49,23 +46,22 @@ static float *sample_of(const struct divf *d, size_t m)
 static int learn(struct divf *d)
 {
     struct index_env env = d->env;
+    struct mem_group g = { .mem = env.mem };
     size_t m = divf_stop_rule_rows(env.dim, d->slots.ids.n);
     struct centroids centroids = divf_centroids(&d->lists);
-    float *rows = sample_of(d, m);
+    float *rows = sample_of(d, m, &g);
     env.pool = rows ? pool_create(1) : NULL;
     for (size_t i = 0; rows && d->space.kind == DIVF_LIFTED && i < divf_stop_rule_queries(m); i++)
         rows[i * env.dim + d->space.row_dim] = 0; /* as of a query */
-    if (!env.pool) {
-        mem_free(env.mem, rows);
-        return fail(env.error, ERR_NO_MEMORY, "search: out of memory learning when to stop");
-    }
-    int rc = divf_stop_rule_train(&d->stop.rule, &env, &centroids, d->lists.soft_k, rows, m);
+    int rc = env.pool
+                 ? divf_stop_rule_train(&d->stop.rule, &env, &centroids, d->lists.soft_k, rows, m)
+                 : fail(env.error, ERR_NO_MEMORY, "search: out of memory learning when to stop");
     if (!rc) {
         d->stop.live = d->slots.ids.n;
         d->stop.lists = d->lists.n;
     }
     pool_destroy(env.pool);
-    mem_free(env.mem, rows);
+    mem_group_free(&g);
     return rc;
 }
 

@@ -85,30 +85,26 @@ static int file_row(struct divf *d, const void *row, uint64_t id, const uint32_t
     return OK;
 }
 
-static int file_few_with(struct divf *d, struct divf_scratch *s, const unsigned char *rows,
-                         const uint64_t *ids, size_t n, size_t *done)
+static int file_few(struct divf *d, const void *rows, const uint64_t *ids, size_t n, size_t *done)
 {
     uint32_t lists[FEW_ROWS * DIVF_SOFT_K_MAX];
     const struct quantizer *q = d->lists.quantizer;
-    size_t soft_k = (size_t)d->params.soft_k, n_lists = soft_k < d->lists.n ? soft_k : d->lists.n;
-    if (!divf_scratch_fit_work(d, d->view, s, n) || !divf_scratch_fit_floats(d, s, n))
-        return out_of_memory(d);
-    const float *vectors = divf_floats(&d->lists.space, rows, n, s->floats);
-    int rc = assign(d, s, vectors, n, n_lists, lists);
-    if (!rc && q)
-        quantizer_transform(q, vectors, n, s->work);
-    for (; !rc && *done < n; *done += !rc)
-        rc = file_row(d, rows + *done * d->vectors.element_bytes, ids[*done],
-                      lists + *done * n_lists, n_lists, q ? s->work + *done * q->work_dim : NULL);
-    return rc;
-}
-
-static int file_few(struct divf *d, const void *rows, const uint64_t *ids, size_t n, size_t *done)
-{
+    const size_t soft_k = (size_t)d->params.soft_k,
+                 n_lists = soft_k < d->lists.n ? soft_k : d->lists.n;
     struct divf_scratch *s = scratch_pool_take(&d->scratch);
-    if (!s)
-        return out_of_memory(d);
-    int rc = file_few_with(d, s, rows, ids, n, done);
+    int rc = OK;
+    if (s && divf_scratch_fit_work(d, d->view, s, n) && divf_scratch_fit_floats(d, s, n)) {
+        const float *vectors = divf_floats(&d->lists.space, rows, n, s->floats);
+        rc = assign(d, s, vectors, n, n_lists, lists);
+        if (!rc && q)
+            quantizer_transform(q, vectors, n, s->work);
+        for (; !rc && *done < n; *done += !rc)
+            rc = file_row(d, (const unsigned char *)rows + *done * d->vectors.element_bytes,
+                          ids[*done], lists + *done * n_lists, n_lists,
+                          q ? s->work + *done * q->work_dim : NULL);
+    } else {
+        rc = out_of_memory(d);
+    }
     scratch_pool_give(&d->scratch, s);
     return rc;
 }
@@ -194,15 +190,6 @@ static void take_slots(struct filing *f)
     }
 }
 
-static int reserve_lists(struct filing *f)
-{
-    int rc = OK;
-    for (size_t l = 0; !rc && l < f->d->lists.n; l++)
-        if (f->start[l + 1] > f->start[l])
-            rc = divf_list_reserve(&f->d->lists, l, f->start[l + 1] - f->start[l]);
-    return rc;
-}
-
 static void record_places(struct filing *f)
 {
     struct divf_lists *lists = &f->d->lists;
@@ -260,9 +247,12 @@ static int file_block(struct filing *f)
     if (rc)
         return rc;
     nearest_sort_by_list(f->lists, f->n * f->s, f->d->lists.n, f->start, f->order);
-    rc = reserve_lists(f);
-    if (rc)
-        return rc;
+    for (size_t l = 0; l < d->lists.n; l++) {
+        if (f->start[l + 1] > f->start[l])
+            rc = divf_list_reserve(&d->lists, l, f->start[l + 1] - f->start[l]);
+        if (rc)
+            return rc;
+    }
     take_slots(f);
     (void)parallel_for(pool, f->threads, f->n, NEAREST_ROWS, store_rows, f);
     (void)parallel_for(pool, f->threads, d->lists.n, 16, put_copies, f);

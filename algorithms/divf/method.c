@@ -217,24 +217,11 @@ static int check(const struct index *index, struct stat_sink *sink)
     return end(d, divf_check(index, sink));
 }
 
-static void show_ids(const struct divf *d, const struct divf_list *l,
-                     const struct structure_sink *sink)
-{
-    const struct chunks *chunks = d->lists.chunks;
-    struct structure_ids ids = { .sink = sink };
-
-    for (size_t i = 0; i < l->rows; i++) {
-        const uint32_t place = divf_place(l, i);
-
-        if (divf_place_live(chunks, place))
-            structure_ids_add(&ids, d->slots.id[divf_place_slot(chunks, place)]);
-    }
-    structure_ids_end(&ids);
-}
-
 static void show_list(const struct divf *d, size_t number, const struct structure_sink *sink)
 {
     const struct divf_list *l = d->lists.list[number];
+    const struct chunks *chunks = d->lists.chunks;
+    struct structure_ids ids = { .sink = sink };
 
     if (!sink->enter(sink->to, "list", number))
         return;
@@ -242,7 +229,13 @@ static void show_list(const struct divf *d, size_t number, const struct structur
     sink->number(sink->to, "physical", l->rows);
     sink->number(sink->to, "last_split_round", (double)l->last_split_round);
     sink->vector(sink->to, "centroid", d->lists.centroids + number * d->env.dim, d->space.row_dim);
-    show_ids(d, l, sink);
+    for (size_t i = 0; i < l->rows; i++) {
+        const uint32_t place = divf_place(l, i);
+
+        if (divf_place_live(chunks, place))
+            structure_ids_add(&ids, d->slots.id[divf_place_slot(chunks, place)]);
+    }
+    structure_ids_end(&ids);
     sink->leave(sink->to);
 }
 

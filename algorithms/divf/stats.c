@@ -5,25 +5,6 @@
 #include "algorithms/divf/maintenance/members.h"
 #include "algorithms/divf/search/scratch.h"
 
-/* FAISS's imbalance factor: the cost of scanning random lists relative to lists of equal length,
- * which have 1. */
-static double imbalance(const struct divf *d)
-{
-    double squares = 0, live = (double)d->lists.live;
-    for (size_t i = 0; i < d->lists.n; i++)
-        squares += (double)d->lists.list[i]->live * (double)d->lists.list[i]->live;
-    return live > 0 ? squares * (double)d->lists.n / (live * live) : 1;
-}
-
-/* Mean over copies of their list's error bound; 0 without codes. */
-static double code_error(const struct divf *d)
-{
-    double sum = 0;
-    for (size_t i = 0; i < d->lists.n; i++)
-        sum += (double)d->lists.list[i]->live * (double)d->lists.list[i]->error;
-    return d->lists.live > 0 ? sum / (double)d->lists.live : 0;
-}
-
 /* Concurrent searches may add to them. */
 static struct divf_stops stops_of(const struct divf *d)
 {
@@ -39,9 +20,15 @@ int divf_stats(const struct index *index, struct stat_sink *sink)
     const struct divf *d = divf_of_const(index);
     const struct divf_counters *c = &d->counters;
     const struct divf_stops stops = stops_of(d);
+    const double live = (double)d->lists.live;
+    double squares = 0, errors = 0;
     size_t empty = 0;
-    for (size_t i = 0; i < d->lists.n; i++)
-        empty += d->lists.list[i]->live == 0;
+    for (size_t i = 0; i < d->lists.n; i++) {
+        const struct divf_list *l = d->lists.list[i];
+        squares += (double)l->live * (double)l->live;
+        errors += (double)l->live * (double)l->error;
+        empty += l->live == 0;
+    }
     const struct {
         const char *name;
         double value;
@@ -51,7 +38,8 @@ int divf_stats(const struct index *index, struct stat_sink *sink)
         { "deleted_count", (double)(d->lists.rows - d->lists.live) },
         { "stored_copies", (double)d->lists.live },
         { "empty_clusters", (double)empty },
-        { "imbalance", imbalance(d) },
+        /* FAISS's imbalance factor: the cost of scanning random lists relative to lists of equal length */
+        { "imbalance", live > 0 ? squares * (double)d->lists.n / (live * live) : 1 },
         { "provisional", d->provisional },
         { "trainings", (double)c->trainings },
         { "insert_batches", (double)c->insert_batches },
@@ -70,7 +58,8 @@ int divf_stats(const struct index *index, struct stat_sink *sink)
         { "maintenance_steps", (double)c->maintenance.steps },
         { "maintenance_distances", (double)c->maintenance.distances },
         { "code_bytes", d->lists.quantizer ? d->lists.quantizer->code_bytes : 0 },
-        { "code_error", code_error(d) },
+        /* mean over copies of their list's error bound */
+        { "code_error", live > 0 ? errors / live : 0 },
         { "stopped_queries", stops.queries },
         { "recall_estimate", stops.queries > 0 ? stops.recall / stops.queries : 0 },
         { "lists_per_query", stops.queries > 0 ? stops.lists / stops.queries : 0 },
@@ -87,14 +76,6 @@ int divf_stats(const struct index *index, struct stat_sink *sink)
         sink->cell(sink->to, "clusters", i, "centroid_norm", sqrt((double)d->lists.norm_sq[i]));
     }
     return OK;
-}
-
-static uint64_t quantizers_bytes(const struct divf_lists *l)
-{
-    uint64_t bytes = l->quantizer ? quantizer_bytes(l->quantizer) : 0;
-    if (l->sketch && l->sketch != l->quantizer)
-        bytes += quantizer_bytes(l->sketch);
-    return bytes;
 }
 
 static uint64_t view_bytes(const struct divf_lists *l, const struct divf_view *v)
@@ -127,7 +108,10 @@ int divf_memory(const struct index *index, struct memory_use *use)
     *use = (struct memory_use){ .disk = logged_bytes(index) };
     *(d->vectors.fd < 0 ? &use->vectors : &use->disk) +=
         divf_segments_bytes(&d->vectors, d->slots.n);
-    use->codes = chunks->n_used * chunks->block_bytes + quantizers_bytes(lists);
+    use->codes =
+        chunks->n_used * chunks->block_bytes +
+        (lists->quantizer ? quantizer_bytes(lists->quantizer) : 0) +
+        (lists->sketch && lists->sketch != lists->quantizer ? quantizer_bytes(lists->sketch) : 0);
     use->ids = slot_table_bytes(&d->slots.ids) + d->slots.capacity * sizeof *d->slots.id +
                d->slots.capacity * lists->soft_k * sizeof *lists->places +
                divf_chunks_bytes(chunks);

@@ -29,17 +29,6 @@ enum { STREAM_TRAIN = 1 << 20 }; /* distinct from the streams of splits, which c
 
 /* ------------------------------------------------------------------------------ quantizers */
 
-static int train_sketch(const struct divf *d, const float *rows, size_t n, struct quantizer **out)
-{
-    const struct index_env *env = &d->env;
-    struct quantizer_options options = { .kind = QUANTIZER_SKETCH,
-                                         .seed = env->seed,
-                                         .sketch_dims =
-                                             d->params.sketch > 0 ? (size_t)d->params.sketch : 0 };
-    *out = NULL;
-    return d->params.sketch == 0 ? OK : quantizer_train(out, env, &options, rows, n);
-}
-
 /* A scan of 1 bit is the fastest while the vectors that it cannot exclude are in memory. With 5 bits
    it excludes most of those, each of which may be a page of a mapped file. */
 static size_t rabitq_bits(const struct divf *d)
@@ -59,8 +48,13 @@ static int train_quantizers(const struct divf *d, const float *rows, size_t n,
     static const enum quantizer_kind kinds[] = {
         [DIVF_PQ] = QUANTIZER_PQ, [DIVF_SQ8] = QUANTIZER_SQ8, [DIVF_RABITQ] = QUANTIZER_RABITQ
     };
-    *quantizer = NULL;
-    int rc = train_sketch(d, rows, n, sketch);
+    const struct quantizer_options sketches = { .kind = QUANTIZER_SKETCH,
+                                                .seed = env->seed,
+                                                .sketch_dims = d->params.sketch > 0
+                                                                   ? (size_t)d->params.sketch
+                                                                   : 0 };
+    *quantizer = *sketch = NULL;
+    int rc = d->params.sketch == 0 ? OK : quantizer_train(sketch, env, &sketches, rows, n);
     if (d->params.quantizer == DIVF_SKETCH) {
         *quantizer = *sketch;
         return rc;

@@ -83,14 +83,6 @@ static size_t best_split(const struct divf *d, double *change)
     return best;
 }
 
-static void keep_access(struct divf *d, size_t list, size_t half)
-{
-    unsigned probes = atomic_load_explicit(&d->lists.list[list]->probes, memory_order_relaxed);
-    unsigned kept = (unsigned)(ACCESS_KEPT * probes);
-    atomic_store_explicit(&d->lists.list[list]->probes, kept, memory_order_relaxed);
-    atomic_store_explicit(&d->lists.list[half]->probes, kept, memory_order_relaxed);
-}
-
 static int try_split(struct divf *d, struct divf_step *step, bool *did)
 {
     struct divf_division v;
@@ -103,11 +95,16 @@ static int try_split(struct divf *d, struct divf_step *step, bool *did)
         return OK;
     }
     int rc = divf_divide(d, list, &v, &divided, &step->spent);
+    const unsigned kept =
+        (unsigned)(ACCESS_KEPT *
+                   atomic_load_explicit(&d->lists.list[list]->probes, memory_order_relaxed));
     if (!rc && divided &&
         split_change(d, list, (double)v.size[0], (double)v.size[1]) < -d->params.cost_tau) {
         rc = divf_divide_do(d, list, &v, &step->spent);
-        if (!rc)
-            keep_access(d, list, d->lists.n - 1);
+        for (size_t half = 0; !rc && half < 2; half++) {
+            struct divf_list *l = d->lists.list[half ? d->lists.n - 1 : list];
+            atomic_store_explicit(&l->probes, kept, memory_order_relaxed);
+        }
     } else if (!rc) {
         d->maintenance->list[list].refused = d->lists.list[list]->live;
         d->counters.refused_splits += !divided;

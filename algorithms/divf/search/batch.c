@@ -27,10 +27,13 @@ struct batch_group {
     bool product;
 };
 
-size_t divf_group_size(const struct divf *d, const struct quantizer *quantizer)
+size_t divf_group_size(const struct divf_job *job)
 {
-    size_t each = d->env.dim * sizeof(float) + sizeof(struct divf_query) +
+    const struct divf_job now = divf_job_enter(job);
+    const struct quantizer *quantizer = now.view->quantizer;
+    size_t each = job->d->env.dim * sizeof(float) + sizeof(struct divf_query) +
                   (quantizer ? quantizer->query_bytes : 0);
+    divf_job_leave(&now);
     size_t n = GROUP_BYTES / each;
     return n < MANY_QUERIES_MIN ? MANY_QUERIES_MIN : n < MANY_QUERIES ? n : MANY_QUERIES;
 }
@@ -140,14 +143,6 @@ static void scan_places(struct batch_group *g, size_t first, size_t end)
     }
 }
 
-static bool fit(const struct batch_group *g)
-{
-    const struct divf_job *job = g->job;
-    return divf_scratch_fit_queries(job->d, job->view, g->s, g->n, job->rerank) &&
-           divf_scratch_fit_group(job->d, job->view, g->s, g->n, job->nprobe) &&
-           (!g->product || divf_scratch_fit_nearest(job->d, g->s));
-}
-
 static int search_group(const struct divf_job *job, size_t first, size_t n, size_t worker)
 {
     struct divf *d = job->d;
@@ -159,7 +154,9 @@ static int search_group(const struct divf_job *job, size_t first, size_t n, size
                              NULL,
                              n,
                              job->nprobe <= NEAREST_MOST && job->view->n >= PRODUCT_LISTS };
-    if (!fit(&g))
+    if (!divf_scratch_fit_queries(d, job->view, g.s, n, job->rerank) ||
+        !divf_scratch_fit_group(d, job->view, g.s, n, job->nprobe) ||
+        (g.product && !divf_scratch_fit_nearest(d, g.s)))
         return fail(d->env.error, ERR_NO_MEMORY, "search: out of memory for %zu queries", g.n);
     struct divf_query *queries = g.s->queries;
     g.queries = divf_query_floats(&d->space, rows, n, g.s->floats);

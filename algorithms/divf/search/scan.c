@@ -23,17 +23,14 @@ void divf_count_scanned(const struct divf_view *view, struct work *work, size_t 
     work->bytes_read += (double)n * view->quantizer->code_bytes;
 }
 
-static double norm_sq_of(const struct divf *d, const float *row)
-{
-    return (double)d->env.kernels->ip_f32(row, row, d->space.row_dim);
-}
-
 void divf_query_begin(const struct divf_job *job, struct divf_scratch *s, struct divf_query *q,
                       const void *row, const float *vector)
 {
     const struct quantizer *quantizer = job->view->quantizer;
     q->row = row;
-    q->norm_sq = job->d->space.kind == DIVF_LIFTED ? norm_sq_of(job->d, row) : 0;
+    q->norm_sq = job->d->space.kind == DIVF_LIFTED
+                     ? (double)job->d->env.kernels->ip_f32(row, row, job->d->space.row_dim)
+                     : 0;
     q->n_pending = q->first_pending = q->opened = 0;
     q->best.n = 0;
     if (job->view->soft_k > 1)

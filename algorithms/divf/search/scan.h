@@ -106,6 +106,6 @@ int divf_search_many(void *job, size_t first, size_t end, size_t worker);
 /* Queries per group, at least and at most. */
 enum { MANY_QUERIES_MIN = 8, MANY_QUERIES = 256 };
 /* The most queries that fit the caches. */
-size_t divf_group_size(const struct divf *, const struct quantizer *);
+size_t divf_group_size(const struct divf_job *);
 
 #endif

@@ -132,23 +132,25 @@ static int job_open(struct divf_job *job, size_t *threads)
     return fail(d->env.error, ERR_NO_MEMORY, "search: out of memory");
 }
 
-static void job_close(struct divf_job *job, size_t threads, struct work *work)
+/* n: queries of the request. For policies that ask, they are counted: the lists' `probes` are shares of them. */
+static void job_close(struct divf_job *job, size_t threads, size_t n, struct work *work)
 {
+    struct divf *d = job->d;
+    if (job->stops) {
+        pthread_mutex_lock(&d->scratch.lock);
+        for (size_t t = 0; t < threads; t++) {
+            d->stops.queries += job->scratch[t]->stops.queries;
+            d->stops.lists += job->scratch[t]->stops.lists;
+            d->stops.recall += job->scratch[t]->stops.recall;
+        }
+        pthread_mutex_unlock(&d->scratch.lock);
+    }
     while (threads-- > 0) {
         work_add(work, &job->scratch[threads]->counted);
-        scratch_pool_give(&job->d->scratch, job->scratch[threads]);
+        scratch_pool_give(&d->scratch, job->scratch[threads]);
     }
-}
-
-static void count_stops(struct divf *d, struct divf_scratch *const *scratch, size_t threads)
-{
-    pthread_mutex_lock(&d->scratch.lock);
-    for (size_t t = 0; t < threads; t++) {
-        d->stops.queries += scratch[t]->stops.queries;
-        d->stops.lists += scratch[t]->stops.lists;
-        d->stops.recall += scratch[t]->stops.recall;
-    }
-    pthread_mutex_unlock(&d->scratch.lock);
+    if (divf_counts_reads(d))
+        atomic_fetch_add_explicit(&d->queries, n, memory_order_relaxed);
 }
 
 /* The part of a job common to searches and range searches. scratch: the caller's, THREADS_MAX
@@ -165,21 +167,6 @@ static struct divf_job job_for(struct divf *d, struct vectors queries,
                               .scan_budget = (uint64_t)knobs->scan_budget,
                               .rerank = (size_t)knobs->rerank,
                               .scratch = scratch };
-}
-
-/* For policies that ask: counts the queries that the lists' `probes` are shares of. */
-static void note_queries(struct divf *d, size_t n)
-{
-    if (divf_counts_reads(d))
-        atomic_fetch_add_explicit(&d->queries, n, memory_order_relaxed);
-}
-
-static size_t group_size(const struct divf_job *job)
-{
-    const struct divf_job now = divf_job_enter(job);
-    size_t n = divf_group_size(job->d, now.view->quantizer);
-    divf_job_leave(&now);
-    return n;
 }
 
 int divf_search(struct index *index, const struct search_request *request,
@@ -213,14 +200,11 @@ int divf_search(struct index *index, const struct search_request *request,
     if (job.stops || group < MANY_QUERIES_MIN) {
         rc = parallel_for(index->env.pool, threads, n, 1, search_few, &job);
     } else {
-        size_t most = group_size(&job);
+        size_t most = divf_group_size(&job);
         rc = parallel_for(index->env.pool, threads, n, group < most ? group : most,
                           divf_search_many, &job);
     }
-    if (job.stops)
-        count_stops(d, scratch, threads);
-    job_close(&job, threads, &result->work);
-    note_queries(d, request->queries.n);
+    job_close(&job, threads, n, &result->work);
     return rc;
 }
 
@@ -246,7 +230,6 @@ int divf_range(struct index *index, const struct range_request *request,
         for (size_t i = 0; !rc && i < count; i++)
             rc = range_hits_deliver(&scratch[i]->hits, job.first_query + i, result);
     }
-    job_close(&job, threads, &result->work);
-    note_queries(d, request->queries.n);
+    job_close(&job, threads, n, &result->work);
     return rc;
 }

@@ -92,9 +92,17 @@ static void features(const struct stop_state *s, float next, double f[STOP_WEIGH
     f[3] = log((double)s->scanned);
 }
 
+static double score_of(const double weight[STOP_WEIGHTS], const double feature[STOP_WEIGHTS])
+{
+    double score = 0;
+    for (size_t i = 0; i < STOP_WEIGHTS; i++)
+        score += weight[i] * feature[i];
+    return score;
+}
+
 double divf_stop_after(const struct stop_rule *r, struct stop_state *s, float kth, float next)
 {
-    double f[STOP_WEIGHTS], score = 0;
+    double f[STOP_WEIGHTS];
     s->unchanged = kth == s->kth ? s->unchanged + 1 : 0;
     s->kth = kth;
     s->scanned++;
@@ -103,9 +111,7 @@ double divf_stop_after(const struct stop_rule *r, struct stop_state *s, float kt
     if (!(kth > 0)) /* nothing can be nearer */
         return s->score = INFINITY;
     features(s, next, f);
-    for (size_t i = 0; i < STOP_WEIGHTS; i++)
-        score += r->weight[i] * f[i];
-    return s->score = score;
+    return s->score = score_of(r->weight, f);
 }
 
 /* 2. Searching the sample */
@@ -120,8 +126,7 @@ struct sample {
     const struct index_env *env;
     struct mem_group memory;
     const struct centroids *centroids;
-    const float *rows;
-    size_t n, dim, k, copies;
+    size_t dim, k, copies;
     size_t n_queries, n_base, n_steps;
     const float *queries, *base; /* rows of the sample */
     /* n_base x copies; lists + 1; the base rows of each list */
@@ -165,16 +170,6 @@ size_t divf_stop_rule_rows(size_t dim, size_t n)
            queries = divf_stop_rule_queries(n);
     size_t base = (n - queries) / 2;
     return queries + (base < most ? base : most);
-}
-
-static void sample_sizes(struct sample *t)
-{
-    t->n_queries = divf_stop_rule_queries(t->n);
-    t->n_base = t->n - t->n_queries;
-    /* after each step the next list is looked at */
-    t->n_steps = t->centroids->n <= STEPS_MOST ? t->centroids->n - 1 : STEPS_MOST;
-    t->queries = t->rows;
-    t->base = t->rows + t->n_queries * t->dim;
 }
 
 /* Sorts the base rows by list into members. */
@@ -254,14 +249,6 @@ static void search_all(struct sample *t)
 }
 
 /* 3. Learning */
-
-static double score_of(const double weight[STOP_WEIGHTS], const double feature[STOP_WEIGHTS])
-{
-    double score = 0;
-    for (size_t i = 0; i < STOP_WEIGHTS; i++)
-        score += weight[i] * feature[i];
-    return score;
-}
 
 /* Solves a x = b for symmetric positive definite a; b becomes x. */
 static void solve(double a[STOP_WEIGHTS][STOP_WEIGHTS], double b[STOP_WEIGHTS])
@@ -381,8 +368,6 @@ int divf_stop_rule_train(struct stop_rule *r, const struct index_env *env,
     struct sample t = { .env = env,
                         .memory.mem = env->mem,
                         .centroids = centroids,
-                        .rows = rows,
-                        .n = n,
                         .dim = centroids->dim,
                         .copies = copies < centroids->n ? copies : centroids->n,
                         .k = env->k_hint ? env->k_hint : 10 };
@@ -390,7 +375,12 @@ int divf_stop_rule_train(struct stop_rule *r, const struct index_env *env,
     divf_stop_rule_default(r);
     if (centroids->n < 2)
         return OK;
-    sample_sizes(&t);
+    t.n_queries = divf_stop_rule_queries(n);
+    t.n_base = n - t.n_queries;
+    /* after each step the next list is looked at */
+    t.n_steps = centroids->n <= STEPS_MOST ? centroids->n - 1 : STEPS_MOST;
+    t.queries = rows;
+    t.base = rows + t.n_queries * t.dim;
     if (t.n_queries < 64 || t.n_base < 4 * t.k)
         return OK;
     int rc = sample_alloc(&t) ? OK

@@ -197,14 +197,6 @@ uint32_t divf_list_append(struct divf_lists *lists, size_t list, uint32_t slot,
 
 /* ----------------------------------------------------------------------------- compaction */
 
-static void place_moved(struct divf_lists *lists, uint32_t slot, uint32_t from, uint32_t to)
-{
-    uint32_t *place = divf_slot_places(lists, slot);
-    while (*place != from)
-        place++;
-    *place = to;
-}
-
 static void code_copy(struct divf_lists *lists, uint32_t from, uint32_t to)
 {
     if (!lists->quantizer)
@@ -226,15 +218,6 @@ static void drop_last_row(struct divf_lists *lists, struct divf_list *l)
     lists->rows--;
 }
 
-static void give_unused_chunks(struct divf_lists *lists, struct divf_list *l)
-{
-    size_t needed = ((size_t)l->rows + CHUNK_VECTORS - 1) >> CHUNK_SHIFT;
-    while (l->n_chunks > needed)
-        divf_chunk_give(lists->chunks, l->chunks[--l->n_chunks]);
-    if (l->n_chunks == 0)
-        atomic_store_explicit(&l->first_chunk, CHUNK_NONE, memory_order_relaxed);
-}
-
 /* Does not keep the order: at most one copy moves per gap, and answers do not depend on
    the order. */
 size_t divf_list_compact(struct divf *d, size_t list)
@@ -254,11 +237,18 @@ size_t divf_list_compact(struct divf *d, size_t list)
         divf_place_chunk(lists->chunks, to)->slots[divf_place_in_chunk(to)] = slot;
         divf_place_set_live(lists->chunks, to, true);
         divf_place_set_live(lists->chunks, from, false);
-        place_moved(lists, slot, from, to);
+        uint32_t *place = divf_slot_places(lists, slot);
+        while (*place != from)
+            place++;
+        *place = to;
         drop_last_row(lists, l);
         moved++;
     }
-    give_unused_chunks(lists, l);
+    const size_t needed = ((size_t)l->rows + CHUNK_VECTORS - 1) >> CHUNK_SHIFT;
+    while (l->n_chunks > needed)
+        divf_chunk_give(lists->chunks, l->chunks[--l->n_chunks]);
+    if (l->n_chunks == 0)
+        atomic_store_explicit(&l->first_chunk, CHUNK_NONE, memory_order_relaxed);
     if (l->live == 0) {
         l->error = 0;
         l->excess = -INFINITY;

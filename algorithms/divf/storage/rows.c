@@ -34,20 +34,14 @@ static void lift(const struct divf_space *s, const float *row, float *to)
     to[s->row_dim] = rest > 0 ? sqrtf(rest) : 0;
 }
 
-static void widen_bytes(const struct divf_space *s, const uint8_t *rows, size_t n, float *to)
-{
-    for (size_t i = 0; i < n * s->row_dim; i++)
-        to[i] = rows[i];
-}
-
 void divf_widen(const struct divf_space *s, const void *rows, size_t n, float *to)
 {
     const unsigned char *bytes = rows;
 
     if (s->kind == DIVF_FLOATS)
         memcpy(to, rows, n * s->row_bytes);
-    else if (s->kind == DIVF_BYTES)
-        widen_bytes(s, rows, n, to);
+    for (size_t i = 0; s->kind == DIVF_BYTES && i < n * s->row_dim; i++)
+        to[i] = bytes[i];
     for (size_t i = 0; s->kind == DIVF_LIFTED && i < n; i++)
         lift(s, (const void *)(bytes + i * s->row_bytes), to + i * s->dim);
 }

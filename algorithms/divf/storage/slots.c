@@ -20,13 +20,11 @@ static bool slots_fit(struct divf *d, size_t capacity)
         epoch_array_free(mem, id);
         return false;
     }
-    if (old) {
+    if (old)
         memcpy(id, old, s->n * sizeof *id);
-        atomic_store_explicit(&s->id, id, memory_order_release);
+    atomic_store_explicit(&s->id, id, memory_order_release);
+    if (old)
         epoch_array_retire(d->epoch, mem, old);
-    } else {
-        atomic_store_explicit(&s->id, id, memory_order_release);
-    }
     s->capacity = capacity;
     return true;
 }

@@ -116,16 +116,6 @@ int divf_lists_detach(struct divf *d)
     return OK;
 }
 
-static void retire_removed(struct divf *d)
-{
-    struct divf_list *next;
-    for (struct divf_list *l = d->lists.removed; l; l = next) {
-        next = l->next_removed;
-        epoch_array_retire(d->epoch, d->env.mem, l);
-    }
-    d->lists.removed = NULL;
-}
-
 void divf_lists_publish(struct divf *d)
 {
     struct divf_lists *lists = &d->lists;
@@ -145,7 +135,11 @@ void divf_lists_publish(struct divf *d)
     lists->shared = true;
     lists->changed = false;
     lists->mark = epoch_mark(d->epoch);
-    retire_removed(d);
+    for (struct divf_list *l = lists->removed, *next; l; l = next) {
+        next = l->next_removed;
+        epoch_array_retire(d->epoch, d->env.mem, l);
+    }
+    lists->removed = NULL;
 }
 
 void divf_grace(struct divf *d)

@@ -34,8 +34,8 @@ enum { CHILD_OUTPUT_BYTES_MAX = 64 << 20 };
    s of processor time". */
 int child_run(struct child_process *, struct error *);
 
-/* A child for several requests: work() gets a socket instead of a pipe, and should return when the
-   other end, *socket, is closed. tick and output are not used. ERR_IO. */
+/* A child for several requests: `out` is a socket, and work() should return when the other end, *socket,
+   is closed. tick and output are not used. ERR_IO. */
 int child_begin(struct child_process *, int *socket, struct error *);
 /* Closes the socket and waits; kills a child that does not end at once. OK: it ended by itself, else
    as child_run(). */

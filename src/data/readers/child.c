@@ -132,9 +132,10 @@ int child_begin(struct child_process *c, int *socket, struct error *err)
 
 int child_run(struct child_process *c, struct error *err)
 {
-    int socket, status = 0;
+    int socket;
     c->output = NULL;
     c->output_bytes = 0;
+    c->status = 0;
     int rc = child_begin(c, &socket, err);
     if (rc)
         return rc;
@@ -142,9 +143,9 @@ int child_run(struct child_process *c, struct error *err)
     close(socket);
     if (rc)
         (void)kill(c->pid, SIGKILL);
-    while (waitpid(c->pid, &status, 0) < 0 && errno == EINTR)
+    while (waitpid(c->pid, &c->status, 0) < 0 && errno == EINTR)
         continue;
-    return rc ? rc : judge(c, status, err);
+    return rc ? rc : judge(c, c->status, err);
 }
 
 int child_end(struct child_process *c, int socket, struct error *err)

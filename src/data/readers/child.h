@@ -1,7 +1,8 @@
 /* child.h - runs a function in a forked child, so that a crash, an endless loop or unlimited
  * allocation ends the child only.
  *
- * For untrusted input: files read by a library that is not hardened, and functions of a config.
+ * For untrusted input: files read by a library that is not hardened, and functions of a config. And for
+ * what methods must not find in memory.
  */
 #ifndef DRIFTLINE_DATA_READERS_CHILD_H
 #define DRIFTLINE_DATA_READERS_CHILD_H
@@ -23,7 +24,8 @@ struct child_process {
 
     char *output; /* followed by a zero byte; freed by the caller */
     size_t output_bytes;
-    pid_t pid; /* of child_begin() */
+    int status; /* wait status after child_run(); 0: also if there was no child */
+    pid_t pid;  /* of child_begin() */
 };
 
 enum { CHILD_OUTPUT_BYTES_MAX = 64 << 20 };

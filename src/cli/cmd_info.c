@@ -50,10 +50,10 @@ static int list_datasets(const struct app *app, struct error *error)
         struct catalog_entry *entry = catalog_find(catalog, names[i]);
         char from[64];
         table_add(&table, "%s", names[i]);
-        table_add(&table, "%s", index_metric_name(catalog_metric(entry)));
+        table_add(&table, "%s", index_metric_name(entry->metric));
         catalog_origin_now(entry, &app->options, from, sizeof from);
         table_add(&table, "%s", from);
-        table_add(&table, "%s", catalog_summary(entry));
+        table_add(&table, "%s", entry->entry.about);
     }
     table_print(&table, stdout);
     table_free(&table);

@@ -123,9 +123,7 @@ static int run_with(struct study *s, const char *name, struct sets *sets, bool p
     s->usage |= status == EXIT_USAGE;
     if (!rc) {
         result_close(result);
-        char *path = app_path(dir, "result.json");
-        rc = result_load(path, result, &error);
-        free(path);
+        rc = app_result_load(dir, result, &error);
         if (rc)
             app_error(app, &error);
     }
@@ -382,31 +380,27 @@ static int measure_days(struct study *s)
 }
 
 /* Fetches the data, which does not count as time of the study. */
-static int prepare(struct study *s)
+static int prepare(struct study *s, struct error *error)
 {
     if (s->app->advise.rows && s->app->advise.rows < FIRST_LEAST) {
-        struct error error = { 0 };
-        fail(&error, ERR_CONFIG, "--rows %zu: expected %d or more: fewer rows rank nothing",
+        fail(error, ERR_CONFIG, "--rows %zu: expected %d or more: fewer rows rank nothing",
              s->app->advise.rows, FIRST_LEAST);
-        app_error(s->app, &error);
         return EXIT_USAGE;
     }
-    const int status = strpbrk(s->data, "/.") ? EXIT_OK : command_fetch(s->app);
+    const int status = strpbrk(s->data, "/.") ? EXIT_OK : command_fetch(s->app, error);
     s->began_s = now_s();
     return status;
 }
 
-int command_advise(struct app *app)
+int command_advise(struct app *app, struct error *error)
 {
     struct study s;
-    struct error error = { 0 };
     study_init(&s, app);
     if (!find_data(&s, app->arguments[0])) {
-        fail_errno(&error, ERR_IO, "%s", app->arguments[0]);
-        app_error(app, &error);
+        fail_errno(error, ERR_IO, "%s", app->arguments[0]);
         return EXIT_USAGE;
     }
-    const int status = prepare(&s);
+    const int status = prepare(&s, error);
     if (status)
         return status;
     s.dir = study_folder(&s);
@@ -414,12 +408,10 @@ int command_advise(struct app *app)
     rc = rc ? rc : measure_again(&s);
     if (!rc) { /* the advice is given whether or not the days could be measured */
         const int days = measure_days(&s);
-        rc = app_advice_give(&s, &error);
-        rc = rc ? rc : draw_last(&s, &error);
+        rc = app_advice_give(&s, error);
+        rc = rc ? rc : draw_last(&s, error);
         rc = rc ? rc : days;
     }
-    if (error.code)
-        app_error(app, &error);
     if (*app->interrupted)
         app_warn(app, "the finished cells are kept; continue with --resume");
     study_free(&s);

@@ -82,8 +82,6 @@ static int load(struct build *b, struct error *err)
     struct run_options *o = &b->app->options;
     char path[PATH_MAX];
 
-    o->say = app_say;
-    o->say_to = b->app;
     if (!b->app->save)
         return fail(err, ERR_CONFIG, "build: expected --save DIR, the folder of the index");
     int rc = saved_check(b->app->save, err);
@@ -195,26 +193,22 @@ static void print_built(const struct build *b)
     quote_terminal_print(&text);
 }
 
-int command_build(struct app *app)
+int command_build(struct app *app, struct error *error)
 {
     struct build b = { .app = app, .lock = -1 };
-    struct error error = { 0 };
     int status = EXIT_OK;
 
-    if (load(&b, &error)) {
-        app_error(app, &error);
-        status = error.code == ERR_INTERRUPTED ? EXIT_SOME_FAILED : EXIT_USAGE;
+    if (load(&b, error)) {
+        status = error->code == ERR_INTERRUPTED ? EXIT_SOME_FAILED : EXIT_USAGE;
     } else {
         *app->measuring = 1;
         progress_begin(&b.progress, app->options.quiet, app->options.terminal);
         progress_expect(&b.progress, &b.plan);
-        if (make_index(&b, &error))
+        if (make_index(&b, error))
             status = EXIT_SOME_FAILED;
         progress_end(&b.progress);
         *app->measuring = 0;
-        if (status)
-            app_error(app, &error);
-        else
+        if (!status)
             print_built(&b);
     }
     if (b.lock >= 0)

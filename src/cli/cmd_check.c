@@ -87,8 +87,6 @@ static int check_config(struct app *app, const char *given)
     struct quoted_output text;
     struct error error = { 0 };
     int status = EXIT_OK;
-    o->say = app_say;
-    o->say_to = app;
     if (configs_find(app, given, path, sizeof path, &error) ||
         experiment_load(&experiment, path, o, &app->registry, &error) ||
         plan_make(&plan, experiment, o, &error)) {
@@ -111,8 +109,9 @@ static int check_config(struct app *app, const char *given)
     return status;
 }
 
-int command_check(struct app *app)
+int command_check(struct app *app, struct error *unused)
 {
+    (void)unused; /* each config has an error of its own */
     int worst = EXIT_OK;
     for (size_t i = 0; i < app->n_arguments && !*app->interrupted; i++) {
         const int status = check_config(app, app->arguments[i]);

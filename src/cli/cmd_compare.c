@@ -211,13 +211,12 @@ static size_t print(const struct app *app, const struct compare_rows *rows,
 }
 
 /* Prints the comparison; returns the exit status, which depends on --fail-on-regression. */
-static int report(const struct app *app, const struct compare_side *a, const struct compare_side *b)
+static int report(const struct app *app, const struct compare_side *a, const struct compare_side *b,
+                  struct error *error)
 {
     struct compare_rows rows = { 0 };
-    struct error error = { 0 };
-    if (compare_sides(&rows, a, b, &error)) {
+    if (compare_sides(&rows, a, b, error)) {
         compare_rows_free(&rows);
-        app_error(app, &error);
         return EXIT_USAGE;
     }
     compare_rows_tolerate(&rows, app->tolerance_percent);
@@ -276,18 +275,16 @@ static int refuse_two_formats(const struct app *app, struct error *error)
                : OK;
 }
 
-int command_compare(struct app *app)
+int command_compare(struct app *app, struct error *error)
 {
     struct compare_side a = { 0 }, b = { 0 };
     const struct compare_side *sides[2] = { &a, &b };
-    struct error error = { 0 };
-    int status = EXIT_USAGE;
-    if (refuse_two_formats(app, &error) || compare_side_read(&a, app->arguments[0], &error) ||
-        compare_side_read(&b, app->arguments[1], &error) || refuse_in_process(app, sides, &error) ||
-        refuse_different(app, sides, &error))
-        app_error(app, &error);
-    else
-        status = report(app, &a, &b);
+    int rc = refuse_two_formats(app, error);
+    rc = rc ? rc : compare_side_read(&a, app->arguments[0], error);
+    rc = rc ? rc : compare_side_read(&b, app->arguments[1], error);
+    rc = rc ? rc : refuse_in_process(app, sides, error);
+    rc = rc ? rc : refuse_different(app, sides, error);
+    const int status = rc ? EXIT_USAGE : report(app, &a, &b, error);
     compare_side_free(&a);
     compare_side_free(&b);
     return status;

@@ -161,16 +161,11 @@ static int fetch_side_by_side(struct app *app, struct catalog *catalog)
     return status;
 }
 
-int command_fetch(struct app *app)
+int command_fetch(struct app *app, struct error *error)
 {
     struct catalog *catalog;
-    struct error error = { 0 };
-    app->options.say = app_say;
-    app->options.say_to = app;
-    if (catalog_open(&catalog, &app->options, &error)) {
-        app_error(app, &error);
+    if (catalog_open(&catalog, &app->options, error))
         return EXIT_USAGE;
-    }
     const int status = app->n_arguments == 1 ? fetch_one(app, catalog, app->arguments[0])
                                              : fetch_side_by_side(app, catalog);
     catalog_close(catalog);
@@ -193,12 +188,11 @@ static void print_written(const struct app *app, const struct data_written *writ
            data_element_name(written->element));
 }
 
-int command_convert(struct app *app)
+int command_convert(struct app *app, struct error *error)
 {
     const struct data_progress progress = { stop_when_interrupted, app };
     const struct file_options by_name = { 0 };
     const char *out = app->arguments[1];
-    struct error error = { 0 };
     struct data_written written;
     struct stat st;
     /* A compressed input is inflated beside the output, where the user expects to need space. */
@@ -206,22 +200,20 @@ int command_convert(struct app *app)
     app->in.scratch_dir = folder ? dirname(folder) : NULL;
     int rc = OK;
     if (!app->options.force && !lstat(out, &st))
-        rc = fail(&error, ERR_CONFIG,
+        rc = fail(error, ERR_CONFIG,
                   "%s: the file exists; name another output, or overwrite it with --force", out);
     struct parquet_rows parquet = { "", "" };
     const char *in = app->arguments[0];
     if (!rc && is_parquet(in)) {
-        rc = parquet_read(app, in, &parquet, &error);
+        rc = parquet_read(app, in, &parquet, error);
         in = parquet.npy;
         app->in.dataset = NULL;
     }
     if (!rc)
-        rc = data_convert(in, &app->in, out, &by_name, &progress, &written, &error);
+        rc = data_convert(in, &app->in, out, &by_name, &progress, &written, error);
     parquet_remove(&parquet);
     free(folder);
-    if (rc)
-        app_error(app, &error);
-    else
+    if (!rc)
         print_written(app, &written);
     return rc ? EXIT_USAGE : EXIT_OK;
 }

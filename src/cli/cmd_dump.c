@@ -154,21 +154,18 @@ static int dump_cells(struct app *app, const char *dir, size_t *found, size_t *l
     return rc;
 }
 
-int command_dump(struct app *app)
+int command_dump(struct app *app, struct error *error)
 {
     char *dir;
-    struct error error = { 0 };
     size_t found = 0, left_out = 0;
-    int rc = result_dir(app->arguments[0], &dir, &error);
+    int rc = result_dir(app->arguments[0], &dir, error);
 
-    rc = rc ? rc : dump_cells(app, dir, &found, &left_out, &error);
+    rc = rc ? rc : dump_cells(app, dir, &found, &left_out, error);
     if (rc == OK && found == 0)
-        rc = fail(&error, ERR_NOT_FOUND,
+        rc = fail(error, ERR_NOT_FOUND,
                   "%s: no cell has stored answers (cells/NUMBER.answers); run the config again, "
                   "which stores them",
                   dir);
-    if (rc != OK)
-        app_error(app, &error);
     if (left_out > 0)
         app_warn(app,
                  "the answers of %zu searches were not stored: at most %zu MiB of answers are "

@@ -33,14 +33,11 @@ static void list_methods(const struct app *app)
 #undef MISSING
 }
 
-static int list_datasets(const struct app *app)
+static int list_datasets(const struct app *app, struct error *error)
 {
     struct catalog *catalog;
-    struct error error = { 0 };
-    if (catalog_open(&catalog, &app->options, &error)) {
-        app_error(app, &error);
+    if (catalog_open(&catalog, &app->options, error))
         return EXIT_USAGE;
-    }
     size_t n;
     const char *const *names = catalog_names(catalog, &n);
     struct table table;
@@ -53,10 +50,10 @@ static int list_datasets(const struct app *app)
         struct catalog_entry *entry = catalog_find(catalog, names[i]);
         char from[64];
         table_add(&table, "%s", names[i]);
-        table_add(&table, "%s", index_metric_name(catalog_metric(entry)));
+        table_add(&table, "%s", index_metric_name(entry->metric));
         catalog_origin_now(entry, &app->options, from, sizeof from);
         table_add(&table, "%s", from);
-        table_add(&table, "%s", catalog_summary(entry));
+        table_add(&table, "%s", entry->entry.about);
     }
     table_print(&table, stdout);
     table_free(&table);
@@ -74,7 +71,7 @@ static void list_kernels(const struct app *app)
     }
 }
 
-int command_list(struct app *app)
+int command_list(struct app *app, struct error *error)
 {
     const char *what = app->n_arguments ? app->arguments[0] : NULL;
     static const char *const kinds[] = { "methods", "datasets", "configs", "kernels" };
@@ -88,17 +85,15 @@ int command_list(struct app *app)
             printf("%s%s\n", i ? "\n" : "", kinds[i]);
         switch (i) {
             case 0: list_methods(app); break;
-            case 1: status = list_datasets(app); break;
+            case 1: status = list_datasets(app, error); break;
             case 2: configs_list(app); break;
             default: list_kernels(app);
         }
     }
     if (known)
         return status;
-    struct error error = { 0 };
-    fail(&error, ERR_CONFIG, "list: expected methods, datasets, configs or kernels, not \"%s\"%s",
+    fail(error, ERR_CONFIG, "list: expected methods, datasets, configs or kernels, not \"%s\"%s",
          what, error_hint(what, kinds, 4).text);
-    app_error(app, &error);
     return EXIT_USAGE;
 }
 
@@ -163,7 +158,8 @@ static void describe_method(const struct index_ops *ops)
 }
 
 /* The name is neither a method nor a dataset: one error suggests the nearest name of both kinds. */
-static void describe_nothing(const struct app *app, const struct catalog *catalog, const char *name)
+static void describe_nothing(const struct app *app, const struct catalog *catalog, const char *name,
+                             struct error *error)
 {
     const char *all[256];
     size_t n = 0, n_datasets;
@@ -172,38 +168,34 @@ static void describe_nothing(const struct app *app, const struct catalog *catalo
         all[n++] = app->registry.ops[i]->name;
     for (size_t i = 0; i < n_datasets && n < 256; i++)
         all[n++] = datasets[i];
-    struct error error = { 0 };
-    fail(&error, ERR_CONFIG, "there is no method or dataset \"%s\"%s  (./harness list)", name,
+    fail(error, ERR_CONFIG, "there is no method or dataset \"%s\"%s  (./harness list)", name,
          error_hint(name, all, n).text);
-    app_error(app, &error);
 }
 
-int command_describe(struct app *app)
+int command_describe(struct app *app, struct error *error)
 {
     const char *name = app->arguments[0];
-    struct error error = { 0 };
-    const struct index_ops *ops = registry_find(&app->registry, name, &error);
+    const struct index_ops *ops = registry_find(&app->registry, name, error);
     if (ops) {
         describe_method(ops);
         return EXIT_OK;
     }
     struct catalog *catalog;
-    error_clear(&error);
-    if (catalog_open(&catalog, &app->options, &error)) {
-        app_error(app, &error);
+    error_clear(error);
+    if (catalog_open(&catalog, &app->options, error))
         return EXIT_USAGE;
-    }
     struct catalog_entry *entry = catalog_find(catalog, name);
     if (entry)
         catalog_describe(entry, stdout);
     else
-        describe_nothing(app, catalog, name);
+        describe_nothing(app, catalog, name, error);
     catalog_close(catalog);
     return entry ? EXIT_OK : EXIT_USAGE;
 }
 
-int command_version(struct app *app)
+int command_version(struct app *app, struct error *unused)
 {
+    (void)unused;
     const struct build_stamp *stamp = &build_stamp;
     printf("Driftline %s\ncommit %.12s%s, method ABI %d\n"
            "built by %s, %s, %s\nkernels %s\n",
@@ -218,18 +210,13 @@ int command_version(struct app *app)
     return EXIT_OK;
 }
 
-int command_bench(struct app *app)
+int command_bench(struct app *app, struct error *error)
 {
-    if (!strcmp(app->arguments[0], "kernels"))
+    const char *what = app->arguments[0];
+    if (!strcmp(what, "kernels"))
         return bench_kernels(stdout) ? EXIT_SOME_FAILED : EXIT_OK;
-    struct error error = { 0 };
-    if (!strcmp(app->arguments[0], "cuda")) {
-        const int rc = bench_cuda(stdout, &error);
-        if (rc != OK)
-            app_error(app, &error);
-        return rc == OK ? EXIT_OK : EXIT_SOME_FAILED;
-    }
-    fail(&error, ERR_CONFIG, "bench: expected kernels or cuda, not \"%s\"", app->arguments[0]);
-    app_error(app, &error);
+    if (!strcmp(what, "cuda"))
+        return bench_cuda(stdout, error) ? EXIT_SOME_FAILED : EXIT_OK;
+    fail(error, ERR_CONFIG, "bench: expected kernels or cuda, not \"%s\"", what);
     return EXIT_USAGE;
 }

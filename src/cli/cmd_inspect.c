@@ -132,20 +132,17 @@ static int inspect_result(const struct app *app, FILE *out, struct error *error)
     return rc;
 }
 
-int command_inspect(struct app *app)
+int command_inspect(struct app *app, struct error *error)
 {
     char *index = app_path(app->arguments[0], "index.json");
-    struct error error = { 0 };
     struct quoted_output text;
     int rc = OK;
 
     quote_terminal_begin(&text);
     if (text.out)
-        rc = access(index, F_OK) == 0 ? inspect_index(app, text.out, &error)
-                                      : inspect_result(app, text.out, &error);
+        rc = access(index, F_OK) == 0 ? inspect_index(app, text.out, error)
+                                      : inspect_result(app, text.out, error);
     quote_terminal_print(&text);
-    if (rc)
-        app_error(app, &error);
     free(index);
     return rc ? EXIT_USAGE : EXIT_OK;
 }

@@ -128,29 +128,19 @@ static void print_kinds(const struct result *r)
     table_free(&t);
 }
 
-static int print(struct app *app, const char *dir)
+int command_load(struct app *app, struct error *error)
 {
     struct result r = { 0 };
-    struct error error = { 0 };
-    char *path = app_path(dir, "result.json");
-    const int rc = result_load(path, &r, &error);
-
-    free(path);
-    if (rc)
-        app_error(app, &error);
-    else
-        print_kinds(&r);
-    result_close(&r);
-    return rc;
-}
-
-int command_load(struct app *app)
-{
     char *dir = NULL;
     int status = run(app, &dir);
 
-    if (dir && status != EXIT_USAGE && !*app->interrupted && print(app, dir) && status == EXIT_OK)
-        status = EXIT_SOME_FAILED;
+    if (dir && status != EXIT_USAGE && !*app->interrupted) {
+        if (app_result_load(dir, &r, error))
+            status = status == EXIT_OK ? EXIT_SOME_FAILED : status;
+        else
+            print_kinds(&r);
+    }
+    result_close(&r);
     free(dir);
     return status;
 }

@@ -19,28 +19,27 @@ static bool is_name(const char *name)
     return true;
 }
 
-int command_new(struct app *app)
+int command_new(struct app *app, struct error *error)
 {
     const char *name = app->arguments[0];
-    struct error error = { 0 }, none = { 0 };
+    struct error none = { 0 };
     if (!is_name(name))
-        fail(&error, ERR_CONFIG,
+        fail(error, ERR_CONFIG,
              "new: \"%s\" is not a valid name for a method; use at most 30 lower-case letters, "
              "digits and _, with a letter first",
              name);
     else if (registry_find(&app->registry, name, &none))
-        fail(&error, ERR_CONFIG, "new: a method \"%s\" already exists  (./harness describe %s)",
+        fail(error, ERR_CONFIG, "new: a method \"%s\" already exists  (./harness describe %s)",
              name, name);
     else if (!strcmp(app->options.command, "driftline"))
-        fail(&error, ERR_CONFIG,
+        fail(error, ERR_CONFIG,
              "new: needs the sources; here a method is a shared object (--plugin) or a program "
              "(external)");
-    if (!error.code) {
+    if (!error->code) {
         char *script = app_path(app->options.root, "src/build/new-method.sh");
         execl("/bin/sh", "sh", script, name, (char *)NULL);
-        fail_errno(&error, ERR_IO, "cannot run %s", script);
+        fail_errno(error, ERR_IO, "cannot run %s", script);
         free(script);
     }
-    app_error(app, &error);
     return EXIT_USAGE;
 }

@@ -49,7 +49,7 @@ static bool next_line(FILE *list, struct line *line)
     return false;
 }
 
-static void unknown_paper(struct app *app, FILE *list, const char *given)
+static void unknown_paper(FILE *list, const char *given, struct error *error)
 {
     char names[32][64];
     const char *near[32];
@@ -63,11 +63,9 @@ static void unknown_paper(struct app *app, FILE *list, const char *given)
         near[n] = names[n];
         n++;
     }
-    struct error error = { 0 };
-    fail(&error, ERR_CONFIG,
+    fail(error, ERR_CONFIG,
          "reproduce: there is no paper \"%s\"%s  (configs/papers.txt lists them)", given,
          error_hint(given, near, n).text);
-    app_error(app, &error);
 }
 
 static bool is_wanted(const char *wanted, const char *paper)
@@ -167,10 +165,8 @@ static int write_board(struct app *app, const struct reproduced *of)
     int rc = OK;
     for (size_t i = 0; !rc && i < of->n; i++) {
         const char *slash = strrchr(of->dirs[i], '/');
-        char *path = app_path(of->dirs[i], "result.json");
         if (!strncmp(slash ? slash + 1 : of->dirs[i], "leaderboard_", 12))
-            rc = result_load(path, &results[n++], &error);
-        free(path);
+            rc = app_result_load(of->dirs[i], &results[n++], &error);
     }
     FILE *out = app_made(open_memstream(&text, &bytes));
     rc = rc ? rc : ranking_print_board(results, n, "after", &wish, out, &error);
@@ -208,15 +204,12 @@ static void say_what_runs(const struct app *app, const char *wanted)
     fflush(stdout);
 }
 
-int command_reproduce(struct app *app)
+int command_reproduce(struct app *app, struct error *error)
 {
     const char *wanted = app->n_arguments ? app->arguments[0] : NULL;
-    struct error error = { 0 };
-    FILE *list = open_list(app, &error);
-    if (!list) {
-        app_error(app, &error);
+    FILE *list = open_list(app, error);
+    if (!list)
         return EXIT_USAGE;
-    }
     struct line line;
     struct reproduced all = { .planned = count_configs(list, wanted),
                               .began_s = 1e-9 * (double)clock_ns() };
@@ -230,7 +223,7 @@ int command_reproduce(struct app *app)
             worst = status;
     }
     if (!all.n && worst == EXIT_OK) {
-        unknown_paper(app, list, wanted ? wanted : "");
+        unknown_paper(list, wanted ? wanted : "", error);
         worst = EXIT_USAGE;
     } else if (all.n) {
         say_where(app, &all, NULL);

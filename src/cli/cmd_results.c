@@ -51,13 +51,15 @@ static int plot_one(const char *dir, const struct app *app, struct error *error)
     return rc;
 }
 
-int command_plot(struct app *app)
+int command_plot(struct app *app, struct error *unused)
 {
+    (void)unused; /* each result has an error of its own */
     return for_each_result(app, plot_one);
 }
 
-int command_report(struct app *app)
+int command_report(struct app *app, struct error *unused)
 {
+    (void)unused;
     return for_each_result(app, report_one);
 }
 
@@ -105,32 +107,25 @@ static void warn_of_export(const struct app *app, const struct export_counts *co
                  counts->calibrated);
 }
 
-int command_export(struct app *app)
+int command_export(struct app *app, struct error *error)
 {
-    struct error error = { 0 };
     struct export_counts counts = { 0 };
     enum export_form form = AS_ANN_BENCHMARKS;
-    char *dir = NULL, *path = NULL;
+    char *dir = NULL;
     const char *out = app->options.out;
     struct result result = { 0 };
-    int rc = check_output(app, &form, &error);
-    rc = rc ? rc : result_dir(app->arguments[0], &dir, &error);
-    if (!rc) {
-        path = app_path(dir, "result.json");
-        rc = result_load(path, &result, &error);
-    }
+    int rc = check_output(app, &form, error);
+    rc = rc ? rc : result_dir(app->arguments[0], &dir, error);
+    rc = rc ? rc : app_result_load(dir, &result, error);
     if (!rc)
-        rc = form == AS_JSON_LINES ? export_json_lines(&result, out, &error)
-             : form == AS_PACKED   ? result_pack(result.json, out, &error)
-                                   : export_ann_benchmarks(&result, dir, out, &counts, &error);
-    if (rc) {
-        app_error(app, &error);
-    } else {
+        rc = form == AS_JSON_LINES ? export_json_lines(&result, out, error)
+             : form == AS_PACKED   ? result_pack(result.json, out, error)
+                                   : export_ann_benchmarks(&result, dir, out, &counts, error);
+    if (!rc) {
         warn_of_export(app, &counts);
         printf("%s\n", out);
     }
     result_close(&result);
-    free(path);
     free(dir);
     return rc ? EXIT_USAGE : EXIT_OK;
 }

@@ -17,21 +17,18 @@ static int run_one(struct app *app, const char *path, struct messenger *messenge
     return status;
 }
 
-int command_run(struct app *app)
+int command_run(struct app *app, struct error *error)
 {
     struct messenger *messenger = NULL;
-    struct error error = { 0 };
     int worst = EXIT_OK;
-    if (app->options.mpi && messenger_open(&messenger, &error)) {
-        app_error(app, &error);
+    if (app->options.mpi && messenger_open(&messenger, error))
         return EXIT_USAGE;
-    }
     for (size_t i = 0; i < app->n_arguments && !*app->interrupted; i++) {
         char path[PATH_MAX];
         int status = EXIT_USAGE;
-        error = (struct error){ 0 };
-        if (configs_find(app, app->arguments[i], path, sizeof path, &error))
-            app_error(app, &error);
+        struct error not_found = { 0 };
+        if (configs_find(app, app->arguments[i], path, sizeof path, &not_found))
+            app_error(app, &not_found);
         else
             status = run_one(app, path, messenger);
         if (status > worst)

@@ -349,26 +349,20 @@ static void print(const struct search *s)
     quote_terminal_print(&text);
 }
 
-int command_search(struct app *app)
+int command_search(struct app *app, struct error *error)
 {
     struct search s = { .app = app, .k = app->k ? app->k : K_DEFAULT };
-    struct error error = { 0 };
-
-    app->options.say = app_say;
-    app->options.say_to = app;
     int rc = saved_open(&s.index, app->arguments[0], &app->registry, app->kernels,
-                        app->options.threads, &error);
-    rc = rc ? rc : choose_knobs(&s, &error);
+                        app->options.threads, error);
+    rc = rc ? rc : choose_knobs(&s, error);
     rc = rc ? rc
             : app_index_rows_read(&s.queries, app, &s.index.env, app->arguments[1], "queries",
-                                  &error);
+                                  error);
     s.n = rc ? 0 : s.queries.source->n;
-    rc = rc ? rc : search(&s, &error);
-    rc = rc ? rc : score(&s, &error);
-    rc = rc ? rc : write_answers(&s, &error);
-    if (rc)
-        app_error(app, &error);
-    else
+    rc = rc ? rc : search(&s, error);
+    rc = rc ? rc : score(&s, error);
+    rc = rc ? rc : write_answers(&s, error);
+    if (!rc)
         print(&s);
     app_index_rows_close(&s.queries);
     mem_free(NULL, s.ids);

@@ -45,18 +45,17 @@ static int write_all(const struct app *app, const struct simulate *s, const stru
     return rc;
 }
 
-int command_simulate(struct app *app)
+int command_simulate(struct app *app, struct error *error)
 {
     struct simulate_wish wish = wish_of(&app->simulate);
     struct simulate s = { 0 };
-    struct error error = { 0 };
     struct result result = { 0 };
     char *from;
-    int rc = result_dir(app->arguments[0], &from, &error);
-    char *file = app_path(app_made(from), "result.json");
-    char *dir = app->options.out ? app_copy(app->options.out) : app_path(from, "simulate");
-    rc = rc ? rc : result_load(file, &result, &error);
-    rc = rc ? rc : simulate_read(&s, &result, app->arguments[0], &error);
+    int rc = result_dir(app->arguments[0], &from, error);
+    char *dir =
+        app->options.out ? app_copy(app->options.out) : app_path(app_made(from), "simulate");
+    rc = rc ? rc : app_result_load(from, &result, error);
+    rc = rc ? rc : simulate_read(&s, &result, app->arguments[0], error);
     if (!rc) {
         if (s.unmatched)
             app_warn(app,
@@ -65,14 +64,11 @@ int command_simulate(struct app *app)
                      s.unmatched);
         simulate_complete(&wish, &s);
         simulate_print(&s, &wish, stdout);
-        rc = write_all(app, &s, &wish, result.json, dir, &error);
+        rc = write_all(app, &s, &wish, result.json, dir, error);
     }
-    if (rc)
-        app_error(app, &error);
     simulate_free(&s);
     result_close(&result);
     free(from);
-    free(file);
     free(dir);
     return rc ? EXIT_USAGE : EXIT_OK;
 }

@@ -201,18 +201,13 @@ static void print(const struct update *u)
     quote_terminal_print(&text);
 }
 
-int command_update(struct app *app)
+int command_update(struct app *app, struct error *error)
 {
     struct update u = { .app = app, .lock = -1 };
-    struct error error = { 0 };
 
     (void)snprintf(u.dir, sizeof u.dir, "%s", app->arguments[0]);
-    app->options.say = app_say;
-    app->options.say_to = app;
-    const int rc = update(&u, &error);
-    if (rc)
-        app_error(app, &error);
-    else
+    const int rc = update(&u, error);
+    if (!rc)
         print(&u);
     app_index_rows_close(&u.added);
     mem_free(NULL, u.deleted);

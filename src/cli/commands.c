@@ -15,9 +15,9 @@
 #include "src/cluster/ranks.h"
 #include "src/data/files/file_rows.h"
 
-static int command_completion(struct app *);
-static int command_docs(struct app *);
-static int command_rank(struct app *);
+static int command_completion(struct app *, struct error *);
+static int command_docs(struct app *, struct error *);
+static int command_rank(struct app *, struct error *);
 
 /* What people do with a command; `help` lists them in this order. */
 enum group { MEASURE, ASK, INDEXES, DATA, PROJECT, GROUPS };
@@ -33,7 +33,7 @@ static const char *const group_names[GROUPS] = {
 struct command {
     const char *name, *arguments, *help;
     size_t min_arguments, max_arguments;
-    int (*run)(struct app *);
+    int (*run)(struct app *, struct error *);
     enum group group;
 };
 
@@ -169,59 +169,49 @@ static void help_one(const char *program, const struct command *c)
     options_help(c->name);
 }
 
-static int choose_kernels(struct app *app)
+static int choose_kernels(struct app *app, struct error *error)
 {
     enum isa at_most = kernels_best_isa();
     const char *name = getenv("DRIFTLINE_KERNELS");
-    if (name && *name && kernels_isa_named(name, &at_most)) {
-        struct error error = { 0 };
-        fail(&error, ERR_CONFIG, "DRIFTLINE_KERNELS=%s: expected scalar, avx2 or avx512", name);
-        app_error(app, &error);
-        return EXIT_USAGE;
-    }
+    if (name && *name && kernels_isa_named(name, &at_most))
+        return fail(error, ERR_CONFIG, "DRIFTLINE_KERNELS=%s: expected scalar, avx2 or avx512",
+                    name);
     app->kernels = kernels_select(at_most);
     if (name && *name && app->kernels->isa != at_most)
         app_warn(app, "DRIFTLINE_KERNELS=%s: this processor has no %s; using %s", name, name,
                  app->kernels->name);
-    return EXIT_OK;
+    return OK;
 }
 
-static int choose_min_time(struct app *app)
+static int choose_min_time(struct app *app, struct error *error)
 {
     const char *text = getenv("DRIFTLINE_MIN_TIME");
     char *end;
 
     app->options.min_time_s = .3;
     if (!text || !*text)
-        return EXIT_OK;
+        return OK;
     app->options.min_time_s = strtod(text, &end);
-    if (!*end && app->options.min_time_s >= 0 && app->options.min_time_s <= 1000)
-        return EXIT_OK;
-    struct error error = { 0 };
-    fail(&error, ERR_CONFIG, "DRIFTLINE_MIN_TIME=%s: expected seconds, 0 to 1000", text);
-    app_error(app, &error);
-    return EXIT_USAGE;
+    return !*end && app->options.min_time_s >= 0 && app->options.min_time_s <= 1000
+               ? OK
+               : fail(error, ERR_CONFIG, "DRIFTLINE_MIN_TIME=%s: expected seconds, 0 to 1000",
+                      text);
 }
 
-static int open_registry(struct app *app, bool measures)
+static int open_registry(struct app *app, bool measures, struct error *error)
 {
-    struct error error = { 0 };
-    int rc = methods_open(&app->registry, &error);
+    int rc = methods_open(&app->registry, error);
     if (!rc && !app->options.allow_programs)
         methods_lock_programs(&app->registry);
     for (size_t i = 0; !rc && i < app->options.n_plugins; i++)
-        rc = registry_load_plugin(&app->registry, app->options.plugins[i], &error);
-    if (!rc && measures)
-        rc = identity_open(&app->identity, &app->registry, app->kernels, &error);
-    if (!rc)
-        return EXIT_OK;
-    app_error(app, &error);
-    return EXIT_USAGE;
+        rc = registry_load_plugin(&app->registry, app->options.plugins[i], error);
+    return !rc && measures ? identity_open(&app->identity, &app->registry, app->kernels, error)
+                           : rc;
 }
 
-/* Prints an error and returns NULL if there is no such command. A config without a command is an
-   argument of `run`. */
-static const struct command *find_command(const struct app *app, const char *given)
+/* NULL with an error if there is no such command. A config without a command is an argument of
+   `run`. */
+static const struct command *find_command(const char *given, struct error *error)
 {
     const char *names[32];
     size_t n = 0;
@@ -233,10 +223,8 @@ static const struct command *find_command(const struct app *app, const char *giv
     const size_t length = strlen(given);
     if (strchr(given, '/') || (length > 4 && !strcmp(given + length - 4, ".lua")))
         return &commands[0];
-    struct error error = { 0 };
-    fail(&error, ERR_CONFIG, "there is no command \"%s\"%s  (./harness help)", given,
+    fail(error, ERR_CONFIG, "there is no command \"%s\"%s  (./harness help)", given,
          error_hint(given, names, n).text);
-    app_error(app, &error);
     return NULL;
 }
 
@@ -261,47 +249,41 @@ static void fill_tables(const struct app *app, struct tables *t)
                                         .exit_status = exit_status };
 }
 
-static int command_docs(struct app *app)
+static int command_docs(struct app *app, struct error *error)
 {
     struct tables tables;
-    struct error error = { 0 };
     fill_tables(app, &tables);
-    if (!docs_write(&tables.program, app->arguments[0], &error))
-        return EXIT_OK;
-    app_error(app, &error);
-    return EXIT_SOME_FAILED;
+    return docs_write(&tables.program, app->arguments[0], error) ? EXIT_SOME_FAILED : EXIT_OK;
 }
 
-static int command_completion(struct app *app)
+static int command_completion(struct app *app, struct error *error)
 {
     struct tables tables;
-    struct error error = { 0 };
     fill_tables(app, &tables);
     if (!docs_completion(&tables.program, app->arguments[0], stdout))
         return EXIT_OK;
-    fail(&error, ERR_CONFIG, "completion %s: expected bash, zsh or fish", app->arguments[0]);
-    app_error(app, &error);
+    fail(error, ERR_CONFIG, "completion %s: expected bash, zsh or fish", app->arguments[0]);
     return EXIT_USAGE;
 }
 
 /* Not exit(): MPI's handlers would wait for ranks that have ended. */
-static int command_rank(struct app *app)
+static int command_rank(struct app *app, struct error *error)
 {
-    struct error error = { 0 };
     struct file_rows rows;
     file_rows_begin(&rows);
     const struct row_files files = { .hash = file_rows_hash, .read = file_rows_read, .to = &rows };
-    const int rc = cluster_serve(&app->registry, app->kernels, &files, &error);
+    const int rc = cluster_serve(&app->registry, app->kernels, &files, error);
     file_rows_end(&rows);
     if (rc != OK)
-        app_error(app, &error);
+        app_error(app, error);
     (void)fflush(NULL);
     _exit(rc != OK);
 }
 
-int command_help(struct app *app)
+int command_help(struct app *app, struct error *error)
 {
-    const struct command *command = app->n_arguments ? find_command(app, app->arguments[0]) : NULL;
+    const struct command *command =
+        app->n_arguments ? find_command(app->arguments[0], error) : NULL;
     if (app->n_arguments && !command)
         return EXIT_USAGE;
     if (command)
@@ -311,49 +293,48 @@ int command_help(struct app *app)
     return EXIT_OK;
 }
 
-/* Prints an error unless the options and the number of arguments suit the command. */
-static int check_usage(const struct app *app, const struct command *command)
+/* What every command needs, if the options and the number of arguments suit this one. */
+static int prepare(struct app *app, const struct command *command, struct error *error)
 {
-    struct error error = { 0 };
-    if (options_check(app, command->name, &error) == OK &&
+    const bool measures = command->run == command_run || command->run == command_reproduce ||
+                          command->run == command_advise || command->run == command_load;
+    int rc = options_check(app, command->name, error);
+    if (!rc &&
         (app->n_arguments < command->min_arguments || app->n_arguments > command->max_arguments))
-        fail(&error, ERR_CONFIG, "usage: ./harness %s %s", command->name, command->arguments);
-    if (!error.code)
-        return EXIT_OK;
-    app_error(app, &error);
-    return EXIT_USAGE;
+        rc = fail(error, ERR_CONFIG, "usage: ./harness %s %s", command->name, command->arguments);
+    rc = rc ? rc : choose_kernels(app, error);
+    rc = rc ? rc : choose_min_time(app, error);
+    return rc ? rc : open_registry(app, measures, error);
 }
 
-int commands_run(struct app *app)
+static int run(struct app *app, struct error *error)
 {
-    if (!app->n_arguments && app->help)
-        return command_help(app);
+    if (app->help)
+        return command_help(app, error);
     if (!app->n_arguments) {
         help_first(app->options.command);
         return EXIT_USAGE;
     }
-    if (app->help)
-        return command_help(app);
-    const struct command *command = find_command(app, app->arguments[0]);
+    const struct command *command = find_command(app->arguments[0], error);
     if (!command)
         return EXIT_USAGE;
     if (!strcmp(command->name, app->arguments[0])) {
         app->arguments++;
         app->n_arguments--;
     }
-    int status = check_usage(app, command);
-    if (!status)
-        status = choose_kernels(app);
-    if (!status)
-        status = choose_min_time(app);
-    if (!status)
-        status =
-            open_registry(app, command->run == command_run || command->run == command_reproduce ||
-                                   command->run == command_advise || command->run == command_load);
-    if (status)
-        return status;
-    status = command->run(app);
+    if (prepare(app, command, error))
+        return EXIT_USAGE;
+    const int status = command->run(app, error);
     identity_close(&app->identity);
     registry_close(&app->registry);
+    return status;
+}
+
+int commands_run(struct app *app)
+{
+    struct error error = { 0 };
+    const int status = run(app, &error);
+    if (error.code)
+        app_error(app, &error);
     return status;
 }

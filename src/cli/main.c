@@ -103,6 +103,8 @@ int main(int argc, char **argv)
 {
     struct app app = { .interrupted = &interrupted, .measuring = &measuring };
     app.options.interrupted = &interrupted;
+    app.options.say = app_say;
+    app.options.say_to = &app;
     /* Files that this program and its children write are not writable by other users. */
     (void)umask(umask(0) | S_IWGRP | S_IWOTH);
     json_set_alloc_funcs(app_allocate, free);

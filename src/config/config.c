@@ -76,25 +76,15 @@ static int script_new(struct script **out, struct run_options *options,
     return rc;
 }
 
-static void methods_free(struct experiment *ex)
-{
-    for (size_t i = 0; i < ex->n_methods; i++) {
-        struct method_spec *copy = malloc(sizeof *copy);
-        if (!copy)
-            continue;
-        *copy = ex->methods[i];
-        lua_method_free(copy);
-    }
-    free(ex->methods);
-}
-
 void experiment_free(struct experiment *ex)
 {
     if (!ex)
         return;
     script_free(ex->script);
     op_list_free(ex->ops);
-    methods_free(ex);
+    for (size_t i = 0; i < ex->n_methods; i++)
+        lua_method_free(&ex->methods[i]);
+    free(ex->methods);
     for (size_t i = 0; i < ex->n_paper; i++) {
         free(ex->paper[i].label);
         free(ex->paper[i].metric);

@@ -84,9 +84,9 @@ static int lua_option(lua_State *L)
         script_fail(L, ERR_CONFIG,
                     "option \"%s\": that name is taken by --set %s=... of every experiment", name,
                     name);
-    char **more = realloc(s->option_names, (s->n_options + 1) * sizeof *more);
-    if (!more || !(s->option_names = more, more[s->n_options] = strdup(name)))
-        script_fail(L, ERR_NO_MEMORY, "out of memory");
+    s->option_names =
+        script_made(L, realloc(s->option_names, (s->n_options + 1) * sizeof *s->option_names));
+    s->option_names[s->n_options] = script_made(L, strdup(name));
     s->n_options++;
     lua_pushvalue(L, 2);
     for (size_t i = 0; i < s->options->n_sets; i++) {
@@ -149,14 +149,6 @@ static void note_number(struct script *s, const char *key, double value)
                         value == floor(value) ? json_integer((json_int_t)value) : json_real(value));
 }
 
-static char *copy_text(lua_State *L, const char *text)
-{
-    char *copy = strdup(text);
-    if (!copy)
-        script_fail(L, ERR_NO_MEMORY, "out of memory");
-    return copy;
-}
-
 static void read_name(const struct fields *f, struct experiment *ex)
 {
     const char *slash = strrchr(ex->config_path, '/'), *base = slash ? slash + 1 : ex->config_path;
@@ -169,16 +161,16 @@ static void read_name(const struct fields *f, struct experiment *ex)
         fields_fail(f, "name", ERR_CONFIG,
                     "\"name\" becomes a folder: letters, digits, _ - and . only, not \"%.60s\"",
                     name);
-    ex->name = copy_text(f->L, name);
+    ex->name = script_made(f->L, strdup(name));
     const char *title = fields_text(f, "title", name);
     if (!script_is_plain(title))
         fields_fail(f, "title", ERR_CONFIG, "\"title\" must be UTF-8 without control characters");
-    ex->title = copy_text(f->L, title);
+    ex->title = script_made(f->L, strdup(title));
     const char *publication = fields_text(f, "publication", NULL);
     if (publication && (!*publication || !script_is_plain(publication)))
         fields_fail(f, "publication", ERR_CONFIG,
                     "\"publication\" must be UTF-8 without control characters, and not empty");
-    ex->publication = publication ? copy_text(f->L, publication) : NULL;
+    ex->publication = publication ? script_made(f->L, strdup(publication)) : NULL;
 }
 
 /* A number of bytes, or a string such as "4G". */
@@ -275,9 +267,7 @@ static void read_methods(const struct fields *f, struct experiment *ex)
     const size_t n = (size_t)lua_rawlen(L, list.at);
     if (!n)
         fields_fail(f, "methods", ERR_CONFIG, "\"methods\" is empty");
-    ex->methods = calloc(n, sizeof *ex->methods);
-    if (!ex->methods)
-        script_fail(L, ERR_NO_MEMORY, "out of memory");
+    ex->methods = script_made(L, calloc(n, sizeof *ex->methods));
     for (size_t i = 1; i <= n; i++) {
         lua_rawgeti(L, list.at, (lua_Integer)i);
         struct method_spec *spec = lua_method_take(L, -1);
@@ -285,10 +275,9 @@ static void read_methods(const struct fields *f, struct experiment *ex)
             fields_fail(f, "methods", ERR_CONFIG,
                         "\"methods\"[%zu] must be a method { ... } of its own, not %s", i,
                         script_shown(L, -1));
-        ex->methods[ex->n_methods] = *spec;
+        struct method_spec *m = &ex->methods[ex->n_methods++];
+        *m = *spec;
         free(spec);
-        struct method_spec *m = &ex->methods[ex->n_methods];
-        ex->n_methods++;
         check_label(f, ex, m);
         lua_method_overrides(L, m);
         lua_pop(L, 1);

@@ -1,5 +1,5 @@
-/* runbook.c - reads runbooks: parses YAML events into steps, then checks that the
- * steps are consistent. */
+/* runbook.c - reads runbooks: YAML's document into steps, then checks that the steps are
+ * consistent. */
 #include "src/data/runbook.h"
 
 #include <inttypes.h>
@@ -13,7 +13,6 @@
 
 #include "src/core/mem.h"
 #include "src/data/readers/bytes.h"
-#include "src/data/runbook_live.h"
 
 /* Larger ids are errors; sums of two such ids do not overflow. */
 static const uint64_t MOST_ID = UINT64_C(1) << 48;
@@ -22,10 +21,10 @@ static const uint64_t MOST_ID = UINT64_C(1) << 48;
 enum { KEY_BYTES = 128, MOST_BATCHES = 1000000 };
 
 struct parser {
-    yaml_parser_t yaml;
-    yaml_event_t event; /* the current event: the value of `key`, or the end of the mapping */
+    yaml_document_t document;
     const char *name;
-    char key[KEY_BYTES];
+    const char *key; /* the pair that is being read */
+    const yaml_node_t *value;
     size_t line; /* of the key, from 1 */
     struct error *err;
 };
@@ -37,43 +36,29 @@ static int refuse(struct parser *p, const char *what)
     return fail(p->err, ERR_CORRUPT, "%s:%zu: %s", p->name, p->line, what);
 }
 
-static int next_event(struct parser *p)
+/* A value as a string; NULL for a mapping, a list, or a string with a zero byte. */
+static const char *text_of(const yaml_node_t *node)
 {
-    yaml_event_delete(&p->event);
-    if (yaml_parser_parse(&p->yaml, &p->event))
-        return OK;
-    const yaml_parser_t *y = &p->yaml;
-    if (y->error == YAML_MEMORY_ERROR)
-        return fail(p->err, ERR_NO_MEMORY, "%s: out of memory", p->name);
-    p->line = (y->error == YAML_READER_ERROR ? y->mark.line : y->problem_mark.line) + 1;
-    return fail(p->err, ERR_CORRUPT, "%s:%zu: not YAML: %s%s%s", p->name, p->line,
-                y->context ? y->context : "", y->context ? ": " : "",
-                y->problem ? y->problem : "it cannot be read");
+    const char *text =
+        node->type == YAML_SCALAR_NODE ? (const char *)node->data.scalar.value : NULL;
+    return text && strlen(text) == node->data.scalar.length ? text : NULL;
 }
 
-/* The current value as a string; NULL for a mapping, a list, or a string with a zero byte. */
-static const char *scalar(const struct parser *p)
+/* Makes pair number *at of a mapping the one that is being read; false after the last one, and after
+   an error, which is in *rc. */
+static bool next_pair(struct parser *p, const yaml_node_t *mapping, size_t *at, int *rc)
 {
-    if (p->event.type != YAML_SCALAR_EVENT)
-        return NULL;
-    const char *text = (const char *)p->event.data.scalar.value;
-    return strlen(text) == p->event.data.scalar.length ? text : NULL;
-}
-
-/* Reads the next key of the open mapping and the event of its value; *more is false at the end
-   of the mapping. */
-static int next_key(struct parser *p, bool *more)
-{
-    const int rc = next_event(p);
-    *more = !rc && p->event.type != YAML_MAPPING_END_EVENT;
-    if (!*more)
-        return rc;
-    p->line = p->event.start_mark.line + 1;
-    const char *text = scalar(p);
-    if (!text || strlen(text) >= sizeof p->key)
-        return refuse(p, "expected a key of at most 127 bytes");
-    (void)snprintf(p->key, sizeof p->key, "%s", text);
-    return next_event(p);
+    const yaml_node_pair_t *pair = mapping->data.mapping.pairs.start + *at;
+    if (*rc || pair == mapping->data.mapping.pairs.top)
+        return false;
+    const yaml_node_t *key = yaml_document_get_node(&p->document, pair->key);
+    p->value = yaml_document_get_node(&p->document, pair->value);
+    p->key = text_of(key);
+    p->line = key->start_mark.line + 1;
+    if (!p->key || strlen(p->key) >= KEY_BYTES)
+        *rc = refuse(p, "expected a key of at most 127 bytes");
+    ++*at;
+    return !*rc;
 }
 
 static bool parse_number(const char *text, uint64_t *out)
@@ -93,7 +78,7 @@ static bool parse_number(const char *text, uint64_t *out)
 
 static int number_value(struct parser *p, const char *where, uint64_t *out)
 {
-    const char *text = scalar(p);
+    const char *text = text_of(p->value);
     if (text && parse_number(text, out))
         return OK;
     return fail(p->err, ERR_CORRUPT,
@@ -159,7 +144,7 @@ static const struct {
 
 static int step_operation(struct parser *p, const char *where, struct runbook_step *step)
 {
-    const char *text = scalar(p);
+    const char *text = text_of(p->value);
     for (int o = 0; text && o < RUNBOOK_OPERATIONS; o++)
         if (!strcmp(text, operation_names[o])) {
             step->operation = (enum runbook_operation)o;
@@ -172,7 +157,7 @@ static int step_operation(struct parser *p, const char *where, struct runbook_st
 
 static int real_value(struct parser *p, const char *where, double most, double *out)
 {
-    const char *text = scalar(p);
+    const char *text = text_of(p->value);
     char *end = NULL;
     *out = text && *text ? strtod(text, &end) : NAN;
     if (end && !*end && *out > 0 && *out <= most)
@@ -182,29 +167,14 @@ static int real_value(struct parser *p, const char *where, double most, double *
                 where, p->key, text ? text : "...", most);
 }
 
-static int truth_value(struct parser *p, const char *where, bool *out)
+static int quiet_value(struct parser *p, const char *where, bool *quiet)
 {
-    const char *text = scalar(p);
-    *out = text && !strcasecmp(text, "true");
-    if (*out || (text && !strcasecmp(text, "false")))
+    const char *text = text_of(p->value);
+    *quiet = text && !strcasecmp(text, "false");
+    if (*quiet || (text && !strcasecmp(text, "true")))
         return OK;
     return fail(p->err, ERR_CORRUPT, "%s:%zu: %s: %s = \"%.40s\", expected true or false", p->name,
                 p->line, where, p->key, text ? text : "...");
-}
-
-/* The keys whose values are no whole numbers. */
-static int other_key(struct parser *p, const char *where, struct runbook_step *step, unsigned key)
-{
-    bool asks = true;
-    if (key == HAS_OPERATION)
-        return step_operation(p, where, step);
-    if (key == HAS_RATE)
-        return real_value(p, where, 1e9, &step->rate);
-    if (key == HAS_DELETED)
-        return real_value(p, where, 1, &step->deleted);
-    const int rc = truth_value(p, where, &asks);
-    step->quiet = !asks;
-    return rc;
 }
 
 static int step_key(struct parser *p, const char *where, struct runbook_step *step, unsigned *seen)
@@ -218,21 +188,19 @@ static int step_key(struct parser *p, const char *where, struct runbook_step *st
         return fail(p->err, ERR_CORRUPT, "%s:%zu: %s: \"%s\" is given twice", p->name, p->line,
                     where, p->key);
     *seen |= 1U << key;
-    if (1U << key & (HAS_OPERATION | HAS_RATE | HAS_DELETED | HAS_QUERIES))
-        return other_key(p, where, step, 1U << key);
-    uint64_t value = 0;
-    int rc = number_value(p, where, &value);
-    if (key == 1 || key == 3)
-        step->start = value;
-    if (key == 2 || key == 4)
-        step->end = value;
-    if (key == 5)
-        step->ids_start = value;
-    if (key == 6)
-        step->ids_end = value;
-    if (key == 7)
-        step->batch = value;
-    return rc;
+    switch (1U << key) {
+        case HAS_OPERATION: return step_operation(p, where, step);
+        case HAS_START:
+        case HAS_TAGS_START: return number_value(p, where, &step->start);
+        case HAS_END:
+        case HAS_TAGS_END: return number_value(p, where, &step->end);
+        case HAS_IDS_START: return number_value(p, where, &step->ids_start);
+        case HAS_IDS_END: return number_value(p, where, &step->ids_end);
+        case HAS_BATCH: return number_value(p, where, &step->batch);
+        case HAS_RATE: return real_value(p, where, 1e9, &step->rate);
+        case HAS_DELETED: return real_value(p, where, 1, &step->deleted);
+        default: return quiet_value(p, where, &step->quiet); /* HAS_QUERIES */
+    }
 }
 
 static int check_step(struct parser *p, const char *where, const struct runbook_step *s,
@@ -277,7 +245,8 @@ static int read_step(struct parser *p, struct runbook *r, size_t *capacity, uint
 {
     char where[KEY_BYTES + 32];
     snprintf(where, sizeof where, "%s: step %" PRIu64, r->dataset, number);
-    if (p->event.type != YAML_MAPPING_START_EVENT)
+    const yaml_node_t *keys = p->value;
+    if (keys->type != YAML_MAPPING_NODE)
         return fail(p->err, ERR_CORRUPT,
                     "%s:%zu: %s: expected the step's keys, as operation: search", p->name, p->line,
                     where);
@@ -285,12 +254,9 @@ static int read_step(struct parser *p, struct runbook *r, size_t *capacity, uint
         return fail(p->err, ERR_NO_MEMORY, "%s: out of memory", p->name);
     struct runbook_step step = { .number = number, .line = p->line };
     unsigned seen = 0;
-    bool more;
-    int rc = next_key(p, &more);
-    while (!rc && more) {
+    int rc = OK;
+    for (size_t at = 0; next_pair(p, keys, &at, &rc);)
         rc = step_key(p, where, &step, &seen);
-        rc = rc ? rc : next_key(p, &more);
-    }
     if (rc)
         return rc;
     r->steps[r->n++] = step;
@@ -301,7 +267,7 @@ static int read_step(struct parser *p, struct runbook *r, size_t *capacity, uint
 
 static int read_url(struct parser *p, struct runbook *r)
 {
-    const char *text = scalar(p);
+    const char *text = text_of(p->value);
     if (r->gt_url[0])
         return refuse(p, "gt_url is given twice");
     if (!text || strlen(text) >= sizeof r->gt_url)
@@ -358,16 +324,14 @@ static int order_steps(struct parser *p, struct runbook *r)
 static int read_block(struct parser *p, struct runbook *r)
 {
     const size_t first_line = p->line;
+    const yaml_node_t *keys = p->value;
     size_t capacity = 0;
-    bool more;
-    if (!p->key[0] || p->event.type != YAML_MAPPING_START_EVENT)
+    int rc = OK;
+    if (!p->key[0] || keys->type != YAML_MAPPING_NODE)
         return refuse(p, "expected a dataset's name, then max_pts and the steps below it");
     snprintf(r->dataset, sizeof r->dataset, "%s", p->key);
-    int rc = next_key(p, &more);
-    while (!rc && more) {
+    for (size_t at = 0; next_pair(p, keys, &at, &rc);)
         rc = block_key(p, r, &capacity);
-        rc = rc ? rc : next_key(p, &more);
-    }
     if (rc)
         return rc;
     if (!r->max_pts)
@@ -379,7 +343,86 @@ static int read_block(struct parser *p, struct runbook *r)
     return order_steps(p, r);
 }
 
-/* 4. Consistency */
+/* 4. Live tags */
+
+struct range {
+    uint64_t start, end;
+};
+
+/* Disjoint and ascending. */
+struct live_tags {
+    struct range *ranges;
+    size_t n, capacity;
+    uint64_t points; /* the number of live tags */
+};
+
+/* Index of the first range that ends after tag. */
+static size_t first_past(const struct live_tags *l, uint64_t tag)
+{
+    size_t low = 0, high = l->n;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (l->ranges[middle].end > tag)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
+/* Whether some of the tags start .. end - 1 are live. */
+static bool live_touches(const struct live_tags *l, uint64_t start, uint64_t end)
+{
+    size_t i = first_past(l, start);
+    return i < l->n && l->ranges[i].start < end;
+}
+
+/* Whether all of them are live. */
+static bool live_covers(const struct live_tags *l, uint64_t start, uint64_t end)
+{
+    for (size_t i = first_past(l, start); i < l->n && l->ranges[i].start <= start; i++) {
+        if (l->ranges[i].end >= end)
+            return true;
+        start = l->ranges[i].end;
+    }
+    return false;
+}
+
+/* Adds tags of which none is live. Adjacent ranges are not joined; live_covers() continues from one to
+   the next. false: out of memory. */
+static bool live_add(struct live_tags *l, uint64_t start, uint64_t end)
+{
+    if (!mem_grow(NULL, &l->ranges, &l->capacity, l->n + 1, sizeof *l->ranges))
+        return false;
+    size_t i = first_past(l, start);
+    memmove(l->ranges + i + 1, l->ranges + i, (l->n - i) * sizeof *l->ranges);
+    l->ranges[i] = (struct range){ start, end };
+    l->n++;
+    l->points += end - start;
+    return true;
+}
+
+/* Removes tags that are all live. false: out of memory. */
+static bool live_remove(struct live_tags *l, uint64_t start, uint64_t end)
+{
+    size_t i = first_past(l, start), last = i;
+    while (last < l->n && l->ranges[last].start < end)
+        last++;
+    struct range head = { l->ranges[i].start, start }, tail = { end, l->ranges[last - 1].end };
+    memmove(l->ranges + i, l->ranges + last, (l->n - last) * sizeof *l->ranges);
+    l->n -= last - i;
+    l->points -= end - start;
+    bool ok = true;
+    uint64_t points = l->points;
+    if (head.start < head.end)
+        ok = live_add(l, head.start, head.end);
+    if (tail.start < tail.end)
+        ok = ok && live_add(l, tail.start, tail.end);
+    l->points = points;
+    return ok;
+}
+
+/* 5. Consistency */
 
 static bool inserts(const struct runbook_step *s)
 {
@@ -401,18 +444,18 @@ uint64_t runbook_first_deleted(const struct runbook_step *s, uint64_t first, uin
 }
 
 /* Inserts the ids of a step, and deletes those that it deletes again. */
-static bool apply_insert(const struct runbook_step *s, struct runbook_live *l)
+static bool apply_insert(const struct runbook_step *s, struct live_tags *l)
 {
-    bool ok = runbook_live_add(l, s->start, s->end);
+    bool ok = live_add(l, s->start, s->end);
     for (uint64_t at = s->start, last; s->deleted > 0 && ok && at < s->end; at = last) {
         last = s->end - at < s->batch ? s->end : at + s->batch;
-        ok = runbook_live_remove(l, runbook_first_deleted(s, at, last), last);
+        ok = live_remove(l, runbook_first_deleted(s, at, last), last);
     }
     return ok;
 }
 
 static int apply_step(const char *name, const struct runbook *r, const struct runbook_step *s,
-                      struct runbook_live *l, uint64_t rows, struct error *err)
+                      struct live_tags *l, uint64_t rows, struct error *err)
 {
     const uint64_t last = last_row(s);
     const char *what = operation_names[s->operation];
@@ -423,25 +466,25 @@ static int apply_step(const char *name, const struct runbook *r, const struct ru
                     "%s:%zu: %s: step %" PRIu64 ": %s up to id %" PRIu64 " passes the %" PRIu64
                     " rows of the data",
                     name, s->line, r->dataset, s->number, what, last, rows);
-    if (inserts(s) && runbook_live_touches(l, s->start, s->end))
+    if (inserts(s) && live_touches(l, s->start, s->end))
         return fail(err, ERR_CORRUPT,
                     "%s:%zu: %s: step %" PRIu64 ": some of %" PRIu64 " to %" PRIu64
                     " are live already",
                     name, s->line, r->dataset, s->number, s->start, s->end);
-    if (!inserts(s) && !runbook_live_covers(l, s->start, s->end))
+    if (!inserts(s) && !live_covers(l, s->start, s->end))
         return fail(err, ERR_CORRUPT,
                     "%s:%zu: %s: step %" PRIu64 ": %s: some of %" PRIu64 " to %" PRIu64
                     " are not live",
                     name, s->line, r->dataset, s->number, what, s->start, s->end);
     bool ok = inserts(s)                       ? apply_insert(s, l)
-              : s->operation == RUNBOOK_DELETE ? runbook_live_remove(l, s->start, s->end)
+              : s->operation == RUNBOOK_DELETE ? live_remove(l, s->start, s->end)
                                                : true;
     return ok ? OK : fail(err, ERR_NO_MEMORY, "%s: out of memory", name);
 }
 
 static int check_sense(const char *name, struct runbook *r, uint64_t rows, struct error *err)
 {
-    struct runbook_live live = { 0 };
+    struct live_tags live = { 0 };
     const struct runbook_step *most = NULL; /* the first step with the most live points */
     uint64_t points = r->max_pts;
     int rc = OK;
@@ -467,36 +510,21 @@ static int check_sense(const char *name, struct runbook *r, uint64_t rows, struc
     return rc;
 }
 
-/* 5. Files */
+/* 6. Files */
 
 struct names {
     char text[400];
 };
 
-/* Passes over the value of the current key. */
-static int skip_value(struct parser *p)
+static int read_blocks(struct parser *p, const yaml_node_t *root, const char *dataset,
+                       uint64_t rows, struct runbook *out, struct names *names)
 {
-    size_t depth = 0;
-    for (;;) {
-        const yaml_event_type_t type = p->event.type;
-        depth += type == YAML_MAPPING_START_EVENT || type == YAML_SEQUENCE_START_EVENT;
-        depth -= type == YAML_MAPPING_END_EVENT || type == YAML_SEQUENCE_END_EVENT;
-        const int rc = depth ? next_event(p) : OK;
-        if (rc || !depth)
-            return rc;
-    }
-}
-
-static int read_blocks(struct parser *p, const char *dataset, uint64_t rows, struct runbook *out,
-                       struct names *names)
-{
-    bool more;
-    int rc = next_key(p, &more);
-    while (!rc && more) {
+    int rc = OK;
+    for (size_t at = 0; next_pair(p, root, &at, &rc);) {
         struct runbook block = { .n = 0 };
         const bool other = dataset && strcmp(dataset, p->key) != 0;
         (void)snprintf(block.dataset, sizeof block.dataset, "%s", p->key);
-        rc = other ? skip_value(p) : read_block(p, &block);
+        rc = other ? OK : read_block(p, &block);
         const bool wanted = !rc && !out->n && !other;
         if (!rc && out->n && !strcmp(out->dataset, block.dataset))
             rc = fail(p->err, ERR_CORRUPT, "%s: %s: has two blocks", p->name, block.dataset);
@@ -509,44 +537,56 @@ static int read_blocks(struct parser *p, const char *dataset, uint64_t rows, str
             *out = block;
         else
             runbook_close(&block);
-        rc = rc ? rc : next_key(p, &more);
     }
     return rc;
 }
 
-/* A file is one document, which is a mapping. */
-static int read_document(struct parser *p, const char *dataset, uint64_t rows, struct runbook *out,
-                         struct names *names)
+/* An empty document after the last one. */
+static int load(struct parser *p, yaml_parser_t *y, yaml_document_t *document)
 {
-    p->line = 1;
-    int rc = next_event(p); /* start of the stream */
-    for (int i = 0; !rc && i < 2 && p->event.type != YAML_STREAM_END_EVENT; i++)
-        rc = next_event(p);
-    if (rc)
+    if (yaml_parser_load(y, document))
+        return OK;
+    if (y->error == YAML_MEMORY_ERROR)
+        return fail(p->err, ERR_NO_MEMORY, "%s: out of memory", p->name);
+    p->line = (y->error == YAML_READER_ERROR ? y->mark.line : y->problem_mark.line) + 1;
+    return fail(p->err, ERR_CORRUPT, "%s:%zu: not YAML: %s%s%s", p->name, p->line,
+                y->context ? y->context : "", y->context ? ": " : "",
+                y->problem ? y->problem : "it cannot be read");
+}
+
+/* A file is one document, which is a mapping. */
+static int read_document(struct parser *p, yaml_parser_t *yaml, const char *dataset, uint64_t rows,
+                         struct runbook *out, struct names *names)
+{
+    yaml_document_t second;
+    int rc = load(p, yaml, &p->document);
+    const yaml_node_t *root = rc ? NULL : yaml_document_get_root_node(&p->document);
+    if (!rc && (!root || root->type != YAML_MAPPING_NODE))
+        rc = refuse(p, "holds no runbook");
+    if (!rc)
+        rc = read_blocks(p, root, dataset, rows, out, names);
+    if (rc || (rc = load(p, yaml, &second)))
         return rc;
-    if (p->event.type != YAML_MAPPING_START_EVENT)
-        return refuse(p, "holds no runbook");
-    rc = read_blocks(p, dataset, rows, out, names);
-    for (int i = 0; !rc && i < 2; i++)
-        rc = next_event(p);
-    if (!rc && p->event.type != YAML_STREAM_END_EVENT)
+    if (yaml_document_get_root_node(&second))
         rc = refuse(p, "a second document; a file holds one");
+    yaml_document_delete(&second);
     return rc;
 }
 
 int runbook_parse(const char *name, const char *text, size_t bytes, const char *dataset,
                   uint64_t rows, struct runbook *out, struct error *err)
 {
-    struct parser p = { .name = name, .err = err };
+    struct parser p = { .name = name, .line = 1, .err = err };
     struct names names = { "" };
+    yaml_parser_t yaml;
     *out = (struct runbook){ .n = 0 };
-    if (!yaml_parser_initialize(&p.yaml))
+    if (!yaml_parser_initialize(&yaml))
         return fail(err, ERR_NO_MEMORY, "%s: out of memory", name);
-    yaml_parser_set_encoding(&p.yaml, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&p.yaml, (const unsigned char *)text, bytes);
-    int rc = read_document(&p, dataset, rows, out, &names);
-    yaml_event_delete(&p.event);
-    yaml_parser_delete(&p.yaml);
+    yaml_parser_set_encoding(&yaml, YAML_UTF8_ENCODING);
+    yaml_parser_set_input_string(&yaml, (const unsigned char *)text, bytes);
+    int rc = read_document(&p, &yaml, dataset, rows, out, &names);
+    yaml_document_delete(&p.document);
+    yaml_parser_delete(&yaml);
     if (!rc && !out->n)
         rc = fail(err, ERR_NOT_FOUND, "%s: has no runbook for \"%s\"; it has %s", name, dataset,
                   names.text);

@@ -33,7 +33,7 @@
  *       3:
  *         operation: waitPending         # and startHPC, endHPC: no change of points
  *
- * A file is one YAML document without aliases. Steps may stand in any order. These are errors, which
+ * A file is one YAML document; an alias is its value. Steps may stand in any order. These are errors, which
  * name the line: gaps in the numbers of steps, which begin at 0 or 1; numbers given twice; unknown,
  * repeated and missing keys; empty ranges; ranges past the data; replace ranges of unequal length;
  * inserting live points; deleting or replacing points that are not live. Where a dataset is named,

@@ -138,7 +138,8 @@ struct effort {
     double threads; /* the largest number, without those of libraries at the start */
 };
 
-static struct effort effort_of(const struct cell_watch *w)
+/* changes: only of the steps that make the index, without searches, whose long time would hide it. */
+static struct effort effort_of(const struct cell_watch *w, bool changes)
 {
     const double own = field_number(w->end, "own_seconds");
     const double before = fmax(1, field_number(w->facts, "threads_before"));
@@ -148,13 +149,18 @@ static struct effort effort_of(const struct cell_watch *w)
 
     json_array_foreach(w->steps, i, line) {
         const json_t *step = json_object_get(line, "step");
+        const enum op_kind op = op_named(field_text(step, "op", ""));
 
+        if (changes && op != OP_TRAIN &&
+            (op_info(op)->rows == ROWS_STAY || op_info(op)->flags & OP_THREADS))
+            continue;
         e.timed += fmax(0, field_number(step, "timed_seconds"));
         e.untimed += fmax(0, field_number(step, "untimed_seconds"));
         e.cpu += fmax(0, field_number(step, "cpu_seconds"));
     }
     /* Ranks that the harness started for the method work within timed calls, too. */
-    if (isfinite(own) && isfinite(w->all_seconds) && !(field_number(w->end, "ranks") > 0)) {
+    if (!changes && isfinite(own) && isfinite(w->all_seconds) &&
+        !(field_number(w->end, "ranks") > 0)) {
         e.children = fmax(0, w->all_seconds - own);
         e.untimed += e.children;
     }
@@ -172,29 +178,10 @@ static double after_the_end(const struct cell_watch *w)
                : 0;
 }
 
-/* The same of the steps that make the index, without searches, whose long time would hide it. */
-static struct effort effort_of_changes(const struct cell_watch *w)
-{
-    struct effort e = { 0 };
-    json_t *line;
-    size_t i;
-
-    json_array_foreach(w->steps, i, line) {
-        const json_t *step = json_object_get(line, "step");
-        const enum op_kind op = op_named(field_text(step, "op", ""));
-
-        if (op != OP_TRAIN && (op_info(op)->rows == ROWS_STAY || op_info(op)->flags & OP_THREADS))
-            continue;
-        e.timed += fmax(0, field_number(step, "timed_seconds"));
-        e.untimed += fmax(0, field_number(step, "untimed_seconds"));
-    }
-    return e;
-}
-
 static void warn_of_untimed(json_t *warnings, const struct cell_watch *w)
 {
     const double worth_s = .25;
-    const struct effort e = effort_of(w), changes = effort_of_changes(w);
+    const struct effort e = effort_of(w, false), changes = effort_of(w, true);
     const double untimed = e.untimed - after_the_end(w);
     char text[300];
 
@@ -290,7 +277,7 @@ static json_t *warnings_of(const struct cell_watch *w)
 
 static void put_effort(json_t *cell, const struct cell_watch *w)
 {
-    const struct effort e = effort_of(w);
+    const struct effort e = effort_of(w, false);
 
     (void)json_object_set_new(cell, "timed_seconds", json_real(e.timed));
     (void)json_object_set_new(cell, "untimed_seconds", json_real(e.untimed));

@@ -7,32 +7,25 @@
 #define _GNU_SOURCE /* memfd_create */
 #include "src/truth/apart.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
+#include "src/data/readers/child.h"
 
 /* ---- 1. the child */
 
-struct teller {
-    int progress; /* a pipe to the parent */
-};
-
 static void tell_progress(void *to, double share)
 {
-    const struct teller *t = to;
+    const int *out = to;
 
-    (void)!write(t->progress, &share, sizeof share);
+    (void)!write(*out, &share, sizeof share);
 }
 
 static void put_words(FILE *out, const void *words, size_t bytes)
@@ -94,24 +87,21 @@ static bool put_oracle(int fd, const struct oracle *o)
 struct order {
     const struct op_list *list;
     const struct oracle_env *env;
-    int result, progress, errors;
-    pid_t parent;
+    int result; /* a file in memory: the truths, or the error */
+    struct child_process child;
 };
 
-/* Exits with 0, or sends the error and exits with 1. */
-static _Noreturn void compute(const struct order *order)
+/* Sends its progress to `out`. Exits with 1 after an error. */
+static void compute(void *context, int out)
 {
-    struct teller teller = { order->progress };
+    const struct order *order = context;
     struct error err = { 0 };
     struct oracle oracle = { 0 };
-
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != order->parent)
-        _exit(1);
     struct oracle_env env = *order->env;
+
     env.pool = pool_create(env.threads);
     env.progress = tell_progress;
-    env.to = &teller;
+    env.to = &out;
     int rc =
         env.pool ? OK : fail(&err, ERR_NO_MEMORY, "truth: cannot start %zu threads", env.threads);
     if (rc == OK)
@@ -119,7 +109,7 @@ static _Noreturn void compute(const struct order *order)
     if (rc == OK && !put_oracle(order->result, &oracle))
         rc = fail_errno(&err, ERR_IO, "truth: cannot send it to the harness process");
     if (rc != OK)
-        (void)!write(order->errors, &err, sizeof err);
+        (void)!pwrite(order->result, &err, sizeof err, 0);
     _exit(rc != OK);
 }
 
@@ -240,67 +230,39 @@ static int read_oracle(struct oracle *o, const struct op_list *list, int fd, str
     return rc ? rc : oracle_read_block(o, list, err);
 }
 
-/* Reports the child's progress until it ends, and kills it after an interrupt.
-   Returns its wait status. */
-static int wait_for(pid_t child, int progress_fd, void (*progress)(void *to, double share),
-                    void *to, const volatile int *interrupted)
+/* Reports the child's progress. Ends it after an interrupt. */
+static int watch(void *context)
 {
-    enum { POLL_MS = 50 };
+    const struct order *order = context;
+    const struct oracle_env *env = order->env;
+    const size_t n = order->child.output_bytes / sizeof(double);
     double share;
-    int state = 0;
 
-    for (;;) {
-        struct pollfd fd = { progress_fd, POLLIN, 0 };
-
-        if (poll(&fd, 1, POLL_MS) > 0) {
-            const ssize_t n = read(progress_fd, &share, sizeof share);
-            if (n == 0)
-                break;
-            if (n == (ssize_t)sizeof share && progress)
-                progress(to, share);
-        }
-        if (interrupted && *interrupted)
-            (void)kill(child, SIGKILL);
+    if (n > 0 && env->progress) {
+        memcpy(&share, order->child.output + (n - 1) * sizeof share, sizeof share);
+        env->progress(env->to, share);
     }
-    while (waitpid(child, &state, 0) < 0 && errno == EINTR)
-        continue;
-    return state;
+    return env->interrupted && *env->interrupted;
 }
 
-struct ends {
-    int progress[2], errors[2], result;
-};
-
-static void close_ends(struct ends *e)
-{
-    const int all[] = { e->progress[0], e->progress[1], e->errors[0], e->errors[1], e->result };
-
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        if (all[i] >= 0)
-            (void)close(all[i]);
-}
-
-static void close_one(int *fd)
-{
-    (void)close(*fd);
-    *fd = -1;
-}
-
-static int outcome(struct oracle *o, const struct order *order, struct ends *ends, int state,
+static int outcome(struct oracle *o, const struct order *order, int rc, const struct error *how,
                    struct error *err)
 {
+    const int state = order->child.status;
     struct error why = { 0 };
 
     if (order->env->interrupted && *order->env->interrupted)
         return fail(err, ERR_INTERRUPTED, "interrupted");
+    if (rc == OK)
+        return read_oracle(o, order->list, order->result, err);
     if (WIFSIGNALED(state))
         return fail(err, ERR_NO_MEMORY,
                     "truth: the process that computes it was ended by signal %d; signal 9 is most "
                     "often the system's, out of memory",
                     WTERMSIG(state));
     if (state == 0)
-        return read_oracle(o, order->list, ends->result, err);
-    if (read(ends->errors[0], &why, sizeof why) != (ssize_t)sizeof why || why.code == OK)
+        return fail(err, how->code, "truth: the process that computes it %s", how->text);
+    if (pread(order->result, &why, sizeof why, 0) != (ssize_t)sizeof why || why.code == OK)
         return fail(err, ERR_IO, "truth: the process that computes it ended and sent no result");
     *err = why;
     return err->code;
@@ -309,36 +271,23 @@ static int outcome(struct oracle *o, const struct order *order, struct ends *end
 int oracle_make_apart(struct oracle *oracle, const struct op_list *list,
                       const struct oracle_env *env, struct error *err)
 {
-    struct ends ends = { { -1, -1 }, { -1, -1 }, memfd_create("truth", MFD_CLOEXEC) };
-    struct order order = { list, env, ends.result, -1, -1, getpid() };
-    int rc;
+    struct order order = { list,
+                           env,
+                           memfd_create("truth", MFD_CLOEXEC),
+                           { .work = compute, .context = &order, .tick = watch } };
+    struct error how = { 0 };
 
     *oracle = (struct oracle){ 0 };
-    if (ends.result < 0 || pipe2(ends.progress, O_CLOEXEC) != 0 ||
-        pipe2(ends.errors, O_CLOEXEC) != 0) {
-        rc = fail_errno(err, ERR_IO, "truth: cannot make a pipe to its process");
-        close_ends(&ends);
-        return rc;
-    }
+    if (order.result < 0)
+        return fail_errno(err, ERR_IO, "truth: cannot make a file in memory for it");
     for (size_t i = 0; i < env->n_merge; i++)
         if (env->merge[i].mapped)
             (void)madvise(env->merge[i].mapped, env->merge[i].mapped_bytes, MADV_DOFORK);
-    order.progress = ends.progress[1];
-    order.errors = ends.errors[1];
     (void)fflush(NULL);
-    const pid_t child = fork();
-    if (child == 0)
-        compute(&order);
-    if (child < 0) {
-        rc = fail_errno(err, ERR_IO, "truth: cannot fork a process for it");
-    } else {
-        close_one(&ends.progress[1]);
-        close_one(&ends.errors[1]);
-        rc = outcome(oracle, &order, &ends,
-                     wait_for(child, ends.progress[0], env->progress, env->to, env->interrupted),
-                     err);
-    }
-    close_ends(&ends);
+    int rc = child_run(&order.child, &how);
+    rc = outcome(oracle, &order, rc, &how, err);
+    free(order.child.output);
+    (void)close(order.result);
     if (rc != OK)
         oracle_free(oracle);
     return rc;

@@ -20,6 +20,7 @@
 #include "src/base/atomic_file.h"
 #include "src/base/path.h"
 #include "src/core/mem.h"
+#include "src/core/order.h"
 
 #define CACHE_MAGIC UINT64_C(0x3248545254464c44) /* "DLFTRTH2" */
 
@@ -178,21 +179,6 @@ bool truth_load(const char *dir, XXH128_hash_t key, const uint64_t *ids, size_t 
     return taken;
 }
 
-static size_t rank_of(const uint64_t *ids, size_t n, uint64_t id)
-{
-    size_t low = 0, high = n;
-
-    while (low < high) {
-        const size_t middle = low + (high - low) / 2;
-
-        if (ids[middle] < id)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
 static size_t first_of(size_t n, size_t most)
 {
     return n < most ? n : most;
@@ -223,7 +209,9 @@ void truth_store(const char *dir, XXH128_hash_t key, const uint64_t *ids, size_t
     }
     for (size_t q = 0; q < n_queries; q++)
         for (size_t i = 0; i < first_of(known[q].n, most); i++) {
-            words[at++] = rank_of(ids, n, known[q].items[i].id);
+            const uint64_t *id =
+                bsearch(&known[q].items[i].id, ids, n, sizeof *ids, order_u64); /* it is there */
+            words[at++] = (uint64_t)(id - ids);
             memcpy(&words[at++], &known[q].items[i].distance, sizeof *words);
         }
     if (code_of(secret, words, at, code)) {

@@ -184,7 +184,8 @@ static void compare_with_itself(void)
     FILE *kept = stdout;
 
     stdout = nowhere;
-    (void)command_compare(&app);
+    struct error error = { 0 };
+    (void)command_compare(&app, &error);
     stdout = kept;
 }
 

@@ -37,8 +37,6 @@ void run_free(struct run_state *run)
 int run_load(struct run_state *run, const char *path, struct error *error)
 {
     struct run_options *o = &run->app->options;
-    o->say = app_say;
-    o->say_to = run->app;
     int rc = experiment_load(&run->experiment, path, o, &run->app->registry, error);
     rc = rc ? rc : cell_in_process_check(run->experiment, o, error);
     rc = rc ? rc : plan_make(&run->plan, run->experiment, o, error);

@@ -11,6 +11,7 @@
 
 #include "src/base/quote.h"
 #include "src/figure/plot.h"
+#include "src/result/result.h"
 
 void app_print(const struct app *app, FILE *out, const char *text)
 {
@@ -58,6 +59,14 @@ void app_warn(const struct app *app, const char *format, ...)
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     print_line(app, "\033[33m", "warning", text);
+}
+
+int app_result_load(const char *dir, struct result *result, struct error *error)
+{
+    char *path = app_path(dir, "result.json");
+    const int rc = result_load(path, result, error);
+    free(path);
+    return rc;
 }
 
 int app_say(void *app_of, const char *line)

@@ -12,6 +12,7 @@
 #include "src/simulate/simulate.h"
 
 struct kernels;
+struct result;
 
 enum exit_status { EXIT_OK = 0, EXIT_SOME_FAILED = 1, EXIT_USAGE = 2 };
 
@@ -80,6 +81,9 @@ void app_warn_letters(const struct app *, const json_t *letters);
 /* Draws the figures of the result in dir, and warns of each figure that has no values and of letters
    that no font has. Returns OK, ERR_INTERRUPTED or another error code. */
 int app_draw(const char *dir, const struct app *, struct error *);
+
+/* Reads dir/result.json; as result_load(). */
+int app_result_load(const char *dir, struct result *, struct error *);
 
 /* For options.say, with the app as say_to: prints a line on stderr unless --quiet. Returns a value
    other than 0 once the program is interrupted. */

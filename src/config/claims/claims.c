@@ -11,15 +11,11 @@
 static void add_paper(lua_State *L, const char *label, const char *metric, double value, int line)
 {
     struct experiment *ex = script_of(L)->experiment;
-    struct paper_value *more = realloc(ex->paper, (ex->n_paper + 1) * sizeof *more);
-    if (!more)
-        script_fail(L, ERR_NO_MEMORY, "out of memory");
-    ex->paper = more;
-    struct paper_value *p = &more[ex->n_paper];
-    *p = (struct paper_value){ strdup(label), strdup(metric), value, line };
-    ex->n_paper++;
-    if (!p->label || !p->metric)
-        script_fail(L, ERR_NO_MEMORY, "out of memory");
+    ex->paper = script_made(L, realloc(ex->paper, (ex->n_paper + 1) * sizeof *ex->paper));
+    struct paper_value *p = &ex->paper[ex->n_paper++];
+    *p = (struct paper_value){ .published = value, .line = line };
+    p->label = script_made(L, strdup(label));
+    p->metric = script_made(L, strdup(metric));
 }
 
 /* Sorts in the config's order of methods, then by label and metric with numbers in order:
@@ -87,9 +83,7 @@ void lua_claims_read(lua_State *L, const struct fields *experiment)
         fields_fail(experiment, "claims", ERR_CONFIG,
                     "\"claims\" must be a list of { \"SENTENCE\", function(r) ... end }");
     fields_only(&list, CALL_LIST, n);
-    ex->claims = calloc(n, sizeof *ex->claims);
-    if (!ex->claims)
-        script_fail(L, ERR_NO_MEMORY, "out of memory");
+    ex->claims = script_made(L, calloc(n, sizeof *ex->claims));
     for (size_t i = 1; i <= n; i++) {
         lua_rawgeti(L, list.at, (lua_Integer)i);
         if (!lua_istable(L, -1) || lua_rawgeti(L, -1, 1) != LUA_TSTRING ||

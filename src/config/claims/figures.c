@@ -51,30 +51,43 @@ static void check_axis(const struct fields *f, const char *key, json_t *axis)
         json_string_set(axis, renamed);
 }
 
+json_t *lua_strings(const struct fields *f, const char *key, const char **wrong)
+{
+    lua_State *L = f->L;
+    json_t *list = script_made(L, json_array());
+    const bool many = fields_push(f, key) == LUA_TTABLE && lua_rawlen(L, -1) > 0;
+    const size_t n = many ? (size_t)lua_rawlen(L, -1) : 1;
+    for (size_t i = 1; list && i <= n; i++) {
+        if (many)
+            lua_rawgeti(L, -1, (lua_Integer)i);
+        if (lua_type(L, -1) == LUA_TSTRING) {
+            json_array_append_new(list, json_string(lua_tostring(L, -1)));
+        } else {
+            *wrong = script_shown(L, -1);
+            json_decref(list);
+            list = NULL;
+        }
+        if (many)
+            lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+    return list;
+}
+
 /* Reads a string or a list of strings into `to`; axis: checks each as an axis. */
 static void read_texts(const struct fields *f, const char *key, json_t *to, bool axis)
 {
-    lua_State *L = f->L;
-    const int type = fields_push(f, key);
-    const size_t n = type == LUA_TTABLE ? (size_t)lua_rawlen(L, -1) : 0;
-    json_t *list = json_array();
+    const char *wrong;
+    json_t *list = lua_strings(f, key, &wrong);
+    if (!list)
+        fields_fail(f, key, ERR_CONFIG, "\"%s\" must be a string or a list of strings, not %s", key,
+                    wrong);
     json_object_set_new(to, key, list);
-    for (size_t i = 0; i < (n ? n : 1); i++) {
-        if (n)
-            lua_rawgeti(L, -1, (lua_Integer)i + 1);
-        json_t *text = lua_type(L, -1) == LUA_TSTRING ? json_string(lua_tostring(L, -1)) : NULL;
-        if (!text)
-            fields_fail(f, key, ERR_CONFIG, "\"%s\" must be a string or a list of strings, not %s",
-                        key, script_shown(L, -1));
-        json_array_append_new(list, text);
-        if (axis)
-            check_axis(f, key, text);
-        if (n)
-            lua_pop(L, 1);
-    }
-    if (!n)
+    for (size_t i = 0; axis && i < json_array_size(list); i++)
+        check_axis(f, key, json_array_get(list, i));
+    if (fields_push(f, key) != LUA_TTABLE)
         json_object_set(to, key, json_array_get(list, 0));
-    lua_pop(L, 1);
+    lua_pop(f->L, 1);
 }
 
 /* One label, a list of them, or NULL. */

@@ -44,9 +44,7 @@ static char *read_label(const struct fields *f, int position)
     const char *label = lua_tostring(f->L, -1);
     lua_check_label(f->L, f->call, "compare", label);
     check_point(f, f->call, label);
-    char *copy = strdup(label);
-    if (!copy)
-        script_fail(f->L, ERR_NO_MEMORY, "out of memory");
+    char *copy = script_made(f->L, strdup(label));
     lua_pop(f->L, 1);
     return copy;
 }
@@ -54,31 +52,14 @@ static char *read_label(const struct fields *f, int position)
 /* Reads a tag or a list of tags; NULL: none given. script_check_names() checks that they exist. */
 static json_t *read_tags(const struct fields *f)
 {
-    lua_State *L = f->L;
-    const int type = fields_push(f, "tags");
-    if (type == LUA_TNIL) {
-        lua_pop(L, 1);
+    if (!fields_has(f, "tags"))
         return NULL;
-    }
-    json_t *tags = json_array();
-    const size_t n = type == LUA_TTABLE ? (size_t)lua_rawlen(L, -1) : 1;
-    for (size_t i = 1; i <= n; i++) {
-        if (type == LUA_TTABLE)
-            lua_rawgeti(L, -1, (lua_Integer)i);
-        const char *tag = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
-        if (tag)
-            (void)json_array_append_new(tags, json_string(tag));
-        if (type == LUA_TTABLE)
-            lua_pop(L, 1);
-    }
-    const bool texts = n > 0 && json_array_size(tags) == n;
-    lua_pop(L, 1);
-    if (!texts) {
-        json_decref(tags);
+    const char *wrong;
+    json_t *tags = lua_strings(f, "tags", &wrong);
+    if (!tags)
         fields_fail(f, "tags", ERR_CONFIG,
                     "\"tags\" must be a tag or a list of tags, as in tags = { \"drift\", "
                     "\"insert#5\" }");
-    }
     return tags;
 }
 
@@ -135,9 +116,7 @@ void lua_compare_read(lua_State *L, const struct fields *experiment)
     const bool single = lua_rawgeti(L, list, 1) != LUA_TTABLE;
     const size_t n = single ? 1 : (size_t)lua_rawlen(L, list);
     lua_pop(L, 1);
-    ex->compare = calloc(n, sizeof *ex->compare);
-    if (!ex->compare)
-        script_fail(L, ERR_NO_MEMORY, "out of memory");
+    ex->compare = script_made(L, calloc(n, sizeof *ex->compare));
     const struct fields pairs = { L, list, "compare", at, 0 };
     if (!single)
         fields_only(&pairs, CALL_LIST, n);

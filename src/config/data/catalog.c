@@ -5,7 +5,7 @@
  * All strings belong to Lua. The catalog keeps its Lua state, whose registry keeps the tables
  * that hold them.
  */
-#include "src/config/data/catalog_internal.h"
+#include "src/config/data/catalog.h"
 
 #include <lauxlib.h>
 #include <limits.h>
@@ -52,29 +52,23 @@ static const char *text_field(lua_State *L, const struct catalog *c, const char 
     return text;
 }
 
-static size_t count_field(lua_State *L, const struct catalog *c, const char *key)
+/* A whole number from least to most; 0: the key is missing. */
+static lua_Integer whole_field(lua_State *L, const struct catalog *c, const char *key,
+                               lua_Integer least, lua_Integer most, const char *must_be)
 {
     lua_pushstring(L, key);
     const int type = lua_rawget(L, -2);
     int whole = 1;
     const lua_Integer value = type == LUA_TNIL ? 0 : lua_tointegerx(L, -1, &whole);
-    if (!whole || value < 0 || type == LUA_TSTRING)
-        refuse(L, c, key, "must be a whole number");
+    if (!whole || value < least || value > most || type == LUA_TSTRING)
+        refuse(L, c, key, must_be);
     lua_pop(L, 1);
-    return (size_t)value;
+    return value;
 }
 
-/* A small whole number of either sign. */
-static int offset_field(lua_State *L, const struct catalog *c, const char *key)
+static size_t count_field(lua_State *L, const struct catalog *c, const char *key)
 {
-    lua_pushstring(L, key);
-    const int type = lua_rawget(L, -2);
-    int whole = 1;
-    const lua_Integer value = type == LUA_TNIL ? 0 : lua_tointegerx(L, -1, &whole);
-    if (!whole || type == LUA_TSTRING || value < -1000 || value > 1000)
-        refuse(L, c, key, "must be a whole number from -1000 to 1000");
-    lua_pop(L, 1);
-    return (int)value;
+    return (size_t)whole_field(L, c, key, 0, INT64_MAX, "must be a whole number");
 }
 
 static bool bool_field(lua_State *L, const struct catalog *c, const char *key)
@@ -170,7 +164,8 @@ static void read_part(lua_State *L, struct catalog *c, struct dataset_part *p)
     p->element = text_field(L, c, "element", false);
     p->rows = count_field(L, c, "rows");
     p->dim = count_field(L, c, "dim");
-    p->add = offset_field(L, c, "add");
+    p->add =
+        (int)whole_field(L, c, "add", -1000, 1000, "must be a whole number from -1000 to 1000");
     p->bytes = count_field(L, c, "bytes");
     p->plain = bool_field(L, c, "plain");
     p->first_only = bool_field(L, c, "first_only");

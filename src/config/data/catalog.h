@@ -10,10 +10,13 @@
 
 #include "src/config/run_options.h"
 #include "src/core/index.h"
-#include "src/data/source/source.h"
+#include "src/data/fetch/fetch.h"
 
 struct catalog;
-struct catalog_entry;
+struct catalog_entry {
+    struct dataset_entry entry; /* its strings belong to the catalog */
+    enum metric metric;
+};
 
 /* Reads ROOT/datasets/catalog.lua. ERR_CONFIG with FILE:LINE or the data set's name; ERR_NO_MEMORY.
    The caller closes it. */
@@ -26,9 +29,6 @@ const char *catalog_path(const struct catalog *);
 const char *const *catalog_names(const struct catalog *, size_t *n);
 /* NULL if there is no such data set. Valid until the catalog is closed. */
 struct catalog_entry *catalog_find(struct catalog *, const char *name);
-const char *catalog_name(const struct catalog_entry *);
-enum metric catalog_metric(const struct catalog_entry *);
-const char *catalog_summary(const struct catalog_entry *); /* one line of text */
 
 /* Where its files come from: "made here, 5 min", "npm, 11 MB", "internet, 1.2 GB". */
 void catalog_origin(const struct catalog_entry *, char *out, size_t out_bytes);

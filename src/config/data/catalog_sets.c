@@ -6,24 +6,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "src/config/data/catalog_internal.h"
+#include "src/config/data/catalog.h"
 
 /* 1. Descriptions */
-
-const char *catalog_name(const struct catalog_entry *e)
-{
-    return e->entry.name;
-}
-
-enum metric catalog_metric(const struct catalog_entry *e)
-{
-    return e->metric;
-}
-
-const char *catalog_summary(const struct catalog_entry *e)
-{
-    return e->entry.about;
-}
 
 size_t catalog_parts(const struct catalog_entry *e, const char **names, size_t capacity)
 {

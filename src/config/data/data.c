@@ -21,14 +21,11 @@ struct data_set *lua_set_new(lua_State *L, const char *name)
     struct script *s = script_of(L);
     if (s->n_sets == SETS_MAX)
         script_fail(L, ERR_CONFIG, "a config opens at most %d data sets", SETS_MAX);
-    struct data_set *set = calloc(1, sizeof *set);
-    if (!set || !(set->name = strdup(name))) {
-        free(set);
-        script_fail(L, ERR_NO_MEMORY, "out of memory");
-    }
+    struct data_set *set = script_made(L, calloc(1, sizeof *set));
     set->next = s->sets;
     s->sets = set;
     s->n_sets++;
+    set->name = script_made(L, strdup(name));
     return set;
 }
 
@@ -65,10 +62,18 @@ void lua_source_keep(lua_State *L, struct source *take, const char *name, const 
 
 static void add_part(lua_State *L, struct data_set *set, const char *part, struct source *source)
 {
-    struct named_part *more = realloc(set->parts, (set->n_parts + 1) * sizeof *more);
-    if (!more || !(set->parts = more, set->parts[set->n_parts].name = strdup(part)))
-        script_fail(L, ERR_NO_MEMORY, "out of memory");
+    set->parts = script_made(L, realloc(set->parts, (set->n_parts + 1) * sizeof *set->parts));
+    set->parts[set->n_parts].name = script_made(L, strdup(part));
     set->parts[set->n_parts++].source = source;
+}
+
+/* NULL: it is not open. */
+static struct source *open_part_of(const struct data_set *set, const char *part)
+{
+    for (size_t i = 0; i < set->n_parts; i++)
+        if (strcmp(set->parts[i].name, part) == 0)
+            return set->parts[i].source;
+    return NULL;
 }
 
 static bool vectors(enum element e)
@@ -97,6 +102,24 @@ void lua_data_push(lua_State *L, struct source *take, const char *name)
     set->base = take;
     set->metric = take->element == INDEX_B64 ? INDEX_HAMMING : INDEX_L2SQ;
     lua_set_push(L, set);
+}
+
+/* Opens the table of a call, or a string as a table that has it alone; *name: the string. */
+static struct fields open_named(lua_State *L, enum lua_call call, const char *what,
+                                const char *expected, const char **name)
+{
+    if (lua_type(L, 1) == LUA_TSTRING) {
+        lua_settop(L, 1);
+        lua_createtable(L, 1, 0);
+        lua_insert(L, 1);
+        lua_rawseti(L, 1, 1);
+    }
+    const struct fields f = fields_open(L, 1, what);
+    fields_only(&f, call, 1);
+    if (lua_rawgeti(L, 1, 1) != LUA_TSTRING)
+        script_fail(L, ERR_CONFIG, "%s: %s, not %s", what, expected, script_shown(L, -1));
+    *name = lua_tostring(L, -1);
+    return f;
 }
 
 /* dataset "name" */
@@ -154,36 +177,32 @@ static struct source *open_catalog_part(lua_State *L, struct data_set *set, cons
         (void)snprintf(what, sizeof what, "dataset \"%s\"", set->name);
         script_raise(L, script_place(L), what, &err);
     }
-    lua_source_keep(L, source, catalog_name(set->entry), strcmp(part, "base") ? part : "", sha256);
+    lua_source_keep(L, source, set->entry->entry.name, strcmp(part, "base") ? part : "", sha256);
     return source;
+}
+
+/* Whether it has the part, and the part holds rows. */
+static bool has_part(const struct catalog_entry *entry, const char *part)
+{
+    const struct dataset_part *found = fetch_find_part(&entry->entry, part);
+    return found && !found->plain;
 }
 
 static void check_part(lua_State *L, const struct data_set *set, const char *part)
 {
     const char *names[32];
     const size_t n = catalog_parts(set->entry, names, 32);
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(names[i], part) == 0)
-            return;
-    script_fail(L, ERR_CONFIG, "dataset \"%s\" has no part \"%.60s\"%s", set->name, part,
-                script_hint(L, part, names, n));
+    if (!has_part(set->entry, part))
+        script_fail(L, ERR_CONFIG, "dataset \"%s\" has no part \"%.60s\"%s", set->name, part,
+                    script_hint(L, part, names, n));
 }
 
 static int lua_dataset(lua_State *L)
 {
     struct script *s = script_of(L);
-    if (lua_type(L, 1) == LUA_TSTRING) {
-        lua_settop(L, 1);
-        lua_createtable(L, 1, 0);
-        lua_insert(L, 1);
-        lua_rawseti(L, 1, 1);
-    }
-    const struct fields f = fields_open(L, 1, "dataset");
-    fields_only(&f, CALL_DATASET, 1);
-    if (lua_rawgeti(L, 1, 1) != LUA_TSTRING)
-        script_fail(L, ERR_CONFIG, "dataset: a name, as in dataset \"mnist\", not %s",
-                    script_shown(L, -1));
-    const char *name = lua_tostring(L, -1);
+    const char *name;
+    const struct fields f =
+        open_named(L, CALL_DATASET, "dataset", "a name, as in dataset \"mnist\"", &name);
     open_catalog(L);
     struct catalog_entry *entry = catalog_find(s->catalog, name);
     if (!entry) {
@@ -193,7 +212,7 @@ static int lua_dataset(lua_State *L)
                     name, script_hint(L, name, names, n));
     }
     const char *part = fields_text(&f, "part", "base");
-    const int metric = fields_choice(&f, "metric", (int)catalog_metric(entry), index_metric_names);
+    const int metric = fields_choice(&f, "metric", (int)entry->metric, index_metric_names);
     char full[300];
     (void)snprintf(full, sizeof full, "%s%s%s", name, strcmp(part, "base") ? " " : "",
                    strcmp(part, "base") ? part : "");
@@ -292,18 +311,10 @@ static int offset_field(const struct fields *f)
 
 static int lua_file(lua_State *L)
 {
-    if (lua_type(L, 1) == LUA_TSTRING) {
-        lua_settop(L, 1);
-        lua_createtable(L, 1, 0);
-        lua_insert(L, 1);
-        lua_rawseti(L, 1, 1);
-    }
-    const struct fields f = fields_open(L, 1, "file");
-    fields_only(&f, CALL_FILE, 1);
-    if (lua_rawgeti(L, 1, 1) != LUA_TSTRING)
-        script_fail(L, ERR_CONFIG, "file: a path, as in file \"base.fvecs\", not %s",
-                    script_shown(L, -1));
-    const char *name = lua_tostring(L, -1), *path = lua_data_path(L, name);
+    const char *name;
+    const struct fields f =
+        open_named(L, CALL_FILE, "file", "a path, as in file \"base.fvecs\"", &name);
+    const char *path = lua_data_path(L, name);
     const int id = (int)fields_count(&f, "id", 0, 0, 1 << 20);
     const struct file_options options = {
         .format = fields_text(&f, "format", NULL),
@@ -323,17 +334,15 @@ static int lua_file(lua_State *L)
     static const char *const path_keys[3] = { "queries", "time", "label" };
     for (int i = 0; i < 3; i++) {
         const char *given = fields_text(&f, path_keys[i], NULL);
-        if (given && !(set->paths[i] = strdup(lua_data_path(L, given))))
-            script_fail(L, ERR_NO_MEMORY, "out of memory");
+        if (given)
+            set->paths[i] = script_made(L, strdup(lua_data_path(L, given)));
     }
-    set->how = (struct file_options){ .format = options.format ? strdup(options.format) : NULL,
-                                      .dim = options.dim,
-                                      .id_column = options.id_column,
-                                      .header = options.header,
-                                      .add = options.add,
-                                      .element = data_element_name(set->base->element) };
-    if (options.format && !set->how.format)
-        script_fail(L, ERR_NO_MEMORY, "out of memory");
+    set->how = options;
+    set->how.dataset = NULL;
+    set->how.element = data_element_name(set->base->element);
+    set->how.format = NULL;
+    if (options.format)
+        set->how.format = script_made(L, strdup(options.format));
     /* The queries of a file with several data sets are "test". */
     if (file_holds_sets(path, &options) && !set->paths[PATH_QUERIES] && !options.dataset)
         set->paths[PATH_QUERIES] = strdup(path);
@@ -349,11 +358,10 @@ static struct source *fresh_points(lua_State *L, struct data_set *set, size_t n,
 {
     char part[80];
     (void)snprintf(part, sizeof part, "query %zu %.17g", n, at);
-    for (size_t i = 0; i < set->n_parts; i++)
-        if (strcmp(set->parts[i].name, part) == 0)
-            return set->parts[i].source;
-    struct source *source = NULL;
+    struct source *source = open_part_of(set, part);
     struct error err = { 0 };
+    if (source)
+        return source;
     if (synthetic_queries(set->base, n, set->seed, at < 0 ? 1 : at, &source, &err))
         script_raise(L, script_place(L), "queries", &err);
     char label[80] = "query";
@@ -389,18 +397,11 @@ static struct file_options options_of(const struct data_set *set, int part)
 
 static struct source *stored_part(lua_State *L, struct data_set *set, const char *part)
 {
-    for (size_t i = 0; i < set->n_parts; i++)
-        if (strcmp(set->parts[i].name, part) == 0)
-            return set->parts[i].source;
-    struct source *source = NULL;
-    if (set->entry) {
-        const char *names[32];
-        const size_t n = catalog_parts(set->entry, names, 32);
-        bool known = false;
-        for (size_t i = 0; i < n; i++)
-            known |= strcmp(names[i], part) == 0;
-        source = known ? open_catalog_part(L, set, part) : NULL;
-    }
+    struct source *source = open_part_of(set, part);
+    if (source)
+        return source;
+    if (set->entry && has_part(set->entry, part))
+        source = open_catalog_part(L, set, part);
     for (int i = 0; i < 3; i++) {
         if (!set->paths[i] || strcmp(path_parts[i], part) != 0)
             continue;

@@ -16,8 +16,6 @@ struct lua_method {
 
 void lua_method_free(struct method_spec *m)
 {
-    if (!m)
-        return;
     free(m->name);
     free(m->label);
     free(m->rebuild);
@@ -28,13 +26,14 @@ void lua_method_free(struct method_spec *m)
     json_decref(m->sweep);
     json_decref(m->grid);
     json_decref(m->ablations);
-    free(m);
 }
 
 static int method_gc(lua_State *L)
 {
     struct lua_method *m = luaL_checkudata(L, 1, METHOD_NAME);
-    lua_method_free(m->spec);
+    if (m->spec)
+        lua_method_free(m->spec);
+    free(m->spec);
     m->spec = NULL;
     return 0;
 }
@@ -395,9 +394,8 @@ static int lua_method(lua_State *L)
     struct lua_method *m = lua_newuserdatauv(L, sizeof *m, 0);
     m->spec = NULL;
     luaL_setmetatable(L, METHOD_NAME);
-    m->spec = calloc(1, sizeof *m->spec);
-    if (!m->spec || !(m->spec->name = strdup(name)))
-        script_fail(L, ERR_NO_MEMORY, "out of memory");
+    m->spec = script_made(L, calloc(1, sizeof *m->spec));
+    m->spec->name = script_made(L, strdup(name));
     m->spec->ops = ops;
     m->spec->line = f.call.line;
     const int made = lua_gettop(L);

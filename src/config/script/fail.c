@@ -64,6 +64,13 @@ void script_raise(lua_State *L, struct script_place at, const char *what, const 
     script_fail_at(L, at, copy.code, "%s", copy.text);
 }
 
+void *script_made(lua_State *L, void *made)
+{
+    if (!made)
+        script_fail(L, ERR_NO_MEMORY, "out of memory");
+    return made;
+}
+
 const char *script_kept(lua_State *L, int top)
 {
     const char *text = lua_tostring(L, -1);

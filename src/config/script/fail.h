@@ -21,6 +21,8 @@ _Noreturn void script_fail_at(lua_State *, struct script_place, int code, const 
 /* Raises err, after "what: " unless what is NULL. */
 _Noreturn void script_raise(lua_State *, struct script_place, const char *what,
                             const struct error *err);
+/* Returns `made`, which an allocation has returned; raises ERR_NO_MEMORY if it is NULL. */
+void *script_made(lua_State *, void *made);
 /* Takes the string on top from the stack, lowers the stack to `top`, and returns the string, which
    lasts as long as the config. So a message may have several such parts: in which order they are
    made, which C leaves open, changes nothing. */

@@ -64,18 +64,38 @@ static int no_such_part(const struct dataset_entry *entry, const char *part, str
                 part, names);
 }
 
-static int begin_delivery(struct delivery *d, const struct dataset_entry *entry,
-                          const struct dataset_part *part, const struct fetch_env *env,
-                          struct error *err)
+static void end_delivery(struct delivery *d)
 {
-    *d = (struct delivery){ .entry = entry, .part = part, .env = env };
+    if (d)
+        cache_unlock(d->lock);
+    free(d);
+}
+
+/* Waits for the lock of the data set; NULL with err set. The caller calls end_delivery(). */
+static struct delivery *begin_delivery(const struct dataset_entry *entry,
+                                       const struct dataset_part *part, const struct fetch_env *env,
+                                       struct error *err)
+{
+    char lock[PATH_MAX + 8];
+    struct delivery *d = malloc(sizeof *d);
+    if (!d) {
+        fail(err, ERR_NO_MEMORY, "fetch: out of memory");
+        return NULL;
+    }
+    *d = (struct delivery){ .entry = entry, .part = part, .env = env, .lock = -1 };
     snprintf(d->what, sizeof d->what, "fetch %s/%s", entry->name, part->part);
     int folder =
         snprintf(d->folder, sizeof d->folder, "%s/downloads/%s", env->cache_dir, entry->name);
-    if (folder >= PATH_MAX || !fetch_target(entry, part, env, d->target))
-        return fail(err, ERR_ARGUMENT, "%.80s...: the path of the cache is too long",
-                    env->cache_dir);
-    return path_make_folders(d->folder, 0755, err);
+    int rc = folder < PATH_MAX && fetch_target(entry, part, env, d->target)
+                 ? path_make_folders(d->folder, 0755, err)
+                 : fail(err, ERR_ARGUMENT, "%.80s...: the path of the cache is too long",
+                        env->cache_dir);
+    snprintf(lock, sizeof lock, "%s/lock", d->folder);
+    if (rc || cache_lock(lock, &d->lock, err)) {
+        end_delivery(d);
+        return NULL;
+    }
+    return d;
 }
 
 static bool exists(const char *path)
@@ -268,33 +288,20 @@ static int deliver(struct delivery *d, struct error *err)
     return try_origins(d, &tried, err);
 }
 
-static int lock_dataset(const struct delivery *d, int *lock, struct error *err)
-{
-    char path[PATH_MAX + 8];
-    snprintf(path, sizeof path, "%s/lock", d->folder);
-    return cache_lock(path, lock, err);
-}
-
 int fetch_file(const struct dataset_entry *entry, const char *part_name,
                const struct fetch_env *env, char path[PATH_MAX], struct error *err)
 {
     const struct dataset_part *part = fetch_find_part(entry, part_name);
     if (!part)
         return no_such_part(entry, part_name, err);
-    int lock = -1, rc = cache_prepare(env->cache_dir, err);
+    int rc = cache_prepare(env->cache_dir, err);
     if (rc)
         return rc;
-    struct delivery *d = malloc(sizeof *d);
-    rc = d ? begin_delivery(d, entry, part, env, err)
-           : fail(err, ERR_NO_MEMORY, "fetch: out of memory");
-    if (!rc)
-        rc = lock_dataset(d, &lock, err);
-    if (!rc)
-        rc = deliver(d, err);
+    struct delivery *d = begin_delivery(entry, part, env, err);
+    rc = d ? deliver(d, err) : err->code;
     if (!rc)
         memcpy(path, d->found, PATH_MAX);
-    cache_unlock(lock);
-    free(d);
+    end_delivery(d);
     return rc;
 }
 
@@ -373,14 +380,9 @@ static int fetch_and_convert(const struct dataset_entry *entry, const struct dat
                              const struct fetch_env *env, struct cached *c, struct source **out,
                              struct error *err)
 {
-    struct delivery *d = malloc(sizeof *d);
-    int lock = -1, rc = d ? begin_delivery(d, entry, part, env, err)
-                          : fail(err, ERR_NO_MEMORY, "fetch: out of memory");
-    if (!rc)
-        rc = lock_dataset(d, &lock, err);
+    struct delivery *d = begin_delivery(entry, part, env, err);
     /* Another process may have stored it before this one got the lock. */
-    if (!rc)
-        rc = cache_open(c->npy, c->key, c->name, holds_numbers(part), out, err);
+    int rc = d ? cache_open(c->npy, c->key, c->name, holds_numbers(part), out, err) : err->code;
     if (!rc && !*out)
         rc = deliver(d, err);
     if (!rc && !*out) {
@@ -391,8 +393,7 @@ static int fetch_and_convert(const struct dataset_entry *entry, const struct dat
         if (!rc && !*out)
             rc = fail(err, ERR_IO, "%s: was written but cannot be read back", c->npy);
     }
-    cache_unlock(lock);
-    free(d);
+    end_delivery(d);
     return rc;
 }
 

@@ -14,6 +14,7 @@ struct delivery {
     char what[160];        /* for progress and messages: "fetch mnist/base" */
     /* path of the file; differs from target for installed Debian packages and local files */
     char found[PATH_MAX];
+    int lock; /* of the data set (cache.h) */
 };
 
 /* Sets d->found; the file is not yet checked. An error message is one sentence without

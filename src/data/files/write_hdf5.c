@@ -22,19 +22,7 @@ int hdf5_write(const struct source *s, const char *path, const char *dataset,
 
 #include "src/data/readers/hdf5_error.h"
 
-static hid_t stored_type(enum element element)
-{
-    switch ((int)element) {
-        case INDEX_F32: return H5T_IEEE_F32LE;
-        case INDEX_U8: return H5T_STD_U8LE;
-        case INDEX_B64: return H5T_STD_U64LE;
-        case (int)ELEMENT_I8: return H5T_STD_I8LE;
-        case (int)ELEMENT_I32: return H5T_STD_I32LE;
-        case (int)ELEMENT_I64: return H5T_STD_I64LE;
-        default: return H5T_IEEE_F64LE;
-    }
-}
-
+/* In memory and in the file, whose numbers are little-endian as those of the machine. */
 static hid_t native_type(enum element element)
 {
     switch ((int)element) {
@@ -95,7 +83,7 @@ int hdf5_write(const struct source *s, const char *path, const char *dataset_nam
     hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
     hid_t space = H5Screate_simple(2, extent, NULL);
     hid_t dataset = file < 0 ? -1
-                             : H5Dcreate2(file, dataset_name, stored_type(s->element), space,
+                             : H5Dcreate2(file, dataset_name, native_type(s->element), space,
                                           H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
     int rc = dataset < 0
                  ? fail(err, ERR_IO, "%s: HDF5 cannot create it: %s", path, hdf5_reason(text))

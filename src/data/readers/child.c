@@ -111,31 +111,6 @@ static int judge(const struct child_process *c, int status, struct error *err)
                 sigabbrev_np(number) ? sigabbrev_np(number) : "?");
 }
 
-int child_run(struct child_process *c, struct error *err)
-{
-    int ends[2], status = 0;
-    const pid_t parent = getpid();
-    c->output = NULL;
-    c->output_bytes = 0;
-    if (pipe2(ends, O_CLOEXEC))
-        return fail_errno(err, ERR_IO, "cannot get a pipe");
-    const pid_t pid = fork();
-    if (pid == 0) {
-        close(ends[0]);
-        be_child(c, ends[1], parent);
-    }
-    close(ends[1]);
-    int rc = pid < 0 ? fail_errno(err, ERR_IO, "cannot be forked") : follow(c, ends[0], err);
-    close(ends[0]);
-    if (pid < 0)
-        return rc;
-    if (rc)
-        (void)kill(pid, SIGKILL);
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        continue;
-    return rc ? rc : judge(c, status, err);
-}
-
 int child_begin(struct child_process *c, int *socket, struct error *err)
 {
     int ends[2];
@@ -147,14 +122,30 @@ int child_begin(struct child_process *c, int *socket, struct error *err)
         close(ends[0]);
         be_child(c, ends[1], parent);
     }
+    const int rc = c->pid < 0 ? fail_errno(err, ERR_IO, "cannot be forked") : OK;
     close(ends[1]);
-    if (c->pid < 0) {
-        fail_errno(err, ERR_IO, "cannot be forked");
+    if (rc)
         close(ends[0]);
-        return ERR_IO;
-    }
     *socket = ends[0];
-    return OK;
+    return rc;
+}
+
+int child_run(struct child_process *c, struct error *err)
+{
+    int socket;
+    c->output = NULL;
+    c->output_bytes = 0;
+    c->status = 0;
+    int rc = child_begin(c, &socket, err);
+    if (rc)
+        return rc;
+    rc = follow(c, socket, err);
+    close(socket);
+    if (rc)
+        (void)kill(c->pid, SIGKILL);
+    while (waitpid(c->pid, &c->status, 0) < 0 && errno == EINTR)
+        continue;
+    return rc ? rc : judge(c, c->status, err);
 }
 
 int child_end(struct child_process *c, int socket, struct error *err)

@@ -1,7 +1,8 @@
 /* child.h - runs a function in a forked child, so that a crash, an endless loop or unlimited
  * allocation ends the child only.
  *
- * For untrusted input: files read by a library that is not hardened, and functions of a config.
+ * For untrusted input: files read by a library that is not hardened, and functions of a config. And for
+ * what methods must not find in memory.
  */
 #ifndef DRIFTLINE_DATA_READERS_CHILD_H
 #define DRIFTLINE_DATA_READERS_CHILD_H
@@ -23,7 +24,8 @@ struct child_process {
 
     char *output; /* followed by a zero byte; freed by the caller */
     size_t output_bytes;
-    pid_t pid; /* of child_begin() */
+    int status; /* wait status after child_run(); 0: also if there was no child */
+    pid_t pid;  /* of child_begin() */
 };
 
 enum { CHILD_OUTPUT_BYTES_MAX = 64 << 20 };
@@ -34,8 +36,8 @@ enum { CHILD_OUTPUT_BYTES_MAX = 64 << 20 };
    s of processor time". */
 int child_run(struct child_process *, struct error *);
 
-/* A child for several requests: work() gets a socket instead of a pipe, and should return when the
-   other end, *socket, is closed. tick and output are not used. ERR_IO. */
+/* A child for several requests: `out` is a socket, and work() should return when the other end, *socket,
+   is closed. tick and output are not used. ERR_IO. */
 int child_begin(struct child_process *, int *socket, struct error *);
 /* Closes the socket and waits; kills a child that does not end at once. OK: it ended by itself, else
    as child_run(). */

@@ -89,7 +89,7 @@ struct load_run {
 
 /* The sum of some workers' tallies; seconds: until the last of them finished. */
 struct load_totals {
-    struct load_tally tallies[MIX_KINDS];
+    struct load_tally tallies[MIX_KINDS], all; /* all: of all kinds */
     struct histogram insert, found, maintained;
     size_t never, maintenances;
     double maintenance_s;

@@ -378,8 +378,10 @@ void load_workers_total(const struct load_run *t, size_t first, size_t n, struct
     for (size_t i = first; i < first + n; i++) {
         const struct load_worker *w = &t->workers[i];
 
-        for (size_t k = 0; k < MIX_KINDS; k++)
+        for (size_t k = 0; k < MIX_KINDS; k++) {
             add_tally(&sum->tallies[k], &w->tallies[k]);
+            add_tally(&sum->all, &w->tallies[k]);
+        }
         histogram_merge(&sum->insert, &w->insert);
         histogram_merge(&sum->found, &w->found);
         histogram_merge(&sum->maintained, &w->maintained);

@@ -5,24 +5,6 @@
 #include "src/run/replay/load.h"
 #include "src/run/replay/verbs.h"
 
-/* Sums over the kinds. */
-static struct load_tally *all_kinds(const struct load_totals *of)
-{
-    struct load_tally *all = mem_zalloc(NULL, sizeof *all);
-
-    for (size_t k = 0; all && k < MIX_KINDS; k++) {
-        const struct load_tally *tally = &of->tallies[k];
-
-        all->done += tally->done;
-        all->late += tally->late;
-        all->skipped += tally->skipped;
-        all->missed += tally->missed;
-        histogram_merge(&all->latency, &tally->latency);
-        histogram_merge(&all->lag, &tally->lag);
-    }
-    return all;
-}
-
 static void set(json_t *to, const char *name, double value)
 {
     (void)json_object_set_new(to, name, json_number(value));
@@ -75,14 +57,11 @@ static json_t *maintenance_json(const struct load_totals *of)
     return to;
 }
 
-static int report(const struct load_run *t, struct step_record *s, const struct load_totals *of,
-                  double rate)
+static void report(const struct load_run *t, struct step_record *s, const struct load_totals *of,
+                   double rate)
 {
-    const struct load_tally *searches = &of->tallies[MIX_SEARCH];
-    struct load_tally *all = all_kinds(of);
+    const struct load_tally *searches = &of->tallies[MIX_SEARCH], *all = &of->all;
 
-    if (!all)
-        return fail(t->replay->err, ERR_NO_MEMORY, "mix: out of memory for a histogram");
     histogram_clear(&t->replay->latency);
     histogram_merge(&t->replay->latency, &searches->latency);
     s->count = (double)searches->done;
@@ -108,8 +87,6 @@ static int report(const struct load_run *t, struct step_record *s, const struct 
     if (all->skipped > 0)
         step_note(s, "%zu operations were skipped: they were %g ms late before they began",
                   all->skipped, t->op->limit_ms);
-    mem_free(NULL, all);
-    return OK;
 }
 
 void load_report_alone(const struct load_run *t, struct step_record *s,
@@ -148,17 +125,13 @@ static int try_rate(struct rate_search *f, double rate, bool *held)
     const int rc = run_trial(f->run, rate, 0, f->now);
     if (rc != OK)
         return rc;
-    struct load_tally *all = all_kinds(f->now);
-    if (!all)
-        return fail(f->run->replay->err, ERR_NO_MEMORY, "mix: out of memory for a histogram");
-    const double p99_ns = histogram_quantile(&all->latency, .99);
+    const double p99_ns = histogram_quantile(&f->now->all.latency, .99);
     *held = p99_ns <= op->find_p99_ms * 1e6;
     if (rate > 0)
         (void)json_array_append_new(f->tried, json_pack("{s:f, s:o, s:b}", "rate", rate, "p99_ns",
                                                         json_number(p99_ns), "holds", (int)*held));
     else
-        f->high = (double)all->done / f->now->seconds;
-    mem_free(NULL, all);
+        f->high = (double)f->now->all.done / f->now->seconds;
     return OK;
 }
 
@@ -188,9 +161,8 @@ static int find_rate(struct load_run *t, struct step_record *s, struct load_tota
     int rc = bisect(&f);
 
     /* The last trial was paced, whether it held or not. */
-    if (rc == OK)
-        rc = report(t, s, f.low > 0 ? f.best : f.now, f.low > 0 ? f.low : f.high);
     if (rc == OK) {
+        report(t, s, f.low > 0 ? f.best : f.now, f.low > 0 ? f.low : f.high);
         step_stat(s, "found_rate", f.low > 0 ? f.low : NAN);
         (void)json_object_set(s->stats, "tried_rates", f.tried);
         if (!(f.low > 0))
@@ -212,20 +184,18 @@ static int run_once(struct load_run *t, struct step_record *s, struct load_total
     if (rc != OK)
         return rc;
     load_workers_total(t, 0, t->n_workers, two);
-    return report(t, s, two, rate);
+    report(t, s, two, rate);
+    return OK;
 }
 
 /* A closed loop, and then a trial at a share of its rate. */
 static int share_of_rate(struct load_run *t, struct step_record *s, struct load_totals *two)
 {
-    size_t done = 0;
     const int rc = run_trial(t, 0, t->op->seconds, two);
 
     if (rc != OK)
         return rc;
-    for (size_t k = 0; k < MIX_KINDS; k++)
-        done += two->tallies[k].done;
-    const double rate = t->op->find_share * (double)done / two->seconds;
+    const double rate = t->op->find_share * (double)two->all.done / two->seconds;
     load_workers_restart(t, rate);
     return run_once(t, s, two, rate);
 }

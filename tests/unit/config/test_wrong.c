@@ -42,7 +42,10 @@ static const struct wrong wrongs[] = {
     { "both names", WITH(FLAT "size_hint = true, tell_size = true"),
       "\"tell_size\" is the old name of \"size_hint\"" },
     { "warmup", WITH(FLAT "warmup = 1"), "\"warmup\" must be true or false, not 1" },
-    { "name", WITH(FLAT "name = '../x'"), "\"name\" becomes a folder" },
+    { "name", WITH(FLAT "name = '../x'"), "\"name\" becomes a folder: letters" },
+    { "long name", WITH(FLAT "name = ('a'):rep(101)"),
+      "\"name\" becomes a folder: at most 100 characters, but \"aaaaaaaaaaaaaaaaaaaa...\" has "
+      "101" },
     { "memory", WITH(FLAT "memory_limit = '4Q'"),
       "\"memory_limit\" must be a number of bytes or a string such as \"4G\"" },
     { "metric", WITH(FLAT "metric = 'cosin'"),

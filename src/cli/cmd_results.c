@@ -118,6 +118,7 @@ int command_export(struct app *app)
     if (!rc) {
         path = app_path(dir, "result.json");
         rc = result_load(path, &result, &error);
+        app_warn_unfinished(app, app->arguments[0], result.json);
     }
     if (!rc)
         rc = form == AS_JSON_LINES ? export_json_lines(&result, out, &error)

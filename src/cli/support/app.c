@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "src/base/json.h"
 #include "src/base/quote.h"
 #include "src/figure/plot.h"
 
@@ -58,6 +59,19 @@ void app_warn(const struct app *app, const char *format, ...)
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     print_line(app, "\033[33m", "warning", text);
+}
+
+void app_warn_unfinished(const struct app *app, const char *name, const json_t *result)
+{
+    const json_t *run = json_object_get(result, "run");
+    const long long cells = field_integer(run, "cells", 0),
+                    planned = field_integer(run, "planned", 0);
+    if (cells < planned)
+        app_warn(
+            app,
+            "%s: the run has not finished: %lld of %lld cells have run; ./harness run --resume "
+            "and its config run the rest",
+            name, cells, planned);
 }
 
 int app_say(void *app_of, const char *line)

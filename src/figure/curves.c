@@ -237,7 +237,8 @@ static int gather_steps(struct gather *g, const struct over_steps *o)
     return rc;
 }
 
-/* How many distinct tags have this metric; with several, a curve's name includes its tag. */
+/* How many distinct tags have this metric; with several, a curve's name includes its tag, but for
+   memory, which is a state of the index and one curve over the steps of all tags. */
 static size_t tag_count(const struct gather *g, const char *metric)
 {
     json_t *tags = figure_tags_with(g, metric);
@@ -258,9 +259,12 @@ static int for_each_metric(struct gather *g, const char *const *defaults, size_t
                              : json_is_string(y) ? json_string_value(y)
                                                  : defaults[i];
         size_t tags = metric ? tag_count(g, metric) : 0;
-        if (tags)
-            rc = gather_steps(
-                g, &(struct over_steps){ op, metric, metric, tags > 1, !strcmp(x, "index"), x });
+        if (!tags)
+            continue;
+        const char *object = result_metric(metric)->object;
+        const bool all_tags = tags > 1 && !(object && !strcmp(object, "memory"));
+        rc = gather_steps(
+            g, &(struct over_steps){ op, metric, metric, all_tags, !strcmp(x, "index"), x });
     }
     return rc;
 }

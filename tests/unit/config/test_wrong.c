@@ -146,6 +146,8 @@ static const struct wrong wrongs[] = {
     { "file option", "file { 'a.fvecs', elemnt = 'f32' }", "did you mean \"element\"?" },
     { "rows too many", DATA "local v = data:rows(1, 1001)",
       ":2: rows(first, last): last must be a whole number 1 .. 1000, not 1001" },
+    { "rows from one on", DATA "local v = data:rows(1)",
+      "last must be a whole number 1 .. 1000, not nothing" },
     { "rows from 0", DATA "local v = data:rows(0, 10)",
       "first must be a whole number 1 .. 1000, not 0" },
     { "rows backwards", DATA "local v = data:rows(5, 4)",

@@ -66,17 +66,20 @@ dominated_text = any_dominated ? "hollow: another point is better" : ""
 maintenance_text = any_maintenance ? "at the bottom: maintenance" : ""
 longest = strlen(dominated_text) > strlen(maintenance_text) ? strlen(dominated_text) : strlen(maintenance_text)
 do for [i = 1:n_series] { longest = strlen(SERIES[i]) > longest ? strlen(SERIES[i]) : longest }
-key_columns = int((width - 40) / (longest * 8.5 + 70))
+# Many entries are small, or the key would be higher than the panels.
+key_size = (paper ? 0.9 : 1) * (n_series > 24 ? 0.8 : 1)
+key_row = n_series > 24 ? 15 : 18
+key_columns = int((width - 40) / ((longest * 8.5 + 70) * (n_series > 24 ? 0.8 : 1)))
 key_columns = key_columns < 1 ? 1 : key_columns > 3 ? 3 : key_columns
 key_rows = ceil(1.0 * (n_series + any_dominated + any_maintenance) / key_columns)
 title_height = paper ? 8 : 34
-height = (lying_bars ? (bar_rows + 82) * n_panels : panel_height * rows) + title_height + 18 * key_rows + 16
+height = (lying_bars ? (bar_rows + 82) * n_panels : panel_height * rows) + title_height + key_row * key_rows + 16
 if (slides && width * 9 > height * 16) { height = width * 9 / 16.0 }
 if (slides) { width = height * 16 / 9.0 }
 if (paper) { title_text = "" }
 thick = paper ? 1.0 : slides ? 1.6 : 1.2
 
-key_share = (18.0 * key_rows + 16) / height
+key_share = (1.0 * key_row * key_rows + 16) / height
 title_share = 1.0 * title_height / height
 
 load plots."/style.gp"

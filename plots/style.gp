@@ -38,7 +38,7 @@ top(p) = 1 - title_share - panel_row(p) * cell_height - 26.0 / height
 bottom(p) = 1 - title_share - (panel_row(p) + 1) * cell_height + 52.0 / height
 
 # The key stands at the bottom. A plot without data draws it.
-draw_key = 'key_font = font(paper ? 0.9 : 1); set lmargin at screen 0.02; set rmargin at screen 0.98; set bmargin at screen 0.0; set tmargin at screen key_share; unset title; unset border; unset tics; unset grid; unset xlabel; unset ylabel; unset nonlinear x; unset nonlinear y; set xrange [0:1]; set yrange [0:1]; set key at screen 0.5, key_share center top horizontal maxcols key_columns samplen 2 width 1 font key_font; '
+draw_key = 'key_font = font(key_size); set lmargin at screen 0.02; set rmargin at screen 0.98; set bmargin at screen 0.0; set tmargin at screen key_share; unset title; unset border; unset tics; unset grid; unset xlabel; unset ylabel; unset nonlinear x; unset nonlinear y; set xrange [0:1]; set yrange [0:1]; set key at screen 0.5, key_share center top horizontal maxcols key_columns samplen 2 width 1 font key_font; '
 
 # Commands for an axis of panel p, "x" or "y", from the script's scale, range and tics. Scale 1 is logarithmic, 2 is in
 # 1 - y. src/figure/axis.c has the same.

@@ -157,7 +157,7 @@ static int write_gzip(const char *path, char *text, size_t n, struct error *err)
 
 int json_write_packed(const char *path, const json_t *json, struct error *err)
 {
-    char *text = text_of(path, json, JSON_COMPACT | JSON_REAL_PRECISION(6), err);
+    char *text = text_of(path, json, JSON_COMPACT | JSON_REAL_PRECISION(JSON_PACKED_DIGITS), err);
     const int rc = text ? write_gzip(path, text, strlen(text), err) : err->code;
 
     free(text);

@@ -51,8 +51,8 @@ void json_value_text(const json_t *, char *text, size_t bytes);
 json_t *json_read(const char *path, struct error *);
 /* OK, ERR_NO_MEMORY or ERR_IO. On an error, an earlier file at path is kept. */
 int json_write(const char *path, const json_t *, struct error *);
-/* The same as gzip, the same bytes for the same value; numbers that are not integers have six digits.
-   Also ERR_UNSUPPORTED: more than 4 GiB. */
+/* The same as gzip, the same bytes for the same value. Also ERR_UNSUPPORTED: more than 4 GiB. */
+#define JSON_PACKED_DIGITS 6 /* of numbers that are not integers */
 int json_write_packed(const char *path, const json_t *, struct error *);
 
 #endif

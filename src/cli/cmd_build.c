@@ -155,6 +155,21 @@ static int write_ids(const struct build *b, struct error *err)
     return rc;
 }
 
+/* Says which index the new one will replace; what updates changed, no config makes again. */
+static void note_replaced(struct build *b)
+{
+    const struct saved_folder *f = &b->folder;
+
+    if (f->old_updates)
+        app_warn(b->app,
+                 "%s: replaces an index of %s with %lld rows, and what %zu update%s changed in it",
+                 b->app->save, f->old_method, f->old_rows, f->old_updates,
+                 f->old_updates == 1 ? "" : "s");
+    else if (*f->old)
+        progress_note(&b->progress, "%s: replaces an index of %s with %lld rows", b->app->save,
+                      f->old_method, f->old_rows);
+}
+
 static int make_index(struct build *b, struct error *err)
 {
     const struct op_list *list = b->experiment->ops;
@@ -170,6 +185,7 @@ static int make_index(struct build *b, struct error *err)
         return rc;
     progress_note(&b->progress, "%s: method \"%s\", %zu operations; searches skipped: %zu",
                   b->experiment->name, b->cell->method->label, list->n - skipped, skipped);
+    note_replaced(b);
     b->about =
         saved_about(b->cell, b->experiment, plugin_of(&b->app->registry, b->cell->method->ops));
     rc = b->about ? run_cell(b, err) : fail(err, ERR_NO_MEMORY, "out of memory for index.json");

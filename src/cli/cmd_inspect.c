@@ -115,7 +115,12 @@ static int inspect_result(const struct app *app, FILE *out, struct error *error)
 {
     char *dir, path[PATH_MAX];
     size_t n = 0, found = 0;
-    int rc = result_dir(app->arguments[0], &dir, error);
+    struct error why = { 0 };
+    int rc = result_dir(app->arguments[0], &dir, &why);
+    if (rc == ERR_NOT_FOUND)
+        rc = OK; /* a folder without a result: the message below */
+    else if (rc)
+        *error = why;
     unsigned long *numbers = rc ? NULL : result_stored_numbers(dir, &n);
 
     for (size_t i = 0; !rc && i < n; i++) {

@@ -57,6 +57,7 @@ int command_simulate(struct app *app, struct error *error)
     rc = rc ? rc : app_result_load(from, &result, error);
     rc = rc ? rc : simulate_read(&s, &result, app->arguments[0], error);
     if (!rc) {
+        app_warn_unfinished(app, app->arguments[0], result.json);
         if (s.unmatched)
             app_warn(app,
                      "%zu of the methods in shards are left out: they are not measured without "

@@ -98,6 +98,12 @@ static int lua_option(lua_State *L)
             lua_pushstring(L, set->value);
         else
             push_typed(L, set->value);
+        int is_whole; /* 1e3 is 1000, as the default is a whole number, and not 1000.0 */
+        const lua_Integer whole = lua_tointegerx(L, -1, &is_whole);
+        if (is_whole && lua_isinteger(L, 2)) {
+            lua_pop(L, 1);
+            lua_pushinteger(L, whole);
+        }
         if (lua_type(L, -1) != type)
             script_fail(L, ERR_CONFIG, "--set %s=%s: option \"%s\" is a %s, such as %s", name,
                         set->value, name, lua_typename(L, type), script_shown(L, 2));
@@ -157,10 +163,14 @@ static void read_name(const struct fields *f, struct experiment *ex)
     const char *name = fields_text(f, "name", own);
     const size_t letters =
         strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.");
-    if (!*name || *name == '.' || name[letters] || letters > NAME_BYTES_MAX)
+    if (!*name || *name == '.' || name[letters])
         fields_fail(f, "name", ERR_CONFIG,
                     "\"name\" becomes a folder: letters, digits, _ - and . only, not \"%.60s\"",
                     name);
+    if (letters > NAME_BYTES_MAX)
+        fields_fail(f, "name", ERR_CONFIG,
+                    "\"name\" becomes a folder: at most %d characters, but \"%.20s...\" has %zu",
+                    NAME_BYTES_MAX, name, letters);
     ex->name = script_made(f->L, strdup(name));
     const char *title = fields_text(f, "title", name);
     if (!script_is_plain(title))

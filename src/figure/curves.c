@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "src/figure/internal.h"
+#include "src/plan/plan.h"
 
 static bool same_curve(const struct plot_point *a, const struct plot_point *b)
 {
@@ -236,7 +237,8 @@ static int gather_steps(struct gather *g, const struct over_steps *o)
     return rc;
 }
 
-/* How many distinct tags have this metric; with several, a curve's name includes its tag. */
+/* How many distinct tags have this metric; with several, a curve's name includes its tag, but for
+   memory, which is a state of the index and one curve over the steps of all tags. */
 static size_t tag_count(const struct gather *g, const char *metric)
 {
     json_t *tags = figure_tags_with(g, metric);
@@ -257,9 +259,12 @@ static int for_each_metric(struct gather *g, const char *const *defaults, size_t
                              : json_is_string(y) ? json_string_value(y)
                                                  : defaults[i];
         size_t tags = metric ? tag_count(g, metric) : 0;
-        if (tags)
-            rc = gather_steps(
-                g, &(struct over_steps){ op, metric, metric, tags > 1, !strcmp(x, "index"), x });
+        if (!tags)
+            continue;
+        const char *object = result_metric(metric)->object;
+        const bool all_tags = tags > 1 && !(object && !strcmp(object, "memory"));
+        rc = gather_steps(
+            g, &(struct over_steps){ op, metric, metric, all_tags, !strcmp(x, "index"), x });
     }
     return rc;
 }
@@ -449,25 +454,19 @@ int figure_gather_scaling(struct gather *g)
     return rc;
 }
 
-/* A cell's name without the two parameters: the cells of one such name have a field each. New string. */
-static char *name_beside(const struct figure *f, const struct result_cell *cell, const char *name)
+/* A cell's name, or with `by_build` its build's, without the two parameters of the axes: the cells of
+   one such name have a field each. New string; NULL: out of memory. */
+static char *name_beside(const struct figure *f, const struct result_cell *cell, bool by_build)
 {
-    const size_t label = strlen(cell->label);
-    char *text = strdup(name), *end = text + label;
-    for (const char *at = name + label; *at == '[' || *at == ',';) {
-        const size_t length = 1 + strcspn(at + 1, ",]");
-        const size_t key = strcspn(at + 1, "=");
-        const bool is_axis = (key == strlen(f->x_name) && !strncmp(at + 1, f->x_name, key)) ||
-                             (key == strlen(f->y_name) && !strncmp(at + 1, f->y_name, key));
-        if (!is_axis) {
-            memcpy(end, at, length);
-            *end = end == text + label ? '[' : ',';
-            end += length;
-        }
-        at += length;
-    }
-    strcpy(end, end > text + label ? "]" : "");
-    return text;
+    char point[500], part[500], name[1000];
+    json_t *axes = json_pack("{s:b, s:b}", f->x_name, 1, f->y_name, 1);
+
+    plan_write_build_part(cell->point, by_build ? json_object_get(cell->json, "knobs") : NULL,
+                          point, sizeof point);
+    plan_write_build_part(point, axes, part, sizeof part);
+    plan_write_label(cell->label, part, name, sizeof name);
+    json_decref(axes);
+    return strdup(name);
 }
 
 /* Where points would share a field, as they differ in label or in another parameter, these get panels of their own:
@@ -503,8 +502,10 @@ int figure_gather_heatmap(struct gather *g)
             const double x = figure_value_of(g, cells[i], f->x_name, tag),
                          y = figure_value_of(g, cells[i], f->y_name, tag),
                          value = figure_value_of(g, cells[i], metric, tag);
-            char *beside = name_beside(f, cells[i], by_build ? cells[i]->build : cells[i]->name);
-            if (!isnan(x) && !isnan(y) && !isnan(value))
+            char *beside = name_beside(f, cells[i], by_build);
+            if (!beside)
+                rc = ERR_NO_MEMORY;
+            else if (!isnan(x) && !isnan(y) && !isnan(value))
                 rc = figure_add(f, tag, metric, cells[i]->point, x, beside, y, value, NAN);
             free(beside);
         }

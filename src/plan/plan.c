@@ -381,6 +381,28 @@ static void shuffle(struct plan *plan, uint64_t seed)
 
 /* 4. Labels that the config's `paper` and `compare` name must exist, unless --set has changed the
    axes or --only has removed methods. */
+/* Writes points that the label has, of its first build: "; it has "divf[nprobe=2]", ...". */
+static void points_text(const struct plan *plan, const char *wanted_label, char *text, size_t bytes)
+{
+    enum { NAMED = 4 };
+    const size_t length = strcspn(wanted_label, "[");
+    const struct cell *first = NULL;
+    size_t used = 0;
+    for (size_t c = 0; c < plan->n; c++) {
+        const struct cell *cell = &plan->cells[c];
+        if (strncmp(cell->method->label, wanted_label, length) == 0 &&
+            cell->method->label[length] == '\0' && (!first || cell->number < first->number))
+            first = cell;
+    }
+    text[0] = '\0';
+    for (size_t p = 0; first && p < first->n_points && p < NAMED && used < bytes; p++) {
+        char label[NAME_BYTES * 2];
+        plan_label(first, p, label, sizeof label);
+        used +=
+            (size_t)snprintf(text + used, bytes - used, "%s\"%s\"", p ? ", " : "; it has ", label);
+    }
+}
+
 static int check_point(const struct plan *plan, const struct experiment *ex, const char *what,
                        int line, const char *wanted_label, struct error *err)
 {
@@ -396,8 +418,11 @@ static int check_point(const struct plan *plan, const struct experiment *ex, con
                 memcpy(nearest, label, sizeof nearest);
         }
     const char *const one = nearest;
+    const struct hint_text hint = error_hint(wanted_label, &one, 1);
+    char points[400];
+    points_text(plan, wanted_label, points, sizeof points);
     return fail(err, ERR_CONFIG, "%s:%d: %s: no cell has a point \"%s\"%s", ex->config_path, line,
-                what, wanted_label, error_hint(wanted_label, &one, 1).text);
+                what, wanted_label, *hint.text ? hint.text : points);
 }
 
 static int check_points(const struct plan *plan, const struct experiment *ex,

@@ -51,8 +51,8 @@ json_t *plan_common_identity(const struct plan *);
 /* Writes "LABEL[point]", or "LABEL" if the point has no name. */
 void plan_write_label(const char *label, const char *point, char *text, size_t text_bytes);
 void plan_label(const struct cell *, size_t point, char *text, size_t text_bytes);
-/* Writes a point's name without its knobs, which is the same for all points of a build: "soft_k=2"
-   of "soft_k=2,nprobe=4". */
+/* Writes a point's name without the parameters that are keys of `knobs`. Without its own knobs it is the
+   same for all points of a build: "soft_k=2" of "soft_k=2,nprobe=4". NULL: all stay. */
 void plan_write_build_part(const char *point, const json_t *knobs, char *text, size_t text_bytes);
 void plan_build_part(const struct cell *, char *text, size_t text_bytes);
 /* Writes LABEL[build part], or LABEL: the name of a cell without its repeat. */

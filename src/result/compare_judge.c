@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "src/base/json.h"
 #include "src/base/result_metrics.h"
 #include "src/base/stats.h"
 #include "src/result/compare.h"
@@ -371,6 +372,24 @@ static bool judge(struct compare_rows *rows)
     return ok;
 }
 
+/* Whether a side is from a packed result, whose numbers are rounded. */
+static bool is_rounded(const struct compare_side *side)
+{
+    return json_object_get(json_object_get(side->result.json, "run"), "digits");
+}
+
+/* Rows that differ by no more than rounding have no verdict: a result is the same as its packed form. */
+static void ignore_rounding(struct compare_rows *rows)
+{
+    const double unit = pow(10, 1 - JSON_PACKED_DIGITS); /* of the last digit of 1.00000 */
+    for (size_t i = 0; i < rows->n; i++) {
+        struct compare_row *row = &rows->row[i];
+        const bool differs = row->verdict == VERDICT_BETTER || row->verdict == VERDICT_WORSE;
+        if (differs && fabs(row->b - row->a) <= unit * fabs(row->a))
+            row->verdict = VERDICT_SAME;
+    }
+}
+
 int compare_sides(struct compare_rows *rows, const struct compare_side *a,
                   const struct compare_side *b, struct error *error)
 {
@@ -382,6 +401,8 @@ int compare_sides(struct compare_rows *rows, const struct compare_side *a,
     if (!ok || !judge(rows))
         return fail(error, ERR_NO_MEMORY, "out of memory comparing the two results, at row %zu",
                     rows->n);
+    if (is_rounded(a) || is_rounded(b))
+        ignore_rounding(rows);
     return OK;
 }
 

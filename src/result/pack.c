@@ -71,6 +71,14 @@ static json_t *packed_steps(const json_t *cell, const json_t *before)
     return steps;
 }
 
+void result_note_digits(json_t *result)
+{
+    json_t *run = json_object_get(result, "run");
+
+    if (json_is_object(run))
+        (void)json_object_set_new(run, "digits", json_integer(JSON_PACKED_DIGITS));
+}
+
 int result_pack(const json_t *result, const char *path, struct error *err)
 {
     json_t *packed = json_copy((json_t *)(uintptr_t)result), *cells = json_array(), *cell;
@@ -86,6 +94,8 @@ int result_pack(const json_t *result, const char *path, struct error *err)
     }
     (void)json_object_set_new(packed, "cells", cells);
     (void)json_object_set_new(packed, "summary", json_array());
+    (void)json_object_set_new(packed, "run", json_copy(json_object_get(result, "run")));
+    result_note_digits(packed);
     const int rc = json_write_packed(path, packed, err);
     json_decref(packed);
     return rc;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "src/base/json.h"
 #include "src/base/path.h"
@@ -295,6 +296,8 @@ int result_load(const char *path, struct result *result, struct error *err)
     if (!json)
         return err->code;
     rc = result_is_packed(path) ? result_restore(path, json, err) : OK;
+    if (result_is_packed(path))
+        result_note_digits(json);
     rc = rc == OK ? check_shape(path, json, err) : rc;
     rc = rc == OK ? result_open(result, json, err) : rc;
     if (rc == OK && result_is_packed(path) && !summarise(result))
@@ -325,6 +328,21 @@ static int unpack(const char *path, const struct stat *packed, const char *dir, 
     return rc;
 }
 
+#define RESULT_NAMES \
+    "expected the folder of a run, its result.json, or FILE" RESULT_PACKED " of export"
+
+/* Refuses a folder with neither a result nor cells, such as one of export. */
+static int check_folder(const char *dir, struct error *err)
+{
+    char file[PATH_MAX], cells[PATH_MAX];
+
+    if (path_print(file, err, "%s/result.json", dir) || path_print(cells, err, "%s/cells", dir))
+        return err->code;
+    return access(file, F_OK) == 0 || access(cells, F_OK) == 0
+               ? OK
+               : fail(err, ERR_NOT_FOUND, "%s has no result.json; " RESULT_NAMES, dir);
+}
+
 int result_dir(const char *path, char **out, struct error *err)
 {
     struct stat st;
@@ -332,13 +350,17 @@ int result_dir(const char *path, char **out, struct error *err)
 
     if (!dir)
         return fail(err, ERR_NO_MEMORY, "out of memory for the path %s", path);
-    if (stat(path, &st) != 0 || S_ISDIR(st.st_mode))
-        return OK;
+    if (stat(path, &st) != 0)
+        return OK; /* reading it says why */
+    if (S_ISDIR(st.st_mode))
+        return check_folder(path, err);
     if (result_is_packed(path)) {
         dir[strlen(dir) - strlen(RESULT_PACKED)] = '\0';
         return unpack(path, &st, dir, err);
     }
     char *slash = strrchr(dir, '/');
+    if (strcmp(slash ? slash + 1 : dir, "result.json") != 0)
+        return fail(err, ERR_ARGUMENT, "%s is not a result; " RESULT_NAMES, path);
     if (slash)
         *slash = '\0';
     else

@@ -13,6 +13,13 @@ run() {
     status=$?
 }
 
+# divf[nprobe=2] reads 12694.08 bytes a query: seven digits
+cat >pages.lua <<'LUA'
+local data = synthetic { kind = "mixture", rows = 3000, dim = 8 }
+experiment { name = "pages", k = 5,
+  workload = function(w) w:insert { data } w:search { data:queries(200), tag = "q" } end,
+  methods = { method { "flat" }, method { "divf", params = { clusters = 16 }, knobs = { nprobe = 2 } } } }
+LUA
 cat >duel.lua <<'LUA'
 local data = synthetic { kind = "mixture", rows = 3000, dim = 16 }
 experiment {
@@ -127,6 +134,24 @@ run export duel.json.gz --out p.jsonl
 check "its rows are those of the result" '[ $status = 0 ] && [ "$(wc -l <p.jsonl)" = "$(wc -l <e.jsonl)" ]'
 run compare duel.json.gz r/duel
 check "compare takes it, and finds no difference" '[ $status = 0 ] && grep -q "^B against A: 0 better, 0 worse" out'
+run run --no-plots --repeats 2 --out r pages.lua
+run export r/pages --out pages.json.gz
+run compare r/pages pages.json.gz
+check "nor where a count has more digits than it" '[ $status = 0 ] && grep -q "^B against A: 0 better, 0 worse, of [1-9]" out'
+run compare pages.json.gz pages
+check "its folder is as it is" '[ $status = 0 ] && grep -q "^B against A: 0 better, 0 worse, of [1-9]" out && grep -q "\"digits\": 6" pages/result.json'
+run run --no-plots --repeats 2 --part 1/2 --out part pages.lua
+run compare r/pages part/pages
+check "compare says that a run has not finished" '[ $status = 0 ] && grep -q "part/pages: the run has not finished: 2 of 4 cells have run; ./harness run --resume" err'
+run export part/pages --out part.jsonl
+check "so does export" '[ $status = 0 ] && grep -q "part/pages: the run has not finished: 2 of 4 cells" err'
+run export r/duel --out exported
+run compare r/duel exported
+check "an export in another layout is no result" '[ $status = 2 ] && grep -q "exported has no result.json; expected the folder of a run" err'
+run compare e.jsonl r/duel
+check "nor are JSON Lines, and no result.json beside them is taken" '[ $status = 2 ] && grep -q "e.jsonl is not a result; expected the folder of a run" err'
+run inspect exported
+check "inspect says what it expects" '[ $status = 2 ] && grep -q "exported: neither a saved index" err'
 run report duel.json.gz
 check "its page goes beside it" '[ $status = 0 ] && [ -s duel/report.html ]'
 echo '{}' >duel/result.json

@@ -170,6 +170,10 @@ check "and the index before it stays" '[ $status = 0 ] && cmp before.csv after.c
 run build calm.lua --save kept --method hnsw
 check "the next build replaces it" '[ $status = 0 ] && [ "$(cd kept && ls)" = "index.json
 state-2" ] && grep -q hnsw kept/index.json'
+check "and says what it replaces" 'grep -q "^kept: replaces an index of flat with 800 rows" err'
+run update kept --delete 300
+run build calm.lua --save kept --method flat
+check "it warns where updates go" '[ $status = 0 ] && grep -q "^warning: kept: replaces an index of hnsw with 799 rows, and what 1 update changed" err'
 python3 - <<'PY' &
 import fcntl, time
 lock = open("kept/.lock", "r+")

@@ -76,6 +76,8 @@ void app_print(const struct app *, FILE *out, const char *text);
 void app_error(const struct app *, const struct error *);
 void app_warn(const struct app *, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Warns of a result whose run was interrupted, or still goes on: name is the result as given. */
+void app_warn_unfinished(const struct app *, const char *name, const json_t *result);
 /* Warns of letters that no font has, if any; letters: letter -> whether a font has it. */
 void app_warn_letters(const struct app *, const json_t *letters);
 /* Draws the figures of the result in dir, and warns of each figure that has no values and of letters

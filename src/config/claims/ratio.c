@@ -11,6 +11,31 @@ static const double default_until = 0.03, default_budget_s = 60;
 /* 1. compare = { "LABEL A", "LABEL B", within = .03, budget = 60 }, or a list of such. Results have
    `within` as `until`, which Lua reserves. */
 
+/* Pushes how the method's points are called: "divf[nprobe=VALUE,soft_k=VALUE]". Both lists of axes are
+   sorted by name. */
+static const char *push_shape(lua_State *L, const struct method_spec *m)
+{
+    void *g = json_object_iter(m->grid), *s = json_object_iter(m->sweep);
+    luaL_Buffer text;
+
+    luaL_buffinit(L, &text);
+    luaL_addstring(&text, m->label);
+    for (char before = '['; g || s; before = ',') {
+        const bool from_grid =
+            g && (!s || strcmp(json_object_iter_key(g), json_object_iter_key(s)) < 0);
+        luaL_addchar(&text, before);
+        luaL_addstring(&text, json_object_iter_key(from_grid ? g : s));
+        luaL_addstring(&text, "=VALUE");
+        if (from_grid)
+            g = json_object_iter_next(m->grid, g);
+        else
+            s = json_object_iter_next(m->sweep, s);
+    }
+    luaL_addchar(&text, ']');
+    luaL_pushresult(&text);
+    return lua_tostring(L, -1);
+}
+
 /* Checks that the label names one point: LABEL[point] for a method with a sweep or a grid, LABEL
    alone for one without points. */
 static void check_point(const struct fields *f, struct script_place at, const char *label)
@@ -26,8 +51,8 @@ static void check_point(const struct fields *f, struct script_place at, const ch
     const bool points = several || json_object_size(m->ablations) > 0;
     if (several && !*point)
         script_fail_at(f->L, at, ERR_CONFIG,
-                       "compare: \"%s\" has several points; name one, as in \"%s[nprobe=4]\"",
-                       label, label);
+                       "compare: \"%s\" has several points; name one, as \"%s\"", label,
+                       push_shape(f->L, m));
     if (!points && *point)
         script_fail_at(f->L, at, ERR_CONFIG, "compare: \"%s\" has no points: leave out \"%s\"",
                        m->label, point);

@@ -12,6 +12,7 @@
 static const char *push_shown(lua_State *L, int index)
 {
     switch (lua_type(L, index)) {
+        case LUA_TNONE: /* an argument that is not given */
         case LUA_TNIL: return lua_pushstring(L, "nothing");
         case LUA_TBOOLEAN: return lua_pushstring(L, lua_toboolean(L, index) ? "true" : "false");
         case LUA_TNUMBER:

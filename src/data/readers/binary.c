@@ -164,7 +164,7 @@ int reader_raw(const struct bytes *b, const struct file_options *options, struct
             b->name);
     size_t unit = l->stored == INDEX_B64 ? 64 : 1;
     l->dim = options->dim ? options->dim : unit;
-    if (!options->dim && (l->stored == INDEX_F32 || l->stored == ELEMENT_F64))
+    if (!options->dim && !options->numbers && (l->stored == INDEX_F32 || l->stored == ELEMENT_F64))
         (void)snprintf(l->note, sizeof l->note,
                        "a raw file, read as rows of 1 column; dim states more");
     l->stride_bytes = data_row_bytes(l->stored, l->dim);

@@ -150,7 +150,8 @@ static int read_entry(struct header *h, struct row_layout *l, bool *fortran, siz
     return OK;
 }
 
-static int read_dictionary(struct header *h, struct row_layout *l, struct error *err)
+static int read_dictionary(struct header *h, const struct file_options *options,
+                           struct row_layout *l, struct error *err)
 {
     bool fortran = false;
     size_t dims = 0;
@@ -175,7 +176,9 @@ static int read_dictionary(struct header *h, struct row_layout *l, struct error 
                     "%s: the npy array has %zu dimensions in Fortran order; save "
                     "numpy.ascontiguousarray(array)",
                     h->name, dims);
-    if (dims > 2 || (dims == 1 && (l->stored == INDEX_F32 || l->stored == ELEMENT_F64)))
+    /* One dimension is what a part has; as vectors they may be a slip. */
+    const bool real = l->stored == INDEX_F32 || l->stored == ELEMENT_F64;
+    if (dims > 2 || (dims == 1 && real && !options->numbers))
         (void)snprintf(l->note, sizeof l->note,
                        "an array of %zu dimension%s, read as %zu rows of %zu", dims,
                        dims == 1 ? "" : "s", l->n, l->dim);
@@ -202,7 +205,7 @@ int reader_npy(const struct bytes *b, const struct file_options *options, struct
                     "%s: truncated: the npy header says it has %zu bytes, the file has %zu",
                     b->name, length, b->size);
     const char *text = (const char *)b->at + start;
-    int rc = read_dictionary(&(struct header){ text, text + length, b->name }, l, err);
+    int rc = read_dictionary(&(struct header){ text, text + length, b->name }, options, l, err);
     if (rc)
         return rc;
     layout_settle_codes(l, options);

@@ -68,6 +68,9 @@ static void read_old(struct saved_folder *f, const char *index)
     json_t *about = json_read(index, &unread);
 
     (void)snprintf(f->old, sizeof f->old, "%s", field_text(about, "state", ""));
+    (void)snprintf(f->old_method, sizeof f->old_method, "%s", field_text(about, "method", ""));
+    f->old_rows = field_integer(about, "rows", 0);
+    f->old_updates = json_array_size(json_object_get(about, "updates"));
     json_decref(about);
 }
 

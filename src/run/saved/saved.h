@@ -28,7 +28,11 @@ struct experiment;
 
 struct saved_folder {
     char dir[PATH_MAX], state[PATH_MAX]; /* DIR and DIR/state-N */
-    char old[32];                        /* "state-N" of the index that is replaced; "": none */
+    /* The index that is replaced: "state-N", its method, rows, and updates since it was built; "":
+       none. */
+    char old[32], old_method[64];
+    long long old_rows;
+    size_t old_updates;
 };
 
 /* Refuses a folder that holds files other than those of a saved index. ERR_CONFIG, ERR_IO. */

@@ -174,6 +174,27 @@ static void test_command_line(void **state)
     desk_close(&d);
 }
 
+/* An option whose default is a whole number stays one, however it is written. */
+static void test_whole_options(void **state)
+{
+    static const struct {
+        const char *value, *title;
+    } sets[] = { { "1e3", "1000 1000.0" }, { "0x10", "16 16.0" }, { "2.5", "2.5 2.5" } };
+    struct desk d;
+    desk_open(&d);
+    for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
+        d.sets[0] = (struct override){ "n", (char *)(uintptr_t)sets[i].value, false };
+        d.sets[1] = (struct override){ "x", (char *)(uintptr_t)sets[i].value, false };
+        d.options.n_sets = 2;
+        assert_ok(desk_load(&d, DATA "local n, x = option('n', 10), option('x', 1.5)\n"
+                                     "experiment { title = n .. ' ' .. x + 0.0, " FLAT
+                                     "workload = function(w) w:insert { data } end }"),
+                  &d.error);
+        assert_string_equal(d.experiment->title, sets[i].title);
+    }
+    desk_close(&d);
+}
+
 static void test_wrong_command_line(void **state)
 {
     struct desk d;
@@ -448,17 +469,12 @@ static void test_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_operations),
-        cmocka_unit_test(test_sets_and_streams),
-        cmocka_unit_test(test_settings),
-        cmocka_unit_test(test_preset),
-        cmocka_unit_test(test_old_names),
-        cmocka_unit_test(test_command_line),
-        cmocka_unit_test(test_wrong_command_line),
-        cmocka_unit_test(test_claims),
-        cmocka_unit_test(test_repeatable),
-        cmocka_unit_test(test_drift),
-        cmocka_unit_test(test_runbook),
+        cmocka_unit_test(test_operations),    cmocka_unit_test(test_sets_and_streams),
+        cmocka_unit_test(test_settings),      cmocka_unit_test(test_preset),
+        cmocka_unit_test(test_old_names),     cmocka_unit_test(test_command_line),
+        cmocka_unit_test(test_whole_options), cmocka_unit_test(test_wrong_command_line),
+        cmocka_unit_test(test_claims),        cmocka_unit_test(test_repeatable),
+        cmocka_unit_test(test_drift),         cmocka_unit_test(test_runbook),
         cmocka_unit_test(test_files),
     };
     return test_run("config", tests);

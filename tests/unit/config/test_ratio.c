@@ -6,10 +6,11 @@
 #include "src/report/rounds.h"
 
 /* Lines 1 and 2, then the experiment's own keys from line 3. */
-#define METHODS                                                                        \
-    "local data = synthetic { kind = 'mixture', rows = 100, dim = 8 }\n"               \
-    "experiment { methods = { method { 'flat' }, method { 'flat', label = 'again' }, " \
-    "method { 'divf', sweep = { nprobe = { 1, 2 } } } }, workload = function(w) "      \
+#define METHODS                                                                                  \
+    "local data = synthetic { kind = 'mixture', rows = 100, dim = 8 }\n"                         \
+    "experiment { methods = { method { 'flat' }, method { 'flat', label = 'again' }, "           \
+    "method { 'divf', sweep = { nprobe = { 1, 2 } } }, method { 'divf', label = 'grid', "        \
+    "grid = { clusters = { 2, 4 } }, sweep = { nprobe = { 1, 2 } } } }, workload = function(w) " \
     "w:insert { data } w:search { data:queries(5), tag = 'q' } end,\n"
 
 /* The config with these entries of its experiment. */
@@ -59,7 +60,9 @@ static void wrong_pairs_are_refused(void **state)
         { "compare = { 'flat' }", "or a list of such, not nothing" },
         { "compare = { 'flat', 'agian' }",
           ":3: compare: no method has the label \"agian\"; did you mean \"again\"?" },
-        { "compare = { 'flat', 'divf' }", "\"divf\" has several points; name one" },
+        { "compare = { 'flat', 'divf' }",
+          "\"divf\" has several points; name one, as \"divf[nprobe=VALUE]\"" },
+        { "compare = { 'flat', 'grid' }", "name one, as \"grid[clusters=VALUE,nprobe=VALUE]\"" },
         { "compare = { 'flat', 'again[nprobe=1]' }", "\"again\" has no points" },
         { "compare = { 'flat', 'flat' }", "\"flat\" is compared with itself" },
         { "compare = { 'flat', 'again', 'divf' }", "its list has at most 2 items" },

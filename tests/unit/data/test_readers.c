@@ -161,6 +161,19 @@ static void reads_truth_and_raw(void **state)
     expect_rows(s, 2, 1, INDEX_F32, two);
     assert_string_equal(s->note, "a raw file, read as rows of 1 column; dim states more");
     source_close(s);
+    s = open_good(scratch_write(*state, "r.f32", two, sizeof two),
+                  &(struct file_options){ .numbers = true });
+    assert_string_equal(s->note, ""); /* numbers, such as times, are one column */
+    source_close(s);
+    struct blob line = npy_bytes(1, "{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }\n",
+                                 two, sizeof two);
+    s = open_good(scratch_write(*state, "r.npy", line.at, line.n), NULL);
+    assert_string_equal(s->note, "an array of 1 dimension, read as 2 rows of 1");
+    source_close(s);
+    s = open_good(scratch_write(*state, "r.npy", line.at, line.n),
+                  &(struct file_options){ .numbers = true });
+    assert_string_equal(s->note, "");
+    source_close(s);
 }
 
 static void reads_npy(void **state)

@@ -191,6 +191,17 @@ static void a_failed_write_leaves_the_old_file(void **state)
         if (!strncmp(e->d_name, "old.npy.", 8))
             fail_with("%s was left behind", e->d_name);
     closedir(dir);
+#ifdef HAVE_HDF5
+    err = (struct error){ 0 };
+    full = scratch_path(*state, "full.hdf5");
+    setrlimit(RLIMIT_FSIZE, &small);
+    rc = data_convert(in, NULL, full, NULL, NULL, NULL, &err);
+    setrlimit(RLIMIT_FSIZE, &before);
+    assert_int_equal(rc, ERR_IO);
+    expect_text("full HDF5", &err, "full.hdf5|HDF5 cannot finish it: File too large");
+    assert_null(strstr(err.text, "time = "));
+    assert_int_not_equal(stat(full, &st), 0);
+#endif
 }
 
 static void npy_rows_begin_at_a_cache_line(void **state)

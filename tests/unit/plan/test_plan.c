@@ -246,6 +246,11 @@ static void test_compared(void **state)
     assert_int_equal(desk_plan(&d, config), ERR_CONFIG);
     assert_non_null(strstr(d.error.text, ":5: compare: no cell has a point \"divf[nprobe=3]\"; did "
                                          "you mean \"divf[nprobe="));
+    (void)snprintf(config, sizeof config, PLAN("%scompare = { 'flat', 'divf[M=4,caprg=true]' }"),
+                   methods);
+    assert_int_equal(desk_plan(&d, config), ERR_CONFIG);
+    assert_non_null(strstr(d.error.text, "no cell has a point \"divf[M=4,caprg=true]\"; it has "
+                                         "\"divf[nprobe=1]\", \"divf[nprobe=4]\""));
     (void)snprintf(config, sizeof config, PLAN("%scompare = { 'A', 'A[noX]' }"), methods);
     assert_int_equal(desk_plan(&d, config), ERR_CONFIG);
     assert_non_null(strstr(d.error.text, "did you mean \"A[no X]\"?"));

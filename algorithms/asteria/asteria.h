@@ -137,9 +137,9 @@ int asteria_read(struct index *, struct store_reader *);
 int asteria_stats(const struct index *, struct stat_sink *);
 int asteria_memory(const struct index *, struct memory_use *);
 int asteria_check(const struct index *, struct stat_sink *);
-/* check.c, for an index that was read from a file: checks slots without reading rows: ids,
-   places, free slots, and which slots graph and tree have. ERR_INVARIANT, ERR_NO_MEMORY. */
-int asteria_check_slots(struct asteria *);
+/* check.c, for an index that was read from a file: checks ids, places, free slots, buckets, and which
+   slots graph and tree have, without reading rows. ERR_INVARIANT, ERR_NO_MEMORY. */
+int asteria_check_places(struct asteria *);
 int asteria_inspect(const struct index *, const struct structure_sink *);
 int asteria_cluster(struct index *, const struct cluster_request *, struct cluster_result *);
 

@@ -116,10 +116,13 @@ static int check_slots(const struct check_pass *c)
     const struct asteria *a = c->a;
     struct mem *mem = a->base.env.mem;
     uint64_t *unused = mem_zalloc(mem, (a->n_slots / 64 + 1) * sizeof *unused);
-    size_t live = 0;
+    size_t live = 0, bits = 2 * a->n_slots % 64;
     int rc = unused
                  ? check_free(c, unused)
                  : fail(a->base.env.error, ERR_NO_MEMORY, "asteria: out of memory, cannot check");
+
+    if (rc == OK && bits > 0 && a->tombstones[2 * a->n_slots / 64] >> bits)
+        rc = BROKEN(c, "a tombstone belongs to no slot");
 
     for (uint32_t slot = 0; rc == OK && slot < a->n_slots; slot++) {
         if (asteria_is_live(a, slot)) {
@@ -139,11 +142,6 @@ static int check_slots(const struct check_pass *c)
     return rc;
 }
 
-int asteria_check_slots(struct asteria *a)
-{
-    return check_slots(&(struct check_pass){ .a = a });
-}
-
 /* ---------------------------------------------------------------------------------- rows */
 
 struct checked_row {
@@ -159,22 +157,9 @@ static int broken(const struct check_pass *c, const struct checked_row *r, const
                   r->generation, r->position, r->slot, what);
 }
 
-static int check_place(const struct check_pass *c, const struct checked_row *r)
-{
-    const struct asteria *a = c->a;
-
-    if (!asteria_is_live(a, r->slot))
-        return broken(c, r, "alive in its bucket, but the slot is not");
-    const struct asteria_place *place = &a->places[r->slot];
-    if (place->generation != r->generation || place->bucket != r->bucket ||
-        place->position != r->position)
-        return broken(c, r, "its position is another");
-    return OK;
-}
-
 static int check_code(const struct check_pass *c, const struct checked_row *r, const float *p)
 {
-    const struct asteria_ecc *ecc = r->g->model->ecc;
+    const struct asteria_ecc *ecc = &r->g->model->ecc;
     const uint64_t unlike = asteria_ecc_word(ecc, p) ^ r->b->words[r->position];
 
     for (size_t i = 0; i < r->g->model->m; i++) /* unless the component is almost zero */
@@ -209,10 +194,8 @@ static int check_row(const struct check_pass *c, const struct checked_row *r)
     const struct index_env *env = &c->a->base.env;
     float p[ECC_WORD_MAX];
     const void *row;
-    int rc = check_place(c, r);
+    int rc = asteria_rows_get(c->a->rows, r->slot, c->read, &row);
 
-    if (rc == OK)
-        rc = asteria_rows_get(c->a->rows, r->slot, c->read, &row);
     if (rc != OK)
         return rc;
     const float *unit = asteria_unit(env, row, c->unit);
@@ -237,7 +220,7 @@ static int check_counts(const struct check_pass *c, const struct asteria_generat
     if (asteria_generation_find(g, b->address) != bucket)
         return BROKEN(c, "bucket %u: its address %u leads to bucket %u", bucket, b->address,
                       asteria_generation_find(g, b->address));
-    if (b->codeword != asteria_ecc_codeword(g->model->ecc, b->address))
+    if (b->codeword != asteria_ecc_codeword(&g->model->ecc, b->address))
         return BROKEN(c, "bucket %u: its codeword is not that of address %u", bucket, b->address);
     if (b->n > b->capacity || b->capacity % QUANTIZER_BLOCK != 0)
         return BROKEN(c, "bucket %u: %u positions, capacity for %u", bucket, b->n, b->capacity);
@@ -245,6 +228,8 @@ static int check_counts(const struct check_pass *c, const struct asteria_generat
         alive += bucket_is_alive(b, i);
         if (i >= b->n && bucket_is_alive(b, i))
             return BROKEN(c, "bucket %u: position %u is alive, of %u", bucket, i, b->n);
+        if (i < b->n && (b->slots[i] >= c->a->n_slots || b->words[i] >> g->model->m != 0))
+            return BROKEN(c, "bucket %u, position %u: there is no such slot or word", bucket, i);
     }
     if (alive != b->live)
         return BROKEN(c, "bucket %u: %u rows are alive, %u counted", bucket, alive, b->live);
@@ -261,13 +246,6 @@ static int check_buckets(const struct check_pass *c, unsigned generation)
         vacant += g->buckets[i].address == UINT32_MAX;
         live += g->buckets[i].live;
         rc = check_counts(c, g, i);
-        for (uint32_t j = 0; rc == OK && j < g->buckets[i].n; j++) {
-            const struct asteria_bucket *b = &g->buckets[i];
-            const struct checked_row row = { generation, g, b, i, j, b->slots[j] };
-
-            if (bucket_is_alive(b, j))
-                rc = check_row(c, &row);
-        }
     }
     if (rc == OK && live != g->live)
         rc = BROKEN(c, "generation %u: %zu live rows in buckets, %zu counted", generation, live,
@@ -282,12 +260,11 @@ static int check_buckets(const struct check_pass *c, unsigned generation)
 
 /* ----------------------------------------------------------------------------- the whole */
 
-static int walk(struct check_pass *c)
+/* All that can be checked without reading rows. */
+static int check_places(const struct check_pass *c)
 {
-    struct asteria *a = c->a;
+    const struct asteria *a = c->a;
     const struct asteria_generation *now = a->generations[a->now], *older = a->generations[!a->now];
-    const struct asteria_bec_rows tree_rows = asteria_bec_rows(a);
-    int rc = OK;
 
     if (!a->trained)
         return now || older || a->live > 0 ? BROKEN(c, "rows or a model, but no training") : OK;
@@ -296,15 +273,46 @@ static int walk(struct check_pass *c)
     if (now->live + (older ? older->live : 0) != a->live)
         return BROKEN(c, "%zu rows, but %zu in its generations", a->live,
                       now->live + (older ? older->live : 0));
-    rc = check_slots(c);
+    int rc = check_slots(c);
     for (unsigned i = 0; rc == OK && i < 2; i++)
-        if (a->generations[i] &&
-            (rc = asteria_model_check(a->generations[i]->model, &a->base.env)) == OK)
+        if (a->generations[i])
             rc = check_buckets(c, i);
+    return rc;
+}
+
+int asteria_check_places(struct asteria *a)
+{
+    return check_places(&(struct check_pass){ .a = a });
+}
+
+static int check_rows(const struct check_pass *c, unsigned generation)
+{
+    const struct asteria_generation *g = c->a->generations[generation];
+    int rc = asteria_model_check(g->model, &c->a->base.env);
+
+    for (uint32_t i = 0; rc == OK && i < g->n; i++)
+        for (uint32_t j = 0; rc == OK && j < g->buckets[i].n; j++) {
+            const struct asteria_bucket *b = &g->buckets[i];
+            const struct checked_row row = { generation, g, b, i, j, b->slots[j] };
+
+            if (bucket_is_alive(b, j))
+                rc = check_row(c, &row);
+        }
+    return rc;
+}
+
+static int walk(const struct check_pass *c)
+{
+    const struct asteria *a = c->a;
+    int rc = check_places(c);
+
+    for (unsigned i = 0; rc == OK && i < 2; i++)
+        if (a->generations[i])
+            rc = check_rows(c, i);
     if (rc == OK && a->graph)
         rc = asteria_caprg_check(a->graph, a->base.env.error);
     if (rc == OK && a->bec)
-        rc = asteria_bec_check(a->bec, &tree_rows, a->base.env.error);
+        rc = asteria_bec_check(a->bec, a->base.env.error);
     return rc;
 }
 

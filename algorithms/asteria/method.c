@@ -4,6 +4,7 @@
 #define _GNU_SOURCE /* pthread_rwlockattr_setkind_np() */
 #include "algorithms/asteria/asteria.h"
 #include "algorithms/asteria/buckets/device.h"
+#include "algorithms/asteria/buckets/encode.h"
 #include "algorithms/asteria/code/ecc.h"
 #include "src/core/device/cuda.h"
 #include "src/core/mem.h"
@@ -197,8 +198,10 @@ static int create_index(struct index **out, const struct index_ops *ops,
     int rc = asteria_rows_create(&a->rows, &a->base.env, &a->params);
     if (rc == OK && p->device == CUDA_CUDA)
         rc = asteria_device_open(&a->device, &a->base.env);
-    if (rc == OK && p->caprg)
-        rc = asteria_caprg_create(&a->graph, &a->base.env, (size_t)p->degree);
+    if (rc == OK && p->caprg) {
+        const struct asteria_caprg_rows rows = asteria_graph_rows(a);
+        rc = asteria_caprg_create(&a->graph, &a->base.env, (size_t)p->degree, &rows);
+    }
     if (rc == OK)
         *out = &a->base;
     else

@@ -14,13 +14,12 @@
 
 static void remove_slot(struct asteria *a, uint32_t slot)
 {
-    const struct asteria_bec_rows tree_rows = asteria_bec_rows(a);
     const struct asteria_place place = a->places[slot];
 
     if (a->graph)
         asteria_caprg_remove(a->graph, slot);
     if (a->bec && place.generation == a->now)
-        asteria_bec_remove(a->bec, &tree_rows, slot);
+        asteria_bec_remove(a->bec, slot);
     asteria_slot_tombstone(a, slot, a->graph != NULL);
     asteria_bucket_remove(a->generations[place.generation], place.bucket, place.position);
     asteria_compact_bucket(a, place.generation, place.bucket);

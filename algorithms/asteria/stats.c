@@ -87,7 +87,7 @@ static void emit_model(const struct asteria *a, const struct asteria_model *m,
         margin += m->fitted.bit_margin[i] / (double)m->m;
     emit(sink, "model_version", m->fitted.version);
     emit(sink, "word_bits", (double)m->m);
-    emit(sink, "address_bits", m->ecc->k);
+    emit(sink, "address_bits", m->ecc.k);
     emit(sink, "rotation", m->rotation->kind);
     if (m->fitted.costs[0] > 0) {
         emit(sink, "rotation_cost_bor", m->fitted.costs[0]);

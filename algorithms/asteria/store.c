@@ -20,7 +20,7 @@ static bool is_sound(const struct meta *m)
     const bool now = m->now < 2 && (m->generations >> m->now & 1);
 
     return m->n_slots < UINT32_MAX / 2 && m->live + m->n_free <= m->n_slots && m->now < 2 &&
-           m->generations < 4 && m->trained < 2 && m->has_graph < 2 && m->has_tree < 2 &&
+           m->generations < 4 && m->trained < 2 && m->has_tree < 2 &&
            (m->trained ? now : m->generations == 0 && m->n_slots == 0);
 }
 
@@ -28,7 +28,7 @@ static int fields(struct store_fields *f, struct asteria *a, struct meta *m)
 {
     if (store_copy(f, "meta", m, 1, sizeof *m) != OK)
         return f->code;
-    if (f->r && !is_sound(m))
+    if (f->r && !(is_sound(m) && m->has_graph == (a->graph != NULL)))
         return f->code = store_corrupt(f->r, "the index's numbers are inconsistent");
     const uint64_t n = m->n_slots;
     store_array(f, "ids", &a->ids, &a->ids_capacity, n, sizeof *a->ids);
@@ -96,30 +96,6 @@ int asteria_write(struct index *index, struct store_writer *w)
     return rc;
 }
 
-/* ----------------------------------------------------------------------- reading: slots */
-
-static int take_slots(struct asteria *a, const struct meta *m, const struct store_reader *r)
-{
-    const size_t n = a->n_slots = (size_t)m->n_slots, n_free = a->n_free = (size_t)m->n_free;
-    size_t kept = 0;
-
-    if (2 * n % 64 > 0 && a->tombstones[2 * n / 64] >> 2 * n % 64 != 0)
-        return store_corrupt(r, "a tombstone belongs to no slot");
-    for (uint32_t slot = 0; slot < n; slot++) {
-        kept += asteria_keeps(a, slot);
-        /* buckets/file.c checks bucket and position. */
-        if (a->ids[slot] != INDEX_NO_ID && !(m->generations >> a->places[slot].generation & 1))
-            return store_corrupt(r, "a row's generation is not there");
-    }
-    for (size_t i = 0; i < n_free; i++)
-        if (a->free[i] >= n || asteria_keeps(a, a->free[i]))
-            return store_corrupt(r, "a slot is free and used");
-    if (kept + n_free != n)
-        return store_corrupt(r, "slots are neither used nor free");
-    a->live = (size_t)m->live;
-    return store_take_ids(r, a->ids, n, a->live, &a->slots);
-}
-
 /* ------------------------------------------------------------------------ reading: rows */
 
 /* Floats were normalised to unit length before insertion. Others could lead to NaN. */
@@ -165,10 +141,14 @@ int asteria_read(struct index *index, struct store_reader *r)
     int rc = fields(&(struct store_fields){ .r = r, .mem = env->mem }, a, &m);
 
     if (rc == OK)
-        rc = take_slots(a, &m, r);
+        rc = store_take_ids(r, a->ids, (size_t)m.n_slots, (size_t)m.live, &a->slots);
     if (rc != OK)
         return rc;
+    a->n_slots = (size_t)m.n_slots;
+    a->n_free = (size_t)m.n_free;
+    a->live = (size_t)m.live;
     a->now = m.now;
+    a->trained = m.trained;
     a->fitted_rows = m.fitted_rows;
     a->inserted_since = m.inserted_since;
     for (unsigned g = 0; rc == OK && g < 2; g++)
@@ -177,24 +157,14 @@ int asteria_read(struct index *index, struct store_reader *r)
     for (unsigned g = 0; rc == OK && g < 2; g++)
         if (a->generations[g] && a->generations[g]->model->fitted.version > a->last_version)
             a->last_version = a->generations[g]->model->fitted.version;
-    const size_t live = (a->generations[0] ? a->generations[0]->live : 0) +
-                        (a->generations[1] ? a->generations[1]->live : 0);
-    if (rc == OK && live != a->live)
-        rc = store_corrupt(r, "rows are in no bucket");
-    if (rc == OK && m.has_graph) {
-        asteria_caprg_destroy(a->graph);
-        a->graph = NULL;
-        rc = asteria_caprg_read(&a->graph, env, (size_t)a->params.degree, r);
-    }
+    if (rc == OK && m.has_graph)
+        rc = asteria_caprg_read(a->graph, r);
     if (rc == OK && m.has_tree) {
         const struct asteria_model *model = a->generations[a->now]->model;
         const struct asteria_bec_options options = asteria_bec_options(a, model);
         rc = asteria_bec_read(&a->bec, env, model, &options, r);
     }
     if (rc == OK)
-        rc = asteria_check_slots(a); /* a wrong link could lead to a slot that is used twice */
-    if (rc == OK)
-        rc = read_rows(a, r);
-    a->trained = rc == OK && m.trained;
-    return rc;
+        rc = asteria_check_places(a);
+    return rc == OK ? read_rows(a, r) : rc;
 }

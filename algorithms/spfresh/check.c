@@ -174,31 +174,21 @@ static void report_copies(const struct walk *w, struct stat_sink *sink)
     sink->value(sink->to, "lost_heads", (double)w->lost);
 }
 
-static bool walk_init(struct walk *w)
-{
-    struct mem *mem = w->s->base.env.mem;
-
-    w->slots = atomic_load(&w->s->slots.n);
-    w->copies = mem_zalloc(mem, w->slots);
-    w->last = mem_array(mem, w->slots, sizeof *w->last);
-    w->hash = mem_array(mem, w->slots, sizeof *w->hash);
-    spfresh_members_init(&w->members, w->s);
-    return w->copies && w->last && w->hash;
-}
-
 /* Holds the checkpoint lock exclusively, so that nothing changes during the walk. */
 int spfresh_check(const struct index *index, struct stat_sink *sink)
 {
     struct spfresh *s = spfresh_of(index);
-    struct walk w = { .s = s };
-    int rc = OK;
+    struct mem_group g = { .mem = index->env.mem };
 
     pthread_rwlock_wrlock(&s->checkpoint_lock);
-    if (!walk_init(&w))
-        rc = fail(index->env.error, ERR_NO_MEMORY, "%s: out of memory, cannot check",
-                  index->ops->name);
-    if (rc == OK)
-        rc = graph_check(s->graph);
+    const size_t n = atomic_load(&s->slots.n);
+    struct walk w = { .s = s,
+                      .copies = mem_group_zalloc(&g, n, sizeof *w.copies),
+                      .last = mem_group_array(&g, n, sizeof *w.last),
+                      .hash = mem_group_array(&g, n, sizeof *w.hash),
+                      .slots = n };
+    spfresh_members_init(&w.members, s);
+    int rc = g.failed ? spfresh_no_memory(s, "out of memory, cannot check") : graph_check(s->graph);
     if (rc == OK)
         rc = posting_store_check(s->store);
     if (rc == OK)
@@ -210,9 +200,7 @@ int spfresh_check(const struct index *index, struct stat_sink *sink)
     if (rc == OK && sink)
         rc = spfresh_npa_violations(s, &w.members, sink);
     pthread_rwlock_unlock(&s->checkpoint_lock);
-    mem_free(index->env.mem, w.copies);
-    mem_free(index->env.mem, w.last);
-    mem_free(index->env.mem, w.hash);
+    mem_group_free(&g);
     spfresh_members_free(&w.members);
     return rc;
 }

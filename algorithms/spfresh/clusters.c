@@ -108,28 +108,22 @@ static int report_medoids(const struct clustering *c, uint32_t n_slots)
 
 static int cluster_locked(struct clustering *c, const struct cluster_request *request)
 {
-    struct mem *mem = c->s->base.env.mem;
+    struct mem_group g = { .mem = c->s->base.env.mem };
     const size_t n_slots = atomic_load(&c->s->slots.n), heads = graph_capacity(c->s->graph);
-    int rc;
 
-    c->numbers = mem_array(mem, heads + 1, sizeof *c->numbers);
-    c->slots = mem_array(mem, n_slots + 1, sizeof *c->slots);
-    c->nearest = mem_array(mem, heads + 1, sizeof *c->nearest);
+    c->numbers = mem_group_array(&g, heads, sizeof *c->numbers);
+    c->slots = mem_group_array(&g, n_slots, sizeof *c->slots);
+    c->nearest = mem_group_array(&g, heads, sizeof *c->nearest);
     for (size_t i = 0; c->slots && i < n_slots; i++)
         c->slots[i] = (struct of_slot){ 0, INFINITY };
-    rc = c->numbers && c->slots && c->nearest
-             ? take_postings(c)
-             : fail(c->s->base.env.error, ERR_NO_MEMORY, "%s: clusters: out of memory",
-                    c->s->base.ops->name);
+    int rc = g.failed ? spfresh_no_memory(c->s, "clusters: out of memory") : take_postings(c);
     if (rc == OK)
         rc = assign_ids(c, request);
     if (rc == OK)
         rc = assign_vectors(c, request->vectors);
     if (rc == OK)
         rc = report_medoids(c, (uint32_t)n_slots);
-    mem_free(mem, c->numbers);
-    mem_free(mem, c->slots);
-    mem_free(mem, c->nearest);
+    mem_group_free(&g);
     return rc;
 }
 

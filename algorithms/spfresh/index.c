@@ -178,7 +178,7 @@ int spfresh_start(struct spfresh *s)
     return rc == OK ? spfresh_checkpoint(s) : rc;
 }
 
-int spfresh_create(struct spfresh **out, const struct index_env *env,
+int spfresh_create(struct index **out, const struct index_env *env,
                    const struct spfresh_params *params, const struct spfresh_opening *opening)
 {
     struct spfresh *s = NULL;
@@ -195,7 +195,7 @@ int spfresh_create(struct spfresh **out, const struct index_env *env,
         spfresh_destroy(&s->base);
         return rc;
     }
-    *out = s;
+    *out = &s->base;
     return OK;
 }
 

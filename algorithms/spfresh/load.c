@@ -38,23 +38,18 @@ static int read_lengths(const struct spfresh *s, const struct store_reader *r, u
 
 static int read_postings(struct spfresh *s, const struct store_reader *r)
 {
-    struct mem *mem = s->base.env.mem;
+    struct mem_group g = { .mem = s->base.env.mem };
     const size_t n = graph_capacity(s->graph);
-    uint32_t *postings = mem_array(mem, n + 1, sizeof *postings);
-    uint64_t *offsets = mem_array(mem, n + 1, sizeof *offsets);
+    uint32_t *postings = mem_group_array(&g, n, sizeof *postings);
+    uint64_t *offsets = mem_group_array(&g, n + 1, sizeof *offsets);
     const unsigned char *bytes = NULL;
     size_t filled = 0;
-    int rc = postings && offsets
-                 ? OK
-                 : fail(s->base.env.error, ERR_NO_MEMORY,
-                        "%s: load: out of memory for %zu postings", s->base.ops->name, n);
+    int rc = g.failed ? spfresh_no_memory(s, "load: out of memory for its postings")
+                      : read_lengths(s, r, postings, offsets, &filled, &bytes);
 
-    if (rc == OK)
-        rc = read_lengths(s, r, postings, offsets, &filled, &bytes);
     if (rc == OK && filled > 0)
         rc = posting_fill(s->store, postings, filled, bytes, offsets);
-    mem_free(mem, postings);
-    mem_free(mem, offsets);
+    mem_group_free(&g);
     return rc;
 }
 
@@ -96,7 +91,7 @@ static int fill(struct spfresh *s, const struct store_reader *r)
 
 /* The context of durable_load()'s callbacks. */
 struct loading {
-    struct spfresh **out;
+    struct index **out;
     const struct index_env *env;
     const char *dir;
     struct spfresh_opening opening;
@@ -118,7 +113,7 @@ static int load_saved(void *to)
         store_close(&r);
     }
     if (rc == OK)
-        *l->out = s;
+        *l->out = &s->base;
     else
         spfresh_destroy(s ? &s->base : NULL);
     return rc;
@@ -132,7 +127,7 @@ static int recover(void *to, int *claim)
     return spfresh_recover(l->out, l->env, &l->opening);
 }
 
-int spfresh_load_from(struct spfresh **out, const struct index_env *env, const char *dir,
+int spfresh_load_from(struct index **out, const struct index_env *env, const char *dir,
                       const struct spfresh_opening *opening)
 {
     struct loading loading = { out, env, dir, *opening };

@@ -164,49 +164,27 @@ static const struct param knobs[] = {
 
 /* ------------------------------------------------------------------------ creation, loading */
 
-static const struct spfresh_opening spann_opening = { .ops = &spann_ops, .live = false };
+static const struct spfresh_opening spann_opening = { .ops = &spann_ops };
 static const struct spfresh_opening spfresh_opening = { .ops = &spfresh_ops, .live = true };
-
-static int create(struct index **out, const struct index_env *env, const void *params,
-                  const struct spfresh_opening *opening)
-{
-    struct spfresh *s = NULL;
-    const int rc = spfresh_create(&s, env, params, opening);
-
-    if (rc == OK)
-        *out = &s->base;
-    return rc;
-}
 
 static int create_spann(struct index **out, const struct index_env *env, const void *params)
 {
-    return create(out, env, params, &spann_opening);
+    return spfresh_create(out, env, params, &spann_opening);
 }
 
 static int create_spfresh(struct index **out, const struct index_env *env, const void *params)
 {
-    return create(out, env, params, &spfresh_opening);
-}
-
-static int load(struct index **out, const struct index_env *env, const char *dir,
-                const struct spfresh_opening *opening)
-{
-    struct spfresh *s = NULL;
-    const int rc = spfresh_load_from(&s, env, dir, opening);
-
-    if (rc == OK)
-        *out = &s->base;
-    return rc;
+    return spfresh_create(out, env, params, &spfresh_opening);
 }
 
 static int load_spann(struct index **out, const struct index_env *env, const char *dir)
 {
-    return load(out, env, dir, &spann_opening);
+    return spfresh_load_from(out, env, dir, &spann_opening);
 }
 
 static int load_spfresh(struct index **out, const struct index_env *env, const char *dir)
 {
-    return load(out, env, dir, &spfresh_opening);
+    return spfresh_load_from(out, env, dir, &spfresh_opening);
 }
 
 /* ------------------------------------------------------------------------------ the tables */

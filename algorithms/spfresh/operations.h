@@ -25,12 +25,12 @@ int spfresh_open_store(struct spfresh *, const struct store_reader *resume);
 /* Opens the log, starts background threads and writes the first snapshot. */
 int spfresh_start(struct spfresh *);
 /* create() and load() from start to end. */
-int spfresh_create(struct spfresh **, const struct index_env *, const struct spfresh_params *,
+int spfresh_create(struct index **, const struct index_env *, const struct spfresh_params *,
                    const struct spfresh_opening *);
-int spfresh_load_from(struct spfresh **, const struct index_env *, const char *dir,
+int spfresh_load_from(struct index **, const struct index_env *, const char *dir,
                       const struct spfresh_opening *);
 /* Recovers an index from env.dir's newest snapshot and the log after it. */
-int spfresh_recover(struct spfresh **, const struct index_env *, const struct spfresh_opening *);
+int spfresh_recover(struct index **, const struct index_env *, const struct spfresh_opening *);
 void spfresh_destroy(struct index *);
 
 /* 2. Updates: insert.c, remove.c */

@@ -165,7 +165,7 @@ static int go_on(struct spfresh *s, const struct store_reader *r, uint64_t snaps
 
 /* Uses the newest snapshot, not the newest valid one: it was durable before it got its name, and
    pages of an older one may have been overwritten since. */
-int spfresh_recover(struct spfresh **out, const struct index_env *env,
+int spfresh_recover(struct index **out, const struct index_env *env,
                     const struct spfresh_opening *opening)
 {
     const struct store_identity identity = spfresh_snapshot_identity(env, opening->ops->name);
@@ -189,6 +189,6 @@ int spfresh_recover(struct spfresh **out, const struct index_env *env,
     }
     store_close(&r);
     if (!rc)
-        *out = s;
+        *out = &s->base;
     return rc;
 }

@@ -221,7 +221,7 @@ static void live_on(struct fuzz *f, bool trains)
     }
     (void)asteria_check(index, NULL);
     error_clear(&f->error);
-    EXPECT(f, asteria_check_slots(f->a) == OK);
+    EXPECT(f, asteria_check_places(f->a) == OK);
     (void)asteria_ops.save(index, f->dir);
     error_clear(&f->error);
 }

@@ -38,7 +38,6 @@ int asteria_batch_begin(struct asteria_batch *b, struct asteria *a, size_t most)
     b->z = mem_group_array(g, most * asteria_rotation_outputs_most(m->dim), sizeof *b->z);
     b->p = mem_group_array(g, most * ECC_WORD_MAX, sizeof *b->p);
     b->encodings = mem_group_array(g, most, sizeof *b->encodings);
-    b->of_bucket = mem_group_array(g, most, sizeof *b->of_bucket);
     b->order = mem_group_array(g, most, sizeof *b->order);
     b->groups = mem_group_array(g, most, sizeof *b->groups);
     return g->failed ? fail(env->error, ERR_NO_MEMORY,
@@ -60,7 +59,6 @@ int asteria_batch_encode(struct asteria_batch *b)
     qsort(b->order, b->n, sizeof *b->order, order_u64);
     b->n_groups = 0;
     for (size_t i = 0; i < b->n; i++) {
-        b->of_bucket[i] = &b->encodings[batch_row(b, i)];
         if (i == 0 || b->order[i] >> 32 != b->order[i - 1] >> 32)
             b->groups[b->n_groups++] = (struct asteria_batch_group){ .first = (uint32_t)i };
         b->groups[b->n_groups - 1].n++;
@@ -77,7 +75,7 @@ int asteria_batch_reserve(struct asteria_batch *b, size_t n_slots)
         struct asteria_batch_group *group = &b->groups[i];
 
         rc = asteria_generation_reserve(a->generations[a->now], &a->base.env,
-                                        b->of_bucket[group->first]->address, group->n, n_slots,
+                                        (uint32_t)(b->order[group->first] >> 32), group->n, n_slots,
                                         &group->bucket);
     }
     return rc;
@@ -89,6 +87,7 @@ static int put_groups(void *arg, size_t first, size_t end, size_t worker)
 {
     const struct asteria_batch *b = arg;
     struct asteria *a = b->a;
+    const struct index_env *env = &a->base.env;
     struct asteria_generation *g = a->generations[a->now];
 
     (void)worker;
@@ -97,12 +96,14 @@ static int put_groups(void *arg, size_t first, size_t end, size_t worker)
         const struct asteria_bucket *to = &g->buckets[group->bucket];
 
         if (to->n == 0 && group->n > to->centred_n)
-            asteria_bucket_centre(g, &a->base.env, group->bucket, b->of_bucket + group->first,
-                                  group->n);
+            asteria_bucket_centre(g, env, group->bucket,
+                                  env->element == INDEX_F32 ? (const float_anywhere *)b->rows
+                                                            : b->units,
+                                  b->order + group->first, group->n);
         for (size_t j = group->first; j < group->first + group->n; j++) {
-            const uint32_t slot = b->slots[batch_row(b, j)];
+            const uint32_t row = batch_row(b, j), slot = b->slots[row];
             const uint32_t position =
-                asteria_bucket_put(g, &a->base.env, group->bucket, b->of_bucket[j], slot);
+                asteria_bucket_put(g, env, group->bucket, &b->encodings[row], slot);
 
             a->places[slot] = (struct asteria_place){ .bucket = group->bucket,
                                                       .position = position & 0x7fffffffU,
@@ -115,12 +116,12 @@ static int put_groups(void *arg, size_t first, size_t end, size_t worker)
 void asteria_batch_put(struct asteria_batch *b)
 {
     struct asteria *a = b->a;
-    const struct asteria_bec_rows rows = asteria_bec_rows(a);
 
     (void)parallel_for(a->base.env.pool, pool_threads(a->base.env.pool), b->n_groups, GROUP_GRAIN,
                        put_groups, b);
     a->generations[a->now]->live += b->n;
-    for (size_t j = 0; a->bec && j < b->n; j++)
-        asteria_bec_add(a->bec, &rows, b->slots[batch_row(b, j)], b->of_bucket[j]->address,
-                        b->of_bucket[j]->p);
+    for (size_t j = 0; a->bec && j < b->n; j++) {
+        const uint32_t row = batch_row(b, j);
+        asteria_bec_add(a->bec, b->slots[row], b->encodings[row].address, b->encodings[row].p);
+    }
 }

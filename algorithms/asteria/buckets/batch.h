@@ -12,7 +12,7 @@
 #include "algorithms/asteria/asteria.h"
 #include "src/core/mem.h"
 
-/* Rows of one bucket: of_bucket[first .. first + n - 1]. */
+/* Rows of one bucket: places first .. first + n - 1 of the order. */
 struct asteria_batch_group {
     uint32_t first, n, bucket;
 };
@@ -26,8 +26,7 @@ struct asteria_batch {
     uint32_t *slots, *next; /* by row; ascending, for insert.c */
     float *units, *z, *p;
     struct asteria_encoding *encodings;
-    const struct asteria_encoding **of_bucket; /* in the order of `order` */
-    uint64_t *order;                           /* address << 32 | row, ascending */
+    uint64_t *order; /* address << 32 | row, ascending */
     struct asteria_batch_group *groups;
     size_t n_groups;
 };

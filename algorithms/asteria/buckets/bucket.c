@@ -95,7 +95,7 @@ struct asteria_angles asteria_bucket_angles(float cosine)
 float asteria_bucket_cosine(const struct asteria_generation *g, const struct asteria_bucket *b,
                             const float *p)
 {
-    const struct asteria_ecc *e = g->model->ecc;
+    const struct asteria_ecc *e = &g->model->ecc;
 
     return (asteria_ecc_correlation(e, b->codeword, p) +
             asteria_ecc_correlation(e, b->codeword, g->shift)) /
@@ -137,14 +137,15 @@ void asteria_bucket_add_to_mean(float *mean, const float_anywhere *unit, size_t 
 }
 
 void asteria_bucket_centre(struct asteria_generation *g, const struct index_env *env,
-                           uint32_t bucket, const struct asteria_encoding *const *rows, size_t n)
+                           uint32_t bucket, const float_anywhere *units, const uint64_t *order,
+                           size_t n)
 {
     struct asteria_bucket *b = &g->buckets[bucket];
     const size_t dim = g->model->dim;
 
     memset(b->centre, 0, dim * sizeof *b->centre);
     for (size_t i = 0; i < n; i++)
-        asteria_bucket_add_to_mean(b->centre, rows[i]->unit, dim, 1 / (float)n);
+        asteria_bucket_add_to_mean(b->centre, units + (uint32_t)order[i] * dim, dim, 1 / (float)n);
     (void)asteria_model_scanned(g->model, env->kernels, b->centre, PCA_CODE_CENTRE,
                                 b->centre + dim);
     memcpy(g->centres + (size_t)bucket * dim, b->centre, dim * sizeof *b->centre);
@@ -183,7 +184,7 @@ uint32_t asteria_bucket_put(struct asteria_generation *g, const struct index_env
     if (b->live == 0)
         unbound(b, m->m); /* dead rows need no bounds */
     if (b->centred_n == 0)
-        asteria_bucket_centre(g, env, bucket, &row, 1);
+        asteria_bucket_centre(g, env, bucket, row->unit, (const uint64_t[]){ 0 }, 1);
     asteria_bucket_widen_box(b, m->m, row->p);
     asteria_bucket_widen_angles(g, b, row->p);
     asteria_bucket_put_code(m, env, b, row->unit, position);

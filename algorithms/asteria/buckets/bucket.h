@@ -77,7 +77,6 @@ struct asteria_generation {
 
 /* A row to be inserted. */
 struct asteria_encoding {
-    const void *row;   /* as inserted */
     const float *unit; /* dim */
     float *z, *p;      /* out_dim, m */
     uint64_t word;
@@ -123,9 +122,10 @@ static inline bool bucket_is_alive(const struct asteria_bucket *b, uint32_t posi
     return b->alive[position / 64] >> position % 64 & 1;
 }
 
-/* bucket.c. Sets the centre of a bucket without rows to the mean of n >= 1 rows. */
+/* bucket.c. Sets the centre of a bucket without rows to the mean of n >= 1 rows of `units`; their
+   numbers are the lower halves of `order`. */
 void asteria_bucket_centre(struct asteria_generation *, const struct index_env *, uint32_t bucket,
-                           const struct asteria_encoding *const *, size_t n);
+                           const float_anywhere *units, const uint64_t *order, size_t n);
 /* Adds a row and returns its position; memory must be reserved; cannot fail. A bucket without a
    centre takes the row as its centre. The caller counts the row in generation.live, so that
    threads may call it for different buckets at the same time. */

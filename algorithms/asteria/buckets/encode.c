@@ -4,6 +4,7 @@
 
 #include "algorithms/asteria/buckets/device.h"
 #include "algorithms/asteria/buckets/encode.h"
+#include "algorithms/asteria/rows/slots.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
@@ -67,16 +68,16 @@ static int encode_rows(void *arg, size_t first, size_t end, size_t worker)
     for (size_t i = first; i < end; i++) {
         struct asteria_encoding *e = j->out + i;
 
-        e->row = j->rows + i * row_bytes;
-        e->unit = asteria_unit(j->env, e->row, j->units ? j->units + i * j->env->dim : NULL);
+        e->unit = asteria_unit(j->env, j->rows + i * row_bytes,
+                               j->units ? j->units + i * j->env->dim : NULL);
         e->z = j->z + i * out_dim;
         e->p = j->p + i * m;
         if (!j->words)
             asteria_rotation_apply(j->model->rotation, j->env->kernels, e->unit, e->z);
         asteria_model_hash(j->model, j->env->kernels, e->z, e->p);
         e->word =
-            j->words && !j->model->vantages ? j->words[i] : asteria_ecc_word(j->model->ecc, e->p);
-        e->address = asteria_ecc_decode(j->model->ecc, e->p);
+            j->words && !j->model->vantages ? j->words[i] : asteria_ecc_word(&j->model->ecc, e->p);
+        e->address = asteria_ecc_decode(&j->model->ecc, e->p);
     }
     return OK;
 }
@@ -147,7 +148,8 @@ static float graph_estimate(void *to, uint32_t x, uint32_t y)
 
 struct asteria_caprg_rows asteria_graph_rows(struct asteria *a)
 {
-    return (struct asteria_caprg_rows){ graph_exact, graph_upper, a, graph_estimate };
+    return (struct asteria_caprg_rows){ a, graph_exact, graph_upper, graph_estimate,
+                                        asteria_left_graph };
 }
 
 /* ------------------------------------------------------------------------- the clusters' */
@@ -161,17 +163,12 @@ static void residual_vector(void *to, uint32_t slot, float *y)
     asteria_lrsq_get(g->model->lrsq, segmented_at(&g->codes, slot), y);
 }
 
-struct asteria_bec_rows asteria_bec_rows(struct asteria *a)
-{
-    return (struct asteria_bec_rows){ residual_vector, a };
-}
-
-struct asteria_bec_options asteria_bec_options(const struct asteria *a,
-                                               const struct asteria_model *m)
+struct asteria_bec_options asteria_bec_options(struct asteria *a, const struct asteria_model *m)
 {
     const size_t rank = m->lrsq->n_bytes + m->lrsq->n_nibbles;
 
-    return (struct asteria_bec_options){ .rank = rank > 0 ? rank : 1,
+    return (struct asteria_bec_options){ .rows = { residual_vector, a },
+                                         .rank = rank > 0 ? rank : 1,
                                          .leaf_cap = (size_t)a->params.leaf_cap,
                                          .penalty = a->params.leaf_penalty };
 }

@@ -24,8 +24,6 @@ int asteria_generation_read(struct asteria *, unsigned g, const struct store_rea
 
 /* The rows for caprg.h and bec.h; `to` is the struct asteria. */
 struct asteria_caprg_rows asteria_graph_rows(struct asteria *);
-struct asteria_bec_rows asteria_bec_rows(struct asteria *);
-struct asteria_bec_options asteria_bec_options(const struct asteria *,
-                                               const struct asteria_model *);
+struct asteria_bec_options asteria_bec_options(struct asteria *, const struct asteria_model *);
 
 #endif

@@ -137,8 +137,8 @@ static int no_memory(const struct asteria *a)
     return fail(a->base.env.error, ERR_NO_MEMORY, "asteria: load: out of memory for buckets");
 }
 
-/* Whether the buckets have as many positions, blocks and live rows as the head says, so that no more
-   than the sections have is read. */
+/* Whether the buckets have as many positions and blocks as the head says, so that no more than the
+   sections have is read. asteria_check_places() sees what else is wrong. */
 static bool add_up(const struct values *v)
 {
     const struct stored_generation *h = v->head;
@@ -149,15 +149,12 @@ static bool add_up(const struct values *v)
 
         if (s->address == UINT32_MAX)
             continue;
-        if (s->live > s->n)
-            return false;
         sums.filled++;
         sums.positions += s->n;
         sums.blocks += bucket_blocks(s->n);
-        sums.live += s->live;
     }
     return sums.filled == h->filled && sums.positions == h->positions && sums.blocks == h->blocks &&
-           sums.live == h->live && h->n - h->filled == h->n_vacant;
+           h->n - h->filled == h->n_vacant;
 }
 
 /* Appends a bucket; advances *from, whose arrays go on with the next one's. */
@@ -169,7 +166,7 @@ static int add_bucket(struct asteria *a, struct asteria_generation *g,
     struct mem *mem = a->base.env.mem;
     struct asteria_bucket *b = &g->buckets[g->n];
 
-    *b = (struct asteria_bucket){ .codeword = asteria_ecc_codeword(m->ecc, s->address) };
+    *b = (struct asteria_bucket){ .codeword = asteria_ecc_codeword(&m->ecc, s->address) };
     if (!asteria_bucket_begin(b, m, mem))
         return no_memory(a);
     g->n++; /* from here on it is freed with the generation */
@@ -192,31 +189,6 @@ static int add_bucket(struct asteria *a, struct asteria_generation *g,
     from->alive += blocks;
     from->blocks += blocks * block;
     return OK;
-}
-
-/* Each live position must be its slot's place, and their number must be b->live. A word must have
-   no bits beyond the model's. */
-static bool is_in_place(const struct asteria *a, unsigned which, uint32_t bucket)
-{
-    const struct asteria_bucket *b = &a->generations[which]->buckets[bucket];
-    const size_t m = a->generations[which]->model->m;
-    size_t live = 0;
-
-    for (uint32_t i = 0; i < bucket_blocks(b->n) * 64; i++) {
-        const bool alive = b->alive[i / 64] >> i % 64 & 1;
-
-        live += alive;
-        if ((alive && i >= b->n) ||
-            (i < b->n && (b->slots[i] >= a->n_slots || b->words[i] >> m != 0)))
-            return false;
-        if (!alive)
-            continue;
-        const struct asteria_place *at = &a->places[b->slots[i]];
-        if (a->ids[b->slots[i]] == INDEX_NO_ID || at->generation != which || at->bucket != bucket ||
-            at->position != i)
-            return false;
-    }
-    return live == b->live;
 }
 
 static int read_buckets(struct asteria *a, unsigned which, const struct values *v,
@@ -242,12 +214,10 @@ static int read_buckets(struct asteria *a, unsigned which, const struct values *
             g->buckets[g->n++] = (struct asteria_bucket){ .address = UINT32_MAX };
             continue;
         }
-        if (s->address >> g->model->ecc->k != 0 ||
+        if (s->address >> g->model->ecc.k != 0 ||
             asteria_generation_find(g, s->address) != UINT32_MAX)
             return store_corrupt(r, "a bucket's address is invalid, or used twice");
         rc = add_bucket(a, g, s, &left);
-        if (rc == OK && !is_in_place(a, which, (uint32_t)g->n - 1))
-            rc = store_corrupt(r, "a bucket's rows are not where their places say");
     }
     for (size_t i = 0; rc == OK && i < h->n_vacant; i++) {
         if (v->vacant[i] >= g->n || !is_vacant(&g->buckets[v->vacant[i]]))

@@ -60,7 +60,7 @@ static int make_bucket(struct asteria_generation *g, const struct index_env *env
 {
     const uint32_t at = g->n_vacant > 0 ? g->vacant[g->n_vacant - 1] : (uint32_t)g->n;
     struct asteria_bucket made = { .address = address,
-                                   .codeword = asteria_ecc_codeword(g->model->ecc, address) };
+                                   .codeword = asteria_ecc_codeword(&g->model->ecc, address) };
 
     if ((at == g->n &&
          (!mem_grow(env->mem, &g->buckets, &g->capacity, at + 1, sizeof *g->buckets) ||

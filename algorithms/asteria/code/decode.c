@@ -1,8 +1,10 @@
-/* decode.c - soft decoding: the best codeword for n real numbers. */
+/* decode.c - soft decoding: the best codeword for n real numbers; the check of a code. */
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
-#include "algorithms/asteria/code/internal.h"
+#include "algorithms/asteria/code/ecc.h"
+#include "src/core/error.h"
 
 /* 1 All codewords. The correlation sum_i (1 - 2 b_i) p_i with the codeword of address a is the
  * Hadamard transform, at a, of the array that has p_i at bit i's column, because b_i = <a, column>.
@@ -207,4 +209,53 @@ uint32_t asteria_ecc_decode(const struct asteria_ecc *e, const float *p)
             return e->k <= 10 ? decode_all(e, p) : decode_ordered(e, p);
         default: return decode_all(e, p);
     }
+}
+
+/* ----------------------------------------------------------------------------------- check */
+
+static int check_codeword(const struct asteria_ecc *e, uint32_t address, struct error *error)
+{
+    const char *name = e->name;
+    const uint64_t codeword = asteria_ecc_codeword(e, address);
+    const unsigned weight = (unsigned)__builtin_popcountll(codeword);
+    /* Weights that the code's theory allows: Golay's are 0, 8, 12, 16 and 24. */
+    const bool allowed =
+        weight == 0 || (e->kind == ECC_GOLAY ? weight % 4 == 0 && weight != 4 && weight != 20
+                                             : weight >= e->distance);
+    float p[ECC_WORD_MAX];
+
+    if (!allowed || ecc_address(e, codeword) != address)
+        return fail(error, ERR_INVARIANT,
+                    "asteria: code %s: the codeword of address %" PRIu32 " is %" PRIx64
+                    ", which the code does not have",
+                    name, address, codeword);
+    for (unsigned i = 0; i < e->n; i++)
+        p[i] = codeword >> i & 1 ? -1 : 1;
+    if (asteria_ecc_decode(e, p) != address)
+        return fail(error, ERR_INVARIANT,
+                    "asteria: code %s: the codeword of address %" PRIu32
+                    " is decoded to address %" PRIu32,
+                    name, address, asteria_ecc_decode(e, p));
+    return OK;
+}
+
+int asteria_ecc_check(const struct asteria_ecc *e, struct error *error)
+{
+    /* All codewords, or 4096: those of single address bits, and others far from one another. */
+    const uint32_t all = 1U << e->k, n = all < 4096 ? all : 4096;
+    const uint32_t step = n == all ? 1 : (uint32_t)(((uint64_t)all * 39) / 64 | 1);
+    int rc = OK;
+
+    for (unsigned i = 0; i < e->n && e->k <= 16; i++)
+        for (unsigned j = 0; j < e->k; j++)
+            if ((e->columns[i] >> j & 1U) != (e->rows[j] >> i & 1))
+                return fail(error, ERR_INVARIANT,
+                            "asteria: code %s: bit %u of address bit %u's codeword differs from "
+                            "the column's",
+                            e->name, i, j);
+    for (unsigned j = 0; j < e->k && rc == OK; j++)
+        rc = check_codeword(e, 1U << j, error);
+    for (uint32_t i = 0; i < n && rc == OK; i++)
+        rc = check_codeword(e, (uint32_t)((uint64_t)i * step) & (all - 1), error);
+    return rc;
 }

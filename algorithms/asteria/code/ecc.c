@@ -1,7 +1,5 @@
 /* ecc.c - codes: generator matrices, systematic and shortened; words and codewords. */
-#include "algorithms/asteria/code/internal.h"
-#include "src/core/error.h"
-#include "src/core/mem.h"
+#include "algorithms/asteria/code/ecc.h"
 
 /* One information bit and its parity bits, which start at bit k. */
 static uint64_t systematic(const struct asteria_ecc *e, unsigned i, uint64_t parity)
@@ -57,82 +55,29 @@ static void none(struct asteria_ecc *e)
     e->distance = 1;
 }
 
-/* Fills n, distance, rows, columns and golay of an ecc whose kind and k are set. */
-static void generate(struct asteria_ecc *e)
-{
-    switch (e->kind) {
-        case ECC_GOLAY: golay(e); break;
-        case ECC_BCH: bch(e); break;
-        case ECC_HAMMING: hamming(e); break;
-        case ECC_NONE: none(e); break;
-    }
-    for (unsigned i = 0; i < e->n && e->k <= 16; i++)
-        for (unsigned j = 0; j < e->k; j++)
-            e->columns[i] |= (uint16_t)((e->rows[j] >> i & 1) << j);
-}
-
 static const struct {
     const char *name;
     unsigned bits;
-    bool listed; /* its codewords are stored */
+    void (*generate)(struct asteria_ecc *); /* fills rows, n and distance */
 } codes[] = {
-    [ECC_GOLAY] = { "golay", 12, true },
-    [ECC_BCH] = { "bch", 16, true },
-    [ECC_HAMMING] = { "hamming", 11, true },
-    [ECC_NONE] = { "none", 24, false },
+    [ECC_GOLAY] = { "golay", 12, golay },
+    [ECC_BCH] = { "bch", 16, bch },
+    [ECC_HAMMING] = { "hamming", 11, hamming },
+    [ECC_NONE] = { "none", ECC_ADDRESS_MAX, none },
 };
-
-const char *asteria_ecc_name(enum asteria_code kind)
-{
-    return codes[kind].name;
-}
 
 unsigned asteria_ecc_bits_most(enum asteria_code kind)
 {
     return codes[kind].bits;
 }
 
-int asteria_ecc_create(struct asteria_ecc **out, struct mem *mem, enum asteria_code kind,
-                       unsigned k, struct error *error)
+void asteria_ecc_init(struct asteria_ecc *e, enum asteria_code kind, unsigned k)
 {
-    *out = NULL;
-    if (k < 1 || k > codes[kind].bits)
-        return fail(error, ERR_ARGUMENT,
-                    "asteria: code %s: %u address bits were asked for, it has 1 to %u",
-                    codes[kind].name, k, codes[kind].bits);
-    struct asteria_ecc *e = mem_zalloc(mem, sizeof *e);
-    if (!e)
-        return fail(error, ERR_NO_MEMORY, "asteria: code %s: out of memory", codes[kind].name);
-    e->kind = kind;
-    e->k = k;
-    generate(e);
-    if (codes[kind].listed) {
-        e->codewords = mem_array(mem, (size_t)1 << k, sizeof *e->codewords);
-        if (!e->codewords) {
-            mem_free(mem, e);
-            return fail(error, ERR_NO_MEMORY, "asteria: code %s: out of memory for %u codewords",
-                        codes[kind].name, 1U << k);
-        }
-        e->codewords[0] = 0;
-        for (uint32_t address = 1; address < 1U << k; address++) /* an earlier one and a row */
-            e->codewords[address] =
-                e->codewords[address & (address - 1)] ^ e->rows[__builtin_ctz(address)];
-    }
-    *out = e;
-    return OK;
-}
-
-void asteria_ecc_destroy(struct mem *mem, struct asteria_ecc *e)
-{
-    if (!e)
-        return;
-    mem_free(mem, e->codewords);
-    mem_free(mem, e);
-}
-
-size_t asteria_ecc_bytes(const struct asteria_ecc *e)
-{
-    return sizeof *e + (e->codewords ? sizeof *e->codewords << e->k : 0);
+    *e = (struct asteria_ecc){ .kind = kind, .name = codes[kind].name, .k = k };
+    codes[kind].generate(e);
+    for (unsigned i = 0; i < e->n && k <= 16; i++)
+        for (unsigned j = 0; j < k; j++)
+            e->columns[i] |= (uint16_t)((e->rows[j] >> i & 1) << j);
 }
 
 uint64_t asteria_ecc_word(const struct asteria_ecc *e, const float *p)
@@ -146,7 +91,11 @@ uint64_t asteria_ecc_word(const struct asteria_ecc *e, const float *p)
 
 uint64_t asteria_ecc_codeword(const struct asteria_ecc *e, uint32_t address)
 {
-    return e->codewords ? e->codewords[address] : ecc_sum_of_rows(e, address);
+    uint64_t codeword = 0;
+
+    for (uint32_t bits = address; bits; bits &= bits - 1)
+        codeword ^= e->rows[__builtin_ctz(bits)];
+    return codeword;
 }
 
 float asteria_ecc_correlation(const struct asteria_ecc *e, uint64_t codeword, const float *p)

@@ -26,7 +26,6 @@
 #include "algorithms/asteria/options.h"
 
 struct error;
-struct mem;
 
 enum { ECC_WORD_MAX = 32, ECC_ADDRESS_MAX = 24 };
 
@@ -39,24 +38,19 @@ struct asteria_ecc_golay {
 
 struct asteria_ecc {
     enum asteria_code kind;
+    const char *name;
     unsigned n, k; /* length, dimension; after shortening */
     /* Up to (distance - 1) / 2 bits that differ from a codeword are corrected if all
        |p_i| are equal. */
     unsigned distance;
     uint64_t rows[ECC_ADDRESS_MAX]; /* rows[j]: the codeword of address bit j alone */
     uint16_t columns[ECC_WORD_MAX]; /* k <= 16: address bits that add to bit i */
-    uint64_t *codewords;            /* 2^k: golay, bch, hamming; else NULL */
     struct asteria_ecc_golay golay;
 };
 
-/* k: address bits, 1 .. the code's maximum (12, 16, 11, 24). ERR_ARGUMENT: k is out of range.
-   ERR_NO_MEMORY. */
-int asteria_ecc_create(struct asteria_ecc **, struct mem *, enum asteria_code, unsigned k,
-                       struct error *);
-void asteria_ecc_destroy(struct mem *, struct asteria_ecc *); /* NULL is allowed */
-size_t asteria_ecc_bytes(const struct asteria_ecc *);
-
-/* The maximum number of address bits of a code. */
+/* k: address bits, 1 .. the code's maximum. */
+void asteria_ecc_init(struct asteria_ecc *, enum asteria_code, unsigned k);
+/* The maximum number of address bits of a code: 12, 16, 11, 24. */
 unsigned asteria_ecc_bits_most(enum asteria_code);
 
 /* p: n floats, here and below. Bit i of the result: p_i < 0. */
@@ -83,5 +77,12 @@ size_t asteria_ecc_flips(const struct asteria_ecc *, const float *p, unsigned t,
 /* ERR_INVARIANT: a codeword is not decoded to its address, or has a weight that the code does not
    have. Checks all codewords, or 4096 of them. */
 int asteria_ecc_check(const struct asteria_ecc *, struct error *);
+
+/* golay.c, for this folder. Generates the systematic rows of the unshortened code, and the places of
+   its bits. */
+void asteria_ecc_golay_generate(struct asteria_ecc_golay *, uint64_t rows[12]);
+/* info: the k information bits kept; parity: 12 floats. */
+uint32_t asteria_ecc_golay_decode(const struct asteria_ecc_golay *, const float *info, unsigned k,
+                                  const float *parity);
 
 #endif

@@ -14,7 +14,7 @@
  */
 #include <math.h>
 
-#include "algorithms/asteria/code/internal.h"
+#include "algorithms/asteria/code/ecc.h"
 
 /* 1/i in F_8 = F_2[t] / (t^3 + t + 1); the entry of 0 is 0. */
 static const unsigned char inverse[8] = { 0, 1, 5, 6, 7, 2, 3, 4 };

@@ -1,15 +1,34 @@
-/* caprg.c - the graph's arrays, and adding nodes. */
+/* caprg.c - the graph's arrays; selection of a node's edges; adding and removing nodes.
+ *
+ * The gate uses the bound: in the order of distance from x, then of slots, candidate y is kept
+ * unless an earlier kept z has UB(y, z) < |x y|. The order uses the exact |x z| where the paper has
+ * UB(x, z), so fewer are kept. Still every edge of the exact relative neighbourhood graph is kept,
+ * because y is hidden only if |x z| <= |x y| and |y z| <= UB(y, z) < |x y|. (Rows at equal distance
+ * are ordered by slot, so that one of them is kept.)
+ *
+ * The degree limits the edges. A loose bound hides no row, and the nearest candidates alone would
+ * take all places. A search in such a graph needs twice the beam. So the first places go to
+ * candidates that no selected one hides by estimates, which err to both sides. The rest go to the
+ * nearest others that pass the gate. The gate then costs a few bounds, not the square of the pool.
+ *
+ * Rows equal to x hide no row and are hidden by none; they get at most a quarter of the first
+ * places.
+ */
 #include "algorithms/asteria/graph/internal.h"
 
 #include <inttypes.h>
 
-int asteria_caprg_create(struct asteria_caprg **out, const struct index_env *env, size_t degree)
+#include "src/core/key_heap.h"
+
+int asteria_caprg_create(struct asteria_caprg **out, const struct index_env *env, size_t degree,
+                         const struct asteria_caprg_rows *rows)
 {
     struct asteria_caprg *g = mem_zalloc(env->mem, sizeof *g);
 
     if (!g)
         return fail(env->error, ERR_NO_MEMORY, "asteria: graph: out of memory");
     g->env = *env;
+    g->rows = *rows;
     g->degree = degree;
     g->free_deferred = CAPRG_NONE;
     g->plan = mem_array(env->mem, degree * degree, sizeof *g->plan);
@@ -67,7 +86,7 @@ int asteria_caprg_reserve(struct asteria_caprg *g, size_t n_slots)
     return OK;
 }
 
-uint32_t asteria_caprg_next(const struct asteria_caprg *g, size_t *from, uint8_t state)
+static uint32_t next_in_state(const struct asteria_caprg *g, size_t *from, uint8_t state)
 {
     const uint64_t mask = state * UINT64_C(0x0101010101010101);
     size_t i = *from;
@@ -86,7 +105,7 @@ uint32_t asteria_caprg_next(const struct asteria_caprg *g, size_t *from, uint8_t
     return i < g->n_slots ? (uint32_t)i : CAPRG_NONE;
 }
 
-int asteria_caprg_fit(struct asteria_caprg *g, size_t n)
+static int fit_scratch(struct asteria_caprg *g, size_t n)
 {
     const size_t need = n + (CAPRG_DETOURS_MOST + 1) * g->degree + CAPRG_DEFERRED_MOST + 1;
 
@@ -113,7 +132,7 @@ const uint32_t *asteria_caprg_edges(const struct asteria_caprg *g, uint32_t x, s
     return caprg_links(g, x);
 }
 
-void asteria_caprg_set_edges(struct asteria_caprg *g, uint32_t x, const uint32_t *to, size_t n)
+static void set_edges(struct asteria_caprg *g, uint32_t x, const uint32_t *to, size_t n)
 {
     uint32_t *links = caprg_links(g, x);
 
@@ -139,7 +158,7 @@ void asteria_caprg_defer(struct asteria_caprg *g, uint32_t y, uint32_t x)
     g->counts.deferred++;
 }
 
-void asteria_caprg_clear_deferred(struct asteria_caprg *g, uint32_t y)
+static void clear_deferred(struct asteria_caprg *g, uint32_t y)
 {
     while (g->first_deferred[y] != CAPRG_NONE) {
         const uint32_t cell = g->first_deferred[y];
@@ -161,6 +180,132 @@ size_t asteria_caprg_count_deferred(const struct asteria_caprg *g, uint32_t y)
     return n;
 }
 
+/* -------------------------------------------------------------------------------- selection */
+
+/* Whether a kept candidate is nearer to y than `distance`, the estimate of |x y|. Both sides are
+   estimates, so what the codes leave out is in both. */
+static bool is_likely_hidden(const struct asteria_caprg *g, float distance, uint32_t y,
+                             const uint64_t *kept, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (g->rows.estimate(g->rows.to, y, (uint32_t)kept[i]) < distance)
+            return true;
+    return false;
+}
+
+size_t asteria_caprg_select(const struct asteria_caprg *g, uint32_t x, uint64_t *keys, size_t n,
+                            size_t most, uint64_t *kept)
+{
+    const size_t end = n;
+    /* The postponed ones are keys[postponed .. end), the nearest last. */
+    size_t n_kept = 0, equal = 0, postponed = n;
+
+    key_heap_make(keys, n);
+    while (n > 0 && n_kept < most) {
+        const uint64_t key = key_heap_pop(keys, &n);
+        const uint32_t y = (uint32_t)key;
+        const bool is_equal = caprg_key_distance(key) == 0;
+
+        if (is_equal ? equal >= (most + 3) / 4
+                     : is_likely_hidden(g, g->rows.estimate(g->rows.to, x, y), y, kept, n_kept)) {
+            keys[--postponed] = key;
+        } else {
+            kept[n_kept++] = key;
+            equal += is_equal;
+        }
+    }
+    for (size_t i = end; i-- > postponed && n_kept < most;) {
+        const uint64_t key = keys[i];
+        const float distance = caprg_key_distance(key);
+        size_t by = 0;
+
+        while (by < n_kept && !(kept[by] < key && g->rows.upper(g->rows.to, (uint32_t)key,
+                                                                (uint32_t)kept[by]) < distance))
+            by++;
+        if (by == n_kept)
+            kept[n_kept++] = key;
+    }
+    return n_kept;
+}
+
+static size_t put_if_new(const struct asteria_caprg *g, uint32_t x, uint32_t candidate, size_t n)
+{
+    if (candidate != x && candidate < g->n_slots && caprg_is_node(g, candidate) &&
+        !caprg_has(g->slots, n, candidate))
+        g->slots[n++] = candidate;
+    return n;
+}
+
+static size_t gather(const struct asteria_caprg *g, uint32_t x, const uint32_t *more, size_t n_more)
+{
+    uint32_t detours[CAPRG_DETOURS_MOST + 1] = { x };
+    size_t n = 0, n_detours = 1;
+
+    for (size_t i = 0; i < n_more; i++)
+        n = put_if_new(g, x, more[i], n);
+    for (uint32_t cell = g->first_deferred[x]; cell != CAPRG_NONE; cell = g->deferred[cell].next)
+        n = put_if_new(g, x, g->deferred[cell].x, n);
+    for (size_t i = 0; i < n_detours; i++) {
+        const uint32_t *links = caprg_links(g, detours[i]);
+
+        for (size_t j = 0; j < g->degree && links[j] != CAPRG_NONE; j++)
+            if (!caprg_is_dead(g, links[j]))
+                n = put_if_new(g, x, links[j], n);
+            else if (n_detours <= CAPRG_DETOURS_MOST && !caprg_has(detours, n_detours, links[j]))
+                detours[n_detours++] = links[j];
+    }
+    return n;
+}
+
+static int choose(struct asteria_caprg *g, uint32_t x, size_t n, uint32_t *out, size_t *n_out)
+{
+    uint64_t kept[CAPRG_DEGREE_MAX];
+    int rc = n > 0 ? g->rows.exact(g->rows.to, x, g->slots, n, g->distances) : OK;
+
+    *n_out = 0;
+    if (rc != OK)
+        return rc;
+    for (size_t i = 0; i < n; i++)
+        g->keys[i] = caprg_key(g->distances[i], g->slots[i]);
+    *n_out = asteria_caprg_select(g, x, g->keys, n, g->degree, kept);
+    for (size_t i = 0; i < *n_out; i++)
+        out[i] = (uint32_t)kept[i];
+    return OK;
+}
+
+/* Uses estimates only: many nodes may have an edge to a removed one, and their rows may
+   be on disk. */
+static size_t mend(struct asteria_caprg *g, uint32_t x, size_t n, uint32_t *out)
+{
+    const uint32_t *links = caprg_links(g, x);
+    uint64_t kept[CAPRG_DEGREE_MAX];
+    size_t n_kept = 0, n_new = 0, postponed;
+
+    for (size_t i = 0; i < g->degree && links[i] != CAPRG_NONE; i++)
+        if (!caprg_is_dead(g, links[i]))
+            kept[n_kept++] = links[i];
+    for (size_t i = 0; i < n; i++)
+        if (!caprg_has(links, g->degree, g->slots[i]))
+            g->keys[n_new++] = caprg_key(g->rows.estimate(g->rows.to, x, g->slots[i]), g->slots[i]);
+    postponed = n = n_new;
+    key_heap_make(g->keys, n);
+    while (n > 0 && n_kept < g->degree) {
+        const uint64_t key = key_heap_pop(g->keys, &n);
+
+        if (is_likely_hidden(g, caprg_key_distance(key), (uint32_t)key, kept, n_kept))
+            g->keys[--postponed] = key;
+        else
+            kept[n_kept++] = key;
+    }
+    for (size_t i = n_new; i-- > postponed && n_kept < g->degree * 3 / 4;)
+        kept[n_kept++] = g->keys[i];
+    for (size_t i = 0; i < n_kept; i++)
+        out[i] = (uint32_t)kept[i];
+    return n_kept;
+}
+
+/* ----------------------------------------------------------------------------------- adding */
+
 /* What to do with the back-link when x has an edge to y. */
 enum answer { KNOWS, HAS_ROOM, DEFERS, IS_PRUNED };
 
@@ -180,8 +325,8 @@ static enum answer answer_of(const struct asteria_caprg *g, uint32_t y, uint32_t
 
 /* Does all of linking back that may fail: the new edges of the nodes that must be pruned,
    into g->plan. */
-static int plan_links_back(struct asteria_caprg *g, const struct asteria_caprg_rows *rows,
-                           uint32_t x, const uint32_t *to, size_t n, size_t *n_plan)
+static int plan_links_back(struct asteria_caprg *g, uint32_t x, const uint32_t *to, size_t n,
+                           size_t *n_plan)
 {
     int rc = OK;
 
@@ -192,8 +337,7 @@ static int plan_links_back(struct asteria_caprg *g, const struct asteria_caprg_r
     for (size_t i = 0; i < n && rc == OK; i++) {
         n_plan[i] = 0;
         if (answer_of(g, to[i], x) == IS_PRUNED)
-            rc = asteria_caprg_choose(g, rows, to[i], asteria_caprg_gather(g, to[i], &x, 1),
-                                      g->plan + i * g->degree, &n_plan[i]);
+            rc = choose(g, to[i], gather(g, to[i], &x, 1), g->plan + i * g->degree, &n_plan[i]);
     }
     return rc;
 }
@@ -213,32 +357,31 @@ static void link_back(struct asteria_caprg *g, uint32_t x, uint32_t y, const uin
             break;
         case DEFERS: asteria_caprg_defer(g, y, x); break;
         case IS_PRUNED:
-            asteria_caprg_set_edges(g, y, plan, n_plan);
-            asteria_caprg_clear_deferred(g, y);
+            set_edges(g, y, plan, n_plan);
+            clear_deferred(g, y);
             g->counts.pruned++;
             g->counts.backlinks += caprg_has(plan, n_plan, x);
             break;
     }
 }
 
-int asteria_caprg_add(struct asteria_caprg *g, const struct asteria_caprg_rows *rows, uint32_t x,
-                      const uint32_t *pool, size_t n)
+int asteria_caprg_add(struct asteria_caprg *g, uint32_t x, const uint32_t *pool, size_t n)
 {
     uint32_t to[CAPRG_DEGREE_MAX];
     size_t n_to = 0, n_plan[CAPRG_DEGREE_MAX];
-    int rc = asteria_caprg_fit(g, n);
+    int rc = fit_scratch(g, n);
 
     if (rc == OK)
-        rc = asteria_caprg_choose(g, rows, x, asteria_caprg_gather(g, x, pool, n), to, &n_to);
+        rc = choose(g, x, gather(g, x, pool, n), to, &n_to);
     if (rc == OK)
-        rc = plan_links_back(g, rows, x, to, n_to, n_plan);
+        rc = plan_links_back(g, x, to, n_to, n_plan);
     if (rc != OK)
         return rc;
     g->counts.nodes += !caprg_is_node(g, x);
     g->counts.queued -= (g->states[x] & CAPRG_QUEUED) != 0;
-    asteria_caprg_clear_deferred(g, x);
+    clear_deferred(g, x);
     g->states[x] = CAPRG_NODE;
-    asteria_caprg_set_edges(g, x, to, n_to);
+    set_edges(g, x, to, n_to);
     for (size_t i = 0; i < n_to; i++)
         link_back(g, x, to[i], g->plan + i * g->degree, n_plan[i]);
     return OK;
@@ -254,7 +397,7 @@ void asteria_caprg_queue(struct asteria_caprg *g, uint32_t x)
 
 uint32_t asteria_caprg_pending(struct asteria_caprg *g)
 {
-    return asteria_caprg_next(g, &g->queued_from, CAPRG_QUEUED);
+    return next_in_state(g, &g->queued_from, CAPRG_QUEUED);
 }
 
 uint64_t asteria_caprg_bytes(const struct asteria_caprg *g)
@@ -280,4 +423,142 @@ enum asteria_caprg_standing asteria_caprg_standing(const struct asteria_caprg *g
     if (x >= g->n_slots || !g->states[x])
         return CAPRG_UNKNOWN;
     return caprg_is_node(g, x) ? CAPRG_ALIVE : CAPRG_DEAD;
+}
+
+/* --------------------------------------------------------------------------------- removing */
+
+/* The sweep's visits of this many nodes count as one distance in the budget. */
+enum { VISITS_PER_DISTANCE = 8 };
+
+int asteria_caprg_reserve_removals(struct asteria_caprg *g, size_t n)
+{
+    if (mem_grow(g->env.mem, &g->removed, &g->removed_capacity, g->n_removed + n,
+                 sizeof *g->removed))
+        return OK;
+    return fail(g->env.error, ERR_NO_MEMORY, "asteria: graph: removing %zu slots: out of memory",
+                n);
+}
+
+void asteria_caprg_remove(struct asteria_caprg *g, uint32_t x)
+{
+    g->counts.nodes -= caprg_is_node(g, x);
+    g->counts.queued -= (g->states[x] & CAPRG_QUEUED) != 0;
+    clear_deferred(g, x);
+    g->states[x] = CAPRG_REMOVED;
+    g->removed[g->n_removed++] = x;
+}
+
+bool asteria_caprg_sweep_is_due(const struct asteria_caprg *g, size_t share)
+{
+    return g->n_leaving > 0 || (g->n_removed > 0 && g->n_removed * share >= g->counts.nodes);
+}
+
+static bool leads_to_leaving(const struct asteria_caprg *g, uint32_t x)
+{
+    const uint32_t *links = caprg_links(g, x);
+    unsigned states = 0;
+
+    for (size_t i = 0; i < g->degree && links[i] != CAPRG_NONE; i++)
+        states |= g->states[links[i]];
+    return states & CAPRG_LEAVING;
+}
+
+/* Chooses x's edges again, with its deferred back-links among the candidates. */
+static int prune(struct asteria_caprg *g, uint32_t x, uint64_t *spent)
+{
+    const size_t n = gather(g, x, NULL, 0);
+    uint32_t to[CAPRG_DEGREE_MAX];
+    size_t n_to;
+    const int rc = choose(g, x, n, to, &n_to);
+
+    if (rc != OK)
+        return rc;
+    set_edges(g, x, to, n_to);
+    clear_deferred(g, x);
+    g->counts.pruned++;
+    *spent += n;
+    return OK;
+}
+
+/* Takes x's edges to leaving nodes away; a node gets the neighbours of these instead. */
+static void replace_leaving(struct asteria_caprg *g, uint32_t x, uint64_t *spent)
+{
+    uint32_t to[CAPRG_DEGREE_MAX];
+    const uint32_t *links = caprg_links(g, x);
+    size_t n = 0;
+
+    if (caprg_is_node(g, x)) {
+        const size_t candidates = gather(g, x, NULL, 0);
+
+        n = mend(g, x, candidates, to);
+        *spent += candidates;
+    } else {
+        for (size_t i = 0; i < g->degree && links[i] != CAPRG_NONE; i++)
+            if (!(g->states[links[i]] & CAPRG_LEAVING))
+                to[n++] = links[i];
+    }
+    set_edges(g, x, to, n);
+}
+
+static void sweep(struct asteria_caprg *g, uint64_t budget, uint64_t *spent)
+{
+    for (; g->cursor < g->n_slots && (budget == 0 || *spent < budget); g->cursor++) {
+        const uint32_t x = (uint32_t)g->cursor;
+
+        *spent += g->cursor % VISITS_PER_DISTANCE == 0;
+        if (g->states[x] && !(g->states[x] & CAPRG_LEAVING) && leads_to_leaving(g, x))
+            replace_leaving(g, x, spent);
+    }
+}
+
+static void release_leaving(struct asteria_caprg *g)
+{
+    const size_t n = g->n_leaving;
+
+    for (size_t i = 0; i < n; i++) {
+        set_edges(g, g->removed[i], NULL, 0);
+        g->states[g->removed[i]] = 0;
+    }
+    for (size_t i = 0; i < n; i++)
+        g->rows.gone(g->rows.to, g->removed[i]);
+    g->n_removed -= n;
+    g->n_leaving = 0;
+    memmove(g->removed, g->removed + n, g->n_removed * sizeof *g->removed);
+}
+
+int asteria_caprg_sweep(struct asteria_caprg *g, size_t share, uint64_t budget, uint64_t *spent,
+                        bool *more)
+{
+    const int rc = fit_scratch(g, 0);
+
+    while (rc == OK && asteria_caprg_sweep_is_due(g, share)) {
+        if (g->n_leaving == 0) {
+            for (size_t i = 0; i < g->n_removed; i++)
+                g->states[g->removed[i]] = CAPRG_LEAVING;
+            g->n_leaving = g->n_removed;
+            g->cursor = 0;
+        }
+        sweep(g, budget, spent);
+        if (g->cursor < g->n_slots)
+            break;
+        release_leaving(g);
+    }
+    *more = asteria_caprg_sweep_is_due(g, share);
+    return rc;
+}
+
+int asteria_caprg_forget(struct asteria_caprg *g, uint64_t budget, bool *more)
+{
+    uint64_t spent = 0;
+    int rc = asteria_caprg_sweep(g, CAPRG_SWEEP_SHARE, budget, &spent, more);
+
+    while (g->counts.deferred > 0 && rc == OK && (budget == 0 || spent < budget)) {
+        const uint32_t x = next_in_state(g, &g->deferring_from, CAPRG_DEFERS);
+
+        if (x == CAPRG_NONE)
+            break;
+        rc = prune(g, x, &spent);
+    }
+    *more |= g->counts.deferred > 0;
+    return rc;
 }

@@ -18,8 +18,8 @@
  *
  *     insert     asteria_caprg_reserve(g, n_slots); ...  asteria_caprg_queue(g, x)
  *     maintain   while ((x = asteria_caprg_pending(g)) != CAPRG_NONE && budget is left)
- *                    asteria_caprg_add(g, &rows, x, pool, n);   the pool may have queued rows
- *                asteria_caprg_forget(g, &rows, budget, &more, gone, to)
+ *                    asteria_caprg_add(g, x, pool, n);   the pool may have queued rows
+ *                asteria_caprg_forget(g, budget, &more)
  */
 #ifndef DRIFTLINE_ASTERIA_GRAPH_CAPRG_H
 #define DRIFTLINE_ASTERIA_GRAPH_CAPRG_H
@@ -39,18 +39,20 @@ enum { CAPRG_DEGREE_MAX = 64 };
 
 /* What the graph needs of its owner. Distances are squared. */
 struct asteria_caprg_rows {
+    void *to;
     /* exact distances of x to n others; OK or an error (rows may be on disk) */
     int (*exact)(void *to, uint32_t x, const uint32_t *others, size_t n, float *distances);
-    /* upper bound of the distance of two rows, from their codes alone */
+    /* upper bound of the distance of two rows, and an estimate, from their codes alone */
     float (*upper)(void *to, uint32_t x, uint32_t y);
-    void *to;
-    /* estimate of the same distance */
     float (*estimate)(void *to, uint32_t x, uint32_t y);
+    /* called for each removed slot that can be reused; must not call the graph */
+    void (*gone)(void *to, uint32_t slot);
 };
 
 struct asteria_caprg; /* private to graph/ */
 
-int asteria_caprg_create(struct asteria_caprg **, const struct index_env *, size_t degree);
+int asteria_caprg_create(struct asteria_caprg **, const struct index_env *, size_t degree,
+                         const struct asteria_caprg_rows *);
 void asteria_caprg_destroy(struct asteria_caprg *); /* NULL is allowed */
 int asteria_caprg_reserve(struct asteria_caprg *, size_t n_slots);
 
@@ -63,28 +65,24 @@ uint32_t asteria_caprg_pending(struct asteria_caprg *);
 /* Links x to rows of its pool: n live slots. Slots that are no nodes (neither added nor queued), x
    itself and duplicates are skipped. x must be reserved. It may be queued; if it is a node it is
    linked again, with its edges added to the pool. The pool may be empty. On ERR_NO_MEMORY or an
-   error of rows->exact() no edge has changed and a queued x stays queued. */
-int asteria_caprg_add(struct asteria_caprg *, const struct asteria_caprg_rows *, uint32_t x,
-                      const uint32_t *pool, size_t n);
+   error of rows.exact() no edge has changed and a queued x stays queued. */
+int asteria_caprg_add(struct asteria_caprg *, uint32_t x, const uint32_t *pool, size_t n);
 /* Marks a dead row: its edges will be removed. x is a node, linked or not, and memory is reserved. */
 void asteria_caprg_remove(struct asteria_caprg *, uint32_t x);
 /* Reserves memory for the next n removals. ERR_NO_MEMORY. */
 int asteria_caprg_reserve_removals(struct asteria_caprg *, size_t n);
 /* Takes removed nodes out of the graph: each in-neighbour gets, by estimates, some of the removed
    node's neighbours instead. Then adds deferred back-links. Computes about `budget` distances at
-   most (0: no limit). *more: there is more to do. gone(to, slot) is called for each slot that can
-   be reused; it must not call the graph. Nothing is begun, and *more is false, while fewer than
-   1/64 of the nodes wait: so the work on edges is proportional to the removals. After an error of
-   rows->exact() what was done remains, and the next call continues. */
-int asteria_caprg_forget(struct asteria_caprg *, const struct asteria_caprg_rows *, uint64_t budget,
-                         bool *more, void (*gone)(void *to, uint32_t slot), void *to);
+   most (0: no limit). *more: there is more to do. Nothing is begun, and *more is false, while fewer
+   than 1/64 of the nodes wait: so the work on edges is proportional to the removals. After an error
+   of rows.exact() what was done remains, and the next call continues. */
+int asteria_caprg_forget(struct asteria_caprg *, uint64_t budget, bool *more);
 /* The first part of it, which reads no row: takes removed nodes out and leaves deferred
    back-links. It begins once 1/share of the nodes wait; _is_due(): that is so, or a sweep has
    begun. Adds to *spent. ERR_NO_MEMORY. */
 bool asteria_caprg_sweep_is_due(const struct asteria_caprg *, size_t share);
-int asteria_caprg_sweep(struct asteria_caprg *, const struct asteria_caprg_rows *, size_t share,
-                        uint64_t budget, uint64_t *spent, bool *more,
-                        void (*gone)(void *to, uint32_t slot), void *to);
+int asteria_caprg_sweep(struct asteria_caprg *, size_t share, uint64_t budget, uint64_t *spent,
+                        bool *more);
 
 /* The state of any x. ALIVE: linked or queued. DEAD: removed, and passed through until it is
    forgotten. UNKNOWN: not in the graph. */
@@ -120,7 +118,7 @@ int asteria_caprg_search(const struct asteria_caprg *, struct asteria_caprg_scra
 
 uint64_t asteria_caprg_bytes(const struct asteria_caprg *);
 struct asteria_caprg_counts {
-    uint64_t edges, nodes, removed_waiting, deferred, pruned, backlinks, mended;
+    uint64_t edges, nodes, removed_waiting, deferred, pruned, backlinks;
     uint64_t queued; /* of nodes */
 };
 struct asteria_caprg_counts asteria_caprg_count(const struct asteria_caprg *);
@@ -129,7 +127,7 @@ struct asteria_caprg_counts asteria_caprg_count(const struct asteria_caprg *);
 int asteria_caprg_check(const struct asteria_caprg *, struct error *);
 
 void asteria_caprg_write(const struct asteria_caprg *, struct store_writer *);
-int asteria_caprg_read(struct asteria_caprg **, const struct index_env *, size_t degree,
-                       const struct store_reader *);
+/* Into a graph without nodes, which is destroyed if this fails. */
+int asteria_caprg_read(struct asteria_caprg *, const struct store_reader *);
 
 #endif

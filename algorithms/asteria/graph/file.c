@@ -4,7 +4,7 @@
 #include "algorithms/common/durable/store_file.h"
 
 struct head {
-    uint64_t degree, n_slots, n_removed, n_leaving, cursor, deferred, pruned, backlinks, mended;
+    uint64_t degree, n_slots, n_removed, n_leaving, cursor, deferred, pruned, backlinks, unused;
 };
 
 /* Slots after the last one used, or named by a deferred back-link, are not written. */
@@ -60,8 +60,7 @@ void asteria_caprg_write(const struct asteria_caprg *g, struct store_writer *w)
                          .cursor = g->cursor < n ? g->cursor : n,
                          .deferred = g->counts.deferred,
                          .pruned = g->counts.pruned,
-                         .backlinks = g->counts.backlinks,
-                         .mended = g->counts.mended };
+                         .backlinks = g->counts.backlinks };
     const uint32_t *deferred = NULL;
 
     (void)fields(&(struct store_fields){ .w = w }, (struct asteria_caprg *)(uintptr_t)g, &head,
@@ -77,7 +76,6 @@ static bool fill(struct asteria_caprg *g, const struct head *h, const uint32_t *
     g->cursor = h->cursor;
     g->counts.pruned = h->pruned;
     g->counts.backlinks = h->backlinks;
-    g->counts.mended = h->mended;
     for (uint32_t x = 0; x < g->n_slots; x++) {
         size_t edges;
 
@@ -96,28 +94,21 @@ static bool fill(struct asteria_caprg *g, const struct head *h, const uint32_t *
     return true;
 }
 
-int asteria_caprg_read(struct asteria_caprg **out, const struct index_env *env, size_t degree,
-                       const struct store_reader *r)
+int asteria_caprg_read(struct asteria_caprg *g, const struct store_reader *r)
 {
+    struct mem *mem = g->env.mem;
     struct error found = { 0 };
     struct head head;
     const uint32_t *deferred = NULL;
-    struct asteria_caprg *g;
-    int rc = asteria_caprg_create(&g, env, degree);
+    const int rc = fields(&(struct store_fields){ .r = r, .mem = mem }, g, &head, &deferred);
 
     if (rc != OK)
         return rc;
-    rc = fields(&(struct store_fields){ .r = r, .mem = env->mem }, g, &head, &deferred);
-    if (rc == OK && (!asteria_caprg_grow_deferred(g, head.n_slots) ||
-                     !mem_grow(env->mem, &g->deferred, &g->deferred_capacity, head.deferred,
-                               sizeof *g->deferred)))
-        rc = fail(env->error, ERR_NO_MEMORY, "%s: a graph of %llu slots: out of memory", r->path,
-                  (unsigned long long)head.n_slots);
-    else if (rc == OK && (!fill(g, &head, deferred) || asteria_caprg_check(g, &found) != OK))
-        rc = store_corrupt(r, found.code ? found.text : "a graph is inconsistent");
-    if (rc == OK)
-        *out = g;
-    else
-        asteria_caprg_destroy(g);
-    return rc;
+    if (!asteria_caprg_grow_deferred(g, head.n_slots) ||
+        !mem_grow(mem, &g->deferred, &g->deferred_capacity, head.deferred, sizeof *g->deferred))
+        return fail(g->env.error, ERR_NO_MEMORY, "%s: a graph of %llu slots: out of memory",
+                    r->path, (unsigned long long)head.n_slots);
+    if (!fill(g, &head, deferred) || asteria_caprg_check(g, &found) != OK)
+        return store_corrupt(r, found.code ? found.text : "a graph is inconsistent");
+    return OK;
 }

@@ -40,6 +40,7 @@ struct asteria_caprg_deferred {
 
 struct asteria_caprg {
     struct index_env env;
+    struct asteria_caprg_rows rows;
     size_t degree;
     size_t n_slots;
     uint32_t *links;          /* n_slots x degree: edges, then CAPRG_NONE */
@@ -109,40 +110,14 @@ static inline float caprg_key_distance(uint64_t key)
     return distance;
 }
 
-/* caprg.c */
-
-/* The first slot from *from on whose state has the bit, or CAPRG_NONE. Advances *from to it. */
-uint32_t asteria_caprg_next(const struct asteria_caprg *, size_t *from, uint8_t state);
 /* Makes the lists of deferred back-links, empty ones, of slots below n_slots, which exist from then
    on. false: out of memory. */
 bool asteria_caprg_grow_deferred(struct asteria_caprg *, size_t n_slots);
-/* Replaces the edges of x. */
-void asteria_caprg_set_edges(struct asteria_caprg *, uint32_t x, const uint32_t *to, size_t n);
-/* Reserves scratch for n candidates in addition to a node's own. ERR_NO_MEMORY. */
-int asteria_caprg_fit(struct asteria_caprg *, size_t n);
 void asteria_caprg_defer(struct asteria_caprg *, uint32_t y, uint32_t x); /* memory is reserved */
-/* Drops y's deferred back-links. */
-void asteria_caprg_clear_deferred(struct asteria_caprg *, uint32_t y);
 size_t asteria_caprg_count_deferred(const struct asteria_caprg *, uint32_t y);
-
-/* prune.c */
-
 /* Selects x's edges from n candidate keys in any order (the order is lost). At most `most`, for
    which `kept` has space. With most = n all candidates that pass the bound's gate are selected. */
-size_t asteria_caprg_select(const struct asteria_caprg_rows *, uint32_t x, uint64_t *keys, size_t n,
+size_t asteria_caprg_select(const struct asteria_caprg *, uint32_t x, uint64_t *keys, size_t n,
                             size_t most, uint64_t *kept);
-/* Collects x's candidates in g->slots: the n of `more`, its edges, its deferred back-links, and the
-   neighbours of removed ones. asteria_caprg_fit() must have been called. */
-size_t asteria_caprg_gather(const struct asteria_caprg *, uint32_t x, const uint32_t *more,
-                            size_t n);
-/* Computes the edges that x should have, from the n candidates in g->slots, without changing any.
-   Returns rows->exact()'s error. */
-int asteria_caprg_choose(struct asteria_caprg *, const struct asteria_caprg_rows *, uint32_t x,
-                         size_t n, uint32_t *out, size_t *n_out);
-/* The same for a node that has lost edges: those left, and candidates until the degree is reached.
-   If all others are hidden, the nearest are added until it has three quarters of the degree.
-   Returns the number of edges. */
-size_t asteria_caprg_mend(struct asteria_caprg *, const struct asteria_caprg_rows *, uint32_t x,
-                          size_t n, uint32_t *out);
 
 #endif

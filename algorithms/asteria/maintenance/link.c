@@ -92,7 +92,6 @@ static int link_row(struct linking *l, uint32_t x)
 {
     struct asteria *a = l->a;
     const struct asteria_generation *g = a->generations[a->places[x].generation];
-    const struct asteria_caprg_rows rows = asteria_graph_rows(a);
     const void *row;
     float p[ECC_WORD_MAX];
     size_t n = 0;
@@ -103,18 +102,17 @@ static int link_row(struct linking *l, uint32_t x)
     asteria_rotation_apply(g->model->rotation, a->base.env.kernels,
                            asteria_unit(&a->base.env, row, l->unit), l->z);
     asteria_model_hash(g->model, a->base.env.kernels, l->z, p);
-    n = asteria_ecc_flips(g->model->ecc, p, FLIPPED_BITS, l->n_addresses, l->addresses);
+    n = asteria_ecc_flips(&g->model->ecc, p, FLIPPED_BITS, l->n_addresses, l->addresses);
     l->n = 0;
     for (size_t i = 0; i < n && l->n < l->considered; i++)
         consider(l, g, l->addresses[i], x);
     choose(l, g);
-    return asteria_caprg_add(a->graph, &rows, x, l->found, l->n);
+    return asteria_caprg_add(a->graph, x, l->found, l->n);
 }
 
 static int forget(struct asteria_maintenance *u)
 {
     struct asteria *a = u->a;
-    const struct asteria_caprg_rows rows = asteria_graph_rows(a);
     bool more = false;
     int rc = OK;
 
@@ -124,8 +122,7 @@ static int forget(struct asteria_maintenance *u)
     }
     rc = asteria_free_reserve(a, 0);
     if (rc == OK)
-        rc = asteria_caprg_forget(a->graph, &rows, asteria_maintenance_left(u), &more,
-                                  asteria_left_graph, a);
+        rc = asteria_caprg_forget(a->graph, asteria_maintenance_left(u), &more);
     u->more |= more;
     return rc;
 }

@@ -26,7 +26,6 @@ bool asteria_graph_is_due(const struct asteria *a)
 /* A failure is ignored; the next removal tries again. */
 void asteria_compact_graph(struct asteria *a, size_t removed)
 {
-    const struct asteria_caprg_rows rows = asteria_graph_rows(a);
     uint64_t budget = (uint64_t)removed * (uint64_t)a->params.degree * BUDGET_AN_EDGE, spent;
     struct error ignored = { 0 }, *before = error_divert(&ignored);
     bool more = true;
@@ -37,8 +36,7 @@ void asteria_compact_graph(struct asteria *a, size_t removed)
         spent = 0;
         asteria_change_begin(a);
         if (asteria_free_reserve(a, 0) != OK ||
-            asteria_caprg_sweep(a->graph, &rows, WAITING_SHARE, some, &spent, &more,
-                                asteria_left_graph, a) != OK)
+            asteria_caprg_sweep(a->graph, WAITING_SHARE, some, &spent, &more) != OK)
             more = false;
         asteria_change_end(a);
         budget -= some;
@@ -84,7 +82,6 @@ static int compact(struct asteria_maintenance *u)
 static int keep_tree_and_hot_rows(struct asteria_maintenance *u)
 {
     struct asteria *a = u->a;
-    const struct asteria_bec_rows rows = asteria_bec_rows(a);
     bool more = false, cold = false;
     int rc = OK;
 
@@ -94,7 +91,7 @@ static int keep_tree_and_hot_rows(struct asteria_maintenance *u)
     }
     asteria_change_begin(a);
     if (a->bec)
-        rc = asteria_bec_maintain(a->bec, &rows, asteria_maintenance_left(u), &more);
+        rc = asteria_bec_maintain(a->bec, asteria_maintenance_left(u), &more);
     asteria_change_end(a);
     asteria_change_begin(a);
     if (rc == OK)

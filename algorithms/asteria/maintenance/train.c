@@ -43,8 +43,6 @@ static int found_buckets(struct asteria *a, struct asteria_generation *g, const 
     const struct index_env *env = &a->base.env;
     const size_t some = n < FOUNDING_ROWS ? n : FOUNDING_ROWS;
     struct mem_group memory = { .mem = env->mem };
-    struct asteria_encoding *rows = mem_group_array(&memory, some, sizeof *rows);
-    const struct asteria_encoding **of = mem_group_array(&memory, some, sizeof *of);
     uint32_t *addresses = mem_group_array(&memory, some, sizeof *addresses);
     uint64_t *order = mem_group_array(&memory, some, sizeof *order); /* address, row */
     int rc = memory.failed ? fail(env->error, ERR_NO_MEMORY,
@@ -55,10 +53,6 @@ static int found_buckets(struct asteria *a, struct asteria_generation *g, const 
         order[i] = (uint64_t)addresses[i] << 32 | i;
     if (rc == OK)
         qsort(order, some, sizeof *order, order_u64);
-    for (size_t i = 0; rc == OK && i < some; i++) {
-        rows[i] = (struct asteria_encoding){ .unit = units + (uint32_t)order[i] * env->dim };
-        of[i] = &rows[i];
-    }
     for (size_t first = 0, end; rc == OK && first < some; first = end) {
         const uint32_t address = (uint32_t)(order[first] >> 32);
         uint32_t bucket;
@@ -69,7 +63,7 @@ static int found_buckets(struct asteria *a, struct asteria_generation *g, const 
             continue;
         rc = asteria_generation_reserve(g, env, address, 0, 0, &bucket);
         if (rc == OK)
-            asteria_bucket_centre(g, env, bucket, of + first, end - first);
+            asteria_bucket_centre(g, env, bucket, units, order + first, end - first);
     }
     mem_group_free(&memory);
     return rc;

@@ -54,8 +54,8 @@ void asteria_model_write(const struct asteria_model *m, struct store_writer *w, 
 {
     struct asteria_model *model = (struct asteria_model *)(uintptr_t)m;
     const struct index_env env = { .mem = model->mem };
-    struct stored s = { .code = (uint32_t)model->ecc->kind,
-                        .k = model->ecc->k,
+    struct stored s = { .code = (uint32_t)model->ecc.kind,
+                        .k = model->ecc.k,
                         .has_vantages = model->vantages != NULL,
                         .pca_code = model->pca_code ? (uint32_t)model->pca_code->rank : 0 };
     struct store_fields f = { .w = w };
@@ -77,16 +77,14 @@ static int read_parts(struct asteria_model *model, const struct index_env *env,
 {
     struct store_fields f = { .r = r, .mem = env->mem };
     struct index_env scanned = *env;
-    int rc =
-        asteria_ecc_create(&model->ecc, env->mem, (enum asteria_code)s->code, s->k, env->error);
+    int rc = asteria_rotation_read(&model->rotation, env, r, suffix);
 
-    if (rc == OK)
-        rc = asteria_rotation_read(&model->rotation, env, r, suffix);
+    asteria_ecc_init(&model->ecc, (enum asteria_code)s->code, s->k);
     if (rc == OK)
         rc = asteria_lrsq_read(&model->lrsq, env, r, suffix);
     if (rc != OK)
         return rc;
-    model->m = model->ecc->n;
+    model->m = model->ecc.n;
     if (model->m > model->rotation->out_dim || model->lrsq->in_dim != model->rotation->out_dim)
         rc = store_corrupt(r, "the model's parts are of different shapes");
     /* Bounds are certain only if the rotation is an isometry. */

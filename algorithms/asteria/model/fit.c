@@ -114,18 +114,12 @@ static int fit_code(struct fit *f, unsigned address_bits)
     const size_t outputs =
         is_butterfly(f->params->rotation) ? asteria_bor_size(f->env->dim) : f->env->dim;
     const unsigned most = asteria_ecc_bits_most(kind);
-    unsigned k = address_bits < most ? address_bits : most;
-    int rc = asteria_ecc_create(&model->ecc, f->env->mem, kind, k, f->env->error);
+    const unsigned k = address_bits < most ? address_bits : most;
 
-    if (rc == OK && model->ecc->n > outputs) {
-        asteria_ecc_destroy(f->env->mem, model->ecc);
-        model->ecc = NULL;
-        k = k < outputs ? k : (unsigned)outputs;
-        rc = asteria_ecc_create(&model->ecc, f->env->mem, ECC_NONE, k, f->env->error);
-    }
-    if (rc != OK)
-        return rc;
-    model->m = model->ecc->n;
+    asteria_ecc_init(&model->ecc, kind, k);
+    if (model->ecc.n > outputs)
+        asteria_ecc_init(&model->ecc, ECC_NONE, k < outputs ? k : (unsigned)outputs);
+    model->m = model->ecc.n;
     if (f->n < model->m)
         return fail(f->env->error, ERR_ARGUMENT,
                     "asteria: train: %zu rows, at least %zu are needed: the bits of a word of the "
@@ -193,7 +187,7 @@ static int choose_rotation(struct fit *f, const struct asteria_model *from)
 
         rc = train_rotation(f, kinds[i], from, &made, &report);
         if (rc == OK)
-            rc = asteria_rotation_cost(&model->fitted.costs[i], f->env, made, model->ecc, &sample);
+            rc = asteria_rotation_cost(&model->fitted.costs[i], f->env, made, &model->ecc, &sample);
         if (rc == OK && (i == 0 || model->fitted.costs[i] < model->fitted.costs[0])) {
             asteria_rotation_destroy(f->env, model->rotation);
             model->rotation = made;

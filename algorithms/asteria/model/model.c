@@ -37,9 +37,9 @@ static int encode_rows(void *arg, size_t first, size_t end, size_t worker)
         asteria_rotation_apply(e->model->rotation, e->env->kernels, e->rows + i * e->env->dim, z);
         asteria_model_hash(e->model, e->env->kernels, z, p);
         if (e->words)
-            e->words[i] = asteria_ecc_word(e->model->ecc, p);
+            e->words[i] = asteria_ecc_word(&e->model->ecc, p);
         if (e->addresses)
-            e->addresses[i] = asteria_ecc_decode(e->model->ecc, p);
+            e->addresses[i] = asteria_ecc_decode(&e->model->ecc, p);
     }
     return OK;
 }
@@ -71,7 +71,6 @@ void asteria_model_destroy(const struct index_env *env, struct asteria_model *mo
     if (!model)
         return;
     asteria_rotation_destroy(env, model->rotation);
-    asteria_ecc_destroy(env->mem, model->ecc);
     mem_free(env->mem, model->vantages);
     asteria_lrsq_destroy(env, model->lrsq);
     asteria_pca_code_destroy(env, model->pca_code);
@@ -83,7 +82,7 @@ size_t asteria_model_bytes(const struct asteria_model *model)
 {
     const size_t vantages = model->vantages ? model->m * model->rotation->out_dim : 0;
 
-    return sizeof *model + asteria_rotation_bytes(model->rotation) + asteria_ecc_bytes(model->ecc) +
+    return sizeof *model + asteria_rotation_bytes(model->rotation) +
            vantages * sizeof *model->vantages + asteria_lrsq_bytes(model->lrsq) +
            asteria_pca_code_bytes(model->pca_code) + quantizer_bytes(model->quantizer);
 }
@@ -94,7 +93,7 @@ int asteria_model_check(const struct asteria_model *model, const struct index_en
     const struct asteria_rotation *rotation = model->rotation;
     const double defect = asteria_rotation_defect(rotation, env->kernels, env->seed, ROWS);
 
-    if (model->dim != env->dim || rotation->dim != env->dim || model->m != model->ecc->n ||
+    if (model->dim != env->dim || rotation->dim != env->dim || model->m != model->ecc.n ||
         model->m > rotation->out_dim || model->lrsq->in_dim != rotation->out_dim)
         return fail(env->error, ERR_INVARIANT,
                     "asteria: model %u: dimension %zu of %zu, words of %zu bits of %zu outputs",
@@ -109,5 +108,5 @@ int asteria_model_check(const struct asteria_model *model, const struct index_en
                     "asteria: model %u: vantages are %g from orthonormal, at most 1e-5",
                     (unsigned)model->fitted.version,
                     axes_defect(model->vantages, model->m, rotation->out_dim));
-    return asteria_ecc_check(model->ecc, env->error);
+    return asteria_ecc_check(&model->ecc, env->error);
 }

@@ -29,7 +29,7 @@ struct asteria_model {
     struct mem *mem; /* the allocator it was made with */
     size_t dim, m;   /* m = ecc->n, bits of a word */
     struct asteria_rotation *rotation;
-    struct asteria_ecc *ecc;
+    struct asteria_ecc ecc;
     float *vantages; /* m x out_dim, orthonormal (vantage.c); NULL: the first m coordinates */
     struct asteria_lrsq *lrsq;
     struct asteria_pca_code *pca_code; /* NULL: scanned codes are of whole rows */

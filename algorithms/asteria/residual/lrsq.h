@@ -85,13 +85,11 @@ void asteria_lrsq_estimates(const struct asteria_lrsq *, const void *query,
 struct asteria_lrsq_distance asteria_lrsq_bounds(const struct asteria_lrsq *, const void *query,
                                                  const void *code);
 /* A bit for each of n <= 64 codes at any addresses: 0 where the lower bound of the distance certainly
-   exceeds `limit`, which may be INFINITY. Prefetches the codes. */
+   exceeds `limit`, which may be INFINITY. */
 uint64_t asteria_lrsq_within(const struct asteria_lrsq *, const void *query,
                              const void *const *codes, size_t n, float limit);
-/* The same for adjacent codes. */
-uint64_t asteria_lrsq_within_adjacent(const struct asteria_lrsq *, const void *query,
-                                      const void *codes, size_t n, float limit);
-/* Bounds of the distance of two rows from their codes alone, for edges (caprg.h). Among the 64
+/* Estimate and upper bound of the distance of two rows from their codes alone, for edges (caprg.h);
+   lower is 0. Among the 64
    nearest neighbours in photo-hog, `upper` is 1.06 times the distance with all coordinates in 8
    bits, and 1.2 times with 96 principal axes. With 96 of a rotation's 512 coordinates it is 5.8
    times the distance, because of what the others hold, and prunes no edge. */

@@ -215,12 +215,6 @@ static float root_of(float square)
     return square > 0 ? sqrtf(square) : 0;
 }
 
-static struct asteria_lrsq_distance bounded(float estimate, float lower, float upper)
-{
-    estimate = estimate < lower ? lower : estimate > upper ? upper : estimate;
-    return (struct asteria_lrsq_distance){ estimate, lower, upper };
-}
-
 struct asteria_lrsq_distance asteria_lrsq_bounds(const struct asteria_lrsq *l, const void *query,
                                                  const void *code)
 {
@@ -233,8 +227,9 @@ struct asteria_lrsq_distance asteria_lrsq_bounds(const struct asteria_lrsq *l, c
     const float slack = q->slack + 0x1p-20f * size;
     const float middle = (q->whole + head->norm) - product + d_sq;
     const float near = root_of(middle - rest - slack) - d, far = root_of(middle + rest + slack) + d;
-    const float lower = near > 0 ? near * near - slack : 0;
-    return bounded(estimate_of(q, head, sum), lower > 0 ? lower : 0, far * far + slack);
+    const float lower = near > 0 ? near * near - slack : 0, upper = far * far + slack;
+    const float estimate = fmaxf(estimate_of(q, head, sum), lower);
+    return (struct asteria_lrsq_distance){ fminf(estimate, upper), fmaxf(lower, 0), upper };
 }
 
 typedef float floats_16 __attribute__((vector_size(64)));
@@ -296,36 +291,13 @@ uint64_t asteria_lrsq_within(const struct asteria_lrsq *l, const void *query,
 {
     const float root = sqrtf(limit);
     uint64_t within = 0;
-    for (size_t i = 0; i < n && i < AHEAD; i++)
-        fetch(l, codes[i]);
-    for (size_t first = 0; first < n; first += AHEAD) {
-        for (size_t i = first + AHEAD; i < n && i < first + 2 * AHEAD; i++)
-            fetch(l, codes[i]);
+    for (size_t first = 0; first < n; first += AHEAD)
         within |= within_some(l, query, codes + first, n - first < AHEAD ? n - first : AHEAD, root)
                   << first;
-    }
     return within;
 }
 
-uint64_t asteria_lrsq_within_adjacent(const struct asteria_lrsq *l, const void *query,
-                                      const void *codes, size_t n, float limit)
-{
-    const float root = sqrtf(limit);
-    const char *at = codes;
-    uint64_t within = 0;
-    for (size_t first = 0; first < n; first += AHEAD) {
-        const size_t m = n - first < AHEAD ? n - first : AHEAD;
-        const void *each[AHEAD];
-        for (size_t i = 0; i < m; i++, at += l->code_bytes)
-            each[i] = at;
-        within |= within_some(l, query, each, m, root) << first;
-    }
-    return within;
-}
-
-/* |P (z_a - z_b)| differs from |yhat_a - yhat_b| by at most d_a + d_b. The part outside the axes is
-   between |e_a - e_b| and e_a + e_b. Halves are too large by up to 2^-10 of e, at least 2^-14. The
-   defect of principal axes leaves 0 as the lower bound of that part. */
+/* |P (z_a - z_b)| is at most |yhat_a - yhat_b| + d_a + d_b, the part outside the axes e_a + e_b. */
 struct asteria_lrsq_distance asteria_lrsq_between(const struct asteria_lrsq *l, const void *code_a,
                                                   const void *code_b)
 {
@@ -335,10 +307,6 @@ struct asteria_lrsq_distance asteria_lrsq_between(const struct asteria_lrsq *l, 
     const float along = sqrtf(square), off = lrsq_half(a->d) + lrsq_half(b->d);
     const float e_a = lrsq_half(a->e), e_b = lrsq_half(b->e), far = along + off, rest = e_a + e_b;
     const float rounding = 0x1p-23f * (float)(16 + lrsq_width(l)); /* of a sum in any order */
-    const float near = along > off ? along - off : 0;
-    const float apart = fabsf(e_a - e_b) - 0x1p-9f * rest - 0x1p-13f;
-    const float beside = l->axis && apart > 0 ? apart : 0;
     const float upper = (far * far + rest * rest) * (1 + rounding);
-    const float lower = (near * near + beside * beside) * (1 - l->defect) - rounding * upper;
-    return bounded(square + e_a * e_a + e_b * e_b, lower > 0 ? lower : 0, upper);
+    return (struct asteria_lrsq_distance){ fminf(square + e_a * e_a + e_b * e_b, upper), 0, upper };
 }

@@ -14,110 +14,10 @@
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
 
-/* -------------------------------------------------------------------------------------- a device */
-
-/* Zeroed: the processor trains, and `trainer` is NULL. */
-struct asteria_bor_device {
-    const struct asteria_trainer *at;
-    struct device_trainer *trainer;
-    float *heads; /* 2 n x m of the loss */
-};
-
-enum { BLOCKS_AT_ONCE = 4 };
 _Static_assert((int)BOR_LANES == (int)DEVICE_TRAIN_LANES, "a block has the same rows on a device");
 
-static const struct device_trainer_ops *ops_of(const struct asteria_bor_device *d)
-{
-    return d->at->cuda->library.ops->trainers;
-}
-
-static int bor_device_begin(struct asteria_bor_device *d, const struct index_env *env,
-                            const struct asteria_trainer *at, const struct asteria_bor *b,
-                            const struct asteria_bor_loss *loss, const float *mean,
-                            const float *rows, size_t n)
-{
-    *d = (struct asteria_bor_device){ .at = at };
-    if (!at)
-        return OK;
-    const struct device_training training = { .butterfly = { .dim = b->dim,
-                                                             .size = b->size,
-                                                             .passes = b->passes,
-                                                             .stages = b->stages,
-                                                             .signs = b->signs },
-                                              .rows = rows,
-                                              .mean = mean,
-                                              .n = n,
-                                              .batch = 2 * loss->n,
-                                              .m = loss->m,
-                                              .chunk = BOR_CHUNK };
-    d->heads = mem_array(env->mem, 2 * loss->n * loss->m, sizeof *d->heads);
-    if (!d->heads)
-        return fail(env->error, ERR_NO_MEMORY, "asteria: train: out of memory for outputs");
-    pthread_mutex_lock(at->lock);
-    const int rc =
-        cuda_check(at->cuda, ops_of(d)->create(at->cuda->session, &training, &d->trainer),
-                   "asteria: train", env->error);
-    pthread_mutex_unlock(at->lock);
-    return rc;
-}
-
-/* Copies the rows, unless `at` is NULL. Call bor_device_end() in any case. ERR_NO_MEMORY,
-   ERR_BASELINE. */
-static void bor_device_end(struct asteria_bor_device *d, const struct index_env *env)
-{
-    mem_free(env->mem, d->heads);
-    if (!d->trainer)
-        return;
-    pthread_mutex_lock(d->at->lock);
-    ops_of(d)->destroy(d->trainer);
-    pthread_mutex_unlock(d->at->lock);
-}
-
-struct reading {
-    struct asteria_bor_loss *loss;
-    const float *heads;
-};
-
-static int read_heads(void *arg, size_t first, size_t end, size_t worker)
-{
-    const struct reading *r = arg;
-    (void)worker;
-    for (size_t row = first * BOR_LANES; row < end * BOR_LANES; row++)
-        asteria_bor_loss_rotate(
-            r->loss, row, r->heads + row / BOR_LANES * BOR_LANES * r->loss->m + row % BOR_LANES,
-            BOR_LANES);
-    return OK;
-}
-
-static int bor_device_forward(struct asteria_bor_device *d, const struct index_env *env,
-                              const struct asteria_bor *b, struct asteria_bor_loss *loss,
-                              const uint32_t *batch, double *energy)
-{
-    struct reading reading = { loss, d->heads };
-    pthread_mutex_lock(d->at->lock);
-    const int rc = cuda_check(
-        d->at->cuda, ops_of(d)->forward(d->trainer, b->cosines, b->sines, batch, d->heads, energy),
-        "asteria: train", env->error);
-    pthread_mutex_unlock(d->at->lock);
-    return rc == OK ? parallel_for(env->pool, pool_threads(env->pool), 2 * loss->n / BOR_LANES,
-                                   BLOCKS_AT_ONCE, read_heads, &reading)
-                    : rc;
-}
-
-/* Fills the loss's t, and the sums of the outputs' squares. batch: 2 n rows. */
-static int bor_device_backward(struct asteria_bor_device *d, const struct index_env *env,
-                               const struct asteria_bor_loss *loss, double *d_angles)
-{
-    pthread_mutex_lock(d->at->lock);
-    const int rc = cuda_check(d->at->cuda,
-                              ops_of(d)->backward(d->trainer, loss->gradient, loss->pull, d_angles),
-                              "asteria: train", env->error);
-    pthread_mutex_unlock(d->at->lock);
-    return rc;
-}
-
 /* A hard negative is the nearest of this many random anchors. */
-enum { HARD_OF = 16 };
+enum { HARD_OF = 16, HEADS_AT_ONCE = 4 };
 enum { STREAM_BATCHES = 8, STREAM_NEIGHBOURS, STREAM_MEASURE }; /* 0 and 1 are bor.c's */
 
 struct training {
@@ -128,16 +28,68 @@ struct training {
     struct asteria_bor_batch batch;
     struct asteria_bor_loss loss;
     size_t threads, n_angles, blocks, chunks;
-    float *lanes;           /* blocks x size x BOR_LANES */
-    float *back;            /* a worker's size x BOR_LANES */
-    double *d_angles;       /* chunks x angles */
-    double *energy;         /* chunks x size */
-    double *first, *second; /* Adam's means, of the gradient and of its square */
-    float *angles, *good;   /* after the next step; of the last step whose loss and gradient
+    float *lanes;                   /* blocks x size x BOR_LANES */
+    float *back;                    /* a worker's size x BOR_LANES */
+    double *d_angles;               /* chunks x angles */
+    double *energy;                 /* chunks x size */
+    double *first, *second;         /* Adam's means, of the gradient and of its square */
+    float *angles, *good;           /* after the next step; of the last step whose loss and gradient
                                were finite */
-    size_t steps;           /* taken so far */
-    struct asteria_bor_device device;
+    size_t steps;                   /* taken so far */
+    struct device_trainer *trainer; /* NULL: the processor trains */
+    float *heads;                   /* from there: the first outputs, 2 n x m */
 };
+
+/* -------------------------------------------------------------------------------------- a device */
+
+static const struct device_trainer_ops *device_begin(const struct training *t)
+{
+    pthread_mutex_lock(t->options->device->lock);
+    return t->options->device->cuda->library.ops->trainers;
+}
+
+static int device_end(const struct training *t, const struct index_env *env, int failed)
+{
+    const struct asteria_trainer *device = t->options->device;
+    const int rc = cuda_check(device->cuda, failed, "asteria: train", env->error);
+    pthread_mutex_unlock(device->lock);
+    return rc;
+}
+
+/* Copies the rows. ERR_NO_MEMORY, ERR_BASELINE. */
+static int make_trainer(struct training *t, const struct index_env *env, size_t n_rows)
+{
+    const struct asteria_bor *b = t->bor;
+    const struct device_training training = { .butterfly = { .dim = b->dim,
+                                                             .size = b->size,
+                                                             .passes = b->passes,
+                                                             .stages = b->stages,
+                                                             .signs = b->signs },
+                                              .rows = t->rows,
+                                              .mean = t->mean,
+                                              .n = n_rows,
+                                              .batch = 2 * t->loss.n,
+                                              .m = t->loss.m,
+                                              .chunk = BOR_CHUNK };
+    t->heads = mem_group_array(&t->memory, 2 * t->loss.n * t->loss.m, sizeof *t->heads);
+    if (!t->heads)
+        return fail(env->error, ERR_NO_MEMORY, "asteria: train: out of memory for outputs");
+    struct device_session *session = t->options->device->cuda->session;
+    return device_end(t, env, device_begin(t)->create(session, &training, &t->trainer));
+}
+
+static int read_heads(void *arg, size_t first, size_t end, size_t worker)
+{
+    struct training *t = arg;
+    (void)worker;
+    for (size_t row = first * BOR_LANES; row < end * BOR_LANES; row++)
+        asteria_bor_loss_rotate(
+            &t->loss, row, t->heads + row / BOR_LANES * BOR_LANES * t->loss.m + row % BOR_LANES,
+            BOR_LANES);
+    return OK;
+}
+
+/* -------------------------------------------------------------------------------------- training */
 
 static int training_init(struct training *t, const struct index_env *env, size_t n_rows)
 {
@@ -168,8 +120,7 @@ static int training_init(struct training *t, const struct index_env *env, size_t
                     "asteria: train: out of memory for batches of %zu rows", n);
     memcpy(t->angles, t->bor->angles, t->n_angles * sizeof *t->angles);
     memcpy(t->good, t->bor->angles, t->n_angles * sizeof *t->good);
-    return bor_device_begin(&t->device, env, t->options->device, t->bor, &t->loss, t->mean, t->rows,
-                            n_rows);
+    return t->options->device ? make_trainer(t, env, n_rows) : OK;
 }
 
 static void gather(const struct training *t, size_t block, float *lanes)
@@ -236,8 +187,14 @@ static void add_chunks(double *sums, size_t chunks, size_t each)
 
 static int forward(struct training *t, const struct index_env *env)
 {
-    if (t->device.trainer)
-        return bor_device_forward(&t->device, env, t->bor, &t->loss, t->batch.rows, t->energy);
+    if (t->trainer) {
+        const int failed = device_begin(t)->forward(t->trainer, t->bor->cosines, t->bor->sines,
+                                                    t->batch.rows, t->heads, t->energy);
+        const int rc = device_end(t, env, failed);
+        return rc == OK
+                   ? parallel_for(env->pool, t->threads, t->blocks, HEADS_AT_ONCE, read_heads, t)
+                   : rc;
+    }
     const int rc = parallel_for(env->pool, t->threads, t->blocks, BOR_CHUNK, go_forward, t);
     add_chunks(t->energy, rc == OK ? t->chunks : 0, t->loss.size);
     return rc;
@@ -245,8 +202,10 @@ static int forward(struct training *t, const struct index_env *env)
 
 static int backward(struct training *t, const struct index_env *env)
 {
-    if (t->device.trainer)
-        return bor_device_backward(&t->device, env, &t->loss, t->d_angles);
+    if (t->trainer)
+        return device_end(
+            t, env,
+            device_begin(t)->backward(t->trainer, t->loss.gradient, t->loss.pull, t->d_angles));
     const int rc = parallel_for(env->pool, t->threads, t->blocks, BOR_CHUNK, go_backward, t);
     add_chunks(t->d_angles, rc == OK ? t->chunks : 0, t->n_angles);
     return rc;
@@ -341,6 +300,9 @@ int asteria_bor_train(struct asteria_bor *b, const struct index_env *env,
     asteria_bor_batch_free(&t.batch);
     asteria_bor_loss_free(&t.loss);
     mem_group_free(&t.memory);
-    bor_device_end(&t.device, env);
+    if (t.trainer) {
+        device_begin(&t)->destroy(t.trainer);
+        pthread_mutex_unlock(o->device->lock);
+    }
     return rc;
 }

@@ -86,19 +86,6 @@ static int median_margin(const struct asteria_rotation *t, const struct index_en
     return rc;
 }
 
-static int take_from(struct asteria_rotation *t, const struct index_env *env,
-                     const struct asteria_rotation *from)
-{
-    const struct asteria_bor *a = t->bor, *b = from->bor;
-    if (!b || a->dim != b->dim || a->passes != b->passes)
-        return fail(env->error, ERR_ARGUMENT,
-                    "asteria: train: the rotation to continue from has another kind or shape; "
-                    "train without it");
-    memcpy(a->signs, b->signs, a->passes * a->size * sizeof *a->signs);
-    asteria_bor_set_angles(t->bor, b->angles);
-    return OK;
-}
-
 static int make(struct asteria_rotation *t, const struct index_env *env,
                 const struct asteria_rotation_options *o, const float *rows, size_t n)
 {
@@ -113,7 +100,11 @@ static int make(struct asteria_rotation *t, const struct index_env *env,
     if (rc != OK)
         return rc;
     t->out_dim = t->bor->size;
-    return learned && o->from ? take_from(t, env, o->from) : OK;
+    if (learned && o->from) {
+        memcpy(t->bor->signs, o->from->bor->signs, o->passes * t->out_dim * sizeof(float));
+        asteria_bor_set_angles(t->bor, o->from->bor->angles);
+    }
+    return OK;
 }
 
 /* Starts from the present angles. The shift is computed before and after training. */
@@ -142,11 +133,6 @@ static int prepare(struct asteria_rotation *t, const struct index_env *env,
     int rc = make(t, env, o, rows, n);
     if (rc != OK)
         return rc;
-    if (o->m > t->out_dim)
-        return fail(env->error, ERR_ARGUMENT,
-                    "asteria: train: words of %zu bits, but the rotation has %zu outputs; set "
-                    "fewer address_bits",
-                    o->m, t->out_dim);
     t->shift = mem_array(env->mem, t->out_dim, sizeof *t->shift);
     float *mean = mem_array(env->mem, t->dim, sizeof *mean);
     if (t->shift && mean) {
@@ -166,11 +152,6 @@ int asteria_rotation_train(struct asteria_rotation **rotation, const struct inde
                            struct asteria_rotation_report *report)
 {
     struct asteria_rotation_report seen = { 0 };
-    if (n < o->m)
-        return fail(env->error, ERR_ARGUMENT,
-                    "asteria: train: %zu rows are too few for words of %zu bits; give at least as "
-                    "many rows as bits",
-                    n, o->m);
     if (env->dim > ASTERIA_ROTATION_DIM_MAX)
         return fail(env->error, ERR_ARGUMENT,
                     "asteria: train: rows of %zu dimensions; a rotation takes at most %d", env->dim,

@@ -51,7 +51,7 @@ struct asteria_trainer {
 struct asteria_rotation_options {
     enum asteria_rotation_kind kind;
     bool centre;
-    size_t m;      /* coordinates that sign bits are taken from: for bor's loss */
+    size_t m;      /* coordinates that sign bits are taken from, at most out_dim: for bor's loss */
     size_t rank;   /* coordinates that LRSQ keeps: for bor's loss and opq */
     size_t blocks; /* opq */
     uint64_t seed;
@@ -75,8 +75,7 @@ struct asteria_rotation_report {
     uint32_t stopped, unused; /* 1: a gradient was not finite, and the last good angles are kept */
 };
 
-/* Creates and trains a rotation on n >= 1 unit rows. ERR_NO_MEMORY. ERR_ARGUMENT: fewer rows than
-   options.m, more bits than out_dim, a `from` of another shape, or more than
+/* Creates and trains a rotation on n >= 1 unit rows. ERR_NO_MEMORY. ERR_ARGUMENT: more than
    ASTERIA_ROTATION_DIM_MAX dimensions. A gradient that is not finite ends training with the last
    good angles: this is reported and is not an error. report may be NULL. */
 int asteria_rotation_train(struct asteria_rotation **, const struct index_env *,

@@ -1,4 +1,4 @@
-/* fetch.c - reading many rows at once: those in memory first, the others as their reads complete.
+/* fetch.c - reading many rows at once.
  *
  * Consecutive slots that are also consecutive in `slots` are one read. The rows of a bucket often
  * have consecutive slots.
@@ -12,10 +12,6 @@
 
 struct asteria_rows_fetch {
     const struct asteria_rows *rows;
-    const uint32_t *slots;
-    size_t n_ready, next;
-    uint16_t ready[FETCH_MOST]; /* places in `slots`, in the order of return */
-    /* Tiered only: */
     struct read_queue *queue;
     struct read_request *requests; /* FETCH_MOST; a run uses that of its first place in `slots` */
     unsigned char *buffer;         /* FETCH_MOST rows, by place in `slots` */
@@ -61,31 +57,19 @@ int asteria_rows_unread(const struct asteria_rows *t, uint32_t slot, int why)
 int asteria_rows_fetch_create(struct asteria_rows_fetch **out, const struct asteria_rows *t)
 {
     struct mem *mem = t->env.mem;
-    struct asteria_rows_fetch *f = mem_zalloc(mem, sizeof *f);
-    bool made = f != NULL;
+    struct asteria_rows_fetch *f = *out = mem_zalloc(mem, sizeof *f);
 
-    if (f)
+    if (f) {
         f->rows = t;
-    if (f && t->file) {
         f->requests = mem_array(mem, FETCH_MOST, sizeof *f->requests);
         f->buffer = mem_array(mem, FETCH_MOST, t->row_bytes);
         f->queue = read_queue_create(mem, t->file->threads, t->file->uring);
-        made = f->requests && f->buffer && f->queue;
+        if (f->requests && f->buffer && f->queue)
+            return OK;
     }
-    if (!made) {
-        asteria_rows_fetch_destroy(f);
-        return fail(t->env.error, ERR_NO_MEMORY, "asteria: out of memory, cannot read rows");
-    }
-    *out = f;
-    return OK;
-}
-
-/* Waits for reads under way, because they write to the buffer. */
-static void empty(struct asteria_rows_fetch *f)
-{
-    f->n_ready = f->next = 0;
-    while (f->queue && read_queue_in_flight(f->queue) > 0)
-        (void)read_queue_take(f->queue, true);
+    asteria_rows_fetch_destroy(f);
+    *out = NULL;
+    return fail(t->env.error, ERR_NO_MEMORY, "asteria: out of memory, cannot read rows");
 }
 
 void asteria_rows_fetch_destroy(struct asteria_rows_fetch *f)
@@ -94,83 +78,58 @@ void asteria_rows_fetch_destroy(struct asteria_rows_fetch *f)
         return;
     struct mem *mem = f->rows->env.mem;
 
-    empty(f);
     read_queue_destroy(f->queue);
     mem_free(mem, f->buffer);
     mem_free(mem, f->requests);
     mem_free(mem, f);
 }
 
-static int fail_fetch(struct asteria_rows_fetch *f, uint32_t slot, int why)
+/* The result of a read that has ended. */
+static int take(struct asteria_rows_fetch *f, const struct read_request *r, const uint32_t *slots)
 {
-    empty(f);
-    return asteria_rows_unread(f->rows, slot, why);
+    const size_t row_bytes = f->rows->row_bytes, first = (size_t)(r - f->requests);
+
+    if (r->error)
+        return asteria_rows_unread(f->rows, slots[first] + (uint32_t)(r->done / row_bytes),
+                                   r->error);
+    for (size_t i = first; i < first + r->bytes / row_bytes; i++)
+        if (!asteria_rows_are_sound(f->rows, slots[i], f->buffer + i * row_bytes))
+            return asteria_rows_unread(f->rows, slots[i], ROWS_DAMAGED);
+    return OK;
 }
 
-int asteria_rows_fetch_begin(struct asteria_rows_fetch *f, const uint32_t *slots, size_t n)
+int asteria_rows_fetch(struct asteria_rows_fetch *f, const uint32_t *slots, size_t n,
+                       const void **rows)
 {
     const struct asteria_rows *t = f->rows;
+    const struct read_request *r;
+    int rc = OK;
 
-    empty(f);
-    if (n > FETCH_MOST)
-        return fail(t->env.error, ERR_ARGUMENT, "asteria: %zu rows to read at once, at most %d", n,
-                    FETCH_MOST);
-    f->slots = slots;
-    for (size_t i = 0, end; i < n; i = end) {
+    for (size_t i = 0, end; rc == OK && i < n; i = end) {
         end = i + 1;
-        if (asteria_rows_resident(t, slots[i])) {
-            f->ready[f->n_ready++] = (uint16_t)i;
+        rows[i] = asteria_rows_resident(t, slots[i]);
+        if (rows[i])
             continue;
-        }
         while (end < n && slots[end] == slots[end - 1] + 1 && !asteria_rows_resident(t, slots[end]))
             end++;
-        if (file_faulted(t->file->fault, "read"))
-            return fail_fetch(f, slots[i], errno);
+        for (size_t j = i; j < end; j++)
+            rows[j] = f->buffer + j * t->row_bytes;
         f->requests[i] = (struct read_request){ .fd = t->file->fd,
                                                 .to = f->buffer + i * t->row_bytes,
                                                 .at = (uint64_t)slots[i] * t->row_bytes,
                                                 .bytes = (end - i) * t->row_bytes };
-        atomic_fetch_add_explicit(&t->file->reads, 1, memory_order_relaxed);
-        read_queue_add(f->queue, &f->requests[i], false);
+        if (file_faulted(t->file->fault, "read")) {
+            rc = asteria_rows_unread(t, slots[i], errno);
+        } else {
+            atomic_fetch_add_explicit(&t->file->reads, 1, memory_order_relaxed);
+            read_queue_add(f->queue, &f->requests[i], false);
+        }
     }
-    if (f->queue)
-        read_queue_submit(f->queue);
-    return OK;
-}
-
-/* Waits for the next read and makes its rows ready. */
-static int await(struct asteria_rows_fetch *f)
-{
-    const struct read_request *r = read_queue_take(f->queue, true);
-
-    if (!r)
-        return OK;
-    const size_t first = (size_t)(r - f->requests);
-    if (r->error)
-        return fail_fetch(f, f->slots[first] + (uint32_t)(r->done / f->rows->row_bytes), r->error);
-    for (size_t i = first; i < first + r->bytes / f->rows->row_bytes; i++) {
-        if (!asteria_rows_are_sound(f->rows, f->slots[i], f->buffer + i * f->rows->row_bytes))
-            return fail_fetch(f, f->slots[i], ROWS_DAMAGED);
-        f->ready[f->n_ready++] = (uint16_t)i;
-    }
-    return OK;
-}
-
-int asteria_rows_fetch_next(struct asteria_rows_fetch *f, size_t *i, const void **row)
-{
-    *row = NULL;
-    if (f->next == f->n_ready && f->queue) {
-        const int rc = await(f);
-        if (rc != OK)
-            return rc;
-    }
-    if (f->next == f->n_ready)
-        return OK;
-    *i = f->ready[f->next++];
-    *row = asteria_rows_resident(f->rows, f->slots[*i]);
-    if (!*row)
-        *row = f->buffer + *i * f->rows->row_bytes;
-    return OK;
+    read_queue_submit(f->queue);
+    while ((r = read_queue_take(f->queue, true))) /* all, because reads write to the buffer */
+        if (rc == OK)
+            rc = take(f, r, slots);
+    return rc;
 }
 
 uint64_t asteria_rows_fetch_bytes(const struct asteria_rows_fetch *f)
@@ -178,21 +137,12 @@ uint64_t asteria_rows_fetch_bytes(const struct asteria_rows_fetch *f)
     return f ? sizeof *f + FETCH_MOST * (sizeof *f->requests + (uint64_t)f->rows->row_bytes) : 0;
 }
 
-/* Returns rows in the order of slots, not of completed reads, so that sums of floats do not differ
-   from run to run. */
 int asteria_rows_get_many(struct asteria_rows *t, const uint32_t *slots, size_t n,
                           const void **rows)
 {
-    const void *row;
-    size_t at;
-
-    if (!t->file) {
-        for (size_t i = 0; i < n; i++)
-            rows[i] = segmented_at(&t->rows, slots[i]);
-        return OK;
-    }
-    int rc = asteria_rows_fetch_begin(t->file->own, slots, n);
-    while (rc == OK && (rc = asteria_rows_fetch_next(t->file->own, &at, &row)) == OK && row)
-        rows[at] = row;
-    return rc;
+    if (t->file)
+        return asteria_rows_fetch(t->file->own, slots, n, rows);
+    for (size_t i = 0; i < n; i++)
+        rows[i] = segmented_at(&t->rows, slots[i]);
+    return OK;
 }

@@ -19,7 +19,7 @@
 #include "src/core/index.h"
 
 struct asteria_rows;       /* private to rows/ */
-struct asteria_rows_fetch; /* reads under way, for one thread */
+struct asteria_rows_fetch; /* memory of reads, for one thread */
 
 /* ERR_IO: also where another index uses the folder of a file. */
 int asteria_rows_create(struct asteria_rows **, const struct index_env *,
@@ -40,24 +40,21 @@ void asteria_rows_written(struct asteria_rows *, const uint32_t *slots, const vo
    asteria_rows_refresh_hot_set() or write. */
 const void *asteria_rows_resident(const struct asteria_rows *, uint32_t slot);
 
-/* Reads many rows at once. begin() takes those in memory and starts to read the others.
-   next() returns one row after the other as they arrive: its place in `slots`, and the row, valid
-   until the next begin(); after the last one NULL and OK. At most FETCH_MOST rows; `slots` must
-   stay. After an error (ERR_IO; ERR_CORRUPT: the file is too short, or a checksum differs) the
-   fetch is empty. */
+/* Reads many rows of a file at once: sets rows[i] to the row of slots[i], valid until the next such
+   call with this fetch or a write. n: at most FETCH_MOST. ERR_IO; ERR_CORRUPT: the file is too
+   short, or a checksum differs. */
 enum { FETCH_MOST = 256 };
 int asteria_rows_fetch_create(struct asteria_rows_fetch **, const struct asteria_rows *);
 void asteria_rows_fetch_destroy(struct asteria_rows_fetch *);         /* NULL is allowed */
 uint64_t asteria_rows_fetch_bytes(const struct asteria_rows_fetch *); /* NULL: 0 */
-int asteria_rows_fetch_begin(struct asteria_rows_fetch *, const uint32_t *slots, size_t n);
-int asteria_rows_fetch_next(struct asteria_rows_fetch *, size_t *i, const void **row);
+int asteria_rows_fetch(struct asteria_rows_fetch *, const uint32_t *slots, size_t n,
+                       const void **rows);
 /* Returns one row in *row, reading it into `to` (row_bytes) if it is not in memory.
    Errors as above. */
 int asteria_rows_get(const struct asteria_rows *, uint32_t slot, void *to, const void **row);
 
-/* Returns n rows, at most FETCH_MOST, in the order of `slots`; valid until the next such call,
-   asteria_rows_promote() or write. Uses the rows' own fetch: calls come one at a time, with
-   struct asteria's `changing` held. Errors as above and ERR_NO_MEMORY. */
+/* The same of any rows, valid until the next such call, asteria_rows_promote() or write. Uses the
+   rows' own fetch: calls come one at a time, with struct asteria's `changing` held. */
 int asteria_rows_get_many(struct asteria_rows *, const uint32_t *slots, size_t n,
                           const void **rows);
 

@@ -55,7 +55,7 @@ static int visit(struct auditor *x, int (*row)(struct auditor *, const struct vi
     int rc = OK;
     for (size_t v = 0; v < x->s->n_views; v++) {
         const struct asteria_view *view = &x->s->views[v];
-        const struct asteria_ecc *ecc = view->g->model->ecc;
+        const struct asteria_ecc *ecc = &view->g->model->ecc;
         struct visited at = { .view = view,
                               .word = asteria_ecc_word(ecc, view->p),
                               .codeword =

@@ -20,14 +20,15 @@ static uint64_t bound_rows(const struct asteria_job *job, struct asteria_scratch
     const struct asteria_lrsq *lrsq = v->g->model->lrsq;
     const float limit = limit_of(job, s) + BOUND_SLACK;
     const void *codes[QUANTIZER_BLOCK];
-    uint64_t within;
     if (!job->knobs->use_b3)
         return n < 64 ? ((uint64_t)1 << n) - 1 : UINT64_MAX;
-    for (size_t i = 0; slots && i < n; i++)
-        codes[i] = segmented_at(&v->g->codes, slots[i]);
-    within = slots ? asteria_lrsq_within(lrsq, v->residual_query, codes, n, limit)
-                   : asteria_lrsq_within_adjacent(lrsq, v->residual_query,
-                                                  segmented_at(&v->g->codes, first), n, limit);
+    const char *adjacent = slots ? NULL : segmented_at(&v->g->codes, first);
+    for (size_t i = 0; i < n; i++) {
+        codes[i] = slots ? segmented_at(&v->g->codes, slots[i]) : adjacent + i * lrsq->code_bytes;
+        if (slots)
+            prefetch_lines(codes[i], lrsq->code_bytes);
+    }
+    const uint64_t within = asteria_lrsq_within(lrsq, v->residual_query, codes, n, limit);
     s->work.estimates += (double)n;
     s->work.bytes_read += (double)(n * lrsq->code_bytes);
     s->counts.estimates += (double)n;

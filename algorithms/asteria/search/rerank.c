@@ -59,15 +59,10 @@ static void read_cold(const struct asteria_job *job, struct asteria_scratch *s)
     s->n_cold = 0;
     if (n == 0 || s->failure)
         return;
-    s->failure = asteria_rows_fetch_begin(s->fetch, s->cold, n);
-    while (!s->failure) {
-        size_t i = 0;
-        const void *row = NULL;
-        s->failure = asteria_rows_fetch_next(s->fetch, &i, &row);
-        if (s->failure || !row)
-            break;
-        keep_answer(job, s, s->cold[i], asteria_rerank_distance(job, s, row));
-    }
+    const void *rows[FETCH_MOST];
+    s->failure = asteria_rows_fetch(s->fetch, s->cold, n, rows);
+    for (size_t i = 0; !s->failure && i < n; i++)
+        keep_answer(job, s, s->cold[i], asteria_rerank_distance(job, s, rows[i]));
 }
 
 static void keep_cold(const struct asteria_job *job, struct asteria_scratch *s,

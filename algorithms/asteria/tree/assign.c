@@ -9,7 +9,7 @@
 
 double asteria_bec_lambda(const struct asteria_bec *b)
 {
-    return ldexp(b->penalty, -(int)b->state.round);
+    return ldexp(b->options.penalty, -(int)b->state.round);
 }
 
 static double n_log_n(double n)
@@ -85,10 +85,9 @@ static uint32_t best_leaf(const struct asteria_bec *b, const struct assigned *r)
     }
 }
 
-static struct assigned row_of(const struct asteria_bec *b, const struct asteria_bec_rows *rows,
-                              uint32_t slot, float *y, double lambda)
+static struct assigned row_of(const struct asteria_bec *b, uint32_t slot, float *y, double lambda)
 {
-    rows->vector(rows->to, slot, y);
+    bec_vector(b, slot, y);
     return (struct assigned){ .slot = slot,
                               .address = b->rows[slot].address,
                               .leaf = asteria_bec_leaf(b, slot),
@@ -114,8 +113,7 @@ bool asteria_bec_rounds_are_due(struct asteria_bec *b)
     return true;
 }
 
-void asteria_bec_assign(struct asteria_bec *b, const struct asteria_bec_rows *rows, size_t most,
-                        uint64_t *spent)
+void asteria_bec_assign(struct asteria_bec *b, size_t most, uint64_t *spent)
 {
     const double lambda = asteria_bec_lambda(b);
 
@@ -124,10 +122,10 @@ void asteria_bec_assign(struct asteria_bec *b, const struct asteria_bec_rows *ro
         if (!asteria_bec_has(b, b->state.cursor) ||
             b->nodes[asteria_bec_leaf(b, b->state.cursor)].medoid == b->state.cursor)
             continue;
-        const struct assigned r = row_of(b, rows, b->state.cursor, b->y, lambda);
+        const struct assigned r = row_of(b, b->state.cursor, b->y, lambda);
         const uint32_t to = best_leaf(b, &r);
         if (to != r.leaf) {
-            asteria_bec_leave(b, rows, r.slot, b->y);
+            asteria_bec_leave(b, r.slot, b->y);
             asteria_bec_enter(b, r.slot, to, r.address, b->y);
             b->state.moved++;
         }
@@ -140,8 +138,7 @@ void asteria_bec_assign(struct asteria_bec *b, const struct asteria_bec_rows *ro
     }
 }
 
-double asteria_bec_objective(const struct asteria_bec *b, const struct asteria_bec_rows *rows,
-                             double lambda)
+double asteria_bec_objective(const struct asteria_bec *b, double lambda)
 {
     double sum = 0;
 
@@ -150,7 +147,7 @@ double asteria_bec_objective(const struct asteria_bec *b, const struct asteria_b
             sum += lambda * n_log_n(b->nodes[i].n);
     for (uint32_t slot = 0; slot < b->state.n_slots; slot++)
         if (asteria_bec_has(b, slot)) {
-            const struct assigned r = row_of(b, rows, slot, b->y, lambda);
+            const struct assigned r = row_of(b, slot, b->y, lambda);
             sum += angle(b, r.leaf, r.y, r.length) + lambda * flip_cost(b, slot, r.leaf, r.address);
         }
     return sum - lambda * n_log_n((double)b->state.n);

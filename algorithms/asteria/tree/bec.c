@@ -15,7 +15,7 @@ static void learn(struct asteria_bec *b, const struct asteria_model *model)
 {
     double worth[ECC_ADDRESS_MAX];
 
-    b->state.bits = model->ecc->k;
+    b->state.bits = model->ecc.k;
     for (unsigned i = 0; i < b->state.bits; i++) {
         const double margin = model->fitted.bit_margin[i];
         unsigned at = i;
@@ -55,18 +55,12 @@ int asteria_bec_create(struct asteria_bec **out, const struct index_env *env,
                        const struct asteria_model *model, const struct asteria_bec_options *options)
 {
     *out = NULL;
-    if (options->rank < 1 || options->leaf_cap < 4)
-        return fail(
-            env->error, ERR_ARGUMENT,
-            "asteria: clusters: dimension %zu, leaves of %zu rows; expected at least 1 and 4",
-            options->rank, options->leaf_cap);
     struct asteria_bec *b = mem_zalloc(env->mem, sizeof *b);
     if (!b)
         return fail(env->error, ERR_NO_MEMORY, "asteria: clusters: out of memory");
     b->env = *env;
     b->state.rank = options->rank;
-    b->leaf_cap = options->leaf_cap;
-    b->penalty = options->penalty;
+    b->options = *options;
     b->state.free_pair = BEC_NONE;
     b->state.round = BEC_ROUNDS;
     learn(b, model);
@@ -193,8 +187,7 @@ void asteria_bec_enter(struct asteria_bec *b, uint32_t slot, uint32_t leaf, uint
 }
 
 /* If the medoid leaves, any row of the leaf replaces it until a new one is found. */
-void asteria_bec_leave(struct asteria_bec *b, const struct asteria_bec_rows *rows, uint32_t slot,
-                       const float *y)
+void asteria_bec_leave(struct asteria_bec *b, uint32_t slot, const float *y)
 {
     const uint32_t leaf = asteria_bec_leaf(b, slot), address = b->rows[slot].address;
     struct asteria_bec_node *node = &b->nodes[leaf];
@@ -206,14 +199,13 @@ void asteria_bec_leave(struct asteria_bec *b, const struct asteria_bec_rows *row
         asteria_bec_clear(b, leaf);
     } else if (node->medoid == slot) {
         const uint32_t other = node->first;
-        rows->vector(rows->to, other, b->best);
+        bec_vector(b, other, b->best);
         asteria_bec_medoid_set(b, leaf, other, b->best);
         node->changes = node->n;
     }
 }
 
-void asteria_bec_add(struct asteria_bec *b, const struct asteria_bec_rows *rows, uint32_t slot,
-                     uint32_t address, const float *p)
+void asteria_bec_add(struct asteria_bec *b, uint32_t slot, uint32_t address, const float *p)
 {
     int8_t *q = b->q + (size_t)slot * b->state.bits;
 
@@ -221,17 +213,17 @@ void asteria_bec_add(struct asteria_bec *b, const struct asteria_bec_rows *rows,
         const float at = floorf(p[i] * b->scale[i]);
         q[i] = (int8_t)(at < BEC_Q_LEAST ? BEC_Q_LEAST : at > BEC_Q_MOST ? BEC_Q_MOST : at);
     }
-    rows->vector(rows->to, slot, b->y);
+    bec_vector(b, slot, b->y);
     asteria_bec_enter(b, slot, asteria_bec_leaf_of(b, address), address, b->y);
     b->state.n++;
     b->state.changed++;
     b->state.again = 0;
 }
 
-void asteria_bec_remove(struct asteria_bec *b, const struct asteria_bec_rows *rows, uint32_t slot)
+void asteria_bec_remove(struct asteria_bec *b, uint32_t slot)
 {
-    rows->vector(rows->to, slot, b->y);
-    asteria_bec_leave(b, rows, slot, b->y);
+    bec_vector(b, slot, b->y);
+    asteria_bec_leave(b, slot, b->y);
     b->state.n--;
     b->state.changed++;
     b->state.again = 0;

@@ -41,12 +41,13 @@ struct asteria_bec_rows {
 };
 
 struct asteria_bec_options {
-    size_t rank;     /* floats per vector */
+    struct asteria_bec_rows rows;
+    size_t rank;     /* floats per vector, at least 1 */
     size_t leaf_cap; /* at least 4 */
     double penalty;  /* lambda at the start */
 };
 
-/* Copies what it needs of the model. ERR_ARGUMENT: rank 0, leaf_cap below 4. ERR_NO_MEMORY. */
+/* Copies what it needs of the model. ERR_NO_MEMORY. */
 int asteria_bec_create(struct asteria_bec **, const struct index_env *,
                        const struct asteria_model *, const struct asteria_bec_options *);
 void asteria_bec_destroy(struct asteria_bec *); /* NULL is allowed */
@@ -54,13 +55,11 @@ void asteria_bec_destroy(struct asteria_bec *); /* NULL is allowed */
 int asteria_bec_reserve(struct asteria_bec *, size_t n_slots);
 /* Adds a row; memory must be reserved. p: the vantages' products, for the margins of the
    address bits. */
-void asteria_bec_add(struct asteria_bec *, const struct asteria_bec_rows *, uint32_t slot,
-                     uint32_t address, const float *p);
-void asteria_bec_remove(struct asteria_bec *, const struct asteria_bec_rows *, uint32_t slot);
+void asteria_bec_add(struct asteria_bec *, uint32_t slot, uint32_t address, const float *p);
+void asteria_bec_remove(struct asteria_bec *, uint32_t slot);
 /* Does the splits, merges, medoids and assignments that are due, reading about `budget` vectors (0:
    no limit). On ERR_NO_MEMORY what was done remains. */
-int asteria_bec_maintain(struct asteria_bec *, const struct asteria_bec_rows *, uint64_t budget,
-                         bool *more);
+int asteria_bec_maintain(struct asteria_bec *, uint64_t budget, bool *more);
 
 /* Clusters: see cluster_request. Clusters are numbered 0 .. count - 1 until the next change; some
    may be empty. */
@@ -100,7 +99,7 @@ size_t asteria_bec_events(const struct asteria_bec *, struct asteria_bec_event *
 uint64_t asteria_bec_bytes(const struct asteria_bec *);
 /* Checks that counts and sums match the rows, and that each row is in one leaf that its address, or
    a flip of it, allows. ERR_INVARIANT, ERR_NO_MEMORY. */
-int asteria_bec_check(const struct asteria_bec *, const struct asteria_bec_rows *, struct error *);
+int asteria_bec_check(const struct asteria_bec *, struct error *);
 
 /* Sections "bec.*". The tree read equals the one written. */
 void asteria_bec_write(const struct asteria_bec *, struct store_writer *);

@@ -124,8 +124,7 @@ int asteria_bec_check_shape(const struct asteria_bec *b, struct error *error)
     return rc;
 }
 
-int asteria_bec_check(const struct asteria_bec *b, const struct asteria_bec_rows *rows,
-                      struct error *error)
+int asteria_bec_check(const struct asteria_bec *b, struct error *error)
 {
     int rc = asteria_bec_check_shape(b, error);
 
@@ -140,7 +139,7 @@ int asteria_bec_check(const struct asteria_bec *b, const struct asteria_bec_rows
         if (!b->nodes[i].used)
             continue;
         for (uint32_t slot = b->nodes[i].first; slot != BEC_NONE; slot = b->rows[slot].next) {
-            rows->vector(rows->to, slot, y);
+            bec_vector(b, slot, y);
             for (size_t j = 0; j < b->state.rank; j++)
                 sum[j] += (double)y[j];
         }

@@ -74,8 +74,7 @@ struct asteria_bec_state {
 struct asteria_bec {
     struct index_env env;
     struct asteria_bec_state state;
-    size_t leaf_cap;
-    double penalty;
+    struct asteria_bec_options options;
     uint8_t order[ECC_ADDRESS_MAX]; /* bits in the order of splitting */
     float scale[ECC_ADDRESS_MAX];
 
@@ -120,6 +119,12 @@ static inline const int8_t *bec_q(const struct asteria_bec *b, uint32_t slot)
     return b->q + (size_t)slot * b->state.bits;
 }
 
+/* The vector of a row. */
+static inline void bec_vector(const struct asteria_bec *b, uint32_t slot, float *y)
+{
+    b->options.rows.vector(b->options.rows.to, slot, y);
+}
+
 /* The leaf below `node` for the address. */
 static inline uint32_t bec_descend(const struct asteria_bec *b, uint32_t node, uint32_t address)
 {
@@ -147,8 +152,7 @@ void asteria_bec_tally(struct asteria_bec *, uint32_t node, uint32_t slot, uint3
    to the root. */
 void asteria_bec_enter(struct asteria_bec *, uint32_t slot, uint32_t leaf, uint32_t address,
                        const float *y);
-void asteria_bec_leave(struct asteria_bec *, const struct asteria_bec_rows *, uint32_t slot,
-                       const float *y);
+void asteria_bec_leave(struct asteria_bec *, uint32_t slot, const float *y);
 void asteria_bec_medoid_set(struct asteria_bec *, uint32_t leaf, uint32_t slot, const float *y);
 unsigned asteria_bec_depth(const struct asteria_bec *); /* depth of the deepest leaf */
 
@@ -156,26 +160,22 @@ unsigned asteria_bec_depth(const struct asteria_bec *); /* depth of the deepest 
    the leaf has at most leaf_cap rows. */
 unsigned asteria_bec_split_place(const struct asteria_bec *, uint32_t leaf);
 /* Adds the number of vectors read to *spent. ERR_NO_MEMORY. */
-int asteria_bec_split(struct asteria_bec *, const struct asteria_bec_rows *, uint32_t leaf,
-                      unsigned place, uint64_t *spent);
+int asteria_bec_split(struct asteria_bec *, uint32_t leaf, unsigned place, uint64_t *spent);
 bool asteria_bec_merge_is_due(const struct asteria_bec *, uint32_t parent);
 
 /* The rows that the medoid is chosen from: at most BEC_SAMPLE. */
 size_t asteria_bec_sample(const struct asteria_bec *, uint32_t leaf, uint32_t *slots);
-void asteria_bec_medoid_find(struct asteria_bec *, const struct asteria_bec_rows *, uint32_t leaf,
-                             uint64_t *spent);
+void asteria_bec_medoid_find(struct asteria_bec *, uint32_t leaf, uint64_t *spent);
 
 /* assign.c. */
 bool asteria_bec_rounds_are_due(struct asteria_bec *); /* also begins them */
 /* Assigns the next `most` rows, or the rest of the round. */
-void asteria_bec_assign(struct asteria_bec *, const struct asteria_bec_rows *, size_t most,
-                        uint64_t *spent);
+void asteria_bec_assign(struct asteria_bec *, size_t most, uint64_t *spent);
 double asteria_bec_lambda(const struct asteria_bec *);
 
 /* What assignment minimises: sum of angles to medoids + lambda (sum of margins of flipped bits + n
    times the sum of share log share over leaves). */
-double asteria_bec_objective(const struct asteria_bec *, const struct asteria_bec_rows *,
-                             double lambda);
+double asteria_bec_objective(const struct asteria_bec *, double lambda);
 
 /* check.c: all except the sums of vectors. */
 int asteria_bec_check_shape(const struct asteria_bec *, struct error *);

@@ -28,8 +28,7 @@ size_t asteria_bec_sample(const struct asteria_bec *b, uint32_t leaf, uint32_t *
     return n;
 }
 
-void asteria_bec_medoid_find(struct asteria_bec *b, const struct asteria_bec_rows *rows,
-                             uint32_t leaf, uint64_t *spent)
+void asteria_bec_medoid_find(struct asteria_bec *b, uint32_t leaf, uint64_t *spent)
 {
     uint32_t slots[BEC_SAMPLE], medoid = BEC_NONE;
     const size_t n = asteria_bec_sample(b, leaf, slots);
@@ -38,7 +37,7 @@ void asteria_bec_medoid_find(struct asteria_bec *b, const struct asteria_bec_row
 
     for (size_t j = 0; j < n; j++) {
         double product = 0;
-        rows->vector(rows->to, slots[j], b->y);
+        bec_vector(b, slots[j], b->y);
         for (size_t i = 0; i < b->state.rank; i++)
             product += sum[i] * (double)b->y[i];
         if (product > most) {
@@ -64,7 +63,7 @@ static bool margin_is_least(const struct asteria_bec *b, uint32_t node, unsigned
 unsigned asteria_bec_split_place(const struct asteria_bec *b, uint32_t leaf)
 {
     const struct asteria_bec_node *node = &b->nodes[leaf];
-    unsigned place = node->n > b->leaf_cap ? node->next : b->state.bits;
+    unsigned place = node->n > b->options.leaf_cap ? node->next : b->state.bits;
 
     for (; place < b->state.bits; place++) {
         const unsigned bit = b->order[place];
@@ -93,15 +92,14 @@ static void child_of(struct asteria_bec *b, uint32_t parent, uint32_t child, uns
 }
 
 /* Reads the vectors of the smaller child only; the other's sum is the difference. */
-static void part_sums(struct asteria_bec *b, const struct asteria_bec_rows *rows, uint32_t leaf,
-                      uint32_t pair)
+static void part_sums(struct asteria_bec *b, uint32_t leaf, uint32_t pair)
 {
     const uint32_t small = pair + (b->nodes[pair + 1].n < b->nodes[pair].n);
     double *less = bec_sum(b, small), *rest = bec_sum(b, pair + (small == pair));
     const double *all = bec_sum(b, leaf);
 
     for (uint32_t slot = b->nodes[small].first; slot != BEC_NONE; slot = b->rows[slot].next) {
-        rows->vector(rows->to, slot, b->y);
+        bec_vector(b, slot, b->y);
         for (size_t i = 0; i < b->state.rank; i++)
             less[i] += (double)b->y[i];
     }
@@ -129,8 +127,7 @@ size_t asteria_bec_events(const struct asteria_bec *b, struct asteria_bec_event 
     return n;
 }
 
-int asteria_bec_split(struct asteria_bec *b, const struct asteria_bec_rows *rows, uint32_t leaf,
-                      unsigned place, uint64_t *spent)
+int asteria_bec_split(struct asteria_bec *b, uint32_t leaf, unsigned place, uint64_t *spent)
 {
     const unsigned bit = b->order[place];
     const bool again = b->state.free_pair != BEC_NONE;
@@ -152,13 +149,13 @@ int asteria_bec_split(struct asteria_bec *b, const struct asteria_bec_rows *rows
         asteria_bec_relink(b, slot, child);
         asteria_bec_tally(b, child, slot, address, true);
     }
-    part_sums(b, rows, leaf, pair);
+    part_sums(b, leaf, pair);
     b->nodes[leaf].child = pair;
     b->nodes[leaf].bit = (uint8_t)bit;
     b->nodes[leaf].medoid = BEC_NONE;
     *spent += b->nodes[pair].n < b->nodes[pair + 1].n ? b->nodes[pair].n : b->nodes[pair + 1].n;
-    asteria_bec_medoid_find(b, rows, pair, spent);
-    asteria_bec_medoid_find(b, rows, pair + 1, spent);
+    asteria_bec_medoid_find(b, pair, spent);
+    asteria_bec_medoid_find(b, pair + 1, spent);
     b->state.splits++;
     note_event(b, true, leaf, pair);
     b->state.reshaped += b->nodes[leaf].n;
@@ -172,7 +169,7 @@ bool asteria_bec_merge_is_due(const struct asteria_bec *b, uint32_t parent)
     if (pair == BEC_NONE || !bec_is_leaf(b, pair) || !bec_is_leaf(b, pair + 1))
         return false;
     const unsigned bit = b->nodes[parent].bit;
-    return (size_t)b->nodes[pair].n + b->nodes[pair + 1].n < b->leaf_cap / 4 ||
+    return (size_t)b->nodes[pair].n + b->nodes[pair + 1].n < b->options.leaf_cap / 4 ||
            (margin_is_least(b, pair, bit) && margin_is_least(b, pair + 1, bit));
 }
 
@@ -206,7 +203,6 @@ enum { ROWS_A_STEP = 4096 };
 
 struct tree_maintenance {
     struct asteria_bec *b;
-    const struct asteria_bec_rows *rows;
     uint64_t budget, spent; /* budget UINT64_MAX: no limit */
 };
 
@@ -225,7 +221,7 @@ static int tend_nodes(struct tree_maintenance *u, bool *did)
 
     for (uint32_t i = 0; rc == OK && i < b->state.n_nodes && u->spent < u->budget; i++)
         if (split_is_due(b, i)) {
-            rc = asteria_bec_split(b, u->rows, i, asteria_bec_split_place(b, i), &u->spent);
+            rc = asteria_bec_split(b, i, asteria_bec_split_place(b, i), &u->spent);
             *did = true;
         }
     for (uint32_t i = (uint32_t)b->state.n_nodes; rc == OK && i-- > 0 && u->spent < u->budget;)
@@ -237,16 +233,15 @@ static int tend_nodes(struct tree_maintenance *u, bool *did)
     for (uint32_t i = 0;
          rc == OK && b->state.cursor == 0 && i < b->state.n_nodes && u->spent < u->budget; i++)
         if (medoid_is_due(b, i)) {
-            asteria_bec_medoid_find(b, u->rows, i, &u->spent);
+            asteria_bec_medoid_find(b, i, &u->spent);
             *did = true;
         }
     return rc;
 }
 
-int asteria_bec_maintain(struct asteria_bec *b, const struct asteria_bec_rows *rows,
-                         uint64_t budget, bool *more)
+int asteria_bec_maintain(struct asteria_bec *b, uint64_t budget, bool *more)
 {
-    struct tree_maintenance u = { b, rows, budget > 0 ? budget : UINT64_MAX, 0 };
+    struct tree_maintenance u = { b, budget > 0 ? budget : UINT64_MAX, 0 };
     bool did = true;
     int rc = OK;
 
@@ -255,7 +250,7 @@ int asteria_bec_maintain(struct asteria_bec *b, const struct asteria_bec_rows *r
         rc = tend_nodes(&u, &did);
         if (rc == OK && u.spent < u.budget && asteria_bec_rounds_are_due(b)) {
             const uint64_t left = u.budget - u.spent;
-            asteria_bec_assign(b, rows, left < ROWS_A_STEP ? (size_t)left : ROWS_A_STEP, &u.spent);
+            asteria_bec_assign(b, left < ROWS_A_STEP ? (size_t)left : ROWS_A_STEP, &u.spent);
             did = true;
         }
     }

@@ -138,6 +138,7 @@ struct filing {
     struct spfresh *s;
     struct vectors rows;
     const uint64_t *ids;
+    struct mem_group memory;
     size_t replicas, n_heads;
     uint32_t *heads;  /* n x replicas, GRAPH_NONE past the last */
     float *distances; /* the same */
@@ -149,33 +150,19 @@ struct filing {
     size_t *kept; /* how many of a head's copies are kept; they come first */
 };
 
-static void filing_free(struct filing *f)
+static int filing_init(struct filing *f)
 {
-    struct mem *mem = f->s->base.env.mem;
-
-    mem_free(mem, f->heads);
-    mem_free(mem, f->distances);
-    mem_free(mem, f->order);
-    mem_free(mem, f->slots);
-    mem_free(mem, f->copies);
-    mem_free(mem, f->start);
-    mem_free(mem, f->filed);
-    mem_free(mem, f->kept);
-}
-
-static bool filing_init(struct filing *f)
-{
-    struct mem *mem = f->s->base.env.mem;
+    struct mem_group *g = &f->memory;
     const size_t n = f->rows.n;
 
-    f->heads = mem_array(mem, n, f->replicas * sizeof *f->heads);
-    f->distances = mem_array(mem, n, f->replicas * sizeof *f->distances);
-    f->order = mem_array(mem, n, sizeof *f->order);
-    f->slots = mem_array(mem, n, sizeof *f->slots);
-    f->copies = mem_zalloc(mem, n);
-    f->start = mem_zalloc(mem, (f->n_heads + 1) * sizeof *f->start);
-    f->kept = mem_zalloc(mem, f->n_heads * sizeof *f->kept);
-    return f->heads && f->distances && f->order && f->slots && f->copies && f->start && f->kept;
+    f->heads = mem_group_array(g, n, f->replicas * sizeof *f->heads);
+    f->distances = mem_group_array(g, n, f->replicas * sizeof *f->distances);
+    f->order = mem_group_array(g, n, sizeof *f->order);
+    f->slots = mem_group_array(g, n, sizeof *f->slots);
+    f->copies = mem_group_zalloc(g, n, sizeof *f->copies);
+    f->start = mem_group_zalloc(g, f->n_heads + 1, sizeof *f->start);
+    f->kept = mem_group_zalloc(g, f->n_heads, sizeof *f->kept);
+    return g->failed ? no_memory(f->s) : OK;
 }
 
 static int choose_rows(void *arg, size_t first, size_t end, size_t worker)
@@ -237,7 +224,7 @@ static int group_copies(struct filing *f)
             f->start[f->heads[i] + 1]++;
     for (size_t h = 0; h < f->n_heads; h++)
         f->start[h + 1] += f->start[h];
-    f->filed = mem_array(f->s->base.env.mem, (size_t)f->start[f->n_heads], sizeof *f->filed);
+    f->filed = mem_group_array(&f->memory, (size_t)f->start[f->n_heads], sizeof *f->filed);
     if (!f->filed)
         return no_memory(f->s);
     for (size_t i = 0; i < n; i++)
@@ -276,21 +263,17 @@ static void cut(struct filing *f)
 
 static int take_slots(struct filing *f)
 {
-    struct spfresh *s = f->s;
-    struct mem *mem = s->base.env.mem;
     const size_t n = f->rows.n;
-    uint64_t *ids = mem_array(mem, n, sizeof *ids);
-    uint32_t *slots = mem_array(mem, n, sizeof *slots);
-    int rc = ids && slots ? OK : no_memory(s);
+    struct mem_group g = { .mem = f->s->base.env.mem };
+    uint64_t *ids = mem_group_array(&g, n, sizeof *ids);
+    uint32_t *slots = mem_group_array(&g, n, sizeof *slots);
 
-    for (size_t i = 0; rc == OK && i < n; i++)
+    for (size_t i = 0; !g.failed && i < n; i++)
         ids[i] = f->ids[f->order[i]];
-    if (rc == OK)
-        rc = spfresh_slots_take(s, ids, n, slots);
+    const int rc = g.failed ? no_memory(f->s) : spfresh_slots_take(f->s, ids, n, slots);
     for (size_t i = 0; rc == OK && i < n; i++)
         f->slots[f->order[i]] = slots[i];
-    mem_free(mem, ids);
-    mem_free(mem, slots);
+    mem_group_free(&g);
     return rc;
 }
 
@@ -365,25 +348,21 @@ static int encode_some(void *arg, size_t first, size_t end, size_t worker)
 static int write_range(struct range *r)
 {
     struct spfresh *s = r->f->s;
-    struct mem *mem = s->base.env.mem;
+    struct pool *pool = s->base.env.pool;
     const size_t n = r->end - r->first;
-    uint32_t *postings = mem_array(mem, n, sizeof *postings);
-    int rc = postings ? OK : no_memory(s);
+    struct mem_group g = { .mem = s->base.env.mem };
+    uint32_t *postings = mem_group_array(&g, n, sizeof *postings);
 
-    r->bytes = mem_alloc(mem, (size_t)r->offsets[n]);
-    if (!r->bytes)
-        rc = no_memory(s);
-    if (rc == OK)
-        rc = parallel_for(s->base.env.pool, pool_threads(s->base.env.pool), n, GRAIN, encode_some,
-                          r);
-    for (size_t i = 0; postings && i < n; i++)
+    r->bytes = mem_group_array(&g, 1, (size_t)r->offsets[n]);
+    int rc =
+        g.failed ? no_memory(s) : parallel_for(pool, pool_threads(pool), n, GRAIN, encode_some, r);
+    for (size_t i = 0; rc == OK && i < n; i++)
         postings[i] = (uint32_t)(r->first + i);
     if (rc == OK)
         rc = posting_fill(s->store, postings, n, r->bytes, r->offsets);
     for (size_t i = 0; rc == OK && i < n; i++)
         atomic_store(&spfresh_head(s, postings[i])->size, (uint32_t)r->f->kept[r->first + i]);
-    mem_free(mem, r->bytes);
-    mem_free(mem, postings);
+    mem_group_free(&g);
     return rc;
 }
 
@@ -422,11 +401,12 @@ int spfresh_fill(struct spfresh *s, struct vectors rows, const uint64_t *ids)
     struct filing f = { .s = s,
                         .rows = rows,
                         .ids = ids,
+                        .memory.mem = s->base.env.mem,
                         .replicas = (size_t)s->params.replicas,
                         .n_heads = graph_capacity(s->graph) };
     struct pool *pool = s->base.env.pool;
     bool taken = false;
-    int rc = filing_init(&f) ? OK : no_memory(s);
+    int rc = filing_init(&f);
 
     if (rc == OK)
         rc = parallel_for(pool, pool_threads(pool), rows.n, GRAIN, choose_rows, &f);
@@ -447,7 +427,7 @@ int spfresh_fill(struct spfresh *s, struct vectors rows, const uint64_t *ids)
         publish(&f);
     else if (taken)
         spfresh_unfill(s, ids, rows.n);
-    filing_free(&f);
+    mem_group_free(&f.memory);
     mem_trim();
     return rc;
 }

@@ -1,8 +1,10 @@
-/* codec.c - chooses the form of a posting, and has the code that all forms share. */
+/* codec.c - chooses the form of a posting; postings of whole vectors, which lie one after another,
+ * unaligned; the code that all forms share. */
 #include "algorithms/spfresh/codec/codec.h"
 
 #include <string.h>
 
+#include "algorithms/common/rows/rows.h"
 #include "algorithms/spfresh/codec/internal.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
@@ -56,21 +58,36 @@ int spfresh_codec_field(struct spfresh_codec *c, struct store_fields *f)
 
 /* 2. Writing postings */
 
+static void raw_encode(const struct spfresh_codec *c, const struct spfresh_members *m, size_t first,
+                       size_t n, void *out)
+{
+    unsigned char *at = out;
+
+    for (size_t i = first; i < first + n; i++, at += c->stride) {
+        memcpy(at, m->rows + i * c->row_bytes, c->row_bytes);
+        memcpy(at + c->row_bytes, &m->slots[i], sizeof m->slots[i]);
+        memcpy(at + c->row_bytes + sizeof m->slots[i], &m->versions[i], c->version_bytes);
+    }
+}
+
 int spfresh_codec_encode(const struct spfresh_codec *c, const void *head_row,
                          const struct spfresh_members *m, size_t first, size_t n, void *out,
                          float *error)
 {
-    return c->kind == CODEC_RAW ? spfresh_codec_raw_encode(c, m, first, n, out)
-                                : spfresh_codec_groups_encode(c, head_row, m, first, n, out, error);
+    if (c->kind != CODEC_RAW)
+        return spfresh_codec_groups_encode(c, head_row, m, first, n, out, error);
+    raw_encode(c, m, first, n, out);
+    return OK;
 }
 
 int spfresh_codec_extend(const struct spfresh_codec *c, const void *head_row, size_t size,
                          const void *tail, const struct spfresh_members *m, size_t first, size_t n,
                          void *out, float *error)
 {
-    return c->kind == CODEC_RAW
-               ? spfresh_codec_raw_encode(c, m, first, n, out)
-               : spfresh_codec_groups_extend(c, head_row, size, tail, m, first, n, out, error);
+    if (c->kind != CODEC_RAW)
+        return spfresh_codec_groups_extend(c, head_row, size, tail, m, first, n, out, error);
+    raw_encode(c, m, first, n, out);
+    return OK;
 }
 
 int spfresh_codec_decode(const struct spfresh_codec *c, const void *bytes, size_t n_bytes, size_t n,
@@ -79,8 +96,13 @@ int spfresh_codec_decode(const struct spfresh_codec *c, const void *bytes, size_
     if (n_bytes != spfresh_codec_bytes(c, n))
         return fail(c->env.error, ERR_CORRUPT, "%zu bytes where %zu entries take %zu", n_bytes, n,
                     spfresh_codec_bytes(c, n));
-    return c->kind == CODEC_RAW ? spfresh_codec_raw_decode(c, bytes, n, to)
-                                : spfresh_codec_groups_decode(c, bytes, n, to);
+    if (c->kind != CODEC_RAW)
+        return spfresh_codec_groups_decode(c, bytes, n, to);
+    const unsigned char *at = bytes;
+    for (size_t i = 0; i < n; i++, at += c->stride)
+        spfresh_members_add(to, spfresh_codec_slot_at(at + c->row_bytes),
+                            spfresh_codec_version_at(c, at + c->row_bytes + sizeof(uint32_t)), at);
+    return OK;
 }
 
 size_t spfresh_codec_count(const struct spfresh_codec *c, const void *bytes, size_t n_bytes)
@@ -90,6 +112,80 @@ size_t spfresh_codec_count(const struct spfresh_codec *c, const void *bytes, siz
 }
 
 /* 3. Scanning */
+
+/* Adds an entry of a raw posting to `met`, in which space is reserved; false: it is there. The
+   version is a part of the key because a stale entry must not hide a current one. */
+static inline bool meet(struct spfresh_codec_scratch *x, uint32_t slot, unsigned version)
+{
+    const size_t n = x->met.n;
+
+    return spfresh_candidate_set_add(&x->met, (uint64_t)slot << 16 | version) == n;
+}
+
+/* Passes an entry that is current, allowed by the filter and new to top or, in a range search, to
+   `found`. Returns the error of `found`. */
+static int offer(struct spfresh_scan *x, uint32_t slot, unsigned version, float distance)
+{
+    uint64_t id;
+
+    if (!spfresh_codec_is_current(x, slot, version, &id) ||
+        !meet(x->scratch, slot, VERSION_DELETED)) /* key of the slot alone */
+        return OK;
+    if (x->found)
+        return x->found(x->to, id, distance);
+    topk_push(&x->top, distance, id);
+    return OK;
+}
+
+/* Finds the new entries by their slots alone, so that the vectors of known copies are not read. */
+static size_t find_new(struct spfresh_scan *x, const struct spfresh_codec *c,
+                       const unsigned char *bytes, size_t n)
+{
+    struct spfresh_codec_scratch *scratch = x->scratch;
+    size_t fresh = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        const unsigned char *tail = bytes + i * c->stride + c->row_bytes;
+
+        scratch->places[fresh] = (uint32_t)i;
+        fresh += meet(scratch, spfresh_codec_slot_at(tail),
+                      spfresh_codec_version_at(c, tail + sizeof(uint32_t)));
+    }
+    return fresh;
+}
+
+static int raw_scan(struct spfresh_scan *x, const struct spfresh_codec *c,
+                    const unsigned char *bytes, size_t n_bytes)
+{
+    const size_t n = n_bytes / c->stride;
+    struct spfresh_codec_scratch *scratch = x->scratch;
+
+    if (!mem_grow(scratch->mem, &scratch->places, &scratch->n_places, n, sizeof *scratch->places) ||
+        !spfresh_candidate_set_reserve(&scratch->met, scratch->mem,
+                                       scratch->met.n +
+                                           2 * n)) /* one key with version, one without */
+        return fail(c->env.error, ERR_NO_MEMORY, "out of memory, cannot scan a posting of %zu", n);
+    const size_t fresh = find_new(x, c, bytes, n);
+    for (size_t i = 0; i < fresh; i++) {
+        const unsigned char *entry = bytes + scratch->places[i] * c->stride;
+        /* No software prefetch: entries are contiguous, so the hardware prefetches them. */
+        const float distance = rows_distance(&c->env, x->query, entry);
+        const float limit = x->found ? x->radius : topk_limit(&x->top);
+        int rc;
+
+        if (distance > limit)
+            continue;
+        rc = offer(x, spfresh_codec_slot_at(entry + c->row_bytes),
+                   spfresh_codec_version_at(c, entry + c->row_bytes + sizeof(uint32_t)), distance);
+        if (rc != OK)
+            return rc;
+    }
+    x->entries += (double)n;
+    x->distances += (double)fresh;
+    x->duplicates += (double)(n - fresh);
+    x->bytes += (double)n_bytes;
+    return OK;
+}
 
 struct spfresh_codec_scratch *spfresh_codec_scratch_create(const struct spfresh *s)
 {
@@ -120,7 +216,7 @@ int spfresh_codec_scan(struct spfresh_scan *x, uint32_t head, float distance,
                        const unsigned char *bytes, size_t n_bytes)
 {
     return x->s->codec->kind == CODEC_RAW
-               ? spfresh_codec_raw_scan(x, x->s->codec, bytes, n_bytes)
+               ? raw_scan(x, x->s->codec, bytes, n_bytes)
                : spfresh_codec_codes_scan(x, x->s->codec, head, distance, bytes, n_bytes);
 }
 

@@ -1,6 +1,5 @@
-/* entries.c - the bytes that entries take, whether one counts, and the distance of its vector. */
+/* entries.c - the bytes that entries take, and whether one counts. */
 #include "algorithms/spfresh/codec/internal.h"
-#include "kernels/kernels.h"
 
 /* Reads the version first: it determines which id the slot has for this entry. An entry one version
    behind counts too. Its vector is the same, as reuse of a slot adds 3; and the search may have
@@ -18,19 +17,6 @@ bool spfresh_codec_is_current(const struct spfresh_scan *x, uint32_t slot, unsig
         atomic_load_explicit(&((struct spfresh *)(uintptr_t)x->s)->slots.ids, memory_order_acquire);
     *id = ids[slot];
     return index_filter_allows(x->filter, *id);
-}
-
-int spfresh_codec_offer(struct spfresh_scan *x, uint32_t slot, unsigned version, float distance)
-{
-    uint64_t id;
-
-    if (!spfresh_codec_is_current(x, slot, version, &id) ||
-        !spfresh_codec_meet(x->scratch, slot, VERSION_DELETED)) /* key of the slot alone */
-        return OK;
-    if (x->found)
-        return x->found(x->to, id, distance);
-    topk_push(&x->top, distance, id);
-    return OK;
 }
 
 /* Before training the size of a code is unknown, but there are no codes either. */

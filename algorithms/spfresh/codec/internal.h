@@ -55,16 +55,6 @@ struct spfresh_codec_scratch {
     struct spfresh_rows_reader *reader;
 };
 
-/* Adds an entry of a raw posting to `met`, in which space is reserved; false: it is there. The
-   version is a part of the key because a stale entry must not hide a current one. */
-static inline bool spfresh_codec_meet(struct spfresh_codec_scratch *x, uint32_t slot,
-                                      unsigned version)
-{
-    const size_t n = x->met.n;
-
-    return spfresh_candidate_set_add(&x->met, (uint64_t)slot << 16 | version) == n;
-}
-
 /* Reads an unaligned slot, and a version of 1 or 2 bytes. */
 static inline uint32_t spfresh_codec_slot_at(const unsigned char *bytes)
 {
@@ -83,17 +73,6 @@ static inline unsigned spfresh_codec_version_at(const struct spfresh_codec *c,
 /* Whether an entry counts for this search; *id gets its id. */
 bool spfresh_codec_is_current(const struct spfresh_scan *, uint32_t slot, unsigned version,
                               uint64_t *id);
-/* Passes an entry that is current, allowed by the filter and new to top or, in a range search, to
-   `found`. Returns the error of `found`. */
-int spfresh_codec_offer(struct spfresh_scan *, uint32_t slot, unsigned version, float distance);
-
-/* raw.c */
-int spfresh_codec_raw_encode(const struct spfresh_codec *, const struct spfresh_members *,
-                             size_t first, size_t n, void *out);
-int spfresh_codec_raw_decode(const struct spfresh_codec *, const void *bytes, size_t n,
-                             struct spfresh_members *to);
-int spfresh_codec_raw_scan(struct spfresh_scan *, const struct spfresh_codec *,
-                           const unsigned char *bytes, size_t n_bytes);
 
 /* groups.c */
 int spfresh_codec_groups_train(struct spfresh_codec *, struct vectors sample);

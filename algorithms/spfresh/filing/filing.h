@@ -14,9 +14,9 @@
 
 void spfresh_lock_posting(struct spfresh *, uint32_t head);
 void spfresh_unlock_posting(struct spfresh *, uint32_t head);
-/* Lock the stripes of up to 3 heads, each stripe once, in ascending order. */
-void spfresh_lock_postings(struct spfresh *, const uint32_t *heads, size_t n);
-void spfresh_unlock_postings(struct spfresh *, const uint32_t *heads, size_t n);
+/* Both, in ascending order of their stripes; one stripe once. */
+void spfresh_lock_two(struct spfresh *, uint32_t head, uint32_t other);
+void spfresh_unlock_two(struct spfresh *, uint32_t head, uint32_t other);
 
 /* Sets s->limit, hard_limit and merge_limit. Called when the codec knows the size of an entry. */
 void spfresh_set_limits(struct spfresh *);

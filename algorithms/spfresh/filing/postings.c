@@ -17,44 +17,20 @@ void spfresh_unlock_posting(struct spfresh *s, uint32_t head)
     pthread_mutex_unlock(&s->posting[head % SPFRESH_STRIPES]);
 }
 
-enum { LOCKED_MOST = 3 };
-
-/* Collects the distinct stripes of the heads, ascending. */
-static size_t stripes_of(const uint32_t *heads, size_t n, uint32_t *stripes)
+void spfresh_lock_two(struct spfresh *s, uint32_t a, uint32_t b)
 {
-    size_t m = 0;
+    const bool first = a % SPFRESH_STRIPES < b % SPFRESH_STRIPES;
 
-    for (size_t i = 0; i < n; i++) {
-        const uint32_t stripe = heads[i] % SPFRESH_STRIPES;
-        size_t at = 0;
-
-        while (at < m && stripes[at] < stripe)
-            at++;
-        if (at < m && stripes[at] == stripe)
-            continue;
-        memmove(stripes + at + 1, stripes + at, (m - at) * sizeof *stripes);
-        stripes[at] = stripe;
-        m++;
-    }
-    return m;
+    spfresh_lock_posting(s, first ? a : b);
+    if (a % SPFRESH_STRIPES != b % SPFRESH_STRIPES)
+        spfresh_lock_posting(s, first ? b : a);
 }
 
-void spfresh_lock_postings(struct spfresh *s, const uint32_t *heads, size_t n)
+void spfresh_unlock_two(struct spfresh *s, uint32_t a, uint32_t b)
 {
-    uint32_t stripes[LOCKED_MOST + 1];
-    const size_t m = stripes_of(heads, n, stripes);
-
-    for (size_t i = 0; i < m; i++)
-        pthread_mutex_lock(&s->posting[stripes[i]]);
-}
-
-void spfresh_unlock_postings(struct spfresh *s, const uint32_t *heads, size_t n)
-{
-    uint32_t stripes[LOCKED_MOST + 1];
-    const size_t m = stripes_of(heads, n, stripes);
-
-    for (size_t i = m; i-- > 0;)
-        pthread_mutex_unlock(&s->posting[stripes[i]]);
+    spfresh_unlock_posting(s, a);
+    if (a % SPFRESH_STRIPES != b % SPFRESH_STRIPES)
+        spfresh_unlock_posting(s, b);
 }
 
 /* A move that failed half-way and was retried leaves the same entry twice. */

@@ -191,12 +191,10 @@ int spfresh_merge(struct spfresh *s, struct spfresh_work *w, const struct spfres
     if (rc == OK && low)
         rc = find_partner(&m, &found);
     if (rc == OK && found) {
-        const uint32_t both[2] = { m.head, m.partner };
-
-        spfresh_lock_postings(s, both, 2);
+        spfresh_lock_two(s, m.head, m.partner);
         if (spfresh_is_open(s, m.head) && spfresh_is_open(s, m.partner))
             rc = join(&m);
-        spfresh_unlock_postings(s, both, 2);
+        spfresh_unlock_two(s, m.head, m.partner);
     }
     pthread_mutex_unlock(&s->merging);
     if (m.merged)

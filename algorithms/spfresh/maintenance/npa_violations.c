@@ -18,6 +18,7 @@ struct npa_sample {
 
 struct survey {
     struct spfresh *s;
+    struct mem_group memory;
     struct npa_sample *all;
     size_t n;
     uint32_t *of;        /* slot -> index in all, or SLOT_NONE */
@@ -29,16 +30,16 @@ struct survey {
 static bool survey_init(struct survey *v, size_t n_slots)
 {
     struct spfresh *s = v->s;
-    struct mem *mem = s->base.env.mem;
+    struct mem_group *g = &v->memory;
     const size_t live = atomic_load(&s->slots.live);
     const size_t step = live > SAMPLE ? live / SAMPLE : 1;
     size_t seen = 0;
 
     v->row_bytes = spfresh_row_bytes(s);
-    v->all = mem_zalloc(mem, (live / step + 1) * sizeof *v->all);
-    v->rows = mem_array(mem, live / step + 1, v->row_bytes);
-    v->of = mem_array(mem, n_slots, sizeof *v->of);
-    if (!v->all || !v->rows || !v->of)
+    v->all = mem_group_zalloc(g, live / step + 1, sizeof *v->all);
+    v->rows = mem_group_array(g, live / step + 1, v->row_bytes);
+    v->of = mem_group_array(g, n_slots, sizeof *v->of);
+    if (g->failed)
         return false;
     for (uint32_t slot = 0; slot < n_slots; slot++) {
         v->of[slot] = SLOT_NONE;
@@ -82,7 +83,7 @@ static bool is_violation(const struct survey *v, size_t at)
 
 int spfresh_npa_violations(struct spfresh *s, struct spfresh_members *m, struct stat_sink *sink)
 {
-    struct survey v = { .s = s };
+    struct survey v = { .s = s, .memory.mem = s->base.env.mem };
     const size_t n_heads = graph_capacity(s->graph);
     size_t violations = 0;
     int rc = survey_init(&v, atomic_load(&s->slots.n))
@@ -100,8 +101,6 @@ int spfresh_npa_violations(struct spfresh *s, struct spfresh_members *m, struct 
         violations += is_violation(&v, i);
     if (rc == OK)
         sink->value(sink->to, "npa_violations", v.n > 0 ? (double)violations / (double)v.n : 0);
-    mem_free(s->base.env.mem, v.all);
-    mem_free(s->base.env.mem, v.rows);
-    mem_free(s->base.env.mem, v.of);
+    mem_group_free(&v.memory);
     return rc;
 }

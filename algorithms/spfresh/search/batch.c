@@ -34,6 +34,7 @@ struct spfresh_batch {
     size_t first, n; /* this part of the request */
     size_t width;    /* most heads of a query */
     size_t per_group;
+    struct mem_group memory;
     uint32_t *heads; /* n x width */
     float *distances;
     uint32_t *n_heads;
@@ -234,27 +235,16 @@ static int run_groups(void *arg, size_t first, size_t end, size_t worker)
 
 /* 3. A part of the request */
 
-static bool reserve(struct spfresh_batch *b, size_t most)
+static int reserve(struct spfresh_batch *b, size_t most)
 {
-    struct mem *mem = b->s->base.env.mem;
+    struct mem_group *g = &b->memory;
 
-    b->heads = mem_array(mem, most, b->width * sizeof *b->heads);
-    b->distances = mem_array(mem, most, b->width * sizeof *b->distances);
-    b->n_heads = mem_array(mem, most, sizeof *b->n_heads);
-    b->checked = mem_array(mem, most, sizeof *b->checked);
-    b->order = mem_array(mem, most, sizeof *b->order);
-    return b->heads && b->distances && b->n_heads && b->checked && b->order;
-}
-
-static void release(struct spfresh_batch *b)
-{
-    struct mem *mem = b->s->base.env.mem;
-
-    mem_free(mem, b->heads);
-    mem_free(mem, b->distances);
-    mem_free(mem, b->n_heads);
-    mem_free(mem, b->checked);
-    mem_free(mem, b->order);
+    b->heads = mem_group_array(g, most, b->width * sizeof *b->heads);
+    b->distances = mem_group_array(g, most, b->width * sizeof *b->distances);
+    b->n_heads = mem_group_array(g, most, sizeof *b->n_heads);
+    b->checked = mem_group_array(g, most, sizeof *b->checked);
+    b->order = mem_group_array(g, most, sizeof *b->order);
+    return g->failed ? no_memory(b->s) : OK;
 }
 
 static int run_part(struct spfresh_batch *b)
@@ -278,10 +268,12 @@ int spfresh_search_batch(struct spfresh *s, const struct search_request *request
 {
     const struct spfresh_knobs *knobs = request->knobs;
     const size_t n = request->queries.n, width = (size_t)knobs->nprobe;
-    struct spfresh_batch b = {
-        .s = s, .request = request, .result = result, .knobs = knobs, .width = width
-    };
-    int rc = OK;
+    struct spfresh_batch b = { .s = s,
+                               .request = request,
+                               .result = result,
+                               .knobs = knobs,
+                               .width = width,
+                               .memory.mem = s->base.env.mem };
 
     b.per_group = UNION / width < GROUP_MOST ? UNION / width : GROUP_MOST;
     if (!atomic_load(&s->built)) {
@@ -289,13 +281,12 @@ int spfresh_search_batch(struct spfresh *s, const struct search_request *request
         return OK;
     }
     pthread_mutex_init(&b.lock, NULL);
-    if (!reserve(&b, n < PART ? n : PART))
-        rc = no_memory(s);
+    int rc = reserve(&b, n < PART ? n : PART);
     for (; rc == OK && b.first < n; b.first += b.n) {
         b.n = n - b.first < PART ? n - b.first : PART;
         rc = run_part(&b);
     }
-    release(&b);
+    mem_group_free(&b.memory);
     pthread_mutex_destroy(&b.lock);
     return rc;
 }

@@ -328,13 +328,11 @@ int spfresh_slot_renew(struct spfresh *s, uint32_t slot, uint32_t *fresh)
     struct spfresh_slots *slots = &s->slots;
 
     pthread_mutex_lock(&slots->lock);
-    const bool fits =
-        reserve(s, NULL, 0) &&
-        (slots->first_free != SLOT_NONE ||
-         (grow_ids(s, slots->n + 1) && segmented_grow(&slots->versions, slots->n + 1)));
+    const uint64_t id = ids_of(slots)[slot];
+    const bool fits = reserve(s, &id, 1);
     if (fits) {
         *fresh = take_one(s);
-        ids_of(slots)[*fresh] = ids_of(slots)[slot];
+        ids_of(slots)[*fresh] = id;
     }
     pthread_mutex_unlock(&slots->lock);
     return fits ? OK : spfresh_no_memory(s, "out of memory for one more slot");

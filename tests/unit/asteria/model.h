@@ -57,8 +57,8 @@ static inline void say(const struct asteria_model *model, const struct kernels *
     memset(s, 0, sizeof *s);
     asteria_rotation_apply(model->rotation, kernels, row, s->z);
     asteria_model_hash(model, kernels, s->z, s->p);
-    s->word = asteria_ecc_word(model->ecc, s->p);
-    s->address = asteria_ecc_decode(model->ecc, s->p);
+    s->word = asteria_ecc_word(&model->ecc, s->p);
+    s->address = asteria_ecc_decode(&model->ecc, s->p);
     asteria_lrsq_put(model->lrsq, s->z, s->code);
 }
 

@@ -370,7 +370,7 @@ static void expect_one_word(struct asteria_search_world *w, const struct asteria
     }
     assert_ok(asteria_encode(asteria_of(w->index), m, x, 2, NULL, z, p, e), &w->bench.error);
     assert_true(fabs(cosine - (2 * eps * eps - 1)) < 1e-6);
-    if (e[0].word != o->word || e[1].word != o->word || !has_address(m->ecc, &e[0], e[1].address))
+    if (e[0].word != o->word || e[1].word != o->word || !has_address(&m->ecc, &e[0], e[1].address))
         fail_msg("%s, eps %g: words %" PRIx64 " and %" PRIx64 " for %" PRIx64 ", addresses %" PRIu32
                  " and %" PRIu32,
                  o->name, eps, e[0].word, e[1].word, o->word, e[0].address, e[1].address);
@@ -393,7 +393,7 @@ static void test_no_angle_from_words(void **state)
         const struct asteria_model *m = a->generations[a->now]->model;
         const size_t bits = vantages_of(&w, m, rows, zero);
         assert_true(bits < w.dim && m->rotation->out_dim <= OUT_MOST);
-        const uint64_t word = split_space(&w, rows, zero, m->ecc, g, n);
+        const uint64_t word = split_space(&w, rows, zero, &m->ecc, g, n);
         const struct opposites o = { g, n, word, cases[c].name };
         for (double eps = .3; eps > .5e-3; eps /= 3)
             expect_one_word(&w, m, &o, eps);

@@ -25,20 +25,20 @@ static void test_every_kind(void **state)
                                                                        : dim == 7 ? 8
                                                                                   : 128)
                                                                     : dim;
-                assert_true(model->m <= useful && model->ecc->n == model->m);
-                assert_int_equal(model->ecc->k, asked < useful ? asked : useful);
+                assert_true(model->m <= useful && model->ecc.n == model->m);
+                assert_int_equal(model->ecc.k, asked < useful ? asked : useful);
                 assert_true(asked <= most);
-                if (model->ecc->kind == ECC_NONE)
-                    assert_int_equal(model->m, model->ecc->k);
+                if (model->ecc.kind == ECC_NONE)
+                    assert_int_equal(model->m, model->ecc.k);
                 else
-                    assert_int_equal(model->ecc->kind, code);
+                    assert_int_equal(model->ecc.kind, code);
                 for (size_t i = 0; i < model->m; i++) {
                     assert_true(model->fitted.bit_mean[i] >= 0 && model->fitted.bit_mean[i] <= 1);
                     assert_true(model->fitted.bit_margin[i] > 0 || dim == 1);
                 }
                 say(model, b.env.kernels, rows, &s);
                 assert_memory_equal(s.p, s.z, model->m * sizeof *s.p);
-                assert_true(s.address < 1u << model->ecc->k);
+                assert_true(s.address < 1u << model->ecc.k);
                 assert_true(asteria_model_bytes(model) > sizeof *model);
                 assert_true(asteria_model_bytes(model) <= mem_live(&b.mem));
                 asteria_model_destroy(&b.env, model);
@@ -59,12 +59,12 @@ static void test_word_lengths(void **state)
         struct test_bench b;
         test_bench_begin(&b, INDEX_F32, INDEX_COS, dim, 1);
         struct asteria_model *model = fitted(&b, &p, 12, rows, 100, NULL);
-        assert_int_equal(model->ecc->kind, dim < 24 ? ECC_NONE : ECC_GOLAY);
-        assert_int_equal(model->ecc->k, 12);
+        assert_int_equal(model->ecc.kind, dim < 24 ? ECC_NONE : ECC_GOLAY);
+        assert_int_equal(model->ecc.k, 12);
         assert_int_equal(model->m, dim < 24 ? 12 : 24);
         asteria_model_destroy(&b.env, model);
         model = fitted(&b, &p, 24, rows, 100, NULL); /* more than the code has */
-        assert_int_equal(model->ecc->k, 12);
+        assert_int_equal(model->ecc.k, 12);
         asteria_model_destroy(&b.env, model);
         test_bench_end(&b);
         free(rows);

@@ -7,6 +7,8 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
+#include "algorithms/asteria/graph/internal.h"
+#include "algorithms/asteria/tree/internal.h"
 #include "tests/unit/asteria/support.h"
 
 enum { READERS = 3, NEAR = 5, ROWS = 900, STAY = 200 };
@@ -356,6 +358,15 @@ static struct index *make_other(struct asteria_world *w, const char *settings)
     return other;
 }
 
+/* Tells the index's graph and tree whose rows are theirs, after an exchange. */
+static void own(struct asteria *a)
+{
+    if (a->bec)
+        a->bec->options.rows.to = a;
+    if (a->graph)
+        a->graph->rows.to = a;
+}
+
 /* Imitates several trainings after which the newest model has the address of the first one: puts
    the model of another index, without rows, at that address. */
 static void exchange_models(struct asteria *a, struct asteria *other)
@@ -374,6 +385,8 @@ static void exchange_models(struct asteria *a, struct asteria *other)
     h->model = there;
     a->bec = other->bec;
     other->bec = tree;
+    own(a);
+    own(other);
 }
 
 /* Rows encoded by a model that is gone are encoded again, even if the newer model has the
@@ -411,6 +424,8 @@ static void exchange_contents(struct asteria *a, struct asteria *b)
     memcpy(kept, x, sizeof kept);
     memcpy(x, y, sizeof kept);
     memcpy(y, kept, sizeof kept);
+    own(a);
+    own(b);
 }
 
 /* Between the linking of two rows a model with larger codes is installed: the buffers of linking

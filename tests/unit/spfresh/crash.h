@@ -97,15 +97,21 @@ static inline struct spfresh_opening crash_opening(bool live, const struct file_
 static inline int crash_create(struct crash *c)
 {
     const struct spfresh_opening o = crash_opening(c->live, &c->faults.fault);
+    struct index *index = NULL;
+    const int rc = spfresh_create(&index, &c->bench.env, &c->params, &o);
 
-    return spfresh_create(&c->s, &c->bench.env, &c->params, &o);
+    c->s = index ? spfresh_of(index) : c->s;
+    return rc;
 }
 
 static inline int crash_load(struct crash *c)
 {
     const struct spfresh_opening o = crash_opening(c->live, &c->faults.fault);
+    struct index *index = NULL;
+    const int rc = spfresh_load_from(&index, &c->bench.env, c->dir, &o);
 
-    return spfresh_load_from(&c->s, &c->bench.env, c->dir, &o);
+    c->s = index ? spfresh_of(index) : c->s;
+    return rc;
 }
 
 static inline void crash_close(struct crash *c)

@@ -277,7 +277,7 @@ static void test_folders(void **state)
     static struct crash c;
     const struct spfresh_opening live = crash_opening(true, NULL),
                                  still = crash_opening(false, NULL);
-    struct spfresh *other = NULL;
+    struct index *other = NULL;
     char copy[PATH_MAX];
 
     crash_begin(&c, true, crash_params(true));

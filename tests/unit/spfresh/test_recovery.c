@@ -132,7 +132,7 @@ static void test_save_elsewhere(void **state)
     char other[PATH_MAX], third[PATH_MAX];
 
     for (size_t k = 0; k < ROWS; k++) {
-        struct spfresh *copy = NULL;
+        struct index *copy = NULL;
         const struct spfresh_opening o = crash_opening(rows[k].live, NULL);
         crash_begin(&c, rows[k].live, params_of(&rows[k]));
         fill(&c, 40);
@@ -148,9 +148,9 @@ static void test_save_elsewhere(void **state)
         env.dir = third;
         assert_ok(spfresh_load_from(&copy, &env, other, &o), &c.bench.error);
         struct spfresh *original = c.s;
-        c.s = copy;
+        c.s = spfresh_of(copy);
         crash_expect(&c, "loaded");
-        spfresh_destroy(&copy->base);
+        spfresh_destroy(copy);
         copy = NULL;
         /* The folder of a running index is not a saved index. */
         env.dir = other;

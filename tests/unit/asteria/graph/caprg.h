@@ -74,6 +74,22 @@ static inline float bed_estimate(void *to, uint32_t x, uint32_t y)
     return (float)(bed_true(b, bed_row(b, x), bed_row(b, y)) * (1 + b->noise * (share - .5)));
 }
 
+static inline void bed_gone(void *to, uint32_t slot)
+{
+    struct bed *b = to;
+    size_t n;
+
+    assert_false(b->alive[slot]);
+    (void)asteria_caprg_edges(b->graph, slot, &n);
+    assert_int_equal(n, 0);
+    for (uint32_t x = 0; x < b->n; x++) {
+        const uint32_t *edges = asteria_caprg_edges(b->graph, x, &n);
+
+        assert_false(caprg_has(edges, n, slot));
+    }
+    b->n_gone++;
+}
+
 /* Rows for n slots; none is a node yet. */
 static inline void bed_open(struct bed *b, size_t n, size_t dim, size_t degree, size_t clusters)
 {
@@ -88,8 +104,8 @@ static inline void bed_open(struct bed *b, size_t n, size_t dim, size_t degree, 
     assert_true(b->x && b->alive);
     test_fill_f32(&b->rng, b->x, n, dim, clusters, .5);
     test_normalise_f32(b->x, n, dim);
-    b->rows = (struct asteria_caprg_rows){ bed_exact, bed_upper, b, bed_estimate };
-    assert_ok(asteria_caprg_create(&b->graph, &b->bench.env, degree), &b->bench.error);
+    b->rows = (struct asteria_caprg_rows){ b, bed_exact, bed_upper, bed_estimate, bed_gone };
+    assert_ok(asteria_caprg_create(&b->graph, &b->bench.env, degree, &b->rows), &b->bench.error);
     assert_ok(asteria_caprg_reserve(b->graph, n), &b->bench.error);
 }
 
@@ -119,22 +135,6 @@ static inline void bed_check(struct bed *b)
     bed_check_graph(b, b->graph);
 }
 
-static inline void bed_gone(void *to, uint32_t slot)
-{
-    struct bed *b = to;
-    size_t n;
-
-    assert_false(b->alive[slot]);
-    (void)asteria_caprg_edges(b->graph, slot, &n);
-    assert_int_equal(n, 0);
-    for (uint32_t x = 0; x < b->n; x++) {
-        const uint32_t *edges = asteria_caprg_edges(b->graph, x, &n);
-
-        assert_false(caprg_has(edges, n, slot));
-    }
-    b->n_gone++;
-}
-
 /* Puts all live rows but x, or a random part of them, into pool. */
 static inline size_t bed_pool(struct bed *b, uint32_t x, double share, uint32_t *pool)
 {
@@ -157,8 +157,7 @@ static inline void bed_build(struct bed *b)
         asteria_caprg_queue(b->graph, x);
     }
     for (uint32_t x; (x = asteria_caprg_pending(b->graph)) != CAPRG_NONE;)
-        assert_ok(asteria_caprg_add(b->graph, &b->rows, x, pool, bed_pool(b, x, 1, pool)),
-                  &b->bench.error);
+        assert_ok(asteria_caprg_add(b->graph, x, pool, bed_pool(b, x, 1, pool)), &b->bench.error);
     free(pool);
 }
 

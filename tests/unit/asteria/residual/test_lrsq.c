@@ -41,7 +41,6 @@ static void count_within(struct tally *t, const struct coded *c, const float *z,
         t->violations += lower > limit + 1e-3 * (1 + limit) && is;
     }
     t->violations += n < 64 && within >> n != 0;
-    t->violations += within != asteria_lrsq_within_adjacent(c->l, c->query, codes[0], n, rounded);
     t->violations += asteria_lrsq_within(c->l, c->query, codes, n, INFINITY) !=
                      (n < 64 ? ((uint64_t)1 << n) - 1 : UINT64_MAX);
 }

@@ -80,7 +80,7 @@ static double cost_of(struct test_bench *b, enum asteria_rotation_kind kind, con
     p.rotation = kind;
     struct asteria_model *model = fitted(b, &p, 9, rows, N, NULL);
     assert_true(model->fitted.costs[0] == 0 && model->fitted.costs[1] == 0);
-    assert_ok(asteria_rotation_cost(&cost, &b->env, model->rotation, model->ecc, &others),
+    assert_ok(asteria_rotation_cost(&cost, &b->env, model->rotation, &model->ecc, &others),
               &b->error);
     asteria_model_destroy(&b->env, model);
     return cost;

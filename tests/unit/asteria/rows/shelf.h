@@ -34,7 +34,7 @@ enum { KINDS = sizeof kinds / sizeof *kinds, SOME_HOT = 4, ALL_COLD = 3 };
 struct shelf {
     struct test_bench bench;
     struct asteria_rows *rows;
-    struct asteria_rows_fetch *fetch;
+    struct asteria_rows_fetch *fetch; /* NULL: all rows are in memory */
     char dir[PATH_MAX], path[PATH_MAX];
     size_t row_bytes;
     unsigned char *truth; /* SLOTS rows */
@@ -63,8 +63,8 @@ static inline void shelf_open(struct shelf *s, const struct kind *k)
         s->rows->file->uring = k->uring;
         asteria_rows_fetch_destroy(s->rows->file->own);
         assert_ok(asteria_rows_fetch_create(&s->rows->file->own, s->rows), &s->bench.error);
+        assert_ok(asteria_rows_fetch_create(&s->fetch, s->rows), &s->bench.error);
     }
-    assert_ok(asteria_rows_fetch_create(&s->fetch, s->rows), &s->bench.error);
     assert_ok(asteria_rows_reserve(s->rows, SLOTS), &s->bench.error);
 }
 

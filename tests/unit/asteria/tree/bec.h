@@ -15,7 +15,6 @@ struct forest {
     struct rng rng;
     struct asteria_model model;
     struct asteria_bec_options options;
-    struct asteria_bec_rows rows;
     struct asteria_bec *bec;
     float (*z)[DIM];
     bool alive[SLOTS];
@@ -61,14 +60,14 @@ static inline void forest_open(struct forest *f, enum asteria_code code, unsigne
     f->rng = rng_at(test_seed(), stream);
     f->z = calloc(SLOTS, sizeof *f->z);
     assert_non_null(f->z);
-    assert_ok(asteria_ecc_create(&f->model.ecc, NULL, code, bits, &f->bench.error),
-              &f->bench.error);
-    f->model.m = f->model.ecc->n;
+    asteria_ecc_init(&f->model.ecc, code, bits);
+    f->model.m = f->model.ecc.n;
     assert_true(f->model.m <= DIM);
     forest_draw(f, bits, clusters, spread, constant);
     forest_learn_bits(f);
-    f->options = (struct asteria_bec_options){ .rank = RANK, .leaf_cap = leaf_cap, .penalty = 0.1 };
-    f->rows = (struct asteria_bec_rows){ forest_vector, f };
+    f->options = (struct asteria_bec_options){
+        .rows = { forest_vector, f }, .rank = RANK, .leaf_cap = leaf_cap, .penalty = 0.1
+    };
     assert_ok(asteria_bec_create(&f->bec, &f->bench.env, &f->model, &f->options), &f->bench.error);
 }
 
@@ -76,19 +75,18 @@ static inline void forest_close(struct forest *f)
 {
     asteria_bec_destroy(f->bec);
     assert_int_equal(mem_live(&f->bench.mem), 0);
-    asteria_ecc_destroy(NULL, f->model.ecc);
     free(f->z);
     test_bench_end(&f->bench);
 }
 
 static inline uint32_t forest_address(const struct forest *f, uint32_t slot)
 {
-    return asteria_ecc_decode(f->model.ecc, f->z[slot]);
+    return asteria_ecc_decode(&f->model.ecc, f->z[slot]);
 }
 
 static inline void forest_add(struct forest *f, uint32_t slot)
 {
-    asteria_bec_add(f->bec, &f->rows, slot, forest_address(f, slot), f->z[slot]);
+    asteria_bec_add(f->bec, slot, forest_address(f, slot), f->z[slot]);
     f->alive[slot] = true;
     f->n_alive++;
 }
@@ -102,7 +100,7 @@ static inline void forest_add_all(struct forest *f, uint32_t first, uint32_t end
 
 static inline void forest_take(struct forest *f, uint32_t slot)
 {
-    asteria_bec_remove(f->bec, &f->rows, slot);
+    asteria_bec_remove(f->bec, slot);
     f->alive[slot] = false;
     f->n_alive--;
 }
@@ -111,7 +109,7 @@ static inline void forest_check(const struct forest *f)
 {
     struct error error = { 0 };
 
-    assert_ok(asteria_bec_check(f->bec, &f->rows, &error), &error);
+    assert_ok(asteria_bec_check(f->bec, &error), &error);
     assert_int_equal(f->bec->state.n, f->n_alive);
 }
 
@@ -120,7 +118,7 @@ static inline void forest_maintain_all(struct forest *f)
     bool more = true;
 
     for (unsigned i = 0; i < 1000 && more; i++)
-        assert_ok(asteria_bec_maintain(f->bec, &f->rows, 0, &more), &f->bench.error);
+        assert_ok(asteria_bec_maintain(f->bec, 0, &more), &f->bench.error);
     assert_false(more);
     forest_check(f);
 }

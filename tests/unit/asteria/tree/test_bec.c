@@ -89,9 +89,8 @@ static void test_rows_come_and_go(void **state)
                     forest_take(&f, slot);
             }
             forest_check(&f);
-            assert_ok(asteria_bec_maintain(f.bec, &f.rows,
-                                           rng_below(&f.rng, 3) ? 1 + rng_below(&f.rng, 500) : 0,
-                                           &more),
+            assert_ok(asteria_bec_maintain(
+                          f.bec, rng_below(&f.rng, 3) ? 1 + rng_below(&f.rng, 500) : 0, &more),
                       &f.bench.error);
             forest_check(&f);
             if (step % 10 == 9)
@@ -167,7 +166,7 @@ static void test_a_split_is_by_the_next_bit(void **state)
         place++;
     assert_true(place > 0 && place < 8);
     assert_int_equal(asteria_bec_split_place(b, 0), place);
-    assert_ok(asteria_bec_split(f.bec, &f.rows, 0, place, &spent), &f.bench.error);
+    assert_ok(asteria_bec_split(f.bec, 0, place, &spent), &f.bench.error);
     assert_true(spent > 0 && spent <= 25 + 2 * BEC_SAMPLE);
     forest_check(&f);
     assert_int_equal(asteria_bec_count(b, 0), 2);
@@ -194,7 +193,7 @@ static void expect_events(const struct forest *f)
         const struct asteria_bec_event *e = &events[i];
         assert_true(leaf[e->parent] == e->split && leaf[e->child] == !e->split &&
                     leaf[e->child + 1] == !e->split);
-        assert_true(!e->split || e->rows[0] + e->rows[1] > b->leaf_cap);
+        assert_true(!e->split || e->rows[0] + e->rows[1] > b->options.leaf_cap);
         leaf[e->parent] = !e->split;
         leaf[e->child] = leaf[e->child + 1] = e->split;
         splits += e->split;
@@ -260,7 +259,7 @@ static void test_medoids_are_the_nearest_to_the_mean(void **state)
         uint64_t spent = 0;
         if (!bec_is_leaf(f.bec, leaf) || f.bec->nodes[leaf].n == 0)
             continue;
-        asteria_bec_medoid_find(f.bec, &f.rows, leaf, &spent);
+        asteria_bec_medoid_find(f.bec, leaf, &spent);
         const size_t n = asteria_bec_sample(f.bec, leaf, slots);
         assert_true(spent == n && n <= BEC_SAMPLE &&
                     2 * n > BEC_SAMPLE % (f.bec->nodes[leaf].n + 1));
@@ -317,27 +316,27 @@ static void test_assignment_lessens_the_objective(void **state)
     for (size_t c = 0; c < sizeof penalties / sizeof *penalties; c++) {
         struct forest f;
         forest_open(&f, ECC_GOLAY, 9, 150, 12, 0.6, 0, 40 + c);
-        f.bec->penalty = penalties[c];
+        f.bec->options.penalty = penalties[c];
         forest_add_all(&f, 0, SLOTS);
         for (uint32_t i = 0; i < f.bec->state.n_nodes; i++) {
             uint64_t spent = 0;
             const unsigned place = bec_is_leaf(f.bec, i) ? asteria_bec_split_place(f.bec, i) : 99;
             if (place < f.bec->state.bits)
-                assert_ok(asteria_bec_split(f.bec, &f.rows, i, place, &spent), &f.bench.error);
+                assert_ok(asteria_bec_split(f.bec, i, place, &spent), &f.bench.error);
         }
         assert_true(asteria_bec_rounds_are_due(f.bec));
         double first = 0;
         for (unsigned round = 0; round < BEC_ROUNDS; round++) {
             uint64_t spent = 0;
             const double lambda = asteria_bec_lambda(f.bec),
-                         before = asteria_bec_objective(f.bec, &f.rows, lambda);
+                         before = asteria_bec_objective(f.bec, lambda);
             const uint64_t moved = asteria_bec_count_events(f.bec).moved;
             assert_int_equal(f.bec->state.round, round);
             assert_true(fabs(lambda - penalties[c] / (1 << round)) < 1e-12);
             while (f.bec->state.round == round)
-                asteria_bec_assign(f.bec, &f.rows, 500, &spent);
+                asteria_bec_assign(f.bec, 500, &spent);
             forest_check(&f);
-            const double after = asteria_bec_objective(f.bec, &f.rows, lambda);
+            const double after = asteria_bec_objective(f.bec, lambda);
             if (asteria_bec_count_events(f.bec).moved > moved)
                 assert_true(after < before);
             else

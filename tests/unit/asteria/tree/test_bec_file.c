@@ -44,10 +44,10 @@ static void test_what_was_written_goes_on(void **state)
             forest_add_all(&f, (round - 1) * 1000, round * 1000);
         for (uint32_t slot = 0; slot < 1000 && round == 3; slot++)
             forest_take(&f, slot);
-        assert_ok(asteria_bec_maintain(f.bec, &f.rows, 2500, &more), &f.bench.error);
+        assert_ok(asteria_bec_maintain(f.bec, 2500, &more), &f.bench.error);
         assert_ok(write_tree(f.bec, dir, &f.bench.error), &f.bench.error);
         assert_ok(read_tree(&f, dir, &again), &f.bench.error);
-        assert_ok(asteria_bec_check(again, &f.rows, &f.bench.error), &f.bench.error);
+        assert_ok(asteria_bec_check(again, &f.bench.error), &f.bench.error);
         assert_int_equal(again->state.round, f.bec->state.round);
         assert_int_equal(again->state.cursor, f.bec->state.cursor);
         assert_int_equal(again->state.again, f.bec->state.again);
@@ -59,8 +59,8 @@ static void test_what_was_written_goes_on(void **state)
         for (unsigned i = 0; i < 2; i++) {
             assert_ok(asteria_bec_reserve(both[i], 5500), &f.bench.error);
             for (uint32_t slot = 5000; slot < 5500; slot++)
-                asteria_bec_add(both[i], &f.rows, slot, forest_address(&f, slot), f.z[slot]);
-            assert_ok(asteria_bec_maintain(both[i], &f.rows, 900, &more), &f.bench.error);
+                asteria_bec_add(both[i], slot, forest_address(&f, slot), f.z[slot]);
+            assert_ok(asteria_bec_maintain(both[i], 900, &more), &f.bench.error);
         }
         const struct asteria_bec_counts a = asteria_bec_count_events(f.bec),
                                         b = asteria_bec_count_events(again);
@@ -72,7 +72,7 @@ static void test_what_was_written_goes_on(void **state)
         }
         asteria_bec_destroy(again);
         for (uint32_t slot = 5000; slot < 5500; slot++)
-            asteria_bec_remove(f.bec, &f.rows, slot);
+            asteria_bec_remove(f.bec, slot);
     }
     assert_true(midway > 0);
     forest_close(&f);
@@ -156,12 +156,12 @@ static void test_check_finds_what_is_wrong(void **state)
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         const uint32_t was = *numbers[i];
         *numbers[i] = was == 0 ? 1 : was - 1;
-        assert_code(asteria_bec_check(b, &f.rows, &f.bench.error), ERR_INVARIANT, &f.bench.error);
+        assert_code(asteria_bec_check(b, &f.bench.error), ERR_INVARIANT, &f.bench.error);
         *numbers[i] = was;
         forest_check(&f);
     }
     bec_sum(b, leaf)[2] += 0.01;
-    assert_code(asteria_bec_check(b, &f.rows, &f.bench.error), ERR_INVARIANT, &f.bench.error);
+    assert_code(asteria_bec_check(b, &f.bench.error), ERR_INVARIANT, &f.bench.error);
     forest_close(&f);
 }
 
@@ -182,7 +182,7 @@ static void test_no_memory(void **state)
         for (uint32_t slot = 0; rc == OK && slot < 500; slot++)
             forest_add(&f, slot);
         while (rc == OK && more)
-            rc = asteria_bec_maintain(f.bec, &f.rows, 300, &more);
+            rc = asteria_bec_maintain(f.bec, 300, &more);
         if (rc == OK)
             rc = write_tree(f.bec, dir, &f.bench.error);
         if (rc == OK)
@@ -211,23 +211,6 @@ static void test_no_memory(void **state)
     test_dir_remove(dir);
 }
 
-static void test_options_out_of_range_are_refused(void **state)
-{
-    struct forest f;
-    struct asteria_bec *b;
-    struct asteria_bec_options options;
-
-    forest_open(&f, ECC_GOLAY, 8, 20, 9, 0.5, 0, 77);
-    options = (struct asteria_bec_options){ .rank = 0, .leaf_cap = 20 };
-    assert_code(asteria_bec_create(&b, &f.bench.env, &f.model, &options), ERR_ARGUMENT,
-                &f.bench.error);
-    options = (struct asteria_bec_options){ .rank = 3, .leaf_cap = 3 };
-    assert_code(asteria_bec_create(&b, &f.bench.env, &f.model, &options), ERR_ARGUMENT,
-                &f.bench.error);
-    forest_close(&f);
-    asteria_bec_destroy(NULL);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -236,7 +219,6 @@ int main(void)
         cmocka_unit_test(test_another_models_tree_is_refused),
         cmocka_unit_test(test_check_finds_what_is_wrong),
         cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_options_out_of_range_are_refused),
     };
     return test_run("asteria bec file", tests);
 }

@@ -105,9 +105,8 @@ static void history(const char *settings, enum element element, size_t dim)
     asteria_world_train(&w, 0, 1500);
     for (size_t id = 0; id < 700; id += 2)
         asteria_world_insert(&w, id, 1);
-    const struct asteria_bec_rows rows = asteria_bec_rows(state_of(&w));
     for (bool more = true; more;)
-        assert_ok(asteria_bec_maintain(state_of(&w)->bec, &rows, 0, &more), &w.bench.error);
+        assert_ok(asteria_bec_maintain(state_of(&w)->bec, 0, &more), &w.bench.error);
     expect_clusters(&w);
     for (w.step = 0; w.step < 200 && asteria_world_maintain(&w, 60); w.step++)
         if (w.step % 5 == 0)

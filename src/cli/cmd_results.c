@@ -114,19 +114,11 @@ int command_export(struct app *app, struct error *error)
     char *dir = NULL;
     const char *out = app->options.out;
     struct result result = { 0 };
-<<<<<<< HEAD
     int rc = check_output(app, &form, error);
     rc = rc ? rc : result_dir(app->arguments[0], &dir, error);
     rc = rc ? rc : app_result_load(dir, &result, error);
-=======
-    int rc = check_output(app, &form, &error);
-    rc = rc ? rc : result_dir(app->arguments[0], &dir, &error);
-    if (!rc) {
-        path = app_path(dir, "result.json");
-        rc = result_load(path, &result, &error);
+    if (!rc)
         app_warn_unfinished(app, app->arguments[0], result.json);
-    }
->>>>>>> 9a7454e1ce9580dad95ebf7841a3486f6b762730
     if (!rc)
         rc = form == AS_JSON_LINES ? export_json_lines(&result, out, error)
              : form == AS_PACKED   ? result_pack(result.json, out, error)

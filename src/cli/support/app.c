@@ -62,14 +62,14 @@ void app_warn(const struct app *app, const char *format, ...)
     print_line(app, "\033[33m", "warning", text);
 }
 
-<<<<<<< HEAD
 int app_result_load(const char *dir, struct result *result, struct error *error)
 {
     char *path = app_path(dir, "result.json");
     const int rc = result_load(path, result, error);
     free(path);
     return rc;
-=======
+}
+
 void app_warn_unfinished(const struct app *app, const char *name, const json_t *result)
 {
     const json_t *run = json_object_get(result, "run");
@@ -81,7 +81,6 @@ void app_warn_unfinished(const struct app *app, const char *name, const json_t *
             "%s: the run has not finished: %lld of %lld cells have run; ./harness run --resume "
             "and its config run the rest",
             name, cells, planned);
->>>>>>> 9a7454e1ce9580dad95ebf7841a3486f6b762730
 }
 
 int app_say(void *app_of, const char *line)

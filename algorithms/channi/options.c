@@ -85,7 +85,7 @@ const struct param channi_params[] = {
               "vectors in a cluster of outliers, at most; 0: split_max / 4"),
     PARAM_INT(P, reassign_clusters, 8, 0, 12,
               "splits: clusters around the new ones whose vectors are reassigned to the nearest "
-              "root; 0: none",
+              "one; 0: none",
               .paper = "0", .old_name = "settle"),
     PARAM_INT(P, alias_max, 8, 1, 1024,
               "routes that lead to one cluster, at most; the farthest is dropped"),

@@ -24,7 +24,7 @@ int channi_compact(struct channi *, uint32_t cid, double *cost, bool *busy);
 int channi_split(struct channi *, uint32_t cid, double *cost, bool *busy);
 int channi_merge(struct channi *, uint32_t cid, double *cost, bool *busy);
 /* After a split: moves rows of these clusters, and of params.reassign_clusters clusters near them,
-   to the nearest of their roots. Does nothing if a latch is taken or hardly a row would move. */
+   to the nearest by root or route (channi_assign_distance). Does nothing if a latch is taken or hardly a row would move. */
 int channi_reassign(struct channi *, const uint32_t *cids, size_t n, double *cost);
 /* After a split whose rows lay in a region that had no cluster: such rows were filed in many clusters.
    Moves those that are in deltas to these clusters, if they are nearest, wherever they were filed. */

@@ -1,5 +1,5 @@
-/* reassign.c - after a split, moves rows of the new clusters and their neighbours to the
- * nearest root.
+/* reassign.c - after a split, moves rows of the new clusters and their neighbours to the cluster that
+ * would get them if they were inserted.
  *
  * The paper divides only the rows of the split cluster. Rows of its neighbours that are nearer to a
  * new primary stay where they are, and a search that is routed to the new clusters misses them.
@@ -78,7 +78,7 @@ static int find_neighbours(struct reassignment *s, const uint32_t *cids, size_t 
 
 /* ------------------------------------------------------------------------------------ rows */
 
-/* Chooses the nearest root, unless that makes a cluster too small or too large. */
+/* Chooses the nearest cluster, unless that makes a cluster too small or too large. */
 static void reassign_row(struct reassignment *s, uint32_t i, double *cost)
 {
     const struct channi *c = s->c;
@@ -91,14 +91,13 @@ static void reassign_row(struct reassignment *s, uint32_t i, double *cost)
         (!s->empties && s->size[from] <= 2 * c->merge_min + 1))
         return;
     for (uint32_t j = 0; j < s->w.n; j++) {
-        const float d = rows_distance(&c->base.env, s->w.members.rows[i], s->w.clusters[j]->site);
+        const float d = channi_assign_distance(c, s->w.clusters[j], s->w.members.rows[i], cost);
 
         if (d < least || (d == least && j == from)) {
             least = d;
             best = j;
         }
     }
-    *cost += (double)s->w.n;
     if (best == from || s->size[best] >= c->split_max)
         return;
     s->part[i] = best;
@@ -194,11 +193,10 @@ int channi_reassign(struct channi *c, const uint32_t *cids, size_t n, double *co
     return rc == OK ? reassign(&s, cost) : rc;
 }
 
-/* Whether a row of the cluster's delta is nearer to one of the first n sites than to its own. */
+/* Whether a row of the cluster's delta is nearer to one of the first n clusters than to its own. */
 static bool has_misassigned(const struct reassignment *s, const struct channi_layout *layout,
                             const struct channi_cluster *cl, size_t n, double *cost)
 {
-    const struct index_env *env = &s->c->base.env;
     const uint32_t rows = channi_delta_count(&cl->delta);
 
     for (uint32_t i = 0; i < rows; i++) {
@@ -206,10 +204,9 @@ static bool has_misassigned(const struct reassignment *s, const struct channi_la
 
         if (atomic_load(r.dead) != 0)
             continue;
-        const float own = rows_distance(env, r.row, cl->site);
-        *cost += (double)(1 + n);
+        const float own = channi_assign_distance(s->c, cl, r.row, cost);
         for (size_t j = 0; j < n; j++)
-            if (rows_distance(env, r.row, layout->clusters[s->cids[j]]->site) < own)
+            if (channi_assign_distance(s->c, layout->clusters[s->cids[j]], r.row, cost) < own)
                 return true;
     }
     return false;

@@ -3,9 +3,11 @@
  * are enough clusters. */
 #include "algorithms/channi/search/route.h"
 #include "algorithms/channi/channi.h"
+#include "algorithms/channi/rewrite/replace.h"
 #include "algorithms/common/rows/rows.h"
 
 #include <inttypes.h>
+#include <math.h>
 
 /* Up to this many beam widths of routes, all routes are scanned: a contiguous row costs a tenth of
    one reached by the graph, and a beam measures about six times its width. */
@@ -96,6 +98,17 @@ static float to_cluster(const struct channi *c, const struct channi_cluster *cl,
     *checked += 1;
     const float to_root = rows_distance(&c->base.env, row, cl->site);
     return to_root < to_route ? to_root : to_route;
+}
+
+float channi_assign_distance(const struct channi *c, const struct channi_cluster *cl,
+                             const void *row, double *checked)
+{
+    float to_route = INFINITY;
+
+    if (cl->n_routes > 0)
+        (void)channi_nearest_route(c, cl->routes, cl->n_routes, row, &to_route);
+    *checked += (double)cl->n_routes;
+    return to_cluster(c, cl, row, to_route, checked);
 }
 
 void channi_rank_clusters(const struct channi *c, const struct channi_layout *layout,

@@ -14,6 +14,10 @@
 enum { ASSIGN_CLUSTERS = 4 };
 int channi_route(struct channi *, struct channi_scratch *, const struct channi_layout *,
                  const void *row, size_t ef, uint32_t *cid, double *checked);
+/* The distance by which a row is assigned to a cluster: to its root or to the nearest of its routes, whichever
+   is smaller. */
+float channi_assign_distance(const struct channi *, const struct channi_cluster *, const void *row,
+                             double *checked);
 /* Finds the clusters of the nearest routes, ascending, each once, at most n. For searches. */
 int channi_nearest_clusters(struct channi *, struct channi_scratch *, const struct channi_layout *,
                             const void *query, size_t n, size_t ef, uint32_t *cids,

@@ -4,6 +4,7 @@
 #include "algorithms/channi/index.h"
 #include "algorithms/channi/maintenance/maintenance.h"
 #include "algorithms/channi/rewrite/replace.h"
+#include "algorithms/channi/search/route.h"
 #include "algorithms/channi/stats/stats.h"
 #include "tests/unit/channi/maintenance/maintenance.h"
 
@@ -146,6 +147,65 @@ static void test_what_stays(void **state)
     book_close(&b);
 }
 
+/* Rows of these clusters that an insertion would put into another of them. */
+static size_t misplaced(const struct book *b, const uint32_t *cids, size_t n)
+{
+    size_t rows = 0;
+    double cost = 0;
+
+    for (size_t i = 0; i < b->capacity; i++) {
+        float least = INFINITY, own = INFINITY;
+
+        if (!b->stored[i])
+            continue;
+        for (size_t j = 0; j < n; j++) {
+            const float d = channi_assign_distance(book_channi(b), cluster_of(b, cids[j]),
+                                                   book_row(b, i), &cost);
+
+            least = fminf(least, d);
+            own = cid_of(b, i) == cids[j] ? d : own;
+        }
+        rows += own < INFINITY && least < own;
+    }
+    return rows;
+}
+
+/* Rows go where an insertion would put them: to the nearest by root or route, not by root alone. Old
+   routes stay when roots move, so that the two differ. */
+static void test_as_an_insertion(void **state)
+{
+    struct channi_params p = settling(0); /* called directly below */
+    struct book b;
+    size_t left = 0, moved = 0;
+
+    p.merge_min = 0;
+    open_book(&b, p, INDEX_F32);
+    for (size_t at = FIRST; at < ROWS; at += STEP)
+        assert_ok(book_insert(&b, at, STEP), &b.bench.error);
+    book_channi(&b)->params.reassign_clusters = 5;
+    for (uint32_t cid = 0; cid < layout_of(&b)->n_clusters; cid++) {
+        struct channi_cluster *old[256];
+        uint32_t rewritten[256];
+        const uint64_t before = book_counter(&b, reassigned);
+        size_t n = 0;
+        double cost = 0;
+
+        assert_true(layout_of(&b)->n_clusters <= 256);
+        memcpy(old, layout_of(&b)->clusters, layout_of(&b)->n_clusters * sizeof(*old));
+        assert_ok(channi_reassign(book_channi(&b), &cid, 1, &cost), &b.bench.error);
+        for (uint32_t i = 0; i < layout_of(&b)->n_clusters; i++)
+            if (cluster_of(&b, i) != old[i])
+                rewritten[n++] = i;
+        moved += book_counter(&b, reassigned) - before;
+        left += misplaced(&b, rewritten, n);
+    }
+    if (moved <= 100 || left > moved / 10) /* those left are roots, or had no space */
+        print_error("%zu rows moved, %zu are left\n", moved, left);
+    assert_true(moved > 100 && left <= moved / 10);
+    book_check(&b);
+    book_close(&b);
+}
+
 /* Taken latches are not waited for. */
 static void test_latches_that_are_taken(void **state)
 {
@@ -235,9 +295,9 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fewer_are_astray),       cmocka_unit_test(test_what_stays),
-        cmocka_unit_test(test_latches_that_are_taken), cmocka_unit_test(test_a_pinned_reader),
-        cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_fewer_are_astray), cmocka_unit_test(test_what_stays),
+        cmocka_unit_test(test_as_an_insertion),  cmocka_unit_test(test_latches_that_are_taken),
+        cmocka_unit_test(test_a_pinned_reader),  cmocka_unit_test(test_out_of_memory),
     };
     return test_run("channi's settling", tests);
 }

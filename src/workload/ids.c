@@ -48,9 +48,9 @@ static bool grow_ids(struct recorder *r, size_t n)
 static bool name_rows(struct recorder *r, size_t dataset, size_t row, size_t n, uint64_t *ids)
 {
     uint64_t next = r->list->n_ids;
-    if (!row_ids_name(r->row_ids[dataset], row, n, &next) || !grow_ids(r, (size_t)next))
+    if (!row_ids_name(&r->row_ids[dataset], row, n, &next) || !grow_ids(r, (size_t)next))
         return false;
-    row_ids_get(r->row_ids[dataset], row, n, ids);
+    row_ids_get(&r->row_ids[dataset], row, n, ids);
     r->list->n_ids = (size_t)next;
     return true;
 }
@@ -67,7 +67,7 @@ static bool ids_of_view(struct recorder *r, const struct view *v, bool name, uin
             while (s->order && i + run < s->n && s->order[i + run] == row + run)
                 run++;
             if (!name)
-                row_ids_get(r->row_ids[dataset], row, run, ids + s->at + i);
+                row_ids_get(&r->row_ids[dataset], row, run, ids + s->at + i);
             else if (!name_rows(r, dataset, row, run, ids + s->at + i))
                 return false;
             i += run;

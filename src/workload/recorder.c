@@ -58,10 +58,8 @@ void recorder_free(struct recorder *r)
 {
     if (!r)
         return;
-    for (size_t i = 0; r->list && i < r->list->n_opened; i++) {
-        row_ids_free(r->row_ids[i]);
-        free(r->row_ids[i]);
-    }
+    for (size_t i = 0; i < r->n_row_ids; i++)
+        row_ids_free(&r->row_ids[i]);
     op_list_free(r->list);
     free_versions(r);
     mem_free(NULL, r->row_ids);
@@ -102,24 +100,18 @@ static int add_source(struct recorder *r, struct source *source, const char *nam
     struct op_list *list = r->list;
     if (!mem_grow(NULL, &list->datasets, &r->datasets_capacity, list->n_opened + 1,
                   sizeof *list->datasets) ||
-        !mem_grow(NULL, &r->row_ids, &r->row_ids_capacity, list->n_opened + 1,
-                  sizeof(struct row_ids *)))
+        !mem_grow(NULL, &r->row_ids, &r->row_ids_capacity, list->n_opened + 1, sizeof *r->row_ids))
         return ERR_NO_MEMORY;
-    struct row_ids *ids = malloc(sizeof *ids);
     char *copy = strdup(name);
-    if (!ids || !copy) {
-        free(ids);
-        free(copy);
+    if (!copy)
         return ERR_NO_MEMORY;
-    }
-    row_ids_init(ids);
-    struct dataset_use *use = &list->datasets[list->n_opened];
+    row_ids_init(&r->row_ids[r->n_row_ids++]);
+    struct dataset_use *use = &list->datasets[list->n_opened++];
     *use = (struct dataset_use){ .name = copy, .source = source };
     if (*sha256)
         snprintf(use->sha256, sizeof use->sha256, "%s", sha256);
     else
         snprintf(use->sha256, sizeof use->sha256, "xxh64:%016" PRIx64, source->hash);
-    r->row_ids[list->n_opened++] = ids;
     return OK;
 }
 
@@ -144,7 +136,7 @@ size_t record_dataset(struct recorder *r, const struct source *source)
     struct dataset_use use = list->datasets[i];
     list->datasets[i] = list->datasets[to];
     list->datasets[to] = use;
-    struct row_ids *ids = r->row_ids[i];
+    const struct row_ids ids = r->row_ids[i];
     r->row_ids[i] = r->row_ids[to];
     r->row_ids[to] = ids;
     return to;
@@ -299,10 +291,6 @@ int recorder_finish(struct recorder *r, struct op_list **out, struct error *err)
     else
         rc = op_fields_widen(r->list) ? OK : record_no_memory(err);
     if (!rc) {
-        for (size_t i = 0; i < r->list->n_opened; i++) {
-            row_ids_free(r->row_ids[i]);
-            free(r->row_ids[i]);
-        }
         *out = r->list;
         r->list = NULL;
     }

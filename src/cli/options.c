@@ -381,15 +381,6 @@ static const struct flag flags[] = {
 enum { N_FLAGS = sizeof flags / sizeof *flags };
 _Static_assert(N_FLAGS < (int)OPTIONS_MAX, "app.given has a bit for each");
 
-static bool applies(const struct flag *flag, const char *command)
-{
-    const size_t length = strlen(command);
-    for (const char *at = flag->applies_to; at && *at; at += strcspn(at, " "), at += *at == ' ')
-        if (strcspn(at, " ") == length && !memcmp(at, command, length))
-            return true;
-    return !flag->applies_to;
-}
-
 static void print_one(const struct flag *flag)
 {
     enum { LEFT = 24, WIDTH = 100 };
@@ -414,7 +405,7 @@ void options_help(const char *command)
     for (enum group g = 0; g < GROUPS; g++) {
         bool begun = false;
         for (size_t i = 0; i < N_FLAGS; i++) {
-            if (flags[i].group != g || !applies(&flags[i], command))
+            if (flags[i].group != g || !docs_applies(flags[i].applies_to, command))
                 continue;
             if (!begun)
                 printf("\n%s:\n", group_names[g]);
@@ -435,7 +426,7 @@ void options_documented(struct docs_option list[OPTIONS_MAX])
 int options_check(const struct app *app, const char *command, struct error *error)
 {
     for (size_t i = 0; i < N_FLAGS; i++)
-        if (app->given >> i & 1 && !applies(&flags[i], command))
+        if (app->given >> i & 1 && !docs_applies(flags[i].applies_to, command))
             return fail(error, ERR_CONFIG,
                         "--%s is not an option of %s, but of: %s  (./harness %s --help)",
                         flags[i].name, command, flags[i].applies_to, command);

@@ -51,18 +51,13 @@ static int compare_candidates(const void *a, const void *b)
 
 /* The distance of a row that the operation deletes or updates, as it was before. */
 static int measure_before(const struct score_context *context, const struct score_scratch *b,
-                          const struct concurrent_changes *c, const void *query, uint64_t id,
-                          struct measured *m, struct error *err)
+                          const void *query, uint64_t id, struct measured *m, struct error *err)
 {
-    const struct op_list *list = context->now->list;
+    const void *row = live_state_row_before(context->now, id, b->row, err);
 
-    if (!is_among(c->came, c->n_came, id))
-        return score_measure(context, b, query, id, m, err);
-    const int rc =
-        op_list_vector(list, id, (size_t)(context->op - list->ops), list->element, b->row, err);
-    if (rc != OK)
-        return rc;
-    *m = score_measure_row(context, query, b->row);
+    if (!row)
+        return err->code;
+    *m = score_measure_row(context, query, row);
     return OK;
 }
 
@@ -84,7 +79,7 @@ static int nearest_ever(const struct score_context *context, const struct score_
 
         all[i].stays = i < known && !is_among(c->came, c->n_came, id);
         rc = i < known ? score_measure(context, b, query, id, &all[i].at, err)
-                       : measure_before(context, b, c, query, id, &all[i].at, err);
+                       : measure_before(context, b, query, id, &all[i].at, err);
     }
     qsort(all, known + c->n_went, sizeof *all, compare_candidates);
     *n_all = known + c->n_went;

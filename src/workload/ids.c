@@ -30,8 +30,7 @@ static bool grow_ids(struct recorder *r, size_t n)
     size_t capacity = r->ids_capacity * 2 > n ? r->ids_capacity * 2 : n;
     capacity = (capacity + 63) / 64 * 64;
     const size_t old_words = r->ids_capacity / 64, words = capacity / 64;
-    if (!mem_fit(NULL, &r->list->rows, capacity, sizeof *r->list->rows) ||
-        !mem_fit(NULL, &r->born, capacity, sizeof *r->born) ||
+    if (!mem_fit(NULL, &r->born, capacity, sizeof *r->born) ||
         !mem_fit(NULL, &r->bits, words, sizeof *r->bits))
         return false;
     memset(r->bits + old_words, 0, (words - old_words) * sizeof *r->bits);
@@ -45,16 +44,13 @@ static bool grow_ids(struct recorder *r, size_t n)
     return true;
 }
 
-/* Assigns ids to the rows [row, row + n) of a dataset that have none, and sets their rows[]. */
+/* Assigns ids to the rows [row, row + n) of a dataset that have none. */
 static bool name_rows(struct recorder *r, size_t dataset, size_t row, size_t n, uint64_t *ids)
 {
     uint64_t next = r->list->n_ids;
-    if (!row_ids_name(r->row_ids[dataset], row, n, &next) || !grow_ids(r, (size_t)next))
+    if (!row_ids_name(&r->row_ids[dataset], row, n, &next) || !grow_ids(r, (size_t)next))
         return false;
-    row_ids_get(r->row_ids[dataset], row, n, ids);
-    for (size_t i = 0; i < n; i++)
-        if (ids[i] >= r->list->n_ids)
-            r->list->rows[ids[i]] = (struct row_ref){ (uint32_t)dataset, row + i };
+    row_ids_get(&r->row_ids[dataset], row, n, ids);
     r->list->n_ids = (size_t)next;
     return true;
 }
@@ -71,7 +67,7 @@ static bool ids_of_view(struct recorder *r, const struct view *v, bool name, uin
             while (s->order && i + run < s->n && s->order[i + run] == row + run)
                 run++;
             if (!name)
-                row_ids_get(r->row_ids[dataset], row, run, ids + s->at + i);
+                row_ids_get(&r->row_ids[dataset], row, run, ids + s->at + i);
             else if (!name_rows(r, dataset, row, run, ids + s->at + i))
                 return false;
             i += run;

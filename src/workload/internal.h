@@ -37,9 +37,9 @@ struct record_undo {
 struct recorder {
     struct op_list *list;
     size_t ops_capacity, datasets_capacity;
-    struct row_ids **row_ids; /* one per dataset, in the same order */
-    size_t row_ids_capacity;
-    size_t ids_capacity;   /* of list->rows, born, attributes, and of bits in bits */
+    struct row_ids *row_ids; /* one per dataset, in the same order */
+    size_t n_row_ids, row_ids_capacity;
+    size_t ids_capacity;   /* of born, attributes, and of bits in bits */
     uint64_t *bits, *born; /* bits: the live set; born: an id's latest insertion in the log */
     int64_t *
         attributes[INDEX_ATTRIBUTES_MAX]; /* by field of the list and id; NULL: no such field yet */

@@ -1,9 +1,11 @@
 /* live_state.c - see live_state.h. */
 #include "src/workload/live_state.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "src/core/mem.h"
+#include "src/core/order.h"
 
 int live_state_init(struct live_state *s, const struct op_list *list, struct error *err)
 {
@@ -21,16 +23,13 @@ int live_state_init(struct live_state *s, const struct op_list *list, struct err
         for (size_t i = 0; i < n; i++)
             s->attributes[i] = INDEX_ATTRIBUTE_NONE;
     }
-    for (size_t id = 0; id < list->n_ids; id++) {
-        s->rows[id].dataset = list->rows[id].dataset;
-        s->rows[id].row = list->rows[id].row;
-    }
     return live_init(&s->live, list, err);
 }
 
 static void free_one(struct live_state *s)
 {
     mem_free(NULL, s->rows);
+    mem_free(NULL, s->replaced);
     mem_free(NULL, s->attributes);
     live_free(&s->live);
 }
@@ -133,6 +132,20 @@ static int take_rows(struct live_state *s, const struct view *v, const uint64_t 
     return OK;
 }
 
+/* Keeps the rows that an operation replaces, in the order of their ids. */
+static int keep_replaced(struct live_state *s, const struct op *op, struct error *err)
+{
+    const uint64_t *ids = op->ids + (op->n - op->n_pairs);
+
+    if (!mem_grow(NULL, &s->replaced, &s->replaced_capacity, op->n_pairs, sizeof *s->replaced))
+        return fail(err, ERR_NO_MEMORY, "out of memory for %zu replaced rows", op->n_pairs);
+    for (size_t i = 0; i < op->n_pairs; i++)
+        s->replaced[i] = (struct live_replaced){ ids[i], s->rows[ids[i]] };
+    s->n_replaced = op->n_pairs;
+    qsort(s->replaced, s->n_replaced, sizeof *s->replaced, order_u64);
+    return OK;
+}
+
 static int take_op(struct live_state *s, const struct op *op, uint32_t since, struct error *err)
 {
     const struct view *rows = op_new_rows(op);
@@ -144,8 +157,12 @@ int live_state_step(struct live_state *s, size_t at, struct error *err)
 {
     const struct op *op = &s->list->ops[at];
     const uint32_t since = (uint32_t)at + 1;
-    int rc = op->pending ? OK : take_op(s, op, since, err);
+    int rc;
 
+    s->n_replaced = 0;
+    rc = op->n_pairs ? keep_replaced(s, op, err) : OK;
+    if (rc == OK && !op->pending)
+        rc = take_op(s, op, since, err);
     for (size_t i = op->kind == OP_COMMIT ? op->back : 0; rc == OK && i > 0; i--)
         if ((op - i)->pending)
             rc = take_op(s, op - i, since, err);
@@ -178,18 +195,30 @@ size_t live_state_ids(const struct live_state *s, const uint64_t *filter_bits, u
     return n;
 }
 
-const void *live_state_row(const struct live_state *s, uint64_t id, void *scratch,
-                           struct error *err)
+static const void *read_row(const struct live_state *s, struct live_row at, void *scratch,
+                            struct error *err)
 {
-    const struct live_row at = s->rows[id];
     const struct source *source = s->list->datasets[at.dataset].source;
 
     if (source->rows && source->element == s->list->element)
         return (const char *)source->rows + at.row * source_row_bytes(source);
-    const int rc = source->element == s->list->element
-                       ? source_read(source, at.row, 1, scratch, err)
-                       : source_read_f32(source, at.row, 1, scratch, err);
-    return rc == OK ? scratch : NULL;
+    return view_read_source(source, at.row, 1, s->list->element, scratch, err) == OK ? scratch
+                                                                                     : NULL;
+}
+
+const void *live_state_row(const struct live_state *s, uint64_t id, void *scratch,
+                           struct error *err)
+{
+    return read_row(s, s->rows[id], scratch, err);
+}
+
+const void *live_state_row_before(const struct live_state *s, uint64_t id, void *scratch,
+                                  struct error *err)
+{
+    const struct live_replaced *found =
+        s->n_replaced ? bsearch(&id, s->replaced, s->n_replaced, sizeof *found, order_u64) : NULL;
+
+    return read_row(s, found ? found->row : s->rows[id], scratch, err);
 }
 
 bool live_state_mapped(const struct live_state *s)
@@ -218,10 +247,7 @@ int live_state_read(const struct live_state *s, const uint64_t *ids, size_t n, e
             if (next.dataset != first.dataset || next.row != first.row + run)
                 break;
         }
-        const int rc =
-            source->element == want
-                ? source_read(source, (size_t)first.row, run, to, err)
-                : source_read_f32(source, (size_t)first.row, run, (float *)(void *)to, err);
+        const int rc = view_read_source(source, (size_t)first.row, run, want, to, err);
         if (rc != OK)
             return rc;
     }

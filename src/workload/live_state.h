@@ -10,11 +10,18 @@ struct live_row {
     uint32_t since;   /* the operation that stored it, plus one; 0: never */
     uint64_t row;
 };
+struct live_replaced {
+    uint64_t id;
+    struct live_row row;
+};
 struct live_state {
     const struct op_list *list;
     struct live_row *rows; /* by id */
     struct live_set live;
     int64_t *attributes; /* records of the list's fields, by id; NULL if it has none */
+    /* rows that the last step of threads replaced, by id */
+    struct live_replaced *replaced;
+    size_t n_replaced, replaced_capacity;
     /* copies for the snapshots that are not released; their own `past` is NULL */
     struct live_state *past;
     size_t n_past, past_capacity;
@@ -37,6 +44,9 @@ size_t live_state_ids(const struct live_state *, const uint64_t *filter_bits, ui
 /* One row with the list's element: a pointer into the data, or a copy in `scratch`, which has space
    for one row. NULL on failure. */
 const void *live_state_row(const struct live_state *, uint64_t id, void *scratch, struct error *);
+/* The same as it was before the last step, a concurrent or mixed one that removed or updated it. */
+const void *live_state_row_before(const struct live_state *, uint64_t id, void *scratch,
+                                  struct error *);
 /* Whether all datasets are in memory with the list's element, so that live_state_row() does not use
    its scratch. */
 bool live_state_mapped(const struct live_state *);

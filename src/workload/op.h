@@ -206,19 +206,6 @@ struct dataset_use {
     char sha256[65]; /* of the downloaded file if known, else "xxh64:" and a content hash */
 };
 
-/* The row with which an id was first inserted. op_list_vector() also takes updates into account. */
-struct row_ref {
-    uint32_t dataset; /* index into op_list.datasets */
-    uint64_t row;
-};
-
-/* From operation `since` on, the id's vector is row `row` of operation op's view. `since` is op, or
-   its commit if op was pending. */
-struct update_ref {
-    uint64_t id;
-    size_t op, since, row;
-};
-
 enum attribute_type { FIELD_INTEGER, FIELD_REAL, FIELD_TEXT };
 
 /* A field of the rows' attributes. Its numbers (index.h, section 9) are integers as they are, those
@@ -240,19 +227,12 @@ struct op_list {
     size_t dim;
     enum element element; /* of the data as recorded */
     enum metric metric;   /* config `metric`, or the first dataset's own */
-    struct row_ref *rows; /* by id, n_ids entries */
     size_t n_ids, max_live, max_queries, max_k;
     struct attribute_field fields[INDEX_ATTRIBUTES_MAX]; /* n_fields, in order of first use */
     size_t n_fields;
-    struct update_ref *updates; /* n_updates entries, sorted by id, then operation */
-    size_t n_updates;
 };
 
 void op_list_free(struct op_list *);
-/* Copies the vector that `id` has after operations 0 .. at-1. want: F32, B64 or
- * the list's element. ERR_UNKNOWN_ID. */
-int op_list_vector(const struct op_list *, uint64_t id, size_t at, enum element want, void *out,
-                   struct error *);
 
 const char *op_field_type_name(enum attribute_type); /* "integers" "reals" "texts" */
 /* The field of this name; NULL: no insert so far has it. */

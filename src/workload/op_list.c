@@ -1,4 +1,4 @@
-/* op_list.c - reads a recorded list: the live set, and the vector of an id. */
+/* op_list.c - the live set of a recorded list. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,34 +47,6 @@ void live_free(struct live_set *live)
     *live = (struct live_set){ 0 };
 }
 
-/* The newest update of id before operation `at`, or NULL. */
-static const struct update_ref *update_before(const struct op_list *list, uint64_t id, size_t at)
-{
-    size_t low = 0, high = list->n_updates;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        const struct update_ref *u = &list->updates[middle];
-        if (u->id < id || (u->id == id && u->since < at))
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low && list->updates[low - 1].id == id ? &list->updates[low - 1] : NULL;
-}
-
-int op_list_vector(const struct op_list *list, uint64_t id, size_t at, enum element want, void *out,
-                   struct error *err)
-{
-    if (id >= list->n_ids)
-        return fail(err, ERR_UNKNOWN_ID, "id %llu: this workload has ids 0 to %zu",
-                    (unsigned long long)id, list->n_ids - 1);
-    const struct update_ref *u = update_before(list, id, at);
-    if (u)
-        return view_read(op_new_rows(&list->ops[u->op]), u->row, 1, want, out, err);
-    const struct row_ref *r = &list->rows[id];
-    return view_read_source(list->datasets[r->dataset].source, (size_t)r->row, 1, want, out, err);
-}
-
 void op_list_free(struct op_list *list)
 {
     if (!list)
@@ -88,7 +60,5 @@ void op_list_free(struct op_list *list)
     op_fields_free(list);
     mem_free(NULL, list->ops);
     mem_free(NULL, list->datasets);
-    mem_free(NULL, list->rows);
-    free(list->updates);
     free(list);
 }

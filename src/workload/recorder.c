@@ -58,10 +58,8 @@ void recorder_free(struct recorder *r)
 {
     if (!r)
         return;
-    for (size_t i = 0; r->list && i < r->list->n_opened; i++) {
-        row_ids_free(r->row_ids[i]);
-        free(r->row_ids[i]);
-    }
+    for (size_t i = 0; i < r->n_row_ids; i++)
+        row_ids_free(&r->row_ids[i]);
     op_list_free(r->list);
     free_versions(r);
     mem_free(NULL, r->row_ids);
@@ -102,24 +100,18 @@ static int add_source(struct recorder *r, struct source *source, const char *nam
     struct op_list *list = r->list;
     if (!mem_grow(NULL, &list->datasets, &r->datasets_capacity, list->n_opened + 1,
                   sizeof *list->datasets) ||
-        !mem_grow(NULL, &r->row_ids, &r->row_ids_capacity, list->n_opened + 1,
-                  sizeof(struct row_ids *)))
+        !mem_grow(NULL, &r->row_ids, &r->row_ids_capacity, list->n_opened + 1, sizeof *r->row_ids))
         return ERR_NO_MEMORY;
-    struct row_ids *ids = malloc(sizeof *ids);
     char *copy = strdup(name);
-    if (!ids || !copy) {
-        free(ids);
-        free(copy);
+    if (!copy)
         return ERR_NO_MEMORY;
-    }
-    row_ids_init(ids);
-    struct dataset_use *use = &list->datasets[list->n_opened];
+    row_ids_init(&r->row_ids[r->n_row_ids++]);
+    struct dataset_use *use = &list->datasets[list->n_opened++];
     *use = (struct dataset_use){ .name = copy, .source = source };
     if (*sha256)
         snprintf(use->sha256, sizeof use->sha256, "%s", sha256);
     else
         snprintf(use->sha256, sizeof use->sha256, "xxh64:%016" PRIx64, source->hash);
-    r->row_ids[list->n_opened++] = ids;
     return OK;
 }
 
@@ -144,7 +136,7 @@ size_t record_dataset(struct recorder *r, const struct source *source)
     struct dataset_use use = list->datasets[i];
     list->datasets[i] = list->datasets[to];
     list->datasets[to] = use;
-    struct row_ids *ids = r->row_ids[i];
+    const struct row_ids ids = r->row_ids[i];
     r->row_ids[i] = r->row_ids[to];
     r->row_ids[to] = ids;
     return to;
@@ -285,51 +277,6 @@ bool record_remember(struct recorder *r, uint64_t id)
 
 /* 5. The end */
 
-static int compare_updates(const void *a, const void *b)
-{
-    const struct update_ref *x = a, *y = b;
-    if (x->id != y->id)
-        return x->id < y->id ? -1 : 1;
-    if (x->since != y->since)
-        return x->since < y->since ? -1 : 1;
-    return (x->op > y->op) - (x->op < y->op);
-}
-
-/* How many of an operation's ids, the last ones, get new vectors. */
-static size_t updates_of(const struct op *op)
-{
-    return op->kind == OP_UPDATE ? op->n : op->kind == OP_MIX ? op->n_pairs : 0;
-}
-
-static void add_updates(struct op_list *list, size_t at, size_t since)
-{
-    const struct op *op = &list->ops[at];
-    for (size_t i = op->n - updates_of(op); i < op->n; i++)
-        list->updates[list->n_updates++] = (struct update_ref){ op->ids[i], at, since, i };
-}
-
-static int index_updates(struct op_list *list, struct error *err)
-{
-    size_t n = 0;
-    for (size_t k = 0; k < list->n; k++)
-        n += updates_of(&list->ops[k]);
-    if (!n)
-        return OK;
-    list->updates = malloc(n * sizeof *list->updates);
-    if (!list->updates)
-        return record_no_memory(err);
-    for (size_t k = 0; k < list->n; k++) {
-        const struct op *op = &list->ops[k];
-        if (!op->pending)
-            add_updates(list, k, k);
-        for (size_t i = op->kind == OP_COMMIT ? op->back : 0; i > 0; i--)
-            if (list->ops[k - i].pending)
-                add_updates(list, k - i, k);
-    }
-    qsort(list->updates, list->n_updates, sizeof *list->updates, compare_updates);
-    return OK;
-}
-
 int recorder_finish(struct recorder *r, struct op_list **out, struct error *err)
 {
     int rc = OK;
@@ -342,12 +289,8 @@ int recorder_finish(struct recorder *r, struct op_list **out, struct error *err)
     else if (r->in_transaction)
         rc = not_begun(r, err);
     else
-        rc = op_fields_widen(r->list) ? index_updates(r->list, err) : record_no_memory(err);
+        rc = op_fields_widen(r->list) ? OK : record_no_memory(err);
     if (!rc) {
-        for (size_t i = 0; i < r->list->n_opened; i++) {
-            row_ids_free(r->row_ids[i]);
-            free(r->row_ids[i]);
-        }
         *out = r->list;
         r->list = NULL;
     }

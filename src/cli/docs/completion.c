@@ -8,13 +8,13 @@
 /* The programs that are completed. */
 #define PROGRAMS "harness ./harness driftline"
 
-static bool applies(const struct docs_option *option, const char *command)
+bool docs_applies(const char *commands, const char *command)
 {
     const size_t length = strlen(command);
-    for (const char *at = option->commands; at && *at; at += strcspn(at, " "), at += *at == ' ')
-        if (strcspn(at, " ") == length && memcmp(at, command, length) == 0)
+    for (const char *at = commands; at && *at; at += strcspn(at, " "), at += *at == ' ')
+        if (strcspn(at, " ") == length && !memcmp(at, command, length))
             return true;
-    return !option->commands;
+    return !commands;
 }
 
 /* A text between single quotes of a shell; zsh's descriptions also take : and [ apart. */
@@ -46,7 +46,7 @@ static void bash(const struct docs_program *program, FILE *out)
     for (const struct docs_command *c = program->commands; c->name; c++) {
         fprintf(out, "        %s) options='--help", c->name);
         for (const struct docs_option *o = program->options; o->name; o++)
-            if (applies(o, c->name))
+            if (docs_applies(o->commands, c->name))
                 fprintf(out, " --%s", o->name);
         fputs("' ;;\n", out);
     }
@@ -77,7 +77,7 @@ static void zsh(const struct docs_program *program, FILE *out)
             continue;
         fprintf(out, "        %s) _arguments", c->name);
         for (const struct docs_option *o = program->options; o->name; o++) {
-            if (!applies(o, c->name))
+            if (!docs_applies(o->commands, c->name))
                 continue;
             fprintf(out, " '*--%s[", o->name);
             quoted(out, o->help, "[]:");

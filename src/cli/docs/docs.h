@@ -22,6 +22,9 @@ struct docs_option {
     const char *name, *value, *commands, *help; /* value NULL: takes none; commands NULL: all */
 };
 
+/* Whether an option of these commands is one of this command's. */
+bool docs_applies(const char *commands, const char *command);
+
 /* The input of the generators. The lists end with a row without a name. */
 struct docs_program {
     const struct registry *registry;

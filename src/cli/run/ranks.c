@@ -25,14 +25,10 @@ static void ranks_free(struct dispatcher *r)
     for (int i = 0; r->rank && i < r->n; i++)
         json_decref(r->rank[i].about);
     ranks_truth_free(r);
-    for (size_t i = 0; r->lost && i < r->run->plan.n; i++)
-        json_decref(r->lost[i]);
+    for (size_t i = 0; r->cell && i < r->run->plan.n; i++)
+        json_decref(r->cell[i].lost);
     mem_free(NULL, r->rank);
-    mem_free(NULL, r->state);
-    mem_free(NULL, r->build);
-    mem_free(NULL, r->seconds);
-    mem_free(NULL, r->timed);
-    mem_free(NULL, r->lost);
+    mem_free(NULL, r->cell);
 }
 
 static void find_builds(struct dispatcher *r)
@@ -43,7 +39,7 @@ static void find_builds(struct dispatcher *r)
         char label[300];
         plan_build_label(&plan->cells[i], label, sizeof label);
         const json_t *first = json_object_get(known, label);
-        r->build[i] = first ? (size_t)json_integer_value(first) : i;
+        r->cell[i].build = first ? (size_t)json_integer_value(first) : i;
         if (!first)
             json_object_set_new(known, label, json_integer((json_int_t)i));
     }
@@ -52,18 +48,13 @@ static void find_builds(struct dispatcher *r)
 
 static int ranks_init(struct dispatcher *r, struct run_state *run, struct error *error)
 {
-    const size_t n = run->plan.n + 1;
     *r = (struct dispatcher){ .run = run,
                               .messenger = run->messenger,
                               .n = messenger_ranks(run->messenger),
                               .left = run->plan.n };
     r->rank = mem_zalloc(NULL, (size_t)r->n * sizeof *r->rank);
-    r->state = mem_zalloc(NULL, n * sizeof *r->state);
-    r->build = mem_zalloc(NULL, n * sizeof *r->build);
-    r->seconds = mem_zalloc(NULL, n * sizeof *r->seconds);
-    r->timed = mem_zalloc(NULL, n * sizeof *r->timed);
-    r->lost = mem_zalloc(NULL, n * sizeof *r->lost);
-    if (!r->rank || !r->state || !r->build || !r->seconds || !r->timed || !r->lost)
+    r->cell = mem_zalloc(NULL, (run->plan.n + 1) * sizeof *r->cell);
+    if (!r->rank || !r->cell)
         return fail(error, ERR_NO_MEMORY, "--mpi: out of memory for %zu cells", run->plan.n);
     for (int i = 0; i < r->n; i++) {
         r->rank[i].cell = NO_CELL;
@@ -95,8 +86,8 @@ static void record_ranks(const struct dispatcher *r)
 /* Seconds that a cell may take; INFINITY if none of its build has finished. */
 static double expected_s(const struct dispatcher *r, size_t cell)
 {
-    const size_t build = r->build[cell];
-    return r->timed[build] ? r->seconds[build] / (double)r->timed[build] : INFINITY;
+    const struct handed_cell *build = &r->cell[r->cell[cell].build];
+    return build->timed ? build->seconds / (double)build->timed : INFINITY;
 }
 
 /* The waiting cell that takes longest; of those not known, the one with most points. NO_CELL: none
@@ -106,7 +97,7 @@ static long longest(const struct dispatcher *r)
     const struct plan *plan = &r->run->plan;
     long best = NO_CELL;
     for (size_t i = 0; i < plan->n; i++) {
-        if (r->state[i] != CELL_WAITS)
+        if (r->cell[i].state != CELL_WAITS)
             continue;
         const double mine = expected_s(r, i), its = best < 0 ? -1 : expected_s(r, (size_t)best);
         if (mine > its ||
@@ -131,7 +122,7 @@ static int hand_out(struct dispatcher *r, struct error *error)
         const uint64_t number = cell->number;
         char label[300];
         rank->cell = at;
-        r->state[at] = CELL_RUNS;
+        r->cell[at].state = CELL_RUNS;
         plan_build_label(cell, label, sizeof label);
         if (i > 0)
             progress_note(&r->run->progress, "%s, repeat %zu, begins on rank %d", label,
@@ -151,8 +142,8 @@ static void note_cell(const struct dispatcher *r, int rank, size_t at, json_t *c
     json_t *one;
     json_array_foreach(cells, i, one) {
         json_object_set_new(one, "rank", json_integer(rank));
-        if (r->lost[at])
-            json_object_set(one, "lost_ranks", r->lost[at]);
+        if (r->cell[at].lost)
+            json_object_set(one, "lost_ranks", r->cell[at].lost);
     }
 }
 
@@ -209,10 +200,11 @@ static int finished(struct dispatcher *r, const struct message *message, struct 
     if (!rc) {
         rank->cell = NO_CELL;
         rank->measured++;
-        r->state[at] = CELL_FINISHED;
+        struct handed_cell *build = &r->cell[r->cell[at].build];
+        r->cell[at].state = CELL_FINISHED;
         r->left--;
-        r->seconds[r->build[at]] += result.seconds;
-        r->timed[r->build[at]]++;
+        build->seconds += result.seconds;
+        build->timed++;
         rc = store(r, &r->run->plan.cells[at], &result, error);
         note_cell(r, message->from, (size_t)at, result.cells);
         record_ranks(r);
@@ -235,10 +227,10 @@ static void lose(struct dispatcher *r, int i, bool dead, const char *why)
     if (dead)
         messenger_forget(r->messenger, i);
     if (rank->cell != NO_CELL) {
-        json_t **lost = &r->lost[rank->cell];
+        json_t **lost = &r->cell[rank->cell].lost;
         *lost = *lost ? *lost : json_array();
         json_array_append_new(*lost, json_integer(i));
-        r->state[rank->cell] = CELL_WAITS;
+        r->cell[rank->cell].state = CELL_WAITS;
         plan_build_label(&r->run->plan.cells[rank->cell], label, sizeof label);
         (void)snprintf(what, sizeof what, "%s, which another measures", label);
     } else if (rank->part != NO_PART) {
@@ -305,18 +297,16 @@ static int take_all_stored(struct dispatcher *r, struct error *error)
     int rc = OK;
     for (size_t i = 0; !rc && i < r->run->plan.n; i++) {
         const struct cell *cell = &r->run->plan.cells[i];
-        json_t *cells;
-        if (!run_is_mine(r->run, cell)) {
-            r->state[i] = CELL_FINISHED;
+        const bool mine = run_is_mine(r->run, cell);
+        json_t *cells = NULL;
+        if (mine)
+            rc = run_take_stored(r->run, cell, &cells, error);
+        if (!rc && (cells || !mine)) {
+            r->cell[i].state = CELL_FINISHED;
             r->left--;
-            continue;
         }
-        rc = run_take_stored(r->run, cell, &cells, error);
-        if (!rc && cells) {
-            r->state[i] = CELL_FINISHED;
-            r->left--;
+        if (!rc && cells)
             rc = run_cell_finished(r->run, cell, cells, true, 0, error);
-        }
         json_decref(cells);
     }
     return rc;

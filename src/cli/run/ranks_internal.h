@@ -22,17 +22,22 @@ struct rank_state {
 
 enum cell_state { CELL_WAITS, CELL_RUNS, CELL_FINISHED };
 
+/* A cell of the plan, at its place there. */
+struct handed_cell {
+    enum cell_state state;
+    size_t build;   /* place of the first cell with the same label and params */
+    double seconds; /* of a build's cells so far: sum, */
+    size_t timed;   /* number */
+    json_t *lost;   /* the ranks that were lost with the cell; NULL: none */
+};
+
 struct dispatcher {
     struct run_state *run;
     struct messenger *messenger;
     int n;
     struct rank_state *rank;
-    enum cell_state *state; /* by place in the plan */
-    size_t *build;          /* the first cell with the same label and params */
-    double *seconds;        /* of a build's cells so far: sum, */
-    size_t *timed;          /* number */
-    json_t **lost;          /* the ranks that were lost with the cell; NULL: none */
-    size_t left;            /* cells not finished */
+    struct handed_cell *cell;
+    size_t left; /* cells not finished */
     /* the ground truth: one part for each rank, lost ones included */
     bool truth_known;      /* run->oracle is set */
     enum cell_state *part; /* n */

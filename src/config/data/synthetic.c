@@ -21,9 +21,7 @@ static void set_synthetic(const struct fields *f, enum synthetic_kind kind,
         const int type = fields_push(f, names[i]);
         struct error err = { 0 };
         const struct param_value value = { .kind = VALUE_NUMBER, .number = lua_tonumber(L, -1) };
-        if (!param_find(table, names[i]))
-            (void)param_set(table, params, names[i], value, owner, &err);
-        else if (type != LUA_TNUMBER)
+        if (type != LUA_TNUMBER && param_find(table, names[i]))
             fail(&err, ERR_CONFIG, "\"%s\" must be a number, not %s", names[i],
                  script_shown(L, -1));
         else

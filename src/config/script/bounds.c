@@ -12,8 +12,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "src/base/clock.h"
 #include "src/config/script/fail.h"
 
 enum {
@@ -85,21 +85,14 @@ int script_fail_memory(const struct script *s, const char *file, int line, struc
 
 /* 2. Work and time */
 
-static uint64_t read_clock_ns(clockid_t clock)
-{
-    struct timespec t;
-    (void)clock_gettime(clock, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 /* Reading the processor time takes a system call, so the coarse clock is read first. */
 static bool past_time(struct script *s)
 {
-    const uint64_t now_ns = read_clock_ns(CLOCK_MONOTONIC_COARSE);
+    const uint64_t now_ns = clock_read_ns(CLOCK_MONOTONIC_COARSE);
     if (now_ns - s->clock_read_ns < CLOCK_INTERVAL_NS)
         return false;
     s->clock_read_ns = now_ns;
-    const uint64_t used_ns = read_clock_ns(CLOCK_THREAD_CPUTIME_ID) - s->cpu_began_ns;
+    const uint64_t used_ns = clock_read_ns(CLOCK_THREAD_CPUTIME_ID) - s->cpu_began_ns;
     return (double)used_ns * 1e-9 > s->seconds_limit;
 }
 
@@ -156,16 +149,16 @@ void script_budget(struct script *s)
     s->passed = BOUND_NONE;
     s->string_refused = false;
     s->clock_read_ns = 0;
-    s->cpu_began_ns = read_clock_ns(CLOCK_THREAD_CPUTIME_ID);
+    s->cpu_began_ns = clock_read_ns(CLOCK_THREAD_CPUTIME_ID);
     lua_sethook(s->L, count_hook, LUA_MASKCOUNT, HOOK_STEP);
 }
 
 uint64_t script_stop_clock(void)
 {
-    return read_clock_ns(CLOCK_THREAD_CPUTIME_ID);
+    return clock_read_ns(CLOCK_THREAD_CPUTIME_ID);
 }
 
 void script_start_clock(struct script *s, uint64_t stopped_ns)
 {
-    s->cpu_began_ns += read_clock_ns(CLOCK_THREAD_CPUTIME_ID) - stopped_ns;
+    s->cpu_began_ns += clock_read_ns(CLOCK_THREAD_CPUTIME_ID) - stopped_ns;
 }

@@ -35,8 +35,8 @@ int lua_w_cluster(lua_State *L)
     if (fields_has(&f, "level") && target)
         fields_fail(&f, "level", ERR_CONFIG, "level and target_k are both given; use one of them");
     const bool labelled = read_labels(&f, &labels);
-    if (record_cluster(lua_recorder(L), &note, queries, level, target, labelled ? &labels : NULL,
-                       &err))
-        lua_step_fail(&f, &err);
-    return 0;
+    return lua_step_end(&f,
+                        record_cluster(lua_recorder(L), &note, queries, level, target,
+                                       labelled ? &labels : NULL, &err),
+                        &err);
 }

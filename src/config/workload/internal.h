@@ -18,6 +18,8 @@ struct fields lua_open_settings(lua_State *, enum lua_call);
    keeps its default. */
 struct op_options lua_step_note(const struct fields *);
 _Noreturn void lua_step_fail(const struct fields *, const struct error *);
+/* Ends the call: raises the error unless rc is OK; returns 0, the number of its results. */
+int lua_step_end(const struct fields *, int rc, const struct error *);
 /* The view under `key`, or the first item of the list if key is NULL; valid while the table is. */
 struct view *lua_step_view(const struct fields *, const char *key);
 /* Calls the function under "stream" for its views and joins them; sets the chunks of the options.

@@ -231,7 +231,5 @@ int lua_w_mix(lua_State *L)
     check_end(&f, &m);
     read_order(&f, &m);
     struct error err = { 0 };
-    if (record_mix(lua_recorder(L), &note, &m, &err))
-        lua_step_fail(&f, &err);
-    return 0;
+    return lua_step_end(&f, record_mix(lua_recorder(L), &note, &m, &err), &err);
 }

@@ -128,7 +128,5 @@ int lua_w_set(lua_State *L)
     const int rc = json ? record_set(lua_recorder(L), &note, json, &err)
                         : fail(&err, ERR_NO_MEMORY, "out of memory");
     free(json);
-    if (rc)
-        lua_step_fail(&f, &err);
-    return 0;
+    return lua_step_end(&f, rc, &err);
 }

@@ -23,6 +23,13 @@ void lua_step_fail(const struct fields *f, const struct error *err)
     script_raise(f->L, f->call, f->what, err);
 }
 
+int lua_step_end(const struct fields *f, int rc, const struct error *err)
+{
+    if (rc)
+        lua_step_fail(f, err);
+    return 0;
+}
+
 struct fields lua_open_settings(lua_State *L, enum lua_call call)
 {
     const char *what = lua_call_name(call);

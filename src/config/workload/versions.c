@@ -1,13 +1,6 @@
 /* versions.c - transactions and snapshots of a workload. */
 #include "src/config/workload/internal.h"
 
-static int end_step(const struct fields *f, int rc, const struct error *err)
-{
-    if (rc)
-        lua_step_fail(f, err);
-    return 0;
-}
-
 typedef int record_call(struct recorder *, const struct op_options *, struct error *);
 typedef int record_named(struct recorder *, const struct op_options *, const char *name,
                          struct error *);
@@ -17,7 +10,7 @@ static int plain(lua_State *L, enum lua_call call, record_call *record)
     const struct fields f = lua_open_step(L, call, 0);
     const struct op_options note = lua_step_note(&f);
     struct error err = { 0 };
-    return end_step(&f, record(lua_recorder(L), &note, &err), &err);
+    return lua_step_end(&f, record(lua_recorder(L), &note, &err), &err);
 }
 
 static int named(lua_State *L, enum lua_call call, record_named *record)
@@ -28,7 +21,7 @@ static int named(lua_State *L, enum lua_call call, record_named *record)
     struct error err = { 0 };
     if (!name || !*name)
         fields_fail(&f, NULL, ERR_CONFIG, "name = \"...\" is missing");
-    return end_step(&f, record(lua_recorder(L), &note, name, &err), &err);
+    return lua_step_end(&f, record(lua_recorder(L), &note, name, &err), &err);
 }
 
 int lua_w_begin(lua_State *L)

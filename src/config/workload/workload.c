@@ -13,9 +13,8 @@ static int lua_w_train(lua_State *L)
     const struct fields f = lua_open_step(L, CALL_W_TRAIN, 1);
     const struct op_options note = lua_step_note(&f);
     struct error err = { 0 };
-    if (record_train(lua_recorder(L), &note, lua_step_view(&f, NULL), &err))
-        lua_step_fail(&f, &err);
-    return 0;
+    return lua_step_end(&f, record_train(lua_recorder(L), &note, lua_step_view(&f, NULL), &err),
+                        &err);
 }
 
 static int lua_w_insert(lua_State *L)
@@ -45,9 +44,7 @@ static int lua_w_delete(lua_State *L)
     const struct op_options note = lua_step_note(&f);
     const struct id_selector choice = lua_step_choice(&f);
     struct error err = { 0 };
-    if (record_delete(lua_recorder(L), &note, &choice, &err))
-        lua_step_fail(&f, &err);
-    return 0;
+    return lua_step_end(&f, record_delete(lua_recorder(L), &note, &choice, &err), &err);
 }
 
 static int lua_w_update(lua_State *L)
@@ -57,9 +54,7 @@ static int lua_w_update(lua_State *L)
     const struct id_selector choice = lua_step_choice(&f);
     struct view *with = lua_step_view(&f, "with");
     struct error err = { 0 };
-    if (record_update(lua_recorder(L), &note, &choice, with, &err))
-        lua_step_fail(&f, &err);
-    return 0;
+    return lua_step_end(&f, record_update(lua_recorder(L), &note, &choice, with, &err), &err);
 }
 
 static int lua_w_search(lua_State *L)
@@ -78,9 +73,9 @@ static int lua_w_search(lua_State *L)
         fields_fail(&f, "where", ERR_CONFIG, "filter and where are both given; use one of them");
     filtered |= lua_step_where(&f, &allow);
     struct error err = { 0 };
-    if (record_search(lua_recorder(L), &note, queries, k, filtered ? &allow : NULL, &err))
-        lua_step_fail(&f, &err);
-    return 0;
+    return lua_step_end(
+        &f, record_search(lua_recorder(L), &note, queries, k, filtered ? &allow : NULL, &err),
+        &err);
 }
 
 static int lua_w_range(lua_State *L)
@@ -96,9 +91,9 @@ static int lua_w_range(lua_State *L)
     struct filter_spec allow;
     const bool filtered = lua_step_filter(&f, &allow);
     struct error err = { 0 };
-    if (record_range(lua_recorder(L), &note, queries, radius, filtered ? &allow : NULL, &err))
-        lua_step_fail(&f, &err);
-    return 0;
+    return lua_step_end(
+        &f, record_range(lua_recorder(L), &note, queries, radius, filtered ? &allow : NULL, &err),
+        &err);
 }
 
 static int lua_w_maintain(lua_State *L)
@@ -106,9 +101,10 @@ static int lua_w_maintain(lua_State *L)
     const struct fields f = lua_open_step(L, CALL_W_MAINTAIN, 0);
     const struct op_options note = lua_step_note(&f);
     struct error err = { 0 };
-    if (record_maintain(lua_recorder(L), &note, fields_count(&f, "budget", 0, 0, INT64_MAX), &err))
-        lua_step_fail(&f, &err);
-    return 0;
+    return lua_step_end(
+        &f,
+        record_maintain(lua_recorder(L), &note, fields_count(&f, "budget", 0, 0, INT64_MAX), &err),
+        &err);
 }
 
 static int lua_w_inspect(lua_State *L)
@@ -117,9 +113,9 @@ static int lua_w_inspect(lua_State *L)
     const struct op_options note = lua_step_note(&f);
     const size_t depth = (size_t)fields_count(&f, "depth", 0, 0, 1000);
     struct error err = { 0 };
-    if (record_inspect(lua_recorder(L), &note, depth, fields_bool(&f, "ids", false), &err))
-        lua_step_fail(&f, &err);
-    return 0;
+    return lua_step_end(
+        &f, record_inspect(lua_recorder(L), &note, depth, fields_bool(&f, "ids", false), &err),
+        &err);
 }
 
 static int mark(lua_State *L, enum lua_call call, enum op_kind kind)
@@ -127,9 +123,7 @@ static int mark(lua_State *L, enum lua_call call, enum op_kind kind)
     const struct fields f = lua_open_step(L, call, 0);
     const struct op_options note = lua_step_note(&f);
     struct error err = { 0 };
-    if (record_mark(lua_recorder(L), &note, kind, &err))
-        lua_step_fail(&f, &err);
-    return 0;
+    return lua_step_end(&f, record_mark(lua_recorder(L), &note, kind, &err), &err);
 }
 
 static int lua_w_save(lua_State *L)
@@ -199,9 +193,7 @@ static int lua_w_concurrent(lua_State *L)
         fields_fail(&f, NULL, ERR_CONFIG,
                     "there are neither readers nor writers; set one of the two");
     struct error err = { 0 };
-    if (record_concurrent(lua_recorder(L), &note, &request, &err))
-        lua_step_fail(&f, &err);
-    return 0;
+    return lua_step_end(&f, record_concurrent(lua_recorder(L), &note, &request, &err), &err);
 }
 
 /* w.rng */

@@ -1,5 +1,6 @@
 /* test_config.c - results of loading configs: operations, settings, claims, runbooks, files. */
 #include "tests/support/config_desk.h"
+#include "tests/support/vector_at.h"
 #include "tests/unit/config/snippets.h"
 
 #include "src/workload/record.h"
@@ -446,9 +447,9 @@ static void test_files(void **state)
               &d.error);
     float row[2];
     assert_int_equal(op_at(&d, 1)->k, 3);
-    assert_ok(op_list_vector(d.experiment->ops, 0, 1, INDEX_F32, row, &d.error), &d.error);
+    vector_at(d.experiment->ops, 0, 1, INDEX_F32, row);
     assert_true(row[0] == 3);
-    assert_ok(op_list_vector(d.experiment->ops, 3, 1, INDEX_F32, row, &d.error), &d.error);
+    vector_at(d.experiment->ops, 3, 1, INDEX_F32, row);
     assert_true(row[0] == 1);
     desk_close(&d);
     desk_open(&d);

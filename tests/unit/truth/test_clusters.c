@@ -7,6 +7,7 @@
 #include "src/core/parallel.h"
 #include "src/truth/scorer.h"
 #include "tests/support/tiny_workload.h"
+#include "tests/support/vector_at.h"
 
 #define close_to(a, b) assert_true(fabs((a) - (b)) < 1e-9)
 
@@ -274,7 +275,7 @@ static void within_is_the_share_of_squares(void **state)
         for (size_t c = 0; c < 3; c++)
             for (uint64_t i = w.starts[c]; i < w.starts[c + 1]; i++) {
                 float row[DIM];
-                assert_ok(op_list_vector(w.list, w.ids[i], OP, INDEX_F32, row, &w.err), &w.err);
+                vector_at(w.list, w.ids[i], OP, INDEX_F32, row);
                 for (size_t j = 0; j < DIM; j++)
                     if (pass == 0) {
                         mean[c][j] += (double)row[j];

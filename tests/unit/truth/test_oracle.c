@@ -8,6 +8,7 @@
 #include "src/truth/scan.h"
 #include "src/workload/live_state.h"
 #include "tests/support/tiny_workload.h"
+#include "tests/support/vector_at.h"
 
 static const struct space {
     const char *name;
@@ -41,7 +42,7 @@ static size_t naive(const struct op_list *list, const struct live_set *live, siz
             (op->filter_bits &&
              (id >= op->filter_ids || !(op->filter_bits[id / 64] >> id % 64 & 1))))
             continue;
-        assert_ok(op_list_vector(list, id, at, list->element, row, &err), &err);
+        vector_at(list, id, at, list->element, row);
         const struct neighbour found = {
             exact_distance(list->metric, list->element, query, row, list->dim), id
         };

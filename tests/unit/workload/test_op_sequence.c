@@ -1,6 +1,8 @@
 /* test_op_sequence.c - the operations of a mix: their kinds, rows and times. */
+#include "src/workload/live_state.h"
 #include "src/workload/op_sequence.h"
 #include "tests/support/tiny_workload.h"
+#include "tests/support/vector_at.h"
 
 enum { LOADED = 300, ROWS = 1000 };
 
@@ -92,15 +94,24 @@ static void test_updated_vectors(void **state)
     float before[4], after[4], expected[4];
     struct error err = { 0 };
 
+    struct live_state now;
+
     assert_true(op->n_pairs > 5);
+    assert_ok(live_state_init(&now, list, &err), &err);
+    assert_ok(live_state_step(&now, 0, &err), &err);
+    assert_ok(live_state_step(&now, 1, &err), &err);
     for (size_t i = inserts; i < op->n; i++) {
-        assert_ok(op_list_vector(list, op->ids[i], 1, INDEX_F32, before, &err), &err);
-        assert_ok(op_list_vector(list, op->ids[i], 2, INDEX_F32, after, &err), &err);
+        vector_at(list, op->ids[i], 1, INDEX_F32, before);
+        vector_at(list, op->ids[i], 2, INDEX_F32, after);
         assert_ok(view_read(list->ops[0].rows, op->ids[i], 1, INDEX_F32, expected, &err), &err);
         assert_memory_equal(before, expected, sizeof before);
+        assert_memory_equal(live_state_row_before(&now, op->ids[i], expected, &err), before,
+                            sizeof before);
         assert_ok(view_read(op->writes, i, 1, INDEX_F32, expected, &err), &err);
         assert_memory_equal(after, expected, sizeof after);
+        assert_memory_equal(live_state_row(&now, op->ids[i], expected, &err), after, sizeof after);
     }
+    live_state_free(&now);
     op_list_free(list);
 }
 

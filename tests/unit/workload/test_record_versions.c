@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "tests/support/tiny_workload.h"
+#include "tests/support/vector_at.h"
 
 enum { ROWS = 300, QUERIES = 12, DIM = 8, NEAR = 6, CLASSES = 5 };
 
@@ -48,7 +49,6 @@ static void test_updates_wait(void **state)
     struct workload w;
     struct rng rng = rng_at(test_seed(), 4);
     const struct op_options note = { 0 };
-    struct error err = { 0 };
     workload_begin(&w, &rng, INDEX_F32, INDEX_L2SQ, ROWS, QUERIES, DIM);
     workload_insert(&w, 0, 1, 0, 0, NULL);
     for (size_t i = 0; i < 2; i++) {
@@ -59,7 +59,7 @@ static void test_updates_wait(void **state)
     struct op_list *list = workload_finish(&w);
     for (size_t at = 1; at <= list->n; at++) {
         float row[DIM];
-        assert_ok(op_list_vector(list, 0, at, INDEX_F32, row, &err), &err);
+        vector_at(list, 0, at, INDEX_F32, row);
         assert_memory_equal(row, (const float *)w.rows->rows + (at <= 6 ? 0 : 8) * DIM, sizeof row);
     }
     op_list_free(list);

@@ -30,7 +30,13 @@ TEXT
 # Before the baselines, which are listed last and only where they were built.
 sed "s/^METHOD(skeleton_ops)/&\nMETHOD(${name}_ops)/" algorithms/registry.def >algorithms/registry.def.new
 mv algorithms/registry.def.new algorithms/registry.def
+# Lines are as long as the name allows.
+! command -v clang-format >/dev/null || clang-format -i "$folder/$name.c"
+line=$(printf '%-31s%s_' "$folder" "$name")
+sed "s|^algorithms/skeleton .*|&\n$line|" src/build/layout.txt >src/build/layout.txt.new
+mv src/build/layout.txt.new src/build/layout.txt
 echo "made $folder/$name.c and listed it in algorithms/registry.def" >&2
+echo "listed its folder and the start of its names in src/build/layout.txt" >&2
 
 make --no-print-directory all
 make --no-print-directory test T="$name"

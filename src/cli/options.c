@@ -260,7 +260,7 @@ static const struct flag flags[] = {
     { "threads", "N", BUILDS " search update advise",
       "threads a method may use (config: threads); search, update: by default as many as built "
       "the index",
-      MEASURES, A_WHOLE(options.threads, 0) },
+      MEASURES, A_WHOLE(options.threads, 1024) },
     { "seed", "N", BUILDS, "the experiment's seed (config: seed)", MEASURES,
       AN_OTHER(take_seed, "a whole number from 0 to 9223372036854765807") },
     { "k", "N", "search", "answers for each query; default 10", MEASURES, A_WHOLE(k, 1000000) },

@@ -132,6 +132,18 @@ static void failures_section(FILE *out, const struct result *r)
         fputs("</ul>\n", out);
 }
 
+static void unsupported_section(FILE *out, const struct result *r)
+{
+    json_t *lines = report_unsupported(r), *line;
+    size_t i;
+    json_array_foreach(lines, i, line) {
+        fputs("<p>", out);
+        quote_html(out, json_string_value(line));
+        fputs("</p>\n", out);
+    }
+    json_decref(lines);
+}
+
 /* The warnings of each build and repeat once: the points of a sweep share their process. */
 static void warnings_section(FILE *out, const struct result *r)
 {
@@ -292,6 +304,7 @@ static void one_result(FILE *out, const struct result *r, const char *dir, size_
     if (number)
         fputs("</details>\n", out);
     failures_section(out, r);
+    unsupported_section(out, r);
     warnings_section(out, r);
     methods_section(out, r, number);
     conditions_section(out, result, number);

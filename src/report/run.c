@@ -80,6 +80,46 @@ json_t *report_remarks(const json_t *result)
     return remarks;
 }
 
+/* Adds one line for each reason of a cell, with the tags that it is given for. */
+static void add_unsupported(json_t *lines, const struct result_cell *cell)
+{
+    json_t *reasons = json_object(), *tags, *tag; /* reason -> object of its tags */
+    const char *reason, *name;
+
+    for (size_t i = 0; i < cell->n; i++) {
+        const struct result_step *step = &cell->steps[i];
+        if (step->op == OP_KINDS || !(op_info(step->op)->flags & OP_ANSWERED) ||
+            strcmp(field_text(step->json, "status", ""), "unsupported") != 0)
+            continue;
+        reason = field_text(step->json, "note", "no reason given");
+        if (!json_object_get(reasons, reason))
+            (void)json_object_set_new(reasons, reason, json_object());
+        (void)json_object_set_new(json_object_get(reasons, reason), step->tag, json_true());
+    }
+    json_object_foreach(reasons, reason, tags) {
+        char text[2000];
+        size_t used = 0;
+        text[0] = '\0';
+        json_object_foreach(tags, name, tag)
+            if (used < sizeof text)
+                used += (size_t)snprintf(text + used, sizeof text - used, "%s\"%s\"",
+                                         used ? ", " : "", name);
+        (void)json_array_append_new(
+            lines, json_sprintf("%s: %s not supported: %s", cell->build, text, reason));
+    }
+    json_decref(reasons);
+}
+
+json_t *report_unsupported(const struct result *r)
+{
+    json_t *lines = json_array();
+
+    for (size_t i = 0; i < r->n_builds; i++)
+        if (r->builds[i]->ok)
+            add_unsupported(lines, r->builds[i]);
+    return lines;
+}
+
 /* ---- the opening of a page of several results */
 
 /* Prints the string at `path` if it is the same in all results, else "several". */

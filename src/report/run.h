@@ -12,6 +12,9 @@
    describes: --quick.", "5 of 12 cells have run." Returns a new array, empty for a full run, of
    {"text": string, "bad": whether something that was promised is missing}. */
 json_t *report_remarks(const json_t *result);
+/* The searches that a build does not support, which leave its fields of the tables empty: a new array
+   of strings, "LABEL: \"thin\", \"both\" not supported: the reason". */
+json_t *report_unsupported(const struct result *);
 /* The config's file; one of the repository without the path before configs/. Belongs to the result. */
 const char *report_config(const json_t *result);
 /* The opening of a page of n results: the kind of run, machine and program, and a table with one

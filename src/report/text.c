@@ -262,6 +262,15 @@ static void print_failures(const struct result *r, FILE *out)
     }
 }
 
+static void print_unsupported(const struct result *r, FILE *out)
+{
+    json_t *lines = report_unsupported(r), *line;
+    size_t i;
+    json_array_foreach(lines, i, line)
+        fprintf(out, "%s%s\n", i ? "" : "\n", json_string_value(line));
+    json_decref(lines);
+}
+
 static void print_claims(const struct result *r, FILE *out)
 {
     size_t i, l;
@@ -321,6 +330,7 @@ void report_summary(const struct result *r, FILE *out)
     bool marked = print_values(r, queries, false, out);
     marked |= print_values(r, updates, true, out);
     report_tags_left_out(r, out);
+    print_unsupported(r, out);
     if (marked)
         fputs("\n~ not steady: passes or repeats differ by more than 10 %, or waited for a "
               "processor\n",

@@ -16,6 +16,7 @@ status=$?
 check "a new method is made, built and tested" \
     '[ $status = 0 ] && [ -s algorithms/tiny/tiny.c ] && grep -q "METHOD(tiny_ops)" algorithms/registry.def'
 check "its tests ran and passed" 'grep -qE "^[1-9][0-9]* passed, 0 failed" out'
+check "its folder and names are where lint looks for them" 'src/build/layout.py build/release/obj >layout 2>&1 && grep -q "^algorithms/tiny  *tiny_$" src/build/layout.txt'
 check "README and tutorial show as many" '[ "$(grep -lxF "$(grep " passed, 0 failed" out)" README.md docs/tutorial.md | wc -l)" = 2 ]'
 
 check "nothing of the skeleton's name is left in it" '! grep -q skeleton algorithms/tiny/tiny.c'

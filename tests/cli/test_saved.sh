@@ -112,6 +112,8 @@ refuse "nowhere.csv: cannot open" --delete nowhere.csv
 refuse "have dimension 16, the index has 8" --insert rows.fbin
 printf '1,2,3,4,5,6,7,nan\n1,2,3,4,5,6,7,8\n' >nan.csv
 refuse "nan.csv" --insert nan.csv --header no --delete 1
+run search queries.csv changed
+check "a file is no index" '[ $status = 2 ] && grep -q "queries.csv is a file; expected the folder of a saved index" err'
 run update nowhere --delete 1
 check "no index there" '[ $status = 2 ] && grep -q "nowhere has no saved index" err'
 run update changed --delete ids.csv --insert more.csv --header no

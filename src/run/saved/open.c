@@ -1,4 +1,5 @@
 /* open.c - opens a saved index in another process than the one that built it. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -32,6 +33,11 @@ static int read_about(struct saved_index *s, const char *dir)
 
     if (path_print(path, s->error, "%s/index.json", dir))
         return ERR_ARGUMENT;
+    if (access(path, F_OK) != 0 && errno == ENOTDIR)
+        return fail(s->error, ERR_NOT_FOUND,
+                    "%s is a file; expected the folder of a saved index, which ./harness build "
+                    "CONFIG --save DIR makes",
+                    dir);
     if (access(path, F_OK) != 0)
         return fail(s->error, ERR_NOT_FOUND,
                     "%s has no saved index (no index.json); ./harness build CONFIG "

@@ -163,9 +163,27 @@ static void test_tuned_are_ranked(void **state)
     free(text);
 }
 
+/* A method without a row in a table of searches says why. */
+static void test_unsupported_searches(void **state)
+{
+    json_t *result = new_result();
+    json_array_append_new(
+        json_object_get(result, "cells"),
+        json_pack("{s:s,s:s,s:s,s:i,s:[{s:s,s:s,s:s},{s:s,s:s,s:s,s:s},{s:s,s:s,s:s,s:s}]}",
+                  "label", "graph", "point", "", "status", "ok", "repeat", 0, "steps", "op",
+                  "train", "tag", "train", "status", "unsupported", "op", "search", "tag", "thin",
+                  "status", "unsupported", "note", "takes no filter", "op", "search", "tag", "both",
+                  "status", "unsupported", "note", "takes no filter"));
+    expect(result,
+           (const char *const[]){ "\ngraph: \"thin\", \"both\" not supported: takes no filter\n",
+                                  NULL },
+           "train");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_unsupported_searches),
         cmocka_unit_test(test_a_departure_is_from_what_is_claimed),
         cmocka_unit_test(test_fastest_that_surely_reaches),
         cmocka_unit_test(test_none_reaches),

@@ -6,6 +6,7 @@ run run --repeats none x.lua
 run run --repeats
 run run --quick=yes x.lua
 run run --seed -1 x.lua
+run run --threads 1025 x.lua
 run run --timeout 0 x.lua
 run run --memory-limit 4X x.lua
 run run --set nprobe x.lua

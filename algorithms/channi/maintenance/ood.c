@@ -52,13 +52,6 @@ static size_t flags_most(const struct channi_cut *k)
     return share < fit ? share : fit;
 }
 
-static size_t flags_least(const struct channi_cut *k)
-{
-    const size_t percent = k->x.n / 100;
-
-    return percent > OOD_LEAST ? percent : OOD_LEAST;
-}
-
 /* Whether the flagged rows are more than a tail. */
 static bool lie_far(const struct channi_cut *k, double mark)
 {
@@ -89,6 +82,7 @@ void channi_cut_flag(struct channi_cut *k)
     moments(k);
     unflag(k);
     const double mark = k->mean + k->c->params.ood_sigma * k->sd;
+    const size_t percent = k->x.n / 100, least = percent > OOD_LEAST ? percent : OOD_LEAST;
     if (!k->c->params.ood)
         return;
     for (size_t i = 0; i < k->x.n; i++) {
@@ -99,7 +93,7 @@ void channi_cut_flag(struct channi_cut *k)
     const bool far = lie_far(k, mark);
     if (k->n_flagged > flags_most(k))
         keep_farthest(k, flags_most(k));
-    if (!far || k->n_flagged < flags_least(k))
+    if (!far || k->n_flagged < least)
         unflag(k);
 }
 

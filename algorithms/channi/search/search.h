@@ -22,13 +22,6 @@ struct channi_allowed {
     double share;                         /* of the live rows, estimated; 1: unknown */
 };
 
-static inline bool channi_allowed_takes(const struct channi_allowed *a, uint64_t id,
-                                        struct channi_record record)
-{
-    return a->where ? index_attribute_filter_allows(a->where, record.numbers, record.stride)
-                    : index_filter_allows(a->ids, id);
-}
-
 /* Estimates `share` in a referenced view (NULL: the newest one) from the filter's bits and the
    files' summaries of attributes. Called outside the epoch. */
 void channi_allowed_begin(struct channi_allowed *, struct channi *, const struct channi_view *);

@@ -191,12 +191,8 @@ static int route_in(struct commit_plan *p, const struct channi_layout *layout, b
     const struct index_env *env = &p->s->base.env;
     struct routing r = { p, layout, again };
 
-    if (layout->routes)
-        return parallel_for(env->pool, again ? 1 : pool_threads(env->pool), p->n_puts, ROUTE_CHUNK,
-                            route_some, &r);
-    for (size_t i = 0; i < p->n_puts; i++)
-        p->puts[i].cid = 0;
-    return OK;
+    return parallel_for(env->pool, again ? 1 : pool_threads(env->pool), p->n_puts, ROUTE_CHUNK,
+                        route_some, &r);
 }
 
 /* ----------------------------------------------------- memory. `write` is held from here on. */
@@ -252,17 +248,6 @@ static int reserve_puts(struct commit_plan *p, const struct channi_layout *layou
 
 /* ----------------------------------------------- the change. Nothing can fail from here on. */
 
-/* The row may be one of those that a split was refused for. */
-static void forget_tried(struct channi *s, uint32_t cid)
-{
-    struct channi_latch *latch = segmented_at(&s->latches, cid);
-    uint32_t tried = atomic_load(&latch->tried);
-
-    /* A job that refuses a split now has counted the rows anew. */
-    if (tried > 0)
-        (void)atomic_compare_exchange_strong(&latch->tried, &tried, tried - 1);
-}
-
 static void do_dels(struct commit_plan *p, const struct channi_layout *layout, uint64_t version)
 {
     for (size_t i = 0; i < p->n_dels; i++) {
@@ -271,12 +256,17 @@ static void do_dels(struct commit_plan *p, const struct channi_layout *layout, u
         _Atomic(uint64_t) *dead =
             at.row < cl->base_n ? atomic_load_explicit(&cl->dead, memory_order_relaxed) + at.row
                                 : channi_delta_at(&cl->delta, at.row - cl->base_n).dead;
+        struct channi_latch *latch = segmented_at(&p->s->latches, at.cid);
+        uint32_t tried = atomic_load(&latch->tried);
 
         atomic_store_explicit(dead, version, memory_order_release);
         (void)atomic_fetch_sub_explicit(&cl->live, 1, memory_order_relaxed);
         (void)atomic_fetch_add_explicit(&cl->n_dead, 1, memory_order_relaxed);
         channi_place_remove(p->s, p->dels[i]);
-        forget_tried(p->s, at.cid);
+        /* The row may be one of those that a split was refused for. A job that refuses one now has counted
+           the rows anew. */
+        if (tried > 0)
+            (void)atomic_compare_exchange_strong(&latch->tried, &tried, tried - 1);
     }
 }
 

@@ -188,11 +188,6 @@ static int copy(const struct index_env *env, const char *from, const char *to,
     return rc;
 }
 
-static bool can_copy(int code)
-{
-    return code == EXDEV || code == EPERM || code == EMLINK || code == ENOTSUP || code == EACCES;
-}
-
 static int link_file(const struct index_env *env, const char *old, const char *new,
                      const struct file_fault *fault)
 {
@@ -200,7 +195,7 @@ static int link_file(const struct index_env *env, const char *old, const char *n
         return fail_errno(env->error, ERR_IO, "channi: cannot replace %s", new);
     if (!file_faulted(fault, "link") && link(old, new) == 0)
         return OK;
-    if (can_copy(errno))
+    if (errno == EXDEV || errno == EPERM || errno == EMLINK || errno == ENOTSUP || errno == EACCES)
         return copy(env, old, new, fault);
     return fail_errno(env->error, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO,
                       "channi: cannot link %s to %s", old, new);

@@ -269,13 +269,6 @@ static int read_clusters(struct reading *x)
 
 /* --------------------------------------------------------------------------------- sections */
 
-static bool meta_fits(const struct channi_manifest_meta *m)
-{
-    return m->built <= 1 && m->n_clusters <= m->n_cids && m->n_cids < CID_NONE &&
-           m->n_clusters > 0 && m->n_routes < CID_NONE && (m->built ? m->n_routes > 0 : true) &&
-           m->n_delta < ROW_VOID / 2 && m->split_max > 0 && m->n_attributes <= INDEX_ATTRIBUTES_MAX;
-}
-
 static bool cluster_fits(const struct channi_manifest_meta *m,
                          const struct channi_manifest_cluster *c)
 {
@@ -313,7 +306,10 @@ int channi_manifest_meta_of(const struct store_reader *r, const struct param *op
 
     if (rc == OK && !param_possible(options, &m->params))
         rc = store_corrupt(r, "its options are out of their ranges");
-    if (rc == OK && !meta_fits(m))
+    if (rc == OK &&
+        (m->built > 1 || m->n_clusters > m->n_cids || m->n_cids >= CID_NONE || m->n_clusters == 0 ||
+         m->n_routes >= CID_NONE || (m->built && m->n_routes == 0) || m->n_delta >= ROW_VOID / 2 ||
+         m->split_max == 0 || m->n_attributes > INDEX_ATTRIBUTES_MAX))
         rc = store_corrupt(r, "its counts are inconsistent");
     if (rc == OK)
         rc = store_need_array(r, "clusters", m->n_clusters, sizeof **clusters, clusters);

@@ -81,17 +81,6 @@ static size_t parts_wanted(const struct channi *c, size_t n)
     return parts < 2 ? 2 : parts > 3 ? 3 : (size_t)parts;
 }
 
-/* Groups are disjoint and equal rows are in one group, so the primaries are distinct. */
-static void choose_primaries(struct channi_cut *k)
-{
-    for (size_t g = 0; g < k->n_groups; g++) {
-        const size_t n = channi_cut_rows(k, g, k->list);
-
-        k->roots[g] = channi_cloud_nearest(k->c, &k->x, k->list, n, k->centres + g * k->x.dim);
-        k->cost += (double)n;
-    }
-}
-
 /* Assigns normal rows to the nearest primary (or centroid), unless a part would be too small. */
 static void to_nearest(struct channi_cut *k)
 {
@@ -244,7 +233,13 @@ int channi_plan_split(struct channi *c, const struct channi_cluster *cl,
     if (rc == OK && k.n_groups == 0) {
         plan->why = "its rows are all alike, or too many of them are";
     } else if (rc == OK) {
-        choose_primaries(&k);
+        /* Groups are disjoint and equal rows are in one group, so the primaries are distinct. */
+        for (size_t g = 0; g < k.n_groups; g++) {
+            const size_t n = channi_cut_rows(&k, g, k.list);
+
+            k.roots[g] = channi_cloud_nearest(c, &k.x, k.list, n, k.centres + g * k.x.dim);
+            k.cost += (double)n;
+        }
         to_nearest(&k);
         channi_cut_file_outliers(&k);
         rc = fill_plan(&k, cl, m, plan);

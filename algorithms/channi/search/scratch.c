@@ -40,23 +40,19 @@ static void close_scratch(struct mem *mem, void *scratch)
     mem_free(mem, x->marks);
 }
 
-static uint64_t work_bytes(const struct channi_search_work *w)
+static uint64_t scratch_bytes(const void *owner, const void *scratch)
 {
-    return w->cids_capacity * sizeof *w->cids + w->routes_capacity * sizeof *w->routes +
+    const struct channi_scratch *x = scratch;
+    const struct channi_search_work *w = &x->work;
+
+    (void)owner;
+    return graph_scratch_bytes(x->graph) + x->nodes_capacity * sizeof *x->nodes +
+           x->distances_capacity * sizeof *x->distances + x->marks_capacity +
+           w->cids_capacity * sizeof *w->cids + w->routes_capacity * sizeof *w->routes +
            w->bases_capacity * sizeof *w->bases + w->of_capacity * sizeof *w->of +
            w->seen_capacity * sizeof *w->seen + w->candidates_capacity * sizeof *w->candidates +
            w->order_capacity * sizeof *w->order + w->sources_capacity * sizeof *w->sources +
            w->rows_capacity + w->hits.capacity * sizeof *w->hits.hits;
-}
-
-static uint64_t scratch_bytes(const void *owner, const void *scratch)
-{
-    const struct channi_scratch *x = scratch;
-
-    (void)owner;
-    return graph_scratch_bytes(x->graph) + work_bytes(&x->work) +
-           x->nodes_capacity * sizeof *x->nodes + x->distances_capacity * sizeof *x->distances +
-           x->marks_capacity;
 }
 
 const struct scratch_kind channi_scratch_kind = { sizeof(struct channi_scratch), open_scratch,

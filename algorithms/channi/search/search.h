@@ -63,12 +63,6 @@ struct channi_query {
     struct channi_stop_trace *trace; /* NULL: none */
 };
 
-/* Counters of the index that searches add to. */
-#define CHANNI_SEARCH_COUNTERS(X)                                                                 \
-    X(queries), X(deferred_searches), X(top_distances), X(in_distances), X(delta_distances),      \
-        X(clusters_touched), X(clusters_skipped), X(ood_touched), X(stopped_early), X(row_reads), \
-        X(filter_exact)
-
 struct channi_search_counts { /* all are doubles, so that they are added in a loop */
 #define FIELD(name) name
     double CHANNI_SEARCH_COUNTERS(FIELD);

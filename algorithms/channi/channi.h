@@ -64,14 +64,18 @@
 
 /* Counters that stats() reports under these names. build_*: distances of the build's phases; from
    `queries` on: of searches. */
-#define CHANNI_COUNTERS(X)                                                                        \
-    X(commits), X(aborts), X(splits), X(split_parts), X(ood_found), X(ood_clusters), X(merges),   \
-        X(aliases), X(aliases_dropped), X(reroutes), X(reassigned), X(compactions),               \
-        X(refused_splits), X(conflicts), X(requeued), X(caught_up), X(checkpoints),               \
-        X(files_written), X(bytes_written), X(bytes_given), X(job_errors), X(build_sampling),     \
-        X(build_assigning), X(queries), X(top_distances), X(in_distances), X(delta_distances),    \
-        X(clusters_touched), X(clusters_skipped), X(ood_touched), X(stopped_early), X(row_reads), \
-        X(filter_exact), X(deferred_searches), X(delayed_commits)
+/* Those that searches add to. */
+#define CHANNI_SEARCH_COUNTERS(X)                                                             \
+    X(queries), X(top_distances), X(in_distances), X(delta_distances), X(clusters_touched),   \
+        X(clusters_skipped), X(ood_touched), X(stopped_early), X(row_reads), X(filter_exact), \
+        X(deferred_searches)
+
+#define CHANNI_COUNTERS(X)                                                                      \
+    X(commits), X(aborts), X(splits), X(split_parts), X(ood_found), X(ood_clusters), X(merges), \
+        X(aliases), X(aliases_dropped), X(reroutes), X(reassigned), X(compactions),             \
+        X(refused_splits), X(conflicts), X(requeued), X(caught_up), X(checkpoints),             \
+        X(files_written), X(bytes_written), X(bytes_given), X(job_errors), X(build_sampling),   \
+        X(build_assigning), CHANNI_SEARCH_COUNTERS(X), X(delayed_commits)
 
 struct channi_counters {
 #define FIELD(name) name

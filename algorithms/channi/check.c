@@ -42,7 +42,7 @@ struct channi_checking {
     size_t largest, most_routes, refused;
     /* An even sample of live rows; the check searches for each. */
     unsigned char *rows;
-    uint64_t *ids;
+    uint64_t ids[CHECK_SAMPLES];
     size_t n_samples, every;
 };
 
@@ -183,29 +183,12 @@ static int check_delta_rows(struct channi_checking *c, const struct channi_clust
 
 /* --------------------------------------------------------------------------------- root */
 
-static bool any_alive(const struct channi_image *image)
-{
-    for (uint32_t i = 0; i < image->n; i++)
-        if (!image->dead || image->dead[i] == 0)
-            return true;
-    return false;
-}
-
-/* The root may be another row by now, but the site's distance to the routes is recorded. */
-static bool site_is_wrong(const struct channi *s, const struct channi_cluster *cl)
-{
-    float d;
-
-    if (cl->n_routes == 0)
-        return false;
-    (void)channi_nearest_route(s, cl->routes, cl->n_routes, cl->site, &d);
-    return !(fabsf(d - cl->drift) <= 1e-4F * cl->drift); /* kernels sum in other orders */
-}
-
 static int check_root(const struct channi_checking *c, const struct channi_cluster *cl,
                       const struct channi_image *image)
 {
     const uint32_t root = cl->root;
+    bool alive = false;
+    float drift = cl->drift;
 
     if (root >= cl->base_n || root != image->root)
         return BROKEN(c, "cluster %u: its root is row %u of %u, its file's is row %u", cl->cid,
@@ -213,10 +196,15 @@ static int check_root(const struct channi_checking *c, const struct channi_clust
     if (cl->root_id != image->ids[root])
         return BROKEN(c, "cluster %u: the root's id is %" PRIu64 ", its row's %" PRIu64, cl->cid,
                       cl->root_id, image->ids[root]);
-    if (site_is_wrong(c->s, cl))
+    /* The root may be another row by now, but the site's distance to the routes is recorded. */
+    if (cl->n_routes > 0)
+        (void)channi_nearest_route(c->s, cl->routes, cl->n_routes, cl->site, &drift);
+    if (!(fabsf(drift - cl->drift) <= 1e-4F * cl->drift)) /* kernels sum in other orders */
         return BROKEN(c, "cluster %u: its site is not %g from its nearest route", cl->cid,
                       sqrt((double)cl->drift));
-    if (image->dead && image->dead[root] != 0 && any_alive(image))
+    for (uint32_t i = 0; image->dead && i < image->n; i++)
+        alive |= image->dead[i] == 0;
+    if (alive && image->dead[root] != 0)
         return BROKEN(c, "cluster %u: its root was dead when it was written, and others not",
                       cl->cid);
     return OK;
@@ -246,28 +234,19 @@ static int check_contents(struct channi_checking *c, const struct channi_cluster
     return rc == OK ? check_base_rows(c, cl, image, tally) : rc;
 }
 
-static int check_base(struct channi_checking *c, const struct channi_cluster *cl,
-                      struct row_counts *tally)
-{
-    struct channi *s = c->s;
-    struct channi_whole_file whole;
-    int rc = channi_cache_whole(s->cache, cl->base, &whole);
-
-    if (rc == OK) {
-        rc = check_contents(c, cl, &whole.image, tally);
-        channi_cache_whole_done(s->cache, &whole);
-    }
-    return rc;
-}
-
 /* Checks a cluster's file, rows and root, and counts the rows. */
 static int check_cluster(struct channi_checking *c, const struct channi_cluster *cl)
 {
     struct channi_cluster *atomics = (struct channi_cluster *)(uintptr_t)cl;
     const uint32_t live = atomic_load(&atomics->live), dead = atomic_load(&atomics->n_dead);
     struct row_counts tally = { 0 };
-    int rc = cl->base ? check_base(c, cl, &tally) : OK;
+    struct channi_whole_file whole;
+    int rc = cl->base ? channi_cache_whole(c->s->cache, cl->base, &whole) : OK;
 
+    if (rc == OK && cl->base) {
+        rc = check_contents(c, cl, &whole.image, &tally);
+        channi_cache_whole_done(c->s->cache, &whole);
+    }
     if (rc == OK)
         rc = check_delta_rows(c, cl, &tally);
     c->dead += tally.dead;
@@ -305,33 +284,19 @@ static bool add_all(struct channi_files *f, const struct channi_checking *c)
     return ok;
 }
 
-static int check_there(const struct channi_checking *c, const struct channi_files *f)
-{
-    char path[CLUSTER_PATH_MAX];
-    struct stat st;
-
-    for (size_t i = 0; i < f->n; i++) {
-        const int rc =
-            channi_cluster_file_path(&c->s->base.env, f->list[i][0], f->list[i][1], path);
-
-        if (rc != OK)
-            return rc;
-        if (stat(path, &st) != 0)
-            return BROKEN(c, "the file %s is referred to, and not there", path);
-    }
-    return OK;
-}
-
 static int check_files(const struct channi_checking *c)
 {
     const struct index_env *env = &c->s->base.env;
     struct channi_files f = { .mem = env->mem };
-    int rc = OK;
+    char path[PATH_MAX];
+    struct stat st;
+    int rc = add_all(&f, c) ? OK : CHANNI_NO_MEMORY(env, ", cannot check");
 
-    if (!add_all(&f, c))
-        rc = CHANNI_NO_MEMORY(env, ", cannot check");
-    if (rc == OK)
-        rc = check_there(c, &f);
+    for (size_t i = 0; rc == OK && i < f.n; i++) {
+        rc = channi_cluster_file_path(env, f.list[i][0], f.list[i][1], path);
+        if (rc == OK && stat(path, &st) != 0)
+            rc = BROKEN(c, "the file %s is referred to, and not there", path);
+    }
     DIR *d = rc == OK ? opendir(env->dir) : NULL;
     if (rc == OK && !d)
         rc = fail_errno(env->error, ERR_IO, "channi: cannot read the folder %s", env->dir);
@@ -367,20 +332,11 @@ static int check_route(const struct channi_checking *c, uint32_t route)
     return OK;
 }
 
-/* The node in layer 0 below the entry point, where searches begin. */
-static uint32_t lowest_of_entry(const struct graph_image *g)
-{
-    uint32_t at = g->entry;
-
-    for (uint32_t level = g->n_layers; level-- > 1;)
-        at = g->layers[level].below[at];
-    return at;
-}
-
 static int check_routes(const struct channi_checking *c)
 {
     const struct channi *s = c->s;
     const struct channi_routes *r = c->layout->routes;
+    uint32_t from = r->graph.entry; /* in the end its node in layer 0, where searches begin */
     int rc = OK;
 
     if (r->n == 0 || r->n != s->n_routes || r->graph.n != r->n)
@@ -393,8 +349,10 @@ static int check_routes(const struct channi_checking *c)
                       graph_capacity(s->top), graph_live(s->top));
     for (uint32_t i = 0; rc == OK && i < r->n; i++)
         rc = check_route(c, i);
+    for (uint32_t level = r->graph.n_layers; level-- > 1;)
+        from = r->graph.layers[level].below[from];
     if (rc == OK)
-        rc = check_image(c, &r->graph, lowest_of_entry(&r->graph), "routes", r->n);
+        rc = check_image(c, &r->graph, from, "routes", r->n);
     return rc == OK && s->top ? graph_check(s->top) : rc;
 }
 
@@ -529,8 +487,8 @@ static int report_routability(const struct channi_checking *c, struct stat_sink 
     const struct index_env *env = &c->s->base.env;
     enum { K = 10 };
     struct channi_knobs knobs;
-    uint64_t *ids = mem_array(env->mem, CHECK_SAMPLES, K * sizeof *ids);
-    float *distances = mem_array(env->mem, CHECK_SAMPLES, K * sizeof *distances);
+    uint64_t ids[CHECK_SAMPLES * K];
+    float distances[CHECK_SAMPLES * K];
     const struct search_request request = {
         { c->rows, c->n_samples, env->dim, env->element }, K, &knobs, NULL, 1
     };
@@ -539,26 +497,13 @@ static int report_routability(const struct channi_checking *c, struct stat_sink 
     int rc = OK;
 
     param_defaults(c->s->base.ops->knobs, &knobs);
-    if (!ids || !distances)
-        rc = CHANNI_NO_MEMORY(env, ", cannot check");
-    if (rc == OK && c->n_samples > 0)
+    if (c->n_samples > 0)
         rc = channi_search(&c->s->base, &request, &result);
     for (size_t i = 0; rc == OK && i < c->n_samples; i++)
         found += is_found(c->ids[i], ids + i * K, distances + i * K, K);
     if (rc == OK && c->n_samples > 0)
         sink->value(sink->to, "routability", (double)found / (double)c->n_samples);
-    mem_free(env->mem, ids);
-    mem_free(env->mem, distances);
     return rc;
-}
-
-static void report_counts(const struct channi_checking *c, struct stat_sink *sink)
-{
-    sink->value(sink->to, "dead_rows", (double)c->dead);
-    sink->value(sink->to, "void_rows", (double)c->voids);
-    sink->value(sink->to, "largest_cluster", (double)c->largest);
-    sink->value(sink->to, "clusters_not_splittable", (double)c->refused);
-    sink->value(sink->to, "most_routes_to_a_cluster", (double)c->most_routes);
 }
 
 /* ----------------------------------------------------------------------------- the walk */
@@ -594,8 +539,7 @@ static int walk(struct channi_checking *c, struct stat_sink *sink)
 
     c->every = live / CHECK_SAMPLES + 1;
     c->rows = mem_array(mem, CHECK_SAMPLES, s->row_bytes);
-    c->ids = mem_array(mem, CHECK_SAMPLES, sizeof *c->ids);
-    if (!c->rows || !c->ids)
+    if (!c->rows)
         rc = CHANNI_NO_MEMORY(&s->base.env, ", cannot check");
     if (rc == OK && c->layout->routes)
         rc = check_routes(c);
@@ -610,11 +554,14 @@ static int walk(struct channi_checking *c, struct stat_sink *sink)
     if (rc == OK)
         rc = channi_cache_check(s->cache);
     if (rc == OK && sink) {
-        report_counts(c, sink);
+        sink->value(sink->to, "dead_rows", (double)c->dead);
+        sink->value(sink->to, "void_rows", (double)c->voids);
+        sink->value(sink->to, "largest_cluster", (double)c->largest);
+        sink->value(sink->to, "clusters_not_splittable", (double)c->refused);
+        sink->value(sink->to, "most_routes_to_a_cluster", (double)c->most_routes);
         rc = report_routability(c, sink);
     }
     mem_free(mem, c->rows);
-    mem_free(mem, c->ids);
     return rc;
 }
 

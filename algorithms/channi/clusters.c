@@ -9,7 +9,6 @@ struct numbering {
     struct channi *c;
     const struct channi_layout *layout;
     uint32_t *number; /* by cid; CID_NONE: retired */
-    uint32_t first;   /* the first cid in use */
 };
 
 static int assign_ids(const struct numbering *n, const struct cluster_request *request,
@@ -36,11 +35,10 @@ static int assign_vectors(const struct numbering *n, struct vectors v, uint64_t 
     if (v.n > 0 && !x)
         return CHANNI_NO_MEMORY(&c->base.env, ", cannot route");
     for (size_t i = 0; i < v.n && rc == OK; i++) {
-        uint32_t cid = n->first;
+        uint32_t cid;
 
-        if (n->layout->routes)
-            rc = channi_route(c, x, n->layout, (const char *)v.rows + i * c->row_bytes,
-                              (size_t)c->params.assign_ef, &cid, &checked);
+        rc = channi_route(c, x, n->layout, (const char *)v.rows + i * c->row_bytes,
+                          (size_t)c->params.assign_ef, &cid, &checked);
         if (rc == OK)
             cluster[i] = n->number[cid];
     }
@@ -66,10 +64,8 @@ static int cluster_locked(struct numbering *n, const struct cluster_request *req
 {
     uint32_t next = 0;
 
-    for (uint32_t cid = 0; cid < n->layout->n_clusters; cid++) {
-        n->first = next == 0 ? cid : n->first;
+    for (uint32_t cid = 0; cid < n->layout->n_clusters; cid++)
         n->number[cid] = n->layout->clusters[cid] ? next++ : CID_NONE;
-    }
     result->levels = 1;
     result->level = 0;
     result->clusters = next;

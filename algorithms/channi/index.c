@@ -173,17 +173,6 @@ void channi_stop(struct channi *s)
     durable_close_log(&s->durable);
 }
 
-static void drop_views(struct channi *s)
-{
-    for (size_t i = 0; i < s->n_snapshots; i++)
-        channi_view_unref(s, s->snapshots[i].view);
-    mem_free(s->base.env.mem, s->snapshots);
-    if (s->epoch)
-        epoch_drain(s->epoch);
-    channi_view_unref(s, atomic_load(&s->now));
-    epoch_destroy(s->epoch);
-}
-
 /* Makes nothing durable: commits that must survive already are. */
 void channi_destroy(struct index *index)
 {
@@ -195,7 +184,13 @@ void channi_destroy(struct index *index)
     channi_stop(s);
     channi_txn_drop(s);
     scratch_pool_free(&s->scratch);
-    drop_views(s);
+    for (size_t i = 0; i < s->n_snapshots; i++)
+        channi_view_unref(s, s->snapshots[i].view);
+    mem_free(mem, s->snapshots);
+    if (s->epoch)
+        epoch_drain(s->epoch);
+    channi_view_unref(s, atomic_load(&s->now));
+    epoch_destroy(s->epoch);
     channi_manifest_close(s);
     graph_destroy(s->top);
     epoch_destroy(s->top_epoch);

@@ -30,7 +30,6 @@ void channi_stop(struct channi *);
 
 /* The functions in method.c's table of operations; src/core/index.h documents each. */
 
-int channi_insert(struct index *, struct vectors, const uint64_t *ids, size_t *done);
 int channi_insert_with(struct index *, struct vectors, const uint64_t *ids,
                        const int64_t *attributes, size_t *done);
 int channi_remove(struct index *, const uint64_t *ids, size_t n, size_t *done);

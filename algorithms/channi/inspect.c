@@ -12,13 +12,14 @@
 struct grouped {
     size_t n, at; /* at: of the next cluster */
     uint64_t *keys, *ids;
+    struct mem_group memory;
 };
 
 static bool group(const struct channi *c, struct grouped *g)
 {
-    g->keys = mem_array(c->base.env.mem, channi_live(c), sizeof *g->keys);
-    g->ids = mem_array(c->base.env.mem, channi_live(c), sizeof *g->ids);
-    if (!g->keys || !g->ids)
+    g->keys = mem_group_array(&g->memory, channi_live(c), sizeof *g->keys);
+    g->ids = mem_group_array(&g->memory, channi_live(c), sizeof *g->ids);
+    if (g->memory.failed)
         return false;
     for (size_t i = 0; i < c->n_slots; i++)
         if (c->ids[i] != INDEX_NO_ID)
@@ -29,23 +30,19 @@ static bool group(const struct channi *c, struct grouped *g)
     return true;
 }
 
-static const char *kind_of(const struct channi_cluster *cl)
-{
-    return cl->kind == CLUSTER_OOD        ? "outliers"
-           : cl->kind == CLUSTER_DEFERRED ? "deferred"
-                                          : "normal";
-}
-
 static void show_cluster(const struct channi *c, const struct channi_cluster *cl, struct grouped *g,
                          const struct structure_sink *sink)
 {
+    static const char *const kinds[] = {
+        [CLUSTER_NORMAL] = "normal", [CLUSTER_OOD] = "outliers", [CLUSTER_DEFERRED] = "deferred"
+    };
     const size_t first = g->at;
 
     while (g->at < g->n && g->keys[g->at] >> 32 == cl->cid)
         g->at++;
     if (!sink->enter(sink->to, "cluster", cl->cid))
         return;
-    sink->text(sink->to, "kind", kind_of(cl));
+    sink->text(sink->to, "kind", kinds[cl->kind]);
     sink->number(sink->to, "live", (double)(g->at - first));
     sink->number(sink->to, "rows_in_file", cl->base_n);
     sink->number(sink->to, "rows_in_delta", channi_delta_count(&cl->delta));
@@ -81,7 +78,7 @@ static void show(struct channi *c, const struct channi_view *view, struct groupe
 int channi_inspect(const struct index *index, const struct structure_sink *sink)
 {
     struct channi *c = channi_of(index);
-    struct grouped g = { 0 };
+    struct grouped g = { .memory.mem = c->base.env.mem };
     int rc = OK;
 
     if (!sink->enter(sink->to, "channi", 0))
@@ -93,8 +90,7 @@ int channi_inspect(const struct index *index, const struct structure_sink *sink)
     else
         rc = CHANNI_NO_MEMORY(&c->base.env, ", cannot inspect");
     pthread_mutex_unlock(&c->write);
-    mem_free(c->base.env.mem, g.keys);
-    mem_free(c->base.env.mem, g.ids);
+    mem_group_free(&g.memory);
     sink->leave(sink->to);
     return rc;
 }

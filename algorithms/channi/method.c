@@ -50,7 +50,7 @@ int channi_insert_with(struct index *index, struct vectors rows, const uint64_t 
     return change(index, &put, done);
 }
 
-int channi_insert(struct index *index, struct vectors rows, const uint64_t *ids, size_t *done)
+static int insert(struct index *index, struct vectors rows, const uint64_t *ids, size_t *done)
 {
     return channi_insert_with(index, rows, ids, NULL, done);
 }
@@ -133,7 +133,7 @@ const struct index_ops channi_ops = {
     .knobs_bytes = sizeof(struct channi_knobs),
     .create = create,
     .destroy = channi_destroy,
-    .insert = channi_insert,
+    .insert = insert,
     .remove = channi_remove,
     .search = channi_search,
     .range = channi_range,

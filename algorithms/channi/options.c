@@ -246,14 +246,6 @@ static void find_sizes(struct channi *s)
 
 enum { FEW_DIMENSIONS = 64 };
 
-/* One thread runs everything: a background thread would be a second one. */
-static enum channi_maintenance find_maintenance(const struct channi *s)
-{
-    if (s->params.maintenance != CHANNI_AUTO)
-        return (enum channi_maintenance)s->params.maintenance;
-    return pool_threads(s->base.env.pool) > 1 ? CHANNI_BACKGROUND : CHANNI_INLINE;
-}
-
 int channi_take_params(struct channi *s, const struct channi_params *p)
 {
     const struct index_env *env = &s->base.env;
@@ -268,7 +260,9 @@ int channi_take_params(struct channi *s, const struct channi_params *p)
             p->cold_rows || env->dim > FEW_DIMENSIONS ? INSIDE_CODES : INSIDE_SCAN;
     if (p->target_cluster == 0)
         s->params.target_cluster = s->params.cluster_index == INSIDE_SCAN ? 200 : 500;
-    s->maintenance = find_maintenance(s);
+    s->maintenance = (enum channi_maintenance)p->maintenance;
+    if (p->maintenance == CHANNI_AUTO) /* a background thread would be a second one */
+        s->maintenance = pool_threads(env->pool) > 1 ? CHANNI_BACKGROUND : CHANNI_INLINE;
     find_sizes(s);
     return check_sizes(env, p, s);
 }

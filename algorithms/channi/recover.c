@@ -149,25 +149,17 @@ static int redo(void *to, const struct wal_record *r)
     return rc == OK ? OK : fail(env->error, rc, "%s", why.text);
 }
 
-static int replay(struct channi *s, uint64_t after, uint64_t *last)
-{
-    const struct index_env *env = &s->base.env;
-    struct redo_state p = { .s = s };
-    uint64_t torn = 0;
-
-    const int rc = wal_replay(env, env->dir, after, redo, &p, last, &torn);
-    channi_changes_free(&p.changes, env->mem);
-    return rc;
-}
-
 /* Writes no checkpoint, so that an index can be opened on a full disk. */
 static int go_on(struct channi *s, uint64_t snapshot_lsn)
 {
-    uint64_t last = 0;
+    const struct index_env *env = &s->base.env;
+    struct redo_state p = { .s = s };
+    uint64_t last = 0, torn = 0;
     int rc = channi_manifest_retain(s);
 
     if (rc == OK)
-        rc = replay(s, snapshot_lsn, &last);
+        rc = wal_replay(env, env->dir, snapshot_lsn, redo, &p, &last, &torn);
+    channi_changes_free(&p.changes, env->mem);
     if (rc == OK)
         rc = channi_open_wal(s, last, snapshot_lsn);
     if (rc == OK)

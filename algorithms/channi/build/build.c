@@ -88,18 +88,12 @@ static bool is_due(struct channi *c)
 
 /* ------------------------------------------------------------------------------ primaries */
 
-static size_t subset_most(const struct building *b)
-{
-    const bool any = b->c->params.sampling == SAMPLE_UNIFORM;
-    const size_t per = b->k * (any ? UNIFORM_PER : SUBSET_PER);
-    const size_t least = any ? TRAIN_ROWS : SUBSET_LEAST;
-
-    return per > least ? per : least;
-}
-
 static int draw_subset(struct building *b)
 {
-    const size_t row_bytes = b->c->row_bytes, most = subset_most(b);
+    const bool any = b->c->params.sampling == SAMPLE_UNIFORM;
+    const size_t per = b->k * (any ? UNIFORM_PER : SUBSET_PER),
+                 least = any ? TRAIN_ROWS : SUBSET_LEAST, most = per > least ? per : least;
+    const size_t row_bytes = b->c->row_bytes;
     uint32_t *live = mem_group_array(&b->memory, b->w.members.n_live, sizeof *live);
     size_t n = 0;
 

@@ -244,15 +244,6 @@ static int by_key(const void *a, const void *b)
     return x->row < y->row ? -1 : x->row > y->row;
 }
 
-static void draw_subset(struct sample *s, unsigned char *subset, size_t n)
-{
-    uint64_t which[SUBSET];
-
-    rng_sample(s->rng, s->n, n, which);
-    for (size_t i = 0; i < n; i++)
-        memcpy(subset + i * s->row_bytes, row_of(s, which[i]), s->row_bytes);
-}
-
 /* Draws without replacement by weight: the smallest -ln(u) / weight (Efraimidis, Spirakis 2006). */
 static int take_density(struct sample *s)
 {
@@ -261,10 +252,13 @@ static int take_density(struct sample *s)
     unsigned char *subset = mem_group_array(&g, m, s->row_bytes);
     struct weighted *rows = mem_group_array(&g, s->n, sizeof *rows);
     struct density d = { .s = s, .subset = subset, .n_subset = m, .rows = rows };
+    uint64_t which[SUBSET];
     const bool ready = !g.failed;
 
     if (ready) {
-        draw_subset(s, subset, m);
+        rng_sample(s->rng, s->n, m, which);
+        for (size_t i = 0; i < m; i++)
+            memcpy(subset + i * s->row_bytes, row_of(s, which[i]), s->row_bytes);
         (void)parallel_for(s->env->pool, pool_threads(s->env->pool), s->n, 16, density_chunk, &d);
         s->checked += (double)s->n * (double)m;
         for (size_t i = 0; i < s->n; i++) {

@@ -143,29 +143,22 @@ static int broken(const struct channi_cache *c, const struct channi_cache_slot *
                 channi_base_name(s->base).text, what);
 }
 
-static int check_slot(const struct channi_cache *c, const struct channi_cache_slot *s)
-{
-    const uint32_t state = atomic_load(&((struct channi_cache_slot *)(uintptr_t)s)->state);
-
-    if (s->base->slot != s)
-        return broken(c, s, "its slot is another's");
-    if (state & ~SLOT_RESIDENT)
-        return broken(c, s, "a pin is left");
-    if (!(state & SLOT_RESIDENT) != !s->block)
-        return broken(c, s, "it is resident, or has memory, but not both");
-    return s->fd_users > 0 ? broken(c, s, "its descriptor is in use") : OK;
-}
-
 int channi_cache_check(const struct channi_cache *c)
 {
     const struct channi_cache_slot *s;
     size_t bytes = 0, resident = 0, open = 0, n_clock = 0, n_open = 0;
 
     TAILQ_FOREACH(s, &c->all, all) {
-        const int rc = check_slot(c, s);
+        const uint32_t state = atomic_load(&((struct channi_cache_slot *)(uintptr_t)s)->state);
 
-        if (rc != OK)
-            return rc;
+        if (s->base->slot != s)
+            return broken(c, s, "its slot is another's");
+        if (state & ~SLOT_RESIDENT)
+            return broken(c, s, "a pin is left");
+        if (!(state & SLOT_RESIDENT) != !s->block)
+            return broken(c, s, "it is resident, or has memory, but not both");
+        if (s->fd_users > 0)
+            return broken(c, s, "its descriptor is in use");
         bytes += s->block ? s->charge : 0;
         resident += s->block != NULL;
         open += s->fd >= 0;

@@ -124,7 +124,7 @@ static enum channi_file_answer take(struct channi_cache *c, struct channi_cache_
 enum channi_file_answer channi_cache_file_take(struct channi_cache *c, struct channi_cache_slot *s,
                                                bool wait, int *rc)
 {
-    char path[CLUSTER_PATH_MAX];
+    char path[PATH_MAX];
     enum channi_file_answer answer = FILE_FAILED;
 
     *rc = OK;
@@ -160,7 +160,7 @@ void channi_cache_file_give(struct channi_cache *c, struct channi_cache_slot *s)
 
 void channi_cache_damage(struct channi_cache *c, struct channi_cache_slot *s, const char *what)
 {
-    char line[CLUSTER_PATH_MAX + 160];
+    char line[PATH_MAX + 160];
 
     if (atomic_exchange(&s->base->damaged, true) || !c->env.log)
         return;

@@ -120,15 +120,6 @@ static size_t begin_runs(struct row_work *w)
     return n;
 }
 
-static int wrong_row(const struct row_work *w, uint32_t row)
-{
-    channi_cache_damage(w->cache, w->slot, "a checksum of its rows does not fit");
-    return fail(w->cache->env.error, ERR_CORRUPT,
-                "channi: %s/%s: section \"rows\": row %" PRIu32
-                ": its checksum does not match; the file is damaged",
-                w->cache->env.dir, channi_base_name(w->slot->base).text, row);
-}
-
 static int finish_run(const struct row_work *w, const struct run *r)
 {
     if (r->request.error)
@@ -138,8 +129,13 @@ static int finish_run(const struct row_work *w, const struct run *r)
         const struct pick p = w->picks[i];
         const unsigned char *row = r->request.to + ((uint64_t)p.row * w->row_bytes - r->at);
 
-        if (channi_cluster_row_sum(row, w->row_bytes) != w->image->row_sums[p.row])
-            return wrong_row(w, p.row);
+        if (channi_cluster_row_sum(row, w->row_bytes) != w->image->row_sums[p.row]) {
+            channi_cache_damage(w->cache, w->slot, "a checksum of its rows does not fit");
+            return fail(w->cache->env.error, ERR_CORRUPT,
+                        "channi: %s/%s: section \"rows\": row %" PRIu32
+                        ": its checksum does not match; the file is damaged",
+                        w->cache->env.dir, channi_base_name(w->slot->base).text, p.row);
+        }
         if (w->paged)
             memcpy(w->out + p.at * w->row_bytes, row, w->row_bytes);
     }

@@ -126,18 +126,6 @@ static int resolve(struct commit_plan *p, const struct channi_change *c, size_t 
     return OK;
 }
 
-static void compact(struct commit_plan *p)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < p->n_puts; i++)
-        if (p->puts[i].row)
-            p->puts[n++] = p->puts[i];
-    p->n_puts = n;
-    for (size_t i = 0; i < n; i++)
-        p->ids[i] = p->puts[i].id;
-}
-
 static int plan_make(struct commit_plan *p, const struct channi_change *changes, size_t n)
 {
     /* Nothing has checked the ids of a log that is replayed; it is not open for writing yet. */
@@ -152,7 +140,13 @@ static int plan_make(struct commit_plan *p, const struct channi_change *changes,
                 plan_put(p, &changes[c], i);
             else
                 p->dels[p->n_dels++] = changes[c].ids[i];
-    compact(p);
+    size_t kept = 0; /* of the rows that are put and not deleted again */
+    for (size_t i = 0; i < p->n_puts; i++)
+        if (p->puts[i].row) {
+            p->ids[kept] = p->puts[i].id;
+            p->puts[kept++] = p->puts[i];
+        }
+    p->n_puts = kept;
     return rc;
 }
 
@@ -191,31 +185,14 @@ static int route_some(void *arg, size_t first, size_t end, size_t worker)
     return rc;
 }
 
-/* Called inside the epoch, or with `write` held. */
+/* The layout's view is referenced. */
 static int route_in(struct commit_plan *p, const struct channi_layout *layout, bool again)
 {
     const struct index_env *env = &p->s->base.env;
     struct routing r = { p, layout, again };
 
-    if (layout->routes)
-        return parallel_for(env->pool, again ? 1 : pool_threads(env->pool), p->n_puts, ROUTE_CHUNK,
-                            route_some, &r);
-    for (size_t i = 0; i < p->n_puts; i++)
-        p->puts[i].cid = 0;
-    return OK;
-}
-
-/* Takes most of a commit's time. `write` is not held, so jobs may publish meanwhile. */
-static int route(struct commit_plan *p)
-{
-    unsigned ticket;
-    const struct channi_view *now = channi_enter(p->s, &ticket);
-
-    p->view = (struct channi_view *)(uintptr_t)now;
-    (void)atomic_fetch_add_explicit(&p->view->refs, 1, memory_order_relaxed);
-    const int rc = route_in(p, now->layout, false);
-    channi_leave(p->s, ticket);
-    return rc;
+    return parallel_for(env->pool, again ? 1 : pool_threads(env->pool), p->n_puts, ROUTE_CHUNK,
+                        route_some, &r);
 }
 
 /* ----------------------------------------------------- memory. `write` is held from here on. */
@@ -245,7 +222,7 @@ static int reserve_dels(struct commit_plan *p, const struct channi_layout *layou
     return OK;
 }
 
-static int expect_new(const struct commit_plan *p)
+static int reserve_puts(struct commit_plan *p, const struct channi_layout *layout)
 {
     for (size_t i = 0; i < p->n_puts; i++) {
         uint64_t fate = 0;
@@ -254,14 +231,8 @@ static int expect_new(const struct commit_plan *p)
         if (known && !(idmap_get(&p->fate, p->ids[i], &fate) && fate & FATE_DELETED))
             return is_there(p, p->ids[i]);
     }
-    return OK;
-}
-
-static int reserve_puts(struct commit_plan *p, const struct channi_layout *layout)
-{
-    int rc = expect_new(p);
-
-    if (rc != OK || (rc = channi_places_reserve(p->s, p->ids, p->n_puts)) != OK)
+    const int rc = channi_places_reserve(p->s, p->ids, p->n_puts);
+    if (rc != OK)
         return rc;
     qsort(p->puts, p->n_puts, sizeof *p->puts, by_cluster);
     for (size_t i = 0, end; i < p->n_puts; i = end) {
@@ -277,17 +248,6 @@ static int reserve_puts(struct commit_plan *p, const struct channi_layout *layou
 
 /* ----------------------------------------------- the change. Nothing can fail from here on. */
 
-/* The row may be one of those that a split was refused for. */
-static void forget_tried(struct channi *s, uint32_t cid)
-{
-    struct channi_latch *latch = segmented_at(&s->latches, cid);
-    uint32_t tried = atomic_load(&latch->tried);
-
-    /* A job that refuses a split now has counted the rows anew. */
-    if (tried > 0)
-        (void)atomic_compare_exchange_strong(&latch->tried, &tried, tried - 1);
-}
-
 static void do_dels(struct commit_plan *p, const struct channi_layout *layout, uint64_t version)
 {
     for (size_t i = 0; i < p->n_dels; i++) {
@@ -296,12 +256,17 @@ static void do_dels(struct commit_plan *p, const struct channi_layout *layout, u
         _Atomic(uint64_t) *dead =
             at.row < cl->base_n ? atomic_load_explicit(&cl->dead, memory_order_relaxed) + at.row
                                 : channi_delta_at(&cl->delta, at.row - cl->base_n).dead;
+        struct channi_latch *latch = segmented_at(&p->s->latches, at.cid);
+        uint32_t tried = atomic_load(&latch->tried);
 
         atomic_store_explicit(dead, version, memory_order_release);
         (void)atomic_fetch_sub_explicit(&cl->live, 1, memory_order_relaxed);
         (void)atomic_fetch_add_explicit(&cl->n_dead, 1, memory_order_relaxed);
         channi_place_remove(p->s, p->dels[i]);
-        forget_tried(p->s, at.cid);
+        /* The row may be one of those that a split was refused for. A job that refuses one now has counted
+           the rows anew. */
+        if (tried > 0)
+            (void)atomic_compare_exchange_strong(&latch->tried, &tried, tried - 1);
     }
 }
 
@@ -404,8 +369,10 @@ int channi_apply(struct channi *s, const struct channi_change *changes, size_t n
 
     idmap_init(&p.fate, s->base.env.mem);
     int rc = plan_make(&p, changes, n);
-    if (rc == OK)
-        rc = route(&p);
+    if (rc == OK) { /* takes most of the time. `write` is not held, so jobs may publish meanwhile */
+        p.view = channi_view_now(s);
+        rc = route_in(&p, p.view->layout, false);
+    }
     if (rc == OK) {
         pthread_mutex_lock(&s->write);
         rc = commit(&p, changes, n, &made);

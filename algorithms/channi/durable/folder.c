@@ -92,11 +92,6 @@ bool channi_files_lack(const struct channi_files *f, const char *name)
            (f->n == 0 || !bsearch(key, f->list, f->n, sizeof *f->list, order));
 }
 
-static bool is_rubbish(const struct channi_files *files, const char *name)
-{
-    return channi_files_lack(files, name) || strcmp(name, MANIFEST_RUNNING ".new") == 0;
-}
-
 /* Fails if a file cannot be removed: it might be overwritten later, although a saved copy may share
    it by a hard link. */
 int channi_folder_clear(const struct index_env *env, const char *dir,
@@ -116,7 +111,8 @@ int channi_folder_clear(const struct index_env *env, const char *dir,
     DIR *d = rc == OK ? list(env, dir, &rc) : NULL;
 
     for (const struct dirent *e = d ? readdir(d) : NULL; rc == OK && e; e = readdir(d)) {
-        if (!is_rubbish(&files, e->d_name))
+        if (!channi_files_lack(&files, e->d_name) &&
+            strcmp(e->d_name, MANIFEST_RUNNING ".new") != 0)
             continue;
         if (file_faulted(fault, "unlink") || unlinkat(dirfd(d), e->d_name, 0) != 0)
             rc = fail_errno(env->error, ERR_IO, "channi: cannot remove the obsolete file %s/%s",
@@ -192,11 +188,6 @@ static int copy(const struct index_env *env, const char *from, const char *to,
     return rc;
 }
 
-static bool can_copy(int code)
-{
-    return code == EXDEV || code == EPERM || code == EMLINK || code == ENOTSUP || code == EACCES;
-}
-
 static int link_file(const struct index_env *env, const char *old, const char *new,
                      const struct file_fault *fault)
 {
@@ -204,7 +195,7 @@ static int link_file(const struct index_env *env, const char *old, const char *n
         return fail_errno(env->error, ERR_IO, "channi: cannot replace %s", new);
     if (!file_faulted(fault, "link") && link(old, new) == 0)
         return OK;
-    if (can_copy(errno))
+    if (errno == EXDEV || errno == EPERM || errno == EMLINK || errno == ENOTSUP || errno == EACCES)
         return copy(env, old, new, fault);
     return fail_errno(env->error, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO,
                       "channi: cannot link %s to %s", old, new);

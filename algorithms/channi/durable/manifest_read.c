@@ -236,8 +236,7 @@ static int read_cluster(struct reading *x, const struct channi_manifest_cluster 
     if (rc == OK && m->has_file)
         rc = read_file(x, m, cl);
     if (rc != OK) {
-        if (cl)
-            channi_cluster_unref(x->s, cl);
+        channi_cluster_unref(x->s, cl);
         return rc;
     }
     atomic_store(&latch->tried, m->tried);
@@ -269,13 +268,6 @@ static int read_clusters(struct reading *x)
 }
 
 /* --------------------------------------------------------------------------------- sections */
-
-static bool meta_fits(const struct channi_manifest_meta *m)
-{
-    return m->built <= 1 && m->n_clusters <= m->n_cids && m->n_cids < CID_NONE &&
-           m->n_clusters > 0 && m->n_routes < CID_NONE && (m->built ? m->n_routes > 0 : true) &&
-           m->n_delta < ROW_VOID / 2 && m->split_max > 0 && m->n_attributes <= INDEX_ATTRIBUTES_MAX;
-}
 
 static bool cluster_fits(const struct channi_manifest_meta *m,
                          const struct channi_manifest_cluster *c)
@@ -314,7 +306,10 @@ int channi_manifest_meta_of(const struct store_reader *r, const struct param *op
 
     if (rc == OK && !param_possible(options, &m->params))
         rc = store_corrupt(r, "its options are out of their ranges");
-    if (rc == OK && !meta_fits(m))
+    if (rc == OK &&
+        (m->built > 1 || m->n_clusters > m->n_cids || m->n_cids >= CID_NONE || m->n_clusters == 0 ||
+         m->n_routes >= CID_NONE || (m->built && m->n_routes == 0) || m->n_delta >= ROW_VOID / 2 ||
+         m->split_max == 0 || m->n_attributes > INDEX_ATTRIBUTES_MAX))
         rc = store_corrupt(r, "its counts are inconsistent");
     if (rc == OK)
         rc = store_need_array(r, "clusters", m->n_clusters, sizeof **clusters, clusters);
@@ -360,18 +355,6 @@ static int read_quantizer(struct reading *x)
                : rc;
 }
 
-static void take_numbers(struct channi *s, const struct channi_manifest_meta *m)
-{
-    s->rng = m->rng;
-    s->manifest = m->number;
-    s->layouts = m->layouts;
-    s->files = m->files;
-    s->build_at = (size_t)m->build_at;
-    s->split_max = m->split_max;
-    s->merge_min = m->merge_min;
-    s->ood_cap = m->ood_cap;
-}
-
 static int read_all(struct reading *x)
 {
     struct channi *s = x->s;
@@ -380,20 +363,28 @@ static int read_all(struct reading *x)
 
     if (rc != OK)
         return rc;
-    take_numbers(s, x->x.meta);
+    const struct channi_manifest_meta *m = x->x.meta;
+    s->rng = m->rng;
+    s->manifest = m->number;
+    s->layouts = m->layouts;
+    s->files = m->files;
+    s->build_at = (size_t)m->build_at;
+    s->split_max = m->split_max;
+    s->merge_min = m->merge_min;
+    s->ood_cap = m->ood_cap;
     x->layout = channi_layout_copy(s, &none);
     if (!x->layout)
         return no_memory(x);
-    if (x->x.meta->built)
+    if (m->built)
         rc = read_routes(x);
-    if (rc == OK && x->x.meta->built)
+    if (rc == OK && m->built)
         rc = read_quantizer(x);
     if (rc == OK)
         rc = read_clusters(x);
     if (rc == OK && !channi_layout_find_ood(s, x->layout))
         rc = no_memory(x);
     if (rc == OK)
-        rc = channi_publish(s, x->x.meta->version, x->layout);
+        rc = channi_publish(s, m->version, x->layout);
     if (rc != OK)
         channi_layout_unref(s, x->layout);
     return rc;

@@ -92,8 +92,7 @@ int channi_capture_take(struct channi *s, struct channi_capture *c, bool rotate)
 
     memset(c, 0, sizeof *c); /* padding too: it is written to the file */
     pthread_mutex_lock(&s->write);
-    c->view = atomic_load(&s->now);
-    (void)atomic_fetch_add(&c->view->refs, 1);
+    c->view = channi_view_now(s);
     c->horizon = channi_horizon(s);
     capture_meta(s, c);
     rc = capture_clusters(s, c);
@@ -107,8 +106,7 @@ int channi_capture_take(struct channi *s, struct channi_capture *c, bool rotate)
 
 void channi_capture_free(struct channi *s, struct channi_capture *c)
 {
-    if (c->view)
-        channi_view_unref(s, c->view);
+    channi_view_unref(s, c->view);
     mem_free(s->base.env.mem, c->clusters);
     mem_free(s->base.env.mem, c->seen);
     memset(c, 0, sizeof *c);

@@ -11,34 +11,41 @@
 #include "src/core/error.h"
 #include "src/core/mem.h"
 
-/* Bytes of each section. */
-static void measure(const struct index_env *env, const struct channi_cluster_contents *c,
-                    size_t bytes[SECTIONS])
+/* What a section has, and its bytes. NULL: the file has no such section. */
+struct content {
+    const void *from;
+    size_t bytes;
+};
+
+static void list_contents(const struct index_env *env, const struct channi_cluster_contents *c,
+                          struct content of[SECTIONS])
 {
     const size_t n = c->n;
-    const size_t rows = n * index_row_bytes(env->element, env->dim);
 
-    bytes[SECTION_IDS] = n * sizeof *c->ids;
-    bytes[SECTION_ATTRIBUTES] = c->attributes ? n * env->n_attributes * sizeof *c->attributes : 0;
-    bytes[SECTION_BORN] = c->born ? n * sizeof *c->born : 0;
-    bytes[SECTION_DEAD] = c->born ? n * sizeof *c->dead : 0;
-    bytes[SECTION_GRAPH] = c->graph ? graph_image_bytes(c->graph) : 0;
-    bytes[SECTION_CODES] = c->codes ? c->codes_bytes : 0;
-    bytes[SECTION_CENTRE] = c->centre ? c->centre_bytes : 0;
-    bytes[SECTION_SUMS] = c->cold_rows ? n * sizeof(uint32_t) : 0;
-    bytes[SECTION_ROWS] = rows;
+    of[SECTION_IDS] = (struct content){ c->ids, n * sizeof *c->ids };
+    of[SECTION_ATTRIBUTES] =
+        (struct content){ c->attributes, n * env->n_attributes * sizeof *c->attributes };
+    of[SECTION_BORN] = (struct content){ c->born, n * sizeof *c->born };
+    of[SECTION_DEAD] = (struct content){ c->born ? c->dead : NULL, n * sizeof *c->dead };
+    of[SECTION_GRAPH] = (struct content){ c->graph, c->graph ? graph_image_bytes(c->graph) : 0 };
+    of[SECTION_CODES] = (struct content){ c->codes, c->codes_bytes };
+    of[SECTION_CENTRE] = (struct content){ c->centre, c->centre_bytes };
+    of[SECTION_SUMS] = (struct content){ c->cold_rows ? c->rows : NULL, n * sizeof(uint32_t) };
+    of[SECTION_ROWS] = (struct content){ c->rows, n * index_row_bytes(env->element, env->dim) };
 }
 
-static void plan(struct channi_cluster_head *h, const size_t bytes[SECTIONS])
+static void plan(struct channi_cluster_head *h, const struct content of[SECTIONS])
 {
     uint64_t at = CLUSTER_HEAD;
 
+    h->has = UINT32_C(1) << SECTION_IDS | UINT32_C(1) << SECTION_ROWS;
     for (unsigned i = 0; i < SECTIONS; i++) {
         if (i == SECTION_ROWS && h->cold_rows)
             h->hot_bytes = at = channi_cluster_round(at, CLUSTER_PAGE);
+        h->has |= (uint32_t)(of[i].from != NULL) << i;
         h->sections[i].at = at;
-        h->sections[i].bytes = bytes[i];
-        at = channi_cluster_round(at + bytes[i], CLUSTER_ALIGN);
+        h->sections[i].bytes = of[i].from ? of[i].bytes : 0;
+        at = channi_cluster_round(at + h->sections[i].bytes, CLUSTER_ALIGN);
     }
     h->file_bytes = channi_cluster_round(at, CLUSTER_PAGE);
     if (!h->cold_rows)
@@ -58,49 +65,35 @@ static bool sum_up_columns(const struct index_env *env, struct channi_cluster_he
     return scratch || !c->attributes;
 }
 
-static void sum_rows(const struct channi_cluster_head *h, unsigned char *block)
-{
-    uint32_t *sums = (uint32_t *)(void *)(block + h->sections[SECTION_SUMS].at);
-    const unsigned char *rows = block + h->sections[SECTION_ROWS].at;
-    const size_t row_bytes = h->n > 0 ? h->sections[SECTION_ROWS].bytes / h->n : 0;
-
-    for (size_t i = 0; i < h->n; i++)
-        sums[i] = channi_cluster_row_sum(rows + i * row_bytes, row_bytes);
-}
-
 /* Copies the contents to their places in a block of zeros. */
-static void fill(const struct channi_cluster_contents *c, struct channi_cluster_head *h,
-                 unsigned char *block)
+static void fill(const struct index_env *env, const struct channi_cluster_head *h,
+                 const struct content of[SECTIONS], unsigned char *block)
 {
-    const void *from[SECTIONS] = {
-        [SECTION_IDS] = c->ids,     [SECTION_ATTRIBUTES] = c->attributes,
-        [SECTION_BORN] = c->born,   [SECTION_DEAD] = c->born ? c->dead : NULL,
-        [SECTION_CODES] = c->codes, [SECTION_CENTRE] = c->centre,
-        [SECTION_ROWS] = c->rows
-    };
+    const size_t row_bytes = index_row_bytes(env->element, env->dim);
 
-    h->has = UINT32_C(1) << SECTION_IDS | UINT32_C(1) << SECTION_ROWS;
     for (unsigned i = 0; i < SECTIONS; i++) {
-        if (!from[i])
+        unsigned char *to = block + h->sections[i].at;
+
+        if (h->sections[i].bytes == 0)
             continue;
-        h->has |= UINT32_C(1) << i;
-        if (h->sections[i].bytes > 0)
-            memcpy(block + h->sections[i].at, from[i], h->sections[i].bytes);
-    }
-    if (c->graph) {
-        h->has |= UINT32_C(1) << SECTION_GRAPH;
-        graph_image_write(c->graph, block + h->sections[SECTION_GRAPH].at);
-    }
-    if (h->cold_rows) {
-        h->has |= UINT32_C(1) << SECTION_SUMS;
-        sum_rows(h, block);
+        if (i == SECTION_GRAPH) {
+            graph_image_write(of[i].from, to);
+        } else if (i == SECTION_SUMS) {
+            const unsigned char *row = of[i].from;
+            uint32_t *sums = (uint32_t *)(void *)to;
+
+            for (size_t r = 0; r < h->n; r++, row += row_bytes)
+                sums[r] = channi_cluster_row_sum(row, row_bytes);
+        } else {
+            memcpy(to, of[i].from, h->sections[i].bytes);
+        }
     }
 }
 
 int channi_cluster_block_make(const struct index_env *env, const struct channi_cluster_contents *c,
                               struct channi_cluster_block *out)
 {
-    size_t bytes[SECTIONS];
+    struct content of[SECTIONS];
     struct channi_cluster_head h = { .magic = CLUSTER_MAGIC,
                                      .format = CLUSTER_FORMAT,
                                      .cold_rows = c->cold_rows,
@@ -113,15 +106,15 @@ int channi_cluster_block_make(const struct index_env *env, const struct channi_c
                                      .root = c->root,
                                      .code_error = c->code_error };
 
-    measure(env, c, bytes);
-    plan(&h, bytes);
+    list_contents(env, c, of);
+    plan(&h, of);
     *out = (struct channi_cluster_block){ .hot_bytes = h.hot_bytes, .file_bytes = h.file_bytes };
     if (sum_up_columns(env, &h, c))
         out->bytes = mem_zalloc(env->mem, h.file_bytes);
     if (!out->bytes)
         return CHANNI_NO_MEMORY(env, " for the file of a cluster of %" PRIu32 " rows (%zu bytes)",
                                 c->n, out->file_bytes);
-    fill(c, &h, out->bytes);
+    fill(env, &h, of, out->bytes);
     for (unsigned i = 0; i < SECTIONS; i++)
         h.sections[i].hash = channi_cluster_hash(
             out->bytes + h.sections[i].at, channi_cluster_section_end(&h, i) - h.sections[i].at);
@@ -160,7 +153,7 @@ int channi_cluster_block_write(const struct index_env *env, const struct channi_
                                const struct channi_cluster_block *block, bool durable,
                                const struct file_fault *fault)
 {
-    char path[CLUSTER_PATH_MAX];
+    char path[PATH_MAX];
     const char *failed;
     bool created;
     int rc = channi_cluster_file_path(env, c->phash, c->version, path);

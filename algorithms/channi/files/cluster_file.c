@@ -14,6 +14,7 @@
 #include "algorithms/channi/files/cluster_file.h"
 #include "src/core/error.h"
 #include "src/core/mem.h"
+#include "src/core/path_print.h"
 
 #define XXH_INLINE_ALL
 
@@ -37,16 +38,12 @@ bool channi_cluster_file_parse(const char *name, uint64_t *phash, uint64_t *vers
 }
 
 int channi_cluster_file_path(const struct index_env *env, uint64_t phash, uint64_t version,
-                             char path[CLUSTER_PATH_MAX])
+                             char path[PATH_MAX])
 {
     char name[CLUSTER_NAME_MAX];
-    int n;
 
     channi_cluster_file_name(phash, version, name);
-    n = snprintf(path, CLUSTER_PATH_MAX, "%s/%s", env->dir, name);
-    if (n < 0 || n >= CLUSTER_PATH_MAX)
-        return fail(env->error, ERR_ARGUMENT, "channi: the path %s/%s is too long", env->dir, name);
-    return OK;
+    return path_print(path, env->error, "%s/%s", env->dir, name);
 }
 
 struct channi_base_name channi_base_name(const struct channi_base *base)
@@ -61,7 +58,7 @@ bool channi_cluster_file_remove(const struct index_env *env, const struct channi
                                 const struct file_fault *fault)
 {
     struct error ignored = { 0 }, *before = error_divert(&ignored);
-    char path[CLUSTER_PATH_MAX];
+    char path[PATH_MAX];
     const bool named = channi_cluster_file_path(env, base->phash, base->version, path) == OK;
 
     (void)error_divert(before);
@@ -157,8 +154,10 @@ static int check_sections(const struct index_env *env, const struct channi_clust
     return OK;
 }
 
-int channi_cluster_head_check(const struct index_env *env, const struct channi_cluster_head *h,
-                              uint64_t phash, uint64_t version)
+/* Checks that a head is undamaged, belongs to a file of this name and this index, and has its
+   sections at the right positions. ERR_CORRUPT, ERR_VERSION, ERR_DIMENSION. */
+static int check_head(const struct index_env *env, const struct channi_cluster_head *h,
+                      uint64_t phash, uint64_t version)
 {
     char name[CLUSTER_NAME_MAX];
 
@@ -247,15 +246,12 @@ void channi_cluster_head_base(const struct channi_cluster_head *h, struct channi
                                  .cold_rows = h->cold_rows != 0 };
     if (columns)
         memcpy(columns, h->columns, h->n_columns * sizeof *columns);
-    atomic_init(&out->refs, 0);
-    atomic_init(&out->in_manifest, false);
-    atomic_init(&out->damaged, false);
 }
 
 int channi_cluster_file_head(const struct index_env *env, uint64_t phash, uint64_t version,
                              struct channi_base *out)
 {
-    char path[CLUSTER_PATH_MAX];
+    char path[PATH_MAX];
     struct channi_cluster_head *h;
     int rc = channi_cluster_file_path(env, phash, version, path);
 
@@ -266,7 +262,7 @@ int channi_cluster_file_head(const struct index_env *env, uint64_t phash, uint64
         return CHANNI_NO_MEMORY(env, ", cannot read %s", path);
     rc = read_head(env, path, h);
     if (rc == OK)
-        rc = channi_cluster_head_check(env, h, phash, version);
+        rc = check_head(env, h, phash, version);
     if (rc == OK)
         channi_cluster_head_base(h, out);
     mem_free(env->mem, h);
@@ -336,7 +332,7 @@ int channi_image_open(struct channi_image *image, const struct index_env *env,
 
     if (n_bytes < sizeof *h)
         return wrong_image(env, base, "head", "the file ends within it");
-    rc = channi_cluster_head_check(env, h, base->phash, base->version);
+    rc = check_head(env, h, base->phash, base->version);
     if (rc == OK && (h->n != base->n || h->hot_bytes != base->hot_bytes ||
                      h->file_bytes != base->file_bytes || n_bytes < h->hot_bytes))
         rc = wrong_image(env, base, "head", "it is not the one that the index was opened with");

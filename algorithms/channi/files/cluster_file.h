@@ -146,7 +146,7 @@ int channi_image_open(struct channi_image *, const struct index_env *, const str
 
 #define CLUSTER_MAGIC UINT64_C(0x31554c43484e4143) /* "CANHCLU1", little-endian */
 
-enum { CLUSTER_FORMAT = 3, CLUSTER_ALIGN = 64, CLUSTER_PAGE = 4096, CLUSTER_PATH_MAX = 4352 };
+enum { CLUSTER_FORMAT = 3, CLUSTER_ALIGN = 64, CLUSTER_PAGE = 4096 };
 
 enum channi_cluster_section {
     SECTION_IDS,
@@ -188,11 +188,7 @@ static inline size_t channi_cluster_round(size_t bytes, size_t to)
 
 /* env->dir and the name. ERR_ARGUMENT: the path is too long. */
 int channi_cluster_file_path(const struct index_env *, uint64_t phash, uint64_t version,
-                             char path[CLUSTER_PATH_MAX]);
-/* Checks that a head is undamaged, belongs to a file of this name and this index, and has its
-   sections at the right positions. ERR_CORRUPT, ERR_VERSION, ERR_DIMENSION. */
-int channi_cluster_head_check(const struct index_env *, const struct channi_cluster_head *,
-                              uint64_t phash, uint64_t version);
+                             char path[PATH_MAX]);
 /* Fills *base from the head; it has no references yet. Its array of columns, or NULL, stays. */
 void channi_cluster_head_base(const struct channi_cluster_head *, struct channi_base *);
 uint64_t channi_cluster_hash(const void *bytes, size_t n);

@@ -15,21 +15,17 @@ static bool root_died(const struct channi_cluster *cl)
     return channi_cluster_base_dead(cl, NULL, cl->root) != 0;
 }
 
-/* Dead rows that the last compaction kept for old versions, while these may be searched. */
-static uint32_t kept_rows(struct channi *c, const struct channi_latch *latch)
-{
-    const uint32_t kept = atomic_load(&latch->retained_dead);
-
-    return kept > 0 && channi_horizon(c) < atomic_load(&latch->retained_at) ? kept : 0;
-}
-
-/* Rows of the delta, or dead rows that a compaction would drop, whichever are more. */
+/* Rows of the delta, or dead rows that a compaction would drop, whichever are more. It keeps those that the last
+   one kept for old versions, while these may be searched. */
 static uint32_t changed_rows(struct channi *c, const struct channi_cluster *cl,
                              const struct channi_latch *latch)
 {
-    const uint32_t n_dead = atomic_load(&cl->n_dead), kept = kept_rows(c, latch);
-    const uint32_t dead = n_dead > kept ? n_dead - kept : 0, delta = channi_delta_count(&cl->delta);
+    const uint32_t n_dead = atomic_load(&cl->n_dead), delta = channi_delta_count(&cl->delta);
+    uint32_t kept = atomic_load(&latch->retained_dead);
 
+    if (kept > 0 && channi_horizon(c) >= atomic_load(&latch->retained_at))
+        kept = 0;
+    const uint32_t dead = n_dead > kept ? n_dead - kept : 0;
     return dead > delta ? dead : delta;
 }
 
@@ -92,7 +88,10 @@ enum channi_job_kind channi_needs(const struct channi *index, const struct chann
     return merge_is_due(c, live, atomic_load(&latch->made) / 2, latch) ? JOB_MERGE : JOB_KINDS;
 }
 
-bool channi_is_overdue(struct channi *c, const struct channi_cluster *cl)
+/* Whether the job is so late that commits must wait for it: the cluster has twice split_max live
+   rows, or its delta or dead rows outnumber the rows of its file (with compact_share above a half:
+   exceed it twice). */
+static bool is_overdue(struct channi *c, const struct channi_cluster *cl)
 {
     const struct channi_latch *latch = segmented_at(&c->latches, cl->cid);
     const double twice = 2 * c->compact_share, share = twice > 1 ? twice : 1;
@@ -133,10 +132,8 @@ static void queue_cluster(struct channi *c, const struct channi_cluster *cl)
 void channi_queue(struct channi *c, uint32_t cid)
 {
     unsigned ticket;
-
-    if (!c->jobs)
-        return;
     const struct channi_layout *layout = channi_enter(c, &ticket)->layout;
+
     if (cid < layout->n_clusters)
         queue_cluster(c, layout->clusters[cid]);
     channi_leave(c, ticket);
@@ -161,7 +158,7 @@ static enum channi_job_kind overdue(struct channi *c, uint32_t cid)
 
     const struct channi_layout *layout = channi_enter(c, &ticket)->layout;
     const struct channi_cluster *cl = cid < layout->n_clusters ? layout->clusters[cid] : NULL;
-    if (cl && channi_is_overdue(c, cl))
+    if (cl && is_overdue(c, cl))
         kind = channi_needs(c, cl);
     channi_leave(c, ticket);
     return kind;
@@ -188,7 +185,7 @@ bool channi_catch_up_overdue(struct channi *c, uint32_t cid)
 
 size_t channi_queued(const struct channi *c)
 {
-    return c->jobs ? job_queue_length(&c->jobs->queue) : 0;
+    return job_queue_length(&c->jobs->queue);
 }
 
 static void clear_queued(struct index *index, const void *job)

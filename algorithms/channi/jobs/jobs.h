@@ -26,10 +26,6 @@ struct channi_job {
 /* The job that a cluster needs, from its numbers of live rows, delta rows and dead
    rows. JOB_KINDS: none. */
 enum channi_job_kind channi_needs(const struct channi *, const struct channi_cluster *);
-/* Whether the job is so late that commits must wait for it: the cluster has twice split_max live
-   rows, or its delta or dead rows outnumber the rows of its file (with compact_share above a half:
-   exceed it twice). */
-bool channi_is_overdue(struct channi *, const struct channi_cluster *);
 
 struct channi_jobs {
     struct job_queue queue;

@@ -6,7 +6,8 @@
 #include "algorithms/common/rows/rows.h"
 #include "kernels/kernels.h"
 
-static bool is_due(struct channi *c, uint32_t cid, enum channi_job_kind kind)
+bool channi_rewrite_begin(struct channi *c, uint32_t cid, enum channi_job_kind kind,
+                          struct channi_taken *w, bool *busy, int *rc)
 {
     unsigned ticket;
     const struct channi_layout *layout = channi_enter(c, &ticket)->layout;
@@ -14,14 +15,8 @@ static bool is_due(struct channi *c, uint32_t cid, enum channi_job_kind kind)
                      channi_needs(c, layout->clusters[cid]) == kind;
 
     channi_leave(c, ticket);
-    return due;
-}
-
-bool channi_rewrite_begin(struct channi *c, uint32_t cid, enum channi_job_kind kind,
-                          struct channi_taken *w, bool *busy, int *rc)
-{
     *rc = OK;
-    if (!is_due(c, cid, kind))
+    if (!due)
         return false;
     *busy = !channi_take(c, &cid, 1, w);
     if (!*busy && channi_needs(c, w->clusters[0]) == kind)

@@ -46,8 +46,6 @@ int channi_maintenance_open(struct channi *c)
 
 int channi_maintenance_start(struct channi *c)
 {
-    if (!c->jobs)
-        return OK;
     channi_jobs_queue_all(c); /* jobs that were due when the index was closed */
     if (c->maintenance != CHANNI_BACKGROUND)
         return OK;
@@ -97,30 +95,21 @@ static void resume(struct channi *c, bool all)
         channi_jobs_queue_all(c);
 }
 
-/* Background threads may be limited, or starve while all processors are busy. Then the commits that
-   make the work do it. So rows in deltas, which every search scans, stay bounded. */
-static void push_back(struct channi *c, const uint32_t *touched, size_t n)
-{
-    bool any = false;
-
-    for (size_t i = 0; i < n; i++)
-        any |= channi_catch_up_overdue(c, touched[i]);
-    channi_count(&c->counters.delayed_commits, any);
-}
-
 /* The commit is complete even if a job fails. The job is retried, and its error is returned by
    the next maintain(). */
 int channi_after_commit(struct channi *c, const uint32_t *touched, size_t n)
 {
     struct error error = { 0 };
-    bool more;
+    bool more, overdue = false;
 
-    if (!c->jobs)
-        return OK;
     resume(c, false);
     queue_aged(c);
     if (c->maintenance == CHANNI_BACKGROUND) {
-        push_back(c, touched, n);
+        /* The threads may be limited, or starve while all processors are busy. Then the commits that make
+           the work do it. So rows in deltas, which every search scans, stay bounded. */
+        for (size_t i = 0; i < n; i++)
+            overdue |= channi_catch_up_overdue(c, touched[i]);
+        channi_count(&c->counters.delayed_commits, overdue);
         return OK;
     }
     struct error *before = error_divert(&error);
@@ -144,7 +133,7 @@ int channi_maintain(struct index *index, uint64_t budget, bool *more)
     *more = false;
     epoch_collect(c->epoch);
     rc = channi_build_if_due(c);
-    if (rc != OK || !c->jobs)
+    if (rc != OK)
         return rc;
     resume(c, true);
     work_off(c, budget, more);

@@ -22,15 +22,6 @@ static bool is_young(const struct channi_cluster *cl, uint64_t version)
     return cl->kind == CLUSTER_OOD && version < cl->born_ver + CHANNI_OOD_AGE;
 }
 
-/* Whether the sites are no farther from each other than the rows of both are from them. */
-static bool overlap(const struct channi *c, const struct channi_cluster *a,
-                    const struct channi_cluster *b)
-{
-    const float reach = a->mean_d + b->mean_d;
-
-    return rows_distance(&c->base.env, a->site, b->site) <= reach * reach;
-}
-
 /* Whether a, which is to be merged, may be so with b. */
 static bool fit(const struct channi *c, const struct channi_cluster *a,
                 const struct channi_cluster *b, uint64_t version)
@@ -41,8 +32,12 @@ static bool fit(const struct channi *c, const struct channi_cluster *a,
         return false;
     if (na == 0)
         return true;
-    return (uint64_t)na + nb <= c->split_max / 2 && (na < c->merge_min || overlap(c, a, b)) &&
-           (a->kind == b->kind || (!is_young(a, version) && !is_young(b, version)));
+    if ((uint64_t)na + nb > c->split_max / 2 ||
+        (a->kind != b->kind && (is_young(a, version) || is_young(b, version))))
+        return false;
+    /* The sites are no farther from each other than the rows of both are from them. */
+    const float reach = a->mean_d + b->mean_d;
+    return na < c->merge_min || rows_distance(&c->base.env, a->site, b->site) <= reach * reach;
 }
 
 /* Tries the n nearest clusters by route. */
@@ -152,15 +147,6 @@ static int unite(struct channi *c, struct channi_taken *w, double *cost)
     return rc;
 }
 
-/* Tests again, now that both latches are held. */
-static bool still_fit(struct channi *c, const struct channi_taken *w, uint32_t cid)
-{
-    const size_t at = w->clusters[1]->cid == cid;
-
-    return channi_needs(c, w->clusters[at]) == JOB_MERGE &&
-           fit(c, w->clusters[at], w->clusters[!at], w->view->version);
-}
-
 int channi_merge(struct channi *c, uint32_t cid, double *cost, bool *busy)
 {
     uint32_t cids[2] = { cid, CID_NONE };
@@ -173,7 +159,10 @@ int channi_merge(struct channi *c, uint32_t cid, double *cost, bool *busy)
         *busy = !channi_take(c, cids, 2, &w);
         if (*busy)
             return OK;
-        if (still_fit(c, &w, cid)) {
+        const size_t at = w.clusters[1]->cid == cid;
+        /* Again, now that both latches are held. */
+        if (channi_needs(c, w.clusters[at]) == JOB_MERGE &&
+            fit(c, w.clusters[at], w.clusters[!at], w.view->version)) {
             rc = channi_gather(c, &w);
             if (rc == OK && w.members.n_live > 0)
                 rc = unite(c, &w, cost);

@@ -52,24 +52,6 @@ static size_t flags_most(const struct channi_cut *k)
     return share < fit ? share : fit;
 }
 
-static size_t flags_least(const struct channi_cut *k)
-{
-    const size_t percent = k->x.n / 100;
-
-    return percent > OOD_LEAST ? percent : OOD_LEAST;
-}
-
-/* Whether the flagged rows are more than a tail. */
-static bool lie_far(const struct channi_cut *k, double mark)
-{
-    double sum = 0;
-
-    for (size_t i = 0; i < k->x.n; i++)
-        if (k->flagged[i])
-            sum += sqrt((double)k->temporary.distance[i]) - mark;
-    return sum >= k->c->params.ood_excess * k->sd * (double)k->n_flagged;
-}
-
 /* Keeps the flags of the `most` farthest rows. */
 static void keep_farthest(struct channi_cut *k, size_t most)
 {
@@ -89,17 +71,22 @@ void channi_cut_flag(struct channi_cut *k)
     moments(k);
     unflag(k);
     const double mark = k->mean + k->c->params.ood_sigma * k->sd;
+    const size_t percent = k->x.n / 100, least = percent > OOD_LEAST ? percent : OOD_LEAST;
+    double beyond = 0;
+
     if (!k->c->params.ood)
         return;
     for (size_t i = 0; i < k->x.n; i++) {
         const double e = sqrt((double)k->temporary.distance[i]);
         k->flagged[i] = e > mark;
         k->n_flagged += k->flagged[i];
+        beyond += k->flagged[i] ? e - mark : 0;
     }
-    const bool far = lie_far(k, mark);
+    /* The flagged rows are more than a tail. */
+    const bool far = beyond >= k->c->params.ood_excess * k->sd * (double)k->n_flagged;
     if (k->n_flagged > flags_most(k))
         keep_farthest(k, flags_most(k));
-    if (!far || k->n_flagged < flags_least(k))
+    if (!far || k->n_flagged < least)
         unflag(k);
 }
 

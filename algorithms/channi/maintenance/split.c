@@ -81,28 +81,6 @@ static size_t parts_wanted(const struct channi *c, size_t n)
     return parts < 2 ? 2 : parts > 3 ? 3 : (size_t)parts;
 }
 
-static int find_temporary(struct channi_cut *k)
-{
-    const struct batch_kmeans_options o = { .k = temporary_count(k->c, k->x.n),
-                                            .batch = BATCH_ROWS,
-                                            .steps = BATCH_STEPS,
-                                            .restarts = RESTARTS,
-                                            .seed = k->seed };
-
-    return batch_kmeans_train(&k->c->base.env, &o, k->x.rows, k->x.n, &k->temporary, &k->cost);
-}
-
-/* Groups are disjoint and equal rows are in one group, so the primaries are distinct. */
-static void choose_primaries(struct channi_cut *k)
-{
-    for (size_t g = 0; g < k->n_groups; g++) {
-        const size_t n = channi_cut_rows(k, g, k->list);
-
-        k->roots[g] = channi_cloud_nearest(k->c, &k->x, k->list, n, k->centres + g * k->x.dim);
-        k->cost += (double)n;
-    }
-}
-
 /* Assigns normal rows to the nearest primary (or centroid), unless a part would be too small. */
 static void to_nearest(struct channi_cut *k)
 {
@@ -137,23 +115,16 @@ static void to_nearest(struct channi_cut *k)
 
 /* ---------------------------------------------------------------------------------- the plan */
 
-/* The old primary: the route nearest to the site. */
-static const void *old_primary(const struct channi *c, const struct channi_cluster *cl)
-{
-    float ignored;
-
-    if (cl->n_routes == 0)
-        return cl->site;
-    return segmented_at(&c->route_rows,
-                        channi_nearest_route(c, cl->routes, cl->n_routes, cl->site, &ignored));
-}
-
 static size_t choose_successor(const struct channi_cut *k, const struct channi_cluster *cl,
                                const struct channi_members *m)
 {
-    const void *old = old_primary(k->c, cl);
+    const void *old = cl->site; /* the old primary: the route nearest to the site */
     size_t predecessor = 0;
-    float least = INFINITY;
+    float least = INFINITY, ignored;
+
+    if (cl->n_routes > 0)
+        old = segmented_at(&k->c->route_rows, channi_nearest_route(k->c, cl->routes, cl->n_routes,
+                                                                   cl->site, &ignored));
 
     for (size_t g = 0; g < k->n_groups; g++) {
         const float d = rows_distance(&k->c->base.env, m->rows[k->x.member[k->roots[g]]], old);
@@ -245,7 +216,13 @@ int channi_plan_split(struct channi *c, const struct channi_cluster *cl,
     }
     if ((rc = cut_open(&k, c, m, seed)) != OK)
         return rc;
-    if ((rc = find_temporary(&k)) == OK) {
+    const struct batch_kmeans_options options = { .k = temporary_count(c, k.x.n),
+                                                  .batch = BATCH_ROWS,
+                                                  .steps = BATCH_STEPS,
+                                                  .restarts = RESTARTS,
+                                                  .seed = seed };
+    rc = batch_kmeans_train(&c->base.env, &options, k.x.rows, k.x.n, &k.temporary, &k.cost);
+    if (rc == OK) {
         channi_cut_flag(&k);
         k.n_groups = channi_cut_group(&k, parts_wanted(c, k.x.n));
         plan->flagged = k.n_flagged;
@@ -256,7 +233,13 @@ int channi_plan_split(struct channi *c, const struct channi_cluster *cl,
     if (rc == OK && k.n_groups == 0) {
         plan->why = "its rows are all alike, or too many of them are";
     } else if (rc == OK) {
-        choose_primaries(&k);
+        /* Groups are disjoint and equal rows are in one group, so the primaries are distinct. */
+        for (size_t g = 0; g < k.n_groups; g++) {
+            const size_t n = channi_cut_rows(&k, g, k.list);
+
+            k.roots[g] = channi_cloud_nearest(c, &k.x, k.list, n, k.centres + g * k.x.dim);
+            k.cost += (double)n;
+        }
         to_nearest(&k);
         channi_cut_file_outliers(&k);
         rc = fill_plan(&k, cl, m, plan);

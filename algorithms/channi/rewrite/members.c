@@ -68,8 +68,7 @@ static bool refer(struct channi *c, const uint32_t *cids, size_t n, struct chann
         w->clusters[i] = now->layout->clusters[cids[i]];
         channi_cluster_ref(w->clusters[i]);
     }
-    (void)atomic_fetch_add(&now->refs, 1);
-    w->view = now;
+    w->view = channi_view_now(c);
     w->n = n;
     return true;
 }
@@ -183,18 +182,6 @@ static int gather_file(struct channi *c, const struct channi_cluster *cl, uint32
     return OK;
 }
 
-static void gather_delta(const struct channi_cluster *cl, uint32_t from, uint32_t seen,
-                         const struct gather_moment *at, struct channi_members *m)
-{
-    for (uint32_t i = 0; i < seen; i++) {
-        const struct channi_delta_row r = channi_delta_at(&cl->delta, i);
-
-        gather_row(m, at, from, cl->base_n + i, &r,
-                   atomic_load_explicit(r.born, memory_order_acquire),
-                   atomic_load_explicit(r.dead, memory_order_acquire));
-    }
-}
-
 int channi_gather(struct channi *c, struct channi_taken *w)
 {
     struct channi_members *m = &w->members;
@@ -218,8 +205,13 @@ int channi_gather(struct channi *c, struct channi_taken *w)
     for (size_t i = 0; rc == OK && i < w->n; i++) {
         rc = gather_file(c, w->clusters[i], (uint32_t)i, &at, m);
         throttle_wait();
-        if (rc == OK)
-            gather_delta(w->clusters[i], (uint32_t)i, w->seen[i], &at, m);
+        for (uint32_t row = 0; rc == OK && row < w->seen[i]; row++) {
+            const struct channi_delta_row r = channi_delta_at(&w->clusters[i]->delta, row);
+
+            gather_row(m, &at, (uint32_t)i, w->clusters[i]->base_n + row, &r,
+                       atomic_load_explicit(r.born, memory_order_acquire),
+                       atomic_load_explicit(r.dead, memory_order_acquire));
+        }
     }
     if (rc != OK)
         free_members(c, m);

@@ -181,18 +181,6 @@ static int make_graph(const struct channi_replacing *x, const struct channi_maki
     return rc;
 }
 
-static int make_searchable(const struct channi_replacing *x, const struct channi_making *p,
-                           struct draft *d)
-{
-    const struct channi_params *params = &x->c->params;
-
-    if (params->cluster_index == INSIDE_GRAPH && p->part->n > (size_t)params->flat_below)
-        return make_graph(x, p, d);
-    if (params->cluster_index == INSIDE_CODES)
-        return channi_codes_make(x->c, d->rows, p->part->n, &d->memory, &d->contents);
-    return OK;
-}
-
 /* --------------------------------------------------------------------------------- files */
 
 /* On success the cache owns the block. */
@@ -227,13 +215,18 @@ static int write_block(const struct channi_replacing *x, const struct draft *d,
 
 static int write_file(const struct channi_replacing *x, const struct channi_making *p)
 {
+    const struct channi_params *params = &x->c->params;
+    const size_t n = p->part->n;
     struct draft d = { 0 };
     struct channi_cluster_block block = { 0 };
     int rc = draft_reserve(x, p->part, &d) ? OK : channi_replacing_no_memory(x);
 
     if (rc == OK) {
         draft_fill(x, p, &d);
-        rc = make_searchable(x, p, &d);
+        if (params->cluster_index == INSIDE_GRAPH && n > (size_t)params->flat_below)
+            rc = make_graph(x, p, &d);
+        else if (params->cluster_index == INSIDE_CODES)
+            rc = channi_codes_make(x->c, d.rows, n, &d.memory, &d.contents);
     }
     if (rc == OK)
         rc = channi_cluster_block_make(&x->c->base.env, &d.contents, &block);

@@ -369,21 +369,6 @@ static bool routes_stay(const struct channi_replacing *x, const struct channi_ro
     return before == after;
 }
 
-static int change_routes(struct channi_replacing *x, struct channi_layout *layout,
-                         const struct channi_new_route *new, size_t n)
-{
-    struct channi *c = x->c;
-    struct channi_routes *routes;
-    const int rc = channi_routes_add(c, layout->routes, new, n, x->r->top, &routes);
-
-    if (rc != OK)
-        return rc;
-    redirect(x, routes);
-    channi_routes_unref(c, layout->routes);
-    layout->routes = routes;
-    return OK;
-}
-
 static int next_routes(struct channi_replacing *x, struct channi_layout *layout)
 {
     struct mem *mem = x->c->base.env.mem;
@@ -400,8 +385,16 @@ static int next_routes(struct channi_replacing *x, struct channi_layout *layout)
         if (p->new_route)
             new[n++] = (struct channi_new_route){ p->cl->site, p->route_phash, p->cl->cid };
     }
-    if (rc == OK && !(layout->routes && routes_stay(x, layout->routes)))
-        rc = change_routes(x, layout, new, n);
+    if (rc == OK && !(layout->routes && routes_stay(x, layout->routes))) {
+        struct channi_routes *routes;
+
+        rc = channi_routes_add(x->c, layout->routes, new, n, x->r->top, &routes);
+        if (rc == OK) {
+            redirect(x, routes);
+            channi_routes_unref(x->c, layout->routes);
+            layout->routes = routes;
+        }
+    }
     mem_free(mem, new);
     for (size_t i = 0; rc == OK && i < x->r->n_parts; i++) {
         struct channi_cluster *cl = x->parts[i].cl;
@@ -487,8 +480,7 @@ static int publish(struct channi_replacing *x)
         rc = view ? OK : channi_replacing_no_memory(x);
     }
     if (rc != OK) {
-        if (layout)
-            channi_layout_unref(c, layout);
+        channi_layout_unref(c, layout);
         channi_routes_undo(c, old);
         return rc;
     }
@@ -514,17 +506,6 @@ static void count_routes(const struct channi_replacing *x)
     channi_count(&n->aliases_dropped, before - after);
 }
 
-static void end(struct channi_replacing *x)
-{
-    struct channi *c = x->c;
-
-    for (size_t i = 0; x->parts && i < x->r->n_parts; i++)
-        if (x->parts[i].cl)
-            channi_cluster_unref(c, x->parts[i].cl);
-    mem_free(c->base.env.mem, x->parts);
-    pool_destroy(x->alone);
-}
-
 int channi_replace(struct channi *c, struct channi_taken *w, const struct channi_replacement *r)
 {
     struct channi_replacing x = { .c = c, .w = w, .m = &w->members, .r = r };
@@ -541,6 +522,9 @@ int channi_replace(struct channi *c, struct channi_taken *w, const struct channi
         count_routes(&x);
     for (size_t i = 0; rc == OK && r->cids && i < r->n_parts; i++)
         r->cids[i] = x.parts[i].cl->cid;
-    end(&x);
+    for (size_t i = 0; x.parts && i < r->n_parts; i++)
+        channi_cluster_unref(c, x.parts[i].cl);
+    mem_free(c->base.env.mem, x.parts);
+    pool_destroy(x.alone);
     return rc;
 }

@@ -29,19 +29,7 @@ bool channi_allowed_may(const struct channi_allowed *a, const struct channi_clus
     return true;
 }
 
-/* Share of a file's rows, as if conditions were independent. */
-static double file_share(const struct attribute_filter *where, const struct channi_base *b)
-{
-    double share = 1;
-
-    for (size_t i = 0; i < where->n; i++) {
-        const struct attribute_condition *c = &where->conditions[i];
-
-        share *= channi_summary_share(&b->columns[c->field], b->n, c, where->values);
-    }
-    return share;
-}
-
+/* The share of the files' rows that pass, as if conditions were independent. */
 static double attribute_share(const struct attribute_filter *where,
                               const struct channi_layout *layout)
 {
@@ -49,8 +37,16 @@ static double attribute_share(const struct attribute_filter *where,
     double rows = 0, allowed = 0;
 
     for (uint32_t next = 0; (cl = channi_layout_next(layout, &next));) {
+        double share = 1;
+
+        for (size_t i = 0; cl->base && i < where->n; i++) {
+            const struct attribute_condition *c = &where->conditions[i];
+
+            share *=
+                channi_summary_share(&cl->base->columns[c->field], cl->base->n, c, where->values);
+        }
         rows += cl->base_n;
-        allowed += cl->base ? cl->base_n * file_share(where, cl->base) : 0;
+        allowed += cl->base_n * share;
     }
     return rows > 0 ? allowed / rows : 1;
 }

@@ -99,15 +99,6 @@ static int list_nearest(struct channi_query_context *s, size_t want, size_t *n, 
     return rc != OK || !*all ? rc : list_rest(s, n);
 }
 
-/* Squared distance beyond which an OOD cluster is not searched: relative to the n-th route,
-   the last one. */
-static float ood_limit(const struct channi_query_context *s, size_t n)
-{
-    const float by = 1 + (float)s->q->knobs->ood_reach;
-
-    return by > 1 && n > 0 ? by * by * s->w->routes[n - 1] : INFINITY;
-}
-
 /* Appends to the n clusters of w->cids the OOD clusters not seen with the nearest roots. */
 static int list_ood(struct channi_query_context *s, size_t n, size_t *n_ood)
 {
@@ -120,7 +111,9 @@ static int list_ood(struct channi_query_context *s, size_t n, size_t *n_ood)
         return OK;
     if (!list_fit(w, n + most + 1))
         return channi_search_no_memory(s->q->c);
-    const float limit = ood_limit(s, n);
+    /* The squared distance beyond which they are not searched is relative to the n-th route, the last one. */
+    const float by = 1 + (float)s->q->knobs->ood_reach,
+                limit = by > 1 && n > 0 ? by * by * w->routes[n - 1] : INFINITY;
     for (uint32_t i = 0; i < layout->n_ood; i++) {
         const uint32_t cid = layout->ood[i];
         const struct channi_cluster *cl = layout->clusters[cid];

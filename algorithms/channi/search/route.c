@@ -13,11 +13,6 @@
    one reached by the graph, and a beam measures about six times its width. */
 enum { BEAMS_SCANNED = 32, SCANNED = 64 };
 
-static bool scans_all(const struct channi_routes *r, size_t ef)
-{
-    return r->n / BEAMS_SCANNED <= ef;
-}
-
 /* Puts a cluster among those found, ascending by distance, of equal ones the first first; each is there
    once. n: space. */
 static void keep_cluster(uint32_t cid, float distance, size_t n, uint32_t *cids, float *distances,
@@ -142,7 +137,7 @@ int channi_nearest_clusters(struct channi *c, struct channi_scratch *x,
     }
     ask = ef > n ? ef : n;
     for (;;) {
-        if (scans_all(r, ask)) {
+        if (r->n / BEAMS_SCANNED <= ask) {
             *found = scan_routes(c, r, query, n, cids, distances, checked);
             return OK;
         }

@@ -45,31 +45,24 @@ static bool run_takes(struct channi_query_context *s, const struct run *r, size_
 
 /* ------------------------------------------------------------------------------- scanning */
 
-/* Computes distances to w->distances. Returns the number of rows within the limit, and their
-   positions in w->at. */
-static size_t measure(struct channi_query_context *s, const struct run *r, size_t first, size_t n)
-{
-    const struct index_env *env = &s->q->c->base.env;
-    struct channi_search_work *w = s->w;
-    const float limit = channi_context_limit(s);
-
-    rows_distances(env, s->q->query, r->rows + first * s->q->c->row_bytes, n, w->integers,
-                   w->distances);
-    return env->kernels->at_most_f32(w->distances, n, limit, w->at);
-}
-
 /* Computes all distances first, and tests visibility only for the near rows. */
 static void scan_near(struct channi_query_context *s, const struct run *r)
 {
+    const struct index_env *env = &s->q->c->base.env;
+    struct channi_search_work *w = s->w;
+
     for (size_t first = 0; first < r->n; first += SCAN_BLOCK) {
         const size_t n = r->n - first < SCAN_BLOCK ? r->n - first : SCAN_BLOCK;
-        const size_t near = measure(s, r, first, n);
 
+        rows_distances(env, s->q->query, r->rows + first * s->q->c->row_bytes, n, w->integers,
+                       w->distances);
+        const size_t near =
+            env->kernels->at_most_f32(w->distances, n, channi_context_limit(s), w->at);
         for (size_t j = 0; j < near; j++) {
-            const size_t i = s->w->at[j];
+            const size_t i = w->at[j];
 
-            if (s->w->distances[i] <= channi_context_limit(s) && run_takes(s, r, first + i))
-                offer_first(s, s->w->distances[i], r->ids[first + i]);
+            if (w->distances[i] <= channi_context_limit(s) && run_takes(s, r, first + i))
+                offer_first(s, w->distances[i], r->ids[first + i]);
         }
     }
 }

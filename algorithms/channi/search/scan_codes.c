@@ -74,13 +74,6 @@ static void keep(struct channi_query_context *s, const struct channi_image *imag
         topk_push(&s->uppers, b.upper, 0); /* the id is not needed */
 }
 
-/* Sets the ids of the candidates from `first` on, which are all of this file. */
-static void note_ids(struct channi_search_work *w, const struct channi_image *image, size_t first)
-{
-    for (size_t i = first; !image->rows && image->ids && i < w->n_candidates; i++)
-        w->candidates[i].id = image->ids[w->candidates[i].row];
-}
-
 /* Computes bounds from the whole code and from the scanned part, and takes the greater of each, so
    that early and late exclusion agree. false: the row is excluded. */
 static bool judge(struct channi_query_context *s, const unsigned char *block, unsigned i,
@@ -189,7 +182,8 @@ static int scan_blocks(struct channi_query_context *s, const struct channi_clust
     if (!CHANNI_WORK_FIT(w, candidates, w->n_candidates + QUANTIZER_BLOCK))
         return channi_search_no_memory(s->q->c);
     judge_near(s, cl, image, all, &found[at ^ 1]);
-    note_ids(w, image, before);
+    for (size_t i = before; !image->rows && image->ids && i < w->n_candidates; i++)
+        w->candidates[i].id = image->ids[w->candidates[i].row];
     return OK;
 }
 

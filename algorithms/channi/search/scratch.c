@@ -40,23 +40,19 @@ static void close_scratch(struct mem *mem, void *scratch)
     mem_free(mem, x->marks);
 }
 
-static uint64_t work_bytes(const struct channi_search_work *w)
+static uint64_t scratch_bytes(const void *owner, const void *scratch)
 {
-    return w->cids_capacity * sizeof *w->cids + w->routes_capacity * sizeof *w->routes +
+    const struct channi_scratch *x = scratch;
+    const struct channi_search_work *w = &x->work;
+
+    (void)owner;
+    return graph_scratch_bytes(x->graph) + x->nodes_capacity * sizeof *x->nodes +
+           x->distances_capacity * sizeof *x->distances + x->marks_capacity +
+           w->cids_capacity * sizeof *w->cids + w->routes_capacity * sizeof *w->routes +
            w->bases_capacity * sizeof *w->bases + w->of_capacity * sizeof *w->of +
            w->seen_capacity * sizeof *w->seen + w->candidates_capacity * sizeof *w->candidates +
            w->order_capacity * sizeof *w->order + w->sources_capacity * sizeof *w->sources +
            w->rows_capacity + w->hits.capacity * sizeof *w->hits.hits;
-}
-
-static uint64_t scratch_bytes(const void *owner, const void *scratch)
-{
-    const struct channi_scratch *x = scratch;
-
-    (void)owner;
-    return graph_scratch_bytes(x->graph) + work_bytes(&x->work) +
-           x->nodes_capacity * sizeof *x->nodes + x->distances_capacity * sizeof *x->distances +
-           x->marks_capacity;
 }
 
 const struct scratch_kind channi_scratch_kind = { sizeof(struct channi_scratch), open_scratch,
@@ -86,12 +82,6 @@ bool channi_scratch_marks(struct channi *c, struct channi_scratch *x, size_t n)
     return true;
 }
 
-static bool tops_fit(struct channi_search_work *w, size_t k, size_t uppers)
-{
-    return CHANNI_WORK_FIT(w, upper_distances, uppers) && CHANNI_WORK_FIT(w, upper_ids, uppers) &&
-           CHANNI_WORK_FIT(w, own_distances, k) && CHANNI_WORK_FIT(w, own_ids, k);
-}
-
 int channi_context_begin(struct channi_query_context *s, const struct channi_query *q,
                          struct channi_scratch *x, struct channi_search_work *w,
                          const struct topk *top)
@@ -100,7 +90,8 @@ int channi_context_begin(struct channi_query_context *s, const struct channi_que
     const size_t k = q->k ? q->k : 1, uppers = channi_beams_share(q) ? channi_beam_width(q) : k;
 
     w->mem = c->base.env.mem;
-    if (!tops_fit(w, k, uppers))
+    if (!CHANNI_WORK_FIT(w, upper_distances, uppers) || !CHANNI_WORK_FIT(w, upper_ids, uppers) ||
+        !CHANNI_WORK_FIT(w, own_distances, k) || !CHANNI_WORK_FIT(w, own_ids, k))
         return channi_search_no_memory(c);
     w->n_candidates = w->n_sources = w->n_bases = 0;
     *s = (struct channi_query_context){
@@ -158,7 +149,9 @@ bool channi_scan_allows(struct channi_query_context *s, uint64_t id, struct chan
 
     if (!a)
         return true;
-    const bool takes = channi_allowed_takes(a, id, record);
+    const bool takes = a->where
+                           ? index_attribute_filter_allows(a->where, record.numbers, record.stride)
+                           : index_filter_allows(a->ids, id);
     s->counts.tested += 1;
     s->counts.taken += takes;
     return takes;

@@ -22,13 +22,6 @@ struct channi_allowed {
     double share;                         /* of the live rows, estimated; 1: unknown */
 };
 
-static inline bool channi_allowed_takes(const struct channi_allowed *a, uint64_t id,
-                                        struct channi_record record)
-{
-    return a->where ? index_attribute_filter_allows(a->where, record.numbers, record.stride)
-                    : index_filter_allows(a->ids, id);
-}
-
 /* Estimates `share` in a referenced view (NULL: the newest one) from the filter's bits and the
    files' summaries of attributes. Called outside the epoch. */
 void channi_allowed_begin(struct channi_allowed *, struct channi *, const struct channi_view *);
@@ -69,12 +62,6 @@ struct channi_query {
     const double *stop_score;        /* of target_recall; NULL: none */
     struct channi_stop_trace *trace; /* NULL: none */
 };
-
-/* Counters of the index that searches add to. */
-#define CHANNI_SEARCH_COUNTERS(X)                                                                 \
-    X(queries), X(deferred_searches), X(top_distances), X(in_distances), X(delta_distances),      \
-        X(clusters_touched), X(clusters_skipped), X(ood_touched), X(stopped_early), X(row_reads), \
-        X(filter_exact)
 
 struct channi_search_counts { /* all are doubles, so that they are added in a loop */
 #define FIELD(name) name

@@ -26,18 +26,14 @@ double channi_stop_after(struct channi_stop_state *s, float kth, float home, flo
            .25 * log((double)s->searched);
 }
 
-static bool counts(const struct channi_stop_trace *t, uint64_t id)
-{
-    return id != t->self && (id * UINT64_C(0x9e3779b97f4a7c15)) >> 63;
-}
-
 size_t channi_stop_keep(struct channi_stop_trace *t, const float *distances, const uint64_t *ids,
                         size_t n)
 {
     size_t kept = 0;
 
     for (size_t i = 0; i < n; i++)
-        if (ids[i] != INDEX_NO_ID && counts(t, ids[i]))
+        if (ids[i] != INDEX_NO_ID && ids[i] != t->self &&
+            (ids[i] * UINT64_C(0x9e3779b97f4a7c15)) >> 63)
             t->kept[kept++] = distances[i];
     qsort(t->kept, kept, sizeof *t->kept, order_f32);
     return kept;

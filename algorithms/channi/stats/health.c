@@ -34,7 +34,8 @@ void channi_sizes_of(uint32_t *live, size_t n, struct channi_sizes *out)
     out->max = live[n - 1];
 }
 
-/* Called with `write` held. */
+/* Samples up to n live rows, drawn by the index's seed; all rows if there are fewer. A row is given by its cid in
+   the upper half and its number in the lower one. `write` is held. */
 static size_t draw(const struct channi *c, uint64_t *rows, size_t n)
 {
     struct rng rng = rng_at(c->base.env.seed, MISASSIGNED_STREAM);
@@ -49,18 +50,6 @@ static size_t draw(const struct channi *c, uint64_t *rows, size_t n)
             rows[found++] = (uint64_t)c->places[slot].cid << 32 | c->places[slot].row;
     }
     return found;
-}
-
-struct channi_view *channi_stats_view(struct channi *c, uint64_t *rows, size_t *n)
-{
-    pthread_mutex_lock(&c->write);
-    struct channi_view *now = atomic_load(&c->now);
-
-    (void)atomic_fetch_add(&now->refs, 1);
-    if (rows)
-        *n = draw(c, rows, *n);
-    pthread_mutex_unlock(&c->write);
-    return now;
 }
 
 struct misassignment {
@@ -111,19 +100,16 @@ static int route_cluster(struct misassignment *m, const uint64_t *rows, size_t n
 
 int channi_misassigned(struct channi *c, double *share, size_t *n_rows)
 {
-    uint64_t *rows = mem_array(c->base.env.mem, MISASSIGNED_ROWS, sizeof *rows);
+    uint64_t rows[MISASSIGNED_ROWS];
     struct misassignment m = { .c = c, .x = scratch_pool_take(&c->scratch) };
-    size_t n = MISASSIGNED_ROWS;
     int rc = OK;
 
-    *share = 0;
-    *n_rows = 0;
-    if (!rows || !m.x) {
-        mem_free(c->base.env.mem, rows);
-        scratch_pool_give(&c->scratch, m.x);
+    if (!m.x)
         return CHANNI_NO_MEMORY(&c->base.env, ", cannot count misassigned rows");
-    }
-    struct channi_view *view = channi_stats_view(c, rows, &n);
+    pthread_mutex_lock(&c->write); /* view and places of one moment */
+    struct channi_view *view = channi_view_now(c);
+    const size_t n = draw(c, rows, MISASSIGNED_ROWS);
+    pthread_mutex_unlock(&c->write);
     m.layout = view->layout;
     qsort(rows, n, sizeof *rows, order_u64);
     for (size_t i = 0, end; rc == OK && m.layout->routes && i < n; i = end) {
@@ -133,7 +119,6 @@ int channi_misassigned(struct channi *c, double *share, size_t *n_rows)
     }
     channi_view_unref(c, view);
     scratch_pool_give(&c->scratch, m.x);
-    mem_free(c->base.env.mem, rows);
     *n_rows = m.rows;
     *share = m.rows ? (double)m.misassigned / (double)m.rows : 0;
     return rc;
@@ -159,7 +144,7 @@ void channi_health_of(struct channi *c, const struct channi_layout *layout, stru
             h->backlog_bytes +=
                 (cl->base ? cl->base->file_bytes : 0) + atomic_load(&cl->delta.bytes);
     }
-    for (unsigned kind = 0; c->jobs && kind < JOB_KINDS; kind++)
+    for (unsigned kind = 0; kind < JOB_KINDS; kind++)
         h->running[kind] = atomic_load(&c->jobs->running[kind]);
 }
 

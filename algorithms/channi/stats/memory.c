@@ -14,21 +14,17 @@ struct byte_shares {
     uint64_t rows, ids, hot;
 };
 
-static void add_delta(const struct channi *c, const struct channi_delta *d, struct memory_use *use)
+static void add_cluster(const struct channi *c, const struct channi_cluster *cl,
+                        struct byte_shares *shares, struct memory_use *use)
 {
-    const uint64_t bytes = atomic_load(&((struct channi_delta *)(uintptr_t)d)->bytes);
+    struct channi_delta *d = &((struct channi_cluster *)(uintptr_t)cl)->delta;
+    const uint64_t bytes = atomic_load(&d->bytes);
     const uint64_t numbers = 3 + c->base.env.n_attributes; /* id, birth, death; attributes */
     const uint64_t rows = bytes * c->row_bytes / (c->row_bytes + numbers * sizeof(uint64_t));
 
     use->vectors += rows;
     use->ids += bytes - rows;
-    use->codes += atomic_load(&((struct channi_delta *)(uintptr_t)d)->code_bytes);
-}
-
-static void add_cluster(const struct channi *c, const struct channi_cluster *cl,
-                        struct byte_shares *shares, struct memory_use *use)
-{
-    add_delta(c, &cl->delta, use);
+    use->codes += atomic_load(&d->code_bytes);
     use->vectors += cl->site ? c->row_bytes : 0;
     use->other += sizeof *cl + cl->n_routes * sizeof *cl->routes;
     if (atomic_load(&((struct channi_cluster *)(uintptr_t)cl)->dead))
@@ -53,18 +49,6 @@ static void add_layout(const struct channi *c, const struct channi_layout *layou
     if (layout->routes && !(but && but->routes == layout->routes))
         use->graph += sizeof *layout->routes + layout->routes->block_bytes +
                       layout->routes->n * sizeof *layout->routes->cid;
-}
-
-/* Adds what snapshots keep beyond the newest view. Each is compared with that view only, so parts
-   that two snapshots share count twice. */
-static void add_snapshots(struct channi *c, const struct channi_layout *now,
-                          struct byte_shares *shares, struct memory_use *use)
-{
-    pthread_mutex_lock(&c->snapshot_lock);
-    for (size_t i = 0; i < c->n_snapshots; i++)
-        if (c->snapshots[i].view->layout != now)
-            add_layout(c, c->snapshots[i].view->layout, now, shares, use);
-    pthread_mutex_unlock(&c->snapshot_lock);
 }
 
 static void add_cache(const struct channi *c, const struct byte_shares *shares,
@@ -109,12 +93,18 @@ static uint64_t disk_bytes(const struct channi *c)
 int channi_memory(const struct index *index, struct memory_use *use)
 {
     struct channi *c = channi_of(index);
-    struct channi_view *view = channi_stats_view(c, NULL, NULL);
+    struct channi_view *view = channi_view_now(c);
     struct byte_shares shares = { 0 };
 
     *use = (struct memory_use){ .disk = disk_bytes(c) };
     add_layout(c, view->layout, NULL, &shares, use);
-    add_snapshots(c, view->layout, &shares, use);
+    /* What snapshots keep beyond the newest view. Each is compared with that view only, so parts that two
+       snapshots share count twice. */
+    pthread_mutex_lock(&c->snapshot_lock);
+    for (size_t i = 0; i < c->n_snapshots; i++)
+        if (c->snapshots[i].view->layout != view->layout)
+            add_layout(c, c->snapshots[i].view->layout, view->layout, &shares, use);
+    pthread_mutex_unlock(&c->snapshot_lock);
     channi_view_unref(c, view);
     add_cache(c, &shares, use);
     pthread_mutex_lock(&c->write);

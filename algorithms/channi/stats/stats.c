@@ -115,7 +115,7 @@ static int put_clusters(struct channi *c, const struct channi_layout *layout,
 int channi_stats(const struct index *index, struct stat_sink *sink)
 {
     struct channi *c = channi_of(index);
-    struct channi_view *view = channi_stats_view(c, NULL, NULL);
+    struct channi_view *view = channi_view_now(c);
     double share;
     size_t rows;
 

@@ -15,11 +15,6 @@ struct channi_sizes {
 /* Sorts `live`. */
 void channi_sizes_of(uint32_t *live, size_t n, struct channi_sizes *);
 
-/* References the newest view. If `rows` is not NULL, also samples up to *n live rows at the same
-   moment, drawn by the index's seed (all rows if there are fewer), and sets *n. A row is given by its cid in
-   the upper half and its number in the lower one. */
-struct channi_view *channi_stats_view(struct channi *, uint64_t *rows, size_t *n);
-
 /* The share of up to MISASSIGNED_ROWS sampled live rows that would be routed to another cluster
    today. Files that cannot be read are skipped. ERR_NO_MEMORY. */
 enum { MISASSIGNED_ROWS = 200 };

@@ -98,15 +98,9 @@ void channi_delta_init(struct channi_delta *d, struct mem *mem, size_t row_bytes
 
 void channi_delta_free(struct channi_delta *d)
 {
-    for (unsigned c = 0; c < DELTA_CHUNKS; c++) {
+    for (unsigned c = 0; c < DELTA_CHUNKS; c++)
         mem_free(d->mem, chunk_at(d, c));
-        atomic_store_explicit(&d->chunks[c], NULL, memory_order_relaxed);
-    }
     mem_free(d->mem, atomic_load_explicit(&d->codes, memory_order_acquire));
-    atomic_store_explicit(&d->codes, NULL, memory_order_relaxed);
-    atomic_store_explicit(&d->n, 0, memory_order_relaxed);
-    atomic_store_explicit(&d->bytes, 0, memory_order_relaxed);
-    atomic_store_explicit(&d->code_bytes, 0, memory_order_relaxed);
 }
 
 /* One block: the struct padded to a multiple of 64, then the arrays, the rows last. */

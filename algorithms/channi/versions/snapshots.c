@@ -21,20 +21,10 @@ static struct channi_view *ref(struct channi_view *view)
     return view;
 }
 
-/* References the newest view. */
-static struct channi_view *ref_now(struct channi *s)
-{
-    unsigned ticket;
-    struct channi_view *now = ref((struct channi_view *)(uintptr_t)channi_enter(s, &ticket));
-
-    channi_leave(s, ticket);
-    return now;
-}
-
 int channi_snapshot(struct index *index, uint64_t *version)
 {
     struct channi *s = channi_of(index);
-    struct channi_view *now = ref_now(s);
+    struct channi_view *now = channi_view_now(s);
     int rc = OK;
 
     *version = now->version;
@@ -97,26 +87,10 @@ static uint64_t oldest_of(const struct channi *s, uint64_t now)
     return now > history ? now - history : 0;
 }
 
-/* Makes a view of an older version in the present layout, whose files keep what that
-   version sees. */
-static struct channi_view *older_view(struct channi *s, const struct channi_view *now,
-                                      uint64_t version)
-{
-    struct channi_view *view = channi_view_make(s);
-
-    if (!view)
-        return NULL;
-    view->version = version;
-    view->layout = now->layout;
-    (void)atomic_fetch_add_explicit(&view->layout->refs, 1, memory_order_relaxed);
-    atomic_init(&view->refs, 1);
-    return view;
-}
-
 /* Takes no lock that a commit holds, because searches call it. */
 int channi_view_of(struct channi *s, uint64_t version, struct channi_view **out)
 {
-    struct channi_view *now = ref_now(s);
+    struct channi_view *now = channi_view_now(s);
     const uint64_t newest = now->version, oldest = oldest_of(s, newest);
     char names[400];
     int rc = OK;
@@ -127,9 +101,16 @@ int channi_view_of(struct channi *s, uint64_t version, struct channi_view **out)
         *out = ref(pin->view);
     else if (version == newest)
         *out = ref(now);
-    else if (version >= oldest && version < newest)
-        rc = (*out = older_view(s, now, version)) ? OK : ERR_NO_MEMORY;
-    else
+    else if (version >= oldest && version < newest) {
+        /* The files of the present layout keep what that version sees. */
+        rc = (*out = channi_view_make(s)) ? OK : ERR_NO_MEMORY;
+        if (rc == OK) {
+            (*out)->version = version;
+            (*out)->layout = now->layout;
+            (void)atomic_fetch_add_explicit(&now->layout->refs, 1, memory_order_relaxed);
+            atomic_init(&(*out)->refs, 1);
+        }
+    } else
         rc = fail(s->base.env.error, ERR_NOT_FOUND,
                   "channi: there is no version %" PRIu64 "; there are %" PRIu64 " to %" PRIu64
                   ", and snapshots of: %s",
@@ -142,8 +123,7 @@ int channi_view_of(struct channi *s, uint64_t version, struct channi_view **out)
 uint64_t channi_horizon(struct channi *s)
 {
     unsigned ticket;
-    const struct channi_view *now = channi_enter(s, &ticket);
-    const uint64_t oldest = oldest_of(s, now->version);
+    const uint64_t oldest = oldest_of(s, channi_enter(s, &ticket)->version);
 
     channi_leave(s, ticket);
     return oldest;

@@ -123,6 +123,16 @@ uint64_t channi_layout_live(const struct channi_layout *l)
     return n;
 }
 
+struct channi_view *channi_view_now(struct channi *s)
+{
+    unsigned ticket;
+    struct channi_view *now = (struct channi_view *)(uintptr_t)channi_enter(s, &ticket);
+
+    (void)atomic_fetch_add_explicit(&now->refs, 1, memory_order_relaxed);
+    channi_leave(s, ticket);
+    return now;
+}
+
 void channi_view_unref(struct channi *s, struct channi_view *view)
 {
     if (view && atomic_fetch_sub_explicit(&view->refs, 1, memory_order_acq_rel) == 1) {

@@ -89,6 +89,7 @@ static inline uint64_t channi_stamp(const struct channi_view *view)
 const struct channi_view *channi_enter(struct channi *, unsigned *ticket);
 void channi_leave(struct channi *, unsigned ticket);
 
+struct channi_view *channi_view_now(struct channi *);          /* references the newest view */
 void channi_view_unref(struct channi *, struct channi_view *); /* the last frees it */
 
 /* The layout's next cluster from cid *next on, which is set beyond it; NULL: there is none. */

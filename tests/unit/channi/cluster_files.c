@@ -169,7 +169,7 @@ int fault_before(void *to, const char *call)
 
 /* ---- a shelf */
 
-void shelf_path(const struct shelf *s, size_t file, char path[CLUSTER_PATH_MAX])
+void shelf_path(const struct shelf *s, size_t file, char path[PATH_MAX])
 {
     const struct channi_base *b = s->bases + file;
 
@@ -255,7 +255,7 @@ const struct channi_cache_options ways[WAYS] = {
 void make_cold(struct shelf *s)
 {
     for (size_t i = 0; i < FILES; i++) {
-        char path[CLUSTER_PATH_MAX];
+        char path[PATH_MAX];
         int fd;
 
         shelf_path(s, i, path);

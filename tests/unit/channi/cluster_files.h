@@ -73,7 +73,7 @@ void shelf_end(struct shelf *);
 /* Opens the same files in a cache with other options. */
 void shelf_open(struct shelf *, struct channi_cache_options);
 void shelf_close(struct shelf *);
-void shelf_path(const struct shelf *, size_t file, char path[CLUSTER_PATH_MAX]);
+void shelf_path(const struct shelf *, size_t file, char path[PATH_MAX]);
 void make_cold(struct shelf *); /* drops the files from the page cache */
 struct channi_cache_counts counts_of(const struct shelf *);
 /* Takes all requested clusters. which[]: files in the order of requests. Each must arrive once,

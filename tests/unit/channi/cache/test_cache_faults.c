@@ -38,7 +38,7 @@ static void take_but(struct shelf *s, struct channi_fetch *f, size_t n, uint64_t
 
 static void flip(const struct shelf *s, size_t file, size_t at)
 {
-    char path[CLUSTER_PATH_MAX];
+    char path[PATH_MAX];
     unsigned char byte;
     int fd;
 
@@ -68,7 +68,7 @@ static const struct {
 
 static void damage(const struct shelf *s, size_t file, enum damage how)
 {
-    char path[CLUSTER_PATH_MAX], other[CLUSTER_PATH_MAX + 8];
+    char path[PATH_MAX], other[PATH_MAX + 8];
 
     shelf_path(s, file, path);
     switch (how) {
@@ -126,7 +126,7 @@ static void test_damaged_row(void **state)
         struct error *err = &s.f.bench.error;
         struct channi_fetch *f;
         struct channi_whole_file whole;
-        char path[CLUSTER_PATH_MAX];
+        char path[PATH_MAX];
 
         shelf_begin(&s, WITH_CODES | WITH_COLD, ways[way]);
         flip(&s, 20, s.bases[20].rows_at + row * row_bytes + at[way % 3]);

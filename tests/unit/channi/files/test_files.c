@@ -106,7 +106,7 @@ struct target {
     struct filed filed;
     struct channi_cluster_block block;
     struct channi_base base;
-    char path[CLUSTER_PATH_MAX];
+    char path[PATH_MAX];
 };
 
 static void target_begin(struct target *t, unsigned with, uint32_t n)
@@ -371,7 +371,7 @@ static void test_wrong_file(void **state)
 {
     struct target t;
     struct channi_base out = { 0 };
-    char path[CLUSTER_PATH_MAX];
+    char path[PATH_MAX];
 
     target_begin(&t, 0, 50);
     assert_int_equal(channi_cluster_file_path(&t.f.bench.env, 1, 2, path), OK);

@@ -85,7 +85,7 @@ struct asteria {
     uint64_t *ids; /* INDEX_NO_ID: dead or free; `slots` compares with these */
     struct asteria_place *places;
     size_t n_slots, ids_capacity, places_capacity;
-    uint32_t *free; /* slots that can be reused */
+    uint32_t *free; /* slots that can be reused; space for all */
     size_t n_free, free_capacity;
     /* Two bits per slot: the slot is a tombstone in its bucket (bit 2 s), in the graph
        (bit 2 s + 1). */

@@ -1,5 +1,5 @@
 /* remove.c - a removed row becomes a tombstone. Its id is free at once; its place in the bucket and
- * its edges are freed by compaction (buckets/compact.c, maintenance/maintain.c).
+ * its edges are freed by compaction (buckets/bucket.c, maintenance/maintain.c).
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -25,8 +25,7 @@ static void remove_slot(struct asteria *a, uint32_t slot)
     asteria_compact_bucket(a, place.generation, place.bucket);
 }
 
-/* Nothing fails once all ids are known to exist, each once, and memory is reserved. slots, sorted: n
-   of each. */
+/* Nothing fails once all ids are known to exist, each once. slots, sorted: n of each. */
 static int remove_all(struct asteria *a, const uint64_t *ids, size_t n, uint32_t *slots,
                       uint32_t *sorted)
 {
@@ -43,12 +42,9 @@ static int remove_all(struct asteria *a, const uint64_t *ids, size_t n, uint32_t
         if (sorted[i] == sorted[i - 1])
             return fail(error, ERR_DUPLICATE_ID, "asteria: remove: id %" PRIu64 " is there twice",
                         a->ids[sorted[i]]);
-    int rc = asteria_free_reserve(a, n);
-    if (rc == OK && a->graph)
-        rc = asteria_caprg_reserve_removals(a->graph, n);
-    for (size_t i = 0; rc == OK && i < n; i++)
+    for (size_t i = 0; i < n; i++)
         remove_slot(a, slots[i]);
-    return rc;
+    return OK;
 }
 
 int asteria_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)

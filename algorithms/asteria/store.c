@@ -140,6 +140,8 @@ int asteria_read(struct index *index, struct store_reader *r)
     struct meta m = { 0 };
     int rc = fields(&(struct store_fields){ .r = r, .mem = env->mem }, a, &m);
 
+    if (rc == OK && !mem_grow(env->mem, &a->free, &a->free_capacity, m.n_slots, sizeof *a->free))
+        rc = fail(env->error, ERR_NO_MEMORY, "asteria: load: out of memory for slots");
     if (rc == OK)
         rc = store_take_ids(r, a->ids, (size_t)m.n_slots, (size_t)m.live, &a->slots);
     if (rc != OK)

@@ -85,7 +85,7 @@ struct asteria_encoding {
 
 struct mem;
 
-/* generation.c. Takes ownership of the model unless it fails. ERR_NO_MEMORY. */
+/* Takes ownership of the model, also if it fails. ERR_NO_MEMORY. */
 int asteria_generation_create(struct asteria_generation **, const struct index_env *,
                               struct asteria_model *);
 /* NULL is allowed. */
@@ -122,7 +122,7 @@ static inline bool bucket_is_alive(const struct asteria_bucket *b, uint32_t posi
     return b->alive[position / 64] >> position % 64 & 1;
 }
 
-/* bucket.c. Sets the centre of a bucket without rows to the mean of n >= 1 rows of `units`; their
+/* Sets the centre of a bucket without rows to the mean of n >= 1 rows of `units`; their
    numbers are the lower halves of `order`. */
 void asteria_bucket_centre(struct asteria_generation *, const struct index_env *, uint32_t bucket,
                            const float_anywhere *units, const uint64_t *order, size_t n);
@@ -149,26 +149,12 @@ bool asteria_bucket_begin(struct asteria_bucket *, const struct asteria_model *,
 bool asteria_bucket_grow(struct asteria_bucket *, const struct asteria_model *, struct mem *,
                          size_t n);
 void asteria_bucket_free(struct asteria_bucket *, struct mem *);
-uint64_t asteria_bucket_bytes(const struct asteria_bucket *, const struct asteria_model *);
 
-/* The steps of adding a row, for bucket.c and compact.c. */
-void asteria_bucket_widen_box(struct asteria_bucket *, size_t m, const float *p);
-void asteria_bucket_widen_angles(const struct asteria_generation *, struct asteria_bucket *,
-                                 const float *p);
-/* Stores the code relative to the centre and widens the ball: what a new centre changes. */
-void asteria_bucket_put_code(const struct asteria_model *, const struct index_env *,
-                             struct asteria_bucket *, const float *unit, uint32_t position);
-void asteria_bucket_put_place(struct asteria_bucket *, uint32_t position, uint32_t slot,
-                              uint64_t word);
-/* mean: dim floats, aligned to 4; unit: needs no alignment. */
-void asteria_bucket_add_to_mean(float *mean, const float_anywhere *unit, size_t dim, float share);
-
-/* compact.c: removing dead rows. */
+/* Removing dead rows. */
 struct asteria;
-/* Releases the slots of a bucket's dead rows. asteria_free_reserve() must have
-   been called. */
+/* Releases the slots of a bucket's dead rows. */
 void asteria_release_dead(struct asteria *, unsigned generation, uint32_t bucket);
-/* Compacts a bucket if a third of it is dead. asteria_free_reserve() must have been called. */
+/* Compacts a bucket if a third of it is dead. */
 void asteria_compact_bucket(struct asteria *, unsigned generation, uint32_t bucket);
 
 /* Rewrites a bucket: no dead positions, the mean of the live rows as centre, tight

@@ -236,14 +236,10 @@ int asteria_generation_read(struct asteria *a, unsigned which, const struct stor
     struct values v = { 0 };
     int rc = asteria_model_read(&model, env, r, (char)('0' + which));
 
-    if (rc != OK)
-        return rc;
-    rc = asteria_generation_create(&a->generations[which], env, model);
-    if (rc != OK) {
-        asteria_model_destroy(env, model);
-        return rc;
-    }
-    rc = fields(&(struct store_fields){ .r = r }, a, which, count_codes(a, which), &v);
+    if (rc == OK)
+        rc = asteria_generation_create(&a->generations[which], env, model);
+    if (rc == OK)
+        rc = fields(&(struct store_fields){ .r = r }, a, which, count_codes(a, which), &v);
     if (rc == OK)
         rc = read_buckets(a, which, &v, r);
     for (uint32_t slot = 0; rc == OK && slot < a->n_slots; slot++)

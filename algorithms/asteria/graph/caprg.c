@@ -20,6 +20,19 @@
 
 #include "src/core/key_heap.h"
 
+/* Space for n candidates in addition to a node's own. */
+static int fit_scratch(struct asteria_caprg *g, size_t n)
+{
+    const size_t need = n + (CAPRG_DETOURS_MOST + 1) * g->degree + CAPRG_DEFERRED_MOST + 1;
+
+    if (!mem_grow(g->env.mem, &g->slots, &g->slots_capacity, need, sizeof *g->slots) ||
+        !mem_grow(g->env.mem, &g->distances, &g->distances_capacity, need, sizeof *g->distances) ||
+        !mem_grow(g->env.mem, &g->keys, &g->keys_capacity, need, sizeof *g->keys))
+        return fail(g->env.error, ERR_NO_MEMORY, "asteria: graph: out of memory for %zu candidates",
+                    need);
+    return OK;
+}
+
 int asteria_caprg_create(struct asteria_caprg **out, const struct index_env *env, size_t degree,
                          const struct asteria_caprg_rows *rows)
 {
@@ -32,12 +45,13 @@ int asteria_caprg_create(struct asteria_caprg **out, const struct index_env *env
     g->degree = degree;
     g->free_deferred = CAPRG_NONE;
     g->plan = mem_array(env->mem, degree * degree, sizeof *g->plan);
-    if (!g->plan) {
+    const int rc = g->plan ? fit_scratch(g, 0)
+                           : fail(env->error, ERR_NO_MEMORY, "asteria: graph: out of memory");
+    if (rc == OK)
+        *out = g;
+    else
         asteria_caprg_destroy(g);
-        return fail(env->error, ERR_NO_MEMORY, "asteria: graph: out of memory");
-    }
-    *out = g;
-    return OK;
+    return rc;
 }
 
 void asteria_caprg_destroy(struct asteria_caprg *g)
@@ -59,9 +73,12 @@ void asteria_caprg_destroy(struct asteria_caprg *g)
     mem_free(mem, g);
 }
 
-bool asteria_caprg_grow_deferred(struct asteria_caprg *g, size_t n_slots)
+bool asteria_caprg_grow_lists(struct asteria_caprg *g, size_t n_slots)
 {
-    if (!mem_grow(g->env.mem, &g->first_deferred, &g->first_deferred_capacity, n_slots,
+    struct mem *mem = g->env.mem;
+
+    if (!mem_grow(mem, &g->removed, &g->removed_capacity, n_slots, sizeof *g->removed) ||
+        !mem_grow(mem, &g->first_deferred, &g->first_deferred_capacity, n_slots,
                   sizeof *g->first_deferred))
         return false;
     for (; g->n_slots < n_slots; g->n_slots++)
@@ -78,7 +95,7 @@ int asteria_caprg_reserve(struct asteria_caprg *g, size_t n_slots)
         return OK;
     if (!mem_grow(mem, &g->links, &g->links_capacity, n_slots * g->degree, sizeof *g->links) ||
         !mem_grow(mem, &g->states, &g->states_capacity, n_slots, sizeof *g->states) ||
-        !asteria_caprg_grow_deferred(g, n_slots))
+        !asteria_caprg_grow_lists(g, n_slots))
         return fail(g->env.error, ERR_NO_MEMORY, "asteria: graph of %zu slots: out of memory",
                     n_slots);
     memset(caprg_links(g, (uint32_t)had), 0xff, (n_slots - had) * g->degree * sizeof *g->links);
@@ -103,18 +120,6 @@ static uint32_t next_in_state(const struct asteria_caprg *g, size_t *from, uint8
     }
     *from = i;
     return i < g->n_slots ? (uint32_t)i : CAPRG_NONE;
-}
-
-static int fit_scratch(struct asteria_caprg *g, size_t n)
-{
-    const size_t need = n + (CAPRG_DETOURS_MOST + 1) * g->degree + CAPRG_DEFERRED_MOST + 1;
-
-    if (!mem_grow(g->env.mem, &g->slots, &g->slots_capacity, need, sizeof *g->slots) ||
-        !mem_grow(g->env.mem, &g->distances, &g->distances_capacity, need, sizeof *g->distances) ||
-        !mem_grow(g->env.mem, &g->keys, &g->keys_capacity, need, sizeof *g->keys))
-        return fail(g->env.error, ERR_NO_MEMORY, "asteria: graph: out of memory for %zu candidates",
-                    need);
-    return OK;
 }
 
 static size_t count_links(const struct asteria_caprg *g, const uint32_t *links)
@@ -430,15 +435,6 @@ enum asteria_caprg_standing asteria_caprg_standing(const struct asteria_caprg *g
 /* The sweep's visits of this many nodes count as one distance in the budget. */
 enum { VISITS_PER_DISTANCE = 8 };
 
-int asteria_caprg_reserve_removals(struct asteria_caprg *g, size_t n)
-{
-    if (mem_grow(g->env.mem, &g->removed, &g->removed_capacity, g->n_removed + n,
-                 sizeof *g->removed))
-        return OK;
-    return fail(g->env.error, ERR_NO_MEMORY, "asteria: graph: removing %zu slots: out of memory",
-                n);
-}
-
 void asteria_caprg_remove(struct asteria_caprg *g, uint32_t x)
 {
     g->counts.nodes -= caprg_is_node(g, x);
@@ -526,12 +522,9 @@ static void release_leaving(struct asteria_caprg *g)
     memmove(g->removed, g->removed + n, g->n_removed * sizeof *g->removed);
 }
 
-int asteria_caprg_sweep(struct asteria_caprg *g, size_t share, uint64_t budget, uint64_t *spent,
-                        bool *more)
+bool asteria_caprg_sweep(struct asteria_caprg *g, size_t share, uint64_t budget, uint64_t *spent)
 {
-    const int rc = fit_scratch(g, 0);
-
-    while (rc == OK && asteria_caprg_sweep_is_due(g, share)) {
+    while (asteria_caprg_sweep_is_due(g, share)) {
         if (g->n_leaving == 0) {
             for (size_t i = 0; i < g->n_removed; i++)
                 g->states[g->removed[i]] = CAPRG_LEAVING;
@@ -540,18 +533,18 @@ int asteria_caprg_sweep(struct asteria_caprg *g, size_t share, uint64_t budget, 
         }
         sweep(g, budget, spent);
         if (g->cursor < g->n_slots)
-            break;
+            return true;
         release_leaving(g);
     }
-    *more = asteria_caprg_sweep_is_due(g, share);
-    return rc;
+    return false;
 }
 
 int asteria_caprg_forget(struct asteria_caprg *g, uint64_t budget, bool *more)
 {
     uint64_t spent = 0;
-    int rc = asteria_caprg_sweep(g, CAPRG_SWEEP_SHARE, budget, &spent, more);
+    int rc = OK;
 
+    *more = asteria_caprg_sweep(g, CAPRG_SWEEP_SHARE, budget, &spent);
     while (g->counts.deferred > 0 && rc == OK && (budget == 0 || spent < budget)) {
         const uint32_t x = next_in_state(g, &g->deferring_from, CAPRG_DEFERS);
 

@@ -4,7 +4,7 @@
  * The pool of node x is sorted by distance, then by slot. Candidate y passes the gate unless an
  * earlier kept z has UB(y, z) < |x y|, UB being LRSQ's upper bound (asteria_lrsq_between()). UB is
  * never below the true distance, so every edge of the pool's exact relative neighbourhood graph
- * passes. If more pass than the degree allows, estimates choose (prune.c). Each edge gets a
+ * passes. If more pass than the degree allows, estimates choose (caprg.c). Each edge gets a
  * back-link. A full node defers it; the node is pruned when it has deferred several, or
  * by asteria_caprg_forget().
  *
@@ -67,10 +67,8 @@ uint32_t asteria_caprg_pending(struct asteria_caprg *);
    linked again, with its edges added to the pool. The pool may be empty. On ERR_NO_MEMORY or an
    error of rows.exact() no edge has changed and a queued x stays queued. */
 int asteria_caprg_add(struct asteria_caprg *, uint32_t x, const uint32_t *pool, size_t n);
-/* Marks a dead row: its edges will be removed. x is a node, linked or not, and memory is reserved. */
+/* Marks a dead row: its edges will be removed. x is a node, linked or not. Cannot fail. */
 void asteria_caprg_remove(struct asteria_caprg *, uint32_t x);
-/* Reserves memory for the next n removals. ERR_NO_MEMORY. */
-int asteria_caprg_reserve_removals(struct asteria_caprg *, size_t n);
 /* Takes removed nodes out of the graph: each in-neighbour gets, by estimates, some of the removed
    node's neighbours instead. Then adds deferred back-links. Computes about `budget` distances at
    most (0: no limit). *more: there is more to do. Nothing is begun, and *more is false, while fewer
@@ -79,10 +77,9 @@ int asteria_caprg_reserve_removals(struct asteria_caprg *, size_t n);
 int asteria_caprg_forget(struct asteria_caprg *, uint64_t budget, bool *more);
 /* The first part of it, which reads no row: takes removed nodes out and leaves deferred
    back-links. It begins once 1/share of the nodes wait; _is_due(): that is so, or a sweep has
-   begun. Adds to *spent. ERR_NO_MEMORY. */
+   begun. Adds to *spent. Returns whether there is more to do. */
 bool asteria_caprg_sweep_is_due(const struct asteria_caprg *, size_t share);
-int asteria_caprg_sweep(struct asteria_caprg *, size_t share, uint64_t budget, uint64_t *spent,
-                        bool *more);
+bool asteria_caprg_sweep(struct asteria_caprg *, size_t share, uint64_t budget, uint64_t *spent);
 
 /* The state of any x. ALIVE: linked or queued. DEAD: removed, and passed through until it is
    forgotten. UNKNOWN: not in the graph. */

@@ -7,21 +7,6 @@ struct head {
     uint64_t degree, n_slots, n_removed, n_leaving, cursor, deferred, pruned, backlinks, unused;
 };
 
-/* Slots after the last one used, or named by a deferred back-link, are not written. */
-static size_t used_slots(const struct asteria_caprg *g)
-{
-    size_t n = g->n_slots, most;
-
-    while (n > 0 && !g->states[n - 1])
-        n--;
-    most = n;
-    for (uint32_t y = 0; y < n; y++)
-        for (uint32_t cell = g->first_deferred[y]; cell != CAPRG_NONE;
-             cell = g->deferred[cell].next)
-            most = g->deferred[cell].x < most ? most : g->deferred[cell].x + 1;
-    return most < g->n_slots ? most : g->n_slots;
-}
-
 static bool is_possible(const struct head *h)
 {
     return h->n_slots <= INT32_MAX && h->n_removed <= h->n_slots && h->n_leaving <= h->n_removed &&
@@ -52,12 +37,11 @@ static int fields(struct store_fields *f, struct asteria_caprg *g, struct head *
 
 void asteria_caprg_write(const struct asteria_caprg *g, struct store_writer *w)
 {
-    const size_t n = used_slots(g);
     struct head head = { .degree = g->degree,
-                         .n_slots = n,
+                         .n_slots = g->n_slots,
                          .n_removed = g->n_removed,
                          .n_leaving = g->n_leaving,
-                         .cursor = g->cursor < n ? g->cursor : n,
+                         .cursor = g->cursor,
                          .deferred = g->counts.deferred,
                          .pruned = g->counts.pruned,
                          .backlinks = g->counts.backlinks };
@@ -104,7 +88,7 @@ int asteria_caprg_read(struct asteria_caprg *g, const struct store_reader *r)
 
     if (rc != OK)
         return rc;
-    if (!asteria_caprg_grow_deferred(g, head.n_slots) ||
+    if (!asteria_caprg_grow_lists(g, head.n_slots) ||
         !mem_grow(mem, &g->deferred, &g->deferred_capacity, head.deferred, sizeof *g->deferred))
         return fail(g->env.error, ERR_NO_MEMORY, "%s: a graph of %llu slots: out of memory",
                     r->path, (unsigned long long)head.n_slots);

@@ -51,10 +51,8 @@ static int linking_begin(struct linking *l, struct asteria *a)
     l->query = mem_group_array(g, 1, asteria_lrsq_query_bytes_most(out_dim));
     l->unit = mem_group_array(g, env->dim, sizeof *l->unit);
     l->z = mem_group_array(g, out_dim, sizeof *l->z);
-    if (!g->failed)
-        return OK;
-    mem_group_free(g);
-    return fail(env->error, ERR_NO_MEMORY, "asteria: out of memory, cannot link rows");
+    return g->failed ? fail(env->error, ERR_NO_MEMORY, "asteria: out of memory, cannot link rows")
+                     : OK;
 }
 
 /* Adds the bucket's live rows except x, as long as there is space. */
@@ -114,15 +112,12 @@ static int forget(struct asteria_maintenance *u)
 {
     struct asteria *a = u->a;
     bool more = false;
-    int rc = OK;
 
     if (!asteria_maintenance_goes_on(u)) {
         u->more |= asteria_caprg_count(a->graph).removed_waiting > 0;
         return OK;
     }
-    rc = asteria_free_reserve(a, 0);
-    if (rc == OK)
-        rc = asteria_caprg_forget(a->graph, asteria_maintenance_left(u), &more);
+    const int rc = asteria_caprg_forget(a->graph, asteria_maintenance_left(u), &more);
     u->more |= more;
     return rc;
 }
@@ -144,41 +139,39 @@ static int link_next(struct asteria_maintenance *u, struct linking *l, bool *don
     return rc;
 }
 
-int asteria_link(struct asteria *a)
+/* locks: each row is a change of its own. */
+static int link_rows(struct asteria_maintenance *u, bool locks)
 {
-    struct asteria_maintenance u = { .a = a };
     struct linking l;
-    bool done = asteria_caprg_pending(a->graph) == CAPRG_NONE;
-    int rc = done ? OK : linking_begin(&l, a);
+    bool done = false;
+    int rc = linking_begin(&l, u->a);
 
-    if (done || rc != OK)
-        return rc;
-    while (rc == OK && !done)
-        rc = link_next(&u, &l, &done);
+    while (rc == OK && !done) {
+        if (locks)
+            asteria_change_begin(u->a);
+        rc = link_next(u, &l, &done);
+        if (locks)
+            asteria_change_end(u->a);
+    }
     mem_group_free(&l.memory);
     return rc;
 }
 
+int asteria_link(struct asteria *a)
+{
+    return asteria_caprg_pending(a->graph) == CAPRG_NONE
+               ? OK
+               : link_rows(&(struct asteria_maintenance){ .a = a }, false);
+}
+
 int asteria_maintenance_link(struct asteria_maintenance *u)
 {
-    struct asteria *a = u->a;
-    struct linking l;
-    bool done = false;
-
-    if (!a->params.caprg) /* without the lock, a->graph is not to be read */
+    if (!u->a->params.caprg) /* without the lock, a->graph is not to be read */
         return OK;
-    int rc = linking_begin(&l, a);
-    if (rc != OK)
-        return rc;
-    while (rc == OK && !done) {
-        asteria_change_begin(a);
-        rc = link_next(u, &l, &done);
-        asteria_change_end(a);
-    }
-    mem_group_free(&l.memory);
-    asteria_change_begin(a);
+    int rc = link_rows(u, true);
+    asteria_change_begin(u->a);
     if (rc == OK)
         rc = forget(u);
-    asteria_change_end(a);
+    asteria_change_end(u->a);
     return rc;
 }

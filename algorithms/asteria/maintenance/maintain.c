@@ -1,7 +1,7 @@
 /* maintain.c - maintenance, and what removals do of it. Each step may cause work for the next: a
  * newer model, re-encoding, rewriting buckets, links, clusters, hot rows.
  *
- * Removals do a part of the graph's compaction, as for buckets (buckets/compact.c): once half as
+ * Removals do a part of the graph's compaction, as for buckets (buckets/bucket.c): once half as
  * many nodes wait to be taken out as are live, each removal takes some out. This reads no row.
  */
 #include "algorithms/asteria/buckets/bucket.h"
@@ -23,25 +23,19 @@ bool asteria_graph_is_due(const struct asteria *a)
     return a->graph && asteria_caprg_sweep_is_due(a->graph, WAITING_SHARE);
 }
 
-/* A failure is ignored; the next removal tries again. */
 void asteria_compact_graph(struct asteria *a, size_t removed)
 {
-    uint64_t budget = (uint64_t)removed * (uint64_t)a->params.degree * BUDGET_AN_EDGE, spent;
-    struct error ignored = { 0 }, *before = error_divert(&ignored);
-    bool more = true;
+    uint64_t budget = (uint64_t)removed * (uint64_t)a->params.degree * BUDGET_AN_EDGE;
 
-    while (more && budget > 0) {
+    for (bool more = true; more && budget > 0;) {
         const uint64_t some = budget < BUDGET_AT_ONCE ? budget : BUDGET_AT_ONCE;
+        uint64_t spent = 0;
 
-        spent = 0;
         asteria_change_begin(a);
-        if (asteria_free_reserve(a, 0) != OK ||
-            asteria_caprg_sweep(a->graph, WAITING_SHARE, some, &spent, &more) != OK)
-            more = false;
+        more = asteria_caprg_sweep(a->graph, WAITING_SHARE, some, &spent);
         asteria_change_end(a);
         budget -= some;
     }
-    (void)error_divert(before);
 }
 
 /* ------------------------------------------------------------------------- the steps */

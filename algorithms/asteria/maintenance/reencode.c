@@ -86,7 +86,7 @@ static int step(struct move *m, struct asteria_maintenance *u, bool *left)
     struct asteria *a = u->a;
     struct asteria_generation *older = a->generations[!a->now];
     const uint32_t last = (uint32_t)older->n - 1;
-    int rc;
+    int rc = OK;
 
     m->batch.rows = m->rows;
     m->batch.n = 0;
@@ -94,7 +94,7 @@ static int step(struct move *m, struct asteria_maintenance *u, bool *left)
         rc = move_dead(m);
     } else if (older->buckets[last].live > 0) {
         rc = move_rows(m, older, last);
-    } else if ((rc = asteria_free_reserve(a, 0)) == OK) {
+    } else {
         asteria_release_dead(a, !a->now, last);
         asteria_bucket_free(&older->buckets[last], a->base.env.mem);
         older->n--;

@@ -85,8 +85,8 @@ static int fit(struct asteria *a, const float *units, size_t n, struct successor
     int rc = asteria_model_fit(&model, &fitted, &a->params, address_bits(a, fitted.expected_n),
                                units, n, from, ++a->last_version, a->device ? &device : NULL);
 
-    if (rc == OK && (rc = asteria_generation_create(&s->generation, env, model)) != OK)
-        asteria_model_destroy(env, model);
+    if (rc == OK)
+        rc = asteria_generation_create(&s->generation, env, model);
     if (rc != OK)
         return rc;
     const struct asteria_bec_options options = asteria_bec_options(a, model);

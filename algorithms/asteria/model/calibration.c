@@ -106,6 +106,6 @@ int asteria_calibrate(struct asteria_calibration *c, const struct index_env *env
 
     if (rc == OK)
         rc = pair_rows(c, &p, &near, n, seed);
-    asteria_bor_neighbours_free(&near);
+    mem_group_free(&near.memory);
     return rc;
 }

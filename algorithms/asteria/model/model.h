@@ -1,7 +1,7 @@
 /* model.h - one version of all that is learned: rotation, code, residual codes, calibration.
  *
  * Immutable once fitted. Codes of one model are not comparable with those of another: rows are
- * re-encoded for a newer model (buckets/generation.c).
+ * re-encoded for a newer model (buckets/bucket.h).
  */
 #ifndef DRIFTLINE_ASTERIA_MODEL_MODEL_H
 #define DRIFTLINE_ASTERIA_MODEL_MODEL_H

@@ -183,7 +183,7 @@ int asteria_vantage_learn(float **out, const struct index_env *env, size_t m, si
     else
         mem_free(env->mem, l.best);
     asteria_bor_batch_free(&l.drawn);
-    asteria_bor_loss_free(&l.loss);
+    mem_group_free(&l.loss.memory);
     mem_group_free(&l.memory);
     return rc;
 }

@@ -181,20 +181,6 @@ double asteria_lrsq_rest(const struct asteria_lrsq *l, double z_sq, double y_sq,
 struct lanes {
     lrsq_doubles y_sq, left_sq, along;
 };
-struct sums {
-    double y_sq, left_sq, along;
-};
-
-static struct sums sums_of(const struct lanes *lanes)
-{
-    struct sums s = { 0, 0, 0 };
-    for (size_t k = 0; k < 8; k++) {
-        s.y_sq += lanes->y_sq[k];
-        s.left_sq += lanes->left_sq[k];
-        s.along += lanes->along[k];
-    }
-    return s;
-}
 
 /* Adds coordinates i .. i + 7. */
 static inline void add_eight(struct lanes *to, const struct asteria_lrsq *l, size_t i,
@@ -236,11 +222,11 @@ static inline void store_eight(const float codes[8], bool high, uint8_t *to)
     memcpy(to, &bytes, sizeof bytes);
 }
 
-static double distance_of(const struct asteria_lrsq *l, const struct sums *s, double z_sq)
+static double distance_of(const struct asteria_lrsq *l, double left_sq, double z_sq)
 {
     const double blur = asteria_lrsq_blur(l),
                  factor = (1 + (double)l->defect + blur) * (1 + 0x1p-40);
-    return sqrt(s->left_sq) * factor + blur * sqrt(z_sq);
+    return sqrt(left_sq) * factor + blur * sqrt(z_sq);
 }
 
 void asteria_lrsq_put(const struct asteria_lrsq *l, const float *z, void *code)
@@ -256,12 +242,11 @@ void asteria_lrsq_put(const struct asteria_lrsq *l, const float *z, void *code)
         add_eight(&lanes, l, i, y, codes);
         store_eight(codes, i >= end, to + (i < end ? i : i - half));
     }
-    const struct sums sums = sums_of(&lanes);
-    const double z_sq = asteria_lrsq_norm_sq(l, z);
+    const double z_sq = asteria_lrsq_norm_sq(l, z), left_sq = lrsq_total(&lanes.left_sq);
     const struct asteria_lrsq_head head = {
-        .norm = (float)(z_sq - 2 * sums.along),
-        .d = asteria_lrsq_half_up(distance_of(l, &sums, z_sq)),
-        .e = asteria_lrsq_half_up(asteria_lrsq_rest(l, z_sq, sums.y_sq, sums.left_sq)),
+        .norm = (float)(z_sq - 2 * lrsq_total(&lanes.along)),
+        .d = asteria_lrsq_half_up(distance_of(l, left_sq, z_sq)),
+        .e = asteria_lrsq_half_up(asteria_lrsq_rest(l, z_sq, lrsq_total(&lanes.y_sq), left_sq)),
     };
     memcpy(code, &head, sizeof head);
 }
@@ -293,10 +278,9 @@ int asteria_lrsq_check(const struct asteria_lrsq *l, const float *z, const void 
             codes[k] = (float)lrsq_number(l, lrsq_codes(code), i + k);
         add_eight(&lanes, l, i, y, codes);
     }
-    const struct sums sums = sums_of(&lanes);
-    const double z_sq = asteria_lrsq_norm_sq(l, z), norm = z_sq - 2 * sums.along;
-    const double d = distance_of(l, &sums, z_sq);
-    const double e = asteria_lrsq_rest(l, z_sq, sums.y_sq, sums.left_sq);
+    const double z_sq = asteria_lrsq_norm_sq(l, z), left_sq = lrsq_total(&lanes.left_sq);
+    const double norm = z_sq - 2 * lrsq_total(&lanes.along), d = distance_of(l, left_sq, z_sq);
+    const double e = asteria_lrsq_rest(l, z_sq, lrsq_total(&lanes.y_sq), left_sq);
     if (!is_rounded_up((double)lrsq_half(head.d), d))
         return fail(error, ERR_INVARIANT, "asteria: an LRSQ code's d is %g, its row's is %g",
                     (double)lrsq_half(head.d), d);

@@ -77,6 +77,15 @@ typedef int64_t lrsq_longs __attribute__((vector_size(64), aligned(8), may_alias
 #define LRSQ_LEAST(a, b, type, bits) \
     ((type)(((bits)(a) & ((a) < (b))) | ((bits)(b) & ~((a) < (b)))))
 
+/* The sum of eight lanes, in their order. */
+static inline double lrsq_total(const lrsq_doubles *lanes)
+{
+    double sum = 0;
+    for (size_t k = 0; k < 8; k++)
+        sum += (*lanes)[k];
+    return sum;
+}
+
 /* Fills panels from rows. */
 void asteria_lrsq_lay(struct asteria_lrsq *);
 /* Sets `defect` from rows: of the `rank` axes that have bits, so that it is the same of what is

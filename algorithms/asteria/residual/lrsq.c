@@ -335,27 +335,30 @@ static void add_pair(struct fit *f, const struct asteria_lrsq *l, const float *z
 static int fit_line(struct asteria_lrsq *l, const struct index_env *env, const float *z, size_t n,
                     size_t stride, uint64_t seed)
 {
-    void *code = mem_zalloc(env->mem, l->code_bytes);
-    void *queries = mem_zalloc(env->mem, PAIR_QUERIES * asteria_lrsq_query_bytes(l));
+    struct mem_group g = { .mem = env->mem };
+    const size_t query_bytes = asteria_lrsq_query_bytes(l);
+    void *code = mem_group_zalloc(&g, 1, l->code_bytes);
+    char *queries = mem_group_zalloc(&g, PAIR_QUERIES, query_bytes);
     struct rng rng = rng_at(seed, 0x6c727371);
     struct fit f = { 0, 0, 0, 0, 0 };
     size_t chosen[PAIR_QUERIES];
-    for (size_t i = 0; code && queries && i < PAIR_QUERIES; i++) {
-        chosen[i] = rng_below(&rng, n);
-        asteria_lrsq_query(l, z + chosen[i] * stride,
-                           (char *)queries + i * asteria_lrsq_query_bytes(l));
+    if (g.failed) {
+        mem_group_free(&g);
+        return fail(env->error, ERR_NO_MEMORY, "asteria: LRSQ's fit: out of memory");
     }
-    for (size_t i = 0; code && queries && i < PAIR_ROWS; i++) {
+    for (size_t i = 0; i < PAIR_QUERIES; i++) {
+        chosen[i] = rng_below(&rng, n);
+        asteria_lrsq_query(l, z + chosen[i] * stride, queries + i * query_bytes);
+    }
+    for (size_t i = 0; i < PAIR_ROWS; i++) {
         const size_t row = rng_below(&rng, n);
         asteria_lrsq_put(l, z + row * stride, code);
         for (size_t j = 0; j < PAIR_QUERIES; j++)
             if (row != chosen[j])
-                add_pair(&f, l, z + chosen[j] * stride, z + row * stride,
-                         (char *)queries + j * asteria_lrsq_query_bytes(l), code);
+                add_pair(&f, l, z + chosen[j] * stride, z + row * stride, queries + j * query_bytes,
+                         code);
     }
-    const bool enough = code && queries;
-    mem_free(env->mem, code);
-    mem_free(env->mem, queries);
+    mem_group_free(&g);
     const double spread = f.xx * f.n - f.x * f.x;
     const double alpha = (f.xt * f.n - f.x * f.t) / spread;
     /* Of similar coordinates, alpha is in_dim / rank. A much larger or a negative value is the
@@ -365,7 +368,7 @@ static int fit_line(struct asteria_lrsq *l, const struct index_env *env, const f
         l->alpha = (float)alpha;
         l->beta = (float)((f.t - alpha * f.x) / f.n);
     }
-    return enough ? OK : fail(env->error, ERR_NO_MEMORY, "asteria: LRSQ's fit: out of memory");
+    return OK;
 }
 
 static int run(struct training *t, struct asteria_lrsq **to)

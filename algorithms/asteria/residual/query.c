@@ -49,32 +49,15 @@ static double most_of(const struct asteria_lrsq *l, size_t i)
     return i < l->n_bytes ? 255 : 15;
 }
 
-/* The sums below in eight lanes. */
-struct query_lanes {
-    lrsq_doubles y_sq, constant, terms, largest, product;
-};
 struct query_sums {
     double y_sq, constant, terms; /* |y_q|^2; sum y_q,i zero_i; sum |y_q,i zero_i| */
     double largest, product;      /* largest |w_i|; sum of |w_i| times the largest code */
 };
 
-static struct query_sums sums_of(const struct query_lanes *lanes)
-{
-    struct query_sums s = { 0, 0, 0, 0, 0 };
-    for (size_t k = 0; k < 8; k++) {
-        s.y_sq += lanes->y_sq[k];
-        s.constant += lanes->constant[k];
-        s.terms += lanes->terms[k];
-        s.largest = lanes->largest[k] > s.largest ? lanes->largest[k] : s.largest;
-        s.product += lanes->product[k];
-    }
-    return s;
-}
-
 /* Computes the weights w and the sums over them. */
 static struct query_sums weigh(const struct asteria_lrsq *l, const float *z, float *w)
 {
-    struct query_lanes to = { { 0 }, { 0 }, { 0 }, { 0 }, { 0 } };
+    lrsq_doubles y_sq = { 0 }, constants = { 0 }, terms = { 0 }, largest = { 0 }, product = { 0 };
     for (size_t i = 0; i < lrsq_width(l); i += 8) {
         double coordinates[8];
         asteria_lrsq_eight(l, z, i, coordinates);
@@ -83,13 +66,17 @@ static struct query_sums weigh(const struct asteria_lrsq *l, const float *z, flo
         const lrsq_floats weights = __builtin_convertvector(exact, lrsq_floats);
         memcpy(w + i, &weights, sizeof weights);
         const lrsq_doubles size = LRSQ_SIZE(__builtin_convertvector(weights, lrsq_doubles));
-        to.y_sq += y * y;
-        to.constant += constant;
-        to.terms += LRSQ_SIZE(constant);
-        to.largest = LRSQ_MOST(size, to.largest, lrsq_doubles, lrsq_longs);
-        to.product += size * most_of(l, i);
+        y_sq += y * y;
+        constants += constant;
+        terms += LRSQ_SIZE(constant);
+        largest = LRSQ_MOST(size, largest, lrsq_doubles, lrsq_longs);
+        product += size * most_of(l, i);
     }
-    return sums_of(&to);
+    struct query_sums s = { lrsq_total(&y_sq), lrsq_total(&constants), lrsq_total(&terms), 0,
+                            lrsq_total(&product) };
+    for (size_t k = 0; k < 8; k++)
+        s.largest = largest[k] > s.largest ? largest[k] : s.largest;
+    return s;
 }
 
 /* The smallest step for which the integers fit 16 and 32 bits. Rounding adds at most half of the
@@ -139,12 +126,7 @@ static struct left round_weights(const struct asteria_lrsq *l, const float *w, d
         size += LRSQ_SIZE(off) * middle;
         store_weights(l, i, &number, (int8_t *)query + LRSQ_QUERY_HEAD);
     }
-    struct left left = { 0, 0 };
-    for (size_t k = 0; k < 8; k++) {
-        left.middle += along[k];
-        left.slack += size[k];
-    }
-    return left;
+    return (struct left){ lrsq_total(&along), lrsq_total(&size) };
 }
 
 void asteria_lrsq_query(const struct asteria_lrsq *l, const float *z, void *query)

@@ -86,10 +86,9 @@ struct asteria_bor_loss {
     float *sorted;       /* size */
 };
 
-/* ERR_NO_MEMORY. Call asteria_bor_loss_free() in any case. */
+/* ERR_NO_MEMORY. Call mem_group_free(&memory) in any case. */
 int asteria_bor_loss_init(struct asteria_bor_loss *, const struct index_env *, size_t m,
                           size_t rank, size_t size, size_t n);
-void asteria_bor_loss_free(struct asteria_bor_loss *);
 /* Fills t of one row of the batch from its first m outputs, `stride` floats apart. */
 void asteria_bor_loss_rotate(struct asteria_bor_loss *, size_t row, const float *z, size_t stride);
 /* Reads t, energy and negatives; returns the loss and fills gradient and pull. */
@@ -109,7 +108,7 @@ int asteria_bor_nearest(uint32_t *near, const struct index_env *, const float *r
 
 /* Exact near neighbours within a sample: for each of n_anchors rows, ascending,
  * the nearest `k` others of all n rows. The result does not depend on the number of threads.
- * n >= 2.
+ * n >= 2. Call mem_group_free(&memory) in any case.
  */
 enum { BOR_NEAR = 10, BOR_ANCHORS = 4096 };
 struct asteria_bor_neighbours {
@@ -120,7 +119,6 @@ struct asteria_bor_neighbours {
 };
 int asteria_bor_neighbours_find(struct asteria_bor_neighbours *, const struct index_env *,
                                 const float *rows, size_t n, uint64_t seed);
-void asteria_bor_neighbours_free(struct asteria_bor_neighbours *);
 
 /* Batches of training (bor_batch.c): n anchors, and a near neighbour of each. */
 struct asteria_bor_batch {

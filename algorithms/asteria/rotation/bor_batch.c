@@ -19,7 +19,7 @@ int asteria_bor_batch_init(struct asteria_bor_batch *b, const struct index_env *
 
 void asteria_bor_batch_free(struct asteria_bor_batch *b)
 {
-    asteria_bor_neighbours_free(&b->near);
+    mem_group_free(&b->near.memory);
     mem_group_free(&b->memory);
 }
 

@@ -41,11 +41,6 @@ int asteria_bor_loss_init(struct asteria_bor_loss *l, const struct index_env *en
                 2 * n);
 }
 
-void asteria_bor_loss_free(struct asteria_bor_loss *l)
-{
-    mem_group_free(&l->memory);
-}
-
 void asteria_bor_loss_rotate(struct asteria_bor_loss *l, size_t row, const float *z, size_t stride)
 {
     const float steep = (float)(l->beta * sqrt((double)l->size));

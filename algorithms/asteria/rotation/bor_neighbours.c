@@ -11,6 +11,7 @@
 #include "src/core/order.h"
 #include "src/core/parallel.h"
 #include "src/core/rng.h"
+#include "src/core/topk.h"
 
 /* Products of a worker's tile: 64 x 1024 floats stay in L2 with the queries. */
 enum { BLOCK = 64, TILE = 1024, ANCHORS_LEAST = 256 };
@@ -28,21 +29,9 @@ struct nearest_job {
     float *products;  /* a worker's BLOCK x TILE */
     uint32_t *chosen; /* a worker's TILE */
     float *keys;      /* queries x k */
+    uint64_t *found;  /* queries x k */
     uint32_t *near;   /* queries x k */
 };
-
-static void keep(float *keys, uint32_t *near, size_t *n, size_t k, float key, uint32_t row)
-{
-    if (*n == k && key >= keys[k - 1])
-        return;
-    size_t at = *n < k ? (*n)++ : k - 1;
-    for (; at > 0 && keys[at - 1] > key; at--) {
-        keys[at] = keys[at - 1];
-        near[at] = near[at - 1];
-    }
-    keys[at] = key;
-    near[at] = row;
-}
 
 static int find_block(void *arg, size_t first, size_t end, size_t worker)
 {
@@ -51,15 +40,12 @@ static int find_block(void *arg, size_t first, size_t end, size_t worker)
     float *block = job->block + worker * BLOCK * job->dim;
     float *products = job->products + worker * BLOCK * TILE;
     uint32_t *chosen = job->chosen + worker * TILE;
-    size_t held[BLOCK] = { 0 };
+    struct topk nearest[BLOCK];
 
     for (size_t q = first; q < end; q++) {
-        const uint64_t own = job->queries->own[q];
-        const float *from =
-            job->queries->rows ? job->queries->rows + q * job->dim : job->rows + own * job->dim;
-        /* A fallback, kept where products overflow and cannot be compared. */
-        for (size_t i = 0; i < k; i++)
-            job->near[q * k + i] = (uint32_t)((own + 1 + i) % job->n);
+        const float *from = job->queries->rows ? job->queries->rows + q * job->dim
+                                               : job->rows + job->queries->own[q] * job->dim;
+        nearest[q - first] = topk_begin(k, job->keys + q * k, job->found + q * k);
         for (size_t j = 0; j < job->dim; j++)
             block[(q - first) * job->dim + j] = -from[j];
     }
@@ -68,16 +54,20 @@ static int find_block(void *arg, size_t first, size_t end, size_t worker)
         job->kernels->ip_f32_mn(block, end - first, job->rows + at * job->dim, width, job->dim,
                                 products, TILE);
         for (size_t q = first; q < end; q++) {
-            const float *line = products + (q - first) * TILE;
-            float *keys = job->keys + q * k;
-            size_t *n = held + (q - first);
-            const float limit = *n == k ? keys[k - 1] : INFINITY;
-            const size_t found = job->kernels->at_most_f32(line, width, limit, chosen);
-            for (size_t i = 0; i < found; i++)
-                if (at + chosen[i] != job->queries->own[q])
-                    keep(keys, job->near + q * k, n, k, line[chosen[i]],
-                         (uint32_t)(at + chosen[i]));
+            float *line = products + (q - first) * TILE;
+            if (job->queries->own[q] - at < width)
+                line[job->queries->own[q] - at] = INFINITY;
+            topk_offer(&nearest[q - first], job->kernels, line, NULL, at, width, chosen);
         }
+    }
+    for (size_t q = first; q < end; q++) {
+        struct topk *t = &nearest[q - first];
+        topk_sort(t);
+        /* Where products overflow and cannot be compared, the rows after the query's own. */
+        for (size_t i = 0; i < k; i++)
+            job->near[q * k + i] = (uint32_t)(i < t->n && t->distances[i] < INFINITY
+                                                  ? t->ids[i]
+                                                  : (job->queries->own[q] + 1 + i) % job->n);
     }
     return OK;
 }
@@ -98,6 +88,7 @@ int asteria_bor_nearest(uint32_t *near, const struct index_env *env, const float
         .products = mem_group_array(&g, threads * BLOCK * TILE, sizeof(float)),
         .chosen = mem_group_array(&g, threads * TILE, sizeof(uint32_t)),
         .keys = mem_group_array(&g, queries->n * k, sizeof(float)),
+        .found = mem_group_array(&g, queries->n * k, sizeof(uint64_t)),
         .near = near,
     };
     const int rc =
@@ -116,11 +107,6 @@ static size_t anchors_of(size_t n, size_t dim)
     if (affordable < (double)most && most > ANCHORS_LEAST)
         most = affordable > ANCHORS_LEAST ? (size_t)affordable : ANCHORS_LEAST;
     return most;
-}
-
-void asteria_bor_neighbours_free(struct asteria_bor_neighbours *f)
-{
-    mem_group_free(&f->memory);
 }
 
 int asteria_bor_neighbours_find(struct asteria_bor_neighbours *f, const struct index_env *env,

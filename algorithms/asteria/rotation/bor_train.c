@@ -298,7 +298,7 @@ int asteria_bor_train(struct asteria_bor *b, const struct index_env *env,
     if (rc == OK)
         rc = run(&t, env, report);
     asteria_bor_batch_free(&t.batch);
-    asteria_bor_loss_free(&t.loss);
+    mem_group_free(&t.loss.memory);
     mem_group_free(&t.memory);
     if (t.trainer) {
         device_begin(&t)->destroy(t.trainer);

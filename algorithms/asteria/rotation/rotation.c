@@ -67,22 +67,23 @@ static int median_margin(const struct asteria_rotation *t, const struct index_en
                          double *median)
 {
     const size_t taken = n < MARGIN_ROWS ? n : MARGIN_ROWS, values = taken * o->m;
-    float *z = mem_array(env->mem, t->out_dim, sizeof *z);
-    float *margins = mem_array(env->mem, values, sizeof *margins);
-    if (z && margins && values) {
-        for (size_t i = 0; i < taken; i++) {
-            asteria_rotation_apply(t, env->kernels, rows + i * n / taken * t->dim, z);
-            for (size_t j = 0; j < o->m; j++)
-                margins[i * o->m + j] = fabsf(z[j]);
-        }
+    struct mem_group g = { .mem = env->mem };
+    float *z = mem_group_array(&g, t->out_dim, sizeof *z);
+    float *margins = mem_group_array(&g, values, sizeof *margins);
+
+    for (size_t i = 0; !g.failed && i < taken; i++) {
+        asteria_rotation_apply(t, env->kernels, rows + i * n / taken * t->dim, z);
+        for (size_t j = 0; j < o->m; j++)
+            margins[i * o->m + j] = fabsf(z[j]);
+    }
+    if (!g.failed) {
         qsort(margins, values, sizeof *margins, order_f32);
         *median = (double)margins[values / 2] * sqrt((double)t->out_dim);
     }
-    const int rc = z && margins ? OK
-                                : fail(env->error, ERR_NO_MEMORY,
-                                       "asteria: train: out of memory for %zu margins", values);
-    mem_free(env->mem, z);
-    mem_free(env->mem, margins);
+    const int rc = g.failed ? fail(env->error, ERR_NO_MEMORY,
+                                   "asteria: train: out of memory for %zu margins", values)
+                            : OK;
+    mem_group_free(&g);
     return rc;
 }
 

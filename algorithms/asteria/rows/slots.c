@@ -21,6 +21,7 @@ int asteria_slots_reserve(struct asteria *a, const uint64_t *ids, size_t n)
                     "asteria: %zu rows are more than the 2^31 - 1 that slots can number", n_slots);
     if (!mem_grow(env->mem, &a->ids, &a->ids_capacity, n_slots, sizeof *a->ids) ||
         !mem_grow(env->mem, &a->places, &a->places_capacity, n_slots, sizeof *a->places) ||
+        !mem_grow(env->mem, &a->free, &a->free_capacity, n_slots, sizeof *a->free) ||
         !slot_table_reserve(&a->slots, a->ids, ids, n) ||
         !mem_grow(env->mem, &a->tombstones, &a->tombstones_capacity, (2 * n_slots + 63) / 64,
                   sizeof *a->tombstones))
@@ -60,18 +61,6 @@ void asteria_slots_take(struct asteria *a, const uint64_t *ids, const uint32_t *
     }
     a->live += n;
     a->changes += n;
-}
-
-int asteria_free_reserve(struct asteria *a, size_t more)
-{
-    /* Slots that are not live are free, or tombstones. */
-    const size_t most = a->n_slots - a->live + more;
-    struct mem *mem = a->base.env.mem;
-
-    if (mem_grow(mem, &a->free, &a->free_capacity, most, sizeof *a->free))
-        return OK;
-    return fail(a->base.env.error, ERR_NO_MEMORY, "asteria: out of memory for %zu free slots",
-                most);
 }
 
 static void set_tombstone(struct asteria *a, uint32_t slot, unsigned in_graph, bool to)

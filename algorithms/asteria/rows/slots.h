@@ -13,10 +13,7 @@ void asteria_slots_take(struct asteria *, const uint64_t *ids, const uint32_t *s
 /* Makes a live slot a tombstone: its id is removed; its bucket, and the graph if `linked`,
    still have it. */
 void asteria_slot_tombstone(struct asteria *, uint32_t slot, bool linked);
-/* Reserves space in `free` for all slots that are not live and for `more` live
-   ones. ERR_NO_MEMORY. */
-int asteria_free_reserve(struct asteria *, size_t more);
-/* The bucket or the graph no longer has the slot. asteria_free_reserve() must have been called. */
+/* The bucket or the graph no longer has the slot. */
 void asteria_left_bucket(struct asteria *, uint32_t slot);
 void asteria_left_graph(void *asteria, uint32_t slot); /* as asteria_caprg_forget() calls it */
 static inline bool asteria_is_live(const struct asteria *a, uint32_t slot)

@@ -147,7 +147,7 @@ void asteria_query_begin(const struct asteria_job *, struct asteria_scratch *, c
 /* Computes z and p of the scratch's unit vector; all: also what bounds need. */
 void asteria_query_hash(const struct index_env *, const struct asteria_scratch *,
                         struct asteria_view *, bool all);
-/* Query q of a search. The lock must be held. */
+/* Query q of a search; of a range search, whose answers are then in hits. The lock must be held. */
 int asteria_query_search(const struct asteria_job *, struct asteria_scratch *, size_t q);
 
 static inline int search_no_memory(const struct asteria *a)

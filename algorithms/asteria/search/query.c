@@ -43,7 +43,7 @@ void asteria_query_begin(const struct asteria_job *job, struct asteria_scratch *
 /* Scans as many buckets as the knobs allow, and more while there are fewer than k answers.
    early_stop_buckets ends queries early whose neighbours
    are in few buckets. */
-static int heuristic_query(const struct asteria_job *job, struct asteria_scratch *s)
+static void heuristic_query(const struct asteria_job *job, struct asteria_scratch *s)
 {
     const struct asteria_knobs *knobs = job->knobs;
     const int64_t patience = knobs->early_stop_buckets > 0 ? knobs->early_stop_buckets : INT64_MAX;
@@ -75,7 +75,6 @@ static int heuristic_query(const struct asteria_job *job, struct asteria_scratch
         s->failure = asteria_beam_query(job, s);
     asteria_rerank_flush(job, s);
     asteria_scan_add_first(job, s);
-    return s->failure;
 }
 
 static enum asteria_query_needs needs_of(const struct asteria_job *job,
@@ -83,6 +82,8 @@ static enum asteria_query_needs needs_of(const struct asteria_job *job,
 {
     const struct asteria_knobs *knobs = job->knobs;
 
+    if (job->range)
+        return NEEDS_BOUNDS;
     if (knobs->mode == MODE_CERTIFIED || knobs->probe_order == ORDER_BOUND || uses_codes(job, s) ||
         s->uses_beam || knobs->audit)
         return NEEDS_SCAN | NEEDS_BOUNDS;
@@ -91,7 +92,7 @@ static enum asteria_query_needs needs_of(const struct asteria_job *job,
 
 int asteria_query_search(const struct asteria_job *job, struct asteria_scratch *s, size_t q)
 {
-    const bool certified = job->knobs->mode == MODE_CERTIFIED;
+    const bool certified = job->range || job->knobs->mode == MODE_CERTIFIED;
     /* Number of best estimates that get a distance; 0: all rows that pass the scan. */
     size_t rerank = (size_t)job->knobs->rerank;
     if (rerank >= job->a->live || !job->knobs->exact || certified)
@@ -101,14 +102,18 @@ int asteria_query_search(const struct asteria_job *job, struct asteria_scratch *
     if (rc)
         return rc;
     asteria_beam_begin(job, s);
-    s->nearest = topk_begin(job->k, job->distances + q * job->k, job->ids + q * job->k);
+    s->hits.n = 0;
+    if (!job->range)
+        s->nearest = topk_begin(job->k, job->distances + q * job->k, job->ids + q * job->k);
     asteria_query_begin(job, s, job->queries + q * job->query_bytes, needs_of(job, s));
     if (certified)
         asteria_certified_query(job, s);
     else
         heuristic_query(job, s);
-    topk_sort(&s->nearest);
     s->counts.queries += 1;
+    if (job->range)
+        return s->failure;
+    topk_sort(&s->nearest);
     if (!s->failure && job->knobs->audit)
         s->failure = asteria_bounds_audit_query(job, s);
     return s->failure;

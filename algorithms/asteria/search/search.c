@@ -8,13 +8,15 @@
 #include "algorithms/common/rows/work.h"
 #include "src/core/parallel.h"
 
-static int search_chunk(void *arg, size_t first, size_t end, size_t worker)
+/* Queries [first, end) of a search, or of a range search from job->first_query on, whose answers
+   stay in a scratch of each query. */
+static int run_chunk(void *arg, size_t first, size_t end, size_t worker)
 {
     const struct asteria_job *job = arg;
     int rc = OK;
     for (size_t q = first; !rc && q < end; q++) {
         pthread_rwlock_rdlock(&job->a->lock);
-        rc = asteria_query_search(job, job->scratch[worker], q);
+        rc = asteria_query_search(job, job->scratch[job->range ? q : worker], job->first_query + q);
         pthread_rwlock_unlock(&job->a->lock);
     }
     return rc;
@@ -77,35 +79,12 @@ int asteria_search(struct index *index, const struct search_request *request,
         rc = asteria_device_search(&job, n, threads);
     pthread_rwlock_unlock(&a->lock);
     if (!on_device)
-        rc = parallel_for(index->env.pool, threads, n, 1, search_chunk, &job);
+        rc = parallel_for(index->env.pool, threads, n, 1, run_chunk, &job);
     job_close(&job, threads, &result->work);
     return rc;
 }
 
 /* ---------------------------------------------------------------------------------- range */
-
-static int range_chunk(void *arg, size_t first, size_t end, size_t worker)
-{
-    const struct asteria_job *job = arg;
-    int rc = OK;
-    (void)worker;
-    for (size_t i = first; !rc && i < end; i++) {
-        const unsigned char *query = job->queries + (job->first_query + i) * job->query_bytes;
-        struct asteria_scratch *s = job->scratch[i];
-        pthread_rwlock_rdlock(&job->a->lock);
-        rc = asteria_scratch_prepare(job->a, s, job->knobs, 0);
-        if (!rc) {
-            s->hits.n = 0;
-            asteria_beam_begin(job, s);
-            asteria_query_begin(job, s, query, NEEDS_BOUNDS);
-            asteria_certified_query(job, s);
-            s->counts.queries += 1;
-            rc = s->failure;
-        }
-        pthread_rwlock_unlock(&job->a->lock);
-    }
-    return rc;
-}
 
 int asteria_range(struct index *index, const struct range_request *request,
                   struct range_result *result)
@@ -125,7 +104,7 @@ int asteria_range(struct index *index, const struct range_request *request,
     for (; !rc && job.first_query < request->queries.n; job.first_query += threads) {
         const size_t left = request->queries.n - job.first_query;
         const size_t count = left < threads ? left : threads;
-        rc = parallel_for(index->env.pool, threads, count, 1, range_chunk, &job);
+        rc = parallel_for(index->env.pool, threads, count, 1, run_chunk, &job);
         for (size_t i = 0; !rc && i < count; i++)
             rc = range_hits_deliver(&scratch[i]->hits, job.first_query + i, result);
     }

@@ -1,4 +1,8 @@
-/* bec.c - creation of the tree, adding and removing rows, statistics. */
+/* bec.c - the tree: creation, rows, splits, merges, medoids, assignment, statistics.
+ *
+ * Rows are assigned to leaves by the angle to the medoid plus penalties for a flipped bit and for the
+ * leaf's size.
+ */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +31,7 @@ static void learn(struct asteria_bec *b, const struct asteria_model *model)
     }
 }
 
-void asteria_bec_clear(struct asteria_bec *b, uint32_t node)
+static void clear(struct asteria_bec *b, uint32_t node)
 {
     memset(bec_tallies(b, node), 0, b->state.bits * sizeof(struct asteria_bec_bit));
     memset(bec_sum(b, node), 0, b->state.rank * sizeof(double));
@@ -38,7 +42,7 @@ void asteria_bec_clear(struct asteria_bec *b, uint32_t node)
     b->nodes[node].changes = 0;
 }
 
-int asteria_bec_reserve_nodes(struct asteria_bec *b, size_t n)
+static int reserve_nodes(struct asteria_bec *b, size_t n)
 {
     struct mem *mem = b->env.mem;
 
@@ -65,7 +69,7 @@ int asteria_bec_create(struct asteria_bec **out, const struct index_env *env,
     b->state.round = BEC_ROUNDS;
     learn(b, model);
     b->y = mem_array(env->mem, 2 * b->state.rank, sizeof *b->y);
-    int rc = b->y ? asteria_bec_reserve_nodes(b, 1)
+    int rc = b->y ? reserve_nodes(b, 1)
                   : fail(env->error, ERR_NO_MEMORY, "asteria: clusters: out of memory");
     if (rc != OK) {
         asteria_bec_destroy(b);
@@ -76,7 +80,7 @@ int asteria_bec_create(struct asteria_bec **out, const struct index_env *env,
         .parent = BEC_NONE, .child = BEC_NONE, .first = BEC_NONE, .used = true
     };
     b->state.n_nodes = 1;
-    asteria_bec_clear(b, 0);
+    clear(b, 0);
     *out = b;
     return OK;
 }
@@ -132,14 +136,13 @@ static void unlink(struct asteria_bec *b, uint32_t slot)
     row->leaf = BEC_NONE;
 }
 
-void asteria_bec_relink(struct asteria_bec *b, uint32_t slot, uint32_t leaf)
+static void relink(struct asteria_bec *b, uint32_t slot, uint32_t leaf)
 {
     unlink(b, slot);
     link(b, slot, leaf, b->rows[slot].address);
 }
 
-void asteria_bec_tally(struct asteria_bec *b, uint32_t node, uint32_t slot, uint32_t address,
-                       bool in)
+static void tally(struct asteria_bec *b, uint32_t node, uint32_t slot, uint32_t address, bool in)
 {
     struct asteria_bec_bit *tallies = bec_tallies(b, node);
     const int8_t *q = bec_q(b, slot);
@@ -160,7 +163,7 @@ static void count_up(struct asteria_bec *b, uint32_t slot, uint32_t leaf, uint32
 
     for (uint32_t node = leaf; node != BEC_NONE; node = b->nodes[node].parent) {
         double *sum = bec_sum(b, node);
-        asteria_bec_tally(b, node, slot, address, in);
+        tally(b, node, slot, address, in);
         for (size_t i = 0; i < b->state.rank; i++)
             sum[i] += sign * (double)y[i];
         /* Clears the rounding errors of adding and subtracting. */
@@ -169,25 +172,25 @@ static void count_up(struct asteria_bec *b, uint32_t slot, uint32_t leaf, uint32
     }
 }
 
-void asteria_bec_medoid_set(struct asteria_bec *b, uint32_t leaf, uint32_t slot, const float *y)
+static void set_medoid(struct asteria_bec *b, uint32_t leaf, uint32_t slot, const float *y)
 {
     memcpy(bec_medoid_of(b, leaf), y, b->state.rank * sizeof *y);
     b->nodes[leaf].medoid = slot;
     b->nodes[leaf].medoid_length = sqrtf(b->env.kernels->ip_f32(y, y, b->state.rank));
 }
 
-void asteria_bec_enter(struct asteria_bec *b, uint32_t slot, uint32_t leaf, uint32_t address,
-                       const float *y)
+static void enter(struct asteria_bec *b, uint32_t slot, uint32_t leaf, uint32_t address,
+                  const float *y)
 {
     link(b, slot, leaf, address);
     count_up(b, slot, leaf, address, y, true);
     b->nodes[leaf].changes++;
     if (b->nodes[leaf].medoid == BEC_NONE)
-        asteria_bec_medoid_set(b, leaf, slot, y);
+        set_medoid(b, leaf, slot, y);
 }
 
 /* If the medoid leaves, any row of the leaf replaces it until a new one is found. */
-void asteria_bec_leave(struct asteria_bec *b, uint32_t slot, const float *y)
+static void leave(struct asteria_bec *b, uint32_t slot, const float *y)
 {
     const uint32_t leaf = asteria_bec_leaf(b, slot), address = b->rows[slot].address;
     struct asteria_bec_node *node = &b->nodes[leaf];
@@ -196,11 +199,11 @@ void asteria_bec_leave(struct asteria_bec *b, uint32_t slot, const float *y)
     count_up(b, slot, leaf, address, y, false);
     node->changes++;
     if (node->n == 0) {
-        asteria_bec_clear(b, leaf);
+        clear(b, leaf);
     } else if (node->medoid == slot) {
         const uint32_t other = node->first;
         bec_vector(b, other, b->best);
-        asteria_bec_medoid_set(b, leaf, other, b->best);
+        set_medoid(b, leaf, other, b->best);
         node->changes = node->n;
     }
 }
@@ -214,7 +217,7 @@ void asteria_bec_add(struct asteria_bec *b, uint32_t slot, uint32_t address, con
         q[i] = (int8_t)(at < BEC_Q_LEAST ? BEC_Q_LEAST : at > BEC_Q_MOST ? BEC_Q_MOST : at);
     }
     bec_vector(b, slot, b->y);
-    asteria_bec_enter(b, slot, asteria_bec_leaf_of(b, address), address, b->y);
+    enter(b, slot, asteria_bec_leaf_of(b, address), address, b->y);
     b->state.n++;
     b->state.changed++;
     b->state.again = 0;
@@ -223,11 +226,417 @@ void asteria_bec_add(struct asteria_bec *b, uint32_t slot, uint32_t address, con
 void asteria_bec_remove(struct asteria_bec *b, uint32_t slot)
 {
     bec_vector(b, slot, b->y);
-    asteria_bec_leave(b, slot, b->y);
+    leave(b, slot, b->y);
     b->state.n--;
     b->state.changed++;
     b->state.again = 0;
 }
+
+/* ------------------------------------------------------------------------------- medoids */
+
+static bool medoid_is_due(const struct asteria_bec *b, uint32_t leaf)
+{
+    const struct asteria_bec_node *node = &b->nodes[leaf];
+
+    return node->used && node->child == BEC_NONE && node->n > 0 && node->changes > 0 &&
+           (uint64_t)node->changes * 8 >= node->n;
+}
+
+/* Every step-th row. */
+size_t asteria_bec_sample(const struct asteria_bec *b, uint32_t leaf, uint32_t *slots)
+{
+    const size_t step = ((size_t)b->nodes[leaf].n + BEC_SAMPLE - 1) / BEC_SAMPLE;
+    size_t i = 0, n = 0;
+
+    for (uint32_t slot = b->nodes[leaf].first; slot != BEC_NONE; slot = b->rows[slot].next, i++)
+        if (i % step == 0)
+            slots[n++] = slot;
+    return n;
+}
+
+void asteria_bec_medoid_find(struct asteria_bec *b, uint32_t leaf, uint64_t *spent)
+{
+    uint32_t slots[BEC_SAMPLE], medoid = BEC_NONE;
+    const size_t n = asteria_bec_sample(b, leaf, slots);
+    const double *sum = bec_sum(b, leaf);
+    double most = -INFINITY;
+
+    for (size_t j = 0; j < n; j++) {
+        double product = 0;
+        bec_vector(b, slots[j], b->y);
+        for (size_t i = 0; i < b->state.rank; i++)
+            product += sum[i] * (double)b->y[i];
+        if (product > most) {
+            most = product;
+            medoid = slots[j];
+            memcpy(b->best, b->y, b->state.rank * sizeof *b->y);
+        }
+    }
+    if (medoid != BEC_NONE)
+        set_medoid(b, leaf, medoid, b->best);
+    b->nodes[leaf].changes = 0;
+    b->state.medoids_found++;
+    *spent += n;
+}
+
+/* ---------------------------------------------------------------------- splits, merges */
+
+static bool margin_is_least(const struct asteria_bec *b, uint32_t node, unsigned bit)
+{
+    return (double)bec_tallies(b, node)[bit].margin < BEC_LEAST_MARGIN * b->nodes[node].n;
+}
+
+unsigned asteria_bec_split_place(const struct asteria_bec *b, uint32_t leaf)
+{
+    const struct asteria_bec_node *node = &b->nodes[leaf];
+    unsigned place = node->n > b->options.leaf_cap ? node->next : b->state.bits;
+
+    for (; place < b->state.bits; place++) {
+        const unsigned bit = b->order[place];
+        if (bec_entropy(bec_tallies(b, leaf)[bit].ones / (double)node->n) >= BEC_LEAST_ENTROPY &&
+            !margin_is_least(b, leaf, bit))
+            break;
+    }
+    return place;
+}
+
+static void child_of(struct asteria_bec *b, uint32_t parent, uint32_t child, unsigned place,
+                     uint32_t side)
+{
+    const struct asteria_bec_node *above = &b->nodes[parent];
+    const unsigned bit = b->order[place];
+
+    b->nodes[child] = (struct asteria_bec_node){ .parent = parent,
+                                                 .child = BEC_NONE,
+                                                 .mask = above->mask | 1U << bit,
+                                                 .value = above->value | side << bit,
+                                                 .depth = (uint8_t)(above->depth + 1),
+                                                 .next = (uint8_t)(place + 1),
+                                                 .used = true,
+                                                 .first = BEC_NONE };
+    clear(b, child);
+}
+
+/* Reads the vectors of the smaller child only; the other's sum is the difference. */
+static void part_sums(struct asteria_bec *b, uint32_t leaf, uint32_t pair)
+{
+    const uint32_t small = pair + (b->nodes[pair + 1].n < b->nodes[pair].n);
+    double *less = bec_sum(b, small), *rest = bec_sum(b, pair + (small == pair));
+    const double *all = bec_sum(b, leaf);
+
+    for (uint32_t slot = b->nodes[small].first; slot != BEC_NONE; slot = b->rows[slot].next) {
+        bec_vector(b, slot, b->y);
+        for (size_t i = 0; i < b->state.rank; i++)
+            less[i] += (double)b->y[i];
+    }
+    for (size_t i = 0; i < b->state.rank; i++)
+        rest[i] = all[i] - less[i];
+}
+
+static void note_event(struct asteria_bec *b, bool split, uint32_t parent, uint32_t pair)
+{
+    b->events[b->n_events++ % ASTERIA_BEC_EVENTS] =
+        (struct asteria_bec_event){ .split = split,
+                                    .depth = b->nodes[parent].depth,
+                                    .parent = parent,
+                                    .child = pair,
+                                    .rows = { b->nodes[pair].n, b->nodes[pair + 1].n } };
+}
+
+size_t asteria_bec_events(const struct asteria_bec *b, struct asteria_bec_event *out, size_t most)
+{
+    const uint64_t kept = b->n_events < ASTERIA_BEC_EVENTS ? b->n_events : ASTERIA_BEC_EVENTS;
+    const size_t n = kept < most ? (size_t)kept : most;
+
+    for (size_t i = 0; i < n; i++)
+        out[i] = b->events[(b->n_events - n + i) % ASTERIA_BEC_EVENTS];
+    return n;
+}
+
+int asteria_bec_split(struct asteria_bec *b, uint32_t leaf, unsigned place, uint64_t *spent)
+{
+    const unsigned bit = b->order[place];
+    const bool again = b->state.free_pair != BEC_NONE;
+    const uint32_t pair = again ? b->state.free_pair : (uint32_t)b->state.n_nodes;
+    const int rc = again ? OK : reserve_nodes(b, b->state.n_nodes + 2);
+
+    if (rc != OK)
+        return rc;
+    if (again)
+        b->state.free_pair = b->nodes[pair].parent;
+    else
+        b->state.n_nodes += 2;
+    child_of(b, leaf, pair, place, 0);
+    child_of(b, leaf, pair + 1, place, 1);
+    /* Moves rows by their address's bit, and counts them again. */
+    for (uint32_t slot = b->nodes[leaf].first; slot != BEC_NONE; slot = b->nodes[leaf].first) {
+        const uint32_t address = b->rows[slot].address, child = pair + (address >> bit & 1);
+
+        relink(b, slot, child);
+        tally(b, child, slot, address, true);
+    }
+    part_sums(b, leaf, pair);
+    b->nodes[leaf].child = pair;
+    b->nodes[leaf].bit = (uint8_t)bit;
+    b->nodes[leaf].medoid = BEC_NONE;
+    *spent += b->nodes[pair].n < b->nodes[pair + 1].n ? b->nodes[pair].n : b->nodes[pair + 1].n;
+    asteria_bec_medoid_find(b, pair, spent);
+    asteria_bec_medoid_find(b, pair + 1, spent);
+    b->state.splits++;
+    note_event(b, true, leaf, pair);
+    b->state.reshaped += b->nodes[leaf].n;
+    return OK;
+}
+
+bool asteria_bec_merge_is_due(const struct asteria_bec *b, uint32_t parent)
+{
+    const uint32_t pair = b->nodes[parent].child;
+
+    if (pair == BEC_NONE || !bec_is_leaf(b, pair) || !bec_is_leaf(b, pair + 1))
+        return false;
+    const unsigned bit = b->nodes[parent].bit;
+    return (size_t)b->nodes[pair].n + b->nodes[pair + 1].n < b->options.leaf_cap / 4 ||
+           (margin_is_least(b, pair, bit) && margin_is_least(b, pair + 1, bit));
+}
+
+/* Counts and sums are already the parent's. The larger child's medoid is used until a new
+   one is found. */
+static void merge(struct asteria_bec *b, uint32_t parent)
+{
+    struct asteria_bec_node *node = &b->nodes[parent];
+    const uint32_t pair = node->child;
+    const uint32_t large = pair + (b->nodes[pair + 1].n > b->nodes[pair].n);
+
+    node->child = BEC_NONE;
+    for (uint32_t child = pair; child <= pair + 1; child++)
+        while (b->nodes[child].first != BEC_NONE)
+            relink(b, b->nodes[child].first, parent);
+    if (node->n > 0)
+        set_medoid(b, parent, b->nodes[large].medoid, bec_medoid_of(b, large));
+    node->changes = node->n;
+    note_event(b, false, parent, pair);
+    b->nodes[pair] = b->nodes[pair + 1] = (struct asteria_bec_node){ .parent = b->state.free_pair,
+                                                                     .child = BEC_NONE,
+                                                                     .first = BEC_NONE };
+    b->state.free_pair = pair;
+    b->state.merges++;
+    b->state.reshaped += node->n;
+}
+
+/* ------------------------------------------------------------------------------- assignment */
+
+double asteria_bec_lambda(const struct asteria_bec *b)
+{
+    return ldexp(b->options.penalty, -(int)b->state.round);
+}
+
+static double n_log_n(double n)
+{
+    return n > 0 ? n * log(n) : 0;
+}
+
+static double angle(const struct asteria_bec *b, uint32_t leaf, const float *y, double length)
+{
+    const double scale = length * (double)b->nodes[leaf].medoid_length;
+    const double cosine =
+        scale > 0 ? (double)b->env.kernels->ip_f32(y, bec_medoid_of(b, leaf), b->state.rank) / scale
+                  : 0;
+
+    return acos(cosine > 1 ? 1 : cosine < -1 ? -1 : cosine);
+}
+
+/* |p| of a bit divided by its mean over the sample. */
+static double margin(const struct asteria_bec *b, uint32_t slot, unsigned bit)
+{
+    return abs(2 * bec_q(b, slot)[bit] + 1) / (2 * BEC_Q_MOST / 4.);
+}
+
+/* The margin of the address bit that differs from the leaf's prefix; at most one does. */
+static double flip_cost(const struct asteria_bec *b, uint32_t slot, uint32_t leaf, uint32_t address)
+{
+    const struct asteria_bec_node *node = &b->nodes[leaf];
+    const uint32_t flipped = (address ^ node->value) & node->mask;
+
+    return flipped ? margin(b, slot, (unsigned)__builtin_ctz(flipped)) : 0;
+}
+
+struct assigned {
+    uint32_t slot, address, leaf;
+    const float *y;
+    double length, lambda;
+};
+
+/* The row's term of the objective if it is in the leaf. Empty leaves have no medoid, so rows do not
+   move there. */
+static double cost(const struct asteria_bec *b, const struct assigned *r, uint32_t leaf)
+{
+    const double others = b->nodes[leaf].n - (leaf == r->leaf);
+
+    return others < 1 && leaf != r->leaf
+               ? INFINITY
+               : angle(b, leaf, r->y, r->length) +
+                     r->lambda * (flip_cost(b, r->slot, leaf, r->address) + n_log_n(others + 1) -
+                                  n_log_n(others));
+}
+
+/* Compares the leaf of the address with the leaves of the address with one bit flipped. Flipping a
+   bit that no node on the path splits by leads to the same leaf. Of equals the row's own leaf wins,
+   then the first. */
+static uint32_t best_leaf(const struct asteria_bec *b, const struct assigned *r)
+{
+    uint32_t best = r->leaf;
+    double least = cost(b, r, r->leaf);
+
+    for (uint32_t node = 0;;) {
+        const bool end = bec_is_leaf(b, node);
+        const unsigned bit = b->nodes[node].bit;
+        const uint32_t side = end ? 0 : r->address >> bit & 1;
+        const uint32_t leaf = end ? node : bec_descend(b, b->nodes[node].child + !side, r->address);
+        const double there = leaf == r->leaf ? least : cost(b, r, leaf);
+        if (there < least) {
+            least = there;
+            best = leaf;
+        }
+        if (end)
+            return best;
+        node = b->nodes[node].child + side;
+    }
+}
+
+static struct assigned row_of(const struct asteria_bec *b, uint32_t slot, float *y, double lambda)
+{
+    bec_vector(b, slot, y);
+    return (struct assigned){ .slot = slot,
+                              .address = b->rows[slot].address,
+                              .leaf = asteria_bec_leaf(b, slot),
+                              .y = y,
+                              .length = sqrt((double)b->env.kernels->ip_f32(y, y, b->state.rank)),
+                              .lambda = lambda };
+}
+
+/* Rounds cause splits and merges themselves. Without inserts and removals these start at most
+   BEC_AGAIN more series of rounds. */
+bool asteria_bec_rounds_are_due(struct asteria_bec *b)
+{
+    if (b->state.round < BEC_ROUNDS)
+        return true;
+    const bool much = b->state.changed > 0 && b->state.changed * 2 >= b->state.n;
+    const bool reshaped =
+        b->state.reshaped > 0 && (b->state.changed + b->state.reshaped) * 2 >= b->state.n;
+    if (bec_is_leaf(b, 0) || !(much || (reshaped && b->state.again < BEC_AGAIN)))
+        return false;
+    b->state.again += !much;
+    b->state.round = b->state.cursor = 0;
+    b->state.changed = b->state.reshaped = 0;
+    return true;
+}
+
+void asteria_bec_assign(struct asteria_bec *b, size_t most, uint64_t *spent)
+{
+    const double lambda = asteria_bec_lambda(b);
+
+    for (; most > 0 && b->state.cursor < b->state.n_slots; b->state.cursor++) {
+        /* Medoids stay, because the other rows of the leaf are compared with them. */
+        if (!asteria_bec_has(b, b->state.cursor) ||
+            b->nodes[asteria_bec_leaf(b, b->state.cursor)].medoid == b->state.cursor)
+            continue;
+        const struct assigned r = row_of(b, b->state.cursor, b->y, lambda);
+        const uint32_t to = best_leaf(b, &r);
+        if (to != r.leaf) {
+            leave(b, r.slot, b->y);
+            enter(b, r.slot, to, r.address, b->y);
+            b->state.moved++;
+        }
+        most--;
+        ++*spent;
+    }
+    if (b->state.cursor >= b->state.n_slots) {
+        b->state.cursor = 0;
+        b->state.round++;
+    }
+}
+
+double asteria_bec_objective(const struct asteria_bec *b, double lambda)
+{
+    double sum = 0;
+
+    for (uint32_t i = 0; i < b->state.n_nodes; i++)
+        if (b->nodes[i].used && bec_is_leaf(b, i))
+            sum += lambda * n_log_n(b->nodes[i].n);
+    for (uint32_t slot = 0; slot < b->state.n_slots; slot++)
+        if (asteria_bec_has(b, slot)) {
+            const struct assigned r = row_of(b, slot, b->y, lambda);
+            sum += angle(b, r.leaf, r.y, r.length) + lambda * flip_cost(b, slot, r.leaf, r.address);
+        }
+    return sum - lambda * n_log_n((double)b->state.n);
+}
+
+/* ------------------------------------------------------------------------------- maintain */
+
+enum { ROWS_A_STEP = 4096 };
+
+struct tree_maintenance {
+    struct asteria_bec *b;
+    uint64_t budget, spent; /* budget UINT64_MAX: no limit */
+};
+
+static bool split_is_due(const struct asteria_bec *b, uint32_t node)
+{
+    return b->nodes[node].used && bec_is_leaf(b, node) &&
+           asteria_bec_split_place(b, node) < b->state.bits;
+}
+
+/* Sets *did if anything was done. Children have higher numbers than their parents, so the children
+   of a split leaf are visited, too. */
+static int tend_nodes(struct tree_maintenance *u, bool *did)
+{
+    struct asteria_bec *b = u->b;
+    int rc = OK;
+
+    for (uint32_t i = 0; rc == OK && i < b->state.n_nodes && u->spent < u->budget; i++)
+        if (split_is_due(b, i)) {
+            rc = asteria_bec_split(b, i, asteria_bec_split_place(b, i), &u->spent);
+            *did = true;
+        }
+    for (uint32_t i = (uint32_t)b->state.n_nodes; rc == OK && i-- > 0 && u->spent < u->budget;)
+        if (b->nodes[i].used && asteria_bec_merge_is_due(b, i)) {
+            merge(b, i);
+            *did = true;
+        }
+    /* Not during a round: a round minimises the objective for fixed medoids. */
+    for (uint32_t i = 0;
+         rc == OK && b->state.cursor == 0 && i < b->state.n_nodes && u->spent < u->budget; i++)
+        if (medoid_is_due(b, i)) {
+            asteria_bec_medoid_find(b, i, &u->spent);
+            *did = true;
+        }
+    return rc;
+}
+
+int asteria_bec_maintain(struct asteria_bec *b, uint64_t budget, bool *more)
+{
+    struct tree_maintenance u = { b, budget > 0 ? budget : UINT64_MAX, 0 };
+    bool did = true;
+    int rc = OK;
+
+    while (rc == OK && did && u.spent < u.budget) {
+        did = false;
+        rc = tend_nodes(&u, &did);
+        if (rc == OK && u.spent < u.budget && asteria_bec_rounds_are_due(b)) {
+            const uint64_t left = u.budget - u.spent;
+            asteria_bec_assign(b, left < ROWS_A_STEP ? (size_t)left : ROWS_A_STEP, &u.spent);
+            did = true;
+        }
+    }
+    *more = false;
+    for (uint32_t i = 0; rc == OK && !*more && i < b->state.n_nodes; i++)
+        *more = b->nodes[i].used &&
+                (split_is_due(b, i) || asteria_bec_merge_is_due(b, i) || medoid_is_due(b, i));
+    *more |= rc == OK && !*more && asteria_bec_rounds_are_due(b);
+    return rc;
+}
+
+/* ------------------------------------------------------------------------------- statistics */
 
 bool asteria_bec_has(const struct asteria_bec *b, uint32_t slot)
 {

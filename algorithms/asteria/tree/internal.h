@@ -1,9 +1,5 @@
 /* internal.h - the BEC-tree's arrays, and functions shared by the files of this folder.
  *
- *   bec.c       creation, rows             assign.c  rounds of assignment
- *   maintain.c  splits, merges, medoids    levels.c  clusters, inspection
- *   check.c     file.c
- *
  * The rows of a leaf form a list, the last that entered first.
  *
  * The components p of a row are stored in 8 bits: q = floor(p scale). Margins are sums of |2 q + 1|.
@@ -139,40 +135,20 @@ static inline double bec_entropy(double share)
     return share <= 0 || share >= 1 ? 0 : -share * log2(share) - (1 - share) * log2(1 - share);
 }
 
-/* bec.c. Reserves memory for n nodes in total. ERR_NO_MEMORY. */
-int asteria_bec_reserve_nodes(struct asteria_bec *, size_t n);
-/* Moves a row to another leaf's list; counts and sums stay as they are. */
-void asteria_bec_relink(struct asteria_bec *, uint32_t slot, uint32_t leaf);
-/* Resets a node to no rows. */
-void asteria_bec_clear(struct asteria_bec *, uint32_t node);
-/* Adds the row's bits to the node's counts, or subtracts them. */
-void asteria_bec_tally(struct asteria_bec *, uint32_t node, uint32_t slot, uint32_t address,
-                       bool in);
-/* Adds or removes a row with vector y: in the leaf, and in the counts and sums from there
-   to the root. */
-void asteria_bec_enter(struct asteria_bec *, uint32_t slot, uint32_t leaf, uint32_t address,
-                       const float *y);
-void asteria_bec_leave(struct asteria_bec *, uint32_t slot, const float *y);
-void asteria_bec_medoid_set(struct asteria_bec *, uint32_t leaf, uint32_t slot, const float *y);
 unsigned asteria_bec_depth(const struct asteria_bec *); /* depth of the deepest leaf */
-
-/* maintain.c. The place in `order` of the bit to split a leaf by; `bits` if there is none, or if
-   the leaf has at most leaf_cap rows. */
+/* The place in `order` of the bit to split a leaf by; `bits` if there is none, or if the leaf has at
+   most leaf_cap rows. */
 unsigned asteria_bec_split_place(const struct asteria_bec *, uint32_t leaf);
 /* Adds the number of vectors read to *spent. ERR_NO_MEMORY. */
 int asteria_bec_split(struct asteria_bec *, uint32_t leaf, unsigned place, uint64_t *spent);
 bool asteria_bec_merge_is_due(const struct asteria_bec *, uint32_t parent);
-
 /* The rows that the medoid is chosen from: at most BEC_SAMPLE. */
 size_t asteria_bec_sample(const struct asteria_bec *, uint32_t leaf, uint32_t *slots);
 void asteria_bec_medoid_find(struct asteria_bec *, uint32_t leaf, uint64_t *spent);
-
-/* assign.c. */
 bool asteria_bec_rounds_are_due(struct asteria_bec *); /* also begins them */
 /* Assigns the next `most` rows, or the rest of the round. */
 void asteria_bec_assign(struct asteria_bec *, size_t most, uint64_t *spent);
 double asteria_bec_lambda(const struct asteria_bec *);
-
 /* What assignment minimises: sum of angles to medoids + lambda (sum of margins of flipped bits + n
    times the sum of share log share over leaves). */
 double asteria_bec_objective(const struct asteria_bec *, double lambda);

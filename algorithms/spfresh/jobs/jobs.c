@@ -1,4 +1,4 @@
-/* jobs.c - queues splits, merges and moves. */
+/* jobs.c - queues splits, merges and moves; walks over all heads. */
 #include "algorithms/spfresh/jobs/jobs.h"
 
 #include "src/core/mem.h"
@@ -92,6 +92,77 @@ bool spfresh_take_urgent(struct spfresh *s, uint32_t *head)
     return there;
 }
 
+/* -------------------------------------------------------------------------------------- walks */
+
+static uint64_t left(const struct spfresh *s)
+{
+    return atomic_load(&s->counters.removes) + atomic_load(&s->counters.reassign_done);
+}
+
+static void begin_walk(struct spfresh *s)
+{
+    s->jobs->walk =
+        (struct spfresh_walk){ .on = true, .heads = graph_live(s->graph), .left = left(s) };
+}
+
+/* A merge may make another one possible, so a walk is followed by another. It ends when the number
+   of heads stops falling, because a merged posting may be split again. */
+static void end_walk(struct spfresh *s)
+{
+    struct spfresh_walk *w = &s->jobs->walk;
+    const size_t heads = graph_live(s->graph);
+
+    if (w->again) {
+        begin_walk(s);
+        return;
+    }
+    w->on = heads < w->heads;
+    w->light = true;
+    w->at = 0;
+    w->heads = heads;
+}
+
+/* Finds heads that need maintenance but have no job: small postings. */
+static bool find(struct index *index, void *job)
+{
+    struct spfresh *s = spfresh_of(index);
+    struct spfresh_walk *w = &s->jobs->walk;
+
+    while (w->on) {
+        const size_t n = graph_capacity(s->graph);
+
+        for (; w->at < n; w->at++) {
+            if (!spfresh_is_open(s, w->at) ||
+                (w->light && atomic_load(&spfresh_head(s, w->at)->size) > s->merge_limit))
+                continue;
+            *(struct spfresh_job *)job =
+                (struct spfresh_job){ .kind = SPFRESH_JOB_MERGE, .what = w->at++ };
+            return true;
+        }
+        end_walk(s);
+    }
+    return false;
+}
+
+void spfresh_walk_if_due(struct spfresh *s, bool anything)
+{
+    struct spfresh_walk *w = &s->jobs->walk;
+
+    pthread_mutex_lock(&s->jobs->queue.lock);
+    const uint64_t since = left(s) - w->left;
+    const uint64_t least = anything ? 1 : 257 + atomic_load(&s->slots.live) / 8;
+    if (since >= least && w->on)
+        w->again |= anything;
+    else if (since >= least)
+        begin_walk(s);
+    pthread_mutex_unlock(&s->jobs->queue.lock);
+}
+
+static size_t findable(const struct index *index)
+{
+    return spfresh_of(index)->jobs->walk.on;
+}
+
 /* ------------------------------------------------------------------------- opening, closing */
 
 /* An append from now on queues the head again. */
@@ -127,8 +198,8 @@ int spfresh_jobs_open(struct spfresh *s,
                                              .taken = clear_queued,
                                              .again = queue_again,
                                              .chores = chores,
-                                             .find = spfresh_walk_find,
-                                             .findable = spfresh_walk_findable,
+                                             .find = find,
+                                             .findable = findable,
                                              .failures = &s->counters.job_errors,
                                              .hold = true,
                                              .mb_s = s->params.background_mb_s,

@@ -67,13 +67,10 @@ size_t spfresh_queued(const struct spfresh *);
 /* Takes a head past the hard limit, to be split at once. false: there is none. */
 bool spfresh_take_urgent(struct spfresh *, uint32_t *head);
 
-/* 3. Walks: walk.c */
+/* 3. Walks */
 
 /* Begins a walk if enough vectors have left their postings since the last one: an eighth of the
    live ones or, with `anything`, a single one. */
 void spfresh_walk_if_due(struct spfresh *, bool anything);
-/* Called under the queue's lock; see job_queue.h. */
-bool spfresh_walk_find(struct index *, void *job);
-size_t spfresh_walk_findable(const struct index *);
 
 #endif

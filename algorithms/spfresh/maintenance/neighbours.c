@@ -173,7 +173,7 @@ int spfresh_division_reassign(struct spfresh_division *d)
 
     if (!p->condition1 && !second)
         return OK;
-    spfresh_marks_clear(d->w);
+    spfresh_candidate_set_clear(&d->w->marked);
     d->w->members[3].n = 0;
     const unsigned ticket = epoch_enter(d->s->epoch);
     rc = mark_members(d);

@@ -25,6 +25,21 @@ enum { SHARE_LEAST = 8 };
 
 /* ---------------------------------------------------------------------------- new centres */
 
+/* Converts dim floats to an element row; for u8, rounds to the nearest value. */
+static void mean_row(const struct spfresh *s, const float *centre, unsigned char *row)
+{
+    const size_t dim = s->base.env.dim;
+
+    if (s->base.env.element == INDEX_F32) {
+        memcpy(row, centre, dim * sizeof *centre);
+        return;
+    }
+    for (size_t j = 0; j < dim; j++) {
+        const float x = centre[j] + .5F;
+        row[j] = (unsigned char)(x < 0 ? 0 : x > 255 ? 255 : x);
+    }
+}
+
 /* Makes the member nearest to a side's mean its head, as the build does. The mean itself is nearer
    to everything around it than any member is. Beside heads that are members, it would attract
    their vectors and starve their postings, and vectors filed later would get few copies (the RNG
@@ -37,7 +52,7 @@ static void to_member(const struct spfresh_division *d, const struct spfresh_mem
     float *from_mean = d->w->distances[side];
     size_t nearest = m->n;
 
-    spfresh_work_mean_row(d->s, d->w->centres + side * d->s->base.env.dim, head);
+    mean_row(d->s, d->w->centres + side * d->s->base.env.dim, head);
     spfresh_work_distances(d->s, d->w, head, m->rows, m->n, from_mean);
     for (size_t i = 0; i < m->n; i++)
         if (d->w->sides[i] == side && (nearest == m->n || from_mean[i] < from_mean[nearest]))

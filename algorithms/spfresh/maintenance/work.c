@@ -83,48 +83,26 @@ void spfresh_work_give(struct spfresh *s, struct spfresh_work *w)
 
 /* --------------------------------------------------------------------------------- using it */
 
-static bool fit(struct spfresh_work *w, size_t n)
-{
-    const size_t more = n > 2 * w->capacity ? n : 2 * w->capacity;
-
-    if (n <= w->capacity)
-        return true;
-    for (size_t i = 0; i < WORK_DISTANCES; i++)
-        if (!mem_fit(w->mem, &w->distances[i], more, sizeof *w->distances[i]))
-            return false;
-    if (!mem_fit(w->mem, &w->whole, more, sizeof *w->whole) ||
-        !mem_fit(w->mem, &w->sides, more, sizeof *w->sides))
-        return false;
-    w->capacity = more;
-    return true;
-}
-
 int spfresh_work_reserve(const struct spfresh *s, struct spfresh_work *w, size_t n)
 {
-    if (fit(w, n))
+    const size_t more = n > 2 * w->capacity ? n : 2 * w->capacity;
+    bool fits = true;
+
+    if (n <= w->capacity)
         return OK;
-    return fail(s->base.env.error, ERR_NO_MEMORY,
-                "%s: out of memory, cannot work on a posting of %zu", s->base.ops->name, n);
+    for (size_t i = 0; i < WORK_DISTANCES; i++)
+        fits = fits && mem_fit(w->mem, &w->distances[i], more, sizeof *w->distances[i]);
+    if (!fits || !mem_fit(w->mem, &w->whole, more, sizeof *w->whole) ||
+        !mem_fit(w->mem, &w->sides, more, sizeof *w->sides))
+        return spfresh_no_memory(s, "out of memory, cannot work on a posting");
+    w->capacity = more;
+    return OK;
 }
 
 void spfresh_work_distances(const struct spfresh *s, struct spfresh_work *w, const void *row,
                             const unsigned char *rows, size_t n, float *out)
 {
     rows_distances(&s->base.env, row, rows, n, w->whole, out);
-}
-
-void spfresh_work_mean_row(const struct spfresh *s, const float *centre, unsigned char *row)
-{
-    const size_t dim = s->base.env.dim;
-
-    if (s->base.env.element == INDEX_F32) {
-        memcpy(row, centre, dim * sizeof *centre);
-        return;
-    }
-    for (size_t j = 0; j < dim; j++) {
-        const float x = centre[j] + .5F;
-        row[j] = (unsigned char)(x < 0 ? 0 : x > 255 ? 255 : x);
-    }
 }
 
 bool spfresh_work_add_candidate(struct spfresh_work *w, uint32_t slot, unsigned version,
@@ -138,11 +116,6 @@ bool spfresh_work_add_candidate(struct spfresh_work *w, uint32_t slot, unsigned 
     w->from[m->n] = from;
     spfresh_members_add(m, slot, version, row);
     return true;
-}
-
-void spfresh_marks_clear(struct spfresh_work *w)
-{
-    spfresh_candidate_set_clear(&w->marked);
 }
 
 bool spfresh_marks_set(struct spfresh_work *w, uint32_t slot, uint8_t mark)

@@ -42,8 +42,6 @@ int spfresh_work_reserve(const struct spfresh *, struct spfresh_work *, size_t n
 /* Squared L2 distances from `row` to n rows, as floats. n is at most the reserved number. */
 void spfresh_work_distances(const struct spfresh *, struct spfresh_work *, const void *row,
                             const unsigned char *rows, size_t n, float *out);
-/* Converts dim floats to an element row; for u8, rounds to the nearest value. */
-void spfresh_work_mean_row(const struct spfresh *, const float *mean, unsigned char *row);
 /* Adds a candidate for a move to members[3]. from: its present head. false: out of memory. */
 bool spfresh_work_add_candidate(struct spfresh_work *, uint32_t slot, unsigned version,
                                 const void *row, uint32_t from);
@@ -51,7 +49,6 @@ bool spfresh_work_add_candidate(struct spfresh_work *, uint32_t slot, unsigned v
 /* 2. Marks of slots, 0 .. 254 */
 
 enum { UNMARKED = 255 };
-void spfresh_marks_clear(struct spfresh_work *);
 /* Sets or replaces a slot's mark. false: out of memory. */
 bool spfresh_marks_set(struct spfresh_work *, uint32_t slot, uint8_t mark);
 uint8_t spfresh_marks_get(const struct spfresh_work *, uint32_t slot);

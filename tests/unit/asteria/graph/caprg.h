@@ -22,11 +22,8 @@ struct bed {
 
 static inline int remove_node(struct asteria_caprg *g, uint32_t x)
 {
-    const int rc = asteria_caprg_reserve_removals(g, 1);
-
-    if (rc == OK)
-        asteria_caprg_remove(g, x);
-    return rc;
+    asteria_caprg_remove(g, x);
+    return OK;
 }
 
 static inline float bed_true(const struct bed *b, const float *a, const float *c)

@@ -379,7 +379,8 @@ static void test_failures_change_nothing(void **state)
         bed_check(&b);
     }
     /* More failures than a node's own pool has: nodes to be pruned fail, too. */
-    assert_true(of_adding[0] > 5 && of_adding[1] > 160 && of_removing > 3);
+    assert_true(of_adding[0] > 5 && of_adding[1] > 160);
+    assert_int_equal(of_removing, 0);
     bed_close(&b);
 }
 

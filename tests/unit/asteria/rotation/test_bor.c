@@ -325,7 +325,7 @@ static void check_loss(size_t dim, size_t passes, enum asteria_bor_init init, do
     if (worst > 1e-3 * largest)
         fail_msg("dim %zu, %zu passes, init %d, beta %g: off by %g of %g (seed %" PRIu64 ")", dim,
                  passes, init, beta, worst, largest, seed);
-    asteria_bor_loss_free(&l);
+    mem_group_free(&l.memory);
     free(z);
     net_end(&t);
 }
@@ -362,7 +362,7 @@ static void test_kept_outputs(void **state)
                 assert_int_equal(l.pull[i] != 0, kept[i]);
         }
         assert_int_equal(n, rank < 8 ? rank : 8);
-        asteria_bor_loss_free(&l);
+        mem_group_free(&l.memory);
     }
     test_bench_end(&b);
 }
@@ -405,7 +405,7 @@ static void test_neighbours(void **state)
         } else {
             assert_memory_equal(first, f.near, N * f.k * sizeof *first);
         }
-        asteria_bor_neighbours_free(&f);
+        mem_group_free(&f.memory);
         assert_int_equal(mem_live(&b.mem), 0);
         test_bench_end(&b);
     }

@@ -52,12 +52,85 @@ static void *sketch_query(const struct divf_job *job, struct divf_scratch *s, co
     return query;
 }
 
+/* A distance and its list as one number that orders like the pair, because distances are
+   not negative. */
+static uint64_t key_of(float distance, size_t list)
+{
+    uint32_t bits;
+    distance = fmaxf(distance, 0); /* an estimate may be negative */
+    memcpy(&bits, &distance, sizeof bits);
+    return (uint64_t)bits << 32 | list;
+}
+
+static void swap_keys(uint64_t *a, uint64_t *b)
+{
+    uint64_t key = *a;
+    *a = *b;
+    *b = key;
+}
+
+static void insertion_sort(uint64_t *key, size_t n)
+{
+    for (size_t i = 1; i < n; i++) {
+        uint64_t moving = key[i];
+        size_t at = i;
+        for (; at > 0 && key[at - 1] > moving; at--)
+            key[at] = key[at - 1];
+        key[at] = moving;
+    }
+}
+
+/* Quicksort of n distinct keys that sorts only the `wanted` smallest. */
+static void sort_smallest(uint64_t *key, size_t n, size_t wanted)
+{
+    while (n > 24 && wanted > 0) {
+        uint64_t *middle = key + n / 2, *last = key + n - 1;
+        if (*middle < *key)
+            swap_keys(middle, key);
+        if (*last < *middle)
+            swap_keys(last, middle);
+        if (*middle < *key)
+            swap_keys(middle, key);
+        uint64_t pivot = *middle;
+        size_t below = 0, above = n - 1; /* key[0] <= pivot <= key[n - 1] */
+        for (;;) {
+            while (key[++below] < pivot)
+                ;
+            while (key[--above] > pivot)
+                ;
+            if (below >= above)
+                break;
+            swap_keys(key + below, key + above);
+        }
+        if (wanted > below) {
+            sort_smallest(key, below, below);
+            key += below;
+            n -= below;
+            wanted -= below;
+        } else {
+            n = below;
+        }
+    }
+    insertion_sort(key, n);
+}
+
 static void prefetch_centroid(const struct divf_job *job, size_t list)
 {
     size_t bytes = job->d->env.dim * sizeof(float);
     const char *at = (const char *)(job->view->centroids + list * job->d->env.dim);
     for (size_t i = 0; i < bytes && i < CENTROID_BYTES; i += 64)
         __builtin_prefetch(at + i);
+}
+
+/* Writes every list's estimate to s->list_distances. */
+static void estimate_all(const struct divf_job *job, struct divf_scratch *s, const void *query)
+{
+    const struct divf_view *lists = job->view;
+    const struct quantizer *sketch = lists->sketch;
+    for (size_t first = 0; first < lists->n; first += QUANTIZER_BLOCK)
+        (void)quantizer_scan(sketch, query,
+                             lists->centroid_codes + first / QUANTIZER_BLOCK * sketch->block_bytes,
+                             INFINITY, s->list_distances + first);
 }
 
 /* A limit that at least n estimates are within: the largest of the minima of n parts. */
@@ -78,22 +151,18 @@ static float limit_of_parts(const struct divf_job *job, const float *estimates, 
 static float limit_by_estimate(const struct divf_job *job, struct divf_scratch *s,
                                const void *query, const float *row, size_t n)
 {
-    const struct divf_view *view = job->view;
     float *estimates = s->list_distances, limit = 0;
-    struct topk best = topk_begin(n, s->probe_distances, s->probes);
-    for (size_t first = 0; first < view->n; first += QUANTIZER_BLOCK)
-        (void)quantizer_scan(view->sketch, query,
-                             view->centroid_codes +
-                                 first / QUANTIZER_BLOCK * view->sketch->block_bytes,
-                             INFINITY, estimates + first);
-    size_t m = job->d->env.kernels->at_most_f32(estimates, view->n,
+    uint64_t *best = s->probes;
+    estimate_all(job, s, query);
+    size_t m = job->d->env.kernels->at_most_f32(estimates, job->view->n,
                                                 limit_of_parts(job, estimates, n), s->positions);
     for (size_t i = 0; i < m; i++)
-        topk_push(&best, estimates[s->positions[i]], s->positions[i]);
+        best[i] = key_of(estimates[s->positions[i]], s->positions[i]);
+    sort_smallest(best, m, n);
     for (size_t i = 0; i < n; i++) {
-        size_t list = best.ids[i];
+        size_t list = (uint32_t)best[i];
         if (i + CENTROIDS_AHEAD < n)
-            prefetch_centroid(job, best.ids[i + CENTROIDS_AHEAD]);
+            prefetch_centroid(job, (uint32_t)best[i + CENTROIDS_AHEAD]);
         s->list_distances[list] = centroid_distance(job, row, list);
         s->probed[list] = 1;
         limit = fmaxf(limit, s->list_distances[list]);
@@ -128,7 +197,6 @@ static void nearest_by_sketch(const struct divf_job *job, struct divf_scratch *s
     const void *query = sketch_query(job, s, row);
     float limit = limit_by_estimate(job, s, query, row, n);
     size_t m = lists_within(job, s, query, limit), distances = n;
-    struct topk nearest = topk_begin(n, s->probe_distances, s->probes);
     for (size_t i = 0; i < m; i++) {
         size_t list = s->positions[i];
         if (i + CENTROIDS_AHEAD < m && !s->probed[s->positions[i + CENTROIDS_AHEAD]])
@@ -138,9 +206,13 @@ static void nearest_by_sketch(const struct divf_job *job, struct divf_scratch *s
             distances++;
         }
         s->probed[list] = 0;
-        topk_push(&nearest, s->list_distances[list], list);
+        s->probes[i] = key_of(s->list_distances[list], list);
     }
-    topk_sort(&nearest);
+    sort_smallest(s->probes, m, n);
+    for (size_t i = 0; i < n; i++) {
+        s->probes[i] = (uint32_t)s->probes[i];
+        s->probe_distances[i] = s->list_distances[s->probes[i]];
+    }
     divf_count_distances(job->d, work, distances);
     work->estimates += (double)lists->n;
     work->bytes_read += (double)lists->n * lists->sketch->code_bytes;

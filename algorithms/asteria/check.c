@@ -229,7 +229,9 @@ static int check_counts(const struct check_pass *c, const struct asteria_generat
         if (i >= b->n && bucket_is_alive(b, i))
             return BROKEN(c, "bucket %u: position %u is alive, of %u", bucket, i, b->n);
         if (i < b->n && (b->slots[i] >= c->a->n_slots || b->words[i] >> g->model->m != 0))
-            return BROKEN(c, "bucket %u, position %u: there is no such slot or word", bucket, i);
+            return BROKEN(c, "bucket %u, position %u: slot %u of %zu, word %llx of %zu bits",
+                          bucket, i, b->slots[i], c->a->n_slots, (unsigned long long)b->words[i],
+                          g->model->m);
     }
     if (alive != b->live)
         return BROKEN(c, "bucket %u: %u rows are alive, %u counted", bucket, alive, b->live);

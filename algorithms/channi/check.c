@@ -27,6 +27,7 @@
 #include "algorithms/channi/index.h"
 #include "algorithms/channi/jobs/jobs.h"
 #include "algorithms/channi/rewrite/replace.h"
+#include "algorithms/channi/search/route.h"
 #include "src/core/mem.h"
 #include "src/core/order.h"
 #include "src/core/param.h"

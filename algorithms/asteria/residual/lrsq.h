@@ -89,10 +89,9 @@ struct asteria_lrsq_distance asteria_lrsq_bounds(const struct asteria_lrsq *, co
 uint64_t asteria_lrsq_within(const struct asteria_lrsq *, const void *query,
                              const void *const *codes, size_t n, float limit);
 /* Estimate and upper bound of the distance of two rows from their codes alone, for edges (caprg.h);
-   lower is 0. Among the 64
-   nearest neighbours in photo-hog, `upper` is 1.06 times the distance with all coordinates in 8
-   bits, and 1.2 times with 96 principal axes. With 96 of a rotation's 512 coordinates it is 5.8
-   times the distance, because of what the others hold, and prunes no edge. */
+   `lower` is 0. Among the 64 nearest neighbours in photo-hog, `upper` is 1.06 times the distance with
+   all coordinates in 8 bits, and 1.2 times with 96 principal axes. With 96 of a rotation's 512
+   coordinates it is 5.8 times the distance, because of what the others hold, and prunes no edge. */
 struct asteria_lrsq_distance asteria_lrsq_between(const struct asteria_lrsq *, const void *code_a,
                                                   const void *code_b);
 

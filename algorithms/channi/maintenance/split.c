@@ -17,6 +17,7 @@
 
 #include "algorithms/channi/maintenance/internal.h"
 #include "algorithms/channi/maintenance/maintenance.h"
+#include "algorithms/channi/search/route.h"
 #include "algorithms/common/rows/rows.h"
 #include "kernels/kernels.h"
 

@@ -19,6 +19,7 @@
 
 #include "algorithms/channi/cache/cache.h"
 #include "algorithms/channi/rewrite/internal.h"
+#include "algorithms/channi/search/route.h"
 #include "algorithms/channi/versions/view.h"
 #include "algorithms/common/rows/rows.h"
 #include "src/core/mem.h"
@@ -123,28 +124,6 @@ static int catch_up(struct channi_replacing *x)
 /* Squared; a route at a random member is as far from the root as the members are. */
 enum { ROUTE_FAR = 4 };
 
-static float route_distance(const struct channi *c, uint32_t route, const void *row)
-{
-    return rows_distance(&c->base.env, segmented_at(&c->route_rows, route), row);
-}
-
-uint32_t channi_nearest_route(const struct channi *c, const uint32_t *routes, size_t n,
-                              const void *row, float *distance)
-{
-    uint32_t best = routes[0];
-
-    *distance = INFINITY;
-    for (size_t i = 0; i < n; i++) {
-        const float d = route_distance(c, routes[i], row);
-
-        if (d < *distance) {
-            *distance = d;
-            best = routes[i];
-        }
-    }
-    return best;
-}
-
 /* Whether the part takes over the routes of the taken cluster i. */
 static bool takes_routes(const struct channi_part *part, size_t i)
 {
@@ -187,7 +166,8 @@ static void drop_surplus(const struct channi *c, struct channi_cluster *cl, cons
         float farthest = -1;
 
         for (uint32_t i = 0; i < cl->n_routes; i++) {
-            const float d = route_distance(c, cl->routes[i], root);
+            const float d =
+                rows_distance(&c->base.env, segmented_at(&c->route_rows, cl->routes[i]), root);
 
             if (d > farthest) {
                 farthest = d;

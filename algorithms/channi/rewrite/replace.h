@@ -74,10 +74,6 @@ struct channi_replacement {
 };
 int channi_replace(struct channi *, struct channi_taken *, const struct channi_replacement *);
 
-/* The route nearest to `row`; *distance is squared. n >= 1. */
-uint32_t channi_nearest_route(const struct channi *, const uint32_t *routes, size_t n,
-                              const void *row, float *distance);
-
 /* Gives the delta's rows codes, if the index has some and the rows are enough. Called by the one writer of
    the delta. Out of memory: the new rows have none until the next call. */
 void channi_delta_encode(struct channi *, struct channi_cluster *);

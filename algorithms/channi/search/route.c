@@ -3,7 +3,6 @@
  * are enough clusters. */
 #include "algorithms/channi/search/route.h"
 #include "algorithms/channi/channi.h"
-#include "algorithms/channi/rewrite/replace.h"
 #include "algorithms/common/rows/rows.h"
 
 #include <inttypes.h>
@@ -93,6 +92,23 @@ static float to_cluster(const struct channi *c, const struct channi_cluster *cl,
     *checked += 1;
     const float to_root = rows_distance(&c->base.env, row, cl->site);
     return to_root < to_route ? to_root : to_route;
+}
+
+uint32_t channi_nearest_route(const struct channi *c, const uint32_t *routes, size_t n,
+                              const void *row, float *distance)
+{
+    uint32_t best = routes[0];
+
+    *distance = INFINITY;
+    for (size_t i = 0; i < n; i++) {
+        const float d = rows_distance(&c->base.env, segmented_at(&c->route_rows, routes[i]), row);
+
+        if (d < *distance) {
+            *distance = d;
+            best = routes[i];
+        }
+    }
+    return best;
 }
 
 float channi_assign_distance(const struct channi *c, const struct channi_cluster *cl,
